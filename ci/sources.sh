@@ -1,0 +1,13 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Prints the C files of one folder (not of its subfolders), sorted bytewise, one a line, as paths
+# from the repository root. A folder that does not exist has none.
+set -eu
+cd "$(dirname "$0")/.."
+LC_ALL=C
+export LC_ALL
+for file in "$1"/*.c; do
+    if [ -f "$file" ]; then
+        printf '%s\n' "$file"
+    fi
+done
