@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon's configuration: one plain struct that says all a node needs to start, and the layers
+ * that fill it. A higher layer wins, whatever the order of the calls:
+ *
+ *     default  <  --dev  <  file  <  MEMKV_<SECTION>_<KEY>  <  flag
+ *
+ *     mkv_config_defaults | mkv_config_dev
+ *       -> mkv_config_load_file -> mkv_config_load_environment -> mkv_config_set (each flag)
+ *       -> mkv_config_validate
+ *
+ * Every key stands once in a table (config_schema.h), which drives the file, the variables, the
+ * messages and docs/configuration.md.
+ *
+ * Invariants
+ *  I1  The struct holds no pointer: a copy by assignment is a whole configuration.
+ *  I2  A call that fails leaves the configuration as it was and writes one line of message that
+ *      says where, what is wrong, and what to write instead, in printable ASCII.
+ *  I3  Each key remembers the layer, and in the file the line, that its value came from.
+ *  I4  After mkv_config_validate every host is a numeric loopback address, the two listeners
+ *      differ, drive names and paths are unique and set, and memory holds at least
+ *      MKV_CONFIG_SLABS_MIN slabs of the largest block.
+ *
+ * Not responsible for: opening, creating or sizing drives, huge pages, or the command line.
+ */
+#ifndef MKV_SERVER_CONFIG_H
+#define MKV_SERVER_CONFIG_H
+
+#include "core/base.h"
+#include "server/config_address.h"
+#include "server/exit_codes.h"
+
+#define MKV_CONFIG_DRIVES_MAX MKV_VOLUMES_MAX
+#define MKV_CONFIG_PATH_BYTES 1024u
+#define MKV_CONFIG_NAME_BYTES 32u
+#define MKV_CONFIG_NODE_ID_BYTES 64u
+#define MKV_CONFIG_FLAG_BYTES 32u
+#define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
+/* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
+#define MKV_CONFIG_SLABS_MIN 4u
+/* What --dev makes: DIR/store.memkv, sparse, of this size. */
+#define MKV_CONFIG_DEV_DIRECTORY "memkv-data"
+#define MKV_CONFIG_DEV_STORE "store.memkv"
+#define MKV_CONFIG_DEV_STORE_BYTES (4ull * MKV_GIB)
+
+/* Every key that a file may set, except the keys of one drive. */
+enum mkv_config_key_id {
+    MKV_CONFIG_NETWORK_ADDRESS,
+    MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
+    MKV_CONFIG_MEMORY_MAX_SIZE,
+    MKV_CONFIG_MEMORY_HUGEPAGES,
+    MKV_CONFIG_MEMORY_BLOCK_SIZE,
+    MKV_CONFIG_STORAGE_MODE,
+    MKV_CONFIG_STORAGE_BLOCK_SIZE,
+    MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX,
+    MKV_CONFIG_STORAGE_DRIVES,
+    MKV_CONFIG_NODE_ID,
+    MKV_CONFIG_LOG_LEVEL,
+    MKV_CONFIG_LOG_FORMAT,
+};
+#define MKV_CONFIG_KEY_COUNT 12u
+
+/* The order is the order of precedence, lowest first. */
+enum mkv_config_layer {
+    MKV_CONFIG_LAYER_DEFAULT = 0,
+    MKV_CONFIG_LAYER_DEV,
+    MKV_CONFIG_LAYER_FILE,
+    MKV_CONFIG_LAYER_ENVIRONMENT,
+    MKV_CONFIG_LAYER_FLAG,
+};
+
+struct mkv_config_origin {
+    enum mkv_config_layer layer;
+    uint32_t line;                    /* counted from 1; only of LAYER_FILE */
+    char flag[MKV_CONFIG_FLAG_BYTES]; /* "--listen"; only of LAYER_FLAG */
+};
+
+/* The values of the three enums below are places in the schema's lists of words. */
+enum mkv_config_hugepages {
+    MKV_CONFIG_HUGEPAGES_AUTO = 0, /* huge pages if they can be had, else normal pages */
+    MKV_CONFIG_HUGEPAGES_REQUIRE,
+    MKV_CONFIG_HUGEPAGES_OFF,
+};
+enum mkv_config_storage_mode {
+    MKV_CONFIG_STORAGE_DIRECT = 0, /* O_DIRECT or refuse */
+    MKV_CONFIG_STORAGE_FILE,       /* O_DIRECT where the file system has it, else buffered */
+};
+enum mkv_config_log_level {
+    MKV_CONFIG_LOG_ERROR = 0,
+    MKV_CONFIG_LOG_WARN,
+    MKV_CONFIG_LOG_INFO,
+    MKV_CONFIG_LOG_DEBUG,
+    MKV_CONFIG_LOG_TRACE,
+};
+enum mkv_config_log_format {
+    MKV_CONFIG_LOG_JSON = 0,
+    MKV_CONFIG_LOG_TEXT,
+};
+
+struct mkv_config_drive {
+    char media[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
+    char name[MKV_CONFIG_NAME_BYTES];  /* stable: metrics and commands call the drive by it */
+    uint64_t size_bytes;               /* 0: the file or device must exist and has its size */
+    uint32_t line;                     /* where the drive begins in the file; 0: not in a file */
+};
+
+struct mkv_config {
+    struct {
+        struct mkv_config_address address;
+        struct mkv_config_address admin_address; /* set by mkv_config_validate unless configured */
+    } network;
+    struct {
+        uint64_t max_size_bytes;
+        uint64_t block_size_bytes; /* the reporting unit */
+        enum mkv_config_hugepages hugepages;
+    } memory;
+    struct {
+        enum mkv_config_storage_mode mode;
+        uint32_t drive_count;
+        uint64_t block_size_bytes; /* the reporting unit */
+        uint64_t block_bytes_max;
+        struct mkv_config_drive drives[MKV_CONFIG_DRIVES_MAX];
+    } storage;
+    struct {
+        char id[MKV_CONFIG_NODE_ID_BYTES];
+    } node;
+    struct {
+        enum mkv_config_log_level level;
+        enum mkv_config_log_format format;
+    } log;
+    char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
+    struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
+};
+
+struct mkv_config_error {
+    char message[512];              /* one line, no newline at its end */
+    enum mkv_exit_daemon exit_code; /* what the process should exit with */
+};
+
+/* Sets every key to its default, or with `dev` to what it is under --dev; no drive in either. */
+void mkv_config_defaults(struct mkv_config *config, bool dev);
+
+/*
+ * The configuration of `memkv start --dev [DIR]`: the defaults for it and one drive,
+ * DIR/store.memkv, which is created sparse. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
+ */
+__attribute__((warn_unused_result)) bool mkv_config_dev(struct mkv_config *config,
+                                                        const char *directory,
+                                                        struct mkv_config_error *error);
+
+/* Reads one YAML file of at most MKV_CONFIG_FILE_BYTES_MAX. A configuration takes one file. */
+__attribute__((warn_unused_result)) bool mkv_config_load_file(struct mkv_config *config,
+                                                              const char *path,
+                                                              struct mkv_config_error *error);
+
+/* The same for bytes in memory; messages and the paths of drives go by `path`. */
+__attribute__((warn_unused_result)) bool mkv_config_load_text(struct mkv_config *config,
+                                                              const char *path, const char *text,
+                                                              size_t text_bytes,
+                                                              struct mkv_config_error *error);
+
+/*
+ * Takes MEMKV_<SECTION>_<KEY> for each key with a single value. `environment` is an array like
+ * environ, closed by NULL. An empty variable counts as unset. A variable within an edit or two of
+ * a known one is refused as a slip; all others are someone else's and are left alone.
+ */
+__attribute__((warn_unused_result)) bool mkv_config_load_environment(
+    struct mkv_config *config, char *const *environment, struct mkv_config_error *error);
+
+/* Sets one key, "network.address", from the flag that the user wrote, "--listen". */
+__attribute__((warn_unused_result)) bool mkv_config_set(struct mkv_config *config, const char *key,
+                                                        const char *value, const char *flag,
+                                                        struct mkv_config_error *error);
+
+/* Derives what is derived (the admin address) and checks the keys against each other. */
+__attribute__((warn_unused_result)) bool mkv_config_validate(struct mkv_config *config,
+                                                             struct mkv_config_error *error);
+
+/* Room for the longest text of mkv_config_origin_format. */
+#define MKV_CONFIG_ORIGIN_TEXT_BYTES 192u
+
+/* Where a value came from: "default", "--dev", "memkv.yaml:3", "MEMKV_LOG_LEVEL", "--listen". */
+void mkv_config_origin_format(const struct mkv_config *config, enum mkv_config_key_id key,
+                              char out[MKV_CONFIG_ORIGIN_TEXT_BYTES]);
+
+#endif

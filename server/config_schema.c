@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config_schema.h"
+
+#include "server/config_text.h"
+#include "server/size.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TIB (1024ull * MKV_GIB)
+
+/* The unit that memory is reserved in: one huge page. */
+#define HUGE_PAGE_BYTES (2ull * MKV_MIB)
+
+static const char *const hugepages_words[] = {"auto", "require", "off", NULL};
+static const char *const mode_words[] = {"direct", "file", NULL};
+static const char *const level_words[] = {"error", "warn", "info", "debug", "trace", NULL};
+static const char *const format_words[] = {"json", "text", NULL};
+
+_Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_log_level) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
+
+const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {"network", "memory", "storage",
+                                                                   "node", "log"};
+
+#define FIELD(member)                                                                              \
+    .field_offset = offsetof(struct mkv_config, member),                                           \
+    .field_bytes = sizeof(((struct mkv_config *)0)->member)
+#define DRIVE_FIELD(member)                                                                        \
+    .field_offset = offsetof(struct mkv_config_drive, member),                                     \
+    .field_bytes = sizeof(((struct mkv_config_drive *)0)->member)
+
+const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
+    [MKV_CONFIG_NETWORK_ADDRESS] =
+        {
+            .path = "network.address",
+            .type = MKV_CONFIG_TYPE_ADDRESS,
+            FIELD(network.address),
+            .default_text = "127.0.0.1:9900",
+            .meaning = "Where clients connect. Loopback only, as long as there is no "
+                       "authentication.",
+        },
+    [MKV_CONFIG_NETWORK_ADMIN_ADDRESS] =
+        {
+            .path = "network.admin_address",
+            .type = MKV_CONFIG_TYPE_ADDRESS,
+            FIELD(network.admin_address),
+            .default_note = "the host of `network.address`, its port + 1",
+            .meaning = "Where health, status and metrics are served over HTTP. Loopback only.",
+        },
+    [MKV_CONFIG_MEMORY_MAX_SIZE] =
+        {
+            .path = "memory.max_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(memory.max_size_bytes),
+            .size_min = 16 * MKV_MIB,
+            .size_max = 16 * TIB,
+            .size_step = HUGE_PAGE_BYTES,
+            .default_text = "1GiB",
+            .default_dev_text = "256MiB",
+            .meaning = "Memory for blocks: the memory tier and all transfers in flight. Reserved "
+                       "at start.",
+        },
+    [MKV_CONFIG_MEMORY_HUGEPAGES] =
+        {
+            .path = "memory.hugepages",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(memory.hugepages),
+            .words = hugepages_words,
+            .default_text = "auto",
+            .meaning = "Whether that memory is in huge pages: where they can be had, always (or "
+                       "the start is refused), never.",
+        },
+    [MKV_CONFIG_MEMORY_BLOCK_SIZE] =
+        {
+            .path = "memory.block_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(memory.block_size_bytes),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_GIB,
+            .size_step = MKV_UNIT_BYTES,
+            .default_text = "2MiB",
+            .meaning = "The unit in which status counts memory. Not a limit.",
+        },
+    [MKV_CONFIG_STORAGE_MODE] =
+        {
+            .path = "storage.mode",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(storage.mode),
+            .words = mode_words,
+            .default_text = "direct",
+            .default_dev_text = "file",
+            .meaning = "`direct` opens drives with O_DIRECT or refuses to start; `file` falls back "
+                       "to buffered I/O with a warning.",
+        },
+    [MKV_CONFIG_STORAGE_BLOCK_SIZE] =
+        {
+            .path = "storage.block_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(storage.block_size_bytes),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_GIB,
+            .size_step = MKV_UNIT_BYTES,
+            .default_text = "4MiB",
+            .meaning = "The unit in which status counts storage. Not a limit.",
+        },
+    [MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX] =
+        {
+            .path = "storage.block_bytes_max",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(storage.block_bytes_max),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_BLOCK_BYTES_MAX,
+            .size_step = MKV_UNIT_BYTES,
+            .default_text = "32MiB",
+            .meaning = "The largest block. A larger value is stored as segments.",
+        },
+    [MKV_CONFIG_STORAGE_DRIVES] =
+        {
+            .path = "storage.drives",
+            .type = MKV_CONFIG_TYPE_DRIVES,
+            .default_note = "none; `--dev` makes one",
+            .meaning = "The drives that hold blocks, in the file only. Each has the keys of the "
+                       "next table.",
+        },
+    [MKV_CONFIG_NODE_ID] =
+        {
+            .path = "node.id",
+            .type = MKV_CONFIG_TYPE_NAME,
+            FIELD(node.id),
+            .characters = "A-Z a-z 0-9 . _ -",
+            .default_note = "the host's name",
+            .meaning = "What status and logs call this node.",
+        },
+    [MKV_CONFIG_LOG_LEVEL] =
+        {
+            .path = "log.level",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(log.level),
+            .words = level_words,
+            .default_text = "info",
+            .meaning = "The least important messages that are still logged.",
+        },
+    [MKV_CONFIG_LOG_FORMAT] =
+        {
+            .path = "log.format",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(log.format),
+            .words = format_words,
+            .default_text = "json",
+            .default_dev_text = "text",
+            .meaning = "One JSON object a line, or lines for people.",
+        },
+};
+
+const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = {
+    [MKV_CONFIG_DRIVE_MEDIA] =
+        {
+            .path = "media",
+            .type = MKV_CONFIG_TYPE_PATH,
+            DRIVE_FIELD(media),
+            .default_note = "required",
+            .meaning = "The block device or regular file.",
+        },
+    [MKV_CONFIG_DRIVE_NAME] =
+        {
+            .path = "name",
+            .type = MKV_CONFIG_TYPE_NAME,
+            DRIVE_FIELD(name),
+            .characters = "a-z 0-9 _ -",
+            .default_note = "`d00`, `d01`, … by position",
+            .meaning = "What commands, metrics and logs call the drive. It stays when the device's "
+                       "name changes.",
+        },
+    [MKV_CONFIG_DRIVE_SIZE] =
+        {
+            .path = "size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            DRIVE_FIELD(size_bytes),
+            .size_min = 4 * MKV_MIB,
+            .size_max = 1024 * TIB,
+            .size_step = MKV_UNIT_BYTES,
+            .default_note = "none: `media` must exist",
+            .meaning = "Only for a regular file: if it does not exist, it is created sparse with "
+                       "this size.",
+        },
+};
+
+/* True when `c` is in a set written as "a-z 0-9 _ -": ranges and single characters. */
+static bool is_in_set(const char *set, char c) {
+    for (const char *item = set; *item != '\0';) {
+        char low = item[0];
+        char high = low;
+        size_t item_bytes = 1;
+        if (item[1] == '-') {
+            high = item[2];
+            item_bytes = 3;
+        }
+        if (c >= low && c <= high) {
+            return true;
+        }
+        item += item_bytes;
+        while (*item == ' ') {
+            item++;
+        }
+    }
+    return false;
+}
+
+static bool parse_size(const struct mkv_config_key *key, const char *text,
+                       const struct mkv_config_source *source, uint64_t *size_out,
+                       struct mkv_config_error *error) {
+    char quoted[MKV_CONFIG_QUOTE_BYTES];
+    mkv_config_quote(text, quoted);
+    uint64_t size = 0;
+    enum mkv_size_problem problem = mkv_size_parse(text, &size);
+    if (problem != MKV_SIZE_OK) {
+        char explanation[MKV_SIZE_EXPLANATION_BYTES];
+        mkv_size_explain(problem, text, explanation);
+        return mkv_config_fail(error, source->exit_code, source->where, "%s: '%s' %s",
+                               source->label, quoted, explanation);
+    }
+    char low[MKV_SIZE_TEXT_BYTES];
+    char high[MKV_SIZE_TEXT_BYTES];
+    if (size < key->size_min || size > key->size_max) {
+        mkv_size_format(key->size_min, low);
+        mkv_size_format(key->size_max, high);
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: '%s' is out of range; use %s to %s", source->label, quoted, low,
+                               high);
+    }
+    if (size % key->size_step != 0) {
+        /* The bounds are multiples of the step, so both neighbours lie within them. */
+        char step[MKV_SIZE_TEXT_BYTES];
+        mkv_size_format(key->size_step, step);
+        mkv_size_format(size - size % key->size_step, low);
+        mkv_size_format(size - size % key->size_step + key->size_step, high);
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: '%s' is not a multiple of %s; use %s or %s", source->label,
+                               quoted, step, low, high);
+    }
+    *size_out = size;
+    return true;
+}
+
+static bool parse_address(const char *text, const struct mkv_config_source *source,
+                          struct mkv_config_address *out, struct mkv_config_error *error) {
+    enum mkv_config_address_problem problem = mkv_config_address_parse(text, out);
+    if (problem != MKV_CONFIG_ADDRESS_OK) {
+        char quoted[MKV_CONFIG_QUOTE_BYTES];
+        mkv_config_quote(text, quoted);
+        return mkv_config_fail(error, source->exit_code, source->where, "%s: '%s' %s",
+                               source->label, quoted, mkv_config_address_explain(problem));
+    }
+    return true;
+}
+
+static bool parse_word(const struct mkv_config_key *key, const char *text,
+                       const struct mkv_config_source *source, uint32_t *index_out,
+                       struct mkv_config_error *error) {
+    for (uint32_t i = 0; key->words[i] != NULL; i++) {
+        if (strcmp(text, key->words[i]) == 0) {
+            *index_out = i;
+            return true;
+        }
+    }
+    char quoted[MKV_CONFIG_QUOTE_BYTES];
+    char allowed[MKV_CONFIG_ALLOWED_BYTES];
+    mkv_config_quote(text, quoted);
+    mkv_config_key_allowed(key, allowed);
+    return mkv_config_fail(error, source->exit_code, source->where,
+                           "%s: '%s' is not allowed; use %s", source->label, quoted, allowed);
+}
+
+static bool parse_name(const struct mkv_config_key *key, const char *text,
+                       const struct mkv_config_source *source, char *out,
+                       struct mkv_config_error *error) {
+    size_t bytes = strlen(text);
+    bool allowed = bytes > 0 && bytes < key->field_bytes;
+    for (size_t i = 0; allowed && i < bytes; i++) {
+        allowed = is_in_set(key->characters, text[i]);
+    }
+    if (!allowed) {
+        char quoted[MKV_CONFIG_QUOTE_BYTES];
+        char described[MKV_CONFIG_ALLOWED_BYTES];
+        mkv_config_quote(text, quoted);
+        mkv_config_key_allowed(key, described);
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: '%s' is not allowed; use %s", source->label, quoted, described);
+    }
+    memcpy(out, text, bytes);
+    return true;
+}
+
+static bool parse_path(const struct mkv_config_key *key, const char *text,
+                       const struct mkv_config_source *source, char *out,
+                       struct mkv_config_error *error) {
+    if (text[0] == '\0') {
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: the path is empty; name a block device or a file",
+                               source->label);
+    }
+    for (const char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) {
+            return mkv_config_fail(error, source->exit_code, source->where,
+                                   "%s: the path contains a control character; remove it",
+                                   source->label);
+        }
+    }
+    bool joined = text[0] != '/' && source->directory[0] != '\0';
+    const char *directory = joined ? source->directory : "";
+    size_t directory_bytes = strlen(directory);
+    bool slash = joined && directory[directory_bytes - 1] != '/';
+    if (directory_bytes + (slash ? 1u : 0u) + strlen(text) >= key->field_bytes) {
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: the path is too long; use at most %zu bytes, with the "
+                               "directory that it is relative to",
+                               source->label, key->field_bytes - 1);
+    }
+    memcpy(out, directory, directory_bytes);
+    out += directory_bytes;
+    if (slash) {
+        *out++ = '/';
+    }
+    memcpy(out, text, strlen(text));
+    return true;
+}
+
+bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
+                          const struct mkv_config_source *source, union mkv_config_value *value,
+                          struct mkv_config_error *error) {
+    union mkv_config_value parsed;
+    memset(&parsed, 0, sizeof parsed);
+    bool ok = false;
+    switch (key->type) {
+    case MKV_CONFIG_TYPE_ADDRESS:
+        ok = parse_address(text, source, &parsed.address, error);
+        break;
+    case MKV_CONFIG_TYPE_SIZE:
+        ok = parse_size(key, text, source, &parsed.size_bytes, error);
+        break;
+    case MKV_CONFIG_TYPE_WORD:
+        ok = parse_word(key, text, source, &parsed.word_index, error);
+        break;
+    case MKV_CONFIG_TYPE_NAME:
+        ok = parse_name(key, text, source, parsed.text, error);
+        break;
+    case MKV_CONFIG_TYPE_PATH:
+        ok = parse_path(key, text, source, parsed.text, error);
+        break;
+    case MKV_CONFIG_TYPE_DRIVES:
+        ok = mkv_config_fail(error, source->exit_code, source->where,
+                             "%s is a list and can only be set in the configuration file",
+                             source->label);
+        break;
+    }
+    if (ok) {
+        *value = parsed;
+    }
+    return ok;
+}
+
+void mkv_config_key_store(const struct mkv_config_key *key, const union mkv_config_value *value,
+                          void *base) {
+    MKV_ASSERT(key->field_bytes > 0);
+    MKV_ASSERT(key->field_bytes <= sizeof *value);
+    /* Every member starts at the union's first byte, and its field has the member's type. */
+    memcpy((char *)base + key->field_offset, value, key->field_bytes);
+}
+
+/* Writes the words as "a, b or c". */
+static void format_words_list(const char *const *words, char out[MKV_CONFIG_ALLOWED_BYTES]) {
+    size_t used = 0;
+    for (size_t i = 0; words[i] != NULL; i++) {
+        const char *separator = i == 0 ? "" : (words[i + 1] == NULL ? " or " : ", ");
+        int bytes =
+            snprintf(out + used, MKV_CONFIG_ALLOWED_BYTES - used, "%s%s", separator, words[i]);
+        MKV_ASSERT(bytes > 0);
+        used += (size_t)bytes;
+        MKV_ASSERT(used < MKV_CONFIG_ALLOWED_BYTES);
+    }
+}
+
+void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFIG_ALLOWED_BYTES]) {
+    char low[MKV_SIZE_TEXT_BYTES];
+    char high[MKV_SIZE_TEXT_BYTES];
+    char step[MKV_SIZE_TEXT_BYTES];
+    switch (key->type) {
+    case MKV_CONFIG_TYPE_ADDRESS:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "HOST:PORT");
+        break;
+    case MKV_CONFIG_TYPE_SIZE:
+        mkv_size_format(key->size_min, low);
+        mkv_size_format(key->size_max, high);
+        mkv_size_format(key->size_step, step);
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%s to %s in steps of %s", low, high, step);
+        break;
+    case MKV_CONFIG_TYPE_WORD:
+        format_words_list(key->words, out);
+        break;
+    case MKV_CONFIG_TYPE_NAME:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "1 to %zu characters of %s", key->field_bytes - 1,
+                 key->characters);
+        break;
+    case MKV_CONFIG_TYPE_PATH:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a path of up to %zu bytes", key->field_bytes - 1);
+        break;
+    case MKV_CONFIG_TYPE_DRIVES:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of 1 to %u drives", MKV_CONFIG_DRIVES_MAX);
+        break;
+    }
+}
+
+void mkv_config_key_variable(const struct mkv_config_key *key,
+                             char out[MKV_CONFIG_VARIABLE_BYTES]) {
+    int bytes = snprintf(out, MKV_CONFIG_VARIABLE_BYTES, "MEMKV_%s", key->path);
+    MKV_ASSERT(bytes > 0);
+    MKV_ASSERT((unsigned)bytes < MKV_CONFIG_VARIABLE_BYTES);
+    for (char *c = out; *c != '\0'; c++) {
+        if (*c == '.') {
+            *c = '_';
+        } else if (*c >= 'a' && *c <= 'z') {
+            *c = (char)(*c - 'a' + 'A');
+        }
+    }
+}

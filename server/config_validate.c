@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must hold between the keys of a configuration, whatever layer each value came from. */
+#include "server/config_text.h"
+#include "server/size.h"
+
+#include <string.h>
+
+#define PORT_MAX 65535u
+/* Memory comes in huge pages; a slab is a power of two of at least 64 KiB, and a header unit. */
+#define HUGE_PAGE_BYTES (2ull * MKV_MIB)
+#define SLAB_BYTES_MIN (64ull * MKV_KIB)
+
+/* ---- listeners ------------------------------------------------------------------------------ */
+
+/* Checks one listener and replaces the name localhost by its address, which needs no resolver. */
+static bool check_loopback(const struct mkv_config *config, enum mkv_config_key_id key,
+                           const char *label, struct mkv_config_address *address,
+                           struct mkv_config_error *error) {
+    if (!mkv_config_address_is_loopback(address)) {
+        char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+        char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+        mkv_config_origin_format(config, key, where);
+        mkv_config_address_format(address, text);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "%s %s is not a loopback address; this release has no "
+                               "authentication yet, so it serves loopback only. Use 127.0.0.1:%u",
+                               label, text, (unsigned)address->port);
+    }
+    if (strcmp(address->host, "localhost") == 0) {
+        memset(address->host, 0, sizeof address->host);
+        memcpy(address->host, "127.0.0.1", sizeof "127.0.0.1");
+    }
+    return true;
+}
+
+/* The key whose value came from the higher layer is the one that the user changed last. */
+static enum mkv_config_key_id culprit(const struct mkv_config *config, enum mkv_config_key_id a,
+                                      enum mkv_config_key_id b) {
+    return config->origins[a].layer >= config->origins[b].layer ? a : b;
+}
+
+static bool check_listeners(struct mkv_config *config, struct mkv_config_error *error) {
+    struct mkv_config_address *address = &config->network.address;
+    struct mkv_config_address *admin = &config->network.admin_address;
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    char other[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+
+    if (!check_loopback(config, MKV_CONFIG_NETWORK_ADDRESS, "network.address", address, error)) {
+        return false;
+    }
+    if (config->origins[MKV_CONFIG_NETWORK_ADMIN_ADDRESS].layer == MKV_CONFIG_LAYER_DEFAULT) {
+        if (address->port == PORT_MAX) {
+            mkv_config_origin_format(config, MKV_CONFIG_NETWORK_ADDRESS, where);
+            mkv_config_address_format(address, text);
+            return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                                   "network.address %s leaves no port + 1 for the admin listener; "
+                                   "use a port up to 65534, or set network.admin_address",
+                                   text);
+        }
+        *admin = *address;
+        admin->port = (uint16_t)(address->port + 1);
+        return true;
+    }
+    if (!check_loopback(config, MKV_CONFIG_NETWORK_ADMIN_ADDRESS, "network.admin_address", admin,
+                        error)) {
+        return false;
+    }
+    if (mkv_config_address_collides(address, admin)) {
+        enum mkv_config_key_id blamed =
+            culprit(config, MKV_CONFIG_NETWORK_ADDRESS, MKV_CONFIG_NETWORK_ADMIN_ADDRESS);
+        bool admin_blamed = blamed == MKV_CONFIG_NETWORK_ADMIN_ADDRESS;
+        mkv_config_origin_format(config, blamed, where);
+        mkv_config_origin_format(
+            config, admin_blamed ? MKV_CONFIG_NETWORK_ADDRESS : MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
+            other);
+        mkv_config_address_format(address, text);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "%s %s is also %s (%s); give each listener a port of its own",
+                               admin_blamed ? "network.admin_address" : "network.address", text,
+                               admin_blamed ? "network.address" : "network.admin_address", other);
+    }
+    return true;
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static uint64_t slab_bytes(uint64_t block_bytes_max) {
+    uint64_t bytes = SLAB_BYTES_MIN;
+    while (bytes < block_bytes_max) {
+        bytes *= 2;
+    }
+    return bytes + MKV_UNIT_BYTES;
+}
+
+static bool check_memory(const struct mkv_config *config, struct mkv_config_error *error) {
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    char memory[MKV_SIZE_TEXT_BYTES];
+    char block[MKV_SIZE_TEXT_BYTES];
+    char needed[MKV_SIZE_TEXT_BYTES];
+    mkv_size_format(config->memory.max_size_bytes, memory);
+
+    uint64_t required = mkv_round_up_u64(
+        MKV_CONFIG_SLABS_MIN * slab_bytes(config->storage.block_bytes_max), HUGE_PAGE_BYTES);
+    if (config->memory.max_size_bytes < required) {
+        mkv_config_origin_format(
+            config, culprit(config, MKV_CONFIG_MEMORY_MAX_SIZE, MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX),
+            where);
+        mkv_size_format(config->storage.block_bytes_max, block);
+        mkv_size_format(required, needed);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "memory.max_size %s holds fewer than %u blocks of "
+                               "storage.block_bytes_max %s; use at least %s, or a smaller "
+                               "storage.block_bytes_max",
+                               memory, MKV_CONFIG_SLABS_MIN, block, needed);
+    }
+    if (config->memory.block_size_bytes > config->memory.max_size_bytes) {
+        mkv_config_origin_format(
+            config, culprit(config, MKV_CONFIG_MEMORY_BLOCK_SIZE, MKV_CONFIG_MEMORY_MAX_SIZE),
+            where);
+        mkv_size_format(config->memory.block_size_bytes, block);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "memory.block_size %s is larger than memory.max_size %s; use a "
+                               "smaller memory.block_size",
+                               block, memory);
+    }
+    return true;
+}
+
+/* ---- drives --------------------------------------------------------------------------------- */
+
+static bool fail_no_drives(const struct mkv_config *config, struct mkv_config_error *error) {
+    char where[MKV_CONFIG_WHERE_BYTES];
+    if (config->file[0] == '\0') {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, "configuration",
+                               "no drive is named; start with --config FILE that has "
+                               "storage.drives, or with --dev");
+    }
+    mkv_config_where(config->file, config->origins[MKV_CONFIG_STORAGE_DRIVES].line, where);
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                           "storage.drives names no drive; add one, like drives: [{media: "
+                           "/dev/nvme0n1}]");
+}
+
+/* Where a drive was configured; the lines are those of the drive, not of its list. */
+static void where_of_drive(const struct mkv_config *config, uint32_t index,
+                           char out[MKV_CONFIG_ORIGIN_TEXT_BYTES]) {
+    uint32_t line = config->storage.drives[index].line;
+    if (line == 0) {
+        mkv_config_origin_format(config, MKV_CONFIG_STORAGE_DRIVES, out);
+    } else {
+        mkv_config_where(config->file, line, out);
+    }
+}
+
+static bool check_drives(const struct mkv_config *config, struct mkv_config_error *error) {
+    const struct mkv_config_drive *drives = config->storage.drives;
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    char quoted[MKV_CONFIG_QUOTE_BYTES];
+    MKV_ASSERT(config->storage.drive_count <= MKV_CONFIG_DRIVES_MAX);
+    if (config->storage.drive_count == 0) {
+        return fail_no_drives(config, error);
+    }
+    for (uint32_t i = 1; i < config->storage.drive_count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            bool same_name = strcmp(drives[i].name, drives[j].name) == 0;
+            if (!same_name && strcmp(drives[i].media, drives[j].media) != 0) {
+                continue;
+            }
+            where_of_drive(config, i, where);
+            mkv_config_quote(same_name ? drives[i].name : drives[i].media, quoted);
+            return mkv_config_fail(
+                error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                "storage.drives[%u]: %s '%s' is also that of storage.drives[%u] (line %u); %s",
+                (unsigned)i, same_name ? "the name" : "the media", quoted, (unsigned)j,
+                (unsigned)drives[j].line,
+                same_name ? "give each drive a name of its own" : "list each drive once");
+        }
+    }
+    return true;
+}
+
+bool mkv_config_validate(struct mkv_config *config, struct mkv_config_error *error) {
+    struct mkv_config checked = *config;
+    if (!check_listeners(&checked, error) || !check_memory(&checked, error) ||
+        !check_drives(&checked, error)) {
+        return false;
+    }
+    *config = checked;
+    return true;
+}
