@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/canary.h"
+
+#ifdef MKV_CANARIES
+
+struct canary_text {
+    const char *name;
+    const char *description;
+};
+
+static const struct canary_text texts[MKV_CANARY_COUNT] = {
+    [MKV_CANARY_RECORD_BEFORE_DATA] =
+        {"record-before-data",
+         "The record of a put joins a journal block before the write of its slot has completed."},
+    [MKV_CANARY_ANSWER_BEFORE_FLUSH] =
+        {"answer-before-flush",
+         "A put is answered when its journal block is written, before the flush that covers it."},
+    [MKV_CANARY_SLOT_REUSED_BEFORE_DROP] =
+        {"slot-reused-before-drop",
+         "A slot is given to another block before the DROP of the last one is durable."},
+    [MKV_CANARY_GENERATION_WITHOUT_EPOCH] =
+        {"generation-without-epoch",
+         "Generations carry no epoch and their counter starts again with each opening."},
+    [MKV_CANARY_JOURNAL_SEQUENCE_UNCHECKED] =
+        {"journal-sequence-unchecked",
+         "Replay takes a journal block at its ring position whatever sequence it holds."},
+    [MKV_CANARY_HEADER_UNCHECKED] =
+        {"header-unchecked",
+         "A read believes the header of a slot without comparing key, generation and sums."},
+    [MKV_CANARY_SUPERBLOCK_ALL_AT_ONCE] =
+        {"superblock-all-at-once",
+         "The four copies of the superblock are written together, under one flush."},
+    [MKV_CANARY_SUPERBLOCK_NOT_REPAIRED] =
+        {"superblock-not-repaired",
+         "Opening leaves superblock copies that differ from the chosen content as they are."},
+    [MKV_CANARY_EPOCH_NOT_FLUSHED] =
+        {"epoch-not-flushed",
+         "Recovery writes journal blocks of the new epoch before that epoch is durable."},
+    [MKV_CANARY_CHAIN_UNCHECKED] =
+        {"chain-unchecked",
+         "Replay does not compare a journal block with the checksum of the block before it."},
+    [MKV_CANARY_RING_REUSED_BEFORE_FLIP] =
+        {"ring-reused-before-flip",
+         "Journal blocks are overwritten before the superblock that no longer needs them is "
+         "durable."},
+    [MKV_CANARY_FLIP_BEFORE_FLUSH] =
+        {"flip-before-flush",
+         "The superblock names a checkpoint side before a flush has covered all its pages."},
+    [MKV_CANARY_SINGLE_COPY_NOT_REPAIRED] =
+        {"single-copy-not-repaired",
+         "A journal block found in one ring copy only is not written to the other before serving."},
+    [MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED] =
+        {"superblock-single-copy-trusted",
+         "A single valid superblock copy with the highest sequence is taken for the superblock."},
+    [MKV_CANARY_STAMP_IGNORED] =
+        {"stamp-ignored", "Replay applies records to checkpoint pages that already contain them."},
+    [MKV_CANARY_DELETE_ANSWERED_EARLY] = {"delete-answered-early",
+                                          "A delete is answered before its DROP is durable."},
+};
+
+const char *mkv_canary_name(unsigned canary) {
+    MKV_ASSERT(canary < MKV_CANARY_COUNT);
+    return texts[canary].name;
+}
+
+const char *mkv_canary_description(unsigned canary) {
+    MKV_ASSERT(canary < MKV_CANARY_COUNT);
+    return texts[canary].description;
+}
+
+#endif

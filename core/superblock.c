@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/superblock.h"
+
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/canary.h"
+#include "core/hash.h"
+
+/* Offsets of the fields, in the order of the table in the header. */
+enum {
+    AT_MAGIC = 0,
+    AT_CHECKSUM = 8,
+    AT_COPY = 16,
+    AT_COPY_ZERO = 20,
+    AT_CONTENT = 24,
+    AT_VERSION = 24,
+    AT_FLAGS = 28,
+    AT_STORE_UUID = 32,
+    AT_DRIVE_UUID = 48,
+    AT_SEQUENCE = 64,
+    AT_EPOCH = 72,
+    AT_CHECKPOINT_SIDE = 76,
+    AT_JOURNAL_SEQUENCE = 80,
+    AT_CHAIN_ANCHOR = 88,
+    AT_GENERATION_COUNTER = 96,
+    AT_WALL_MS = 104,
+    AT_CHECKPOINT_NUMBER = 112,
+    AT_CHECKPOINT_PAGES = 120,
+    AT_CAPACITY_UNITS = 128,
+    AT_RING_BLOCKS = 136,
+    AT_PAGE_COUNT = 140,
+    AT_EXTENT_UNITS = 144,
+    AT_EXTENT_COUNT = 148,
+    AT_DRIVE_SET_VERSION = 152,
+    AT_DRIVE_SET_COUNT = 160,
+    AT_DRIVE_SET = 168,
+    AT_END = 1192,
+};
+
+#define UUID_BYTES 16u
+#define CONTENT_BYTES (MKV_UNIT_BYTES - AT_CONTENT)
+#define FLAGS_KNOWN (MKV_SUPERBLOCK_CLEAN | MKV_SUPERBLOCK_NO_CHECKPOINT)
+
+_Static_assert(AT_DRIVE_SET + MKV_VOLUMES_MAX * UUID_BYTES == AT_END, "the drive set fits");
+_Static_assert(AT_END <= MKV_UNIT_BYTES, "a superblock copy is one unit");
+_Static_assert(sizeof(struct mkv_uuid) == UUID_BYTES, "a uuid is its bytes");
+
+static const uint8_t magic[8] = {'M', 'E', 'M', 'K', 'V', 'S', 'B', 0};
+
+static uint64_t content_checksum(const uint8_t *unit) {
+    return mkv_hash_64(unit + AT_CONTENT, CONTENT_BYTES);
+}
+
+/* Whether the fields are what format version 1 allows: asserted before a write, checked after a
+ * read. */
+static bool fields_valid(const struct mkv_superblock *superblock) {
+    return superblock->version == MKV_FORMAT_VERSION && (superblock->flags & ~FLAGS_KNOWN) == 0 &&
+           superblock->epoch <= MKV_EPOCH_MAX &&
+           superblock->checkpoint_side < MKV_CHECKPOINT_SIDES &&
+           superblock->journal_sequence.value >= 1 &&
+           superblock->generation_counter <= MKV_GENERATION_COUNTER_MAX &&
+           mkv_geometry_valid(&superblock->geometry) &&
+           superblock->checkpoint_pages <= superblock->geometry.page_count &&
+           superblock->drive_set_count >= 1 && superblock->drive_set_count <= MKV_VOLUMES_MAX;
+}
+
+void mkv_superblock_encode(const struct mkv_superblock *superblock, uint32_t copy, uint8_t *unit) {
+    MKV_ASSERT(copy < MKV_SUPERBLOCK_COPIES);
+    MKV_ASSERT(fields_valid(superblock));
+    const struct mkv_geometry *geometry = &superblock->geometry;
+    memset(unit, 0, MKV_UNIT_BYTES);
+    memcpy(unit + AT_MAGIC, magic, sizeof magic);
+    mkv_store_u32(unit + AT_COPY, copy);
+    mkv_store_u32(unit + AT_VERSION, superblock->version);
+    mkv_store_u32(unit + AT_FLAGS, superblock->flags);
+    memcpy(unit + AT_STORE_UUID, superblock->store_uuid.bytes, UUID_BYTES);
+    memcpy(unit + AT_DRIVE_UUID, superblock->drive_uuid.bytes, UUID_BYTES);
+    mkv_store_u64(unit + AT_SEQUENCE, superblock->sequence);
+    mkv_store_u32(unit + AT_EPOCH, superblock->epoch);
+    mkv_store_u32(unit + AT_CHECKPOINT_SIDE, superblock->checkpoint_side);
+    mkv_store_u64(unit + AT_JOURNAL_SEQUENCE, superblock->journal_sequence.value);
+    mkv_store_u64(unit + AT_CHAIN_ANCHOR, superblock->chain_anchor);
+    mkv_store_u64(unit + AT_GENERATION_COUNTER, superblock->generation_counter);
+    mkv_store_u64(unit + AT_WALL_MS, superblock->wall_ms);
+    mkv_store_u64(unit + AT_CHECKPOINT_NUMBER, superblock->checkpoint_number);
+    mkv_store_u32(unit + AT_CHECKPOINT_PAGES, superblock->checkpoint_pages);
+    mkv_store_u64(unit + AT_CAPACITY_UNITS, geometry->capacity_units);
+    mkv_store_u32(unit + AT_RING_BLOCKS, geometry->ring_blocks);
+    mkv_store_u32(unit + AT_PAGE_COUNT, geometry->page_count);
+    mkv_store_u32(unit + AT_EXTENT_UNITS, geometry->extent_units);
+    mkv_store_u32(unit + AT_EXTENT_COUNT, geometry->extent_count);
+    mkv_store_u64(unit + AT_DRIVE_SET_VERSION, superblock->drive_set_version);
+    mkv_store_u32(unit + AT_DRIVE_SET_COUNT, superblock->drive_set_count);
+    for (uint32_t member = 0; member < superblock->drive_set_count; member++) {
+        memcpy(unit + AT_DRIVE_SET + member * UUID_BYTES, superblock->drive_set[member].bytes,
+               UUID_BYTES);
+    }
+    mkv_store_u64(unit + AT_CHECKSUM, content_checksum(unit));
+}
+
+static void load_fields(const uint8_t *unit, struct mkv_superblock *superblock) {
+    memcpy(superblock->store_uuid.bytes, unit + AT_STORE_UUID, UUID_BYTES);
+    memcpy(superblock->drive_uuid.bytes, unit + AT_DRIVE_UUID, UUID_BYTES);
+    superblock->flags = mkv_load_u32(unit + AT_FLAGS);
+    superblock->sequence = mkv_load_u64(unit + AT_SEQUENCE);
+    superblock->epoch = mkv_load_u32(unit + AT_EPOCH);
+    superblock->checkpoint_side = mkv_load_u32(unit + AT_CHECKPOINT_SIDE);
+    superblock->journal_sequence.value = mkv_load_u64(unit + AT_JOURNAL_SEQUENCE);
+    superblock->chain_anchor = mkv_load_u64(unit + AT_CHAIN_ANCHOR);
+    superblock->generation_counter = mkv_load_u64(unit + AT_GENERATION_COUNTER);
+    superblock->wall_ms = mkv_load_u64(unit + AT_WALL_MS);
+    superblock->checkpoint_number = mkv_load_u64(unit + AT_CHECKPOINT_NUMBER);
+    superblock->checkpoint_pages = mkv_load_u32(unit + AT_CHECKPOINT_PAGES);
+    superblock->geometry.capacity_units = mkv_load_u64(unit + AT_CAPACITY_UNITS);
+    superblock->geometry.ring_blocks = mkv_load_u32(unit + AT_RING_BLOCKS);
+    superblock->geometry.page_count = mkv_load_u32(unit + AT_PAGE_COUNT);
+    superblock->geometry.extent_units = mkv_load_u32(unit + AT_EXTENT_UNITS);
+    superblock->geometry.extent_count = mkv_load_u32(unit + AT_EXTENT_COUNT);
+    superblock->drive_set_version = mkv_load_u64(unit + AT_DRIVE_SET_VERSION);
+    superblock->drive_set_count = mkv_load_u32(unit + AT_DRIVE_SET_COUNT);
+    const uint64_t members = mkv_min_u64(superblock->drive_set_count, MKV_VOLUMES_MAX);
+    for (uint64_t member = 0; member < members; member++) {
+        memcpy(superblock->drive_set[member].bytes, unit + AT_DRIVE_SET + member * UUID_BYTES,
+               UUID_BYTES);
+    }
+}
+
+enum mkv_err mkv_superblock_decode(const uint8_t *unit, uint32_t copy,
+                                   struct mkv_superblock *superblock) {
+    MKV_ASSERT(copy < MKV_SUPERBLOCK_COPIES);
+    *superblock = (struct mkv_superblock){0};
+    if (memcmp(unit + AT_MAGIC, magic, sizeof magic) != 0) {
+        return MKV_ERR_NOT_FORMATTED;
+    }
+    if (mkv_load_u64(unit + AT_CHECKSUM) != content_checksum(unit)) {
+        return MKV_CORRUPT_SUPERBLOCK;
+    }
+    /* Outside the checksum, so compared field by field: a copy at another's place is no copy. */
+    if (mkv_load_u32(unit + AT_COPY) != copy || mkv_load_u32(unit + AT_COPY_ZERO) != 0) {
+        return MKV_CORRUPT_SUPERBLOCK;
+    }
+    superblock->version = mkv_load_u32(unit + AT_VERSION);
+    if (superblock->version > MKV_FORMAT_VERSION) {
+        return MKV_ERR_VERSION;
+    }
+    load_fields(unit, superblock);
+    return fields_valid(superblock) ? MKV_OK : MKV_CORRUPT_SUPERBLOCK;
+}
+
+/* What one copy says, and which copies say the same. */
+struct copy_view {
+    enum mkv_err err; /* MKV_ERR_DRIVE_IO: could not be read */
+    uint64_t sequence;
+    uint32_t same; /* bit c: copy c holds this content; its own bit included */
+    uint32_t same_count;
+};
+
+static void view_copies(const uint8_t *units, uint32_t unreadable, struct mkv_superblock *scratch,
+                        struct copy_view views[MKV_SUPERBLOCK_COPIES]) {
+    for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
+        views[copy] = (struct copy_view){.err = MKV_ERR_DRIVE_IO};
+        if ((unreadable & (1u << copy)) == 0) {
+            views[copy].err =
+                mkv_superblock_decode(units + copy * (size_t)MKV_UNIT_BYTES, copy, scratch);
+            views[copy].sequence = scratch->sequence;
+        }
+    }
+    /* A copy whose checksum holds counts, also of a newer format: its content is whole. */
+    for (uint32_t a = 0; a < MKV_SUPERBLOCK_COPIES; a++) {
+        for (uint32_t b = 0; b < MKV_SUPERBLOCK_COPIES; b++) {
+            const bool whole = views[a].err == MKV_OK || views[a].err == MKV_ERR_VERSION;
+            if (whole && views[b].err == views[a].err &&
+                memcmp(units + a * (size_t)MKV_UNIT_BYTES + AT_CONTENT,
+                       units + b * (size_t)MKV_UNIT_BYTES + AT_CONTENT, CONTENT_BYTES) == 0) {
+                views[a].same |= 1u << b;
+                views[a].same_count++;
+            }
+        }
+    }
+}
+
+void mkv_superblock_choose(const uint8_t *units, uint32_t unreadable,
+                           struct mkv_superblock_choice *choice) {
+    struct copy_view views[MKV_SUPERBLOCK_COPIES];
+    const uint32_t all = (1u << MKV_SUPERBLOCK_COPIES) - 1;
+    MKV_ASSERT((unreadable & ~all) == 0);
+    view_copies(units, unreadable, &choice->superblock, views);
+
+    const uint32_t copies_needed = MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED) ? 1 : 2;
+    uint32_t best = MKV_NONE_U32;
+    uint32_t newer = MKV_NONE_U32;
+    bool blank = true;
+    for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
+        const struct copy_view *view = &views[copy];
+        blank = blank && view->err == MKV_ERR_NOT_FORMATTED;
+        if (view->err == MKV_ERR_VERSION && view->same_count >= 2) {
+            newer = copy;
+        }
+        /* Copies come in order and only a higher sequence displaces: of two pairs with the same
+         * sequence the one with copy 0 wins. */
+        if (view->err == MKV_OK && view->same_count >= copies_needed &&
+            (best == MKV_NONE_U32 || view->sequence > views[best].sequence)) {
+            best = copy;
+        }
+    }
+
+    *choice = (struct mkv_superblock_choice){.err = MKV_CORRUPT_SUPERBLOCK};
+    if (newer != MKV_NONE_U32) {
+        /* Decoding such a copy gives its version, and nothing else of it is understood. */
+        choice->err = mkv_superblock_decode(units + newer * (size_t)MKV_UNIT_BYTES, newer,
+                                            &choice->superblock);
+        MKV_ASSERT(choice->err == MKV_ERR_VERSION);
+    } else if (best != MKV_NONE_U32) {
+        choice->err =
+            mkv_superblock_decode(units + best * (size_t)MKV_UNIT_BYTES, best, &choice->superblock);
+        choice->repair = all & ~views[best].same;
+        MKV_ASSERT(choice->err == MKV_OK);
+    } else if (blank) {
+        choice->err = MKV_ERR_NOT_FORMATTED;
+    }
+}
