@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What goes into the machines of the core and what comes out: inputs, effects, and the messages
+ * between front and volume. A machine is driven by
+ *
+ *     step(machine, input)  ->  effects(machine, out, max) until none is left  ->  next step
+ *
+ *                REQUEST, FABRIC_DONE            MESSAGE                DRIVE_DONE
+ *     fabric  ------------------------> front <----------> volume <-------------------- drive
+ *             <------------------------                           -------------------->
+ *               PULL, PUSH, ANSWER, BREAK                    DRIVE_READ, _WRITE, _FLUSH
+ *
+ * Invariants
+ *  I1  An effect names memory by index or offset, never by pointer: `meta_offset` counts from the
+ *      start of the emitting machine's arena, a slab is an index into the slab arena.
+ *  I2  A pointer in an input is valid during the step only; the machine copies what it keeps.
+ *  I3  Memory that an effect names stays untouched until the effect's completion came back.
+ *  I4  Every DRIVE_*, PULL, PUSH and ANSWER effect is completed by exactly one input with the same
+ *      op. When a connection breaks its posted transfers complete with MKV_TRANSFER_FAILED first
+ *      and CONNECTION_CLOSED comes last; after that the connection id may name a new connection.
+ *  I5  PUSH and ANSWER of one connection reach the client in the order they were handed out.
+ *  I6  The data of a MESSAGE effect is delivered, or copied, before its emitter is stepped again.
+ *
+ * Not responsible for: how any of it is carried out (backends/, sim/), nor for wire formats.
+ */
+#ifndef MKV_CORE_IO_H
+#define MKV_CORE_IO_H
+
+#include "core/base.h"
+
+/* ---- messages between front and volume ------------------------------------------------------ */
+
+/*
+ *   front                       volume
+ *   FIND  (key)            ->           in memory only; a hit holds its slot
+ *                          <-  FOUND    OK with length_units, or NOT_FOUND with a miss reason
+ *   READ  (slab, range)    ->           after FOUND OK: exactly one of READ, RELEASE
+ *                          <-  READ_DONE   verified bytes are in the slab, or a status
+ *   RELEASE                ->           no answer
+ *   EXISTS (key)           ->
+ *                          <-  EXISTS_DONE in memory only, answered in the same step
+ *   PUT_BEGIN (key, length, root) ->    waits behind an earlier mutation of the same key
+ *                          <-  PUT_READY   a slot is reserved; or
+ *                          <-  PUT_DONE    OK (same content is live and durable), CONFLICT,
+ * NO_SPACE … PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE,
+ * PUT_ABORT
+ *                          <-  PUT_DONE    OK only when durable
+ *   PUT_ABORT              ->           no answer
+ *   DELETE (key)           ->
+ *                          <-  DELETE_DONE OK only when the DROP is durable; or NOT_FOUND
+ */
+enum mkv_message_kind {
+    MKV_MESSAGE_FIND = 1,
+    MKV_MESSAGE_READ,
+    MKV_MESSAGE_RELEASE,
+    MKV_MESSAGE_EXISTS,
+    MKV_MESSAGE_PUT_BEGIN,
+    MKV_MESSAGE_PUT_WRITE,
+    MKV_MESSAGE_PUT_ABORT,
+    MKV_MESSAGE_DELETE,
+    MKV_MESSAGE_FOUND,
+    MKV_MESSAGE_READ_DONE,
+    MKV_MESSAGE_EXISTS_DONE,
+    MKV_MESSAGE_PUT_READY,
+    MKV_MESSAGE_PUT_DONE,
+    MKV_MESSAGE_DELETE_DONE,
+};
+
+#define MKV_PUT_REPLACE 0x100u /* of a put: other content under a live key is replaced */
+
+struct mkv_message {
+    enum mkv_message_kind kind;
+    uint32_t volume;            /* index of the volume addressed, or answering */
+    struct mkv_op_id front_op;  /* the front's item; comes back in every answer */
+    struct mkv_op_id volume_op; /* FOUND, PUT_READY; and READ, RELEASE, PUT_WRITE, PUT_ABORT */
+    enum mkv_status status;     /* answers */
+    enum mkv_miss miss;         /* answers that are no hit: why */
+    uint32_t tenant;            /* FIND, EXISTS, PUT_BEGIN, DELETE */
+    uint32_t flags;       /* PUT_BEGIN: block flags and MKV_PUT_*; FOUND, READ_DONE: block flags */
+    uint32_t length;      /* PUT_BEGIN: payload bytes. READ: bytes wanted, 0 for all behind
+                           * offset. READ_DONE: payload bytes of the whole block */
+    uint32_t offset;      /* READ: first byte wanted. The slab must hold every chunk of the
+                           * range in whole: see mkv_chunk_bytes. READ_DONE: the same */
+    uint32_t bytes;       /* READ_DONE: bytes of the range that there are */
+    uint32_t slab_offset; /* READ_DONE: where in the slab's payload area they begin */
+    uint32_t
+        length_units;     /* FOUND, EXISTS_DONE: payload rounded up to units (0: inline or empty) */
+    struct mkv_slab slab; /* READ, PUT_WRITE */
+    struct mkv_root root; /* PUT_BEGIN; READ_DONE: of the whole block */
+    uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
+    uint32_t data_bytes;  /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
+                           * 8 bytes each. READ_DONE of a manifest: its payload */
+};
+
+/* ---- the front's requests ------------------------------------------------------------------- */
+
+enum mkv_op {
+    MKV_OP_PUT = 1,
+    MKV_OP_GET = 2,
+    MKV_OP_EXISTS = 3,
+    MKV_OP_LOOKUP = 4, /* result 0 holds the count of leading keys that are resident */
+    MKV_OP_DELETE = 5,
+};
+#define MKV_OP_COUNT 6u
+
+struct mkv_request_item {
+    uint32_t key_offset; /* into input.data */
+    uint32_t key_bytes;
+    uint32_t flags;       /* PUT: MKV_PUT_REPLACE */
+    uint64_t length;      /* PUT: bytes of the value. GET: bytes wanted, 0 for all behind offset */
+    uint64_t offset;      /* GET */
+    struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */
+};
+
+struct mkv_connection_id {
+    uint32_t index;
+    uint32_t generation;
+};
+
+struct mkv_request {
+    struct mkv_connection_id connection;
+    uint64_t request_id; /* the client's; comes back in transfers and the answer */
+    enum mkv_op op;
+    uint32_t tenant;
+    uint64_t deadline_ns; /* on the clock of now_ns; bounds waiting */
+    uint32_t item_count;  /* 1 … items_max of the front's configuration */
+    const struct mkv_request_item *items;
+};
+
+/* What an item of a request came to; the answer lists one for each item (LOOKUP: one). */
+struct mkv_item_result {
+    enum mkv_status status;
+    enum mkv_miss miss;
+    uint64_t length; /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys */
+    struct mkv_root root; /* GET of a value up to one block: of the payload; else all 0 */
+};
+
+/* ---- inputs --------------------------------------------------------------------------------- */
+
+enum mkv_input_kind {
+    MKV_INPUT_TICK = 1,
+    MKV_INPUT_REQUEST,
+    MKV_INPUT_MESSAGE,
+    MKV_INPUT_DRIVE_DONE,
+    MKV_INPUT_FABRIC_DONE,
+    MKV_INPUT_ADMIN,
+};
+
+/* How a drive answered. Translated from errno once, in the backend. */
+enum mkv_io_result {
+    MKV_IO_OK = 0,
+    MKV_IO_MEDIUM,  /* these units cannot be read or written (ENODATA, EILSEQ) */
+    MKV_IO_DEVICE,  /* the drive failed the operation (EIO, ETIMEDOUT, ENOLINK, short transfer) */
+    MKV_IO_GONE,    /* the drive is not there any more (ENODEV, ENXIO) */
+    MKV_IO_NO_ROOM, /* the file system under a file store is full (ENOSPC, EDQUOT) */
+};
+
+struct mkv_drive_done {
+    struct mkv_op_id op;
+    enum mkv_io_result result;
+    /* Reads into a slab only: the header unit as read (4096 bytes, NULL when the read had none) and
+     * the sums of the payload chunks as read, from the first chunk of the read on. */
+    const uint8_t *header;
+    const uint64_t *sums;
+    uint32_t sum_count;
+};
+
+enum mkv_fabric_event {
+    MKV_FABRIC_PULL_DONE = 1,
+    MKV_FABRIC_PUSH_DONE,
+    MKV_FABRIC_ANSWER_DONE,
+    MKV_FABRIC_CONNECTION_CLOSED,
+};
+enum mkv_transfer {
+    MKV_TRANSFER_OK = 0,
+    MKV_TRANSFER_FAILED, /* the connection broke; the memory is no longer in use */
+};
+
+struct mkv_fabric_done {
+    enum mkv_fabric_event event;
+    enum mkv_transfer transfer;
+    struct mkv_op_id op;                 /* PULL, PUSH, ANSWER */
+    struct mkv_connection_id connection; /* CONNECTION_CLOSED */
+    const uint64_t *sums;                /* PULL: chunk sums of the bytes that arrived */
+    uint32_t sum_count;
+};
+
+enum mkv_admin_command {
+    MKV_ADMIN_FORMAT =
+        1,          /* volume: write a new, empty store with config.format, then stay closed */
+    MKV_ADMIN_OPEN, /* volume: recover and serve */
+    MKV_ADMIN_CHECKPOINT, /* volume: start a checkpoint now */
+    MKV_ADMIN_CLOSE, /* volume: refuse mutations, drain, checkpoint, write the clean mark, close */
+};
+
+struct mkv_input {
+    enum mkv_input_kind kind;
+    uint64_t now_ns;  /* monotonic */
+    uint64_t wall_ms; /* Unix time; never below the persisted maximum */
+    const uint8_t *data;
+    uint32_t data_bytes; /* REQUEST: the keys. MESSAGE: message.data_bytes of data */
+    union {
+        struct mkv_request request;
+        struct mkv_message message;
+        struct mkv_drive_done drive;
+        struct mkv_fabric_done fabric;
+        enum mkv_admin_command admin;
+    };
+};
+
+/* ---- effects -------------------------------------------------------------------------------- */
+
+enum mkv_effect_kind {
+    MKV_EFFECT_DRIVE_READ = 1,
+    MKV_EFFECT_DRIVE_WRITE,
+    MKV_EFFECT_DRIVE_FLUSH,
+    MKV_EFFECT_FAIL_DRIVE, /* hand no further operation to this drive; the volume has failed */
+    MKV_EFFECT_PULL,
+    MKV_EFFECT_PUSH,
+    MKV_EFFECT_ANSWER,
+    MKV_EFFECT_BREAK, /* break the connection; its posted transfers then complete as FAILED */
+    MKV_EFFECT_MESSAGE,
+    MKV_EFFECT_EVENT,
+};
+
+enum mkv_drive_memory {
+    MKV_DRIVE_META = 1, /* `unit_count` units at meta_offset of the volume's arena */
+    /* Whole or leading part of a slot: slab [header 4 KiB][payload].
+     * Write: the backend copies the header unit from meta_offset into the slab, zeroes the payload
+     * from payload_bytes up to the unit's end, and writes unit_count units. When unit_count is 1
+     * and payload_bytes > 0 the payload is inline: it is copied to byte 2048 of the header unit.
+     * Read: unit_count units into the slab; when the header says inline, the payload is copied
+     * from byte 2048 of the header unit to the slab's payload area. Completed with header and with
+     * the sums of every chunk that lies whole in what was read (mkv_slot_read_sums). */
+    MKV_DRIVE_SLOT,
+    /* A range of a payload, read only: unit_count units into the slab's payload area, completed
+     * with sums over payload_bytes bytes in chunks of chunk_bytes, without header. */
+    MKV_DRIVE_PAYLOAD,
+};
+
+struct mkv_drive_effect {
+    enum mkv_drive_memory memory;
+    struct mkv_lba lba;
+    uint32_t unit_count;
+    uint64_t meta_offset;
+    struct mkv_slab slab;
+    uint32_t payload_bytes;
+    uint32_t chunk_bytes;
+};
+
+struct mkv_transfer_effect {
+    struct mkv_connection_id connection;
+    uint64_t request_id;
+    uint32_t item;   /* index in the request */
+    uint64_t offset; /* PULL, PUSH: of the first byte in the value */
+    uint32_t bytes;  /* PULL, PUSH: from or to the slab's payload area */
+    struct mkv_slab slab;
+    uint32_t slab_offset; /* PUSH: first byte in the slab's payload area */
+    uint64_t length;      /* PUSH: bytes of the whole value */
+    struct mkv_root root; /* PUSH: of the whole value's payload, all 0 where it is segments */
+};
+
+struct mkv_answer_effect {
+    struct mkv_connection_id connection;
+    uint64_t request_id;
+    enum mkv_op op;
+    enum mkv_status status; /* OK: item results count. Else the request was refused whole */
+    uint32_t result_count;
+    uint64_t results_offset; /* of struct mkv_item_result[result_count] in the front's arena */
+};
+
+/* What machines report besides their work: for logs, metrics and the audit. */
+enum mkv_event_kind {
+    MKV_EVENT_FORMATTED = 1,         /* volume: the new superblock is durable */
+    MKV_EVENT_OPENED,                /* volume serves. value: blocks, entries replayed */
+    MKV_EVENT_OPEN_FAILED,           /* volume cannot serve. err says why */
+    MKV_EVENT_CAME_UP_EMPTY,         /* err names the structure; value: sequence of the hole */
+    MKV_EVENT_TORN_TAIL,             /* value: sequence where the journal was cut */
+    MKV_EVENT_SUPERBLOCK_REPAIRED,   /* value: copies rewritten */
+    MKV_EVENT_JOURNAL_COPY_REPAIRED, /* value: blocks rewritten */
+    MKV_EVENT_CHECKPOINT_DONE,       /* value: first sequence not covered, pages, duration in ns */
+    MKV_EVENT_BLOCK_QUARANTINED,     /* a slot's content failed its check. value: slot; err what */
+    MKV_EVENT_DRIVE_ERROR,           /* an operation failed. value: mkv_io_result, lba */
+    MKV_EVENT_DRIVE_FAILED,          /* the volume stopped serving */
+    MKV_EVENT_CLOSED,                /* the clean mark is durable; no operation is in flight */
+};
+
+struct mkv_event {
+    enum mkv_event_kind kind;
+    enum mkv_err err;
+    uint64_t value[3];
+};
+
+struct mkv_effect {
+    enum mkv_effect_kind kind;
+    struct mkv_op_id op;
+    union {
+        struct mkv_drive_effect drive;
+        struct mkv_transfer_effect transfer; /* PULL, PUSH, BREAK (connection only) */
+        struct mkv_answer_effect answer;
+        struct mkv_message message;
+        struct mkv_event event;
+    };
+};
+
+#endif

@@ -1,0 +1,555 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/volume.h"
+
+#include <string.h>
+
+#include "core/volume_internal.h"
+
+_Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
+               "the gap is above all operations");
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+struct layout {
+    uint64_t ops, effects, table, meta, end;
+    uint32_t op_total, effects_max;
+};
+
+static struct layout layout_of(const struct mkv_volume_config *config) {
+    MKV_ASSERT(config->ops_max >= 1);
+    MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
+    MKV_ASSERT(config->window_units >= 1);
+    struct layout layout;
+    /* The front's operations, as many quarantines, and the class changes. */
+    layout.op_total = 2 * config->ops_max + EXTENT_OPS_MAX;
+    layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
+    uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
+    layout.ops = at;
+    at = mkv_round_up_u64(at + layout.op_total * sizeof(struct op), 64);
+    layout.effects = at;
+    at = mkv_round_up_u64(at + layout.effects_max * sizeof(struct mkv_effect), 64);
+    layout.table = at;
+    at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
+    layout.meta = at;
+    const uint64_t meta_units = layout.op_total + MKV_JOURNAL_BATCH_BLOCKS_MAX +
+                                MKV_SUPERBLOCK_COPIES + 2 * (uint64_t)config->window_units;
+    layout.end = at + meta_units * MKV_UNIT_BYTES;
+    return layout;
+}
+
+size_t mkv_volume_memory_required(const struct mkv_volume_config *config) {
+    return (size_t)layout_of(config).end;
+}
+
+uint32_t mkv_volume_effects_max(const struct mkv_volume_config *config) {
+    return layout_of(config).effects_max;
+}
+
+static const struct op_list empty_list = {MKV_NONE_U32, MKV_NONE_U32, 0};
+
+struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
+                                   const struct mkv_volume_config *config) {
+    const struct layout layout = layout_of(config);
+    MKV_ASSERT((uintptr_t)memory % MKV_UNIT_BYTES == 0);
+    MKV_ASSERT(bytes >= layout.end);
+    MKV_ASSERT(mkv_geometry_valid(&config->geometry));
+    struct mkv_volume *volume = memory;
+    memset(volume, 0, sizeof *volume);
+    volume->config = *config;
+    volume->op_total = layout.op_total;
+    volume->ops_offset = layout.ops;
+    volume->effects_offset = layout.effects;
+    volume->effects_max = layout.effects_max;
+    volume->table_offset = layout.table;
+    volume->meta_offset = layout.meta;
+    volume->free_ops = empty_list;
+    volume->extent_waiters = empty_list;
+    volume->written = empty_list;
+    volume->flushing = empty_list;
+    volume->ready = empty_list;
+    volume->journaled = empty_list;
+    memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
+    memset(volume->hold_heads, 0xff, sizeof volume->hold_heads);
+    memset(volume_ops(volume), 0, volume->op_total * sizeof(struct op));
+    for (uint32_t op = 0; op < volume->op_total; op++) {
+        mkv_volume_list_push(volume, &volume->free_ops, op);
+    }
+    mkv_slot_table_init(volume_table(volume), &config->geometry);
+    return volume;
+}
+
+uint8_t *mkv_volume_arena(struct mkv_volume *volume) {
+    return (uint8_t *)volume;
+}
+
+/* ---- lists, operations, holds ---------------------------------------------------------------- */
+
+void mkv_volume_list_push(struct mkv_volume *volume, struct op_list *list, uint32_t op) {
+    struct op *ops = volume_ops(volume);
+    ops[op].next = MKV_NONE_U32;
+    if (list->count == 0) {
+        list->head = op;
+    } else {
+        ops[list->tail].next = op;
+    }
+    list->tail = op;
+    list->count++;
+}
+
+uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
+    MKV_ASSERT(list->count > 0);
+    const uint32_t op = list->head;
+    list->head = volume_ops(volume)[op].next;
+    list->count--;
+    if (list->count == 0) {
+        *list = empty_list;
+    }
+    return op;
+}
+
+bool mkv_volume_op_internal_room(const struct mkv_volume *volume) {
+    return volume->ops_internal < volume->op_total - volume->config.ops_max;
+}
+
+static bool kind_is_internal(enum op_kind kind) {
+    return kind == OP_KIND_QUARANTINE || kind == OP_KIND_EXTENT;
+}
+
+uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
+    /* The front keeps to its credits, and internal operations were counted: so there is one. */
+    MKV_ASSERT(volume->free_ops.count > 0);
+    const uint32_t index = mkv_volume_list_pop(volume, &volume->free_ops);
+    struct op *op = &volume_ops(volume)[index];
+    const uint32_t generation = op->generation + 1;
+    /* The key's bytes need no clearing: key_bytes says how many count. */
+    memset(op, 0, offsetof(struct op, key));
+    op->generation = generation;
+    op->kind = kind;
+    op->next = MKV_NONE_U32;
+    op->lock_waiters = empty_list;
+    volume->ops_used++;
+    if (kind_is_internal(kind)) {
+        MKV_ASSERT(mkv_volume_op_internal_room(volume));
+        volume->ops_internal++;
+    }
+    MKV_ASSERT(volume->ops_used - volume->ops_internal <= volume->config.ops_max);
+    return index;
+}
+
+void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(!op->past_lock);
+    if (op->holds_slot) {
+        mkv_volume_release(volume, index);
+    }
+    op->state = OP_FREE;
+    volume->ops_used--;
+    if (kind_is_internal(op->kind)) {
+        volume->ops_internal--;
+    }
+    mkv_volume_list_push(volume, &volume->free_ops, index);
+}
+
+void mkv_volume_hold(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot) {
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(!op->holds_slot);
+    uint32_t *head = &volume->hold_heads[slot.index % HOLD_BUCKETS];
+    op->slot = slot;
+    op->holds_slot = true;
+    op->hold_next = *head;
+    *head = index;
+    mkv_slot_table_hold(volume_table(volume), slot);
+}
+
+void mkv_volume_release(struct mkv_volume *volume, uint32_t index) {
+    struct op *ops = volume_ops(volume);
+    MKV_ASSERT(ops[index].holds_slot);
+    uint32_t *link = &volume->hold_heads[ops[index].slot.index % HOLD_BUCKETS];
+    uint32_t *own = NULL;
+    bool others = false;
+    for (; *link != MKV_NONE_U32; link = &ops[*link].hold_next) {
+        if (*link == index) {
+            own = link;
+        } else if (ops[*link].slot.index == ops[index].slot.index) {
+            others = true;
+        }
+    }
+    MKV_ASSERT(own != NULL);
+    *own = ops[index].hold_next;
+    ops[index].holds_slot = false;
+    if (!others) {
+        mkv_slot_table_release(volume_table(volume), ops[index].slot);
+    }
+}
+
+/* ---- effects --------------------------------------------------------------------------------- */
+
+struct mkv_effect *mkv_volume_emit(struct mkv_volume *volume, enum mkv_effect_kind kind) {
+    MKV_ASSERT(volume->effect_count < volume->effects_max);
+    struct mkv_effect *effect =
+        (struct mkv_effect *)((uintptr_t)volume + volume->effects_offset) + volume->effect_count;
+    volume->effect_count++;
+    memset(effect, 0, sizeof *effect);
+    effect->kind = kind;
+    return effect;
+}
+
+uint32_t mkv_volume_effects(struct mkv_volume *volume, struct mkv_effect *out, uint32_t out_max) {
+    const struct mkv_effect *effects =
+        (const struct mkv_effect *)((uintptr_t)volume + volume->effects_offset);
+    const uint32_t left = volume->effect_count - volume->effect_head;
+    const uint32_t count = (uint32_t)mkv_min_u64(left, out_max);
+    memcpy(out, effects + volume->effect_head, count * sizeof *out);
+    volume->effect_head += count;
+    if (volume->effect_head == volume->effect_count) {
+        volume->effect_head = 0;
+        volume->effect_count = 0;
+    }
+    return count;
+}
+
+void mkv_volume_event(struct mkv_volume *volume, enum mkv_event_kind kind, enum mkv_err err,
+                      uint64_t value_0, uint64_t value_1, uint64_t value_2) {
+    struct mkv_effect *effect = mkv_volume_emit(volume, MKV_EFFECT_EVENT);
+    effect->event = (struct mkv_event){kind, err, {value_0, value_1, value_2}};
+}
+
+struct mkv_message *mkv_volume_answer(struct mkv_volume *volume, uint32_t index,
+                                      enum mkv_message_kind kind, enum mkv_status status) {
+    const struct op *op = &volume_ops(volume)[index];
+    struct mkv_effect *effect = mkv_volume_emit(volume, MKV_EFFECT_MESSAGE);
+    effect->op = op->front_op;
+    effect->message.kind = kind;
+    effect->message.volume = volume->config.volume;
+    effect->message.front_op = op->front_op;
+    effect->message.volume_op = (struct mkv_op_id){index, op->generation};
+    effect->message.status = status;
+    return &effect->message;
+}
+
+struct mkv_drive_effect *mkv_volume_op_io(struct mkv_volume *volume, uint32_t index,
+                                          enum mkv_effect_kind kind) {
+    MKV_ASSERT(volume->state != MKV_VOLUME_FAILED); /* I8 */
+    struct mkv_effect *effect = mkv_volume_emit(volume, kind);
+    effect->op = (struct mkv_op_id){index, volume_ops(volume)[index].generation};
+    volume->io_in_flight++;
+    return &effect->drive;
+}
+
+struct mkv_drive_effect *mkv_volume_internal_io(struct mkv_volume *volume, uint32_t which,
+                                                enum mkv_effect_kind kind, struct mkv_lba lba,
+                                                uint32_t unit_count, uint64_t meta_offset) {
+    MKV_ASSERT(volume->state != MKV_VOLUME_FAILED); /* I8 */
+    MKV_ASSERT(which < IO_COUNT);
+    struct internal_io_state *io = &volume->io[which];
+    MKV_ASSERT(!io->in_flight);
+    io->in_flight = true;
+    io->generation++;
+    struct mkv_effect *effect = mkv_volume_emit(volume, kind);
+    effect->op = (struct mkv_op_id){volume->op_total + which, io->generation};
+    effect->drive.memory = MKV_DRIVE_META;
+    effect->drive.lba = lba;
+    effect->drive.unit_count = unit_count;
+    effect->drive.meta_offset = meta_offset;
+    MKV_ASSERT(lba.unit + unit_count <= volume->config.geometry.capacity_units);
+    volume->io_in_flight++;
+    return &effect->drive;
+}
+
+/* ---- failing --------------------------------------------------------------------------------- */
+
+void mkv_volume_note_error(struct mkv_volume *volume, enum mkv_effect_kind kind,
+                           enum mkv_io_result result, uint64_t lba) {
+    if (kind == MKV_EFFECT_DRIVE_READ) {
+        volume->stats.io_errors_read_total++;
+    } else if (kind == MKV_EFFECT_DRIVE_WRITE) {
+        volume->stats.io_errors_write_total++;
+    } else {
+        volume->stats.io_errors_flush_total++;
+    }
+    mkv_volume_event(volume, MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO, (uint64_t)result, lba, 0);
+}
+
+/* Whether an operation of this state waits for nothing that will still come. */
+static bool op_is_stranded(enum op_state state) {
+    switch (state) {
+    case OP_LOCK_WAIT:
+    case OP_EXTENT_WAIT:
+    case OP_WRITTEN:
+    case OP_FLUSHING:
+    case OP_READY:
+    case OP_JOURNALED:
+        return true;
+    case OP_FREE:
+    case OP_FOUND:    /* READ or RELEASE comes */
+    case OP_RESERVED: /* PUT_WRITE or PUT_ABORT comes */
+    case OP_READING:  /* the drive's completion comes */
+    case OP_READING_HEADER:
+    case OP_READING_PAYLOAD:
+    case OP_CHECKING:
+    case OP_WRITING:
+        return false;
+    }
+    MKV_ASSERT(false);
+    return false;
+}
+
+void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint64_t lba) {
+    if (volume->state == MKV_VOLUME_FAILED) {
+        return;
+    }
+    const bool opening = volume->state == MKV_VOLUME_RECOVERING;
+    volume->state = MKV_VOLUME_FAILED;
+    volume->stats.open_err = MKV_ERR_DRIVE_IO;
+    mkv_volume_emit(volume, MKV_EFFECT_FAIL_DRIVE);
+    mkv_volume_event(volume, MKV_EVENT_DRIVE_FAILED, MKV_ERR_DRIVE_IO, (uint64_t)result, lba, 0);
+    if (opening) {
+        mkv_volume_event(volume, MKV_EVENT_OPEN_FAILED, MKV_ERR_DRIVE_IO, (uint64_t)result, lba, 0);
+    }
+    volume->extent_waiters = empty_list;
+    volume->written = empty_list;
+    volume->flushing = empty_list;
+    volume->ready = empty_list;
+    volume->journaled = empty_list;
+    memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
+    struct op *ops = volume_ops(volume);
+    for (uint32_t index = 0; index < volume->op_total; index++) {
+        ops[index].past_lock = false;
+        ops[index].lock_waiters = empty_list;
+    }
+    for (uint32_t index = 0; index < volume->op_total; index++) {
+        if (op_is_stranded(ops[index].state)) {
+            const bool issued = ops[index].state == OP_JOURNALED;
+            mkv_volume_mutation_end(volume, index,
+                                    issued ? MKV_STATUS_UNKNOWN : MKV_STATUS_UNAVAILABLE);
+        }
+    }
+}
+
+/* ---- dispatch -------------------------------------------------------------------------------- */
+
+static void on_message(struct mkv_volume *volume, const struct mkv_input *input) {
+    const struct mkv_message *message = &input->message;
+    MKV_ASSERT(message->volume == volume->config.volume);
+    switch (message->kind) {
+    case MKV_MESSAGE_FIND:
+        mkv_volume_find(volume, input);
+        return;
+    case MKV_MESSAGE_EXISTS:
+        mkv_volume_exists(volume, input);
+        return;
+    case MKV_MESSAGE_READ:
+    case MKV_MESSAGE_RELEASE:
+        mkv_volume_read(volume, message);
+        return;
+    case MKV_MESSAGE_PUT_BEGIN:
+        mkv_volume_put_begin(volume, input);
+        return;
+    case MKV_MESSAGE_PUT_WRITE:
+        mkv_volume_put_write(volume, input);
+        return;
+    case MKV_MESSAGE_PUT_ABORT:
+        mkv_volume_put_abort(volume, message);
+        return;
+    case MKV_MESSAGE_DELETE:
+        mkv_volume_delete(volume, input);
+        return;
+    case MKV_MESSAGE_FOUND:
+    case MKV_MESSAGE_READ_DONE:
+    case MKV_MESSAGE_EXISTS_DONE:
+    case MKV_MESSAGE_PUT_READY:
+    case MKV_MESSAGE_PUT_DONE:
+    case MKV_MESSAGE_DELETE_DONE:
+        break;
+    }
+    MKV_ASSERT(false); /* answers go the other way */
+}
+
+static void on_internal_done(struct mkv_volume *volume, const struct mkv_drive_done *done) {
+    const uint32_t which = done->op.index - volume->op_total;
+    MKV_ASSERT(which < IO_COUNT);
+    MKV_ASSERT(volume->io[which].in_flight);
+    MKV_ASSERT(volume->io[which].generation == done->op.generation);
+    volume->io[which].in_flight = false;
+    if (volume->state == MKV_VOLUME_FAILED) {
+        return;
+    }
+    if (which == IO_FLUSH) {
+        mkv_volume_flush_done(volume, done);
+    } else if (which < IO_WINDOW) {
+        if (volume->state == MKV_VOLUME_RECOVERING && volume->recover.step == RECOVER_SUPERBLOCK) {
+            mkv_volume_recover_io_done(volume, which, done);
+        } else {
+            mkv_volume_superblock_io_done(volume, done);
+        }
+    } else if (which < IO_JOURNAL) {
+        if (volume->state == MKV_VOLUME_RECOVERING) {
+            mkv_volume_recover_io_done(volume, which, done);
+        } else {
+            mkv_volume_checkpoint_io_done(volume, done);
+        }
+    } else {
+        mkv_volume_journal_io_done(volume, which, done);
+    }
+}
+
+static void on_drive_done(struct mkv_volume *volume, const struct mkv_drive_done *done) {
+    MKV_ASSERT(volume->io_in_flight > 0);
+    volume->io_in_flight--;
+    if (done->op.index >= volume->op_total) {
+        on_internal_done(volume, done);
+        return;
+    }
+    const struct op *op = &volume_ops(volume)[done->op.index];
+    MKV_ASSERT(op->generation == done->op.generation);
+    if (op->kind == OP_KIND_GET) {
+        mkv_volume_get_io_done(volume, done->op.index, done);
+    } else {
+        mkv_volume_mutate_io_done(volume, done->op.index, done);
+    }
+}
+
+static enum mkv_err on_admin(struct mkv_volume *volume, enum mkv_admin_command command) {
+    switch (command) {
+    case MKV_ADMIN_FORMAT:
+        return mkv_volume_format(volume);
+    case MKV_ADMIN_OPEN:
+        return mkv_volume_open(volume);
+    case MKV_ADMIN_CHECKPOINT:
+        if (volume->state != MKV_VOLUME_SERVING) {
+            return MKV_ERR_STATE;
+        }
+        volume->checkpoint.wanted = true;
+        return MKV_OK;
+    case MKV_ADMIN_CLOSE:
+        if (volume->state != MKV_VOLUME_SERVING) {
+            return MKV_ERR_STATE;
+        }
+        volume->state = MKV_VOLUME_CLOSING;
+        return MKV_OK;
+    }
+    MKV_ASSERT(false);
+    return MKV_ERR_STATE;
+}
+
+enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *input) {
+    MKV_ASSERT(volume->effect_count == 0);
+    MKV_ASSERT(input->now_ns >= volume->now_ns);
+    volume->now_ns = input->now_ns;
+    volume->wall_ms = mkv_max_u64(volume->wall_ms, input->wall_ms);
+    enum mkv_err err = MKV_OK;
+    switch (input->kind) {
+    case MKV_INPUT_TICK:
+        break;
+    case MKV_INPUT_MESSAGE:
+        on_message(volume, input);
+        break;
+    case MKV_INPUT_DRIVE_DONE:
+        on_drive_done(volume, &input->drive);
+        break;
+    case MKV_INPUT_ADMIN:
+        err = on_admin(volume, input->admin);
+        break;
+    case MKV_INPUT_REQUEST:
+    case MKV_INPUT_FABRIC_DONE:
+        MKV_ASSERT(false); /* the front's */
+        break;
+    }
+    if (volume->state == MKV_VOLUME_RECOVERING) {
+        mkv_volume_recover_pump(volume);
+    }
+    if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
+        mkv_volume_checkpoint_pump(volume);
+        mkv_volume_journal_pump(volume);
+    }
+    return err;
+}
+
+bool mkv_volume_has_work(const struct mkv_volume *volume) {
+    return volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume);
+}
+
+/* ---- figures --------------------------------------------------------------------------------- */
+
+const char *mkv_volume_state_name(enum mkv_volume_state state) {
+    static const char *const names[] = {
+        [MKV_VOLUME_CLOSED] = "closed",         [MKV_VOLUME_FORMATTING] = "formatting",
+        [MKV_VOLUME_RECOVERING] = "recovering", [MKV_VOLUME_SERVING] = "online",
+        [MKV_VOLUME_CLOSING] = "draining",      [MKV_VOLUME_FAILED] = "failed",
+    };
+    return names[state];
+}
+
+_Static_assert(MKV_VOLUME_CLASSES_MAX == MKV_CLASSES_MAX, "stats have room for every class");
+
+void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *stats) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    *stats = volume->stats;
+    stats->state = volume->state;
+    stats->epoch = volume->superblock.epoch;
+    stats->blocks = table->live_count;
+    stats->bytes_used = table->used_units * MKV_UNIT_BYTES;
+    stats->bytes_usable = mkv_geometry_usable_units(&volume->config.geometry) * MKV_UNIT_BYTES;
+    stats->bytes_raw = volume->config.geometry.capacity_units * MKV_UNIT_BYTES;
+    stats->slots_used = table->used_count;
+    stats->slots_retired = table->retired_count;
+    stats->slots_free = table->classed_slot_count - table->used_count;
+    stats->extents_free = table->classless_count;
+    stats->extents_total = volume->config.geometry.extent_count;
+    stats->extent_units = volume->config.geometry.extent_units;
+    stats->class_count = table->class_count;
+    for (uint32_t index = 0; index < table->class_count; index++) {
+        const struct mkv_class_state *class_state = &table->classes[index];
+        stats->classes[index] = (struct mkv_volume_class_stats){
+            .slot_units = class_state->slot_units,
+            .extents = class_state->extent_count,
+            .slots = class_state->slot_count,
+            .slots_used = class_state->used_count,
+        };
+    }
+    stats->ops_in_flight = volume->ops_used;
+    stats->journal_head = volume->written_sequence.value;
+    stats->journal_durable = volume->flushed_sequence.value;
+    stats->journal_applied = volume->ring_start.value > 0 ? volume->ring_start.value - 1 : 0;
+    stats->journal_ring_blocks = volume->config.geometry.ring_blocks;
+    stats->journal_pending_records = (uint64_t)volume->ready.count + volume->journaled.count;
+    stats->flushes_total = volume->flush_completed;
+    stats->generation_counter = volume->generation_counter;
+    stats->superblock_sequence = volume->superblock.sequence;
+}
+
+bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
+                           struct mkv_volume_block *block) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
+    for (; *cursor < end; ++*cursor) {
+        const struct mkv_slot slot = {*cursor};
+        const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+        if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE) {
+            continue;
+        }
+        const struct mkv_extent extent = mkv_slot_table_extent_of(table, slot);
+        *block = (struct mkv_volume_block){
+            .slot = slot,
+            .tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low,
+            .tenant = entry->tenant,
+            .generation_low = entry->generation_low,
+            .length_units = entry->length_units,
+            .block_flags = ((entry->bits & MKV_SLOT_MANIFEST) ? MKV_BLOCK_MANIFEST : 0u) |
+                           ((entry->bits & MKV_SLOT_SEGMENT) ? MKV_BLOCK_SEGMENT : 0u),
+            .lba = mkv_slot_table_lba(table, slot),
+            .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
+        };
+        ++*cursor;
+        return true;
+    }
+    return false;
+}
+
+void mkv_volume_check(const struct mkv_volume *volume) {
+    mkv_slot_table_check(volume_table(volume));
+}
+
+uint64_t mkv_volume_durable_hash(const struct mkv_volume *volume) {
+    return mkv_slot_table_durable_hash(volume_table(volume));
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The volume: the state machine of one drive. It owns the slot table, the journal, checkpoints and
+ * recovery, and decides the order of everything that reaches its drive.
+ *
+ * The way of a put, and why an acknowledged one cannot be lost:
+ *
+ *   PUT_BEGIN   the key's mutation lock; an equal live block answers at once; a slot is reserved
+ *   PUT_WRITE   DRIVE_WRITE of header and payload ............ completed, perhaps in a cache only
+ *               DRIVE_FLUSH issued after that ................ completed: the data is durable
+ *               its PUT record joins a journal block, written to both copies of the ring
+ *               DRIVE_FLUSH issued after that ................ completed: the record is durable
+ *               the record is applied to the table: now visible
+ *   PUT_DONE    OK
+ *
+ *   One flush is in flight at a time. The one that covers the journal block of batch n covers the
+ *   data of batch n + 1 too, so that both queues move at every flush.
+ *
+ * States
+ *
+ *   CLOSED --FORMAT--> FORMATTING --> CLOSED        any state --drive error--> FAILED
+ *   CLOSED --OPEN--> RECOVERING --> SERVING --CLOSE--> CLOSING --> CLOSED
+ *
+ * Invariants
+ *  I1  A durable record's data is durable: no record enters a journal block before a flush that was
+ *      issued after its data write completed has completed. So a mismatch later is corruption.
+ *  I2  PUT_DONE OK and DELETE_DONE OK are handed out only after a completed flush that was issued
+ *      after both copies of the record's journal block were written.
+ *  I3  A slot is reused only when its DROP is durable and no operation holds it.
+ *  I4  A block of the ring is overwritten only when a durable superblock starts replay behind it.
+ *  I5  A superblock that names a checkpoint is written only after a flush that covers every unit
+ *      of that checkpoint.
+ *  I6  The epoch of this opening is durable before recovery or service writes a journal block.
+ *  I7  Of one tenant's keys with equal tags at most one mutation is past its lock at a time.
+ *  I8  After MKV_EFFECT_FAIL_DRIVE the volume hands out no drive operation.
+ *  I9  Nothing is allocated after init, and a step does work bounded by the configuration.
+ *
+ * Not responsible for: clients and slabs (front), choosing the volume of a key (front), I/O.
+ */
+#ifndef MKV_CORE_VOLUME_H
+#define MKV_CORE_VOLUME_H
+
+#include "core/base.h"
+#include "core/geometry.h"
+#include "core/io.h"
+#include "core/superblock.h"
+
+/* Journal blocks of one batch. */
+#define MKV_JOURNAL_BATCH_BLOCKS_MAX 8u
+#define MKV_VOLUME_OPS_MAX 4096u
+
+struct mkv_volume_config {
+    uint32_t volume; /* index of this volume on its node */
+    /* Of the drive; may exceed geometry.capacity_units when a drive has grown. */
+    uint64_t capacity_units;
+    /* What the drive is formatted with (mkv_superblock_choose on its copies), or is to be. */
+    struct mkv_geometry geometry;
+    uint32_t ops_max;      /* messages that the front may have outstanding here */
+    uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
+    uint64_t idle_ns; /* quiet time after which an empty journal block records the last flush */
+    struct mkv_uuid store_uuid; /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
+    struct mkv_uuid drive_uuid; /* FORMAT: written. OPEN: must match */
+    uint64_t drive_set_version; /* FORMAT */
+    uint32_t drive_set_count;   /* FORMAT */
+    struct mkv_uuid drive_set[MKV_VOLUMES_MAX];
+};
+
+enum mkv_volume_state {
+    MKV_VOLUME_CLOSED = 0,
+    MKV_VOLUME_FORMATTING,
+    MKV_VOLUME_RECOVERING,
+    MKV_VOLUME_SERVING,
+    MKV_VOLUME_CLOSING,
+    MKV_VOLUME_FAILED,
+};
+const char *mkv_volume_state_name(enum mkv_volume_state state);
+
+/* One slot size of a drive; used slots are those that are not free. */
+struct mkv_volume_class_stats {
+    uint32_t slot_units;
+    uint32_t extents;
+    uint32_t slots;
+    uint32_t slots_used;
+};
+#define MKV_VOLUME_CLASSES_MAX 64u
+
+/* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
+struct mkv_volume_stats {
+    enum mkv_volume_state state;
+    enum mkv_err open_err; /* why the last OPEN failed or came up empty */
+    uint32_t epoch;
+    uint64_t blocks;       /* live blocks */
+    uint64_t bytes_used;   /* slots that are not free, times their size */
+    uint64_t bytes_usable; /* of all extents */
+    uint64_t bytes_raw;    /* of the drive */
+    uint64_t slots_used;   /* live, reserved, being freed */
+    uint64_t slots_free;   /* in extents that have a class */
+    uint64_t slots_retired;
+    uint32_t extents_free; /* without a class */
+    uint32_t extents_total;
+    uint32_t extent_units;
+    uint32_t class_count;
+    /* Their sums are slots_used + slots_free, slots_used, and, times the slot size, bytes_used. */
+    struct mkv_volume_class_stats classes[MKV_VOLUME_CLASSES_MAX];
+    uint32_t ops_in_flight;
+    uint64_t journal_head;    /* last sequence written to both copies */
+    uint64_t journal_durable; /* last sequence covered by a completed flush */
+    uint64_t journal_applied; /* last sequence covered by the durable checkpoint */
+    uint64_t journal_ring_blocks;
+    uint64_t journal_pending_records; /* records not yet durable */
+    uint64_t journal_records_total;
+    uint64_t journal_blocks_total;
+    uint64_t journal_commits_total;
+    uint64_t flushes_total;
+    uint64_t checkpoints_total;
+    uint64_t puts_total, puts_deduplicated_total, gets_total, deletes_total;
+    uint64_t read_bytes_total, write_bytes_total; /* payload verified and served; persisted */
+    uint64_t checksum_failures_header_total, checksum_failures_payload_total;
+    uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
+    uint64_t checksum_failures_index_total;
+    uint64_t quarantined_total, superblock_repairs_total, journal_copy_repairs_total;
+    uint64_t torn_tails_total;
+    uint64_t io_errors_read_total, io_errors_write_total, io_errors_flush_total;
+    uint64_t recovery_entries; /* records replayed by the last OPEN */
+    uint64_t recovery_ns;
+    uint64_t generation_counter;
+    uint64_t superblock_sequence;
+};
+
+struct mkv_volume;
+
+/* Bytes of the arena for this configuration; the arena must be aligned to MKV_UNIT_BYTES. */
+size_t mkv_volume_memory_required(const struct mkv_volume_config *config);
+/* The configuration is copied. `bytes` must be at least what is required. */
+struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
+                                   const struct mkv_volume_config *config);
+/* Takes one input. All effects of the step before must have been taken. Returns MKV_OK, or the
+ * error of an ADMIN command that cannot be carried out in this state. */
+enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *input);
+/* Hands out up to `out_max` effects, in order; 0 when there are none left. */
+uint32_t mkv_volume_effects(struct mkv_volume *volume, struct mkv_effect *out, uint32_t out_max);
+/* The base that meta_offset and data_offset of this volume's effects count from. */
+uint8_t *mkv_volume_arena(struct mkv_volume *volume);
+/* True when a TICK would make progress at once: a bounded job has more to do. */
+bool mkv_volume_has_work(const struct mkv_volume *volume);
+/* Effects that one step can hand out at most. */
+uint32_t mkv_volume_effects_max(const struct mkv_volume_config *config);
+void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *stats);
+
+/* ---- for the simulator's oracles and for offline tools; no part of serving --------------------
+ */
+
+struct mkv_volume_block {
+    struct mkv_slot slot;
+    uint64_t tag;
+    uint32_t tenant;
+    uint32_t generation_low;
+    uint32_t length_units;
+    uint32_t block_flags;
+    struct mkv_lba lba;
+    uint32_t slot_units;
+};
+/* Walks the live blocks: *cursor starts at 0; false at the end. */
+bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
+                           struct mkv_volume_block *block);
+/* Checks the table against itself: no slot owned twice (O4), free + used + reserved + retired =
+ * total in every extent (O5), every live entry found through the hash. Aborts on a violation.
+ * Cost grows with the table. */
+void mkv_volume_check(const struct mkv_volume *volume);
+/* A hash over all state that is durable: tag, tenant, slot, generation, length, flags of every live
+ * block, and the class of every extent (O6, O8). */
+uint64_t mkv_volume_durable_hash(const struct mkv_volume *volume);
+
+#endif

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * FIND, READ, EXISTS. No byte leaves before its chunk was compared with the sums in a header that
+ * was itself compared with the table: drive, slot, generation, tenant, key.
+ */
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/hash.h"
+#include "core/volume_internal.h"
+
+/* A closing volume goes on serving until the clean mark is being written. */
+static bool volume_serves(const struct mkv_volume *volume) {
+    return volume->state == MKV_VOLUME_SERVING ||
+           (volume->state == MKV_VOLUME_CLOSING && !volume_writes_clean_mark(volume));
+}
+
+static uint32_t entry_block_flags(const struct mkv_slot_entry *entry) {
+    return ((entry->bits & MKV_SLOT_MANIFEST) ? MKV_BLOCK_MANIFEST : 0u) |
+           ((entry->bits & MKV_SLOT_SEGMENT) ? MKV_BLOCK_SEGMENT : 0u);
+}
+
+void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
+    const struct mkv_message *message = &input->message;
+    MKV_ASSERT(message->data_bytes >= 1);
+    MKV_ASSERT(message->data_bytes <= MKV_KEY_BYTES_MAX);
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_GET);
+    struct op *op = &volume_ops(volume)[index];
+    op->front_op = message->front_op;
+    op->tenant = message->tenant;
+    op->key_bytes = message->data_bytes;
+    op->tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
+    memcpy(op->key, input->data, message->data_bytes);
+    const struct mkv_slot slot =
+        volume_serves(volume) ? mkv_volume_candidate(volume, op) : (struct mkv_slot){MKV_NONE_U32};
+    if (slot.index == MKV_NONE_U32) {
+        struct mkv_message *answer =
+            mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND);
+        answer->miss = volume_serves(volume) ? MKV_MISS_UNKNOWN : MKV_MISS_DRIVE_OFFLINE;
+        mkv_volume_op_free(volume, index);
+        return;
+    }
+    mkv_volume_hold(volume, index, slot);
+    op->state = OP_FOUND;
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    op->slab_payload_units = entry->length_units;
+    struct mkv_message *answer = mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_OK);
+    answer->length_units = entry->length_units;
+    answer->flags = entry_block_flags(entry);
+}
+
+void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {
+    const struct mkv_message *message = &input->message;
+    const uint64_t tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
+    struct mkv_slot slot = {MKV_NONE_U32};
+    if (volume_serves(volume)) {
+        slot = mkv_slot_table_find(volume_table(volume), message->tenant, tag);
+    }
+    struct mkv_effect *effect = mkv_volume_emit(volume, MKV_EFFECT_MESSAGE);
+    effect->op = message->front_op;
+    struct mkv_message *answer = &effect->message;
+    answer->kind = MKV_MESSAGE_EXISTS_DONE;
+    answer->volume = volume->config.volume;
+    answer->front_op = message->front_op;
+    if (slot.index == MKV_NONE_U32) {
+        answer->status = MKV_STATUS_NOT_FOUND;
+        answer->miss = volume_serves(volume) ? MKV_MISS_UNKNOWN : MKV_MISS_DRIVE_OFFLINE;
+        return;
+    }
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    answer->status = MKV_STATUS_OK;
+    answer->length_units = entry->length_units;
+    answer->flags = entry_block_flags(entry);
+}
+
+struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const struct op *op) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    struct mkv_slot slot = mkv_slot_table_find(table, op->tenant, op->tag);
+    for (uint32_t skipped = 0; skipped < op->candidate && slot.index != MKV_NONE_U32; skipped++) {
+        slot = mkv_slot_table_find_next(table, slot);
+    }
+    return slot;
+}
+
+enum header_verdict mkv_volume_judge_header(struct mkv_volume *volume, const struct op *op,
+                                            struct mkv_slot slot, const uint8_t *unit,
+                                            struct mkv_slot_header *header) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    if (mkv_slot_header_decode(unit, header) != MKV_OK) {
+        return HEADER_CORRUPT;
+    }
+    if (MKV_CANARY(MKV_CANARY_HEADER_UNCHECKED)) {
+        return HEADER_MATCH;
+    }
+    const struct mkv_uuid *drive_uuid = &volume->config.drive_uuid;
+    if (memcmp(header->drive_uuid.bytes, drive_uuid->bytes, sizeof drive_uuid->bytes) != 0 ||
+        header->slot.index != slot.index ||
+        (uint32_t)header->generation.value != entry->generation_low ||
+        header->tenant != op->tenant ||
+        mkv_slot_payload_units(header->length) != entry->length_units ||
+        header->block_flags != entry_block_flags(entry)) {
+        return HEADER_CORRUPT;
+    }
+    if (header->key_bytes != op->key_bytes || memcmp(header->key, op->key, op->key_bytes) != 0) {
+        return HEADER_OTHER_KEY;
+    }
+    return HEADER_MATCH;
+}
+
+/* ---- READ ------------------------------------------------------------------------------------ */
+
+static void read_end(struct mkv_volume *volume, uint32_t index, enum mkv_status status,
+                     enum mkv_miss miss) {
+    struct mkv_message *answer = mkv_volume_answer(volume, index, MKV_MESSAGE_READ_DONE, status);
+    answer->miss = miss;
+    mkv_volume_op_free(volume, index);
+}
+
+/* Hands out the first read of the op's slot. */
+static void read_start(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->slot);
+    const struct mkv_lba lba = mkv_slot_table_lba(volume_table(volume), op->slot);
+    const uint32_t payload_bytes_max = (uint32_t)entry->length_units * MKV_UNIT_BYTES;
+    struct mkv_drive_effect *drive = mkv_volume_op_io(volume, index, MKV_EFFECT_DRIVE_READ);
+    drive->lba = lba;
+    if (op->range_offset > 0 && entry->length_units > 0) {
+        op->state = OP_READING_HEADER;
+        drive->memory = MKV_DRIVE_META;
+        drive->unit_count = 1;
+        drive->meta_offset = meta_of_op(volume, index);
+        return;
+    }
+    uint32_t bytes = payload_bytes_max;
+    if (op->range_bytes != 0 && op->range_bytes < bytes) {
+        const uint32_t chunk_bytes = mkv_chunk_bytes(payload_bytes_max);
+        bytes = (uint32_t)mkv_min_u64(mkv_round_up_u64(op->range_bytes, chunk_bytes),
+                                      payload_bytes_max);
+    }
+    op->state = OP_READING;
+    drive->memory = MKV_DRIVE_SLOT;
+    drive->slab = op->slab;
+    drive->unit_count = 1 + bytes / MKV_UNIT_BYTES;
+    drive->payload_bytes = bytes;
+}
+
+void mkv_volume_read(struct mkv_volume *volume, const struct mkv_message *message) {
+    const uint32_t index = message->volume_op.index;
+    MKV_ASSERT(index < volume->op_total);
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->generation == message->volume_op.generation);
+    MKV_ASSERT(op->state == OP_FOUND);
+    if (message->kind == MKV_MESSAGE_RELEASE) {
+        mkv_volume_op_free(volume, index);
+        return;
+    }
+    op->front_op = message->front_op;
+    if (!volume_serves(volume)) {
+        read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_DRIVE_OFFLINE);
+        return;
+    }
+    op->slab = message->slab;
+    op->range_offset = message->offset;
+    op->range_bytes = message->length;
+    volume->stats.gets_total++;
+    read_start(volume, index);
+}
+
+/* The slot's content is not what was put: a miss now, and it is dropped. */
+static void read_corrupt(struct mkv_volume *volume, uint32_t index, enum mkv_err err) {
+    struct op *op = &volume_ops(volume)[index];
+    const struct mkv_slot slot = op->slot;
+    if (err == MKV_CORRUPT_PAYLOAD) {
+        volume->stats.checksum_failures_payload_total++;
+    } else {
+        volume->stats.checksum_failures_header_total++;
+    }
+    const enum mkv_slot_state state =
+        mkv_slot_state_of(mkv_slot_table_entry(volume_table(volume), slot));
+    if (state == MKV_SLOT_LIVE) {
+        mkv_volume_quarantine(volume, slot, err);
+    }
+    read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_CHECKSUM);
+}
+
+/* What of the wanted range there is, from the length that the verified header states. */
+static void clip_range(struct op *op, uint32_t length) {
+    const uint32_t behind = op->range_offset < length ? length - op->range_offset : 0;
+    if (op->range_bytes == 0 || op->range_bytes > behind) {
+        op->range_bytes = behind;
+    }
+}
+
+/* Compares the sums of the chunks from `chunk_first` on that the range needs. */
+static bool sums_match(const struct op *op, const struct mkv_slot_header *header,
+                       uint32_t chunk_first, const struct mkv_drive_done *done) {
+    if (op->range_bytes == 0) {
+        return true;
+    }
+    const uint32_t chunk_bytes = mkv_chunk_bytes(header->length);
+    const uint32_t first = op->range_offset / chunk_bytes;
+    const uint32_t last = (op->range_offset + op->range_bytes - 1) / chunk_bytes;
+    MKV_ASSERT(first >= chunk_first);
+    if (last - chunk_first >= done->sum_count) {
+        return false;
+    }
+    for (uint32_t chunk = first; chunk <= last; chunk++) {
+        if (done->sums[chunk - chunk_first] != mkv_load_u64(header->sums + 8 * (size_t)chunk)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void read_served(struct mkv_volume *volume, uint32_t index,
+                        const struct mkv_slot_header *header, uint32_t slab_offset) {
+    struct op *op = &volume_ops(volume)[index];
+    volume->stats.read_bytes_total += op->range_bytes;
+    struct mkv_message *answer =
+        mkv_volume_answer(volume, index, MKV_MESSAGE_READ_DONE, MKV_STATUS_OK);
+    answer->flags = header->block_flags;
+    answer->length = header->length;
+    answer->offset = op->range_offset;
+    answer->bytes = op->range_bytes;
+    answer->slab_offset = slab_offset;
+    answer->root = header->root;
+    if (header->block_flags & MKV_BLOCK_MANIFEST) {
+        answer->data_offset = meta_of_op(volume, index) + MKV_SLOT_INLINE_OFFSET;
+        answer->data_bytes = header->length;
+    }
+    mkv_volume_op_free(volume, index);
+}
+
+/* Looks at the next slot of the tag; the one before was sound but of another key. */
+static void read_next_candidate(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    mkv_volume_release(volume, index);
+    op->candidate++;
+    const struct mkv_slot slot = mkv_volume_candidate(volume, op);
+    if (slot.index == MKV_NONE_U32) {
+        read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_UNKNOWN);
+        return;
+    }
+    /* The slab was taken for the first candidate and may be too small for another length. */
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    if (entry->length_units > op->slab_payload_units) {
+        read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
+        return;
+    }
+    mkv_volume_hold(volume, index, slot);
+    read_start(volume, index);
+}
+
+static void read_header_done(struct mkv_volume *volume, uint32_t index, const uint8_t *unit) {
+    struct op *op = &volume_ops(volume)[index];
+    struct mkv_slot_header header;
+    const enum header_verdict verdict =
+        mkv_volume_judge_header(volume, op, op->slot, unit, &header);
+    if (verdict == HEADER_OTHER_KEY) {
+        read_next_candidate(volume, index);
+        return;
+    }
+    if (verdict == HEADER_CORRUPT) {
+        read_corrupt(volume, index, MKV_CORRUPT_SLOT_HEADER);
+        return;
+    }
+    clip_range(op, header.length);
+    if (op->range_bytes == 0) {
+        read_served(volume, index, &header, 0);
+        return;
+    }
+    const uint32_t chunk_bytes = mkv_chunk_bytes(header.length);
+    const uint32_t from = op->range_offset / chunk_bytes * chunk_bytes;
+    const uint32_t to = (uint32_t)mkv_min_u64(
+        mkv_round_up_u64((uint64_t)op->range_offset + op->range_bytes, chunk_bytes), header.length);
+    const struct mkv_lba lba = mkv_slot_table_lba(volume_table(volume), op->slot);
+    op->state = OP_READING_PAYLOAD;
+    struct mkv_drive_effect *drive = mkv_volume_op_io(volume, index, MKV_EFFECT_DRIVE_READ);
+    drive->memory = MKV_DRIVE_PAYLOAD;
+    drive->lba = (struct mkv_lba){lba.unit + 1 + from / MKV_UNIT_BYTES};
+    drive->unit_count = (uint32_t)mkv_divide_up_u64(to - from, MKV_UNIT_BYTES);
+    drive->slab = op->slab;
+    drive->payload_bytes = to - from;
+    drive->chunk_bytes = chunk_bytes;
+}
+
+static void read_slot_done(struct mkv_volume *volume, uint32_t index,
+                           const struct mkv_drive_done *done) {
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(done->header != NULL);
+    struct mkv_slot_header header;
+    const enum header_verdict verdict =
+        mkv_volume_judge_header(volume, op, op->slot, done->header, &header);
+    if (verdict == HEADER_OTHER_KEY) {
+        read_next_candidate(volume, index);
+        return;
+    }
+    if (verdict == HEADER_CORRUPT) {
+        read_corrupt(volume, index, MKV_CORRUPT_SLOT_HEADER);
+        return;
+    }
+    clip_range(op, header.length);
+    if (!sums_match(op, &header, 0, done)) {
+        read_corrupt(volume, index, MKV_CORRUPT_PAYLOAD);
+        return;
+    }
+    if (header.block_flags & MKV_BLOCK_MANIFEST) {
+        memcpy(volume_meta(volume, meta_of_op(volume, index)), done->header, MKV_UNIT_BYTES);
+    }
+    read_served(volume, index, &header, op->range_offset);
+}
+
+static void read_payload_done(struct mkv_volume *volume, uint32_t index,
+                              const struct mkv_drive_done *done) {
+    struct op *op = &volume_ops(volume)[index];
+    struct mkv_slot_header header;
+    /* It was judged when it came; the op's unit has not changed since. */
+    const enum mkv_err err =
+        mkv_slot_header_decode(volume_meta(volume, meta_of_op(volume, index)), &header);
+    MKV_ASSERT(err == MKV_OK);
+    const uint32_t chunk_bytes = mkv_chunk_bytes(header.length);
+    const uint32_t chunk_first = op->range_offset / chunk_bytes;
+    if (!sums_match(op, &header, chunk_first, done)) {
+        read_corrupt(volume, index, MKV_CORRUPT_PAYLOAD);
+        return;
+    }
+    read_served(volume, index, &header, op->range_offset - chunk_first * chunk_bytes);
+}
+
+void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
+                            const struct mkv_drive_done *done) {
+    const struct op *op = &volume_ops(volume)[index];
+    if (volume->state == MKV_VOLUME_FAILED) {
+        read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_DRIVE_OFFLINE);
+        return;
+    }
+    if (done->result != MKV_IO_OK) {
+        const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
+        mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
+        read_end(volume, index, MKV_STATUS_IO_ERROR, MKV_MISS_IO_ERROR);
+        if (done->result == MKV_IO_GONE) {
+            mkv_volume_fail(volume, done->result, lba);
+        }
+        return;
+    }
+    switch (op->state) {
+    case OP_READING:
+        read_slot_done(volume, index, done);
+        return;
+    case OP_READING_HEADER:
+        read_header_done(volume, index, volume_meta(volume, meta_of_op(volume, index)));
+        return;
+    case OP_READING_PAYLOAD:
+        read_payload_done(volume, index, done);
+        return;
+    case OP_FREE:
+    case OP_FOUND:
+    case OP_LOCK_WAIT:
+    case OP_CHECKING:
+    case OP_EXTENT_WAIT:
+    case OP_RESERVED:
+    case OP_WRITING:
+    case OP_WRITTEN:
+    case OP_FLUSHING:
+    case OP_READY:
+    case OP_JOURNALED:
+        break;
+    }
+    MKV_ASSERT(false); /* a GET reads in no other state */
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The journal: records become blocks, blocks are written to both copies of the ring, a flush makes
+ * them durable, and only then are they applied and answered.
+ *
+ *   written ops --flush--> ready ops --batch--> journaled ops --flush--> applied, answered
+ *
+ * A flush waits for the batch that is being written, so that it covers it (DESIGN: one flush serves
+ * the records of batch n and the data of batch n + 1).
+ */
+#include <string.h>
+
+#include "core/volume_internal.h"
+
+uint64_t mkv_volume_ring_used(const struct mkv_volume *volume) {
+    return volume->issued_sequence.value + 1 - volume->ring_start.value;
+}
+
+static bool ring_has_room(const struct mkv_volume *volume) {
+    /* I4: the block that would be overwritten is one that no durable superblock needs. */
+    return mkv_volume_ring_used(volume) < volume->config.geometry.ring_blocks;
+}
+
+/* ---- building a batch ------------------------------------------------------------------------ */
+
+/* The records of an op, in order; they stand in one block. Returns their count. */
+static uint32_t records_of(const struct mkv_volume *volume, const struct op *op,
+                           struct mkv_record records[2]) {
+    uint32_t count = 0;
+    if (op->kind == OP_KIND_EXTENT) {
+        records[count].kind = MKV_RECORD_EXTENT;
+        records[count].extent = op->extent;
+        return 1;
+    }
+    if (op->has_old) {
+        const struct mkv_slot_entry *entry =
+            mkv_slot_table_entry(volume_table(volume), op->old_slot);
+        records[count].kind = MKV_RECORD_DROP;
+        records[count].drop = (struct mkv_record_drop){
+            .cause = op->drop_cause,
+            .slot = op->old_slot,
+            .generation = {entry->generation_low},
+        };
+        count++;
+    }
+    if (op->kind == OP_KIND_PUT) {
+        records[count].kind = MKV_RECORD_PUT;
+        records[count].put = (struct mkv_record_put){
+            .block_flags = (uint16_t)(op->flags & MKV_BLOCK_FLAGS),
+            .tenant = op->tenant,
+            .tag = op->tag,
+            .slot = op->slot,
+            .length = op->length,
+            .generation = op->generation_new,
+            .root = op->root,
+        };
+        count++;
+    }
+    MKV_ASSERT(count > 0);
+    return count;
+}
+
+/* Moves ready ops into the block as long as their records fit. */
+static void fill_block(struct mkv_volume *volume, uint8_t *unit, struct mkv_sequence sequence) {
+    while (volume->ready.count > 0) {
+        struct op *op = &volume_ops(volume)[volume->ready.head];
+        struct mkv_record records[2];
+        const uint32_t count = records_of(volume, op, records);
+        uint32_t bytes = 0;
+        for (uint32_t index = 0; index < count; index++) {
+            bytes += mkv_record_bytes(records[index].kind);
+        }
+        if (bytes > mkv_journal_block_room(unit)) {
+            break;
+        }
+        for (uint32_t index = 0; index < count; index++) {
+            const bool fitted = mkv_journal_block_append(unit, &records[index]);
+            MKV_ASSERT(fitted);
+        }
+        volume->stats.journal_records_total += count;
+        const uint32_t popped = mkv_volume_list_pop(volume, &volume->ready);
+        op->state = OP_JOURNALED;
+        op->sequence = sequence;
+        mkv_volume_list_push(volume, &volume->journaled, popped);
+    }
+}
+
+static void write_block(struct mkv_volume *volume, uint32_t block, struct mkv_sequence sequence) {
+    const struct mkv_geometry *geometry = &volume->config.geometry;
+    const uint64_t meta = meta_of_journal(volume, block);
+    const uint32_t position = (uint32_t)(sequence.value % geometry->ring_blocks);
+    const struct mkv_journal_header header = {
+        .drive_uuid = volume->config.drive_uuid,
+        .sequence = sequence,
+        .epoch = volume->superblock.epoch,
+        .ring_position = position,
+        .chain = volume->issued_chain,
+        .flushed_sequence = volume->flushed_sequence,
+        .wall_ms = volume->wall_ms,
+    };
+    MKV_ASSERT(sequence.value == volume->issued_sequence.value + 1);
+    MKV_ASSERT(ring_has_room(volume));
+    volume->issued_chain = mkv_journal_block_seal(volume_meta(volume, meta), &header);
+    volume->issued_sequence = sequence;
+    for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
+        mkv_volume_internal_io(volume, IO_JOURNAL + block * MKV_JOURNAL_COPIES + copy,
+                               MKV_EFFECT_DRIVE_WRITE,
+                               mkv_geometry_journal(geometry, copy, position), 1, meta);
+        volume->batch_pending++;
+    }
+    volume->batch_blocks++;
+    volume->stats.journal_blocks_total++;
+}
+
+static void pump_batch(struct mkv_volume *volume) {
+    if (volume->batch_pending > 0) {
+        return;
+    }
+    volume->batch_blocks = 0;
+    while (volume->ready.count > 0 && volume->batch_blocks < MKV_JOURNAL_BATCH_BLOCKS_MAX &&
+           ring_has_room(volume)) {
+        const struct mkv_sequence sequence = {volume->issued_sequence.value + 1};
+        const uint32_t block = volume->batch_blocks;
+        uint8_t *unit = volume_meta(volume, meta_of_journal(volume, block));
+        mkv_journal_block_begin(unit);
+        fill_block(volume, unit, sequence);
+        MKV_ASSERT(mkv_journal_block_record_count(unit) > 0);
+        volume->records_sequence = sequence.value;
+        write_block(volume, block, sequence);
+    }
+    if (volume->batch_blocks > 0) {
+        volume->recorded_sequence = volume->flushed_sequence.value;
+        volume->quiet_since_ns = volume->now_ns;
+    }
+}
+
+/* When nothing has happened for a while, an empty block records how far the last flush reached: a
+ * journal that is cut behind it is then known to have lost something. */
+static void pump_idle(struct mkv_volume *volume) {
+    const bool unrecorded = volume->recorded_sequence < volume->records_sequence;
+    const bool durable = volume->flushed_sequence.value >= volume->records_sequence;
+    if (volume->state != MKV_VOLUME_SERVING || volume->batch_pending > 0 || !unrecorded ||
+        !durable || volume->now_ns - volume->quiet_since_ns < volume->config.idle_ns ||
+        !ring_has_room(volume)) {
+        return;
+    }
+    MKV_ASSERT(volume->ready.count == 0);
+    mkv_journal_block_begin(volume_meta(volume, meta_of_journal(volume, 0)));
+    volume->batch_blocks = 0;
+    write_block(volume, 0, (struct mkv_sequence){volume->issued_sequence.value + 1});
+    volume->recorded_sequence = volume->flushed_sequence.value;
+}
+
+/* ---- flush ----------------------------------------------------------------------------------- */
+
+static void pump_flush(struct mkv_volume *volume) {
+    const bool records_wait = volume->records_sequence > volume->flushed_sequence.value;
+    const bool somebody_waits = volume->flush_wanted > volume->flush_completed;
+    if (volume->flush_in_flight || volume->batch_pending > 0) {
+        return;
+    }
+    if (!records_wait && !somebody_waits && volume->written.count == 0) {
+        return;
+    }
+    MKV_ASSERT(volume->flushing.count == 0);
+    struct op_list *written = &volume->written;
+    while (written->count > 0) {
+        const uint32_t index = mkv_volume_list_pop(volume, written);
+        volume_ops(volume)[index].state = OP_FLUSHING;
+        mkv_volume_list_push(volume, &volume->flushing, index);
+    }
+    volume->flush_in_flight = true;
+    volume->flush_issued++;
+    volume->flush_covers = volume->written_sequence.value;
+    volume->flush_covers_chain = volume->chain_of_written;
+    mkv_volume_internal_io(volume, IO_FLUSH, MKV_EFFECT_DRIVE_FLUSH, (struct mkv_lba){0}, 0, 0);
+}
+
+static void apply_op(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    struct mkv_slot_table *table = volume_table(volume);
+    struct mkv_record records[2];
+    const uint32_t count = records_of(volume, op, records);
+    for (uint32_t record = 0; record < count; record++) {
+        switch (records[record].kind) {
+        case MKV_RECORD_PUT:
+            mkv_slot_table_apply_put(table, &records[record].put);
+            volume->stats.write_bytes_total += op->length;
+            break;
+        case MKV_RECORD_DROP:
+            if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) || op->kind == OP_KIND_PUT) {
+                mkv_slot_table_apply_drop(table, records[record].drop.slot);
+            }
+            break;
+        case MKV_RECORD_EXTENT:
+            mkv_slot_table_apply_extent(table, &records[record].extent);
+            break;
+        }
+    }
+    const bool extent = op->kind == OP_KIND_EXTENT;
+    mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+    if (extent) {
+        mkv_volume_extent_applied(volume);
+    }
+}
+
+/* Applies, in the order of the journal, every op whose block is durable. */
+static void apply_up_to(struct mkv_volume *volume, uint64_t sequence) {
+    while (volume->journaled.count > 0) {
+        const uint32_t index = volume->journaled.head;
+        if (volume_ops(volume)[index].sequence.value > sequence) {
+            break;
+        }
+        mkv_volume_list_pop(volume, &volume->journaled);
+        apply_op(volume, index);
+    }
+}
+
+void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_done *done) {
+    MKV_ASSERT(volume->flush_in_flight);
+    volume->flush_in_flight = false;
+    if (done->result != MKV_IO_OK) {
+        mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_FLUSH, done->result, 0);
+        mkv_volume_fail(volume, done->result, 0);
+        return;
+    }
+    volume->flush_completed++;
+    MKV_ASSERT(volume->flush_covers >= volume->flushed_sequence.value);
+    if (volume->flush_covers > volume->flushed_sequence.value) {
+        volume->stats.journal_commits_total++;
+        volume->flushed_sequence.value = volume->flush_covers;
+        volume->flushed_chain = volume->flush_covers_chain;
+        apply_up_to(volume, volume->flush_covers);
+    }
+    while (volume->flushing.count > 0) {
+        const uint32_t index = mkv_volume_list_pop(volume, &volume->flushing);
+        MKV_ASSERT(volume_ops(volume)[index].state == OP_FLUSHING);
+        volume_ops(volume)[index].state = OP_READY;
+        mkv_volume_list_push(volume, &volume->ready, index);
+    }
+    volume->quiet_since_ns = volume->now_ns;
+}
+
+void mkv_volume_journal_io_done(struct mkv_volume *volume, uint32_t which,
+                                const struct mkv_drive_done *done) {
+    const uint32_t copy = (which - IO_JOURNAL) % MKV_JOURNAL_COPIES;
+    MKV_ASSERT(volume->batch_pending > 0);
+    volume->batch_pending--;
+    if (done->result != MKV_IO_OK) {
+        const struct mkv_geometry *geometry = &volume->config.geometry;
+        const uint64_t position = volume->issued_sequence.value % geometry->ring_blocks;
+        const uint64_t lba = mkv_geometry_journal(geometry, copy, position).unit;
+        mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, lba);
+        mkv_volume_fail(volume, done->result, lba);
+        return;
+    }
+    if (volume->batch_pending > 0) {
+        return;
+    }
+    volume->written_sequence = volume->issued_sequence;
+    volume->chain_of_written = volume->issued_chain;
+    if (MKV_CANARY(MKV_CANARY_ANSWER_BEFORE_FLUSH)) {
+        apply_up_to(volume, volume->written_sequence.value);
+    }
+}
+
+void mkv_volume_journal_pump(struct mkv_volume *volume) {
+    pump_batch(volume);
+    pump_idle(volume);
+    pump_flush(volume);
+    if (MKV_CANARY(MKV_CANARY_DELETE_ANSWERED_EARLY)) {
+        /* Planted: a DELETE is answered when its record is merely issued. */
+        const uint32_t index = volume->journaled.head;
+        if (volume->journaled.count == 1 && volume_ops(volume)[index].kind == OP_KIND_DELETE) {
+            mkv_volume_list_pop(volume, &volume->journaled);
+            apply_op(volume, index);
+        }
+    }
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What changes the table: puts, deletes, quarantines, class changes; from the message to the moment
+ * their record waits for a journal block. One mutation of a tag is past its lock at a time (I7);
+ * the others wait behind it in order, and there are never more than operations.
+ */
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/hash.h"
+#include "core/volume_internal.h"
+
+/* ---- the lock of a tag ----------------------------------------------------------------------- */
+
+static uint32_t *lock_bucket(struct mkv_volume *volume, const struct op *op) {
+    return &volume->lock_heads[(op->tag ^ op->tenant) % LOCK_BUCKETS];
+}
+
+static void mutation_start(struct mkv_volume *volume, uint32_t index);
+
+static void lock_take(struct mkv_volume *volume, uint32_t index) {
+    struct op *ops = volume_ops(volume);
+    struct op *op = &ops[index];
+    uint32_t *head = lock_bucket(volume, op);
+    for (uint32_t other = *head; other != MKV_NONE_U32; other = ops[other].lock_next) {
+        if (ops[other].tag == op->tag && ops[other].tenant == op->tenant) {
+            op->state = OP_LOCK_WAIT;
+            mkv_volume_list_push(volume, &ops[other].lock_waiters, index);
+            return;
+        }
+    }
+    op->past_lock = true;
+    op->lock_next = *head;
+    *head = index;
+    mutation_start(volume, index);
+}
+
+/* Takes the op out of its bucket; the first waiter, if any, goes past the lock and takes over the
+ * rest of the queue. Returns it, or MKV_NONE_U32. */
+static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
+    struct op *ops = volume_ops(volume);
+    struct op *op = &ops[index];
+    MKV_ASSERT(op->past_lock);
+    uint32_t *link = lock_bucket(volume, op);
+    while (*link != index) {
+        MKV_ASSERT(*link != MKV_NONE_U32);
+        link = &ops[*link].lock_next;
+    }
+    *link = op->lock_next;
+    op->past_lock = false;
+    if (op->lock_waiters.count == 0) {
+        return MKV_NONE_U32;
+    }
+    const uint32_t next = mkv_volume_list_pop(volume, &op->lock_waiters);
+    uint32_t *head = lock_bucket(volume, op);
+    ops[next].lock_waiters = op->lock_waiters;
+    ops[next].past_lock = true;
+    ops[next].lock_next = *head;
+    *head = next;
+    return next;
+}
+
+void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
+    struct op *op = &volume_ops(volume)[index];
+    if (op->kind == OP_KIND_PUT) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_DONE, status);
+    } else if (op->kind == OP_KIND_DELETE) {
+        struct mkv_message *answer =
+            mkv_volume_answer(volume, index, MKV_MESSAGE_DELETE_DONE, status);
+        answer->miss = status == MKV_STATUS_NOT_FOUND ? MKV_MISS_UNKNOWN : MKV_MISS_NONE;
+    }
+    const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
+    mkv_volume_op_free(volume, index);
+    if (next != MKV_NONE_U32) {
+        /* Its state is not LOCK_WAIT any more before it starts; starting may end it at once, and
+         * the chain of such ends is as long as the queue at most. */
+        mutation_start(volume, next);
+    }
+}
+
+/* ---- looking for the old block --------------------------------------------------------------- */
+
+static void mark_ready(struct mkv_volume *volume, uint32_t index) {
+    volume_ops(volume)[index].state = OP_READY;
+    mkv_volume_list_push(volume, &volume->ready, index);
+}
+
+static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_cause cause) {
+    struct op *op = &volume_ops(volume)[index];
+    op->has_old = true;
+    op->drop_cause = cause;
+    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP)) {
+        mkv_slot_table_apply_drop(volume_table(volume), op->old_slot);
+    } else {
+        mkv_slot_table_hide(volume_table(volume), op->old_slot);
+    }
+    mark_ready(volume, index);
+}
+
+static void reserve_slot(struct mkv_volume *volume, uint32_t index);
+
+/* Looks at the next slot of the op's tag. Slots of a tag do not change while its lock is held. */
+static void check_candidate(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    const struct mkv_slot slot = mkv_volume_candidate(volume, op);
+    if (slot.index == MKV_NONE_U32) {
+        if (op->kind == OP_KIND_PUT) {
+            reserve_slot(volume, index);
+        } else {
+            mkv_volume_mutation_end(volume, index, MKV_STATUS_NOT_FOUND);
+        }
+        return;
+    }
+    op->state = OP_CHECKING;
+    op->old_slot = slot;
+    struct mkv_drive_effect *drive = mkv_volume_op_io(volume, index, MKV_EFFECT_DRIVE_READ);
+    drive->memory = MKV_DRIVE_META;
+    drive->lba = mkv_slot_table_lba(volume_table(volume), slot);
+    drive->unit_count = 1;
+    drive->meta_offset = meta_of_op(volume, index);
+}
+
+/* A mutation is past its lock. */
+static void mutation_start(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    if (op->kind != OP_KIND_QUARANTINE) {
+        check_candidate(volume, index);
+        return;
+    }
+    /* What was found corrupt may have been dropped, and its slot put to use again, since. */
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
+    if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE || (entry->bits & MKV_SLOT_HIDDEN) != 0 ||
+        entry->generation_low != (uint32_t)op->generation_new.value) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+        return;
+    }
+    drop_old(volume, index, MKV_DROP_QUARANTINE);
+}
+
+static bool same_content(const struct op *op, const struct mkv_slot_header *header) {
+    return header->length == op->length && mkv_root_equal(header->root, op->root) &&
+           header->block_flags == (op->flags & MKV_BLOCK_FLAGS);
+}
+
+/* The old block of this very key is in old_slot; or what is there can't be read as what it was,
+ * and as its tag is the key's, it is taken for the old block of this key. */
+static void old_found(struct mkv_volume *volume, uint32_t index,
+                      const struct mkv_slot_header *header) {
+    struct op *op = &volume_ops(volume)[index];
+    if (op->kind == OP_KIND_DELETE) {
+        drop_old(volume, index, header != NULL ? MKV_DROP_DELETE : MKV_DROP_QUARANTINE);
+        return;
+    }
+    if (header != NULL && same_content(op, header)) {
+        volume->stats.puts_deduplicated_total++;
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+        return;
+    }
+    if (header != NULL && (op->flags & MKV_PUT_REPLACE) == 0) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_CONFLICT);
+        return;
+    }
+    op->has_old = true;
+    op->drop_cause = header != NULL ? MKV_DROP_REPLACE : MKV_DROP_QUARANTINE;
+    reserve_slot(volume, index);
+}
+
+static void checking_done(struct mkv_volume *volume, uint32_t index,
+                          const struct mkv_drive_done *done) {
+    struct op *op = &volume_ops(volume)[index];
+    const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->old_slot).unit;
+    if (done->result != MKV_IO_OK) {
+        mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
+    }
+    if (done->result == MKV_IO_MEDIUM) {
+        old_found(volume, index, NULL);
+        return;
+    }
+    if (done->result != MKV_IO_OK) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_IO_ERROR);
+        if (done->result == MKV_IO_GONE) {
+            mkv_volume_fail(volume, done->result, lba);
+        }
+        return;
+    }
+    struct mkv_slot_header header;
+    const uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
+    switch (mkv_volume_judge_header(volume, op, op->old_slot, unit, &header)) {
+    case HEADER_MATCH:
+        old_found(volume, index, &header);
+        return;
+    case HEADER_OTHER_KEY:
+        op->candidate++;
+        check_candidate(volume, index);
+        return;
+    case HEADER_CORRUPT:
+        volume->stats.checksum_failures_header_total++;
+        mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, MKV_CORRUPT_SLOT_HEADER,
+                         op->old_slot.index, 0, 0);
+        old_found(volume, index, NULL);
+        return;
+    }
+    MKV_ASSERT(false);
+}
+
+/* ---- put ------------------------------------------------------------------------------------- */
+
+/* Copies what a PUT_BEGIN or DELETE names. */
+static uint32_t mutation_take(struct mkv_volume *volume, const struct mkv_input *input,
+                              enum op_kind kind) {
+    const struct mkv_message *message = &input->message;
+    MKV_ASSERT(message->data_bytes >= 1);
+    MKV_ASSERT(message->data_bytes <= MKV_KEY_BYTES_MAX);
+    const uint32_t index = mkv_volume_op_take(volume, kind);
+    struct op *op = &volume_ops(volume)[index];
+    op->front_op = message->front_op;
+    op->tenant = message->tenant;
+    op->key_bytes = message->data_bytes;
+    op->tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
+    memcpy(op->key, input->data, message->data_bytes);
+    op->flags = message->flags;
+    op->length = message->length;
+    op->root = message->root;
+    return index;
+}
+
+void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *input) {
+    MKV_ASSERT(input->message.length <= MKV_BLOCK_BYTES_MAX);
+    const uint32_t index = mutation_take(volume, input, OP_KIND_PUT);
+    volume->stats.puts_total++;
+    if (volume->state != MKV_VOLUME_SERVING) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
+        return;
+    }
+    lock_take(volume, index);
+}
+
+void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input) {
+    const uint32_t index = mutation_take(volume, input, OP_KIND_DELETE);
+    volume->stats.deletes_total++;
+    if (volume->state != MKV_VOLUME_SERVING) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
+        return;
+    }
+    lock_take(volume, index);
+}
+
+void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+    mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, slot.index, 0, 0);
+    /* Without room the next reader finds it again, and again nothing wrong leaves. */
+    if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_op_internal_room(volume)) {
+        return;
+    }
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_QUARANTINE);
+    struct op *op = &volume_ops(volume)[index];
+    op->tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
+    op->tenant = entry->tenant;
+    op->old_slot = slot;
+    op->generation_new = (struct mkv_generation){entry->generation_low};
+    volume->stats.quarantined_total++;
+    lock_take(volume, index);
+}
+
+/* Whether an extent for this slot size is on its way. */
+static bool extent_is_coming(const struct mkv_volume *volume, uint32_t slot_units,
+                             uint32_t *coming) {
+    const struct op *ops = volume_ops(volume);
+    bool found = false;
+    *coming = 0;
+    for (uint32_t index = 0; index < volume->op_total; index++) {
+        if (ops[index].state != OP_FREE && ops[index].kind == OP_KIND_EXTENT) {
+            ++*coming;
+            found = found || ops[index].extent.slot_units == slot_units;
+        }
+    }
+    return found;
+}
+
+/* Starts giving the class an extent, unless one is on its way. False: there will be none. */
+static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
+    uint32_t coming = 0;
+    if (extent_is_coming(volume, slot_units, &coming)) {
+        return true;
+    }
+    if (coming == EXTENT_OPS_MAX || !mkv_volume_op_internal_room(volume)) {
+        return coming > 0; /* one of those that come wakes the waiter, which then asks again */
+    }
+    struct mkv_record_extent record;
+    if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
+        return false;
+    }
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
+    volume_ops(volume)[index].extent = record;
+    mark_ready(volume, index);
+    return true;
+}
+
+static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    const uint32_t slot_units = mkv_slot_units_for(op->length);
+    if (mkv_slot_table_reserve(volume_table(volume), slot_units, &op->slot)) {
+        op->state = OP_RESERVED;
+        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
+    } else if (extent_request(volume, slot_units)) {
+        op->state = OP_EXTENT_WAIT;
+        mkv_volume_list_push(volume, &volume->extent_waiters, index);
+    } else {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
+    }
+}
+
+void mkv_volume_extent_applied(struct mkv_volume *volume) {
+    const uint32_t count = volume->extent_waiters.count;
+    for (uint32_t turn = 0; turn < count; turn++) {
+        reserve_slot(volume, mkv_volume_list_pop(volume, &volume->extent_waiters));
+    }
+}
+
+static struct mkv_generation next_generation(struct mkv_volume *volume) {
+    volume->generation_counter++;
+    MKV_ASSERT(volume->generation_counter <= MKV_GENERATION_COUNTER_MAX);
+    const uint32_t epoch =
+        MKV_CANARY(MKV_CANARY_GENERATION_WITHOUT_EPOCH) ? 0 : volume->superblock.epoch;
+    return mkv_generation_make(epoch, volume->generation_counter);
+}
+
+/* The sums of a put: the front's, or of a manifest's payload our own. */
+static const uint8_t *put_sums(const struct mkv_input *input, bool manifest, uint64_t *manifest_sum,
+                               uint32_t length) {
+    if (!manifest) {
+        MKV_ASSERT(input->message.data_bytes == 8 * mkv_chunk_count(length));
+        return input->data;
+    }
+    MKV_ASSERT(input->message.data_bytes == length);
+    mkv_chunk_sums(input->data, length, manifest_sum);
+    return (const uint8_t *)manifest_sum;
+}
+
+void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input) {
+    const struct mkv_message *message = &input->message;
+    const uint32_t index = message->volume_op.index;
+    MKV_ASSERT(index < volume->op_total);
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->generation == message->volume_op.generation);
+    MKV_ASSERT(op->state == OP_RESERVED);
+    op->front_op = message->front_op;
+    if (volume->state == MKV_VOLUME_FAILED) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
+        return;
+    }
+    op->generation_new = next_generation(volume);
+    const bool manifest = (op->flags & MKV_BLOCK_MANIFEST) != 0;
+    uint64_t manifest_sum = 0;
+    const struct mkv_slot_header header = {
+        .drive_uuid = volume->config.drive_uuid,
+        .slot = op->slot,
+        .tenant = op->tenant,
+        .generation = op->generation_new,
+        .length = op->length,
+        .block_flags = op->flags & MKV_BLOCK_FLAGS,
+        .root = op->root,
+        .key_bytes = op->key_bytes,
+        .key = op->key,
+        .sums = put_sums(input, manifest, &manifest_sum, op->length),
+    };
+    uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
+    mkv_slot_header_encode(&header, unit);
+    op->state = OP_WRITING;
+    struct mkv_drive_effect *drive = mkv_volume_op_io(volume, index, MKV_EFFECT_DRIVE_WRITE);
+    drive->lba = mkv_slot_table_lba(volume_table(volume), op->slot);
+    drive->unit_count = mkv_slot_content_units(op->length);
+    drive->meta_offset = meta_of_op(volume, index);
+    if (manifest) {
+        mkv_slot_header_set_inline(unit, input->data, op->length);
+        drive->memory = MKV_DRIVE_META;
+        MKV_ASSERT(drive->unit_count == 1);
+        return;
+    }
+    drive->memory = MKV_DRIVE_SLOT;
+    drive->slab = message->slab;
+    drive->payload_bytes = op->length;
+}
+
+void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *message) {
+    const uint32_t index = message->volume_op.index;
+    MKV_ASSERT(index < volume->op_total);
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->generation == message->volume_op.generation);
+    MKV_ASSERT(op->state == OP_RESERVED);
+    mkv_slot_table_unreserve(volume_table(volume), op->slot);
+    const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
+    mkv_volume_op_free(volume, index);
+    if (next != MKV_NONE_U32) {
+        mutation_start(volume, next);
+    }
+}
+
+static void writing_done(struct mkv_volume *volume, uint32_t index,
+                         const struct mkv_drive_done *done) {
+    struct op *op = &volume_ops(volume)[index];
+    if (done->result == MKV_IO_OK) {
+        if (MKV_CANARY(MKV_CANARY_RECORD_BEFORE_DATA)) {
+            mark_ready(volume, index);
+            return;
+        }
+        op->state = OP_WRITTEN;
+        mkv_volume_list_push(volume, &volume->written, index);
+        return;
+    }
+    const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
+    mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, lba);
+    mkv_slot_table_unreserve(volume_table(volume), op->slot);
+    mkv_volume_mutation_end(
+        volume, index, done->result == MKV_IO_NO_ROOM ? MKV_STATUS_NO_SPACE : MKV_STATUS_IO_ERROR);
+    if (done->result == MKV_IO_GONE) {
+        mkv_volume_fail(volume, done->result, lba);
+    }
+}
+
+void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t index,
+                               const struct mkv_drive_done *done) {
+    const struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->state == OP_CHECKING || op->state == OP_WRITING);
+    if (volume->state == MKV_VOLUME_FAILED) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
+    } else if (op->state == OP_CHECKING) {
+        checking_done(volume, index, done);
+    } else {
+        writing_done(volume, index, done);
+    }
+}

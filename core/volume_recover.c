@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * OPEN: from what a drive holds to a volume that serves.
+ *
+ *   FLUSH            nothing is decided on what a killed process left in a cache
+ *   SUPERBLOCK       four copies, two equal ones count
+ *   REPAIR           copies that differ are rewritten, by pairs, flushed
+ *   CHECKPOINT       head and pages of the side that the superblock names; damaged: EMPTY
+ *   EPOCH            the new epoch is durable before anything else is written (I6)
+ *   RING             blocks in order from either copy, by recovery_table.h; a block in one copy
+ * only is written to the other SCAN             at the hole: does a later block state that the hole
+ * was flushed? EMPTY            what was lost may hold any DROP, so nothing is kept: the same uuid,
+ * a new epoch, the journal starts one ring further with a fresh chain DERIVE           hash, free
+ * slots, counts LAST_FLUSH       repairs are durable; then SERVING
+ */
+#include <string.h>
+
+#include "core/recovery_table.h"
+#include "core/volume_internal.h"
+
+static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t sequence);
+
+enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
+    if (volume->state != MKV_VOLUME_CLOSED) {
+        return MKV_ERR_STATE;
+    }
+    MKV_ASSERT(volume->ops_used == 0);
+    memset(&volume->recover, 0, sizeof volume->recover);
+    memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
+    memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
+    mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
+    volume->state = MKV_VOLUME_RECOVERING;
+    volume->stats.open_err = MKV_OK;
+    volume->stats.recovery_entries = 0;
+    volume->issued_sequence.value = 0;
+    volume->written_sequence.value = 0;
+    volume->flushed_sequence.value = 0;
+    volume->records_sequence = 0;
+    volume->recorded_sequence = 0;
+    volume->recover.started_ns = volume->now_ns;
+    volume->recover.step = RECOVER_FLUSH;
+    volume_want_flush(volume, &volume->recover.ticket);
+    return MKV_OK;
+}
+
+static void open_failed(struct mkv_volume *volume, enum mkv_err err, uint64_t value_0,
+                        uint64_t value_1) {
+    volume->state = MKV_VOLUME_CLOSED;
+    volume->stats.open_err = err;
+    mkv_volume_event(volume, MKV_EVENT_OPEN_FAILED, err, value_0, value_1, 0);
+}
+
+/* ---- superblock ------------------------------------------------------------------------------ */
+
+static void superblock_read(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    recover->step = RECOVER_SUPERBLOCK;
+    recover->unreadable = 0;
+    for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
+        const struct mkv_lba lba =
+            mkv_geometry_superblock(volume->config.geometry.capacity_units, copy);
+        mkv_volume_internal_io(volume, IO_SUPERBLOCK + copy, MKV_EFFECT_DRIVE_READ, lba, 1,
+                               meta_of_superblock(volume, copy));
+        recover->pending++;
+    }
+}
+
+static bool uuid_equal(struct mkv_uuid a, struct mkv_uuid b) {
+    return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
+}
+
+static bool geometry_equal(const struct mkv_geometry *a, const struct mkv_geometry *b) {
+    return a->capacity_units == b->capacity_units && a->ring_blocks == b->ring_blocks &&
+           a->page_count == b->page_count && a->extent_units == b->extent_units &&
+           a->extent_count == b->extent_count;
+}
+
+static uint32_t bits_in(uint32_t mask) {
+    uint32_t count = 0;
+    for (; mask != 0; mask &= mask - 1) {
+        count++;
+    }
+    return count;
+}
+
+static void epoch_write(struct mkv_volume *volume);
+static void checkpoint_head_read(struct mkv_volume *volume);
+
+static void superblock_judge(struct mkv_volume *volume) {
+    struct mkv_superblock_choice choice;
+    mkv_superblock_choose(volume_meta(volume, meta_of_superblock(volume, 0)),
+                          volume->recover.unreadable, &choice);
+    if (choice.err != MKV_OK) {
+        open_failed(volume, choice.err, choice.superblock.version, 0);
+        return;
+    }
+    const struct mkv_superblock *superblock = &choice.superblock;
+    if (superblock->geometry.capacity_units > volume->config.capacity_units) {
+        open_failed(volume, MKV_ERR_SHRUNK, superblock->geometry.capacity_units,
+                    volume->config.capacity_units);
+        return;
+    }
+    if (!uuid_equal(superblock->store_uuid, volume->config.store_uuid) ||
+        !uuid_equal(superblock->drive_uuid, volume->config.drive_uuid) ||
+        !geometry_equal(&superblock->geometry, &volume->config.geometry)) {
+        open_failed(volume, MKV_ERR_FOREIGN, 0, 0);
+        return;
+    }
+    if (superblock->epoch == MKV_EPOCH_MAX) {
+        open_failed(volume, MKV_ERR_TOO_LARGE, superblock->epoch, 0);
+        return;
+    }
+    volume->superblock = *superblock;
+    volume->wall_ms = mkv_max_u64(volume->wall_ms, superblock->wall_ms);
+    volume->recover.generation_counter_max = superblock->generation_counter;
+    const uint32_t repair = MKV_CANARY(MKV_CANARY_SUPERBLOCK_NOT_REPAIRED) ? 0 : choice.repair;
+    if (repair == 0) {
+        checkpoint_head_read(volume);
+        return;
+    }
+    volume->stats.superblock_repairs_total += bits_in(repair);
+    volume->stats.checksum_failures_superblock_total += bits_in(repair);
+    mkv_volume_event(volume, MKV_EVENT_SUPERBLOCK_REPAIRED, MKV_OK, bits_in(repair), repair, 0);
+    volume->recover.step = RECOVER_REPAIR;
+    mkv_volume_superblock_write(volume, SUPERBLOCK_REPAIR, repair);
+}
+
+/* ---- windows of metadata --------------------------------------------------------------------- */
+
+/* Reads `count` units at an address into a window; `io` is window 0 or 1. */
+static void window_read(struct mkv_volume *volume, uint32_t window, struct mkv_lba lba,
+                        uint32_t count) {
+    MKV_ASSERT(count >= 1);
+    MKV_ASSERT(count <= volume->config.window_units);
+    mkv_volume_internal_io(volume, IO_WINDOW + window, MKV_EFFECT_DRIVE_READ, lba, count,
+                           meta_of_window(volume, window));
+    volume->recover.pending++;
+}
+
+static uint8_t *window_unit(struct mkv_volume *volume, uint32_t window, uint32_t index) {
+    return volume_meta(volume, meta_of_window(volume, window) + (uint64_t)index * MKV_UNIT_BYTES);
+}
+
+/* ---- checkpoint ------------------------------------------------------------------------------ */
+
+static void checkpoint_head_read(struct mkv_volume *volume) {
+    const struct mkv_superblock *superblock = &volume->superblock;
+    if (superblock->flags & MKV_SUPERBLOCK_NO_CHECKPOINT) {
+        epoch_write(volume);
+        return;
+    }
+    volume->recover.step = RECOVER_CHECKPOINT_HEAD;
+    volume->recover.unreadable = 0;
+    window_read(volume, 0,
+                mkv_geometry_checkpoint(&volume->config.geometry, superblock->checkpoint_side), 1);
+}
+
+static void checkpoint_pages_read(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    const struct mkv_superblock *superblock = &volume->superblock;
+    const uint32_t left = superblock->checkpoint_pages - recover->next_page;
+    if (left == 0) {
+        epoch_write(volume);
+        return;
+    }
+    recover->step = RECOVER_CHECKPOINT_PAGES;
+    recover->window_count =
+        (uint32_t)mkv_min_u64(left, mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX));
+    const struct mkv_lba side =
+        mkv_geometry_checkpoint(&volume->config.geometry, superblock->checkpoint_side);
+    window_read(volume, 0, (struct mkv_lba){side.unit + 1 + recover->next_page},
+                recover->window_count);
+}
+
+static void checkpoint_damaged(struct mkv_volume *volume) {
+    volume->stats.checksum_failures_index_total++;
+    mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
+    recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, volume->superblock.journal_sequence.value);
+}
+
+static void checkpoint_head_judge(struct mkv_volume *volume) {
+    const struct mkv_superblock *superblock = &volume->superblock;
+    struct mkv_checkpoint_head head;
+    if (volume->recover.unreadable != 0 ||
+        mkv_checkpoint_head_decode(window_unit(volume, 0, 0), &head) != MKV_OK ||
+        !uuid_equal(head.drive_uuid, superblock->drive_uuid) ||
+        head.checkpoint_number != superblock->checkpoint_number ||
+        head.journal_sequence.value != superblock->journal_sequence.value ||
+        head.page_count != superblock->checkpoint_pages ||
+        head.page_count > volume->config.geometry.page_count) {
+        checkpoint_damaged(volume);
+        return;
+    }
+    struct recover *recover = &volume->recover;
+    recover->generation_counter_max =
+        mkv_max_u64(recover->generation_counter_max, head.generation_counter);
+    recover->next_page = 0;
+    checkpoint_pages_read(volume);
+}
+
+static void checkpoint_pages_judge(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    const struct mkv_superblock *superblock = &volume->superblock;
+    for (uint32_t index = 0; index < recover->window_count; index++) {
+        const uint8_t *unit = window_unit(volume, 0, index);
+        struct mkv_checkpoint_page page;
+        if (recover->unreadable != 0 || mkv_checkpoint_page_decode(unit, &page) != MKV_OK ||
+            !uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
+            page.checkpoint_number != superblock->checkpoint_number ||
+            page.page != recover->next_page + index ||
+            !mkv_slot_table_load_page(volume_table(volume), &page, unit)) {
+            checkpoint_damaged(volume);
+            return;
+        }
+    }
+    recover->next_page += recover->window_count;
+    checkpoint_pages_read(volume);
+}
+
+/* ---- epoch ----------------------------------------------------------------------------------- */
+
+static void epoch_write(struct mkv_volume *volume) {
+    struct mkv_superblock *superblock = &volume->superblock;
+    superblock->sequence++;
+    superblock->epoch++;
+    superblock->flags &= ~MKV_SUPERBLOCK_CLEAN;
+    superblock->generation_counter = volume->recover.generation_counter_max;
+    superblock->wall_ms = mkv_max_u64(superblock->wall_ms, volume->wall_ms);
+    volume->recover.step = RECOVER_EPOCH;
+    mkv_volume_superblock_write(volume, SUPERBLOCK_EPOCH, SUPERBLOCK_ALL_COPIES);
+}
+
+/* ---- ring ------------------------------------------------------------------------------------ */
+
+/* Reads the ring, both copies, from a sequence on: up to the ring's end, and up to `end`. */
+static void ring_read(struct mkv_volume *volume, enum recover_step step, uint64_t sequence,
+                      uint64_t end) {
+    struct recover *recover = &volume->recover;
+    const struct mkv_geometry *geometry = &volume->config.geometry;
+    MKV_ASSERT(sequence < end);
+    const uint32_t position = (uint32_t)(sequence % geometry->ring_blocks);
+    const uint64_t to_ring_end = geometry->ring_blocks - position;
+    uint64_t count = mkv_min_u64(end - sequence, to_ring_end);
+    count = mkv_min_u64(count, mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX));
+    if (sequence < recover->single_until) {
+        count = 1;
+    }
+    recover->step = step;
+    recover->unreadable = 0;
+    recover->window_sequence = sequence;
+    recover->window_count = (uint32_t)count;
+    recover->window_index = 0;
+    for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
+        window_read(volume, copy, mkv_geometry_journal(geometry, copy, position), (uint32_t)count);
+    }
+}
+
+/* A read of several units failed: it is done again unit by unit, so that one bad unit does not
+ * stand for its neighbours. True when that was started. */
+static bool ring_read_singly(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    if (recover->unreadable == 0 || recover->window_count <= 1) {
+        return false;
+    }
+    recover->single_until = recover->window_sequence + recover->window_count;
+    ring_read(volume, recover->step, recover->window_sequence, recover->single_until);
+    return true;
+}
+
+static void ring_begin(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    const struct mkv_superblock *superblock = &volume->superblock;
+    volume->ring_start = superblock->journal_sequence;
+    recover->expected = superblock->journal_sequence.value;
+    recover->chain = superblock->chain_anchor;
+    recover->scan_end = recover->expected + volume->config.geometry.ring_blocks;
+    ring_read(volume, RECOVER_RING, recover->expected, recover->scan_end);
+}
+
+/* Whether a unit is a block of this drive that belongs to this position and sequence. */
+static bool block_is(const struct mkv_volume *volume, const uint8_t *unit, uint64_t sequence,
+                     struct mkv_journal_header *header) {
+    if (mkv_journal_block_decode(unit, header) != MKV_OK) {
+        return false;
+    }
+    const uint32_t ring_blocks = volume->config.geometry.ring_blocks;
+    if (!uuid_equal(header->drive_uuid, volume->config.drive_uuid) ||
+        header->ring_position != sequence % ring_blocks) {
+        return false;
+    }
+    return header->sequence.value == sequence || MKV_CANARY(MKV_CANARY_JOURNAL_SEQUENCE_UNCHECKED);
+}
+
+static enum mkv_ring_copy judge_copy(struct mkv_volume *volume, uint32_t copy,
+                                     struct mkv_journal_header *header) {
+    const struct recover *recover = &volume->recover;
+    if (recover->unreadable & (1u << copy)) {
+        return MKV_RING_COPY_UNREAD;
+    }
+    const uint8_t *unit = window_unit(volume, copy, recover->window_index);
+    if (!block_is(volume, unit, recover->expected, header)) {
+        return MKV_RING_COPY_ABSENT;
+    }
+    if (header->chain != recover->chain && !MKV_CANARY(MKV_CANARY_CHAIN_UNCHECKED)) {
+        return MKV_RING_COPY_ABSENT;
+    }
+    return MKV_RING_COPY_VALID;
+}
+
+/* Replays the records of a valid block. False when they contradict the table. */
+static bool replay_block(struct mkv_volume *volume, const uint8_t *unit,
+                         const struct mkv_journal_header *header) {
+    struct recover *recover = &volume->recover;
+    struct mkv_record record;
+    enum mkv_err err = MKV_OK;
+    uint32_t cursor = 0;
+    while (mkv_journal_block_next(unit, &cursor, &record, &err)) {
+        if (!mkv_slot_table_replay(volume_table(volume), &record, header->sequence)) {
+            return false;
+        }
+        if (record.kind == MKV_RECORD_PUT) {
+            const uint64_t counter = mkv_generation_counter(record.put.generation);
+            recover->generation_counter_max = mkv_max_u64(recover->generation_counter_max, counter);
+        }
+        volume->stats.recovery_entries++;
+    }
+    if (header->record_count > 0) {
+        recover->records_sequence = header->sequence.value;
+    }
+    recover->recorded_sequence =
+        mkv_max_u64(recover->recorded_sequence, header->flushed_sequence.value);
+    volume->wall_ms = mkv_max_u64(volume->wall_ms, header->wall_ms);
+    return err == MKV_OK;
+}
+
+static void ring_repair(struct mkv_volume *volume, uint32_t copy) {
+    struct recover *recover = &volume->recover;
+    volume->stats.journal_copy_repairs_total++;
+    recover->blocks_repaired++;
+    recover->step = RECOVER_RING_REPAIR;
+    /* The good unit lies in the other copy's window. */
+    const uint64_t meta =
+        meta_of_window(volume, copy ^ 1u) + (uint64_t)recover->window_index * MKV_UNIT_BYTES;
+    mkv_volume_internal_io(volume, IO_WINDOW, MKV_EFFECT_DRIVE_WRITE,
+                           mkv_geometry_journal(&volume->config.geometry, copy,
+                                                (recover->window_sequence + recover->window_index) %
+                                                    volume->config.geometry.ring_blocks),
+                           1, meta);
+    recover->pending++;
+}
+
+static void ring_hole(struct mkv_volume *volume);
+static void ring_next(struct mkv_volume *volume);
+
+/* Looks at blocks of the window until one wants I/O, or the window or the journal ends. */
+static void ring_judge(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    while (recover->window_index < recover->window_count) {
+        struct mkv_journal_header headers[MKV_JOURNAL_COPIES];
+        const enum mkv_ring_copy a = judge_copy(volume, 0, &headers[0]);
+        const enum mkv_ring_copy b = judge_copy(volume, 1, &headers[1]);
+        if (a != MKV_RING_COPY_VALID && b != MKV_RING_COPY_VALID) {
+            ring_hole(volume);
+            return;
+        }
+        const uint32_t good = a == MKV_RING_COPY_VALID ? 0 : 1;
+        const uint8_t *unit = window_unit(volume, good, recover->window_index);
+        if (!replay_block(volume, unit, &headers[good])) {
+            volume->stats.checksum_failures_journal_total++;
+            recover_empty(volume, MKV_CORRUPT_JOURNAL_RECORD, recover->expected);
+            return;
+        }
+        recover->expected++;
+        recover->chain = headers[good].checksum;
+        const enum mkv_recovery_action action = mkv_recovery_decide(a, b, false);
+        if (action != MKV_RECOVERY_APPLY && !MKV_CANARY(MKV_CANARY_SINGLE_COPY_NOT_REPAIRED)) {
+            ring_repair(volume, action == MKV_RECOVERY_APPLY_REPAIR_A ? 0 : 1);
+            return;
+        }
+        recover->window_index++;
+    }
+    ring_next(volume);
+}
+
+static void derive_begin(struct mkv_volume *volume);
+
+/* The window is through: the next one, or the whole ring was valid. */
+static void ring_next(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    if (recover->expected < recover->scan_end) {
+        ring_read(volume, RECOVER_RING, recover->expected, recover->scan_end);
+    } else {
+        derive_begin(volume);
+    }
+}
+
+/* Neither copy holds the expected block. What later blocks state decides what that means. */
+static void ring_hole(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    const uint32_t index = recover->window_index;
+    for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
+        const uint8_t *unit = window_unit(volume, copy, index);
+        recover->torn = recover->torn || mkv_journal_block_is_torn(unit);
+    }
+    recover->hole_unread = recover->unreadable;
+    recover->claim_max = 0;
+    if (recover->expected + 1 < recover->scan_end) {
+        ring_read(volume, RECOVER_SCAN, recover->expected + 1, recover->scan_end);
+        return;
+    }
+    recover->window_sequence = recover->scan_end;
+    recover->window_count = 0;
+    recover->step = RECOVER_SCAN;
+}
+
+static void scan_decide(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    const enum mkv_ring_copy a =
+        recover->hole_unread & 1u ? MKV_RING_COPY_UNREAD : MKV_RING_COPY_ABSENT;
+    const enum mkv_ring_copy b =
+        recover->hole_unread & 2u ? MKV_RING_COPY_UNREAD : MKV_RING_COPY_ABSENT;
+    const bool claimed = recover->claim_max >= recover->expected;
+    if (mkv_recovery_decide(a, b, claimed) == MKV_RECOVERY_EMPTY) {
+        volume->stats.checksum_failures_journal_total++;
+        recover_empty(volume, MKV_CORRUPT_JOURNAL_BLOCK, recover->expected);
+        return;
+    }
+    if (recover->torn) {
+        volume->stats.torn_tails_total++;
+        mkv_volume_event(volume, MKV_EVENT_TORN_TAIL, MKV_OK, recover->expected, 0, 0);
+    }
+    derive_begin(volume);
+}
+
+static void scan_judge(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    for (uint32_t index = 0; index < recover->window_count; index++) {
+        for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
+            struct mkv_journal_header header;
+            const bool unread = (recover->unreadable & (1u << copy)) != 0;
+            if (!unread && block_is(volume, window_unit(volume, copy, index),
+                                    recover->window_sequence + index, &header)) {
+                recover->claim_max = mkv_max_u64(recover->claim_max, header.flushed_sequence.value);
+                recover->torn = true;
+            }
+        }
+    }
+    const uint64_t next = recover->window_sequence + recover->window_count;
+    if (next < recover->scan_end) {
+        ring_read(volume, RECOVER_SCAN, next, recover->scan_end);
+    } else {
+        scan_decide(volume);
+    }
+}
+
+/* ---- coming up empty ------------------------------------------------------------------------- */
+
+static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t sequence) {
+    struct recover *recover = &volume->recover;
+    struct mkv_superblock *superblock = &volume->superblock;
+    const uint32_t ring_blocks = volume->config.geometry.ring_blocks;
+    mkv_volume_event(volume, MKV_EVENT_CAME_UP_EMPTY, err, sequence, superblock->epoch, 0);
+    volume->stats.open_err = err;
+    recover->records_sequence = 0;
+    recover->recorded_sequence = 0;
+    recover->step = RECOVER_EMPTY;
+    mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
+    /* Records that were not read can have used this many generations at most. */
+    recover->generation_counter_max += (uint64_t)ring_blocks * MKV_JOURNAL_RECORDS_MAX;
+    superblock->sequence++;
+    superblock->epoch++;
+    superblock->flags = MKV_SUPERBLOCK_NO_CHECKPOINT;
+    superblock->journal_sequence.value += ring_blocks;
+    superblock->chain_anchor = mkv_volume_fresh_chain(volume, superblock->epoch);
+    superblock->generation_counter = recover->generation_counter_max;
+    mkv_volume_superblock_write(volume, SUPERBLOCK_EMPTY, SUPERBLOCK_ALL_COPIES);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void derive_begin(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    recover->step = RECOVER_DERIVE;
+    recover->derive_cursor = 0;
+    volume->ring_start = volume->superblock.journal_sequence;
+    volume->issued_sequence.value = recover->expected - 1;
+    volume->written_sequence = volume->issued_sequence;
+    volume->flushed_sequence = volume->issued_sequence;
+    volume->issued_chain = recover->chain;
+    volume->chain_of_written = recover->chain;
+    volume->flushed_chain = recover->chain;
+    /* All of this is durable now; pump_idle records that where no block states it yet. */
+    volume->records_sequence = recover->records_sequence;
+    volume->recorded_sequence = recover->recorded_sequence;
+}
+
+static void derive_step(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    bool consistent = true;
+    if (!mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor, STEP_PAGES_MAX,
+                               &consistent)) {
+        return;
+    }
+    if (!consistent) {
+        volume->stats.checksum_failures_index_total++;
+        recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, recover->expected);
+        return;
+    }
+    recover->step = RECOVER_LAST_FLUSH;
+    volume_want_flush(volume, &recover->ticket);
+}
+
+static void serve(struct mkv_volume *volume) {
+    const struct recover *recover = &volume->recover;
+    volume->generation_counter = recover->generation_counter_max + GENERATION_GAP;
+    if (MKV_CANARY(MKV_CANARY_GENERATION_WITHOUT_EPOCH)) {
+        volume->generation_counter = 0;
+    }
+    volume->quiet_since_ns = volume->now_ns;
+    volume->state = MKV_VOLUME_SERVING;
+    volume->stats.recovery_ns = volume->now_ns - recover->started_ns;
+    if (recover->blocks_repaired > 0) {
+        mkv_volume_event(volume, MKV_EVENT_JOURNAL_COPY_REPAIRED, MKV_OK, recover->blocks_repaired,
+                         0, 0);
+    }
+    mkv_volume_event(volume, MKV_EVENT_OPENED, MKV_OK, volume_table(volume)->live_count,
+                     volume->stats.recovery_entries, volume->stats.recovery_ns);
+}
+
+void mkv_volume_recover_superblock_durable(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    if (recover->step == RECOVER_REPAIR) {
+        checkpoint_head_read(volume);
+    } else if (recover->step == RECOVER_EPOCH) {
+        ring_begin(volume);
+    } else {
+        MKV_ASSERT(recover->step == RECOVER_EMPTY);
+        recover->expected = volume->superblock.journal_sequence.value;
+        recover->chain = volume->superblock.chain_anchor;
+        derive_begin(volume);
+    }
+}
+
+/* A read or repair write came back; what it means is looked at when all of its step are back. */
+void mkv_volume_recover_io_done(struct mkv_volume *volume, uint32_t which,
+                                const struct mkv_drive_done *done) {
+    struct recover *recover = &volume->recover;
+    MKV_ASSERT(recover->pending > 0);
+    recover->pending--;
+    if (done->result == MKV_IO_OK) {
+        return;
+    }
+    if (recover->step == RECOVER_RING_REPAIR || done->result == MKV_IO_GONE) {
+        mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, 0);
+        mkv_volume_fail(volume, done->result, 0);
+        return;
+    }
+    mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, 0);
+    recover->unreadable |= 1u << (which < IO_WINDOW ? which - IO_SUPERBLOCK : which - IO_WINDOW);
+}
+
+bool mkv_volume_recover_has_work(const struct mkv_volume *volume) {
+    return volume->recover.step == RECOVER_DERIVE;
+}
+
+void mkv_volume_recover_pump(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    if (recover->pending > 0) {
+        return;
+    }
+    const bool flushed = volume->flush_completed >= recover->ticket;
+    switch (recover->step) {
+    case RECOVER_FLUSH:
+        if (flushed) {
+            superblock_read(volume);
+        }
+        return;
+    case RECOVER_SUPERBLOCK:
+        superblock_judge(volume);
+        return;
+    case RECOVER_CHECKPOINT_HEAD:
+        checkpoint_head_judge(volume);
+        return;
+    case RECOVER_CHECKPOINT_PAGES:
+        checkpoint_pages_judge(volume);
+        return;
+    case RECOVER_RING:
+        if (!ring_read_singly(volume)) {
+            ring_judge(volume);
+        }
+        return;
+    case RECOVER_RING_REPAIR:
+        recover->step = RECOVER_RING;
+        recover->window_index++;
+        ring_judge(volume);
+        return;
+    case RECOVER_SCAN:
+        if (!ring_read_singly(volume)) {
+            scan_judge(volume);
+        }
+        return;
+    case RECOVER_DERIVE:
+        derive_step(volume);
+        return;
+    case RECOVER_LAST_FLUSH:
+        if (flushed) {
+            serve(volume);
+        }
+        return;
+    case RECOVER_REPAIR:
+    case RECOVER_EPOCH:
+    case RECOVER_EMPTY:
+        return; /* the superblock writer comes back with mkv_volume_recover_superblock_durable */
+    }
+    MKV_ASSERT(false);
+}
