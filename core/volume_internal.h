@@ -96,6 +96,7 @@ struct op {
     struct mkv_slab slab;
     uint32_t range_offset;           /* GET */
     uint32_t range_bytes;            /* GET: wanted, 0 for all; then what there is */
+    uint64_t write_number;           /* WRITING: its place among the data writes */
     struct mkv_sequence sequence;    /* JOURNALED: of its record's block */
     struct mkv_record_extent extent; /* EXTENT */
     uint8_t key[MKV_KEY_BYTES_MAX];
@@ -245,6 +246,11 @@ struct mkv_volume {
     uint64_t records_sequence;  /* highest sequence of a block that has records */
     uint64_t quiet_since_ns;
 
+    uint64_t write_number;      /* data writes handed out since init */
+    uint32_t writes_in_flight;  /* of them */
+    bool flush_held;            /* a flush waits for the data writes up to ... */
+    uint64_t flush_held_number; /* ... this one, */
+    uint32_t flush_held_writes; /* of which so many are in flight */
     bool flush_in_flight;
     uint64_t flush_issued;
     uint64_t flush_completed;
@@ -356,6 +362,8 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_st
 void mkv_volume_journal_pump(struct mkv_volume *volume);
 void mkv_volume_journal_io_done(struct mkv_volume *volume, uint32_t which,
                                 const struct mkv_drive_done *done);
+/* A data write has come back, whatever it came to. */
+void mkv_volume_data_write_done(struct mkv_volume *volume, const struct op *op);
 void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
 uint64_t mkv_volume_ring_used(const struct mkv_volume *volume);
 

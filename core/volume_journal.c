@@ -153,6 +153,33 @@ static void pump_idle(struct mkv_volume *volume) {
 
 /* ---- flush ----------------------------------------------------------------------------------- */
 
+void mkv_volume_data_write_done(struct mkv_volume *volume, const struct op *op) {
+    MKV_ASSERT(volume->writes_in_flight > 0);
+    volume->writes_in_flight--;
+    if (volume->flush_held && op->write_number <= volume->flush_held_number) {
+        MKV_ASSERT(volume->flush_held_writes > 0);
+        volume->flush_held_writes--;
+    }
+}
+
+/* Whether the flush waits for more data to cover. A flush costs much the same for one block as for
+ * many, and a put needs two; so it waits until it covers half of the puts that are under way, the
+ * other half being those whose records it makes durable. It waits at most for the writes that were
+ * in flight when it was first wanted, so that a stream of puts cannot put it off. */
+static bool flush_is_held(struct mkv_volume *volume) {
+    const uint32_t under_way = volume->writes_in_flight + volume->written.count +
+                               volume->journaled.count + volume->ready.count;
+    if (volume->writes_in_flight == 0 || volume->written.count * 2 >= under_way) {
+        return false;
+    }
+    if (!volume->flush_held) {
+        volume->flush_held = true;
+        volume->flush_held_number = volume->write_number;
+        volume->flush_held_writes = volume->writes_in_flight;
+    }
+    return volume->flush_held_writes > 0;
+}
+
 static void pump_flush(struct mkv_volume *volume) {
     const bool records_wait = volume->records_sequence > volume->flushed_sequence.value;
     const bool somebody_waits = volume->flush_wanted > volume->flush_completed;
@@ -162,6 +189,10 @@ static void pump_flush(struct mkv_volume *volume) {
     if (!records_wait && !somebody_waits && volume->written.count == 0) {
         return;
     }
+    if (flush_is_held(volume)) {
+        return;
+    }
+    volume->flush_held = false;
     MKV_ASSERT(volume->flushing.count == 0);
     struct op_list *written = &volume->written;
     while (written->count > 0) {

@@ -367,6 +367,8 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
     uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
     mkv_slot_header_encode(&header, unit);
     op->state = OP_WRITING;
+    op->write_number = ++volume->write_number;
+    volume->writes_in_flight++;
     struct mkv_drive_effect *drive = mkv_volume_op_io(volume, index, MKV_EFFECT_DRIVE_WRITE);
     drive->lba = mkv_slot_table_lba(volume_table(volume), op->slot);
     drive->unit_count = mkv_slot_content_units(op->length);
@@ -422,6 +424,9 @@ void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t index,
                                const struct mkv_drive_done *done) {
     const struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->state == OP_CHECKING || op->state == OP_WRITING);
+    if (op->state == OP_WRITING) {
+        mkv_volume_data_write_done(volume, op);
+    }
     if (volume->state == MKV_VOLUME_FAILED) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
     } else if (op->state == OP_CHECKING) {
