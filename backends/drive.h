@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The seam between a volume's pump and what carries out its drive operations: io_uring on a file or
+ * block device here, a simulated drive or a test's wrapper elsewhere. An implementation embeds
+ * struct mkv_drive as its first member and fills in `ops`; whoever makes the drive sets `complete`.
+ *
+ *     volume --DRIVE_READ, _WRITE, _FLUSH--> mkv_drive_submit
+ *     volume <--DRIVE_DONE------------------ complete(complete_context, done)
+ *
+ * Invariants
+ *  I1  Every submitted effect is completed exactly once, with its op, and never inside submit.
+ *  I2  Completions come in any order. A flush covers the writes that were *completed* before it was
+ *      submitted, and promises nothing about others.
+ *  I3  MKV_IO_OK means that all of the units were moved. After another result of a read the memory
+ *      holds anything; after one of a write, the drive may hold any mixture of old and new sectors.
+ *  I4  What `done` points to is valid during the callback only. The callback may submit.
+ *  I5  Nothing of the drive is touched, and no memory of an effect, after close.
+ *
+ * Not responsible for: the order of operations, which is the volume's, or for what a failure means.
+ */
+#ifndef MKV_BACKENDS_DRIVE_H
+#define MKV_BACKENDS_DRIVE_H
+
+#include "core/base.h"
+#include "core/io.h"
+
+#define MKV_IO_RESULT_COUNT 5u
+
+enum mkv_drive_operation {
+    MKV_DRIVE_OP_READ = 0,
+    MKV_DRIVE_OP_WRITE,
+    MKV_DRIVE_OP_FLUSH,
+};
+#define MKV_DRIVE_OP_COUNT 3u
+
+/* One writer, the drive's thread; other threads read single fields with relaxed atomic loads. */
+struct mkv_drive_operation_counters {
+    uint64_t completed;                    /* with any result */
+    uint64_t results[MKV_IO_RESULT_COUNT]; /* by enum mkv_io_result */
+    uint64_t bytes;                        /* of those that completed with MKV_IO_OK */
+    uint64_t latency_ns;                   /* sum, from submit to just before the callback */
+    uint64_t latency_ns_max;
+};
+struct mkv_drive_counters {
+    struct mkv_drive_operation_counters operations[MKV_DRIVE_OP_COUNT];
+    uint64_t in_flight; /* submitted, not completed */
+    uint64_t in_flight_max;
+    uint64_t waiting;         /* of these, not yet handed to the kernel: beyond the queue depth */
+    uint64_t continued;       /* short, interrupted or refused transfers that were taken up again */
+    uint64_t flushes_skipped; /* on a device without a volatile cache */
+};
+
+struct mkv_drive;
+
+struct mkv_drive_ops {
+    /* DRIVE_READ, DRIVE_WRITE or DRIVE_FLUSH; the effect is copied. */
+    void (*submit)(struct mkv_drive *drive, const struct mkv_effect *effect);
+    /* Effects submitted and not yet completed. */
+    uint32_t (*in_flight)(const struct mkv_drive *drive);
+    /* Asserts that nothing is in flight; releases the medium, its lock and the drive itself. */
+    void (*close)(struct mkv_drive *drive);
+};
+
+struct mkv_drive {
+    const struct mkv_drive_ops *ops;
+    void (*complete)(void *context, const struct mkv_drive_done *done);
+    void *complete_context;
+    uint64_t capacity_units;
+    struct mkv_drive_counters counters;
+};
+
+static inline void mkv_drive_submit(struct mkv_drive *drive, const struct mkv_effect *effect) {
+    MKV_ASSERT(drive->complete != NULL);
+    drive->ops->submit(drive, effect);
+}
+static inline uint32_t mkv_drive_in_flight(const struct mkv_drive *drive) {
+    return drive->ops->in_flight(drive);
+}
+static inline void mkv_drive_close(struct mkv_drive *drive) {
+    drive->ops->close(drive);
+}
+
+/* Which of the three an effect is; asserts that it is one. */
+enum mkv_drive_operation mkv_drive_operation_of(const struct mkv_effect *effect);
+
+/* What an errno value (positive) of a drive operation means; the one place where that is said. */
+enum mkv_io_result mkv_drive_result_of_errno(int error_number);
+
+/*
+ * Memory work that every implementation owes around its I/O, so that all do the same.
+ *
+ * `slab` is the header unit of the effect's slab. Before a write of MKV_DRIVE_SLOT: header from
+ * `header_unit` (in the volume's arena), inline payload, zeroes behind the payload. After a read of
+ * MKV_DRIVE_SLOT or _PAYLOAD that succeeded: inline payload, header and sums into `done`; `sums`
+ * has room for MKV_CHUNKS_MAX.
+ */
+void mkv_drive_prepare_slot_write(const struct mkv_drive_effect *effect, const uint8_t *header_unit,
+                                  uint8_t *slab);
+void mkv_drive_finish_slab_read(const struct mkv_drive_effect *effect, uint8_t *slab,
+                                uint64_t *sums, struct mkv_drive_done *done);
+
+/* ---- counting, for implementations ------------------------------------------------------------
+ */
+
+static inline void mkv_drive_counter_add(uint64_t *counter, uint64_t amount) {
+    __atomic_store_n(counter, *counter + amount, __ATOMIC_RELAXED);
+}
+/* An effect came in, and one was completed. */
+void mkv_drive_count_submitted(struct mkv_drive *drive);
+void mkv_drive_count_completed(struct mkv_drive *drive, enum mkv_drive_operation operation,
+                               enum mkv_io_result result, uint64_t bytes, uint64_t latency_ns);
+
+#endif

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/drive_uring.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/clock.h"
+
+/* The longest single transfer; the kernel takes up to 2 GiB less a page. */
+#define TRANSFER_UNITS_MAX 65536u
+
+_Static_assert((uint64_t)TRANSFER_UNITS_MAX *MKV_UNIT_BYTES < (1ull << 31), "one entry moves it");
+_Static_assert(MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES + 1 <= TRANSFER_UNITS_MAX, "so is every slot");
+
+/* One effect with the kernel. */
+struct operation {
+    struct mkv_ring_completion completion;
+    struct drive_uring *drive;
+    struct mkv_op_id op;
+    enum mkv_drive_operation kind;
+    struct mkv_drive_effect effect;
+    uint8_t *slab;   /* header unit of the slab; NULL for metadata */
+    uint8_t *memory; /* first byte to move */
+    uint32_t bytes;  /* to move */
+    uint32_t moved;  /* so far, whole units */
+    int32_t place;   /* of the memory in the ring's buffers */
+    uint32_t tries;  /* in a row without progress */
+    /* The kernel is asked for nothing but to call back; then this is what the effect came to. */
+    bool decided;
+    enum mkv_io_result decision;
+    uint64_t submitted_ns;
+    struct operation *next_free;
+};
+
+struct waiting {
+    struct mkv_effect effect;
+    uint64_t submitted_ns;
+};
+
+struct drive_uring {
+    struct mkv_drive base;
+    struct mkv_drive_uring_options options;
+    struct mkv_drive_media media;
+    int32_t file_place;
+    struct operation *operations;
+    struct operation *free_operations;
+    /* A ring buffer of waiting_max places. */
+    struct waiting *waiting;
+    uint32_t waiting_head;
+    uint32_t waiting_count;
+    /* Of the completion that is being reported. */
+    uint64_t sums[MKV_CHUNKS_MAX];
+};
+
+static void operation_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
+
+static struct drive_uring *drive_of(struct mkv_drive *drive) {
+    return (struct drive_uring *)drive;
+}
+
+/* ---- one operation -------------------------------------------------------------------------- */
+
+/* Where the units of a transfer lie in memory. */
+static void operation_locate(struct operation *operation) {
+    const struct drive_uring *drive = operation->drive;
+    const struct mkv_drive_effect *effect = &operation->effect;
+    MKV_ASSERT(effect->unit_count >= 1);
+    MKV_ASSERT(effect->unit_count <= TRANSFER_UNITS_MAX);
+    operation->bytes = effect->unit_count * MKV_UNIT_BYTES;
+    if (effect->memory == MKV_DRIVE_META) {
+        MKV_ASSERT(effect->meta_offset % MKV_UNIT_BYTES == 0);
+        MKV_ASSERT(effect->meta_offset <= drive->options.meta_bytes);
+        MKV_ASSERT(operation->bytes <= drive->options.meta_bytes - effect->meta_offset);
+        operation->slab = NULL;
+        operation->memory = drive->options.meta + effect->meta_offset;
+        return;
+    }
+    bool with_header = effect->memory == MKV_DRIVE_SLOT;
+    MKV_ASSERT(with_header || effect->memory == MKV_DRIVE_PAYLOAD);
+    MKV_ASSERT(with_header || operation->kind == MKV_DRIVE_OP_READ);
+    uint32_t skipped_bytes = with_header ? 0 : MKV_UNIT_BYTES;
+    uint32_t stride_units = (uint32_t)mkv_divide_up_u64((uint64_t)skipped_bytes + operation->bytes,
+                                                        MKV_SLAB_UNIT_STRIDE_BYTES);
+    struct mkv_slab last = {effect->slab.index + stride_units - 1};
+    operation->slab = mkv_arena_slab(drive->options.arena, effect->slab);
+    MKV_ASSERT(mkv_arena_slab(drive->options.arena, last) >= operation->slab);
+    operation->memory = operation->slab + skipped_bytes;
+}
+
+/* Prepares what is left to move. */
+static void prepare_transfer(const struct operation *operation, struct io_uring_sqe *sqe, int fd) {
+    uint8_t *memory = operation->memory + operation->moved;
+    uint32_t bytes = operation->bytes - operation->moved;
+    uint64_t offset = operation->effect.lba.unit * MKV_UNIT_BYTES + operation->moved;
+    bool fixed = operation->place != MKV_RING_NOT_REGISTERED;
+    MKV_ASSERT(bytes > 0);
+    if (operation->kind == MKV_DRIVE_OP_WRITE) {
+        if (fixed) {
+            io_uring_prep_write_fixed(sqe, fd, memory, bytes, offset, operation->place);
+        } else {
+            io_uring_prep_write(sqe, fd, memory, bytes, offset);
+        }
+    } else if (fixed) {
+        io_uring_prep_read_fixed(sqe, fd, memory, bytes, offset, operation->place);
+    } else {
+        io_uring_prep_read(sqe, fd, memory, bytes, offset);
+    }
+}
+
+/* Gives the ring the transfer, the flush, or nothing but a call back. */
+static void operation_issue(struct operation *operation) {
+    const struct drive_uring *drive = operation->drive;
+    struct io_uring_sqe *sqe = mkv_ring_sqe(drive->options.ring, &operation->completion);
+    if (operation->decided) {
+        io_uring_prep_nop(sqe);
+        return;
+    }
+    bool registered = drive->file_place != MKV_RING_NOT_REGISTERED;
+    int fd = registered ? drive->file_place : drive->media.fd;
+    if (operation->kind == MKV_DRIVE_OP_FLUSH) {
+        io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+    } else {
+        prepare_transfer(operation, sqe, fd);
+    }
+    if (registered) {
+        io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+    }
+}
+
+static void operation_decide(struct operation *operation, enum mkv_io_result decision) {
+    operation->decided = true;
+    operation->decision = decision;
+}
+
+/* Takes an operation from the pool for an effect and gives it to the ring. */
+static void operation_start(struct drive_uring *drive, const struct mkv_effect *effect,
+                            uint64_t submitted_ns) {
+    struct operation *operation = drive->free_operations;
+    MKV_ASSERT(operation != NULL);
+    drive->free_operations = operation->next_free;
+    *operation = (struct operation){
+        .completion = {operation_done},
+        .drive = drive,
+        .op = effect->op,
+        .kind = mkv_drive_operation_of(effect),
+        .effect = effect->drive,
+        .place = MKV_RING_NOT_REGISTERED,
+        .submitted_ns = submitted_ns,
+    };
+    if (operation->kind == MKV_DRIVE_OP_FLUSH) {
+        if (!drive->media.flush_needed) {
+            mkv_drive_counter_add(&drive->base.counters.flushes_skipped, 1);
+            operation_decide(operation, MKV_IO_OK);
+        }
+        operation_issue(operation);
+        return;
+    }
+    operation_locate(operation);
+    uint64_t capacity_units = drive->base.capacity_units;
+    bool inside = effect->drive.lba.unit <= capacity_units &&
+                  effect->drive.unit_count <= capacity_units - effect->drive.lba.unit;
+    if (operation->kind == MKV_DRIVE_OP_WRITE) {
+        MKV_ASSERT(inside); /* I3 */
+        if (effect->drive.memory == MKV_DRIVE_SLOT) {
+            MKV_ASSERT(effect->drive.meta_offset <= drive->options.meta_bytes);
+            MKV_ASSERT(MKV_UNIT_BYTES <= drive->options.meta_bytes - effect->drive.meta_offset);
+            mkv_drive_prepare_slot_write(
+                &effect->drive, drive->options.meta + effect->drive.meta_offset, operation->slab);
+        }
+    } else if (!inside) {
+        operation_decide(operation, MKV_IO_DEVICE); /* I3 */
+    }
+    if (drive->options.buffers != NULL) {
+        operation->place =
+            mkv_arena_buffers_find(drive->options.buffers, operation->memory, operation->bytes);
+    }
+    operation_issue(operation);
+}
+
+static void start_waiting(struct drive_uring *drive) {
+    while (drive->waiting_count > 0 && drive->free_operations != NULL) {
+        const struct waiting *first = &drive->waiting[drive->waiting_head];
+        operation_start(drive, &first->effect, first->submitted_ns);
+        drive->waiting_head = (drive->waiting_head + 1) % drive->options.waiting_max;
+        drive->waiting_count--;
+        __atomic_store_n(&drive->base.counters.waiting, drive->waiting_count, __ATOMIC_RELAXED);
+    }
+}
+
+/* ---- completion ----------------------------------------------------------------------------- */
+
+/* What an operation came to, or false when it was taken up again. */
+static bool operation_finished(struct operation *operation, int32_t result,
+                               enum mkv_io_result *verdict) {
+    *verdict = MKV_IO_OK;
+    if (operation->decided) {
+        *verdict = operation->decision;
+        return true;
+    }
+    if (operation->kind == MKV_DRIVE_OP_FLUSH) {
+        /* Never tried again, whatever the error: the kernel reports a lost write once, and a second
+         * flush would succeed without it. */
+        *verdict = result < 0 ? mkv_drive_result_of_errno(-result) : MKV_IO_OK;
+        return true;
+    }
+    uint32_t left = operation->bytes - operation->moved;
+    if (result >= 0) {
+        MKV_ASSERT((uint32_t)result <= left);
+        if ((uint32_t)result == left) {
+            operation->moved = operation->bytes;
+            return true;
+        }
+        /* A unit that was moved in part is moved again: O_DIRECT wants aligned addresses. */
+        uint32_t units_bytes = (uint32_t)result / MKV_UNIT_BYTES * MKV_UNIT_BYTES;
+        operation->moved += units_bytes;
+        operation->tries = units_bytes > 0 ? 0 : operation->tries + 1;
+    } else if (result == -EINTR || result == -EAGAIN || result == -ENOMEM) {
+        operation->tries++;
+    } else {
+        *verdict = mkv_drive_result_of_errno(-result);
+        return true;
+    }
+    /* I2. A read at the end of a file that has shrunk ends here, too. */
+    if (operation->tries == MKV_DRIVE_URING_TRIES_MAX) {
+        *verdict = MKV_IO_DEVICE;
+        return true;
+    }
+    mkv_drive_counter_add(&operation->drive->base.counters.continued, 1);
+    operation_issue(operation);
+    return false;
+}
+
+static void operation_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    struct operation *operation = (struct operation *)completion;
+    struct drive_uring *drive = operation->drive;
+    struct mkv_drive_done done = {.op = operation->op};
+    MKV_ASSERT((flags & IORING_CQE_F_MORE) == 0);
+    if (!operation_finished(operation, result, &done.result)) {
+        return;
+    }
+    struct operation finished = *operation;
+    operation->next_free = drive->free_operations;
+    drive->free_operations = operation;
+    start_waiting(drive);
+    if (done.result == MKV_IO_OK && finished.slab != NULL && finished.kind == MKV_DRIVE_OP_READ) {
+        mkv_drive_finish_slab_read(&finished.effect, finished.slab, drive->sums, &done);
+    }
+    uint64_t latency_ns = mkv_clock_monotonic_ns() - finished.submitted_ns;
+    mkv_drive_count_completed(&drive->base, finished.kind, done.result, finished.bytes, latency_ns);
+    drive->base.complete(drive->base.complete_context, &done);
+}
+
+/* ---- the ops struct ------------------------------------------------------------------------- */
+
+static void drive_submit(struct mkv_drive *base, const struct mkv_effect *effect) {
+    struct drive_uring *drive = drive_of(base);
+    uint64_t now_ns = mkv_clock_monotonic_ns();
+    mkv_drive_count_submitted(base);
+    if (drive->waiting_count == 0 && drive->free_operations != NULL) {
+        operation_start(drive, effect, now_ns);
+        return;
+    }
+    MKV_ASSERT(drive->waiting_count < drive->options.waiting_max); /* I1 */
+    uint32_t last = (drive->waiting_head + drive->waiting_count) % drive->options.waiting_max;
+    drive->waiting[last] = (struct waiting){*effect, now_ns};
+    drive->waiting_count++;
+    __atomic_store_n(&base->counters.waiting, drive->waiting_count, __ATOMIC_RELAXED);
+}
+
+static uint32_t drive_in_flight(const struct mkv_drive *base) {
+    return (uint32_t)base->counters.in_flight;
+}
+
+static void drive_free(struct drive_uring *drive) {
+    mkv_drive_media_close(&drive->media);
+    free(drive->operations);
+    free(drive->waiting);
+    free(drive);
+}
+
+static void drive_close(struct mkv_drive *base) {
+    struct drive_uring *drive = drive_of(base);
+    MKV_ASSERT(base->counters.in_flight == 0);
+    mkv_ring_file_remove(drive->options.ring, drive->file_place);
+    drive_free(drive);
+}
+
+static const struct mkv_drive_ops drive_uring_ops = {
+    .submit = drive_submit,
+    .in_flight = drive_in_flight,
+    .close = drive_close,
+};
+
+bool mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
+                            const struct mkv_drive_media *media, struct mkv_drive **drive_out,
+                            struct mkv_backend_error *error) {
+    MKV_ASSERT(options->ring != NULL);
+    MKV_ASSERT(options->waiting_max > 0);
+    MKV_ASSERT((uintptr_t)options->meta % MKV_UNIT_BYTES == 0);
+    struct drive_uring *drive = calloc(1, sizeof *drive);
+    if (drive == NULL) {
+        struct mkv_drive_media released = *media;
+        mkv_drive_media_close(&released);
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for the operations of a drive. Free memory on this "
+                                  "machine");
+    }
+    drive->base.ops = &drive_uring_ops;
+    drive->base.capacity_units = media->capacity_units;
+    drive->options = *options;
+    if (options->queue_depth == 0) {
+        drive->options.queue_depth = MKV_DRIVE_URING_DEPTH_DEFAULT;
+    }
+    drive->media = *media;
+    uint32_t depth = drive->options.queue_depth;
+    drive->operations = calloc(depth, sizeof *drive->operations);
+    drive->waiting = calloc(options->waiting_max, sizeof *drive->waiting);
+    if (drive->operations == NULL || drive->waiting == NULL) {
+        drive_free(drive);
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for the %" PRIu32 " operations of a drive. Free "
+                                  "memory on this machine",
+                                  depth + options->waiting_max);
+    }
+    for (uint32_t i = depth; i-- > 0;) {
+        drive->operations[i].next_free = drive->free_operations;
+        drive->free_operations = &drive->operations[i];
+    }
+    drive->file_place = mkv_ring_file_add(options->ring, media->fd);
+    *drive_out = &drive->base;
+    return true;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A block device for tests: a loop device on a file. Needs root and /dev/loop-control.
+ */
+#ifndef MKV_TESTS_LOOP_DEVICE_H
+#define MKV_TESTS_LOOP_DEVICE_H
+
+#include "core/base.h"
+
+struct loop_device {
+    char path[32]; /* "/dev/loop7" */
+    uint32_t number;
+};
+
+/* False, with a line on why, when this machine or user has no loop devices: skip the test. */
+bool loop_device_make(const char *file, struct loop_device *device);
+/* The file may be removed afterwards. */
+void loop_device_remove(const struct loop_device *device);
+/* Sets what the kernel reports about the device's cache: "write through" or "write back". */
+bool loop_device_set_cache(const struct loop_device *device, const char *text);
+
+#endif
