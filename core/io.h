@@ -84,7 +84,7 @@ struct mkv_message {
     uint32_t bytes;       /* READ_DONE: bytes of the range that there are */
     uint32_t slab_offset; /* READ_DONE: where in the slab's payload area they begin */
     uint32_t
-        length_units;     /* FOUND, EXISTS_DONE: payload rounded up to units (0: inline or empty) */
+        length_units; /* FOUND: payload units at most; EXISTS_DONE: exactly (0: inline or empty) */
     struct mkv_slab slab; /* READ, PUT_WRITE */
     struct mkv_root root; /* PUT_BEGIN; READ_DONE: of the whole block */
     uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */

@@ -9,6 +9,9 @@
 #include "core/hash.h"
 #include "core/volume_internal.h"
 
+/* Walks of one GET through the slots of its tag, while these change under it. */
+#define CHAIN_RESTARTS_MAX 8u
+
 /* A closing volume goes on serving until the clean mark is being written. */
 static bool volume_serves(const struct mkv_volume *volume) {
     return volume->state == MKV_VOLUME_SERVING ||
@@ -18,6 +21,17 @@ static bool volume_serves(const struct mkv_volume *volume) {
 static uint32_t entry_block_flags(const struct mkv_slot_entry *entry) {
     return ((entry->bits & MKV_SLOT_MANIFEST) ? MKV_BLOCK_MANIFEST : 0u) |
            ((entry->bits & MKV_SLOT_SEGMENT) ? MKV_BLOCK_SEGMENT : 0u);
+}
+
+/* The largest payload among the slots of a tag. Nearly always there is one; keys that share a tag
+ * are told apart by their headers only, so the slab must hold whichever it turns out to be. */
+static uint32_t chain_length_units_max(const struct mkv_volume *volume, struct mkv_slot slot) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    uint32_t units = 0;
+    for (; slot.index != MKV_NONE_U32; slot = mkv_slot_table_find_next(table, slot)) {
+        units = (uint32_t)mkv_max_u64(units, mkv_slot_table_entry(table, slot)->length_units);
+    }
+    return units;
 }
 
 void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
@@ -43,10 +57,11 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     mkv_volume_hold(volume, index, slot);
     op->state = OP_FOUND;
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
-    op->slab_payload_units = entry->length_units;
+    op->flags = entry_block_flags(entry);
+    op->slab_payload_units = chain_length_units_max(volume, slot);
     struct mkv_message *answer = mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_OK);
-    answer->length_units = entry->length_units;
-    answer->flags = entry_block_flags(entry);
+    answer->length_units = op->slab_payload_units;
+    answer->flags = op->flags;
 }
 
 void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {
@@ -231,19 +246,33 @@ static void read_served(struct mkv_volume *volume, uint32_t index,
     mkv_volume_op_free(volume, index);
 }
 
+/* The slot behind the one that was just judged, in the chain of its tag. When that one has left the
+ * chain meanwhile the walk starts anew, a bounded number of times. */
+static struct mkv_slot next_in_chain(struct mkv_volume *volume, struct op *op) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    const struct mkv_slot_entry *judged = mkv_slot_table_entry(table, op->slot);
+    if (mkv_slot_state_of(judged) == MKV_SLOT_LIVE && (judged->bits & MKV_SLOT_HIDDEN) == 0) {
+        return mkv_slot_table_find_next(table, op->slot);
+    }
+    if (op->candidate == CHAIN_RESTARTS_MAX) {
+        return (struct mkv_slot){MKV_NONE_U32};
+    }
+    op->candidate++;
+    return mkv_slot_table_find(table, op->tenant, op->tag);
+}
+
 /* Looks at the next slot of the tag; the one before was sound but of another key. */
 static void read_next_candidate(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
+    const struct mkv_slot slot = next_in_chain(volume, op);
     mkv_volume_release(volume, index);
-    op->candidate++;
-    const struct mkv_slot slot = mkv_volume_candidate(volume, op);
     if (slot.index == MKV_NONE_U32) {
         read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_UNKNOWN);
         return;
     }
-    /* The slab was taken for the first candidate and may be too small for another length. */
+    /* A block that came after FIND may not be what the front has made ready for. */
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
-    if (entry->length_units > op->slab_payload_units) {
+    if (entry->length_units > op->slab_payload_units || entry_block_flags(entry) != op->flags) {
         read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
         return;
     }
