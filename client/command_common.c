@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/command_common.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_SECONDS_MIN 0.001
+#define TIMEOUT_SECONDS_MAX 86400.0
+#define TIMEOUT_MS_DEFAULT 30000u
+
+void command_complain(const struct command_shape *shape, const char *format, ...) {
+    fprintf(stderr, "memkv %s: ", shape->name);
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+}
+
+int command_exit_of(enum memkv_status status) {
+    switch (status) {
+    case MEMKV_OK:
+        return COMMAND_EXIT_DONE;
+    case MEMKV_NOT_FOUND:
+    case MEMKV_NO_SPACE:
+    case MEMKV_INVALID:
+    case MEMKV_FORBIDDEN:
+    case MEMKV_CONFLICT:
+        return COMMAND_EXIT_REFUSED;
+    case MEMKV_UNAVAILABLE:
+        return COMMAND_EXIT_NO_CONNECTION;
+    case MEMKV_CALLBACK: /* our callbacks read and write local files */
+        return COMMAND_EXIT_USAGE;
+    case MEMKV_DEADLINE:
+    case MEMKV_IO_ERROR:
+    case MEMKV_BUSY:
+    case MEMKV_UNKNOWN:
+    case MEMKV_CORRUPT:
+    case MEMKV_TOO_SMALL:
+    case MEMKV_NO_MEMORY:
+        break;
+    }
+    return COMMAND_EXIT_SERVER_ERROR;
+}
+
+static bool timeout_parse(const char *text, uint32_t *timeout_ms) {
+    char *end = NULL;
+    const double seconds = strtod(text, &end);
+    /* The negated form refuses what is not a number, too. */
+    if (end == text || *end != '\0' ||
+        !(seconds >= TIMEOUT_SECONDS_MIN && seconds <= TIMEOUT_SECONDS_MAX)) {
+        return false;
+    }
+    *timeout_ms = (uint32_t)(seconds * 1000.0 + 0.5);
+    return true;
+}
+
+static void complain_usage(const struct command_shape *shape, const char *what,
+                           const char *argument) {
+    command_complain(shape, "%s%s; see: memkv %s --help", what, argument, shape->name);
+}
+
+/* One option. False: *exit_code is set. */
+static bool option_take(int option, char **argv, struct command_line *line, int *exit_code) {
+    switch (option) {
+    case 's':
+        line->server = optarg;
+        return true;
+    case 'r':
+        line->flags |= MEMKV_REPLACE;
+        return true;
+    case 't':
+        if (timeout_parse(optarg, &line->timeout_ms)) {
+            return true;
+        }
+        complain_usage(line->shape, "--timeout takes seconds from 0.001 to 86400, not ", optarg);
+        break;
+    case 'h':
+        fputs(line->shape->help, stdout);
+        *exit_code = COMMAND_EXIT_DONE;
+        return false;
+    case ':':
+        complain_usage(line->shape, "an argument is missing behind ", argv[optind - 1]);
+        break;
+    default:
+        complain_usage(line->shape, "unknown option ", argv[optind - 1]);
+        break;
+    }
+    *exit_code = COMMAND_EXIT_USAGE;
+    return false;
+}
+
+bool command_parse(const struct command_shape *shape, int argc, char **argv,
+                   struct command_line *line, int *exit_code) {
+    static const struct option options_plain[] = {
+        {"server", required_argument, NULL, 's'},
+        {"timeout", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    static const struct option options_replace[] = {
+        {"server", required_argument, NULL, 's'},
+        {"timeout", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},
+        {"replace", no_argument, NULL, 'r'},
+        {NULL, 0, NULL, 0},
+    };
+    *line = (struct command_line){.shape = shape, .timeout_ms = TIMEOUT_MS_DEFAULT};
+    optind = 0; /* begin anew, whoever used getopt before */
+    opterr = 0;
+    for (;;) {
+        const int option = getopt_long(argc, argv, ":h",
+                                       shape->has_replace ? options_replace : options_plain, NULL);
+        if (option == -1) {
+            break;
+        }
+        if (!option_take(option, argv, line, exit_code)) {
+            return false;
+        }
+    }
+    line->operand_count = argc - optind;
+    line->operands = argv + optind;
+    if (line->operand_count < shape->operand_count_min) {
+        complain_usage(shape, "something is missing", "");
+    } else if (line->operand_count > shape->operand_count_max) {
+        complain_usage(shape, "one argument too many: ", line->operands[shape->operand_count_max]);
+    } else {
+        return true;
+    }
+    *exit_code = COMMAND_EXIT_USAGE;
+    return false;
+}
+
+struct memkv_client *command_connect(const struct command_line *line, int *exit_code) {
+    char name[32];
+    snprintf(name, sizeof name, "memkv %s", line->shape->name);
+    const struct memkv_options options = {.servers = line->server,
+                                          .timeout_ms = line->timeout_ms,
+                                          .connect_timeout_ms = line->timeout_ms,
+                                          .client_name = name};
+    struct memkv_client *client = NULL;
+    struct memkv_error error;
+    const enum memkv_status status = memkv_open(&options, &client, &error);
+    if (status != MEMKV_OK) {
+        command_complain(line->shape, "%s", error.text);
+        /* Before there is a connection only the address can be invalid: that is usage. */
+        *exit_code = status == MEMKV_INVALID ? COMMAND_EXIT_USAGE : command_exit_of(status);
+    }
+    return client;
+}

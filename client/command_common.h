@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the commands share: options, connecting, exit codes, error lines.
+ *
+ * Not responsible for: anything outside client/command_*.c.
+ */
+#ifndef MKV_CLIENT_COMMAND_COMMON_H
+#define MKV_CLIENT_COMMAND_COMMON_H
+
+#include <stdbool.h>
+
+#include "client/memkv.h"
+
+enum command_exit {
+    COMMAND_EXIT_DONE = 0,
+    COMMAND_EXIT_REFUSED = 1,
+    COMMAND_EXIT_USAGE = 2,
+    COMMAND_EXIT_NO_CONNECTION = 3,
+    COMMAND_EXIT_SERVER_ERROR = 4,
+};
+
+/* What a command takes. */
+struct command_shape {
+    const char *name; /* "put" */
+    const char *help; /* all of --help */
+    int operand_count_min;
+    int operand_count_max;
+    bool has_replace;
+};
+
+/* The end of every help text. */
+#define COMMAND_HELP_OPTIONS                                                                       \
+    "  --server HOST:PORT  the server; else the environment's MEMKV_SERVERS, else\n"               \
+    "                      127.0.0.1:9900\n"                                                       \
+    "  --timeout SECONDS   how long the command may take, 0.001 to 86400; 30 if not given\n"       \
+    "  -h, --help          this text\n"                                                            \
+    "\n"                                                                                           \
+    "Exit status: 0 done, 1 not found or refused, 2 usage or a local file, 3 no connection,\n"     \
+    "4 server error.\n"
+
+/* The command line, taken apart. */
+struct command_line {
+    const struct command_shape *shape;
+    const char *server; /* NULL: not given */
+    uint32_t timeout_ms;
+    uint32_t flags; /* MEMKV_REPLACE */
+    int operand_count;
+    char **operands;
+};
+
+/* True: go on. False: *exit_code is what to exit with; help or a complaint has been printed. */
+bool command_parse(const struct command_shape *shape, int argc, char **argv,
+                   struct command_line *line, int *exit_code);
+
+/* Connects. NULL: *exit_code is what to exit with; the reason has been printed. */
+struct memkv_client *command_connect(const struct command_line *line, int *exit_code);
+
+/* What a status is as an exit code. */
+int command_exit_of(enum memkv_status status);
+
+/* Prints "memkv NAME: text" on standard error. */
+__attribute__((format(printf, 2, 3))) void command_complain(const struct command_shape *shape,
+                                                            const char *format, ...);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From items to requests: which items may share a request, and the bytes of its frame.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/exchange.h"
+#include "core/hash.h"
+
+/* Items of one group may share a request. */
+enum group {
+    GROUP_PUT_INLINE = 0,
+    GROUP_PUT_BLOCK,
+    GROUP_PUT_LARGE,
+    GROUP_GET,
+    GROUP_EXISTS,
+    GROUP_DELETE,
+};
+#define GROUP_COUNT 6u
+
+static enum group group_of(const struct mkv_exchange *exchange, const struct memkv_item *item) {
+    const struct mkv_native_hello_answer *limits = &exchange->client->limits;
+    switch (item->op) {
+    case MEMKV_OP_GET:
+        return GROUP_GET;
+    case MEMKV_OP_EXISTS:
+        return GROUP_EXISTS;
+    case MEMKV_OP_DELETE:
+        return GROUP_DELETE;
+    case MEMKV_OP_PUT:
+        break;
+    }
+    if (item->data_bytes > limits->block_bytes_max) {
+        return GROUP_PUT_LARGE;
+    }
+    return item->data_bytes <= limits->inline_bytes_max ? GROUP_PUT_INLINE : GROUP_PUT_BLOCK;
+}
+
+static uint32_t group_items_max(const struct mkv_exchange *exchange, enum group group) {
+    const uint32_t items_max = exchange->client->limits.items_max;
+    switch (group) {
+    case GROUP_PUT_LARGE:
+        return 1;
+    case GROUP_PUT_BLOCK:
+    case GROUP_GET:
+        return (uint32_t)mkv_min_u64(items_max, MKV_EXCHANGE_TRANSFER_ITEMS_MAX);
+    case GROUP_PUT_INLINE:
+    case GROUP_EXISTS:
+    case GROUP_DELETE:
+        break;
+    }
+    return items_max;
+}
+
+static enum mkv_native_op op_of_group(enum group group) {
+    switch (group) {
+    case GROUP_PUT_INLINE:
+    case GROUP_PUT_BLOCK:
+    case GROUP_PUT_LARGE:
+        return MKV_NATIVE_PUT;
+    case GROUP_GET:
+        return MKV_NATIVE_GET;
+    case GROUP_EXISTS:
+        return MKV_NATIVE_EXISTS;
+    case GROUP_DELETE:
+        break;
+    }
+    return MKV_NATIVE_DELETE;
+}
+
+/* Notes what is wrong with an item, and returns false if anything is. */
+static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
+    const struct memkv_item *item = &exchange->items[index];
+    if (item->key == NULL || item->key_bytes < 1 || item->key_bytes > MEMKV_KEY_BYTES_MAX) {
+        mkv_exchange_note(exchange, index, "the key has %zu bytes; a key has 1 to %d",
+                          item->key == NULL ? 0 : item->key_bytes, MEMKV_KEY_BYTES_MAX);
+        return false;
+    }
+    switch (item->op) {
+    case MEMKV_OP_PUT:
+        if ((item->flags & ~MEMKV_REPLACE) != 0) {
+            mkv_exchange_note(exchange, index, "flags 0x%x: only MEMKV_REPLACE (0x1) is known",
+                              item->flags);
+            return false;
+        }
+        if (item->data_bytes > exchange->client->limits.value_bytes_max) {
+            mkv_exchange_note(exchange, index,
+                              "the value has %llu bytes; the server takes at most %llu",
+                              (unsigned long long)item->data_bytes,
+                              (unsigned long long)exchange->client->limits.value_bytes_max);
+            return false;
+        }
+        if (item->data_bytes > exchange->client->limits.block_bytes_max &&
+            item->key_bytes > MKV_NATIVE_LARGE_KEY_BYTES_MAX) {
+            mkv_exchange_note(exchange, index,
+                              "the key of a value above %llu bytes has at most %u bytes, not %zu",
+                              (unsigned long long)exchange->client->limits.block_bytes_max,
+                              MKV_NATIVE_LARGE_KEY_BYTES_MAX, item->key_bytes);
+            return false;
+        }
+        if (item->data == NULL && item->data_bytes > 0 && exchange->source == NULL) {
+            mkv_exchange_note(exchange, index, "data is NULL, data_bytes is not 0");
+            return false;
+        }
+        /* A source supplies what is larger than a block; a block's root must go ahead of it. */
+        if (item->data == NULL && item->data_bytes > 0 &&
+            item->data_bytes <= exchange->client->limits.block_bytes_max) {
+            mkv_exchange_note(exchange, index, "the server's limits have just changed; try again");
+            return false;
+        }
+        return true;
+    case MEMKV_OP_GET:
+        if (item->offset > MKV_NATIVE_VALUE_BYTES_MAX) {
+            mkv_exchange_note(exchange, index, "offset %llu is behind the end of any value",
+                              (unsigned long long)item->offset);
+            return false;
+        }
+        if (item->buffer == NULL && item->capacity > 0) {
+            mkv_exchange_note(exchange, index, "buffer is NULL, capacity is not 0");
+            return false;
+        }
+        return true;
+    case MEMKV_OP_EXISTS:
+    case MEMKV_OP_DELETE:
+        return true;
+    }
+    mkv_exchange_note(exchange, index, "op %d is unknown", (int)item->op);
+    return false;
+}
+
+/* The length that a GET asks for: never more than the buffer holds, so that no byte is moved in
+ * vain; of an empty buffer one byte, which is dropped and brings the value's length with it. */
+static uint64_t ask_bytes_of(const struct mkv_exchange *exchange, const struct memkv_item *item) {
+    if (exchange->target != NULL) {
+        return 0;
+    }
+    const uint64_t wanted = item->length > 0 ? item->length : MKV_NATIVE_VALUE_BYTES_MAX;
+    const uint64_t held = mkv_max_u64(item->capacity, 1);
+    return mkv_min_u64(mkv_min_u64(wanted, held), MKV_NATIVE_VALUE_BYTES_MAX - item->offset);
+}
+
+void mkv_exchange_group(struct mkv_exchange *exchange) {
+    uint32_t count_of_group[GROUP_COUNT] = {0};
+    for (uint32_t index = 0; index < exchange->item_count; index++) {
+        struct memkv_item *item = &exchange->items[index];
+        if (!item_is_valid(exchange, index)) {
+            item->status = MEMKV_INVALID;
+            exchange->states[index].is_done = true;
+            continue;
+        }
+        exchange->states[index].ask_bytes = ask_bytes_of(exchange, item);
+        count_of_group[group_of(exchange, item)]++;
+    }
+    uint32_t next_of_group[GROUP_COUNT];
+    for (uint32_t group = 0; group < GROUP_COUNT; group++) {
+        next_of_group[group] = exchange->order_count;
+        exchange->order_count += count_of_group[group];
+    }
+    for (uint32_t index = 0; index < exchange->item_count; index++) {
+        if (!exchange->states[index].is_done) {
+            const enum group group = group_of(exchange, &exchange->items[index]);
+            exchange->order[next_of_group[group]++] = index;
+        }
+    }
+}
+
+/* Which items the next request takes: how many, and the bytes that their frame needs. */
+struct extent_of_request {
+    uint32_t item_count;
+    uint32_t body_bytes;
+    uint64_t inline_bytes;
+};
+
+static struct extent_of_request measure_request(const struct mkv_exchange *exchange,
+                                                enum group group) {
+    const struct mkv_native_hello_answer *limits = &exchange->client->limits;
+    const uint32_t items_max = group_items_max(exchange, group);
+    struct extent_of_request extent = {0};
+    for (uint32_t next = exchange->order_next; next < exchange->order_count; next++) {
+        const struct memkv_item *item = &exchange->items[exchange->order[next]];
+        const uint32_t body_bytes =
+            extent.body_bytes + MKV_NATIVE_ITEM_BYTES + (uint32_t)item->key_bytes;
+        const uint64_t inline_bytes =
+            extent.inline_bytes + (group == GROUP_PUT_INLINE ? item->data_bytes : 0);
+        if (extent.item_count == items_max || group_of(exchange, item) != group ||
+            body_bytes > limits->body_bytes_max || inline_bytes > limits->inline_bytes_max) {
+            break;
+        }
+        extent.item_count++;
+        extent.body_bytes = body_bytes;
+        extent.inline_bytes = inline_bytes;
+    }
+    MKV_ASSERT(extent.item_count >= 1);
+    return extent;
+}
+
+static struct mkv_root root_of(const struct memkv_item *item) {
+    uint64_t sums[MKV_CHUNKS_MAX];
+    mkv_chunk_sums(item->data, (uint32_t)item->data_bytes, sums);
+    return mkv_root_of_sums((uint32_t)item->data_bytes, sums);
+}
+
+/* What is left of the call's time less a little, so that the server's answer that time is up comes
+ * before the client gives up on the connection. */
+static uint32_t deadline_ms_of(const struct mkv_exchange *exchange) {
+    const uint64_t now_ns = mkv_client_now_ns();
+    const uint64_t left_ns = exchange->deadline_ns > now_ns ? exchange->deadline_ns - now_ns : 0;
+    const uint64_t left_ms = left_ns / 1000000u;
+    const uint64_t deadline_ms = left_ms - mkv_min_u64(left_ms / 10, 500);
+    return (uint32_t)mkv_min_u64(mkv_max_u64(deadline_ms, 1), UINT32_MAX);
+}
+
+static struct mkv_exchange_request *request_take(struct mkv_exchange *exchange) {
+    const uint32_t requests_max =
+        (uint32_t)mkv_min_u64(exchange->client->limits.requests_max, MKV_EXCHANGE_REQUESTS_MAX);
+    if (exchange->requests_used >= requests_max) {
+        return NULL;
+    }
+    for (uint32_t index = 0; index < MKV_EXCHANGE_REQUESTS_MAX; index++) {
+        struct mkv_exchange_request *request = &exchange->requests[index];
+        if (!request->is_used) {
+            exchange->requests_used++;
+            *request = (struct mkv_exchange_request){.is_used = true};
+            return request;
+        }
+    }
+    MKV_ASSERT(false);
+    return NULL;
+}
+
+void mkv_exchange_request_release(struct mkv_exchange *exchange,
+                                  struct mkv_exchange_request *request) {
+    if (request->is_sent && request->is_answered && request->ready_count == 0) {
+        free(request->frame);
+        *request = (struct mkv_exchange_request){.is_used = false};
+        exchange->requests_used--;
+    }
+}
+
+static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchange_request *request,
+                         enum group group, uint8_t *body) {
+    uint8_t *descriptor = body;
+    uint8_t *key = body + (size_t)request->item_count * MKV_NATIVE_ITEM_BYTES;
+    for (uint32_t index = 0; index < request->item_count; index++) {
+        const struct memkv_item *item = &exchange->items[exchange->order[request->first + index]];
+        struct mkv_native_item native = {.key_bytes = (uint32_t)item->key_bytes};
+        if (request->op == MKV_NATIVE_PUT) {
+            native.length = item->data_bytes;
+            native.flags = (item->flags & MEMKV_REPLACE) != 0 ? MKV_NATIVE_ITEM_REPLACE : 0;
+            if (group != GROUP_PUT_LARGE) {
+                native.root = root_of(item);
+            }
+        } else if (request->op == MKV_NATIVE_GET) {
+            native.offset = item->offset;
+            native.length = exchange->states[exchange->order[request->first + index]].ask_bytes;
+        }
+        mkv_native_item_encode(&native, descriptor);
+        descriptor += MKV_NATIVE_ITEM_BYTES;
+        memcpy(key, item->key, item->key_bytes);
+        key += item->key_bytes;
+    }
+    /* At most 64 KiB of payload: copying it costs less than sending it piece by piece. */
+    for (uint32_t index = 0; group == GROUP_PUT_INLINE && index < request->item_count; index++) {
+        const struct memkv_item *item = &exchange->items[exchange->order[request->first + index]];
+        if (item->data_bytes > 0) {
+            memcpy(key, item->data, item->data_bytes);
+            key += item->data_bytes;
+        }
+    }
+    MKV_ASSERT(key == request->frame + request->frame_bytes);
+}
+
+/* Makes one request of the next items. False: there is no memory for it. */
+static bool make_request(struct mkv_exchange *exchange, struct mkv_exchange_request *request) {
+    struct mkv_native_header header = {.op = exchange->single,
+                                       .request_id = exchange->client->request_id_next++,
+                                       .deadline_ms = deadline_ms_of(exchange)};
+    enum group group = GROUP_EXISTS; /* LOOKUP's items are like those of EXISTS; others have none */
+    if (exchange->order_next < exchange->order_count) {
+        group = group_of(exchange, &exchange->items[exchange->order[exchange->order_next]]);
+        const struct extent_of_request extent = measure_request(exchange, group);
+        header.op = exchange->single != 0 ? exchange->single : op_of_group(group);
+        header.item_count = extent.item_count;
+        header.body_bytes = extent.body_bytes;
+        header.payload_bytes = extent.inline_bytes;
+        header.flags = group == GROUP_PUT_INLINE ? MKV_NATIVE_FLAG_INLINE : 0;
+    }
+    request->op = header.op;
+    request->id = header.request_id;
+    request->first = exchange->order_next;
+    request->item_count = header.item_count;
+    request->is_inline = (header.flags & MKV_NATIVE_FLAG_INLINE) != 0;
+    request->frame_bytes =
+        MKV_NATIVE_HEADER_BYTES + header.body_bytes + (size_t)header.payload_bytes;
+    request->frame = malloc(request->frame_bytes);
+    if (request->frame == NULL) {
+        return false;
+    }
+    mkv_native_header_encode(&header, request->frame);
+    encode_items(exchange, request, group, request->frame + MKV_NATIVE_HEADER_BYTES);
+    exchange->order_next += request->item_count;
+    struct mkv_exchange_send *send = mkv_exchange_send_append(exchange);
+    send->request = request;
+    send->is_request = true;
+    send->head = request->frame;
+    send->head_bytes = request->frame_bytes;
+    return true;
+}
+
+enum mkv_exchange_progress mkv_exchange_make_request(struct mkv_exchange *exchange) {
+    const bool is_due = exchange->single != 0 ? !exchange->is_single_made
+                                              : exchange->order_next < exchange->order_count;
+    struct mkv_exchange_request *request = is_due ? request_take(exchange) : NULL;
+    if (request == NULL) {
+        return MKV_EXCHANGE_BLOCKED;
+    }
+    if (!make_request(exchange, request)) {
+        mkv_exchange_fail(exchange, MEMKV_NO_MEMORY, "no memory for a request of %zu bytes",
+                          request->frame_bytes);
+    }
+    exchange->is_single_made = true;
+    return MKV_EXCHANGE_MOVED;
+}

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libmemkv: blocks of a memkv server, put and got by key, one at a time or many in one call.
+ *
+ *     struct memkv_client *client;
+ *     struct memkv_error error;
+ *     if (memkv_open(NULL, &client, &error) != MEMKV_OK) {
+ *         fprintf(stderr, "%s\n", error.text);
+ *         return 1;
+ *     }
+ *     memkv_put(client, "key", 3, bytes, byte_count, 0, &error);
+ *     memkv_close(client);
+ *
+ * Invariants
+ *  I1  A value that came back with MEMKV_OK is the value that was put: what can be checked end to
+ *      end is (whole values of at most block_bytes_max bytes, by their root); other bytes are
+ *      MEMKV_CORRUPT and never a success.
+ *  I2  A put or delete that came back with MEMKV_OK is durable on the server.
+ *  I3  No call takes longer than timeout_ms, and connect_timeout_ms where it has to connect first,
+ *      plus what the caller's own callbacks and the resolution of a host name take.
+ *  I4  The library keeps no pointer of the caller's beyond the call.
+ *
+ * Threads: a client is used by one thread at a time. Different clients are independent of each
+ * other, and nothing is shared between them. A client is not used across fork. The library sets no
+ * signal handler and raises no SIGPIPE.
+ *
+ * Broken connections: the calls that a break hits fail with MEMKV_UNAVAILABLE, or MEMKV_UNKNOWN
+ * where a put or delete had been sent; the next call connects again. So a client outlives restarts
+ * of its server.
+ *
+ * Not responsible for: retrying. Puts and deletes may be repeated: a put of the same content under
+ * the same key moves no bytes.
+ */
+#ifndef MEMKV_H
+#define MEMKV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A key has 1 to MEMKV_KEY_BYTES_MAX arbitrary bytes. */
+#define MEMKV_KEY_BYTES_MAX 1024
+/* Bytes of an error text with its closing NUL. */
+#define MEMKV_ERROR_TEXT_BYTES 256
+
+/* What a call or an item came to. Below 100: as on the wire (docs/protocol.md). */
+enum memkv_status {
+    MEMKV_OK = 0,
+    MEMKV_NOT_FOUND = 1,   /* no such key; a miss reason says why */
+    MEMKV_NO_SPACE = 2,    /* the server has no room for the value */
+    MEMKV_DEADLINE = 3,    /* not done in time, and nothing was changed */
+    MEMKV_IO_ERROR = 4,    /* a drive of the server failed the operation */
+    MEMKV_INVALID = 5,     /* an argument is wrong or above a limit; the text says which */
+    MEMKV_FORBIDDEN = 6,   /* the server does not allow it */
+    MEMKV_BUSY = 7,        /* too much in flight at the server; try again */
+    MEMKV_UNKNOWN = 8,     /* a put or delete may or may not have happened */
+    MEMKV_UNAVAILABLE = 9, /* no connection, or the key's drive is not online */
+    MEMKV_CONFLICT = 10,   /* the key holds other content; see MEMKV_REPLACE */
+    /* Of the library alone. */
+    MEMKV_CORRUPT = 100,   /* the bytes that came are not those that were put */
+    MEMKV_TOO_SMALL = 101, /* the caller's buffer cannot hold what there is */
+    MEMKV_CALLBACK = 102,  /* a callback of the caller's failed */
+    MEMKV_NO_MEMORY = 103
+};
+
+/* Why a key was missed. As on the wire. */
+enum memkv_miss {
+    MEMKV_MISS_NONE = 0,
+    MEMKV_MISS_UNKNOWN = 1,
+    MEMKV_MISS_EVICTED = 2,
+    MEMKV_MISS_EXPIRED = 3,
+    MEMKV_MISS_DELETED = 4,
+    MEMKV_MISS_DEADLINE = 5,
+    MEMKV_MISS_IO_ERROR = 6,
+    MEMKV_MISS_CHECKSUM = 7,
+    MEMKV_MISS_DRIVE_OFFLINE = 8,
+    MEMKV_MISS_OVERLOADED = 9
+};
+
+/* "ok", "not_found", …; never NULL, also for numbers that are no status. Constant text. */
+const char *memkv_status_name(enum memkv_status status);
+/* "unknown", "evicted", …; never NULL. Constant text. */
+const char *memkv_miss_name(enum memkv_miss miss);
+
+/* What went wrong, for people: what, where, and where there is something to do, what. */
+struct memkv_error {
+    enum memkv_status status;
+    char text[MEMKV_ERROR_TEXT_BYTES]; /* UTF-8, empty with MEMKV_OK */
+};
+
+/* One connection to one server. */
+struct memkv_client;
+
+/* Zeroed options are the defaults. */
+struct memkv_options {
+    /* "HOST:PORT", "[IPV6]:PORT". NULL: the environment's MEMKV_SERVERS, else "127.0.0.1:9900".
+     * A list of several servers is refused: this release uses exactly one. */
+    const char *servers;
+    uint32_t timeout_ms;         /* of one call from begin to end; 0: 30000 */
+    uint32_t connect_timeout_ms; /* of connecting and greeting; 0: 5000 */
+    const char *client_name;     /* what the server calls this client; at most 48 bytes are used.
+                                  * NULL: "libmemkv" */
+};
+
+/*
+ * Connects and greets. `options` may be NULL. With MEMKV_OK *out is a client, which the caller ends
+ * with memkv_close; else it is NULL and *error says why. Here and below `error` may be NULL, and is
+ * written by every call, also by one that succeeds.
+ */
+enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_client **out,
+                             struct memkv_error *error);
+/* Closes the connection and frees the client. NULL is allowed. */
+void memkv_close(struct memkv_client *client);
+
+/* What the server said of itself and its limits when this client last connected. */
+struct memkv_server {
+    uint32_t items_max;        /* keys of one request; larger batches become several requests */
+    uint32_t inline_bytes_max; /* values up to it are sent without asking first */
+    uint32_t requests_max;     /* in flight on one connection */
+    uint64_t block_bytes_max;  /* larger values are stored in segments */
+    uint64_t value_bytes_max;  /* larger values are refused */
+    uint8_t store_uuid[16];
+    char version[25];
+};
+/* Fills *server. Sends nothing and cannot fail. */
+void memkv_server_limits(const struct memkv_client *client, struct memkv_server *server);
+
+/* ---- one value at a time -------------------------------------------------------------------- */
+
+/* Put: other content under the key is replaced; without it that is MEMKV_CONFLICT. */
+#define MEMKV_REPLACE 0x1u
+
+/* Stores `byte_count` bytes under a key; MEMKV_OK when they are durable. Content that the key
+ * already has is not moved again. `data` may be NULL when byte_count is 0. */
+enum memkv_status memkv_put(struct memkv_client *client, const void *key, size_t key_bytes,
+                            const void *data, uint64_t byte_count, uint32_t flags,
+                            struct memkv_error *error);
+
+/*
+ * Reads a whole value into `buffer`, which has room for `capacity` bytes; *byte_count (may be NULL)
+ * becomes the bytes of the value. MEMKV_TOO_SMALL: it has more than `capacity`; *byte_count says
+ * how many, and the content of the buffer is undefined, as it is with every other failure.
+ */
+enum memkv_status memkv_get(struct memkv_client *client, const void *key, size_t key_bytes,
+                            void *buffer, uint64_t capacity, uint64_t *byte_count,
+                            struct memkv_error *error);
+
+/*
+ * Reads `length` bytes from `offset` on into `buffer`, which has room for them; *byte_count (may be
+ * NULL) becomes how many there were: fewer where the value ends before, 0 behind its end. A part of
+ * a value is checked by the server, not end to end.
+ */
+enum memkv_status memkv_get_range(struct memkv_client *client, const void *key, size_t key_bytes,
+                                  uint64_t offset, uint64_t length, void *buffer,
+                                  uint64_t *byte_count, struct memkv_error *error);
+
+/* MEMKV_OK when the key is resident, MEMKV_NOT_FOUND when it is not. Moves no value. */
+enum memkv_status memkv_exists(struct memkv_client *client, const void *key, size_t key_bytes,
+                               struct memkv_error *error);
+
+/* MEMKV_OK when the deletion is durable, MEMKV_NOT_FOUND when there was no such key. */
+enum memkv_status memkv_delete(struct memkv_client *client, const void *key, size_t key_bytes,
+                               struct memkv_error *error);
+
+/* ---- many at a time ------------------------------------------------------------------------- */
+
+enum memkv_op {
+    MEMKV_OP_PUT = 1,
+    MEMKV_OP_GET = 2,
+    MEMKV_OP_EXISTS = 3,
+    MEMKV_OP_DELETE = 4
+};
+
+/* One operation of a batch. Fields that the op does not name are ignored; start from zeros. */
+struct memkv_item {
+    enum memkv_op op;
+    uint32_t flags; /* PUT: MEMKV_REPLACE */
+    const void *key;
+    size_t key_bytes;
+    const void *data;    /* PUT: the value, untouched until the call returns */
+    uint64_t data_bytes; /* PUT */
+    void *buffer;        /* GET: where the value goes; written during the call */
+    uint64_t capacity;   /* GET: bytes of the buffer. 0: only value_bytes is asked for */
+    uint64_t offset;     /* GET: first byte wanted */
+    uint64_t length;     /* GET: bytes wanted, 0 for all behind offset */
+    /* Set by the call. */
+    enum memkv_status status;
+    enum memkv_miss miss; /* GET, EXISTS: why it was not found */
+    uint64_t byte_count; /* GET with MEMKV_OK: bytes in the buffer. MEMKV_TOO_SMALL: bytes wanted */
+    uint64_t value_bytes; /* GET with MEMKV_OK or MEMKV_TOO_SMALL: bytes of the whole value.
+                           * EXISTS with MEMKV_OK: the same rounded up to 4096, or 0 where the
+                           * server cannot tell without reading */
+};
+
+/*
+ * Carries out `item_count` items, in any number and mixture, over one connection with many requests
+ * in flight; values are sent straight from `data` and received straight into `buffer`. Items run
+ * side by side in no order, so one batch should not name a key twice where the order matters.
+ * Every item gets a status of its own. Returns MEMKV_OK when each is MEMKV_OK, else the status of
+ * the first item that is not, of which *error tells.
+ */
+enum memkv_status memkv_batch(struct memkv_client *client, struct memkv_item *items,
+                              size_t item_count, struct memkv_error *error);
+
+struct memkv_key {
+    const void *bytes;
+    size_t byte_count;
+};
+
+/* Counts how many keys, from the first on, are resident without a gap, into *resident_count: what a
+ * prefix cache asks before it loads. MEMKV_OK also when that is 0. */
+enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_key *keys,
+                               size_t key_count, size_t *resident_count, struct memkv_error *error);
+
+/* ---- values that are not in memory ---------------------------------------------------------- */
+
+/* Reads exactly `byte_count` bytes of the value from `offset` on into `buffer`. 0: done; anything
+ * else ends the call with MEMKV_CALLBACK. Offsets come in any order, ranges perhaps twice. */
+typedef int (*memkv_read_fn)(void *context, uint64_t offset, void *buffer, size_t byte_count);
+/* Takes the next `byte_count` bytes of a value of `value_bytes` bytes, in order from offset 0 on.
+ * Called once with byte_count 0 for an empty value. 0: done; anything else ends the call with
+ * MEMKV_CALLBACK. */
+typedef int (*memkv_write_fn)(void *context, uint64_t offset, uint64_t value_bytes,
+                              const void *data, size_t byte_count);
+
+/* memkv_put of `length` bytes that `source` supplies. Uses memory for one block at most. */
+enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
+                                   uint64_t length, uint32_t flags, memkv_read_fn source,
+                                   void *context, struct memkv_error *error);
+/* memkv_get of a whole value that `target` consumes. Uses memory for one block at most. A value of
+ * at most block_bytes_max bytes is checked before `target` sees it; of a larger one `target` may
+ * have seen a part when the call fails. */
+enum memkv_status memkv_get_stream(struct memkv_client *client, const void *key, size_t key_bytes,
+                                   memkv_write_fn target, void *context, struct memkv_error *error);
+
+/* ---- the server ----------------------------------------------------------------------------- */
+
+/* One round trip. */
+enum memkv_status memkv_ping(struct memkv_client *client, struct memkv_error *error);
+/* The server's counters as JSON text with a closing NUL in `buffer`. *byte_count (may be NULL)
+ * becomes the bytes of the text without it; with MEMKV_TOO_SMALL too. At most 274432 of them. */
+enum memkv_status memkv_stats(struct memkv_client *client, char *buffer, size_t capacity,
+                              size_t *byte_count, struct memkv_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/client/test_server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/hash.h"
+
+__attribute__((format(printf, 2, 3))) static bool complain(struct test_server *server,
+                                                           const char *format, ...) {
+    if (server->problem[0] == '\0') {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(server->problem, sizeof server->problem, format, arguments);
+        va_end(arguments);
+    }
+    return false;
+}
+
+uint8_t test_pattern(uint32_t seed, uint64_t index) {
+    return (uint8_t)((((index + 1) * 0x9e3779b97f4a7c15ull) >> 56) + seed);
+}
+
+void test_pattern_fill(uint32_t seed, uint8_t *bytes, uint64_t byte_count) {
+    for (uint64_t index = 0; index < byte_count; index++) {
+        bytes[index] = test_pattern(seed, index);
+    }
+}
+
+bool test_receive(int peer, void *bytes, size_t byte_count) {
+    size_t done = 0;
+    while (done < byte_count) {
+        const ssize_t count = recv(peer, (uint8_t *)bytes + done, byte_count - done, 0);
+        if (count <= 0) {
+            return false;
+        }
+        done += (size_t)count;
+    }
+    return true;
+}
+
+bool test_send(int peer, const void *bytes, size_t byte_count) {
+    size_t done = 0;
+    while (done < byte_count) {
+        const ssize_t count =
+            send(peer, (const uint8_t *)bytes + done, byte_count - done, MSG_NOSIGNAL);
+        if (count <= 0) {
+            return false;
+        }
+        done += (size_t)count;
+    }
+    return true;
+}
+
+bool test_receive_frame(int peer, struct mkv_native_header *header, uint8_t *body) {
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES];
+    return test_receive(peer, bytes, sizeof bytes) &&
+           mkv_native_header_decode(bytes, header) == MKV_NATIVE_OK &&
+           test_receive(peer, body, header->body_bytes);
+}
+
+bool test_send_frame(int peer, const struct mkv_native_header *header, const void *body,
+                     const void *payload) {
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES];
+    mkv_native_header_encode(header, bytes);
+    return test_send(peer, bytes, sizeof bytes) && test_send(peer, body, header->body_bytes) &&
+           test_send(peer, payload, (size_t)header->payload_bytes);
+}
+
+/* ---- what the server sends ------------------------------------------------------------------ */
+
+static bool send_bytes(struct test_server *server, const uint8_t *bytes, size_t byte_count) {
+    if (!server->options.send_byte_by_byte) {
+        return test_send(server->peer, bytes, byte_count);
+    }
+    for (size_t index = 0; index < byte_count; index++) {
+        if (!test_send(server->peer, bytes + index, 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool send_frame(struct test_server *server, const struct mkv_native_header *header,
+                       const uint8_t *body, const uint8_t *payload) {
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES];
+    mkv_native_header_encode(header, bytes);
+    return send_bytes(server, bytes, sizeof bytes) &&
+           send_bytes(server, body, header->body_bytes) &&
+           send_bytes(server, payload, (size_t)header->payload_bytes);
+}
+
+/* False closes the connection. */
+static bool send_answer(struct test_server *server, struct mkv_native_header header,
+                        const uint8_t *body) {
+    header.flags = MKV_NATIVE_FLAG_ANSWER;
+    header.deadline_ms = 0;
+    header.payload_bytes = 0;
+    const size_t byte_count = MKV_NATIVE_HEADER_BYTES + header.body_bytes;
+    uint8_t *bytes = malloc(byte_count);
+    mkv_native_header_encode(&header, bytes);
+    if (header.body_bytes > 0) {
+        memcpy(bytes + MKV_NATIVE_HEADER_BYTES, body, header.body_bytes);
+    }
+    bool is_going_on = true;
+    if (server->options.close_after != 0 && ++server->answers_sent == server->options.close_after) {
+        send_bytes(server, bytes, server->options.close_inside);
+        free(bytes);
+        return false;
+    }
+    server->held[server->held_count].bytes = bytes;
+    server->held[server->held_count++].byte_count = byte_count;
+    if (header.op == MKV_NATIVE_PUT && server->held_count < server->options.answers_held) {
+        return true;
+    }
+    server->options.answers_held = 0;
+    while (server->held_count > 0 && is_going_on) {
+        server->held_count--;
+        is_going_on = send_bytes(server, server->held[server->held_count].bytes,
+                                 server->held[server->held_count].byte_count);
+        free(server->held[server->held_count].bytes);
+    }
+    return is_going_on;
+}
+
+static bool send_results(struct test_server *server, const struct mkv_native_header *header,
+                         const struct mkv_native_result *results, uint32_t result_count) {
+    uint8_t body[MKV_NATIVE_ITEMS_MAX * MKV_NATIVE_RESULT_BYTES];
+    for (uint32_t index = 0; index < result_count; index++) {
+        mkv_native_result_encode(&results[index], body + index * MKV_NATIVE_RESULT_BYTES);
+    }
+    struct mkv_native_header answer = {.op = header->op,
+                                       .request_id = header->request_id,
+                                       .item_count = result_count,
+                                       .body_bytes = result_count * MKV_NATIVE_RESULT_BYTES};
+    return send_answer(server, answer, body);
+}
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+static struct test_value *value_find(struct test_server *server, const uint8_t *key,
+                                     uint32_t key_bytes) {
+    for (uint32_t index = 0; index < TEST_VALUES_MAX; index++) {
+        struct test_value *value = &server->values[index];
+        if (value->is_used && value->key_bytes == key_bytes &&
+            memcmp(value->key, key, key_bytes) == 0) {
+            return value;
+        }
+    }
+    return NULL;
+}
+
+static void value_drop(struct test_value *value) {
+    free(value->bytes);
+    memset(value, 0, sizeof *value);
+}
+
+/* Takes `bytes` over. */
+static void value_store(struct test_server *server, const uint8_t *key, uint32_t key_bytes,
+                        uint8_t *bytes, uint64_t length) {
+    struct test_value *value = value_find(server, key, key_bytes);
+    if (value != NULL) {
+        value_drop(value);
+    }
+    for (uint32_t index = 0; index < TEST_VALUES_MAX; index++) {
+        value = &server->values[index];
+        if (!value->is_used) {
+            value->is_used = true;
+            value->key_bytes = key_bytes;
+            memcpy(value->key, key, key_bytes);
+            value->bytes = bytes;
+            value->length = length;
+            return;
+        }
+    }
+    complain(server, "the test server has no place for another value");
+    free(bytes);
+}
+
+static struct mkv_root root_of(const uint8_t *bytes, uint64_t length) {
+    uint64_t sums[MKV_CHUNKS_MAX];
+    mkv_chunk_sums(bytes, (uint32_t)length, sums);
+    return mkv_root_of_sums((uint32_t)length, sums);
+}
+
+static struct mkv_root root_of_value(const struct test_server *server,
+                                     const struct test_value *value) {
+    return value->length <= server->options.limits.block_bytes_max
+               ? root_of(value->bytes, value->length)
+               : (struct mkv_root){{0}};
+}
+
+/* ---- ops ------------------------------------------------------------------------------------ */
+
+/* What a PUT is answered before its payload: OK means that it is wanted. */
+static bool put_is_wanted(struct test_server *server, const struct mkv_native_item *item,
+                          const uint8_t *key, struct mkv_native_result *result) {
+    *result = (struct mkv_native_result){.status = MKV_STATUS_OK};
+    const struct test_value *value = value_find(server, key, item->key_bytes);
+    if (value == NULL) {
+        return true;
+    }
+    if (value->length == item->length && value->length <= server->options.limits.block_bytes_max &&
+        mkv_root_equal(root_of_value(server, value), item->root)) {
+        return false;
+    }
+    result->status =
+        (item->flags & MKV_NATIVE_ITEM_REPLACE) != 0 ? MKV_STATUS_OK : MKV_STATUS_CONFLICT;
+    return result->status == MKV_STATUS_OK;
+}
+
+static bool finish_put(struct test_server *server, struct test_pending *pending) {
+    const uint8_t *key = pending->keys;
+    for (uint32_t index = 0; index < pending->header.item_count; index++) {
+        const struct mkv_native_item *item = &pending->items[index];
+        if (pending->values[index] != NULL) {
+            const bool is_block = item->length <= server->options.limits.block_bytes_max;
+            const struct mkv_root root =
+                is_block ? root_of(pending->values[index], item->length) : (struct mkv_root){{0}};
+            if (!mkv_root_equal(root, item->root)) {
+                complain(server, "the root of a PUT is not that of its bytes");
+            }
+            value_store(server, key, item->key_bytes, pending->values[index], item->length);
+        }
+        key += item->key_bytes;
+    }
+    pending->is_used = false;
+    return send_results(server, &pending->header, pending->results, pending->header.item_count);
+}
+
+static bool send_ready(struct test_server *server, struct test_pending *pending, uint32_t item,
+                       uint64_t offset, uint64_t bytes) {
+    const struct mkv_native_header header = {.op = MKV_NATIVE_READY,
+                                             .request_id = pending->header.request_id,
+                                             .body_bytes = MKV_NATIVE_READY_BYTES};
+    uint8_t body[MKV_NATIVE_READY_BYTES];
+    mkv_native_ready_encode(
+        &(struct mkv_native_ready){.item = item, .offset = offset, .bytes = bytes}, body);
+    pending->pieces_left++;
+    return send_frame(server, &header, body, NULL);
+}
+
+/* Asks for all pieces of an item, from its end on if the options say so. */
+static bool send_ready_of_item(struct test_server *server, struct test_pending *pending,
+                               uint32_t index) {
+    const uint64_t length = pending->items[index].length;
+    const uint64_t block = server->options.limits.block_bytes_max;
+    const uint64_t piece_count = (length + block - 1) / block;
+    for (uint64_t piece = 0; piece < piece_count; piece++) {
+        const uint64_t at = server->options.ready_reversed ? piece_count - 1 - piece : piece;
+        if (!send_ready(server, pending, index, at * block,
+                        at == piece_count - 1 ? length - at * block : block)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool take_put(struct test_server *server, const struct mkv_native_header *header,
+                     const struct mkv_native_item *items, const uint8_t *keys) {
+    struct test_pending *pending = server->pending;
+    uint32_t in_flight = 1;
+    while (pending->is_used) {
+        pending++;
+        in_flight++;
+        if (pending == server->pending + TEST_PENDING_MAX) {
+            return complain(server, "more PUTs in flight than the test server takes");
+        }
+    }
+    if (in_flight > server->requests_in_flight_max) {
+        server->requests_in_flight_max = in_flight;
+    }
+    memset(pending->values, 0, sizeof pending->values);
+    pending->is_used = true;
+    pending->header = *header;
+    pending->pieces_left = 0;
+    memcpy(pending->items, items, header->item_count * sizeof *items);
+    memcpy(pending->keys, keys, header->body_bytes - header->item_count * MKV_NATIVE_ITEM_BYTES);
+    const uint8_t *key = keys;
+    for (uint32_t index = 0; index < header->item_count; index++) {
+        const uint64_t length = items[index].length;
+        const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;
+        uint8_t *bytes = malloc(length + 1);
+        if (is_inline && !test_receive(server->peer, bytes, length)) {
+            free(bytes);
+            return false;
+        }
+        if (put_is_wanted(server, &items[index], key, &pending->results[index])) {
+            pending->values[index] = bytes;
+        } else {
+            free(bytes);
+        }
+        key += items[index].key_bytes;
+    }
+    for (uint32_t step = 0; step < header->item_count; step++) {
+        const uint32_t index =
+            server->options.ready_reversed ? header->item_count - 1 - step : step;
+        if ((header->flags & MKV_NATIVE_FLAG_INLINE) == 0 && pending->values[index] != NULL &&
+            !send_ready_of_item(server, pending, index)) {
+            return false;
+        }
+    }
+    return pending->pieces_left > 0 || finish_put(server, pending);
+}
+
+static bool take_data(struct test_server *server, const struct mkv_native_header *header) {
+    struct mkv_native_data data;
+    if (mkv_native_data_decode(server->body, &data) != MKV_NATIVE_OK ||
+        data.bytes != header->payload_bytes) {
+        return complain(server, "DATA that is none");
+    }
+    for (uint32_t index = 0; index < TEST_PENDING_MAX; index++) {
+        struct test_pending *pending = &server->pending[index];
+        if (!pending->is_used || pending->header.request_id != header->request_id) {
+            continue;
+        }
+        if (pending->values[data.item] == NULL || data.length != pending->items[data.item].length) {
+            return complain(server, "DATA that was not asked for");
+        }
+        if (!test_receive(server->peer, pending->values[data.item] + data.offset, data.bytes)) {
+            return false;
+        }
+        return --pending->pieces_left > 0 || finish_put(server, pending);
+    }
+    return complain(server, "DATA of no PUT");
+}
+
+static bool send_value(struct test_server *server, const struct mkv_native_header *request,
+                       uint32_t item, const struct test_value *value, uint64_t offset,
+                       uint64_t length) {
+    const uint64_t piece_max = server->options.piece_bytes != 0
+                                   ? server->options.piece_bytes
+                                   : server->options.limits.block_bytes_max;
+    uint64_t done = 0;
+    while (done < length) {
+        const uint64_t bytes = mkv_min_u64(piece_max, length - done);
+        const struct mkv_native_data data = {.item = item,
+                                             .offset = offset + done,
+                                             .length = value->length,
+                                             .bytes = bytes,
+                                             .root = root_of_value(server, value)};
+        const struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
+                                                 .request_id = request->request_id,
+                                                 .body_bytes = MKV_NATIVE_DATA_BYTES,
+                                                 .payload_bytes = bytes};
+        uint8_t body[MKV_NATIVE_DATA_BYTES];
+        mkv_native_data_encode(&data, body);
+        uint8_t *payload = malloc(bytes);
+        memcpy(payload, value->bytes + offset + done, bytes);
+        if (++server->data_count == server->options.corrupt_at) {
+            payload[bytes / 2] ^= 0x10;
+        }
+        const bool is_sent = send_frame(server, &header, body, payload);
+        free(payload);
+        if (!is_sent) {
+            return false;
+        }
+        done += bytes;
+    }
+    return true;
+}
+
+static bool take_get(struct test_server *server, const struct mkv_native_header *header,
+                     const struct mkv_native_item *items, const uint8_t *keys) {
+    struct mkv_native_result results[MKV_NATIVE_ITEMS_MAX] = {0};
+    const uint8_t *key = keys;
+    for (uint32_t index = 0; index < header->item_count; index++) {
+        const struct mkv_native_item *item = &items[index];
+        const struct test_value *value = value_find(server, key, item->key_bytes);
+        key += item->key_bytes;
+        if (value == NULL) {
+            results[index].status = MKV_STATUS_NOT_FOUND;
+            results[index].miss = MKV_MISS_EVICTED;
+            continue;
+        }
+        results[index].length = value->length;
+        const uint64_t behind = value->length > item->offset ? value->length - item->offset : 0;
+        const uint64_t length = item->length > 0 ? mkv_min_u64(item->length, behind) : behind;
+        if (!send_value(server, header, index, value, item->offset, length)) {
+            return false;
+        }
+    }
+    return send_results(server, header, results, header->item_count);
+}
+
+static bool take_keys(struct test_server *server, const struct mkv_native_header *header,
+                      const struct mkv_native_item *items, const uint8_t *keys) {
+    struct mkv_native_result results[MKV_NATIVE_ITEMS_MAX] = {0};
+    const uint8_t *key = keys;
+    uint64_t resident = 0;
+    for (uint32_t index = 0; index < header->item_count; index++) {
+        struct test_value *value = value_find(server, key, items[index].key_bytes);
+        key += items[index].key_bytes;
+        results[index].status = value != NULL ? MKV_STATUS_OK : MKV_STATUS_NOT_FOUND;
+        results[index].miss = value != NULL ? MKV_MISS_NONE : MKV_MISS_UNKNOWN;
+        if (value != NULL && header->op == MKV_NATIVE_EXISTS) {
+            results[index].length = mkv_round_up_u64(value->length, MKV_UNIT_BYTES);
+        } else if (value != NULL && header->op == MKV_NATIVE_DELETE) {
+            value_drop(value);
+        }
+        resident += resident == index && value != NULL ? 1 : 0;
+    }
+    if (header->op == MKV_NATIVE_LOOKUP) {
+        results[0] = (struct mkv_native_result){.status = MKV_STATUS_OK, .length = resident};
+        return send_results(server, header, results, 1);
+    }
+    return send_results(server, header, results, header->item_count);
+}
+
+static bool take_frame(struct test_server *server, const struct mkv_native_header *header) {
+    static const char stats[] = "{\"blocks\":7}";
+    struct mkv_native_header answer = {.op = header->op, .request_id = header->request_id};
+    if (header->op == MKV_NATIVE_DATA) {
+        return take_data(server, header);
+    }
+    if (header->op == MKV_NATIVE_PING) {
+        return send_answer(server, answer, NULL);
+    }
+    if (header->op == MKV_NATIVE_STATS) {
+        answer.body_bytes = sizeof stats - 1;
+        return send_answer(server, answer, (const uint8_t *)stats);
+    }
+    if (header->op == MKV_NATIVE_HELLO || header->op == MKV_NATIVE_READY ||
+        header->request_id == 0) {
+        return complain(server, "a frame that no client sends: %s", mkv_native_op_name(header->op));
+    }
+    const struct mkv_native_hello_answer *limits = &server->options.limits;
+    struct mkv_native_item items[MKV_NATIVE_ITEMS_MAX];
+    uint32_t keys_offset = 0;
+    const enum mkv_native_error problem =
+        mkv_native_items_decode(header, server->body, items, &keys_offset);
+    if (problem != MKV_NATIVE_OK) {
+        return complain(server, "items: %s", mkv_native_error_text(problem));
+    }
+    if (header->item_count > limits->items_max || header->body_bytes > limits->body_bytes_max ||
+        header->payload_bytes > limits->inline_bytes_max) {
+        return complain(server, "a request above the limits of HELLO");
+    }
+    const uint8_t *keys = server->body + keys_offset;
+    if (header->op == MKV_NATIVE_PUT) {
+        return take_put(server, header, items, keys);
+    }
+    if (header->op == MKV_NATIVE_GET) {
+        return take_get(server, header, items, keys);
+    }
+    return take_keys(server, header, items, keys);
+}
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+bool test_greet(struct test_server *server, int peer) {
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES];
+    struct mkv_native_header header;
+    struct mkv_native_hello hello;
+    if (!test_receive(peer, bytes, sizeof bytes)) {
+        return false;
+    }
+    if (mkv_native_header_decode(bytes, &header) != MKV_NATIVE_OK ||
+        header.op != MKV_NATIVE_HELLO ||
+        mkv_native_hello_decode(bytes + MKV_NATIVE_HEADER_BYTES, &hello) != MKV_NATIVE_OK) {
+        return complain(server, "the first frame is no HELLO");
+    }
+    memcpy(server->client_name, hello.name, sizeof server->client_name);
+    server->frame_count++;
+    header.flags = MKV_NATIVE_FLAG_ANSWER;
+    header.body_bytes = MKV_NATIVE_HELLO_ANSWER_BYTES;
+    uint8_t body[MKV_NATIVE_HELLO_ANSWER_BYTES];
+    mkv_native_hello_answer_encode(&server->options.limits, body);
+    return test_send_frame(peer, &header, body, NULL);
+}
+
+static void serve(struct test_server *server) {
+    if (!test_greet(server, server->peer)) {
+        return;
+    }
+    struct mkv_native_header header;
+    while (test_receive_frame(server->peer, &header, server->body)) {
+        server->frame_count++;
+        if (!take_frame(server, &header)) {
+            break;
+        }
+    }
+    for (uint32_t index = 0; index < TEST_PENDING_MAX; index++) {
+        for (uint32_t item = 0; server->pending[index].is_used && item < MKV_NATIVE_ITEMS_MAX;
+             item++) {
+            free(server->pending[index].values[item]);
+        }
+        server->pending[index].is_used = false;
+    }
+}
+
+static void *accept_loop(void *context) {
+    struct test_server *server = context;
+    for (;;) {
+        const int peer = accept(server->listener, NULL, NULL);
+        if (peer < 0 || server->is_stopping) {
+            if (peer >= 0) {
+                close(peer);
+            }
+            return NULL;
+        }
+        const int on = 1;
+        setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        server->connection_count++;
+        server->peer = peer;
+        if (server->options.script != NULL) {
+            server->options.script(server, peer);
+        } else {
+            serve(server);
+        }
+        close(peer);
+    }
+}
+
+struct mkv_native_hello_answer test_limits(void) {
+    return (struct mkv_native_hello_answer){.version = 1,
+                                            .shard_count = 1,
+                                            .items_max = MKV_NATIVE_ITEMS_MAX,
+                                            .body_bytes_max = MKV_NATIVE_BODY_BYTES_MAX,
+                                            .inline_bytes_max = MKV_NATIVE_INLINE_BYTES_MAX,
+                                            .block_bytes_max = 1024 * 1024,
+                                            .value_bytes_max = 1ull << 30,
+                                            .requests_max = 64,
+                                            .deadline_ms = 5000,
+                                            .server_version = "test"};
+}
+
+struct test_server *test_server_start(const struct test_server_options *options) {
+    struct test_server *server = calloc(1, sizeof *server);
+    assert_non_null(server);
+    if (options != NULL) {
+        server->options = *options;
+    }
+    if (server->options.limits.version == 0) {
+        server->options.limits = test_limits();
+    }
+    server->body = malloc(MKV_NATIVE_BODY_BYTES_MAX);
+    server->pending = calloc(TEST_PENDING_MAX, sizeof *server->pending);
+    assert_non_null(server->body);
+    assert_non_null(server->pending);
+    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t address_bytes = sizeof address;
+    assert_int_equal(bind(server->listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(server->listener, 16), 0);
+    assert_int_equal(getsockname(server->listener, (struct sockaddr *)&address, &address_bytes), 0);
+    server->port = ntohs(address.sin_port);
+    snprintf(server->address, sizeof server->address, "127.0.0.1:%u", server->port);
+    assert_int_equal(pthread_create(&server->thread, NULL, accept_loop, server), 0);
+    return server;
+}
+
+void test_server_stop(struct test_server *server) {
+    server->is_stopping = true;
+    shutdown(server->listener, SHUT_RDWR); /* wakes accept */
+    pthread_join(server->thread, NULL);
+    close(server->listener);
+    char problem[sizeof server->problem];
+    memcpy(problem, server->problem, sizeof problem);
+    for (uint32_t index = 0; index < TEST_VALUES_MAX; index++) {
+        free(server->values[index].bytes);
+    }
+    for (uint32_t index = 0; index < server->held_count; index++) {
+        free(server->held[index].bytes);
+    }
+    free(server->pending);
+    free(server->body);
+    free(server);
+    assert_string_equal(problem, "");
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A small memkv server in a thread, for tests of the client: values in memory, one connection at a
+ * time, and faults on demand. It is written against docs/protocol.md with the codecs of wire/, and
+ * checks what it is sent: whatever is wrong is kept as a text, which test_server_stop expects to be
+ * empty.
+ *
+ * Not responsible for: speed, deadlines, rights.
+ */
+#ifndef MKV_TESTS_CLIENT_TEST_SERVER_H
+#define MKV_TESTS_CLIENT_TEST_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "wire/native.h"
+
+#define TEST_VALUES_MAX 2048u
+#define TEST_PENDING_MAX 64u
+
+struct test_value {
+    bool is_used;
+    uint32_t key_bytes;
+    uint8_t key[MKV_KEY_BYTES_MAX];
+    uint64_t length;
+    uint8_t *bytes;
+};
+
+/* A PUT that waits for DATA. */
+struct test_pending {
+    bool is_used;
+    struct mkv_native_header header;
+    struct mkv_native_item items[MKV_NATIVE_ITEMS_MAX];
+    uint8_t keys[MKV_NATIVE_BODY_BYTES_MAX];
+    uint8_t *values[MKV_NATIVE_ITEMS_MAX]; /* of items that are wanted */
+    struct mkv_native_result results[MKV_NATIVE_ITEMS_MAX];
+    uint32_t pieces_left;
+};
+
+struct test_server;
+
+struct test_server_options {
+    struct mkv_native_hello_answer limits; /* version 0: usual ones */
+    bool send_byte_by_byte;
+    bool ready_reversed;   /* of one request; the last item first */
+    uint32_t answers_held; /* PUT answers are held until there are so many, then sent reversed */
+    uint32_t corrupt_at;   /* 1, 2 …: this DATA has a byte that was not put; 0: none */
+    uint32_t piece_bytes;  /* GET: DATA frames have at most so many; 0: block_bytes_max */
+    uint32_t close_after;  /* 1, 2 …: the connection is closed instead of this frame's answer */
+    uint32_t close_inside; /* of that answer so many bytes are sent before */
+    /* Instead of HELLO and all else. */
+    void (*script)(struct test_server *server, int peer);
+};
+
+struct test_server {
+    struct test_server_options options;
+    int listener;
+    uint16_t port;
+    char address[32]; /* HOST:PORT */
+    pthread_t thread;
+    atomic_bool is_stopping;
+    atomic_uint connection_count;
+    atomic_uint frame_count;            /* of clients, HELLO included */
+    atomic_uint requests_in_flight_max; /* PUTs that waited for DATA at one time */
+    char client_name[49];
+    char problem[256];
+    /* The connection. */
+    atomic_int peer;
+    uint32_t data_count;
+    uint32_t answers_sent;
+    uint8_t *body;
+    struct test_value values[TEST_VALUES_MAX];
+    struct test_pending *pending;
+    struct {
+        uint8_t *bytes;
+        size_t byte_count;
+    } held[TEST_PENDING_MAX];
+    uint32_t held_count;
+};
+
+/* What servers say of themselves where the options name nothing else. */
+struct mkv_native_hello_answer test_limits(void);
+/* Listens on a free port of loopback. The server is on the heap. */
+struct test_server *test_server_start(const struct test_server_options *options);
+/* Ends the thread, frees all, and fails the test if the client sent what it must not. */
+void test_server_stop(struct test_server *server);
+
+/* ---- for scripts ---------------------------------------------------------------------------- */
+
+/* False: the peer has closed. */
+bool test_receive(int peer, void *bytes, size_t byte_count);
+bool test_send(int peer, const void *bytes, size_t byte_count);
+/* Receives a frame; `body` has room for the largest. The payload stays to be received. */
+bool test_receive_frame(int peer, struct mkv_native_header *header, uint8_t *body);
+bool test_send_frame(int peer, const struct mkv_native_header *header, const void *body,
+                     const void *payload);
+/* Takes HELLO and answers it with the server's limits. */
+bool test_greet(struct test_server *server, int peer);
+/* Byte i of the pattern of a seed. */
+uint8_t test_pattern(uint32_t seed, uint64_t index);
+void test_pattern_fill(uint32_t seed, uint8_t *bytes, uint64_t byte_count);
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Headers and request items; the other bodies are in native_bodies.c, the words in native_names.c.
+ */
+#include "wire/native.h"
+
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/hash.h"
+#include "wire/native_check.h"
+
+#define CHECKSUM_OFFSET 56u
+
+/* What a frame of one op may hold, as a request (or READY, DATA) and as an answer with status ok.
+ */
+struct shape {
+    uint32_t item_count_min;
+    uint32_t item_count_max;
+    uint64_t body_bytes_min;
+    uint64_t body_bytes_max;
+    uint64_t payload_bytes_max;
+};
+
+_Static_assert(MKV_NATIVE_HEADER_BYTES == CHECKSUM_OFFSET + 8u, "the checksum ends a header");
+_Static_assert(MKV_NATIVE_BODY_BYTES_MAX >= MKV_NATIVE_ITEMS_MAX * MKV_NATIVE_RESULT_BYTES,
+               "the results of the largest request fit into a body");
+
+static struct shape shape_of_request(const struct mkv_native_header *header) {
+    switch (header->op) {
+    case MKV_NATIVE_HELLO:
+        return (struct shape){0, 0, MKV_NATIVE_HELLO_BYTES, MKV_NATIVE_HELLO_BYTES, 0};
+    case MKV_NATIVE_READY:
+        return (struct shape){0, 0, MKV_NATIVE_READY_BYTES, MKV_NATIVE_READY_BYTES, 0};
+    case MKV_NATIVE_DATA:
+        return (struct shape){0, 0, MKV_NATIVE_DATA_BYTES, MKV_NATIVE_DATA_BYTES,
+                              MKV_BLOCK_BYTES_MAX};
+    case MKV_NATIVE_STATS:
+    case MKV_NATIVE_PING:
+        return (struct shape){0, 0, 0, 0, 0};
+    case MKV_NATIVE_PUT:
+    case MKV_NATIVE_GET:
+    case MKV_NATIVE_LOOKUP:
+    case MKV_NATIVE_EXISTS:
+    case MKV_NATIVE_DELETE:
+        break;
+    }
+    const uint64_t items = header->item_count;
+    const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;
+    return (struct shape){1, MKV_NATIVE_ITEMS_MAX, items * (MKV_NATIVE_ITEM_BYTES + 1u),
+                          items * (MKV_NATIVE_ITEM_BYTES + MKV_KEY_BYTES_MAX),
+                          is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
+}
+
+static struct shape shape_of_answer(const struct mkv_native_header *header) {
+    if (header->status != MKV_STATUS_OK) {
+        return (struct shape){0, 0, 0, MKV_NATIVE_TEXT_BYTES_MAX, 0};
+    }
+    switch (header->op) {
+    case MKV_NATIVE_HELLO:
+        return (struct shape){0, 0, MKV_NATIVE_HELLO_ANSWER_BYTES, MKV_NATIVE_HELLO_ANSWER_BYTES,
+                              0};
+    case MKV_NATIVE_STATS:
+        return (struct shape){0, 0, 0, MKV_NATIVE_BODY_BYTES_MAX, 0};
+    case MKV_NATIVE_LOOKUP:
+        return (struct shape){1, 1, MKV_NATIVE_RESULT_BYTES, MKV_NATIVE_RESULT_BYTES, 0};
+    case MKV_NATIVE_READY:
+    case MKV_NATIVE_DATA:
+    case MKV_NATIVE_PING:
+        return (struct shape){0, 0, 0, 0, 0};
+    case MKV_NATIVE_PUT:
+    case MKV_NATIVE_GET:
+    case MKV_NATIVE_EXISTS:
+    case MKV_NATIVE_DELETE:
+        break;
+    }
+    const uint64_t results_bytes = (uint64_t)header->item_count * MKV_NATIVE_RESULT_BYTES;
+    return (struct shape){1, MKV_NATIVE_ITEMS_MAX, results_bytes, results_bytes, 0};
+}
+
+static enum mkv_native_error check_flags(const struct mkv_native_header *header) {
+    if ((header->flags & ~(MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE)) != 0) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
+    const bool is_answer = (header->flags & MKV_NATIVE_FLAG_ANSWER) != 0;
+    if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0 &&
+        (is_answer || header->op != MKV_NATIVE_PUT)) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
+    /* READY and DATA end no request; their op stands in an answer only when one is refused. */
+    const bool ends_nothing = header->op == MKV_NATIVE_READY || header->op == MKV_NATIVE_DATA;
+    if (ends_nothing && is_answer && header->status == MKV_STATUS_OK) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
+    if (!is_answer && header->status != MKV_STATUS_OK) {
+        return MKV_NATIVE_BAD_STATUS;
+    }
+    return MKV_NATIVE_OK;
+}
+
+/* Everything about a header whose numbers are known enumerators. */
+static enum mkv_native_error check_header(const struct mkv_native_header *header) {
+    const enum mkv_native_error error = check_flags(header);
+    if (error != MKV_NATIVE_OK) {
+        return error;
+    }
+    const bool is_answer = (header->flags & MKV_NATIVE_FLAG_ANSWER) != 0;
+    const struct shape shape = is_answer ? shape_of_answer(header) : shape_of_request(header);
+    if (header->item_count < shape.item_count_min || header->item_count > shape.item_count_max) {
+        return MKV_NATIVE_BAD_ITEM_COUNT;
+    }
+    if (header->body_bytes < shape.body_bytes_min || header->body_bytes > shape.body_bytes_max) {
+        return MKV_NATIVE_BAD_BODY_BYTES;
+    }
+    if (header->payload_bytes > shape.payload_bytes_max) {
+        return MKV_NATIVE_BAD_PAYLOAD_BYTES;
+    }
+    return MKV_NATIVE_OK;
+}
+
+void mkv_native_header_encode(const struct mkv_native_header *header, uint8_t *bytes) {
+    MKV_ASSERT(header->op >= MKV_NATIVE_HELLO);
+    MKV_ASSERT(header->op <= MKV_NATIVE_PING);
+    MKV_ASSERT((uint32_t)header->status < MKV_STATUS_COUNT);
+    MKV_ASSERT(check_header(header) == MKV_NATIVE_OK);
+    memset(bytes, 0, MKV_NATIVE_HEADER_BYTES);
+    mkv_store_u32(bytes + 0, MKV_NATIVE_MAGIC);
+    bytes[4] = MKV_NATIVE_VERSION;
+    bytes[5] = (uint8_t)header->op;
+    mkv_store_u16(bytes + 6, (uint16_t)header->flags);
+    mkv_store_u64(bytes + 8, header->request_id);
+    mkv_store_u32(bytes + 16, header->tenant);
+    mkv_store_u32(bytes + 20, header->item_count);
+    mkv_store_u32(bytes + 24, header->body_bytes);
+    mkv_store_u32(bytes + 28, header->deadline_ms);
+    mkv_store_u64(bytes + 32, header->payload_bytes);
+    mkv_store_u32(bytes + 40, (uint32_t)header->status);
+    mkv_store_u64(bytes + CHECKSUM_OFFSET, mkv_hash_64(bytes, CHECKSUM_OFFSET));
+}
+
+enum mkv_native_error mkv_native_header_decode(const uint8_t *bytes,
+                                               struct mkv_native_header *header) {
+    *header = (struct mkv_native_header){.op = MKV_NATIVE_PING};
+    if (mkv_load_u32(bytes) != MKV_NATIVE_MAGIC) {
+        return MKV_NATIVE_BAD_MAGIC;
+    }
+    /* Before the checksum: another version may keep it elsewhere, and is to be named as such. */
+    if (bytes[4] != MKV_NATIVE_VERSION) {
+        return MKV_NATIVE_BAD_VERSION;
+    }
+    if (mkv_load_u64(bytes + CHECKSUM_OFFSET) != mkv_hash_64(bytes, CHECKSUM_OFFSET)) {
+        return MKV_NATIVE_BAD_CHECKSUM;
+    }
+    header->request_id = mkv_load_u64(bytes + 8);
+    if (bytes[5] < MKV_NATIVE_HELLO || bytes[5] > MKV_NATIVE_PING) {
+        return MKV_NATIVE_BAD_OP;
+    }
+    header->op = (enum mkv_native_op)bytes[5];
+    header->flags = mkv_load_u16(bytes + 6);
+    header->tenant = mkv_load_u32(bytes + 16);
+    header->item_count = mkv_load_u32(bytes + 20);
+    header->body_bytes = mkv_load_u32(bytes + 24);
+    header->deadline_ms = mkv_load_u32(bytes + 28);
+    header->payload_bytes = mkv_load_u64(bytes + 32);
+    const uint32_t status = mkv_load_u32(bytes + 40);
+    if (status >= MKV_STATUS_COUNT) {
+        return MKV_NATIVE_BAD_STATUS;
+    }
+    header->status = (enum mkv_status)status;
+    if (!mkv_native_is_zero(bytes + 44, 12)) {
+        return MKV_NATIVE_NOT_ZERO;
+    }
+    return check_header(header);
+}
+
+/* Whether one item of a request is what `op` takes. */
+static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_native_item *item) {
+    if (item->key_bytes < 1 || item->key_bytes > MKV_KEY_BYTES_MAX) {
+        return MKV_NATIVE_BAD_KEY_BYTES;
+    }
+    if (item->offset > MKV_NATIVE_VALUE_BYTES_MAX ||
+        item->length > MKV_NATIVE_VALUE_BYTES_MAX - item->offset) {
+        return MKV_NATIVE_BAD_LENGTH;
+    }
+    const uint32_t flags = op == MKV_NATIVE_PUT ? MKV_NATIVE_ITEM_REPLACE : 0;
+    if ((item->flags & ~flags) != 0) {
+        return MKV_NATIVE_BAD_ITEM_FLAGS;
+    }
+    const bool has_length = op == MKV_NATIVE_PUT || op == MKV_NATIVE_GET;
+    if ((op != MKV_NATIVE_GET && item->offset != 0) || (!has_length && item->length != 0) ||
+        (op != MKV_NATIVE_PUT && !mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes))) {
+        return MKV_NATIVE_NOT_ZERO;
+    }
+    return MKV_NATIVE_OK;
+}
+
+void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) {
+    MKV_ASSERT(item->key_bytes >= 1);
+    MKV_ASSERT(item->key_bytes <= MKV_KEY_BYTES_MAX);
+    MKV_ASSERT(item->offset <= MKV_NATIVE_VALUE_BYTES_MAX);
+    MKV_ASSERT(item->length <= MKV_NATIVE_VALUE_BYTES_MAX - item->offset);
+    MKV_ASSERT((item->flags & ~MKV_NATIVE_ITEM_REPLACE) == 0);
+    memset(bytes, 0, MKV_NATIVE_ITEM_BYTES);
+    mkv_store_u64(bytes + 0, item->offset);
+    mkv_store_u64(bytes + 8, item->length);
+    memcpy(bytes + 16, item->root.bytes, sizeof item->root.bytes);
+    mkv_store_u32(bytes + 32, item->flags);
+    mkv_store_u16(bytes + 36, (uint16_t)item->key_bytes);
+}
+
+enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *header,
+                                              const uint8_t *body, struct mkv_native_item *items,
+                                              uint32_t *keys_offset) {
+    MKV_ASSERT(header->item_count >= 1);
+    MKV_ASSERT(header->item_count <= MKV_NATIVE_ITEMS_MAX);
+    MKV_ASSERT(header->body_bytes >= header->item_count * MKV_NATIVE_ITEM_BYTES);
+    uint64_t body_bytes = (uint64_t)header->item_count * MKV_NATIVE_ITEM_BYTES;
+    uint64_t length_sum = 0;
+    *keys_offset = (uint32_t)body_bytes;
+    for (uint32_t index = 0; index < header->item_count; index++) {
+        const uint8_t *bytes = body + (size_t)index * MKV_NATIVE_ITEM_BYTES;
+        struct mkv_native_item *item = &items[index];
+        item->offset = mkv_load_u64(bytes + 0);
+        item->length = mkv_load_u64(bytes + 8);
+        memcpy(item->root.bytes, bytes + 16, sizeof item->root.bytes);
+        item->flags = mkv_load_u32(bytes + 32);
+        item->key_bytes = mkv_load_u16(bytes + 36);
+        const enum mkv_native_error error = check_item(header->op, item);
+        if (error != MKV_NATIVE_OK) {
+            return error;
+        }
+        if (!mkv_native_is_zero(bytes + 38, 10)) {
+            return MKV_NATIVE_NOT_ZERO;
+        }
+        body_bytes += item->key_bytes;
+        length_sum += item->length; /* at most 256 times 2^40: no wrap */
+    }
+    if (body_bytes != header->body_bytes) {
+        return MKV_NATIVE_BAD_KEY_BYTES;
+    }
+    const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;
+    if (is_inline && length_sum != header->payload_bytes) {
+        return MKV_NATIVE_BAD_PAYLOAD_BYTES;
+    }
+    return MKV_NATIVE_OK;
+}
