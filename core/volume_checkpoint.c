@@ -53,6 +53,8 @@ void mkv_volume_superblock_write(struct mkv_volume *volume, enum superblock_purp
     write_copies(volume, copies & (first ? FIRST_PAIR : SECOND_PAIR));
 }
 
+static void superblock_durable(struct mkv_volume *volume);
+
 void mkv_volume_superblock_io_done(struct mkv_volume *volume, const struct mkv_drive_done *done) {
     struct superblock_writer *writer = &volume->superblock_writer;
     MKV_ASSERT(writer->pending > 0);
@@ -66,6 +68,10 @@ void mkv_volume_superblock_io_done(struct mkv_volume *volume, const struct mkv_d
         return;
     }
     MKV_ASSERT(writer->step == SUPERBLOCK_FIRST_PAIR || writer->step == SUPERBLOCK_SECOND_PAIR);
+    if (MKV_CANARY(MKV_CANARY_EPOCH_NOT_FLUSHED) && writer->purpose == SUPERBLOCK_EPOCH) {
+        superblock_durable(volume);
+        return;
+    }
     writer->step =
         writer->step == SUPERBLOCK_FIRST_PAIR ? SUPERBLOCK_FIRST_FLUSH : SUPERBLOCK_SECOND_FLUSH;
     volume_want_flush(volume, &writer->ticket);

@@ -88,6 +88,7 @@ struct op {
     bool past_lock;
     bool holds_slot;
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
+    bool clearing;            /* its record drops a slot that can't be told; then it looks on */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, QUARANTINE */
     enum mkv_drop_cause drop_cause;
@@ -351,6 +352,8 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
 void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
                                const struct mkv_drive_done *done);
+/* The drop of a slot that could not be told is durable and applied. */
+void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t op);
 /* An EXTENT record was applied: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */

@@ -43,7 +43,7 @@ static uint32_t records_of(const struct mkv_volume *volume, const struct op *op,
         };
         count++;
     }
-    if (op->kind == OP_KIND_PUT) {
+    if (op->kind == OP_KIND_PUT && !op->clearing) {
         records[count].kind = MKV_RECORD_PUT;
         records[count].put = (struct mkv_record_put){
             .block_flags = (uint16_t)(op->flags & MKV_BLOCK_FLAGS),
@@ -219,7 +219,8 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             volume->stats.write_bytes_total += op->length;
             break;
         case MKV_RECORD_DROP:
-            if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) || op->kind == OP_KIND_PUT) {
+            if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
+                (op->kind == OP_KIND_PUT && !op->clearing)) {
                 mkv_slot_table_apply_drop(table, records[record].drop.slot);
             }
             break;
@@ -227,6 +228,10 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_slot_table_apply_extent(table, &records[record].extent);
             break;
         }
+    }
+    if (op->clearing) {
+        mkv_volume_mutation_cleared(volume, index);
+        return;
     }
     const bool extent = op->kind == OP_KIND_EXTENT;
     mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);

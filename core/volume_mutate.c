@@ -142,27 +142,44 @@ static bool same_content(const struct op *op, const struct mkv_slot_header *head
            header->block_flags == (op->flags & MKV_BLOCK_FLAGS);
 }
 
-/* The old block of this very key is in old_slot; or what is there can't be read as what it was,
- * and as its tag is the key's, it is taken for the old block of this key. */
+/* The old block of this very key is in old_slot. */
 static void old_found(struct mkv_volume *volume, uint32_t index,
                       const struct mkv_slot_header *header) {
     struct op *op = &volume_ops(volume)[index];
     if (op->kind == OP_KIND_DELETE) {
-        drop_old(volume, index, header != NULL ? MKV_DROP_DELETE : MKV_DROP_QUARANTINE);
+        drop_old(volume, index, MKV_DROP_DELETE);
         return;
     }
-    if (header != NULL && same_content(op, header)) {
+    if (same_content(op, header)) {
         volume->stats.puts_deduplicated_total++;
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
     }
-    if (header != NULL && (op->flags & MKV_PUT_REPLACE) == 0) {
+    if ((op->flags & MKV_PUT_REPLACE) == 0) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_CONFLICT);
         return;
     }
     op->has_old = true;
-    op->drop_cause = header != NULL ? MKV_DROP_REPLACE : MKV_DROP_QUARANTINE;
+    op->drop_cause = MKV_DROP_REPLACE;
     reserve_slot(volume, index);
+}
+
+/* What is in old_slot can't be told any more, and it may have been this key's block. It is dropped,
+ * durably, before the op looks on: no older content can come back behind what the op does. */
+static void old_is_lost(struct mkv_volume *volume, uint32_t index, enum mkv_err err) {
+    struct op *op = &volume_ops(volume)[index];
+    mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, op->old_slot.index, 0, 0);
+    volume->stats.quarantined_total++;
+    op->clearing = true;
+    drop_old(volume, index, MKV_DROP_QUARANTINE);
+}
+
+void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->clearing);
+    op->clearing = false;
+    op->has_old = false;
+    check_candidate(volume, index);
 }
 
 static void checking_done(struct mkv_volume *volume, uint32_t index,
@@ -173,7 +190,7 @@ static void checking_done(struct mkv_volume *volume, uint32_t index,
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
     }
     if (done->result == MKV_IO_MEDIUM) {
-        old_found(volume, index, NULL);
+        old_is_lost(volume, index, MKV_ERR_DRIVE_IO);
         return;
     }
     if (done->result != MKV_IO_OK) {
@@ -195,9 +212,7 @@ static void checking_done(struct mkv_volume *volume, uint32_t index,
         return;
     case HEADER_CORRUPT:
         volume->stats.checksum_failures_header_total++;
-        mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, MKV_CORRUPT_SLOT_HEADER,
-                         op->old_slot.index, 0, 0);
-        old_found(volume, index, NULL);
+        old_is_lost(volume, index, MKV_CORRUPT_SLOT_HEADER);
         return;
     }
     MKV_ASSERT(false);

@@ -39,7 +39,9 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
     volume->recorded_sequence = 0;
     volume->recover.started_ns = volume->now_ns;
     volume->recover.step = RECOVER_FLUSH;
-    volume_want_flush(volume, &volume->recover.ticket);
+    if (!MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED)) {
+        volume_want_flush(volume, &volume->recover.ticket);
+    }
     return MKV_OK;
 }
 
@@ -301,7 +303,9 @@ static enum mkv_ring_copy judge_copy(struct mkv_volume *volume, uint32_t copy,
     if (!block_is(volume, unit, recover->expected, header)) {
         return MKV_RING_COPY_ABSENT;
     }
-    if (header->chain != recover->chain && !MKV_CANARY(MKV_CANARY_CHAIN_UNCHECKED)) {
+    const bool chain_unchecked =
+        MKV_CANARY(MKV_CANARY_CHAIN_UNCHECKED) || MKV_CANARY(MKV_CANARY_JOURNAL_SEQUENCE_UNCHECKED);
+    if (header->chain != recover->chain && !chain_unchecked) {
         return MKV_RING_COPY_ABSENT;
     }
     return MKV_RING_COPY_VALID;

@@ -208,6 +208,21 @@ static void test_volume__foreign_header_in_slot__is_a_miss(void **state) {
     rig_destroy(rig);
 }
 
+static void test_volume__mutation_over_a_lost_header__drops_it_first(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    rig_unit(rig, rig_block(rig, 2).lba)[40] ^= 1;
+    assert_int_equal(rig_put(rig, "k", 5000, 2, 0), MKV_STATUS_OK); /* nothing to conflict with */
+    assert_int_equal(rig_get(rig, "k", 0, 0, 2), MKV_STATUS_OK);
+    assert_int_equal(rig_stats(rig).blocks, 1);
+    rig_unit(rig, rig_block(rig, 2).lba)[40] ^= 1;
+    assert_int_equal(rig_remove(rig, "k"), MKV_STATUS_NOT_FOUND);
+    rig_reopen(rig); /* and durably so */
+    assert_int_equal(rig_stats(rig).blocks, 0);
+    rig_destroy(rig);
+}
+
 static void test_volume__unreadable_slot__is_an_io_error_and_stays(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -343,6 +358,7 @@ int main(void) {
         cmocka_unit_test(test_volume__delete_while_read__slot_is_not_reused_before_the_reader_ends),
         cmocka_unit_test(test_volume__flipped_payload_bit__is_a_miss_and_is_quarantined),
         cmocka_unit_test(test_volume__foreign_header_in_slot__is_a_miss),
+        cmocka_unit_test(test_volume__mutation_over_a_lost_header__drops_it_first),
         cmocka_unit_test(test_volume__unreadable_slot__is_an_io_error_and_stays),
         cmocka_unit_test(test_volume__failed_data_write__is_answered_and_costs_no_slot),
         cmocka_unit_test(test_volume__failed_journal_write__fails_the_drive_and_answers_everything),
