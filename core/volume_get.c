@@ -237,7 +237,8 @@ static void read_served(struct mkv_volume *volume, uint32_t index,
     answer->length = header->length;
     answer->offset = op->range_offset;
     answer->bytes = op->range_bytes;
-    answer->slab_offset = slab_offset;
+    /* An empty range lies nowhere: its offset may be beyond the slab. */
+    answer->slab_offset = op->range_bytes > 0 ? slab_offset : 0;
     answer->root = header->root;
     if (header->block_flags & MKV_BLOCK_MANIFEST) {
         answer->data_offset = meta_of_op(volume, index) + MKV_SLOT_INLINE_OFFSET;
