@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The state machine of a shard's clients: it takes REQUESTs, routes every item to the volume that
+ * owns its key, moves payloads between clients and slabs, and answers every request exactly once.
+ *
+ *   driver:  mkv_front_step(front, input)
+ *            mkv_front_effects(front, out, max) until it returns 0
+ *            while mkv_front_has_work(front): step a TICK at once, else at the latest at
+ *            mkv_front_timer_ns(front)
+ *
+ *   GET         FIND, slab, READ, PUSH
+ *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE
+ *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
+ *
+ *   and where a value is larger than block_bytes_max:
+ *
+ *   PUT         FIND (and READ of an old manifest); of each segment slab, PULL, PUT_BEGIN,
+ *               PUT_WRITE; PUT_BEGIN and PUT_WRITE of the manifest; behind the answer, the old
+ *               value's segments
+ *   GET         FIND and READ of the manifest; EXISTS of every segment that the range touches; of
+ *               each of them, in order and a few ahead, slab, FIND, READ, PUSH
+ *
+ * Invariants
+ *  I1  Every accepted or refused REQUEST gets exactly one ANSWER, unless CONNECTION_CLOSED comes
+ *      first; then none. The ANSWER follows the last PUSH of its request.
+ *  I2  A slab is free only when no transfer, READ or PUT_WRITE that names it is outstanding.
+ *  I3  What an operation on a block needs it takes in one order: connection's cap, credit of FIND,
+ *      slab, credit of a mutation. So no set of requests can block itself.
+ *  I4  A volume has at most volume_ops_max operations of this front: one half may be FIND (up to
+ *      READ_DONE), three eighths mutations, one eighth EXISTS.
+ *  I5  Everything is in the caller's arena and holds indexes, no pointers: a byte copy of it is a
+ *      snapshot, and may go on at another address.
+ *  I6  Waiting (for a credit, a slab, a place among the segmented values, the volume's answer to
+ *      FIND, EXISTS and PUT_BEGIN) ends at the request's deadline. Posted work has
+ *      transfer_grace_ns more: then a transfer's connection is broken, a PUT_WRITE or DELETE is
+ *      answered UNKNOWN, a READ is answered DEADLINE. Once bytes of a segmented value have moved,
+ *      each of its waits has transfer_grace_ns beyond the deadline. UINT64_MAX is no deadline.
+ *
+ * What a driver must keep
+ *  - Drain all effects before the next step (asserted). `message.data_offset` counts from
+ *    mkv_front_arena() and is good until the next step; `answer.results_offset` until ANSWER_DONE.
+ *  - now_ns never goes back. Connection indexes are below connections_max.
+ *  - A refused request's ANSWER has the op index MKV_NONE_U32 and no results. Its ANSWER_DONE is
+ *    taken and counted like others. How many answers a connection may owe is for the fabric to
+ *    bound: it takes no further frame from a client that does not read its answers.
+ *  - MKV_EFFECT_BREAK may name a connection that has just broken by itself. After it the front
+ *    hands out further effects for that connection until CONNECTION_CLOSED; they fail.
+ *  - A PULL of a value's payload may be asked for in any order of offsets, several at a time.
+ *  - Volumes answer every message that has an answer, also when they fail or close.
+ *  - A slab that READ names has room for the header unit and for every chunk (mkv_chunk_bytes) that
+ *    the wanted range touches, rounded up to units; slab_offset counts from the payload area.
+ *  - PUT_WRITE of a manifest (flags has MKV_BLOCK_MANIFEST) carries the payload of 40 bytes as data
+ *    instead of the sums, and a slab of the smallest size; the volume puts it into the header unit.
+ *  - READ_DONE of a manifest carries its payload as data; its FOUND has MKV_BLOCK_MANIFEST set.
+ *
+ * What a client sees besides statuses: EXISTS of a segmented value has length 0, since only its
+ * manifest tells. A GET that failed behind its first PUSH ends with its connection, never with
+ * padding. CONNECTION_CLOSED drops what waits; what a volume was told to write may come to be.
+ *
+ * Not responsible for: framing and authentication (fabric, wire), what is durable (volume), how
+ * long a drive may take (volume). Two mutations of one key that race each other may leave segments
+ * behind that no manifest names; they age out like any block that nobody reads.
+ */
+#ifndef MKV_CORE_FRONT_H
+#define MKV_CORE_FRONT_H
+
+#include "core/io.h"
+#include "core/placement.h"
+
+/* The most items a request may be configured to have. */
+#define MKV_FRONT_ITEMS_PER_REQUEST_MAX 256u
+/* Effects that one step hands out at most; the same number of ready items may be left for later. */
+#define MKV_FRONT_EFFECTS_MAX 256u
+/* Segments of one value that are in flight at a time. */
+#define MKV_FRONT_WINDOW 4u
+/* The least volume_ops_max, so that each of the three kinds has one. */
+#define MKV_FRONT_VOLUME_OPS_MIN 8u
+
+struct mkv_front_config {
+    uint32_t volume_count; /* 1 ... MKV_VOLUMES_MAX; volume indexes of messages are below it */
+    struct mkv_member members[MKV_VOLUMES_MAX]; /* placement; the first volume_count count */
+    uint32_t connections_max;                   /* connection indexes are below it */
+    uint32_t requests_max;                      /* in flight, all connections together */
+    uint32_t requests_per_connection_max;       /* in flight; more is BUSY */
+    uint32_t items_per_request_max; /* 1 ... MKV_FRONT_ITEMS_PER_REQUEST_MAX; more is INVALID */
+    uint32_t items_max;             /* of all requests in flight; more is BUSY */
+    uint32_t segmented_max;         /* items that move or delete segments at a time; others wait */
+    uint32_t volume_ops_max;        /* operations of this front at each volume (I4) */
+    uint32_t slab_unit_count;       /* stride units of the slab arena; see core/slab.h */
+    uint32_t slab_share_reads;      /* permille of the units that puts leave for gets */
+    uint32_t slab_units_per_connection_max; /* at least one slab of block_bytes_max */
+    uint32_t key_bytes_max;                 /* 1 ... MKV_KEY_BYTES_MAX; a longer key is INVALID */
+    uint32_t block_bytes_max;               /* a multiple of 64 KiB, at most MKV_BLOCK_BYTES_MAX */
+    uint64_t value_bytes_max;               /* a longer PUT is INVALID; at most
+                                             * block_bytes_max * MKV_SEGMENTS_MAX */
+    uint64_t transfer_grace_ns; /* what posted work has beyond the deadline (I6); not 0 */
+    uint64_t segment_id_seed;   /* of the ids of segmented values: different for each start */
+};
+
+/* Sets every figure to one that works for a small daemon: one volume of weight 1 and uuid 0, 256
+ * connections, 64 MiB of slabs. Callers then set what they know better. */
+void mkv_front_config_default(struct mkv_front_config *config);
+/* What is wrong with a configuration: words that name the figure and what is allowed. NULL if
+ * nothing is. */
+const char *mkv_front_config_fault(const struct mkv_front_config *config);
+
+struct mkv_front;
+
+/* Bytes of the arena, a multiple of 64. The configuration must have no fault. */
+size_t mkv_front_memory_required(const struct mkv_front_config *config);
+/* Builds a front in `memory`, which is aligned to 64 bytes and has at least the bytes required.
+ * All volumes are offline. The configuration is copied. */
+struct mkv_front *mkv_front_init(void *memory, size_t memory_bytes,
+                                 const struct mkv_front_config *config);
+
+/* Takes one input of kind TICK, REQUEST, MESSAGE or FABRIC_DONE, and goes on with a bounded number
+ * of items that are ready. Always MKV_OK: what goes wrong with a request is in its answer. */
+enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *input);
+/* Copies up to `out_max` effects that have not been handed out yet, in order, and returns their
+ * count: 0 when all are. */
+uint32_t mkv_front_effects(struct mkv_front *front, struct mkv_effect *out, uint32_t out_max);
+/* True when items are ready but the last step had no room for them: step a TICK at once. */
+bool mkv_front_has_work(const struct mkv_front *front);
+/* When the next deadline is due, on the clock of now_ns; UINT64_MAX when none is. */
+uint64_t mkv_front_timer_ns(const struct mkv_front *front);
+/* The base of what effects name by offset. */
+const uint8_t *mkv_front_arena(const struct mkv_front *front);
+
+enum mkv_front_volume_state {
+    MKV_FRONT_VOLUME_OFFLINE = 0,
+    MKV_FRONT_VOLUME_ONLINE = 1,
+};
+/* Whether new operations go to the volume. Keys of one that is offline are misses (DRIVE_OFFLINE)
+ * to GET, EXISTS and LOOKUP, and UNAVAILABLE to PUT and DELETE. Operations that wait for a credit
+ * of it end so too; those it already has are still answered by it. No step and no effect, but the
+ * front may have work after it. */
+void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
+                                enum mkv_front_volume_state state);
+
+/* Where a deadline ended an item. */
+enum mkv_front_stage {
+    MKV_FRONT_STAGE_START = 0, /* it had passed before the item was taken up */
+    MKV_FRONT_STAGE_CREDIT,    /* waiting for a credit of the volume */
+    MKV_FRONT_STAGE_SLAB,      /* waiting for a slab */
+    MKV_FRONT_STAGE_SEGMENTED, /* waiting for a place among the segmented values */
+    MKV_FRONT_STAGE_VOLUME,    /* waiting for the volume's answer */
+    MKV_FRONT_STAGE_TRANSFER,  /* a posted transfer: the connection was broken */
+};
+#define MKV_FRONT_STAGE_COUNT 6u
+
+struct mkv_front_stats {
+    /* Counts since init. */
+    uint64_t requests_started[MKV_OP_COUNT];                    /* accepted, by op */
+    uint64_t requests_answered[MKV_OP_COUNT][MKV_STATUS_COUNT]; /* OK, or why refused; index 0 of
+                                                                 * the ops: an unknown op */
+    uint64_t requests_dropped[MKV_OP_COUNT];                    /* closed before their answer */
+    uint64_t items_finished[MKV_OP_COUNT][MKV_STATUS_COUNT];
+    /* GET, EXISTS, LOOKUP; hits at [MKV_MISS_NONE]. Keys of refused and dropped requests count
+     * nowhere. */
+    uint64_t keys_by_miss[MKV_OP_COUNT][MKV_MISS_COUNT];
+    uint64_t bytes_in;                         /* payload of completed PULLs */
+    uint64_t bytes_out;                        /* payload of completed PUSHes */
+    uint64_t deadlines[MKV_FRONT_STAGE_COUNT]; /* items ended, connections broken */
+    uint64_t connections_broken;               /* BREAK effects */
+    uint64_t fabric_stale;                     /* completions that named nothing in flight */
+    uint64_t segments_put;
+    uint64_t segments_pushed;
+    uint64_t segments_deleted;
+    /* States. */
+    uint32_t requests_in_flight;
+    uint32_t items_in_flight; /* including those that only delete segments behind their answer */
+    uint32_t items_ready;
+    uint32_t ops_waiting_credit;
+    uint32_t ops_waiting_slab;
+    uint32_t items_waiting_segmented;
+    uint32_t segmented_in_flight;
+    uint32_t refusals_in_flight; /* ANSWERs of refused requests without ANSWER_DONE */
+    uint32_t slab_units_free;
+    uint32_t slabs_allocated;
+    uint32_t volume_ops[MKV_VOLUMES_MAX]; /* operations outstanding or credited at each volume */
+};
+void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stats);
+
+#endif

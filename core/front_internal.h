@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the front share. Three layers, each in files of its own:
+ *
+ *   request   an accepted REQUEST until its ANSWER and its last transfer are done
+ *             (front_request.c)
+ *   item      one key of a request; goes on behind the answer while it deletes segments
+ *             (front_item.c; the phases of segmented values in front_segments.c)
+ *   op        one block of an item: every conversation with a volume or a client is an op's
+ *             (front_op.c; the waits for credits and slabs in front_wait.c)
+ *
+ *   step:  input -> the op it names -> mkv_front_item_advance() of that op's item
+ *          due deadlines and closed requests -> their items become ready
+ *          ready items -> mkv_front_item_advance(), until the effects have no room for one more
+ *
+ *   op     IDLE -> (WAITING -> GRANTED ->)* FIND_POSTED, EXISTS_POSTED, READ_POSTED, BEGIN_POSTED,
+ *                  PULL_POSTED, WRITE_POSTED, DELETE_POSTED -> ... -> DONE -> IDLE
+ *          DONE -> PUSH_POSTED -> IDLE
+ *
+ *   item   START -> SINGLE -> ENDING                              GET, EXISTS, PUT of one block
+ *          START -> LEARN -> SINGLE -> ENDING                     DELETE, PUT with REPLACE
+ *          START -> SINGLE -> PLACE -> CHECK -> STREAM -> ENDING  GET of a manifest
+ *          START -> LEARN -> PLACE (-> CHECK) -> SEGMENTS -> COMMIT -> ENDING   large PUT
+ *          ENDING (-> CLEAN_PLACE) -> CLEAN -> freed              segments to delete
+ *
+ * Invariants
+ *  I1  A waiting op is in exactly one list: of its volume and credit kind, of its connection's cap,
+ *      or the slab queue of its side. Any other op is in none.
+ *  I2  An op that is cancelled while something of it is posted is `doomed`: its answer unwinds it.
+ *  I3  A decided item has its result in its request; an item whose request closed has none.
+ *  I4  Only items in CLEAN_PLACE and CLEAN have no request. They hold no slab.
+ *
+ * Not responsible for: anything outside core/front*.c.
+ */
+#ifndef MKV_CORE_FRONT_INTERNAL_H
+#define MKV_CORE_FRONT_INTERNAL_H
+
+#include "core/front.h"
+#include "core/manifest.h"
+#include "core/slab.h"
+
+/* Room for the data of one message: a key, or the sums of one block. */
+#define FRONT_DATA_BYTES (8u * MKV_CHUNKS_MAX)
+/* What one item may emit in one advance: for each op of its own and its window the end of one
+ * conversation and the start of the next, a PUSH each, one BREAK and one ANSWER. */
+#define FRONT_EFFECTS_PER_ITEM_MAX 24u
+/* Changes of phase or window of one item in one advance; then it is ready again. */
+#define FRONT_ITEM_TURNS_MAX 8u
+/* Requests whose timer is taken up in one step. */
+#define FRONT_TIMERS_PER_STEP_MAX 16u
+
+_Static_assert(FRONT_DATA_BYTES >= MKV_KEY_BYTES_MAX, "message data holds a key");
+_Static_assert(FRONT_DATA_BYTES >= MKV_MANIFEST_BYTES, "message data holds a manifest");
+_Static_assert(FRONT_EFFECTS_PER_ITEM_MAX >= 3 * (MKV_FRONT_WINDOW + 1) + 2, "see above");
+_Static_assert(MKV_FRONT_EFFECTS_MAX >= 4 * FRONT_EFFECTS_PER_ITEM_MAX, "a step makes progress");
+
+/* ---- lists of indexes, linked through an array of links -------------------------------------- */
+
+struct front_link {
+    uint32_t previous;
+    uint32_t next;
+};
+
+struct front_list {
+    uint32_t first;
+    uint32_t last;
+    uint32_t count;
+};
+
+void mkv_front_list_init(struct front_list *list);
+void mkv_front_list_push(struct front_list *list, struct front_link *links, uint32_t index);
+void mkv_front_list_remove(struct front_list *list, struct front_link *links, uint32_t index);
+/* The first index, taken off; MKV_NONE_U32 when the list is empty. */
+uint32_t mkv_front_list_pop(struct front_list *list, struct front_link *links);
+
+/* ---- ops ------------------------------------------------------------------------------------- */
+
+enum front_op_kind {
+    FRONT_OP_GET =
+        1,          /* credit, FIND, slab, READ; a segment: slab before FIND. DONE holds the slab */
+    FRONT_OP_LEARN, /* as GET, but a block that is no manifest is released after FOUND */
+    FRONT_OP_EXISTS, /* credit, EXISTS */
+    FRONT_OP_PUT,    /* slab, credit, PUT_BEGIN, PULL, PUT_WRITE; segment: PULL before the credit */
+    FRONT_OP_COMMIT, /* slab, credit, PUT_BEGIN, PUT_WRITE of the manifest */
+    FRONT_OP_DELETE, /* credit, DELETE */
+};
+
+enum front_op_state {
+    FRONT_OP_IDLE = 0,
+    FRONT_OP_WAITING,
+    FRONT_OP_GRANTED, /* what it waited for has come, or will not: run it */
+    FRONT_OP_FIND_POSTED,
+    FRONT_OP_EXISTS_POSTED,
+    FRONT_OP_READ_POSTED,
+    FRONT_OP_BEGIN_POSTED,
+    FRONT_OP_PULL_POSTED,
+    FRONT_OP_WRITE_POSTED,
+    FRONT_OP_DELETE_POSTED,
+    FRONT_OP_DONE,
+    FRONT_OP_PUSH_POSTED,
+};
+
+enum front_wait {
+    FRONT_WAIT_NONE = 0,
+    FRONT_WAIT_CREDIT,
+    FRONT_WAIT_CAP, /* its connection holds as many slab units as it may */
+    FRONT_WAIT_SLAB,
+};
+
+enum front_credit {
+    FRONT_CREDIT_FIND = 0,
+    FRONT_CREDIT_MUTATION,
+    FRONT_CREDIT_EXISTS,
+};
+#define FRONT_CREDIT_COUNT 3u
+
+enum front_side {
+    FRONT_SIDE_READ = 0,
+    FRONT_SIDE_WRITE,
+};
+#define FRONT_SIDE_COUNT 2u
+
+struct front_op {
+    uint32_t generation;
+    uint32_t item;
+    enum front_op_kind kind;
+    enum front_op_state state;
+    enum front_wait wait;
+    enum front_credit credit; /* the kind it needs */
+    bool has_credit;
+    bool has_slab;
+    bool doomed;     /* cancelled while posted */
+    bool found;      /* the volume holds a slot for it: READ or RELEASE is due */
+    bool begun;      /* PUT_READY came: PUT_WRITE or PUT_ABORT is due */
+    bool pulled;     /* the payload is in the slab */
+    uint32_t volume; /* MKV_NONE_U32: no volume owns the key */
+    struct mkv_op_id volume_op;
+    uint64_t since_ns; /* of the present state */
+    uint64_t ticket;   /* order of arrival in the slab queues */
+    struct mkv_slab slab;
+    uint32_t slab_units;    /* held, or asked for */
+    uint32_t units_counted; /* of these, against its connection's cap: all or none */
+    uint32_t segment;       /* MKV_NONE_U32: the value's own key */
+    uint64_t segment_id;
+    uint32_t length;         /* PUT, COMMIT: payload bytes. A segment's GET: as the manifest says */
+    uint32_t flags;          /* of PUT_BEGIN */
+    uint32_t offset, wanted; /* GET: as in MKV_MESSAGE_READ */
+    /* What it came to. */
+    enum mkv_status status;
+    enum mkv_miss miss;
+    uint32_t block_flags;
+    uint32_t length_units;
+    uint32_t result_length;
+    uint32_t result_offset;
+    uint32_t result_bytes;
+    uint32_t slab_offset;
+    struct mkv_root root; /* PUT: of the bytes to be written. GET: of the block */
+};
+
+/* ---- items ----------------------------------------------------------------------------------- */
+
+enum front_phase {
+    FRONT_PHASE_FREE = 0,
+    FRONT_PHASE_START,
+    FRONT_PHASE_SINGLE,
+    FRONT_PHASE_LEARN,
+    FRONT_PHASE_PLACE, /* waits for an entry of the segmented values */
+    FRONT_PHASE_CHECK,
+    FRONT_PHASE_STREAM,
+    FRONT_PHASE_SEGMENTS,
+    FRONT_PHASE_COMMIT,
+    FRONT_PHASE_ENDING, /* nothing new is started; ends when all ops are idle */
+    FRONT_PHASE_CLEAN_PLACE,
+    FRONT_PHASE_CLEAN,
+};
+
+enum front_clean {
+    FRONT_CLEAN_NONE = 0,
+    FRONT_CLEAN_OLD, /* the value that was replaced or deleted */
+    FRONT_CLEAN_OWN, /* what was written of a value that did not come to be */
+};
+
+struct front_item {
+    enum front_phase phase;
+    enum mkv_op op;
+    enum front_clean clean;
+    bool replace;
+    bool decided;   /* its result stands, or its request closed */
+    bool ready;     /* in the ready list */
+    bool moving;    /* a segmented value whose first transfer was posted: waits are bounded anew */
+    bool has_old;   /* `old` is the manifest under its key */
+    bool keeps_old; /* large PUT without REPLACE over a value that is all there: never committed */
+    uint32_t request; /* MKV_NONE_U32: I4 */
+    uint32_t position;
+    uint32_t key_bytes;
+    uint32_t segmented; /* its entry, or MKV_NONE_U32 */
+    uint64_t length;
+    uint64_t offset;
+    uint64_t deadline_ns;
+    struct mkv_root root;
+    struct mkv_manifest old;
+};
+
+/* The place of an item that moves, checks or deletes segments; its lanes are ops of their own. */
+struct front_segmented {
+    uint32_t item;  /* MKV_NONE_U32: free */
+    uint32_t first; /* segments [first .. end) are to be moved, checked or deleted */
+    uint32_t end;
+    uint32_t next; /* the next one to start */
+    uint32_t turn; /* the next one to push, to chain or to count; segment i is lane i % window */
+    bool missing;  /* CHECK: a segment is not resident */
+    enum mkv_miss miss;
+    struct mkv_root chain;
+    struct mkv_manifest put; /* of the value being written */
+};
+
+/* ---- requests and connections ---------------------------------------------------------------- */
+
+struct front_request {
+    bool in_use;
+    bool closed; /* its connection is gone: nothing may be sent */
+    bool answer_posted;
+    bool answer_done;
+    uint32_t generation;
+    struct mkv_connection_id connection;
+    uint64_t request_id;
+    enum mkv_op op;
+    uint32_t item_count;
+    uint32_t undecided;
+    uint32_t heap_position; /* MKV_NONE_U32: has no timer */
+    uint64_t deadline_ns;
+    uint64_t timer_ns;
+    struct front_list items;
+};
+
+struct front_connection {
+    uint32_t generation;
+    bool open;
+    bool broken;
+    uint32_t slab_units; /* held by its ops, or counted for those on their way to a slab */
+    struct front_list requests;
+    struct front_list capped; /* ops that wait for slab_units to fall */
+};
+
+struct front_volume {
+    enum mkv_front_volume_state state;
+    uint32_t used[FRONT_CREDIT_COUNT];
+    struct front_list waiting[FRONT_CREDIT_COUNT];
+};
+
+/* ---- the front ------------------------------------------------------------------------------- */
+
+/* Offsets of the arena's parts from its start. */
+struct front_layout {
+    size_t connections;
+    size_t requests;
+    size_t request_links;
+    size_t request_heap;
+    size_t results;
+    size_t items;
+    size_t item_links; /* of the request's list, or of the free list */
+    size_t item_ready_links;
+    size_t item_place_links; /* of the items that wait for a segmented entry */
+    size_t keys;
+    size_t ops;
+    size_t op_links;
+    size_t segmented;
+    size_t segmented_links;
+    size_t sums;
+    size_t effects;
+    size_t data;
+    size_t slabs;
+    size_t bytes;
+};
+
+struct mkv_front {
+    struct mkv_front_config config;
+    struct front_layout layout;
+    uint64_t now_ns;
+    uint64_t ticket_last;
+    uint64_t segment_ids_drawn;
+    uint32_t effect_count;
+    uint32_t effects_taken;
+    uint32_t heap_count;
+    uint32_t credit_max[FRONT_CREDIT_COUNT];
+    uint32_t ops_capped;  /* in the lists of all connections */
+    uint32_t write_units; /* held by puts */
+    uint32_t write_units_max;
+    struct front_list requests_free;
+    struct front_list items_free;
+    struct front_list items_ready;
+    struct front_list items_placing;
+    struct front_list segmented_free;
+    struct front_list slab_queue[FRONT_SIDE_COUNT];
+    struct front_volume volumes[MKV_VOLUMES_MAX];
+    struct mkv_front_stats stats; /* the counts; states are filled in when asked */
+};
+
+static inline void *front_at(struct mkv_front *front, size_t offset) {
+    return (uint8_t *)front + offset;
+}
+static inline struct front_op *front_op_at(struct mkv_front *front, uint32_t index) {
+    return (struct front_op *)front_at(front, front->layout.ops) + index;
+}
+static inline struct front_item *front_item_at(struct mkv_front *front, uint32_t index) {
+    MKV_ASSERT(index < front->config.items_max);
+    return (struct front_item *)front_at(front, front->layout.items) + index;
+}
+static inline struct front_request *front_request_at(struct mkv_front *front, uint32_t index) {
+    MKV_ASSERT(index < front->config.requests_max);
+    return (struct front_request *)front_at(front, front->layout.requests) + index;
+}
+static inline struct front_connection *front_connection_at(struct mkv_front *front,
+                                                           uint32_t index) {
+    MKV_ASSERT(index < front->config.connections_max);
+    return (struct front_connection *)front_at(front, front->layout.connections) + index;
+}
+static inline struct front_segmented *front_segmented_at(struct mkv_front *front, uint32_t index) {
+    MKV_ASSERT(index < front->config.segmented_max);
+    return (struct front_segmented *)front_at(front, front->layout.segmented) + index;
+}
+static inline uint8_t *front_key_at(struct mkv_front *front, uint32_t item) {
+    return (uint8_t *)front_at(front, front->layout.keys) +
+           (size_t)item * front->config.key_bytes_max;
+}
+static inline struct front_link *front_links(struct mkv_front *front, size_t offset) {
+    return front_at(front, offset);
+}
+static inline struct mkv_slab_pool *front_slabs(struct mkv_front *front) {
+    return front_at(front, front->layout.slabs);
+}
+
+/* The ops of items come first, each at its item's index, then the lanes of segmented entries. */
+static inline uint32_t front_op_count(const struct mkv_front_config *config) {
+    return config->items_max + config->segmented_max * MKV_FRONT_WINDOW;
+}
+static inline uint32_t front_lane(const struct mkv_front *front, uint32_t segmented,
+                                  uint32_t segment) {
+    return front->config.items_max + segmented * MKV_FRONT_WINDOW + segment % MKV_FRONT_WINDOW;
+}
+static inline uint64_t front_add_ns(uint64_t a, uint64_t b) {
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* front.c */
+
+/* The next effect, all zero but its kind. There is room: see FRONT_EFFECTS_PER_ITEM_MAX. */
+struct mkv_effect *mkv_front_emit(struct mkv_front *front, enum mkv_effect_kind kind);
+/* FRONT_DATA_BYTES for the data of that effect, which becomes its message's. */
+uint8_t *mkv_front_emit_data(struct mkv_front *front, struct mkv_effect *effect);
+
+/* front_wait.c */
+
+/* The op's connection, or NULL when that has closed. */
+struct front_connection *mkv_front_connection_of(struct mkv_front *front,
+                                                 const struct front_op *op);
+bool mkv_front_volume_online(const struct mkv_front *front, uint32_t volume);
+/* True when the op holds a credit of its kind; else it waits for one. */
+bool mkv_front_credit_take(struct mkv_front *front, uint32_t op);
+void mkv_front_credit_give(struct mkv_front *front, uint32_t op);
+/* Whether there can ever be a slab for the bytes: a block may be from a time when larger ones were
+ * allowed. */
+bool mkv_front_slab_fits(const struct mkv_front *front, uint32_t payload_bytes);
+/* True when units for the bytes are counted against the connection's cap; else it waits for that.
+ */
+bool mkv_front_cap_take(struct mkv_front *front, uint32_t op, uint32_t payload_bytes);
+/* Whether mkv_front_cap_take would be true. */
+bool mkv_front_cap_has_room(struct mkv_front *front, uint32_t op, uint32_t payload_bytes);
+void mkv_front_cap_give(struct mkv_front *front, uint32_t op);
+/* True when the op holds a slab of the units counted; else it waits for one. */
+bool mkv_front_slab_take(struct mkv_front *front, uint32_t op);
+/* Frees the slab; its units no longer count. */
+void mkv_front_slab_give(struct mkv_front *front, uint32_t op);
+/* Takes a waiting op out of its list. */
+void mkv_front_wait_cancel(struct mkv_front *front, uint32_t op);
+/* Makes every op that waits for a credit of the volume run and find it offline. */
+void mkv_front_wait_volume_gone(struct mkv_front *front, uint32_t volume);
+/* Takes all ops out of the connection's own list; they stay without a slab until cancelled. */
+void mkv_front_wait_connection_gone(struct mkv_front *front, struct front_connection *connection);
+/* True when the item has a segmented entry; else it waits for one. */
+bool mkv_front_segmented_take(struct mkv_front *front, uint32_t item);
+void mkv_front_segmented_give(struct mkv_front *front, uint32_t item);
+void mkv_front_segmented_cancel(struct mkv_front *front, uint32_t item);
+/* The item is advanced in this step or a later one. */
+void mkv_front_item_ready(struct mkv_front *front, uint32_t item);
+
+/* front_op.c */
+
+/* Resets an idle op and routes it; the caller sets what the kind needs and then runs it. */
+struct front_op *mkv_front_op_prepare(struct mkv_front *front, uint32_t op, uint32_t item,
+                                      enum front_op_kind kind, uint32_t segment,
+                                      uint64_t segment_id);
+/* Goes on with an op that waits for nothing: takes what is missing or posts what is next. */
+void mkv_front_op_run(struct mkv_front *front, uint32_t op);
+/* Ends the op as far as that is possible at once; what is posted is doomed. A WRITE or DELETE that
+ * is posted goes on to DONE: what it does can no longer be taken back. */
+void mkv_front_op_cancel(struct mkv_front *front, uint32_t op, enum mkv_status status);
+/* A DONE op with a slab: its bytes go to the client. `value_offset` is of the first byte. */
+void mkv_front_op_push(struct mkv_front *front, uint32_t op, uint64_t value_offset, uint64_t length,
+                       struct mkv_root root);
+/* A DONE op gives back what it still holds. */
+void mkv_front_op_free(struct mkv_front *front, uint32_t op);
+void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input);
+void mkv_front_op_fabric(struct mkv_front *front, const struct mkv_fabric_done *done);
+
+/* front_item.c */
+
+/* Looks whether the item's connection closed or a deadline passed, runs what was granted, and takes
+ * the item as far as it goes. The item may be free afterwards. */
+void mkv_front_item_advance(struct mkv_front *front, uint32_t item);
+/* The first half of an advance alone: for inputs that are about to change an op of the item. */
+void mkv_front_item_check(struct mkv_front *front, uint32_t item);
+/* Settles the result unless there is one, cancels every op, and ends the item. */
+void mkv_front_item_abandon(struct mkv_front *front, uint32_t item, enum mkv_status status,
+                            enum mkv_miss miss);
+/* Settles the result and counts it; the last one of a request makes its ANSWER. */
+void mkv_front_item_decide(struct mkv_front *front, uint32_t item,
+                           const struct mkv_item_result *result);
+
+/* front_segments.c: each returns true when the item may go on at once */
+
+bool mkv_front_segments_check(struct mkv_front *front, uint32_t item);
+bool mkv_front_segments_stream(struct mkv_front *front, uint32_t item);
+bool mkv_front_segments_put(struct mkv_front *front, uint32_t item);
+bool mkv_front_segments_commit(struct mkv_front *front, uint32_t item);
+bool mkv_front_segments_clean(struct mkv_front *front, uint32_t item);
+/* Goes on with an item in PLACE or CLEAN_PLACE that has got its entry. */
+void mkv_front_segments_begin(struct mkv_front *front, uint32_t item);
+
+/* front_request.c */
+
+void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *input);
+void mkv_front_request_answer_done(struct mkv_front *front, const struct mkv_fabric_done *done);
+void mkv_front_request_closed(struct mkv_front *front, struct mkv_connection_id connection);
+/* The item is decided and no transfer of it is left: it leaves its request. */
+void mkv_front_request_detach(struct mkv_front *front, uint32_t item);
+/* Breaks the request's connection unless that is done. */
+void mkv_front_request_break(struct mkv_front *front, uint32_t request);
+void mkv_front_request_answer(struct mkv_front *front, uint32_t request);
+
+/* front_timer.c */
+
+void mkv_front_timer_set(struct mkv_front *front, uint32_t request, uint64_t timer_ns);
+void mkv_front_timer_remove(struct mkv_front *front, uint32_t request);
+/* Makes the items of due requests ready. */
+void mkv_front_timers_run(struct mkv_front *front);
+
+#endif

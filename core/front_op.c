@@ -1,0 +1,623 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ops: the conversations about one block with its volume, and its transfer with the client. */
+#include "core/front_internal.h"
+
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/hash.h"
+
+/* ---- the key and the volume of an op --------------------------------------------------------- */
+
+/* Writes the op's key, at most MKV_KEY_BYTES_MAX bytes, and returns its length. */
+static uint32_t op_key(struct mkv_front *front, const struct front_op *op, uint8_t *target) {
+    const uint32_t key_bytes = front_item_at(front, op->item)->key_bytes;
+    const uint8_t *key = front_key_at(front, op->item);
+    if (op->segment == MKV_NONE_U32) {
+        memcpy(target, key, key_bytes);
+        return key_bytes;
+    }
+    return mkv_segment_key(key, key_bytes, op->segment, op->segment_id, target);
+}
+
+static uint32_t op_volume(struct mkv_front *front, const struct front_op *op) {
+    uint8_t key[MKV_KEY_BYTES_MAX];
+    const uint32_t key_bytes = op_key(front, op, key);
+    const struct mkv_root point = mkv_placement_point(MKV_TENANT_DEFAULT_NAME, key, key_bytes);
+    return mkv_placement_owner(point, front->config.members, front->config.volume_count);
+}
+
+static enum front_credit credit_of(enum front_op_kind kind) {
+    switch (kind) {
+    case FRONT_OP_GET:
+    case FRONT_OP_LEARN:
+        return FRONT_CREDIT_FIND;
+    case FRONT_OP_EXISTS:
+        return FRONT_CREDIT_EXISTS;
+    case FRONT_OP_PUT:
+    case FRONT_OP_COMMIT:
+    case FRONT_OP_DELETE:
+        return FRONT_CREDIT_MUTATION;
+    }
+    MKV_ASSERT(false);
+    return FRONT_CREDIT_FIND;
+}
+
+struct front_op *mkv_front_op_prepare(struct mkv_front *front, uint32_t op_index, uint32_t item,
+                                      enum front_op_kind kind, uint32_t segment,
+                                      uint64_t segment_id) {
+    struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(op->state == FRONT_OP_IDLE);
+    MKV_ASSERT(!op->has_slab);
+    MKV_ASSERT(!op->has_credit);
+    const uint32_t generation = op->generation + 1;
+    memset(op, 0, sizeof *op);
+    op->generation = generation;
+    op->item = item;
+    op->kind = kind;
+    op->segment = segment;
+    op->segment_id = segment_id;
+    op->credit = credit_of(kind);
+    op->volume = op_volume(front, op);
+    op->slab.index = MKV_NONE_U32;
+    op->since_ns = front->now_ns;
+    return op;
+}
+
+/* ---- what an op emits ------------------------------------------------------------------------ */
+
+static struct mkv_op_id op_id(struct mkv_front *front, uint32_t op_index) {
+    return (struct mkv_op_id){.index = op_index,
+                              .generation = front_op_at(front, op_index)->generation};
+}
+
+static void op_posted(struct mkv_front *front, uint32_t op_index, enum front_op_state state) {
+    struct front_op *op = front_op_at(front, op_index);
+    op->state = state;
+    op->since_ns = front->now_ns;
+}
+
+static struct mkv_effect *send(struct mkv_front *front, uint32_t op_index,
+                               enum mkv_message_kind kind) {
+    const struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(op->has_credit);
+    struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_MESSAGE);
+    effect->op = op_id(front, op_index);
+    effect->message.kind = kind;
+    effect->message.volume = op->volume;
+    effect->message.front_op = effect->op;
+    effect->message.volume_op = op->volume_op;
+    effect->message.tenant = MKV_TENANT_DEFAULT;
+    effect->message.slab = op->slab;
+    return effect;
+}
+
+static struct mkv_effect *send_key(struct mkv_front *front, uint32_t op_index,
+                                   enum mkv_message_kind kind) {
+    struct mkv_effect *effect = send(front, op_index, kind);
+    uint8_t *data = mkv_front_emit_data(front, effect);
+    effect->message.data_bytes = op_key(front, front_op_at(front, op_index), data);
+    return effect;
+}
+
+static void send_release(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(op->found);
+    op->found = false;
+    (void)send(front, op_index, MKV_MESSAGE_RELEASE);
+}
+
+static void send_put_abort(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(op->begun);
+    op->begun = false;
+    (void)send(front, op_index, MKV_MESSAGE_PUT_ABORT);
+}
+
+static struct mkv_effect *transfer(struct mkv_front *front, uint32_t op_index,
+                                   enum mkv_effect_kind kind) {
+    const struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(op->has_slab);
+    const struct front_item *item = front_item_at(front, op->item);
+    const struct front_request *request = front_request_at(front, item->request);
+    MKV_ASSERT(!request->closed);
+    MKV_ASSERT(!request->answer_posted);
+    struct mkv_effect *effect = mkv_front_emit(front, kind);
+    effect->op = op_id(front, op_index);
+    effect->transfer.connection = request->connection;
+    effect->transfer.request_id = request->request_id;
+    effect->transfer.item = item->position;
+    effect->transfer.slab = op->slab;
+    effect->transfer.length = item->length;
+    return effect;
+}
+
+static void pull(struct mkv_front *front, uint32_t op_index) {
+    const struct front_op *op = front_op_at(front, op_index);
+    struct front_item *item = front_item_at(front, op->item);
+    struct mkv_effect *effect = transfer(front, op_index, MKV_EFFECT_PULL);
+    effect->transfer.bytes = op->length;
+    if (op->segment != MKV_NONE_U32) {
+        effect->transfer.offset = (uint64_t)op->segment * front->config.block_bytes_max;
+        item->moving = true;
+    }
+    op_posted(front, op_index, FRONT_OP_PULL_POSTED);
+}
+
+void mkv_front_op_push(struct mkv_front *front, uint32_t op_index, uint64_t value_offset,
+                       uint64_t length, struct mkv_root root) {
+    const struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(op->state == FRONT_OP_DONE);
+    MKV_ASSERT(op->result_bytes > 0);
+    struct mkv_effect *effect = transfer(front, op_index, MKV_EFFECT_PUSH);
+    effect->transfer.offset = value_offset;
+    effect->transfer.bytes = op->result_bytes;
+    effect->transfer.slab_offset = op->slab_offset;
+    effect->transfer.length = length;
+    effect->transfer.root = root;
+    if (op->segment != MKV_NONE_U32) {
+        front_item_at(front, op->item)->moving = true;
+    }
+    op_posted(front, op_index, FRONT_OP_PUSH_POSTED);
+}
+
+/* ---- the way of an op ------------------------------------------------------------------------ */
+
+/* The op is over: it keeps its slab only if there are bytes in it to be pushed. */
+static void op_done(struct mkv_front *front, uint32_t op_index, enum mkv_status status,
+                    enum mkv_miss miss) {
+    struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(!op->found);
+    MKV_ASSERT(!op->begun);
+    op->status = status;
+    op->miss = miss;
+    op->state = FRONT_OP_DONE;
+    if (op->has_credit) {
+        mkv_front_credit_give(front, op_index);
+    }
+    const bool has_bytes =
+        op->kind == FRONT_OP_GET && status == MKV_STATUS_OK && op->result_bytes > 0;
+    if (op->has_slab && !has_bytes) {
+        mkv_front_slab_give(front, op_index);
+    }
+    if (!op->has_slab && op->units_counted > 0) {
+        mkv_front_cap_give(front, op_index);
+    }
+}
+
+static void op_done_offline(struct mkv_front *front, uint32_t op_index) {
+    const struct front_op *op = front_op_at(front, op_index);
+    if (op->credit == FRONT_CREDIT_MUTATION) {
+        op_done(front, op_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
+    } else {
+        op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_DRIVE_OFFLINE);
+    }
+}
+
+/* Payload bytes that a slab needs for reading `wanted` bytes behind `offset` (0: all) of a block of
+ * at most `length` bytes: every chunk that they touch, in units. */
+static uint32_t read_slab_bytes(uint32_t length, uint32_t offset, uint32_t wanted) {
+    const uint32_t total = (uint32_t)mkv_round_up_u64(length, MKV_UNIT_BYTES);
+    if (offset >= total) {
+        return 0;
+    }
+    const uint32_t chunk_bytes = mkv_chunk_bytes(total);
+    const uint64_t begin = offset / chunk_bytes * chunk_bytes;
+    const uint64_t wanted_end = wanted == 0 ? total : (uint64_t)offset + wanted;
+    const uint64_t end = mkv_min_u64(mkv_round_up_u64(wanted_end, chunk_bytes), total);
+    return (uint32_t)(end - begin);
+}
+
+/* Units that FOUND reports for a block of `length` bytes. */
+static uint32_t found_units(uint32_t length) {
+    return length <= MKV_INLINE_BYTES_MAX ? 0 : (uint32_t)mkv_divide_up_u64(length, MKV_UNIT_BYTES);
+}
+
+static bool credit_or_offline(struct mkv_front *front, uint32_t op_index) {
+    const struct front_op *op = front_op_at(front, op_index);
+    if (!op->has_credit && !mkv_front_volume_online(front, op->volume)) {
+        op_done_offline(front, op_index);
+        return false;
+    }
+    return mkv_front_credit_take(front, op_index);
+}
+
+static bool is_manifest(const struct front_op *op) {
+    return (op->block_flags & MKV_BLOCK_MANIFEST) != 0;
+}
+
+/* A slab for what is to be read, or false: then it waits for one, or, behind the other ops of a
+ * connection that holds too much, gives everything back and waits to begin anew. */
+static bool read_slab_take(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
+    if (op->has_slab) {
+        return true;
+    }
+    const uint32_t length = op->length_units * MKV_UNIT_BYTES;
+    const uint32_t bytes = is_manifest(op) ? 0 : read_slab_bytes(length, op->offset, op->wanted);
+    if (!mkv_front_slab_fits(front, bytes)) {
+        send_release(front, op_index);
+        op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
+        return false;
+    }
+    if (!mkv_front_cap_has_room(front, op_index, bytes)) {
+        send_release(front, op_index);
+        mkv_front_credit_give(front, op_index);
+        if (mkv_front_cap_take(front, op_index, bytes)) {
+            /* What was counted for another length of the block made room. */
+            op->state = FRONT_OP_GRANTED;
+            mkv_front_item_ready(front, op->item);
+        }
+        return false;
+    }
+    return mkv_front_cap_take(front, op_index, bytes) && mkv_front_slab_take(front, op_index);
+}
+
+static void run_get(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
+    const bool is_segment = op->segment != MKV_NONE_U32;
+    /* A segment's length is known before, so it has its slab before it pins its slot; and segments
+     * take theirs in order, so that the one to be pushed next has its slab first. */
+    if (is_segment && !op->has_slab) {
+        const uint32_t bytes = read_slab_bytes(op->length, op->offset, op->wanted);
+        if (!mkv_front_slab_fits(front, bytes)) {
+            op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
+            return;
+        }
+        if (!mkv_front_cap_take(front, op_index, bytes)) {
+            return;
+        }
+    }
+    if (!credit_or_offline(front, op_index)) {
+        return;
+    }
+    if (is_segment && !mkv_front_slab_take(front, op_index)) {
+        return;
+    }
+    if (!op->found) {
+        (void)send_key(front, op_index, MKV_MESSAGE_FIND);
+        op_posted(front, op_index, FRONT_OP_FIND_POSTED);
+        return;
+    }
+    if (!read_slab_take(front, op_index)) {
+        return;
+    }
+    struct mkv_effect *effect = send(front, op_index, MKV_MESSAGE_READ);
+    if (!is_manifest(op)) { /* that is read whole, whatever part of the value is wanted */
+        effect->message.offset = op->offset;
+        effect->message.length = op->wanted;
+    }
+    op->found = false;
+    op_posted(front, op_index, FRONT_OP_READ_POSTED);
+}
+
+static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
+    const struct front_op *op = front_op_at(front, op_index);
+    struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_PUT_BEGIN);
+    effect->message.flags = op->flags;
+    effect->message.length = op->length;
+    effect->message.root = op->root;
+    op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
+}
+
+static uint64_t *lane_sums(struct mkv_front *front, uint32_t op_index) {
+    MKV_ASSERT(op_index >= front->config.items_max);
+    uint64_t *sums = front_at(front, front->layout.sums);
+    return sums + (size_t)(op_index - front->config.items_max) * MKV_CHUNKS_MAX;
+}
+
+/* The slab's bytes have the root that PUT_BEGIN named. */
+static void send_put_write(struct mkv_front *front, uint32_t op_index, const uint64_t *sums) {
+    struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(op->begun);
+    op->begun = false;
+    struct mkv_effect *effect = send(front, op_index, MKV_MESSAGE_PUT_WRITE);
+    effect->message.flags = op->flags;
+    effect->message.length = op->length;
+    uint8_t *data = mkv_front_emit_data(front, effect);
+    if (op->kind == FRONT_OP_COMMIT) {
+        const uint32_t entry = front_item_at(front, op->item)->segmented;
+        mkv_manifest_encode(&front_segmented_at(front, entry)->put, data);
+        effect->message.data_bytes = MKV_MANIFEST_BYTES;
+    } else {
+        const uint32_t count = mkv_chunk_count(op->length);
+        for (uint32_t index = 0; index < count; index++) {
+            mkv_store_u64(data + 8 * (size_t)index, sums[index]);
+        }
+        effect->message.data_bytes = 8 * count;
+    }
+    op_posted(front, op_index, FRONT_OP_WRITE_POSTED);
+}
+
+static void run_put(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
+    const bool is_segment = op->segment != MKV_NONE_U32;
+    const bool has_transfer = op->kind == FRONT_OP_PUT && op->length > 0;
+    const uint32_t slab_bytes = op->kind == FRONT_OP_COMMIT ? 0 : op->length;
+    if (!mkv_front_cap_take(front, op_index, slab_bytes) || !mkv_front_slab_take(front, op_index)) {
+        return;
+    }
+    /* A segment's root is known only when its bytes are there. */
+    if (is_segment && !op->pulled) {
+        pull(front, op_index);
+        return;
+    }
+    if (!credit_or_offline(front, op_index)) {
+        return;
+    }
+    if (!op->begun) {
+        send_put_begin(front, op_index);
+        return;
+    }
+    if (has_transfer && !op->pulled) {
+        pull(front, op_index);
+        return;
+    }
+    send_put_write(front, op_index, is_segment ? lane_sums(front, op_index) : NULL);
+}
+
+void mkv_front_op_run(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(!op->doomed);
+    switch (op->kind) {
+    case FRONT_OP_GET:
+    case FRONT_OP_LEARN:
+        run_get(front, op_index);
+        break;
+    case FRONT_OP_PUT:
+    case FRONT_OP_COMMIT:
+        run_put(front, op_index);
+        break;
+    case FRONT_OP_EXISTS:
+        if (credit_or_offline(front, op_index)) {
+            (void)send_key(front, op_index, MKV_MESSAGE_EXISTS);
+            op_posted(front, op_index, FRONT_OP_EXISTS_POSTED);
+        }
+        break;
+    case FRONT_OP_DELETE:
+        if (credit_or_offline(front, op_index)) {
+            (void)send_key(front, op_index, MKV_MESSAGE_DELETE);
+            op_posted(front, op_index, FRONT_OP_DELETE_POSTED);
+        }
+        break;
+    }
+}
+
+void mkv_front_op_cancel(struct mkv_front *front, uint32_t op_index, enum mkv_status status) {
+    struct front_op *op = front_op_at(front, op_index);
+    switch (op->state) {
+    case FRONT_OP_IDLE:
+    case FRONT_OP_DONE:
+    case FRONT_OP_WRITE_POSTED:
+    case FRONT_OP_DELETE_POSTED:
+        return;
+    case FRONT_OP_FIND_POSTED:
+    case FRONT_OP_EXISTS_POSTED:
+    case FRONT_OP_BEGIN_POSTED:
+        op->doomed = true;
+        if (op->has_slab) { /* nobody else knows of it yet, and the answer may be long in coming */
+            mkv_front_slab_give(front, op_index);
+        }
+        return;
+    case FRONT_OP_READ_POSTED:
+    case FRONT_OP_PULL_POSTED:
+    case FRONT_OP_PUSH_POSTED:
+        op->doomed = true;
+        return;
+    case FRONT_OP_WAITING:
+        mkv_front_wait_cancel(front, op_index);
+        break;
+    case FRONT_OP_GRANTED:
+        break;
+    }
+    if (op->found) {
+        send_release(front, op_index);
+    }
+    op_done(front, op_index, status, MKV_MISS_NONE);
+}
+
+void mkv_front_op_free(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
+    MKV_ASSERT(op->state == FRONT_OP_DONE);
+    if (op->has_slab) {
+        mkv_front_slab_give(front, op_index);
+    }
+    MKV_ASSERT(!op->has_credit);
+    op->state = FRONT_OP_IDLE;
+}
+
+/* ---- answers of volumes ---------------------------------------------------------------------- */
+
+static void on_found(struct mkv_front *front, uint32_t op_index,
+                     const struct mkv_message *message) {
+    struct front_op *op = front_op_at(front, op_index);
+    if (message->status != MKV_STATUS_OK) {
+        op_done(front, op_index, message->status, message->miss);
+        return;
+    }
+    MKV_ASSERT(message->length_units <= MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES);
+    op->found = true;
+    op->volume_op = message->volume_op;
+    op->block_flags = message->flags & MKV_BLOCK_FLAGS;
+    op->length_units = message->length_units;
+    if (op->doomed || (op->kind == FRONT_OP_LEARN && !is_manifest(op))) {
+        send_release(front, op_index);
+        op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
+        return;
+    }
+    if (op->segment != MKV_NONE_U32 &&
+        (is_manifest(op) || op->length_units != found_units(op->length))) {
+        /* Not what the manifest says: its bytes might not even fit into the slab. */
+        send_release(front, op_index);
+        op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
+        return;
+    }
+    mkv_front_op_run(front, op_index);
+}
+
+static void on_read_done(struct mkv_front *front, uint32_t op_index,
+                         const struct mkv_input *input) {
+    struct front_op *op = front_op_at(front, op_index);
+    const struct mkv_message *message = &input->message;
+    if (message->status != MKV_STATUS_OK || op->doomed) {
+        op_done(front, op_index, message->status, message->miss);
+        return;
+    }
+    op->result_length = message->length;
+    op->result_offset = message->offset;
+    op->result_bytes = message->bytes;
+    op->slab_offset = message->slab_offset;
+    op->root = message->root;
+    MKV_ASSERT((uint64_t)message->slab_offset + message->bytes <=
+               (uint64_t)op->slab_units * MKV_SLAB_UNIT_PAYLOAD_BYTES);
+    if (((message->flags ^ op->block_flags) & MKV_BLOCK_MANIFEST) != 0) {
+        /* FOUND knew the key's tag alone, and READ came to another block of the same tag: what it
+         * read is not the range that this op has a slab for. */
+        op->result_bytes = 0;
+        op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
+        return;
+    }
+    if (is_manifest(op)) {
+        struct front_item *item = front_item_at(front, op->item);
+        op->result_bytes = 0; /* for the front, not for the client */
+        const bool is_good = input->data_bytes == MKV_MANIFEST_BYTES &&
+                             item->key_bytes + MKV_SEGMENT_KEY_SUFFIX_BYTES <= MKV_KEY_BYTES_MAX &&
+                             mkv_manifest_decode(input->data, &item->old);
+        if (!is_good) {
+            op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
+            return;
+        }
+        item->has_old = true;
+    } else if (op->segment != MKV_NONE_U32 &&
+               (op->result_length != op->length || op->result_bytes != op->wanted)) {
+        op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
+        return;
+    }
+    op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
+}
+
+static void on_put_ready(struct mkv_front *front, uint32_t op_index,
+                         const struct mkv_message *message) {
+    struct front_op *op = front_op_at(front, op_index);
+    op->volume_op = message->volume_op;
+    op->begun = true;
+    if (op->doomed) {
+        send_put_abort(front, op_index);
+        op_done(front, op_index, MKV_STATUS_DEADLINE, MKV_MISS_NONE);
+        return;
+    }
+    mkv_front_op_run(front, op_index);
+}
+
+void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input) {
+    const struct mkv_message *message = &input->message;
+    const uint32_t op_index = message->front_op.index;
+    MKV_ASSERT(op_index < front_op_count(&front->config));
+    struct front_op *op = front_op_at(front, op_index);
+    /* Volumes are trusted: an answer that names nothing in flight is a programmer's error. */
+    MKV_ASSERT(op->generation == message->front_op.generation);
+    MKV_ASSERT(op->volume == message->volume);
+    const uint32_t item = op->item;
+    mkv_front_item_check(front, item);
+    switch (message->kind) {
+    case MKV_MESSAGE_FOUND:
+        MKV_ASSERT(op->state == FRONT_OP_FIND_POSTED);
+        on_found(front, op_index, message);
+        break;
+    case MKV_MESSAGE_READ_DONE:
+        MKV_ASSERT(op->state == FRONT_OP_READ_POSTED);
+        on_read_done(front, op_index, input);
+        break;
+    case MKV_MESSAGE_EXISTS_DONE:
+        MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
+        op->length_units = message->length_units;
+        op_done(front, op_index, message->status, message->miss);
+        break;
+    case MKV_MESSAGE_PUT_READY:
+        MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED);
+        on_put_ready(front, op_index, message);
+        break;
+    case MKV_MESSAGE_PUT_DONE:
+        MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED || op->state == FRONT_OP_WRITE_POSTED);
+        op_done(front, op_index, message->status, message->miss);
+        break;
+    case MKV_MESSAGE_DELETE_DONE:
+        MKV_ASSERT(op->state == FRONT_OP_DELETE_POSTED);
+        op_done(front, op_index, message->status, message->miss);
+        break;
+    case MKV_MESSAGE_FIND:
+    case MKV_MESSAGE_READ:
+    case MKV_MESSAGE_RELEASE:
+    case MKV_MESSAGE_EXISTS:
+    case MKV_MESSAGE_PUT_BEGIN:
+    case MKV_MESSAGE_PUT_WRITE:
+    case MKV_MESSAGE_PUT_ABORT:
+    case MKV_MESSAGE_DELETE:
+        MKV_ASSERT(false);
+        break;
+    }
+    mkv_front_item_advance(front, item);
+}
+
+/* ---- completions of transfers ---------------------------------------------------------------- */
+
+static void on_pull_done(struct mkv_front *front, uint32_t op_index,
+                         const struct mkv_fabric_done *done) {
+    struct front_op *op = front_op_at(front, op_index);
+    const bool is_ok = done->transfer == MKV_TRANSFER_OK;
+    if (is_ok) {
+        MKV_ASSERT(done->sum_count == mkv_chunk_count(op->length));
+        front->stats.bytes_in += op->length;
+    }
+    if (!is_ok || op->doomed) {
+        if (op->begun) {
+            send_put_abort(front, op_index);
+        }
+        op_done(front, op_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
+        return;
+    }
+    op->pulled = true;
+    const struct mkv_root root = mkv_root_of_sums(op->length, done->sums);
+    if (op->segment != MKV_NONE_U32) {
+        op->root = root;
+        memcpy(lane_sums(front, op_index), done->sums, sizeof(uint64_t) * done->sum_count);
+        op->state = FRONT_OP_GRANTED;
+        mkv_front_op_run(front, op_index);
+        return;
+    }
+    if (!mkv_root_equal(root, op->root)) {
+        send_put_abort(front, op_index);
+        op_done(front, op_index, MKV_STATUS_INVALID, MKV_MISS_NONE);
+        return;
+    }
+    send_put_write(front, op_index, done->sums);
+}
+
+static void on_push_done(struct mkv_front *front, uint32_t op_index,
+                         const struct mkv_fabric_done *done) {
+    struct front_op *op = front_op_at(front, op_index);
+    if (done->transfer == MKV_TRANSFER_OK) {
+        front->stats.bytes_out += op->result_bytes;
+        front->stats.segments_pushed += op->segment != MKV_NONE_U32 ? 1 : 0;
+    }
+    op->state = FRONT_OP_DONE;
+    mkv_front_op_free(front, op_index);
+}
+
+void mkv_front_op_fabric(struct mkv_front *front, const struct mkv_fabric_done *done) {
+    const bool is_pull = done->event == MKV_FABRIC_PULL_DONE;
+    const enum front_op_state state = is_pull ? FRONT_OP_PULL_POSTED : FRONT_OP_PUSH_POSTED;
+    if (done->op.index >= front_op_count(&front->config) ||
+        front_op_at(front, done->op.index)->generation != done->op.generation ||
+        front_op_at(front, done->op.index)->state != state) {
+        front->stats.fabric_stale++;
+        return;
+    }
+    const uint32_t item = front_op_at(front, done->op.index)->item;
+    if (is_pull) {
+        on_pull_done(front, done->op.index, done);
+    } else {
+        on_push_done(front, done->op.index, done);
+    }
+    mkv_front_item_advance(front, item);
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Requests: what is accepted and what refused, their answers, and connections that close. */
+#include "core/front_internal.h"
+
+#include <string.h>
+
+/* ---- validation ------------------------------------------------------------------------------ */
+
+static bool op_is_known(enum mkv_op op) {
+    switch (op) {
+    case MKV_OP_PUT:
+    case MKV_OP_GET:
+    case MKV_OP_EXISTS:
+    case MKV_OP_LOOKUP:
+    case MKV_OP_DELETE:
+        return true;
+    }
+    return false;
+}
+
+static bool item_is_valid(const struct mkv_front_config *config, const struct mkv_input *input,
+                          const struct mkv_request_item *item) {
+    if (item->key_bytes < 1 || item->key_bytes > config->key_bytes_max ||
+        (uint64_t)item->key_offset + item->key_bytes > input->data_bytes) {
+        return false;
+    }
+    if (input->request.op != MKV_OP_PUT) {
+        return item->flags == 0;
+    }
+    if ((item->flags & ~MKV_PUT_REPLACE) != 0 || item->length > config->value_bytes_max) {
+        return false;
+    }
+    return item->length <= config->block_bytes_max ||
+           item->key_bytes + MKV_SEGMENT_KEY_SUFFIX_BYTES <= MKV_KEY_BYTES_MAX;
+}
+
+static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv_input *input,
+                                       const struct front_connection *connection) {
+    const struct mkv_front_config *config = &front->config;
+    const struct mkv_request *request = &input->request;
+    if (!op_is_known(request->op) || request->item_count < 1 ||
+        request->item_count > config->items_per_request_max) {
+        return MKV_STATUS_INVALID;
+    }
+    if (request->tenant != MKV_TENANT_DEFAULT) {
+        return MKV_STATUS_FORBIDDEN;
+    }
+    for (uint32_t index = 0; index < request->item_count; index++) {
+        if (!item_is_valid(config, input, &request->items[index])) {
+            return MKV_STATUS_INVALID;
+        }
+    }
+    if (front->requests_free.count == 0 || front->items_free.count < request->item_count ||
+        connection->requests.count >= config->requests_per_connection_max) {
+        return MKV_STATUS_BUSY;
+    }
+    return MKV_STATUS_OK;
+}
+
+/* ---- acceptance ------------------------------------------------------------------------------ */
+
+static struct front_connection *connection_open(struct mkv_front *front,
+                                                struct mkv_connection_id id) {
+    struct front_connection *connection = front_connection_at(front, id.index);
+    if (!connection->open) {
+        MKV_ASSERT(connection->requests.count == 0);
+        MKV_ASSERT(connection->capped.count == 0);
+        connection->open = true;
+        connection->broken = false;
+        connection->generation = id.generation;
+        connection->slab_units = 0;
+    }
+    /* One id names one connection until CONNECTION_CLOSED. */
+    MKV_ASSERT(connection->generation == id.generation);
+    return connection;
+}
+
+static void refuse(struct mkv_front *front, const struct mkv_request *request,
+                   enum mkv_status status) {
+    const enum mkv_op op = request->op;
+    front->stats.requests_answered[op_is_known(op) ? op : 0][status]++;
+    front->stats.refusals_in_flight++;
+    struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
+    effect->op = (struct mkv_op_id){.index = MKV_NONE_U32, .generation = 0};
+    effect->answer.connection = request->connection;
+    effect->answer.request_id = request->request_id;
+    effect->answer.op = op;
+    effect->answer.status = status;
+}
+
+static void item_add(struct mkv_front *front, uint32_t request_index, const struct mkv_input *input,
+                     uint32_t position) {
+    struct front_request *request = front_request_at(front, request_index);
+    const struct mkv_request_item *source = &input->request.items[position];
+    const uint32_t item_index =
+        mkv_front_list_pop(&front->items_free, front_links(front, front->layout.item_links));
+    MKV_ASSERT(item_index != MKV_NONE_U32);
+    struct front_item *item = front_item_at(front, item_index);
+    MKV_ASSERT(item->phase == FRONT_PHASE_FREE);
+    item->phase = FRONT_PHASE_START;
+    item->op = request->op;
+    item->replace = (source->flags & MKV_PUT_REPLACE) != 0;
+    item->request = request_index;
+    item->position = position;
+    item->key_bytes = source->key_bytes;
+    item->segmented = MKV_NONE_U32;
+    item->length = source->length;
+    item->offset = source->offset;
+    item->deadline_ns = request->deadline_ns;
+    item->root = source->root;
+    memcpy(front_key_at(front, item_index), input->data + source->key_offset, source->key_bytes);
+    mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);
+    mkv_front_item_ready(front, item_index);
+}
+
+void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *input) {
+    const struct mkv_request *source = &input->request;
+    struct front_connection *connection = connection_open(front, source->connection);
+    const enum mkv_status verdict = request_verdict(front, input, connection);
+    if (verdict != MKV_STATUS_OK) {
+        refuse(front, source, verdict);
+        return;
+    }
+    struct front_link *links = front_links(front, front->layout.request_links);
+    const uint32_t request_index = mkv_front_list_pop(&front->requests_free, links);
+    struct front_request *request = front_request_at(front, request_index);
+    MKV_ASSERT(!request->in_use);
+    *request = (struct front_request){
+        .in_use = true,
+        .generation = request->generation + 1,
+        .connection = source->connection,
+        .request_id = source->request_id,
+        .op = source->op,
+        .item_count = source->item_count,
+        .undecided = source->item_count,
+        .heap_position = MKV_NONE_U32,
+        .deadline_ns = source->deadline_ns,
+    };
+    mkv_front_list_init(&request->items);
+    mkv_front_list_push(&connection->requests, links, request_index);
+    for (uint32_t position = 0; position < source->item_count; position++) {
+        item_add(front, request_index, input, position);
+    }
+    mkv_front_timer_set(front, request_index, source->deadline_ns);
+    front->stats.requests_started[source->op]++;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+/* LOOKUP's one result: how many keys from the first on are resident, and why the next is not. */
+static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
+    uint32_t count = 0;
+    while (count < item_count && results[count].status == MKV_STATUS_OK) {
+        count++;
+    }
+    const enum mkv_miss miss = count < item_count ? results[count].miss : MKV_MISS_NONE;
+    memset(&results[0], 0, sizeof results[0]);
+    results[0].status = MKV_STATUS_OK;
+    results[0].miss = miss;
+    results[0].length = count;
+}
+
+void mkv_front_request_answer(struct mkv_front *front, uint32_t request_index) {
+    struct front_request *request = front_request_at(front, request_index);
+    MKV_ASSERT(!request->closed);
+    MKV_ASSERT(!request->answer_posted);
+    request->answer_posted = true;
+    const size_t offset = front->layout.results + (size_t)request_index *
+                                                      front->config.items_per_request_max *
+                                                      sizeof(struct mkv_item_result);
+    if (request->op == MKV_OP_LOOKUP) {
+        lookup_fold(front_at(front, offset), request->item_count);
+    }
+    front->stats.requests_answered[request->op][MKV_STATUS_OK]++;
+    struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
+    effect->op = (struct mkv_op_id){.index = request_index, .generation = request->generation};
+    effect->answer.connection = request->connection;
+    effect->answer.request_id = request->request_id;
+    effect->answer.op = request->op;
+    effect->answer.status = MKV_STATUS_OK;
+    effect->answer.result_count = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
+    effect->answer.results_offset = offset;
+}
+
+/* The place is free when nothing of it can come back: no item, no answer on its way. */
+static void request_free_if_over(struct mkv_front *front, uint32_t request_index) {
+    struct front_request *request = front_request_at(front, request_index);
+    if (request->items.count > 0 || !(request->closed || request->answer_done)) {
+        return;
+    }
+    struct front_link *links = front_links(front, front->layout.request_links);
+    if (!request->closed) {
+        struct front_connection *connection = front_connection_at(front, request->connection.index);
+        mkv_front_list_remove(&connection->requests, links, request_index);
+    }
+    mkv_front_timer_remove(front, request_index);
+    request->in_use = false;
+    mkv_front_list_push(&front->requests_free, links, request_index);
+}
+
+void mkv_front_request_detach(struct mkv_front *front, uint32_t item_index) {
+    struct front_item *item = front_item_at(front, item_index);
+    MKV_ASSERT(item->decided);
+    const uint32_t request_index = item->request;
+    mkv_front_list_remove(&front_request_at(front, request_index)->items,
+                          front_links(front, front->layout.item_links), item_index);
+    item->request = MKV_NONE_U32;
+    request_free_if_over(front, request_index);
+}
+
+void mkv_front_request_answer_done(struct mkv_front *front, const struct mkv_fabric_done *done) {
+    if (done->op.index == MKV_NONE_U32 && front->stats.refusals_in_flight > 0) {
+        front->stats.refusals_in_flight--;
+        return;
+    }
+    if (done->op.index >= front->config.requests_max) {
+        front->stats.fabric_stale++;
+        return;
+    }
+    struct front_request *request = front_request_at(front, done->op.index);
+    if (!request->in_use || request->generation != done->op.generation || !request->answer_posted ||
+        request->answer_done) {
+        front->stats.fabric_stale++;
+        return;
+    }
+    request->answer_done = true;
+    request_free_if_over(front, done->op.index);
+}
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
+void mkv_front_request_break(struct mkv_front *front, uint32_t request_index) {
+    const struct front_request *request = front_request_at(front, request_index);
+    MKV_ASSERT(!request->closed);
+    struct front_connection *connection = front_connection_at(front, request->connection.index);
+    if (connection->broken) {
+        return;
+    }
+    connection->broken = true;
+    front->stats.connections_broken++;
+    struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_BREAK);
+    effect->op = (struct mkv_op_id){.index = MKV_NONE_U32, .generation = 0};
+    effect->transfer.connection = request->connection;
+}
+
+static void request_close(struct mkv_front *front, uint32_t request_index) {
+    struct front_request *request = front_request_at(front, request_index);
+    /* Posted transfers and answers have completed before the connection is closed. */
+    MKV_ASSERT(request->answer_posted == request->answer_done);
+    request->closed = true;
+    if (!request->answer_posted) {
+        front->stats.requests_dropped[request->op]++;
+    }
+    mkv_front_timer_remove(front, request_index);
+    const struct front_link *links = front_links(front, front->layout.item_links);
+    for (uint32_t item = request->items.first; item != MKV_NONE_U32; item = links[item].next) {
+        const enum front_op_state state = front_op_at(front, item)->state;
+        MKV_ASSERT(state != FRONT_OP_PULL_POSTED);
+        MKV_ASSERT(state != FRONT_OP_PUSH_POSTED);
+        mkv_front_item_ready(front, item);
+    }
+    request_free_if_over(front, request_index);
+}
+
+void mkv_front_request_closed(struct mkv_front *front, struct mkv_connection_id id) {
+    struct front_connection *connection = front_connection_at(front, id.index);
+    if (!connection->open || connection->generation != id.generation) {
+        return; /* it never had a request */
+    }
+    mkv_front_wait_connection_gone(front, connection);
+    uint32_t request;
+    while ((request = mkv_front_list_pop(&connection->requests,
+                                         front_links(front, front->layout.request_links))) !=
+           MKV_NONE_U32) {
+        request_close(front, request);
+    }
+    connection->open = false;
+    connection->slab_units = 0;
+}
