@@ -94,8 +94,9 @@ void mkv_drive_finish_slab_read(const struct mkv_drive_effect *effect, uint8_t *
     }
 }
 
-void mkv_drive_count_submitted(struct mkv_drive *drive) {
+void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation operation) {
     struct mkv_drive_counters *counters = &drive->counters;
+    mkv_drive_counter_add(&counters->operations[operation].submitted, 1);
     mkv_drive_counter_add(&counters->in_flight, 1);
     if (counters->in_flight > counters->in_flight_max) {
         __atomic_store_n(&counters->in_flight_max, counters->in_flight, __ATOMIC_RELAXED);

@@ -35,6 +35,7 @@ enum mkv_drive_operation {
 
 /* One writer, the drive's thread; other threads read single fields with relaxed atomic loads. */
 struct mkv_drive_operation_counters {
+    uint64_t submitted;                    /* less completed: in flight */
     uint64_t completed;                    /* with any result */
     uint64_t results[MKV_IO_RESULT_COUNT]; /* by enum mkv_io_result */
     uint64_t bytes;                        /* of those that completed with MKV_IO_OK */
@@ -106,7 +107,7 @@ static inline void mkv_drive_counter_add(uint64_t *counter, uint64_t amount) {
     __atomic_store_n(counter, *counter + amount, __ATOMIC_RELAXED);
 }
 /* An effect came in, and one was completed. */
-void mkv_drive_count_submitted(struct mkv_drive *drive);
+void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation operation);
 void mkv_drive_count_completed(struct mkv_drive *drive, enum mkv_drive_operation operation,
                                enum mkv_io_result result, uint64_t bytes, uint64_t latency_ns);
 

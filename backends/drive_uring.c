@@ -257,7 +257,7 @@ static void operation_done(struct mkv_ring_completion *completion, int32_t resul
 static void drive_submit(struct mkv_drive *base, const struct mkv_effect *effect) {
     struct drive_uring *drive = drive_of(base);
     uint64_t now_ns = mkv_clock_monotonic_ns();
-    mkv_drive_count_submitted(base);
+    mkv_drive_count_submitted(base, mkv_drive_operation_of(effect));
     if (drive->waiting_count == 0 && drive->free_operations != NULL) {
         operation_start(drive, effect, now_ns);
         return;

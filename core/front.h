@@ -151,8 +151,9 @@ enum mkv_front_stage {
 struct mkv_front_stats {
     /* Counts since init. */
     uint64_t requests_started[MKV_OP_COUNT];                    /* accepted, by op */
-    uint64_t requests_answered[MKV_OP_COUNT][MKV_STATUS_COUNT]; /* OK, or why refused; index 0 of
-                                                                 * the ops: an unknown op */
+    uint64_t requests_answered[MKV_OP_COUNT][MKV_STATUS_COUNT]; /* the gravest of its
+                                                                 * items, or why refused;
+                                                                 * index 0: an unknown op */
     uint64_t requests_dropped[MKV_OP_COUNT];                    /* closed before their answer */
     uint64_t items_finished[MKV_OP_COUNT][MKV_STATUS_COUNT];
     /* GET, EXISTS, LOOKUP; hits at [MKV_MISS_NONE]. Keys of refused and dropped requests count

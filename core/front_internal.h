@@ -185,7 +185,10 @@ struct front_item {
     enum mkv_op op;
     enum front_clean clean;
     bool replace;
-    bool decided;   /* its result stands, or its request closed */
+    bool decided;  /* its result stands, or its request closed */
+    bool withheld; /* abandoned: decided with these when no PULL of it is posted any more */
+    enum mkv_status withheld_status;
+    enum mkv_miss withheld_miss;
     bool ready;     /* in the ready list */
     bool moving;    /* a segmented value whose first transfer was posted: waits are bounded anew */
     bool has_old;   /* `old` is the manifest under its key */

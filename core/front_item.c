@@ -70,6 +70,21 @@ static void decide_status(struct mkv_front *front, uint32_t item_index, enum mkv
     mkv_front_item_decide(front, item_index, &result);
 }
 
+/* An abandoned item is answered when no PULL of it is posted: until then the client may still be
+ * told to send, or its memory be read. */
+static void decide_withheld(struct mkv_front *front, uint32_t item_index) {
+    const struct front_item *item = front_item_at(front, item_index);
+    const uint32_t count = item_op_count(item);
+    bool pulls = false;
+    for (uint32_t turn = 0; turn < count; turn++) {
+        const struct front_op *op = front_op_at(front, item_op(front, item_index, turn));
+        pulls = pulls || op->state == FRONT_OP_PULL_POSTED;
+    }
+    if (item->withheld && !item->decided && !pulls) {
+        decide_status(front, item_index, item->withheld_status, item->withheld_miss);
+    }
+}
+
 void mkv_front_item_abandon(struct mkv_front *front, uint32_t item_index, enum mkv_status status,
                             enum mkv_miss miss) {
     struct front_item *item = front_item_at(front, item_index);
@@ -83,9 +98,12 @@ void mkv_front_item_abandon(struct mkv_front *front, uint32_t item_index, enum m
     for (uint32_t turn = 0; turn < count; turn++) {
         mkv_front_op_cancel(front, item_op(front, item_index, turn), status);
     }
-    if (!item->decided) {
-        decide_status(front, item_index, status, miss);
+    if (!item->decided && !item->withheld) {
+        item->withheld = true;
+        item->withheld_status = status;
+        item->withheld_miss = miss;
     }
+    decide_withheld(front, item_index);
 }
 
 /* ---- deadlines and closed connections -------------------------------------------------------- */
@@ -402,6 +420,7 @@ static bool turn_ending(struct mkv_front *front, uint32_t item_index) {
             mkv_front_op_free(front, op_index);
         }
     }
+    decide_withheld(front, item_index);
     if (!item_is_idle(front, item_index)) {
         return false;
     }

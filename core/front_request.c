@@ -160,6 +160,27 @@ static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
     results[0].length = count;
 }
 
+/* Under which status an answered request counts: the gravest of its items. What failed in the store
+ * comes before what the client asked wrongly; not found counts only when no key was found. */
+static enum mkv_status request_status(const struct mkv_item_result *results, uint32_t count) {
+    static const enum mkv_status gravity[] = {
+        MKV_STATUS_IO_ERROR, MKV_STATUS_NO_SPACE, MKV_STATUS_DEADLINE,  MKV_STATUS_UNAVAILABLE,
+        MKV_STATUS_UNKNOWN,  MKV_STATUS_BUSY,     MKV_STATUS_INVALID,   MKV_STATUS_FORBIDDEN,
+        MKV_STATUS_CONFLICT, MKV_STATUS_OK,       MKV_STATUS_NOT_FOUND,
+    };
+    uint32_t seen = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        seen |= 1u << results[index].status;
+    }
+    for (size_t rank = 0; rank < sizeof gravity / sizeof gravity[0]; rank++) {
+        if (seen & (1u << gravity[rank])) {
+            return gravity[rank];
+        }
+    }
+    MKV_ASSERT(false); /* every item has a status */
+    return MKV_STATUS_OK;
+}
+
 void mkv_front_request_answer(struct mkv_front *front, uint32_t request_index) {
     struct front_request *request = front_request_at(front, request_index);
     MKV_ASSERT(!request->closed);
@@ -171,7 +192,9 @@ void mkv_front_request_answer(struct mkv_front *front, uint32_t request_index) {
     if (request->op == MKV_OP_LOOKUP) {
         lookup_fold(front_at(front, offset), request->item_count);
     }
-    front->stats.requests_answered[request->op][MKV_STATUS_OK]++;
+    const uint32_t results = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
+    const enum mkv_status status = request_status(front_at(front, offset), results);
+    front->stats.requests_answered[request->op][status]++;
     struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
     effect->op = (struct mkv_op_id){.index = request_index, .generation = request->generation};
     effect->answer.connection = request->connection;

@@ -113,7 +113,7 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             FIELD(storage.block_bytes_max),
             .size_min = 64 * MKV_KIB,
             .size_max = MKV_BLOCK_BYTES_MAX,
-            .size_step = MKV_UNIT_BYTES,
+            .size_step = 64 * MKV_KIB, /* the front's: slabs have steps of it */
             .default_text = "32MiB",
             .meaning = "The largest block. A larger value is stored as segments.",
         },
