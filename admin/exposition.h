@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The metrics in the text format of Prometheus, version 0.0.4:
+ *
+ *     # HELP memkv_miss_keys_total Keys that were not found, by reason
+ *     # TYPE memkv_miss_keys_total counter
+ *     memkv_miss_keys_total{reason="unknown"} 12
+ *
+ * Invariants
+ *  I1  A family's lines stand together: HELP, TYPE, samples.
+ *  I2  A sample has every label of its family, in the table's order, and values of closed lists
+ * come from them; anything else is a programmer's error. I3  Label values are UTF-8 with backslash,
+ * quote and newline escaped, whatever a drive is named.
+ *
+ * Not responsible for: which samples there are (registry_collect.c).
+ */
+#ifndef MKV_ADMIN_EXPOSITION_H
+#define MKV_ADMIN_EXPOSITION_H
+
+#include "admin/registry.h"
+#include "admin/reply.h"
+
+/* One sample of the family being collected. `label_values` has one text for each label, and is
+ * ignored where the family has none. */
+void mkv_exposition_count(struct mkv_exposition *out, const char *const *label_values,
+                          uint64_t value);
+/* A finite number. */
+void mkv_exposition_real(struct mkv_exposition *out, const char *const *label_values, double value);
+
+/* Every family of the registry. */
+struct mkv_admin_reply mkv_admin_metrics(const struct mkv_metric_sources *sources);
+
+/* The lines of one family; the caller frees them. NULL when there is no memory. */
+char *mkv_exposition_family(const struct mkv_metric_sources *sources,
+                            const struct mkv_metric_family *family);
+
+#endif

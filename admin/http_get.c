@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/http_get.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "admin/text.h"
+
+/* Addresses of one name that are tried. */
+#define ADDRESSES_MAX 8u
+#define REQUEST_BYTES 1024u
+#define READ_BYTES 16384u
+
+struct exchange {
+    int fd;
+    uint64_t deadline_ms;
+    char *error;
+};
+
+static uint64_t now_ms(void) {
+    struct timespec now;
+    MKV_ASSERT(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+static enum mkv_http_get_result unreachable(const struct exchange *exchange, const char *why) {
+    snprintf(exchange->error, MKV_HTTP_GET_ERROR_BYTES, "%s", why);
+    return MKV_HTTP_GET_UNREACHABLE;
+}
+
+static enum mkv_http_get_result failed(const struct exchange *exchange, const char *why) {
+    snprintf(exchange->error, MKV_HTTP_GET_ERROR_BYTES, "%s; is it the admin port?", why);
+    return MKV_HTTP_GET_FAILED;
+}
+
+/* False at the deadline. */
+static bool wait_for(const struct exchange *exchange, short events) {
+    for (;;) {
+        const uint64_t now = now_ms();
+        if (now >= exchange->deadline_ms) {
+            return false;
+        }
+        struct pollfd wanted = {.fd = exchange->fd, .events = events};
+        const uint64_t left_ms = mkv_min_u64(exchange->deadline_ms - now, INT32_MAX);
+        const int count = poll(&wanted, 1, (int)left_ms);
+        if (count > 0) {
+            return true;
+        }
+        if (count < 0 && errno != EINTR) {
+            return false;
+        }
+    }
+}
+
+/* ---- connecting ------------------------------------------------------------------------------ */
+
+/* 0, or why there is no connection. */
+static int connect_to(struct exchange *exchange, const struct addrinfo *address) {
+    exchange->fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (exchange->fd < 0) {
+        return errno;
+    }
+    int problem = 0;
+    if (connect(exchange->fd, address->ai_addr, address->ai_addrlen) != 0) {
+        problem = errno;
+        socklen_t bytes = sizeof problem;
+        if (problem == EINPROGRESS) {
+            if (!wait_for(exchange, POLLOUT)) {
+                problem = ETIMEDOUT;
+            } else if (getsockopt(exchange->fd, SOL_SOCKET, SO_ERROR, &problem, &bytes) != 0) {
+                problem = errno;
+            }
+        }
+    }
+    if (problem != 0) {
+        close(exchange->fd);
+        exchange->fd = -1;
+    }
+    return problem;
+}
+
+static enum mkv_http_get_result connect_any(struct exchange *exchange, const char *host,
+                                            uint16_t port) {
+    char service[8];
+    snprintf(service, sizeof service, "%u", port);
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *addresses = NULL;
+    const int refusal = getaddrinfo(host, service, &hints, &addresses);
+    if (refusal != 0) {
+        return unreachable(exchange, gai_strerror(refusal));
+    }
+    int problem = EHOSTUNREACH;
+    uint32_t tried = 0;
+    for (const struct addrinfo *address = addresses; address != NULL && tried < ADDRESSES_MAX;
+         address = address->ai_next) {
+        tried++;
+        problem = connect_to(exchange, address);
+        if (problem == 0) {
+            break;
+        }
+    }
+    freeaddrinfo(addresses);
+    return problem == 0 ? MKV_HTTP_GET_OK : unreachable(exchange, strerror(problem));
+}
+
+/* ---- the exchange ---------------------------------------------------------------------------- */
+
+static enum mkv_http_get_result send_request(const struct exchange *exchange, const char *host,
+                                             uint16_t port, const char *path) {
+    char request[REQUEST_BYTES];
+    const bool brackets = strchr(host, ':') != NULL;
+    const int count = snprintf(request, sizeof request,
+                               "GET %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nAccept: */*\r\n"
+                               "Connection: close\r\n\r\n",
+                               path, brackets ? "[" : "", host, brackets ? "]" : "", port);
+    MKV_ASSERT(count > 0);
+    MKV_ASSERT((size_t)count < sizeof request);
+    size_t sent = 0;
+    while (sent < (size_t)count) {
+        const ssize_t step = send(exchange->fd, request + sent, (size_t)count - sent, MSG_NOSIGNAL);
+        if (step > 0) {
+            sent += (size_t)step;
+        } else if (errno != EAGAIN && errno != EINTR) {
+            return unreachable(exchange, strerror(errno));
+        } else if (!wait_for(exchange, POLLOUT)) {
+            return unreachable(exchange, "no answer in time");
+        }
+    }
+    return MKV_HTTP_GET_OK;
+}
+
+/* Reads until the server closes. */
+static enum mkv_http_get_result receive_all(const struct exchange *exchange,
+                                            struct mkv_text *text) {
+    char bytes[READ_BYTES];
+    for (;;) {
+        const ssize_t step = recv(exchange->fd, bytes, sizeof bytes, 0);
+        if (step == 0) {
+            return MKV_HTTP_GET_OK;
+        }
+        if (step > 0) {
+            if (text->count + (size_t)step >= MKV_HTTP_GET_BYTES_MAX) {
+                return failed(exchange, "the answer is too long");
+            }
+            mkv_text_append(text, bytes, (size_t)step);
+            if (text->failed) {
+                return failed(exchange, "no memory for the answer");
+            }
+        } else if (errno != EAGAIN && errno != EINTR) {
+            return unreachable(exchange, strerror(errno));
+        } else if (!wait_for(exchange, POLLIN)) {
+            return unreachable(exchange, "no answer in time");
+        }
+    }
+}
+
+/* The value of a header among `headers`, lines up to an empty one, or NULL. */
+static const char *header_value(const char *headers, const char *name) {
+    const size_t name_bytes = strlen(name);
+    for (const char *line = strstr(headers, "\r\n"); line != NULL && line[2] != '\r';
+         line = strstr(line + 2, "\r\n")) {
+        if (strncasecmp(line + 2, name, name_bytes) == 0 && line[2 + name_bytes] == ':') {
+            return line + 2 + name_bytes + 1;
+        }
+    }
+    return NULL;
+}
+
+static enum mkv_http_get_result parse(const struct exchange *exchange, struct mkv_text *text,
+                                      struct mkv_http_response *response) {
+    unsigned status = 0;
+    const char *end = text->bytes == NULL ? NULL : strstr(text->bytes, "\r\n\r\n");
+    if (end == NULL || sscanf(text->bytes, "HTTP/1.%*1u %3u", &status) != 1 || status < 100) {
+        return failed(exchange, "the answer is no HTTP");
+    }
+    if (header_value(text->bytes, "Transfer-Encoding") != NULL) {
+        return failed(exchange, "the answer is in chunks, which memkv never sends");
+    }
+    const size_t head_bytes = (size_t)(end - text->bytes) + 4;
+    const size_t body_bytes = text->count - head_bytes;
+    const char *length = header_value(text->bytes, "Content-Length");
+    if (length != NULL && strtoull(length, NULL, 10) != body_bytes) {
+        return failed(exchange, "the answer is cut off");
+    }
+    memmove(text->bytes, text->bytes + head_bytes, body_bytes + 1);
+    *response = (struct mkv_http_response){status, text->bytes, body_bytes};
+    *text = (struct mkv_text){0};
+    return MKV_HTTP_GET_OK;
+}
+
+enum mkv_http_get_result mkv_http_get(const char *host, uint16_t port, const char *path,
+                                      uint32_t timeout_ms, struct mkv_http_response *response,
+                                      char error[MKV_HTTP_GET_ERROR_BYTES]) {
+    struct exchange exchange = {
+        .fd = -1,
+        .deadline_ms = now_ms() + timeout_ms,
+        .error = error,
+    };
+    struct mkv_text text = {0};
+    enum mkv_http_get_result result = connect_any(&exchange, host, port);
+    if (result == MKV_HTTP_GET_OK) {
+        result = send_request(&exchange, host, port, path);
+    }
+    if (result == MKV_HTTP_GET_OK) {
+        result = receive_all(&exchange, &text);
+    }
+    if (result == MKV_HTTP_GET_OK) {
+        result = parse(&exchange, &text, response);
+    }
+    if (exchange.fd >= 0) {
+        close(exchange.fd);
+    }
+    mkv_text_free(&text);
+    return result;
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/registry_collect.h"
+
+#include <string.h>
+
+#include "admin/exposition.h"
+#include "admin/figures.h"
+#include "admin/health.h"
+#include "admin/text.h"
+#include "admin/words.h"
+
+#define NS_PER_S 1e9
+
+static uint64_t u64_at(const void *base, size_t offset) {
+    uint64_t value;
+    memcpy(&value, (const char *)base + offset, sizeof value);
+    return value;
+}
+
+/* A sample of a family with no, one or two labels. */
+static void count0(struct mkv_exposition *out, uint64_t value) {
+    mkv_exposition_count(out, NULL, value);
+}
+
+static void count1(struct mkv_exposition *out, const char *label, uint64_t value) {
+    mkv_exposition_count(out, (const char *const[]){label}, value);
+}
+
+static void count2(struct mkv_exposition *out, const char *first, const char *second,
+                   uint64_t value) {
+    mkv_exposition_count(out, (const char *const[]){first, second}, value);
+}
+
+/* ---- by offset ------------------------------------------------------------------------------- */
+
+MKV_COLLECTOR(node) {
+    count0(out, u64_at(sources->snapshot, argument));
+}
+
+MKV_COLLECTOR(drive) {
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        count1(out, drive->name, u64_at(drive, argument));
+    }
+}
+
+MKV_COLLECTOR(drives_sum) {
+    uint64_t sum = 0;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        sum += u64_at(&sources->snapshot->drives[index], argument);
+    }
+    count0(out, sum);
+}
+
+MKV_COLLECTOR(figure) {
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive_figures figures =
+            mkv_admin_drive_figures(sources->snapshot, index);
+        count1(out, sources->snapshot->drives[index].name, u64_at(&figures, argument));
+    }
+}
+
+static uint64_t figures_sum(const struct mkv_admin_snapshot *snapshot, size_t offset) {
+    uint64_t sum = 0;
+    for (uint32_t index = 0; index < snapshot->drive_count; index++) {
+        const struct mkv_admin_drive_figures figures = mkv_admin_drive_figures(snapshot, index);
+        sum += u64_at(&figures, offset);
+    }
+    return sum;
+}
+
+MKV_COLLECTOR(figures_sum) {
+    count0(out, figures_sum(sources->snapshot, argument));
+}
+
+MKV_COLLECTOR(slab_figure) {
+    const struct mkv_admin_slab_figures figures = mkv_admin_slab_figures(sources->snapshot);
+    count0(out, u64_at(&figures, argument));
+}
+
+MKV_COLLECTOR(io) {
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        for (uint32_t op = 0; op < MKV_ADMIN_IO_OP_COUNT; op++) {
+            count2(out, drive->name, mkv_admin_io_ops[op], u64_at(&drive->io[op], argument));
+        }
+    }
+}
+
+MKV_COLLECTOR(fabric) {
+    count1(out, "tcp", u64_at(&sources->snapshot->fabric, argument));
+}
+
+MKV_COLLECTOR(fabric_bytes) {
+    count2(out, "tcp", "native", u64_at(&sources->snapshot->fabric, argument));
+}
+
+MKV_COLLECTOR(process) {
+    count0(out, u64_at(sources->process, argument));
+}
+
+MKV_COLLECTOR(process_s) {
+    double seconds;
+    memcpy(&seconds, (const char *)sources->process + argument, sizeof seconds);
+    mkv_exposition_real(out, NULL, seconds);
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+MKV_COLLECTOR(requests_of) {
+    count0(out, sources->snapshot->front.requests_started[argument]);
+}
+
+MKV_COLLECTOR(items_of_status) {
+    uint64_t sum = 0;
+    for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
+        sum += sources->snapshot->front.items_finished[op][argument];
+    }
+    count0(out, sum);
+}
+
+/* Frames that are none count too: their connection is closed, and no request comes of them. */
+MKV_COLLECTOR(invalid_requests) {
+    (void)argument;
+    uint64_t sum = sources->snapshot->fabric.faults_total;
+    for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
+        sum += sources->snapshot->front.requests_answered[op][MKV_STATUS_INVALID];
+    }
+    count0(out, sum);
+}
+
+MKV_COLLECTOR(requests) {
+    (void)argument;
+    for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
+        for (uint32_t status = 0; status < MKV_STATUS_COUNT; status++) {
+            count2(out, mkv_admin_ops[op], mkv_admin_statuses[status],
+                   sources->snapshot->front.requests_answered[op][status]);
+        }
+    }
+}
+
+MKV_COLLECTOR(requests_in_flight) {
+    (void)argument;
+    count0(out, sources->snapshot->front.requests_in_flight);
+}
+
+MKV_COLLECTOR(commands) {
+    (void)argument;
+    for (uint32_t op = MKV_OP_PUT; op < MKV_OP_COUNT; op++) {
+        count1(out, mkv_admin_ops[op], sources->snapshot->front.requests_started[op]);
+    }
+}
+
+MKV_COLLECTOR(lookup_keys) {
+    (void)argument;
+    static const enum mkv_op ops[] = {MKV_OP_LOOKUP, MKV_OP_EXISTS, MKV_OP_GET};
+    for (size_t place = 0; place < sizeof ops / sizeof ops[0]; place++) {
+        const uint64_t *keys = sources->snapshot->front.keys_by_miss[ops[place]];
+        uint64_t missed = 0;
+        for (uint32_t miss = MKV_MISS_UNKNOWN; miss < MKV_MISS_COUNT; miss++) {
+            missed += keys[miss];
+        }
+        const char *op = mkv_admin_ops[ops[place]];
+        count2(out, op, "memory", 0); /* no block is served from memory */
+        count2(out, op, "drive", keys[MKV_MISS_NONE]);
+        count2(out, op, "miss", missed);
+    }
+}
+
+MKV_COLLECTOR(miss_keys) {
+    (void)argument;
+    const struct mkv_admin_lookups lookups = mkv_admin_lookups(sources->snapshot);
+    for (uint32_t miss = MKV_MISS_UNKNOWN; miss < MKV_MISS_COUNT; miss++) {
+        count1(out, mkv_admin_misses[miss - 1], lookups.keys_by_miss[miss]);
+    }
+}
+
+MKV_COLLECTOR(drive_tier_lookups) {
+    const struct mkv_admin_lookups lookups = mkv_admin_lookups(sources->snapshot);
+    count0(out, lookups.keys_drive + (argument != 0 ? 0 : lookups.keys_miss));
+}
+
+MKV_COLLECTOR(drive_tier_loaded) {
+    (void)argument;
+    count0(out, sources->snapshot->front.items_finished[MKV_OP_GET][MKV_STATUS_OK]);
+}
+
+MKV_COLLECTOR(drive_tier_failures) {
+    (void)argument;
+    const uint64_t *keys = sources->snapshot->front.keys_by_miss[MKV_OP_GET];
+    count1(out, "io_error", keys[MKV_MISS_IO_ERROR]);
+    count1(out, "checksum", keys[MKV_MISS_CHECKSUM]);
+    count1(out, "deadline", keys[MKV_MISS_DEADLINE]);
+    count1(out, "offline", keys[MKV_MISS_DRIVE_OFFLINE]);
+}
+
+/* A node has one shard. */
+MKV_COLLECTOR(shard_commands) {
+    (void)argument;
+    uint64_t sum = 0;
+    for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
+        sum += sources->snapshot->front.requests_started[op];
+    }
+    count1(out, "0", sum);
+}
+
+MKV_COLLECTOR(shard_blocks) {
+    (void)argument;
+    count1(out, "0", mkv_admin_blocks(sources->snapshot));
+}
+
+/* ---- blocks and drives ----------------------------------------------------------------------- */
+
+MKV_COLLECTOR(blocks) {
+    (void)argument;
+    count0(out, mkv_admin_blocks(sources->snapshot));
+}
+
+MKV_COLLECTOR(blocks_by_tier) {
+    (void)argument;
+    for (uint32_t tier = 0; tier < MKV_ADMIN_TIER_COUNT; tier++) {
+        count1(out, mkv_admin_tiers[tier],
+               tier == MKV_ADMIN_TIER_UNHINTED ? mkv_admin_blocks(sources->snapshot) : 0);
+    }
+}
+
+MKV_COLLECTOR(active_tenants) {
+    (void)argument;
+    count0(out, mkv_admin_blocks(sources->snapshot) > 0 ? 1 : 0);
+}
+
+MKV_COLLECTOR(tenant_blocks) {
+    (void)argument;
+    count1(out, MKV_TENANT_DEFAULT_NAME, mkv_admin_blocks(sources->snapshot));
+}
+
+MKV_COLLECTOR(tenant_bytes) {
+    count1(out, MKV_TENANT_DEFAULT_NAME, figures_sum(sources->snapshot, argument));
+}
+
+MKV_COLLECTOR(device_online) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        count1(out, drive->name, drive->state == MKV_ADMIN_DRIVE_ONLINE ? 1 : 0);
+    }
+}
+
+MKV_COLLECTOR(device_state) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        for (uint32_t state = 0; state < MKV_ADMIN_DRIVE_STATE_COUNT; state++) {
+            count2(out, drive->name, mkv_admin_drive_states[state],
+                   (uint32_t)drive->state == state ? 1 : 0);
+        }
+    }
+}
+
+MKV_COLLECTOR(device_info) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        char uuid[MKV_TEXT_UUID_BYTES];
+        mkv_text_uuid(&drive->uuid, uuid);
+        const char *const labels[] = {
+            drive->name,
+            drive->path,
+            drive->model,
+            drive->serial,
+            drive->firmware,
+            uuid,
+            drive->write_cache ? "volatile" : "none",
+        };
+        mkv_exposition_count(out, labels, 1);
+    }
+}
+
+MKV_COLLECTOR(checksum_failures) {
+    (void)argument;
+    struct mkv_volume_stats sum = {0};
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
+        sum.checksum_failures_superblock_total += volume->checksum_failures_superblock_total;
+        sum.checksum_failures_journal_total += volume->checksum_failures_journal_total;
+        sum.checksum_failures_index_total += volume->checksum_failures_index_total;
+        sum.checksum_failures_header_total += volume->checksum_failures_header_total;
+        sum.checksum_failures_payload_total += volume->checksum_failures_payload_total;
+    }
+    count1(out, "superblock", sum.checksum_failures_superblock_total);
+    count1(out, "journal", sum.checksum_failures_journal_total);
+    count1(out, "index", sum.checksum_failures_index_total);
+    count1(out, "slot_header", sum.checksum_failures_header_total);
+    count1(out, "payload", sum.checksum_failures_payload_total);
+    count1(out, "wire", sources->snapshot->fabric.checksum_failures_total);
+}
+
+/* A quarantine drops the entry, and that is how a drive's table loses one: there is no count of
+ * dropped entries beside it. */
+MKV_COLLECTOR(repairs) {
+    (void)argument;
+    struct mkv_volume_stats sum = {0};
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
+        sum.superblock_repairs_total += volume->superblock_repairs_total;
+        sum.quarantined_total += volume->quarantined_total;
+        sum.torn_tails_total += volume->torn_tails_total;
+    }
+    count1(out, "superblock_copy", sum.superblock_repairs_total);
+    count1(out, "quarantined_slot", sum.quarantined_total);
+    count1(out, "torn_tail", sum.torn_tails_total);
+}
+
+MKV_COLLECTOR(epoch) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        count1(out, drive->name, drive->volume.epoch);
+    }
+}
+
+MKV_COLLECTOR(journal_bytes) {
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        count1(out, drive->name, u64_at(drive, argument) * MKV_UNIT_BYTES);
+    }
+}
+
+MKV_COLLECTOR(journal_size) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        count1(out, drive->name, mkv_admin_journal_lag(&drive->volume) * MKV_UNIT_BYTES);
+    }
+}
+
+MKV_COLLECTOR(journal_lag) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        count1(out, drive->name, mkv_admin_journal_lag(&drive->volume));
+    }
+}
+
+MKV_COLLECTOR(recovery_duration) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        mkv_exposition_real(out, (const char *const[]){drive->name},
+                            (double)drive->volume.recovery_ns / NS_PER_S);
+    }
+}
+
+/* ---- the node -------------------------------------------------------------------------------- */
+
+MKV_COLLECTOR(zero) {
+    (void)sources;
+    (void)argument;
+    count0(out, 0);
+}
+
+MKV_COLLECTOR(uptime) {
+    (void)argument;
+    mkv_exposition_real(out, NULL, (double)sources->snapshot->uptime_ns / NS_PER_S);
+}
+
+MKV_COLLECTOR(node_state) {
+    (void)argument;
+    const uint32_t now = (uint32_t)mkv_admin_health_state(sources->snapshot);
+    for (uint32_t state = 0; state < MKV_ADMIN_NODE_STATE_COUNT; state++) {
+        count1(out, mkv_admin_node_states[state], state == now ? 1 : 0);
+    }
+}
+
+MKV_COLLECTOR(warning) {
+    (void)argument;
+    bool active[MKV_ADMIN_WARNING_CODE_COUNT] = {false};
+    MKV_ASSERT(sources->snapshot->warning_count <= MKV_ADMIN_WARNINGS_MAX);
+    for (uint32_t index = 0; index < sources->snapshot->warning_count; index++) {
+        const uint32_t code = (uint32_t)sources->snapshot->warnings[index].code;
+        MKV_ASSERT(code < MKV_ADMIN_WARNING_CODE_COUNT);
+        active[code] = true;
+    }
+    for (uint32_t code = 0; code < MKV_ADMIN_WARNING_CODE_COUNT; code++) {
+        count1(out, mkv_admin_warning_codes[code], active[code] ? 1 : 0);
+    }
+}
+
+MKV_COLLECTOR(log_messages) {
+    (void)argument;
+    for (uint32_t level = 0; level < MKV_ADMIN_LOG_LEVEL_COUNT; level++) {
+        count1(out, mkv_admin_log_levels[level], sources->snapshot->log_messages_total[level]);
+    }
+}
+
+MKV_COLLECTOR(admin_requests) {
+    (void)argument;
+    for (uint32_t path = 0; path <= MKV_ADMIN_PATH_OTHER; path++) {
+        count1(out, mkv_admin_paths[path], sources->counters->requests_total[path]);
+    }
+}
+
+MKV_COLLECTOR(scrape_duration) {
+    (void)argument;
+    mkv_exposition_real(out, NULL, (double)sources->counters->scrape_ns / NS_PER_S);
+}
+
+MKV_COLLECTOR(build_info) {
+    (void)argument;
+    const struct mkv_admin_snapshot *snapshot = sources->snapshot;
+    mkv_exposition_count(out, (const char *const[]){snapshot->version, snapshot->commit}, 1);
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one table of metric families; see registry.h. Groups follow the contract's. */
+#include "admin/figures.h"
+#include "admin/registry_collect.h"
+#include "admin/words.h"
+
+/* ---- labels ---------------------------------------------------------------------------------- */
+
+#define END                                                                                        \
+    { 0 }
+#define DEVICE                                                                                     \
+    { "device", NULL, MKV_VOLUMES_MAX }
+#define OPEN(name, values_max)                                                                     \
+    { name, NULL, values_max }
+#define CLOSED(name, values)                                                                       \
+    { name, values, 0 }
+
+static const char *const fabrics[] = {"tcp", NULL};
+static const char *const listeners[] = {"native", NULL};
+static const char *const load_failures[] = {"io_error", "checksum", "deadline", "offline", NULL};
+static const char *const components[] = {"superblock", "journal", "index", "slot_header",
+                                         "payload",    "wire",    NULL};
+static const char *const repair_kinds[] = {"superblock_copy", "quarantined_slot", "torn_tail",
+                                           NULL};
+static const char *const write_caches[] = {"volatile", "none", NULL};
+
+static const struct mkv_metric_label no_labels[] = {END};
+static const struct mkv_metric_label by_method_status[] = {
+    CLOSED("method", mkv_admin_ops), CLOSED("status", mkv_admin_statuses), END};
+/* Without the place of what is no operation. */
+static const struct mkv_metric_label by_op[] = {CLOSED("op", mkv_admin_ops + 1), END};
+static const struct mkv_metric_label by_fabric[] = {CLOSED("fabric", fabrics), END};
+static const struct mkv_metric_label by_fabric_listener[] = {CLOSED("fabric", fabrics),
+                                                             CLOSED("listener", listeners), END};
+static const struct mkv_metric_label by_op_result[] = {
+    CLOSED("op", mkv_admin_lookup_ops), CLOSED("result", mkv_admin_lookup_results), END};
+static const struct mkv_metric_label by_miss[] = {CLOSED("reason", mkv_admin_misses), END};
+static const struct mkv_metric_label by_load_failure[] = {CLOSED("reason", load_failures), END};
+static const struct mkv_metric_label by_device[] = {DEVICE, END};
+static const struct mkv_metric_label by_device_op[] = {DEVICE, CLOSED("op", mkv_admin_io_ops), END};
+static const struct mkv_metric_label by_device_state[] = {
+    DEVICE, CLOSED("state", mkv_admin_drive_states), END};
+static const struct mkv_metric_label of_device[] = {DEVICE,
+                                                    OPEN("path", MKV_VOLUMES_MAX),
+                                                    OPEN("model", MKV_VOLUMES_MAX),
+                                                    OPEN("serial", MKV_VOLUMES_MAX),
+                                                    OPEN("firmware", MKV_VOLUMES_MAX),
+                                                    OPEN("uuid", MKV_VOLUMES_MAX),
+                                                    CLOSED("write_cache", write_caches),
+                                                    END};
+static const struct mkv_metric_label by_component[] = {CLOSED("component", components), END};
+static const struct mkv_metric_label by_repair[] = {CLOSED("kind", repair_kinds), END};
+static const struct mkv_metric_label by_tier[] = {CLOSED("tier", mkv_admin_tiers), END};
+static const struct mkv_metric_label by_tenant[] = {OPEN("tenant", 1), END};
+static const struct mkv_metric_label by_shard[] = {OPEN("shard", 1), END};
+static const struct mkv_metric_label by_path[] = {CLOSED("path", mkv_admin_paths), END};
+static const struct mkv_metric_label by_node_state[] = {CLOSED("state", mkv_admin_node_states),
+                                                        END};
+static const struct mkv_metric_label by_warning[] = {CLOSED("code", mkv_admin_warning_codes), END};
+static const struct mkv_metric_label by_level[] = {CLOSED("level", mkv_admin_log_levels), END};
+static const struct mkv_metric_label of_build[] = {OPEN("version", 1), OPEN("commit", 1), END};
+
+/* ---- families -------------------------------------------------------------------------------- */
+
+#define COUNTER(name, unit, labels, collect, argument, help, why, action)                          \
+    { name, MKV_METRIC_COUNTER, unit, labels, mkv_collect_##collect, argument, help, why, action }
+#define GAUGE(name, unit, labels, collect, argument, help, why, action)                            \
+    { name, MKV_METRIC_GAUGE, unit, labels, mkv_collect_##collect, argument, help, why, action }
+#define OF_NODE(field) offsetof(struct mkv_admin_snapshot, field)
+#define OF_DRIVE(field) offsetof(struct mkv_admin_drive, field)
+#define OF_VOLUME(field) offsetof(struct mkv_admin_drive, volume.field)
+#define OF_FIGURES(field) offsetof(struct mkv_admin_drive_figures, field)
+#define OF_SLABS(field) offsetof(struct mkv_admin_slab_figures, field)
+#define OF_IO(field) offsetof(struct mkv_admin_io, field)
+#define OF_FABRIC(field) offsetof(struct mkv_admin_fabric, field)
+#define OF_PROCESS(field) offsetof(struct mkv_admin_process, field)
+
+const struct mkv_metric_family mkv_metric_families[] = {
+    /* Requests. */
+    COUNTER("memkv_lookup_total", "requests", no_labels, requests_of, MKV_OP_LOOKUP,
+            "LOOKUP requests", "Engines ask for a prefix before they read it",
+            "None at all: the engine's connector is off or asks another node"),
+    COUNTER("memkv_delete_total", "requests", no_labels, requests_of, MKV_OP_DELETE,
+            "DELETE requests", "Deletes are rare in a cache",
+            "Many: find the client that deletes; eviction needs no help"),
+    COUNTER("memkv_read_total", "requests", no_labels, drives_sum, OF_VOLUME(gets_total),
+            "Reads of a block, or a part of one, that were served from a drive",
+            "The load that gets put on the drives",
+            "Compare with memkv_lookup_keys_total for what gets ask for"),
+    COUNTER("memkv_read_bytes_total", "bytes", no_labels, drives_sum, OF_VOLUME(read_bytes_total),
+            "Payload bytes read from drives, verified and served",
+            "Read bandwidth as clients get it", "Near the drives' limit: add a drive or a node"),
+    COUNTER("memkv_write_total", "requests", no_labels, drives_sum, OF_VOLUME(puts_total),
+            "Blocks that were handed to a drive to be written", "The load that puts put on drives",
+            "Compare with memkv_write_bytes_total for the size of blocks"),
+    COUNTER("memkv_write_bytes_total", "bytes", no_labels, drives_sum, OF_VOLUME(write_bytes_total),
+            "Payload bytes that became durable on drives",
+            "Write bandwidth, and what wears the drives",
+            "Beyond the drives' rated writes a day: admit less or add drives"),
+    COUNTER("memkv_exists_total", "requests", no_labels, requests_of, MKV_OP_EXISTS,
+            "EXISTS requests", "Some engines ask with EXISTS in place of LOOKUP",
+            "None needed by itself"),
+    COUNTER("memkv_not_found_total", "responses", no_labels, items_of_status, MKV_STATUS_NOT_FOUND,
+            "Items of requests that were answered NOT_FOUND", "Misses, whatever the operation",
+            "Look at memkv_miss_keys_total for the reasons"),
+    COUNTER("memkv_no_space_total", "responses", no_labels, items_of_status, MKV_STATUS_NO_SPACE,
+            "Items of requests that were answered NO_SPACE", "Puts that the store had no room for",
+            "Delete blocks, or add drives"),
+    COUNTER("memkv_invalid_requests_total", "requests", no_labels, invalid_requests, 0,
+            "Requests that were refused as INVALID, and frames that were none",
+            "A client that speaks another version, or a scanner",
+            "The log names the client and what is wrong with its frame"),
+    COUNTER("memkv_requests_total", "requests", by_method_status, requests, 0,
+            "Requests answered, by method and the status of the answer as a whole",
+            "Which requests are refused, and why; an answer that is ok can hold items that are not",
+            "busy: clients send more at once than the node is configured for"),
+    GAUGE("memkv_requests_in_flight", "requests", no_labels, requests_in_flight, 0,
+          "Requests being processed now", "Whether the node has work",
+          "High while bandwidth is low: a drive or a client is slow"),
+    COUNTER("memkv_commands_total", "requests", by_op, commands, 0,
+            "Requests accepted, by operation", "The mixture of the load", "None needed by itself"),
+    COUNTER("memkv_bytes_in_total", "bytes", by_fabric_listener, fabric_bytes,
+            OF_FABRIC(bytes_in_total), "Payload bytes received from clients",
+            "Bandwidth of puts at the network", "Near the link's limit: add a node"),
+    COUNTER("memkv_bytes_out_total", "bytes", by_fabric_listener, fabric_bytes,
+            OF_FABRIC(bytes_out_total), "Payload bytes sent to clients",
+            "Bandwidth of gets at the network", "Near the link's limit: add a node"),
+    COUNTER("memkv_lookup_keys_total", "keys", by_op_result, lookup_keys, 0,
+            "Keys asked for, by operation and where they were found",
+            "Numerator and denominator of every hit ratio",
+            "Many misses: memkv_miss_keys_total says why"),
+    COUNTER("memkv_miss_keys_total", "keys", by_miss, miss_keys, 0,
+            "Keys that were not found, by reason",
+            "unknown is a cold cache; deadline, io_error, checksum, drive_offline and overloaded "
+            "are faults",
+            "drive_offline: bring the drive back; deadline, overloaded: add drives or nodes"),
+    /* Transport. */
+    GAUGE("memkv_rdma_active", "bool", no_labels, zero, 0,
+          "1 where the RDMA data path is active; this release serves over TCP only",
+          "Whether clients can use RDMA", "None needed"),
+    GAUGE("memkv_rdma_connections_active", "connections", no_labels, zero, 0,
+          "RDMA connections; this release serves over TCP only", "Who uses RDMA", "None needed"),
+    GAUGE("memkv_rdma_configured", "bool", no_labels, zero, 0,
+          "1 where RDMA is configured; this release has no such setting",
+          "Tells RDMA that failed from RDMA that was never meant", "None needed"),
+    GAUGE("memkv_connections_active", "connections", by_fabric, fabric,
+          OF_FABRIC(connections_active), "Open connections of clients",
+          "Whether clients reach the node",
+          "Fewer than there are clients: look at the network and at the clients' logs"),
+    /* Drives. */
+    GAUGE("memkv_device_slots_used", "slots", by_device, figure, OF_FIGURES(slots_used),
+          "Slots of a drive that are not free", "Fill of a drive in blocks",
+          "Compare with the bytes used"),
+    GAUGE("memkv_device_capacity_raw_bytes", "bytes", by_device, figure, OF_FIGURES(bytes_raw),
+          "Bytes of a drive that the store was formatted with", "Size of the drive",
+          "None needed by itself"),
+    GAUGE("memkv_device_capacity_usable_bytes", "bytes", by_device, figure,
+          OF_FIGURES(bytes_usable), "Bytes of a drive for blocks: raw less metadata",
+          "Denominator of the drive's fill", "None needed by itself"),
+    GAUGE("memkv_device_bytes_used", "bytes", by_device, figure, OF_FIGURES(bytes_used),
+          "Bytes of the slots of a drive that are not free", "Fill of a drive",
+          "Uneven between drives of one size: the keys are few or very unequal"),
+    GAUGE("memkv_storage_raw_bytes", "bytes", no_labels, figures_sum, OF_FIGURES(bytes_raw),
+          "Sum of the drives' raw bytes", "Size of the store", "None needed by itself"),
+    GAUGE("memkv_storage_usable_bytes", "bytes", no_labels, figures_sum, OF_FIGURES(bytes_usable),
+          "Sum of the drives' usable bytes", "Denominator of the store's fill",
+          "None needed by itself"),
+    GAUGE("memkv_storage_used_bytes", "bytes", no_labels, figures_sum, OF_FIGURES(bytes_used),
+          "Sum of the drives' used bytes", "Fill of the store",
+          "Near the usable bytes: puts will be answered no_space; add drives or delete"),
+    GAUGE("memkv_device_online", "bool", by_device, device_online, 0, "1 where a drive serves",
+          "A drive that is gone turns its keys into misses",
+          "0: memkv_device_state and the warnings of memkv admin status say why"),
+    COUNTER("memkv_device_io_errors_total", "errors", by_device_op, io, OF_IO(errors),
+            "Operations of a drive that failed", "A drive that is about to die",
+            "Growing: look at the kernel's log, then replace the drive"),
+    COUNTER("memkv_device_io_bytes_total", "bytes", by_device_op, io, OF_IO(bytes),
+            "Bytes moved by a drive, metadata too", "Bandwidth of each drive",
+            "Compare drives: one that lags holds the others back"),
+    GAUGE("memkv_device_io_in_flight", "operations", by_device_op, io, OF_IO(in_flight),
+          "Operations of a drive in flight", "Depth of each drive's queue",
+          "High on one drive alone: that drive is slow"),
+    GAUGE("memkv_device_state", "bool", by_device_state, device_state, 0,
+          "1 for the state a drive is in", "Why a drive does not serve",
+          "failed: replace it; offline: the log of the start says why; recovering: wait"),
+    GAUGE("memkv_device_info", "info", of_device, device_info, 0, "Always 1",
+          "Joins a drive's name to its model, serial number and path", "None needed"),
+    COUNTER(
+        "memkv_checksum_failures_total", "events", by_component, checksum_failures, 0,
+        "Checksum mismatches that were found",
+        "Corruption that was caught before it reached a client",
+        "payload, slot_header: check the drive; wire: check the network and the client's build"),
+    COUNTER("memkv_repairs_total", "events", by_repair, repairs, 0, "Repairs made",
+            "What the store mended by itself; torn_tail is usual after a crash",
+            "superblock_copy, quarantined_slot again and again: replace the drive"),
+    /* Memory and blocks. */
+    GAUGE("memkv_blocks_total", "blocks", no_labels, blocks, 0,
+          "Blocks in the index (a gauge in spite of its suffix)", "How much the store holds",
+          "None needed by itself"),
+    GAUGE("memkv_blocks_persisted", "blocks", no_labels, blocks, 0, "Blocks persisted to a drive",
+          "Fewer than memkv_blocks_total are lost at a power cut",
+          "In this release every block in the index is persisted"),
+    GAUGE("memkv_slabs_allocated", "slabs", no_labels, slab_figure, OF_SLABS(slabs_allocated),
+          "Memory slabs allocated, in units of memory.block_size", "Pressure on memory",
+          "At memkv_slabs_total for long: raise memory.max_size"),
+    GAUGE("memkv_slabs_total", "slabs", no_labels, slab_figure, OF_SLABS(slabs_total),
+          "Memory slabs in all, in units of memory.block_size", "Denominator of slabs in use",
+          "Raise memory.max_size for more"),
+    GAUGE("memkv_memory_used_bytes", "bytes", no_labels, slab_figure, OF_SLABS(bytes_used),
+          "Memory of the slabs that are allocated", "Pressure on memory",
+          "At memkv_memory_total_bytes for long: raise memory.max_size"),
+    GAUGE("memkv_memory_total_bytes", "bytes", no_labels, slab_figure, OF_SLABS(bytes_total),
+          "Memory of all slabs", "Denominator of memory in use", "Raise memory.max_size for more"),
+    GAUGE("memkv_uptime_seconds", "seconds", no_labels, uptime, 0,
+          "Seconds since the process started", "Restarts show as a drop",
+          "Dropped unasked: the log before the start says why"),
+    GAUGE("memkv_block_capacity_bytes", "bytes", no_labels, figures_sum, OF_FIGURES(bytes_usable),
+          "Bytes that blocks can take", "Denominator of used bytes", "None needed by itself"),
+    /* The drive tier. */
+    COUNTER("memkv_l2_lookup_keys_total", "keys", no_labels, drive_tier_lookups, false,
+            "Keys looked up in the drive tier", "Denominator of the drive tier's hit ratio",
+            "None needed by itself"),
+    COUNTER("memkv_l2_hit_keys_total", "keys", no_labels, drive_tier_lookups, true,
+            "Keys found in the drive tier", "Numerator of the drive tier's hit ratio",
+            "Falling: the working set outgrew the store, or keys changed"),
+    COUNTER("memkv_l2_loaded_keys_total", "keys", no_labels, drive_tier_loaded, 0,
+            "Keys loaded from a drive", "Gets that were served", "None needed by itself"),
+    COUNTER("memkv_l2_stored_keys_total", "keys", no_labels, drives_sum, OF_VOLUME(puts_total),
+            "Keys stored to a drive", "Puts that needed a write", "None needed by itself"),
+    COUNTER("memkv_l2_load_failures_total", "keys", by_load_failure, drive_tier_failures, 0,
+            "Gets that failed at the drive tier, by reason", "Faults behind misses",
+            "io_error, checksum: check the drive; offline: bring it back"),
+    /* Retention tiers and tenants. */
+    GAUGE("memkv_blocks_by_tier", "blocks", by_tier, blocks_by_tier, 0,
+          "Blocks by retention tier; without hints all are unhinted", "What would be evicted first",
+          "None needed by itself"),
+    GAUGE("memkv_active_tenants", "tenants", no_labels, active_tenants, 0,
+          "Tenants with at least one block", "Who uses the store", "None needed by itself"),
+    GAUGE("memkv_tenant_blocks", "blocks", by_tenant, tenant_blocks, 0, "Blocks of a tenant",
+          "Who fills the store", "None needed by itself"),
+    GAUGE("memkv_tenant_bytes", "bytes", by_tenant, tenant_bytes, OF_FIGURES(bytes_used),
+          "Bytes of the slots that a tenant takes", "Who fills the store", "None needed by itself"),
+    /* The journal. */
+    GAUGE("memkv_journal_pending_entries", "entries", no_labels, drives_sum,
+          OF_VOLUME(journal_pending_records), "Journal entries that are not durable yet",
+          "Puts and deletes that wait for a flush", "High: a drive flushes slowly"),
+    COUNTER("memkv_journal_entries_total", "entries", by_device, drive,
+            OF_VOLUME(journal_records_total), "Journal entries written", "Rate of changes",
+            "None needed by itself"),
+    COUNTER("memkv_journal_bytes_total", "bytes", by_device, journal_bytes,
+            OF_VOLUME(journal_blocks_total), "Journal bytes written, one copy counted",
+            "What the journal costs", "None needed by itself"),
+    GAUGE("memkv_journal_size_bytes", "bytes", by_device, journal_size, 0,
+          "Bytes of the journal ring in use", "How far the ring is full",
+          "Near memkv_journal_capacity_bytes: puts wait for a checkpoint; the drive is slow"),
+    GAUGE("memkv_journal_capacity_bytes", "bytes", by_device, journal_bytes,
+          OF_VOLUME(journal_ring_blocks), "Size of the journal ring",
+          "Denominator of the ring's fill", "None needed by itself"),
+    COUNTER("memkv_journal_commits_total", "commits", by_device, drive,
+            OF_VOLUME(journal_commits_total), "Group commits",
+            "Entries for each commit: how well flushes are shared", "None needed by itself"),
+    GAUGE("memkv_journal_head", "position", by_device, drive, OF_VOLUME(journal_head),
+          "Last journal position written", "Progress of the journal",
+          "Still while puts wait: the drive hangs"),
+    GAUGE("memkv_journal_applied", "position", by_device, drive, OF_VOLUME(journal_applied),
+          "Last journal position covered by the durable checkpoint", "Progress of checkpoints",
+          "Still while the head grows: no checkpoint completes"),
+    GAUGE("memkv_journal_lag", "entries", by_device, journal_lag, 0,
+          "Journal positions that the durable checkpoint does not cover",
+          "What a restart has to replay", "Only growing: no checkpoint completes"),
+    GAUGE("memkv_store_epoch", "epoch", by_device, epoch, 0, "Times the store has been opened",
+          "Restarts of the store, across processes", "Growing by itself: the daemon restarts"),
+    COUNTER("memkv_checkpoints_total", "checkpoints", by_device, drive,
+            OF_VOLUME(checkpoints_total), "Checkpoints completed", "How often the ring turns",
+            "None needed by itself"),
+    GAUGE("memkv_recovery_duration_seconds", "seconds", by_device, recovery_duration, 0,
+          "Time of the last recovery", "How long a restart takes", "None needed by itself"),
+    GAUGE("memkv_recovery_replayed_entries", "entries", by_device, drive,
+          OF_VOLUME(recovery_entries), "Journal entries replayed by the last recovery",
+          "What the last restart had to replay", "None needed by itself"),
+    /* Shards. */
+    COUNTER("memkv_shard_commands_total", "requests", by_shard, shard_commands, 0,
+            "Requests accepted, by shard", "Balance between shards", "None needed by itself"),
+    GAUGE("memkv_shard_blocks", "blocks", by_shard, shard_blocks, 0, "Blocks by shard",
+          "Balance between shards", "None needed by itself"),
+    /* Admin, logs and the process. */
+    COUNTER("memkv_admin_requests_total", "requests", by_path, admin_requests, 0,
+            "Requests to the admin listener, by path; paths that there are not count as other",
+            "Who watches, and how often", "Many of other: a probe asks for a wrong path"),
+    GAUGE("memkv_node_state", "bool", by_node_state, node_state, 0,
+          "1 for the state the node is in", "What health and ready answer from",
+          "degraded, unhealthy: see memkv admin status for the drives and warnings"),
+    GAUGE("memkv_warning", "bool", by_warning, warning, 0, "1 for each warning that is active",
+          "What the node itself finds worth a look",
+          "memkv admin status shows the message and what to do"),
+    COUNTER("memkv_log_messages_total", "messages", by_level, log_messages, 0,
+            "Log messages, by level", "Errors without reading logs", "error growing: read the log"),
+    GAUGE("memkv_scrape_duration_seconds", "seconds", no_labels, scrape_duration, 0,
+          "Time the last scrape took to render", "What watching costs",
+          "Above 5 ms: scrape less often"),
+    GAUGE("memkv_build_info", "info", of_build, build_info, 0, "Always 1",
+          "Which version runs where", "None needed"),
+    COUNTER("process_cpu_seconds_total", "seconds", no_labels, process_s, OF_PROCESS(cpu_s),
+            "User and system CPU time of the process", "CPU that the node takes",
+            "None needed by itself"),
+    GAUGE("process_resident_memory_bytes", "bytes", no_labels, process, OF_PROCESS(resident_bytes),
+          "Resident memory of the process, without huge pages", "Memory that the node takes",
+          "Growing without end: report it; memory is bounded by the configuration"),
+    GAUGE("process_virtual_memory_bytes", "bytes", no_labels, process, OF_PROCESS(virtual_bytes),
+          "Virtual memory of the process", "Address space of the node", "None needed by itself"),
+    GAUGE("process_open_fds", "descriptors", no_labels, process, OF_PROCESS(open_fds),
+          "File descriptors that are open", "Connections and drives in the kernel's eyes",
+          "Near process_max_fds: raise LimitNOFILE"),
+    GAUGE("process_max_fds", "descriptors", no_labels, process, OF_PROCESS(max_fds),
+          "Most file descriptors that may be open", "Limit of process_open_fds",
+          "Raise LimitNOFILE for more"),
+    GAUGE("process_start_time_seconds", "seconds", no_labels, process_s, OF_PROCESS(start_time_s),
+          "When the process started, in Unix time", "Restarts show as a step", "None needed"),
+};
+
+const size_t mkv_metric_family_count = sizeof mkv_metric_families / sizeof mkv_metric_families[0];

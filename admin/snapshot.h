@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the admin listener knows of the node it speaks for: one plain struct that whoever runs the
+ * node fills in whenever the listener asks, and from which health, readiness, status and metrics
+ * are made. One request is answered from one snapshot, so that its figures never contradict each
+ * other.
+ *
+ *   HTTP request ---> listener ---> provider.snapshot(context, out) ---> node
+ *                        |                                                |
+ *                        +<------------- every field of `out` <-----------+
+ *
+ * Invariants
+ *  I1  A snapshot holds no pointer: it stays good after the node has gone, and is copied as it is.
+ *  I2  `out` is all zeroes before the call. A text that is not known stays "", a count 0.
+ *  I3  drives[i] is volume i of the front; names are unique and never change while the node runs.
+ *  I4  A warning is in the snapshot exactly as long as what it says is true.
+ *
+ * Not responsible for: how the figures are gathered (the provider), nor how they are shown
+ * (health.c, status_json.c, exposition.c).
+ */
+#ifndef MKV_ADMIN_SNAPSHOT_H
+#define MKV_ADMIN_SNAPSHOT_H
+
+#include "core/base.h"
+#include "core/front.h"
+#include "core/volume.h"
+
+/* The values of the enums below are places in the lists of words.h. */
+enum mkv_admin_node_state {
+    MKV_ADMIN_NODE_RECOVERING = 0, /* some drive is still being opened */
+    MKV_ADMIN_NODE_SERVING,        /* every drive is online */
+    MKV_ADMIN_NODE_DEGRADED,       /* at least one drive is online, and at least one is not */
+    MKV_ADMIN_NODE_DRAINING,       /* finishes what it has; takes no put */
+    MKV_ADMIN_NODE_UNHEALTHY,      /* no drive is online */
+};
+#define MKV_ADMIN_NODE_STATE_COUNT 5u
+
+enum mkv_admin_drive_state {
+    MKV_ADMIN_DRIVE_NEW = 0, /* being formatted */
+    MKV_ADMIN_DRIVE_RECOVERING,
+    MKV_ADMIN_DRIVE_ONLINE,
+    MKV_ADMIN_DRIVE_DRAINING, /* being closed */
+    MKV_ADMIN_DRIVE_OFFLINE,  /* closed, or never opened */
+    MKV_ADMIN_DRIVE_FAILED,   /* it served, then failed an operation that must not fail */
+};
+#define MKV_ADMIN_DRIVE_STATE_COUNT 6u
+
+/* Warnings are a closed list; a code never changes its meaning. */
+enum mkv_admin_warning_code {
+    MKV_ADMIN_WARNING_HUGEPAGES_FALLBACK = 0, /* memory is on normal pages */
+    MKV_ADMIN_WARNING_MEMLOCK_FALLBACK,       /* the kernel refused to register all of the memory */
+    MKV_ADMIN_WARNING_DIRECT_IO_FALLBACK,     /* of a drive: goes through the page cache */
+    MKV_ADMIN_WARNING_DRIVE_OFFLINE,          /* of a drive: its keys are misses */
+    MKV_ADMIN_WARNING_CAME_UP_EMPTY, /* of a drive: what stood on it could not be trusted */
+};
+#define MKV_ADMIN_WARNING_CODE_COUNT 5u
+
+/* The operations of a drive that are counted. */
+enum mkv_admin_io_op {
+    MKV_ADMIN_IO_READ = 0,
+    MKV_ADMIN_IO_WRITE,
+    MKV_ADMIN_IO_FLUSH,
+};
+#define MKV_ADMIN_IO_OP_COUNT 3u
+
+/* Levels of log messages: error, warn, info, debug, trace. */
+#define MKV_ADMIN_LOG_LEVEL_COUNT 5u
+
+/* Room for texts, with the closing NUL. */
+#define MKV_ADMIN_NAME_BYTES 64u
+#define MKV_ADMIN_PATH_BYTES 1024u
+#define MKV_ADMIN_TEXT_BYTES 512u
+/* Two of the node's warnings, and three of each drive. */
+#define MKV_ADMIN_WARNINGS_MAX (2u + 3u * MKV_VOLUMES_MAX)
+
+struct mkv_admin_warning {
+    enum mkv_admin_warning_code code;
+    uint64_t since_ms;                /* Unix time */
+    char drive[MKV_ADMIN_NAME_BYTES]; /* the drive it is about, or "" for the node */
+    char message[MKV_ADMIN_TEXT_BYTES];
+    char action[MKV_ADMIN_TEXT_BYTES]; /* what to do about it */
+};
+
+/* Counts since the drive was opened, and what is in flight now. */
+struct mkv_admin_io {
+    uint64_t operations; /* completed, with any result */
+    uint64_t bytes;      /* of those that succeeded */
+    uint64_t errors;     /* completed with a failure */
+    uint64_t in_flight;  /* submitted, not completed */
+};
+
+struct mkv_admin_drive {
+    char name[MKV_ADMIN_NAME_BYTES]; /* the configured name: `device` of metrics, `device_id` */
+    char path[MKV_ADMIN_PATH_BYTES]; /* as configured */
+    char model[MKV_ADMIN_NAME_BYTES];
+    char serial[MKV_ADMIN_NAME_BYTES];
+    char firmware[MKV_ADMIN_NAME_BYTES];
+    struct mkv_uuid uuid; /* the drive's own; zeroes: not known */
+    enum mkv_admin_drive_state state;
+    bool write_cache; /* what was written may lie in a volatile cache until it is flushed */
+    struct mkv_volume_stats volume;
+    struct mkv_admin_io io[MKV_ADMIN_IO_OP_COUNT];
+};
+
+/* The TCP fabric. Bytes are payload without framing. */
+struct mkv_admin_fabric {
+    uint64_t connections_active;
+    uint64_t connections_accepted_total;
+    uint64_t bytes_in_total;          /* from clients */
+    uint64_t bytes_out_total;         /* to clients */
+    uint64_t faults_total;            /* connections closed on a client that broke the protocol */
+    uint64_t checksum_failures_total; /* of these: a frame whose checksum is wrong */
+};
+
+/* The arena. `slabs` are counted in the reporting unit, memory.block_size, since slabs have several
+ * sizes: used ones are rounded up. */
+struct mkv_admin_memory {
+    uint64_t bytes_total; /* payload room of all slabs */
+    uint64_t bytes_used;  /* of it, in slabs that are allocated; at most bytes_total */
+    uint64_t block_bytes; /* memory.block_size of the configuration; not 0 */
+    bool huge_pages;      /* the arena is on huge pages of 2 MiB */
+};
+
+struct mkv_admin_snapshot {
+    char node_id[MKV_ADMIN_NAME_BYTES];
+    char version[MKV_ADMIN_NAME_BYTES]; /* "0.1.0" */
+    char commit[MKV_ADMIN_NAME_BYTES];  /* "3fa9c02"; "" where it is not known */
+    enum mkv_admin_node_state state;
+    uint32_t epoch; /* the highest of all drives */
+    uint64_t uptime_ns;
+    /* The longest time that a shard has not finished a step. A shard with nothing to do finishes
+     * one every second all the same. */
+    uint64_t shard_quiet_ns;
+    uint64_t storage_block_bytes; /* storage.block_size of the configuration; not 0 */
+
+    uint32_t drive_count; /* at most MKV_VOLUMES_MAX */
+    struct mkv_admin_drive drives[MKV_VOLUMES_MAX];
+    struct mkv_front_stats front;
+    struct mkv_admin_fabric fabric;
+    struct mkv_admin_memory memory;
+    uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
+
+    uint32_t warning_count; /* at most MKV_ADMIN_WARNINGS_MAX; oldest first */
+    struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
+};
+
+/* Whoever answers for the node. The function is called on the listener's thread, at any time from
+ * the listener's start to its stop; it must not wait for a drive or a client. */
+struct mkv_admin_provider {
+    void *context;
+    void (*snapshot)(void *context, struct mkv_admin_snapshot *out);
+};
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/status_json.h"
+
+#include <microhttpd.h>
+#include <time.h>
+
+#include "admin/figures.h"
+#include "admin/health.h"
+#include "admin/text.h"
+#include "admin/words.h"
+
+#define NS_PER_S 1000000000ull
+/* "2026-01-01T02:14:07Z", with room for any year that fits. */
+#define TIME_BYTES 32u
+
+/* Every setter below takes a NULL object, which is what remains of a lack of memory. */
+
+static void set_count(json_t *object, const char *name, uint64_t value) {
+    json_object_set_new(object, name, json_integer((json_int_t)mkv_min_u64(value, INT64_MAX)));
+}
+
+static void set_text(json_t *object, const char *name, const char *value) {
+    char clean[MKV_ADMIN_PATH_BYTES];
+    mkv_text_clean(value, clean, sizeof clean);
+    json_object_set_new(object, name, json_string(clean));
+}
+
+/* null where it is not known, so that nobody takes "" for a name. */
+static void set_text_or_null(json_t *object, const char *name, const char *value) {
+    if (value[0] == '\0') {
+        json_object_set_new(object, name, json_null());
+    } else {
+        set_text(object, name, value);
+    }
+}
+
+static void set_time(json_t *object, const char *name, uint64_t unix_ms) {
+    const time_t seconds = (time_t)mkv_min_u64(unix_ms / 1000, INT64_MAX);
+    struct tm parts;
+    char text[TIME_BYTES] = "";
+    if (gmtime_r(&seconds, &parts) != NULL) {
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    }
+    json_object_set_new(object, name, json_string(text));
+}
+
+static void set_uuid(json_t *object, const char *name, const struct mkv_uuid *uuid) {
+    char text[MKV_TEXT_UUID_BYTES];
+    mkv_text_uuid(uuid, text);
+    set_text_or_null(object, name, text);
+}
+
+/* ---- the node -------------------------------------------------------------------------------- */
+
+static json_t *node_json(const struct mkv_admin_snapshot *snapshot) {
+    json_t *node = json_object();
+    const char *reason = mkv_admin_unready_reason(snapshot);
+    set_text(node, "id", snapshot->node_id);
+    set_text(node, "state", mkv_admin_node_states[mkv_admin_health_state(snapshot)]);
+    json_object_set_new(node, "ready", json_boolean(reason == NULL));
+    set_text_or_null(node, "unready_reason", reason == NULL ? "" : reason);
+    set_text(node, "version", snapshot->version);
+    set_text_or_null(node, "commit", snapshot->commit);
+    set_count(node, "epoch", snapshot->epoch);
+    return node;
+}
+
+static json_t *warnings_json(const struct mkv_admin_snapshot *snapshot) {
+    MKV_ASSERT(snapshot->warning_count <= MKV_ADMIN_WARNINGS_MAX);
+    json_t *warnings = json_array();
+    for (uint32_t index = 0; index < snapshot->warning_count; index++) {
+        const struct mkv_admin_warning *source = &snapshot->warnings[index];
+        MKV_ASSERT((uint32_t)source->code < MKV_ADMIN_WARNING_CODE_COUNT);
+        json_t *warning = json_object();
+        set_text(warning, "code", mkv_admin_warning_codes[source->code]);
+        set_time(warning, "since", source->since_ms);
+        set_text_or_null(warning, "device_id", source->drive);
+        set_text(warning, "message", source->message);
+        set_text(warning, "action", source->action);
+        json_array_append_new(warnings, warning);
+    }
+    return warnings;
+}
+
+static json_t *memory_json(const struct mkv_admin_snapshot *snapshot) {
+    const struct mkv_admin_slab_figures figures = mkv_admin_slab_figures(snapshot);
+    json_t *memory = json_object();
+    set_count(memory, "used_bytes", figures.bytes_used);
+    set_count(memory, "total_bytes", figures.bytes_total);
+    set_count(memory, "slabs_allocated", figures.slabs_allocated);
+    set_count(memory, "slabs_total", figures.slabs_total);
+    json_object_set_new(memory, "huge_pages", json_boolean(snapshot->memory.huge_pages));
+    return memory;
+}
+
+/* ---- drives ---------------------------------------------------------------------------------- */
+
+static json_t *classes_json(const struct mkv_volume_stats *volume) {
+    json_t *classes = json_array();
+    for (uint32_t index = 0; index < volume->class_count; index++) {
+        const struct mkv_volume_class_stats *source = &volume->classes[index];
+        if (source->extents == 0) {
+            continue;
+        }
+        json_t *class_object = json_object();
+        set_count(class_object, "slot_bytes", (uint64_t)source->slot_units * MKV_UNIT_BYTES);
+        set_count(class_object, "extents", source->extents);
+        set_count(class_object, "slots", source->slots);
+        set_count(class_object, "used", source->slots_used);
+        json_array_append_new(classes, class_object);
+    }
+    return classes;
+}
+
+static json_t *io_json(const struct mkv_admin_drive *drive) {
+    json_t *io = json_object();
+    for (uint32_t op = 0; op < MKV_ADMIN_IO_OP_COUNT; op++) {
+        json_t *counts = json_object();
+        set_count(counts, "operations", drive->io[op].operations);
+        set_count(counts, "bytes", drive->io[op].bytes);
+        set_count(counts, "errors", drive->io[op].errors);
+        set_count(counts, "in_flight", drive->io[op].in_flight);
+        json_object_set_new(io, mkv_admin_io_ops[op], counts);
+    }
+    return io;
+}
+
+static json_t *device_json(const struct mkv_admin_drive *drive,
+                           const struct mkv_admin_drive_figures *figures) {
+    json_t *device = json_object();
+    set_text(device, "device_id", drive->name);
+    set_text(device, "path", drive->path);
+    MKV_ASSERT((uint32_t)drive->state < MKV_ADMIN_DRIVE_STATE_COUNT);
+    set_text(device, "state", mkv_admin_drive_states[drive->state]);
+    set_text_or_null(device, "model", drive->model);
+    set_text_or_null(device, "serial", drive->serial);
+    set_text_or_null(device, "firmware", drive->firmware);
+    set_uuid(device, "uuid", &drive->uuid);
+    set_count(device, "epoch", drive->volume.epoch);
+    set_count(device, "blocks", drive->volume.blocks);
+    set_count(device, "total_slots", figures->slots_total);
+    set_count(device, "allocated_slots", figures->slots_used);
+    set_count(device, "retired_slots", drive->volume.slots_retired);
+    set_count(device, "free_extents", drive->volume.extents_free);
+    set_count(device, "raw_capacity_bytes", figures->bytes_raw);
+    set_count(device, "usable_bytes", figures->bytes_usable);
+    set_count(device, "metadata_bytes", figures->bytes_metadata);
+    set_count(device, "used_bytes", figures->bytes_used);
+    json_object_set_new(device, "classes", classes_json(&drive->volume));
+    set_count(device, "errors", figures->io_errors);
+    json_object_set_new(device, "io", io_json(drive));
+    return device;
+}
+
+static json_t *storage_json(const struct mkv_admin_snapshot *snapshot) {
+    json_t *storage = json_object();
+    json_t *devices = json_array();
+    struct mkv_admin_drive_figures sum = {0};
+    for (uint32_t index = 0; index < snapshot->drive_count; index++) {
+        const struct mkv_admin_drive_figures figures = mkv_admin_drive_figures(snapshot, index);
+        sum.slots_total += figures.slots_total;
+        sum.bytes_raw += figures.bytes_raw;
+        sum.bytes_usable += figures.bytes_usable;
+        sum.bytes_used += figures.bytes_used;
+        json_array_append_new(devices, device_json(&snapshot->drives[index], &figures));
+    }
+    set_count(storage, "num_devices", snapshot->drive_count);
+    set_count(storage, "block_size_bytes", snapshot->storage_block_bytes);
+    set_count(storage, "total_blocks", sum.slots_total);
+    set_count(storage, "raw_bytes_total", sum.bytes_raw);
+    set_count(storage, "usable_bytes_total", sum.bytes_usable);
+    set_count(storage, "used_bytes_total", sum.bytes_used);
+    json_object_set_new(storage, "devices", devices);
+    return storage;
+}
+
+static json_t *journal_json(const struct mkv_admin_snapshot *snapshot) {
+    json_t *journal = json_array();
+    for (uint32_t index = 0; index < snapshot->drive_count; index++) {
+        const struct mkv_volume_stats *volume = &snapshot->drives[index].volume;
+        json_t *drive = json_object();
+        set_text(drive, "device_id", snapshot->drives[index].name);
+        set_count(drive, "head", volume->journal_head);
+        set_count(drive, "applied", volume->journal_applied);
+        set_count(drive, "lag", mkv_admin_journal_lag(volume));
+        set_count(drive, "ring_blocks", volume->journal_ring_blocks);
+        set_count(drive, "checkpoints", volume->checkpoints_total);
+        json_array_append_new(journal, drive);
+    }
+    return journal;
+}
+
+/* ---- keys and clients ------------------------------------------------------------------------ */
+
+/* This release serves one tenant and takes no hints: every block is its own and unhinted. */
+static json_t *tenants_json(uint64_t blocks, uint64_t used_bytes) {
+    json_t *tenant = json_object();
+    set_text(tenant, "tenant", MKV_TENANT_DEFAULT_NAME);
+    set_count(tenant, "blocks", blocks);
+    set_count(tenant, "used_bytes", used_bytes);
+    json_t *tenants = json_array();
+    json_array_append_new(tenants, tenant);
+    return tenants;
+}
+
+static json_t *tiers_json(uint64_t blocks) {
+    json_t *tiers = json_array();
+    for (uint32_t index = 0; index < MKV_ADMIN_TIER_COUNT; index++) {
+        json_t *tier = json_object();
+        set_text(tier, "tier", mkv_admin_tiers[index]);
+        set_count(tier, "blocks", index == MKV_ADMIN_TIER_UNHINTED ? blocks : 0);
+        json_array_append_new(tiers, tier);
+    }
+    return tiers;
+}
+
+static json_t *lookups_json(const struct mkv_admin_snapshot *snapshot) {
+    const struct mkv_admin_lookups lookups = mkv_admin_lookups(snapshot);
+    json_t *object = json_object();
+    set_count(object, "memory_keys", 0);
+    set_count(object, "drive_keys", lookups.keys_drive);
+    set_count(object, "miss_keys", lookups.keys_miss);
+    json_t *misses = json_object();
+    for (uint32_t miss = MKV_MISS_UNKNOWN; miss < MKV_MISS_COUNT; miss++) {
+        set_count(misses, mkv_admin_misses[miss - 1], lookups.keys_by_miss[miss]);
+    }
+    json_object_set_new(object, "misses", misses);
+    return object;
+}
+
+static json_t *requests_json(const struct mkv_admin_snapshot *snapshot) {
+    json_t *requests = json_object();
+    set_count(requests, "in_flight", snapshot->front.requests_in_flight);
+    for (uint32_t op = MKV_OP_PUT; op < MKV_OP_COUNT; op++) {
+        set_count(requests, mkv_admin_ops[op], snapshot->front.requests_started[op]);
+    }
+    return requests;
+}
+
+static json_t *fabric_json(const struct mkv_admin_snapshot *snapshot) {
+    json_t *tcp = json_object();
+    set_count(tcp, "active_connections", snapshot->fabric.connections_active);
+    set_count(tcp, "accepted_connections", snapshot->fabric.connections_accepted_total);
+    set_count(tcp, "bytes_in", snapshot->fabric.bytes_in_total);
+    set_count(tcp, "bytes_out", snapshot->fabric.bytes_out_total);
+    json_t *fabric = json_object();
+    json_object_set_new(fabric, "tcp", tcp);
+    return fabric;
+}
+
+struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapshot) {
+    const uint64_t blocks = mkv_admin_blocks(snapshot);
+    uint64_t used_bytes = 0;
+    for (uint32_t index = 0; index < snapshot->drive_count; index++) {
+        used_bytes += mkv_admin_drive_figures(snapshot, index).bytes_used;
+    }
+    json_t *status = json_object();
+    json_object_set_new(status, "node", node_json(snapshot));
+    set_count(status, "uptime_seconds", snapshot->uptime_ns / NS_PER_S);
+    json_object_set_new(status, "warnings", warnings_json(snapshot));
+    json_object_set_new(status, "memory", memory_json(snapshot));
+    json_object_set_new(status, "storage", storage_json(snapshot));
+    set_count(status, "blocks_total", blocks);
+    /* A block is in the index only when it is durable: there is no memory tier before the drives.
+     */
+    set_count(status, "blocks_persisted", blocks);
+    json_object_set_new(status, "journal", journal_json(snapshot));
+    json_object_set_new(status, "tenants", tenants_json(blocks, used_bytes));
+    json_object_set_new(status, "tiers", tiers_json(blocks));
+    json_object_set_new(status, "lookups", lookups_json(snapshot));
+    json_object_set_new(status, "requests", requests_json(snapshot));
+    json_t *rdma = json_object();
+    set_count(rdma, "active_connections", 0);
+    json_object_set_new(status, "rdma", rdma);
+    json_object_set_new(status, "fabric", fabric_json(snapshot));
+    return mkv_admin_reply_json(MHD_HTTP_OK, status);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/status_screen.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Texts of the server are shown up to this size. */
+#define SHOWN_BYTES 512u
+#define NUMBER_BYTES 32u
+#define PAIR_BYTES 64u
+#define BAR_CELLS 20u
+#define COLUMN_BYTES 64u
+
+struct size_unit {
+    const char *name;
+    double bytes;
+};
+
+/* ---- fields ---------------------------------------------------------------------------------- */
+
+static const json_t *field(const json_t *object, const char *name) {
+    return json_object_get(object, name);
+}
+
+static uint64_t count_of(const json_t *object, const char *name) {
+    const json_int_t value = json_integer_value(field(object, name));
+    return value < 0 ? 0 : (uint64_t)value;
+}
+
+/* The text of a field, "-" where there is none. */
+static void text_of(const json_t *object, const char *name, char target[SHOWN_BYTES]) {
+    const char *value = json_string_value(field(object, name));
+    mkv_text_clean(value == NULL || value[0] == '\0' ? "-" : value, target, SHOWN_BYTES);
+}
+
+static double share(uint64_t part, uint64_t whole) {
+    return whole == 0 ? 0 : (double)part / (double)whole;
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+static struct size_unit unit_for(uint64_t bytes) {
+    static const struct size_unit units[] = {
+        {"TiB", 1099511627776.0}, {"GiB", 1073741824.0}, {"MiB", 1048576.0}, {"KiB", 1024.0}};
+    for (size_t index = 0; index < sizeof units / sizeof units[0]; index++) {
+        if ((double)bytes >= units[index].bytes) {
+            return units[index];
+        }
+    }
+    return (struct size_unit){"B", 1};
+}
+
+static int decimals_of(const struct size_unit *unit) {
+    return unit->bytes > 1 ? 2 : 0;
+}
+
+static void format_size(uint64_t bytes, char target[NUMBER_BYTES]) {
+    const struct size_unit unit = unit_for(bytes);
+    snprintf(target, NUMBER_BYTES, "%.*f %s", decimals_of(&unit), (double)bytes / unit.bytes,
+             unit.name);
+}
+
+/* "35.23 / 38.30 TiB"; where the part is so small that it has another unit, "4.88 MiB / 3.94 GiB".
+ */
+static void format_pair(uint64_t part, uint64_t whole, const char *between,
+                        char target[PAIR_BYTES]) {
+    const struct size_unit unit = unit_for(whole);
+    const int decimals = decimals_of(&unit);
+    char start[NUMBER_BYTES];
+    if (part > 0 && unit_for(part).bytes < unit.bytes) {
+        format_size(part, start);
+    } else {
+        snprintf(start, sizeof start, "%.*f", decimals, (double)part / unit.bytes);
+    }
+    snprintf(target, PAIR_BYTES, "%s%s%.*f %s", start, between, decimals,
+             (double)whole / unit.bytes, unit.name);
+}
+
+/* "3 693 112". */
+static void format_count(uint64_t value, char target[NUMBER_BYTES]) {
+    char digits[NUMBER_BYTES];
+    const int count = snprintf(digits, sizeof digits, "%" PRIu64, value);
+    size_t used = 0;
+    for (int index = 0; index < count; index++) {
+        if (index > 0 && (count - index) % 3 == 0) {
+            target[used++] = ' ';
+        }
+        target[used++] = digits[index];
+    }
+    target[used] = '\0';
+}
+
+/* "6d 04:11", and with seconds below a day. */
+static void format_duration(uint64_t seconds, char target[NUMBER_BYTES]) {
+    const uint64_t days = seconds / 86400;
+    const unsigned hours = (unsigned)(seconds / 3600 % 24);
+    const unsigned minutes = (unsigned)(seconds / 60 % 60);
+    if (days > 0) {
+        snprintf(target, NUMBER_BYTES, "%" PRIu64 "d %02u:%02u", days, hours, minutes);
+    } else {
+        snprintf(target, NUMBER_BYTES, "%02u:%02u:%02u", hours, minutes, (unsigned)(seconds % 60));
+    }
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static void append_node(const json_t *status, struct mkv_text *out) {
+    const json_t *node = field(status, "node");
+    char id[SHOWN_BYTES];
+    char state[SHOWN_BYTES];
+    char version[SHOWN_BYTES];
+    char commit[SHOWN_BYTES];
+    char reason[SHOWN_BYTES];
+    char up[NUMBER_BYTES];
+    text_of(node, "id", id);
+    text_of(node, "state", state);
+    text_of(node, "version", version);
+    text_of(node, "commit", commit);
+    text_of(node, "unready_reason", reason);
+    format_duration(count_of(status, "uptime_seconds"), up);
+    for (char *letter = state; *letter != '\0'; letter++) {
+        *letter = (char)toupper((unsigned char)*letter);
+    }
+    mkv_text_format(out, "node %s  %s  ", id, state);
+    if (json_is_true(field(node, "ready"))) {
+        mkv_text_string(out, "ready");
+    } else {
+        mkv_text_format(out, "not ready: %s", reason);
+    }
+    mkv_text_format(out, "  up %s  memkv ", up);
+    mkv_text_string(out, version);
+    if (strcmp(commit, "-") != 0) {
+        mkv_text_format(out, " (%s)", commit);
+    }
+    mkv_text_format(out, "  epoch %" PRIu64 "\n", count_of(node, "epoch"));
+}
+
+static void append_warnings(const json_t *status, struct mkv_text *out) {
+    size_t index;
+    const json_t *warning;
+    json_array_foreach(field(status, "warnings"), index, warning) {
+        char code[SHOWN_BYTES];
+        char device[SHOWN_BYTES];
+        char text[SHOWN_BYTES];
+        text_of(warning, "code", code);
+        text_of(warning, "device_id", device);
+        mkv_text_format(out, "! %-18s  %s  ", code, strcmp(device, "-") == 0 ? "node" : device);
+        text_of(warning, "message", text);
+        mkv_text_string(out, text);
+        text_of(warning, "since", text);
+        mkv_text_format(out, ", since %s → ", text);
+        text_of(warning, "action", text);
+        mkv_text_string(out, text);
+        mkv_text_string(out, "\n");
+    }
+}
+
+static void append_bar(uint64_t part, uint64_t whole, struct mkv_text *out) {
+    const double fill = share(part, whole);
+    const uint32_t cells = fill > 1 ? BAR_CELLS : (uint32_t)(fill * BAR_CELLS);
+    mkv_text_string(out, "[");
+    for (uint32_t cell = 0; cell < BAR_CELLS; cell++) {
+        mkv_text_string(out, cell < cells ? "#" : ".");
+    }
+    mkv_text_format(out, "] %.1f %%", 100 * fill);
+}
+
+static void append_capacity(const json_t *status, struct mkv_text *out) {
+    const json_t *storage = field(status, "storage");
+    const uint64_t used = count_of(storage, "used_bytes_total");
+    const uint64_t usable = count_of(storage, "usable_bytes_total");
+    char pair[PAIR_BYTES];
+    char blocks[NUMBER_BYTES];
+    char persisted[NUMBER_BYTES];
+    format_pair(used, usable, " / ", pair);
+    format_count(count_of(status, "blocks_total"), blocks);
+    format_count(count_of(status, "blocks_persisted"), persisted);
+    mkv_text_format(out, "capacity  %-23s ", pair);
+    append_bar(used, usable, out);
+    mkv_text_format(out, "\n          %s blocks · %s persisted\n", blocks, persisted);
+}
+
+static void append_memory(const json_t *status, struct mkv_text *out) {
+    const json_t *memory = field(status, "memory");
+    const uint64_t used = count_of(memory, "used_bytes");
+    const uint64_t total = count_of(memory, "total_bytes");
+    char pair[PAIR_BYTES];
+    format_pair(used, total, " / ", pair);
+    mkv_text_format(out, "memory    %-23s ", pair);
+    append_bar(used, total, out);
+    mkv_text_string(out, json_is_true(field(memory, "huge_pages")) ? "   huge pages 2 MiB\n"
+                                                                   : "   normal pages\n");
+}
+
+static void append_hits(const json_t *status, struct mkv_text *out) {
+    const json_t *lookups = field(status, "lookups");
+    const uint64_t memory = count_of(lookups, "memory_keys");
+    const uint64_t drive = count_of(lookups, "drive_keys");
+    const uint64_t miss = count_of(lookups, "miss_keys");
+    const uint64_t sum = memory + drive + miss;
+    char keys[NUMBER_BYTES];
+    format_count(sum, keys);
+    mkv_text_string(out, "hits      ");
+    if (sum == 0) {
+        mkv_text_string(out, "no keys were asked for since the start\n");
+        return;
+    }
+    mkv_text_format(
+        out, "memory %.1f %% · drive %.1f %% · miss %.1f %% of %s keys since the start\n",
+        100 * share(memory, sum), 100 * share(drive, sum), 100 * share(miss, sum), keys);
+}
+
+static void append_misses(const json_t *status, struct mkv_text *out) {
+    const json_t *lookups = field(status, "lookups");
+    const uint64_t sum = count_of(lookups, "miss_keys");
+    mkv_text_string(out, "misses    ");
+    const char *between = "";
+    const char *reason;
+    json_t *keys;
+    json_object_foreach(json_object_get(lookups, "misses"), reason, keys) {
+        const json_int_t count = json_integer_value(keys);
+        if (count <= 0) {
+            continue;
+        }
+        char clean[COLUMN_BYTES];
+        mkv_text_clean(reason, clean, sizeof clean);
+        for (char *letter = clean; *letter != '\0'; letter++) {
+            *letter = *letter == '_' ? ' ' : *letter;
+        }
+        mkv_text_format(out, "%s%s %.0f %%", between, clean, 100 * share((uint64_t)count, sum));
+        between = " · ";
+    }
+    mkv_text_string(out, between[0] == '\0' ? "none\n" : "\n");
+}
+
+static void append_fabric(const json_t *status, struct mkv_text *out) {
+    const json_t *tcp = field(field(status, "fabric"), "tcp");
+    char in[NUMBER_BYTES];
+    char sent[NUMBER_BYTES];
+    format_size(count_of(tcp, "bytes_in"), in);
+    format_size(count_of(tcp, "bytes_out"), sent);
+    mkv_text_format(out,
+                    "fabric    tcp %" PRIu64 " connections · in %s · out %s · %" PRIu64
+                    " requests in flight\n",
+                    count_of(tcp, "active_connections"), in, sent,
+                    count_of(field(status, "requests"), "in_flight"));
+}
+
+static void append_journal(const json_t *status, struct mkv_text *out) {
+    char fullest_name[SHOWN_BYTES] = "-";
+    double fullest = -1;
+    uint64_t checkpoints = 0;
+    size_t index;
+    const json_t *drive;
+    json_array_foreach(field(status, "journal"), index, drive) {
+        const double fill = share(count_of(drive, "lag"), count_of(drive, "ring_blocks"));
+        if (fill > fullest) {
+            fullest = fill;
+            text_of(drive, "device_id", fullest_name);
+        }
+        checkpoints += count_of(drive, "checkpoints");
+    }
+    mkv_text_format(out, "journal   fullest %s %.1f %% · %" PRIu64 " checkpoints\n", fullest_name,
+                    fullest < 0 ? 0 : 100 * fullest, checkpoints);
+}
+
+/* ---- the table of drives --------------------------------------------------------------------- */
+
+static int widest_name(const json_t *devices) {
+    size_t widest = strlen("DRIVE");
+    size_t index;
+    const json_t *device;
+    json_array_foreach(devices, index, device) {
+        char name[SHOWN_BYTES];
+        text_of(device, "device_id", name);
+        const size_t width = strlen(name);
+        widest = width > widest ? width : widest;
+    }
+    return (int)mkv_min_u64(widest, COLUMN_BYTES);
+}
+
+static void append_drive(const json_t *device, int name_width, struct mkv_text *out) {
+    const uint64_t used = count_of(device, "used_bytes");
+    const uint64_t usable = count_of(device, "usable_bytes");
+    const json_t *io = field(device, "io");
+    char name[SHOWN_BYTES];
+    char state[SHOWN_BYTES];
+    char text[SHOWN_BYTES];
+    char pair[PAIR_BYTES];
+    char read[NUMBER_BYTES];
+    char written[NUMBER_BYTES];
+    char blocks[NUMBER_BYTES];
+    text_of(device, "device_id", name);
+    text_of(device, "state", state);
+    format_pair(used, usable, "/", pair);
+    format_size(count_of(field(io, "read"), "bytes"), read);
+    format_size(count_of(field(io, "write"), "bytes"), written);
+    format_count(count_of(device, "blocks"), blocks);
+    mkv_text_format(out, "%-*s  %-10s %19s %5.1f %%  %11s %11s %11s %4" PRIu64 "  ", name_width,
+                    name, state, pair, 100 * share(used, usable), blocks, read, written,
+                    count_of(device, "errors"));
+    text_of(device, "model", text);
+    if (strcmp(text, "-") == 0) {
+        text_of(device, "path", text);
+        mkv_text_string(out, text);
+    } else {
+        mkv_text_string(out, text);
+        text_of(device, "serial", text);
+        mkv_text_format(out, " (%s)", text);
+    }
+    mkv_text_string(out, "\n");
+}
+
+static void append_drives(const json_t *status, struct mkv_text *out) {
+    const json_t *devices = field(field(status, "storage"), "devices");
+    const int name_width = widest_name(devices);
+    mkv_text_format(out, "\n%-*s  %-10s %19s %7s  %11s %11s %11s %4s  %s\n", name_width, "DRIVE",
+                    "STATE", "USED/USABLE", "", "BLOCKS", "READ", "WRITTEN", "ERR",
+                    "MODEL (SERIAL) OR PATH");
+    size_t index;
+    const json_t *device;
+    json_array_foreach(devices, index, device) {
+        append_drive(device, name_width, out);
+    }
+}
+
+void mkv_status_screen(const json_t *status, struct mkv_text *out) {
+    append_node(status, out);
+    append_warnings(status, out);
+    mkv_text_string(out, "\n");
+    append_capacity(status, out);
+    append_memory(status, out);
+    append_hits(status, out);
+    append_misses(status, out);
+    append_fabric(status, out);
+    append_journal(status, out);
+    append_drives(status, out);
+}

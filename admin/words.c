@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/words.h"
+
+const char *const mkv_admin_node_states[] = {
+    [MKV_ADMIN_NODE_RECOVERING] = "recovering", [MKV_ADMIN_NODE_SERVING] = "serving",
+    [MKV_ADMIN_NODE_DEGRADED] = "degraded",     [MKV_ADMIN_NODE_DRAINING] = "draining",
+    [MKV_ADMIN_NODE_UNHEALTHY] = "unhealthy",   [MKV_ADMIN_NODE_STATE_COUNT] = NULL,
+};
+
+const char *const mkv_admin_drive_states[] = {
+    [MKV_ADMIN_DRIVE_NEW] = "new",         [MKV_ADMIN_DRIVE_RECOVERING] = "recovering",
+    [MKV_ADMIN_DRIVE_ONLINE] = "online",   [MKV_ADMIN_DRIVE_DRAINING] = "draining",
+    [MKV_ADMIN_DRIVE_OFFLINE] = "offline", [MKV_ADMIN_DRIVE_FAILED] = "failed",
+    [MKV_ADMIN_DRIVE_STATE_COUNT] = NULL,
+};
+
+const char *const mkv_admin_warning_codes[] = {
+    [MKV_ADMIN_WARNING_HUGEPAGES_FALLBACK] = "HUGEPAGES_FALLBACK",
+    [MKV_ADMIN_WARNING_MEMLOCK_FALLBACK] = "MEMLOCK_FALLBACK",
+    [MKV_ADMIN_WARNING_DIRECT_IO_FALLBACK] = "DIRECT_IO_FALLBACK",
+    [MKV_ADMIN_WARNING_DRIVE_OFFLINE] = "DRIVE_OFFLINE",
+    [MKV_ADMIN_WARNING_CAME_UP_EMPTY] = "CAME_UP_EMPTY",
+    [MKV_ADMIN_WARNING_CODE_COUNT] = NULL,
+};
+
+const char *const mkv_admin_io_ops[] = {
+    [MKV_ADMIN_IO_READ] = "read",
+    [MKV_ADMIN_IO_WRITE] = "write",
+    [MKV_ADMIN_IO_FLUSH] = "flush",
+    [MKV_ADMIN_IO_OP_COUNT] = NULL,
+};
+
+const char *const mkv_admin_log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
+
+const char *const mkv_admin_ops[] = {
+    [0] = "other",
+    [MKV_OP_PUT] = "put",
+    [MKV_OP_GET] = "get",
+    [MKV_OP_EXISTS] = "exists",
+    [MKV_OP_LOOKUP] = "lookup",
+    [MKV_OP_DELETE] = "delete",
+    [MKV_OP_COUNT] = NULL,
+};
+
+const char *const mkv_admin_statuses[] = {
+    [MKV_STATUS_OK] = "ok",
+    [MKV_STATUS_NOT_FOUND] = "not_found",
+    [MKV_STATUS_NO_SPACE] = "no_space",
+    [MKV_STATUS_DEADLINE] = "deadline",
+    [MKV_STATUS_IO_ERROR] = "io_error",
+    [MKV_STATUS_INVALID] = "invalid",
+    [MKV_STATUS_FORBIDDEN] = "forbidden",
+    [MKV_STATUS_BUSY] = "busy",
+    [MKV_STATUS_UNKNOWN] = "unknown",
+    [MKV_STATUS_UNAVAILABLE] = "unavailable",
+    [MKV_STATUS_CONFLICT] = "conflict",
+    [MKV_STATUS_COUNT] = NULL,
+};
+
+/* Shifted by one: a hit is no reason. */
+const char *const mkv_admin_misses[] = {
+    [MKV_MISS_UNKNOWN - 1] = "unknown",       [MKV_MISS_EVICTED - 1] = "evicted",
+    [MKV_MISS_EXPIRED - 1] = "expired",       [MKV_MISS_DELETED - 1] = "deleted",
+    [MKV_MISS_DEADLINE - 1] = "deadline",     [MKV_MISS_IO_ERROR - 1] = "io_error",
+    [MKV_MISS_CHECKSUM - 1] = "checksum",     [MKV_MISS_DRIVE_OFFLINE - 1] = "drive_offline",
+    [MKV_MISS_OVERLOADED - 1] = "overloaded", [MKV_MISS_COUNT - 1] = NULL,
+};
+
+const char *const mkv_admin_lookup_ops[] = {"lookup", "exists", "get", NULL};
+const char *const mkv_admin_lookup_results[] = {"memory", "drive", "miss", NULL};
+
+const char *const mkv_admin_tiers[] = {"think_complete", "unhinted", "think_active",
+                                       "output_critical", NULL};

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The words that stand for the values of closed lists in JSON, in labels and on the screen. Each
+ * list is in the order of its enum and closed by NULL, so that the registry can publish it as the
+ * bound of a label.
+ *
+ * Not responsible for: the words of the native protocol's own messages.
+ */
+#ifndef MKV_ADMIN_WORDS_H
+#define MKV_ADMIN_WORDS_H
+
+#include "admin/snapshot.h"
+
+extern const char *const mkv_admin_node_states[MKV_ADMIN_NODE_STATE_COUNT + 1];
+extern const char *const mkv_admin_drive_states[MKV_ADMIN_DRIVE_STATE_COUNT + 1];
+extern const char *const mkv_admin_warning_codes[MKV_ADMIN_WARNING_CODE_COUNT + 1];
+extern const char *const mkv_admin_io_ops[MKV_ADMIN_IO_OP_COUNT + 1];
+extern const char *const mkv_admin_log_levels[MKV_ADMIN_LOG_LEVEL_COUNT + 1];
+
+/* Of the core: enum mkv_op, whose place 0 stands for every op that there is not; enum mkv_status;
+ * and the reasons of enum mkv_miss from MKV_MISS_UNKNOWN on, since a hit has none. */
+extern const char *const mkv_admin_ops[MKV_OP_COUNT + 1];
+extern const char *const mkv_admin_statuses[MKV_STATUS_COUNT + 1];
+extern const char *const mkv_admin_misses[MKV_MISS_COUNT];
+
+/* The operations that ask for keys, and where keys were found. */
+extern const char *const mkv_admin_lookup_ops[4];
+extern const char *const mkv_admin_lookup_results[4];
+
+/* Retention tiers in the order of eviction. */
+#define MKV_ADMIN_TIER_COUNT 4u
+#define MKV_ADMIN_TIER_UNHINTED 1u
+extern const char *const mkv_admin_tiers[MKV_ADMIN_TIER_COUNT + 1];
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/admin/exposition_parser.h"
+
+#include <ctype.h>
+#include <math.h>
+
+#include "admin/text.h"
+#include "tests/unit/admin/test.h"
+
+struct reader {
+    const char *at;
+    struct parsed_exposition *parsed;
+    bool has_help; /* of the family in work */
+    bool has_type;
+};
+
+static void expect(struct reader *reader, const char *text) {
+    const size_t bytes = strlen(text);
+    if (strncmp(reader->at, text, bytes) != 0) {
+        fail_msg("expected '%s' at '%.60s'", text, reader->at);
+    }
+    reader->at += bytes;
+}
+
+static bool accept(struct reader *reader, const char *text) {
+    const size_t bytes = strlen(text);
+    if (strncmp(reader->at, text, bytes) != 0) {
+        return false;
+    }
+    reader->at += bytes;
+    return true;
+}
+
+static char *copy(const char *start, size_t bytes) {
+    char *text = strndup(start, bytes);
+    assert_non_null(text);
+    return text;
+}
+
+/* [a-zA-Z_:][a-zA-Z0-9_:]*, in label names without the colon. */
+static char *read_name(struct reader *reader, bool colon) {
+    const char *start = reader->at;
+    while (isalnum((unsigned char)*reader->at) || *reader->at == '_' ||
+           (colon && *reader->at == ':')) {
+        reader->at++;
+    }
+    if (reader->at == start || isdigit((unsigned char)*start)) {
+        fail_msg("expected a name at '%.60s'", start);
+    }
+    return copy(start, (size_t)(reader->at - start));
+}
+
+/* Up to `end`, which stays unread; backslash escapes itself, n, and in labels the quote. */
+static char *read_escaped(struct reader *reader, char end) {
+    char *text = calloc(1, strlen(reader->at) + 1);
+    assert_non_null(text);
+    size_t count = 0;
+    while (*reader->at != end) {
+        if (*reader->at == '\0' || *reader->at == '\n') {
+            fail_msg("a text has no end: '%s'", text);
+        }
+        char letter = *reader->at++;
+        if (letter == '\\') {
+            const char escape = *reader->at++;
+            if (escape != '\\' && escape != 'n' && !(escape == '"' && end == '"')) {
+                fail_msg("'\\%c' is no escape behind '%s'", escape, text);
+            }
+            letter = escape == 'n' ? '\n' : escape;
+        }
+        text[count++] = letter;
+    }
+    char *fitting = copy(text, count);
+    free(text);
+    return fitting;
+}
+
+static struct parsed_family *current(struct reader *reader) {
+    assert_true(reader->parsed->family_count > 0);
+    return &reader->parsed->families[reader->parsed->family_count - 1];
+}
+
+static void read_help(struct reader *reader) {
+    struct parsed_exposition *parsed = reader->parsed;
+    if (parsed->family_count > 0 && !reader->has_type) {
+        fail_msg("%s has no TYPE", current(reader)->name);
+    }
+    char *name = read_name(reader, true);
+    for (size_t index = 0; index < parsed->family_count; index++) {
+        if (strcmp(parsed->families[index].name, name) == 0) {
+            fail_msg("family %s comes twice", name);
+        }
+    }
+    assert_true(parsed->family_count < PARSED_FAMILIES_MAX);
+    expect(reader, " ");
+    parsed->families[parsed->family_count++] =
+        (struct parsed_family){.name = name, .help = read_escaped(reader, '\n')};
+    expect(reader, "\n");
+    reader->has_help = true;
+    reader->has_type = false;
+}
+
+static void read_type(struct reader *reader) {
+    char *name = read_name(reader, true);
+    if (!reader->has_help || reader->has_type || strcmp(name, current(reader)->name) != 0) {
+        fail_msg("TYPE of %s does not follow its HELP", name);
+    }
+    free(name);
+    expect(reader, " ");
+    char *type = read_name(reader, false);
+    if (strcmp(type, "counter") != 0 && strcmp(type, "gauge") != 0) {
+        fail_msg("'%s' is no type that memkv has", type);
+    }
+    current(reader)->type = type;
+    expect(reader, "\n");
+    reader->has_type = true;
+}
+
+static double read_number(struct reader *reader) {
+    char *end;
+    if (isspace((unsigned char)*reader->at)) {
+        fail_msg("a space before the number at '%.60s'", reader->at);
+    }
+    const double value = strtod(reader->at, &end);
+    if (end == reader->at || !isfinite(value)) {
+        fail_msg("no finite number at '%.60s'", reader->at);
+    }
+    reader->at = end;
+    return value;
+}
+
+static void read_labels(struct reader *reader, struct parsed_sample *sample) {
+    do {
+        assert_true(sample->label_count < PARSED_LABELS_MAX);
+        char *name = read_name(reader, false);
+        for (size_t index = 0; index < sample->label_count; index++) {
+            assert_string_not_equal(sample->label_names[index], name);
+        }
+        expect(reader, "=\"");
+        sample->label_names[sample->label_count] = name;
+        sample->label_values[sample->label_count] = read_escaped(reader, '"');
+        sample->label_count++;
+        expect(reader, "\"");
+    } while (accept(reader, ","));
+    expect(reader, "}");
+}
+
+static void read_sample(struct reader *reader) {
+    struct parsed_exposition *parsed = reader->parsed;
+    assert_true(parsed->sample_count < PARSED_SAMPLES_MAX);
+    struct parsed_sample *sample = &parsed->samples[parsed->sample_count];
+    const char *start = reader->at;
+    char *name = read_name(reader, true);
+    if (!reader->has_type || strcmp(name, current(reader)->name) != 0) {
+        fail_msg("a sample of %s stands outside of its family", name);
+    }
+    free(name);
+    sample->family = parsed->family_count - 1;
+    if (accept(reader, "{")) {
+        read_labels(reader, sample);
+    }
+    sample->series = copy(start, (size_t)(reader->at - start));
+    for (size_t index = 0; index < parsed->sample_count; index++) {
+        if (strcmp(parsed->samples[index].series, sample->series) == 0) {
+            fail_msg("sample %s comes twice", sample->series);
+        }
+    }
+    expect(reader, " ");
+    sample->value = read_number(reader);
+    if (strcmp(current(reader)->type, "counter") == 0 && sample->value < 0) {
+        fail_msg("counter %s is negative", sample->series);
+    }
+    expect(reader, "\n");
+    parsed->sample_count++;
+}
+
+/* Well-formed lines come out of the cleaner as they were. */
+static void check_utf8(const char *text) {
+    char *line = copy(text, strlen(text));
+    char *clean = calloc(1, strlen(text) + 1);
+    assert_non_null(clean);
+    char *rest = line;
+    for (char *part = strtok_r(line, "\n", &rest); part != NULL;
+         part = strtok_r(NULL, "\n", &rest)) {
+        mkv_text_clean(part, clean, strlen(text) + 1);
+        assert_string_equal(part, clean);
+    }
+    free(clean);
+    free(line);
+}
+
+struct parsed_exposition *exposition_parse(const char *text) {
+    check_utf8(text);
+    struct reader reader = {.at = text, .parsed = calloc(1, sizeof *reader.parsed)};
+    assert_non_null(reader.parsed);
+    while (*reader.at != '\0') {
+        if (accept(&reader, "# HELP ")) {
+            read_help(&reader);
+        } else if (accept(&reader, "# TYPE ")) {
+            read_type(&reader);
+        } else {
+            read_sample(&reader);
+        }
+    }
+    assert_true(reader.has_type);
+    return reader.parsed;
+}
+
+void exposition_free(struct parsed_exposition *parsed) {
+    for (size_t index = 0; index < parsed->family_count; index++) {
+        free(parsed->families[index].name);
+        free(parsed->families[index].type);
+        free(parsed->families[index].help);
+    }
+    for (size_t index = 0; index < parsed->sample_count; index++) {
+        struct parsed_sample *sample = &parsed->samples[index];
+        for (size_t label = 0; label < sample->label_count; label++) {
+            free(sample->label_names[label]);
+            free(sample->label_values[label]);
+        }
+        free(sample->series);
+    }
+    free(parsed);
+}
+
+static const struct parsed_sample *find(const struct parsed_exposition *parsed,
+                                        const char *series) {
+    for (size_t index = 0; index < parsed->sample_count; index++) {
+        if (strcmp(parsed->samples[index].series, series) == 0) {
+            return &parsed->samples[index];
+        }
+    }
+    return NULL;
+}
+
+bool exposition_has(const struct parsed_exposition *parsed, const char *series) {
+    return find(parsed, series) != NULL;
+}
+
+double exposition_value(const struct parsed_exposition *parsed, const char *series) {
+    const struct parsed_sample *sample = find(parsed, series);
+    if (sample == NULL) {
+        fail_msg("there is no %s", series);
+    }
+    return sample->value;
+}

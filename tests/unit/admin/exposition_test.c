@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin/exposition.h"
+
+#include "tests/unit/admin/exposition_parser.h"
+#include "tests/unit/admin/fake_node.h"
+#include "tests/unit/admin/test.h"
+
+struct world {
+    struct mkv_admin_snapshot snapshot;
+    struct mkv_admin_counters counters;
+    struct mkv_admin_process process;
+    struct mkv_metric_sources sources;
+};
+
+static int setup(void **state) {
+    struct world *world = calloc(1, sizeof *world);
+    assert_non_null(world);
+    fake_snapshot(&world->snapshot);
+    for (uint32_t path = 0; path <= MKV_ADMIN_PATH_OTHER; path++) {
+        world->counters.requests_total[path] = 10 + path;
+    }
+    world->counters.scrape_ns = 1500000;
+    world->process = (struct mkv_admin_process){1.25, 2, 3, 4, 5, 1767233647.5};
+    world->sources = (struct mkv_metric_sources){
+        .snapshot = &world->snapshot,
+        .counters = &world->counters,
+        .process = &world->process,
+    };
+    *state = world;
+    return 0;
+}
+
+static int teardown(void **state) {
+    free(*state);
+    return 0;
+}
+
+static struct parsed_exposition *scrape(const struct world *world) {
+    struct mkv_admin_reply reply = mkv_admin_metrics(&world->sources);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(reply.body);
+    assert_int_equal(strlen(reply.body), reply.body_bytes);
+    struct parsed_exposition *parsed = exposition_parse(reply.body);
+    free(reply.body);
+    return parsed;
+}
+
+static void test_exposition__every_family__parses(void **state) {
+    struct parsed_exposition *parsed = scrape(*state);
+    assert_int_equal(parsed->family_count, mkv_metric_family_count);
+    for (size_t index = 0; index < mkv_metric_family_count; index++) {
+        assert_string_equal(parsed->families[index].name, mkv_metric_families[index].name);
+        assert_string_equal(parsed->families[index].help, mkv_metric_families[index].help);
+        assert_string_equal(parsed->families[index].type,
+                            mkv_metric_families[index].type == MKV_METRIC_COUNTER ? "counter"
+                                                                                  : "gauge");
+    }
+    exposition_free(parsed);
+}
+
+/* A node of no drives still has every family with closed labels; one of 64 fits the bounds. */
+static void test_exposition__any_number_of_drives__parses(void **state) {
+    struct world *world = *state;
+    world->snapshot.drive_count = 0;
+    struct parsed_exposition *parsed = scrape(world);
+    assert_int_equal(parsed->family_count, mkv_metric_family_count);
+    exposition_free(parsed);
+    world->snapshot.drive_count = MKV_VOLUMES_MAX;
+    for (uint32_t index = 0; index < MKV_VOLUMES_MAX; index++) {
+        world->snapshot.drives[index] = world->snapshot.drives[0];
+        snprintf(world->snapshot.drives[index].name, MKV_ADMIN_NAME_BYTES, "d%02u", index);
+    }
+    parsed = scrape(world);
+    assert_true(exposition_has(parsed, "memkv_device_online{device=\"d63\"}"));
+    exposition_free(parsed);
+}
+
+static void test_exposition__samples__labels_of_their_family(void **state) {
+    struct parsed_exposition *parsed = scrape(*state);
+    bool has_sample[PARSED_FAMILIES_MAX] = {false};
+    for (size_t index = 0; index < parsed->sample_count; index++) {
+        const struct parsed_sample *sample = &parsed->samples[index];
+        const struct mkv_metric_family *family = &mkv_metric_families[sample->family];
+        has_sample[sample->family] = true;
+        for (size_t label = 0; label < sample->label_count; label++) {
+            assert_string_equal(sample->label_names[label], family->labels[label].name);
+        }
+        assert_null(family->labels[sample->label_count].name);
+    }
+    for (size_t index = 0; index < parsed->family_count; index++) {
+        if (!has_sample[index]) {
+            fail_msg("%s has no sample", parsed->families[index].name);
+        }
+    }
+    exposition_free(parsed);
+}
+
+/* Every closed label shows all of its values, but for combinations that cannot be. */
+static void test_exposition__closed_labels__every_value_from_the_first_scrape(void **state) {
+    struct world *world = *state;
+    struct parsed_exposition *parsed = scrape(world);
+    for (size_t index = 0; index < mkv_metric_family_count; index++) {
+        const struct mkv_metric_label *labels = mkv_metric_families[index].labels;
+        for (size_t place = 0; labels[place].name != NULL; place++) {
+            for (const char *const *value = labels[place].values; value != NULL && *value != NULL;
+                 value++) {
+                bool found = false;
+                for (size_t at = 0; at < parsed->sample_count; at++) {
+                    found = found || (parsed->samples[at].family == index &&
+                                      strcmp(parsed->samples[at].label_values[place], *value) == 0);
+                }
+                if (!found) {
+                    fail_msg("%s has no sample with %s=\"%s\"", mkv_metric_families[index].name,
+                             labels[place].name, *value);
+                }
+            }
+        }
+    }
+    exposition_free(parsed);
+}
+
+static void test_exposition__figures__as_in_the_snapshot(void **state) {
+    static const struct {
+        const char *series;
+        double value;
+    } cases[] = {
+        {"memkv_lookup_total", 1004},
+        {"memkv_delete_total", 1005},
+        {"memkv_exists_total", 1003},
+        {"memkv_read_total", 62},
+        {"memkv_read_bytes_total", 64000},
+        {"memkv_write_total", 61},
+        {"memkv_write_bytes_total", 65000},
+        {"memkv_not_found_total", 1 + 2 + 3 + 4 + 5},
+        {"memkv_no_space_total", 11},
+        {"memkv_invalid_requests_total", 2 + 3 + 4},
+        {"memkv_requests_total{method=\"get\",status=\"busy\"}", 92},
+        {"memkv_requests_total{method=\"other\",status=\"invalid\"}", 2},
+        {"memkv_requests_in_flight", 37},
+        {"memkv_commands_total{op=\"put\"}", 1001},
+        {"memkv_bytes_in_total{fabric=\"tcp\",listener=\"native\"}", 2147483648.0},
+        {"memkv_bytes_out_total{fabric=\"tcp\",listener=\"native\"}", 3298534883328.0},
+        {"memkv_lookup_keys_total{op=\"get\",result=\"drive\"}", 500},
+        {"memkv_lookup_keys_total{op=\"get\",result=\"miss\"}", 176},
+        {"memkv_lookup_keys_total{op=\"get\",result=\"memory\"}", 0},
+        {"memkv_lookup_keys_total{op=\"lookup\",result=\"drive\"}", 200},
+        {"memkv_miss_keys_total{reason=\"unknown\"}", 174},
+        {"memkv_miss_keys_total{reason=\"drive_offline\"}", 8},
+        {"memkv_rdma_active", 0},
+        {"memkv_connections_active{fabric=\"tcp\"}", 62},
+        {"memkv_device_slots_used{device=\"d00\"}", 10},
+        {"memkv_device_bytes_used{device=\"d00\"}", 7 * 1025 * 4096.0 + 3 * 17 * 4096.0},
+        {"memkv_storage_raw_bytes", 41 * 16384 * 4096.0 + 9 * 1024 * 4096.0},
+        {"memkv_storage_usable_bytes", 40 * 16384 * 4096.0 + 8 * 1024 * 4096.0},
+        {"memkv_block_capacity_bytes", 40 * 16384 * 4096.0 + 8 * 1024 * 4096.0},
+        {"memkv_device_online{device=\"d00\"}", 1},
+        {"memkv_device_io_errors_total{device=\"d00\",op=\"flush\"}", 8},
+        {"memkv_device_io_bytes_total{device=\"d00\",op=\"write\"}", 191 * 1048576.0},
+        {"memkv_device_io_in_flight{device=\"d00\",op=\"read\"}", 3},
+        {"memkv_device_state{device=\"d00\",state=\"online\"}", 1},
+        {"memkv_device_state{device=\"d00\",state=\"failed\"}", 0},
+        {"memkv_device_info{device=\"d00\",path=\"/dev/nvme0n1\",model=\"Fast 9000\","
+         "serial=\"S1\",firmware=\"F7\",uuid=\"0c1d2e3f-0405-0607-0809-0a0b0c0d0e0f\","
+         "write_cache=\"volatile\"}",
+         1},
+        {"memkv_device_info{device=\"d01\",path=\"memkv-data/store.memkv\",model=\"\","
+         "serial=\"\",firmware=\"\",uuid=\"\",write_cache=\"none\"}",
+         1},
+        {"memkv_checksum_failures_total{component=\"slot_header\"}", 1},
+        {"memkv_checksum_failures_total{component=\"payload\"}", 2},
+        {"memkv_checksum_failures_total{component=\"journal\"}", 3},
+        {"memkv_checksum_failures_total{component=\"superblock\"}", 4},
+        {"memkv_checksum_failures_total{component=\"index\"}", 5},
+        {"memkv_checksum_failures_total{component=\"wire\"}", 1},
+        {"memkv_repairs_total{kind=\"quarantined_slot\"}", 6},
+        {"memkv_repairs_total{kind=\"superblock_copy\"}", 7},
+        {"memkv_repairs_total{kind=\"torn_tail\"}", 8},
+        {"memkv_blocks_total", 1234567},
+        {"memkv_blocks_persisted", 1234567},
+        {"memkv_slabs_total", 32768},
+        {"memkv_slabs_allocated", 31233},
+        {"memkv_memory_used_bytes", 65498251265.0},
+        {"memkv_uptime_seconds", 533490.5},
+        {"memkv_l2_lookup_keys_total", 800 + 200},
+        {"memkv_l2_hit_keys_total", 800},
+        {"memkv_l2_loaded_keys_total", 2002},
+        {"memkv_l2_stored_keys_total", 61},
+        {"memkv_l2_load_failures_total{reason=\"checksum\"}", 6},
+        {"memkv_blocks_by_tier{tier=\"unhinted\"}", 1234567},
+        {"memkv_active_tenants", 1},
+        {"memkv_tenant_blocks{tenant=\"default\"}", 1234567},
+        {"memkv_journal_pending_entries", 4},
+        {"memkv_journal_entries_total{device=\"d00\"}", 2000},
+        {"memkv_journal_bytes_total{device=\"d00\"}", 800 * 4096.0},
+        {"memkv_journal_size_bytes{device=\"d00\"}", (900 - 582) * 4096.0},
+        {"memkv_journal_capacity_bytes{device=\"d00\"}", 1024 * 4096.0},
+        {"memkv_journal_commits_total{device=\"d00\"}", 700},
+        {"memkv_journal_head{device=\"d00\"}", 900},
+        {"memkv_journal_applied{device=\"d00\"}", 582},
+        {"memkv_journal_lag{device=\"d00\"}", 318},
+        {"memkv_store_epoch{device=\"d01\"}", 3},
+        {"memkv_checkpoints_total{device=\"d00\"}", 6},
+        {"memkv_recovery_duration_seconds{device=\"d00\"}", 0.25},
+        {"memkv_recovery_replayed_entries{device=\"d00\"}", 77},
+        {"memkv_shard_commands_total{shard=\"0\"}", 5015},
+        {"memkv_shard_blocks{shard=\"0\"}", 1234567},
+        {"memkv_admin_requests_total{path=\"/v1/live\"}", 10},
+        {"memkv_admin_requests_total{path=\"other\"}", 10 + MKV_ADMIN_PATH_OTHER},
+        {"memkv_node_state{state=\"serving\"}", 1},
+        {"memkv_node_state{state=\"unhealthy\"}", 0},
+        {"memkv_warning{code=\"DIRECT_IO_FALLBACK\"}", 1},
+        {"memkv_warning{code=\"DRIVE_OFFLINE\"}", 0},
+        {"memkv_log_messages_total{level=\"error\"}", 40},
+        {"memkv_log_messages_total{level=\"trace\"}", 44},
+        {"memkv_scrape_duration_seconds", 0.0015},
+        {"memkv_build_info{version=\"0.4.1\",commit=\"3fa9c02\"}", 1},
+        {"process_cpu_seconds_total", 1.25},
+        {"process_resident_memory_bytes", 2},
+        {"process_virtual_memory_bytes", 3},
+        {"process_open_fds", 4},
+        {"process_max_fds", 5},
+        {"process_start_time_seconds", 1767233647.5},
+    };
+    struct parsed_exposition *parsed = scrape(*state);
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        const double value = exposition_value(parsed, cases[index].series);
+        if (value != cases[index].value) {
+            fail_msg("%s is %f, not %f", cases[index].series, value, cases[index].value);
+        }
+    }
+    exposition_free(parsed);
+}
+
+static void test_exposition__names_from_elsewhere__escaped(void **state) {
+    struct world *world = *state;
+    struct mkv_admin_drive *drive = &world->snapshot.drives[0];
+    snprintf(drive->path, sizeof drive->path, "%s", "/dev/\"a\\b\"\nc\xff");
+    struct parsed_exposition *parsed = scrape(world);
+    bool found = false;
+    for (size_t index = 0; index < parsed->sample_count; index++) {
+        const struct parsed_sample *sample = &parsed->samples[index];
+        if (strcmp(parsed->families[sample->family].name, "memkv_device_info") == 0 &&
+            strcmp(sample->label_values[0], "d00") == 0) {
+            assert_string_equal(sample->label_values[1], "/dev/\"a\\b\"?c?");
+            assert_non_null(strstr(sample->series, "path=\"/dev/\\\"a\\\\b\\\"?c?\""));
+            found = true;
+        }
+    }
+    assert_true(found);
+    exposition_free(parsed);
+}
+
+static void collect_one(const struct mkv_metric_sources *sources, size_t argument,
+                        struct mkv_exposition *out) {
+    (void)sources;
+    mkv_exposition_count(out, NULL, argument);
+    mkv_exposition_real(out, NULL, 0.5);
+}
+
+static void test_exposition_family__help_with_escapes__written_so(void **state) {
+    struct world *world = *state;
+    static const struct mkv_metric_label none[] = {{0}};
+    const struct mkv_metric_family family = {
+        .name = "memkv_x",
+        .type = MKV_METRIC_GAUGE,
+        .labels = none,
+        .collect = collect_one,
+        .argument = SIZE_MAX,
+        .help = "a \"b\" \\ c\nd",
+    };
+    char *text = mkv_exposition_family(&world->sources, &family);
+    assert_string_equal(text, "# HELP memkv_x a \"b\" \\\\ c\\nd\n# TYPE memkv_x gauge\n"
+                              "memkv_x 18446744073709551615\nmemkv_x 0.500000000\n");
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_exposition__every_family__parses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_exposition__any_number_of_drives__parses, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_exposition__samples__labels_of_their_family, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(
+            test_exposition__closed_labels__every_value_from_the_first_scrape, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_exposition__figures__as_in_the_snapshot, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_exposition__names_from_elsewhere__escaped, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_exposition_family__help_with_escapes__written_so,
+                                        setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

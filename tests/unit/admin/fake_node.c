@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/admin/fake_node.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "tests/unit/admin/test.h"
+
+static void fake_drives(struct mkv_admin_snapshot *snapshot) {
+    snapshot->drive_count = 2;
+    snapshot->drives[0] = (struct mkv_admin_drive){
+        .name = "d00",
+        .path = "/dev/nvme0n1",
+        .model = "Fast 9000",
+        .serial = "S1",
+        .firmware = "F7",
+        .uuid = {{0x0c, 0x1d, 0x2e, 0x3f, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
+        .state = MKV_ADMIN_DRIVE_ONLINE,
+        .write_cache = true,
+        .volume =
+            {
+                .state = MKV_VOLUME_SERVING,
+                .epoch = 12,
+                .blocks = 1234567,
+                .bytes_used = 7ull * 1025 * 4096 + 3ull * 17 * 4096,
+                .bytes_usable = 40ull * 16384 * 4096,
+                .bytes_raw = 41ull * 16384 * 4096,
+                .slots_used = 10,
+                .slots_free = 15 + 963 - 10,
+                .slots_retired = 1,
+                .extents_free = 38,
+                .extents_total = 40,
+                .extent_units = 16384,
+                .class_count = 3,
+                .classes = {{1025, 1, 15, 7}, {17, 1, 963, 3}, {33, 0, 0, 0}},
+                .ops_in_flight = 5,
+                .journal_head = 900,
+                .journal_durable = 899,
+                .journal_applied = 582,
+                .journal_ring_blocks = 1024,
+                .journal_pending_records = 4,
+                .journal_records_total = 2000,
+                .journal_blocks_total = 800,
+                .journal_commits_total = 700,
+                .checkpoints_total = 6,
+                .puts_total = 61,
+                .gets_total = 62,
+                .deletes_total = 63,
+                .read_bytes_total = 64000,
+                .write_bytes_total = 65000,
+                .checksum_failures_header_total = 1,
+                .checksum_failures_payload_total = 2,
+                .checksum_failures_journal_total = 3,
+                .checksum_failures_superblock_total = 4,
+                .checksum_failures_index_total = 5,
+                .quarantined_total = 6,
+                .superblock_repairs_total = 7,
+                .torn_tails_total = 8,
+                .recovery_entries = 77,
+                .recovery_ns = 250000000,
+            },
+        .io =
+            {
+                [MKV_ADMIN_IO_READ] = {101, 1175ull << 30, 2, 3},
+                [MKV_ADMIN_IO_WRITE] = {104, 191ull << 20, 5, 6},
+                [MKV_ADMIN_IO_FLUSH] = {107, 0, 8, 1},
+            },
+    };
+    snapshot->drives[1] = (struct mkv_admin_drive){
+        .name = "d01",
+        .path = "memkv-data/store.memkv",
+        .state = MKV_ADMIN_DRIVE_ONLINE,
+        .volume =
+            {
+                .state = MKV_VOLUME_SERVING,
+                .epoch = 3,
+                .bytes_usable = 8ull * 1024 * 4096,
+                .bytes_raw = 9ull * 1024 * 4096,
+                .extents_free = 8,
+                .extents_total = 8,
+                .extent_units = 1024,
+                .journal_ring_blocks = 64,
+            },
+    };
+}
+
+static void fake_front(struct mkv_front_stats *front) {
+    for (uint32_t op = MKV_OP_PUT; op < MKV_OP_COUNT; op++) {
+        front->requests_started[op] = 1000 + op;
+        front->requests_answered[op][MKV_STATUS_OK] = 900 + op;
+        front->requests_answered[op][MKV_STATUS_BUSY] = 90 + op;
+        front->items_finished[op][MKV_STATUS_OK] = 2000 + op;
+        front->items_finished[op][MKV_STATUS_NOT_FOUND] = op;
+    }
+    front->requests_answered[0][MKV_STATUS_INVALID] = 2;
+    front->requests_answered[MKV_OP_GET][MKV_STATUS_INVALID] = 3;
+    front->items_finished[MKV_OP_PUT][MKV_STATUS_NO_SPACE] = 11;
+    front->keys_by_miss[MKV_OP_GET][MKV_MISS_NONE] = 500;
+    front->keys_by_miss[MKV_OP_GET][MKV_MISS_UNKNOWN] = 150;
+    front->keys_by_miss[MKV_OP_GET][MKV_MISS_IO_ERROR] = 5;
+    front->keys_by_miss[MKV_OP_GET][MKV_MISS_CHECKSUM] = 6;
+    front->keys_by_miss[MKV_OP_GET][MKV_MISS_DEADLINE] = 7;
+    front->keys_by_miss[MKV_OP_GET][MKV_MISS_DRIVE_OFFLINE] = 8;
+    front->keys_by_miss[MKV_OP_EXISTS][MKV_MISS_NONE] = 100;
+    front->keys_by_miss[MKV_OP_LOOKUP][MKV_MISS_NONE] = 200;
+    front->keys_by_miss[MKV_OP_LOOKUP][MKV_MISS_UNKNOWN] = 24;
+    front->requests_in_flight = 37;
+}
+
+void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
+    memset(snapshot, 0, sizeof *snapshot);
+    snprintf(snapshot->node_id, sizeof snapshot->node_id, "gpu-07");
+    snprintf(snapshot->version, sizeof snapshot->version, "0.4.1");
+    snprintf(snapshot->commit, sizeof snapshot->commit, "3fa9c02");
+    snapshot->state = MKV_ADMIN_NODE_SERVING;
+    snapshot->epoch = 12;
+    snapshot->uptime_ns = (6ull * 86400 + 4 * 3600 + 11 * 60 + 30) * 1000000000ull + 500000000ull;
+    snapshot->shard_quiet_ns = 2000000;
+    snapshot->storage_block_bytes = 4u << 20;
+    fake_drives(snapshot);
+    fake_front(&snapshot->front);
+    snapshot->fabric = (struct mkv_admin_fabric){
+        .connections_active = 62,
+        .connections_accepted_total = 70,
+        .bytes_in_total = 1ull << 31,
+        .bytes_out_total = 3ull << 40,
+        .faults_total = 4,
+        .checksum_failures_total = 1,
+    };
+    snapshot->memory = (struct mkv_admin_memory){
+        .bytes_total = 64ull << 30,
+        .bytes_used = (61ull << 30) + 1,
+        .block_bytes = 2u << 20,
+        .huge_pages = true,
+    };
+    for (uint32_t level = 0; level < MKV_ADMIN_LOG_LEVEL_COUNT; level++) {
+        snapshot->log_messages_total[level] = 40 + level;
+    }
+    snapshot->warning_count = 1;
+    snapshot->warnings[0] = (struct mkv_admin_warning){
+        .code = MKV_ADMIN_WARNING_DIRECT_IO_FALLBACK,
+        .since_ms = 1767233647123,
+        .drive = "d01",
+        .message = "memkv-data/store.memkv goes through the page cache",
+        .action = "put the file on ext4 or xfs",
+    };
+}
+
+void fake_snapshot_state(struct mkv_admin_snapshot *snapshot, enum mkv_admin_node_state state) {
+    snapshot->state = state;
+    snapshot->drives[0].state = MKV_ADMIN_DRIVE_ONLINE;
+    snapshot->drives[1].state = MKV_ADMIN_DRIVE_ONLINE;
+    if (state == MKV_ADMIN_NODE_RECOVERING) {
+        snapshot->drives[1].state = MKV_ADMIN_DRIVE_RECOVERING;
+    } else if (state == MKV_ADMIN_NODE_DEGRADED) {
+        snapshot->drives[1].state = MKV_ADMIN_DRIVE_FAILED;
+    } else if (state == MKV_ADMIN_NODE_UNHEALTHY) {
+        snapshot->drives[0].state = MKV_ADMIN_DRIVE_FAILED;
+        snapshot->drives[1].state = MKV_ADMIN_DRIVE_OFFLINE;
+    }
+}
+
+static void provide(void *context, struct mkv_admin_snapshot *out) {
+    struct fake_node *node = context;
+    node->calls++;
+    /* The listener hands over zeroes (I2 of snapshot.h); it wipes what the last request left. */
+    for (size_t index = 0; index < sizeof *out; index++) {
+        MKV_ASSERT(((const unsigned char *)out)[index] == 0);
+    }
+    *out = node->snapshot;
+}
+
+int fake_listen(uint32_t address, uint16_t *port) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(address)}};
+    socklen_t bytes = sizeof name;
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, bytes), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &bytes), 0);
+    *port = ntohs(name.sin_port);
+    return fd;
+}
+
+struct fake_node *fake_node_start(void) {
+    struct fake_node *node = calloc(1, sizeof *node);
+    assert_non_null(node);
+    fake_snapshot(&node->snapshot);
+    const int fd = fake_listen(INADDR_LOOPBACK, &node->port);
+    const struct mkv_admin_provider provider = {.context = node, .snapshot = provide};
+    char error[MKV_ADMIN_ERROR_BYTES] = "";
+    if (!mkv_admin_http_start(fd, &provider, &node->http, error)) {
+        fail_msg("%s", error);
+    }
+    return node;
+}
+
+void fake_node_stop(struct fake_node *node) {
+    mkv_admin_http_stop(node->http);
+    free(node);
+}
+
+int fake_connect(uint16_t port) {
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    const struct timeval limit = {.tv_sec = 5};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit), 0);
+    const struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons(port)};
+    assert_int_equal(connect(fd, (const struct sockaddr *)&name, sizeof name), 0);
+    return fd;
+}
+
+struct fake_reply fake_exchange(uint16_t port, const char *bytes, size_t byte_count) {
+    const int fd = fake_connect(port);
+    /* The server may answer and close before it has read all. */
+    (void)!send(fd, bytes, byte_count, MSG_NOSIGNAL);
+    const size_t capacity = 4u << 20;
+    struct fake_reply reply = {.text = malloc(capacity)};
+    assert_non_null(reply.text);
+    size_t count = 0;
+    ssize_t step;
+    while ((step = recv(fd, reply.text + count, capacity - 1 - count, 0)) > 0) {
+        count += (size_t)step;
+    }
+    close(fd);
+    reply.text[count] = '\0';
+    assert_true(strlen(reply.text) == count);
+    char *end = strstr(reply.text, "\r\n\r\n");
+    reply.body = end == NULL ? reply.text + count : end + 4;
+    if (count > 0) {
+        assert_int_equal(sscanf(reply.text, "HTTP/1.1 %d ", &reply.status), 1);
+    }
+    return reply;
+}
+
+struct fake_reply fake_request(uint16_t port, const char *method, const char *path) {
+    char request[2048];
+    const int count =
+        snprintf(request, sizeof request,
+                 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method, path);
+    assert_true(count > 0 && (size_t)count < sizeof request);
+    return fake_exchange(port, request, (size_t)count);
+}
+
+void fake_reply_free(struct fake_reply *reply) {
+    free(reply->text);
+    *reply = (struct fake_reply){0};
+}
+
+bool fake_reply_has(const struct fake_reply *reply, const char *header_line) {
+    char wanted[512];
+    snprintf(wanted, sizeof wanted, "\r\n%s\r\n", header_line);
+    const char *found = strstr(reply->text, wanted);
+    return found != NULL && found < reply->body;
+}

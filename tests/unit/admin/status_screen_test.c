@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The screen, letter by letter: people and their scripts get used to it. */
+#include "admin/status_screen.h"
+
+#include "admin/status_json.h"
+#include "tests/unit/admin/fake_node.h"
+#include "tests/unit/admin/test.h"
+
+static int setup(void **state) {
+    struct mkv_admin_snapshot *snapshot = calloc(1, sizeof *snapshot);
+    assert_non_null(snapshot);
+    fake_snapshot(snapshot);
+    *state = snapshot;
+    return 0;
+}
+
+static int teardown(void **state) {
+    free(*state);
+    return 0;
+}
+
+static void expect_screen(const char *json, const char *expected) {
+    json_t *status = json_loads(json, 0, NULL);
+    assert_non_null(status);
+    struct mkv_text screen = {0};
+    mkv_status_screen(status, &screen);
+    assert_false(screen.failed);
+    assert_string_equal(screen.bytes, expected);
+    mkv_text_free(&screen);
+    json_decref(status);
+}
+
+static void expect_snapshot(const struct mkv_admin_snapshot *snapshot, const char *expected) {
+    struct mkv_admin_reply reply = mkv_admin_status(snapshot);
+    assert_non_null(reply.body);
+    expect_screen(reply.body, expected);
+    free(reply.body);
+}
+
+static void test_screen__a_node_under_load__golden(void **state) {
+    struct mkv_admin_snapshot *snapshot = *state;
+    fake_snapshot_state(snapshot, MKV_ADMIN_NODE_DEGRADED);
+    expect_snapshot(
+        snapshot,
+        "node gpu-07  DEGRADED  ready  up 6d 04:11  memkv 0.4.1 (3fa9c02)  epoch 12\n"
+        "! DIRECT_IO_FALLBACK  d01  memkv-data/store.memkv goes through the page cache, "
+        "since 2026-01-01T02:14:07Z → put the file on ext4 or xfs\n"
+        "\n"
+        "capacity  28.23 MiB / 2.53 GiB    [....................] 1.1 %\n"
+        "          1 234 567 blocks · 1 234 567 persisted\n"
+        "memory    61.00 / 64.00 GiB       [###################.] 95.3 %   huge pages 2 MiB\n"
+        "hits      memory 0.0 % · drive 80.0 % · miss 20.0 % of 1 000 keys since the start\n"
+        "misses    unknown 87 % · deadline 4 % · io error 2 % · checksum 3 % · drive offline 4 %\n"
+        "fabric    tcp 62 connections · in 2.00 GiB · out 3.00 TiB · 37 requests in flight\n"
+        "journal   fullest d00 31.1 % · 6 checkpoints\n"
+        "\n"
+        "DRIVE  STATE              USED/USABLE          "
+        "     BLOCKS        READ     WRITTEN  ERR  MODEL (SERIAL) OR PATH\n"
+        "d00    online      28.23 MiB/2.50 GiB   1.1 %  "
+        "  1 234 567    1.15 TiB  191.00 MiB   15  Fast 9000 (S1)\n"
+        "d01    failed          0.00/32.00 MiB   0.0 %  "
+        "          0         0 B         0 B    0  memkv-data/store.memkv\n");
+}
+
+static void test_screen__a_new_node__golden(void **state) {
+    struct mkv_admin_snapshot *snapshot = *state;
+    snapshot->state = MKV_ADMIN_NODE_RECOVERING;
+    snapshot->uptime_ns = 3725000000000ull;
+    snapshot->commit[0] = '\0';
+    snapshot->epoch = 1;
+    snapshot->warning_count = 0;
+    snapshot->drives[0] = snapshot->drives[1];
+    snprintf(snapshot->drives[0].name, sizeof snapshot->drives[0].name, "a-long-name");
+    snapshot->drives[0].state = MKV_ADMIN_DRIVE_RECOVERING;
+    snapshot->drive_count = 1;
+    snapshot->memory = (struct mkv_admin_memory){.bytes_total = 200 << 20, .block_bytes = 2 << 20};
+    memset(&snapshot->front, 0, sizeof snapshot->front);
+    memset(&snapshot->fabric, 0, sizeof snapshot->fabric);
+    expect_snapshot(
+        snapshot,
+        "node gpu-07  RECOVERING  not ready: recovering  up 01:02:05  memkv 0.4.1  epoch 1\n"
+        "\n"
+        "capacity  0.00 / 32.00 MiB        [....................] 0.0 %\n"
+        "          0 blocks · 0 persisted\n"
+        "memory    0.00 / 200.00 MiB       [....................] 0.0 %   normal pages\n"
+        "hits      no keys were asked for since the start\n"
+        "misses    none\n"
+        "fabric    tcp 0 connections · in 0 B · out 0 B · 0 requests in flight\n"
+        "journal   fullest a-long-name 0.0 % · 0 checkpoints\n"
+        "\n"
+        "DRIVE        STATE              USED/USABLE          "
+        "     BLOCKS        READ     WRITTEN  ERR  MODEL (SERIAL) OR PATH\n"
+        "a-long-name  recovering      0.00/32.00 MiB   0.0 %  "
+        "          0         0 B         0 B    0  memkv-data/store.memkv\n");
+}
+
+static void test_screen__nothing_in_it__zeroes_and_dashes(void **state) {
+    (void)state;
+    static const char expected[] =
+        "node -  -  not ready: -  up 00:00:00  memkv -  epoch 0\n"
+        "\n"
+        "capacity  0 / 0 B                 [....................] 0.0 %\n"
+        "          0 blocks · 0 persisted\n"
+        "memory    0 / 0 B                 [....................] 0.0 %   normal pages\n"
+        "hits      no keys were asked for since the start\n"
+        "misses    none\n"
+        "fabric    tcp 0 connections · in 0 B · out 0 B · 0 requests in flight\n"
+        "journal   fullest - 0.0 % · 0 checkpoints\n"
+        "\n"
+        "DRIVE  STATE              USED/USABLE          "
+        "     BLOCKS        READ     WRITTEN  ERR  MODEL (SERIAL) OR PATH\n";
+    expect_screen("{}", expected);
+    expect_screen("{\"node\":7,\"warnings\":{},\"storage\":[],\"lookups\":\"\",\"journal\":{},"
+                  "\"uptime_seconds\":-1,\"memory\":null}",
+                  expected);
+}
+
+/* A server is not trusted with the terminal. */
+static void test_screen__control_characters__question_marks(void **state) {
+    (void)state;
+    json_t *status =
+        json_pack("{s:{s:s},s:{s:{s:i}},s:{s:[{s:s}]}}", "node", "id", "\x1b[2Jx", "lookups",
+                  "misses", "\x1b[31m", 1, "storage", "devices", "device_id", "d\n\x1b");
+    assert_non_null(status);
+    struct mkv_text screen = {0};
+    mkv_status_screen(status, &screen);
+    assert_null(strchr(screen.bytes, '\x1b'));
+    assert_non_null(strstr(screen.bytes, "node ?[2Jx  "));
+    assert_non_null(strstr(screen.bytes, "\nd??  "));
+    mkv_text_free(&screen);
+    json_decref(status);
+}
+
+/* Texts far longer than memkv has must not overrun anything. */
+static void test_screen__very_long_texts__cut(void **state) {
+    (void)state;
+    char *text = malloc(100001);
+    assert_non_null(text);
+    memset(text, 'x', 100000);
+    text[100000] = '\0';
+    json_t *status = json_pack(
+        "{s:{s:s,s:s,s:s,s:s,s:s},s:[{s:s,s:s,s:s,s:s,s:s}],s:{s:[{s:s,s:s,s:s,s:s,s:s}]},"
+        "s:[{s:s,s:i,s:i}],s:{s:i,s:{s:i}}}",
+        "node", "id", text, "state", text, "version", text, "commit", text, "unready_reason", text,
+        "warnings", "code", text, "device_id", text, "since", text, "message", text, "action", text,
+        "storage", "devices", "device_id", text, "state", text, "path", text, "model", text,
+        "serial", text, "journal", "device_id", text, "lag", 1, "ring_blocks", 2, "lookups",
+        "miss_keys", 1, "misses", text, 1);
+    assert_non_null(status);
+    struct mkv_text screen = {0};
+    mkv_status_screen(status, &screen);
+    assert_false(screen.failed);
+    assert_true(screen.count < 20000);
+    mkv_text_free(&screen);
+    json_decref(status);
+    free(text);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_screen__a_node_under_load__golden, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_screen__a_new_node__golden, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_screen__nothing_in_it__zeroes_and_dashes, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_screen__control_characters__question_marks, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_screen__very_long_texts__cut, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
