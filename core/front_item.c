@@ -335,15 +335,13 @@ static bool turn_single(struct mkv_front *front, uint32_t item_index) {
     return true;
 }
 
-/* Whether a large PUT without REPLACE can only end as a conflict with what is live. The segments'
- * roots tell equal content only when both are cut alike. */
-static bool put_conflicts(const struct mkv_front *front, const struct front_item *item,
-                          bool is_live) {
-    if (item->replace || !is_live) {
-        return false;
-    }
-    return !item->has_old || item->old.length != item->length ||
-           item->old.segment_bytes != front->config.block_bytes_max;
+/* Whether a large PUT without REPLACE can only end as a conflict with the large value that is live.
+ * The segments' roots tell equal content only when both are cut alike. A live block that is no
+ * manifest may be of another key with the same tag: the commit finds that out. */
+static bool put_conflicts(const struct mkv_front *front, const struct front_item *item) {
+    return !item->replace && item->has_old &&
+           (item->old.length != item->length ||
+            item->old.segment_bytes != front->config.block_bytes_max);
 }
 
 static bool turn_learn(struct mkv_front *front, uint32_t item_index) {
@@ -353,16 +351,15 @@ static bool turn_learn(struct mkv_front *front, uint32_t item_index) {
         return false;
     }
     /* A manifest that cannot be read has segments that nobody finds any more; they age out. */
-    const bool is_live = op->status == MKV_STATUS_OK;
     const bool is_offline = !mkv_front_volume_online(front, op->volume);
     mkv_front_op_free(front, item_index);
     if (item->op == MKV_OP_PUT && put_is_segmented(front, item)) {
         if (is_offline) {
             mkv_front_item_abandon(front, item_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
-        } else if (put_conflicts(front, item, is_live)) {
+        } else if (put_conflicts(front, item)) {
             mkv_front_item_abandon(front, item_index, MKV_STATUS_CONFLICT, MKV_MISS_NONE);
         } else {
-            item->keeps_old = is_live && !item->replace;
+            item->keeps_old = item->has_old && !item->replace;
             item->phase = FRONT_PHASE_PLACE;
             if (mkv_front_segmented_take(front, item_index)) {
                 mkv_front_segments_begin(front, item_index);

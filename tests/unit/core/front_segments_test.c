@@ -144,9 +144,10 @@ static void test_segments__other_content__is_a_conflict(void **state) {
     expect_put(world, world_put(world, "small", 6, 3), MKV_STATUS_OK);
     const uint32_t pulls = world->seen[GATE_PULL];
     expect_put(world, world_put(world, "key", 5, 3 * BLOCK - 1), MKV_STATUS_CONFLICT);
-    expect_put(world, world_put(world, "small", 6, 3 * BLOCK), MKV_STATUS_CONFLICT);
     expect_put(world, world_put(world, "key", 5, 3), MKV_STATUS_CONFLICT);
     assert_int_equal(world->seen[GATE_PULL], pulls);
+    /* FOUND goes by the tag, which another key may share: only the commit can tell. */
+    expect_put(world, world_put(world, "small", 6, 3 * BLOCK), MKV_STATUS_CONFLICT);
     expect_put(world, world_put(world, "key", 7, 3 * BLOCK), MKV_STATUS_CONFLICT);
     world_check_segments(world, false);
     assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 3);
