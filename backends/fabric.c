@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words of the faults that end a conversation. */
+#include "backends/fabric.h"
+
+struct fault_words {
+    const char *name;
+    const char *text; /* NULL: mkv_native_error_text has the sentence */
+};
+
+static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
+    [MKV_NATIVE_OK] = {"none", NULL},
+    [MKV_NATIVE_BAD_MAGIC] = {"bad_magic", NULL},
+    [MKV_NATIVE_BAD_VERSION] = {"bad_version", NULL},
+    [MKV_NATIVE_BAD_CHECKSUM] = {"bad_checksum", NULL},
+    [MKV_NATIVE_BAD_OP] = {"bad_op", NULL},
+    [MKV_NATIVE_BAD_FLAGS] = {"bad_flags", NULL},
+    [MKV_NATIVE_BAD_ITEM_COUNT] = {"bad_item_count", NULL},
+    [MKV_NATIVE_BAD_BODY_BYTES] = {"bad_body_bytes", NULL},
+    [MKV_NATIVE_BAD_PAYLOAD_BYTES] = {"bad_payload_bytes", NULL},
+    [MKV_NATIVE_BAD_KEY_BYTES] = {"bad_key_bytes", NULL},
+    [MKV_NATIVE_BAD_LENGTH] = {"bad_length", NULL},
+    [MKV_NATIVE_BAD_ITEM_FLAGS] = {"bad_item_flags", NULL},
+    [MKV_NATIVE_BAD_STATUS] = {"bad_status", NULL},
+    [MKV_NATIVE_BAD_LIMIT] = {"bad_limit", NULL},
+    [MKV_NATIVE_NOT_ZERO] = {"not_zero", NULL},
+    [MKV_FABRIC_FAULT_NO_HELLO] = {"no_hello", "the first frame of a connection must be HELLO"},
+    [MKV_FABRIC_FAULT_HELLO_TWICE] = {"hello_twice", "HELLO comes once, at the start"},
+    [MKV_FABRIC_FAULT_NOT_A_REQUEST] = {"not_a_request",
+                                        "READY frames and answers come from servers only"},
+    [MKV_FABRIC_FAULT_ABOVE_LIMIT] = {"above_limit",
+                                      "items, body or inline payload exceed the limits of the "
+                                      "HELLO answer"},
+    [MKV_FABRIC_FAULT_REQUEST_ID] = {"request_id",
+                                     "the request id names a request that is in flight"},
+    [MKV_FABRIC_FAULT_REQUESTS] = {"requests",
+                                   "more requests are in flight than the HELLO answer allows"},
+    [MKV_FABRIC_FAULT_DATA_UNASKED] = {"data_unasked", "DATA came that no READY asked for"},
+    [MKV_FABRIC_FAULT_DATA_MISMATCH] = {"data_mismatch",
+                                        "DATA is not what the oldest READY asked for: request id, "
+                                        "item, offset or bytes differ"},
+    [MKV_FABRIC_FAULT_SILENT] = {"silent", "no HELLO came in time"},
+    [MKV_FABRIC_FAULT_STALLED] = {"stalled", "the client stopped in the middle of a transfer"},
+};
+
+const char *mkv_fabric_fault_name(uint32_t fault) {
+    MKV_ASSERT(fault < MKV_FABRIC_FAULT_COUNT);
+    MKV_ASSERT(words[fault].name != NULL);
+    return words[fault].name;
+}
+
+const char *mkv_fabric_fault_text(uint32_t fault) {
+    MKV_ASSERT(fault < MKV_FABRIC_FAULT_COUNT);
+    const char *text = words[fault].text;
+    return text != NULL ? text : mkv_native_error_text((enum mkv_native_error)fault);
+}

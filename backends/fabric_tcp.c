@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The listener, and a round of the fabric: what completed is handed out, connections with something
+ * to do advance, those out of time are broken.
+ */
+#include "backends/fabric_tcp_internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "backends/clock.h"
+#include "backends/tcp_listen.h"
+
+#define BACKLOG 1024u
+#define NS_PER_S 1000000000ull
+#define HELLO_NS_DEFAULT (10 * NS_PER_S)
+#define STALL_NS_DEFAULT (30 * NS_PER_S)
+#define CLOSE_NS_DEFAULT (2 * NS_PER_S)
+/* When the process is out of descriptors, or the kernel of memory. */
+#define ACCEPT_RETRY_NS (NS_PER_S / 10)
+/* A client that vanished is noticed after about KEEPALIVE_IDLE_S + 6 * KEEPALIVE_INTERVAL_S. */
+#define KEEPALIVE_IDLE_S 60
+#define KEEPALIVE_INTERVAL_S 10
+#define KEEPALIVE_PROBES 6
+
+#define CONNECTION_BYTES ((size_t)MKV_TCP_CONTROL_BYTES + MKV_TCP_SCRATCH_BYTES)
+
+/* ---- accepting ------------------------------------------------------------------------------ */
+
+static void accept_post(struct mkv_fabric_tcp *fabric) {
+    MKV_ASSERT(!fabric->accept_in_flight);
+    struct io_uring_sqe *sqe = mkv_ring_sqe(fabric->options.ring, &fabric->accept);
+    if (fabric->accept_multishot) {
+        io_uring_prep_multishot_accept(sqe, fabric->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    } else {
+        io_uring_prep_accept(sqe, fabric->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    }
+    fabric->accept_in_flight = true;
+}
+
+/* Tells a client that there is no place for it. The socket is new, so its buffer takes the frame.
+ */
+static void reject(struct mkv_fabric_tcp *fabric, int fd) {
+    static const char text[] = "the server has as many connections as it takes; try again later";
+    const struct mkv_native_header header = {
+        .op = MKV_NATIVE_HELLO,
+        .flags = MKV_NATIVE_FLAG_ANSWER,
+        .body_bytes = sizeof text - 1,
+        .status = MKV_STATUS_BUSY,
+    };
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + sizeof text - 1];
+    mkv_native_header_encode(&header, bytes);
+    for (size_t i = 0; i < sizeof text - 1; i++) {
+        bytes[MKV_NATIVE_HEADER_BYTES + i] = (uint8_t)text[i];
+    }
+    /* A client that is gone already does not miss it. */
+    (void)send(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)shutdown(fd, SHUT_WR);
+    close(fd);
+    fabric->counters.connections_rejected_total++;
+}
+
+static void accept_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    struct mkv_fabric_tcp *fabric =
+        (struct mkv_fabric_tcp *)((char *)completion - offsetof(struct mkv_fabric_tcp, accept));
+    fabric->accept_in_flight = (flags & IORING_CQE_F_MORE) != 0;
+    if (result >= 0) {
+        if (fabric->free_connection_count == 0 || fabric->draining) {
+            reject(fabric, result);
+        } else {
+            mkv_tcp_connection_start(fabric, result);
+        }
+    } else if (result == -EINVAL && fabric->accept_multishot && !fabric->draining) {
+        fabric->accept_multishot = false; /* a kernel before 5.19 */
+    } else if (result != -ECONNABORTED && result != -EINTR) {
+        fabric->accept_retry_ns = fabric->now_ns + ACCEPT_RETRY_NS;
+    }
+}
+
+/* ---- a round -------------------------------------------------------------------------------- */
+
+static void sweep(struct mkv_fabric_tcp *fabric) {
+    if (fabric->now_ns < fabric->sweep_ns) {
+        return;
+    }
+    fabric->sweep_ns = fabric->now_ns + MKV_TCP_SWEEP_NS;
+    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
+        mkv_tcp_connection_sweep(&fabric->connections[i]);
+    }
+}
+
+void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
+    MKV_ASSERT(fabric->base.sink.input != NULL);
+    fabric->now_ns = now_ns;
+    mkv_tcp_ops_deliver(fabric);
+    sweep(fabric);
+    struct mkv_tcp_connection *connection = fabric->touched_head;
+    fabric->touched_head = NULL;
+    fabric->touched_tail = NULL;
+    while (connection != NULL) {
+        struct mkv_tcp_connection *next = connection->touched_next;
+        connection->touched = false;
+        connection->touched_next = NULL;
+        mkv_tcp_connection_advance(connection);
+        connection = next;
+    }
+    if (!fabric->accept_in_flight && !fabric->draining && now_ns >= fabric->accept_retry_ns) {
+        accept_post(fabric);
+    }
+}
+
+bool mkv_fabric_tcp_has_work(const struct mkv_fabric_tcp *fabric) {
+    return fabric->completed.head != NULL || fabric->touched_head != NULL;
+}
+
+void mkv_fabric_tcp_drain(struct mkv_fabric_tcp *fabric) {
+    if (fabric->draining) {
+        return;
+    }
+    fabric->draining = true;
+    /* Ends the accept in the kernel; the port is free from now on. */
+    (void)shutdown(fabric->listen_fd, SHUT_RDWR);
+    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
+        mkv_tcp_connection_touch(&fabric->connections[i]);
+    }
+}
+
+void mkv_fabric_tcp_stop(struct mkv_fabric_tcp *fabric) {
+    mkv_fabric_tcp_drain(fabric);
+    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
+        if (fabric->connections[i].state != MKV_TCP_FREE) {
+            mkv_tcp_connection_break(&fabric->connections[i]);
+        }
+    }
+}
+
+bool mkv_fabric_tcp_is_idle(const struct mkv_fabric_tcp *fabric) {
+    return fabric->draining && !fabric->accept_in_flight &&
+           fabric->counters.connections_active == 0 && fabric->completed.head == NULL;
+}
+
+/* ---- as a fabric of the pump ---------------------------------------------------------------- */
+
+static void base_submit(struct mkv_fabric *base, const struct mkv_effect *effect,
+                        const uint8_t *front_arena) {
+    mkv_fabric_tcp_submit(mkv_tcp_fabric(base), effect, front_arena);
+}
+
+static void base_poll(struct mkv_fabric *base, uint64_t now_ns) {
+    mkv_fabric_tcp_poll(mkv_tcp_fabric(base), now_ns);
+}
+
+static bool base_has_work(const struct mkv_fabric *base) {
+    return mkv_fabric_tcp_has_work((const struct mkv_fabric_tcp *)base);
+}
+
+static void base_drain(struct mkv_fabric *base) {
+    mkv_fabric_tcp_drain(mkv_tcp_fabric(base));
+}
+
+static void base_stop(struct mkv_fabric *base) {
+    mkv_fabric_tcp_stop(mkv_tcp_fabric(base));
+}
+
+static bool base_is_idle(const struct mkv_fabric *base) {
+    return mkv_fabric_tcp_is_idle((const struct mkv_fabric_tcp *)base);
+}
+
+static void base_destroy(struct mkv_fabric *base) {
+    mkv_fabric_tcp_destroy(mkv_tcp_fabric(base));
+}
+
+static const struct mkv_fabric_counters *base_counters(const struct mkv_fabric *base) {
+    return mkv_fabric_tcp_counters((const struct mkv_fabric_tcp *)base);
+}
+
+static const struct mkv_fabric_ops tcp_ops = {
+    .submit = base_submit,
+    .poll = base_poll,
+    .has_work = base_has_work,
+    .drain = base_drain,
+    .stop = base_stop,
+    .is_idle = base_is_idle,
+    .destroy = base_destroy,
+    .counters = base_counters,
+};
+
+struct mkv_fabric *mkv_fabric_tcp_base(struct mkv_fabric_tcp *fabric) {
+    return &fabric->base;
+}
+
+uint16_t mkv_fabric_tcp_port(const struct mkv_fabric_tcp *fabric) {
+    return fabric->port;
+}
+
+const struct mkv_fabric_counters *mkv_fabric_tcp_counters(const struct mkv_fabric_tcp *fabric) {
+    return &fabric->counters;
+}
+
+/* ---- creation ------------------------------------------------------------------------------- */
+
+static void check_options(const struct mkv_fabric_tcp_options *options) {
+    MKV_ASSERT(options->ring != NULL);
+    MKV_ASSERT(options->arena != NULL);
+    MKV_ASSERT(options->stats != NULL);
+    MKV_ASSERT(options->connections_max >= 1);
+    MKV_ASSERT(options->connections_max <= MKV_FABRIC_TCP_CONNECTIONS_MAX);
+    MKV_ASSERT(options->hello.requests_max >= 1);
+    MKV_ASSERT(options->hello.requests_max <= MKV_FABRIC_TCP_REQUESTS_MAX);
+}
+
+/* False when there is no memory; what was allocated is then freed by destroy. */
+static bool allocate(struct mkv_fabric_tcp *fabric) {
+    const struct mkv_fabric_tcp_options *options = &fabric->options;
+    const uint32_t connections_max = options->connections_max;
+    const size_t requests_each = (size_t)options->hello.requests_max + 1u;
+    /* Answers that a connection may owe: see I2 of fabric_tcp.h, and one refused on top. */
+    const uint64_t answers = (uint64_t)connections_max * (2u * options->hello.requests_max + 2u);
+    const uint64_t ops_max = answers + options->transfers_max;
+    if (ops_max > UINT32_MAX) {
+        return false;
+    }
+    fabric->ops_max = (uint32_t)ops_max;
+    fabric->ops = calloc(fabric->ops_max, sizeof *fabric->ops);
+    fabric->connections = calloc(connections_max, sizeof *fabric->connections);
+    fabric->requests = calloc(connections_max * requests_each, sizeof *fabric->requests);
+    fabric->free_connections = calloc(connections_max, sizeof *fabric->free_connections);
+    fabric->memory_bytes = connections_max * CONNECTION_BYTES;
+    void *memory = mmap(NULL, fabric->memory_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    fabric->memory = memory == MAP_FAILED ? NULL : memory;
+    if (fabric->ops == NULL || fabric->connections == NULL || fabric->requests == NULL ||
+        fabric->free_connections == NULL || fabric->memory == NULL) {
+        return false;
+    }
+    return mkv_tcp_pool_create(&fabric->bodies, options->body_buffers, MKV_NATIVE_BODY_BYTES_MAX) &&
+           mkv_tcp_pool_create(&fabric->inlines, options->inline_buffers,
+                               MKV_NATIVE_INLINE_BYTES_MAX);
+}
+
+static void connections_init(struct mkv_fabric_tcp *fabric) {
+    const uint32_t connections_max = fabric->options.connections_max;
+    const size_t requests_each = (size_t)fabric->options.hello.requests_max + 1u;
+    for (uint32_t i = 0; i < connections_max; i++) {
+        struct mkv_tcp_connection *connection = &fabric->connections[i];
+        connection->fabric = fabric;
+        connection->id = (struct mkv_connection_id){i, 1};
+        connection->fd = -1;
+        connection->receive.done = mkv_tcp_receive_done;
+        connection->send.done = mkv_tcp_send_done;
+        connection->control = fabric->memory + i * CONNECTION_BYTES;
+        connection->scratch = connection->control + MKV_TCP_CONTROL_BYTES;
+        connection->requests = fabric->requests + i * requests_each;
+        fabric->free_connections[connections_max - 1 - i] = i;
+    }
+    fabric->free_connection_count = connections_max;
+}
+
+/* Accepted sockets inherit these from the listener. They tune; a refusal harms nothing. */
+static void tune(int fd) {
+    const int one = 1;
+    const int idle = KEEPALIVE_IDLE_S;
+    const int interval = KEEPALIVE_INTERVAL_S;
+    const int probes = KEEPALIVE_PROBES;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+}
+
+bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
+                           struct mkv_fabric_tcp **fabric_out, struct mkv_backend_error *error) {
+    check_options(options);
+    struct mkv_fabric_tcp *fabric = calloc(1, sizeof *fabric);
+    if (fabric == NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for the listener. Free memory on this machine");
+    }
+    fabric->base.ops = &tcp_ops;
+    fabric->options = *options;
+    fabric->options.hello_ns = options->hello_ns != 0 ? options->hello_ns : HELLO_NS_DEFAULT;
+    fabric->options.stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_NS_DEFAULT;
+    fabric->options.close_ns = options->close_ns != 0 ? options->close_ns : CLOSE_NS_DEFAULT;
+    fabric->now_ns = mkv_clock_monotonic_ns();
+    fabric->listen_fd = -1;
+    fabric->accept.done = accept_done;
+    fabric->accept_multishot = true;
+    if (!allocate(fabric)) {
+        mkv_fabric_tcp_destroy(fabric);
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for %u connections. Lower the number of connections "
+                                  "or free memory on this machine",
+                                  options->connections_max);
+    }
+    connections_init(fabric);
+    const struct mkv_tcp_listen_options listen_options = {
+        .host = options->host,
+        .port = options->port,
+        .backlog = BACKLOG,
+        .option = options->option,
+    };
+    if (!mkv_tcp_listen(&listen_options, &fabric->listen_fd, &fabric->port, error)) {
+        mkv_fabric_tcp_destroy(fabric);
+        return false;
+    }
+    tune(fabric->listen_fd);
+    *fabric_out = fabric;
+    return true;
+}
+
+void mkv_fabric_tcp_destroy(struct mkv_fabric_tcp *fabric) {
+    if (fabric == NULL) {
+        return;
+    }
+    MKV_ASSERT(!fabric->accept_in_flight);
+    MKV_ASSERT(fabric->counters.connections_active == 0);
+    if (fabric->listen_fd >= 0) {
+        close(fabric->listen_fd);
+    }
+    mkv_tcp_pool_destroy(&fabric->inlines);
+    mkv_tcp_pool_destroy(&fabric->bodies);
+    if (fabric->memory != NULL) {
+        munmap(fabric->memory, fabric->memory_bytes);
+    }
+    free(fabric->free_connections);
+    free(fabric->requests);
+    free(fabric->connections);
+    free(fabric->ops);
+    free(fabric);
+}

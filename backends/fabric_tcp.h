@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The native protocol over TCP, on a shard's ring: it accepts connections, takes requests off them,
+ * moves payloads straight between sockets and slabs, and frames what the front answers.
+ *
+ * The life of a connection
+ *
+ *   accepted --> OPEN ---- the client shut its side ----> HALF_CLOSED --- all answered ---+
+ *                 |                                            |                          |
+ *                 +---- a fault of the client ----> REFUSED    |                          |
+ *                 |                                    | flushed                          |
+ *                 +---- draining, nothing owed ---> LINGERING -- the client closed ---+   |
+ *                 |                                                                   v   v
+ *                 +---- reset, BREAK, stalled, out of time -----------------------> BROKEN --> free
+ *
+ *   REFUSED takes nothing more, sends what was queued and last the answer that names the fault.
+ *   LINGERING has shut its sending side and drops what still comes, so that the client's kernel
+ *   does not throw the last answer away. BROKEN waits for its operations in the kernel; then its
+ *   transfers and answers complete as FAILED, and CONNECTION_CLOSED ends it.
+ *
+ * The payload of a PUT
+ *   after READY: received into the slab of the oldest PULL, hashed chunk by chunk as it comes.
+ *   inline:      received into a buffer of a bounded pool before the REQUEST is handed in; PULL
+ *                copies from it, and it goes back with the ANSWER.
+ *
+ * Invariants
+ *  I1  At most one receive and one send of a connection are in the kernel.
+ *  I2  A connection owes at most twice requests_max answers and holds at most two body buffers, one
+ *      of them for STATS; a client that goes on without reading, or when no buffer is free, is not
+ *      read from.
+ *  I3  DATA is taken only for the oldest PULL whose READY has been sent.
+ *  I4  Whoever stops in the middle of a frame, or takes no bytes, is broken after stall_ns; so a
+ *      buffer of a pool comes back.
+ *  I5  Frames leave in the order of their effects. (READY too.)
+ *
+ * Not responsible for: what requests do, deadlines of posted transfers (front: BREAK), rights.
+ */
+#ifndef MKV_BACKENDS_FABRIC_TCP_H
+#define MKV_BACKENDS_FABRIC_TCP_H
+
+#include "backends/arena.h"
+#include "backends/error.h"
+#include "backends/fabric.h"
+#include "backends/ring.h"
+
+#define MKV_FABRIC_TCP_CONNECTIONS_MAX 65536u
+#define MKV_FABRIC_TCP_REQUESTS_MAX 4096u
+
+struct mkv_fabric_tcp;
+
+struct mkv_fabric_tcp_options {
+    struct mkv_ring *ring;
+    const struct mkv_arena *arena;
+    const char *host;         /* an IPv4 or IPv6 address */
+    uint16_t port;            /* 0: any free one */
+    const char *option;       /* what the user changes to move the listener; "--listen" */
+    uint32_t connections_max; /* more are told so and closed */
+    uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once: its slabs */
+    uint32_t body_buffers;    /* for bodies that don't fit the 64 KiB of a connection, and STATS */
+    uint32_t inline_buffers;  /* for payloads of inline PUTs, 64 KiB each, until their ANSWER */
+    uint64_t hello_ns;        /* a connection without HELLO is closed after it; 0: 10 s */
+    uint64_t stall_ns;        /* see I4; 0: 30 s */
+    uint64_t close_ns;        /* what REFUSED and LINGERING have each; 0: 2 s */
+    /* What HELLO is answered with; its limits are enforced, its default deadline applied. */
+    struct mkv_native_hello_answer hello;
+    /* Writes the JSON text of STATS and returns its bytes, at most text_bytes_max. */
+    uint32_t (*stats)(void *context, char *text, uint32_t text_bytes_max);
+    void *stats_context;
+};
+
+/* Listens from now on; accepts once the ring runs. The error names who holds a port in use. */
+__attribute__((warn_unused_result)) bool mkv_fabric_tcp_create(
+    const struct mkv_fabric_tcp_options *options, struct mkv_fabric_tcp **fabric,
+    struct mkv_backend_error *error);
+/* When it is idle, or before its ring was ever waited on. NULL is allowed. */
+void mkv_fabric_tcp_destroy(struct mkv_fabric_tcp *fabric);
+
+/* The port it listens on. */
+uint16_t mkv_fabric_tcp_port(const struct mkv_fabric_tcp *fabric);
+const struct mkv_fabric_counters *mkv_fabric_tcp_counters(const struct mkv_fabric_tcp *fabric);
+
+/* As what the pump drives (fabric.h); the functions below are its operations. */
+struct mkv_fabric *mkv_fabric_tcp_base(struct mkv_fabric_tcp *fabric);
+
+void mkv_fabric_tcp_submit(struct mkv_fabric_tcp *fabric, const struct mkv_effect *effect,
+                           const uint8_t *front_arena);
+void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns);
+bool mkv_fabric_tcp_has_work(const struct mkv_fabric_tcp *fabric);
+/* New requests are answered UNAVAILABLE, but for inline PUTs, whose payload is on its way already;
+ * a connection is closed when it owes nothing. */
+void mkv_fabric_tcp_drain(struct mkv_fabric_tcp *fabric);
+void mkv_fabric_tcp_stop(struct mkv_fabric_tcp *fabric);
+bool mkv_fabric_tcp_is_idle(const struct mkv_fabric_tcp *fabric);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a connection: the states of fabric_tcp.h and what moves between them.
+ */
+#include "backends/fabric_tcp_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd) {
+    MKV_ASSERT(fabric->free_connection_count > 0);
+    fabric->free_connection_count--;
+    struct mkv_tcp_connection *connection =
+        &fabric->connections[fabric->free_connections[fabric->free_connection_count]];
+    MKV_ASSERT(connection->state == MKV_TCP_FREE);
+    MKV_ASSERT(!connection->waiting);
+
+    connection->state = MKV_TCP_OPEN;
+    connection->fd = fd;
+    connection->greeted = false;
+    connection->known = false;
+    connection->timeout_ns = fabric->now_ns + fabric->options.hello_ns;
+    connection->paused = false;
+    connection->receiving = MKV_TCP_RECEIVING_FRAME;
+    connection->control_start = 0;
+    connection->control_end = 0;
+    connection->header_known = false;
+    connection->own_pending = false;
+    connection->refusal.announced = false;
+    fabric->counters.connections_active++;
+    fabric->counters.connections_accepted_total++;
+    mkv_tcp_receive_continue(connection);
+}
+
+void mkv_tcp_connection_touch(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (connection->touched) {
+        return;
+    }
+    connection->touched = true;
+    connection->touched_next = NULL;
+    if (fabric->touched_tail == NULL) {
+        fabric->touched_head = connection;
+    } else {
+        fabric->touched_tail->touched_next = connection;
+    }
+    fabric->touched_tail = connection;
+}
+
+void mkv_tcp_connection_await_buffer(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (connection->waiting) {
+        return;
+    }
+    connection->waiting = true;
+    connection->waiting_next = NULL;
+    if (fabric->waiting_tail == NULL) {
+        fabric->waiting_head = connection;
+    } else {
+        fabric->waiting_tail->waiting_next = connection;
+    }
+    fabric->waiting_tail = connection;
+}
+
+static void leave_waiting(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (!connection->waiting) {
+        return;
+    }
+    struct mkv_tcp_connection *before = NULL;
+    struct mkv_tcp_connection *at = fabric->waiting_head;
+    while (at != connection) {
+        before = at;
+        at = at->waiting_next;
+        MKV_ASSERT(at != NULL);
+    }
+    if (before == NULL) {
+        fabric->waiting_head = connection->waiting_next;
+    } else {
+        before->waiting_next = connection->waiting_next;
+    }
+    if (fabric->waiting_tail == connection) {
+        fabric->waiting_tail = before;
+    }
+    connection->waiting = false;
+    connection->waiting_next = NULL;
+}
+
+/* ---- changes of state ----------------------------------------------------------------------- */
+
+void mkv_tcp_connection_break(struct mkv_tcp_connection *connection) {
+    MKV_ASSERT(connection->state != MKV_TCP_FREE);
+    if (connection->state == MKV_TCP_BROKEN) {
+        return;
+    }
+    connection->state = MKV_TCP_BROKEN;
+    /* Ends the receive and the send in the kernel. It fails only where the client was first. */
+    (void)shutdown(connection->fd, SHUT_RDWR);
+    mkv_tcp_connection_touch(connection);
+}
+
+void mkv_tcp_connection_refuse(struct mkv_tcp_connection *connection, uint32_t fault) {
+    MKV_ASSERT(connection->state == MKV_TCP_OPEN);
+    MKV_ASSERT(!connection->receive_in_flight);
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    fabric->counters.faults_total[fault]++;
+    connection->state = MKV_TCP_REFUSED;
+    connection->timeout_ns = fabric->now_ns + fabric->options.close_ns;
+
+    int text_bytes = snprintf(connection->refusal_text, sizeof connection->refusal_text, "%s",
+                              mkv_fabric_fault_text(fault));
+    MKV_ASSERT(text_bytes > 0);
+    MKV_ASSERT((size_t)text_bytes < sizeof connection->refusal_text);
+    const struct mkv_native_header header = {
+        .op = connection->header.op,
+        .flags = MKV_NATIVE_FLAG_ANSWER,
+        .request_id = connection->header.request_id,
+        .body_bytes = (uint32_t)text_bytes,
+        .status = MKV_STATUS_INVALID,
+    };
+    connection->refusal = (struct mkv_tcp_op){.kind = MKV_TCP_OP_OWN, .ends = true};
+    mkv_tcp_send_own(connection, &connection->refusal, &header,
+                     (const uint8_t *)connection->refusal_text);
+}
+
+void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection) {
+    MKV_ASSERT(connection->state == MKV_TCP_OPEN);
+    connection->state = MKV_TCP_HALF_CLOSED;
+    mkv_tcp_connection_touch(connection);
+}
+
+static void linger(struct mkv_tcp_connection *connection) {
+    connection->state = MKV_TCP_LINGERING;
+    connection->timeout_ns = connection->fabric->now_ns + connection->fabric->options.close_ns;
+    (void)shutdown(connection->fd, SHUT_WR);
+    mkv_tcp_receive_drop(connection);
+}
+
+/* Whether the client waits for nothing: no request in flight, no frame to send. */
+static bool owes_nothing(const struct mkv_tcp_connection *connection) {
+    return connection->request_count == 0 && connection->queue.head == NULL &&
+           !connection->send_in_flight;
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void give_buffers(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (connection->body != NULL) {
+        mkv_tcp_pool_give(fabric, &fabric->bodies, connection->body);
+        connection->body = NULL;
+    }
+    if (connection->own_body != NULL) {
+        mkv_tcp_pool_give(fabric, &fabric->bodies, connection->own_body);
+        connection->own_body = NULL;
+    }
+    if (connection->inline_payload != NULL) {
+        mkv_tcp_pool_give(fabric, &fabric->inlines, connection->inline_payload);
+        connection->inline_payload = NULL;
+    }
+    while (connection->request_count > 0) {
+        mkv_tcp_request_end(connection, &connection->requests[0]);
+    }
+}
+
+/* Nothing of the connection is in the kernel any more. */
+static void reap(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    MKV_ASSERT(!connection->receive_in_flight);
+    MKV_ASSERT(!connection->send_in_flight);
+    if (connection->request_count > 0 || connection->answers_owed > 0) {
+        fabric->counters.connections_broken_total++;
+    }
+    mkv_tcp_ops_fail(connection);
+    leave_waiting(connection);
+    give_buffers(connection);
+    close(connection->fd);
+    connection->fd = -1;
+
+    struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
+    input.fabric.event = MKV_FABRIC_CONNECTION_CLOSED;
+    input.fabric.connection = connection->id;
+    const bool known = connection->known;
+    connection->state = MKV_TCP_FREE;
+    connection->id.generation++;
+    fabric->counters.connections_active--;
+    fabric->free_connections[fabric->free_connection_count] = connection->id.index;
+    fabric->free_connection_count++;
+    if (known) {
+        fabric->base.sink.input(fabric->base.sink.context, &input);
+    }
+}
+
+/* ---- rounds --------------------------------------------------------------------------------- */
+
+void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (connection->state == MKV_TCP_OPEN && connection->paused && !connection->waiting) {
+        connection->paused = false;
+        mkv_tcp_receive_continue(connection);
+    }
+    mkv_tcp_send_continue(connection);
+    switch (connection->state) {
+    case MKV_TCP_FREE:
+        break;
+    case MKV_TCP_OPEN:
+        if (fabric->draining && owes_nothing(connection) &&
+            !mkv_tcp_receive_is_within_frame(connection)) {
+            linger(connection);
+        }
+        break;
+    case MKV_TCP_HALF_CLOSED:
+        if (owes_nothing(connection)) {
+            mkv_tcp_connection_break(connection);
+        }
+        break;
+    case MKV_TCP_REFUSED:
+        if (connection->refusal.announced) {
+            linger(connection);
+        }
+        break;
+    case MKV_TCP_LINGERING:
+        break;
+    case MKV_TCP_BROKEN:
+        if (!connection->receive_in_flight && !connection->send_in_flight) {
+            reap(connection);
+        }
+        break;
+    }
+}
+
+void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (connection->state == MKV_TCP_FREE || connection->state == MKV_TCP_BROKEN) {
+        return;
+    }
+    const uint64_t now_ns = fabric->now_ns;
+    const uint64_t stall_ns = fabric->options.stall_ns;
+    if (connection->state == MKV_TCP_OPEN && !connection->greeted &&
+        now_ns >= connection->timeout_ns) {
+        fabric->counters.faults_total[MKV_FABRIC_FAULT_SILENT]++;
+        mkv_tcp_connection_break(connection);
+        return;
+    }
+    const bool receive_stalled =
+        connection->state == MKV_TCP_OPEN && connection->receive_in_flight &&
+        mkv_tcp_receive_is_within_frame(connection) && now_ns >= connection->received_ns + stall_ns;
+    const bool send_stalled =
+        connection->send_in_flight && now_ns >= connection->send_ns + stall_ns;
+    if (receive_stalled || send_stalled) {
+        fabric->counters.faults_total[MKV_FABRIC_FAULT_STALLED]++;
+        mkv_tcp_connection_break(connection);
+        return;
+    }
+    const bool is_closing =
+        connection->state == MKV_TCP_REFUSED || connection->state == MKV_TCP_LINGERING;
+    if (is_closing && now_ns >= connection->timeout_ns) {
+        mkv_tcp_connection_break(connection);
+    }
+}

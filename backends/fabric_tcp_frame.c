@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a whole frame of a client does: HELLO, PING and STATS are answered here, DATA is matched
+ * with the PULL it is for, everything else becomes a REQUEST of the front.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/clock.h"
+#include "backends/fabric_tcp_internal.h"
+
+#define NS_PER_MS 1000000ull
+
+uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection) {
+    const struct mkv_native_header *header = &connection->header;
+    const struct mkv_native_hello_answer *limits = &connection->fabric->options.hello;
+    if (!connection->greeted && header->op != MKV_NATIVE_HELLO) {
+        return MKV_FABRIC_FAULT_NO_HELLO;
+    }
+    if (connection->greeted && header->op == MKV_NATIVE_HELLO) {
+        return MKV_FABRIC_FAULT_HELLO_TWICE;
+    }
+    if ((header->flags & MKV_NATIVE_FLAG_ANSWER) != 0 || header->op == MKV_NATIVE_READY) {
+        return MKV_FABRIC_FAULT_NOT_A_REQUEST;
+    }
+    if (header->op == MKV_NATIVE_DATA) {
+        const struct mkv_tcp_op *pull = connection->pulls_head;
+        return pull == NULL || !pull->announced ? MKV_FABRIC_FAULT_DATA_UNASKED : MKV_NATIVE_OK;
+    }
+    if (header->item_count > limits->items_max || header->body_bytes > limits->body_bytes_max ||
+        header->payload_bytes > limits->inline_bytes_max) {
+        return MKV_FABRIC_FAULT_ABOVE_LIMIT;
+    }
+    return MKV_NATIVE_OK;
+}
+
+static enum mkv_tcp_frame refuse(struct mkv_tcp_connection *connection, uint32_t fault) {
+    mkv_tcp_connection_refuse(connection, fault);
+    return MKV_TCP_FRAME_REFUSED;
+}
+
+/* ---- frames that the fabric answers itself -------------------------------------------------- */
+
+/* Answers the frame with `body`, which lies in own_bytes, in own_body or is empty. */
+static void answer_own(struct mkv_tcp_connection *connection, enum mkv_status status,
+                       const uint8_t *body, uint32_t body_bytes) {
+    MKV_ASSERT(!connection->own_pending);
+    const struct mkv_native_header header = {
+        .op = connection->header.op,
+        .flags = MKV_NATIVE_FLAG_ANSWER,
+        .request_id = connection->header.request_id,
+        .body_bytes = body_bytes,
+        .status = status,
+    };
+    connection->own_pending = true;
+    connection->own = (struct mkv_tcp_op){.kind = MKV_TCP_OP_OWN};
+    mkv_tcp_send_own(connection, &connection->own, &header, body);
+}
+
+static enum mkv_tcp_frame take_hello(struct mkv_tcp_connection *connection, const uint8_t *body) {
+    struct mkv_native_hello hello;
+    const enum mkv_native_error error = mkv_native_hello_decode(body, &hello);
+    if (error != MKV_NATIVE_OK) {
+        return refuse(connection, (uint32_t)error);
+    }
+    connection->greeted = true;
+    mkv_native_hello_answer_encode(&connection->fabric->options.hello, connection->own_bytes);
+    answer_own(connection, MKV_STATUS_OK, connection->own_bytes, MKV_NATIVE_HELLO_ANSWER_BYTES);
+    return MKV_TCP_FRAME_TAKEN;
+}
+
+static enum mkv_tcp_frame take_stats(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    MKV_ASSERT(connection->own_body == NULL);
+    connection->own_body = mkv_tcp_pool_take(&fabric->bodies);
+    if (connection->own_body == NULL) {
+        mkv_tcp_connection_await_buffer(connection);
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    const uint32_t text_bytes =
+        fabric->options.stats(fabric->options.stats_context, (char *)connection->own_body->bytes,
+                              MKV_NATIVE_BODY_BYTES_MAX);
+    MKV_ASSERT(text_bytes <= MKV_NATIVE_BODY_BYTES_MAX);
+    answer_own(connection, MKV_STATUS_OK, connection->own_body->bytes, text_bytes);
+    return MKV_TCP_FRAME_TAKEN;
+}
+
+/* The server is about to close: what is in flight is finished, nothing new begins. */
+static enum mkv_tcp_frame take_while_draining(struct mkv_tcp_connection *connection) {
+    static const char text[] = "the server is shutting down";
+    memcpy(connection->own_bytes, text, sizeof text - 1);
+    answer_own(connection, MKV_STATUS_UNAVAILABLE, connection->own_bytes, sizeof text - 1);
+    return MKV_TCP_FRAME_TAKEN;
+}
+
+/* ---- payloads ------------------------------------------------------------------------------- */
+
+static enum mkv_tcp_frame take_data(struct mkv_tcp_connection *connection, const uint8_t *body) {
+    struct mkv_native_data data;
+    const enum mkv_native_error error = mkv_native_data_decode(body, &data);
+    if (error != MKV_NATIVE_OK) {
+        return refuse(connection, (uint32_t)error);
+    }
+    if (data.bytes != connection->header.payload_bytes) {
+        return refuse(connection, MKV_NATIVE_BAD_PAYLOAD_BYTES);
+    }
+    const struct mkv_transfer_effect *pull = &connection->pulls_head->transfer;
+    if (connection->header.request_id != pull->request_id || data.item != pull->item ||
+        data.offset != pull->offset || data.bytes != pull->bytes) {
+        return refuse(connection, MKV_FABRIC_FAULT_DATA_MISMATCH);
+    }
+    connection->receiving = MKV_TCP_RECEIVING_PAYLOAD;
+    return MKV_TCP_FRAME_PAYLOAD;
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static enum mkv_op op_of(enum mkv_native_op op) {
+    switch (op) {
+    case MKV_NATIVE_PUT:
+        return MKV_OP_PUT;
+    case MKV_NATIVE_GET:
+        return MKV_OP_GET;
+    case MKV_NATIVE_EXISTS:
+        return MKV_OP_EXISTS;
+    case MKV_NATIVE_LOOKUP:
+        return MKV_OP_LOOKUP;
+    case MKV_NATIVE_DELETE:
+        return MKV_OP_DELETE;
+    case MKV_NATIVE_HELLO:
+    case MKV_NATIVE_READY:
+    case MKV_NATIVE_DATA:
+    case MKV_NATIVE_STATS:
+    case MKV_NATIVE_PING:
+        break;
+    }
+    MKV_ASSERT(op == MKV_NATIVE_PUT);
+    return MKV_OP_PUT;
+}
+
+/* Hands in the request whose items are in fabric->native_items. */
+static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, uint32_t keys_bytes,
+                    struct mkv_tcp_buffer *inline_payload) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    const struct mkv_native_header *header = &connection->header;
+    uint32_t key_offset = 0;
+    for (uint32_t i = 0; i < header->item_count; i++) {
+        const struct mkv_native_item *item = &fabric->native_items[i];
+        const bool replaces = (item->flags & MKV_NATIVE_ITEM_REPLACE) != 0;
+        fabric->items[i] = (struct mkv_request_item){
+            .key_offset = key_offset,
+            .key_bytes = item->key_bytes,
+            .flags = replaces ? MKV_PUT_REPLACE : 0,
+            .length = item->length,
+            .offset = item->offset,
+            .root = item->root,
+        };
+        key_offset += item->key_bytes;
+    }
+    MKV_ASSERT(key_offset == keys_bytes);
+    MKV_ASSERT(connection->request_count <= fabric->options.hello.requests_max);
+    connection->requests[connection->request_count] =
+        (struct mkv_tcp_request){header->request_id, inline_payload};
+    connection->request_count++;
+    connection->known = true;
+
+    const uint32_t deadline_ms =
+        header->deadline_ms != 0 ? header->deadline_ms : fabric->options.hello.deadline_ms;
+    struct mkv_input input = {.kind = MKV_INPUT_REQUEST, .data = keys, .data_bytes = keys_bytes};
+    input.request = (struct mkv_request){
+        .connection = connection->id,
+        .request_id = header->request_id,
+        .op = op_of(header->op),
+        .tenant = header->tenant,
+        .deadline_ns = mkv_clock_monotonic_ns() + deadline_ms * NS_PER_MS,
+        .item_count = header->item_count,
+        .items = fabric->items,
+    };
+    fabric->base.sink.input(fabric->base.sink.context, &input);
+}
+
+/* Takes a buffer for the payload and notes where each item's begins. */
+static enum mkv_tcp_frame start_inline(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    struct mkv_tcp_buffer *buffer = mkv_tcp_pool_take(&fabric->inlines);
+    if (buffer == NULL) {
+        mkv_tcp_connection_await_buffer(connection);
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    uint64_t offset = 0;
+    for (uint32_t i = 0; i < connection->header.item_count; i++) {
+        buffer->offsets[i] = (uint32_t)offset;
+        offset += fabric->native_items[i].length;
+    }
+    MKV_ASSERT(offset == connection->header.payload_bytes);
+    connection->inline_payload = buffer;
+    connection->receiving = MKV_TCP_RECEIVING_INLINE;
+    return MKV_TCP_FRAME_PAYLOAD;
+}
+
+static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, const uint8_t *body) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    const struct mkv_native_header *header = &connection->header;
+    const uint32_t requests_max = fabric->options.hello.requests_max;
+    uint32_t keys_offset;
+    const enum mkv_native_error error =
+        mkv_native_items_decode(header, body, fabric->native_items, &keys_offset);
+    if (error != MKV_NATIVE_OK) {
+        return refuse(connection, (uint32_t)error);
+    }
+    if (mkv_tcp_request_find(connection, header->request_id) != NULL) {
+        return refuse(connection, MKV_FABRIC_FAULT_REQUEST_ID);
+    }
+    /* One more than allowed is left to the front, which refuses it as busy. */
+    if (connection->request_count > requests_max) {
+        return refuse(connection, MKV_FABRIC_FAULT_REQUESTS);
+    }
+    if (connection->answers_owed >= requests_max) {
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0) {
+        return start_inline(connection);
+    }
+    hand_in(connection, body + keys_offset, header->body_bytes - keys_offset, NULL);
+    return MKV_TCP_FRAME_TAKEN;
+}
+
+void mkv_tcp_frame_take_inline(struct mkv_tcp_connection *connection, const uint8_t *body) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    struct mkv_tcp_buffer *payload = connection->inline_payload;
+    uint32_t keys_offset;
+    /* Again: other connections have used native_items since. */
+    const enum mkv_native_error error =
+        mkv_native_items_decode(&connection->header, body, fabric->native_items, &keys_offset);
+    MKV_ASSERT(error == MKV_NATIVE_OK);
+    connection->inline_payload = NULL;
+    hand_in(connection, body + keys_offset, connection->header.body_bytes - keys_offset, payload);
+}
+
+enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, const uint8_t *body) {
+    const enum mkv_native_op op = connection->header.op;
+    if (op == MKV_NATIVE_DATA) {
+        return take_data(connection, body);
+    }
+    const bool is_request =
+        op != MKV_NATIVE_HELLO && op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING;
+    const bool is_refused =
+        connection->fabric->draining && is_request && connection->header.payload_bytes == 0;
+    if (is_request && !is_refused) {
+        return take_request(connection, body);
+    }
+    if (connection->own_pending) {
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    if (op == MKV_NATIVE_HELLO) {
+        return take_hello(connection, body);
+    }
+    if (op == MKV_NATIVE_STATS) {
+        return take_stats(connection);
+    }
+    if (op == MKV_NATIVE_PING) {
+        answer_own(connection, MKV_STATUS_OK, NULL, 0);
+        return MKV_TCP_FRAME_TAKEN;
+    }
+    return take_while_draining(connection);
+}

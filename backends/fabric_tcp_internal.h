@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the TCP fabric share: its connections, its operations, its pools.
+ *
+ *   fabric_tcp.c             listener, rounds
+ *   fabric_tcp_connection.c  the life of a connection from accept to reap; timeouts
+ *   fabric_tcp_receive.c     bytes of a connection to frames, bodies and payloads
+ *   fabric_tcp_frame.c       what a whole frame of a client does
+ *   fabric_tcp_submit.c      effects of the front to operations; their completion
+ *   fabric_tcp_send.c        operations to frames on the socket
+ *   fabric_tcp_pool.c        operations, and the buffers that connections share
+ *
+ * A connection's lists of operations:
+ *
+ *   queue   --> [READY of a PULL] [PUSH] [ANSWER] [own answer] ...   to be sent, in order
+ *   in flight   [PUSH] [ANSWER] ...      in the kernel's hands; a READY needs no completion
+ *   pulls   --> [PULL] [PULL] ...        payloads that are to come, in the order of their READY
+ *
+ * Invariants
+ *  I1  An operation is in the queue or in flight, and a PULL besides in pulls until it is done; or
+ *      in the fabric's list of completed ones; or free.
+ *  I2  Nothing frees a connection but mkv_tcp_connection_advance, which only poll calls: so a
+ *      connection stays valid across a call of the sink.
+ *
+ * Not responsible for: anything outside these files.
+ */
+#ifndef MKV_BACKENDS_FABRIC_TCP_INTERNAL_H
+#define MKV_BACKENDS_FABRIC_TCP_INTERNAL_H
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "backends/fabric_tcp.h"
+
+/* Holds any frame whose body is not large; see mkv_tcp_buffer_pool for the others. */
+#define MKV_TCP_CONTROL_BYTES (64u * 1024u)
+/* Headers and bodies of what one send carries; the largest answer takes 10,304 of it. */
+#define MKV_TCP_SCRATCH_BYTES (16u * 1024u)
+#define MKV_TCP_IOVECS_MAX 64u
+/* No further frame joins a send that carries as much payload, so that slabs come back in time. */
+#define MKV_TCP_SEND_BYTES_ENOUGH (1024u * 1024u)
+/* The most that one receive of a payload asks for. Each end of one costs a wake-up of the shard:
+ * with 256 KiB a payload took half as much CPU again, above 4 MiB nothing is gained. */
+#define MKV_TCP_RECEIVE_BYTES_MAX (4u * 1024u * 1024u)
+/* What a receive asks for when frames of unknown length come. */
+#define MKV_TCP_RECEIVE_BYTES_CONTROL (16u * 1024u)
+/* The same when the next frame is probably DATA: little of the payload is then copied twice. */
+#define MKV_TCP_RECEIVE_BYTES_BEFORE_DATA (MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES + 4096u)
+/* How often connections are looked over for those that are out of time. */
+#define MKV_TCP_SWEEP_NS (100ull * 1000000u)
+#define MKV_TCP_TEXT_BYTES (MKV_NATIVE_TEXT_BYTES_MAX + 1u)
+
+_Static_assert(MKV_TCP_SCRATCH_BYTES >=
+                   MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_ITEMS_MAX * MKV_NATIVE_RESULT_BYTES,
+               "the largest answer fits one send");
+_Static_assert(MKV_NATIVE_INLINE_BYTES_MAX <= MKV_CHUNK_BYTES_MIN,
+               "an inline payload is one chunk with one sum");
+_Static_assert(MKV_TCP_RECEIVE_BYTES_MAX % (MKV_BLOCK_BYTES_MAX / MKV_CHUNKS_MAX) == 0,
+               "a receive ends at the end of a chunk");
+
+enum mkv_tcp_op_kind {
+    MKV_TCP_OP_PULL = 1,
+    MKV_TCP_OP_PUSH,
+    MKV_TCP_OP_ANSWER,
+    MKV_TCP_OP_OWN, /* an answer of the fabric itself: HELLO, PING, STATS, a refusal */
+};
+
+/* An effect of the front that is not completed yet, or an answer of the fabric itself. */
+struct mkv_tcp_op {
+    enum mkv_tcp_op_kind kind;
+    bool announced;               /* PULL: its READY has been handed to the kernel */
+    bool ends;                    /* OWN: nothing is sent behind it */
+    enum mkv_transfer result;     /* in the list of completed operations */
+    struct mkv_tcp_op *next;      /* in the queue, in flight, completed or free */
+    struct mkv_tcp_op *pull_next; /* PULL: in the connection's pulls */
+    struct mkv_op_id id;
+    uint64_t sum; /* PULL from an inline payload: of its one chunk */
+    union {
+        struct mkv_transfer_effect transfer; /* PULL, PUSH */
+        struct {
+            uint64_t request_id;
+            enum mkv_op op;
+            enum mkv_status status;
+            uint32_t result_count;
+            const struct mkv_item_result *results; /* in the front's arena, until ANSWER_DONE */
+        } answer;
+        struct {
+            struct mkv_native_header header;
+            const uint8_t *body;
+        } own;
+    };
+};
+
+struct mkv_tcp_op_list {
+    struct mkv_tcp_op *head;
+    struct mkv_tcp_op *tail;
+};
+
+/* A buffer of a pool: for a large body, or for the payload of an inline PUT. */
+struct mkv_tcp_buffer {
+    struct mkv_tcp_buffer *next_free;
+    uint8_t *bytes;
+    uint32_t offsets[MKV_NATIVE_ITEMS_MAX]; /* inline: where the payload of each item begins */
+};
+
+struct mkv_tcp_buffer_pool {
+    struct mkv_tcp_buffer *buffers;
+    struct mkv_tcp_buffer *free;
+    uint8_t *memory;
+    size_t memory_bytes;
+    uint32_t count;
+};
+
+/* A request that the front has and has not answered. */
+struct mkv_tcp_request {
+    uint64_t request_id;
+    struct mkv_tcp_buffer *inline_payload; /* NULL when the payload comes by READY, or none */
+};
+
+enum mkv_tcp_state {
+    MKV_TCP_FREE = 0,
+    MKV_TCP_OPEN,
+    MKV_TCP_HALF_CLOSED,
+    MKV_TCP_REFUSED,
+    MKV_TCP_LINGERING,
+    MKV_TCP_BROKEN,
+};
+
+enum mkv_tcp_receiving {
+    MKV_TCP_RECEIVING_FRAME = 0, /* header, and a body that fits, into the control buffer */
+    MKV_TCP_RECEIVING_BODY,      /* the rest of a large body into a body buffer */
+    MKV_TCP_RECEIVING_INLINE,    /* the rest of an inline payload into an inline buffer */
+    MKV_TCP_RECEIVING_PAYLOAD,   /* the rest of a DATA payload into the slab of the oldest PULL */
+};
+
+struct mkv_tcp_connection {
+    struct mkv_fabric_tcp *fabric;
+    struct mkv_connection_id id;
+    enum mkv_tcp_state state;
+    int fd;
+    bool greeted;        /* HELLO was answered */
+    bool known;          /* the front has had a request of it */
+    uint64_t timeout_ns; /* when its state is out of time: before HELLO, REFUSED, LINGERING */
+
+    /* In the fabric's list of connections that have something to do in the next poll. */
+    bool touched;
+    struct mkv_tcp_connection *touched_next;
+    /* In the fabric's list of those that wait for a buffer of a pool. */
+    bool waiting;
+    struct mkv_tcp_connection *waiting_next;
+
+    struct mkv_ring_completion receive;
+    bool receive_in_flight;
+    bool paused; /* the next frame cannot be taken up yet; nothing is received */
+    enum mkv_tcp_receiving receiving;
+    uint64_t received_ns; /* when bytes last came */
+    uint8_t *control;
+    uint32_t control_start; /* control[start … end) is not taken up yet */
+    uint32_t control_end;
+    bool header_known;
+    struct mkv_native_header header; /* of the frame being received */
+    struct mkv_tcp_buffer *body;     /* its body when it is large */
+    struct mkv_tcp_buffer *inline_payload;
+    uint32_t frame_control_bytes; /* of the control buffer, that this frame takes up */
+    uint32_t filled;              /* bytes of the body, inline payload or payload that have come */
+    uint32_t chunk_bytes;         /* of the payload being received */
+    uint32_t sum_count;
+    uint64_t sums[MKV_CHUNKS_MAX];
+    struct mkv_tcp_op *pulls_head;
+    struct mkv_tcp_op *pulls_tail;
+
+    struct mkv_tcp_request *requests; /* the first request_count of requests_max + 1 */
+    uint32_t request_count;
+
+    struct mkv_ring_completion send;
+    bool send_in_flight;
+    uint64_t send_ns; /* when the send in flight was posted */
+    struct mkv_tcp_op_list queue;
+    struct mkv_tcp_op_list in_flight;
+    uint32_t answers_owed; /* ANSWERs in queue and in flight */
+    uint8_t *scratch;
+    struct msghdr message;
+    struct iovec iovecs[MKV_TCP_IOVECS_MAX];
+
+    bool own_pending; /* `own` is in queue or in flight */
+    struct mkv_tcp_op own;
+    struct mkv_tcp_buffer *own_body; /* the text of STATS */
+    uint8_t own_bytes[MKV_NATIVE_HELLO_ANSWER_BYTES + MKV_TCP_TEXT_BYTES];
+    struct mkv_tcp_op refusal;
+    char refusal_text[MKV_TCP_TEXT_BYTES];
+};
+
+struct mkv_fabric_tcp {
+    struct mkv_fabric base;
+    struct mkv_fabric_tcp_options options;
+    struct mkv_fabric_counters counters;
+    uint64_t now_ns; /* of the last poll; timeouts need no better */
+    uint64_t sweep_ns;
+
+    int listen_fd;
+    uint16_t port;
+    struct mkv_ring_completion accept;
+    bool accept_in_flight;
+    bool accept_multishot;
+    uint64_t accept_retry_ns; /* not before; after the process ran out of descriptors */
+    bool draining;
+
+    struct mkv_tcp_connection *connections;
+    struct mkv_tcp_request *requests;
+    uint8_t *memory; /* control and scratch of every connection; untouched pages take no memory */
+    size_t memory_bytes;
+    uint32_t *free_connections; /* a stack, the last used on top */
+    uint32_t free_connection_count;
+    struct mkv_tcp_connection *touched_head;
+    struct mkv_tcp_connection *touched_tail;
+    struct mkv_tcp_connection *waiting_head;
+    struct mkv_tcp_connection *waiting_tail;
+
+    struct mkv_tcp_op *ops;
+    uint32_t ops_max;
+    uint32_t ops_used; /* of `ops`, ever */
+    struct mkv_tcp_op *free_ops;
+    struct mkv_tcp_op_list completed; /* handed to the sink by the next poll */
+
+    struct mkv_tcp_buffer_pool bodies;
+    struct mkv_tcp_buffer_pool inlines;
+
+    /* The request being handed in. */
+    struct mkv_native_item native_items[MKV_NATIVE_ITEMS_MAX];
+    struct mkv_request_item items[MKV_NATIVE_ITEMS_MAX];
+};
+
+/* ---- fabric_tcp_pool.c ---------------------------------------------------------------------- */
+
+static inline struct mkv_fabric_tcp *mkv_tcp_fabric(struct mkv_fabric *base) {
+    return (struct mkv_fabric_tcp *)base;
+}
+
+/* An operation; there is always one, for the front's own bounds hold (fabric_tcp.h, I2). */
+struct mkv_tcp_op *mkv_tcp_op_take(struct mkv_fabric_tcp *fabric);
+void mkv_tcp_op_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_op *op);
+void mkv_tcp_list_append(struct mkv_tcp_op_list *list, struct mkv_tcp_op *op);
+/* NULL when the list is empty. */
+struct mkv_tcp_op *mkv_tcp_list_pop(struct mkv_tcp_op_list *list);
+
+bool mkv_tcp_pool_create(struct mkv_tcp_buffer_pool *pool, uint32_t count, uint32_t buffer_bytes);
+void mkv_tcp_pool_destroy(struct mkv_tcp_buffer_pool *pool);
+/* NULL when none is free. */
+struct mkv_tcp_buffer *mkv_tcp_pool_take(struct mkv_tcp_buffer_pool *pool);
+/* Gives a buffer back and lets the connections that wait for one try again. */
+void mkv_tcp_pool_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_buffer_pool *pool,
+                       struct mkv_tcp_buffer *buffer);
+
+/* ---- fabric_tcp_connection.c ---------------------------------------------------------------- */
+
+/* Takes an accepted socket. */
+void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd);
+/* The connection goes on in the next poll. */
+void mkv_tcp_connection_touch(struct mkv_tcp_connection *connection);
+/* The connection goes on when a buffer comes back. */
+void mkv_tcp_connection_await_buffer(struct mkv_tcp_connection *connection);
+/* The first fault or broken socket wins; later ones do nothing. */
+void mkv_tcp_connection_break(struct mkv_tcp_connection *connection);
+/* Answers the frame with the fault, and closes when that is sent. */
+void mkv_tcp_connection_refuse(struct mkv_tcp_connection *connection, uint32_t fault);
+/* The client will send no more. */
+void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection);
+/* What there is to do: take up frames, send, change state, reap. */
+void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection);
+/* Breaks the connection if it is out of time. */
+void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection);
+
+/* ---- fabric_tcp_receive.c ------------------------------------------------------------------- */
+
+void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
+/* Takes up frames as long as there are whole ones, then asks for more bytes. */
+void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection);
+/* Asks for bytes that nobody will look at, to learn when the client closes. */
+void mkv_tcp_receive_drop(struct mkv_tcp_connection *connection);
+/* Whether the client is in the middle of a frame. */
+bool mkv_tcp_receive_is_within_frame(const struct mkv_tcp_connection *connection);
+
+/* ---- fabric_tcp_frame.c --------------------------------------------------------------------- */
+
+/* What became of a frame whose body, or inline payload, is there. */
+enum mkv_tcp_frame {
+    MKV_TCP_FRAME_TAKEN,   /* it is done with */
+    MKV_TCP_FRAME_PAYLOAD, /* it goes on with its payload: `receiving` says where to */
+    MKV_TCP_FRAME_PAUSED,  /* it cannot be taken up yet */
+    MKV_TCP_FRAME_REFUSED, /* the connection was refused */
+};
+
+/* Checks a header for what a client may send in this state of the conversation: 0 or a fault. */
+uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection);
+/* Acts on connection->header with its body. */
+enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* Hands in the inline PUT whose payload is complete in connection->inline_payload. */
+void mkv_tcp_frame_take_inline(struct mkv_tcp_connection *connection, const uint8_t *body);
+
+/* ---- fabric_tcp_submit.c -------------------------------------------------------------------- */
+
+/* Hands a PULL_DONE, PUSH_DONE or ANSWER_DONE to the sink and gives the operation back. */
+void mkv_tcp_op_complete(struct mkv_fabric_tcp *fabric, struct mkv_tcp_op *op,
+                         enum mkv_transfer transfer, const uint64_t *sums, uint32_t sum_count);
+/* Completes as FAILED whatever the connection still has. Its kernel operations have ended. */
+void mkv_tcp_ops_fail(struct mkv_tcp_connection *connection);
+/* Hands out what was completed since the last poll. */
+void mkv_tcp_ops_deliver(struct mkv_fabric_tcp *fabric);
+/* The request of this id among those in flight, or NULL. */
+struct mkv_tcp_request *mkv_tcp_request_find(const struct mkv_tcp_connection *connection,
+                                             uint64_t request_id);
+/* Forgets a request and gives its inline payload back. */
+void mkv_tcp_request_end(struct mkv_tcp_connection *connection, struct mkv_tcp_request *request);
+
+/* ---- fabric_tcp_send.c ---------------------------------------------------------------------- */
+
+void mkv_tcp_send_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
+/* Posts a send when there is something to send and none in flight. */
+void mkv_tcp_send_continue(struct mkv_tcp_connection *connection);
+/* Queues an answer of the fabric itself. `body` stays until it is sent. */
+void mkv_tcp_send_own(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op,
+                      const struct mkv_native_header *header, const uint8_t *body);
+
+#endif

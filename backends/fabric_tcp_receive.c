@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the bytes of a connection to frames and payloads.
+ *
+ *   control buffer   |..taken up..|start   frames, whole and begun        end|..free..|
+ *
+ *   A payload, or a body that the control buffer cannot hold, goes straight to where it belongs;
+ *   what of it had come with the frame before is copied there.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "backends/fabric_tcp_internal.h"
+#include "core/hash.h"
+
+enum progress {
+    PROGRESS_MORE = 0, /* look again: there may be another whole frame */
+    PROGRESS_BYTES,    /* more bytes are needed */
+    PROGRESS_STOP,     /* paused, refused or broken */
+};
+
+static uint32_t control_bytes(const struct mkv_tcp_connection *connection) {
+    return connection->control_end - connection->control_start;
+}
+
+static uint8_t *payload_of_slab(const struct mkv_tcp_connection *connection,
+                                const struct mkv_transfer_effect *transfer) {
+    return mkv_arena_slab(connection->fabric->options.arena, transfer->slab) + MKV_UNIT_BYTES;
+}
+
+/* Where the bytes go that do not belong into the control buffer, and how many of them there are. */
+static uint8_t *direct_target(const struct mkv_tcp_connection *connection, uint32_t *bytes) {
+    switch (connection->receiving) {
+    case MKV_TCP_RECEIVING_BODY:
+        *bytes = connection->header.body_bytes;
+        return connection->body->bytes;
+    case MKV_TCP_RECEIVING_INLINE:
+        *bytes = (uint32_t)connection->header.payload_bytes;
+        return connection->inline_payload->bytes;
+    case MKV_TCP_RECEIVING_PAYLOAD:
+        *bytes = connection->pulls_head->transfer.bytes;
+        return payload_of_slab(connection, &connection->pulls_head->transfer);
+    case MKV_TCP_RECEIVING_FRAME:
+        break;
+    }
+    MKV_ASSERT(connection->receiving != MKV_TCP_RECEIVING_FRAME);
+    return NULL;
+}
+
+/* Copies what the control buffer already holds of what goes elsewhere. */
+static void copy_from_control(struct mkv_tcp_connection *connection) {
+    uint32_t bytes;
+    uint8_t *target = direct_target(connection, &bytes);
+    const uint32_t there = control_bytes(connection) - connection->frame_control_bytes;
+    const uint32_t count = (uint32_t)mkv_min_u64(there, bytes - connection->filled);
+    memcpy(target + connection->filled,
+           connection->control + connection->control_start + connection->frame_control_bytes,
+           count);
+    connection->filled += count;
+    connection->frame_control_bytes += count;
+}
+
+/* The frame is done with: the next one begins behind it. */
+static void frame_end(struct mkv_tcp_connection *connection) {
+    connection->control_start += connection->frame_control_bytes;
+    MKV_ASSERT(connection->control_start <= connection->control_end);
+    if (connection->control_start == connection->control_end) {
+        connection->control_start = 0;
+        connection->control_end = 0;
+    }
+    connection->frame_control_bytes = 0;
+    connection->header_known = false;
+    connection->receiving = MKV_TCP_RECEIVING_FRAME;
+    connection->filled = 0;
+    if (connection->body != NULL) {
+        struct mkv_tcp_buffer *body = connection->body;
+        connection->body = NULL;
+        mkv_tcp_pool_give(connection->fabric, &connection->fabric->bodies, body);
+    }
+}
+
+/* Sums up the chunks of the payload that have come in whole. */
+static void payload_sum(struct mkv_tcp_connection *connection) {
+    const struct mkv_transfer_effect *transfer = &connection->pulls_head->transfer;
+    const uint8_t *payload = payload_of_slab(connection, transfer);
+    for (;;) {
+        const uint64_t begin = (uint64_t)connection->sum_count * connection->chunk_bytes;
+        const uint64_t end = mkv_min_u64(begin + connection->chunk_bytes, transfer->bytes);
+        if (begin >= end || end > connection->filled) {
+            return;
+        }
+        MKV_ASSERT(connection->sum_count < MKV_CHUNKS_MAX);
+        connection->sums[connection->sum_count] = mkv_hash_64(payload + begin, end - begin);
+        connection->sum_count++;
+    }
+}
+
+static enum progress payload_continue(struct mkv_tcp_connection *connection) {
+    struct mkv_tcp_op *op = connection->pulls_head;
+    payload_sum(connection);
+    if (connection->filled < op->transfer.bytes) {
+        return PROGRESS_BYTES;
+    }
+    MKV_ASSERT(connection->sum_count == mkv_chunk_count(op->transfer.bytes));
+    connection->pulls_head = op->pull_next;
+    if (connection->pulls_head == NULL) {
+        connection->pulls_tail = NULL;
+    }
+    frame_end(connection);
+    mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_OK, connection->sums,
+                        connection->sum_count);
+    return PROGRESS_MORE;
+}
+
+static const uint8_t *frame_body(const struct mkv_tcp_connection *connection) {
+    if (connection->body != NULL) {
+        return connection->body->bytes;
+    }
+    return connection->control + connection->control_start + MKV_NATIVE_HEADER_BYTES;
+}
+
+/* The header and the body are there. */
+static enum progress frame_continue(struct mkv_tcp_connection *connection) {
+    if (connection->body == NULL) {
+        connection->frame_control_bytes = MKV_NATIVE_HEADER_BYTES + connection->header.body_bytes;
+    }
+    switch (mkv_tcp_frame_take(connection, frame_body(connection))) {
+    case MKV_TCP_FRAME_TAKEN:
+        frame_end(connection);
+        return PROGRESS_MORE;
+    case MKV_TCP_FRAME_PAYLOAD:
+        connection->filled = 0;
+        if (connection->receiving == MKV_TCP_RECEIVING_PAYLOAD) {
+            connection->sum_count = 0;
+            connection->chunk_bytes = mkv_chunk_bytes(connection->pulls_head->transfer.bytes);
+        }
+        copy_from_control(connection);
+        return PROGRESS_MORE;
+    case MKV_TCP_FRAME_PAUSED:
+        connection->paused = true;
+        connection->fabric->counters.receive_pauses_total++;
+        return PROGRESS_STOP;
+    case MKV_TCP_FRAME_REFUSED:
+        break;
+    }
+    return PROGRESS_STOP;
+}
+
+/* A body that the control buffer cannot hold goes into a buffer of the pool. */
+static enum progress body_start(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    connection->body = mkv_tcp_pool_take(&fabric->bodies);
+    if (connection->body == NULL) {
+        connection->paused = true;
+        fabric->counters.receive_pauses_total++;
+        mkv_tcp_connection_await_buffer(connection);
+        return PROGRESS_STOP;
+    }
+    connection->receiving = MKV_TCP_RECEIVING_BODY;
+    connection->filled = 0;
+    connection->frame_control_bytes = MKV_NATIVE_HEADER_BYTES;
+    copy_from_control(connection);
+    return PROGRESS_MORE;
+}
+
+static enum progress control_continue(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (!connection->header_known) {
+        if (control_bytes(connection) < MKV_NATIVE_HEADER_BYTES) {
+            return PROGRESS_BYTES;
+        }
+        uint32_t fault = (uint32_t)mkv_native_header_decode(
+            connection->control + connection->control_start, &connection->header);
+        if (fault == MKV_NATIVE_OK) {
+            fault = mkv_tcp_frame_check(connection);
+        }
+        if (fault != MKV_NATIVE_OK) {
+            mkv_tcp_connection_refuse(connection, fault);
+            return PROGRESS_STOP;
+        }
+        connection->header_known = true;
+        fabric->counters.received_frames_total++;
+    }
+    const uint32_t frame_bytes = MKV_NATIVE_HEADER_BYTES + connection->header.body_bytes;
+    if (frame_bytes > MKV_TCP_CONTROL_BYTES) {
+        return body_start(connection);
+    }
+    return control_bytes(connection) < frame_bytes ? PROGRESS_BYTES : frame_continue(connection);
+}
+
+static enum progress take_up(struct mkv_tcp_connection *connection) {
+    switch (connection->receiving) {
+    case MKV_TCP_RECEIVING_FRAME:
+        return control_continue(connection);
+    case MKV_TCP_RECEIVING_BODY:
+        return connection->filled < connection->header.body_bytes ? PROGRESS_BYTES
+                                                                  : frame_continue(connection);
+    case MKV_TCP_RECEIVING_INLINE:
+        if (connection->filled < connection->header.payload_bytes) {
+            return PROGRESS_BYTES;
+        }
+        mkv_tcp_frame_take_inline(connection, frame_body(connection));
+        frame_end(connection);
+        return PROGRESS_MORE;
+    case MKV_TCP_RECEIVING_PAYLOAD:
+        return payload_continue(connection);
+    }
+    return PROGRESS_STOP;
+}
+
+/* ---- asking the kernel ---------------------------------------------------------------------- */
+
+static void post(struct mkv_tcp_connection *connection, uint8_t *target, uint32_t bytes,
+                 int flags) {
+    MKV_ASSERT(!connection->receive_in_flight);
+    MKV_ASSERT(bytes > 0);
+    struct io_uring_sqe *sqe = mkv_ring_sqe(connection->fabric->options.ring, &connection->receive);
+    io_uring_prep_recv(sqe, connection->fd, target, bytes, flags);
+    connection->receive_in_flight = true;
+    connection->received_ns = connection->fabric->now_ns;
+}
+
+/* Asks for frames: for all of the one that has begun, and for what may follow it. */
+static void post_control(struct mkv_tcp_connection *connection) {
+    const uint32_t there = control_bytes(connection);
+    if (connection->control_start > 0) {
+        memmove(connection->control, connection->control + connection->control_start, there);
+        connection->control_start = 0;
+        connection->control_end = there;
+    }
+    uint64_t wanted = connection->pulls_head != NULL ? MKV_TCP_RECEIVE_BYTES_BEFORE_DATA
+                                                     : MKV_TCP_RECEIVE_BYTES_CONTROL;
+    if (connection->header_known) {
+        const uint32_t frame_bytes = MKV_NATIVE_HEADER_BYTES + connection->header.body_bytes;
+        MKV_ASSERT(frame_bytes > there);
+        wanted = mkv_max_u64(wanted, frame_bytes - there);
+    }
+    wanted = mkv_min_u64(wanted, MKV_TCP_CONTROL_BYTES - there);
+    post(connection, connection->control + there, (uint32_t)wanted, 0);
+}
+
+/* Asks for bytes that certainly come, all of them in one completion. */
+static void post_direct(struct mkv_tcp_connection *connection) {
+    uint32_t bytes;
+    uint8_t *target = direct_target(connection, &bytes);
+    const uint32_t to_boundary =
+        MKV_TCP_RECEIVE_BYTES_MAX - connection->filled % MKV_TCP_RECEIVE_BYTES_MAX;
+    const uint32_t wanted = (uint32_t)mkv_min_u64(bytes - connection->filled, to_boundary);
+    post(connection, target + connection->filled, wanted, MSG_WAITALL);
+}
+
+void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection) {
+    enum progress progress = PROGRESS_MORE;
+    while (connection->state == MKV_TCP_OPEN && progress == PROGRESS_MORE) {
+        progress = take_up(connection);
+    }
+    if (connection->state != MKV_TCP_OPEN || progress != PROGRESS_BYTES) {
+        return;
+    }
+    if (connection->receiving == MKV_TCP_RECEIVING_FRAME) {
+        post_control(connection);
+    } else {
+        post_direct(connection);
+    }
+}
+
+void mkv_tcp_receive_drop(struct mkv_tcp_connection *connection) {
+    if (!connection->receive_in_flight) {
+        post(connection, connection->control, MKV_TCP_CONTROL_BYTES, 0);
+    }
+}
+
+bool mkv_tcp_receive_is_within_frame(const struct mkv_tcp_connection *connection) {
+    return connection->receiving != MKV_TCP_RECEIVING_FRAME || connection->header_known ||
+           control_bytes(connection) > 0;
+}
+
+/* The client shut its side: at the end of a frame that is its right, unless it owes payloads. */
+static void receive_end(struct mkv_tcp_connection *connection) {
+    if (mkv_tcp_receive_is_within_frame(connection) || connection->pulls_head != NULL) {
+        mkv_tcp_connection_break(connection);
+    } else {
+        mkv_tcp_connection_half_close(connection);
+    }
+}
+
+void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    struct mkv_tcp_connection *connection =
+        (struct mkv_tcp_connection *)((char *)completion -
+                                      offsetof(struct mkv_tcp_connection, receive));
+    (void)flags;
+    MKV_ASSERT(connection->receive_in_flight);
+    connection->receive_in_flight = false;
+    if (connection->state == MKV_TCP_LINGERING) {
+        if (result > 0 || result == -EINTR) {
+            mkv_tcp_receive_drop(connection);
+        } else {
+            mkv_tcp_connection_break(connection);
+        }
+        return;
+    }
+    if (connection->state != MKV_TCP_OPEN) {
+        mkv_tcp_connection_touch(connection); /* it may wait for this to be reaped */
+        return;
+    }
+    if (result == 0) {
+        receive_end(connection);
+        return;
+    }
+    if (result < 0 && result != -EINTR && result != -EAGAIN) {
+        mkv_tcp_connection_break(connection);
+        return;
+    }
+    const uint32_t bytes = result > 0 ? (uint32_t)result : 0;
+    if (connection->receiving == MKV_TCP_RECEIVING_FRAME) {
+        connection->control_end += bytes;
+        MKV_ASSERT(connection->control_end <= MKV_TCP_CONTROL_BYTES);
+    } else {
+        connection->filled += bytes;
+    }
+    mkv_tcp_receive_continue(connection);
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/command_admin.h"
+
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/http_get.h"
+#include "admin/status_screen.h"
+#include "admin/text.h"
+#include "server/config_address.h"
+#include "server/exit_codes.h"
+
+#define SERVERS_MAX 256u
+#define TIMEOUT_MS 5000u
+#define SERVERS_VARIABLE "MEMKV_SERVERS"
+#define SERVER_DEFAULT "127.0.0.1:9901"
+#define STATUS_PATH "/v1/status"
+#define HTTP_OK 200u
+#define ERROR_BYTES (MKV_HTTP_GET_ERROR_BYTES + 64u)
+
+_Static_assert((int)MKV_EXIT_CLIENT_NO_CONNECTION == (int)MKV_EXIT_CHECK_UNREACHABLE,
+               "a node that is not to be reached exits alike with and without --check");
+
+static const char help_admin[] =
+    "usage: memkv admin COMMAND [OPTIONS]\n"
+    "\n"
+    "Asks the admin listener of nodes.\n"
+    "\n"
+    "  status      health, fill, memory, hits, journal and drives of each node\n"
+    "  -h, --help  this text; `memkv admin COMMAND --help` has the options of a command\n";
+
+static const char help_status[] =
+    "usage: memkv admin status [OPTIONS]\n"
+    "\n"
+    "Shows what a node says of itself.\n"
+    "\n"
+    "  --server HOST:PORT  the node's admin address; may be given several times, or hold several\n"
+    "                      separated by commas. Else the servers of the environment's\n"
+    "                      MEMKV_SERVERS, each at its port + 1, else 127.0.0.1:9901\n"
+    "  --json              the node's /v1/status as it is; of several nodes an array of\n"
+    "                      {\"server\", \"status\"}, with \"error\" where there is no status\n"
+    "  --check             one line for each node, and the exit status below\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Exit status: 0 done, 2 usage, 3 a node is not to be reached. With --check: 0 healthy,\n"
+    "1 degraded (also recovering or draining), 2 unhealthy, 3 not to be reached; of several nodes\n"
+    "the highest.\n";
+
+struct options {
+    bool json;
+    bool check;
+    uint32_t server_count;
+    struct mkv_config_address servers[SERVERS_MAX];
+};
+
+__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("memkv admin: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputs("\n", stderr);
+    va_end(arguments);
+}
+
+/* ---- the command line ------------------------------------------------------------------------ */
+
+/* Adds the addresses of a list with commas. `port_offset` is what leads from the port in the text
+ * to the admin port. */
+static bool add_servers(struct options *options, const char *source, const char *list,
+                        uint16_t port_offset) {
+    while (true) {
+        const size_t bytes = strcspn(list, ",");
+        char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+        if (options->server_count == SERVERS_MAX) {
+            complain("%s: more than %u servers; ask fewer at a time", source, SERVERS_MAX);
+            return false;
+        }
+        snprintf(text, sizeof text, "%.*s", (int)mkv_min_u64(bytes, sizeof text - 1), list);
+        struct mkv_config_address *server = &options->servers[options->server_count];
+        const enum mkv_config_address_problem problem = mkv_config_address_parse(text, server);
+        if (problem != MKV_CONFIG_ADDRESS_OK) {
+            complain("%s: '%s' %s", source, text, mkv_config_address_explain(problem));
+            return false;
+        }
+        if (server->port > UINT16_MAX - port_offset) {
+            complain("%s: '%s' has no admin port: it would be the port + 1; use --server", source,
+                     text);
+            return false;
+        }
+        server->port = (uint16_t)(server->port + port_offset);
+        options->server_count++;
+        if (list[bytes] == '\0') {
+            return true;
+        }
+        list += bytes + 1;
+    }
+}
+
+static bool default_servers(struct options *options) {
+    const char *variable = getenv(SERVERS_VARIABLE);
+    if (variable != NULL && variable[0] != '\0') {
+        return add_servers(options, SERVERS_VARIABLE, variable, 1);
+    }
+    return add_servers(options, "default", SERVER_DEFAULT, 0);
+}
+
+/* False: *exit_code is what to exit with. */
+static bool parse(int argc, char **argv, struct options *options, int *exit_code) {
+    *exit_code = MKV_EXIT_CLIENT_USAGE;
+    for (int index = 1; index < argc; index++) {
+        const char *argument = argv[index];
+        if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
+            fputs(help_status, stdout);
+            *exit_code = MKV_EXIT_CLIENT_DONE;
+            return false;
+        }
+        if (strcmp(argument, "--json") == 0) {
+            options->json = true;
+        } else if (strcmp(argument, "--check") == 0) {
+            options->check = true;
+        } else if (strncmp(argument, "--server=", strlen("--server=")) == 0) {
+            if (!add_servers(options, "--server", argument + strlen("--server="), 0)) {
+                return false;
+            }
+        } else if (strcmp(argument, "--server") == 0) {
+            if (index + 1 == argc) {
+                complain("--server needs HOST:PORT behind it");
+                return false;
+            }
+            if (!add_servers(options, "--server", argv[++index], 0)) {
+                return false;
+            }
+        } else {
+            complain("status takes no '%s'; see memkv admin status --help", argument);
+            return false;
+        }
+    }
+    return options->server_count > 0 || default_servers(options);
+}
+
+/* ---- asking ---------------------------------------------------------------------------------- */
+
+struct answer {
+    char server[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+    char *body;     /* the status as the node sent it; NULL: there is none */
+    json_t *status; /* the same, read; NULL: there is none */
+    char error[ERROR_BYTES];
+};
+
+static void ask(const struct mkv_config_address *server, struct answer *answer) {
+    *answer = (struct answer){0};
+    mkv_config_address_format(server, answer->server);
+    struct mkv_http_response response = {0};
+    char why[MKV_HTTP_GET_ERROR_BYTES];
+    const enum mkv_http_get_result result =
+        mkv_http_get(server->host, server->port, STATUS_PATH, TIMEOUT_MS, &response, why);
+    if (result != MKV_HTTP_GET_OK) {
+        snprintf(answer->error, sizeof answer->error, "%s%s", why,
+                 result == MKV_HTTP_GET_UNREACHABLE
+                     ? "; does memkv run there? --server names another"
+                     : "");
+        return;
+    }
+    json_error_t problem;
+    json_t *status = response.status == HTTP_OK
+                         ? json_loadb(response.body, response.body_bytes, 0, &problem)
+                         : NULL;
+    if (!json_is_object(status)) {
+        snprintf(answer->error, sizeof answer->error,
+                 "GET " STATUS_PATH " gives HTTP %u and no status; is it the admin port?",
+                 response.status);
+        json_decref(status);
+        free(response.body);
+        return;
+    }
+    answer->body = response.body;
+    answer->status = status;
+}
+
+static void answer_free(struct answer *answer) {
+    json_decref(answer->status);
+    free(answer->body);
+}
+
+static const char *state_of(const struct answer *answer) {
+    const char *state =
+        json_string_value(json_object_get(json_object_get(answer->status, "node"), "state"));
+    return state == NULL ? "unknown" : state;
+}
+
+static int check_code(const struct answer *answer) {
+    if (answer->status == NULL) {
+        return MKV_EXIT_CHECK_UNREACHABLE;
+    }
+    const char *state = state_of(answer);
+    if (strcmp(state, "serving") == 0) {
+        return MKV_EXIT_CHECK_HEALTHY;
+    }
+    return strcmp(state, "degraded") == 0 || strcmp(state, "recovering") == 0 ||
+                   strcmp(state, "draining") == 0
+               ? MKV_EXIT_CHECK_DEGRADED
+               : MKV_EXIT_CHECK_UNHEALTHY;
+}
+
+/* ---- showing --------------------------------------------------------------------------------- */
+
+static void complain_of(const struct answer *answer) {
+    char error[ERROR_BYTES];
+    mkv_text_clean(answer->error, error, sizeof error);
+    complain("%s: %s", answer->server, error);
+}
+
+static void show_check(const struct answer *answer) {
+    static const char *const words[] = {"healthy", "degraded", "unhealthy", "unreachable"};
+    char state[ERROR_BYTES];
+    mkv_text_clean(answer->status == NULL ? answer->error : state_of(answer), state, sizeof state);
+    printf("%s %s (%s)\n", answer->server, words[check_code(answer)], state);
+}
+
+static void show_screen(const struct answer *answer, uint32_t index, uint32_t count) {
+    if (count > 1) {
+        printf("%s%s\n", index == 0 ? "" : "\n", answer->server);
+    }
+    if (answer->status == NULL) {
+        fflush(stdout);
+        complain_of(answer);
+        return;
+    }
+    struct mkv_text screen = {0};
+    mkv_status_screen(answer->status, &screen);
+    if (screen.failed) {
+        complain("%s: no memory for the screen", answer->server);
+    } else {
+        fputs(screen.bytes, stdout);
+    }
+    mkv_text_free(&screen);
+}
+
+static void show_json(const struct answer *answer, uint32_t index, uint32_t count) {
+    if (answer->status == NULL) {
+        complain_of(answer);
+    }
+    if (count == 1) {
+        if (answer->status != NULL) {
+            printf("%s\n", answer->body);
+        }
+        return;
+    }
+    char error[ERROR_BYTES];
+    mkv_text_clean(answer->error, error, sizeof error);
+    json_t *entry =
+        answer->status == NULL
+            ? json_pack("{s:s, s:s}", "server", answer->server, "error", error)
+            : json_pack("{s:s, s:O}", "server", answer->server, "status", answer->status);
+    char *text = json_dumps(entry, JSON_COMPACT);
+    printf("%s%s%s", index == 0 ? "[" : ",\n", text == NULL ? "null" : text,
+           index + 1 == count ? "]\n" : "");
+    free(text);
+    json_decref(entry);
+}
+
+static int run_status(int argc, char **argv) {
+    struct options options = {0};
+    int exit_code;
+    if (!parse(argc, argv, &options, &exit_code)) {
+        return exit_code;
+    }
+    exit_code = MKV_EXIT_CLIENT_DONE;
+    for (uint32_t index = 0; index < options.server_count; index++) {
+        struct answer answer;
+        ask(&options.servers[index], &answer);
+        if (options.json) {
+            show_json(&answer, index, options.server_count);
+        } else if (options.check) {
+            show_check(&answer);
+        } else {
+            show_screen(&answer, index, options.server_count);
+        }
+        const int code = check_code(&answer);
+        if ((options.check || code == MKV_EXIT_CHECK_UNREACHABLE) && code > exit_code) {
+            exit_code = code;
+        }
+        answer_free(&answer);
+    }
+    if (fflush(stdout) != 0) {
+        complain("standard output cannot be written");
+        return MKV_EXIT_CLIENT_USAGE;
+    }
+    return exit_code;
+}
+
+int mkv_command_admin(int argc, char **argv) {
+    if (argc < 2) {
+        fputs(help_admin, stderr);
+        return MKV_EXIT_CLIENT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        fputs(help_admin, stdout);
+        return MKV_EXIT_CLIENT_DONE;
+    }
+    if (strcmp(argv[1], "status") == 0) {
+        return run_status(argc - 1, argv + 1);
+    }
+    complain("there is no command '%s'; see memkv admin --help", argv[1]);
+    return MKV_EXIT_CLIENT_USAGE;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one program: it finds the command by its name and hands the rest of the command line to it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "client/commands.h"
+#include "server/command_admin.h"
+#include "server/config_text.h"
+#include "server/exit_codes.h"
+#include "server/start.h"
+#include "server/usage.h"
+#include "server/version.h"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+};
+
+/* In the order of the list below. */
+static const struct command commands[] = {
+    {"start", mkv_command_start},     {"put", memkv_command_put},
+    {"get", memkv_command_get},       {"exists", memkv_command_exists},
+    {"delete", memkv_command_delete}, {"admin", mkv_command_admin},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static const struct mkv_usage_command usage[] = {
+    {"start", "[OPTIONS]", "run a node; --dev for one to try things on"},
+    {"put", "KEY FILE", "store a file under a key"},
+    {"get", "KEY [FILE]", "fetch it back"},
+    {"exists", "KEY...", "whether keys are stored"},
+    {"delete", "KEY...", "delete keys"},
+    {"admin", "status [--json]", "what a node is doing"},
+    {"help", "[COMMAND]", "this list, or the help of a command"},
+    {"--version", "", "print the version"},
+    {NULL, NULL, NULL},
+};
+
+static const struct command *command_of(const char *name) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+static int refuse(const char *name) {
+    const char *guess = mkv_usage_guess(usage, name);
+    char quoted[MKV_CONFIG_QUOTE_BYTES];
+    mkv_config_quote(name, quoted);
+    if (guess == NULL) {
+        fprintf(stderr, "memkv: unknown command '%s'; memkv help lists the commands\n", quoted);
+        return MKV_EXIT_CLIENT_USAGE;
+    }
+    fprintf(stderr, "memkv: unknown command '%s', did you mean '%s'?\n", quoted, guess);
+    /* Whoever meant to start a node looks for the daemon's codes. */
+    return strcmp(guess, "start") == 0 ? (int)MKV_EXIT_DAEMON_USAGE : (int)MKV_EXIT_CLIENT_USAGE;
+}
+
+static int help(const char *name) {
+    if (name == NULL) {
+        mkv_usage_print(usage, stdout);
+        return MKV_EXIT_CLIENT_DONE;
+    }
+    const struct command *command = command_of(name);
+    if (command == NULL) {
+        return refuse(name);
+    }
+    char own_name[32];
+    char option[] = "--help";
+    snprintf(own_name, sizeof own_name, "%s", command->name);
+    char *arguments[] = {own_name, option, NULL};
+    return command->run(2, arguments);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        mkv_usage_print(usage, stderr);
+        return MKV_EXIT_CLIENT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0) {
+        printf("memkv %s (%s)\n", mkv_version(), mkv_version_commit());
+        return MKV_EXIT_CLIENT_DONE;
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        return help(argc > 2 ? argv[2] : NULL);
+    }
+    const struct command *command = command_of(name);
+    return command == NULL ? refuse(name) : command->run(argc - 1, argv + 1);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node: everything that `memkv start` brings up, runs until it is told to stop, and takes down.
+ *
+ *   steps, each with its undo (node_start.c):
+ *     limits, drives, formats, arena, listen for admin, shard (which listens for clients),
+ *     admin, thread
+ *
+ *   RECOVERING --every drive opened, or failed to--> SERVING    all drives are online
+ *                                                    DEGRADED   at least one is, at least one not
+ *                                                    UNHEALTHY  none is
+ *   any of them --SIGTERM, SIGINT--> DRAINING --> the process ends
+ *
+ * Health, readiness, status, metrics and STATS are all made from one snapshot of it, so that they
+ * never contradict each other.
+ *
+ * Invariants
+ *  I1  drives[i] of a snapshot is volume i of the front and drive i of the configuration.
+ *  I2  A step that fails leaves nothing behind: the steps before it are undone in reverse, and a
+ *      store file that was created and not formatted is removed.
+ *  I3  No drive is opened as a volume before all new drives of the store are formatted.
+ *  I4  A warning is in a snapshot exactly as long as what it says is true.
+ *
+ * Not responsible for: the command line (start.h), how a snapshot is shown (admin/).
+ */
+#ifndef MKV_SERVER_NODE_H
+#define MKV_SERVER_NODE_H
+
+#include "admin/snapshot.h"
+#include "server/config.h"
+
+/* How long the requests in flight at SIGTERM have to end. */
+#define MKV_NODE_DRAIN_NS (10ull * 1000000000u)
+
+struct mkv_node;
+
+/*
+ * Runs a node of this configuration, which is valid, to its end; returns what the process exits
+ * with. `dev` says what happens in lines for people on standard output. Signals are handled from
+ * here on, so this is called once, before there are other threads.
+ */
+enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev);
+
+/* Fills in a snapshot, as the provider of the admin listener does (`context` is the node). From any
+ * thread but a shard's; it waits for no drive and no client. */
+void mkv_node_snapshot(void *context, struct mkv_admin_snapshot *out);
+
+#endif

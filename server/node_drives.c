@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From the drives of the configuration to drives that are open, known and formatted.
+ *
+ * All drives are opened and looked at before any is changed, and all new ones are formatted before
+ * the shard opens any: so a store that was opened once is whole, and a drive that is missing from
+ * it is a drive that is missing.
+ */
+#include "server/node_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/node_format.h"
+#include "server/size.h"
+
+/* Of the process that was killed a moment ago and whose last I/O still runs. */
+#define LOCK_WAIT_MS 5000u
+
+static const struct mkv_config_drive *configured(const struct mkv_node *node, uint32_t index) {
+    return &node->config.storage.drives[index];
+}
+
+/* ---- the directory of --dev ----------------------------------------------------------------- */
+
+/* DIR of DIR/store.memkv. */
+static void dev_directory(const struct mkv_node *node, char out[MKV_CONFIG_PATH_BYTES]) {
+    const char *media = configured(node, 0)->media;
+    const char *slash = strrchr(media, '/');
+    snprintf(out, MKV_CONFIG_PATH_BYTES, "%.*s", slash == NULL ? 0 : (int)(slash - media), media);
+}
+
+static bool refuse_directory(const char *directory, int error_number,
+                             struct mkv_backend_error *error) {
+    switch (error_number) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return mkv_backend_refuse(error, MKV_BACKEND_PERMISSION,
+                                  "--dev: directory %s cannot be made: %s. Name one that this user "
+                                  "may make: --dev DIR",
+                                  directory, strerror(error_number));
+    case ENOENT:
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                  "--dev: directory %s cannot be made: the one above it does not "
+                                  "exist. Run: mkdir -p %s",
+                                  directory, directory);
+    case ENOTDIR:
+    case EEXIST:
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                  "--dev: %s is, or lies below, something that is no directory. "
+                                  "Name a directory: --dev DIR",
+                                  directory);
+    default:
+        return mkv_backend_refuse(error, MKV_BACKEND_IO,
+                                  "--dev: directory %s cannot be made: %s. Name another: --dev DIR",
+                                  directory, strerror(error_number));
+    }
+}
+
+static bool make_dev_directory(struct mkv_node *node, struct mkv_backend_error *error) {
+    /* A file may have named other drives than the one that --dev makes. */
+    if (node->config.origins[MKV_CONFIG_STORAGE_DRIVES].layer != MKV_CONFIG_LAYER_DEV) {
+        return true;
+    }
+    char directory[MKV_CONFIG_PATH_BYTES];
+    dev_directory(node, directory);
+    if (directory[0] == '\0' || mkdir(directory, S_IRWXU) == 0) {
+        node->directory_created = directory[0] != '\0';
+        return true;
+    }
+    const int error_number = errno;
+    struct stat status;
+    if (error_number == EEXIST && stat(directory, &status) == 0 && S_ISDIR(status.st_mode)) {
+        return true;
+    }
+    return refuse_directory(directory, error_number, error);
+}
+
+/* ---- opening -------------------------------------------------------------------------------- */
+
+/* Two paths may lead to one file, which its own lock would then keep from us. */
+static bool check_distinct(const struct mkv_node *node, uint32_t index,
+                           struct mkv_backend_error *error) {
+    struct stat own;
+    if (stat(configured(node, index)->media, &own) != 0) {
+        return true; /* opening it says why, or makes it */
+    }
+    for (uint32_t i = 0; i < index; i++) {
+        struct stat other;
+        if (fstat(node->drives[i].media.fd, &other) != 0) {
+            continue;
+        }
+        const bool same = S_ISBLK(own.st_mode)
+                              ? S_ISBLK(other.st_mode) && own.st_rdev == other.st_rdev
+                              : own.st_dev == other.st_dev && own.st_ino == other.st_ino;
+        if (same) {
+            return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                      "drive %s: %s is the same as drive %s (%s). List each drive "
+                                      "once in storage.drives",
+                                      configured(node, index)->name, configured(node, index)->media,
+                                      configured(node, i)->name, configured(node, i)->media);
+        }
+    }
+    return true;
+}
+
+static bool open_drive(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
+    struct node_drive *drive = &node->drives[index];
+    const struct mkv_config_drive *own = configured(node, index);
+    const struct mkv_drive_open_options options = {
+        .name = own->name,
+        .media = own->media,
+        .size_bytes = own->size_bytes,
+        .mode = node->config.storage.mode == MKV_CONFIG_STORAGE_DIRECT ? MKV_DRIVE_MODE_DIRECT
+                                                                       : MKV_DRIVE_MODE_FILE,
+        .lock_wait_ms = LOCK_WAIT_MS,
+    };
+    if (!check_distinct(node, index, error) || !mkv_drive_open(&options, &drive->media, error)) {
+        return false;
+    }
+    drive->media_is_ours = true;
+    drive->file_created = drive->media.created;
+    drive->block_device = drive->media.block_device;
+    drive->direct = drive->media.direct;
+    drive->flush_needed = drive->media.flush_needed;
+    node->drive_count = index + 1;
+    mkv_drive_identity_read(drive->media.fd, &drive->identity);
+    return mkv_drive_probe(&drive->media, own->name, own->media, &drive->probe, error);
+}
+
+/* What a drive gets that holds nothing yet. */
+static bool plan_geometry(const struct mkv_node *node, uint32_t index,
+                          struct mkv_geometry *geometry, struct mkv_backend_error *error) {
+    const struct mkv_geometry_options defaults = {0};
+    const uint64_t units = node->drives[index].media.capacity_units;
+    const enum mkv_err err = mkv_geometry_plan(units, &defaults, geometry);
+    if (err == MKV_OK) {
+        return true;
+    }
+    char size[MKV_SIZE_TEXT_BYTES];
+    mkv_size_format(units * MKV_UNIT_BYTES, size);
+    return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                              "drive %s: %s has %s, which is too %s for a store. Name a %s one",
+                              configured(node, index)->name, configured(node, index)->media, size,
+                              err == MKV_ERR_TOO_SMALL ? "small" : "large",
+                              err == MKV_ERR_TOO_SMALL ? "larger" : "smaller");
+}
+
+static bool decide_set(struct mkv_node *node, struct mkv_backend_error *error) {
+    struct mkv_drive_set_candidate candidates[MKV_VOLUMES_MAX];
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        candidates[i] = (struct mkv_drive_set_candidate){
+            .name = configured(node, i)->name,
+            .path = configured(node, i)->media,
+            .probe = &node->drives[i].probe,
+        };
+    }
+    return mkv_drive_set_decide(candidates, node->drive_count, &mkv_drive_set_random_kernel,
+                                &node->plan, error);
+}
+
+static bool configure_volume(struct mkv_node *node, uint32_t index,
+                             struct mkv_backend_error *error) {
+    struct node_drive *drive = &node->drives[index];
+    struct mkv_volume_config *volume = &drive->volume;
+    mkv_node_volume_limits(volume);
+    volume->volume = index;
+    volume->capacity_units = drive->media.capacity_units;
+    volume->store_uuid = node->plan.store_uuid;
+    volume->drive_uuid = node->plan.drive_uuids[index];
+    volume->drive_set_version = node->plan.version;
+    volume->drive_set_count = node->plan.member_count;
+    memcpy(volume->drive_set, node->plan.members, sizeof volume->drive_set);
+    if (node->plan.format[index]) {
+        return plan_geometry(node, index, &volume->geometry, error);
+    }
+    volume->geometry = drive->probe.superblock.geometry;
+    return true;
+}
+
+bool mkv_node_drives_open(struct mkv_node *node, struct mkv_backend_error *error) {
+    bool done = make_dev_directory(node, error);
+    for (uint32_t i = 0; i < node->config.storage.drive_count && done; i++) {
+        done = open_drive(node, i, error);
+    }
+    done = done && decide_set(node, error);
+    for (uint32_t i = 0; i < node->drive_count && done; i++) {
+        done = configure_volume(node, i, error);
+    }
+    if (!done) {
+        mkv_node_drives_close(node);
+    }
+    return done;
+}
+
+void mkv_node_drives_close(struct mkv_node *node) {
+    for (uint32_t i = node->drive_count; i > 0; i--) {
+        struct node_drive *drive = &node->drives[i - 1];
+        /* Before the lock is let go, so that nobody else has the file meanwhile. */
+        if (drive->file_created) {
+            (void)unlink(configured(node, i - 1)->media);
+        }
+        if (drive->media_is_ours) {
+            mkv_drive_media_close(&drive->media);
+        }
+        drive->media_is_ours = false;
+        drive->file_created = false;
+    }
+    if (node->directory_created) {
+        char directory[MKV_CONFIG_PATH_BYTES];
+        dev_directory(node, directory);
+        (void)rmdir(directory); /* stays when there is something in it */
+        node->directory_created = false;
+    }
+    node->drive_count = 0;
+}
+
+/* ---- formatting ----------------------------------------------------------------------------- */
+
+static bool format_drive(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
+    struct node_drive *drive = &node->drives[index];
+    const struct mkv_config_drive *own = configured(node, index);
+    /* Only what a format touches of it becomes memory, and it is gone before the arena is made. */
+    const size_t memory_bytes = mkv_volume_memory_required(&drive->volume);
+    void *memory = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "drive %s: no memory to format %s: %s. Free memory on this "
+                                  "machine",
+                                  own->name, own->media, strerror(errno));
+    }
+    const struct mkv_node_format_options options = {
+        .name = own->name,
+        .path = own->media,
+        .media = &drive->media,
+        .config = &drive->volume,
+        .memory = memory,
+        .memory_bytes = memory_bytes,
+    };
+    const bool formatted = mkv_node_format(&options, error);
+    munmap(memory, memory_bytes);
+    if (!formatted) {
+        return false;
+    }
+    drive->file_created = false;
+    drive->formatted_now = true;
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = own->name},
+        {.name = "path", .text = own->media},
+        {.name = "bytes", .number = drive->media.capacity_units * MKV_UNIT_BYTES},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_INFO, "server.node", fields, 3,
+                  "formatted a new drive");
+    return true;
+}
+
+bool mkv_node_drives_format(struct mkv_node *node, struct mkv_backend_error *error) {
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        if (node->plan.format[i] && !format_drive(node, i, error)) {
+            return false;
+        }
+    }
+    /* The store that is in the directory now is the user's. */
+    node->directory_created = false;
+    return true;
+}

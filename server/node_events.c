@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What volumes report, as lines of the log and as warnings.
+ */
+#include "server/node_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "admin/words.h"
+#include "backends/clock.h"
+
+#define TARGET "core.volume"
+#define ACTION_FAILED "look at dmesg and the drive's health; replace it if it goes on, then restart"
+#define ACTION_EMPTY                                                                               \
+    "nothing to do for the node: it fills again; check the drive's health if this was no power "   \
+    "cut"
+
+const char *mkv_node_err_text(enum mkv_err err) {
+    switch (err) {
+    case MKV_OK:
+        return "no error";
+    case MKV_ERR_TOO_SMALL:
+        return "it is too small";
+    case MKV_ERR_TOO_LARGE:
+        return "a figure of it is above what the format can hold";
+    case MKV_ERR_NOT_FORMATTED:
+        return "it holds no store any more";
+    case MKV_ERR_FOREIGN:
+        return "it holds another store than a moment ago";
+    case MKV_ERR_VERSION:
+        return "its format is newer than this release";
+    case MKV_ERR_SHRUNK:
+        return "it is smaller than its store";
+    case MKV_ERR_DRIVE_IO:
+        return "the drive failed an operation";
+    case MKV_ERR_STATE:
+        return "it is not in a state for this";
+    case MKV_CORRUPT_SUPERBLOCK:
+        return "its superblocks are damaged";
+    case MKV_CORRUPT_CHECKPOINT_PAGE:
+        return "its checkpoint is damaged";
+    case MKV_CORRUPT_JOURNAL_BLOCK:
+        return "its journal is damaged";
+    case MKV_CORRUPT_JOURNAL_RECORD:
+        return "a record of its journal is damaged";
+    case MKV_CORRUPT_SLOT_HEADER:
+        return "the header of a block is damaged";
+    case MKV_CORRUPT_PAYLOAD:
+        return "the payload of a block is damaged";
+    }
+    MKV_ASSERT(false);
+    return "";
+}
+
+static const char *io_result_text(uint64_t result) {
+    switch ((enum mkv_io_result)result) {
+    case MKV_IO_OK:
+        return "ok";
+    case MKV_IO_MEDIUM:
+        return "medium error";
+    case MKV_IO_DEVICE:
+        return "device error";
+    case MKV_IO_GONE:
+        return "drive is gone";
+    case MKV_IO_NO_ROOM:
+        return "file system is full";
+    }
+    return "unknown";
+}
+
+/* ---- warnings ------------------------------------------------------------------------------- */
+
+static bool same_warning(const struct mkv_admin_warning *warning, enum mkv_admin_warning_code code,
+                         const char *drive) {
+    return warning->code == code && strcmp(warning->drive, drive) == 0;
+}
+
+void mkv_node_warn(struct mkv_node *node, enum mkv_admin_warning_code code,
+                   const struct mkv_config_drive *drive, const char *action, const char *format,
+                   ...) {
+    const char *name = drive == NULL ? "" : drive->name;
+    struct mkv_admin_warning warning = {.code = code, .since_ms = mkv_clock_wall_ms()};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(warning.message, sizeof warning.message, format, arguments);
+    va_end(arguments);
+    snprintf(warning.drive, sizeof warning.drive, "%s", name);
+    snprintf(warning.action, sizeof warning.action, "%s", action);
+
+    pthread_mutex_lock(&node->mutex);
+    bool known = false;
+    for (uint32_t i = 0; i < node->warning_count; i++) {
+        known = known || same_warning(&node->warnings[i], code, name);
+    }
+    if (!known) {
+        MKV_ASSERT(node->warning_count < MKV_ADMIN_WARNINGS_MAX);
+        node->warnings[node->warning_count] = warning;
+        node->warning_count++;
+    }
+    pthread_mutex_unlock(&node->mutex);
+    if (known) {
+        return;
+    }
+    const struct mkv_log_field fields[] = {
+        {.name = "code", .text = mkv_admin_warning_codes[code]},
+        {.name = "action", .text = action},
+        {.name = "drive", .text = name},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_WARNING, MKV_CONFIG_LOG_WARN, "server.node", fields,
+                  drive == NULL ? 2 : 3, "%s", warning.message);
+}
+
+/* ---- events --------------------------------------------------------------------------------- */
+
+static void on_opened(struct mkv_node *node, const struct mkv_config_drive *drive,
+                      const struct mkv_event *event) {
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = drive->name},
+        {.name = "blocks", .number = event->value[0]},
+        {.name = "journal_entries", .number = event->value[1]},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_INFO, TARGET, fields, 3,
+                  "drive serves");
+}
+
+static void on_open_failed(struct mkv_node *node, uint32_t index,
+                           const struct mkv_config_drive *drive, const struct mkv_event *event) {
+    pthread_mutex_lock(&node->mutex);
+    node->drives[index].failed = true;
+    node->drives[index].failed_err = event->err;
+    pthread_mutex_unlock(&node->mutex);
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = drive->name},
+        {.name = "path", .text = drive->media},
+        {.name = "error", .text = mkv_node_err_text(event->err)},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_ERROR, TARGET, fields, 3,
+                  "drive cannot be opened, its keys are misses");
+    mkv_node_warn(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive, ACTION_FAILED,
+                  "drive %s is offline since the start: %s; its keys are misses", drive->name,
+                  mkv_node_err_text(event->err));
+}
+
+static void on_drive_failed(struct mkv_node *node, uint32_t index,
+                            const struct mkv_config_drive *drive, const struct mkv_event *event) {
+    pthread_mutex_lock(&node->mutex);
+    node->drives[index].failed = true;
+    node->drives[index].failed_err = event->err;
+    pthread_mutex_unlock(&node->mutex);
+    const char *why = io_result_text(event->value[0]);
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = drive->name},
+        {.name = "path", .text = drive->media},
+        {.name = "error", .text = why},
+        {.name = "unit", .number = event->value[1]},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_ERROR, TARGET, fields, 4,
+                  "drive failed and is taken out of service, its keys are misses");
+    mkv_node_warn(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive, ACTION_FAILED,
+                  "drive %s failed and is offline: %s; its keys are misses", drive->name, why);
+}
+
+static void on_came_up_empty(struct mkv_node *node, uint32_t index,
+                             const struct mkv_config_drive *drive, const struct mkv_event *event) {
+    pthread_mutex_lock(&node->mutex);
+    node->drives[index].came_up_empty = true;
+    pthread_mutex_unlock(&node->mutex);
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = drive->name},
+        {.name = "path", .text = drive->media},
+        {.name = "error", .text = mkv_node_err_text(event->err)},
+        {.name = "sequence", .number = event->value[0]},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_ERROR, TARGET, fields, 4,
+                  "drive came up empty: what stood on it cannot be trusted");
+    mkv_node_warn(node, MKV_ADMIN_WARNING_CAME_UP_EMPTY, drive, ACTION_EMPTY,
+                  "drive %s came up empty: %s, so none of its blocks can be trusted", drive->name,
+                  mkv_node_err_text(event->err));
+}
+
+static void on_checkpoint(struct mkv_node *node, const struct mkv_config_drive *drive,
+                          const struct mkv_event *event) {
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = drive->name},
+        {.name = "sequence", .number = event->value[0]},
+        {.name = "pages", .number = event->value[1]},
+        {.name = "duration_ms", .number = event->value[2] / 1000000},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_CHECKPOINT, MKV_CONFIG_LOG_DEBUG, TARGET, fields, 4,
+                  "checkpoint is durable");
+}
+
+/* Events that say one figure of one drive. */
+static void on_figure(struct mkv_node *node, const struct mkv_config_drive *drive,
+                      enum mkv_log_site site, enum mkv_config_log_level level, const char *name,
+                      uint64_t figure, const char *message) {
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = drive->name},
+        {.name = name, .number = figure},
+    };
+    mkv_log_write(node->log, site, level, TARGET, fields, 2, "%s", message);
+}
+
+static void on_quarantined(struct mkv_node *node, const struct mkv_config_drive *drive,
+                           const struct mkv_event *event) {
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = drive->name},
+        {.name = "slot", .number = event->value[0]},
+        {.name = "error", .text = mkv_node_err_text(event->err)},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_QUARANTINE, MKV_CONFIG_LOG_ERROR, TARGET, fields, 3,
+                  "block failed its check and is dropped");
+}
+
+static void on_drive_error(struct mkv_node *node, const struct mkv_config_drive *drive,
+                           const struct mkv_event *event) {
+    const struct mkv_log_field fields[] = {
+        {.name = "drive", .text = drive->name},
+        {.name = "error", .text = io_result_text(event->value[0])},
+        {.name = "unit", .number = event->value[1]},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE_ERROR, MKV_CONFIG_LOG_WARN, TARGET, fields, 3,
+                  "operation of a drive failed");
+}
+
+static void on_closed(struct mkv_node *node, uint32_t index, const struct mkv_config_drive *drive) {
+    pthread_mutex_lock(&node->mutex);
+    node->drives[index].closed = true;
+    pthread_mutex_unlock(&node->mutex);
+    const struct mkv_log_field field = {.name = "drive", .text = drive->name};
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_INFO, TARGET, &field, 1,
+                  "drive closed, its clean mark is durable");
+}
+
+void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event) {
+    struct mkv_node *node = context;
+    MKV_ASSERT(index < node->drive_count);
+    const struct mkv_config_drive *drive = &node->config.storage.drives[index];
+    switch (event->kind) {
+    case MKV_EVENT_FORMATTED:
+        return; /* drives are formatted before there is a shard */
+    case MKV_EVENT_OPENED:
+        on_opened(node, drive, event);
+        return;
+    case MKV_EVENT_OPEN_FAILED:
+        on_open_failed(node, index, drive, event);
+        return;
+    case MKV_EVENT_CAME_UP_EMPTY:
+        on_came_up_empty(node, index, drive, event);
+        return;
+    case MKV_EVENT_TORN_TAIL:
+        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_INFO, "sequence",
+                  event->value[0],
+                  "the journal ends with what was being written, which is cut off");
+        return;
+    case MKV_EVENT_SUPERBLOCK_REPAIRED:
+        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_WARN, "copies", event->value[0],
+                  "copies of the superblock differed and were rewritten");
+        return;
+    case MKV_EVENT_JOURNAL_COPY_REPAIRED:
+        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_INFO, "blocks", event->value[0],
+                  "journal blocks stood in one copy only and were rewritten");
+        return;
+    case MKV_EVENT_CHECKPOINT_DONE:
+        on_checkpoint(node, drive, event);
+        return;
+    case MKV_EVENT_BLOCK_QUARANTINED:
+        on_quarantined(node, drive, event);
+        return;
+    case MKV_EVENT_DRIVE_ERROR:
+        on_drive_error(node, drive, event);
+        return;
+    case MKV_EVENT_DRIVE_FAILED:
+        on_drive_failed(node, index, drive, event);
+        return;
+    case MKV_EVENT_CLOSED:
+        on_closed(node, index, drive);
+        return;
+    }
+    MKV_ASSERT(false);
+}

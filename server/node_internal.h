@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the node share.
+ *
+ *   node.c           the run from start to end, and what it says about it
+ *   node_start.c     the table of steps
+ *   node_drives.c    opening, judging and formatting drives
+ *   node_limits.c    what the process may use, and how the shard's limits follow from it
+ *   node_events.c    what volumes report: log lines and warnings
+ *   node_view.c      snapshots
+ *
+ * Invariants
+ *  I1  `mutex` guards what stands behind it; all else is written before the shard's thread starts
+ *      and read only from then on.
+ *
+ * Not responsible for: anything outside these files.
+ */
+#ifndef MKV_SERVER_NODE_INTERNAL_H
+#define MKV_SERVER_NODE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "admin/http.h"
+#include "backends/arena.h"
+#include "backends/drive_open.h"
+#include "server/drive_identity.h"
+#include "server/drive_probe.h"
+#include "server/drive_set.h"
+#include "server/log.h"
+#include "server/node.h"
+#include "server/shard.h"
+
+struct node_drive {
+    struct mkv_drive_media media; /* the shard's from its creation on */
+    bool media_is_ours;
+    bool file_created;  /* by this start, and not formatted yet: removed if the start is refused */
+    bool formatted_now; /* by this start */
+    bool block_device;
+    bool direct;
+    bool flush_needed;
+    struct mkv_drive_identity identity;
+    struct mkv_drive_probe probe;
+    struct mkv_volume_config volume;
+    /* Behind the mutex: what its volume has reported. */
+    bool failed; /* to open, or later */
+    bool closed; /* its clean mark is durable */
+    enum mkv_err failed_err;
+    bool came_up_empty;
+};
+
+struct mkv_node {
+    struct mkv_config config;
+    bool dev;
+    struct mkv_log *log;
+    uint64_t started_ns;
+    bool directory_created; /* of --dev, by this start */
+    uint32_t connections_max;
+
+    uint32_t drive_count;
+    struct node_drive drives[MKV_VOLUMES_MAX];
+    struct mkv_drive_set_plan plan;
+
+    struct mkv_arena *arena;
+    uint64_t metadata_bytes;
+    struct mkv_shard_volume_options *volume_options; /* until the shard has them */
+    struct mkv_shard *shard;
+    bool shard_started;
+    /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
+    bool shard_is_stuck;
+    struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on the shard's thread */
+    struct mkv_shard_stats *view_stats;        /* of snapshots, behind view_mutex */
+    pthread_mutex_t view_mutex;
+    int admin_fd;
+    struct mkv_admin_http *admin;
+
+    atomic_uint stop_count; /* signals that asked for the end */
+
+    pthread_mutex_t mutex;
+    struct mkv_shard *shard_to_close; /* set as soon as there is one to be told */
+    uint32_t warning_count;
+    struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
+};
+
+/* ---- node_start.c --------------------------------------------------------------------------- */
+
+/* Performs all steps, or undoes those that were done. Stops between steps when asked to: then the
+ * error's failure is MKV_BACKEND_OK. */
+__attribute__((warn_unused_result)) bool mkv_node_bring_up(struct mkv_node *node,
+                                                           struct mkv_backend_error *error);
+/* Undoes all steps. The shard's thread, if it was started, has been joined. */
+void mkv_node_take_down(struct mkv_node *node);
+
+/* ---- node_drives.c -------------------------------------------------------------------------- */
+
+/* Steps of the table. */
+__attribute__((warn_unused_result)) bool mkv_node_drives_open(struct mkv_node *node,
+                                                              struct mkv_backend_error *error);
+void mkv_node_drives_close(struct mkv_node *node);
+__attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
+                                                                struct mkv_backend_error *error);
+
+/* ---- node_limits.c -------------------------------------------------------------------------- */
+
+__attribute__((warn_unused_result)) bool mkv_node_limits_raise(struct mkv_node *node,
+                                                               struct mkv_backend_error *error);
+/* What a volume is configured with besides what its superblock says. */
+void mkv_node_volume_limits(struct mkv_volume_config *volume);
+/* The front's figures; `slab_unit_count` may be an upper bound. */
+void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count,
+                           struct mkv_front_config *front);
+void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
+                          struct mkv_fabric_tcp_options *tcp);
+/* The shares of keys that drives of these many usable units get: from sizes that never change, so
+ * that a key stays where it is. */
+void mkv_node_weights(const uint64_t *usable_units, uint32_t count, uint32_t *weights);
+
+/* ---- node_events.c -------------------------------------------------------------------------- */
+
+/* An event of a volume, on the shard's thread; `context` is the node. */
+void mkv_node_event(void *context, uint32_t volume, const struct mkv_event *event);
+/* Raises a warning, once; `drive` is NULL for one of the node. */
+__attribute__((format(printf, 5, 6))) void mkv_node_warn(struct mkv_node *node,
+                                                         enum mkv_admin_warning_code code,
+                                                         const struct mkv_config_drive *drive,
+                                                         const char *action, const char *format,
+                                                         ...);
+/* Why a volume cannot serve, as the end of a sentence. */
+const char *mkv_node_err_text(enum mkv_err err);
+
+/* ---- node_view.c ---------------------------------------------------------------------------- */
+
+/* STATS, on the shard's thread; `context` is the node. */
+uint32_t mkv_node_stats_text(void *context, const struct mkv_shard_stats *stats, char *text,
+                             uint32_t text_bytes_max);
+
+#endif

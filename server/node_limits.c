@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the process may use of the machine, and the bounds of queues and pools that follow from it
+ * and from the configuration.
+ */
+#include "server/node_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "core/manifest.h"
+#include "server/version.h"
+
+#define NS_PER_S 1000000000ull
+
+/* Clients of a node are the engines of a few hosts, with some connections each. */
+#define CONNECTIONS_WANTED 1024u
+#define CONNECTIONS_MIN 16u
+/* Descriptors beside those of clients and drives: log, ring, listeners, admin connections. */
+#define DESCRIPTORS_OTHER (64u + MKV_ADMIN_CONNECTIONS_MAX)
+
+/* Of the front. Results are the largest part: requests * items of one * 48 bytes, 8 MiB. */
+#define REQUESTS_MAX 1024u
+#define REQUESTS_PER_CONNECTION_MAX 128u
+#define ITEMS_MAX 4096u
+#define VALUE_BYTES_MAX (64ull * MKV_GIB)
+/* A quarter of the memory stays for gets when puts fill the rest. */
+#define SLAB_SHARE_READS_PERMILLE 250u
+/* One connection may hold half of the memory. */
+#define CONNECTION_SHARE 2u
+
+/* Of a volume: 128 reads and 96 puts at a time, about 5 KiB of memory each. */
+#define VOLUME_OPS_MAX 256u
+/* Recovery reads and checkpoints write 1 MiB at a time. */
+#define WINDOW_UNITS 256u
+#define IDLE_NS NS_PER_S
+
+/* Of the fabric: bodies of large batches (268 KiB each) and payloads of small puts (64 KiB). */
+#define BODY_BUFFERS 64u
+#define INLINE_BUFFERS 256u
+#define DEADLINE_MS 30000u
+
+/* Drives that differ less than this are taken as equal: one part in 16. */
+#define WEIGHT_TOLERANCE 16u
+/* Else the smallest drive draws so many times for each key. */
+#define WEIGHT_OF_SMALLEST 8u
+
+static void raise_to_hard(__rlimit_resource_t resource) {
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(resource, &limit);
+    }
+}
+
+bool mkv_node_limits_raise(struct mkv_node *node, struct mkv_backend_error *error) {
+    raise_to_hard(RLIMIT_NOFILE);
+    raise_to_hard(RLIMIT_MEMLOCK);
+    struct rlimit files;
+    MKV_ASSERT(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    const uint64_t others = DESCRIPTORS_OTHER + (uint64_t)node->config.storage.drive_count;
+    if (files.rlim_cur < others + CONNECTIONS_MIN) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "this process may have %" PRIu64 " open files and needs at least "
+                                  "%" PRIu64 ". Raise the limit: ulimit -n, or LimitNOFILE",
+                                  (uint64_t)files.rlim_cur, others + CONNECTIONS_MIN);
+    }
+    node->connections_max = (uint32_t)mkv_min_u64(CONNECTIONS_WANTED, files.rlim_cur - others);
+    return true;
+}
+
+void mkv_node_volume_limits(struct mkv_volume_config *volume) {
+    volume->ops_max = VOLUME_OPS_MAX;
+    volume->window_units = WINDOW_UNITS;
+    volume->idle_ns = IDLE_NS;
+}
+
+void mkv_node_weights(const uint64_t *usable_units, uint32_t count, uint32_t *weights) {
+    uint64_t smallest = UINT64_MAX;
+    uint64_t largest = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        MKV_ASSERT(usable_units[i] > 0);
+        smallest = mkv_min_u64(smallest, usable_units[i]);
+        largest = mkv_max_u64(largest, usable_units[i]);
+    }
+    const bool equal = largest - smallest <= smallest / WEIGHT_TOLERANCE;
+    for (uint32_t i = 0; i < count; i++) {
+        /* Rounded; a drive has at most 2^51 units, so nothing wraps. */
+        const uint64_t weight = (usable_units[i] * WEIGHT_OF_SMALLEST + smallest / 2) / smallest;
+        weights[i] = equal ? 1 : (uint32_t)mkv_min_u64(weight, MKV_PLACEMENT_WEIGHT_MAX);
+    }
+}
+
+static void set_members(const struct mkv_node *node, struct mkv_front_config *front) {
+    uint64_t usable_units[MKV_VOLUMES_MAX];
+    uint32_t weights[MKV_VOLUMES_MAX];
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        usable_units[i] = mkv_geometry_usable_units(&node->drives[i].volume.geometry);
+    }
+    mkv_node_weights(usable_units, node->drive_count, weights);
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        front->members[i] = (struct mkv_member){node->plan.drive_uuids[i], weights[i]};
+    }
+}
+
+void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count,
+                           struct mkv_front_config *front) {
+    mkv_front_config_default(front);
+    front->volume_count = node->drive_count;
+    set_members(node, front);
+    front->connections_max = node->connections_max;
+    front->requests_max = REQUESTS_MAX;
+    front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
+    front->items_max = ITEMS_MAX;
+    front->volume_ops_max = VOLUME_OPS_MAX;
+    front->slab_unit_count = slab_unit_count;
+    front->slab_share_reads = SLAB_SHARE_READS_PERMILLE;
+    front->block_bytes_max = (uint32_t)node->config.storage.block_bytes_max;
+    const uint32_t largest = 1u << mkv_slab_order(front->block_bytes_max);
+    front->slab_units_per_connection_max =
+        (uint32_t)mkv_max_u64(largest, slab_unit_count / CONNECTION_SHARE);
+    front->value_bytes_max =
+        mkv_min_u64(VALUE_BYTES_MAX, (uint64_t)front->block_bytes_max * MKV_SEGMENTS_MAX);
+    mkv_drive_set_random_kernel.fill(NULL, &front->segment_id_seed, sizeof front->segment_id_seed);
+}
+
+void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
+                          struct mkv_fabric_tcp_options *tcp) {
+    *tcp = (struct mkv_fabric_tcp_options){
+        .host = node->config.network.address.host,
+        .port = node->config.network.address.port,
+        .option = "--listen",
+        .connections_max = node->connections_max,
+        .body_buffers = BODY_BUFFERS,
+        .inline_buffers = INLINE_BUFFERS,
+    };
+    struct mkv_native_hello_answer *hello = &tcp->hello;
+    hello->version = MKV_NATIVE_VERSION;
+    hello->shard_count = 1;
+    hello->items_max = front->items_per_request_max;
+    hello->body_bytes_max = MKV_NATIVE_BODY_BYTES_MAX;
+    hello->inline_bytes_max = MKV_NATIVE_INLINE_BYTES_MAX;
+    hello->block_bytes_max = front->block_bytes_max;
+    hello->value_bytes_max = front->value_bytes_max;
+    hello->requests_max = front->requests_per_connection_max;
+    hello->deadline_ms = DEADLINE_MS;
+    hello->store_uuid = node->plan.store_uuid;
+    snprintf(hello->server_version, sizeof hello->server_version, "memkv %s", mkv_version());
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of steps by which a node comes up, each with what undoes it. A step that fails has
+ * undone what it did itself.
+ */
+#include "server/node_internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "backends/tcp_listen.h"
+
+#define ADMIN_BACKLOG 64u
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static enum mkv_hugepages hugepages_of(enum mkv_config_hugepages setting) {
+    switch (setting) {
+    case MKV_CONFIG_HUGEPAGES_AUTO:
+        return MKV_HUGEPAGES_AUTO;
+    case MKV_CONFIG_HUGEPAGES_REQUIRE:
+        return MKV_HUGEPAGES_REQUIRE;
+    case MKV_CONFIG_HUGEPAGES_OFF:
+        return MKV_HUGEPAGES_OFF;
+    }
+    MKV_ASSERT(false);
+    return MKV_HUGEPAGES_AUTO;
+}
+
+static void warn_of_hugepages(struct mkv_node *node) {
+    const struct mkv_memory_map *map = mkv_arena_map(node->arena);
+    char action[MKV_ADMIN_TEXT_BYTES];
+    snprintf(action, sizeof action,
+             "run: sysctl -w vm.nr_hugepages=%" PRIu64
+             ", and restart; or set memory.hugepages: off",
+             map->hugepages_needed);
+    mkv_node_warn(node, MKV_ADMIN_WARNING_HUGEPAGES_FALLBACK, NULL, action,
+                  "memory is on normal pages: it needs %" PRIu64 " huge pages of 2 MiB, %" PRIu64
+                  " are free",
+                  map->hugepages_needed, map->hugepages_free);
+}
+
+static void fill_volume_options(struct mkv_node *node) {
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        node->volume_options[i] = (struct mkv_shard_volume_options){
+            .config = node->drives[i].volume,
+            .media = node->drives[i].media,
+        };
+    }
+}
+
+static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
+                          struct mkv_shard_options *options) {
+    memset(options, 0, sizeof *options);
+    mkv_node_front_config(node, slab_unit_count, &options->front);
+    options->arena = node->arena;
+    options->volume_count = node->drive_count;
+    options->volumes = node->volume_options;
+    options->event = mkv_node_event;
+    options->event_context = node;
+    options->stats_text = mkv_node_stats_text;
+    options->stats_text_context = node;
+}
+
+static void arena_undo(struct mkv_node *node) {
+    /* A drive that hangs may still write where it was told to: the memory goes with the process. */
+    if (!node->shard_is_stuck) {
+        mkv_arena_destroy(node->arena);
+    }
+    node->arena = NULL;
+    free(node->volume_options);
+    free(node->stats_snapshot);
+    free(node->view_stats);
+}
+
+static bool arena_perform(struct mkv_node *node, struct mkv_backend_error *error) {
+    node->volume_options = calloc(node->drive_count, sizeof *node->volume_options);
+    node->stats_snapshot = calloc(1, sizeof *node->stats_snapshot);
+    node->view_stats = calloc(1, sizeof *node->view_stats);
+    if (node->volume_options == NULL || node->stats_snapshot == NULL || node->view_stats == NULL) {
+        arena_undo(node);
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a node. Free memory on this machine");
+    }
+    fill_volume_options(node);
+    /* As many slabs as there would be without metadata: a bound of what the front is told later. */
+    const uint64_t units = mkv_min_u64(
+        node->config.memory.max_size_bytes / MKV_SLAB_UNIT_STRIDE_BYTES, MKV_SLAB_UNIT_COUNT_MAX);
+    struct mkv_shard_options options;
+    shard_options(node, (uint32_t)units, &options);
+    node->metadata_bytes = mkv_shard_metadata_bytes(&options, node->config.memory.max_size_bytes);
+    const struct mkv_arena_options arena_options = {
+        .bytes = node->config.memory.max_size_bytes,
+        .metadata_bytes = node->metadata_bytes,
+        .hugepages = hugepages_of(node->config.memory.hugepages),
+    };
+    if (!mkv_arena_create(&arena_options, &node->arena, error)) {
+        arena_undo(node);
+        return false;
+    }
+    if (mkv_arena_hugepages_fell_back(node->arena)) {
+        warn_of_hugepages(node);
+    }
+    return true;
+}
+
+/* ---- shard ---------------------------------------------------------------------------------- */
+
+static void warn_of_registration(struct mkv_node *node) {
+    const int error_number = mkv_shard_registration_error(node->shard);
+    if (error_number == 0) {
+        return;
+    }
+    struct rlimit limit = {0};
+    (void)getrlimit(RLIMIT_MEMLOCK, &limit);
+    mkv_node_warn(node, MKV_ADMIN_WARNING_MEMLOCK_FALLBACK, NULL,
+                  "raise the limit of locked memory, ulimit -l unlimited or LimitMEMLOCK=infinity, "
+                  "and restart",
+                  "not all memory could be registered with io_uring: %s, with a limit of locked "
+                  "memory of %" PRIu64 " bytes; transfers cost more",
+                  strerror(error_number), (uint64_t)limit.rlim_cur);
+}
+
+static void warn_of_buffered_drives(struct mkv_node *node) {
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        const struct mkv_config_drive *drive = &node->config.storage.drives[i];
+        if (!node->drives[i].direct) {
+            mkv_node_warn(node, MKV_ADMIN_WARNING_DIRECT_IO_FALLBACK, drive,
+                          "name a path on a drive or file system with O_DIRECT",
+                          "drive %s: %s does not take O_DIRECT, so its data goes through the page "
+                          "cache",
+                          drive->name, drive->media);
+        }
+    }
+}
+
+static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error) {
+    struct mkv_shard_options options;
+    struct mkv_fabric_tcp_options tcp;
+    shard_options(node, mkv_arena_unit_count(node->arena), &options);
+    mkv_node_tcp_options(node, &options.front, &tcp);
+    options.tcp = &tcp;
+    /* The media are the shard's from here on, whether this succeeds or not. */
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        node->drives[i].media_is_ours = false;
+    }
+    if (!mkv_shard_create(&options, &node->shard, error)) {
+        return false;
+    }
+    warn_of_registration(node);
+    warn_of_buffered_drives(node);
+    pthread_mutex_lock(&node->mutex);
+    node->shard_to_close = node->shard;
+    pthread_mutex_unlock(&node->mutex);
+    return true;
+}
+
+static void shard_undo(struct mkv_node *node) {
+    pthread_mutex_lock(&node->mutex);
+    node->shard_to_close = NULL;
+    pthread_mutex_unlock(&node->mutex);
+    mkv_shard_destroy(node->shard);
+    node->shard = NULL;
+}
+
+/* ---- admin ---------------------------------------------------------------------------------- */
+
+static bool admin_listen_perform(struct mkv_node *node, struct mkv_backend_error *error) {
+    const struct mkv_config *config = &node->config;
+    const bool derived =
+        config->origins[MKV_CONFIG_NETWORK_ADMIN_ADDRESS].layer == MKV_CONFIG_LAYER_DEFAULT;
+    const struct mkv_tcp_listen_options options = {
+        .host = config->network.admin_address.host,
+        .port = config->network.admin_address.port,
+        .backlog = ADMIN_BACKLOG,
+        .option =
+            derived ? "--listen (the admin listener is at its port + 1)" : "network.admin_address",
+    };
+    uint16_t port;
+    return mkv_tcp_listen(&options, &node->admin_fd, &port, error);
+}
+
+static void admin_listen_undo(struct mkv_node *node) {
+    if (node->admin_fd >= 0) {
+        close(node->admin_fd);
+    }
+    node->admin_fd = -1;
+}
+
+static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error) {
+    const struct mkv_admin_provider provider = {.context = node, .snapshot = mkv_node_snapshot};
+    char text[MKV_ADMIN_ERROR_BYTES];
+    if (!mkv_admin_http_start(node->admin_fd, &provider, &node->admin, text)) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE, "%s", text);
+    }
+    node->admin_fd = -1; /* it is the listener's now */
+    return true;
+}
+
+static void admin_undo(struct mkv_node *node) {
+    mkv_admin_http_stop(node->admin);
+    node->admin = NULL;
+}
+
+/* ---- thread --------------------------------------------------------------------------------- */
+
+static bool thread_perform(struct mkv_node *node, struct mkv_backend_error *error) {
+    node->shard_started = mkv_shard_start(node->shard, error);
+    return node->shard_started;
+}
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+struct step {
+    const char *name;
+    bool (*perform)(struct mkv_node *node, struct mkv_backend_error *error);
+    void (*undo)(struct mkv_node *node); /* NULL: there is nothing to undo */
+};
+
+static const struct step steps[] = {
+    {"limits", mkv_node_limits_raise, NULL},
+    {"drives", mkv_node_drives_open, mkv_node_drives_close},
+    {"format", mkv_node_drives_format, NULL},
+    {"memory", arena_perform, arena_undo},
+    {"admin_listen", admin_listen_perform, admin_listen_undo},
+    {"shard", shard_perform, shard_undo},
+    {"admin", admin_perform, admin_undo},
+    {"thread", thread_perform, NULL},
+};
+#define STEP_COUNT (sizeof steps / sizeof steps[0])
+
+static void undo_from(struct mkv_node *node, size_t count) {
+    for (size_t i = count; i > 0; i--) {
+        if (steps[i - 1].undo != NULL) {
+            steps[i - 1].undo(node);
+        }
+    }
+}
+
+bool mkv_node_bring_up(struct mkv_node *node, struct mkv_backend_error *error) {
+    *error = (struct mkv_backend_error){0};
+    for (size_t i = 0; i < STEP_COUNT; i++) {
+        const struct mkv_log_field field = {.name = "step", .text = steps[i].name};
+        mkv_log_write(node->log, MKV_LOG_SITE_STEP, MKV_CONFIG_LOG_DEBUG, "server.node", &field, 1,
+                      "step of the start");
+        if (atomic_load(&node->stop_count) > 0 || !steps[i].perform(node, error)) {
+            undo_from(node, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+void mkv_node_take_down(struct mkv_node *node) {
+    undo_from(node, STEP_COUNT);
+}

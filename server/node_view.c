@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Snapshots of the node: the figures of its shard, and what the node knows besides.
+ */
+#include "server/node_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/status_json.h"
+#include "backends/clock.h"
+#include "server/version.h"
+
+static enum mkv_admin_drive_state drive_state(const struct mkv_shard_volume_stats *stats) {
+    switch (stats->volume.state) {
+    case MKV_VOLUME_FORMATTING:
+        return MKV_ADMIN_DRIVE_NEW;
+    case MKV_VOLUME_RECOVERING:
+        return MKV_ADMIN_DRIVE_RECOVERING;
+    case MKV_VOLUME_SERVING:
+        return MKV_ADMIN_DRIVE_ONLINE;
+    case MKV_VOLUME_CLOSING:
+        return MKV_ADMIN_DRIVE_DRAINING;
+    case MKV_VOLUME_FAILED:
+        return stats->opened ? MKV_ADMIN_DRIVE_FAILED : MKV_ADMIN_DRIVE_OFFLINE;
+    case MKV_VOLUME_CLOSED:
+        /* Closed again, refused, or its turn to be opened comes yet. */
+        return stats->opened || stats->open_error != MKV_OK ? MKV_ADMIN_DRIVE_OFFLINE
+                                                            : MKV_ADMIN_DRIVE_RECOVERING;
+    }
+    MKV_ASSERT(false);
+    return MKV_ADMIN_DRIVE_OFFLINE;
+}
+
+static void fill_io(const struct mkv_drive_counters *counters, struct mkv_admin_drive *out) {
+    static const enum mkv_drive_operation operations[MKV_ADMIN_IO_OP_COUNT] = {
+        [MKV_ADMIN_IO_READ] = MKV_DRIVE_OP_READ,
+        [MKV_ADMIN_IO_WRITE] = MKV_DRIVE_OP_WRITE,
+        [MKV_ADMIN_IO_FLUSH] = MKV_DRIVE_OP_FLUSH,
+    };
+    for (uint32_t i = 0; i < MKV_ADMIN_IO_OP_COUNT; i++) {
+        const struct mkv_drive_operation_counters *source = &counters->operations[operations[i]];
+        out->io[i].operations = source->completed;
+        out->io[i].bytes = source->bytes;
+        out->io[i].errors = source->completed - source->results[MKV_IO_OK];
+        MKV_ASSERT(source->completed <= source->submitted);
+        out->io[i].in_flight = source->submitted - source->completed;
+    }
+}
+
+static void fill_drive(const struct mkv_node *node, uint32_t index,
+                       const struct mkv_shard_volume_stats *stats, struct mkv_admin_drive *out) {
+    const struct mkv_config_drive *configured = &node->config.storage.drives[index];
+    const struct node_drive *drive = &node->drives[index];
+    snprintf(out->name, sizeof out->name, "%s", configured->name);
+    snprintf(out->path, sizeof out->path, "%s", configured->media);
+    snprintf(out->model, sizeof out->model, "%s", drive->identity.model);
+    snprintf(out->serial, sizeof out->serial, "%s", drive->identity.serial);
+    snprintf(out->firmware, sizeof out->firmware, "%s", drive->identity.firmware);
+    out->uuid = drive->volume.drive_uuid;
+    out->write_cache = drive->flush_needed;
+    out->state = drive_state(stats);
+    out->volume = stats->volume;
+    fill_io(&stats->drive, out);
+}
+
+static enum mkv_admin_node_state node_state(const struct mkv_node *node,
+                                            const struct mkv_admin_snapshot *snapshot) {
+    if (atomic_load(&node->stop_count) > 0) {
+        return MKV_ADMIN_NODE_DRAINING;
+    }
+    uint32_t online = 0;
+    for (uint32_t i = 0; i < snapshot->drive_count; i++) {
+        const enum mkv_admin_drive_state state = snapshot->drives[i].state;
+        if (state == MKV_ADMIN_DRIVE_NEW || state == MKV_ADMIN_DRIVE_RECOVERING) {
+            return MKV_ADMIN_NODE_RECOVERING;
+        }
+        online += state == MKV_ADMIN_DRIVE_ONLINE;
+    }
+    if (online == snapshot->drive_count) {
+        return MKV_ADMIN_NODE_SERVING;
+    }
+    return online > 0 ? MKV_ADMIN_NODE_DEGRADED : MKV_ADMIN_NODE_UNHEALTHY;
+}
+
+static void fill_fabric(const struct mkv_fabric_counters *counters, struct mkv_admin_fabric *out) {
+    out->connections_active = counters->connections_active;
+    out->connections_accepted_total = counters->connections_accepted_total;
+    out->bytes_in_total = counters->received_bytes_total;
+    out->bytes_out_total = counters->sent_bytes_total;
+    out->checksum_failures_total = counters->faults_total[MKV_NATIVE_BAD_CHECKSUM];
+    for (uint32_t i = 0; i < MKV_FABRIC_FAULT_COUNT; i++) {
+        out->faults_total += counters->faults_total[i];
+    }
+}
+
+static void fill_memory(const struct mkv_node *node, const struct mkv_shard_stats *stats,
+                        struct mkv_admin_memory *out) {
+    const uint64_t units = mkv_arena_unit_count(node->arena);
+    out->bytes_total = units * MKV_SLAB_UNIT_PAYLOAD_BYTES;
+    out->block_bytes = node->config.memory.block_size_bytes;
+    out->huge_pages = mkv_arena_map(node->arena)->huge;
+    /* Before the shard has published its first figures, all is free. */
+    const uint64_t free = stats->volume_count == 0 ? units : stats->front.slab_units_free;
+    MKV_ASSERT(free <= units);
+    out->bytes_used = (units - free) * MKV_SLAB_UNIT_PAYLOAD_BYTES;
+}
+
+/* `stats` is all zeroes until the shard has published figures: then every drive is recovering. */
+static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
+                 struct mkv_admin_snapshot *out) {
+    MKV_ASSERT(stats->volume_count == 0 || stats->volume_count == node->drive_count);
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    const uint64_t round_ns = mkv_shard_round_ns(node->shard);
+    snprintf(out->node_id, sizeof out->node_id, "%s", node->config.node.id);
+    snprintf(out->version, sizeof out->version, "%s", mkv_version());
+    snprintf(out->commit, sizeof out->commit, "%s", mkv_version_commit());
+    out->uptime_ns = now_ns - node->started_ns;
+    out->shard_quiet_ns = now_ns > round_ns ? now_ns - round_ns : 0;
+    out->storage_block_bytes = node->config.storage.block_size_bytes;
+    out->drive_count = node->drive_count;
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        fill_drive(node, i, &stats->volumes[i], &out->drives[i]);
+        out->epoch = (uint32_t)mkv_max_u64(out->epoch, stats->volumes[i].volume.epoch);
+    }
+    out->state = node_state(node, out);
+    out->front = stats->front;
+    fill_fabric(&stats->fabric, &out->fabric);
+    fill_memory(node, stats, &out->memory);
+    _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");
+    mkv_log_counts(node->log, out->log_messages_total);
+    pthread_mutex_lock(&node->mutex);
+    out->warning_count = node->warning_count;
+    memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);
+    pthread_mutex_unlock(&node->mutex);
+}
+
+void mkv_node_snapshot(void *context, struct mkv_admin_snapshot *out) {
+    struct mkv_node *node = context;
+    pthread_mutex_lock(&node->view_mutex);
+    mkv_shard_stats(node->shard, node->view_stats);
+    fill(node, node->view_stats, out);
+    pthread_mutex_unlock(&node->view_mutex);
+}
+
+uint32_t mkv_node_stats_text(void *context, const struct mkv_shard_stats *stats, char *text,
+                             uint32_t text_bytes_max) {
+    static const char sorry[] = "{\"error\":\"the node has no memory for its status\"}";
+    struct mkv_node *node = context;
+    memset(node->stats_snapshot, 0, sizeof *node->stats_snapshot);
+    fill(node, stats, node->stats_snapshot);
+    struct mkv_admin_reply reply = mkv_admin_status(node->stats_snapshot);
+    const bool fits = reply.body != NULL && reply.body_bytes <= text_bytes_max;
+    const char *source = fits ? reply.body : sorry;
+    const uint32_t count =
+        (uint32_t)mkv_min_u64(fits ? reply.body_bytes : sizeof sorry - 1, text_bytes_max);
+    memcpy(text, source, count);
+    free(reply.body);
+    return count;
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/pump.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/clock.h"
+
+/* Effects taken from a machine in one call; however many there are, all are taken. */
+#define EFFECTS_BATCH 64u
+
+struct waiting_message {
+    struct mkv_message message;
+    uint8_t data[MKV_PUMP_MESSAGE_DATA_BYTES_MAX];
+};
+
+struct pump_volume {
+    struct mkv_pump *pump;
+    uint32_t index;
+    struct mkv_volume *volume;
+    struct mkv_drive *drive;
+    bool drive_failed;
+};
+
+struct mkv_pump {
+    struct mkv_front *front;
+    struct mkv_fabric *fabric;
+    const uint8_t *front_arena;
+    void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
+    void *event_context;
+
+    uint64_t now_ns;
+    uint64_t wall_ms;
+    uint64_t tick_ns; /* when the next tick is due */
+    bool stepping;    /* a machine has effects that are not taken yet */
+
+    /* Messages to the front: a ring that is empty whenever a call returns. */
+    struct waiting_message *waiting;
+    uint32_t waiting_max;
+    uint32_t waiting_head;
+    uint32_t waiting_count;
+
+    uint32_t volume_count;
+    struct pump_volume volumes[MKV_VOLUMES_MAX];
+};
+
+static void read_clocks(struct mkv_pump *pump) {
+    pump->now_ns = mkv_clock_monotonic_ns();
+    pump->wall_ms = mkv_max_u64(pump->wall_ms, mkv_clock_wall_ms());
+}
+
+static struct mkv_input input_at(const struct mkv_pump *pump, enum mkv_input_kind kind) {
+    return (struct mkv_input){.kind = kind, .now_ns = pump->now_ns, .wall_ms = pump->wall_ms};
+}
+
+/* ---- volumes -------------------------------------------------------------------------------- */
+
+static void message_wait(struct mkv_pump *pump, const struct mkv_message *message,
+                         const uint8_t *volume_arena) {
+    MKV_ASSERT(pump->waiting_count < pump->waiting_max);
+    MKV_ASSERT(message->data_bytes <= MKV_PUMP_MESSAGE_DATA_BYTES_MAX);
+    const uint32_t place = (pump->waiting_head + pump->waiting_count) % pump->waiting_max;
+    struct waiting_message *waiting = &pump->waiting[place];
+    waiting->message = *message;
+    if (message->data_bytes > 0) {
+        memcpy(waiting->data, volume_arena + message->data_offset, message->data_bytes);
+    }
+    pump->waiting_count++;
+}
+
+/* The front learns which volumes it may use from what they report. */
+static void volume_event(struct pump_volume *volume, const struct mkv_event *event) {
+    struct mkv_pump *pump = volume->pump;
+    switch (event->kind) {
+    case MKV_EVENT_OPENED:
+        mkv_front_volume_set_state(pump->front, volume->index, MKV_FRONT_VOLUME_ONLINE);
+        break;
+    case MKV_EVENT_OPEN_FAILED:
+    case MKV_EVENT_DRIVE_FAILED:
+    case MKV_EVENT_CLOSED:
+        mkv_front_volume_set_state(pump->front, volume->index, MKV_FRONT_VOLUME_OFFLINE);
+        break;
+    case MKV_EVENT_FORMATTED:
+    case MKV_EVENT_CAME_UP_EMPTY:
+    case MKV_EVENT_TORN_TAIL:
+    case MKV_EVENT_SUPERBLOCK_REPAIRED:
+    case MKV_EVENT_JOURNAL_COPY_REPAIRED:
+    case MKV_EVENT_CHECKPOINT_DONE:
+    case MKV_EVENT_BLOCK_QUARANTINED:
+    case MKV_EVENT_DRIVE_ERROR:
+        break;
+    }
+    pump->event(pump->event_context, volume->index, event);
+}
+
+static void volume_effect(struct pump_volume *volume, const struct mkv_effect *effect) {
+    struct mkv_pump *pump = volume->pump;
+    switch (effect->kind) {
+    case MKV_EFFECT_DRIVE_READ:
+    case MKV_EFFECT_DRIVE_WRITE:
+    case MKV_EFFECT_DRIVE_FLUSH:
+        MKV_ASSERT(!volume->drive_failed);
+        mkv_drive_submit(volume->drive, effect);
+        return;
+    case MKV_EFFECT_FAIL_DRIVE:
+        volume->drive_failed = true;
+        mkv_front_volume_set_state(pump->front, volume->index, MKV_FRONT_VOLUME_OFFLINE);
+        return;
+    case MKV_EFFECT_MESSAGE:
+        MKV_ASSERT(effect->message.volume == volume->index);
+        message_wait(pump, &effect->message, mkv_volume_arena(volume->volume));
+        return;
+    case MKV_EFFECT_EVENT:
+        volume_event(volume, &effect->event);
+        return;
+    case MKV_EFFECT_PULL:
+    case MKV_EFFECT_PUSH:
+    case MKV_EFFECT_ANSWER:
+    case MKV_EFFECT_BREAK:
+        break;
+    }
+    MKV_ASSERT(effect->kind == MKV_EFFECT_EVENT); /* a volume has no clients */
+}
+
+static enum mkv_err volume_step(struct pump_volume *volume, const struct mkv_input *input) {
+    const enum mkv_err error = mkv_volume_step(volume->volume, input);
+    struct mkv_effect effects[EFFECTS_BATCH];
+    uint32_t count;
+    while ((count = mkv_volume_effects(volume->volume, effects, EFFECTS_BATCH)) > 0) {
+        for (uint32_t i = 0; i < count; i++) {
+            volume_effect(volume, &effects[i]);
+        }
+    }
+    return error;
+}
+
+/* ---- front ---------------------------------------------------------------------------------- */
+
+static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect) {
+    switch (effect->kind) {
+    case MKV_EFFECT_PULL:
+    case MKV_EFFECT_PUSH:
+    case MKV_EFFECT_ANSWER:
+    case MKV_EFFECT_BREAK:
+        pump->fabric->ops->submit(pump->fabric, effect, pump->front_arena);
+        return;
+    case MKV_EFFECT_MESSAGE: {
+        MKV_ASSERT(effect->message.volume < pump->volume_count);
+        struct mkv_input input = input_at(pump, MKV_INPUT_MESSAGE);
+        input.message = effect->message;
+        input.data = pump->front_arena + effect->message.data_offset;
+        input.data_bytes = effect->message.data_bytes;
+        (void)volume_step(&pump->volumes[effect->message.volume], &input);
+        return;
+    }
+    case MKV_EFFECT_EVENT:
+    case MKV_EFFECT_DRIVE_READ:
+    case MKV_EFFECT_DRIVE_WRITE:
+    case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_FAIL_DRIVE:
+        break;
+    }
+    MKV_ASSERT(effect->kind == MKV_EFFECT_MESSAGE); /* a front has no drive */
+}
+
+static void front_step(struct mkv_pump *pump, const struct mkv_input *input) {
+    const enum mkv_err error = mkv_front_step(pump->front, input);
+    MKV_ASSERT(error == MKV_OK);
+    struct mkv_effect effects[EFFECTS_BATCH];
+    uint32_t count;
+    while ((count = mkv_front_effects(pump->front, effects, EFFECTS_BATCH)) > 0) {
+        for (uint32_t i = 0; i < count; i++) {
+            front_effect(pump, &effects[i]);
+        }
+    }
+}
+
+/* Steps the front with every message that waits, and with those that come of it. */
+static void deliver_messages(struct mkv_pump *pump) {
+    while (pump->waiting_count > 0) {
+        /* A copy: its place may be taken again while the front is stepped. */
+        const struct waiting_message waiting = pump->waiting[pump->waiting_head];
+        pump->waiting_head = (pump->waiting_head + 1) % pump->waiting_max;
+        pump->waiting_count--;
+        struct mkv_input input = input_at(pump, MKV_INPUT_MESSAGE);
+        input.message = waiting.message;
+        input.data = waiting.data;
+        input.data_bytes = waiting.message.data_bytes;
+        front_step(pump, &input);
+    }
+    /* From the start again, so that only as much of the ring is touched as was ever used at once.
+     */
+    pump->waiting_head = 0;
+}
+
+/* ---- inputs from outside -------------------------------------------------------------------- */
+
+static void begin(struct mkv_pump *pump) {
+    MKV_ASSERT(!pump->stepping);
+    pump->stepping = true;
+    read_clocks(pump);
+}
+
+static void end(struct mkv_pump *pump) {
+    deliver_messages(pump);
+    pump->stepping = false;
+}
+
+static void fabric_input(void *context, struct mkv_input *input) {
+    struct mkv_pump *pump = context;
+    begin(pump);
+    input->now_ns = pump->now_ns;
+    input->wall_ms = pump->wall_ms;
+    front_step(pump, input);
+    end(pump);
+}
+
+static void drive_complete(void *context, const struct mkv_drive_done *done) {
+    struct pump_volume *volume = context;
+    struct mkv_pump *pump = volume->pump;
+    begin(pump);
+    struct mkv_input input = input_at(pump, MKV_INPUT_DRIVE_DONE);
+    input.drive = *done;
+    (void)volume_step(volume, &input);
+    end(pump);
+}
+
+enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume,
+                            enum mkv_admin_command command) {
+    MKV_ASSERT(volume < pump->volume_count);
+    begin(pump);
+    struct mkv_input input = input_at(pump, MKV_INPUT_ADMIN);
+    input.admin = command;
+    const enum mkv_err error = volume_step(&pump->volumes[volume], &input);
+    end(pump);
+    return error;
+}
+
+/* Ticks every machine when the time has come, and else those with more to do. */
+static void ticks(struct mkv_pump *pump) {
+    begin(pump);
+    const bool is_due = pump->now_ns >= pump->tick_ns;
+    const bool front_is_due = is_due || pump->now_ns >= mkv_front_timer_ns(pump->front);
+    if (is_due) {
+        pump->tick_ns = pump->now_ns + MKV_PUMP_TICK_NS;
+    }
+    const struct mkv_input input = input_at(pump, MKV_INPUT_TICK);
+    for (uint32_t i = 0; i < pump->volume_count; i++) {
+        if (is_due || mkv_volume_has_work(pump->volumes[i].volume)) {
+            (void)volume_step(&pump->volumes[i], &input);
+        }
+    }
+    deliver_messages(pump);
+    if (front_is_due || mkv_front_has_work(pump->front)) {
+        front_step(pump, &input);
+    }
+    end(pump);
+}
+
+static bool has_work(const struct mkv_pump *pump) {
+    for (uint32_t i = 0; i < pump->volume_count; i++) {
+        if (mkv_volume_has_work(pump->volumes[i].volume)) {
+            return true;
+        }
+    }
+    return mkv_front_has_work(pump->front);
+}
+
+void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits) {
+    ticks(pump);
+    if (!fabric_waits) {
+        pump->fabric->ops->poll(pump->fabric, pump->now_ns);
+    }
+    const bool fabric_has_work = !fabric_waits && pump->fabric->ops->has_work(pump->fabric);
+    uint64_t timeout_ns = 0;
+    if (!fabric_has_work && !has_work(pump)) {
+        const uint64_t due_ns = mkv_min_u64(pump->tick_ns, mkv_front_timer_ns(pump->front));
+        timeout_ns = due_ns > pump->now_ns ? due_ns - pump->now_ns : 0;
+    }
+    mkv_ring_wait(ring, timeout_ns);
+}
+
+bool mkv_pump_drive_is_failed(const struct mkv_pump *pump, uint32_t volume) {
+    MKV_ASSERT(volume < pump->volume_count);
+    return pump->volumes[volume].drive_failed;
+}
+
+/* ---- creation ------------------------------------------------------------------------------- */
+
+struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
+    MKV_ASSERT(options->volume_count >= 1);
+    MKV_ASSERT(options->volume_count <= MKV_VOLUMES_MAX);
+    MKV_ASSERT(options->messages_max >= 1);
+    struct mkv_pump *pump = calloc(1, sizeof *pump);
+    if (pump == NULL) {
+        return NULL;
+    }
+    pump->waiting = calloc(options->messages_max, sizeof *pump->waiting);
+    if (pump->waiting == NULL) {
+        free(pump);
+        return NULL;
+    }
+    pump->waiting_max = options->messages_max;
+    pump->front = options->front;
+    pump->front_arena = mkv_front_arena(options->front);
+    pump->fabric = options->fabric;
+    pump->fabric->sink = (struct mkv_fabric_sink){pump, fabric_input};
+    pump->event = options->event;
+    pump->event_context = options->event_context;
+    pump->volume_count = options->volume_count;
+    for (uint32_t i = 0; i < options->volume_count; i++) {
+        struct pump_volume *volume = &pump->volumes[i];
+        volume->pump = pump;
+        volume->index = i;
+        volume->volume = options->volumes[i].volume;
+        volume->drive = options->volumes[i].drive;
+        volume->drive->complete = drive_complete;
+        volume->drive->complete_context = volume;
+    }
+    read_clocks(pump);
+    return pump;
+}
+
+void mkv_pump_destroy(struct mkv_pump *pump) {
+    if (pump == NULL) {
+        return;
+    }
+    MKV_ASSERT(pump->waiting_count == 0);
+    free(pump->waiting);
+    free(pump);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The pump of a shard: it carries every effect of the front and the volumes to whoever makes it
+ * real, and every completion, request and message back as an input. It decides nothing.
+ *
+ *            requests, completions                 messages                completions
+ *   fabric -----------------------> front <----------------------> volume <----------- drive
+ *          <-----------------------                                       ----------->
+ *            PULL, PUSH, ANSWER, BREAK                        DRIVE_READ, _WRITE, _FLUSH
+ *
+ *   A message to a volume is stepped at once: its data lies in the front's arena, which nothing
+ *   changes until the front is stepped again. A message to the front waits in a queue until the
+ *   front has handed out its effects; the little data it may have is copied.
+ *
+ * Invariants
+ *  I1  All effects of a step are taken before the next step of the same machine.
+ *  I2  When a call returns no message waits.
+ *  I3  now_ns and wall_ms never go back.
+ *  I4  At most one message for each operation that the front may have at the volumes waits.
+ *
+ * Not responsible for: threads, sockets and files; when to open and close (shard.h).
+ */
+#ifndef MKV_SERVER_PUMP_H
+#define MKV_SERVER_PUMP_H
+
+#include "backends/drive.h"
+#include "backends/fabric.h"
+#include "backends/ring.h"
+#include "core/front.h"
+#include "core/volume.h"
+
+#define MKV_PUMP_TICK_NS (10ull * 1000000u)
+/* Data of a message that waits: the payload of a manifest. */
+#define MKV_PUMP_MESSAGE_DATA_BYTES_MAX 64u
+
+struct mkv_pump;
+
+struct mkv_pump_volume {
+    struct mkv_volume *volume;
+    struct mkv_drive *drive; /* its `complete` is set by the pump */
+};
+
+struct mkv_pump_options {
+    struct mkv_front *front;
+    struct mkv_fabric *fabric; /* its sink is set by the pump */
+    uint32_t volume_count;
+    const struct mkv_pump_volume *volumes; /* copied */
+    uint32_t messages_max; /* the sum over volumes of what the front may have outstanding there */
+    /* An event of a volume, after its volume was set online or offline at the front. It may not
+     * call the pump. */
+    void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
+    void *event_context;
+};
+
+/* NULL when there is no memory. */
+struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options);
+void mkv_pump_destroy(struct mkv_pump *pump);
+
+/* Steps a volume with an administrator's command. */
+enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_admin_command command);
+
+/*
+ * One round: ticks when they are due, the fabric unless `fabric_waits`, then the ring, waiting at
+ * most until the next tick or deadline. Callbacks of the ring step the machines.
+ */
+void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits);
+
+/* Whether the volume has failed its drive: no operation goes there any more. */
+bool mkv_pump_drive_is_failed(const struct mkv_pump *pump, uint32_t volume);
+
+#endif

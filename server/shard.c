@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Making a shard, and what other threads may ask of it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "backends/clock.h"
+#include "server/shard_internal.h"
+
+#define RING_ENTRIES 1024u
+#define RING_COMPLETIONS_MIN 4096u
+#define RING_COMPLETIONS_MAX 65536u
+#define NS_PER_S 1000000000ull
+
+/* ---- making --------------------------------------------------------------------------------- */
+
+static struct mkv_front_config front_config(const struct mkv_shard_options *options,
+                                            uint32_t slab_unit_count) {
+    struct mkv_front_config config = options->front;
+    config.volume_count = options->volume_count;
+    config.slab_unit_count = slab_unit_count;
+    return config;
+}
+
+uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint64_t arena_bytes) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < options->volume_count; i++) {
+        bytes += mkv_round_up_u64(mkv_volume_memory_required(&options->volumes[i].config),
+                                  MKV_UNIT_BYTES);
+    }
+    /* As many slabs as there would be without metadata: a bound, and a close one. */
+    const uint64_t units =
+        mkv_min_u64(arena_bytes / MKV_SLAB_UNIT_STRIDE_BYTES, MKV_SLAB_UNIT_COUNT_MAX);
+    const struct mkv_front_config config = front_config(options, (uint32_t)units);
+    if (mkv_front_config_fault(&config) != NULL) {
+        return bytes; /* create names the fault */
+    }
+    return bytes + mkv_round_up_u64(mkv_front_memory_required(&config), MKV_UNIT_BYTES);
+}
+
+static bool make_ring(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                      struct mkv_backend_error *error) {
+    /* What can be in flight at once: a receive and a send of each connection, accept and wake, and
+     * the queue of each drive. */
+    uint64_t operations = 2 + 2 * (uint64_t)options->front.connections_max;
+    for (uint32_t i = 0; i < options->volume_count; i++) {
+        const uint32_t depth = options->volumes[i].queue_depth;
+        operations += depth != 0 ? depth : MKV_DRIVE_URING_DEPTH_DEFAULT;
+    }
+    uint32_t completions = RING_COMPLETIONS_MIN;
+    while (completions < operations && completions < RING_COMPLETIONS_MAX) {
+        completions *= 2;
+    }
+    const struct mkv_ring_options ring_options = {
+        .entries = RING_ENTRIES,
+        .completions = completions,
+        .files_max = options->volume_count,
+        .buffers_max = mkv_arena_registration_count(options->arena),
+    };
+    return mkv_ring_create(&ring_options, &shard->ring, error) &&
+           mkv_arena_register(options->arena, shard->ring, &shard->buffers, error);
+}
+
+static bool make_front(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                       struct mkv_backend_error *error) {
+    const struct mkv_front_config config =
+        front_config(options, mkv_arena_unit_count(options->arena));
+    const char *fault = mkv_front_config_fault(&config);
+    if (fault != NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                  "the limits of requests and memory do not fit: %s", fault);
+    }
+    const size_t bytes = mkv_front_memory_required(&config);
+    shard->front = mkv_front_init(mkv_arena_take(options->arena, bytes), bytes, &config);
+    return true;
+}
+
+/* Takes the medium over. */
+static bool make_volume(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                        uint32_t index, struct mkv_backend_error *error) {
+    const struct mkv_shard_volume_options *source = &options->volumes[index];
+    struct shard_volume *volume = &shard->volumes[index];
+    struct mkv_volume_config config = source->config;
+    config.volume = index;
+    MKV_ASSERT(options->front.volume_ops_max <= config.ops_max);
+    const size_t bytes = mkv_volume_memory_required(&config);
+    uint8_t *memory = mkv_arena_take(options->arena, bytes);
+    volume->volume = mkv_volume_init(memory, bytes, &config);
+    volume->format = source->format;
+    uint8_t *meta = mkv_volume_arena(volume->volume);
+    MKV_ASSERT(meta >= memory);
+    MKV_ASSERT(meta < memory + bytes);
+    const struct mkv_drive_uring_options drive_options = {
+        .ring = shard->ring,
+        .arena = options->arena,
+        .buffers = shard->buffers,
+        .meta = meta,
+        .meta_bytes = bytes - (size_t)(meta - memory),
+        .queue_depth = source->queue_depth,
+        .waiting_max = config.ops_max + mkv_volume_effects_max(&config),
+    };
+    return mkv_drive_uring_create(&drive_options, &source->media, &volume->drive, error);
+}
+
+static uint32_t tcp_stats(void *context, char *text, uint32_t text_bytes_max) {
+    struct mkv_shard *shard = context;
+    mkv_shard_collect(shard, shard->scratch);
+    return shard->stats_text(shard->stats_text_context, shard->scratch, text, text_bytes_max);
+}
+
+static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                        struct mkv_backend_error *error) {
+    if (options->tcp == NULL) {
+        return true;
+    }
+    MKV_ASSERT(options->stats_text != NULL);
+    struct mkv_fabric_tcp_options tcp = *options->tcp;
+    tcp.ring = shard->ring;
+    tcp.arena = options->arena;
+    tcp.transfers_max = mkv_arena_unit_count(options->arena);
+    tcp.stats = tcp_stats;
+    tcp.stats_context = shard;
+    struct mkv_fabric_tcp *fabric;
+    if (!mkv_fabric_tcp_create(&tcp, &fabric, error)) {
+        return false;
+    }
+    shard->fabric = mkv_fabric_tcp_base(fabric);
+    shard->port = mkv_fabric_tcp_port(fabric);
+    return true;
+}
+
+static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                      struct mkv_backend_error *error) {
+    struct mkv_pump_volume volumes[MKV_VOLUMES_MAX];
+    uint32_t messages_max = 0;
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        volumes[i] = (struct mkv_pump_volume){shard->volumes[i].volume, shard->volumes[i].drive};
+        messages_max += options->volumes[i].config.ops_max;
+    }
+    const struct mkv_pump_options pump_options = {
+        .front = shard->front,
+        .fabric = shard->fabric,
+        .volume_count = shard->volume_count,
+        .volumes = volumes,
+        .messages_max = messages_max,
+        .event = mkv_shard_event,
+        .event_context = shard,
+    };
+    shard->pump = mkv_pump_create(&pump_options);
+    shard->published = calloc(1, sizeof *shard->published);
+    shard->scratch = calloc(1, sizeof *shard->scratch);
+    if (shard->pump == NULL || shard->published == NULL || shard->scratch == NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    return true;
+}
+
+static void close_media(const struct mkv_shard_options *options, uint32_t from) {
+    for (uint32_t i = from; i < options->volume_count; i++) {
+        struct mkv_drive_media media = options->volumes[i].media;
+        mkv_drive_media_close(&media);
+    }
+}
+
+static bool make(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                 struct mkv_backend_error *error) {
+    if (!make_ring(shard, options, error) || !make_front(shard, options, error)) {
+        close_media(options, 0);
+        return false;
+    }
+    for (uint32_t i = 0; i < options->volume_count; i++) {
+        if (!make_volume(shard, options, i, error)) {
+            close_media(options, i + 1);
+            return false;
+        }
+        shard->volume_count++;
+    }
+    return make_fabric(shard, options, error) && make_pump(shard, options, error);
+}
+
+bool mkv_shard_create(const struct mkv_shard_options *options, struct mkv_shard **shard_out,
+                      struct mkv_backend_error *error) {
+    MKV_ASSERT(options->volume_count >= 1);
+    MKV_ASSERT(options->volume_count <= MKV_VOLUMES_MAX);
+    MKV_ASSERT((options->tcp == NULL) != (options->fabric == NULL));
+    struct mkv_shard *shard = calloc(1, sizeof *shard);
+    if (shard == NULL) {
+        close_media(options, 0);
+        if (options->fabric != NULL) {
+            options->fabric->ops->destroy(options->fabric);
+        }
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    pthread_mutex_init(&shard->mutex, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&shard->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    shard->fabric = options->fabric;
+    shard->event = options->event;
+    shard->event_context = options->event_context;
+    shard->stats_text = options->stats_text;
+    shard->stats_text_context = options->stats_text_context;
+    atomic_store(&shard->round_ns, mkv_clock_monotonic_ns());
+    if (!make(shard, options, error)) {
+        mkv_shard_destroy(shard);
+        return false;
+    }
+    *shard_out = shard;
+    return true;
+}
+
+void mkv_shard_destroy(struct mkv_shard *shard) {
+    if (shard == NULL) {
+        return;
+    }
+    MKV_ASSERT(!shard->started || shard->joined);
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        if (shard->volumes[i].drive == NULL) {
+            continue;
+        }
+        if (shard->joined) {
+            return; /* operations in the kernel still write where they were told to */
+        }
+        mkv_drive_close(shard->volumes[i].drive);
+    }
+    if (shard->fabric != NULL) {
+        shard->fabric->ops->destroy(shard->fabric);
+    }
+    mkv_pump_destroy(shard->pump);
+    mkv_arena_buffers_free(shard->buffers);
+    mkv_ring_destroy(shard->ring);
+    pthread_cond_destroy(&shard->changed);
+    pthread_mutex_destroy(&shard->mutex);
+    free(shard->published);
+    free(shard->scratch);
+    free(shard);
+}
+
+/* ---- from other threads --------------------------------------------------------------------- */
+
+bool mkv_shard_start(struct mkv_shard *shard, struct mkv_backend_error *error) {
+    MKV_ASSERT(!shard->started);
+    /* The thread inherits the mask: signals are for the thread that waits for them. */
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int result = pthread_create(&shard->thread, NULL, mkv_shard_thread, shard);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (result != 0) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no thread for a shard: %s. Raise the limit of processes (ulimit "
+                                  "-u, TasksMax)",
+                                  strerror(result));
+    }
+    shard->started = true;
+    return true;
+}
+
+uint32_t mkv_shard_wait_opened(struct mkv_shard *shard) {
+    MKV_ASSERT(shard->started);
+    pthread_mutex_lock(&shard->mutex);
+    while (!shard->all_opened) {
+        pthread_cond_wait(&shard->changed, &shard->mutex);
+    }
+    const uint32_t count = shard->serving_count;
+    pthread_mutex_unlock(&shard->mutex);
+    return count;
+}
+
+void mkv_shard_close(struct mkv_shard *shard, uint64_t drain_ns) {
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    const uint64_t until_ns = drain_ns < UINT64_MAX - now_ns ? now_ns + drain_ns : UINT64_MAX;
+    if (!atomic_load(&shard->close_wanted) || until_ns < atomic_load(&shard->drain_until_ns)) {
+        atomic_store(&shard->drain_until_ns, until_ns);
+    }
+    atomic_store(&shard->close_wanted, true);
+    mkv_ring_wake(shard->ring);
+}
+
+bool mkv_shard_join(struct mkv_shard *shard) {
+    MKV_ASSERT(shard->started);
+    MKV_ASSERT(!shard->joined);
+    const int result = pthread_join(shard->thread, NULL);
+    MKV_ASSERT(result == 0);
+    shard->joined = true;
+    return shard->clean;
+}
+
+void mkv_shard_checkpoint(struct mkv_shard *shard) {
+    atomic_store(&shard->checkpoint_wanted, true);
+    mkv_ring_wake(shard->ring);
+}
+
+void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats) {
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    const uint64_t until_ns = now_ns + MKV_SHARD_STATS_WAIT_NS;
+    const struct timespec until = {
+        .tv_sec = (time_t)(until_ns / NS_PER_S),
+        .tv_nsec = (long)(until_ns % NS_PER_S),
+    };
+    pthread_mutex_lock(&shard->mutex);
+    const uint64_t enough_ns = now_ns > MKV_SHARD_STATS_NS ? now_ns - MKV_SHARD_STATS_NS : 0;
+    int result = 0;
+    while (shard->started && !shard->ended && shard->published->taken_ns < enough_ns &&
+           result != ETIMEDOUT) {
+        atomic_store_explicit(&shard->stats_wanted, true, memory_order_release);
+        mkv_ring_wake(shard->ring);
+        result = pthread_cond_timedwait(&shard->changed, &shard->mutex, &until);
+    }
+    *stats = *shard->published;
+    pthread_mutex_unlock(&shard->mutex);
+}
+
+uint64_t mkv_shard_round_ns(const struct mkv_shard *shard) {
+    return atomic_load_explicit(&shard->round_ns, memory_order_relaxed);
+}
+
+const char *mkv_shard_ring_mode(const struct mkv_shard *shard) {
+    return mkv_ring_mode(shard->ring);
+}
+
+int mkv_shard_registration_error(const struct mkv_shard *shard) {
+    return mkv_arena_buffers_error(shard->buffers);
+}
+
+uint16_t mkv_shard_port(const struct mkv_shard *shard) {
+    return shard->port;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A shard: one thread with one ring, one front, its volumes with their drives, and one fabric,
+ * moved by a pump. Other threads start it, ask it for figures, and close it.
+ *
+ *   create --> start --> wait_opened --> ... --> close --> join --> destroy
+ *
+ *   the thread:  OPENING   each volume is formatted if it is new, then opened; no client is served
+ *                SERVING   rounds of the pump
+ *                DRAINING  no new connection or request; what is in flight ends, or drain_ns does
+ *                CLOSING   each volume that serves is closed, which leaves its clean mark
+ *                ENDED     drives and fabric are closed
+ *
+ * Invariants
+ *  I1  Only the shard's thread touches machines, drives, fabric and ring, from start to ENDED.
+ *      Others get copies: figures are published by the thread when someone asks, at most every
+ *      MKV_SHARD_STATS_NS, and without ever waiting for whoever reads them.
+ *  I2  A volume that fails to open, or fails later, leaves the others as they are.
+ *  I3  join returns true only when every volume that served has left its clean mark.
+ *  I4  ENDED is reached within drain_ns + MKV_SHARD_CLOSE_NS of close once all volumes are open.
+ *
+ * Not responsible for: the configuration, logs, and what a failure means for the process.
+ */
+#ifndef MKV_SERVER_SHARD_H
+#define MKV_SERVER_SHARD_H
+
+#include "backends/arena.h"
+#include "backends/drive_uring.h"
+#include "backends/error.h"
+#include "backends/fabric_tcp.h"
+#include "core/front.h"
+#include "core/volume.h"
+
+#define MKV_SHARD_STATS_NS (100ull * 1000000u)
+/* How long figures are waited for before an old copy has to do. */
+#define MKV_SHARD_STATS_WAIT_NS (1000ull * 1000000u)
+/* What the volumes have to close. */
+#define MKV_SHARD_CLOSE_NS (60ull * 1000000000u)
+
+struct mkv_shard;
+struct mkv_shard_stats;
+
+struct mkv_shard_volume_options {
+    struct mkv_volume_config config; /* .volume is its place in the list */
+    struct mkv_drive_media media;    /* taken over by create, also when that fails */
+    bool format;                     /* write a new store before opening */
+    uint32_t queue_depth;            /* 0: MKV_DRIVE_URING_DEPTH_DEFAULT */
+};
+
+struct mkv_shard_options {
+    struct mkv_arena *arena;
+    /* volume_count and slab_unit_count are set by the shard; volume_ops_max is at most the ops_max
+     * of every volume. */
+    struct mkv_front_config front;
+    uint32_t volume_count;
+    const struct mkv_shard_volume_options *volumes;
+    /* The fabric: TCP with these options, of which ring, arena, transfers_max, stats and
+     * stats_context are set by the shard … */
+    const struct mkv_fabric_tcp_options *tcp;
+    /* … or when `tcp` is NULL this one, which the shard destroys, also when create fails. */
+    struct mkv_fabric *fabric;
+    /* An event of a volume, on the shard's thread. */
+    void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
+    void *event_context;
+    /* Writes the JSON text of STATS, on the shard's thread; returns its bytes, at most
+     * text_bytes_max. Only with `tcp`. */
+    uint32_t (*stats_text)(void *context, const struct mkv_shard_stats *stats, char *text,
+                           uint32_t text_bytes_max);
+    void *stats_text_context;
+};
+
+enum mkv_shard_state {
+    MKV_SHARD_OPENING = 0,
+    MKV_SHARD_SERVING,
+    MKV_SHARD_DRAINING,
+    MKV_SHARD_CLOSING,
+    MKV_SHARD_ENDED,
+};
+
+struct mkv_shard_volume_stats {
+    struct mkv_volume_stats volume;
+    struct mkv_drive_counters drive;
+    bool drive_failed;
+    bool opened;             /* it serves, or has served */
+    enum mkv_err open_error; /* why it does not; MKV_OK while it is being opened */
+};
+
+/* A copy of every figure of a shard, all taken at one moment. */
+struct mkv_shard_stats {
+    uint64_t taken_ns; /* on the clock of mkv_clock_monotonic_ns */
+    enum mkv_shard_state state;
+    struct mkv_front_stats front;
+    struct mkv_fabric_counters fabric;
+    struct mkv_ring_counters ring;
+    uint32_t volume_count;
+    struct mkv_shard_volume_stats volumes[MKV_VOLUMES_MAX];
+};
+
+/* The metadata that create takes from an arena of `arena_bytes`: for mkv_arena_options. `arena`,
+ * media and fabrics in the options are not looked at. */
+uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint64_t arena_bytes);
+
+/* Makes the machines, opens the ring and listens; nothing runs yet. */
+__attribute__((warn_unused_result)) bool mkv_shard_create(const struct mkv_shard_options *options,
+                                                          struct mkv_shard **shard,
+                                                          struct mkv_backend_error *error);
+__attribute__((warn_unused_result)) bool mkv_shard_start(struct mkv_shard *shard,
+                                                         struct mkv_backend_error *error);
+/* Waits until every volume is open or has failed to. Returns how many serve. */
+uint32_t mkv_shard_wait_opened(struct mkv_shard *shard);
+/* Starts the end; returns at once. A second call may only shorten drain_ns. */
+void mkv_shard_close(struct mkv_shard *shard, uint64_t drain_ns);
+/* Waits for the thread to end: true when all is closed and clean (I3). When a drive still has
+ * operations in the kernel it is false, and destroy then leaves them their memory: end the
+ * process. */
+bool mkv_shard_join(struct mkv_shard *shard);
+/* Never started, or joined. NULL is allowed. The arena may be destroyed behind it if join returned
+ * true, or it was never started. */
+void mkv_shard_destroy(struct mkv_shard *shard);
+
+/* Starts a checkpoint of every volume that serves. From any thread. */
+void mkv_shard_checkpoint(struct mkv_shard *shard);
+/* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer
+ * than MKV_SHARD_STATS_WAIT_NS (taken_ns says so). From any thread but the shard's. */
+void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats);
+/* When the last round ended, on the clock of mkv_clock_monotonic_ns. From any thread. */
+uint64_t mkv_shard_round_ns(const struct mkv_shard *shard);
+/* "SINGLE_ISSUER|…": how the ring runs, for the log. */
+const char *mkv_shard_ring_mode(const struct mkv_shard *shard);
+/* 0 when all memory is registered with the ring, else the error number of the first refusal. */
+int mkv_shard_registration_error(const struct mkv_shard *shard);
+/* Where the TCP fabric listens; 0 when there is none. */
+uint16_t mkv_shard_port(const struct mkv_shard *shard);
+
+#endif

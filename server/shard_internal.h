@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the thread of a shard (shard_thread.c) and its other side (shard.c) share.
+ *
+ * Invariants
+ *  I1  `mutex` guards what is listed behind it. The thread only ever tries to lock it for figures,
+ *      and holds it for a copy.
+ *
+ * Not responsible for: anything outside these files.
+ */
+#ifndef MKV_SERVER_SHARD_INTERNAL_H
+#define MKV_SERVER_SHARD_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "server/pump.h"
+#include "server/shard.h"
+
+enum shard_volume_state {
+    SHARD_VOLUME_NEW = 0, /* nothing was asked of it yet */
+    SHARD_VOLUME_FORMATTING,
+    SHARD_VOLUME_OPENING,
+    SHARD_VOLUME_SERVING,
+    SHARD_VOLUME_CLOSING,
+    SHARD_VOLUME_CLOSED, /* its clean mark is durable */
+    SHARD_VOLUME_FAILED, /* it did not open, or failed later */
+};
+
+struct shard_volume {
+    struct mkv_volume *volume;
+    struct mkv_drive *drive;
+    bool format;
+    enum shard_volume_state state;
+    bool opened;
+    enum mkv_err open_error;
+};
+
+struct mkv_shard {
+    struct mkv_ring *ring;
+    struct mkv_arena_buffers *buffers;
+    struct mkv_front *front;
+    struct mkv_fabric *fabric;
+    uint16_t port; /* where it listens, if it is TCP */
+    struct mkv_pump *pump;
+    uint32_t volume_count;
+    struct shard_volume volumes[MKV_VOLUMES_MAX];
+    void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
+    void *event_context;
+    uint32_t (*stats_text)(void *context, const struct mkv_shard_stats *stats, char *text,
+                           uint32_t text_bytes_max);
+    void *stats_text_context;
+
+    /* The thread's own. */
+    enum mkv_shard_state state;
+    struct mkv_shard_stats *scratch; /* for STATS, which must not wait for the mutex */
+    uint64_t published_ns;
+
+    /* What other threads ask for; mkv_ring_wake makes the thread look. */
+    atomic_bool close_wanted;
+    atomic_uint_fast64_t drain_until_ns;
+    atomic_bool checkpoint_wanted;
+    atomic_bool stats_wanted;
+    atomic_uint_fast64_t round_ns;
+
+    pthread_t thread;
+    bool started;
+    bool joined;
+    bool clean; /* set by the thread before it ends: see mkv_shard_join */
+
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool all_opened;
+    bool ended;
+    uint32_t serving_count;
+    struct mkv_shard_stats *published;
+};
+
+/* The body of the thread; `context` is the shard. */
+void *mkv_shard_thread(void *context);
+/* An event of a volume, from the pump. */
+void mkv_shard_event(void *context, uint32_t volume, const struct mkv_event *event);
+/* Copies all figures. By the thread, or when none runs. */
+void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *stats);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The thread of a shard: opening, serving, draining, closing.
+ */
+#include "server/shard_internal.h"
+
+#include <string.h>
+
+#include "backends/clock.h"
+
+/* ---- figures -------------------------------------------------------------------------------- */
+
+void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *stats) {
+    stats->taken_ns = mkv_clock_monotonic_ns();
+    stats->state = shard->state;
+    mkv_front_stats(shard->front, &stats->front);
+    stats->fabric = *shard->fabric->ops->counters(shard->fabric);
+    stats->ring = *mkv_ring_counters(shard->ring);
+    stats->volume_count = shard->volume_count;
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        const struct shard_volume *volume = &shard->volumes[i];
+        struct mkv_shard_volume_stats *target = &stats->volumes[i];
+        mkv_volume_stats(volume->volume, &target->volume);
+        target->drive = volume->drive->counters;
+        target->drive_failed = mkv_pump_drive_is_failed(shard->pump, i);
+        target->opened = volume->opened;
+        target->open_error = volume->open_error;
+    }
+}
+
+/* Publishes the figures if someone wants them, the last are old enough, and nobody is reading. */
+static void publish(struct mkv_shard *shard) {
+    if (!atomic_load_explicit(&shard->stats_wanted, memory_order_acquire)) {
+        return;
+    }
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    if (now_ns < shard->published_ns + MKV_SHARD_STATS_NS ||
+        pthread_mutex_trylock(&shard->mutex) != 0) {
+        return; /* in a later round: there is one at every tick */
+    }
+    atomic_store_explicit(&shard->stats_wanted, false, memory_order_release);
+    mkv_shard_collect(shard, shard->published);
+    shard->published_ns = now_ns;
+    pthread_cond_broadcast(&shard->changed);
+    pthread_mutex_unlock(&shard->mutex);
+}
+
+/* ---- volumes -------------------------------------------------------------------------------- */
+
+static void volume_failed(struct shard_volume *volume, enum mkv_err error) {
+    volume->state = SHARD_VOLUME_FAILED;
+    if (!volume->opened) {
+        volume->open_error = error;
+    }
+}
+
+void mkv_shard_event(void *context, uint32_t index, const struct mkv_event *event) {
+    struct mkv_shard *shard = context;
+    struct shard_volume *volume = &shard->volumes[index];
+    switch (event->kind) {
+    case MKV_EVENT_FORMATTED:
+        MKV_ASSERT(volume->state == SHARD_VOLUME_FORMATTING);
+        volume->state = SHARD_VOLUME_NEW; /* the next round opens it */
+        volume->format = false;
+        break;
+    case MKV_EVENT_OPENED:
+        MKV_ASSERT(volume->state == SHARD_VOLUME_OPENING);
+        volume->state = SHARD_VOLUME_SERVING;
+        volume->opened = true;
+        break;
+    case MKV_EVENT_OPEN_FAILED:
+    case MKV_EVENT_DRIVE_FAILED:
+        volume_failed(volume, event->err);
+        break;
+    case MKV_EVENT_CLOSED:
+        volume->state = SHARD_VOLUME_CLOSED;
+        break;
+    case MKV_EVENT_CAME_UP_EMPTY:
+    case MKV_EVENT_TORN_TAIL:
+    case MKV_EVENT_SUPERBLOCK_REPAIRED:
+    case MKV_EVENT_JOURNAL_COPY_REPAIRED:
+    case MKV_EVENT_CHECKPOINT_DONE:
+    case MKV_EVENT_BLOCK_QUARANTINED:
+    case MKV_EVENT_DRIVE_ERROR:
+        break;
+    }
+    if (shard->event != NULL) {
+        shard->event(shard->event_context, index, event);
+    }
+}
+
+static uint32_t volumes_in(const struct mkv_shard *shard, enum shard_volume_state state) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        count += shard->volumes[i].state == state;
+    }
+    return count;
+}
+
+/* Asks for the next step of every volume that waits for one. */
+static void volumes_open(struct mkv_shard *shard) {
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        struct shard_volume *volume = &shard->volumes[i];
+        if (volume->state != SHARD_VOLUME_NEW) {
+            continue;
+        }
+        volume->state = volume->format ? SHARD_VOLUME_FORMATTING : SHARD_VOLUME_OPENING;
+        const enum mkv_err error =
+            mkv_pump_admin(shard->pump, i, volume->format ? MKV_ADMIN_FORMAT : MKV_ADMIN_OPEN);
+        if (error != MKV_OK) {
+            volume_failed(volume, error);
+        }
+    }
+}
+
+static void volumes_close(struct mkv_shard *shard) {
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        struct shard_volume *volume = &shard->volumes[i];
+        if (volume->state != SHARD_VOLUME_SERVING) {
+            continue;
+        }
+        volume->state = SHARD_VOLUME_CLOSING;
+        const enum mkv_err error = mkv_pump_admin(shard->pump, i, MKV_ADMIN_CLOSE);
+        if (error != MKV_OK) {
+            volume_failed(volume, error);
+        }
+    }
+}
+
+static void volumes_checkpoint(struct mkv_shard *shard) {
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        if (shard->volumes[i].state == SHARD_VOLUME_SERVING) {
+            /* It may have failed meanwhile; then there is nothing to write. */
+            (void)mkv_pump_admin(shard->pump, i, MKV_ADMIN_CHECKPOINT);
+        }
+    }
+}
+
+static bool drives_are_idle(const struct mkv_shard *shard) {
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        if (mkv_drive_in_flight(shard->volumes[i].drive) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- phases --------------------------------------------------------------------------------- */
+
+static void one_round(struct mkv_shard *shard) {
+    mkv_pump_round(shard->pump, shard->ring, shard->state == MKV_SHARD_OPENING);
+    atomic_store_explicit(&shard->round_ns, mkv_clock_monotonic_ns(), memory_order_relaxed);
+    if (atomic_exchange_explicit(&shard->checkpoint_wanted, false, memory_order_acquire)) {
+        volumes_checkpoint(shard);
+    }
+    publish(shard);
+}
+
+static void open_all(struct mkv_shard *shard) {
+    while (volumes_in(shard, SHARD_VOLUME_NEW) + volumes_in(shard, SHARD_VOLUME_FORMATTING) +
+               volumes_in(shard, SHARD_VOLUME_OPENING) >
+           0) {
+        volumes_open(shard);
+        one_round(shard);
+    }
+    pthread_mutex_lock(&shard->mutex);
+    shard->all_opened = true;
+    shard->serving_count = volumes_in(shard, SHARD_VOLUME_SERVING);
+    pthread_cond_broadcast(&shard->changed);
+    pthread_mutex_unlock(&shard->mutex);
+}
+
+static void serve(struct mkv_shard *shard) {
+    shard->state = MKV_SHARD_SERVING;
+    while (!atomic_load_explicit(&shard->close_wanted, memory_order_acquire)) {
+        one_round(shard);
+    }
+}
+
+static void drain(struct mkv_shard *shard) {
+    shard->state = MKV_SHARD_DRAINING;
+    shard->fabric->ops->drain(shard->fabric);
+    bool stopped = false;
+    while (!shard->fabric->ops->is_idle(shard->fabric)) {
+        one_round(shard);
+        const uint64_t until_ns =
+            atomic_load_explicit(&shard->drain_until_ns, memory_order_relaxed);
+        if (!stopped && mkv_clock_monotonic_ns() >= until_ns) {
+            shard->fabric->ops->stop(shard->fabric);
+            stopped = true;
+        }
+    }
+}
+
+/* Closes what serves, and waits for what the drives still have in hand. */
+static void close_all(struct mkv_shard *shard) {
+    shard->state = MKV_SHARD_CLOSING;
+    const uint64_t until_ns = mkv_clock_monotonic_ns() + MKV_SHARD_CLOSE_NS;
+    volumes_close(shard);
+    while ((volumes_in(shard, SHARD_VOLUME_CLOSING) > 0 || !drives_are_idle(shard)) &&
+           mkv_clock_monotonic_ns() < until_ns) {
+        one_round(shard);
+    }
+}
+
+void *mkv_shard_thread(void *context) {
+    struct mkv_shard *shard = context;
+    (void)pthread_setname_np(pthread_self(), "memkv-shard"); /* for those who look with top */
+    open_all(shard);
+    serve(shard);
+    drain(shard);
+    close_all(shard);
+
+    bool clean = true;
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        const struct shard_volume *volume = &shard->volumes[i];
+        clean = clean && (volume->state == SHARD_VOLUME_CLOSED || !volume->opened);
+    }
+    shard->state = MKV_SHARD_ENDED;
+    shard->clean = clean && drives_are_idle(shard);
+    pthread_mutex_lock(&shard->mutex);
+    mkv_shard_collect(shard, shard->published);
+    shard->ended = true;
+    pthread_cond_broadcast(&shard->changed);
+    pthread_mutex_unlock(&shard->mutex);
+    /* Here, because only this thread may take files out of the ring. */
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        if (mkv_drive_in_flight(shard->volumes[i].drive) == 0) {
+            mkv_drive_close(shard->volumes[i].drive);
+            shard->volumes[i].drive = NULL;
+        }
+    }
+    shard->fabric->ops->destroy(shard->fabric);
+    shard->fabric = NULL;
+    return NULL;
+}

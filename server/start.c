@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/start.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "server/node.h"
+#include "server/start_options.h"
+
+int mkv_command_start(int argc, char **argv) {
+    struct mkv_start_options options;
+    struct mkv_config_error error;
+    if (!mkv_start_options_parse(argc, argv, &options, &error)) {
+        fprintf(stderr, "%s\n", error.message);
+        return (int)error.exit_code;
+    }
+    if (options.help) {
+        fputs(mkv_start_help, stdout);
+        return MKV_EXIT_DAEMON_DONE;
+    }
+    /* Large, and needed until the node has its copy. */
+    struct mkv_config *config = malloc(sizeof *config);
+    if (config == NULL) {
+        fprintf(stderr, "no memory for the configuration. Free memory on this machine\n");
+        return MKV_EXIT_DAEMON_UNAVAILABLE;
+    }
+    enum mkv_exit_daemon exit_code = MKV_EXIT_DAEMON_DONE;
+    if (mkv_start_options_configure(&options, environ, config, &error)) {
+        exit_code = mkv_node_run(config, options.dev);
+    } else {
+        fprintf(stderr, "%s\n", error.message);
+        exit_code = error.exit_code;
+    }
+    free(config);
+    return (int)exit_code;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/start_options.h"
+
+#include <string.h>
+
+#include "server/config_text.h"
+
+#define COMMAND "memkv start"
+
+const char mkv_start_help[] =
+    "usage: memkv start [--config FILE] [--dev [DIR]] [--listen HOST:PORT]\n"
+    "                   [--log-format json|text]\n"
+    "\n"
+    "Starts a node in the foreground. It serves until it gets SIGTERM or SIGINT, then\n"
+    "finishes the requests in flight, closes its drives and exits; a second signal\n"
+    "closes the drives at once.\n"
+    "\n"
+    "  --config FILE       read the configuration from a YAML file\n"
+    "  --dev [DIR]         a node to try things on: loopback, 256 MiB of memory and\n"
+    "                      one store file of 4 GiB, made sparse in DIR (memkv-data)\n"
+    "  --listen HOST:PORT  where clients connect (127.0.0.1:9900); health, status and\n"
+    "                      metrics are at the next port. In this release loopback only\n"
+    "  --log-format FORMAT json, or text (with --dev text)\n"
+    "  -h, --help          this text\n"
+    "\n"
+    "Keys that a file and MEMKV_<SECTION>_<KEY> may set: docs/configuration.md.\n"
+    "\n"
+    "Exit status: 0 stopped as asked, 64 usage, 69 a port, a drive or memory cannot be\n"
+    "had, 74 reading or writing failed, 77 no permission, 78 the configuration is wrong.\n";
+
+struct option_row {
+    const char *name;
+    const char *value; /* what it takes, for messages */
+    size_t field_offset;
+};
+
+static const struct option_row rows[] = {
+    {"--config", "FILE", offsetof(struct mkv_start_options, config_file)},
+    {"--listen", "HOST:PORT", offsetof(struct mkv_start_options, listen)},
+    {"--log-format", "json or text", offsetof(struct mkv_start_options, log_format)},
+};
+#define ROW_COUNT (sizeof rows / sizeof rows[0])
+#define OPTION_DEV "--dev"
+#define OPTION_HELP "--help"
+
+static bool refuse_unknown(const char *argument, struct mkv_config_error *error) {
+    static const char *const names[] = {"--config", "--listen", "--log-format", OPTION_DEV,
+                                        OPTION_HELP};
+    char quoted[MKV_CONFIG_QUOTE_BYTES];
+    mkv_config_quote(argument, quoted);
+    if (argument[0] != '-') {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND,
+                               "unexpected argument '%s'; see memkv start --help", quoted);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (mkv_config_is_slip(argument, names[i])) {
+            return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND,
+                                   "unknown option '%s', did you mean '%s'?", quoted, names[i]);
+        }
+    }
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND,
+                           "unknown option '%s'; see memkv start --help", quoted);
+}
+
+static bool refuse_twice(const char *name, struct mkv_config_error *error) {
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND, "%s is given twice; give it once",
+                           name);
+}
+
+/* The value that follows a '=' in the argument, or NULL; `*matches` says whether it is the option.
+ */
+static const char *attached_value(const char *argument, const char *name, bool *matches) {
+    size_t name_bytes = strlen(name);
+    bool begins = strncmp(argument, name, name_bytes) == 0;
+    *matches = begins && (argument[name_bytes] == '\0' || argument[name_bytes] == '=');
+    return *matches && argument[name_bytes] == '=' ? argument + name_bytes + 1 : NULL;
+}
+
+/* Whether the argument at `*index` is an option with a value; then takes it and moves on. */
+static bool take_valued(int argc, char *const *argv, int *index, struct mkv_start_options *options,
+                        bool *taken, struct mkv_config_error *error) {
+    *taken = false;
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        const char *value = attached_value(argv[*index], rows[i].name, taken);
+        if (!*taken) {
+            continue;
+        }
+        const char **field = (const char **)(void *)((char *)options + rows[i].field_offset);
+        if (*field != NULL) {
+            return refuse_twice(rows[i].name, error);
+        }
+        if (value == NULL && *index + 1 < argc) {
+            (*index)++;
+            value = argv[*index];
+        }
+        if (value == NULL || value[0] == '\0') {
+            return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND, "%s needs a value: %s %s",
+                                   rows[i].name, rows[i].name, rows[i].value);
+        }
+        *field = value;
+        return true;
+    }
+    return true;
+}
+
+/* --dev takes a directory if the next argument is one: what begins with '-' is an option. */
+static bool take_dev(int argc, char *const *argv, int *index, struct mkv_start_options *options,
+                     bool *taken, struct mkv_config_error *error) {
+    const char *value = attached_value(argv[*index], OPTION_DEV, taken);
+    if (!*taken) {
+        return true;
+    }
+    if (options->dev) {
+        return refuse_twice(OPTION_DEV, error);
+    }
+    options->dev = true;
+    if (value == NULL && *index + 1 < argc && argv[*index + 1][0] != '-') {
+        (*index)++;
+        value = argv[*index];
+    }
+    options->dev_directory = value;
+    return true;
+}
+
+bool mkv_start_options_parse(int argc, char *const *argv, struct mkv_start_options *options,
+                             struct mkv_config_error *error) {
+    *options = (struct mkv_start_options){0};
+    for (int index = 1; index < argc; index++) {
+        const char *argument = argv[index];
+        if (strcmp(argument, OPTION_HELP) == 0 || strcmp(argument, "-h") == 0) {
+            options->help = true;
+            return true;
+        }
+        bool taken;
+        if (!take_valued(argc, argv, &index, options, &taken, error)) {
+            return false;
+        }
+        if (!taken && !take_dev(argc, argv, &index, options, &taken, error)) {
+            return false;
+        }
+        if (!taken) {
+            return refuse_unknown(argument, error);
+        }
+    }
+    return true;
+}
+
+bool mkv_start_options_configure(const struct mkv_start_options *options, char *const *environment,
+                                 struct mkv_config *config, struct mkv_config_error *error) {
+    if (options->dev) {
+        if (!mkv_config_dev(config, options->dev_directory, error)) {
+            return false;
+        }
+    } else {
+        mkv_config_defaults(config, false);
+    }
+    if (options->config_file != NULL &&
+        !mkv_config_load_file(config, options->config_file, error)) {
+        return false;
+    }
+    if (!mkv_config_load_environment(config, environment, error)) {
+        return false;
+    }
+    if (options->listen != NULL &&
+        !mkv_config_set(config, "network.address", options->listen, "--listen", error)) {
+        return false;
+    }
+    if (options->log_format != NULL &&
+        !mkv_config_set(config, "log.format", options->log_format, "--log-format", error)) {
+        return false;
+    }
+    return mkv_config_validate(config, error);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The command line of `memkv start`, taken apart, and the configuration that it makes with the file
+ * and the environment.
+ *
+ * Invariants
+ *  I1  An option is given at most once, and all that is not an option is refused.
+ *
+ * Not responsible for: what keys mean and allow (config.h).
+ */
+#ifndef MKV_SERVER_START_OPTIONS_H
+#define MKV_SERVER_START_OPTIONS_H
+
+#include "server/config.h"
+
+struct mkv_start_options {
+    bool help;
+    bool dev;
+    const char *dev_directory; /* NULL: not given */
+    const char *config_file;   /* NULL: not given */
+    const char *listen;        /* NULL: not given */
+    const char *log_format;    /* NULL: not given */
+};
+
+/* All of `memkv start --help`. */
+extern const char mkv_start_help[];
+
+/* argv[0] is the command's name. The texts of the options are those of argv. */
+__attribute__((warn_unused_result)) bool mkv_start_options_parse(int argc, char *const *argv,
+                                                                 struct mkv_start_options *options,
+                                                                 struct mkv_config_error *error);
+
+/* Default, --dev, file, environment, flags, and validation. `environment` is like environ. */
+__attribute__((warn_unused_result)) bool mkv_start_options_configure(
+    const struct mkv_start_options *options, char *const *environment, struct mkv_config *config,
+    struct mkv_config_error *error);
+
+#endif

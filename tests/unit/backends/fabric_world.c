@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/backends/fabric_world.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "backends/clock.h"
+#include "core/hash.h"
+
+#define ARENA_BYTES (160ull * MKV_MIB)
+
+uint8_t world_pattern(uint64_t request_id, uint32_t item, uint64_t offset) {
+    const uint64_t mixed = (request_id * 131 + item) * 0x9e3779b97f4a7c15ull + offset;
+    return (uint8_t)(mixed ^ (mixed >> 8) ^ (offset >> 16));
+}
+
+void world_pattern_fill(uint64_t request_id, uint32_t item, uint8_t *bytes, uint64_t byte_count) {
+    for (uint64_t i = 0; i < byte_count; i++) {
+        bytes[i] = world_pattern(request_id, item, i);
+    }
+}
+
+/* ---- the scripted front --------------------------------------------------------------------- */
+
+static void log_event(struct world *world, enum world_event event,
+                      struct mkv_connection_id connection, uint64_t request_id) {
+    assert_true(world->log_count < WORLD_LOG_MAX);
+    world->log[world->log_count] = (struct world_log){event, connection, request_id};
+    world->log_count++;
+}
+
+static void submit(struct world *world, const struct mkv_effect *effect) {
+    world->in_submit = true;
+    mkv_fabric_tcp_submit(world->fabric, effect, (const uint8_t *)world);
+    world->in_submit = false;
+}
+
+static uint8_t *payload_of(struct world *world, struct mkv_slab slab) {
+    return mkv_arena_slab(world->arena, slab) + MKV_UNIT_BYTES;
+}
+
+/* Operations are named by request and item: generation 1 + item, 0 for the ANSWER. */
+static void submit_transfer(struct world *world, uint32_t index, uint32_t item,
+                            enum mkv_effect_kind kind) {
+    struct world_request *request = &world->requests[index];
+    const uint32_t bytes = (uint32_t)request->items[item].length;
+    assert_true(mkv_slab_alloc(world->slabs, bytes, &request->slabs[item]));
+    struct mkv_effect effect = {.kind = kind, .op = {index, 1 + item}};
+    effect.transfer = (struct mkv_transfer_effect){
+        .connection = request->request.connection,
+        .request_id = request->request.request_id,
+        .item = item,
+        .bytes = bytes,
+        .slab = request->slabs[item],
+        .length = bytes,
+    };
+    uint8_t *payload = payload_of(world, request->slabs[item]);
+    if (kind == MKV_EFFECT_PUSH) {
+        world_pattern_fill(request->request.request_id, item, payload, bytes);
+    } else {
+        memset(payload, 0xee, bytes);
+    }
+    request->transfers_left++;
+    submit(world, &effect);
+}
+
+void world_answer(struct world *world, uint32_t index) {
+    struct world_request *request = &world->requests[index];
+    struct mkv_effect effect = {.kind = MKV_EFFECT_ANSWER, .op = {index, 0}};
+    const bool is_lookup = request->request.op == MKV_OP_LOOKUP;
+    effect.answer = (struct mkv_answer_effect){
+        .connection = request->request.connection,
+        .request_id = request->request.request_id,
+        .op = request->request.op,
+        .status = world->refuse,
+        .result_count = world->refuse != MKV_STATUS_OK ? 0
+                        : is_lookup                    ? 1
+                                                       : request->request.item_count,
+        .results_offset = (uint64_t)((uint8_t *)request->results - (uint8_t *)world),
+    };
+    submit(world, &effect);
+}
+
+void world_pull(struct world *world, uint32_t index) {
+    const uint32_t items = world->requests[index].request.item_count;
+    for (uint32_t i = 0; i < items; i++) {
+        submit_transfer(world, index, world->pull_backwards ? items - 1 - i : i, MKV_EFFECT_PULL);
+    }
+}
+
+void world_break(struct world *world, struct mkv_connection_id connection) {
+    struct mkv_effect effect = {.kind = MKV_EFFECT_BREAK};
+    effect.transfer.connection = connection;
+    submit(world, &effect);
+}
+
+static void take_request(struct world *world, const struct mkv_input *input) {
+    assert_true(world->request_count < WORLD_REQUESTS_MAX);
+    const uint32_t index = world->request_count++;
+    struct world_request *request = &world->requests[index];
+    request->used = true;
+    request->request = input->request;
+    request->request.items = NULL;
+    assert_true(input->request.item_count >= 1);
+    assert_true(input->request.deadline_ns > mkv_clock_monotonic_ns());
+    for (uint32_t i = 0; i < input->request.item_count && i < WORLD_ITEMS_MAX; i++) {
+        request->items[i] = input->request.items[i];
+        request->results[i].length = 1000 + i;
+    }
+    if (input->data_bytes <= sizeof request->keys) {
+        memcpy(request->keys, input->data, input->data_bytes);
+    }
+    request->keys_bytes = input->data_bytes;
+    log_event(world, WORLD_REQUEST, input->request.connection, input->request.request_id);
+    if (world->refuse == MKV_STATUS_OK && input->request.op == MKV_OP_PUT) {
+        if (!world->hold_pulls) {
+            world_pull(world, index);
+        }
+    } else if (world->refuse == MKV_STATUS_OK && input->request.op == MKV_OP_GET) {
+        for (uint32_t i = 0; i < input->request.item_count; i++) {
+            submit_transfer(world, index, i, MKV_EFFECT_PUSH);
+        }
+        if (!world->hold_answers) {
+            world_answer(world, index);
+        }
+    } else if (!world->hold_answers) {
+        world_answer(world, index);
+    }
+}
+
+static void take_pull(struct world *world, uint32_t index, uint32_t item,
+                      const struct mkv_fabric_done *done) {
+    struct world_request *request = &world->requests[index];
+    const uint32_t bytes = (uint32_t)request->items[item].length;
+    if (done->transfer == MKV_TRANSFER_OK) {
+        uint64_t sums[MKV_CHUNKS_MAX];
+        const uint8_t *payload = payload_of(world, request->slabs[item]);
+        mkv_chunk_sums(payload, bytes, sums);
+        assert_int_equal(done->sum_count, mkv_chunk_count(bytes));
+        if (done->sum_count > 0) {
+            assert_memory_equal(done->sums, sums, done->sum_count * sizeof sums[0]);
+        }
+        request->hashes[item] = mkv_hash_64(payload, bytes);
+    } else {
+        request->failed = true;
+    }
+    if (request->transfers_left == 0 && !world->hold_answers) {
+        world_answer(world, index);
+    }
+}
+
+static void take_done(struct world *world, const struct mkv_fabric_done *done) {
+    const bool is_ok = done->transfer == MKV_TRANSFER_OK;
+    if (done->event == MKV_FABRIC_CONNECTION_CLOSED) {
+        log_event(world, WORLD_CLOSED, done->connection, 0);
+        return;
+    }
+    assert_true(done->op.index < world->request_count);
+    struct world_request *request = &world->requests[done->op.index];
+    const struct mkv_connection_id connection = request->request.connection;
+    const uint64_t request_id = request->request.request_id;
+    if (done->event == MKV_FABRIC_ANSWER_DONE) {
+        log_event(world, is_ok ? WORLD_ANSWER_OK : WORLD_ANSWER_FAILED, connection, request_id);
+        return;
+    }
+    const uint32_t item = done->op.generation - 1;
+    assert_true(request->transfers_left > 0);
+    request->transfers_left--;
+    if (done->event == MKV_FABRIC_PULL_DONE) {
+        log_event(world, is_ok ? WORLD_PULL_OK : WORLD_PULL_FAILED, connection, request_id);
+        take_pull(world, done->op.index, item, done);
+    } else {
+        log_event(world, is_ok ? WORLD_PUSH_OK : WORLD_PUSH_FAILED, connection, request_id);
+    }
+    mkv_slab_free(world->slabs, request->slabs[item]);
+}
+
+static void sink_input(void *context, struct mkv_input *input) {
+    struct world *world = context;
+    assert_false(world->in_submit);
+    if (input->kind == MKV_INPUT_REQUEST) {
+        take_request(world, input);
+    } else {
+        assert_int_equal(input->kind, MKV_INPUT_FABRIC_DONE);
+        take_done(world, &input->fabric);
+    }
+}
+
+static uint32_t stats_text(void *context, char *text, uint32_t text_bytes_max) {
+    (void)context;
+    const int bytes = snprintf(text, text_bytes_max, "{\"answer\":42}");
+    return (uint32_t)bytes;
+}
+
+/* ---- the world ------------------------------------------------------------------------------ */
+
+struct world *world_create(const struct world_options *options) {
+    static const struct world_options defaults = {0};
+    const struct world_options *given = options != NULL ? options : &defaults;
+    struct world *world = calloc(1, sizeof *world);
+    assert_non_null(world);
+    struct mkv_backend_error error;
+    const struct mkv_ring_options ring_options = {.entries = 128};
+    assert_true(mkv_ring_create(&ring_options, &world->ring, &error));
+    const struct mkv_arena_options arena_options = {
+        .bytes = ARENA_BYTES, .metadata_bytes = 0, .hugepages = MKV_HUGEPAGES_OFF};
+    assert_true(mkv_arena_create(&arena_options, &world->arena, &error));
+    const uint32_t units = mkv_arena_unit_count(world->arena);
+    const size_t slab_bytes = mkv_slab_memory_required(units);
+    world->slab_memory = malloc(slab_bytes);
+    assert_non_null(world->slab_memory);
+    world->slabs = mkv_slab_init(world->slab_memory, slab_bytes, units);
+    struct mkv_fabric_tcp_options fabric_options = {
+        .ring = world->ring,
+        .arena = world->arena,
+        .host = "127.0.0.1",
+        .option = "--listen",
+        .connections_max = given->connections_max != 0 ? given->connections_max : 16,
+        .transfers_max = units,
+        .body_buffers = given->body_buffers != 0 ? given->body_buffers : 2,
+        .inline_buffers = given->inline_buffers != 0 ? given->inline_buffers : 4,
+        .hello_ns = given->hello_ns,
+        .stall_ns = given->stall_ns,
+        .close_ns = given->close_ns,
+        .stats = stats_text,
+    };
+    fabric_options.hello = (struct mkv_native_hello_answer){
+        .version = MKV_NATIVE_VERSION,
+        .shard_count = 1,
+        .items_max = MKV_NATIVE_ITEMS_MAX,
+        .body_bytes_max = MKV_NATIVE_BODY_BYTES_MAX,
+        .inline_bytes_max = MKV_NATIVE_INLINE_BYTES_MAX,
+        .block_bytes_max = MKV_BLOCK_BYTES_MAX,
+        .value_bytes_max = MKV_NATIVE_VALUE_BYTES_MAX,
+        .requests_max = given->requests_max != 0 ? given->requests_max : 64,
+        .deadline_ms = 5000,
+        .server_version = "test",
+    };
+    assert_true(mkv_fabric_tcp_create(&fabric_options, &world->fabric, &error));
+    mkv_fabric_tcp_base(world->fabric)->sink = (struct mkv_fabric_sink){world, sink_input};
+    world->port = mkv_fabric_tcp_port(world->fabric);
+    return world;
+}
+
+void world_turn(struct world *world) {
+    mkv_fabric_tcp_poll(world->fabric, mkv_clock_monotonic_ns());
+    mkv_ring_wait(world->ring, mkv_fabric_tcp_has_work(world->fabric) ? 0 : 1000000);
+}
+
+void world_destroy(struct world *world) {
+    mkv_fabric_tcp_stop(world->fabric);
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    while (!mkv_fabric_tcp_is_idle(world->fabric)) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    }
+    /* No transfer is left behind: every slab is free, and no answer was forgotten. */
+    assert_int_equal(mkv_slab_units_free(world->slabs), mkv_arena_unit_count(world->arena));
+    mkv_fabric_tcp_destroy(world->fabric);
+    mkv_ring_destroy(world->ring);
+    mkv_arena_destroy(world->arena);
+    free(world->slab_memory);
+    free(world);
+}
+
+uint32_t world_count(const struct world *world, enum world_event event) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < world->log_count; i++) {
+        count += world->log[i].event == event;
+    }
+    return count;
+}
+
+void world_await(struct world *world, enum world_event event, uint32_t events) {
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    while (world_count(world, event) < events) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    }
+}
+
+const struct mkv_fabric_counters *world_counters(const struct world *world) {
+    return mkv_fabric_tcp_counters(world->fabric);
+}
+
+/* ---- clients -------------------------------------------------------------------------------- */
+
+struct client world_connect(struct world *world) {
+    struct client client = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    assert_true(client.fd >= 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(world->port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(client.fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(fcntl(client.fd, F_SETFL, O_NONBLOCK), 0);
+    return client;
+}
+
+struct client world_greeted(struct world *world) {
+    struct client client = world_connect(world);
+    uint8_t bytes[256];
+    client_send(world, &client, bytes, frame_hello(bytes));
+    struct frame frame = client_frame(world, &client);
+    assert_int_equal(frame.header.op, MKV_NATIVE_HELLO);
+    assert_int_equal(frame.header.status, MKV_STATUS_OK);
+    world_frame_free(&frame);
+    return client;
+}
+
+void client_close(struct client *client) {
+    close(client->fd);
+    client->fd = -1;
+}
+
+void client_reset(struct client *client) {
+    const struct linger linger = {1, 0};
+    assert_int_equal(setsockopt(client->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger), 0);
+    client_close(client);
+}
+
+void client_send(struct world *world, struct client *client, const void *bytes, size_t byte_count) {
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    size_t sent = 0;
+    while (sent < byte_count) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        const ssize_t result =
+            send(client->fd, (const uint8_t *)bytes + sent, byte_count - sent, MSG_NOSIGNAL);
+        if (result > 0) {
+            sent += (size_t)result;
+        } else {
+            assert_int_equal(errno, EAGAIN);
+        }
+        world_turn(world);
+    }
+}
+
+/* Receives exactly that many bytes; false when the connection ended before the first. */
+static bool receive(struct world *world, struct client *client, uint8_t *bytes, size_t byte_count) {
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    size_t received = 0;
+    while (received < byte_count) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        const ssize_t result = recv(client->fd, bytes + received, byte_count - received, 0);
+        if (result == 0 || (result < 0 && errno == ECONNRESET)) {
+            assert_int_equal(received, 0);
+            return false;
+        }
+        if (result > 0) {
+            received += (size_t)result;
+        } else {
+            assert_int_equal(errno, EAGAIN);
+            world_turn(world);
+        }
+    }
+    return true;
+}
+
+struct frame client_frame(struct world *world, struct client *client) {
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES];
+    struct frame frame = {0};
+    assert_true(receive(world, client, bytes, sizeof bytes));
+    assert_int_equal(mkv_native_header_decode(bytes, &frame.header), MKV_NATIVE_OK);
+    frame.body = malloc(frame.header.body_bytes + 1);
+    frame.payload = malloc(frame.header.payload_bytes + 1);
+    assert_non_null(frame.body);
+    assert_non_null(frame.payload);
+    assert_true(receive(world, client, frame.body, frame.header.body_bytes));
+    assert_true(receive(world, client, frame.payload, frame.header.payload_bytes));
+    frame.body[frame.header.body_bytes] = '\0';
+    return frame;
+}
+
+void world_frame_free(struct frame *frame) {
+    free(frame->body);
+    free(frame->payload);
+    frame->body = NULL;
+    frame->payload = NULL;
+}
+
+void client_await_end(struct world *world, struct client *client) {
+    uint8_t byte;
+    assert_false(receive(world, client, &byte, 1));
+}
+
+void client_expect_refusal(struct world *world, struct client *client, const char *words) {
+    struct frame frame = client_frame(world, client);
+    assert_int_equal(frame.header.flags, MKV_NATIVE_FLAG_ANSWER);
+    assert_int_equal(frame.header.status, MKV_STATUS_INVALID);
+    assert_int_equal(frame.header.item_count, 0);
+    assert_true(frame.header.body_bytes <= MKV_NATIVE_TEXT_BYTES_MAX);
+    if (strstr((const char *)frame.body, words) == NULL) {
+        fail_msg("'%s' does not say '%s'", (const char *)frame.body, words);
+    }
+    world_frame_free(&frame);
+    client_await_end(world, client);
+}
+
+/* ---- frames --------------------------------------------------------------------------------- */
+
+size_t frame_hello(uint8_t *bytes) {
+    const struct mkv_native_header header = {.op = MKV_NATIVE_HELLO,
+                                             .body_bytes = MKV_NATIVE_HELLO_BYTES};
+    const struct mkv_native_hello hello = {.version_min = 1, .version_max = 1, .name = "test"};
+    mkv_native_header_encode(&header, bytes);
+    mkv_native_hello_encode(&hello, bytes + MKV_NATIVE_HEADER_BYTES);
+    return MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES;
+}
+
+size_t frame_simple(uint8_t *bytes, enum mkv_native_op op, uint64_t request_id) {
+    const struct mkv_native_header header = {.op = op, .request_id = request_id};
+    mkv_native_header_encode(&header, bytes);
+    return MKV_NATIVE_HEADER_BYTES;
+}
+
+size_t frame_request(uint8_t *bytes, enum mkv_native_op op, uint64_t request_id,
+                     uint32_t item_count, uint64_t length, bool is_inline) {
+    uint8_t *body = bytes + MKV_NATIVE_HEADER_BYTES;
+    uint32_t body_bytes = item_count * MKV_NATIVE_ITEM_BYTES;
+    for (uint32_t i = 0; i < item_count; i++) {
+        char key[64];
+        const int key_bytes =
+            snprintf(key, sizeof key, "k%llu-%u", (unsigned long long)request_id, i);
+        const struct mkv_native_item item = {.length = length, .key_bytes = (uint32_t)key_bytes};
+        mkv_native_item_encode(&item, body + i * MKV_NATIVE_ITEM_BYTES);
+        memcpy(body + body_bytes, key, (size_t)key_bytes);
+        body_bytes += (uint32_t)key_bytes;
+    }
+    const struct mkv_native_header header = {
+        .op = op,
+        .flags = is_inline ? MKV_NATIVE_FLAG_INLINE : 0,
+        .request_id = request_id,
+        .item_count = item_count,
+        .body_bytes = body_bytes,
+        .payload_bytes = is_inline ? item_count * length : 0,
+    };
+    mkv_native_header_encode(&header, bytes);
+    size_t frame_bytes = MKV_NATIVE_HEADER_BYTES + body_bytes;
+    for (uint32_t i = 0; is_inline && i < item_count; i++) {
+        world_pattern_fill(request_id, i, bytes + frame_bytes, length);
+        frame_bytes += length;
+    }
+    return frame_bytes;
+}
+
+size_t frame_data(uint8_t *bytes, uint64_t request_id, uint32_t item, uint64_t offset,
+                  uint64_t payload_bytes) {
+    const struct mkv_native_header header = {
+        .op = MKV_NATIVE_DATA,
+        .request_id = request_id,
+        .body_bytes = MKV_NATIVE_DATA_BYTES,
+        .payload_bytes = payload_bytes,
+    };
+    const struct mkv_native_data data = {
+        .item = item,
+        .offset = offset,
+        .length = offset + payload_bytes,
+        .bytes = payload_bytes,
+    };
+    mkv_native_header_encode(&header, bytes);
+    mkv_native_data_encode(&data, bytes + MKV_NATIVE_HEADER_BYTES);
+    return MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES;
+}
+
+void client_send_data(struct world *world, struct client *client, uint64_t request_id,
+                      uint32_t item, uint32_t payload_bytes) {
+    uint8_t *bytes = malloc(256u + payload_bytes);
+    assert_non_null(bytes);
+    const size_t head = frame_data(bytes, request_id, item, 0, payload_bytes);
+    world_pattern_fill(request_id, item, bytes + head, payload_bytes);
+    client_send(world, client, bytes, head + payload_bytes);
+    free(bytes);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A TCP fabric on real loopback sockets, with a scripted front behind it and raw clients before it.
+ * One thread turns all of them: a client that sends or waits turns the fabric meanwhile.
+ *
+ * The scripted front pulls every item of a PUT, pushes `length` bytes of a pattern for every item
+ * of a GET, and answers. What it saw is in `log`.
+ */
+#ifndef MKV_TESTS_BACKENDS_FABRIC_WORLD_H
+#define MKV_TESTS_BACKENDS_FABRIC_WORLD_H
+
+#include "backends/fabric_tcp.h"
+#include "core/slab.h"
+
+/* A test that waits longer for anything has failed. */
+#define WORLD_WAIT_NS 10000000000ull
+#define WORLD_REQUESTS_MAX 4096u
+#define WORLD_ITEMS_MAX 8u
+#define WORLD_LOG_MAX 16384u
+
+enum world_event {
+    WORLD_REQUEST = 1,
+    WORLD_PULL_OK,
+    WORLD_PULL_FAILED,
+    WORLD_PUSH_OK,
+    WORLD_PUSH_FAILED,
+    WORLD_ANSWER_OK,
+    WORLD_ANSWER_FAILED,
+    WORLD_CLOSED,
+};
+
+struct world_log {
+    enum world_event event;
+    struct mkv_connection_id connection;
+    uint64_t request_id;
+};
+
+struct world_request {
+    bool used;
+    struct mkv_request request;
+    struct mkv_request_item items[WORLD_ITEMS_MAX];
+    uint8_t keys[WORLD_ITEMS_MAX * 64u];
+    uint32_t keys_bytes;
+    struct mkv_slab slabs[WORLD_ITEMS_MAX];
+    uint64_t hashes[WORLD_ITEMS_MAX]; /* PUT: of the payload that arrived */
+    uint32_t pulled;                  /* items whose PULL was submitted */
+    uint32_t transfers_left;
+    bool failed;
+    struct mkv_item_result results[WORLD_ITEMS_MAX];
+};
+
+struct world {
+    struct mkv_ring *ring;
+    struct mkv_arena *arena;
+    struct mkv_fabric_tcp *fabric;
+    uint16_t port;
+    void *slab_memory;
+    struct mkv_slab_pool *slabs;
+    bool in_submit; /* the sink must not be called */
+
+    /* The script. */
+    bool hold_pulls;   /* PULLs are submitted by world_pull */
+    bool hold_answers; /* ANSWERs are submitted by world_answer */
+    bool pull_backwards;
+    enum mkv_status refuse; /* every request is refused with it, unless OK */
+
+    struct world_request requests[WORLD_REQUESTS_MAX];
+    uint32_t request_count;
+    struct world_log log[WORLD_LOG_MAX];
+    uint32_t log_count;
+};
+
+struct world_options {
+    uint32_t connections_max; /* 0: 16 */
+    uint32_t requests_max;    /* 0: 64 */
+    uint32_t inline_buffers;  /* 0: 4 */
+    uint32_t body_buffers;    /* 0: 2 */
+    uint64_t hello_ns, stall_ns, close_ns;
+};
+
+struct client {
+    int fd;
+};
+
+/* A frame as a client received it; body and payload are the client's until world_frame_free. */
+struct frame {
+    struct mkv_native_header header;
+    uint8_t *body;
+    uint8_t *payload;
+};
+
+struct world *world_create(const struct world_options *options);
+/* Stops the fabric, checks that every operation was completed, and frees all. */
+void world_destroy(struct world *world);
+/* One round of the ring and the fabric; waits up to a millisecond. */
+void world_turn(struct world *world);
+/* Turns until `events` of that kind are in the log, or fails. */
+void world_await(struct world *world, enum world_event event, uint32_t events);
+uint32_t world_count(const struct world *world, enum world_event event);
+const struct mkv_fabric_counters *world_counters(const struct world *world);
+
+/* Submits what the script held back: the PULLs of a request, its ANSWER. */
+void world_pull(struct world *world, uint32_t request);
+void world_answer(struct world *world, uint32_t request);
+void world_break(struct world *world, struct mkv_connection_id connection);
+
+/* Byte `offset` of the payload of an item, in both directions. */
+uint8_t world_pattern(uint64_t request_id, uint32_t item, uint64_t offset);
+void world_pattern_fill(uint64_t request_id, uint32_t item, uint8_t *bytes, uint64_t byte_count);
+
+struct client world_connect(struct world *world);
+/* Connects and says HELLO. */
+struct client world_greeted(struct world *world);
+void client_close(struct client *client);
+/* Closes with RST. */
+void client_reset(struct client *client);
+void client_send(struct world *world, struct client *client, const void *bytes, size_t byte_count);
+/* The next frame; fails when the connection ends before. */
+struct frame client_frame(struct world *world, struct client *client);
+void world_frame_free(struct frame *frame);
+/* Fails when anything but the end of the connection comes. */
+void client_await_end(struct world *world, struct client *client);
+/* Expects an answer with status invalid whose text holds `words`, and then the end. */
+void client_expect_refusal(struct world *world, struct client *client, const char *words);
+
+/* Encoders: each writes one frame to `bytes` and returns its length. Keys are "k<id>-<item>". */
+size_t frame_hello(uint8_t *bytes);
+size_t frame_simple(uint8_t *bytes, enum mkv_native_op op, uint64_t request_id);
+size_t frame_request(uint8_t *bytes, enum mkv_native_op op, uint64_t request_id,
+                     uint32_t item_count, uint64_t length, bool is_inline);
+/* Header and body of a DATA frame. */
+size_t frame_data(uint8_t *bytes, uint64_t request_id, uint32_t item, uint64_t offset,
+                  uint64_t payload_bytes);
+/* Sends the DATA frame of an item with the pattern. */
+void client_send_data(struct world *world, struct client *client, uint64_t request_id,
+                      uint32_t item, uint32_t payload_bytes);
+
+#endif

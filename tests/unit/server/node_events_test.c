@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/node_internal.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A node that has two drives and nothing else, and whose log goes to a pipe. */
+struct fixture {
+    struct mkv_node node;
+    int log_ends[2];
+};
+
+static int fixture_begin(void **state) {
+    static struct fixture fixture;
+    memset(&fixture, 0, sizeof fixture);
+    struct mkv_node *node = &fixture.node;
+    assert_int_equal(pipe(fixture.log_ends), 0);
+    node->log = mkv_log_create(fixture.log_ends[1], MKV_CONFIG_LOG_DEBUG, MKV_CONFIG_LOG_TEXT);
+    node->drive_count = 2;
+    memcpy(node->config.storage.drives[0].name, "d00", sizeof "d00");
+    memcpy(node->config.storage.drives[0].media, "/a", sizeof "/a");
+    memcpy(node->config.storage.drives[1].name, "d01", sizeof "d01");
+    memcpy(node->config.storage.drives[1].media, "/b", sizeof "/b");
+    pthread_mutex_init(&node->mutex, NULL);
+    *state = &fixture;
+    return 0;
+}
+
+static int fixture_end(void **state) {
+    struct fixture *fixture = *state;
+    mkv_log_destroy(fixture->node.log);
+    pthread_mutex_destroy(&fixture->node.mutex);
+    close(fixture->log_ends[0]);
+    close(fixture->log_ends[1]);
+    return 0;
+}
+
+/* What the event has written, without the timestamps. */
+static void expect_log(struct fixture *fixture, uint32_t drive, const struct mkv_event *event,
+                       const char *expected) {
+    char text[8192];
+    char plain[8192] = "";
+    mkv_node_event(&fixture->node, drive, event);
+    ssize_t count = read(fixture->log_ends[0], text, sizeof text - 1);
+    assert_true(count > 0);
+    text[count] = '\0';
+    for (char *line = text; *line != '\0';) {
+        char *end = strchr(line, '\n');
+        assert_non_null(end);
+        assert_true(end - line > (ptrdiff_t)MKV_LOG_TIMESTAMP_BYTES);
+        strncat(plain, line + MKV_LOG_TIMESTAMP_BYTES,
+                (size_t)(end + 1 - line) - MKV_LOG_TIMESTAMP_BYTES);
+        line = end + 1;
+    }
+    assert_string_equal(plain, expected);
+}
+
+static void test_event__each_kind__golden_lines(void **state) {
+    struct fixture *fixture = *state;
+    static const struct {
+        struct mkv_event event;
+        const char *text;
+    } cases[] = {
+        {{MKV_EVENT_OPENED, MKV_OK, {12, 34, 0}},
+         "INFO core.volume: drive serves drive=d00 blocks=12 journal_entries=34\n"},
+        {{MKV_EVENT_TORN_TAIL, MKV_OK, {7, 0, 0}},
+         "INFO core.volume: the journal ends with what was being written, which is cut off "
+         "drive=d00 sequence=7\n"},
+        {{MKV_EVENT_SUPERBLOCK_REPAIRED, MKV_OK, {2, 0, 0}},
+         "WARN core.volume: copies of the superblock differed and were rewritten drive=d00 "
+         "copies=2\n"},
+        {{MKV_EVENT_JOURNAL_COPY_REPAIRED, MKV_OK, {3, 0, 0}},
+         "INFO core.volume: journal blocks stood in one copy only and were rewritten drive=d00 "
+         "blocks=3\n"},
+        {{MKV_EVENT_CHECKPOINT_DONE, MKV_OK, {9, 4, 5000000}},
+         "DEBUG core.volume: checkpoint is durable drive=d00 sequence=9 pages=4 duration_ms=5\n"},
+        {{MKV_EVENT_BLOCK_QUARANTINED, MKV_CORRUPT_PAYLOAD, {5, 0, 0}},
+         "ERROR core.volume: block failed its check and is dropped drive=d00 slot=5 error=\"the "
+         "payload of a block is damaged\"\n"},
+        {{MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO, {MKV_IO_MEDIUM, 77, 0}},
+         "WARN core.volume: operation of a drive failed drive=d00 error=\"medium error\" "
+         "unit=77\n"},
+        {{MKV_EVENT_CLOSED, MKV_OK, {0, 0, 0}},
+         "INFO core.volume: drive closed, its clean mark is durable drive=d00\n"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        expect_log(fixture, 0, &cases[i].event, cases[i].text);
+    }
+    assert_int_equal(fixture->node.warning_count, 0);
+    assert_true(fixture->node.drives[0].closed);
+    assert_false(fixture->node.drives[0].failed);
+}
+
+static void test_event__came_up_empty__error_and_warning_that_stays(void **state) {
+    struct fixture *fixture = *state;
+    const struct mkv_event event = {
+        MKV_EVENT_CAME_UP_EMPTY, MKV_CORRUPT_CHECKPOINT_PAGE, {41, 0, 0}};
+    expect_log(fixture, 1, &event,
+               "ERROR core.volume: drive came up empty: what stood on it cannot be trusted "
+               "drive=d01 path=/b error=\"its checkpoint is damaged\" sequence=41\n"
+               "WARN server.node: drive d01 came up empty: its checkpoint is damaged, so none of "
+               "its blocks can be trusted code=CAME_UP_EMPTY action=\"nothing to do for the node: "
+               "it fills again; check the drive's health if this was no power cut\" drive=d01\n");
+    const struct mkv_admin_warning *warning = &fixture->node.warnings[0];
+    assert_int_equal(fixture->node.warning_count, 1);
+    assert_int_equal(warning->code, MKV_ADMIN_WARNING_CAME_UP_EMPTY);
+    assert_string_equal(warning->drive, "d01");
+    assert_true(warning->since_ms > 0);
+    assert_true(fixture->node.drives[1].came_up_empty);
+}
+
+static void test_event__drive_failed_and_open_failed__one_warning_a_drive(void **state) {
+    struct fixture *fixture = *state;
+    const struct mkv_event failed = {
+        MKV_EVENT_DRIVE_FAILED, MKV_ERR_DRIVE_IO, {MKV_IO_DEVICE, 3, 0}};
+    const struct mkv_event open_failed = {
+        MKV_EVENT_OPEN_FAILED, MKV_ERR_DRIVE_IO, {MKV_IO_DEVICE, 3, 0}};
+    expect_log(fixture, 0, &failed,
+               "ERROR core.volume: drive failed and is taken out of service, its keys are misses "
+               "drive=d00 path=/a error=\"device error\" unit=3\n"
+               "WARN server.node: drive d00 failed and is offline: device error; its keys are "
+               "misses code=DRIVE_OFFLINE action=\"look at dmesg and the drive's health; replace "
+               "it if it goes on, then restart\" drive=d00\n");
+    expect_log(fixture, 0, &open_failed,
+               "ERROR core.volume: drive cannot be opened, its keys are misses drive=d00 path=/a "
+               "error=\"the drive failed an operation\"\n");
+    assert_int_equal(fixture->node.warning_count, 1);
+    mkv_node_event(&fixture->node, 1, &failed);
+    assert_int_equal(fixture->node.warning_count, 2);
+    assert_string_equal(fixture->node.warnings[1].drive, "d01");
+    assert_true(fixture->node.drives[0].failed);
+    assert_true(fixture->node.drives[1].failed);
+}
+
+#define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_begin, fixture_end)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(test_event__each_kind__golden_lines),
+        FIXTURE_TEST(test_event__came_up_empty__error_and_warning_that_stays),
+        FIXTURE_TEST(test_event__drive_failed_and_open_failed__one_warning_a_drive),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
