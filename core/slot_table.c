@@ -54,6 +54,7 @@ void mkv_slot_table_init(struct mkv_slot_table *table, const struct mkv_geometry
         table_pages(table)[page] = (struct mkv_page_state){MKV_NONE_U32, 0};
     }
     memset(table_extents(table), 0, geometry->extent_count * sizeof(struct mkv_extent_state));
+    table->page_free_count = geometry->page_count;
     table->classless_head = MKV_NONE_U32;
     for (uint32_t extent = geometry->extent_count; extent-- > 0;) {
         mkv_slot_table_list_extent(table, extent);

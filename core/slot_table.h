@@ -103,8 +103,9 @@ struct mkv_slot_table {
     uint32_t slot_total;
     uint32_t bucket_count;
     uint32_t class_count;
-    uint32_t page_high;      /* pages from here on were never used */
-    uint32_t classless_head; /* extents that never had a class */
+    uint32_t page_high;       /* pages from here on were never used */
+    uint32_t page_free_count; /* of no extent, and not planned for one */
+    uint32_t classless_head;  /* extents that never had a class */
     uint32_t classless_count;
     uint64_t live_count;
     uint64_t used_count;

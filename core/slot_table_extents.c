@@ -75,16 +75,26 @@ static bool choose_extent(struct mkv_slot_table *table, struct mkv_record_extent
     return true;
 }
 
+/* Pages for an extent of this slot size. Slot numbers are given out in pages: one extent of tiny
+ * slots may not take them all, and one page is kept back for every other extent that has no class
+ * yet. */
+static uint32_t pages_wanted(const struct mkv_slot_table *table, uint32_t slot_units) {
+    const struct mkv_geometry *geometry = &table->geometry;
+    const uint64_t others = table->classless_count > 0 ? table->classless_count - 1 : 0;
+    const uint64_t unreserved =
+        table->page_free_count > others ? table->page_free_count - others : 0;
+    const uint64_t share = mkv_min_u64(geometry->page_count / 8, unreserved);
+    const uint64_t fits = mkv_divide_up_u64(geometry->extent_units / slot_units, MKV_PAGE_SLOTS);
+    return (uint32_t)mkv_max_u64(1, mkv_min_u64(fits, share));
+}
+
 bool mkv_slot_table_plan_extent(struct mkv_slot_table *table, uint32_t slot_units,
                                 struct mkv_record_extent *record) {
     const struct mkv_geometry *geometry = &table->geometry;
     if (slot_units > geometry->extent_units) {
         return false;
     }
-    /* Slot numbers are given out in pages; one extent of tiny slots may not take them all. */
-    const uint64_t share = mkv_max_u64(1, geometry->page_count / 8);
-    const uint32_t want = (uint32_t)mkv_min_u64(
-        mkv_divide_up_u64(geometry->extent_units / slot_units, MKV_PAGE_SLOTS), share);
+    const uint32_t want = pages_wanted(table, slot_units);
     *record = (struct mkv_record_extent){.slot_units = slot_units};
     if (!choose_extent(table, record, want)) {
         return false;
@@ -100,6 +110,8 @@ bool mkv_slot_table_plan_extent(struct mkv_slot_table *table, uint32_t slot_unit
         struct mkv_page_state *page = &table_pages(table)[record->page_first + index];
         if (page->extent == MKV_NONE_U32) {
             page->page_in_extent = MKV_PAGE_PLANNED;
+            MKV_ASSERT(table->page_free_count > 0);
+            table->page_free_count--;
         }
     }
     return true;
@@ -126,10 +138,14 @@ void mkv_slot_table_apply_extent(struct mkv_slot_table *table,
     }
     for (uint32_t index = 0; index < record->released_page_count; index++) {
         clear_page(table, record->released_page_first + index, MKV_NONE_U32, 0);
+        table->page_free_count++;
     }
     for (uint32_t index = 0; index < record->page_count; index++) {
         const uint32_t page = record->page_first + index;
         MKV_ASSERT(table_pages(table)[page].extent == MKV_NONE_U32);
+        if (table_pages(table)[page].page_in_extent != MKV_PAGE_PLANNED) {
+            table->page_free_count--; /* its own, given back a moment ago */
+        }
         clear_page(table, page, record->extent.index, index);
     }
     *state = (struct mkv_extent_state){
@@ -360,6 +376,8 @@ static bool derive_page(struct mkv_slot_table *table, uint32_t page) {
         return false;
     }
     state->page_count++;
+    MKV_ASSERT(table->page_free_count > 0);
+    table->page_free_count--;
     derive_slots(table, page, state);
     return true;
 }
@@ -473,6 +491,13 @@ void mkv_slot_table_check(const struct mkv_slot_table *table) {
         used_total += used;
         used_units += used * state->slot_units;
     }
+    uint32_t page_free_count = 0;
+    for (uint32_t page = 0; page < table->geometry.page_count; page++) {
+        const struct mkv_page_state *state = &table_pages(table)[page];
+        page_free_count +=
+            state->extent == MKV_NONE_U32 && state->page_in_extent != MKV_PAGE_PLANNED;
+    }
+    MKV_ASSERT(page_free_count == table->page_free_count);
     MKV_ASSERT(live == table->live_count);
     MKV_ASSERT(used_total == table->used_count);
     MKV_ASSERT(used_units == table->used_units);

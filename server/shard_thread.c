@@ -163,7 +163,11 @@ static void open_all(struct mkv_shard *shard) {
         volumes_open(shard);
         one_round(shard);
     }
+    shard->state = MKV_SHARD_SERVING;
     pthread_mutex_lock(&shard->mutex);
+    /* Whoever asks next sees what was opened, not a copy from before. */
+    mkv_shard_collect(shard, shard->published);
+    shard->published_ns = mkv_clock_monotonic_ns();
     shard->all_opened = true;
     shard->serving_count = volumes_in(shard, SHARD_VOLUME_SERVING);
     pthread_cond_broadcast(&shard->changed);
@@ -171,7 +175,6 @@ static void open_all(struct mkv_shard *shard) {
 }
 
 static void serve(struct mkv_shard *shard) {
-    shard->state = MKV_SHARD_SERVING;
     while (!atomic_load_explicit(&shard->close_wanted, memory_order_acquire)) {
         one_round(shard);
     }
