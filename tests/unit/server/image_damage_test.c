@@ -157,9 +157,12 @@ static void kill_within_a_put(struct store *store) {
     rig_kill(store->rig);
 }
 
-static void make_store(struct store *store, bool killed) {
-    memset(store, 0, sizeof *store);
+/* The store is in *state until the test is done with it, for remove_files. */
+static struct store *make_store(void **state, bool killed) {
+    struct store *store = calloc(1, sizeof *store);
+    assert_non_null(store);
     store->rig = rig_create();
+    *state = store;
     fill(store);
     if (killed) {
         kill_within_a_put(store);
@@ -168,6 +171,23 @@ static void make_store(struct store *store, bool killed) {
         rig_close(store->rig);
     }
     rig_keep(store->rig);
+    return store;
+}
+
+static void drop_store(void **state) {
+    struct store *store = *state;
+    rig_destroy(store->rig);
+    free(store);
+    *state = NULL;
+}
+
+/* What a test that failed has left. */
+static int remove_files(void **state) {
+    struct store *store = *state;
+    if (store != NULL) {
+        rig_remove_files(store->rig);
+    }
+    return 0;
 }
 
 /* ---- reading one ---------------------------------------------------------------------------- */
@@ -386,19 +406,18 @@ static void try_truncations(const struct store *store, struct tally *tally) {
     }
 }
 
-static void sweep(bool killed) {
-    struct store store;
+static void sweep(void **state, bool killed) {
     struct tally tally = {{0}, 0};
-    make_store(&store, killed);
-    const uint64_t data = mkv_geometry_data_start(&store.rig->config.geometry).unit;
+    struct store *store = make_store(state, killed);
+    const uint64_t data = mkv_geometry_data_start(&store->rig->config.geometry).unit;
     for (uint64_t unit = 0; unit < RIG_UNITS; unit++) {
         const uint32_t flips = unit < data ? METADATA_FLIPS : 1;
         for (uint32_t damage = 0; damage < DAMAGE_FLIPPED + flips; damage++) {
-            try_unit(&store, unit, damage, &tally);
+            try_unit(store, unit, damage, &tally);
         }
     }
-    try_truncations(&store, &tally);
-    rig_destroy(store.rig);
+    try_truncations(store, &tally);
+    drop_store(state);
     print_message("%s store: served whole %u, served with blocks missing %u, came up empty %u, "
                   "refused %u; no difference %u\n",
                   killed ? "killed" : "closed", tally.counts[OUTCOME_WHOLE],
@@ -410,13 +429,11 @@ static void sweep(bool killed) {
 }
 
 static void test_image__closed_and_any_unit_damaged__serves_the_rest_or_says_why(void **state) {
-    (void)state;
-    sweep(false);
+    sweep(state, false);
 }
 
 static void test_image__killed_and_any_unit_damaged__serves_the_rest_or_says_why(void **state) {
-    (void)state;
-    sweep(true);
+    sweep(state, true);
 }
 
 /* ---- damage to more than one unit ----------------------------------------------------------- */
@@ -439,135 +456,124 @@ static void expect(const struct store *store, enum outcome expected) {
 }
 
 static void test_image__undamaged__is_served_whole(void **state) {
-    (void)state;
     for (uint32_t killed = 0; killed < 2; killed++) {
-        struct store store;
-        make_store(&store, killed == 1);
+        struct store *store = make_store(state, killed == 1);
         for (uint32_t round = 0; round < 3; round++) { /* what is put back is what was there */
-            expect(&store, OUTCOME_WHOLE);
+            expect(store, OUTCOME_WHOLE);
         }
-        rig_destroy(store.rig);
+        drop_store(state);
     }
 }
 
 static void test_image__superblocks_of_one_end_lost__is_served_whole(void **state) {
-    (void)state;
-    struct store store;
-    make_store(&store, true);
-    ruin(&store, 0, 2 * MKV_SUPERBLOCK_SPACING_UNITS);
-    expect(&store, OUTCOME_WHOLE);
-    ruin(&store, mkv_geometry_superblock(RIG_UNITS, 2).unit, MKV_SUPERBLOCK_SPACING_UNITS + 1);
-    expect(&store, OUTCOME_WHOLE);
-    rig_destroy(store.rig);
+    struct store *store = make_store(state, true);
+    ruin(store, 0, 2 * MKV_SUPERBLOCK_SPACING_UNITS);
+    expect(store, OUTCOME_WHOLE);
+    ruin(store, mkv_geometry_superblock(RIG_UNITS, 2).unit, MKV_SUPERBLOCK_SPACING_UNITS + 1);
+    expect(store, OUTCOME_WHOLE);
+    drop_store(state);
 }
 
 static void test_image__three_superblocks_lost__is_refused(void **state) {
-    (void)state;
-    struct store store;
-    make_store(&store, true);
+    struct store *store = make_store(state, true);
     for (uint32_t left = 0; left < MKV_SUPERBLOCK_COPIES; left++) {
         for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
             if (copy != left) {
-                ruin(&store, mkv_geometry_superblock(RIG_UNITS, copy).unit, 1);
+                ruin(store, mkv_geometry_superblock(RIG_UNITS, copy).unit, 1);
             }
         }
-        expect(&store, OUTCOME_REFUSED);
+        expect(store, OUTCOME_REFUSED);
     }
-    rig_destroy(store.rig);
+    drop_store(state);
 }
 
 static void test_image__one_copy_of_the_journal_lost__is_served_whole(void **state) {
-    (void)state;
-    struct store store;
-    make_store(&store, true);
+    struct store *store = make_store(state, true);
     for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
-        ruin(&store, mkv_geometry_journal(&store.rig->config.geometry, copy, 0).unit,
+        ruin(store, mkv_geometry_journal(&store->rig->config.geometry, copy, 0).unit,
              RIG_RING_BLOCKS);
-        expect(&store, OUTCOME_WHOLE);
+        expect(store, OUTCOME_WHOLE);
     }
-    rig_destroy(store.rig);
+    drop_store(state);
 }
 
 /* Later blocks of the journal tell that the lost one was durable: it may have held any DROP. */
 static void test_image__journal_block_lost_in_both_copies__comes_up_empty(void **state) {
-    (void)state;
-    struct store store;
     uint32_t empty_count = 0;
-    make_store(&store, true);
-    const struct mkv_geometry *geometry = &store.rig->config.geometry;
+    struct store *store = make_store(state, true);
+    const struct mkv_geometry *geometry = &store->rig->config.geometry;
     for (uint32_t position = 0; position < RIG_RING_BLOCKS; position++) {
-        ruin(&store, mkv_geometry_journal(geometry, 0, position).unit, 1);
-        ruin(&store, mkv_geometry_journal(geometry, 1, position).unit, 1);
+        ruin(store, mkv_geometry_journal(geometry, 0, position).unit, 1);
+        ruin(store, mkv_geometry_journal(geometry, 1, position).unit, 1);
         struct reading reading;
-        const enum outcome outcome = outcome_of(&store, &reading);
+        const enum outcome outcome = outcome_of(store, &reading);
         assert_in_range(outcome, OUTCOME_WHOLE, OUTCOME_EMPTY);
         empty_count += outcome == OUTCOME_EMPTY;
-        go_on(&store, &reading, true);
-        rig_restore(store.rig);
+        go_on(store, &reading, true);
+        rig_restore(store->rig);
     }
     assert_in_range(empty_count, 1, RIG_RING_BLOCKS - 1);
-    rig_destroy(store.rig);
+    drop_store(state);
 }
 
 static void test_image__data_of_all_blocks_lost__each_is_missing(void **state) {
-    (void)state;
-    struct store store;
-    make_store(&store, false);
-    const uint64_t data = mkv_geometry_data_start(&store.rig->config.geometry).unit;
-    ruin(&store, data, mkv_geometry_superblock(RIG_UNITS, 2).unit - data);
+    struct store *store = make_store(state, false);
+    const uint64_t data = mkv_geometry_data_start(&store->rig->config.geometry).unit;
+    ruin(store, data, mkv_geometry_superblock(RIG_UNITS, 2).unit - data);
     struct reading reading;
-    assert_int_equal(outcome_of(&store, &reading), OUTCOME_BLOCKS_MISSING);
-    for (uint32_t index = 0; index < store.block_count; index++) {
+    assert_int_equal(outcome_of(store, &reading), OUTCOME_BLOCKS_MISSING);
+    for (uint32_t index = 0; index < store->block_count; index++) {
         assert_int_equal(reading.seeds[index], SEED_MISSING);
     }
-    go_on(&store, &reading, true);
-    rig_destroy(store.rig);
+    go_on(store, &reading, true);
+    drop_store(state);
 }
 
 static void test_image__random__is_refused(void **state) {
-    (void)state;
-    struct store store;
-    make_store(&store, false);
-    ruin(&store, 0, RIG_UNITS);
-    expect(&store, OUTCOME_REFUSED);
-    rig_destroy(store.rig);
+    struct store *store = make_store(state, false);
+    ruin(store, 0, RIG_UNITS);
+    expect(store, OUTCOME_REFUSED);
+    drop_store(state);
 }
 
 static void test_image__all_zero__is_taken_for_a_new_drive_and_not_for_a_store(void **state) {
-    (void)state;
-    struct store store;
-    make_store(&store, false);
-    rig_truncate(store.rig, 0);
-    rig_truncate(store.rig, (uint64_t)RIG_UNITS * MKV_UNIT_BYTES);
-    assert_int_equal(rig_open(store.rig), RIG_REFUSED);
-    assert_non_null(strstr(store.rig->refusal, "blank"));
-    rig_restore(store.rig);
-    expect(&store, OUTCOME_WHOLE);
-    rig_destroy(store.rig);
+    struct store *store = make_store(state, false);
+    rig_truncate(store->rig, 0);
+    rig_truncate(store->rig, (uint64_t)RIG_UNITS * MKV_UNIT_BYTES);
+    assert_int_equal(rig_open(store->rig), RIG_REFUSED);
+    assert_non_null(strstr(store->rig->refusal, "blank"));
+    rig_restore(store->rig);
+    expect(store, OUTCOME_WHOLE);
+    drop_store(state);
 }
 
 static void test_image__file_has_grown__is_served_whole(void **state) {
-    (void)state;
-    struct store store;
-    make_store(&store, true);
-    rig_truncate(store.rig, (uint64_t)(RIG_UNITS + 50) * MKV_UNIT_BYTES + 100);
-    expect(&store, OUTCOME_WHOLE);
-    rig_destroy(store.rig);
+    struct store *store = make_store(state, true);
+    rig_truncate(store->rig, (uint64_t)(RIG_UNITS + 50) * MKV_UNIT_BYTES + 100);
+    expect(store, OUTCOME_WHOLE);
+    drop_store(state);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_image__undamaged__is_served_whole),
-        cmocka_unit_test(test_image__closed_and_any_unit_damaged__serves_the_rest_or_says_why),
-        cmocka_unit_test(test_image__killed_and_any_unit_damaged__serves_the_rest_or_says_why),
-        cmocka_unit_test(test_image__superblocks_of_one_end_lost__is_served_whole),
-        cmocka_unit_test(test_image__three_superblocks_lost__is_refused),
-        cmocka_unit_test(test_image__one_copy_of_the_journal_lost__is_served_whole),
-        cmocka_unit_test(test_image__journal_block_lost_in_both_copies__comes_up_empty),
-        cmocka_unit_test(test_image__data_of_all_blocks_lost__each_is_missing),
-        cmocka_unit_test(test_image__random__is_refused),
-        cmocka_unit_test(test_image__all_zero__is_taken_for_a_new_drive_and_not_for_a_store),
-        cmocka_unit_test(test_image__file_has_grown__is_served_whole),
+        cmocka_unit_test_teardown(test_image__undamaged__is_served_whole, remove_files),
+        cmocka_unit_test_teardown(
+            test_image__closed_and_any_unit_damaged__serves_the_rest_or_says_why, remove_files),
+        cmocka_unit_test_teardown(
+            test_image__killed_and_any_unit_damaged__serves_the_rest_or_says_why, remove_files),
+        cmocka_unit_test_teardown(test_image__superblocks_of_one_end_lost__is_served_whole,
+                                  remove_files),
+        cmocka_unit_test_teardown(test_image__three_superblocks_lost__is_refused, remove_files),
+        cmocka_unit_test_teardown(test_image__one_copy_of_the_journal_lost__is_served_whole,
+                                  remove_files),
+        cmocka_unit_test_teardown(test_image__journal_block_lost_in_both_copies__comes_up_empty,
+                                  remove_files),
+        cmocka_unit_test_teardown(test_image__data_of_all_blocks_lost__each_is_missing,
+                                  remove_files),
+        cmocka_unit_test_teardown(test_image__random__is_refused, remove_files),
+        cmocka_unit_test_teardown(
+            test_image__all_zero__is_taken_for_a_new_drive_and_not_for_a_store, remove_files),
+        cmocka_unit_test_teardown(test_image__file_has_grown__is_served_whole, remove_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -331,6 +331,11 @@ void rig_destroy(struct rig *rig) {
     free(rig);
 }
 
+void rig_remove_files(const struct rig *rig) {
+    unlink(rig->path);
+    rmdir(rig->directory);
+}
+
 /* ---- operations ----------------------------------------------------------------------------- */
 
 static uint8_t byte_of(uint32_t seed, uint32_t offset) {

@@ -84,6 +84,8 @@ struct rig {
 /* A formatted and opened store in a directory of its own. */
 struct rig *rig_create(void);
 void rig_destroy(struct rig *rig);
+/* Of a rig that nobody will use or destroy any more: a test failed. */
+void rig_remove_files(const struct rig *rig);
 
 enum rig_opened rig_open(struct rig *rig);
 /* Drains, writes the clean mark, and closes the medium. */

@@ -1,0 +1,121 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""memkv-sim as a command: what it prints, what it refuses, and what its exit status says.
+
+What it finds is the business of test_simulator.py.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+SOURCE = os.environ.get("MKV_SOURCE_DIR", os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__)))))
+BUILD = os.environ.get("MKV_BUILD_DIR", os.path.join(SOURCE, "build"))
+SIMULATOR = os.path.join(BUILD, "memkv-sim")
+CANARY_SIMULATOR = os.path.join(BUILD, "memkv-sim-canary")
+
+# A planted bug that the first seeds catch: a put is answered before its flush.
+CANARY_FOUND_AT_ONCE = "1"
+
+
+def run(*command):
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=120,
+    )
+
+
+class SimTest(unittest.TestCase):
+    def test_usage__wrong_command_lines__exit_2_and_say_what_is_wrong(self):
+        for arguments, complaint in (
+            ([], "usage: memkv-sim"),
+            (["jump"], "no command 'jump'"),
+            (["run", "--fast"], "no option '--fast'"),
+            (["run", "--seed"], "--seed needs a value"),
+            (["run", "--seed", "x"], "--seed 'x'"),
+            (["run", "--seed", "-1"], "--seed '-1'"),
+            (["run", "--seconds", "0"], "--seconds '0'"),
+            (["run", "--seconds", "1e9"], "--seconds '1e9'"),
+            (["run", "--verbose"], "run has no --verbose"),
+            (["replay"], "replay needs --seed"),
+            (["replay", "--seed", "1", "--seconds", "1"], "replay has no --seconds"),
+            (["canaries", "--seed", "1"], "canaries has no --seed"),
+            (["hunt", "--canary", "1"], "no option '--canary'"),
+        ):
+            with self.subTest(arguments=arguments):
+                child = run(SIMULATOR, *arguments)
+                self.assertEqual(child.returncode, 2, child)
+                self.assertIn(complaint, child.stderr)
+                self.assertEqual(child.stdout, "")
+
+    def test_help__each_way_to_ask__prints_every_command_and_exits_0(self):
+        for arguments in (["help"], ["--help"], ["-h"], ["run", "--help"], ["replay", "--help"],
+                          ["canaries", "--help"]):
+            with self.subTest(arguments=arguments):
+                child = run(SIMULATOR, *arguments)
+                self.assertEqual(child.returncode, 0)
+                for word in ("run", "replay", "canaries", "--seed", "--seconds", "--json"):
+                    self.assertIn(word, child.stdout)
+        self.assertRegex(run(SIMULATOR, "--version").stdout, r"^memkv-sim \d+\.\d+\.\d+\n$")
+
+    def test_run__json__has_every_figure_and_they_agree(self):
+        child = run(SIMULATOR, "run", "--seed", "5", "--seconds", "2", "--json")
+        self.assertEqual(child.returncode, 0, child.stdout)
+        report = json.loads(child.stdout)
+        self.assertEqual(report["failures"], [])
+        self.assertEqual(report["seed"], 5)
+        self.assertGreater(report["seeds_repeated"], 0)
+        self.assertAlmostEqual(
+            report["crashes_per_second"], report["crashes"] / report["seconds"], delta=1)
+        self.assertLessEqual(report["distinct_images"], report["crashes"])
+        self.assertGreater(report["oracle_evaluations"], report["crashes"])
+        for figure in ("seeds", "crashes", "operations"):
+            self.assertEqual(
+                sum(world[figure] for world in report["worlds"]), report[figure], figure)
+        replayed = json.loads(run(SIMULATOR, "replay", "--seed", "5", "--json").stdout)
+        self.assertEqual(replayed["trace_hash"], report["trace_hash"])
+
+    def test_replay__verbose__prints_a_timeline_and_the_same_trace(self):
+        quiet = json.loads(run(SIMULATOR, "replay", "--seed", "1", "--json").stdout)
+        child = run(SIMULATOR, "replay", "--seed", "1", "--verbose", "--json")
+        self.assertEqual(json.loads(child.stdout)["trace_hash"], quiet["trace_hash"])
+        for pattern in (r"volume 0 -> ADMIN FORMAT", r"volume 0 <- DRIVE_FLUSH op",
+                        r"world    \*\* power lost", r"volume 0 <- PUT_DONE item",
+                        r"volume 0 <- EVENT opened"):
+            self.assertTrue(re.search(pattern, child.stderr), pattern)
+
+    def test_replay__oracle_fires__exits_1_and_names_it(self):
+        arguments = ("replay", "--seed", "1", "--canary", CANARY_FOUND_AT_ONCE)
+        child = run(CANARY_SIMULATOR, *arguments)
+        self.assertEqual(child.returncode, 1)
+        self.assertIn("FAILED seed 1: O12:", child.stdout)
+        failures = json.loads(run(CANARY_SIMULATOR, *arguments, "--json").stdout)["failures"]
+        self.assertEqual([(failure["seed"], failure["oracle"]) for failure in failures],
+                         [(1, "O12")])
+        self.assertTrue(failures[0]["text"])
+        run_child = run(CANARY_SIMULATOR, "run", "--seconds", "0.1", "--canary",
+                        CANARY_FOUND_AT_ONCE)
+        self.assertEqual(run_child.returncode, 1)
+
+    def test_canaries__without_the_second_program__says_what_is_missing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            lonely = os.path.join(folder, "memkv-sim")
+            shutil.copy(SIMULATOR, lonely)
+            child = run(lonely, "canaries", "--json")
+        self.assertEqual(child.returncode, 1)
+        self.assertIn("memkv-sim-canary", child.stderr)
+
+    def test_what_ships__symbols__have_nothing_of_the_planted_bugs(self):
+        symbols = run("nm", SIMULATOR).stdout
+        self.assertIn("mkv_volume_step", symbols)
+        for name in ("mkv_canary_is_on", "mkv_canary_hunt", "mkv_canary_name"):
+            self.assertNotIn(name, symbols)
+            self.assertIn(name, run("nm", CANARY_SIMULATOR).stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
