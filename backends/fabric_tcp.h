@@ -46,6 +46,9 @@
 #define MKV_FABRIC_TCP_CONNECTIONS_MAX 65536u
 #define MKV_FABRIC_TCP_REQUESTS_MAX 4096u
 
+/* The longest deadline a client gets, whatever it asks for: what waits keeps others waiting. */
+#define MKV_FABRIC_TCP_DEADLINE_MS_MAX 120000u
+
 struct mkv_fabric_tcp;
 
 struct mkv_fabric_tcp_options {

@@ -164,8 +164,9 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
     connection->request_count++;
     connection->known = true;
 
-    const uint32_t deadline_ms =
-        header->deadline_ms != 0 ? header->deadline_ms : fabric->options.hello.deadline_ms;
+    const uint64_t deadline_ms = mkv_min_u64(
+        header->deadline_ms != 0 ? header->deadline_ms : fabric->options.hello.deadline_ms,
+        MKV_FABRIC_TCP_DEADLINE_MS_MAX);
     struct mkv_input input = {.kind = MKV_INPUT_REQUEST, .data = keys, .data_bytes = keys_bytes};
     input.request = (struct mkv_request){
         .connection = connection->id,

@@ -202,6 +202,7 @@ struct front_item {
     uint64_t deadline_ns;
     struct mkv_root root;
     struct mkv_manifest old;
+    struct mkv_root old_root; /* of the block that holds `old` */
 };
 
 /* The place of an item that moves, checks or deletes segments; its lanes are ops of their own. */

@@ -297,6 +297,7 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     effect->message.flags = op->flags;
     effect->message.length = op->length;
     effect->message.root = op->root;
+    effect->message.replaces = front_item_at(front, op->item)->old_root;
     op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
 }
 
@@ -488,6 +489,7 @@ static void on_read_done(struct mkv_front *front, uint32_t op_index,
             return;
         }
         item->has_old = true;
+        item->old_root = message->root;
     } else if (op->segment != MKV_NONE_U32 &&
                (op->result_length != op->length || op->result_bytes != op->wanted)) {
         op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);

@@ -307,7 +307,10 @@ static void put_commit(struct mkv_front *front, uint32_t item_index) {
         mkv_front_op_prepare(front, item_index, item_index, FRONT_OP_COMMIT, MKV_NONE_U32, 0);
     op->length = MKV_MANIFEST_BYTES;
     op->root = mkv_root_of_sums(MKV_MANIFEST_BYTES, &sum);
-    op->flags = MKV_BLOCK_MANIFEST | (item->replace || item->has_old ? MKV_PUT_REPLACE : 0);
+    /* A value that misses a segment gives way also without REPLACE, but nothing that came since. */
+    op->flags = MKV_BLOCK_MANIFEST | (item->replace   ? MKV_PUT_REPLACE
+                                      : item->has_old ? MKV_PUT_REPLACE_ROOT
+                                                      : 0);
     mkv_front_op_run(front, item_index);
 }
 

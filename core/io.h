@@ -66,6 +66,8 @@ enum mkv_message_kind {
 };
 
 #define MKV_PUT_REPLACE 0x100u /* of a put: other content under a live key is replaced */
+/* Of PUT_BEGIN: only a live block with the root `replaces` is; any other content is a conflict. */
+#define MKV_PUT_REPLACE_ROOT 0x200u
 
 struct mkv_message {
     enum mkv_message_kind kind;
@@ -84,11 +86,12 @@ struct mkv_message {
     uint32_t slab_offset; /* READ_DONE: where in the slab's payload area they begin */
     uint32_t
         length_units; /* FOUND: payload units at most; EXISTS_DONE: exactly (0: inline or empty) */
-    struct mkv_slab slab; /* READ, PUT_WRITE */
-    struct mkv_root root; /* PUT_BEGIN; READ_DONE: of the whole block */
-    uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
-    uint32_t data_bytes;  /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
-                           * 8 bytes each. READ_DONE of a manifest: its payload */
+    struct mkv_slab slab;     /* READ, PUT_WRITE */
+    struct mkv_root root;     /* PUT_BEGIN; READ_DONE: of the whole block */
+    struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
+    uint64_t data_offset;     /* effects only: where in the emitter's arena `data` lies */
+    uint32_t data_bytes; /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
+                          * 8 bytes each. READ_DONE of a manifest: its payload */
 };
 
 /* ---- the front's requests ------------------------------------------------------------------- */

@@ -296,6 +296,14 @@ void mkv_slot_table_unreserve(struct mkv_slot_table *table, struct mkv_slot slot
     free_slot(table, slot);
 }
 
+void mkv_slot_table_retire(struct mkv_slot_table *table, struct mkv_slot slot) {
+    struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_RESERVED);
+    entry_set_state(entry, MKV_SLOT_RETIRED);
+    entry->bits |= MKV_SLOT_UNTIL_RESTART;
+    table->retired_count++;
+}
+
 void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_record_put *put) {
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, put->slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_RESERVED);
@@ -375,6 +383,9 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
         const struct mkv_slot_entry *entry = &table_entries(table)[page * MKV_PAGE_SLOTS + index];
         const enum mkv_slot_state entry_state = mkv_slot_state_of(entry);
         if (entry_state != MKV_SLOT_LIVE && entry_state != MKV_SLOT_RETIRED) {
+            continue;
+        }
+        if (entry->bits & MKV_SLOT_UNTIL_RESTART) {
             continue;
         }
         const struct mkv_page_entry stored = {

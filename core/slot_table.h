@@ -40,8 +40,9 @@
 #define MKV_SLOT_STATE_MASK 0x7u
 #define MKV_SLOT_MANIFEST 0x08u
 #define MKV_SLOT_SEGMENT 0x10u
-#define MKV_SLOT_HIDDEN 0x20u /* volatile: its DROP is issued */
-#define MKV_SLOT_HELD 0x40u   /* volatile: some operation reads it */
+#define MKV_SLOT_HIDDEN 0x20u        /* volatile: its DROP is issued */
+#define MKV_SLOT_HELD 0x40u          /* volatile: some operation reads it */
+#define MKV_SLOT_UNTIL_RESTART 0x80u /* volatile, RETIRED: captured as free */
 #define MKV_SLOT_TIER_SHIFT 8u
 
 enum mkv_slot_state {
@@ -156,6 +157,9 @@ bool mkv_slot_table_reserve(struct mkv_slot_table *table, uint32_t slot_units,
                             struct mkv_slot *slot);
 /* Gives a reserved slot back, unused or after its write has ended. */
 void mkv_slot_table_unreserve(struct mkv_slot_table *table, struct mkv_slot slot);
+/* A write to a reserved slot failed: it is not given out again before a restart, since what failed
+ * may fail again, or reach the drive late, over whoever has the slot then. */
+void mkv_slot_table_retire(struct mkv_slot_table *table, struct mkv_slot slot);
 /* Plans a class change that gives `slot_units` an extent: a classless one, or one whose slots are
  * all free. Fills the record and marks the extent as changing. False when there is none. */
 bool mkv_slot_table_plan_extent(struct mkv_slot_table *table, uint32_t slot_units,

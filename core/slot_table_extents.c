@@ -11,7 +11,7 @@
 #include "core/slot_table_internal.h"
 
 /* Extents that one plan looks at for an empty one. */
-#define PLAN_EXTENTS_MAX 1024u
+#define PLAN_EXTENTS_MAX MKV_EXTENTS_MAX
 
 static bool page_is_open(const struct mkv_page_state *page, uint32_t extent) {
     if (page->extent == MKV_NONE_U32) {
@@ -91,7 +91,9 @@ static uint32_t pages_wanted(const struct mkv_slot_table *table, uint32_t slot_u
 bool mkv_slot_table_plan_extent(struct mkv_slot_table *table, uint32_t slot_units,
                                 struct mkv_record_extent *record) {
     const struct mkv_geometry *geometry = &table->geometry;
-    if (slot_units > geometry->extent_units) {
+    if (slot_units > geometry->extent_units ||
+        (mkv_slot_table_class(table, slot_units, false) == NULL &&
+         table->class_count == MKV_CLASSES_MAX)) {
         return false;
     }
     const uint32_t want = pages_wanted(table, slot_units);
@@ -209,7 +211,8 @@ bool mkv_slot_table_load_page(struct mkv_slot_table *table, const struct mkv_che
         }
         const uint64_t in_extent = (uint64_t)page->page_in_extent * MKV_PAGE_SLOTS + index;
         if ((in_extent + 1) * page->slot_units > table->geometry.extent_units ||
-            stored.length_units >= page->slot_units) {
+            stored.length_units >= page->slot_units ||
+            ((stored.block_flags & MKV_BLOCK_MANIFEST) != 0 && stored.length_units > 0)) {
             return false;
         }
         load_entry(&stored, &entries[index]);
@@ -272,7 +275,9 @@ static uint32_t page_of_slot(const struct mkv_slot_table *table, struct mkv_slot
 
 static bool replay_put(struct mkv_slot_table *table, const struct mkv_record_put *put) {
     const uint32_t page = page_of_slot(table, put->slot);
-    if (page == MKV_NONE_U32 || put->length > MKV_BLOCK_BYTES_MAX ||
+    const bool large_manifest =
+        (put->block_flags & MKV_BLOCK_MANIFEST) != 0 && mkv_slot_payload_units(put->length) > 0;
+    if (page == MKV_NONE_U32 || put->length > MKV_BLOCK_BYTES_MAX || large_manifest ||
         mkv_slot_content_units(put->length) > table_stamps(table)[page].slot_units) {
         return false;
     }
@@ -521,6 +526,9 @@ uint64_t mkv_slot_table_durable_hash(const struct mkv_slot_table *table) {
             const struct mkv_slot_entry *entry = &table_entries(table)[slot];
             const enum mkv_slot_state state = mkv_slot_state_of(entry);
             if (state != MKV_SLOT_LIVE && state != MKV_SLOT_RETIRED) {
+                continue;
+            }
+            if (entry->bits & MKV_SLOT_UNTIL_RESTART) {
                 continue;
             }
             mkv_store_u64(bytes, entry_tag(entry));

@@ -107,8 +107,8 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
     return op;
 }
 
-bool mkv_volume_op_internal_room(const struct mkv_volume *volume) {
-    return volume->ops_internal < volume->op_total - volume->config.ops_max;
+bool mkv_volume_quarantine_room(const struct mkv_volume *volume) {
+    return volume->ops_internal - volume->extent_op_count < volume->config.ops_max;
 }
 
 static bool kind_is_internal(enum op_kind kind) {
@@ -129,7 +129,6 @@ uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
     op->lock_waiters = empty_list;
     volume->ops_used++;
     if (kind_is_internal(kind)) {
-        MKV_ASSERT(mkv_volume_op_internal_room(volume));
         volume->ops_internal++;
     }
     MKV_ASSERT(volume->ops_used - volume->ops_internal <= volume->config.ops_max);

@@ -310,8 +310,7 @@ void mkv_volume_checkpoint_pump(struct mkv_volume *volume) {
         return;
     }
     if (volume->checkpoint.step == CHECKPOINT_IDLE &&
-        volume->superblock_writer.step == SUPERBLOCK_IDLE && volume->state == MKV_VOLUME_SERVING &&
-        checkpoint_is_due(volume)) {
+        volume->superblock_writer.step == SUPERBLOCK_IDLE && checkpoint_is_due(volume)) {
         checkpoint_begin(volume);
     }
     checkpoint_advance(volume);

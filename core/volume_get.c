@@ -108,7 +108,10 @@ enum header_verdict mkv_volume_judge_header(struct mkv_volume *volume, const str
         return HEADER_MATCH;
     }
     const struct mkv_uuid *drive_uuid = &volume->config.drive_uuid;
-    if (memcmp(header->drive_uuid.bytes, drive_uuid->bytes, sizeof drive_uuid->bytes) != 0 ||
+    const bool large_manifest = (header->block_flags & MKV_BLOCK_MANIFEST) != 0 &&
+                                mkv_slot_payload_units(header->length) > 0;
+    if (large_manifest ||
+        memcmp(header->drive_uuid.bytes, drive_uuid->bytes, sizeof drive_uuid->bytes) != 0 ||
         header->slot.index != slot.index ||
         (uint32_t)header->generation.value != entry->generation_low ||
         header->tenant != op->tenant ||
@@ -367,6 +370,12 @@ void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
     if (done->result != MKV_IO_OK) {
         const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
+        const struct mkv_slot slot = op->slot;
+        const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+        if (done->result == MKV_IO_MEDIUM && mkv_slot_state_of(entry) == MKV_SLOT_LIVE) {
+            /* It will not read well again: a put of the same content must not be taken for it. */
+            mkv_volume_quarantine(volume, slot, MKV_ERR_DRIVE_IO);
+        }
         read_end(volume, index, MKV_STATUS_IO_ERROR, MKV_MISS_IO_ERROR);
         if (done->result == MKV_IO_GONE) {
             mkv_volume_fail(volume, done->result, lba);

@@ -94,6 +94,7 @@ struct op {
     enum mkv_drop_cause drop_cause;
     struct mkv_generation generation_new;
     struct mkv_root root;
+    struct mkv_root replaces; /* PUT with MKV_PUT_REPLACE_ROOT */
     struct mkv_slab slab;
     uint32_t range_offset;           /* GET */
     uint32_t range_bytes;            /* GET: wanted, 0 for all; then what there is */
@@ -188,6 +189,7 @@ struct recover {
     uint64_t expected;     /* next sequence to replay */
     uint64_t chain;        /* what its chain field must be */
     uint64_t scan_end;     /* first sequence that the ring cannot hold */
+    uint64_t stamp_max;    /* the highest stamp of the checkpoint's pages */
     uint64_t claim_max;    /* highest flushed sequence that a later block states */
     uint64_t generation_counter_max;
     uint64_t records_sequence;  /* last replayed block that has records */
@@ -217,6 +219,8 @@ struct mkv_volume {
 
     struct op_list free_ops;
     uint32_t ops_used;
+    uint32_t extent_ops[EXTENT_OPS_MAX]; /* slot sizes of the class changes on their way */
+    uint32_t extent_op_count;
     uint32_t ops_internal; /* quarantine and extent operations */
     uint32_t lock_heads[LOCK_BUCKETS];
     uint32_t hold_heads[HOLD_BUCKETS];
@@ -247,8 +251,9 @@ struct mkv_volume {
     uint64_t records_sequence;  /* highest sequence of a block that has records */
     uint64_t quiet_since_ns;
 
-    uint64_t write_number;      /* data writes handed out since init */
-    uint32_t writes_in_flight;  /* of them */
+    uint64_t write_number;     /* data writes handed out since init */
+    uint32_t writes_in_flight; /* of them */
+    uint64_t flush_held_since_ns;
     bool flush_held;            /* a flush waits for the data writes up to ... */
     uint64_t flush_held_number; /* ... this one, */
     uint32_t flush_held_writes; /* of which so many are in flight */
@@ -297,7 +302,8 @@ void mkv_volume_event(struct mkv_volume *volume, enum mkv_event_kind kind, enum 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind);
 /* Lets go of the slot and the lock, and frees the operation. */
 void mkv_volume_op_free(struct mkv_volume *volume, uint32_t op);
-bool mkv_volume_op_internal_room(const struct mkv_volume *volume);
+/* Whether a quarantine may take an op: those of the class changes are kept back. */
+bool mkv_volume_quarantine_room(const struct mkv_volume *volume);
 void mkv_volume_hold(struct mkv_volume *volume, uint32_t op, struct mkv_slot slot);
 void mkv_volume_release(struct mkv_volume *volume, uint32_t op);
 /* Starts an answer to the front; the caller fills in the rest. */
@@ -354,6 +360,8 @@ void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
                                const struct mkv_drive_done *done);
 /* The drop of a slot that could not be told is durable and applied. */
 void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t op);
+/* A class change for this slot size is durable. */
+void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units);
 /* An EXTENT record was applied: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */

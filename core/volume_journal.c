@@ -12,6 +12,9 @@
 
 #include "core/volume_internal.h"
 
+/* The longest that a flush waits for more data to cover. */
+#define FLUSH_HELD_NS_MAX 20000000ull
+
 uint64_t mkv_volume_ring_used(const struct mkv_volume *volume) {
     return volume->issued_sequence.value + 1 - volume->ring_start.value;
 }
@@ -149,6 +152,8 @@ static void pump_idle(struct mkv_volume *volume) {
     volume->batch_blocks = 0;
     write_block(volume, 0, (struct mkv_sequence){volume->issued_sequence.value + 1});
     volume->recorded_sequence = volume->flushed_sequence.value;
+    uint64_t ticket;
+    volume_want_flush(volume, &ticket); /* or a power cut takes away what it states */
 }
 
 /* ---- flush ----------------------------------------------------------------------------------- */
@@ -165,7 +170,8 @@ void mkv_volume_data_write_done(struct mkv_volume *volume, const struct op *op) 
 /* Whether the flush waits for more data to cover. A flush costs much the same for one block as for
  * many, and a put needs two; so it waits until it covers half of the puts that are under way, the
  * other half being those whose records it makes durable. It waits at most for the writes that were
- * in flight when it was first wanted, so that a stream of puts cannot put it off. */
+ * in flight when it was first wanted, so that a stream of puts cannot put it off, and not for long,
+ * so that a write that does not come back cannot either. */
 static bool flush_is_held(struct mkv_volume *volume) {
     const uint32_t under_way = volume->writes_in_flight + volume->written.count +
                                volume->journaled.count + volume->ready.count;
@@ -174,10 +180,12 @@ static bool flush_is_held(struct mkv_volume *volume) {
     }
     if (!volume->flush_held) {
         volume->flush_held = true;
+        volume->flush_held_since_ns = volume->now_ns;
         volume->flush_held_number = volume->write_number;
         volume->flush_held_writes = volume->writes_in_flight;
     }
-    return volume->flush_held_writes > 0;
+    return volume->flush_held_writes > 0 &&
+           volume->now_ns - volume->flush_held_since_ns < FLUSH_HELD_NS_MAX;
 }
 
 static void pump_flush(struct mkv_volume *volume) {
@@ -226,6 +234,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             break;
         case MKV_RECORD_EXTENT:
             mkv_slot_table_apply_extent(table, &records[record].extent);
+            mkv_volume_extent_op_ended(volume, records[record].extent.slot_units);
             break;
         }
     }

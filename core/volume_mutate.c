@@ -155,7 +155,10 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
     }
-    if ((op->flags & MKV_PUT_REPLACE) == 0) {
+    const bool replaces =
+        (op->flags & MKV_PUT_REPLACE) != 0 ||
+        ((op->flags & MKV_PUT_REPLACE_ROOT) != 0 && mkv_root_equal(header->root, op->replaces));
+    if (!replaces) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_CONFLICT);
         return;
     }
@@ -236,6 +239,7 @@ static uint32_t mutation_take(struct mkv_volume *volume, const struct mkv_input 
     op->flags = message->flags;
     op->length = message->length;
     op->root = message->root;
+    op->replaces = message->replaces;
     return index;
 }
 
@@ -263,7 +267,7 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, slot.index, 0, 0);
     /* Without room the next reader finds it again, and again nothing wrong leaves. */
-    if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_op_internal_room(volume)) {
+    if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_quarantine_room(volume)) {
         return;
     }
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
@@ -278,28 +282,32 @@ void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum
 }
 
 /* Whether an extent for this slot size is on its way. */
-static bool extent_is_coming(const struct mkv_volume *volume, uint32_t slot_units,
-                             uint32_t *coming) {
-    const struct op *ops = volume_ops(volume);
-    bool found = false;
-    *coming = 0;
-    for (uint32_t index = 0; index < volume->op_total; index++) {
-        if (ops[index].state != OP_FREE && ops[index].kind == OP_KIND_EXTENT) {
-            ++*coming;
-            found = found || ops[index].extent.slot_units == slot_units;
+static bool extent_is_coming(const struct mkv_volume *volume, uint32_t slot_units) {
+    for (uint32_t index = 0; index < volume->extent_op_count; index++) {
+        if (volume->extent_ops[index] == slot_units) {
+            return true;
         }
     }
-    return found;
+    return false;
+}
+
+void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units) {
+    uint32_t index = 0;
+    while (volume->extent_ops[index] != slot_units) {
+        index++;
+        MKV_ASSERT(index < volume->extent_op_count);
+    }
+    volume->extent_op_count--;
+    volume->extent_ops[index] = volume->extent_ops[volume->extent_op_count];
 }
 
 /* Starts giving the class an extent, unless one is on its way. False: there will be none. */
 static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
-    uint32_t coming = 0;
-    if (extent_is_coming(volume, slot_units, &coming)) {
+    if (extent_is_coming(volume, slot_units)) {
         return true;
     }
-    if (coming == EXTENT_OPS_MAX || !mkv_volume_op_internal_room(volume)) {
-        return coming > 0; /* one of those that come wakes the waiter, which then asks again */
+    if (volume->extent_op_count == EXTENT_OPS_MAX) {
+        return true; /* one of those that come wakes the waiter, which then asks again */
     }
     struct mkv_record_extent record;
     if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
@@ -307,6 +315,7 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     }
     const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
     volume_ops(volume)[index].extent = record;
+    volume->extent_ops[volume->extent_op_count++] = slot_units;
     mark_ready(volume, index);
     return true;
 }
@@ -427,7 +436,11 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
     }
     const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
     mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, lba);
-    mkv_slot_table_unreserve(volume_table(volume), op->slot);
+    if (done->result == MKV_IO_NO_ROOM) {
+        mkv_slot_table_unreserve(volume_table(volume), op->slot);
+    } else {
+        mkv_slot_table_retire(volume_table(volume), op->slot);
+    }
     mkv_volume_mutation_end(
         volume, index, done->result == MKV_IO_NO_ROOM ? MKV_STATUS_NO_SPACE : MKV_STATUS_IO_ERROR);
     if (done->result == MKV_IO_GONE) {

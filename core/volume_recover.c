@@ -18,6 +18,12 @@
 #include "core/recovery_table.h"
 #include "core/volume_internal.h"
 
+/* Counters of what a drive holds beyond these are not believed: each leaves room for longer than a
+ * drive lives. */
+#define GENERATION_LIMIT (MKV_GENERATION_COUNTER_MAX - (1ull << 36))
+#define SEQUENCE_LIMIT (1ull << 62)
+#define ALL_JOURNAL_COPIES ((1u << MKV_JOURNAL_COPIES) - 1u)
+
 static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t sequence);
 
 enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
@@ -108,8 +114,11 @@ static void superblock_judge(struct mkv_volume *volume) {
         open_failed(volume, MKV_ERR_FOREIGN, 0, 0);
         return;
     }
-    if (superblock->epoch == MKV_EPOCH_MAX) {
-        open_failed(volume, MKV_ERR_TOO_LARGE, superblock->epoch, 0);
+    /* An opening takes two epochs at most, and neither counter may come near its end. */
+    if (superblock->epoch + 2 > MKV_EPOCH_MAX ||
+        superblock->generation_counter > GENERATION_LIMIT ||
+        superblock->journal_sequence.value > SEQUENCE_LIMIT) {
+        open_failed(volume, MKV_ERR_TOO_LARGE, superblock->epoch, superblock->generation_counter);
         return;
     }
     volume->superblock = *superblock;
@@ -214,6 +223,8 @@ static void checkpoint_pages_judge(struct mkv_volume *volume) {
             checkpoint_damaged(volume);
             return;
         }
+        /* A stamp states that its block was applied, and so that it was flushed. */
+        recover->stamp_max = mkv_max_u64(recover->stamp_max, page.stamp.value);
     }
     recover->next_page += recover->window_count;
     checkpoint_pages_read(volume);
@@ -324,6 +335,9 @@ static bool replay_block(struct mkv_volume *volume, const uint8_t *unit,
         }
         if (record.kind == MKV_RECORD_PUT) {
             const uint64_t counter = mkv_generation_counter(record.put.generation);
+            if (counter > GENERATION_LIMIT) {
+                return false;
+            }
             recover->generation_counter_max = mkv_max_u64(recover->generation_counter_max, counter);
         }
         volume->stats.recovery_entries++;
@@ -354,6 +368,7 @@ static void ring_repair(struct mkv_volume *volume, uint32_t copy) {
 }
 
 static void ring_hole(struct mkv_volume *volume);
+static void scan_decide(struct mkv_volume *volume);
 static void ring_next(struct mkv_volume *volume);
 
 /* Looks at blocks of the window until one wants I/O, or the window or the journal ends. */
@@ -361,8 +376,14 @@ static void ring_judge(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     while (recover->window_index < recover->window_count) {
         struct mkv_journal_header headers[MKV_JOURNAL_COPIES];
-        const enum mkv_ring_copy a = judge_copy(volume, 0, &headers[0]);
-        const enum mkv_ring_copy b = judge_copy(volume, 1, &headers[1]);
+        enum mkv_ring_copy a = judge_copy(volume, 0, &headers[0]);
+        enum mkv_ring_copy b = judge_copy(volume, 1, &headers[1]);
+        if (a == MKV_RING_COPY_VALID && b == MKV_RING_COPY_VALID &&
+            headers[0].checksum != headers[1].checksum) {
+            /* One was written by an earlier opening and came late: the later opening's counts. */
+            const bool a_is_older = headers[0].epoch < headers[1].epoch;
+            *(a_is_older ? &a : &b) = MKV_RING_COPY_ABSENT;
+        }
         if (a != MKV_RING_COPY_VALID && b != MKV_RING_COPY_VALID) {
             ring_hole(volume);
             return;
@@ -407,14 +428,12 @@ static void ring_hole(struct mkv_volume *volume) {
         recover->torn = recover->torn || mkv_journal_block_is_torn(unit);
     }
     recover->hole_unread = recover->unreadable;
-    recover->claim_max = 0;
+    recover->claim_max = recover->stamp_max;
     if (recover->expected + 1 < recover->scan_end) {
         ring_read(volume, RECOVER_SCAN, recover->expected + 1, recover->scan_end);
-        return;
+    } else {
+        scan_decide(volume);
     }
-    recover->window_sequence = recover->scan_end;
-    recover->window_count = 0;
-    recover->step = RECOVER_SCAN;
 }
 
 static void scan_decide(struct mkv_volume *volume) {
@@ -438,6 +457,10 @@ static void scan_decide(struct mkv_volume *volume) {
 
 static void scan_judge(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
+    if (recover->unreadable == ALL_JOURNAL_COPIES) {
+        /* Who knows what it states: it may be that the hole was flushed. */
+        recover->claim_max = UINT64_MAX;
+    }
     for (uint32_t index = 0; index < recover->window_count; index++) {
         for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
             struct mkv_journal_header header;
@@ -470,7 +493,9 @@ static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t 
     recover->step = RECOVER_EMPTY;
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
     /* Records that were not read can have used this many generations at most. */
-    recover->generation_counter_max += (uint64_t)ring_blocks * MKV_JOURNAL_RECORDS_MAX;
+    recover->generation_counter_max = mkv_min_u64(
+        recover->generation_counter_max + (uint64_t)ring_blocks * MKV_JOURNAL_RECORDS_MAX,
+        GENERATION_LIMIT);
     superblock->sequence++;
     superblock->epoch++;
     superblock->flags = MKV_SUPERBLOCK_NO_CHECKPOINT;
@@ -554,8 +579,14 @@ void mkv_volume_recover_io_done(struct mkv_volume *volume, uint32_t which,
     if (done->result == MKV_IO_OK) {
         return;
     }
-    if (recover->step == RECOVER_RING_REPAIR || done->result == MKV_IO_GONE) {
-        mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, 0);
+    /* Units that the medium has lost are what two copies are for. Any other error is the drive's:
+     * it may read well tomorrow, so nothing is given up for it. Of the superblock's four copies two
+     * are needed, whatever is wrong with the others. */
+    const bool repairs = recover->step == RECOVER_RING_REPAIR;
+    const bool lost = done->result == MKV_IO_MEDIUM || recover->step == RECOVER_SUPERBLOCK;
+    if (repairs || done->result == MKV_IO_GONE || !lost) {
+        mkv_volume_note_error(volume, repairs ? MKV_EFFECT_DRIVE_WRITE : MKV_EFFECT_DRIVE_READ,
+                              done->result, 0);
         mkv_volume_fail(volume, done->result, 0);
         return;
     }

@@ -229,6 +229,13 @@ static struct world_op *mutation_first(struct world *world, const struct world_o
     return first;
 }
 
+static bool may_replace(const struct world_op *op, const struct world_block *live) {
+    if (op->request_flags & MKV_PUT_REPLACE_ROOT) {
+        return mkv_root_equal(live->root, op->message.replaces);
+    }
+    return (op->request_flags & MKV_PUT_REPLACE) != 0;
+}
+
 static void mutation_start(struct world *world, uint32_t index) {
     struct world_op *op = &world->ops[index];
     if (op->message.kind == MKV_MESSAGE_DELETE) {
@@ -244,7 +251,7 @@ static void mutation_start(struct world *world, uint32_t index) {
     if (live != NULL && live->length == op->block.length &&
         mkv_root_equal(live->root, op->block.root) && live->flags == op->block.flags) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
-    } else if (live != NULL && (op->request_flags & MKV_PUT_REPLACE) == 0) {
+    } else if (live != NULL && !may_replace(op, live)) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
         event->message.status = MKV_STATUS_CONFLICT;
     }

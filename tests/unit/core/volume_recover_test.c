@@ -209,7 +209,8 @@ static void test_recover__not_this_drive__is_named(void **state) {
 }
 
 /* Opens with reads of one unit failing. */
-static void reopen_unreadable(struct rig *rig, struct mkv_lba bad, struct mkv_lba bad_too) {
+static void reopen_failing(struct rig *rig, struct mkv_lba bad, struct mkv_lba bad_too,
+                           enum mkv_io_result result) {
     rig->queue_count = 0;
     rig->event_count = 0;
     rig->volume = mkv_volume_init(rig->memory, rig->memory_bytes, &rig->config);
@@ -225,8 +226,12 @@ static void reopen_unreadable(struct rig *rig, struct mkv_lba bad, struct mkv_lb
         const bool hit =
             (bad.unit >= from && bad.unit < to) || (bad_too.unit >= from && bad_too.unit < to);
         const bool reads = effect->kind == MKV_EFFECT_DRIVE_READ;
-        rig_complete(rig, 0, hit && reads ? MKV_IO_MEDIUM : MKV_IO_OK);
+        rig_complete(rig, 0, hit && reads ? result : MKV_IO_OK);
     }
+}
+
+static void reopen_unreadable(struct rig *rig, struct mkv_lba bad, struct mkv_lba bad_too) {
+    reopen_failing(rig, bad, bad_too, MKV_IO_MEDIUM);
 }
 
 static void test_recover__unreadable_block__costs_its_copy_only(void **state) {
@@ -254,6 +259,72 @@ static void test_recover__unreadable_tail_in_both_copies__is_a_loss(void **state
                       mkv_geometry_journal(geometry, 1, head % geometry->ring_blocks));
     assert_non_null(rig_event(rig, MKV_EVENT_CAME_UP_EMPTY));
     rig_destroy(rig);
+}
+
+static void test_recover__drive_error_on_a_read__gives_nothing_up(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    put_ok(rig, "a", 1);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_CHECKPOINT), MKV_OK);
+    rig_settle(rig);
+    put_ok(rig, "b", 2);
+    const struct mkv_geometry *geometry = geometry_of(rig);
+    const uint64_t head = rig_stats(rig).journal_head;
+    const struct mkv_lba units[] = {
+        mkv_geometry_checkpoint(geometry, 1),
+        mkv_geometry_journal(geometry, 0, head % geometry->ring_blocks),
+    };
+    for (uint32_t unit = 0; unit < 2; unit++) {
+        reopen_failing(rig, units[unit], units[unit], MKV_IO_DEVICE);
+        assert_int_equal(rig_stats(rig).state, MKV_VOLUME_FAILED);
+        assert_null(rig_event(rig, MKV_EVENT_CAME_UP_EMPTY));
+        rig_reopen(rig); /* it reads well again */
+        assert_int_equal(rig_get(rig, "a", 0, 0, 1), MKV_STATUS_OK);
+        assert_int_equal(rig_get(rig, "b", 0, 0, 2), MKV_STATUS_OK);
+    }
+    rig_destroy(rig);
+}
+
+static void test_recover__hole_with_unreadable_blocks_behind__is_a_loss(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    put_ok(rig, "a", 1);
+    assert_int_equal(rig_remove(rig, "a"), MKV_STATUS_OK);
+    const uint64_t hole = rig_stats(rig).journal_head;
+    put_ok(rig, "b", 2); /* it states that the DROP was flushed, but cannot be read */
+    ruin(journal_unit(rig, 0, hole));
+    ruin(journal_unit(rig, 1, hole));
+    const struct mkv_geometry *geometry = geometry_of(rig);
+    reopen_unreadable(rig, mkv_geometry_journal(geometry, 0, (hole + 1) % geometry->ring_blocks),
+                      mkv_geometry_journal(geometry, 1, (hole + 1) % geometry->ring_blocks));
+    assert_non_null(rig_event(rig, MKV_EVENT_CAME_UP_EMPTY));
+    assert_int_equal(rig_exists(rig, "a"), MKV_STATUS_NOT_FOUND);
+    rig_destroy(rig);
+}
+
+static void test_recover__counters_near_their_end__are_refused(void **state) {
+    (void)state;
+    for (uint32_t which = 0; which < 3; which++) {
+        struct rig *rig = rig_create();
+        struct mkv_superblock superblock;
+        const struct mkv_lba first = mkv_geometry_superblock(RIG_UNITS, 0);
+        assert_int_equal(mkv_superblock_decode(rig_unit(rig, first), 0, &superblock), MKV_OK);
+        superblock.sequence++;
+        if (which == 0) {
+            superblock.generation_counter = MKV_GENERATION_COUNTER_MAX;
+        } else if (which == 1) {
+            superblock.epoch = MKV_EPOCH_MAX - 1;
+        } else {
+            superblock.journal_sequence.value = UINT64_MAX - 5;
+        }
+        for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
+            mkv_superblock_encode(&superblock, copy,
+                                  rig_unit(rig, mkv_geometry_superblock(RIG_UNITS, copy)));
+        }
+        rig_reopen(rig);
+        assert_int_equal(rig_event(rig, MKV_EVENT_OPEN_FAILED)->err, MKV_ERR_TOO_LARGE);
+        rig_destroy(rig);
+    }
 }
 
 static void test_recover__write_error_while_opening__fails_the_drive(void **state) {
@@ -286,6 +357,9 @@ int main(void) {
         cmocka_unit_test(test_recover__not_this_drive__is_named),
         cmocka_unit_test(test_recover__unreadable_block__costs_its_copy_only),
         cmocka_unit_test(test_recover__unreadable_tail_in_both_copies__is_a_loss),
+        cmocka_unit_test(test_recover__drive_error_on_a_read__gives_nothing_up),
+        cmocka_unit_test(test_recover__hole_with_unreadable_blocks_behind__is_a_loss),
+        cmocka_unit_test(test_recover__counters_near_their_end__are_refused),
         cmocka_unit_test(test_recover__write_error_while_opening__fails_the_drive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -238,6 +238,93 @@ static void test_volume__unreadable_slot__is_an_io_error_and_stays(void **state)
     rig_destroy(rig);
 }
 
+static void test_volume__lost_unit__is_retired_and_can_be_put_anew(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    rig->answer_count = 0;
+    rig_find(rig, "k");
+    rig_read(rig, rig_last(rig)->volume_op, 1, 0, 0);
+    rig_complete(rig, 0, MKV_IO_MEDIUM);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_IO_ERROR);
+    rig_settle(rig);
+    const uint32_t writes = rig->writes_total;
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    assert_true(rig->writes_total > writes); /* not taken for what cannot be read */
+    assert_int_equal(rig_get(rig, "k", 0, 0, 1), MKV_STATUS_OK);
+    rig_destroy(rig);
+}
+
+static void test_volume__slot_that_cannot_be_written__is_not_given_out_again(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    rig->answer_count = 0;
+    rig_put_begin(rig, "k", 5000, 1, 0);
+    rig_settle(rig);
+    rig_put_write(rig, rig_last(rig)->volume_op, 0, 5000, 1);
+    const uint64_t lba = rig->queue[0].drive.lba.unit;
+    rig_complete(rig, 0, MKV_IO_DEVICE);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_IO_ERROR);
+    assert_int_equal(rig_stats(rig).slots_retired, 1);
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    assert_true(rig_block(rig, 2).lba.unit != lba);
+    mkv_volume_check(rig->volume);
+    const uint64_t hash = mkv_volume_durable_hash(rig->volume);
+    rig_reopen(rig); /* until then */
+    assert_int_equal(rig_stats(rig).slots_retired, 0);
+    assert_int_equal(mkv_volume_durable_hash(rig->volume), hash);
+    rig_destroy(rig);
+}
+
+static void test_volume__write_that_does_not_come_back__holds_no_flush_for_long(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    rig->answer_count = 0;
+    rig_put_begin(rig, "stuck", 5000, 1, 0);
+    rig_settle(rig);
+    rig_put_write(rig, rig_last(rig)->volume_op, 0, 5000, 1); /* queue[0], left alone */
+    rig->answer_count = 0;
+    rig_delete(rig, "k");
+    while (rig->queue_count > 1) {
+        rig_complete(rig, 1, MKV_IO_OK);
+    }
+    assert_int_equal(rig->answer_count, 0); /* the flush hopes to cover the write */
+    rig_tick(rig, 1000000000);
+    while (rig->queue_count > 1) {
+        rig_complete(rig, 1, MKV_IO_OK);
+    }
+    assert_int_equal(rig->answer_count, 1);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_OK);
+    rig_destroy(rig);
+}
+
+static void test_volume__ring_fills_while_closing__makes_room_and_closes(void **state) {
+    (void)state;
+    struct rig *rig = rig_create_raw(MKV_RING_BLOCKS_MIN, 16 * MKV_PAGE_SLOTS, 96);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_FORMAT), MKV_OK);
+    rig_settle(rig);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_OPEN), MKV_OK);
+    rig_settle(rig);
+    char key[8];
+    rig->answer_count = 0;
+    for (uint32_t index = 0; index < 16; index++) {
+        snprintf(key, sizeof key, "k%u", index);
+        rig_put_begin(rig, key, 5000, index, 0);
+    }
+    rig_settle(rig);
+    assert_int_equal(rig->answer_count, 16);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_CLOSE), MKV_OK);
+    for (uint32_t index = 0; index < 16; index++) {
+        rig_put_write(rig, rig->answers[index].volume_op, 0, 5000, index);
+        rig_settle(rig);
+        assert_int_equal(rig->answer_count, 17 + index);
+        assert_int_equal(rig_last(rig)->status, MKV_STATUS_OK);
+    }
+    assert_int_equal(rig_stats(rig).state, MKV_VOLUME_CLOSED);
+    rig_destroy(rig);
+}
+
 static void test_volume__failed_data_write__is_answered_and_costs_no_slot(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -361,6 +448,10 @@ int main(void) {
         cmocka_unit_test(test_volume__foreign_header_in_slot__is_a_miss),
         cmocka_unit_test(test_volume__mutation_over_a_lost_header__drops_it_first),
         cmocka_unit_test(test_volume__unreadable_slot__is_an_io_error_and_stays),
+        cmocka_unit_test(test_volume__lost_unit__is_retired_and_can_be_put_anew),
+        cmocka_unit_test(test_volume__slot_that_cannot_be_written__is_not_given_out_again),
+        cmocka_unit_test(test_volume__write_that_does_not_come_back__holds_no_flush_for_long),
+        cmocka_unit_test(test_volume__ring_fills_while_closing__makes_room_and_closes),
         cmocka_unit_test(test_volume__failed_data_write__is_answered_and_costs_no_slot),
         cmocka_unit_test(test_volume__failed_journal_write__fails_the_drive_and_answers_everything),
         cmocka_unit_test(test_volume__failed_flush__is_never_tried_again),
