@@ -10,7 +10,7 @@
 #include "core/volume_internal.h"
 
 /* Walks of one GET through the slots of its tag, while these change under it. */
-#define CHAIN_RESTARTS_MAX 8u
+#define WALKS_MAX 8u
 
 /* A closing volume goes on serving until the clean mark is being written. */
 static bool volume_serves(const struct mkv_volume *volume) {
@@ -34,6 +34,16 @@ static uint32_t chain_length_units_max(const struct mkv_volume *volume, struct m
     return units;
 }
 
+/* Begins a walk through the slots of the op's tag. */
+static struct mkv_slot walk_begin(const struct mkv_volume *volume, struct op *op) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    op->walk_first = mkv_slot_table_find(table, op->tenant, op->tag);
+    if (op->walk_first.index != MKV_NONE_U32) {
+        op->walk_first_generation = mkv_slot_table_entry(table, op->walk_first)->generation_low;
+    }
+    return op->walk_first;
+}
+
 void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     const struct mkv_message *message = &input->message;
     MKV_ASSERT(message->data_bytes >= 1);
@@ -45,8 +55,8 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     op->key_bytes = message->data_bytes;
     op->tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
     memcpy(op->key, input->data, message->data_bytes);
-    const struct mkv_slot slot =
-        volume_serves(volume) ? mkv_volume_candidate(volume, op) : (struct mkv_slot){MKV_NONE_U32};
+    const struct mkv_slot none = {MKV_NONE_U32};
+    const struct mkv_slot slot = volume_serves(volume) ? walk_begin(volume, op) : none;
     if (slot.index == MKV_NONE_U32) {
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND);
@@ -250,25 +260,39 @@ static void read_served(struct mkv_volume *volume, uint32_t index,
     mkv_volume_op_free(volume, index);
 }
 
-/* The slot behind the one that was just judged, in the chain of its tag. When that one has left the
- * chain meanwhile the walk starts anew, a bounded number of times. */
-static struct mkv_slot next_in_chain(struct mkv_volume *volume, struct op *op) {
+/* Whether blocks of the tag have come since the walk began: they stand before its first one. */
+static bool walk_is_old(const struct mkv_volume *volume, const struct op *op) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    const struct mkv_slot first = mkv_slot_table_find(table, op->tenant, op->tag);
+    return first.index != MKV_NONE_U32 &&
+           (first.index != op->walk_first.index ||
+            mkv_slot_table_entry(table, first)->generation_low != op->walk_first_generation);
+}
+
+/* The slot behind the one that was just judged. The walk begins anew, a bounded number of times,
+ * when that one has left the chain, or when at the end it turns out that blocks have come: the one
+ * that is looked for may have been replaced meanwhile, and was there all the time. */
+static struct mkv_slot walk_next(struct mkv_volume *volume, struct op *op) {
     const struct mkv_slot_table *table = volume_table(volume);
     const struct mkv_slot_entry *judged = mkv_slot_table_entry(table, op->slot);
-    if (mkv_slot_state_of(judged) == MKV_SLOT_LIVE && (judged->bits & MKV_SLOT_HIDDEN) == 0) {
-        return mkv_slot_table_find_next(table, op->slot);
+    struct mkv_slot next = {MKV_NONE_U32};
+    const bool in_chain =
+        mkv_slot_state_of(judged) == MKV_SLOT_LIVE && (judged->bits & MKV_SLOT_HIDDEN) == 0;
+    if (in_chain) {
+        next = mkv_slot_table_find_next(table, op->slot);
     }
-    if (op->candidate == CHAIN_RESTARTS_MAX) {
-        return (struct mkv_slot){MKV_NONE_U32};
+    if (next.index != MKV_NONE_U32 || op->candidate == WALKS_MAX ||
+        (in_chain && !walk_is_old(volume, op))) {
+        return next;
     }
     op->candidate++;
-    return mkv_slot_table_find(table, op->tenant, op->tag);
+    return walk_begin(volume, op);
 }
 
 /* Looks at the next slot of the tag; the one before was sound but of another key. */
 static void read_next_candidate(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
-    const struct mkv_slot slot = next_in_chain(volume, op);
+    const struct mkv_slot slot = walk_next(volume, op);
     mkv_volume_release(volume, index);
     if (slot.index == MKV_NONE_U32) {
         read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_UNKNOWN);

@@ -83,6 +83,8 @@ struct op {
     uint32_t key_bytes;
     uint32_t flags; /* block flags and MKV_PUT_* */
     uint32_t length;
+    struct mkv_slot walk_first; /* GET: first slot of its tag when its walk began */
+    uint32_t walk_first_generation;
     uint32_t slab_payload_units; /* GET: what the front was told to make room for */
     uint32_t candidate;          /* how many slots of its tag were looked at */
     bool past_lock;

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/audit.h"
+
+#include <string.h>
+
+#include "core/slot_header.h"
+#include "sim/failure.h"
+
+_Static_assert(MKV_CONTENT_KEYS_MAX <= 64, "a bit for each key");
+
+static unsigned long long ull(uint64_t value) {
+    return (unsigned long long)value;
+}
+
+void mkv_audit_init(struct mkv_audit *audit, struct mkv_memory *memory, struct mkv_node *node,
+                    const struct mkv_content *content, const struct mkv_model *model) {
+    *audit = (struct mkv_audit){.node = node, .content = content, .model = model};
+    audit->units_total = mkv_geometry_usable_units(&node->config.geometry);
+    audit->units = mkv_memory_take(memory, audit->units_total, 64);
+}
+
+/* ---- against the last time ------------------------------------------------------------------- */
+
+static void grows(const char *name, uint64_t before, uint64_t after, bool strictly) {
+    if (after < before || (strictly && after == before)) {
+        mkv_fail(MKV_ORACLE_MONOTONIC, "the %s went from %llu to %llu", name, ull(before),
+                 ull(after));
+    }
+}
+
+/* ---- blocks ---------------------------------------------------------------------------------- */
+
+static bool payload_is(const struct mkv_audit *audit, const struct mkv_volume_block *block,
+                       const uint8_t *header_unit, uint32_t key, uint32_t version,
+                       uint32_t length) {
+    if (mkv_content_length(audit->content, key, version) != length) {
+        return false;
+    }
+    if (mkv_slot_payload_units(length) == 0) {
+        return mkv_content_equal(audit->content, key, version, 0,
+                                 header_unit + MKV_SLOT_INLINE_OFFSET, length);
+    }
+    for (uint32_t offset = 0; offset < length; offset += MKV_UNIT_BYTES) {
+        const uint8_t *unit =
+            mkv_drive_sim_unit(audit->node->drive, block->lba.unit + 1 + offset / MKV_UNIT_BYTES);
+        if (!mkv_content_equal(audit->content, key, version, offset, unit,
+                               (size_t)mkv_min_u64(MKV_UNIT_BYTES, length - offset))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The version that the block holds; fails the run when its key cannot hold it. */
+static void check_content(const struct mkv_audit *audit, const struct mkv_volume_block *block,
+                          const uint8_t *header_unit, const struct mkv_slot_header *header,
+                          uint32_t key) {
+    uint32_t version = 0;
+    for (uint32_t index = 0; mkv_model_version(audit->model, key, index, &version); index++) {
+        if (version != MKV_MODEL_ABSENT &&
+            payload_is(audit, block, header_unit, key, version, header->length)) {
+            return;
+        }
+    }
+    /* Which older version it is makes the report readable. */
+    for (uint32_t older = audit->model->keys[key].version_last; older > 0; older--) {
+        if (payload_is(audit, block, header_unit, key, older, header->length)) {
+            mkv_fail(MKV_ORACLE_NO_RETURN,
+                     "slot %u holds version %u of key %u, which is not current", block->slot.index,
+                     older, key);
+        }
+    }
+    mkv_fail(MKV_ORACLE_DURABLE, "slot %u holds bytes of key %u that no put brought",
+             block->slot.index, key);
+}
+
+static void check_units(struct mkv_audit *audit, const struct mkv_volume_block *block) {
+    const uint64_t data_start = mkv_geometry_data_start(&audit->node->config.geometry).unit;
+    const uint64_t first = block->lba.unit - data_start;
+    if (block->lba.unit < data_start || first + block->slot_units > audit->units_total) {
+        mkv_fail(MKV_ORACLE_SLOTS, "slot %u lies at unit %llu, outside of the data area",
+                 block->slot.index, ull(block->lba.unit));
+    }
+    for (uint64_t unit = first; unit < first + block->slot_units; unit++) {
+        if (audit->units[unit] != 0) {
+            mkv_fail(MKV_ORACLE_SLOTS, "unit %llu belongs to slot %u and to another one",
+                     ull(data_start + unit), block->slot.index);
+        }
+        audit->units[unit] = 1;
+    }
+}
+
+static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *block,
+                        bool tell_watch) {
+    const uint8_t *header_unit = mkv_drive_sim_unit(audit->node->drive, block->lba.unit);
+    struct mkv_slot_header header;
+    audit->evaluations++;
+    check_units(audit, block);
+    const bool sound = mkv_slot_header_decode(header_unit, &header) == MKV_OK;
+    const uint32_t key =
+        sound ? mkv_content_find(audit->content, header.key, header.key_bytes) : MKV_NONE_U32;
+    if (tell_watch) {
+        mkv_watch_serve_block(&audit->node->watch, block, sound ? &header : NULL, key);
+    }
+    if (!sound) {
+        /* Whose it was nobody can say: the tag of a segment is none of the keys'. */
+        for (uint32_t other = 0; other < audit->content->key_count; other++) {
+            if (audit->model->keys[other].lossy) {
+                return;
+            }
+        }
+        mkv_fail(MKV_ORACLE_DURABLE, "the header of live slot %u does not decode",
+                 block->slot.index);
+    }
+    if ((header.block_flags & MKV_BLOCK_SEGMENT) != 0) {
+        return; /* what it belongs to is read back through its manifest */
+    }
+    if (key == MKV_NONE_U32 || audit->content->keys[key].tag != block->tag ||
+        header.slot.index != block->slot.index ||
+        (uint32_t)header.generation.value != block->generation_low) {
+        mkv_fail(MKV_ORACLE_DURABLE,
+                 "the header of live slot %u is of another block (generation %llx, not %x)",
+                 block->slot.index, ull(header.generation.value), block->generation_low);
+    }
+    if ((audit->present >> key & 1) != 0) {
+        mkv_fail(MKV_ORACLE_SLOTS, "key %u is held by slot %u and by another one", key,
+                 block->slot.index);
+    }
+    audit->present |= 1ull << key;
+    if (!audit->model->keys[key].lossy && (header.block_flags & MKV_BLOCK_MANIFEST) == 0) {
+        check_content(audit, block, header_unit, &header, key);
+    }
+}
+
+static void walk_blocks(struct mkv_audit *audit, bool tell_watch) {
+    const struct mkv_volume *volume = audit->node->volume;
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(volume, &stats);
+    mkv_volume_check(volume);
+    memset(audit->units, 0, audit->units_total);
+    audit->present = 0;
+    uint64_t blocks = 0;
+    uint64_t units = 0;
+    uint32_t cursor = 0;
+    struct mkv_volume_block block;
+    while (mkv_volume_next_block(volume, &cursor, &block)) {
+        check_block(audit, &block, tell_watch);
+        blocks++;
+        units += block.slot_units;
+    }
+    audit->evaluations += 2;
+    if (stats.blocks != blocks || stats.slots_used != blocks + stats.slots_retired) {
+        mkv_fail(MKV_ORACLE_ACCOUNTING, "%llu blocks are walked, %llu counted, %llu slots in use",
+                 ull(blocks), ull(stats.blocks), ull(stats.slots_used));
+    }
+    if (stats.slots_retired == 0 && stats.bytes_used != units * MKV_UNIT_BYTES) {
+        mkv_fail(MKV_ORACLE_ACCOUNTING, "the blocks take %llu bytes, and %llu are counted",
+                 ull(units * MKV_UNIT_BYTES), ull(stats.bytes_used));
+    }
+    if (stats.bytes_used > stats.bytes_usable || stats.extents_free > stats.extents_total) {
+        mkv_fail(MKV_ORACLE_ACCOUNTING, "%llu bytes of %llu are used, %u extents of %u free",
+                 ull(stats.bytes_used), ull(stats.bytes_usable), stats.extents_free,
+                 stats.extents_total);
+    }
+}
+
+void mkv_audit_blocks(struct mkv_audit *audit) {
+    walk_blocks(audit, false);
+}
+
+void mkv_audit_present(const struct mkv_audit *audits, uint32_t count) {
+    const struct mkv_model *model = audits[0].model;
+    uint64_t present = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        if ((present & audits[index].present) != 0) {
+            mkv_fail(MKV_ORACLE_SLOTS, "two volumes hold the same key (bits %llx)",
+                     ull(present & audits[index].present));
+        }
+        present |= audits[index].present;
+    }
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        if ((present >> key & 1) == 0 && !mkv_model_allows(model, key, MKV_MODEL_ABSENT)) {
+            mkv_fail(MKV_ORACLE_DURABLE, "key %u was acknowledged and is not there", key);
+        }
+    }
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
+
+void mkv_audit_serving(struct mkv_audit *audit) {
+    struct mkv_node *node = audit->node;
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(node->volume, &stats);
+    const uint64_t durable_hash = mkv_volume_durable_hash(node->volume);
+    audit->evaluations++;
+    if (stats.state != MKV_VOLUME_SERVING) {
+        mkv_fail(MKV_ORACLE_DURABLE, "the volume says it is open but its state is %s",
+                 mkv_volume_state_name(stats.state));
+    }
+    if (audit->served) {
+        grows("epoch", audit->stats.epoch, stats.epoch, true);
+        grows("superblock sequence", audit->stats.superblock_sequence, stats.superblock_sequence,
+              true);
+        grows("journal sequence", audit->stats.journal_head, stats.journal_head, false);
+        grows("generation counter", audit->stats.generation_counter, stats.generation_counter,
+              false);
+        audit->evaluations += 4;
+        if (!audit->mutated) {
+            audit->evaluations++;
+            if (durable_hash != audit->durable_hash) {
+                mkv_fail(MKV_ORACLE_IDEMPOTENT,
+                         "recovered again with nothing written, the durable state is another");
+            }
+        }
+    }
+    grows("durable journal sequence", node->watch.sequence_durable, stats.journal_head, false);
+    audit->evaluations++;
+    audit->served = true;
+    audit->mutated = false;
+    audit->durable_hash = durable_hash;
+    audit->stats = stats;
+    mkv_watch_serve(&node->watch, stats.journal_head);
+    walk_blocks(audit, true);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The oracles on a recovered volume: what it holds by its own account and by the drive's bytes,
+ * against the reference model and against what it was before the crash.
+ *
+ * Oracles
+ *  O1   Every key that must be there has a block whose header and payload are right.
+ *  O2   No block is there that its key cannot hold.
+ *  O4   No two blocks share a unit or a key; the table agrees with itself.
+ *  O5   Slots and bytes in use are those of the blocks, and all else is free.
+ *  O7   Epochs, sequences and generations have grown; no durable journal block was lost.
+ *  O8   Recovered without a mutation in between, the durable state is the same.
+ *
+ * Not responsible for: reads through the machine (worlds do them too), effects (watch.h).
+ */
+#ifndef MKV_SIM_AUDIT_H
+#define MKV_SIM_AUDIT_H
+
+#include "sim/model.h"
+#include "sim/node.h"
+
+struct mkv_audit {
+    struct mkv_node *node;
+    const struct mkv_content *content;
+    const struct mkv_model *model;
+    uint8_t *units; /* one for each unit of the data area: taken */
+    uint64_t units_total;
+    bool served;  /* the figures below are of the last time it served */
+    bool mutated; /* since then a mutation was asked for, or rot was at work */
+    uint64_t durable_hash;
+    uint64_t present; /* bit k: it held key k when its blocks were audited last */
+    struct mkv_volume_stats stats;
+    uint64_t evaluations;
+};
+
+void mkv_audit_init(struct mkv_audit *audit, struct mkv_memory *memory, struct mkv_node *node,
+                    const struct mkv_content *content, const struct mkv_model *model);
+/* The volume has begun to serve and was asked for nothing yet. Holds all oracles against it, and
+ * tells the watch what there is. */
+void mkv_audit_serving(struct mkv_audit *audit);
+/* The volume serves and nothing is asked of it: O1, O2, O4 and O5 of its blocks. */
+void mkv_audit_blocks(struct mkv_audit *audit);
+/* Of the volumes that were audited, every key that must be there is in one, and none in two. */
+void mkv_audit_present(const struct mkv_audit *audits, uint32_t count);
+
+#endif

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/canary.h"
+#include "sim/canaries.h"
+#include "sim/json.h"
+#include "sim/run.h"
+
+#define EXIT_PASSED 0
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+#define SECONDS_DEFAULT 10.0
+#define SECONDS_MAX 604800.0
+
+static const char usage_text[] =
+    "usage: memkv-sim COMMAND [OPTIONS]\n"
+    "\n"
+    "Runs the core that memkv ships on a simulated drive and fabric, crashes it again and again,\n"
+    "and holds what it does against oracles.\n"
+    "\n"
+    "  run [--seed N] [--seconds S] [--json]\n"
+    "        Runs the seeds from N on (default 1) for S seconds (default 10).\n"
+    "  replay --seed N [--json] [--verbose]\n"
+    "        Runs one seed to its end, twice, in memory that differs. --verbose prints every "
+    "input\n"
+    "        and effect.\n"
+    "  canaries [--json]\n"
+    "        Looks for the bugs planted in memkv-sim-canary, which lies beside this program, and\n"
+    "        runs the seeds that caught them on the core that ships.\n"
+    "  help, --help\n"
+    "        Prints this.\n"
+    "  --version\n"
+    "        Prints the version.\n"
+    "\n"
+    "Exit status: 0 passed; 1 an oracle fired, or a planted bug was missed; 2 usage.\n";
+
+struct options {
+    bool has_seed;
+    uint64_t seed;
+    bool has_seconds;
+    double seconds;
+    bool json;
+    bool verbose;
+    bool has_canary;
+    uint64_t canary;
+};
+
+__attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("memkv-sim: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputs("; see memkv-sim --help\n", stderr);
+    va_end(arguments);
+    return EXIT_USAGE;
+}
+
+static bool parse_u64(const char *text, uint64_t *value) {
+    if (text[0] < '0' || text[0] > '9') {
+        return false;
+    }
+    char *end = NULL;
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    return errno == 0 && *end == 0;
+}
+
+static bool parse_seconds(const char *text, double *value) {
+    if (text[0] < '0' || text[0] > '9') {
+        return false;
+    }
+    char *end = NULL;
+    errno = 0;
+    *value = strtod(text, &end);
+    return errno == 0 && *end == 0 && *value > 0 && *value <= SECONDS_MAX;
+}
+
+/* Takes what stands behind the command; EXIT_PASSED, or EXIT_USAGE when something was wrong. */
+static int parse_options(int argc, char **argv, struct options *options) {
+    for (int index = 2; index < argc; index++) {
+        const char *name = argv[index];
+        if (strcmp(name, "--json") == 0) {
+            options->json = true;
+            continue;
+        }
+        if (strcmp(name, "--verbose") == 0) {
+            options->verbose = true;
+            continue;
+        }
+        const bool seed = strcmp(name, "--seed") == 0;
+        const bool seconds = strcmp(name, "--seconds") == 0;
+        const bool canary = strcmp(name, "--canary") == 0;
+        if (!seed && !seconds && !canary) {
+            return usage_error("there is no option '%s'", name);
+        }
+        if (index + 1 == argc) {
+            return usage_error("%s needs a value", name);
+        }
+        const char *value = argv[++index];
+        if (seed && !parse_u64(value, &options->seed)) {
+            return usage_error("--seed '%s' is no number from 0 to 2^64 - 1", value);
+        }
+        if (seconds && !parse_seconds(value, &options->seconds)) {
+            return usage_error("--seconds '%s' is no number above 0 and up to %.0f", value,
+                               SECONDS_MAX);
+        }
+        if (canary &&
+            (!parse_u64(value, &options->canary) || options->canary >= MKV_CANARY_COUNT)) {
+            return usage_error("--canary '%s' is no number below %u", value, MKV_CANARY_COUNT);
+        }
+        options->has_seed = options->has_seed || seed;
+        options->has_seconds = options->has_seconds || seconds;
+        options->has_canary = options->has_canary || canary;
+    }
+    return EXIT_PASSED;
+}
+
+/* ---- output ---------------------------------------------------------------------------------- */
+
+static void print_failures(struct mkv_json *json, const struct mkv_failure *failures,
+                           uint32_t count) {
+    mkv_json_open(json, "failures", '[');
+    for (uint32_t index = 0; index < count; index++) {
+        char oracle[16];
+        mkv_json_open(json, NULL, '{');
+        mkv_json_u64(json, "seed", failures[index].seed);
+        mkv_json_text(json, "oracle", mkv_oracle_name(failures[index].oracle, oracle));
+        mkv_json_text(json, "text", failures[index].text);
+        mkv_json_close(json, '}');
+    }
+    mkv_json_close(json, ']');
+}
+
+static void tell_failure(FILE *out, const struct mkv_failure *failure) {
+    char oracle[16];
+    fprintf(out, "FAILED seed %llu: %s: %s\n       memkv-sim replay --seed %llu --verbose\n",
+            (unsigned long long)failure->seed, mkv_oracle_name(failure->oracle, oracle),
+            failure->text, (unsigned long long)failure->seed);
+}
+
+static double per_second(uint64_t count, double seconds) {
+    return seconds > 0 ? (double)count / seconds : 0;
+}
+
+static void print_run_json(const struct mkv_run_outcome *run) {
+    struct mkv_json json = {.out = stdout};
+    mkv_json_open(&json, NULL, '{');
+    mkv_json_u64(&json, "seed", run->seed_first);
+    mkv_json_u64(&json, "seeds", run->seeds);
+    mkv_json_number(&json, "seconds", run->seconds);
+    mkv_json_u64(&json, "crashes", run->report.crashes);
+    mkv_json_number(&json, "crashes_per_second", per_second(run->report.crashes, run->seconds));
+    mkv_json_u64(&json, "recoveries_cut", run->report.recoveries_cut);
+    mkv_json_u64(&json, "operations", run->report.operations);
+    mkv_json_u64(&json, "oracle_evaluations", run->report.evaluations);
+    mkv_json_u64(&json, "distinct_images", run->distinct_images);
+    mkv_json_u64(&json, "seeds_repeated", run->repeats);
+    mkv_json_hex(&json, "trace_hash", run->trace_hash);
+    mkv_json_open(&json, "worlds", '[');
+    for (uint32_t world = 0; world < MKV_WORLD_COUNT; world++) {
+        const struct mkv_run_figures *figures = &run->worlds[world];
+        mkv_json_open(&json, NULL, '{');
+        mkv_json_text(&json, "name", mkv_world_name((enum mkv_world_kind)world));
+        mkv_json_u64(&json, "seeds", figures->seeds);
+        mkv_json_number(&json, "seconds", figures->seconds);
+        mkv_json_u64(&json, "crashes", figures->report.crashes);
+        mkv_json_number(&json, "crashes_per_second",
+                        per_second(figures->report.crashes, figures->seconds));
+        mkv_json_u64(&json, "operations", figures->report.operations);
+        mkv_json_close(&json, '}');
+    }
+    mkv_json_close(&json, ']');
+    print_failures(&json, run->failures, run->failure_count);
+    mkv_json_close(&json, '}');
+    fputc('\n', stdout);
+}
+
+static void print_run_text(const struct mkv_run_outcome *run) {
+    printf("%llu seeds from %llu in %.1f s: %llu crashes recovered and verified (%.0f a second), "
+           "%llu recoveries cut\n",
+           (unsigned long long)run->seeds, (unsigned long long)run->seed_first, run->seconds,
+           (unsigned long long)run->report.crashes, per_second(run->report.crashes, run->seconds),
+           (unsigned long long)run->report.recoveries_cut);
+    printf("%llu operations, %llu oracle evaluations, %llu distinct images, trace %016llx\n",
+           (unsigned long long)run->report.operations, (unsigned long long)run->report.evaluations,
+           (unsigned long long)run->distinct_images, (unsigned long long)run->trace_hash);
+    for (uint32_t world = 0; world < MKV_WORLD_COUNT; world++) {
+        const struct mkv_run_figures *figures = &run->worlds[world];
+        printf("  %-6s  %llu seeds, %llu crashes (%.0f a second), %llu operations\n",
+               mkv_world_name((enum mkv_world_kind)world), (unsigned long long)figures->seeds,
+               (unsigned long long)figures->report.crashes,
+               per_second(figures->report.crashes, figures->seconds),
+               (unsigned long long)figures->report.operations);
+    }
+    for (uint32_t index = 0; index < run->failure_count; index++) {
+        tell_failure(stdout, &run->failures[index]);
+    }
+}
+
+static void print_replay(const struct mkv_seed_outcome *outcome, uint64_t seed, bool as_json) {
+    const struct mkv_world_report *report = &outcome->report;
+    if (!as_json) {
+        printf(
+            "seed %llu, world %s: %llu crashes, %llu recoveries cut, %llu operations, %llu oracle "
+            "evaluations, trace %016llx\n",
+            (unsigned long long)seed, mkv_world_name(outcome->shape.world),
+            (unsigned long long)report->crashes, (unsigned long long)report->recoveries_cut,
+            (unsigned long long)report->operations, (unsigned long long)report->evaluations,
+            (unsigned long long)report->trace_hash);
+        if (outcome->failed) {
+            tell_failure(stdout, &outcome->failure);
+        }
+        return;
+    }
+    struct mkv_json json = {.out = stdout};
+    mkv_json_open(&json, NULL, '{');
+    mkv_json_u64(&json, "seed", seed);
+    mkv_json_text(&json, "world", mkv_world_name(outcome->shape.world));
+    mkv_json_u64(&json, "crashes", report->crashes);
+    mkv_json_u64(&json, "recoveries_cut", report->recoveries_cut);
+    mkv_json_u64(&json, "operations", report->operations);
+    mkv_json_u64(&json, "oracle_evaluations", report->evaluations);
+    mkv_json_hex(&json, "trace_hash", report->trace_hash);
+    print_failures(&json, &outcome->failure, outcome->failed ? 1 : 0);
+    mkv_json_close(&json, '}');
+    fputc('\n', stdout);
+}
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+static int run(const struct options *options) {
+    struct mkv_memory memory;
+    struct mkv_images images;
+    if (!mkv_run_memory_create(&memory) || !mkv_images_create(&images)) {
+        fputs("memkv-sim: there is no address space for a run; raise ulimit -v\n", stderr);
+        return EXIT_FAILED;
+    }
+    struct mkv_run_outcome outcome;
+    mkv_run_for(options->has_seed ? options->seed : 1,
+                options->has_seconds ? options->seconds : SECONDS_DEFAULT, &memory, &images,
+                &outcome);
+    if (options->json) {
+        print_run_json(&outcome);
+    } else {
+        print_run_text(&outcome);
+    }
+    mkv_images_destroy(&images);
+    mkv_memory_destroy(&memory);
+    return outcome.failure_count > 0 ? EXIT_FAILED : EXIT_PASSED;
+}
+
+static int replay(const struct options *options) {
+    struct mkv_memory memory;
+    if (!mkv_run_memory_create(&memory)) {
+        fputs("memkv-sim: there is no address space for a run; raise ulimit -v\n", stderr);
+        return EXIT_FAILED;
+    }
+    struct mkv_seed_outcome outcome;
+    /* With --json the timeline keeps off the standard output, which is one value. */
+    FILE *timeline = options->json ? stderr : stdout;
+    mkv_run_seed_twice(options->seed, &memory, options->verbose ? timeline : NULL, &outcome);
+    print_replay(&outcome, options->seed, options->json);
+    mkv_memory_destroy(&memory);
+    return outcome.failed ? EXIT_FAILED : EXIT_PASSED;
+}
+
+static int run_command(const char *name, const struct options *options) {
+    const bool is_run = strcmp(name, "run") == 0;
+    const bool is_replay = strcmp(name, "replay") == 0;
+    const bool is_canaries = strcmp(name, "canaries") == 0;
+#ifdef MKV_CANARIES
+    if (strcmp(name, "hunt") == 0 && options->has_canary) {
+        return mkv_canary_hunt((unsigned)options->canary);
+    }
+    if (options->has_canary) {
+        mkv_canary_plant((unsigned)options->canary);
+    }
+#else
+    if (options->has_canary) {
+        return usage_error("there is no option '--canary'");
+    }
+#endif
+    if (!is_run && !is_replay && !is_canaries) {
+        return usage_error("there is no command '%s'", name);
+    }
+    if (options->has_seconds && !is_run) {
+        return usage_error("%s has no --seconds", name);
+    }
+    if (options->has_seed && is_canaries) {
+        return usage_error("canaries has no --seed");
+    }
+    if (options->verbose && !is_replay) {
+        return usage_error("%s has no --verbose", name);
+    }
+    if (is_replay && !options->has_seed) {
+        return usage_error("replay needs --seed N");
+    }
+    return is_run ? run(options) : is_replay ? replay(options) : mkv_canaries_run(options->json);
+}
+
+int mkv_command_main(int argc, char **argv) {
+    if (argc < 2) {
+        fputs(usage_text, stderr);
+        return EXIT_USAGE;
+    }
+    for (int index = 1; index < argc; index++) {
+        if (strcmp(argv[index], "--help") == 0 || strcmp(argv[index], "-h") == 0) {
+            fputs(usage_text, stdout);
+            return EXIT_PASSED;
+        }
+    }
+    if (strcmp(argv[1], "help") == 0) {
+        fputs(usage_text, stdout);
+        return EXIT_PASSED;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("memkv-sim " MKV_VERSION);
+        return EXIT_PASSED;
+    }
+    struct options options = {.seed = 1};
+    const int status = parse_options(argc, argv, &options);
+    return status != EXIT_PASSED ? status : run_command(argv[1], &options);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A simulated drive: an array of 4 KiB units behind a volatile cache, with operations that complete
+ * in an order and after delays that the seed draws, and with crashes after which any subset of what
+ * the cache held is left.
+ *
+ *   unit:   durable page  <-  version  <-  version  <-  version        newest first in the list
+ *                             completed    completed    in flight
+ *
+ *   submit write    a version in flight is put on every unit (its pages are copies)
+ *   complete write  its versions count as completed; without a volatile cache they are durable
+ *   complete flush  of every unit the newest version that was completed when the flush was
+ *                   *submitted* becomes durable, and those older are gone
+ *   crash           by power: every unit keeps its durable page or any one version, as drawn
+ *                   by kill: the cache stays, what was in flight lands now, later, or never
+ *
+ * Invariants
+ *  I1  A read returns the newest completed version, or the durable page where there is none. A
+ * write never overlaps another operation in flight (O11): nobody could say what it leaves or reads.
+ *  I2  A flush covers exactly the writes that were completed before it was submitted. That a real
+ *      one may persist more is part of what a crash draws.
+ *  I3  Bytes change in steps of profile.tear_bytes at a crash, and never otherwise.
+ *  I4  Pages are copied when written: a crash touches only units that have versions.
+ *  I5  image_hash depends on the durable pages alone.
+ *  I6  What a killed process left in flight lands no later than its successor's first flush is
+ *      submitted.
+ *
+ * Not responsible for: what the bytes mean, nor for when the crash comes (worlds).
+ */
+#ifndef MKV_SIM_DRIVE_SIM_H
+#define MKV_SIM_DRIVE_SIM_H
+
+#include "core/io.h"
+#include "sim/guard.h"
+#include "sim/memory.h"
+#include "sim/random.h"
+
+#define MKV_DRIVE_SIM_IO_MAX 512u
+/* Versions that the cache holds at most. */
+#define MKV_DRIVE_SIM_VERSIONS_MAX 8192u
+/* The largest transfer, in units: a slot of the largest block. */
+#define MKV_DRIVE_SIM_TRANSFER_UNITS_MAX (1u + MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES)
+
+struct mkv_drive_profile {
+    uint32_t capacity_units;
+    bool volatile_cache;
+    /* MKV_UNIT_BYTES: units are written whole. 512: as sectors are. 64: as the worst of the drives
+     * that Zheng and others (2013) cut off, which left shorn writes. A power of two. */
+    uint32_t tear_bytes;
+    /* The longest delays; the shortest is 1 ns. */
+    uint32_t read_ns;
+    uint32_t write_ns;
+    uint32_t flush_ns;
+};
+
+enum mkv_crash_kind {
+    MKV_CRASH_POWER = 0,
+    MKV_CRASH_KILL,
+};
+
+/* How a loss of power chooses between the versions of each unit. */
+enum mkv_crash_keep {
+    MKV_KEEP_NONE = 0,  /* the durable page */
+    MKV_KEEP_ALL,       /* the newest version, even in flight */
+    MKV_KEEP_BY_WRITE,  /* a write is kept whole or not at all; those in flight may also tear */
+    MKV_KEEP_BY_SECTOR, /* each unit takes any one of its versions or its durable page */
+};
+#define MKV_CRASH_KEEP_COUNT 4u
+
+/* Where effects find memory: offsets count from `arena`, slab s starts at slabs + s * stride. */
+struct mkv_drive_memory_map {
+    uint8_t *arena;
+    size_t arena_bytes;
+    uint8_t *slabs;
+    size_t slabs_bytes;
+    size_t slab_stride;
+};
+
+/* What a completion says beside the input for the volume. */
+struct mkv_drive_sim_done {
+    enum mkv_effect_kind kind;
+    uint32_t token; /* as given at submit */
+    struct mkv_drive_done done;
+};
+
+struct mkv_drive_sim;
+
+/* `guard` belongs to the caller and may be shared with others that use the same memory. The drive
+ * is all zeros. */
+struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
+                                           const struct mkv_drive_profile *profile,
+                                           const struct mkv_random *random,
+                                           struct mkv_guard *guard);
+/* The machine's memory for the operations from now on. */
+void mkv_drive_sim_attach(struct mkv_drive_sim *drive, const struct mkv_drive_memory_map *map);
+
+/* Takes a DRIVE_READ, DRIVE_WRITE or DRIVE_FLUSH. Fails the run when it overlaps (O11, I1) or names
+ * memory in use (O16). */
+void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *effect,
+                          uint32_t token, uint64_t now_ns);
+uint32_t mkv_drive_sim_in_flight(const struct mkv_drive_sim *drive);
+/* When the next completion is due; UINT64_MAX when nothing is in flight. */
+uint64_t mkv_drive_sim_due_ns(const struct mkv_drive_sim *drive);
+/* Completes what is due first. The pointers in `done` are good until the next call. */
+void mkv_drive_sim_complete(struct mkv_drive_sim *drive, struct mkv_drive_sim_done *done);
+
+/* The process is gone: forgets every operation, and does to the versions what the kind says. */
+void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
+                         enum mkv_crash_keep keep);
+
+/* What a read of the unit would return now, in-flight writes left out. */
+const uint8_t *mkv_drive_sim_unit(const struct mkv_drive_sim *drive, uint64_t unit);
+const uint8_t *mkv_drive_sim_durable_unit(const struct mkv_drive_sim *drive, uint64_t unit);
+/* The XXH3-64 of what mkv_drive_sim_unit returns, without touching it. */
+uint64_t mkv_drive_sim_unit_hash(const struct mkv_drive_sim *drive, uint64_t unit);
+/* A hash of the durable units. */
+uint64_t mkv_drive_sim_image_hash(const struct mkv_drive_sim *drive);
+/* Units that have versions. */
+uint32_t mkv_drive_sim_dirty_count(const struct mkv_drive_sim *drive);
+/* Hash of the bytes that the last submitted write carried, for traces. */
+uint64_t mkv_drive_sim_last_write_hash(const struct mkv_drive_sim *drive);
+/* Flips one bit of the durable page and of every version of the unit. */
+void mkv_drive_sim_rot(struct mkv_drive_sim *drive, uint64_t unit, uint32_t bit);
+
+#endif

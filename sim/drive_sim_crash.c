@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The versions of units: how they come, how they become durable, and which of them a crash keeps.
+ */
+#include <string.h>
+
+#include "core/hash.h"
+#include "sim/drive_sim_internal.h"
+
+/* Of units that keep a version in a crash that tears, one in this many is torn. */
+#define TEAR_ONE_IN 3u
+
+uint32_t mkv_drive_page_take(struct mkv_drive_sim *drive) {
+    MKV_ASSERT(drive->pages_free_count > 0);
+    return drive->pages_free[--drive->pages_free_count];
+}
+
+static void page_free(struct mkv_drive_sim *drive, uint32_t page) {
+    if (page != PAGE_ZERO) {
+        drive->pages_free[drive->pages_free_count++] = page;
+    }
+}
+
+/* What a unit adds to the hash of the image. Units of the zero page add nothing. */
+static uint64_t image_part(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t page) {
+    if (page == PAGE_ZERO) {
+        return 0;
+    }
+    return mkv_random_mix(drive->page_hashes[page] + unit * 0x9e3779b97f4a7c15ull);
+}
+
+static void set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t page) {
+    struct sector *sector = &drive->sectors[unit];
+    drive->image_hash -= image_part(drive, unit, sector->page);
+    page_free(drive, sector->page);
+    sector->page = page;
+    drive->image_hash += image_part(drive, unit, page);
+}
+
+/* Frees the version but not its page. */
+static void version_free(struct mkv_drive_sim *drive, uint32_t version) {
+    if (drive->versions[version].orphan) {
+        MKV_ASSERT(drive->orphan_count > 0);
+        drive->orphan_count--;
+    }
+    drive->versions_free[drive->versions_free_count++] = version;
+}
+
+/* Frees a list of versions from `version` on, with their pages. */
+static void versions_drop(struct mkv_drive_sim *drive, uint32_t version) {
+    while (version != MKV_NONE_U32) {
+        const uint32_t next = drive->versions[version].next;
+        page_free(drive, drive->versions[version].page);
+        version_free(drive, version);
+        version = next;
+    }
+}
+
+void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t write,
+                            const uint8_t *bytes) {
+    MKV_ASSERT(drive->versions_free_count > 0);
+    struct sector *sector = &drive->sectors[unit];
+    const uint32_t version = drive->versions_free[--drive->versions_free_count];
+    const uint32_t page = mkv_drive_page_take(drive);
+    memcpy(drive_page(drive, page), bytes, MKV_UNIT_BYTES);
+    drive->page_hashes[page] = mkv_hash_64(bytes, MKV_UNIT_BYTES);
+    if (sector->newest == MKV_NONE_U32) {
+        drive->dirty[drive->dirty_count++] = (uint32_t)unit;
+    }
+    drive->versions[version] =
+        (struct version){.page = page, .write = write, .next = sector->newest};
+    sector->newest = version;
+}
+
+uint32_t mkv_drive_version_visible(const struct mkv_drive_sim *drive, uint64_t unit) {
+    uint32_t version = drive->sectors[unit].newest;
+    while (version != MKV_NONE_U32 && drive->versions[version].completed == 0) {
+        version = drive->versions[version].next;
+    }
+    return version;
+}
+
+/* Takes units without versions off the list. */
+static void dirty_compact(struct mkv_drive_sim *drive) {
+    uint32_t kept = 0;
+    for (uint32_t index = 0; index < drive->dirty_count; index++) {
+        const uint32_t unit = drive->dirty[index];
+        if (drive->sectors[unit].newest != MKV_NONE_U32) {
+            drive->dirty[kept++] = unit;
+        }
+    }
+    drive->dirty_count = kept;
+}
+
+void mkv_drive_versions_flush(struct mkv_drive_sim *drive, uint64_t stamp) {
+    for (uint32_t index = 0; index < drive->dirty_count; index++) {
+        const uint32_t unit = drive->dirty[index];
+        uint32_t *link = &drive->sectors[unit].newest;
+        while (*link != MKV_NONE_U32) {
+            const uint32_t version = *link;
+            const uint64_t completed = drive->versions[version].completed;
+            if (completed != 0 && completed <= stamp) {
+                versions_drop(drive, drive->versions[version].next);
+                *link = MKV_NONE_U32;
+                set_durable(drive, unit, drive->versions[version].page);
+                version_free(drive, version);
+                break;
+            }
+            link = &drive->versions[version].next;
+        }
+    }
+    dirty_compact(drive);
+}
+
+void mkv_drive_versions_completed(struct mkv_drive_sim *drive, uint64_t unit, uint32_t unit_count,
+                                  uint32_t write) {
+    const uint64_t stamp = ++drive->completion_stamp;
+    for (uint32_t index = 0; index < unit_count; index++) {
+        uint32_t version = drive->sectors[unit + index].newest;
+        while (drive->versions[version].write != write) {
+            version = drive->versions[version].next;
+            MKV_ASSERT(version != MKV_NONE_U32);
+        }
+        drive->versions[version].completed = stamp;
+    }
+    if (!drive->profile.volatile_cache) {
+        mkv_drive_versions_flush(drive, stamp);
+    }
+}
+
+/* Takes the orphans off the unit's list; those that land are then its newest versions, as they
+ * reach the drive after whatever was written since. */
+static void land_unit(struct mkv_drive_sim *drive, uint32_t unit, uint64_t stamp) {
+    struct sector *sector = &drive->sectors[unit];
+    uint32_t landed = MKV_NONE_U32;
+    uint32_t *link = &sector->newest;
+    while (*link != MKV_NONE_U32) {
+        const uint32_t version = *link;
+        if (!drive->versions[version].orphan) {
+            link = &drive->versions[version].next;
+            continue;
+        }
+        *link = drive->versions[version].next;
+        if (landed == MKV_NONE_U32 && mkv_random_chance(&drive->random, 1, 2)) {
+            landed = version;
+        } else {
+            page_free(drive, drive->versions[version].page);
+            version_free(drive, version);
+        }
+    }
+    if (landed != MKV_NONE_U32) {
+        MKV_ASSERT(drive->orphan_count > 0);
+        drive->orphan_count--;
+        drive->versions[landed].orphan = false;
+        drive->versions[landed].completed = stamp;
+        drive->versions[landed].next = sector->newest;
+        sector->newest = landed;
+    }
+}
+
+void mkv_drive_versions_land(struct mkv_drive_sim *drive) {
+    if (drive->orphan_count == 0) {
+        return;
+    }
+    const uint64_t stamp = ++drive->completion_stamp;
+    for (uint32_t index = 0; index < drive->dirty_count; index++) {
+        land_unit(drive, drive->dirty[index], stamp);
+    }
+    MKV_ASSERT(drive->orphan_count == 0);
+    dirty_compact(drive);
+    if (!drive->profile.volatile_cache) {
+        mkv_drive_versions_flush(drive, stamp);
+    }
+}
+
+/* ---- crashes --------------------------------------------------------------------------------- */
+
+/* The version that the unit keeps, or MKV_NONE_U32. `salt` is the crash's own. */
+static uint32_t choose_version(struct mkv_drive_sim *drive, uint32_t unit, enum mkv_crash_keep keep,
+                               uint64_t salt) {
+    const uint32_t newest = drive->sectors[unit].newest;
+    uint32_t count = 0;
+    switch (keep) {
+    case MKV_KEEP_NONE:
+        return MKV_NONE_U32;
+    case MKV_KEEP_ALL:
+        return newest;
+    case MKV_KEEP_BY_WRITE:
+        for (uint32_t version = newest; version != MKV_NONE_U32;
+             version = drive->versions[version].next) {
+            /* One coin a write; a write in flight may have reached some of its units only. */
+            const uint64_t coins = mkv_random_mix(salt + drive->versions[version].write);
+            const bool tears = drive->versions[version].completed == 0 && (coins & 2) != 0;
+            if (tears ? mkv_random_chance(&drive->random, 1, 2) : (coins & 1) != 0) {
+                return version;
+            }
+        }
+        return MKV_NONE_U32;
+    case MKV_KEEP_BY_SECTOR:
+        for (uint32_t version = newest; version != MKV_NONE_U32;
+             version = drive->versions[version].next) {
+            count++;
+        }
+        break;
+    }
+    uint32_t choice = mkv_random_below(&drive->random, count + 1);
+    uint32_t version = newest;
+    while (choice > 0 && version != MKV_NONE_U32) {
+        version = drive->versions[version].next;
+        choice--;
+    }
+    return version;
+}
+
+/* Some parts of the page keep the older content. */
+static void tear(struct mkv_drive_sim *drive, uint32_t page, uint32_t older) {
+    const uint32_t parts = MKV_UNIT_BYTES / drive->profile.tear_bytes;
+    const uint64_t coins = mkv_random_next(&drive->random);
+    for (uint32_t part = 0; part < parts; part++) {
+        if ((coins >> part & 1) != 0) {
+            const size_t offset = (size_t)part * drive->profile.tear_bytes;
+            memcpy(drive_page(drive, page) + offset, drive_page(drive, older) + offset,
+                   drive->profile.tear_bytes);
+        }
+    }
+    drive->page_hashes[page] = mkv_hash_64(drive_page(drive, page), MKV_UNIT_BYTES);
+}
+
+static void lose_power(struct mkv_drive_sim *drive, enum mkv_crash_keep keep) {
+    const uint64_t salt = mkv_random_next(&drive->random);
+    const bool tears = drive->profile.tear_bytes < MKV_UNIT_BYTES && keep >= MKV_KEEP_BY_WRITE &&
+                       mkv_random_chance(&drive->random, 1, 2);
+    for (uint32_t index = 0; index < drive->dirty_count; index++) {
+        const uint32_t unit = drive->dirty[index];
+        struct sector *sector = &drive->sectors[unit];
+        const uint32_t keeps = choose_version(drive, unit, keep, salt);
+        if (keeps != MKV_NONE_U32) {
+            const uint32_t page = drive->versions[keeps].page;
+            if (tears && mkv_random_chance(&drive->random, 1, TEAR_ONE_IN)) {
+                const uint32_t next = drive->versions[keeps].next;
+                tear(drive, page, next == MKV_NONE_U32 ? sector->page : drive->versions[next].page);
+            }
+            /* The page leaves its version before the list is freed with its pages. */
+            drive->versions[keeps].page = PAGE_ZERO;
+            set_durable(drive, unit, page);
+        }
+        versions_drop(drive, sector->newest);
+        sector->newest = MKV_NONE_U32;
+    }
+    drive->dirty_count = 0;
+    MKV_ASSERT(drive->orphan_count == 0);
+}
+
+static void kill_process(struct mkv_drive_sim *drive) {
+    const uint64_t stamp = ++drive->completion_stamp;
+    for (uint32_t index = 0; index < drive->dirty_count; index++) {
+        uint32_t *link = &drive->sectors[drive->dirty[index]].newest;
+        while (*link != MKV_NONE_U32) {
+            const uint32_t version = *link;
+            struct version *state = &drive->versions[version];
+            const uint32_t fate =
+                state->completed != 0 ? 0 : 1 + mkv_random_below(&drive->random, 3);
+            if (fate == 3) {
+                *link = state->next;
+                page_free(drive, state->page);
+                version_free(drive, version);
+                continue;
+            }
+            if (fate == 1) {
+                drive->orphan_count -= state->orphan;
+                state->orphan = false;
+                state->completed = stamp;
+            } else if (fate == 2) {
+                drive->orphan_count += !state->orphan;
+                state->orphan = true;
+            }
+            link = &state->next;
+        }
+    }
+    dirty_compact(drive);
+    if (!drive->profile.volatile_cache) {
+        mkv_drive_versions_flush(drive, stamp);
+    }
+}
+
+void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
+                         enum mkv_crash_keep keep) {
+    drive->io_count = 0;
+    if (kind == MKV_CRASH_KILL) {
+        kill_process(drive);
+    } else {
+        lose_power(drive, keep);
+    }
+}
+
+static void rot_page(struct mkv_drive_sim *drive, uint32_t page, uint32_t bit) {
+    drive_page(drive, page)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    drive->page_hashes[page] = mkv_hash_64(drive_page(drive, page), MKV_UNIT_BYTES);
+}
+
+void mkv_drive_sim_rot(struct mkv_drive_sim *drive, uint64_t unit, uint32_t bit) {
+    MKV_ASSERT(unit < drive->profile.capacity_units);
+    MKV_ASSERT(bit < MKV_UNIT_BYTES * 8);
+    struct sector *sector = &drive->sectors[unit];
+    uint32_t page = sector->page;
+    if (page == PAGE_ZERO) {
+        page = mkv_drive_page_take(drive);
+        memset(drive_page(drive, page), 0, MKV_UNIT_BYTES);
+    }
+    drive->image_hash -= image_part(drive, unit, sector->page);
+    rot_page(drive, page, bit);
+    sector->page = page;
+    drive->image_hash += image_part(drive, unit, page);
+    for (uint32_t version = sector->newest; version != MKV_NONE_U32;
+         version = drive->versions[version].next) {
+        rot_page(drive, drive->versions[version].page, bit);
+    }
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/front_world.h"
+
+#include <string.h>
+
+#include "sim/failure.h"
+
+#define RING_NS_MAX 2000u
+#define EFFECTS_AT_ONCE 16u
+#define SEGMENTED_MAX 4u
+#define ITEMS_MAX 96u
+#define REQUESTS_PER_CONNECTION_MAX 12u
+#define VOLUME_OPS_MAX 24u
+
+/* ---- rings ----------------------------------------------------------------------------------- */
+
+static void ring_push(struct front_world *world, struct message_ring *ring,
+                      const struct mkv_message *message, const uint8_t *data) {
+    MKV_ASSERT(ring->count < MKV_RING_MESSAGES);
+    MKV_ASSERT(message->data_bytes <= MKV_RING_DATA_BYTES);
+    struct ring_message *slot = &ring->messages[(ring->head + ring->count) % MKV_RING_MESSAGES];
+    uint64_t due_ns =
+        world->lives.now_ns +
+        mkv_random_below(mkv_lives_random(&world->lives, MKV_CONCERN_FABRIC), RING_NS_MAX);
+    if (ring->count > 0) {
+        /* A ring keeps its order. */
+        const struct ring_message *last =
+            &ring->messages[(ring->head + ring->count - 1) % MKV_RING_MESSAGES];
+        due_ns = mkv_max_u64(due_ns, last->due_ns);
+    }
+    slot->due_ns = due_ns;
+    slot->message = *message;
+    if (message->data_bytes > 0) {
+        memcpy(slot->data, data, message->data_bytes);
+    }
+    ring->count++;
+}
+
+static uint64_t ring_due_ns(const struct message_ring *ring) {
+    return ring->count > 0 ? ring->messages[ring->head].due_ns : UINT64_MAX;
+}
+
+static void ring_input(struct message_ring *ring, struct mkv_input *input) {
+    const struct ring_message *first = &ring->messages[ring->head];
+    *input = (struct mkv_input){
+        .kind = MKV_INPUT_MESSAGE,
+        .data = first->data,
+        .data_bytes = first->message.data_bytes,
+        .message = first->message,
+    };
+    ring->head = (ring->head + 1) % MKV_RING_MESSAGES;
+    ring->count--;
+}
+
+/* ---- the front ------------------------------------------------------------------------------- */
+
+/* Notes what a volume is asked for, to know later whose answer an answer is. */
+static void note_asked(struct front_world *world, const struct mkv_message *message,
+                       const uint8_t *data) {
+    if (message->kind != MKV_MESSAGE_PUT_BEGIN && message->kind != MKV_MESSAGE_DELETE) {
+        return;
+    }
+    MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
+    world->asked[message->volume][message->front_op.index] = (struct asked){
+        .generation = message->front_op.generation,
+        .key = mkv_content_find(&world->lives.content, data, message->data_bytes),
+        .root = message->root,
+    };
+}
+
+static void carry_out(struct front_world *world, const struct mkv_effect *effect) {
+    const uint8_t *base = mkv_front_arena(world->front);
+    mkv_trace_effect(&world->lives.trace, MKV_TRACE_FRONT, effect, base);
+    switch (effect->kind) {
+    case MKV_EFFECT_MESSAGE:
+        if (effect->message.volume >= world->lives.node_count) {
+            mkv_fail(MKV_ORACLE_ANSWERS, "the front sends a message to volume %u of %u",
+                     effect->message.volume, world->lives.node_count);
+        }
+        note_asked(world, &effect->message, base + effect->message.data_offset);
+        ring_push(world, &world->to_volume[effect->message.volume], &effect->message,
+                  base + effect->message.data_offset);
+        return;
+    case MKV_EFFECT_PULL:
+    case MKV_EFFECT_PUSH:
+    case MKV_EFFECT_ANSWER:
+    case MKV_EFFECT_BREAK:
+        mkv_sim_fabric_take(world, effect);
+        return;
+    case MKV_EFFECT_EVENT:
+        return;
+    case MKV_EFFECT_DRIVE_READ:
+    case MKV_EFFECT_DRIVE_WRITE:
+    case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_FAIL_DRIVE:
+        break;
+    }
+    mkv_fail(MKV_ORACLE_ANSWERS, "the front hands out an effect of kind %u, which is a volume's",
+             (unsigned)effect->kind);
+}
+
+void mkv_sim_front_step(struct front_world *world, struct mkv_input *input) {
+    if (mkv_fuse_burn(&world->lives.fuse)) {
+        return;
+    }
+    input->now_ns = world->lives.now_ns;
+    input->wall_ms = MKV_WALL_MS_START + input->now_ns / 1000000;
+    mkv_trace_input(&world->lives.trace, MKV_TRACE_FRONT, input);
+    (void)mkv_front_step(world->front, input);
+    struct mkv_effect effects[EFFECTS_AT_ONCE];
+    uint32_t count = 0;
+    while ((count = mkv_front_effects(world->front, effects, EFFECTS_AT_ONCE)) > 0) {
+        for (uint32_t index = 0; index < count; index++) {
+            if (mkv_fuse_burn(&world->lives.fuse)) {
+                return;
+            }
+            carry_out(world, &effects[index]);
+        }
+    }
+}
+
+static void tick(struct front_world *world) {
+    struct mkv_input input = {.kind = MKV_INPUT_TICK};
+    mkv_sim_front_step(world, &input);
+}
+
+/* A volume answers: O12 before anything else. */
+static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
+                       const uint8_t *data) {
+    struct front_world *world = context;
+    MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
+    const struct asked *asked = &world->asked[volume][message->front_op.index];
+    const bool known = asked->generation == message->front_op.generation &&
+                       asked->key != MKV_NONE_U32 && message->status == MKV_STATUS_OK;
+    if (known && message->kind == MKV_MESSAGE_PUT_DONE) {
+        mkv_watch_put_done(&world->lives.nodes[volume].watch, asked->key, asked->root);
+    } else if (known && message->kind == MKV_MESSAGE_DELETE_DONE) {
+        mkv_watch_delete_done(&world->lives.nodes[volume].watch, asked->key);
+    }
+    ring_push(world, &world->to_front[volume], message, data);
+}
+
+/* ---- what lives.h wants ---------------------------------------------------------------------- */
+
+static void reset(void *context, int pattern) {
+    struct front_world *world = context;
+    if (pattern >= 0) {
+        memset(world->arena, pattern, world->arena_bytes);
+    }
+    /* Drawn anew for each start, as the daemon does. */
+    world->config.segment_id_seed = mkv_random_mix(world->config.segment_id_seed + 1);
+    world->front = mkv_front_init(world->arena, world->arena_bytes, &world->config);
+    for (uint32_t volume = 0; volume < MKV_LIVES_NODES_MAX; volume++) {
+        world->to_volume[volume].count = 0;
+        world->to_front[volume].count = 0;
+    }
+    for (uint32_t index = 0; index < MKV_REQUESTS_MAX; index++) {
+        world->requests[index].used = false;
+    }
+    world->request_count = 0;
+    world->abandoned = 0;
+    mkv_sim_fabric_reset(world);
+}
+
+static void serving(void *context) {
+    struct front_world *world = context;
+    for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
+        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_ONLINE);
+    }
+}
+
+static bool start_get(void *context, uint32_t key) {
+    struct front_world *world = context;
+    /* A share of what requests there may be, so that no read is refused as BUSY. */
+    return world->request_count < REQUESTS_PER_CONNECTION_MAX &&
+           mkv_sim_client_start_get(world, key);
+}
+
+static bool is_idle(const void *context) {
+    const struct front_world *world = context;
+    if (world->request_count > 0 || !mkv_sim_fabric_is_idle(world)) {
+        return false;
+    }
+    for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
+        struct mkv_volume_stats stats;
+        mkv_volume_stats(world->lives.nodes[volume].volume, &stats);
+        if (world->to_volume[volume].count > 0 || world->to_front[volume].count > 0 ||
+            stats.ops_in_flight > 0) {
+            return false;
+        }
+    }
+    struct mkv_front_stats stats;
+    mkv_front_stats(world->front, &stats);
+    return stats.requests_in_flight == 0 && stats.items_in_flight == 0;
+}
+
+static void work(void *context) {
+    struct front_world *world = context;
+    if (world->abandoned > 0 && is_idle(world)) {
+        mkv_model_settle(&world->lives.model);
+        world->abandoned = 0;
+    }
+    mkv_sim_client_start(world);
+}
+
+static uint64_t due_ns(void *context) {
+    struct front_world *world = context;
+    uint64_t due = mkv_min_u64(mkv_sim_fabric_due_ns(world), mkv_front_timer_ns(world->front));
+    for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
+        due = mkv_min_u64(due, ring_due_ns(&world->to_volume[volume]));
+        due = mkv_min_u64(due, ring_due_ns(&world->to_front[volume]));
+    }
+    return due;
+}
+
+static void act(void *context) {
+    struct front_world *world = context;
+    const uint64_t due = due_ns(world);
+    for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
+        struct mkv_input input;
+        if (ring_due_ns(&world->to_volume[volume]) == due) {
+            ring_input(&world->to_volume[volume], &input);
+            (void)mkv_node_step(&world->lives.nodes[volume], &input, world->lives.now_ns);
+            return;
+        }
+        if (ring_due_ns(&world->to_front[volume]) == due) {
+            ring_input(&world->to_front[volume], &input);
+            mkv_sim_front_step(world, &input);
+            return;
+        }
+    }
+    if (mkv_sim_fabric_due_ns(world) == due) {
+        mkv_sim_fabric_act(world);
+    } else {
+        tick(world);
+    }
+}
+
+static void settle(void *context) {
+    struct front_world *world = context;
+    while (!world->lives.fuse.blown && mkv_front_has_work(world->front)) {
+        tick(world);
+    }
+}
+
+static uint32_t unanswered(const void *context) {
+    const struct front_world *world = context;
+    return world->request_count;
+}
+
+/* ---- making one ------------------------------------------------------------------------------ */
+
+static void configure(struct front_world *world, const struct mkv_shape *shape) {
+    struct mkv_front_config *config = &world->config;
+    mkv_front_config_default(config);
+    config->volume_count = shape->volume_count;
+    for (uint32_t volume = 0; volume < shape->volume_count; volume++) {
+        config->members[volume].weight = 1;
+        config->members[volume].uuid.bytes[0] = (uint8_t)(volume + 1);
+    }
+    config->connections_max = MKV_CONNECTIONS_MAX;
+    config->requests_max = MKV_REQUESTS_MAX;
+    config->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
+    config->items_per_request_max = MKV_REQUEST_ITEMS_MAX;
+    config->items_max = ITEMS_MAX;
+    config->segmented_max = SEGMENTED_MAX;
+    config->volume_ops_max = VOLUME_OPS_MAX;
+    config->block_bytes_max = shape->block_bytes_max;
+    config->value_bytes_max = shape->length_max;
+    const uint32_t largest = 1u << mkv_slab_order(shape->block_bytes_max);
+    config->slab_unit_count = largest * shape->slabs;
+    config->slab_share_reads = 250;
+    config->slab_units_per_connection_max = largest * (1 + shape->slabs / 2);
+    config->transfer_grace_ns = shape->deadline_ns * 4;
+    config->segment_id_seed = mkv_random_mix(shape->seed);
+    MKV_ASSERT(mkv_front_config_fault(config) == NULL);
+}
+
+void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_world_report *report) {
+    static const struct mkv_lives_clients clients = {
+        .reset = reset,
+        .serving = serving,
+        .start_get = start_get,
+        .work = work,
+        .due_ns = due_ns,
+        .act = act,
+        .settle = settle,
+        .is_idle = is_idle,
+        .unanswered = unanswered,
+    };
+    const struct mkv_shape *shape = options->shape;
+    struct front_world *world = mkv_memory_take(options->memory, sizeof *world, 64);
+    memset(world, 0, sizeof *world);
+    configure(world, shape);
+    world->arena_bytes = mkv_front_memory_required(&world->config);
+    world->arena = mkv_memory_take(options->memory, world->arena_bytes, 64);
+    const size_t slabs_bytes = (size_t)world->config.slab_unit_count * MKV_SLAB_UNIT_STRIDE_BYTES;
+    world->slabs = mkv_memory_take(options->memory, slabs_bytes, MKV_UNIT_BYTES);
+    world->scratch = mkv_memory_take(options->memory, shape->length_max, 64);
+    const struct mkv_lives_slabs slabs = {world->slabs, slabs_bytes, MKV_SLAB_UNIT_STRIDE_BYTES};
+    mkv_lives_init(&world->lives, options, report, &clients, world, VOLUME_OPS_MAX, false, &slabs,
+                   on_message);
+    mkv_lives_run(&world->lives);
+}

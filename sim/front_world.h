@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the front world share: a front, one or two volumes, the rings of messages
+ * between them, and a simulated fabric with clients on a few connections.
+ *
+ *   front_world.c    the machine: steps of the front, rings, time
+ *   front_client.c   requests, and how their answers are judged
+ *   front_fabric.c   PULL, PUSH, ANSWER, and connections that close
+ *
+ *     client --REQUEST--> front --ring--> volume      one step takes one message off a ring
+ *       ^                  |  ^             |
+ *       +-- PUSH, ANSWER --+  +----ring-----+
+ *
+ * Invariants
+ *  I1  PUSH and ANSWER of a connection complete in the order they were handed out.
+ *  I2  When a connection closes, its transfers complete as failed, and CONNECTION_CLOSED is the
+ * last that the front hears of it.
+ *
+ * Not responsible for: what others see (world.h).
+ */
+#ifndef MKV_SIM_FRONT_WORLD_H
+#define MKV_SIM_FRONT_WORLD_H
+
+#include "core/front.h"
+#include "core/slab.h"
+#include "sim/lives.h"
+
+#define MKV_CONNECTIONS_MAX 4u
+#define MKV_REQUESTS_MAX 32u
+#define MKV_REQUEST_ITEMS_MAX 6u
+#define MKV_TRANSFERS_MAX 256u
+#define MKV_RING_MESSAGES 512u
+#define MKV_RING_DATA_BYTES 2048u
+#define MKV_FRONT_OPS_MAX 1024u
+
+struct ring_message {
+    uint64_t due_ns;
+    struct mkv_message message;
+    uint8_t data[MKV_RING_DATA_BYTES];
+};
+
+/* Messages in one direction between the front and a volume. */
+struct message_ring {
+    struct ring_message messages[MKV_RING_MESSAGES];
+    uint32_t head;
+    uint32_t count;
+};
+
+enum connection_state {
+    CONNECTION_OPEN = 0,
+    CONNECTION_CLOSING, /* transfers fail; CONNECTION_CLOSED follows the last of them */
+};
+
+struct connection {
+    enum connection_state state;
+    uint32_t generation;
+    uint64_t closed_due_ns;
+    uint64_t ordered_ns; /* when its last PUSH or ANSWER completes (I1) */
+};
+
+struct request_item {
+    uint32_t key;
+    uint32_t version;
+    uint32_t place; /* in the model */
+    bool judged;    /* the model has heard how it ended */
+    bool pushed;    /* GET: bytes came, of this version, from here on */
+    uint32_t version_read;
+    uint64_t push_length;
+    uint64_t push_bytes;
+    uint64_t range_offset;
+    uint64_t range_bytes;
+    struct mkv_root push_root;
+};
+
+struct request {
+    bool used;
+    uint64_t id;
+    struct mkv_connection_id connection;
+    enum mkv_op op;
+    uint32_t item_count;
+    struct request_item items[MKV_REQUEST_ITEMS_MAX];
+};
+
+struct transfer {
+    enum mkv_effect_kind kind; /* PULL, PUSH or ANSWER */
+    struct mkv_op_id op;
+    struct mkv_connection_id connection;
+    uint64_t due_ns;
+    struct mkv_transfer_effect effect;
+    struct mkv_answer_effect answer;
+    uint64_t hash; /* of the memory that it reads */
+};
+
+/* What the front has asked a volume for, so that the watch can judge the answer (O12). */
+struct asked {
+    uint32_t generation;
+    uint32_t key;
+    struct mkv_root root;
+};
+
+struct front_world {
+    struct mkv_lives lives;
+    struct mkv_front_config config;
+    uint8_t *arena;
+    size_t arena_bytes;
+    struct mkv_front *front;
+    uint8_t *slabs;
+    struct message_ring to_volume[MKV_LIVES_NODES_MAX];
+    struct message_ring to_front[MKV_LIVES_NODES_MAX];
+    struct connection connections[MKV_CONNECTIONS_MAX];
+    struct request requests[MKV_REQUESTS_MAX];
+    uint32_t request_count;
+    uint64_t request_id_last;
+    struct transfer transfers[MKV_TRANSFERS_MAX];
+    uint32_t transfer_count;
+    uint64_t transfer_order_ns;
+    struct asked asked[MKV_LIVES_NODES_MAX][MKV_FRONT_OPS_MAX];
+    uint32_t abandoned; /* operations whose end nobody will learn */
+    uint8_t *scratch;
+};
+
+/* ---- front_world.c --------------------------------------------------------------------------- */
+
+void mkv_sim_front_step(struct front_world *world, struct mkv_input *input);
+static inline uint8_t *front_slab(const struct front_world *world, struct mkv_slab slab) {
+    return world->slabs + (size_t)slab.index * MKV_SLAB_UNIT_STRIDE_BYTES;
+}
+
+/* ---- front_client.c -------------------------------------------------------------------------- */
+
+bool mkv_sim_client_start_get(struct front_world *world, uint32_t key);
+void mkv_sim_client_start(struct front_world *world);
+/* Bytes of a GET have arrived. */
+void mkv_sim_client_pushed(struct front_world *world, const struct mkv_transfer_effect *effect,
+                           const uint8_t *bytes);
+void mkv_sim_client_answered(struct front_world *world, const struct mkv_answer_effect *answer,
+                             const struct mkv_item_result *results);
+/* The bytes that a PULL asks for, into the slab. */
+void mkv_sim_client_pulled(struct front_world *world, const struct mkv_transfer_effect *effect,
+                           uint8_t *target);
+/* The client of the connection is gone, and with it its requests. */
+void mkv_sim_client_gone(struct front_world *world, struct mkv_connection_id connection);
+
+/* ---- front_fabric.c -------------------------------------------------------------------------- */
+
+void mkv_sim_fabric_reset(struct front_world *world);
+/* PULL, PUSH, ANSWER or BREAK is handed out. */
+void mkv_sim_fabric_take(struct front_world *world, const struct mkv_effect *effect);
+void mkv_sim_fabric_close(struct front_world *world, uint32_t connection);
+uint64_t mkv_sim_fabric_due_ns(const struct front_world *world);
+void mkv_sim_fabric_act(struct front_world *world);
+bool mkv_sim_fabric_is_idle(const struct front_world *world);
+
+#endif

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/lives.h"
+
+#include <string.h>
+
+#include "core/manifest.h"
+#include "sim/failure.h"
+#include "sim/images.h"
+
+#define LIVES_TURNS_MAX 400000u
+/* Between ticks there is at most this and the idle time. */
+#define TICK_NS_MAX 100000u
+/* One first format in this many is cut and done again. */
+#define FORMAT_CUT_ONE_IN 8u
+#define FORMAT_CUT_SPAN 24u
+/* Inputs and effects within which a recovery is cut, for each volume. */
+#define RECOVERY_CUT_SPAN 90u
+/* One life in this many crashes before anything is asked of it (O8). */
+#define IDLE_CRASH_ONE_IN 8u
+/* One life in this many with rot has a block hit while it works. */
+#define ROT_ONE_IN 2u
+
+void mkv_lives_mutated(struct mkv_lives *lives) {
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        lives->audits[node].mutated = true;
+    }
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static void on_event(void *context, uint32_t volume, const struct mkv_event *event) {
+    struct mkv_lives *lives = context;
+    mkv_rot_event(&lives->rots[volume], event);
+    switch (event->kind) {
+    case MKV_EVENT_FORMATTED:
+        MKV_ASSERT(lives->phase == MKV_PHASE_FORMATTING);
+        lives->nodes_done++;
+        break;
+    case MKV_EVENT_OPENED:
+        MKV_ASSERT(lives->phase == MKV_PHASE_OPENING);
+        lives->nodes_done++;
+        lives->rots[volume].metadata_hit = false;
+        mkv_audit_serving(&lives->audits[volume]);
+        break;
+    case MKV_EVENT_CLOSED:
+        MKV_ASSERT(lives->phase == MKV_PHASE_CLOSING);
+        lives->nodes_done++;
+        break;
+    case MKV_EVENT_OPEN_FAILED:
+        mkv_fail(MKV_ORACLE_DURABLE, "volume %u cannot be opened: error %u", volume,
+                 (unsigned)event->err);
+    case MKV_EVENT_CAME_UP_EMPTY:
+        mkv_fail(MKV_ORACLE_DURABLE, "volume %u gives up its content: error %u at block %llu",
+                 volume, (unsigned)event->err, (unsigned long long)event->value[0]);
+    case MKV_EVENT_DRIVE_ERROR:
+    case MKV_EVENT_DRIVE_FAILED:
+        mkv_fail(MKV_ORACLE_DURABLE, "volume %u reports an error of a drive that had none", volume);
+    case MKV_EVENT_BLOCK_QUARANTINED:
+        lives->audits[volume].mutated = true; /* its DROP is on its way */
+        break;
+    case MKV_EVENT_TORN_TAIL:
+    case MKV_EVENT_SUPERBLOCK_REPAIRED:
+    case MKV_EVENT_JOURNAL_COPY_REPAIRED:
+    case MKV_EVENT_CHECKPOINT_DONE:
+        break;
+    }
+}
+
+/* ---- phases that start ----------------------------------------------------------------------- */
+
+static void enter(struct mkv_lives *lives, enum mkv_phase phase) {
+    lives->phase = phase;
+    lives->nodes_done = 0;
+    lives->turns = 0;
+    lives->fuse = (struct mkv_fuse){0};
+}
+
+static void arm(struct mkv_lives *lives, uint32_t left) {
+    lives->fuse = (struct mkv_fuse){.left = left, .armed = true};
+}
+
+static void command(struct mkv_lives *lives, enum mkv_admin_command admin) {
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        if (mkv_node_admin(&lives->nodes[node], admin, lives->now_ns) != MKV_OK) {
+            mkv_fail(MKV_ORACLE_ANSWERS, "volume %u refuses command %u", node, (unsigned)admin);
+        }
+    }
+}
+
+static int draw_pattern(struct mkv_lives *lives) {
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    const uint32_t draw = mkv_random_below(random, 256);
+    if (!mkv_random_chance(random, lives->shape->share_pattern, 16)) {
+        return -1;
+    }
+    return (int)((draw + lives->options->pattern_salt) & 0xffu);
+}
+
+static void start_process(struct mkv_lives *lives) {
+    const int pattern = draw_pattern(lives);
+    mkv_guard_reset(&lives->guard);
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        mkv_node_start(&lives->nodes[node], pattern);
+    }
+    lives->clients->reset(lives->world, pattern);
+    lives->tick_due_ns = lives->now_ns;
+}
+
+static void start_format(struct mkv_lives *lives) {
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    enter(lives, MKV_PHASE_FORMATTING);
+    if (mkv_random_chance(random, 1, FORMAT_CUT_ONE_IN)) {
+        arm(lives, mkv_random_below(random, FORMAT_CUT_SPAN));
+    }
+    command(lives, MKV_ADMIN_FORMAT);
+}
+
+static void start_opening(struct mkv_lives *lives) {
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    enter(lives, MKV_PHASE_OPENING);
+    if (!lives->last_life && mkv_random_chance(random, lives->shape->share_cut, 16)) {
+        arm(lives, mkv_random_below(random, RECOVERY_CUT_SPAN * lives->node_count));
+    }
+    command(lives, MKV_ADMIN_OPEN);
+}
+
+static void start_verifying(struct mkv_lives *lives) {
+    enter(lives, MKV_PHASE_VERIFYING);
+    lives->verify_key = 0;
+    mkv_audit_present(lives->audits, lives->node_count);
+    lives->clients->serving(lives->world);
+}
+
+static void start_working(struct mkv_lives *lives) {
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    enter(lives, MKV_PHASE_WORKING);
+    lives->work_due_ns = lives->now_ns;
+    if (lives->shape->rot && mkv_random_chance(random, 1, ROT_ONE_IN)) {
+        const uint32_t node = mkv_random_below(random, lives->node_count);
+        mkv_lives_mutated(lives);
+        mkv_rot_block(&lives->rots[node], &lives->nodes[node], &lives->model,
+                      mkv_lives_random(lives, MKV_CONCERN_DRIVE), &lives->trace);
+    }
+    if (mkv_random_chance(random, 1, IDLE_CRASH_ONE_IN)) {
+        arm(lives, 0);
+        lives->work_due_ns = UINT64_MAX;
+    } else {
+        arm(lives, mkv_random_below(random, lives->shape->crash_span));
+    }
+}
+
+/* ---- crashes --------------------------------------------------------------------------------- */
+
+static enum mkv_crash_keep draw_keep(struct mkv_lives *lives) {
+    const uint32_t *weights = lives->shape->keep_weights;
+    uint32_t total = 0;
+    for (uint32_t keep = 0; keep < MKV_CRASH_KEEP_COUNT; keep++) {
+        total += weights[keep];
+    }
+    uint32_t draw = mkv_random_below(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE), total);
+    uint32_t keep = 0;
+    while (draw >= weights[keep]) {
+        draw -= weights[keep];
+        keep++;
+    }
+    return (enum mkv_crash_keep)keep;
+}
+
+static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
+    struct mkv_node *node = &lives->nodes[index];
+    const enum mkv_crash_keep keep = draw_keep(lives);
+    mkv_rot_before_crash(&lives->rots[index], node);
+    mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
+    mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
+                   mkv_drive_sim_image_hash(node->drive));
+    if (lives->shape->rot && lives->phase != MKV_PHASE_FORMATTING) {
+        mkv_rot_metadata(&lives->rots[index], node, mkv_lives_random(lives, MKV_CONCERN_DRIVE),
+                         &lives->trace);
+    }
+    lives->crash_image = mkv_random_mix(lives->crash_image ^ mkv_drive_sim_image_hash(node->drive));
+}
+
+static void crash(struct mkv_lives *lives) {
+    const bool formatting = lives->phase == MKV_PHASE_FORMATTING;
+    const bool kill = mkv_random_chance(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE),
+                                        lives->shape->share_kill, 16);
+    lives->report->recoveries_cut += lives->crash_pending;
+    lives->crash_image = 0;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        crash_node(lives, node, kill);
+    }
+    mkv_model_settle(&lives->model);
+    start_process(lives);
+    if (formatting) {
+        start_format(lives);
+        return;
+    }
+    lives->crash_pending = true;
+    start_opening(lives);
+}
+
+/* ---- phases that end ------------------------------------------------------------------------- */
+
+static void update_report(struct mkv_lives *lives) {
+    struct mkv_world_report *report = lives->report;
+    report->evaluations = lives->model.evaluations;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        report->evaluations +=
+            lives->audits[node].evaluations + lives->nodes[node].watch.evaluations;
+    }
+    report->losses = lives->model.losses;
+}
+
+static void check_losses_reported(const struct mkv_lives *lives) {
+    uint64_t reports = 0;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        reports += lives->rots[node].reports;
+    }
+    if (lives->model.losses > 0 && reports == 0) {
+        mkv_fail(MKV_ORACLE_DURABLE, "%llu misses are explained by rot alone, and no event says so",
+                 (unsigned long long)lives->model.losses);
+    }
+}
+
+/* Reads back one key after another, several at a time. */
+static void verify(struct mkv_lives *lives) {
+    while (lives->verify_key < lives->content.key_count &&
+           lives->clients->start_get(lives->world, lives->verify_key)) {
+        lives->verify_key++;
+    }
+    if (lives->verify_key < lives->content.key_count || !lives->clients->is_idle(lives->world)) {
+        return;
+    }
+    if (lives->crash_pending) {
+        lives->crash_pending = false;
+        lives->report->crashes++;
+        if (lives->options->images != NULL) {
+            mkv_images_add(lives->options->images, lives->crash_image);
+        }
+    }
+    check_losses_reported(lives);
+    update_report(lives);
+    if (lives->last_life) {
+        enter(lives, MKV_PHASE_DONE);
+    } else if (lives->report->crashes >= lives->shape->crashes_max) {
+        enter(lives, MKV_PHASE_DRAINING);
+    } else {
+        start_working(lives);
+    }
+}
+
+static void drain(struct mkv_lives *lives) {
+    if (!lives->clients->is_idle(lives->world)) {
+        return;
+    }
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        if (mkv_drive_sim_in_flight(lives->nodes[node].drive) > 0) {
+            return;
+        }
+    }
+    mkv_model_settle(&lives->model);
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        mkv_audit_blocks(&lives->audits[node]);
+    }
+    mkv_audit_present(lives->audits, lives->node_count);
+    enter(lives, MKV_PHASE_CLOSING);
+    command(lives, MKV_ADMIN_CLOSE);
+}
+
+/* What follows from the phase without an input. */
+static void advance(struct mkv_lives *lives) {
+    const bool all_done = lives->nodes_done == lives->node_count;
+    switch (lives->phase) {
+    case MKV_PHASE_FORMATTING:
+        if (all_done) {
+            start_opening(lives);
+        }
+        break;
+    case MKV_PHASE_OPENING:
+        if (all_done) {
+            start_verifying(lives);
+        }
+        break;
+    case MKV_PHASE_VERIFYING:
+        verify(lives);
+        break;
+    case MKV_PHASE_DRAINING:
+        drain(lives);
+        break;
+    case MKV_PHASE_CLOSING:
+        if (all_done) {
+            /* The process ends well, and another one opens the drives. */
+            for (uint32_t node = 0; node < lives->node_count; node++) {
+                mkv_node_crash(&lives->nodes[node], MKV_CRASH_KILL, MKV_KEEP_NONE);
+            }
+            lives->last_life = true;
+            start_process(lives);
+            start_opening(lives);
+        }
+        break;
+    case MKV_PHASE_WORKING:
+    case MKV_PHASE_DONE:
+        break;
+    }
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void work(struct mkv_lives *lives) {
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_WORKLOAD);
+    lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(random, lives->shape->think_ns);
+    if (mkv_random_chance(random, lives->shape->weight_checkpoint, 64)) {
+        const uint32_t node = mkv_random_below(random, lives->node_count);
+        (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
+    } else {
+        lives->clients->work(lives->world);
+    }
+}
+
+static void tick(struct mkv_lives *lives) {
+    const uint32_t span = (uint32_t)lives->shape->idle_ns + TICK_NS_MAX;
+    lives->tick_due_ns =
+        lives->now_ns + 1 + mkv_random_below(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE), span);
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        mkv_node_tick(&lives->nodes[node], lives->now_ns);
+    }
+}
+
+/* Takes the one thing that is due first (I1). */
+static void turn(struct mkv_lives *lives) {
+    uint64_t drive_ns = UINT64_MAX;
+    uint32_t drive = 0;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        const uint64_t due_ns = mkv_drive_sim_due_ns(lives->nodes[node].drive);
+        if (due_ns < drive_ns) {
+            drive_ns = due_ns;
+            drive = node;
+        }
+    }
+    const uint64_t client_ns = lives->clients->due_ns(lives->world);
+    const uint64_t work_ns = lives->phase == MKV_PHASE_WORKING ? lives->work_due_ns : UINT64_MAX;
+    uint64_t due_ns = mkv_min_u64(mkv_min_u64(drive_ns, client_ns), work_ns);
+    due_ns = mkv_min_u64(due_ns, lives->tick_due_ns);
+    lives->now_ns = mkv_max_u64(lives->now_ns, due_ns);
+    if (due_ns == drive_ns) {
+        mkv_node_complete(&lives->nodes[drive], lives->now_ns);
+    } else if (due_ns == client_ns) {
+        lives->clients->act(lives->world);
+    } else if (due_ns == work_ns) {
+        work(lives);
+    } else {
+        tick(lives);
+    }
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        while (!lives->fuse.blown && mkv_volume_has_work(lives->nodes[node].volume)) {
+            mkv_node_tick(&lives->nodes[node], lives->now_ns);
+        }
+    }
+    lives->clients->settle(lives->world);
+}
+
+/* ---- from the first to the last -------------------------------------------------------------- */
+
+void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *options,
+                    struct mkv_world_report *report, const struct mkv_lives_clients *clients,
+                    void *world, uint32_t ops_max, bool in_order,
+                    const struct mkv_lives_slabs *slabs,
+                    void (*on_message)(void *world, uint32_t volume,
+                                       const struct mkv_message *message, const uint8_t *data)) {
+    const struct mkv_shape *shape = options->shape;
+    MKV_ASSERT(shape->volume_count <= MKV_LIVES_NODES_MAX);
+    memset(lives, 0, offsetof(struct mkv_lives, nodes));
+    lives->options = options;
+    lives->shape = shape;
+    lives->report = report;
+    lives->clients = clients;
+    lives->world = world;
+    lives->node_count = shape->volume_count;
+    for (uint32_t concern = 0; concern < MKV_CONCERN_COUNT; concern++) {
+        mkv_random_seed(&lives->randoms[concern], shape->seed, (enum mkv_concern)concern);
+    }
+    mkv_trace_init(&lives->trace, shape->seed, options->log);
+    /* A value of several segments leaves room in its key for the names of these. */
+    const uint32_t key_bytes_max = shape->length_max > shape->block_bytes_max
+                                       ? MKV_KEY_BYTES_MAX - MKV_SEGMENT_KEY_SUFFIX_BYTES
+                                       : MKV_KEY_BYTES_MAX;
+    mkv_content_init(&lives->content, options->memory, mkv_random_mix(shape->seed),
+                     shape->key_count, shape->colliding, key_bytes_max, shape->length_max);
+    mkv_model_init(&lives->model, options->memory, shape->key_count, in_order);
+    for (uint32_t key = 0; key < shape->key_count; key++) {
+        /* Segments go when their manifest is replaced. */
+        lives->model.keys[key].replace_hides = shape->length_max > shape->block_bytes_max;
+    }
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        /* Each drive draws for itself. */
+        struct mkv_random drive_random;
+        mkv_random_seed(&drive_random, shape->seed + node, MKV_CONCERN_DRIVE);
+        const struct mkv_node_options node_options = {
+            .volume = node,
+            .ops_max = ops_max,
+            .shape = shape,
+            .content = &lives->content,
+            .drive_random = drive_random,
+            .slabs = slabs->memory,
+            .slabs_bytes = slabs->bytes,
+            .slab_stride = slabs->stride,
+            .guard = &lives->guard,
+            .trace = &lives->trace,
+            .fuse = &lives->fuse,
+            .world = world,
+            .on_message = on_message,
+            .lives = lives,
+            .on_event = on_event,
+        };
+        mkv_node_init(&lives->nodes[node], options->memory, &node_options);
+        mkv_audit_init(&lives->audits[node], options->memory, &lives->nodes[node], &lives->content,
+                       &lives->model);
+        lives->rots[node] = (struct mkv_rot){0};
+    }
+    lives->now_ns = 0;
+    lives->crash_pending = false;
+    lives->last_life = false;
+}
+
+void mkv_lives_run(struct mkv_lives *lives) {
+    start_process(lives);
+    start_format(lives);
+    while (lives->phase != MKV_PHASE_DONE) {
+        if (!lives->fuse.blown) {
+            turn(lives);
+        }
+        if (lives->fuse.blown) {
+            crash(lives);
+        } else {
+            advance(lives);
+        }
+        if (++lives->turns > LIVES_TURNS_MAX) {
+            mkv_fail(MKV_ORACLE_ANSWERS, "no progress in phase %u: %u operations are unanswered",
+                     (unsigned)lives->phase, lives->clients->unanswered(lives->world));
+        }
+        lives->report->trace_hash = lives->trace.hash;
+    }
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The lives of a simulated machine: format, open, read everything back, work, crash, and so on
+ * until enough crashes have counted; then drain, close well, and open once more. Both worlds live
+ * so; what a client is differs, and comes as a table of functions.
+ *
+ *   FORMATTING --> OPENING --> VERIFYING --> WORKING --crash--> OPENING
+ *        ^  cut      ^  cut                     |
+ *        +---        +---                       +--> DRAINING --> CLOSING --> OPENING --> ... DONE
+ *
+ * Invariants
+ *  I1  One thing happens at a time: the one that is due first, in the order drive, client, work,
+ *      tick where several are.
+ *  I2  A phase makes progress within LIVES_TURNS_MAX turns, or the run fails (O10).
+ *
+ * Not responsible for: what clients ask and how they judge answers.
+ */
+#ifndef MKV_SIM_LIVES_H
+#define MKV_SIM_LIVES_H
+
+#include "sim/audit.h"
+#include "sim/guard.h"
+#include "sim/model.h"
+#include "sim/node.h"
+#include "sim/rot.h"
+#include "sim/world.h"
+
+#define MKV_LIVES_NODES_MAX 2u
+
+enum mkv_phase {
+    MKV_PHASE_FORMATTING = 1,
+    MKV_PHASE_OPENING,
+    MKV_PHASE_VERIFYING,
+    MKV_PHASE_WORKING,
+    MKV_PHASE_DRAINING,
+    MKV_PHASE_CLOSING,
+    MKV_PHASE_DONE,
+};
+
+struct mkv_lives;
+
+/* What a world's clients do; `world` is the world's own. */
+struct mkv_lives_clients {
+    /* A new process: its memory is empty, or holds a pattern if that is not negative. */
+    void (*reset)(void *world, int pattern);
+    /* All volumes serve. */
+    void (*serving)(void *world);
+    /* Starts to read a key back, whole. False when it cannot yet. */
+    bool (*start_get)(void *world, uint32_t key);
+    /* Starts something of the workload, if it likes. */
+    void (*work)(void *world);
+    /* When the clients' side has something due, and lets it happen. */
+    uint64_t (*due_ns)(void *world);
+    void (*act)(void *world);
+    /* Steps of machines other than volumes that want to go on at once. */
+    void (*settle)(void *world);
+    /* Nothing that a client asked for is unanswered, and nothing is on its way. */
+    bool (*is_idle)(const void *world);
+    /* How many operations are unanswered, for the report. */
+    uint32_t (*unanswered)(const void *world);
+};
+
+struct mkv_lives {
+    const struct mkv_world_options *options;
+    const struct mkv_shape *shape;
+    struct mkv_world_report *report;
+    const struct mkv_lives_clients *clients;
+    void *world;
+    struct mkv_random randoms[MKV_CONCERN_COUNT];
+    struct mkv_trace trace;
+    struct mkv_guard guard;
+    struct mkv_fuse fuse;
+    struct mkv_content content;
+    struct mkv_model model;
+    uint32_t node_count;
+    struct mkv_node nodes[MKV_LIVES_NODES_MAX];
+    struct mkv_audit audits[MKV_LIVES_NODES_MAX];
+    struct mkv_rot rots[MKV_LIVES_NODES_MAX];
+
+    enum mkv_phase phase;
+    uint32_t nodes_done; /* volumes that are through with the phase */
+    uint64_t now_ns;
+    uint64_t tick_due_ns;
+    uint64_t work_due_ns;
+    uint64_t turns; /* in this phase */
+    uint32_t verify_key;
+    bool crash_pending; /* the last crash does not count yet */
+    uint64_t crash_image;
+    bool last_life;
+};
+
+static inline struct mkv_random *mkv_lives_random(struct mkv_lives *lives,
+                                                  enum mkv_concern concern) {
+    return &lives->randoms[concern];
+}
+
+/* What a world needs of each node's options before it fills in slabs and on_message. */
+struct mkv_lives_slabs {
+    uint8_t *memory;
+    size_t bytes;
+    size_t stride;
+};
+
+/* Makes content, model and nodes. `on_message` gets `world`. */
+void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *options,
+                    struct mkv_world_report *report, const struct mkv_lives_clients *clients,
+                    void *world, uint32_t ops_max, bool in_order,
+                    const struct mkv_lives_slabs *slabs,
+                    void (*on_message)(void *world, uint32_t volume,
+                                       const struct mkv_message *message, const uint8_t *data));
+/* Lives to the end. */
+void mkv_lives_run(struct mkv_lives *lives);
+/* A mutation was asked for: recovery need not give the same state as the last time (O8). */
+void mkv_lives_mutated(struct mkv_lives *lives);
+
+#endif

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sim/failure.h"
+
+/* Without an order the worlds are as many as the orders, so fewer operations are allowed. */
+#define UNORDERED_OPS_MAX 4u
+
+void mkv_model_init(struct mkv_model *model, struct mkv_memory *memory, uint32_t key_count,
+                    bool in_order) {
+    *model = (struct mkv_model){.key_count = key_count, .in_order = in_order};
+    model->keys = mkv_memory_take(memory, key_count * sizeof *model->keys, 64);
+    for (uint32_t key = 0; key < key_count; key++) {
+        struct mkv_model_key *state = &model->keys[key];
+        memset(state, 0, offsetof(struct mkv_model_key, worlds));
+        state->worlds[0] = (struct mkv_model_world){.version = MKV_MODEL_ABSENT};
+        state->world_count = 1;
+    }
+}
+
+static bool is_mutation(enum mkv_model_kind kind) {
+    return kind != 0 && kind != MKV_MODEL_READ;
+}
+
+/* ---- worlds ---------------------------------------------------------------------------------- */
+
+struct world_set {
+    struct mkv_model_world worlds[MKV_MODEL_WORLDS_MAX];
+    uint32_t count;
+};
+
+static void set_add(struct world_set *set, const struct mkv_model_world *world) {
+    for (uint32_t index = 0; index < set->count; index++) {
+        if (memcmp(&set->worlds[index], world, sizeof *world) == 0) {
+            return;
+        }
+    }
+    MKV_ASSERT(set->count < MKV_MODEL_WORLDS_MAX);
+    set->worlds[set->count++] = *world;
+}
+
+/* What the mutation does to a key that holds this version. */
+static uint32_t take_effect(const struct mkv_model_op *op, uint32_t *version) {
+    switch (op->kind) {
+    case MKV_MODEL_PUT:
+        if (*version != MKV_MODEL_ABSENT && *version != op->version) {
+            return MKV_MODEL_CONFLICT;
+        }
+        *version = op->version;
+        return MKV_MODEL_OK;
+    case MKV_MODEL_REPLACE:
+        *version = op->version;
+        return MKV_MODEL_OK;
+    case MKV_MODEL_DELETE:
+        if (*version == MKV_MODEL_ABSENT) {
+            return MKV_MODEL_MISS;
+        }
+        *version = MKV_MODEL_ABSENT;
+        return MKV_MODEL_OK;
+    case MKV_MODEL_READ:
+        break;
+    }
+    MKV_ASSERT(false);
+    return MKV_MODEL_NOTHING;
+}
+
+/* Whether the mutation may take effect next in this world. */
+static bool may_go(const struct mkv_model *model, const struct mkv_model_key *state,
+                   const struct mkv_model_world *world, uint32_t op) {
+    if (!is_mutation(state->ops[op].kind) || world->results[op] != MKV_MODEL_NOTHING) {
+        return false;
+    }
+    if (!model->in_order) {
+        return true;
+    }
+    for (uint32_t other = 0; other < MKV_MODEL_OPS_MAX; other++) {
+        if (is_mutation(state->ops[other].kind) && state->ops[other].order < state->ops[op].order &&
+            world->results[other] == MKV_MODEL_NOTHING) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Adds to `set` every world that its worlds can become. The set grows while it is walked. */
+static void close_set(const struct mkv_model *model, const struct mkv_model_key *state, bool lossy,
+                      struct world_set *set) {
+    for (uint32_t index = 0; index < set->count; index++) {
+        for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+            if (may_go(model, state, &set->worlds[index], op)) {
+                struct mkv_model_world next = set->worlds[index];
+                next.results[op] = take_effect(&state->ops[op], &next.version);
+                set_add(set, &next);
+            }
+        }
+        if (lossy && set->worlds[index].version != MKV_MODEL_ABSENT) {
+            struct mkv_model_world next = set->worlds[index];
+            next.version = MKV_MODEL_ABSENT;
+            set_add(set, &next);
+        }
+    }
+}
+
+static void set_from_key(struct world_set *set, const struct mkv_model_key *state) {
+    memcpy(set->worlds, state->worlds, state->world_count * sizeof *set->worlds);
+    set->count = state->world_count;
+}
+
+static void set_to_key(struct mkv_model_key *state, const struct world_set *set) {
+    MKV_ASSERT(set->count >= 1);
+    memcpy(state->worlds, set->worlds, set->count * sizeof *set->worlds);
+    state->world_count = set->count;
+}
+
+/* ---- what reads may have seen ---------------------------------------------------------------- */
+
+static void saw(struct mkv_model_op *read, uint32_t version, bool settled) {
+    for (uint32_t index = 0; index < read->seen_count; index++) {
+        if (read->seen[index].version == version) {
+            read->seen[index].settled = read->seen[index].settled || settled;
+            return;
+        }
+    }
+    if (read->seen_count == MKV_MODEL_SEEN_MAX) {
+        read->anything = true;
+        return;
+    }
+    read->seen[read->seen_count++] = (struct mkv_model_seen){version, settled};
+}
+
+static bool runs(const struct mkv_model_key *state, enum mkv_model_kind kind) {
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        if (state->ops[op].kind == kind) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tells the reads that run what the key may hold now: for certain in some world, or by mutations
+ * that are unanswered. */
+static void tell_reads(const struct mkv_model *model, struct mkv_model_key *state,
+                       bool with_unanswered) {
+    if (!runs(state, MKV_MODEL_READ)) {
+        return;
+    }
+    struct world_set set;
+    set_from_key(&set, state);
+    const uint32_t settled_count = set.count;
+    if (with_unanswered) {
+        close_set(model, state, state->lossy, &set);
+    }
+    const bool hides = state->replace_hides && runs(state, MKV_MODEL_REPLACE);
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        if (state->ops[op].kind == MKV_MODEL_READ) {
+            for (uint32_t index = 0; index < set.count; index++) {
+                saw(&state->ops[op], set.worlds[index].version, index < settled_count);
+            }
+            if (hides) {
+                saw(&state->ops[op], MKV_MODEL_ABSENT, false); /* I3 */
+            }
+        }
+    }
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+bool mkv_model_has_room(const struct mkv_model *model, uint32_t key) {
+    MKV_ASSERT(key < model->key_count);
+    return model->keys[key].op_count < (model->in_order ? MKV_MODEL_OPS_MAX : UNORDERED_OPS_MAX);
+}
+
+uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_kind kind,
+                          uint32_t version) {
+    MKV_ASSERT(mkv_model_has_room(model, key));
+    struct mkv_model_key *state = &model->keys[key];
+    uint32_t place = 0;
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        if (state->ops[op].kind == 0) {
+            place = op;
+        }
+    }
+    state->ops[place] =
+        (struct mkv_model_op){.kind = kind, .version = version, .order = ++model->order};
+    state->op_count++;
+    bool mutation = false;
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        mutation = mutation || is_mutation(state->ops[op].kind);
+    }
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        state->ops[op].overlapped = state->ops[op].overlapped || mutation;
+    }
+    tell_reads(model, state, mutation);
+    if (kind == MKV_MODEL_PUT || kind == MKV_MODEL_REPLACE) {
+        state->version_last = (uint32_t)mkv_max_u64(state->version_last, version);
+    }
+    return place;
+}
+
+/* The versions that a key may hold, as text for a report. */
+static void describe(const struct mkv_model *model, uint32_t key, char *text, size_t text_bytes) {
+    size_t used = 0;
+    text[0] = 0;
+    uint32_t version = 0;
+    for (uint32_t index = 0; mkv_model_version(model, key, index, &version); index++) {
+        const int written =
+            version == MKV_MODEL_ABSENT
+                ? snprintf(text + used, text_bytes - used, "%snothing", index > 0 ? " or " : "")
+                : snprintf(text + used, text_bytes - used, "%sversion %u", index > 0 ? " or " : "",
+                           version);
+        if (written < 0 || (size_t)written >= text_bytes - used) {
+            break;
+        }
+        used += (size_t)written;
+    }
+}
+
+static _Noreturn void contradiction(const struct mkv_model *model, uint32_t key, uint32_t op,
+                                    uint32_t observed) {
+    static const char *const kinds[] = {"", "a read", "a put", "a replacing put", "a delete"};
+    const struct mkv_model_key *state = &model->keys[key];
+    char holds[200];
+    describe(model, key, holds, sizeof holds);
+    const char *kind = kinds[state->ops[op].kind];
+    switch (observed) {
+    case MKV_MODEL_MISS:
+        mkv_fail(MKV_ORACLE_DURABLE, "%s found nothing under key %u, which holds %s", kind, key,
+                 holds);
+    case MKV_MODEL_PRESENT:
+        mkv_fail(MKV_ORACLE_NO_RETURN, "%s found key %u present, which holds %s", kind, key, holds);
+    case MKV_MODEL_CONFLICT:
+        mkv_fail(MKV_ORACLE_NO_RETURN, "%s met a conflict on key %u, which holds %s", kind, key,
+                 holds);
+    case MKV_MODEL_OK:
+        mkv_fail(state->ops[op].kind == MKV_MODEL_DELETE ? MKV_ORACLE_NO_RETURN
+                                                         : MKV_ORACLE_DURABLE,
+                 "%s succeeded on key %u, which holds %s", kind, key, holds);
+    default:
+        mkv_fail(MKV_ORACLE_NO_RETURN, "%s returned version %u of key %u, which holds %s", kind,
+                 observed - MKV_MODEL_VERSION, key, holds);
+    }
+}
+
+static void free_place(struct mkv_model_key *state, uint32_t op) {
+    state->ops[op] = (struct mkv_model_op){0};
+    state->op_count--;
+}
+
+static bool version_answers(uint32_t version, uint32_t result) {
+    switch (result) {
+    case MKV_MODEL_MISS:
+        return version == MKV_MODEL_ABSENT;
+    case MKV_MODEL_PRESENT:
+        return version != MKV_MODEL_ABSENT;
+    default:
+        return result == MKV_MODEL_VERSION + version;
+    }
+}
+
+/* No mutation ran beside the read (I4). */
+static void read_alone_answered(struct mkv_model *model, struct mkv_model_key *state, uint32_t key,
+                                uint32_t op, uint32_t result) {
+    struct world_set kept;
+    kept.count = 0;
+    for (uint32_t index = 0; index < state->world_count; index++) {
+        if (version_answers(state->worlds[index].version, result)) {
+            set_add(&kept, &state->worlds[index]);
+        }
+    }
+    if (result == MKV_MODEL_MISS && state->lossy) {
+        /* Perhaps a neighbour with the same tag was hit; then the key is there again later. */
+        model->losses += kept.count == 0;
+        return;
+    }
+    if (kept.count == 0) {
+        contradiction(model, key, op, result);
+    }
+    set_to_key(state, &kept);
+}
+
+/* A version that only an unanswered put can have brought was seen: that put has taken effect. */
+static void put_was_seen(struct mkv_model *model, struct mkv_model_key *state, uint32_t version) {
+    struct world_set set;
+    struct world_set kept;
+    set_from_key(&set, state);
+    close_set(model, state, state->lossy, &set);
+    kept.count = 0;
+    for (uint32_t index = 0; index < set.count; index++) {
+        for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+            if (is_mutation(state->ops[op].kind) && state->ops[op].version == version &&
+                set.worlds[index].results[op] == MKV_MODEL_OK) {
+                set_add(&kept, &set.worlds[index]);
+            }
+        }
+    }
+    /* None: the put was answered while the read ran, and another one has followed it since. */
+    if (kept.count > 0) {
+        set_to_key(state, &kept);
+    }
+}
+
+static void read_beside_answered(struct mkv_model *model, struct mkv_model_key *state, uint32_t key,
+                                 uint32_t op, uint32_t result) {
+    const struct mkv_model_op *read = &state->ops[op];
+    if (read->anything) {
+        return;
+    }
+    for (uint32_t index = 0; index < read->seen_count; index++) {
+        if (version_answers(read->seen[index].version, result)) {
+            if (result >= MKV_MODEL_VERSION && !read->seen[index].settled) {
+                put_was_seen(model, state, result - MKV_MODEL_VERSION);
+            }
+            return;
+        }
+    }
+    if (result == MKV_MODEL_MISS && state->lossy) {
+        model->losses++;
+        return;
+    }
+    contradiction(model, key, op, result);
+}
+
+/* Collects the worlds in which the mutation has come to `result`. */
+static void worlds_with(const struct mkv_model *model, const struct mkv_model_key *state,
+                        bool lossy, uint32_t op, uint32_t result, struct world_set *kept) {
+    struct world_set set;
+    set_from_key(&set, state);
+    close_set(model, state, lossy, &set);
+    kept->count = 0;
+    for (uint32_t index = 0; index < set.count; index++) {
+        struct mkv_model_world world = set.worlds[index];
+        if (world.results[op] == result) {
+            world.results[op] = MKV_MODEL_NOTHING;
+            set_add(kept, &world);
+        }
+    }
+}
+
+static void mutation_answered(struct mkv_model *model, struct mkv_model_key *state, uint32_t key,
+                              uint32_t op, uint32_t result) {
+    struct world_set kept;
+    worlds_with(model, state, false, op, result, &kept);
+    if (state->lossy) {
+        /* A loss counts where nothing else explains the answer, but it may have been one anyway. */
+        model->losses += kept.count == 0;
+        worlds_with(model, state, true, op, result, &kept);
+    }
+    if (kept.count == 0) {
+        contradiction(model, key, op, result);
+    }
+    set_to_key(state, &kept);
+}
+
+void mkv_model_answer(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t result) {
+    MKV_ASSERT(key < model->key_count);
+    MKV_ASSERT(op < MKV_MODEL_OPS_MAX);
+    struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->ops[op].kind != 0);
+    MKV_ASSERT(!state->ops[op].abandoned);
+    model->evaluations++;
+    if (is_mutation(state->ops[op].kind)) {
+        mutation_answered(model, state, key, op, result);
+    } else if (state->ops[op].overlapped) {
+        read_beside_answered(model, state, key, op, result);
+    } else {
+        read_alone_answered(model, state, key, op, result);
+    }
+    const bool mutation = is_mutation(state->ops[op].kind);
+    free_place(state, op);
+    if (mutation) {
+        tell_reads(model, state, false);
+    }
+}
+
+void mkv_model_cancel(struct mkv_model *model, uint32_t key, uint32_t op) {
+    MKV_ASSERT(key < model->key_count);
+    MKV_ASSERT(op < MKV_MODEL_OPS_MAX);
+    struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->ops[op].kind != 0);
+    model->evaluations++;
+    if (!is_mutation(state->ops[op].kind)) {
+        free_place(state, op);
+        return;
+    }
+    struct world_set kept;
+    kept.count = 0;
+    for (uint32_t index = 0; index < state->world_count; index++) {
+        if (state->worlds[index].results[op] == MKV_MODEL_NOTHING) {
+            set_add(&kept, &state->worlds[index]);
+        }
+    }
+    if (kept.count == 0) {
+        mkv_fail(MKV_ORACLE_NO_RETURN,
+                 "a mutation of key %u was seen to take effect and then answered as if it had not",
+                 key);
+    }
+    set_to_key(state, &kept);
+    free_place(state, op);
+    tell_reads(model, state, false);
+}
+
+void mkv_model_abandon(struct mkv_model *model, uint32_t key, uint32_t op) {
+    MKV_ASSERT(key < model->key_count);
+    MKV_ASSERT(op < MKV_MODEL_OPS_MAX);
+    struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->ops[op].kind != 0);
+    if (is_mutation(state->ops[op].kind)) {
+        state->ops[op].abandoned = true;
+    } else {
+        free_place(state, op);
+    }
+}
+
+void mkv_model_settle(struct mkv_model *model) {
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        struct mkv_model_key *state = &model->keys[key];
+        if (state->op_count == 0) {
+            continue;
+        }
+        struct world_set set;
+        struct world_set kept;
+        set_from_key(&set, state);
+        close_set(model, state, state->lossy, &set);
+        kept.count = 0;
+        for (uint32_t index = 0; index < set.count; index++) {
+            const struct mkv_model_world world = {.version = set.worlds[index].version};
+            set_add(&kept, &world);
+        }
+        set_to_key(state, &kept);
+        memset(state->ops, 0, sizeof state->ops);
+        state->op_count = 0;
+    }
+}
+
+/* ---- what is known --------------------------------------------------------------------------- */
+
+bool mkv_model_version(const struct mkv_model *model, uint32_t key, uint32_t index,
+                       uint32_t *version) {
+    MKV_ASSERT(key < model->key_count);
+    const struct mkv_model_key *state = &model->keys[key];
+    uint32_t distinct = 0;
+    for (uint32_t world = 0; world < state->world_count; world++) {
+        bool seen = false;
+        for (uint32_t earlier = 0; earlier < world && !seen; earlier++) {
+            seen = state->worlds[earlier].version == state->worlds[world].version;
+        }
+        if (!seen && distinct++ == index) {
+            *version = state->worlds[world].version;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool mkv_model_allows(const struct mkv_model *model, uint32_t key, uint32_t version) {
+    MKV_ASSERT(key < model->key_count);
+    const struct mkv_model_key *state = &model->keys[key];
+    if (version == MKV_MODEL_ABSENT && state->lossy) {
+        return true;
+    }
+    for (uint32_t world = 0; world < state->world_count; world++) {
+        if (state->worlds[world].version == version) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mkv_model_allow_loss(struct mkv_model *model, uint32_t key) {
+    MKV_ASSERT(key < model->key_count);
+    model->keys[key].lossy = true;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The reference model (O1, O2): what a key may hold, given what was asked, answered and crashed.
+ *
+ * For each key it keeps every state the store may be in, a *world*: the version the key holds, and
+ * for each mutation that is still unanswered what it came to, if it has taken effect. An answer
+ * strikes out the worlds that cannot explain it; when none is left, the answer was wrong. This is
+ * the just-in-time linearization of Lowe (2017): a mutation is made to take effect only when an
+ * answer, its own or another's, needs it. A read collects the versions that the key may have held
+ * while it ran, and must return one of them.
+ *
+ *     invoke put 7   {v3 | put ?}                    unanswered: nothing has to have happened
+ *     invoke get                                     it may see v3 or v7
+ *     answer get v7  {v7 | put done}                 only one world explains it
+ *     crash          {v7}                            what was seen, and what was acknowledged,
+ * stays
+ *
+ * Invariants
+ *  I1  A key has at least one world, at most MKV_MODEL_WORLDS_MAX.
+ *  I2  A crash keeps acknowledged effects; each unanswered mutation happened whole or not at all.
+ *  I3  A miss beside an unanswered delete does not say that the delete is durable: the block is
+ * hidden before it is gone. Where replace_hides says so, a read may also miss beside a replacing
+ * put. I4  A read beside which no mutation of its key ran strikes out every world with another
+ * version.
+ *
+ * Not responsible for: bytes (content.h), nor for what is on the drive (audit.h, watch.h).
+ */
+#ifndef MKV_SIM_MODEL_H
+#define MKV_SIM_MODEL_H
+
+#include "core/base.h"
+#include "sim/content.h"
+
+/* Unanswered operations of one key. */
+#define MKV_MODEL_OPS_MAX 6u
+#define MKV_MODEL_WORLDS_MAX 2048u
+/* Versions that a read may have seen; with more it may return any. */
+#define MKV_MODEL_SEEN_MAX 24u
+/* The version of a key that holds nothing. */
+#define MKV_MODEL_ABSENT 0u
+
+enum mkv_model_kind {
+    MKV_MODEL_READ = 1,
+    MKV_MODEL_PUT,     /* of a version; a conflict where another one is live */
+    MKV_MODEL_REPLACE, /* of a version */
+    MKV_MODEL_DELETE,
+};
+
+/* What an operation came to. A version that was read is MKV_MODEL_VERSION + version. */
+enum mkv_model_result {
+    MKV_MODEL_NOTHING = 0, /* it has not taken effect */
+    MKV_MODEL_OK,          /* mutations */
+    MKV_MODEL_MISS,        /* READ, DELETE */
+    MKV_MODEL_CONFLICT,    /* PUT */
+    MKV_MODEL_PRESENT,     /* READ that did not learn the version */
+    MKV_MODEL_VERSION = 16,
+};
+
+struct mkv_model_world {
+    uint32_t version;
+    uint32_t results[MKV_MODEL_OPS_MAX];
+};
+
+struct mkv_model_op {
+    enum mkv_model_kind kind; /* 0: the place is free */
+    uint32_t version;
+    uint64_t order; /* of its invocation */
+    bool abandoned; /* nobody waits for its answer any more, but it may still take effect */
+    /* READ */
+    bool hidden;     /* a removal was unanswered at some time while it ran (I3) */
+    bool overlapped; /* a mutation was unanswered at some time while it ran (I4) */
+    bool anything;   /* more versions than `seen` holds */
+    uint32_t seen_count;
+    struct mkv_model_seen {
+        uint32_t version;
+        bool settled; /* the key held it whatever became of the unanswered mutations */
+    } seen[MKV_MODEL_SEEN_MAX];
+};
+
+struct mkv_model_key {
+    struct mkv_model_op ops[MKV_MODEL_OPS_MAX];
+    uint32_t op_count;
+    uint32_t version_last; /* highest version that was ever put */
+    bool lossy;            /* rot has hit it: it may be missing from now on */
+    bool replace_hides;    /* it may be missed while it is being replaced (I3) */
+    struct mkv_model_world worlds[MKV_MODEL_WORLDS_MAX];
+    uint32_t world_count;
+};
+
+struct mkv_model {
+    struct mkv_model_key *keys;
+    uint32_t key_count;
+    bool in_order; /* mutations of a key take effect in the order they were invoked */
+    uint64_t order;
+    uint64_t evaluations; /* answers held against the model */
+    uint64_t losses;      /* misses that only rot explains */
+};
+
+void mkv_model_init(struct mkv_model *model, struct mkv_memory *memory, uint32_t key_count,
+                    bool in_order);
+
+/* Whether the key has a place for another operation. */
+bool mkv_model_has_room(const struct mkv_model *model, uint32_t key);
+/* An operation starts; returns its place, which its answer names. */
+uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_kind kind,
+                          uint32_t version);
+/* Its answer: enum mkv_model_result, or MKV_MODEL_VERSION + version. Fails the run (O1, O2) when no
+ * world explains it. */
+void mkv_model_answer(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t result);
+/* It ended without taking effect, or (READ) without learning anything. */
+void mkv_model_cancel(struct mkv_model *model, uint32_t key, uint32_t op);
+/* Nobody waits for it any more; it may take effect until the next crash or settling. */
+void mkv_model_abandon(struct mkv_model *model, uint32_t key, uint32_t op);
+/* No operation runs any more, by a crash or because all have ended: each unanswered mutation
+ * happened or did not. */
+void mkv_model_settle(struct mkv_model *model);
+
+/* Whether the key may hold the version (or MKV_MODEL_ABSENT), with nothing unanswered. */
+bool mkv_model_allows(const struct mkv_model *model, uint32_t key, uint32_t version);
+/* Of the versions the key may hold, the one with the number `index`; false behind the last. */
+bool mkv_model_version(const struct mkv_model *model, uint32_t key, uint32_t index,
+                       uint32_t *version);
+/* Rot hit the key, or everything was lost in a way that the run allows. */
+void mkv_model_allow_loss(struct mkv_model *model, uint32_t key);
+
+#endif

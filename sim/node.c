@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/node.h"
+
+#include <string.h>
+
+#include "core/bytes.h"
+#include "sim/failure.h"
+
+#define EFFECTS_AT_ONCE 16u
+
+static struct mkv_uuid uuid_of(uint64_t seed, uint64_t number) {
+    struct mkv_uuid uuid;
+    mkv_store_u64(uuid.bytes, mkv_random_mix(seed + 1));
+    mkv_store_u64(uuid.bytes + 8, mkv_random_mix(seed + number));
+    return uuid;
+}
+
+void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
+                   const struct mkv_node_options *options) {
+    const struct mkv_shape *shape = options->shape;
+    *node = (struct mkv_node){.options = *options};
+    struct mkv_volume_config *config = &node->config;
+    config->volume = options->volume;
+    config->capacity_units = shape->geometry.capacity_units;
+    config->geometry = shape->geometry;
+    config->ops_max = options->ops_max;
+    config->window_units = shape->window_units;
+    config->idle_ns = shape->idle_ns;
+    config->store_uuid = uuid_of(shape->seed, 100);
+    config->drive_uuid = uuid_of(shape->seed, options->volume);
+    config->drive_set_version = 1;
+    config->drive_set_count = shape->volume_count;
+    for (uint32_t member = 0; member < shape->volume_count; member++) {
+        config->drive_set[member] = uuid_of(shape->seed, member);
+    }
+    node->arena_bytes = mkv_volume_memory_required(config);
+    node->arena = mkv_memory_take(memory, node->arena_bytes, MKV_UNIT_BYTES);
+    node->drive =
+        mkv_drive_sim_create(memory, &shape->profile, &options->drive_random, options->guard);
+    mkv_watch_init(&node->watch, memory, options->content, &shape->geometry);
+}
+
+void mkv_node_start(struct mkv_node *node, int pattern) {
+    if (pattern >= 0) {
+        memset(node->arena, pattern, node->arena_bytes);
+    }
+    node->volume = mkv_volume_init(node->arena, node->arena_bytes, &node->config);
+    const struct mkv_drive_memory_map map = {
+        .arena = mkv_volume_arena(node->volume),
+        .arena_bytes = node->arena_bytes,
+        .slabs = node->options.slabs,
+        .slabs_bytes = node->options.slabs_bytes,
+        .slab_stride = node->options.slab_stride,
+    };
+    mkv_drive_sim_attach(node->drive, &map);
+}
+
+void mkv_node_crash(struct mkv_node *node, enum mkv_crash_kind kind, enum mkv_crash_keep keep) {
+    mkv_drive_sim_crash(node->drive, kind, keep);
+    mkv_watch_crash(&node->watch);
+    node->volume = NULL;
+}
+
+static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
+    const struct mkv_node_options *options = &node->options;
+    const uint8_t *base = mkv_volume_arena(node->volume);
+    mkv_trace_effect(options->trace, options->volume, effect, base);
+    switch (effect->kind) {
+    case MKV_EFFECT_DRIVE_READ:
+    case MKV_EFFECT_DRIVE_WRITE:
+    case MKV_EFFECT_DRIVE_FLUSH: {
+        const uint32_t token = mkv_watch_effect(&node->watch, effect, base);
+        mkv_drive_sim_submit(node->drive, effect, token, node->now_ns);
+        if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {
+            mkv_trace_word(options->trace, mkv_drive_sim_last_write_hash(node->drive));
+        }
+        break;
+    }
+    case MKV_EFFECT_MESSAGE:
+        options->on_message(options->world, options->volume, &effect->message,
+                            base + effect->message.data_offset);
+        break;
+    case MKV_EFFECT_EVENT:
+        options->on_event(options->lives, options->volume, &effect->event);
+        break;
+    case MKV_EFFECT_FAIL_DRIVE:
+        mkv_fail(MKV_ORACLE_DURABLE, "volume %u gives up its drive, which failed no operation",
+                 options->volume);
+    case MKV_EFFECT_PULL:
+    case MKV_EFFECT_PUSH:
+    case MKV_EFFECT_ANSWER:
+    case MKV_EFFECT_BREAK:
+        MKV_ASSERT(false); /* the front's */
+        break;
+    }
+}
+
+enum mkv_err mkv_node_step(struct mkv_node *node, struct mkv_input *input, uint64_t now_ns) {
+    const struct mkv_node_options *options = &node->options;
+    if (mkv_fuse_burn(options->fuse)) {
+        return MKV_OK;
+    }
+    node->now_ns = now_ns;
+    input->now_ns = now_ns;
+    input->wall_ms = MKV_WALL_MS_START + now_ns / 1000000;
+    mkv_trace_input(options->trace, options->volume, input);
+    const enum mkv_err err = mkv_volume_step(node->volume, input);
+    struct mkv_effect effects[EFFECTS_AT_ONCE];
+    uint32_t count = 0;
+    while ((count = mkv_volume_effects(node->volume, effects, EFFECTS_AT_ONCE)) > 0) {
+        for (uint32_t index = 0; index < count; index++) {
+            if (mkv_fuse_burn(options->fuse)) {
+                return err;
+            }
+            carry_out(node, &effects[index]);
+        }
+    }
+    return err;
+}
+
+enum mkv_err mkv_node_admin(struct mkv_node *node, enum mkv_admin_command command,
+                            uint64_t now_ns) {
+    struct mkv_input input = {.kind = MKV_INPUT_ADMIN, .admin = command};
+    return mkv_node_step(node, &input, now_ns);
+}
+
+void mkv_node_tick(struct mkv_node *node, uint64_t now_ns) {
+    struct mkv_input input = {.kind = MKV_INPUT_TICK};
+    (void)mkv_node_step(node, &input, now_ns);
+}
+
+void mkv_node_complete(struct mkv_node *node, uint64_t now_ns) {
+    struct mkv_drive_sim_done done;
+    mkv_drive_sim_complete(node->drive, &done);
+    mkv_watch_completed(&node->watch, done.kind, done.token);
+    struct mkv_input input = {.kind = MKV_INPUT_DRIVE_DONE, .drive = done.done};
+    (void)mkv_node_step(node, &input, now_ns);
+}
+
+enum mkv_volume_state mkv_node_state(const struct mkv_node *node) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(node->volume, &stats);
+    return stats.state;
+}

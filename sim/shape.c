@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/shape.h"
+
+#include "sim/random.h"
+
+/* One seed in this many has the front in it, and one in this many has media faults. */
+#define FRONT_ONE_IN 8u
+#define ROT_ONE_IN 8u
+/* One seed in this many has blocks of several chunks, so long. */
+#define LONG_ONE_IN 12u
+#define LONG_UNITS 36u
+#define CRASHES_MAX_VOLUME 192u
+#define CRASHES_MAX_FRONT 24u
+
+/* Mostly the shortest that can tear, now and then blocks of several chunks, and with a front values
+ * of several segments. */
+static void draw_lengths(struct mkv_shape *shape, struct mkv_random *random) {
+    const bool is_long = mkv_random_chance(random, 1, LONG_ONE_IN);
+    const bool segmented = mkv_random_chance(random, 1, 2);
+    const uint32_t units = mkv_random_between(random, 1, 3);
+    shape->length_max = (is_long ? LONG_UNITS : units) * MKV_UNIT_BYTES;
+    shape->block_bytes_max = MKV_CHUNK_BYTES_MIN;
+    if (shape->world == MKV_WORLD_VOLUME || !segmented) {
+        shape->block_bytes_max = (uint32_t)mkv_round_up_u64(shape->length_max, MKV_CHUNK_BYTES_MIN);
+    }
+    shape->slabs = mkv_random_between(random, 2, 12);
+}
+
+static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
+    const bool front = shape->world == MKV_WORLD_FRONT;
+    const uint32_t ring_blocks = mkv_random_between(random, MKV_RING_BLOCKS_MIN, 20);
+    const uint32_t longest = (uint32_t)mkv_min_u64(shape->length_max, shape->block_bytes_max);
+    const uint32_t payload_units = longest / MKV_UNIT_BYTES;
+    const uint32_t extent_units =
+        mkv_random_between(random, 1 + payload_units, 3 * (1 + payload_units));
+    const uint32_t extent_count = mkv_random_between(random, front ? 8 : 6, 12);
+    /* Every extent that gets a class takes a page; now and then they run out. */
+    const uint32_t page_count = extent_count + mkv_random_below(random, 4) - 1;
+    struct mkv_geometry *geometry = &shape->geometry;
+    *geometry = (struct mkv_geometry){
+        .ring_blocks = ring_blocks,
+        .page_count = page_count,
+        .extent_units = extent_units,
+        .extent_count = extent_count,
+    };
+    geometry->capacity_units = 2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * ring_blocks +
+                               MKV_CHECKPOINT_SIDES * (1 + page_count) +
+                               extent_count * extent_units + MKV_SUPERBLOCK_SPACING_UNITS + 1;
+    MKV_ASSERT(mkv_geometry_valid(geometry));
+    shape->window_units = mkv_random_between(random, 1, 16);
+}
+
+static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
+    struct mkv_drive_profile *profile = &shape->profile;
+    profile->capacity_units = (uint32_t)shape->geometry.capacity_units;
+    profile->volatile_cache = !mkv_random_chance(random, 1, 8);
+    static const uint32_t tears[] = {MKV_UNIT_BYTES, MKV_UNIT_BYTES, 512, 64};
+    profile->tear_bytes = tears[mkv_random_below(random, 4)];
+    /* Which of them is slow decides what overlaps what. */
+    static const uint32_t delays_ns[] = {1000, 10000, 100000};
+    profile->read_ns = delays_ns[mkv_random_below(random, 3)];
+    profile->write_ns = delays_ns[mkv_random_below(random, 3)];
+    profile->flush_ns = delays_ns[mkv_random_below(random, 3)];
+    shape->idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 4;
+}
+
+static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
+    shape->key_count = mkv_random_between(random, 2, 10);
+    /* Of a long value the front knows the tag alone when it decides on a conflict. */
+    const bool segmented = shape->length_max > shape->block_bytes_max;
+    if (mkv_random_chance(random, 1, 2) && !segmented) {
+        shape->colliding = mkv_random_between(random, 2, shape->key_count);
+    }
+    shape->clients = mkv_random_between(random, 1, 8);
+    shape->weight_put = mkv_random_between(random, 4, 16);
+    shape->weight_get = mkv_random_below(random, 8);
+    shape->weight_exists = mkv_random_below(random, 4);
+    shape->weight_delete = mkv_random_below(random, 8);
+    shape->weight_checkpoint = mkv_random_below(random, 3);
+    shape->share_replace = mkv_random_below(random, 17);
+    shape->share_repeat = mkv_random_below(random, 5);
+    shape->share_abort = mkv_random_below(random, 3);
+    shape->think_ns = mkv_random_chance(random, 1, 4) ? 200000 : 1000;
+    shape->connections = mkv_random_between(random, 1, 4);
+    shape->items_max = mkv_random_between(random, 1, 6);
+    shape->share_close = mkv_random_below(random, 8);
+    shape->deadline_ns = mkv_random_chance(random, 1, 4) ? 50000 : 50000000;
+}
+
+static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
+    static const uint32_t spans[] = {12, 40, 80, 120, 250, 600};
+    const bool front = shape->world == MKV_WORLD_FRONT;
+    shape->crashes_max = front ? CRASHES_MAX_FRONT : CRASHES_MAX_VOLUME;
+    shape->crash_span = spans[mkv_random_below(random, 6)] * (front ? 4 : 1);
+    shape->share_cut = mkv_random_below(random, 8);
+    shape->share_kill = mkv_random_below(random, 8);
+    shape->keep_weights[MKV_KEEP_NONE] = mkv_random_below(random, 3);
+    shape->keep_weights[MKV_KEEP_ALL] = mkv_random_below(random, 3);
+    shape->keep_weights[MKV_KEEP_BY_WRITE] = mkv_random_below(random, 4);
+    shape->keep_weights[MKV_KEEP_BY_SECTOR] = 1 + mkv_random_below(random, 4);
+    shape->share_pattern = mkv_random_below(random, 3);
+}
+
+void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
+    *shape = (struct mkv_shape){.seed = seed};
+    shape->world = mkv_random_chance(&random, 1, FRONT_ONE_IN) ? MKV_WORLD_FRONT : MKV_WORLD_VOLUME;
+    shape->rot = mkv_random_chance(&random, 1, ROT_ONE_IN);
+    shape->volume_count = shape->world == MKV_WORLD_FRONT ? mkv_random_between(&random, 1, 2) : 1;
+    draw_lengths(shape, &random);
+    draw_geometry(shape, &random);
+    draw_drive(shape, &random);
+    draw_workload(shape, &random);
+    draw_crashes(shape, &random);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a run is, drawn from its seed before it starts (swarm testing, after Groce and others 2012):
+ * each run has some features on and others off, so that those that hide each other's faults are
+ * also met alone.
+ *
+ * Invariants
+ *  I1  The same seed has the same shape, whatever else is drawn.
+ *
+ * Not responsible for: what happens in the run.
+ */
+#ifndef MKV_SIM_SHAPE_H
+#define MKV_SIM_SHAPE_H
+
+#include "core/geometry.h"
+#include "sim/drive_sim.h"
+
+enum mkv_world_kind {
+    MKV_WORLD_VOLUME = 0, /* one volume, spoken to by messages: the fast one */
+    MKV_WORLD_FRONT = 1,  /* front, one or two volumes, fabric, connections */
+};
+#define MKV_WORLD_COUNT 2u
+
+struct mkv_shape {
+    uint64_t seed;
+    enum mkv_world_kind world;
+    bool rot; /* media faults: what they hit may be missing */
+    uint32_t volume_count;
+    struct mkv_geometry geometry;
+    struct mkv_drive_profile profile;
+    uint32_t window_units;
+    uint64_t idle_ns;
+    uint32_t key_count;
+    uint32_t colliding;
+    uint32_t length_max;
+    /* Workload: weights of the operations, and shares of 16. */
+    uint32_t clients; /* operations that run at a time */
+    uint32_t weight_put;
+    uint32_t weight_get;
+    uint32_t weight_exists;
+    uint32_t weight_delete;
+    uint32_t weight_checkpoint;
+    uint32_t share_replace; /* of puts that ask for it */
+    uint32_t share_repeat;  /* of puts that bring an older version again */
+    uint32_t share_abort;
+    uint32_t think_ns;
+    /* Front only. */
+    uint32_t connections;
+    uint32_t items_max;
+    uint32_t block_bytes_max; /* longer values are segments */
+    uint32_t slabs;           /* of the largest block that fit at a time */
+    uint32_t share_close;     /* of 256 client actions that close a connection instead */
+    uint64_t deadline_ns;     /* the shortest; the longest is 64 times that */
+    /* Crashes. */
+    uint32_t crashes_max;
+    uint32_t crash_span; /* inputs and effects until the next crash, at most */
+    uint32_t share_cut;  /* of 16 recoveries that are cut */
+    uint32_t share_kill; /* of 16 crashes that kill the process only */
+    uint32_t keep_weights[MKV_CRASH_KEEP_COUNT];
+    uint32_t share_pattern; /* of 16 restarts in memory that holds a pattern */
+};
+
+void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed);
+
+#endif

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of one operation of the volume world: the front's part of the message protocol in
+ * core/io.h, with every answer held against the model and, where it says "durable", the watch.
+ */
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/hash.h"
+#include "core/slot_header.h"
+#include "sim/failure.h"
+#include "sim/volume_world.h"
+
+#define PULL_NS_MAX 20000u
+#define READ_NS_MAX 5000u
+/* One GET in this many asks for a range; one in this many releases what it found; of one in this
+ * many the root is computed anew. */
+#define RANGE_ONE_IN 4u
+#define RELEASE_ONE_IN 16u
+#define ROOT_ONE_IN 4u
+
+static uint32_t free_client(const struct volume_world *world) {
+    for (uint32_t index = 0; index < MKV_CLIENTS_MAX; index++) {
+        if (world->clients[index].state == CLIENT_FREE) {
+            return index;
+        }
+    }
+    return MKV_NONE_U32;
+}
+
+static void begin(struct volume_world *world, uint32_t index, enum client_state state, uint32_t key,
+                  enum mkv_model_kind kind, uint32_t version) {
+    struct client *client = &world->clients[index];
+    client->state = state;
+    client->generation++;
+    client->due_ns = UINT64_MAX;
+    client->key = key;
+    client->version = version;
+    client->aborts = false;
+    client->place = mkv_model_invoke(&world->lives.model, key, kind, version);
+    world->busy_count++;
+    if (kind != MKV_MODEL_READ) {
+        mkv_lives_mutated(&world->lives);
+    }
+}
+
+/* The operation is over; whoever called has told the model how it ended. */
+static void end(struct volume_world *world, struct client *client) {
+    client->state = CLIENT_FREE;
+    client->due_ns = UINT64_MAX;
+    world->busy_count--;
+    world->lives.report->operations++;
+}
+
+static void send(struct volume_world *world, uint32_t index, struct mkv_message *message,
+                 const uint8_t *data, uint32_t data_bytes) {
+    message->volume = 0;
+    message->front_op = (struct mkv_op_id){index, world->clients[index].generation};
+    message->tenant = MKV_TENANT_DEFAULT;
+    message->data_bytes = data_bytes;
+    struct mkv_input input = {
+        .kind = MKV_INPUT_MESSAGE, .data = data, .data_bytes = data_bytes, .message = *message};
+    (void)mkv_node_step(&world->lives.nodes[0], &input, world->lives.now_ns);
+}
+
+static void send_key(struct volume_world *world, uint32_t index, struct mkv_message *message) {
+    const struct mkv_content_key *key = &world->lives.content.keys[world->clients[index].key];
+    send(world, index, message, key->bytes, key->byte_count);
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+static void start_put(struct volume_world *world, uint32_t index, uint32_t key) {
+    struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
+    const struct mkv_shape *shape = world->lives.shape;
+    const bool replace = mkv_random_chance(random, shape->share_replace, 16);
+    uint32_t version = world->lives.model.keys[key].version_last + 1;
+    if (version > 1 && mkv_random_chance(random, shape->share_repeat, 16)) {
+        version = mkv_random_between(random, 1, version - 1);
+    }
+    begin(world, index, CLIENT_BEGUN, key, replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT, version);
+    struct client *client = &world->clients[index];
+    client->aborts = mkv_random_chance(random, shape->share_abort, 16);
+    const uint32_t length = mkv_content_length(&world->lives.content, key, version);
+    uint8_t *payload = client_slab(world, index) + MKV_UNIT_BYTES;
+    mkv_content_fill(&world->lives.content, key, version, 0, payload, length);
+    client->sum_count = mkv_chunk_count(length);
+    MKV_ASSERT(client->sum_count <= SUMS_MAX);
+    mkv_chunk_sums(payload, length, client->sums);
+    client->root = mkv_root_of_sums(length, client->sums);
+    struct mkv_message message = {
+        .kind = MKV_MESSAGE_PUT_BEGIN,
+        .flags = replace ? MKV_PUT_REPLACE : 0,
+        .length = length,
+        .root = client->root,
+    };
+    send_key(world, index, &message);
+}
+
+static void start_delete(struct volume_world *world, uint32_t index, uint32_t key) {
+    begin(world, index, CLIENT_DELETING, key, MKV_MODEL_DELETE, 0);
+    struct mkv_message message = {.kind = MKV_MESSAGE_DELETE};
+    send_key(world, index, &message);
+}
+
+static void start_exists(struct volume_world *world, uint32_t index, uint32_t key) {
+    begin(world, index, CLIENT_ASKING, key, MKV_MODEL_READ, 0);
+    struct mkv_message message = {.kind = MKV_MESSAGE_EXISTS};
+    send_key(world, index, &message);
+}
+
+static void start_get(struct volume_world *world, uint32_t index, uint32_t key, bool whole) {
+    struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
+    begin(world, index, CLIENT_FINDING, key, MKV_MODEL_READ, 0);
+    struct client *client = &world->clients[index];
+    client->range_offset = 0;
+    client->range_bytes = 0;
+    if (!whole && mkv_random_chance(random, 1, RANGE_ONE_IN)) {
+        client->range_offset = mkv_random_below(random, world->lives.content.length_max + 1);
+        client->range_bytes = mkv_random_below(random, world->lives.content.length_max);
+    }
+    client->aborts = !whole && mkv_random_chance(random, 1, RELEASE_ONE_IN);
+    struct mkv_message message = {.kind = MKV_MESSAGE_FIND};
+    send_key(world, index, &message);
+}
+
+bool mkv_volume_client_start_get(struct volume_world *world, uint32_t key) {
+    const uint32_t index = free_client(world);
+    if (index == MKV_NONE_U32 || !mkv_model_has_room(&world->lives.model, key)) {
+        return false;
+    }
+    start_get(world, index, key, true);
+    return true;
+}
+
+void mkv_volume_client_start(struct volume_world *world) {
+    struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
+    const struct mkv_shape *shape = world->lives.shape;
+    const uint32_t key = mkv_random_below(random, shape->key_count);
+    uint32_t draw = mkv_random_below(random, shape->weight_put + shape->weight_get +
+                                                 shape->weight_exists + shape->weight_delete);
+    const uint32_t index = free_client(world);
+    if (index == MKV_NONE_U32 || !mkv_model_has_room(&world->lives.model, key)) {
+        return;
+    }
+    if (draw < shape->weight_put) {
+        start_put(world, index, key);
+        return;
+    }
+    draw -= shape->weight_put;
+    if (draw < shape->weight_get) {
+        start_get(world, index, key, false);
+        return;
+    }
+    draw -= shape->weight_get;
+    if (draw < shape->weight_exists) {
+        start_exists(world, index, key);
+        return;
+    }
+    start_delete(world, index, key);
+}
+
+/* ---- going on -------------------------------------------------------------------------------- */
+
+void mkv_volume_client_act(struct volume_world *world, uint32_t index) {
+    struct client *client = &world->clients[index];
+    struct mkv_message message = {.volume_op = client->volume_op, .slab = {index}};
+    client->due_ns = UINT64_MAX;
+    if (client->state == CLIENT_PULLING) {
+        if (client->aborts) {
+            message.kind = MKV_MESSAGE_PUT_ABORT;
+            mkv_model_cancel(&world->lives.model, client->key, client->place);
+            send(world, index, &message, NULL, 0);
+            end(world, client);
+            return;
+        }
+        client->state = CLIENT_WRITING;
+        message.kind = MKV_MESSAGE_PUT_WRITE;
+        uint8_t sums[8 * SUMS_MAX];
+        for (uint32_t sum = 0; sum < client->sum_count; sum++) {
+            mkv_store_u64(sums + (size_t)8 * sum, client->sums[sum]);
+        }
+        send(world, index, &message, sums, 8 * client->sum_count);
+        return;
+    }
+    MKV_ASSERT(client->state == CLIENT_FOUND);
+    if (client->aborts) {
+        message.kind = MKV_MESSAGE_RELEASE;
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+        send(world, index, &message, NULL, 0);
+        end(world, client);
+        return;
+    }
+    client->state = CLIENT_READING;
+    message.kind = MKV_MESSAGE_READ;
+    message.offset = client->range_offset;
+    message.length = client->range_bytes;
+    send(world, index, &message, NULL, 0);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static _Noreturn void unexpected(const struct volume_world *world,
+                                 const struct mkv_message *message, const char *what) {
+    const struct client *client = &world->clients[message->front_op.index];
+    mkv_fail(MKV_ORACLE_ANSWERS,
+             "%s: message kind %u, status %u, miss %u for item %u.%u, which is at state %u of %u",
+             what, (unsigned)message->kind, (unsigned)message->status, (unsigned)message->miss,
+             message->front_op.index, message->front_op.generation, (unsigned)client->state,
+             client->generation);
+}
+
+static void put_answered(struct volume_world *world, struct client *client,
+                         const struct mkv_message *message) {
+    if (message->kind == MKV_MESSAGE_PUT_READY) {
+        if (client->state != CLIENT_BEGUN) {
+            unexpected(world, message, "PUT_READY comes at the wrong time");
+        }
+        client->state = CLIENT_PULLING;
+        client->volume_op = message->volume_op;
+        client->due_ns =
+            world->lives.now_ns + 1 +
+            mkv_random_below(mkv_lives_random(&world->lives, MKV_CONCERN_FABRIC), PULL_NS_MAX);
+        return;
+    }
+    if (client->state != CLIENT_BEGUN && client->state != CLIENT_WRITING) {
+        unexpected(world, message, "PUT_DONE comes at the wrong time");
+    }
+    switch (message->status) {
+    case MKV_STATUS_OK:
+        mkv_watch_put_done(&world->lives.nodes[0].watch, client->key, client->root);
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_OK);
+        break;
+    case MKV_STATUS_CONFLICT:
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_CONFLICT);
+        break;
+    case MKV_STATUS_NO_SPACE:
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+        break;
+    case MKV_STATUS_NOT_FOUND:
+    case MKV_STATUS_DEADLINE:
+    case MKV_STATUS_IO_ERROR:
+    case MKV_STATUS_INVALID:
+    case MKV_STATUS_FORBIDDEN:
+    case MKV_STATUS_BUSY:
+    case MKV_STATUS_UNKNOWN:
+    case MKV_STATUS_UNAVAILABLE:
+        unexpected(world, message, "a put fails for no reason");
+    }
+    end(world, client);
+}
+
+static void delete_answered(struct volume_world *world, struct client *client,
+                            const struct mkv_message *message) {
+    if (client->state != CLIENT_DELETING) {
+        unexpected(world, message, "DELETE_DONE comes at the wrong time");
+    }
+    if (message->status == MKV_STATUS_OK) {
+        mkv_watch_delete_done(&world->lives.nodes[0].watch, client->key);
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_OK);
+    } else if (message->status == MKV_STATUS_NOT_FOUND) {
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
+    } else {
+        unexpected(world, message, "a delete fails for no reason");
+    }
+    end(world, client);
+}
+
+/* Whether the bytes in the slab are those of the version. */
+static bool read_is(struct volume_world *world, const struct client *client,
+                    const struct mkv_message *message, uint32_t version, const uint8_t *bytes) {
+    return mkv_content_length(&world->lives.content, client->key, version) == message->length &&
+           mkv_content_equal(&world->lives.content, client->key, version, message->offset, bytes,
+                             message->bytes);
+}
+
+/* The version that was read, or MKV_NONE_U32 when no put of this key brought these bytes. */
+static uint32_t version_read(struct volume_world *world, const struct client *client,
+                             const struct mkv_message *message, const uint8_t *bytes) {
+    uint32_t version = 0;
+    for (uint32_t index = 0; mkv_model_version(&world->lives.model, client->key, index, &version);
+         index++) {
+        if (version != MKV_MODEL_ABSENT && read_is(world, client, message, version, bytes)) {
+            return version;
+        }
+    }
+    for (version = world->lives.model.keys[client->key].version_last; version > 0; version--) {
+        if (read_is(world, client, message, version, bytes)) {
+            return version;
+        }
+    }
+    return MKV_NONE_U32;
+}
+
+static void check_root(struct volume_world *world, const struct client *client,
+                       const struct mkv_message *message, uint32_t version) {
+    uint64_t sums[SUMS_MAX];
+    mkv_content_fill(&world->lives.content, client->key, version, 0, world->scratch,
+                     message->length);
+    mkv_chunk_sums(world->scratch, message->length, sums);
+    if (!mkv_root_equal(mkv_root_of_sums(message->length, sums), message->root)) {
+        mkv_fail(MKV_ORACLE_DURABLE, "a read of key %u, version %u, names another root",
+                 client->key, version);
+    }
+}
+
+static void read_succeeded(struct volume_world *world, uint32_t index,
+                           const struct mkv_message *message) {
+    struct client *client = &world->clients[index];
+    const uint32_t behind =
+        message->length > client->range_offset ? message->length - client->range_offset : 0;
+    const uint32_t wanted =
+        client->range_bytes == 0 || client->range_bytes > behind ? behind : client->range_bytes;
+    if (message->offset != client->range_offset || message->bytes != wanted ||
+        message->length > world->lives.content.length_max) {
+        mkv_fail(MKV_ORACLE_DURABLE,
+                 "a read of key %u asks for %u bytes at %u and gets %u at %u of %u", client->key,
+                 client->range_bytes, client->range_offset, message->bytes, message->offset,
+                 message->length);
+    }
+    const uint8_t *bytes = client_slab(world, index) + MKV_UNIT_BYTES + message->slab_offset;
+    const uint32_t version = version_read(world, client, message, bytes);
+    if (version == MKV_NONE_U32) {
+        mkv_fail(MKV_ORACLE_DURABLE, "a read of key %u returned bytes that no put brought",
+                 client->key);
+    }
+    if (message->bytes < 8) {
+        /* Too few to tell the versions apart. */
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_PRESENT);
+        return;
+    }
+    mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_VERSION + version);
+    if (mkv_random_chance(mkv_lives_random(&world->lives, MKV_CONCERN_FABRIC), 1, ROOT_ONE_IN)) {
+        check_root(world, client, message, version);
+    }
+}
+
+static void read_missed(struct volume_world *world, struct client *client,
+                        const struct mkv_message *message) {
+    if (message->status != MKV_STATUS_NOT_FOUND) {
+        unexpected(world, message, "a read fails for no reason");
+    }
+    if (message->miss == MKV_MISS_OVERLOADED) {
+        /* The slab was taken for a shorter block with the same tag. */
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+    } else {
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
+    }
+}
+
+static void get_answered(struct volume_world *world, uint32_t index,
+                         const struct mkv_message *message) {
+    struct client *client = &world->clients[index];
+    if (message->kind == MKV_MESSAGE_FOUND) {
+        if (client->state != CLIENT_FINDING) {
+            unexpected(world, message, "FOUND comes at the wrong time");
+        }
+        if (message->status == MKV_STATUS_OK) {
+            client->state = CLIENT_FOUND;
+            client->volume_op = message->volume_op;
+            client->due_ns =
+                world->lives.now_ns + 1 +
+                mkv_random_below(mkv_lives_random(&world->lives, MKV_CONCERN_FABRIC), READ_NS_MAX);
+            return;
+        }
+        read_missed(world, client, message);
+    } else {
+        if (client->state != CLIENT_READING) {
+            unexpected(world, message, "READ_DONE comes at the wrong time");
+        }
+        if (message->status == MKV_STATUS_OK) {
+            read_succeeded(world, index, message);
+        } else {
+            read_missed(world, client, message);
+        }
+    }
+    end(world, client);
+}
+
+static void exists_answered(struct volume_world *world, struct client *client,
+                            const struct mkv_message *message) {
+    if (client->state != CLIENT_ASKING) {
+        unexpected(world, message, "EXISTS_DONE comes at the wrong time");
+    }
+    const bool shares_tag = client->key < world->lives.shape->colliding;
+    if (message->status == MKV_STATUS_NOT_FOUND) {
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
+    } else if (message->status != MKV_STATUS_OK) {
+        unexpected(world, message, "an EXISTS fails for no reason");
+    } else if (shares_tag) {
+        /* It is answered from memory, by the tag alone. */
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+    } else {
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_PRESENT);
+    }
+    end(world, client);
+}
+
+void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message) {
+    const uint32_t index = message->front_op.index;
+    if (index >= MKV_CLIENTS_MAX ||
+        world->clients[index].generation != message->front_op.generation ||
+        world->clients[index].state == CLIENT_FREE) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "message kind %u answers item %u.%u, which is over",
+                 (unsigned)message->kind, index, message->front_op.generation);
+    }
+    struct client *client = &world->clients[index];
+    switch (message->kind) {
+    case MKV_MESSAGE_PUT_READY:
+    case MKV_MESSAGE_PUT_DONE:
+        put_answered(world, client, message);
+        return;
+    case MKV_MESSAGE_DELETE_DONE:
+        delete_answered(world, client, message);
+        return;
+    case MKV_MESSAGE_FOUND:
+    case MKV_MESSAGE_READ_DONE:
+        get_answered(world, index, message);
+        return;
+    case MKV_MESSAGE_EXISTS_DONE:
+        exists_answered(world, client, message);
+        return;
+    case MKV_MESSAGE_FIND:
+    case MKV_MESSAGE_READ:
+    case MKV_MESSAGE_RELEASE:
+    case MKV_MESSAGE_EXISTS:
+    case MKV_MESSAGE_PUT_BEGIN:
+    case MKV_MESSAGE_PUT_WRITE:
+    case MKV_MESSAGE_PUT_ABORT:
+    case MKV_MESSAGE_DELETE:
+        break;
+    }
+    unexpected(world, message, "the volume sends a message that is the front's to send");
+}

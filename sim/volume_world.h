@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of the volume world share. The world plays the front: it sends the messages of
+ * core/io.h to one volume and holds its answers against the model.
+ *
+ *   volume_world.c   the clients as lives.h wants them
+ *   volume_client.c  the life of one operation
+ *
+ * Not responsible for: what others see (world.h).
+ */
+#ifndef MKV_SIM_VOLUME_WORLD_H
+#define MKV_SIM_VOLUME_WORLD_H
+
+#include "sim/lives.h"
+
+#define MKV_CLIENTS_MAX 12u
+/* Chunks of the longest payload. */
+#define SUMS_MAX 4u
+
+enum client_state {
+    CLIENT_FREE = 0,
+    CLIENT_BEGUN,   /* PUT_BEGIN sent */
+    CLIENT_PULLING, /* PUT_READY came; PUT_WRITE or PUT_ABORT at due_ns */
+    CLIENT_WRITING, /* PUT_WRITE sent */
+    CLIENT_DELETING,
+    CLIENT_FINDING, /* FIND sent */
+    CLIENT_FOUND,   /* FOUND came; READ or RELEASE at due_ns */
+    CLIENT_READING, /* READ sent */
+    CLIENT_ASKING,  /* EXISTS sent */
+};
+
+struct client {
+    enum client_state state;
+    uint32_t generation;
+    uint64_t due_ns; /* of its next act; UINT64_MAX while it waits for an answer */
+    uint32_t key;
+    uint32_t version;
+    uint32_t place; /* in the model */
+    struct mkv_op_id volume_op;
+    uint64_t sums[SUMS_MAX];
+    uint32_t sum_count;
+    struct mkv_root root;
+    uint32_t range_offset;
+    uint32_t range_bytes;
+    bool aborts;
+};
+
+struct volume_world {
+    struct mkv_lives lives;
+    struct client clients[MKV_CLIENTS_MAX];
+    uint32_t busy_count; /* clients that are not free */
+    uint8_t *slabs;
+    size_t slab_stride;
+    uint8_t *scratch;
+};
+
+static inline uint8_t *client_slab(const struct volume_world *world, uint32_t client) {
+    return world->slabs + client * world->slab_stride;
+}
+
+/* Starts a drawn operation in a free client, if there is one. */
+void mkv_volume_client_start(struct volume_world *world);
+/* Starts to read a key back, whole. False when no client is free. */
+bool mkv_volume_client_start_get(struct volume_world *world, uint32_t key);
+/* The client's next act is due. */
+void mkv_volume_client_act(struct volume_world *world, uint32_t client);
+void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The oracles on effects: what a volume hands to its drive, and when it answers, held against the
+ * order that makes durability true. The watch decodes slot headers, journal blocks and superblocks
+ * as they pass, follows completions and flushes, and so has a view of its own of what is durable.
+ *
+ *   slot:  data  WRITING -> WRITTEN -> DURABLE       record  NONE -> ISSUED -> DURABLE -> NONE
+ *
+ * Oracles
+ *  O7   Generations grow with every slot write; journal sequences with every block; a durable block
+ *       is never replaced by another content of its sequence or by an older one.
+ *  O11  No write to a slot that a record references which may be durable; none to a journal block
+ *       that the durable superblock still needs, or to the checkpoint side it names.
+ *  O12  No PUT record before a flush covers its data; no PUT_DONE or DELETE_DONE OK before a flush
+ *       covers both copies of its record's block.
+ *
+ * Invariants
+ *  I1  An address counts as durable only by a flush that was submitted after its write completed,
+ *      whatever the drive is.
+ *
+ * Not responsible for: what recovery finds (audit.h), nor for what clients see (model.h).
+ */
+#ifndef MKV_SIM_WATCH_H
+#define MKV_SIM_WATCH_H
+
+#include "core/io.h"
+#include "core/journal_block.h"
+#include "core/slot_header.h"
+#include "core/superblock.h"
+#include "core/volume.h"
+#include "sim/content.h"
+#include "sim/drive_sim.h"
+
+/* Journal blocks between their write and their flush. */
+#define MKV_WATCH_BLOCKS_MAX 64u
+/* Slots of one key that records reference: an old one and those that follow it. */
+#define MKV_WATCH_KEY_SLOTS_MAX 8u
+/* A completion that the watch does not follow. */
+#define MKV_WATCH_TOKEN_NONE MKV_NONE_U32
+
+enum mkv_watch_data {
+    MKV_WATCH_DATA_NONE = 0,
+    MKV_WATCH_DATA_WRITING,
+    MKV_WATCH_DATA_WRITTEN,
+    MKV_WATCH_DATA_DURABLE,
+};
+enum mkv_watch_record {
+    MKV_WATCH_RECORD_NONE = 0,
+    MKV_WATCH_RECORD_ISSUED,
+    MKV_WATCH_RECORD_DURABLE,
+};
+
+struct mkv_watch_slot {
+    uint64_t generation;
+    struct mkv_root root;
+    uint64_t unit;
+    uint64_t written_stamp;
+    uint32_t unit_count;
+    uint32_t key;
+    uint8_t data;
+    uint8_t record;
+    bool touched;
+};
+
+struct mkv_watch_block {
+    bool used;
+    uint64_t sequence;
+    uint64_t hash;
+    uint32_t copies_issued; /* bit c */
+    uint32_t copies_done;
+    uint64_t written_stamp;
+    bool serving; /* its records count; recovery only repeats what is there */
+    uint8_t unit[MKV_UNIT_BYTES];
+};
+
+struct mkv_watch_superblock {
+    uint64_t sequence;
+    uint64_t journal_sequence;
+    uint32_t side; /* MKV_NONE_U32: it names none */
+    uint32_t copies_done;
+    uint32_t copies_durable;
+    uint64_t written_stamp[MKV_SUPERBLOCK_COPIES];
+};
+
+struct mkv_watch {
+    const struct mkv_content *content;
+    struct mkv_geometry geometry;
+    uint64_t data_start;
+    bool serving;
+
+    struct mkv_watch_slot *slots;
+    uint32_t slot_count;
+    uint32_t *touched; /* slots that are not in their first state */
+    uint32_t touched_count;
+    uint32_t *owners; /* unit of the data area -> slot whose record references it */
+    uint32_t key_slots[MKV_CONTENT_KEYS_MAX][MKV_WATCH_KEY_SLOTS_MAX];
+    uint32_t key_slot_count[MKV_CONTENT_KEYS_MAX];
+
+    struct mkv_watch_block blocks[MKV_WATCH_BLOCKS_MAX];
+    struct mkv_watch_ring_state {
+        uint64_t sequence; /* highest that was durable here */
+        uint64_t hash;
+    } * ring;
+    struct mkv_watch_superblock superblock;     /* being written */
+    uint8_t superblock_content[MKV_UNIT_BYTES]; /* of the copy decoded last */
+    struct mkv_watch_superblock superblock_durable;
+    uint64_t stamp;       /* counts completions and flushes */
+    uint64_t flush_stamp; /* of the flush in flight; 0 when there is none */
+    uint64_t sequence_last;
+    uint64_t sequence_durable;
+    uint64_t generation_last;
+    uint64_t evaluations;
+};
+
+void mkv_watch_init(struct mkv_watch *watch, struct mkv_memory *memory,
+                    const struct mkv_content *content, const struct mkv_geometry *geometry);
+/* The process is gone: what was not durable is forgotten. */
+void mkv_watch_crash(struct mkv_watch *watch);
+/* Recovery is done, and these blocks it found are the durable ones: first the call of the whole,
+ * then one for each block, with its header, or NULL where that does not decode. */
+void mkv_watch_serve(struct mkv_watch *watch, uint64_t journal_head);
+void mkv_watch_serve_block(struct mkv_watch *watch, const struct mkv_volume_block *block,
+                           const struct mkv_slot_header *header, uint32_t key);
+
+/* A DRIVE_WRITE or DRIVE_FLUSH is handed out; `arena` is the volume's. Returns the token that its
+ * completion names. */
+uint32_t mkv_watch_effect(struct mkv_watch *watch, const struct mkv_effect *effect,
+                          const uint8_t *arena);
+void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uint32_t token);
+/* The volume answered OK. */
+void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, struct mkv_root root);
+void mkv_watch_delete_done(struct mkv_watch *watch, uint32_t key);
+
+#endif

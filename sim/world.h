@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A run from its first format to its last check: which worlds there are, and what each reports.
+ *
+ *   FORMAT -> OPEN -> verify -> work -> crash -+       ... crashes_max times ...
+ *               ^                              |
+ *               +---- perhaps cut again -------+       -> drain, check, close, open, verify
+ *
+ * Invariants
+ *  I1  A crash counts when a recovery ran to its end on what it left, every oracle was held against
+ *      it, and every key was read back.
+ *  I2  All memory of a run comes from `memory`, so a run may be left at any point.
+ *
+ * Not responsible for: which seeds are run (run.h).
+ */
+#ifndef MKV_SIM_WORLD_H
+#define MKV_SIM_WORLD_H
+
+#include <stdio.h>
+
+#include "sim/memory.h"
+#include "sim/shape.h"
+
+struct mkv_images;
+
+struct mkv_world_options {
+    const struct mkv_shape *shape;
+    struct mkv_memory *memory;
+    struct mkv_images *images; /* NULL, or what crashes left is added */
+    FILE *log;                 /* NULL, or every input and effect is printed */
+    /* Added to the patterns that memory holds before a restart. Runs that differ in it alone have
+     * the same trace, unless the core reads what it has not written (O13). */
+    uint8_t pattern_salt;
+};
+
+/* Kept up to date while the run goes on, so that it is there when the run is left. */
+struct mkv_world_report {
+    uint64_t crashes;
+    uint64_t recoveries_cut;
+    uint64_t operations;  /* answered */
+    uint64_t evaluations; /* of oracles */
+    uint64_t trace_hash;
+    uint64_t losses; /* misses that media faults explain */
+};
+
+/* Both return when all went well, and are left by mkv_fail otherwise. */
+void mkv_volume_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
+void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/model.h"
+
+#include "tests/unit/sim/test.h"
+
+#define SEEN(version) (MKV_MODEL_VERSION + (version))
+
+static struct mkv_model model;
+
+static void make(bool in_order) {
+    mkv_model_init(&model, test_memory(), 2, in_order);
+}
+
+static uint32_t invoke(enum mkv_model_kind kind, uint32_t version) {
+    return mkv_model_invoke(&model, 0, kind, version);
+}
+static void answer(uint32_t place, uint32_t result) {
+    mkv_model_answer(&model, 0, place, result);
+}
+static void put(uint32_t version) {
+    answer(invoke(MKV_MODEL_REPLACE, version), MKV_MODEL_OK);
+}
+static void read_is(uint32_t result) {
+    answer(invoke(MKV_MODEL_READ, 0), result);
+}
+
+static void test_model__one_after_another__knows_what_each_comes_to(void **state) {
+    (void)state;
+    make(true);
+    read_is(MKV_MODEL_MISS);
+    answer(invoke(MKV_MODEL_DELETE, 0), MKV_MODEL_MISS);
+    answer(invoke(MKV_MODEL_PUT, 1), MKV_MODEL_OK);
+    read_is(SEEN(1));
+    read_is(MKV_MODEL_PRESENT);
+    answer(invoke(MKV_MODEL_PUT, 2), MKV_MODEL_CONFLICT);
+    answer(invoke(MKV_MODEL_PUT, 1), MKV_MODEL_OK);
+    answer(invoke(MKV_MODEL_REPLACE, 2), MKV_MODEL_OK);
+    read_is(SEEN(2));
+    answer(invoke(MKV_MODEL_DELETE, 0), MKV_MODEL_OK);
+    read_is(MKV_MODEL_MISS);
+    assert_true(mkv_model_allows(&model, 0, MKV_MODEL_ABSENT));
+    assert_false(mkv_model_allows(&model, 0, 2));
+}
+
+static void test_model__acknowledged_put_is_missed__fires_o1(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, read_is(MKV_MODEL_MISS));
+    make(true);
+    put(1);
+    mkv_model_settle(&model);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, read_is(MKV_MODEL_MISS));
+}
+
+static void test_model__deleted_or_old_version_returns__fires_o2(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    answer(invoke(MKV_MODEL_DELETE, 0), MKV_MODEL_OK);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(1)));
+    make(true);
+    put(1);
+    put(2);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(1)));
+    make(true);
+    put(1);
+    answer(invoke(MKV_MODEL_DELETE, 0), MKV_MODEL_OK);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(MKV_MODEL_PRESENT));
+}
+
+static void test_model__conflict_without_a_live_block__fires_o2(void **state) {
+    (void)state;
+    make(true);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, answer(invoke(MKV_MODEL_PUT, 1), MKV_MODEL_CONFLICT));
+}
+
+static void test_model__crash_with_a_put_unanswered__allows_both_and_nothing_else(void **state) {
+    (void)state;
+    for (uint32_t seen = 1; seen <= 2; seen++) {
+        make(true);
+        put(1);
+        (void)invoke(MKV_MODEL_REPLACE, 2);
+        mkv_model_settle(&model);
+        assert_true(mkv_model_allows(&model, 0, 1));
+        assert_true(mkv_model_allows(&model, 0, 2));
+        assert_false(mkv_model_allows(&model, 0, MKV_MODEL_ABSENT));
+        read_is(SEEN(seen));
+        /* What was seen is durable: it may not change any more. */
+        mkv_model_settle(&model);
+        EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(3 - seen)));
+    }
+}
+
+static void test_model__unanswered_put_was_seen__is_durable_after_a_crash(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    (void)invoke(MKV_MODEL_REPLACE, 2);
+    read_is(SEEN(2));
+    mkv_model_settle(&model);
+    assert_false(mkv_model_allows(&model, 0, 1));
+    read_is(SEEN(2));
+}
+
+static void test_model__read_beside_a_put__may_see_either_until_it_is_answered(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    const uint32_t before = invoke(MKV_MODEL_READ, 0);
+    const uint32_t mutation = invoke(MKV_MODEL_REPLACE, 2);
+    const uint32_t beside = invoke(MKV_MODEL_READ, 0);
+    answer(mutation, MKV_MODEL_OK);
+    const uint32_t after = invoke(MKV_MODEL_READ, 0);
+    answer(before, SEEN(1));
+    answer(beside, SEEN(1));
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, answer(after, SEEN(1)));
+}
+
+static void test_model__miss_beside_a_delete__says_nothing(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    (void)invoke(MKV_MODEL_DELETE, 0);
+    read_is(MKV_MODEL_MISS); /* hidden, and not gone yet */
+    mkv_model_settle(&model);
+    read_is(SEEN(1));
+}
+
+static void test_model__miss_beside_a_replacing_put__fires_o1_unless_it_hides(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    (void)invoke(MKV_MODEL_REPLACE, 2);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, read_is(MKV_MODEL_MISS));
+    make(true);
+    model.keys[0].replace_hides = true;
+    put(1);
+    (void)invoke(MKV_MODEL_REPLACE, 2);
+    read_is(MKV_MODEL_MISS);
+    mkv_model_settle(&model);
+    assert_false(mkv_model_allows(&model, 0, MKV_MODEL_ABSENT));
+}
+
+static void test_model__mutations_in_order__take_effect_in_order(void **state) {
+    (void)state;
+    make(true);
+    const uint32_t first = invoke(MKV_MODEL_REPLACE, 1);
+    const uint32_t second = invoke(MKV_MODEL_REPLACE, 2);
+    answer(second, MKV_MODEL_OK);
+    answer(first, MKV_MODEL_OK);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(1)));
+    make(false);
+    const uint32_t one = invoke(MKV_MODEL_REPLACE, 1);
+    const uint32_t other = invoke(MKV_MODEL_REPLACE, 2);
+    answer(other, MKV_MODEL_OK);
+    answer(one, MKV_MODEL_OK);
+    read_is(SEEN(1));
+}
+
+static void test_model__cancelled_put__never_happened(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    const uint32_t place = invoke(MKV_MODEL_REPLACE, 2);
+    mkv_model_cancel(&model, 0, place);
+    mkv_model_settle(&model);
+    assert_false(mkv_model_allows(&model, 0, 2));
+    make(true);
+    const uint32_t seen = invoke(MKV_MODEL_REPLACE, 2);
+    read_is(SEEN(2));
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, mkv_model_cancel(&model, 0, seen));
+}
+
+static void test_model__abandoned_put__may_still_happen_until_settled(void **state) {
+    (void)state;
+    make(false);
+    put(1);
+    mkv_model_abandon(&model, 0, invoke(MKV_MODEL_REPLACE, 2));
+    read_is(SEEN(1));
+    read_is(SEEN(2));
+    make(false);
+    put(1);
+    mkv_model_abandon(&model, 0, invoke(MKV_MODEL_REPLACE, 2));
+    read_is(SEEN(1));
+    mkv_model_settle(&model);
+    read_is(SEEN(1));
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(2)));
+}
+
+static void test_model__rot_hit_the_key__it_may_be_missing_but_never_wrong(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    put(2);
+    mkv_model_allow_loss(&model, 0);
+    read_is(MKV_MODEL_MISS);
+    assert_true(model.losses == 1);
+    read_is(SEEN(2));
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(1)));
+    answer(invoke(MKV_MODEL_PUT, 3), MKV_MODEL_OK);
+    read_is(SEEN(3));
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(2)));
+}
+
+static void test_model__keys__do_not_touch_each_other(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    mkv_model_answer(&model, 1, mkv_model_invoke(&model, 1, MKV_MODEL_READ, 0), MKV_MODEL_MISS);
+    assert_true(mkv_model_has_room(&model, 1));
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        (void)mkv_model_invoke(&model, 1, MKV_MODEL_READ, 0);
+    }
+    assert_false(mkv_model_has_room(&model, 1));
+    assert_true(mkv_model_has_room(&model, 0));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model__one_after_another__knows_what_each_comes_to),
+        cmocka_unit_test(test_model__acknowledged_put_is_missed__fires_o1),
+        cmocka_unit_test(test_model__deleted_or_old_version_returns__fires_o2),
+        cmocka_unit_test(test_model__conflict_without_a_live_block__fires_o2),
+        cmocka_unit_test(test_model__crash_with_a_put_unanswered__allows_both_and_nothing_else),
+        cmocka_unit_test(test_model__unanswered_put_was_seen__is_durable_after_a_crash),
+        cmocka_unit_test(test_model__read_beside_a_put__may_see_either_until_it_is_answered),
+        cmocka_unit_test(test_model__miss_beside_a_delete__says_nothing),
+        cmocka_unit_test(test_model__miss_beside_a_replacing_put__fires_o1_unless_it_hides),
+        cmocka_unit_test(test_model__mutations_in_order__take_effect_in_order),
+        cmocka_unit_test(test_model__cancelled_put__never_happened),
+        cmocka_unit_test(test_model__abandoned_put__may_still_happen_until_settled),
+        cmocka_unit_test(test_model__rot_hit_the_key__it_may_be_missing_but_never_wrong),
+        cmocka_unit_test(test_model__keys__do_not_touch_each_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

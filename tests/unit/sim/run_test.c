@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/run.h"
+
+#include "tests/unit/sim/test.h"
+
+static void test_run_seed__again_in_other_memory__has_the_same_trace(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct mkv_seed_outcome first;
+        struct mkv_seed_outcome again;
+        mkv_run_seed(seed, test_memory(), NULL, NULL, 0, &first);
+        mkv_run_seed(seed, test_memory(), NULL, NULL, 200, &again);
+        if (first.failed) {
+            fail_msg("seed %u: %s", (unsigned)seed, first.failure.text);
+        }
+        assert_true(first.report.trace_hash == again.report.trace_hash);
+        assert_true(first.report.crashes == first.shape.crashes_max);
+        assert_true(first.report.operations > 0);
+        assert_true(first.report.evaluations > first.report.crashes);
+    }
+}
+
+static void test_run_compare__traces_that_differ__fire_o13(void **state) {
+    (void)state;
+    struct mkv_seed_outcome first = {.report = {.trace_hash = 5}, .shape = {.seed = 9}};
+    struct mkv_seed_outcome again = {.report = {.trace_hash = 5}};
+    mkv_run_compare(&first, &again);
+    assert_false(first.failed);
+    again.report.trace_hash = 6;
+    mkv_run_compare(&first, &again);
+    assert_true(first.failed);
+    assert_int_equal(first.failure.oracle, MKV_ORACLE_SAME_TRACE);
+    assert_true(first.failure.seed == 9);
+}
+
+static void test_run_compare__second_run_fails_alone__fires_o13(void **state) {
+    (void)state;
+    struct mkv_seed_outcome first = {.report = {.trace_hash = 5}};
+    const struct mkv_seed_outcome again = {.failed = true, .report = {.trace_hash = 5}};
+    mkv_run_compare(&first, &again);
+    assert_true(first.failed);
+    assert_int_equal(first.failure.oracle, MKV_ORACLE_SAME_TRACE);
+}
+
+static void test_run_for__a_moment__runs_at_least_one_seed_and_counts_images(void **state) {
+    (void)state;
+    struct mkv_images images;
+    struct mkv_run_outcome run;
+    struct mkv_seed_outcome seed;
+    assert_true(mkv_images_create(&images));
+    mkv_run_for(1, 0.001, test_memory(), &images, &run);
+    mkv_run_seed(1, test_memory(), NULL, NULL, 0, &seed);
+    assert_true(run.seeds >= 1);
+    assert_int_equal(run.failure_count, 0);
+    assert_true(run.trace_hash == seed.report.trace_hash);
+    assert_true(run.distinct_images > 1);
+    assert_true(run.distinct_images <= run.report.crashes);
+    assert_true(run.repeats >= 1);
+    mkv_images_destroy(&images);
+}
+
+static void test_shape__many_seeds__draw_every_world_and_feature(void **state) {
+    (void)state;
+    uint32_t fronts = 0;
+    uint32_t rots = 0;
+    uint32_t uncached = 0;
+    uint32_t colliding = 0;
+    uint32_t long_blocks = 0;
+    for (uint64_t seed = 0; seed < 1000; seed++) {
+        struct mkv_shape shape;
+        struct mkv_shape again;
+        mkv_shape_draw(&shape, seed);
+        mkv_shape_draw(&again, seed);
+        assert_int_equal(shape.crash_span, again.crash_span);
+        assert_true(mkv_geometry_valid(&shape.geometry));
+        assert_true(shape.colliding <= shape.key_count);
+        fronts += shape.world == MKV_WORLD_FRONT;
+        rots += shape.rot;
+        uncached += !shape.profile.volatile_cache;
+        colliding += shape.colliding > 0;
+        long_blocks += shape.length_max > MKV_CHUNK_BYTES_MIN;
+    }
+    assert_true(fronts > 50 && rots > 50 && uncached > 50 && colliding > 50 && long_blocks > 20);
+}
+
+static void test_images__many_hashes__counts_each_once(void **state) {
+    (void)state;
+    struct mkv_images images;
+    assert_true(mkv_images_create(&images));
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        for (uint64_t hash = 0; hash < 100000; hash++) {
+            mkv_images_add(&images, hash * 0x9e3779b97f4a7c15ull);
+        }
+        assert_true(images.count == 100000);
+    }
+    mkv_images_destroy(&images);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_run_seed__again_in_other_memory__has_the_same_trace),
+        cmocka_unit_test(test_run_compare__traces_that_differ__fire_o13),
+        cmocka_unit_test(test_run_compare__second_run_fails_alone__fires_o13),
+        cmocka_unit_test(test_run_for__a_moment__runs_at_least_one_seed_and_counts_images),
+        cmocka_unit_test(test_shape__many_seeds__draw_every_world_and_feature),
+        cmocka_unit_test(test_images__many_hashes__counts_each_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
