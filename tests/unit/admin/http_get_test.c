@@ -96,13 +96,13 @@ static void test_http_get__the_request__one_that_ends(void **state) {
     struct mkv_http_response response = {0};
     char error[MKV_HTTP_GET_ERROR_BYTES];
     assert_int_equal(
-        mkv_http_get("localhost", server.port, "/v1/status", TIMEOUT_MS, &response, error),
+        mkv_http_get("127.0.0.1", server.port, "/v1/status", TIMEOUT_MS, &response, error),
         MKV_HTTP_GET_OK);
     server_stop(&server);
     free(response.body);
     char expected[256];
     snprintf(expected, sizeof expected,
-             "GET /v1/status HTTP/1.1\r\nHost: localhost:%u\r\nAccept: */*\r\n"
+             "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nAccept: */*\r\n"
              "Connection: close\r\n\r\n",
              server.port);
     assert_string_equal(server.request, expected);
