@@ -4,9 +4,8 @@
  * out of a bounded pool of operations. What the pool has no room for waits in order.
  *
  *     submit --> pool has room? --yes--> prepared in the ring --> kernel --> finished? --> complete
- *                    | no                    ^                                  | short, EINTR,
- * EAGAIN
- *                    +--> waiting (FIFO) ----+                 continued (bounded) <--+
+ *                    | no                    ^                                  | short, EINTR
+ *                    +--> waiting (FIFO) ----+------- continued (bounded) <-----+
  *
  * Invariants
  *  I1  At most queue_depth operations are with the kernel, at most waiting_max wait.

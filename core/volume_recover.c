@@ -2,16 +2,19 @@
 /*
  * OPEN: from what a drive holds to a volume that serves.
  *
- *   FLUSH            nothing is decided on what a killed process left in a cache
- *   SUPERBLOCK       four copies, two equal ones count
- *   REPAIR           copies that differ are rewritten, by pairs, flushed
- *   CHECKPOINT       head and pages of the side that the superblock names; damaged: EMPTY
- *   EPOCH            the new epoch is durable before anything else is written (I6)
- *   RING             blocks in order from either copy, by recovery_table.h; a block in one copy
- * only is written to the other SCAN             at the hole: does a later block state that the hole
- * was flushed? EMPTY            what was lost may hold any DROP, so nothing is kept: the same uuid,
- * a new epoch, the journal starts one ring further with a fresh chain DERIVE           hash, free
- * slots, counts LAST_FLUSH       repairs are durable; then SERVING
+ *   FLUSH        nothing is decided on what a killed process left in a cache
+ *   SUPERBLOCK   four copies, two equal ones count
+ *   REPAIR       copies that differ are rewritten, by pairs, flushed
+ *   CHECKPOINT   head and pages of the side that the superblock names; damaged: EMPTY
+ *   EPOCH        the new epoch is durable before anything else is written (I6)
+ *   RING         blocks in order from either copy, by recovery_table.h; a block that one copy lacks
+ *                is written there
+ *   SCAN         at the hole: was it ever flushed? A later block says so, or the stamp of a page;
+ *                where neither copy of a later block can be read it is taken to say so
+ *   EMPTY        what was lost may hold any DROP, so nothing is kept: the same uuid, a new epoch,
+ *                the journal starts one ring further with a fresh chain
+ *   DERIVE       hash, free slots, counts
+ *   LAST_FLUSH   repairs are durable; then SERVING
  */
 #include <string.h>
 
