@@ -149,6 +149,7 @@ static void operation_start(struct drive_uring *drive, const struct mkv_effect *
         .place = MKV_RING_NOT_REGISTERED,
         .submitted_ns = submitted_ns,
     };
+    MKV_ASSERT(operation->kind != MKV_DRIVE_OP_TRIM); /* I4 */
     if (operation->kind == MKV_DRIVE_OP_FLUSH) {
         if (!drive->media.flush_needed) {
             mkv_drive_counter_add(&drive->base.counters.flushes_skipped, 1);

@@ -12,6 +12,7 @@
  *  I2  A transfer that makes no progress MKV_DRIVE_URING_TRIES_MAX times in a row is MKV_IO_DEVICE.
  *  I3  No write reaches beyond the capacity (asserted: a file would grow). A read that does is
  *      MKV_IO_DEVICE.
+ *  I4  No trim is handed to it: no volume is configured to.
  *
  * Not responsible for: finding, creating and locking the medium (drive_open.h).
  */
