@@ -21,6 +21,7 @@
  *  I5  PUSH and ANSWER of one connection reach the client in the order they were handed out.
  *  I6  The data of a MESSAGE effect is delivered, or copied, before its emitter is stepped again.
  *  I7  No unit of a DRIVE_WRITE or DRIVE_TRIM in flight is a unit of another operation in flight.
+ *  I8  A volume has at most one DRIVE_TRIM in flight.
  *
  * Not responsible for: how any of it is carried out (backends/, sim/), nor for wire formats.
  */

@@ -208,6 +208,9 @@ static void submit_write(struct mkv_drive_sim *drive, struct drive_io *io) {
 /* Some of the units turn into zeros, others keep what they hold. */
 static void submit_trim(struct mkv_drive_sim *drive, struct drive_io *io) {
     const uint64_t end = io->drive.lba.unit + io->drive.unit_count;
+    for (uint32_t index = 0; index < drive->io_count; index++) {
+        MKV_ASSERT(drive->ios[index].kind != MKV_EFFECT_DRIVE_TRIM); /* core/io.h, I8 */
+    }
     io->write = ++drive->write_serial;
     for (uint64_t unit = io->drive.lba.unit; unit < end; unit++) {
         const struct sector *sector = &drive->sectors[unit];

@@ -499,7 +499,6 @@ static void test_submit__trim_that_overlaps_an_operation_in_flight__fires_o11(vo
     const struct mkv_effect inside = meta_effect(bench, MKV_EFFECT_DRIVE_READ, 6, 1, 10);
     EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, submit(bench, &inside));
     EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, start_write(bench, 6, 2, 12, 0x22));
-    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, start_trim(bench, 6, 1));
 }
 
 /* ---- slots ----------------------------------------------------------------------------------- */
