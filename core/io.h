@@ -8,7 +8,7 @@
  *                REQUEST, FABRIC_DONE            MESSAGE                DRIVE_DONE
  *     fabric  ------------------------> front <----------> volume <-------------------- drive
  *             <------------------------                           -------------------->
- *               PULL, PUSH, ANSWER, BREAK                    DRIVE_READ, _WRITE, _FLUSH
+ *               PULL, PUSH, ANSWER, BREAK               DRIVE_READ, _WRITE, _FLUSH, _TRIM
  *
  * Invariants
  *  I1  An effect names memory by index or offset, never by pointer: `meta_offset` counts from the
@@ -20,6 +20,8 @@
  *      and CONNECTION_CLOSED comes last; after that the connection id may name a new connection.
  *  I5  PUSH and ANSWER of one connection reach the client in the order they were handed out.
  *  I6  The data of a MESSAGE effect is delivered, or copied, before its emitter is stepped again.
+ *  I7  No unit of a DRIVE_WRITE or DRIVE_TRIM in flight is a unit of another operation in flight.
+ *  I8  A volume has at most one DRIVE_TRIM in flight.
  *
  * Not responsible for: how any of it is carried out (backends/, sim/), nor for wire formats.
  */
@@ -216,6 +218,9 @@ enum mkv_effect_kind {
     MKV_EFFECT_DRIVE_READ = 1,
     MKV_EFFECT_DRIVE_WRITE,
     MKV_EFFECT_DRIVE_FLUSH,
+    /* `drive.lba` and `drive.unit_count` only: the drive may forget these units. Whatever it is
+     * completed with, they hold anything until they are written again. */
+    MKV_EFFECT_DRIVE_TRIM,
     MKV_EFFECT_FAIL_DRIVE, /* hand no further operation to this drive; the volume has failed */
     MKV_EFFECT_PULL,
     MKV_EFFECT_PUSH,

@@ -267,8 +267,11 @@ void mkv_volume_note_error(struct mkv_volume *volume, enum mkv_effect_kind kind,
         volume->stats.io_errors_read_total++;
     } else if (kind == MKV_EFFECT_DRIVE_WRITE) {
         volume->stats.io_errors_write_total++;
-    } else {
+    } else if (kind == MKV_EFFECT_DRIVE_FLUSH) {
         volume->stats.io_errors_flush_total++;
+    } else {
+        MKV_ASSERT(kind == MKV_EFFECT_DRIVE_TRIM);
+        volume->stats.trim_errors_total++;
     }
     mkv_volume_event(volume, MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO, (uint64_t)result, lba, 0);
 }

@@ -99,6 +99,7 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
         MKV_ASSERT(!volume->drive_failed);
         mkv_drive_submit(volume->drive, effect);
         return;
@@ -157,6 +158,7 @@ static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect)
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
     case MKV_EFFECT_FAIL_DRIVE:
         break;
     }

@@ -92,6 +92,7 @@ static void carry_out(struct front_world *world, const struct mkv_effect *effect
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
     case MKV_EFFECT_FAIL_DRIVE:
         break;
     }

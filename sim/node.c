@@ -68,7 +68,8 @@ static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
     switch (effect->kind) {
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
-    case MKV_EFFECT_DRIVE_FLUSH: {
+    case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM: {
         const uint32_t token = mkv_watch_effect(&node->watch, effect, base);
         mkv_drive_sim_submit(node->drive, effect, token, node->now_ns);
         if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {

@@ -163,6 +163,11 @@ void mkv_trace_print_effect(const struct mkv_trace *trace, uint32_t machine,
     case MKV_EFFECT_DRIVE_FLUSH:
         fprintf(log, "DRIVE_FLUSH op %u.%u\n", effect->op.index, effect->op.generation);
         break;
+    case MKV_EFFECT_DRIVE_TRIM:
+        fprintf(log, "DRIVE_TRIM op %u.%u unit %llu count %u\n", effect->op.index,
+                effect->op.generation, (unsigned long long)effect->drive.lba.unit,
+                effect->drive.unit_count);
+        break;
     case MKV_EFFECT_FAIL_DRIVE:
         fputs("FAIL_DRIVE\n", log);
         break;

@@ -173,6 +173,34 @@ static uint32_t slot_write(struct mkv_watch *watch, const struct mkv_drive_effec
     return header.slot.index;
 }
 
+/* Nothing that a record references, or may come to reference, is left to the drive to forget. */
+static void slots_trimmed(struct mkv_watch *watch, const struct mkv_drive_effect *effect) {
+    const uint64_t start = effect->lba.unit;
+    const uint64_t end = start + effect->unit_count;
+    watch->evaluations++;
+    if (start < watch->data_start ||
+        end > watch->data_start + mkv_geometry_usable_units(&watch->geometry)) {
+        mkv_fail(MKV_ORACLE_OVERWRITE, "units %llu to %llu are trimmed, outside of the data area",
+                 ull(start), ull(end));
+    }
+    for (uint64_t unit = start; unit < end; unit++) {
+        const uint32_t owner = watch->owners[unit - watch->data_start];
+        if (owner != MKV_NONE_U32) {
+            mkv_fail(MKV_ORACLE_OVERWRITE,
+                     "unit %llu is trimmed, which slot %u holds by a record that may be durable",
+                     ull(unit), owner);
+        }
+    }
+    for (uint32_t index = 0; index < watch->touched_count; index++) {
+        struct mkv_watch_slot *slot = &watch->slots[watch->touched[index]];
+        /* One that is being written is left to the drive, which fails two that overlap. */
+        if (slot->unit < end && start < slot->unit + slot->unit_count &&
+            slot->data != MKV_WATCH_DATA_WRITING) {
+            slot->data = MKV_WATCH_DATA_NONE;
+        }
+    }
+}
+
 /* ---- the journal ----------------------------------------------------------------------------- */
 
 static void put_record_issued(struct mkv_watch *watch, const struct mkv_record_put *put) {
@@ -458,6 +486,10 @@ uint32_t mkv_watch_effect(struct mkv_watch *watch, const struct mkv_effect *effe
     if (effect->kind == MKV_EFFECT_DRIVE_FLUSH) {
         MKV_ASSERT(watch->flush_stamp == 0); /* the volume has one flush in flight at a time */
         watch->flush_stamp = ++watch->stamp;
+        return MKV_WATCH_TOKEN_NONE;
+    }
+    if (effect->kind == MKV_EFFECT_DRIVE_TRIM) {
+        slots_trimmed(watch, &effect->drive);
         return MKV_WATCH_TOKEN_NONE;
     }
     if (effect->kind != MKV_EFFECT_DRIVE_WRITE) {

@@ -75,6 +75,10 @@ static void carry_out(struct rig *rig, const struct mkv_effect *effect, struct m
     assert_true(drive->lba.unit + drive->unit_count <= RIG_UNITS);
     const size_t bytes = (size_t)drive->unit_count * MKV_UNIT_BYTES;
     uint8_t *on_drive = rig_unit(rig, drive->lba);
+    if (effect->kind == MKV_EFFECT_DRIVE_TRIM) {
+        memset(on_drive, 0xa5, bytes); /* anything, and nothing that a test would take for right */
+        return;
+    }
     uint8_t *arena = mkv_volume_arena(rig->volume);
     uint8_t *slab = slab_of(rig, drive->slab.index);
     uint8_t *payload = slab + MKV_UNIT_BYTES;
