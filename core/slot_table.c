@@ -376,6 +376,7 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
     };
     if (state->extent != MKV_NONE_U32) {
         head.slot_units = table_extents(table)[state->extent].slot_units;
+        head.span = 1;
         head.page_in_extent = state->page_in_extent;
     }
     mkv_checkpoint_page_begin(&head, unit);

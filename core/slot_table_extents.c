@@ -97,7 +97,7 @@ bool mkv_slot_table_plan_extent(struct mkv_slot_table *table, uint32_t slot_unit
         return false;
     }
     const uint32_t want = pages_wanted(table, slot_units);
-    *record = (struct mkv_record_extent){.slot_units = slot_units};
+    *record = (struct mkv_record_extent){.span = 1, .slot_units = slot_units};
     if (!choose_extent(table, record, want)) {
         return false;
     }
@@ -197,7 +197,8 @@ bool mkv_slot_table_load_page(struct mkv_slot_table *table, const struct mkv_che
         return true;
     }
     if (page->extent.index >= table->geometry.extent_count || page->slot_units == 0 ||
-        page->slot_units > table->geometry.extent_units || page->page_in_extent > page->page) {
+        page->span != 1 || page->slot_units > table->geometry.extent_units ||
+        page->page_in_extent > page->page) {
         return false;
     }
     table_pages(table)[page->page] =
@@ -230,7 +231,8 @@ static bool replay_extent(struct mkv_slot_table *table, const struct mkv_record_
                           struct mkv_sequence sequence) {
     const struct mkv_geometry *geometry = &table->geometry;
     if (record->extent.index >= geometry->extent_count || record->slot_units == 0 ||
-        record->slot_units > geometry->extent_units || record->page_count == 0 ||
+        record->span != 1 || record->slot_units > geometry->extent_units ||
+        record->page_count == 0 ||
         (uint64_t)record->page_first + record->page_count > geometry->page_count ||
         (uint64_t)record->released_page_first + record->released_page_count >
             geometry->page_count) {
@@ -309,7 +311,54 @@ static bool replay_drop(struct mkv_slot_table *table, const struct mkv_record_dr
         return false;
     }
     memset(entry, 0, sizeof *entry);
+    if (drop->retired) {
+        entry_set_state(entry, MKV_SLOT_RETIRED);
+    }
     return true;
+}
+
+static bool replay_retire(struct mkv_slot_table *table, const struct mkv_record_retire *retire) {
+    if (page_of_slot(table, retire->slot) == MKV_NONE_U32) {
+        return false;
+    }
+    struct mkv_slot_entry *entry = &table_entries(table)[retire->slot.index];
+    if (mkv_slot_state_of(entry) != MKV_SLOT_FREE) {
+        return false;
+    }
+    entry_set_state(entry, MKV_SLOT_RETIRED);
+    return true;
+}
+
+static bool replay_expiry(struct mkv_slot_table *table, const struct mkv_record_expiry *expiry) {
+    if (page_of_slot(table, expiry->slot) == MKV_NONE_U32) {
+        return false;
+    }
+    struct mkv_slot_entry *entry = &table_entries(table)[expiry->slot.index];
+    if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE ||
+        entry->generation_low != (uint32_t)expiry->generation.value) {
+        return false;
+    }
+    entry->expiry_s = expiry->expiry_s;
+    return true;
+}
+
+static struct mkv_slot slot_of_record(const struct mkv_record *record) {
+    switch (record->kind) {
+    case MKV_RECORD_PUT:
+        return record->put.slot;
+    case MKV_RECORD_DROP:
+        return record->drop.slot;
+    case MKV_RECORD_RETIRE:
+        return record->retire.slot;
+    case MKV_RECORD_EXPIRY:
+        return record->expiry.slot;
+    case MKV_RECORD_EXTENT:
+    case MKV_RECORD_TENANT:
+    case MKV_RECORD_TENANT_DROP:
+        break;
+    }
+    MKV_ASSERT(false); /* those name no slot */
+    return (struct mkv_slot){MKV_NONE_U32};
 }
 
 bool mkv_slot_table_replay(struct mkv_slot_table *table, const struct mkv_record *record,
@@ -317,16 +366,21 @@ bool mkv_slot_table_replay(struct mkv_slot_table *table, const struct mkv_record
     if (record->kind == MKV_RECORD_EXTENT) {
         return replay_extent(table, &record->extent, sequence);
     }
-    const struct mkv_slot slot =
-        record->kind == MKV_RECORD_PUT ? record->put.slot : record->drop.slot;
+    const struct mkv_slot slot = slot_of_record(record);
     if (slot.index >= table->slot_total) {
         return false;
     }
     if (page_is_newer(table, slot.index / MKV_PAGE_SLOTS, sequence)) {
         return true;
     }
-    return record->kind == MKV_RECORD_PUT ? replay_put(table, &record->put)
-                                          : replay_drop(table, &record->drop);
+    if (record->kind == MKV_RECORD_PUT) {
+        return replay_put(table, &record->put);
+    }
+    if (record->kind == MKV_RECORD_RETIRE) {
+        return replay_retire(table, &record->retire);
+    }
+    return record->kind == MKV_RECORD_DROP ? replay_drop(table, &record->drop)
+                                           : replay_expiry(table, &record->expiry);
 }
 
 /* ---- derivation ------------------------------------------------------------------------------ */

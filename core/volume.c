@@ -11,7 +11,7 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, table, meta, end;
+    uint64_t ops, effects, tenants, table, meta, end;
     uint32_t op_total, effects_max;
 };
 
@@ -28,6 +28,8 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     at = mkv_round_up_u64(at + layout.op_total * sizeof(struct op), 64);
     layout.effects = at;
     at = mkv_round_up_u64(at + layout.effects_max * sizeof(struct mkv_effect), 64);
+    layout.tenants = at;
+    at = mkv_round_up_u64(at + mkv_tenant_table_memory_required(&config->geometry), 64);
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
@@ -61,6 +63,7 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->effects_offset = layout.effects;
     volume->effects_max = layout.effects_max;
     volume->table_offset = layout.table;
+    volume->tenants_offset = layout.tenants;
     volume->meta_offset = layout.meta;
     volume->free_ops = empty_list;
     volume->extent_waiters = empty_list;
@@ -75,6 +78,7 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
         mkv_volume_list_push(volume, &volume->free_ops, op);
     }
     mkv_slot_table_init(volume_table(volume), &config->geometry);
+    mkv_tenant_table_init(volume_tenants(volume), &config->geometry);
     return volume;
 }
 
@@ -553,5 +557,6 @@ void mkv_volume_check(const struct mkv_volume *volume) {
 }
 
 uint64_t mkv_volume_durable_hash(const struct mkv_volume *volume) {
-    return mkv_slot_table_durable_hash(volume_table(volume));
+    return mkv_slot_table_durable_hash(volume_table(volume)) ^
+           mkv_tenant_table_durable_hash(volume_tenants(volume));
 }

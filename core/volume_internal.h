@@ -26,6 +26,7 @@
 #include "core/slot_header.h"
 #include "core/slot_table.h"
 #include "core/superblock.h"
+#include "core/tenant_table.h"
 #include "core/volume.h"
 
 /* Class changes on their way at a time. */
@@ -152,7 +153,8 @@ struct checkpoint {
     enum checkpoint_step step;
     bool wanted; /* by ADMIN, by the fill of the ring, or by CLOSE */
     uint32_t side;
-    uint32_t next_unit; /* of the side: 0 is the head, n is page n - 1 */
+    uint32_t next_unit; /* of the side: the head, then the tenants, then the pages */
+    uint32_t unit_count;
     uint32_t page_count;
     uint32_t pending; /* window writes in flight */
     uint64_t generation_counter;
@@ -183,7 +185,7 @@ struct recover {
     uint32_t unreadable; /* bit c: superblock copy c; or window copy c */
     uint64_t ticket;
     uint64_t started_ns;
-    uint32_t next_page;
+    uint32_t next_unit; /* of the checkpoint side, behind its head */
     uint32_t derive_cursor;
     uint64_t window_sequence; /* sequence that the first unit of the window stands for */
     uint32_t window_count;
@@ -213,6 +215,7 @@ struct mkv_volume {
     uint64_t ops_offset;
     uint64_t effects_offset;
     uint64_t table_offset;
+    uint64_t tenants_offset;
     uint64_t meta_offset;
 
     uint32_t effects_max;
@@ -274,6 +277,9 @@ static inline struct op *volume_ops(const struct mkv_volume *volume) {
 }
 static inline struct mkv_slot_table *volume_table(const struct mkv_volume *volume) {
     return (struct mkv_slot_table *)((uintptr_t)volume + volume->table_offset);
+}
+static inline struct mkv_tenant_table *volume_tenants(const struct mkv_volume *volume) {
+    return (struct mkv_tenant_table *)((uintptr_t)volume + volume->tenants_offset);
 }
 static inline uint8_t *volume_meta(const struct mkv_volume *volume, uint64_t offset) {
     return (uint8_t *)((uintptr_t)volume + offset);

@@ -236,6 +236,12 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_slot_table_apply_extent(table, &records[record].extent);
             mkv_volume_extent_op_ended(volume, records[record].extent.slot_units);
             break;
+        case MKV_RECORD_RETIRE:
+        case MKV_RECORD_EXPIRY:
+        case MKV_RECORD_TENANT:
+        case MKV_RECORD_TENANT_DROP:
+            MKV_ASSERT(false); /* no operation has such a record */
+            break;
         }
     }
     if (op->clearing) {

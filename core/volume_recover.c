@@ -38,6 +38,7 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
     memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
     memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
+    mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     volume->state = MKV_VOLUME_RECOVERING;
     volume->stats.open_err = MKV_OK;
     volume->stats.recovery_entries = 0;
@@ -82,7 +83,8 @@ static bool uuid_equal(struct mkv_uuid a, struct mkv_uuid b) {
 
 static bool geometry_equal(const struct mkv_geometry *a, const struct mkv_geometry *b) {
     return a->capacity_units == b->capacity_units && a->ring_blocks == b->ring_blocks &&
-           a->page_count == b->page_count && a->extent_units == b->extent_units &&
+           a->tenant_units == b->tenant_units && a->page_count == b->page_count &&
+           a->directory_units == b->directory_units && a->extent_units == b->extent_units &&
            a->extent_count == b->extent_count;
 }
 
@@ -172,7 +174,8 @@ static void checkpoint_head_read(struct mkv_volume *volume) {
 static void checkpoint_pages_read(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     const struct mkv_superblock *superblock = &volume->superblock;
-    const uint32_t left = superblock->checkpoint_pages - recover->next_page;
+    const uint32_t tenant_units = volume->config.geometry.tenant_units;
+    const uint32_t left = tenant_units + superblock->checkpoint_pages - recover->next_unit;
     if (left == 0) {
         epoch_write(volume);
         return;
@@ -182,13 +185,14 @@ static void checkpoint_pages_read(struct mkv_volume *volume) {
         (uint32_t)mkv_min_u64(left, mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX));
     const struct mkv_lba side =
         mkv_geometry_checkpoint(&volume->config.geometry, superblock->checkpoint_side);
-    window_read(volume, 0, (struct mkv_lba){side.unit + 1 + recover->next_page},
+    window_read(volume, 0, (struct mkv_lba){side.unit + 1 + recover->next_unit},
                 recover->window_count);
 }
 
 static void checkpoint_damaged(struct mkv_volume *volume) {
     volume->stats.checksum_failures_index_total++;
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
+    mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, volume->superblock.journal_sequence.value);
 }
 
@@ -201,35 +205,64 @@ static void checkpoint_head_judge(struct mkv_volume *volume) {
         head.checkpoint_number != superblock->checkpoint_number ||
         head.journal_sequence.value != superblock->journal_sequence.value ||
         head.page_count != superblock->checkpoint_pages ||
-        head.page_count > volume->config.geometry.page_count) {
+        head.page_count > volume->config.geometry.page_count ||
+        head.tenant_units != volume->config.geometry.tenant_units) {
         checkpoint_damaged(volume);
         return;
     }
     struct recover *recover = &volume->recover;
     recover->generation_counter_max =
         mkv_max_u64(recover->generation_counter_max, head.generation_counter);
-    recover->next_page = 0;
+    recover->next_unit = 0;
     checkpoint_pages_read(volume);
+}
+
+/* Takes over a page of slots. False when it is damaged, or not of this checkpoint. */
+static bool slot_page_judge(struct mkv_volume *volume, const uint8_t *unit, uint32_t number,
+                            struct mkv_sequence *stamp) {
+    const struct mkv_superblock *superblock = &volume->superblock;
+    struct mkv_checkpoint_page page;
+    if (mkv_checkpoint_page_decode(unit, &page) != MKV_OK ||
+        !uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
+        page.checkpoint_number != superblock->checkpoint_number || page.page != number) {
+        return false;
+    }
+    *stamp = page.stamp;
+    return mkv_slot_table_load_page(volume_table(volume), &page, unit);
+}
+
+static bool tenant_page_judge(struct mkv_volume *volume, const uint8_t *unit, uint32_t number,
+                              struct mkv_sequence *stamp) {
+    const struct mkv_superblock *superblock = &volume->superblock;
+    struct mkv_tenant_page page;
+    if (mkv_tenant_page_decode(unit, &page) != MKV_OK ||
+        !uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
+        page.checkpoint_number != superblock->checkpoint_number || page.unit_index != number) {
+        return false;
+    }
+    *stamp = page.stamp;
+    return mkv_tenant_table_load(volume_tenants(volume), &page, unit);
 }
 
 static void checkpoint_pages_judge(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
-    const struct mkv_superblock *superblock = &volume->superblock;
+    const uint32_t tenant_units = volume->config.geometry.tenant_units;
     for (uint32_t index = 0; index < recover->window_count; index++) {
         const uint8_t *unit = window_unit(volume, 0, index);
-        struct mkv_checkpoint_page page;
-        if (recover->unreadable != 0 || mkv_checkpoint_page_decode(unit, &page) != MKV_OK ||
-            !uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
-            page.checkpoint_number != superblock->checkpoint_number ||
-            page.page != recover->next_page + index ||
-            !mkv_slot_table_load_page(volume_table(volume), &page, unit)) {
+        const uint32_t number = recover->next_unit + index;
+        struct mkv_sequence stamp = {0};
+        const bool sound =
+            recover->unreadable == 0 &&
+            (number < tenant_units ? tenant_page_judge(volume, unit, number, &stamp)
+                                   : slot_page_judge(volume, unit, number - tenant_units, &stamp));
+        if (!sound) {
             checkpoint_damaged(volume);
             return;
         }
         /* A stamp states that its block was applied, and so that it was flushed. */
-        recover->stamp_max = mkv_max_u64(recover->stamp_max, page.stamp.value);
+        recover->stamp_max = mkv_max_u64(recover->stamp_max, stamp.value);
     }
-    recover->next_page += recover->window_count;
+    recover->next_unit += recover->window_count;
     checkpoint_pages_read(volume);
 }
 
@@ -333,7 +366,10 @@ static bool replay_block(struct mkv_volume *volume, const uint8_t *unit,
     enum mkv_err err = MKV_OK;
     uint32_t cursor = 0;
     while (mkv_journal_block_next(unit, &cursor, &record, &err)) {
-        if (!mkv_slot_table_replay(volume_table(volume), &record, header->sequence)) {
+        const bool of_tenants =
+            record.kind == MKV_RECORD_TENANT || record.kind == MKV_RECORD_TENANT_DROP;
+        if (of_tenants ? !mkv_tenant_table_replay(volume_tenants(volume), &record, header->sequence)
+                       : !mkv_slot_table_replay(volume_table(volume), &record, header->sequence)) {
             return false;
         }
         if (record.kind == MKV_RECORD_PUT) {
@@ -495,6 +531,7 @@ static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t 
     recover->recorded_sequence = 0;
     recover->step = RECOVER_EMPTY;
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
+    mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     /* Records that were not read can have used this many generations at most. */
     recover->generation_counter_max = mkv_min_u64(
         recover->generation_counter_max + (uint64_t)ring_blocks * MKV_JOURNAL_RECORDS_MAX,

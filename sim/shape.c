@@ -39,12 +39,14 @@ static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
     struct mkv_geometry *geometry = &shape->geometry;
     *geometry = (struct mkv_geometry){
         .ring_blocks = ring_blocks,
+        .tenant_units = 1,
         .page_count = page_count,
+        .directory_units = MKV_DIRECTORY_UNITS_MIN,
         .extent_units = extent_units,
         .extent_count = extent_count,
     };
     geometry->capacity_units = 2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * ring_blocks +
-                               MKV_CHECKPOINT_SIDES * (1 + page_count) +
+                               MKV_CHECKPOINT_SIDES * (2 + page_count) + MKV_DIRECTORY_UNITS_MIN +
                                extent_count * extent_units + MKV_SUPERBLOCK_SPACING_UNITS + 1;
     MKV_ASSERT(mkv_geometry_valid(geometry));
     shape->window_units = mkv_random_between(random, 1, 16);

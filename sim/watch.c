@@ -257,6 +257,10 @@ static void each_record(struct mkv_watch *watch, const struct mkv_watch_block *b
             }
             break;
         case MKV_RECORD_EXTENT:
+        case MKV_RECORD_RETIRE:
+        case MKV_RECORD_EXPIRY:
+        case MKV_RECORD_TENANT:
+        case MKV_RECORD_TENANT_DROP:
             break;
         }
     }
@@ -430,7 +434,7 @@ static void checkpoint_write(struct mkv_watch *watch, const struct mkv_drive_eff
     watch->evaluations++;
     for (uint32_t side = 0; side < MKV_CHECKPOINT_SIDES; side++) {
         const uint64_t start = mkv_geometry_checkpoint(&watch->geometry, side).unit;
-        const uint64_t end = start + 1 + watch->geometry.page_count;
+        const uint64_t end = start + 1 + watch->geometry.tenant_units + watch->geometry.page_count;
         if (effect->lba.unit < end && start < effect->lba.unit + effect->unit_count &&
             watch->superblock_durable.side == side) {
             mkv_fail(MKV_ORACLE_OVERWRITE,

@@ -10,9 +10,11 @@
  */
 
 static const struct mkv_geometry geometry = {
-    .capacity_units = 16 + 2 * 8 + 2 * 3 + 4 * 4 + 9,
+    .capacity_units = 16 + 2 * 8 + 2 * 4 + 16 + 4 * 4 + 9,
     .ring_blocks = 8,
+    .tenant_units = 1,
     .page_count = 2,
+    .directory_units = 16,
     .extent_units = 4,
     .extent_count = 4,
 };
