@@ -56,6 +56,12 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"stamp-ignored", "Replay applies records to checkpoint pages that already contain them."},
     [MKV_CANARY_DELETE_ANSWERED_EARLY] = {"delete-answered-early",
                                           "A delete is answered before its DROP is durable."},
+    [MKV_CANARY_TENANT_DROP_NOT_IN_CHECKPOINT] =
+        {"tenant-drop-not-in-checkpoint",
+         "A checkpoint holds a tenant that is being dropped as if it were not."},
+    [MKV_CANARY_PUT_JOURNALED_UNDER_TENANT_DROP] =
+        {"put-journaled-under-tenant-drop",
+         "A put whose tenant was dropped while its slot was written still gets a record."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/canary.h"
 #include "core/hash.h"
 
 struct layout {
@@ -170,7 +171,12 @@ void mkv_tenant_table_capture(const struct mkv_tenant_table *table, uint32_t uni
     };
     mkv_tenant_page_begin(&page, unit);
     for (uint32_t index = 0; index < MKV_UNIT_TENANTS; index++) {
-        mkv_tenant_page_store(unit, index, &places(table)[unit_index * MKV_UNIT_TENANTS + index]);
+        struct mkv_tenant tenant = places(table)[unit_index * MKV_UNIT_TENANTS + index];
+        if (MKV_CANARY(MKV_CANARY_TENANT_DROP_NOT_IN_CHECKPOINT) &&
+            tenant.state == MKV_TENANT_DROPPED) {
+            tenant.state = MKV_TENANT_LIVE;
+        }
+        mkv_tenant_page_store(unit, index, &tenant);
     }
     mkv_tenant_page_seal(unit);
 }

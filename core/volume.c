@@ -20,7 +20,7 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many quarantines, and the class changes. */
+    /* The front's operations, as many drops, and the class changes. */
     layout.op_total = 2 * config->ops_max + EXTENT_OPS_MAX;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
@@ -71,6 +71,9 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->flushing = empty_list;
     volume->ready = empty_list;
     volume->journaled = empty_list;
+    volume->tenant_waiters = empty_list;
+    volume->tenant_op = MKV_NONE_U32;
+    volume->tenant_sweep.place = MKV_NONE_U32;
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
     memset(volume->hold_heads, 0xff, sizeof volume->hold_heads);
     memset(volume_ops(volume), 0, volume->op_total * sizeof(struct op));
@@ -111,12 +114,12 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
     return op;
 }
 
-bool mkv_volume_quarantine_room(const struct mkv_volume *volume) {
+bool mkv_volume_drop_room(const struct mkv_volume *volume) {
     return volume->ops_internal - volume->extent_op_count < volume->config.ops_max;
 }
 
 static bool kind_is_internal(enum op_kind kind) {
-    return kind == OP_KIND_QUARANTINE || kind == OP_KIND_EXTENT;
+    return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT;
 }
 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
@@ -149,6 +152,13 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     volume->ops_used--;
     if (kind_is_internal(op->kind)) {
         volume->ops_internal--;
+    }
+    if (op->of_job) {
+        MKV_ASSERT(volume->job_drops > 0);
+        volume->job_drops--;
+    }
+    if (volume->tenant_op == index) {
+        volume->tenant_op = MKV_NONE_U32;
     }
     mkv_volume_list_push(volume, &volume->free_ops, index);
 }
@@ -317,6 +327,7 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
     volume->flushing = empty_list;
     volume->ready = empty_list;
     volume->journaled = empty_list;
+    volume->tenant_waiters = empty_list;
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
     struct op *ops = volume_ops(volume);
     for (uint32_t index = 0; index < volume->op_total; index++) {
@@ -360,12 +371,18 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_DELETE:
         mkv_volume_delete(volume, input);
         return;
+    case MKV_MESSAGE_TENANT:
+    case MKV_MESSAGE_TENANT_DROP:
+        mkv_volume_tenant(volume, input);
+        return;
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:
+    case MKV_MESSAGE_TENANT_DONE:
+    case MKV_MESSAGE_TENANT_DROP_DONE:
         break;
     }
     MKV_ASSERT(false); /* answers go the other way */
@@ -464,6 +481,9 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     if (volume->state == MKV_VOLUME_RECOVERING) {
         mkv_volume_recover_pump(volume);
     }
+    if (volume->state == MKV_VOLUME_SERVING) {
+        mkv_volume_tenant_pump(volume);
+    }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
         mkv_volume_checkpoint_pump(volume);
         mkv_volume_journal_pump(volume);
@@ -472,6 +492,9 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
 }
 
 bool mkv_volume_has_work(const struct mkv_volume *volume) {
+    if (volume->state == MKV_VOLUME_SERVING) {
+        return mkv_volume_tenant_has_work(volume);
+    }
     return volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume);
 }
 
@@ -522,6 +545,8 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->flushes_total = volume->flush_completed;
     stats->generation_counter = volume->generation_counter;
     stats->superblock_sequence = volume->superblock.sequence;
+    stats->tenants = volume_tenants(volume)->live_count;
+    stats->tenants_dropped = volume_tenants(volume)->dropped_count;
 }
 
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
@@ -545,6 +570,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
                            ((entry->bits & MKV_SLOT_SEGMENT) ? MKV_BLOCK_SEGMENT : 0u),
             .lba = mkv_slot_table_lba(table, slot),
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
+            .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
         };
         ++*cursor;
         return true;
@@ -554,6 +580,12 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
 
 void mkv_volume_check(const struct mkv_volume *volume) {
     mkv_slot_table_check(volume_table(volume));
+    /* No block belongs to a tenant whose sweep has ended: it would be kept for ever. */
+    uint32_t cursor = 0;
+    struct mkv_volume_block block;
+    while (mkv_volume_next_block(volume, &cursor, &block)) {
+        MKV_ASSERT(mkv_tenant_table_find(volume_tenants(volume), block.tenant) != MKV_NONE_U32);
+    }
 }
 
 uint64_t mkv_volume_durable_hash(const struct mkv_volume *volume) {

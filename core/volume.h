@@ -131,6 +131,8 @@ struct mkv_volume_stats {
     uint64_t recovery_ns;
     uint64_t generation_counter;
     uint64_t superblock_sequence;
+    uint32_t tenants;         /* live ones, the default one included */
+    uint32_t tenants_dropped; /* whose blocks are being dropped */
 };
 
 struct mkv_volume;
@@ -165,6 +167,7 @@ struct mkv_volume_block {
     uint32_t block_flags;
     struct mkv_lba lba;
     uint32_t slot_units;
+    bool served; /* false: its tenant was dropped, and it waits to be swept */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,

@@ -3,7 +3,8 @@
  * What the files of the volume share. A block's life goes through them in this order:
  *
  *   volume.c             arena, operations, dispatch of inputs, failing
- *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, quarantine: up to "record ready"
+ *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
+ *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_journal.c     batches of records, flushes, applying what is durable, answers
  *   volume_get.c         FIND, READ, EXISTS
  *   volume_checkpoint.c  superblock writes, checkpoints, close
@@ -12,7 +13,7 @@
  *   Operation of a mutation:
  *
  *     LOCK_WAIT -> CHECKING -> EXTENT_WAIT -> RESERVED -> WRITING -> WRITTEN -> FLUSHING -> READY
- *                     \________________ (delete, quarantine) ______________________________/  |
+ *                     \________________ (delete, drop of a slot, tenant) __________________/  |
  *                                                                              JOURNALED <----+
  *
  * Not responsible for: what others see of the volume (volume.h).
@@ -36,6 +37,9 @@
 #define GENERATION_GAP (4ull * MKV_VOLUME_OPS_MAX)
 /* Pages that one step of recovery derives, and that one step of a checkpoint captures. */
 #define STEP_PAGES_MAX 64u
+/* Drops that background jobs may have under way, and slots that one step of theirs looks at. */
+#define JOB_DROPS_MAX 16u
+#define JOB_SLOTS_MAX 2048u
 #define LOCK_BUCKETS 256u
 #define HOLD_BUCKETS 256u
 
@@ -43,8 +47,10 @@ enum op_kind {
     OP_KIND_GET = 1,
     OP_KIND_PUT,
     OP_KIND_DELETE,
-    OP_KIND_QUARANTINE, /* drops a slot whose content failed its check */
-    OP_KIND_EXTENT,     /* gives an extent to a class */
+    OP_KIND_DROP,   /* drops a slot for the volume's own reasons */
+    OP_KIND_EXTENT, /* gives an extent to a class */
+    OP_KIND_TENANT, /* the key is the name */
+    OP_KIND_TENANT_DROP,
 };
 
 enum op_state {
@@ -93,7 +99,7 @@ struct op {
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
-    struct mkv_slot old_slot; /* PUT replacing, DELETE, QUARANTINE */
+    struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
     enum mkv_drop_cause drop_cause;
     struct mkv_generation generation_new;
     struct mkv_root root;
@@ -104,6 +110,8 @@ struct op {
     uint64_t write_number;           /* WRITING: its place among the data writes */
     struct mkv_sequence sequence;    /* JOURNALED: of its record's block */
     struct mkv_record_extent extent; /* EXTENT */
+    uint32_t tenant_place;           /* TENANT, TENANT_DROP */
+    bool of_job;                     /* DROP: counts against the limit of background jobs */
     uint8_t key[MKV_KEY_BYTES_MAX];
 };
 
@@ -163,6 +171,14 @@ struct checkpoint {
     struct mkv_sequence journal_sequence;
     uint64_t chain_anchor;
     uint64_t started_ns;
+};
+
+/* One pass after another over all slots, until one finds nothing of the tenant. */
+struct tenant_sweep {
+    uint32_t place; /* in the tenant table; MKV_NONE_U32: no sweep */
+    uint32_t cursor;
+    bool found;
+    uint64_t ticket; /* the next pass begins when this flush has completed */
 };
 
 enum recover_step {
@@ -226,7 +242,11 @@ struct mkv_volume {
     uint32_t ops_used;
     uint32_t extent_ops[EXTENT_OPS_MAX]; /* slot sizes of the class changes on their way */
     uint32_t extent_op_count;
-    uint32_t ops_internal; /* quarantine and extent operations */
+    uint32_t ops_internal; /* drop and extent operations */
+    uint32_t job_drops;    /* drop operations of background jobs */
+    struct tenant_sweep tenant_sweep;
+    struct op_list tenant_waiters;
+    uint32_t tenant_op; /* the TENANT or TENANT_DROP under way, MKV_NONE_U32 when there is none */
     uint32_t lock_heads[LOCK_BUCKETS];
     uint32_t hold_heads[HOLD_BUCKETS];
     struct op_list extent_waiters;
@@ -310,8 +330,8 @@ void mkv_volume_event(struct mkv_volume *volume, enum mkv_event_kind kind, enum 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind);
 /* Lets go of the slot and the lock, and frees the operation. */
 void mkv_volume_op_free(struct mkv_volume *volume, uint32_t op);
-/* Whether a quarantine may take an op: those of the class changes are kept back. */
-bool mkv_volume_quarantine_room(const struct mkv_volume *volume);
+/* Whether a drop of the volume's own may take an op: those of the class changes are kept back. */
+bool mkv_volume_drop_room(const struct mkv_volume *volume);
 void mkv_volume_hold(struct mkv_volume *volume, uint32_t op, struct mkv_slot slot);
 void mkv_volume_release(struct mkv_volume *volume, uint32_t op);
 /* Starts an answer to the front; the caller fills in the rest. */
@@ -364,6 +384,12 @@ void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *m
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input);
 /* Drops a slot whose content failed its check, behind the lock of its tag. */
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
+/* Drops a live slot for a background job, behind the lock of its tag. False when enough of them are
+ * under way: ask again later. */
+bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
+                         enum mkv_drop_cause cause);
+/* Takes the slot of a put that will have no record back; its write has ended, or never began. */
+void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
                                const struct mkv_drive_done *done);
 /* The drop of a slot that could not be told is durable and applied. */
@@ -374,6 +400,21 @@ void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units);
 void mkv_volume_extent_applied(struct mkv_volume *volume);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
+
+/* ---- volume_tenant.c ------------------------------------------------------------------------- */
+
+void mkv_volume_tenant(struct mkv_volume *volume, const struct mkv_input *input);
+/* The TENANT or TENANT_DROP under way has ended: the next one begins. */
+void mkv_volume_tenant_ended(struct mkv_volume *volume);
+/* A TENANT_DROP entered a journal block: puts of the tenant that have no record get none. */
+void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t op);
+/* Whether a put of this tenant may still get a record. */
+bool mkv_volume_tenant_takes(const struct mkv_volume *volume, uint32_t tenant);
+/* Why a read of this tenant finds nothing. */
+enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t tenant);
+/* Goes on dropping the blocks of dropped tenants. */
+void mkv_volume_tenant_pump(struct mkv_volume *volume);
+bool mkv_volume_tenant_has_work(const struct mkv_volume *volume);
 
 /* ---- volume_journal.c ------------------------------------------------------------------------ */
 

@@ -58,6 +58,7 @@ struct mkv_watch_slot {
     uint64_t written_stamp;
     uint32_t unit_count;
     uint32_t key;
+    uint32_t tenant;
     uint8_t data;
     uint8_t record;
     bool touched;
@@ -110,6 +111,8 @@ struct mkv_watch {
     uint64_t sequence_last;
     uint64_t sequence_durable;
     uint64_t generation_last;
+    uint32_t tenant_dropped_issued; /* ids grow: the highest one that a TENANT_DROP names */
+    uint32_t tenant_dropped_durable;
     uint64_t evaluations;
 };
 
@@ -129,7 +132,9 @@ uint32_t mkv_watch_effect(struct mkv_watch *watch, const struct mkv_effect *effe
                           const uint8_t *arena);
 void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uint32_t token);
 /* The volume answered OK. */
-void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, struct mkv_root root);
+void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
+                        struct mkv_root root);
 void mkv_watch_delete_done(struct mkv_watch *watch, uint32_t key);
+void mkv_watch_tenant_drop_done(struct mkv_watch *watch, uint32_t tenant);
 
 #endif

@@ -143,7 +143,7 @@ static void drop_whole(uint64_t sequence, uint32_t slot, uint64_t generation) {
 }
 
 static void put_answered(uint32_t key) {
-    mkv_watch_put_done(watch, key, mkv_root_of_sums(0, NULL));
+    mkv_watch_put_done(watch, key, MKV_TENANT_DEFAULT, mkv_root_of_sums(0, NULL));
 }
 
 /* A superblock in all four copies, durable. */
@@ -410,7 +410,7 @@ static void test_watch__put_of_another_root_is_answered__fires_o12(void **state)
     (void)state;
     make();
     put_whole(1, 0, 0, 10);
-    EXPECT_FAILURE(MKV_ORACLE_FLUSH, mkv_watch_put_done(watch, 0, root_of(5)));
+    EXPECT_FAILURE(MKV_ORACLE_FLUSH, mkv_watch_put_done(watch, 0, MKV_TENANT_DEFAULT, root_of(5)));
     EXPECT_FAILURE(MKV_ORACLE_FLUSH, put_answered(1));
 }
 
