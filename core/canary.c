@@ -56,6 +56,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"stamp-ignored", "Replay applies records to checkpoint pages that already contain them."},
     [MKV_CANARY_DELETE_ANSWERED_EARLY] = {"delete-answered-early",
                                           "A delete is answered before its DROP is durable."},
+    [MKV_CANARY_SPAN_MEMBER_TAKEN] =
+        {"span-member-taken",
+         "An extent that is used as part of a group is given a class of its own."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -36,6 +36,8 @@
 #define GENERATION_GAP (4ull * MKV_VOLUME_OPS_MAX)
 /* Pages that one step of recovery derives, and that one step of a checkpoint captures. */
 #define STEP_PAGES_MAX 64u
+/* Bytes of the slot table that one step of recovery clears. */
+#define STEP_CLEAR_BYTES_MAX (1u << 20)
 #define LOCK_BUCKETS 256u
 #define HOLD_BUCKETS 256u
 
@@ -104,6 +106,7 @@ struct op {
     uint64_t write_number;           /* WRITING: its place among the data writes */
     struct mkv_sequence sequence;    /* JOURNALED: of its record's block */
     struct mkv_record_extent extent; /* EXTENT */
+    uint32_t slot_units;             /* EXTENT: the class for which it is done */
     uint8_t key[MKV_KEY_BYTES_MAX];
 };
 
@@ -166,7 +169,8 @@ struct checkpoint {
 };
 
 enum recover_step {
-    RECOVER_FLUSH = 1,
+    RECOVER_CLEAR = 1,
+    RECOVER_FLUSH,
     RECOVER_SUPERBLOCK,
     RECOVER_REPAIR,
     RECOVER_CHECKPOINT_HEAD,
@@ -183,8 +187,10 @@ struct recover {
     enum recover_step step;
     uint32_t pending;    /* reads or writes in flight */
     uint32_t unreadable; /* bit c: superblock copy c; or window copy c */
+    bool came_up_empty;
     uint64_t ticket;
     uint64_t started_ns;
+    uint64_t clear_cursor;
     uint32_t next_unit; /* of the checkpoint side, behind its head */
     uint32_t derive_cursor;
     uint64_t window_sequence; /* sequence that the first unit of the window stands for */
@@ -368,7 +374,7 @@ void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
                                const struct mkv_drive_done *done);
 /* The drop of a slot that could not be told is durable and applied. */
 void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t op);
-/* A class change for this slot size is durable. */
+/* A class change for the sake of this slot size is durable. */
 void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units);
 /* An EXTENT record was applied: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
