@@ -459,6 +459,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     MKV_ASSERT(volume->effect_count == 0);
     MKV_ASSERT(input->now_ns >= volume->now_ns);
     volume->now_ns = input->now_ns;
+    volume_table(volume)->now_ns = input->now_ns;
     volume->wall_ms = mkv_max_u64(volume->wall_ms, input->wall_ms);
     enum mkv_err err = MKV_OK;
     switch (input->kind) {
@@ -526,10 +527,13 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->extents_free = table->classless_count;
     stats->extents_total = volume->config.geometry.extent_count;
     stats->extent_units = volume->config.geometry.extent_units;
-    stats->class_count = table->class_count;
-    for (uint32_t index = 0; index < table->class_count; index++) {
+    stats->class_count = 0;
+    for (uint32_t index = 0; index < MKV_CLASSES_MAX; index++) {
         const struct mkv_class_state *class_state = &table->classes[index];
-        stats->classes[index] = (struct mkv_volume_class_stats){
+        if (class_state->extent_count == 0) {
+            continue;
+        }
+        stats->classes[stats->class_count++] = (struct mkv_volume_class_stats){
             .slot_units = class_state->slot_units,
             .extents = class_state->extent_count,
             .slots = class_state->slot_count,
@@ -552,9 +556,12 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
                            struct mkv_volume_block *block) {
     const struct mkv_slot_table *table = volume_table(volume);
-    const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
-    for (; *cursor < end; ++*cursor) {
-        const struct mkv_slot slot = {*cursor};
+    for (;; ++*cursor) {
+        const struct mkv_slot slot = mkv_slot_table_next_owned(table, (struct mkv_slot){*cursor});
+        if (slot.index == MKV_NONE_U32) {
+            return false;
+        }
+        *cursor = slot.index;
         const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
         if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE) {
             continue;
@@ -575,7 +582,6 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
         ++*cursor;
         return true;
     }
-    return false;
 }
 
 void mkv_volume_check(const struct mkv_volume *volume) {

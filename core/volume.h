@@ -83,7 +83,7 @@ struct mkv_volume_class_stats {
     uint32_t slots;
     uint32_t slots_used;
 };
-#define MKV_VOLUME_CLASSES_MAX 64u
+#define MKV_VOLUME_CLASSES_MAX 128u
 
 /* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
 struct mkv_volume_stats {

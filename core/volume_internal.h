@@ -40,6 +40,8 @@
 /* Drops that background jobs may have under way, and slots that one step of theirs looks at. */
 #define JOB_DROPS_MAX 16u
 #define JOB_SLOTS_MAX 2048u
+/* Bytes of the slot table that one step of recovery clears. */
+#define STEP_CLEAR_BYTES_MAX (1u << 20)
 #define LOCK_BUCKETS 256u
 #define HOLD_BUCKETS 256u
 
@@ -112,6 +114,7 @@ struct op {
     struct mkv_record_extent extent; /* EXTENT */
     uint32_t tenant_place;           /* TENANT, TENANT_DROP */
     bool of_job;                     /* DROP: counts against the limit of background jobs */
+    uint32_t slot_units;             /* EXTENT: the class for which it is done */
     uint8_t key[MKV_KEY_BYTES_MAX];
 };
 
@@ -182,7 +185,8 @@ struct tenant_sweep {
 };
 
 enum recover_step {
-    RECOVER_FLUSH = 1,
+    RECOVER_CLEAR = 1,
+    RECOVER_FLUSH,
     RECOVER_SUPERBLOCK,
     RECOVER_REPAIR,
     RECOVER_CHECKPOINT_HEAD,
@@ -199,8 +203,10 @@ struct recover {
     enum recover_step step;
     uint32_t pending;    /* reads or writes in flight */
     uint32_t unreadable; /* bit c: superblock copy c; or window copy c */
+    bool came_up_empty;
     uint64_t ticket;
     uint64_t started_ns;
+    uint64_t clear_cursor;
     uint32_t next_unit; /* of the checkpoint side, behind its head */
     uint32_t derive_cursor;
     uint64_t window_sequence; /* sequence that the first unit of the window stands for */
@@ -394,7 +400,7 @@ void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
                                const struct mkv_drive_done *done);
 /* The drop of a slot that could not be told is durable and applied. */
 void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t op);
-/* A class change for this slot size is durable. */
+/* A class change for the sake of this slot size is durable. */
 void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units);
 /* An EXTENT record was applied: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);

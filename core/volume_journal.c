@@ -247,12 +247,12 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         case MKV_RECORD_DROP:
             if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
                 (op->kind == OP_KIND_PUT && !op->clearing)) {
-                mkv_slot_table_apply_drop(table, records[record].drop.slot);
+                mkv_slot_table_apply_drop(table, &records[record].drop);
             }
             break;
         case MKV_RECORD_EXTENT:
             mkv_slot_table_apply_extent(table, &records[record].extent);
-            mkv_volume_extent_op_ended(volume, records[record].extent.slot_units);
+            mkv_volume_extent_op_ended(volume, op->slot_units);
             break;
         case MKV_RECORD_TENANT:
         case MKV_RECORD_TENANT_DROP:

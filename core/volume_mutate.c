@@ -98,7 +98,13 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
     op->has_old = true;
     op->drop_cause = cause;
     if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP)) {
-        mkv_slot_table_apply_drop(volume_table(volume), op->old_slot);
+        const struct mkv_record_drop drop = {
+            .cause = cause,
+            .slot = op->old_slot,
+            .generation =
+                {mkv_slot_table_entry(volume_table(volume), op->old_slot)->generation_low},
+        };
+        mkv_slot_table_apply_drop(volume_table(volume), &drop);
     } else {
         mkv_slot_table_hide(volume_table(volume), op->old_slot);
     }
@@ -357,6 +363,7 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     }
     const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
     volume_ops(volume)[index].extent = record;
+    volume_ops(volume)[index].slot_units = slot_units;
     volume->extent_ops[volume->extent_op_count++] = slot_units;
     mark_ready(volume, index);
     return true;
@@ -364,16 +371,24 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
 
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
-    const uint32_t slot_units = mkv_slot_units_for(op->length);
-    if (mkv_slot_table_reserve(volume_table(volume), slot_units, &op->slot)) {
-        op->state = OP_RESERVED;
-        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
-    } else if (extent_request(volume, slot_units)) {
+    struct mkv_slot_table *table = volume_table(volume);
+    const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
+    bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
+    if (!reserved && extent_request(volume, slot_units)) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);
-    } else {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
+        return;
     }
+    if (!reserved) {
+        const uint32_t near = mkv_slot_table_class_near(table, slot_units);
+        reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
+    }
+    if (!reserved) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
+        return;
+    }
+    op->state = OP_RESERVED;
+    mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
 }
 
 void mkv_volume_extent_applied(struct mkv_volume *volume) {

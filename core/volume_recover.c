@@ -2,6 +2,7 @@
 /*
  * OPEN: from what a drive holds to a volume that serves.
  *
+ *   CLEAR        the table's arrays, in bounded steps
  *   FLUSH        nothing is decided on what a killed process left in a cache
  *   SUPERBLOCK   four copies, two equal ones count
  *   REPAIR       copies that differ are rewritten, by pairs, flushed
@@ -49,10 +50,7 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
     volume->records_sequence = 0;
     volume->recorded_sequence = 0;
     volume->recover.started_ns = volume->now_ns;
-    volume->recover.step = RECOVER_FLUSH;
-    if (!MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED)) {
-        volume_want_flush(volume, &volume->recover.ticket);
-    }
+    volume->recover.step = RECOVER_CLEAR;
     return MKV_OK;
 }
 
@@ -192,8 +190,6 @@ static void checkpoint_pages_read(struct mkv_volume *volume) {
 
 static void checkpoint_damaged(struct mkv_volume *volume) {
     volume->stats.checksum_failures_index_total++;
-    mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
-    mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, volume->superblock.journal_sequence.value);
 }
 
@@ -531,6 +527,8 @@ static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t 
     recover->records_sequence = 0;
     recover->recorded_sequence = 0;
     recover->step = RECOVER_EMPTY;
+    recover->came_up_empty = true;
+    recover->clear_cursor = 0;
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
     mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     /* Records that were not read can have used this many generations at most. */
@@ -607,7 +605,25 @@ void mkv_volume_recover_superblock_durable(struct mkv_volume *volume) {
         MKV_ASSERT(recover->step == RECOVER_EMPTY);
         recover->expected = volume->superblock.journal_sequence.value;
         recover->chain = volume->superblock.chain_anchor;
+        recover->step = RECOVER_CLEAR;
+    }
+}
+
+/* Clears a piece of the table: before anything is read, and again when what was read is worthless.
+ */
+static void clear_step(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    struct mkv_slot_table *table = volume_table(volume);
+    if (!mkv_slot_table_clear(table, &recover->clear_cursor, STEP_CLEAR_BYTES_MAX)) {
+        return;
+    }
+    if (recover->came_up_empty) {
         derive_begin(volume);
+        return;
+    }
+    recover->step = RECOVER_FLUSH;
+    if (!MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED)) {
+        volume_want_flush(volume, &recover->ticket);
     }
 }
 
@@ -636,7 +652,7 @@ void mkv_volume_recover_io_done(struct mkv_volume *volume, uint32_t which,
 }
 
 bool mkv_volume_recover_has_work(const struct mkv_volume *volume) {
-    return volume->recover.step == RECOVER_DERIVE;
+    return volume->recover.step == RECOVER_CLEAR || volume->recover.step == RECOVER_DERIVE;
 }
 
 void mkv_volume_recover_pump(struct mkv_volume *volume) {
@@ -646,6 +662,9 @@ void mkv_volume_recover_pump(struct mkv_volume *volume) {
     }
     const bool flushed = volume->flush_completed >= recover->ticket;
     switch (recover->step) {
+    case RECOVER_CLEAR:
+        clear_step(volume);
+        return;
     case RECOVER_FLUSH:
         if (flushed) {
             superblock_read(volume);

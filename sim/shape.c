@@ -8,6 +8,10 @@
 #define ROT_ONE_IN 8u
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
+/* One seed in this many has extents that are small against its blocks, so that several are used as
+ * one, and so many of them at most. */
+#define SPANS_ONE_IN 3u
+#define SPANS_EXTENTS_MAX 32u
 #define LONG_UNITS 36u
 #define CRASHES_MAX_VOLUME 192u
 #define CRASHES_MAX_FRONT 24u
@@ -31,9 +35,14 @@ static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
     const uint32_t ring_blocks = mkv_random_between(random, MKV_RING_BLOCKS_MIN, 20);
     const uint32_t longest = (uint32_t)mkv_min_u64(shape->length_max, shape->block_bytes_max);
     const uint32_t payload_units = longest / MKV_UNIT_BYTES;
-    const uint32_t extent_units =
-        mkv_random_between(random, 1 + payload_units, 3 * (1 + payload_units));
-    const uint32_t extent_count = mkv_random_between(random, front ? 8 : 6, 12);
+    const uint32_t slot_units = 1 + payload_units;
+    uint32_t extent_units = mkv_random_between(random, slot_units, 3 * slot_units);
+    uint32_t extent_count = mkv_random_between(random, front ? 8 : 6, 12);
+    if (mkv_random_chance(random, 1, SPANS_ONE_IN)) {
+        const uint32_t least = (uint32_t)mkv_max_u64(MKV_EXTENT_UNITS_MIN, slot_units / 6);
+        extent_units = mkv_random_between(random, least, slot_units);
+        extent_count = mkv_random_between(random, 12, SPANS_EXTENTS_MAX);
+    }
     /* Every extent that gets a class takes a page; now and then they run out. */
     const uint32_t page_count = extent_count + mkv_random_below(random, 4) - 1;
     struct mkv_geometry *geometry = &shape->geometry;

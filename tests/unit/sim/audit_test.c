@@ -247,7 +247,8 @@ static void test_audit__figures_that_do_not_add_up__fire_o5(void **state) {
     /* A slot that is held by nobody: reserved, and no put goes on with it. */
     struct mkv_slot slot;
     const uint32_t units =
-        mkv_slot_units_for(mkv_content_length(&bench->content, 0, long_version(bench, 0)));
+        mkv_slot_table_class_for(volume_table(bench->node.volume),
+                                 mkv_content_length(&bench->content, 0, long_version(bench, 0)));
     assert_true(mkv_slot_table_reserve(volume_table(bench->node.volume), units, &slot));
     EXPECT_FAILURE(MKV_ORACLE_ACCOUNTING, check_all(bench));
 }
