@@ -65,6 +65,10 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_SPAN_MEMBER_TAKEN] =
         {"span-member-taken",
          "An extent that is used as part of a group is given a class of its own."},
+    [MKV_CANARY_TRIM_OVERLAPS_WRITE] =
+        {"trim-overlaps-write",
+         "An extent that is being trimmed is given to a class, and written, before the drive has "
+         "answered."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -399,6 +399,8 @@ static void on_internal_done(struct mkv_volume *volume, const struct mkv_drive_d
     }
     if (which == IO_FLUSH) {
         mkv_volume_flush_done(volume, done);
+    } else if (which == IO_TRIM) {
+        mkv_volume_trim_done(volume, done);
     } else if (which < IO_WINDOW) {
         if (volume->state == MKV_VOLUME_RECOVERING && volume->recover.step == RECOVER_SUPERBLOCK) {
             mkv_volume_recover_io_done(volume, which, done);
@@ -484,6 +486,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     }
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
+        mkv_volume_trim_pump(volume);
     }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
         mkv_volume_checkpoint_pump(volume);
@@ -549,6 +552,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->flushes_total = volume->flush_completed;
     stats->generation_counter = volume->generation_counter;
     stats->superblock_sequence = volume->superblock.sequence;
+    stats->trims_pending = mkv_volume_trims_pending(volume);
     stats->tenants = volume_tenants(volume)->live_count;
     stats->tenants_dropped = volume_tenants(volume)->dropped_count;
 }

@@ -58,6 +58,7 @@ struct mkv_volume_config {
     uint32_t ops_max;      /* messages that the front may have outstanding here */
     uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
     bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
+    uint64_t trim_idle_ns; /* how long an extent stays empty before it is trimmed */
     uint64_t idle_ns; /* quiet time after which an empty journal block records the last flush */
     struct mkv_uuid store_uuid; /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid; /* FORMAT: written. OPEN: must match */

@@ -5,6 +5,7 @@
  *   volume.c             arena, operations, dispatch of inputs, failing
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
+ *   volume_trim.c        empty extents, and telling the drive
  *   volume_journal.c     batches of records, flushes, applying what is durable, answers
  *   volume_get.c         FIND, READ, EXISTS
  *   volume_checkpoint.c  superblock writes, checkpoints, close
@@ -124,7 +125,8 @@ enum internal_io {
     IO_SUPERBLOCK = 1,                                 /* 4 */
     IO_WINDOW = IO_SUPERBLOCK + MKV_SUPERBLOCK_COPIES, /* 2 */
     IO_JOURNAL = IO_WINDOW + 2,
-    IO_COUNT = IO_JOURNAL + MKV_JOURNAL_COPIES * MKV_JOURNAL_BATCH_BLOCKS_MAX,
+    IO_TRIM = IO_JOURNAL + MKV_JOURNAL_COPIES * MKV_JOURNAL_BATCH_BLOCKS_MAX,
+    IO_COUNT,
 };
 struct internal_io_state {
     uint32_t generation;
@@ -174,6 +176,15 @@ struct checkpoint {
     struct mkv_sequence journal_sequence;
     uint64_t chain_anchor;
     uint64_t started_ns;
+};
+
+struct trim {
+    bool in_flight;
+    struct mkv_extent first; /* of the run in flight */
+    uint32_t count;
+    uint32_t idle_cursor;
+    uint32_t cursor;
+    uint64_t due_ns; /* no trim starts before */
 };
 
 /* One pass after another over all slots, until one finds nothing of the tenant. */
@@ -251,6 +262,7 @@ struct mkv_volume {
     uint32_t ops_internal; /* drop and extent operations */
     uint32_t job_drops;    /* drop operations of background jobs */
     struct tenant_sweep tenant_sweep;
+    struct trim trim;
     struct op_list tenant_waiters;
     uint32_t tenant_op; /* the TENANT or TENANT_DROP under way, MKV_NONE_U32 when there is none */
     uint32_t lock_heads[LOCK_BUCKETS];
@@ -421,6 +433,13 @@ enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t t
 /* Goes on dropping the blocks of dropped tenants. */
 void mkv_volume_tenant_pump(struct mkv_volume *volume);
 bool mkv_volume_tenant_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_trim.c --------------------------------------------------------------------------- */
+
+/* Goes on giving empty extents back and trimming them. */
+void mkv_volume_trim_pump(struct mkv_volume *volume);
+void mkv_volume_trim_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
+uint64_t mkv_volume_trims_pending(const struct mkv_volume *volume);
 
 /* ---- volume_journal.c ------------------------------------------------------------------------ */
 

@@ -359,7 +359,7 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     }
     struct mkv_record_extent record;
     if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
-        return false;
+        return volume->trim.in_flight; /* its extents come free again when the drive answers */
     }
     const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
     volume_ops(volume)[index].extent = record;
