@@ -14,6 +14,9 @@
 
 /* A closing volume goes on serving until the clean mark is being written. */
 static bool volume_serves(const struct mkv_volume *volume) {
+    if (volume->stall.active) {
+        return false; /* I9 */
+    }
     return volume->state == MKV_VOLUME_SERVING ||
            (volume->state == MKV_VOLUME_CLOSING && !volume_writes_clean_mark(volume));
 }
