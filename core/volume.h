@@ -151,6 +151,10 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
 /* Takes one input. All effects of the step before must have been taken. Returns MKV_OK, or the
  * error of an ADMIN command that cannot be carried out in this state. */
 enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *input);
+/* Begins to fetch what a FIND or EXISTS message reads, and changes nothing; `data` is its key. For
+ * several messages before they are stepped, stage by stage: a LOOKUP asks for many keys. */
+void mkv_volume_prefetch(const struct mkv_volume *volume, const struct mkv_message *message,
+                         const uint8_t *data, enum mkv_prefetch stage);
 /* Hands out up to `out_max` effects, in order; 0 when there are none left. */
 uint32_t mkv_volume_effects(struct mkv_volume *volume, struct mkv_effect *out, uint32_t out_max);
 /* The base that meta_offset and data_offset of this volume's effects count from. */

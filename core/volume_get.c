@@ -86,6 +86,15 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     answer->flags = op->flags;
 }
 
+void mkv_volume_prefetch(const struct mkv_volume *volume, const struct mkv_message *message,
+                         const uint8_t *data, enum mkv_prefetch stage) {
+    const bool looks_up = message->kind == MKV_MESSAGE_FIND || message->kind == MKV_MESSAGE_EXISTS;
+    if (looks_up && volume->state == MKV_VOLUME_SERVING) {
+        mkv_slot_table_prefetch(volume_table(volume),
+                                mkv_key_tag(message->tenant, data, message->data_bytes), stage);
+    }
+}
+
 void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {
     const struct mkv_message *message = &input->message;
     const uint64_t tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
