@@ -71,6 +71,10 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD] =
         {"emptied-slot-reused-while-held",
          "A slot of an extent that is emptied counts as free while an operation still reads it."},
+    [MKV_CANARY_TRIM_OVERLAPS_WRITE] =
+        {"trim-overlaps-write",
+         "An extent that is being trimmed is given to a class, and written, before the drive has "
+         "answered."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -303,6 +303,8 @@ enum mkv_event_kind {
     MKV_EVENT_BLOCK_EVICTED,         /* a block makes room. value: slot, tag, mkv_drop_cause */
     MKV_EVENT_DRIVE_ERROR,           /* an operation failed. value: mkv_io_result, lba */
     MKV_EVENT_DRIVE_FAILED,          /* the volume stopped serving */
+    MKV_EVENT_DRIVE_STALLED,         /* value: age of the oldest operation in ns, in flight */
+    MKV_EVENT_DRIVE_RESUMED,         /* all of those have come back. value: stalled for ns */
     MKV_EVENT_TENANT_SWEPT,          /* no block of a dropped tenant is left. value: id */
     MKV_EVENT_CLOSED,                /* the clean mark is durable; no operation is in flight */
 };

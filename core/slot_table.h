@@ -117,8 +117,9 @@ struct mkv_extent_state {
     uint8_t span;   /* extents of its group; 0: no class of its own */
     uint8_t member; /* n: the n-th behind the first of its group; 0: the first, or of no group */
     bool listed;
-    bool changing; /* an EXTENT record for it is on its way */
-    bool emptying; /* its slots are not given out, so that it runs empty */
+    bool changing;  /* an EXTENT record for it is on its way, or it is being trimmed */
+    bool emptying;  /* its slots are not given out, so that it runs empty */
+    bool untrimmed; /* of no class any more; the drive was not told */
 };
 
 struct mkv_class_state {
@@ -144,6 +145,7 @@ struct mkv_slot_table {
     uint32_t page_free_count; /* of no extent, and not planned for one */
     uint32_t classless_count; /* extents of no group, and not planned for one */
     uint32_t empty_count;     /* groups at used = 0 that are not changing */
+    uint32_t untrimmed_count; /* extents that are untrimmed */
     uint64_t live_count;
     uint64_t used_count;
     uint64_t retired_count;
@@ -198,6 +200,9 @@ struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table, st
 struct mkv_slot mkv_slot_table_find(const struct mkv_slot_table *table, uint32_t tenant,
                                     uint64_t tag);
 struct mkv_slot mkv_slot_table_find_next(const struct mkv_slot_table *table, struct mkv_slot slot);
+/* Begins to fetch what finding this tag reads, and changes nothing. */
+void mkv_slot_table_prefetch(const struct mkv_slot_table *table, uint64_t tag,
+                             enum mkv_prefetch stage);
 
 /* ---- classes --------------------------------------------------------------------------------- */
 
@@ -271,6 +276,21 @@ void mkv_slot_table_empty_end(struct mkv_slot_table *table, struct mkv_extent ex
  * none: at the end *cursor is the extent's slot count. */
 bool mkv_slot_table_next_live(const struct mkv_slot_table *table, struct mkv_extent extent,
                               uint32_t *cursor, uint32_t *look_max, struct mkv_slot *slot);
+
+/* ---- trim (slot_table_trim.c): cursors start at 0 and are at the end when past all extents ------
+ */
+
+/* The next group that has been empty, and not used, for idle_ns; looks at `look_max` groups. */
+bool mkv_slot_table_next_idle(const struct mkv_slot_table *table, uint32_t *cursor,
+                              uint32_t look_max, uint64_t idle_ns, struct mkv_extent *extent);
+/* The next run of untrimmed extents, `count_max` at most. */
+bool mkv_slot_table_next_untrimmed(const struct mkv_slot_table *table, uint32_t *cursor,
+                                   uint32_t look_max, uint32_t count_max, struct mkv_extent *first,
+                                   uint32_t *count);
+/* The drive is told to forget the run: no class takes it before the end. */
+void mkv_slot_table_trim_begin(struct mkv_slot_table *table, struct mkv_extent first,
+                               uint32_t count);
+void mkv_slot_table_trim_end(struct mkv_slot_table *table, struct mkv_extent first, uint32_t count);
 
 /* Encodes a page as of now, with `stamp`, into a unit. */
 void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t page,

@@ -298,6 +298,10 @@ static void apply_give_back(struct mkv_slot_table *table, const struct mkv_recor
     table->page_free_count += record->released_page_count;
     table->page_low = (uint32_t)mkv_min_u64(table->page_low, record->released_page_first);
     memset(state, 0, record->span * sizeof *state);
+    for (uint32_t member = 0; member < record->span; member++) {
+        state[member].untrimmed = true;
+    }
+    table->untrimmed_count += record->span;
     table->classless_count += record->span;
 }
 
@@ -316,6 +320,7 @@ static void apply_take(struct mkv_slot_table *table, const struct mkv_record_ext
     MKV_ASSERT(record->extent.index + record->span <= table->geometry.extent_count);
     for (uint32_t member = 0; member < record->span; member++) {
         MKV_ASSERT(state[member].changing);
+        table->untrimmed_count -= state[member].untrimmed ? 1u : 0u;
         state[member] = (struct mkv_extent_state){.member = (uint8_t)member};
     }
     state->used_ns = table->now_ns;

@@ -207,6 +207,7 @@ static void old_is_lost(struct mkv_volume *volume, uint32_t index, enum mkv_err 
     struct op *op = &volume_ops(volume)[index];
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, op->old_slot.index, 0, 0);
     volume->stats.quarantined_total++;
+    op->retires = err == MKV_ERR_DRIVE_IO;
     op->clearing = true;
     drop_old(volume, index, MKV_DROP_QUARANTINE);
 }
@@ -215,6 +216,7 @@ void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->clearing);
     op->clearing = false;
+    op->retires = false;
     op->has_old = false;
     check_candidate(volume, index);
 }
@@ -281,7 +283,7 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
     MKV_ASSERT(input->message.length <= MKV_BLOCK_BYTES_MAX);
     const uint32_t index = mutation_take(volume, input, OP_KIND_PUT);
     volume->stats.puts_total++;
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
@@ -295,7 +297,7 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input) {
     const uint32_t index = mutation_take(volume, input, OP_KIND_DELETE);
     volume->stats.deletes_total++;
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
@@ -306,8 +308,13 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
     lock_take(volume, index);
 }
 
+/* For whom a slot is dropped, and what becomes of it. */
+#define DROP_OF_JOB 0x1u
+#define DROP_OF_EVICTION 0x2u
+#define DROP_RETIRES 0x4u
+
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
-                      bool of_job, bool of_eviction) {
+                      uint32_t flags) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     const uint32_t index = mkv_volume_op_take(volume, OP_KIND_DROP);
     struct op *op = &volume_ops(volume)[index];
@@ -315,11 +322,12 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->tenant = entry->tenant;
     op->old_slot = slot;
     op->drop_cause = cause;
-    op->of_job = of_job;
-    op->of_eviction = of_eviction;
+    op->of_job = (flags & DROP_OF_JOB) != 0;
+    op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
+    op->retires = (flags & DROP_RETIRES) != 0;
     op->generation_new = (struct mkv_generation){entry->generation_low};
-    volume->job_drops += of_job ? 1u : 0u;
-    volume->evict_drops += of_eviction ? 1u : 0u;
+    volume->job_drops += op->of_job ? 1u : 0u;
+    volume->evict_drops += op->of_eviction ? 1u : 0u;
     lock_take(volume, index);
 }
 
@@ -330,7 +338,7 @@ void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum
         return;
     }
     volume->stats.quarantined_total++;
-    slot_drop(volume, slot, MKV_DROP_QUARANTINE, false, false);
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0);
 }
 
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
@@ -339,7 +347,7 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
     if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
         return false;
     }
-    slot_drop(volume, slot, cause, true, false);
+    slot_drop(volume, slot, cause, DROP_OF_JOB);
     return true;
 }
 
@@ -388,7 +396,7 @@ void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
         evict_by_waiter(volume, holder, slot, cause);
         return;
     }
-    slot_drop(volume, slot, cause, false, true);
+    slot_drop(volume, slot, cause, DROP_OF_EVICTION);
 }
 
 /* Whether an extent for this slot size is on its way. */
@@ -435,7 +443,7 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     }
     struct mkv_record_extent record;
     if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
-        return false;
+        return volume->trim.in_flight; /* its extents come free again when the drive answers */
     }
     mkv_volume_extent_op_start(volume, &record, slot_units);
     return true;
@@ -509,6 +517,10 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
+    if (volume->stall.active) {
+        mkv_volume_put_refused(volume, index, MKV_STATUS_UNAVAILABLE);
+        return;
+    }
     op->generation_new = next_generation(volume);
     const bool manifest = (op->flags & MKV_BLOCK_MANIFEST) != 0;
     uint64_t manifest_sum = 0;
@@ -558,6 +570,20 @@ void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *m
     }
 }
 
+/* The slot of a failed write is not given out again: what failed may fail again, or reach the drive
+ * late, over whoever has the slot then. What the medium refused stays so, durably. */
+static void slot_retire(struct mkv_volume *volume, struct mkv_slot slot,
+                        enum mkv_io_result result) {
+    mkv_slot_table_retire(volume_table(volume), slot);
+    if (result != MKV_IO_MEDIUM || volume->state != MKV_VOLUME_SERVING ||
+        !mkv_volume_drop_room(volume)) {
+        return; /* until the restart; then the next put finds out */
+    }
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_RETIRE);
+    volume_ops(volume)[index].slot = slot;
+    mark_ready(volume, index);
+}
+
 static void writing_done(struct mkv_volume *volume, uint32_t index,
                          const struct mkv_drive_done *done) {
     struct op *op = &volume_ops(volume)[index];
@@ -575,7 +601,7 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
     if (done->result == MKV_IO_NO_ROOM) {
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
     } else {
-        mkv_slot_table_retire(volume_table(volume), op->slot);
+        slot_retire(volume, op->slot, done->result);
     }
     mkv_volume_mutation_end(
         volume, index, done->result == MKV_IO_NO_ROOM ? MKV_STATUS_NO_SPACE : MKV_STATUS_IO_ERROR);

@@ -37,6 +37,8 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
     MKV_ASSERT(volume->ops_used == 0);
     memset(&volume->recover, 0, sizeof volume->recover);
     volume->tenant_sweep.place = MKV_NONE_U32;
+    memset(&volume->trim, 0, sizeof volume->trim);
+    memset(&volume->stall, 0, sizeof volume->stall);
     memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
     memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
     memset(&volume->empty_job, 0, sizeof volume->empty_job);

@@ -79,8 +79,10 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     profile->write_ns = delays_ns[mkv_random_below(random, 3)];
     profile->flush_ns = delays_ns[mkv_random_below(random, 3)];
     shape->idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 4;
-    shape->empty_ns_max = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 16;
+    shape->empty_ns_max = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 64;
     shape->empty_grain_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)];
+    shape->trim = mkv_random_chance(random, 1, 2);
+    shape->trim_idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 2;
 }
 
 static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {

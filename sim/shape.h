@@ -32,6 +32,8 @@ struct mkv_shape {
     uint64_t idle_ns;
     uint64_t empty_ns_max;
     uint64_t empty_grain_ns;
+    bool trim;
+    uint64_t trim_idle_ns;
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;

@@ -129,6 +129,7 @@ static void tenant_dropped(struct mkv_watch *watch, uint32_t tenant) {
 void mkv_watch_serve(struct mkv_watch *watch, uint64_t journal_head) {
     forget_slots(watch);
     watch->serving = true;
+    watch->recorded = false;
     watch->sequence_last = journal_head;
 }
 
@@ -265,6 +266,7 @@ static void each_record(struct mkv_watch *watch, const struct mkv_watch_block *b
     enum mkv_err err = MKV_OK;
     uint32_t cursor = 0;
     while (mkv_journal_block_next(block->unit, &cursor, &record, &err)) {
+        watch->recorded = true;
         switch (record.kind) {
         case MKV_RECORD_PUT:
             if (durable) {

@@ -111,6 +111,7 @@ struct mkv_watch {
     uint64_t sequence_last;
     uint64_t sequence_durable;
     uint64_t generation_last;
+    bool recorded; /* records were issued since the volume served; kept until it serves again */
     uint32_t tenant_dropped_issued; /* ids grow: the highest one that a TENANT_DROP names */
     uint32_t tenant_dropped_durable;
     uint64_t evaluations;
