@@ -42,13 +42,13 @@ static uint32_t hand_out(enum mkv_effect_kind kind, enum mkv_drive_memory memory
 }
 
 static void completed(uint32_t token) {
-    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_WRITE, token);
+    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_WRITE, token, true);
 }
 static void flush_starts(void) {
     (void)hand_out(MKV_EFFECT_DRIVE_FLUSH, MKV_DRIVE_META, 0, 0);
 }
 static void flush_ends(void) {
-    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_FLUSH, MKV_WATCH_TOKEN_NONE);
+    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_FLUSH, MKV_WATCH_TOKEN_NONE, true);
 }
 static void flush(void) {
     flush_starts();
