@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/slot_header.h"
 #include "sim/failure.h"
 
@@ -101,9 +102,10 @@ static void check_units(struct mkv_audit *audit, const struct mkv_volume_block *
 }
 
 /* The header is of another block than the table says. */
-static bool is_other_block(const struct mkv_audit *audit, const struct mkv_volume_block *block,
+static bool is_other_block(const struct mkv_volume_block *block,
                            const struct mkv_slot_header *header, uint32_t key) {
-    return key == MKV_NONE_U32 || audit->content->keys[key].tag != block->tag ||
+    return key == MKV_NONE_U32 || header->tenant != block->tenant ||
+           mkv_key_tag(block->tenant, header->key, header->key_bytes) != block->tag ||
            header->slot.index != block->slot.index ||
            (uint32_t)header->generation.value != block->generation_low;
 }
@@ -113,8 +115,11 @@ static void check_struck_block(struct mkv_audit *audit, const struct mkv_volume_
                                const uint8_t *header_unit, const struct mkv_slot_header *header,
                                uint32_t key) {
     const uint32_t units = 1 + block->length_units;
+    if (!block->served) {
+        return; /* its tenant was dropped */
+    }
     const bool whole =
-        header != NULL && !is_other_block(audit, block, header, key) &&
+        header != NULL && !is_other_block(block, header, key) &&
         !mkv_faults_any_flag(audit->faults, block->lba.unit, units, MKV_UNIT_UNREADABLE) &&
         (header->block_flags & (MKV_BLOCK_SEGMENT | MKV_BLOCK_MANIFEST)) == 0 &&
         holds_a_version(audit, block, header_unit, header, key);
@@ -162,10 +167,13 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
     if ((header.block_flags & MKV_BLOCK_SEGMENT) != 0) {
         return; /* what it belongs to is read back through its manifest */
     }
-    if (is_other_block(audit, block, &header, key)) {
+    if (is_other_block(block, &header, key)) {
         mkv_fail(MKV_ORACLE_DURABLE,
                  "the header of live slot %u is of another block (generation %llx, not %x)",
                  block->slot.index, ull(header.generation.value), block->generation_low);
+    }
+    if (!block->served) {
+        return; /* its tenant was dropped */
     }
     if ((audit->present >> key & 1) != 0) {
         mkv_fail(MKV_ORACLE_SLOTS, "key %u is held by slot %u and by another one", key,
@@ -268,7 +276,7 @@ void mkv_audit_serving(struct mkv_audit *audit) {
         grows("generation counter", audit->stats.generation_counter, stats.generation_counter,
               false);
         audit->evaluations += 4;
-        if (!audit->mutated) {
+        if (!audit->mutated && !node->watch.recorded) {
             audit->evaluations++;
             if (durable_hash != audit->durable_hash) {
                 mkv_fail(MKV_ORACLE_IDEMPOTENT,
@@ -281,7 +289,7 @@ void mkv_audit_serving(struct mkv_audit *audit) {
     }
     audit->evaluations++;
     audit->served = true;
-    audit->mutated = false;
+    audit->mutated = stats.tenants_dropped > 0; /* that a sweep ended is not recorded */
     audit->durable_hash = durable_hash;
     audit->stats = stats;
     mkv_watch_serve(&node->watch, stats.journal_head);

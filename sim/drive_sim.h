@@ -9,6 +9,7 @@
  *
  *   submit write    a version in flight is put on every unit (its pages are copies)
  *   complete write  its versions count as completed; without a volatile cache they are durable
+ *   submit trim     like a write of what units hold behind a trim (profile.discard)
  *   complete flush  of every unit the newest version that was completed when the flush was
  *                   *submitted* becomes durable, and those older are gone
  *   crash           by power: every unit keeps its durable page or any one version, as drawn
@@ -16,7 +17,8 @@
  *
  * Invariants
  *  I1  A read returns the newest completed version, or the durable page where there is none. A
- * write never overlaps another operation in flight (O11): nobody could say what it leaves or reads.
+ *      write or a trim never overlaps another operation in flight (O11): nobody could say what it
+ *      leaves or reads.
  *  I2  A flush covers exactly the writes that were completed before it was submitted. That a real
  *      one may persist more is part of what a crash draws.
  *  I3  Bytes change in steps of profile.tear_bytes at a crash, and never otherwise.
@@ -44,6 +46,14 @@
 /* The largest transfer, in units: a slot of the largest block. */
 #define MKV_DRIVE_SIM_TRANSFER_UNITS_MAX (1u + MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES)
 
+/* What units hold after they were trimmed. */
+enum mkv_drive_discard {
+    MKV_DISCARD_ZEROS = 0,
+    MKV_DISCARD_OLD,       /* what they held */
+    MKV_DISCARD_PARTIAL,   /* each of them zeros or what it held */
+    MKV_DISCARD_ARBITRARY, /* or what any other unit of the drive holds */
+};
+
 struct mkv_drive_profile {
     uint32_t capacity_units;
     bool volatile_cache;
@@ -52,6 +62,7 @@ struct mkv_drive_profile {
     uint32_t tear_bytes;
     /* Writes of at most so many units are kept whole or not at all; 0: not even those of one. */
     uint32_t atomic_units;
+    enum mkv_drive_discard discard;
     /* The longest delays; the shortest is 1 ns. */
     uint32_t read_ns;
     uint32_t write_ns;
@@ -104,8 +115,8 @@ void mkv_drive_sim_set_faults(struct mkv_drive_sim *drive, struct mkv_memory *me
 /* The machine's memory for the operations from now on. */
 void mkv_drive_sim_attach(struct mkv_drive_sim *drive, const struct mkv_drive_memory_map *map);
 
-/* Takes a DRIVE_READ, DRIVE_WRITE or DRIVE_FLUSH. Fails the run when it overlaps (O11, I1) or names
- * memory in use (O16). */
+/* Takes a DRIVE_READ, DRIVE_WRITE, DRIVE_FLUSH or DRIVE_TRIM. Fails the run when it overlaps (O11,
+ * I1) or names memory in use (O16). */
 void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *effect,
                           uint32_t token, uint64_t now_ns);
 uint32_t mkv_drive_sim_in_flight(const struct mkv_drive_sim *drive);

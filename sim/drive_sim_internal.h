@@ -16,7 +16,7 @@
 
 struct version {
     uint32_t page;
-    uint32_t write;     /* serial of the write that brought it */
+    uint32_t write;     /* serial of the write or trim that brought it */
     uint64_t completed; /* 0 while in flight */
     uint32_t next;      /* the next older one, MKV_NONE_U32 at the end */
     bool orphan;        /* in flight from a process that is gone, or of a write that failed */
@@ -79,14 +79,14 @@ static inline uint8_t *drive_page(const struct mkv_drive_sim *drive, uint32_t pa
 }
 
 uint32_t mkv_drive_page_take(struct mkv_drive_sim *drive);
-/* Puts a version in flight with these bytes on top of the unit. */
+/* Puts a version in flight with these bytes on top of the unit; NULL: zeros. */
 void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t write,
                             const uint8_t *bytes);
 /* The version that a read sees, or MKV_NONE_U32: the durable page. */
 uint32_t mkv_drive_version_visible(const struct mkv_drive_sim *drive, uint64_t unit);
 /* The version that the write brought to the unit, or MKV_NONE_U32. */
 uint32_t mkv_drive_version_of(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t write);
-/* The write's versions on these units are completed. */
+/* The write's, or trim's, versions on these units are completed. Some of them may be left out. */
 void mkv_drive_versions_completed(struct mkv_drive_sim *drive, uint64_t unit, uint32_t unit_count,
                                   uint32_t write);
 /* The write has failed: of its units those before `kept` have it, and each of the others has it,
@@ -115,6 +115,8 @@ bool mkv_drive_fault_complete(struct mkv_drive_sim *drive, const struct drive_io
 /* The bytes that a read gets of unit `index`. */
 const uint8_t *mkv_drive_fault_read_unit(struct mkv_drive_sim *drive, const struct drive_io *io,
                                          uint32_t index);
+/* Puts versions in flight on the units that the trim changes. */
+void mkv_drive_trim_submit(struct mkv_drive_sim *drive, struct drive_io *io);
 /* How the operation is delayed; counts what faults do to that. */
 uint64_t mkv_drive_fault_due(struct mkv_drive_sim *drive, const struct drive_io *io,
                              uint64_t now_ns, uint64_t delay_ns);

@@ -126,6 +126,7 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         lives->audits[volume].mutated = true;
         lives->reports++;
         lose_all(lives);
+        lives->clients->emptied(lives->world, volume);
         break;
     case MKV_EVENT_DRIVE_ERROR:
         lives->reports++;
@@ -142,6 +143,7 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
     case MKV_EVENT_CHECKPOINT_DONE:
+    case MKV_EVENT_TENANT_SWEPT:
         break;
     }
 }

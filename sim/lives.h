@@ -54,6 +54,8 @@ struct mkv_lives_clients {
     void (*serving)(void *world);
     /* A volume has given up its drive. */
     void (*failed)(void *world, uint32_t volume);
+    /* A volume has come up empty: what was asked of it may never have been. */
+    void (*emptied)(void *world, uint32_t volume);
     /* Starts to read a key back, whole. False when it cannot yet. */
     bool (*start_get)(void *world, uint32_t key);
     /* Starts something of the workload, if it likes. */

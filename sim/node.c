@@ -26,6 +26,8 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->ops_max = options->ops_max;
     config->window_units = shape->window_units;
     config->idle_ns = shape->idle_ns;
+    config->trim = shape->trim;
+    config->trim_idle_ns = shape->trim_idle_ns;
     config->store_uuid = uuid_of(shape->seed, 100);
     config->drive_uuid = uuid_of(shape->seed, options->volume);
     config->drive_set_version = 1;
@@ -76,7 +78,8 @@ static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
     switch (effect->kind) {
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
-    case MKV_EFFECT_DRIVE_FLUSH: {
+    case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM: {
         if (node->failed) {
             mkv_fail(MKV_ORACLE_OVERWRITE, "volume %u goes on with a drive that it has given up",
                      options->volume);

@@ -88,6 +88,7 @@ void mkv_promise_judge(const struct mkv_faults *faults, enum mkv_fault_opening o
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
+    case MKV_EVENT_TENANT_SWEPT:
     case MKV_EVENT_CHECKPOINT_DONE:
         break;
     }

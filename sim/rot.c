@@ -30,7 +30,7 @@ static uint64_t metadata_unit(struct mkv_faults *faults) {
     case 1:
         return mkv_geometry_checkpoint(geometry, mkv_random_below(random, MKV_CHECKPOINT_SIDES))
                    .unit +
-               mkv_random_below(random, 1 + geometry->page_count);
+               mkv_random_below(random, 1 + geometry->tenant_units + geometry->page_count);
     default:
         return mkv_geometry_journal(geometry, faults->weak_journal,
                                     mkv_random_below(random, geometry->ring_blocks))
@@ -38,21 +38,21 @@ static uint64_t metadata_unit(struct mkv_faults *faults) {
     }
 }
 
-/* The highest sequence that a whole journal block states to be flushed. */
+/* The highest sequence that a whole journal block states to be flushed, in the copy that no fault
+ * takes away. */
 static uint64_t flushed_by_claim(const struct mkv_faults *faults, const struct mkv_node *node,
                                  uint64_t *from) {
     const struct mkv_geometry *geometry = &faults->geometry;
+    const uint32_t strong = (faults->weak_journal + 1) % MKV_JOURNAL_COPIES;
     uint64_t flushed = 0;
-    for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
-        for (uint32_t position = 0; position < geometry->ring_blocks; position++) {
-            struct mkv_journal_header header;
-            const uint64_t unit = mkv_geometry_journal(geometry, copy, position).unit;
-            const uint8_t *bytes = mkv_drive_sim_unit(node->drive, unit);
-            if (mkv_journal_block_decode(bytes, &header) == MKV_OK &&
-                header.flushed_sequence.value > flushed) {
-                flushed = header.flushed_sequence.value;
-                *from = header.sequence.value;
-            }
+    for (uint32_t position = 0; position < geometry->ring_blocks; position++) {
+        struct mkv_journal_header header;
+        const uint64_t unit = mkv_geometry_journal(geometry, strong, position).unit;
+        const uint8_t *bytes = mkv_drive_sim_unit(node->drive, unit);
+        if (mkv_journal_block_decode(bytes, &header) == MKV_OK &&
+            header.flushed_sequence.value > flushed) {
+            flushed = header.flushed_sequence.value;
+            *from = header.sequence.value;
         }
     }
     return flushed;
