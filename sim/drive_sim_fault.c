@@ -9,8 +9,8 @@
 #include "sim/drive_sim_internal.h"
 
 #define SLOW_FACTOR 10u
-#define STALL_NS_MIN 5000000u
-#define STALL_NS_MAX 40000000u
+#define STALL_NS_MIN (MKV_FAULT_STALL_NS / 2)
+#define STALL_NS_MAX (MKV_FAULT_STALL_NS * 10)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
@@ -23,6 +23,7 @@ uint64_t mkv_drive_fault_due(struct mkv_drive_sim *drive, const struct drive_io 
     }
     if (io->act.fault == MKV_FAULT_STALLED) {
         mkv_faults_hit(faults, MKV_FAULT_STALLED);
+        faults->stalls_life++;
         due_ns += mkv_random_between(&drive->random, STALL_NS_MIN, STALL_NS_MAX);
     } else if (mkv_faults_has(faults, MKV_FAULT_SLOW) &&
                mkv_random_chance(&drive->random, 1, faults->plan.one_in[MKV_FAULT_SLOW])) {

@@ -425,6 +425,7 @@ enum mkv_fault_opening mkv_faults_opening(struct mkv_faults *faults) {
     faults->read_only = false;
     faults->end_unit = faults->geometry.capacity_units;
     faults->errors_life = 0;
+    faults->stalls_life = 0;
     faults->superblock_errors_life = 0;
     faults->checkpoint_misread = false;
     faults->superblock_quiet = false;

@@ -103,6 +103,9 @@ void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random)
 /* The same run with exactly these faults. */
 void mkv_fault_plan_set(struct mkv_fault_plan *plan, uint32_t mask);
 
+/* An operation older than this stalls the volume. One that no fault stalls takes less. */
+#define MKV_FAULT_STALL_NS 4000000u
+
 /* What is done to one operation. */
 struct mkv_fault_act {
     enum mkv_fault fault;
@@ -151,6 +154,7 @@ struct mkv_faults {
     uint64_t hits[MKV_FAULT_COUNT];
     uint64_t errors;      /* operations that came back as failed */
     uint64_t errors_life; /* since the last opening began */
+    uint64_t stalls_life;
     uint64_t superblock_errors_life;
     uint64_t content_hits;   /* that left or gave other bytes than were written */
     bool checkpoint_misread; /* since the last opening began */
