@@ -18,6 +18,11 @@ static void serving(void *context) {
     (void)context; /* messages may be sent at any time */
 }
 
+static void failed(void *context, uint32_t volume) {
+    (void)context; /* it says so to whoever asks */
+    (void)volume;
+}
+
 static bool start_get(void *context, uint32_t key) {
     return mkv_volume_client_start_get(context, key);
 }
@@ -75,6 +80,7 @@ void mkv_volume_world_run(const struct mkv_world_options *options,
     static const struct mkv_lives_clients clients = {
         .reset = reset,
         .serving = serving,
+        .failed = failed,
         .start_get = start_get,
         .work = work,
         .due_ns = due_ns,
