@@ -76,6 +76,7 @@ static void on_struck(void *context, enum mkv_fault fault, uint64_t unit, uint32
         for (uint32_t other = 0; other < content->key_count; other++) {
             if ((keys >> other & 1) != 0 && content->keys[other].tag == content->keys[key].tag) {
                 mkv_model_allow_loss(&lives->model, key);
+                lives->audits[node->options.volume].suspect |= 1ull << key;
             }
         }
     }
