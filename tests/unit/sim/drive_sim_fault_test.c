@@ -305,8 +305,8 @@ static void test_order__without_reordering__is_that_of_submission(void **state) 
     const uint64_t stalled_ns = mkv_drive_sim_due_ns(bench->drive);
     assert_true(stalled_ns > 1000000);
     assert_int_equal(bench->faults.hits[MKV_FAULT_STALLED], 1);
-    submit(bench, MKV_EFFECT_DRIVE_READ, DATA_UNIT + 4, 1);
-    assert_true(mkv_drive_sim_due_ns(bench->drive) == stalled_ns); /* the read waits behind it */
+    submit(bench, MKV_EFFECT_DRIVE_WRITE, DATA_UNIT + 4, 1);
+    assert_true(mkv_drive_sim_due_ns(bench->drive) == stalled_ns); /* the second waits behind it */
     assert_int_equal(end(bench), MKV_IO_OK);
     assert_true(mkv_drive_sim_due_ns(bench->drive) > stalled_ns);
     assert_int_equal(end(bench), MKV_IO_OK);

@@ -90,7 +90,7 @@ static void test_run_seed__a_hundred_seeds__change_extents_in_every_way(void **s
     struct mkv_world_changes sum = {0};
     for (uint64_t seed = 1; seed <= 100; seed++) {
         struct mkv_seed_outcome outcome;
-        mkv_run_seed(seed, test_memory(), NULL, NULL, 0, &outcome);
+        mkv_run_seed(seed, NULL, test_memory(), NULL, NULL, 0, &outcome);
         if (outcome.failed) {
             fail_msg("seed %u: %s", (unsigned)seed, outcome.failure.text);
         }
