@@ -38,7 +38,8 @@ static uint64_t metadata_unit(struct mkv_faults *faults) {
     }
 }
 
-/* The highest sequence that a whole journal block states to be flushed. */
+/* The highest sequence that a whole journal block states to be flushed, durably: a statement that
+ * only the cache of the drive has would be gone with the power. */
 static uint64_t flushed_by_claim(const struct mkv_faults *faults, const struct mkv_node *node,
                                  uint64_t *from) {
     const struct mkv_geometry *geometry = &faults->geometry;
@@ -47,7 +48,7 @@ static uint64_t flushed_by_claim(const struct mkv_faults *faults, const struct m
         for (uint32_t position = 0; position < geometry->ring_blocks; position++) {
             struct mkv_journal_header header;
             const uint64_t unit = mkv_geometry_journal(geometry, copy, position).unit;
-            const uint8_t *bytes = mkv_drive_sim_unit(node->drive, unit);
+            const uint8_t *bytes = mkv_drive_sim_durable_unit(node->drive, unit);
             if (mkv_journal_block_decode(bytes, &header) == MKV_OK &&
                 header.flushed_sequence.value > flushed) {
                 flushed = header.flushed_sequence.value;
