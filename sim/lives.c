@@ -328,6 +328,11 @@ static void update_report(struct mkv_lives *lives) {
             lives->audits[node].evaluations + lives->nodes[node].watch.evaluations;
     }
     report->losses = lives->model.losses;
+    report->fault_candidates = 0;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        report->fault_candidates =
+            mkv_max_u64(report->fault_candidates, lives->faults[node].candidates);
+    }
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         report->hits[fault] = 0;
         for (uint32_t node = 0; node < lives->node_count; node++) {

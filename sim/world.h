@@ -42,6 +42,7 @@ struct mkv_world_report {
     uint64_t trace_hash;
     uint64_t losses; /* misses that faults explain */
     uint64_t hits[MKV_FAULT_COUNT];
+    uint64_t fault_candidates; /* of a sweep: operations that its fault could strike */
 };
 
 /* Both return when all went well, and are left by mkv_fail otherwise. */
