@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/canary.h"
 #include "core/slot_header.h"
 #include "core/slot_table_internal.h"
 
@@ -365,7 +366,7 @@ void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_re
     table->live_count--;
     if (drop->retired) {
         set_retired(table, drop->slot, MKV_SLOT_RETIRED);
-    } else if (entry->bits & MKV_SLOT_HELD) {
+    } else if ((entry->bits & MKV_SLOT_HELD) && !MKV_CANARY(MKV_CANARY_HOLD_IGNORED)) {
         entry_set_state(entry, MKV_SLOT_FREEING);
     } else {
         free_slot(table, drop->slot);
