@@ -41,6 +41,7 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
     memset(&volume->stall, 0, sizeof volume->stall);
     memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
     memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
+    memset(&volume->empty_job, 0, sizeof volume->empty_job);
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
     mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     volume->state = MKV_VOLUME_RECOVERING;
@@ -541,7 +542,6 @@ static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t 
     recover->clear_cursor = 0;
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
     mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
-    /* Records that were not read have no generation above what the superblock stated. */
     superblock->sequence++;
     superblock->epoch++;
     superblock->flags = MKV_SUPERBLOCK_NO_CHECKPOINT;
@@ -549,6 +549,7 @@ static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t 
         superblock->journal_sequence.value += ring_blocks;
         superblock->chain_anchor = mkv_volume_fresh_chain(volume, superblock->epoch);
     }
+    /* Records that were not read have no generation above what the superblock stated. */
     superblock->generation_counter =
         recover->generation_counter_max + volume_generation_reserve(volume);
     mkv_volume_superblock_write(volume, SUPERBLOCK_EMPTY, SUPERBLOCK_ALL_COPIES);

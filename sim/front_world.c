@@ -176,11 +176,6 @@ static void failed(void *context, uint32_t volume) {
     mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
 }
 
-static void emptied(void *context, uint32_t volume) {
-    (void)context; /* there are no tenants to be lost with it */
-    (void)volume;
-}
-
 static bool start_get(void *context, uint32_t key) {
     struct front_world *world = context;
     /* A share of what requests there may be, so that no read is refused as BUSY. */
@@ -293,7 +288,6 @@ void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_wor
         .reset = reset,
         .serving = serving,
         .failed = failed,
-        .emptied = emptied,
         .start_get = start_get,
         .work = work,
         .due_ns = due_ns,

@@ -51,7 +51,6 @@ void mkv_lives_error(struct mkv_lives *lives) {
     if (!excuses_error(lives)) {
         mkv_fail(MKV_ORACLE_ANSWERS, "an operation ends with an error of a drive that had none");
     }
-    lives->damage_misses++; /* whatever it was, it is to be tried again */
 }
 
 void mkv_lives_damage(struct mkv_lives *lives, uint32_t key) {
@@ -134,10 +133,10 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         break;
     case MKV_EVENT_CAME_UP_EMPTY:
         lives->emptied[volume] = true;
+        lives->emptyings++;
         lives->audits[volume].mutated = true;
         lives->reports++;
         lose_all(lives);
-        lives->clients->emptied(lives->world, volume);
         break;
     case MKV_EVENT_DRIVE_ERROR:
         lives->reports++;
@@ -152,6 +151,11 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_BLOCK_QUARANTINED:
         lives->reports++;
         lives->audits[volume].mutated = true; /* its DROP is on its way */
+        break;
+    case MKV_EVENT_BLOCK_EVICTED:
+        lives->audits[volume].mutated = true;
+        lives->reports++; /* of a segment: its value may be missing */
+        mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event);
         break;
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
@@ -300,6 +304,7 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
     mkv_rot_before_crash(&lives->faults[index], node);
+    mkv_changes_of(&lives->report->changes, node->volume);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
                    mkv_drive_sim_image_hash(node->drive));
@@ -555,6 +560,7 @@ static void turn(struct mkv_lives *lives) {
             mkv_node_tick(&lives->nodes[node], lives->now_ns);
         }
     }
+    mkv_evictions_turn(&lives->evictions, &lives->model);
     lives->clients->settle(lives->world);
 }
 
@@ -632,6 +638,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     lives->phase = MKV_PHASE_FORMATTING;
     lives->broken = false;
     lives->failed_in_a_row = 0;
+    lives->emptyings = 0;
     lives->outage_work = 0;
     lives->reports = 0;
     lives->damage_misses = 0;

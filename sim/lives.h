@@ -24,6 +24,7 @@
 #define MKV_SIM_LIVES_H
 
 #include "sim/audit.h"
+#include "sim/evictions.h"
 #include "sim/guard.h"
 #include "sim/model.h"
 #include "sim/node.h"
@@ -54,8 +55,6 @@ struct mkv_lives_clients {
     void (*serving)(void *world);
     /* A volume has given up its drive. */
     void (*failed)(void *world, uint32_t volume);
-    /* A volume has come up empty: what was asked of it may never have been. */
-    void (*emptied)(void *world, uint32_t volume);
     /* Starts to read a key back, whole. False when it cannot yet. */
     bool (*start_get)(void *world, uint32_t key);
     /* Starts something of the workload, if it likes. */
@@ -83,12 +82,14 @@ struct mkv_lives {
     struct mkv_fuse fuse;
     struct mkv_content content;
     struct mkv_model model;
+    struct mkv_evictions evictions;
     uint32_t node_count;
     struct mkv_node nodes[MKV_LIVES_NODES_MAX];
     struct mkv_audit audits[MKV_LIVES_NODES_MAX];
     struct mkv_faults faults[MKV_LIVES_NODES_MAX];
     enum mkv_fault_opening openings[MKV_LIVES_NODES_MAX]; /* what each drive was like */
     bool emptied[MKV_LIVES_NODES_MAX];                    /* it came up empty in this opening */
+    uint64_t emptyings; /* openings that came up empty, of all lives */
 
     enum mkv_phase phase;
     uint32_t nodes_done; /* volumes that are through with the phase */

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "sim/evictions.h"
+
 /* Address space for the largest run; only what is used costs memory. */
 #define MEMORY_BYTES (1024ull * MKV_MIB)
 /* Of this many seeds one is run again in other memory. */
@@ -98,6 +100,7 @@ static void add(struct mkv_world_report *sum, const struct mkv_world_report *rep
     sum->operations += report->operations;
     sum->evaluations += report->evaluations;
     sum->losses += report->losses;
+    mkv_changes_add(&sum->changes, &report->changes);
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         sum->hits[fault] += report->hits[fault];
     }

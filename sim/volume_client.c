@@ -279,16 +279,16 @@ static void put_answered(struct volume_world *world, struct client *client,
     case MKV_STATUS_NO_SPACE:
         mkv_model_cancel(&world->lives.model, client->key, client->place);
         break;
-    case MKV_STATUS_IO_ERROR:
-    case MKV_STATUS_UNAVAILABLE:
-    case MKV_STATUS_UNKNOWN:
-        mutation_failed(world, client, message->status);
-        break;
     case MKV_STATUS_FORBIDDEN: /* its tenant was dropped under way */
         if (client->tenant == MKV_TENANT_DEFAULT) {
             unexpected(world, message, "a put is refused for its tenant");
         }
         mkv_model_cancel(&world->lives.model, client->key, client->place);
+        break;
+    case MKV_STATUS_IO_ERROR:
+    case MKV_STATUS_UNAVAILABLE:
+    case MKV_STATUS_UNKNOWN:
+        mutation_failed(world, client, message->status);
         break;
     case MKV_STATUS_NOT_FOUND:
     case MKV_STATUS_DEADLINE:
@@ -309,11 +309,11 @@ static void delete_answered(struct volume_world *world, struct client *client,
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_OK);
     } else if (message->status == MKV_STATUS_NOT_FOUND) {
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
+    } else if (message->status == MKV_STATUS_FORBIDDEN && client->tenant != MKV_TENANT_DEFAULT) {
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
     } else if (message->status == MKV_STATUS_IO_ERROR ||
                message->status == MKV_STATUS_UNAVAILABLE || message->status == MKV_STATUS_UNKNOWN) {
         mutation_failed(world, client, message->status);
-    } else if (message->status == MKV_STATUS_FORBIDDEN && client->tenant != MKV_TENANT_DEFAULT) {
-        mkv_model_cancel(&world->lives.model, client->key, client->place);
     } else {
         unexpected(world, message, "a delete fails for no reason");
     }
