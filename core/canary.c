@@ -115,6 +115,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"walk-not-restarted",
          "A read that walks the slots of a tag does not notice that they change under it."},
     [MKV_CANARY_LOCK_NOT_TAKEN] = {"lock-not-taken", "Two mutations of a key go on at a time."},
+    [MKV_CANARY_OVERTAKEN_PUT_NOT_CHECKED] =
+        {"overtaken-put-not-checked",
+         "A slow put that others of its key have overtaken does not look again."},
     [MKV_CANARY_DEDUP_BY_LENGTH] =
         {"dedup-by-length", "A put of the length that is live counts as a put of what is live."},
     [MKV_CANARY_HOLD_IGNORED] =
