@@ -55,7 +55,8 @@ void mkv_lives_error(struct mkv_lives *lives) {
 
 void mkv_lives_damage(struct mkv_lives *lives, uint32_t key) {
     lives->damage_misses++;
-    lives->reports++; /* the answer tells; no event does of a block that was on its way out */
+    lives->reports++; /* the reason of the miss tells of it: a block replaced meanwhile gets no
+                         event */
     if (lives->last_life && !lives->model.lying) {
         mkv_fail(MKV_ORACLE_DURABLE,
                  "a read of key %u met a damaged block, which an earlier one had found", key);
@@ -362,7 +363,7 @@ static void update_report(struct mkv_lives *lives) {
 static void check_losses_reported(const struct mkv_lives *lives) {
     if (lives->model.losses > 0 && lives->reports == 0) {
         mkv_fail(MKV_ORACLE_DURABLE,
-                 "%llu misses are explained by faults alone, and nothing tells of any",
+                 "%llu misses are explained by faults alone, and no event tells of any",
                  (unsigned long long)lives->model.losses);
     }
 }

@@ -106,7 +106,7 @@ struct mkv_lives {
     uint32_t outage_work;     /* what is still asked of a process that cannot go on */
     uint32_t passes;          /* of reading everything back while draining */
     uint64_t damage_misses;   /* reads of this pass that met damage */
-    uint64_t reports;         /* events and answers that tell of a loss, or of an error */
+    uint64_t reports;         /* events that tell of a loss, or of an error */
 };
 
 static inline struct mkv_random *mkv_lives_random(struct mkv_lives *lives,
