@@ -157,6 +157,8 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
          "Coming up empty keeps the place of the journal, so that its old blocks follow on."},
     [MKV_CANARY_DAMAGED_CHECKPOINT_KEPT] =
         {"damaged-checkpoint-kept", "Of a damaged checkpoint the pages that are sound are kept."},
+    [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
+        {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
 };
 
 const char *mkv_canary_name(unsigned canary) {
