@@ -115,6 +115,9 @@ static void check_struck_block(struct mkv_audit *audit, const struct mkv_volume_
                                const uint8_t *header_unit, const struct mkv_slot_header *header,
                                uint32_t key) {
     const uint32_t units = 1 + block->length_units;
+    if (!block->served) {
+        return; /* its tenant was dropped */
+    }
     const bool whole =
         header != NULL && !is_other_block(block, header, key) &&
         !mkv_faults_any_flag(audit->faults, block->lba.unit, units, MKV_UNIT_UNREADABLE) &&

@@ -51,6 +51,7 @@ void mkv_lives_error(struct mkv_lives *lives) {
     if (!excuses_error(lives)) {
         mkv_fail(MKV_ORACLE_ANSWERS, "an operation ends with an error of a drive that had none");
     }
+    lives->damage_misses++; /* whatever it was, it is to be tried again */
 }
 
 void mkv_lives_damage(struct mkv_lives *lives, uint32_t key) {

@@ -74,6 +74,7 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     profile->tear_bytes = tears[mkv_random_below(random, 4)];
     static const uint32_t atomics[] = {0, 0, 1, 8};
     profile->atomic_units = atomics[mkv_random_below(random, 4)];
+    profile->discard = (enum mkv_drive_discard)mkv_random_below(random, 4);
     /* Which of them is slow decides what overlaps what. */
     static const uint32_t delays_ns[] = {1000, 10000, 100000};
     profile->read_ns = delays_ns[mkv_random_below(random, 3)];
