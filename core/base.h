@@ -150,6 +150,8 @@ struct mkv_op_id {
 /* The tenant every key belongs to as long as a client names none. */
 #define MKV_TENANT_DEFAULT 0u
 #define MKV_TENANT_DEFAULT_NAME "default"
+/* The longest tenant name that a drive keeps. */
+#define MKV_TENANT_STORED_NAME_BYTES_MAX 79u
 
 static inline uint64_t mkv_min_u64(uint64_t a, uint64_t b) {
     return a < b ? a : b;

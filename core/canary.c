@@ -56,6 +56,19 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"stamp-ignored", "Replay applies records to checkpoint pages that already contain them."},
     [MKV_CANARY_DELETE_ANSWERED_EARLY] = {"delete-answered-early",
                                           "A delete is answered before its DROP is durable."},
+    [MKV_CANARY_TENANT_DROP_NOT_IN_CHECKPOINT] =
+        {"tenant-drop-not-in-checkpoint",
+         "A checkpoint holds a tenant that is being dropped as if it were not."},
+    [MKV_CANARY_PUT_JOURNALED_UNDER_TENANT_DROP] =
+        {"put-journaled-under-tenant-drop",
+         "A put whose tenant was dropped while its slot was written still gets a record."},
+    [MKV_CANARY_SPAN_MEMBER_TAKEN] =
+        {"span-member-taken",
+         "An extent that is used as part of a group is given a class of its own."},
+    [MKV_CANARY_TRIM_OVERLAPS_WRITE] =
+        {"trim-overlaps-write",
+         "An extent that is being trimmed is given to a class, and written, before the drive has "
+         "answered."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

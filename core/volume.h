@@ -57,6 +57,8 @@ struct mkv_volume_config {
     struct mkv_geometry geometry;
     uint32_t ops_max;      /* messages that the front may have outstanding here */
     uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
+    bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
+    uint64_t trim_idle_ns; /* how long an extent stays empty before it is trimmed */
     uint64_t idle_ns; /* quiet time after which an empty journal block records the last flush */
     struct mkv_uuid store_uuid; /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid; /* FORMAT: written. OPEN: must match */
@@ -82,7 +84,7 @@ struct mkv_volume_class_stats {
     uint32_t slots;
     uint32_t slots_used;
 };
-#define MKV_VOLUME_CLASSES_MAX 64u
+#define MKV_VOLUME_CLASSES_MAX 128u
 
 /* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
 struct mkv_volume_stats {
@@ -121,10 +123,17 @@ struct mkv_volume_stats {
     uint64_t quarantined_total, superblock_repairs_total, journal_copy_repairs_total;
     uint64_t torn_tails_total;
     uint64_t io_errors_read_total, io_errors_write_total, io_errors_flush_total;
+    uint64_t trims_total;        /* DRIVE_TRIM effects that completed, with any result */
+    uint64_t trim_extents_total; /* extents, or members of wider ones, that these named whole */
+    uint64_t trim_bytes_total;   /* of those that completed with MKV_IO_OK */
+    uint64_t trim_errors_total;  /* completed with any other result; nothing else comes of it */
+    uint64_t trims_pending;    /* wanted and not completed: in flight, or waiting for their turn */
     uint64_t recovery_entries; /* records replayed by the last OPEN */
     uint64_t recovery_ns;
     uint64_t generation_counter;
     uint64_t superblock_sequence;
+    uint32_t tenants;         /* live ones, the default one included */
+    uint32_t tenants_dropped; /* whose blocks are being dropped */
 };
 
 struct mkv_volume;
@@ -159,6 +168,7 @@ struct mkv_volume_block {
     uint32_t block_flags;
     struct mkv_lba lba;
     uint32_t slot_units;
+    bool served; /* false: its tenant was dropped, and it waits to be swept */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What changes the table: puts, deletes, quarantines, class changes; from the message to the moment
- * their record waits for a journal block. One mutation of a tag is past its lock at a time (I7);
- * the others wait behind it in order, and there are never more than operations.
+ * What changes the table: puts, deletes, drops of slots, class changes; from the message to the
+ * moment their record waits for a journal block. One mutation of a tag is past its lock at a time
+ * (I7); the others wait behind it in order, and there are never more than operations.
  */
 #include <string.h>
 
@@ -68,9 +68,17 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_DELETE_DONE, status);
         answer->miss = status == MKV_STATUS_NOT_FOUND ? MKV_MISS_UNKNOWN : MKV_MISS_NONE;
+    } else if (op->kind == OP_KIND_TENANT) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DONE, status);
+    } else if (op->kind == OP_KIND_TENANT_DROP) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DROP_DONE, status);
     }
+    const bool of_tenant = volume->tenant_op == index;
     const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
     mkv_volume_op_free(volume, index);
+    if (of_tenant) {
+        mkv_volume_tenant_ended(volume);
+    }
     if (next != MKV_NONE_U32) {
         /* Its state is not LOCK_WAIT any more before it starts; starting may end it at once, and
          * the chain of such ends is as long as the queue at most. */
@@ -90,7 +98,13 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
     op->has_old = true;
     op->drop_cause = cause;
     if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP)) {
-        mkv_slot_table_apply_drop(volume_table(volume), op->old_slot);
+        const struct mkv_record_drop drop = {
+            .cause = cause,
+            .slot = op->old_slot,
+            .generation =
+                {mkv_slot_table_entry(volume_table(volume), op->old_slot)->generation_low},
+        };
+        mkv_slot_table_apply_drop(volume_table(volume), &drop);
     } else {
         mkv_slot_table_hide(volume_table(volume), op->old_slot);
     }
@@ -102,6 +116,10 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index);
 /* Looks at the next slot of the op's tag. Slots of a tag do not change while its lock is held. */
 static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
+    if (!mkv_volume_tenant_takes(volume, op->tenant)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        return;
+    }
     const struct mkv_slot slot = mkv_volume_candidate(volume, op);
     if (slot.index == MKV_NONE_U32) {
         if (op->kind == OP_KIND_PUT) {
@@ -123,18 +141,18 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
 /* A mutation is past its lock. */
 static void mutation_start(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
-    if (op->kind != OP_KIND_QUARANTINE) {
+    if (op->kind != OP_KIND_DROP) {
         check_candidate(volume, index);
         return;
     }
-    /* What was found corrupt may have been dropped, and its slot put to use again, since. */
+    /* What was to be dropped may be gone, and its slot put to use again, since. */
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
     if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE || (entry->bits & MKV_SLOT_HIDDEN) != 0 ||
         entry->generation_low != (uint32_t)op->generation_new.value) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
     }
-    drop_old(volume, index, MKV_DROP_QUARANTINE);
+    drop_old(volume, index, op->drop_cause);
 }
 
 static bool same_content(const struct op *op, const struct mkv_slot_header *header) {
@@ -146,6 +164,10 @@ static bool same_content(const struct op *op, const struct mkv_slot_header *head
 static void old_found(struct mkv_volume *volume, uint32_t index,
                       const struct mkv_slot_header *header) {
     struct op *op = &volume_ops(volume)[index];
+    if (!mkv_volume_tenant_takes(volume, op->tenant)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
+        return;
+    }
     if (op->kind == OP_KIND_DELETE) {
         drop_old(volume, index, MKV_DROP_DELETE);
         return;
@@ -251,6 +273,10 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
+    if (!mkv_volume_tenant_takes(volume, input->message.tenant)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        return;
+    }
     lock_take(volume, index);
 }
 
@@ -261,24 +287,46 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
+    if (!mkv_volume_tenant_takes(volume, input->message.tenant)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        return;
+    }
+    lock_take(volume, index);
+}
+
+static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
+                      bool of_job) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_DROP);
+    struct op *op = &volume_ops(volume)[index];
+    op->tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
+    op->tenant = entry->tenant;
+    op->old_slot = slot;
+    op->drop_cause = cause;
+    op->of_job = of_job;
+    op->generation_new = (struct mkv_generation){entry->generation_low};
+    volume->job_drops += of_job ? 1u : 0u;
     lock_take(volume, index);
 }
 
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, slot.index, 0, 0);
     /* Without room the next reader finds it again, and again nothing wrong leaves. */
-    if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_quarantine_room(volume)) {
+    if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_drop_room(volume)) {
         return;
     }
-    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
-    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_QUARANTINE);
-    struct op *op = &volume_ops(volume)[index];
-    op->tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
-    op->tenant = entry->tenant;
-    op->old_slot = slot;
-    op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->stats.quarantined_total++;
-    lock_take(volume, index);
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, false);
+}
+
+bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
+                         enum mkv_drop_cause cause) {
+    MKV_ASSERT(volume->state == MKV_VOLUME_SERVING);
+    if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
+        return false;
+    }
+    slot_drop(volume, slot, cause, true);
+    return true;
 }
 
 /* Whether an extent for this slot size is on its way. */
@@ -311,10 +359,11 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     }
     struct mkv_record_extent record;
     if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
-        return false;
+        return volume->trim.in_flight; /* its extents come free again when the drive answers */
     }
     const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
     volume_ops(volume)[index].extent = record;
+    volume_ops(volume)[index].slot_units = slot_units;
     volume->extent_ops[volume->extent_op_count++] = slot_units;
     mark_ready(volume, index);
     return true;
@@ -322,16 +371,24 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
 
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
-    const uint32_t slot_units = mkv_slot_units_for(op->length);
-    if (mkv_slot_table_reserve(volume_table(volume), slot_units, &op->slot)) {
-        op->state = OP_RESERVED;
-        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
-    } else if (extent_request(volume, slot_units)) {
+    struct mkv_slot_table *table = volume_table(volume);
+    const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
+    bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
+    if (!reserved && extent_request(volume, slot_units)) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);
-    } else {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
+        return;
     }
+    if (!reserved) {
+        const uint32_t near = mkv_slot_table_class_near(table, slot_units);
+        reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
+    }
+    if (!reserved) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
+        return;
+    }
+    op->state = OP_RESERVED;
+    mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
 }
 
 void mkv_volume_extent_applied(struct mkv_volume *volume) {
@@ -339,6 +396,13 @@ void mkv_volume_extent_applied(struct mkv_volume *volume) {
     for (uint32_t turn = 0; turn < count; turn++) {
         reserve_slot(volume, mkv_volume_list_pop(volume, &volume->extent_waiters));
     }
+}
+
+void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
+    const struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->kind == OP_KIND_PUT);
+    mkv_slot_table_unreserve(volume_table(volume), op->slot);
+    mkv_volume_mutation_end(volume, index, status);
 }
 
 static struct mkv_generation next_generation(struct mkv_volume *volume) {

@@ -275,6 +275,10 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
     case MKV_EVENT_DRIVE_FAILED:
         on_drive_failed(node, index, drive, event);
         return;
+    case MKV_EVENT_TENANT_SWEPT:
+        on_figure(node, drive, MKV_LOG_SITE_TENANT, MKV_CONFIG_LOG_INFO, "tenant", event->value[0],
+                  "no block of a dropped tenant is left");
+        return;
     case MKV_EVENT_CLOSED:
         on_closed(node, index, drive);
         return;

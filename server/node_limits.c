@@ -36,6 +36,8 @@
 /* Recovery reads and checkpoints write 1 MiB at a time. */
 #define WINDOW_UNITS 256u
 #define IDLE_NS NS_PER_S
+/* An extent that stays empty for so long is not about to be filled again. */
+#define TRIM_IDLE_NS (10ull * 1000000000u)
 
 /* Of the fabric: bodies of large batches (268 KiB each) and payloads of small puts (64 KiB). */
 #define BODY_BUFFERS 64u
@@ -75,6 +77,7 @@ void mkv_node_volume_limits(struct mkv_volume_config *volume) {
     volume->ops_max = VOLUME_OPS_MAX;
     volume->window_units = WINDOW_UNITS;
     volume->idle_ns = IDLE_NS;
+    volume->trim_idle_ns = TRIM_IDLE_NS;
 }
 
 void mkv_node_weights(const uint64_t *usable_units, uint32_t count, uint32_t *weights) {

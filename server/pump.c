@@ -86,6 +86,7 @@ static void volume_event(struct pump_volume *volume, const struct mkv_event *eve
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
     case MKV_EVENT_CHECKPOINT_DONE:
+    case MKV_EVENT_TENANT_SWEPT:
     case MKV_EVENT_BLOCK_QUARANTINED:
     case MKV_EVENT_DRIVE_ERROR:
         break;
@@ -99,6 +100,7 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
         MKV_ASSERT(!volume->drive_failed);
         mkv_drive_submit(volume->drive, effect);
         return;
@@ -157,6 +159,7 @@ static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect)
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
     case MKV_EFFECT_FAIL_DRIVE:
         break;
     }

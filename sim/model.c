@@ -60,6 +60,9 @@ static uint32_t take_effect(const struct mkv_model_op *op, uint32_t *version) {
         }
         *version = MKV_MODEL_ABSENT;
         return MKV_MODEL_OK;
+    case MKV_MODEL_PURGE:
+        *version = MKV_MODEL_ABSENT;
+        return MKV_MODEL_OK;
     case MKV_MODEL_READ:
         break;
     }
@@ -73,11 +76,12 @@ static bool may_go(const struct mkv_model *model, const struct mkv_model_key *st
     if (!is_mutation(state->ops[op].kind) || world->results[op] != MKV_MODEL_NOTHING) {
         return false;
     }
-    if (!model->in_order) {
+    if (!model->in_order || state->ops[op].kind == MKV_MODEL_PURGE) {
         return true;
     }
     for (uint32_t other = 0; other < MKV_MODEL_OPS_MAX; other++) {
-        if (is_mutation(state->ops[other].kind) && state->ops[other].order < state->ops[op].order &&
+        if (is_mutation(state->ops[other].kind) && state->ops[other].kind != MKV_MODEL_PURGE &&
+            state->ops[other].order < state->ops[op].order &&
             world->results[other] == MKV_MODEL_NOTHING) {
             return false;
         }

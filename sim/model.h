@@ -44,6 +44,7 @@ enum mkv_model_kind {
     MKV_MODEL_PUT,     /* of a version; a conflict where another one is live */
     MKV_MODEL_REPLACE, /* of a version */
     MKV_MODEL_DELETE,
+    MKV_MODEL_PURGE, /* the key holds nothing, whatever it held; in no order with the others */
 };
 
 /* What an operation came to. A version that was read is MKV_MODEL_VERSION + version. */
