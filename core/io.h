@@ -302,6 +302,8 @@ enum mkv_event_kind {
     MKV_EVENT_BLOCK_QUARANTINED,     /* a slot's content failed its check. value: slot; err what */
     MKV_EVENT_DRIVE_ERROR,           /* an operation failed. value: mkv_io_result, lba */
     MKV_EVENT_DRIVE_FAILED,          /* the volume stopped serving */
+    MKV_EVENT_DRIVE_STALLED,         /* value: age of the oldest operation in ns, in flight */
+    MKV_EVENT_DRIVE_RESUMED,         /* all of those have come back. value: stalled for ns */
     MKV_EVENT_TENANT_SWEPT,          /* no block of a dropped tenant is left. value: id */
     MKV_EVENT_CLOSED,                /* the clean mark is durable; no operation is in flight */
 };

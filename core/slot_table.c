@@ -174,6 +174,22 @@ struct mkv_slot mkv_slot_table_find(const struct mkv_slot_table *table, uint32_t
     return find_from(table, *bucket_of(table, (uint32_t)(tag >> 32)), tenant, tag);
 }
 
+void mkv_slot_table_prefetch(const struct mkv_slot_table *table, uint64_t tag,
+                             enum mkv_prefetch stage) {
+    const uint32_t *bucket = bucket_of(table, (uint32_t)(tag >> 32));
+    if (stage == MKV_PREFETCH_BUCKET) {
+        __builtin_prefetch(bucket);
+        return;
+    }
+    MKV_ASSERT(stage == MKV_PREFETCH_ENTRY);
+    if (*bucket != MKV_NONE_U32) {
+        /* Of two cache lines where it lies across their border. */
+        const struct mkv_slot_entry *entry = &table_entries(table)[*bucket];
+        __builtin_prefetch(entry);
+        __builtin_prefetch(&entry->bits);
+    }
+}
+
 struct mkv_slot mkv_slot_table_find_next(const struct mkv_slot_table *table, struct mkv_slot slot) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);

@@ -199,6 +199,9 @@ struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table, st
 struct mkv_slot mkv_slot_table_find(const struct mkv_slot_table *table, uint32_t tenant,
                                     uint64_t tag);
 struct mkv_slot mkv_slot_table_find_next(const struct mkv_slot_table *table, struct mkv_slot slot);
+/* Begins to fetch what finding this tag reads, and changes nothing. */
+void mkv_slot_table_prefetch(const struct mkv_slot_table *table, uint64_t tag,
+                             enum mkv_prefetch stage);
 
 /* ---- classes --------------------------------------------------------------------------------- */
 

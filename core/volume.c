@@ -119,7 +119,7 @@ bool mkv_volume_drop_room(const struct mkv_volume *volume) {
 }
 
 static bool kind_is_internal(enum op_kind kind) {
-    return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT;
+    return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE;
 }
 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
@@ -245,6 +245,7 @@ struct mkv_drive_effect *mkv_volume_op_io(struct mkv_volume *volume, uint32_t in
     MKV_ASSERT(volume->state != MKV_VOLUME_FAILED); /* I8 */
     struct mkv_effect *effect = mkv_volume_emit(volume, kind);
     effect->op = (struct mkv_op_id){index, volume_ops(volume)[index].generation};
+    volume_ops(volume)[index].io_issued_ns = volume->now_ns;
     volume->io_in_flight++;
     return &effect->drive;
 }
@@ -257,6 +258,7 @@ struct mkv_drive_effect *mkv_volume_internal_io(struct mkv_volume *volume, uint3
     struct internal_io_state *io = &volume->io[which];
     MKV_ASSERT(!io->in_flight);
     io->in_flight = true;
+    io->issued_ns = volume->now_ns;
     io->generation++;
     struct mkv_effect *effect = mkv_volume_emit(volume, kind);
     effect->op = (struct mkv_op_id){volume->op_total + which, io->generation};
@@ -484,6 +486,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     if (volume->state == MKV_VOLUME_RECOVERING) {
         mkv_volume_recover_pump(volume);
     }
+    mkv_volume_stall_pump(volume);
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
         mkv_volume_trim_pump(volume);
@@ -552,6 +555,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->flushes_total = volume->flush_completed;
     stats->generation_counter = volume->generation_counter;
     stats->superblock_sequence = volume->superblock.sequence;
+    stats->stalled = volume->stall.active;
     stats->trims_pending = mkv_volume_trims_pending(volume);
     stats->tenants = volume_tenants(volume)->live_count;
     stats->tenants_dropped = volume_tenants(volume)->dropped_count;

@@ -14,6 +14,9 @@
 
 /* A closing volume goes on serving until the clean mark is being written. */
 static bool volume_serves(const struct mkv_volume *volume) {
+    if (volume->stall.active) {
+        return false; /* I9 */
+    }
     return volume->state == MKV_VOLUME_SERVING ||
            (volume->state == MKV_VOLUME_CLOSING && !volume_writes_clean_mark(volume));
 }
@@ -81,6 +84,15 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     struct mkv_message *answer = mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_OK);
     answer->length_units = op->slab_payload_units;
     answer->flags = op->flags;
+}
+
+void mkv_volume_prefetch(const struct mkv_volume *volume, const struct mkv_message *message,
+                         const uint8_t *data, enum mkv_prefetch stage) {
+    const bool looks_up = message->kind == MKV_MESSAGE_FIND || message->kind == MKV_MESSAGE_EXISTS;
+    if (looks_up && volume->state == MKV_VOLUME_SERVING) {
+        mkv_slot_table_prefetch(volume_table(volume),
+                                mkv_key_tag(message->tenant, data, message->data_bytes), stage);
+    }
 }
 
 void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {

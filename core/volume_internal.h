@@ -5,6 +5,7 @@
  *   volume.c             arena, operations, dispatch of inputs, failing
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
+ *   volume_stall.c       a drive that does not answer
  *   volume_trim.c        empty extents, and telling the drive
  *   volume_journal.c     batches of records, flushes, applying what is durable, answers
  *   volume_get.c         FIND, READ, EXISTS
@@ -54,6 +55,7 @@ enum op_kind {
     OP_KIND_EXTENT, /* gives an extent to a class */
     OP_KIND_TENANT, /* the key is the name */
     OP_KIND_TENANT_DROP,
+    OP_KIND_RETIRE, /* of a slot that the drive could not write */
 };
 
 enum op_state {
@@ -80,6 +82,7 @@ struct op_list {
 };
 
 struct op {
+    uint64_t io_issued_ns; /* of its drive operation in flight */
     uint32_t generation;
     enum op_kind kind;
     enum op_state state;
@@ -100,6 +103,7 @@ struct op {
     bool past_lock;
     bool holds_slot;
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
+    bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
@@ -129,6 +133,7 @@ enum internal_io {
     IO_COUNT,
 };
 struct internal_io_state {
+    uint64_t issued_ns;
     uint32_t generation;
     bool in_flight;
 };
@@ -176,6 +181,12 @@ struct checkpoint {
     struct mkv_sequence journal_sequence;
     uint64_t chain_anchor;
     uint64_t started_ns;
+};
+
+struct stall {
+    bool active;
+    uint64_t since_ns; /* operations issued up to here are waited for */
+    uint64_t look_ns;  /* when the operations in flight are looked at next */
 };
 
 struct trim {
@@ -263,6 +274,7 @@ struct mkv_volume {
     uint32_t job_drops;    /* drop operations of background jobs */
     struct tenant_sweep tenant_sweep;
     struct trim trim;
+    struct stall stall;
     struct op_list tenant_waiters;
     uint32_t tenant_op; /* the TENANT or TENANT_DROP under way, MKV_NONE_U32 when there is none */
     uint32_t lock_heads[LOCK_BUCKETS];
@@ -400,7 +412,8 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input);
-/* Drops a slot whose content failed its check, behind the lock of its tag. */
+/* Drops a slot whose content failed its check, behind the lock of its tag. With MKV_ERR_DRIVE_IO
+ * the medium lost it, and the slot is retired. */
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
 /* Drops a live slot for a background job, behind the lock of its tag. False when enough of them are
  * under way: ask again later. */
@@ -433,6 +446,11 @@ enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t t
 /* Goes on dropping the blocks of dropped tenants. */
 void mkv_volume_tenant_pump(struct mkv_volume *volume);
 bool mkv_volume_tenant_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_stall.c -------------------------------------------------------------------------- */
+
+/* Looks at the age of what is in flight, now and then. */
+void mkv_volume_stall_pump(struct mkv_volume *volume);
 
 /* ---- volume_trim.c --------------------------------------------------------------------------- */
 

@@ -50,12 +50,17 @@ static uint32_t records_of(const struct mkv_volume *volume, const struct op *op,
         };
         return 1;
     }
+    if (op->kind == OP_KIND_RETIRE) {
+        records[0] = (struct mkv_record){.kind = MKV_RECORD_RETIRE, .retire = {.slot = op->slot}};
+        return 1;
+    }
     if (op->has_old) {
         const struct mkv_slot_entry *entry =
             mkv_slot_table_entry(volume_table(volume), op->old_slot);
         records[count].kind = MKV_RECORD_DROP;
         records[count].drop = (struct mkv_record_drop){
             .cause = op->drop_cause,
+            .retired = op->retires,
             .slot = op->old_slot,
             .generation = {entry->generation_low},
         };
@@ -259,6 +264,8 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_tenant_table_apply(volume_tenants(volume), &records[record]);
             break;
         case MKV_RECORD_RETIRE:
+            mkv_slot_table_apply_retire(table, op->slot);
+            break;
         case MKV_RECORD_EXPIRY:
             MKV_ASSERT(false); /* no operation has such a record */
             break;

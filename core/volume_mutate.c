@@ -195,6 +195,7 @@ static void old_is_lost(struct mkv_volume *volume, uint32_t index, enum mkv_err 
     struct op *op = &volume_ops(volume)[index];
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, op->old_slot.index, 0, 0);
     volume->stats.quarantined_total++;
+    op->retires = err == MKV_ERR_DRIVE_IO;
     op->clearing = true;
     drop_old(volume, index, MKV_DROP_QUARANTINE);
 }
@@ -203,6 +204,7 @@ void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->clearing);
     op->clearing = false;
+    op->retires = false;
     op->has_old = false;
     check_candidate(volume, index);
 }
@@ -269,7 +271,7 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
     MKV_ASSERT(input->message.length <= MKV_BLOCK_BYTES_MAX);
     const uint32_t index = mutation_take(volume, input, OP_KIND_PUT);
     volume->stats.puts_total++;
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
@@ -283,7 +285,7 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input) {
     const uint32_t index = mutation_take(volume, input, OP_KIND_DELETE);
     volume->stats.deletes_total++;
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
@@ -295,7 +297,7 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 }
 
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
-                      bool of_job) {
+                      bool of_job, bool retires) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     const uint32_t index = mkv_volume_op_take(volume, OP_KIND_DROP);
     struct op *op = &volume_ops(volume)[index];
@@ -304,6 +306,7 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->old_slot = slot;
     op->drop_cause = cause;
     op->of_job = of_job;
+    op->retires = retires;
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += of_job ? 1u : 0u;
     lock_take(volume, index);
@@ -316,7 +319,7 @@ void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum
         return;
     }
     volume->stats.quarantined_total++;
-    slot_drop(volume, slot, MKV_DROP_QUARANTINE, false);
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, false, err == MKV_ERR_DRIVE_IO);
 }
 
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
@@ -325,7 +328,7 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
     if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
         return false;
     }
-    slot_drop(volume, slot, cause, true);
+    slot_drop(volume, slot, cause, true, false);
     return true;
 }
 
@@ -437,6 +440,10 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
+    if (volume->stall.active) {
+        mkv_volume_put_refused(volume, index, MKV_STATUS_UNAVAILABLE);
+        return;
+    }
     op->generation_new = next_generation(volume);
     const bool manifest = (op->flags & MKV_BLOCK_MANIFEST) != 0;
     uint64_t manifest_sum = 0;
@@ -486,6 +493,20 @@ void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *m
     }
 }
 
+/* The slot of a failed write is not given out again: what failed may fail again, or reach the drive
+ * late, over whoever has the slot then. What the medium refused stays so, durably. */
+static void slot_retire(struct mkv_volume *volume, struct mkv_slot slot,
+                        enum mkv_io_result result) {
+    mkv_slot_table_retire(volume_table(volume), slot);
+    if (result != MKV_IO_MEDIUM || volume->state != MKV_VOLUME_SERVING ||
+        !mkv_volume_drop_room(volume)) {
+        return; /* until the restart; then the next put finds out */
+    }
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_RETIRE);
+    volume_ops(volume)[index].slot = slot;
+    mark_ready(volume, index);
+}
+
 static void writing_done(struct mkv_volume *volume, uint32_t index,
                          const struct mkv_drive_done *done) {
     struct op *op = &volume_ops(volume)[index];
@@ -503,7 +524,7 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
     if (done->result == MKV_IO_NO_ROOM) {
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
     } else {
-        mkv_slot_table_retire(volume_table(volume), op->slot);
+        slot_retire(volume, op->slot, done->result);
     }
     mkv_volume_mutation_end(
         volume, index, done->result == MKV_IO_NO_ROOM ? MKV_STATUS_NO_SPACE : MKV_STATUS_IO_ERROR);

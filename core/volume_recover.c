@@ -38,6 +38,7 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
     memset(&volume->recover, 0, sizeof volume->recover);
     volume->tenant_sweep.place = MKV_NONE_U32;
     memset(&volume->trim, 0, sizeof volume->trim);
+    memset(&volume->stall, 0, sizeof volume->stall);
     memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
     memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);

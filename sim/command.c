@@ -10,6 +10,7 @@
 #include "sim/canaries.h"
 #include "sim/json.h"
 #include "sim/run.h"
+#include "sim/trace_command.h"
 
 #define EXIT_PASSED 0
 #define EXIT_FAILED 1
@@ -32,6 +33,16 @@ static const char usage_text[] =
     "  canaries [--json]\n"
     "        Looks for the bugs planted in memkv-sim-canary, which lies beside this program, and\n"
     "        runs the seeds that caught them on the core that ships.\n"
+    "  trace FILE [--memory N]... [--policy NAME]... [--from-ms A] [--to-ms B] [--order O] "
+    "[--json]\n"
+    "        Replays a trace of requests to a KV cache (JSON lines, plain or xz) and prints the "
+    "part\n"
+    "        of its blocks that are leading hits, under our eviction policy and under others, "
+    "with\n"
+    "        memory for N blocks (default: 1, 3, 10, 20 and 40 % of the different ones). Requests\n"
+    "        before A milliseconds (default: half the trace) only warm up, those from B on are "
+    "left\n"
+    "        out. --order suffix or prefix: which end of a request the other policies see first.\n"
     "  help, --help\n"
     "        Prints this.\n"
     "  --version\n"
@@ -321,6 +332,9 @@ int mkv_command_main(int argc, char **argv) {
     if (strcmp(argv[1], "--version") == 0) {
         puts("memkv-sim " MKV_VERSION);
         return EXIT_PASSED;
+    }
+    if (strcmp(argv[1], "trace") == 0) {
+        return mkv_trace_command(argc, argv);
     }
     struct options options = {.seed = 1};
     const int status = parse_options(argc, argv, &options);

@@ -63,6 +63,8 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
     case MKV_EVENT_CHECKPOINT_DONE:
     case MKV_EVENT_TENANT_SWEPT:
+    case MKV_EVENT_DRIVE_STALLED:
+    case MKV_EVENT_DRIVE_RESUMED:
         break;
     }
 }

@@ -41,6 +41,8 @@ static const char *const event_names[] = {
     [MKV_EVENT_BLOCK_QUARANTINED] = "block quarantined",
     [MKV_EVENT_DRIVE_ERROR] = "drive error",
     [MKV_EVENT_DRIVE_FAILED] = "drive failed",
+    [MKV_EVENT_DRIVE_STALLED] = "drive stalled",
+    [MKV_EVENT_DRIVE_RESUMED] = "drive resumed",
     [MKV_EVENT_TENANT_SWEPT] = "tenant swept",
     [MKV_EVENT_CLOSED] = "closed",
 };

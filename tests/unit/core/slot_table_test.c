@@ -68,6 +68,26 @@ static void test_slot_table__walk_of_owned_slots__skips_free_pages(void **state)
     table_rig_free(rig);
 }
 
+static void test_slot_table__prefetch__in_every_bucket__changes_nothing(void **state) {
+    (void)state;
+    struct table_rig *rig = table_rig_make(64, 6, 10);
+    assert_true(table_rig_give(rig, UNITS));
+    (void)table_rig_put(rig, UNITS);
+    const size_t bytes = mkv_slot_table_memory_required(&rig->geometry);
+    void *before = malloc(bytes);
+    memcpy(before, rig->table, bytes);
+    /* A tag in each bucket, most of them without an entry, and the ends. */
+    for (uint64_t bucket = 0; bucket <= rig->table->bucket_count; bucket++) {
+        const uint64_t tag = bucket * (UINT64_MAX / rig->table->bucket_count);
+        mkv_slot_table_prefetch(rig->table, tag, MKV_PREFETCH_BUCKET);
+        mkv_slot_table_prefetch(rig->table, tag, MKV_PREFETCH_ENTRY);
+    }
+    mkv_slot_table_prefetch(rig->table, UINT64_MAX, MKV_PREFETCH_ENTRY);
+    assert_memory_equal(before, rig->table, bytes);
+    free(before);
+    table_rig_free(rig);
+}
+
 /* ---- retired slots --------------------------------------------------------------------------- */
 
 static struct table_rig *rig_of_one_extent(void) {
@@ -190,6 +210,7 @@ int main(void) {
         cmocka_unit_test(test_slot_table__init_and_clear__leave_the_entries_alone),
         cmocka_unit_test(test_slot_table__clear__is_done_in_steps_of_the_size_asked_for),
         cmocka_unit_test(test_slot_table__walk_of_owned_slots__skips_free_pages),
+        cmocka_unit_test(test_slot_table__prefetch__in_every_bucket__changes_nothing),
         cmocka_unit_test(test_slot_table__retired_fresh_slot__is_not_given_out),
         cmocka_unit_test(test_slot_table__retired_free_slot__leaves_the_free_list),
         cmocka_unit_test(test_slot_table__retired_last_free_slot__unlists_its_extent),
