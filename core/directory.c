@@ -276,7 +276,9 @@ static void drain_pump(struct mkv_directory *directory) {
 
 bool mkv_directory_entry_holds(const struct mkv_slot_table *table, uint32_t tenant,
                                const struct mkv_directory_value *value) {
-    if (value->slot.index >= table->slot_total) {
+    /* The entries of a page that no extent has hold anything. */
+    const uint32_t page = value->slot.index / MKV_PAGE_SLOTS;
+    if (page >= table->page_high || mkv_slot_table_page(table, page)->extent == MKV_NONE_U32) {
         return false;
     }
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, value->slot);
@@ -459,18 +461,16 @@ bool mkv_directory_take_catch_up(struct mkv_directory *directory, struct mkv_slo
         !mkv_directory_queue_has_room(&directory->queue, MKV_DIRECTORY_CATCH_UP_MAX)) {
         return false;
     }
-    const uint32_t end = (uint32_t)mkv_min_u64(table->slot_total, (uint64_t)directory->lap_cursor +
-                                                                      CATCH_UP_SLOTS_MAX);
-    while (directory->lap_cursor < end) {
-        const struct mkv_slot looked = {directory->lap_cursor++};
-        const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, looked);
-        if (mkv_slot_state_of(entry) == MKV_SLOT_LIVE && (entry->bits & MKV_SLOT_UNLISTED) != 0) {
+    uint32_t looks_left = CATCH_UP_SLOTS_MAX;
+    struct mkv_slot looked;
+    while (mkv_directory_next_live(table, &directory->lap_cursor, &looks_left, &looked)) {
+        if ((mkv_slot_table_entry(table, looked)->bits & MKV_SLOT_UNLISTED) != 0) {
             directory->catch_up_in_flight++;
             *slot = looked;
             return true;
         }
     }
-    directory->lap_read_all = directory->lap_cursor == table->slot_total;
+    directory->lap_read_all = directory->lap_cursor == MKV_NONE_U32;
     directory->progress = true;
     return false;
 }

@@ -16,11 +16,6 @@
 #include "core/directory_queue.h"
 #include "core/directory_tree.h"
 
-/* Volatile bit of a live slot: its key is not in the directory yet. */
-#ifndef MKV_SLOT_UNLISTED
-#define MKV_SLOT_UNLISTED 0x80u
-#endif
-
 enum directory_phase {
     PHASE_CLOSED = 0,
     PHASE_ROOTS,
@@ -198,6 +193,11 @@ uint64_t mkv_directory_stale(const struct mkv_directory *directory,
 void mkv_directory_load_begin(struct mkv_directory *directory);
 void mkv_directory_load_root_done(struct mkv_directory *directory, uint32_t which, bool read);
 void mkv_directory_load_pump(struct mkv_directory *directory);
+/* The next live slot from *cursor on, which moves behind it; false when *looks_left are used up, or
+ * at the end, where *cursor is MKV_NONE_U32. The entries of pages that no extent has hold anything.
+ */
+bool mkv_directory_next_live(const struct mkv_slot_table *table, uint32_t *cursor,
+                             uint32_t *looks_left, struct mkv_slot *slot);
 /* Looks at a piece of the table for slots that are not listed. */
 void mkv_directory_look_at_table(struct mkv_directory *directory, struct mkv_slot_table *table);
 

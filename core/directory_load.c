@@ -143,22 +143,42 @@ static bool is_newer(const struct mkv_directory *directory, const struct mkv_slo
     return directory->list_all || entry->generation_low - listed_low - 1u < 1u << 31;
 }
 
+bool mkv_directory_next_live(const struct mkv_slot_table *table, uint32_t *cursor,
+                             uint32_t *looks_left, struct mkv_slot *slot) {
+    while (*looks_left > 0) {
+        const uint32_t page = *cursor / MKV_PAGE_SLOTS;
+        if (page >= table->page_high) {
+            *cursor = MKV_NONE_U32;
+            return false;
+        }
+        --*looks_left;
+        if (mkv_slot_table_page(table, page)->extent == MKV_NONE_U32) {
+            *cursor = (page + 1) * MKV_PAGE_SLOTS;
+            continue;
+        }
+        slot->index = *cursor;
+        ++*cursor;
+        if (mkv_slot_state_of(mkv_slot_table_entry(table, *slot)) == MKV_SLOT_LIVE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mkv_directory_look_at_table(struct mkv_directory *directory, struct mkv_slot_table *table) {
     const bool known = directory->phase == PHASE_NODES || directory->phase == PHASE_READY;
     if (!known || directory->table_looked) {
         return;
     }
-    const uint32_t end = (uint32_t)mkv_min_u64(table->slot_total,
-                                               (uint64_t)directory->table_cursor + TABLE_SLOTS_MAX);
-    for (; directory->table_cursor < end; directory->table_cursor++) {
-        struct mkv_slot_entry *entry =
-            mkv_slot_table_entry(table, (struct mkv_slot){directory->table_cursor});
-        if (mkv_slot_state_of(entry) == MKV_SLOT_LIVE && (entry->bits & MKV_SLOT_UNLISTED) == 0 &&
-            is_newer(directory, entry)) {
+    uint32_t looks_left = TABLE_SLOTS_MAX;
+    struct mkv_slot slot;
+    while (mkv_directory_next_live(table, &directory->table_cursor, &looks_left, &slot)) {
+        struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+        if ((entry->bits & MKV_SLOT_UNLISTED) == 0 && is_newer(directory, entry)) {
             entry->bits |= MKV_SLOT_UNLISTED;
             directory->unlisted_count++;
         }
     }
-    directory->table_looked = directory->table_cursor == table->slot_total;
+    directory->table_looked = directory->table_cursor == MKV_NONE_U32;
     directory->progress = true;
 }

@@ -31,11 +31,10 @@
 
 #include "core/base.h"
 #include "core/directory_node.h"
+#include "core/geometry.h"
 
 /* Root units at the start of the region; nodes lie behind them. */
 #define MKV_DIRECTORY_ROOTS 2u
-/* The least region: two root units and six nodes. */
-#define MKV_DIRECTORY_UNITS_MIN 8u
 
 struct mkv_directory_root {
     struct mkv_uuid drive_uuid;

@@ -559,7 +559,7 @@ static void test_root__figures_out_of_bounds__refused_though_the_sum_holds(void 
     expect_root_refused(72, 63);      /* more nodes than units */
     expect_root_refused(76, 0);       /* entries without levels */
     expect_root_refused(76, MKV_DIRECTORY_LEVELS_MAX + 1);
-    expect_root_refused(80, 7); /* region below the least */
+    expect_root_refused(80, MKV_DIRECTORY_UNITS_MIN - 1); /* region below the least */
 }
 
 int main(void) {

@@ -5,7 +5,6 @@
 #include "tests/unit/core/test.h"
 
 #define SETTLE_STEPS_MAX 4000000u
-#define UNLISTED_BIT 0x80u
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -20,6 +19,21 @@ static struct mkv_slot_table *table_new(uint32_t slots) {
         0);
     mkv_slot_table_init(table, &geometry);
     assert_true(table->slot_total >= slots);
+    uint64_t cursor = 0;
+    while (!mkv_slot_table_clear(table, &cursor, 1u << 20)) {
+    }
+    /* As far as the directory looks, every page that is used has an extent. The others, whose
+     * entries hold anything, say that they are live. */
+    table->page_high = table->slot_total / MKV_PAGE_SLOTS;
+    memset(mkv_slot_table_entry(table, (struct mkv_slot){0}), 0,
+           table->slot_total * sizeof(struct mkv_slot_entry));
+    for (uint32_t page = 0; page < mkv_divide_up_u64(slots, MKV_PAGE_SLOTS); page++) {
+        mkv_slot_table_page(table, page)->extent = 0;
+    }
+    for (uint32_t slot = (uint32_t)mkv_round_up_u64(slots, MKV_PAGE_SLOTS);
+         slot < table->slot_total; slot++) {
+        mkv_slot_table_entry(table, (struct mkv_slot){slot})->bits = MKV_SLOT_LIVE;
+    }
     return table;
 }
 
@@ -60,7 +74,7 @@ void dirig_open(struct dirig *rig, uint8_t pattern) {
     rig->directory = mkv_directory_init(rig->memory, rig->memory_bytes, &rig->config);
     for (uint32_t slot = 0; slot < rig->slots; slot++) {
         struct mkv_slot_entry *entry = mkv_slot_table_entry(rig->table, (struct mkv_slot){slot});
-        entry->bits = (uint16_t)(entry->bits & ~UNLISTED_BIT);
+        entry->bits = (uint16_t)(entry->bits & ~MKV_SLOT_UNLISTED);
     }
     mkv_directory_open(rig->directory, (struct mkv_directory_floor){rig->sequence, rig->generation},
                        rig->now_ns);
@@ -266,7 +280,7 @@ void dirig_drop_slot(struct dirig *rig, uint32_t slot, bool tell) {
     mkv_directory_note_drop(rig->directory, rig->table, (struct mkv_slot){slot}, block->tenant,
                             tell ? block->key : NULL, block->key_bytes);
     struct mkv_slot_entry *entry = mkv_slot_table_entry(rig->table, (struct mkv_slot){slot});
-    assert_int_equal(entry->bits & UNLISTED_BIT, 0);
+    assert_int_equal(entry->bits & MKV_SLOT_UNLISTED, 0);
     memset(entry, 0, sizeof *entry);
     rig->table->live_count--;
     rig->live_count--;

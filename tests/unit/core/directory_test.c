@@ -68,7 +68,8 @@ static void check_undamaged(const struct dirig *rig) {
 static void test_directory__first_opening__serves_an_empty_listing(void **state) {
     (void)state;
     struct dirig rig;
-    dirig_init(&rig, &(struct dirig_options){8, MKV_DIRECTORY_FRAMES_MIN, 100, 1000000, 1});
+    dirig_init(&rig, &(struct dirig_options){MKV_DIRECTORY_UNITS_MIN, MKV_DIRECTORY_FRAMES_MIN, 100,
+                                             1000000, 1});
     dirig_open(&rig, 0xa5);
     dirig_settle(&rig);
     assert_int_equal(dirig_stats(&rig).state, MKV_DIRECTORY_SERVING);
