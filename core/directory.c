@@ -495,6 +495,12 @@ void mkv_directory_catch_up_done(struct mkv_directory *directory, uint32_t tenan
     MKV_ASSERT(pushed); /* room was kept back */
 }
 
+void mkv_directory_catch_up_gone(struct mkv_directory *directory) {
+    MKV_ASSERT(directory->catch_up_in_flight > 0);
+    directory->catch_up_in_flight--;
+    directory->progress = true;
+}
+
 void mkv_directory_catch_up_failed(struct mkv_directory *directory) {
     MKV_ASSERT(directory->catch_up_in_flight > 0);
     directory->catch_up_in_flight--;

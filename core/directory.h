@@ -181,6 +181,12 @@ void mkv_directory_catch_up_done(struct mkv_directory *directory, uint32_t tenan
                                  const struct mkv_directory_value *value);
 /* The header could not be had. A slot that stays live is asked for again, later. */
 void mkv_directory_catch_up_failed(struct mkv_directory *directory);
+/* The slot holds that block no more, or will not soon. */
+void mkv_directory_catch_up_gone(struct mkv_directory *directory);
+
+/* Whether an entry names a block that is live, by slot, generation and tenant. */
+bool mkv_directory_entry_holds(const struct mkv_slot_table *table, uint32_t tenant,
+                               const struct mkv_directory_value *value);
 
 /* ---- jobs -------------------------------------------------------------------------------------
  */
@@ -212,19 +218,20 @@ struct mkv_directory_result {
     uint32_t job;
     enum mkv_directory_job_kind kind;
     enum mkv_status status; /* OK; NO_SPACE or UNAVAILABLE: the listing is not complete */
-    bool more;              /* SCAN: there are keys behind. PURGE: the job waits to be continued */
+    bool more;              /* SCAN: there are keys behind. PURGE: and batches */
     uint64_t count;         /* SCAN: of this batch. COUNT, PURGE: all so far, without segments */
     uint32_t batch_count;   /* entries of the batch */
-    uint64_t data_offset;   /* from the start of the directory's memory; until the next pump */
+    uint64_t data_offset;   /* from the start of the directory's memory; until the next pump, and
+                             * of a PURGE until it goes on or ends */
     uint32_t data_bytes;
 };
 /* Hands out the next result; false when there is none. A job has ended with its result, but for a
- * PURGE with `more`. */
+ * PURGE with status OK. */
 bool mkv_directory_take_result(struct mkv_directory *directory,
                                struct mkv_directory_result *result);
-/* The batch of a PURGE has been dealt with. */
+/* The batch of a PURGE has been dealt with, and there are more: the next one is made. */
 void mkv_directory_job_continue(struct mkv_directory *directory, uint32_t job);
-/* Ends a PURGE that was to be continued. */
+/* Ends a PURGE whose batch was handed out. */
 void mkv_directory_job_end(struct mkv_directory *directory, uint32_t job);
 
 /* ---- what it reports --------------------------------------------------------------------------

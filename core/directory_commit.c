@@ -43,6 +43,7 @@ static void commit_begin(struct mkv_directory *directory) {
     directory->commit++;
     directory->committing_floor = directory->applied;
     directory->committing_count = directory->tree.change_count;
+    directory->progress = true;
 }
 
 static void commit_durable(struct mkv_directory *directory) {

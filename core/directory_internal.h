@@ -181,9 +181,6 @@ void mkv_directory_report(struct mkv_directory *directory, enum mkv_directory_ev
                           uint64_t value);
 /* What stands on the drive, or was to be put there, is not to be relied on. */
 void mkv_directory_damage(struct mkv_directory *directory, uint32_t unit);
-/* Whether an entry names a block that is live. */
-bool mkv_directory_entry_holds(const struct mkv_slot_table *table, uint32_t tenant,
-                               const struct mkv_directory_value *value);
 /* Entries of the tree whose block is gone, by the counts. */
 uint64_t mkv_directory_stale(const struct mkv_directory *directory,
                              const struct mkv_slot_table *table);

@@ -260,7 +260,8 @@ bool mkv_directory_take_result(struct mkv_directory *directory,
             .data_offset = directory_result_offset(directory, index),
             .data_bytes = job->batch_bytes,
         };
-        job->state = job->kind == MKV_DIRECTORY_PURGE && job->more ? JOB_HELD : JOB_FREE;
+        const bool held = job->kind == MKV_DIRECTORY_PURGE && job->status == MKV_STATUS_OK;
+        job->state = held ? JOB_HELD : JOB_FREE;
         return true;
     }
     return false;
@@ -270,6 +271,7 @@ void mkv_directory_job_continue(struct mkv_directory *directory, uint32_t index)
     MKV_ASSERT(index < directory->config.jobs_max);
     struct directory_job *job = &directory_jobs(directory)[index];
     MKV_ASSERT(job->state == JOB_HELD);
+    MKV_ASSERT(job->more);
     job->state = JOB_RUNNING;
     job->more = false;
     job->batch_count = 0;

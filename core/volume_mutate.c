@@ -72,6 +72,8 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DONE, status);
     } else if (op->kind == OP_KIND_TENANT_DROP) {
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DROP_DONE, status);
+    } else if (op->kind == OP_KIND_LIST) {
+        mkv_volume_answer(volume, index, mkv_volume_listing_answer_kind(op), status);
     }
     const bool of_tenant = volume->tenant_op == index;
     const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
@@ -296,8 +298,9 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
     lock_take(volume, index);
 }
 
+/* `purge` is the listing that it is done for and 1, or 0. */
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
-                      bool of_job, bool retires) {
+                      bool of_job, bool retires, uint32_t purge) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     const uint32_t index = mkv_volume_op_take(volume, OP_KIND_DROP);
     struct op *op = &volume_ops(volume)[index];
@@ -307,6 +310,7 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->drop_cause = cause;
     op->of_job = of_job;
     op->retires = retires;
+    op->purge = purge;
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += of_job ? 1u : 0u;
     lock_take(volume, index);
@@ -319,7 +323,7 @@ void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum
         return;
     }
     volume->stats.quarantined_total++;
-    slot_drop(volume, slot, MKV_DROP_QUARANTINE, false, err == MKV_ERR_DRIVE_IO);
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, false, err == MKV_ERR_DRIVE_IO, 0);
 }
 
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
@@ -328,7 +332,17 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
     if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
         return false;
     }
-    slot_drop(volume, slot, cause, true, false);
+    slot_drop(volume, slot, cause, true, false, 0);
+    return true;
+}
+
+bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing) {
+    MKV_ASSERT(volume->state == MKV_VOLUME_SERVING);
+    if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
+        return false;
+    }
+    volume->listings[listing].drops++;
+    slot_drop(volume, slot, MKV_DROP_PURGE, true, false, listing + 1);
     return true;
 }
 
@@ -445,6 +459,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         return;
     }
     op->generation_new = next_generation(volume);
+    mkv_volume_put_numbered(volume, index);
     const bool manifest = (op->flags & MKV_BLOCK_MANIFEST) != 0;
     uint64_t manifest_sum = 0;
     const struct mkv_slot_header header = {

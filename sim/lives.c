@@ -65,7 +65,14 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_TENANT_SWEPT:
     case MKV_EVENT_DRIVE_STALLED:
     case MKV_EVENT_DRIVE_RESUMED:
+    case MKV_EVENT_DIRECTORY_REBUILT:
+    case MKV_EVENT_DIRECTORY_FULL:
+    case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
         break;
+    case MKV_EVENT_DIRECTORY_DAMAGED:
+    case MKV_EVENT_DIRECTORY_OFF:
+        mkv_fail(MKV_ORACLE_DURABLE, "the directory of volume %u is damaged at unit %llu", volume,
+                 (unsigned long long)event->value[0]);
     }
 }
 

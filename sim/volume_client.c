@@ -472,6 +472,12 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_DELETE:
     case MKV_MESSAGE_TENANT:
     case MKV_MESSAGE_TENANT_DROP:
+    case MKV_MESSAGE_SCAN:
+    case MKV_MESSAGE_COUNT:
+    case MKV_MESSAGE_PURGE:
+    case MKV_MESSAGE_SCAN_DONE:
+    case MKV_MESSAGE_COUNT_DONE:
+    case MKV_MESSAGE_PURGE_DONE:
         break;
     }
     unexpected(world, message, "the volume sends a message that is the front's to send");

@@ -566,6 +566,7 @@ static void test_directory__purge__names_every_block_in_batches(void **state) {
             entry += MKV_DIRECTORY_RESULT_ENTRY_BYTES + mkv_load_u16(entry + 12);
         }
         if (!result.more) {
+            mkv_directory_job_end(rig.directory, result.job);
             break;
         }
         mkv_directory_job_continue(rig.directory, result.job);

@@ -39,7 +39,10 @@ static void on_message(void *context, uint32_t volume, const struct mkv_message 
 static void on_event(void *context, uint32_t volume, const struct mkv_event *event) {
     struct bench *bench = context;
     (void)volume;
-    bench->event = event->kind;
+    /* What the directory says comes when it likes. */
+    if (event->kind != MKV_EVENT_DIRECTORY_REBUILT) {
+        bench->event = event->kind;
+    }
 }
 
 static void settle(struct bench *bench) {
