@@ -65,6 +65,12 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_SPAN_MEMBER_TAKEN] =
         {"span-member-taken",
          "An extent that is used as part of a group is given a class of its own."},
+    [MKV_CANARY_EXTENT_CHANGE_BEFORE_DROPS_DURABLE] =
+        {"extent-change-before-drops-durable",
+         "An extent that is emptied gives its class back before the DROPs in it are durable."},
+    [MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD] =
+        {"emptied-slot-reused-while-held",
+         "A slot of an extent that is emptied counts as free while an operation still reads it."},
     [MKV_CANARY_TRIM_OVERLAPS_WRITE] =
         {"trim-overlaps-write",
          "An extent that is being trimmed is given to a class, and written, before the drive has "

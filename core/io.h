@@ -330,6 +330,7 @@ enum mkv_event_kind {
     MKV_EVENT_JOURNAL_COPY_REPAIRED, /* value: blocks rewritten */
     MKV_EVENT_CHECKPOINT_DONE,       /* value: first sequence not covered, pages, duration in ns */
     MKV_EVENT_BLOCK_QUARANTINED,     /* a slot's content failed its check. value: slot; err what */
+    MKV_EVENT_BLOCK_EVICTED,         /* a block makes room. value: slot, tag, mkv_drop_cause */
     MKV_EVENT_DRIVE_ERROR,           /* an operation failed. value: mkv_io_result, lba */
     MKV_EVENT_DRIVE_FAILED,          /* the volume stopped serving */
     MKV_EVENT_DRIVE_STALLED,         /* value: age of the oldest operation in ns, in flight */

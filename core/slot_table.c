@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/canary.h"
 #include "core/slot_header.h"
 #include "core/slot_table_internal.h"
 
@@ -354,6 +355,11 @@ void mkv_slot_table_hide(struct mkv_slot_table *table, struct mkv_slot slot) {
     entry->bits |= MKV_SLOT_HIDDEN;
 }
 
+static bool frees_while_held(const struct mkv_slot_table *table, struct mkv_slot slot) {
+    return MKV_CANARY(MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD) &&
+           mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->emptying;
+}
+
 void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_record_drop *drop) {
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, drop->slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
@@ -365,7 +371,7 @@ void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_re
     table->live_count--;
     if (drop->retired) {
         set_retired(table, drop->slot, MKV_SLOT_RETIRED);
-    } else if (entry->bits & MKV_SLOT_HELD) {
+    } else if ((entry->bits & MKV_SLOT_HELD) != 0 && !frees_while_held(table, drop->slot)) {
         entry_set_state(entry, MKV_SLOT_FREEING);
     } else {
         free_slot(table, drop->slot);
@@ -381,6 +387,10 @@ void mkv_slot_table_hold(struct mkv_slot_table *table, struct mkv_slot slot) {
 
 void mkv_slot_table_release(struct mkv_slot_table *table, struct mkv_slot slot) {
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+    if ((entry->bits & MKV_SLOT_HELD) == 0 &&
+        MKV_CANARY(MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD)) {
+        return;
+    }
     MKV_ASSERT(entry->bits & MKV_SLOT_HELD);
     entry->bits = (uint16_t)(entry->bits & ~MKV_SLOT_HELD);
     if (mkv_slot_state_of(entry) == MKV_SLOT_FREEING) {

@@ -126,9 +126,10 @@ struct mkv_class_state {
     uint32_t slot_units;  /* 0: no class has this place */
     uint32_t extent_head; /* extents of this class with free slots */
     uint32_t extent_count;
-    uint32_t slot_count;   /* of these extents */
-    uint32_t used_count;   /* of these slots, those that are not FREE */
-    uint32_t coming_count; /* EXTENT records on their way that give it extents */
+    uint32_t slot_count;       /* of these extents */
+    uint32_t used_count;       /* of these slots, those that are not FREE */
+    uint32_t coming_count;     /* EXTENT records on their way that give it extents */
+    uint64_t refused_until_ns; /* no extent of another class was cold enough */
 };
 
 struct mkv_slot_table {
@@ -260,10 +261,12 @@ void mkv_slot_table_plan_give_back(struct mkv_slot_table *table, struct mkv_exte
 
 /* Chooses the extent that `slot_units` may take from another class by emptying it: the one that
  * was unused for longest, if that is at least twice as long as for the coldest one of its own, in
- * whole grains of `grain_ns`; a class without extents takes from any. Never one with a retired slot
- * (I4). False when there is none. Cost grows with the number of extents. */
-bool mkv_slot_table_choose_victim(const struct mkv_slot_table *table, uint32_t slot_units,
-                                  uint64_t grain_ns, struct mkv_extent *victim);
+ * whole grains of `grain_ns`; a class without extents takes from any. Never `except`, nor one with
+ * a retired slot (I4). False when there is none, and then, for a class with extents, for a grain.
+ * Cost grows with the number of extents. */
+bool mkv_slot_table_choose_victim(struct mkv_slot_table *table, uint32_t slot_units,
+                                  uint64_t grain_ns, struct mkv_extent except,
+                                  struct mkv_extent *victim);
 /* The extent's slots are not given out any more. */
 void mkv_slot_table_empty_begin(struct mkv_slot_table *table, struct mkv_extent extent);
 /* The emptying is given up: the extent counts as just used, and its free slots are given out. */

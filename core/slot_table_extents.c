@@ -88,7 +88,7 @@ static uint32_t find_pages(const struct mkv_slot_table *table, uint32_t want,
 static uint32_t pages_wanted(const struct mkv_slot_table *table, uint32_t span,
                              uint32_t slot_units) {
     const struct mkv_geometry *geometry = &table->geometry;
-    const uint64_t others = table->classless_count - span;
+    const uint64_t others = table->classless_count > span ? table->classless_count - span : 0;
     const uint64_t unreserved =
         table->page_free_count > others ? table->page_free_count - others : 0;
     const uint64_t share = mkv_min_u64(geometry->page_count / PAGES_OF_EXTENT, unreserved);
@@ -234,9 +234,8 @@ static bool plan_take(struct mkv_slot_table *table, uint32_t slot_units,
 void mkv_slot_table_plan_give_back(struct mkv_slot_table *table, struct mkv_extent extent,
                                    struct mkv_record_extent *record) {
     struct mkv_extent_state *state = mkv_slot_table_extent(table, extent);
-    MKV_ASSERT(extent_is_empty(state));
-    MKV_ASSERT(table->empty_count > 0);
-    table->empty_count--;
+    MKV_ASSERT(extent_is_empty(state) || MKV_CANARY(MKV_CANARY_EXTENT_CHANGE_BEFORE_DROPS_DURABLE));
+    table->empty_count -= state->used == 0;
     if (state->listed) {
         mkv_slot_table_unlist_extent(table, extent.index);
     }
@@ -282,7 +281,8 @@ void mkv_slot_table_clear_page(struct mkv_slot_table *table, uint32_t page, uint
 static void apply_give_back(struct mkv_slot_table *table, const struct mkv_record_extent *record) {
     struct mkv_extent_state *state = mkv_slot_table_extent(table, record->extent);
     MKV_ASSERT(state->changing);
-    MKV_ASSERT(state->used == 0); /* I4 */
+    MKV_ASSERT(state->used == 0 || /* I4 */
+               MKV_CANARY(MKV_CANARY_EXTENT_CHANGE_BEFORE_DROPS_DURABLE));
     MKV_ASSERT(state->span == record->span);
     MKV_ASSERT(state->page_first == record->released_page_first);
     MKV_ASSERT(state->page_count == record->released_page_count);
@@ -360,9 +360,14 @@ static uint64_t age_grains(const struct mkv_slot_table *table, const struct mkv_
     return (table->now_ns - state->used_ns) / grain_ns;
 }
 
-bool mkv_slot_table_choose_victim(const struct mkv_slot_table *table, uint32_t slot_units,
-                                  uint64_t grain_ns, struct mkv_extent *victim) {
+bool mkv_slot_table_choose_victim(struct mkv_slot_table *table, uint32_t slot_units,
+                                  uint64_t grain_ns, struct mkv_extent except,
+                                  struct mkv_extent *victim) {
     MKV_ASSERT(grain_ns > 0);
+    struct mkv_class_state *class_state = mkv_slot_table_class(table, slot_units, false);
+    if (class_state != NULL && table->now_ns < class_state->refused_until_ns) {
+        return false;
+    }
     const struct mkv_extent_state *extents = table_extents(table);
     const uint32_t needed = span_needed(&table->geometry, slot_units);
     bool has_own = false;
@@ -379,17 +384,19 @@ bool mkv_slot_table_choose_victim(const struct mkv_slot_table *table, uint32_t s
         if (state->slot_units == slot_units) {
             has_own = true;
             own_age = mkv_max_u64(own_age, age);
-        } else if (state->retired == 0 && !state->emptying &&
+        } else if (state->retired == 0 && !state->emptying && extent != except.index &&
                    (victim->index == MKV_NONE_U32 || age > best_age) &&
                    room_around(table, extent, needed) >= needed) {
             victim->index = extent;
             best_age = age;
         }
     }
-    if (victim->index == MKV_NONE_U32) {
-        return false;
+    const bool found = victim->index != MKV_NONE_U32 &&
+                       (!has_own || (best_age > own_age && best_age / 2 >= own_age));
+    if (!found && class_state != NULL) {
+        class_state->refused_until_ns = table->now_ns + grain_ns;
     }
-    return !has_own || (best_age > own_age && best_age / 2 >= own_age);
+    return found;
 }
 
 void mkv_slot_table_empty_begin(struct mkv_slot_table *table, struct mkv_extent extent) {

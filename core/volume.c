@@ -60,6 +60,12 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     struct mkv_volume *volume = memory;
     memset(volume, 0, sizeof *volume);
     volume->config = *config;
+    if (config->empty_ns_max == 0) {
+        volume->config.empty_ns_max = MKV_EMPTY_NS_MAX;
+    }
+    if (config->empty_grain_ns == 0) {
+        volume->config.empty_grain_ns = MKV_EMPTY_GRAIN_NS;
+    }
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;
@@ -170,6 +176,10 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (op->purge > 0) {
         MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
         volume->listings[op->purge - 1].drops--;
+    }
+    if (op->of_eviction) {
+        MKV_ASSERT(volume->evict_drops > 0);
+        volume->evict_drops--;
     }
     if (op->of_job) {
         MKV_ASSERT(volume->job_drops > 0);
@@ -351,6 +361,7 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
     volume->ready = empty_list;
     volume->journaled = empty_list;
     volume->tenant_waiters = empty_list;
+    volume->empty_job = (struct empty_job){0};
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
     struct op *ops = volume_ops(volume);
     for (uint32_t index = 0; index < volume->op_total; index++) {
@@ -525,6 +536,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         mkv_volume_trim_pump(volume);
     }
     if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
+        mkv_volume_empty_pump(volume);
         mkv_volume_directory_pump(volume);
     }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
@@ -536,7 +548,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
 
 bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
-        return mkv_volume_tenant_has_work(volume) ||
+        return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
                mkv_directory_has_work(volume_directory(volume));
     }
     if (volume->state == MKV_VOLUME_CLOSING) {

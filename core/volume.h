@@ -51,6 +51,9 @@
 /* Journal blocks of one batch. */
 #define MKV_JOURNAL_BATCH_BLOCKS_MAX 8u
 #define MKV_VOLUME_OPS_MAX 4096u
+/* Defaults of the configuration. */
+#define MKV_EMPTY_NS_MAX 10000000000ull
+#define MKV_EMPTY_GRAIN_NS 1000000000ull
 
 struct mkv_volume_config {
     uint32_t volume; /* index of this volume on its node */
@@ -66,6 +69,11 @@ struct mkv_volume_config {
     uint64_t stall_ns;     /* a drive operation older than this stalls the volume; 0: none does */
     uint64_t trim_idle_ns; /* how long an extent stays empty before it is trimmed */
     uint64_t idle_ns; /* quiet time after which an empty journal block records the last flush */
+    /* An extent that is to run empty for another class, and whose blocks are still held after so
+     * long, is left alone. 0: MKV_EMPTY_NS_MAX. */
+    uint64_t empty_ns_max;
+    /* How old extents are is compared in whole grains. 0: MKV_EMPTY_GRAIN_NS. */
+    uint64_t empty_grain_ns;
     struct mkv_uuid store_uuid; /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid; /* FORMAT: written. OPEN: must match */
     uint64_t drive_set_version; /* FORMAT */
@@ -126,6 +134,11 @@ struct mkv_volume_stats {
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
     uint64_t checksum_failures_index_total;
+    uint64_t evictions_total;
+    uint64_t extents_given_total;         /* to a class, and ... */
+    uint64_t extents_given_spanned_total; /* ... of these, several as one */
+    uint64_t extents_given_back_total;
+    uint64_t extents_emptied_total, emptyings_given_up_total;
     uint64_t quarantined_total, superblock_repairs_total, journal_copy_repairs_total;
     uint64_t torn_tails_total;
     bool stalled; /* reads miss and mutations are UNAVAILABLE until the drive has answered */

@@ -4,6 +4,7 @@
  *
  *   volume.c             arena, operations, dispatch of inputs, failing
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
+ *   volume_empty.c       extents run empty for other classes
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
  *   volume_stall.c       a drive that does not answer
@@ -43,6 +44,8 @@
 #define STEP_PAGES_MAX 64u
 /* Drops that background jobs may have under way, and slots that one step of theirs looks at. */
 #define JOB_DROPS_MAX 16u
+/* Drops that make room, on their way at a time. */
+#define EVICT_DROPS_MAX 32u
 #define JOB_SLOTS_MAX 2048u
 /* Bytes of the slot table that one step of recovery clears. */
 #define STEP_CLEAR_BYTES_MAX (1u << 20)
@@ -127,6 +130,7 @@ struct op {
     struct mkv_record_extent extent; /* EXTENT */
     uint32_t tenant_place;           /* TENANT, TENANT_DROP */
     bool of_job;                     /* DROP: counts against the limit of background jobs */
+    bool of_eviction;                /* DROP: counts against the limit of evictions */
     uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
     enum mkv_directory_job_kind listing_kind; /* LIST */
     bool numbered;                            /* PUT: in the list of those with a generation */
@@ -274,6 +278,18 @@ struct recover {
     bool torn;             /* something unreadable stood at the hole */
 };
 
+/* See volume_empty.c. */
+struct empty_job {
+    bool active;
+    bool again;               /* a slot that the cursor has passed holds a block now */
+    bool given_up;            /* the last one, and extent says which; then not active */
+    struct mkv_extent extent; /* that is to run empty */
+    uint32_t slot_units;      /* the class for which it is done */
+    uint32_t cursor;          /* slots of it that were looked at */
+    uint64_t started_ns;
+    uint64_t given_up_ns;
+};
+
 struct mkv_volume {
     struct mkv_volume_config config;
     enum mkv_volume_state state;
@@ -299,6 +315,7 @@ struct mkv_volume {
     uint32_t extent_op_count;
     uint32_t ops_internal; /* drop and extent operations */
     uint32_t job_drops;    /* drop operations of background jobs */
+    uint32_t evict_drops;  /* drop operations that make room */
     struct tenant_sweep tenant_sweep;
     struct trim trim;
     struct stall stall;
@@ -328,6 +345,7 @@ struct mkv_volume {
     struct superblock_writer superblock_writer;
     struct checkpoint checkpoint;
     struct recover recover;
+    struct empty_job empty_job;
 
     uint64_t generation_counter;
     struct mkv_sequence ring_start;       /* first block that a durable superblock still needs */
@@ -461,6 +479,10 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
                          enum mkv_drop_cause cause);
 /* The same for a PURGE, whose listing counts those under way. */
 bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing);
+/* Drops a live block that is not hidden, to make room: behind the lock of its tag, after the
+ * mutations that are waiting there. The caller has asked mkv_volume_evict_room. */
+void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause);
+bool mkv_volume_evict_room(const struct mkv_volume *volume);
 /* Takes the slot of a put that will have no record back; its write has ended, or never began. */
 void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
@@ -469,10 +491,25 @@ void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
 void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t op);
 /* A class change for the sake of this slot size is durable. */
 void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units);
-/* An EXTENT record was applied: puts that wait for a slot try again. */
+/* Whether another class change may be on its way. */
+bool mkv_volume_extent_op_room(const struct mkv_volume *volume);
+/* A planned class change, for the sake of slot_units, gets an operation. */
+void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_record_extent *record,
+                                uint32_t slot_units);
+/* Slots or extents may have become free: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
+
+/* ---- volume_empty.c -------------------------------------------------------------------------- */
+
+/* A class without free slots, which can be given no extent, asks for one of another class. True
+ * when it is worth waiting: an extent is being emptied, for it or for others. */
+bool mkv_volume_empty_request(struct mkv_volume *volume, uint32_t slot_units);
+/* A put was applied; the job may have passed its slot when that was merely reserved. */
+void mkv_volume_empty_put_applied(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_empty_pump(struct mkv_volume *volume);
+bool mkv_volume_empty_has_work(const struct mkv_volume *volume);
 
 /* ---- volume_tenant.c ------------------------------------------------------------------------- */
 

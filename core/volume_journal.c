@@ -238,6 +238,15 @@ static void pump_flush(struct mkv_volume *volume) {
     mkv_volume_internal_io(volume, IO_FLUSH, MKV_EFFECT_DRIVE_FLUSH, (struct mkv_lba){0}, 0, 0);
 }
 
+static void count_extent(struct mkv_volume_stats *stats, const struct mkv_record_extent *record) {
+    if (record->slot_units == 0) {
+        stats->extents_given_back_total++;
+    } else {
+        stats->extents_given_total++;
+        stats->extents_given_spanned_total += record->span > 1;
+    }
+}
+
 static void apply_op(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
@@ -248,6 +257,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         case MKV_RECORD_PUT:
             mkv_slot_table_apply_put(table, &records[record].put);
             mkv_volume_directory_put(volume, op);
+            mkv_volume_empty_put_applied(volume, op->slot);
             volume->stats.write_bytes_total += op->length;
             break;
         case MKV_RECORD_DROP:
@@ -259,6 +269,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             break;
         case MKV_RECORD_EXTENT:
             mkv_slot_table_apply_extent(table, &records[record].extent);
+            count_extent(&volume->stats, &op->extent);
             mkv_volume_extent_op_ended(volume, op->slot_units);
             break;
         case MKV_RECORD_TENANT:

@@ -12,8 +12,8 @@
 
 /* ---- the lock of a tag ----------------------------------------------------------------------- */
 
-static uint32_t *lock_bucket(struct mkv_volume *volume, const struct op *op) {
-    return &volume->lock_heads[(op->tag ^ op->tenant) % LOCK_BUCKETS];
+static uint32_t *lock_bucket(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
+    return &volume->lock_heads[(tag ^ tenant) % LOCK_BUCKETS];
 }
 
 static void mutation_start(struct mkv_volume *volume, uint32_t index);
@@ -21,7 +21,7 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index);
 static void lock_take(struct mkv_volume *volume, uint32_t index) {
     struct op *ops = volume_ops(volume);
     struct op *op = &ops[index];
-    uint32_t *head = lock_bucket(volume, op);
+    uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
     for (uint32_t other = *head; other != MKV_NONE_U32; other = ops[other].lock_next) {
         if (ops[other].tag == op->tag && ops[other].tenant == op->tenant) {
             op->state = OP_LOCK_WAIT;
@@ -41,7 +41,7 @@ static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
     struct op *ops = volume_ops(volume);
     struct op *op = &ops[index];
     MKV_ASSERT(op->past_lock);
-    uint32_t *link = lock_bucket(volume, op);
+    uint32_t *link = lock_bucket(volume, op->tenant, op->tag);
     while (*link != index) {
         MKV_ASSERT(*link != MKV_NONE_U32);
         link = &ops[*link].lock_next;
@@ -52,7 +52,7 @@ static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
         return MKV_NONE_U32;
     }
     const uint32_t next = mkv_volume_list_pop(volume, &op->lock_waiters);
-    uint32_t *head = lock_bucket(volume, op);
+    uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
     ops[next].lock_waiters = op->lock_waiters;
     ops[next].past_lock = true;
     ops[next].lock_next = *head;
@@ -140,6 +140,15 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     drive->meta_offset = meta_of_op(volume, index);
 }
 
+/* The block is not found from now on. */
+static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
+                        enum mkv_drop_cause cause) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    volume->stats.evictions_total++;
+    mkv_volume_event(volume, MKV_EVENT_BLOCK_EVICTED, MKV_OK, slot.index,
+                     ((uint64_t)entry->tag_high << 32) | entry->tag_low, (uint64_t)cause);
+}
+
 /* A mutation is past its lock. */
 static void mutation_start(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
@@ -153,6 +162,9 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index) {
         entry->generation_low != (uint32_t)op->generation_new.value) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
+    }
+    if (op->of_eviction) {
+        evict_event(volume, op->old_slot, op->drop_cause);
     }
     drop_old(volume, index, op->drop_cause);
 }
@@ -298,9 +310,14 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
     lock_take(volume, index);
 }
 
-/* `purge` is the listing that it is done for and 1, or 0. */
+/* For whom a slot is dropped, and what becomes of it. */
+#define DROP_OF_JOB 0x1u
+#define DROP_OF_EVICTION 0x2u
+#define DROP_RETIRES 0x4u
+#define DROP_OF_LISTING(listing) (((listing) + 1u) * 0x100u)
+
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
-                      bool of_job, bool retires, uint32_t purge) {
+                      uint32_t flags) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     const uint32_t index = mkv_volume_op_take(volume, OP_KIND_DROP);
     struct op *op = &volume_ops(volume)[index];
@@ -308,11 +325,13 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->tenant = entry->tenant;
     op->old_slot = slot;
     op->drop_cause = cause;
-    op->of_job = of_job;
-    op->retires = retires;
-    op->purge = purge;
+    op->of_job = (flags & DROP_OF_JOB) != 0;
+    op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
+    op->retires = (flags & DROP_RETIRES) != 0;
+    op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
-    volume->job_drops += of_job ? 1u : 0u;
+    volume->job_drops += op->of_job ? 1u : 0u;
+    volume->evict_drops += op->of_eviction ? 1u : 0u;
     lock_take(volume, index);
 }
 
@@ -323,7 +342,7 @@ void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum
         return;
     }
     volume->stats.quarantined_total++;
-    slot_drop(volume, slot, MKV_DROP_QUARANTINE, false, err == MKV_ERR_DRIVE_IO, 0);
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0);
 }
 
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
@@ -332,7 +351,7 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
     if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
         return false;
     }
-    slot_drop(volume, slot, cause, true, false, 0);
+    slot_drop(volume, slot, cause, DROP_OF_JOB);
     return true;
 }
 
@@ -342,8 +361,56 @@ bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint
         return false;
     }
     volume->listings[listing].drops++;
-    slot_drop(volume, slot, MKV_DROP_PURGE, true, false, listing + 1);
+    slot_drop(volume, slot, MKV_DROP_PURGE, DROP_OF_JOB | DROP_OF_LISTING(listing));
     return true;
+}
+
+/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
+static uint32_t lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
+    const struct op *ops = volume_ops(volume);
+    uint32_t index = *lock_bucket(volume, tenant, tag);
+    while (index != MKV_NONE_U32 && (ops[index].tag != tag || ops[index].tenant != tenant)) {
+        index = ops[index].lock_next;
+    }
+    return index;
+}
+
+/* A put that waits for room holds the lock of a block that is to make some. It has done nothing
+ * yet: so it drops that block itself, and when the drop is durable it looks and asks anew. */
+static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot,
+                            enum mkv_drop_cause cause) {
+    const uint32_t count = volume->extent_waiters.count;
+    for (uint32_t turn = 0; turn < count; turn++) {
+        const uint32_t other = mkv_volume_list_pop(volume, &volume->extent_waiters);
+        if (other != index) {
+            mkv_volume_list_push(volume, &volume->extent_waiters, other);
+        }
+    }
+    MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+    struct op *op = &volume_ops(volume)[index];
+    op->clearing = true;
+    op->candidate = 0;
+    op->old_slot = slot;
+    evict_event(volume, slot, cause);
+    drop_old(volume, index, cause);
+}
+
+bool mkv_volume_evict_room(const struct mkv_volume *volume) {
+    return volume->evict_drops < EVICT_DROPS_MAX && mkv_volume_drop_room(volume);
+}
+
+void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    MKV_ASSERT((entry->bits & MKV_SLOT_HIDDEN) == 0);
+    MKV_ASSERT(mkv_volume_evict_room(volume));
+    const uint64_t tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
+    const uint32_t holder = lock_holder(volume, entry->tenant, tag);
+    if (holder != MKV_NONE_U32 && volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
+        evict_by_waiter(volume, holder, slot, cause);
+        return;
+    }
+    slot_drop(volume, slot, cause, DROP_OF_EVICTION);
 }
 
 /* Whether an extent for this slot size is on its way. */
@@ -366,23 +433,33 @@ void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units) 
     volume->extent_ops[index] = volume->extent_ops[volume->extent_op_count];
 }
 
+bool mkv_volume_extent_op_room(const struct mkv_volume *volume) {
+    return volume->extent_op_count < EXTENT_OPS_MAX;
+}
+
+void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_record_extent *record,
+                                uint32_t slot_units) {
+    MKV_ASSERT(mkv_volume_extent_op_room(volume));
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
+    volume_ops(volume)[index].extent = *record;
+    volume_ops(volume)[index].slot_units = slot_units;
+    volume->extent_ops[volume->extent_op_count++] = slot_units;
+    mark_ready(volume, index);
+}
+
 /* Starts giving the class an extent, unless one is on its way. False: there will be none. */
 static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     if (extent_is_coming(volume, slot_units)) {
         return true;
     }
-    if (volume->extent_op_count == EXTENT_OPS_MAX) {
+    if (!mkv_volume_extent_op_room(volume)) {
         return true; /* one of those that come wakes the waiter, which then asks again */
     }
     struct mkv_record_extent record;
     if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
         return volume->trim.in_flight; /* its extents come free again when the drive answers */
     }
-    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
-    volume_ops(volume)[index].extent = record;
-    volume_ops(volume)[index].slot_units = slot_units;
-    volume->extent_ops[volume->extent_op_count++] = slot_units;
-    mark_ready(volume, index);
+    mkv_volume_extent_op_start(volume, &record, slot_units);
     return true;
 }
 
@@ -391,21 +468,21 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct mkv_slot_table *table = volume_table(volume);
     const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
-    if (!reserved && extent_request(volume, slot_units)) {
-        op->state = OP_EXTENT_WAIT;
-        mkv_volume_list_push(volume, &volume->extent_waiters, index);
-        return;
-    }
-    if (!reserved) {
+    bool waits = !reserved && extent_request(volume, slot_units);
+    if (!reserved && !waits) {
         const uint32_t near = mkv_slot_table_class_near(table, slot_units);
         reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
+        waits = !reserved && mkv_volume_empty_request(volume, slot_units);
     }
-    if (!reserved) {
+    if (reserved) {
+        op->state = OP_RESERVED;
+        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
+    } else if (waits) {
+        op->state = OP_EXTENT_WAIT;
+        mkv_volume_list_push(volume, &volume->extent_waiters, index);
+    } else {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
-        return;
     }
-    op->state = OP_RESERVED;
-    mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
 }
 
 void mkv_volume_extent_applied(struct mkv_volume *volume) {

@@ -41,6 +41,7 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
     memset(&volume->stall, 0, sizeof volume->stall);
     memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
     memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
+    memset(&volume->empty_job, 0, sizeof volume->empty_job);
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
     mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     volume->state = MKV_VOLUME_RECOVERING;

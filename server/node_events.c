@@ -269,6 +269,8 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
     case MKV_EVENT_BLOCK_QUARANTINED:
         on_quarantined(node, drive, event);
         return;
+    case MKV_EVENT_BLOCK_EVICTED:
+        return; /* the pump keeps it to itself */
     case MKV_EVENT_DRIVE_ERROR:
         on_drive_error(node, drive, event);
         return;

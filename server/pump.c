@@ -80,6 +80,8 @@ static void volume_event(struct pump_volume *volume, const struct mkv_event *eve
     case MKV_EVENT_CLOSED:
         mkv_front_volume_set_state(pump->front, volume->index, MKV_FRONT_VOLUME_OFFLINE);
         break;
+    case MKV_EVENT_BLOCK_EVICTED:
+        return; /* as many as there are puts: counted, not told one by one */
     case MKV_EVENT_FORMATTED:
     case MKV_EVENT_CAME_UP_EMPTY:
     case MKV_EVENT_TORN_TAIL:

@@ -154,6 +154,28 @@ static void tell_failure(FILE *out, const struct mkv_failure *failure) {
             failure->text, (unsigned long long)failure->seed);
 }
 
+static void print_changes_json(struct mkv_json *json, const struct mkv_world_changes *changes) {
+    mkv_json_open(json, "extents", '{');
+    mkv_json_u64(json, "given", changes->extents_given);
+    mkv_json_u64(json, "given_spanned", changes->extents_given_spanned);
+    mkv_json_u64(json, "given_back", changes->extents_given_back);
+    mkv_json_u64(json, "emptied", changes->extents_emptied);
+    mkv_json_u64(json, "emptyings_given_up", changes->emptyings_given_up);
+    mkv_json_close(json, '}');
+    mkv_json_u64(json, "evictions", changes->evictions);
+}
+
+static void print_changes_text(const struct mkv_world_changes *changes) {
+    printf(
+        "extents: %llu given to classes (%llu of several as one), %llu given back, %llu emptied, "
+        "%llu emptyings given up; %llu blocks evicted\n",
+        (unsigned long long)changes->extents_given,
+        (unsigned long long)changes->extents_given_spanned,
+        (unsigned long long)changes->extents_given_back,
+        (unsigned long long)changes->extents_emptied,
+        (unsigned long long)changes->emptyings_given_up, (unsigned long long)changes->evictions);
+}
+
 static double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? (double)count / seconds : 0;
 }
@@ -172,6 +194,7 @@ static void print_run_json(const struct mkv_run_outcome *run) {
     mkv_json_u64(&json, "distinct_images", run->distinct_images);
     mkv_json_u64(&json, "seeds_repeated", run->repeats);
     mkv_json_hex(&json, "trace_hash", run->trace_hash);
+    print_changes_json(&json, &run->report.changes);
     mkv_json_open(&json, "worlds", '[');
     for (uint32_t world = 0; world < MKV_WORLD_COUNT; world++) {
         const struct mkv_run_figures *figures = &run->worlds[world];
@@ -200,6 +223,7 @@ static void print_run_text(const struct mkv_run_outcome *run) {
     printf("%llu operations, %llu oracle evaluations, %llu distinct images, trace %016llx\n",
            (unsigned long long)run->report.operations, (unsigned long long)run->report.evaluations,
            (unsigned long long)run->distinct_images, (unsigned long long)run->trace_hash);
+    print_changes_text(&run->report.changes);
     for (uint32_t world = 0; world < MKV_WORLD_COUNT; world++) {
         const struct mkv_run_figures *figures = &run->worlds[world];
         printf("  %-6s  %llu seeds, %llu crashes (%.0f a second), %llu operations\n",

@@ -26,6 +26,8 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->ops_max = options->ops_max;
     config->window_units = shape->window_units;
     config->idle_ns = shape->idle_ns;
+    config->empty_ns_max = shape->empty_ns_max;
+    config->empty_grain_ns = shape->empty_grain_ns;
     config->trim = shape->trim;
     config->trim_idle_ns = shape->trim_idle_ns;
     config->store_uuid = uuid_of(shape->seed, 100);

@@ -12,6 +12,9 @@
  * one, and so many of them at most. */
 #define SPANS_ONE_IN 3u
 #define SPANS_EXTENTS_MAX 32u
+/* One seed in this many has fewer extents than sizes want, so that they are taken from each other.
+ */
+#define CROWDED_ONE_IN 4u
 #define LONG_UNITS 36u
 #define CRASHES_MAX_VOLUME 192u
 #define CRASHES_MAX_FRONT 24u
@@ -38,6 +41,9 @@ static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
     const uint32_t slot_units = 1 + payload_units;
     uint32_t extent_units = mkv_random_between(random, slot_units, 3 * slot_units);
     uint32_t extent_count = mkv_random_between(random, front ? 8 : 6, 12);
+    if (!front && mkv_random_chance(random, 1, CROWDED_ONE_IN)) {
+        extent_count = mkv_random_between(random, 2, 6);
+    }
     if (mkv_random_chance(random, 1, SPANS_ONE_IN)) {
         const uint32_t least = (uint32_t)mkv_max_u64(MKV_EXTENT_UNITS_MIN, slot_units / 6);
         extent_units = mkv_random_between(random, least, slot_units);
@@ -73,6 +79,8 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     profile->write_ns = delays_ns[mkv_random_below(random, 3)];
     profile->flush_ns = delays_ns[mkv_random_below(random, 3)];
     shape->idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 4;
+    shape->empty_ns_max = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 64;
+    shape->empty_grain_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)];
     shape->trim = mkv_random_chance(random, 1, 2);
     shape->trim_idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 2;
 }

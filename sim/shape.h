@@ -30,6 +30,8 @@ struct mkv_shape {
     struct mkv_drive_profile profile;
     uint32_t window_units;
     uint64_t idle_ns;
+    uint64_t empty_ns_max;
+    uint64_t empty_grain_ns;
     bool trim;
     uint64_t trim_idle_ns;
     uint32_t key_count;

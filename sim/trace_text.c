@@ -45,6 +45,7 @@ static const char *const event_names[] = {
     [MKV_EVENT_JOURNAL_COPY_REPAIRED] = "journal copy repaired",
     [MKV_EVENT_CHECKPOINT_DONE] = "checkpoint done",
     [MKV_EVENT_BLOCK_QUARANTINED] = "block quarantined",
+    [MKV_EVENT_BLOCK_EVICTED] = "block evicted",
     [MKV_EVENT_DRIVE_ERROR] = "drive error",
     [MKV_EVENT_DRIVE_FAILED] = "drive failed",
     [MKV_EVENT_DRIVE_STALLED] = "drive stalled",

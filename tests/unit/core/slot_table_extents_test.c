@@ -2,6 +2,8 @@
 /* Which extents a class gets, gives back and takes from another. */
 #include "tests/unit/core/table_rig.h"
 
+static const struct mkv_extent none = {MKV_NONE_U32};
+
 #define MIB_UNITS ((uint32_t)(MKV_MIB / MKV_UNIT_BYTES))
 
 static uint32_t span_of(uint32_t extent_units, uint32_t extents, uint32_t slot_units) {
@@ -142,7 +144,7 @@ static void test_slot_table_extents__slot_larger_than_a_hole__waits_for_neighbou
     assert_false(
         mkv_slot_table_plan_extent(rig->table, 15, &record)); /* 1 and 3: no two in a row */
     struct mkv_extent victim;
-    assert_true(mkv_slot_table_choose_victim(rig->table, 15, 1, &victim));
+    assert_true(mkv_slot_table_choose_victim(rig->table, 15, 1, none, &victim));
     assert_true(victim.index == 0 || victim.index == 2);
     table_rig_drop(rig, slots[2], false);
     assert_true(table_rig_give(rig, 15));
@@ -212,18 +214,19 @@ static void test_slot_table_extents__victim__is_the_coldest_if_twice_as_old(void
     put_at(rig, 9, 170 * GRAIN_NS);
     rig->table->now_ns = 200 * GRAIN_NS;
     /* Extent 0 is 100 old, 1 is 50, the one of 9 units is 30. */
-    assert_true(mkv_slot_table_choose_victim(rig->table, 9, GRAIN_NS, &victim));
+    assert_true(mkv_slot_table_choose_victim(rig->table, 9, GRAIN_NS, none, &victim));
     assert_int_equal(victim.index, 0);
-    assert_true(mkv_slot_table_choose_victim(rig->table, 8, GRAIN_NS, &victim)); /* has none */
+    assert_true(
+        mkv_slot_table_choose_victim(rig->table, 8, GRAIN_NS, none, &victim)); /* has none */
     assert_int_equal(victim.index, 0);
-    assert_false(mkv_slot_table_choose_victim(rig->table, 10, GRAIN_NS, &victim));
+    assert_false(mkv_slot_table_choose_victim(rig->table, 10, GRAIN_NS, none, &victim));
     rig->table->now_ns = 240 * GRAIN_NS; /* 140 and 70 */
-    assert_true(mkv_slot_table_choose_victim(rig->table, 9, GRAIN_NS, &victim));
+    assert_true(mkv_slot_table_choose_victim(rig->table, 9, GRAIN_NS, none, &victim));
     rig->table->now_ns = 241 * GRAIN_NS; /* 141 and 71 */
-    assert_false(mkv_slot_table_choose_victim(rig->table, 9, GRAIN_NS, &victim));
+    assert_false(mkv_slot_table_choose_victim(rig->table, 9, GRAIN_NS, none, &victim));
     /* Within a grain nothing is colder than anything. */
     rig->table->now_ns = 200 * GRAIN_NS;
-    assert_false(mkv_slot_table_choose_victim(rig->table, 9, 1000 * GRAIN_NS, &victim));
+    assert_false(mkv_slot_table_choose_victim(rig->table, 9, 1000 * GRAIN_NS, none, &victim));
     table_rig_free(rig);
 }
 
@@ -233,14 +236,14 @@ static void test_slot_table_extents__use__makes_an_extent_young_again(void **sta
     struct mkv_extent victim;
     put_at(rig, 10, 10);
     put_at(rig, 10, 20);
-    assert_true(mkv_slot_table_choose_victim(rig->table, 8, 1, &victim));
+    assert_true(mkv_slot_table_choose_victim(rig->table, 8, 1, none, &victim));
     assert_int_equal(victim.index, 0);
     rig->table->now_ns = 30;
     mkv_slot_table_hold(rig->table, (struct mkv_slot){0});
-    assert_true(mkv_slot_table_choose_victim(rig->table, 8, 1, &victim));
+    assert_true(mkv_slot_table_choose_victim(rig->table, 8, 1, none, &victim));
     assert_int_equal(victim.index, 1);
     table_rig_drop(rig, (struct mkv_slot){MKV_PAGE_SLOTS}, true); /* retired: keeps its class */
-    assert_true(mkv_slot_table_choose_victim(rig->table, 8, 1, &victim));
+    assert_true(mkv_slot_table_choose_victim(rig->table, 8, 1, none, &victim));
     assert_int_equal(victim.index, 0);
     table_rig_free(rig);
 }

@@ -42,7 +42,7 @@ struct world {
     struct memory_drive drive;
     struct mkv_fabric_local *fabric;
     struct mkv_pump *pump;
-    uint32_t events[16];
+    uint32_t events[32];
     bool done;
 };
 
