@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/canary.h"
 #include "core/directory_internal.h"
 
 /* Notes that one step applies, and stale entries that it takes out. */
@@ -154,6 +155,7 @@ void mkv_directory_stats(const struct mkv_directory *directory, const struct mkv
         .damaged_total = directory->damaged_total,
         .io_errors_total = directory->io_errors_total,
         .swept_total = directory->swept_total,
+        .caught_up_total = directory->caught_up_total,
         .node_reads_total = directory->node_reads_total,
         .node_writes_total = directory->node_writes_total,
         .leaf_hits_total = cache->hits_total,
@@ -283,7 +285,9 @@ bool mkv_directory_entry_holds(const struct mkv_slot_table *table, uint32_t tena
     }
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, value->slot);
     return mkv_slot_state_of(entry) == MKV_SLOT_LIVE &&
-           entry->generation_low == value->generation_low && entry->tenant == tenant;
+           (entry->generation_low == value->generation_low ||
+            MKV_CANARY(MKV_CANARY_DIRECTORY_GENERATION_UNCHECKED)) &&
+           entry->tenant == tenant;
 }
 
 static void set_unlisted(struct mkv_directory *directory, struct mkv_slot_table *table,
@@ -322,8 +326,9 @@ void mkv_directory_note_put(struct mkv_directory *directory, struct mkv_slot_tab
         .key = key,
         .value = *value,
     };
-    if (directory->full ||
-        !mkv_directory_queue_push(&directory->queue, &note, MKV_DIRECTORY_CATCH_UP_MAX)) {
+    const bool lost = directory->full || !mkv_directory_queue_push(&directory->queue, &note,
+                                                                   MKV_DIRECTORY_CATCH_UP_MAX);
+    if (lost && !MKV_CANARY(MKV_CANARY_DIRECTORY_OVERFLOW_FORGOTTEN)) {
         set_unlisted(directory, table, value->slot);
     }
     directory->progress = true;
@@ -493,6 +498,7 @@ void mkv_directory_catch_up_done(struct mkv_directory *directory, uint32_t tenan
     };
     const bool pushed = mkv_directory_queue_push(&directory->queue, &note, 0);
     MKV_ASSERT(pushed); /* room was kept back */
+    directory->caught_up_total++;
 }
 
 void mkv_directory_catch_up_gone(struct mkv_directory *directory) {

@@ -30,14 +30,14 @@
  *
  * Invariants
  *  I1  What SCAN, COUNT and PURGE answer with OK holds every block that was durable when they were
- *      asked and is live still; and nothing that is not live.
- *  I2  The tree of the newest durable root is whole: nodes are written, then flushed, then the root
- *      unit is written, then flushed, and only then are pages reused that it does not need.
- *  I3  Every slot that is live is in the tree, or in the queue, or unlisted, or its put is newer
- *      than the floor told last.
- *  I4  Nothing is allocated after init; a call does work bounded by the configuration.
- *  I5  A node that is not the one its parent means is damage: the directory says so once and makes
- *      itself anew. Blocks are never touched for it.
+ *      asked and is live still; and nothing that is not live. SCAN and COUNT take a block whose
+ * DROP is issued for one that is gone, as reads do. I2  The tree of the newest durable root is
+ * whole: nodes are written, then flushed, then the root unit is written, then flushed, and only
+ * then are pages reused that it does not need. I3  Every slot that is live is in the tree, or in
+ * the queue, or unlisted, or its put is newer than the floor told last. I4  Nothing is allocated
+ * after init; a call does work bounded by the configuration. I5  A node that is not the one its
+ * parent means is damage: the directory says so once and makes itself anew. Blocks are never
+ * touched for it.
  *
  * Not responsible for: I/O (it hands out what it wants), dropping what PURGE names, reading slot
  * headers, and what the names are used for (volume_directory.c).
@@ -56,7 +56,7 @@
 /* Slot headers that the catch-up may ask for at a time. */
 #define MKV_DIRECTORY_CATCH_UP_MAX 4u
 #define MKV_DIRECTORY_JOBS_MAX 64u
-#define MKV_DIRECTORY_QUEUE_BYTES_MIN (16u * 1024u)
+#define MKV_DIRECTORY_QUEUE_BYTES_MIN (8u * 1024u)
 /* One entry of a result and the longest key fit many times. */
 #define MKV_DIRECTORY_RESULT_BYTES_MIN 4096u
 
@@ -97,6 +97,7 @@ struct mkv_directory_stats {
     uint64_t damaged_total;
     uint64_t io_errors_total;
     uint64_t swept_total;
+    uint64_t caught_up_total; /* headers that told a key */
     uint64_t node_reads_total;
     uint64_t node_writes_total;
     uint64_t leaf_hits_total;

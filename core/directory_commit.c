@@ -6,6 +6,7 @@
  *
  * While a commit is under way nothing changes the tree; what is noted waits in the queue.
  */
+#include "core/canary.h"
 #include "core/directory_internal.h"
 
 /* Operations kept back for writes, so that reads cannot starve a commit. */
@@ -74,7 +75,8 @@ void mkv_directory_commit_pump(struct mkv_directory *directory) {
     }
     if (directory->commit_step == COMMIT_NODES && directory->tree.cache.dirty_count == 0 &&
         directory->writes_in_flight == 0) {
-        directory->commit_step = COMMIT_NODES_FLUSH;
+        directory->commit_step =
+            MKV_CANARY(MKV_CANARY_DIRECTORY_ROOT_BEFORE_FLUSH) ? COMMIT_ROOT : COMMIT_NODES_FLUSH;
     }
 }
 
@@ -278,6 +280,9 @@ void mkv_directory_io_done(struct mkv_directory *directory, uint32_t id, enum mk
         } else if (directory->phase == PHASE_READY) {
             MKV_ASSERT(directory->commit_step == COMMIT_ROOT_WRITING);
             directory->commit_step = COMMIT_ROOT_FLUSH;
+            if (MKV_CANARY(MKV_CANARY_DIRECTORY_PAGES_REUSED_EARLY)) {
+                commit_durable(directory);
+            }
         }
         return;
     }

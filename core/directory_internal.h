@@ -119,6 +119,7 @@ struct mkv_directory {
     uint64_t stale_floor; /* stale entries by the counts when the last sweep ended */
     struct mkv_directory_key sweep_cursor;
     uint64_t swept_total;
+    uint64_t caught_up_total;
 
     /* commit */
     enum directory_commit_step commit_step;

@@ -139,8 +139,12 @@ static enum leaf_end walk_leaf(struct mkv_directory *directory, const struct mkv
         }
         const struct mkv_directory_value value = mkv_directory_node_value(unit, at);
         const bool segment = (value.block_flags & MKV_BLOCK_SEGMENT) != 0;
-        if ((segment && job->kind != MKV_DIRECTORY_PURGE) ||
-            !mkv_directory_entry_holds(table, mkv_directory_key_tenant(&key), &value)) {
+        if (!mkv_directory_entry_holds(table, mkv_directory_key_tenant(&key), &value)) {
+            continue;
+        }
+        /* A purge waits for the drop of what is hidden already. */
+        const bool hidden = (mkv_slot_table_entry(table, value.slot)->bits & MKV_SLOT_HIDDEN) != 0;
+        if ((segment || hidden) && job->kind != MKV_DIRECTORY_PURGE) {
             continue;
         }
         if (job->kind != MKV_DIRECTORY_COUNT && !emit(directory, index, job, &key, &value)) {

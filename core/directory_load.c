@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/canary.h"
 #include "core/directory_internal.h"
 
 /* Inner nodes that one step goes through, and that are asked for ahead of them. */
@@ -140,6 +141,9 @@ void mkv_directory_load_pump(struct mkv_directory *directory) {
 /* Whether a live slot's put came behind the floor that the tree has. */
 static bool is_newer(const struct mkv_directory *directory, const struct mkv_slot_entry *entry) {
     const uint32_t listed_low = (uint32_t)directory->listed_generation;
+    if (MKV_CANARY(MKV_CANARY_DIRECTORY_UNLISTED_FORGOTTEN)) {
+        return directory->list_all;
+    }
     return directory->list_all || entry->generation_low - listed_low - 1u < 1u << 31;
 }
 

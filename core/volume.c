@@ -642,6 +642,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
             .lba = mkv_slot_table_lba(table, slot),
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
             .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
+            .hidden = (entry->bits & MKV_SLOT_HIDDEN) != 0,
         };
         ++*cursor;
         return true;

@@ -196,6 +196,7 @@ struct mkv_volume_block {
     struct mkv_lba lba;
     uint32_t slot_units;
     bool served; /* false: its tenant was dropped, and it waits to be swept */
+    bool hidden; /* its DROP is issued */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,

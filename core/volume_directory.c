@@ -73,7 +73,7 @@ void mkv_volume_put_unnumbered(struct mkv_volume *volume, uint32_t index) {
  * next opening is sure to find: it gives out generations from there on, and they must not seem to
  * be listed. */
 static uint64_t generation_floor(const struct mkv_volume *volume) {
-    if (volume->numbered_first == MKV_NONE_U32) {
+    if (volume->numbered_first == MKV_NONE_U32 || MKV_CANARY(MKV_CANARY_DIRECTORY_FLOOR_AHEAD)) {
         return volume->generation_applied;
     }
     const struct op *oldest = &volume_ops(volume)[volume->numbered_first];

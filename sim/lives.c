@@ -17,6 +17,8 @@
 #define RECOVERY_CUT_SPAN 90u
 /* One life in this many crashes before anything is asked of it (O8). */
 #define IDLE_CRASH_ONE_IN 8u
+/* The keys are listed in one life of so many, before it works. */
+#define LISTED_ONE_IN 2u
 /* One life in this many with rot has a block hit while it works. */
 #define ROT_ONE_IN 2u
 
@@ -76,8 +78,21 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         break;
     case MKV_EVENT_DIRECTORY_DAMAGED:
     case MKV_EVENT_DIRECTORY_OFF:
-        mkv_fail(MKV_ORACLE_DURABLE, "the directory of volume %u is damaged at unit %llu", volume,
-                 (unsigned long long)event->value[0]);
+        if (lives->rots[volume].hits_in_directory == 0) {
+            mkv_fail(MKV_ORACLE_DURABLE, "the directory of volume %u is damaged at unit %llu",
+                     volume, (unsigned long long)event->value[0]);
+        }
+        break;
+    }
+}
+
+static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
+                       const uint8_t *data) {
+    struct mkv_lives *lives = context;
+    if (message->front_op.index == MKV_LISTING_OP) {
+        mkv_listing_answer(&lives->listings[volume], message, data, lives->now_ns);
+    } else {
+        lives->on_message(lives->world, volume, message, data);
     }
 }
 
@@ -139,9 +154,27 @@ static void start_opening(struct mkv_lives *lives) {
     command(lives, MKV_ADMIN_OPEN);
 }
 
+static void begin_listings(struct mkv_lives *lives) {
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        mkv_listing_begin(&lives->listings[node]);
+    }
+}
+
+static bool listings_done(struct mkv_lives *lives) {
+    bool done = true;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        done = mkv_listing_pump(&lives->listings[node], lives->now_ns) && done;
+    }
+    return done;
+}
+
 static void start_verifying(struct mkv_lives *lives) {
     enter(lives, MKV_PHASE_VERIFYING);
     lives->verify_key = 0;
+    if (lives->last_life ||
+        mkv_random_chance(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE), 1, LISTED_ONE_IN)) {
+        begin_listings(lives);
+    }
     mkv_audit_present(lives->audits, lives->node_count);
     lives->clients->serving(lives->world);
 }
@@ -185,6 +218,7 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
     mkv_rot_before_crash(&lives->rots[index], node);
+    mkv_listing_crash(&lives->listings[index]);
     mkv_changes_of(&lives->report->changes, node->volume);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
@@ -192,6 +226,8 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     if (lives->shape->rot && lives->phase != MKV_PHASE_FORMATTING) {
         mkv_rot_metadata(&lives->rots[index], node, mkv_lives_random(lives, MKV_CONCERN_DRIVE),
                          &lives->trace);
+        mkv_rot_directory(&lives->rots[index], node, mkv_lives_random(lives, MKV_CONCERN_DRIVE),
+                          &lives->trace);
     }
     lives->crash_image = mkv_random_mix(lives->crash_image ^ mkv_drive_sim_image_hash(node->drive));
 }
@@ -220,9 +256,12 @@ static void crash(struct mkv_lives *lives) {
 static void update_report(struct mkv_lives *lives) {
     struct mkv_world_report *report = lives->report;
     report->evaluations = lives->model.evaluations;
+    report->changes.listings = 0;
     for (uint32_t node = 0; node < lives->node_count; node++) {
-        report->evaluations +=
-            lives->audits[node].evaluations + lives->nodes[node].watch.evaluations;
+        report->evaluations += lives->audits[node].evaluations +
+                               lives->nodes[node].watch.evaluations +
+                               lives->listings[node].evaluations;
+        report->changes.listings += lives->listings[node].listings;
     }
     report->losses = lives->model.losses;
 }
@@ -244,7 +283,9 @@ static void verify(struct mkv_lives *lives) {
            lives->clients->start_get(lives->world, lives->verify_key)) {
         lives->verify_key++;
     }
-    if (lives->verify_key < lives->content.key_count || !lives->clients->is_idle(lives->world)) {
+    const bool listed = listings_done(lives);
+    if (lives->verify_key < lives->content.key_count || !listed ||
+        !lives->clients->is_idle(lives->world)) {
         return;
     }
     if (lives->crash_pending) {
@@ -260,13 +301,35 @@ static void verify(struct mkv_lives *lives) {
         enter(lives, MKV_PHASE_DONE);
     } else if (lives->report->crashes >= lives->shape->crashes_max) {
         enter(lives, MKV_PHASE_DRAINING);
+        lives->drain_lists = false;
     } else {
         start_working(lives);
     }
 }
 
+/* Whether the directory has got as far as it will: to the journal's head, or to its end. */
+static bool directory_is_at_rest(const struct mkv_node *node) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(node->volume, &stats);
+    const enum mkv_directory_state state = stats.directory.state;
+    return state == MKV_DIRECTORY_FULL || state == MKV_DIRECTORY_OFF ||
+           (stats.directory_lag == 0 && mkv_volume_directory_complete(node->volume));
+}
+
 static void drain(struct mkv_lives *lives) {
     if (!lives->clients->is_idle(lives->world)) {
+        return;
+    }
+    for (uint32_t node = 0; node < lives->node_count && !lives->drain_lists; node++) {
+        if (!directory_is_at_rest(&lives->nodes[node])) {
+            return;
+        }
+    }
+    if (!lives->drain_lists) {
+        lives->drain_lists = true;
+        begin_listings(lives);
+    }
+    if (!listings_done(lives)) {
         return;
     }
     for (uint32_t node = 0; node < lives->node_count; node++) {
@@ -382,8 +445,9 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                     struct mkv_world_report *report, const struct mkv_lives_clients *clients,
                     void *world, uint32_t ops_max, bool in_order,
                     const struct mkv_lives_slabs *slabs,
-                    void (*on_message)(void *world, uint32_t volume,
-                                       const struct mkv_message *message, const uint8_t *data)) {
+                    void (*world_on_message)(void *world, uint32_t volume,
+                                             const struct mkv_message *message,
+                                             const uint8_t *data)) {
     const struct mkv_shape *shape = options->shape;
     MKV_ASSERT(shape->volume_count <= MKV_LIVES_NODES_MAX);
     memset(lives, 0, offsetof(struct mkv_lives, nodes));
@@ -392,6 +456,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     lives->report = report;
     lives->clients = clients;
     lives->world = world;
+    lives->on_message = world_on_message;
     lives->node_count = shape->volume_count;
     for (uint32_t concern = 0; concern < MKV_CONCERN_COUNT; concern++) {
         mkv_random_seed(&lives->randoms[concern], shape->seed, (enum mkv_concern)concern);
@@ -414,7 +479,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
         mkv_random_seed(&drive_random, shape->seed + node, MKV_CONCERN_DRIVE);
         const struct mkv_node_options node_options = {
             .volume = node,
-            .ops_max = ops_max,
+            .ops_max = ops_max + 1, /* and the listing */
             .shape = shape,
             .content = &lives->content,
             .drive_random = drive_random,
@@ -424,15 +489,15 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
             .guard = &lives->guard,
             .trace = &lives->trace,
             .fuse = &lives->fuse,
-            .world = world,
-            .on_message = on_message,
             .lives = lives,
+            .on_message = on_message,
             .on_event = on_event,
         };
         mkv_node_init(&lives->nodes[node], options->memory, &node_options);
         mkv_audit_init(&lives->audits[node], options->memory, &lives->nodes[node], &lives->content,
                        &lives->model);
         lives->rots[node] = (struct mkv_rot){0};
+        mkv_listing_init(&lives->listings[node], &lives->nodes[node]);
     }
     lives->now_ns = 0;
     lives->crash_pending = false;

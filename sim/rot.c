@@ -39,6 +39,20 @@ void mkv_rot_metadata(struct mkv_rot *rot, struct mkv_node *node, struct mkv_ran
     rot->hits++;
 }
 
+void mkv_rot_directory(struct mkv_rot *rot, struct mkv_node *node, struct mkv_random *random,
+                       struct mkv_trace *trace) {
+    const struct mkv_geometry *geometry = &node->config.geometry;
+    if (!mkv_random_chance(random, 1, 4)) {
+        return;
+    }
+    const uint64_t unit =
+        mkv_geometry_directory(geometry).unit + mkv_random_below(random, geometry->directory_units);
+    const uint32_t bit = mkv_random_below(random, BITS_OF_UNIT);
+    mkv_drive_sim_rot(node->drive, unit, bit);
+    mkv_trace_note(trace, "rot in the directory: unit, bit", unit, bit);
+    rot->hits_in_directory++;
+}
+
 void mkv_rot_block(struct mkv_rot *rot, struct mkv_node *node, struct mkv_model *model,
                    struct mkv_random *random, struct mkv_trace *trace) {
     struct mkv_volume_stats stats;

@@ -23,6 +23,7 @@ struct mkv_rot {
     bool superblock_quiet; /* at the last crash, all copies were durable and equal */
     uint64_t hits;
     uint64_t hits_in_blocks;
+    uint64_t hits_in_directory;
     uint64_t reports; /* events that tell of lost blocks */
 };
 
@@ -31,6 +32,9 @@ void mkv_rot_before_crash(struct mkv_rot *rot, const struct mkv_node *node);
 /* Between a crash and the next opening: perhaps flips a bit of metadata. */
 void mkv_rot_metadata(struct mkv_rot *rot, struct mkv_node *node, struct mkv_random *random,
                       struct mkv_trace *trace);
+/* The same of the directory, which says so when it meets it, and is made anew. */
+void mkv_rot_directory(struct mkv_rot *rot, struct mkv_node *node, struct mkv_random *random,
+                       struct mkv_trace *trace);
 /* While it serves: perhaps flips a bit of a live block; its key may be missing from then on. */
 void mkv_rot_block(struct mkv_rot *rot, struct mkv_node *node, struct mkv_model *model,
                    struct mkv_random *random, struct mkv_trace *trace);

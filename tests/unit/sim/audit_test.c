@@ -160,7 +160,6 @@ static struct bench *bench_make(void) {
         .guard = &bench->guard,
         .trace = &bench->trace,
         .fuse = &bench->fuse,
-        .world = bench,
         .on_message = on_message,
         .lives = bench,
         .on_event = on_event,
