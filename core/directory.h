@@ -56,7 +56,7 @@
 /* Slot headers that the catch-up may ask for at a time. */
 #define MKV_DIRECTORY_CATCH_UP_MAX 4u
 #define MKV_DIRECTORY_JOBS_MAX 64u
-#define MKV_DIRECTORY_QUEUE_BYTES_MIN (8u * 1024u)
+#define MKV_DIRECTORY_QUEUE_BYTES_MIN (6u * 1024u)
 /* One entry of a result and the longest key fit many times. */
 #define MKV_DIRECTORY_RESULT_BYTES_MIN 4096u
 

@@ -43,7 +43,7 @@ void dirig_init(struct dirig *rig, const struct dirig_options *options) {
         .drive_uuid = sample_uuid(20),
         .region_units = options->region_units,
         .frames_max = options->frames_max,
-        .queue_bytes = 2 * MKV_DIRECTORY_QUEUE_BYTES_MIN,
+        .queue_bytes = 16u * 1024u,
         .jobs_max = 3,
         .result_bytes = MKV_DIRECTORY_RESULT_BYTES_MIN,
         .commit_ns = options->commit_ns,
