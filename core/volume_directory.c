@@ -157,7 +157,7 @@ enum mkv_message_kind mkv_volume_listing_answer_kind(const struct op *op) {
 
 static enum mkv_status listing_refusal(const struct mkv_volume *volume,
                                        const struct mkv_message *message) {
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         return MKV_STATUS_UNAVAILABLE;
     }
     const bool purge = message->kind == MKV_MESSAGE_PURGE;

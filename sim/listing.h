@@ -22,6 +22,7 @@
 #ifndef MKV_SIM_LISTING_H
 #define MKV_SIM_LISTING_H
 
+#include "sim/faults.h"
 #include "sim/node.h"
 
 /* The operation by which a volume answers it; worlds number theirs from 0. */
@@ -32,6 +33,7 @@
 
 struct mkv_listing {
     struct mkv_node *node;
+    const struct mkv_faults *faults;
     bool done;
     bool in_flight;
     uint32_t generation;
@@ -51,7 +53,9 @@ struct mkv_listing {
     uint64_t listings; /* that ended with a list */
 };
 
-void mkv_listing_init(struct mkv_listing *listing, struct mkv_node *node);
+/* What the drive's faults excuse is not held against the volume. */
+void mkv_listing_init(struct mkv_listing *listing, struct mkv_node *node,
+                      const struct mkv_faults *faults);
 /* The process is gone. */
 void mkv_listing_crash(struct mkv_listing *listing);
 /* The volume serves, and nobody asks it for a mutation until the listing is done. */

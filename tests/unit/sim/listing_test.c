@@ -31,6 +31,7 @@ static struct bench {
     struct mkv_guard guard;
     struct mkv_content content;
     struct mkv_node node;
+    struct mkv_faults faults; /* none */
     struct mkv_listing listing;
     uint8_t *slab;
     uint64_t now_ns;
@@ -183,9 +184,14 @@ static void make(enum lie lie) {
         .on_event = on_event,
     };
     mkv_random_seed(&options.drive_random, 1, MKV_CONCERN_DRIVE);
+    struct mkv_random random;
+    mkv_random_seed(&random, 1, MKV_CONCERN_FAULTS);
+    mkv_faults_init(&bench.faults, memory, &bench.shape.faults, &bench.shape.geometry,
+                    MKV_UNIT_BYTES, &random);
+    options.faults = &bench.faults;
     mkv_node_init(&bench.node, memory, &options);
-    mkv_listing_init(&bench.listing, &bench.node);
-    mkv_node_start(&bench.node, -1);
+    mkv_listing_init(&bench.listing, &bench.node, &bench.faults);
+    mkv_node_start(&bench.node, -1, MKV_OPENING_SOUND);
     (void)mkv_node_admin(&bench.node, MKV_ADMIN_FORMAT, 0);
     settle();
     (void)mkv_node_admin(&bench.node, MKV_ADMIN_OPEN, bench.now_ns);
