@@ -232,10 +232,8 @@ void mkv_faults_hit(struct mkv_faults *faults, enum mkv_fault fault) {
     faults->hits[fault]++;
 }
 
-void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
-                          uint32_t count) {
-    mkv_faults_hit(faults, fault);
-    faults->content_hits++;
+void mkv_faults_struck(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                       uint32_t count) {
     for (uint32_t index = 0; index < count; index++) {
         uint32_t copy = 0;
         const enum mkv_place place = mkv_faults_place(faults, unit + index, &copy);
@@ -245,6 +243,13 @@ void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint6
     if (faults->on_struck != NULL) {
         faults->on_struck(faults->context, fault, unit, count);
     }
+}
+
+void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                          uint32_t count) {
+    mkv_faults_hit(faults, fault);
+    faults->content_hits++;
+    mkv_faults_struck(faults, fault, unit, count);
 }
 
 void mkv_faults_error(struct mkv_faults *faults, uint64_t unit, uint32_t count) {

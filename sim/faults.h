@@ -177,6 +177,9 @@ enum mkv_place mkv_faults_place(const struct mkv_faults *faults, uint64_t unit, 
 void mkv_faults_hit(struct mkv_faults *faults, enum mkv_fault fault);
 void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
                           uint32_t count);
+/* The same fault has struck these, too: tells. */
+void mkv_faults_struck(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                       uint32_t count);
 /* An operation comes back as failed. */
 void mkv_faults_error(struct mkv_faults *faults, uint64_t unit, uint32_t count);
 bool mkv_faults_any_flag(const struct mkv_faults *faults, uint64_t unit, uint32_t count,
