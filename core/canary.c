@@ -75,6 +75,24 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"trim-overlaps-write",
          "An extent that is being trimmed is given to a class, and written, before the drive has "
          "answered."},
+    [MKV_CANARY_DIRECTORY_ROOT_BEFORE_FLUSH] =
+        {"directory-root-before-flush",
+         "The directory's root unit names nodes that no flush has covered."},
+    [MKV_CANARY_DIRECTORY_PAGES_REUSED_EARLY] =
+        {"directory-pages-reused-early", "Pages of the directory's last tree are written again "
+                                         "before the root unit of the next one is durable."},
+    [MKV_CANARY_DIRECTORY_UNLISTED_FORGOTTEN] =
+        {"directory-unlisted-forgotten",
+         "Opening does not look for the blocks whose puts came after the directory's last commit."},
+    [MKV_CANARY_DIRECTORY_FLOOR_AHEAD] =
+        {"directory-floor-ahead",
+         "A commit of the directory vouches for generations of puts that are still under way."},
+    [MKV_CANARY_DIRECTORY_OVERFLOW_FORGOTTEN] =
+        {"directory-overflow-forgotten",
+         "A block for which the directory's queue has no room is not marked as unlisted."},
+    [MKV_CANARY_DIRECTORY_GENERATION_UNCHECKED] =
+        {"directory-generation-unchecked",
+         "A listing shows an entry whose slot holds another block by now."},
     [MKV_CANARY_JOURNAL_ERROR_IGNORED] = {"journal-error-ignored",
                                           "A journal block whose write failed counts as written."},
     [MKV_CANARY_FLUSH_ERROR_IGNORED] = {"flush-error-ignored",

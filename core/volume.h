@@ -45,6 +45,7 @@
 #define MKV_CORE_VOLUME_H
 
 #include "core/base.h"
+#include "core/directory.h"
 #include "core/geometry.h"
 #include "core/io.h"
 #include "core/superblock.h"
@@ -62,8 +63,10 @@ struct mkv_volume_config {
     uint64_t capacity_units;
     /* What the drive is formatted with (mkv_superblock_choose on its copies), or is to be. */
     struct mkv_geometry geometry;
-    uint32_t ops_max;      /* messages that the front may have outstanding here */
-    uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
+    uint32_t ops_max;          /* messages that the front may have outstanding here */
+    uint32_t window_units;     /* units of one read of recovery, and of one write of a checkpoint */
+    uint32_t directory_frames; /* nodes of the directory in memory; 0: 1024, or its region */
+    uint64_t directory_commit_ns; /* the longest that its changes stay uncommitted; 0: 1 s */
     bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
     /* Mutations of a key that have waited for so long behind a put whose bytes do not come go
      * first; 0: never. */
@@ -156,6 +159,8 @@ struct mkv_volume_stats {
     uint64_t recovery_ns;
     uint64_t generation_counter;
     uint64_t superblock_sequence;
+    struct mkv_directory_stats directory;
+    uint64_t directory_lag;   /* journal_durable less what the directory has applied */
     uint32_t tenants;         /* live ones, the default one included */
     uint32_t tenants_dropped; /* whose blocks are being dropped */
 };
@@ -197,6 +202,7 @@ struct mkv_volume_block {
     struct mkv_lba lba;
     uint32_t slot_units;
     bool served; /* false: its tenant was dropped, and it waits to be swept */
+    bool hidden; /* its DROP is issued */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
@@ -205,6 +211,8 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
  * total in every extent (O5), every live entry found through the hash. Aborts on a violation.
  * Cost grows with the table. */
 void mkv_volume_check(const struct mkv_volume *volume);
+/* Whether the directory has every block that is live: what SCAN would list now is all there is. */
+bool mkv_volume_directory_complete(const struct mkv_volume *volume);
 /* A hash over all state that is durable: tag, tenant, slot, generation, length, flags of every live
  * block, and the class of every extent (O6, O8). */
 uint64_t mkv_volume_durable_hash(const struct mkv_volume *volume);

@@ -81,6 +81,8 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DONE, status);
     } else if (op->kind == OP_KIND_TENANT_DROP) {
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DROP_DONE, status);
+    } else if (op->kind == OP_KIND_LIST) {
+        mkv_volume_answer(volume, index, mkv_volume_listing_answer_kind(op), status);
     }
     const bool of_tenant = volume->tenant_op == index;
     const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
@@ -385,6 +387,7 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 #define DROP_OF_JOB 0x1u
 #define DROP_OF_EVICTION 0x2u
 #define DROP_RETIRES 0x4u
+#define DROP_OF_LISTING(listing) (((listing) + 1u) * 0x100u)
 
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
                       uint32_t flags) {
@@ -398,6 +401,7 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->of_job = (flags & DROP_OF_JOB) != 0;
     op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
     op->retires = (flags & DROP_RETIRES) != 0;
+    op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
     volume->evict_drops += op->of_eviction ? 1u : 0u;
@@ -421,6 +425,16 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
         return false;
     }
     slot_drop(volume, slot, cause, DROP_OF_JOB);
+    return true;
+}
+
+bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing) {
+    MKV_ASSERT(volume->state == MKV_VOLUME_SERVING);
+    if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
+        return false;
+    }
+    volume->listings[listing].drops++;
+    slot_drop(volume, slot, MKV_DROP_PURGE, DROP_OF_JOB | DROP_OF_LISTING(listing));
     return true;
 }
 
@@ -596,6 +610,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         return;
     }
     op->generation_new = next_generation(volume);
+    mkv_volume_put_numbered(volume, index);
     const bool manifest = (op->flags & MKV_BLOCK_MANIFEST) != 0;
     uint64_t manifest_sum = 0;
     const struct mkv_slot_header header = {

@@ -69,9 +69,7 @@ void mkv_drive_fault_written(struct mkv_drive_sim *drive, const struct drive_io 
         mkv_faults_unflag(faults, io->act.other, count); /* what could not be read can be now */
         mkv_faults_flag(faults, io->act.other, count, MKV_UNIT_DAMAGED);
         mkv_faults_hit_bytes(faults, MKV_FAULT_MISDIRECTED_WRITE, unit, count);
-        if (faults->on_struck != NULL) {
-            faults->on_struck(faults->context, MKV_FAULT_MISDIRECTED_WRITE, io->act.other, count);
-        }
+        mkv_faults_struck(faults, MKV_FAULT_MISDIRECTED_WRITE, io->act.other, count);
         break;
     default:
         break; /* it fails when it completes */

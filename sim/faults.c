@@ -195,6 +195,10 @@ enum mkv_place mkv_faults_place(const struct mkv_faults *faults, uint64_t unit, 
         }
     }
     *copy = 0;
+    const uint64_t directory = mkv_geometry_directory(geometry).unit;
+    if (unit >= directory && unit < directory + geometry->directory_units) {
+        return MKV_PLACE_DIRECTORY;
+    }
     const uint64_t data = mkv_geometry_data_start(geometry).unit;
     return unit >= data && unit < data + mkv_geometry_usable_units(geometry) ? MKV_PLACE_DATA
                                                                              : MKV_PLACE_NONE;
@@ -210,6 +214,7 @@ static bool reaches_unit(const struct mkv_faults *faults, uint64_t unit) {
         return copy == faults->weak_journal;
     case MKV_PLACE_CHECKPOINT:
         return faults->plan.checkpoints;
+    case MKV_PLACE_DIRECTORY:
     case MKV_PLACE_DATA:
     case MKV_PLACE_NONE:
         return true;
@@ -235,27 +240,34 @@ void mkv_faults_hit(struct mkv_faults *faults, enum mkv_fault fault) {
     faults->hits[fault]++;
 }
 
-void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
-                          uint32_t count) {
-    mkv_faults_hit(faults, fault);
-    faults->content_hits++;
+void mkv_faults_struck(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                       uint32_t count) {
     for (uint32_t index = 0; index < count; index++) {
         uint32_t copy = 0;
-        if (mkv_faults_place(faults, unit + index, &copy) == MKV_PLACE_CHECKPOINT) {
-            faults->checkpoint_misread = true;
-        }
+        const enum mkv_place place = mkv_faults_place(faults, unit + index, &copy);
+        faults->checkpoint_misread |= place == MKV_PLACE_CHECKPOINT;
+        faults->directory_hits += place == MKV_PLACE_DIRECTORY;
     }
     if (faults->on_struck != NULL) {
         faults->on_struck(faults->context, fault, unit, count);
     }
 }
 
+void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                          uint32_t count) {
+    mkv_faults_hit(faults, fault);
+    faults->content_hits++;
+    mkv_faults_struck(faults, fault, unit, count);
+}
+
 void mkv_faults_error(struct mkv_faults *faults, uint64_t unit, uint32_t count) {
     uint32_t copy = 0;
     faults->errors++;
     faults->errors_life++;
-    faults->superblock_errors_life +=
-        count == 1 && mkv_faults_place(faults, unit, &copy) == MKV_PLACE_SUPERBLOCK;
+    const enum mkv_place place =
+        count == 1 ? mkv_faults_place(faults, unit, &copy) : MKV_PLACE_NONE;
+    faults->superblock_errors_life += place == MKV_PLACE_SUPERBLOCK;
+    faults->directory_hits += place == MKV_PLACE_DIRECTORY;
 }
 
 bool mkv_faults_any_flag(const struct mkv_faults *faults, uint64_t unit, uint32_t count,

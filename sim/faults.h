@@ -121,6 +121,7 @@ enum mkv_place {
     MKV_PLACE_SUPERBLOCK,
     MKV_PLACE_JOURNAL,
     MKV_PLACE_CHECKPOINT,
+    MKV_PLACE_DIRECTORY,
     MKV_PLACE_DATA,
 };
 
@@ -157,6 +158,7 @@ struct mkv_faults {
     uint64_t errors_life; /* since the last opening began */
     uint64_t stalls_life;
     uint64_t superblock_errors_life;
+    uint64_t directory_hits; /* errors and other bytes in its region */
     uint64_t content_hits;   /* that left or gave other bytes than were written */
     bool checkpoint_misread; /* since the last opening began */
     void *context;
@@ -183,6 +185,9 @@ enum mkv_place mkv_faults_place(const struct mkv_faults *faults, uint64_t unit, 
 void mkv_faults_hit(struct mkv_faults *faults, enum mkv_fault fault);
 void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
                           uint32_t count);
+/* The same fault has struck these, too: tells. */
+void mkv_faults_struck(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                       uint32_t count);
 /* An operation comes back as failed. */
 void mkv_faults_error(struct mkv_faults *faults, uint64_t unit, uint32_t count);
 bool mkv_faults_any_flag(const struct mkv_faults *faults, uint64_t unit, uint32_t count,

@@ -68,6 +68,7 @@ struct mkv_model_op {
     bool abandoned; /* nobody waits for its answer any more, but it may still take effect */
     /* READ */
     bool hidden;     /* a removal was unanswered at some time while it ran (I3) */
+    bool lists;      /* it may miss the key while it is being replaced (I3) */
     bool overlapped; /* a mutation was unanswered at some time while it ran (I4) */
     bool anything;   /* more versions than `seen` holds */
     uint32_t seen_count;
@@ -106,6 +107,12 @@ bool mkv_model_has_room(const struct mkv_model *model, uint32_t key);
 /* An operation starts; returns its place, which its answer names. */
 uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_kind kind,
                           uint32_t version);
+/* The read is one of a listing: a block that is replaced while it runs may be in it by neither
+ * content (I3). */
+void mkv_model_lists(struct mkv_model *model, uint32_t key, uint32_t op);
+/* Whether a read of one key may end with MKV_MODEL_MISS, or with MKV_MODEL_PRESENT. */
+bool mkv_model_may_answer(const struct mkv_model *model, uint32_t key, uint32_t op,
+                          uint32_t result);
 /* Its answer: enum mkv_model_result, or MKV_MODEL_VERSION + version. Fails the run (O1, O2) when no
  * world explains it. */
 void mkv_model_answer(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t result);

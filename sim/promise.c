@@ -88,6 +88,16 @@ void mkv_promise_judge(const struct mkv_faults *faults, enum mkv_fault_opening o
             mkv_fail(MKV_ORACLE_DURABLE, "volume %u waits for a drive that answers", volume);
         }
         break;
+    case MKV_EVENT_DIRECTORY_DAMAGED:
+    case MKV_EVENT_DIRECTORY_OFF:
+        if (faults->directory_hits == 0) {
+            mkv_fail(MKV_ORACLE_DURABLE, "the directory of volume %u is damaged at unit %llu",
+                     volume, (unsigned long long)event->value[0]);
+        }
+        break;
+    case MKV_EVENT_DIRECTORY_REBUILT:
+    case MKV_EVENT_DIRECTORY_FULL:
+    case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
     case MKV_EVENT_DRIVE_RESUMED:
     case MKV_EVENT_FORMATTED:
     case MKV_EVENT_CLOSED:

@@ -35,6 +35,7 @@ struct mkv_shape {
     uint64_t empty_grain_ns;
     bool trim;
     uint64_t trim_idle_ns;
+    uint64_t directory_commit_ns;
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;
@@ -51,6 +52,7 @@ struct mkv_shape {
     uint64_t lock_yield_ns; /* 0: a slow put keeps the lock, and mutations go in order */
     bool tenants;           /* volume only: half of the keys belong to a second tenant */
     uint32_t weight_tenant; /* of creating and dropping it */
+    uint32_t weight_list;   /* volume only: of SCAN, COUNT and PURGE */
     uint32_t think_ns;
     /* Front only. */
     uint32_t connections;

@@ -70,9 +70,8 @@ static uint32_t unanswered(const void *context) {
 
 static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
                        const uint8_t *data) {
-    (void)data; /* only a manifest's READ_DONE has any, and there are none here */
     MKV_ASSERT(volume == 0);
-    mkv_volume_client_answer(context, message);
+    mkv_volume_client_answer(context, message, data);
 }
 
 void mkv_volume_world_run(const struct mkv_world_options *options,
