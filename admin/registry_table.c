@@ -66,6 +66,8 @@ static const struct mkv_metric_label of_build[] = {OPEN("version", 1), OPEN("com
     { name, MKV_METRIC_COUNTER, unit, labels, mkv_collect_##collect, argument, help, why, action }
 #define GAUGE(name, unit, labels, collect, argument, help, why, action)                            \
     { name, MKV_METRIC_GAUGE, unit, labels, mkv_collect_##collect, argument, help, why, action }
+#define HISTOGRAM(name, unit, labels, collect, argument, help, why, action)                        \
+    { name, MKV_METRIC_HISTOGRAM, unit, labels, mkv_collect_##collect, argument, help, why, action }
 #define OF_NODE(field) offsetof(struct mkv_admin_snapshot, field)
 #define OF_DRIVE(field) offsetof(struct mkv_admin_drive, field)
 #define OF_VOLUME(field) offsetof(struct mkv_admin_drive, volume.field)
@@ -306,6 +308,9 @@ const struct mkv_metric_family mkv_metric_families[] = {
             "Leaves of the directory that had to be read from a drive",
             "Reads that the directory costs beside the clients'",
             "Many beside few hits: keys come in no order, which is common and harmless"),
+    HISTOGRAM("memkv_btree_leaf_miss_us", "microseconds", no_labels, leaf_miss, 0,
+              "Time from the wish for a leaf of the directory until it was there",
+              "What a listing waits for", "Long: the drive is busy, or slow"),
     /* Shards. */
     COUNTER("memkv_shard_commands_total", "requests", by_shard, shard_commands, 0,
             "Requests accepted, by shard", "Balance between shards", "None needed by itself"),

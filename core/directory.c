@@ -136,6 +136,11 @@ uint64_t mkv_directory_stale(const struct mkv_directory *directory,
     return entries > listed ? entries - listed : 0;
 }
 
+uint64_t mkv_directory_miss_bound_us(uint32_t bound) {
+    MKV_ASSERT(bound < MKV_DIRECTORY_MISS_BOUNDS);
+    return 16ull << (2 * bound);
+}
+
 void mkv_directory_stats(const struct mkv_directory *directory, const struct mkv_slot_table *table,
                          struct mkv_directory_stats *stats) {
     const struct mkv_directory_cache *cache = &directory->tree.cache;
@@ -161,8 +166,8 @@ void mkv_directory_stats(const struct mkv_directory *directory, const struct mkv
         .leaf_hits_total = cache->hits_total,
         .leaf_misses_total = cache->misses_total,
         .leaf_miss_us_sum = directory->leaf_miss_us_sum,
-        .leaf_miss_us_count = directory->leaf_miss_us_count,
     };
+    memcpy(stats->leaf_miss_us, directory->leaf_miss_us, sizeof stats->leaf_miss_us);
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */

@@ -81,6 +81,10 @@ enum mkv_directory_state {
 #define MKV_DIRECTORY_STATE_COUNT 6u
 const char *mkv_directory_state_name(enum mkv_directory_state state);
 
+/* Bounds of the time that a leaf takes to come, in us: powers of 4 from 16 on. */
+#define MKV_DIRECTORY_MISS_BOUNDS 10u
+uint64_t mkv_directory_miss_bound_us(uint32_t bound);
+
 struct mkv_directory_stats {
     enum mkv_directory_state state;
     uint64_t applied_sequence;
@@ -103,7 +107,7 @@ struct mkv_directory_stats {
     uint64_t leaf_hits_total;
     uint64_t leaf_misses_total;
     uint64_t leaf_miss_us_sum; /* from the wish for a leaf until it was there */
-    uint64_t leaf_miss_us_count;
+    uint64_t leaf_miss_us[MKV_DIRECTORY_MISS_BOUNDS + 1]; /* by the first bound not exceeded */
 };
 
 struct mkv_directory;

@@ -217,6 +217,15 @@ static bool children_in_region(const struct mkv_directory *directory, const uint
     return true;
 }
 
+static void note_leaf_miss(struct mkv_directory *directory, uint64_t us) {
+    uint32_t bucket = 0;
+    while (bucket < MKV_DIRECTORY_MISS_BOUNDS && us > mkv_directory_miss_bound_us(bucket)) {
+        bucket++;
+    }
+    directory->leaf_miss_us[bucket]++;
+    directory->leaf_miss_us_sum += us;
+}
+
 static void node_read(struct mkv_directory *directory, uint32_t index, enum mkv_io_result result) {
     struct mkv_directory_cache *cache = &directory->tree.cache;
     const struct mkv_directory_frame frame = *mkv_directory_frame(cache, index);
@@ -232,8 +241,7 @@ static void node_read(struct mkv_directory *directory, uint32_t index, enum mkv_
     mkv_directory_cache_read_done(cache, index, sound);
     if (sound) {
         if (frame.level == 0) {
-            directory->leaf_miss_us_sum += (directory->now_ns - frame.wanted_ns) / 1000u;
-            directory->leaf_miss_us_count++;
+            note_leaf_miss(directory, (directory->now_ns - frame.wanted_ns) / 1000u);
         }
         return;
     }

@@ -158,7 +158,7 @@ struct mkv_directory {
     uint64_t node_reads_total;
     uint64_t node_writes_total;
     uint64_t leaf_miss_us_sum;
-    uint64_t leaf_miss_us_count;
+    uint64_t leaf_miss_us[MKV_DIRECTORY_MISS_BOUNDS + 1];
 };
 
 static inline struct directory_job *directory_jobs(const struct mkv_directory *directory) {
