@@ -58,11 +58,9 @@ struct mkv_volume_config {
     uint32_t ops_max;      /* messages that the front may have outstanding here */
     uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
     uint64_t idle_ns; /* quiet time after which an empty journal block records the last flush */
-    struct mkv_uuid store_uuid; /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
-    struct mkv_uuid drive_uuid; /* FORMAT: written. OPEN: must match */
-    uint64_t drive_set_version; /* FORMAT */
-    uint32_t drive_set_count;   /* FORMAT */
-    struct mkv_uuid drive_set[MKV_VOLUMES_MAX];
+    struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
+    struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
+    struct mkv_drive_set drive_set; /* FORMAT: written */
 };
 
 enum mkv_volume_state {
