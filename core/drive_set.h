@@ -4,15 +4,16 @@
  * finds. Every drive's superblock names the whole set {version, members}, so a drive that was away
  * while others went on shows: its set is older.
  *
- *   What a drive says, against the newest set that any drive says      what becomes of it
- *   nothing: it is blank, and no drive has a set                       FORMAT, member of a new
- * store nothing: it is blank, and the first start was cut short            FORMAT, the member it
- * replaces nothing: it is blank                                               FORMAT, then it joins
- * empty another store                                                      FOREIGN: refused the
- * newest set                                                     KEEP the version before the newest
- * set, which names it                  KEEP_AND_RAISE another set of the newest version refused:
- * the operator's word any older version                                                  JOIN_EMPTY
- *   and a member of the newest set that no drive is                    refused: the operator's word
+ *   What a drive says, against the newest set of any drive        What becomes of it
+ *   it is blank, and no drive has a set                           FORMAT, member of a new store
+ *   it is blank, and the first start was cut short                FORMAT, the member it replaces
+ *   it is blank                                                   FORMAT, then it joins empty
+ *   another store                                                 FOREIGN: refused
+ *   the newest set                                                KEEP
+ *   the version before the newest set, which names it             KEEP_AND_RAISE
+ *   another set of the newest version                             refused: the operator's word
+ *   any older version                                             JOIN_EMPTY
+ *   and a member of the newest set that no drive is               refused: the operator's word
  *
  * The operator's word is a list of drives that are lost. It takes missing members out of the set,
  * and tells which of two sets of one version counts: the drives that are lost join empty.
@@ -116,8 +117,7 @@ enum mkv_drive_set_refusal {
     MKV_DRIVE_SET_FOREIGN,    /* `drive` belongs to another store than `other` */
     MKV_DRIVE_SET_TWINS,      /* `drive` and `other` are the same drive: one is a copy */
     MKV_DRIVE_SET_TORN,       /* `drive` is no member of its own set: it is damaged */
-    MKV_DRIVE_SET_NO_MEMBER,  /* all drives that are there are yet to join: the members are missing
-                               */
+    MKV_DRIVE_SET_NO_MEMBER,  /* all drives that are there are yet to join; no member is there */
     MKV_DRIVE_SET_TWO_SETS,   /* `drive` and `other` name different sets of the newest version */
     MKV_DRIVE_SET_MISSING,    /* members of the newest set are missing */
 };

@@ -143,11 +143,11 @@ static bool set_is_durable(const struct mkv_drive_set_run *run) {
 
 static void change_end(struct mkv_drive_set_run *run) {
     run->current = run->target;
-    leave_out(run, &run->current);
     for (uint32_t i = 0; i < run->count; i++) {
         struct mkv_drive_set_volume *volume = &run->volumes[i];
         if (volume->role == MKV_DRIVE_SET_JOINER && in_set(&run->current, volume)) {
             volume->role = MKV_DRIVE_SET_MEMBER;
+            volume->joined = true;
             volume->purged = true; /* it is empty */
             if (volume->life == MKV_DRIVE_SET_OPEN_FAILED) {
                 volume->life = MKV_DRIVE_SET_FAILED; /* it holds nothing that is waited for */
@@ -163,6 +163,7 @@ static void change_end(struct mkv_drive_set_run *run) {
     }
     run->state = MKV_DRIVE_SET_SETTLED;
     if (set_is_durable(run)) {
+        leave_out(run, &run->current);
         run->routed = run->current;
         run->ready = true;
     }
@@ -196,33 +197,10 @@ static bool raise_next(struct mkv_drive_set_run *run, struct mkv_drive_set_comma
     return false;
 }
 
-static bool change_next(struct mkv_drive_set_run *run, struct mkv_drive_set_command *command) {
-    bool members_have_it = true;
-    bool nobody_serves = true;
-    for (uint32_t i = 0; i < run->count; i++) {
-        struct mkv_drive_set_volume *volume = &run->volumes[i];
-        if (volume->role != MKV_DRIVE_SET_MEMBER || !in_set(&run->target, volume) ||
-            volume->life != MKV_DRIVE_SET_SERVING) {
-            continue;
-        }
-        nobody_serves = false;
-        if (volume->version_durable == run->target.version) {
-            continue;
-        }
-        members_have_it = false;
-        if (volume->version_told != run->target.version) {
-            volume->version_told = run->target.version;
-            return tell(&run->target, i, MKV_ADMIN_DRIVE_SET, command);
-        }
-    }
-    if (nobody_serves) {
-        run->state = run->ready ? run->state : MKV_DRIVE_SET_STUCK;
-        return false;
-    }
-    if (!members_have_it && !MKV_CANARY(MKV_CANARY_JOINED_BEFORE_MEMBERS)) {
-        return false;
-    }
-    bool joiners_are_open = true;
+/* The next joining drive of the target is told to open; `*open` says whether all are. */
+static bool joiner_next(struct mkv_drive_set_run *run, struct mkv_drive_set_command *command,
+                        bool *open) {
+    *open = true;
     for (uint32_t i = 0; i < run->count; i++) {
         struct mkv_drive_set_volume *volume = &run->volumes[i];
         if (volume->role != MKV_DRIVE_SET_JOINER || !in_set(&run->target, volume)) {
@@ -233,9 +211,62 @@ static bool change_next(struct mkv_drive_set_run *run, struct mkv_drive_set_comm
             volume->version_told = run->target.version;
             return tell(&run->target, i, MKV_ADMIN_JOIN, command);
         }
-        joiners_are_open = joiners_are_open && volume->life != MKV_DRIVE_SET_OPENING;
+        *open = *open && volume->life != MKV_DRIVE_SET_OPENING;
     }
-    if (members_have_it && joiners_are_open) {
+    return false;
+}
+
+/* The next member that stays is told of the target; `*have_it` says whether all have it that serve,
+ * `*serve` whether any does. */
+static bool member_next(struct mkv_drive_set_run *run, struct mkv_drive_set_command *command,
+                        bool *have_it, bool *serve) {
+    *have_it = true;
+    *serve = false;
+    for (uint32_t i = 0; i < run->count; i++) {
+        struct mkv_drive_set_volume *volume = &run->volumes[i];
+        if (volume->role != MKV_DRIVE_SET_MEMBER || !in_set(&run->target, volume) ||
+            volume->life != MKV_DRIVE_SET_SERVING) {
+            continue;
+        }
+        *serve = true;
+        if (volume->version_durable == run->target.version) {
+            continue;
+        }
+        *have_it = false;
+        if (volume->version_told != run->target.version) {
+            volume->version_told = run->target.version;
+            return tell(&run->target, i, MKV_ADMIN_DRIVE_SET, command);
+        }
+    }
+    return false;
+}
+
+static bool change_next(struct mkv_drive_set_run *run, struct mkv_drive_set_command *command) {
+    bool have_it;
+    bool serve;
+    bool open;
+    if (MKV_CANARY(MKV_CANARY_JOINED_BEFORE_MEMBERS)) {
+        if (joiner_next(run, command, &open)) {
+            return true;
+        }
+        if (!open) {
+            return false;
+        }
+    }
+    if (member_next(run, command, &have_it, &serve)) {
+        return true;
+    }
+    if (!serve) {
+        run->state = run->ready ? run->state : MKV_DRIVE_SET_STUCK;
+        return false;
+    }
+    if (!have_it) {
+        return false;
+    }
+    if (joiner_next(run, command, &open)) {
+        return true;
+    }
+    if (open) {
         change_end(run);
     }
     return false;
@@ -265,10 +296,23 @@ static struct mkv_drive_set joined_set(const struct mkv_drive_set_run *run) {
     return set;
 }
 
+/* Whether a member that failed may be left out: one that holds blocks only while it is served, so
+ * that a drive that fails at a start has the next start before its blocks are given up. */
+static bool may_leave_out(const struct mkv_drive_set_run *run) {
+    bool may = true;
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct mkv_drive_set_volume *volume = &run->volumes[i];
+        if (is_member(run, volume) && volume->life == MKV_DRIVE_SET_FAILED) {
+            may = may && (run->ready || volume->joined);
+        }
+    }
+    return may;
+}
+
 static void settled_next(struct mkv_drive_set_run *run) {
     const uint32_t serving = members_in(run, MKV_DRIVE_SET_SERVING);
     const bool fixed = members_in(run, MKV_DRIVE_SET_OPEN_FAILED) > 0;
-    if (serving > 0 && !fixed && members_in(run, MKV_DRIVE_SET_FAILED) > 0) {
+    if (serving > 0 && !fixed && members_in(run, MKV_DRIVE_SET_FAILED) > 0 && may_leave_out(run)) {
         struct mkv_drive_set set = next_set(run);
         for (uint32_t i = 0; i < run->count; i++) {
             if (is_member(run, &run->volumes[i]) && run->volumes[i].life == MKV_DRIVE_SET_FAILED) {

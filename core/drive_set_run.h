@@ -8,8 +8,10 @@
  *   CHANGING   the next set goes to every member that stays, and when it is durable on all of them
  *              the drives that join are opened empty, under it
  *   SETTLED    nothing to do. What comes next is the first of
- *              a member failed, and all others serve      -> CHANGING, without it
- *              drives are to join, and all members serve  -> PURGING
+ *              a member failed, and all others serve       -> CHANGING, without it; before
+ *                                                             anything is served only if it
+ *                                                             has just joined
+ *              drives are to join, and all members serve   -> PURGING
  *   PURGING    every member drops the blocks of keys that the joining drives take; -> CHANGING
  *
  *   A joining drive's keys go to it from the start, and are unavailable until it serves: so no
@@ -72,6 +74,7 @@ struct mkv_drive_set_volume {
     enum mkv_drive_set_role role;
     enum mkv_drive_set_life life;
     bool raised; /* it has to be raised when it is opened */
+    bool joined; /* it came up empty in this run */
     bool purging;
     bool purged;
     struct mkv_member member;

@@ -211,7 +211,7 @@ static void test_run__another_fails_meanwhile__the_first_change_ends_before(void
     expect_routes(&rig, "+--+");
     event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
     EXPECT(rig, "set a6 set d6");
-    expect_routes(&rig, "+.-+");
+    expect_routes(&rig, "+--+"); /* what was to be routed is not durable on c */
     event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
     event(&rig, 'd', MKV_EVENT_DRIVE_SET_DURABLE);
     EXPECT(rig, "");
@@ -301,6 +301,39 @@ static void test_run__joining_was_cut_short__ends_before_anything_is_served(void
     expect_routes(&rig, "+++");
 }
 
+/* Its blocks have the next start before they are given up. */
+static void test_run__a_member_fails_before_anything_is_served__stuck(void **state) {
+    (void)state;
+    struct rig rig = make("kkj", set_of(4, 3, "abc"), set_of(4, 3, "abc"));
+    take_commands(&rig);
+    event(&rig, 'a', MKV_EVENT_OPENED);
+    event(&rig, 'b', MKV_EVENT_OPENED);
+    take_commands(&rig);
+    event(&rig, 'b', MKV_EVENT_DRIVE_FAILED);
+    event(&rig, 'c', MKV_EVENT_OPEN_FAILED);
+    rig.log[0] = '\0';
+    EXPECT(rig, "");
+    assert_true(mkv_drive_set_run_opened(&rig.run));
+    assert_false(rig.run.ready);
+}
+
+static void test_run__only_the_joining_one_fails_before_that__left_out(void **state) {
+    (void)state;
+    struct rig rig = make("kkj", set_of(4, 3, "abc"), set_of(4, 3, "abc"));
+    take_commands(&rig);
+    event(&rig, 'a', MKV_EVENT_OPENED);
+    event(&rig, 'b', MKV_EVENT_OPENED);
+    take_commands(&rig);
+    event(&rig, 'c', MKV_EVENT_OPEN_FAILED);
+    rig.log[0] = '\0';
+    EXPECT(rig, "set a5 set b5");
+    event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    event(&rig, 'b', MKV_EVENT_DRIVE_SET_DURABLE);
+    EXPECT(rig, "");
+    assert_true(rig.run.ready);
+    expect_routes(&rig, "++.");
+}
+
 static void test_run__a_command_is_refused__as_a_failure(void **state) {
     (void)state;
     struct rig rig = serving("kk", "ab");
@@ -325,6 +358,8 @@ int main(void) {
         cmocka_unit_test(test_run__the_joining_drive_fails__its_keys_wait_for_the_next_set),
         cmocka_unit_test(test_run__a_member_fails_while_it_purges__left_out_first),
         cmocka_unit_test(test_run__joining_was_cut_short__ends_before_anything_is_served),
+        cmocka_unit_test(test_run__a_member_fails_before_anything_is_served__stuck),
+        cmocka_unit_test(test_run__only_the_joining_one_fails_before_that__left_out),
         cmocka_unit_test(test_run__a_command_is_refused__as_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
