@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/figures.h"
 
-#include "core/slot_table.h"
+#include "core/slot_header.h"
 
 /* Slots of the class that a block of the reporting size gets, in one extent. */
 static uint64_t default_slots_of_extent(const struct mkv_admin_snapshot *snapshot,
                                         const struct mkv_volume_stats *volume) {
     const uint64_t block_bytes = mkv_min_u64(snapshot->storage_block_bytes, MKV_BLOCK_BYTES_MAX);
-    return volume->extent_units / mkv_slot_units_for((uint32_t)block_bytes);
+    return volume->extent_units / mkv_slot_content_units((uint32_t)block_bytes);
 }
 
 struct mkv_admin_drive_figures mkv_admin_drive_figures(const struct mkv_admin_snapshot *snapshot,

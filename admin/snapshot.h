@@ -63,8 +63,9 @@ enum mkv_admin_io_op {
     MKV_ADMIN_IO_READ = 0,
     MKV_ADMIN_IO_WRITE,
     MKV_ADMIN_IO_FLUSH,
+    MKV_ADMIN_IO_TRIM,
 };
-#define MKV_ADMIN_IO_OP_COUNT 3u
+#define MKV_ADMIN_IO_OP_COUNT 4u
 
 /* Levels of log messages: error, warn, info, debug, trace. */
 #define MKV_ADMIN_LOG_LEVEL_COUNT 5u

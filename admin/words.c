@@ -26,10 +26,8 @@ const char *const mkv_admin_warning_codes[] = {
 };
 
 const char *const mkv_admin_io_ops[] = {
-    [MKV_ADMIN_IO_READ] = "read",
-    [MKV_ADMIN_IO_WRITE] = "write",
-    [MKV_ADMIN_IO_FLUSH] = "flush",
-    [MKV_ADMIN_IO_OP_COUNT] = NULL,
+    [MKV_ADMIN_IO_READ] = "read", [MKV_ADMIN_IO_WRITE] = "write", [MKV_ADMIN_IO_FLUSH] = "flush",
+    [MKV_ADMIN_IO_TRIM] = "trim", [MKV_ADMIN_IO_OP_COUNT] = NULL,
 };
 
 const char *const mkv_admin_log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};

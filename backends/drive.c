@@ -14,8 +14,11 @@ enum mkv_drive_operation mkv_drive_operation_of(const struct mkv_effect *effect)
     if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {
         return MKV_DRIVE_OP_WRITE;
     }
-    MKV_ASSERT(effect->kind == MKV_EFFECT_DRIVE_FLUSH);
-    return MKV_DRIVE_OP_FLUSH;
+    if (effect->kind == MKV_EFFECT_DRIVE_FLUSH) {
+        return MKV_DRIVE_OP_FLUSH;
+    }
+    MKV_ASSERT(effect->kind == MKV_EFFECT_DRIVE_TRIM);
+    return MKV_DRIVE_OP_TRIM;
 }
 
 enum mkv_io_result mkv_drive_result_of_errno(int error_number) {

@@ -4,15 +4,16 @@
  * block device here, a simulated drive or a test's wrapper elsewhere. An implementation embeds
  * struct mkv_drive as its first member and fills in `ops`; whoever makes the drive sets `complete`.
  *
- *     volume --DRIVE_READ, _WRITE, _FLUSH--> mkv_drive_submit
- *     volume <--DRIVE_DONE------------------ complete(complete_context, done)
+ *     volume --DRIVE_READ, _WRITE, _FLUSH, _TRIM--> mkv_drive_submit
+ *     volume <--DRIVE_DONE------------------------- complete(complete_context, done)
  *
  * Invariants
  *  I1  Every submitted effect is completed exactly once, with its op, and never inside submit.
  *  I2  Completions come in any order. A flush covers the writes that were *completed* before it was
  *      submitted, and promises nothing about others.
  *  I3  MKV_IO_OK means that all of the units were moved. After another result of a read the memory
- *      holds anything; after one of a write, the drive may hold any mixture of old and new sectors.
+ *      holds anything; after one of a write, the drive may hold any mixture of old and new sectors;
+ *      after any result of a trim, it may hold anything.
  *  I4  What `done` points to is valid during the callback only. The callback may submit.
  *  I5  Nothing of the drive is touched, and no memory of an effect, after close.
  *
@@ -30,8 +31,9 @@ enum mkv_drive_operation {
     MKV_DRIVE_OP_READ = 0,
     MKV_DRIVE_OP_WRITE,
     MKV_DRIVE_OP_FLUSH,
+    MKV_DRIVE_OP_TRIM,
 };
-#define MKV_DRIVE_OP_COUNT 3u
+#define MKV_DRIVE_OP_COUNT 4u
 
 /* One writer, the drive's thread; other threads read single fields with relaxed atomic loads. */
 struct mkv_drive_operation_counters {
@@ -54,7 +56,7 @@ struct mkv_drive_counters {
 struct mkv_drive;
 
 struct mkv_drive_ops {
-    /* DRIVE_READ, DRIVE_WRITE or DRIVE_FLUSH; the effect is copied. */
+    /* DRIVE_READ, DRIVE_WRITE, DRIVE_FLUSH or DRIVE_TRIM; the effect is copied. */
     void (*submit)(struct mkv_drive *drive, const struct mkv_effect *effect);
     /* Effects submitted and not yet completed. */
     uint32_t (*in_flight)(const struct mkv_drive *drive);
@@ -81,7 +83,7 @@ static inline void mkv_drive_close(struct mkv_drive *drive) {
     drive->ops->close(drive);
 }
 
-/* Which of the three an effect is; asserts that it is one. */
+/* Which of the four an effect is; asserts that it is one. */
 enum mkv_drive_operation mkv_drive_operation_of(const struct mkv_effect *effect);
 
 /* What an errno value (positive) of a drive operation means; the one place where that is said. */

@@ -177,6 +177,11 @@ static bool fill_in_size(const struct mkv_drive_open_options *options,
     return true;
 }
 
+/* Tried behind the end of the file, where there is nothing to lose. */
+static bool file_takes_holes(int fd, off_t size) {
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, size, MKV_UNIT_BYTES) == 0;
+}
+
 /* Everything between having the descriptor and having the medium. */
 static bool set_up_file(const struct mkv_drive_open_options *options, struct mkv_drive_media *media,
                         struct mkv_backend_error *error) {
@@ -213,6 +218,7 @@ static bool set_up_file(const struct mkv_drive_open_options *options, struct mkv
     }
     media->capacity_units = (uint64_t)status.st_size / MKV_UNIT_BYTES;
     media->flush_needed = true;
+    media->trim_supported = file_takes_holes(media->fd, status.st_size);
     return use_direct(options, media, error);
 }
 
@@ -239,24 +245,34 @@ static bool open_file(const struct mkv_drive_open_options *options, bool exists,
 
 /* ---- block devices -------------------------------------------------------------------------- */
 
-/* Whether the kernel reports a volatile cache, or nothing at all, for the device or, for a
- * partition, its disk. */
-static bool device_needs_flush(dev_t device) {
-    static const char *const places[] = {"queue/write_cache", "../queue/write_cache"};
+/* Reads what the kernel reports in this file about the device's queue or, for a partition, about
+ * that of its disk. False when it reports nothing. */
+static bool device_queue_read(dev_t device, const char *name, char text[32]) {
+    static const char *const places[] = {"queue", "../queue"};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         char path[128];
-        char text[32] = "";
-        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s", major(device), minor(device),
-                 places[i]);
+        snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%s/%s", major(device), minor(device),
+                 places[i], name);
         FILE *file = fopen(path, "re");
         if (file == NULL) {
             continue;
         }
-        const char *read = fgets(text, sizeof text, file);
+        const char *read = fgets(text, 32, file);
         fclose(file);
-        return read == NULL || strcmp(text, "write through\n") != 0;
+        return read != NULL;
     }
-    return true;
+    return false;
+}
+
+/* Whether the kernel reports a volatile cache, or nothing at all. */
+static bool device_needs_flush(dev_t device) {
+    char text[32];
+    return !device_queue_read(device, "write_cache", text) || strcmp(text, "write through\n") != 0;
+}
+
+static bool device_takes_discard(dev_t device) {
+    char text[32];
+    return device_queue_read(device, "discard_max_bytes", text) && strtoull(text, NULL, 10) > 0;
 }
 
 static bool set_up_device(const struct mkv_drive_open_options *options, dev_t device,
@@ -273,6 +289,7 @@ static bool set_up_device(const struct mkv_drive_open_options *options, dev_t de
     }
     media->capacity_units = bytes / MKV_UNIT_BYTES;
     media->flush_needed = device_needs_flush(device);
+    media->trim_supported = device_takes_discard(device);
     return use_direct(options, media, error);
 }
 

@@ -5,6 +5,7 @@
  *
  *     file:    missing and size given? create sparse -> O_DIRECT? -> flock -> size
  *     device:  O_EXCL (nothing mounted on it, nobody else has it) -> O_DIRECT -> size -> cache?
+ *     both:    trim?
  *
  * Invariants
  *  I1  A medium that was opened is this process's alone until it is closed: files by flock, which
@@ -46,6 +47,8 @@ struct mkv_drive_media {
     bool created;      /* the file is new: nothing was on it */
     bool direct;       /* O_DIRECT. When false: warning DIRECT_IO_FALLBACK */
     bool flush_needed; /* false only on block devices that report no volatile cache */
+    /* Block devices: the kernel reports discard. Files: the file system punches holes. */
+    bool trim_supported;
     uint64_t capacity_units;
 };
 

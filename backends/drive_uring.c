@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backends/clock.h"
+#include "backends/drive_trim.h"
 
 /* The longest single transfer; the kernel takes up to 2 GiB less a page. */
 #define TRANSFER_UNITS_MAX 65536u
@@ -50,6 +51,13 @@ struct drive_uring {
     struct waiting *waiting;
     uint32_t waiting_head;
     uint32_t waiting_count;
+    struct mkv_drive_trim *trim; /* NULL: takes none */
+    /* The one that is in flight. */
+    struct {
+        struct mkv_op_id op;
+        uint64_t byte_count;
+        uint64_t submitted_ns;
+    } trimming;
     /* Of the completion that is being reported. */
     uint64_t sums[MKV_CHUNKS_MAX];
 };
@@ -252,12 +260,44 @@ static void operation_done(struct mkv_ring_completion *completion, int32_t resul
     drive->base.complete(drive->base.complete_context, &done);
 }
 
+/* ---- trims ---------------------------------------------------------------------------------- */
+
+static void trim_start(struct drive_uring *drive, const struct mkv_effect *effect) {
+    const uint64_t capacity_units = drive->base.capacity_units;
+    const uint32_t unit_count = effect->drive.unit_count;
+    MKV_ASSERT(drive->trim != NULL); /* I4 */
+    MKV_ASSERT(unit_count >= 1);
+    MKV_ASSERT(effect->drive.lba.unit < capacity_units);
+    MKV_ASSERT(unit_count <= capacity_units - effect->drive.lba.unit);
+    drive->trimming.op = effect->op;
+    drive->trimming.byte_count = (uint64_t)unit_count * MKV_UNIT_BYTES;
+    drive->trimming.submitted_ns = mkv_clock_monotonic_ns();
+    mkv_drive_trim_start(drive->trim, effect->drive.lba.unit * MKV_UNIT_BYTES,
+                         drive->trimming.byte_count);
+}
+
+static void trim_done(void *context, int error_number) {
+    struct drive_uring *drive = context;
+    const struct mkv_drive_done done = {
+        .op = drive->trimming.op,
+        .result = error_number == 0 ? MKV_IO_OK : mkv_drive_result_of_errno(error_number),
+    };
+    const uint64_t latency_ns = mkv_clock_monotonic_ns() - drive->trimming.submitted_ns;
+    mkv_drive_count_completed(&drive->base, MKV_DRIVE_OP_TRIM, done.result,
+                              drive->trimming.byte_count, latency_ns);
+    drive->base.complete(drive->base.complete_context, &done);
+}
+
 /* ---- the ops struct ------------------------------------------------------------------------- */
 
 static void drive_submit(struct mkv_drive *base, const struct mkv_effect *effect) {
     struct drive_uring *drive = drive_of(base);
     uint64_t now_ns = mkv_clock_monotonic_ns();
     mkv_drive_count_submitted(base, mkv_drive_operation_of(effect));
+    if (effect->kind == MKV_EFFECT_DRIVE_TRIM) {
+        trim_start(drive, effect);
+        return;
+    }
     if (drive->waiting_count == 0 && drive->free_operations != NULL) {
         operation_start(drive, effect, now_ns);
         return;
@@ -274,6 +314,7 @@ static uint32_t drive_in_flight(const struct mkv_drive *base) {
 }
 
 static void drive_free(struct drive_uring *drive) {
+    mkv_drive_trim_close(drive->trim);
     mkv_drive_media_close(&drive->media);
     free(drive->operations);
     free(drive->waiting);
@@ -323,6 +364,18 @@ bool mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
                                   "no memory for the %" PRIu32 " operations of a drive. Free "
                                   "memory on this machine",
                                   depth + options->waiting_max);
+    }
+    const struct mkv_drive_trim_options trim_options = {
+        .ring = options->ring,
+        .fd = media->fd,
+        .block_device = media->block_device,
+        .done = trim_done,
+        .context = drive,
+    };
+    MKV_ASSERT(!options->trim || media->trim_supported);
+    if (options->trim && !mkv_drive_trim_create(&trim_options, &drive->trim, error)) {
+        drive_free(drive);
+        return false;
     }
     for (uint32_t i = depth; i-- > 0;) {
         drive->operations[i].next_free = drive->free_operations;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A drive on io_uring: each effect is one fixed read, fixed write or fdatasync on an opened medium,
- * out of a bounded pool of operations. What the pool has no room for waits in order.
+ * out of a bounded pool of operations. What the pool has no room for waits in order. A trim goes to
+ * a thread of its own (drive_trim.h).
  *
  *     submit --> pool has room? --yes--> prepared in the ring --> kernel --> finished? --> complete
  *                    | no                    ^                                  | short, EINTR
@@ -12,6 +13,9 @@
  *  I2  A transfer that makes no progress MKV_DRIVE_URING_TRIES_MAX times in a row is MKV_IO_DEVICE.
  *  I3  No write reaches beyond the capacity (asserted: a file would grow). A read that does is
  *      MKV_IO_DEVICE.
+ *  I4  Trims are handed to it only when it was made with `trim`, one at a time (core/io.h, I8), and
+ *      within the capacity (all asserted). They take no place in the queue: a slow one holds up
+ *      nothing but the next.
  *
  * Not responsible for: finding, creating and locking the medium (drive_open.h).
  */
@@ -32,6 +36,7 @@ struct mkv_drive_uring_options {
     const struct mkv_arena_buffers *buffers; /* of that ring; NULL: plain operations only */
     uint8_t *meta;                           /* what meta_offset counts from: the volume's arena */
     uint64_t meta_bytes;
+    bool trim;            /* take trims; the medium supports them */
     uint32_t queue_depth; /* 0: MKV_DRIVE_URING_DEPTH_DEFAULT */
     uint32_t waiting_max; /* effects that the volume may have outstanding; beyond: an assertion */
 };

@@ -142,6 +142,14 @@ struct mkv_op_id {
     uint32_t generation;
 };
 
+/* What is fetched ahead of lookups. Called for several keys before they are looked up, first with
+ * one stage for all, then with the next, prefetching lets them wait for memory together. */
+enum mkv_prefetch {
+    MKV_PREFETCH_BUCKET = 0,
+    MKV_PREFETCH_ENTRY, /* the first of the bucket, which is read for it */
+};
+#define MKV_PREFETCH_COUNT 2u
+
 #define MKV_NONE_U32 0xffffffffu
 #define MKV_GENERATION_COUNTER_BITS 40u
 #define MKV_GENERATION_COUNTER_MAX ((1ull << MKV_GENERATION_COUNTER_BITS) - 1u)
@@ -150,6 +158,8 @@ struct mkv_op_id {
 /* The tenant every key belongs to as long as a client names none. */
 #define MKV_TENANT_DEFAULT 0u
 #define MKV_TENANT_DEFAULT_NAME "default"
+/* The longest tenant name that a drive keeps. */
+#define MKV_TENANT_STORED_NAME_BYTES_MAX 79u
 
 static inline uint64_t mkv_min_u64(uint64_t a, uint64_t b) {
     return a < b ? a : b;

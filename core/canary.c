@@ -77,6 +77,25 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_JOINED_BEFORE_MEMBERS] =
         {"joined-before-members",
          "A drive that joins opens under the new set before the members have it."},
+    [MKV_CANARY_TENANT_DROP_NOT_IN_CHECKPOINT] =
+        {"tenant-drop-not-in-checkpoint",
+         "A checkpoint holds a tenant that is being dropped as if it were not."},
+    [MKV_CANARY_PUT_JOURNALED_UNDER_TENANT_DROP] =
+        {"put-journaled-under-tenant-drop",
+         "A put whose tenant was dropped while its slot was written still gets a record."},
+    [MKV_CANARY_SPAN_MEMBER_TAKEN] =
+        {"span-member-taken",
+         "An extent that is used as part of a group is given a class of its own."},
+    [MKV_CANARY_EXTENT_CHANGE_BEFORE_DROPS_DURABLE] =
+        {"extent-change-before-drops-durable",
+         "An extent that is emptied gives its class back before the DROPs in it are durable."},
+    [MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD] =
+        {"emptied-slot-reused-while-held",
+         "A slot of an extent that is emptied counts as free while an operation still reads it."},
+    [MKV_CANARY_TRIM_OVERLAPS_WRITE] =
+        {"trim-overlaps-write",
+         "An extent that is being trimmed is given to a class, and written, before the drive has "
+         "answered."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

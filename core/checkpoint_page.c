@@ -18,10 +18,13 @@ enum {
     HEAD_AT_JOURNAL_SEQUENCE = 40,
     HEAD_AT_GENERATION_COUNTER = 48,
     HEAD_AT_PAGE_COUNT = 56,
+    HEAD_AT_TENANT_UNITS = 60,
 
     PAGE_AT_PAGE = 40,
     PAGE_AT_EXTENT = 44,
     PAGE_AT_SLOT_UNITS = 48,
+    PAGE_AT_SPAN = 50,
+    PAGE_AT_ZERO = 51,
     PAGE_AT_PAGE_IN_EXTENT = 52,
     PAGE_AT_STAMP = 56,
     PAGE_AT_ENTRIES = 64,
@@ -64,7 +67,8 @@ static bool unit_whole(const uint8_t *unit, const uint8_t *magic) {
 static bool head_valid(const struct mkv_checkpoint_head *head) {
     return head->journal_sequence.value >= 1 &&
            head->generation_counter <= MKV_GENERATION_COUNTER_MAX &&
-           head->page_count <= MKV_PAGES_MAX;
+           head->page_count <= MKV_PAGES_MAX && head->tenant_units >= 1 &&
+           head->tenant_units <= MKV_TENANT_UNITS_MAX;
 }
 
 void mkv_checkpoint_head_encode(const struct mkv_checkpoint_head *head, uint8_t *unit) {
@@ -76,6 +80,7 @@ void mkv_checkpoint_head_encode(const struct mkv_checkpoint_head *head, uint8_t 
     mkv_store_u64(unit + HEAD_AT_JOURNAL_SEQUENCE, head->journal_sequence.value);
     mkv_store_u64(unit + HEAD_AT_GENERATION_COUNTER, head->generation_counter);
     mkv_store_u32(unit + HEAD_AT_PAGE_COUNT, head->page_count);
+    mkv_store_u32(unit + HEAD_AT_TENANT_UNITS, head->tenant_units);
     mkv_store_u64(unit + AT_CHECKSUM, unit_checksum(unit));
 }
 
@@ -89,6 +94,7 @@ enum mkv_err mkv_checkpoint_head_decode(const uint8_t *unit, struct mkv_checkpoi
     head->journal_sequence.value = mkv_load_u64(unit + HEAD_AT_JOURNAL_SEQUENCE);
     head->generation_counter = mkv_load_u64(unit + HEAD_AT_GENERATION_COUNTER);
     head->page_count = mkv_load_u32(unit + HEAD_AT_PAGE_COUNT);
+    head->tenant_units = mkv_load_u32(unit + HEAD_AT_TENANT_UNITS);
     return head_valid(head) ? MKV_OK : MKV_CORRUPT_CHECKPOINT_PAGE;
 }
 
@@ -99,10 +105,11 @@ static bool page_valid(const struct mkv_checkpoint_page *page) {
         return false;
     }
     if (page->extent.index == MKV_NONE_U32) {
-        return page->slot_units == 0 && page->page_in_extent == 0;
+        return page->slot_units == 0 && page->span == 0 && page->page_in_extent == 0;
     }
-    return page->extent.index < MKV_EXTENTS_MAX && page->slot_units >= 1 &&
-           page->page_in_extent <= page->page;
+    return page->span >= 1 && page->span <= MKV_EXTENT_SPAN_MAX &&
+           page->extent.index <= MKV_EXTENTS_MAX - page->span && page->slot_units >= 1 &&
+           page->slot_units <= MKV_SLOT_UNITS_MAX && page->page_in_extent <= page->page;
 }
 
 void mkv_checkpoint_page_begin(const struct mkv_checkpoint_page *page, uint8_t *unit) {
@@ -113,7 +120,8 @@ void mkv_checkpoint_page_begin(const struct mkv_checkpoint_page *page, uint8_t *
     mkv_store_u64(unit + AT_CHECKPOINT_NUMBER, page->checkpoint_number);
     mkv_store_u32(unit + PAGE_AT_PAGE, page->page);
     mkv_store_u32(unit + PAGE_AT_EXTENT, page->extent.index);
-    mkv_store_u32(unit + PAGE_AT_SLOT_UNITS, page->slot_units);
+    mkv_store_u16(unit + PAGE_AT_SLOT_UNITS, (uint16_t)page->slot_units);
+    unit[PAGE_AT_SPAN] = (uint8_t)page->span;
     mkv_store_u32(unit + PAGE_AT_PAGE_IN_EXTENT, page->page_in_extent);
     mkv_store_u64(unit + PAGE_AT_STAMP, page->stamp.value);
 }
@@ -164,10 +172,11 @@ enum mkv_err mkv_checkpoint_page_decode(const uint8_t *unit, struct mkv_checkpoi
     page->checkpoint_number = mkv_load_u64(unit + AT_CHECKPOINT_NUMBER);
     page->page = mkv_load_u32(unit + PAGE_AT_PAGE);
     page->extent.index = mkv_load_u32(unit + PAGE_AT_EXTENT);
-    page->slot_units = mkv_load_u32(unit + PAGE_AT_SLOT_UNITS);
+    page->slot_units = mkv_load_u16(unit + PAGE_AT_SLOT_UNITS);
+    page->span = unit[PAGE_AT_SPAN];
     page->page_in_extent = mkv_load_u32(unit + PAGE_AT_PAGE_IN_EXTENT);
     page->stamp.value = mkv_load_u64(unit + PAGE_AT_STAMP);
-    if (!page_valid(page)) {
+    if (!page_valid(page) || unit[PAGE_AT_ZERO] != 0) {
         return MKV_CORRUPT_CHECKPOINT_PAGE;
     }
     const bool page_is_used = page->extent.index != MKV_NONE_U32;

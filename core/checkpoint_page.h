@@ -11,8 +11,10 @@
  *       32     8  checkpoint number                  32     8  checkpoint number
  *       40     8  journal sequence                   40     4  page number
  *       48     8  generation counter                 44     4  extent, or 0xffffffff: page unused
- *       56     4  pages                              48     4  slot units of the extent's class
- *       60     4  0                                  52     4  index of the page within the extent
+ *       56     4  pages                              48     2  slot units of the extent's class
+ *       60     4  tenant units                       50     1  span: extents used as one
+ *                                                    51     1  0
+ *                                                    52     4  index of the page within the extent
  *       64  4032  0                                  56     8  stamp: sequence last applied
  *                                                    64  4032  168 entries of 24 bytes
  *   entry: 0 8 tag | 8 4 tenant | 12 4 generation, low 32 bits | 16 4 expiry (s) |
@@ -51,14 +53,16 @@ struct mkv_checkpoint_head {
     struct mkv_sequence journal_sequence;
     uint64_t generation_counter;
     uint32_t page_count;
+    uint32_t tenant_units; /* units of tenants between the head and the pages */
 };
 
 struct mkv_checkpoint_page {
     struct mkv_uuid drive_uuid;
     uint64_t checkpoint_number;
     uint32_t page;
-    struct mkv_extent extent; /* MKV_NONE_U32: unused; slot_units and page_in_extent are then 0 */
+    struct mkv_extent extent; /* MKV_NONE_U32: unused; the next three are then 0 */
     uint32_t slot_units;
+    uint32_t span; /* 1 ... MKV_EXTENT_SPAN_MAX */
     uint32_t page_in_extent;
     struct mkv_sequence stamp;
 };

@@ -555,6 +555,10 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:
     case MKV_MESSAGE_DELETE:
+    case MKV_MESSAGE_TENANT:
+    case MKV_MESSAGE_TENANT_DROP:
+    case MKV_MESSAGE_TENANT_DONE: /* the front sends none of these */
+    case MKV_MESSAGE_TENANT_DROP_DONE:
         MKV_ASSERT(false);
         break;
     }

@@ -16,6 +16,11 @@
 #define UNITS_PER_SLOT (512u * MKV_KIB / MKV_UNIT_BYTES)
 #define SLOTS_DEFAULT_MIN 4096u
 #define CHECKPOINT_SHARE 8u
+#define TENANTS_DEFAULT 1024u
+/* Bytes of the directory for each slot: a key of a hundred bytes, its entry, and nodes that are two
+ * thirds full, with as much again for the copies of a commit. */
+#define DIRECTORY_BYTES_PER_SLOT 256u
+#define DIRECTORY_SHARE 64u
 
 _Static_assert(MKV_PAGE_SLOTS == (MKV_UNIT_BYTES - 64u) / 24u, "a page is one unit");
 _Static_assert(MKV_SLOTS_MAX < MKV_NONE_U32, "MKV_NONE_U32 names no slot");
@@ -29,8 +34,17 @@ static uint64_t checkpoint_start(uint32_t ring_blocks) {
     return RING_START_UNIT + (uint64_t)MKV_JOURNAL_COPIES * ring_blocks;
 }
 
-static uint64_t data_start(uint32_t ring_blocks, uint64_t page_count) {
-    return checkpoint_start(ring_blocks) + MKV_CHECKPOINT_SIDES * (1 + page_count);
+static uint64_t side_units(uint32_t tenant_units, uint64_t page_count) {
+    return 1 + (uint64_t)tenant_units + page_count;
+}
+
+static uint64_t directory_start(const struct mkv_geometry *geometry) {
+    return checkpoint_start(geometry->ring_blocks) +
+           MKV_CHECKPOINT_SIDES * side_units(geometry->tenant_units, geometry->page_count);
+}
+
+static uint64_t data_start(const struct mkv_geometry *geometry) {
+    return directory_start(geometry) + geometry->directory_units;
 }
 
 static uint64_t default_ring_blocks(uint64_t capacity_units) {
@@ -50,6 +64,18 @@ static uint64_t default_page_count(uint64_t capacity_units, uint64_t ring_blocks
     const uint64_t side_units = capacity_units / CHECKPOINT_SHARE / MKV_CHECKPOINT_SIDES;
     const uint64_t pages_max = side_units > 1 ? side_units - 1 : 0;
     return mkv_max_u64(1, mkv_min_u64(mkv_divide_up_u64(slots, MKV_PAGE_SLOTS), pages_max));
+}
+
+static uint32_t default_tenant_units(uint64_t capacity_units) {
+    const uint64_t units = mkv_divide_up_u64(TENANTS_DEFAULT, MKV_UNIT_TENANTS);
+    return (uint32_t)clamp(capacity_units / CHECKPOINT_SHARE / units, 1, units);
+}
+
+static uint64_t default_directory_units(uint64_t capacity_units, uint64_t page_count) {
+    const uint64_t slots = page_count * MKV_PAGE_SLOTS;
+    const uint64_t units = mkv_divide_up_u64(slots * DIRECTORY_BYTES_PER_SLOT, MKV_UNIT_BYTES);
+    const uint64_t units_max = mkv_min_u64(capacity_units / DIRECTORY_SHARE, UINT32_MAX);
+    return mkv_max_u64(MKV_DIRECTORY_UNITS_MIN, mkv_min_u64(units, units_max));
 }
 
 enum mkv_err mkv_geometry_plan(uint64_t capacity_units, const struct mkv_geometry_options *options,
@@ -75,10 +101,26 @@ enum mkv_err mkv_geometry_plan(uint64_t capacity_units, const struct mkv_geometr
     if (ring_blocks < MKV_RING_BLOCKS_MIN) {
         return MKV_ERR_TOO_SMALL;
     }
-    if (page_count > MKV_PAGES_MAX) {
+    const uint64_t tenant_units =
+        options->tenant_units != 0 ? options->tenant_units : default_tenant_units(capacity_units);
+    const uint64_t directory_units = options->directory_units != 0
+                                         ? options->directory_units
+                                         : default_directory_units(capacity_units, page_count);
+    if (directory_units < MKV_DIRECTORY_UNITS_MIN) {
+        return MKV_ERR_TOO_SMALL;
+    }
+    if (page_count > MKV_PAGES_MAX || tenant_units > MKV_TENANT_UNITS_MAX) {
         return MKV_ERR_TOO_LARGE;
     }
-    const uint64_t start = data_start((uint32_t)ring_blocks, page_count);
+    struct mkv_geometry plan = {
+        .capacity_units = capacity_units,
+        .ring_blocks = (uint32_t)ring_blocks,
+        .tenant_units = (uint32_t)tenant_units,
+        .page_count = (uint32_t)page_count,
+        .directory_units = (uint32_t)directory_units,
+        .extent_units = (uint32_t)extent_units,
+    };
+    const uint64_t start = data_start(&plan);
     const uint64_t end = capacity_units - TAIL_UNITS;
     if (start + extent_units > end) {
         return MKV_ERR_TOO_SMALL;
@@ -87,13 +129,8 @@ enum mkv_err mkv_geometry_plan(uint64_t capacity_units, const struct mkv_geometr
     if (extent_count > MKV_EXTENTS_MAX) {
         return MKV_ERR_TOO_LARGE;
     }
-    *geometry = (struct mkv_geometry){
-        .capacity_units = capacity_units,
-        .ring_blocks = (uint32_t)ring_blocks,
-        .page_count = (uint32_t)page_count,
-        .extent_units = (uint32_t)extent_units,
-        .extent_count = (uint32_t)extent_count,
-    };
+    plan.extent_count = (uint32_t)extent_count;
+    *geometry = plan;
     MKV_ASSERT(mkv_geometry_valid(geometry));
     return MKV_OK;
 }
@@ -113,9 +150,12 @@ bool mkv_geometry_valid(const struct mkv_geometry *geometry) {
     if (geometry->extent_count < 1 || geometry->extent_count > MKV_EXTENTS_MAX) {
         return false;
     }
-    /* No sum wraps: the ring and the pages are below 2^34 units, the extents below 2^49. */
-    const uint64_t data_end = data_start(geometry->ring_blocks, geometry->page_count) +
-                              mkv_geometry_usable_units(geometry);
+    if (geometry->tenant_units < 1 || geometry->tenant_units > MKV_TENANT_UNITS_MAX ||
+        geometry->directory_units < MKV_DIRECTORY_UNITS_MIN) {
+        return false;
+    }
+    /* No sum wraps: what lies before the data is below 2^35 units, the extents below 2^49. */
+    const uint64_t data_end = data_start(geometry) + mkv_geometry_usable_units(geometry);
     return data_end <= geometry->capacity_units - TAIL_UNITS;
 }
 
@@ -140,11 +180,15 @@ struct mkv_lba mkv_geometry_journal(const struct mkv_geometry *geometry, uint32_
 struct mkv_lba mkv_geometry_checkpoint(const struct mkv_geometry *geometry, uint32_t side) {
     MKV_ASSERT(side < MKV_CHECKPOINT_SIDES);
     return (struct mkv_lba){checkpoint_start(geometry->ring_blocks) +
-                            side * (1 + (uint64_t)geometry->page_count)};
+                            side * side_units(geometry->tenant_units, geometry->page_count)};
 }
 
 struct mkv_lba mkv_geometry_data_start(const struct mkv_geometry *geometry) {
-    return (struct mkv_lba){data_start(geometry->ring_blocks, geometry->page_count)};
+    return (struct mkv_lba){data_start(geometry)};
+}
+
+struct mkv_lba mkv_geometry_directory(const struct mkv_geometry *geometry) {
+    return (struct mkv_lba){directory_start(geometry)};
 }
 
 struct mkv_lba mkv_geometry_extent(const struct mkv_geometry *geometry, struct mkv_extent extent) {

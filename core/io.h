@@ -8,7 +8,7 @@
  *                REQUEST, FABRIC_DONE            MESSAGE                DRIVE_DONE
  *     fabric  ------------------------> front <----------> volume <-------------------- drive
  *             <------------------------                           -------------------->
- *               PULL, PUSH, ANSWER, BREAK                    DRIVE_READ, _WRITE, _FLUSH
+ *               PULL, PUSH, ANSWER, BREAK               DRIVE_READ, _WRITE, _FLUSH, _TRIM
  *
  * Invariants
  *  I1  An effect names memory by index or offset, never by pointer: `meta_offset` counts from the
@@ -20,6 +20,8 @@
  *      and CONNECTION_CLOSED comes last; after that the connection id may name a new connection.
  *  I5  PUSH and ANSWER of one connection reach the client in the order they were handed out.
  *  I6  The data of a MESSAGE effect is delivered, or copied, before its emitter is stepped again.
+ *  I7  No unit of a DRIVE_WRITE or DRIVE_TRIM in flight is a unit of another operation in flight.
+ *  I8  A volume has at most one DRIVE_TRIM in flight.
  *
  * Not responsible for: how any of it is carried out (backends/, sim/), nor for wire formats.
  */
@@ -47,6 +49,14 @@
  *   PUT_ABORT              ->           no answer
  *   DELETE (key)           ->
  *                          <-  DELETE_DONE OK only when the DROP is durable; or NOT_FOUND
+ *   TENANT (id, name)      ->           blocks may be stored under the id from now on
+ *                          <-  TENANT_DONE OK when durable; CONFLICT when the id was given before
+ *                              under another name, or dropped; NO_SPACE
+ *   TENANT_DROP (id)       ->           hides every block of the tenant at once, for ever
+ *                          <-  TENANT_DROP_DONE OK when durable; or NOT_FOUND. The slots are freed
+ *                              behind it
+ *
+ * A mutation for a tenant that the volume does not have is FORBIDDEN, a read finds nothing.
  */
 enum mkv_message_kind {
     MKV_MESSAGE_FIND = 1,
@@ -57,12 +67,16 @@ enum mkv_message_kind {
     MKV_MESSAGE_PUT_WRITE,
     MKV_MESSAGE_PUT_ABORT,
     MKV_MESSAGE_DELETE,
+    MKV_MESSAGE_TENANT,
+    MKV_MESSAGE_TENANT_DROP,
     MKV_MESSAGE_FOUND,
     MKV_MESSAGE_READ_DONE,
     MKV_MESSAGE_EXISTS_DONE,
     MKV_MESSAGE_PUT_READY,
     MKV_MESSAGE_PUT_DONE,
     MKV_MESSAGE_DELETE_DONE,
+    MKV_MESSAGE_TENANT_DONE,
+    MKV_MESSAGE_TENANT_DROP_DONE,
 };
 
 #define MKV_PUT_REPLACE 0x100u /* of a put: other content under a live key is replaced */
@@ -76,7 +90,7 @@ struct mkv_message {
     struct mkv_op_id volume_op; /* FOUND, PUT_READY; and READ, RELEASE, PUT_WRITE, PUT_ABORT */
     enum mkv_status status;     /* answers */
     enum mkv_miss miss;         /* answers that are no hit: why */
-    uint32_t tenant;            /* FIND, EXISTS, PUT_BEGIN, DELETE */
+    uint32_t tenant;            /* FIND, EXISTS, PUT_BEGIN, DELETE, TENANT, TENANT_DROP */
     uint32_t flags;       /* PUT_BEGIN: block flags and MKV_PUT_*; FOUND, READ_DONE: block flags */
     uint32_t length;      /* PUT_BEGIN: payload bytes. READ: bytes wanted, 0 for all behind
                            * offset. READ_DONE: payload bytes of the whole block */
@@ -91,7 +105,8 @@ struct mkv_message {
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
     uint64_t data_offset;     /* effects only: where in the emitter's arena `data` lies */
     uint32_t data_bytes; /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
-                          * 8 bytes each. READ_DONE of a manifest: its payload */
+                          * 8 bytes each. READ_DONE of a manifest: its payload. TENANT: the name,
+                          * at most MKV_TENANT_STORED_NAME_BYTES_MAX */
 };
 
 /* ---- the front's requests ------------------------------------------------------------------- */
@@ -227,6 +242,9 @@ enum mkv_effect_kind {
     MKV_EFFECT_DRIVE_READ = 1,
     MKV_EFFECT_DRIVE_WRITE,
     MKV_EFFECT_DRIVE_FLUSH,
+    /* `drive.lba` and `drive.unit_count` only: the drive may forget these units. Whatever it is
+     * completed with, they hold anything until they are written again. */
+    MKV_EFFECT_DRIVE_TRIM,
     MKV_EFFECT_FAIL_DRIVE, /* hand no further operation to this drive; the volume has failed */
     MKV_EFFECT_PULL,
     MKV_EFFECT_PUSH,
@@ -293,8 +311,12 @@ enum mkv_event_kind {
     MKV_EVENT_JOURNAL_COPY_REPAIRED, /* value: blocks rewritten */
     MKV_EVENT_CHECKPOINT_DONE,       /* value: first sequence not covered, pages, duration in ns */
     MKV_EVENT_BLOCK_QUARANTINED,     /* a slot's content failed its check. value: slot; err what */
+    MKV_EVENT_BLOCK_EVICTED,         /* a block makes room. value: slot, tag, mkv_drop_cause */
     MKV_EVENT_DRIVE_ERROR,           /* an operation failed. value: mkv_io_result, lba */
     MKV_EVENT_DRIVE_FAILED,          /* the volume stopped serving */
+    MKV_EVENT_DRIVE_STALLED,         /* value: age of the oldest operation in ns, in flight */
+    MKV_EVENT_DRIVE_RESUMED,         /* all of those have come back. value: stalled for ns */
+    MKV_EVENT_TENANT_SWEPT,          /* no block of a dropped tenant is left. value: id */
     MKV_EVENT_CLOSED,                /* the clean mark is durable; no operation is in flight */
     MKV_EVENT_DRIVE_SET_DURABLE,     /* value: version */
     MKV_EVENT_PURGED,                /* value: blocks looked at, blocks dropped */

@@ -40,10 +40,12 @@ enum {
     PUT_AT_END = 52,
 
     DROP_AT_CAUSE = 1,
+    DROP_AT_FLAGS = 2,
     DROP_AT_SLOT = 4,
     DROP_AT_GENERATION = 8,
     DROP_AT_END = 16,
 
+    EXTENT_AT_SPAN = 1,
     EXTENT_AT_EXTENT = 4,
     EXTENT_AT_SLOT_UNITS = 8,
     EXTENT_AT_PAGE_FIRST = 12,
@@ -51,18 +53,43 @@ enum {
     EXTENT_AT_RELEASED_PAGE_FIRST = 20,
     EXTENT_AT_RELEASED_PAGE_COUNT = 24,
     EXTENT_AT_END = 28,
+
+    RETIRE_AT_SLOT = 4,
+    RETIRE_AT_END = 8,
+
+    EXPIRY_AT_SLOT = 4,
+    EXPIRY_AT_GENERATION = 8,
+    EXPIRY_AT_EXPIRY = 16,
+    EXPIRY_AT_END = 20,
+
+    TENANT_AT_NAME_BYTES = 1,
+    TENANT_AT_PLACE = 2,
+    TENANT_AT_ID = 4,
+    TENANT_AT_NAME = 8,
+    TENANT_AT_END = TENANT_AT_NAME + MKV_TENANT_STORED_NAME_BYTES_MAX,
+
+    TENANT_DROP_AT_PLACE = 2,
+    TENANT_DROP_AT_ID = 4,
+    TENANT_DROP_AT_END = 8,
 };
 
 _Static_assert(AT_END <= MKV_JOURNAL_HEADER_BYTES, "the header fits");
 _Static_assert(PUT_AT_END <= MKV_RECORD_PUT_BYTES, "a PUT fits");
 _Static_assert(DROP_AT_END <= MKV_RECORD_DROP_BYTES, "a DROP fits");
 _Static_assert(EXTENT_AT_END <= MKV_RECORD_EXTENT_BYTES, "an EXTENT fits");
+_Static_assert(RETIRE_AT_END <= MKV_RECORD_RETIRE_BYTES, "a RETIRE fits");
+_Static_assert(EXPIRY_AT_END <= MKV_RECORD_EXPIRY_BYTES, "an EXPIRY fits");
+_Static_assert(TENANT_AT_END <= MKV_RECORD_TENANT_BYTES, "a TENANT fits");
+_Static_assert(TENANT_DROP_AT_END <= MKV_RECORD_TENANT_DROP_BYTES, "a TENANT_DROP fits");
+_Static_assert(MKV_RECORD_DROP_BYTES <= MKV_RECORD_RETIRE_BYTES, "a DROP is the smallest");
+_Static_assert(MKV_RECORD_DROP_BYTES <= MKV_RECORD_EXPIRY_BYTES, "a DROP is the smallest");
 _Static_assert(MKV_RECORD_DROP_BYTES <= MKV_RECORD_EXTENT_BYTES, "a DROP is the smallest");
-_Static_assert(MKV_RECORD_EXTENT_BYTES <= MKV_RECORD_PUT_BYTES, "a PUT is the largest");
+_Static_assert(MKV_RECORD_PUT_BYTES <= MKV_RECORD_TENANT_BYTES, "a TENANT is the largest");
 _Static_assert(MKV_BLOCK_FLAGS <= UINT8_MAX, "block flags fit their fields");
 
 /* A walk's cursor: the offset of the next record in the low half, records passed in the high. */
 #define CURSOR_OFFSET_BITS 16u
+#define DROP_RETIRED 0x0001u
 #define CURSOR_OFFSET_MASK ((1u << CURSOR_OFFSET_BITS) - 1)
 _Static_assert(MKV_JOURNAL_RECORD_BYTES_MAX <= CURSOR_OFFSET_MASK, "a cursor holds any offset");
 
@@ -81,6 +108,14 @@ static uint32_t record_bytes_of(uint8_t kind) {
         return MKV_RECORD_DROP_BYTES;
     case MKV_RECORD_EXTENT:
         return MKV_RECORD_EXTENT_BYTES;
+    case MKV_RECORD_RETIRE:
+        return MKV_RECORD_RETIRE_BYTES;
+    case MKV_RECORD_EXPIRY:
+        return MKV_RECORD_EXPIRY_BYTES;
+    case MKV_RECORD_TENANT:
+        return MKV_RECORD_TENANT_BYTES;
+    case MKV_RECORD_TENANT_DROP:
+        return MKV_RECORD_TENANT_DROP_BYTES;
     default:
         return 0;
     }
@@ -107,10 +142,22 @@ static bool record_valid(const struct mkv_record *record) {
         return record->drop.cause >= MKV_DROP_DELETE && record->drop.cause <= MKV_DROP_PURGE &&
                record->drop.slot.index < MKV_SLOTS_MAX;
     case MKV_RECORD_EXTENT:
-        return record->extent.extent.index < MKV_EXTENTS_MAX && record->extent.slot_units >= 1 &&
-               record->extent.page_count >= 1 &&
+        return record->extent.span >= 1 && record->extent.span <= MKV_EXTENT_SPAN_MAX &&
+               record->extent.extent.index <= MKV_EXTENTS_MAX - record->extent.span &&
+               record->extent.slot_units <= MKV_SLOT_UNITS_MAX &&
+               (record->extent.slot_units == 0) == (record->extent.page_count == 0) &&
                pages_valid(record->extent.page_first, record->extent.page_count) &&
                pages_valid(record->extent.released_page_first, record->extent.released_page_count);
+    case MKV_RECORD_RETIRE:
+        return record->retire.slot.index < MKV_SLOTS_MAX;
+    case MKV_RECORD_EXPIRY:
+        return record->expiry.slot.index < MKV_SLOTS_MAX;
+    case MKV_RECORD_TENANT:
+        return record->tenant.name_bytes >= 1 &&
+               record->tenant.name_bytes <= MKV_TENANT_STORED_NAME_BYTES_MAX &&
+               record->tenant.place <= UINT16_MAX;
+    case MKV_RECORD_TENANT_DROP:
+        return record->tenant_drop.place <= UINT16_MAX;
     default:
         return false;
     }
@@ -133,16 +180,36 @@ static void store_record(uint8_t *target, const struct mkv_record *record) {
         break;
     case MKV_RECORD_DROP:
         target[DROP_AT_CAUSE] = (uint8_t)record->drop.cause;
+        mkv_store_u16(target + DROP_AT_FLAGS, record->drop.retired ? DROP_RETIRED : 0);
         mkv_store_u32(target + DROP_AT_SLOT, record->drop.slot.index);
         mkv_store_u64(target + DROP_AT_GENERATION, record->drop.generation.value);
         break;
     case MKV_RECORD_EXTENT:
+        target[EXTENT_AT_SPAN] = (uint8_t)record->extent.span;
         mkv_store_u32(target + EXTENT_AT_EXTENT, record->extent.extent.index);
         mkv_store_u32(target + EXTENT_AT_SLOT_UNITS, record->extent.slot_units);
         mkv_store_u32(target + EXTENT_AT_PAGE_FIRST, record->extent.page_first);
         mkv_store_u32(target + EXTENT_AT_PAGE_COUNT, record->extent.page_count);
         mkv_store_u32(target + EXTENT_AT_RELEASED_PAGE_FIRST, record->extent.released_page_first);
         mkv_store_u32(target + EXTENT_AT_RELEASED_PAGE_COUNT, record->extent.released_page_count);
+        break;
+    case MKV_RECORD_RETIRE:
+        mkv_store_u32(target + RETIRE_AT_SLOT, record->retire.slot.index);
+        break;
+    case MKV_RECORD_EXPIRY:
+        mkv_store_u32(target + EXPIRY_AT_SLOT, record->expiry.slot.index);
+        mkv_store_u64(target + EXPIRY_AT_GENERATION, record->expiry.generation.value);
+        mkv_store_u32(target + EXPIRY_AT_EXPIRY, record->expiry.expiry_s);
+        break;
+    case MKV_RECORD_TENANT:
+        target[TENANT_AT_NAME_BYTES] = (uint8_t)record->tenant.name_bytes;
+        mkv_store_u16(target + TENANT_AT_PLACE, (uint16_t)record->tenant.place);
+        mkv_store_u32(target + TENANT_AT_ID, record->tenant.id);
+        memcpy(target + TENANT_AT_NAME, record->tenant.name, record->tenant.name_bytes);
+        break;
+    case MKV_RECORD_TENANT_DROP:
+        mkv_store_u16(target + TENANT_DROP_AT_PLACE, (uint16_t)record->tenant_drop.place);
+        mkv_store_u32(target + TENANT_DROP_AT_ID, record->tenant_drop.id);
         break;
     }
 }
@@ -164,16 +231,36 @@ static void load_record(const uint8_t *source, struct mkv_record *record) {
         break;
     case MKV_RECORD_DROP:
         record->drop.cause = (enum mkv_drop_cause)source[DROP_AT_CAUSE];
+        record->drop.retired = mkv_load_u16(source + DROP_AT_FLAGS) == DROP_RETIRED;
         record->drop.slot.index = mkv_load_u32(source + DROP_AT_SLOT);
         record->drop.generation.value = mkv_load_u64(source + DROP_AT_GENERATION);
         break;
     case MKV_RECORD_EXTENT:
+        record->extent.span = source[EXTENT_AT_SPAN];
         record->extent.extent.index = mkv_load_u32(source + EXTENT_AT_EXTENT);
         record->extent.slot_units = mkv_load_u32(source + EXTENT_AT_SLOT_UNITS);
         record->extent.page_first = mkv_load_u32(source + EXTENT_AT_PAGE_FIRST);
         record->extent.page_count = mkv_load_u32(source + EXTENT_AT_PAGE_COUNT);
         record->extent.released_page_first = mkv_load_u32(source + EXTENT_AT_RELEASED_PAGE_FIRST);
         record->extent.released_page_count = mkv_load_u32(source + EXTENT_AT_RELEASED_PAGE_COUNT);
+        break;
+    case MKV_RECORD_RETIRE:
+        record->retire.slot.index = mkv_load_u32(source + RETIRE_AT_SLOT);
+        break;
+    case MKV_RECORD_EXPIRY:
+        record->expiry.slot.index = mkv_load_u32(source + EXPIRY_AT_SLOT);
+        record->expiry.generation.value = mkv_load_u64(source + EXPIRY_AT_GENERATION);
+        record->expiry.expiry_s = mkv_load_u32(source + EXPIRY_AT_EXPIRY);
+        break;
+    case MKV_RECORD_TENANT:
+        record->tenant.name_bytes = source[TENANT_AT_NAME_BYTES];
+        record->tenant.place = mkv_load_u16(source + TENANT_AT_PLACE);
+        record->tenant.id = mkv_load_u32(source + TENANT_AT_ID);
+        memcpy(record->tenant.name, source + TENANT_AT_NAME, sizeof record->tenant.name);
+        break;
+    case MKV_RECORD_TENANT_DROP:
+        record->tenant_drop.place = mkv_load_u16(source + TENANT_DROP_AT_PLACE);
+        record->tenant_drop.id = mkv_load_u32(source + TENANT_DROP_AT_ID);
         break;
     }
 }
@@ -217,7 +304,7 @@ static bool header_valid(const struct mkv_journal_header *header) {
            header->record_count <= MKV_JOURNAL_RECORDS_MAX &&
            header->record_bytes <= MKV_JOURNAL_RECORD_BYTES_MAX &&
            header->record_bytes >= header->record_count * MKV_RECORD_DROP_BYTES &&
-           header->record_bytes <= header->record_count * MKV_RECORD_PUT_BYTES;
+           header->record_bytes <= header->record_count * MKV_RECORD_TENANT_BYTES;
 }
 
 uint64_t mkv_journal_block_seal(uint8_t *unit, const struct mkv_journal_header *header) {
@@ -284,7 +371,8 @@ bool mkv_journal_block_next(const uint8_t *unit, uint32_t *cursor, struct mkv_re
         return false;
     }
     load_record(source, record);
-    if (!record_valid(record)) {
+    if (!record_valid(record) ||
+        (record->kind == MKV_RECORD_DROP && mkv_load_u16(source + DROP_AT_FLAGS) > DROP_RETIRED)) {
         return false;
     }
     *cursor = ((passed + 1) << CURSOR_OFFSET_BITS) | (offset + bytes);

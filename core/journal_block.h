@@ -17,18 +17,26 @@
  *       80    48  0
  *      128  3968  records, then 0
  *
- *   PUT (64 bytes)                      DROP (24 bytes)             EXTENT (32 bytes)
- *     0 1 type 1                          0 1 type 2                  0 1 type 3
- *     1 1 tier                            1 1 cause                   1 3 0
- *     2 2 block flags                     2 2 0                       4 4 extent
- *     4 4 tenant                          4 4 slot                    8 4 slot units (its class)
- *     8 8 key tag                         8 8 generation             12 4 first page
- *    16 4 slot                           16 8 0                      16 4 page count
- *    20 4 length in bytes                                            20 4 first page given back
- *    24 8 generation                                                 24 4 pages given back
- *    32 16 root                                                      28 4 0
- *    48 4 expiry (s, Unix; 0 none)
- *    52 12 0
+ *   PUT (64 bytes)                   DROP (24 bytes)             EXTENT (32 bytes)
+ *     0 1 type 1                       0 1 type 2                  0 1 type 3
+ *     1 1 tier                         1 1 cause                   1 1 span: extents used as one
+ *     2 2 block flags                  2 2 bit 0: slot retired     2 2 0
+ *     4 4 tenant                       4 4 slot                    4 4 extent, the first of them
+ *     8 8 key tag                      8 8 generation              8 4 slot units; 0: no class
+ *    16 4 slot                        16 8 0                      12 4 first page
+ *    20 4 length in bytes                                         16 4 page count
+ *    24 8 generation                RETIRE (24 bytes)             20 4 first page given back
+ *    32 16 root                       0 1 type 4                  24 4 pages given back
+ *    48 4 expiry (s, Unix; 0 none)    1 3 0                       28 4 0
+ *    52 12 0                          4 4 slot
+ *                                     8 16 0                    TENANT (96 bytes)
+ *   EXPIRY (24 bytes)                                             0 1 type 6
+ *     0 1 type 5                    TENANT_DROP (24 bytes)        1 1 name bytes, 1 ... 79
+ *     1 3 0                           0 1 type 7                  2 2 place in the tenant table
+ *     4 4 slot                        1 1 0                       4 4 id
+ *     8 8 generation                  2 2 place                   8 79 name, then 0
+ *    16 4 expiry (s, Unix; 0 none)    4 4 id                     87 9 0
+ *    20 4 0                           8 16 0
  *
  * Invariants
  *  I1  A decoded block has valid header fields and only whole, known records.
@@ -46,13 +54,21 @@
 #define MKV_RECORD_PUT_BYTES 64u
 #define MKV_RECORD_DROP_BYTES 24u
 #define MKV_RECORD_EXTENT_BYTES 32u
-/* Most records in a block: the smallest record is a DROP. */
+#define MKV_RECORD_RETIRE_BYTES 24u
+#define MKV_RECORD_EXPIRY_BYTES 24u
+#define MKV_RECORD_TENANT_BYTES 96u
+#define MKV_RECORD_TENANT_DROP_BYTES 24u
+/* Most records in a block: no record is smaller than a DROP. */
 #define MKV_JOURNAL_RECORDS_MAX (MKV_JOURNAL_RECORD_BYTES_MAX / MKV_RECORD_DROP_BYTES)
 
 enum mkv_record_kind {
     MKV_RECORD_PUT = 1,
     MKV_RECORD_DROP = 2,
     MKV_RECORD_EXTENT = 3,
+    MKV_RECORD_RETIRE = 4,
+    MKV_RECORD_EXPIRY = 5,
+    MKV_RECORD_TENANT = 6,
+    MKV_RECORD_TENANT_DROP = 7,
 };
 
 enum mkv_drop_cause {
@@ -77,16 +93,38 @@ struct mkv_record_put {
 };
 struct mkv_record_drop {
     enum mkv_drop_cause cause;
+    bool retired; /* the drive cannot keep anything in this slot: it is never given out again */
     struct mkv_slot slot;
     struct mkv_generation generation;
 };
+/* A free slot is never given out again. */
+struct mkv_record_retire {
+    struct mkv_slot slot;
+};
+struct mkv_record_expiry {
+    struct mkv_slot slot;
+    struct mkv_generation generation;
+    uint32_t expiry_s;
+};
 struct mkv_record_extent {
     struct mkv_extent extent;
-    uint32_t slot_units;
+    uint32_t span;       /* 1 ... MKV_EXTENT_SPAN_MAX */
+    uint32_t slot_units; /* 0: the extents lose their class, and page_count is 0 */
     uint32_t page_first;
     uint32_t page_count;
     uint32_t released_page_first; /* pages of its class before; released_page_count may be 0 */
     uint32_t released_page_count;
+};
+/* Ids are given once and never again, so a dropped id hides what is stored under it for ever. */
+struct mkv_record_tenant {
+    uint32_t id;
+    uint32_t place; /* in the tenant table: below its capacity */
+    uint32_t name_bytes;
+    char name[MKV_TENANT_STORED_NAME_BYTES_MAX];
+};
+struct mkv_record_tenant_drop {
+    uint32_t id;
+    uint32_t place;
 };
 struct mkv_record {
     enum mkv_record_kind kind;
@@ -94,6 +132,10 @@ struct mkv_record {
         struct mkv_record_put put;
         struct mkv_record_drop drop;
         struct mkv_record_extent extent;
+        struct mkv_record_retire retire;
+        struct mkv_record_expiry expiry;
+        struct mkv_record_tenant tenant;
+        struct mkv_record_tenant_drop tenant_drop;
     };
 };
 

@@ -3,20 +3,26 @@
 
 #include <string.h>
 
+#include "core/canary.h"
 #include "core/slot_header.h"
 #include "core/slot_table_internal.h"
 
 /* ---- memory ---------------------------------------------------------------------------------- */
+
+/* Buckets of the hash for each 16 slots. A full table has then 2.3 entries a bucket, all of a live
+ * entry's chain being read at a lookup; more buckets would take more than 30 bytes a slot (I5). */
+#define BUCKETS_OF_16_SLOTS 7u
 
 struct layout {
     uint64_t entries, heads, pages, stamps, extents, end;
     uint32_t slot_total, bucket_count;
 };
 
+/* What is cleared with ones stands before what is cleared with zeros. */
 static struct layout layout_of(const struct mkv_geometry *geometry) {
     struct layout layout;
     layout.slot_total = geometry->page_count * MKV_PAGE_SLOTS;
-    layout.bucket_count = layout.slot_total / 2;
+    layout.bucket_count = (uint32_t)((uint64_t)layout.slot_total * BUCKETS_OF_16_SLOTS / 16);
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_slot_table), 64);
     layout.entries = at;
     at = mkv_round_up_u64(at + (uint64_t)layout.slot_total * sizeof(struct mkv_slot_entry), 64);
@@ -47,28 +53,27 @@ void mkv_slot_table_init(struct mkv_slot_table *table, const struct mkv_geometry
     table->pages_offset = layout.pages;
     table->stamps_offset = layout.stamps;
     table->extents_offset = layout.extents;
-    memset(table_entries(table), 0, (size_t)layout.slot_total * sizeof(struct mkv_slot_entry));
-    memset(table_heads(table), 0xff, (size_t)layout.bucket_count * sizeof(uint32_t));
-    memset(table_stamps(table), 0, (size_t)geometry->page_count * sizeof(struct mkv_page_stamp));
-    for (uint32_t page = 0; page < geometry->page_count; page++) {
-        table_pages(table)[page] = (struct mkv_page_state){MKV_NONE_U32, 0};
-    }
-    memset(table_extents(table), 0, geometry->extent_count * sizeof(struct mkv_extent_state));
+    table->end_offset = layout.end;
     table->page_free_count = geometry->page_count;
-    table->classless_head = MKV_NONE_U32;
-    for (uint32_t extent = geometry->extent_count; extent-- > 0;) {
-        mkv_slot_table_list_extent(table, extent);
-    }
+    table->classless_count = geometry->extent_count;
 }
 
-uint32_t mkv_slot_units_for(uint32_t length) {
-    const uint32_t units = mkv_slot_payload_units(length);
-    uint32_t step = 1;
-    /* Four steps an octave above 8 units; exact up to there. */
-    for (uint32_t octave = 8; octave < units; octave *= 2) {
-        step = octave / 4;
+bool mkv_slot_table_clear(struct mkv_slot_table *table, uint64_t *cursor, uint64_t bytes_max) {
+    MKV_ASSERT(!table->clear);
+    MKV_ASSERT(bytes_max > 0);
+    uint64_t at = table->heads_offset + *cursor;
+    MKV_ASSERT(at <= table->end_offset);
+    const uint64_t end = mkv_min_u64(at + bytes_max, table->end_offset);
+    /* Heads and pages: no slot, no extent. */
+    if (at < table->stamps_offset) {
+        const uint64_t ones_end = mkv_min_u64(end, table->stamps_offset);
+        memset((uint8_t *)table + at, 0xff, (size_t)(ones_end - at));
+        at = ones_end;
     }
-    return 1 + (uint32_t)mkv_round_up_u64(units, step);
+    memset((uint8_t *)table + at, 0, (size_t)(end - at));
+    *cursor = end - table->heads_offset;
+    table->clear = end == table->end_offset;
+    return table->clear;
 }
 
 /* ---- lookups --------------------------------------------------------------------------------- */
@@ -111,8 +116,21 @@ struct mkv_lba mkv_slot_table_lba(const struct mkv_slot_table *table, struct mkv
     MKV_ASSERT(extent.index != MKV_NONE_U32);
     const uint64_t offset =
         (uint64_t)slot_in_extent(table, slot) * table_extents(table)[extent.index].slot_units;
-    MKV_ASSERT(offset < table->geometry.extent_units);
+    MKV_ASSERT(offset <
+               (uint64_t)table_extents(table)[extent.index].span * table->geometry.extent_units);
     return (struct mkv_lba){mkv_geometry_extent(&table->geometry, extent).unit + offset};
+}
+
+struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table,
+                                          struct mkv_slot slot) {
+    uint32_t page = slot.index / MKV_PAGE_SLOTS;
+    if (page < table->page_high && table_pages(table)[page].extent != MKV_NONE_U32) {
+        return slot;
+    }
+    while (page < table->page_high && table_pages(table)[page].extent == MKV_NONE_U32) {
+        page++;
+    }
+    return (struct mkv_slot){page < table->page_high ? page * MKV_PAGE_SLOTS : MKV_NONE_U32};
 }
 
 static uint32_t *bucket_of(const struct mkv_slot_table *table, uint32_t tag_high) {
@@ -157,90 +175,45 @@ struct mkv_slot mkv_slot_table_find(const struct mkv_slot_table *table, uint32_t
     return find_from(table, *bucket_of(table, (uint32_t)(tag >> 32)), tenant, tag);
 }
 
+void mkv_slot_table_prefetch(const struct mkv_slot_table *table, uint64_t tag,
+                             enum mkv_prefetch stage) {
+    const uint32_t *bucket = bucket_of(table, (uint32_t)(tag >> 32));
+    if (stage == MKV_PREFETCH_BUCKET) {
+        __builtin_prefetch(bucket);
+        return;
+    }
+    MKV_ASSERT(stage == MKV_PREFETCH_ENTRY);
+    if (*bucket != MKV_NONE_U32) {
+        /* Of two cache lines where it lies across their border. */
+        const struct mkv_slot_entry *entry = &table_entries(table)[*bucket];
+        __builtin_prefetch(entry);
+        __builtin_prefetch(&entry->bits);
+    }
+}
+
 struct mkv_slot mkv_slot_table_find_next(const struct mkv_slot_table *table, struct mkv_slot slot) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
     return find_from(table, entry->chain, entry->tenant, entry_tag(entry));
 }
 
-/* ---- classes and their extents --------------------------------------------------------------- */
-
-struct mkv_class_state *mkv_slot_table_class(struct mkv_slot_table *table, uint32_t slot_units,
-                                             bool create) {
-    MKV_ASSERT(slot_units > 0);
-    for (uint32_t index = 0; index < table->class_count; index++) {
-        if (table->classes[index].slot_units == slot_units) {
-            return &table->classes[index];
-        }
-    }
-    if (!create || table->class_count == MKV_CLASSES_MAX) {
-        return NULL;
-    }
-    struct mkv_class_state *class_state = &table->classes[table->class_count++];
-    *class_state = (struct mkv_class_state){.slot_units = slot_units, .extent_head = MKV_NONE_U32};
-    return class_state;
-}
-
-static uint32_t *list_head_of(struct mkv_slot_table *table, uint32_t extent) {
-    const uint32_t slot_units = table_extents(table)[extent].slot_units;
-    if (slot_units == 0) {
-        return &table->classless_head;
-    }
-    struct mkv_class_state *class_state = mkv_slot_table_class(table, slot_units, false);
-    MKV_ASSERT(class_state != NULL);
-    return &class_state->extent_head;
-}
-
-void mkv_slot_table_list_extent(struct mkv_slot_table *table, uint32_t extent) {
-    struct mkv_extent_state *extents = table_extents(table);
-    struct mkv_extent_state *state = &extents[extent];
-    MKV_ASSERT(!state->listed);
-    uint32_t *head = list_head_of(table, extent);
-    state->listed = true;
-    state->previous = MKV_NONE_U32;
-    state->next = *head;
-    if (*head != MKV_NONE_U32) {
-        extents[*head].previous = extent;
-    }
-    *head = extent;
-    if (state->slot_units == 0) {
-        table->classless_count++;
-    }
-}
-
-void mkv_slot_table_unlist_extent(struct mkv_slot_table *table, uint32_t extent) {
-    struct mkv_extent_state *extents = table_extents(table);
-    struct mkv_extent_state *state = &extents[extent];
-    MKV_ASSERT(state->listed);
-    if (state->previous == MKV_NONE_U32) {
-        *list_head_of(table, extent) = state->next;
-    } else {
-        extents[state->previous].next = state->next;
-    }
-    if (state->next != MKV_NONE_U32) {
-        extents[state->next].previous = state->previous;
-    }
-    state->listed = false;
-    if (state->slot_units == 0) {
-        table->classless_count--;
-    }
-}
-
-uint32_t mkv_slot_table_slot_count(const struct mkv_geometry *geometry, uint64_t slot_units,
-                                   uint64_t page_count) {
-    MKV_ASSERT(slot_units > 0);
-    return (uint32_t)mkv_min_u64(geometry->extent_units / slot_units, page_count * MKV_PAGE_SLOTS);
-}
-
-static bool extent_has_free(const struct mkv_extent_state *state) {
-    return state->free_head != MKV_NONE_U32 || state->fresh < state->slot_count;
-}
-
 /* ---- slots ----------------------------------------------------------------------------------- */
+
+static void count_used(struct mkv_slot_table *table, struct mkv_extent_state *state) {
+    if (state->used == 0) {
+        MKV_ASSERT(table->empty_count > 0);
+        table->empty_count--;
+    }
+    state->used++;
+    MKV_ASSERT(state->used <= state->slot_count);
+    extent_class(table, state)->used_count++;
+    table->used_count++;
+    table->used_units += state->slot_units;
+}
 
 bool mkv_slot_table_reserve(struct mkv_slot_table *table, uint32_t slot_units,
                             struct mkv_slot *slot) {
-    struct mkv_class_state *class_state = mkv_slot_table_class(table, slot_units, false);
+    const struct mkv_class_state *class_state = mkv_slot_table_class(table, slot_units, false);
     if (class_state == NULL || class_state->extent_head == MKV_NONE_U32) {
         return false;
     }
@@ -248,6 +221,7 @@ bool mkv_slot_table_reserve(struct mkv_slot_table *table, uint32_t slot_units,
     struct mkv_extent_state *state = &table_extents(table)[extent];
     MKV_ASSERT(extent_has_free(state));
     MKV_ASSERT(!state->changing);
+    MKV_ASSERT(!state->emptying);
     if (state->free_head != MKV_NONE_U32) {
         slot->index = state->free_head;
         state->free_head = mkv_slot_table_entry(table, *slot)->chain;
@@ -260,11 +234,8 @@ bool mkv_slot_table_reserve(struct mkv_slot_table *table, uint32_t slot_units,
     memset(entry, 0, sizeof *entry);
     entry->chain = MKV_NONE_U32;
     entry_set_state(entry, MKV_SLOT_RESERVED);
-    state->used++;
-    MKV_ASSERT(state->used <= state->slot_count);
-    class_state->used_count++;
-    table->used_count++;
-    table->used_units += state->slot_units;
+    count_used(table, state);
+    state->used_ns = table->now_ns;
     if (!extent_has_free(state)) {
         mkv_slot_table_unlist_extent(table, extent);
     }
@@ -277,16 +248,17 @@ static void free_slot(struct mkv_slot_table *table, struct mkv_slot slot) {
     struct mkv_extent_state *state = mkv_slot_table_extent(table, extent);
     MKV_ASSERT(!state->changing);
     MKV_ASSERT(state->used > 0);
-    struct mkv_class_state *class_state = mkv_slot_table_class(table, state->slot_units, false);
-    MKV_ASSERT(class_state != NULL);
     memset(entry, 0, sizeof *entry);
     entry->chain = state->free_head;
     state->free_head = slot.index;
     state->used--;
-    class_state->used_count--;
+    extent_class(table, state)->used_count--;
     table->used_count--;
     table->used_units -= state->slot_units;
-    if (!state->listed) {
+    if (state->used == 0) {
+        table->empty_count++;
+    }
+    if (!state->listed && !state->emptying) {
         mkv_slot_table_list_extent(table, extent.index);
     }
 }
@@ -296,12 +268,66 @@ void mkv_slot_table_unreserve(struct mkv_slot_table *table, struct mkv_slot slot
     free_slot(table, slot);
 }
 
-void mkv_slot_table_retire(struct mkv_slot_table *table, struct mkv_slot slot) {
+/* The slot leaves its last state for one of the retired ones; it stays in use for ever. */
+static void set_retired(struct mkv_slot_table *table, struct mkv_slot slot,
+                        enum mkv_slot_state retired) {
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
-    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_RESERVED);
-    entry_set_state(entry, MKV_SLOT_RETIRED);
-    entry->bits |= MKV_SLOT_UNTIL_RESTART;
+    const bool held = (entry->bits & MKV_SLOT_HELD) != 0;
+    memset(entry, 0, sizeof *entry);
+    entry->chain = MKV_NONE_U32;
+    entry->bits = (uint16_t)(held ? MKV_SLOT_HELD : 0u);
+    entry_set_state(entry, retired);
+    mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->retired++;
     table->retired_count++;
+}
+
+void mkv_slot_table_retire(struct mkv_slot_table *table, struct mkv_slot slot) {
+    MKV_ASSERT(mkv_slot_state_of(mkv_slot_table_entry(table, slot)) == MKV_SLOT_RESERVED);
+    set_retired(table, slot, MKV_SLOT_RETIRED_UNTIL_RESTART);
+}
+
+/* Takes a free slot out of its extent's list. Cost grows with the list, which is the extent's. */
+static void take_free(struct mkv_slot_table *table, struct mkv_slot slot) {
+    const struct mkv_extent extent = mkv_slot_table_extent_of(table, slot);
+    struct mkv_extent_state *state = mkv_slot_table_extent(table, extent);
+    /* The fresh ones up to it join the list, so that those behind it stay fresh. */
+    while (slot_in_extent(table, slot) >= state->fresh) {
+        const uint32_t fresh = state->page_first * MKV_PAGE_SLOTS + state->fresh;
+        table_entries(table)[fresh].chain = state->free_head;
+        state->free_head = fresh;
+        state->fresh++;
+    }
+    uint32_t *link = &state->free_head;
+    while (*link != slot.index) {
+        MKV_ASSERT(*link != MKV_NONE_U32);
+        link = &table_entries(table)[*link].chain;
+    }
+    *link = table_entries(table)[slot.index].chain;
+    count_used(table, state);
+    if (state->listed && !extent_has_free(state)) {
+        mkv_slot_table_unlist_extent(table, extent.index);
+    }
+}
+
+void mkv_slot_table_apply_retire(struct mkv_slot_table *table, struct mkv_slot slot) {
+    struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+    switch (mkv_slot_state_of(entry)) {
+    case MKV_SLOT_FREE:
+        take_free(table, slot);
+        set_retired(table, slot, MKV_SLOT_RETIRED);
+        return;
+    case MKV_SLOT_RESERVED:
+        set_retired(table, slot, MKV_SLOT_RETIRED);
+        return;
+    case MKV_SLOT_RETIRED_UNTIL_RESTART:
+        entry_set_state(entry, MKV_SLOT_RETIRED);
+        return;
+    case MKV_SLOT_LIVE:
+    case MKV_SLOT_FREEING:
+    case MKV_SLOT_RETIRED:
+        break;
+    }
+    MKV_ASSERT(false); /* a live slot is retired by its DROP */
 }
 
 void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_record_put *put) {
@@ -329,18 +355,26 @@ void mkv_slot_table_hide(struct mkv_slot_table *table, struct mkv_slot slot) {
     entry->bits |= MKV_SLOT_HIDDEN;
 }
 
-void mkv_slot_table_apply_drop(struct mkv_slot_table *table, struct mkv_slot slot) {
-    struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+static bool frees_while_held(const struct mkv_slot_table *table, struct mkv_slot slot) {
+    return MKV_CANARY(MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD) &&
+           mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->emptying;
+}
+
+void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_record_drop *drop) {
+    struct mkv_slot_entry *entry = mkv_slot_table_entry(table, drop->slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    MKV_ASSERT(entry->generation_low == (uint32_t)drop->generation.value);
     if ((entry->bits & MKV_SLOT_HIDDEN) == 0) {
-        hash_remove(table, slot.index);
+        hash_remove(table, drop->slot.index);
     }
     MKV_ASSERT(table->live_count > 0);
     table->live_count--;
-    if (entry->bits & MKV_SLOT_HELD) {
+    if (drop->retired) {
+        set_retired(table, drop->slot, MKV_SLOT_RETIRED);
+    } else if ((entry->bits & MKV_SLOT_HELD) != 0 && !frees_while_held(table, drop->slot)) {
         entry_set_state(entry, MKV_SLOT_FREEING);
     } else {
-        free_slot(table, slot);
+        free_slot(table, drop->slot);
     }
 }
 
@@ -348,17 +382,23 @@ void mkv_slot_table_hold(struct mkv_slot_table *table, struct mkv_slot slot) {
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
     entry->bits |= MKV_SLOT_HELD;
+    mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->used_ns = table->now_ns;
 }
 
 void mkv_slot_table_release(struct mkv_slot_table *table, struct mkv_slot slot) {
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+    if ((entry->bits & MKV_SLOT_HELD) == 0 &&
+        MKV_CANARY(MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD)) {
+        return;
+    }
     MKV_ASSERT(entry->bits & MKV_SLOT_HELD);
     entry->bits = (uint16_t)(entry->bits & ~MKV_SLOT_HELD);
     if (mkv_slot_state_of(entry) == MKV_SLOT_FREEING) {
         free_slot(table, slot);
-    } else {
-        MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+        return;
     }
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE ||
+               mkv_slot_state_of(entry) == MKV_SLOT_RETIRED);
 }
 
 /* ---- capture --------------------------------------------------------------------------------- */
@@ -376,6 +416,7 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
     };
     if (state->extent != MKV_NONE_U32) {
         head.slot_units = table_extents(table)[state->extent].slot_units;
+        head.span = table_extents(table)[state->extent].span;
         head.page_in_extent = state->page_in_extent;
     }
     mkv_checkpoint_page_begin(&head, unit);
@@ -383,9 +424,6 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
         const struct mkv_slot_entry *entry = &table_entries(table)[page * MKV_PAGE_SLOTS + index];
         const enum mkv_slot_state entry_state = mkv_slot_state_of(entry);
         if (entry_state != MKV_SLOT_LIVE && entry_state != MKV_SLOT_RETIRED) {
-            continue;
-        }
-        if (entry->bits & MKV_SLOT_UNTIL_RESTART) {
             continue;
         }
         const struct mkv_page_entry stored = {

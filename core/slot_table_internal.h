@@ -2,6 +2,12 @@
 /*
  * What the files of the slot table share: the arrays behind the offsets, and the lists.
  *
+ *   slot_table.c          memory, lookups, the life of a slot, capture
+ *   slot_table_class.c    size classes and their lists of extents
+ *   slot_table_extents.c  which extents a class gets, gives back, takes from another
+ *   slot_table_recover.c  pages loaded, records replayed, the rest derived
+ *   slot_table_check.c    invariants held against the whole table
+ *
  * Not responsible for: anything that the volume calls (slot_table.h).
  */
 #ifndef MKV_CORE_SLOT_TABLE_INTERNAL_H
@@ -35,15 +41,44 @@ static inline uint32_t slot_in_extent(const struct mkv_slot_table *table, struct
     return table_pages(table)[slot.index / MKV_PAGE_SLOTS].page_in_extent * MKV_PAGE_SLOTS +
            slot.index % MKV_PAGE_SLOTS;
 }
+/* An extent of no group, which no EXTENT record on its way takes. */
+static inline bool extent_is_classless(const struct mkv_extent_state *state) {
+    return state->slot_units == 0 && state->member == 0 && !state->changing;
+}
+static inline bool extent_has_free(const struct mkv_extent_state *state) {
+    return state->free_head != MKV_NONE_U32 || state->fresh < state->slot_count;
+}
+/* A group whose class may go. */
+static inline bool extent_is_empty(const struct mkv_extent_state *state) {
+    return state->slot_units != 0 && state->used == 0 && !state->changing;
+}
+static inline struct mkv_class_state *extent_class(struct mkv_slot_table *table,
+                                                   const struct mkv_extent_state *state) {
+    struct mkv_class_state *class_state = &table->classes[state->class_index];
+    MKV_ASSERT(state->slot_units != 0);
+    MKV_ASSERT(class_state->slot_units == state->slot_units);
+    return class_state;
+}
+/* Extents from here to the next group or classless extent. */
+static inline uint32_t extent_step(const struct mkv_extent_state *state) {
+    return state->span > 0 ? state->span : 1;
+}
 
 void mkv_slot_table_hash_insert(struct mkv_slot_table *table, uint32_t slot);
 /* The class of a slot size; NULL when there is none and `create` is false or all are taken. */
 struct mkv_class_state *mkv_slot_table_class(struct mkv_slot_table *table, uint32_t slot_units,
                                              bool create);
+/* Its place goes to the next, if it has no extent any more and none on its way. */
+void mkv_slot_table_class_leave(struct mkv_slot_table *table, struct mkv_class_state *class_state);
+uint8_t mkv_slot_table_class_index(const struct mkv_slot_table *table,
+                                   const struct mkv_class_state *class_state);
 /* Puts an extent with free slots into its class's list, or takes it out. */
 void mkv_slot_table_list_extent(struct mkv_slot_table *table, uint32_t extent);
 void mkv_slot_table_unlist_extent(struct mkv_slot_table *table, uint32_t extent);
-uint32_t mkv_slot_table_slot_count(const struct mkv_geometry *geometry, uint64_t slot_units,
-                                   uint64_t page_count);
+uint32_t mkv_slot_table_slot_count(const struct mkv_geometry *geometry, uint32_t span,
+                                   uint64_t slot_units, uint64_t page_count);
+/* Gives a page to an extent, or with MKV_NONE_U32 to none; its entries are then all free. */
+void mkv_slot_table_clear_page(struct mkv_slot_table *table, uint32_t page, uint32_t extent,
+                               uint32_t page_in_extent);
 
 #endif

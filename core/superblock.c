@@ -27,6 +27,7 @@ enum {
     AT_WALL_MS = 104,
     AT_CHECKPOINT_NUMBER = 112,
     AT_CHECKPOINT_PAGES = 120,
+    AT_DIRECTORY_UNITS = 124,
     AT_CAPACITY_UNITS = 128,
     AT_RING_BLOCKS = 136,
     AT_PAGE_COUNT = 140,
@@ -34,6 +35,7 @@ enum {
     AT_EXTENT_COUNT = 148,
     AT_DRIVE_SET_VERSION = 152,
     AT_DRIVE_SET_COUNT = 160,
+    AT_TENANT_UNITS = 164,
     AT_DRIVE_SET = 168,
     AT_DRIVE_SET_BEFORE = 1192,
     AT_DRIVE_SET_WEIGHTS = 1200,
@@ -112,11 +114,13 @@ void mkv_superblock_encode(const struct mkv_superblock *superblock, uint32_t cop
     mkv_store_u64(unit + AT_WALL_MS, superblock->wall_ms);
     mkv_store_u64(unit + AT_CHECKPOINT_NUMBER, superblock->checkpoint_number);
     mkv_store_u32(unit + AT_CHECKPOINT_PAGES, superblock->checkpoint_pages);
+    mkv_store_u32(unit + AT_DIRECTORY_UNITS, geometry->directory_units);
     mkv_store_u64(unit + AT_CAPACITY_UNITS, geometry->capacity_units);
     mkv_store_u32(unit + AT_RING_BLOCKS, geometry->ring_blocks);
     mkv_store_u32(unit + AT_PAGE_COUNT, geometry->page_count);
     mkv_store_u32(unit + AT_EXTENT_UNITS, geometry->extent_units);
     mkv_store_u32(unit + AT_EXTENT_COUNT, geometry->extent_count);
+    mkv_store_u32(unit + AT_TENANT_UNITS, geometry->tenant_units);
     encode_drive_set(&superblock->drive_set, unit);
     mkv_store_u64(unit + AT_CHECKSUM, content_checksum(unit));
 }
@@ -134,6 +138,8 @@ static void load_fields(const uint8_t *unit, struct mkv_superblock *superblock) 
     superblock->wall_ms = mkv_load_u64(unit + AT_WALL_MS);
     superblock->checkpoint_number = mkv_load_u64(unit + AT_CHECKPOINT_NUMBER);
     superblock->checkpoint_pages = mkv_load_u32(unit + AT_CHECKPOINT_PAGES);
+    superblock->geometry.directory_units = mkv_load_u32(unit + AT_DIRECTORY_UNITS);
+    superblock->geometry.tenant_units = mkv_load_u32(unit + AT_TENANT_UNITS);
     superblock->geometry.capacity_units = mkv_load_u64(unit + AT_CAPACITY_UNITS);
     superblock->geometry.ring_blocks = mkv_load_u32(unit + AT_RING_BLOCKS);
     superblock->geometry.page_count = mkv_load_u32(unit + AT_PAGE_COUNT);

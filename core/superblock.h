@@ -21,7 +21,7 @@
  *      104     8  highest wall_ms seen
  *      112     8  checkpoint number, grows with every checkpoint; stands in every page of it
  *      120     4  pages in the checkpoint
- *      124     4  0
+ *      124     4  geometry: directory units
  *      128     8  geometry: capacity units
  *      136     4  geometry: ring blocks
  *      140     4  geometry: page count
@@ -29,7 +29,7 @@
  *      148     4  geometry: extent count
  *      152     8  drive set version (drive_set.h; 0: not yet in a set)
  *      160     4  drive set member count (1 ... MKV_VOLUMES_MAX)
- *      164     4  0
+ *      164     4  geometry: tenant units of a checkpoint side
  *      168  1024  drive set member uuids, 16 bytes each, the rest 0
  *     1192     8  version of the set that this drive set was made from
  *     1200   128  drive set member weights, 2 bytes each, the rest 0

@@ -11,7 +11,7 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, table, meta, end;
+    uint64_t ops, effects, tenants, table, meta, end;
     uint32_t op_total, effects_max;
 };
 
@@ -20,7 +20,7 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many quarantines, the class changes, and a purge's. */
+    /* The front's operations, as many drops, the class changes, and a purge's. */
     layout.op_total = 2 * config->ops_max + EXTENT_OPS_MAX + PURGE_OPS_MAX;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
@@ -28,6 +28,8 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     at = mkv_round_up_u64(at + layout.op_total * sizeof(struct op), 64);
     layout.effects = at;
     at = mkv_round_up_u64(at + layout.effects_max * sizeof(struct mkv_effect), 64);
+    layout.tenants = at;
+    at = mkv_round_up_u64(at + mkv_tenant_table_memory_required(&config->geometry), 64);
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
@@ -56,11 +58,18 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     struct mkv_volume *volume = memory;
     memset(volume, 0, sizeof *volume);
     volume->config = *config;
+    if (config->empty_ns_max == 0) {
+        volume->config.empty_ns_max = MKV_EMPTY_NS_MAX;
+    }
+    if (config->empty_grain_ns == 0) {
+        volume->config.empty_grain_ns = MKV_EMPTY_GRAIN_NS;
+    }
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;
     volume->effects_max = layout.effects_max;
     volume->table_offset = layout.table;
+    volume->tenants_offset = layout.tenants;
     volume->meta_offset = layout.meta;
     volume->free_ops = empty_list;
     volume->extent_waiters = empty_list;
@@ -68,6 +77,9 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->flushing = empty_list;
     volume->ready = empty_list;
     volume->journaled = empty_list;
+    volume->tenant_waiters = empty_list;
+    volume->tenant_op = MKV_NONE_U32;
+    volume->tenant_sweep.place = MKV_NONE_U32;
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
     memset(volume->hold_heads, 0xff, sizeof volume->hold_heads);
     memset(volume_ops(volume), 0, volume->op_total * sizeof(struct op));
@@ -75,6 +87,7 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
         mkv_volume_list_push(volume, &volume->free_ops, op);
     }
     mkv_slot_table_init(volume_table(volume), &config->geometry);
+    mkv_tenant_table_init(volume_tenants(volume), &config->geometry);
     return volume;
 }
 
@@ -107,13 +120,14 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
     return op;
 }
 
-bool mkv_volume_quarantine_room(const struct mkv_volume *volume) {
+bool mkv_volume_drop_room(const struct mkv_volume *volume) {
     return volume->ops_internal - volume->extent_op_count - volume->purge.in_flight <
            volume->config.ops_max;
 }
 
 static bool kind_is_internal(enum op_kind kind) {
-    return kind == OP_KIND_QUARANTINE || kind == OP_KIND_EXTENT || kind == OP_KIND_PURGE;
+    return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE ||
+           kind == OP_KIND_PURGE;
 }
 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
@@ -149,6 +163,17 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     }
     if (op->kind == OP_KIND_PURGE) {
         mkv_volume_purge_op_ended(volume);
+    }
+    if (op->of_eviction) {
+        MKV_ASSERT(volume->evict_drops > 0);
+        volume->evict_drops--;
+    }
+    if (op->of_job) {
+        MKV_ASSERT(volume->job_drops > 0);
+        volume->job_drops--;
+    }
+    if (volume->tenant_op == index) {
+        volume->tenant_op = MKV_NONE_U32;
     }
     mkv_volume_list_push(volume, &volume->free_ops, index);
 }
@@ -235,6 +260,7 @@ struct mkv_drive_effect *mkv_volume_op_io(struct mkv_volume *volume, uint32_t in
     MKV_ASSERT(volume->state != MKV_VOLUME_FAILED); /* I8 */
     struct mkv_effect *effect = mkv_volume_emit(volume, kind);
     effect->op = (struct mkv_op_id){index, volume_ops(volume)[index].generation};
+    volume_ops(volume)[index].io_issued_ns = volume->now_ns;
     volume->io_in_flight++;
     return &effect->drive;
 }
@@ -247,6 +273,7 @@ struct mkv_drive_effect *mkv_volume_internal_io(struct mkv_volume *volume, uint3
     struct internal_io_state *io = &volume->io[which];
     MKV_ASSERT(!io->in_flight);
     io->in_flight = true;
+    io->issued_ns = volume->now_ns;
     io->generation++;
     struct mkv_effect *effect = mkv_volume_emit(volume, kind);
     effect->op = (struct mkv_op_id){volume->op_total + which, io->generation};
@@ -267,8 +294,11 @@ void mkv_volume_note_error(struct mkv_volume *volume, enum mkv_effect_kind kind,
         volume->stats.io_errors_read_total++;
     } else if (kind == MKV_EFFECT_DRIVE_WRITE) {
         volume->stats.io_errors_write_total++;
-    } else {
+    } else if (kind == MKV_EFFECT_DRIVE_FLUSH) {
         volume->stats.io_errors_flush_total++;
+    } else {
+        MKV_ASSERT(kind == MKV_EFFECT_DRIVE_TRIM);
+        volume->stats.trim_errors_total++;
     }
     mkv_volume_event(volume, MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO, (uint64_t)result, lba, 0);
 }
@@ -314,6 +344,8 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
     volume->flushing = empty_list;
     volume->ready = empty_list;
     volume->journaled = empty_list;
+    volume->tenant_waiters = empty_list;
+    volume->empty_job = (struct empty_job){0};
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
     struct op *ops = volume_ops(volume);
     for (uint32_t index = 0; index < volume->op_total; index++) {
@@ -357,12 +389,18 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_DELETE:
         mkv_volume_delete(volume, input);
         return;
+    case MKV_MESSAGE_TENANT:
+    case MKV_MESSAGE_TENANT_DROP:
+        mkv_volume_tenant(volume, input);
+        return;
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:
+    case MKV_MESSAGE_TENANT_DONE:
+    case MKV_MESSAGE_TENANT_DROP_DONE:
         break;
     }
     MKV_ASSERT(false); /* answers go the other way */
@@ -379,6 +417,8 @@ static void on_internal_done(struct mkv_volume *volume, const struct mkv_drive_d
     }
     if (which == IO_FLUSH) {
         mkv_volume_flush_done(volume, done);
+    } else if (which == IO_TRIM) {
+        mkv_volume_trim_done(volume, done);
     } else if (which < IO_WINDOW) {
         if (volume->state == MKV_VOLUME_RECOVERING && volume->recover.step == RECOVER_SUPERBLOCK) {
             mkv_volume_recover_io_done(volume, which, done);
@@ -454,6 +494,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     MKV_ASSERT(volume->effect_count == 0);
     MKV_ASSERT(input->now_ns >= volume->now_ns);
     volume->now_ns = input->now_ns;
+    volume_table(volume)->now_ns = input->now_ns;
     volume->wall_ms = mkv_max_u64(volume->wall_ms, input->wall_ms);
     enum mkv_err err = MKV_OK;
     switch (input->kind) {
@@ -476,6 +517,14 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     if (volume->state == MKV_VOLUME_RECOVERING) {
         mkv_volume_recover_pump(volume);
     }
+    mkv_volume_stall_pump(volume);
+    if (volume->state == MKV_VOLUME_SERVING) {
+        mkv_volume_tenant_pump(volume);
+        mkv_volume_trim_pump(volume);
+    }
+    if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
+        mkv_volume_empty_pump(volume);
+    }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
         mkv_volume_purge_pump(volume);
         mkv_volume_checkpoint_pump(volume);
@@ -485,8 +534,11 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
 }
 
 bool mkv_volume_has_work(const struct mkv_volume *volume) {
-    return (volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume)) ||
-           mkv_volume_purge_has_work(volume);
+    if (volume->state == MKV_VOLUME_SERVING) {
+        return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
+               mkv_volume_purge_has_work(volume);
+    }
+    return volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume);
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */
@@ -517,10 +569,13 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->extents_free = table->classless_count;
     stats->extents_total = volume->config.geometry.extent_count;
     stats->extent_units = volume->config.geometry.extent_units;
-    stats->class_count = table->class_count;
-    for (uint32_t index = 0; index < table->class_count; index++) {
+    stats->class_count = 0;
+    for (uint32_t index = 0; index < MKV_CLASSES_MAX; index++) {
         const struct mkv_class_state *class_state = &table->classes[index];
-        stats->classes[index] = (struct mkv_volume_class_stats){
+        if (class_state->extent_count == 0) {
+            continue;
+        }
+        stats->classes[stats->class_count++] = (struct mkv_volume_class_stats){
             .slot_units = class_state->slot_units,
             .extents = class_state->extent_count,
             .slots = class_state->slot_count,
@@ -536,14 +591,21 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->flushes_total = volume->flush_completed;
     stats->generation_counter = volume->generation_counter;
     stats->superblock_sequence = volume->superblock.sequence;
+    stats->stalled = volume->stall.active;
+    stats->trims_pending = mkv_volume_trims_pending(volume);
+    stats->tenants = volume_tenants(volume)->live_count;
+    stats->tenants_dropped = volume_tenants(volume)->dropped_count;
 }
 
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
                            struct mkv_volume_block *block) {
     const struct mkv_slot_table *table = volume_table(volume);
-    const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
-    for (; *cursor < end; ++*cursor) {
-        const struct mkv_slot slot = {*cursor};
+    for (;; ++*cursor) {
+        const struct mkv_slot slot = mkv_slot_table_next_owned(table, (struct mkv_slot){*cursor});
+        if (slot.index == MKV_NONE_U32) {
+            return false;
+        }
+        *cursor = slot.index;
         const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
         if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE) {
             continue;
@@ -559,17 +621,24 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
                            ((entry->bits & MKV_SLOT_SEGMENT) ? MKV_BLOCK_SEGMENT : 0u),
             .lba = mkv_slot_table_lba(table, slot),
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
+            .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
         };
         ++*cursor;
         return true;
     }
-    return false;
 }
 
 void mkv_volume_check(const struct mkv_volume *volume) {
     mkv_slot_table_check(volume_table(volume));
+    /* No block belongs to a tenant whose sweep has ended: it would be kept for ever. */
+    uint32_t cursor = 0;
+    struct mkv_volume_block block;
+    while (mkv_volume_next_block(volume, &cursor, &block)) {
+        MKV_ASSERT(mkv_tenant_table_find(volume_tenants(volume), block.tenant) != MKV_NONE_U32);
+    }
 }
 
 uint64_t mkv_volume_durable_hash(const struct mkv_volume *volume) {
-    return mkv_slot_table_durable_hash(volume_table(volume));
+    return mkv_slot_table_durable_hash(volume_table(volume)) ^
+           mkv_tenant_table_durable_hash(volume_tenants(volume));
 }

@@ -33,7 +33,9 @@
  *  I6  The epoch of this opening is durable before recovery or service writes a journal block.
  *  I7  Of one tenant's keys with equal tags at most one mutation is past its lock at a time.
  *  I8  After MKV_EFFECT_FAIL_DRIVE the volume hands out no drive operation.
- *  I9  Nothing is allocated after init, and a step does work bounded by the configuration.
+ *  I9  While an operation of the drive is older than stall_ns, and until all that were in flight
+ * then are back, no client waits for the drive: reads miss, mutations are UNAVAILABLE. I10 Nothing
+ * is allocated after init, and a step does work bounded by the configuration.
  *
  * Not responsible for: clients and slabs (front), choosing the volume of a key (front), I/O.
  */
@@ -48,6 +50,9 @@
 /* Journal blocks of one batch. */
 #define MKV_JOURNAL_BATCH_BLOCKS_MAX 8u
 #define MKV_VOLUME_OPS_MAX 4096u
+/* Defaults of the configuration. */
+#define MKV_EMPTY_NS_MAX 10000000000ull
+#define MKV_EMPTY_GRAIN_NS 1000000000ull
 
 struct mkv_volume_config {
     uint32_t volume; /* index of this volume on its node */
@@ -57,7 +62,15 @@ struct mkv_volume_config {
     struct mkv_geometry geometry;
     uint32_t ops_max;      /* messages that the front may have outstanding here */
     uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
+    bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
+    uint64_t stall_ns;     /* a drive operation older than this stalls the volume; 0: none does */
+    uint64_t trim_idle_ns; /* how long an extent stays empty before it is trimmed */
     uint64_t idle_ns; /* quiet time after which an empty journal block records the last flush */
+    /* An extent that is to run empty for another class, and whose blocks are still held after so
+     * long, is left alone. 0: MKV_EMPTY_NS_MAX. */
+    uint64_t empty_ns_max;
+    /* How old extents are is compared in whole grains. 0: MKV_EMPTY_GRAIN_NS. */
+    uint64_t empty_grain_ns;
     struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
     struct mkv_drive_set drive_set; /* FORMAT: written */
@@ -80,7 +93,7 @@ struct mkv_volume_class_stats {
     uint32_t slots;
     uint32_t slots_used;
 };
-#define MKV_VOLUME_CLASSES_MAX 64u
+#define MKV_VOLUME_CLASSES_MAX 128u
 
 /* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
 struct mkv_volume_stats {
@@ -116,13 +129,27 @@ struct mkv_volume_stats {
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
     uint64_t checksum_failures_index_total;
+    uint64_t evictions_total;
+    uint64_t extents_given_total;         /* to a class, and ... */
+    uint64_t extents_given_spanned_total; /* ... of these, several as one */
+    uint64_t extents_given_back_total;
+    uint64_t extents_emptied_total, emptyings_given_up_total;
     uint64_t quarantined_total, superblock_repairs_total, journal_copy_repairs_total;
     uint64_t torn_tails_total;
+    bool stalled; /* reads miss and mutations are UNAVAILABLE until the drive has answered */
+    uint64_t stalls_total;
     uint64_t io_errors_read_total, io_errors_write_total, io_errors_flush_total;
+    uint64_t trims_total;        /* DRIVE_TRIM effects that completed, with any result */
+    uint64_t trim_extents_total; /* extents, or members of wider ones, that these named whole */
+    uint64_t trim_bytes_total;   /* of those that completed with MKV_IO_OK */
+    uint64_t trim_errors_total;  /* completed with any other result; nothing else comes of it */
+    uint64_t trims_pending;    /* wanted and not completed: in flight, or waiting for their turn */
     uint64_t recovery_entries; /* records replayed by the last OPEN */
     uint64_t recovery_ns;
     uint64_t generation_counter;
     uint64_t superblock_sequence;
+    uint32_t tenants;         /* live ones, the default one included */
+    uint32_t tenants_dropped; /* whose blocks are being dropped */
 };
 
 struct mkv_volume;
@@ -135,6 +162,10 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
 /* Takes one input. All effects of the step before must have been taken. Returns MKV_OK, or the
  * error of an ADMIN command that cannot be carried out in this state. */
 enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *input);
+/* Begins to fetch what a FIND or EXISTS message reads, and changes nothing; `data` is its key. For
+ * several messages before they are stepped, stage by stage: a LOOKUP asks for many keys. */
+void mkv_volume_prefetch(const struct mkv_volume *volume, const struct mkv_message *message,
+                         const uint8_t *data, enum mkv_prefetch stage);
 /* Hands out up to `out_max` effects, in order; 0 when there are none left. */
 uint32_t mkv_volume_effects(struct mkv_volume *volume, struct mkv_effect *out, uint32_t out_max);
 /* The base that meta_offset and data_offset of this volume's effects count from. */
@@ -157,6 +188,7 @@ struct mkv_volume_block {
     uint32_t block_flags;
     struct mkv_lba lba;
     uint32_t slot_units;
+    bool served; /* false: its tenant was dropped, and it waits to be swept */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,

@@ -159,6 +159,11 @@ enum mkv_err mkv_volume_format(struct mkv_volume *volume) {
 
 /* ---- checkpoint ------------------------------------------------------------------------------ */
 
+/* Units of a side that stand before its pages. */
+static uint32_t units_before_pages(const struct mkv_volume *volume) {
+    return 1 + volume->config.geometry.tenant_units;
+}
+
 static void checkpoint_begin(struct mkv_volume *volume) {
     struct checkpoint *checkpoint = &volume->checkpoint;
     MKV_ASSERT(checkpoint->step == CHECKPOINT_IDLE);
@@ -168,6 +173,7 @@ static void checkpoint_begin(struct mkv_volume *volume) {
     checkpoint->number = volume->superblock.checkpoint_number + 1;
     checkpoint->next_unit = 0;
     checkpoint->page_count = volume_table(volume)->page_high;
+    checkpoint->unit_count = units_before_pages(volume) + checkpoint->page_count;
     checkpoint->pending = 0;
     checkpoint->started_ns = volume->now_ns;
     /* Everything up to here is in the table; later blocks are for replay. */
@@ -176,7 +182,7 @@ static void checkpoint_begin(struct mkv_volume *volume) {
     checkpoint->generation_counter = volume->generation_counter;
 }
 
-/* Unit 0 of a side is its head, unit n its page n - 1. */
+/* Unit 0 of a side is its head; the tenants follow, then the pages. */
 static void capture_unit(struct mkv_volume *volume, uint32_t unit_index, uint8_t *unit) {
     const struct checkpoint *checkpoint = &volume->checkpoint;
     if (unit_index == 0) {
@@ -186,17 +192,25 @@ static void capture_unit(struct mkv_volume *volume, uint32_t unit_index, uint8_t
             .journal_sequence = checkpoint->journal_sequence,
             .generation_counter = checkpoint->generation_counter,
             .page_count = checkpoint->page_count,
+            .tenant_units = volume->config.geometry.tenant_units,
         };
         mkv_checkpoint_head_encode(&head, unit);
         return;
     }
-    mkv_slot_table_capture_page(volume_table(volume), unit_index - 1, &volume->config.drive_uuid,
-                                checkpoint->number, volume->flushed_sequence, unit);
+    const uint32_t page_first = units_before_pages(volume);
+    if (unit_index < page_first) {
+        mkv_tenant_table_capture(volume_tenants(volume), unit_index - 1, &volume->config.drive_uuid,
+                                 checkpoint->number, volume->flushed_sequence, unit);
+        return;
+    }
+    mkv_slot_table_capture_page(volume_table(volume), unit_index - page_first,
+                                &volume->config.drive_uuid, checkpoint->number,
+                                volume->flushed_sequence, unit);
 }
 
 static void checkpoint_write_window(struct mkv_volume *volume, uint32_t window) {
     struct checkpoint *checkpoint = &volume->checkpoint;
-    const uint32_t units_left = 1 + checkpoint->page_count - checkpoint->next_unit;
+    const uint32_t units_left = checkpoint->unit_count - checkpoint->next_unit;
     const uint32_t share = (uint32_t)mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX);
     const uint32_t count = (uint32_t)mkv_min_u64(units_left, share);
     const uint64_t meta = meta_of_window(volume, window);
@@ -253,13 +267,13 @@ static void checkpoint_advance(struct mkv_volume *volume) {
     struct checkpoint *checkpoint = &volume->checkpoint;
     if (checkpoint->step == CHECKPOINT_WRITING) {
         for (uint32_t window = 0; window < 2; window++) {
-            if (checkpoint->next_unit <= checkpoint->page_count &&
+            if (checkpoint->next_unit < checkpoint->unit_count &&
                 !volume->io[IO_WINDOW + window].in_flight) {
                 checkpoint_write_window(volume, window);
             }
         }
         if (checkpoint->pending == 0) {
-            MKV_ASSERT(checkpoint->next_unit == checkpoint->page_count + 1);
+            MKV_ASSERT(checkpoint->next_unit == checkpoint->unit_count);
             checkpoint->step = CHECKPOINT_FLUSHING;
             volume_want_flush(volume, &checkpoint->ticket);
         }

@@ -14,8 +14,19 @@
 
 /* A closing volume goes on serving until the clean mark is being written. */
 static bool volume_serves(const struct mkv_volume *volume) {
+    if (volume->stall.active) {
+        return false; /* I9 */
+    }
     return volume->state == MKV_VOLUME_SERVING ||
            (volume->state == MKV_VOLUME_CLOSING && !volume_writes_clean_mark(volume));
+}
+
+static bool tenant_is_served(const struct mkv_volume *volume, uint32_t tenant) {
+    return volume_serves(volume) && mkv_tenant_table_serves(volume_tenants(volume), tenant);
+}
+
+static enum mkv_miss miss_reason(const struct mkv_volume *volume, uint32_t tenant) {
+    return volume_serves(volume) ? mkv_volume_tenant_miss(volume, tenant) : MKV_MISS_DRIVE_OFFLINE;
 }
 
 static uint32_t entry_block_flags(const struct mkv_slot_entry *entry) {
@@ -56,11 +67,12 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     op->tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
     memcpy(op->key, input->data, message->data_bytes);
     const struct mkv_slot none = {MKV_NONE_U32};
-    const struct mkv_slot slot = volume_serves(volume) ? walk_begin(volume, op) : none;
+    const bool served = tenant_is_served(volume, op->tenant);
+    const struct mkv_slot slot = served ? walk_begin(volume, op) : none;
     if (slot.index == MKV_NONE_U32) {
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND);
-        answer->miss = volume_serves(volume) ? MKV_MISS_UNKNOWN : MKV_MISS_DRIVE_OFFLINE;
+        answer->miss = miss_reason(volume, op->tenant);
         mkv_volume_op_free(volume, index);
         return;
     }
@@ -74,11 +86,20 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     answer->flags = op->flags;
 }
 
+void mkv_volume_prefetch(const struct mkv_volume *volume, const struct mkv_message *message,
+                         const uint8_t *data, enum mkv_prefetch stage) {
+    const bool looks_up = message->kind == MKV_MESSAGE_FIND || message->kind == MKV_MESSAGE_EXISTS;
+    if (looks_up && volume->state == MKV_VOLUME_SERVING) {
+        mkv_slot_table_prefetch(volume_table(volume),
+                                mkv_key_tag(message->tenant, data, message->data_bytes), stage);
+    }
+}
+
 void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {
     const struct mkv_message *message = &input->message;
     const uint64_t tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
     struct mkv_slot slot = {MKV_NONE_U32};
-    if (volume_serves(volume)) {
+    if (tenant_is_served(volume, message->tenant)) {
         slot = mkv_slot_table_find(volume_table(volume), message->tenant, tag);
     }
     struct mkv_effect *effect = mkv_volume_emit(volume, MKV_EFFECT_MESSAGE);
@@ -89,7 +110,7 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     answer->front_op = message->front_op;
     if (slot.index == MKV_NONE_U32) {
         answer->status = MKV_STATUS_NOT_FOUND;
-        answer->miss = volume_serves(volume) ? MKV_MISS_UNKNOWN : MKV_MISS_DRIVE_OFFLINE;
+        answer->miss = miss_reason(volume, message->tenant);
         return;
     }
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);

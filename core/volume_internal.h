@@ -3,7 +3,11 @@
  * What the files of the volume share. A block's life goes through them in this order:
  *
  *   volume.c             arena, operations, dispatch of inputs, failing
- *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, quarantine: up to "record ready"
+ *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
+ *   volume_empty.c       extents run empty for other classes
+ *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
+ *   volume_stall.c       a drive that does not answer
+ *   volume_trim.c        empty extents, and telling the drive
  *   volume_journal.c     batches of records, flushes, applying what is durable, answers
  *   volume_get.c         FIND, READ, EXISTS
  *   volume_checkpoint.c  superblock writes, checkpoints, close
@@ -13,7 +17,7 @@
  *   Operation of a mutation:
  *
  *     LOCK_WAIT -> CHECKING -> EXTENT_WAIT -> RESERVED -> WRITING -> WRITTEN -> FLUSHING -> READY
- *                     \________________ (delete, quarantine) ______________________________/  |
+ *                     \________________ (delete, drop of a slot, tenant) __________________/  |
  *                                                                              JOURNALED <----+
  *
  * Not responsible for: what others see of the volume (volume.h).
@@ -27,6 +31,7 @@
 #include "core/slot_header.h"
 #include "core/slot_table.h"
 #include "core/superblock.h"
+#include "core/tenant_table.h"
 #include "core/volume.h"
 
 /* Class changes on their way at a time. */
@@ -39,6 +44,13 @@
 #define GENERATION_GAP (4ull * MKV_VOLUME_OPS_MAX)
 /* Pages that one step of recovery derives, and that one step of a checkpoint captures. */
 #define STEP_PAGES_MAX 64u
+/* Drops that background jobs may have under way, and slots that one step of theirs looks at. */
+#define JOB_DROPS_MAX 16u
+/* Drops that make room, on their way at a time. */
+#define EVICT_DROPS_MAX 32u
+#define JOB_SLOTS_MAX 2048u
+/* Bytes of the slot table that one step of recovery clears. */
+#define STEP_CLEAR_BYTES_MAX (1u << 20)
 #define LOCK_BUCKETS 256u
 #define HOLD_BUCKETS 256u
 
@@ -46,9 +58,12 @@ enum op_kind {
     OP_KIND_GET = 1,
     OP_KIND_PUT,
     OP_KIND_DELETE,
-    OP_KIND_QUARANTINE, /* drops a slot whose content failed its check */
-    OP_KIND_EXTENT,     /* gives an extent to a class */
-    OP_KIND_PURGE,      /* looks at a block's key, and drops it if that goes to another drive */
+    OP_KIND_PURGE,  /* looks at a block's key, and drops it if that goes to another drive */
+    OP_KIND_DROP,   /* drops a slot for the volume's own reasons */
+    OP_KIND_EXTENT, /* gives an extent to a class */
+    OP_KIND_TENANT, /* the key is the name */
+    OP_KIND_TENANT_DROP,
+    OP_KIND_RETIRE, /* of a slot that the drive could not write */
 };
 
 enum op_state {
@@ -75,6 +90,7 @@ struct op_list {
 };
 
 struct op {
+    uint64_t io_issued_ns; /* of its drive operation in flight */
     uint32_t generation;
     enum op_kind kind;
     enum op_state state;
@@ -95,9 +111,10 @@ struct op {
     bool past_lock;
     bool holds_slot;
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
+    bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
-    struct mkv_slot old_slot; /* PUT replacing, DELETE, QUARANTINE */
+    struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
     enum mkv_drop_cause drop_cause;
     struct mkv_generation generation_new;
     struct mkv_root root;
@@ -108,6 +125,10 @@ struct op {
     uint64_t write_number;           /* WRITING: its place among the data writes */
     struct mkv_sequence sequence;    /* JOURNALED: of its record's block */
     struct mkv_record_extent extent; /* EXTENT */
+    uint32_t tenant_place;           /* TENANT, TENANT_DROP */
+    bool of_job;                     /* DROP: counts against the limit of background jobs */
+    bool of_eviction;                /* DROP: counts against the limit of evictions */
+    uint32_t slot_units;             /* EXTENT: the class for which it is done */
     uint8_t key[MKV_KEY_BYTES_MAX];
 };
 
@@ -117,9 +138,11 @@ enum internal_io {
     IO_SUPERBLOCK = 1,                                 /* 4 */
     IO_WINDOW = IO_SUPERBLOCK + MKV_SUPERBLOCK_COPIES, /* 2 */
     IO_JOURNAL = IO_WINDOW + 2,
-    IO_COUNT = IO_JOURNAL + MKV_JOURNAL_COPIES * MKV_JOURNAL_BATCH_BLOCKS_MAX,
+    IO_TRIM = IO_JOURNAL + MKV_JOURNAL_COPIES * MKV_JOURNAL_BATCH_BLOCKS_MAX,
+    IO_COUNT,
 };
 struct internal_io_state {
+    uint64_t issued_ns;
     uint32_t generation;
     bool in_flight;
 };
@@ -159,7 +182,8 @@ struct checkpoint {
     enum checkpoint_step step;
     bool wanted; /* by ADMIN, by the fill of the ring, or by CLOSE */
     uint32_t side;
-    uint32_t next_unit; /* of the side: 0 is the head, n is page n - 1 */
+    uint32_t next_unit; /* of the side: the head, then the tenants, then the pages */
+    uint32_t unit_count;
     uint32_t page_count;
     uint32_t pending; /* window writes in flight */
     uint64_t generation_counter;
@@ -170,8 +194,32 @@ struct checkpoint {
     uint64_t started_ns;
 };
 
+struct stall {
+    bool active;
+    uint64_t since_ns; /* operations issued up to here are waited for */
+    uint64_t look_ns;  /* when the operations in flight are looked at next */
+};
+
+struct trim {
+    bool in_flight;
+    struct mkv_extent first; /* of the run in flight */
+    uint32_t count;
+    uint32_t idle_cursor;
+    uint32_t cursor;
+    uint64_t due_ns; /* no trim starts before */
+};
+
+/* One pass after another over all slots, until one finds nothing of the tenant. */
+struct tenant_sweep {
+    uint32_t place; /* in the tenant table; MKV_NONE_U32: no sweep */
+    uint32_t cursor;
+    bool found;
+    uint64_t ticket; /* the next pass begins when this flush has completed */
+};
+
 enum recover_step {
-    RECOVER_FLUSH = 1,
+    RECOVER_CLEAR = 1,
+    RECOVER_FLUSH,
     RECOVER_SUPERBLOCK,
     RECOVER_REPAIR,
     RECOVER_RAISE,
@@ -189,9 +237,11 @@ struct recover {
     enum recover_step step;
     uint32_t pending;    /* reads or writes in flight */
     uint32_t unreadable; /* bit c: superblock copy c; or window copy c */
+    bool came_up_empty;
     uint64_t ticket;
     uint64_t started_ns;
-    uint32_t next_page;
+    uint64_t clear_cursor;
+    uint32_t next_unit; /* of the checkpoint side, behind its head */
     uint32_t derive_cursor;
     uint64_t window_sequence; /* sequence that the first unit of the window stands for */
     uint32_t window_count;
@@ -222,6 +272,18 @@ struct purge {
     struct mkv_member members[MKV_VOLUMES_MAX];
 };
 
+/* See volume_empty.c. */
+struct empty_job {
+    bool active;
+    bool again;               /* a slot that the cursor has passed holds a block now */
+    bool given_up;            /* the last one, and extent says which; then not active */
+    struct mkv_extent extent; /* that is to run empty */
+    uint32_t slot_units;      /* the class for which it is done */
+    uint32_t cursor;          /* slots of it that were looked at */
+    uint64_t started_ns;
+    uint64_t given_up_ns;
+};
+
 struct mkv_volume {
     struct mkv_volume_config config;
     enum mkv_volume_state state;
@@ -233,6 +295,7 @@ struct mkv_volume {
     uint64_t ops_offset;
     uint64_t effects_offset;
     uint64_t table_offset;
+    uint64_t tenants_offset;
     uint64_t meta_offset;
 
     uint32_t effects_max;
@@ -243,7 +306,14 @@ struct mkv_volume {
     uint32_t ops_used;
     uint32_t extent_ops[EXTENT_OPS_MAX]; /* slot sizes of the class changes on their way */
     uint32_t extent_op_count;
-    uint32_t ops_internal; /* quarantine and extent operations */
+    uint32_t ops_internal; /* drop and extent operations */
+    uint32_t job_drops;    /* drop operations of background jobs */
+    uint32_t evict_drops;  /* drop operations that make room */
+    struct tenant_sweep tenant_sweep;
+    struct trim trim;
+    struct stall stall;
+    struct op_list tenant_waiters;
+    uint32_t tenant_op; /* the TENANT or TENANT_DROP under way, MKV_NONE_U32 when there is none */
     uint32_t lock_heads[LOCK_BUCKETS];
     uint32_t hold_heads[HOLD_BUCKETS];
     struct op_list extent_waiters;
@@ -263,6 +333,7 @@ struct mkv_volume {
     struct mkv_drive_set set_wanted;
     bool set_is_wanted;
     struct purge purge;
+    struct empty_job empty_job;
 
     uint64_t generation_counter;
     struct mkv_sequence ring_start;       /* first block that a durable superblock still needs */
@@ -300,6 +371,9 @@ static inline struct op *volume_ops(const struct mkv_volume *volume) {
 static inline struct mkv_slot_table *volume_table(const struct mkv_volume *volume) {
     return (struct mkv_slot_table *)((uintptr_t)volume + volume->table_offset);
 }
+static inline struct mkv_tenant_table *volume_tenants(const struct mkv_volume *volume) {
+    return (struct mkv_tenant_table *)((uintptr_t)volume + volume->tenants_offset);
+}
 static inline uint8_t *volume_meta(const struct mkv_volume *volume, uint64_t offset) {
     return (uint8_t *)((uintptr_t)volume + offset);
 }
@@ -329,8 +403,8 @@ void mkv_volume_event(struct mkv_volume *volume, enum mkv_event_kind kind, enum 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind);
 /* Lets go of the slot and the lock, and frees the operation. */
 void mkv_volume_op_free(struct mkv_volume *volume, uint32_t op);
-/* Whether a quarantine may take an op: those of the class changes are kept back. */
-bool mkv_volume_quarantine_room(const struct mkv_volume *volume);
+/* Whether a drop of the volume's own may take an op: those of the class changes are kept back. */
+bool mkv_volume_drop_room(const struct mkv_volume *volume);
 void mkv_volume_hold(struct mkv_volume *volume, uint32_t op, struct mkv_slot slot);
 void mkv_volume_release(struct mkv_volume *volume, uint32_t op);
 /* Starts an answer to the front; the caller fills in the rest. */
@@ -381,15 +455,31 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input);
-/* Drops a slot whose content failed its check, behind the lock of its tag. */
+/* Drops a slot whose content failed its check, behind the lock of its tag. With MKV_ERR_DRIVE_IO
+ * the medium lost it, and the slot is retired. */
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
+/* Drops a live slot for a background job, behind the lock of its tag. False when enough of them are
+ * under way: ask again later. */
+bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
+                         enum mkv_drop_cause cause);
+/* Drops a live block that is not hidden, to make room: behind the lock of its tag, after the
+ * mutations that are waiting there. The caller has asked mkv_volume_evict_room. */
+void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause);
+bool mkv_volume_evict_room(const struct mkv_volume *volume);
+/* Takes the slot of a put that will have no record back; its write has ended, or never began. */
+void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
                                const struct mkv_drive_done *done);
 /* The drop of a slot that could not be told is durable and applied. */
 void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t op);
-/* A class change for this slot size is durable. */
+/* A class change for the sake of this slot size is durable. */
 void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units);
-/* An EXTENT record was applied: puts that wait for a slot try again. */
+/* Whether another class change may be on its way. */
+bool mkv_volume_extent_op_room(const struct mkv_volume *volume);
+/* A planned class change, for the sake of slot_units, gets an operation. */
+void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_record_extent *record,
+                                uint32_t slot_units);
+/* Slots or extents may have become free: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
 /* Sends an op of the volume itself behind the lock of its tag. */
 void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
@@ -397,6 +487,43 @@ void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
 void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t op, enum mkv_drop_cause cause);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
+
+/* ---- volume_empty.c -------------------------------------------------------------------------- */
+
+/* A class without free slots, which can be given no extent, asks for one of another class. True
+ * when it is worth waiting: an extent is being emptied, for it or for others. */
+bool mkv_volume_empty_request(struct mkv_volume *volume, uint32_t slot_units);
+/* A put was applied; the job may have passed its slot when that was merely reserved. */
+void mkv_volume_empty_put_applied(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_empty_pump(struct mkv_volume *volume);
+bool mkv_volume_empty_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_tenant.c ------------------------------------------------------------------------- */
+
+void mkv_volume_tenant(struct mkv_volume *volume, const struct mkv_input *input);
+/* The TENANT or TENANT_DROP under way has ended: the next one begins. */
+void mkv_volume_tenant_ended(struct mkv_volume *volume);
+/* A TENANT_DROP entered a journal block: puts of the tenant that have no record get none. */
+void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t op);
+/* Whether a put of this tenant may still get a record. */
+bool mkv_volume_tenant_takes(const struct mkv_volume *volume, uint32_t tenant);
+/* Why a read of this tenant finds nothing. */
+enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t tenant);
+/* Goes on dropping the blocks of dropped tenants. */
+void mkv_volume_tenant_pump(struct mkv_volume *volume);
+bool mkv_volume_tenant_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_stall.c -------------------------------------------------------------------------- */
+
+/* Looks at the age of what is in flight, now and then. */
+void mkv_volume_stall_pump(struct mkv_volume *volume);
+
+/* ---- volume_trim.c --------------------------------------------------------------------------- */
+
+/* Goes on giving empty extents back and trimming them. */
+void mkv_volume_trim_pump(struct mkv_volume *volume);
+void mkv_volume_trim_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
+uint64_t mkv_volume_trims_pending(const struct mkv_volume *volume);
 
 /* ---- volume_journal.c ------------------------------------------------------------------------ */
 

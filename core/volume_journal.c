@@ -35,12 +35,32 @@ static uint32_t records_of(const struct mkv_volume *volume, const struct op *op,
         records[count].extent = op->extent;
         return 1;
     }
+    if (op->kind == OP_KIND_TENANT) {
+        records[0] = (struct mkv_record){
+            .kind = MKV_RECORD_TENANT,
+            .tenant = {.id = op->tenant, .place = op->tenant_place, .name_bytes = op->key_bytes},
+        };
+        memcpy(records[0].tenant.name, op->key, op->key_bytes);
+        return 1;
+    }
+    if (op->kind == OP_KIND_TENANT_DROP) {
+        records[0] = (struct mkv_record){
+            .kind = MKV_RECORD_TENANT_DROP,
+            .tenant_drop = {.id = op->tenant, .place = op->tenant_place},
+        };
+        return 1;
+    }
+    if (op->kind == OP_KIND_RETIRE) {
+        records[0] = (struct mkv_record){.kind = MKV_RECORD_RETIRE, .retire = {.slot = op->slot}};
+        return 1;
+    }
     if (op->has_old) {
         const struct mkv_slot_entry *entry =
             mkv_slot_table_entry(volume_table(volume), op->old_slot);
         records[count].kind = MKV_RECORD_DROP;
         records[count].drop = (struct mkv_record_drop){
             .cause = op->drop_cause,
+            .retired = op->retires,
             .slot = op->old_slot,
             .generation = {entry->generation_low},
         };
@@ -85,6 +105,9 @@ static void fill_block(struct mkv_volume *volume, uint8_t *unit, struct mkv_sequ
         op->state = OP_JOURNALED;
         op->sequence = sequence;
         mkv_volume_list_push(volume, &volume->journaled, popped);
+        if (op->kind == OP_KIND_TENANT_DROP) {
+            mkv_volume_tenant_drop_issued(volume, popped);
+        }
     }
 }
 
@@ -215,6 +238,15 @@ static void pump_flush(struct mkv_volume *volume) {
     mkv_volume_internal_io(volume, IO_FLUSH, MKV_EFFECT_DRIVE_FLUSH, (struct mkv_lba){0}, 0, 0);
 }
 
+static void count_extent(struct mkv_volume_stats *stats, const struct mkv_record_extent *record) {
+    if (record->slot_units == 0) {
+        stats->extents_given_back_total++;
+    } else {
+        stats->extents_given_total++;
+        stats->extents_given_spanned_total += record->span > 1;
+    }
+}
+
 static void apply_op(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
@@ -224,17 +256,29 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         switch (records[record].kind) {
         case MKV_RECORD_PUT:
             mkv_slot_table_apply_put(table, &records[record].put);
+            mkv_volume_empty_put_applied(volume, op->slot);
             volume->stats.write_bytes_total += op->length;
             break;
         case MKV_RECORD_DROP:
             if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
                 (op->kind == OP_KIND_PUT && !op->clearing)) {
-                mkv_slot_table_apply_drop(table, records[record].drop.slot);
+                mkv_slot_table_apply_drop(table, &records[record].drop);
             }
             break;
         case MKV_RECORD_EXTENT:
             mkv_slot_table_apply_extent(table, &records[record].extent);
-            mkv_volume_extent_op_ended(volume, records[record].extent.slot_units);
+            count_extent(&volume->stats, &op->extent);
+            mkv_volume_extent_op_ended(volume, op->slot_units);
+            break;
+        case MKV_RECORD_TENANT:
+        case MKV_RECORD_TENANT_DROP:
+            mkv_tenant_table_apply(volume_tenants(volume), &records[record]);
+            break;
+        case MKV_RECORD_RETIRE:
+            mkv_slot_table_apply_retire(table, op->slot);
+            break;
+        case MKV_RECORD_EXPIRY:
+            MKV_ASSERT(false); /* no operation has such a record */
             break;
         }
     }
@@ -280,6 +324,11 @@ void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_don
     while (volume->flushing.count > 0) {
         const uint32_t index = mkv_volume_list_pop(volume, &volume->flushing);
         MKV_ASSERT(volume_ops(volume)[index].state == OP_FLUSHING);
+        if (!mkv_volume_tenant_takes(volume, volume_ops(volume)[index].tenant) &&
+            !MKV_CANARY(MKV_CANARY_PUT_JOURNALED_UNDER_TENANT_DROP)) {
+            mkv_volume_put_refused(volume, index, MKV_STATUS_FORBIDDEN);
+            continue;
+        }
         volume_ops(volume)[index].state = OP_READY;
         mkv_volume_list_push(volume, &volume->ready, index);
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What changes the table: puts, deletes, quarantines, class changes; from the message to the moment
- * their record waits for a journal block. One mutation of a tag is past its lock at a time (I7);
- * the others wait behind it in order, and there are never more than operations.
+ * What changes the table: puts, deletes, drops of slots, class changes; from the message to the
+ * moment their record waits for a journal block. One mutation of a tag is past its lock at a time
+ * (I7); the others wait behind it in order, and there are never more than operations.
  */
 #include <string.h>
 
@@ -12,8 +12,8 @@
 
 /* ---- the lock of a tag ----------------------------------------------------------------------- */
 
-static uint32_t *lock_bucket(struct mkv_volume *volume, const struct op *op) {
-    return &volume->lock_heads[(op->tag ^ op->tenant) % LOCK_BUCKETS];
+static uint32_t *lock_bucket(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
+    return &volume->lock_heads[(tag ^ tenant) % LOCK_BUCKETS];
 }
 
 static void mutation_start(struct mkv_volume *volume, uint32_t index);
@@ -21,7 +21,7 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index);
 static void lock_take(struct mkv_volume *volume, uint32_t index) {
     struct op *ops = volume_ops(volume);
     struct op *op = &ops[index];
-    uint32_t *head = lock_bucket(volume, op);
+    uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
     for (uint32_t other = *head; other != MKV_NONE_U32; other = ops[other].lock_next) {
         if (ops[other].tag == op->tag && ops[other].tenant == op->tenant) {
             op->state = OP_LOCK_WAIT;
@@ -41,7 +41,7 @@ static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
     struct op *ops = volume_ops(volume);
     struct op *op = &ops[index];
     MKV_ASSERT(op->past_lock);
-    uint32_t *link = lock_bucket(volume, op);
+    uint32_t *link = lock_bucket(volume, op->tenant, op->tag);
     while (*link != index) {
         MKV_ASSERT(*link != MKV_NONE_U32);
         link = &ops[*link].lock_next;
@@ -52,7 +52,7 @@ static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
         return MKV_NONE_U32;
     }
     const uint32_t next = mkv_volume_list_pop(volume, &op->lock_waiters);
-    uint32_t *head = lock_bucket(volume, op);
+    uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
     ops[next].lock_waiters = op->lock_waiters;
     ops[next].past_lock = true;
     ops[next].lock_next = *head;
@@ -68,9 +68,17 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_DELETE_DONE, status);
         answer->miss = status == MKV_STATUS_NOT_FOUND ? MKV_MISS_UNKNOWN : MKV_MISS_NONE;
+    } else if (op->kind == OP_KIND_TENANT) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DONE, status);
+    } else if (op->kind == OP_KIND_TENANT_DROP) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DROP_DONE, status);
     }
+    const bool of_tenant = volume->tenant_op == index;
     const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
     mkv_volume_op_free(volume, index);
+    if (of_tenant) {
+        mkv_volume_tenant_ended(volume);
+    }
     if (next != MKV_NONE_U32) {
         /* Its state is not LOCK_WAIT any more before it starts; starting may end it at once, and
          * the chain of such ends is as long as the queue at most. */
@@ -90,7 +98,13 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
     op->has_old = true;
     op->drop_cause = cause;
     if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP)) {
-        mkv_slot_table_apply_drop(volume_table(volume), op->old_slot);
+        const struct mkv_record_drop drop = {
+            .cause = cause,
+            .slot = op->old_slot,
+            .generation =
+                {mkv_slot_table_entry(volume_table(volume), op->old_slot)->generation_low},
+        };
+        mkv_slot_table_apply_drop(volume_table(volume), &drop);
     } else {
         mkv_slot_table_hide(volume_table(volume), op->old_slot);
     }
@@ -111,6 +125,10 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index);
 /* Looks at the next slot of the op's tag. Slots of a tag do not change while its lock is held. */
 static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
+    if (!mkv_volume_tenant_takes(volume, op->tenant)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        return;
+    }
     const struct mkv_slot slot = mkv_volume_candidate(volume, op);
     if (slot.index == MKV_NONE_U32) {
         if (op->kind == OP_KIND_PUT) {
@@ -129,6 +147,15 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     drive->meta_offset = meta_of_op(volume, index);
 }
 
+/* The block is not found from now on. */
+static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
+                        enum mkv_drop_cause cause) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    volume->stats.evictions_total++;
+    mkv_volume_event(volume, MKV_EVENT_BLOCK_EVICTED, MKV_OK, slot.index,
+                     ((uint64_t)entry->tag_high << 32) | entry->tag_low, (uint64_t)cause);
+}
+
 /* A mutation is past its lock. */
 static void mutation_start(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
@@ -136,18 +163,21 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index) {
         mkv_volume_purge_start(volume, index);
         return;
     }
-    if (op->kind != OP_KIND_QUARANTINE) {
+    if (op->kind != OP_KIND_DROP) {
         check_candidate(volume, index);
         return;
     }
-    /* What was found corrupt may have been dropped, and its slot put to use again, since. */
+    /* What was to be dropped may be gone, and its slot put to use again, since. */
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
     if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE || (entry->bits & MKV_SLOT_HIDDEN) != 0 ||
         entry->generation_low != (uint32_t)op->generation_new.value) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
     }
-    drop_old(volume, index, MKV_DROP_QUARANTINE);
+    if (op->of_eviction) {
+        evict_event(volume, op->old_slot, op->drop_cause);
+    }
+    drop_old(volume, index, op->drop_cause);
 }
 
 static bool same_content(const struct op *op, const struct mkv_slot_header *header) {
@@ -159,6 +189,10 @@ static bool same_content(const struct op *op, const struct mkv_slot_header *head
 static void old_found(struct mkv_volume *volume, uint32_t index,
                       const struct mkv_slot_header *header) {
     struct op *op = &volume_ops(volume)[index];
+    if (!mkv_volume_tenant_takes(volume, op->tenant)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
+        return;
+    }
     if (op->kind == OP_KIND_DELETE) {
         drop_old(volume, index, MKV_DROP_DELETE);
         return;
@@ -186,6 +220,7 @@ static void old_is_lost(struct mkv_volume *volume, uint32_t index, enum mkv_err 
     struct op *op = &volume_ops(volume)[index];
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, op->old_slot.index, 0, 0);
     volume->stats.quarantined_total++;
+    op->retires = err == MKV_ERR_DRIVE_IO;
     op->clearing = true;
     drop_old(volume, index, MKV_DROP_QUARANTINE);
 }
@@ -194,6 +229,7 @@ void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->clearing);
     op->clearing = false;
+    op->retires = false;
     op->has_old = false;
     check_candidate(volume, index);
 }
@@ -260,8 +296,12 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
     MKV_ASSERT(input->message.length <= MKV_BLOCK_BYTES_MAX);
     const uint32_t index = mutation_take(volume, input, OP_KIND_PUT);
     volume->stats.puts_total++;
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
+        return;
+    }
+    if (!mkv_volume_tenant_takes(volume, input->message.tenant)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
         return;
     }
     lock_take(volume, index);
@@ -270,28 +310,106 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input) {
     const uint32_t index = mutation_take(volume, input, OP_KIND_DELETE);
     volume->stats.deletes_total++;
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
+    if (!mkv_volume_tenant_takes(volume, input->message.tenant)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        return;
+    }
+    lock_take(volume, index);
+}
+
+/* For whom a slot is dropped, and what becomes of it. */
+#define DROP_OF_JOB 0x1u
+#define DROP_OF_EVICTION 0x2u
+#define DROP_RETIRES 0x4u
+
+static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
+                      uint32_t flags) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_DROP);
+    struct op *op = &volume_ops(volume)[index];
+    op->tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
+    op->tenant = entry->tenant;
+    op->old_slot = slot;
+    op->drop_cause = cause;
+    op->of_job = (flags & DROP_OF_JOB) != 0;
+    op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
+    op->retires = (flags & DROP_RETIRES) != 0;
+    op->generation_new = (struct mkv_generation){entry->generation_low};
+    volume->job_drops += op->of_job ? 1u : 0u;
+    volume->evict_drops += op->of_eviction ? 1u : 0u;
     lock_take(volume, index);
 }
 
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, slot.index, 0, 0);
     /* Without room the next reader finds it again, and again nothing wrong leaves. */
-    if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_quarantine_room(volume)) {
+    if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_drop_room(volume)) {
         return;
     }
-    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
-    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_QUARANTINE);
-    struct op *op = &volume_ops(volume)[index];
-    op->tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
-    op->tenant = entry->tenant;
-    op->old_slot = slot;
-    op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->stats.quarantined_total++;
-    lock_take(volume, index);
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0);
+}
+
+bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
+                         enum mkv_drop_cause cause) {
+    MKV_ASSERT(volume->state == MKV_VOLUME_SERVING);
+    if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
+        return false;
+    }
+    slot_drop(volume, slot, cause, DROP_OF_JOB);
+    return true;
+}
+
+/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
+static uint32_t lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
+    const struct op *ops = volume_ops(volume);
+    uint32_t index = *lock_bucket(volume, tenant, tag);
+    while (index != MKV_NONE_U32 && (ops[index].tag != tag || ops[index].tenant != tenant)) {
+        index = ops[index].lock_next;
+    }
+    return index;
+}
+
+/* A put that waits for room holds the lock of a block that is to make some. It has done nothing
+ * yet: so it drops that block itself, and when the drop is durable it looks and asks anew. */
+static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot,
+                            enum mkv_drop_cause cause) {
+    const uint32_t count = volume->extent_waiters.count;
+    for (uint32_t turn = 0; turn < count; turn++) {
+        const uint32_t other = mkv_volume_list_pop(volume, &volume->extent_waiters);
+        if (other != index) {
+            mkv_volume_list_push(volume, &volume->extent_waiters, other);
+        }
+    }
+    MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+    struct op *op = &volume_ops(volume)[index];
+    op->clearing = true;
+    op->candidate = 0;
+    op->old_slot = slot;
+    evict_event(volume, slot, cause);
+    drop_old(volume, index, cause);
+}
+
+bool mkv_volume_evict_room(const struct mkv_volume *volume) {
+    return volume->evict_drops < EVICT_DROPS_MAX && mkv_volume_drop_room(volume);
+}
+
+void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    MKV_ASSERT((entry->bits & MKV_SLOT_HIDDEN) == 0);
+    MKV_ASSERT(mkv_volume_evict_room(volume));
+    const uint64_t tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
+    const uint32_t holder = lock_holder(volume, entry->tenant, tag);
+    if (holder != MKV_NONE_U32 && volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
+        evict_by_waiter(volume, holder, slot, cause);
+        return;
+    }
+    slot_drop(volume, slot, cause, DROP_OF_EVICTION);
 }
 
 /* Whether an extent for this slot size is on its way. */
@@ -314,32 +432,51 @@ void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units) 
     volume->extent_ops[index] = volume->extent_ops[volume->extent_op_count];
 }
 
+bool mkv_volume_extent_op_room(const struct mkv_volume *volume) {
+    return volume->extent_op_count < EXTENT_OPS_MAX;
+}
+
+void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_record_extent *record,
+                                uint32_t slot_units) {
+    MKV_ASSERT(mkv_volume_extent_op_room(volume));
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
+    volume_ops(volume)[index].extent = *record;
+    volume_ops(volume)[index].slot_units = slot_units;
+    volume->extent_ops[volume->extent_op_count++] = slot_units;
+    mark_ready(volume, index);
+}
+
 /* Starts giving the class an extent, unless one is on its way. False: there will be none. */
 static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     if (extent_is_coming(volume, slot_units)) {
         return true;
     }
-    if (volume->extent_op_count == EXTENT_OPS_MAX) {
+    if (!mkv_volume_extent_op_room(volume)) {
         return true; /* one of those that come wakes the waiter, which then asks again */
     }
     struct mkv_record_extent record;
     if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
-        return false;
+        return volume->trim.in_flight; /* its extents come free again when the drive answers */
     }
-    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
-    volume_ops(volume)[index].extent = record;
-    volume->extent_ops[volume->extent_op_count++] = slot_units;
-    mark_ready(volume, index);
+    mkv_volume_extent_op_start(volume, &record, slot_units);
     return true;
 }
 
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
-    const uint32_t slot_units = mkv_slot_units_for(op->length);
-    if (mkv_slot_table_reserve(volume_table(volume), slot_units, &op->slot)) {
+    struct mkv_slot_table *table = volume_table(volume);
+    const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
+    bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
+    bool waits = !reserved && extent_request(volume, slot_units);
+    if (!reserved && !waits) {
+        const uint32_t near = mkv_slot_table_class_near(table, slot_units);
+        reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
+        waits = !reserved && mkv_volume_empty_request(volume, slot_units);
+    }
+    if (reserved) {
         op->state = OP_RESERVED;
         mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
-    } else if (extent_request(volume, slot_units)) {
+    } else if (waits) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);
     } else {
@@ -352,6 +489,13 @@ void mkv_volume_extent_applied(struct mkv_volume *volume) {
     for (uint32_t turn = 0; turn < count; turn++) {
         reserve_slot(volume, mkv_volume_list_pop(volume, &volume->extent_waiters));
     }
+}
+
+void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
+    const struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->kind == OP_KIND_PUT);
+    mkv_slot_table_unreserve(volume_table(volume), op->slot);
+    mkv_volume_mutation_end(volume, index, status);
 }
 
 static struct mkv_generation next_generation(struct mkv_volume *volume) {
@@ -384,6 +528,10 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
     op->front_op = message->front_op;
     if (volume->state == MKV_VOLUME_FAILED) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
+        return;
+    }
+    if (volume->stall.active) {
+        mkv_volume_put_refused(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
     op->generation_new = next_generation(volume);
@@ -435,6 +583,20 @@ void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *m
     }
 }
 
+/* The slot of a failed write is not given out again: what failed may fail again, or reach the drive
+ * late, over whoever has the slot then. What the medium refused stays so, durably. */
+static void slot_retire(struct mkv_volume *volume, struct mkv_slot slot,
+                        enum mkv_io_result result) {
+    mkv_slot_table_retire(volume_table(volume), slot);
+    if (result != MKV_IO_MEDIUM || volume->state != MKV_VOLUME_SERVING ||
+        !mkv_volume_drop_room(volume)) {
+        return; /* until the restart; then the next put finds out */
+    }
+    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_RETIRE);
+    volume_ops(volume)[index].slot = slot;
+    mark_ready(volume, index);
+}
+
 static void writing_done(struct mkv_volume *volume, uint32_t index,
                          const struct mkv_drive_done *done) {
     struct op *op = &volume_ops(volume)[index];
@@ -452,7 +614,7 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
     if (done->result == MKV_IO_NO_ROOM) {
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
     } else {
-        mkv_slot_table_retire(volume_table(volume), op->slot);
+        slot_retire(volume, op->slot, done->result);
     }
     mkv_volume_mutation_end(
         volume, index, done->result == MKV_IO_NO_ROOM ? MKV_STATUS_NO_SPACE : MKV_STATUS_IO_ERROR);

@@ -3,6 +3,7 @@
  * OPEN: from what a drive holds to a volume that serves. JOIN: from what a drive holds to an empty
  * volume that serves.
  *
+ *   CLEAR        the table's arrays, in bounded steps
  *   FLUSH        nothing is decided on what a killed process left in a cache
  *   SUPERBLOCK   four copies, two equal ones count
  *   REPAIR       copies that differ are rewritten, by pairs, flushed
@@ -39,6 +40,9 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume, const struct mkv_drive_s
     }
     MKV_ASSERT(volume->ops_used == 0);
     memset(&volume->recover, 0, sizeof volume->recover);
+    volume->tenant_sweep.place = MKV_NONE_U32;
+    memset(&volume->trim, 0, sizeof volume->trim);
+    memset(&volume->stall, 0, sizeof volume->stall);
     memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
     memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
     memset(&volume->purge, 0, sizeof volume->purge);
@@ -47,7 +51,9 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume, const struct mkv_drive_s
         volume->set_wanted = *set;
     }
     volume->recover.joins = joins;
+    memset(&volume->empty_job, 0, sizeof volume->empty_job);
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
+    mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     volume->state = MKV_VOLUME_RECOVERING;
     volume->stats.open_err = MKV_OK;
     volume->stats.recovery_entries = 0;
@@ -57,10 +63,7 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume, const struct mkv_drive_s
     volume->records_sequence = 0;
     volume->recorded_sequence = 0;
     volume->recover.started_ns = volume->now_ns;
-    volume->recover.step = RECOVER_FLUSH;
-    if (!MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED)) {
-        volume_want_flush(volume, &volume->recover.ticket);
-    }
+    volume->recover.step = RECOVER_CLEAR;
     return MKV_OK;
 }
 
@@ -88,7 +91,8 @@ static void superblock_read(struct mkv_volume *volume) {
 
 static bool geometry_equal(const struct mkv_geometry *a, const struct mkv_geometry *b) {
     return a->capacity_units == b->capacity_units && a->ring_blocks == b->ring_blocks &&
-           a->page_count == b->page_count && a->extent_units == b->extent_units &&
+           a->tenant_units == b->tenant_units && a->page_count == b->page_count &&
+           a->directory_units == b->directory_units && a->extent_units == b->extent_units &&
            a->extent_count == b->extent_count;
 }
 
@@ -219,7 +223,8 @@ static void checkpoint_head_read(struct mkv_volume *volume) {
 static void checkpoint_pages_read(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     const struct mkv_superblock *superblock = &volume->superblock;
-    const uint32_t left = superblock->checkpoint_pages - recover->next_page;
+    const uint32_t tenant_units = volume->config.geometry.tenant_units;
+    const uint32_t left = tenant_units + superblock->checkpoint_pages - recover->next_unit;
     if (left == 0) {
         epoch_write(volume);
         return;
@@ -229,13 +234,12 @@ static void checkpoint_pages_read(struct mkv_volume *volume) {
         (uint32_t)mkv_min_u64(left, mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX));
     const struct mkv_lba side =
         mkv_geometry_checkpoint(&volume->config.geometry, superblock->checkpoint_side);
-    window_read(volume, 0, (struct mkv_lba){side.unit + 1 + recover->next_page},
+    window_read(volume, 0, (struct mkv_lba){side.unit + 1 + recover->next_unit},
                 recover->window_count);
 }
 
 static void checkpoint_damaged(struct mkv_volume *volume) {
     volume->stats.checksum_failures_index_total++;
-    mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
     recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, volume->superblock.journal_sequence.value);
 }
 
@@ -248,35 +252,64 @@ static void checkpoint_head_judge(struct mkv_volume *volume) {
         head.checkpoint_number != superblock->checkpoint_number ||
         head.journal_sequence.value != superblock->journal_sequence.value ||
         head.page_count != superblock->checkpoint_pages ||
-        head.page_count > volume->config.geometry.page_count) {
+        head.page_count > volume->config.geometry.page_count ||
+        head.tenant_units != volume->config.geometry.tenant_units) {
         checkpoint_damaged(volume);
         return;
     }
     struct recover *recover = &volume->recover;
     recover->generation_counter_max =
         mkv_max_u64(recover->generation_counter_max, head.generation_counter);
-    recover->next_page = 0;
+    recover->next_unit = 0;
     checkpoint_pages_read(volume);
+}
+
+/* Takes over a page of slots. False when it is damaged, or not of this checkpoint. */
+static bool slot_page_judge(struct mkv_volume *volume, const uint8_t *unit, uint32_t number,
+                            struct mkv_sequence *stamp) {
+    const struct mkv_superblock *superblock = &volume->superblock;
+    struct mkv_checkpoint_page page;
+    if (mkv_checkpoint_page_decode(unit, &page) != MKV_OK ||
+        !mkv_uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
+        page.checkpoint_number != superblock->checkpoint_number || page.page != number) {
+        return false;
+    }
+    *stamp = page.stamp;
+    return mkv_slot_table_load_page(volume_table(volume), &page, unit);
+}
+
+static bool tenant_page_judge(struct mkv_volume *volume, const uint8_t *unit, uint32_t number,
+                              struct mkv_sequence *stamp) {
+    const struct mkv_superblock *superblock = &volume->superblock;
+    struct mkv_tenant_page page;
+    if (mkv_tenant_page_decode(unit, &page) != MKV_OK ||
+        !mkv_uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
+        page.checkpoint_number != superblock->checkpoint_number || page.unit_index != number) {
+        return false;
+    }
+    *stamp = page.stamp;
+    return mkv_tenant_table_load(volume_tenants(volume), &page, unit);
 }
 
 static void checkpoint_pages_judge(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
-    const struct mkv_superblock *superblock = &volume->superblock;
+    const uint32_t tenant_units = volume->config.geometry.tenant_units;
     for (uint32_t index = 0; index < recover->window_count; index++) {
         const uint8_t *unit = window_unit(volume, 0, index);
-        struct mkv_checkpoint_page page;
-        if (recover->unreadable != 0 || mkv_checkpoint_page_decode(unit, &page) != MKV_OK ||
-            !mkv_uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
-            page.checkpoint_number != superblock->checkpoint_number ||
-            page.page != recover->next_page + index ||
-            !mkv_slot_table_load_page(volume_table(volume), &page, unit)) {
+        const uint32_t number = recover->next_unit + index;
+        struct mkv_sequence stamp = {0};
+        const bool sound =
+            recover->unreadable == 0 &&
+            (number < tenant_units ? tenant_page_judge(volume, unit, number, &stamp)
+                                   : slot_page_judge(volume, unit, number - tenant_units, &stamp));
+        if (!sound) {
             checkpoint_damaged(volume);
             return;
         }
         /* A stamp states that its block was applied, and so that it was flushed. */
-        recover->stamp_max = mkv_max_u64(recover->stamp_max, page.stamp.value);
+        recover->stamp_max = mkv_max_u64(recover->stamp_max, stamp.value);
     }
-    recover->next_page += recover->window_count;
+    recover->next_unit += recover->window_count;
     checkpoint_pages_read(volume);
 }
 
@@ -380,7 +413,10 @@ static bool replay_block(struct mkv_volume *volume, const uint8_t *unit,
     enum mkv_err err = MKV_OK;
     uint32_t cursor = 0;
     while (mkv_journal_block_next(unit, &cursor, &record, &err)) {
-        if (!mkv_slot_table_replay(volume_table(volume), &record, header->sequence)) {
+        const bool of_tenants =
+            record.kind == MKV_RECORD_TENANT || record.kind == MKV_RECORD_TENANT_DROP;
+        if (of_tenants ? !mkv_tenant_table_replay(volume_tenants(volume), &record, header->sequence)
+                       : !mkv_slot_table_replay(volume_table(volume), &record, header->sequence)) {
             return false;
         }
         if (record.kind == MKV_RECORD_PUT) {
@@ -545,7 +581,10 @@ static void empty_write(struct mkv_volume *volume) {
     recover->records_sequence = 0;
     recover->recorded_sequence = 0;
     recover->step = RECOVER_EMPTY;
+    recover->came_up_empty = true;
+    recover->clear_cursor = 0;
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
+    mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
     /* Records that were not read can have used this many generations at most. */
     recover->generation_counter_max = mkv_min_u64(
         recover->generation_counter_max + (uint64_t)ring_blocks * MKV_JOURNAL_RECORDS_MAX,
@@ -622,7 +661,25 @@ void mkv_volume_recover_superblock_durable(struct mkv_volume *volume) {
         MKV_ASSERT(recover->step == RECOVER_EMPTY);
         recover->expected = volume->superblock.journal_sequence.value;
         recover->chain = volume->superblock.chain_anchor;
+        recover->step = RECOVER_CLEAR;
+    }
+}
+
+/* Clears a piece of the table: before anything is read, and again when what was read is worthless.
+ */
+static void clear_step(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    struct mkv_slot_table *table = volume_table(volume);
+    if (!mkv_slot_table_clear(table, &recover->clear_cursor, STEP_CLEAR_BYTES_MAX)) {
+        return;
+    }
+    if (recover->came_up_empty) {
         derive_begin(volume);
+        return;
+    }
+    recover->step = RECOVER_FLUSH;
+    if (!MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED)) {
+        volume_want_flush(volume, &recover->ticket);
     }
 }
 
@@ -651,7 +708,7 @@ void mkv_volume_recover_io_done(struct mkv_volume *volume, uint32_t which,
 }
 
 bool mkv_volume_recover_has_work(const struct mkv_volume *volume) {
-    return volume->recover.step == RECOVER_DERIVE;
+    return volume->recover.step == RECOVER_CLEAR || volume->recover.step == RECOVER_DERIVE;
 }
 
 void mkv_volume_recover_pump(struct mkv_volume *volume) {
@@ -661,6 +718,9 @@ void mkv_volume_recover_pump(struct mkv_volume *volume) {
     }
     const bool flushed = volume->flush_completed >= recover->ticket;
     switch (recover->step) {
+    case RECOVER_CLEAR:
+        clear_step(volume);
+        return;
     case RECOVER_FLUSH:
         if (flushed) {
             superblock_read(volume);

@@ -135,9 +135,15 @@ static bool stays(struct mkv_volume *volume, uint32_t index) {
         volume->stats.checksum_failures_header_total++;
         return false;
     }
-    MKV_ASSERT(header.tenant == MKV_TENANT_DEFAULT);
-    const struct mkv_root point =
-        mkv_placement_point(MKV_TENANT_DEFAULT_NAME, header.key, header.key_bytes);
+    const struct mkv_tenant_table *tenants = volume_tenants(volume);
+    const uint32_t place = mkv_tenant_table_find(tenants, header.tenant);
+    if (place == MKV_NONE_U32) {
+        return false; /* dropped, so nobody may have it */
+    }
+    const struct mkv_tenant *tenant = mkv_tenant_table_at(tenants, place);
+    char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1] = {0};
+    memcpy(name, tenant->name, tenant->name_bytes);
+    const struct mkv_root point = mkv_placement_point(name, header.key, header.key_bytes);
     return mkv_placement_owner(point, purge->members, purge->member_count) == purge->member_own;
 }
 

@@ -51,6 +51,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_MEMORY_HUGEPAGES,
     MKV_CONFIG_MEMORY_BLOCK_SIZE,
     MKV_CONFIG_STORAGE_MODE,
+    MKV_CONFIG_STORAGE_TRIM,
     MKV_CONFIG_STORAGE_BLOCK_SIZE,
     MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX,
     MKV_CONFIG_STORAGE_DRIVES,
@@ -58,7 +59,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
 };
-#define MKV_CONFIG_KEY_COUNT 12u
+#define MKV_CONFIG_KEY_COUNT 13u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -75,7 +76,7 @@ struct mkv_config_origin {
     char flag[MKV_CONFIG_FLAG_BYTES]; /* "--listen"; only of LAYER_FLAG */
 };
 
-/* The values of the three enums below are places in the schema's lists of words. */
+/* The values of the enums below are places in the schema's lists of words. */
 enum mkv_config_hugepages {
     MKV_CONFIG_HUGEPAGES_AUTO = 0, /* huge pages if they can be had, else normal pages */
     MKV_CONFIG_HUGEPAGES_REQUIRE,
@@ -84,6 +85,11 @@ enum mkv_config_hugepages {
 enum mkv_config_storage_mode {
     MKV_CONFIG_STORAGE_DIRECT = 0, /* O_DIRECT or refuse */
     MKV_CONFIG_STORAGE_FILE,       /* O_DIRECT where the file system has it, else buffered */
+};
+enum mkv_config_storage_trim {
+    MKV_CONFIG_TRIM_AUTO = 0, /* block devices that support it */
+    MKV_CONFIG_TRIM_ON,       /* every drive, or refuse */
+    MKV_CONFIG_TRIM_OFF,
 };
 enum mkv_config_log_level {
     MKV_CONFIG_LOG_ERROR = 0,
@@ -116,6 +122,7 @@ struct mkv_config {
     } memory;
     struct {
         enum mkv_config_storage_mode mode;
+        enum mkv_config_storage_trim trim;
         uint32_t drive_count;
         uint64_t block_size_bytes; /* the reporting unit */
         uint64_t block_bytes_max;

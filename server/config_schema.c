@@ -13,12 +13,14 @@
 #define HUGE_PAGE_BYTES (2ull * MKV_MIB)
 
 static const char *const hugepages_words[] = {"auto", "require", "off", NULL};
+static const char *const trim_words[] = {"auto", "on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", "trace", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_level) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 
@@ -94,6 +96,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_dev_text = "file",
             .meaning = "`direct` opens drives with O_DIRECT or refuses to start; `file` falls back "
                        "to buffered I/O with a warning.",
+        },
+    [MKV_CONFIG_STORAGE_TRIM] =
+        {
+            .path = "storage.trim",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(storage.trim),
+            .words = trim_words,
+            .default_text = "auto",
+            .meaning = "Whether drives are told of room that holds nothing any more: `auto` tells "
+                       "block devices that support it; `on` files too, and refuses to start where "
+                       "one does not support it; `off` none.",
         },
     [MKV_CONFIG_STORAGE_BLOCK_SIZE] =
         {

@@ -32,9 +32,10 @@ enum mkv_log_site {
     MKV_LOG_SITE_CHECKPOINT,  /* one was written */
     MKV_LOG_SITE_REPAIR,      /* a superblock or journal copy was mended, a tail cut */
     MKV_LOG_SITE_QUARANTINE,  /* a block's content failed its check */
+    MKV_LOG_SITE_TENANT,      /* a tenant's blocks are gone */
     MKV_LOG_SITE_WARNING,     /* a warning came or went */
 };
-#define MKV_LOG_SITE_COUNT 9u
+#define MKV_LOG_SITE_COUNT 10u
 
 struct mkv_log;
 

@@ -328,6 +328,23 @@ static void say_actions(struct mkv_node *node) {
     }
 }
 
+static bool choose_trim(const struct mkv_node *node, uint32_t index, bool *trim,
+                        struct mkv_backend_error *error) {
+    const struct mkv_drive_media *media = &node->drives[index].media;
+    const enum mkv_config_storage_trim setting = node->config.storage.trim;
+    *trim = media->trim_supported && (setting == MKV_CONFIG_TRIM_ON ||
+                                      (setting == MKV_CONFIG_TRIM_AUTO && media->block_device));
+    if (setting != MKV_CONFIG_TRIM_ON || *trim) {
+        return true;
+    }
+    return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                              "drive %s: %s cannot be trimmed, which storage.trim on needs: %s. "
+                              "Set storage.trim: auto",
+                              configured(node, index)->name, configured(node, index)->media,
+                              media->block_device ? "the kernel reports no discard for the device"
+                                                  : "its file system does not punch holes");
+}
+
 static bool configure_volume(struct mkv_node *node, uint32_t index,
                              struct mkv_backend_error *error) {
     struct node_drive *drive = &node->drives[index];
@@ -340,6 +357,9 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
     volume->drive_set = node->plan.newest;
     if (mkv_drive_set_find(&node->plan.newest, volume->drive_uuid) == MKV_NONE_U32) {
         mkv_drive_set_outside(volume->drive_uuid, &volume->drive_set); /* it joins, if it is new */
+    }
+    if (!choose_trim(node, index, &volume->trim, error)) {
+        return false;
     }
     if (node->plan.actions[index] == MKV_DRIVE_FORMAT) {
         return plan_geometry(node, index, &volume->geometry, error);

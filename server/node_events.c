@@ -269,11 +269,27 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
     case MKV_EVENT_BLOCK_QUARANTINED:
         on_quarantined(node, drive, event);
         return;
+    case MKV_EVENT_BLOCK_EVICTED:
+        return; /* the pump keeps it to itself */
     case MKV_EVENT_DRIVE_ERROR:
         on_drive_error(node, drive, event);
         return;
     case MKV_EVENT_DRIVE_FAILED:
         on_drive_failed(node, index, drive, event);
+        return;
+    case MKV_EVENT_DRIVE_STALLED:
+        on_figure(
+            node, drive, MKV_LOG_SITE_DRIVE_ERROR, MKV_CONFIG_LOG_WARN, "age_ms",
+            event->value[0] / 1000000u,
+            "the drive does not answer: reads of it miss and its puts are refused until it does");
+        return;
+    case MKV_EVENT_DRIVE_RESUMED:
+        on_figure(node, drive, MKV_LOG_SITE_DRIVE_ERROR, MKV_CONFIG_LOG_WARN, "stalled_ms",
+                  event->value[0] / 1000000u, "the drive answers again and is served from");
+        return;
+    case MKV_EVENT_TENANT_SWEPT:
+        on_figure(node, drive, MKV_LOG_SITE_TENANT, MKV_CONFIG_LOG_INFO, "tenant", event->value[0],
+                  "no block of a dropped tenant is left");
         return;
     case MKV_EVENT_CLOSED:
         on_closed(node, index, drive);

@@ -36,6 +36,10 @@
 /* Recovery reads and checkpoints write 1 MiB at a time. */
 #define WINDOW_UNITS 256u
 #define IDLE_NS NS_PER_S
+/* An extent that stays empty for so long is not about to be filled again. */
+#define TRIM_IDLE_NS (10ull * 1000000000u)
+/* Longer than a drive that collects garbage takes, far shorter than a kernel's timeout of 30 s. */
+#define STALL_NS (5ull * 1000000000u)
 
 /* Of the fabric: bodies of large batches (268 KiB each) and payloads of small puts (64 KiB). */
 #define BODY_BUFFERS 64u
@@ -70,6 +74,8 @@ void mkv_node_volume_limits(struct mkv_volume_config *volume) {
     volume->ops_max = VOLUME_OPS_MAX;
     volume->window_units = WINDOW_UNITS;
     volume->idle_ns = IDLE_NS;
+    volume->trim_idle_ns = TRIM_IDLE_NS;
+    volume->stall_ns = STALL_NS;
 }
 
 static void set_members(const struct mkv_node *node, struct mkv_front_config *front) {

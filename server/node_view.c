@@ -44,6 +44,7 @@ static void fill_io(const struct mkv_drive_counters *counters, struct mkv_admin_
         [MKV_ADMIN_IO_READ] = MKV_DRIVE_OP_READ,
         [MKV_ADMIN_IO_WRITE] = MKV_DRIVE_OP_WRITE,
         [MKV_ADMIN_IO_FLUSH] = MKV_DRIVE_OP_FLUSH,
+        [MKV_ADMIN_IO_TRIM] = MKV_DRIVE_OP_TRIM,
     };
     for (uint32_t i = 0; i < MKV_ADMIN_IO_OP_COUNT; i++) {
         const struct mkv_drive_operation_counters *source = &counters->operations[operations[i]];

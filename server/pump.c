@@ -77,6 +77,8 @@ static void volume_event(struct pump_volume *volume, const struct mkv_event *eve
     case MKV_EVENT_CLOSED:
         mkv_front_volume_set_state(pump->front, volume->index, MKV_FRONT_VOLUME_OFFLINE);
         break;
+    case MKV_EVENT_BLOCK_EVICTED:
+        return; /* as many as there are puts: counted, not told one by one */
     case MKV_EVENT_FORMATTED:
     case MKV_EVENT_OPENED:
     case MKV_EVENT_DRIVE_SET_DURABLE:
@@ -86,6 +88,9 @@ static void volume_event(struct pump_volume *volume, const struct mkv_event *eve
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
     case MKV_EVENT_CHECKPOINT_DONE:
+    case MKV_EVENT_TENANT_SWEPT:
+    case MKV_EVENT_DRIVE_STALLED:
+    case MKV_EVENT_DRIVE_RESUMED:
     case MKV_EVENT_BLOCK_QUARANTINED:
     case MKV_EVENT_DRIVE_ERROR:
         break;
@@ -99,6 +104,7 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
         MKV_ASSERT(!volume->drive_failed);
         mkv_drive_submit(volume->drive, effect);
         return;
@@ -157,10 +163,28 @@ static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect)
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
     case MKV_EFFECT_FAIL_DRIVE:
         break;
     }
     MKV_ASSERT(effect->kind == MKV_EFFECT_MESSAGE); /* a front has no drive */
+}
+
+/* The keys of a LOOKUP come as one batch of messages: their places in memory are fetched together,
+ * which halves the time of each. */
+static void prefetch(const struct mkv_pump *pump, const struct mkv_effect *effects,
+                     uint32_t count) {
+    for (uint32_t stage = 0; stage < MKV_PREFETCH_COUNT && count > 1; stage++) {
+        for (uint32_t i = 0; i < count; i++) {
+            const struct mkv_message *message = &effects[i].message;
+            if (effects[i].kind == MKV_EFFECT_MESSAGE) {
+                MKV_ASSERT(message->volume < pump->volume_count);
+                mkv_volume_prefetch(pump->volumes[message->volume].volume, message,
+                                    pump->front_arena + message->data_offset,
+                                    (enum mkv_prefetch)stage);
+            }
+        }
+    }
 }
 
 static void front_step(struct mkv_pump *pump, const struct mkv_input *input) {
@@ -169,6 +193,7 @@ static void front_step(struct mkv_pump *pump, const struct mkv_input *input) {
     struct mkv_effect effects[EFFECTS_BATCH];
     uint32_t count;
     while ((count = mkv_front_effects(pump->front, effects, EFFECTS_BATCH)) > 0) {
+        prefetch(pump, effects, count);
         for (uint32_t i = 0; i < count; i++) {
             front_effect(pump, &effects[i]);
         }

@@ -6,7 +6,7 @@
  *            requests, completions                 messages                completions
  *   fabric -----------------------> front <----------------------> volume <----------- drive
  *          <-----------------------                                       ----------->
- *            PULL, PUSH, ANSWER, BREAK                        DRIVE_READ, _WRITE, _FLUSH
+ *            PULL, PUSH, ANSWER, BREAK                  DRIVE_READ, _WRITE, _FLUSH, _TRIM
  *
  *   A message to a volume is stepped at once: its data lies in the front's arena, which nothing
  *   changes until the front is stepped again. A message to the front waits in a queue until the

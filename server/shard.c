@@ -45,11 +45,11 @@ uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint6
 static bool make_ring(struct mkv_shard *shard, const struct mkv_shard_options *options,
                       struct mkv_backend_error *error) {
     /* What can be in flight at once: a receive and a send of each connection, accept and wake, and
-     * the queue of each drive. */
+     * the queue and one trim of each drive. */
     uint64_t operations = 2 + 2 * (uint64_t)options->front.connections_max;
     for (uint32_t i = 0; i < options->volume_count; i++) {
         const uint32_t depth = options->volumes[i].queue_depth;
-        operations += depth != 0 ? depth : MKV_DRIVE_URING_DEPTH_DEFAULT;
+        operations += 1 + (depth != 0 ? depth : MKV_DRIVE_URING_DEPTH_DEFAULT);
     }
     uint32_t completions = RING_COMPLETIONS_MIN;
     while (completions < operations && completions < RING_COMPLETIONS_MAX) {
@@ -100,6 +100,7 @@ static bool make_volume(struct mkv_shard *shard, const struct mkv_shard_options 
         .buffers = shard->buffers,
         .meta = meta,
         .meta_bytes = bytes - (size_t)(meta - memory),
+        .trim = config.trim,
         .queue_depth = source->queue_depth,
         .waiting_max = config.ops_max + mkv_volume_effects_max(&config),
     };

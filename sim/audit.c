@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/slot_header.h"
 #include "sim/failure.h"
 
@@ -115,12 +116,16 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
     if ((header.block_flags & MKV_BLOCK_SEGMENT) != 0) {
         return; /* what it belongs to is read back through its manifest */
     }
-    if (key == MKV_NONE_U32 || audit->content->keys[key].tag != block->tag ||
+    if (key == MKV_NONE_U32 || header.tenant != block->tenant ||
+        mkv_key_tag(block->tenant, header.key, header.key_bytes) != block->tag ||
         header.slot.index != block->slot.index ||
         (uint32_t)header.generation.value != block->generation_low) {
         mkv_fail(MKV_ORACLE_DURABLE,
                  "the header of live slot %u is of another block (generation %llx, not %x)",
                  block->slot.index, ull(header.generation.value), block->generation_low);
+    }
+    if (!block->served) {
+        return; /* its tenant was dropped */
     }
     if ((audit->present >> key & 1) != 0) {
         mkv_fail(MKV_ORACLE_SLOTS, "key %u is held by slot %u and by another one", key,
@@ -205,7 +210,7 @@ void mkv_audit_serving(struct mkv_audit *audit) {
         grows("generation counter", audit->stats.generation_counter, stats.generation_counter,
               false);
         audit->evaluations += 4;
-        if (!audit->mutated) {
+        if (!audit->mutated && !node->watch.recorded) {
             audit->evaluations++;
             if (durable_hash != audit->durable_hash) {
                 mkv_fail(MKV_ORACLE_IDEMPOTENT,
@@ -216,7 +221,7 @@ void mkv_audit_serving(struct mkv_audit *audit) {
     grows("durable journal sequence", node->watch.sequence_durable, stats.journal_head, false);
     audit->evaluations++;
     audit->served = true;
-    audit->mutated = false;
+    audit->mutated = stats.tenants_dropped > 0; /* that a sweep ended is not recorded */
     audit->durable_hash = durable_hash;
     audit->stats = stats;
     mkv_watch_serve(&node->watch, stats.journal_head);

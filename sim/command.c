@@ -10,6 +10,7 @@
 #include "sim/canaries.h"
 #include "sim/json.h"
 #include "sim/run.h"
+#include "sim/trace_command.h"
 
 #define EXIT_PASSED 0
 #define EXIT_FAILED 1
@@ -32,6 +33,16 @@ static const char usage_text[] =
     "  canaries [--json]\n"
     "        Looks for the bugs planted in memkv-sim-canary, which lies beside this program, and\n"
     "        runs the seeds that caught them on the core that ships.\n"
+    "  trace FILE [--memory N]... [--policy NAME]... [--from-ms A] [--to-ms B] [--order O] "
+    "[--json]\n"
+    "        Replays a trace of requests to a KV cache (JSON lines, plain or xz) and prints the "
+    "part\n"
+    "        of its blocks that are leading hits, under our eviction policy and under others, "
+    "with\n"
+    "        memory for N blocks (default: 1, 3, 10, 20 and 40 % of the different ones). Requests\n"
+    "        before A milliseconds (default: half the trace) only warm up, those from B on are "
+    "left\n"
+    "        out. --order suffix or prefix: which end of a request the other policies see first.\n"
     "  help, --help\n"
     "        Prints this.\n"
     "  --version\n"
@@ -143,6 +154,28 @@ static void tell_failure(FILE *out, const struct mkv_failure *failure) {
             failure->text, (unsigned long long)failure->seed);
 }
 
+static void print_changes_json(struct mkv_json *json, const struct mkv_world_changes *changes) {
+    mkv_json_open(json, "extents", '{');
+    mkv_json_u64(json, "given", changes->extents_given);
+    mkv_json_u64(json, "given_spanned", changes->extents_given_spanned);
+    mkv_json_u64(json, "given_back", changes->extents_given_back);
+    mkv_json_u64(json, "emptied", changes->extents_emptied);
+    mkv_json_u64(json, "emptyings_given_up", changes->emptyings_given_up);
+    mkv_json_close(json, '}');
+    mkv_json_u64(json, "evictions", changes->evictions);
+}
+
+static void print_changes_text(const struct mkv_world_changes *changes) {
+    printf(
+        "extents: %llu given to classes (%llu of several as one), %llu given back, %llu emptied, "
+        "%llu emptyings given up; %llu blocks evicted\n",
+        (unsigned long long)changes->extents_given,
+        (unsigned long long)changes->extents_given_spanned,
+        (unsigned long long)changes->extents_given_back,
+        (unsigned long long)changes->extents_emptied,
+        (unsigned long long)changes->emptyings_given_up, (unsigned long long)changes->evictions);
+}
+
 static double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? (double)count / seconds : 0;
 }
@@ -161,6 +194,7 @@ static void print_run_json(const struct mkv_run_outcome *run) {
     mkv_json_u64(&json, "distinct_images", run->distinct_images);
     mkv_json_u64(&json, "seeds_repeated", run->repeats);
     mkv_json_hex(&json, "trace_hash", run->trace_hash);
+    print_changes_json(&json, &run->report.changes);
     mkv_json_open(&json, "worlds", '[');
     for (uint32_t world = 0; world < MKV_WORLD_COUNT; world++) {
         const struct mkv_run_figures *figures = &run->worlds[world];
@@ -189,6 +223,7 @@ static void print_run_text(const struct mkv_run_outcome *run) {
     printf("%llu operations, %llu oracle evaluations, %llu distinct images, trace %016llx\n",
            (unsigned long long)run->report.operations, (unsigned long long)run->report.evaluations,
            (unsigned long long)run->distinct_images, (unsigned long long)run->trace_hash);
+    print_changes_text(&run->report.changes);
     for (uint32_t world = 0; world < MKV_WORLD_COUNT; world++) {
         const struct mkv_run_figures *figures = &run->worlds[world];
         printf("  %-6s  %llu seeds, %llu crashes (%.0f a second), %llu operations\n",
@@ -321,6 +356,9 @@ int mkv_command_main(int argc, char **argv) {
     if (strcmp(argv[1], "--version") == 0) {
         puts("memkv-sim " MKV_VERSION);
         return EXIT_PASSED;
+    }
+    if (strcmp(argv[1], "trace") == 0) {
+        return mkv_trace_command(argc, argv);
     }
     struct options options = {.seed = 1};
     const int status = parse_options(argc, argv, &options);

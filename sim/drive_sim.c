@@ -164,17 +164,27 @@ static uint8_t *read_target(const struct mkv_drive_sim *drive,
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
-/* Whoever writes units is alone with them: else nobody can say what they hold, or what was read. */
+static bool changes_units(enum mkv_effect_kind kind) {
+    return kind == MKV_EFFECT_DRIVE_WRITE || kind == MKV_EFFECT_DRIVE_TRIM;
+}
+
+static const char *name_of(enum mkv_effect_kind kind) {
+    return kind == MKV_EFFECT_DRIVE_WRITE  ? "write"
+           : kind == MKV_EFFECT_DRIVE_TRIM ? "trim"
+                                           : "read";
+}
+
+/* Whoever changes units is alone with them: else nobody can say what they hold, or what was read.
+ */
 static void check_overlap(const struct mkv_drive_sim *drive, const struct drive_io *io) {
     for (uint32_t index = 0; index < drive->io_count; index++) {
         const struct drive_io *other = &drive->ios[index];
-        if ((io->kind == MKV_EFFECT_DRIVE_WRITE || other->kind == MKV_EFFECT_DRIVE_WRITE) &&
+        if ((changes_units(io->kind) || changes_units(other->kind)) &&
             io->drive.lba.unit < other->drive.lba.unit + other->drive.unit_count &&
             other->drive.lba.unit < io->drive.lba.unit + io->drive.unit_count) {
             mkv_fail(MKV_ORACLE_OVERWRITE, "a %s of unit %llu is handed out while a %s of it runs",
-                     io->kind == MKV_EFFECT_DRIVE_WRITE ? "write" : "read",
-                     (unsigned long long)io->drive.lba.unit,
-                     other->kind == MKV_EFFECT_DRIVE_WRITE ? "write" : "read");
+                     name_of(io->kind), (unsigned long long)io->drive.lba.unit,
+                     name_of(other->kind));
         }
     }
 }
@@ -195,6 +205,22 @@ static void submit_write(struct mkv_drive_sim *drive, struct drive_io *io) {
     drive->last_write_hash = hash;
 }
 
+/* Some of the units turn into zeros, others keep what they hold. */
+static void submit_trim(struct mkv_drive_sim *drive, struct drive_io *io) {
+    const uint64_t end = io->drive.lba.unit + io->drive.unit_count;
+    for (uint32_t index = 0; index < drive->io_count; index++) {
+        MKV_ASSERT(drive->ios[index].kind != MKV_EFFECT_DRIVE_TRIM); /* core/io.h, I8 */
+    }
+    io->write = ++drive->write_serial;
+    for (uint64_t unit = io->drive.lba.unit; unit < end; unit++) {
+        const struct sector *sector = &drive->sectors[unit];
+        const bool zeros = sector->newest == MKV_NONE_U32 && sector->page == PAGE_ZERO;
+        if (!zeros && mkv_random_chance(&drive->random, 1, 2)) {
+            mkv_drive_version_push(drive, unit, io->write, NULL);
+        }
+    }
+}
+
 void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *effect,
                           uint32_t token, uint64_t now_ns) {
     MKV_ASSERT(drive->io_count < MKV_DRIVE_SIM_IO_MAX);
@@ -207,15 +233,21 @@ void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *
         io->flush_stamp = drive->completion_stamp;
     } else {
         MKV_ASSERT(effect->drive.unit_count >= 1);
-        MKV_ASSERT(effect->drive.unit_count <= MKV_DRIVE_SIM_TRANSFER_UNITS_MAX);
+        MKV_ASSERT(effect->kind == MKV_EFFECT_DRIVE_TRIM ||
+                   effect->drive.unit_count <= MKV_DRIVE_SIM_TRANSFER_UNITS_MAX);
         MKV_ASSERT(effect->drive.lba.unit < drive->profile.capacity_units);
         MKV_ASSERT(effect->drive.unit_count <=
                    drive->profile.capacity_units - effect->drive.lba.unit);
         check_overlap(drive, io);
-        hold(drive, effect->kind, &effect->drive, true);
+        if (effect->kind != MKV_EFFECT_DRIVE_TRIM) {
+            hold(drive, effect->kind, &effect->drive, true);
+        }
         if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {
             delay_ns_max = drive->profile.write_ns;
             submit_write(drive, io);
+        } else if (effect->kind == MKV_EFFECT_DRIVE_TRIM) {
+            delay_ns_max = drive->profile.write_ns;
+            submit_trim(drive, io);
         } else {
             MKV_ASSERT(effect->kind == MKV_EFFECT_DRIVE_READ);
             delay_ns_max = drive->profile.read_ns;
@@ -311,6 +343,10 @@ void mkv_drive_sim_complete(struct mkv_drive_sim *drive, struct mkv_drive_sim_do
     done->done.result = MKV_IO_OK;
     if (io.kind == MKV_EFFECT_DRIVE_FLUSH) {
         mkv_drive_versions_flush(drive, io.flush_stamp);
+        return;
+    }
+    if (io.kind == MKV_EFFECT_DRIVE_TRIM) {
+        mkv_drive_versions_completed(drive, io.drive.lba.unit, io.drive.unit_count, io.write);
         return;
     }
     hold(drive, io.kind, &io.drive, false);

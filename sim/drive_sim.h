@@ -9,6 +9,8 @@
  *
  *   submit write    a version in flight is put on every unit (its pages are copies)
  *   complete write  its versions count as completed; without a volatile cache they are durable
+ *   submit trim     like a write of zeros, on the units that are drawn; the others keep what they
+ *                   hold, as a drive may do
  *   complete flush  of every unit the newest version that was completed when the flush was
  *                   *submitted* becomes durable, and those older are gone
  *   crash           by power: every unit keeps its durable page or any one version, as drawn
@@ -16,7 +18,8 @@
  *
  * Invariants
  *  I1  A read returns the newest completed version, or the durable page where there is none. A
- * write never overlaps another operation in flight (O11): nobody could say what it leaves or reads.
+ *      write or a trim never overlaps another operation in flight (O11): nobody could say what it
+ *      leaves or reads.
  *  I2  A flush covers exactly the writes that were completed before it was submitted. That a real
  *      one may persist more is part of what a crash draws.
  *  I3  Bytes change in steps of profile.tear_bytes at a crash, and never otherwise.
@@ -94,8 +97,8 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
 /* The machine's memory for the operations from now on. */
 void mkv_drive_sim_attach(struct mkv_drive_sim *drive, const struct mkv_drive_memory_map *map);
 
-/* Takes a DRIVE_READ, DRIVE_WRITE or DRIVE_FLUSH. Fails the run when it overlaps (O11, I1) or names
- * memory in use (O16). */
+/* Takes a DRIVE_READ, DRIVE_WRITE, DRIVE_FLUSH or DRIVE_TRIM. Fails the run when it overlaps (O11,
+ * I1) or names memory in use (O16). */
 void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *effect,
                           uint32_t token, uint64_t now_ns);
 uint32_t mkv_drive_sim_in_flight(const struct mkv_drive_sim *drive);

@@ -61,9 +61,12 @@ void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t
     MKV_ASSERT(drive->versions_free_count > 0);
     struct sector *sector = &drive->sectors[unit];
     const uint32_t version = drive->versions_free[--drive->versions_free_count];
-    const uint32_t page = mkv_drive_page_take(drive);
-    memcpy(drive_page(drive, page), bytes, MKV_UNIT_BYTES);
-    drive->page_hashes[page] = mkv_hash_64(bytes, MKV_UNIT_BYTES);
+    uint32_t page = PAGE_ZERO;
+    if (bytes != NULL) {
+        page = mkv_drive_page_take(drive);
+        memcpy(drive_page(drive, page), bytes, MKV_UNIT_BYTES);
+        drive->page_hashes[page] = mkv_hash_64(bytes, MKV_UNIT_BYTES);
+    }
     if (sector->newest == MKV_NONE_U32) {
         drive->dirty[drive->dirty_count++] = (uint32_t)unit;
     }
@@ -117,11 +120,12 @@ void mkv_drive_versions_completed(struct mkv_drive_sim *drive, uint64_t unit, ui
     const uint64_t stamp = ++drive->completion_stamp;
     for (uint32_t index = 0; index < unit_count; index++) {
         uint32_t version = drive->sectors[unit + index].newest;
-        while (drive->versions[version].write != write) {
+        while (version != MKV_NONE_U32 && drive->versions[version].write != write) {
             version = drive->versions[version].next;
-            MKV_ASSERT(version != MKV_NONE_U32);
         }
-        drive->versions[version].completed = stamp;
+        if (version != MKV_NONE_U32) {
+            drive->versions[version].completed = stamp;
+        }
     }
     if (!drive->profile.volatile_cache) {
         mkv_drive_versions_flush(drive, stamp);
@@ -212,6 +216,16 @@ static uint32_t choose_version(struct mkv_drive_sim *drive, uint32_t unit, enum 
     return version;
 }
 
+/* A page that may be changed, with the content of this one: the shared page of zeros never is. */
+static uint32_t page_own(struct mkv_drive_sim *drive, uint32_t page) {
+    if (page != PAGE_ZERO) {
+        return page;
+    }
+    const uint32_t own = mkv_drive_page_take(drive);
+    memset(drive_page(drive, own), 0, MKV_UNIT_BYTES);
+    return own;
+}
+
 /* Some parts of the page keep the older content. */
 static void tear(struct mkv_drive_sim *drive, uint32_t page, uint32_t older) {
     const uint32_t parts = MKV_UNIT_BYTES / drive->profile.tear_bytes;
@@ -235,9 +249,10 @@ static void lose_power(struct mkv_drive_sim *drive, enum mkv_crash_keep keep) {
         struct sector *sector = &drive->sectors[unit];
         const uint32_t keeps = choose_version(drive, unit, keep, salt);
         if (keeps != MKV_NONE_U32) {
-            const uint32_t page = drive->versions[keeps].page;
+            uint32_t page = drive->versions[keeps].page;
             if (tears && mkv_random_chance(&drive->random, 1, TEAR_ONE_IN)) {
                 const uint32_t next = drive->versions[keeps].next;
+                page = page_own(drive, page);
                 tear(drive, page, next == MKV_NONE_U32 ? sector->page : drive->versions[next].page);
             }
             /* The page leaves its version before the list is freed with its pages. */
@@ -302,17 +317,15 @@ void mkv_drive_sim_rot(struct mkv_drive_sim *drive, uint64_t unit, uint32_t bit)
     MKV_ASSERT(unit < drive->profile.capacity_units);
     MKV_ASSERT(bit < MKV_UNIT_BYTES * 8);
     struct sector *sector = &drive->sectors[unit];
-    uint32_t page = sector->page;
-    if (page == PAGE_ZERO) {
-        page = mkv_drive_page_take(drive);
-        memset(drive_page(drive, page), 0, MKV_UNIT_BYTES);
-    }
+    const uint32_t page = page_own(drive, sector->page);
     drive->image_hash -= image_part(drive, unit, sector->page);
     rot_page(drive, page, bit);
     sector->page = page;
     drive->image_hash += image_part(drive, unit, page);
     for (uint32_t version = sector->newest; version != MKV_NONE_U32;
          version = drive->versions[version].next) {
-        rot_page(drive, drive->versions[version].page, bit);
+        struct version *state = &drive->versions[version];
+        state->page = page_own(drive, state->page);
+        rot_page(drive, state->page, bit);
     }
 }

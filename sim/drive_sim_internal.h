@@ -15,7 +15,7 @@
 
 struct version {
     uint32_t page;
-    uint32_t write;     /* serial of the write that brought it */
+    uint32_t write;     /* serial of the write or trim that brought it */
     uint64_t completed; /* 0 while in flight */
     uint32_t next;      /* the next older one, MKV_NONE_U32 at the end */
     bool orphan;        /* in flight from a process that is gone */
@@ -68,12 +68,12 @@ static inline uint8_t *drive_page(const struct mkv_drive_sim *drive, uint32_t pa
 }
 
 uint32_t mkv_drive_page_take(struct mkv_drive_sim *drive);
-/* Puts a version in flight with these bytes on top of the unit. */
+/* Puts a version in flight with these bytes on top of the unit; NULL: zeros. */
 void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t write,
                             const uint8_t *bytes);
 /* The version that a read sees, or MKV_NONE_U32: the durable page. */
 uint32_t mkv_drive_version_visible(const struct mkv_drive_sim *drive, uint64_t unit);
-/* The write's versions on these units are completed. */
+/* The write's, or trim's, versions on these units are completed. A trim left out some of them. */
 void mkv_drive_versions_completed(struct mkv_drive_sim *drive, uint64_t unit, uint32_t unit_count,
                                   uint32_t write);
 /* Makes durable what was completed up to the stamp. */

@@ -163,6 +163,7 @@ static void deliver(struct front_world *world, const struct transfer *transfer,
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
     case MKV_EFFECT_FAIL_DRIVE:
     case MKV_EFFECT_BREAK:
     case MKV_EFFECT_MESSAGE:

@@ -92,6 +92,7 @@ static void carry_out(struct front_world *world, const struct mkv_effect *effect
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
     case MKV_EFFECT_FAIL_DRIVE:
         break;
     }
@@ -133,7 +134,8 @@ static void on_message(void *context, uint32_t volume, const struct mkv_message 
     const bool known = asked->generation == message->front_op.generation &&
                        asked->key != MKV_NONE_U32 && message->status == MKV_STATUS_OK;
     if (known && message->kind == MKV_MESSAGE_PUT_DONE) {
-        mkv_watch_put_done(&world->lives.nodes[volume].watch, asked->key, asked->root);
+        mkv_watch_put_done(&world->lives.nodes[volume].watch, asked->key, MKV_TENANT_DEFAULT,
+                           asked->root);
     } else if (known && message->kind == MKV_MESSAGE_DELETE_DONE) {
         mkv_watch_delete_done(&world->lives.nodes[volume].watch, asked->key);
     }

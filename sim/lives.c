@@ -60,10 +60,18 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         break;
     case MKV_EVENT_DRIVE_SET_DURABLE:
     case MKV_EVENT_PURGED:
+    case MKV_EVENT_BLOCK_EVICTED:
+        lives->audits[volume].mutated = true;
+        lives->rots[volume].reports++; /* of a segment: its value may be missing */
+        mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event);
+        break;
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
     case MKV_EVENT_CHECKPOINT_DONE:
+    case MKV_EVENT_TENANT_SWEPT:
+    case MKV_EVENT_DRIVE_STALLED:
+    case MKV_EVENT_DRIVE_RESUMED:
         break;
     }
 }
@@ -172,6 +180,7 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
     mkv_rot_before_crash(&lives->rots[index], node);
+    mkv_changes_of(&lives->report->changes, node->volume);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
                    mkv_drive_sim_image_hash(node->drive));
@@ -358,6 +367,7 @@ static void turn(struct mkv_lives *lives) {
             mkv_node_tick(&lives->nodes[node], lives->now_ns);
         }
     }
+    mkv_evictions_turn(&lives->evictions, &lives->model);
     lives->clients->settle(lives->world);
 }
 

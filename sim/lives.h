@@ -19,6 +19,7 @@
 #define MKV_SIM_LIVES_H
 
 #include "sim/audit.h"
+#include "sim/evictions.h"
 #include "sim/guard.h"
 #include "sim/model.h"
 #include "sim/node.h"
@@ -72,6 +73,7 @@ struct mkv_lives {
     struct mkv_fuse fuse;
     struct mkv_content content;
     struct mkv_model model;
+    struct mkv_evictions evictions;
     uint32_t node_count;
     struct mkv_node nodes[MKV_LIVES_NODES_MAX];
     struct mkv_audit audits[MKV_LIVES_NODES_MAX];

@@ -60,6 +60,9 @@ static uint32_t take_effect(const struct mkv_model_op *op, uint32_t *version) {
         }
         *version = MKV_MODEL_ABSENT;
         return MKV_MODEL_OK;
+    case MKV_MODEL_PURGE:
+        *version = MKV_MODEL_ABSENT;
+        return MKV_MODEL_OK;
     case MKV_MODEL_READ:
         break;
     }
@@ -73,11 +76,12 @@ static bool may_go(const struct mkv_model *model, const struct mkv_model_key *st
     if (!is_mutation(state->ops[op].kind) || world->results[op] != MKV_MODEL_NOTHING) {
         return false;
     }
-    if (!model->in_order) {
+    if (!model->in_order || state->ops[op].kind == MKV_MODEL_PURGE) {
         return true;
     }
     for (uint32_t other = 0; other < MKV_MODEL_OPS_MAX; other++) {
-        if (is_mutation(state->ops[other].kind) && state->ops[other].order < state->ops[op].order &&
+        if (is_mutation(state->ops[other].kind) && state->ops[other].kind != MKV_MODEL_PURGE &&
+            state->ops[other].order < state->ops[op].order &&
             world->results[other] == MKV_MODEL_NOTHING) {
             return false;
         }
@@ -278,6 +282,9 @@ static void read_alone_answered(struct mkv_model *model, struct mkv_model_key *s
     if (kept.count == 0) {
         contradiction(model, key, op, result);
     }
+    if (result == MKV_MODEL_MISS && state->evicting) {
+        return;
+    }
     set_to_key(state, &kept);
 }
 
@@ -417,6 +424,7 @@ void mkv_model_abandon(struct mkv_model *model, uint32_t key, uint32_t op) {
 void mkv_model_settle(struct mkv_model *model) {
     for (uint32_t key = 0; key < model->key_count; key++) {
         struct mkv_model_key *state = &model->keys[key];
+        state->evicting = false;
         if (state->op_count == 0) {
             continue;
         }
@@ -467,6 +475,31 @@ bool mkv_model_allows(const struct mkv_model *model, uint32_t key, uint32_t vers
         }
     }
     return false;
+}
+
+void mkv_model_evict(struct mkv_model *model, uint32_t key) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    struct world_set set;
+    set_from_key(&set, state);
+    /* Mutations whose answers are on their way may have taken effect before. */
+    struct world_set closed = set;
+    close_set(model, state, false, &closed);
+    for (uint32_t index = 0; index < closed.count; index++) {
+        closed.worlds[index].version = MKV_MODEL_ABSENT;
+        set_add(&set, &closed.worlds[index]);
+    }
+    set_to_key(state, &set);
+    state->evicting = true;
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        state->ops[op].overlapped = true; /* it may hold the block that goes */
+    }
+    tell_reads(model, state, true);
+}
+
+void mkv_model_evicted(struct mkv_model *model, uint32_t key) {
+    MKV_ASSERT(key < model->key_count);
+    model->keys[key].evicting = false;
 }
 
 void mkv_model_allow_loss(struct mkv_model *model, uint32_t key) {

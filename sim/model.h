@@ -44,6 +44,7 @@ enum mkv_model_kind {
     MKV_MODEL_PUT,     /* of a version; a conflict where another one is live */
     MKV_MODEL_REPLACE, /* of a version */
     MKV_MODEL_DELETE,
+    MKV_MODEL_PURGE, /* the key holds nothing, whatever it held; in no order with the others */
 };
 
 /* What an operation came to. A version that was read is MKV_MODEL_VERSION + version. */
@@ -82,6 +83,7 @@ struct mkv_model_key {
     uint32_t op_count;
     uint32_t version_last; /* highest version that was ever put */
     bool lossy;            /* rot has hit it: it may be missing from now on */
+    bool evicting;         /* a block of it makes room, and would be back after a crash */
     bool replace_hides;    /* it may be missed while it is being replaced (I3) */
     struct mkv_model_world worlds[MKV_MODEL_WORLDS_MAX];
     uint32_t world_count;
@@ -120,6 +122,10 @@ bool mkv_model_allows(const struct mkv_model *model, uint32_t key, uint32_t vers
 /* Of the versions the key may hold, the one with the number `index`; false behind the last. */
 bool mkv_model_version(const struct mkv_model *model, uint32_t key, uint32_t index,
                        uint32_t *version);
+/* The store makes room with the key's block: it is not found from now on, and until
+ * mkv_model_evicted, when that is durable, a crash may bring it back. */
+void mkv_model_evict(struct mkv_model *model, uint32_t key);
+void mkv_model_evicted(struct mkv_model *model, uint32_t key);
 /* Rot hit the key, or everything was lost in a way that the run allows. */
 void mkv_model_allow_loss(struct mkv_model *model, uint32_t key);
 

@@ -26,6 +26,10 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->ops_max = options->ops_max;
     config->window_units = shape->window_units;
     config->idle_ns = shape->idle_ns;
+    config->empty_ns_max = shape->empty_ns_max;
+    config->empty_grain_ns = shape->empty_grain_ns;
+    config->trim = shape->trim;
+    config->trim_idle_ns = shape->trim_idle_ns;
     config->store_uuid = uuid_of(shape->seed, 100);
     config->drive_uuid = uuid_of(shape->seed, options->volume);
     config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
@@ -67,7 +71,8 @@ static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
     switch (effect->kind) {
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
-    case MKV_EFFECT_DRIVE_FLUSH: {
+    case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM: {
         const uint32_t token = mkv_watch_effect(&node->watch, effect, base);
         mkv_drive_sim_submit(node->drive, effect, token, node->now_ns);
         if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {

@@ -3,6 +3,8 @@
 
 #include <time.h>
 
+#include "sim/evictions.h"
+
 /* Address space for the largest run; only what is used costs memory. */
 #define MEMORY_BYTES (1024ull * MKV_MIB)
 /* Of this many seeds one is run again in other memory. */
@@ -79,6 +81,7 @@ static void add(struct mkv_world_report *sum, const struct mkv_world_report *rep
     sum->operations += report->operations;
     sum->evaluations += report->evaluations;
     sum->losses += report->losses;
+    mkv_changes_add(&sum->changes, &report->changes);
 }
 
 void mkv_run_for(uint64_t seed, double seconds, struct mkv_memory *memory,

@@ -8,6 +8,13 @@
 #define ROT_ONE_IN 8u
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
+/* One seed in this many has extents that are small against its blocks, so that several are used as
+ * one, and so many of them at most. */
+#define SPANS_ONE_IN 3u
+#define SPANS_EXTENTS_MAX 32u
+/* One seed in this many has fewer extents than sizes want, so that they are taken from each other.
+ */
+#define CROWDED_ONE_IN 4u
 #define LONG_UNITS 36u
 #define CRASHES_MAX_VOLUME 192u
 #define CRASHES_MAX_FRONT 24u
@@ -31,20 +38,30 @@ static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
     const uint32_t ring_blocks = mkv_random_between(random, MKV_RING_BLOCKS_MIN, 20);
     const uint32_t longest = (uint32_t)mkv_min_u64(shape->length_max, shape->block_bytes_max);
     const uint32_t payload_units = longest / MKV_UNIT_BYTES;
-    const uint32_t extent_units =
-        mkv_random_between(random, 1 + payload_units, 3 * (1 + payload_units));
-    const uint32_t extent_count = mkv_random_between(random, front ? 8 : 6, 12);
+    const uint32_t slot_units = 1 + payload_units;
+    uint32_t extent_units = mkv_random_between(random, slot_units, 3 * slot_units);
+    uint32_t extent_count = mkv_random_between(random, front ? 8 : 6, 12);
+    if (!front && mkv_random_chance(random, 1, CROWDED_ONE_IN)) {
+        extent_count = mkv_random_between(random, 2, 6);
+    }
+    if (mkv_random_chance(random, 1, SPANS_ONE_IN)) {
+        const uint32_t least = (uint32_t)mkv_max_u64(MKV_EXTENT_UNITS_MIN, slot_units / 6);
+        extent_units = mkv_random_between(random, least, slot_units);
+        extent_count = mkv_random_between(random, 12, SPANS_EXTENTS_MAX);
+    }
     /* Every extent that gets a class takes a page; now and then they run out. */
     const uint32_t page_count = extent_count + mkv_random_below(random, 4) - 1;
     struct mkv_geometry *geometry = &shape->geometry;
     *geometry = (struct mkv_geometry){
         .ring_blocks = ring_blocks,
+        .tenant_units = 1,
         .page_count = page_count,
+        .directory_units = MKV_DIRECTORY_UNITS_MIN,
         .extent_units = extent_units,
         .extent_count = extent_count,
     };
     geometry->capacity_units = 2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * ring_blocks +
-                               MKV_CHECKPOINT_SIDES * (1 + page_count) +
+                               MKV_CHECKPOINT_SIDES * (2 + page_count) + MKV_DIRECTORY_UNITS_MIN +
                                extent_count * extent_units + MKV_SUPERBLOCK_SPACING_UNITS + 1;
     MKV_ASSERT(mkv_geometry_valid(geometry));
     shape->window_units = mkv_random_between(random, 1, 16);
@@ -62,6 +79,10 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     profile->write_ns = delays_ns[mkv_random_below(random, 3)];
     profile->flush_ns = delays_ns[mkv_random_below(random, 3)];
     shape->idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 4;
+    shape->empty_ns_max = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 64;
+    shape->empty_grain_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)];
+    shape->trim = mkv_random_chance(random, 1, 2);
+    shape->trim_idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 2;
 }
 
 static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
@@ -80,6 +101,8 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_replace = mkv_random_below(random, 17);
     shape->share_repeat = mkv_random_below(random, 5);
     shape->share_abort = mkv_random_below(random, 3);
+    shape->tenants = shape->world == MKV_WORLD_VOLUME && mkv_random_chance(random, 1, 3);
+    shape->weight_tenant = shape->tenants ? mkv_random_between(random, 1, 3) : 0;
     shape->think_ns = mkv_random_chance(random, 1, 4) ? 200000 : 1000;
     shape->connections = mkv_random_between(random, 1, 4);
     shape->items_max = mkv_random_between(random, 1, 6);

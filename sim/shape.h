@@ -30,6 +30,10 @@ struct mkv_shape {
     struct mkv_drive_profile profile;
     uint32_t window_units;
     uint64_t idle_ns;
+    uint64_t empty_ns_max;
+    uint64_t empty_grain_ns;
+    bool trim;
+    uint64_t trim_idle_ns;
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;
@@ -43,6 +47,8 @@ struct mkv_shape {
     uint32_t share_replace; /* of puts that ask for it */
     uint32_t share_repeat;  /* of puts that bring an older version again */
     uint32_t share_abort;
+    bool tenants;           /* volume only: half of the keys belong to a second tenant */
+    uint32_t weight_tenant; /* of creating and dropping it */
     uint32_t think_ns;
     /* Front only. */
     uint32_t connections;

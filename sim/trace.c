@@ -144,6 +144,10 @@ void mkv_trace_effect(struct mkv_trace *trace, uint32_t machine, const struct mk
                        (uint64_t)effect->drive.slab.index << 32 | effect->drive.payload_bytes);
         mkv_trace_word(trace, effect->drive.chunk_bytes);
         break;
+    case MKV_EFFECT_DRIVE_TRIM:
+        mkv_trace_word(trace, effect->drive.lba.unit);
+        mkv_trace_word(trace, effect->drive.unit_count);
+        break;
     case MKV_EFFECT_DRIVE_FLUSH:
     case MKV_EFFECT_FAIL_DRIVE:
         break;

@@ -21,6 +21,10 @@ static const char *const message_names[] = {
     [MKV_MESSAGE_PUT_READY] = "PUT_READY",
     [MKV_MESSAGE_PUT_DONE] = "PUT_DONE",
     [MKV_MESSAGE_DELETE_DONE] = "DELETE_DONE",
+    [MKV_MESSAGE_TENANT] = "TENANT",
+    [MKV_MESSAGE_TENANT_DROP] = "TENANT_DROP",
+    [MKV_MESSAGE_TENANT_DONE] = "TENANT_DONE",
+    [MKV_MESSAGE_TENANT_DROP_DONE] = "TENANT_DROP_DONE",
 };
 static const char *const op_names[] = {
     "?", "PUT", "GET", "EXISTS", "LOOKUP", "DELETE",
@@ -35,8 +39,12 @@ static const char *const event_names[] = {
     [MKV_EVENT_JOURNAL_COPY_REPAIRED] = "journal copy repaired",
     [MKV_EVENT_CHECKPOINT_DONE] = "checkpoint done",
     [MKV_EVENT_BLOCK_QUARANTINED] = "block quarantined",
+    [MKV_EVENT_BLOCK_EVICTED] = "block evicted",
     [MKV_EVENT_DRIVE_ERROR] = "drive error",
     [MKV_EVENT_DRIVE_FAILED] = "drive failed",
+    [MKV_EVENT_DRIVE_STALLED] = "drive stalled",
+    [MKV_EVENT_DRIVE_RESUMED] = "drive resumed",
+    [MKV_EVENT_TENANT_SWEPT] = "tenant swept",
     [MKV_EVENT_CLOSED] = "closed",
     [MKV_EVENT_DRIVE_SET_DURABLE] = "drive set durable",
     [MKV_EVENT_PURGED] = "purged",
@@ -164,6 +172,11 @@ void mkv_trace_print_effect(const struct mkv_trace *trace, uint32_t machine,
     }
     case MKV_EFFECT_DRIVE_FLUSH:
         fprintf(log, "DRIVE_FLUSH op %u.%u\n", effect->op.index, effect->op.generation);
+        break;
+    case MKV_EFFECT_DRIVE_TRIM:
+        fprintf(log, "DRIVE_TRIM op %u.%u unit %llu count %u\n", effect->op.index,
+                effect->op.generation, (unsigned long long)effect->drive.lba.unit,
+                effect->drive.unit_count);
         break;
     case MKV_EFFECT_FAIL_DRIVE:
         fputs("FAIL_DRIVE\n", log);

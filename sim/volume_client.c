@@ -28,6 +28,13 @@ static uint32_t free_client(const struct volume_world *world) {
     return MKV_NONE_U32;
 }
 
+/* The id that an operation on a key of the second tenant names: while there is none, that of the
+ * one before, which must stay gone. */
+static uint32_t tenant_of_key(const struct volume_world *world) {
+    const bool gone = world->tenant_phase == TENANT_NONE && world->tenant_id > 1;
+    return gone ? world->tenant_id - 1 : world->tenant_id;
+}
+
 static void begin(struct volume_world *world, uint32_t index, enum client_state state, uint32_t key,
                   enum mkv_model_kind kind, uint32_t version) {
     struct client *client = &world->clients[index];
@@ -37,6 +44,7 @@ static void begin(struct volume_world *world, uint32_t index, enum client_state 
     client->key = key;
     client->version = version;
     client->aborts = false;
+    client->tenant = key_of_tenant(world, key) ? tenant_of_key(world) : MKV_TENANT_DEFAULT;
     client->place = mkv_model_invoke(&world->lives.model, key, kind, version);
     world->busy_count++;
     if (kind != MKV_MODEL_READ) {
@@ -44,19 +52,18 @@ static void begin(struct volume_world *world, uint32_t index, enum client_state 
     }
 }
 
-/* The operation is over; whoever called has told the model how it ended. */
-static void end(struct volume_world *world, struct client *client) {
+void mkv_volume_client_end(struct volume_world *world, struct client *client) {
     client->state = CLIENT_FREE;
     client->due_ns = UINT64_MAX;
     world->busy_count--;
     world->lives.report->operations++;
 }
 
-static void send(struct volume_world *world, uint32_t index, struct mkv_message *message,
-                 const uint8_t *data, uint32_t data_bytes) {
+void mkv_volume_client_send(struct volume_world *world, uint32_t index, struct mkv_message *message,
+                            const uint8_t *data, uint32_t data_bytes) {
     message->volume = 0;
     message->front_op = (struct mkv_op_id){index, world->clients[index].generation};
-    message->tenant = MKV_TENANT_DEFAULT;
+    message->tenant = world->clients[index].tenant;
     message->data_bytes = data_bytes;
     struct mkv_input input = {
         .kind = MKV_INPUT_MESSAGE, .data = data, .data_bytes = data_bytes, .message = *message};
@@ -65,7 +72,7 @@ static void send(struct volume_world *world, uint32_t index, struct mkv_message 
 
 static void send_key(struct volume_world *world, uint32_t index, struct mkv_message *message) {
     const struct mkv_content_key *key = &world->lives.content.keys[world->clients[index].key];
-    send(world, index, message, key->bytes, key->byte_count);
+    mkv_volume_client_send(world, index, message, key->bytes, key->byte_count);
 }
 
 /* ---- starting -------------------------------------------------------------------------------- */
@@ -133,18 +140,40 @@ bool mkv_volume_client_start_get(struct volume_world *world, uint32_t key) {
     return true;
 }
 
+/* Whether a mutation of the second tenant's key may start. The model has the mutations of a key in
+ * order, and those under an id that is gone stand in no order with those under the next. */
+static bool tenant_takes(const struct volume_world *world, uint32_t key) {
+    for (uint32_t index = 0; index < MKV_CLIENTS_MAX; index++) {
+        const struct client *client = &world->clients[index];
+        if (client->state != CLIENT_FREE && client->state != CLIENT_CREATING &&
+            client->key == key && client->tenant != world->tenant_id) {
+            return false;
+        }
+    }
+    return world->tenant_phase == TENANT_LIVE;
+}
+
 void mkv_volume_client_start(struct volume_world *world) {
     struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
     const struct mkv_shape *shape = world->lives.shape;
     const uint32_t key = mkv_random_below(random, shape->key_count);
-    uint32_t draw = mkv_random_below(random, shape->weight_put + shape->weight_get +
-                                                 shape->weight_exists + shape->weight_delete);
+    uint32_t draw =
+        mkv_random_below(random, shape->weight_put + shape->weight_get + shape->weight_exists +
+                                     shape->weight_delete + shape->weight_tenant);
     const uint32_t index = free_client(world);
     if (index == MKV_NONE_U32 || !mkv_model_has_room(&world->lives.model, key)) {
         return;
     }
+    if (draw < shape->weight_tenant) {
+        mkv_volume_tenant_start(world, index);
+        return;
+    }
+    draw -= shape->weight_tenant;
+    const bool no_mutation = key_of_tenant(world, key) && !tenant_takes(world, key);
     if (draw < shape->weight_put) {
-        start_put(world, index, key);
+        if (!no_mutation) {
+            start_put(world, index, key);
+        }
         return;
     }
     draw -= shape->weight_put;
@@ -157,7 +186,9 @@ void mkv_volume_client_start(struct volume_world *world) {
         start_exists(world, index, key);
         return;
     }
-    start_delete(world, index, key);
+    if (!no_mutation) {
+        start_delete(world, index, key);
+    }
 }
 
 /* ---- going on -------------------------------------------------------------------------------- */
@@ -170,8 +201,8 @@ void mkv_volume_client_act(struct volume_world *world, uint32_t index) {
         if (client->aborts) {
             message.kind = MKV_MESSAGE_PUT_ABORT;
             mkv_model_cancel(&world->lives.model, client->key, client->place);
-            send(world, index, &message, NULL, 0);
-            end(world, client);
+            mkv_volume_client_send(world, index, &message, NULL, 0);
+            mkv_volume_client_end(world, client);
             return;
         }
         client->state = CLIENT_WRITING;
@@ -180,22 +211,22 @@ void mkv_volume_client_act(struct volume_world *world, uint32_t index) {
         for (uint32_t sum = 0; sum < client->sum_count; sum++) {
             mkv_store_u64(sums + (size_t)8 * sum, client->sums[sum]);
         }
-        send(world, index, &message, sums, 8 * client->sum_count);
+        mkv_volume_client_send(world, index, &message, sums, 8 * client->sum_count);
         return;
     }
     MKV_ASSERT(client->state == CLIENT_FOUND);
     if (client->aborts) {
         message.kind = MKV_MESSAGE_RELEASE;
         mkv_model_cancel(&world->lives.model, client->key, client->place);
-        send(world, index, &message, NULL, 0);
-        end(world, client);
+        mkv_volume_client_send(world, index, &message, NULL, 0);
+        mkv_volume_client_end(world, client);
         return;
     }
     client->state = CLIENT_READING;
     message.kind = MKV_MESSAGE_READ;
     message.offset = client->range_offset;
     message.length = client->range_bytes;
-    send(world, index, &message, NULL, 0);
+    mkv_volume_client_send(world, index, &message, NULL, 0);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -228,7 +259,7 @@ static void put_answered(struct volume_world *world, struct client *client,
     }
     switch (message->status) {
     case MKV_STATUS_OK:
-        mkv_watch_put_done(&world->lives.nodes[0].watch, client->key, client->root);
+        mkv_watch_put_done(&world->lives.nodes[0].watch, client->key, client->tenant, client->root);
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_OK);
         break;
     case MKV_STATUS_CONFLICT:
@@ -237,17 +268,22 @@ static void put_answered(struct volume_world *world, struct client *client,
     case MKV_STATUS_NO_SPACE:
         mkv_model_cancel(&world->lives.model, client->key, client->place);
         break;
+    case MKV_STATUS_FORBIDDEN: /* its tenant was dropped under way */
+        if (client->tenant == MKV_TENANT_DEFAULT) {
+            unexpected(world, message, "a put is refused for its tenant");
+        }
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+        break;
     case MKV_STATUS_NOT_FOUND:
     case MKV_STATUS_DEADLINE:
     case MKV_STATUS_IO_ERROR:
     case MKV_STATUS_INVALID:
-    case MKV_STATUS_FORBIDDEN:
     case MKV_STATUS_BUSY:
     case MKV_STATUS_UNKNOWN:
     case MKV_STATUS_UNAVAILABLE:
         unexpected(world, message, "a put fails for no reason");
     }
-    end(world, client);
+    mkv_volume_client_end(world, client);
 }
 
 static void delete_answered(struct volume_world *world, struct client *client,
@@ -260,10 +296,12 @@ static void delete_answered(struct volume_world *world, struct client *client,
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_OK);
     } else if (message->status == MKV_STATUS_NOT_FOUND) {
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
+    } else if (message->status == MKV_STATUS_FORBIDDEN && client->tenant != MKV_TENANT_DEFAULT) {
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
     } else {
         unexpected(world, message, "a delete fails for no reason");
     }
-    end(world, client);
+    mkv_volume_client_end(world, client);
 }
 
 /* Whether the bytes in the slab are those of the version. */
@@ -374,7 +412,7 @@ static void get_answered(struct volume_world *world, uint32_t index,
             read_missed(world, client, message);
         }
     }
-    end(world, client);
+    mkv_volume_client_end(world, client);
 }
 
 static void exists_answered(struct volume_world *world, struct client *client,
@@ -393,7 +431,7 @@ static void exists_answered(struct volume_world *world, struct client *client,
     } else {
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_PRESENT);
     }
-    end(world, client);
+    mkv_volume_client_end(world, client);
 }
 
 void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message) {
@@ -413,6 +451,10 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_DELETE_DONE:
         delete_answered(world, client, message);
         return;
+    case MKV_MESSAGE_TENANT_DONE:
+    case MKV_MESSAGE_TENANT_DROP_DONE:
+        mkv_volume_tenant_answered(world, client, message);
+        return;
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
         get_answered(world, index, message);
@@ -428,6 +470,8 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:
     case MKV_MESSAGE_DELETE:
+    case MKV_MESSAGE_TENANT:
+    case MKV_MESSAGE_TENANT_DROP:
         break;
     }
     unexpected(world, message, "the volume sends a message that is the front's to send");

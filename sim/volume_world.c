@@ -11,6 +11,7 @@ static void reset(void *context, int pattern) {
         world->clients[index].due_ns = UINT64_MAX;
     }
     world->busy_count = 0;
+    mkv_volume_tenant_crash(world);
 }
 
 static void serving(void *context) {
@@ -85,6 +86,9 @@ void mkv_volume_world_run(const struct mkv_world_options *options,
     struct volume_world *world = mkv_memory_take(options->memory, sizeof *world, 64);
     memset(world->clients, 0, sizeof world->clients);
     world->busy_count = 0;
+    world->tenant_phase = TENANT_NONE;
+    world->tenant_id = 1;
+    world->tenant_uncertain = false;
     world->slab_stride = MKV_UNIT_BYTES + options->shape->length_max;
     const size_t slabs_bytes = MKV_CLIENTS_MAX * world->slab_stride;
     world->slabs = mkv_memory_take(options->memory, slabs_bytes, MKV_UNIT_BYTES);

@@ -5,6 +5,7 @@
  *
  *   volume_world.c   the clients as lives.h wants them
  *   volume_client.c  the life of one operation
+ *   volume_tenant.c  the second tenant
  *
  * Not responsible for: what others see (world.h).
  */
@@ -23,10 +24,21 @@ enum client_state {
     CLIENT_PULLING, /* PUT_READY came; PUT_WRITE or PUT_ABORT at due_ns */
     CLIENT_WRITING, /* PUT_WRITE sent */
     CLIENT_DELETING,
-    CLIENT_FINDING, /* FIND sent */
-    CLIENT_FOUND,   /* FOUND came; READ or RELEASE at due_ns */
-    CLIENT_READING, /* READ sent */
-    CLIENT_ASKING,  /* EXISTS sent */
+    CLIENT_FINDING,  /* FIND sent */
+    CLIENT_FOUND,    /* FOUND came; READ or RELEASE at due_ns */
+    CLIENT_READING,  /* READ sent */
+    CLIENT_ASKING,   /* EXISTS sent */
+    CLIENT_CREATING, /* TENANT sent */
+    CLIENT_DROPPING, /* TENANT_DROP sent */
+};
+
+/* The second tenant, which is dropped and comes again under the next id. */
+enum tenant_phase {
+    TENANT_NONE = 0, /* the id is the next one to be created; the one before is dropped */
+    TENANT_CREATING,
+    TENANT_LIVE,
+    TENANT_DROPPING,
+    TENANT_UNCERTAIN, /* a crash came before the drop was answered */
 };
 
 struct client {
@@ -35,6 +47,7 @@ struct client {
     uint64_t due_ns; /* of its next act; UINT64_MAX while it waits for an answer */
     uint32_t key;
     uint32_t version;
+    uint32_t tenant;
     uint32_t place; /* in the model */
     struct mkv_op_id volume_op;
     uint64_t sums[SUMS_MAX];
@@ -49,6 +62,10 @@ struct volume_world {
     struct mkv_lives lives;
     struct client clients[MKV_CLIENTS_MAX];
     uint32_t busy_count; /* clients that are not free */
+    enum tenant_phase tenant_phase;
+    uint32_t tenant_id;
+    bool tenant_uncertain; /* of a drop under way: an earlier try may have done it */
+    uint32_t drop_places[MKV_CONTENT_KEYS_MAX]; /* in the model, while the tenant is dropped */
     uint8_t *slabs;
     size_t slab_stride;
     uint8_t *scratch;
@@ -62,6 +79,21 @@ static inline uint8_t *client_slab(const struct volume_world *world, uint32_t cl
 void mkv_volume_client_start(struct volume_world *world);
 /* Starts to read a key back, whole. False when no client is free. */
 bool mkv_volume_client_start_get(struct volume_world *world, uint32_t key);
+/* Whether the key belongs to the second tenant. */
+static inline bool key_of_tenant(const struct volume_world *world, uint32_t key) {
+    return world->lives.shape->tenants && key % 2 == 1;
+}
+/* Creates or drops the second tenant, if it can be done now; volume_tenant.c. */
+void mkv_volume_tenant_start(struct volume_world *world, uint32_t client);
+void mkv_volume_tenant_answered(struct volume_world *world, struct client *client,
+                                const struct mkv_message *message);
+/* The process is gone. */
+void mkv_volume_tenant_crash(struct volume_world *world);
+/* Sends a message of this client; volume_client.c. */
+void mkv_volume_client_send(struct volume_world *world, uint32_t client,
+                            struct mkv_message *message, const uint8_t *data, uint32_t data_bytes);
+/* The operation is over; whoever called has told the model how it ended. */
+void mkv_volume_client_end(struct volume_world *world, struct client *client);
 /* The client's next act is due. */
 void mkv_volume_client_act(struct volume_world *world, uint32_t client);
 void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message);

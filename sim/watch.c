@@ -57,6 +57,7 @@ void mkv_watch_crash(struct mkv_watch *watch) {
     for (uint32_t index = 0; index < MKV_WATCH_BLOCKS_MAX; index++) {
         watch->blocks[index].used = false;
     }
+    watch->tenant_dropped_issued = watch->tenant_dropped_durable;
     watch->superblock = watch->superblock_durable;
     watch->superblock.copies_done = 0;
     memset(watch->superblock_content, 0, sizeof watch->superblock_content);
@@ -85,6 +86,23 @@ static void reference(struct mkv_watch *watch, struct mkv_slot slot) {
     }
 }
 
+/* The slot no longer stands for its key. */
+static void leave_key(struct mkv_watch *watch, uint32_t slot) {
+    struct mkv_watch_slot *state = &watch->slots[slot];
+    if (state->key == MKV_NONE_U32) {
+        return;
+    }
+    uint32_t *slots = watch->key_slots[state->key];
+    uint32_t *count = &watch->key_slot_count[state->key];
+    for (uint32_t index = 0; index < *count; index++) {
+        if (slots[index] == slot) {
+            slots[index] = slots[--*count];
+            break;
+        }
+    }
+    state->key = MKV_NONE_U32;
+}
+
 static void dereference(struct mkv_watch *watch, struct mkv_slot slot) {
     struct mkv_watch_slot *state = &watch->slots[slot.index];
     state->record = MKV_WATCH_RECORD_NONE;
@@ -94,15 +112,16 @@ static void dereference(struct mkv_watch *watch, struct mkv_slot slot) {
             *owner = MKV_NONE_U32;
         }
     }
-    if (state->key == MKV_NONE_U32) {
-        return;
-    }
-    uint32_t *slots = watch->key_slots[state->key];
-    uint32_t *count = &watch->key_slot_count[state->key];
-    for (uint32_t index = 0; index < *count; index++) {
-        if (slots[index] == slot.index) {
-            slots[index] = slots[--*count];
-            return;
+    leave_key(watch, slot.index);
+}
+
+/* A TENANT_DROP is durable: its blocks keep their slots for a while, but no key. */
+static void tenant_dropped(struct mkv_watch *watch, uint32_t tenant) {
+    watch->tenant_dropped_durable = tenant;
+    for (uint32_t index = 0; index < watch->touched_count; index++) {
+        const struct mkv_watch_slot *state = &watch->slots[watch->touched[index]];
+        if (state->tenant == tenant && state->record != MKV_WATCH_RECORD_NONE) {
+            leave_key(watch, watch->touched[index]);
         }
     }
 }
@@ -110,6 +129,7 @@ static void dereference(struct mkv_watch *watch, struct mkv_slot slot) {
 void mkv_watch_serve(struct mkv_watch *watch, uint64_t journal_head) {
     forget_slots(watch);
     watch->serving = true;
+    watch->recorded = false;
     watch->sequence_last = journal_head;
 }
 
@@ -120,7 +140,8 @@ void mkv_watch_serve_block(struct mkv_watch *watch, const struct mkv_volume_bloc
     state->unit_count = 1 + block->length_units;
     state->data = MKV_WATCH_DATA_DURABLE;
     state->record = MKV_WATCH_RECORD_DURABLE;
-    state->key = key;
+    state->key = block->served ? key : MKV_NONE_U32;
+    state->tenant = block->tenant;
     state->generation = block->generation_low;
     if (header != NULL) {
         state->generation = header->generation.value;
@@ -169,8 +190,37 @@ static uint32_t slot_write(struct mkv_watch *watch, const struct mkv_drive_effec
     state->unit = effect->lba.unit;
     state->unit_count = effect->unit_count;
     state->key = mkv_content_find(watch->content, header.key, header.key_bytes);
+    state->tenant = header.tenant;
     state->data = MKV_WATCH_DATA_WRITING;
     return header.slot.index;
+}
+
+/* Nothing that a record references, or may come to reference, is left to the drive to forget. */
+static void slots_trimmed(struct mkv_watch *watch, const struct mkv_drive_effect *effect) {
+    const uint64_t start = effect->lba.unit;
+    const uint64_t end = start + effect->unit_count;
+    watch->evaluations++;
+    if (start < watch->data_start ||
+        end > watch->data_start + mkv_geometry_usable_units(&watch->geometry)) {
+        mkv_fail(MKV_ORACLE_OVERWRITE, "units %llu to %llu are trimmed, outside of the data area",
+                 ull(start), ull(end));
+    }
+    for (uint64_t unit = start; unit < end; unit++) {
+        const uint32_t owner = watch->owners[unit - watch->data_start];
+        if (owner != MKV_NONE_U32) {
+            mkv_fail(MKV_ORACLE_OVERWRITE,
+                     "unit %llu is trimmed, which slot %u holds by a record that may be durable",
+                     ull(unit), owner);
+        }
+    }
+    for (uint32_t index = 0; index < watch->touched_count; index++) {
+        struct mkv_watch_slot *slot = &watch->slots[watch->touched[index]];
+        /* One that is being written is left to the drive, which fails two that overlap. */
+        if (slot->unit < end && start < slot->unit + slot->unit_count &&
+            slot->data != MKV_WATCH_DATA_WRITING) {
+            slot->data = MKV_WATCH_DATA_NONE;
+        }
+    }
 }
 
 /* ---- the journal ----------------------------------------------------------------------------- */
@@ -184,6 +234,10 @@ static void put_record_issued(struct mkv_watch *watch, const struct mkv_record_p
             MKV_ORACLE_FLUSH,
             "the record of slot %u, generation %llx, is written before a flush covers its data",
             put->slot.index, ull(put->generation.value));
+    }
+    if (put->tenant != MKV_TENANT_DEFAULT && put->tenant <= watch->tenant_dropped_issued) {
+        mkv_fail(MKV_ORACLE_NO_RETURN, "slot %u gets a record for tenant %u, which was dropped",
+                 put->slot.index, put->tenant);
     }
     if (!mkv_root_equal(state->root, put->root)) {
         mkv_fail(MKV_ORACLE_DURABLE, "the record of slot %u has another root than its header",
@@ -212,6 +266,7 @@ static void each_record(struct mkv_watch *watch, const struct mkv_watch_block *b
     enum mkv_err err = MKV_OK;
     uint32_t cursor = 0;
     while (mkv_journal_block_next(block->unit, &cursor, &record, &err)) {
+        watch->recorded = true;
         switch (record.kind) {
         case MKV_RECORD_PUT:
             if (durable) {
@@ -229,6 +284,15 @@ static void each_record(struct mkv_watch *watch, const struct mkv_watch_block *b
             }
             break;
         case MKV_RECORD_EXTENT:
+        case MKV_RECORD_RETIRE:
+        case MKV_RECORD_EXPIRY:
+        case MKV_RECORD_TENANT:
+            break;
+        case MKV_RECORD_TENANT_DROP:
+            watch->tenant_dropped_issued = record.tenant_drop.id;
+            if (durable) {
+                tenant_dropped(watch, record.tenant_drop.id);
+            }
             break;
         }
     }
@@ -402,7 +466,7 @@ static void checkpoint_write(struct mkv_watch *watch, const struct mkv_drive_eff
     watch->evaluations++;
     for (uint32_t side = 0; side < MKV_CHECKPOINT_SIDES; side++) {
         const uint64_t start = mkv_geometry_checkpoint(&watch->geometry, side).unit;
-        const uint64_t end = start + 1 + watch->geometry.page_count;
+        const uint64_t end = start + 1 + watch->geometry.tenant_units + watch->geometry.page_count;
         if (effect->lba.unit < end && start < effect->lba.unit + effect->unit_count &&
             watch->superblock_durable.side == side) {
             mkv_fail(MKV_ORACLE_OVERWRITE,
@@ -454,6 +518,10 @@ uint32_t mkv_watch_effect(struct mkv_watch *watch, const struct mkv_effect *effe
     if (effect->kind == MKV_EFFECT_DRIVE_FLUSH) {
         MKV_ASSERT(watch->flush_stamp == 0); /* the volume has one flush in flight at a time */
         watch->flush_stamp = ++watch->stamp;
+        return MKV_WATCH_TOKEN_NONE;
+    }
+    if (effect->kind == MKV_EFFECT_DRIVE_TRIM) {
+        slots_trimmed(watch, &effect->drive);
         return MKV_WATCH_TOKEN_NONE;
     }
     if (effect->kind != MKV_EFFECT_DRIVE_WRITE) {
@@ -509,8 +577,12 @@ void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uin
     }
 }
 
-void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, struct mkv_root root) {
+void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
+                        struct mkv_root root) {
     watch->evaluations++;
+    if (tenant != MKV_TENANT_DEFAULT && tenant <= watch->tenant_dropped_durable) {
+        return; /* its record and the drop behind it became durable by one flush */
+    }
     for (uint32_t index = 0; index < watch->key_slot_count[key]; index++) {
         const struct mkv_watch_slot *slot = &watch->slots[watch->key_slots[key][index]];
         if (slot->record == MKV_WATCH_RECORD_DURABLE && mkv_root_equal(slot->root, root)) {
@@ -525,5 +597,13 @@ void mkv_watch_delete_done(struct mkv_watch *watch, uint32_t key) {
     if (watch->key_slot_count[key] != 0) {
         mkv_fail(MKV_ORACLE_FLUSH, "a delete of key %u is answered while slot %u still holds it",
                  key, watch->key_slots[key][0]);
+    }
+}
+
+void mkv_watch_tenant_drop_done(struct mkv_watch *watch, uint32_t tenant) {
+    watch->evaluations++;
+    if (watch->tenant_dropped_durable != tenant) {
+        mkv_fail(MKV_ORACLE_FLUSH, "a drop of tenant %u is answered before its record is durable",
+                 tenant);
     }
 }

@@ -10,13 +10,14 @@
  *  O7   Generations grow with every slot write; journal sequences with every block; a durable block
  *       is never replaced by another content of its sequence or by an older one.
  *  O11  No write to a slot that a record references which may be durable; none to a journal block
- *       that the durable superblock still needs, or to the checkpoint side it names.
+ *       that the durable superblock still needs, or to the checkpoint side it names. No trim of
+ *       such a slot, and none outside of the data area.
  *  O12  No PUT record before a flush covers its data; no PUT_DONE or DELETE_DONE OK before a flush
  *       covers both copies of its record's block.
  *
  * Invariants
  *  I1  An address counts as durable only by a flush that was submitted after its write completed,
- *      whatever the drive is.
+ *      whatever the drive is. Data that is trimmed is gone at once, so that no record can follow.
  *
  * Not responsible for: what recovery finds (audit.h), nor for what clients see (model.h).
  */
@@ -57,6 +58,7 @@ struct mkv_watch_slot {
     uint64_t written_stamp;
     uint32_t unit_count;
     uint32_t key;
+    uint32_t tenant;
     uint8_t data;
     uint8_t record;
     bool touched;
@@ -109,6 +111,9 @@ struct mkv_watch {
     uint64_t sequence_last;
     uint64_t sequence_durable;
     uint64_t generation_last;
+    bool recorded; /* records were issued since the volume served; kept until it serves again */
+    uint32_t tenant_dropped_issued; /* ids grow: the highest one that a TENANT_DROP names */
+    uint32_t tenant_dropped_durable;
     uint64_t evaluations;
 };
 
@@ -122,13 +127,15 @@ void mkv_watch_serve(struct mkv_watch *watch, uint64_t journal_head);
 void mkv_watch_serve_block(struct mkv_watch *watch, const struct mkv_volume_block *block,
                            const struct mkv_slot_header *header, uint32_t key);
 
-/* A DRIVE_WRITE or DRIVE_FLUSH is handed out; `arena` is the volume's. Returns the token that its
- * completion names. */
+/* A DRIVE_WRITE, DRIVE_FLUSH or DRIVE_TRIM is handed out; `arena` is the volume's. Returns the
+ * token that its completion names. */
 uint32_t mkv_watch_effect(struct mkv_watch *watch, const struct mkv_effect *effect,
                           const uint8_t *arena);
 void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uint32_t token);
 /* The volume answered OK. */
-void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, struct mkv_root root);
+void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
+                        struct mkv_root root);
 void mkv_watch_delete_done(struct mkv_watch *watch, uint32_t key);
+void mkv_watch_tenant_drop_done(struct mkv_watch *watch, uint32_t tenant);
 
 #endif

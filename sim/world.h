@@ -33,6 +33,16 @@ struct mkv_world_options {
     uint8_t pattern_salt;
 };
 
+/* What became of extents, and of blocks that made room. */
+struct mkv_world_changes {
+    uint64_t evictions;
+    uint64_t extents_given;         /* to a class, and ... */
+    uint64_t extents_given_spanned; /* ... of these, several as one */
+    uint64_t extents_given_back;
+    uint64_t extents_emptied;
+    uint64_t emptyings_given_up;
+};
+
 /* Kept up to date while the run goes on, so that it is there when the run is left. */
 struct mkv_world_report {
     uint64_t crashes;
@@ -41,6 +51,7 @@ struct mkv_world_report {
     uint64_t evaluations; /* of oracles */
     uint64_t trace_hash;
     uint64_t losses; /* misses that media faults explain */
+    struct mkv_world_changes changes;
 };
 
 /* Both return when all went well, and are left by mkv_fail otherwise. */

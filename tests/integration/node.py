@@ -90,6 +90,13 @@ class Node:
     def pid(self):
         return self._process.pid
 
+    def thread_names(self):
+        names = []
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{thread}/comm", encoding="utf-8") as file:
+                names.append(file.read().strip())
+        return names
+
     @property
     def address(self):
         return f"127.0.0.1:{self.port}"

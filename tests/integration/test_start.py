@@ -36,12 +36,12 @@ class StartTest(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def config(self, drives, extra="", name="memkv.yaml"):
+    def config(self, drives, extra="", name="memkv.yaml", trim="auto"):
         """A file with these drives, each a path or a (path, size)."""
         path = self.path(name)
         with open(path, "w", encoding="utf-8") as file:
             file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n" + extra)
-            file.write("storage:\n  mode: file\n  drives:\n")
+            file.write(f"storage:\n  mode: file\n  trim: {trim}\n  drives:\n")
             for drive in drives:
                 media, size = drive if isinstance(drive, tuple) else (drive, None)
                 file.write(f"    - media: {media}\n" + (f"      size: {size}\n" if size else ""))
@@ -506,6 +506,31 @@ class MediaTest(StartTest):
                                "free. Run: sysctl -w vm.nr_hugepages=128, or set "
                                "memory.hugepages: auto")
         self.assertEqual(code, UNAVAILABLE)
+
+    def test_trim__on_takes_files_and_auto_leaves_them_out(self):
+        for trim, has_thread in (("on", True), ("auto", False), ("off", False)):
+            with self.subTest(trim=trim):
+                config = self.config([(self.path("store.memkv"), "64MiB")], trim=trim)
+                with Node("--config", config) as node:
+                    node.ready()
+                    self.assertEqual("memkv-trim" in node.thread_names(), has_thread)
+                    self.assertEqual(node.terminate(), 0)
+
+    def test_trim_on__file_system_without_holes__refused(self):
+        folder = self.path("ramfs")
+        os.mkdir(folder)
+        mounted = subprocess.run(["mount", "-t", "ramfs", "memkv", folder], check=False,
+                                 stderr=subprocess.PIPE, text=True)
+        if mounted.returncode != 0:
+            self.skipTest(f"no ramfs can be mounted: {mounted.stderr.strip()}")
+        self.addCleanup(subprocess.run, ["umount", folder], check=True)
+        store = os.path.join(folder, "store.memkv")
+        code, line = self.refused("--config", self.config([(store, "64MiB")], trim="on"))
+        self.assertEqual(line, f"drive d00: {store} cannot be trimmed, which storage.trim on "
+                               "needs: its file system does not punch holes. Set storage.trim: "
+                               "auto")
+        self.assertEqual(code, CONFIGURATION)
+        self.assertEqual(os.listdir(folder), [])
 
 
 class FailingDriveTest(StartTest):

@@ -59,6 +59,11 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
                 .quarantined_total = 6,
                 .superblock_repairs_total = 7,
                 .torn_tails_total = 8,
+                .trims_total = 110,
+                .trim_extents_total = 130,
+                .trim_bytes_total = 3ull << 20,
+                .trim_errors_total = 9,
+                .trims_pending = 2,
                 .recovery_entries = 77,
                 .recovery_ns = 250000000,
             },
@@ -67,6 +72,7 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
                 [MKV_ADMIN_IO_READ] = {101, 1175ull << 30, 2, 3},
                 [MKV_ADMIN_IO_WRITE] = {104, 191ull << 20, 5, 6},
                 [MKV_ADMIN_IO_FLUSH] = {107, 0, 8, 1},
+                [MKV_ADMIN_IO_TRIM] = {110, 3ull << 20, 9, 0},
             },
     };
     snapshot->drives[1] = (struct mkv_admin_drive){

@@ -147,7 +147,8 @@ static void test_status__device__what_it_is_and_did(void **state) {
     assert_string_equal(text(device, "serial"), "S1");
     assert_string_equal(text(device, "firmware"), "F7");
     assert_string_equal(text(device, "uuid"), "0c1d2e3f-0405-0607-0809-0a0b0c0d0e0f");
-    assert_int_equal(count(device, "errors"), 2 + 5 + 8);
+    assert_int_equal(count(device, "errors"), 2 + 5 + 8 + 9);
+    assert_int_equal(count(device, "io.trim.operations"), 110);
     assert_int_equal(count(device, "io.write.operations"), 104);
     assert_int_equal(count(device, "io.read.in_flight"), 3);
     assert_int_equal(count(device, "blocks"), 1234567);

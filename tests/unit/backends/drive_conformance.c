@@ -85,6 +85,14 @@ static struct mkv_effect slot_effect(enum mkv_effect_kind kind, struct mkv_slab 
     };
 }
 
+static struct mkv_effect trim_effect(uint64_t lba_unit, uint32_t unit_count) {
+    return (struct mkv_effect){
+        .kind = MKV_EFFECT_DRIVE_TRIM,
+        .op = {19, 5},
+        .drive = {.lba = {lba_unit}, .unit_count = unit_count},
+    };
+}
+
 static void run_good(struct drive_conformance *target, struct mkv_effect effect) {
     struct drive_conformance_done done = drive_conformance_run(target, &effect);
     assert_int_equal(done.result, MKV_IO_OK);
@@ -509,7 +517,12 @@ void test_drive__counters__agree_with_what_was_done(void **state) {
         drive_conformance_meta(MKV_EFFECT_DRIVE_READ, target->drive->capacity_units, 1, 0);
     assert_int_equal(drive_conformance_run(target, &bad).result, MKV_IO_DEVICE);
 
-    static const struct {
+    const uint64_t trims = target->trims;
+    if (target->trims) {
+        run_good(target, trim_effect(1000, 7));
+    }
+
+    const struct {
         uint64_t completed;
         uint64_t good;
         uint64_t device_errors;
@@ -518,6 +531,7 @@ void test_drive__counters__agree_with_what_was_done(void **state) {
         [MKV_DRIVE_OP_READ] = {3, 2, 1, 3 * MKV_UNIT_BYTES},
         [MKV_DRIVE_OP_WRITE] = {1, 1, 0, 3 * MKV_UNIT_BYTES},
         [MKV_DRIVE_OP_FLUSH] = {1, 1, 0, 0},
+        [MKV_DRIVE_OP_TRIM] = {trims, trims, 0, trims * 7 * MKV_UNIT_BYTES},
     };
     for (uint32_t i = 0; i < MKV_DRIVE_OP_COUNT; i++) {
         const struct mkv_drive_operation_counters *now = &target->drive->counters.operations[i];
@@ -532,4 +546,99 @@ void test_drive__counters__agree_with_what_was_done(void **state) {
     }
     assert_int_equal(target->drive->counters.in_flight, 0);
     assert_true(target->drive->counters.in_flight_max >= 1);
+}
+
+static void skip_without_trims(const struct drive_conformance *target) {
+    if (!target->trims) {
+        print_message("skipped: this drive takes no trims\n");
+        skip();
+    }
+}
+
+/* Eight units are written, the four in the middle trimmed. */
+void test_drive__trimmed__neighbours_stay_and_it_is_written_again(void **state) {
+    struct drive_conformance *target = *state;
+    skip_without_trims(target);
+    const uint64_t start = 3000;
+    const uint32_t bytes = 8 * MKV_UNIT_BYTES;
+    uint8_t *read = target->meta + bytes;
+    fill(target->meta, bytes, 78);
+    run_good(target, drive_conformance_meta(MKV_EFFECT_DRIVE_WRITE, start, 8, 0));
+    run_good(target, (struct mkv_effect){.kind = MKV_EFFECT_DRIVE_FLUSH, .op = {2, 2}});
+    const struct mkv_effect trim = trim_effect(start + 2, 4);
+    const struct drive_conformance_done done = drive_conformance_run(target, &trim);
+    assert_int_equal(done.result, MKV_IO_OK);
+    assert_null(done.header);
+    assert_int_equal(done.sum_count, 0);
+    run_good(target, drive_conformance_meta(MKV_EFFECT_DRIVE_READ, start, 8, bytes));
+    assert_memory_equal(read, target->meta, 2 * MKV_UNIT_BYTES);
+    assert_memory_equal(read + 6 * MKV_UNIT_BYTES, target->meta + 6 * MKV_UNIT_BYTES,
+                        2 * MKV_UNIT_BYTES);
+    fill(target->meta, bytes, 79);
+    run_good(target, drive_conformance_meta(MKV_EFFECT_DRIVE_WRITE, start, 8, 0));
+    run_good(target, drive_conformance_meta(MKV_EFFECT_DRIVE_READ, start, 8, bytes));
+    assert_memory_equal(read, target->meta, bytes);
+}
+
+#define TRIMS 20u
+#define TRIM_OP_INDEX 200u
+#define AROUND 100u
+
+struct trims_among {
+    struct drive_conformance *target;
+    uint32_t trims;
+    uint32_t others;
+};
+
+/* Each trim hands out the next. */
+static void observe_trims(void *context, const struct mkv_drive_done *done) {
+    struct trims_among *among = context;
+    assert_int_equal(done->result, MKV_IO_OK);
+    if (done->op.index != TRIM_OP_INDEX) {
+        among->others++;
+        return;
+    }
+    assert_int_equal(done->op.generation, among->trims);
+    among->trims++;
+    if (among->trims < TRIMS) {
+        struct mkv_effect next = trim_effect(4000 + 100 * among->trims, 100);
+        next.op = (struct mkv_op_id){TRIM_OP_INDEX, among->trims};
+        mkv_drive_submit(among->target->drive, &next);
+    }
+}
+
+void test_drive__trims_among_other_operations__each_completes_once(void **state) {
+    struct drive_conformance *target = *state;
+    skip_without_trims(target);
+    struct trims_among among = {.target = target};
+    target->drive->complete = observe_trims;
+    target->drive->complete_context = &among;
+    fill(target->meta, AROUND * MKV_UNIT_BYTES, 80);
+    struct mkv_effect first = trim_effect(4000, 100);
+    first.op = (struct mkv_op_id){TRIM_OP_INDEX, 0};
+    mkv_drive_submit(target->drive, &first);
+    assert_int_equal(among.trims, 0);
+    for (uint32_t i = 0; i < AROUND; i++) {
+        struct mkv_effect write = drive_conformance_meta(MKV_EFFECT_DRIVE_WRITE, 7000 + i, 1,
+                                                         (uint64_t)i * MKV_UNIT_BYTES);
+        write.op.index = i;
+        if (i % 10 == 9) {
+            write.kind = MKV_EFFECT_DRIVE_FLUSH;
+        }
+        mkv_drive_submit(target->drive, &write);
+    }
+    for (uint32_t i = 0; i < POLLS_MAX && mkv_drive_in_flight(target->drive) > 0; i++) {
+        target->poll(target->context);
+    }
+    assert_int_equal(among.trims, TRIMS);
+    assert_int_equal(among.others, AROUND);
+    assert_int_equal(mkv_drive_in_flight(target->drive), 0);
+    for (uint32_t i = 0; i < AROUND - 1; i++) {
+        const uint64_t offset = AROUND * (uint64_t)MKV_UNIT_BYTES;
+        run_good(target, drive_conformance_meta(MKV_EFFECT_DRIVE_READ, 7000 + i, 1, offset));
+        if (i % 10 != 9) {
+            assert_memory_equal(target->meta + offset, target->meta + i * MKV_UNIT_BYTES,
+                                MKV_UNIT_BYTES);
+        }
+    }
 }

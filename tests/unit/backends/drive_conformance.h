@@ -28,6 +28,7 @@ struct drive_conformance {
     struct mkv_drive *drive;
     uint8_t *slabs; /* the header unit of slab 0; the others follow at the stride of core/slab.h */
     uint8_t *meta;
+    bool trims; /* whether it takes trims */
     /* Lets the drive make progress and deliver completions, waiting for a moment if there are
      * none. */
     void (*poll)(void *context);
@@ -51,6 +52,8 @@ void test_drive__flush__completes_once_with_its_op(void **state);
 void test_drive__many_in_flight__each_completes_once(void **state);
 void test_drive__submitted_in_a_callback__completes(void **state);
 void test_drive__counters__agree_with_what_was_done(void **state);
+void test_drive__trimmed__neighbours_stay_and_it_is_written_again(void **state);
+void test_drive__trims_among_other_operations__each_completes_once(void **state);
 
 /* clang-format off */
 #define DRIVE_CONFORMANCE_TESTS                                                                    \
@@ -70,7 +73,9 @@ void test_drive__counters__agree_with_what_was_done(void **state);
     cmocka_unit_test(test_drive__flush__completes_once_with_its_op),                               \
     cmocka_unit_test(test_drive__many_in_flight__each_completes_once),                             \
     cmocka_unit_test(test_drive__submitted_in_a_callback__completes),                              \
-    cmocka_unit_test(test_drive__counters__agree_with_what_was_done)
+    cmocka_unit_test(test_drive__counters__agree_with_what_was_done),                              \
+    cmocka_unit_test(test_drive__trimmed__neighbours_stay_and_it_is_written_again),                \
+    cmocka_unit_test(test_drive__trims_among_other_operations__each_completes_once)
 /* clang-format on */
 
 /* ---- for tests beside the suite ------------------------------------------------------------- */

@@ -110,6 +110,20 @@ static void test_drive_open__existing__keeps_its_size_and_content(void **state) 
     free(unit);
 }
 
+/* The probe leaves size and content, and says what a hole in the middle comes to. */
+static void test_drive_open__file__trim_is_supported_where_holes_are(void **state) {
+    struct fixture *fixture = *state;
+    write_file(fixture->path, STORE_BYTES + 700);
+    open_good(fixture);
+    struct stat status;
+    assert_int_equal(fstat(fixture->media.fd, &status), 0);
+    assert_int_equal(status.st_size, STORE_BYTES + 700);
+    const bool holes = fallocate(fixture->media.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                 MKV_MIB, MKV_MIB) == 0;
+    assert_int_equal(fixture->media.trim_supported, holes);
+    mkv_drive_media_close(&fixture->media);
+}
+
 static void test_drive_open__size_not_in_units__capacity_is_rounded_down(void **state) {
     struct fixture *fixture = *state;
     write_file(fixture->path, STORE_BYTES + MKV_UNIT_BYTES - 1);
@@ -391,6 +405,11 @@ static void test_drive_open__block_device__size_cache_and_exclusion(void **state
         assert_true(fixture->media.flush_needed);
         mkv_drive_media_close(&fixture->media);
     }
+    if (loop_device_without_discard(&device)) {
+        open_good(fixture);
+        assert_false(fixture->media.trim_supported);
+        mkv_drive_media_close(&fixture->media);
+    }
     loop_device_remove(&device);
 }
 
@@ -413,6 +432,7 @@ int main(void) {
     static const struct CMUnitTest tests[] = {
         OPEN_TEST(test_drive_open__missing_with_size__is_created_sparse),
         OPEN_TEST(test_drive_open__existing__keeps_its_size_and_content),
+        OPEN_TEST(test_drive_open__file__trim_is_supported_where_holes_are),
         OPEN_TEST(test_drive_open__size_not_in_units__capacity_is_rounded_down),
         OPEN_TEST(test_drive_open__empty_file__is_filled_in),
         OPEN_TEST(test_drive_media_close__inherited_descriptor__lock_is_free_at_once),

@@ -37,6 +37,8 @@ static void test_drive_operation_of__drive_effects__are_told_apart(void **state)
     assert_int_equal(mkv_drive_operation_of(&effect), MKV_DRIVE_OP_WRITE);
     effect.kind = MKV_EFFECT_DRIVE_FLUSH;
     assert_int_equal(mkv_drive_operation_of(&effect), MKV_DRIVE_OP_FLUSH);
+    effect.kind = MKV_EFFECT_DRIVE_TRIM;
+    assert_int_equal(mkv_drive_operation_of(&effect), MKV_DRIVE_OP_TRIM);
 }
 
 static void test_drive_prepare_slot_write__payload__header_and_zeroed_tail(void **state) {

@@ -90,6 +90,7 @@ static struct fixture *fixture_make(struct shape shape) {
         assert_int_equal(fcntl(fixture->media.fd, F_SETFL, flags & ~O_DIRECT), 0);
     }
     fixture->media.flush_needed = !shape.skip_flush;
+    fixture->target.trims = fixture->media.trim_supported;
     fixture->target.meta = mkv_arena_take(fixture->arena, DRIVE_CONFORMANCE_META_BYTES);
     fixture->target.slabs = mkv_arena_slab(fixture->arena, (struct mkv_slab){0});
     fixture->target.poll = poll_ring;
@@ -100,6 +101,7 @@ static struct fixture *fixture_make(struct shape shape) {
         .buffers = fixture->buffers,
         .meta = fixture->target.meta,
         .meta_bytes = DRIVE_CONFORMANCE_META_BYTES,
+        .trim = fixture->media.trim_supported,
         .queue_depth = shape.queue_depth,
         .waiting_max = DRIVE_CONFORMANCE_OPERATIONS_MAX,
     };
@@ -298,8 +300,44 @@ static void test_drive_uring__descriptor_closed__device_errors(void **state) {
         struct mkv_effect effect = effect_of(kinds[i], 3, 2);
         assert_int_equal(drive_conformance_run(&fixture->target, &effect).result, MKV_IO_DEVICE);
     }
+    if (fixture->target.trims) {
+        struct mkv_effect trim = effect_of(MKV_EFFECT_DRIVE_TRIM, 3, 2);
+        assert_int_equal(drive_conformance_run(&fixture->target, &trim).result, MKV_IO_DEVICE);
+        const struct mkv_drive_operation_counters *counters =
+            &fixture->target.drive->counters.operations[MKV_DRIVE_OP_TRIM];
+        assert_int_equal(counters->results[MKV_IO_DEVICE], 1);
+        assert_int_equal(counters->bytes, 0);
+    }
     assert_int_equal(dup2(kept, fixture->media.fd), fixture->media.fd);
     close(kept);
+}
+
+/* The room that the store file takes on its file system, behind a device or not. */
+static uint64_t file_bytes_taken(const struct fixture *fixture) {
+    struct stat status;
+    assert_int_equal(stat(fixture->path, &status), 0);
+    assert_int_equal(status.st_size, FILE_BYTES);
+    return (uint64_t)status.st_blocks * 512;
+}
+
+static void test_drive_uring__trimmed__room_is_given_back(void **state) {
+    struct fixture *fixture = *state;
+    if (!fixture->target.trims) {
+        print_message("skipped: the file system or device takes no trims\n");
+        skip();
+    }
+    const uint32_t bytes = 256 * MKV_UNIT_BYTES;
+    memset(fixture->target.meta, 0x5a, bytes);
+    struct mkv_effect write = effect_of(MKV_EFFECT_DRIVE_WRITE, 1024, 256);
+    struct mkv_effect flush = {.kind = MKV_EFFECT_DRIVE_FLUSH, .op = {5, 6}};
+    struct mkv_effect trim = effect_of(MKV_EFFECT_DRIVE_TRIM, 1024, 256);
+    assert_int_equal(drive_conformance_run(&fixture->target, &write).result, MKV_IO_OK);
+    assert_int_equal(drive_conformance_run(&fixture->target, &flush).result, MKV_IO_OK);
+    const uint64_t before = file_bytes_taken(fixture);
+    assert_true(before >= bytes);
+    assert_int_equal(drive_conformance_run(&fixture->target, &trim).result, MKV_IO_OK);
+    assert_int_equal(drive_conformance_run(&fixture->target, &flush).result, MKV_IO_OK);
+    assert_true(file_bytes_taken(fixture) + bytes <= before);
 }
 
 static void test_drive_uring__written_and_flushed__is_in_the_file(void **state) {
@@ -350,6 +388,7 @@ int main(void) {
     static const struct CMUnitTest registered[] = {
         cmocka_unit_test(test_drive_uring__registered__fixed_buffers_and_file_are_used),
         cmocka_unit_test(test_drive_uring__file__flush_is_not_skipped),
+        cmocka_unit_test(test_drive_uring__trimmed__room_is_given_back),
         cmocka_unit_test(test_drive_uring__written_and_flushed__is_in_the_file),
         cmocka_unit_test(test_drive_uring__short_read__is_continued),
         cmocka_unit_test(test_drive_uring__write_cut_short__is_continued_then_device_error),
@@ -367,6 +406,9 @@ int main(void) {
     static const struct CMUnitTest skip_flush[] = {
         cmocka_unit_test(test_drive_uring__no_volatile_cache__flush_is_skipped),
     };
+    static const struct CMUnitTest device[] = {
+        cmocka_unit_test(test_drive_uring__trimmed__room_is_given_back),
+    };
     int failed = 0;
     failed += cmocka_run_group_tests_name("registered", conformance, set_up, tear_down);
     failed += cmocka_run_group_tests_name("plain operations", conformance, set_up_plain, tear_down);
@@ -374,6 +416,7 @@ int main(void) {
     failed += cmocka_run_group_tests_name("depth 1", conformance, set_up_depth_one, tear_down);
     failed += cmocka_run_group_tests_name("no cache", conformance, set_up_skip_flush, tear_down);
     failed += cmocka_run_group_tests_name("block device", conformance, set_up_device, tear_down);
+    failed += cmocka_run_group_tests_name("block device: own", device, set_up_device, tear_down);
     failed += cmocka_run_group_tests_name("registered: own", registered, set_up, tear_down);
     failed += cmocka_run_group_tests_name("plain: own", plain, set_up_plain, tear_down);
     failed += cmocka_run_group_tests_name("depth 1: own", depth_one, set_up_depth_one, tear_down);

@@ -69,9 +69,9 @@ void loop_device_remove(const struct loop_device *device) {
     close(fd);
 }
 
-bool loop_device_set_cache(const struct loop_device *device, const char *text) {
+static bool set_queue(const struct loop_device *device, const char *name, const char *text) {
     char path[96];
-    snprintf(path, sizeof path, "/sys/block/loop%u/queue/write_cache", device->number);
+    snprintf(path, sizeof path, "/sys/block/loop%u/queue/%s", device->number, name);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) {
         print_message("skipped: %s cannot be set: %s\n", path, strerror(errno));
@@ -80,4 +80,12 @@ bool loop_device_set_cache(const struct loop_device *device, const char *text) {
     bool set = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
     close(fd);
     return set;
+}
+
+bool loop_device_set_cache(const struct loop_device *device, const char *text) {
+    return set_queue(device, "write_cache", text);
+}
+
+bool loop_device_without_discard(const struct loop_device *device) {
+    return set_queue(device, "discard_max_bytes", "0");
 }

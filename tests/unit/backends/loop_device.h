@@ -18,5 +18,7 @@ bool loop_device_make(const char *file, struct loop_device *device);
 void loop_device_remove(const struct loop_device *device);
 /* Sets what the kernel reports about the device's cache: "write through" or "write back". */
 bool loop_device_set_cache(const struct loop_device *device, const char *text);
+/* Takes discard from the device, as from one that never had it. */
+bool loop_device_without_discard(const struct loop_device *device);
 
 #endif

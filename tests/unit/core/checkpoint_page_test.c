@@ -278,6 +278,7 @@ static void test_checkpoint_page__writing_what_cannot_be_read__assertion(void **
     page.extent.index = MKV_NONE_U32;
     expect_assert_failure(mkv_checkpoint_page_begin(&page, unit));
     page.slot_units = 0;
+    page.span = 0;
     page.page_in_extent = 0;
     mkv_checkpoint_page_begin(&page, unit);
     entry = sample_entry(0);

@@ -257,6 +257,7 @@ static void take_effect(struct world *world, const struct mkv_effect *effect) {
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
     case MKV_EFFECT_FAIL_DRIVE:
     case MKV_EFFECT_EVENT:
         break;

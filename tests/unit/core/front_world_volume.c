@@ -337,6 +337,10 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:
+    case MKV_MESSAGE_TENANT:
+    case MKV_MESSAGE_TENANT_DROP:
+    case MKV_MESSAGE_TENANT_DONE:
+    case MKV_MESSAGE_TENANT_DROP_DONE:
         break;
     }
     fail_msg("a message that only volumes send: %d", (int)message->kind);

@@ -11,7 +11,7 @@ struct region {
     uint64_t end;
 };
 
-#define REGIONS_MAX 9u
+#define REGIONS_MAX 16
 
 static int region_compare(const void *a, const void *b) {
     const struct region *left = a;
@@ -35,8 +35,11 @@ static uint32_t regions_collect(const struct mkv_geometry *geometry,
     }
     for (uint32_t side = 0; side < MKV_CHECKPOINT_SIDES; side++) {
         const uint64_t head = mkv_geometry_checkpoint(geometry, side).unit;
-        regions[count++] = (struct region){head, head + 1 + geometry->page_count};
+        regions[count++] =
+            (struct region){head, head + 1 + geometry->tenant_units + geometry->page_count};
     }
+    const uint64_t directory = mkv_geometry_directory(geometry).unit;
+    regions[count++] = (struct region){directory, directory + geometry->directory_units};
     const uint64_t data = mkv_geometry_data_start(geometry).unit;
     const struct mkv_extent last = {geometry->extent_count - 1};
     assert_int_equal(mkv_geometry_extent(geometry, (struct mkv_extent){0}).unit, data);
@@ -134,6 +137,8 @@ static void test_geometry__known_drives__documented_figures(void **state) {
     assert_int_equal(geometry.extent_units, 64 * MKV_MIB / MKV_UNIT_BYTES);
     assert_int_equal(geometry.ring_blocks, 1024);
     assert_int_equal(geometry.page_count, 25 + 16);
+    assert_int_equal(geometry.directory_units, 41 * 168 * 256 / 4096 + 1);
+    assert_int_equal(geometry.tenant_units, 25);
     assert_int_equal(geometry.extent_count, 15);
 
     /* 64 MiB: extents of an eighth. */
@@ -158,7 +163,7 @@ static void test_geometry__known_drives__documented_figures(void **state) {
     assert_int_equal(geometry.page_count,
                      mkv_divide_up_u64((capacity - 16 - 9 - 131072) / 128, MKV_PAGE_SLOTS) +
                          capacity / UNITS_PER_GIB);
-    assert_int_equal(geometry.extent_count, 14899);
+    assert_int_equal(geometry.extent_count, 14891);
 }
 
 static void test_geometry__least_drive__planned_and_one_unit_less_refused(void **state) {
@@ -196,14 +201,16 @@ static void test_geometry__figures_outside_the_format__named_error(void **state)
 /* The rule of mkv_geometry_valid once more, in arithmetic that cannot wrap. */
 static bool naive_valid(const struct mkv_geometry *geometry) {
     __extension__ typedef unsigned __int128 wide;
-    const wide metadata =
-        (wide)16 + (wide)2 * geometry->ring_blocks + (wide)2 * ((wide)geometry->page_count + 1);
+    const wide metadata = (wide)16 + (wide)2 * geometry->ring_blocks +
+                          (wide)2 * ((wide)geometry->page_count + geometry->tenant_units + 1) +
+                          geometry->directory_units;
     const wide data = (wide)geometry->extent_count * geometry->extent_units;
-    const bool bounds = geometry->ring_blocks >= 8 && geometry->page_count >= 1 &&
-                        (wide)geometry->page_count * 168 <= UINT32_MAX &&
-                        geometry->extent_units >= 2 && geometry->extent_count >= 1 &&
-                        geometry->extent_count <= 65536 &&
-                        (wide)geometry->capacity_units * 4096 < (wide)1 << 63;
+    const bool bounds =
+        geometry->ring_blocks >= 8 && geometry->page_count >= 1 && geometry->tenant_units >= 1 &&
+        geometry->tenant_units <= 256 && geometry->directory_units >= 16 &&
+        (wide)geometry->page_count * 168 <= UINT32_MAX && geometry->extent_units >= 2 &&
+        geometry->extent_count >= 1 && geometry->extent_count <= 65536 &&
+        (wide)geometry->capacity_units * 4096 < (wide)1 << 63;
     return bounds && metadata + data + 9 <= geometry->capacity_units;
 }
 
@@ -217,8 +224,11 @@ static void test_geometry_valid__random_figures__agrees_with_wide_arithmetic(voi
             .capacity_units = sample_random_next(&source) >> shift,
             .ring_blocks =
                 (uint32_t)(sample_random_next(&source) >> (32 + sample_random_below(&source, 32))),
+            .tenant_units = (uint32_t)sample_random_below(&source, 258),
             .page_count =
                 (uint32_t)(sample_random_next(&source) >> (32 + sample_random_below(&source, 32))),
+            .directory_units =
+                (uint32_t)(sample_random_next(&source) >> (32 + sample_random_below(&source, 30))),
             .extent_units =
                 (uint32_t)(sample_random_next(&source) >> (32 + sample_random_below(&source, 32))),
             .extent_count =
@@ -233,9 +243,13 @@ static void test_geometry_valid__random_figures__agrees_with_wide_arithmetic(voi
 
 static void test_geometry_valid__one_unit_short__refused(void **state) {
     (void)state;
-    struct mkv_geometry geometry = {
-        .ring_blocks = 64, .page_count = 25, .extent_units = 128, .extent_count = 6};
-    geometry.capacity_units = 16 + 2 * 64 + 2 * 26 + 6 * 128 + 9;
+    struct mkv_geometry geometry = {.ring_blocks = 64,
+                                    .tenant_units = 3,
+                                    .page_count = 25,
+                                    .directory_units = 17,
+                                    .extent_units = 128,
+                                    .extent_count = 6};
+    geometry.capacity_units = 16 + 2 * 64 + 2 * 29 + 17 + 6 * 128 + 9;
     assert_true(mkv_geometry_valid(&geometry));
     geometry.capacity_units--;
     assert_false(mkv_geometry_valid(&geometry));
@@ -247,7 +261,9 @@ static void test_geometry_valid__counts_at_their_bounds__accepted_within_only(vo
     (void)state;
     struct mkv_geometry geometry = {.capacity_units = MKV_CAPACITY_UNITS_MAX,
                                     .ring_blocks = MKV_RING_BLOCKS_MIN,
+                                    .tenant_units = MKV_TENANT_UNITS_MAX,
                                     .page_count = MKV_PAGES_MAX,
+                                    .directory_units = MKV_DIRECTORY_UNITS_MIN,
                                     .extent_units = MKV_EXTENT_UNITS_MIN,
                                     .extent_count = MKV_EXTENTS_MAX};
     assert_true(mkv_geometry_valid(&geometry));
@@ -257,6 +273,15 @@ static void test_geometry_valid__counts_at_their_bounds__accepted_within_only(vo
     geometry.page_count++;
     assert_false(mkv_geometry_valid(&geometry));
     geometry.page_count = 1;
+    assert_true(mkv_geometry_valid(&geometry));
+    geometry.tenant_units++;
+    assert_false(mkv_geometry_valid(&geometry));
+    geometry.tenant_units = 0;
+    assert_false(mkv_geometry_valid(&geometry));
+    geometry.tenant_units = 1;
+    geometry.directory_units--;
+    assert_false(mkv_geometry_valid(&geometry));
+    geometry.directory_units++;
     assert_true(mkv_geometry_valid(&geometry));
     geometry.capacity_units++;
     assert_false(mkv_geometry_valid(&geometry));

@@ -24,22 +24,43 @@ static void check_record_equal(const struct mkv_record *a, const struct mkv_reco
         break;
     case MKV_RECORD_DROP:
         assert_int_equal(a->drop.cause, b->drop.cause);
+        assert_int_equal(a->drop.retired, b->drop.retired);
         assert_int_equal(a->drop.slot.index, b->drop.slot.index);
         assert_true(a->drop.generation.value == b->drop.generation.value);
         break;
     case MKV_RECORD_EXTENT:
         assert_int_equal(a->extent.extent.index, b->extent.extent.index);
+        assert_int_equal(a->extent.span, b->extent.span);
         assert_int_equal(a->extent.slot_units, b->extent.slot_units);
         assert_int_equal(a->extent.page_first, b->extent.page_first);
         assert_int_equal(a->extent.page_count, b->extent.page_count);
         assert_int_equal(a->extent.released_page_first, b->extent.released_page_first);
         assert_int_equal(a->extent.released_page_count, b->extent.released_page_count);
         break;
+    case MKV_RECORD_RETIRE:
+        assert_int_equal(a->retire.slot.index, b->retire.slot.index);
+        break;
+    case MKV_RECORD_EXPIRY:
+        assert_int_equal(a->expiry.slot.index, b->expiry.slot.index);
+        assert_true(a->expiry.generation.value == b->expiry.generation.value);
+        assert_int_equal(a->expiry.expiry_s, b->expiry.expiry_s);
+        break;
+    case MKV_RECORD_TENANT:
+        assert_int_equal(a->tenant.id, b->tenant.id);
+        assert_int_equal(a->tenant.place, b->tenant.place);
+        assert_int_equal(a->tenant.name_bytes, b->tenant.name_bytes);
+        assert_memory_equal(a->tenant.name, b->tenant.name, sizeof a->tenant.name);
+        break;
+    case MKV_RECORD_TENANT_DROP:
+        assert_int_equal(a->tenant_drop.id, b->tenant_drop.id);
+        assert_int_equal(a->tenant_drop.place, b->tenant_drop.place);
+        break;
     }
 }
 
 static struct mkv_record random_record(struct sample_random *source) {
-    struct mkv_record record = sample_record((uint32_t)sample_random_below(source, 3));
+    struct mkv_record record =
+        sample_record((uint32_t)sample_random_below(source, SAMPLE_RECORD_COUNT));
     switch (record.kind) {
     case MKV_RECORD_PUT:
         record.put.tier = (uint8_t)sample_random_below(source, MKV_TIER_MAX + 1);
@@ -56,13 +77,36 @@ static struct mkv_record random_record(struct sample_random *source) {
         record.drop.cause = (enum mkv_drop_cause)(1 + sample_random_below(source, MKV_DROP_PURGE));
         record.drop.slot.index = (uint32_t)sample_random_below(source, MKV_SLOTS_MAX);
         record.drop.generation.value = sample_random_next(source);
+        record.drop.retired = sample_random_below(source, 2) != 0;
         break;
     case MKV_RECORD_EXTENT:
-        record.extent.extent.index = (uint32_t)sample_random_below(source, MKV_EXTENTS_MAX);
-        record.extent.slot_units = (uint32_t)(1 + sample_random_below(source, UINT32_MAX));
+        record.extent.span = (uint32_t)(1 + sample_random_below(source, MKV_EXTENT_SPAN_MAX));
+        record.extent.extent.index =
+            (uint32_t)sample_random_below(source, MKV_EXTENTS_MAX - record.extent.span + 1ull);
+        record.extent.slot_units = (uint32_t)(1 + sample_random_below(source, MKV_SLOT_UNITS_MAX));
         record.extent.page_count = (uint32_t)(1 + sample_random_below(source, MKV_PAGES_MAX));
         record.extent.page_first =
             (uint32_t)sample_random_below(source, MKV_PAGES_MAX - record.extent.page_count + 1ull);
+        break;
+    case MKV_RECORD_RETIRE:
+        record.retire.slot.index = (uint32_t)sample_random_below(source, MKV_SLOTS_MAX);
+        break;
+    case MKV_RECORD_EXPIRY:
+        record.expiry.slot.index = (uint32_t)sample_random_below(source, MKV_SLOTS_MAX);
+        record.expiry.generation.value = sample_random_next(source);
+        record.expiry.expiry_s = (uint32_t)sample_random_next(source);
+        break;
+    case MKV_RECORD_TENANT:
+        record.tenant.id = (uint32_t)sample_random_next(source);
+        record.tenant.place = (uint32_t)sample_random_below(source, UINT16_MAX + 1ull);
+        record.tenant.name_bytes =
+            (uint32_t)(1 + sample_random_below(source, MKV_TENANT_STORED_NAME_BYTES_MAX));
+        memset(record.tenant.name, 0, sizeof record.tenant.name);
+        memset(record.tenant.name, 'n', record.tenant.name_bytes);
+        break;
+    case MKV_RECORD_TENANT_DROP:
+        record.tenant_drop.id = (uint32_t)sample_random_next(source);
+        record.tenant_drop.place = (uint32_t)sample_random_below(source, UINT16_MAX + 1ull);
         break;
     }
     return record;
@@ -88,7 +132,7 @@ static void test_journal_block__sealed__decodes_to_the_same(void **state) {
     assert_true(header.flushed_sequence.value == expected.flushed_sequence.value);
     assert_true(header.wall_ms == expected.wall_ms);
     assert_int_equal(header.record_count, SAMPLE_RECORD_COUNT);
-    assert_int_equal(header.record_bytes, 64 + 24 + 32);
+    assert_int_equal(header.record_bytes, SAMPLE_RECORD_BYTES);
 
     uint32_t cursor = 0;
     struct mkv_record record;
@@ -205,7 +249,7 @@ static void test_journal_block__header_field_out_of_bounds__corrupt(void **state
         {40, 1u << 24},   /* epoch of 25 bits */
         {56, 1235},       /* flushed sequence at its own */
         {72, 166},        /* more records than the smallest ones that fit */
-        {72, 6},          /* more records than the bytes hold */
+        {72, 13},         /* more records than the bytes hold */
         {72, 1},          /* fewer than the bytes need */
         {72, UINT32_MAX}, /* a product that wraps */
         {76, 3969},       /* records beyond the unit */
@@ -229,7 +273,7 @@ static void test_journal_block__record_figures_disagree__corrupt(void **state) {
         uint32_t record_count;
         uint32_t record_bytes;
     } cases[] = {
-        {1u << 29, 0}, {178956971, 24}, {100, 3969}, {166, 3968}, {2, 47}, {2, 129}, {1, 0}, {0, 1},
+        {1u << 29, 0}, {178956971, 24}, {100, 3969}, {166, 3968}, {2, 47}, {2, 193}, {1, 0}, {0, 1},
     };
     uint8_t *unit = sample_unit_new();
     struct mkv_journal_header header;
@@ -243,7 +287,8 @@ static void test_journal_block__record_figures_disagree__corrupt(void **state) {
     free(unit);
 }
 
-/* Offsets are those of the sample's records: EXTENT at 128, PUT at 160, DROP at 224. */
+/* Offsets are those of the sample's records: EXTENT at 128, PUT at 160, DROP at 224,
+ * RETIRE at 248, EXPIRY at 272, TENANT at 296, TENANT_DROP at 392. */
 static void test_journal_block__malformed_record__walk_ends_there(void **state) {
     (void)state;
     static const struct {
@@ -253,8 +298,9 @@ static void test_journal_block__malformed_record__walk_ends_there(void **state) 
         bool wide;
     } changes[] = {
         {128, 0, 0, false},                      /* no kind */
-        {128, 4, 0, false},                      /* unknown kind */
-        {128, 2, 0, false},                      /* a DROP without a cause */
+        {128, 8, 0, false},                      /* unknown kind */
+        {129, 0, 0, false},                      /* no span */
+        {129, 17, 0, false},                     /* span */
         {132, MKV_EXTENTS_MAX, 0, true},         /* extent */
         {136, 0, 0, true},                       /* slot units */
         {140, MKV_PAGES_MAX, 0, true},           /* pages beyond the last */
@@ -265,10 +311,15 @@ static void test_journal_block__malformed_record__walk_ends_there(void **state) 
         {162, 4, 1, false},                      /* block flags */
         {176, MKV_SLOTS_MAX, 1, true},           /* slot */
         {180, MKV_BLOCK_BYTES_MAX + 1, 1, true}, /* length */
-        {224, 1, 2, true},                       /* a PUT that does not fit the bytes left */
         {225, 0, 2, false},                      /* cause */
         {225, 7, 2, false},                      /* cause */
+        {226, 2, 2, false},                      /* flags */
         {228, MKV_NONE_U32, 2, true},            /* slot */
+        {252, MKV_SLOTS_MAX, 3, true},           /* slot */
+        {276, MKV_SLOTS_MAX, 4, true},           /* slot */
+        {297, 0, 5, false},                      /* no name */
+        {297, 80, 5, false},                     /* a name beyond its field */
+        {392, 6, 6, false},                      /* a TENANT that does not fit the bytes left */
     };
     uint8_t *unit = sample_unit_new();
     for (size_t index = 0; index < sizeof changes / sizeof changes[0]; index++) {
@@ -385,7 +436,7 @@ static void test_journal_block__writing_what_cannot_be_read__assertion(void **st
     expect_assert_failure(mkv_journal_block_append(unit, &record));
     record.kind = (enum mkv_record_kind)0;
     expect_assert_failure(mkv_journal_block_append(unit, &record));
-    expect_assert_failure((void)mkv_record_bytes((enum mkv_record_kind)4));
+    expect_assert_failure((void)mkv_record_bytes((enum mkv_record_kind)8));
     header.flushed_sequence = header.sequence;
     expect_assert_failure(mkv_journal_block_seal(unit, &header));
     header = sample_journal_header();

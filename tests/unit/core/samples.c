@@ -61,7 +61,9 @@ struct mkv_superblock sample_superblock(void) {
         .checkpoint_pages = 2,
         .geometry = {.capacity_units = 1024,
                      .ring_blocks = 64,
+                     .tenant_units = 2,
                      .page_count = 25,
+                     .directory_units = 20,
                      .extent_units = 128,
                      .extent_count = 6},
         .drive_set = {.version = 7,
@@ -78,6 +80,7 @@ struct mkv_record sample_record(uint32_t index) {
         return (struct mkv_record){
             .kind = MKV_RECORD_EXTENT,
             .extent = {.extent = {2},
+                       .span = 3,
                        .slot_units = 19,
                        .page_first = 4,
                        .page_count = 1,
@@ -98,10 +101,28 @@ struct mkv_record sample_record(uint32_t index) {
                               0xab, 0xac, 0xad, 0xae, 0xaf}},
                     .expiry_s = 1700003600},
         };
+    case 3:
+        return (struct mkv_record){.kind = MKV_RECORD_RETIRE, .retire = {.slot = {77}}};
+    case 4:
+        return (struct mkv_record){
+            .kind = MKV_RECORD_EXPIRY,
+            .expiry = {.slot = {673},
+                       .generation = mkv_generation_make(3, 9877),
+                       .expiry_s = 1700007200},
+        };
+    case 5:
+        return (struct mkv_record){
+            .kind = MKV_RECORD_TENANT,
+            .tenant = {.id = 9, .place = 4, .name_bytes = 5, .name = "batch"},
+        };
+    case 6:
+        return (struct mkv_record){.kind = MKV_RECORD_TENANT_DROP,
+                                   .tenant_drop = {.id = 8, .place = 3}};
     default:
         return (struct mkv_record){
             .kind = MKV_RECORD_DROP,
             .drop = {.cause = MKV_DROP_REPLACE,
+                     .retired = true,
                      .slot = {5},
                      .generation = mkv_generation_make(2, 9000)},
         };
@@ -173,6 +194,7 @@ struct mkv_checkpoint_head sample_checkpoint_head(void) {
         .journal_sequence = {1234},
         .generation_counter = 9876,
         .page_count = 25,
+        .tenant_units = 2,
     };
 }
 
@@ -183,6 +205,7 @@ struct mkv_checkpoint_page sample_checkpoint_page(void) {
         .page = 6,
         .extent = {3},
         .slot_units = 19,
+        .span = 3,
         .page_in_extent = 1,
         .stamp = {1240},
     };

@@ -33,7 +33,8 @@ struct mkv_uuid sample_uuid(uint8_t first);
 
 struct mkv_superblock sample_superblock(void);
 
-#define SAMPLE_RECORD_COUNT 3u
+#define SAMPLE_RECORD_COUNT 7u
+#define SAMPLE_RECORD_BYTES (32u + 64u + 24u + 24u + 24u + 96u + 24u)
 struct mkv_record sample_record(uint32_t index);
 struct mkv_journal_header sample_journal_header(void);
 /* Begins, fills with the sample's records, and seals; returns the checksum. */

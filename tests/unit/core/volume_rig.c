@@ -75,6 +75,10 @@ static void carry_out(struct rig *rig, const struct mkv_effect *effect, struct m
     assert_true(drive->lba.unit + drive->unit_count <= RIG_UNITS);
     const size_t bytes = (size_t)drive->unit_count * MKV_UNIT_BYTES;
     uint8_t *on_drive = rig_unit(rig, drive->lba);
+    if (effect->kind == MKV_EFFECT_DRIVE_TRIM) {
+        memset(on_drive, 0xa5, bytes); /* anything, and nothing that a test would take for right */
+        return;
+    }
     uint8_t *arena = mkv_volume_arena(rig->volume);
     uint8_t *slab = slab_of(rig, drive->slab.index);
     uint8_t *payload = slab + MKV_UNIT_BYTES;
@@ -201,6 +205,7 @@ static void send_key(struct rig *rig, enum mkv_message_kind kind, const char *ke
                      struct mkv_message message) {
     struct mkv_input input = {.kind = MKV_INPUT_MESSAGE};
     message.kind = kind;
+    message.tenant = rig->tenant;
     message.data_bytes = (uint32_t)strlen(key);
     input.data = (const uint8_t *)key;
     input.data_bytes = message.data_bytes;
@@ -316,6 +321,22 @@ enum mkv_status rig_remove(struct rig *rig, const char *key) {
     assert_int_equal(rig->answer_count, 1);
     assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_DELETE_DONE);
     return rig_last(rig)->status;
+}
+
+enum mkv_status rig_tenant(struct rig *rig, uint32_t id, const char *name) {
+    const uint32_t tenant = rig->tenant;
+    rig->tenant = id;
+    send_key(rig, MKV_MESSAGE_TENANT, name, (struct mkv_message){0});
+    rig->tenant = tenant;
+    rig_settle(rig);
+    return rig_last(rig)->status;
+}
+
+void rig_tenant_drop_begin(struct rig *rig, uint32_t id) {
+    const uint32_t tenant = rig->tenant;
+    rig->tenant = id;
+    send_key(rig, MKV_MESSAGE_TENANT_DROP, "", (struct mkv_message){0});
+    rig->tenant = tenant;
 }
 
 const struct mkv_event *rig_event(const struct rig *rig, enum mkv_event_kind kind) {

@@ -24,6 +24,7 @@ struct rig {
     uint8_t *drive;
     uint8_t *slabs;
     uint64_t now_ns;
+    uint32_t tenant;                        /* of the messages that are sent */
     struct mkv_effect queue[RIG_QUEUE_MAX]; /* drive operations in flight, oldest first */
     uint32_t queue_count;
     struct mkv_message answers[RIG_LOG_MAX];
@@ -68,6 +69,9 @@ enum mkv_status rig_get(struct rig *rig, const char *key, uint32_t offset, uint3
                         uint32_t seed);
 enum mkv_status rig_exists(struct rig *rig, const char *key);
 enum mkv_status rig_remove(struct rig *rig, const char *key);
+enum mkv_status rig_tenant(struct rig *rig, uint32_t id, const char *name);
+/* The drop is sent; it settles when the rig does. */
+void rig_tenant_drop_begin(struct rig *rig, uint32_t id);
 const struct mkv_message *rig_last(const struct rig *rig);
 /* The last event of a kind, or NULL. */
 const struct mkv_event *rig_event(const struct rig *rig, enum mkv_event_kind kind);

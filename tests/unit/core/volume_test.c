@@ -111,6 +111,32 @@ static void test_volume__two_puts__share_the_flush_of_the_first_ones_record(void
     rig_destroy(rig);
 }
 
+static void prefetch(const struct rig *rig, enum mkv_message_kind kind, const char *key) {
+    const struct mkv_message message = {.kind = kind, .data_bytes = (uint32_t)strlen(key)};
+    for (uint32_t stage = 0; stage < MKV_PREFETCH_COUNT; stage++) {
+        mkv_volume_prefetch(rig->volume, &message, (const uint8_t *)key, (enum mkv_prefetch)stage);
+    }
+}
+
+/* Closed, its table is not made yet and must not be read. */
+static void test_volume__prefetch__closed_or_serving__changes_nothing(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    uint8_t *before = malloc(rig->memory_bytes);
+    memcpy(before, rig->memory, rig->memory_bytes);
+    prefetch(rig, MKV_MESSAGE_EXISTS, "k");
+    prefetch(rig, MKV_MESSAGE_FIND, "other");
+    prefetch(rig, MKV_MESSAGE_PUT_BEGIN, "k");
+    assert_memory_equal(before, rig->memory, rig->memory_bytes);
+    free(before);
+    assert_int_equal(rig_exists(rig, "k"), MKV_STATUS_OK);
+    memset(rig->memory, 0xa5, rig->memory_bytes);
+    rig->volume = mkv_volume_init(rig->memory, rig->memory_bytes, &rig->config);
+    prefetch(rig, MKV_MESSAGE_EXISTS, "k");
+    rig_destroy(rig);
+}
+
 static void test_volume__same_content_again__transfers_nothing(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -440,6 +466,7 @@ int main(void) {
         cmocka_unit_test(test_volume__range__gives_just_those_bytes),
         cmocka_unit_test(test_volume__put__is_answered_after_data_flush_record_flush),
         cmocka_unit_test(test_volume__two_puts__share_the_flush_of_the_first_ones_record),
+        cmocka_unit_test(test_volume__prefetch__closed_or_serving__changes_nothing),
         cmocka_unit_test(test_volume__same_content_again__transfers_nothing),
         cmocka_unit_test(test_volume__other_content__is_conflict_unless_replace),
         cmocka_unit_test(test_volume__two_mutations_of_a_key__go_one_after_the_other),

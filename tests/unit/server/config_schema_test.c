@@ -76,6 +76,9 @@ static void test_schema__every_word__the_value_of_its_enum(void **state) {
     assert_word(MKV_CONFIG_MEMORY_HUGEPAGES, MKV_CONFIG_HUGEPAGES_OFF, "off");
     assert_word(MKV_CONFIG_STORAGE_MODE, MKV_CONFIG_STORAGE_DIRECT, "direct");
     assert_word(MKV_CONFIG_STORAGE_MODE, MKV_CONFIG_STORAGE_FILE, "file");
+    assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_AUTO, "auto");
+    assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_ON, "on");
+    assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_OFF, "off");
     assert_word(MKV_CONFIG_LOG_LEVEL, MKV_CONFIG_LOG_ERROR, "error");
     assert_word(MKV_CONFIG_LOG_LEVEL, MKV_CONFIG_LOG_WARN, "warn");
     assert_word(MKV_CONFIG_LOG_LEVEL, MKV_CONFIG_LOG_INFO, "info");

@@ -86,6 +86,14 @@ static void test_event__each_kind__golden_lines(void **state) {
         {{MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO, {MKV_IO_MEDIUM, 77, 0}},
          "WARN core.volume: operation of a drive failed drive=d00 error=\"medium error\" "
          "unit=77\n"},
+        {{MKV_EVENT_DRIVE_STALLED, MKV_OK, {5000000000, 3, 0}},
+         "WARN core.volume: the drive does not answer: reads of it miss and its puts are refused "
+         "until it does drive=d00 age_ms=5000\n"},
+        {{MKV_EVENT_DRIVE_RESUMED, MKV_OK, {7000000000, 0, 0}},
+         "WARN core.volume: the drive answers again and is served from drive=d00 "
+         "stalled_ms=7000\n"},
+        {{MKV_EVENT_TENANT_SWEPT, MKV_OK, {5, 0, 0}},
+         "INFO core.volume: no block of a dropped tenant is left drive=d00 tenant=5\n"},
         {{MKV_EVENT_CLOSED, MKV_OK, {0, 0, 0}},
          "INFO core.volume: drive closed, its clean mark is durable drive=d00\n"},
     };

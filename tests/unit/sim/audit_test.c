@@ -122,12 +122,17 @@ static struct bench *bench_make(void) {
     bench->shape = (struct mkv_shape){
         .seed = 1,
         .volume_count = 1,
-        .geometry = {.ring_blocks = 8, .page_count = 4, .extent_units = 8, .extent_count = 4},
+        .geometry = {.ring_blocks = 8,
+                     .tenant_units = 1,
+                     .page_count = 4,
+                     .directory_units = 16,
+                     .extent_units = 8,
+                     .extent_count = 4},
         .window_units = 4,
         .idle_ns = 1000000000,
         .length_max = 3 * MKV_UNIT_BYTES,
     };
-    bench->shape.geometry.capacity_units = 16 + 16 + 10 + 32 + 9;
+    bench->shape.geometry.capacity_units = 16 + 16 + 12 + 16 + 32 + 9;
     bench->shape.profile = (struct mkv_drive_profile){
         .capacity_units = (uint32_t)bench->shape.geometry.capacity_units,
         .volatile_cache = true,
@@ -242,7 +247,8 @@ static void test_audit__figures_that_do_not_add_up__fire_o5(void **state) {
     /* A slot that is held by nobody: reserved, and no put goes on with it. */
     struct mkv_slot slot;
     const uint32_t units =
-        mkv_slot_units_for(mkv_content_length(&bench->content, 0, long_version(bench, 0)));
+        mkv_slot_table_class_for(volume_table(bench->node.volume),
+                                 mkv_content_length(&bench->content, 0, long_version(bench, 0)));
     assert_true(mkv_slot_table_reserve(volume_table(bench->node.volume), units, &slot));
     EXPECT_FAILURE(MKV_ORACLE_ACCOUNTING, check_all(bench));
 }

@@ -405,6 +405,102 @@ static void test_submit__write_over_an_operation_in_flight__fires_o11(void **sta
     EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, submit(bench, &read));
 }
 
+/* ---- trims ----------------------------------------------------------------------------------- */
+
+static void start_trim(struct bench *bench, uint64_t unit, uint32_t count) {
+    const struct mkv_effect effect = {
+        .kind = MKV_EFFECT_DRIVE_TRIM,
+        .op = {++bench->op, 1},
+        .drive = {.lba = {unit}, .unit_count = count},
+    };
+    submit(bench, &effect);
+}
+
+static void test_trim__durable_units__read_zeros_or_as_before_and_neighbours_stay(void **state) {
+    (void)state;
+    bool zeroed = false;
+    bool kept = false;
+    for (uint64_t seed = 0; seed < 64; seed++) {
+        struct bench *bench = bench_make(&cached, seed);
+        write_units(bench, 1, 4, 0x11);
+        flush(bench);
+        start_trim(bench, 2, 2);
+        assert_int_equal(seen(bench, 2), 0x11); /* nothing is gone before the completion */
+        const struct mkv_drive_sim_done done = complete(bench);
+        assert_int_equal(done.kind, MKV_EFFECT_DRIVE_TRIM);
+        for (uint64_t unit = 2; unit < 4; unit++) {
+            zeroed = zeroed || seen(bench, unit) == 0;
+            kept = kept || seen(bench, unit) == 0x11;
+            assert_true(seen(bench, unit) == 0 || seen(bench, unit) == 0x11);
+            assert_int_equal(durable(bench, unit), 0x11);
+        }
+        assert_int_equal(seen(bench, 1), 0x11);
+        assert_int_equal(seen(bench, 4), 0x11);
+        const uint8_t after = seen(bench, 2);
+        flush(bench);
+        assert_int_equal(durable(bench, 2), after);
+    }
+    assert_true(zeroed && kept);
+}
+
+static void test_trim__power_lost_before_a_flush__any_version_comes_back(void **state) {
+    (void)state;
+    bool reached[256] = {false};
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        struct bench *bench = bench_make(&cached, seed);
+        write_units(bench, 1, 1, 0x11);
+        flush(bench);
+        write_units(bench, 1, 1, 0x22);
+        start_trim(bench, 1, 1);
+        if (seed % 2 == 0) {
+            (void)complete(bench);
+        }
+        mkv_drive_sim_crash(bench->drive, MKV_CRASH_POWER, MKV_KEEP_BY_SECTOR);
+        reached[durable(bench, 1)] = true;
+    }
+    assert_true(reached[0x00] && reached[0x11] && reached[0x22]);
+}
+
+/* The page of zeros is shared by all units that were never written, and by those trimmed. */
+static void test_trim__then_torn_or_rotten__other_units_of_zeros_stay_zeros(void **state) {
+    (void)state;
+    struct mkv_drive_profile profile = cached;
+    profile.tear_bytes = 512;
+    bool torn = false;
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        struct bench *bench = bench_make(&profile, seed);
+        write_units(bench, 1, 1, 0x11);
+        flush(bench);
+        start_trim(bench, 1, 1);
+        (void)complete(bench);
+        if (seed % 2 == 0) {
+            mkv_drive_sim_rot(bench->drive, 1, 3);
+            assert_int_equal(seen(bench, 9), 0);
+        }
+        mkv_drive_sim_crash(bench->drive, MKV_CRASH_POWER, MKV_KEEP_BY_SECTOR);
+        const uint8_t *page = mkv_drive_sim_durable_unit(bench->drive, 1);
+        for (uint32_t at = 512; at < MKV_UNIT_BYTES; at += 512) {
+            torn = torn || page[at] != page[at - 511];
+        }
+        for (uint32_t at = 0; at < MKV_UNIT_BYTES; at++) {
+            assert_int_equal(mkv_drive_sim_durable_unit(bench->drive, 9)[at], 0);
+        }
+    }
+    assert_true(torn);
+}
+
+static void test_submit__trim_that_overlaps_an_operation_in_flight__fires_o11(void **state) {
+    (void)state;
+    struct bench *bench = bench_make(&cached, 1);
+    const struct mkv_effect read = meta_effect(bench, MKV_EFFECT_DRIVE_READ, 3, 2, 6);
+    submit(bench, &read);
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, start_trim(bench, 4, 2));
+    start_trim(bench, 5, 2);
+    const struct mkv_effect inside = meta_effect(bench, MKV_EFFECT_DRIVE_READ, 6, 1, 10);
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, submit(bench, &inside));
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, start_write(bench, 6, 2, 12, 0x22));
+}
+
 /* ---- slots ----------------------------------------------------------------------------------- */
 
 /* Encodes a header for the payload in slab 0 into metadata unit 0. */
@@ -526,6 +622,10 @@ int main(void) {
         cmocka_unit_test(test_write__memory_changed_under_it__fires_o16),
         cmocka_unit_test(test_submit__memory_in_use__fires_o16),
         cmocka_unit_test(test_submit__write_over_an_operation_in_flight__fires_o11),
+        cmocka_unit_test(test_trim__durable_units__read_zeros_or_as_before_and_neighbours_stay),
+        cmocka_unit_test(test_trim__power_lost_before_a_flush__any_version_comes_back),
+        cmocka_unit_test(test_trim__then_torn_or_rotten__other_units_of_zeros_stay_zeros),
+        cmocka_unit_test(test_submit__trim_that_overlaps_an_operation_in_flight__fires_o11),
         cmocka_unit_test(test_slot__every_kind_of_payload__comes_back_with_header_and_sums),
         cmocka_unit_test(test_payload_read__range__completes_with_the_sums_of_its_chunks),
     };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/run.h"
 
+#include "sim/evictions.h"
 #include "tests/unit/sim/test.h"
 
 static void test_run_seed__again_in_other_memory__has_the_same_trace(void **state) {
@@ -83,6 +84,26 @@ static void test_shape__many_seeds__draw_every_world_and_feature(void **state) {
     assert_true(fronts > 50 && rots > 50 && uncached > 50 && colliding > 50 && long_blocks > 20);
 }
 
+/* A narrow workload would hide what extents do. */
+static void test_run_seed__a_hundred_seeds__change_extents_in_every_way(void **state) {
+    (void)state;
+    struct mkv_world_changes sum = {0};
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct mkv_seed_outcome outcome;
+        mkv_run_seed(seed, test_memory(), NULL, NULL, 0, &outcome);
+        if (outcome.failed) {
+            fail_msg("seed %u: %s", (unsigned)seed, outcome.failure.text);
+        }
+        mkv_changes_add(&sum, &outcome.report.changes);
+    }
+    assert_true(sum.extents_given > 100);
+    assert_true(sum.extents_given_spanned > 50);
+    assert_true(sum.extents_given_back > 100);
+    assert_true(sum.extents_emptied > 10);
+    assert_true(sum.emptyings_given_up > 5);
+    assert_true(sum.evictions > 10);
+}
+
 static void test_images__many_hashes__counts_each_once(void **state) {
     (void)state;
     struct mkv_images images;
@@ -103,6 +124,7 @@ int main(void) {
         cmocka_unit_test(test_run_compare__second_run_fails_alone__fires_o13),
         cmocka_unit_test(test_run_for__a_moment__runs_at_least_one_seed_and_counts_images),
         cmocka_unit_test(test_shape__many_seeds__draw_every_world_and_feature),
+        cmocka_unit_test(test_run_seed__a_hundred_seeds__change_extents_in_every_way),
         cmocka_unit_test(test_images__many_hashes__counts_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

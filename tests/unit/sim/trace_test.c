@@ -51,6 +51,21 @@ static void test_trace__every_field_of_a_write__changes_the_hash(void **state) {
     assert_true(hash_of(&effect) != base);
 }
 
+static void test_trace__every_field_of_a_trim__changes_the_hash_and_no_other_does(void **state) {
+    (void)state;
+    struct mkv_effect effect;
+    drive_effect(&effect, 0)->kind = MKV_EFFECT_DRIVE_TRIM;
+    const uint64_t base = hash_of(&effect);
+    drive_effect(&effect, 0xff)->kind = MKV_EFFECT_DRIVE_TRIM;
+    effect.drive.meta_offset++;
+    assert_true(hash_of(&effect) == base);
+    effect.drive.lba.unit++;
+    assert_true(hash_of(&effect) != base);
+    effect.drive.lba.unit--;
+    effect.drive.unit_count++;
+    assert_true(hash_of(&effect) != base);
+}
+
 static void test_trace__data_of_a_message__changes_the_hash(void **state) {
     (void)state;
     uint64_t hashes[2];
@@ -80,13 +95,18 @@ static void test_trace__log__is_a_line_for_each_and_leaves_the_hash(void **state
     mkv_trace_init(&trace, 1, log);
     mkv_trace_effect(&trace, 0, drive_effect(&effect, 0), NULL);
     mkv_trace_note(&trace, "power lost", 1, 2);
+    struct mkv_effect trim;
+    drive_effect(&trim, 0)->kind = MKV_EFFECT_DRIVE_TRIM;
+    mkv_trace_effect(&trace, 0, &trim, NULL);
     assert_int_equal(fclose(log), 0);
+    assert_non_null(strstr(text, "volume 0 <- DRIVE_TRIM op 1.2 unit 7 count 1"));
     assert_non_null(strstr(text, "volume 0 <- DRIVE_WRITE op 1.2 meta unit 7"));
     assert_non_null(strstr(text, "** power lost 1 2"));
     struct mkv_trace silent;
     mkv_trace_init(&silent, 1, NULL);
     mkv_trace_effect(&silent, 0, &effect, NULL);
     mkv_trace_note(&silent, "power lost", 1, 2);
+    mkv_trace_effect(&silent, 0, &trim, NULL);
     assert_true(silent.hash == trace.hash);
 }
 
@@ -117,6 +137,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trace__same_fields_in_other_memory__have_the_same_hash),
         cmocka_unit_test(test_trace__every_field_of_a_write__changes_the_hash),
+        cmocka_unit_test(test_trace__every_field_of_a_trim__changes_the_hash_and_no_other_does),
         cmocka_unit_test(test_trace__data_of_a_message__changes_the_hash),
         cmocka_unit_test(test_trace__log__is_a_line_for_each_and_leaves_the_hash),
         cmocka_unit_test(test_json__nested_values__are_written_with_commas_and_escapes),

@@ -10,9 +10,11 @@
  */
 
 static const struct mkv_geometry geometry = {
-    .capacity_units = 16 + 2 * 8 + 2 * 3 + 4 * 4 + 9,
+    .capacity_units = 16 + 2 * 8 + 2 * 4 + 16 + 4 * 4 + 9,
     .ring_blocks = 8,
+    .tenant_units = 1,
     .page_count = 2,
+    .directory_units = 16,
     .extent_units = 4,
     .extent_count = 4,
 };
@@ -141,7 +143,7 @@ static void drop_whole(uint64_t sequence, uint32_t slot, uint64_t generation) {
 }
 
 static void put_answered(uint32_t key) {
-    mkv_watch_put_done(watch, key, mkv_root_of_sums(0, NULL));
+    mkv_watch_put_done(watch, key, MKV_TENANT_DEFAULT, mkv_root_of_sums(0, NULL));
 }
 
 /* A superblock in all four copies, durable. */
@@ -266,6 +268,46 @@ static void test_watch__slot_written_while_a_record_references_it__fires_o11(voi
     EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, (void)slot_write(0, 1, 11));
 }
 
+static void trim(uint64_t lba, uint32_t count) {
+    assert_true(hand_out(MKV_EFFECT_DRIVE_TRIM, 0, lba, count) == MKV_WATCH_TOKEN_NONE);
+    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_TRIM, MKV_WATCH_TOKEN_NONE);
+}
+
+static void test_watch__trim_of_a_slot_whose_drop_is_not_durable__fires_o11(void **state) {
+    (void)state;
+    make();
+    put_whole(1, 1, 0, 10);
+    trim(slot_unit(2), 2); /* its neighbours hold nothing */
+    trim(slot_unit(0), 1);
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, trim(slot_unit(0), 4));
+    block_begin();
+    drop_record(1, 10);
+    block_written(2);
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, trim(slot_unit(0), 4));
+    flush();
+    trim(slot_unit(0), 4);
+}
+
+static void test_watch__record_of_data_that_was_trimmed__fires_o12(void **state) {
+    (void)state;
+    make();
+    completed(slot_write(0, 0, 10));
+    flush();
+    trim(slot_unit(0), 1);
+    flush();
+    block_begin();
+    put_record(0, 10);
+    EXPECT_FAILURE(MKV_ORACLE_FLUSH, block_written(1));
+}
+
+static void test_watch__trim_outside_of_the_data_area__fires_o11(void **state) {
+    (void)state;
+    make();
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, trim(slot_unit(0) - 1, 2));
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, trim(slot_unit(15), 2));
+    trim(slot_unit(0), 16);
+}
+
 static void test_watch__metadata_in_the_data_area__fires_o11(void **state) {
     (void)state;
     make();
@@ -368,7 +410,7 @@ static void test_watch__put_of_another_root_is_answered__fires_o12(void **state)
     (void)state;
     make();
     put_whole(1, 0, 0, 10);
-    EXPECT_FAILURE(MKV_ORACLE_FLUSH, mkv_watch_put_done(watch, 0, root_of(5)));
+    EXPECT_FAILURE(MKV_ORACLE_FLUSH, mkv_watch_put_done(watch, 0, MKV_TENANT_DEFAULT, root_of(5)));
     EXPECT_FAILURE(MKV_ORACLE_FLUSH, put_answered(1));
 }
 
@@ -380,6 +422,9 @@ int main(void) {
         cmocka_unit_test(test_watch__flush_with_one_copy_written__does_not_make_the_record_durable),
         cmocka_unit_test(test_watch__delete_answered_before_its_drop_is_durable__fires_o12),
         cmocka_unit_test(test_watch__slot_written_while_a_record_references_it__fires_o11),
+        cmocka_unit_test(test_watch__trim_of_a_slot_whose_drop_is_not_durable__fires_o11),
+        cmocka_unit_test(test_watch__record_of_data_that_was_trimmed__fires_o12),
+        cmocka_unit_test(test_watch__trim_outside_of_the_data_area__fires_o11),
         cmocka_unit_test(test_watch__metadata_in_the_data_area__fires_o11),
         cmocka_unit_test(test_watch__ring_block_that_replay_needs_is_overwritten__fires_o11),
         cmocka_unit_test(test_watch__checkpoint_side_in_use_is_written__fires_o11),

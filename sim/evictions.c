@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sim/evictions.h"
+
+void mkv_evictions_event(struct mkv_evictions *evictions, struct mkv_model *model,
+                         const struct mkv_watch *watch, const struct mkv_event *event) {
+    const uint32_t slot = (uint32_t)event->value[0];
+    MKV_ASSERT(slot < watch->slot_count);
+    const struct mkv_watch_slot *state = &watch->slots[slot];
+    if (state->key == MKV_NONE_U32) {
+        /* A segment, and its key does not say here of which value. */
+        for (uint32_t key = 0; key < model->key_count; key++) {
+            mkv_model_allow_loss(model, key);
+        }
+        return;
+    }
+    MKV_ASSERT(evictions->count < MKV_EVICTIONS_MAX);
+    mkv_model_evict(model, state->key);
+    evictions->list[evictions->count++] =
+        (struct mkv_eviction){watch, slot, state->generation, state->key};
+}
+
+static bool is_durable(const struct mkv_eviction *eviction) {
+    const struct mkv_watch_slot *state = &eviction->watch->slots[eviction->slot];
+    return state->record == MKV_WATCH_RECORD_NONE || state->generation != eviction->generation;
+}
+
+void mkv_evictions_turn(struct mkv_evictions *evictions, struct mkv_model *model) {
+    for (uint32_t index = 0; index < evictions->count;) {
+        struct mkv_eviction *eviction = &evictions->list[index];
+        if (is_durable(eviction)) {
+            mkv_model_evicted(model, eviction->key);
+            *eviction = evictions->list[--evictions->count];
+        } else {
+            index++;
+        }
+    }
+}
+
+void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volume) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(volume, &stats);
+    const struct mkv_world_changes changes = {
+        .evictions = stats.evictions_total,
+        .extents_given = stats.extents_given_total,
+        .extents_given_spanned = stats.extents_given_spanned_total,
+        .extents_given_back = stats.extents_given_back_total,
+        .extents_emptied = stats.extents_emptied_total,
+        .emptyings_given_up = stats.emptyings_given_up_total,
+    };
+    mkv_changes_add(sum, &changes);
+}
+
+void mkv_changes_add(struct mkv_world_changes *sum, const struct mkv_world_changes *more) {
+    sum->evictions += more->evictions;
+    sum->extents_given += more->extents_given;
+    sum->extents_given_spanned += more->extents_given_spanned;
+    sum->extents_given_back += more->extents_given_back;
+    sum->extents_emptied += more->extents_emptied;
+    sum->emptyings_given_up += more->emptyings_given_up;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the model is told of blocks that make room: from the event on the block is not found, and
+ * when the watch has seen its DROP durable no crash brings it back.
+ *
+ * Not responsible for: which blocks those are, which is the volume's choice.
+ */
+#ifndef MKV_SIM_EVICTIONS_H
+#define MKV_SIM_EVICTIONS_H
+
+#include "core/io.h"
+#include "sim/model.h"
+#include "sim/watch.h"
+#include "sim/world.h"
+
+/* DROPs on their way at a time: more than the operations that all volumes of a world have. */
+#define MKV_EVICTIONS_MAX 256u
+
+struct mkv_evictions {
+    uint32_t count;
+    struct mkv_eviction {
+        const struct mkv_watch *watch;
+        uint32_t slot;
+        uint64_t generation;
+        uint32_t key;
+    } list[MKV_EVICTIONS_MAX];
+};
+
+/* MKV_EVENT_BLOCK_EVICTED of the volume that `watch` watches. */
+void mkv_evictions_event(struct mkv_evictions *evictions, struct mkv_model *model,
+                         const struct mkv_watch *watch, const struct mkv_event *event);
+/* Tells the model of the DROPs that are durable by now. */
+void mkv_evictions_turn(struct mkv_evictions *evictions, struct mkv_model *model);
+
+/* Adds what the volume did since it was started. */
+void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volume);
+void mkv_changes_add(struct mkv_world_changes *sum, const struct mkv_world_changes *more);
+
+#endif

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmarks that need nothing but this machine's memory run, small, and say what they must."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from node import BUILD, SOURCE
+
+sys.path.insert(0, os.path.join(SOURCE, "bench"))
+from rounds import Table, interval_90  # noqa: E402
+
+
+def bench(name, *arguments):
+    return subprocess.run([os.path.join(SOURCE, "bench", name), *arguments], capture_output=True,
+                          text=True, check=False, timeout=120,
+                          env={**os.environ, "MKV_BUILD_DIR": BUILD})
+
+
+class BenchTest(unittest.TestCase):
+    def rows(self, name, *arguments):
+        done = bench(name, *arguments, "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = json.loads(done.stdout)
+        for row in rows:
+            for field in ("name", "ours", "theirs", "unit", "ratio"):
+                self.assertIn(field, row)
+            self.assertGreater(row["ours"], 0)
+            self.assertGreater(row["theirs"], 0)
+        return {row["name"]: row for row in rows}
+
+    def test_index__small__both_sides_in_turns(self):
+        if not os.path.exists(os.path.join(BUILD, "bench/index_bench")):
+            self.skipTest("bench/index was not built, for want of liblmdb-dev")
+        with tempfile.TemporaryDirectory() as directory:
+            rows = self.rows("index", "--runs", "2", "--entries", "20000", "--gets", "3200",
+                             "--slots", "50000", "--directory", directory)
+            self.assertEqual(os.listdir(directory), [])
+        self.assertEqual(rows["get"]["rounds"], 2)
+        self.assertEqual(rows["get"]["bar"], 5)
+        for name in ("get, 32 keys at a time", "get of an absent key", "insert", "bytes an entry",
+                     "get, 50,000 entries against 20,000"):
+            self.assertIn(name, rows)
+
+    def test_index__table__is_printed(self):
+        if not os.path.exists(os.path.join(BUILD, "bench/index_bench")):
+            self.skipTest("bench/index was not built, for want of liblmdb-dev")
+        with tempfile.TemporaryDirectory() as directory:
+            done = bench("index", "--runs", "1", "--entries", "2000", "--gets", "3200",
+                         "--directory", directory)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^get +[\d.]+ +[\d.]+ +[\d.]+ .*>= 5$")
+
+    def test_recovery__small__serves_with_all_slots_and_the_whole_ring(self):
+        rows = self.rows("recovery", "--slots", "3000,6000", "--ring", "256", "--openings", "2")
+        small = rows["open with 3,000 slots and a full ring of 256 blocks"]
+        large = rows["open with 6,000 slots and a full ring of 256 blocks"]
+        self.assertIsNone(small["bar"])
+        self.assertEqual(large["bar"], 1.0)
+        self.assertGreater(large["records"], 10 * 256)
+        self.assertLess(sum(large["parts"].values()), 1.05 * large["ours"] + 0.001)
+        self.assertIn("6,000 slots against 3,000", rows)
+
+    def test_recovery__table__is_printed(self):
+        done = bench("recovery", "--slots", "2000", "--ring", "64", "--openings", "1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^ +2,000 +64 +[\d,]+ +[\d.]+ ")
+
+    def test_rounds__nine_pairs__second_lowest_and_highest_bound_the_interval(self):
+        table = Table()
+        for ratio in (9, 1, 8, 2, 7, 3, 6, 4, 5):
+            table.add("a row", ratio * 10, 10, 1, "B")
+        row = next(table.rows())
+        self.assertEqual((row["ratio"], row["ours"], row["rounds"], row["unit"]), (5, 50, 9, "B"))
+        self.assertEqual((row["ratio_low"], row["ratio_high"]), (2, 8))
+        self.assertEqual(interval_90([3, 1, 2]), (1, 3))
+
+
+if __name__ == "__main__":
+    unittest.main()

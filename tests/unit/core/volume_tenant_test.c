@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/volume.h"
+
+#include "tests/unit/core/test.h"
+#include "tests/unit/core/volume_rig.h"
+
+/* A rig with tenant 5, which the messages then name. */
+static struct rig *rig_with_tenant(void) {
+    struct rig *rig = rig_create();
+    assert_int_equal(rig_tenant(rig, 5, "batch"), MKV_STATUS_OK);
+    rig->tenant = 5;
+    return rig;
+}
+
+static enum mkv_status drop(struct rig *rig, uint32_t id) {
+    rig_tenant_drop_begin(rig, id);
+    rig_settle(rig);
+    return rig_last(rig)->status;
+}
+
+static void test_volume__tenant_that_was_never_created__has_and_takes_nothing(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    rig->tenant = 5;
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_FORBIDDEN);
+    assert_int_equal(rig_remove(rig, "k"), MKV_STATUS_FORBIDDEN);
+    assert_int_equal(rig_exists(rig, "k"), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(rig_last(rig)->miss, MKV_MISS_UNKNOWN);
+    rig_destroy(rig);
+}
+
+static void test_volume__same_key_of_two_tenants__two_blocks(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    rig->tenant = MKV_TENANT_DEFAULT;
+    assert_int_equal(rig_exists(rig, "k"), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(rig_put(rig, "k", 6000, 2, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_get(rig, "k", 0, 0, 2), MKV_STATUS_OK);
+    rig->tenant = 5;
+    assert_int_equal(rig_get(rig, "k", 0, 0, 1), MKV_STATUS_OK);
+    rig_destroy(rig);
+}
+
+static void test_volume__tenant_created_again__ok_with_its_name_only(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    assert_int_equal(rig_tenant(rig, 5, "batch"), MKV_STATUS_OK);
+    assert_int_equal(rig_tenant(rig, 5, "other"), MKV_STATUS_CONFLICT);
+    assert_int_equal(rig_tenant(rig, 4, "late"), MKV_STATUS_CONFLICT); /* below one given before */
+    assert_int_equal(rig_stats(rig).tenants, 2);
+    rig_destroy(rig);
+}
+
+static void test_volume__tenant_dropped__hidden_at_once_swept_and_never_back(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    char key[8] = "k0";
+    for (uint32_t index = 0; index < 6; index++) {
+        key[1] = (char)('0' + index);
+        assert_int_equal(rig_put(rig, key, 5000, index, 0), MKV_STATUS_OK);
+    }
+    rig->tenant = MKV_TENANT_DEFAULT;
+    assert_int_equal(rig_put(rig, "k0", 5000, 9, 0), MKV_STATUS_OK);
+    assert_int_equal(drop(rig, 5), MKV_STATUS_OK);
+    assert_int_equal(rig_stats(rig).tenants_dropped, 0); /* swept */
+    assert_int_equal(rig_stats(rig).blocks, 1);
+    assert_int_equal(rig_event(rig, MKV_EVENT_TENANT_SWEPT)->value[0], 5);
+    assert_int_equal(rig_get(rig, "k0", 0, 0, 9), MKV_STATUS_OK);
+    rig->tenant = 5;
+    assert_int_equal(rig_exists(rig, "k0"), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(rig_last(rig)->miss, MKV_MISS_DELETED);
+    assert_int_equal(rig_put(rig, "k0", 5000, 1, 0), MKV_STATUS_FORBIDDEN);
+    assert_int_equal(drop(rig, 5), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(rig_tenant(rig, 5, "batch"), MKV_STATUS_CONFLICT);
+    assert_int_equal(rig_tenant(rig, 6, "batch"), MKV_STATUS_OK);
+    rig_reopen(rig);
+    assert_int_equal(rig_exists(rig, "k0"), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(rig_stats(rig).blocks, 1);
+    mkv_volume_check(rig->volume);
+    rig_destroy(rig);
+}
+
+/* The process dies when the drop is durable and nothing is swept: the next one goes on. */
+static void test_volume__killed_before_the_sweep__hidden_and_swept_after_the_restart(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    rig->answer_count = 0;
+    rig_tenant_drop_begin(rig, 5);
+    while (rig->answer_count == 0) {
+        rig_complete(rig, 0, MKV_IO_OK);
+    }
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_OK);
+    assert_int_equal(rig_stats(rig).blocks, 1);
+    rig_reopen(rig);
+    assert_int_equal(rig_exists(rig, "k"), MKV_STATUS_NOT_FOUND);
+    rig_settle(rig);
+    assert_int_equal(rig_stats(rig).blocks, 0);
+    assert_int_equal(rig_stats(rig).tenants_dropped, 0);
+    rig_destroy(rig);
+}
+
+static void test_volume__checkpoint_while_a_tenant_is_dropped__keeps_it_dropped(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    rig->answer_count = 0;
+    rig_tenant_drop_begin(rig, 5);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_CHECKPOINT), MKV_OK);
+    rig_settle(rig);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_CHECKPOINT), MKV_OK);
+    rig_settle(rig);
+    rig_reopen(rig);
+    assert_int_equal(rig_exists(rig, "k"), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(rig_last(rig)->miss, MKV_MISS_DELETED);
+    assert_int_equal(rig_stats(rig).tenants, 1);
+    rig_destroy(rig);
+}
+
+static void test_volume__put_in_flight_under_a_drop__is_refused_and_gives_its_slot_back(
+    void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    assert_int_equal(rig_put(rig, "first", 5000, 1, 0), MKV_STATUS_OK);
+    rig->answer_count = 0;
+    rig_put_begin(rig, "k", 5000, 1, 0);
+    rig_put_begin(rig, "k", 5000, 2, MKV_PUT_REPLACE); /* waits behind it */
+    rig_settle(rig);
+    rig_put_write(rig, rig->answers[0].volume_op, 0, 5000, 1);
+    rig_tenant_drop_begin(rig, 5);
+    rig->answer_count = 0;
+    rig_settle(rig);
+    assert_int_equal(rig->answer_count, 3);
+    uint32_t forbidden = 0;
+    for (uint32_t index = 0; index < rig->answer_count; index++) {
+        const bool put = rig->answers[index].kind == MKV_MESSAGE_PUT_DONE;
+        forbidden += put && rig->answers[index].status == MKV_STATUS_FORBIDDEN;
+    }
+    assert_int_equal(forbidden, 2);
+    assert_int_equal(rig_stats(rig).slots_used, 0);
+    mkv_volume_check(rig->volume);
+    rig_destroy(rig);
+}
+
+static void test_volume__drops_of_two_tenants__one_after_the_other(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    assert_int_equal(rig_tenant(rig, 6, "other"), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    rig->answer_count = 0;
+    rig_tenant_drop_begin(rig, 5);
+    rig_tenant_drop_begin(rig, 6);
+    rig_tenant_drop_begin(rig, 5);
+    rig_settle(rig);
+    assert_int_equal(rig->answer_count, 3);
+    assert_int_equal(rig->answers[0].status, MKV_STATUS_OK);
+    assert_int_equal(rig->answers[1].status, MKV_STATUS_OK);
+    assert_int_equal(rig->answers[2].status, MKV_STATUS_NOT_FOUND);
+    assert_int_equal(rig_stats(rig).blocks, 0);
+    assert_int_equal(rig_stats(rig).tenants, 1);
+    rig_destroy(rig);
+}
+
+static void test_volume__drive_fails_under_a_tenant_drop__both_waiters_answered(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    rig->answer_count = 0;
+    rig_tenant_drop_begin(rig, 5);
+    rig_tenant_drop_begin(rig, 5);
+    rig_complete(rig, 0, MKV_IO_DEVICE);
+    rig_settle(rig);
+    assert_true(rig->drive_failed);
+    assert_int_equal(rig->answer_count, 2);
+    assert_int_equal(rig->answers[0].status, MKV_STATUS_UNKNOWN);
+    assert_int_equal(rig->answers[1].status, MKV_STATUS_UNAVAILABLE);
+    rig_destroy(rig);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_volume__tenant_that_was_never_created__has_and_takes_nothing),
+        cmocka_unit_test(test_volume__same_key_of_two_tenants__two_blocks),
+        cmocka_unit_test(test_volume__tenant_created_again__ok_with_its_name_only),
+        cmocka_unit_test(test_volume__tenant_dropped__hidden_at_once_swept_and_never_back),
+        cmocka_unit_test(test_volume__killed_before_the_sweep__hidden_and_swept_after_the_restart),
+        cmocka_unit_test(test_volume__checkpoint_while_a_tenant_is_dropped__keeps_it_dropped),
+        cmocka_unit_test(
+            test_volume__put_in_flight_under_a_drop__is_refused_and_gives_its_slot_back),
+        cmocka_unit_test(test_volume__drops_of_two_tenants__one_after_the_other),
+        cmocka_unit_test(test_volume__drive_fails_under_a_tenant_drop__both_waiters_answered),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
