@@ -94,6 +94,12 @@ void mkv_volume_purge_pump(struct mkv_volume *volume) {
     }
     for (uint32_t count = 0; count < PURGE_SLOTS_PER_STEP_MAX && mkv_volume_purge_has_work(volume);
          count++) {
+        /* What a page holds that belongs to no extent is left over. */
+        if (mkv_slot_table_page(volume_table(volume), purge->cursor / MKV_PAGE_SLOTS)->extent ==
+            MKV_NONE_U32) {
+            purge->cursor += MKV_PAGE_SLOTS - purge->cursor % MKV_PAGE_SLOTS;
+            continue;
+        }
         look_at(volume, (struct mkv_slot){purge->cursor});
         purge->cursor++;
     }
