@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/bytes.h"
 #include "core/canary.h"
 
 /* Drives that differ less than this are taken as equal: one part in 16. */
@@ -29,8 +30,19 @@ static bool names(const struct mkv_drive_set *set, struct mkv_uuid uuid) {
     return mkv_drive_set_find(set, uuid) != MKV_NONE_U32;
 }
 
+/* Which change by the operator's word the set stands behind; 0: none. */
+static uint64_t range_of(const struct mkv_drive_set *set) {
+    return set->version / MKV_DRIVE_SET_WORD_STEP;
+}
+
+/* Whether neither set can have come from the other. */
+static bool sets_clash(const struct mkv_drive_set *a, const struct mkv_drive_set *b) {
+    return range_of(a) == range_of(b) &&
+           (a->word != b->word || (a->version == b->version && !mkv_drive_set_equal(a, b)));
+}
+
 bool mkv_drive_set_equal(const struct mkv_drive_set *a, const struct mkv_drive_set *b) {
-    if (a->version != b->version || a->version_before != b->version_before ||
+    if (a->version != b->version || a->version_before != b->version_before || a->word != b->word ||
         a->count != b->count) {
         return false;
     }
@@ -47,7 +59,8 @@ bool mkv_drive_set_valid(const struct mkv_drive_set *set) {
     const bool first = set->version == 0 && set->version_before == 0;
     if (set->count < 1 || set->count > MKV_VOLUMES_MAX ||
         set->version > MKV_DRIVE_SET_VERSION_MAX ||
-        (!first && set->version_before >= set->version)) {
+        (!first && set->version_before >= set->version) ||
+        (range_of(set) == 0) != (set->word == 0)) {
         return false;
     }
     for (uint32_t place = 0; place < set->count; place++) {
@@ -68,7 +81,8 @@ bool mkv_drive_set_keeps(const struct mkv_drive_set *own, const struct mkv_drive
     if (MKV_CANARY(MKV_CANARY_OLDER_DRIVE_KEEPS_CONTENT)) {
         return own->version < set->version || mkv_drive_set_equal(own, set);
     }
-    return own->version == set->version_before || mkv_drive_set_equal(own, set);
+    const bool before = own->version == set->version_before && !sets_clash(own, set);
+    return before || mkv_drive_set_equal(own, set);
 }
 
 void mkv_drive_set_outside(struct mkv_uuid uuid, struct mkv_drive_set *set) {
@@ -198,23 +212,30 @@ static bool plan_new_store(const struct mkv_drive_set_question *question,
     return true;
 }
 
+/* Whether the drive has a set that counts. */
+static bool has_say(const struct mkv_drive_set_question *question, uint32_t drive,
+                    bool without_lost) {
+    const struct mkv_drive_claim *claim = &question->claims[drive];
+    return is_store(question, drive) && claim->set.version != 0 &&
+           !(without_lost && is_lost(question, claim->drive_uuid));
+}
+
 /* The drive with the newest set among those that count; MKV_NONE_U32 when none has one. `*other` is
- * one that has another set of that version, if there is any. */
+ * one whose set clashes with that one, if there is any. */
 static uint32_t newest_of(const struct mkv_drive_set_question *question, bool without_lost,
                           uint32_t *other) {
     uint32_t newest = MKV_NONE_U32;
     *other = MKV_NONE_U32;
     for (uint32_t drive = 0; drive < question->count; drive++) {
-        const struct mkv_drive_claim *claim = &question->claims[drive];
-        if (!is_store(question, drive) || claim->set.version == 0 ||
-            (without_lost && is_lost(question, claim->drive_uuid))) {
-            continue;
-        }
-        if (newest == MKV_NONE_U32 || claim->set.version > question->claims[newest].set.version) {
+        if (has_say(question, drive, without_lost) &&
+            (newest == MKV_NONE_U32 ||
+             question->claims[drive].set.version > question->claims[newest].set.version)) {
             newest = drive;
-            *other = MKV_NONE_U32;
-        } else if (claim->set.version == question->claims[newest].set.version &&
-                   !mkv_drive_set_equal(&claim->set, &question->claims[newest].set)) {
+        }
+    }
+    for (uint32_t drive = 0; drive < question->count && newest != MKV_NONE_U32; drive++) {
+        if (has_say(question, drive, without_lost) &&
+            sets_clash(&question->claims[drive].set, &question->claims[newest].set)) {
             *other = drive;
         }
     }
@@ -336,8 +357,10 @@ static void plan_word(const struct mkv_drive_set_question *question, bool word_c
     }
     plan->first.version_before = plan->newest.version;
     plan->first.version = (highest / MKV_DRIVE_SET_WORD_STEP + 1) * MKV_DRIVE_SET_WORD_STEP;
+    plan->first.word = mkv_load_u64(question->fresh[0].bytes) | 1; /* not 0 */
     if (MKV_CANARY(MKV_CANARY_WORD_WITHOUT_STEP)) {
         plan->first.version = highest + 1;
+        plan->first.word = plan->newest.word;
     }
 }
 

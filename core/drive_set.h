@@ -11,7 +11,7 @@
  *   another store                                                 FOREIGN: refused
  *   the newest set                                                KEEP
  *   the version before the newest set, which names it             KEEP_AND_RAISE
- *   another set of the newest version                             refused: the operator's word
+ *   another set of the newest version, or of its range            refused: the operator's word
  *   any older version                                             JOIN_EMPTY
  *   and a member of the newest set that no drive is               refused: the operator's word
  *
@@ -21,7 +21,8 @@
  * Sets follow each other one by one. The next is durable on every member that stays before it
  * counts, and it names the version that it was made from; so a drive that was caught in between is
  * told from one that was away. A change by the operator's word begins a new range of versions: the
- * word may be wrong, and the drives of which it speaks may have gone on without the others.
+ * word may be wrong, and the drives of which it speaks may have gone on without the others. By a
+ * number that is drawn with the word, two sets of one range are told apart that two words began.
  *
  * Invariants
  *  I1  A drive keeps its content only under the newest set, or the one that this was made from.
@@ -52,6 +53,7 @@
 struct mkv_drive_set {
     uint64_t version;
     uint64_t version_before; /* of the set that this one was made from; below `version` */
+    uint64_t word; /* drawn when the operator's word began this range of versions; 0: none has */
     uint32_t count;          /* 1 ... MKV_VOLUMES_MAX */
     struct mkv_member members[MKV_VOLUMES_MAX];
 };
@@ -98,7 +100,8 @@ struct mkv_drive_set_question {
     const struct mkv_drive_claim *claims;
     uint32_t lost_count; /* the operator's word */
     const struct mkv_uuid *lost;
-    /* count + 1 uuids that nothing has: of a new store, then of each drive if it is formatted. */
+    /* count + 1 uuids that nothing has: of a new store, or of the operator's word, then of each
+     * drive if it is formatted. */
     const struct mkv_uuid *fresh;
 };
 
@@ -118,7 +121,7 @@ enum mkv_drive_set_refusal {
     MKV_DRIVE_SET_TWINS,      /* `drive` and `other` are the same drive: one is a copy */
     MKV_DRIVE_SET_TORN,       /* `drive` is no member of its own set: it is damaged */
     MKV_DRIVE_SET_NO_MEMBER,  /* all drives that are there are yet to join; no member is there */
-    MKV_DRIVE_SET_TWO_SETS,   /* `drive` and `other` name different sets of the newest version */
+    MKV_DRIVE_SET_TWO_SETS,   /* `drive` and `other` name sets of which none came from the other */
     MKV_DRIVE_SET_MISSING,    /* members of the newest set are missing */
 };
 

@@ -39,7 +39,8 @@ enum {
     AT_DRIVE_SET = 168,
     AT_DRIVE_SET_BEFORE = 1192,
     AT_DRIVE_SET_WEIGHTS = 1200,
-    AT_END = 1328,
+    AT_DRIVE_SET_WORD = 1328,
+    AT_END = 1336,
 };
 
 #define UUID_BYTES 16u
@@ -48,7 +49,7 @@ enum {
 #define FLAGS_KNOWN (MKV_SUPERBLOCK_CLEAN | MKV_SUPERBLOCK_NO_CHECKPOINT)
 
 _Static_assert(AT_DRIVE_SET + MKV_VOLUMES_MAX * UUID_BYTES == AT_DRIVE_SET_BEFORE, "members fit");
-_Static_assert(AT_DRIVE_SET_WEIGHTS + MKV_VOLUMES_MAX * WEIGHT_BYTES == AT_END, "weights fit");
+_Static_assert(AT_DRIVE_SET_WEIGHTS + MKV_VOLUMES_MAX * WEIGHT_BYTES == AT_DRIVE_SET_WORD, "weights fit");
 _Static_assert(AT_END <= MKV_UNIT_BYTES, "a superblock copy is one unit");
 _Static_assert(sizeof(struct mkv_uuid) == UUID_BYTES, "a uuid is its bytes");
 
@@ -75,6 +76,7 @@ static void encode_drive_set(const struct mkv_drive_set *set, uint8_t *unit) {
     mkv_store_u64(unit + AT_DRIVE_SET_VERSION, set->version);
     mkv_store_u32(unit + AT_DRIVE_SET_COUNT, set->count);
     mkv_store_u64(unit + AT_DRIVE_SET_BEFORE, set->version_before);
+    mkv_store_u64(unit + AT_DRIVE_SET_WORD, set->word);
     for (uint32_t place = 0; place < set->count; place++) {
         const struct mkv_member *member = &set->members[place];
         memcpy(unit + AT_DRIVE_SET + place * UUID_BYTES, member->uuid.bytes, UUID_BYTES);
@@ -86,6 +88,7 @@ static void load_drive_set(const uint8_t *unit, struct mkv_drive_set *set) {
     set->version = mkv_load_u64(unit + AT_DRIVE_SET_VERSION);
     set->count = mkv_load_u32(unit + AT_DRIVE_SET_COUNT);
     set->version_before = mkv_load_u64(unit + AT_DRIVE_SET_BEFORE);
+    set->word = mkv_load_u64(unit + AT_DRIVE_SET_WORD);
     const uint32_t places = (uint32_t)mkv_min_u64(set->count, MKV_VOLUMES_MAX);
     for (uint32_t place = 0; place < places; place++) {
         struct mkv_member *member = &set->members[place];

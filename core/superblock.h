@@ -17,7 +17,7 @@
  *       76     4  checkpoint side (0, 1)
  *       80     8  journal sequence: the first block that replay starts with
  *       88     8  chain anchor: checksum of the journal block before that one, or a fresh value
- *       96     8  generation counter: at least the highest one given out when this was built
+ *       96     8  generation counter: no generation given out before the next superblock is above
  *      104     8  highest wall_ms seen
  *      112     8  checkpoint number, grows with every checkpoint; stands in every page of it
  *      120     4  pages in the checkpoint
@@ -33,7 +33,8 @@
  *      168  1024  drive set member uuids, 16 bytes each, the rest 0
  *     1192     8  version of the set that this drive set was made from
  *     1200   128  drive set member weights, 2 bytes each, the rest 0
- *     1328  2768  0
+ *     1328     8  number of the operator's word behind which the drive set stands; 0: none
+ *     1336  2760  0
  *
  * Invariants
  *  I1  Only a content that two copies agree on counts, and the one with the highest sequence of

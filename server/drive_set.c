@@ -2,7 +2,6 @@
 #include "server/drive_set.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -146,11 +145,10 @@ static bool refuse_two_sets(const struct mkv_drive_set_candidate *own,
                             struct mkv_backend_error *error) {
     return mkv_backend_refuse(
         error, MKV_BACKEND_UNAVAILABLE,
-        "drive %s (%s) and drive %s (%s) say that their store is made of different drives, both "
-        "with version %" PRIu64 ": each went on without the other. Say whose blocks are to go: "
+        "drive %s (%s) and drive %s (%s) say that their store is made of different drives: "
+        "each went on without the other. Say whose blocks are to go: "
         "memkv start --lost %s, or --lost %s",
-        own->name, own->path, other->name, other->path, own->probe->superblock.drive_set.version,
-        own->name, other->name);
+        own->name, own->path, other->name, other->path, own->name, other->name);
 }
 
 /* "a,b" for the command line, as many as a message takes; says whether these are all. */

@@ -57,7 +57,7 @@ int mkv_canary_hunt(unsigned canary) {
         if (!seed_fits(seed, canary)) {
             continue;
         }
-        mkv_run_seed(seed, &memory, NULL, NULL, 0, &outcome);
+        mkv_run_seed(seed, NULL, &memory, NULL, NULL, 0, &outcome);
         crashes += outcome.report.crashes;
     }
     char oracle[16] = "-";

@@ -16,6 +16,8 @@
 #define CUT_EARLY_SPAN 500u
 #define CUT_SPAN 5000u
 #define CUT_EARLY_ONE_IN 3u
+/* Of these many lives one ends when its work is done, or its drives are gone. */
+#define UNCUT_ONE_IN 4u
 /* Of these many steps of work one makes a drive be gone. */
 #define GONE_ONE_IN 160u
 #define GONE_TOO_ONE_IN 2u
@@ -137,7 +139,9 @@ static bool judge(struct set_world *world, bool last_life) {
         const enum mkv_drive_action action = world->plan.actions[drive];
         kept |= action == MKV_DRIVE_KEEP || action == MKV_DRIVE_KEEP_AND_RAISE ? bit(drive) : 0;
     }
-    if (lost == 0 && (kept & ~world->declared) == 0 && (world->served & ~world->present) != 0) {
+    const bool taken_back =
+        (kept & ~world->declared) == 0 && (world->served & ~world->present) != 0;
+    if (lost == 0 ? taken_back : (kept & world->served) == 0) {
         return false; /* I1 */
     }
     world->declared = lost != 0 ? (world->declared & ~kept) | lost : world->declared;
@@ -344,12 +348,14 @@ static void format_drives(struct set_world *world) {
     }
 }
 
-/* Whether no drive is left that could be told anything. */
+/* Whether no member is left, so that nothing can be served any more. */
 static bool all_are_gone(const struct set_world *world) {
     bool gone = world->run.ready;
     for (uint32_t drive = 0; drive < world->configured; drive++) {
-        const enum mkv_drive_set_life life = world->run.volumes[drive].life;
-        gone = gone && life != MKV_DRIVE_SET_SERVING && life != MKV_DRIVE_SET_OPENING;
+        const struct mkv_drive_set_volume *volume = &world->run.volumes[drive];
+        const bool member = volume->role == MKV_DRIVE_SET_MEMBER;
+        gone = gone && volume->life != MKV_DRIVE_SET_OPENING &&
+               !(member && volume->life == MKV_DRIVE_SET_SERVING);
     }
     return gone;
 }
@@ -436,7 +442,7 @@ static void live(struct set_world *world, bool last_life) {
         }
         return;
     }
-    if (!last_life) {
+    if (!last_life && !mkv_random_chance(random, 1, UNCUT_ONE_IN)) {
         const bool early = mkv_random_chance(random, 1, CUT_EARLY_ONE_IN);
         world->fuse.armed = true;
         world->fuse.left = mkv_random_below(random, early ? CUT_EARLY_SPAN : CUT_SPAN);
@@ -481,6 +487,11 @@ static void make_drive(struct set_world *world, uint32_t index) {
     drive->arena_bytes = mkv_volume_memory_required(&drive->config);
     drive->arena = mkv_memory_take(memory, drive->arena_bytes, MKV_UNIT_BYTES);
     drive->drive = mkv_drive_sim_create(memory, &shape->profile, &random, &world->guard);
+    struct mkv_fault_plan plan = shape->faults;
+    plan.mask &= MKV_FAULTS_OF_SET;
+    mkv_faults_init(&drive->faults, memory, &plan, &shape->geometry, shape->profile.tear_bytes,
+                    &random);
+    mkv_drive_sim_set_faults(drive->drive, memory, &drive->faults);
     mkv_drive_sim_attach(drive->drive, &(struct mkv_drive_memory_map){0});
 }
 

@@ -50,6 +50,7 @@ struct set_drive {
     struct set_world *world;
     uint32_t index;
     struct mkv_drive_sim *drive;
+    struct mkv_faults faults;
     struct mkv_volume_config config;
     uint8_t *arena;
     size_t arena_bytes;

@@ -14,6 +14,7 @@
 
 #include "core/geometry.h"
 #include "sim/drive_sim.h"
+#include "sim/faults.h"
 
 enum mkv_world_kind {
     MKV_WORLD_VOLUME = 0, /* one volume, spoken to by messages: the fast one */
@@ -21,11 +22,14 @@ enum mkv_world_kind {
     MKV_WORLD_SET = 2,    /* two or three drives that go away and come back, and an operator */
 };
 #define MKV_WORLD_COUNT 3u
+/* The set world has drives that are gone, at moments of its own, and no other faults that relax
+ * what is promised. */
+#define MKV_FAULTS_OF_SET (1u << MKV_FAULT_SLOW | 1u << MKV_FAULT_REORDERING)
 
 struct mkv_shape {
     uint64_t seed;
     enum mkv_world_kind world;
-    bool rot; /* media faults: what they hit may be missing */
+    struct mkv_fault_plan faults;
     uint32_t volume_count;
     struct mkv_geometry geometry;
     struct mkv_drive_profile profile;

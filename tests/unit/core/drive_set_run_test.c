@@ -21,7 +21,8 @@ static struct mkv_uuid uuid_of(char letter) {
 
 /* Members as letters: "ab". */
 static struct mkv_drive_set set_of(uint64_t version, uint64_t before, const char *members) {
-    struct mkv_drive_set set = {.version = version, .version_before = before};
+    struct mkv_drive_set set = {
+        .version = version, .version_before = before, .word = version / MKV_DRIVE_SET_WORD_STEP};
     for (; *members != '\0'; members++) {
         mkv_drive_set_add(&set, (struct mkv_member){uuid_of(*members), 1});
     }

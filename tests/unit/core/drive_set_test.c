@@ -27,10 +27,12 @@ struct says {
     uint64_t before;
     uint32_t members;
     bool opened;
+    uint64_t word;
 };
 
 static struct mkv_drive_set set_of(const struct says *says) {
-    struct mkv_drive_set set = {.version = says->version, .version_before = says->before};
+    struct mkv_drive_set set = {
+        .version = says->version, .version_before = says->before, .word = says->word};
     for (uint32_t bit = 0; bit < DRIVES; bit++) {
         if (says->members & (1u << bit)) {
             mkv_drive_set_add(&set, (struct mkv_member){uuid_of((char)('a' + bit)), 1});
@@ -50,24 +52,28 @@ static struct mkv_drive_claim claim_of(const struct says *says, uint32_t drive) 
     };
 }
 
+#define SAYS_MAX 40u
+
 /* Everything that drive `drive` can say; returns the count. */
-static uint32_t all_says(uint32_t drive, struct says out[32]) {
+static uint32_t all_says(uint32_t drive, struct says out[SAYS_MAX]) {
     static const struct {
         uint64_t version;
         uint64_t before;
-    } versions[] = {{1, 0}, {2, 1}, {3, 2}, {WORD, 2}};
+        uint64_t word;
+    } versions[] = {{1, 0, 0}, {2, 1, 0}, {3, 2, 0}, {WORD, 2, 5}, {WORD + 1, WORD, 6}};
     uint32_t count = 0;
     out[count++] = (struct says){.kind = MKV_DRIVE_CLAIM_ABSENT};
     out[count++] = (struct says){.kind = MKV_DRIVE_CLAIM_BLANK};
-    out[count++] = (struct says){MKV_DRIVE_CLAIM_STORE, 0, 0, 1u << drive, false};
+    out[count++] = (struct says){MKV_DRIVE_CLAIM_STORE, 0, 0, 1u << drive, false, 0};
     for (uint32_t members = 1; members < 8; members++) {
         if ((members & (1u << drive)) == 0) {
             continue;
         }
-        out[count++] = (struct says){MKV_DRIVE_CLAIM_STORE, 1, 0, members, false};
-        for (uint32_t i = 0; i < 4; i++) {
-            out[count++] = (struct says){MKV_DRIVE_CLAIM_STORE, versions[i].version,
-                                         versions[i].before, members, true};
+        out[count++] = (struct says){MKV_DRIVE_CLAIM_STORE, 1, 0, members, false, 0};
+        for (uint32_t i = 0; i < 5; i++) {
+            out[count++] = (struct says){
+                MKV_DRIVE_CLAIM_STORE, versions[i].version, versions[i].before, members, true,
+                versions[i].word};
         }
     }
     return count;
@@ -94,7 +100,8 @@ static bool is_store(const struct says *says) {
 }
 
 static bool same_set(const struct says *a, const struct says *b) {
-    return a->version == b->version && a->before == b->before && a->members == b->members;
+    return a->version == b->version && a->before == b->before && a->word == b->word &&
+           a->members == b->members;
 }
 
 /* The newest set among the drives in `drives`; false when none has one or two differ. */
@@ -115,6 +122,12 @@ static bool find_newest(const struct facts *facts, uint32_t drives, struct says 
             facts->says[i]->version == newest->version) {
             agree = agree && (first == NULL || same_set(first, facts->says[i]));
             first = first == NULL ? facts->says[i] : first;
+        }
+    }
+    for (uint32_t i = 0; i < DRIVES; i++) {
+        if ((drives & (1u << i)) && is_store(facts->says[i]) && facts->says[i]->version > 0 &&
+            facts->says[i]->version / WORD == first->version / WORD) {
+            agree = agree && facts->says[i]->word == first->word;
         }
     }
     if (first != NULL) {
@@ -278,7 +291,7 @@ static void check(const struct says *const says[DRIVES], uint32_t lost) {
 
 static void test_decide__every_combination__matches_exactly_one_row(void **state) {
     (void)state;
-    struct says says[DRIVES][32];
+    struct says says[DRIVES][SAYS_MAX];
     uint32_t counts[DRIVES];
     for (uint32_t drive = 0; drive < DRIVES; drive++) {
         counts[drive] = all_says(drive, says[drive]);
@@ -309,7 +322,7 @@ static void decide_two(struct mkv_drive_claim claims[2], struct mkv_drive_set_pl
 
 static void test_decide__drives_that_do_not_belong_together__refused(void **state) {
     (void)state;
-    const struct says both = {MKV_DRIVE_CLAIM_STORE, 1, 0, 3, true};
+    const struct says both = {MKV_DRIVE_CLAIM_STORE, 1, 0, 3, true, 0};
     struct mkv_drive_set_plan plan;
     struct mkv_drive_claim claims[2] = {claim_of(&both, 0), claim_of(&both, 1)};
     claims[1].store_uuid = uuid_of('T');
@@ -337,8 +350,8 @@ static void test_decide__drives_that_do_not_belong_together__refused(void **stat
  * What was made by the word counts, however far they came. */
 static void test_decide__lost_drive_went_on__older_than_the_word(void **state) {
     (void)state;
-    const struct says alone = {MKV_DRIVE_CLAIM_STORE, 3, 2, 1, true};
-    const struct says by_word = {MKV_DRIVE_CLAIM_STORE, WORD, 1, 2, true};
+    const struct says alone = {MKV_DRIVE_CLAIM_STORE, 3, 2, 1, true, 0};
+    const struct says by_word = {MKV_DRIVE_CLAIM_STORE, WORD, 1, 2, true, 5};
     struct mkv_drive_set_plan plan;
     struct mkv_drive_claim claims[2] = {claim_of(&alone, 0), claim_of(&by_word, 1)};
     decide_two(claims, &plan);
@@ -347,9 +360,21 @@ static void test_decide__lost_drive_went_on__older_than_the_word(void **state) {
     assert_int_equal(plan.actions[1], MKV_DRIVE_KEEP);
 }
 
+/* Two words that speak against each other, one of which was followed by a change. */
+static void test_decide__two_words_one_went_on__refused(void **state) {
+    (void)state;
+    const struct says went_on = {MKV_DRIVE_CLAIM_STORE, WORD + 1, WORD, 1, true, 5};
+    const struct says other = {MKV_DRIVE_CLAIM_STORE, WORD, 1, 2, true, 7};
+    struct mkv_drive_set_plan plan;
+    struct mkv_drive_claim claims[2] = {claim_of(&went_on, 0), claim_of(&other, 1)};
+    decide_two(claims, &plan);
+    assert_int_equal(plan.refusal, MKV_DRIVE_SET_TWO_SETS);
+    assert_int_equal(plan.drive + plan.other, 1);
+}
+
 static void test_decide__a_drive_that_joins__weight_beside_the_members(void **state) {
     (void)state;
-    const struct says one = {MKV_DRIVE_CLAIM_STORE, 1, 0, 1, true};
+    const struct says one = {MKV_DRIVE_CLAIM_STORE, 1, 0, 1, true, 0};
     struct mkv_drive_set_plan plan;
     struct mkv_drive_claim claims[2] = {claim_of(&one, 0), {.kind = MKV_DRIVE_CLAIM_BLANK}};
     claims[0].set.members[0].weight = 8;
@@ -396,7 +421,7 @@ static void test_weights__unequal__by_size_and_in_bounds(void **state) {
 
 static void test_valid__figures_out_of_bounds__not(void **state) {
     (void)state;
-    const struct says says = {MKV_DRIVE_CLAIM_STORE, 2, 1, 7, true};
+    const struct says says = {MKV_DRIVE_CLAIM_STORE, 2, 1, 7, true, 0};
     const struct mkv_drive_set good = set_of(&says);
     struct mkv_drive_set set = good;
     assert_true(mkv_drive_set_valid(&good));
@@ -415,6 +440,13 @@ static void test_valid__figures_out_of_bounds__not(void **state) {
     set = good;
     set.version = MKV_DRIVE_SET_VERSION_MAX + 1;
     assert_false(mkv_drive_set_valid(&set));
+    set = good;
+    set.word = 5; /* nobody has said a word */
+    assert_false(mkv_drive_set_valid(&set));
+    set.version = WORD;
+    assert_true(mkv_drive_set_valid(&set));
+    set.word = 0;
+    assert_false(mkv_drive_set_valid(&set));
     mkv_drive_set_outside(uuid_of('a'), &set);
     assert_true(mkv_drive_set_valid(&set));
 }
@@ -424,6 +456,7 @@ int main(void) {
         cmocka_unit_test(test_decide__every_combination__matches_exactly_one_row),
         cmocka_unit_test(test_decide__drives_that_do_not_belong_together__refused),
         cmocka_unit_test(test_decide__lost_drive_went_on__older_than_the_word),
+        cmocka_unit_test(test_decide__two_words_one_went_on__refused),
         cmocka_unit_test(test_decide__a_drive_that_joins__weight_beside_the_members),
         cmocka_unit_test(test_weights__equal_or_nearly__one_each),
         cmocka_unit_test(test_weights__unequal__by_size_and_in_bounds),

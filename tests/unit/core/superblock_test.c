@@ -61,7 +61,8 @@ static void test_superblock__greatest_and_least_figures__round_trip(void **state
     superblock.wall_ms = UINT64_MAX;
     superblock.checkpoint_pages = superblock.geometry.page_count;
     superblock.drive_set = (struct mkv_drive_set){.version = MKV_DRIVE_SET_VERSION_MAX,
-                                                  .version_before = MKV_DRIVE_SET_VERSION_MAX - 1};
+                                                  .version_before = MKV_DRIVE_SET_VERSION_MAX - 1,
+                                                  .word = UINT64_MAX};
     for (uint32_t member = 0; member < MKV_VOLUMES_MAX; member++) {
         mkv_drive_set_add(&superblock.drive_set,
                           (struct mkv_member){sample_uuid((uint8_t)(member + 1)), 4 * member + 1});

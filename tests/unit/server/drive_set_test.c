@@ -197,9 +197,9 @@ static void test_decide__drives_that_do_not__golden(void **state) {
          " is no member of its own store. Name another path, or remove the store to start anew"},
         {{"S:a=ab", "S:b=bc"},
          MKV_BACKEND_UNAVAILABLE,
-         "drive d01 (/b) and drive d00 (/a) say that their store is made of different drives, both "
-         "with version 1: each went on without the other. Say whose blocks are to go: memkv start "
-         "--lost d01, or --lost d00"},
+         "drive d01 (/b) and drive d00 (/a) say that their store is made of different drives: each "
+         "went on without the other. Say whose blocks are to go: memkv start --lost d01, or --lost "
+         "d00"},
         {{"S:a=ab"},
          MKV_BACKEND_UNAVAILABLE,
          "1 of the store's 2 drives is missing: " DRIVE_B ". Bring them back; or, if they are lost "
