@@ -53,8 +53,8 @@
 struct mkv_drive_set {
     uint64_t version;
     uint64_t version_before; /* of the set that this one was made from; below `version` */
-    uint64_t word; /* drawn when the operator's word began this range of versions; 0: none has */
-    uint32_t count;          /* 1 ... MKV_VOLUMES_MAX */
+    uint64_t word;  /* drawn when the operator's word began this range of versions; 0: none has */
+    uint32_t count; /* 1 ... MKV_VOLUMES_MAX */
     struct mkv_member members[MKV_VOLUMES_MAX];
 };
 

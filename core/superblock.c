@@ -49,7 +49,8 @@ enum {
 #define FLAGS_KNOWN (MKV_SUPERBLOCK_CLEAN | MKV_SUPERBLOCK_NO_CHECKPOINT)
 
 _Static_assert(AT_DRIVE_SET + MKV_VOLUMES_MAX * UUID_BYTES == AT_DRIVE_SET_BEFORE, "members fit");
-_Static_assert(AT_DRIVE_SET_WEIGHTS + MKV_VOLUMES_MAX * WEIGHT_BYTES == AT_DRIVE_SET_WORD, "weights fit");
+_Static_assert(AT_DRIVE_SET_WEIGHTS + MKV_VOLUMES_MAX * WEIGHT_BYTES == AT_DRIVE_SET_WORD,
+               "weights fit");
 _Static_assert(AT_END <= MKV_UNIT_BYTES, "a superblock copy is one unit");
 _Static_assert(sizeof(struct mkv_uuid) == UUID_BYTES, "a uuid is its bytes");
 

@@ -81,6 +81,9 @@ static void checkpoint_durable(struct mkv_volume *volume);
 
 static void superblock_durable(struct mkv_volume *volume) {
     volume->superblock_writer.step = SUPERBLOCK_IDLE;
+    volume->generation_bound = MKV_CANARY(MKV_CANARY_GENERATIONS_NOT_RESERVED)
+                                   ? MKV_GENERATION_COUNTER_MAX
+                                   : volume->superblock.generation_counter;
     switch (volume->superblock_writer.purpose) {
     case SUPERBLOCK_FORMAT:
         volume->state = MKV_VOLUME_CLOSED;
@@ -301,6 +304,9 @@ static void checkpoint_advance(struct mkv_volume *volume) {
 }
 
 static bool checkpoint_is_due(struct mkv_volume *volume) {
+    if (volume_generations_short(volume)) {
+        return true;
+    }
     if (volume->flushed_sequence.value + 1 == volume->ring_start.value) {
         volume->checkpoint.wanted = false;
         return false;

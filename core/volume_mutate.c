@@ -541,7 +541,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
-    if (volume->stall.active) {
+    if (volume->stall.active || volume->generation_counter >= volume->generation_bound) {
         mkv_volume_put_refused(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
