@@ -79,11 +79,9 @@ struct mkv_volume_config {
     uint64_t empty_ns_max;
     /* How old extents are is compared in whole grains. 0: MKV_EMPTY_GRAIN_NS. */
     uint64_t empty_grain_ns;
-    struct mkv_uuid store_uuid; /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
-    struct mkv_uuid drive_uuid; /* FORMAT: written. OPEN: must match */
-    uint64_t drive_set_version; /* FORMAT */
-    uint32_t drive_set_count;   /* FORMAT */
-    struct mkv_uuid drive_set[MKV_VOLUMES_MAX];
+    struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
+    struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
+    struct mkv_drive_set drive_set; /* FORMAT: written */
 };
 
 enum mkv_volume_state {
