@@ -74,6 +74,14 @@ static const struct mkv_fault_info infos[MKV_FAULT_COUNT] = {
                              "the drive is as it was some crashes ago, like a restored "
                              "backup",
                              16, MKV_RELAX_LYING},
+    [MKV_FAULT_TRIM_ERROR] = {"trim-error", "a trim fails, and has done any part of its work", 4,
+                              MKV_RELAX_OUTAGE},
+    [MKV_FAULT_TRIM_IGNORED] = {"trim-ignored", "a trim changes nothing", 4, MKV_RELAX_NOTHING},
+    [MKV_FAULT_TRIM_PARTIAL] = {"trim-partial", "a trim turns some of its units into zeros", 4,
+                                MKV_RELAX_NOTHING},
+    [MKV_FAULT_TRIM_ARBITRARY] = {"trim-arbitrary",
+                                  "units that were trimmed hold what others did, or zeros", 4,
+                                  MKV_RELAX_NOTHING},
 };
 
 const struct mkv_fault_info *mkv_fault_info(enum mkv_fault fault) {
@@ -369,6 +377,10 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     case MKV_FAULT_SHRUNK:
     case MKV_FAULT_SWAPPED:
     case MKV_FAULT_OLD_IMAGE:
+    case MKV_FAULT_TRIM_ERROR:
+    case MKV_FAULT_TRIM_IGNORED:
+    case MKV_FAULT_TRIM_PARTIAL:
+    case MKV_FAULT_TRIM_ARBITRARY:
     case MKV_FAULT_COUNT:
         return true;
     }
@@ -384,6 +396,9 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     (OF_ANY | BIT(MKV_FAULT_WRITE_MEDIUM) | BIT(MKV_FAULT_WRITE_DEVICE) | BIT(MKV_FAULT_NO_ROOM) | \
      BIT(MKV_FAULT_SHORT_WRITE) | BIT(MKV_FAULT_MISDIRECTED_WRITE) | BIT(MKV_FAULT_LOST_WRITE) |   \
      BIT(MKV_FAULT_READ_ONLY))
+#define OF_TRIMS                                                                                   \
+    (OF_ANY | BIT(MKV_FAULT_TRIM_ERROR) | BIT(MKV_FAULT_TRIM_IGNORED) |                            \
+     BIT(MKV_FAULT_TRIM_PARTIAL) | BIT(MKV_FAULT_TRIM_ARBITRARY))
 #define OF_FLUSHES (OF_ANY | BIT(MKV_FAULT_FLUSH_ERROR) | BIT(MKV_FAULT_LYING_FLUSH))
 
 /* What the state of the drive does to the operation, or MKV_FAULT_NONE. */
@@ -392,7 +407,7 @@ static enum mkv_fault state_strikes(const struct mkv_faults *faults, enum mkv_ef
     if (faults->gone) {
         return MKV_FAULT_GONE;
     }
-    if (faults->read_only && kind == MKV_EFFECT_DRIVE_WRITE) {
+    if (faults->read_only && (kind == MKV_EFFECT_DRIVE_WRITE || kind == MKV_EFFECT_DRIVE_TRIM)) {
         return MKV_FAULT_READ_ONLY;
     }
     return unit + count > faults->end_unit ? MKV_FAULT_SHRUNK : MKV_FAULT_NONE;
@@ -403,6 +418,7 @@ void mkv_faults_decide(struct mkv_faults *faults, enum mkv_effect_kind kind, uin
     *act = (struct mkv_fault_act){.fault = state_strikes(faults, kind, unit, unit_count)};
     uint32_t left = kind == MKV_EFFECT_DRIVE_READ    ? OF_READS
                     : kind == MKV_EFFECT_DRIVE_WRITE ? OF_WRITES
+                    : kind == MKV_EFFECT_DRIVE_TRIM  ? OF_TRIMS
                                                      : OF_FLUSHES;
     left &= faults->plan.mask;
     if (act->fault != MKV_FAULT_NONE || left == 0 || faults->calm) {
@@ -425,6 +441,7 @@ enum mkv_fault_opening mkv_faults_opening(struct mkv_faults *faults) {
     faults->read_only = false;
     faults->end_unit = faults->geometry.capacity_units;
     faults->errors_life = 0;
+    faults->stalls_life = 0;
     faults->superblock_errors_life = 0;
     faults->checkpoint_misread = false;
     faults->superblock_quiet = false;

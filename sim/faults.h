@@ -56,6 +56,10 @@ enum mkv_fault {
     MKV_FAULT_SHRUNK,
     MKV_FAULT_SWAPPED,
     MKV_FAULT_OLD_IMAGE,
+    MKV_FAULT_TRIM_ERROR,
+    MKV_FAULT_TRIM_IGNORED,
+    MKV_FAULT_TRIM_PARTIAL,
+    MKV_FAULT_TRIM_ARBITRARY,
     MKV_FAULT_COUNT,
     MKV_FAULT_NONE = MKV_FAULT_COUNT,
 };
@@ -99,6 +103,9 @@ struct mkv_fault_plan {
 void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random);
 /* The same run with exactly these faults. */
 void mkv_fault_plan_set(struct mkv_fault_plan *plan, uint32_t mask);
+
+/* An operation older than this stalls the volume. One that no fault stalls takes less. */
+#define MKV_FAULT_STALL_NS 4000000u
 
 /* What is done to one operation. */
 struct mkv_fault_act {
@@ -149,6 +156,7 @@ struct mkv_faults {
     uint64_t hits[MKV_FAULT_COUNT];
     uint64_t errors;      /* operations that came back as failed */
     uint64_t errors_life; /* since the last opening began */
+    uint64_t stalls_life;
     uint64_t superblock_errors_life;
     uint64_t directory_hits; /* errors and other bytes in its region */
     uint64_t content_hits;   /* that left or gave other bytes than were written */

@@ -53,6 +53,7 @@ void mkv_lives_error(struct mkv_lives *lives) {
     if (!excuses_error(lives)) {
         mkv_fail(MKV_ORACLE_ANSWERS, "an operation ends with an error of a drive that had none");
     }
+    lives->damage_misses++; /* whatever it was, it is to be tried again */
 }
 
 void mkv_lives_damage(struct mkv_lives *lives, uint32_t key) {
@@ -138,6 +139,7 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_CAME_UP_EMPTY:
         lives->emptied[volume] = true;
         lives->emptyings++;
+        mkv_watch_emptied(&lives->nodes[volume].watch);
         lives->audits[volume].mutated = true;
         lives->reports++;
         lose_all(lives);

@@ -75,6 +75,7 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     profile->tear_bytes = tears[mkv_random_below(random, 4)];
     static const uint32_t atomics[] = {0, 0, 1, 8};
     profile->atomic_units = atomics[mkv_random_below(random, 4)];
+    profile->discard = (enum mkv_drive_discard)mkv_random_below(random, 4);
     /* Which of them is slow decides what overlaps what. */
     static const uint32_t delays_ns[] = {1000, 10000, 100000};
     profile->read_ns = delays_ns[mkv_random_below(random, 3)];
@@ -107,6 +108,8 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_replace = mkv_random_below(random, 17);
     shape->share_repeat = mkv_random_below(random, 5);
     shape->share_abort = mkv_random_below(random, 3);
+    shape->lock_yield_ns =
+        mkv_random_chance(random, 1, 3) ? mkv_random_between(random, 500, 20000) : 0;
     shape->tenants = shape->world == MKV_WORLD_VOLUME && mkv_random_chance(random, 1, 3);
     shape->weight_tenant = shape->tenants ? mkv_random_between(random, 1, 3) : 0;
     shape->weight_list = mkv_random_below(random, 4);
