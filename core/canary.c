@@ -115,6 +115,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"walk-not-restarted",
          "A read that walks the slots of a tag does not notice that they change under it."},
     [MKV_CANARY_LOCK_NOT_TAKEN] = {"lock-not-taken", "Two mutations of a key go on at a time."},
+    [MKV_CANARY_OVERTAKEN_PUT_NOT_CHECKED] =
+        {"overtaken-put-not-checked",
+         "A slow put that others of its key have overtaken does not look again."},
     [MKV_CANARY_DEDUP_BY_LENGTH] =
         {"dedup-by-length", "A put of the length that is live counts as a put of what is live."},
     [MKV_CANARY_HOLD_IGNORED] =
@@ -154,6 +157,8 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
          "Coming up empty keeps the place of the journal, so that its old blocks follow on."},
     [MKV_CANARY_DAMAGED_CHECKPOINT_KEPT] =
         {"damaged-checkpoint-kept", "Of a damaged checkpoint the pages that are sound are kept."},
+    [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
+        {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -342,6 +342,7 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
     volume->tenant_waiters = empty_list;
     volume->empty_job = (struct empty_job){0};
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
+    volume->lock_waiting = 0;
     struct op *ops = volume_ops(volume);
     for (uint32_t index = 0; index < volume->op_total; index++) {
         ops[index].past_lock = false;
@@ -498,6 +499,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         mkv_volume_recover_pump(volume);
     }
     mkv_volume_stall_pump(volume);
+    mkv_volume_yield_pump(volume);
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
         mkv_volume_trim_pump(volume);

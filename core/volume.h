@@ -32,10 +32,12 @@
  *      of that checkpoint.
  *  I6  The epoch of this opening is durable before recovery or service writes a journal block.
  *  I7  Of one tenant's keys with equal tags at most one mutation is past its lock at a time.
+ *      A put that waits for its bytes lets those behind it go first after lock_yield_ns; it has
+ *      the lock again, and has looked again, before its record.
  *  I8  After MKV_EFFECT_FAIL_DRIVE the volume hands out no drive operation.
  *  I9  While an operation of the drive is older than stall_ns, and until all that were in flight
- * then are back, no client waits for the drive: reads miss, mutations are UNAVAILABLE. I10 Nothing
- * is allocated after init, and a step does work bounded by the configuration.
+ *      then are back, no client waits for the drive: reads miss, mutations are UNAVAILABLE.
+ *  I10 Nothing is allocated after init, and a step does work bounded by the configuration.
  *
  * Not responsible for: clients and slabs (front), choosing the volume of a key (front), I/O.
  */
@@ -63,6 +65,9 @@ struct mkv_volume_config {
     uint32_t ops_max;      /* messages that the front may have outstanding here */
     uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
     bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
+    /* Mutations of a key that have waited for so long behind a put whose bytes do not come go
+     * first; 0: never. */
+    uint64_t lock_yield_ns;
     uint64_t stall_ns;     /* a drive operation older than this stalls the volume; 0: none does */
     uint64_t trim_idle_ns; /* how long an extent stays empty before it is trimmed */
     uint64_t idle_ns; /* quiet time after which an empty journal block records the last flush */
@@ -127,6 +132,7 @@ struct mkv_volume_stats {
     uint64_t flushes_total;
     uint64_t checkpoints_total;
     uint64_t puts_total, puts_deduplicated_total, gets_total, deletes_total;
+    uint64_t puts_overtaken_total; /* lost the lock to mutations behind them, waiting for bytes */
     uint64_t read_bytes_total, write_bytes_total; /* payload verified and served; persisted */
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;

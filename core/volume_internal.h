@@ -108,6 +108,8 @@ struct op {
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
     bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
+    bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
+    uint64_t reserved_ns;     /* PUT: when it got its slot */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
     enum mkv_drop_cause drop_cause;
@@ -325,6 +327,8 @@ struct mkv_volume {
     uint64_t records_sequence;  /* highest sequence of a block that has records */
     uint64_t quiet_since_ns;
 
+    uint32_t lock_waiting;     /* mutations that wait for the lock of their tag */
+    uint64_t yield_look_ns;    /* when they are looked at next */
     uint64_t write_number;     /* data writes handed out since init */
     uint32_t writes_in_flight; /* of them */
     uint64_t flush_held_since_ns;
@@ -441,6 +445,11 @@ struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const stru
 /* ---- volume_mutate.c ------------------------------------------------------------------------- */
 
 void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *input);
+/* The put's data is durable: its record may follow, unless it was overtaken and has to look again.
+ */
+void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index);
+/* Lets those go first that have waited for a slow put of their tag. */
+void mkv_volume_yield_pump(struct mkv_volume *volume);
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input);

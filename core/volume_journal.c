@@ -330,8 +330,7 @@ void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_don
             mkv_volume_put_refused(volume, index, MKV_STATUS_FORBIDDEN);
             continue;
         }
-        volume_ops(volume)[index].state = OP_READY;
-        mkv_volume_list_push(volume, &volume->ready, index);
+        mkv_volume_put_flushed(volume, index);
     }
     volume->quiet_since_ns = volume->now_ns;
 }

@@ -286,6 +286,11 @@ void mkv_audit_serving(struct mkv_audit *audit) {
     }
     if (!audit->model->lying) {
         grows("durable journal sequence", node->watch.sequence_durable, stats.journal_head, false);
+        audit->evaluations++;
+        if (stats.slots_retired < node->watch.retired_count) {
+            mkv_fail(MKV_ORACLE_ACCOUNTING, "%u slots were retired for good, and %llu are",
+                     node->watch.retired_count, ull(stats.slots_retired));
+        }
     }
     audit->evaluations++;
     audit->served = true;

@@ -41,6 +41,7 @@ void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volu
     mkv_volume_stats(volume, &stats);
     const struct mkv_world_changes changes = {
         .evictions = stats.evictions_total,
+        .puts_overtaken = stats.puts_overtaken_total,
         .extents_given = stats.extents_given_total,
         .extents_given_spanned = stats.extents_given_spanned_total,
         .extents_given_back = stats.extents_given_back_total,
@@ -52,6 +53,7 @@ void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volu
 
 void mkv_changes_add(struct mkv_world_changes *sum, const struct mkv_world_changes *more) {
     sum->evictions += more->evictions;
+    sum->puts_overtaken += more->puts_overtaken;
     sum->extents_given += more->extents_given;
     sum->extents_given_spanned += more->extents_given_spanned;
     sum->extents_given_back += more->extents_given_back;

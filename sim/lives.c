@@ -137,6 +137,7 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_CAME_UP_EMPTY:
         lives->emptied[volume] = true;
         lives->emptyings++;
+        mkv_watch_emptied(&lives->nodes[volume].watch);
         lives->audits[volume].mutated = true;
         lives->reports++;
         lose_all(lives);

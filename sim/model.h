@@ -12,16 +12,15 @@
  *     invoke put 7   {v3 | put ?}                    unanswered: nothing has to have happened
  *     invoke get                                     it may see v3 or v7
  *     answer get v7  {v7 | put done}                 only one world explains it
- *     crash          {v7}                            what was seen, and what was acknowledged,
- * stays
+ *     crash          {v7}                            what was seen and acknowledged stays
  *
  * Invariants
  *  I1  A key has at least one world, at most MKV_MODEL_WORLDS_MAX.
  *  I2  A crash keeps acknowledged effects; each unanswered mutation happened whole or not at all.
  *  I3  A miss beside an unanswered delete does not say that the delete is durable: the block is
- * hidden before it is gone. Where replace_hides says so, a read may also miss beside a replacing
- * put. I4  A read beside which no mutation of its key ran strikes out every world with another
- * version.
+ *      hidden before it is gone. Where replace_hides says so, a read may also miss beside a
+ *      replacing put.
+ *  I4  A read beside which no mutation of its key ran strikes out every world with another version.
  *
  * Not responsible for: bytes (content.h), nor for what is on the drive (audit.h, watch.h).
  */

@@ -31,6 +31,7 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->stall_ns = MKV_FAULT_STALL_NS;
     config->trim = shape->trim;
     config->trim_idle_ns = shape->trim_idle_ns;
+    config->lock_yield_ns = shape->lock_yield_ns;
     config->store_uuid = uuid_of(shape->seed, 100);
     config->drive_uuid = uuid_of(shape->seed, options->volume);
     config->drive_set_version = 1;

@@ -101,7 +101,7 @@ void mkv_volume_world_run(const struct mkv_world_options *options,
     world->slabs = mkv_memory_take(options->memory, slabs_bytes, MKV_UNIT_BYTES);
     world->scratch = mkv_memory_take(options->memory, options->shape->length_max, 64);
     const struct mkv_lives_slabs slabs = {world->slabs, slabs_bytes, world->slab_stride};
-    mkv_lives_init(&world->lives, options, report, &clients, world, MKV_CLIENTS_MAX, true, &slabs,
-                   on_message);
+    mkv_lives_init(&world->lives, options, report, &clients, world, MKV_CLIENTS_MAX,
+                   options->shape->lock_yield_ns == 0, &slabs, on_message);
     mkv_lives_run(&world->lives);
 }

@@ -35,6 +35,7 @@ struct mkv_world_options {
 
 /* What became of extents, and of blocks that made room. */
 struct mkv_world_changes {
+    uint64_t puts_overtaken;
     uint64_t evictions;
     uint64_t extents_given;         /* to a class, and ... */
     uint64_t extents_given_spanned; /* ... of these, several as one */

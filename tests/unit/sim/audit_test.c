@@ -258,6 +258,13 @@ static void test_audit__figures_that_do_not_add_up__fire_o5(void **state) {
     EXPECT_FAILURE(MKV_ORACLE_ACCOUNTING, check_all(bench));
 }
 
+static void test_audit__retired_slot_is_free_again__fires_o5(void **state) {
+    (void)state;
+    struct bench *bench = bench_make();
+    bench->node.watch.retired_count = 1;
+    EXPECT_FAILURE(MKV_ORACLE_ACCOUNTING, check_all(bench));
+}
+
 static void test_audit__figures_that_went_back__fire_o7(void **state) {
     (void)state;
     struct bench *bench = bench_make();
@@ -302,6 +309,7 @@ int main(void) {
         cmocka_unit_test(test_audit__key_in_two_volumes__fires_o4),
         cmocka_unit_test(test_audit__table_contradicts_itself__is_a_failed_assertion),
         cmocka_unit_test(test_audit__figures_that_do_not_add_up__fire_o5),
+        cmocka_unit_test(test_audit__retired_slot_is_free_again__fires_o5),
         cmocka_unit_test(test_audit__figures_that_went_back__fire_o7),
         cmocka_unit_test(test_audit__other_state_with_nothing_written__fires_o8),
     };
