@@ -149,6 +149,7 @@ static void test_run_seed__many_seeds__change_extents_in_every_way(void **state)
     assert_true(sum.extents_emptied > 10);
     assert_true(sum.emptyings_given_up > 5);
     assert_true(sum.evictions > 10);
+    assert_true(sum.puts_overtaken > 10);
 }
 
 /* A row that no run meets is not tested. */
