@@ -17,7 +17,7 @@
 #define CUT_SPAN 5000u
 #define CUT_EARLY_ONE_IN 3u
 /* Those of a first start that is cut while it formats. */
-#define CUT_FORMAT_SPAN 120u
+#define CUT_FORMAT_SPAN 90u
 /* Of these many lives one ends when its work is done, or its drives are gone. */
 #define UNCUT_ONE_IN 4u
 /* Of these many steps of work one makes a drive be gone. */
@@ -510,7 +510,7 @@ static void live(struct set_world *world, bool last_life) {
         const bool early = mkv_random_chance(random, 1, CUT_EARLY_ONE_IN);
         world->fuse.armed = true;
         world->fuse.left = mkv_random_below(random, early ? CUT_EARLY_SPAN : CUT_SPAN);
-        if (world->served == 0 && mkv_random_chance(random, 3, 4)) {
+        if (world->served == 0 && mkv_random_chance(random, 15, 16)) {
             world->fuse.left = mkv_random_below(random, CUT_FORMAT_SPAN);
         }
     }
