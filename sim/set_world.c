@@ -462,7 +462,9 @@ static void run_node(struct set_world *world, bool last_life) {
     }
 }
 
-static void end_life(struct set_world *world) {
+/* Returns a hash of what the drives hold now, all of them together. */
+static uint64_t end_life(struct set_world *world) {
+    uint64_t image = 0;
     struct mkv_random *random = set_random(world, MKV_CONCERN_SCHEDULE);
     const bool kill = mkv_random_chance(random, world->shape->share_kill, 16);
     if (world->running) {
@@ -478,12 +480,11 @@ static void end_life(struct set_world *world) {
             mkv_drive_sim_crash(own->drive, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
             own->volume = NULL;
         }
-        if (world->options->images != NULL) {
-            mkv_images_add(world->options->images, mkv_drive_sim_image_hash(own->drive));
-        }
+        image = mkv_random_mix(image ^ mkv_drive_sim_image_hash(own->drive));
     }
     mkv_trace_note(&world->trace, "the process ends", kill, world->served);
     mkv_guard_reset(&world->guard);
+    return image;
 }
 
 static void live(struct set_world *world, bool last_life) {
@@ -524,9 +525,14 @@ static void live(struct set_world *world, bool last_life) {
         mkv_fail(MKV_ORACLE_ANSWERS, "all drives are there, and drives 0x%x serve", world->served);
     }
     const bool verified = world->running && world->verify_key == world->content.key_count;
-    world->report->crashes += verified && !last_life;
     world->report->recoveries_cut += !verified;
-    end_life(world);
+    const uint64_t image = end_life(world);
+    if (verified && !last_life) {
+        world->report->crashes++;
+        if (world->options->images != NULL) {
+            mkv_images_add(world->options->images, image);
+        }
+    }
 }
 
 /* ---- making one ------------------------------------------------------------------------------ */
