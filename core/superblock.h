@@ -17,7 +17,7 @@
  *       76     4  checkpoint side (0, 1)
  *       80     8  journal sequence: the first block that replay starts with
  *       88     8  chain anchor: checksum of the journal block before that one, or a fresh value
- *       96     8  generation counter: at least the highest one given out when this was built
+ *       96     8  generation counter: no generation given out before the next superblock is above
  *      104     8  highest wall_ms seen
  *      112     8  checkpoint number, grows with every checkpoint; stands in every page of it
  *      120     4  pages in the checkpoint

@@ -123,7 +123,7 @@ static void superblock_renew(struct mkv_volume *volume) {
     struct mkv_superblock *superblock = &volume->superblock;
     superblock->sequence++;
     superblock->wall_ms = mkv_max_u64(superblock->wall_ms, volume->wall_ms);
-    superblock->generation_counter = volume->generation_counter;
+    superblock->generation_counter = volume->generation_counter + volume_generation_reserve(volume);
     superblock->flags &= ~MKV_SUPERBLOCK_CLEAN;
 }
 
@@ -170,7 +170,10 @@ static void checkpoint_begin(struct mkv_volume *volume) {
     checkpoint->step = CHECKPOINT_WRITING;
     checkpoint->wanted = false;
     checkpoint->side = volume->superblock.checkpoint_side ^ 1u;
-    checkpoint->number = volume->superblock.checkpoint_number + 1;
+    /* A capture that a crash cut off has left pages here: none of another opening has this number.
+     */
+    checkpoint->number = mkv_max_u64(volume->superblock.checkpoint_number + 1,
+                                     (uint64_t)volume->superblock.epoch << 32);
     checkpoint->next_unit = 0;
     checkpoint->page_count = volume_table(volume)->page_high;
     checkpoint->unit_count = units_before_pages(volume) + checkpoint->page_count;

@@ -35,8 +35,8 @@
 
 /* Class changes on their way at a time. */
 #define EXTENT_OPS_MAX 8u
-/* Generations skipped at every opening, so that the low 32 bits of one that was given out without a
- * record do not come again soon. Above the most operations a volume can have. */
+/* Generations that may be given out without a record between two superblocks: above the most
+ * operations a volume can have. */
 #define GENERATION_GAP (4ull * MKV_VOLUME_OPS_MAX)
 /* Pages that one step of recovery derives, and that one step of a checkpoint captures. */
 #define STEP_PAGES_MAX 64u
@@ -399,6 +399,13 @@ void mkv_volume_note_error(struct mkv_volume *volume, enum mkv_effect_kind kind,
 static inline bool volume_writes_clean_mark(const struct mkv_volume *volume) {
     return volume->superblock_writer.step != SUPERBLOCK_IDLE &&
            volume->superblock_writer.purpose == SUPERBLOCK_CLEAN;
+}
+/* What a superblock states beyond the generations given out when it is written, so that none that
+ * comes before the next one is above it, recorded or not: an opening begins there, and so never
+ * gives out the low 32 bits of one whose record it does not see. The ring holds the records. */
+static inline uint64_t volume_generation_reserve(const struct mkv_volume *volume) {
+    const uint64_t puts = MKV_JOURNAL_RECORD_BYTES_MAX / MKV_RECORD_PUT_BYTES;
+    return volume->config.geometry.ring_blocks * puts + GENERATION_GAP;
 }
 static inline void volume_want_flush(struct mkv_volume *volume, uint64_t *ticket) {
     *ticket = volume->flush_issued + 1;

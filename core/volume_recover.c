@@ -273,7 +273,8 @@ static void epoch_write(struct mkv_volume *volume) {
     superblock->sequence++;
     superblock->epoch++;
     superblock->flags &= ~MKV_SUPERBLOCK_CLEAN;
-    superblock->generation_counter = volume->recover.generation_counter_max;
+    superblock->generation_counter =
+        volume->recover.generation_counter_max + volume_generation_reserve(volume);
     superblock->wall_ms = mkv_max_u64(superblock->wall_ms, volume->wall_ms);
     volume->recover.step = RECOVER_EPOCH;
     mkv_volume_superblock_write(volume, SUPERBLOCK_EPOCH, SUPERBLOCK_ALL_COPIES);
@@ -534,16 +535,14 @@ static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t 
     recover->clear_cursor = 0;
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
     mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
-    /* Records that were not read can have used this many generations at most. */
-    recover->generation_counter_max = mkv_min_u64(
-        recover->generation_counter_max + (uint64_t)ring_blocks * MKV_JOURNAL_RECORDS_MAX,
-        GENERATION_LIMIT);
     superblock->sequence++;
     superblock->epoch++;
     superblock->flags = MKV_SUPERBLOCK_NO_CHECKPOINT;
     superblock->journal_sequence.value += ring_blocks;
     superblock->chain_anchor = mkv_volume_fresh_chain(volume, superblock->epoch);
-    superblock->generation_counter = recover->generation_counter_max;
+    /* Records that were not read have no generation above what the superblock stated. */
+    superblock->generation_counter =
+        recover->generation_counter_max + volume_generation_reserve(volume);
     mkv_volume_superblock_write(volume, SUPERBLOCK_EMPTY, SUPERBLOCK_ALL_COPIES);
 }
 
@@ -583,7 +582,7 @@ static void derive_step(struct mkv_volume *volume) {
 
 static void serve(struct mkv_volume *volume) {
     const struct recover *recover = &volume->recover;
-    volume->generation_counter = recover->generation_counter_max + GENERATION_GAP;
+    volume->generation_counter = recover->generation_counter_max;
     if (MKV_CANARY(MKV_CANARY_GENERATION_WITHOUT_EPOCH)) {
         volume->generation_counter = 0;
     }

@@ -14,8 +14,9 @@ static unsigned long long ull(uint64_t value) {
 }
 
 void mkv_audit_init(struct mkv_audit *audit, struct mkv_memory *memory, struct mkv_node *node,
-                    const struct mkv_content *content, const struct mkv_model *model) {
-    *audit = (struct mkv_audit){.node = node, .content = content, .model = model};
+                    const struct mkv_content *content, const struct mkv_model *model,
+                    struct mkv_faults *faults) {
+    *audit = (struct mkv_audit){.node = node, .content = content, .model = model, .faults = faults};
     audit->units_total = mkv_geometry_usable_units(&node->config.geometry);
     audit->units = mkv_memory_take(memory, audit->units_total, 64);
 }
@@ -52,16 +53,25 @@ static bool payload_is(const struct mkv_audit *audit, const struct mkv_volume_bl
     return true;
 }
 
-/* The version that the block holds; fails the run when its key cannot hold it. */
-static void check_content(const struct mkv_audit *audit, const struct mkv_volume_block *block,
-                          const uint8_t *header_unit, const struct mkv_slot_header *header,
-                          uint32_t key) {
+static bool holds_a_version(const struct mkv_audit *audit, const struct mkv_volume_block *block,
+                            const uint8_t *header_unit, const struct mkv_slot_header *header,
+                            uint32_t key) {
     uint32_t version = 0;
     for (uint32_t index = 0; mkv_model_version(audit->model, key, index, &version); index++) {
         if (version != MKV_MODEL_ABSENT &&
             payload_is(audit, block, header_unit, key, version, header->length)) {
-            return;
+            return true;
         }
+    }
+    return false;
+}
+
+/* Fails the run when the key of the block cannot hold what the block does. */
+static void check_content(const struct mkv_audit *audit, const struct mkv_volume_block *block,
+                          const uint8_t *header_unit, const struct mkv_slot_header *header,
+                          uint32_t key) {
+    if (holds_a_version(audit, block, header_unit, header, key)) {
+        return;
     }
     /* Which older version it is makes the report readable. */
     for (uint32_t older = audit->model->keys[key].version_last; older > 0; older--) {
@@ -91,6 +101,38 @@ static void check_units(struct mkv_audit *audit, const struct mkv_volume_block *
     }
 }
 
+/* The header is of another block than the table says. */
+static bool is_other_block(const struct mkv_volume_block *block,
+                           const struct mkv_slot_header *header, uint32_t key) {
+    return key == MKV_NONE_U32 || header->tenant != block->tenant ||
+           mkv_key_tag(block->tenant, header->key, header->key_bytes) != block->tag ||
+           header->slot.index != block->slot.index ||
+           (uint32_t)header->generation.value != block->generation_low;
+}
+
+/* A fault struck the block, or what stood under it: it may be whole all the same. */
+static void check_struck_block(struct mkv_audit *audit, const struct mkv_volume_block *block,
+                               const uint8_t *header_unit, const struct mkv_slot_header *header,
+                               uint32_t key) {
+    const uint32_t units = 1 + block->length_units;
+    const bool whole =
+        header != NULL && !is_other_block(block, header, key) &&
+        !mkv_faults_any_flag(audit->faults, block->lba.unit, units, MKV_UNIT_UNREADABLE) &&
+        (header->block_flags & (MKV_BLOCK_SEGMENT | MKV_BLOCK_MANIFEST)) == 0 &&
+        holds_a_version(audit, block, header_unit, header, key);
+    if (whole) {
+        mkv_faults_unflag(audit->faults, block->lba.unit, units);
+        audit->present |= 1ull << key;
+        return;
+    }
+    /* The tag of a segment is none of the keys': then it may be anybody's. */
+    uint64_t suspect = 0;
+    for (uint32_t other = 0; other < audit->content->key_count; other++) {
+        suspect |= audit->content->keys[other].tag == block->tag ? 1ull << other : 0;
+    }
+    audit->suspect |= suspect != 0 ? suspect : UINT64_MAX;
+}
+
 static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *block,
                         bool tell_watch) {
     const uint8_t *header_unit = mkv_drive_sim_unit(audit->node->drive, block->lba.unit);
@@ -101,25 +143,28 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
     const uint32_t key =
         sound ? mkv_content_find(audit->content, header.key, header.key_bytes) : MKV_NONE_U32;
     if (tell_watch) {
-        mkv_watch_serve_block(&audit->node->watch, block, sound ? &header : NULL, key);
+        /* Of a header that is another block's the watch learns nothing. */
+        const bool own = sound && (uint32_t)header.generation.value == block->generation_low &&
+                         header.slot.index == block->slot.index;
+        mkv_watch_serve_block(&audit->node->watch, block, own ? &header : NULL,
+                              own ? key : MKV_NONE_U32);
+    }
+    if (audit->model->lying) {
+        return;
+    }
+    if (mkv_faults_any_flag(audit->faults, block->lba.unit, 1 + block->length_units,
+                            MKV_UNIT_DAMAGED | MKV_UNIT_UNREADABLE)) {
+        check_struck_block(audit, block, header_unit, sound ? &header : NULL, key);
+        return;
     }
     if (!sound) {
-        /* Whose it was nobody can say: the tag of a segment is none of the keys'. */
-        for (uint32_t other = 0; other < audit->content->key_count; other++) {
-            if (audit->model->keys[other].lossy) {
-                return;
-            }
-        }
         mkv_fail(MKV_ORACLE_DURABLE, "the header of live slot %u does not decode",
                  block->slot.index);
     }
     if ((header.block_flags & MKV_BLOCK_SEGMENT) != 0) {
         return; /* what it belongs to is read back through its manifest */
     }
-    if (key == MKV_NONE_U32 || header.tenant != block->tenant ||
-        mkv_key_tag(block->tenant, header.key, header.key_bytes) != block->tag ||
-        header.slot.index != block->slot.index ||
-        (uint32_t)header.generation.value != block->generation_low) {
+    if (is_other_block(block, &header, key)) {
         mkv_fail(MKV_ORACLE_DURABLE,
                  "the header of live slot %u is of another block (generation %llx, not %x)",
                  block->slot.index, ull(header.generation.value), block->generation_low);
@@ -132,7 +177,7 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
                  block->slot.index);
     }
     audit->present |= 1ull << key;
-    if (!audit->model->keys[key].lossy && (header.block_flags & MKV_BLOCK_MANIFEST) == 0) {
+    if ((header.block_flags & MKV_BLOCK_MANIFEST) == 0) {
         check_content(audit, block, header_unit, &header, key);
     }
 }
@@ -144,6 +189,7 @@ static void walk_blocks(struct mkv_audit *audit, bool tell_watch) {
     mkv_volume_check(volume);
     memset(audit->units, 0, audit->units_total);
     audit->present = 0;
+    audit->suspect = 0;
     uint64_t blocks = 0;
     uint64_t units = 0;
     uint32_t cursor = 0;
@@ -176,6 +222,9 @@ void mkv_audit_blocks(struct mkv_audit *audit) {
 void mkv_audit_present(const struct mkv_audit *audits, uint32_t count) {
     const struct mkv_model *model = audits[0].model;
     uint64_t present = 0;
+    if (model->lying) {
+        return;
+    }
     for (uint32_t index = 0; index < count; index++) {
         if ((present & audits[index].present) != 0) {
             mkv_fail(MKV_ORACLE_SLOTS, "two volumes hold the same key (bits %llx)",
@@ -186,6 +235,20 @@ void mkv_audit_present(const struct mkv_audit *audits, uint32_t count) {
     for (uint32_t key = 0; key < model->key_count; key++) {
         if ((present >> key & 1) == 0 && !mkv_model_allows(model, key, MKV_MODEL_ABSENT)) {
             mkv_fail(MKV_ORACLE_DURABLE, "key %u was acknowledged and is not there", key);
+        }
+    }
+}
+
+void mkv_audit_settle(const struct mkv_audit *audits, uint32_t count, struct mkv_model *model) {
+    uint64_t present = 0;
+    uint64_t suspect = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        present |= audits[index].present;
+        suspect |= audits[index].suspect;
+    }
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        if (model->keys[key].lossy && (suspect >> key & 1) == 0) {
+            mkv_model_found(model, key, (present >> key & 1) != 0);
         }
     }
 }
@@ -202,7 +265,7 @@ void mkv_audit_serving(struct mkv_audit *audit) {
         mkv_fail(MKV_ORACLE_DURABLE, "the volume says it is open but its state is %s",
                  mkv_volume_state_name(stats.state));
     }
-    if (audit->served) {
+    if (audit->served && !audit->model->lying) {
         grows("epoch", audit->stats.epoch, stats.epoch, true);
         grows("superblock sequence", audit->stats.superblock_sequence, stats.superblock_sequence,
               true);
@@ -218,7 +281,9 @@ void mkv_audit_serving(struct mkv_audit *audit) {
             }
         }
     }
-    grows("durable journal sequence", node->watch.sequence_durable, stats.journal_head, false);
+    if (!audit->model->lying) {
+        grows("durable journal sequence", node->watch.sequence_durable, stats.journal_head, false);
+    }
     audit->evaluations++;
     audit->served = true;
     audit->mutated = stats.tenants_dropped > 0; /* that a sweep ended is not recorded */

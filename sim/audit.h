@@ -23,18 +23,21 @@ struct mkv_audit {
     struct mkv_node *node;
     const struct mkv_content *content;
     const struct mkv_model *model;
+    struct mkv_faults *faults;
     uint8_t *units; /* one for each unit of the data area: taken */
     uint64_t units_total;
     bool served;  /* the figures below are of the last time it served */
-    bool mutated; /* since then a mutation was asked for, or rot was at work */
+    bool mutated; /* since then a mutation was asked for, or a fault has struck */
     uint64_t durable_hash;
     uint64_t present; /* bit k: it held key k when its blocks were audited last */
+    uint64_t suspect; /* bit k: of a block that was struck then, it may be the one that key k has */
     struct mkv_volume_stats stats;
     uint64_t evaluations;
 };
 
 void mkv_audit_init(struct mkv_audit *audit, struct mkv_memory *memory, struct mkv_node *node,
-                    const struct mkv_content *content, const struct mkv_model *model);
+                    const struct mkv_content *content, const struct mkv_model *model,
+                    struct mkv_faults *faults);
 /* The volume has begun to serve and was asked for nothing yet. Holds all oracles against it, and
  * tells the watch what there is. */
 void mkv_audit_serving(struct mkv_audit *audit);
@@ -42,5 +45,7 @@ void mkv_audit_serving(struct mkv_audit *audit);
 void mkv_audit_blocks(struct mkv_audit *audit);
 /* Of the volumes that were audited, every key that must be there is in one, and none in two. */
 void mkv_audit_present(const struct mkv_audit *audits, uint32_t count);
+/* Tells the model what became of keys that a fault had struck, where that is plain. */
+void mkv_audit_settle(const struct mkv_audit *audits, uint32_t count, struct mkv_model *model);
 
 #endif

@@ -160,7 +160,7 @@ int mkv_canaries_run(bool as_json) {
             continue;
         }
         struct mkv_seed_outcome without;
-        mkv_run_seed(result.seed, &memory, NULL, NULL, 0, &without);
+        mkv_run_seed(result.seed, NULL, &memory, NULL, NULL, 0, &without);
         result.passes_without = !without.failed;
         caught += result.caught;
         sound = sound && result.caught && result.passes_without;

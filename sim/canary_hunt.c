@@ -45,7 +45,7 @@ int mkv_canary_hunt(unsigned canary) {
     while (!outcome.failed && seed < MKV_CANARY_SEEDS_MAX &&
            seconds_since(&start) < MKV_CANARY_SECONDS_MAX) {
         seed++;
-        mkv_run_seed(seed, &memory, NULL, NULL, 0, &outcome);
+        mkv_run_seed(seed, NULL, &memory, NULL, NULL, 0, &outcome);
         crashes += outcome.report.crashes;
     }
     char oracle[16] = "-";

@@ -24,12 +24,17 @@ static const char usage_text[] =
     "Runs the core that memkv ships on a simulated drive and fabric, crashes it again and again,\n"
     "and holds what it does against oracles.\n"
     "\n"
-    "  run [--seed N] [--seconds S] [--json]\n"
-    "        Runs the seeds from N on (default 1) for S seconds (default 10).\n"
-    "  replay --seed N [--json] [--verbose]\n"
+    "  run [--seed N] [--seconds S] [--faults LIST] [--json]\n"
+    "        Runs the seeds from N on (default 1) for S seconds (default 10), with the drive "
+    "faults\n"
+    "        that each seed draws, or with exactly those of the list: names between commas, none,\n"
+    "        or all.\n"
+    "  replay --seed N [--faults LIST] [--json] [--verbose]\n"
     "        Runs one seed to its end, twice, in memory that differs. --verbose prints every "
     "input\n"
     "        and effect.\n"
+    "  faults [--json]\n"
+    "        Lists the drive faults, and what a run under each of them no longer promises.\n"
     "  canaries [--json]\n"
     "        Looks for the bugs planted in memkv-sim-canary, which lies beside this program, and\n"
     "        runs the seeds that caught them on the core that ships.\n"
@@ -59,6 +64,8 @@ struct options {
     bool verbose;
     bool has_canary;
     uint64_t canary;
+    bool has_faults;
+    struct mkv_run_choice choice;
 };
 
 __attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...) {
@@ -91,6 +98,16 @@ static bool parse_seconds(const char *text, double *value) {
     return errno == 0 && *end == 0 && *value > 0 && *value <= SECONDS_MAX;
 }
 
+static int faults_error(const char *unknown) {
+    fprintf(stderr,
+            "memkv-sim: --faults names '%s', and there is no such fault; there are:", unknown);
+    for (unsigned fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        fprintf(stderr, "%s %s", fault > 0 ? "," : "", mkv_fault_info((enum mkv_fault)fault)->name);
+    }
+    fputs(", or none, or all\n", stderr);
+    return EXIT_USAGE;
+}
+
 /* Takes what stands behind the command; EXIT_PASSED, or EXIT_USAGE when something was wrong. */
 static int parse_options(int argc, char **argv, struct options *options) {
     for (int index = 2; index < argc; index++) {
@@ -106,7 +123,8 @@ static int parse_options(int argc, char **argv, struct options *options) {
         const bool seed = strcmp(name, "--seed") == 0;
         const bool seconds = strcmp(name, "--seconds") == 0;
         const bool canary = strcmp(name, "--canary") == 0;
-        if (!seed && !seconds && !canary) {
+        const bool faults = strcmp(name, "--faults") == 0;
+        if (!seed && !seconds && !canary && !faults) {
             return usage_error("there is no option '%s'", name);
         }
         if (index + 1 == argc) {
@@ -124,6 +142,12 @@ static int parse_options(int argc, char **argv, struct options *options) {
             (!parse_u64(value, &options->canary) || options->canary >= MKV_CANARY_COUNT)) {
             return usage_error("--canary '%s' is no number below %u", value, MKV_CANARY_COUNT);
         }
+        char unknown[MKV_FAULT_NAME_BYTES];
+        if (faults && !mkv_faults_parse(value, &options->choice.fault_mask, unknown)) {
+            return faults_error(unknown);
+        }
+        options->has_faults = options->has_faults || faults;
+        options->choice.has_faults = options->has_faults;
         options->has_seed = options->has_seed || seed;
         options->has_seconds = options->has_seconds || seconds;
         options->has_canary = options->has_canary || canary;
@@ -180,6 +204,28 @@ static double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? (double)count / seconds : 0;
 }
 
+static void print_hits(struct mkv_json *json, const struct mkv_world_report *report) {
+    mkv_json_open(json, "faults", '{');
+    for (unsigned fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        mkv_json_u64(json, mkv_fault_info((enum mkv_fault)fault)->name, report->hits[fault]);
+    }
+    mkv_json_close(json, '}');
+}
+
+static void tell_hits(const struct mkv_world_report *report) {
+    printf("  faults ");
+    bool any = false;
+    for (unsigned fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        if (report->hits[fault] > 0) {
+            printf("%s %s %llu", any ? "," : "", mkv_fault_info((enum mkv_fault)fault)->name,
+                   (unsigned long long)report->hits[fault]);
+            any = true;
+        }
+    }
+    printf("%s; %llu blocks lost to them\n", any ? "" : " none",
+           (unsigned long long)report->losses);
+}
+
 static void print_run_json(const struct mkv_run_outcome *run) {
     struct mkv_json json = {.out = stdout};
     mkv_json_open(&json, NULL, '{');
@@ -209,6 +255,21 @@ static void print_run_json(const struct mkv_run_outcome *run) {
         mkv_json_close(&json, '}');
     }
     mkv_json_close(&json, ']');
+    mkv_json_open(&json, "promises", '[');
+    for (uint32_t promise = 0; promise < MKV_PROMISE_COUNT; promise++) {
+        const struct mkv_run_figures *figures = &run->promises[promise];
+        mkv_json_open(&json, NULL, '{');
+        mkv_json_text(&json, "name", mkv_promise_name((enum mkv_promise)promise));
+        mkv_json_u64(&json, "seeds", figures->seeds);
+        mkv_json_number(&json, "seconds", figures->seconds);
+        mkv_json_u64(&json, "crashes", figures->report.crashes);
+        mkv_json_number(&json, "crashes_per_second",
+                        per_second(figures->report.crashes, figures->seconds));
+        mkv_json_close(&json, '}');
+    }
+    mkv_json_close(&json, ']');
+    print_hits(&json, &run->report);
+    mkv_json_u64(&json, "losses", run->report.losses);
     print_failures(&json, run->failures, run->failure_count);
     mkv_json_close(&json, '}');
     fputc('\n', stdout);
@@ -232,6 +293,14 @@ static void print_run_text(const struct mkv_run_outcome *run) {
                per_second(figures->report.crashes, figures->seconds),
                (unsigned long long)figures->report.operations);
     }
+    for (uint32_t promise = 0; promise < MKV_PROMISE_COUNT; promise++) {
+        const struct mkv_run_figures *figures = &run->promises[promise];
+        printf("  %-16s  %llu seeds, %llu crashes (%.0f a second)\n",
+               mkv_promise_name((enum mkv_promise)promise), (unsigned long long)figures->seeds,
+               (unsigned long long)figures->report.crashes,
+               per_second(figures->report.crashes, figures->seconds));
+    }
+    tell_hits(&run->report);
     for (uint32_t index = 0; index < run->failure_count; index++) {
         tell_failure(stdout, &run->failures[index]);
     }
@@ -247,6 +316,7 @@ static void print_replay(const struct mkv_seed_outcome *outcome, uint64_t seed, 
             (unsigned long long)report->crashes, (unsigned long long)report->recoveries_cut,
             (unsigned long long)report->operations, (unsigned long long)report->evaluations,
             (unsigned long long)report->trace_hash);
+        tell_hits(report);
         if (outcome->failed) {
             tell_failure(stdout, &outcome->failure);
         }
@@ -256,11 +326,13 @@ static void print_replay(const struct mkv_seed_outcome *outcome, uint64_t seed, 
     mkv_json_open(&json, NULL, '{');
     mkv_json_u64(&json, "seed", seed);
     mkv_json_text(&json, "world", mkv_world_name(outcome->shape.world));
+    mkv_json_text(&json, "promise", mkv_promise_name(mkv_promise_of(outcome->shape.faults.mask)));
     mkv_json_u64(&json, "crashes", report->crashes);
     mkv_json_u64(&json, "recoveries_cut", report->recoveries_cut);
     mkv_json_u64(&json, "operations", report->operations);
     mkv_json_u64(&json, "oracle_evaluations", report->evaluations);
     mkv_json_hex(&json, "trace_hash", report->trace_hash);
+    print_hits(&json, report);
     print_failures(&json, &outcome->failure, outcome->failed ? 1 : 0);
     mkv_json_close(&json, '}');
     fputc('\n', stdout);
@@ -277,8 +349,8 @@ static int run(const struct options *options) {
     }
     struct mkv_run_outcome outcome;
     mkv_run_for(options->has_seed ? options->seed : 1,
-                options->has_seconds ? options->seconds : SECONDS_DEFAULT, &memory, &images,
-                &outcome);
+                options->has_seconds ? options->seconds : SECONDS_DEFAULT, &options->choice,
+                &memory, &images, &outcome);
     if (options->json) {
         print_run_json(&outcome);
     } else {
@@ -298,16 +370,46 @@ static int replay(const struct options *options) {
     struct mkv_seed_outcome outcome;
     /* With --json the timeline keeps off the standard output, which is one value. */
     FILE *timeline = options->json ? stderr : stdout;
-    mkv_run_seed_twice(options->seed, &memory, options->verbose ? timeline : NULL, &outcome);
+    mkv_run_seed_twice(options->seed, &options->choice, &memory, options->verbose ? timeline : NULL,
+                       &outcome);
     print_replay(&outcome, options->seed, options->json);
     mkv_memory_destroy(&memory);
     return outcome.failed ? EXIT_FAILED : EXIT_PASSED;
+}
+
+static int list_faults(const struct options *options) {
+    struct mkv_json json = {.out = stdout};
+    if (options->json) {
+        mkv_json_open(&json, NULL, '{');
+        mkv_json_open(&json, "faults", '[');
+    }
+    for (unsigned fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        const struct mkv_fault_info *info = mkv_fault_info((enum mkv_fault)fault);
+        const char *promise = mkv_promise_name(mkv_promise_of(1u << fault));
+        if (!options->json) {
+            printf("%-18s %-10s  %s\n", info->name, promise, info->description);
+            continue;
+        }
+        mkv_json_open(&json, NULL, '{');
+        mkv_json_text(&json, "name", info->name);
+        mkv_json_text(&json, "promise", promise);
+        mkv_json_text(&json, "description", info->description);
+        mkv_json_u64(&json, "one_in", info->one_in);
+        mkv_json_close(&json, '}');
+    }
+    if (options->json) {
+        mkv_json_close(&json, ']');
+        mkv_json_close(&json, '}');
+        fputc('\n', stdout);
+    }
+    return EXIT_PASSED;
 }
 
 static int run_command(const char *name, const struct options *options) {
     const bool is_run = strcmp(name, "run") == 0;
     const bool is_replay = strcmp(name, "replay") == 0;
     const bool is_canaries = strcmp(name, "canaries") == 0;
+    const bool is_faults = strcmp(name, "faults") == 0;
 #ifdef MKV_CANARIES
     if (strcmp(name, "hunt") == 0 && options->has_canary) {
         return mkv_canary_hunt((unsigned)options->canary);
@@ -320,20 +422,26 @@ static int run_command(const char *name, const struct options *options) {
         return usage_error("there is no option '--canary'");
     }
 #endif
-    if (!is_run && !is_replay && !is_canaries) {
+    if (!is_run && !is_replay && !is_canaries && !is_faults) {
         return usage_error("there is no command '%s'", name);
     }
     if (options->has_seconds && !is_run) {
         return usage_error("%s has no --seconds", name);
     }
-    if (options->has_seed && is_canaries) {
-        return usage_error("canaries has no --seed");
+    if (options->has_seed && (is_canaries || is_faults)) {
+        return usage_error("%s has no --seed", name);
+    }
+    if (options->has_faults && (is_canaries || is_faults)) {
+        return usage_error("%s has no --faults", name);
     }
     if (options->verbose && !is_replay) {
         return usage_error("%s has no --verbose", name);
     }
     if (is_replay && !options->has_seed) {
         return usage_error("replay needs --seed N");
+    }
+    if (is_faults) {
+        return list_faults(options);
     }
     return is_run ? run(options) : is_replay ? replay(options) : mkv_canaries_run(options->json);
 }

@@ -11,9 +11,6 @@
 /* Reads are handed memory that holds this until they complete, as a device may write early. */
 #define SCRIBBLE 0xdb
 #define SCRIBBLE_BYTES 64u
-/* One operation in this many takes ten times as long. */
-#define SLOW_ONE_IN 64u
-#define SLOW_FACTOR 10u
 
 struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
                                            const struct mkv_drive_profile *profile,
@@ -23,7 +20,8 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
     MKV_ASSERT(profile->tear_bytes >= MKV_UNIT_BYTES / 64);
     MKV_ASSERT(profile->tear_bytes <= MKV_UNIT_BYTES);
     MKV_ASSERT((profile->tear_bytes & (profile->tear_bytes - 1)) == 0);
-    const uint32_t page_count = 1 + profile->capacity_units + MKV_DRIVE_SIM_VERSIONS_MAX;
+    /* A durable and an older page of every unit, and those of the versions. */
+    const uint32_t page_count = 1 + 2 * profile->capacity_units + MKV_DRIVE_SIM_VERSIONS_MAX;
     struct mkv_drive_sim *drive = mkv_memory_take(memory, sizeof *drive, 64);
     memset(drive, 0, sizeof *drive);
     drive->profile = *profile;
@@ -49,9 +47,20 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
         drive->versions_free[drive->versions_free_count++] = version - 1;
     }
     for (uint32_t unit = 0; unit < profile->capacity_units; unit++) {
-        drive->sectors[unit] = (struct sector){PAGE_ZERO, MKV_NONE_U32};
+        drive->sectors[unit] = (struct sector){PAGE_ZERO, MKV_NONE_U32, MKV_NONE_U32};
     }
     return drive;
+}
+
+void mkv_drive_sim_set_faults(struct mkv_drive_sim *drive, struct mkv_memory *memory,
+                              struct mkv_faults *faults) {
+    MKV_ASSERT(drive->io_serial == 0);
+    drive->faults = faults;
+    drive->keeps_older = mkv_faults_has(faults, MKV_FAULT_STALE_READ);
+    if (mkv_faults_has(faults, MKV_FAULT_OLD_IMAGE)) {
+        drive->image = mkv_memory_take(
+            memory, (size_t)drive->profile.capacity_units * MKV_UNIT_BYTES, MKV_UNIT_BYTES);
+    }
 }
 
 void mkv_drive_sim_attach(struct mkv_drive_sim *drive, const struct mkv_drive_memory_map *map) {
@@ -196,13 +205,20 @@ static void submit_write(struct mkv_drive_sim *drive, struct drive_io *io) {
                                : meta_memory(drive, effect->meta_offset, effect->unit_count);
     io->write = ++drive->write_serial;
     uint64_t hash = 0;
-    for (uint32_t unit = 0; unit < effect->unit_count; unit++) {
-        mkv_drive_version_push(drive, effect->lba.unit + unit, io->write,
-                               bytes + (size_t)unit * MKV_UNIT_BYTES);
-        const uint32_t version = drive->sectors[effect->lba.unit + unit].newest;
+    for (uint32_t index = 0; index < effect->unit_count; index++) {
+        uint64_t unit = 0;
+        if (!mkv_drive_fault_target(io, index, &unit)) {
+            continue;
+        }
+        mkv_drive_version_push(drive, unit, io->write, bytes + (size_t)index * MKV_UNIT_BYTES);
+        const uint32_t version = drive->sectors[unit].newest;
+        drive->versions[version].atomic = effect->unit_count <= drive->profile.atomic_units;
         hash = mkv_random_mix(hash ^ drive->page_hashes[drive->versions[version].page]);
     }
     drive->last_write_hash = hash;
+    if (drive->faults != NULL) {
+        mkv_drive_fault_written(drive, io);
+    }
 }
 
 /* Some of the units turn into zeros, others keep what they hold. */
@@ -226,7 +242,17 @@ void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *
     MKV_ASSERT(drive->io_count < MKV_DRIVE_SIM_IO_MAX);
     struct drive_io *io = &drive->ios[drive->io_count];
     *io = (struct drive_io){
-        .kind = effect->kind, .op = effect->op, .drive = effect->drive, .token = token};
+        .kind = effect->kind,
+        .op = effect->op,
+        .drive = effect->drive,
+        .token = token,
+        .serial = ++drive->io_serial,
+        .act = {.fault = MKV_FAULT_NONE},
+    };
+    if (drive->faults != NULL && effect->kind != MKV_EFFECT_DRIVE_TRIM) {
+        mkv_faults_decide(drive->faults, effect->kind, effect->drive.lba.unit,
+                          effect->drive.unit_count, &io->act);
+    }
     uint32_t delay_ns_max = drive->profile.flush_ns;
     if (effect->kind == MKV_EFFECT_DRIVE_FLUSH) {
         mkv_drive_versions_land(drive); /* I6 */
@@ -254,11 +280,9 @@ void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *
             memset(read_target(drive, &effect->drive), SCRIBBLE, SCRIBBLE_BYTES);
         }
     }
-    uint64_t delay_ns = 1 + mkv_random_below(&drive->random, delay_ns_max);
-    if (mkv_random_chance(&drive->random, 1, SLOW_ONE_IN)) {
-        delay_ns *= SLOW_FACTOR;
-    }
-    io->due_ns = now_ns + delay_ns;
+    const uint64_t delay_ns = 1 + mkv_random_below(&drive->random, delay_ns_max);
+    io->due_ns = mkv_drive_fault_due(drive, io, now_ns, delay_ns);
+    drive->due_last_ns = io->due_ns;
     drive->io_count++;
 }
 
@@ -278,32 +302,33 @@ uint64_t mkv_drive_sim_due_ns(const struct mkv_drive_sim *drive) {
 static void check_write_memory(const struct mkv_drive_sim *drive, const struct drive_io *io) {
     const struct mkv_drive_effect *effect = &io->drive;
     const uint8_t *bytes = read_target(drive, effect);
-    for (uint32_t unit = 0; unit < effect->unit_count; unit++) {
-        uint32_t version = drive->sectors[effect->lba.unit + unit].newest;
-        while (version != MKV_NONE_U32 && drive->versions[version].write != io->write) {
-            version = drive->versions[version].next;
+    for (uint32_t index = 0; index < effect->unit_count; index++) {
+        uint64_t unit = 0;
+        if (!mkv_drive_fault_target(io, index, &unit)) {
+            continue;
         }
-        MKV_ASSERT(version != MKV_NONE_U32);
-        if (memcmp(bytes + (size_t)unit * MKV_UNIT_BYTES,
+        const uint32_t version = mkv_drive_version_of(drive, unit, io->write);
+        if (version == MKV_NONE_U32) {
+            /* Only a write that went astray can have been flushed over this one. */
+            MKV_ASSERT(drive->faults != NULL);
+            continue;
+        }
+        if (memcmp(bytes + (size_t)index * MKV_UNIT_BYTES,
                    drive_page(drive, drive->versions[version].page), MKV_UNIT_BYTES) != 0) {
             mkv_fail(MKV_ORACLE_BUFFERS, "the memory of a write to unit %llu changed under it",
-                     (unsigned long long)(effect->lba.unit + unit));
+                     (unsigned long long)(effect->lba.unit + index));
         }
     }
 }
 
-static void copy_units(struct mkv_drive_sim *drive, const struct mkv_drive_effect *effect,
-                       uint8_t *target) {
-    for (uint32_t unit = 0; unit < effect->unit_count; unit++) {
-        memcpy(target + (size_t)unit * MKV_UNIT_BYTES,
-               mkv_drive_sim_unit(drive, effect->lba.unit + unit), MKV_UNIT_BYTES);
-    }
-}
-
-static void complete_read(struct mkv_drive_sim *drive, const struct mkv_drive_effect *effect,
+static void complete_read(struct mkv_drive_sim *drive, const struct drive_io *io,
                           struct mkv_drive_done *done) {
+    const struct mkv_drive_effect *effect = &io->drive;
     uint8_t *target = read_target(drive, effect);
-    copy_units(drive, effect, target);
+    for (uint32_t unit = 0; unit < effect->unit_count; unit++) {
+        memcpy(target + (size_t)unit * MKV_UNIT_BYTES, mkv_drive_fault_read_unit(drive, io, unit),
+               MKV_UNIT_BYTES);
+    }
     if (effect->memory == MKV_DRIVE_SLOT) {
         uint8_t *payload = target + MKV_UNIT_BYTES;
         uint32_t payload_bytes = (effect->unit_count - 1) * MKV_UNIT_BYTES;
@@ -341,20 +366,29 @@ void mkv_drive_sim_complete(struct mkv_drive_sim *drive, struct mkv_drive_sim_do
     *done = (struct mkv_drive_sim_done){.kind = io.kind, .token = io.token};
     done->done.op = io.op;
     done->done.result = MKV_IO_OK;
-    if (io.kind == MKV_EFFECT_DRIVE_FLUSH) {
-        mkv_drive_versions_flush(drive, io.flush_stamp);
-        return;
+    if (io.kind != MKV_EFFECT_DRIVE_FLUSH && io.kind != MKV_EFFECT_DRIVE_TRIM) {
+        hold(drive, io.kind, &io.drive, false);
+    }
+    if (io.kind == MKV_EFFECT_DRIVE_WRITE) {
+        check_write_memory(drive, &io);
     }
     if (io.kind == MKV_EFFECT_DRIVE_TRIM) {
         mkv_drive_versions_completed(drive, io.drive.lba.unit, io.drive.unit_count, io.write);
         return;
     }
-    hold(drive, io.kind, &io.drive, false);
-    if (io.kind == MKV_EFFECT_DRIVE_WRITE) {
-        check_write_memory(drive, &io);
-        mkv_drive_versions_completed(drive, io.drive.lba.unit, io.drive.unit_count, io.write);
+    if (drive->faults != NULL && mkv_drive_fault_complete(drive, &io, &done->done.result)) {
+        return;
+    }
+    if (io.kind == MKV_EFFECT_DRIVE_FLUSH) {
+        mkv_drive_versions_flush(drive, io.flush_stamp);
+    } else if (io.kind == MKV_EFFECT_DRIVE_WRITE) {
+        uint64_t unit = io.drive.lba.unit;
+        if (io.act.fault == MKV_FAULT_MISDIRECTED_WRITE) {
+            unit = io.act.other;
+        }
+        mkv_drive_versions_completed(drive, unit, io.drive.unit_count, io.write);
     } else {
-        complete_read(drive, &io.drive, &done->done);
+        complete_read(drive, &io, &done->done);
     }
 }
 
@@ -385,6 +419,10 @@ uint64_t mkv_drive_sim_image_hash(const struct mkv_drive_sim *drive) {
 
 uint32_t mkv_drive_sim_dirty_count(const struct mkv_drive_sim *drive) {
     return drive->dirty_count;
+}
+
+uint32_t mkv_drive_sim_writes(const struct mkv_drive_sim *drive) {
+    return drive->write_serial;
 }
 
 uint64_t mkv_drive_sim_last_write_hash(const struct mkv_drive_sim *drive) {

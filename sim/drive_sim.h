@@ -27,13 +27,16 @@
  *  I5  image_hash depends on the durable pages alone.
  *  I6  What a killed process left in flight lands no later than its successor's first flush is
  *      submitted.
+ *  I7  What goes wrong beyond crashes was decided by the drive's faults, and is counted there.
  *
- * Not responsible for: what the bytes mean, nor for when the crash comes (worlds).
+ * Not responsible for: what the bytes mean, nor for when the crash comes (worlds), nor for which
+ * operation a fault strikes (faults.h).
  */
 #ifndef MKV_SIM_DRIVE_SIM_H
 #define MKV_SIM_DRIVE_SIM_H
 
 #include "core/io.h"
+#include "sim/faults.h"
 #include "sim/guard.h"
 #include "sim/memory.h"
 #include "sim/random.h"
@@ -50,6 +53,8 @@ struct mkv_drive_profile {
     /* MKV_UNIT_BYTES: units are written whole. 512: as sectors are. 64: as the worst of the drives
      * that Zheng and others (2013) cut off, which left shorn writes. A power of two. */
     uint32_t tear_bytes;
+    /* Writes of at most so many units are kept whole or not at all; 0: not even those of one. */
+    uint32_t atomic_units;
     /* The longest delays; the shortest is 1 ns. */
     uint32_t read_ns;
     uint32_t write_ns;
@@ -94,6 +99,11 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
                                            const struct mkv_drive_profile *profile,
                                            const struct mkv_random *random,
                                            struct mkv_guard *guard);
+/* What goes wrong with this drive; without, nothing does, and operations are neither slow nor out
+ * of order. Before the first operation. Takes room for an older page of every unit where reads may
+ * be stale, and for a copy of the drive where an old image may come back. */
+void mkv_drive_sim_set_faults(struct mkv_drive_sim *drive, struct mkv_memory *memory,
+                              struct mkv_faults *faults);
 /* The machine's memory for the operations from now on. */
 void mkv_drive_sim_attach(struct mkv_drive_sim *drive, const struct mkv_drive_memory_map *map);
 
@@ -122,6 +132,12 @@ uint64_t mkv_drive_sim_image_hash(const struct mkv_drive_sim *drive);
 uint32_t mkv_drive_sim_dirty_count(const struct mkv_drive_sim *drive);
 /* Hash of the bytes that the last submitted write carried, for traces. */
 uint64_t mkv_drive_sim_last_write_hash(const struct mkv_drive_sim *drive);
+/* Copies what is durable aside, and puts it back in the place of all there is. Between a crash by
+ * power and the next opening, of a drive whose faults have the old image. */
+void mkv_drive_sim_keep_image(struct mkv_drive_sim *drive);
+bool mkv_drive_sim_put_image_back(struct mkv_drive_sim *drive);
+/* Writes submitted since the drive was made. */
+uint32_t mkv_drive_sim_writes(const struct mkv_drive_sim *drive);
 /* Flips one bit of the durable page and of every version of the unit. */
 void mkv_drive_sim_rot(struct mkv_drive_sim *drive, uint64_t unit, uint32_t bit);
 

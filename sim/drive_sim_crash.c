@@ -29,10 +29,17 @@ static uint64_t image_part(const struct mkv_drive_sim *drive, uint64_t unit, uin
     return mkv_random_mix(drive->page_hashes[page] + unit * 0x9e3779b97f4a7c15ull);
 }
 
-static void set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t page) {
+void mkv_drive_set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t page) {
     struct sector *sector = &drive->sectors[unit];
     drive->image_hash -= image_part(drive, unit, sector->page);
-    page_free(drive, sector->page);
+    if (drive->keeps_older) {
+        if (sector->older != MKV_NONE_U32) {
+            page_free(drive, sector->older);
+        }
+        sector->older = sector->page;
+    } else {
+        page_free(drive, sector->page);
+    }
     sector->page = page;
     drive->image_hash += image_part(drive, unit, page);
 }
@@ -75,6 +82,14 @@ void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t
     sector->newest = version;
 }
 
+uint32_t mkv_drive_version_of(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t write) {
+    uint32_t version = drive->sectors[unit].newest;
+    while (version != MKV_NONE_U32 && drive->versions[version].write != write) {
+        version = drive->versions[version].next;
+    }
+    return version;
+}
+
 uint32_t mkv_drive_version_visible(const struct mkv_drive_sim *drive, uint64_t unit) {
     uint32_t version = drive->sectors[unit].newest;
     while (version != MKV_NONE_U32 && drive->versions[version].completed == 0) {
@@ -105,7 +120,7 @@ void mkv_drive_versions_flush(struct mkv_drive_sim *drive, uint64_t stamp) {
             if (completed != 0 && completed <= stamp) {
                 versions_drop(drive, drive->versions[version].next);
                 *link = MKV_NONE_U32;
-                set_durable(drive, unit, drive->versions[version].page);
+                mkv_drive_set_durable(drive, unit, drive->versions[version].page);
                 version_free(drive, version);
                 break;
             }
@@ -119,17 +134,81 @@ void mkv_drive_versions_completed(struct mkv_drive_sim *drive, uint64_t unit, ui
                                   uint32_t write) {
     const uint64_t stamp = ++drive->completion_stamp;
     for (uint32_t index = 0; index < unit_count; index++) {
-        uint32_t version = drive->sectors[unit + index].newest;
-        while (version != MKV_NONE_U32 && drive->versions[version].write != write) {
-            version = drive->versions[version].next;
-        }
-        if (version != MKV_NONE_U32) {
+        const uint32_t version = mkv_drive_version_of(drive, unit + index, write);
+        if (version != MKV_NONE_U32) { /* else it was lost */
             drive->versions[version].completed = stamp;
         }
     }
     if (!drive->profile.volatile_cache) {
         mkv_drive_versions_flush(drive, stamp);
     }
+}
+
+/* Takes the version that `link` leads to off its list and frees it with its page. */
+static void unlink_version(struct mkv_drive_sim *drive, uint32_t *link) {
+    const uint32_t version = *link;
+    *link = drive->versions[version].next;
+    page_free(drive, drive->versions[version].page);
+    version_free(drive, version);
+}
+
+void mkv_drive_versions_failed(struct mkv_drive_sim *drive, uint64_t unit, uint32_t unit_count,
+                               uint32_t write, uint32_t kept, bool late, bool never) {
+    const uint64_t stamp = ++drive->completion_stamp;
+    for (uint32_t index = 0; index < unit_count; index++) {
+        uint32_t *link = &drive->sectors[unit + index].newest;
+        while (*link != MKV_NONE_U32 && drive->versions[*link].write != write) {
+            link = &drive->versions[*link].next;
+        }
+        if (*link == MKV_NONE_U32) {
+            continue; /* a write that went astray was flushed over it */
+        }
+        struct version *version = &drive->versions[*link];
+        const uint32_t fate = never ? 2 : mkv_random_below(&drive->random, 3);
+        if (index < kept || fate == 0) {
+            version->completed = stamp;
+        } else if (fate == 1 && late) {
+            version->orphan = true;
+            drive->orphan_count++;
+        } else {
+            unlink_version(drive, link);
+        }
+    }
+    dirty_compact(drive);
+    if (!drive->profile.volatile_cache) {
+        mkv_drive_versions_flush(drive, stamp);
+    }
+}
+
+/* The newest version of the unit that was completed up to the stamp. */
+static uint32_t *link_to_completed(struct mkv_drive_sim *drive, uint32_t unit, uint64_t stamp) {
+    uint32_t *link = &drive->sectors[unit].newest;
+    while (*link != MKV_NONE_U32 &&
+           (drive->versions[*link].completed == 0 || drive->versions[*link].completed > stamp)) {
+        link = &drive->versions[*link].next;
+    }
+    return link;
+}
+
+void mkv_drive_versions_flush_failed(struct mkv_drive_sim *drive, uint64_t stamp) {
+    for (uint32_t index = 0; index < drive->dirty_count; index++) {
+        const uint32_t unit = drive->dirty[index];
+        uint32_t *link = link_to_completed(drive, unit, stamp);
+        const uint32_t fate = mkv_random_below(&drive->random, 3);
+        if (*link == MKV_NONE_U32 || fate == 0) {
+            continue;
+        }
+        if (fate == 1) {
+            unlink_version(drive, link);
+            continue;
+        }
+        const uint32_t version = *link;
+        versions_drop(drive, drive->versions[version].next);
+        *link = MKV_NONE_U32;
+        mkv_drive_set_durable(drive, unit, drive->versions[version].page);
+        version_free(drive, version);
+    }
+    dirty_compact(drive);
 }
 
 /* Takes the orphans off the unit's list; those that land are then its newest versions, as they
@@ -194,7 +273,8 @@ static uint32_t choose_version(struct mkv_drive_sim *drive, uint32_t unit, enum 
              version = drive->versions[version].next) {
             /* One coin a write; a write in flight may have reached some of its units only. */
             const uint64_t coins = mkv_random_mix(salt + drive->versions[version].write);
-            const bool tears = drive->versions[version].completed == 0 && (coins & 2) != 0;
+            const bool tears = drive->versions[version].completed == 0 && (coins & 2) != 0 &&
+                               !drive->versions[version].atomic;
             if (tears ? mkv_random_chance(&drive->random, 1, 2) : (coins & 1) != 0) {
                 return version;
             }
@@ -209,9 +289,14 @@ static uint32_t choose_version(struct mkv_drive_sim *drive, uint32_t unit, enum 
     }
     uint32_t choice = mkv_random_below(&drive->random, count + 1);
     uint32_t version = newest;
-    while (choice > 0 && version != MKV_NONE_U32) {
+    while (version != MKV_NONE_U32) {
+        /* A write that is whole or not at all has one coin for all its units. */
+        const uint64_t coins = mkv_random_mix(salt + drive->versions[version].write);
+        if (drive->versions[version].atomic ? (coins & 1) != 0 : choice == 0) {
+            break;
+        }
+        choice -= choice > 0;
         version = drive->versions[version].next;
-        choice--;
     }
     return version;
 }
@@ -250,14 +335,15 @@ static void lose_power(struct mkv_drive_sim *drive, enum mkv_crash_keep keep) {
         const uint32_t keeps = choose_version(drive, unit, keep, salt);
         if (keeps != MKV_NONE_U32) {
             uint32_t page = drive->versions[keeps].page;
-            if (tears && mkv_random_chance(&drive->random, 1, TEAR_ONE_IN)) {
+            if (tears && !drive->versions[keeps].atomic &&
+                mkv_random_chance(&drive->random, 1, TEAR_ONE_IN)) {
                 const uint32_t next = drive->versions[keeps].next;
                 page = page_own(drive, page);
                 tear(drive, page, next == MKV_NONE_U32 ? sector->page : drive->versions[next].page);
             }
             /* The page leaves its version before the list is freed with its pages. */
             drive->versions[keeps].page = PAGE_ZERO;
-            set_durable(drive, unit, page);
+            mkv_drive_set_durable(drive, unit, page);
         }
         versions_drop(drive, sector->newest);
         sector->newest = MKV_NONE_U32;
@@ -301,6 +387,7 @@ static void kill_process(struct mkv_drive_sim *drive) {
 void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
                          enum mkv_crash_keep keep) {
     drive->io_count = 0;
+    drive->due_last_ns = 0;
     if (kind == MKV_CRASH_KILL) {
         kill_process(drive);
     } else {

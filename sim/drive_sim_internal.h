@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the simulated drive share: drive_sim.c carries operations out,
- * drive_sim_crash.c holds the versions and what a crash makes of them.
+ * drive_sim_crash.c holds the versions and what a crash makes of them, drive_sim_fault.c does to
+ * them what faults do.
  *
  * Not responsible for: what others see (drive_sim.h).
  */
@@ -18,12 +19,14 @@ struct version {
     uint32_t write;     /* serial of the write or trim that brought it */
     uint64_t completed; /* 0 while in flight */
     uint32_t next;      /* the next older one, MKV_NONE_U32 at the end */
-    bool orphan;        /* in flight from a process that is gone */
+    bool orphan;        /* in flight from a process that is gone, or of a write that failed */
+    bool atomic;        /* of a write that is kept whole or not at all */
 };
 
 struct sector {
     uint32_t page;   /* durable */
     uint32_t newest; /* version, MKV_NONE_U32 when the unit is clean */
+    uint32_t older;  /* durable before; MKV_NONE_U32: none, or not kept */
 };
 
 struct drive_io {
@@ -34,6 +37,8 @@ struct drive_io {
     uint32_t write;       /* serial */
     uint64_t flush_stamp; /* completions up to here are covered */
     uint64_t due_ns;
+    uint32_t serial; /* grows with every operation */
+    struct mkv_fault_act act;
 };
 
 struct mkv_drive_sim {
@@ -41,10 +46,16 @@ struct mkv_drive_sim {
     struct mkv_random random;
     struct mkv_guard *guard;
     struct mkv_drive_memory_map map;
+    struct mkv_faults *faults; /* NULL: none */
+    bool keeps_older;
+    uint8_t *image; /* durable pages at some time, behind one another; NULL where none is kept */
+    bool image_kept;
 
     struct drive_io ios[MKV_DRIVE_SIM_IO_MAX]; /* the first io_count, in no order */
     uint32_t io_count;
     uint32_t write_serial;
+    uint32_t io_serial;
+    uint64_t due_last_ns; /* of the operation submitted last */
     uint64_t completion_stamp;
     uint64_t last_write_hash;
     uint64_t image_hash;
@@ -73,12 +84,39 @@ void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t
                             const uint8_t *bytes);
 /* The version that a read sees, or MKV_NONE_U32: the durable page. */
 uint32_t mkv_drive_version_visible(const struct mkv_drive_sim *drive, uint64_t unit);
+/* The version that the write or trim brought to the unit, or MKV_NONE_U32: it left it out. */
+uint32_t mkv_drive_version_of(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t write);
 /* The write's, or trim's, versions on these units are completed. A trim left out some of them. */
 void mkv_drive_versions_completed(struct mkv_drive_sim *drive, uint64_t unit, uint32_t unit_count,
                                   uint32_t write);
+/* The write has failed: of its units those before `kept` have it, and each of the others has it,
+ * gets it later (where `late`), or never does, as drawn, unless `never`. */
+void mkv_drive_versions_failed(struct mkv_drive_sim *drive, uint64_t unit, uint32_t unit_count,
+                               uint32_t write, uint32_t kept, bool late, bool never);
+/* A flush that covers what was completed up to the stamp fails: some of that is durable, some stays
+ * in the cache, some is lost. */
+void mkv_drive_versions_flush_failed(struct mkv_drive_sim *drive, uint64_t stamp);
+/* Puts a durable page in the place of another. */
+void mkv_drive_set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t page);
 /* Makes durable what was completed up to the stamp. */
 void mkv_drive_versions_flush(struct mkv_drive_sim *drive, uint64_t stamp);
 /* What a dead process left in flight lands now, or never. */
 void mkv_drive_versions_land(struct mkv_drive_sim *drive);
+
+/* ---- drive_sim_fault.c ----------------------------------------------------------------------- */
+
+/* Where unit `index` of the write goes; false: nowhere. */
+bool mkv_drive_fault_target(const struct drive_io *io, uint32_t index, uint64_t *unit);
+/* Says what a write that goes astray, or is lost, does to the flags of its units, and tells. */
+void mkv_drive_fault_written(struct mkv_drive_sim *drive, const struct drive_io *io);
+/* Ends an operation that a fault struck, or that the drive fails as it is; false: it ends well. */
+bool mkv_drive_fault_complete(struct mkv_drive_sim *drive, const struct drive_io *io,
+                              enum mkv_io_result *result);
+/* The bytes that a read gets of unit `index`. */
+const uint8_t *mkv_drive_fault_read_unit(struct mkv_drive_sim *drive, const struct drive_io *io,
+                                         uint32_t index);
+/* How the operation is delayed; counts what faults do to that. */
+uint64_t mkv_drive_fault_due(struct mkv_drive_sim *drive, const struct drive_io *io,
+                             uint64_t now_ns, uint64_t delay_ns);
 
 #endif

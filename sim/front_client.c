@@ -347,15 +347,18 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
     case MKV_STATUS_UNKNOWN:
         abandon(world, item, op);
         return;
+    case MKV_STATUS_IO_ERROR:
+    case MKV_STATUS_UNAVAILABLE:
+        mkv_lives_error(&world->lives);
+        learn_nothing(world, item);
+        return;
     case MKV_STATUS_NO_SPACE:
     case MKV_STATUS_DEADLINE:
         learn_nothing(world, item);
         return;
-    case MKV_STATUS_IO_ERROR:
     case MKV_STATUS_INVALID:
     case MKV_STATUS_FORBIDDEN:
     case MKV_STATUS_BUSY:
-    case MKV_STATUS_UNAVAILABLE:
         break;
     }
     unexpected(item, op, result);
@@ -364,12 +367,20 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
 /* Whether the miss says that the key held nothing. */
 static bool miss_is_absence(const struct mkv_item_result *result) {
     return result->status == MKV_STATUS_NOT_FOUND && result->miss != MKV_MISS_DEADLINE &&
-           result->miss != MKV_MISS_OVERLOADED;
+           result->miss != MKV_MISS_OVERLOADED && result->miss != MKV_MISS_DRIVE_OFFLINE &&
+           result->miss != MKV_MISS_IO_ERROR;
 }
 
 static void judge_miss(struct front_world *world, struct request_item *item, enum mkv_op op,
                        const struct mkv_item_result *result) {
-    if (miss_is_absence(result)) {
+    const bool failed = result->status == MKV_STATUS_IO_ERROR || result->miss == MKV_MISS_IO_ERROR;
+    if (failed || result->miss == MKV_MISS_CHECKSUM) {
+        mkv_lives_damage(&world->lives, item->key);
+    }
+    if (failed || result->miss == MKV_MISS_DRIVE_OFFLINE) {
+        mkv_lives_error(&world->lives);
+        learn_nothing(world, item);
+    } else if (miss_is_absence(result)) {
         judge(world, item, MKV_MODEL_MISS);
     } else if (result->status == MKV_STATUS_NOT_FOUND || result->status == MKV_STATUS_DEADLINE) {
         learn_nothing(world, item);

@@ -171,6 +171,11 @@ static void serving(void *context) {
     }
 }
 
+static void failed(void *context, uint32_t volume) {
+    struct front_world *world = context;
+    mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
+}
+
 static bool start_get(void *context, uint32_t key) {
     struct front_world *world = context;
     /* A share of what requests there may be, so that no read is refused as BUSY. */
@@ -282,6 +287,7 @@ void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_wor
     static const struct mkv_lives_clients clients = {
         .reset = reset,
         .serving = serving,
+        .failed = failed,
         .start_get = start_get,
         .work = work,
         .due_ns = due_ns,

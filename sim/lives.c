@@ -17,8 +17,14 @@
 #define RECOVERY_CUT_SPAN 90u
 /* One life in this many crashes before anything is asked of it (O8). */
 #define IDLE_CRASH_ONE_IN 8u
-/* One life in this many with rot has a block hit while it works. */
-#define ROT_ONE_IN 2u
+/* Openings that fail one after another before nothing more goes wrong. */
+#define FAILED_OPENINGS_MAX 4u
+/* What is still asked of a process whose drive has failed. */
+#define OUTAGE_WORK_MAX 24u
+/* Passes over all keys in which reads may meet damage: each finds at least one block. */
+#define PASSES_MAX 64u
+/* One crash in this many has the image kept that an old one may come back from. */
+#define IMAGE_ONE_IN 4u
 
 void mkv_lives_mutated(struct mkv_lives *lives) {
     for (uint32_t node = 0; node < lives->node_count; node++) {
@@ -28,39 +34,115 @@ void mkv_lives_mutated(struct mkv_lives *lives) {
 
 /* ---- events ---------------------------------------------------------------------------------- */
 
+static bool excuses_error(const struct mkv_lives *lives) {
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        if (mkv_promise_excuses_error(&lives->faults[node])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mkv_lives_error(struct mkv_lives *lives) {
+    if (!excuses_error(lives)) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "an operation ends with an error of a drive that had none");
+    }
+}
+
+void mkv_lives_damage(struct mkv_lives *lives, uint32_t key) {
+    lives->damage_misses++;
+    if (lives->last_life && !lives->model.lying) {
+        mkv_fail(MKV_ORACLE_DURABLE,
+                 "a read of key %u met a damaged block, which an earlier one had found", key);
+    }
+}
+
+static void lose_all(struct mkv_lives *lives) {
+    for (uint32_t key = 0; key < lives->content.key_count; key++) {
+        mkv_model_allow_loss(&lives->model, key);
+    }
+}
+
+/* Bytes on a drive are other than written, or are about to be read so. */
+static void on_struck(void *context, enum mkv_fault fault, uint64_t unit, uint32_t count) {
+    struct mkv_node *node = context;
+    struct mkv_lives *lives = node->options.lives;
+    const struct mkv_content *content = &lives->content;
+    mkv_trace_note(&lives->trace, mkv_fault_info(fault)->name, unit, count);
+    lives->audits[node->options.volume].mutated = true;
+    const uint64_t keys = mkv_watch_keys_at(&node->watch, unit, count);
+    for (uint32_t key = 0; key < content->key_count; key++) {
+        /* With equal tags a damaged header is everybody's: a mutation of any of them drops it. */
+        for (uint32_t other = 0; other < content->key_count; other++) {
+            if ((keys >> other & 1) != 0 && content->keys[other].tag == content->keys[key].tag) {
+                mkv_model_allow_loss(&lives->model, key);
+                lives->audits[node->options.volume].suspect |= 1ull << key;
+            }
+        }
+    }
+}
+
+static void opened(struct mkv_lives *lives, uint32_t volume) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(lives->nodes[volume].volume, &stats);
+    if (lives->emptied[volume] && stats.blocks != 0) {
+        mkv_fail(MKV_ORACLE_NO_RETURN, "volume %u came up empty and holds %llu blocks", volume,
+                 (unsigned long long)stats.blocks);
+    }
+    lives->nodes_done++;
+    mkv_audit_serving(&lives->audits[volume]);
+}
+
+static void open_failed(struct mkv_lives *lives, uint32_t volume, enum mkv_err err) {
+    lives->broken = true;
+    lives->failed_in_a_row++;
+    const bool refused = err == MKV_ERR_FOREIGN || err == MKV_ERR_SHRUNK;
+    if (refused &&
+        mkv_drive_sim_writes(lives->nodes[volume].drive) != lives->opening_writes[volume]) {
+        mkv_fail(MKV_ORACLE_OVERWRITE, "volume %u has written to a drive that it refuses", volume);
+    }
+}
+
 static void on_event(void *context, uint32_t volume, const struct mkv_event *event) {
     struct mkv_lives *lives = context;
-    mkv_rot_event(&lives->rots[volume], event);
+    mkv_promise_judge(&lives->faults[volume], lives->openings[volume], volume, event);
     switch (event->kind) {
     case MKV_EVENT_FORMATTED:
         MKV_ASSERT(lives->phase == MKV_PHASE_FORMATTING);
         lives->nodes_done++;
         break;
     case MKV_EVENT_OPENED:
-        MKV_ASSERT(lives->phase == MKV_PHASE_OPENING);
-        lives->nodes_done++;
-        lives->rots[volume].metadata_hit = false;
-        mkv_audit_serving(&lives->audits[volume]);
+        MKV_ASSERT(lives->phase == MKV_PHASE_OPENING || lives->phase == MKV_PHASE_OUTAGE);
+        opened(lives, volume);
         break;
     case MKV_EVENT_CLOSED:
-        MKV_ASSERT(lives->phase == MKV_PHASE_CLOSING);
+        MKV_ASSERT(lives->phase == MKV_PHASE_CLOSING || lives->phase == MKV_PHASE_OUTAGE);
         lives->nodes_done++;
         break;
     case MKV_EVENT_OPEN_FAILED:
-        mkv_fail(MKV_ORACLE_DURABLE, "volume %u cannot be opened: error %u", volume,
-                 (unsigned)event->err);
+        open_failed(lives, volume, event->err);
+        break;
     case MKV_EVENT_CAME_UP_EMPTY:
-        mkv_fail(MKV_ORACLE_DURABLE, "volume %u gives up its content: error %u at block %llu",
-                 volume, (unsigned)event->err, (unsigned long long)event->value[0]);
+        lives->emptied[volume] = true;
+        lives->emptyings++;
+        lives->audits[volume].mutated = true;
+        lives->reports++;
+        lose_all(lives);
+        break;
     case MKV_EVENT_DRIVE_ERROR:
+        lives->reports++;
+        break;
     case MKV_EVENT_DRIVE_FAILED:
-        mkv_fail(MKV_ORACLE_DURABLE, "volume %u reports an error of a drive that had none", volume);
+        lives->broken = true;
+        lives->clients->failed(lives->world, volume);
+        break;
     case MKV_EVENT_BLOCK_QUARANTINED:
+        lives->reports++;
         lives->audits[volume].mutated = true; /* its DROP is on its way */
         break;
     case MKV_EVENT_BLOCK_EVICTED:
         lives->audits[volume].mutated = true;
-        lives->rots[volume].reports++; /* of a segment: its value may be missing */
+        lives->reports++; /* of a segment: its value may be missing */
         mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event);
         break;
     case MKV_EVENT_TORN_TAIL:
@@ -76,8 +158,19 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
 
 /* ---- phases that start ----------------------------------------------------------------------- */
 
+/* Whether anything may still go wrong (I3). */
+static void set_calm(struct mkv_lives *lives) {
+    const bool calm = lives->phase == MKV_PHASE_FORMATTING || lives->phase == MKV_PHASE_DRAINING ||
+                      lives->phase == MKV_PHASE_CLOSING || lives->last_life ||
+                      lives->failed_in_a_row >= FAILED_OPENINGS_MAX;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        lives->faults[node].calm = calm;
+    }
+}
+
 static void enter(struct mkv_lives *lives, enum mkv_phase phase) {
     lives->phase = phase;
+    set_calm(lives);
     lives->nodes_done = 0;
     lives->turns = 0;
     lives->fuse = (struct mkv_fuse){0};
@@ -107,8 +200,16 @@ static int draw_pattern(struct mkv_lives *lives) {
 static void start_process(struct mkv_lives *lives) {
     const int pattern = draw_pattern(lives);
     mkv_guard_reset(&lives->guard);
+    lives->broken = false;
     for (uint32_t node = 0; node < lives->node_count; node++) {
-        mkv_node_start(&lives->nodes[node], pattern);
+        struct mkv_drive_sim *drive = lives->nodes[node].drive;
+        lives->emptied[node] = false;
+        lives->openings[node] = mkv_faults_opening(&lives->faults[node]);
+        if (lives->openings[node] == MKV_OPENING_OLD_IMAGE && mkv_drive_sim_put_image_back(drive)) {
+            mkv_trace_note(&lives->trace, "old image", mkv_drive_sim_image_hash(drive), 0);
+        }
+        lives->opening_writes[node] = mkv_drive_sim_writes(drive);
+        mkv_node_start(&lives->nodes[node], pattern, lives->openings[node]);
     }
     lives->clients->reset(lives->world, pattern);
     lives->tick_due_ns = lives->now_ns;
@@ -132,10 +233,19 @@ static void start_opening(struct mkv_lives *lives) {
     command(lives, MKV_ADMIN_OPEN);
 }
 
+/* What was struck is as it is now; a value of segments may lack any of them. */
+static void settle_struck(struct mkv_lives *lives) {
+    if (lives->shape->length_max <= lives->shape->block_bytes_max && !lives->model.lying) {
+        mkv_audit_settle(lives->audits, lives->node_count, &lives->model);
+    }
+}
+
 static void start_verifying(struct mkv_lives *lives) {
+    lives->failed_in_a_row = 0;
     enter(lives, MKV_PHASE_VERIFYING);
     lives->verify_key = 0;
     mkv_audit_present(lives->audits, lives->node_count);
+    settle_struck(lives);
     lives->clients->serving(lives->world);
 }
 
@@ -143,11 +253,9 @@ static void start_working(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
     enter(lives, MKV_PHASE_WORKING);
     lives->work_due_ns = lives->now_ns;
-    if (lives->shape->rot && mkv_random_chance(random, 1, ROT_ONE_IN)) {
-        const uint32_t node = mkv_random_below(random, lives->node_count);
-        mkv_lives_mutated(lives);
-        mkv_rot_block(&lives->rots[node], &lives->nodes[node], &lives->model,
-                      mkv_lives_random(lives, MKV_CONCERN_DRIVE), &lives->trace);
+    const uint32_t node = mkv_random_below(random, lives->node_count);
+    if (mkv_faults_has(&lives->faults[node], MKV_FAULT_ROT)) {
+        mkv_rot_block(&lives->faults[node], &lives->nodes[node]);
     }
     if (mkv_random_chance(random, 1, IDLE_CRASH_ONE_IN)) {
         arm(lives, 0);
@@ -174,17 +282,25 @@ static enum mkv_crash_keep draw_keep(struct mkv_lives *lives) {
     return (enum mkv_crash_keep)keep;
 }
 
+static void keep_image(struct mkv_lives *lives, uint32_t node) {
+    struct mkv_faults *faults = &lives->faults[node];
+    if (mkv_faults_has(faults, MKV_FAULT_OLD_IMAGE) &&
+        mkv_random_chance(&faults->random, 1, IMAGE_ONE_IN)) {
+        mkv_drive_sim_keep_image(lives->nodes[node].drive);
+    }
+}
+
 static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
-    mkv_rot_before_crash(&lives->rots[index], node);
+    mkv_rot_before_crash(&lives->faults[index], node);
     mkv_changes_of(&lives->report->changes, node->volume);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
                    mkv_drive_sim_image_hash(node->drive));
-    if (lives->shape->rot && lives->phase != MKV_PHASE_FORMATTING) {
-        mkv_rot_metadata(&lives->rots[index], node, mkv_lives_random(lives, MKV_CONCERN_DRIVE),
-                         &lives->trace);
+    if (lives->phase != MKV_PHASE_FORMATTING) {
+        mkv_rot_metadata(&lives->faults[index], node);
+        keep_image(lives, index);
     }
     lives->crash_image = mkv_random_mix(lives->crash_image ^ mkv_drive_sim_image_hash(node->drive));
 }
@@ -218,26 +334,33 @@ static void update_report(struct mkv_lives *lives) {
             lives->audits[node].evaluations + lives->nodes[node].watch.evaluations;
     }
     report->losses = lives->model.losses;
+    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        report->hits[fault] = 0;
+        for (uint32_t node = 0; node < lives->node_count; node++) {
+            report->hits[fault] += lives->faults[node].hits[fault];
+        }
+    }
 }
 
 static void check_losses_reported(const struct mkv_lives *lives) {
-    uint64_t reports = 0;
-    for (uint32_t node = 0; node < lives->node_count; node++) {
-        reports += lives->rots[node].reports;
-    }
-    if (lives->model.losses > 0 && reports == 0) {
-        mkv_fail(MKV_ORACLE_DURABLE, "%llu misses are explained by rot alone, and no event says so",
+    if (lives->model.losses > 0 && lives->reports == 0) {
+        mkv_fail(MKV_ORACLE_DURABLE,
+                 "%llu misses are explained by faults alone, and no event tells of any",
                  (unsigned long long)lives->model.losses);
     }
 }
 
 /* Reads back one key after another, several at a time. */
-static void verify(struct mkv_lives *lives) {
+static bool all_read_back(struct mkv_lives *lives) {
     while (lives->verify_key < lives->content.key_count &&
            lives->clients->start_get(lives->world, lives->verify_key)) {
         lives->verify_key++;
     }
-    if (lives->verify_key < lives->content.key_count || !lives->clients->is_idle(lives->world)) {
+    return lives->verify_key == lives->content.key_count && lives->clients->is_idle(lives->world);
+}
+
+static void verify(struct mkv_lives *lives) {
+    if (!all_read_back(lives)) {
         return;
     }
     if (lives->crash_pending) {
@@ -253,19 +376,40 @@ static void verify(struct mkv_lives *lives) {
         enter(lives, MKV_PHASE_DONE);
     } else if (lives->report->crashes >= lives->shape->crashes_max) {
         enter(lives, MKV_PHASE_DRAINING);
+        lives->passes = 0;
+        lives->damage_misses = 1;
+        lives->verify_key = lives->content.key_count;
     } else {
         start_working(lives);
     }
 }
 
-static void drain(struct mkv_lives *lives) {
-    if (!lives->clients->is_idle(lives->world)) {
-        return;
+/* Whether reading everything back has met no damage any more: what was found is dropped. */
+static bool damage_is_found(struct mkv_lives *lives) {
+    if (!all_read_back(lives)) {
+        return false;
     }
     for (uint32_t node = 0; node < lives->node_count; node++) {
-        if (mkv_drive_sim_in_flight(lives->nodes[node].drive) > 0) {
-            return;
+        struct mkv_volume_stats stats;
+        mkv_volume_stats(lives->nodes[node].volume, &stats);
+        if (stats.ops_in_flight > 0 || mkv_drive_sim_in_flight(lives->nodes[node].drive) > 0) {
+            return false;
         }
+    }
+    if (lives->damage_misses == 0 || lives->model.lying) {
+        return true;
+    }
+    if (lives->passes++ == PASSES_MAX) {
+        mkv_fail(MKV_ORACLE_DURABLE, "read again and again, damaged blocks are still there");
+    }
+    lives->damage_misses = 0;
+    lives->verify_key = 0;
+    return false;
+}
+
+static void drain(struct mkv_lives *lives) {
+    if (!lives->clients->is_idle(lives->world) || !damage_is_found(lives)) {
+        return;
     }
     mkv_model_settle(&lives->model);
     for (uint32_t node = 0; node < lives->node_count; node++) {
@@ -276,8 +420,38 @@ static void drain(struct mkv_lives *lives) {
     command(lives, MKV_ADMIN_CLOSE);
 }
 
+/* The process cannot go on: it is asked a little more, what is unanswered ends, then so does it. */
+static void start_outage(struct mkv_lives *lives) {
+    const bool working = lives->phase == MKV_PHASE_WORKING;
+    enter(lives, MKV_PHASE_OUTAGE);
+    lives->outage_work =
+        working ? mkv_random_below(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE), OUTAGE_WORK_MAX)
+                : 0;
+    lives->work_due_ns = lives->now_ns;
+}
+
+static void end_outage(struct mkv_lives *lives) {
+    if (lives->outage_work > 0 || !lives->clients->is_idle(lives->world)) {
+        return;
+    }
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        if (lives->nodes[node].failed && mkv_drive_sim_in_flight(lives->nodes[node].drive) > 0) {
+            return;
+        }
+    }
+    update_report(lives);
+    if (lives->model.lying && lives->failed_in_a_row > FAILED_OPENINGS_MAX) {
+        enter(lives, MKV_PHASE_DONE); /* lies have made an end of the store */
+        return;
+    }
+    crash(lives);
+}
+
 /* What follows from the phase without an input. */
 static void advance(struct mkv_lives *lives) {
+    if (lives->broken && lives->phase != MKV_PHASE_OUTAGE) {
+        start_outage(lives);
+    }
     const bool all_done = lives->nodes_done == lives->node_count;
     switch (lives->phase) {
     case MKV_PHASE_FORMATTING:
@@ -307,6 +481,9 @@ static void advance(struct mkv_lives *lives) {
             start_opening(lives);
         }
         break;
+    case MKV_PHASE_OUTAGE:
+        end_outage(lives);
+        break;
     case MKV_PHASE_WORKING:
     case MKV_PHASE_DONE:
         break;
@@ -318,6 +495,7 @@ static void advance(struct mkv_lives *lives) {
 static void work(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_WORKLOAD);
     lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(random, lives->shape->think_ns);
+    lives->outage_work -= lives->phase == MKV_PHASE_OUTAGE;
     if (mkv_random_chance(random, lives->shape->weight_checkpoint, 64)) {
         const uint32_t node = mkv_random_below(random, lives->node_count);
         (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
@@ -347,7 +525,9 @@ static void turn(struct mkv_lives *lives) {
         }
     }
     const uint64_t client_ns = lives->clients->due_ns(lives->world);
-    const uint64_t work_ns = lives->phase == MKV_PHASE_WORKING ? lives->work_due_ns : UINT64_MAX;
+    const bool works = lives->phase == MKV_PHASE_WORKING ||
+                       (lives->phase == MKV_PHASE_OUTAGE && lives->outage_work > 0);
+    const uint64_t work_ns = works ? lives->work_due_ns : UINT64_MAX;
     uint64_t due_ns = mkv_min_u64(mkv_min_u64(drive_ns, client_ns), work_ns);
     due_ns = mkv_min_u64(due_ns, lives->tick_due_ns);
     lives->now_ns = mkv_max_u64(lives->now_ns, due_ns);
@@ -397,6 +577,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     mkv_content_init(&lives->content, options->memory, mkv_random_mix(shape->seed),
                      shape->key_count, shape->colliding, key_bytes_max, shape->length_max);
     mkv_model_init(&lives->model, options->memory, shape->key_count, in_order);
+    lives->model.lying = (mkv_faults_relax(shape->faults.mask) & MKV_RELAX_LYING) != 0;
     for (uint32_t key = 0; key < shape->key_count; key++) {
         /* Segments go when their manifest is replaced. */
         lives->model.keys[key].replace_hides = shape->length_max > shape->block_bytes_max;
@@ -405,12 +586,20 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
         /* Each drive draws for itself. */
         struct mkv_random drive_random;
         mkv_random_seed(&drive_random, shape->seed + node, MKV_CONCERN_DRIVE);
+        struct mkv_random fault_random;
+        mkv_random_seed(&fault_random, shape->seed + node, MKV_CONCERN_FAULTS);
+        struct mkv_faults *faults = &lives->faults[node];
+        mkv_faults_init(faults, options->memory, &shape->faults, &shape->geometry,
+                        shape->profile.tear_bytes, &fault_random);
+        faults->context = &lives->nodes[node];
+        faults->on_struck = on_struck;
         const struct mkv_node_options node_options = {
             .volume = node,
             .ops_max = ops_max,
             .shape = shape,
             .content = &lives->content,
             .drive_random = drive_random,
+            .faults = faults,
             .slabs = slabs->memory,
             .slabs_bytes = slabs->bytes,
             .slab_stride = slabs->stride,
@@ -423,13 +612,22 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
             .on_event = on_event,
         };
         mkv_node_init(&lives->nodes[node], options->memory, &node_options);
+        lives->nodes[node].watch.blind = lives->model.lying;
+        lives->nodes[node].watch.faulty = mkv_faults_relax(shape->faults.mask) != 0;
         mkv_audit_init(&lives->audits[node], options->memory, &lives->nodes[node], &lives->content,
-                       &lives->model);
-        lives->rots[node] = (struct mkv_rot){0};
+                       &lives->model, faults);
     }
     lives->now_ns = 0;
     lives->crash_pending = false;
     lives->last_life = false;
+    lives->phase = MKV_PHASE_FORMATTING;
+    lives->broken = false;
+    lives->failed_in_a_row = 0;
+    lives->emptyings = 0;
+    lives->outage_work = 0;
+    lives->reports = 0;
+    lives->damage_misses = 0;
+    set_calm(lives);
 }
 
 void mkv_lives_run(struct mkv_lives *lives) {

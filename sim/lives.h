@@ -8,10 +8,15 @@
  *        ^  cut      ^  cut                     |
  *        +---        +---                       +--> DRAINING --> CLOSING --> OPENING --> ... DONE
  *
+ *   A volume that cannot be opened, or gives up its drive, leads from anywhere to OUTAGE: what is
+ *   unanswered is answered, then the process ends and the next one finds the drive back.
+ *
  * Invariants
  *  I1  One thing happens at a time: the one that is due first, in the order drive, client, work,
  *      tick where several are.
  *  I2  A phase makes progress within LIVES_TURNS_MAX turns, or the run fails (O10).
+ *  I3  Nothing goes wrong any more from DRAINING on: everything heals, and all of it drains. What
+ *      was struck before is found by reading, and is then gone: the last life meets no damage.
  *
  * Not responsible for: what clients ask and how they judge answers.
  */
@@ -23,6 +28,7 @@
 #include "sim/guard.h"
 #include "sim/model.h"
 #include "sim/node.h"
+#include "sim/promise.h"
 #include "sim/rot.h"
 #include "sim/world.h"
 
@@ -35,6 +41,7 @@ enum mkv_phase {
     MKV_PHASE_WORKING,
     MKV_PHASE_DRAINING,
     MKV_PHASE_CLOSING,
+    MKV_PHASE_OUTAGE,
     MKV_PHASE_DONE,
 };
 
@@ -46,6 +53,8 @@ struct mkv_lives_clients {
     void (*reset)(void *world, int pattern);
     /* All volumes serve. */
     void (*serving)(void *world);
+    /* A volume has given up its drive. */
+    void (*failed)(void *world, uint32_t volume);
     /* Starts to read a key back, whole. False when it cannot yet. */
     bool (*start_get)(void *world, uint32_t key);
     /* Starts something of the workload, if it likes. */
@@ -77,7 +86,11 @@ struct mkv_lives {
     uint32_t node_count;
     struct mkv_node nodes[MKV_LIVES_NODES_MAX];
     struct mkv_audit audits[MKV_LIVES_NODES_MAX];
-    struct mkv_rot rots[MKV_LIVES_NODES_MAX];
+    struct mkv_faults faults[MKV_LIVES_NODES_MAX];
+    enum mkv_fault_opening openings[MKV_LIVES_NODES_MAX]; /* what each drive was like */
+    bool emptied[MKV_LIVES_NODES_MAX];                    /* it came up empty in this opening */
+    uint64_t emptyings;                           /* openings that came up empty, of all lives */
+    uint32_t opening_writes[MKV_LIVES_NODES_MAX]; /* before this opening */
 
     enum mkv_phase phase;
     uint32_t nodes_done; /* volumes that are through with the phase */
@@ -89,6 +102,12 @@ struct mkv_lives {
     bool crash_pending; /* the last crash does not count yet */
     uint64_t crash_image;
     bool last_life;
+    bool broken;              /* a volume of this process cannot go on */
+    uint32_t failed_in_a_row; /* openings */
+    uint32_t outage_work;     /* what is still asked of a process that cannot go on */
+    uint32_t passes;          /* of reading everything back while draining */
+    uint64_t damage_misses;   /* reads of this pass that met damage */
+    uint64_t reports;         /* events that tell of a loss, or of an error */
 };
 
 static inline struct mkv_random *mkv_lives_random(struct mkv_lives *lives,
@@ -112,6 +131,12 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                                        const struct mkv_message *message, const uint8_t *data));
 /* Lives to the end. */
 void mkv_lives_run(struct mkv_lives *lives);
+/* An operation ended with an error of the drive, or because the volume has none: fails the run when
+ * no drive gave a reason for it. */
+void mkv_lives_error(struct mkv_lives *lives);
+/* A read met damage: a block that cannot be read, or is not what was put. In the last life there
+ * is none any more. */
+void mkv_lives_damage(struct mkv_lives *lives, uint32_t key);
 /* A mutation was asked for: recovery need not give the same state as the last time (O8). */
 void mkv_lives_mutated(struct mkv_lives *lives);
 

@@ -197,7 +197,9 @@ uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_
     for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
         state->ops[op].overlapped = state->ops[op].overlapped || mutation;
     }
-    tell_reads(model, state, mutation);
+    if (!model->lying) {
+        tell_reads(model, state, mutation);
+    }
     if (kind == MKV_MODEL_PUT || kind == MKV_MODEL_REPLACE) {
         state->version_last = (uint32_t)mkv_max_u64(state->version_last, version);
     }
@@ -368,6 +370,10 @@ void mkv_model_answer(struct mkv_model *model, uint32_t key, uint32_t op, uint32
     MKV_ASSERT(state->ops[op].kind != 0);
     MKV_ASSERT(!state->ops[op].abandoned);
     model->evaluations++;
+    if (model->lying) {
+        free_place(state, op);
+        return;
+    }
     if (is_mutation(state->ops[op].kind)) {
         mutation_answered(model, state, key, op, result);
     } else if (state->ops[op].overlapped) {
@@ -388,7 +394,7 @@ void mkv_model_cancel(struct mkv_model *model, uint32_t key, uint32_t op) {
     struct mkv_model_key *state = &model->keys[key];
     MKV_ASSERT(state->ops[op].kind != 0);
     model->evaluations++;
-    if (!is_mutation(state->ops[op].kind)) {
+    if (!is_mutation(state->ops[op].kind) || model->lying) {
         free_place(state, op);
         return;
     }
@@ -426,6 +432,11 @@ void mkv_model_settle(struct mkv_model *model) {
         struct mkv_model_key *state = &model->keys[key];
         state->evicting = false;
         if (state->op_count == 0) {
+            continue;
+        }
+        if (model->lying) {
+            memset(state->ops, 0, sizeof state->ops);
+            state->op_count = 0;
             continue;
         }
         struct world_set set;
@@ -505,4 +516,19 @@ void mkv_model_evicted(struct mkv_model *model, uint32_t key) {
 void mkv_model_allow_loss(struct mkv_model *model, uint32_t key) {
     MKV_ASSERT(key < model->key_count);
     model->keys[key].lossy = true;
+}
+
+void mkv_model_found(struct mkv_model *model, uint32_t key, bool present) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->op_count == 0);
+    MKV_ASSERT(state->lossy);
+    if (!present) {
+        state->lossy = false;
+        model->losses += !mkv_model_allows(model, key, MKV_MODEL_ABSENT);
+        memset(&state->worlds[0], 0, sizeof state->worlds[0]);
+        state->worlds[0].version = MKV_MODEL_ABSENT;
+        state->world_count = 1;
+    }
+    state->lossy = false;
 }

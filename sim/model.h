@@ -82,7 +82,7 @@ struct mkv_model_key {
     struct mkv_model_op ops[MKV_MODEL_OPS_MAX];
     uint32_t op_count;
     uint32_t version_last; /* highest version that was ever put */
-    bool lossy;            /* rot has hit it: it may be missing from now on */
+    bool lossy;            /* a fault has struck it: it may be missing */
     bool evicting;         /* a block of it makes room, and would be back after a crash */
     bool replace_hides;    /* it may be missed while it is being replaced (I3) */
     struct mkv_model_world worlds[MKV_MODEL_WORLDS_MAX];
@@ -93,9 +93,10 @@ struct mkv_model {
     struct mkv_model_key *keys;
     uint32_t key_count;
     bool in_order; /* mutations of a key take effect in the order they were invoked */
+    bool lying;    /* the drive lies: any version that was ever put may be read, or none */
     uint64_t order;
     uint64_t evaluations; /* answers held against the model */
-    uint64_t losses;      /* misses that only rot explains */
+    uint64_t losses;      /* misses that only a fault explains */
 };
 
 void mkv_model_init(struct mkv_model *model, struct mkv_memory *memory, uint32_t key_count,
@@ -126,7 +127,10 @@ bool mkv_model_version(const struct mkv_model *model, uint32_t key, uint32_t ind
  * mkv_model_evicted, when that is durable, a crash may bring it back. */
 void mkv_model_evict(struct mkv_model *model, uint32_t key);
 void mkv_model_evicted(struct mkv_model *model, uint32_t key);
-/* Rot hit the key, or everything was lost in a way that the run allows. */
+/* A fault struck the key, or everything was lost in a way that the run allows. */
 void mkv_model_allow_loss(struct mkv_model *model, uint32_t key);
+/* With nothing unanswered it was seen what became of a key that may be missing: it is there whole,
+ * or it is not there and will not come back. Either way it is a key like any other from now on. */
+void mkv_model_found(struct mkv_model *model, uint32_t key, bool present);
 
 #endif

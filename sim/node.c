@@ -41,14 +41,22 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     node->arena = mkv_memory_take(memory, node->arena_bytes, MKV_UNIT_BYTES);
     node->drive =
         mkv_drive_sim_create(memory, &shape->profile, &options->drive_random, options->guard);
+    mkv_drive_sim_set_faults(node->drive, memory, options->faults);
     mkv_watch_init(&node->watch, memory, options->content, &shape->geometry);
 }
 
-void mkv_node_start(struct mkv_node *node, int pattern) {
+void mkv_node_start(struct mkv_node *node, int pattern, enum mkv_fault_opening opening) {
     if (pattern >= 0) {
         memset(node->arena, pattern, node->arena_bytes);
     }
-    node->volume = mkv_volume_init(node->arena, node->arena_bytes, &node->config);
+    struct mkv_volume_config config = node->config;
+    config.capacity_units = node->options.faults->end_unit;
+    if (opening == MKV_OPENING_SWAPPED) {
+        /* That another drive is here, or that another one should be, is the same to the volume. */
+        config.drive_uuid = uuid_of(node->options.shape->seed, MKV_VOLUMES_MAX);
+    }
+    node->failed = false;
+    node->volume = mkv_volume_init(node->arena, node->arena_bytes, &config);
     const struct mkv_drive_memory_map map = {
         .arena = mkv_volume_arena(node->volume),
         .arena_bytes = node->arena_bytes,
@@ -74,6 +82,10 @@ static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
     case MKV_EFFECT_DRIVE_WRITE:
     case MKV_EFFECT_DRIVE_FLUSH:
     case MKV_EFFECT_DRIVE_TRIM: {
+        if (node->failed) {
+            mkv_fail(MKV_ORACLE_OVERWRITE, "volume %u goes on with a drive that it has given up",
+                     options->volume);
+        }
         const uint32_t token = mkv_watch_effect(&node->watch, effect, base);
         mkv_drive_sim_submit(node->drive, effect, token, node->now_ns);
         if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {
@@ -89,8 +101,12 @@ static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
         options->on_event(options->lives, options->volume, &effect->event);
         break;
     case MKV_EFFECT_FAIL_DRIVE:
-        mkv_fail(MKV_ORACLE_DURABLE, "volume %u gives up its drive, which failed no operation",
-                 options->volume);
+        node->failed = true;
+        if (options->faults->errors_life == 0) {
+            mkv_fail(MKV_ORACLE_DURABLE, "volume %u gives up its drive, which failed no operation",
+                     options->volume);
+        }
+        break;
     case MKV_EFFECT_PULL:
     case MKV_EFFECT_PUSH:
     case MKV_EFFECT_ANSWER:
@@ -137,7 +153,7 @@ void mkv_node_tick(struct mkv_node *node, uint64_t now_ns) {
 void mkv_node_complete(struct mkv_node *node, uint64_t now_ns) {
     struct mkv_drive_sim_done done;
     mkv_drive_sim_complete(node->drive, &done);
-    mkv_watch_completed(&node->watch, done.kind, done.token);
+    mkv_watch_completed(&node->watch, done.kind, done.token, done.done.result == MKV_IO_OK);
     struct mkv_input input = {.kind = MKV_INPUT_DRIVE_DONE, .drive = done.done};
     (void)mkv_node_step(node, &input, now_ns);
 }

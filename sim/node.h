@@ -12,6 +12,7 @@
  *
  * Invariants
  *  I1  Once the fuse has blown nothing more is carried out or handed on until mkv_node_start.
+ *  I2  A volume that has given up its drive hands out no operation for it any more (O11).
  *
  * Not responsible for: what comes next and when (worlds).
  */
@@ -50,6 +51,7 @@ struct mkv_node_options {
     const struct mkv_shape *shape;
     const struct mkv_content *content;
     struct mkv_random drive_random;
+    struct mkv_faults *faults;
     uint8_t *slabs;
     size_t slabs_bytes;
     size_t slab_stride;
@@ -73,6 +75,7 @@ struct mkv_node {
     struct mkv_drive_sim *drive;
     struct mkv_watch watch;
     uint64_t now_ns;
+    bool failed; /* it gave up its drive: nothing more may be asked of that */
 };
 
 #define MKV_WALL_MS_START 1700000000000ull
@@ -80,8 +83,8 @@ struct mkv_node {
 void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
                    const struct mkv_node_options *options);
 /* A new process: the machine is built anew in the same memory, which holds `pattern` in every byte
- * first if that is not negative. */
-void mkv_node_start(struct mkv_node *node, int pattern);
+ * first if that is not negative. It meets the drive in the state of `opening`. */
+void mkv_node_start(struct mkv_node *node, int pattern, enum mkv_fault_opening opening);
 /* The process is gone. */
 void mkv_node_crash(struct mkv_node *node, enum mkv_crash_kind kind, enum mkv_crash_keep keep);
 

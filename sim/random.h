@@ -20,11 +20,12 @@
 enum mkv_concern {
     MKV_CONCERN_SHAPE = 0, /* what the run is: geometry, rates, modes */
     MKV_CONCERN_WORKLOAD,  /* keys, operations, payloads */
-    MKV_CONCERN_DRIVE,     /* delays, what a crash leaves, rot */
+    MKV_CONCERN_DRIVE,     /* delays, what a crash leaves */
     MKV_CONCERN_FABRIC,    /* delays and breaks of connections */
     MKV_CONCERN_SCHEDULE,  /* when it crashes, memory between lives */
+    MKV_CONCERN_FAULTS,    /* which operations the drive's faults strike, and where */
 };
-#define MKV_CONCERN_COUNT 5u
+#define MKV_CONCERN_COUNT 6u
 
 struct mkv_random {
     uint64_t state[4];

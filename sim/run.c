@@ -19,11 +19,30 @@ const char *mkv_world_name(enum mkv_world_kind world) {
     return world == MKV_WORLD_VOLUME ? "volume" : "front";
 }
 
-void mkv_run_seed(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
-                  uint8_t pattern_salt, struct mkv_seed_outcome *outcome) {
+static void choose(struct mkv_shape *shape, const struct mkv_run_choice *choice) {
+    if (choice->has_faults) {
+        mkv_fault_plan_set(&shape->faults, choice->fault_mask);
+    }
+    if (choice->scripted) {
+        shape->faults.scripted = true;
+        shape->faults.checkpoints = true;
+        shape->faults.first_at = choice->first_at;
+        shape->faults.second_at = choice->second_at;
+    }
+    if (choice->crashes_max > 0) {
+        shape->crashes_max = choice->crashes_max;
+    }
+}
+
+void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv_memory *memory,
+                  struct mkv_images *images, FILE *log, uint8_t pattern_salt,
+                  struct mkv_seed_outcome *outcome) {
     struct mkv_trap trap;
     *outcome = (struct mkv_seed_outcome){0};
     mkv_shape_draw(&outcome->shape, seed);
+    if (choice != NULL) {
+        choose(&outcome->shape, choice);
+    }
     mkv_memory_reset(memory);
     const struct mkv_world_options options = {
         .shape = &outcome->shape,
@@ -61,11 +80,11 @@ void mkv_run_compare(struct mkv_seed_outcome *first, const struct mkv_seed_outco
                    again->failure.text);
 }
 
-void mkv_run_seed_twice(uint64_t seed, struct mkv_memory *memory, FILE *log,
-                        struct mkv_seed_outcome *outcome) {
+void mkv_run_seed_twice(uint64_t seed, const struct mkv_run_choice *choice,
+                        struct mkv_memory *memory, FILE *log, struct mkv_seed_outcome *outcome) {
     struct mkv_seed_outcome again;
-    mkv_run_seed(seed, memory, NULL, log, 0, outcome);
-    mkv_run_seed(seed, memory, NULL, NULL, OTHER_SALT, &again);
+    mkv_run_seed(seed, choice, memory, NULL, log, 0, outcome);
+    mkv_run_seed(seed, choice, memory, NULL, NULL, OTHER_SALT, &again);
     mkv_run_compare(outcome, &again);
 }
 
@@ -82,19 +101,30 @@ static void add(struct mkv_world_report *sum, const struct mkv_world_report *rep
     sum->evaluations += report->evaluations;
     sum->losses += report->losses;
     mkv_changes_add(&sum->changes, &report->changes);
+    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        sum->hits[fault] += report->hits[fault];
+    }
 }
 
-void mkv_run_for(uint64_t seed, double seconds, struct mkv_memory *memory,
-                 struct mkv_images *images, struct mkv_run_outcome *run) {
+static void count(struct mkv_run_figures *figures, const struct mkv_world_report *report,
+                  double seconds) {
+    figures->seeds++;
+    figures->seconds += seconds;
+    add(&figures->report, report);
+}
+
+void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *choice,
+                 struct mkv_memory *memory, struct mkv_images *images,
+                 struct mkv_run_outcome *run) {
     *run = (struct mkv_run_outcome){.seed_first = seed};
     const double start_s = now_s();
     double before_s = start_s;
     do {
         struct mkv_seed_outcome outcome;
-        mkv_run_seed(seed, memory, images, NULL, 0, &outcome);
+        mkv_run_seed(seed, choice, memory, images, NULL, 0, &outcome);
         if (run->seeds % REPEAT_ONE_IN == 0 && !outcome.failed) {
             struct mkv_seed_outcome again;
-            mkv_run_seed(seed, memory, NULL, NULL, OTHER_SALT, &again);
+            mkv_run_seed(seed, choice, memory, NULL, NULL, OTHER_SALT, &again);
             run->repeats++;
             outcome.report.evaluations++;
             mkv_run_compare(&outcome, &again);
@@ -106,10 +136,9 @@ void mkv_run_for(uint64_t seed, double seconds, struct mkv_memory *memory,
             run->failures[run->failure_count++] = outcome.failure;
         }
         const double after_s = now_s();
-        struct mkv_run_figures *figures = &run->worlds[outcome.shape.world];
-        figures->seeds++;
-        figures->seconds += after_s - before_s;
-        add(&figures->report, &outcome.report);
+        count(&run->worlds[outcome.shape.world], &outcome.report, after_s - before_s);
+        count(&run->promises[mkv_promise_of(outcome.shape.faults.mask)], &outcome.report,
+              after_s - before_s);
         add(&run->report, &outcome.report);
         before_s = after_s;
         run->seeds++;

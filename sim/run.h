@@ -16,10 +16,22 @@
 #include "sim/failure.h"
 #include "sim/images.h"
 #include "sim/memory.h"
+#include "sim/promise.h"
 #include "sim/world.h"
 
 /* Failures that a run of many seeds collects before it stops. */
 #define MKV_RUN_FAILURES_MAX 8u
+
+/* What is other than the seed draws it; NULL where this is asked for: nothing. */
+struct mkv_run_choice {
+    bool has_faults; /* exactly these */
+    uint32_t fault_mask;
+    /* Of a sweep (faults.h). */
+    bool scripted;
+    uint32_t first_at;
+    uint32_t second_at;
+    uint32_t crashes_max; /* 0: as drawn */
+};
 
 struct mkv_seed_outcome {
     bool failed;
@@ -41,6 +53,7 @@ struct mkv_run_outcome {
     uint64_t trace_hash;            /* of the first seed: what replaying it gives */
     struct mkv_world_report report; /* sums over all seeds; their trace_hash is not used */
     struct mkv_run_figures worlds[MKV_WORLD_COUNT];
+    struct mkv_run_figures promises[MKV_PROMISE_COUNT];
     uint64_t repeats; /* seeds that were run twice (O13) */
     uint64_t distinct_images;
     uint32_t failure_count;
@@ -51,16 +64,18 @@ struct mkv_run_outcome {
 bool mkv_run_memory_create(struct mkv_memory *memory);
 
 /* Runs one seed to its end. `images` and `log` may be NULL; `pattern_salt` as in world.h. */
-void mkv_run_seed(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
-                  uint8_t pattern_salt, struct mkv_seed_outcome *outcome);
+void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv_memory *memory,
+                  struct mkv_images *images, FILE *log, uint8_t pattern_salt,
+                  struct mkv_seed_outcome *outcome);
 /* Fails `first` when another run of its seed came to something else (O13). */
 void mkv_run_compare(struct mkv_seed_outcome *first, const struct mkv_seed_outcome *again);
 /* Runs a seed twice, in memory that differs, and fails it when the traces differ (O13). */
-void mkv_run_seed_twice(uint64_t seed, struct mkv_memory *memory, FILE *log,
-                        struct mkv_seed_outcome *outcome);
+void mkv_run_seed_twice(uint64_t seed, const struct mkv_run_choice *choice,
+                        struct mkv_memory *memory, FILE *log, struct mkv_seed_outcome *outcome);
 /* Runs the seeds from `seed` on for `seconds`, at least one. */
-void mkv_run_for(uint64_t seed, double seconds, struct mkv_memory *memory,
-                 struct mkv_images *images, struct mkv_run_outcome *outcome);
+void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *choice,
+                 struct mkv_memory *memory, struct mkv_images *images,
+                 struct mkv_run_outcome *outcome);
 
 const char *mkv_world_name(enum mkv_world_kind world);
 

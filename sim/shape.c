@@ -3,9 +3,8 @@
 
 #include "sim/random.h"
 
-/* One seed in this many has the front in it, and one in this many has media faults. */
+/* One seed in this many has the front in it. */
 #define FRONT_ONE_IN 8u
-#define ROT_ONE_IN 8u
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
@@ -73,6 +72,8 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     profile->volatile_cache = !mkv_random_chance(random, 1, 8);
     static const uint32_t tears[] = {MKV_UNIT_BYTES, MKV_UNIT_BYTES, 512, 64};
     profile->tear_bytes = tears[mkv_random_below(random, 4)];
+    static const uint32_t atomics[] = {0, 0, 1, 8};
+    profile->atomic_units = atomics[mkv_random_below(random, 4)];
     /* Which of them is slow decides what overlaps what. */
     static const uint32_t delays_ns[] = {1000, 10000, 100000};
     profile->read_ns = delays_ns[mkv_random_below(random, 3)];
@@ -129,7 +130,7 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
     *shape = (struct mkv_shape){.seed = seed};
     shape->world = mkv_random_chance(&random, 1, FRONT_ONE_IN) ? MKV_WORLD_FRONT : MKV_WORLD_VOLUME;
-    shape->rot = mkv_random_chance(&random, 1, ROT_ONE_IN);
+    mkv_fault_plan_draw(&shape->faults, &random);
     shape->volume_count = shape->world == MKV_WORLD_FRONT ? mkv_random_between(&random, 1, 2) : 1;
     draw_lengths(shape, &random);
     draw_geometry(shape, &random);

@@ -14,6 +14,7 @@
 
 #include "core/geometry.h"
 #include "sim/drive_sim.h"
+#include "sim/faults.h"
 
 enum mkv_world_kind {
     MKV_WORLD_VOLUME = 0, /* one volume, spoken to by messages: the fast one */
@@ -24,7 +25,7 @@ enum mkv_world_kind {
 struct mkv_shape {
     uint64_t seed;
     enum mkv_world_kind world;
-    bool rot; /* media faults: what they hit may be missing */
+    struct mkv_fault_plan faults;
     uint32_t volume_count;
     struct mkv_geometry geometry;
     struct mkv_drive_profile profile;

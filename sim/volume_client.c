@@ -241,6 +241,17 @@ static _Noreturn void unexpected(const struct volume_world *world,
              client->generation);
 }
 
+/* An error of the drive: nothing has taken effect, unless nobody can say. */
+static void mutation_failed(struct volume_world *world, struct client *client,
+                            enum mkv_status status) {
+    mkv_lives_error(&world->lives);
+    if (status == MKV_STATUS_UNKNOWN) {
+        mkv_model_abandon(&world->lives.model, client->key, client->place);
+    } else {
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+    }
+}
+
 static void put_answered(struct volume_world *world, struct client *client,
                          const struct mkv_message *message) {
     if (message->kind == MKV_MESSAGE_PUT_READY) {
@@ -274,13 +285,15 @@ static void put_answered(struct volume_world *world, struct client *client,
         }
         mkv_model_cancel(&world->lives.model, client->key, client->place);
         break;
+    case MKV_STATUS_IO_ERROR:
+    case MKV_STATUS_UNAVAILABLE:
+    case MKV_STATUS_UNKNOWN:
+        mutation_failed(world, client, message->status);
+        break;
     case MKV_STATUS_NOT_FOUND:
     case MKV_STATUS_DEADLINE:
-    case MKV_STATUS_IO_ERROR:
     case MKV_STATUS_INVALID:
     case MKV_STATUS_BUSY:
-    case MKV_STATUS_UNKNOWN:
-    case MKV_STATUS_UNAVAILABLE:
         unexpected(world, message, "a put fails for no reason");
     }
     mkv_volume_client_end(world, client);
@@ -298,6 +311,9 @@ static void delete_answered(struct volume_world *world, struct client *client,
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
     } else if (message->status == MKV_STATUS_FORBIDDEN && client->tenant != MKV_TENANT_DEFAULT) {
         mkv_model_cancel(&world->lives.model, client->key, client->place);
+    } else if (message->status == MKV_STATUS_IO_ERROR ||
+               message->status == MKV_STATUS_UNAVAILABLE || message->status == MKV_STATUS_UNKNOWN) {
+        mutation_failed(world, client, message->status);
     } else {
         unexpected(world, message, "a delete fails for no reason");
     }
@@ -375,10 +391,18 @@ static void read_succeeded(struct volume_world *world, uint32_t index,
 
 static void read_missed(struct volume_world *world, struct client *client,
                         const struct mkv_message *message) {
-    if (message->status != MKV_STATUS_NOT_FOUND) {
+    const bool failed = message->miss == MKV_MISS_IO_ERROR;
+    if (message->status != MKV_STATUS_NOT_FOUND &&
+        !(failed && message->status == MKV_STATUS_IO_ERROR)) {
         unexpected(world, message, "a read fails for no reason");
     }
-    if (message->miss == MKV_MISS_OVERLOADED) {
+    if (failed || message->miss == MKV_MISS_CHECKSUM) {
+        mkv_lives_damage(&world->lives, client->key);
+    }
+    if (failed || message->miss == MKV_MISS_DRIVE_OFFLINE) {
+        mkv_lives_error(&world->lives);
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+    } else if (message->miss == MKV_MISS_OVERLOADED) {
         /* The slab was taken for a shorter block with the same tag. */
         mkv_model_cancel(&world->lives.model, client->key, client->place);
     } else {
@@ -421,7 +445,10 @@ static void exists_answered(struct volume_world *world, struct client *client,
         unexpected(world, message, "EXISTS_DONE comes at the wrong time");
     }
     const bool shares_tag = client->key < world->lives.shape->colliding;
-    if (message->status == MKV_STATUS_NOT_FOUND) {
+    if (message->status == MKV_STATUS_NOT_FOUND && message->miss == MKV_MISS_DRIVE_OFFLINE) {
+        mkv_lives_error(&world->lives);
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+    } else if (message->status == MKV_STATUS_NOT_FOUND) {
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
     } else if (message->status != MKV_STATUS_OK) {
         unexpected(world, message, "an EXISTS fails for no reason");

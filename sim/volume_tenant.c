@@ -69,31 +69,77 @@ static void dropped(struct volume_world *world) {
     }
     world->tenant_id++;
     world->tenant_phase = TENANT_NONE;
+    world->tenant_uncertain = false;
+}
+
+static bool is_error(enum mkv_status status) {
+    return status == MKV_STATUS_IO_ERROR || status == MKV_STATUS_UNAVAILABLE ||
+           status == MKV_STATUS_UNKNOWN;
+}
+
+static void created(struct volume_world *world, enum mkv_status status) {
+    if (status == MKV_STATUS_OK) {
+        world->tenant_phase = TENANT_LIVE;
+        return;
+    }
+    world->tenant_phase = TENANT_NONE;
+    if (is_error(status)) {
+        mkv_lives_error(&world->lives); /* if it took effect, the next try hears OK */
+    } else if (world->lives.model.lying) {
+        world->tenant_id++; /* the drive has gone back to when that id was another's */
+    } else {
+        mkv_fail(MKV_ORACLE_ANSWERS, "tenant %u cannot be created: status %u", world->tenant_id,
+                 (unsigned)status);
+    }
+}
+
+/* An error of the drive: the tenant is as it was, unless nobody can say. */
+static void drop_failed(struct volume_world *world, enum mkv_status status) {
+    mkv_lives_error(&world->lives);
+    const bool unknown = status == MKV_STATUS_UNKNOWN;
+    for (uint32_t key = 0; key < world->lives.shape->key_count; key++) {
+        if (key_of_tenant(world, key) && unknown) {
+            mkv_model_abandon(&world->lives.model, key, world->drop_places[key]);
+        } else if (key_of_tenant(world, key)) {
+            mkv_model_cancel(&world->lives.model, key, world->drop_places[key]);
+        }
+    }
+    world->tenant_uncertain = world->tenant_uncertain || unknown;
+    world->tenant_phase = world->tenant_uncertain ? TENANT_UNCERTAIN : TENANT_LIVE;
 }
 
 void mkv_volume_tenant_answered(struct volume_world *world, struct client *client,
                                 const struct mkv_message *message) {
-    if (message->kind == MKV_MESSAGE_TENANT_DONE) {
-        if (client->state != CLIENT_CREATING || message->status != MKV_STATUS_OK) {
-            mkv_fail(MKV_ORACLE_ANSWERS, "tenant %u cannot be created: status %u", client->tenant,
-                     (unsigned)message->status);
-        }
-        world->tenant_phase = TENANT_LIVE;
-    } else {
-        /* After a crash it may be that the drop before was durable. */
-        const bool known = message->status == MKV_STATUS_OK ||
-                           (message->status == MKV_STATUS_NOT_FOUND && world->tenant_uncertain);
-        if (client->state != CLIENT_DROPPING || !known) {
-            mkv_fail(MKV_ORACLE_ANSWERS, "tenant %u cannot be dropped: status %u", client->tenant,
-                     (unsigned)message->status);
-        }
-        if (message->status == MKV_STATUS_OK) {
-            mkv_watch_tenant_drop_done(&world->lives.nodes[0].watch, client->tenant);
-        }
-        world->tenant_uncertain = false;
+    const enum mkv_status status = message->status;
+    const bool creates = message->kind == MKV_MESSAGE_TENANT_DONE;
+    if (client->state != (creates ? CLIENT_CREATING : CLIENT_DROPPING)) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "an answer about tenant %u to nobody who asked",
+                 client->tenant);
+    }
+    /* After a crash it may be that the drop before was durable. */
+    const bool may_be_gone = world->tenant_uncertain || world->lives.model.lying;
+    if (creates) {
+        created(world, status);
+    } else if (status == MKV_STATUS_OK) {
+        mkv_watch_tenant_drop_done(&world->lives.nodes[0].watch, client->tenant);
         dropped(world);
+    } else if (status == MKV_STATUS_NOT_FOUND && may_be_gone) {
+        dropped(world);
+    } else if (is_error(status)) {
+        drop_failed(world, status);
+    } else {
+        mkv_fail(MKV_ORACLE_ANSWERS, "tenant %u cannot be dropped: status %u", client->tenant,
+                 (unsigned)status);
     }
     mkv_volume_client_end(world, client);
+}
+
+void mkv_volume_tenant_serving(struct volume_world *world) {
+    if (world->lives.emptyings != world->emptyings_seen && world->tenant_phase == TENANT_LIVE) {
+        world->tenant_phase = TENANT_UNCERTAIN;
+        world->tenant_uncertain = true;
+    }
+    world->emptyings_seen = world->lives.emptyings;
 }
 
 void mkv_volume_tenant_crash(struct volume_world *world) {

@@ -15,7 +15,12 @@ static void reset(void *context, int pattern) {
 }
 
 static void serving(void *context) {
-    (void)context; /* messages may be sent at any time */
+    mkv_volume_tenant_serving(context);
+}
+
+static void failed(void *context, uint32_t volume) {
+    (void)context; /* it says so to whoever asks */
+    (void)volume;
 }
 
 static bool start_get(void *context, uint32_t key) {
@@ -75,6 +80,7 @@ void mkv_volume_world_run(const struct mkv_world_options *options,
     static const struct mkv_lives_clients clients = {
         .reset = reset,
         .serving = serving,
+        .failed = failed,
         .start_get = start_get,
         .work = work,
         .due_ns = due_ns,
@@ -89,6 +95,7 @@ void mkv_volume_world_run(const struct mkv_world_options *options,
     world->tenant_phase = TENANT_NONE;
     world->tenant_id = 1;
     world->tenant_uncertain = false;
+    world->emptyings_seen = 0;
     world->slab_stride = MKV_UNIT_BYTES + options->shape->length_max;
     const size_t slabs_bytes = MKV_CLIENTS_MAX * world->slab_stride;
     world->slabs = mkv_memory_take(options->memory, slabs_bytes, MKV_UNIT_BYTES);

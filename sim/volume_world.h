@@ -65,6 +65,7 @@ struct volume_world {
     enum tenant_phase tenant_phase;
     uint32_t tenant_id;
     bool tenant_uncertain; /* of a drop under way: an earlier try may have done it */
+    uint64_t emptyings_seen;
     uint32_t drop_places[MKV_CONTENT_KEYS_MAX]; /* in the model, while the tenant is dropped */
     uint8_t *slabs;
     size_t slab_stride;
@@ -89,6 +90,8 @@ void mkv_volume_tenant_answered(struct volume_world *world, struct client *clien
                                 const struct mkv_message *message);
 /* The process is gone. */
 void mkv_volume_tenant_crash(struct volume_world *world);
+/* The volume serves: had it to give its content up, then the tenant with it. */
+void mkv_volume_tenant_serving(struct volume_world *world);
 /* Sends a message of this client; volume_client.c. */
 void mkv_volume_client_send(struct volume_world *world, uint32_t client,
                             struct mkv_message *message, const uint8_t *data, uint32_t data_bytes);

@@ -135,6 +135,9 @@ void mkv_watch_serve(struct mkv_watch *watch, uint64_t journal_head) {
 
 void mkv_watch_serve_block(struct mkv_watch *watch, const struct mkv_volume_block *block,
                            const struct mkv_slot_header *header, uint32_t key) {
+    if (watch->blind) {
+        return;
+    }
     struct mkv_watch_slot *state = touch(watch, block->slot);
     state->unit = block->lba.unit;
     state->unit_count = 1 + block->length_units;
@@ -432,9 +435,11 @@ static uint32_t superblock_write(struct mkv_watch *watch, uint32_t copy, const u
     if (mkv_superblock_decode(unit, copy, &superblock) != MKV_OK) {
         mkv_fail(MKV_ORACLE_MONOTONIC, "superblock copy %u is written and does not decode", copy);
     }
-    if (superblock.sequence < watch->superblock_durable.sequence) {
+    const uint64_t durable =
+        watch->faulty ? watch->superblock_durable.sequence : watch->superblock_paired;
+    if (superblock.sequence < durable) {
         mkv_fail(MKV_ORACLE_MONOTONIC, "superblock %llu is written after %llu was durable",
-                 ull(superblock.sequence), ull(watch->superblock_durable.sequence));
+                 ull(superblock.sequence), ull(durable));
     }
     if (superblock.sequence != watch->superblock.sequence) {
         const bool names_side = (superblock.flags & MKV_SUPERBLOCK_NO_CHECKPOINT) == 0;
@@ -457,7 +462,11 @@ static void superblock_flushed(struct mkv_watch *watch, uint64_t stamp) {
         }
         durable_count += superblock->copies_durable >> copy & 1u;
     }
-    if (durable_count >= 2 && superblock->sequence >= watch->superblock_durable.sequence) {
+    if (durable_count >= 2) {
+        watch->superblock_paired = mkv_max_u64(watch->superblock_paired, superblock->sequence);
+    }
+    if (durable_count == MKV_SUPERBLOCK_COPIES &&
+        superblock->sequence >= watch->superblock_durable.sequence) {
         watch->superblock_durable = *superblock;
     }
 }
@@ -515,6 +524,9 @@ static bool is_manifest(const struct mkv_drive_effect *effect, const uint8_t *me
 
 uint32_t mkv_watch_effect(struct mkv_watch *watch, const struct mkv_effect *effect,
                           const uint8_t *arena) {
+    if (watch->blind) {
+        return MKV_WATCH_TOKEN_NONE;
+    }
     if (effect->kind == MKV_EFFECT_DRIVE_FLUSH) {
         MKV_ASSERT(watch->flush_stamp == 0); /* the volume has one flush in flight at a time */
         watch->flush_stamp = ++watch->stamp;
@@ -548,9 +560,16 @@ static void flush_completed(struct mkv_watch *watch) {
     superblock_flushed(watch, stamp);
 }
 
-void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uint32_t token) {
+void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uint32_t token,
+                         bool succeeded) {
+    if (watch->blind) {
+        return;
+    }
     if (kind == MKV_EFFECT_DRIVE_FLUSH) {
-        flush_completed(watch);
+        if (succeeded) {
+            flush_completed(watch);
+        }
+        watch->flush_stamp = 0;
         return;
     }
     if (kind != MKV_EFFECT_DRIVE_WRITE || token == MKV_WATCH_TOKEN_NONE) {
@@ -558,6 +577,12 @@ void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uin
     }
     const uint64_t stamp = ++watch->stamp;
     const uint32_t value = token & TOKEN_VALUE_MASK;
+    if (!succeeded) {
+        if ((token & TOKEN_KIND_MASK) == 0) {
+            watch->slots[value].data = MKV_WATCH_DATA_NONE;
+        }
+        return;
+    }
     switch (token & TOKEN_KIND_MASK) {
     case TOKEN_BLOCK: {
         struct mkv_watch_block *block = &watch->blocks[value / MKV_JOURNAL_COPIES];
@@ -577,8 +602,34 @@ void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uin
     }
 }
 
+static bool overlaps(const struct mkv_watch_slot *slot, uint64_t unit, uint32_t count) {
+    return slot->data != MKV_WATCH_DATA_NONE && slot->unit < unit + count &&
+           unit < slot->unit + slot->unit_count;
+}
+
+uint64_t mkv_watch_keys_at(const struct mkv_watch *watch, uint64_t unit, uint32_t count) {
+    uint64_t keys = 0;
+    const uint64_t end = watch->data_start + mkv_geometry_usable_units(&watch->geometry);
+    if (unit + count <= watch->data_start || unit >= end) {
+        return 0;
+    }
+    if (!watch->serving) {
+        return UINT64_MAX;
+    }
+    for (uint32_t index = 0; index < watch->touched_count; index++) {
+        const struct mkv_watch_slot *slot = &watch->slots[watch->touched[index]];
+        if (overlaps(slot, unit, count)) {
+            keys |= slot->key == MKV_NONE_U32 ? UINT64_MAX : 1ull << slot->key;
+        }
+    }
+    return keys;
+}
+
 void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
                         struct mkv_root root) {
+    if (watch->blind) {
+        return;
+    }
     watch->evaluations++;
     if (tenant != MKV_TENANT_DEFAULT && tenant <= watch->tenant_dropped_durable) {
         return; /* its record and the drop behind it became durable by one flush */
@@ -593,6 +644,9 @@ void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
 }
 
 void mkv_watch_delete_done(struct mkv_watch *watch, uint32_t key) {
+    if (watch->blind) {
+        return;
+    }
     watch->evaluations++;
     if (watch->key_slot_count[key] != 0) {
         mkv_fail(MKV_ORACLE_FLUSH, "a delete of key %u is answered while slot %u still holds it",
@@ -601,6 +655,9 @@ void mkv_watch_delete_done(struct mkv_watch *watch, uint32_t key) {
 }
 
 void mkv_watch_tenant_drop_done(struct mkv_watch *watch, uint32_t tenant) {
+    if (watch->blind) {
+        return;
+    }
     watch->evaluations++;
     if (watch->tenant_dropped_durable != tenant) {
         mkv_fail(MKV_ORACLE_FLUSH, "a drop of tenant %u is answered before its record is durable",

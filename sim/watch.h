@@ -85,6 +85,8 @@ struct mkv_watch_superblock {
 };
 
 struct mkv_watch {
+    bool faulty; /* copies of metadata may be struck */
+    bool blind;  /* the drive lies: nothing that passes says what is durable */
     const struct mkv_content *content;
     struct mkv_geometry geometry;
     uint64_t data_start;
@@ -103,11 +105,12 @@ struct mkv_watch {
         uint64_t sequence; /* highest that was durable here */
         uint64_t hash;
     } * ring;
-    struct mkv_watch_superblock superblock;     /* being written */
-    uint8_t superblock_content[MKV_UNIT_BYTES]; /* of the copy decoded last */
-    struct mkv_watch_superblock superblock_durable;
-    uint64_t stamp;       /* counts completions and flushes */
-    uint64_t flush_stamp; /* of the flush in flight; 0 when there is none */
+    struct mkv_watch_superblock superblock;         /* being written */
+    uint8_t superblock_content[MKV_UNIT_BYTES];     /* of the copy decoded last */
+    struct mkv_watch_superblock superblock_durable; /* in all copies: what the core goes by */
+    uint64_t superblock_paired; /* sequence that two copies hold: it is chosen, unless one is hit */
+    uint64_t stamp;             /* counts completions and flushes */
+    uint64_t flush_stamp;       /* of the flush in flight; 0 when there is none */
     uint64_t sequence_last;
     uint64_t sequence_durable;
     uint64_t generation_last;
@@ -131,7 +134,12 @@ void mkv_watch_serve_block(struct mkv_watch *watch, const struct mkv_volume_bloc
  * token that its completion names. */
 uint32_t mkv_watch_effect(struct mkv_watch *watch, const struct mkv_effect *effect,
                           const uint8_t *arena);
-void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uint32_t token);
+/* An operation that failed makes nothing durable. */
+void mkv_watch_completed(struct mkv_watch *watch, enum mkv_effect_kind kind, uint32_t token,
+                         bool succeeded);
+/* The keys, a bit each, whose blocks lie on these units, or are being written there; all of them
+ * where that cannot be told. */
+uint64_t mkv_watch_keys_at(const struct mkv_watch *watch, uint64_t unit, uint32_t count);
 /* The volume answered OK. */
 void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
                         struct mkv_root root);

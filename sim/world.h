@@ -50,7 +50,8 @@ struct mkv_world_report {
     uint64_t operations;  /* answered */
     uint64_t evaluations; /* of oracles */
     uint64_t trace_hash;
-    uint64_t losses; /* misses that media faults explain */
+    uint64_t losses; /* misses that faults explain */
+    uint64_t hits[MKV_FAULT_COUNT];
     struct mkv_world_changes changes;
 };
 

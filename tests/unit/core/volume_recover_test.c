@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What OPEN makes of a drive whose structures were damaged one at a time. */
 #include "core/journal_block.h"
+#include "core/slot_header.h"
 #include "core/volume.h"
 
 #include "tests/unit/core/test.h"
@@ -327,6 +328,91 @@ static void test_recover__counters_near_their_end__are_refused(void **state) {
     }
 }
 
+/* The unit of the checkpoint side that the superblock does not name. */
+static uint8_t *spare_page_unit(struct rig *rig) {
+    struct mkv_superblock superblock;
+    const struct mkv_lba first = mkv_geometry_superblock(RIG_UNITS, 0);
+    assert_int_equal(mkv_superblock_decode(rig_unit(rig, first), 0, &superblock), MKV_OK);
+    const struct mkv_lba head =
+        mkv_geometry_checkpoint(geometry_of(rig), superblock.checkpoint_side ^ 1u);
+    return rig_unit(rig, (struct mkv_lba){head.unit + 1});
+}
+
+static void test_recover__page_of_a_cut_off_checkpoint__is_none_of_the_next(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    put_ok(rig, "a", 1);
+    uint8_t *page = spare_page_unit(rig);
+    /* A checkpoint that a kill cuts off when its pages are written. */
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_CHECKPOINT), MKV_OK);
+    while (rig_in_flight(rig, MKV_EFFECT_DRIVE_WRITE) > 0) {
+        rig_complete(rig, 0, MKV_IO_OK);
+    }
+    uint8_t cut_off[MKV_UNIT_BYTES];
+    memcpy(cut_off, page, sizeof cut_off);
+    rig_reopen(rig);
+    assert_int_equal(rig_remove(rig, "a"), MKV_STATUS_OK);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_CHECKPOINT), MKV_OK);
+    rig_settle(rig);
+    assert_non_null(rig_event(rig, MKV_EVENT_CHECKPOINT_DONE));
+    assert_memory_not_equal(page, cut_off, sizeof cut_off);
+    /* The drive has lost the second write of the page: the deleted block must not come back. */
+    memcpy(page, cut_off, sizeof cut_off);
+    rig_reopen(rig);
+    assert_int_equal(rig_exists(rig, "a"), MKV_STATUS_NOT_FOUND);
+    assert_non_null(rig_event(rig, MKV_EVENT_CAME_UP_EMPTY));
+    rig_destroy(rig);
+}
+
+/* The low half of the generation of a put whose record no journal block has seen. */
+static uint32_t unrecorded_generation(struct rig *rig) {
+    rig_put_begin(rig, "k", 100, 1, 0);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_READY);
+    rig_put_write(rig, rig_last(rig)->volume_op, 0, 100, 1);
+    assert_int_equal(rig->queue[0].kind, MKV_EFFECT_DRIVE_WRITE);
+    const struct mkv_lba lba = rig->queue[0].drive.lba;
+    rig_complete(rig, 0, MKV_IO_OK);
+    struct mkv_slot_header header;
+    assert_int_equal(mkv_slot_header_decode(rig_unit(rig, lba), &header), MKV_OK);
+    return (uint32_t)header.generation.value;
+}
+
+static void test_recover__generation_without_a_record__does_not_come_again(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    put_ok(rig, "a", 1);
+    uint32_t last = unrecorded_generation(rig);
+    for (uint32_t opening = 0; opening < 5; opening++) {
+        rig_reopen(rig);
+        const uint32_t next = unrecorded_generation(rig);
+        assert_true(next > last);
+        last = next;
+    }
+    rig_destroy(rig);
+}
+
+static void test_recover__empty_for_a_checkpoint__goes_on_above_every_generation(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    put_ok(rig, "a", 1);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_CHECKPOINT), MKV_OK);
+    rig_settle(rig);
+    for (uint32_t opening = 0; opening < 4; opening++) {
+        put_ok(rig, "a", 2 + opening);
+        rig_reopen(rig);
+    }
+    const uint64_t counter = rig_stats(rig).generation_counter;
+    struct mkv_superblock superblock;
+    const struct mkv_lba first = mkv_geometry_superblock(RIG_UNITS, 0);
+    assert_int_equal(mkv_superblock_decode(rig_unit(rig, first), 0, &superblock), MKV_OK);
+    ruin(rig_unit(rig, mkv_geometry_checkpoint(geometry_of(rig), superblock.checkpoint_side)));
+    rig_reopen(rig);
+    assert_non_null(rig_event(rig, MKV_EVENT_CAME_UP_EMPTY));
+    assert_true(rig_stats(rig).generation_counter >= counter);
+    rig_destroy(rig);
+}
+
 static void test_recover__write_error_while_opening__fails_the_drive(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -360,6 +446,9 @@ int main(void) {
         cmocka_unit_test(test_recover__drive_error_on_a_read__gives_nothing_up),
         cmocka_unit_test(test_recover__hole_with_unreadable_blocks_behind__is_a_loss),
         cmocka_unit_test(test_recover__counters_near_their_end__are_refused),
+        cmocka_unit_test(test_recover__page_of_a_cut_off_checkpoint__is_none_of_the_next),
+        cmocka_unit_test(test_recover__generation_without_a_record__does_not_come_again),
+        cmocka_unit_test(test_recover__empty_for_a_checkpoint__goes_on_above_every_generation),
         cmocka_unit_test(test_recover__write_error_while_opening__fails_the_drive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ struct bench {
     struct mkv_trace trace;
     struct mkv_fuse fuse;
     struct mkv_guard guard;
+    struct mkv_faults faults;
     struct mkv_content content;
     struct mkv_model model;
     struct mkv_node node;
@@ -101,7 +102,7 @@ static void reopen(struct bench *bench) {
     mkv_node_crash(&bench->node, MKV_CRASH_POWER, MKV_KEEP_NONE);
     mkv_model_settle(&bench->model);
     mkv_guard_reset(&bench->guard);
-    mkv_node_start(&bench->node, -1);
+    mkv_node_start(&bench->node, -1, MKV_OPENING_SOUND);
     command(bench, MKV_ADMIN_OPEN, MKV_EVENT_OPENED);
 }
 
@@ -163,9 +164,13 @@ static struct bench *bench_make(void) {
         .on_event = on_event,
     };
     mkv_random_seed(&options.drive_random, 1, MKV_CONCERN_DRIVE);
+    mkv_faults_init(&bench->faults, memory, &bench->shape.faults, &bench->shape.geometry,
+                    MKV_UNIT_BYTES, &options.drive_random);
+    options.faults = &bench->faults;
     mkv_node_init(&bench->node, memory, &options);
-    mkv_audit_init(&bench->audit, memory, &bench->node, &bench->content, &bench->model);
-    mkv_node_start(&bench->node, -1);
+    mkv_audit_init(&bench->audit, memory, &bench->node, &bench->content, &bench->model,
+                   &bench->faults);
+    mkv_node_start(&bench->node, -1, MKV_OPENING_SOUND);
     command(bench, MKV_ADMIN_FORMAT, MKV_EVENT_FORMATTED);
     command(bench, MKV_ADMIN_OPEN, MKV_EVENT_OPENED);
     mkv_audit_serving(&bench->audit);

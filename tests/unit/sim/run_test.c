@@ -9,8 +9,8 @@ static void test_run_seed__again_in_other_memory__has_the_same_trace(void **stat
     for (uint64_t seed = 1; seed <= 4; seed++) {
         struct mkv_seed_outcome first;
         struct mkv_seed_outcome again;
-        mkv_run_seed(seed, test_memory(), NULL, NULL, 0, &first);
-        mkv_run_seed(seed, test_memory(), NULL, NULL, 200, &again);
+        mkv_run_seed(seed, NULL, test_memory(), NULL, NULL, 0, &first);
+        mkv_run_seed(seed, NULL, test_memory(), NULL, NULL, 200, &again);
         if (first.failed) {
             fail_msg("seed %u: %s", (unsigned)seed, first.failure.text);
         }
@@ -49,8 +49,8 @@ static void test_run_for__a_moment__runs_at_least_one_seed_and_counts_images(voi
     struct mkv_run_outcome run;
     struct mkv_seed_outcome seed;
     assert_true(mkv_images_create(&images));
-    mkv_run_for(1, 0.001, test_memory(), &images, &run);
-    mkv_run_seed(1, test_memory(), NULL, NULL, 0, &seed);
+    mkv_run_for(1, 0.001, NULL, test_memory(), &images, &run);
+    mkv_run_seed(1, NULL, test_memory(), NULL, NULL, 0, &seed);
     assert_true(run.seeds >= 1);
     assert_int_equal(run.failure_count, 0);
     assert_true(run.trace_hash == seed.report.trace_hash);
@@ -63,7 +63,7 @@ static void test_run_for__a_moment__runs_at_least_one_seed_and_counts_images(voi
 static void test_shape__many_seeds__draw_every_world_and_feature(void **state) {
     (void)state;
     uint32_t fronts = 0;
-    uint32_t rots = 0;
+    uint32_t faulty = 0;
     uint32_t uncached = 0;
     uint32_t colliding = 0;
     uint32_t long_blocks = 0;
@@ -76,12 +76,12 @@ static void test_shape__many_seeds__draw_every_world_and_feature(void **state) {
         assert_true(mkv_geometry_valid(&shape.geometry));
         assert_true(shape.colliding <= shape.key_count);
         fronts += shape.world == MKV_WORLD_FRONT;
-        rots += shape.rot;
+        faulty += mkv_promise_of(shape.faults.mask) != MKV_PROMISE_CRASH_ONLY;
         uncached += !shape.profile.volatile_cache;
         colliding += shape.colliding > 0;
         long_blocks += shape.length_max > MKV_CHUNK_BYTES_MIN;
     }
-    assert_true(fronts > 50 && rots > 50 && uncached > 50 && colliding > 50 && long_blocks > 20);
+    assert_true(fronts > 50 && faulty > 50 && uncached > 50 && colliding > 50 && long_blocks > 20);
 }
 
 /* A narrow workload would hide what extents do. */
@@ -90,7 +90,7 @@ static void test_run_seed__a_hundred_seeds__change_extents_in_every_way(void **s
     struct mkv_world_changes sum = {0};
     for (uint64_t seed = 1; seed <= 100; seed++) {
         struct mkv_seed_outcome outcome;
-        mkv_run_seed(seed, test_memory(), NULL, NULL, 0, &outcome);
+        mkv_run_seed(seed, NULL, test_memory(), NULL, NULL, 0, &outcome);
         if (outcome.failed) {
             fail_msg("seed %u: %s", (unsigned)seed, outcome.failure.text);
         }

@@ -44,13 +44,13 @@ static uint32_t hand_out(enum mkv_effect_kind kind, enum mkv_drive_memory memory
 }
 
 static void completed(uint32_t token) {
-    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_WRITE, token);
+    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_WRITE, token, true);
 }
 static void flush_starts(void) {
     (void)hand_out(MKV_EFFECT_DRIVE_FLUSH, MKV_DRIVE_META, 0, 0);
 }
 static void flush_ends(void) {
-    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_FLUSH, MKV_WATCH_TOKEN_NONE);
+    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_FLUSH, MKV_WATCH_TOKEN_NONE, true);
 }
 static void flush(void) {
     flush_starts();
@@ -270,7 +270,7 @@ static void test_watch__slot_written_while_a_record_references_it__fires_o11(voi
 
 static void trim(uint64_t lba, uint32_t count) {
     assert_true(hand_out(MKV_EFFECT_DRIVE_TRIM, 0, lba, count) == MKV_WATCH_TOKEN_NONE);
-    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_TRIM, MKV_WATCH_TOKEN_NONE);
+    mkv_watch_completed(watch, MKV_EFFECT_DRIVE_TRIM, MKV_WATCH_TOKEN_NONE, true);
 }
 
 static void test_watch__trim_of_a_slot_whose_drop_is_not_durable__fires_o11(void **state) {
