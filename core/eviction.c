@@ -12,7 +12,7 @@
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t extents, ghosts, end;
+    uint64_t extents, classes, ghosts, end;
     uint32_t ghost_count;
 };
 
@@ -21,10 +21,12 @@ static struct layout layout_of(const struct mkv_eviction_config *config) {
     layout.ghost_count =
         (uint32_t)mkv_round_up_u64(mkv_max_u64(config->ghost_count, 1), MKV_EVICTION_GHOST_WAYS);
     layout.extents = mkv_round_up_u64(sizeof(struct mkv_eviction), 64);
-    layout.ghosts = mkv_round_up_u64(
-        layout.extents + (uint64_t)config->extent_count * sizeof(struct eviction_extent), 64);
-    layout.end =
-        mkv_round_up_u64(layout.ghosts + (uint64_t)layout.ghost_count * sizeof(uint32_t), 64);
+    uint64_t at = layout.extents + (uint64_t)config->extent_count * sizeof(struct eviction_extent);
+    layout.classes = mkv_round_up_u64(at, 64);
+    at = layout.classes + (uint64_t)config->class_count * sizeof(struct eviction_class);
+    layout.ghosts = mkv_round_up_u64(at, 64);
+    at = layout.ghosts + (uint64_t)layout.ghost_count * sizeof(uint32_t);
+    layout.end = mkv_round_up_u64(at, 64);
     return layout;
 }
 
@@ -40,20 +42,24 @@ size_t mkv_eviction_memory_required(const struct mkv_eviction_config *config) {
 
 void mkv_eviction_init(struct mkv_eviction *eviction, const struct mkv_eviction_config *config) {
     MKV_ASSERT(config->extent_count > 0);
+    MKV_ASSERT(config->class_count > 0);
+    MKV_ASSERT(config->class_count <= MKV_EVICTION_CLASSES_MAX);
     const struct layout layout = layout_of(config);
-    memset(eviction, 0, offsetof(struct mkv_eviction, classes));
-    memset((uint8_t *)eviction + layout.extents, 0, (size_t)(layout.end - layout.extents));
+    memset(eviction, 0, sizeof *eviction);
+    memset((uint8_t *)eviction + layout.ghosts, 0, (size_t)(layout.end - layout.ghosts));
     eviction->extent_count = config->extent_count;
     eviction->ghost_count = layout.ghost_count;
+    eviction->class_count = config->class_count;
     eviction->extents_offset = layout.extents;
+    eviction->classes_offset = layout.classes;
     eviction->ghosts_offset = layout.ghosts;
     eviction->pass = 1;
     for (uint32_t extent = 0; extent < config->extent_count; extent++) {
-        eviction_extents(eviction)[extent].class_index = MKV_NONE_U32;
+        eviction_extents(eviction)[extent] = (struct eviction_extent){.class_index = MKV_NONE_U32};
     }
-    for (uint32_t class_index = 0; class_index < MKV_EVICTION_CLASSES_MAX; class_index++) {
+    for (uint32_t class_index = 0; class_index < eviction->class_count; class_index++) {
         /* The rest of it is cleared when it gets its first extent. */
-        eviction->classes[class_index].extent_count = 0;
+        eviction_classes(eviction)[class_index].extent_count = 0;
     }
     mkv_eviction_worth_init(eviction);
 }
@@ -63,11 +69,11 @@ void mkv_eviction_init(struct mkv_eviction *eviction, const struct mkv_eviction_
 void mkv_eviction_add_extent(struct mkv_eviction *eviction, struct mkv_extent extent,
                              uint32_t class_index, struct mkv_slot first, uint32_t slot_count) {
     MKV_ASSERT(extent.index < eviction->extent_count);
-    MKV_ASSERT(class_index < MKV_EVICTION_CLASSES_MAX);
+    MKV_ASSERT(class_index < eviction->class_count);
     MKV_ASSERT(slot_count > 0);
     struct eviction_extent *extents = eviction_extents(eviction);
     struct eviction_extent *added = &extents[extent.index];
-    struct eviction_class *class_state = &eviction->classes[class_index];
+    struct eviction_class *class_state = &eviction_classes(eviction)[class_index];
     MKV_ASSERT(added->class_index == MKV_NONE_U32);
     *added = (struct eviction_extent){
         .class_index = class_index,
@@ -99,7 +105,7 @@ void mkv_eviction_remove_extent(struct mkv_eviction *eviction, struct mkv_extent
     for (uint32_t tier = 0; tier < MKV_EVICTION_TIERS; tier++) {
         MKV_ASSERT(removed->tier_counts[tier] == 0);
     }
-    struct eviction_class *class_state = &eviction->classes[removed->class_index];
+    struct eviction_class *class_state = &eviction_classes(eviction)[removed->class_index];
     if (class_state->cursor_extent == extent.index) {
         class_state->cursor = 0;
         class_state->cursor_extent = removed->next;
@@ -123,7 +129,8 @@ static void age_slot(struct mkv_eviction *eviction, uint32_t class_index, uint16
     /* A width divides the pass number: all slots of the level go on in the same pass. */
     const uint64_t width = mkv_eviction_level_passes[level];
     if (level < MKV_EVICTION_LEVELS - 1 && (eviction->pass & (width - 1)) == 0) {
-        uint32_t *counts = eviction->classes[class_index].state_counts[eviction_tier(*bits)];
+        uint32_t *counts =
+            eviction_classes(eviction)[class_index].state_counts[eviction_tier(*bits)];
         MKV_ASSERT(counts[state] > 0);
         counts[state]--;
         counts[state + 1]++;
@@ -188,7 +195,7 @@ static struct eviction_extent *extent_of(struct mkv_eviction *eviction, struct m
 /* The bits hold tier and state. */
 static void count_in(struct mkv_eviction *eviction, struct eviction_extent *extent, uint16_t bits) {
     const uint32_t tier = eviction_tier(bits);
-    struct eviction_class *class_state = &eviction->classes[extent->class_index];
+    struct eviction_class *class_state = &eviction_classes(eviction)[extent->class_index];
     extent->tier_counts[tier]++;
     class_state->tier_counts[tier]++;
     class_state->state_counts[tier][eviction_state(bits)]++;
@@ -204,7 +211,7 @@ static void count_in(struct mkv_eviction *eviction, struct eviction_extent *exte
 static void count_out(struct mkv_eviction *eviction, struct eviction_extent *extent,
                       uint16_t bits) {
     const uint32_t tier = eviction_tier(bits);
-    struct eviction_class *class_state = &eviction->classes[extent->class_index];
+    struct eviction_class *class_state = &eviction_classes(eviction)[extent->class_index];
     MKV_ASSERT(extent->tier_counts[tier] > 0);
     extent->tier_counts[tier]--;
     class_state->tier_counts[tier]--;
@@ -251,7 +258,7 @@ void mkv_eviction_touch(struct mkv_eviction *eviction, const struct mkv_eviction
     MKV_ASSERT(eviction_is_in(*bits));
     const uint32_t state = eviction_state(*bits);
     mkv_eviction_worth_used(eviction, state);
-    uint32_t *counts = eviction->classes[extent_of(eviction, extent, slot)->class_index]
+    uint32_t *counts = eviction_classes(eviction)[extent_of(eviction, extent, slot)->class_index]
                            .state_counts[eviction_tier(*bits)];
     MKV_ASSERT(counts[state] > 0);
     counts[state]--;
@@ -315,8 +322,8 @@ void mkv_eviction_check(const struct mkv_eviction *eviction,
         }
     }
     MKV_ASSERT(slot_total == eviction->slot_total);
-    for (uint32_t index = 0; index < MKV_EVICTION_CLASSES_MAX; index++) {
-        const struct eviction_class *class_state = &eviction->classes[index];
+    for (uint32_t index = 0; index < eviction->class_count; index++) {
+        const struct eviction_class *class_state = &eviction_classes(eviction)[index];
         MKV_ASSERT(class_state->extent_count == extent_counts[index]);
         if (class_state->extent_count == 0) {
             continue;

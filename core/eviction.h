@@ -89,6 +89,7 @@ enum mkv_eviction_entry {
 
 struct mkv_eviction_config {
     uint32_t extent_count;
+    uint32_t class_count; /* at most MKV_EVICTION_CLASSES_MAX; 1.4 KiB each */
     /* Rounded up to whole sets of MKV_EVICTION_GHOST_WAYS; see mkv_eviction_ghosts_for. */
     uint32_t ghost_count;
 };

@@ -54,6 +54,7 @@ struct eviction_worth {
 
 struct mkv_eviction {
     uint32_t extent_count;
+    uint32_t class_count;
     uint32_t ghost_count;
     uint64_t pass; /* starts at 1 */
     uint32_t sweep_extent;
@@ -66,13 +67,16 @@ struct mkv_eviction {
     uint8_t by_worth[MKV_EVICTION_STATES]; /* the states, the least first */
     uint64_t extents_offset;
     uint64_t ghosts_offset;
-    struct eviction_class classes[MKV_EVICTION_CLASSES_MAX];
+    uint64_t classes_offset;
 };
 
 extern const uint8_t mkv_eviction_level_passes[MKV_EVICTION_LEVELS];
 
 static inline struct eviction_extent *eviction_extents(const struct mkv_eviction *eviction) {
     return (struct eviction_extent *)((uintptr_t)eviction + eviction->extents_offset);
+}
+static inline struct eviction_class *eviction_classes(const struct mkv_eviction *eviction) {
+    return (struct eviction_class *)((uintptr_t)eviction + eviction->classes_offset);
 }
 static inline uint32_t *eviction_ghosts(const struct mkv_eviction *eviction) {
     return (uint32_t *)((uintptr_t)eviction + eviction->ghosts_offset);

@@ -145,8 +145,8 @@ static uint32_t tier_to_search(const struct mkv_eviction *eviction,
 }
 
 bool mkv_eviction_is_exhausted(const struct mkv_eviction *eviction, uint32_t class_index) {
-    MKV_ASSERT(class_index < MKV_EVICTION_CLASSES_MAX);
-    const struct eviction_class *class_state = &eviction->classes[class_index];
+    MKV_ASSERT(class_index < eviction->class_count);
+    const struct eviction_class *class_state = &eviction_classes(eviction)[class_index];
     return class_state->extent_count == 0 ||
            tier_to_search(eviction, class_state) == MKV_EVICTION_TIERS;
 }
@@ -160,7 +160,7 @@ void mkv_eviction_unskip(struct mkv_eviction *eviction, const struct mkv_evictio
     }
     const uint32_t class_index = eviction_extents(eviction)[extent.index].class_index;
     MKV_ASSERT(class_index != MKV_NONE_U32);
-    struct eviction_class *class_state = &eviction->classes[class_index];
+    struct eviction_class *class_state = &eviction_classes(eviction)[class_index];
     if (eviction_tier(bits) < class_state->tier_first) {
         class_state->tier_first = 0;
     }
@@ -171,8 +171,8 @@ void mkv_eviction_unskip(struct mkv_eviction *eviction, const struct mkv_evictio
 
 struct mkv_slot mkv_eviction_victim(struct mkv_eviction *eviction,
                                     const struct mkv_eviction_slots *slots, uint32_t class_index) {
-    MKV_ASSERT(class_index < MKV_EVICTION_CLASSES_MAX);
-    struct eviction_class *class_state = &eviction->classes[class_index];
+    MKV_ASSERT(class_index < eviction->class_count);
+    struct eviction_class *class_state = &eviction_classes(eviction)[class_index];
     if (mkv_eviction_is_exhausted(eviction, class_index)) {
         return (struct mkv_slot){MKV_NONE_U32};
     }

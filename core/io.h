@@ -83,6 +83,9 @@ enum mkv_message_kind {
 /* Of PUT_BEGIN: only a live block with the root `replaces` is; any other content is a conflict. */
 #define MKV_PUT_REPLACE_ROOT 0x200u
 
+/* Of PUT_BEGIN: the last one of several blocks that a request stores. */
+#define MKV_PUT_LAST 0x400u
+
 struct mkv_message {
     enum mkv_message_kind kind;
     uint32_t volume;            /* index of the volume addressed, or answering */

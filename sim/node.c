@@ -30,6 +30,9 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->empty_grain_ns = shape->empty_grain_ns;
     config->trim = shape->trim;
     config->trim_idle_ns = shape->trim_idle_ns;
+    config->eviction = shape->eviction;
+    config->ghost_count = shape->ghost_count;
+    config->evict_ready_divisor = shape->evict_ready_divisor;
     config->store_uuid = uuid_of(shape->seed, 100);
     config->drive_uuid = uuid_of(shape->seed, options->volume);
     config->drive_set_version = 1;

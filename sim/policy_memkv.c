@@ -46,6 +46,7 @@ static void *create(struct mkv_memory *memory, const struct mkv_cache_setup *set
     }
     const struct mkv_eviction_config config = {
         .extent_count = 1,
+        .class_count = 1,
         .ghost_count = mkv_eviction_ghosts_for(setup->capacity),
     };
     memkv->eviction = mkv_memory_take(memory, mkv_eviction_memory_required(&config), 64);

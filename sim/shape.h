@@ -35,6 +35,9 @@ struct mkv_shape {
     uint64_t empty_grain_ns;
     bool trim;
     uint64_t trim_idle_ns;
+    bool eviction;
+    uint32_t ghost_count;
+    uint32_t evict_ready_divisor;
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;

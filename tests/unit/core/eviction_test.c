@@ -32,7 +32,11 @@ static bool is_kept(const void *context, struct mkv_slot slot) {
 static struct rig *rig_make(void) {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
-    const struct mkv_eviction_config config = {.extent_count = EXTENTS, .ghost_count = 64};
+    const struct mkv_eviction_config config = {
+        .extent_count = EXTENTS,
+        .class_count = 6,
+        .ghost_count = 64,
+    };
     const size_t bytes = mkv_eviction_memory_required(&config);
     rig->eviction = malloc(bytes);
     assert_non_null(rig->eviction);
