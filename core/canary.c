@@ -75,6 +75,85 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"trim-overlaps-write",
          "An extent that is being trimmed is given to a class, and written, before the drive has "
          "answered."},
+    [MKV_CANARY_JOURNAL_ERROR_IGNORED] = {"journal-error-ignored",
+                                          "A journal block whose write failed counts as written."},
+    [MKV_CANARY_FLUSH_ERROR_IGNORED] = {"flush-error-ignored",
+                                        "A flush that failed counts as completed."},
+    [MKV_CANARY_SUPERBLOCK_ERROR_IGNORED] =
+        {"superblock-error-ignored", "A superblock copy whose write failed counts as written."},
+    [MKV_CANARY_CHECKPOINT_ERROR_IGNORED] =
+        {"checkpoint-error-ignored",
+         "A checkpoint some of whose pages could not be written is named by the superblock."},
+    [MKV_CANARY_DATA_ERROR_IGNORED] =
+        {"data-error-ignored", "A put whose data could not be written goes on as if it were."},
+    [MKV_CANARY_FAILED_SLOT_REUSED] = {"failed-slot-reused",
+                                       "A slot whose write failed is given to the next put, and "
+                                       "the failed write may arrive late."},
+    [MKV_CANARY_FAILURE_LEAVES_WAITING] =
+        {"failure-leaves-waiting",
+         "When the drive fails, operations that wait for it are not answered."},
+    [MKV_CANARY_MEDIUM_READ_NOT_QUARANTINED] =
+        {"medium-read-not-quarantined",
+         "A block that the medium has lost stays, and is found again and again."},
+    [MKV_CANARY_CORRUPT_READ_NOT_QUARANTINED] =
+        {"corrupt-read-not-quarantined",
+         "A block that failed its check stays, and is found again and again."},
+    [MKV_CANARY_CORRUPT_CANDIDATE_PASSED_OVER] =
+        {"corrupt-candidate-passed-over",
+         "A mutation passes over a block that cannot be told, without dropping it first."},
+    [MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED] =
+        {"quarantine-of-what-followed",
+         "A quarantine drops what is in the slot by then, whatever its generation."},
+    [MKV_CANARY_PAYLOAD_UNCHECKED] = {"payload-unchecked",
+                                      "A read does not compare the sums of payload chunks."},
+    [MKV_CANARY_RANGE_UNCHECKED] =
+        {"range-unchecked", "A read of a range from the middle of a block does not compare sums."},
+    [MKV_CANARY_GENERATION_UNCHECKED] =
+        {"generation-unchecked",
+         "A read does not compare the generation in the header with that of the table."},
+    [MKV_CANARY_WALK_NOT_RESTARTED] =
+        {"walk-not-restarted",
+         "A read that walks the slots of a tag does not notice that they change under it."},
+    [MKV_CANARY_LOCK_NOT_TAKEN] = {"lock-not-taken", "Two mutations of a key go on at a time."},
+    [MKV_CANARY_DEDUP_BY_LENGTH] =
+        {"dedup-by-length", "A put of the length that is live counts as a put of what is live."},
+    [MKV_CANARY_HOLD_IGNORED] =
+        {"hold-ignored",
+         "A slot is free as soon as its DROP is durable, though a read still uses it."},
+    [MKV_CANARY_CHAIN_ANCHOR_KEPT] =
+        {"chain-anchor-kept",
+         "A superblock does not take over the checksum of the block before its journal sequence."},
+    [MKV_CANARY_FLUSHED_OVER_CLAIMED] =
+        {"flushed-over-claimed",
+         "A journal block states that blocks were flushed which are only written."},
+    [MKV_CANARY_STAMP_OLDER_THAN_APPLIED] =
+        {"stamp-older-than-applied",
+         "Pages are stamped with the block at which their checkpoint began."},
+    [MKV_CANARY_CHECKPOINT_NUMBER_REUSED] =
+        {"checkpoint-number-reused", "A checkpoint has the number of one that a crash cut off."},
+    [MKV_CANARY_GENERATIONS_NOT_RESERVED] =
+        {"generations-not-reserved",
+         "Superblocks do not reserve generations: those without a record are given out again."},
+    [MKV_CANARY_OPENED_WITHOUT_FLUSH] =
+        {"opened-without-flush",
+         "Recovery decides before a flush on what a killed process left in the cache."},
+    [MKV_CANARY_SHRUNK_DRIVE_OPENED] =
+        {"shrunk-drive-opened", "A drive is opened that is smaller than its superblock says."},
+    [MKV_CANARY_SWAPPED_DRIVE_OPENED] = {"swapped-drive-opened",
+                                         "A drive is opened that is another one of the store."},
+    [MKV_CANARY_SCAN_IGNORES_STAMPS] =
+        {"scan-ignores-stamps",
+         "A hole in the journal is cut although the stamp of a page says that it was flushed."},
+    [MKV_CANARY_HOLE_ALWAYS_CUT] = {"hole-always-cut",
+                                    "A hole in the journal is always taken for a torn tail."},
+    [MKV_CANARY_UNREADABLE_TAKEN_FOR_ABSENT] =
+        {"unreadable-taken-for-absent",
+         "A journal block that cannot be read is taken for one that was never written."},
+    [MKV_CANARY_EMPTIED_JOURNAL_GOES_ON] =
+        {"emptied-journal-goes-on",
+         "Coming up empty keeps the place of the journal, so that its old blocks follow on."},
+    [MKV_CANARY_DAMAGED_CHECKPOINT_KEPT] =
+        {"damaged-checkpoint-kept", "Of a damaged checkpoint the pages that are sound are kept."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -70,7 +70,7 @@ struct mkv_geometry {
 
 /* What a new store gets where the caller gives no figures of its own (0 = default):
  * extents of capacity / 256 within 64 MiB and 1 GiB, but at most an eighth of a small drive;
- * slots_max of 1 for each 512 KiB that superblocks and ring leave, at least 4096 and at most what
+ * slots_max of 1 for each 256 KiB that superblocks and ring leave, at least 4096 and at most what
  * fits in an eighth of the capacity, and as many pages more as there are extents;
  * room for 1024 tenants, less on a tiny drive; a directory of 256 bytes a slot, at most 1/64;
  * a ring of 1/256 of the capacity within 64 and 65536 blocks.

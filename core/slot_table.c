@@ -374,7 +374,8 @@ void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_re
     table->live_count--;
     if (drop->retired) {
         set_retired(table, drop->slot, MKV_SLOT_RETIRED);
-    } else if ((entry->bits & MKV_SLOT_HELD) != 0 && !frees_while_held(table, drop->slot)) {
+    } else if ((entry->bits & MKV_SLOT_HELD) != 0 && !MKV_CANARY(MKV_CANARY_HOLD_IGNORED) &&
+               !frees_while_held(table, drop->slot)) {
         entry_set_state(entry, MKV_SLOT_FREEING);
     } else {
         free_slot(table, drop->slot);

@@ -359,7 +359,7 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
         ops[index].lock_waiters = empty_list;
     }
     for (uint32_t index = 0; index < volume->op_total; index++) {
-        if (op_is_stranded(ops[index].state)) {
+        if (op_is_stranded(ops[index].state) && !MKV_CANARY(MKV_CANARY_FAILURE_LEAVES_WAITING)) {
             const bool issued = ops[index].state == OP_JOURNALED;
             mkv_volume_mutation_end(volume, index,
                                     issued ? MKV_STATUS_UNKNOWN : MKV_STATUS_UNAVAILABLE);

@@ -59,7 +59,7 @@ void mkv_volume_superblock_io_done(struct mkv_volume *volume, const struct mkv_d
     struct superblock_writer *writer = &volume->superblock_writer;
     MKV_ASSERT(writer->pending > 0);
     writer->pending--;
-    if (done->result != MKV_IO_OK) {
+    if (done->result != MKV_IO_OK && !MKV_CANARY(MKV_CANARY_SUPERBLOCK_ERROR_IGNORED)) {
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, 0);
         mkv_volume_fail(volume, done->result, 0);
         return;
@@ -81,6 +81,9 @@ static void checkpoint_durable(struct mkv_volume *volume);
 
 static void superblock_durable(struct mkv_volume *volume) {
     volume->superblock_writer.step = SUPERBLOCK_IDLE;
+    volume->generation_bound = MKV_CANARY(MKV_CANARY_GENERATIONS_NOT_RESERVED)
+                                   ? MKV_GENERATION_COUNTER_MAX
+                                   : volume->superblock.generation_counter;
     switch (volume->superblock_writer.purpose) {
     case SUPERBLOCK_FORMAT:
         volume->state = MKV_VOLUME_CLOSED;
@@ -124,6 +127,9 @@ static void superblock_renew(struct mkv_volume *volume) {
     superblock->sequence++;
     superblock->wall_ms = mkv_max_u64(superblock->wall_ms, volume->wall_ms);
     superblock->generation_counter = volume->generation_counter + volume_generation_reserve(volume);
+    if (MKV_CANARY(MKV_CANARY_GENERATIONS_NOT_RESERVED)) {
+        superblock->generation_counter = volume->generation_counter;
+    }
     superblock->flags &= ~MKV_SUPERBLOCK_CLEAN;
 }
 
@@ -174,6 +180,9 @@ static void checkpoint_begin(struct mkv_volume *volume) {
      */
     checkpoint->number = mkv_max_u64(volume->superblock.checkpoint_number + 1,
                                      (uint64_t)volume->superblock.epoch << 32);
+    if (MKV_CANARY(MKV_CANARY_CHECKPOINT_NUMBER_REUSED)) {
+        checkpoint->number = volume->superblock.checkpoint_number + 1;
+    }
     checkpoint->next_unit = 0;
     checkpoint->page_count = volume_table(volume)->page_high;
     checkpoint->unit_count = units_before_pages(volume) + checkpoint->page_count;
@@ -206,9 +215,11 @@ static void capture_unit(struct mkv_volume *volume, uint32_t unit_index, uint8_t
                                  checkpoint->number, volume->flushed_sequence, unit);
         return;
     }
-    mkv_slot_table_capture_page(volume_table(volume), unit_index - page_first,
-                                &volume->config.drive_uuid, checkpoint->number,
-                                volume->flushed_sequence, unit);
+    const struct mkv_sequence began = {checkpoint->journal_sequence.value - 1};
+    mkv_slot_table_capture_page(
+        volume_table(volume), unit_index - page_first, &volume->config.drive_uuid,
+        checkpoint->number,
+        MKV_CANARY(MKV_CANARY_STAMP_OLDER_THAN_APPLIED) ? began : volume->flushed_sequence, unit);
 }
 
 static void checkpoint_write_window(struct mkv_volume *volume, uint32_t window) {
@@ -238,7 +249,9 @@ static void checkpoint_flip(struct mkv_volume *volume) {
     superblock->checkpoint_number = checkpoint->number;
     superblock->checkpoint_pages = checkpoint->page_count;
     superblock->journal_sequence = checkpoint->journal_sequence;
-    superblock->chain_anchor = checkpoint->chain_anchor;
+    if (!MKV_CANARY(MKV_CANARY_CHAIN_ANCHOR_KEPT)) {
+        superblock->chain_anchor = checkpoint->chain_anchor;
+    }
     mkv_volume_superblock_write(volume, SUPERBLOCK_FLIP, SUPERBLOCK_ALL_COPIES);
     if (MKV_CANARY(MKV_CANARY_RING_REUSED_BEFORE_FLIP)) {
         volume->ring_start = checkpoint->journal_sequence;
@@ -250,7 +263,7 @@ void mkv_volume_checkpoint_io_done(struct mkv_volume *volume, const struct mkv_d
     MKV_ASSERT(checkpoint->step == CHECKPOINT_WRITING);
     MKV_ASSERT(checkpoint->pending > 0);
     checkpoint->pending--;
-    if (done->result != MKV_IO_OK) {
+    if (done->result != MKV_IO_OK && !MKV_CANARY(MKV_CANARY_CHECKPOINT_ERROR_IGNORED)) {
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, 0);
         mkv_volume_fail(volume, done->result, 0);
     }
@@ -289,6 +302,9 @@ static void checkpoint_advance(struct mkv_volume *volume) {
 }
 
 static bool checkpoint_is_due(struct mkv_volume *volume) {
+    if (volume_generations_short(volume)) {
+        return true;
+    }
     if (volume->flushed_sequence.value + 1 == volume->ring_start.value) {
         volume->checkpoint.wanted = false;
         return false;

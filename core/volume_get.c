@@ -151,7 +151,8 @@ enum header_verdict mkv_volume_judge_header(struct mkv_volume *volume, const str
     if (large_manifest ||
         memcmp(header->drive_uuid.bytes, drive_uuid->bytes, sizeof drive_uuid->bytes) != 0 ||
         header->slot.index != slot.index ||
-        (uint32_t)header->generation.value != entry->generation_low ||
+        ((uint32_t)header->generation.value != entry->generation_low &&
+         !MKV_CANARY(MKV_CANARY_GENERATION_UNCHECKED)) ||
         header->tenant != op->tenant ||
         mkv_slot_payload_units(header->length) != entry->length_units ||
         header->block_flags != entry_block_flags(entry)) {
@@ -233,7 +234,7 @@ static void read_corrupt(struct mkv_volume *volume, uint32_t index, enum mkv_err
     }
     const enum mkv_slot_state state =
         mkv_slot_state_of(mkv_slot_table_entry(volume_table(volume), slot));
-    if (state == MKV_SLOT_LIVE) {
+    if (state == MKV_SLOT_LIVE && !MKV_CANARY(MKV_CANARY_CORRUPT_READ_NOT_QUARANTINED)) {
         mkv_volume_quarantine(volume, slot, err);
     }
     read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_CHECKSUM);
@@ -250,7 +251,7 @@ static void clip_range(struct op *op, uint32_t length) {
 /* Compares the sums of the chunks from `chunk_first` on that the range needs. */
 static bool sums_match(const struct op *op, const struct mkv_slot_header *header,
                        uint32_t chunk_first, const struct mkv_drive_done *done) {
-    if (op->range_bytes == 0) {
+    if (op->range_bytes == 0 || MKV_CANARY(MKV_CANARY_PAYLOAD_UNCHECKED)) {
         return true;
     }
     const uint32_t chunk_bytes = mkv_chunk_bytes(header->length);
@@ -310,7 +311,7 @@ static struct mkv_slot walk_next(struct mkv_volume *volume, struct op *op) {
         next = mkv_slot_table_find_next(table, op->slot);
     }
     if (next.index != MKV_NONE_U32 || op->candidate == WALKS_MAX ||
-        (in_chain && !walk_is_old(volume, op))) {
+        MKV_CANARY(MKV_CANARY_WALK_NOT_RESTARTED) || (in_chain && !walk_is_old(volume, op))) {
         return next;
     }
     op->candidate++;
@@ -405,7 +406,7 @@ static void read_payload_done(struct mkv_volume *volume, uint32_t index,
     MKV_ASSERT(err == MKV_OK);
     const uint32_t chunk_bytes = mkv_chunk_bytes(header.length);
     const uint32_t chunk_first = op->range_offset / chunk_bytes;
-    if (!sums_match(op, &header, chunk_first, done)) {
+    if (!sums_match(op, &header, chunk_first, done) && !MKV_CANARY(MKV_CANARY_RANGE_UNCHECKED)) {
         read_corrupt(volume, index, MKV_CORRUPT_PAYLOAD);
         return;
     }
@@ -424,7 +425,8 @@ void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
         const struct mkv_slot slot = op->slot;
         const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
-        if (done->result == MKV_IO_MEDIUM && mkv_slot_state_of(entry) == MKV_SLOT_LIVE) {
+        if (done->result == MKV_IO_MEDIUM && mkv_slot_state_of(entry) == MKV_SLOT_LIVE &&
+            !MKV_CANARY(MKV_CANARY_MEDIUM_READ_NOT_QUARANTINED)) {
             /* It will not read well again: a put of the same content must not be taken for it. */
             mkv_volume_quarantine(volume, slot, MKV_ERR_DRIVE_IO);
         }

@@ -330,6 +330,7 @@ struct mkv_volume {
     struct evict_job evict;
 
     uint64_t generation_counter;
+    uint64_t generation_bound;            /* the durable superblock's: no put gets one above it */
     struct mkv_sequence ring_start;       /* first block that a durable superblock still needs */
     struct mkv_sequence written_sequence; /* both copies completed */
     struct mkv_sequence issued_sequence;
@@ -419,12 +420,18 @@ static inline bool volume_writes_clean_mark(const struct mkv_volume *volume) {
     return volume->superblock_writer.step != SUPERBLOCK_IDLE &&
            volume->superblock_writer.purpose == SUPERBLOCK_CLEAN;
 }
-/* What a superblock states beyond the generations given out when it is written, so that none that
- * comes before the next one is above it, recorded or not: an opening begins there, and so never
- * gives out the low 32 bits of one whose record it does not see. The ring holds the records. */
+/* What a superblock states beyond the generations given out when it is written. None above it is
+ * given out before the next superblock is durable, recorded or not: an opening begins there, and so
+ * never gives out the low 32 bits of one whose record it does not see. The ring fills, and so
+ * brings the next superblock, long before; puts that fail without a record are why it is held all
+ * the same. */
 static inline uint64_t volume_generation_reserve(const struct mkv_volume *volume) {
     const uint64_t puts = MKV_JOURNAL_RECORD_BYTES_MAX / MKV_RECORD_PUT_BYTES;
     return volume->config.geometry.ring_blocks * puts + GENERATION_GAP;
+}
+/* A superblock should be written for the sake of generations: few are left below its bound. */
+static inline bool volume_generations_short(const struct mkv_volume *volume) {
+    return volume->generation_counter + GENERATION_GAP / 2 > volume->generation_bound;
 }
 static inline void volume_want_flush(struct mkv_volume *volume, uint64_t *ticket) {
     *ticket = volume->flush_issued + 1;

@@ -122,7 +122,8 @@ static void write_block(struct mkv_volume *volume, uint32_t block, struct mkv_se
         .epoch = volume->superblock.epoch,
         .ring_position = position,
         .chain = volume->issued_chain,
-        .flushed_sequence = volume->flushed_sequence,
+        .flushed_sequence = MKV_CANARY(MKV_CANARY_FLUSHED_OVER_CLAIMED) ? volume->issued_sequence
+                                                                        : volume->flushed_sequence,
         .wall_ms = volume->wall_ms,
     };
     MKV_ASSERT(sequence.value == volume->issued_sequence.value + 1);
@@ -322,7 +323,7 @@ static void apply_up_to(struct mkv_volume *volume, uint64_t sequence) {
 void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_done *done) {
     MKV_ASSERT(volume->flush_in_flight);
     volume->flush_in_flight = false;
-    if (done->result != MKV_IO_OK) {
+    if (done->result != MKV_IO_OK && !MKV_CANARY(MKV_CANARY_FLUSH_ERROR_IGNORED)) {
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_FLUSH, done->result, 0);
         mkv_volume_fail(volume, done->result, 0);
         return;
@@ -354,7 +355,7 @@ void mkv_volume_journal_io_done(struct mkv_volume *volume, uint32_t which,
     const uint32_t copy = (which - IO_JOURNAL) % MKV_JOURNAL_COPIES;
     MKV_ASSERT(volume->batch_pending > 0);
     volume->batch_pending--;
-    if (done->result != MKV_IO_OK) {
+    if (done->result != MKV_IO_OK && !MKV_CANARY(MKV_CANARY_JOURNAL_ERROR_IGNORED)) {
         const struct mkv_geometry *geometry = &volume->config.geometry;
         const uint64_t position = volume->issued_sequence.value % geometry->ring_blocks;
         const uint64_t lba = mkv_geometry_journal(geometry, copy, position).unit;

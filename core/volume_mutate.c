@@ -22,7 +22,9 @@ static void lock_take(struct mkv_volume *volume, uint32_t index) {
     struct op *ops = volume_ops(volume);
     struct op *op = &ops[index];
     uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
-    for (uint32_t other = *head; other != MKV_NONE_U32; other = ops[other].lock_next) {
+    const bool ignored = MKV_CANARY(MKV_CANARY_LOCK_NOT_TAKEN);
+    for (uint32_t other = ignored ? MKV_NONE_U32 : *head; other != MKV_NONE_U32;
+         other = ops[other].lock_next) {
         if (ops[other].tag == op->tag && ops[other].tenant == op->tenant) {
             op->state = OP_LOCK_WAIT;
             mkv_volume_list_push(volume, &ops[other].lock_waiters, index);
@@ -161,7 +163,8 @@ static bool is_there(const struct mkv_volume *volume, const struct op *drop) {
     MKV_ASSERT(drop->kind == OP_KIND_DROP);
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), drop->old_slot);
     return mkv_slot_state_of(entry) == MKV_SLOT_LIVE && (entry->bits & MKV_SLOT_HIDDEN) == 0 &&
-           entry->generation_low == (uint32_t)drop->generation_new.value;
+           (entry->generation_low == (uint32_t)drop->generation_new.value ||
+            MKV_CANARY(MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED));
 }
 
 /* A mutation is past its lock. */
@@ -182,6 +185,9 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index) {
 }
 
 static bool same_content(const struct op *op, const struct mkv_slot_header *header) {
+    if (MKV_CANARY(MKV_CANARY_DEDUP_BY_LENGTH)) {
+        return header->length == op->length;
+    }
     return header->length == op->length && mkv_root_equal(header->root, op->root) &&
            header->block_flags == (op->flags & MKV_BLOCK_FLAGS);
 }
@@ -222,6 +228,11 @@ static void old_is_lost(struct mkv_volume *volume, uint32_t index, enum mkv_err 
     struct op *op = &volume_ops(volume)[index];
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, op->old_slot.index, 0, 0);
     volume->stats.quarantined_total++;
+    if (MKV_CANARY(MKV_CANARY_CORRUPT_CANDIDATE_PASSED_OVER)) {
+        op->candidate++;
+        check_candidate(volume, index);
+        return;
+    }
     op->retires = err == MKV_ERR_DRIVE_IO;
     op->clearing = true;
     drop_old(volume, index, MKV_DROP_QUARANTINE);
@@ -556,7 +567,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
-    if (volume->stall.active) {
+    if (volume->stall.active || volume->generation_counter >= volume->generation_bound) {
         mkv_volume_put_refused(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
@@ -626,7 +637,7 @@ static void slot_retire(struct mkv_volume *volume, struct mkv_slot slot,
 static void writing_done(struct mkv_volume *volume, uint32_t index,
                          const struct mkv_drive_done *done) {
     struct op *op = &volume_ops(volume)[index];
-    if (done->result == MKV_IO_OK) {
+    if (done->result == MKV_IO_OK || MKV_CANARY(MKV_CANARY_DATA_ERROR_IGNORED)) {
         if (MKV_CANARY(MKV_CANARY_RECORD_BEFORE_DATA)) {
             mark_ready(volume, index);
             return;
@@ -637,7 +648,7 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
     }
     const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
     mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, lba);
-    if (done->result == MKV_IO_NO_ROOM) {
+    if (done->result == MKV_IO_NO_ROOM || MKV_CANARY(MKV_CANARY_FAILED_SLOT_REUSED)) {
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
     } else {
         slot_retire(volume, op->slot, done->result);

@@ -110,13 +110,15 @@ static void superblock_judge(struct mkv_volume *volume) {
         return;
     }
     const struct mkv_superblock *superblock = &choice.superblock;
-    if (superblock->geometry.capacity_units > volume->config.capacity_units) {
+    if (superblock->geometry.capacity_units > volume->config.capacity_units &&
+        !MKV_CANARY(MKV_CANARY_SHRUNK_DRIVE_OPENED)) {
         open_failed(volume, MKV_ERR_SHRUNK, superblock->geometry.capacity_units,
                     volume->config.capacity_units);
         return;
     }
     if (!uuid_equal(superblock->store_uuid, volume->config.store_uuid) ||
-        !uuid_equal(superblock->drive_uuid, volume->config.drive_uuid) ||
+        (!uuid_equal(superblock->drive_uuid, volume->config.drive_uuid) &&
+         !MKV_CANARY(MKV_CANARY_SWAPPED_DRIVE_OPENED)) ||
         !geometry_equal(&superblock->geometry, &volume->config.geometry)) {
         open_failed(volume, MKV_ERR_FOREIGN, 0, 0);
         return;
@@ -255,7 +257,7 @@ static void checkpoint_pages_judge(struct mkv_volume *volume) {
             recover->unreadable == 0 &&
             (number < tenant_units ? tenant_page_judge(volume, unit, number, &stamp)
                                    : slot_page_judge(volume, unit, number - tenant_units, &stamp));
-        if (!sound) {
+        if (!sound && !MKV_CANARY(MKV_CANARY_DAMAGED_CHECKPOINT_KEPT)) {
             checkpoint_damaged(volume);
             return;
         }
@@ -275,6 +277,9 @@ static void epoch_write(struct mkv_volume *volume) {
     superblock->flags &= ~MKV_SUPERBLOCK_CLEAN;
     superblock->generation_counter =
         volume->recover.generation_counter_max + volume_generation_reserve(volume);
+    if (MKV_CANARY(MKV_CANARY_GENERATIONS_NOT_RESERVED)) {
+        superblock->generation_counter = volume->recover.generation_counter_max;
+    }
     superblock->wall_ms = mkv_max_u64(superblock->wall_ms, volume->wall_ms);
     volume->recover.step = RECOVER_EPOCH;
     mkv_volume_superblock_write(volume, SUPERBLOCK_EPOCH, SUPERBLOCK_ALL_COPIES);
@@ -467,8 +472,9 @@ static void ring_hole(struct mkv_volume *volume) {
         const uint8_t *unit = window_unit(volume, copy, index);
         recover->torn = recover->torn || mkv_journal_block_is_torn(unit);
     }
-    recover->hole_unread = recover->unreadable;
-    recover->claim_max = recover->stamp_max;
+    recover->hole_unread =
+        MKV_CANARY(MKV_CANARY_UNREADABLE_TAKEN_FOR_ABSENT) ? 0 : recover->unreadable;
+    recover->claim_max = MKV_CANARY(MKV_CANARY_SCAN_IGNORES_STAMPS) ? 0 : recover->stamp_max;
     if (recover->expected + 1 < recover->scan_end) {
         ring_read(volume, RECOVER_SCAN, recover->expected + 1, recover->scan_end);
     } else {
@@ -482,7 +488,8 @@ static void scan_decide(struct mkv_volume *volume) {
         recover->hole_unread & 1u ? MKV_RING_COPY_UNREAD : MKV_RING_COPY_ABSENT;
     const enum mkv_ring_copy b =
         recover->hole_unread & 2u ? MKV_RING_COPY_UNREAD : MKV_RING_COPY_ABSENT;
-    const bool claimed = recover->claim_max >= recover->expected;
+    const bool claimed =
+        recover->claim_max >= recover->expected && !MKV_CANARY(MKV_CANARY_HOLE_ALWAYS_CUT);
     if (mkv_recovery_decide(a, b, claimed) == MKV_RECOVERY_EMPTY) {
         volume->stats.checksum_failures_journal_total++;
         recover_empty(volume, MKV_CORRUPT_JOURNAL_BLOCK, recover->expected);
@@ -538,8 +545,10 @@ static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t 
     superblock->sequence++;
     superblock->epoch++;
     superblock->flags = MKV_SUPERBLOCK_NO_CHECKPOINT;
-    superblock->journal_sequence.value += ring_blocks;
-    superblock->chain_anchor = mkv_volume_fresh_chain(volume, superblock->epoch);
+    if (!MKV_CANARY(MKV_CANARY_EMPTIED_JOURNAL_GOES_ON)) {
+        superblock->journal_sequence.value += ring_blocks;
+        superblock->chain_anchor = mkv_volume_fresh_chain(volume, superblock->epoch);
+    }
     /* Records that were not read have no generation above what the superblock stated. */
     superblock->generation_counter =
         recover->generation_counter_max + volume_generation_reserve(volume);
@@ -631,7 +640,8 @@ static void clear_step(struct mkv_volume *volume) {
         return;
     }
     recover->step = RECOVER_FLUSH;
-    if (!MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED)) {
+    if (!MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED) &&
+        !MKV_CANARY(MKV_CANARY_OPENED_WITHOUT_FLUSH)) {
         volume_want_flush(volume, &recover->ticket);
     }
 }

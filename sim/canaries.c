@@ -10,18 +10,26 @@
 #include "core/canary.h"
 #include "sim/json.h"
 
-#define LINE_BYTES 2048u
-#define FIELDS 7u
+#define OUTPUT_BYTES 8192u
+#define FIELDS_MAX 5u
 
-struct canary_result {
-    char line[LINE_BYTES];
+struct canary_hunt {
     bool caught;
-    const char *oracle;
     uint64_t seed;
     uint64_t crashes;
-    const char *name;
-    const char *description;
+    const char *oracle;
     const char *text;
+};
+
+struct canary_result {
+    char output[OUTPUT_BYTES]; /* the texts lie here */
+    const char *name;
+    const char *faults;
+    const char *description;
+    uint32_t hunt_count;
+    struct canary_hunt hunts[MKV_CANARY_HUNTS];
+    bool caught; /* by every hunt */
+    uint64_t crashes_median;
     bool passes_without;
 };
 
@@ -41,8 +49,9 @@ static bool find_program(char path[PATH_MAX]) {
            access(path, X_OK) == 0;
 }
 
-/* Starts the hunt and reads its line. False when it could not be started or did not end well. */
-static bool hunt(const char *path, unsigned canary, char line[LINE_BYTES]) {
+/* Starts the hunts and reads what they print. False when that could not be started or did not end
+ * well. */
+static bool hunt(const char *path, unsigned canary, char output[OUTPUT_BYTES]) {
     int ends[2];
     if (pipe(ends) != 0) {
         return false;
@@ -65,24 +74,25 @@ static bool hunt(const char *path, unsigned canary, char line[LINE_BYTES]) {
     (void)close(ends[1]);
     size_t used = 0;
     ssize_t bytes = 0;
-    while (used < LINE_BYTES - 1 &&
-           (bytes = read(ends[0], line + used, LINE_BYTES - 1 - used)) > 0) {
+    while (used < OUTPUT_BYTES - 1 &&
+           (bytes = read(ends[0], output + used, OUTPUT_BYTES - 1 - used)) > 0) {
         used += (size_t)bytes;
     }
-    line[used] = 0;
+    output[used] = 0;
     (void)close(ends[0]);
     int status = 0;
     return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-static bool parse(struct canary_result *result) {
-    char *fields[FIELDS] = {result->line};
-    char *end = strchr(result->line, '\n');
+/* Cuts the line at `*line` into fields between tabs, and moves on behind it. */
+static bool cut(char **line, char *fields[FIELDS_MAX], uint32_t count) {
+    char *end = strchr(*line, '\n');
     if (end == NULL) {
         return false;
     }
     *end = 0;
-    for (uint32_t field = 1; field < FIELDS; field++) {
+    fields[0] = *line;
+    for (uint32_t field = 1; field < count; field++) {
         char *tab = strchr(fields[field - 1], '\t');
         if (tab == NULL) {
             return false;
@@ -90,39 +100,99 @@ static bool parse(struct canary_result *result) {
         *tab = 0;
         fields[field] = tab + 1;
     }
-    result->caught = strcmp(fields[0], "1") == 0;
-    result->oracle = fields[1];
-    result->seed = strtoull(fields[2], NULL, 10);
-    result->crashes = strtoull(fields[3], NULL, 10);
-    result->name = fields[4];
-    result->description = fields[5];
-    result->text = fields[6];
+    *line = end + 1;
     return true;
 }
 
+static int compare_u64(const void *a, const void *b) {
+    const uint64_t left = *(const uint64_t *)a;
+    const uint64_t right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static bool parse(struct canary_result *result) {
+    char *line = result->output;
+    char *fields[FIELDS_MAX];
+    if (!cut(&line, fields, 3)) {
+        return false;
+    }
+    result->name = fields[0];
+    result->faults = fields[1];
+    result->description = fields[2];
+    result->hunt_count = 0;
+    result->caught = true;
+    uint64_t crashes[MKV_CANARY_HUNTS];
+    while (*line != 0 && result->hunt_count < MKV_CANARY_HUNTS) {
+        struct canary_hunt *found = &result->hunts[result->hunt_count];
+        if (!cut(&line, fields, 5)) {
+            return false;
+        }
+        found->caught = strcmp(fields[0], "1") == 0;
+        found->seed = strtoull(fields[1], NULL, 10);
+        found->crashes = strtoull(fields[2], NULL, 10);
+        found->oracle = fields[3];
+        found->text = fields[4];
+        result->caught = result->caught && found->caught;
+        crashes[result->hunt_count++] = found->crashes;
+    }
+    if (result->hunt_count == 0) {
+        return false;
+    }
+    qsort(crashes, result->hunt_count, sizeof crashes[0], compare_u64);
+    result->crashes_median = crashes[result->hunt_count / 2];
+    return true;
+}
+
+/* Runs what caught the bug on the core that ships. */
+static bool passes_without(const struct canary_result *result, struct mkv_memory *memory) {
+    struct mkv_run_choice choice = {0};
+    char unknown[MKV_FAULT_NAME_BYTES];
+    choice.has_faults = mkv_faults_parse(result->faults, &choice.fault_mask, unknown);
+    bool passes = true;
+    for (uint32_t index = 0; index < result->hunt_count; index++) {
+        struct mkv_seed_outcome without;
+        mkv_run_seed(result->hunts[index].seed, &choice, memory, NULL, NULL, 0, &without);
+        passes = passes && !without.failed;
+    }
+    return passes;
+}
+
 static void print_result(struct mkv_json *json, const struct canary_result *result) {
+    const struct canary_hunt *first = &result->hunts[0];
     if (json != NULL) {
         mkv_json_open(json, NULL, '{');
         mkv_json_text(json, "name", result->name);
         mkv_json_text(json, "description", result->description);
+        mkv_json_text(json, "faults", result->faults);
         mkv_json_bool(json, "caught", result->caught);
-        mkv_json_text(json, "oracle", result->oracle);
-        mkv_json_u64(json, "seed", result->seed);
-        mkv_json_u64(json, "crashes", result->crashes);
-        mkv_json_text(json, "text", result->text);
+        mkv_json_text(json, "oracle", first->oracle);
+        mkv_json_u64(json, "crashes_median", result->crashes_median);
+        mkv_json_open(json, "hunts", '[');
+        for (uint32_t index = 0; index < result->hunt_count; index++) {
+            const struct canary_hunt *found = &result->hunts[index];
+            mkv_json_open(json, NULL, '{');
+            mkv_json_bool(json, "caught", found->caught);
+            mkv_json_u64(json, "seed", found->seed);
+            mkv_json_u64(json, "crashes", found->crashes);
+            mkv_json_text(json, "oracle", found->oracle);
+            mkv_json_text(json, "text", found->text);
+            mkv_json_close(json, '}');
+        }
+        mkv_json_close(json, ']');
         mkv_json_bool(json, "passes_without", result->passes_without);
         mkv_json_close(json, '}');
         return;
     }
     if (result->caught) {
-        printf("caught   %-32s %-10s seed %llu, %llu crashes%s\n         %s\n", result->name,
-               result->oracle, (unsigned long long)result->seed,
-               (unsigned long long)result->crashes,
-               result->passes_without ? "" : "; the seed fails without it, too", result->text);
+        printf("caught   %-32s %-10s %7llu crashes, faults %s, seed %llu%s\n         %s\n",
+               result->name, first->oracle, (unsigned long long)result->crashes_median,
+               result->faults, (unsigned long long)first->seed,
+               result->passes_without ? "" : "; it fails without it, too", first->text);
     } else {
-        printf("MISSED   %-32s after %llu seeds, %llu crashes\n         %s\n", result->name,
-               (unsigned long long)result->seed, (unsigned long long)result->crashes,
-               result->description);
+        const struct canary_hunt *last = &result->hunts[result->hunt_count - 1];
+        printf("MISSED   %-32s by hunt %u, up to seed %llu, %llu crashes\n         %s\n",
+               result->name, result->hunt_count, (unsigned long long)last->seed,
+               (unsigned long long)last->crashes, result->description);
     }
     (void)fflush(stdout);
 }
@@ -151,7 +221,7 @@ int mkv_canaries_run(bool as_json) {
     }
     for (unsigned canary = 0; canary < MKV_CANARY_COUNT; canary++) {
         struct canary_result result;
-        if (!hunt(path, canary, result.line) || !parse(&result)) {
+        if (!hunt(path, canary, result.output) || !parse(&result)) {
             fprintf(stderr,
                     "memkv-sim: the hunt for planted bug %u did not end well; run `%s hunt "
                     "--canary %u`\n",
@@ -159,9 +229,7 @@ int mkv_canaries_run(bool as_json) {
             sound = false;
             continue;
         }
-        struct mkv_seed_outcome without;
-        mkv_run_seed(result.seed, NULL, &memory, NULL, NULL, 0, &without);
-        result.passes_without = !without.failed;
+        result.passes_without = passes_without(&result, &memory);
         caught += result.caught;
         sound = sound && result.caught && result.passes_without;
         print_result(out, &result);

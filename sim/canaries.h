@@ -2,11 +2,16 @@
 /*
  * The score of the simulator: planted bugs that it finds. They live in a second program,
  * memkv-sim-canary, beside this one: the same files with the core's other archive. This program
- * starts it once for each bug; it hunts, seed by seed, until an oracle fires. The seed that caught
- * the bug is then run here, on the core that ships, where it must pass.
+ * starts it once for each bug; it hunts several times, seed by seed, until an oracle fires, and
+ * goes on behind the seed that did. What caught the bug is then run here, on the core that ships,
+ * where it must pass.
  *
- *   memkv-sim canaries  --- memkv-sim-canary hunt --canary N -->  {name, caught, oracle, seed, ...}
- *                       --- replay of that seed, here -------->  passes_without
+ *   memkv-sim canaries  --- memkv-sim-canary hunt --canary N -->  name, faults; of each hunt:
+ * caught, seed, crashes, oracle, text
+ *                       --- replay of those seeds, here ------->  passes_without
+ *
+ * Invariants
+ *  I1  What a hunt finds depends on the two programs alone, not on time, unless it finds nothing.
  *
  * Not responsible for: the bugs (core/canary.h).
  */
@@ -15,9 +20,11 @@
 
 #include "sim/run.h"
 
+/* Hunts for each bug; the median of the crashes that they need is its figure. */
+#define MKV_CANARY_HUNTS 5u
 /* Seeds that a hunt tries, and the seconds it may take, whichever ends first. */
-#define MKV_CANARY_SEEDS_MAX 2000u
-#define MKV_CANARY_SECONDS_MAX 60.0
+#define MKV_CANARY_SEEDS_MAX 4000u
+#define MKV_CANARY_SECONDS_MAX 120.0
 #define MKV_CANARY_PROGRAM "memkv-sim-canary"
 
 /* Runs every hunt and prints the result; returns the exit status. */
@@ -26,8 +33,16 @@ int mkv_canaries_run(bool json);
 #ifdef MKV_CANARIES
 /* From now on this planted bug is on, and all others are off. */
 void mkv_canary_plant(unsigned canary);
-/* The hunt for one bug, in the program that has them. Prints one line of fields between tabs:
- * caught (0, 1), oracle, seed, crashes, name, description, what the oracle said. */
+/* One hunt. */
+struct mkv_canary_hunt {
+    bool caught;
+    uint64_t seed; /* that caught it, or the last one tried */
+    uint64_t crashes;
+    struct mkv_failure failure;
+};
+/* The hunts for one bug, in the program that has them. Prints a line of fields between tabs, name,
+ * faults ("drawn" where the seeds draw them), description, and one for each hunt up to the first
+ * that finds nothing: caught (0, 1), seed, crashes, oracle, what the oracle said. */
 int mkv_canary_hunt(unsigned canary);
 #endif
 

@@ -8,8 +8,10 @@
 
 #include "core/canary.h"
 #include "sim/canaries.h"
+#include "sim/fault_command.h"
 #include "sim/json.h"
 #include "sim/run.h"
+#include "sim/sweep.h"
 #include "sim/trace_command.h"
 
 #define EXIT_PASSED 0
@@ -29,15 +31,20 @@ static const char usage_text[] =
     "faults\n"
     "        that each seed draws, or with exactly those of the list: names between commas, none,\n"
     "        or all.\n"
-    "  replay --seed N [--faults LIST] [--json] [--verbose]\n"
+    "  replay --seed N [--faults LIST] [--first I [--second J]] [--json] [--verbose]\n"
     "        Runs one seed to its end, twice, in memory that differs. --verbose prints every "
     "input\n"
-    "        and effect.\n"
+    "        and effect. --first and --second say where the one fault strikes, as a sweep does.\n"
+    "  sweep [--seed N] [--faults LIST] [--json]\n"
+    "        Runs one seed (default 1) with each fault striking at the first operation that it "
+    "can,\n"
+    "        the second, and so on; each time also with a second strike in the recovery.\n"
     "  faults [--json]\n"
     "        Lists the drive faults, and what a run under each of them no longer promises.\n"
     "  canaries [--json]\n"
-    "        Looks for the bugs planted in memkv-sim-canary, which lies beside this program, and\n"
-    "        runs the seeds that caught them on the core that ships.\n"
+    "        Looks five times for each bug planted in memkv-sim-canary, which lies beside this\n"
+    "        program, and runs the seeds that caught it on the core that ships, with the same\n"
+    "        faults. The figure is the median of the crashes until an oracle fired.\n"
     "  trace FILE [--memory N]... [--policy NAME]... [--from-ms A] [--to-ms B] [--order O] "
     "[--json]\n"
     "        Replays a trace of requests to a KV cache (JSON lines, plain or xz) and prints the "
@@ -66,6 +73,8 @@ struct options {
     uint64_t canary;
     bool has_faults;
     struct mkv_run_choice choice;
+    uint64_t first; /* 0: not given */
+    uint64_t second;
 };
 
 __attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...) {
@@ -124,7 +133,9 @@ static int parse_options(int argc, char **argv, struct options *options) {
         const bool seconds = strcmp(name, "--seconds") == 0;
         const bool canary = strcmp(name, "--canary") == 0;
         const bool faults = strcmp(name, "--faults") == 0;
-        if (!seed && !seconds && !canary && !faults) {
+        const bool first = strcmp(name, "--first") == 0;
+        const bool second = strcmp(name, "--second") == 0;
+        if (!seed && !seconds && !canary && !faults && !first && !second) {
             return usage_error("there is no option '%s'", name);
         }
         if (index + 1 == argc) {
@@ -141,6 +152,11 @@ static int parse_options(int argc, char **argv, struct options *options) {
         if (canary &&
             (!parse_u64(value, &options->canary) || options->canary >= MKV_CANARY_COUNT)) {
             return usage_error("--canary '%s' is no number below %u", value, MKV_CANARY_COUNT);
+        }
+        if ((first || second) && (!parse_u64(value, first ? &options->first : &options->second) ||
+                                  (first ? options->first : options->second) < 1 ||
+                                  (first ? options->first : options->second) > UINT32_MAX)) {
+            return usage_error("%s '%s' is no number from 1 to 2^32 - 1", name, value);
         }
         char unknown[MKV_FAULT_NAME_BYTES];
         if (faults && !mkv_faults_parse(value, &options->choice.fault_mask, unknown)) {
@@ -377,39 +393,75 @@ static int replay(const struct options *options) {
     return outcome.failed ? EXIT_FAILED : EXIT_PASSED;
 }
 
-static int list_faults(const struct options *options) {
-    struct mkv_json json = {.out = stdout};
-    if (options->json) {
-        mkv_json_open(&json, NULL, '{');
-        mkv_json_open(&json, "faults", '[');
-    }
-    for (unsigned fault = 0; fault < MKV_FAULT_COUNT; fault++) {
-        const struct mkv_fault_info *info = mkv_fault_info((enum mkv_fault)fault);
-        const char *promise = mkv_promise_name(mkv_promise_of(1u << fault));
-        if (!options->json) {
-            printf("%-18s %-10s  %s\n", info->name, promise, info->description);
-            continue;
+/* What each command takes; a command without a row does not exist. */
+#define TAKES_SEED 1u
+#define TAKES_SECONDS 2u
+#define TAKES_FAULTS 4u
+#define TAKES_VERBOSE 8u
+#define TAKES_STRIKES 16u
+
+static const struct command {
+    const char *name;
+    uint32_t takes;
+} commands[] = {
+    {"run", TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS},
+    {"replay", TAKES_SEED | TAKES_FAULTS | TAKES_VERBOSE | TAKES_STRIKES},
+    {"sweep", TAKES_SEED | TAKES_FAULTS},
+    {"faults", 0},
+    {"canaries", 0},
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+/* EXIT_PASSED when the command takes the options that were given. */
+static int check_options(const struct command *command, const struct options *options) {
+    const struct {
+        const char *name;
+        bool given;
+        uint32_t bit;
+    } given[] = {
+        {"--seed", options->has_seed, TAKES_SEED},
+        {"--seconds", options->has_seconds, TAKES_SECONDS},
+        {"--faults", options->has_faults, TAKES_FAULTS},
+        {"--verbose", options->verbose, TAKES_VERBOSE},
+        {"--first", options->first > 0, TAKES_STRIKES},
+        {"--second", options->second > 0, TAKES_STRIKES},
+    };
+    for (uint32_t index = 0; index < sizeof given / sizeof given[0]; index++) {
+        if (given[index].given && (command->takes & given[index].bit) == 0) {
+            return usage_error("%s has no %s", command->name, given[index].name);
         }
-        mkv_json_open(&json, NULL, '{');
-        mkv_json_text(&json, "name", info->name);
-        mkv_json_text(&json, "promise", promise);
-        mkv_json_text(&json, "description", info->description);
-        mkv_json_u64(&json, "one_in", info->one_in);
-        mkv_json_close(&json, '}');
-    }
-    if (options->json) {
-        mkv_json_close(&json, ']');
-        mkv_json_close(&json, '}');
-        fputc('\n', stdout);
     }
     return EXIT_PASSED;
 }
 
-static int run_command(const char *name, const struct options *options) {
-    const bool is_run = strcmp(name, "run") == 0;
-    const bool is_replay = strcmp(name, "replay") == 0;
-    const bool is_canaries = strcmp(name, "canaries") == 0;
-    const bool is_faults = strcmp(name, "faults") == 0;
+/* The one fault of a mask, or MKV_FAULT_NONE where it has none or several, or none that strikes
+ * single operations. */
+static enum mkv_fault only_fault(uint32_t mask) {
+    uint32_t fault = 0;
+    while (fault < MKV_FAULT_COUNT && mask != 1u << fault) {
+        fault++;
+    }
+    return fault < MKV_FAULT_COUNT && mkv_sweep_has((enum mkv_fault)fault) ? (enum mkv_fault)fault
+                                                                           : MKV_FAULT_NONE;
+}
+
+static int check_replay(struct options *options) {
+    if (!options->has_seed) {
+        return usage_error("replay needs --seed N");
+    }
+    if (options->first == 0) {
+        return options->second > 0 ? usage_error("--second needs --first I") : EXIT_PASSED;
+    }
+    const enum mkv_fault fault = only_fault(options->choice.fault_mask);
+    if (fault == MKV_FAULT_NONE) {
+        return usage_error("--first needs --faults with the name of one fault that strikes "
+                           "operations");
+    }
+    mkv_sweep_choose(&options->choice, fault, (uint32_t)options->first, (uint32_t)options->second);
+    return EXIT_PASSED;
+}
+
+static int run_command(const char *name, struct options *options) {
 #ifdef MKV_CANARIES
     if (strcmp(name, "hunt") == 0 && options->has_canary) {
         return mkv_canary_hunt((unsigned)options->canary);
@@ -422,28 +474,33 @@ static int run_command(const char *name, const struct options *options) {
         return usage_error("there is no option '--canary'");
     }
 #endif
-    if (!is_run && !is_replay && !is_canaries && !is_faults) {
+    uint32_t index = 0;
+    while (index < COMMANDS && strcmp(name, commands[index].name) != 0) {
+        index++;
+    }
+    if (index == COMMANDS) {
         return usage_error("there is no command '%s'", name);
     }
-    if (options->has_seconds && !is_run) {
-        return usage_error("%s has no --seconds", name);
+    int status = check_options(&commands[index], options);
+    if (status == EXIT_PASSED && (commands[index].takes & TAKES_STRIKES) != 0) {
+        status = check_replay(options);
     }
-    if (options->has_seed && (is_canaries || is_faults)) {
-        return usage_error("%s has no --seed", name);
+    if (status != EXIT_PASSED) {
+        return status;
     }
-    if (options->has_faults && (is_canaries || is_faults)) {
-        return usage_error("%s has no --faults", name);
+    if (strcmp(name, "run") == 0) {
+        return run(options);
     }
-    if (options->verbose && !is_replay) {
-        return usage_error("%s has no --verbose", name);
+    if (strcmp(name, "replay") == 0) {
+        return replay(options);
     }
-    if (is_replay && !options->has_seed) {
-        return usage_error("replay needs --seed N");
+    if (strcmp(name, "sweep") == 0) {
+        return mkv_sweep_command(options->seed,
+                                 options->has_faults ? options->choice.fault_mask : UINT32_MAX,
+                                 options->json);
     }
-    if (is_faults) {
-        return list_faults(options);
-    }
-    return is_run ? run(options) : is_replay ? replay(options) : mkv_canaries_run(options->json);
+    return strcmp(name, "faults") == 0 ? mkv_faults_command(options->json)
+                                       : mkv_canaries_run(options->json);
 }
 
 int mkv_command_main(int argc, char **argv) {

@@ -421,10 +421,6 @@ uint32_t mkv_drive_sim_dirty_count(const struct mkv_drive_sim *drive) {
     return drive->dirty_count;
 }
 
-uint32_t mkv_drive_sim_writes(const struct mkv_drive_sim *drive) {
-    return drive->write_serial;
-}
-
 uint64_t mkv_drive_sim_last_write_hash(const struct mkv_drive_sim *drive) {
     return drive->last_write_hash;
 }

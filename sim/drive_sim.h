@@ -136,8 +136,6 @@ uint64_t mkv_drive_sim_last_write_hash(const struct mkv_drive_sim *drive);
  * power and the next opening, of a drive whose faults have the old image. */
 void mkv_drive_sim_keep_image(struct mkv_drive_sim *drive);
 bool mkv_drive_sim_put_image_back(struct mkv_drive_sim *drive);
-/* Writes submitted since the drive was made. */
-uint32_t mkv_drive_sim_writes(const struct mkv_drive_sim *drive);
 /* Flips one bit of the durable page and of every version of the unit. */
 void mkv_drive_sim_rot(struct mkv_drive_sim *drive, uint64_t unit, uint32_t bit);
 

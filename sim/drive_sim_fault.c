@@ -173,7 +173,10 @@ static enum mkv_io_result fail_read(struct mkv_drive_sim *drive, const struct dr
             mkv_faults_flag(drive->faults, unit + io->act.first, 1,
                             MKV_UNIT_UNREADABLE | MKV_UNIT_DAMAGED);
         }
-        mkv_faults_hit_bytes(drive->faults, MKV_FAULT_READ_MEDIUM, unit, io->drive.unit_count);
+        /* What was lost in a pair was counted when it was. */
+        if (mkv_faults_has(drive->faults, MKV_FAULT_READ_MEDIUM)) {
+            mkv_faults_hit_bytes(drive->faults, MKV_FAULT_READ_MEDIUM, unit, io->drive.unit_count);
+        }
         return MKV_IO_MEDIUM;
     }
     return fault == MKV_FAULT_GONE ? MKV_IO_GONE : MKV_IO_DEVICE;
@@ -200,6 +203,7 @@ static bool is_failure(enum mkv_fault fault) {
     case MKV_FAULT_STALE_READ:
     case MKV_FAULT_ROT:
     case MKV_FAULT_ROT_PAIR:
+    case MKV_FAULT_READ_PAIR:
     case MKV_FAULT_MISDIRECTED_WRITE:
     case MKV_FAULT_LOST_WRITE:
     case MKV_FAULT_SWAPPED:

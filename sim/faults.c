@@ -44,6 +44,9 @@ static const struct mkv_fault_info infos[MKV_FAULT_COUNT] = {
     [MKV_FAULT_ROT_PAIR] =
         {"rot-pair", "both copies of a journal block rot, which a later one says was flushed", 8,
          MKV_RELAX_MEDIA},
+    [MKV_FAULT_READ_PAIR] = {"read-pair",
+                             "both copies of a durable journal block cannot be read any more", 8,
+                             MKV_RELAX_MEDIA},
     [MKV_FAULT_WRITE_MEDIUM] = {"write-medium", "a write fails at a unit that takes none", 128,
                                 MKV_RELAX_OUTAGE},
     [MKV_FAULT_WRITE_DEVICE] = {"write-device",
@@ -346,6 +349,7 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     case MKV_FAULT_READ_DEVICE:
     case MKV_FAULT_ROT:
     case MKV_FAULT_ROT_PAIR:
+    case MKV_FAULT_READ_PAIR:
     case MKV_FAULT_WRITE_DEVICE:
     case MKV_FAULT_NO_ROOM:
     case MKV_FAULT_GONE:

@@ -23,6 +23,10 @@
 #define OUTAGE_WORK_MAX 24u
 /* Passes over all keys in which reads may meet damage: each finds at least one block. */
 #define PASSES_MAX 64u
+/* Where pairs of journal blocks rot, one checkpoint in this many is followed by a crash so soon:
+ * then its stamps may be all that tells of a block. */
+#define CHECKPOINT_CRASH_ONE_IN 4u
+#define CHECKPOINT_CRASH_SPAN 12u
 /* One crash in this many has the image kept that an old one may come back from. */
 #define IMAGE_ONE_IN 4u
 
@@ -51,6 +55,8 @@ void mkv_lives_error(struct mkv_lives *lives) {
 
 void mkv_lives_damage(struct mkv_lives *lives, uint32_t key) {
     lives->damage_misses++;
+    lives->reports++; /* the reason of the miss tells of it: a block replaced meanwhile gets no
+                         event */
     if (lives->last_life && !lives->model.lying) {
         mkv_fail(MKV_ORACLE_DURABLE,
                  "a read of key %u met a damaged block, which an earlier one had found", key);
@@ -76,6 +82,7 @@ static void on_struck(void *context, enum mkv_fault fault, uint64_t unit, uint32
         for (uint32_t other = 0; other < content->key_count; other++) {
             if ((keys >> other & 1) != 0 && content->keys[other].tag == content->keys[key].tag) {
                 mkv_model_allow_loss(&lives->model, key);
+                /* What the opening's audit saw of it is no longer so. */
                 lives->audits[node->options.volume].suspect |= 1ull << key;
             }
         }
@@ -93,13 +100,17 @@ static void opened(struct mkv_lives *lives, uint32_t volume) {
     mkv_audit_serving(&lives->audits[volume]);
 }
 
-static void open_failed(struct mkv_lives *lives, uint32_t volume, enum mkv_err err) {
+static void open_failed(struct mkv_lives *lives) {
     lives->broken = true;
     lives->failed_in_a_row++;
-    const bool refused = err == MKV_ERR_FOREIGN || err == MKV_ERR_SHRUNK;
-    if (refused &&
-        mkv_drive_sim_writes(lives->nodes[volume].drive) != lives->opening_writes[volume]) {
-        mkv_fail(MKV_ORACLE_OVERWRITE, "volume %u has written to a drive that it refuses", volume);
+}
+
+static void checkpoint_done(struct mkv_lives *lives, uint32_t volume) {
+    struct mkv_faults *faults = &lives->faults[volume];
+    if (lives->phase == MKV_PHASE_WORKING && mkv_faults_has(faults, MKV_FAULT_ROT_PAIR) &&
+        !faults->plan.scripted && mkv_random_chance(&faults->random, 1, CHECKPOINT_CRASH_ONE_IN)) {
+        lives->fuse.left = (uint32_t)mkv_min_u64(
+            lives->fuse.left, mkv_random_below(&faults->random, CHECKPOINT_CRASH_SPAN));
     }
 }
 
@@ -120,7 +131,7 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         lives->nodes_done++;
         break;
     case MKV_EVENT_OPEN_FAILED:
-        open_failed(lives, volume, event->err);
+        open_failed(lives);
         break;
     case MKV_EVENT_CAME_UP_EMPTY:
         lives->emptied[volume] = true;
@@ -136,6 +147,9 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         lives->broken = true;
         lives->clients->failed(lives->world, volume);
         break;
+    case MKV_EVENT_CHECKPOINT_DONE:
+        checkpoint_done(lives, volume);
+        break;
     case MKV_EVENT_BLOCK_QUARANTINED:
         lives->reports++;
         lives->audits[volume].mutated = true; /* its DROP is on its way */
@@ -148,7 +162,6 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
-    case MKV_EVENT_CHECKPOINT_DONE:
     case MKV_EVENT_TENANT_SWEPT:
     case MKV_EVENT_DRIVE_STALLED:
     case MKV_EVENT_DRIVE_RESUMED:
@@ -208,7 +221,6 @@ static void start_process(struct mkv_lives *lives) {
         if (lives->openings[node] == MKV_OPENING_OLD_IMAGE && mkv_drive_sim_put_image_back(drive)) {
             mkv_trace_note(&lives->trace, "old image", mkv_drive_sim_image_hash(drive), 0);
         }
-        lives->opening_writes[node] = mkv_drive_sim_writes(drive);
         mkv_node_start(&lives->nodes[node], pattern, lives->openings[node]);
     }
     lives->clients->reset(lives->world, pattern);
@@ -334,6 +346,11 @@ static void update_report(struct mkv_lives *lives) {
             lives->audits[node].evaluations + lives->nodes[node].watch.evaluations;
     }
     report->losses = lives->model.losses;
+    report->fault_candidates = 0;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        report->fault_candidates =
+            mkv_max_u64(report->fault_candidates, lives->faults[node].candidates);
+    }
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         report->hits[fault] = 0;
         for (uint32_t node = 0; node < lives->node_count; node++) {

@@ -89,8 +89,7 @@ struct mkv_lives {
     struct mkv_faults faults[MKV_LIVES_NODES_MAX];
     enum mkv_fault_opening openings[MKV_LIVES_NODES_MAX]; /* what each drive was like */
     bool emptied[MKV_LIVES_NODES_MAX];                    /* it came up empty in this opening */
-    uint64_t emptyings;                           /* openings that came up empty, of all lives */
-    uint32_t opening_writes[MKV_LIVES_NODES_MAX]; /* before this opening */
+    uint64_t emptyings; /* openings that came up empty, of all lives */
 
     enum mkv_phase phase;
     uint32_t nodes_done; /* volumes that are through with the phase */

@@ -59,6 +59,7 @@ void mkv_node_start(struct mkv_node *node, int pattern, enum mkv_fault_opening o
         config.drive_uuid = uuid_of(node->options.shape->seed, MKV_VOLUMES_MAX);
     }
     node->failed = false;
+    node->opening = opening;
     node->volume = mkv_volume_init(node->arena, node->arena_bytes, &config);
     const struct mkv_drive_memory_map map = {
         .arena = mkv_volume_arena(node->volume),
@@ -76,6 +77,17 @@ void mkv_node_crash(struct mkv_node *node, enum mkv_crash_kind kind, enum mkv_cr
     node->volume = NULL;
 }
 
+/* What is too small, or another drive, is left as it is: it may be somebody's. */
+static void refuse_writes(const struct mkv_node *node, enum mkv_effect_kind kind) {
+    const bool refused =
+        node->opening == MKV_OPENING_SHRUNK || node->opening == MKV_OPENING_SWAPPED;
+    if (refused && (kind == MKV_EFFECT_DRIVE_WRITE || kind == MKV_EFFECT_DRIVE_TRIM)) {
+        mkv_fail(MKV_ORACLE_OVERWRITE, "volume %u writes to a drive that is %s",
+                 node->options.volume,
+                 node->opening == MKV_OPENING_SHRUNK ? "too small" : "another one");
+    }
+}
+
 static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
     const struct mkv_node_options *options = &node->options;
     const uint8_t *base = mkv_volume_arena(node->volume);
@@ -89,6 +101,7 @@ static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
             mkv_fail(MKV_ORACLE_OVERWRITE, "volume %u goes on with a drive that it has given up",
                      options->volume);
         }
+        refuse_writes(node, effect->kind);
         const uint32_t token = mkv_watch_effect(&node->watch, effect, base);
         mkv_drive_sim_submit(node->drive, effect, token, node->now_ns);
         if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {

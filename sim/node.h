@@ -75,6 +75,7 @@ struct mkv_node {
     struct mkv_drive_sim *drive;
     struct mkv_watch watch;
     uint64_t now_ns;
+    enum mkv_fault_opening opening;
     bool failed; /* it gave up its drive: nothing more may be asked of that */
 };
 

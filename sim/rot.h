@@ -7,7 +7,8 @@
  * Invariants
  *  I1  Metadata is struck within the reach of the drive's faults (faults.h) alone.
  *
- * Not responsible for: both copies of the last durable journal block: that is out of promise.
+ * Not responsible for: rot of both copies of the last durable journal block: that is out of
+ * promise.
  */
 #ifndef MKV_SIM_ROT_H
 #define MKV_SIM_ROT_H

@@ -52,6 +52,7 @@ struct mkv_world_report {
     uint64_t trace_hash;
     uint64_t losses; /* misses that faults explain */
     uint64_t hits[MKV_FAULT_COUNT];
+    uint64_t fault_candidates; /* of a sweep: operations that its fault could strike */
     struct mkv_world_changes changes;
 };
 

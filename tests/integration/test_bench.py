@@ -54,6 +54,25 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"(?m)^get +[\d.]+ +[\d.]+ +[\d.]+ .*>= 5$")
 
+    def test_fill__small_and_large_stores__are_above_their_bars(self):
+        rows = self.rows("fill", "--capacities", f"{4 << 30},{10 ** 12}")
+        self.assertEqual(len(rows), 26)
+        for row in rows.values():
+            if row["bar"] is not None:
+                self.assertGreaterEqual(row["ours"], row["bar"], row["name"])
+        self.assertEqual(rows["32 MiB on 4 GiB"]["bar"], 0.9)
+        self.assertEqual(rows["256 KiB on 1 TB"]["bar"], 0.97)
+        self.assertIsNone(rows["64 KiB on 1 TB"]["bar"])
+        rows = self.rows("fill", "--capacities", str(16 * 10 ** 12), "--blocks",
+                         "1153433,18035507,33554432")
+        for row in rows.values():
+            self.assertGreaterEqual(row["ours"], 0.97, row["name"])
+
+    def test_fill__table__is_printed(self):
+        done = bench("fill", "--capacities", str(4 << 30))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^17\.2 MiB +0\.9\d+$")
+
     def test_recovery__small__serves_with_all_slots_and_the_whole_ring(self):
         rows = self.rows("recovery", "--slots", "3000,6000", "--ring", "256", "--openings", "2")
         small = rows["open with 3,000 slots and a full ring of 256 blocks"]

@@ -45,6 +45,17 @@ class SimTest(unittest.TestCase):
             (["replay", "--seed", "1", "--seconds", "1"], "replay has no --seconds"),
             (["canaries", "--seed", "1"], "canaries has no --seed"),
             (["hunt", "--canary", "1"], "no option '--canary'"),
+            (["run", "--faults"], "--faults needs a value"),
+            (["run", "--faults", "rot,rots"], "--faults names 'rots', and there is no such fault"),
+            (["run", "--faults", ""], "--faults names ''"),
+            (["run", "--first", "1"], "run has no --first"),
+            (["faults", "--faults", "rot"], "faults has no --faults"),
+            (["canaries", "--faults", "rot"], "canaries has no --faults"),
+            (["sweep", "--seconds", "1"], "sweep has no --seconds"),
+            (["replay", "--seed", "1", "--second", "2"], "--second needs --first"),
+            (["replay", "--seed", "1", "--faults", "rot,gone", "--first", "1"],
+             "--first needs --faults with the name of one fault"),
+            (["replay", "--seed", "1", "--faults", "gone", "--first", "0"], "--first '0'"),
         ):
             with self.subTest(arguments=arguments):
                 child = run(SIMULATOR, *arguments)
@@ -58,7 +69,8 @@ class SimTest(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 child = run(SIMULATOR, *arguments)
                 self.assertEqual(child.returncode, 0)
-                for word in ("run", "replay", "canaries", "--seed", "--seconds", "--json"):
+                for word in ("run", "replay", "sweep", "faults", "canaries", "--seed", "--seconds",
+                             "--faults", "--first", "--second", "--json"):
                     self.assertIn(word, child.stdout)
         self.assertRegex(run(SIMULATOR, "--version").stdout, r"^memkv-sim \d+\.\d+\.\d+\n$")
 
@@ -80,6 +92,58 @@ class SimTest(unittest.TestCase):
                 sum(world[figure] for world in report["worlds"]), report[figure], figure)
         replayed = json.loads(run(SIMULATOR, "replay", "--seed", "5", "--json").stdout)
         self.assertEqual(replayed["trace_hash"], report["trace_hash"])
+
+    def test_faults__json_and_text__name_each_with_its_promise(self):
+        faults = json.loads(run(SIMULATOR, "faults", "--json").stdout)["faults"]
+        text = run(SIMULATOR, "faults").stdout
+        self.assertEqual(len(text.splitlines()), len(faults))
+        for fault, line in zip(faults, text.splitlines()):
+            self.assertEqual(line.split()[:2], [fault["name"], fault["promise"]])
+            self.assertIn(fault["description"], line)
+            self.assertGreaterEqual(fault["one_in"], 1)
+        self.assertEqual({fault["promise"] for fault in faults},
+                         {"crash-only", "outage", "media", "lying"})
+
+    def test_run__faults__has_these_and_no_others(self):
+        for asked, expected in (("none", set()), ("rot", {"rot"}),
+                                ("slow,write-medium", {"slow", "write-medium"})):
+            with self.subTest(faults=asked):
+                child = run(SIMULATOR, "run", "--seed", "1", "--seconds", "1", "--faults", asked,
+                            "--json")
+                self.assertEqual(child.returncode, 0, child.stdout)
+                hits = json.loads(child.stdout)["faults"]
+                self.assertEqual({name for name, count in hits.items() if count > 0}, expected)
+
+    def test_run__fault_that_is_none__names_all_there_are(self):
+        names = [fault["name"]
+                 for fault in json.loads(run(SIMULATOR, "faults", "--json").stdout)["faults"]]
+        child = run(SIMULATOR, "run", "--faults", "rot,gnoe")
+        self.assertEqual(child.returncode, 2)
+        self.assertIn("'gnoe'", child.stderr)
+        self.assertIn("there are: " + ", ".join(names) + ", or none, or all", child.stderr)
+
+    def test_replay__first_and_second__strike_once_each(self):
+        def hits(*strikes):
+            child = run(SIMULATOR, "replay", "--seed", "1", "--faults", "write-device", *strikes,
+                        "--json")
+            self.assertEqual(child.returncode, 0, child.stdout)
+            return json.loads(child.stdout)["faults"]["write-device"]
+        self.assertEqual(hits("--first", "1000000"), 0)
+        self.assertEqual(hits("--first", "20"), 1)
+        self.assertEqual(hits("--first", "20", "--second", "1"), 2)
+
+    def test_sweep__one_fault__strikes_operation_after_operation(self):
+        child = run(SIMULATOR, "sweep", "--seed", "3", "--faults", "flush-error", "--json")
+        self.assertEqual(child.returncode, 0, child.stdout)
+        sweep = json.loads(child.stdout)
+        self.assertEqual(sweep["seed"], 3)
+        self.assertEqual(list(sweep["faults"]), ["flush-error"])
+        figures = sweep["faults"]["flush-error"]
+        self.assertGreater(figures["points"], 10)
+        self.assertGreaterEqual(figures["hits"], figures["points"])
+        self.assertEqual(figures["runs"], sweep["runs"])
+        text = run(SIMULATOR, "sweep", "--seed", "3", "--faults", "flush-error").stdout
+        self.assertIn(f"{figures['points']} operations struck in {figures['runs']:4} runs", text)
 
     def test_replay__verbose__prints_a_timeline_and_the_same_trace(self):
         quiet = json.loads(run(SIMULATOR, "replay", "--seed", "1", "--json").stdout)

@@ -4,6 +4,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import unittest
 
@@ -16,7 +17,8 @@ LONG = os.environ.get("MKV_LONG") == "1"
 RUN_SEEDS = (1, 2, 3)
 RUN_SECONDS = 300 if LONG else 20
 REPLAY_SEEDS = range(1, 65 if LONG else 9)
-CANARIES_MIN = 8
+CANARIES_MIN = 50
+CANARY_HUNTS = 5
 
 
 def simulate(build, *arguments):
@@ -70,6 +72,11 @@ class SimulatorTest(unittest.TestCase):
             with self.subTest(canary=canary["name"]):
                 self.assertTrue(canary["caught"], "the planted bug was not found")
                 self.assertTrue(canary["passes_without"], "its seed fails without it, too")
+                self.assertEqual(len(canary["hunts"]), CANARY_HUNTS)
+                self.assertEqual(canary["crashes_median"],
+                                 statistics.median(hunt["crashes"] for hunt in canary["hunts"]))
+                self.assertEqual(len({hunt["seed"] for hunt in canary["hunts"]}), CANARY_HUNTS)
+                self.assertRegex(canary["oracle"], r"^(O\d+|assertion)$")
 
 
 if __name__ == "__main__":

@@ -155,15 +155,15 @@ static void test_geometry__known_drives__documented_figures(void **state) {
     assert_int_equal(geometry.page_count, 15 + 8);
     assert_int_equal(geometry.extent_count, 1);
 
-    /* 16 TB: extents of 1 GiB, a slot for each 512 KiB. */
+    /* 16 TB: extents of 1 GiB, a slot for each 256 KiB. */
     const uint64_t capacity = 16000000000000ull / MKV_UNIT_BYTES;
     assert_int_equal(mkv_geometry_plan(capacity, &defaults, &geometry), MKV_OK);
     assert_int_equal(geometry.extent_units, UNITS_PER_GIB);
     assert_int_equal(geometry.ring_blocks, 65536);
     assert_int_equal(geometry.page_count,
-                     mkv_divide_up_u64((capacity - 16 - 9 - 131072) / 128, MKV_PAGE_SLOTS) +
+                     mkv_divide_up_u64((capacity - 16 - 9 - 131072) / 64, MKV_PAGE_SLOTS) +
                          capacity / UNITS_PER_GIB);
-    assert_int_equal(geometry.extent_count, 14891);
+    assert_int_equal(geometry.extent_count, 14882);
 }
 
 static void test_geometry__least_drive__planned_and_one_unit_less_refused(void **state) {

@@ -4,6 +4,8 @@
 
 static const struct mkv_extent none = {MKV_NONE_U32};
 
+#define FILL_SIZES_MAX 3u
+#define TB 1000000000000ull
 #define MIB_UNITS ((uint32_t)(MKV_MIB / MKV_UNIT_BYTES))
 
 static uint32_t span_of(uint32_t extent_units, uint32_t extents, uint32_t slot_units) {
@@ -285,6 +287,67 @@ static void test_slot_table_extents__emptying__gives_out_no_slot_until_it_is_giv
     table_rig_free(rig);
 }
 
+/* ---- how full a drive gets ------------------------------------------------------------------- */
+
+/* Blocks of these sizes, an equal share of bytes each, until one finds no room: the share of the
+ * usable bytes that is payload. */
+static double fill(uint64_t capacity, const uint32_t *sizes, uint32_t size_count) {
+    const struct mkv_geometry_options defaults = {0};
+    struct mkv_geometry geometry;
+    assert_int_equal(mkv_geometry_plan(capacity / MKV_UNIT_BYTES, &defaults, &geometry), MKV_OK);
+    struct mkv_slot_table *table = malloc(mkv_slot_table_memory_required(&geometry));
+    assert_non_null(table);
+    mkv_slot_table_init(table, &geometry);
+    uint64_t cursor = 0;
+    while (!mkv_slot_table_clear(table, &cursor, MKV_GIB)) {
+    }
+    uint64_t stored[FILL_SIZES_MAX] = {0};
+    uint64_t payload_bytes = 0;
+    bool room = true;
+    while (room) {
+        uint32_t next = 0;
+        for (uint32_t index = 1; index < size_count; index++) {
+            next = stored[index] < stored[next] ? index : next;
+        }
+        struct mkv_slot slot;
+        struct mkv_record_extent record;
+        const uint32_t slot_units = mkv_slot_table_class_for(table, sizes[next]);
+        while (!mkv_slot_table_reserve(table, slot_units, &slot)) {
+            room = mkv_slot_table_plan_extent(table, slot_units, &record);
+            if (!room) {
+                break;
+            }
+            mkv_slot_table_apply_extent(table, &record);
+        }
+        stored[next] += room ? sizes[next] : 0;
+        payload_bytes += room ? sizes[next] : 0;
+    }
+    mkv_slot_table_check(table);
+    const uint64_t usable_bytes = mkv_geometry_usable_units(&geometry) * MKV_UNIT_BYTES;
+    free(table);
+    return (double)payload_bytes / (double)usable_bytes;
+}
+
+static void test_slot_table_extents__default_stores__fill_to_their_bars(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t sizes[FILL_SIZES_MAX];
+        uint32_t size_count;
+    } loads[] = {
+        {{256 * MKV_KIB}, 1}, {{11 * MKV_MIB / 10}, 1},
+        {{5 * MKV_MIB}, 1},   {{172 * MKV_MIB / 10}, 1},
+        {{32 * MKV_MIB}, 1},  {{11 * MKV_MIB / 10, 5 * MKV_MIB, 32 * MKV_MIB}, 3},
+    };
+    for (size_t load = 0; load < sizeof loads / sizeof loads[0]; load++) {
+        assert_true(fill(4 * MKV_GIB, loads[load].sizes, loads[load].size_count) >= 0.90);
+        assert_true(fill(TB, loads[load].sizes, loads[load].size_count) >= 0.97);
+        if (loads[load].sizes[0] >=
+            5 * MKV_MIB) { /* bench/fill has the others, which take seconds */
+            assert_true(fill(16 * TB, loads[load].sizes, loads[load].size_count) >= 0.97);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slot_table_extents__span__is_the_least_that_wastes_two_percent),
@@ -301,6 +364,7 @@ int main(void) {
         cmocka_unit_test(test_slot_table_extents__victim__is_the_coldest_if_twice_as_old),
         cmocka_unit_test(test_slot_table_extents__use__makes_an_extent_young_again),
         cmocka_unit_test(test_slot_table_extents__emptying__gives_out_no_slot_until_it_is_given_up),
+        cmocka_unit_test(test_slot_table_extents__default_stores__fill_to_their_bars),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

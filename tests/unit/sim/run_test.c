@@ -21,6 +21,50 @@ static void test_run_seed__again_in_other_memory__has_the_same_trace(void **stat
     }
 }
 
+#define STRIKE_SEEDS_MAX 64u
+#define SWARM_SEEDS 400u
+
+/* A fault that never strikes shows nothing, and nobody would notice. */
+static void test_run_seed__one_fault_on__strikes_and_no_other_does(void **state) {
+    (void)state;
+    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        const struct mkv_run_choice choice = {.has_faults = true, .fault_mask = 1u << fault};
+        uint64_t hits = 0;
+        for (uint64_t seed = 1; hits == 0 && seed <= STRIKE_SEEDS_MAX; seed++) {
+            struct mkv_seed_outcome outcome;
+            mkv_run_seed(seed, &choice, test_memory(), NULL, NULL, 0, &outcome);
+            if (outcome.failed) {
+                fail_msg("seed %u: %s", (unsigned)seed, outcome.failure.text);
+            }
+            for (uint32_t other = 0; other < MKV_FAULT_COUNT; other++) {
+                assert_true(other == fault || outcome.report.hits[other] == 0);
+            }
+            hits = outcome.report.hits[fault];
+        }
+        if (hits == 0) {
+            fail_msg("%s never strikes", mkv_fault_info((enum mkv_fault)fault)->name);
+        }
+    }
+}
+
+static void test_run_seed__many_seeds_as_drawn__meet_every_fault(void **state) {
+    (void)state;
+    uint64_t hits[MKV_FAULT_COUNT] = {0};
+    const struct mkv_run_choice choice = {.crashes_max = 24};
+    for (uint64_t seed = 1; seed <= SWARM_SEEDS; seed++) {
+        struct mkv_seed_outcome outcome;
+        mkv_run_seed(seed, &choice, test_memory(), NULL, NULL, 0, &outcome);
+        for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+            hits[fault] += outcome.report.hits[fault];
+        }
+    }
+    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        if (hits[fault] == 0) {
+            fail_msg("%s never strikes", mkv_fault_info((enum mkv_fault)fault)->name);
+        }
+    }
+}
+
 static void test_run_compare__traces_that_differ__fire_o13(void **state) {
     (void)state;
     struct mkv_seed_outcome first = {.report = {.trace_hash = 5}, .shape = {.seed = 9}};
@@ -120,6 +164,8 @@ static void test_images__many_hashes__counts_each_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_seed__again_in_other_memory__has_the_same_trace),
+        cmocka_unit_test(test_run_seed__one_fault_on__strikes_and_no_other_does),
+        cmocka_unit_test(test_run_seed__many_seeds_as_drawn__meet_every_fault),
         cmocka_unit_test(test_run_compare__traces_that_differ__fire_o13),
         cmocka_unit_test(test_run_compare__second_run_fails_alone__fires_o13),
         cmocka_unit_test(test_run_for__a_moment__runs_at_least_one_seed_and_counts_images),
