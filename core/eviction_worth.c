@@ -17,6 +17,9 @@ const uint8_t mkv_eviction_level_passes[MKV_EVICTION_LEVELS] = {
 #define PRIOR_DIVISOR 16u
 #define PRIOR_AGE 4u
 #define PRIOR_TAIL_DIVISOR 100u
+/* Uses of a kind from which on its ages are told apart by what was counted. With fewer, an age that
+ * was never seen would be taken for better than those that were, and the newest would leave. */
+#define KIND_USES_MIN 16u
 static const uint8_t prior_kind_shift[MKV_EVICTION_KINDS] = {0, 1, 3, 5};
 
 /* A ghost: 20 bits of the tag, 3 of kind, 9 of the pass of its last use. 0: none. */
@@ -86,16 +89,37 @@ static uint32_t worth_of(const uint64_t rates[MKV_EVICTION_LEVELS], uint32_t lev
     return (uint32_t)mkv_min_u64(best, UINT32_MAX);
 }
 
+struct kind_counts {
+    uint64_t used;
+    uint64_t scale; /* what it did as a whole, by what was believed; in ONE */
+};
+
+static struct kind_counts count_kind(const struct mkv_eviction *eviction, uint32_t kind) {
+    struct kind_counts counts = {0};
+    uint64_t believed = eviction->slot_total * prior_rate(kind, 0) + ONE;
+    const uint64_t prior = believed;
+    for (uint32_t level = 0; level < MKV_EVICTION_LEVELS; level++) {
+        const struct eviction_worth *state = &eviction->states[eviction_state_of(kind, level)];
+        believed += state->seen * prior_rate(kind, level);
+        counts.used += state->used;
+    }
+    counts.scale = (prior + counts.used * ONE) / (believed / ONE);
+    return counts;
+}
+
 static void update_worth(struct mkv_eviction *eviction) {
     uint64_t tail[MKV_EVICTION_LEVELS];
     tail[MKV_EVICTION_LEVELS - 1] =
         rate_of(eviction, MKV_EVICTION_TAIL_STATE, ONE / PRIOR_TAIL_DIVISOR);
     eviction->states[MKV_EVICTION_TAIL_STATE].worth = worth_of(tail, MKV_EVICTION_LEVELS - 1);
     for (uint32_t kind = 0; kind < MKV_EVICTION_KINDS; kind++) {
+        const struct kind_counts counts = count_kind(eviction, kind);
         uint64_t rates[MKV_EVICTION_LEVELS];
         for (uint32_t level = 0; level < MKV_EVICTION_LEVELS; level++) {
-            rates[level] =
-                rate_of(eviction, eviction_state_of(kind, level), prior_rate(kind, level));
+            const uint64_t prior = prior_rate(kind, level);
+            rates[level] = counts.used < KIND_USES_MIN
+                               ? mkv_max_u64(prior * counts.scale / ONE, 1)
+                               : rate_of(eviction, eviction_state_of(kind, level), prior);
         }
         for (uint32_t level = 0; level < MKV_EVICTION_LEVELS; level++) {
             eviction->states[eviction_state_of(kind, level)].worth = worth_of(rates, level);

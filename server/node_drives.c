@@ -194,6 +194,7 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
     volume->drive_set_version = node->plan.version;
     volume->drive_set_count = node->plan.member_count;
     memcpy(volume->drive_set, node->plan.members, sizeof volume->drive_set);
+    volume->eviction = node->config.storage.eviction == MKV_CONFIG_EVICTION_ON;
     if (!choose_trim(node, index, &volume->trim, error)) {
         return false;
     }

@@ -353,6 +353,20 @@ static void test_eviction__a_loop_and_hot_blocks__the_hot_ones_stay(void **state
     rig_free(rig);
 }
 
+static void test_eviction__nothing_is_ever_used__the_newest_stay(void **state) {
+    (void)state;
+    struct rig *rig = rig_make();
+    fill(rig, 0, 128);
+    for (uint32_t turn = 0; turn < 4000; turn++) {
+        const uint32_t slot = victim(rig, 3);
+        assert_int_not_equal(slot, MKV_NONE_U32);
+        assert_true(rig->order - rig->entries[slot].order > 64);
+        drop(rig, slot, true);
+        put(rig, slot, 1000 + turn);
+    }
+    rig_free(rig);
+}
+
 static void test_eviction_ghosts_for__slots__an_eighth_within_bounds(void **state) {
     (void)state;
     assert_int_equal(mkv_eviction_ghosts_for(1), 8192);
@@ -376,6 +390,7 @@ int main(void) {
         cmocka_unit_test(test_eviction__extent_leaves__its_slots_are_no_victims),
         cmocka_unit_test(test_eviction__same_calls__give_the_same_victims),
         cmocka_unit_test(test_eviction__a_loop_and_hot_blocks__the_hot_ones_stay),
+        cmocka_unit_test(test_eviction__nothing_is_ever_used__the_newest_stay),
         cmocka_unit_test(test_eviction_ghosts_for__slots__an_eighth_within_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
