@@ -52,6 +52,25 @@ MKV_COLLECTOR(drives_sum) {
     count0(out, sum);
 }
 
+MKV_COLLECTOR(leaf_miss) {
+    uint64_t bounds[MKV_DIRECTORY_MISS_BOUNDS];
+    uint64_t counts[MKV_DIRECTORY_MISS_BOUNDS + 1] = {0};
+    uint64_t sum = 0;
+    (void)argument;
+    for (uint32_t bound = 0; bound < MKV_DIRECTORY_MISS_BOUNDS; bound++) {
+        bounds[bound] = mkv_directory_miss_bound_us(bound);
+    }
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_directory_stats *stats =
+            &sources->snapshot->drives[index].volume.directory;
+        for (uint32_t bucket = 0; bucket <= MKV_DIRECTORY_MISS_BOUNDS; bucket++) {
+            counts[bucket] += stats->leaf_miss_us[bucket];
+        }
+        sum += stats->leaf_miss_us_sum;
+    }
+    mkv_exposition_histogram(out, bounds, counts, MKV_DIRECTORY_MISS_BOUNDS, sum);
+}
+
 MKV_COLLECTOR(figure) {
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_admin_drive_figures figures =

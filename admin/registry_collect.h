@@ -20,6 +20,7 @@
 MKV_COLLECTOR(node);         /* in struct mkv_admin_snapshot */
 MKV_COLLECTOR(drive);        /* in struct mkv_admin_drive, by device */
 MKV_COLLECTOR(drives_sum);   /* the same, summed over the drives */
+MKV_COLLECTOR(leaf_miss);    /* a histogram, summed over the drives */
 MKV_COLLECTOR(figure);       /* in struct mkv_admin_drive_figures, by device */
 MKV_COLLECTOR(figures_sum);  /* the same, summed over the drives */
 MKV_COLLECTOR(slab_figure);  /* in struct mkv_admin_slab_figures */

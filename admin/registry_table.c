@@ -68,6 +68,8 @@ static const struct mkv_metric_label of_build[] = {OPEN("version", 1), OPEN("com
     { name, MKV_METRIC_COUNTER, unit, labels, mkv_collect_##collect, argument, help, why, action }
 #define GAUGE(name, unit, labels, collect, argument, help, why, action)                            \
     { name, MKV_METRIC_GAUGE, unit, labels, mkv_collect_##collect, argument, help, why, action }
+#define HISTOGRAM(name, unit, labels, collect, argument, help, why, action)                        \
+    { name, MKV_METRIC_HISTOGRAM, unit, labels, mkv_collect_##collect, argument, help, why, action }
 #define OF_NODE(field) offsetof(struct mkv_admin_snapshot, field)
 #define OF_DRIVE(field) offsetof(struct mkv_admin_drive, field)
 #define OF_VOLUME(field) offsetof(struct mkv_admin_drive, volume.field)
@@ -291,6 +293,14 @@ const struct mkv_metric_family mkv_metric_families[] = {
     GAUGE("memkv_journal_lag", "entries", by_device, journal_lag, 0,
           "Journal positions that the durable checkpoint does not cover",
           "What a restart has to replay", "Only growing: no checkpoint completes"),
+    GAUGE("memkv_directory_applied", "position", by_device, drive,
+          OF_VOLUME(directory.applied_sequence),
+          "Last journal position whose keys are in the directory", "Progress of the directory",
+          "Still while the head grows: the log says whether it is made anew, full or off"),
+    GAUGE("memkv_directory_lag", "entries", by_device, drive, OF_VOLUME(directory_lag),
+          "Durable journal positions that are not in the directory yet",
+          "A listing waits until this is over; puts and gets never do",
+          "Only growing: the drive has no time for the directory, or its region is full"),
     GAUGE("memkv_store_epoch", "epoch", by_device, epoch, 0, "Times the store has been opened",
           "Restarts of the store, across processes", "Growing by itself: the daemon restarts"),
     COUNTER("memkv_checkpoints_total", "checkpoints", by_device, drive,
@@ -301,6 +311,18 @@ const struct mkv_metric_family mkv_metric_families[] = {
     GAUGE("memkv_recovery_replayed_entries", "entries", by_device, drive,
           OF_VOLUME(recovery_entries), "Journal entries replayed by the last recovery",
           "What the last restart had to replay", "None needed by itself"),
+    /* The directory of keys. */
+    COUNTER("memkv_btree_cache_hits_total", "lookups", no_labels, drives_sum,
+            OF_VOLUME(directory.leaf_hits_total), "Leaves of the directory found in memory",
+            "How well the directory's cache does", "None needed by itself"),
+    COUNTER("memkv_btree_cache_misses_total", "lookups", no_labels, drives_sum,
+            OF_VOLUME(directory.leaf_misses_total),
+            "Leaves of the directory that had to be read from a drive",
+            "Reads that the directory costs beside the clients'",
+            "Many beside few hits: keys come in no order, which is common and harmless"),
+    HISTOGRAM("memkv_btree_leaf_miss_us", "microseconds", no_labels, leaf_miss, 0,
+              "Time from the wish for a leaf of the directory until it was there",
+              "What a listing waits for", "Long: the drive is busy, or slow"),
     /* Shards. */
     COUNTER("memkv_shard_commands_total", "requests", by_shard, shard_commands, 0,
             "Requests accepted, by shard", "Balance between shards", "None needed by itself"),

@@ -185,6 +185,8 @@ static json_t *journal_json(const struct mkv_admin_snapshot *snapshot) {
         set_count(drive, "lag", mkv_admin_journal_lag(volume));
         set_count(drive, "ring_blocks", volume->journal_ring_blocks);
         set_count(drive, "checkpoints", volume->checkpoints_total);
+        set_text(drive, "directory", mkv_directory_state_name(volume->directory.state));
+        set_count(drive, "directory_lag", volume->directory_lag);
         json_array_append_new(journal, drive);
     }
     return journal;

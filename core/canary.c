@@ -75,6 +75,24 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"trim-overlaps-write",
          "An extent that is being trimmed is given to a class, and written, before the drive has "
          "answered."},
+    [MKV_CANARY_DIRECTORY_ROOT_BEFORE_FLUSH] =
+        {"directory-root-before-flush",
+         "The directory's root unit names nodes that no flush has covered."},
+    [MKV_CANARY_DIRECTORY_PAGES_REUSED_EARLY] =
+        {"directory-pages-reused-early", "Pages of the directory's last tree are written again "
+                                         "before the root unit of the next one is durable."},
+    [MKV_CANARY_DIRECTORY_UNLISTED_FORGOTTEN] =
+        {"directory-unlisted-forgotten",
+         "Opening does not look for the blocks whose puts came after the directory's last commit."},
+    [MKV_CANARY_DIRECTORY_FLOOR_AHEAD] =
+        {"directory-floor-ahead",
+         "A commit of the directory vouches for generations of puts that are still under way."},
+    [MKV_CANARY_DIRECTORY_OVERFLOW_FORGOTTEN] =
+        {"directory-overflow-forgotten",
+         "A block for which the directory's queue has no room is not marked as unlisted."},
+    [MKV_CANARY_DIRECTORY_GENERATION_UNCHECKED] =
+        {"directory-generation-unchecked",
+         "A listing shows an entry whose slot holds another block by now."},
     [MKV_CANARY_JOURNAL_ERROR_IGNORED] = {"journal-error-ignored",
                                           "A journal block whose write failed counts as written."},
     [MKV_CANARY_FLUSH_ERROR_IGNORED] = {"flush-error-ignored",
@@ -115,6 +133,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"walk-not-restarted",
          "A read that walks the slots of a tag does not notice that they change under it."},
     [MKV_CANARY_LOCK_NOT_TAKEN] = {"lock-not-taken", "Two mutations of a key go on at a time."},
+    [MKV_CANARY_OVERTAKEN_PUT_NOT_CHECKED] =
+        {"overtaken-put-not-checked",
+         "A slow put that others of its key have overtaken does not look again."},
     [MKV_CANARY_DEDUP_BY_LENGTH] =
         {"dedup-by-length", "A put of the length that is live counts as a put of what is live."},
     [MKV_CANARY_HOLD_IGNORED] =
@@ -154,6 +175,8 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
          "Coming up empty keeps the place of the journal, so that its old blocks follow on."},
     [MKV_CANARY_DAMAGED_CHECKPOINT_KEPT] =
         {"damaged-checkpoint-kept", "Of a damaged checkpoint the pages that are sound are kept."},
+    [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
+        {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

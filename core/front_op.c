@@ -559,6 +559,12 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_TENANT_DROP:
     case MKV_MESSAGE_TENANT_DONE: /* the front sends none of these */
     case MKV_MESSAGE_TENANT_DROP_DONE:
+    case MKV_MESSAGE_SCAN:
+    case MKV_MESSAGE_COUNT:
+    case MKV_MESSAGE_PURGE:
+    case MKV_MESSAGE_SCAN_DONE:
+    case MKV_MESSAGE_COUNT_DONE:
+    case MKV_MESSAGE_PURGE_DONE:
         MKV_ASSERT(false);
         break;
     }

@@ -427,7 +427,8 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
     for (uint32_t index = 0; state->extent != MKV_NONE_U32 && index < MKV_PAGE_SLOTS; index++) {
         const struct mkv_slot_entry *entry = &table_entries(table)[page * MKV_PAGE_SLOTS + index];
         const enum mkv_slot_state entry_state = mkv_slot_state_of(entry);
-        if (entry_state != MKV_SLOT_LIVE && entry_state != MKV_SLOT_RETIRED) {
+        if (entry_state != MKV_SLOT_LIVE &&
+            (entry_state != MKV_SLOT_RETIRED || MKV_CANARY(MKV_CANARY_RETIRED_SLOT_FORGOTTEN))) {
             continue;
         }
         const struct mkv_page_entry stored = {

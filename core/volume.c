@@ -11,7 +11,7 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, tenants, eviction, table, meta, end;
+    uint64_t ops, effects, tenants, eviction, table, meta, directory, end;
     uint32_t op_total, effects_max;
 };
 
@@ -20,8 +20,8 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many drops, and the class changes. */
-    layout.op_total = 2 * config->ops_max + EXTENT_OPS_MAX;
+    /* The front's operations, as many drops, the class changes, and the directory's reads. */
+    layout.op_total = 2 * config->ops_max + EXTENT_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
     layout.ops = at;
@@ -40,7 +40,9 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     layout.meta = at;
     const uint64_t meta_units = layout.op_total + MKV_JOURNAL_BATCH_BLOCKS_MAX +
                                 MKV_SUPERBLOCK_COPIES + 2 * (uint64_t)config->window_units;
-    layout.end = at + meta_units * MKV_UNIT_BYTES;
+    layout.directory = at + meta_units * MKV_UNIT_BYTES;
+    const struct mkv_directory_config directory = mkv_volume_directory_config(config);
+    layout.end = layout.directory + mkv_directory_memory_required(&directory);
     return layout;
 }
 
@@ -80,6 +82,9 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->tenants_offset = layout.tenants;
     volume->eviction_offset = layout.eviction;
     volume->meta_offset = layout.meta;
+    volume->directory_offset = layout.directory;
+    volume->numbered_first = MKV_NONE_U32;
+    volume->numbered_last = MKV_NONE_U32;
     volume->free_ops = empty_list;
     volume->extent_waiters = empty_list;
     volume->written = empty_list;
@@ -97,6 +102,8 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     }
     mkv_slot_table_init(volume_table(volume), &config->geometry);
     mkv_tenant_table_init(volume_tenants(volume), &config->geometry);
+    const struct mkv_directory_config directory = mkv_volume_directory_config(config);
+    (void)mkv_directory_init(volume_directory(volume), bytes - layout.directory, &directory);
     return volume;
 }
 
@@ -130,11 +137,13 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
 }
 
 bool mkv_volume_drop_room(const struct mkv_volume *volume) {
-    return volume->ops_internal - volume->extent_op_count < volume->config.ops_max;
+    return volume->ops_internal - volume->extent_op_count - volume->catch_ups <
+           volume->config.ops_max;
 }
 
 static bool kind_is_internal(enum op_kind kind) {
-    return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE;
+    return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE ||
+           kind == OP_KIND_CATCH_UP;
 }
 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
@@ -153,6 +162,7 @@ uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
     if (kind_is_internal(kind)) {
         volume->ops_internal++;
     }
+    volume->catch_ups += kind == OP_KIND_CATCH_UP ? 1u : 0u;
     MKV_ASSERT(volume->ops_used - volume->ops_internal <= volume->config.ops_max);
     return index;
 }
@@ -168,6 +178,14 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     volume->ops_used--;
     if (kind_is_internal(op->kind)) {
         volume->ops_internal--;
+    }
+    volume->catch_ups -= op->kind == OP_KIND_CATCH_UP ? 1u : 0u;
+    if (op->numbered) {
+        mkv_volume_put_unnumbered(volume, index);
+    }
+    if (op->purge > 0) {
+        MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
+        volume->listings[op->purge - 1].drops--;
     }
     if (op->of_eviction) {
         MKV_ASSERT(volume->evict_drops > 0);
@@ -318,6 +336,7 @@ static bool op_is_stranded(enum op_state state) {
     case OP_FLUSHING:
     case OP_READY:
     case OP_JOURNALED:
+    case OP_LISTING:
         return true;
     case OP_FREE:
     case OP_FOUND:    /* READ or RELEASE comes */
@@ -327,6 +346,7 @@ static bool op_is_stranded(enum op_state state) {
     case OP_READING_PAYLOAD:
     case OP_CHECKING:
     case OP_WRITING:
+    case OP_CATCHING_UP:
         return false;
     }
     MKV_ASSERT(false);
@@ -345,6 +365,7 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
     if (opening) {
         mkv_volume_event(volume, MKV_EVENT_OPEN_FAILED, MKV_ERR_DRIVE_IO, (uint64_t)result, lba, 0);
     }
+    mkv_volume_directory_fail(volume);
     volume->extent_waiters = empty_list;
     volume->written = empty_list;
     volume->flushing = empty_list;
@@ -353,6 +374,7 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
     volume->tenant_waiters = empty_list;
     volume->empty_job = (struct empty_job){0};
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
+    volume->lock_waiting = 0;
     struct op *ops = volume_ops(volume);
     for (uint32_t index = 0; index < volume->op_total; index++) {
         ops[index].past_lock = false;
@@ -399,6 +421,11 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_TENANT_DROP:
         mkv_volume_tenant(volume, input);
         return;
+    case MKV_MESSAGE_SCAN:
+    case MKV_MESSAGE_COUNT:
+    case MKV_MESSAGE_PURGE:
+        mkv_volume_list(volume, input);
+        return;
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:
@@ -407,6 +434,9 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_DELETE_DONE:
     case MKV_MESSAGE_TENANT_DONE:
     case MKV_MESSAGE_TENANT_DROP_DONE:
+    case MKV_MESSAGE_SCAN_DONE:
+    case MKV_MESSAGE_COUNT_DONE:
+    case MKV_MESSAGE_PURGE_DONE:
         break;
     }
     MKV_ASSERT(false); /* answers go the other way */
@@ -425,6 +455,8 @@ static void on_internal_done(struct mkv_volume *volume, const struct mkv_drive_d
         mkv_volume_flush_done(volume, done);
     } else if (which == IO_TRIM) {
         mkv_volume_trim_done(volume, done);
+    } else if (which >= IO_DIRECTORY) {
+        mkv_volume_directory_io_done(volume, which, done);
     } else if (which < IO_WINDOW) {
         if (volume->state == MKV_VOLUME_RECOVERING && volume->recover.step == RECOVER_SUPERBLOCK) {
             mkv_volume_recover_io_done(volume, which, done);
@@ -453,6 +485,8 @@ static void on_drive_done(struct mkv_volume *volume, const struct mkv_drive_done
     MKV_ASSERT(op->generation == done->op.generation);
     if (op->kind == OP_KIND_GET) {
         mkv_volume_get_io_done(volume, done->op.index, done);
+    } else if (op->kind == OP_KIND_CATCH_UP) {
+        mkv_volume_catch_up_done(volume, done->op.index, done);
     } else {
         mkv_volume_mutate_io_done(volume, done->op.index, done);
     }
@@ -509,6 +543,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         mkv_volume_recover_pump(volume);
     }
     mkv_volume_stall_pump(volume);
+    mkv_volume_yield_pump(volume);
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
         mkv_volume_trim_pump(volume);
@@ -516,6 +551,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
         mkv_volume_empty_pump(volume);
         mkv_volume_evict_pump(volume);
+        mkv_volume_directory_pump(volume);
     }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
         mkv_volume_checkpoint_pump(volume);
@@ -527,10 +563,12 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
 bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
         return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
+               mkv_directory_has_work(volume_directory(volume)) ||
                mkv_volume_evict_has_work(volume);
     }
     if (volume->state == MKV_VOLUME_CLOSING) {
-        return mkv_volume_evict_has_work(volume);
+        return mkv_directory_has_work(volume_directory(volume)) ||
+               mkv_volume_evict_has_work(volume);
     }
     return volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume);
 }
@@ -587,6 +625,10 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->superblock_sequence = volume->superblock.sequence;
     stats->stalled = volume->stall.active;
     stats->trims_pending = mkv_volume_trims_pending(volume);
+    mkv_directory_stats(volume_directory(volume), table, &stats->directory);
+    const uint64_t applied = stats->directory.applied_sequence;
+    stats->directory_lag =
+        volume->flushed_sequence.value > applied ? volume->flushed_sequence.value - applied : 0;
     stats->tenants = volume_tenants(volume)->live_count;
     stats->tenants_dropped = volume_tenants(volume)->dropped_count;
 }
@@ -616,6 +658,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
             .lba = mkv_slot_table_lba(table, slot),
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
             .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
+            .hidden = (entry->bits & MKV_SLOT_HIDDEN) != 0,
         };
         ++*cursor;
         return true;

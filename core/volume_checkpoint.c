@@ -321,7 +321,7 @@ static bool volume_is_quiet(const struct mkv_volume *volume) {
 }
 
 static void close_advance(struct mkv_volume *volume) {
-    if (!volume_is_quiet(volume)) {
+    if (volume->ops_used > 0 || !mkv_volume_directory_closed(volume) || !volume_is_quiet(volume)) {
         return;
     }
     const bool covered = volume->flushed_sequence.value + 1 == volume->ring_start.value;

@@ -457,6 +457,8 @@ void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
     case OP_FLUSHING:
     case OP_READY:
     case OP_JOURNALED:
+    case OP_LISTING:
+    case OP_CATCHING_UP:
         break;
     }
     MKV_ASSERT(false); /* a GET reads in no other state */

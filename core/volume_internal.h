@@ -7,6 +7,7 @@
  *   volume_empty.c       extents run empty for other classes
  *   volume_evict.c       blocks leave to make room
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
+ *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
  *   volume_stall.c       a drive that does not answer
  *   volume_trim.c        empty extents, and telling the drive
  *   volume_journal.c     batches of records, flushes, applying what is durable, answers
@@ -28,6 +29,7 @@
 #include <string.h>
 
 #include "core/canary.h"
+#include "core/directory.h"
 #include "core/eviction.h"
 #include "core/io.h"
 #include "core/journal_block.h"
@@ -51,6 +53,8 @@
 #define JOB_SLOTS_MAX 2048u
 /* Bytes of the slot table that one step of recovery clears. */
 #define STEP_CLEAR_BYTES_MAX (1u << 20)
+/* SCAN, COUNT and PURGE under way at a time. */
+#define LISTINGS_MAX 4u
 #define LOCK_BUCKETS 256u
 #define HOLD_BUCKETS 256u
 
@@ -62,7 +66,9 @@ enum op_kind {
     OP_KIND_EXTENT, /* gives an extent to a class */
     OP_KIND_TENANT, /* the key is the name */
     OP_KIND_TENANT_DROP,
-    OP_KIND_RETIRE, /* of a slot that the drive could not write */
+    OP_KIND_RETIRE,   /* of a slot that the drive could not write */
+    OP_KIND_LIST,     /* SCAN, COUNT, PURGE */
+    OP_KIND_CATCH_UP, /* reads a header for the directory */
 };
 
 enum op_state {
@@ -80,6 +86,8 @@ enum op_state {
     OP_FLUSHING,        /* PUT: covered by the flush in flight */
     OP_READY,           /* its record waits for a journal block */
     OP_JOURNALED,       /* its record is in a block that is not durable yet */
+    OP_LISTING,         /* LIST: the directory is at it */
+    OP_CATCHING_UP,     /* CATCH_UP: the header is on its way */
 };
 
 struct op_list {
@@ -112,6 +120,8 @@ struct op {
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
     bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
+    bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
+    uint64_t reserved_ns;     /* PUT: when it got its slot */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
     enum mkv_drop_cause drop_cause;
@@ -129,7 +139,12 @@ struct op {
     bool waits_for_slot;             /* PUT: it is one of those that wait for a slot ... */
     uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
-    uint32_t slot_units;             /* EXTENT: the class for which it is done */
+    uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
+    enum mkv_directory_job_kind listing_kind; /* LIST */
+    bool numbered;                            /* PUT: in the list of those with a generation */
+    uint32_t numbered_next;
+    uint32_t numbered_previous;
+    uint32_t slot_units; /* EXTENT: the class for which it is done */
     uint8_t key[MKV_KEY_BYTES_MAX];
 };
 
@@ -140,7 +155,8 @@ enum internal_io {
     IO_WINDOW = IO_SUPERBLOCK + MKV_SUPERBLOCK_COPIES, /* 2 */
     IO_JOURNAL = IO_WINDOW + 2,
     IO_TRIM = IO_JOURNAL + MKV_JOURNAL_COPIES * MKV_JOURNAL_BATCH_BLOCKS_MAX,
-    IO_COUNT,
+    IO_DIRECTORY, /* MKV_DIRECTORY_IO_MAX */
+    IO_COUNT = IO_DIRECTORY + MKV_DIRECTORY_IO_MAX,
 };
 struct internal_io_state {
     uint64_t issued_ns;
@@ -191,6 +207,18 @@ struct checkpoint {
     struct mkv_sequence journal_sequence;
     uint64_t chain_anchor;
     uint64_t started_ns;
+};
+
+/* A SCAN, COUNT or PURGE; its place is that of the directory's job. */
+struct listing {
+    bool active;
+    bool batch; /* PURGE: one is being dropped */
+    bool more;  /* behind it */
+    uint32_t op;
+    uint32_t left;  /* entries of the batch that are not begun */
+    uint32_t drops; /* under way */
+    uint64_t data_offset;
+    uint64_t count;
 };
 
 struct stall {
@@ -295,6 +323,7 @@ struct mkv_volume {
     uint64_t tenants_offset;
     uint64_t eviction_offset;
     uint64_t meta_offset;
+    uint64_t directory_offset;
 
     uint32_t effects_max;
     uint32_t effect_head;
@@ -310,6 +339,16 @@ struct mkv_volume {
     struct tenant_sweep tenant_sweep;
     struct trim trim;
     struct stall stall;
+    struct listing listings[LISTINGS_MAX];
+    uint32_t catch_ups;      /* operations that read a header for the directory */
+    uint32_t numbered_first; /* puts that have a generation and are not applied, oldest first */
+    uint32_t numbered_last;
+    uint64_t generation_applied; /* the highest counter that the next opening is sure to know */
+    bool directory_closing;
+    bool directory_flush_wanted;
+    uint64_t directory_ticket;
+    uint32_t directory_units[MKV_DIRECTORY_IO_MAX]; /* of its operations in flight */
+    bool directory_writes[MKV_DIRECTORY_IO_MAX];
     struct op_list tenant_waiters;
     uint32_t tenant_op; /* the TENANT or TENANT_DROP under way, MKV_NONE_U32 when there is none */
     uint32_t lock_heads[LOCK_BUCKETS];
@@ -344,6 +383,8 @@ struct mkv_volume {
     uint64_t records_sequence;  /* highest sequence of a block that has records */
     uint64_t quiet_since_ns;
 
+    uint32_t lock_waiting;     /* mutations that wait for the lock of their tag */
+    uint64_t yield_look_ns;    /* when they are looked at next */
     uint64_t write_number;     /* data writes handed out since init */
     uint32_t writes_in_flight; /* of them */
     uint64_t flush_held_since_ns;
@@ -368,6 +409,9 @@ static inline struct mkv_slot_table *volume_table(const struct mkv_volume *volum
 }
 static inline struct mkv_tenant_table *volume_tenants(const struct mkv_volume *volume) {
     return (struct mkv_tenant_table *)((uintptr_t)volume + volume->tenants_offset);
+}
+static inline struct mkv_directory *volume_directory(const struct mkv_volume *volume) {
+    return (struct mkv_directory *)((uintptr_t)volume + volume->directory_offset);
 }
 static inline uint8_t *volume_meta(const struct mkv_volume *volume, uint64_t offset) {
     return (uint8_t *)((uintptr_t)volume + offset);
@@ -460,6 +504,11 @@ struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const stru
 /* ---- volume_mutate.c ------------------------------------------------------------------------- */
 
 void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *input);
+/* The put's data is durable: its record may follow, unless it was overtaken and has to look again.
+ */
+void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index);
+/* Lets those go first that have waited for a slow put of their tag. */
+void mkv_volume_yield_pump(struct mkv_volume *volume);
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input);
@@ -470,6 +519,8 @@ void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum
  * under way: ask again later. */
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
                          enum mkv_drop_cause cause);
+/* The same for a PURGE, whose listing counts those under way. */
+bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing);
 /* Drops a live block that is not hidden, to make room: behind the lock of its tag, after the
  * mutations that are waiting there. The caller has asked mkv_volume_evict_room. */
 void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause);
@@ -542,6 +593,29 @@ enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t t
 /* Goes on dropping the blocks of dropped tenants. */
 void mkv_volume_tenant_pump(struct mkv_volume *volume);
 bool mkv_volume_tenant_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_directory.c ---------------------------------------------------------------------- */
+
+struct mkv_directory_config mkv_volume_directory_config(const struct mkv_volume_config *config);
+/* A put was given its generation; its operation has ended. */
+void mkv_volume_put_numbered(struct mkv_volume *volume, uint32_t op);
+void mkv_volume_put_unnumbered(struct mkv_volume *volume, uint32_t op);
+/* The op's PUT was applied to the table; the DROP of its old slot is about to be. */
+void mkv_volume_directory_put(struct mkv_volume *volume, const struct op *op);
+void mkv_volume_directory_drop(struct mkv_volume *volume, const struct op *op);
+/* All records up to the flushed sequence have been applied. */
+void mkv_volume_directory_applied(struct mkv_volume *volume);
+void mkv_volume_directory_open(struct mkv_volume *volume);
+/* Whether nothing of the directory is in flight, or left to do. */
+bool mkv_volume_directory_closed(struct mkv_volume *volume);
+void mkv_volume_directory_fail(struct mkv_volume *volume);
+void mkv_volume_list(struct mkv_volume *volume, const struct mkv_input *input);
+enum mkv_message_kind mkv_volume_listing_answer_kind(const struct op *op);
+void mkv_volume_catch_up_done(struct mkv_volume *volume, uint32_t op,
+                              const struct mkv_drive_done *done);
+void mkv_volume_directory_io_done(struct mkv_volume *volume, uint32_t which,
+                                  const struct mkv_drive_done *done);
+void mkv_volume_directory_pump(struct mkv_volume *volume);
 
 /* ---- volume_stall.c -------------------------------------------------------------------------- */
 

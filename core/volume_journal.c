@@ -269,6 +269,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         switch (records[record].kind) {
         case MKV_RECORD_PUT:
             mkv_slot_table_apply_put(table, &records[record].put);
+            mkv_volume_directory_put(volume, op);
             mkv_volume_empty_put_applied(volume, op->slot);
             mkv_volume_policy_put(volume, op->slot, (op->flags & MKV_PUT_LAST) != 0);
             volume->stats.write_bytes_total += op->length;
@@ -277,6 +278,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_volume_policy_dropped(volume, op->old_slot, false);
             if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
                 (op->kind == OP_KIND_PUT && !op->clearing)) {
+                mkv_volume_directory_drop(volume, op);
                 mkv_slot_table_apply_drop(table, &records[record].drop);
             }
             break;
@@ -335,6 +337,7 @@ void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_don
         volume->flushed_sequence.value = volume->flush_covers;
         volume->flushed_chain = volume->flush_covers_chain;
         apply_up_to(volume, volume->flush_covers);
+        mkv_volume_directory_applied(volume);
     }
     while (volume->flushing.count > 0) {
         const uint32_t index = mkv_volume_list_pop(volume, &volume->flushing);
@@ -344,8 +347,7 @@ void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_don
             mkv_volume_put_refused(volume, index, MKV_STATUS_FORBIDDEN);
             continue;
         }
-        volume_ops(volume)[index].state = OP_READY;
-        mkv_volume_list_push(volume, &volume->ready, index);
+        mkv_volume_put_flushed(volume, index);
     }
     volume->quiet_since_ns = volume->now_ns;
 }

@@ -10,6 +10,9 @@
 #include "core/hash.h"
 #include "core/volume_internal.h"
 
+/* Waiting mutations are looked at so many times within lock_yield_ns. */
+#define LOOKS_OF_YIELD 4u
+
 /* ---- the lock of a tag ----------------------------------------------------------------------- */
 
 static uint32_t *lock_bucket(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
@@ -28,6 +31,7 @@ static void lock_take(struct mkv_volume *volume, uint32_t index) {
         if (ops[other].tag == op->tag && ops[other].tenant == op->tenant) {
             op->state = OP_LOCK_WAIT;
             mkv_volume_list_push(volume, &ops[other].lock_waiters, index);
+            volume->lock_waiting++;
             return;
         }
     }
@@ -54,8 +58,11 @@ static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
         return MKV_NONE_U32;
     }
     const uint32_t next = mkv_volume_list_pop(volume, &op->lock_waiters);
+    MKV_ASSERT(volume->lock_waiting > 0);
+    volume->lock_waiting--;
     uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
     ops[next].lock_waiters = op->lock_waiters;
+    op->lock_waiters = (struct op_list){MKV_NONE_U32, MKV_NONE_U32, 0};
     ops[next].past_lock = true;
     ops[next].lock_next = *head;
     *head = next;
@@ -74,6 +81,8 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DONE, status);
     } else if (op->kind == OP_KIND_TENANT_DROP) {
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DROP_DONE, status);
+    } else if (op->kind == OP_KIND_LIST) {
+        mkv_volume_answer(volume, index, mkv_volume_listing_answer_kind(op), status);
     }
     const bool of_tenant = volume->tenant_op == index;
     const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
@@ -88,12 +97,61 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
     }
 }
 
-/* ---- looking for the old block --------------------------------------------------------------- */
-
 static void mark_ready(struct mkv_volume *volume, uint32_t index) {
     volume_ops(volume)[index].state = OP_READY;
     mkv_volume_list_push(volume, &volume->ready, index);
 }
+
+/* The mutation of a key ends with this status; a put that has its slot gives it back. */
+static void mutation_refuse(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
+    const struct op *op = &volume_ops(volume)[index];
+    if (op->overtaken) {
+        mkv_volume_put_refused(volume, index, status);
+    } else {
+        mkv_volume_mutation_end(volume, index, status);
+    }
+}
+
+/* ---- slow puts are overtaken ----------------------------------------------------------------- */
+
+/* A put that has its slot and waits for its client's bytes lets the mutations behind it go first
+ * when they have waited for too long. It looks again, under the lock, when its data is durable. */
+static void lock_yield(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->state == OP_RESERVED && op->past_lock);
+    op->overtaken = true;
+    op->has_old = false;
+    volume->stats.puts_overtaken_total++;
+    mutation_start(volume, lock_pass_on(volume, index));
+}
+
+void mkv_volume_yield_pump(struct mkv_volume *volume) {
+    const uint64_t yield_ns = volume->config.lock_yield_ns;
+    if (yield_ns == 0 || volume->lock_waiting == 0 || volume->now_ns < volume->yield_look_ns) {
+        return;
+    }
+    volume->yield_look_ns = volume->now_ns + yield_ns / LOOKS_OF_YIELD;
+    for (uint32_t index = 0; index < volume->op_total; index++) {
+        const struct op *op = &volume_ops(volume)[index];
+        if (op->state == OP_RESERVED && op->past_lock && op->lock_waiters.count > 0 &&
+            volume->now_ns - op->reserved_ns >= yield_ns) {
+            lock_yield(volume, index);
+        }
+    }
+}
+
+void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    if (op->past_lock || MKV_CANARY(MKV_CANARY_OVERTAKEN_PUT_NOT_CHECKED)) {
+        mark_ready(volume, index);
+        return;
+    }
+    MKV_ASSERT(op->overtaken);
+    op->candidate = 0;
+    lock_take(volume, index);
+}
+
+/* ---- looking for the old block --------------------------------------------------------------- */
 
 static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_cause cause) {
     struct op *op = &volume_ops(volume)[index];
@@ -120,12 +178,14 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index);
 static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     if (!mkv_volume_tenant_takes(volume, op->tenant)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN);
         return;
     }
     const struct mkv_slot slot = mkv_volume_candidate(volume, op);
     if (slot.index == MKV_NONE_U32) {
-        if (op->kind == OP_KIND_PUT) {
+        if (op->overtaken) {
+            mark_ready(volume, index);
+        } else if (op->kind == OP_KIND_PUT) {
             reserve_slot(volume, index);
         } else {
             mkv_volume_mutation_end(volume, index, MKV_STATUS_NOT_FOUND);
@@ -197,7 +257,7 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
                       const struct mkv_slot_header *header) {
     struct op *op = &volume_ops(volume)[index];
     if (!mkv_volume_tenant_takes(volume, op->tenant)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
+        mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
         return;
     }
     if (op->kind == OP_KIND_DELETE) {
@@ -207,19 +267,23 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
     if (same_content(op, header)) {
         volume->stats.puts_deduplicated_total++;
         mkv_volume_policy_used(volume, op->old_slot, false);
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+        mutation_refuse(volume, index, MKV_STATUS_OK);
         return;
     }
     const bool replaces =
         (op->flags & MKV_PUT_REPLACE) != 0 ||
         ((op->flags & MKV_PUT_REPLACE_ROOT) != 0 && mkv_root_equal(header->root, op->replaces));
     if (!replaces) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_CONFLICT);
+        mutation_refuse(volume, index, MKV_STATUS_CONFLICT);
         return;
     }
     op->has_old = true;
     op->drop_cause = MKV_DROP_REPLACE;
-    reserve_slot(volume, index);
+    if (op->overtaken) {
+        mark_ready(volume, index);
+    } else {
+        reserve_slot(volume, index);
+    }
 }
 
 /* What is in old_slot can't be told any more, and it may have been this key's block. It is dropped,
@@ -259,7 +323,7 @@ static void checking_done(struct mkv_volume *volume, uint32_t index,
         return;
     }
     if (done->result != MKV_IO_OK) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_IO_ERROR);
+        mutation_refuse(volume, index, MKV_STATUS_IO_ERROR);
         if (done->result == MKV_IO_GONE) {
             mkv_volume_fail(volume, done->result, lba);
         }
@@ -338,6 +402,7 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 #define DROP_OF_JOB 0x1u
 #define DROP_OF_EVICTION 0x2u
 #define DROP_RETIRES 0x4u
+#define DROP_OF_LISTING(listing) (((listing) + 1u) * 0x100u)
 
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
                       uint32_t flags) {
@@ -351,6 +416,7 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->of_job = (flags & DROP_OF_JOB) != 0;
     op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
     op->retires = (flags & DROP_RETIRES) != 0;
+    op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
     volume->evict_drops += op->of_eviction ? 1u : 0u;
@@ -374,6 +440,16 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
         return false;
     }
     slot_drop(volume, slot, cause, DROP_OF_JOB);
+    return true;
+}
+
+bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing) {
+    MKV_ASSERT(volume->state == MKV_VOLUME_SERVING);
+    if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
+        return false;
+    }
+    volume->listings[listing].drops++;
+    slot_drop(volume, slot, MKV_DROP_PURGE, DROP_OF_JOB | DROP_OF_LISTING(listing));
     return true;
 }
 
@@ -509,6 +585,7 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     }
     if (reserved) {
         op->state = OP_RESERVED;
+        op->reserved_ns = volume->now_ns;
         mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
     } else if (waits) {
         op->state = OP_EXTENT_WAIT;
@@ -572,6 +649,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         return;
     }
     op->generation_new = next_generation(volume);
+    mkv_volume_put_numbered(volume, index);
     const bool manifest = (op->flags & MKV_BLOCK_MANIFEST) != 0;
     uint64_t manifest_sum = 0;
     const struct mkv_slot_header header = {

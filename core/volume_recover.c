@@ -604,6 +604,7 @@ static void serve(struct mkv_volume *volume) {
     }
     volume->quiet_since_ns = volume->now_ns;
     volume->state = MKV_VOLUME_SERVING;
+    mkv_volume_directory_open(volume);
     volume->stats.recovery_ns = volume->now_ns - recover->started_ns;
     if (recover->blocks_repaired > 0) {
         mkv_volume_event(volume, MKV_EVENT_JOURNAL_COPY_REPAIRED, MKV_OK, recover->blocks_repaired,

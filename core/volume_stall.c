@@ -21,6 +21,7 @@ static uint64_t oldest_issued_ns(const struct mkv_volume *volume) {
         case OP_READING_PAYLOAD:
         case OP_CHECKING:
         case OP_WRITING:
+        case OP_CATCHING_UP:
             oldest_ns = mkv_min_u64(oldest_ns, ops[index].io_issued_ns);
             break;
         case OP_FREE:
@@ -32,6 +33,7 @@ static uint64_t oldest_issued_ns(const struct mkv_volume *volume) {
         case OP_FLUSHING:
         case OP_READY:
         case OP_JOURNALED:
+        case OP_LISTING:
             break;
         }
     }

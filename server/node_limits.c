@@ -40,6 +40,9 @@
 #define TRIM_IDLE_NS (10ull * 1000000000u)
 /* Longer than a drive that collects garbage takes, far shorter than a kernel's timeout of 30 s. */
 #define STALL_NS (5ull * 1000000000u)
+/* So long a put whose bytes do not come keeps the other mutations of its key waiting: long enough
+ * that equal puts at one time still transfer one of them. */
+#define LOCK_YIELD_NS (100ull * 1000 * 1000)
 
 /* Of the fabric: bodies of large batches (268 KiB each) and payloads of small puts (64 KiB). */
 #define BODY_BUFFERS 64u
@@ -81,6 +84,7 @@ void mkv_node_volume_limits(struct mkv_volume_config *volume) {
     volume->idle_ns = IDLE_NS;
     volume->trim_idle_ns = TRIM_IDLE_NS;
     volume->stall_ns = STALL_NS;
+    volume->lock_yield_ns = LOCK_YIELD_NS;
 }
 
 void mkv_node_weights(const uint64_t *usable_units, uint32_t count, uint32_t *weights) {

@@ -203,17 +203,29 @@ static void print_changes_json(struct mkv_json *json, const struct mkv_world_cha
     mkv_json_u64(json, "emptyings_given_up", changes->emptyings_given_up);
     mkv_json_close(json, '}');
     mkv_json_u64(json, "evictions", changes->evictions);
+    mkv_json_u64(json, "puts_overtaken", changes->puts_overtaken);
+    mkv_json_open(json, "directory", '{');
+    mkv_json_u64(json, "commits", changes->directory_commits);
+    mkv_json_u64(json, "caught_up", changes->directory_caught_up);
+    mkv_json_u64(json, "rebuilds", changes->directory_rebuilds);
+    mkv_json_u64(json, "listings", changes->listings);
+    mkv_json_close(json, '}');
 }
 
 static void print_changes_text(const struct mkv_world_changes *changes) {
     printf(
         "extents: %llu given to classes (%llu of several as one), %llu given back, %llu emptied, "
-        "%llu emptyings given up; %llu blocks evicted\n",
+        "%llu emptyings given up; %llu blocks evicted, %llu slow puts overtaken\n",
         (unsigned long long)changes->extents_given,
         (unsigned long long)changes->extents_given_spanned,
         (unsigned long long)changes->extents_given_back,
         (unsigned long long)changes->extents_emptied,
-        (unsigned long long)changes->emptyings_given_up, (unsigned long long)changes->evictions);
+        (unsigned long long)changes->emptyings_given_up, (unsigned long long)changes->evictions,
+        (unsigned long long)changes->puts_overtaken);
+    printf("directory: %llu commits, %llu keys from headers, %llu made anew; listed %llu times\n",
+           (unsigned long long)changes->directory_commits,
+           (unsigned long long)changes->directory_caught_up,
+           (unsigned long long)changes->directory_rebuilds, (unsigned long long)changes->listings);
 }
 
 static double per_second(uint64_t count, double seconds) {

@@ -41,20 +41,29 @@ void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volu
     mkv_volume_stats(volume, &stats);
     const struct mkv_world_changes changes = {
         .evictions = stats.evictions_total,
+        .puts_overtaken = stats.puts_overtaken_total,
         .extents_given = stats.extents_given_total,
         .extents_given_spanned = stats.extents_given_spanned_total,
         .extents_given_back = stats.extents_given_back_total,
         .extents_emptied = stats.extents_emptied_total,
         .emptyings_given_up = stats.emptyings_given_up_total,
+        .directory_commits = stats.directory.commits_total,
+        .directory_caught_up = stats.directory.caught_up_total,
+        .directory_rebuilds = stats.directory.rebuilds_total,
     };
     mkv_changes_add(sum, &changes);
 }
 
 void mkv_changes_add(struct mkv_world_changes *sum, const struct mkv_world_changes *more) {
     sum->evictions += more->evictions;
+    sum->puts_overtaken += more->puts_overtaken;
     sum->extents_given += more->extents_given;
     sum->extents_given_spanned += more->extents_given_spanned;
     sum->extents_given_back += more->extents_given_back;
     sum->extents_emptied += more->extents_emptied;
     sum->emptyings_given_up += more->emptyings_given_up;
+    sum->directory_commits += more->directory_commits;
+    sum->directory_caught_up += more->directory_caught_up;
+    sum->directory_rebuilds += more->directory_rebuilds;
+    sum->listings += more->listings;
 }

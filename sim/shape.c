@@ -52,17 +52,18 @@ static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
     }
     /* Every extent that gets a class takes a page; now and then they run out. */
     const uint32_t page_count = extent_count + mkv_random_below(random, 4) - 1;
+    const uint32_t directory_units = MKV_DIRECTORY_UNITS_MIN + mkv_random_below(random, 9);
     struct mkv_geometry *geometry = &shape->geometry;
     *geometry = (struct mkv_geometry){
         .ring_blocks = ring_blocks,
         .tenant_units = 1,
         .page_count = page_count,
-        .directory_units = MKV_DIRECTORY_UNITS_MIN,
+        .directory_units = directory_units,
         .extent_units = extent_units,
         .extent_count = extent_count,
     };
     geometry->capacity_units = 2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * ring_blocks +
-                               MKV_CHECKPOINT_SIDES * (2 + page_count) + MKV_DIRECTORY_UNITS_MIN +
+                               MKV_CHECKPOINT_SIDES * (2 + page_count) + directory_units +
                                extent_count * extent_units + MKV_SUPERBLOCK_SPACING_UNITS + 1;
     MKV_ASSERT(mkv_geometry_valid(geometry));
     shape->window_units = mkv_random_between(random, 1, 16);
@@ -76,6 +77,7 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     profile->tear_bytes = tears[mkv_random_below(random, 4)];
     static const uint32_t atomics[] = {0, 0, 1, 8};
     profile->atomic_units = atomics[mkv_random_below(random, 4)];
+    profile->discard = (enum mkv_drive_discard)mkv_random_below(random, 4);
     /* Which of them is slow decides what overlaps what. */
     static const uint32_t delays_ns[] = {1000, 10000, 100000};
     profile->read_ns = delays_ns[mkv_random_below(random, 3)];
@@ -86,6 +88,10 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     shape->empty_grain_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)];
     shape->trim = mkv_random_chance(random, 1, 2);
     shape->trim_idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 2;
+    /* From at once to after the end. */
+    shape->directory_commit_ns = mkv_random_chance(random, 1, 8)
+                                     ? UINT64_MAX
+                                     : (uint64_t)delays_ns[mkv_random_below(random, 3)] * 8;
 }
 
 static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
@@ -104,8 +110,11 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_replace = mkv_random_below(random, 17);
     shape->share_repeat = mkv_random_below(random, 5);
     shape->share_abort = mkv_random_below(random, 3);
+    shape->lock_yield_ns =
+        mkv_random_chance(random, 1, 3) ? mkv_random_between(random, 500, 20000) : 0;
     shape->tenants = shape->world == MKV_WORLD_VOLUME && mkv_random_chance(random, 1, 3);
     shape->weight_tenant = shape->tenants ? mkv_random_between(random, 1, 3) : 0;
+    shape->weight_list = mkv_random_below(random, 4);
     shape->think_ns = mkv_random_chance(random, 1, 4) ? 200000 : 1000;
     shape->connections = mkv_random_between(random, 1, 4);
     shape->items_max = mkv_random_between(random, 1, 6);

@@ -38,6 +38,7 @@ struct mkv_shape {
     bool eviction;
     uint32_t ghost_count;
     uint32_t evict_ready_divisor;
+    uint64_t directory_commit_ns;
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;
@@ -51,8 +52,10 @@ struct mkv_shape {
     uint32_t share_replace; /* of puts that ask for it */
     uint32_t share_repeat;  /* of puts that bring an older version again */
     uint32_t share_abort;
+    uint64_t lock_yield_ns; /* 0: a slow put keeps the lock, and mutations go in order */
     bool tenants;           /* volume only: half of the keys belong to a second tenant */
     uint32_t weight_tenant; /* of creating and dropping it */
+    uint32_t weight_list;   /* volume only: of SCAN, COUNT and PURGE */
     uint32_t think_ns;
     /* Front only. */
     uint32_t connections;

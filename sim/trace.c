@@ -42,6 +42,7 @@ static void message(struct mkv_trace *trace, const struct mkv_message *message,
     mkv_trace_word(trace, (uint64_t)message->bytes << 32 | message->slab_offset);
     mkv_trace_word(trace, (uint64_t)message->length_units << 32 | message->slab.index);
     root(trace, &message->root);
+    mkv_trace_word(trace, message->count);
     bytes(trace, data, message->data_bytes);
 }
 

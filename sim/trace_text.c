@@ -25,6 +25,12 @@ static const char *const message_names[] = {
     [MKV_MESSAGE_TENANT_DROP] = "TENANT_DROP",
     [MKV_MESSAGE_TENANT_DONE] = "TENANT_DONE",
     [MKV_MESSAGE_TENANT_DROP_DONE] = "TENANT_DROP_DONE",
+    [MKV_MESSAGE_SCAN] = "SCAN",
+    [MKV_MESSAGE_COUNT] = "COUNT",
+    [MKV_MESSAGE_PURGE] = "PURGE",
+    [MKV_MESSAGE_SCAN_DONE] = "SCAN_DONE",
+    [MKV_MESSAGE_COUNT_DONE] = "COUNT_DONE",
+    [MKV_MESSAGE_PURGE_DONE] = "PURGE_DONE",
 };
 static const char *const op_names[] = {
     "?", "PUT", "GET", "EXISTS", "LOOKUP", "DELETE",
@@ -45,6 +51,11 @@ static const char *const event_names[] = {
     [MKV_EVENT_DRIVE_STALLED] = "drive stalled",
     [MKV_EVENT_DRIVE_RESUMED] = "drive resumed",
     [MKV_EVENT_TENANT_SWEPT] = "tenant swept",
+    [MKV_EVENT_DIRECTORY_DAMAGED] = "directory damaged",
+    [MKV_EVENT_DIRECTORY_REBUILT] = "directory rebuilt",
+    [MKV_EVENT_DIRECTORY_FULL] = "directory full",
+    [MKV_EVENT_DIRECTORY_ROOM_AGAIN] = "directory has room again",
+    [MKV_EVENT_DIRECTORY_OFF] = "directory off",
     [MKV_EVENT_CLOSED] = "closed",
 };
 static const char *const admin_names[] = {

@@ -33,14 +33,19 @@ struct mkv_world_options {
     uint8_t pattern_salt;
 };
 
-/* What became of extents, and of blocks that made room. */
+/* What became of extents, of blocks that made room, and of the directory. */
 struct mkv_world_changes {
+    uint64_t puts_overtaken;
     uint64_t evictions;
     uint64_t extents_given;         /* to a class, and ... */
     uint64_t extents_given_spanned; /* ... of these, several as one */
     uint64_t extents_given_back;
     uint64_t extents_emptied;
     uint64_t emptyings_given_up;
+    uint64_t directory_commits;
+    uint64_t directory_caught_up; /* keys that it had from headers */
+    uint64_t directory_rebuilds;
+    uint64_t listings; /* that ended with a list of all keys */
 };
 
 /* Kept up to date while the run goes on, so that it is there when the run is left. */

@@ -341,6 +341,12 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_TENANT_DROP:
     case MKV_MESSAGE_TENANT_DONE:
     case MKV_MESSAGE_TENANT_DROP_DONE:
+    case MKV_MESSAGE_SCAN:
+    case MKV_MESSAGE_COUNT:
+    case MKV_MESSAGE_PURGE:
+    case MKV_MESSAGE_SCAN_DONE:
+    case MKV_MESSAGE_COUNT_DONE:
+    case MKV_MESSAGE_PURGE_DONE:
         break;
     }
     fail_msg("a message that only volumes send: %d", (int)message->kind);

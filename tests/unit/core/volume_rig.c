@@ -27,7 +27,7 @@ static void take_effects(struct rig *rig) {
                 rig->answers[rig->answer_count] = effect->message;
                 memcpy(rig->answer_data[rig->answer_count],
                        mkv_volume_arena(rig->volume) + effect->message.data_offset,
-                       mkv_min_u64(effect->message.data_bytes, 64));
+                       mkv_min_u64(effect->message.data_bytes, RIG_DATA_MAX));
                 rig->answer_count++;
             } else if (effect->kind == MKV_EFFECT_EVENT) {
                 rig->events[rig->event_count++ % RIG_LOG_MAX] = effect->event;
@@ -268,6 +268,14 @@ void rig_read(struct rig *rig, struct mkv_op_id volume_op, uint32_t slab, uint32
 
 void rig_delete(struct rig *rig, const char *key) {
     send_key(rig, MKV_MESSAGE_DELETE, key, (struct mkv_message){0});
+}
+
+void rig_list(struct rig *rig, enum mkv_message_kind kind, const char *prefix, const char *after,
+              uint32_t count_max) {
+    char both[2 * MKV_KEY_BYTES_MAX + 1];
+    (void)snprintf(both, sizeof both, "%s%s", prefix, after);
+    send_key(rig, kind, both,
+             (struct mkv_message){.length = (uint32_t)strlen(prefix), .count = count_max});
 }
 
 const struct mkv_message *rig_last(const struct rig *rig) {

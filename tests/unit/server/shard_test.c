@@ -39,7 +39,7 @@ struct world {
     struct mkv_arena *arena;
     struct mkv_shard *shard;
     struct mkv_fabric_local *fabric; /* the shard's, when it is the local one */
-    uint32_t events[MKV_VOLUMES_MAX][32];
+    uint32_t events[MKV_VOLUMES_MAX][MKV_EVENT_CLOSED + 1];
 
     /* The script: what `turn` does on the shard's thread. */
     enum mkv_op op; /* of all blocks, one after the other, up to 8 at a time */

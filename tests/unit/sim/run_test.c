@@ -146,6 +146,7 @@ static void test_run_seed__a_hundred_seeds__change_extents_in_every_way(void **s
     assert_true(sum.extents_emptied > 10);
     assert_true(sum.emptyings_given_up > 2);
     assert_true(sum.evictions > 10);
+    assert_true(sum.puts_overtaken > 10);
 }
 
 static void test_images__many_hashes__counts_each_once(void **state) {
