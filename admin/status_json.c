@@ -62,6 +62,8 @@ static json_t *node_json(const struct mkv_admin_snapshot *snapshot) {
     set_text(node, "version", snapshot->version);
     set_text_or_null(node, "commit", snapshot->commit);
     set_count(node, "epoch", snapshot->epoch);
+    set_count(node, "drive_set_version", snapshot->drive_set_version);
+    set_count(node, "drive_set_members", snapshot->drive_set_members);
     return node;
 }
 

@@ -56,6 +56,27 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"stamp-ignored", "Replay applies records to checkpoint pages that already contain them."},
     [MKV_CANARY_DELETE_ANSWERED_EARLY] = {"delete-answered-early",
                                           "A delete is answered before its DROP is durable."},
+    [MKV_CANARY_SET_OPENED_WITH_MISSING_MEMBER] =
+        {"set-opened-with-missing-member",
+         "A drive set is opened although members of it are missing and nobody says they are lost."},
+    [MKV_CANARY_OLDER_DRIVE_KEEPS_CONTENT] =
+        {"older-drive-keeps-content",
+         "A drive of any older set keeps its content under a newer one that names it."},
+    [MKV_CANARY_SET_ROUTED_BEFORE_DURABLE] =
+        {"set-routed-before-durable",
+         "Keys go where a new drive set says before that set is durable on its members."},
+    [MKV_CANARY_TWO_SETS_NOT_REFUSED] =
+        {"two-sets-not-refused",
+         "Of two drive sets with the newest version one is taken without the operator's word."},
+    [MKV_CANARY_WORD_WITHOUT_STEP] =
+        {"word-without-step",
+         "A drive set made by the operator's word takes the next version, as any other."},
+    [MKV_CANARY_JOINED_WITHOUT_PURGE] =
+        {"joined-without-purge",
+         "A drive joins a set although members still hold blocks of the keys that it takes."},
+    [MKV_CANARY_JOINED_BEFORE_MEMBERS] =
+        {"joined-before-members",
+         "A drive that joins opens under the new set before the members have it."},
     [MKV_CANARY_TENANT_DROP_NOT_IN_CHECKPOINT] =
         {"tenant-drop-not-in-checkpoint",
          "A checkpoint holds a tenant that is being dropped as if it were not."},

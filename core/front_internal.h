@@ -297,7 +297,8 @@ struct mkv_front {
     struct front_list segmented_free;
     struct front_list slab_queue[FRONT_SIDE_COUNT];
     struct front_volume volumes[MKV_VOLUMES_MAX];
-    struct mkv_front_stats stats; /* the counts; states are filled in when asked */
+    struct mkv_member members[MKV_VOLUMES_MAX]; /* of placement; an absent one has no weight */
+    struct mkv_front_stats stats;               /* the counts; states are filled in when asked */
 };
 
 static inline void *front_at(struct mkv_front *front, size_t offset) {

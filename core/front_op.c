@@ -24,7 +24,7 @@ static uint32_t op_volume(struct mkv_front *front, const struct front_op *op) {
     uint8_t key[MKV_KEY_BYTES_MAX];
     const uint32_t key_bytes = op_key(front, op, key);
     const struct mkv_root point = mkv_placement_point(MKV_TENANT_DEFAULT_NAME, key, key_bytes);
-    return mkv_placement_owner(point, front->config.members, front->config.volume_count);
+    return mkv_placement_owner(point, front->members, front->config.volume_count);
 }
 
 static enum front_credit credit_of(enum front_op_kind kind) {

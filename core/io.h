@@ -237,8 +237,17 @@ struct mkv_fabric_done {
 
 enum mkv_admin_command {
     MKV_ADMIN_FORMAT =
-        1,          /* volume: write a new, empty store with config.format, then stay closed */
-    MKV_ADMIN_OPEN, /* volume: recover and serve */
+        1, /* volume: write a new, empty store with config.format, then stay closed */
+    /* Volume: recover and serve. With a set, which must be the superblock's own or the one that
+     * follows it, that is durable before anything else is changed. */
+    MKV_ADMIN_OPEN,
+    /* Volume: come up empty under the set, durable, and serve. */
+    MKV_ADMIN_JOIN,
+    /* Volume that serves: the set becomes its own, in a superblock; MKV_EVENT_DRIVE_SET_DURABLE. */
+    MKV_ADMIN_DRIVE_SET,
+    /* Volume that serves: drop, durably, every block whose key goes to another member of the set;
+     * MKV_EVENT_PURGED. Blocks of such keys are not put meanwhile. */
+    MKV_ADMIN_PURGE,
     MKV_ADMIN_CHECKPOINT, /* volume: start a checkpoint now */
     MKV_ADMIN_CLOSE, /* volume: refuse mutations, drain, checkpoint, write the clean mark, close */
 };
@@ -248,7 +257,9 @@ struct mkv_input {
     uint64_t now_ns;  /* monotonic */
     uint64_t wall_ms; /* Unix time; never below the persisted maximum */
     const uint8_t *data;
-    uint32_t data_bytes; /* REQUEST: the keys. MESSAGE: message.data_bytes of data */
+    /* REQUEST: the keys. MESSAGE: message.data_bytes of data. ADMIN with a set: the struct
+     * mkv_drive_set. */
+    uint32_t data_bytes;
     union {
         struct mkv_request request;
         struct mkv_message message;
@@ -345,6 +356,8 @@ enum mkv_event_kind {
     MKV_EVENT_DIRECTORY_ROOM_AGAIN,  /* value: units */
     MKV_EVENT_DIRECTORY_OFF,         /* given up until the next opening. value: rebuilds */
     MKV_EVENT_CLOSED,                /* the clean mark is durable; no operation is in flight */
+    MKV_EVENT_DRIVE_SET_DURABLE,     /* value: version */
+    MKV_EVENT_PURGED,                /* value: blocks looked at, blocks dropped */
 };
 
 struct mkv_event {

@@ -20,8 +20,9 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many drops, the class changes, and the directory's reads. */
-    layout.op_total = 2 * config->ops_max + EXTENT_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX;
+    /* The front's operations, as many drops, class changes, the directory's reads, a purge's. */
+    layout.op_total =
+        2 * config->ops_max + EXTENT_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX + PURGE_OPS_MAX;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
     layout.ops = at;
@@ -137,13 +138,14 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
 }
 
 bool mkv_volume_drop_room(const struct mkv_volume *volume) {
-    return volume->ops_internal - volume->extent_op_count - volume->catch_ups <
+    return volume->ops_internal - volume->extent_op_count - volume->catch_ups -
+               volume->purge.in_flight <
            volume->config.ops_max;
 }
 
 static bool kind_is_internal(enum op_kind kind) {
     return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE ||
-           kind == OP_KIND_CATCH_UP;
+           kind == OP_KIND_CATCH_UP || kind == OP_KIND_PURGE;
 }
 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
@@ -186,6 +188,9 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (op->purge > 0) {
         MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
         volume->listings[op->purge - 1].drops--;
+    }
+    if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_op_ended(volume);
     }
     if (op->of_eviction) {
         MKV_ASSERT(volume->evict_drops > 0);
@@ -492,12 +497,27 @@ static void on_drive_done(struct mkv_volume *volume, const struct mkv_drive_done
     }
 }
 
-static enum mkv_err on_admin(struct mkv_volume *volume, enum mkv_admin_command command) {
-    switch (command) {
+static enum mkv_err on_admin(struct mkv_volume *volume, const struct mkv_input *input) {
+    struct mkv_drive_set set;
+    if (input->data_bytes > 0) {
+        MKV_ASSERT(input->data_bytes == sizeof set);
+        memcpy(&set, input->data, sizeof set); /* the caller's bytes need not be aligned */
+        MKV_ASSERT(mkv_drive_set_valid(&set));
+    }
+    switch (input->admin) {
     case MKV_ADMIN_FORMAT:
         return mkv_volume_format(volume);
     case MKV_ADMIN_OPEN:
-        return mkv_volume_open(volume);
+        return mkv_volume_open(volume, input->data_bytes > 0 ? &set : NULL, false);
+    case MKV_ADMIN_JOIN:
+        MKV_ASSERT(input->data_bytes > 0);
+        return mkv_volume_open(volume, &set, true);
+    case MKV_ADMIN_DRIVE_SET:
+        MKV_ASSERT(input->data_bytes > 0);
+        return mkv_volume_drive_set(volume, &set);
+    case MKV_ADMIN_PURGE:
+        MKV_ASSERT(input->data_bytes > 0);
+        return mkv_volume_purge(volume, &set);
     case MKV_ADMIN_CHECKPOINT:
         if (volume->state != MKV_VOLUME_SERVING) {
             return MKV_ERR_STATE;
@@ -532,7 +552,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         on_drive_done(volume, &input->drive);
         break;
     case MKV_INPUT_ADMIN:
-        err = on_admin(volume, input->admin);
+        err = on_admin(volume, input);
         break;
     case MKV_INPUT_REQUEST:
     case MKV_INPUT_FABRIC_DONE:
@@ -554,6 +574,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         mkv_volume_directory_pump(volume);
     }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
+        mkv_volume_purge_pump(volume);
         mkv_volume_checkpoint_pump(volume);
         mkv_volume_journal_pump(volume);
     }
@@ -563,6 +584,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
 bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
         return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
+               mkv_volume_purge_has_work(volume) ||
                mkv_directory_has_work(volume_directory(volume)) ||
                mkv_volume_evict_has_work(volume);
     }

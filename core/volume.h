@@ -86,11 +86,9 @@ struct mkv_volume_config {
     uint32_t ghost_count; /* tags of evicted blocks that are remembered. 0: by the slots */
     /* A full class keeps one slot in so many ready. 0: MKV_EVICT_READY_DIVISOR. */
     uint32_t evict_ready_divisor;
-    struct mkv_uuid store_uuid; /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
-    struct mkv_uuid drive_uuid; /* FORMAT: written. OPEN: must match */
-    uint64_t drive_set_version; /* FORMAT */
-    uint32_t drive_set_count;   /* FORMAT */
-    struct mkv_uuid drive_set[MKV_VOLUMES_MAX];
+    struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
+    struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
+    struct mkv_drive_set drive_set; /* FORMAT: written */
 };
 
 enum mkv_volume_state {

@@ -13,7 +13,8 @@
  *   volume_journal.c     batches of records, flushes, applying what is durable, answers
  *   volume_get.c         FIND, READ, EXISTS
  *   volume_checkpoint.c  superblock writes, checkpoints, close
- *   volume_recover.c     OPEN
+ *   volume_recover.c     OPEN, JOIN
+ *   volume_set.c         DRIVE_SET, PURGE
  *
  *   Operation of a mutation:
  *
@@ -41,6 +42,9 @@
 
 /* Class changes on their way at a time. */
 #define EXTENT_OPS_MAX 8u
+/* Blocks that a purge looks at at a time, and slots that it passes over in one step. */
+#define PURGE_OPS_MAX 16u
+#define PURGE_SLOTS_PER_STEP_MAX 256u
 /* Generations that may be given out without a record between two superblocks: above the most
  * operations a volume can have. */
 #define GENERATION_GAP (4ull * MKV_VOLUME_OPS_MAX)
@@ -62,6 +66,7 @@ enum op_kind {
     OP_KIND_GET = 1,
     OP_KIND_PUT,
     OP_KIND_DELETE,
+    OP_KIND_PURGE,  /* looks at a block's key, and drops it if that goes to another drive */
     OP_KIND_DROP,   /* drops a slot for the volume's own reasons */
     OP_KIND_EXTENT, /* gives an extent to a class */
     OP_KIND_TENANT, /* the key is the name */
@@ -167,10 +172,12 @@ struct internal_io_state {
 enum superblock_purpose {
     SUPERBLOCK_FORMAT = 1,
     SUPERBLOCK_REPAIR,
+    SUPERBLOCK_RAISE,
     SUPERBLOCK_EPOCH,
     SUPERBLOCK_EMPTY,
     SUPERBLOCK_FLIP,
     SUPERBLOCK_CLEAN,
+    SUPERBLOCK_DRIVE_SET,
 };
 enum superblock_step {
     SUPERBLOCK_IDLE = 0,
@@ -249,6 +256,7 @@ enum recover_step {
     RECOVER_FLUSH,
     RECOVER_SUPERBLOCK,
     RECOVER_REPAIR,
+    RECOVER_RAISE,
     RECOVER_CHECKPOINT_HEAD,
     RECOVER_CHECKPOINT_PAGES,
     RECOVER_EPOCH,
@@ -286,6 +294,18 @@ struct recover {
     uint64_t single_until; /* below this sequence the ring is read unit by unit */
     uint32_t hole_unread;  /* bit c: the drive could not read copy c at the hole */
     bool torn;             /* something unreadable stood at the hole */
+    bool joins;            /* JOIN: it comes up empty, whatever it holds */
+};
+
+struct purge {
+    bool active;
+    uint32_t cursor;    /* the next slot to look at */
+    uint32_t in_flight; /* its ops */
+    uint64_t looked;
+    uint64_t dropped;
+    uint32_t member_count;
+    uint32_t member_own; /* the place of this drive */
+    struct mkv_member members[MKV_VOLUMES_MAX];
 };
 
 /* See volume_empty.c. */
@@ -365,6 +385,11 @@ struct mkv_volume {
     struct superblock_writer superblock_writer;
     struct checkpoint checkpoint;
     struct recover recover;
+    /* OPEN, JOIN: the set to be under. DRIVE_SET: the one that waits for the superblock's writer.
+     */
+    struct mkv_drive_set set_wanted;
+    bool set_is_wanted;
+    struct purge purge;
     struct empty_job empty_job;
     struct evict_job evict;
 
@@ -540,6 +565,10 @@ void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_reco
                                 uint32_t slot_units);
 /* Slots or extents may have become free: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
+/* Sends an op of the volume itself behind the lock of its tag. */
+void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
+/* Drops the live block in the op's old_slot, behind the lock. */
+void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t op, enum mkv_drop_cause cause);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 
@@ -644,6 +673,8 @@ uint64_t mkv_volume_ring_used(const struct mkv_volume *volume);
 
 void mkv_volume_superblock_write(struct mkv_volume *volume, enum superblock_purpose purpose,
                                  uint32_t copies);
+/* Brings what every superblock states up to now. */
+void mkv_volume_superblock_renew(struct mkv_volume *volume);
 void mkv_volume_superblock_io_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
 void mkv_volume_checkpoint_io_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
 void mkv_volume_checkpoint_pump(struct mkv_volume *volume);
@@ -654,12 +685,32 @@ uint64_t mkv_volume_fresh_chain(const struct mkv_volume *volume, uint32_t epoch)
 
 /* ---- volume_recover.c ------------------------------------------------------------------------ */
 
-enum mkv_err mkv_volume_open(struct mkv_volume *volume);
+/* `set` is NULL, or the set to be under. */
+enum mkv_err mkv_volume_open(struct mkv_volume *volume, const struct mkv_drive_set *set,
+                             bool joins);
 void mkv_volume_recover_pump(struct mkv_volume *volume);
 void mkv_volume_recover_io_done(struct mkv_volume *volume, uint32_t which,
                                 const struct mkv_drive_done *done);
 /* A superblock write of recovery is durable. */
 void mkv_volume_recover_superblock_durable(struct mkv_volume *volume);
 bool mkv_volume_recover_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_set.c ---------------------------------------------------------------------------- */
+
+enum mkv_err mkv_volume_drive_set(struct mkv_volume *volume, const struct mkv_drive_set *set);
+/* Whether a set waits to be written, or is being written. */
+bool mkv_volume_drive_set_pending(const struct mkv_volume *volume);
+/* Writes the set that waits, if the superblock's writer is free. */
+void mkv_volume_drive_set_pump(struct mkv_volume *volume);
+void mkv_volume_drive_set_durable(struct mkv_volume *volume);
+
+enum mkv_err mkv_volume_purge(struct mkv_volume *volume, const struct mkv_drive_set *set);
+void mkv_volume_purge_pump(struct mkv_volume *volume);
+bool mkv_volume_purge_has_work(const struct mkv_volume *volume);
+/* The op is past its lock; its read came back; it is over. */
+void mkv_volume_purge_start(struct mkv_volume *volume, uint32_t op);
+void mkv_volume_purge_io_done(struct mkv_volume *volume, uint32_t op,
+                              const struct mkv_drive_done *done);
+void mkv_volume_purge_op_ended(struct mkv_volume *volume);
 
 #endif

@@ -172,6 +172,15 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
     mark_ready(volume, index);
 }
 
+void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_cause cause) {
+    MKV_ASSERT(volume_ops(volume)[index].past_lock);
+    drop_old(volume, index, cause);
+}
+
+void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t index) {
+    lock_take(volume, index);
+}
+
 static void reserve_slot(struct mkv_volume *volume, uint32_t index);
 
 /* Looks at the next slot of the op's tag. Slots of a tag do not change while its lock is held. */
@@ -230,6 +239,10 @@ static bool is_there(const struct mkv_volume *volume, const struct op *drop) {
 /* A mutation is past its lock. */
 static void mutation_start(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
+    if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_start(volume, index);
+        return;
+    }
     if (op->kind != OP_KIND_DROP) {
         check_candidate(volume, index);
         return;
@@ -747,6 +760,8 @@ void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t index,
     }
     if (volume->state == MKV_VOLUME_FAILED) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
+    } else if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_io_done(volume, index, done);
     } else if (op->state == OP_CHECKING) {
         checking_done(volume, index, done);
     } else {

@@ -317,6 +317,14 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
     case MKV_EVENT_CLOSED:
         on_closed(node, index, drive);
         return;
+    case MKV_EVENT_DRIVE_SET_DURABLE:
+        on_figure(node, drive, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_INFO, "drive_set",
+                  event->value[0], "drive names the new drive set, durably");
+        return;
+    case MKV_EVENT_PURGED:
+        on_figure(node, drive, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_INFO, "blocks_dropped",
+                  event->value[1], "drive dropped the blocks that a joining drive takes over");
+        return;
     }
     MKV_ASSERT(false);
 }

@@ -49,11 +49,6 @@
 #define INLINE_BUFFERS 256u
 #define DEADLINE_MS 30000u
 
-/* Drives that differ less than this are taken as equal: one part in 16. */
-#define WEIGHT_TOLERANCE 16u
-/* Else the smallest drive draws so many times for each key. */
-#define WEIGHT_OF_SMALLEST 8u
-
 static void raise_to_hard(__rlimit_resource_t resource) {
     struct rlimit limit;
     if (getrlimit(resource, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
@@ -87,31 +82,9 @@ void mkv_node_volume_limits(struct mkv_volume_config *volume) {
     volume->lock_yield_ns = LOCK_YIELD_NS;
 }
 
-void mkv_node_weights(const uint64_t *usable_units, uint32_t count, uint32_t *weights) {
-    uint64_t smallest = UINT64_MAX;
-    uint64_t largest = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        MKV_ASSERT(usable_units[i] > 0);
-        smallest = mkv_min_u64(smallest, usable_units[i]);
-        largest = mkv_max_u64(largest, usable_units[i]);
-    }
-    const bool equal = largest - smallest <= smallest / WEIGHT_TOLERANCE;
-    for (uint32_t i = 0; i < count; i++) {
-        /* Rounded; a drive has at most 2^51 units, so nothing wraps. */
-        const uint64_t weight = (usable_units[i] * WEIGHT_OF_SMALLEST + smallest / 2) / smallest;
-        weights[i] = equal ? 1 : (uint32_t)mkv_min_u64(weight, MKV_PLACEMENT_WEIGHT_MAX);
-    }
-}
-
 static void set_members(const struct mkv_node *node, struct mkv_front_config *front) {
-    uint64_t usable_units[MKV_VOLUMES_MAX];
-    uint32_t weights[MKV_VOLUMES_MAX];
     for (uint32_t i = 0; i < node->drive_count; i++) {
-        usable_units[i] = mkv_geometry_usable_units(&node->drives[i].volume.geometry);
-    }
-    mkv_node_weights(usable_units, node->drive_count, weights);
-    for (uint32_t i = 0; i < node->drive_count; i++) {
-        front->members[i] = (struct mkv_member){node->plan.drive_uuids[i], weights[i]};
+        front->members[i] = (struct mkv_member){node->plan.drive_uuids[i], node->plan.weights[i]};
     }
 }
 

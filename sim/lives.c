@@ -158,6 +158,8 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         lives->reports++;
         lives->audits[volume].mutated = true; /* its DROP is on its way */
         break;
+    case MKV_EVENT_DRIVE_SET_DURABLE:
+    case MKV_EVENT_PURGED:
     case MKV_EVENT_BLOCK_EVICTED:
         lives->audits[volume].mutated = true;
         lives->reports++; /* of a segment: its value may be missing */

@@ -38,10 +38,9 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->lock_yield_ns = shape->lock_yield_ns;
     config->store_uuid = uuid_of(shape->seed, 100);
     config->drive_uuid = uuid_of(shape->seed, options->volume);
-    config->drive_set_version = 1;
-    config->drive_set_count = shape->volume_count;
+    config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
     for (uint32_t member = 0; member < shape->volume_count; member++) {
-        config->drive_set[member] = uuid_of(shape->seed, member);
+        mkv_drive_set_add(&config->drive_set, (struct mkv_member){uuid_of(shape->seed, member), 1});
     }
     node->arena_bytes = mkv_volume_memory_required(config);
     node->arena = mkv_memory_take(memory, node->arena_bytes, MKV_UNIT_BYTES);

@@ -7,6 +7,9 @@
 
 /* One seed in this many has the front in it. */
 #define FRONT_ONE_IN 8u
+/* Drawn apart, so that all other seeds stay what they are. */
+#define SET_ONE_IN 8u
+#define SET_SALT 0x5e8ull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
@@ -19,6 +22,7 @@
 #define LONG_UNITS 36u
 #define CRASHES_MAX_VOLUME 192u
 #define CRASHES_MAX_FRONT 24u
+#define CRASHES_MAX_SET 40u
 
 /* Mostly the shortest that can tear, now and then blocks of several chunks, and with a front values
  * of several segments. */
@@ -28,7 +32,7 @@ static void draw_lengths(struct mkv_shape *shape, struct mkv_random *random) {
     const uint32_t units = mkv_random_between(random, 1, 3);
     shape->length_max = (is_long ? LONG_UNITS : units) * MKV_UNIT_BYTES;
     shape->block_bytes_max = MKV_CHUNK_BYTES_MIN;
-    if (shape->world == MKV_WORLD_VOLUME || !segmented) {
+    if (shape->world != MKV_WORLD_FRONT || !segmented) {
         shape->block_bytes_max = (uint32_t)mkv_round_up_u64(shape->length_max, MKV_CHUNK_BYTES_MIN);
     }
     shape->slabs = mkv_random_between(random, 2, 12);
@@ -151,10 +155,20 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     shape->world = mkv_random_chance(&random, 1, FRONT_ONE_IN) ? MKV_WORLD_FRONT : MKV_WORLD_VOLUME;
     mkv_fault_plan_draw(&shape->faults, &random);
     shape->volume_count = shape->world == MKV_WORLD_FRONT ? mkv_random_between(&random, 1, 2) : 1;
+    if (mkv_random_mix(seed ^ SET_SALT) % SET_ONE_IN == 0) {
+        shape->world = MKV_WORLD_SET;
+        shape->volume_count = mkv_random_between(&random, 2, 3);
+        shape->faults.mask &= MKV_FAULTS_OF_SET;
+    }
     draw_lengths(shape, &random);
     draw_geometry(shape, &random);
     draw_drive(shape, &random);
     draw_workload(shape, &random);
     draw_crashes(shape, &random);
+    if (shape->world == MKV_WORLD_SET) {
+        shape->colliding = 0; /* keys are told apart by what they may hold */
+        shape->key_count = mkv_random_between(&random, 8, 24);
+        shape->crashes_max = CRASHES_MAX_SET;
+    }
     draw_eviction(shape, &random);
 }

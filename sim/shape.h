@@ -19,8 +19,12 @@
 enum mkv_world_kind {
     MKV_WORLD_VOLUME = 0, /* one volume, spoken to by messages: the fast one */
     MKV_WORLD_FRONT = 1,  /* front, one or two volumes, fabric, connections */
+    MKV_WORLD_SET = 2,    /* two or three drives that go away and come back, and an operator */
 };
-#define MKV_WORLD_COUNT 2u
+#define MKV_WORLD_COUNT 3u
+/* The set world has drives that are gone, at moments of its own, and no other faults that relax
+ * what is promised. */
+#define MKV_FAULTS_OF_SET (1u << MKV_FAULT_SLOW | 1u << MKV_FAULT_REORDERING)
 
 struct mkv_shape {
     uint64_t seed;

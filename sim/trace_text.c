@@ -57,11 +57,13 @@ static const char *const event_names[] = {
     [MKV_EVENT_DIRECTORY_ROOM_AGAIN] = "directory has room again",
     [MKV_EVENT_DIRECTORY_OFF] = "directory off",
     [MKV_EVENT_CLOSED] = "closed",
+    [MKV_EVENT_DRIVE_SET_DURABLE] = "drive set durable",
+    [MKV_EVENT_PURGED] = "purged",
 };
 static const char *const admin_names[] = {
-    [MKV_ADMIN_FORMAT] = "FORMAT",
-    [MKV_ADMIN_OPEN] = "OPEN",
-    [MKV_ADMIN_CHECKPOINT] = "CHECKPOINT",
+    [MKV_ADMIN_FORMAT] = "FORMAT", [MKV_ADMIN_OPEN] = "OPEN",
+    [MKV_ADMIN_JOIN] = "JOIN",     [MKV_ADMIN_DRIVE_SET] = "DRIVE_SET",
+    [MKV_ADMIN_PURGE] = "PURGE",   [MKV_ADMIN_CHECKPOINT] = "CHECKPOINT",
     [MKV_ADMIN_CLOSE] = "CLOSE",
 };
 

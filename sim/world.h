@@ -61,8 +61,9 @@ struct mkv_world_report {
     struct mkv_world_changes changes;
 };
 
-/* Both return when all went well, and are left by mkv_fail otherwise. */
+/* All return when all went well, and are left by mkv_fail otherwise. */
 void mkv_volume_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
 void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
+void mkv_set_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
 
 #endif

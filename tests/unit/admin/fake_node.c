@@ -173,6 +173,9 @@ void fake_snapshot_state(struct mkv_admin_snapshot *snapshot, enum mkv_admin_nod
     } else if (state == MKV_ADMIN_NODE_UNHEALTHY) {
         snapshot->drives[0].state = MKV_ADMIN_DRIVE_FAILED;
         snapshot->drives[1].state = MKV_ADMIN_DRIVE_OFFLINE;
+    } else if (state == MKV_ADMIN_NODE_WAITING) {
+        snapshot->drives[0].state = MKV_ADMIN_DRIVE_OFFLINE;
+        snapshot->drives[1].state = MKV_ADMIN_DRIVE_OFFLINE;
     }
 }
 

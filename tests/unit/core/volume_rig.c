@@ -161,9 +161,7 @@ struct rig *rig_create_raw(uint32_t ring_blocks, uint32_t slots_max, uint32_t ex
         .idle_ns = 1000000000,
         .store_uuid = {{1}},
         .drive_uuid = {{2}},
-        .drive_set_version = 1,
-        .drive_set_count = 1,
-        .drive_set = {{{2}}},
+        .drive_set = {.version = 1, .count = 1, .members = {{{{2}}, 1}}},
     };
     assert_int_equal(mkv_geometry_plan(RIG_UNITS, &options, &rig->config.geometry), MKV_OK);
     rig->config.eviction = true; /* there is room for it, should a test switch it on */

@@ -107,6 +107,7 @@ static void test_run_for__a_moment__runs_at_least_one_seed_and_counts_images(voi
 static void test_shape__many_seeds__draw_every_world_and_feature(void **state) {
     (void)state;
     uint32_t fronts = 0;
+    uint32_t sets = 0;
     uint32_t faulty = 0;
     uint32_t uncached = 0;
     uint32_t colliding = 0;
@@ -120,19 +121,21 @@ static void test_shape__many_seeds__draw_every_world_and_feature(void **state) {
         assert_true(mkv_geometry_valid(&shape.geometry));
         assert_true(shape.colliding <= shape.key_count);
         fronts += shape.world == MKV_WORLD_FRONT;
+        sets += shape.world == MKV_WORLD_SET;
         faulty += mkv_promise_of(shape.faults.mask) != MKV_PROMISE_CRASH_ONLY;
         uncached += !shape.profile.volatile_cache;
         colliding += shape.colliding > 0;
         long_blocks += shape.length_max > MKV_CHUNK_BYTES_MIN;
     }
-    assert_true(fronts > 50 && faulty > 50 && uncached > 50 && colliding > 50 && long_blocks > 20);
+    assert_true(fronts > 50 && sets > 50 && faulty > 50 && uncached > 50 && colliding > 50 &&
+                long_blocks > 20);
 }
 
 /* A narrow workload would hide what extents do. */
-static void test_run_seed__a_hundred_seeds__change_extents_in_every_way(void **state) {
+static void test_run_seed__many_seeds__change_extents_in_every_way(void **state) {
     (void)state;
     struct mkv_world_changes sum = {0};
-    for (uint64_t seed = 1; seed <= 100; seed++) {
+    for (uint64_t seed = 1; seed <= 120; seed++) {
         struct mkv_seed_outcome outcome;
         mkv_run_seed(seed, NULL, test_memory(), NULL, NULL, 0, &outcome);
         if (outcome.failed) {
@@ -171,7 +174,7 @@ int main(void) {
         cmocka_unit_test(test_run_compare__second_run_fails_alone__fires_o13),
         cmocka_unit_test(test_run_for__a_moment__runs_at_least_one_seed_and_counts_images),
         cmocka_unit_test(test_shape__many_seeds__draw_every_world_and_feature),
-        cmocka_unit_test(test_run_seed__a_hundred_seeds__change_extents_in_every_way),
+        cmocka_unit_test(test_run_seed__many_seeds__change_extents_in_every_way),
         cmocka_unit_test(test_images__many_hashes__counts_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,7 +156,7 @@ static void superblock(uint64_t sequence, uint64_t journal_sequence, uint32_t fl
         .checkpoint_side = side,
         .journal_sequence = {journal_sequence},
         .geometry = geometry,
-        .drive_set_count = 1,
+        .drive_set = {.version = 1, .count = 1, .members = {{{{2}}, 1}}},
     };
     for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
         mkv_superblock_encode(&content_of, copy, unit);
