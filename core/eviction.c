@@ -282,15 +282,28 @@ void mkv_eviction_demote(struct mkv_eviction *eviction, const struct mkv_evictio
     count_in(eviction, held, *bits);
 }
 
-void mkv_eviction_drop(struct mkv_eviction *eviction, const struct mkv_eviction_slots *slots,
-                       struct mkv_extent extent, struct mkv_slot slot, uint64_t tag, bool evicted) {
+uint32_t mkv_eviction_take_out(struct mkv_eviction *eviction,
+                               const struct mkv_eviction_slots *slots, struct mkv_extent extent,
+                               struct mkv_slot slot) {
     uint16_t *bits = eviction_bits(slots, slot.index);
     MKV_ASSERT(eviction_is_in(*bits));
+    const uint32_t state = eviction_state(*bits);
     count_out(eviction, extent_of(eviction, extent, slot), *bits);
-    if (evicted) {
-        mkv_eviction_ghost_add(eviction, tag, eviction_state(*bits));
-    }
     *bits = (uint16_t)(*bits & ~MKV_EVICTION_STATE_MASK);
+    return state;
+}
+
+void mkv_eviction_remember(struct mkv_eviction *eviction, uint64_t tag, uint32_t state) {
+    MKV_ASSERT(state < MKV_EVICTION_STATES);
+    mkv_eviction_ghost_add(eviction, tag, state);
+}
+
+void mkv_eviction_drop(struct mkv_eviction *eviction, const struct mkv_eviction_slots *slots,
+                       struct mkv_extent extent, struct mkv_slot slot, uint64_t tag, bool evicted) {
+    const uint32_t state = mkv_eviction_take_out(eviction, slots, extent, slot);
+    if (evicted) {
+        mkv_eviction_remember(eviction, tag, state);
+    }
 }
 
 /* ---- invariants ------------------------------------------------------------------------------ */

@@ -139,6 +139,13 @@ void mkv_eviction_demote(struct mkv_eviction *eviction, const struct mkv_evictio
 void mkv_eviction_drop(struct mkv_eviction *eviction, const struct mkv_eviction_slots *slots,
                        struct mkv_extent extent, struct mkv_slot slot, uint64_t tag, bool evicted);
 
+/* The same in two parts, for a block whose DROP may yet prove needless: it is no victim any more, and
+ * what it returns is remembered when it really leaves. */
+uint32_t mkv_eviction_take_out(struct mkv_eviction *eviction,
+                               const struct mkv_eviction_slots *slots, struct mkv_extent extent,
+                               struct mkv_slot slot);
+void mkv_eviction_remember(struct mkv_eviction *eviction, uint64_t tag, uint32_t state);
+
 /* The block of the class that should leave next, or index MKV_NONE_U32 if none was found by this
  * many looks: the search goes on in the next call. It stays in the policy until it is dropped. */
 struct mkv_slot mkv_eviction_victim(struct mkv_eviction *eviction,

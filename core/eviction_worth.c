@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/canary.h"
 #include "core/eviction_internal.h"
 
 /* Passes that a slot stays at a level; powers of two, and none is shorter than the one before.
@@ -194,7 +195,8 @@ static uint32_t ghost_state(const struct mkv_eviction *eviction, uint32_t ghost)
 static uint32_t *ghost_find(const struct mkv_eviction *eviction, uint64_t tag) {
     uint32_t *set = ghost_set(eviction, tag);
     for (uint32_t way = 0; way < MKV_EVICTION_GHOST_WAYS; way++) {
-        if (set[way] >> GHOST_TAG_SHIFT == ghost_tag(tag)) {
+        if (set[way] >> GHOST_TAG_SHIFT == ghost_tag(tag) ||
+            (set[way] != 0 && MKV_CANARY(MKV_CANARY_GHOST_TAG_IGNORED))) {
             return &set[way];
         }
     }

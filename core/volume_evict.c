@@ -154,6 +154,21 @@ void mkv_volume_policy_dropped(struct mkv_volume *volume, struct mkv_slot slot, 
                       tag_of(mkv_slot_table_entry(table, slot)), evicted);
 }
 
+uint32_t mkv_volume_policy_take_out(struct mkv_volume *volume, struct mkv_slot slot) {
+    if (!volume->config.eviction || !is_in_policy(volume, slot)) {
+        return MKV_NONE_U32;
+    }
+    const struct mkv_eviction_slots slots = slots_of(volume);
+    return mkv_eviction_take_out(policy_of(volume), &slots,
+                                 mkv_slot_table_extent_of(volume_table(volume), slot), slot);
+}
+
+void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_t state) {
+    if (state != MKV_NONE_U32) {
+        mkv_eviction_remember(policy_of(volume), tag, state);
+    }
+}
+
 void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot) {
     if (!volume->config.eviction || !is_in_policy(volume, slot)) {
         return;

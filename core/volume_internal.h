@@ -142,6 +142,7 @@ struct op {
     uint32_t tenant_place;           /* TENANT, TENANT_DROP */
     bool of_job;                     /* DROP: counts against the limit of background jobs */
     bool waits_for_slot;             /* PUT: it is one of those that wait for a slot ... */
+    uint32_t policy_state;           /* DROP of an eviction: what the policy will remember */
     uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
     uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
@@ -597,6 +598,10 @@ void mkv_volume_policy_put(struct mkv_volume *volume, struct mkv_slot slot, bool
 void mkv_volume_policy_used(struct mkv_volume *volume, struct mkv_slot slot, bool was_looked_up);
 /* The block's DROP is decided. */
 void mkv_volume_policy_dropped(struct mkv_volume *volume, struct mkv_slot slot, bool evicted);
+/* The same in two parts: a DROP is sent behind the lock, and when it has its turn the block is there.
+ * What goes between is MKV_NONE_U32 for a block that the policy does not have. */
+uint32_t mkv_volume_policy_take_out(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_t state);
 /* Nobody holds the slot any more. */
 void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot);
 bool mkv_volume_was_evicted(const struct mkv_volume *volume, uint64_t tag);

@@ -276,7 +276,9 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             break;
         case MKV_RECORD_DROP:
             mkv_volume_policy_dropped(volume, op->old_slot, false);
-            if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
+            if ((!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) &&
+                 !(op->drop_cause == MKV_DROP_EVICT &&
+                   MKV_CANARY(MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP))) ||
                 (op->kind == OP_KIND_PUT && !op->clearing)) {
                 mkv_volume_directory_drop(volume, op);
                 mkv_slot_table_apply_drop(table, &records[record].drop);

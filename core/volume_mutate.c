@@ -158,7 +158,8 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
     op->has_old = true;
     op->drop_cause = cause;
     mkv_volume_policy_dropped(volume, op->old_slot, cause == MKV_DROP_EVICT);
-    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP)) {
+    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
+        (cause == MKV_DROP_EVICT && MKV_CANARY(MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP))) {
         const struct mkv_record_drop drop = {
             .cause = cause,
             .slot = op->old_slot,
@@ -253,6 +254,7 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index) {
     }
     if (op->of_eviction) {
         evict_event(volume, op->old_slot, op->drop_cause);
+        mkv_volume_policy_remember(volume, op->tag, op->policy_state);
     }
     drop_old(volume, index, op->drop_cause);
 }
@@ -429,6 +431,9 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->of_job = (flags & DROP_OF_JOB) != 0;
     op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
     op->retires = (flags & DROP_RETIRES) != 0;
+    if (op->of_eviction) {
+        op->policy_state = mkv_volume_policy_take_out(volume, slot); /* it is no victim twice */
+    }
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
@@ -512,7 +517,6 @@ void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
         evict_by_waiter(volume, holder, slot, cause);
         return;
     }
-    mkv_volume_policy_dropped(volume, slot, true); /* it is no victim twice */
     slot_drop(volume, slot, cause, DROP_OF_EVICTION);
 }
 
@@ -574,6 +578,7 @@ static void evict_behind(struct mkv_volume *volume, uint32_t index) {
     for (uint32_t count = ops[index].lock_waiters.count; count > 0; count--) {
         const struct op *drop = &ops[waiter];
         if (drop->of_eviction && is_there(volume, drop)) {
+            mkv_volume_policy_remember(volume, drop->tag, drop->policy_state);
             evict_by_waiter(volume, index, drop->old_slot, drop->drop_cause);
             return;
         }
