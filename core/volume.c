@@ -20,9 +20,10 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many drops, class changes, the directory's reads, a purge's. */
+    /* The front's operations, as many drops, the class changes, a purge's, and the directory's
+     * reads. */
     layout.op_total =
-        2 * config->ops_max + EXTENT_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX + PURGE_OPS_MAX;
+        2 * config->ops_max + EXTENT_OPS_MAX + PURGE_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
     layout.ops = at;
@@ -138,8 +139,8 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
 }
 
 bool mkv_volume_drop_room(const struct mkv_volume *volume) {
-    return volume->ops_internal - volume->extent_op_count - volume->catch_ups -
-               volume->purge.in_flight <
+    return volume->ops_internal - volume->extent_op_count - volume->purge.in_flight -
+               volume->catch_ups <
            volume->config.ops_max;
 }
 
@@ -181,6 +182,9 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (kind_is_internal(op->kind)) {
         volume->ops_internal--;
     }
+    if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_op_ended(volume);
+    }
     volume->catch_ups -= op->kind == OP_KIND_CATCH_UP ? 1u : 0u;
     if (op->numbered) {
         mkv_volume_put_unnumbered(volume, index);
@@ -188,9 +192,6 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (op->purge > 0) {
         MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
         volume->listings[op->purge - 1].drops--;
-    }
-    if (op->kind == OP_KIND_PURGE) {
-        mkv_volume_purge_op_ended(volume);
     }
     if (op->of_eviction) {
         MKV_ASSERT(volume->evict_drops > 0);
