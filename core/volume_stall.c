@@ -22,6 +22,7 @@ static uint64_t oldest_issued_ns(const struct mkv_volume *volume) {
         case OP_CHECKING:
         case OP_WRITING:
         case OP_CATCHING_UP:
+        case OP_SCRUBBING:
             oldest_ns = mkv_min_u64(oldest_ns, ops[index].io_issued_ns);
             break;
         case OP_FREE:
