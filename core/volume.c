@@ -194,6 +194,9 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
         MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
         volume->listings[op->purge - 1].drops--;
     }
+    if (op->of_catch_up) {
+        mkv_directory_catch_up_gone(volume_directory(volume));
+    }
     if (op->of_eviction) {
         MKV_ASSERT(volume->evict_drops > 0);
         volume->evict_drops--;

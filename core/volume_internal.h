@@ -148,6 +148,8 @@ struct op {
     uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
     uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
+    bool of_catch_up;                /* DROP: the directory waits for its end */
+    uint32_t purge_reads;            /* PURGE: of its header, handed out so far */
     enum mkv_directory_job_kind listing_kind; /* LIST */
     bool numbered;                            /* PUT: in the list of those with a generation */
     uint32_t numbered_next;
@@ -561,6 +563,9 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 /* Drops a slot whose content failed its check, behind the lock of its tag. With MKV_ERR_DRIVE_IO
  * the medium lost it, and the slot is retired. */
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
+/* The same for the catch-up, which is told by mkv_directory_catch_up_gone when the drop has ended.
+ * False when there is no drop: the slot is to be looked at again. */
+bool mkv_volume_catch_up_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
 /* Drops a live slot for a background job, behind the lock of its tag. False when enough of them are
  * under way: ask again later. */
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,

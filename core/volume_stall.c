@@ -68,7 +68,8 @@ static void look(struct mkv_volume *volume, uint64_t oldest_ns) {
 
 void mkv_volume_stall_pump(struct mkv_volume *volume) {
     struct stall *stall = &volume->stall;
-    if (volume->config.stall_ns == 0 || volume->state != MKV_VOLUME_SERVING) {
+    const bool serves = volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING;
+    if (volume->config.stall_ns == 0 || !serves) {
         return;
     }
     if (stall->active && volume->io_in_flight == 0) {
