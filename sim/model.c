@@ -515,7 +515,11 @@ void mkv_model_evicted(struct mkv_model *model, uint32_t key) {
 
 void mkv_model_allow_loss(struct mkv_model *model, uint32_t key) {
     MKV_ASSERT(key < model->key_count);
-    model->keys[key].lossy = true;
+    struct mkv_model_key *state = &model->keys[key];
+    state->lossy = true;
+    if (!model->lying) {
+        tell_reads(model, state, true); /* a put that met a conflict before may succeed now */
+    }
 }
 
 void mkv_model_found(struct mkv_model *model, uint32_t key, bool present) {
