@@ -82,6 +82,10 @@ enum mkv_message_kind {
 #define MKV_PUT_REPLACE 0x100u /* of a put: other content under a live key is replaced */
 /* Of PUT_BEGIN: only a live block with the root `replaces` is; any other content is a conflict. */
 #define MKV_PUT_REPLACE_ROOT 0x200u
+/* Of a request's PUT: OK says that the value is in memory, not that it is durable. */
+#define MKV_PUT_RELAXED 0x400u
+/* Of PUT_READY: a live block gives way to this one, durably when PUT_DONE says OK. */
+#define MKV_PUT_OVER_OLD 0x800u
 
 struct mkv_message {
     enum mkv_message_kind kind;
@@ -91,12 +95,13 @@ struct mkv_message {
     enum mkv_status status;     /* answers */
     enum mkv_miss miss;         /* answers that are no hit: why */
     uint32_t tenant;            /* FIND, EXISTS, PUT_BEGIN, DELETE, TENANT, TENANT_DROP */
-    uint32_t flags;       /* PUT_BEGIN: block flags and MKV_PUT_*; FOUND, READ_DONE: block flags */
-    uint32_t length;      /* PUT_BEGIN: payload bytes. READ: bytes wanted, 0 for all behind
-                           * offset. READ_DONE: payload bytes of the whole block */
-    uint32_t offset;      /* READ: first byte wanted. The slab must hold every chunk of the
-                           * range in whole: see mkv_chunk_bytes. READ_DONE: the same */
-    uint32_t bytes;       /* READ_DONE: bytes of the range that there are */
+    uint32_t flags;  /* PUT_BEGIN: block flags and MKV_PUT_REPLACE*; PUT_READY: MKV_PUT_OVER_OLD.
+                      * FOUND, READ_DONE: block flags */
+    uint32_t length; /* PUT_BEGIN: payload bytes. READ: bytes wanted, 0 for all behind
+                      * offset. READ_DONE: payload bytes of the whole block */
+    uint32_t offset; /* READ: first byte wanted. The slab must hold every chunk of the
+                      * range in whole: see mkv_chunk_bytes. READ_DONE: the same */
+    uint32_t bytes;  /* READ_DONE: bytes of the range that there are */
     uint32_t slab_offset; /* READ_DONE: where in the slab's payload area they begin */
     uint32_t
         length_units; /* FOUND: payload units at most; EXISTS_DONE: exactly (0: inline or empty) */
@@ -123,7 +128,7 @@ enum mkv_op {
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
-    uint32_t flags;       /* PUT: MKV_PUT_REPLACE */
+    uint32_t flags;       /* PUT: MKV_PUT_REPLACE, MKV_PUT_RELAXED */
     uint64_t length;      /* PUT: bytes of the value. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
     struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */

@@ -473,7 +473,9 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     }
     if (reserved) {
         op->state = OP_RESERVED;
-        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
+        struct mkv_message *answer =
+            mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
+        answer->flags = op->has_old ? MKV_PUT_OVER_OLD : 0;
     } else if (waits) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);
