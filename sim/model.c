@@ -108,7 +108,8 @@ static void close_set(const struct mkv_model *model, const struct mkv_model_key 
                 set_add(set, &next);
             }
         }
-        if (lossy && set->worlds[index].version != MKV_MODEL_ABSENT) {
+        const bool never_written = state->persist_failed && set->worlds[index].unpersisted != 0;
+        if ((lossy || never_written) && set->worlds[index].version != MKV_MODEL_ABSENT) {
             struct mkv_model_world next = set->worlds[index];
             next.version = MKV_MODEL_ABSENT;
             next.unpersisted = 0;
@@ -342,21 +343,6 @@ static void read_beside_answered(struct mkv_model *model, struct mkv_model_key *
     contradiction(model, key, op, result);
 }
 
-/* Whatever is not persisted may be gone. */
-static void add_absent(struct mkv_model_key *state) {
-    struct world_set set;
-    set_from_key(&set, state);
-    for (uint32_t index = 0; index < state->world_count; index++) {
-        if (state->worlds[index].unpersisted != 0) {
-            struct mkv_model_world gone = state->worlds[index];
-            gone.version = MKV_MODEL_ABSENT;
-            gone.unpersisted = 0;
-            set_add(&set, &gone);
-        }
-    }
-    set_to_key(state, &set);
-}
-
 /* Collects the worlds in which the mutation has come to `result`. */
 static void worlds_with(const struct mkv_model *model, const struct mkv_model_key *state,
                         bool lossy, uint32_t op, uint32_t result, struct world_set *kept) {
@@ -386,9 +372,6 @@ static void mutation_answered(struct mkv_model *model, struct mkv_model_key *sta
         contradiction(model, key, op, result);
     }
     set_to_key(state, &kept);
-    if (state->persist_failed) {
-        add_absent(state); /* its own end may have come before its answer */
-    }
 }
 
 void mkv_model_answer(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t result) {
@@ -524,6 +507,21 @@ void mkv_model_persisted(struct mkv_model *model, uint32_t key, uint32_t version
         struct mkv_model_world world = state->worlds[index];
         world.unpersisted = world.version == version ? 0 : world.unpersisted;
         set_add(&set, &world);
+    }
+    set_to_key(state, &set);
+}
+
+/* Whatever is not persisted may be gone. */
+static void add_absent(struct mkv_model_key *state) {
+    struct world_set set;
+    set_from_key(&set, state);
+    for (uint32_t index = 0; index < state->world_count; index++) {
+        if (state->worlds[index].unpersisted != 0) {
+            struct mkv_model_world gone = state->worlds[index];
+            gone.version = MKV_MODEL_ABSENT;
+            gone.unpersisted = 0;
+            set_add(&set, &gone);
+        }
     }
     set_to_key(state, &set);
 }

@@ -263,6 +263,13 @@ static void test_model__relaxed_put_not_written__is_gone_at_the_latest_when_idle
     mkv_model_persist_failed(&model, 0);
     answer(place, MKV_MODEL_OK);
     read_is(MKV_MODEL_MISS);
+    make(false);
+    const uint32_t early = invoke(MKV_MODEL_PUT, 2);
+    mkv_model_relax(&model, 0, early);
+    mkv_model_persist_failed(&model, 0);
+    answer(invoke(MKV_MODEL_PUT, 3), MKV_MODEL_OK); /* nothing was there any more */
+    answer(early, MKV_MODEL_OK);
+    read_is(SEEN(3));
 }
 
 static void test_model__evicted_with_memory__is_there_or_not_until_a_crash(void **state) {
