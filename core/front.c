@@ -137,7 +137,7 @@ static struct front_layout layout_of(const struct mkv_front_config *config) {
     layout.effects = part(&end, MKV_FRONT_EFFECTS_MAX, sizeof(struct mkv_effect));
     layout.data = part(&end, MKV_FRONT_EFFECTS_MAX, FRONT_DATA_BYTES);
     layout.slabs = part(&end, 1, mkv_slab_memory_required(config->slab_unit_count));
-    const uint32_t residents = front_resident_count(config, op_count);
+    const uint32_t residents = config->memory_blocks_max;
     layout.residents = part(&end, residents, sizeof(struct front_resident));
     layout.resident_links = part(&end, residents, sizeof(struct front_link));
     layout.resident_keys = part(&end, residents, MKV_KEY_BYTES_MAX);

@@ -62,6 +62,9 @@
 #define FRONT_RECLAIMS_PER_STEP_MAX 128u
 /* Ops that wait for one read; further ones read for themselves. */
 #define FRONT_READ_WAITERS_MAX 64u
+/* Residents in use that are passed over to find a place for another; then that one does not stay.
+ */
+#define FRONT_PLACES_LOOKED_AT_MAX 32u
 /* How often a resident is passed over, at most, because it was used meanwhile. */
 #define FRONT_HEAT_MAX 3u
 
@@ -373,11 +376,6 @@ struct mkv_front {
 static inline bool front_has_memory(const struct mkv_front *front) {
     return front->config.memory_blocks_max > 0;
 }
-/* An op needs one at a time, so there is always one that no op needs. */
-static inline uint32_t front_resident_count(const struct mkv_front_config *config, uint32_t ops) {
-    return config->memory_blocks_max == 0 ? 0 : config->memory_blocks_max + ops;
-}
-
 static inline void *front_at(struct mkv_front *front, size_t offset) {
     return (uint8_t *)front + offset;
 }
@@ -483,7 +481,8 @@ void mkv_front_memory_init(struct mkv_front *front);
 uint32_t mkv_front_memory_find(struct mkv_front *front, const struct front_op *op,
                                const uint8_t *key, uint32_t key_bytes);
 const struct front_resident *mkv_front_memory_at(struct mkv_front *front, uint32_t resident);
-/* The op's read becomes the one that others wait for. Nothing is found under its key. */
+/* The op's read becomes the one that others wait for, if there is a place. Nothing is found under
+ * its key. */
 void mkv_front_memory_read_begin(struct mkv_front *front, uint32_t op, const uint8_t *key,
                                  uint32_t key_bytes);
 /* The op waits for a read; false when too many do. */
@@ -506,8 +505,8 @@ void mkv_front_memory_leave(struct mkv_front *front, uint32_t op);
  * found any more. */
 void mkv_front_memory_forget(struct mkv_front *front, const struct front_op *op, const uint8_t *key,
                              uint32_t key_bytes);
-/* The PUT's slab stays as what its key holds; the op uses it. */
-void mkv_front_memory_keep(struct mkv_front *front, uint32_t op, const uint8_t *key,
+/* The PUT's slab stays as what its key holds, and the op uses it. False when there is no place. */
+bool mkv_front_memory_keep(struct mkv_front *front, uint32_t op, const uint8_t *key,
                            uint32_t key_bytes, bool unpersisted);
 /* The value is durable, or (false) it never will be and is gone. */
 void mkv_front_memory_persisted(struct mkv_front *front, uint32_t op, bool durable);
@@ -554,11 +553,9 @@ void mkv_front_op_share_read(struct mkv_front *front, uint32_t op);
 void mkv_front_op_read_over(struct mkv_front *front, uint32_t op, enum mkv_status status,
                             enum mkv_miss miss);
 void mkv_front_op_read_alone(struct mkv_front *front, uint32_t op);
-/* Whether a PUT is answered before it is durable: its client allows it, there is no older block
- * that a crash could bring back, and the value stays in memory until then. */
-bool mkv_front_op_is_early(struct mkv_front *front, const struct front_op *op);
-/* Its value is in memory from now on, and its item answers. */
-void mkv_front_op_early(struct mkv_front *front, uint32_t op);
+/* A PUT is posted. It is answered before it is durable where its client allows that, no older block
+ * gives way, which a crash could bring back, and the value finds a place in memory until then. */
+void mkv_front_op_put_posted(struct mkv_front *front, uint32_t op);
 /* What a PUT that was posted means for memory, before it is over. */
 void mkv_front_op_put_settle(struct mkv_front *front, uint32_t op, enum mkv_status status);
 /* What a DELETE came to. A block that the drive has given up may still have been in memory. */

@@ -46,12 +46,11 @@ static uint32_t *owners(struct mkv_front *front) {
 
 static uint32_t *bucket_of(struct mkv_front *front, uint64_t tag) {
     uint32_t *heads = front_at(front, front->layout.resident_heads);
-    const uint32_t count = front_resident_count(&front->config, front_op_count(&front->config));
-    return &heads[tag % count];
+    return &heads[tag % front->config.memory_blocks_max];
 }
 
 void mkv_front_memory_init(struct mkv_front *front) {
-    const uint32_t count = front_resident_count(&front->config, front_op_count(&front->config));
+    const uint32_t count = front->config.memory_blocks_max;
     mkv_front_list_init(&front->residents_free);
     mkv_front_list_init(&front->residents_new);
     mkv_front_list_init(&front->residents_proven);
@@ -174,18 +173,15 @@ static uint32_t coldest(struct mkv_front *front) {
     return MKV_NONE_U32;
 }
 
-/* A free place: there are more than ops, so some resident is used by none. */
+/* A free place, or that of the coldest; MKV_NONE_U32 when those that were looked at are in use. */
 static uint32_t take_free(struct mkv_front *front) {
     uint32_t index = mkv_front_list_pop(&front->residents_free, resident_links(front));
-    if (index != MKV_NONE_U32) {
-        return index;
-    }
-    for (uint32_t turn = 0; index == MKV_NONE_U32; turn++) {
-        MKV_ASSERT(turn <= 2 * front_op_count(&front->config));
-        struct front_list *queue =
-            front->residents_new.count > 0 ? &front->residents_new : &front->residents_proven;
-        const uint32_t first = queue->first;
-        MKV_ASSERT(first != MKV_NONE_U32);
+    for (uint32_t turn = 0; turn < FRONT_PLACES_LOOKED_AT_MAX && index == MKV_NONE_U32; turn++) {
+        const uint32_t first = front->residents_new.count > 0 ? front->residents_new.first
+                                                              : front->residents_proven.first;
+        if (first == MKV_NONE_U32) {
+            return MKV_NONE_U32; /* all are being read */
+        }
         if (resident_at(front, first)->users == 0) {
             front->stats.memory_taken++;
             drop(front, first);
@@ -203,6 +199,9 @@ static uint32_t index_add(struct mkv_front *front, const struct front_op *op, co
     const uint64_t tag = mkv_key_tag(MKV_TENANT_DEFAULT, key, key_bytes);
     MKV_ASSERT(lookup(front, tag, key, key_bytes) == MKV_NONE_U32);
     const uint32_t index = take_free(front);
+    if (index == MKV_NONE_U32) {
+        return MKV_NONE_U32;
+    }
     struct front_resident *resident = resident_at(front, index);
     uint32_t *head = bucket_of(front, tag);
     *resident = (struct front_resident){
@@ -285,10 +284,11 @@ void mkv_front_memory_read_begin(struct mkv_front *front, uint32_t op_index, con
     struct front_op *op = front_op_at(front, op_index);
     MKV_ASSERT(op->resident == MKV_NONE_U32);
     const uint32_t index = index_add(front, op, key, key_bytes);
-    struct front_resident *resident = resident_at(front, index);
-    resident->state = FRONT_RESIDENT_READING;
-    resident->reader = op_index;
-    op->resident = index;
+    if (index != MKV_NONE_U32) {
+        resident_at(front, index)->state = FRONT_RESIDENT_READING;
+        resident_at(front, index)->reader = op_index;
+        op->resident = index;
+    }
 }
 
 bool mkv_front_memory_reads(struct mkv_front *front, const struct front_op *op, uint32_t op_index) {
@@ -403,12 +403,15 @@ void mkv_front_memory_leave(struct mkv_front *front, uint32_t op_index) {
     }
 }
 
-void mkv_front_memory_keep(struct mkv_front *front, uint32_t op_index, const uint8_t *key,
+bool mkv_front_memory_keep(struct mkv_front *front, uint32_t op_index, const uint8_t *key,
                            uint32_t key_bytes, bool unpersisted) {
     struct front_op *op = front_op_at(front, op_index);
     MKV_ASSERT(op->has_slab);
     MKV_ASSERT(op->resident == MKV_NONE_U32);
     const uint32_t index = index_add(front, op, key, key_bytes);
+    if (index == MKV_NONE_U32) {
+        return false;
+    }
     struct front_resident *resident = resident_at(front, index);
     slab_attach(front, index, op->slab, op->slab_units);
     resident->length = op->length;
@@ -419,6 +422,7 @@ void mkv_front_memory_keep(struct mkv_front *front, uint32_t op_index, const uin
     op->resident = index;
     users_add(front, resident);
     front->stats.memory_kept_puts++;
+    return true;
 }
 
 void mkv_front_memory_persisted(struct mkv_front *front, uint32_t op_index, bool durable) {

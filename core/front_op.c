@@ -336,9 +336,7 @@ static void send_put_write(struct mkv_front *front, uint32_t op_index, const uin
         effect->message.data_bytes = 8 * count;
     }
     op_posted(front, op_index, FRONT_OP_WRITE_POSTED);
-    if (mkv_front_op_is_early(front, op)) {
-        mkv_front_op_early(front, op_index);
-    }
+    mkv_front_op_put_posted(front, op_index);
 }
 
 static void run_put(struct mkv_front *front, uint32_t op_index) {

@@ -25,10 +25,10 @@ static void op_forget(struct mkv_front *front, const struct front_op *op) {
     mkv_front_memory_forget(front, op, key, key_bytes);
 }
 
-static void op_keep(struct mkv_front *front, uint32_t op_index, bool unpersisted) {
+static bool op_keep(struct mkv_front *front, uint32_t op_index, bool unpersisted) {
     uint8_t key[MKV_KEY_BYTES_MAX];
     const uint32_t key_bytes = mkv_front_op_key(front, front_op_at(front, op_index), key);
-    mkv_front_memory_keep(front, op_index, key, key_bytes, unpersisted);
+    return mkv_front_memory_keep(front, op_index, key, key_bytes, unpersisted);
 }
 
 static bool is_held(struct mkv_front *front, uint32_t resident) {
@@ -176,23 +176,19 @@ bool mkv_front_op_exists_in_memory(struct mkv_front *front, uint32_t op_index) {
     return true;
 }
 
-/* Whether a PUT is answered before it is durable: its client allows it, there is no older block
- * that a crash could bring back, and the value stays in memory until then. */
-bool mkv_front_op_is_early(struct mkv_front *front, const struct front_op *op) {
+void mkv_front_op_put_posted(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
     const struct front_item *item = front_item_at(front, op->item);
     const bool relaxed = item->relaxed || MKV_CANARY(MKV_CANARY_DURABLE_PUT_ANSWERED_EARLY);
     const bool over_old =
         op->over_old && !MKV_CANARY(MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY);
-    return relaxed && !over_old && op->kind == FRONT_OP_PUT && op->segment == MKV_NONE_U32 &&
-           front_has_memory(front);
-}
-
-void mkv_front_op_early(struct mkv_front *front, uint32_t op_index) {
-    struct front_op *op = front_op_at(front, op_index);
+    if (!relaxed || over_old || op->kind != FRONT_OP_PUT || op->segment != MKV_NONE_U32 ||
+        !front_has_memory(front)) {
+        return;
+    }
     op_forget(front, op);
-    op_keep(front, op_index, true);
-    op->early = true;
-    front->stats.puts_early++;
+    op->early = op_keep(front, op_index, true);
+    front->stats.puts_early += op->early ? 1 : 0;
 }
 
 /* The planted bugs: what was held, or what was being read, stays over a mutation. */
@@ -224,7 +220,7 @@ void mkv_front_op_put_settle(struct mkv_front *front, uint32_t op_index, enum mk
     }
     op_forget(front, op);
     if (is_ok && op->kind == FRONT_OP_PUT && front_has_memory(front) && op->has_slab) {
-        op_keep(front, op_index, false);
+        (void)op_keep(front, op_index, false);
     }
 }
 

@@ -420,17 +420,42 @@ static void test_memory__more_blocks_than_places__the_coldest_go(void **state) {
     (void)state;
     struct mkv_front_config config;
     world_config(&config);
-    config.memory_blocks_max = 1;
-    config.items_max = WORLD_ITEMS_MAX;
-    config.segmented_max = 1;
-    struct world *world = world_open(&config); /* and as many more as there are operations: 12 */
+    config.memory_blocks_max = 3;
+    struct world *world = world_open(&config);
     char keys[16][2];
     fill_memory(world, keys, 16, 100);
     const struct mkv_front_stats stats = world_stats(world);
-    assert_int_equal(stats.memory_blocks, 13);
-    assert_int_equal(stats.memory_taken, 3);
+    assert_int_equal(stats.memory_blocks, 3);
+    assert_int_equal(stats.memory_taken, 13);
     expect_get(world, "p", 16, 100);
     expect_get(world, "a", 1, 100);
+    world_close(world);
+}
+
+static void test_memory__every_place_is_in_use__the_next_goes_without(void **state) {
+    (void)state;
+    struct world *world = open_with(1);
+    world_put(world, "a", 1, 100);
+    world_run(world);
+    world_hold(world, GATE_PUSH);
+    const uint32_t get = get_on(world, 1, "a");
+    world_run(world);
+    const uint32_t put = world_put(world, "b", 2, 100);
+    world_hold(world, GATE_PUT_DONE);
+    const uint32_t relaxed = relaxed_put(world, "c", 3, 100, 0);
+    world_run(world);
+    assert_int_equal(world->requests[relaxed].answers, 0); /* nobody could see it */
+    world_release(world, GATE_PUT_DONE);
+    world_expect(world, put, MKV_STATUS_OK);
+    world_expect(world, relaxed, MKV_STATUS_OK);
+    assert_int_equal(world_stats(world).memory_blocks, 1);
+    world_hold(world, GATE_READ_DONE);
+    const uint32_t other = get_on(world, 2, "b");
+    world_run(world);
+    world_release(world, GATE_READ_DONE);
+    world_release(world, GATE_PUSH);
+    world_expect_value(world, get, 1, 100);
+    world_expect_value(world, other, 2, 100);
     world_close(world);
 }
 
@@ -572,6 +597,7 @@ int main(void) {
         cmocka_unit_test(test_memory__slab_in_use__is_not_taken),
         cmocka_unit_test(test_memory__large_slab_is_needed__a_whole_run_goes),
         cmocka_unit_test(test_memory__stream_of_blocks_read_once__leaves_those_that_are_used),
+        cmocka_unit_test(test_memory__every_place_is_in_use__the_next_goes_without),
         cmocka_unit_test(test_memory__more_blocks_than_places__the_coldest_go),
         cmocka_unit_test(test_relaxed__put__is_answered_and_served_before_it_is_durable),
         cmocka_unit_test(test_relaxed__put_over_a_live_block__waits_until_it_is_durable),
