@@ -413,6 +413,10 @@ static void item_collect(struct front_item *item, const struct front_op *op) {
     if (op->segment != MKV_NONE_U32) {
         return;
     }
+    if (op->kind == FRONT_OP_COMMIT && op->status == MKV_STATUS_UNKNOWN) {
+        item->clean = FRONT_CLEAN_NONE; /* the manifest may be there, and then names them */
+        return;
+    }
     if ((is_put && is_ok) || (op->kind == FRONT_OP_DELETE && (is_ok || is_gone))) {
         item->clean = item->has_old ? FRONT_CLEAN_OLD : FRONT_CLEAN_NONE;
     }
