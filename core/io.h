@@ -109,6 +109,11 @@ enum mkv_message_kind {
 
 /* Of PUT_BEGIN: the last one of several blocks that a request stores. */
 #define MKV_PUT_LAST 0x400u
+/* Of a request's PUT: OK says that the value is in memory, not that it is durable. Of PUT_BEGIN: it
+ * may be answered so, and is overtaken by nobody. */
+#define MKV_PUT_RELAXED 0x1000u
+/* Of PUT_READY: a live block gives way to this one, durably when PUT_DONE says OK. */
+#define MKV_PUT_OVER_OLD 0x800u
 
 struct mkv_message {
     enum mkv_message_kind kind;
@@ -119,7 +124,8 @@ struct mkv_message {
     enum mkv_miss miss;         /* answers that are no hit: why */
     uint32_t tenant;            /* of every message of the front that names a key or a prefix, and
                                  * of TENANT, TENANT_DROP */
-    uint32_t flags;       /* PUT_BEGIN: block flags and MKV_PUT_*; FOUND, READ_DONE: block flags */
+    uint32_t flags;       /* PUT_BEGIN: block flags and MKV_PUT_*; PUT_READY: MKV_PUT_OVER_OLD.
+                           * FOUND, READ_DONE: block flags */
     uint32_t length;      /* PUT_BEGIN: payload bytes. READ: bytes wanted, 0 for all behind
                            * offset. READ_DONE: payload bytes of the whole block. SCAN, COUNT,
                            * PURGE: bytes of the prefix */
@@ -156,7 +162,7 @@ enum mkv_op {
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
-    uint32_t flags;       /* PUT: MKV_PUT_REPLACE */
+    uint32_t flags;       /* PUT: MKV_PUT_REPLACE, MKV_PUT_RELAXED */
     uint64_t length;      /* PUT: bytes of the value. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
     struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */

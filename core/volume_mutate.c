@@ -115,7 +115,8 @@ static void mutation_refuse(struct mkv_volume *volume, uint32_t index, enum mkv_
 /* ---- slow puts are overtaken ----------------------------------------------------------------- */
 
 /* A put that has its slot and waits for its client's bytes lets the mutations behind it go first
- * when they have waited for too long. It looks again, under the lock, when its data is durable. */
+ * when they have waited for too long. It looks again, under the lock, when its data is durable. A
+ * relaxed one does not: it may be answered before its data is, and must not end as a conflict. */
 static void lock_yield(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->state == OP_RESERVED && op->past_lock);
@@ -134,7 +135,7 @@ void mkv_volume_yield_pump(struct mkv_volume *volume) {
     for (uint32_t index = 0; index < volume->op_total; index++) {
         const struct op *op = &volume_ops(volume)[index];
         if (op->state == OP_RESERVED && op->past_lock && op->lock_waiters.count > 0 &&
-            volume->now_ns - op->reserved_ns >= yield_ns) {
+            (op->flags & MKV_PUT_RELAXED) == 0 && volume->now_ns - op->reserved_ns >= yield_ns) {
             lock_yield(volume, index);
         }
     }
@@ -617,7 +618,9 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     if (reserved) {
         op->state = OP_RESERVED;
         op->reserved_ns = volume->now_ns;
-        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
+        struct mkv_message *answer =
+            mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
+        answer->flags = op->has_old ? MKV_PUT_OVER_OLD : 0;
     } else if (waits) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);

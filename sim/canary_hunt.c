@@ -76,6 +76,23 @@ static const char *faults_of(unsigned canary, struct mkv_run_choice *choice) {
     return "drawn";
 }
 
+/* What is planted in the front alone is hunted in the seeds that have one. */
+static const enum mkv_canary front_canaries[] = {
+    MKV_CANARY_RESIDENT_KEPT_OVER_REPLACE, MKV_CANARY_RESIDENT_KEPT_OVER_DELETE,
+    MKV_CANARY_READ_KEPT_OVER_MUTATION,    MKV_CANARY_SLAB_GIVEN_BY_FIRST_USER,
+    MKV_CANARY_DURABLE_PUT_ANSWERED_EARLY, MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY,
+};
+
+static bool seed_is_of_use(uint64_t seed) {
+    bool front_alone = false;
+    for (uint32_t index = 0; index < sizeof front_canaries / sizeof front_canaries[0]; index++) {
+        front_alone = front_alone || front_canaries[index] == canary_planted;
+    }
+    struct mkv_shape shape;
+    mkv_shape_draw(&shape, seed);
+    return !front_alone || shape.world == MKV_WORLD_FRONT;
+}
+
 /* One hunt: the seeds from `seed` on, until an oracle fires. */
 static void hunt_from(uint64_t seed, unsigned canary, const struct mkv_run_choice *choice,
                       struct mkv_memory *memory, struct mkv_canary_hunt *hunt) {
@@ -86,7 +103,7 @@ static void hunt_from(uint64_t seed, unsigned canary, const struct mkv_run_choic
     for (uint32_t turn = 0; turn < MKV_CANARY_SEEDS_MAX && !outcome.failed &&
                             seconds_since(&start) < MKV_CANARY_SECONDS_MAX;
          turn++) {
-        while (!seed_fits(seed, canary)) {
+        while (!seed_fits(seed, canary) || !seed_is_of_use(seed)) {
             seed++;
         }
         hunt->seed = seed++;

@@ -204,7 +204,7 @@ static void take_read(struct world *world, const struct mkv_message *message) {
     uint32_t bytes;
     uint32_t wanted;
     read_extent(op, &from, &bytes, &wanted);
-    world_slab_use(world, message->slab, 0, bytes);
+    world_slab_use(world, message->slab, 0, bytes, true);
     (void)answer(world, message, GATE_READ_DONE, MKV_MESSAGE_READ_DONE, message->volume_op.index);
 }
 
@@ -254,6 +254,8 @@ static void mutation_start(struct world *world, uint32_t index) {
     } else if (live != NULL && !may_replace(op, live)) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
         event->message.status = MKV_STATUS_CONFLICT;
+    } else if (live != NULL) {
+        event->message.flags = MKV_PUT_OVER_OLD;
     }
 }
 
@@ -299,7 +301,7 @@ static void take_put_write(struct world *world, const struct mkv_message *messag
             op->sums[chunk] = mkv_load_u64(data + 8 * (size_t)chunk);
         }
     }
-    world_slab_use(world, message->slab, 0, op->block.length);
+    world_slab_use(world, message->slab, 0, op->block.length, false);
     (void)answer(world, message, GATE_PUT_DONE, MKV_MESSAGE_PUT_DONE, message->volume_op.index);
 }
 
@@ -361,7 +363,7 @@ static const uint8_t *answer_read(struct world *world, struct world_event *event
     uint32_t bytes;
     uint32_t wanted;
     read_extent(op, &from, &bytes, &wanted);
-    world_slab_unuse(world, op->message.slab, 0, bytes);
+    world_slab_unuse(world, op->message.slab, 0, bytes, true);
     const uint8_t *data = NULL;
     if (event->message.status == MKV_STATUS_OK) {
         memcpy(world_slab(world, op->message.slab), op->block.data + from, bytes);
@@ -384,7 +386,7 @@ static const uint8_t *answer_read(struct world *world, struct world_event *event
 
 static void answer_put_done(struct world *world, const struct world_event *event) {
     struct world_op *op = &world->ops[event->world_op];
-    world_slab_unuse(world, op->message.slab, 0, op->block.length);
+    world_slab_unuse(world, op->message.slab, 0, op->block.length, false);
     if (event->message.status == MKV_STATUS_OK) {
         const bool is_manifest = (op->block.flags & MKV_BLOCK_MANIFEST) != 0;
         const uint8_t *payload = is_manifest ? op->block.data : world_slab(world, op->message.slab);

@@ -161,6 +161,24 @@ static void test_volume__other_content__is_conflict_unless_replace(void **state)
     rig_destroy(rig);
 }
 
+static void test_volume__put_is_ready__says_whether_a_live_block_gives_way(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    rig_put_begin(rig, "k", 5000, 1, MKV_PUT_REPLACE);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_READY);
+    assert_int_equal(rig_last(rig)->flags, 0);
+    rig_put_write(rig, rig_last(rig)->volume_op, 0, 5000, 1);
+    rig_settle(rig);
+    rig_put_begin(rig, "k", 6000, 2, MKV_PUT_REPLACE);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_READY);
+    assert_int_equal(rig_last(rig)->flags, MKV_PUT_OVER_OLD);
+    rig_put_write(rig, rig_last(rig)->volume_op, 0, 6000, 2);
+    rig_settle(rig);
+    rig_destroy(rig);
+}
+
 static void test_volume__two_mutations_of_a_key__go_one_after_the_other(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -464,6 +482,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume__put_of_every_length__comes_back_identical),
         cmocka_unit_test(test_volume__range__gives_just_those_bytes),
+        cmocka_unit_test(test_volume__put_is_ready__says_whether_a_live_block_gives_way),
         cmocka_unit_test(test_volume__put__is_answered_after_data_flush_record_flush),
         cmocka_unit_test(test_volume__two_puts__share_the_flush_of_the_first_ones_record),
         cmocka_unit_test(test_volume__prefetch__closed_or_serving__changes_nothing),
