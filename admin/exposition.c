@@ -21,6 +21,8 @@ static const char *type_name(enum mkv_metric_type type) {
         return "counter";
     case MKV_METRIC_GAUGE:
         return "gauge";
+    case MKV_METRIC_HISTOGRAM:
+        return "histogram";
     }
     MKV_ASSERT(false);
     return NULL;
@@ -80,6 +82,23 @@ void mkv_exposition_real(struct mkv_exposition *out, const char *const *label_va
     MKV_ASSERT(isfinite(value));
     append_series(out, label_values);
     mkv_text_format(&out->text, " %.9f\n", value);
+}
+
+void mkv_exposition_histogram(struct mkv_exposition *out, const uint64_t *bounds,
+                              const uint64_t *counts, uint32_t bound_count, uint64_t sum) {
+    const char *name = out->family->name;
+    MKV_ASSERT(out->family->type == MKV_METRIC_HISTOGRAM);
+    MKV_ASSERT(out->family->labels[0].name == NULL);
+    uint64_t count = 0;
+    for (uint32_t bound = 0; bound < bound_count; bound++) {
+        count += counts[bound];
+        mkv_text_format(&out->text, "%s_bucket{le=\"%" PRIu64 "\"} %" PRIu64 "\n", name,
+                        bounds[bound], count);
+    }
+    count += counts[bound_count];
+    mkv_text_format(&out->text, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
+    mkv_text_format(&out->text, "%s_sum %" PRIu64 "\n%s_count %" PRIu64 "\n", name, sum, name,
+                    count);
 }
 
 static void append_family(struct mkv_exposition *out, const struct mkv_metric_sources *sources,

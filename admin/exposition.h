@@ -6,6 +6,9 @@
  *     # TYPE memkv_miss_keys_total counter
  *     memkv_miss_keys_total{reason="unknown"} 12
  *
+ * A histogram's samples are NAME_bucket{le="BOUND"}, which count all values up to the bound,
+ * NAME_sum and NAME_count.
+ *
  * Invariants
  *  I1  A family's lines stand together: HELP, TYPE, samples.
  *  I2  A sample has every label of its family, in the table's order, and values of closed lists
@@ -26,6 +29,11 @@ void mkv_exposition_count(struct mkv_exposition *out, const char *const *label_v
                           uint64_t value);
 /* A finite number. */
 void mkv_exposition_real(struct mkv_exposition *out, const char *const *label_values, double value);
+
+/* All samples of a histogram without labels: the values that each bound takes and the one before
+ * does not, then those above the last bound; and the sum of all values. */
+void mkv_exposition_histogram(struct mkv_exposition *out, const uint64_t *bounds,
+                              const uint64_t *counts, uint32_t bound_count, uint64_t sum);
 
 /* Every family of the registry. */
 struct mkv_admin_reply mkv_admin_metrics(const struct mkv_metric_sources *sources);

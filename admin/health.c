@@ -33,6 +33,9 @@ const char *mkv_admin_unready_reason(const struct mkv_admin_snapshot *snapshot) 
     if (snapshot->state == MKV_ADMIN_NODE_RECOVERING) {
         return "recovering";
     }
+    if (snapshot->state == MKV_ADMIN_NODE_WAITING) {
+        return "drives_missing";
+    }
     if (snapshot->state == MKV_ADMIN_NODE_DRAINING) {
         return "draining";
     }
@@ -60,8 +63,8 @@ struct mkv_admin_reply mkv_admin_health(const struct mkv_admin_snapshot *snapsho
                              "drives_online", (json_int_t)online, "drives_offline",
                              (json_int_t)(snapshot->drive_count - online), "drives_total",
                              (json_int_t)snapshot->drive_count);
-    return mkv_admin_reply_json(
-        state == MKV_ADMIN_NODE_UNHEALTHY ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK, body);
+    const bool well = state != MKV_ADMIN_NODE_UNHEALTHY && state != MKV_ADMIN_NODE_WAITING;
+    return mkv_admin_reply_json(well ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, body);
 }
 
 /* How far recovery has come: the share of drives that are opened or have failed to, in thousandths.
@@ -77,6 +80,17 @@ static void add_progress(const struct mkv_admin_snapshot *snapshot, json_t *body
     json_object_set_new(body, "drives_total", json_integer(total));
 }
 
+/* What the node waits for, and what to do. */
+static void add_what_is_missing(const struct mkv_admin_snapshot *snapshot, json_t *body) {
+    for (uint32_t index = 0; index < snapshot->warning_count; index++) {
+        const struct mkv_admin_warning *warning = &snapshot->warnings[index];
+        if (warning->code == MKV_ADMIN_WARNING_DRIVES_MISSING) {
+            json_object_set_new(body, "message", json_string(warning->message));
+            json_object_set_new(body, "action", json_string(warning->action));
+        }
+    }
+}
+
 struct mkv_admin_reply mkv_admin_ready(const struct mkv_admin_snapshot *snapshot) {
     const char *reason = mkv_admin_unready_reason(snapshot);
     if (reason == NULL) {
@@ -88,6 +102,8 @@ struct mkv_admin_reply mkv_admin_ready(const struct mkv_admin_snapshot *snapshot
     } else if (strcmp(reason, "draining") == 0) {
         json_object_set_new(body, "in_flight",
                             json_integer((json_int_t)snapshot->front.requests_in_flight));
+    } else if (strcmp(reason, "drives_missing") == 0) {
+        add_what_is_missing(snapshot, body);
     } else if (strcmp(reason, "stalled") == 0) {
         json_object_set_new(body, "quiet_seconds",
                             json_integer((json_int_t)(snapshot->shard_quiet_ns / NS_PER_S)));

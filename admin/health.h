@@ -8,6 +8,7 @@
  *   degraded     200    200              200
  *   draining     200    200              503 draining
  *   unhealthy    200    503              503 no_writable_drive
+ *   waiting      200    503              503 drives_missing, with what to do
  *   a shard is   503    503 unhealthy    503 stalled
  *   stuck
  *
@@ -30,7 +31,8 @@ enum mkv_admin_node_state mkv_admin_health_state(const struct mkv_admin_snapshot
 bool mkv_admin_health_stalled(const struct mkv_admin_snapshot *snapshot);
 uint32_t mkv_admin_drives_in_state(const struct mkv_admin_snapshot *snapshot,
                                    enum mkv_admin_drive_state state);
-/* Why the node takes no requests: "recovering", "draining", "stalled", "no_writable_drive"; NULL
+/* Why the node takes no requests: "recovering", "draining", "stalled", "no_writable_drive",
+ * "drives_missing"; NULL
  * when it takes them. */
 const char *mkv_admin_unready_reason(const struct mkv_admin_snapshot *snapshot);
 

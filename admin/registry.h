@@ -25,6 +25,7 @@
 enum mkv_metric_type {
     MKV_METRIC_COUNTER,
     MKV_METRIC_GAUGE,
+    MKV_METRIC_HISTOGRAM,
 };
 
 struct mkv_metric_label {

@@ -52,6 +52,25 @@ MKV_COLLECTOR(drives_sum) {
     count0(out, sum);
 }
 
+MKV_COLLECTOR(leaf_miss) {
+    uint64_t bounds[MKV_DIRECTORY_MISS_BOUNDS];
+    uint64_t counts[MKV_DIRECTORY_MISS_BOUNDS + 1] = {0};
+    uint64_t sum = 0;
+    (void)argument;
+    for (uint32_t bound = 0; bound < MKV_DIRECTORY_MISS_BOUNDS; bound++) {
+        bounds[bound] = mkv_directory_miss_bound_us(bound);
+    }
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_directory_stats *stats =
+            &sources->snapshot->drives[index].volume.directory;
+        for (uint32_t bucket = 0; bucket <= MKV_DIRECTORY_MISS_BOUNDS; bucket++) {
+            counts[bucket] += stats->leaf_miss_us[bucket];
+        }
+        sum += stats->leaf_miss_us_sum;
+    }
+    mkv_exposition_histogram(out, bounds, counts, MKV_DIRECTORY_MISS_BOUNDS, sum);
+}
+
 MKV_COLLECTOR(figure) {
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_admin_drive_figures figures =
@@ -261,6 +280,30 @@ MKV_COLLECTOR(blocks_by_tier) {
     }
 }
 
+MKV_COLLECTOR(evictions_by_tier) {
+    (void)argument;
+    for (uint32_t tier = 0; tier < MKV_ADMIN_TIER_COUNT; tier++) {
+        uint64_t sum = 0;
+        for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+            sum += sources->snapshot->drives[index].volume.evictions_by_tier[tier];
+        }
+        count1(out, mkv_admin_tiers[tier], sum);
+    }
+}
+
+MKV_COLLECTOR(evictions_by_cause) {
+    (void)argument;
+    uint64_t capacity = 0;
+    uint64_t rebalance = 0;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
+        capacity += volume->evictions_capacity_total;
+        rebalance += volume->evictions_rebalance_total;
+    }
+    count1(out, "capacity", capacity);
+    count1(out, "class_rebalance", rebalance);
+}
+
 MKV_COLLECTOR(active_tenants) {
     (void)argument;
     count0(out, mkv_admin_blocks(sources->snapshot) > 0 ? 1 : 0);
@@ -376,6 +419,14 @@ MKV_COLLECTOR(journal_lag) {
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
         count1(out, drive->name, mkv_admin_journal_lag(&drive->volume));
+    }
+}
+
+MKV_COLLECTOR(scrub_progress) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        mkv_exposition_real(out, (const char *const[]){drive->name}, drive->volume.scrub_progress);
     }
 }
 

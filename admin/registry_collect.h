@@ -20,6 +20,7 @@
 MKV_COLLECTOR(node);         /* in struct mkv_admin_snapshot */
 MKV_COLLECTOR(drive);        /* in struct mkv_admin_drive, by device */
 MKV_COLLECTOR(drives_sum);   /* the same, summed over the drives */
+MKV_COLLECTOR(leaf_miss);    /* a histogram, summed over the drives */
 MKV_COLLECTOR(figure);       /* in struct mkv_admin_drive_figures, by device */
 MKV_COLLECTOR(figures_sum);  /* the same, summed over the drives */
 MKV_COLLECTOR(slab_figure);  /* in struct mkv_admin_slab_figures */
@@ -57,6 +58,8 @@ MKV_COLLECTOR(shard_blocks);
 
 MKV_COLLECTOR(blocks); /* true: with those in memory alone */
 MKV_COLLECTOR(blocks_by_tier);
+MKV_COLLECTOR(evictions_by_tier);
+MKV_COLLECTOR(evictions_by_cause);
 MKV_COLLECTOR(active_tenants);
 MKV_COLLECTOR(tenant_blocks);
 MKV_COLLECTOR(tenant_bytes);
@@ -70,6 +73,7 @@ MKV_COLLECTOR(journal_bytes); /* offset of a count of blocks in struct mkv_admin
 MKV_COLLECTOR(journal_size);
 MKV_COLLECTOR(journal_lag);
 MKV_COLLECTOR(recovery_duration);
+MKV_COLLECTOR(scrub_progress);
 
 /* ---- the node ---------------------------------------------------------------------------------
  */

@@ -12,8 +12,9 @@
  * Invariants
  *  I1  A snapshot holds no pointer: it stays good after the node has gone, and is copied as it is.
  *  I2  `out` is all zeroes before the call. A text that is not known stays "", a count 0.
- *  I3  drives[i] is volume i of the front; names are unique and never change while the node runs.
- *  I4  A warning is in the snapshot exactly as long as what it says is true.
+ *  I3  drives[i] is volume i of the front, and those that are not there come last; names are unique
+ * and never change while the node runs. I4  A warning is in the snapshot exactly as long as what it
+ * says is true.
  *
  * Not responsible for: how the figures are gathered (the provider), nor how they are shown
  * (health.c, status_json.c, exposition.c).
@@ -32,11 +33,12 @@ enum mkv_admin_node_state {
     MKV_ADMIN_NODE_DEGRADED,       /* at least one drive is online, and at least one is not */
     MKV_ADMIN_NODE_DRAINING,       /* finishes what it has; takes no put */
     MKV_ADMIN_NODE_UNHEALTHY,      /* no drive is online */
+    MKV_ADMIN_NODE_WAITING, /* for drives of its set: nothing is opened before they are there */
 };
-#define MKV_ADMIN_NODE_STATE_COUNT 5u
+#define MKV_ADMIN_NODE_STATE_COUNT 6u
 
 enum mkv_admin_drive_state {
-    MKV_ADMIN_DRIVE_NEW = 0, /* being formatted */
+    MKV_ADMIN_DRIVE_NEW = 0, /* being formatted, or about to join */
     MKV_ADMIN_DRIVE_RECOVERING,
     MKV_ADMIN_DRIVE_ONLINE,
     MKV_ADMIN_DRIVE_DRAINING, /* being closed */
@@ -51,9 +53,10 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_MEMLOCK_FALLBACK,       /* the kernel refused to register all of the memory */
     MKV_ADMIN_WARNING_DIRECT_IO_FALLBACK,     /* of a drive: goes through the page cache */
     MKV_ADMIN_WARNING_DRIVE_OFFLINE,          /* of a drive: its keys are misses */
-    MKV_ADMIN_WARNING_CAME_UP_EMPTY, /* of a drive: what stood on it could not be trusted */
+    MKV_ADMIN_WARNING_CAME_UP_EMPTY,  /* of a drive: what stood on it could not be trusted */
+    MKV_ADMIN_WARNING_DRIVES_MISSING, /* of the drive set: the node waits for them */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 5u
+#define MKV_ADMIN_WARNING_CODE_COUNT 6u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {
@@ -71,8 +74,8 @@ enum mkv_admin_io_op {
 #define MKV_ADMIN_NAME_BYTES 64u
 #define MKV_ADMIN_PATH_BYTES 1024u
 #define MKV_ADMIN_TEXT_BYTES 512u
-/* Two of the node's warnings, and three of each drive. */
-#define MKV_ADMIN_WARNINGS_MAX (2u + 3u * MKV_VOLUMES_MAX)
+/* Three of the node's warnings, and three of each drive. */
+#define MKV_ADMIN_WARNINGS_MAX (3u + 3u * MKV_VOLUMES_MAX)
 
 struct mkv_admin_warning {
     enum mkv_admin_warning_code code;
@@ -134,6 +137,8 @@ struct mkv_admin_snapshot {
     uint64_t shard_quiet_ns;
     uint64_t storage_block_bytes; /* storage.block_size of the configuration; not 0 */
 
+    uint64_t drive_set_version; /* 0 before it is known */
+    uint32_t drive_set_members;
     uint32_t drive_count; /* at most MKV_VOLUMES_MAX */
     struct mkv_admin_drive drives[MKV_VOLUMES_MAX];
     struct mkv_front_stats front;

@@ -62,6 +62,8 @@ static json_t *node_json(const struct mkv_admin_snapshot *snapshot) {
     set_text(node, "version", snapshot->version);
     set_text_or_null(node, "commit", snapshot->commit);
     set_count(node, "epoch", snapshot->epoch);
+    set_count(node, "drive_set_version", snapshot->drive_set_version);
+    set_count(node, "drive_set_members", snapshot->drive_set_members);
     return node;
 }
 
@@ -189,6 +191,8 @@ static json_t *journal_json(const struct mkv_admin_snapshot *snapshot) {
         set_count(drive, "lag", mkv_admin_journal_lag(volume));
         set_count(drive, "ring_blocks", volume->journal_ring_blocks);
         set_count(drive, "checkpoints", volume->checkpoints_total);
+        set_text(drive, "directory", mkv_directory_state_name(volume->directory.state));
+        set_count(drive, "directory_lag", volume->directory_lag);
         json_array_append_new(journal, drive);
     }
     return journal;

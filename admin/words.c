@@ -4,7 +4,8 @@
 const char *const mkv_admin_node_states[] = {
     [MKV_ADMIN_NODE_RECOVERING] = "recovering", [MKV_ADMIN_NODE_SERVING] = "serving",
     [MKV_ADMIN_NODE_DEGRADED] = "degraded",     [MKV_ADMIN_NODE_DRAINING] = "draining",
-    [MKV_ADMIN_NODE_UNHEALTHY] = "unhealthy",   [MKV_ADMIN_NODE_STATE_COUNT] = NULL,
+    [MKV_ADMIN_NODE_UNHEALTHY] = "unhealthy",   [MKV_ADMIN_NODE_WAITING] = "waiting",
+    [MKV_ADMIN_NODE_STATE_COUNT] = NULL,
 };
 
 const char *const mkv_admin_drive_states[] = {
@@ -20,6 +21,7 @@ const char *const mkv_admin_warning_codes[] = {
     [MKV_ADMIN_WARNING_DIRECT_IO_FALLBACK] = "DIRECT_IO_FALLBACK",
     [MKV_ADMIN_WARNING_DRIVE_OFFLINE] = "DRIVE_OFFLINE",
     [MKV_ADMIN_WARNING_CAME_UP_EMPTY] = "CAME_UP_EMPTY",
+    [MKV_ADMIN_WARNING_DRIVES_MISSING] = "DRIVES_MISSING",
     [MKV_ADMIN_WARNING_CODE_COUNT] = NULL,
 };
 

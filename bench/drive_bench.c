@@ -214,9 +214,8 @@ static struct mkv_shard_volume_options volume_options(const char *path) {
     const uint64_t identity = mkv_clock_wall_ms();
     memcpy(config->store_uuid.bytes, &identity, sizeof identity);
     memcpy(config->drive_uuid.bytes, &identity, sizeof identity);
-    config->drive_set_version = 1;
-    config->drive_set_count = 1;
-    config->drive_set[0] = config->drive_uuid;
+    config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
+    mkv_drive_set_add(&config->drive_set, (struct mkv_member){config->drive_uuid, 1});
     return options;
 }
 

@@ -403,9 +403,8 @@ static void configure(struct world *world, uint32_t ring_blocks) {
     mkv_node_volume_limits(config);
     config->store_uuid.bytes[0] = 1;
     config->drive_uuid.bytes[0] = 2;
-    config->drive_set_version = 1;
-    config->drive_set_count = 1;
-    config->drive_set[0] = config->drive_uuid;
+    config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
+    mkv_drive_set_add(&config->drive_set, (struct mkv_member){config->drive_uuid, 1});
 }
 
 /* What is never touched takes no memory. */

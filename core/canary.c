@@ -56,6 +56,27 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"stamp-ignored", "Replay applies records to checkpoint pages that already contain them."},
     [MKV_CANARY_DELETE_ANSWERED_EARLY] = {"delete-answered-early",
                                           "A delete is answered before its DROP is durable."},
+    [MKV_CANARY_SET_OPENED_WITH_MISSING_MEMBER] =
+        {"set-opened-with-missing-member",
+         "A drive set is opened although members of it are missing and nobody says they are lost."},
+    [MKV_CANARY_OLDER_DRIVE_KEEPS_CONTENT] =
+        {"older-drive-keeps-content",
+         "A drive of any older set keeps its content under a newer one that names it."},
+    [MKV_CANARY_SET_ROUTED_BEFORE_DURABLE] =
+        {"set-routed-before-durable",
+         "Keys go where a new drive set says before that set is durable on its members."},
+    [MKV_CANARY_TWO_SETS_NOT_REFUSED] =
+        {"two-sets-not-refused",
+         "Of two drive sets with the newest version one is taken without the operator's word."},
+    [MKV_CANARY_WORD_WITHOUT_STEP] =
+        {"word-without-step",
+         "A drive set made by the operator's word takes the next version, as any other."},
+    [MKV_CANARY_JOINED_WITHOUT_PURGE] =
+        {"joined-without-purge",
+         "A drive joins a set although members still hold blocks of the keys that it takes."},
+    [MKV_CANARY_JOINED_BEFORE_MEMBERS] =
+        {"joined-before-members",
+         "A drive that joins opens under the new set before the members have it."},
     [MKV_CANARY_TENANT_DROP_NOT_IN_CHECKPOINT] =
         {"tenant-drop-not-in-checkpoint",
          "A checkpoint holds a tenant that is being dropped as if it were not."},
@@ -71,10 +92,30 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD] =
         {"emptied-slot-reused-while-held",
          "A slot of an extent that is emptied counts as free while an operation still reads it."},
+    [MKV_CANARY_SCRUB_WITHOUT_HOLD] =
+        {"scrub-without-hold", "The scrubber reads a slot that may be given out meanwhile."},
     [MKV_CANARY_TRIM_OVERLAPS_WRITE] =
         {"trim-overlaps-write",
          "An extent that is being trimmed is given to a class, and written, before the drive has "
          "answered."},
+    [MKV_CANARY_DIRECTORY_ROOT_BEFORE_FLUSH] =
+        {"directory-root-before-flush",
+         "The directory's root unit names nodes that no flush has covered."},
+    [MKV_CANARY_DIRECTORY_PAGES_REUSED_EARLY] =
+        {"directory-pages-reused-early", "Pages of the directory's last tree are written again "
+                                         "before the root unit of the next one is durable."},
+    [MKV_CANARY_DIRECTORY_UNLISTED_FORGOTTEN] =
+        {"directory-unlisted-forgotten",
+         "Opening does not look for the blocks whose puts came after the directory's last commit."},
+    [MKV_CANARY_DIRECTORY_FLOOR_AHEAD] =
+        {"directory-floor-ahead",
+         "A commit of the directory vouches for generations of puts that are still under way."},
+    [MKV_CANARY_DIRECTORY_OVERFLOW_FORGOTTEN] =
+        {"directory-overflow-forgotten",
+         "A block for which the directory's queue has no room is not marked as unlisted."},
+    [MKV_CANARY_DIRECTORY_GENERATION_UNCHECKED] =
+        {"directory-generation-unchecked",
+         "A listing shows an entry whose slot holds another block by now."},
     [MKV_CANARY_JOURNAL_ERROR_IGNORED] = {"journal-error-ignored",
                                           "A journal block whose write failed counts as written."},
     [MKV_CANARY_FLUSH_ERROR_IGNORED] = {"flush-error-ignored",
@@ -115,6 +156,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"walk-not-restarted",
          "A read that walks the slots of a tag does not notice that they change under it."},
     [MKV_CANARY_LOCK_NOT_TAKEN] = {"lock-not-taken", "Two mutations of a key go on at a time."},
+    [MKV_CANARY_OVERTAKEN_PUT_NOT_CHECKED] =
+        {"overtaken-put-not-checked",
+         "A slow put that others of its key have overtaken does not look again."},
     [MKV_CANARY_DEDUP_BY_LENGTH] =
         {"dedup-by-length", "A put of the length that is live counts as a put of what is live."},
     [MKV_CANARY_HOLD_IGNORED] =
@@ -170,6 +214,14 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY] =
         {"relaxed-put-over-old-answered-early",
          "A relaxed put is answered before the DROP of what it replaces is durable."},
+    [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
+        {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
+    [MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP] =
+        {"evicted-slot-reused-before-drop",
+         "The slot of an evicted block is given out when its DROP is merely issued."},
+    [MKV_CANARY_GHOST_TAG_IGNORED] =
+        {"ghost-tag-ignored",
+         "A miss is told as evicted because of another key that was evicted, whatever its tag."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

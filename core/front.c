@@ -199,6 +199,7 @@ struct mkv_front *mkv_front_init(void *memory, size_t memory_bytes,
     struct mkv_front *front = memory;
     front->config = *config;
     front->layout = layout_of(config);
+    memcpy(front->members, config->members, sizeof front->members);
     front->credit_max[FRONT_CREDIT_EXISTS] = config->volume_ops_max / 8;
     front->credit_max[FRONT_CREDIT_MUTATION] = config->volume_ops_max / 8 * 3;
     front->credit_max[FRONT_CREDIT_FIND] = config->volume_ops_max -
@@ -331,7 +332,9 @@ void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
                                 enum mkv_front_volume_state state) {
     MKV_ASSERT(volume < front->config.volume_count);
     front->volumes[volume].state = state;
-    if (state == MKV_FRONT_VOLUME_OFFLINE) {
+    front->members[volume].weight =
+        state == MKV_FRONT_VOLUME_ABSENT ? 0 : front->config.members[volume].weight;
+    if (state != MKV_FRONT_VOLUME_ONLINE) {
         front->volumes[volume].outages++;
         mkv_front_wait_volume_gone(front, volume);
     }

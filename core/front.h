@@ -10,7 +10,7 @@
  *
  *   GET         FIND, slab, READ, PUSH; or PUSH alone, of a block that is in memory
  *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE. A
- *               relaxed one over nothing is answered when PUT_WRITE is handed out
+ *               relaxed one over nothing is answered at PUT_TAKEN
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
  *
  *   and where a value is larger than block_bytes_max:
@@ -144,11 +144,12 @@ const uint8_t *mkv_front_arena(const struct mkv_front *front);
 enum mkv_front_volume_state {
     MKV_FRONT_VOLUME_OFFLINE = 0,
     MKV_FRONT_VOLUME_ONLINE = 1,
+    MKV_FRONT_VOLUME_ABSENT = 2, /* it has no part in placement: its keys are others' */
 };
 /* Whether new operations go to the volume. Keys of one that is offline are misses (DRIVE_OFFLINE)
  * to GET, EXISTS and LOOKUP, and UNAVAILABLE to PUT and DELETE. Operations that wait for a credit
- * of it end so too; those it already has are still answered by it. No step and no effect, but the
- * front may have work after it. */
+ * of one that is not online end so too; those it already has are still answered by it. No step and
+ * no effect, but the front may have work after it. */
 void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
                                 enum mkv_front_volume_state state);
 

@@ -24,7 +24,7 @@ static uint32_t op_volume(struct mkv_front *front, const struct front_op *op) {
     uint8_t key[MKV_KEY_BYTES_MAX];
     const uint32_t key_bytes = mkv_front_op_key(front, op, key);
     const struct mkv_root point = mkv_placement_point(MKV_TENANT_DEFAULT_NAME, key, key_bytes);
-    return mkv_placement_owner(point, front->config.members, front->config.volume_count);
+    return mkv_placement_owner(point, front->members, front->config.volume_count);
 }
 
 static enum front_credit credit_of(enum front_op_kind kind) {
@@ -321,7 +321,7 @@ static void send_put_write(struct mkv_front *front, uint32_t op_index, const uin
     MKV_ASSERT(op->begun);
     op->begun = false;
     struct mkv_effect *effect = send(front, op_index, MKV_MESSAGE_PUT_WRITE);
-    effect->message.flags = op->flags;
+    effect->message.flags = op->flags | (mkv_front_op_is_relaxed(front, op) ? MKV_PUT_RELAXED : 0);
     effect->message.length = op->length;
     uint8_t *data = mkv_front_emit_data(front, effect);
     if (op->kind == FRONT_OP_COMMIT) {
@@ -336,7 +336,6 @@ static void send_put_write(struct mkv_front *front, uint32_t op_index, const uin
         effect->message.data_bytes = 8 * count;
     }
     op_posted(front, op_index, FRONT_OP_WRITE_POSTED);
-    mkv_front_op_put_posted(front, op_index);
 }
 
 static void run_put(struct mkv_front *front, uint32_t op_index) {
@@ -529,7 +528,6 @@ static void on_put_ready(struct mkv_front *front, uint32_t op_index,
     struct front_op *op = front_op_at(front, op_index);
     op->volume_op = message->volume_op;
     op->begun = true;
-    op->over_old = (message->flags & MKV_PUT_OVER_OLD) != 0;
     if (op->doomed) {
         send_put_abort(front, op_index);
         mkv_front_op_done(front, op_index, MKV_STATUS_DEADLINE, MKV_MISS_NONE);
@@ -566,6 +564,11 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED);
         on_put_ready(front, op_index, message);
         break;
+    case MKV_MESSAGE_PUT_TAKEN:
+        MKV_ASSERT(op->state == FRONT_OP_WRITE_POSTED);
+        MKV_ASSERT(!op->early);
+        mkv_front_op_put_taken(front, op_index);
+        break;
     case MKV_MESSAGE_PUT_DONE:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED || op->state == FRONT_OP_WRITE_POSTED);
         mkv_front_op_put_settle(front, op_index, message->status);
@@ -589,6 +592,12 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_TENANT_DROP:
     case MKV_MESSAGE_TENANT_DONE: /* the front sends none of these */
     case MKV_MESSAGE_TENANT_DROP_DONE:
+    case MKV_MESSAGE_SCAN:
+    case MKV_MESSAGE_COUNT:
+    case MKV_MESSAGE_PURGE:
+    case MKV_MESSAGE_SCAN_DONE:
+    case MKV_MESSAGE_COUNT_DONE:
+    case MKV_MESSAGE_PURGE_DONE:
         MKV_ASSERT(false);
         break;
     }

@@ -45,6 +45,8 @@
  *                          <-  PUT_READY   a slot is reserved; or
  *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, …
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
+ *                          <-  PUT_TAKEN   of a relaxed put: no live block gives way to it, and no
+ *                                          other mutation of the key comes before it
  *                          <-  PUT_DONE    OK only when durable
  *   PUT_ABORT              ->           no answer
  *   DELETE (key)           ->
@@ -55,6 +57,19 @@
  *   TENANT_DROP (id)       ->           hides every block of the tenant at once, for ever
  *                          <-  TENANT_DROP_DONE OK when durable; or NOT_FOUND. The slots are freed
  *                              behind it
+ *
+ *   SCAN (prefix, after)   ->           keys that begin with the prefix, behind `after`, in order
+ *                          <-  SCAN_DONE OK, with entries; with MKV_SCAN_MORE when there are keys
+ *                              behind the last one. Parts of larger values are not listed
+ *   COUNT (prefix)         ->
+ *                          <-  COUNT_DONE OK: what SCAN would list
+ *   PURGE (prefix)         ->           drops all of them, and their parts, one by one
+ *                          <-  PURGE_DONE OK when all that were durable when PURGE came are dropped
+ *                              durably. Puts may go on meanwhile
+ *
+ * SCAN, COUNT and PURGE see what was durable when they came, and wait until the directory does too:
+ * UNAVAILABLE while it is made anew, NO_SPACE while its region cannot hold all keys, BUSY when too
+ * many are under way. Never a list that is not complete.
  *
  * A mutation for a tenant that the volume does not have is FORBIDDEN, a read finds nothing.
  */
@@ -69,23 +84,37 @@ enum mkv_message_kind {
     MKV_MESSAGE_DELETE,
     MKV_MESSAGE_TENANT,
     MKV_MESSAGE_TENANT_DROP,
+    MKV_MESSAGE_SCAN,
+    MKV_MESSAGE_COUNT,
+    MKV_MESSAGE_PURGE,
     MKV_MESSAGE_FOUND,
     MKV_MESSAGE_READ_DONE,
     MKV_MESSAGE_EXISTS_DONE,
     MKV_MESSAGE_PUT_READY,
+    MKV_MESSAGE_PUT_TAKEN,
     MKV_MESSAGE_PUT_DONE,
     MKV_MESSAGE_DELETE_DONE,
     MKV_MESSAGE_TENANT_DONE,
     MKV_MESSAGE_TENANT_DROP_DONE,
+    MKV_MESSAGE_SCAN_DONE,
+    MKV_MESSAGE_COUNT_DONE,
+    MKV_MESSAGE_PURGE_DONE,
 };
 
 #define MKV_PUT_REPLACE 0x100u /* of a put: other content under a live key is replaced */
 /* Of PUT_BEGIN: only a live block with the root `replaces` is; any other content is a conflict. */
 #define MKV_PUT_REPLACE_ROOT 0x200u
-/* Of a request's PUT: OK says that the value is in memory, not that it is durable. */
-#define MKV_PUT_RELAXED 0x400u
-/* Of PUT_READY: a live block gives way to this one, durably when PUT_DONE says OK. */
-#define MKV_PUT_OVER_OLD 0x800u
+/* Of a request's PUT: OK says that the value is in memory, not that it is durable. Of PUT_WRITE:
+ * the front wants to be told with PUT_TAKEN when that may be said. */
+#define MKV_PUT_RELAXED 0x800u
+/* Of SCAN_DONE: there are keys behind the last one. */
+#define MKV_SCAN_MORE 0x400u
+/* An entry of SCAN_DONE: slot u32, generation (low 32 bits) u32, length in units u16, block flags
+ * u16, key bytes u16, 0 u16, key. */
+#define MKV_SCAN_ENTRY_BYTES 16u
+
+/* Of PUT_BEGIN: the last one of several blocks that a request stores. */
+#define MKV_PUT_LAST 0x400u
 
 struct mkv_message {
     enum mkv_message_kind kind;
@@ -94,14 +123,17 @@ struct mkv_message {
     struct mkv_op_id volume_op; /* FOUND, PUT_READY; and READ, RELEASE, PUT_WRITE, PUT_ABORT */
     enum mkv_status status;     /* answers */
     enum mkv_miss miss;         /* answers that are no hit: why */
-    uint32_t tenant;            /* FIND, EXISTS, PUT_BEGIN, DELETE, TENANT, TENANT_DROP */
-    uint32_t flags;  /* PUT_BEGIN: block flags and MKV_PUT_REPLACE*; PUT_READY: MKV_PUT_OVER_OLD.
-                      * FOUND, READ_DONE: block flags */
-    uint32_t length; /* PUT_BEGIN: payload bytes. READ: bytes wanted, 0 for all behind
-                      * offset. READ_DONE: payload bytes of the whole block */
-    uint32_t offset; /* READ: first byte wanted. The slab must hold every chunk of the
-                      * range in whole: see mkv_chunk_bytes. READ_DONE: the same */
-    uint32_t bytes;  /* READ_DONE: bytes of the range that there are */
+    uint32_t tenant;            /* of every message of the front that names a key or a prefix, and
+                                 * of TENANT, TENANT_DROP */
+    uint32_t
+        flags; /* PUT_BEGIN, PUT_WRITE: block flags and MKV_PUT_*; FOUND, READ_DONE: block flags */
+    uint32_t length;      /* PUT_BEGIN: payload bytes. READ: bytes wanted, 0 for all behind
+                           * offset. READ_DONE: payload bytes of the whole block. SCAN, COUNT,
+                           * PURGE: bytes of the prefix */
+    uint32_t offset;      /* READ: first byte wanted. The slab must hold every chunk of the
+                           * range in whole: see mkv_chunk_bytes. READ_DONE: the same */
+    uint32_t bytes;       /* READ_DONE: bytes of the range that there are. SCAN: of entries at most,
+                           * 0 for as many as there is room for */
     uint32_t slab_offset; /* READ_DONE: where in the slab's payload area they begin */
     uint32_t
         length_units; /* FOUND: payload units at most; EXISTS_DONE: exactly (0: inline or empty) */
@@ -111,7 +143,10 @@ struct mkv_message {
     uint64_t data_offset;     /* effects only: where in the emitter's arena `data` lies */
     uint32_t data_bytes; /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
                           * 8 bytes each. READ_DONE of a manifest: its payload. TENANT: the name,
-                          * at most MKV_TENANT_STORED_NAME_BYTES_MAX */
+                          * at most MKV_TENANT_STORED_NAME_BYTES_MAX. SCAN: the prefix and, behind
+                          * it, the key after which to begin. COUNT, PURGE: the prefix. SCAN_DONE:
+                          * the entries */
+    uint64_t count;      /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many */
 };
 
 /* ---- the front's requests ------------------------------------------------------------------- */
@@ -209,8 +244,17 @@ struct mkv_fabric_done {
 
 enum mkv_admin_command {
     MKV_ADMIN_FORMAT =
-        1,          /* volume: write a new, empty store with config.format, then stay closed */
-    MKV_ADMIN_OPEN, /* volume: recover and serve */
+        1, /* volume: write a new, empty store with config.format, then stay closed */
+    /* Volume: recover and serve. With a set, which must be the superblock's own or the one that
+     * follows it, that is durable before anything else is changed. */
+    MKV_ADMIN_OPEN,
+    /* Volume: come up empty under the set, durable, and serve. */
+    MKV_ADMIN_JOIN,
+    /* Volume that serves: the set becomes its own, in a superblock; MKV_EVENT_DRIVE_SET_DURABLE. */
+    MKV_ADMIN_DRIVE_SET,
+    /* Volume that serves: drop, durably, every block whose key goes to another member of the set;
+     * MKV_EVENT_PURGED. Blocks of such keys are not put meanwhile. */
+    MKV_ADMIN_PURGE,
     MKV_ADMIN_CHECKPOINT, /* volume: start a checkpoint now */
     MKV_ADMIN_CLOSE, /* volume: refuse mutations, drain, checkpoint, write the clean mark, close */
 };
@@ -220,7 +264,9 @@ struct mkv_input {
     uint64_t now_ns;  /* monotonic */
     uint64_t wall_ms; /* Unix time; never below the persisted maximum */
     const uint8_t *data;
-    uint32_t data_bytes; /* REQUEST: the keys. MESSAGE: message.data_bytes of data */
+    /* REQUEST: the keys. MESSAGE: message.data_bytes of data. ADMIN with a set: the struct
+     * mkv_drive_set. */
+    uint32_t data_bytes;
     union {
         struct mkv_request request;
         struct mkv_message message;
@@ -311,7 +357,14 @@ enum mkv_event_kind {
     MKV_EVENT_DRIVE_STALLED,         /* value: age of the oldest operation in ns, in flight */
     MKV_EVENT_DRIVE_RESUMED,         /* all of those have come back. value: stalled for ns */
     MKV_EVENT_TENANT_SWEPT,          /* no block of a dropped tenant is left. value: id */
+    MKV_EVENT_DIRECTORY_DAMAGED,     /* it is being made anew. value: unit of its region */
+    MKV_EVENT_DIRECTORY_REBUILT,     /* value: entries */
+    MKV_EVENT_DIRECTORY_FULL,        /* no room for all keys: nothing is listed. value: units */
+    MKV_EVENT_DIRECTORY_ROOM_AGAIN,  /* value: units */
+    MKV_EVENT_DIRECTORY_OFF,         /* given up until the next opening. value: rebuilds */
     MKV_EVENT_CLOSED,                /* the clean mark is durable; no operation is in flight */
+    MKV_EVENT_DRIVE_SET_DURABLE,     /* value: version */
+    MKV_EVENT_PURGED,                /* value: blocks looked at, blocks dropped */
 };
 
 struct mkv_event {

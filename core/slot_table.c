@@ -277,7 +277,10 @@ static void set_retired(struct mkv_slot_table *table, struct mkv_slot slot,
     entry->chain = MKV_NONE_U32;
     entry->bits = (uint16_t)(held ? MKV_SLOT_HELD : 0u);
     entry_set_state(entry, retired);
-    mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->retired++;
+    struct mkv_extent_state *state =
+        mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot));
+    state->retired++;
+    extent_class(table, state)->retired_count++;
     table->retired_count++;
 }
 
@@ -424,7 +427,8 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
     for (uint32_t index = 0; state->extent != MKV_NONE_U32 && index < MKV_PAGE_SLOTS; index++) {
         const struct mkv_slot_entry *entry = &table_entries(table)[page * MKV_PAGE_SLOTS + index];
         const enum mkv_slot_state entry_state = mkv_slot_state_of(entry);
-        if (entry_state != MKV_SLOT_LIVE && entry_state != MKV_SLOT_RETIRED) {
+        if (entry_state != MKV_SLOT_LIVE &&
+            (entry_state != MKV_SLOT_RETIRED || MKV_CANARY(MKV_CANARY_RETIRED_SLOT_FORGOTTEN))) {
             continue;
         }
         const struct mkv_page_entry stored = {

@@ -37,14 +37,20 @@ enum {
     AT_DRIVE_SET_COUNT = 160,
     AT_TENANT_UNITS = 164,
     AT_DRIVE_SET = 168,
-    AT_END = 1192,
+    AT_DRIVE_SET_BEFORE = 1192,
+    AT_DRIVE_SET_WEIGHTS = 1200,
+    AT_DRIVE_SET_WORD = 1328,
+    AT_END = 1336,
 };
 
 #define UUID_BYTES 16u
+#define WEIGHT_BYTES 2u
 #define CONTENT_BYTES (MKV_UNIT_BYTES - AT_CONTENT)
 #define FLAGS_KNOWN (MKV_SUPERBLOCK_CLEAN | MKV_SUPERBLOCK_NO_CHECKPOINT)
 
-_Static_assert(AT_DRIVE_SET + MKV_VOLUMES_MAX * UUID_BYTES == AT_END, "the drive set fits");
+_Static_assert(AT_DRIVE_SET + MKV_VOLUMES_MAX * UUID_BYTES == AT_DRIVE_SET_BEFORE, "members fit");
+_Static_assert(AT_DRIVE_SET_WEIGHTS + MKV_VOLUMES_MAX * WEIGHT_BYTES == AT_DRIVE_SET_WORD,
+               "weights fit");
 _Static_assert(AT_END <= MKV_UNIT_BYTES, "a superblock copy is one unit");
 _Static_assert(sizeof(struct mkv_uuid) == UUID_BYTES, "a uuid is its bytes");
 
@@ -64,7 +70,32 @@ static bool fields_valid(const struct mkv_superblock *superblock) {
            superblock->generation_counter <= MKV_GENERATION_COUNTER_MAX &&
            mkv_geometry_valid(&superblock->geometry) &&
            superblock->checkpoint_pages <= superblock->geometry.page_count &&
-           superblock->drive_set_count >= 1 && superblock->drive_set_count <= MKV_VOLUMES_MAX;
+           mkv_drive_set_valid(&superblock->drive_set);
+}
+
+static void encode_drive_set(const struct mkv_drive_set *set, uint8_t *unit) {
+    mkv_store_u64(unit + AT_DRIVE_SET_VERSION, set->version);
+    mkv_store_u32(unit + AT_DRIVE_SET_COUNT, set->count);
+    mkv_store_u64(unit + AT_DRIVE_SET_BEFORE, set->version_before);
+    mkv_store_u64(unit + AT_DRIVE_SET_WORD, set->word);
+    for (uint32_t place = 0; place < set->count; place++) {
+        const struct mkv_member *member = &set->members[place];
+        memcpy(unit + AT_DRIVE_SET + place * UUID_BYTES, member->uuid.bytes, UUID_BYTES);
+        mkv_store_u16(unit + AT_DRIVE_SET_WEIGHTS + place * WEIGHT_BYTES, (uint16_t)member->weight);
+    }
+}
+
+static void load_drive_set(const uint8_t *unit, struct mkv_drive_set *set) {
+    set->version = mkv_load_u64(unit + AT_DRIVE_SET_VERSION);
+    set->count = mkv_load_u32(unit + AT_DRIVE_SET_COUNT);
+    set->version_before = mkv_load_u64(unit + AT_DRIVE_SET_BEFORE);
+    set->word = mkv_load_u64(unit + AT_DRIVE_SET_WORD);
+    const uint32_t places = (uint32_t)mkv_min_u64(set->count, MKV_VOLUMES_MAX);
+    for (uint32_t place = 0; place < places; place++) {
+        struct mkv_member *member = &set->members[place];
+        memcpy(member->uuid.bytes, unit + AT_DRIVE_SET + place * UUID_BYTES, UUID_BYTES);
+        member->weight = mkv_load_u16(unit + AT_DRIVE_SET_WEIGHTS + place * WEIGHT_BYTES);
+    }
 }
 
 void mkv_superblock_encode(const struct mkv_superblock *superblock, uint32_t copy, uint8_t *unit) {
@@ -93,13 +124,8 @@ void mkv_superblock_encode(const struct mkv_superblock *superblock, uint32_t cop
     mkv_store_u32(unit + AT_PAGE_COUNT, geometry->page_count);
     mkv_store_u32(unit + AT_EXTENT_UNITS, geometry->extent_units);
     mkv_store_u32(unit + AT_EXTENT_COUNT, geometry->extent_count);
-    mkv_store_u64(unit + AT_DRIVE_SET_VERSION, superblock->drive_set_version);
-    mkv_store_u32(unit + AT_DRIVE_SET_COUNT, superblock->drive_set_count);
     mkv_store_u32(unit + AT_TENANT_UNITS, geometry->tenant_units);
-    for (uint32_t member = 0; member < superblock->drive_set_count; member++) {
-        memcpy(unit + AT_DRIVE_SET + member * UUID_BYTES, superblock->drive_set[member].bytes,
-               UUID_BYTES);
-    }
+    encode_drive_set(&superblock->drive_set, unit);
     mkv_store_u64(unit + AT_CHECKSUM, content_checksum(unit));
 }
 
@@ -123,13 +149,7 @@ static void load_fields(const uint8_t *unit, struct mkv_superblock *superblock) 
     superblock->geometry.page_count = mkv_load_u32(unit + AT_PAGE_COUNT);
     superblock->geometry.extent_units = mkv_load_u32(unit + AT_EXTENT_UNITS);
     superblock->geometry.extent_count = mkv_load_u32(unit + AT_EXTENT_COUNT);
-    superblock->drive_set_version = mkv_load_u64(unit + AT_DRIVE_SET_VERSION);
-    superblock->drive_set_count = mkv_load_u32(unit + AT_DRIVE_SET_COUNT);
-    const uint64_t members = mkv_min_u64(superblock->drive_set_count, MKV_VOLUMES_MAX);
-    for (uint64_t member = 0; member < members; member++) {
-        memcpy(superblock->drive_set[member].bytes, unit + AT_DRIVE_SET + member * UUID_BYTES,
-               UUID_BYTES);
-    }
+    load_drive_set(unit, &superblock->drive_set);
 }
 
 enum mkv_err mkv_superblock_decode(const uint8_t *unit, uint32_t copy,

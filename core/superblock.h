@@ -27,11 +27,14 @@
  *      140     4  geometry: page count
  *      144     4  geometry: extent units
  *      148     4  geometry: extent count
- *      152     8  drive set version
+ *      152     8  drive set version (drive_set.h; 0: not yet in a set)
  *      160     4  drive set member count (1 ... MKV_VOLUMES_MAX)
  *      164     4  geometry: tenant units of a checkpoint side
  *      168  1024  drive set member uuids, 16 bytes each, the rest 0
- *     1192  2904  0
+ *     1192     8  version of the set that this drive set was made from
+ *     1200   128  drive set member weights, 2 bytes each, the rest 0
+ *     1328     8  number of the operator's word behind which the drive set stands; 0: none
+ *     1336  2760  0
  *
  * Invariants
  *  I1  Only a content that two copies agree on counts, and the one with the highest sequence of
@@ -45,6 +48,7 @@
 #define MKV_CORE_SUPERBLOCK_H
 
 #include "core/base.h"
+#include "core/drive_set.h"
 #include "core/geometry.h"
 
 #define MKV_FORMAT_VERSION 1u
@@ -66,9 +70,7 @@ struct mkv_superblock {
     uint64_t checkpoint_number;
     uint32_t checkpoint_pages;
     struct mkv_geometry geometry;
-    uint64_t drive_set_version;
-    uint32_t drive_set_count;
-    struct mkv_uuid drive_set[MKV_VOLUMES_MAX];
+    struct mkv_drive_set drive_set;
 };
 
 /* Writes the copy `copy` of it into a unit; every byte of the unit is set. */

@@ -11,7 +11,7 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, tenants, table, meta, end;
+    uint64_t ops, effects, tenants, eviction, table, meta, directory, end;
     uint32_t op_total, effects_max;
 };
 
@@ -20,8 +20,10 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many drops, and the class changes. */
-    layout.op_total = 2 * config->ops_max + EXTENT_OPS_MAX;
+    /* The front's operations, as many drops, the class changes, a purge's, the directory's reads,
+     * and the scrubber's. */
+    layout.op_total =
+        2 * config->ops_max + EXTENT_OPS_MAX + PURGE_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX + 1;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
     layout.ops = at;
@@ -30,12 +32,20 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     at = mkv_round_up_u64(at + layout.effects_max * sizeof(struct mkv_effect), 64);
     layout.tenants = at;
     at = mkv_round_up_u64(at + mkv_tenant_table_memory_required(&config->geometry), 64);
+    layout.eviction = at;
+    if (config->eviction) {
+        const struct mkv_eviction_config eviction = mkv_volume_eviction_config(config);
+        at = mkv_round_up_u64(at + mkv_eviction_memory_required(&eviction), 64);
+    }
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
     const uint64_t meta_units = layout.op_total + MKV_JOURNAL_BATCH_BLOCKS_MAX +
-                                MKV_SUPERBLOCK_COPIES + 2 * (uint64_t)config->window_units;
-    layout.end = at + meta_units * MKV_UNIT_BYTES;
+                                MKV_SUPERBLOCK_COPIES + 2 * (uint64_t)config->window_units +
+                                (config->scrub_rate > 0 ? SCRUB_UNITS : 0);
+    layout.directory = at + meta_units * MKV_UNIT_BYTES;
+    const struct mkv_directory_config directory = mkv_volume_directory_config(config);
+    layout.end = layout.directory + mkv_directory_memory_required(&directory);
     return layout;
 }
 
@@ -64,13 +74,20 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     if (config->empty_grain_ns == 0) {
         volume->config.empty_grain_ns = MKV_EMPTY_GRAIN_NS;
     }
+    if (config->evict_ready_divisor == 0) {
+        volume->config.evict_ready_divisor = MKV_EVICT_READY_DIVISOR;
+    }
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;
     volume->effects_max = layout.effects_max;
     volume->table_offset = layout.table;
     volume->tenants_offset = layout.tenants;
+    volume->eviction_offset = layout.eviction;
     volume->meta_offset = layout.meta;
+    volume->directory_offset = layout.directory;
+    volume->numbered_first = MKV_NONE_U32;
+    volume->numbered_last = MKV_NONE_U32;
     volume->free_ops = empty_list;
     volume->extent_waiters = empty_list;
     volume->written = empty_list;
@@ -88,6 +105,8 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     }
     mkv_slot_table_init(volume_table(volume), &config->geometry);
     mkv_tenant_table_init(volume_tenants(volume), &config->geometry);
+    const struct mkv_directory_config directory = mkv_volume_directory_config(config);
+    (void)mkv_directory_init(volume_directory(volume), bytes - layout.directory, &directory);
     return volume;
 }
 
@@ -121,11 +140,14 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
 }
 
 bool mkv_volume_drop_room(const struct mkv_volume *volume) {
-    return volume->ops_internal - volume->extent_op_count < volume->config.ops_max;
+    return volume->ops_internal - volume->extent_op_count - volume->purge.in_flight -
+               volume->catch_ups - volume->scrub.in_flight <
+           volume->config.ops_max;
 }
 
 static bool kind_is_internal(enum op_kind kind) {
-    return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE;
+    return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE ||
+           kind == OP_KIND_CATCH_UP || kind == OP_KIND_PURGE || kind == OP_KIND_SCRUB;
 }
 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
@@ -144,6 +166,7 @@ uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
     if (kind_is_internal(kind)) {
         volume->ops_internal++;
     }
+    volume->catch_ups += kind == OP_KIND_CATCH_UP ? 1u : 0u;
     MKV_ASSERT(volume->ops_used - volume->ops_internal <= volume->config.ops_max);
     return index;
 }
@@ -154,10 +177,25 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (op->holds_slot) {
         mkv_volume_release(volume, index);
     }
+    mkv_volume_evict_wait_ended(volume, index);
     op->state = OP_FREE;
     volume->ops_used--;
     if (kind_is_internal(op->kind)) {
         volume->ops_internal--;
+    }
+    if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_op_ended(volume);
+    }
+    volume->catch_ups -= op->kind == OP_KIND_CATCH_UP ? 1u : 0u;
+    if (op->numbered) {
+        mkv_volume_put_unnumbered(volume, index);
+    }
+    if (op->purge > 0) {
+        MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
+        volume->listings[op->purge - 1].drops--;
+    }
+    if (op->of_catch_up) {
+        mkv_directory_catch_up_gone(volume_directory(volume));
     }
     if (op->of_eviction) {
         MKV_ASSERT(volume->evict_drops > 0);
@@ -202,6 +240,7 @@ void mkv_volume_release(struct mkv_volume *volume, uint32_t index) {
     ops[index].holds_slot = false;
     if (!others) {
         mkv_slot_table_release(volume_table(volume), ops[index].slot);
+        mkv_volume_policy_released(volume, ops[index].slot);
     }
 }
 
@@ -307,6 +346,7 @@ static bool op_is_stranded(enum op_state state) {
     case OP_FLUSHING:
     case OP_READY:
     case OP_JOURNALED:
+    case OP_LISTING:
         return true;
     case OP_FREE:
     case OP_FOUND:    /* READ or RELEASE comes */
@@ -316,6 +356,8 @@ static bool op_is_stranded(enum op_state state) {
     case OP_READING_PAYLOAD:
     case OP_CHECKING:
     case OP_WRITING:
+    case OP_CATCHING_UP:
+    case OP_SCRUBBING:
         return false;
     }
     MKV_ASSERT(false);
@@ -334,6 +376,7 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
     if (opening) {
         mkv_volume_event(volume, MKV_EVENT_OPEN_FAILED, MKV_ERR_DRIVE_IO, (uint64_t)result, lba, 0);
     }
+    mkv_volume_directory_fail(volume);
     volume->extent_waiters = empty_list;
     volume->written = empty_list;
     volume->flushing = empty_list;
@@ -342,6 +385,7 @@ void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint6
     volume->tenant_waiters = empty_list;
     volume->empty_job = (struct empty_job){0};
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
+    volume->lock_waiting = 0;
     struct op *ops = volume_ops(volume);
     for (uint32_t index = 0; index < volume->op_total; index++) {
         ops[index].past_lock = false;
@@ -388,14 +432,23 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_TENANT_DROP:
         mkv_volume_tenant(volume, input);
         return;
+    case MKV_MESSAGE_SCAN:
+    case MKV_MESSAGE_COUNT:
+    case MKV_MESSAGE_PURGE:
+        mkv_volume_list(volume, input);
+        return;
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:
     case MKV_MESSAGE_PUT_READY:
+    case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:
     case MKV_MESSAGE_TENANT_DONE:
     case MKV_MESSAGE_TENANT_DROP_DONE:
+    case MKV_MESSAGE_SCAN_DONE:
+    case MKV_MESSAGE_COUNT_DONE:
+    case MKV_MESSAGE_PURGE_DONE:
         break;
     }
     MKV_ASSERT(false); /* answers go the other way */
@@ -414,6 +467,8 @@ static void on_internal_done(struct mkv_volume *volume, const struct mkv_drive_d
         mkv_volume_flush_done(volume, done);
     } else if (which == IO_TRIM) {
         mkv_volume_trim_done(volume, done);
+    } else if (which >= IO_DIRECTORY) {
+        mkv_volume_directory_io_done(volume, which, done);
     } else if (which < IO_WINDOW) {
         if (volume->state == MKV_VOLUME_RECOVERING && volume->recover.step == RECOVER_SUPERBLOCK) {
             mkv_volume_recover_io_done(volume, which, done);
@@ -442,17 +497,36 @@ static void on_drive_done(struct mkv_volume *volume, const struct mkv_drive_done
     MKV_ASSERT(op->generation == done->op.generation);
     if (op->kind == OP_KIND_GET) {
         mkv_volume_get_io_done(volume, done->op.index, done);
+    } else if (op->kind == OP_KIND_CATCH_UP) {
+        mkv_volume_catch_up_done(volume, done->op.index, done);
+    } else if (op->kind == OP_KIND_SCRUB) {
+        mkv_volume_scrub_io_done(volume, done->op.index, done);
     } else {
         mkv_volume_mutate_io_done(volume, done->op.index, done);
     }
 }
 
-static enum mkv_err on_admin(struct mkv_volume *volume, enum mkv_admin_command command) {
-    switch (command) {
+static enum mkv_err on_admin(struct mkv_volume *volume, const struct mkv_input *input) {
+    struct mkv_drive_set set;
+    if (input->data_bytes > 0) {
+        MKV_ASSERT(input->data_bytes == sizeof set);
+        memcpy(&set, input->data, sizeof set); /* the caller's bytes need not be aligned */
+        MKV_ASSERT(mkv_drive_set_valid(&set));
+    }
+    switch (input->admin) {
     case MKV_ADMIN_FORMAT:
         return mkv_volume_format(volume);
     case MKV_ADMIN_OPEN:
-        return mkv_volume_open(volume);
+        return mkv_volume_open(volume, input->data_bytes > 0 ? &set : NULL, false);
+    case MKV_ADMIN_JOIN:
+        MKV_ASSERT(input->data_bytes > 0);
+        return mkv_volume_open(volume, &set, true);
+    case MKV_ADMIN_DRIVE_SET:
+        MKV_ASSERT(input->data_bytes > 0);
+        return mkv_volume_drive_set(volume, &set);
+    case MKV_ADMIN_PURGE:
+        MKV_ASSERT(input->data_bytes > 0);
+        return mkv_volume_purge(volume, &set);
     case MKV_ADMIN_CHECKPOINT:
         if (volume->state != MKV_VOLUME_SERVING) {
             return MKV_ERR_STATE;
@@ -487,7 +561,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         on_drive_done(volume, &input->drive);
         break;
     case MKV_INPUT_ADMIN:
-        err = on_admin(volume, input->admin);
+        err = on_admin(volume, input);
         break;
     case MKV_INPUT_REQUEST:
     case MKV_INPUT_FABRIC_DONE:
@@ -498,14 +572,19 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         mkv_volume_recover_pump(volume);
     }
     mkv_volume_stall_pump(volume);
+    mkv_volume_yield_pump(volume);
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
         mkv_volume_trim_pump(volume);
+        mkv_volume_scrub_pump(volume);
     }
     if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
         mkv_volume_empty_pump(volume);
+        mkv_volume_evict_pump(volume);
+        mkv_volume_directory_pump(volume);
     }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
+        mkv_volume_purge_pump(volume);
         mkv_volume_checkpoint_pump(volume);
         mkv_volume_journal_pump(volume);
     }
@@ -514,7 +593,14 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
 
 bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
-        return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume);
+        return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
+               mkv_volume_purge_has_work(volume) ||
+               mkv_directory_has_work(volume_directory(volume)) ||
+               mkv_volume_evict_has_work(volume);
+    }
+    if (volume->state == MKV_VOLUME_CLOSING) {
+        return mkv_directory_has_work(volume_directory(volume)) ||
+               mkv_volume_evict_has_work(volume);
     }
     return volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume);
 }
@@ -542,6 +628,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->bytes_usable = mkv_geometry_usable_units(&volume->config.geometry) * MKV_UNIT_BYTES;
     stats->bytes_raw = volume->config.geometry.capacity_units * MKV_UNIT_BYTES;
     stats->slots_used = table->used_count;
+    stats->scrub_progress = mkv_volume_scrub_progress(volume);
     stats->slots_retired = table->retired_count;
     stats->slots_free = table->classed_slot_count - table->used_count;
     stats->extents_free = table->classless_count;
@@ -571,6 +658,10 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->superblock_sequence = volume->superblock.sequence;
     stats->stalled = volume->stall.active;
     stats->trims_pending = mkv_volume_trims_pending(volume);
+    mkv_directory_stats(volume_directory(volume), table, &stats->directory);
+    const uint64_t applied = stats->directory.applied_sequence;
+    stats->directory_lag =
+        volume->flushed_sequence.value > applied ? volume->flushed_sequence.value - applied : 0;
     stats->tenants = volume_tenants(volume)->live_count;
     stats->tenants_dropped = volume_tenants(volume)->dropped_count;
 }
@@ -600,6 +691,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
             .lba = mkv_slot_table_lba(table, slot),
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
             .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
+            .hidden = (entry->bits & MKV_SLOT_HIDDEN) != 0,
         };
         ++*cursor;
         return true;
@@ -608,6 +700,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
 
 void mkv_volume_check(const struct mkv_volume *volume) {
     mkv_slot_table_check(volume_table(volume));
+    mkv_volume_policy_check(volume);
     /* No block belongs to a tenant whose sweep has ended: it would be kept for ever. */
     uint32_t cursor = 0;
     struct mkv_volume_block block;

@@ -32,10 +32,12 @@
  *      of that checkpoint.
  *  I6  The epoch of this opening is durable before recovery or service writes a journal block.
  *  I7  Of one tenant's keys with equal tags at most one mutation is past its lock at a time.
+ *      A put that waits for its bytes lets those behind it go first after lock_yield_ns; it has
+ *      the lock again, and has looked again, before its record.
  *  I8  After MKV_EFFECT_FAIL_DRIVE the volume hands out no drive operation.
  *  I9  While an operation of the drive is older than stall_ns, and until all that were in flight
- * then are back, no client waits for the drive: reads miss, mutations are UNAVAILABLE. I10 Nothing
- * is allocated after init, and a step does work bounded by the configuration.
+ *      then are back, no client waits for the drive: reads miss, mutations are UNAVAILABLE.
+ *  I10 Nothing is allocated after init, and a step does work bounded by the configuration.
  *
  * Not responsible for: clients and slabs (front), choosing the volume of a key (front), I/O.
  */
@@ -43,6 +45,7 @@
 #define MKV_CORE_VOLUME_H
 
 #include "core/base.h"
+#include "core/directory.h"
 #include "core/geometry.h"
 #include "core/io.h"
 #include "core/superblock.h"
@@ -53,6 +56,7 @@
 /* Defaults of the configuration. */
 #define MKV_EMPTY_NS_MAX 10000000000ull
 #define MKV_EMPTY_GRAIN_NS 1000000000ull
+#define MKV_EVICT_READY_DIVISOR 64u
 
 struct mkv_volume_config {
     uint32_t volume; /* index of this volume on its node */
@@ -60,9 +64,16 @@ struct mkv_volume_config {
     uint64_t capacity_units;
     /* What the drive is formatted with (mkv_superblock_choose on its copies), or is to be. */
     struct mkv_geometry geometry;
-    uint32_t ops_max;      /* messages that the front may have outstanding here */
-    uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
+    uint32_t ops_max;          /* messages that the front may have outstanding here */
+    uint32_t window_units;     /* units of one read of recovery, and of one write of a checkpoint */
+    uint32_t directory_frames; /* nodes of the directory in memory; 0: 1024, or its region */
+    uint64_t directory_commit_ns; /* the longest that its changes stay uncommitted; 0: 1 s */
     bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
+    /* Bytes a second at which all blocks are read again and compared with their sums; 0: never. */
+    uint64_t scrub_rate;
+    /* Mutations of a key that have waited for so long behind a put whose bytes do not come go
+     * first; 0: never. */
+    uint64_t lock_yield_ns;
     uint64_t stall_ns;     /* a drive operation older than this stalls the volume; 0: none does */
     uint64_t trim_idle_ns; /* how long an extent stays empty before it is trimmed */
     uint64_t idle_ns; /* quiet time after which an empty journal block records the last flush */
@@ -71,11 +82,15 @@ struct mkv_volume_config {
     uint64_t empty_ns_max;
     /* How old extents are is compared in whole grains. 0: MKV_EMPTY_GRAIN_NS. */
     uint64_t empty_grain_ns;
-    struct mkv_uuid store_uuid; /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
-    struct mkv_uuid drive_uuid; /* FORMAT: written. OPEN: must match */
-    uint64_t drive_set_version; /* FORMAT */
-    uint32_t drive_set_count;   /* FORMAT */
-    struct mkv_uuid drive_set[MKV_VOLUMES_MAX];
+    /* Blocks make room for puts; else a put into a full drive is NO_SPACE, unless it can have an
+     * extent of another class. */
+    bool eviction;
+    uint32_t ghost_count; /* tags of evicted blocks that are remembered. 0: by the slots */
+    /* A full class keeps one slot in so many ready. 0: MKV_EVICT_READY_DIVISOR. */
+    uint32_t evict_ready_divisor;
+    struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
+    struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
+    struct mkv_drive_set drive_set; /* FORMAT: written */
 };
 
 enum mkv_volume_state {
@@ -96,6 +111,7 @@ struct mkv_volume_class_stats {
     uint32_t slots_used;
 };
 #define MKV_VOLUME_CLASSES_MAX 128u
+#define MKV_VOLUME_TIERS 4u
 
 /* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
 struct mkv_volume_stats {
@@ -127,11 +143,16 @@ struct mkv_volume_stats {
     uint64_t flushes_total;
     uint64_t checkpoints_total;
     uint64_t puts_total, puts_deduplicated_total, gets_total, deletes_total;
+    uint64_t scrub_slots_total, scrub_bytes_total, scrub_damaged_total, scrub_passes_total;
+    double scrub_progress;         /* of the pass that runs, 0 to 1 */
+    uint64_t puts_overtaken_total; /* lost the lock to mutations behind them, waiting for bytes */
     uint64_t read_bytes_total, write_bytes_total; /* payload verified and served; persisted */
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
     uint64_t checksum_failures_index_total;
-    uint64_t evictions_total;
+    uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
+    uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
+    uint64_t evictions_capacity_total, evictions_rebalance_total;
     uint64_t extents_given_total;         /* to a class, and ... */
     uint64_t extents_given_spanned_total; /* ... of these, several as one */
     uint64_t extents_given_back_total;
@@ -150,6 +171,8 @@ struct mkv_volume_stats {
     uint64_t recovery_ns;
     uint64_t generation_counter;
     uint64_t superblock_sequence;
+    struct mkv_directory_stats directory;
+    uint64_t directory_lag;   /* journal_durable less what the directory has applied */
     uint32_t tenants;         /* live ones, the default one included */
     uint32_t tenants_dropped; /* whose blocks are being dropped */
 };
@@ -191,6 +214,7 @@ struct mkv_volume_block {
     struct mkv_lba lba;
     uint32_t slot_units;
     bool served; /* false: its tenant was dropped, and it waits to be swept */
+    bool hidden; /* its DROP is issued */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
@@ -199,6 +223,8 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
  * total in every extent (O5), every live entry found through the hash. Aborts on a violation.
  * Cost grows with the table. */
 void mkv_volume_check(const struct mkv_volume *volume);
+/* Whether the directory has every block that is live: what SCAN would list now is all there is. */
+bool mkv_volume_directory_complete(const struct mkv_volume *volume);
 /* A hash over all state that is durable: tag, tenant, slot, generation, length, flags of every live
  * block, and the class of every extent (O6, O8). */
 uint64_t mkv_volume_durable_hash(const struct mkv_volume *volume);

@@ -90,6 +90,7 @@ static void superblock_durable(struct mkv_volume *volume) {
         mkv_volume_event(volume, MKV_EVENT_FORMATTED, MKV_OK, 0, 0, 0);
         return;
     case SUPERBLOCK_REPAIR:
+    case SUPERBLOCK_RAISE:
     case SUPERBLOCK_EPOCH:
     case SUPERBLOCK_EMPTY:
         mkv_volume_recover_superblock_durable(volume);
@@ -101,6 +102,9 @@ static void superblock_durable(struct mkv_volume *volume) {
         volume->state = MKV_VOLUME_CLOSED;
         MKV_ASSERT(volume->io_in_flight == 0);
         mkv_volume_event(volume, MKV_EVENT_CLOSED, MKV_OK, 0, 0, 0);
+        return;
+    case SUPERBLOCK_DRIVE_SET:
+        mkv_volume_drive_set_durable(volume);
         return;
     }
     MKV_ASSERT(false);
@@ -121,8 +125,7 @@ static void superblock_pump(struct mkv_volume *volume) {
     }
 }
 
-/* Brings what every superblock states up to now. */
-static void superblock_renew(struct mkv_volume *volume) {
+void mkv_volume_superblock_renew(struct mkv_volume *volume) {
     struct mkv_superblock *superblock = &volume->superblock;
     superblock->sequence++;
     superblock->wall_ms = mkv_max_u64(superblock->wall_ms, volume->wall_ms);
@@ -142,8 +145,7 @@ enum mkv_err mkv_volume_format(struct mkv_volume *volume) {
         return MKV_ERR_STATE;
     }
     const struct mkv_volume_config *config = &volume->config;
-    MKV_ASSERT(config->drive_set_count >= 1);
-    MKV_ASSERT(config->drive_set_count <= MKV_VOLUMES_MAX);
+    MKV_ASSERT(mkv_drive_set_valid(&config->drive_set));
     memset(&volume->superblock, 0, sizeof volume->superblock);
     struct mkv_superblock *superblock = &volume->superblock;
     superblock->version = MKV_FORMAT_VERSION;
@@ -155,9 +157,7 @@ enum mkv_err mkv_volume_format(struct mkv_volume *volume) {
     superblock->chain_anchor = mkv_volume_fresh_chain(volume, 0);
     superblock->wall_ms = volume->wall_ms;
     superblock->geometry = config->geometry;
-    superblock->drive_set_version = config->drive_set_version;
-    superblock->drive_set_count = config->drive_set_count;
-    memcpy(superblock->drive_set, config->drive_set, sizeof superblock->drive_set);
+    superblock->drive_set = config->drive_set;
     volume->state = MKV_VOLUME_FORMATTING;
     mkv_volume_superblock_write(volume, SUPERBLOCK_FORMAT, SUPERBLOCK_ALL_COPIES);
     return MKV_OK;
@@ -243,7 +243,7 @@ static void checkpoint_flip(struct mkv_volume *volume) {
     struct checkpoint *checkpoint = &volume->checkpoint;
     struct mkv_superblock *superblock = &volume->superblock;
     checkpoint->step = CHECKPOINT_FLIPPING;
-    superblock_renew(volume);
+    mkv_volume_superblock_renew(volume);
     superblock->flags &= ~MKV_SUPERBLOCK_NO_CHECKPOINT;
     superblock->checkpoint_side = checkpoint->side;
     superblock->checkpoint_number = checkpoint->number;
@@ -296,7 +296,9 @@ static void checkpoint_advance(struct mkv_volume *volume) {
     }
     const bool flushed =
         volume->flush_completed >= checkpoint->ticket || MKV_CANARY(MKV_CANARY_FLIP_BEFORE_FLUSH);
-    if (checkpoint->step == CHECKPOINT_FLUSHING && flushed) {
+    /* A drive set may be on its way to the superblock. */
+    const bool writer_is_free = volume->superblock_writer.step == SUPERBLOCK_IDLE;
+    if (checkpoint->step == CHECKPOINT_FLUSHING && flushed && writer_is_free) {
         checkpoint_flip(volume);
     }
 }
@@ -317,11 +319,11 @@ static bool checkpoint_is_due(struct mkv_volume *volume) {
 static bool volume_is_quiet(const struct mkv_volume *volume) {
     return volume->ops_used == 0 && volume->io_in_flight == 0 &&
            volume->checkpoint.step == CHECKPOINT_IDLE &&
-           volume->superblock_writer.step == SUPERBLOCK_IDLE;
+           volume->superblock_writer.step == SUPERBLOCK_IDLE && !volume->set_is_wanted;
 }
 
 static void close_advance(struct mkv_volume *volume) {
-    if (!volume_is_quiet(volume)) {
+    if (volume->ops_used > 0 || !mkv_volume_directory_closed(volume) || !volume_is_quiet(volume)) {
         return;
     }
     const bool covered = volume->flushed_sequence.value + 1 == volume->ring_start.value;
@@ -329,13 +331,14 @@ static void close_advance(struct mkv_volume *volume) {
         checkpoint_begin(volume);
         return;
     }
-    superblock_renew(volume);
+    mkv_volume_superblock_renew(volume);
     volume->superblock.flags |= MKV_SUPERBLOCK_CLEAN;
     mkv_volume_superblock_write(volume, SUPERBLOCK_CLEAN, SUPERBLOCK_ALL_COPIES);
 }
 
 void mkv_volume_checkpoint_pump(struct mkv_volume *volume) {
     superblock_pump(volume);
+    mkv_volume_drive_set_pump(volume);
     if (volume->state == MKV_VOLUME_CLOSING) {
         close_advance(volume);
     }

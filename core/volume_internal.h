@@ -5,13 +5,16 @@
  *   volume.c             arena, operations, dispatch of inputs, failing
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
  *   volume_empty.c       extents run empty for other classes
+ *   volume_evict.c       blocks leave to make room
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
+ *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
  *   volume_stall.c       a drive that does not answer
  *   volume_trim.c        empty extents, and telling the drive
  *   volume_journal.c     batches of records, flushes, applying what is durable, answers
  *   volume_get.c         FIND, READ, EXISTS
  *   volume_checkpoint.c  superblock writes, checkpoints, close
- *   volume_recover.c     OPEN
+ *   volume_recover.c     OPEN, JOIN
+ *   volume_set.c         DRIVE_SET, PURGE
  *
  *   Operation of a mutation:
  *
@@ -24,7 +27,11 @@
 #ifndef MKV_CORE_VOLUME_INTERNAL_H
 #define MKV_CORE_VOLUME_INTERNAL_H
 
+#include <string.h>
+
 #include "core/canary.h"
+#include "core/directory.h"
+#include "core/eviction.h"
 #include "core/io.h"
 #include "core/journal_block.h"
 #include "core/slot_header.h"
@@ -35,6 +42,9 @@
 
 /* Class changes on their way at a time. */
 #define EXTENT_OPS_MAX 8u
+/* Blocks that a purge looks at at a time, and slots that it passes over in one step. */
+#define PURGE_OPS_MAX 16u
+#define PURGE_SLOTS_PER_STEP_MAX 256u
 /* Generations that may be given out without a record between two superblocks: above the most
  * operations a volume can have. */
 #define GENERATION_GAP (4ull * MKV_VOLUME_OPS_MAX)
@@ -47,6 +57,8 @@
 #define JOB_SLOTS_MAX 2048u
 /* Bytes of the slot table that one step of recovery clears. */
 #define STEP_CLEAR_BYTES_MAX (1u << 20)
+/* SCAN, COUNT and PURGE under way at a time. */
+#define LISTINGS_MAX 4u
 #define LOCK_BUCKETS 256u
 #define HOLD_BUCKETS 256u
 
@@ -54,11 +66,15 @@ enum op_kind {
     OP_KIND_GET = 1,
     OP_KIND_PUT,
     OP_KIND_DELETE,
+    OP_KIND_PURGE,  /* looks at a block's key, and drops it if that goes to another drive */
     OP_KIND_DROP,   /* drops a slot for the volume's own reasons */
     OP_KIND_EXTENT, /* gives an extent to a class */
     OP_KIND_TENANT, /* the key is the name */
     OP_KIND_TENANT_DROP,
-    OP_KIND_RETIRE, /* of a slot that the drive could not write */
+    OP_KIND_RETIRE,   /* of a slot that the drive could not write */
+    OP_KIND_LIST,     /* SCAN, COUNT, PURGE */
+    OP_KIND_CATCH_UP, /* reads a header for the directory */
+    OP_KIND_SCRUB,    /* reads a block to see that it is whole */
 };
 
 enum op_state {
@@ -76,6 +92,9 @@ enum op_state {
     OP_FLUSHING,        /* PUT: covered by the flush in flight */
     OP_READY,           /* its record waits for a journal block */
     OP_JOURNALED,       /* its record is in a block that is not durable yet */
+    OP_LISTING,         /* LIST: the directory is at it */
+    OP_CATCHING_UP,     /* CATCH_UP: the header is on its way */
+    OP_SCRUBBING,       /* SCRUB: the header or a piece of the payload is on its way */
 };
 
 struct op_list {
@@ -108,6 +127,8 @@ struct op {
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
     bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
+    bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
+    uint64_t reserved_ns;     /* PUT: when it got its slot */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
     enum mkv_drop_cause drop_cause;
@@ -122,8 +143,18 @@ struct op {
     struct mkv_record_extent extent; /* EXTENT */
     uint32_t tenant_place;           /* TENANT, TENANT_DROP */
     bool of_job;                     /* DROP: counts against the limit of background jobs */
+    bool waits_for_slot;             /* PUT: it is one of those that wait for a slot ... */
+    uint32_t policy_state;           /* DROP of an eviction: what the policy will remember */
+    uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
-    uint32_t slot_units;             /* EXTENT: the class for which it is done */
+    uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
+    bool of_catch_up;                /* DROP: the directory waits for its end */
+    uint32_t purge_reads;            /* PURGE: of its header, handed out so far */
+    enum mkv_directory_job_kind listing_kind; /* LIST */
+    bool numbered;                            /* PUT: in the list of those with a generation */
+    uint32_t numbered_next;
+    uint32_t numbered_previous;
+    uint32_t slot_units; /* EXTENT: the class for which it is done */
     uint8_t key[MKV_KEY_BYTES_MAX];
 };
 
@@ -134,7 +165,8 @@ enum internal_io {
     IO_WINDOW = IO_SUPERBLOCK + MKV_SUPERBLOCK_COPIES, /* 2 */
     IO_JOURNAL = IO_WINDOW + 2,
     IO_TRIM = IO_JOURNAL + MKV_JOURNAL_COPIES * MKV_JOURNAL_BATCH_BLOCKS_MAX,
-    IO_COUNT,
+    IO_DIRECTORY, /* MKV_DIRECTORY_IO_MAX */
+    IO_COUNT = IO_DIRECTORY + MKV_DIRECTORY_IO_MAX,
 };
 struct internal_io_state {
     uint64_t issued_ns;
@@ -145,10 +177,12 @@ struct internal_io_state {
 enum superblock_purpose {
     SUPERBLOCK_FORMAT = 1,
     SUPERBLOCK_REPAIR,
+    SUPERBLOCK_RAISE,
     SUPERBLOCK_EPOCH,
     SUPERBLOCK_EMPTY,
     SUPERBLOCK_FLIP,
     SUPERBLOCK_CLEAN,
+    SUPERBLOCK_DRIVE_SET,
 };
 enum superblock_step {
     SUPERBLOCK_IDLE = 0,
@@ -187,6 +221,18 @@ struct checkpoint {
     uint64_t started_ns;
 };
 
+/* A SCAN, COUNT or PURGE; its place is that of the directory's job. */
+struct listing {
+    bool active;
+    bool batch; /* PURGE: one is being dropped */
+    bool more;  /* behind it */
+    uint32_t op;
+    uint32_t left;  /* entries of the batch that are not begun */
+    uint32_t drops; /* under way */
+    uint64_t data_offset;
+    uint64_t count;
+};
+
 struct stall {
     bool active;
     uint64_t since_ns; /* operations issued up to here are waited for */
@@ -202,6 +248,18 @@ struct trim {
     uint64_t due_ns; /* no trim starts before */
 };
 
+/* Memory for the payload that the scrubber compares at a time: the largest chunk there is. */
+#define SCRUB_UNITS 32u
+struct scrub {
+    uint32_t in_flight; /* blocks that are being read: 0 or 1 */
+    bool header_known;  /* of that block: its payload is read */
+    uint32_t cursor;    /* the slot to look at next */
+    uint32_t offset;    /* payload bytes that were compared */
+    uint32_t piece;     /* payload bytes on their way */
+    uint64_t bytes;     /* read of the block */
+    uint64_t due_ns;    /* no block is read before */
+};
+
 /* One pass after another over all slots, until one finds nothing of the tenant. */
 struct tenant_sweep {
     uint32_t place; /* in the tenant table; MKV_NONE_U32: no sweep */
@@ -215,6 +273,7 @@ enum recover_step {
     RECOVER_FLUSH,
     RECOVER_SUPERBLOCK,
     RECOVER_REPAIR,
+    RECOVER_RAISE,
     RECOVER_CHECKPOINT_HEAD,
     RECOVER_CHECKPOINT_PAGES,
     RECOVER_EPOCH,
@@ -235,6 +294,8 @@ struct recover {
     uint64_t clear_cursor;
     uint32_t next_unit; /* of the checkpoint side, behind its head */
     uint32_t derive_cursor;
+    bool derived;
+    uint32_t policy_page;
     uint64_t window_sequence; /* sequence that the first unit of the window stands for */
     uint32_t window_count;
     uint32_t window_index; /* block of the window that is looked at */
@@ -250,6 +311,18 @@ struct recover {
     uint64_t single_until; /* below this sequence the ring is read unit by unit */
     uint32_t hole_unread;  /* bit c: the drive could not read copy c at the hole */
     bool torn;             /* something unreadable stood at the hole */
+    bool joins;            /* JOIN: it comes up empty, whatever it holds */
+};
+
+struct purge {
+    bool active;
+    uint32_t cursor;    /* the next slot to look at */
+    uint32_t in_flight; /* its ops */
+    uint64_t looked;
+    uint64_t dropped;
+    uint32_t member_count;
+    uint32_t member_own; /* the place of this drive */
+    struct mkv_member members[MKV_VOLUMES_MAX];
 };
 
 /* See volume_empty.c. */
@@ -264,6 +337,15 @@ struct empty_job {
     uint64_t given_up_ns;
 };
 
+/* See volume_evict.c. */
+struct evict_job {
+    uint64_t full[MKV_CLASSES_MAX / 64]; /* bit c: class c can get no extent, as far as is known */
+    uint64_t filling[MKV_CLASSES_MAX / 64]; /* bit c: until it has the ready slots it wants */
+    uint16_t waiting[MKV_CLASSES_MAX];      /* puts that wait for a slot */
+    bool more;                              /* the next step would find more to do */
+};
+_Static_assert(MKV_VOLUME_OPS_MAX <= UINT16_MAX, "as many puts wait at most");
+
 struct mkv_volume {
     struct mkv_volume_config config;
     enum mkv_volume_state state;
@@ -276,7 +358,9 @@ struct mkv_volume {
     uint64_t effects_offset;
     uint64_t table_offset;
     uint64_t tenants_offset;
+    uint64_t eviction_offset;
     uint64_t meta_offset;
+    uint64_t directory_offset;
 
     uint32_t effects_max;
     uint32_t effect_head;
@@ -292,6 +376,16 @@ struct mkv_volume {
     struct tenant_sweep tenant_sweep;
     struct trim trim;
     struct stall stall;
+    struct listing listings[LISTINGS_MAX];
+    uint32_t catch_ups;      /* operations that read a header for the directory */
+    uint32_t numbered_first; /* puts that have a generation and are not applied, oldest first */
+    uint32_t numbered_last;
+    uint64_t generation_applied; /* the highest counter that the next opening is sure to know */
+    bool directory_closing;
+    bool directory_flush_wanted;
+    uint64_t directory_ticket;
+    uint32_t directory_units[MKV_DIRECTORY_IO_MAX]; /* of its operations in flight */
+    bool directory_writes[MKV_DIRECTORY_IO_MAX];
     struct op_list tenant_waiters;
     uint32_t tenant_op; /* the TENANT or TENANT_DROP under way, MKV_NONE_U32 when there is none */
     uint32_t lock_heads[LOCK_BUCKETS];
@@ -308,7 +402,14 @@ struct mkv_volume {
     struct superblock_writer superblock_writer;
     struct checkpoint checkpoint;
     struct recover recover;
+    /* OPEN, JOIN: the set to be under. DRIVE_SET: the one that waits for the superblock's writer.
+     */
+    struct mkv_drive_set set_wanted;
+    bool set_is_wanted;
+    struct purge purge;
     struct empty_job empty_job;
+    struct evict_job evict;
+    struct scrub scrub;
 
     uint64_t generation_counter;
     uint64_t generation_bound;            /* the durable superblock's: no put gets one above it */
@@ -325,6 +426,8 @@ struct mkv_volume {
     uint64_t records_sequence;  /* highest sequence of a block that has records */
     uint64_t quiet_since_ns;
 
+    uint32_t lock_waiting;     /* mutations that wait for the lock of their tag */
+    uint64_t yield_look_ns;    /* when they are looked at next */
     uint64_t write_number;     /* data writes handed out since init */
     uint32_t writes_in_flight; /* of them */
     uint64_t flush_held_since_ns;
@@ -350,10 +453,14 @@ static inline struct mkv_slot_table *volume_table(const struct mkv_volume *volum
 static inline struct mkv_tenant_table *volume_tenants(const struct mkv_volume *volume) {
     return (struct mkv_tenant_table *)((uintptr_t)volume + volume->tenants_offset);
 }
+static inline struct mkv_directory *volume_directory(const struct mkv_volume *volume) {
+    return (struct mkv_directory *)((uintptr_t)volume + volume->directory_offset);
+}
 static inline uint8_t *volume_meta(const struct mkv_volume *volume, uint64_t offset) {
     return (uint8_t *)((uintptr_t)volume + offset);
 }
-/* Metadata units: one for each op, then the journal batch, the superblock copies, two windows. */
+/* Metadata units: one for each op, then the journal batch, the superblock copies, two windows, and
+ * the scrubber's. */
 static inline uint64_t meta_of_op(const struct mkv_volume *volume, uint32_t op) {
     return volume->meta_offset + (uint64_t)op * MKV_UNIT_BYTES;
 }
@@ -365,6 +472,10 @@ static inline uint64_t meta_of_superblock(const struct mkv_volume *volume, uint3
 }
 static inline uint64_t meta_of_window(const struct mkv_volume *volume, uint32_t window) {
     return meta_of_superblock(volume, MKV_SUPERBLOCK_COPIES + window * volume->config.window_units);
+}
+/* SCRUB_UNITS of them, where there is a scrubber. */
+static inline uint64_t meta_of_scrub(const struct mkv_volume *volume) {
+    return meta_of_window(volume, 2);
 }
 
 /* ---- volume.c -------------------------------------------------------------------------------- */
@@ -441,16 +552,26 @@ struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const stru
 /* ---- volume_mutate.c ------------------------------------------------------------------------- */
 
 void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *input);
+/* The put's data is durable: its record may follow, unless it was overtaken and has to look again.
+ */
+void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index);
+/* Lets those go first that have waited for a slow put of their tag. */
+void mkv_volume_yield_pump(struct mkv_volume *volume);
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input);
 /* Drops a slot whose content failed its check, behind the lock of its tag. With MKV_ERR_DRIVE_IO
  * the medium lost it, and the slot is retired. */
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
+/* The same for the catch-up, which is told by mkv_directory_catch_up_gone when the drop has ended.
+ * False when there is no drop: the slot is to be looked at again. */
+bool mkv_volume_catch_up_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
 /* Drops a live slot for a background job, behind the lock of its tag. False when enough of them are
  * under way: ask again later. */
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
                          enum mkv_drop_cause cause);
+/* The same for a PURGE, whose listing counts those under way. */
+bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing);
 /* Drops a live block that is not hidden, to make room: behind the lock of its tag, after the
  * mutations that are waiting there. The caller has asked mkv_volume_evict_room. */
 void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause);
@@ -470,6 +591,10 @@ void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_reco
                                 uint32_t slot_units);
 /* Slots or extents may have become free: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
+/* Sends an op of the volume itself behind the lock of its tag. */
+void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
+/* Drops the live block in the op's old_slot, behind the lock. */
+void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t op, enum mkv_drop_cause cause);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 
@@ -482,6 +607,36 @@ bool mkv_volume_empty_request(struct mkv_volume *volume, uint32_t slot_units);
 void mkv_volume_empty_put_applied(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_empty_pump(struct mkv_volume *volume);
 bool mkv_volume_empty_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_evict.c -------------------------------------------------------------------------- */
+
+struct mkv_eviction_config mkv_volume_eviction_config(const struct mkv_volume_config *config);
+/* What the policy is told; nothing comes of it when the configuration has no eviction. */
+void mkv_volume_policy_init(struct mkv_volume *volume);
+/* Tells it what recovery found, so many pages a call; *page starts at 0. True when done. */
+bool mkv_volume_policy_restore(struct mkv_volume *volume, uint32_t *page, uint32_t page_max);
+/* A class change: after an extent was taken, before one is given back. */
+void mkv_volume_policy_extent(struct mkv_volume *volume, const struct mkv_record_extent *record);
+/* A block was stored; the last one of several that a request named, or not. */
+void mkv_volume_policy_put(struct mkv_volume *volume, struct mkv_slot slot, bool is_last);
+/* A request asked for the block; perhaps a read that a lookup may have announced. */
+void mkv_volume_policy_used(struct mkv_volume *volume, struct mkv_slot slot, bool was_looked_up);
+/* The block's DROP is decided. */
+void mkv_volume_policy_dropped(struct mkv_volume *volume, struct mkv_slot slot, bool evicted);
+/* The same in two parts: a DROP is sent behind the lock, and when it has its turn the block is
+ * there. What goes between is MKV_NONE_U32 for a block that the policy does not have. */
+uint32_t mkv_volume_policy_take_out(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_t state);
+/* Nobody holds the slot any more. */
+void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot);
+bool mkv_volume_was_evicted(const struct mkv_volume *volume, uint64_t tag);
+void mkv_volume_policy_check(const struct mkv_volume *volume);
+/* A put finds no slot of this size, and there will be no extent for it. True when blocks of its
+ * class make room: the put waits until it is tried again (mkv_volume_evict_wait_ended). */
+bool mkv_volume_evict_request(struct mkv_volume *volume, uint32_t op, uint32_t slot_units);
+void mkv_volume_evict_wait_ended(struct mkv_volume *volume, uint32_t op);
+void mkv_volume_evict_pump(struct mkv_volume *volume);
+bool mkv_volume_evict_has_work(const struct mkv_volume *volume);
 
 /* ---- volume_tenant.c ------------------------------------------------------------------------- */
 
@@ -497,6 +652,37 @@ enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t t
 /* Goes on dropping the blocks of dropped tenants. */
 void mkv_volume_tenant_pump(struct mkv_volume *volume);
 bool mkv_volume_tenant_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_directory.c ---------------------------------------------------------------------- */
+
+struct mkv_directory_config mkv_volume_directory_config(const struct mkv_volume_config *config);
+/* A put was given its generation; its operation has ended. */
+void mkv_volume_put_numbered(struct mkv_volume *volume, uint32_t op);
+void mkv_volume_put_unnumbered(struct mkv_volume *volume, uint32_t op);
+/* The op's PUT was applied to the table; the DROP of its old slot is about to be. */
+void mkv_volume_directory_put(struct mkv_volume *volume, const struct op *op);
+void mkv_volume_directory_drop(struct mkv_volume *volume, const struct op *op);
+/* All records up to the flushed sequence have been applied. */
+void mkv_volume_directory_applied(struct mkv_volume *volume);
+void mkv_volume_directory_open(struct mkv_volume *volume);
+/* Whether nothing of the directory is in flight, or left to do. */
+bool mkv_volume_directory_closed(struct mkv_volume *volume);
+void mkv_volume_directory_fail(struct mkv_volume *volume);
+void mkv_volume_list(struct mkv_volume *volume, const struct mkv_input *input);
+enum mkv_message_kind mkv_volume_listing_answer_kind(const struct op *op);
+/* ---- volume_scrub.c -------------------------------------------------------------------------- */
+
+void mkv_volume_scrub_pump(struct mkv_volume *volume);
+/* How far the pass has come, 0 to 1. */
+double mkv_volume_scrub_progress(const struct mkv_volume *volume);
+void mkv_volume_scrub_io_done(struct mkv_volume *volume, uint32_t op,
+                              const struct mkv_drive_done *done);
+
+void mkv_volume_catch_up_done(struct mkv_volume *volume, uint32_t op,
+                              const struct mkv_drive_done *done);
+void mkv_volume_directory_io_done(struct mkv_volume *volume, uint32_t which,
+                                  const struct mkv_drive_done *done);
+void mkv_volume_directory_pump(struct mkv_volume *volume);
 
 /* ---- volume_stall.c -------------------------------------------------------------------------- */
 
@@ -525,6 +711,8 @@ uint64_t mkv_volume_ring_used(const struct mkv_volume *volume);
 
 void mkv_volume_superblock_write(struct mkv_volume *volume, enum superblock_purpose purpose,
                                  uint32_t copies);
+/* Brings what every superblock states up to now. */
+void mkv_volume_superblock_renew(struct mkv_volume *volume);
 void mkv_volume_superblock_io_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
 void mkv_volume_checkpoint_io_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
 void mkv_volume_checkpoint_pump(struct mkv_volume *volume);
@@ -535,12 +723,32 @@ uint64_t mkv_volume_fresh_chain(const struct mkv_volume *volume, uint32_t epoch)
 
 /* ---- volume_recover.c ------------------------------------------------------------------------ */
 
-enum mkv_err mkv_volume_open(struct mkv_volume *volume);
+/* `set` is NULL, or the set to be under. */
+enum mkv_err mkv_volume_open(struct mkv_volume *volume, const struct mkv_drive_set *set,
+                             bool joins);
 void mkv_volume_recover_pump(struct mkv_volume *volume);
 void mkv_volume_recover_io_done(struct mkv_volume *volume, uint32_t which,
                                 const struct mkv_drive_done *done);
 /* A superblock write of recovery is durable. */
 void mkv_volume_recover_superblock_durable(struct mkv_volume *volume);
 bool mkv_volume_recover_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_set.c ---------------------------------------------------------------------------- */
+
+enum mkv_err mkv_volume_drive_set(struct mkv_volume *volume, const struct mkv_drive_set *set);
+/* Whether a set waits to be written, or is being written. */
+bool mkv_volume_drive_set_pending(const struct mkv_volume *volume);
+/* Writes the set that waits, if the superblock's writer is free. */
+void mkv_volume_drive_set_pump(struct mkv_volume *volume);
+void mkv_volume_drive_set_durable(struct mkv_volume *volume);
+
+enum mkv_err mkv_volume_purge(struct mkv_volume *volume, const struct mkv_drive_set *set);
+void mkv_volume_purge_pump(struct mkv_volume *volume);
+bool mkv_volume_purge_has_work(const struct mkv_volume *volume);
+/* The op is past its lock; its read came back; it is over. */
+void mkv_volume_purge_start(struct mkv_volume *volume, uint32_t op);
+void mkv_volume_purge_io_done(struct mkv_volume *volume, uint32_t op,
+                              const struct mkv_drive_done *done);
+void mkv_volume_purge_op_ended(struct mkv_volume *volume);
 
 #endif

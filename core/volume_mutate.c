@@ -10,6 +10,9 @@
 #include "core/hash.h"
 #include "core/volume_internal.h"
 
+/* Waiting mutations are looked at so many times within lock_yield_ns. */
+#define LOOKS_OF_YIELD 4u
+
 /* ---- the lock of a tag ----------------------------------------------------------------------- */
 
 static uint32_t *lock_bucket(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
@@ -28,6 +31,7 @@ static void lock_take(struct mkv_volume *volume, uint32_t index) {
         if (ops[other].tag == op->tag && ops[other].tenant == op->tenant) {
             op->state = OP_LOCK_WAIT;
             mkv_volume_list_push(volume, &ops[other].lock_waiters, index);
+            volume->lock_waiting++;
             return;
         }
     }
@@ -54,8 +58,11 @@ static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
         return MKV_NONE_U32;
     }
     const uint32_t next = mkv_volume_list_pop(volume, &op->lock_waiters);
+    MKV_ASSERT(volume->lock_waiting > 0);
+    volume->lock_waiting--;
     uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
     ops[next].lock_waiters = op->lock_waiters;
+    op->lock_waiters = (struct op_list){MKV_NONE_U32, MKV_NONE_U32, 0};
     ops[next].past_lock = true;
     ops[next].lock_next = *head;
     *head = next;
@@ -74,6 +81,8 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DONE, status);
     } else if (op->kind == OP_KIND_TENANT_DROP) {
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DROP_DONE, status);
+    } else if (op->kind == OP_KIND_LIST) {
+        mkv_volume_answer(volume, index, mkv_volume_listing_answer_kind(op), status);
     }
     const bool of_tenant = volume->tenant_op == index;
     const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
@@ -88,18 +97,69 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
     }
 }
 
-/* ---- looking for the old block --------------------------------------------------------------- */
-
 static void mark_ready(struct mkv_volume *volume, uint32_t index) {
     volume_ops(volume)[index].state = OP_READY;
     mkv_volume_list_push(volume, &volume->ready, index);
 }
 
+/* The mutation of a key ends with this status; a put that has its slot gives it back. */
+static void mutation_refuse(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
+    const struct op *op = &volume_ops(volume)[index];
+    if (op->overtaken) {
+        mkv_volume_put_refused(volume, index, status);
+    } else {
+        mkv_volume_mutation_end(volume, index, status);
+    }
+}
+
+/* ---- slow puts are overtaken ----------------------------------------------------------------- */
+
+/* A put that has its slot and waits for its client's bytes lets the mutations behind it go first
+ * when they have waited for too long. It looks again, under the lock, when its data is durable. */
+static void lock_yield(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    MKV_ASSERT(op->state == OP_RESERVED && op->past_lock);
+    op->overtaken = true;
+    op->has_old = false;
+    volume->stats.puts_overtaken_total++;
+    mutation_start(volume, lock_pass_on(volume, index));
+}
+
+void mkv_volume_yield_pump(struct mkv_volume *volume) {
+    const uint64_t yield_ns = volume->config.lock_yield_ns;
+    if (yield_ns == 0 || volume->lock_waiting == 0 || volume->now_ns < volume->yield_look_ns) {
+        return;
+    }
+    volume->yield_look_ns = volume->now_ns + yield_ns / LOOKS_OF_YIELD;
+    for (uint32_t index = 0; index < volume->op_total; index++) {
+        const struct op *op = &volume_ops(volume)[index];
+        if (op->state == OP_RESERVED && op->past_lock && op->lock_waiters.count > 0 &&
+            volume->now_ns - op->reserved_ns >= yield_ns) {
+            lock_yield(volume, index);
+        }
+    }
+}
+
+void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    if (op->past_lock || MKV_CANARY(MKV_CANARY_OVERTAKEN_PUT_NOT_CHECKED)) {
+        mark_ready(volume, index);
+        return;
+    }
+    MKV_ASSERT(op->overtaken);
+    op->candidate = 0;
+    lock_take(volume, index);
+}
+
+/* ---- looking for the old block --------------------------------------------------------------- */
+
 static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_cause cause) {
     struct op *op = &volume_ops(volume)[index];
     op->has_old = true;
     op->drop_cause = cause;
-    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP)) {
+    mkv_volume_policy_dropped(volume, op->old_slot, cause == MKV_DROP_EVICT);
+    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
+        (cause == MKV_DROP_EVICT && MKV_CANARY(MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP))) {
         const struct mkv_record_drop drop = {
             .cause = cause,
             .slot = op->old_slot,
@@ -113,18 +173,29 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
     mark_ready(volume, index);
 }
 
+void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_cause cause) {
+    MKV_ASSERT(volume_ops(volume)[index].past_lock);
+    drop_old(volume, index, cause);
+}
+
+void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t index) {
+    lock_take(volume, index);
+}
+
 static void reserve_slot(struct mkv_volume *volume, uint32_t index);
 
 /* Looks at the next slot of the op's tag. Slots of a tag do not change while its lock is held. */
 static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     if (!mkv_volume_tenant_takes(volume, op->tenant)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN);
         return;
     }
     const struct mkv_slot slot = mkv_volume_candidate(volume, op);
     if (slot.index == MKV_NONE_U32) {
-        if (op->kind == OP_KIND_PUT) {
+        if (op->overtaken) {
+            mark_ready(volume, index);
+        } else if (op->kind == OP_KIND_PUT) {
             reserve_slot(volume, index);
         } else {
             mkv_volume_mutation_end(volume, index, MKV_STATUS_NOT_FOUND);
@@ -144,28 +215,46 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
 static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
                         enum mkv_drop_cause cause) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    const struct mkv_slot_table *table = volume_table(volume);
+    const struct empty_job *job = &volume->empty_job;
     volume->stats.evictions_total++;
+    volume->stats.evictions_by_tier[(entry->bits >> MKV_SLOT_TIER_SHIFT) % MKV_VOLUME_TIERS]++;
+    if (job->active && mkv_slot_table_extent_of(table, slot).index == job->extent.index) {
+        volume->stats.evictions_rebalance_total++;
+    } else {
+        volume->stats.evictions_capacity_total++;
+    }
     mkv_volume_event(volume, MKV_EVENT_BLOCK_EVICTED, MKV_OK, slot.index,
                      ((uint64_t)entry->tag_high << 32) | entry->tag_low, (uint64_t)cause);
+}
+
+/* What a DROP is to drop may be gone, and its slot put to use again, since. */
+static bool is_there(const struct mkv_volume *volume, const struct op *drop) {
+    MKV_ASSERT(drop->kind == OP_KIND_DROP);
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), drop->old_slot);
+    return mkv_slot_state_of(entry) == MKV_SLOT_LIVE && (entry->bits & MKV_SLOT_HIDDEN) == 0 &&
+           (entry->generation_low == (uint32_t)drop->generation_new.value ||
+            MKV_CANARY(MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED));
 }
 
 /* A mutation is past its lock. */
 static void mutation_start(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
+    if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_start(volume, index);
+        return;
+    }
     if (op->kind != OP_KIND_DROP) {
         check_candidate(volume, index);
         return;
     }
-    /* What was to be dropped may be gone, and its slot put to use again, since. */
-    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
-    if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE || (entry->bits & MKV_SLOT_HIDDEN) != 0 ||
-        (entry->generation_low != (uint32_t)op->generation_new.value &&
-         !MKV_CANARY(MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED))) {
+    if (!is_there(volume, op)) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
     }
     if (op->of_eviction) {
         evict_event(volume, op->old_slot, op->drop_cause);
+        mkv_volume_policy_remember(volume, op->tag, op->policy_state);
     }
     drop_old(volume, index, op->drop_cause);
 }
@@ -183,7 +272,7 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
                       const struct mkv_slot_header *header) {
     struct op *op = &volume_ops(volume)[index];
     if (!mkv_volume_tenant_takes(volume, op->tenant)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
+        mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
         return;
     }
     if (op->kind == OP_KIND_DELETE) {
@@ -192,19 +281,24 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
     }
     if (same_content(op, header)) {
         volume->stats.puts_deduplicated_total++;
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+        mkv_volume_policy_used(volume, op->old_slot, false);
+        mutation_refuse(volume, index, MKV_STATUS_OK);
         return;
     }
     const bool replaces =
         (op->flags & MKV_PUT_REPLACE) != 0 ||
         ((op->flags & MKV_PUT_REPLACE_ROOT) != 0 && mkv_root_equal(header->root, op->replaces));
     if (!replaces) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_CONFLICT);
+        mutation_refuse(volume, index, MKV_STATUS_CONFLICT);
         return;
     }
     op->has_old = true;
     op->drop_cause = MKV_DROP_REPLACE;
-    reserve_slot(volume, index);
+    if (op->overtaken) {
+        mark_ready(volume, index);
+    } else {
+        reserve_slot(volume, index);
+    }
 }
 
 /* What is in old_slot can't be told any more, and it may have been this key's block. It is dropped,
@@ -244,7 +338,7 @@ static void checking_done(struct mkv_volume *volume, uint32_t index,
         return;
     }
     if (done->result != MKV_IO_OK) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_IO_ERROR);
+        mutation_refuse(volume, index, MKV_STATUS_IO_ERROR);
         if (done->result == MKV_IO_GONE) {
             mkv_volume_fail(volume, done->result, lba);
         }
@@ -323,6 +417,8 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 #define DROP_OF_JOB 0x1u
 #define DROP_OF_EVICTION 0x2u
 #define DROP_RETIRES 0x4u
+#define DROP_OF_CATCH_UP 0x8u
+#define DROP_OF_LISTING(listing) (((listing) + 1u) * 0x100u)
 
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
                       uint32_t flags) {
@@ -336,20 +432,36 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->of_job = (flags & DROP_OF_JOB) != 0;
     op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
     op->retires = (flags & DROP_RETIRES) != 0;
+    if (op->of_eviction) {
+        op->policy_state = mkv_volume_policy_take_out(volume, slot); /* it is no victim twice */
+    }
+    op->of_catch_up = (flags & DROP_OF_CATCH_UP) != 0;
+    op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
     volume->evict_drops += op->of_eviction ? 1u : 0u;
     lock_take(volume, index);
 }
 
-void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+static bool quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err,
+                       uint32_t flags) {
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, slot.index, 0, 0);
     /* Without room the next reader finds it again, and again nothing wrong leaves. */
     if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_drop_room(volume)) {
-        return;
+        return false;
     }
     volume->stats.quarantined_total++;
-    slot_drop(volume, slot, MKV_DROP_QUARANTINE, err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0);
+    flags |= err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0;
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, flags);
+    return true;
+}
+
+void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+    (void)quarantine(volume, slot, err, 0);
+}
+
+bool mkv_volume_catch_up_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+    return quarantine(volume, slot, err, DROP_OF_CATCH_UP);
 }
 
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
@@ -359,6 +471,16 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
         return false;
     }
     slot_drop(volume, slot, cause, DROP_OF_JOB);
+    return true;
+}
+
+bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing) {
+    MKV_ASSERT(volume->state == MKV_VOLUME_SERVING);
+    if (volume->job_drops >= JOB_DROPS_MAX || !mkv_volume_drop_room(volume)) {
+        return false;
+    }
+    volume->listings[listing].drops++;
+    slot_drop(volume, slot, MKV_DROP_PURGE, DROP_OF_JOB | DROP_OF_LISTING(listing));
     return true;
 }
 
@@ -384,6 +506,7 @@ static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mk
         }
     }
     MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+    mkv_volume_evict_wait_ended(volume, index);
     struct op *op = &volume_ops(volume)[index];
     op->clearing = true;
     op->candidate = 0;
@@ -460,12 +583,32 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     return true;
 }
 
+/* A put begins to wait for room while the drop of a block waits for its lock: of its own key's old
+ * block perhaps, which then would wait for it. */
+static void evict_behind(struct mkv_volume *volume, uint32_t index) {
+    const struct op *ops = volume_ops(volume);
+    uint32_t waiter = ops[index].lock_waiters.head;
+    for (uint32_t count = ops[index].lock_waiters.count; count > 0; count--) {
+        const struct op *drop = &ops[waiter];
+        if (drop->of_eviction && is_there(volume, drop)) {
+            mkv_volume_policy_remember(volume, drop->tag, drop->policy_state);
+            evict_by_waiter(volume, index, drop->old_slot, drop->drop_cause);
+            return;
+        }
+        waiter = drop->next;
+    }
+}
+
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
     const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
     bool waits = !reserved && extent_request(volume, slot_units);
+    if (!reserved && !waits && mkv_volume_evict_request(volume, index, slot_units)) {
+        (void)mkv_volume_empty_request(volume, slot_units);
+        waits = true;
+    }
     if (!reserved && !waits) {
         const uint32_t near = mkv_slot_table_class_near(table, slot_units);
         reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
@@ -473,12 +616,12 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     }
     if (reserved) {
         op->state = OP_RESERVED;
-        struct mkv_message *answer =
-            mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
-        answer->flags = op->has_old ? MKV_PUT_OVER_OLD : 0;
+        op->reserved_ns = volume->now_ns;
+        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
     } else if (waits) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        evict_behind(volume, index);
     } else {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
     }
@@ -487,7 +630,9 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
 void mkv_volume_extent_applied(struct mkv_volume *volume) {
     const uint32_t count = volume->extent_waiters.count;
     for (uint32_t turn = 0; turn < count; turn++) {
-        reserve_slot(volume, mkv_volume_list_pop(volume, &volume->extent_waiters));
+        const uint32_t index = mkv_volume_list_pop(volume, &volume->extent_waiters);
+        mkv_volume_evict_wait_ended(volume, index);
+        reserve_slot(volume, index);
     }
 }
 
@@ -518,6 +663,16 @@ static const uint8_t *put_sums(const struct mkv_input *input, bool manifest, uin
     return (const uint8_t *)manifest_sum;
 }
 
+/* Under its lock, and over nothing, a relaxed put is what its key holds as soon as it is in memory:
+ * mutations that come wait behind it, and a crash brings nothing older back. */
+static void put_taken(struct mkv_volume *volume, uint32_t index, uint32_t flags) {
+    const struct op *op = &volume_ops(volume)[index];
+    const bool over = op->has_old && !MKV_CANARY(MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY);
+    if ((flags & MKV_PUT_RELAXED) != 0 && op->past_lock && !over) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_TAKEN, MKV_STATUS_OK);
+    }
+}
+
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input) {
     const struct mkv_message *message = &input->message;
     const uint32_t index = message->volume_op.index;
@@ -535,6 +690,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         return;
     }
     op->generation_new = next_generation(volume);
+    mkv_volume_put_numbered(volume, index);
     const bool manifest = (op->flags & MKV_BLOCK_MANIFEST) != 0;
     uint64_t manifest_sum = 0;
     const struct mkv_slot_header header = {
@@ -551,6 +707,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
     };
     uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
     mkv_slot_header_encode(&header, unit);
+    put_taken(volume, index, message->flags);
     op->state = OP_WRITING;
     op->write_number = ++volume->write_number;
     volume->writes_in_flight++;
@@ -632,6 +789,8 @@ void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t index,
     }
     if (volume->state == MKV_VOLUME_FAILED) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
+    } else if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_io_done(volume, index, done);
     } else if (op->state == OP_CHECKING) {
         checking_done(volume, index, done);
     } else {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OPEN: from what a drive holds to a volume that serves.
+ * OPEN: from what a drive holds to a volume that serves. JOIN: from what a drive holds to an empty
+ * volume that serves.
  *
  *   CLEAR        the table's arrays, in bounded steps
  *   FLUSH        nothing is decided on what a killed process left in a cache
  *   SUPERBLOCK   four copies, two equal ones count
  *   REPAIR       copies that differ are rewritten, by pairs, flushed
+ *   RAISE        a drive set that follows the superblock's is durable before any other change
  *   CHECKPOINT   head and pages of the side that the superblock names; damaged: EMPTY
  *   EPOCH        the new epoch is durable before anything else is written (I6)
  *   RING         blocks in order from either copy, by recovery_table.h; a block that one copy lacks
@@ -14,7 +16,8 @@
  *                where neither copy of a later block can be read it is taken to say so
  *   EMPTY        what was lost may hold any DROP, so nothing is kept: the same uuid, a new epoch,
  *                the journal starts one ring further with a fresh chain
- *   DERIVE       hash, free slots, counts
+ *                JOIN goes here behind REPAIR, and what it writes names the new drive set
+ *   DERIVE       hash, free slots, counts, what the eviction policy is told
  *   LAST_FLUSH   repairs are durable; then SERVING
  */
 #include <string.h>
@@ -30,7 +33,8 @@
 
 static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t sequence);
 
-enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
+enum mkv_err mkv_volume_open(struct mkv_volume *volume, const struct mkv_drive_set *set,
+                             bool joins) {
     if (volume->state != MKV_VOLUME_CLOSED) {
         return MKV_ERR_STATE;
     }
@@ -41,6 +45,12 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume) {
     memset(&volume->stall, 0, sizeof volume->stall);
     memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
     memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
+    memset(&volume->purge, 0, sizeof volume->purge);
+    volume->set_is_wanted = set != NULL;
+    if (set != NULL) {
+        volume->set_wanted = *set;
+    }
+    volume->recover.joins = joins;
     memset(&volume->empty_job, 0, sizeof volume->empty_job);
     mkv_slot_table_init(volume_table(volume), &volume->config.geometry);
     mkv_tenant_table_init(volume_tenants(volume), &volume->config.geometry);
@@ -79,10 +89,6 @@ static void superblock_read(struct mkv_volume *volume) {
     }
 }
 
-static bool uuid_equal(struct mkv_uuid a, struct mkv_uuid b) {
-    return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
-}
-
 static bool geometry_equal(const struct mkv_geometry *a, const struct mkv_geometry *b) {
     return a->capacity_units == b->capacity_units && a->ring_blocks == b->ring_blocks &&
            a->tenant_units == b->tenant_units && a->page_count == b->page_count &&
@@ -100,6 +106,46 @@ static uint32_t bits_in(uint32_t mask) {
 
 static void epoch_write(struct mkv_volume *volume);
 static void checkpoint_head_read(struct mkv_volume *volume);
+static void empty_write(struct mkv_volume *volume);
+
+/* Whether the superblock may go under the set that is wanted. */
+static bool set_fits(const struct mkv_volume *volume, const struct mkv_superblock *superblock) {
+    const struct mkv_uuid own = volume->config.drive_uuid;
+    if (!volume->set_is_wanted) {
+        return true;
+    }
+    if (volume->recover.joins) {
+        return mkv_drive_set_find(&volume->set_wanted, own) != MKV_NONE_U32;
+    }
+    return mkv_drive_set_keeps(&superblock->drive_set, &volume->set_wanted, own);
+}
+
+/* The superblock stands, in all copies: it goes under the set that is wanted, and on. */
+static void set_raise(struct mkv_volume *volume) {
+    struct mkv_superblock *superblock = &volume->superblock;
+    if (volume->recover.joins) {
+        superblock->drive_set = volume->set_wanted;
+        volume->set_is_wanted = false;
+        if (MKV_CANARY(MKV_CANARY_OLDER_DRIVE_KEEPS_CONTENT)) {
+            checkpoint_head_read(volume);
+            return;
+        }
+        volume->recover.expected = superblock->journal_sequence.value;
+        empty_write(volume);
+        return;
+    }
+    const bool raises =
+        volume->set_is_wanted && volume->set_wanted.version != superblock->drive_set.version;
+    volume->set_is_wanted = false;
+    if (!raises) {
+        checkpoint_head_read(volume);
+        return;
+    }
+    superblock->sequence++;
+    superblock->drive_set = volume->set_wanted;
+    volume->recover.step = RECOVER_RAISE;
+    mkv_volume_superblock_write(volume, SUPERBLOCK_RAISE, SUPERBLOCK_ALL_COPIES);
+}
 
 static void superblock_judge(struct mkv_volume *volume) {
     struct mkv_superblock_choice choice;
@@ -116,10 +162,11 @@ static void superblock_judge(struct mkv_volume *volume) {
                     volume->config.capacity_units);
         return;
     }
-    if (!uuid_equal(superblock->store_uuid, volume->config.store_uuid) ||
-        (!uuid_equal(superblock->drive_uuid, volume->config.drive_uuid) &&
+    if (!mkv_uuid_equal(superblock->store_uuid, volume->config.store_uuid) ||
+        (!mkv_uuid_equal(superblock->drive_uuid, volume->config.drive_uuid) &&
          !MKV_CANARY(MKV_CANARY_SWAPPED_DRIVE_OPENED)) ||
-        !geometry_equal(&superblock->geometry, &volume->config.geometry)) {
+        !geometry_equal(&superblock->geometry, &volume->config.geometry) ||
+        !set_fits(volume, superblock)) {
         open_failed(volume, MKV_ERR_FOREIGN, 0, 0);
         return;
     }
@@ -135,7 +182,7 @@ static void superblock_judge(struct mkv_volume *volume) {
     volume->recover.generation_counter_max = superblock->generation_counter;
     const uint32_t repair = MKV_CANARY(MKV_CANARY_SUPERBLOCK_NOT_REPAIRED) ? 0 : choice.repair;
     if (repair == 0) {
-        checkpoint_head_read(volume);
+        set_raise(volume);
         return;
     }
     volume->stats.superblock_repairs_total += bits_in(repair);
@@ -203,7 +250,7 @@ static void checkpoint_head_judge(struct mkv_volume *volume) {
     struct mkv_checkpoint_head head;
     if (volume->recover.unreadable != 0 ||
         mkv_checkpoint_head_decode(window_unit(volume, 0, 0), &head) != MKV_OK ||
-        !uuid_equal(head.drive_uuid, superblock->drive_uuid) ||
+        !mkv_uuid_equal(head.drive_uuid, superblock->drive_uuid) ||
         head.checkpoint_number != superblock->checkpoint_number ||
         head.journal_sequence.value != superblock->journal_sequence.value ||
         head.page_count != superblock->checkpoint_pages ||
@@ -225,7 +272,7 @@ static bool slot_page_judge(struct mkv_volume *volume, const uint8_t *unit, uint
     const struct mkv_superblock *superblock = &volume->superblock;
     struct mkv_checkpoint_page page;
     if (mkv_checkpoint_page_decode(unit, &page) != MKV_OK ||
-        !uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
+        !mkv_uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
         page.checkpoint_number != superblock->checkpoint_number || page.page != number) {
         return false;
     }
@@ -238,7 +285,7 @@ static bool tenant_page_judge(struct mkv_volume *volume, const uint8_t *unit, ui
     const struct mkv_superblock *superblock = &volume->superblock;
     struct mkv_tenant_page page;
     if (mkv_tenant_page_decode(unit, &page) != MKV_OK ||
-        !uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
+        !mkv_uuid_equal(page.drive_uuid, superblock->drive_uuid) ||
         page.checkpoint_number != superblock->checkpoint_number || page.unit_index != number) {
         return false;
     }
@@ -339,7 +386,7 @@ static bool block_is(const struct mkv_volume *volume, const uint8_t *unit, uint6
         return false;
     }
     const uint32_t ring_blocks = volume->config.geometry.ring_blocks;
-    if (!uuid_equal(header->drive_uuid, volume->config.drive_uuid) ||
+    if (!mkv_uuid_equal(header->drive_uuid, volume->config.drive_uuid) ||
         header->ring_position != sequence % ring_blocks) {
         return false;
     }
@@ -530,11 +577,15 @@ static void scan_judge(struct mkv_volume *volume) {
 /* ---- coming up empty ------------------------------------------------------------------------- */
 
 static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t sequence) {
+    mkv_volume_event(volume, MKV_EVENT_CAME_UP_EMPTY, err, sequence, volume->superblock.epoch, 0);
+    volume->stats.open_err = err;
+    empty_write(volume);
+}
+
+static void empty_write(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     struct mkv_superblock *superblock = &volume->superblock;
     const uint32_t ring_blocks = volume->config.geometry.ring_blocks;
-    mkv_volume_event(volume, MKV_EVENT_CAME_UP_EMPTY, err, sequence, superblock->epoch, 0);
-    volume->stats.open_err = err;
     recover->records_sequence = 0;
     recover->recorded_sequence = 0;
     recover->step = RECOVER_EMPTY;
@@ -561,6 +612,9 @@ static void derive_begin(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     recover->step = RECOVER_DERIVE;
     recover->derive_cursor = 0;
+    recover->derived = false;
+    recover->policy_page = 0;
+    mkv_volume_policy_init(volume);
     volume->ring_start = volume->superblock.journal_sequence;
     volume->issued_sequence.value = recover->expected - 1;
     volume->written_sequence = volume->issued_sequence;
@@ -576,13 +630,17 @@ static void derive_begin(struct mkv_volume *volume) {
 static void derive_step(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     bool consistent = true;
-    if (!mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor, STEP_PAGES_MAX,
-                               &consistent)) {
+    if (!recover->derived && !mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor,
+                                                    STEP_PAGES_MAX, &consistent)) {
         return;
     }
     if (!consistent) {
         volume->stats.checksum_failures_index_total++;
         recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, recover->expected);
+        return;
+    }
+    recover->derived = true;
+    if (!mkv_volume_policy_restore(volume, &recover->policy_page, STEP_PAGES_MAX)) {
         return;
     }
     recover->step = RECOVER_LAST_FLUSH;
@@ -597,6 +655,7 @@ static void serve(struct mkv_volume *volume) {
     }
     volume->quiet_since_ns = volume->now_ns;
     volume->state = MKV_VOLUME_SERVING;
+    mkv_volume_directory_open(volume);
     volume->stats.recovery_ns = volume->now_ns - recover->started_ns;
     if (recover->blocks_repaired > 0) {
         mkv_volume_event(volume, MKV_EVENT_JOURNAL_COPY_REPAIRED, MKV_OK, recover->blocks_repaired,
@@ -609,6 +668,8 @@ static void serve(struct mkv_volume *volume) {
 void mkv_volume_recover_superblock_durable(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     if (recover->step == RECOVER_REPAIR) {
+        set_raise(volume);
+    } else if (recover->step == RECOVER_RAISE) {
         checkpoint_head_read(volume);
     } else if (recover->step == RECOVER_EPOCH) {
         ring_begin(volume);
@@ -715,6 +776,7 @@ void mkv_volume_recover_pump(struct mkv_volume *volume) {
         }
         return;
     case RECOVER_REPAIR:
+    case RECOVER_RAISE:
     case RECOVER_EPOCH:
     case RECOVER_EMPTY:
         return; /* the superblock writer comes back with mkv_volume_recover_superblock_durable */

@@ -117,6 +117,13 @@ bool mkv_drive_probe(const struct mkv_drive_media *media, const char *name, cons
     MKV_ASSERT(media->capacity_units >= MKV_CAPACITY_UNITS_MIN);
     memset(probe, 0, sizeof *probe);
     probe->medium_capacity_units = media->capacity_units;
+    /* Nothing is decided on what a process that was killed left in a cache. */
+    if (fdatasync(media->fd) != 0) {
+        return mkv_backend_refuse(error, MKV_BACKEND_IO,
+                                  "drive %s: %s cannot be flushed: %s. See dmesg; the drive may "
+                                  "need replacing",
+                                  name, path, strerror(errno));
+    }
     struct reader reader = {.media = media};
     reader.units = aligned_alloc(MKV_UNIT_BYTES, MKV_SUPERBLOCK_COPIES * (size_t)MKV_UNIT_BYTES);
     if (reader.units == NULL) {

@@ -16,7 +16,7 @@
  *     +-- copies, no two of which agree ----------------------------------------------> DAMAGED
  *
  * Invariants
- *  I1  Nothing is written.
+ *  I1  Nothing is written, and what is read is durable: what was in a cache is flushed first.
  *  I2  BLANK, which formatting may overwrite, is said only after every copy and the first and last
  *      MiB were read and hold zeroes.
  *

@@ -2,7 +2,6 @@
 #include "server/drive_set.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -11,10 +10,6 @@
 
 /* A signal may cut a request for random bytes short, again and again if it must. */
 #define RANDOM_TRIES_MAX 100u
-
-bool mkv_uuid_equal(struct mkv_uuid a, struct mkv_uuid b) {
-    return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
-}
 
 void mkv_uuid_format(struct mkv_uuid uuid, char out[MKV_UUID_TEXT_BYTES]) {
     uint32_t at = 0;
@@ -26,6 +21,32 @@ void mkv_uuid_format(struct mkv_uuid uuid, char out[MKV_UUID_TEXT_BYTES]) {
         at += 2;
     }
     MKV_ASSERT(at + 1 == MKV_UUID_TEXT_BYTES);
+}
+
+static int hex_value(char digit) {
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+bool mkv_uuid_parse(const char *text, struct mkv_uuid *uuid) {
+    for (uint32_t i = 0; i < sizeof uuid->bytes; i++) {
+        if ((i == 4 || i == 6 || i == 8 || i == 10) && *text++ != '-') {
+            return false;
+        }
+        const int high = hex_value(text[0]);
+        const int low = high < 0 ? -1 : hex_value(text[1]);
+        if (low < 0) {
+            return false;
+        }
+        uuid->bytes[i] = (uint8_t)(high * 16 + low);
+        text += 2;
+    }
+    return *text == '\0';
 }
 
 /* ---- random --------------------------------------------------------------------------------- */
@@ -102,236 +123,220 @@ static bool check_alone(const struct mkv_drive_set_candidate *candidate,
 
 /* ---- what drives are refused for together --------------------------------------------------- */
 
-static bool set_has(const struct mkv_superblock *superblock, struct mkv_uuid uuid) {
-    for (uint32_t i = 0; i < superblock->drive_set_count; i++) {
-        if (mkv_uuid_equal(superblock->drive_set[i], uuid)) {
-            return true;
+/* Missing drives that a message names; there may be more. */
+#define NAMED_MAX 3u
+#define NAMED_BYTES (NAMED_MAX * (MKV_UUID_TEXT_BYTES + 1u) + 1u)
+
+static bool refuse_foreign(const struct mkv_drive_set_candidate *own,
+                           const struct mkv_drive_set_candidate *other,
+                           struct mkv_backend_error *error) {
+    char own_text[MKV_UUID_TEXT_BYTES];
+    char other_text[MKV_UUID_TEXT_BYTES];
+    mkv_uuid_format(own->probe->superblock.store_uuid, own_text);
+    mkv_uuid_format(other->probe->superblock.store_uuid, other_text);
+    return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                              "drive %s: %s belongs to store %s, but drive %s (%s) to store %s. "
+                              "Give each store a node of its own",
+                              own->name, own->path, own_text, other->name, other->path, other_text);
+}
+
+static bool refuse_two_sets(const struct mkv_drive_set_candidate *own,
+                            const struct mkv_drive_set_candidate *other,
+                            struct mkv_backend_error *error) {
+    return mkv_backend_refuse(
+        error, MKV_BACKEND_UNAVAILABLE,
+        "drive %s (%s) and drive %s (%s) say that their store is made of different drives: "
+        "each went on without the other. Say whose blocks are to go: "
+        "memkv start --lost %s, or --lost %s",
+        own->name, own->path, other->name, other->path, own->name, other->name);
+}
+
+/* "a,b" for the command line, as many as a message takes; says whether these are all. */
+static bool list_missing(const struct mkv_drive_set_plan *plan, char out[NAMED_BYTES]) {
+    const uint32_t named = (uint32_t)mkv_min_u64(plan->missing_count, NAMED_MAX);
+    size_t at = 0;
+    for (uint32_t i = 0; i < named; i++) {
+        char text[MKV_UUID_TEXT_BYTES];
+        mkv_uuid_format(plan->missing[i], text);
+        at += (size_t)snprintf(out + at, NAMED_BYTES - at, "%s%s", i == 0 ? "" : ",", text);
+    }
+    return named == plan->missing_count;
+}
+
+/* A configured drive that may be where a missing one was: what is said of it, or "". */
+static void name_suspect(const struct mkv_drive_set_candidate *candidates, uint32_t count,
+                         char *out, size_t out_bytes) {
+    out[0] = '\0';
+    for (uint32_t i = 0; i < count; i++) {
+        const bool absent = candidates[i].probe == NULL;
+        if (absent || candidates[i].probe->kind == MKV_DRIVE_PROBE_BLANK) {
+            snprintf(out, out_bytes, " Drive %s (%.160s) %s.", candidates[i].name,
+                     candidates[i].path, absent ? "is not there" : "is empty");
+            return;
         }
     }
-    return false;
 }
 
-static bool sets_equal(const struct mkv_superblock *a, const struct mkv_superblock *b) {
-    return a->drive_set_version == b->drive_set_version &&
-           a->drive_set_count == b->drive_set_count &&
-           memcmp(a->drive_set, b->drive_set, a->drive_set_count * sizeof a->drive_set[0]) == 0;
+static bool refuse_missing(const struct mkv_drive_set_candidate *candidates, uint32_t count,
+                           const struct mkv_drive_set_plan *plan, struct mkv_backend_error *error) {
+    char missing[NAMED_BYTES];
+    char suspect[320];
+    const bool all = list_missing(plan, missing);
+    name_suspect(candidates, count, suspect, sizeof suspect);
+    return mkv_backend_refuse(
+        error, MKV_BACKEND_UNAVAILABLE,
+        "%u of the store's %u drives %s missing: %s%s.%s Bring them back; or, if they are lost and "
+        "with them their blocks, run: memkv start --lost %s%s",
+        (unsigned)plan->missing_count, (unsigned)plan->newest.count,
+        plan->missing_count == 1 ? "is" : "are", missing, all ? "" : ",...", suspect, missing,
+        all ? "" : ",...");
 }
 
-/* Compares a store's drive with the first one, `reference`. */
-static bool check_sibling(const struct mkv_drive_set_candidate *reference,
-                          const struct mkv_drive_set_candidate *candidate,
-                          struct mkv_backend_error *error) {
-    const struct mkv_superblock *own = &candidate->probe->superblock;
-    const struct mkv_superblock *other = &reference->probe->superblock;
-    if (!mkv_uuid_equal(own->store_uuid, other->store_uuid)) {
-        char own_text[MKV_UUID_TEXT_BYTES];
-        char other_text[MKV_UUID_TEXT_BYTES];
-        mkv_uuid_format(own->store_uuid, own_text);
-        mkv_uuid_format(other->store_uuid, other_text);
-        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
-                                  "drive %s: %s belongs to store %s, but drive %s (%s) to store "
-                                  "%s. Give each store a node of its own",
-                                  candidate->name, candidate->path, own_text, reference->name,
-                                  reference->path, other_text);
-    }
-    if (!sets_equal(own, other)) {
-        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
-                                  "drive %s: %s and drive %s (%s) name different members of their "
-                                  "store (versions %" PRIu64 " and %" PRIu64 "). One of them is "
-                                  "an old copy: name the path of the right one",
-                                  candidate->name, candidate->path, reference->name,
-                                  reference->path, own->drive_set_version,
-                                  other->drive_set_version);
-    }
-    return true;
-}
-
-static bool check_member(const struct mkv_drive_set_candidate *candidates, uint32_t index,
-                         struct mkv_backend_error *error) {
-    const struct mkv_superblock *own = &candidates[index].probe->superblock;
+static bool refuse(const struct mkv_drive_set_candidate *candidates, uint32_t count,
+                   const struct mkv_drive_set_plan *plan, struct mkv_backend_error *error) {
+    const struct mkv_drive_set_candidate *own = &candidates[plan->drive];
+    const struct mkv_drive_set_candidate *other = &candidates[plan->other];
     char text[MKV_UUID_TEXT_BYTES];
-    mkv_uuid_format(own->drive_uuid, text);
-    if (!set_has(own, own->drive_uuid)) {
+    switch (plan->refusal) {
+    case MKV_DRIVE_SET_ACCEPTED:
+        break;
+    case MKV_DRIVE_SET_INCOMPLETE:
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "drive %s: %s is not there, and the other drives are empty: a "
+                                  "new store is made of all its drives. Bring it, or take it out "
+                                  "of storage.drives",
+                                  own->name, own->path);
+    case MKV_DRIVE_SET_FOREIGN:
+        return refuse_foreign(own, other, error);
+    case MKV_DRIVE_SET_TWINS:
+        mkv_uuid_format(own->probe->superblock.drive_uuid, text);
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                  "drive %s: %s is a copy of drive %s (%s): both are drive %s. "
+                                  "Name one of them alone",
+                                  own->name, own->path, other->name, other->path, text);
+    case MKV_DRIVE_SET_TORN:
+        mkv_uuid_format(own->probe->superblock.drive_uuid, text);
         return mkv_backend_refuse(error, MKV_BACKEND_IO,
                                   "drive %s: the store on %s is damaged: its drive %s is no "
                                   "member of its own store. Name another path, or remove the "
                                   "store to start anew",
-                                  candidates[index].name, candidates[index].path, text);
+                                  own->name, own->path, text);
+    case MKV_DRIVE_SET_NO_MEMBER:
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "all drives of the store are missing: those that are there "
+                                  "were made to join it and have not yet. Bring back its drives, "
+                                  "or start anew on empty paths");
+    case MKV_DRIVE_SET_TWO_SETS:
+        return refuse_two_sets(own, other, error);
+    case MKV_DRIVE_SET_MISSING:
+        return refuse_missing(candidates, count, plan, error);
     }
-    for (uint32_t i = 0; i < index; i++) {
-        const struct mkv_drive_probe *probe = candidates[i].probe;
-        if (probe->kind == MKV_DRIVE_PROBE_STORE &&
-            mkv_uuid_equal(probe->superblock.drive_uuid, own->drive_uuid)) {
-            return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
-                                      "drive %s: %s is a copy of drive %s (%s): both are drive "
-                                      "%s. Name one of them alone",
-                                      candidates[index].name, candidates[index].path,
-                                      candidates[i].name, candidates[i].path, text);
-        }
-    }
-    return true;
-}
-
-static bool check_together(const struct mkv_drive_set_candidate *candidates, uint32_t count,
-                           uint32_t *reference, struct mkv_backend_error *error) {
-    *reference = MKV_NONE_U32;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!check_alone(&candidates[i], error)) {
-            return false;
-        }
-        if (candidates[i].probe->kind != MKV_DRIVE_PROBE_STORE) {
-            continue;
-        }
-        if (!check_member(candidates, i, error)) {
-            return false;
-        }
-        if (*reference == MKV_NONE_U32) {
-            *reference = i;
-        } else if (!check_sibling(&candidates[*reference], &candidates[i], error)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* ---- the plan ------------------------------------------------------------------------------- */
-
-static bool is_configured(const struct mkv_drive_set_candidate *candidates, uint32_t count,
-                          struct mkv_uuid uuid) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (candidates[i].probe->kind == MKV_DRIVE_PROBE_STORE &&
-            mkv_uuid_equal(candidates[i].probe->superblock.drive_uuid, uuid)) {
-            return true;
-        }
-    }
+    MKV_ASSERT(false);
     return false;
 }
 
-/* Members that no drive claims; `missing` gets them in the order of the set. */
-static uint32_t missing_members(const struct mkv_drive_set_candidate *candidates, uint32_t count,
-                                const struct mkv_superblock *superblock,
-                                struct mkv_uuid missing[MKV_VOLUMES_MAX]) {
-    uint32_t missing_count = 0;
-    for (uint32_t i = 0; i < superblock->drive_set_count; i++) {
-        if (!is_configured(candidates, count, superblock->drive_set[i])) {
-            missing[missing_count] = superblock->drive_set[i];
-            missing_count++;
-        }
-    }
-    return missing_count;
-}
+/* ---- the operator's word -------------------------------------------------------------------- */
 
-static bool refuse_blank(const struct mkv_drive_set_candidate *blank,
-                         const struct mkv_drive_set_candidate *reference,
-                         const struct mkv_uuid *missing, struct mkv_backend_error *error) {
-    if (missing == NULL) {
-        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
-                                  "drive %s: %s is empty, and the store of drive %s (%s) lacks no "
-                                  "drive. A store keeps the drives it was made with: take this "
-                                  "one out of storage.drives",
-                                  blank->name, blank->path, reference->name, reference->path);
-    }
-    char text[MKV_UUID_TEXT_BYTES];
-    mkv_uuid_format(*missing, text);
-    return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
-                              "drive %s: %s is empty, but the store of drive %s (%s) has %u "
-                              "drives, and drive %s is missing. Name its path, or start anew on "
-                              "empty paths",
-                              blank->name, blank->path, reference->name, reference->path,
-                              (unsigned)reference->probe->superblock.drive_set_count, text);
-}
-
-static bool refuse_missing(const struct mkv_drive_set_candidate *reference, struct mkv_uuid missing,
-                           struct mkv_backend_error *error) {
-    char text[MKV_UUID_TEXT_BYTES];
-    mkv_uuid_format(missing, text);
-    return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
-                              "drive %s is missing: the store of drive %s (%s) has %u drives, and "
-                              "no configured drive is this one. Add its path to storage.drives, "
-                              "or start anew on empty paths",
-                              text, reference->name, reference->path,
-                              (unsigned)reference->probe->superblock.drive_set_count);
-}
-
-/* The count of blank drives, and which is the first. */
-static uint32_t blank_drives(const struct mkv_drive_set_candidate *candidates, uint32_t count,
-                             uint32_t *first) {
-    uint32_t blank_count = 0;
-    for (uint32_t i = count; i > 0; i--) {
-        if (candidates[i - 1].probe->kind == MKV_DRIVE_PROBE_BLANK) {
-            *first = i - 1;
-            blank_count++;
-        }
-    }
-    return blank_count;
-}
-
-static void plan_new_store(uint32_t count, const struct mkv_drive_set_random *random,
-                           struct mkv_drive_set_plan *plan) {
-    plan->store_uuid = uuid_make(random);
-    plan->version = MKV_DRIVE_SET_VERSION_FIRST;
-    for (uint32_t i = 0; i < count; i++) {
-        plan->members[i] = uuid_make(random);
-        plan->drive_uuids[i] = plan->members[i];
-        plan->format[i] = true;
-    }
-}
-
-/* Whether no drive of the store was ever opened: then it holds nothing, and a set that is not
- * complete is what a first start left that was cut short while it formatted. */
-static bool never_opened(const struct mkv_drive_set_candidate *candidates, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (candidates[i].probe->kind == MKV_DRIVE_PROBE_STORE &&
-            candidates[i].probe->superblock.epoch != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool plan_store(const struct mkv_drive_set_candidate *candidates, uint32_t count,
-                       uint32_t reference, struct mkv_drive_set_plan *plan,
-                       struct mkv_backend_error *error) {
-    const struct mkv_superblock *superblock = &candidates[reference].probe->superblock;
-    struct mkv_uuid missing[MKV_VOLUMES_MAX];
-    const uint32_t missing_count = missing_members(candidates, count, superblock, missing);
-    uint32_t blank = MKV_NONE_U32;
-    const uint32_t blank_count = blank_drives(candidates, count, &blank);
-    bool cut_short = blank_count == missing_count && never_opened(candidates, count);
-    if (blank_count > 0 && !cut_short) {
-        return refuse_blank(&candidates[blank], &candidates[reference],
-                            missing_count > 0 ? &missing[0] : NULL, error);
-    }
-    if (missing_count > blank_count) {
-        return refuse_missing(&candidates[reference], missing[0], error);
-    }
-    plan->store_uuid = superblock->store_uuid;
-    plan->version = superblock->drive_set_version;
-    memcpy(plan->members, superblock->drive_set, count * sizeof plan->members[0]);
-    uint32_t next_missing = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        plan->format[i] = candidates[i].probe->kind == MKV_DRIVE_PROBE_BLANK;
-        plan->drive_uuids[i] =
-            plan->format[i] ? missing[next_missing++] : candidates[i].probe->superblock.drive_uuid;
-    }
-    MKV_ASSERT(next_missing == missing_count);
-    return true;
-}
-
-bool mkv_drive_set_decide(const struct mkv_drive_set_candidate *candidates, uint32_t count,
-                          const struct mkv_drive_set_random *random,
-                          struct mkv_drive_set_plan *plan, struct mkv_backend_error *error) {
-    MKV_ASSERT(count >= 1);
-    MKV_ASSERT(count <= MKV_VOLUMES_MAX);
-    memset(plan, 0, sizeof *plan);
-    plan->member_count = count;
-    uint32_t reference;
-    if (!check_together(candidates, count, &reference, error)) {
-        return false;
-    }
-    if (reference == MKV_NONE_U32) {
-        plan_new_store(count, random, plan);
+/* The drive that a word of --lost names: by its configured name if it is there, or its uuid. */
+static bool resolve(const struct mkv_drive_set_candidate *candidates, uint32_t count,
+                    const char *word, struct mkv_uuid *uuid, struct mkv_backend_error *error) {
+    if (mkv_uuid_parse(word, uuid)) {
         return true;
     }
-    return plan_store(candidates, count, reference, plan, error);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(candidates[i].name, word) != 0) {
+            continue;
+        }
+        if (candidates[i].probe != NULL && candidates[i].probe->kind == MKV_DRIVE_PROBE_STORE) {
+            *uuid = candidates[i].probe->superblock.drive_uuid;
+            return true;
+        }
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                  "--lost %s: nothing on %s says which drive it was. Give the "
+                                  "uuid that the node names as missing",
+                                  word, candidates[i].path);
+    }
+    return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                              "--lost: '%s' is neither the name of a drive in storage.drives nor "
+                              "a uuid. Give the uuid that the node names as missing",
+                              word);
+}
+
+/* Reads "a,b" into `lost`. */
+static bool resolve_all(const struct mkv_drive_set_candidate *candidates, uint32_t count,
+                        const char *list, struct mkv_uuid lost[MKV_VOLUMES_MAX],
+                        uint32_t *lost_count, struct mkv_backend_error *error) {
+    *lost_count = 0;
+    while (list != NULL && *list != '\0') {
+        const size_t bytes = strcspn(list, ",");
+        char word[MKV_DRIVE_NAME_TEXT_BYTES];
+        snprintf(word, sizeof word, "%.*s", (int)mkv_min_u64(bytes, sizeof word - 1), list);
+        if (*lost_count == MKV_VOLUMES_MAX) {
+            return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                      "--lost names more than %u drives", MKV_VOLUMES_MAX);
+        }
+        if (!resolve(candidates, count, word, &lost[*lost_count], error)) {
+            return false;
+        }
+        (*lost_count)++;
+        list += bytes + (list[bytes] == ',');
+    }
+    return true;
+}
+
+/* ---- the decision --------------------------------------------------------------------------- */
+
+static struct mkv_drive_claim claim_of(const struct mkv_drive_set_candidate *candidate) {
+    struct mkv_drive_claim claim = {.usable_units = candidate->usable_units};
+    if (candidate->probe == NULL) {
+        return claim;
+    }
+    claim.kind = MKV_DRIVE_CLAIM_BLANK;
+    if (candidate->probe->kind == MKV_DRIVE_PROBE_STORE) {
+        const struct mkv_superblock *superblock = &candidate->probe->superblock;
+        claim.kind = MKV_DRIVE_CLAIM_STORE;
+        claim.store_uuid = superblock->store_uuid;
+        claim.drive_uuid = superblock->drive_uuid;
+        claim.opened = superblock->epoch != 0;
+        claim.set = superblock->drive_set;
+    }
+    return claim;
+}
+
+bool mkv_drive_set_judge(const struct mkv_drive_set_candidate *candidates, uint32_t count,
+                         const char *lost, const struct mkv_drive_set_random *random,
+                         struct mkv_drive_set_plan *plan, struct mkv_backend_error *error) {
+    MKV_ASSERT(count >= 1);
+    MKV_ASSERT(count <= MKV_VOLUMES_MAX);
+    struct mkv_drive_claim claims[MKV_VOLUMES_MAX];
+    struct mkv_uuid fresh[MKV_VOLUMES_MAX + 1];
+    struct mkv_uuid lost_uuids[MKV_VOLUMES_MAX];
+    uint32_t lost_count;
+    memset(plan, 0, sizeof *plan);
+    for (uint32_t i = 0; i < count; i++) {
+        if (candidates[i].probe != NULL && !check_alone(&candidates[i], error)) {
+            return false;
+        }
+        claims[i] = claim_of(&candidates[i]);
+    }
+    if (!resolve_all(candidates, count, lost, lost_uuids, &lost_count, error)) {
+        return false;
+    }
+    for (uint32_t i = 0; i <= count; i++) {
+        fresh[i] = uuid_make(random);
+    }
+    const struct mkv_drive_set_question question = {
+        .count = count,
+        .claims = claims,
+        .lost_count = lost_count,
+        .lost = lost_uuids,
+        .fresh = fresh,
+    };
+    mkv_drive_set_decide(&question, plan);
+    return plan->refusal == MKV_DRIVE_SET_ACCEPTED || refuse(candidates, count, plan, error);
+}
+
+bool mkv_drive_set_may_wait(const struct mkv_drive_set_plan *plan) {
+    return plan->refusal == MKV_DRIVE_SET_MISSING || plan->refusal == MKV_DRIVE_SET_TWO_SETS ||
+           plan->refusal == MKV_DRIVE_SET_NO_MEMBER;
 }

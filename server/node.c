@@ -174,14 +174,18 @@ static void say_what_it_holds(struct mkv_node *node, const struct mkv_shard_stat
         "holds %" PRIu64 " blocks, %s of %s on drives; memory %s", blocks, used, usable, memory);
 }
 
-/* Every drive, and why it does not serve. */
+/* Every drive that does not serve, and why. */
 static void report_drives(struct mkv_node *node) {
     for (uint32_t i = 0; i < node->drive_count; i++) {
         char line[LINE_BYTES];
         const struct mkv_config_drive *drive = &node->config.storage.drives[i];
         pthread_mutex_lock(&node->mutex);
+        const bool failed = node->drives[i].failed;
         const enum mkv_err err = node->drives[i].failed_err;
         pthread_mutex_unlock(&node->mutex);
+        if (!failed) {
+            continue;
+        }
         snprintf(line, sizeof line,
                  "drive %s: the store on %s cannot be opened: %s. See dmesg and the drive's "
                  "health, or name another path to start anew",
@@ -316,7 +320,7 @@ static enum mkv_exit_daemon run(struct mkv_node *node) {
     return exit_code;
 }
 
-enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev) {
+enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev, const char *lost) {
     struct mkv_node *node = calloc(1, sizeof *node);
     struct mkv_log *log = mkv_log_create(STDERR_FILENO, config->log.level, config->log.format);
     if (node == NULL || log == NULL) {
@@ -327,6 +331,7 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev) {
     }
     node->config = *config;
     node->dev = dev;
+    node->lost = lost;
     node->log = log;
     node->admin_fd = -1;
     node->started_ns = mkv_clock_monotonic_ns();

@@ -6,6 +6,7 @@
  *     limits, drives, formats, arena, listen for admin, shard (which listens for clients),
  *     admin, thread
  *
+ *   WAITING     members of the drive set are missing; the admin listener is up, that of clients not
  *   RECOVERING --every drive opened, or failed to--> SERVING    all drives are online
  *                                                    DEGRADED   at least one is, at least one not
  *                                                    UNHEALTHY  none is
@@ -15,7 +16,8 @@
  * never contradict each other.
  *
  * Invariants
- *  I1  drives[i] of a snapshot is volume i of the front and drive i of the configuration.
+ *  I1  drives[i] of a snapshot is volume i of the front and drive i of the configuration, but for
+ *      those that are not there: they come last.
  *  I2  A step that fails leaves nothing behind: the steps before it are undone in reverse, and a
  *      store file that was created and not formatted is removed.
  *  I3  No drive is opened as a volume before all new drives of the store are formatted.
@@ -37,9 +39,10 @@ struct mkv_node;
 /*
  * Runs a node of this configuration, which is valid, to its end; returns what the process exits
  * with. `dev` says what happens in lines for people on standard output. Signals are handled from
- * here on, so this is called once, before there are other threads.
+ * here on, so this is called once, before there are other threads. `lost` names the drives that the
+ * operator declares lost, with commas between them, or is NULL.
  */
-enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev);
+enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev, const char *lost);
 
 /* Fills in a snapshot, as the provider of the admin listener does (`context` is the node). From any
  * thread but a shard's; it waits for no drive and no client. */

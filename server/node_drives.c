@@ -4,11 +4,12 @@
  *
  * All drives are opened and looked at before any is changed, and all new ones are formatted before
  * the shard opens any: so a store that was opened once is whole, and a drive that is missing from
- * it is a drive that is missing.
+ * it is a drive that is missing. A drive that is not there and that nobody misses is left out.
  */
 #include "server/node_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +111,33 @@ static bool check_distinct(const struct mkv_node *node, uint32_t index,
     return true;
 }
 
-static bool open_drive(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
+/* Whether the medium is a file that does not exist and is to be made. */
+static bool is_to_be_made(const struct mkv_config_drive *own) {
+    struct stat status;
+    return own->size_bytes >= MKV_DRIVE_BYTES_MIN && strncmp(own->media, "/dev/", 5) != 0 &&
+           stat(own->media, &status) != 0 && errno == ENOENT;
+}
+
+/* Whether the medium is not there at all: as a drive that was pulled, or a file that was moved away
+ * and is not to be made anew. */
+static bool is_absent(const struct mkv_config_drive *own) {
+    struct stat status;
+    if (stat(own->media, &status) != 0) {
+        return errno == ENXIO || errno == ENODEV || (errno == ENOENT && own->size_bytes == 0);
+    }
+    if (!S_ISBLK(status.st_mode)) {
+        return false;
+    }
+    const int fd = open(own->media, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENXIO || errno == ENODEV || errno == ENOMEDIUM;
+    }
+    close(fd);
+    return false;
+}
+
+/* Opens the medium; what it holds is not looked at. */
+static bool open_medium(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
     struct node_drive *drive = &node->drives[index];
     const struct mkv_config_drive *own = configured(node, index);
     const struct mkv_drive_open_options options = {
@@ -122,6 +149,7 @@ static bool open_drive(struct mkv_node *node, uint32_t index, struct mkv_backend
         .lock_wait_ms = LOCK_WAIT_MS,
     };
     if (!check_distinct(node, index, error) || !mkv_drive_open(&options, &drive->media, error)) {
+        drive->media.fd = -1;
         return false;
     }
     drive->media_is_ours = true;
@@ -129,9 +157,46 @@ static bool open_drive(struct mkv_node *node, uint32_t index, struct mkv_backend
     drive->block_device = drive->media.block_device;
     drive->direct = drive->media.direct;
     drive->flush_needed = drive->media.flush_needed;
-    node->drive_count = index + 1;
     mkv_drive_identity_read(drive->media.fd, &drive->identity);
-    return mkv_drive_probe(&drive->media, own->name, own->media, &drive->probe, error);
+    return true;
+}
+
+/* A drive that is not there, or none of whose superblocks can be read, is absent, and `error` says
+ * why; what else is wrong with it refuses the start. A file that is to be made is blank: making it
+ * before anything is decided would stand in the way of the one that was there. */
+static bool look_at_drive(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
+    struct node_drive *drive = &node->drives[index];
+    const struct mkv_config_drive *own = configured(node, index);
+    *drive = (struct node_drive){.media.fd = -1};
+    drive->to_make = is_to_be_made(own);
+    node->drive_count = index + 1;
+    if (drive->to_make) {
+        drive->media.capacity_units = own->size_bytes / MKV_UNIT_BYTES;
+        return true;
+    }
+    if (!open_medium(node, index, error)) {
+        drive->absent = is_absent(own);
+        return drive->absent;
+    }
+    drive->absent = !mkv_drive_probe(&drive->media, own->name, own->media, &drive->probe, error);
+    return true;
+}
+
+/* Makes the files that were waiting for the decision. Another process may have been faster. */
+static bool make_drive(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
+    struct node_drive *drive = &node->drives[index];
+    const struct mkv_config_drive *own = configured(node, index);
+    if (!open_medium(node, index, error) ||
+        !mkv_drive_probe(&drive->media, own->name, own->media, &drive->probe, error)) {
+        return false;
+    }
+    if (drive->probe.kind == MKV_DRIVE_PROBE_BLANK) {
+        return true;
+    }
+    return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                              "drive %s: store file %s came while the node started. Start again, "
+                              "and see that no other process uses it",
+                              own->name, own->media);
 }
 
 /* What a drive gets that holds nothing yet. */
@@ -152,17 +217,115 @@ static bool plan_geometry(const struct mkv_node *node, uint32_t index,
                               err == MKV_ERR_TOO_SMALL ? "larger" : "smaller");
 }
 
-static bool decide_set(struct mkv_node *node, struct mkv_backend_error *error) {
-    struct mkv_drive_set_candidate candidates[MKV_VOLUMES_MAX];
+/* What is known of each drive, for the decision. */
+static bool make_candidates(const struct mkv_node *node,
+                            struct mkv_drive_set_candidate candidates[MKV_VOLUMES_MAX],
+                            struct mkv_backend_error *error) {
     for (uint32_t i = 0; i < node->drive_count; i++) {
+        const struct node_drive *drive = &node->drives[i];
+        struct mkv_geometry geometry = drive->probe.superblock.geometry;
         candidates[i] = (struct mkv_drive_set_candidate){
             .name = configured(node, i)->name,
             .path = configured(node, i)->media,
-            .probe = &node->drives[i].probe,
+            .probe = drive->absent ? NULL : &drive->probe,
         };
+        if (drive->absent) {
+            continue;
+        }
+        if (drive->probe.kind == MKV_DRIVE_PROBE_BLANK &&
+            !plan_geometry(node, i, &geometry, error)) {
+            return false;
+        }
+        candidates[i].usable_units = mkv_geometry_usable_units(&geometry);
     }
-    return mkv_drive_set_decide(candidates, node->drive_count, &mkv_drive_set_random_kernel,
-                                &node->plan, error);
+    return true;
+}
+
+/* The drives that are not there leave the configuration of this run. */
+static void leave_out_absent(struct mkv_node *node) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        struct mkv_config_drive *own = &node->config.storage.drives[i];
+        if (node->drives[i].absent) {
+            if (node->drives[i].media_is_ours) {
+                mkv_drive_media_close(&node->drives[i].media);
+            }
+            node->absent[node->absent_count] = *own;
+            node->absent_count++;
+            continue;
+        }
+        if (kept != i) {
+            node->config.storage.drives[kept] = *own;
+            node->drives[kept] = node->drives[i];
+            node->drives[i] = (struct node_drive){.media.fd = -1};
+        }
+        kept++;
+    }
+    node->drive_count = kept;
+    node->config.storage.drive_count = kept;
+}
+
+static bool judge_set(struct mkv_node *node, struct mkv_backend_error *error) {
+    struct mkv_drive_set_candidate candidates[MKV_VOLUMES_MAX];
+    return make_candidates(node, candidates, error) &&
+           mkv_drive_set_judge(candidates, node->drive_count, node->lost,
+                               &mkv_drive_set_random_kernel, &node->plan, error);
+}
+
+/* `absent_error` says why the first absent drive is. */
+static bool decide_set(struct mkv_node *node, const struct mkv_backend_error *absent_error,
+                       struct mkv_backend_error *error) {
+    bool any_store = false;
+    bool any_absent = false;
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        any_absent = any_absent || node->drives[i].absent;
+        any_store = any_store || (!node->drives[i].absent &&
+                                  node->drives[i].probe.kind == MKV_DRIVE_PROBE_STORE);
+    }
+    if (any_absent && !any_store) {
+        *error = *absent_error; /* there is no store that it could be missing from */
+        return false;
+    }
+    if (!judge_set(node, error)) {
+        node->may_wait = mkv_drive_set_may_wait(&node->plan);
+        return false;
+    }
+    if (!any_absent) {
+        return true;
+    }
+    leave_out_absent(node);
+    return judge_set(node, error);
+}
+
+static void warn_of_absent(struct mkv_node *node) {
+    for (uint32_t i = 0; i < node->absent_count; i++) {
+        const struct mkv_config_drive *drive = &node->absent[i];
+        mkv_node_warn(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive,
+                      "look at dmesg; bring the drive back and restart, when it joins empty; or "
+                      "take it out of storage.drives",
+                      "drive %s (%s) is not there; the node goes on without it", drive->name,
+                      drive->media);
+    }
+}
+
+/* Says of each drive what the decision does to what it holds. */
+static void say_actions(struct mkv_node *node) {
+    static const char *const words[] = {
+        [MKV_DRIVE_KEEP_AND_RAISE] = "drive was one drive set behind, keeps its blocks",
+        [MKV_DRIVE_JOIN_EMPTY] = "drive was away while the others went on, joins empty",
+        [MKV_DRIVE_FOREIGN] = NULL,
+    };
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        const char *text = words[node->plan.actions[i]];
+        const struct mkv_log_field fields[] = {
+            {.name = "drive", .text = configured(node, i)->name},
+            {.name = "drive_set", .number = node->plan.first.version},
+        };
+        if (text != NULL) {
+            mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_WARN, "server.node", fields,
+                          2, "%s", text);
+        }
+    }
 }
 
 static bool choose_trim(const struct mkv_node *node, uint32_t index, bool *trim,
@@ -191,13 +354,16 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
     volume->capacity_units = drive->media.capacity_units;
     volume->store_uuid = node->plan.store_uuid;
     volume->drive_uuid = node->plan.drive_uuids[index];
-    volume->drive_set_version = node->plan.version;
-    volume->drive_set_count = node->plan.member_count;
-    memcpy(volume->drive_set, node->plan.members, sizeof volume->drive_set);
+    volume->drive_set = node->plan.newest;
+    if (mkv_drive_set_find(&node->plan.newest, volume->drive_uuid) == MKV_NONE_U32) {
+        mkv_drive_set_outside(volume->drive_uuid, &volume->drive_set); /* it joins, if it is new */
+    }
+    volume->eviction = node->config.storage.eviction == MKV_CONFIG_EVICTION_ON;
+    volume->scrub_rate = node->config.storage.scrub_rate;
     if (!choose_trim(node, index, &volume->trim, error)) {
         return false;
     }
-    if (node->plan.format[index]) {
+    if (node->plan.actions[index] == MKV_DRIVE_FORMAT) {
         return plan_geometry(node, index, &volume->geometry, error);
     }
     volume->geometry = drive->probe.superblock.geometry;
@@ -205,18 +371,28 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
 }
 
 bool mkv_node_drives_open(struct mkv_node *node, struct mkv_backend_error *error) {
+    struct mkv_backend_error absent_error = {0};
     bool done = make_dev_directory(node, error);
+    node->may_wait = false;
     for (uint32_t i = 0; i < node->config.storage.drive_count && done; i++) {
-        done = open_drive(node, i, error);
+        done = look_at_drive(node, i, error);
+        if (done && node->drives[i].absent && absent_error.failure == MKV_BACKEND_OK) {
+            absent_error = *error;
+        }
     }
-    done = done && decide_set(node, error);
+    done = done && decide_set(node, &absent_error, error);
     for (uint32_t i = 0; i < node->drive_count && done; i++) {
-        done = configure_volume(node, i, error);
+        done = (!node->drives[i].to_make || make_drive(node, i, error)) &&
+               configure_volume(node, i, error);
     }
     if (!done) {
         mkv_node_drives_close(node);
+        return false;
     }
-    return done;
+    *error = (struct mkv_backend_error){0};
+    warn_of_absent(node);
+    say_actions(node);
+    return true;
 }
 
 void mkv_node_drives_close(struct mkv_node *node) {
@@ -283,7 +459,7 @@ static bool format_drive(struct mkv_node *node, uint32_t index, struct mkv_backe
 
 bool mkv_node_drives_format(struct mkv_node *node, struct mkv_backend_error *error) {
     for (uint32_t i = 0; i < node->drive_count; i++) {
-        if (node->plan.format[i] && !format_drive(node, i, error)) {
+        if (node->plan.actions[i] == MKV_DRIVE_FORMAT && !format_drive(node, i, error)) {
             return false;
         }
     }

@@ -291,8 +291,39 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
         on_figure(node, drive, MKV_LOG_SITE_TENANT, MKV_CONFIG_LOG_INFO, "tenant", event->value[0],
                   "no block of a dropped tenant is left");
         return;
+    case MKV_EVENT_DIRECTORY_DAMAGED:
+        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_WARN, "unit", event->value[0],
+                  "the directory of keys is damaged and is made anew: no block is lost, and keys "
+                  "cannot be listed until then");
+        return;
+    case MKV_EVENT_DIRECTORY_REBUILT:
+        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_INFO, "keys", event->value[0],
+                  "the directory of keys has been made anew");
+        return;
+    case MKV_EVENT_DIRECTORY_FULL:
+        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_WARN, "units", event->value[0],
+                  "the directory has no room for all keys: blocks are served, and keys cannot be "
+                  "listed until some are deleted");
+        return;
+    case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
+        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_INFO, "units", event->value[0],
+                  "the directory has room again and takes the keys it lacks");
+        return;
+    case MKV_EVENT_DIRECTORY_OFF:
+        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_ERROR, "tries", event->value[0],
+                  "the directory of keys cannot be kept on this drive: blocks are served, and keys "
+                  "cannot be listed until a restart");
+        return;
     case MKV_EVENT_CLOSED:
         on_closed(node, index, drive);
+        return;
+    case MKV_EVENT_DRIVE_SET_DURABLE:
+        on_figure(node, drive, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_INFO, "drive_set",
+                  event->value[0], "drive names the new drive set, durably");
+        return;
+    case MKV_EVENT_PURGED:
+        on_figure(node, drive, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_INFO, "blocks_dropped",
+                  event->value[1], "drive dropped the blocks that a joining drive takes over");
         return;
     }
     MKV_ASSERT(false);

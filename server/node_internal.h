@@ -5,6 +5,7 @@
  *   node.c           the run from start to end, and what it says about it
  *   node_start.c     the table of steps
  *   node_drives.c    opening, judging and formatting drives
+ *   node_wait.c      waiting for drives that are missing
  *   node_limits.c    what the process may use, and how the shard's limits follow from it
  *   node_events.c    what volumes report: log lines and warnings
  *   node_view.c      snapshots
@@ -34,6 +35,8 @@
 struct node_drive {
     struct mkv_drive_media media; /* the shard's from its creation on */
     bool media_is_ours;
+    bool absent;        /* it is configured and not there */
+    bool to_make;       /* a file that is made when the decision has been taken */
     bool file_created;  /* by this start, and not formatted yet: removed if the start is refused */
     bool formatted_now; /* by this start */
     bool block_device;
@@ -52,6 +55,7 @@ struct node_drive {
 struct mkv_node {
     struct mkv_config config;
     bool dev;
+    const char *lost; /* the operator's word: drives that are lost, or NULL */
     struct mkv_log *log;
     uint64_t started_ns;
     bool directory_created; /* of --dev, by this start */
@@ -60,6 +64,11 @@ struct mkv_node {
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];
     struct mkv_drive_set_plan plan;
+    bool may_wait; /* what the last judgement refused may mend itself */
+    /* Drives of the configuration that are not there, and whose absence keeps nobody waiting. They
+     * are in `config` and `drives` no more. */
+    uint32_t absent_count;
+    struct mkv_config_drive absent[MKV_VOLUMES_MAX];
 
     struct mkv_arena *arena;
     uint64_t metadata_bytes;
@@ -80,6 +89,7 @@ struct mkv_node {
     struct mkv_shard *shard_to_close; /* set as soon as there is one to be told */
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
+    struct mkv_admin_warning waiting; /* what the node waits for, while it does */
 };
 
 /* ---- node_start.c --------------------------------------------------------------------------- */
@@ -91,11 +101,24 @@ __attribute__((warn_unused_result)) bool mkv_node_bring_up(struct mkv_node *node
 /* Undoes all steps. The shard's thread, if it was started, has been joined. */
 void mkv_node_take_down(struct mkv_node *node);
 
+/* Listens at the admin address, and ends that. */
+__attribute__((warn_unused_result)) bool mkv_node_admin_listen(struct mkv_node *node,
+                                                               struct mkv_backend_error *error);
+void mkv_node_admin_unlisten(struct mkv_node *node);
+
+/* ---- node_wait.c ---------------------------------------------------------------------------- */
+
+/* Step of the table: opens the drives, and waits while members of their set are missing, with the
+ * admin listener up to say so. When it was told to stop, the error's failure is MKV_BACKEND_OK. */
+__attribute__((warn_unused_result)) bool mkv_node_drives_wait(struct mkv_node *node,
+                                                              struct mkv_backend_error *error);
+
 /* ---- node_drives.c -------------------------------------------------------------------------- */
 
-/* Steps of the table. */
+/* Opens the drives and judges them. When it refuses, `may_wait` says whether to try again. */
 __attribute__((warn_unused_result)) bool mkv_node_drives_open(struct mkv_node *node,
                                                               struct mkv_backend_error *error);
+/* Steps of the table, and what undoes them. */
 void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
@@ -111,9 +134,6 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
                            struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
-/* The shares of keys that drives of these many usable units get: from sizes that never change, so
- * that a key stays where it is. */
-void mkv_node_weights(const uint64_t *usable_units, uint32_t count, uint32_t *weights);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

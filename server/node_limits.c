@@ -40,16 +40,14 @@
 #define TRIM_IDLE_NS (10ull * 1000000000u)
 /* Longer than a drive that collects garbage takes, far shorter than a kernel's timeout of 30 s. */
 #define STALL_NS (5ull * 1000000000u)
+/* So long a put whose bytes do not come keeps the other mutations of its key waiting: long enough
+ * that equal puts at one time still transfer one of them. */
+#define LOCK_YIELD_NS (100ull * 1000 * 1000)
 
 /* Of the fabric: bodies of large batches (268 KiB each) and payloads of small puts (64 KiB). */
 #define BODY_BUFFERS 64u
 #define INLINE_BUFFERS 256u
 #define DEADLINE_MS 30000u
-
-/* Drives that differ less than this are taken as equal: one part in 16. */
-#define WEIGHT_TOLERANCE 16u
-/* Else the smallest drive draws so many times for each key. */
-#define WEIGHT_OF_SMALLEST 8u
 
 static void raise_to_hard(__rlimit_resource_t resource) {
     struct rlimit limit;
@@ -81,33 +79,12 @@ void mkv_node_volume_limits(struct mkv_volume_config *volume) {
     volume->idle_ns = IDLE_NS;
     volume->trim_idle_ns = TRIM_IDLE_NS;
     volume->stall_ns = STALL_NS;
-}
-
-void mkv_node_weights(const uint64_t *usable_units, uint32_t count, uint32_t *weights) {
-    uint64_t smallest = UINT64_MAX;
-    uint64_t largest = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        MKV_ASSERT(usable_units[i] > 0);
-        smallest = mkv_min_u64(smallest, usable_units[i]);
-        largest = mkv_max_u64(largest, usable_units[i]);
-    }
-    const bool equal = largest - smallest <= smallest / WEIGHT_TOLERANCE;
-    for (uint32_t i = 0; i < count; i++) {
-        /* Rounded; a drive has at most 2^51 units, so nothing wraps. */
-        const uint64_t weight = (usable_units[i] * WEIGHT_OF_SMALLEST + smallest / 2) / smallest;
-        weights[i] = equal ? 1 : (uint32_t)mkv_min_u64(weight, MKV_PLACEMENT_WEIGHT_MAX);
-    }
+    volume->lock_yield_ns = LOCK_YIELD_NS;
 }
 
 static void set_members(const struct mkv_node *node, struct mkv_front_config *front) {
-    uint64_t usable_units[MKV_VOLUMES_MAX];
-    uint32_t weights[MKV_VOLUMES_MAX];
     for (uint32_t i = 0; i < node->drive_count; i++) {
-        usable_units[i] = mkv_geometry_usable_units(&node->drives[i].volume.geometry);
-    }
-    mkv_node_weights(usable_units, node->drive_count, weights);
-    for (uint32_t i = 0; i < node->drive_count; i++) {
-        front->members[i] = (struct mkv_member){node->plan.drive_uuids[i], weights[i]};
+        front->members[i] = (struct mkv_member){node->plan.drive_uuids[i], node->plan.weights[i]};
     }
 }
 

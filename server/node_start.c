@@ -60,6 +60,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->arena = node->arena;
     options->volume_count = node->drive_count;
     options->volumes = node->volume_options;
+    options->plan = &node->plan;
     options->event = mkv_node_event;
     options->event_context = node;
     options->stats_text = mkv_node_stats_text;
@@ -169,7 +170,7 @@ static void shard_undo(struct mkv_node *node) {
 
 /* ---- admin ---------------------------------------------------------------------------------- */
 
-static bool admin_listen_perform(struct mkv_node *node, struct mkv_backend_error *error) {
+bool mkv_node_admin_listen(struct mkv_node *node, struct mkv_backend_error *error) {
     const struct mkv_config *config = &node->config;
     const bool derived =
         config->origins[MKV_CONFIG_NETWORK_ADMIN_ADDRESS].layer == MKV_CONFIG_LAYER_DEFAULT;
@@ -184,7 +185,7 @@ static bool admin_listen_perform(struct mkv_node *node, struct mkv_backend_error
     return mkv_tcp_listen(&options, &node->admin_fd, &port, error);
 }
 
-static void admin_listen_undo(struct mkv_node *node) {
+void mkv_node_admin_unlisten(struct mkv_node *node) {
     if (node->admin_fd >= 0) {
         close(node->admin_fd);
     }
@@ -223,10 +224,10 @@ struct step {
 
 static const struct step steps[] = {
     {"limits", mkv_node_limits_raise, NULL},
-    {"drives", mkv_node_drives_open, mkv_node_drives_close},
+    {"drives", mkv_node_drives_wait, mkv_node_drives_close},
     {"format", mkv_node_drives_format, NULL},
     {"memory", arena_perform, arena_undo},
-    {"admin_listen", admin_listen_perform, admin_listen_undo},
+    {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

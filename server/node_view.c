@@ -12,7 +12,14 @@
 #include "backends/clock.h"
 #include "server/version.h"
 
-static enum mkv_admin_drive_state drive_state(const struct mkv_shard_volume_stats *stats) {
+/* `serving`: the node takes requests, so a drive that is not open yet is one that joins. */
+static enum mkv_admin_drive_state drive_state(const struct mkv_shard_volume_stats *stats,
+                                              bool serving) {
+    const bool opens = !stats->opened && stats->open_error == MKV_OK;
+    if (serving && opens && stats->volume.state != MKV_VOLUME_FAILED) {
+        return MKV_ADMIN_DRIVE_NEW;
+    }
+
     switch (stats->volume.state) {
     case MKV_VOLUME_FORMATTING:
         return MKV_ADMIN_DRIVE_NEW;
@@ -26,8 +33,7 @@ static enum mkv_admin_drive_state drive_state(const struct mkv_shard_volume_stat
         return stats->opened ? MKV_ADMIN_DRIVE_FAILED : MKV_ADMIN_DRIVE_OFFLINE;
     case MKV_VOLUME_CLOSED:
         /* Closed again, refused, or its turn to be opened comes yet. */
-        return stats->opened || stats->open_error != MKV_OK ? MKV_ADMIN_DRIVE_OFFLINE
-                                                            : MKV_ADMIN_DRIVE_RECOVERING;
+        return opens ? MKV_ADMIN_DRIVE_RECOVERING : MKV_ADMIN_DRIVE_OFFLINE;
     }
     MKV_ASSERT(false);
     return MKV_ADMIN_DRIVE_OFFLINE;
@@ -51,7 +57,8 @@ static void fill_io(const struct mkv_drive_counters *counters, struct mkv_admin_
 }
 
 static void fill_drive(const struct mkv_node *node, uint32_t index,
-                       const struct mkv_shard_volume_stats *stats, struct mkv_admin_drive *out) {
+                       const struct mkv_shard_volume_stats *stats, bool serving,
+                       struct mkv_admin_drive *out) {
     const struct mkv_config_drive *configured = &node->config.storage.drives[index];
     const struct node_drive *drive = &node->drives[index];
     snprintf(out->name, sizeof out->name, "%s", configured->name);
@@ -61,20 +68,32 @@ static void fill_drive(const struct mkv_node *node, uint32_t index,
     snprintf(out->firmware, sizeof out->firmware, "%s", drive->identity.firmware);
     out->uuid = drive->volume.drive_uuid;
     out->write_cache = drive->flush_needed;
-    out->state = drive_state(stats);
+    out->state = drive_state(stats, serving);
     out->volume = stats->volume;
     fill_io(&stats->drive, out);
 }
 
+/* Behind those that are there. */
+static void fill_absent(const struct mkv_node *node, struct mkv_admin_snapshot *out) {
+    for (uint32_t i = 0; i < node->absent_count && out->drive_count < MKV_VOLUMES_MAX; i++) {
+        struct mkv_admin_drive *drive = &out->drives[out->drive_count];
+        snprintf(drive->name, sizeof drive->name, "%s", node->absent[i].name);
+        snprintf(drive->path, sizeof drive->path, "%s", node->absent[i].media);
+        drive->state = MKV_ADMIN_DRIVE_OFFLINE;
+        out->drive_count++;
+    }
+}
+
 static enum mkv_admin_node_state node_state(const struct mkv_node *node,
-                                            const struct mkv_admin_snapshot *snapshot) {
+                                            const struct mkv_admin_snapshot *snapshot,
+                                            bool serving) {
     if (atomic_load(&node->stop_count) > 0) {
         return MKV_ADMIN_NODE_DRAINING;
     }
     uint32_t online = 0;
     for (uint32_t i = 0; i < snapshot->drive_count; i++) {
         const enum mkv_admin_drive_state state = snapshot->drives[i].state;
-        if (state == MKV_ADMIN_DRIVE_NEW || state == MKV_ADMIN_DRIVE_RECOVERING) {
+        if (!serving && (state == MKV_ADMIN_DRIVE_NEW || state == MKV_ADMIN_DRIVE_RECOVERING)) {
             return MKV_ADMIN_NODE_RECOVERING;
         }
         online += state == MKV_ADMIN_DRIVE_ONLINE;
@@ -121,11 +140,15 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     out->shard_quiet_ns = now_ns > round_ns ? now_ns - round_ns : 0;
     out->storage_block_bytes = node->config.storage.block_size_bytes;
     out->drive_count = node->drive_count;
+    const bool serving = stats->state != MKV_SHARD_OPENING;
     for (uint32_t i = 0; i < node->drive_count; i++) {
-        fill_drive(node, i, &stats->volumes[i], &out->drives[i]);
+        fill_drive(node, i, &stats->volumes[i], serving, &out->drives[i]);
         out->epoch = (uint32_t)mkv_max_u64(out->epoch, stats->volumes[i].volume.epoch);
     }
-    out->state = node_state(node, out);
+    fill_absent(node, out);
+    out->drive_set_version = stats->drive_set_version;
+    out->drive_set_members = stats->drive_set_members;
+    out->state = node_state(node, out, serving);
     out->front = stats->front;
     fill_fabric(&stats->fabric, &out->fabric);
     fill_memory(node, stats, &out->memory);

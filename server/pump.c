@@ -68,13 +68,10 @@ static void message_wait(struct mkv_pump *pump, const struct mkv_message *messag
     pump->waiting_count++;
 }
 
-/* The front learns which volumes it may use from what they report. */
+/* The front learns at once which volumes it may not use any more. */
 static void volume_event(struct pump_volume *volume, const struct mkv_event *event) {
     struct mkv_pump *pump = volume->pump;
     switch (event->kind) {
-    case MKV_EVENT_OPENED:
-        mkv_front_volume_set_state(pump->front, volume->index, MKV_FRONT_VOLUME_ONLINE);
-        break;
     case MKV_EVENT_OPEN_FAILED:
     case MKV_EVENT_DRIVE_FAILED:
     case MKV_EVENT_CLOSED:
@@ -83,12 +80,20 @@ static void volume_event(struct pump_volume *volume, const struct mkv_event *eve
     case MKV_EVENT_BLOCK_EVICTED:
         return; /* as many as there are puts: counted, not told one by one */
     case MKV_EVENT_FORMATTED:
+    case MKV_EVENT_OPENED:
+    case MKV_EVENT_DRIVE_SET_DURABLE:
+    case MKV_EVENT_PURGED:
     case MKV_EVENT_CAME_UP_EMPTY:
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
     case MKV_EVENT_CHECKPOINT_DONE:
     case MKV_EVENT_TENANT_SWEPT:
+    case MKV_EVENT_DIRECTORY_DAMAGED:
+    case MKV_EVENT_DIRECTORY_REBUILT:
+    case MKV_EVENT_DIRECTORY_FULL:
+    case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
+    case MKV_EVENT_DIRECTORY_OFF:
     case MKV_EVENT_DRIVE_STALLED:
     case MKV_EVENT_DRIVE_RESUMED:
     case MKV_EVENT_BLOCK_QUARANTINED:
@@ -250,15 +255,25 @@ static void drive_complete(void *context, const struct mkv_drive_done *done) {
     end(pump);
 }
 
-enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume,
-                            enum mkv_admin_command command) {
+enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_admin_command command,
+                            const struct mkv_drive_set *set) {
     MKV_ASSERT(volume < pump->volume_count);
     begin(pump);
     struct mkv_input input = input_at(pump, MKV_INPUT_ADMIN);
     input.admin = command;
+    if (set != NULL) {
+        input.data = (const uint8_t *)set;
+        input.data_bytes = sizeof *set;
+    }
     const enum mkv_err error = volume_step(&pump->volumes[volume], &input);
     end(pump);
     return error;
+}
+
+void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state) {
+    MKV_ASSERT(volume < pump->volume_count);
+    MKV_ASSERT(!(state == MKV_FRONT_VOLUME_ONLINE && pump->volumes[volume].drive_failed));
+    mkv_front_volume_set_state(pump->front, volume, state);
 }
 
 /* Ticks every machine when the time has come, and else those with more to do. */

@@ -46,8 +46,8 @@ struct mkv_pump_options {
     uint32_t volume_count;
     const struct mkv_pump_volume *volumes; /* copied */
     uint32_t messages_max; /* the sum over volumes of what the front may have outstanding there */
-    /* An event of a volume, after its volume was set online or offline at the front. It may not
-     * call the pump. */
+    /* An event of a volume, after its volume was set offline at the front where it serves no more.
+     * It may not call the pump. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
 };
@@ -56,8 +56,11 @@ struct mkv_pump_options {
 struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options);
 void mkv_pump_destroy(struct mkv_pump *pump);
 
-/* Steps a volume with an administrator's command. */
-enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_admin_command command);
+/* Steps a volume with an administrator's command; `set` is NULL where that takes none. */
+enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_admin_command command,
+                            const struct mkv_drive_set *set);
+/* Tells the front about a volume. One whose drive has failed cannot be online. */
+void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state);
 
 /*
  * One round: ticks when they are due, the fabric unless `fabric_waits`, then the ring, waiting at

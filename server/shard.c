@@ -205,6 +205,10 @@ bool mkv_shard_create(const struct mkv_shard_options *options, struct mkv_shard 
     pthread_cond_init(&shard->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     shard->fabric = options->fabric;
+    mkv_drive_set_run_begin(&shard->set_run, options->plan);
+    for (uint32_t i = 0; i < MKV_VOLUMES_MAX; i++) {
+        shard->volumes[i].route = MKV_DRIVE_SET_OFFLINE; /* as the front begins */
+    }
     shard->event = options->event;
     shard->event_context = options->event_context;
     shard->stats_text = options->stats_text;

@@ -5,7 +5,8 @@
  *
  *   create --> start --> wait_opened --> ... --> close --> join --> destroy
  *
- *   the thread:  OPENING   each volume is formatted if it is new, then opened; no client is served
+ *   the thread:  OPENING   each volume is formatted if it is new, then opened as the drive set's
+ *                          plan says; no client is served
  *                SERVING   rounds of the pump
  *                DRAINING  no new connection or request; what is in flight ends, or drain_ns does
  *                CLOSING   each volume that serves is closed, which leaves its clean mark
@@ -17,7 +18,9 @@
  *      MKV_SHARD_STATS_NS, and without ever waiting for whoever reads them.
  *  I2  A volume that fails to open, or fails later, leaves the others as they are.
  *  I3  join returns true only when every volume that served has left its clean mark.
- *  I4  ENDED is reached within drain_ns + MKV_SHARD_CLOSE_NS of close once all volumes are open.
+ *  I4  Keys go to volumes as the run of the drive set says (core/drive_set_run.h), from the first
+ *      request on.
+ *  I5  ENDED is reached within drain_ns + MKV_SHARD_CLOSE_NS of close once all volumes are open.
  *
  * Not responsible for: the configuration, logs, and what a failure means for the process.
  */
@@ -28,6 +31,7 @@
 #include "backends/drive_uring.h"
 #include "backends/error.h"
 #include "backends/fabric_tcp.h"
+#include "core/drive_set_run.h"
 #include "core/front.h"
 #include "core/volume.h"
 
@@ -54,6 +58,8 @@ struct mkv_shard_options {
     struct mkv_front_config front;
     uint32_t volume_count;
     const struct mkv_shard_volume_options *volumes;
+    /* What the drives are to each other: volume i is drive i. Copied. */
+    const struct mkv_drive_set_plan *plan;
     /* The fabric: TCP with these options, of which ring, arena, transfers_max, stats and
      * stats_context are set by the shard … */
     const struct mkv_fabric_tcp_options *tcp;
@@ -83,6 +89,7 @@ struct mkv_shard_volume_stats {
     bool drive_failed;
     bool opened;             /* it serves, or has served */
     enum mkv_err open_error; /* why it does not; MKV_OK while it is being opened */
+    enum mkv_drive_set_route route;
 };
 
 /* A copy of every figure of a shard, all taken at one moment. */
@@ -94,6 +101,8 @@ struct mkv_shard_stats {
     struct mkv_ring_counters ring;
     uint32_t volume_count;
     struct mkv_shard_volume_stats volumes[MKV_VOLUMES_MAX];
+    uint64_t drive_set_version;
+    uint32_t drive_set_members;
 };
 
 /* The metadata that create takes from an arena of `arena_bytes`: for mkv_arena_options. `arena`,
@@ -106,7 +115,8 @@ __attribute__((warn_unused_result)) bool mkv_shard_create(const struct mkv_shard
                                                           struct mkv_backend_error *error);
 __attribute__((warn_unused_result)) bool mkv_shard_start(struct mkv_shard *shard,
                                                          struct mkv_backend_error *error);
-/* Waits until every volume is open or has failed to. Returns how many serve. */
+/* Waits until requests may be taken, or will never be. Returns how many volumes serve: 0 when the
+ * drive set cannot be served, also where single volumes could. */
 uint32_t mkv_shard_wait_opened(struct mkv_shard *shard);
 /* Starts the end; returns at once. A second call may only shorten drain_ns. */
 void mkv_shard_close(struct mkv_shard *shard, uint64_t drain_ns);

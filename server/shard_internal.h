@@ -34,6 +34,7 @@ struct shard_volume {
     enum shard_volume_state state;
     bool opened;
     enum mkv_err open_error;
+    enum mkv_drive_set_route route; /* as the front was told */
 };
 
 struct mkv_shard {
@@ -45,6 +46,7 @@ struct mkv_shard {
     struct mkv_pump *pump;
     uint32_t volume_count;
     struct shard_volume volumes[MKV_VOLUMES_MAX];
+    struct mkv_drive_set_run set_run;
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
     uint32_t (*stats_text)(void *context, const struct mkv_shard_stats *stats, char *text,

@@ -25,7 +25,10 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
         target->drive_failed = mkv_pump_drive_is_failed(shard->pump, i);
         target->opened = volume->opened;
         target->open_error = volume->open_error;
+        target->route = volume->route;
     }
+    stats->drive_set_version = shard->set_run.current.version;
+    stats->drive_set_members = shard->set_run.current.count;
 }
 
 /* Publishes the figures if someone wants them, the last are old enough, and nobody is reading. */
@@ -57,10 +60,11 @@ static void volume_failed(struct shard_volume *volume, enum mkv_err error) {
 void mkv_shard_event(void *context, uint32_t index, const struct mkv_event *event) {
     struct mkv_shard *shard = context;
     struct shard_volume *volume = &shard->volumes[index];
+    mkv_drive_set_run_event(&shard->set_run, index, event);
     switch (event->kind) {
     case MKV_EVENT_FORMATTED:
         MKV_ASSERT(volume->state == SHARD_VOLUME_FORMATTING);
-        volume->state = SHARD_VOLUME_NEW; /* the next round opens it */
+        volume->state = SHARD_VOLUME_NEW;
         volume->format = false;
         break;
     case MKV_EVENT_OPENED:
@@ -75,12 +79,19 @@ void mkv_shard_event(void *context, uint32_t index, const struct mkv_event *even
     case MKV_EVENT_CLOSED:
         volume->state = SHARD_VOLUME_CLOSED;
         break;
+    case MKV_EVENT_DRIVE_SET_DURABLE:
+    case MKV_EVENT_PURGED:
     case MKV_EVENT_CAME_UP_EMPTY:
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
     case MKV_EVENT_CHECKPOINT_DONE:
     case MKV_EVENT_TENANT_SWEPT:
+    case MKV_EVENT_DIRECTORY_DAMAGED:
+    case MKV_EVENT_DIRECTORY_REBUILT:
+    case MKV_EVENT_DIRECTORY_FULL:
+    case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
+    case MKV_EVENT_DIRECTORY_OFF:
     case MKV_EVENT_DRIVE_STALLED:
     case MKV_EVENT_DRIVE_RESUMED:
     case MKV_EVENT_BLOCK_QUARANTINED:
@@ -101,18 +112,60 @@ static uint32_t volumes_in(const struct mkv_shard *shard, enum shard_volume_stat
     return count;
 }
 
-/* Asks for the next step of every volume that waits for one. */
-static void volumes_open(struct mkv_shard *shard) {
+static void volumes_format(struct mkv_shard *shard) {
     for (uint32_t i = 0; i < shard->volume_count; i++) {
         struct shard_volume *volume = &shard->volumes[i];
-        if (volume->state != SHARD_VOLUME_NEW) {
+        if (!volume->format) {
             continue;
         }
-        volume->state = volume->format ? SHARD_VOLUME_FORMATTING : SHARD_VOLUME_OPENING;
-        const enum mkv_err error =
-            mkv_pump_admin(shard->pump, i, volume->format ? MKV_ADMIN_FORMAT : MKV_ADMIN_OPEN);
+        volume->state = SHARD_VOLUME_FORMATTING;
+        const enum mkv_err error = mkv_pump_admin(shard->pump, i, MKV_ADMIN_FORMAT, NULL);
         if (error != MKV_OK) {
             volume_failed(volume, error);
+        }
+    }
+}
+
+static enum mkv_front_volume_state front_state(enum mkv_drive_set_route route) {
+    switch (route) {
+    case MKV_DRIVE_SET_ABSENT:
+        return MKV_FRONT_VOLUME_ABSENT;
+    case MKV_DRIVE_SET_OFFLINE:
+        return MKV_FRONT_VOLUME_OFFLINE;
+    case MKV_DRIVE_SET_ONLINE:
+        return MKV_FRONT_VOLUME_ONLINE;
+    }
+    MKV_ASSERT(false);
+    return MKV_FRONT_VOLUME_OFFLINE;
+}
+
+/* Tells volumes and front what the drive set's run says next. */
+static void drive_set_advance(struct mkv_shard *shard) {
+    struct mkv_drive_set_command command;
+    while (mkv_drive_set_run_next(&shard->set_run, &command)) {
+        struct shard_volume *volume = &shard->volumes[command.volume];
+        MKV_ASSERT(command.volume < shard->volume_count);
+        if (command.admin == MKV_ADMIN_OPEN || command.admin == MKV_ADMIN_JOIN) {
+            if (volume->state != SHARD_VOLUME_NEW) {
+                mkv_drive_set_run_refused(&shard->set_run, command.volume);
+                continue; /* it could not be formatted */
+            }
+            volume->state = SHARD_VOLUME_OPENING;
+        }
+        const enum mkv_err error =
+            mkv_pump_admin(shard->pump, command.volume, command.admin, &command.set);
+        if (error != MKV_OK) {
+            mkv_drive_set_run_refused(&shard->set_run, command.volume);
+        }
+        if (error != MKV_OK && volume->state == SHARD_VOLUME_OPENING) {
+            volume_failed(volume, error);
+        }
+    }
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        const enum mkv_drive_set_route route = mkv_drive_set_run_route(&shard->set_run, i);
+        if (route != shard->volumes[i].route) {
+            shard->volumes[i].route = route;
+            mkv_pump_route(shard->pump, i, front_state(route));
         }
     }
 }
@@ -124,7 +177,7 @@ static void volumes_close(struct mkv_shard *shard) {
             continue;
         }
         volume->state = SHARD_VOLUME_CLOSING;
-        const enum mkv_err error = mkv_pump_admin(shard->pump, i, MKV_ADMIN_CLOSE);
+        const enum mkv_err error = mkv_pump_admin(shard->pump, i, MKV_ADMIN_CLOSE, NULL);
         if (error != MKV_OK) {
             volume_failed(volume, error);
         }
@@ -135,7 +188,7 @@ static void volumes_checkpoint(struct mkv_shard *shard) {
     for (uint32_t i = 0; i < shard->volume_count; i++) {
         if (shard->volumes[i].state == SHARD_VOLUME_SERVING) {
             /* It may have failed meanwhile; then there is nothing to write. */
-            (void)mkv_pump_admin(shard->pump, i, MKV_ADMIN_CHECKPOINT);
+            (void)mkv_pump_admin(shard->pump, i, MKV_ADMIN_CHECKPOINT, NULL);
         }
     }
 }
@@ -161,11 +214,14 @@ static void one_round(struct mkv_shard *shard) {
 }
 
 static void open_all(struct mkv_shard *shard) {
-    while (volumes_in(shard, SHARD_VOLUME_NEW) + volumes_in(shard, SHARD_VOLUME_FORMATTING) +
-               volumes_in(shard, SHARD_VOLUME_OPENING) >
-           0) {
-        volumes_open(shard);
+    volumes_format(shard);
+    while (volumes_in(shard, SHARD_VOLUME_FORMATTING) > 0) {
         one_round(shard);
+    }
+    drive_set_advance(shard);
+    while (!mkv_drive_set_run_opened(&shard->set_run)) {
+        one_round(shard);
+        drive_set_advance(shard);
     }
     shard->state = MKV_SHARD_SERVING;
     pthread_mutex_lock(&shard->mutex);
@@ -173,7 +229,7 @@ static void open_all(struct mkv_shard *shard) {
     mkv_shard_collect(shard, shard->published);
     shard->published_ns = mkv_clock_monotonic_ns();
     shard->all_opened = true;
-    shard->serving_count = volumes_in(shard, SHARD_VOLUME_SERVING);
+    shard->serving_count = shard->set_run.ready ? volumes_in(shard, SHARD_VOLUME_SERVING) : 0;
     pthread_cond_broadcast(&shard->changed);
     pthread_mutex_unlock(&shard->mutex);
 }
@@ -181,6 +237,7 @@ static void open_all(struct mkv_shard *shard) {
 static void serve(struct mkv_shard *shard) {
     while (!atomic_load_explicit(&shard->close_wanted, memory_order_acquire)) {
         one_round(shard);
+        drive_set_advance(shard);
     }
 }
 

@@ -27,7 +27,7 @@ int mkv_command_start(int argc, char **argv) {
     }
     enum mkv_exit_daemon exit_code = MKV_EXIT_DAEMON_DONE;
     if (mkv_start_options_configure(&options, environ, config, &error)) {
-        exit_code = mkv_node_run(config, options.dev);
+        exit_code = mkv_node_run(config, options.dev, options.lost);
     } else {
         fprintf(stderr, "%s\n", error.message);
         exit_code = error.exit_code;

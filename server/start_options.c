@@ -9,7 +9,7 @@
 
 const char mkv_start_help[] =
     "usage: memkv start [--config FILE] [--dev [DIR]] [--listen HOST:PORT]\n"
-    "                   [--log-format json|text]\n"
+    "                   [--log-format json|text] [--lost DRIVE[,DRIVE...]]\n"
     "\n"
     "Starts a node in the foreground. It serves until it gets SIGTERM or SIGINT, then\n"
     "finishes the requests in flight, closes its drives and exits; a second signal\n"
@@ -21,6 +21,10 @@ const char mkv_start_help[] =
     "  --listen HOST:PORT  where clients connect (127.0.0.1:9900); health, status and\n"
     "                      metrics are at the next port. In this release loopback only\n"
     "  --log-format FORMAT json, or text (with --dev text)\n"
+    "  --lost DRIVE        these drives are lost: go on without them and their blocks.\n"
+    "                      DRIVE is a uuid that the node names as missing, or the name\n"
+    "                      of a drive. If one comes back, it joins empty. For one start:\n"
+    "                      leave it out of units and scripts\n"
     "  -h, --help          this text\n"
     "\n"
     "Keys that a file and MEMKV_<SECTION>_<KEY> may set: docs/configuration.md.\n"
@@ -38,14 +42,15 @@ static const struct option_row rows[] = {
     {"--config", "FILE", offsetof(struct mkv_start_options, config_file)},
     {"--listen", "HOST:PORT", offsetof(struct mkv_start_options, listen)},
     {"--log-format", "json or text", offsetof(struct mkv_start_options, log_format)},
+    {"--lost", "DRIVE", offsetof(struct mkv_start_options, lost)},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 #define OPTION_DEV "--dev"
 #define OPTION_HELP "--help"
 
 static bool refuse_unknown(const char *argument, struct mkv_config_error *error) {
-    static const char *const names[] = {"--config", "--listen", "--log-format", OPTION_DEV,
-                                        OPTION_HELP};
+    static const char *const names[] = {"--config", "--listen", "--log-format",
+                                        "--lost",   OPTION_DEV, OPTION_HELP};
     char quoted[MKV_CONFIG_QUOTE_BYTES];
     mkv_config_quote(argument, quoted);
     if (argument[0] != '-') {

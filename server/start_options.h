@@ -20,6 +20,7 @@ struct mkv_start_options {
     const char *config_file;   /* NULL: not given */
     const char *listen;        /* NULL: not given */
     const char *log_format;    /* NULL: not given */
+    const char *lost;          /* names and uuids with commas between them; NULL: not given */
 };
 
 /* All of `memkv start --help`. */

@@ -115,6 +115,9 @@ static void check_struck_block(struct mkv_audit *audit, const struct mkv_volume_
                                const uint8_t *header_unit, const struct mkv_slot_header *header,
                                uint32_t key) {
     const uint32_t units = 1 + block->length_units;
+    if (!block->served) {
+        return; /* its tenant was dropped */
+    }
     const bool whole =
         header != NULL && !is_other_block(block, header, key) &&
         !mkv_faults_any_flag(audit->faults, block->lba.unit, units, MKV_UNIT_UNREADABLE) &&
@@ -283,6 +286,11 @@ void mkv_audit_serving(struct mkv_audit *audit) {
     }
     if (!audit->model->lying) {
         grows("durable journal sequence", node->watch.sequence_durable, stats.journal_head, false);
+        audit->evaluations++;
+        if (stats.slots_retired < node->watch.retired_count) {
+            mkv_fail(MKV_ORACLE_ACCOUNTING, "%u slots were retired for good, and %llu are",
+                     node->watch.retired_count, ull(stats.slots_retired));
+        }
     }
     audit->evaluations++;
     audit->served = true;

@@ -7,9 +7,10 @@
  *  O1   Every key that must be there has a block whose header and payload are right.
  *  O2   No block is there that its key cannot hold.
  *  O4   No two blocks share a unit or a key; the table agrees with itself.
- *  O5   Slots and bytes in use are those of the blocks, and all else is free.
- *  O7   Epochs, sequences and generations have grown; no durable journal block was lost.
- *  O8   Recovered without a mutation in between, the durable state is the same.
+ *  O5   Slots and bytes in use are those of the blocks, and all else is free, but for slots that
+ * are retired; and those stay so. O7   Epochs, sequences and generations have grown; no durable
+ * journal block was lost. O8   Recovered without a mutation in between, the durable state is the
+ * same.
  *
  * Not responsible for: reads through the machine (worlds do them too), effects (watch.h).
  */

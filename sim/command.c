@@ -203,6 +203,15 @@ static void print_changes_json(struct mkv_json *json, const struct mkv_world_cha
     mkv_json_u64(json, "emptyings_given_up", changes->emptyings_given_up);
     mkv_json_close(json, '}');
     mkv_json_u64(json, "evictions", changes->evictions);
+    mkv_json_u64(json, "puts_overtaken", changes->puts_overtaken);
+    mkv_json_u64(json, "scrubbed", changes->scrubbed);
+    mkv_json_u64(json, "scrub_damaged", changes->scrub_damaged);
+    mkv_json_open(json, "directory", '{');
+    mkv_json_u64(json, "commits", changes->directory_commits);
+    mkv_json_u64(json, "caught_up", changes->directory_caught_up);
+    mkv_json_u64(json, "rebuilds", changes->directory_rebuilds);
+    mkv_json_u64(json, "listings", changes->listings);
+    mkv_json_close(json, '}');
 }
 
 static void print_memory_json(struct mkv_json *json, const struct mkv_world_memory *memory) {
@@ -227,16 +236,38 @@ static void print_memory_text(const struct mkv_world_memory *memory) {
 static void print_changes_text(const struct mkv_world_changes *changes) {
     printf(
         "extents: %llu given to classes (%llu of several as one), %llu given back, %llu emptied, "
-        "%llu emptyings given up; %llu blocks evicted\n",
+        "%llu emptyings given up; %llu blocks evicted, %llu slow puts overtaken\n",
         (unsigned long long)changes->extents_given,
         (unsigned long long)changes->extents_given_spanned,
         (unsigned long long)changes->extents_given_back,
         (unsigned long long)changes->extents_emptied,
-        (unsigned long long)changes->emptyings_given_up, (unsigned long long)changes->evictions);
+        (unsigned long long)changes->emptyings_given_up, (unsigned long long)changes->evictions,
+        (unsigned long long)changes->puts_overtaken);
+    printf("directory: %llu commits, %llu keys from headers, %llu made anew; listed %llu times\n",
+           (unsigned long long)changes->directory_commits,
+           (unsigned long long)changes->directory_caught_up,
+           (unsigned long long)changes->directory_rebuilds, (unsigned long long)changes->listings);
 }
 
 static double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? (double)count / seconds : 0;
+}
+
+static void print_rows(struct mkv_json *json, const struct mkv_world_report *report) {
+    mkv_json_open(json, "drive_set", '{');
+    for (unsigned row = 0; row < MKV_SET_ROW_COUNT; row++) {
+        mkv_json_u64(json, mkv_set_row_name((enum mkv_set_row)row), report->set_rows[row]);
+    }
+    mkv_json_close(json, '}');
+}
+
+static void tell_rows(const struct mkv_world_report *report) {
+    printf("  drive set ");
+    for (unsigned row = 0; row < MKV_SET_ROW_COUNT; row++) {
+        printf("%s %s %llu", row > 0 ? "," : "", mkv_set_row_name((enum mkv_set_row)row),
+               (unsigned long long)report->set_rows[row]);
+    }
+    printf("\n");
 }
 
 static void print_hits(struct mkv_json *json, const struct mkv_world_report *report) {
@@ -304,6 +335,7 @@ static void print_run_json(const struct mkv_run_outcome *run) {
         mkv_json_close(&json, '}');
     }
     mkv_json_close(&json, ']');
+    print_rows(&json, &run->report);
     print_hits(&json, &run->report);
     mkv_json_u64(&json, "losses", run->report.losses);
     print_failures(&json, run->failures, run->failure_count);
@@ -337,6 +369,7 @@ static void print_run_text(const struct mkv_run_outcome *run) {
                (unsigned long long)figures->report.crashes,
                per_second(figures->report.crashes, figures->seconds));
     }
+    tell_rows(&run->report);
     tell_hits(&run->report);
     for (uint32_t index = 0; index < run->failure_count; index++) {
         tell_failure(stdout, &run->failures[index]);

@@ -203,6 +203,12 @@ static void check_overlap(const struct mkv_drive_sim *drive, const struct drive_
     }
 }
 
+static void check_one_trim(const struct mkv_drive_sim *drive) {
+    for (uint32_t index = 0; index < drive->io_count; index++) {
+        MKV_ASSERT(drive->ios[index].kind != MKV_EFFECT_DRIVE_TRIM); /* core/io.h, I8 */
+    }
+}
+
 static void submit_write(struct mkv_drive_sim *drive, struct drive_io *io) {
     const struct mkv_drive_effect *effect = &io->drive;
     const uint8_t *bytes = effect->memory == MKV_DRIVE_SLOT
@@ -226,22 +232,6 @@ static void submit_write(struct mkv_drive_sim *drive, struct drive_io *io) {
     }
 }
 
-/* Some of the units turn into zeros, others keep what they hold. */
-static void submit_trim(struct mkv_drive_sim *drive, struct drive_io *io) {
-    const uint64_t end = io->drive.lba.unit + io->drive.unit_count;
-    for (uint32_t index = 0; index < drive->io_count; index++) {
-        MKV_ASSERT(drive->ios[index].kind != MKV_EFFECT_DRIVE_TRIM); /* core/io.h, I8 */
-    }
-    io->write = ++drive->write_serial;
-    for (uint64_t unit = io->drive.lba.unit; unit < end; unit++) {
-        const struct sector *sector = &drive->sectors[unit];
-        const bool zeros = sector->newest == MKV_NONE_U32 && sector->page == PAGE_ZERO;
-        if (!zeros && mkv_random_chance(&drive->random, 1, 2)) {
-            mkv_drive_version_push(drive, unit, io->write, NULL);
-        }
-    }
-}
-
 void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *effect,
                           uint32_t token, uint64_t now_ns) {
     MKV_ASSERT(drive->io_count < MKV_DRIVE_SIM_IO_MAX);
@@ -254,7 +244,7 @@ void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *
         .serial = ++drive->io_serial,
         .act = {.fault = MKV_FAULT_NONE},
     };
-    if (drive->faults != NULL && effect->kind != MKV_EFFECT_DRIVE_TRIM) {
+    if (drive->faults != NULL) {
         mkv_faults_decide(drive->faults, effect->kind, effect->drive.lba.unit,
                           effect->drive.unit_count, &io->act);
     }
@@ -278,7 +268,8 @@ void mkv_drive_sim_submit(struct mkv_drive_sim *drive, const struct mkv_effect *
             submit_write(drive, io);
         } else if (effect->kind == MKV_EFFECT_DRIVE_TRIM) {
             delay_ns_max = drive->profile.write_ns;
-            submit_trim(drive, io);
+            check_one_trim(drive);
+            mkv_drive_trim_submit(drive, io);
         } else {
             MKV_ASSERT(effect->kind == MKV_EFFECT_DRIVE_READ);
             delay_ns_max = drive->profile.read_ns;
@@ -374,12 +365,12 @@ void mkv_drive_sim_complete(struct mkv_drive_sim *drive, struct mkv_drive_sim_do
     if (io.kind != MKV_EFFECT_DRIVE_FLUSH && io.kind != MKV_EFFECT_DRIVE_TRIM) {
         hold(drive, io.kind, &io.drive, false);
     }
+    if (io.kind == MKV_EFFECT_DRIVE_TRIM) {
+        /* Also one that fails has changed what it has changed. */
+        mkv_drive_versions_completed(drive, io.drive.lba.unit, io.drive.unit_count, io.write);
+    }
     if (io.kind == MKV_EFFECT_DRIVE_WRITE) {
         check_write_memory(drive, &io);
-    }
-    if (io.kind == MKV_EFFECT_DRIVE_TRIM) {
-        mkv_drive_versions_completed(drive, io.drive.lba.unit, io.drive.unit_count, io.write);
-        return;
     }
     if (drive->faults != NULL && mkv_drive_fault_complete(drive, &io, &done->done.result)) {
         return;
@@ -392,7 +383,7 @@ void mkv_drive_sim_complete(struct mkv_drive_sim *drive, struct mkv_drive_sim_do
             unit = io.act.other;
         }
         mkv_drive_versions_completed(drive, unit, io.drive.unit_count, io.write);
-    } else {
+    } else if (io.kind == MKV_EFFECT_DRIVE_READ) {
         complete_read(drive, &io, &done->done);
     }
 }

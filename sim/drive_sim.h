@@ -9,8 +9,7 @@
  *
  *   submit write    a version in flight is put on every unit (its pages are copies)
  *   complete write  its versions count as completed; without a volatile cache they are durable
- *   submit trim     like a write of zeros, on the units that are drawn; the others keep what they
- *                   hold, as a drive may do
+ *   submit trim     like a write of what units hold behind a trim (profile.discard)
  *   complete flush  of every unit the newest version that was completed when the flush was
  *                   *submitted* becomes durable, and those older are gone
  *   crash           by power: every unit keeps its durable page or any one version, as drawn
@@ -47,6 +46,14 @@
 /* The largest transfer, in units: a slot of the largest block. */
 #define MKV_DRIVE_SIM_TRANSFER_UNITS_MAX (1u + MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES)
 
+/* What units hold after they were trimmed. */
+enum mkv_drive_discard {
+    MKV_DISCARD_ZEROS = 0,
+    MKV_DISCARD_OLD,       /* what they held */
+    MKV_DISCARD_PARTIAL,   /* each of them zeros or what it held */
+    MKV_DISCARD_ARBITRARY, /* or what any other unit of the drive holds */
+};
+
 struct mkv_drive_profile {
     uint32_t capacity_units;
     bool volatile_cache;
@@ -55,6 +62,7 @@ struct mkv_drive_profile {
     uint32_t tear_bytes;
     /* Writes of at most so many units are kept whole or not at all; 0: not even those of one. */
     uint32_t atomic_units;
+    enum mkv_drive_discard discard;
     /* The longest delays; the shortest is 1 ns. */
     uint32_t read_ns;
     uint32_t write_ns;

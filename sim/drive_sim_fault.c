@@ -9,8 +9,8 @@
 #include "sim/drive_sim_internal.h"
 
 #define SLOW_FACTOR 10u
-#define STALL_NS_MIN 5000000u
-#define STALL_NS_MAX 40000000u
+#define STALL_NS_MIN (MKV_FAULT_STALL_NS / 2)
+#define STALL_NS_MAX (MKV_FAULT_STALL_NS * 10)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
@@ -23,6 +23,7 @@ uint64_t mkv_drive_fault_due(struct mkv_drive_sim *drive, const struct drive_io 
     }
     if (io->act.fault == MKV_FAULT_STALLED) {
         mkv_faults_hit(faults, MKV_FAULT_STALLED);
+        faults->stalls_life++;
         due_ns += mkv_random_between(&drive->random, STALL_NS_MIN, STALL_NS_MAX);
     } else if (mkv_faults_has(faults, MKV_FAULT_SLOW) &&
                mkv_random_chance(&drive->random, 1, faults->plan.one_in[MKV_FAULT_SLOW])) {
@@ -68,9 +69,7 @@ void mkv_drive_fault_written(struct mkv_drive_sim *drive, const struct drive_io 
         mkv_faults_unflag(faults, io->act.other, count); /* what could not be read can be now */
         mkv_faults_flag(faults, io->act.other, count, MKV_UNIT_DAMAGED);
         mkv_faults_hit_bytes(faults, MKV_FAULT_MISDIRECTED_WRITE, unit, count);
-        if (faults->on_struck != NULL) {
-            faults->on_struck(faults->context, MKV_FAULT_MISDIRECTED_WRITE, io->act.other, count);
-        }
+        mkv_faults_struck(faults, MKV_FAULT_MISDIRECTED_WRITE, io->act.other, count);
         break;
     default:
         break; /* it fails when it completes */
@@ -194,6 +193,7 @@ static bool is_failure(enum mkv_fault fault) {
     case MKV_FAULT_GONE:
     case MKV_FAULT_READ_ONLY:
     case MKV_FAULT_SHRUNK:
+    case MKV_FAULT_TRIM_ERROR:
         return true;
     case MKV_FAULT_SLOW:
     case MKV_FAULT_REORDERING:
@@ -208,6 +208,9 @@ static bool is_failure(enum mkv_fault fault) {
     case MKV_FAULT_LOST_WRITE:
     case MKV_FAULT_SWAPPED:
     case MKV_FAULT_OLD_IMAGE:
+    case MKV_FAULT_TRIM_IGNORED:
+    case MKV_FAULT_TRIM_PARTIAL:
+    case MKV_FAULT_TRIM_ARBITRARY:
     case MKV_FAULT_COUNT:
         return false;
     }
@@ -246,12 +249,60 @@ bool mkv_drive_fault_complete(struct mkv_drive_sim *drive, const struct drive_io
     if (io->kind == MKV_EFFECT_DRIVE_FLUSH) {
         *result = fail_flush(drive, io);
         *result = fault == MKV_FAULT_GONE ? MKV_IO_GONE : *result;
+    } else if (io->kind == MKV_EFFECT_DRIVE_TRIM) {
+        *result = fault == MKV_FAULT_GONE ? MKV_IO_GONE : MKV_IO_DEVICE;
     } else if (io->kind == MKV_EFFECT_DRIVE_WRITE) {
         *result = fail_write(drive, io, fault);
     } else {
         *result = fail_read(drive, io, fault);
     }
     return true;
+}
+
+/* ---- trims ----------------------------------------------------------------------------------- */
+
+/* What the unit holds after the trim: zeros, other bytes, or (`*kept`) what it holds. */
+static const uint8_t *trimmed(struct mkv_drive_sim *drive, enum mkv_drive_discard discard,
+                              bool *kept) {
+    *kept = discard == MKV_DISCARD_OLD;
+    if (discard == MKV_DISCARD_ZEROS) {
+        return NULL;
+    }
+    const uint32_t fate = mkv_random_below(&drive->random, 3);
+    *kept = *kept || fate == 0;
+    if (*kept || discard == MKV_DISCARD_PARTIAL || fate == 1) {
+        return NULL;
+    }
+    return mkv_drive_sim_unit(drive,
+                              mkv_random_below(&drive->random, drive->profile.capacity_units));
+}
+
+void mkv_drive_trim_submit(struct mkv_drive_sim *drive, struct drive_io *io) {
+    const uint64_t end = io->drive.lba.unit + io->drive.unit_count;
+    enum mkv_drive_discard discard = drive->profile.discard;
+    if (io->act.fault == MKV_FAULT_TRIM_IGNORED) {
+        discard = MKV_DISCARD_OLD;
+    } else if (io->act.fault == MKV_FAULT_TRIM_PARTIAL || io->act.fault == MKV_FAULT_TRIM_ERROR) {
+        discard = MKV_DISCARD_PARTIAL;
+    } else if (io->act.fault == MKV_FAULT_TRIM_ARBITRARY) {
+        discard = MKV_DISCARD_ARBITRARY;
+    }
+    if (io->act.fault >= MKV_FAULT_TRIM_IGNORED && io->act.fault < MKV_FAULT_NONE) {
+        mkv_faults_hit(drive->faults, io->act.fault); /* one that fails is counted at its end */
+    }
+    if (drive->faults != NULL) {
+        mkv_faults_unflag(drive->faults, io->drive.lba.unit, io->drive.unit_count);
+    }
+    io->write = ++drive->write_serial;
+    for (uint64_t unit = io->drive.lba.unit; unit < end; unit++) {
+        const struct sector *sector = &drive->sectors[unit];
+        const bool zeros = sector->newest == MKV_NONE_U32 && sector->page == PAGE_ZERO;
+        bool kept = false;
+        const uint8_t *bytes = trimmed(drive, discard, &kept);
+        if (!kept && (!zeros || bytes != NULL)) {
+            mkv_drive_version_push(drive, unit, io->write, bytes);
+        }
+    }
 }
 
 /* ---- images ---------------------------------------------------------------------------------- */

@@ -86,7 +86,7 @@ void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t
 uint32_t mkv_drive_version_visible(const struct mkv_drive_sim *drive, uint64_t unit);
 /* The version that the write or trim brought to the unit, or MKV_NONE_U32: it left it out. */
 uint32_t mkv_drive_version_of(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t write);
-/* The write's, or trim's, versions on these units are completed. A trim left out some of them. */
+/* The write's, or trim's, versions on these units are completed. Some of them may be left out. */
 void mkv_drive_versions_completed(struct mkv_drive_sim *drive, uint64_t unit, uint32_t unit_count,
                                   uint32_t write);
 /* The write has failed: of its units those before `kept` have it, and each of the others has it,
@@ -115,6 +115,8 @@ bool mkv_drive_fault_complete(struct mkv_drive_sim *drive, const struct drive_io
 /* The bytes that a read gets of unit `index`. */
 const uint8_t *mkv_drive_fault_read_unit(struct mkv_drive_sim *drive, const struct drive_io *io,
                                          uint32_t index);
+/* Puts versions in flight on the units that the trim changes. */
+void mkv_drive_trim_submit(struct mkv_drive_sim *drive, struct drive_io *io);
 /* How the operation is delayed; counts what faults do to that. */
 uint64_t mkv_drive_fault_due(struct mkv_drive_sim *drive, const struct drive_io *io,
                              uint64_t now_ns, uint64_t delay_ns);

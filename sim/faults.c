@@ -74,6 +74,14 @@ static const struct mkv_fault_info infos[MKV_FAULT_COUNT] = {
                              "the drive is as it was some crashes ago, like a restored "
                              "backup",
                              16, MKV_RELAX_LYING},
+    [MKV_FAULT_TRIM_ERROR] = {"trim-error", "a trim fails, and has done any part of its work", 4,
+                              MKV_RELAX_OUTAGE},
+    [MKV_FAULT_TRIM_IGNORED] = {"trim-ignored", "a trim changes nothing", 4, MKV_RELAX_NOTHING},
+    [MKV_FAULT_TRIM_PARTIAL] = {"trim-partial", "a trim turns some of its units into zeros", 4,
+                                MKV_RELAX_NOTHING},
+    [MKV_FAULT_TRIM_ARBITRARY] = {"trim-arbitrary",
+                                  "units that were trimmed hold what others did, or zeros", 4,
+                                  MKV_RELAX_NOTHING},
 };
 
 const struct mkv_fault_info *mkv_fault_info(enum mkv_fault fault) {
@@ -187,6 +195,10 @@ enum mkv_place mkv_faults_place(const struct mkv_faults *faults, uint64_t unit, 
         }
     }
     *copy = 0;
+    const uint64_t directory = mkv_geometry_directory(geometry).unit;
+    if (unit >= directory && unit < directory + geometry->directory_units) {
+        return MKV_PLACE_DIRECTORY;
+    }
     const uint64_t data = mkv_geometry_data_start(geometry).unit;
     return unit >= data && unit < data + mkv_geometry_usable_units(geometry) ? MKV_PLACE_DATA
                                                                              : MKV_PLACE_NONE;
@@ -202,6 +214,7 @@ static bool reaches_unit(const struct mkv_faults *faults, uint64_t unit) {
         return copy == faults->weak_journal;
     case MKV_PLACE_CHECKPOINT:
         return faults->plan.checkpoints;
+    case MKV_PLACE_DIRECTORY:
     case MKV_PLACE_DATA:
     case MKV_PLACE_NONE:
         return true;
@@ -227,27 +240,34 @@ void mkv_faults_hit(struct mkv_faults *faults, enum mkv_fault fault) {
     faults->hits[fault]++;
 }
 
-void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
-                          uint32_t count) {
-    mkv_faults_hit(faults, fault);
-    faults->content_hits++;
+void mkv_faults_struck(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                       uint32_t count) {
     for (uint32_t index = 0; index < count; index++) {
         uint32_t copy = 0;
-        if (mkv_faults_place(faults, unit + index, &copy) == MKV_PLACE_CHECKPOINT) {
-            faults->checkpoint_misread = true;
-        }
+        const enum mkv_place place = mkv_faults_place(faults, unit + index, &copy);
+        faults->checkpoint_misread |= place == MKV_PLACE_CHECKPOINT;
+        faults->directory_hits += place == MKV_PLACE_DIRECTORY;
     }
     if (faults->on_struck != NULL) {
         faults->on_struck(faults->context, fault, unit, count);
     }
 }
 
+void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                          uint32_t count) {
+    mkv_faults_hit(faults, fault);
+    faults->content_hits++;
+    mkv_faults_struck(faults, fault, unit, count);
+}
+
 void mkv_faults_error(struct mkv_faults *faults, uint64_t unit, uint32_t count) {
     uint32_t copy = 0;
     faults->errors++;
     faults->errors_life++;
-    faults->superblock_errors_life +=
-        count == 1 && mkv_faults_place(faults, unit, &copy) == MKV_PLACE_SUPERBLOCK;
+    const enum mkv_place place =
+        count == 1 ? mkv_faults_place(faults, unit, &copy) : MKV_PLACE_NONE;
+    faults->superblock_errors_life += place == MKV_PLACE_SUPERBLOCK;
+    faults->directory_hits += place == MKV_PLACE_DIRECTORY;
 }
 
 bool mkv_faults_any_flag(const struct mkv_faults *faults, uint64_t unit, uint32_t count,
@@ -357,6 +377,10 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     case MKV_FAULT_SHRUNK:
     case MKV_FAULT_SWAPPED:
     case MKV_FAULT_OLD_IMAGE:
+    case MKV_FAULT_TRIM_ERROR:
+    case MKV_FAULT_TRIM_IGNORED:
+    case MKV_FAULT_TRIM_PARTIAL:
+    case MKV_FAULT_TRIM_ARBITRARY:
     case MKV_FAULT_COUNT:
         return true;
     }
@@ -372,6 +396,9 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     (OF_ANY | BIT(MKV_FAULT_WRITE_MEDIUM) | BIT(MKV_FAULT_WRITE_DEVICE) | BIT(MKV_FAULT_NO_ROOM) | \
      BIT(MKV_FAULT_SHORT_WRITE) | BIT(MKV_FAULT_MISDIRECTED_WRITE) | BIT(MKV_FAULT_LOST_WRITE) |   \
      BIT(MKV_FAULT_READ_ONLY))
+#define OF_TRIMS                                                                                   \
+    (OF_ANY | BIT(MKV_FAULT_TRIM_ERROR) | BIT(MKV_FAULT_TRIM_IGNORED) |                            \
+     BIT(MKV_FAULT_TRIM_PARTIAL) | BIT(MKV_FAULT_TRIM_ARBITRARY))
 #define OF_FLUSHES (OF_ANY | BIT(MKV_FAULT_FLUSH_ERROR) | BIT(MKV_FAULT_LYING_FLUSH))
 
 /* What the state of the drive does to the operation, or MKV_FAULT_NONE. */
@@ -380,7 +407,7 @@ static enum mkv_fault state_strikes(const struct mkv_faults *faults, enum mkv_ef
     if (faults->gone) {
         return MKV_FAULT_GONE;
     }
-    if (faults->read_only && kind == MKV_EFFECT_DRIVE_WRITE) {
+    if (faults->read_only && (kind == MKV_EFFECT_DRIVE_WRITE || kind == MKV_EFFECT_DRIVE_TRIM)) {
         return MKV_FAULT_READ_ONLY;
     }
     return unit + count > faults->end_unit ? MKV_FAULT_SHRUNK : MKV_FAULT_NONE;
@@ -391,6 +418,7 @@ void mkv_faults_decide(struct mkv_faults *faults, enum mkv_effect_kind kind, uin
     *act = (struct mkv_fault_act){.fault = state_strikes(faults, kind, unit, unit_count)};
     uint32_t left = kind == MKV_EFFECT_DRIVE_READ    ? OF_READS
                     : kind == MKV_EFFECT_DRIVE_WRITE ? OF_WRITES
+                    : kind == MKV_EFFECT_DRIVE_TRIM  ? OF_TRIMS
                                                      : OF_FLUSHES;
     left &= faults->plan.mask;
     if (act->fault != MKV_FAULT_NONE || left == 0 || faults->calm) {
@@ -413,6 +441,7 @@ enum mkv_fault_opening mkv_faults_opening(struct mkv_faults *faults) {
     faults->read_only = false;
     faults->end_unit = faults->geometry.capacity_units;
     faults->errors_life = 0;
+    faults->stalls_life = 0;
     faults->superblock_errors_life = 0;
     faults->checkpoint_misread = false;
     faults->superblock_quiet = false;

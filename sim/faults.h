@@ -56,6 +56,10 @@ enum mkv_fault {
     MKV_FAULT_SHRUNK,
     MKV_FAULT_SWAPPED,
     MKV_FAULT_OLD_IMAGE,
+    MKV_FAULT_TRIM_ERROR,
+    MKV_FAULT_TRIM_IGNORED,
+    MKV_FAULT_TRIM_PARTIAL,
+    MKV_FAULT_TRIM_ARBITRARY,
     MKV_FAULT_COUNT,
     MKV_FAULT_NONE = MKV_FAULT_COUNT,
 };
@@ -100,6 +104,9 @@ void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random)
 /* The same run with exactly these faults. */
 void mkv_fault_plan_set(struct mkv_fault_plan *plan, uint32_t mask);
 
+/* An operation older than this stalls the volume. One that no fault stalls takes less. */
+#define MKV_FAULT_STALL_NS 4000000u
+
 /* What is done to one operation. */
 struct mkv_fault_act {
     enum mkv_fault fault;
@@ -114,6 +121,7 @@ enum mkv_place {
     MKV_PLACE_SUPERBLOCK,
     MKV_PLACE_JOURNAL,
     MKV_PLACE_CHECKPOINT,
+    MKV_PLACE_DIRECTORY,
     MKV_PLACE_DATA,
 };
 
@@ -148,7 +156,9 @@ struct mkv_faults {
     uint64_t hits[MKV_FAULT_COUNT];
     uint64_t errors;      /* operations that came back as failed */
     uint64_t errors_life; /* since the last opening began */
+    uint64_t stalls_life;
     uint64_t superblock_errors_life;
+    uint64_t directory_hits; /* errors and other bytes in its region */
     uint64_t content_hits;   /* that left or gave other bytes than were written */
     bool checkpoint_misread; /* since the last opening began */
     void *context;
@@ -175,6 +185,9 @@ enum mkv_place mkv_faults_place(const struct mkv_faults *faults, uint64_t unit, 
 void mkv_faults_hit(struct mkv_faults *faults, enum mkv_fault fault);
 void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
                           uint32_t count);
+/* The same fault has struck these, too: tells. */
+void mkv_faults_struck(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                       uint32_t count);
 /* An operation comes back as failed. */
 void mkv_faults_error(struct mkv_faults *faults, uint64_t unit, uint32_t count);
 bool mkv_faults_any_flag(const struct mkv_faults *faults, uint64_t unit, uint32_t count,

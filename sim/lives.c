@@ -17,6 +17,8 @@
 #define RECOVERY_CUT_SPAN 90u
 /* One life in this many crashes before anything is asked of it (O8). */
 #define IDLE_CRASH_ONE_IN 8u
+/* The keys are listed in one life of so many, before it works. */
+#define LISTED_ONE_IN 2u
 /* Openings that fail one after another before nothing more goes wrong. */
 #define FAILED_OPENINGS_MAX 4u
 /* What is still asked of a process whose drive has failed. */
@@ -51,6 +53,7 @@ void mkv_lives_error(struct mkv_lives *lives) {
     if (!excuses_error(lives)) {
         mkv_fail(MKV_ORACLE_ANSWERS, "an operation ends with an error of a drive that had none");
     }
+    lives->damage_misses++; /* whatever it was, it is to be tried again */
 }
 
 void mkv_lives_damage(struct mkv_lives *lives, uint32_t key) {
@@ -136,6 +139,7 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_CAME_UP_EMPTY:
         lives->emptied[volume] = true;
         lives->emptyings++;
+        mkv_watch_emptied(&lives->nodes[volume].watch);
         lives->audits[volume].mutated = true;
         lives->reports++;
         lose_all(lives);
@@ -154,6 +158,8 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         lives->reports++;
         lives->audits[volume].mutated = true; /* its DROP is on its way */
         break;
+    case MKV_EVENT_DRIVE_SET_DURABLE:
+    case MKV_EVENT_PURGED:
     case MKV_EVENT_BLOCK_EVICTED:
         lives->audits[volume].mutated = true;
         lives->reports++; /* of a segment: its value may be missing */
@@ -165,7 +171,22 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_TENANT_SWEPT:
     case MKV_EVENT_DRIVE_STALLED:
     case MKV_EVENT_DRIVE_RESUMED:
+    case MKV_EVENT_DIRECTORY_REBUILT:
+    case MKV_EVENT_DIRECTORY_FULL:
+    case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
+    case MKV_EVENT_DIRECTORY_DAMAGED:
+    case MKV_EVENT_DIRECTORY_OFF:
         break;
+    }
+}
+
+static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
+                       const uint8_t *data) {
+    struct mkv_lives *lives = context;
+    if (message->front_op.index == MKV_LISTING_OP) {
+        mkv_listing_answer(&lives->listings[volume], message, data, lives->now_ns);
+    } else {
+        lives->on_message(lives->world, volume, message, data);
     }
 }
 
@@ -245,6 +266,20 @@ static void start_opening(struct mkv_lives *lives) {
     command(lives, MKV_ADMIN_OPEN);
 }
 
+static void begin_listings(struct mkv_lives *lives) {
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        mkv_listing_begin(&lives->listings[node]);
+    }
+}
+
+static bool listings_done(struct mkv_lives *lives) {
+    bool done = true;
+    for (uint32_t node = 0; node < lives->node_count; node++) {
+        done = mkv_listing_pump(&lives->listings[node], lives->now_ns) && done;
+    }
+    return done;
+}
+
 /* What was struck is as it is now; a value of segments may lack any of them. */
 static void settle_struck(struct mkv_lives *lives) {
     if (lives->shape->length_max <= lives->shape->block_bytes_max && !lives->model.lying) {
@@ -256,6 +291,10 @@ static void start_verifying(struct mkv_lives *lives) {
     lives->failed_in_a_row = 0;
     enter(lives, MKV_PHASE_VERIFYING);
     lives->verify_key = 0;
+    if (lives->last_life ||
+        mkv_random_chance(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE), 1, LISTED_ONE_IN)) {
+        begin_listings(lives);
+    }
     mkv_audit_present(lives->audits, lives->node_count);
     settle_struck(lives);
     lives->clients->serving(lives->world);
@@ -306,6 +345,7 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
     mkv_rot_before_crash(&lives->faults[index], node);
+    mkv_listing_crash(&lives->listings[index]);
     mkv_changes_of(&lives->report->changes, node->volume);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
@@ -341,9 +381,12 @@ static void crash(struct mkv_lives *lives) {
 static void update_report(struct mkv_lives *lives) {
     struct mkv_world_report *report = lives->report;
     report->evaluations = lives->model.evaluations;
+    report->changes.listings = 0;
     for (uint32_t node = 0; node < lives->node_count; node++) {
-        report->evaluations +=
-            lives->audits[node].evaluations + lives->nodes[node].watch.evaluations;
+        report->evaluations += lives->audits[node].evaluations +
+                               lives->nodes[node].watch.evaluations +
+                               lives->listings[node].evaluations;
+        report->changes.listings += lives->listings[node].listings;
     }
     report->losses = lives->model.losses;
     report->fault_candidates = 0;
@@ -373,7 +416,9 @@ static bool all_read_back(struct mkv_lives *lives) {
            lives->clients->start_get(lives->world, lives->verify_key)) {
         lives->verify_key++;
     }
-    return lives->verify_key == lives->content.key_count && lives->clients->is_idle(lives->world);
+    const bool listed = listings_done(lives);
+    return lives->verify_key == lives->content.key_count && listed &&
+           lives->clients->is_idle(lives->world);
 }
 
 static void verify(struct mkv_lives *lives) {
@@ -393,12 +438,36 @@ static void verify(struct mkv_lives *lives) {
         enter(lives, MKV_PHASE_DONE);
     } else if (lives->report->crashes >= lives->shape->crashes_max) {
         enter(lives, MKV_PHASE_DRAINING);
+        lives->drain_lists = false;
         lives->passes = 0;
         lives->damage_misses = 1;
         lives->verify_key = lives->content.key_count;
     } else {
         start_working(lives);
     }
+}
+
+/* Whether the directory has got as far as it will: to the journal's head, or to its end. */
+static bool directory_is_at_rest(const struct mkv_node *node) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(node->volume, &stats);
+    const enum mkv_directory_state state = stats.directory.state;
+    return state == MKV_DIRECTORY_FULL || state == MKV_DIRECTORY_OFF ||
+           (stats.directory_lag == 0 && mkv_volume_directory_complete(node->volume));
+}
+
+/* Lists what the directories hold when they have come to rest, and says whether that is done. */
+static bool drained_is_listed(struct mkv_lives *lives) {
+    for (uint32_t node = 0; node < lives->node_count && !lives->drain_lists; node++) {
+        if (!directory_is_at_rest(&lives->nodes[node])) {
+            return false;
+        }
+    }
+    if (!lives->drain_lists) {
+        lives->drain_lists = true;
+        begin_listings(lives);
+    }
+    return listings_done(lives);
 }
 
 /* Whether reading everything back has met no damage any more: what was found is dropped. */
@@ -425,7 +494,8 @@ static bool damage_is_found(struct mkv_lives *lives) {
 }
 
 static void drain(struct mkv_lives *lives) {
-    if (!lives->clients->is_idle(lives->world) || !damage_is_found(lives)) {
+    if (!lives->clients->is_idle(lives->world) || !damage_is_found(lives) ||
+        !drained_is_listed(lives)) {
         return;
     }
     mkv_model_settle(&lives->model);
@@ -572,8 +642,9 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                     struct mkv_world_report *report, const struct mkv_lives_clients *clients,
                     void *world, uint32_t ops_max, bool in_order,
                     const struct mkv_lives_slabs *slabs,
-                    void (*on_message)(void *world, uint32_t volume,
-                                       const struct mkv_message *message, const uint8_t *data)) {
+                    void (*world_on_message)(void *world, uint32_t volume,
+                                             const struct mkv_message *message,
+                                             const uint8_t *data)) {
     const struct mkv_shape *shape = options->shape;
     MKV_ASSERT(shape->volume_count <= MKV_LIVES_NODES_MAX);
     memset(lives, 0, offsetof(struct mkv_lives, nodes));
@@ -582,6 +653,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     lives->report = report;
     lives->clients = clients;
     lives->world = world;
+    lives->on_message = world_on_message;
     lives->node_count = shape->volume_count;
     for (uint32_t concern = 0; concern < MKV_CONCERN_COUNT; concern++) {
         mkv_random_seed(&lives->randoms[concern], shape->seed, (enum mkv_concern)concern);
@@ -613,7 +685,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
         faults->on_struck = on_struck;
         const struct mkv_node_options node_options = {
             .volume = node,
-            .ops_max = ops_max,
+            .ops_max = ops_max + 1, /* and the listing */
             .shape = shape,
             .content = &lives->content,
             .drive_random = drive_random,
@@ -624,9 +696,8 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
             .guard = &lives->guard,
             .trace = &lives->trace,
             .fuse = &lives->fuse,
-            .world = world,
-            .on_message = on_message,
             .lives = lives,
+            .on_message = on_message,
             .on_event = on_event,
         };
         mkv_node_init(&lives->nodes[node], options->memory, &node_options);
@@ -634,6 +705,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
         lives->nodes[node].watch.faulty = mkv_faults_relax(shape->faults.mask) != 0;
         mkv_audit_init(&lives->audits[node], options->memory, &lives->nodes[node], &lives->content,
                        &lives->model, faults);
+        mkv_listing_init(&lives->listings[node], &lives->nodes[node], faults);
     }
     lives->now_ns = 0;
     lives->crash_pending = false;

@@ -26,6 +26,7 @@
 #include "sim/audit.h"
 #include "sim/evictions.h"
 #include "sim/guard.h"
+#include "sim/listing.h"
 #include "sim/model.h"
 #include "sim/node.h"
 #include "sim/promise.h"
@@ -86,6 +87,9 @@ struct mkv_lives {
     uint32_t node_count;
     struct mkv_node nodes[MKV_LIVES_NODES_MAX];
     struct mkv_audit audits[MKV_LIVES_NODES_MAX];
+    struct mkv_listing listings[MKV_LIVES_NODES_MAX];
+    void (*on_message)(void *world, uint32_t volume, const struct mkv_message *message,
+                       const uint8_t *data);
     struct mkv_faults faults[MKV_LIVES_NODES_MAX];
     enum mkv_fault_opening openings[MKV_LIVES_NODES_MAX]; /* what each drive was like */
     bool emptied[MKV_LIVES_NODES_MAX];                    /* it came up empty in this opening */
@@ -98,6 +102,7 @@ struct mkv_lives {
     uint64_t work_due_ns;
     uint64_t turns; /* in this phase */
     uint32_t verify_key;
+    bool drain_lists;   /* the directories have come to rest, and are listed */
     bool crash_pending; /* the last crash does not count yet */
     uint64_t crash_image;
     bool last_life;

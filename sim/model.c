@@ -173,7 +173,7 @@ static void tell_reads(const struct mkv_model *model, struct mkv_model_key *stat
             for (uint32_t index = 0; index < set.count; index++) {
                 saw(&state->ops[op], set.worlds[index].version, index < settled_count);
             }
-            if (hides) {
+            if (hides || (state->ops[op].lists && runs(state, MKV_MODEL_REPLACE))) {
                 saw(&state->ops[op], MKV_MODEL_ABSENT, false); /* I3 */
             }
         }
@@ -216,6 +216,50 @@ uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_
     return place;
 }
 
+static bool version_answers(uint32_t version, uint32_t result) {
+    switch (result) {
+    case MKV_MODEL_MISS:
+        return version == MKV_MODEL_ABSENT;
+    case MKV_MODEL_PRESENT:
+        return version != MKV_MODEL_ABSENT;
+    default:
+        return result == MKV_MODEL_VERSION + version;
+    }
+}
+
+void mkv_model_lists(struct mkv_model *model, uint32_t key, uint32_t op) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->ops[op].kind == MKV_MODEL_READ);
+    state->ops[op].lists = true;
+    if (runs(state, MKV_MODEL_REPLACE)) {
+        saw(&state->ops[op], MKV_MODEL_ABSENT, false);
+    }
+}
+
+bool mkv_model_may_answer(const struct mkv_model *model, uint32_t key, uint32_t op,
+                          uint32_t result) {
+    MKV_ASSERT(key < model->key_count);
+    const struct mkv_model_key *state = &model->keys[key];
+    const struct mkv_model_op *read = &state->ops[op];
+    MKV_ASSERT(read->kind == MKV_MODEL_READ);
+    if (model->lying || (result == MKV_MODEL_MISS && state->lossy)) {
+        return true;
+    }
+    if (read->overlapped) {
+        bool may = read->anything;
+        for (uint32_t index = 0; index < read->seen_count; index++) {
+            may = may || version_answers(read->seen[index].version, result);
+        }
+        return may;
+    }
+    bool may = false;
+    for (uint32_t index = 0; index < state->world_count; index++) {
+        may = may || version_answers(state->worlds[index].version, result);
+    }
+    return may;
+}
+
 /* The versions that a key may hold, as text for a report. */
 static void describe(const struct mkv_model *model, uint32_t key, char *text, size_t text_bytes) {
     size_t used = 0;
@@ -236,7 +280,8 @@ static void describe(const struct mkv_model *model, uint32_t key, char *text, si
 
 static _Noreturn void contradiction(const struct mkv_model *model, uint32_t key, uint32_t op,
                                     uint32_t observed) {
-    static const char *const kinds[] = {"", "a read", "a put", "a replacing put", "a delete"};
+    static const char *const kinds[] = {"",         "a read", "a put", "a replacing put",
+                                        "a delete", "a purge"};
     const struct mkv_model_key *state = &model->keys[key];
     char holds[200];
     describe(model, key, holds, sizeof holds);
@@ -263,17 +308,6 @@ static _Noreturn void contradiction(const struct mkv_model *model, uint32_t key,
 static void free_place(struct mkv_model_key *state, uint32_t op) {
     state->ops[op] = (struct mkv_model_op){0};
     state->op_count--;
-}
-
-static bool version_answers(uint32_t version, uint32_t result) {
-    switch (result) {
-    case MKV_MODEL_MISS:
-        return version == MKV_MODEL_ABSENT;
-    case MKV_MODEL_PRESENT:
-        return version != MKV_MODEL_ABSENT;
-    default:
-        return result == MKV_MODEL_VERSION + version;
-    }
 }
 
 /* No mutation ran beside the read (I4). */

@@ -12,18 +12,18 @@
  *     invoke put 7   {v3 | put ?}                    unanswered: nothing has to have happened
  *     invoke get                                     it may see v3 or v7
  *     answer get v7  {v7 | put done}                 only one world explains it
- *     crash          {v7}                            what was seen, and what was acknowledged,
- * stays
+ *     crash          {v7}                            what was seen and acknowledged stays
  *
  * Invariants
  *  I1  A key has at least one world, at most MKV_MODEL_WORLDS_MAX.
  *  I2  A crash keeps acknowledged effects; each unanswered mutation happened whole or not at all.
  *  I3  A miss beside an unanswered delete does not say that the delete is durable: the block is
- * hidden before it is gone. Where replace_hides says so, a read may also miss beside a replacing
- * put. I4  A read beside which no mutation of its key ran strikes out every world with another
- * version.
- *  I5  What a relaxed put brought may be gone behind a crash, until it is known to be durable.
- * Where memory keeps blocks, one that the drive gave up is there or not, from then to a crash.
+ *      hidden before it is gone. Where replace_hides says so, a read may also miss beside a
+ *      replacing put.
+ *  I4  A read beside which no mutation of its key ran strikes out every world with another
+ *      version.
+ *  I5  What a relaxed put brought may be gone behind a crash, until it is known to be durable. Where
+ *      memory keeps blocks, one that the drive gave up is there or not, from then to a crash.
  *
  * Not responsible for: bytes (content.h), nor for what is on the drive (audit.h, watch.h).
  */
@@ -73,6 +73,7 @@ struct mkv_model_op {
     bool abandoned; /* nobody waits for its answer any more, but it may still take effect */
     /* READ */
     bool hidden;     /* a removal was unanswered at some time while it ran (I3) */
+    bool lists;      /* it may miss the key while it is being replaced (I3) */
     bool overlapped; /* a mutation was unanswered at some time while it ran (I4) */
     bool anything;   /* more versions than `seen` holds */
     uint32_t seen_count;
@@ -114,6 +115,12 @@ bool mkv_model_has_room(const struct mkv_model *model, uint32_t key);
 /* An operation starts; returns its place, which its answer names. */
 uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_kind kind,
                           uint32_t version);
+/* The read is one of a listing: a block that is replaced while it runs may be in it by neither
+ * content (I3). */
+void mkv_model_lists(struct mkv_model *model, uint32_t key, uint32_t op);
+/* Whether a read of one key may end with MKV_MODEL_MISS, or with MKV_MODEL_PRESENT. */
+bool mkv_model_may_answer(const struct mkv_model *model, uint32_t key, uint32_t op,
+                          uint32_t result);
 /* Its answer: enum mkv_model_result, or MKV_MODEL_VERSION + version. Fails the run (O1, O2) when no
  * world explains it. */
 void mkv_model_answer(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t result);

@@ -28,14 +28,20 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->idle_ns = shape->idle_ns;
     config->empty_ns_max = shape->empty_ns_max;
     config->empty_grain_ns = shape->empty_grain_ns;
+    config->stall_ns = MKV_FAULT_STALL_NS;
+    config->directory_commit_ns = shape->directory_commit_ns;
     config->trim = shape->trim;
     config->trim_idle_ns = shape->trim_idle_ns;
+    config->eviction = shape->eviction;
+    config->ghost_count = shape->ghost_count;
+    config->evict_ready_divisor = shape->evict_ready_divisor;
+    config->lock_yield_ns = shape->lock_yield_ns;
+    config->scrub_rate = shape->scrub_rate;
     config->store_uuid = uuid_of(shape->seed, 100);
     config->drive_uuid = uuid_of(shape->seed, options->volume);
-    config->drive_set_version = 1;
-    config->drive_set_count = shape->volume_count;
+    config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
     for (uint32_t member = 0; member < shape->volume_count; member++) {
-        config->drive_set[member] = uuid_of(shape->seed, member);
+        mkv_drive_set_add(&config->drive_set, (struct mkv_member){uuid_of(shape->seed, member), 1});
     }
     node->arena_bytes = mkv_volume_memory_required(config);
     node->arena = mkv_memory_take(memory, node->arena_bytes, MKV_UNIT_BYTES);
@@ -107,7 +113,7 @@ static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
         break;
     }
     case MKV_EFFECT_MESSAGE:
-        options->on_message(options->world, options->volume, &effect->message,
+        options->on_message(options->lives, options->volume, &effect->message,
                             base + effect->message.data_offset);
         break;
     case MKV_EFFECT_EVENT:

@@ -58,11 +58,10 @@ struct mkv_node_options {
     struct mkv_guard *guard;
     struct mkv_trace *trace;
     struct mkv_fuse *fuse;
-    void *world;
-    /* A MESSAGE effect; its data lies at base + data_offset until the next step. */
-    void (*on_message)(void *world, uint32_t volume, const struct mkv_message *message,
-                       const uint8_t *data);
     void *lives;
+    /* A MESSAGE effect; its data lies at base + data_offset until the next step. */
+    void (*on_message)(void *lives, uint32_t volume, const struct mkv_message *message,
+                       const uint8_t *data);
     void (*on_event)(void *lives, uint32_t volume, const struct mkv_event *event);
 };
 

@@ -27,7 +27,7 @@ static bool lies(const struct mkv_faults *faults) {
 }
 
 bool mkv_promise_excuses_error(const struct mkv_faults *faults) {
-    return faults->errors_life > 0 || lies(faults);
+    return faults->errors_life > 0 || faults->stalls_life > 0 || lies(faults);
 }
 
 static bool explains_open_failure(const struct mkv_faults *faults, enum mkv_fault_opening opening,
@@ -83,15 +83,31 @@ void mkv_promise_judge(const struct mkv_faults *faults, enum mkv_fault_opening o
                      volume, (unsigned long long)event->value[0]);
         }
         break;
+    case MKV_EVENT_DRIVE_STALLED:
+        if (faults->stalls_life == 0) {
+            mkv_fail(MKV_ORACLE_DURABLE, "volume %u waits for a drive that answers", volume);
+        }
+        break;
+    case MKV_EVENT_DIRECTORY_DAMAGED:
+    case MKV_EVENT_DIRECTORY_OFF:
+        if (faults->directory_hits == 0) {
+            mkv_fail(MKV_ORACLE_DURABLE, "the directory of volume %u is damaged at unit %llu",
+                     volume, (unsigned long long)event->value[0]);
+        }
+        break;
+    case MKV_EVENT_DIRECTORY_REBUILT:
+    case MKV_EVENT_DIRECTORY_FULL:
+    case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
+    case MKV_EVENT_DRIVE_RESUMED:
     case MKV_EVENT_FORMATTED:
     case MKV_EVENT_CLOSED:
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
-    case MKV_EVENT_CHECKPOINT_DONE:
     case MKV_EVENT_TENANT_SWEPT:
-    case MKV_EVENT_DRIVE_STALLED:
-    case MKV_EVENT_DRIVE_RESUMED:
+    case MKV_EVENT_DRIVE_SET_DURABLE:
+    case MKV_EVENT_PURGED:
+    case MKV_EVENT_CHECKPOINT_DONE:
     case MKV_EVENT_BLOCK_EVICTED:
         break;
     }

@@ -3,7 +3,8 @@
  * What a run promises under the faults that it has (docs/fault-model.md), and so which events and
  * answers a fault explains. A run without faults explains none.
  *
- *   crash-only   what was acknowledged, also as deleted, stays so; no error is reported
+ *   crash-only   what was acknowledged, also as deleted, stays so; no error is reported, but for a
+ *                drive that does not answer for long: then nobody waits for it
  *   outage       the volume may fail; opened again with the drive back, the same holds
  *   media        what was struck may be missing, and an event says so; what was deleted stays so.
  *                Where a checkpoint page, or both copies of a journal block were struck, all may be

@@ -21,17 +21,21 @@ static void flip(struct mkv_faults *faults, struct mkv_node *node, enum mkv_faul
     mkv_faults_hit_bytes(faults, fault, unit, 1);
 }
 
-/* A unit of metadata: a superblock copy, a journal block, or the head or a page of a checkpoint. */
+/* A unit of metadata: a superblock copy, a journal block, the head or a page of a checkpoint, or
+ * one of the directory. */
 static uint64_t metadata_unit(struct mkv_faults *faults) {
     const struct mkv_geometry *geometry = &faults->geometry;
     struct mkv_random *random = &faults->random;
-    switch (mkv_random_below(random, 4)) {
+    switch (mkv_random_below(random, 5)) {
     case 0:
         return mkv_geometry_superblock(geometry->capacity_units, faults->weak_superblock).unit;
     case 1:
         return mkv_geometry_checkpoint(geometry, mkv_random_below(random, MKV_CHECKPOINT_SIDES))
                    .unit +
                mkv_random_below(random, 1 + geometry->tenant_units + geometry->page_count);
+    case 2:
+        return mkv_geometry_directory(geometry).unit +
+               mkv_random_below(random, geometry->directory_units);
     default:
         return mkv_geometry_journal(geometry, faults->weak_journal,
                                     mkv_random_below(random, geometry->ring_blocks))

@@ -16,7 +16,8 @@ bool mkv_run_memory_create(struct mkv_memory *memory) {
 }
 
 const char *mkv_world_name(enum mkv_world_kind world) {
-    return world == MKV_WORLD_VOLUME ? "volume" : "front";
+    static const char *const names[MKV_WORLD_COUNT] = {"volume", "front", "set"};
+    return names[world];
 }
 
 static void choose(struct mkv_shape *shape, const struct mkv_run_choice *choice) {
@@ -55,8 +56,10 @@ void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv
     if (setjmp(trap.jump) == 0) {
         if (outcome->shape.world == MKV_WORLD_VOLUME) {
             mkv_volume_world_run(&options, &outcome->report);
-        } else {
+        } else if (outcome->shape.world == MKV_WORLD_FRONT) {
             mkv_front_world_run(&options, &outcome->report);
+        } else {
+            mkv_set_world_run(&options, &outcome->report);
         }
         mkv_trap_set(NULL);
         return;
@@ -107,6 +110,9 @@ static void add(struct mkv_world_report *sum, const struct mkv_world_report *rep
     sum->memory.taken += report->memory.taken;
     sum->memory.puts_early += report->memory.puts_early;
     sum->memory.puts_early_lost += report->memory.puts_early_lost;
+    for (uint32_t row = 0; row < MKV_SET_ROW_COUNT; row++) {
+        sum->set_rows[row] += report->set_rows[row];
+    }
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         sum->hits[fault] += report->hits[fault];
     }

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/shape.h"
 
+#include "core/volume.h"
+
 #include "sim/random.h"
 
 /* One seed in this many has the front in it. */
 #define FRONT_ONE_IN 8u
+/* Drawn apart, so that all other seeds stay what they are. */
+#define SET_ONE_IN 8u
+#define SET_SALT 0x5e8ull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
@@ -17,6 +22,7 @@
 #define LONG_UNITS 36u
 #define CRASHES_MAX_VOLUME 192u
 #define CRASHES_MAX_FRONT 24u
+#define CRASHES_MAX_SET 40u
 
 /* Mostly the shortest that can tear, now and then blocks of several chunks, and with a front values
  * of several segments. */
@@ -26,7 +32,7 @@ static void draw_lengths(struct mkv_shape *shape, struct mkv_random *random) {
     const uint32_t units = mkv_random_between(random, 1, 3);
     shape->length_max = (is_long ? LONG_UNITS : units) * MKV_UNIT_BYTES;
     shape->block_bytes_max = MKV_CHUNK_BYTES_MIN;
-    if (shape->world == MKV_WORLD_VOLUME || !segmented) {
+    if (shape->world != MKV_WORLD_FRONT || !segmented) {
         shape->block_bytes_max = (uint32_t)mkv_round_up_u64(shape->length_max, MKV_CHUNK_BYTES_MIN);
     }
     shape->slabs = mkv_random_between(random, 2, 12);
@@ -50,17 +56,18 @@ static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
     }
     /* Every extent that gets a class takes a page; now and then they run out. */
     const uint32_t page_count = extent_count + mkv_random_below(random, 4) - 1;
+    const uint32_t directory_units = MKV_DIRECTORY_UNITS_MIN + mkv_random_below(random, 9);
     struct mkv_geometry *geometry = &shape->geometry;
     *geometry = (struct mkv_geometry){
         .ring_blocks = ring_blocks,
         .tenant_units = 1,
         .page_count = page_count,
-        .directory_units = MKV_DIRECTORY_UNITS_MIN,
+        .directory_units = directory_units,
         .extent_units = extent_units,
         .extent_count = extent_count,
     };
     geometry->capacity_units = 2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * ring_blocks +
-                               MKV_CHECKPOINT_SIDES * (2 + page_count) + MKV_DIRECTORY_UNITS_MIN +
+                               MKV_CHECKPOINT_SIDES * (2 + page_count) + directory_units +
                                extent_count * extent_units + MKV_SUPERBLOCK_SPACING_UNITS + 1;
     MKV_ASSERT(mkv_geometry_valid(geometry));
     shape->window_units = mkv_random_between(random, 1, 16);
@@ -74,6 +81,7 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     profile->tear_bytes = tears[mkv_random_below(random, 4)];
     static const uint32_t atomics[] = {0, 0, 1, 8};
     profile->atomic_units = atomics[mkv_random_below(random, 4)];
+    profile->discard = (enum mkv_drive_discard)mkv_random_below(random, 4);
     /* Which of them is slow decides what overlaps what. */
     static const uint32_t delays_ns[] = {1000, 10000, 100000};
     profile->read_ns = delays_ns[mkv_random_below(random, 3)];
@@ -84,6 +92,10 @@ static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     shape->empty_grain_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)];
     shape->trim = mkv_random_chance(random, 1, 2);
     shape->trim_idle_ns = (uint64_t)delays_ns[mkv_random_below(random, 3)] * 2;
+    /* From at once to after the end. */
+    shape->directory_commit_ns = mkv_random_chance(random, 1, 8)
+                                     ? UINT64_MAX
+                                     : (uint64_t)delays_ns[mkv_random_below(random, 3)] * 8;
 }
 
 static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
@@ -102,8 +114,13 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_replace = mkv_random_below(random, 17);
     shape->share_repeat = mkv_random_below(random, 5);
     shape->share_abort = mkv_random_below(random, 3);
+    shape->lock_yield_ns =
+        mkv_random_chance(random, 1, 3) ? mkv_random_between(random, 500, 20000) : 0;
+    shape->scrub_rate =
+        mkv_random_chance(random, 1, 2) ? (uint64_t)mkv_random_between(random, 1, 64) << 28 : 0;
     shape->tenants = shape->world == MKV_WORLD_VOLUME && mkv_random_chance(random, 1, 3);
     shape->weight_tenant = shape->tenants ? mkv_random_between(random, 1, 3) : 0;
+    shape->weight_list = mkv_random_below(random, 4);
     shape->think_ns = mkv_random_chance(random, 1, 4) ? 200000 : 1000;
     shape->connections = mkv_random_between(random, 1, 4);
     shape->items_max = mkv_random_between(random, 1, 6);
@@ -133,6 +150,14 @@ static void draw_memory(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_relaxed = has_memory ? share : 0;
 }
 
+/* Blocks make room in every other seed, and then mostly before a put asks for it. */
+static void draw_eviction(struct mkv_shape *shape, struct mkv_random *random) {
+    shape->eviction = mkv_random_chance(random, 1, 2);
+    static const uint32_t divisors[] = {2, 3, MKV_EVICT_READY_DIVISOR};
+    shape->evict_ready_divisor = divisors[mkv_random_below(random, 3)];
+    shape->ghost_count = 8u << mkv_random_below(random, 3);
+}
+
 void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
@@ -140,10 +165,21 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     shape->world = mkv_random_chance(&random, 1, FRONT_ONE_IN) ? MKV_WORLD_FRONT : MKV_WORLD_VOLUME;
     mkv_fault_plan_draw(&shape->faults, &random);
     shape->volume_count = shape->world == MKV_WORLD_FRONT ? mkv_random_between(&random, 1, 2) : 1;
+    if (mkv_random_mix(seed ^ SET_SALT) % SET_ONE_IN == 0) {
+        shape->world = MKV_WORLD_SET;
+        shape->volume_count = mkv_random_between(&random, 2, 3);
+        shape->faults.mask &= MKV_FAULTS_OF_SET;
+    }
     draw_lengths(shape, &random);
     draw_geometry(shape, &random);
     draw_drive(shape, &random);
     draw_workload(shape, &random);
     draw_crashes(shape, &random);
+    if (shape->world == MKV_WORLD_SET) {
+        shape->colliding = 0; /* keys are told apart by what they may hold */
+        shape->key_count = mkv_random_between(&random, 8, 24);
+        shape->crashes_max = CRASHES_MAX_SET;
+    }
+    draw_eviction(shape, &random);
     draw_memory(shape, &random);
 }

@@ -19,8 +19,12 @@
 enum mkv_world_kind {
     MKV_WORLD_VOLUME = 0, /* one volume, spoken to by messages: the fast one */
     MKV_WORLD_FRONT = 1,  /* front, one or two volumes, fabric, connections */
+    MKV_WORLD_SET = 2,    /* two or three drives that go away and come back, and an operator */
 };
-#define MKV_WORLD_COUNT 2u
+#define MKV_WORLD_COUNT 3u
+/* The set world has drives that are gone, at moments of its own, and no other faults that relax
+ * what is promised. */
+#define MKV_FAULTS_OF_SET (1u << MKV_FAULT_SLOW | 1u << MKV_FAULT_REORDERING)
 
 struct mkv_shape {
     uint64_t seed;
@@ -35,6 +39,10 @@ struct mkv_shape {
     uint64_t empty_grain_ns;
     bool trim;
     uint64_t trim_idle_ns;
+    bool eviction;
+    uint32_t ghost_count;
+    uint32_t evict_ready_divisor;
+    uint64_t directory_commit_ns;
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;
@@ -48,8 +56,11 @@ struct mkv_shape {
     uint32_t share_replace; /* of puts that ask for it */
     uint32_t share_repeat;  /* of puts that bring an older version again */
     uint32_t share_abort;
+    uint64_t scrub_rate;    /* bytes a second, 0: nothing is scrubbed */
+    uint64_t lock_yield_ns; /* 0: a slow put keeps the lock, and mutations go in order */
     bool tenants;           /* volume only: half of the keys belong to a second tenant */
     uint32_t weight_tenant; /* of creating and dropping it */
+    uint32_t weight_list;   /* volume only: of SCAN, COUNT and PURGE */
     uint32_t think_ns;
     /* Front only. */
     uint32_t connections;

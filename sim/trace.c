@@ -2,6 +2,7 @@
 #include "sim/trace.h"
 
 #include "core/bytes.h"
+#include "core/drive_set.h"
 #include "core/hash.h"
 
 #define HEADER_BYTES_HASHED 128u
@@ -42,6 +43,7 @@ static void message(struct mkv_trace *trace, const struct mkv_message *message,
     mkv_trace_word(trace, (uint64_t)message->bytes << 32 | message->slab_offset);
     mkv_trace_word(trace, (uint64_t)message->length_units << 32 | message->slab.index);
     root(trace, &message->root);
+    mkv_trace_word(trace, message->count);
     bytes(trace, data, message->data_bytes);
 }
 
@@ -100,6 +102,11 @@ void mkv_trace_input(struct mkv_trace *trace, uint32_t machine, const struct mkv
         break;
     case MKV_INPUT_ADMIN:
         mkv_trace_word(trace, (uint64_t)input->admin);
+        if (input->data_bytes > 0) {
+            const struct mkv_drive_set *set = (const struct mkv_drive_set *)(uintptr_t)input->data;
+            mkv_trace_word(trace, set->version);
+            mkv_trace_word(trace, set->count);
+        }
         break;
     }
     if (trace->log != NULL) {

@@ -19,12 +19,19 @@ static const char *const message_names[] = {
     [MKV_MESSAGE_READ_DONE] = "READ_DONE",
     [MKV_MESSAGE_EXISTS_DONE] = "EXISTS_DONE",
     [MKV_MESSAGE_PUT_READY] = "PUT_READY",
+    [MKV_MESSAGE_PUT_TAKEN] = "PUT_TAKEN",
     [MKV_MESSAGE_PUT_DONE] = "PUT_DONE",
     [MKV_MESSAGE_DELETE_DONE] = "DELETE_DONE",
     [MKV_MESSAGE_TENANT] = "TENANT",
     [MKV_MESSAGE_TENANT_DROP] = "TENANT_DROP",
     [MKV_MESSAGE_TENANT_DONE] = "TENANT_DONE",
     [MKV_MESSAGE_TENANT_DROP_DONE] = "TENANT_DROP_DONE",
+    [MKV_MESSAGE_SCAN] = "SCAN",
+    [MKV_MESSAGE_COUNT] = "COUNT",
+    [MKV_MESSAGE_PURGE] = "PURGE",
+    [MKV_MESSAGE_SCAN_DONE] = "SCAN_DONE",
+    [MKV_MESSAGE_COUNT_DONE] = "COUNT_DONE",
+    [MKV_MESSAGE_PURGE_DONE] = "PURGE_DONE",
 };
 static const char *const op_names[] = {
     "?", "PUT", "GET", "EXISTS", "LOOKUP", "DELETE",
@@ -45,12 +52,19 @@ static const char *const event_names[] = {
     [MKV_EVENT_DRIVE_STALLED] = "drive stalled",
     [MKV_EVENT_DRIVE_RESUMED] = "drive resumed",
     [MKV_EVENT_TENANT_SWEPT] = "tenant swept",
+    [MKV_EVENT_DIRECTORY_DAMAGED] = "directory damaged",
+    [MKV_EVENT_DIRECTORY_REBUILT] = "directory rebuilt",
+    [MKV_EVENT_DIRECTORY_FULL] = "directory full",
+    [MKV_EVENT_DIRECTORY_ROOM_AGAIN] = "directory has room again",
+    [MKV_EVENT_DIRECTORY_OFF] = "directory off",
     [MKV_EVENT_CLOSED] = "closed",
+    [MKV_EVENT_DRIVE_SET_DURABLE] = "drive set durable",
+    [MKV_EVENT_PURGED] = "purged",
 };
 static const char *const admin_names[] = {
-    [MKV_ADMIN_FORMAT] = "FORMAT",
-    [MKV_ADMIN_OPEN] = "OPEN",
-    [MKV_ADMIN_CHECKPOINT] = "CHECKPOINT",
+    [MKV_ADMIN_FORMAT] = "FORMAT", [MKV_ADMIN_OPEN] = "OPEN",
+    [MKV_ADMIN_JOIN] = "JOIN",     [MKV_ADMIN_DRIVE_SET] = "DRIVE_SET",
+    [MKV_ADMIN_PURGE] = "PURGE",   [MKV_ADMIN_CHECKPOINT] = "CHECKPOINT",
     [MKV_ADMIN_CLOSE] = "CLOSE",
 };
 

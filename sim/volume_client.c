@@ -28,13 +28,6 @@ static uint32_t free_client(const struct volume_world *world) {
     return MKV_NONE_U32;
 }
 
-/* The id that an operation on a key of the second tenant names: while there is none, that of the
- * one before, which must stay gone. */
-static uint32_t tenant_of_key(const struct volume_world *world) {
-    const bool gone = world->tenant_phase == TENANT_NONE && world->tenant_id > 1;
-    return gone ? world->tenant_id - 1 : world->tenant_id;
-}
-
 static void begin(struct volume_world *world, uint32_t index, enum client_state state, uint32_t key,
                   enum mkv_model_kind kind, uint32_t version) {
     struct client *client = &world->clients[index];
@@ -44,7 +37,7 @@ static void begin(struct volume_world *world, uint32_t index, enum client_state 
     client->key = key;
     client->version = version;
     client->aborts = false;
-    client->tenant = key_of_tenant(world, key) ? tenant_of_key(world) : MKV_TENANT_DEFAULT;
+    client->tenant = key_of_tenant(world, key) ? mkv_volume_tenant_id(world) : MKV_TENANT_DEFAULT;
     client->place = mkv_model_invoke(&world->lives.model, key, kind, version);
     world->busy_count++;
     if (kind != MKV_MODEL_READ) {
@@ -157,9 +150,9 @@ void mkv_volume_client_start(struct volume_world *world) {
     struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
     const struct mkv_shape *shape = world->lives.shape;
     const uint32_t key = mkv_random_below(random, shape->key_count);
-    uint32_t draw =
-        mkv_random_below(random, shape->weight_put + shape->weight_get + shape->weight_exists +
-                                     shape->weight_delete + shape->weight_tenant);
+    uint32_t draw = mkv_random_below(random, shape->weight_put + shape->weight_get +
+                                                 shape->weight_exists + shape->weight_delete +
+                                                 shape->weight_tenant + shape->weight_list);
     const uint32_t index = free_client(world);
     if (index == MKV_NONE_U32 || !mkv_model_has_room(&world->lives.model, key)) {
         return;
@@ -169,6 +162,11 @@ void mkv_volume_client_start(struct volume_world *world) {
         return;
     }
     draw -= shape->weight_tenant;
+    if (draw < shape->weight_list) {
+        mkv_volume_listing_start(world, index, key);
+        return;
+    }
+    draw -= shape->weight_list;
     const bool no_mutation = key_of_tenant(world, key) && !tenant_takes(world, key);
     if (draw < shape->weight_put) {
         if (!no_mutation) {
@@ -389,9 +387,21 @@ static void read_succeeded(struct volume_world *world, uint32_t index,
     }
 }
 
+/* A key that was never evicted is not told as such. */
+static void check_miss(const struct volume_world *world, const struct client *client,
+                       const struct mkv_message *message) {
+    const struct mkv_content_key *key = &world->lives.content.keys[client->key];
+    const uint64_t tag = mkv_key_tag(client->tenant, key->bytes, key->byte_count);
+    if (message->miss == MKV_MISS_EVICTED && !mkv_evictions_had(&world->lives.evictions, tag)) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "a miss of key %u is told as evicted, and it never was",
+                 client->key);
+    }
+}
+
 static void read_missed(struct volume_world *world, struct client *client,
                         const struct mkv_message *message) {
     const bool failed = message->miss == MKV_MISS_IO_ERROR;
+    check_miss(world, client, message);
     if (message->status != MKV_STATUS_NOT_FOUND &&
         !(failed && message->status == MKV_STATUS_IO_ERROR)) {
         unexpected(world, message, "a read fails for no reason");
@@ -444,6 +454,7 @@ static void exists_answered(struct volume_world *world, struct client *client,
     if (client->state != CLIENT_ASKING) {
         unexpected(world, message, "EXISTS_DONE comes at the wrong time");
     }
+    check_miss(world, client, message);
     const bool shares_tag = client->key < world->lives.shape->colliding;
     if (message->status == MKV_STATUS_NOT_FOUND && message->miss == MKV_MISS_DRIVE_OFFLINE) {
         mkv_lives_error(&world->lives);
@@ -461,7 +472,8 @@ static void exists_answered(struct volume_world *world, struct client *client,
     mkv_volume_client_end(world, client);
 }
 
-void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message) {
+void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message,
+                              const uint8_t *data) {
     const uint32_t index = message->front_op.index;
     if (index >= MKV_CLIENTS_MAX ||
         world->clients[index].generation != message->front_op.generation ||
@@ -472,6 +484,7 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     struct client *client = &world->clients[index];
     switch (message->kind) {
     case MKV_MESSAGE_PUT_READY:
+    case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
         put_answered(world, client, message);
         return;
@@ -489,6 +502,11 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_EXISTS_DONE:
         exists_answered(world, client, message);
         return;
+    case MKV_MESSAGE_SCAN_DONE:
+    case MKV_MESSAGE_COUNT_DONE:
+    case MKV_MESSAGE_PURGE_DONE:
+        mkv_volume_listing_answered(world, client, message, data);
+        return;
     case MKV_MESSAGE_FIND:
     case MKV_MESSAGE_READ:
     case MKV_MESSAGE_RELEASE:
@@ -499,6 +517,9 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_DELETE:
     case MKV_MESSAGE_TENANT:
     case MKV_MESSAGE_TENANT_DROP:
+    case MKV_MESSAGE_SCAN:
+    case MKV_MESSAGE_COUNT:
+    case MKV_MESSAGE_PURGE:
         break;
     }
     unexpected(world, message, "the volume sends a message that is the front's to send");

@@ -70,9 +70,8 @@ static uint32_t unanswered(const void *context) {
 
 static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
                        const uint8_t *data) {
-    (void)data; /* only a manifest's READ_DONE has any, and there are none here */
     MKV_ASSERT(volume == 0);
-    mkv_volume_client_answer(context, message);
+    mkv_volume_client_answer(context, message, data);
 }
 
 void mkv_volume_world_run(const struct mkv_world_options *options,
@@ -101,7 +100,7 @@ void mkv_volume_world_run(const struct mkv_world_options *options,
     world->slabs = mkv_memory_take(options->memory, slabs_bytes, MKV_UNIT_BYTES);
     world->scratch = mkv_memory_take(options->memory, options->shape->length_max, 64);
     const struct mkv_lives_slabs slabs = {world->slabs, slabs_bytes, world->slab_stride};
-    mkv_lives_init(&world->lives, options, report, &clients, world, MKV_CLIENTS_MAX, true, &slabs,
-                   on_message);
+    mkv_lives_init(&world->lives, options, report, &clients, world, MKV_CLIENTS_MAX,
+                   options->shape->lock_yield_ns == 0, &slabs, on_message);
     mkv_lives_run(&world->lives);
 }

@@ -6,6 +6,7 @@
  *   volume_world.c   the clients as lives.h wants them
  *   volume_client.c  the life of one operation
  *   volume_tenant.c  the second tenant
+ *   volume_listing.c SCAN, COUNT, PURGE
  *
  * Not responsible for: what others see (world.h).
  */
@@ -30,6 +31,9 @@ enum client_state {
     CLIENT_ASKING,   /* EXISTS sent */
     CLIENT_CREATING, /* TENANT sent */
     CLIENT_DROPPING, /* TENANT_DROP sent */
+    CLIENT_SCANNING, /* SCAN sent */
+    CLIENT_COUNTING,
+    CLIENT_PURGING,
 };
 
 /* The second tenant, which is dropped and comes again under the next id. */
@@ -56,6 +60,8 @@ struct client {
     uint32_t range_offset;
     uint32_t range_bytes;
     bool aborts;
+    uint64_t listed_keys;                  /* SCAN, COUNT, PURGE: bit k: it covers key k, */
+    uint32_t places[MKV_CONTENT_KEYS_MAX]; /* which has this place in the model */
 };
 
 struct volume_world {
@@ -84,6 +90,17 @@ bool mkv_volume_client_start_get(struct volume_world *world, uint32_t key);
 static inline bool key_of_tenant(const struct volume_world *world, uint32_t key) {
     return world->lives.shape->tenants && key % 2 == 1;
 }
+/* The id that an operation on a key of the second tenant names: while there is none, that of the
+ * one before, which must stay gone. */
+static inline uint32_t mkv_volume_tenant_id(const struct volume_world *world) {
+    const bool gone = world->tenant_phase == TENANT_NONE && world->tenant_id > 1;
+    return gone ? world->tenant_id - 1 : world->tenant_id;
+}
+/* Starts a SCAN, COUNT or PURGE by a prefix of the key, if its keys have room in the model;
+ * volume_listing.c. */
+void mkv_volume_listing_start(struct volume_world *world, uint32_t client, uint32_t key);
+void mkv_volume_listing_answered(struct volume_world *world, struct client *client,
+                                 const struct mkv_message *message, const uint8_t *data);
 /* Creates or drops the second tenant, if it can be done now; volume_tenant.c. */
 void mkv_volume_tenant_start(struct volume_world *world, uint32_t client);
 void mkv_volume_tenant_answered(struct volume_world *world, struct client *client,
@@ -99,6 +116,7 @@ void mkv_volume_client_send(struct volume_world *world, uint32_t client,
 void mkv_volume_client_end(struct volume_world *world, struct client *client);
 /* The client's next act is due. */
 void mkv_volume_client_act(struct volume_world *world, uint32_t client);
-void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message);
+void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message,
+                              const uint8_t *data);
 
 #endif

@@ -29,6 +29,8 @@ void mkv_watch_init(struct mkv_watch *watch, struct mkv_memory *memory,
     watch->slots = mkv_memory_take(memory, watch->slot_count * sizeof *watch->slots, 64);
     memset(watch->slots, 0, watch->slot_count * sizeof *watch->slots);
     watch->touched = mkv_memory_take(memory, watch->slot_count * sizeof *watch->touched, 64);
+    watch->retired = mkv_memory_take(memory, watch->slot_count * sizeof *watch->retired, 64);
+    memset(watch->retired, 0, watch->slot_count * sizeof *watch->retired);
     const uint64_t units = mkv_geometry_usable_units(geometry);
     watch->owners = mkv_memory_take(memory, units * sizeof *watch->owners, 64);
     memset(watch->owners, 0xff, units * sizeof *watch->owners);
@@ -36,6 +38,11 @@ void mkv_watch_init(struct mkv_watch *watch, struct mkv_memory *memory,
     memset(watch->ring, 0, geometry->ring_blocks * sizeof *watch->ring);
     watch->superblock.side = MKV_NONE_U32;
     watch->superblock_durable.side = MKV_NONE_U32;
+}
+
+void mkv_watch_emptied(struct mkv_watch *watch) {
+    memset(watch->retired, 0, watch->slot_count * sizeof *watch->retired);
+    watch->retired_count = 0;
 }
 
 static void forget_slots(struct mkv_watch *watch) {
@@ -184,6 +191,10 @@ static uint32_t slot_write(struct mkv_watch *watch, const struct mkv_drive_effec
     }
     watch->generation_last = header.generation.value;
     struct mkv_watch_slot *state = touch(watch, header.slot);
+    if (watch->retired[header.slot.index]) {
+        mkv_fail(MKV_ORACLE_OVERWRITE, "slot %u is written, which a durable record retired",
+                 header.slot.index);
+    }
     if (state->record != MKV_WATCH_RECORD_NONE) {
         mkv_fail(MKV_ORACLE_OVERWRITE, "slot %u is written while a record references it",
                  header.slot.index);
@@ -263,6 +274,12 @@ static void drop_record_issued(struct mkv_watch *watch, const struct mkv_record_
     }
 }
 
+static void retired(struct mkv_watch *watch, struct mkv_slot slot) {
+    MKV_ASSERT(slot.index < watch->slot_count);
+    watch->retired_count += watch->retired[slot.index] ? 0 : 1;
+    watch->retired[slot.index] = true;
+}
+
 static void each_record(struct mkv_watch *watch, const struct mkv_watch_block *block,
                         bool durable) {
     struct mkv_record record;
@@ -282,12 +299,19 @@ static void each_record(struct mkv_watch *watch, const struct mkv_watch_block *b
         case MKV_RECORD_DROP:
             if (durable) {
                 dereference(watch, record.drop.slot);
+                if (record.drop.retired) {
+                    retired(watch, record.drop.slot);
+                }
             } else {
                 drop_record_issued(watch, &record.drop);
             }
             break;
-        case MKV_RECORD_EXTENT:
         case MKV_RECORD_RETIRE:
+            if (durable) {
+                retired(watch, record.retire.slot);
+            }
+            break;
+        case MKV_RECORD_EXTENT:
         case MKV_RECORD_EXPIRY:
         case MKV_RECORD_TENANT:
             break;

@@ -11,7 +11,8 @@
  *       is never replaced by another content of its sequence or by an older one.
  *  O11  No write to a slot that a record references which may be durable; none to a journal block
  *       that the durable superblock still needs, or to the checkpoint side it names. No trim of
- *       such a slot, and none outside of the data area.
+ *       such a slot, and none outside of the data area. No write to a slot that a durable record
+ *       retired, in this opening or an earlier one.
  *  O12  No PUT record before a flush covers its data; no PUT_DONE or DELETE_DONE OK before a flush
  *       covers both copies of its record's block.
  *
@@ -96,6 +97,8 @@ struct mkv_watch {
     uint32_t slot_count;
     uint32_t *touched; /* slots that are not in their first state */
     uint32_t touched_count;
+    bool *retired; /* slot -> retired by a durable record; kept until the volume comes up empty */
+    uint32_t retired_count;
     uint32_t *owners; /* unit of the data area -> slot whose record references it */
     uint32_t key_slots[MKV_CONTENT_KEYS_MAX][MKV_WATCH_KEY_SLOTS_MAX];
     uint32_t key_slot_count[MKV_CONTENT_KEYS_MAX];
@@ -124,6 +127,8 @@ void mkv_watch_init(struct mkv_watch *watch, struct mkv_memory *memory,
                     const struct mkv_content *content, const struct mkv_geometry *geometry);
 /* The process is gone: what was not durable is forgotten. */
 void mkv_watch_crash(struct mkv_watch *watch);
+/* The volume comes up empty: what durable records said is gone. */
+void mkv_watch_emptied(struct mkv_watch *watch);
 /* Recovery is done, and these blocks it found are the durable ones: first the call of the whole,
  * then one for each block, with its header, or NULL where that does not decode. */
 void mkv_watch_serve(struct mkv_watch *watch, uint64_t journal_head);

@@ -35,7 +35,9 @@ def parse_metrics(text):
             types[name] = kind
         else:
             name, value = line.rsplit(" ", 1)
-            assert name.split("{", 1)[0] == family and family in types, f"{line} is misplaced"
+            ends = ("_bucket", "_sum", "_count") if types.get(family) == "histogram" else ("",)
+            assert name.split("{", 1)[0] in [f"{family}{end}" for end in ends] and \
+                family in types, f"{line} is misplaced"
             assert name not in series, f"{name} comes twice"
             series[name] = float(value)
     return series

@@ -104,6 +104,17 @@ class SimTest(unittest.TestCase):
         self.assertEqual({fault["promise"] for fault in faults},
                          {"crash-only", "outage", "media", "lying"})
 
+    def test_fault_model__page__names_every_fault_and_planted_bug_and_no_others(self):
+        faults = {fault["name"]
+                  for fault in json.loads(run(SIMULATOR, "faults", "--json").stdout)["faults"]}
+        with open(os.path.join(SOURCE, "core", "canary.c"), encoding="utf-8") as source:
+            bugs = set(re.findall(r'\{\s*"([a-z0-9-]+)"', source.read()))
+        self.assertGreater(len(bugs), 30)
+        with open(os.path.join(SOURCE, "docs", "fault-model.md"), encoding="utf-8") as page:
+            named = set(re.findall(r"`([a-z0-9-]+)`", page.read()))
+        self.assertEqual((faults | bugs) - named, set())
+        self.assertEqual({name for name in named - faults - bugs if "-" in name}, set())
+
     def test_run__faults__has_these_and_no_others(self):
         for asked, expected in (("none", set()), ("rot", {"rot"}),
                                 ("slow,write-medium", {"slow", "write-medium"})):

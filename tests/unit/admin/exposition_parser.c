@@ -107,7 +107,8 @@ static void read_type(struct reader *reader) {
     free(name);
     expect(reader, " ");
     char *type = read_name(reader, false);
-    if (strcmp(type, "counter") != 0 && strcmp(type, "gauge") != 0) {
+    if (strcmp(type, "counter") != 0 && strcmp(type, "gauge") != 0 &&
+        strcmp(type, "histogram") != 0) {
         fail_msg("'%s' is no type that memkv has", type);
     }
     current(reader)->type = type;
@@ -144,13 +145,44 @@ static void read_labels(struct reader *reader, struct parsed_sample *sample) {
     expect(reader, "}");
 }
 
+/* The name of a sample, without what a histogram's have behind that of the family. */
+static bool is_of_family(const struct parsed_family *family, const char *name) {
+    static const char *const ends[] = {"_bucket", "_sum", "_count"};
+    const size_t bytes = strlen(family->name);
+    if (strcmp(family->type, "histogram") != 0) {
+        return strcmp(family->name, name) == 0;
+    }
+    for (size_t index = 0; index < sizeof ends / sizeof ends[0]; index++) {
+        if (strncmp(family->name, name, bytes) == 0 && strcmp(name + bytes, ends[index]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Buckets count all values up to their bound, and the last one is the count. */
+static void check_bucket(const struct parsed_exposition *parsed,
+                         const struct parsed_sample *sample) {
+    const struct parsed_sample *before = sample - 1;
+    const bool follows =
+        sample > parsed->samples && before->family == sample->family && before->label_count == 1;
+    if (sample->label_count == 1) {
+        assert_string_equal(sample->label_names[0], "le");
+        assert_true(!follows || before->value <= sample->value);
+    } else if (strstr(sample->series, "_count") != NULL) {
+        assert_true(before->family == sample->family);
+        assert_string_equal((before - 1)->label_values[0], "+Inf");
+        assert_true((before - 1)->value == sample->value);
+    }
+}
+
 static void read_sample(struct reader *reader) {
     struct parsed_exposition *parsed = reader->parsed;
     assert_true(parsed->sample_count < PARSED_SAMPLES_MAX);
     struct parsed_sample *sample = &parsed->samples[parsed->sample_count];
     const char *start = reader->at;
     char *name = read_name(reader, true);
-    if (!reader->has_type || strcmp(name, current(reader)->name) != 0) {
+    if (!reader->has_type || !is_of_family(current(reader), name)) {
         fail_msg("a sample of %s stands outside of its family", name);
     }
     free(name);
@@ -168,6 +200,9 @@ static void read_sample(struct reader *reader) {
     sample->value = read_number(reader);
     if (strcmp(current(reader)->type, "counter") == 0 && sample->value < 0) {
         fail_msg("counter %s is negative", sample->series);
+    }
+    if (strcmp(current(reader)->type, "histogram") == 0) {
+        check_bucket(parsed, sample);
     }
     expect(reader, "\n");
     parsed->sample_count++;

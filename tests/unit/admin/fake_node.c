@@ -41,6 +41,13 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
                 .journal_durable = 899,
                 .journal_applied = 582,
                 .journal_ring_blocks = 1024,
+                .directory = {.applied_sequence = 890,
+                              .state = MKV_DIRECTORY_SERVING,
+                              .leaf_hits_total = 31,
+                              .leaf_misses_total = 7,
+                              .leaf_miss_us = {4, 2, [MKV_DIRECTORY_MISS_BOUNDS] = 1},
+                              .leaf_miss_us_sum = 5000000},
+                .directory_lag = 9,
                 .journal_pending_records = 4,
                 .journal_records_total = 2000,
                 .journal_blocks_total = 800,
@@ -175,6 +182,9 @@ void fake_snapshot_state(struct mkv_admin_snapshot *snapshot, enum mkv_admin_nod
         snapshot->drives[1].state = MKV_ADMIN_DRIVE_FAILED;
     } else if (state == MKV_ADMIN_NODE_UNHEALTHY) {
         snapshot->drives[0].state = MKV_ADMIN_DRIVE_FAILED;
+        snapshot->drives[1].state = MKV_ADMIN_DRIVE_OFFLINE;
+    } else if (state == MKV_ADMIN_NODE_WAITING) {
+        snapshot->drives[0].state = MKV_ADMIN_DRIVE_OFFLINE;
         snapshot->drives[1].state = MKV_ADMIN_DRIVE_OFFLINE;
     }
 }

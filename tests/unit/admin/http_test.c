@@ -99,7 +99,16 @@ static void test_http__ready_in_every_state__ok_or_reason(void **state) {
         {MKV_ADMIN_NODE_DEGRADED, 200, "ok"},
         {MKV_ADMIN_NODE_DRAINING, 503, "{\"reason\":\"draining\",\"in_flight\":37}"},
         {MKV_ADMIN_NODE_UNHEALTHY, 503, "{\"reason\":\"no_writable_drive\"}"},
+        {MKV_ADMIN_NODE_WAITING, 503,
+         "{\"reason\":\"drives_missing\",\"message\":\"drive 62… is missing\",\"action\":\"bring "
+         "it back\"}"},
     };
+    node->snapshot.warnings[1] = (struct mkv_admin_warning){
+        .code = MKV_ADMIN_WARNING_DRIVES_MISSING,
+        .message = "drive 62… is missing",
+        .action = "bring it back",
+    };
+    node->snapshot.warning_count = 2;
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         fake_snapshot_state(&node->snapshot, cases[index].state);
         for (size_t path = 0; path < 3; path++) {
@@ -129,8 +138,8 @@ static void test_http__a_shard_is_stuck__not_live(void **state) {
 static void test_http__status_in_every_state__named_in_it(void **state) {
     struct fake_node *node = *state;
     static const char *const paths[] = {"/v1/status", "/status"};
-    static const char *const names[] = {"recovering", "serving", "degraded", "draining",
-                                        "unhealthy"};
+    static const char *const names[] = {"recovering", "serving",   "degraded",
+                                        "draining",   "unhealthy", "waiting"};
     for (int node_state = 0; node_state < (int)MKV_ADMIN_NODE_STATE_COUNT; node_state++) {
         fake_snapshot_state(&node->snapshot, (enum mkv_admin_node_state)node_state);
         for (size_t index = 0; index < 2; index++) {

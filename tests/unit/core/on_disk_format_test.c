@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What docs/on-disk-format.md prints is what the encoders write, byte for byte. */
 #include "core/bytes.h"
+#include "core/directory_node.h"
+#include "core/directory_root.h"
 #include "core/hash.h"
 #include "tests/unit/core/samples.h"
 #include "tests/unit/core/test.h"
@@ -60,6 +62,42 @@ static void test_on_disk_format__checkpoint__as_documented(void **state) {
     free(unit);
 }
 
+static void put_name(uint8_t *leaf, uint32_t index, const char *name,
+                     const struct mkv_directory_value *value) {
+    uint8_t scratch[MKV_UNIT_BYTES];
+    struct mkv_directory_key key;
+    mkv_directory_key_make(&key, 7, (const uint8_t *)name, (uint32_t)strlen(name));
+    assert_true(mkv_directory_node_insert(
+        leaf, index, &(struct mkv_directory_item){.key = &key, .value = *value}, scratch));
+}
+
+static void test_on_disk_format__directory__as_documented(void **state) {
+    (void)state;
+    uint8_t *unit = sample_unit_new();
+    const struct mkv_uuid drive_uuid = sample_uuid(0x20);
+    mkv_directory_node_begin(unit, 0);
+    put_name(unit, 0, "kv/layer-00/block-0001",
+             &(struct mkv_directory_value){{673}, 9877, 18, MKV_BLOCK_SEGMENT});
+    put_name(unit, 1, "kv/layer-01/block-0001", &(struct mkv_directory_value){{5}, 9000, 2, 0});
+    const uint64_t checksum = mkv_directory_node_seal(unit, &drive_uuid, 12, 9);
+    vectors_check(DOCUMENT, "directory-node", unit, MKV_UNIT_BYTES);
+    const struct mkv_directory_root root = {
+        .drive_uuid = drive_uuid,
+        .commit = 12,
+        .root = {9, (uint32_t)checksum},
+        .applied_sequence = 1235,
+        .listed_generation = 9877,
+        .entry_count = 2,
+        .node_count = 1,
+        .level_count = 1,
+        .region_units = 20,
+    };
+    memset(unit, 0xa5, MKV_UNIT_BYTES);
+    mkv_directory_root_encode(&root, unit);
+    vectors_check(DOCUMENT, "directory-root", unit, MKV_UNIT_BYTES);
+    free(unit);
+}
+
 static void test_on_disk_format__manifest__as_documented(void **state) {
     (void)state;
     uint8_t bytes[MKV_MANIFEST_BYTES];
@@ -93,6 +131,7 @@ int main(void) {
         cmocka_unit_test(test_on_disk_format__slot_header__as_documented),
         cmocka_unit_test(test_on_disk_format__inline_slot__as_documented),
         cmocka_unit_test(test_on_disk_format__checkpoint__as_documented),
+        cmocka_unit_test(test_on_disk_format__directory__as_documented),
         cmocka_unit_test(test_on_disk_format__manifest__as_documented),
         cmocka_unit_test(test_on_disk_format__hashes__as_documented),
     };

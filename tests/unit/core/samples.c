@@ -66,9 +66,10 @@ struct mkv_superblock sample_superblock(void) {
                      .directory_units = 20,
                      .extent_units = 128,
                      .extent_count = 6},
-        .drive_set_version = 7,
-        .drive_set_count = 2,
-        .drive_set = {sample_uuid(0x20), sample_uuid(0x30)},
+        .drive_set = {.version = 7,
+                      .version_before = 5,
+                      .count = 2,
+                      .members = {{sample_uuid(0x20), 3}, {sample_uuid(0x30), 256}}},
     };
     return superblock;
 }

@@ -126,7 +126,7 @@ static void check_choice(const enum copy_state states[4]) {
         assert_int_equal(choice.superblock.sequence, old ? OLD_SEQUENCE : NEW_SEQUENCE);
         assert_int_equal(choice.superblock.wall_ms,
                          fork ? FORK_WALL_MS : sample_superblock().wall_ms);
-        assert_int_equal(choice.superblock.drive_set_count, sample_superblock().drive_set_count);
+        assert_int_equal(choice.superblock.drive_set.count, sample_superblock().drive_set.count);
     } else {
         assert_int_equal(choice.superblock.sequence, 0);
         assert_int_equal(choice.superblock.version,

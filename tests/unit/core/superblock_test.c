@@ -26,9 +26,7 @@ static void check_equal(const struct mkv_superblock *a, const struct mkv_superbl
     assert_int_equal(a->geometry.page_count, b->geometry.page_count);
     assert_int_equal(a->geometry.extent_units, b->geometry.extent_units);
     assert_int_equal(a->geometry.extent_count, b->geometry.extent_count);
-    assert_true(a->drive_set_version == b->drive_set_version);
-    assert_int_equal(a->drive_set_count, b->drive_set_count);
-    assert_memory_equal(a->drive_set, b->drive_set, sizeof a->drive_set);
+    assert_true(mkv_drive_set_equal(&a->drive_set, &b->drive_set));
 }
 
 /* Makes the checksum right again after a test changed the content. */
@@ -62,9 +60,12 @@ static void test_superblock__greatest_and_least_figures__round_trip(void **state
     superblock.generation_counter = MKV_GENERATION_COUNTER_MAX;
     superblock.wall_ms = UINT64_MAX;
     superblock.checkpoint_pages = superblock.geometry.page_count;
-    superblock.drive_set_count = MKV_VOLUMES_MAX;
+    superblock.drive_set = (struct mkv_drive_set){.version = MKV_DRIVE_SET_VERSION_MAX,
+                                                  .version_before = MKV_DRIVE_SET_VERSION_MAX - 1,
+                                                  .word = UINT64_MAX};
     for (uint32_t member = 0; member < MKV_VOLUMES_MAX; member++) {
-        superblock.drive_set[member] = sample_uuid((uint8_t)(member + 1));
+        mkv_drive_set_add(&superblock.drive_set,
+                          (struct mkv_member){sample_uuid((uint8_t)(member + 1)), 4 * member + 1});
     }
     mkv_superblock_encode(&superblock, 3, unit);
     assert_int_equal(mkv_superblock_decode(unit, 3, &decoded), MKV_OK);
@@ -76,13 +77,19 @@ static void test_superblock__greatest_and_least_figures__round_trip(void **state
     superblock.sequence = 0;
     superblock.generation_counter = 0;
     superblock.journal_sequence.value = 1;
-    superblock.drive_set_count = 1;
+    superblock.drive_set.count = 1;
     mkv_superblock_encode(&superblock, 0, unit);
     assert_int_equal(mkv_superblock_decode(unit, 0, &decoded), MKV_OK);
-    assert_int_equal(decoded.drive_set_count, 1);
-    /* A uuid beyond the count is not written. */
+    assert_int_equal(decoded.drive_set.count, 1);
+    /* A member beyond the count is not written. */
     const struct mkv_uuid none = {{0}};
-    assert_memory_equal(&decoded.drive_set[1], &none, 16);
+    assert_memory_equal(unit + 168 + 16, &none, 16);
+    assert_memory_equal(unit + 1202, &none, 2);
+    /* Version 0, of a drive that has yet to join. */
+    mkv_drive_set_outside(superblock.drive_uuid, &superblock.drive_set);
+    mkv_superblock_encode(&superblock, 0, unit);
+    assert_int_equal(mkv_superblock_decode(unit, 0, &decoded), MKV_OK);
+    assert_int_equal(decoded.drive_set.version, 0);
     free(unit);
 }
 
@@ -202,7 +209,7 @@ static void test_superblock__encoding_what_cannot_be_read__assertion(void **stat
     superblock.version = MKV_FORMAT_VERSION + 1;
     expect_assert_failure(mkv_superblock_encode(&superblock, 0, unit));
     superblock = sample_superblock();
-    superblock.drive_set_count = 0;
+    superblock.drive_set.count = 0;
     expect_assert_failure(mkv_superblock_encode(&superblock, 0, unit));
     superblock = sample_superblock();
     superblock.journal_sequence.value = 0;

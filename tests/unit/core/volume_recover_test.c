@@ -124,6 +124,30 @@ static void test_recover__last_block_lost_and_nobody_claims_it__is_cut(void **st
     rig_destroy(rig);
 }
 
+/* A write that an earlier process gave up on may arrive over what a later one has written. */
+static void test_recover__block_of_an_earlier_opening_came_late__the_later_one_counts(
+    void **state) {
+    (void)state;
+    for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
+        struct rig *rig = rig_create();
+        put_ok(rig, "a", 1);
+        const uint64_t head = rig_stats(rig).journal_head;
+        uint8_t late[MKV_UNIT_BYTES];
+        memcpy(late, journal_unit(rig, copy, head), sizeof late);
+        ruin(journal_unit(rig, 0, head));
+        ruin(journal_unit(rig, 1, head));
+        rig_reopen(rig);
+        put_ok(rig, "b", 2);
+        assert_int_equal(rig_stats(rig).journal_head, head); /* the same sequence again */
+        memcpy(journal_unit(rig, copy, head), late, sizeof late);
+        rig_reopen(rig);
+        assert_int_equal(rig_get(rig, "b", 0, 0, 2), MKV_STATUS_OK);
+        assert_int_equal(rig_exists(rig, "a"), MKV_STATUS_NOT_FOUND);
+        assert_memory_equal(journal_unit(rig, 0, head), journal_unit(rig, 1, head), MKV_UNIT_BYTES);
+        rig_destroy(rig);
+    }
+}
+
 static void test_recover__idle_block__makes_the_loss_of_the_last_record_known(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -436,6 +460,7 @@ int main(void) {
         cmocka_unit_test(test_recover__journal_block_in_one_copy__is_written_to_the_other),
         cmocka_unit_test(test_recover__flushed_block_lost_in_both_copies__comes_up_empty),
         cmocka_unit_test(test_recover__last_block_lost_and_nobody_claims_it__is_cut),
+        cmocka_unit_test(test_recover__block_of_an_earlier_opening_came_late__the_later_one_counts),
         cmocka_unit_test(test_recover__idle_block__makes_the_loss_of_the_last_record_known),
         cmocka_unit_test(test_recover__damaged_checkpoint__comes_up_empty),
         cmocka_unit_test(test_recover__one_superblock_copy_ruined__is_repaired),

@@ -27,7 +27,7 @@ static void take_effects(struct rig *rig) {
                 rig->answers[rig->answer_count] = effect->message;
                 memcpy(rig->answer_data[rig->answer_count],
                        mkv_volume_arena(rig->volume) + effect->message.data_offset,
-                       mkv_min_u64(effect->message.data_bytes, 64));
+                       mkv_min_u64(effect->message.data_bytes, RIG_DATA_MAX));
                 rig->answer_count++;
             } else if (effect->kind == MKV_EFFECT_EVENT) {
                 rig->events[rig->event_count++ % RIG_LOG_MAX] = effect->event;
@@ -161,12 +161,15 @@ struct rig *rig_create_raw(uint32_t ring_blocks, uint32_t slots_max, uint32_t ex
         .idle_ns = 1000000000,
         .store_uuid = {{1}},
         .drive_uuid = {{2}},
-        .drive_set_version = 1,
-        .drive_set_count = 1,
-        .drive_set = {{{2}}},
+        .drive_set = {.version = 1, .count = 1, .members = {{{{2}}, 1}}},
     };
     assert_int_equal(mkv_geometry_plan(RIG_UNITS, &options, &rig->config.geometry), MKV_OK);
+    /* There is room for these, should a test switch them on. */
+    rig->config.eviction = true;
+    rig->config.scrub_rate = 1;
     rig->memory_bytes = mkv_volume_memory_required(&rig->config);
+    rig->config.eviction = false;
+    rig->config.scrub_rate = 0;
     rig->memory =
         aligned_alloc(MKV_UNIT_BYTES, mkv_round_up_u64(rig->memory_bytes, MKV_UNIT_BYTES));
     rig->drive = calloc(RIG_UNITS, MKV_UNIT_BYTES);
@@ -244,6 +247,7 @@ void rig_put_write(struct rig *rig, struct mkv_op_id volume_op, uint32_t slab, u
     input.data_bytes = 8 * mkv_chunk_count(length);
     input.message = (struct mkv_message){.kind = MKV_MESSAGE_PUT_WRITE,
                                          .volume_op = volume_op,
+                                         .flags = rig->put_write_flags,
                                          .slab = {slab},
                                          .data_bytes = input.data_bytes};
     rig_step(rig, &input);
@@ -266,6 +270,14 @@ void rig_read(struct rig *rig, struct mkv_op_id volume_op, uint32_t slab, uint32
 
 void rig_delete(struct rig *rig, const char *key) {
     send_key(rig, MKV_MESSAGE_DELETE, key, (struct mkv_message){0});
+}
+
+void rig_list(struct rig *rig, enum mkv_message_kind kind, const char *prefix, const char *after,
+              uint32_t count_max) {
+    char both[2 * MKV_KEY_BYTES_MAX + 1];
+    (void)snprintf(both, sizeof both, "%s%s", prefix, after);
+    send_key(rig, kind, both,
+             (struct mkv_message){.length = (uint32_t)strlen(prefix), .count = count_max});
 }
 
 const struct mkv_message *rig_last(const struct rig *rig) {

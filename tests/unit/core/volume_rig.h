@@ -14,6 +14,7 @@
 #define RIG_SLABS 8u
 #define RIG_QUEUE_MAX 1024u
 #define RIG_LOG_MAX 256u
+#define RIG_DATA_MAX 4096u
 #define RIG_PAYLOAD_MAX (256u * 1024u)
 
 struct rig {
@@ -28,8 +29,9 @@ struct rig {
     struct mkv_effect queue[RIG_QUEUE_MAX]; /* drive operations in flight, oldest first */
     uint32_t queue_count;
     struct mkv_message answers[RIG_LOG_MAX];
-    uint8_t answer_data[RIG_LOG_MAX][64]; /* the data of each answer, up to 64 bytes */
+    uint8_t answer_data[RIG_LOG_MAX][RIG_DATA_MAX]; /* the data of each answer, up to so much */
     uint32_t answer_count;
+    uint32_t put_write_flags;
     struct mkv_event events[RIG_LOG_MAX];
     uint32_t event_count;
     bool drive_failed; /* FAIL_DRIVE was handed out */
@@ -60,6 +62,10 @@ void rig_find(struct rig *rig, const char *key);
 void rig_read(struct rig *rig, struct mkv_op_id volume_op, uint32_t slab, uint32_t offset,
               uint32_t length);
 void rig_delete(struct rig *rig, const char *key);
+
+/* SCAN, COUNT or PURGE; `after` and `count_max` are SCAN's. */
+void rig_list(struct rig *rig, enum mkv_message_kind kind, const char *prefix, const char *after,
+              uint32_t count_max);
 
 /* Whole operations that settle. */
 enum mkv_status rig_put(struct rig *rig, const char *key, uint32_t length, uint32_t seed,

@@ -83,7 +83,7 @@ static void test_probe__formatted__store(void **state) {
     assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_STORE);
     expect_store(fixture, &found);
     assert_int_equal(found.superblock.epoch, 0);
-    assert_int_equal(found.superblock.drive_set_count, 1);
+    assert_int_equal(found.superblock.drive_set.count, 1);
 }
 
 static void test_probe__a_byte_at_either_end__other(void **state) {

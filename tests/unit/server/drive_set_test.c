@@ -20,6 +20,7 @@ static struct mkv_uuid uuid_of(char letter) {
 }
 
 /* One configured drive in a few characters:
+ *   "."      not there
  *   "-"      blank           "?" other data        "!" damaged    "v" newer    "s" shrunk
  *   "S:a=ab" of store S, drive a, set {a, b}; opened. "S:a=ab0": never opened; "S:a=ab2": version 2
  */
@@ -27,6 +28,8 @@ static void probe_of(const char *text, struct mkv_drive_probe *probe) {
     memset(probe, 0, sizeof *probe);
     probe->medium_capacity_units = 1024;
     switch (text[0]) {
+    case '.':
+        return;
     case '-':
         probe->kind = MKV_DRIVE_PROBE_BLANK;
         return;
@@ -52,15 +55,17 @@ static void probe_of(const char *text, struct mkv_drive_probe *probe) {
     superblock->store_uuid = uuid_of(text[0]);
     superblock->drive_uuid = uuid_of(text[2]);
     superblock->epoch = 3;
-    superblock->drive_set_version = 1;
+    superblock->drive_set.version = 1;
     for (const char *member = text + 4; *member != '\0'; member++) {
         if (*member == '0') {
             superblock->epoch = 0;
         } else if (*member == '2') {
-            superblock->drive_set_version = 2;
+            superblock->drive_set.version = 2;
+            superblock->drive_set.version_before = 1;
         } else {
-            superblock->drive_set[superblock->drive_set_count] = uuid_of(*member);
-            superblock->drive_set_count++;
+            superblock->drive_set.members[superblock->drive_set.count] =
+                (struct mkv_member){uuid_of(*member), 1};
+            superblock->drive_set.count++;
         }
     }
 }
@@ -73,8 +78,8 @@ static void counting_fill(void *context, void *bytes, size_t byte_count) {
     }
 }
 
-static bool decide(const char *const *drives, struct mkv_drive_set_plan *plan,
-                   struct mkv_backend_error *error) {
+static bool decide_with(const char *const *drives, const char *lost,
+                        struct mkv_drive_set_plan *plan, struct mkv_backend_error *error) {
     static const char *const names[DRIVES_MAX] = {"d00", "d01", "d02", "d03"};
     static const char *const paths[DRIVES_MAX] = {"/a", "/b", "/c", "/d"};
     struct mkv_drive_probe probes[DRIVES_MAX];
@@ -84,11 +89,16 @@ static bool decide(const char *const *drives, struct mkv_drive_set_plan *plan,
     uint32_t count = 0;
     for (; count < DRIVES_MAX && drives[count] != NULL; count++) {
         probe_of(drives[count], &probes[count]);
-        candidates[count] =
-            (struct mkv_drive_set_candidate){names[count], paths[count], &probes[count]};
+        candidates[count] = (struct mkv_drive_set_candidate){
+            names[count], paths[count], drives[count][0] == '.' ? NULL : &probes[count], 1000};
     }
     memset(error, 0, sizeof *error);
-    return mkv_drive_set_decide(candidates, count, &random, plan, error);
+    return mkv_drive_set_judge(candidates, count, lost, &random, plan, error);
+}
+
+static bool decide(const char *const *drives, struct mkv_drive_set_plan *plan,
+                   struct mkv_backend_error *error) {
+    return decide_with(drives, NULL, plan, error);
 }
 
 static void test_decide__drives_that_belong_together__planned(void **state) {
@@ -114,12 +124,13 @@ static void test_decide__drives_that_belong_together__planned(void **state) {
         assert_string_equal(error.text, "");
         assert_true(decided);
         assert_true(mkv_uuid_equal(plan.store_uuid, uuid_of('S')));
-        assert_int_equal(plan.version, 1);
-        assert_int_equal(plan.member_count, strlen(cases[i].uuids));
-        for (uint32_t d = 0; d < plan.member_count; d++) {
+        assert_int_equal(plan.newest.version, 1);
+        assert_int_equal(plan.newest.count, strlen(cases[i].uuids));
+        for (uint32_t d = 0; d < plan.newest.count; d++) {
             assert_true(mkv_uuid_equal(plan.drive_uuids[d], uuid_of(cases[i].uuids[d])));
-            assert_int_equal(plan.format[d], cases[i].format[d] == 'f');
-            assert_true(mkv_uuid_equal(plan.members[d], uuid_of((char)('a' + d))));
+            assert_int_equal(plan.actions[d],
+                             cases[i].format[d] == 'f' ? MKV_DRIVE_FORMAT : MKV_DRIVE_KEEP);
+            assert_true(mkv_uuid_equal(plan.newest.members[d].uuid, uuid_of((char)('a' + d))));
         }
     }
 }
@@ -130,16 +141,16 @@ static void test_decide__all_blank__new_store_of_new_uuids(void **state) {
     struct mkv_drive_set_plan plan;
     struct mkv_backend_error error;
     assert_true(decide(drives, &plan, &error));
-    assert_int_equal(plan.version, MKV_DRIVE_SET_VERSION_FIRST);
-    assert_int_equal(plan.member_count, 3);
+    assert_int_equal(plan.newest.version, MKV_DRIVE_SET_VERSION_FIRST);
+    assert_int_equal(plan.newest.count, 3);
     char text[MKV_UUID_TEXT_BYTES];
     mkv_uuid_format(plan.store_uuid, text);
     assert_string_equal(text, "01020304-0506-4708-890a-0b0c0d0e0f10");
     for (uint32_t i = 0; i < 3; i++) {
-        assert_true(plan.format[i]);
-        assert_true(mkv_uuid_equal(plan.members[i], plan.drive_uuids[i]));
-        assert_false(mkv_uuid_equal(plan.members[i], plan.store_uuid));
-        assert_false(mkv_uuid_equal(plan.members[i], plan.members[(i + 1) % 3]));
+        assert_int_equal(plan.actions[i], MKV_DRIVE_FORMAT);
+        assert_true(mkv_uuid_equal(plan.newest.members[i].uuid, plan.drive_uuids[i]));
+        assert_false(mkv_uuid_equal(plan.drive_uuids[i], plan.store_uuid));
+        assert_false(mkv_uuid_equal(plan.drive_uuids[i], plan.drive_uuids[(i + 1) % 3]));
     }
 }
 
@@ -149,6 +160,8 @@ static void test_decide__drives_that_do_not__golden(void **state) {
 #define STORE_T "54545454-5454-5454-5454-545454545454"
 #define DRIVE_A "61616161-6161-6161-6161-616161616161"
 #define DRIVE_B "62626262-6262-6262-6262-626262626262"
+#define DRIVE_C "63636363-6363-6363-6363-636363636363"
+#define DRIVE_D "64646464-6464-6464-6464-646464646464"
     static const struct {
         const char *drives[DRIVES_MAX];
         enum mkv_backend_failure failure;
@@ -174,14 +187,6 @@ static void test_decide__drives_that_do_not__golden(void **state) {
          MKV_BACKEND_CONFIGURATION,
          "drive d01: /b belongs to store " STORE_T ", but drive d00 (/a) to store " STORE_S
          ". Give each store a node of its own"},
-        {{"S:a=ab", "S:b=abc"},
-         MKV_BACKEND_CONFIGURATION,
-         "drive d01: /b and drive d00 (/a) name different members of their store (versions 1 and "
-         "1). One of them is an old copy: name the path of the right one"},
-        {{"S:a=ab", "S:b=ab2"},
-         MKV_BACKEND_CONFIGURATION,
-         "drive d01: /b and drive d00 (/a) name different members of their store (versions 2 and "
-         "1). One of them is an old copy: name the path of the right one"},
         {{"S:a=ab", "S:a=ab"},
          MKV_BACKEND_CONFIGURATION,
          "drive d01: /b is a copy of drive d00 (/a): both are drive " DRIVE_A
@@ -190,36 +195,34 @@ static void test_decide__drives_that_do_not__golden(void **state) {
          MKV_BACKEND_IO,
          "drive d00: the store on /a is damaged: its drive " DRIVE_A
          " is no member of its own store. Name another path, or remove the store to start anew"},
+        {{"S:a=ab", "S:b=bc"},
+         MKV_BACKEND_UNAVAILABLE,
+         "drive d01 (/b) and drive d00 (/a) say that their store is made of different drives: each "
+         "went on without the other. Say whose blocks are to go: memkv start --lost d01, or --lost "
+         "d00"},
         {{"S:a=ab"},
-         MKV_BACKEND_CONFIGURATION,
-         "drive " DRIVE_B " is missing: the store of drive d00 (/a) has 2 drives, and no "
-         "configured drive is this one. Add its path to storage.drives, or start anew on empty "
-         "paths"},
-        {{"S:a=ab", "-"},
-         MKV_BACKEND_CONFIGURATION,
-         "drive d01: /b is empty, but the store of drive d00 (/a) has 2 drives, and drive " DRIVE_B
-         " is missing. Name its path, or start anew on empty paths"},
-        {{"-", "S:a=a"},
-         MKV_BACKEND_CONFIGURATION,
-         "drive d00: /a is empty, and the store of drive d01 (/b) lacks no drive. A store keeps "
-         "the "
-         "drives it was made with: take this one out of storage.drives"},
-        /* Never opened, but it is not the blank drives that are missing. */
-        {{"S:a=a0", "-"},
-         MKV_BACKEND_CONFIGURATION,
-         "drive d01: /b is empty, and the store of drive d00 (/a) lacks no drive. A store keeps "
-         "the "
-         "drives it was made with: take this one out of storage.drives"},
-        {{"S:a=abc0", "-"},
-         MKV_BACKEND_CONFIGURATION,
-         "drive d01: /b is empty, but the store of drive d00 (/a) has 3 drives, and drive " DRIVE_B
-         " is missing. Name its path, or start anew on empty paths"},
+         MKV_BACKEND_UNAVAILABLE,
+         "1 of the store's 2 drives is missing: " DRIVE_B ". Bring them back; or, if they are lost "
+         "and with them their blocks, run: memkv start --lost " DRIVE_B},
+        {{"S:a=ab", "."},
+         MKV_BACKEND_UNAVAILABLE,
+         "1 of the store's 2 drives is missing: " DRIVE_B ". Drive d01 (/b) is not there. Bring "
+         "them back; or, if they are lost and with them their blocks, run: memkv start "
+         "--lost " DRIVE_B},
+        {{"S:a=abcde", "-"},
+         MKV_BACKEND_UNAVAILABLE,
+         "4 of the store's 5 drives are missing: " DRIVE_B "," DRIVE_C "," DRIVE_D ",.... Drive "
+         "d01 (/b) is empty. Bring them back; or, if they are lost and with them their blocks, "
+         "run: memkv start --lost " DRIVE_B "," DRIVE_C "," DRIVE_D ",..."},
         /* One drive was opened: then there was a whole store. */
         {{"S:a=abc0", "S:b=abc", "-"},
-         MKV_BACKEND_CONFIGURATION,
-         "drive d02: /c is empty, but the store of drive d00 (/a) has 3 drives, and drive "
-         "63636363-6363-6363-6363-636363636363 is missing. Name its path, or start anew on empty "
-         "paths"},
+         MKV_BACKEND_UNAVAILABLE,
+         "1 of the store's 3 drives is missing: " DRIVE_C ". Drive d02 (/c) is empty. Bring them "
+         "back; or, if they are lost and with them their blocks, run: memkv start --lost " DRIVE_C},
+        {{"-", "."},
+         MKV_BACKEND_UNAVAILABLE,
+         "drive d01: /b is not there, and the other drives are empty: a new store is made of all "
+         "its drives. Bring it, or take it out of storage.drives"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mkv_drive_set_plan plan;
@@ -242,6 +245,60 @@ static void test_decide__member_named_twice__no_crash(void **state) {
     (void)decide(with_blanks, &plan, &error);
 }
 
+static void test_judge__lost_drives__by_name_and_uuid(void **state) {
+    (void)state;
+    static const char *const gone[DRIVES_MAX] = {"S:a=abc", ".", "."};
+    static const char *const two_sets[DRIVES_MAX] = {"S:a=ab", "S:b=bc"};
+    struct mkv_drive_set_plan plan;
+    struct mkv_backend_error error;
+    assert_false(decide_with(gone, DRIVE_B, &plan, &error));
+    assert_true(mkv_drive_set_may_wait(&plan));
+    assert_int_equal(plan.missing_count, 1);
+    assert_true(mkv_uuid_equal(plan.missing[0], uuid_of('c')));
+    assert_true(decide_with(gone, DRIVE_B "," DRIVE_C, &plan, &error));
+    assert_int_equal(plan.first.count, 1);
+    assert_int_equal(plan.actions[0], MKV_DRIVE_KEEP);
+    assert_false(decide_with(two_sets, "d00", &plan, &error)); /* then c is missing */
+    assert_true(decide_with(two_sets, "d00," DRIVE_C, &plan, &error));
+    assert_int_equal(plan.actions[0], MKV_DRIVE_JOIN_EMPTY);
+    assert_int_equal(plan.actions[1], MKV_DRIVE_KEEP);
+}
+
+static void test_judge__a_word_for_no_drive__refused_and_not_waited_for(void **state) {
+    (void)state;
+    static const char *const drives[DRIVES_MAX] = {"S:a=ab", "."};
+    struct mkv_drive_set_plan plan;
+    struct mkv_backend_error error;
+    assert_false(decide_with(drives, "d07", &plan, &error));
+    assert_string_equal(error.text,
+                        "--lost: 'd07' is neither the name of a drive in storage.drives nor a "
+                        "uuid. Give the uuid that the node names as missing");
+    assert_false(mkv_drive_set_may_wait(&plan));
+    assert_false(decide_with(drives, "d01", &plan, &error));
+    assert_string_equal(error.text, "--lost d01: nothing on /b says which drive it was. Give the "
+                                    "uuid that the node names as missing");
+    assert_false(mkv_drive_set_may_wait(&plan));
+}
+
+static void test_uuid__text__read_back_or_refused(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "",
+        "61616161-6161-6161-6161-61616161616",
+        "61616161-6161-6161-6161-6161616161611",
+        "61616161061616161616161610616161616161",
+        "6161616g-6161-6161-6161-616161616161",
+    };
+    struct mkv_uuid uuid;
+    char text[MKV_UUID_TEXT_BYTES];
+    assert_true(mkv_uuid_parse("0123aBcd-4567-89ab-CDEF-001122334455", &uuid));
+    mkv_uuid_format(uuid, text);
+    assert_string_equal(text, "0123abcd-4567-89ab-cdef-001122334455");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_false(mkv_uuid_parse(wrong[i], &uuid));
+    }
+}
+
 static void test_random_kernel__two_draws__differ(void **state) {
     (void)state;
     struct mkv_uuid a = {{0}};
@@ -257,6 +314,9 @@ int main(void) {
         cmocka_unit_test(test_decide__all_blank__new_store_of_new_uuids),
         cmocka_unit_test(test_decide__drives_that_do_not__golden),
         cmocka_unit_test(test_decide__member_named_twice__no_crash),
+        cmocka_unit_test(test_judge__lost_drives__by_name_and_uuid),
+        cmocka_unit_test(test_judge__a_word_for_no_drive__refused_and_not_waited_for),
+        cmocka_unit_test(test_uuid__text__read_back_or_refused),
         cmocka_unit_test(test_random_kernel__two_draws__differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

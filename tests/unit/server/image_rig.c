@@ -145,9 +145,9 @@ static bool open_media(struct rig *rig, struct mkv_drive_media *media) {
 static bool decide(struct rig *rig, const struct mkv_drive_media *media,
                    struct mkv_drive_probe *probe, struct mkv_drive_set_plan *plan) {
     struct mkv_backend_error error;
-    const struct mkv_drive_set_candidate candidate = {"d00", rig->path, probe};
+    const struct mkv_drive_set_candidate candidate = {"d00", rig->path, probe, 1000};
     if (!mkv_drive_probe(media, "d00", rig->path, probe, &error) ||
-        !mkv_drive_set_decide(&candidate, 1, &mkv_drive_set_random_kernel, plan, &error)) {
+        !mkv_drive_set_judge(&candidate, 1, NULL, &mkv_drive_set_random_kernel, plan, &error)) {
         snprintf(rig->refusal, sizeof rig->refusal, "%s", error.text);
         return false;
     }
@@ -165,11 +165,9 @@ static struct mkv_volume_config config_of(const struct mkv_drive_media *media,
         .idle_ns = 1000000000,
         .store_uuid = plan->store_uuid,
         .drive_uuid = plan->drive_uuids[0],
-        .drive_set_version = plan->version,
-        .drive_set_count = plan->member_count,
+        .drive_set = plan->newest,
     };
-    memcpy(config.drive_set, plan->members, sizeof config.drive_set);
-    if (plan->format[0]) {
+    if (plan->actions[0] == MKV_DRIVE_FORMAT) {
         const struct mkv_geometry_options options = {
             .ring_blocks = RIG_RING_BLOCKS,
             .slots_max = RIG_PAGES * MKV_PAGE_SLOTS,
@@ -246,14 +244,14 @@ static enum rig_opened open_store(struct rig *rig, bool may_format) {
         mkv_drive_media_close(&media);
         return RIG_REFUSED;
     }
-    if (plan.format[0] && !may_format) {
+    if (plan.actions[0] == MKV_DRIVE_FORMAT && !may_format) {
         snprintf(rig->refusal, sizeof rig->refusal, "blank: a new store would be made of it");
         mkv_drive_media_close(&media);
         return RIG_REFUSED;
     }
     const struct mkv_volume_config config = config_of(&media, &probe, &plan);
     start_volume(rig, &media, &config);
-    if (plan.format[0]) {
+    if (plan.actions[0] == MKV_DRIVE_FORMAT) {
         admin(rig, MKV_ADMIN_FORMAT);
     }
     admin(rig, MKV_ADMIN_OPEN);

@@ -58,9 +58,8 @@ void images_format(const struct mkv_drive_media *media, struct mkv_volume_config
     config->window_units = 8;
     memset(config->store_uuid.bytes, 'S', sizeof config->store_uuid.bytes);
     memset(config->drive_uuid.bytes, 'a', sizeof config->drive_uuid.bytes);
-    config->drive_set_version = 1;
-    config->drive_set_count = 1;
-    config->drive_set[0] = config->drive_uuid;
+    config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
+    mkv_drive_set_add(&config->drive_set, (struct mkv_member){config->drive_uuid, 1});
 
     const size_t memory_bytes =
         mkv_round_up_u64(mkv_volume_memory_required(config), MKV_UNIT_BYTES);

@@ -94,6 +94,20 @@ static void test_event__each_kind__golden_lines(void **state) {
          "stalled_ms=7000\n"},
         {{MKV_EVENT_TENANT_SWEPT, MKV_OK, {5, 0, 0}},
          "INFO core.volume: no block of a dropped tenant is left drive=d00 tenant=5\n"},
+        {{MKV_EVENT_DIRECTORY_DAMAGED, MKV_OK, {7, 0, 0}},
+         "WARN core.volume: the directory of keys is damaged and is made anew: no block is lost, "
+         "and keys cannot be listed until then drive=d00 unit=7\n"},
+        {{MKV_EVENT_DIRECTORY_REBUILT, MKV_OK, {9, 0, 0}},
+         "INFO core.volume: the directory of keys has been made anew drive=d00 keys=9\n"},
+        {{MKV_EVENT_DIRECTORY_FULL, MKV_OK, {16, 0, 0}},
+         "WARN core.volume: the directory has no room for all keys: blocks are served, and keys "
+         "cannot be listed until some are deleted drive=d00 units=16\n"},
+        {{MKV_EVENT_DIRECTORY_ROOM_AGAIN, MKV_OK, {16, 0, 0}},
+         "INFO core.volume: the directory has room again and takes the keys it lacks drive=d00 "
+         "units=16\n"},
+        {{MKV_EVENT_DIRECTORY_OFF, MKV_OK, {4, 0, 0}},
+         "ERROR core.volume: the directory of keys cannot be kept on this drive: blocks are "
+         "served, and keys cannot be listed until a restart drive=d00 tries=4\n"},
         {{MKV_EVENT_CLOSED, MKV_OK, {0, 0, 0}},
          "INFO core.volume: drive closed, its clean mark is durable drive=d00\n"},
     };

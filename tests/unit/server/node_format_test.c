@@ -36,7 +36,7 @@ static void test_format__new_file__four_equal_copies_and_nothing_else(void **sta
             assert_int_equal(superblock.epoch, 0);
             assert_int_equal(superblock.sequence, 1);
             assert_memory_equal(&superblock.store_uuid, &config.store_uuid, 16);
-            assert_memory_equal(&superblock.drive_set[0], &config.drive_uuid, 16);
+            assert_memory_equal(&superblock.drive_set.members[0].uuid, &config.drive_uuid, 16);
             copies++;
             continue;
         }

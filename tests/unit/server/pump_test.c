@@ -139,14 +139,13 @@ static struct mkv_volume_config volume_config(void) {
         .ops_max = OPS_MAX,
         .window_units = 16,
         .idle_ns = 1000000000,
-        .drive_set_version = 1,
-        .drive_set_count = 1,
     };
     const struct mkv_geometry_options geometry = {0};
     assert_int_equal(mkv_geometry_plan(config.capacity_units, &geometry, &config.geometry), MKV_OK);
     memset(config.store_uuid.bytes, 1, sizeof config.store_uuid.bytes);
     memset(config.drive_uuid.bytes, 2, sizeof config.drive_uuid.bytes);
-    config.drive_set[0] = config.drive_uuid;
+    config.drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
+    mkv_drive_set_add(&config.drive_set, (struct mkv_member){config.drive_uuid, 1});
     return config;
 }
 
@@ -209,10 +208,11 @@ static struct world *world_create(void) {
     };
     world->pump = mkv_pump_create(&options);
     assert_non_null(world->pump);
-    assert_int_equal(mkv_pump_admin(world->pump, 0, MKV_ADMIN_FORMAT), MKV_OK);
+    assert_int_equal(mkv_pump_admin(world->pump, 0, MKV_ADMIN_FORMAT, NULL), MKV_OK);
     world_await(world, MKV_EVENT_FORMATTED);
-    assert_int_equal(mkv_pump_admin(world->pump, 0, MKV_ADMIN_OPEN), MKV_OK);
+    assert_int_equal(mkv_pump_admin(world->pump, 0, MKV_ADMIN_OPEN, NULL), MKV_OK);
     world_await(world, MKV_EVENT_OPENED);
+    mkv_pump_route(world->pump, 0, MKV_FRONT_VOLUME_ONLINE);
     return world;
 }
 
@@ -294,7 +294,7 @@ static void test_pump__put_get_delete__go_all_the_way(void **state) {
     }
     free(bytes);
     free(received);
-    assert_int_equal(mkv_pump_admin(world->pump, 0, MKV_ADMIN_CLOSE), MKV_OK);
+    assert_int_equal(mkv_pump_admin(world->pump, 0, MKV_ADMIN_CLOSE, NULL), MKV_OK);
     world_await(world, MKV_EVENT_CLOSED);
     world_destroy(world);
 }

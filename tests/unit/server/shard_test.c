@@ -39,7 +39,7 @@ struct world {
     struct mkv_arena *arena;
     struct mkv_shard *shard;
     struct mkv_fabric_local *fabric; /* the shard's, when it is the local one */
-    uint32_t events[MKV_VOLUMES_MAX][32];
+    uint32_t events[MKV_VOLUMES_MAX][MKV_EVENT_CLOSED + 1];
 
     /* The script: what `turn` does on the shard's thread. */
     enum mkv_op op; /* of all blocks, one after the other, up to 8 at a time */
@@ -181,10 +181,11 @@ static struct mkv_shard_volume_options volume_options(const struct world *world,
     config->idle_ns = 1000000000;
     memset(config->store_uuid.bytes, 0x11, sizeof config->store_uuid.bytes);
     memset(config->drive_uuid.bytes, 0x20 + (int)drive, sizeof config->drive_uuid.bytes);
-    config->drive_set_version = 1;
-    config->drive_set_count = DRIVES;
+    config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
     for (uint32_t i = 0; i < DRIVES; i++) {
-        memset(config->drive_set[i].bytes, 0x20 + (int)i, sizeof config->drive_set[i].bytes);
+        struct mkv_member member = {.weight = 1};
+        memset(member.uuid.bytes, 0x20 + (int)i, sizeof member.uuid.bytes);
+        mkv_drive_set_add(&config->drive_set, member);
     }
     return options;
 }
@@ -193,12 +194,18 @@ static struct mkv_shard_volume_options volume_options(const struct world *world,
 static void world_open(struct world *world, bool tcp) {
     struct mkv_shard_volume_options volumes[DRIVES];
     struct mkv_backend_error error = {0};
-    struct mkv_shard_options options = {.volume_count = DRIVES, .volumes = volumes};
+    struct mkv_drive_set_plan plan = {0};
+    struct mkv_shard_options options = {.volume_count = DRIVES, .volumes = volumes, .plan = &plan};
     mkv_front_config_default(&options.front);
     for (uint32_t i = 0; i < DRIVES; i++) {
         volumes[i] = volume_options(world, i);
         options.front.members[i] = (struct mkv_member){volumes[i].config.drive_uuid, 1};
+        plan.actions[i] = world->format ? MKV_DRIVE_FORMAT : MKV_DRIVE_KEEP;
+        plan.drive_uuids[i] = volumes[i].config.drive_uuid;
+        plan.weights[i] = 1;
     }
+    plan.newest = volumes[0].config.drive_set;
+    plan.first = plan.newest;
     options.front.volume_ops_max = OPS_MAX;
     const struct mkv_arena_options arena_options = {
         .bytes = ARENA_BYTES,

@@ -5,14 +5,16 @@
 #include "tests/unit/sim/test.h"
 
 #define ARENA_UNITS 16u
-#define DATA_UNIT 50u
+#define DATA_UNIT 66u
 
 static const struct mkv_geometry geometry = {
-    .capacity_units = 16 + 16 + 10 + 32 + 9,
+    .capacity_units = 16 + 16 + 2 * (1 + 1 + 4) + 16 + 32 + 9,
     .ring_blocks = 8,
     .page_count = 4,
     .extent_units = 8,
     .extent_count = 4,
+    .tenant_units = 1,
+    .directory_units = 16,
 };
 
 struct bench {
@@ -21,6 +23,7 @@ struct bench {
     struct mkv_faults faults;
     uint8_t *arena;
     uint64_t now_ns;
+    uint64_t meta_offset; /* of the next operation */
 };
 
 static struct bench *make(enum mkv_fault fault, uint64_t seed) {
@@ -57,7 +60,10 @@ static struct bench *make(enum mkv_fault fault, uint64_t seed) {
 static void submit(struct bench *bench, enum mkv_effect_kind kind, uint64_t unit, uint32_t count) {
     const struct mkv_effect effect = {
         .kind = kind,
-        .drive = {.memory = MKV_DRIVE_META, .lba = {unit}, .unit_count = count},
+        .drive = {.memory = MKV_DRIVE_META,
+                  .lba = {unit},
+                  .unit_count = count,
+                  .meta_offset = bench->meta_offset},
     };
     bench->now_ns += 1000;
     mkv_drive_sim_submit(bench->drive, &effect, 1, bench->now_ns);
@@ -296,6 +302,37 @@ static void test_old_image__is_what_was_durable_when_it_was_kept(void **state) {
     assert_true(mkv_drive_sim_image_hash(bench->drive) == hash);
 }
 
+/* What units that held 0xa1 hold behind a trim: bit 0 that, bit 1 zeros, bit 2 anything else. */
+static uint32_t trim_results(enum mkv_fault fault, enum mkv_io_result result) {
+    uint32_t kinds = 0;
+    for (uint64_t seed = 1; seed < 30; seed++) {
+        struct bench *bench = make(fault, seed);
+        for (uint32_t unit = 0; unit < geometry.capacity_units; unit++) {
+            assert_int_equal(do_write(bench, unit, 1, (uint8_t)(unit + 1)), MKV_IO_OK);
+        }
+        assert_int_equal(do_write(bench, DATA_UNIT, 4, 0xa1), MKV_IO_OK);
+        bench->faults.calm = false;
+        submit(bench, MKV_EFFECT_DRIVE_TRIM, DATA_UNIT, 4);
+        bench->faults.calm = true;
+        assert_int_equal(end(bench), result);
+        assert_int_equal(bench->faults.hits[fault], 1);
+        for (uint32_t unit = DATA_UNIT; unit < DATA_UNIT + 4; unit++) {
+            const uint8_t byte = seen(bench, unit);
+            kinds |= byte == 0xa1 ? 1u : byte == 0 ? 2u : 4u;
+        }
+        assert_int_equal(seen(bench, DATA_UNIT + 4), DATA_UNIT + 5); /* behind it nothing is */
+    }
+    return kinds;
+}
+
+static void test_trim__each_kind__leaves_what_it_may(void **state) {
+    (void)state;
+    assert_int_equal(trim_results(MKV_FAULT_TRIM_IGNORED, MKV_IO_OK), 1);
+    assert_int_equal(trim_results(MKV_FAULT_TRIM_PARTIAL, MKV_IO_OK), 1 | 2);
+    assert_int_equal(trim_results(MKV_FAULT_TRIM_ARBITRARY, MKV_IO_OK), 1 | 2 | 4);
+    assert_int_equal(trim_results(MKV_FAULT_TRIM_ERROR, MKV_IO_DEVICE), 1 | 2);
+}
+
 static void test_order__without_reordering__is_that_of_submission(void **state) {
     (void)state;
     struct bench *bench = make(MKV_FAULT_STALLED, 1);
@@ -305,8 +342,9 @@ static void test_order__without_reordering__is_that_of_submission(void **state) 
     const uint64_t stalled_ns = mkv_drive_sim_due_ns(bench->drive);
     assert_true(stalled_ns > 1000000);
     assert_int_equal(bench->faults.hits[MKV_FAULT_STALLED], 1);
-    submit(bench, MKV_EFFECT_DRIVE_WRITE, DATA_UNIT + 4, 1);
-    assert_true(mkv_drive_sim_due_ns(bench->drive) == stalled_ns); /* the second waits behind it */
+    bench->meta_offset = MKV_UNIT_BYTES;
+    submit(bench, MKV_EFFECT_DRIVE_READ, DATA_UNIT + 4, 1);
+    assert_true(mkv_drive_sim_due_ns(bench->drive) == stalled_ns); /* the read waits behind it */
     assert_int_equal(end(bench), MKV_IO_OK);
     assert_true(mkv_drive_sim_due_ns(bench->drive) > stalled_ns);
     assert_int_equal(end(bench), MKV_IO_OK);
@@ -327,6 +365,7 @@ int main(void) {
         cmocka_unit_test(test_gone__fails_what_is_in_flight_and_what_follows),
         cmocka_unit_test(test_read_only__takes_no_write_and_still_reads),
         cmocka_unit_test(test_old_image__is_what_was_durable_when_it_was_kept),
+        cmocka_unit_test(test_trim__each_kind__leaves_what_it_may),
         cmocka_unit_test(test_order__without_reordering__is_that_of_submission),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -421,7 +421,9 @@ static void test_trim__durable_units__read_zeros_or_as_before_and_neighbours_sta
     bool zeroed = false;
     bool kept = false;
     for (uint64_t seed = 0; seed < 64; seed++) {
-        struct bench *bench = bench_make(&cached, seed);
+        struct mkv_drive_profile profile = cached;
+        profile.discard = MKV_DISCARD_PARTIAL;
+        struct bench *bench = bench_make(&profile, seed);
         write_units(bench, 1, 4, 0x11);
         flush(bench);
         start_trim(bench, 2, 2);

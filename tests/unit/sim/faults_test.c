@@ -4,11 +4,13 @@
 #include "tests/unit/sim/test.h"
 
 static const struct mkv_geometry geometry = {
-    .capacity_units = 16 + 16 + 10 + 32 + 9,
+    .capacity_units = 16 + 16 + 2 * (1 + 1 + 4) + 16 + 32 + 9,
     .ring_blocks = 8,
     .page_count = 4,
     .extent_units = 8,
     .extent_count = 4,
+    .tenant_units = 1,
+    .directory_units = 16,
 };
 
 static struct mkv_faults faults;

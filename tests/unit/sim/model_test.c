@@ -301,6 +301,28 @@ static void test_model__keys__do_not_touch_each_other(void **state) {
     assert_true(mkv_model_has_room(&model, 0));
 }
 
+static uint32_t list(void) {
+    const uint32_t place = invoke(MKV_MODEL_READ, 0);
+    mkv_model_lists(&model, 0, place);
+    return place;
+}
+
+static void test_model__listing_beside_a_replacing_put__may_miss_the_key(void **state) {
+    (void)state;
+    make(true);
+    put(1);
+    const uint32_t before = list();
+    assert_false(mkv_model_may_answer(&model, 0, before, MKV_MODEL_MISS));
+    assert_true(mkv_model_may_answer(&model, 0, before, MKV_MODEL_PRESENT));
+    const uint32_t replacing = invoke(MKV_MODEL_REPLACE, 2);
+    const uint32_t under = list();
+    assert_true(mkv_model_may_answer(&model, 0, before, MKV_MODEL_MISS));
+    answer(before, MKV_MODEL_MISS);
+    answer(replacing, MKV_MODEL_OK);
+    answer(under, MKV_MODEL_MISS);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, answer(list(), MKV_MODEL_MISS));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model__one_after_another__knows_what_each_comes_to),
@@ -312,6 +334,7 @@ int main(void) {
         cmocka_unit_test(test_model__read_beside_a_put__may_see_either_until_it_is_answered),
         cmocka_unit_test(test_model__miss_beside_a_delete__says_nothing),
         cmocka_unit_test(test_model__miss_beside_a_replacing_put__fires_o1_unless_it_hides),
+        cmocka_unit_test(test_model__listing_beside_a_replacing_put__may_miss_the_key),
         cmocka_unit_test(test_model__mutations_in_order__take_effect_in_order),
         cmocka_unit_test(test_model__cancelled_put__never_happened),
         cmocka_unit_test(test_model__abandoned_put__may_still_happen_until_settled),

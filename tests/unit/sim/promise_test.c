@@ -4,11 +4,13 @@
 #include "tests/unit/sim/test.h"
 
 static const struct mkv_geometry geometry = {
-    .capacity_units = 16 + 16 + 10 + 32 + 9,
+    .capacity_units = 16 + 16 + 2 * (1 + 1 + 4) + 16 + 32 + 9,
     .ring_blocks = 8,
     .page_count = 4,
     .extent_units = 8,
     .extent_count = 4,
+    .tenant_units = 1,
+    .directory_units = 16,
 };
 
 static struct mkv_faults faults;
@@ -52,6 +54,7 @@ static void test_promise__sound_drive__explains_no_report(void **state) {
     } reports[] = {
         {MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO},
         {MKV_EVENT_DRIVE_FAILED, MKV_ERR_DRIVE_IO},
+        {MKV_EVENT_DRIVE_STALLED, MKV_OK},
         {MKV_EVENT_CAME_UP_EMPTY, MKV_CORRUPT_CHECKPOINT_PAGE},
         {MKV_EVENT_CAME_UP_EMPTY, MKV_CORRUPT_JOURNAL_BLOCK},
         {MKV_EVENT_BLOCK_QUARANTINED, MKV_CORRUPT_PAYLOAD},
@@ -85,6 +88,17 @@ static void test_promise__errors_of_the_drive__explain_an_outage(void **state) {
     assert_false(mkv_promise_excuses_error(&faults));
 }
 
+static void test_promise__drive_that_stalls__explains_that_nobody_waits(void **state) {
+    (void)state;
+    make(1u << MKV_FAULT_STALLED);
+    faults.stalls_life = 1;
+    assert_true(mkv_promise_excuses_error(&faults));
+    judge(MKV_OPENING_SOUND, MKV_EVENT_DRIVE_STALLED, MKV_OK);
+    expect_unexplained(MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO);
+    (void)mkv_faults_opening(&faults);
+    assert_false(mkv_promise_excuses_error(&faults));
+}
+
 static void test_promise__drive_that_is_not_the_one__must_be_refused(void **state) {
     (void)state;
     make(1u << MKV_FAULT_SHRUNK | 1u << MKV_FAULT_SWAPPED);
@@ -101,6 +115,7 @@ int main(void) {
         cmocka_unit_test(test_promise__sets_of_faults__have_the_class_of_their_worst),
         cmocka_unit_test(test_promise__sound_drive__explains_no_report),
         cmocka_unit_test(test_promise__errors_of_the_drive__explain_an_outage),
+        cmocka_unit_test(test_promise__drive_that_stalls__explains_that_nobody_waits),
         cmocka_unit_test(test_promise__drive_that_is_not_the_one__must_be_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ static void make(enum client_state client_state, enum mkv_model_kind kind) {
 static void answer(enum mkv_message_kind kind, enum mkv_status status, uint32_t generation) {
     const struct mkv_message message = {
         .kind = kind, .status = status, .front_op = {0, generation}, .miss = MKV_MISS_UNKNOWN};
-    mkv_volume_client_answer(world, &message);
+    mkv_volume_client_answer(world, &message, NULL);
 }
 
 static void test_answer__once__ends_the_operation(void **state) {
@@ -74,7 +74,7 @@ static void read_done(uint32_t version, uint32_t flip) {
     payload[length / 2] ^= (uint8_t)flip;
     const struct mkv_message message = {
         .kind = MKV_MESSAGE_READ_DONE, .front_op = {0, 3}, .length = length, .bytes = length};
-    mkv_volume_client_answer(world, &message);
+    mkv_volume_client_answer(world, &message, NULL);
 }
 
 static void test_read__one_wrong_byte__fires_o1(void **state) {
@@ -90,7 +90,7 @@ static void test_read__other_range_than_asked_for__fires_o1(void **state) {
     make(CLIENT_READING, MKV_MODEL_READ);
     const struct mkv_message message = {
         .kind = MKV_MESSAGE_READ_DONE, .front_op = {0, 3}, .length = 100, .bytes = 50};
-    EXPECT_FAILURE(MKV_ORACLE_DURABLE, mkv_volume_client_answer(world, &message));
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, mkv_volume_client_answer(world, &message, NULL));
 }
 
 int main(void) {

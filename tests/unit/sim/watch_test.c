@@ -156,7 +156,7 @@ static void superblock(uint64_t sequence, uint64_t journal_sequence, uint32_t fl
         .checkpoint_side = side,
         .journal_sequence = {journal_sequence},
         .geometry = geometry,
-        .drive_set_count = 1,
+        .drive_set = {.version = 1, .count = 1, .members = {{{{2}}, 1}}},
     };
     for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
         mkv_superblock_encode(&content_of, copy, unit);
@@ -266,6 +266,41 @@ static void test_watch__slot_written_while_a_record_references_it__fires_o11(voi
     block_seal(1);
     (void)block_write(1, 0);
     EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, (void)slot_write(0, 1, 11));
+}
+
+static void retire_whole(uint64_t sequence, uint32_t slot) {
+    const struct mkv_record record = {.kind = MKV_RECORD_RETIRE, .retire = {.slot = {slot}}};
+    block_begin();
+    assert_true(mkv_journal_block_append(unit, &record));
+    block_durable(sequence);
+}
+
+static void test_watch__retired_slot_is_written__fires_o11(void **state) {
+    (void)state;
+    make();
+    retire_whole(1, 0);
+    completed(slot_write(1, 1, 10));
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, (void)slot_write(0, 1, 11));
+    /* By the DROP of its block, and in an earlier opening, */
+    make();
+    put_whole(1, 0, 0, 10);
+    const struct mkv_record record = {
+        .kind = MKV_RECORD_DROP,
+        .drop = {.cause = MKV_DROP_QUARANTINE, .retired = true, .slot = {0}, .generation = {10}},
+    };
+    block_begin();
+    assert_true(mkv_journal_block_append(unit, &record));
+    block_durable(2);
+    mkv_watch_crash(watch);
+    mkv_watch_serve(watch, 2);
+    assert_int_equal(watch->retired_count, 1);
+    EXPECT_FAILURE(MKV_ORACLE_OVERWRITE, (void)slot_write(0, 1, 11));
+    /* but not once the volume came up empty. */
+    make();
+    retire_whole(1, 0);
+    mkv_watch_emptied(watch);
+    assert_int_equal(watch->retired_count, 0);
+    completed(slot_write(0, 1, 10));
 }
 
 static void trim(uint64_t lba, uint32_t count) {
@@ -422,6 +457,7 @@ int main(void) {
         cmocka_unit_test(test_watch__flush_with_one_copy_written__does_not_make_the_record_durable),
         cmocka_unit_test(test_watch__delete_answered_before_its_drop_is_durable__fires_o12),
         cmocka_unit_test(test_watch__slot_written_while_a_record_references_it__fires_o11),
+        cmocka_unit_test(test_watch__retired_slot_is_written__fires_o11),
         cmocka_unit_test(test_watch__trim_of_a_slot_whose_drop_is_not_durable__fires_o11),
         cmocka_unit_test(test_watch__record_of_data_that_was_trimmed__fires_o12),
         cmocka_unit_test(test_watch__trim_outside_of_the_data_area__fires_o11),
