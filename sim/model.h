@@ -22,8 +22,8 @@
  *      replacing put.
  *  I4  A read beside which no mutation of its key ran strikes out every world with another
  *      version.
- *  I5  What a relaxed put brought may be gone behind a crash, until it is known to be durable. Where
- *      memory keeps blocks, one that the drive gave up is there or not, from then to a crash.
+ *  I5  What a relaxed put brought may be gone behind a crash, until it is known to be durable.
+ *      Where memory keeps blocks, one that the drive gave up is there or not, until a crash.
  *
  * Not responsible for: bytes (content.h), nor for what is on the drive (audit.h, watch.h).
  */
