@@ -198,14 +198,6 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
          "Coming up empty keeps the place of the journal, so that its old blocks follow on."},
     [MKV_CANARY_DAMAGED_CHECKPOINT_KEPT] =
         {"damaged-checkpoint-kept", "Of a damaged checkpoint the pages that are sound are kept."},
-    [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
-        {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
-    [MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP] =
-        {"evicted-slot-reused-before-drop",
-         "The slot of an evicted block is given out when its DROP is merely issued."},
-    [MKV_CANARY_GHOST_TAG_IGNORED] =
-        {"ghost-tag-ignored",
-         "A miss is told as evicted because of another key that was evicted, whatever its tag."},
     [MKV_CANARY_RESIDENT_KEPT_OVER_REPLACE] =
         {"resident-kept-over-replace",
          "A block stays in memory as what its key holds when another has taken its place."},
@@ -222,6 +214,14 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY] =
         {"relaxed-put-over-old-answered-early",
          "A relaxed put is answered before the DROP of what it replaces is durable."},
+    [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
+        {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
+    [MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP] =
+        {"evicted-slot-reused-before-drop",
+         "The slot of an evicted block is given out when its DROP is merely issued."},
+    [MKV_CANARY_GHOST_TAG_IGNORED] =
+        {"ghost-tag-ignored",
+         "A miss is told as evicted because of another key that was evicted, whatever its tag."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

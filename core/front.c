@@ -96,7 +96,7 @@ const char *mkv_front_config_fault(const struct mkv_front_config *config) {
     if (config->value_bytes_max > (uint64_t)config->block_bytes_max * MKV_SEGMENTS_MAX) {
         return "value_bytes_max must be at most block_bytes_max * 65536";
     }
-    if (config->memory_blocks_max > 1u << 24) {
+    if (config->memory_blocks_max > MKV_FRONT_MEMORY_BLOCKS_MAX) {
         return "memory_blocks_max must be at most 2^24";
     }
     if (config->transfer_grace_ns == 0) {
@@ -146,6 +146,10 @@ static struct front_layout layout_of(const struct mkv_front_config *config) {
         part(&end, residents > 0 ? config->slab_unit_count : 0, sizeof(uint32_t));
     layout.bytes = (size_t)mkv_round_up_u64(end, 64);
     return layout;
+}
+
+uint32_t mkv_front_transfers_max(const struct mkv_front_config *config) {
+    return front_op_count(config);
 }
 
 size_t mkv_front_memory_required(const struct mkv_front_config *config) {

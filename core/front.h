@@ -10,7 +10,7 @@
  *
  *   GET         FIND, slab, READ, PUSH; or PUSH alone, of a block that is in memory
  *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE. A
- *               relaxed one over nothing is answered when PUT_WRITE is handed out
+ *               relaxed one over nothing is answered at PUT_TAKEN
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
  *
  *   and where a value is larger than block_bytes_max:
@@ -80,6 +80,8 @@
 #define MKV_FRONT_EFFECTS_MAX 256u
 /* Segments of one value that are in flight at a time. */
 #define MKV_FRONT_WINDOW 4u
+/* The most blocks that may be configured to stay in memory. */
+#define MKV_FRONT_MEMORY_BLOCKS_MAX (1u << 24)
 /* The least volume_ops_max, so that each of the three kinds has one. */
 #define MKV_FRONT_VOLUME_OPS_MIN 8u
 
@@ -96,8 +98,9 @@ struct mkv_front_config {
     uint32_t slab_unit_count;       /* stride units of the slab arena; see core/slab.h */
     uint32_t slab_share_reads;      /* permille of the units that puts leave for gets */
     uint32_t slab_units_per_connection_max; /* at least one slab of block_bytes_max */
-    /* Blocks that stay in the slabs that nobody needs, 2^24 at most. 0: none does, every read is
-     * the drive's, and every PUT is answered when it is durable. */
+    /* Blocks that stay in the slabs that nobody needs, MKV_FRONT_MEMORY_BLOCKS_MAX at most; each
+     * takes 1.2 KiB of the arena. 0: none does, every read is the drive's, and every PUT is
+     * answered when it is durable. */
     uint32_t memory_blocks_max;
     uint32_t key_bytes_max;     /* 1 ... MKV_KEY_BYTES_MAX; a longer key is INVALID */
     uint32_t block_bytes_max;   /* a multiple of 64 KiB, at most MKV_BLOCK_BYTES_MAX */
@@ -116,6 +119,8 @@ const char *mkv_front_config_fault(const struct mkv_front_config *config);
 
 struct mkv_front;
 
+/* PULLs and PUSHes that it may have posted at once. */
+uint32_t mkv_front_transfers_max(const struct mkv_front_config *config);
 /* Bytes of the arena, a multiple of 64. The configuration must have no fault. */
 size_t mkv_front_memory_required(const struct mkv_front_config *config);
 /* Builds a front in `memory`, which is aligned to 64 bytes and has at least the bytes required.

@@ -158,7 +158,6 @@ struct front_op {
     bool looked;       /* it counts as looked up in memory */
     bool from_memory;  /* GET, EXISTS: no volume was asked */
     bool early;        /* PUT: the client has its OK before the value is durable */
-    bool over_old;     /* PUT: a live block gives way to it */
     uint32_t resident; /* that it reads, waits for or uses; MKV_NONE_U32 */
     uint32_t volume;   /* MKV_NONE_U32: no volume owns the key */
     struct mkv_op_id volume_op;
@@ -554,9 +553,10 @@ void mkv_front_op_share_read(struct mkv_front *front, uint32_t op);
 void mkv_front_op_read_over(struct mkv_front *front, uint32_t op, enum mkv_status status,
                             enum mkv_miss miss);
 void mkv_front_op_read_alone(struct mkv_front *front, uint32_t op);
-/* A PUT is posted. It is answered before it is durable where its client allows that, no older block
- * gives way, which a crash could bring back, and the value finds a place in memory until then. */
-void mkv_front_op_put_posted(struct mkv_front *front, uint32_t op);
+/* Whether a PUT may be answered before it is durable, if its volume says so, too. */
+bool mkv_front_op_is_relaxed(struct mkv_front *front, const struct front_op *op);
+/* The volume says so. The item answers, if its value finds a place in memory until then. */
+void mkv_front_op_put_taken(struct mkv_front *front, uint32_t op);
 /* What a PUT that was posted means for memory, before it is over. */
 void mkv_front_op_put_settle(struct mkv_front *front, uint32_t op, enum mkv_status status);
 /* What a DELETE came to. A block that the drive has given up may still have been in memory. */

@@ -256,7 +256,8 @@ uint32_t mkv_front_memory_find(struct mkv_front *front, const struct front_op *o
         return MKV_NONE_U32;
     }
     const struct front_volume *volume = &front->volumes[op->volume];
-    if (volume->state != MKV_FRONT_VOLUME_ONLINE ||
+    if (resident_at(front, index)->volume != op->volume ||
+        volume->state != MKV_FRONT_VOLUME_ONLINE ||
         volume->outages != resident_at(front, index)->volume_outages) {
         forget(front, index);
         return MKV_NONE_U32;

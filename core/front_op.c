@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "core/bytes.h"
-#include "core/canary.h"
 #include "core/hash.h"
 
 /* ---- the key and the volume of an op --------------------------------------------------------- */
@@ -303,12 +302,10 @@ static void run_get(struct mkv_front *front, uint32_t op_index) {
 static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
     struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_PUT_BEGIN);
-    const struct front_item *item = front_item_at(front, op->item);
-    const bool relaxed = item->relaxed || MKV_CANARY(MKV_CANARY_DURABLE_PUT_ANSWERED_EARLY);
-    effect->message.flags = op->flags | (relaxed ? MKV_PUT_RELAXED : 0);
+    effect->message.flags = op->flags;
     effect->message.length = op->length;
     effect->message.root = op->root;
-    effect->message.replaces = item->old_root;
+    effect->message.replaces = front_item_at(front, op->item)->old_root;
     op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
 }
 
@@ -324,7 +321,7 @@ static void send_put_write(struct mkv_front *front, uint32_t op_index, const uin
     MKV_ASSERT(op->begun);
     op->begun = false;
     struct mkv_effect *effect = send(front, op_index, MKV_MESSAGE_PUT_WRITE);
-    effect->message.flags = op->flags;
+    effect->message.flags = op->flags | (mkv_front_op_is_relaxed(front, op) ? MKV_PUT_RELAXED : 0);
     effect->message.length = op->length;
     uint8_t *data = mkv_front_emit_data(front, effect);
     if (op->kind == FRONT_OP_COMMIT) {
@@ -339,7 +336,6 @@ static void send_put_write(struct mkv_front *front, uint32_t op_index, const uin
         effect->message.data_bytes = 8 * count;
     }
     op_posted(front, op_index, FRONT_OP_WRITE_POSTED);
-    mkv_front_op_put_posted(front, op_index);
 }
 
 static void run_put(struct mkv_front *front, uint32_t op_index) {
@@ -532,7 +528,6 @@ static void on_put_ready(struct mkv_front *front, uint32_t op_index,
     struct front_op *op = front_op_at(front, op_index);
     op->volume_op = message->volume_op;
     op->begun = true;
-    op->over_old = (message->flags & MKV_PUT_OVER_OLD) != 0;
     if (op->doomed) {
         send_put_abort(front, op_index);
         mkv_front_op_done(front, op_index, MKV_STATUS_DEADLINE, MKV_MISS_NONE);
@@ -568,6 +563,11 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_PUT_READY:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED);
         on_put_ready(front, op_index, message);
+        break;
+    case MKV_MESSAGE_PUT_TAKEN:
+        MKV_ASSERT(op->state == FRONT_OP_WRITE_POSTED);
+        MKV_ASSERT(!op->early);
+        mkv_front_op_put_taken(front, op_index);
         break;
     case MKV_MESSAGE_PUT_DONE:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED || op->state == FRONT_OP_WRITE_POSTED);

@@ -176,15 +176,16 @@ bool mkv_front_op_exists_in_memory(struct mkv_front *front, uint32_t op_index) {
     return true;
 }
 
-void mkv_front_op_put_posted(struct mkv_front *front, uint32_t op_index) {
-    struct front_op *op = front_op_at(front, op_index);
+bool mkv_front_op_is_relaxed(struct mkv_front *front, const struct front_op *op) {
     const struct front_item *item = front_item_at(front, op->item);
-    const bool relaxed = item->relaxed || MKV_CANARY(MKV_CANARY_DURABLE_PUT_ANSWERED_EARLY);
-    const bool over_old =
-        op->over_old && !MKV_CANARY(MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY);
-    if (!relaxed || over_old || op->kind != FRONT_OP_PUT || op->segment != MKV_NONE_U32 ||
-        !front_has_memory(front)) {
-        return;
+    return (item->relaxed || MKV_CANARY(MKV_CANARY_DURABLE_PUT_ANSWERED_EARLY)) &&
+           op->kind == FRONT_OP_PUT && op->segment == MKV_NONE_U32 && front_has_memory(front);
+}
+
+void mkv_front_op_put_taken(struct mkv_front *front, uint32_t op_index) {
+    struct front_op *op = front_op_at(front, op_index);
+    if (front_item_at(front, op->item)->phase != FRONT_PHASE_SINGLE) {
+        return; /* its client is gone */
     }
     op_forget(front, op);
     op->early = op_keep(front, op_index, true);

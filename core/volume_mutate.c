@@ -115,8 +115,7 @@ static void mutation_refuse(struct mkv_volume *volume, uint32_t index, enum mkv_
 /* ---- slow puts are overtaken ----------------------------------------------------------------- */
 
 /* A put that has its slot and waits for its client's bytes lets the mutations behind it go first
- * when they have waited for too long. It looks again, under the lock, when its data is durable. A
- * relaxed one does not: it may be answered before its data is, and must not end as a conflict. */
+ * when they have waited for too long. It looks again, under the lock, when its data is durable. */
 static void lock_yield(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->state == OP_RESERVED && op->past_lock);
@@ -135,7 +134,7 @@ void mkv_volume_yield_pump(struct mkv_volume *volume) {
     for (uint32_t index = 0; index < volume->op_total; index++) {
         const struct op *op = &volume_ops(volume)[index];
         if (op->state == OP_RESERVED && op->past_lock && op->lock_waiters.count > 0 &&
-            (op->flags & MKV_PUT_RELAXED) == 0 && volume->now_ns - op->reserved_ns >= yield_ns) {
+            volume->now_ns - op->reserved_ns >= yield_ns) {
             lock_yield(volume, index);
         }
     }
@@ -618,9 +617,7 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     if (reserved) {
         op->state = OP_RESERVED;
         op->reserved_ns = volume->now_ns;
-        struct mkv_message *answer =
-            mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
-        answer->flags = op->has_old ? MKV_PUT_OVER_OLD : 0;
+        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
     } else if (waits) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);
@@ -666,6 +663,16 @@ static const uint8_t *put_sums(const struct mkv_input *input, bool manifest, uin
     return (const uint8_t *)manifest_sum;
 }
 
+/* Under its lock, and over nothing, a relaxed put is what its key holds as soon as it is in memory:
+ * mutations that come wait behind it, and a crash brings nothing older back. */
+static void put_taken(struct mkv_volume *volume, uint32_t index, uint32_t flags) {
+    const struct op *op = &volume_ops(volume)[index];
+    const bool over = op->has_old && !MKV_CANARY(MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY);
+    if ((flags & MKV_PUT_RELAXED) != 0 && op->past_lock && !over) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_TAKEN, MKV_STATUS_OK);
+    }
+}
+
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input) {
     const struct mkv_message *message = &input->message;
     const uint32_t index = message->volume_op.index;
@@ -700,6 +707,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
     };
     uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
     mkv_slot_header_encode(&header, unit);
+    put_taken(volume, index, message->flags);
     op->state = OP_WRITING;
     op->write_number = ++volume->write_number;
     volume->writes_in_flight++;

@@ -20,9 +20,10 @@
  *  I3  A miss beside an unanswered delete does not say that the delete is durable: the block is
  *      hidden before it is gone. Where replace_hides says so, a read may also miss beside a
  *      replacing put.
- *  I4  A read beside which no mutation of its key ran strikes out every world with another version.
+ *  I4  A read beside which no mutation of its key ran strikes out every world with another
+ *      version.
  *  I5  What a relaxed put brought may be gone behind a crash, until it is known to be durable.
- *      Where memory keeps blocks, one that the drive gave up is there or not, from then to a crash.
+ *      Where memory keeps blocks, one that the drive gave up is there or not, until a crash.
  *
  * Not responsible for: bytes (content.h), nor for what is on the drive (audit.h, watch.h).
  */

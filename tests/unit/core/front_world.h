@@ -34,13 +34,14 @@ enum gate {
     GATE_READ_DONE,
     GATE_EXISTS_DONE,
     GATE_PUT_READY, /* of PUT_BEGIN, whatever it says */
+    GATE_PUT_TAKEN, /* of a relaxed PUT_WRITE */
     GATE_PUT_DONE,  /* of PUT_WRITE */
     GATE_DELETE_DONE,
     GATE_PULL,
     GATE_PUSH,
     GATE_ANSWER,
 };
-#define GATE_COUNT 9u
+#define GATE_COUNT 10u
 
 struct world_block {
     bool live;

@@ -254,8 +254,6 @@ static void mutation_start(struct world *world, uint32_t index) {
     } else if (live != NULL && !may_replace(op, live)) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
         event->message.status = MKV_STATUS_CONFLICT;
-    } else if (live != NULL) {
-        event->message.flags = MKV_PUT_OVER_OLD;
     }
 }
 
@@ -302,7 +300,14 @@ static void take_put_write(struct world *world, const struct mkv_message *messag
         }
     }
     world_slab_use(world, message->slab, 0, op->block.length, false);
-    (void)answer(world, message, GATE_PUT_DONE, MKV_MESSAGE_PUT_DONE, message->volume_op.index);
+    const bool over_old =
+        world_block_find(world, op->message.volume, op->block.key, op->block.key_bytes) != NULL;
+    if ((message->flags & MKV_PUT_RELAXED) != 0 && !over_old) {
+        (void)answer(world, message, GATE_PUT_TAKEN, MKV_MESSAGE_PUT_TAKEN,
+                     message->volume_op.index);
+    } else {
+        (void)answer(world, message, GATE_PUT_DONE, MKV_MESSAGE_PUT_DONE, message->volume_op.index);
+    }
 }
 
 void world_volume_take(struct world *world, const struct mkv_message *message,
@@ -337,6 +342,7 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:
     case MKV_MESSAGE_PUT_READY:
+    case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:
     case MKV_MESSAGE_TENANT:
@@ -420,6 +426,9 @@ const uint8_t *world_volume_answer(struct world *world, struct world_event *even
         } else {
             op->state = WORLD_OP_RESERVED;
         }
+        break;
+    case GATE_PUT_TAKEN:
+        (void)answer(world, &op->message, GATE_PUT_DONE, MKV_MESSAGE_PUT_DONE, event->world_op);
         break;
     case GATE_PUT_DONE:
         answer_put_done(world, event);
