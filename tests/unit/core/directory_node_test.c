@@ -550,11 +550,13 @@ static void expect_root_refused(uint32_t offset, uint32_t value) {
 
 static void test_root__figures_out_of_bounds__refused_though_the_sum_holds(void **state) {
     (void)state;
-    expect_root_refused(32, 0);       /* commit */
+    expect_root_refused(32, 0); /* commit */
+    expect_root_refused(36, 1u << 31);
     expect_root_refused(40, 1);       /* the root node on a root unit */
     expect_root_refused(40, 64);      /* behind the region */
     expect_root_refused(60, 1u << 8); /* generation above 40 bits */
     expect_root_refused(64, 0);       /* levels without entries */
+    expect_root_refused(68, 1);       /* more entries than nodes hold */
     expect_root_refused(72, 1);       /* fewer nodes than levels */
     expect_root_refused(72, 63);      /* more nodes than units */
     expect_root_refused(76, 0);       /* entries without levels */
