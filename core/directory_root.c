@@ -6,6 +6,10 @@
 #include "core/bytes.h"
 #include "core/hash.h"
 
+/* Counts that grow one by one never get so far: a greater one on a drive was never written there,
+ * and could not be counted on from. */
+#define COUNT_MAX (1ull << 62)
+
 enum {
     AT_MAGIC = 0,
     AT_CHECKSUM = 8,
@@ -28,9 +32,6 @@ static const uint8_t root_magic[8] = {'M', 'E', 'M', 'K', 'V', 'D', 'R', 0};
 static uint64_t unit_checksum(const uint8_t *unit) {
     return mkv_hash_64(unit + AT_CHECKED, MKV_UNIT_BYTES - AT_CHECKED);
 }
-
-/* A commit beyond this is not believed: it leaves room for more than a drive lives. */
-#define COMMIT_LIMIT (1ull << 62)
 
 static bool root_valid(const struct mkv_directory_root *root) {
     if (root->commit == 0 || root->region_units < MKV_DIRECTORY_UNITS_MIN ||
@@ -81,5 +82,6 @@ bool mkv_directory_root_decode(const uint8_t *unit, struct mkv_directory_root *r
     root->node_count = mkv_load_u32(unit + AT_NODE_COUNT);
     root->level_count = mkv_load_u32(unit + AT_LEVEL_COUNT);
     root->region_units = mkv_load_u32(unit + AT_REGION_UNITS);
-    return root_valid(root) && root->commit <= COMMIT_LIMIT;
+    return root_valid(root) && root->commit <= COUNT_MAX && root->applied_sequence <= COUNT_MAX &&
+           root->entry_count <= COUNT_MAX;
 }
