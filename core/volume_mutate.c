@@ -140,6 +140,63 @@ void mkv_volume_yield_pump(struct mkv_volume *volume) {
     }
 }
 
+/* A put that waits for room, or is about to, steps behind the first waiter for its lock that may
+ * have to end before there is room: a drop, which the emptying of an extent may wait for, or an
+ * overtaken put, whose slot may be in that extent. Else each would wait for the other. The put has
+ * done nothing yet; past the lock again, it looks and asks anew. */
+static bool step_back(struct mkv_volume *volume, uint32_t index) {
+    struct op *ops = volume_ops(volume);
+    uint32_t first = ops[index].lock_waiters.head;
+    while (first != MKV_NONE_U32 && !ops[first].overtaken && ops[first].kind != OP_KIND_DROP) {
+        first = ops[first].next;
+    }
+    if (first == MKV_NONE_U32) {
+        return false;
+    }
+    const struct op_list none = {MKV_NONE_U32, MKV_NONE_U32, 0};
+    struct op_list others = none;
+    while (ops[index].lock_waiters.count > 0) {
+        const uint32_t waiter = mkv_volume_list_pop(volume, &ops[index].lock_waiters);
+        if (waiter != first) {
+            mkv_volume_list_push(volume, &others, waiter);
+        }
+    }
+    struct op_list queue = none;
+    mkv_volume_list_push(volume, &queue, first);
+    mkv_volume_list_push(volume, &queue, index);
+    while (others.count > 0) {
+        mkv_volume_list_push(volume, &queue, mkv_volume_list_pop(volume, &others));
+    }
+    ops[index].lock_waiters = queue;
+    ops[index].state = OP_LOCK_WAIT;
+    ops[index].has_old = false;
+    ops[index].candidate = 0;
+    volume->lock_waiting++;
+    mutation_start(volume, lock_pass_on(volume, index));
+    return true;
+}
+
+static void extent_waiter_remove(struct mkv_volume *volume, uint32_t index) {
+    const uint32_t count = volume->extent_waiters.count;
+    for (uint32_t turn = 0; turn < count; turn++) {
+        const uint32_t other = mkv_volume_list_pop(volume, &volume->extent_waiters);
+        if (other != index) {
+            mkv_volume_list_push(volume, &volume->extent_waiters, other);
+        }
+    }
+    MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+}
+
+/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
+static uint32_t lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
+    const struct op *ops = volume_ops(volume);
+    uint32_t index = *lock_bucket(volume, tenant, tag);
+    while (index != MKV_NONE_U32 && (ops[index].tag != tag || ops[index].tenant != tenant)) {
+        index = ops[index].lock_next;
+    }
+    return index;
+}
+
 void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     if (op->past_lock || MKV_CANARY(MKV_CANARY_OVERTAKEN_PUT_NOT_CHECKED)) {
@@ -149,6 +206,14 @@ void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
     MKV_ASSERT(op->overtaken);
     op->candidate = 0;
     lock_take(volume, index);
+    if (op->state != OP_LOCK_WAIT) {
+        return;
+    }
+    const uint32_t holder = lock_holder(volume, op->tenant, op->tag);
+    if (volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
+        extent_waiter_remove(volume, holder);
+        (void)step_back(volume, holder);
+    }
 }
 
 /* ---- looking for the old block --------------------------------------------------------------- */
@@ -464,28 +529,11 @@ bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint
     return true;
 }
 
-/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
-static uint32_t lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
-    const struct op *ops = volume_ops(volume);
-    uint32_t index = *lock_bucket(volume, tenant, tag);
-    while (index != MKV_NONE_U32 && (ops[index].tag != tag || ops[index].tenant != tenant)) {
-        index = ops[index].lock_next;
-    }
-    return index;
-}
-
 /* A put that waits for room holds the lock of a block that is to make some. It has done nothing
  * yet: so it drops that block itself, and when the drop is durable it looks and asks anew. */
 static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot,
                             enum mkv_drop_cause cause) {
-    const uint32_t count = volume->extent_waiters.count;
-    for (uint32_t turn = 0; turn < count; turn++) {
-        const uint32_t other = mkv_volume_list_pop(volume, &volume->extent_waiters);
-        if (other != index) {
-            mkv_volume_list_push(volume, &volume->extent_waiters, other);
-        }
-    }
-    MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+    extent_waiter_remove(volume, index);
     struct op *op = &volume_ops(volume)[index];
     op->clearing = true;
     op->candidate = 0;
@@ -578,8 +626,10 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
         op->reserved_ns = volume->now_ns;
         mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
     } else if (waits) {
-        op->state = OP_EXTENT_WAIT;
-        mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        if (!step_back(volume, index)) {
+            op->state = OP_EXTENT_WAIT;
+            mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        }
     } else {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
     }
