@@ -241,6 +241,7 @@ struct stall {
 
 struct trim {
     bool in_flight;
+    bool is_slow;            /* nobody waits for it any more */
     struct mkv_extent first; /* of the run in flight */
     uint32_t count;
     uint32_t idle_cursor;
@@ -707,6 +708,8 @@ void mkv_volume_stall_pump(struct mkv_volume *volume);
 /* Goes on giving empty extents back and trimming them. */
 void mkv_volume_trim_pump(struct mkv_volume *volume);
 void mkv_volume_trim_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
+/* Whether extents come free soon by the trim in flight. */
+bool mkv_volume_trim_is_awaited(const struct mkv_volume *volume);
 uint64_t mkv_volume_trims_pending(const struct mkv_volume *volume);
 
 /* ---- volume_journal.c ------------------------------------------------------------------------ */

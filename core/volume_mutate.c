@@ -489,7 +489,8 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     }
     struct mkv_record_extent record;
     if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
-        return volume->trim.in_flight; /* its extents come free again when the drive answers */
+        /* Its extents come free when the drive answers. */
+        return mkv_volume_trim_is_awaited(volume);
     }
     mkv_volume_extent_op_start(volume, &record, slot_units);
     return true;
