@@ -18,7 +18,7 @@
 /* One life in this many crashes before anything is asked of it (O8). */
 #define IDLE_CRASH_ONE_IN 8u
 /* The keys are listed in one life of so many, before it works. */
-#define LISTED_ONE_IN 2u
+#define LISTED_ONE_IN 4u
 /* Openings that fail one after another before nothing more goes wrong. */
 #define FAILED_OPENINGS_MAX 4u
 /* What is still asked of a process whose drive has failed. */

@@ -8,7 +8,7 @@
 /* One seed in this many has the front in it. */
 #define FRONT_ONE_IN 8u
 /* Drawn apart, so that all other seeds stay what they are. */
-#define SET_ONE_IN 8u
+#define SET_ONE_IN 32u
 #define SET_SALT 0x5e8ull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
