@@ -574,6 +574,11 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t op);
 bool mkv_volume_tenant_takes(const struct mkv_volume *volume, uint32_t tenant);
 /* Why a read of this tenant finds nothing. */
 enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t tenant);
+/* The block in the slot has become live; it is about to be live no more. */
+void mkv_volume_tenant_count(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_tenant_uncount(struct mkv_volume *volume, struct mkv_slot slot);
+/* Recovery: counts the blocks in these pages. False: one is of a tenant that there is not. */
+bool mkv_volume_tenant_derive(struct mkv_volume *volume, uint32_t page, uint32_t page_end);
 /* Goes on dropping the blocks of dropped tenants. */
 void mkv_volume_tenant_pump(struct mkv_volume *volume);
 bool mkv_volume_tenant_has_work(const struct mkv_volume *volume);

@@ -257,6 +257,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         switch (records[record].kind) {
         case MKV_RECORD_PUT:
             mkv_slot_table_apply_put(table, &records[record].put);
+            mkv_volume_tenant_count(volume, op->slot);
             mkv_volume_directory_put(volume, op);
             mkv_volume_empty_put_applied(volume, op->slot);
             volume->stats.write_bytes_total += op->length;
@@ -265,6 +266,10 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
                 (op->kind == OP_KIND_PUT && !op->clearing)) {
                 mkv_volume_directory_drop(volume, op);
+                if (op->kind != OP_KIND_PUT || op->clearing ||
+                    !MKV_CANARY(MKV_CANARY_TENANT_COUNT_DRIFTS)) {
+                    mkv_volume_tenant_uncount(volume, op->old_slot);
+                }
                 mkv_slot_table_apply_drop(table, &records[record].drop);
             }
             break;

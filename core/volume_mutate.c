@@ -164,6 +164,7 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
             .generation =
                 {mkv_slot_table_entry(volume_table(volume), op->old_slot)->generation_low},
         };
+        mkv_volume_tenant_uncount(volume, op->old_slot);
         mkv_slot_table_apply_drop(volume_table(volume), &drop);
     } else {
         mkv_slot_table_hide(volume_table(volume), op->old_slot);

@@ -612,6 +612,7 @@ static void derive_begin(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     recover->step = RECOVER_DERIVE;
     recover->derive_cursor = 0;
+    mkv_tenant_table_count_clear(volume_tenants(volume));
     volume->ring_start = volume->superblock.journal_sequence;
     volume->issued_sequence.value = recover->expected - 1;
     volume->written_sequence = volume->issued_sequence;
@@ -627,8 +628,11 @@ static void derive_begin(struct mkv_volume *volume) {
 static void derive_step(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     bool consistent = true;
-    if (!mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor, STEP_PAGES_MAX,
-                               &consistent)) {
+    const uint32_t page = recover->derive_cursor;
+    const bool done = mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor,
+                                            STEP_PAGES_MAX, &consistent);
+    consistent = consistent && mkv_volume_tenant_derive(volume, page, recover->derive_cursor);
+    if (!done && consistent) {
         return;
     }
     if (!consistent) {

@@ -131,6 +131,73 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t index) {
     }
 }
 
+/* ---- counts ---------------------------------------------------------------------------------- */
+
+static uint32_t slot_units_of(const struct mkv_volume *volume, struct mkv_slot slot) {
+    struct mkv_slot_table *table = volume_table(volume);
+    return mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->slot_units;
+}
+
+void mkv_volume_tenant_count(struct mkv_volume *volume, struct mkv_slot slot) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    mkv_tenant_table_count(volume_tenants(volume), entry->tenant, slot_units_of(volume, slot));
+}
+
+void mkv_volume_tenant_uncount(struct mkv_volume *volume, struct mkv_slot slot) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    mkv_tenant_table_uncount(volume_tenants(volume), entry->tenant, slot_units_of(volume, slot));
+}
+
+bool mkv_volume_tenant_derive(struct mkv_volume *volume, uint32_t page, uint32_t page_end) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    for (; page < page_end; page++) {
+        for (uint32_t index = 0; index < MKV_PAGE_SLOTS; index++) {
+            const struct mkv_slot slot = {page * MKV_PAGE_SLOTS + index};
+            if (mkv_slot_table_page(table, page)->extent == MKV_NONE_U32) {
+                break;
+            }
+            const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+            if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE) {
+                continue;
+            }
+            if (mkv_tenant_table_find(volume_tenants(volume), entry->tenant) == MKV_NONE_U32) {
+                return false;
+            }
+            mkv_volume_tenant_count(volume, slot);
+        }
+    }
+    return true;
+}
+
+uint32_t mkv_volume_tenant_id_max(const struct mkv_volume *volume) {
+    return volume_tenants(volume)->id_max;
+}
+
+bool mkv_volume_next_tenant(const struct mkv_volume *volume, uint32_t *cursor,
+                            struct mkv_volume_tenant *tenant) {
+    const struct mkv_tenant_table *table = volume_tenants(volume);
+    for (; *cursor < table->capacity; ++*cursor) {
+        const struct mkv_tenant *place = mkv_tenant_table_at(table, *cursor);
+        if (place->state == MKV_TENANT_FREE) {
+            continue;
+        }
+        const struct mkv_tenant_usage *usage = mkv_tenant_table_usage(table, *cursor);
+        *tenant = (struct mkv_volume_tenant){
+            .id = place->id,
+            .live = place->state == MKV_TENANT_LIVE,
+            .name_bytes = place->name_bytes,
+            .name = place->name,
+            .blocks = usage->blocks,
+            .bytes = usage->units * MKV_UNIT_BYTES,
+        };
+        ++*cursor;
+        return true;
+    }
+    return false;
+}
+
 /* ---- the sweep ------------------------------------------------------------------------------- */
 
 static bool sweep_waits(const struct mkv_volume *volume) {
