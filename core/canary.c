@@ -201,6 +201,12 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"damaged-checkpoint-kept", "Of a damaged checkpoint the pages that are sound are kept."},
     [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
         {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
+    [MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP] =
+        {"evicted-slot-reused-before-drop",
+         "The slot of an evicted block is given out when its DROP is merely issued."},
+    [MKV_CANARY_GHOST_TAG_IGNORED] =
+        {"ghost-tag-ignored",
+         "A miss is told as evicted because of another key that was evicted, whatever its tag."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -11,7 +11,7 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, tenants, table, meta, directory, end;
+    uint64_t ops, effects, tenants, eviction, table, meta, directory, end;
     uint32_t op_total, effects_max;
 };
 
@@ -20,9 +20,10 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many drops, class changes, the directory's reads, a purge's. */
+    /* The front's operations, as many drops, the class changes, a purge's, and the directory's
+     * reads. */
     layout.op_total =
-        2 * config->ops_max + EXTENT_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX + PURGE_OPS_MAX;
+        2 * config->ops_max + EXTENT_OPS_MAX + PURGE_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
     layout.ops = at;
@@ -31,6 +32,11 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     at = mkv_round_up_u64(at + layout.effects_max * sizeof(struct mkv_effect), 64);
     layout.tenants = at;
     at = mkv_round_up_u64(at + mkv_tenant_table_memory_required(&config->geometry), 64);
+    layout.eviction = at;
+    if (config->eviction) {
+        const struct mkv_eviction_config eviction = mkv_volume_eviction_config(config);
+        at = mkv_round_up_u64(at + mkv_eviction_memory_required(&eviction), 64);
+    }
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
@@ -67,12 +73,16 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     if (config->empty_grain_ns == 0) {
         volume->config.empty_grain_ns = MKV_EMPTY_GRAIN_NS;
     }
+    if (config->evict_ready_divisor == 0) {
+        volume->config.evict_ready_divisor = MKV_EVICT_READY_DIVISOR;
+    }
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;
     volume->effects_max = layout.effects_max;
     volume->table_offset = layout.table;
     volume->tenants_offset = layout.tenants;
+    volume->eviction_offset = layout.eviction;
     volume->meta_offset = layout.meta;
     volume->directory_offset = layout.directory;
     volume->numbered_first = MKV_NONE_U32;
@@ -129,8 +139,8 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
 }
 
 bool mkv_volume_drop_room(const struct mkv_volume *volume) {
-    return volume->ops_internal - volume->extent_op_count - volume->catch_ups -
-               volume->purge.in_flight <
+    return volume->ops_internal - volume->extent_op_count - volume->purge.in_flight -
+               volume->catch_ups <
            volume->config.ops_max;
 }
 
@@ -166,10 +176,14 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (op->holds_slot) {
         mkv_volume_release(volume, index);
     }
+    mkv_volume_evict_wait_ended(volume, index);
     op->state = OP_FREE;
     volume->ops_used--;
     if (kind_is_internal(op->kind)) {
         volume->ops_internal--;
+    }
+    if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_op_ended(volume);
     }
     volume->catch_ups -= op->kind == OP_KIND_CATCH_UP ? 1u : 0u;
     if (op->numbered) {
@@ -178,9 +192,6 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (op->purge > 0) {
         MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
         volume->listings[op->purge - 1].drops--;
-    }
-    if (op->kind == OP_KIND_PURGE) {
-        mkv_volume_purge_op_ended(volume);
     }
     if (op->of_eviction) {
         MKV_ASSERT(volume->evict_drops > 0);
@@ -225,6 +236,7 @@ void mkv_volume_release(struct mkv_volume *volume, uint32_t index) {
     ops[index].holds_slot = false;
     if (!others) {
         mkv_slot_table_release(volume_table(volume), ops[index].slot);
+        mkv_volume_policy_released(volume, ops[index].slot);
     }
 }
 
@@ -559,6 +571,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     }
     if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
         mkv_volume_empty_pump(volume);
+        mkv_volume_evict_pump(volume);
         mkv_volume_directory_pump(volume);
     }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
@@ -573,10 +586,12 @@ bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
         return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
                mkv_volume_purge_has_work(volume) ||
-               mkv_directory_has_work(volume_directory(volume));
+               mkv_directory_has_work(volume_directory(volume)) ||
+               mkv_volume_evict_has_work(volume);
     }
     if (volume->state == MKV_VOLUME_CLOSING) {
-        return mkv_directory_has_work(volume_directory(volume));
+        return mkv_directory_has_work(volume_directory(volume)) ||
+               mkv_volume_evict_has_work(volume);
     }
     return volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume);
 }
@@ -675,6 +690,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
 
 void mkv_volume_check(const struct mkv_volume *volume) {
     mkv_slot_table_check(volume_table(volume));
+    mkv_volume_policy_check(volume);
     /* No block belongs to a tenant whose sweep has ended: it would be kept for ever. */
     uint32_t cursor = 0;
     struct mkv_volume_block block;

@@ -56,6 +56,7 @@
 /* Defaults of the configuration. */
 #define MKV_EMPTY_NS_MAX 10000000000ull
 #define MKV_EMPTY_GRAIN_NS 1000000000ull
+#define MKV_EVICT_READY_DIVISOR 64u
 
 struct mkv_volume_config {
     uint32_t volume; /* index of this volume on its node */
@@ -79,6 +80,12 @@ struct mkv_volume_config {
     uint64_t empty_ns_max;
     /* How old extents are is compared in whole grains. 0: MKV_EMPTY_GRAIN_NS. */
     uint64_t empty_grain_ns;
+    /* Blocks make room for puts; else a put into a full drive is NO_SPACE, unless it can have an
+     * extent of another class. */
+    bool eviction;
+    uint32_t ghost_count; /* tags of evicted blocks that are remembered. 0: by the slots */
+    /* A full class keeps one slot in so many ready. 0: MKV_EVICT_READY_DIVISOR. */
+    uint32_t evict_ready_divisor;
     struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
     struct mkv_drive_set drive_set; /* FORMAT: written */
@@ -102,6 +109,7 @@ struct mkv_volume_class_stats {
     uint32_t slots_used;
 };
 #define MKV_VOLUME_CLASSES_MAX 128u
+#define MKV_VOLUME_TIERS 4u
 
 /* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
 struct mkv_volume_stats {
@@ -138,7 +146,9 @@ struct mkv_volume_stats {
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
     uint64_t checksum_failures_index_total;
-    uint64_t evictions_total;
+    uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
+    uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
+    uint64_t evictions_capacity_total, evictions_rebalance_total;
     uint64_t extents_given_total;         /* to a class, and ... */
     uint64_t extents_given_spanned_total; /* ... of these, several as one */
     uint64_t extents_given_back_total;

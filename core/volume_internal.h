@@ -5,6 +5,7 @@
  *   volume.c             arena, operations, dispatch of inputs, failing
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
  *   volume_empty.c       extents run empty for other classes
+ *   volume_evict.c       blocks leave to make room
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
  *   volume_stall.c       a drive that does not answer
@@ -26,8 +27,11 @@
 #ifndef MKV_CORE_VOLUME_INTERNAL_H
 #define MKV_CORE_VOLUME_INTERNAL_H
 
+#include <string.h>
+
 #include "core/canary.h"
 #include "core/directory.h"
+#include "core/eviction.h"
 #include "core/io.h"
 #include "core/journal_block.h"
 #include "core/slot_header.h"
@@ -137,6 +141,9 @@ struct op {
     struct mkv_record_extent extent; /* EXTENT */
     uint32_t tenant_place;           /* TENANT, TENANT_DROP */
     bool of_job;                     /* DROP: counts against the limit of background jobs */
+    bool waits_for_slot;             /* PUT: it is one of those that wait for a slot ... */
+    uint32_t policy_state;           /* DROP of an eviction: what the policy will remember */
+    uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
     uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
     enum mkv_directory_job_kind listing_kind; /* LIST */
@@ -271,6 +278,8 @@ struct recover {
     uint64_t clear_cursor;
     uint32_t next_unit; /* of the checkpoint side, behind its head */
     uint32_t derive_cursor;
+    bool derived;
+    uint32_t policy_page;
     uint64_t window_sequence; /* sequence that the first unit of the window stands for */
     uint32_t window_count;
     uint32_t window_index; /* block of the window that is looked at */
@@ -312,6 +321,15 @@ struct empty_job {
     uint64_t given_up_ns;
 };
 
+/* See volume_evict.c. */
+struct evict_job {
+    uint64_t full[MKV_CLASSES_MAX / 64]; /* bit c: class c can get no extent, as far as is known */
+    uint64_t filling[MKV_CLASSES_MAX / 64]; /* bit c: until it has the ready slots it wants */
+    uint16_t waiting[MKV_CLASSES_MAX];      /* puts that wait for a slot */
+    bool more;                              /* the next step would find more to do */
+};
+_Static_assert(MKV_VOLUME_OPS_MAX <= UINT16_MAX, "as many puts wait at most");
+
 struct mkv_volume {
     struct mkv_volume_config config;
     enum mkv_volume_state state;
@@ -324,6 +342,7 @@ struct mkv_volume {
     uint64_t effects_offset;
     uint64_t table_offset;
     uint64_t tenants_offset;
+    uint64_t eviction_offset;
     uint64_t meta_offset;
     uint64_t directory_offset;
 
@@ -373,6 +392,7 @@ struct mkv_volume {
     bool set_is_wanted;
     struct purge purge;
     struct empty_job empty_job;
+    struct evict_job evict;
 
     uint64_t generation_counter;
     uint64_t generation_bound;            /* the durable superblock's: no put gets one above it */
@@ -562,6 +582,36 @@ bool mkv_volume_empty_request(struct mkv_volume *volume, uint32_t slot_units);
 void mkv_volume_empty_put_applied(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_empty_pump(struct mkv_volume *volume);
 bool mkv_volume_empty_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_evict.c -------------------------------------------------------------------------- */
+
+struct mkv_eviction_config mkv_volume_eviction_config(const struct mkv_volume_config *config);
+/* What the policy is told; nothing comes of it when the configuration has no eviction. */
+void mkv_volume_policy_init(struct mkv_volume *volume);
+/* Tells it what recovery found, so many pages a call; *page starts at 0. True when done. */
+bool mkv_volume_policy_restore(struct mkv_volume *volume, uint32_t *page, uint32_t page_max);
+/* A class change: after an extent was taken, before one is given back. */
+void mkv_volume_policy_extent(struct mkv_volume *volume, const struct mkv_record_extent *record);
+/* A block was stored; the last one of several that a request named, or not. */
+void mkv_volume_policy_put(struct mkv_volume *volume, struct mkv_slot slot, bool is_last);
+/* A request asked for the block; perhaps a read that a lookup may have announced. */
+void mkv_volume_policy_used(struct mkv_volume *volume, struct mkv_slot slot, bool was_looked_up);
+/* The block's DROP is decided. */
+void mkv_volume_policy_dropped(struct mkv_volume *volume, struct mkv_slot slot, bool evicted);
+/* The same in two parts: a DROP is sent behind the lock, and when it has its turn the block is there.
+ * What goes between is MKV_NONE_U32 for a block that the policy does not have. */
+uint32_t mkv_volume_policy_take_out(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_t state);
+/* Nobody holds the slot any more. */
+void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot);
+bool mkv_volume_was_evicted(const struct mkv_volume *volume, uint64_t tag);
+void mkv_volume_policy_check(const struct mkv_volume *volume);
+/* A put finds no slot of this size, and there will be no extent for it. True when blocks of its
+ * class make room: the put waits until it is tried again (mkv_volume_evict_wait_ended). */
+bool mkv_volume_evict_request(struct mkv_volume *volume, uint32_t op, uint32_t slot_units);
+void mkv_volume_evict_wait_ended(struct mkv_volume *volume, uint32_t op);
+void mkv_volume_evict_pump(struct mkv_volume *volume);
+bool mkv_volume_evict_has_work(const struct mkv_volume *volume);
 
 /* ---- volume_tenant.c ------------------------------------------------------------------------- */
 

@@ -157,7 +157,9 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
     struct op *op = &volume_ops(volume)[index];
     op->has_old = true;
     op->drop_cause = cause;
-    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP)) {
+    mkv_volume_policy_dropped(volume, op->old_slot, cause == MKV_DROP_EVICT);
+    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
+        (cause == MKV_DROP_EVICT && MKV_CANARY(MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP))) {
         const struct mkv_record_drop drop = {
             .cause = cause,
             .slot = op->old_slot,
@@ -214,9 +216,26 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
 static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
                         enum mkv_drop_cause cause) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    const struct mkv_slot_table *table = volume_table(volume);
+    const struct empty_job *job = &volume->empty_job;
     volume->stats.evictions_total++;
+    volume->stats.evictions_by_tier[(entry->bits >> MKV_SLOT_TIER_SHIFT) % MKV_VOLUME_TIERS]++;
+    if (job->active && mkv_slot_table_extent_of(table, slot).index == job->extent.index) {
+        volume->stats.evictions_rebalance_total++;
+    } else {
+        volume->stats.evictions_capacity_total++;
+    }
     mkv_volume_event(volume, MKV_EVENT_BLOCK_EVICTED, MKV_OK, slot.index,
                      ((uint64_t)entry->tag_high << 32) | entry->tag_low, (uint64_t)cause);
+}
+
+/* What a DROP is to drop may be gone, and its slot put to use again, since. */
+static bool is_there(const struct mkv_volume *volume, const struct op *drop) {
+    MKV_ASSERT(drop->kind == OP_KIND_DROP);
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), drop->old_slot);
+    return mkv_slot_state_of(entry) == MKV_SLOT_LIVE && (entry->bits & MKV_SLOT_HIDDEN) == 0 &&
+           (entry->generation_low == (uint32_t)drop->generation_new.value ||
+            MKV_CANARY(MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED));
 }
 
 /* A mutation is past its lock. */
@@ -230,16 +249,13 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index) {
         check_candidate(volume, index);
         return;
     }
-    /* What was to be dropped may be gone, and its slot put to use again, since. */
-    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
-    if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE || (entry->bits & MKV_SLOT_HIDDEN) != 0 ||
-        (entry->generation_low != (uint32_t)op->generation_new.value &&
-         !MKV_CANARY(MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED))) {
+    if (!is_there(volume, op)) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
     }
     if (op->of_eviction) {
         evict_event(volume, op->old_slot, op->drop_cause);
+        mkv_volume_policy_remember(volume, op->tag, op->policy_state);
     }
     drop_old(volume, index, op->drop_cause);
 }
@@ -266,6 +282,7 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
     }
     if (same_content(op, header)) {
         volume->stats.puts_deduplicated_total++;
+        mkv_volume_policy_used(volume, op->old_slot, false);
         mutation_refuse(volume, index, MKV_STATUS_OK);
         return;
     }
@@ -415,6 +432,9 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->of_job = (flags & DROP_OF_JOB) != 0;
     op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
     op->retires = (flags & DROP_RETIRES) != 0;
+    if (op->of_eviction) {
+        op->policy_state = mkv_volume_policy_take_out(volume, slot); /* it is no victim twice */
+    }
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
@@ -474,6 +494,7 @@ static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mk
         }
     }
     MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+    mkv_volume_evict_wait_ended(volume, index);
     struct op *op = &volume_ops(volume)[index];
     op->clearing = true;
     op->candidate = 0;
@@ -550,12 +571,32 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     return true;
 }
 
+/* A put begins to wait for room while the drop of a block waits for its lock: of its own key's old
+ * block perhaps, which then would wait for it. */
+static void evict_behind(struct mkv_volume *volume, uint32_t index) {
+    const struct op *ops = volume_ops(volume);
+    uint32_t waiter = ops[index].lock_waiters.head;
+    for (uint32_t count = ops[index].lock_waiters.count; count > 0; count--) {
+        const struct op *drop = &ops[waiter];
+        if (drop->of_eviction && is_there(volume, drop)) {
+            mkv_volume_policy_remember(volume, drop->tag, drop->policy_state);
+            evict_by_waiter(volume, index, drop->old_slot, drop->drop_cause);
+            return;
+        }
+        waiter = drop->next;
+    }
+}
+
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
     const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
     bool waits = !reserved && extent_request(volume, slot_units);
+    if (!reserved && !waits && mkv_volume_evict_request(volume, index, slot_units)) {
+        (void)mkv_volume_empty_request(volume, slot_units);
+        waits = true;
+    }
     if (!reserved && !waits) {
         const uint32_t near = mkv_slot_table_class_near(table, slot_units);
         reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
@@ -568,6 +609,7 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     } else if (waits) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        evict_behind(volume, index);
     } else {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
     }
@@ -576,7 +618,9 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
 void mkv_volume_extent_applied(struct mkv_volume *volume) {
     const uint32_t count = volume->extent_waiters.count;
     for (uint32_t turn = 0; turn < count; turn++) {
-        reserve_slot(volume, mkv_volume_list_pop(volume, &volume->extent_waiters));
+        const uint32_t index = mkv_volume_list_pop(volume, &volume->extent_waiters);
+        mkv_volume_evict_wait_ended(volume, index);
+        reserve_slot(volume, index);
     }
 }
 

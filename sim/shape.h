@@ -39,6 +39,9 @@ struct mkv_shape {
     uint64_t empty_grain_ns;
     bool trim;
     uint64_t trim_idle_ns;
+    bool eviction;
+    uint32_t ghost_count;
+    uint32_t evict_ready_divisor;
     uint64_t directory_commit_ns;
     uint32_t key_count;
     uint32_t colliding;
