@@ -103,6 +103,9 @@ struct memkv_options {
     uint32_t connect_timeout_ms; /* of connecting and greeting; 0: 5000 */
     const char *client_name;     /* what the server calls this client; at most 48 bytes are used.
                                   * NULL: "libmemkv" */
+    /* Whose keys these are: tenants have nothing in common, also not equal keys. 1 to 79 characters
+     * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
+    const char *tenant;
 };
 
 /*

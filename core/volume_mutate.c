@@ -408,7 +408,9 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
         return;
     }
     if (!mkv_volume_tenant_takes(volume, input->message.tenant)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        const bool nobody = input->message.tenant == MKV_NONE_U32;
+        mkv_volume_mutation_end(volume, index,
+                                nobody ? MKV_STATUS_NOT_FOUND : MKV_STATUS_FORBIDDEN);
         return;
     }
     lock_take(volume, index);
