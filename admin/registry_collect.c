@@ -385,6 +385,14 @@ MKV_COLLECTOR(journal_lag) {
     }
 }
 
+MKV_COLLECTOR(scrub_progress) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        mkv_exposition_real(out, (const char *const[]){drive->name}, drive->volume.scrub_progress);
+    }
+}
+
 MKV_COLLECTOR(recovery_duration) {
     (void)argument;
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {

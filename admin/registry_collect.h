@@ -67,6 +67,7 @@ MKV_COLLECTOR(journal_bytes); /* offset of a count of blocks in struct mkv_admin
 MKV_COLLECTOR(journal_size);
 MKV_COLLECTOR(journal_lag);
 MKV_COLLECTOR(recovery_duration);
+MKV_COLLECTOR(scrub_progress);
 
 /* ---- the node ---------------------------------------------------------------------------------
  */

@@ -95,6 +95,8 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD] =
         {"emptied-slot-reused-while-held",
          "A slot of an extent that is emptied counts as free while an operation still reads it."},
+    [MKV_CANARY_SCRUB_WITHOUT_HOLD] =
+        {"scrub-without-hold", "The scrubber reads a slot that may be given out meanwhile."},
     [MKV_CANARY_TRIM_OVERLAPS_WRITE] =
         {"trim-overlaps-write",
          "An extent that is being trimmed is given to a class, and written, before the drive has "

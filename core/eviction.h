@@ -139,8 +139,8 @@ void mkv_eviction_demote(struct mkv_eviction *eviction, const struct mkv_evictio
 void mkv_eviction_drop(struct mkv_eviction *eviction, const struct mkv_eviction_slots *slots,
                        struct mkv_extent extent, struct mkv_slot slot, uint64_t tag, bool evicted);
 
-/* The same in two parts, for a block whose DROP may yet prove needless: it is no victim any more, and
- * what it returns is remembered when it really leaves. */
+/* The same in two parts, for a block whose DROP may yet prove needless: it is no victim any more,
+ * and what it returns is remembered when it really leaves. */
 uint32_t mkv_eviction_take_out(struct mkv_eviction *eviction,
                                const struct mkv_eviction_slots *slots, struct mkv_extent extent,
                                struct mkv_slot slot);

@@ -20,10 +20,10 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many drops, the class changes, a purge's, and the directory's
-     * reads. */
+    /* The front's operations, as many drops, the class changes, a purge's, the directory's reads,
+     * and the scrubber's. */
     layout.op_total =
-        2 * config->ops_max + EXTENT_OPS_MAX + PURGE_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX;
+        2 * config->ops_max + EXTENT_OPS_MAX + PURGE_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX + 1;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
     layout.ops = at;
@@ -41,7 +41,8 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
     const uint64_t meta_units = layout.op_total + MKV_JOURNAL_BATCH_BLOCKS_MAX +
-                                MKV_SUPERBLOCK_COPIES + 2 * (uint64_t)config->window_units;
+                                MKV_SUPERBLOCK_COPIES + 2 * (uint64_t)config->window_units +
+                                (config->scrub_rate > 0 ? SCRUB_UNITS : 0);
     layout.directory = at + meta_units * MKV_UNIT_BYTES;
     const struct mkv_directory_config directory = mkv_volume_directory_config(config);
     layout.end = layout.directory + mkv_directory_memory_required(&directory);
@@ -140,13 +141,13 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
 
 bool mkv_volume_drop_room(const struct mkv_volume *volume) {
     return volume->ops_internal - volume->extent_op_count - volume->purge.in_flight -
-               volume->catch_ups <
+               volume->catch_ups - volume->scrub.in_flight <
            volume->config.ops_max;
 }
 
 static bool kind_is_internal(enum op_kind kind) {
     return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE ||
-           kind == OP_KIND_CATCH_UP || kind == OP_KIND_PURGE;
+           kind == OP_KIND_CATCH_UP || kind == OP_KIND_PURGE || kind == OP_KIND_SCRUB;
 }
 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
@@ -192,6 +193,9 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (op->purge > 0) {
         MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
         volume->listings[op->purge - 1].drops--;
+    }
+    if (op->of_catch_up) {
+        mkv_directory_catch_up_gone(volume_directory(volume));
     }
     if (op->of_eviction) {
         MKV_ASSERT(volume->evict_drops > 0);
@@ -353,6 +357,7 @@ static bool op_is_stranded(enum op_state state) {
     case OP_CHECKING:
     case OP_WRITING:
     case OP_CATCHING_UP:
+    case OP_SCRUBBING:
         return false;
     }
     MKV_ASSERT(false);
@@ -493,6 +498,8 @@ static void on_drive_done(struct mkv_volume *volume, const struct mkv_drive_done
         mkv_volume_get_io_done(volume, done->op.index, done);
     } else if (op->kind == OP_KIND_CATCH_UP) {
         mkv_volume_catch_up_done(volume, done->op.index, done);
+    } else if (op->kind == OP_KIND_SCRUB) {
+        mkv_volume_scrub_io_done(volume, done->op.index, done);
     } else {
         mkv_volume_mutate_io_done(volume, done->op.index, done);
     }
@@ -568,6 +575,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
         mkv_volume_trim_pump(volume);
+        mkv_volume_scrub_pump(volume);
     }
     if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
         mkv_volume_empty_pump(volume);
@@ -619,6 +627,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->bytes_usable = mkv_geometry_usable_units(&volume->config.geometry) * MKV_UNIT_BYTES;
     stats->bytes_raw = volume->config.geometry.capacity_units * MKV_UNIT_BYTES;
     stats->slots_used = table->used_count;
+    stats->scrub_progress = mkv_volume_scrub_progress(volume);
     stats->slots_retired = table->retired_count;
     stats->slots_free = table->classed_slot_count - table->used_count;
     stats->extents_free = table->classless_count;

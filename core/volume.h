@@ -69,6 +69,8 @@ struct mkv_volume_config {
     uint32_t directory_frames; /* nodes of the directory in memory; 0: 1024, or its region */
     uint64_t directory_commit_ns; /* the longest that its changes stay uncommitted; 0: 1 s */
     bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
+    /* Bytes a second at which all blocks are read again and compared with their sums; 0: never. */
+    uint64_t scrub_rate;
     /* Mutations of a key that have waited for so long behind a put whose bytes do not come go
      * first; 0: never. */
     uint64_t lock_yield_ns;
@@ -141,6 +143,8 @@ struct mkv_volume_stats {
     uint64_t flushes_total;
     uint64_t checkpoints_total;
     uint64_t puts_total, puts_deduplicated_total, gets_total, deletes_total;
+    uint64_t scrub_slots_total, scrub_bytes_total, scrub_damaged_total, scrub_passes_total;
+    double scrub_progress;         /* of the pass that runs, 0 to 1 */
     uint64_t puts_overtaken_total; /* lost the lock to mutations behind them, waiting for bytes */
     uint64_t read_bytes_total, write_bytes_total; /* payload verified and served; persisted */
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;

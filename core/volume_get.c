@@ -459,6 +459,7 @@ void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
     case OP_JOURNALED:
     case OP_LISTING:
     case OP_CATCHING_UP:
+    case OP_SCRUBBING:
         break;
     }
     MKV_ASSERT(false); /* a GET reads in no other state */

@@ -74,6 +74,7 @@ enum op_kind {
     OP_KIND_RETIRE,   /* of a slot that the drive could not write */
     OP_KIND_LIST,     /* SCAN, COUNT, PURGE */
     OP_KIND_CATCH_UP, /* reads a header for the directory */
+    OP_KIND_SCRUB,    /* reads a block to see that it is whole */
 };
 
 enum op_state {
@@ -93,6 +94,7 @@ enum op_state {
     OP_JOURNALED,       /* its record is in a block that is not durable yet */
     OP_LISTING,         /* LIST: the directory is at it */
     OP_CATCHING_UP,     /* CATCH_UP: the header is on its way */
+    OP_SCRUBBING,       /* SCRUB: the header or a piece of the payload is on its way */
 };
 
 struct op_list {
@@ -146,6 +148,8 @@ struct op {
     uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
     uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
+    bool of_catch_up;                /* DROP: the directory waits for its end */
+    uint32_t purge_reads;            /* PURGE: of its header, handed out so far */
     enum mkv_directory_job_kind listing_kind; /* LIST */
     bool numbered;                            /* PUT: in the list of those with a generation */
     uint32_t numbered_next;
@@ -242,6 +246,18 @@ struct trim {
     uint32_t idle_cursor;
     uint32_t cursor;
     uint64_t due_ns; /* no trim starts before */
+};
+
+/* Memory for the payload that the scrubber compares at a time: the largest chunk there is. */
+#define SCRUB_UNITS 32u
+struct scrub {
+    uint32_t in_flight; /* blocks that are being read: 0 or 1 */
+    bool header_known;  /* of that block: its payload is read */
+    uint32_t cursor;    /* the slot to look at next */
+    uint32_t offset;    /* payload bytes that were compared */
+    uint32_t piece;     /* payload bytes on their way */
+    uint64_t bytes;     /* read of the block */
+    uint64_t due_ns;    /* no block is read before */
 };
 
 /* One pass after another over all slots, until one finds nothing of the tenant. */
@@ -393,6 +409,7 @@ struct mkv_volume {
     struct purge purge;
     struct empty_job empty_job;
     struct evict_job evict;
+    struct scrub scrub;
 
     uint64_t generation_counter;
     uint64_t generation_bound;            /* the durable superblock's: no put gets one above it */
@@ -442,7 +459,8 @@ static inline struct mkv_directory *volume_directory(const struct mkv_volume *vo
 static inline uint8_t *volume_meta(const struct mkv_volume *volume, uint64_t offset) {
     return (uint8_t *)((uintptr_t)volume + offset);
 }
-/* Metadata units: one for each op, then the journal batch, the superblock copies, two windows. */
+/* Metadata units: one for each op, then the journal batch, the superblock copies, two windows, and
+ * the scrubber's. */
 static inline uint64_t meta_of_op(const struct mkv_volume *volume, uint32_t op) {
     return volume->meta_offset + (uint64_t)op * MKV_UNIT_BYTES;
 }
@@ -454,6 +472,10 @@ static inline uint64_t meta_of_superblock(const struct mkv_volume *volume, uint3
 }
 static inline uint64_t meta_of_window(const struct mkv_volume *volume, uint32_t window) {
     return meta_of_superblock(volume, MKV_SUPERBLOCK_COPIES + window * volume->config.window_units);
+}
+/* SCRUB_UNITS of them, where there is a scrubber. */
+static inline uint64_t meta_of_scrub(const struct mkv_volume *volume) {
+    return meta_of_window(volume, 2);
 }
 
 /* ---- volume.c -------------------------------------------------------------------------------- */
@@ -541,6 +563,9 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 /* Drops a slot whose content failed its check, behind the lock of its tag. With MKV_ERR_DRIVE_IO
  * the medium lost it, and the slot is retired. */
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
+/* The same for the catch-up, which is told by mkv_directory_catch_up_gone when the drop has ended.
+ * False when there is no drop: the slot is to be looked at again. */
+bool mkv_volume_catch_up_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
 /* Drops a live slot for a background job, behind the lock of its tag. False when enough of them are
  * under way: ask again later. */
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
@@ -598,8 +623,8 @@ void mkv_volume_policy_put(struct mkv_volume *volume, struct mkv_slot slot, bool
 void mkv_volume_policy_used(struct mkv_volume *volume, struct mkv_slot slot, bool was_looked_up);
 /* The block's DROP is decided. */
 void mkv_volume_policy_dropped(struct mkv_volume *volume, struct mkv_slot slot, bool evicted);
-/* The same in two parts: a DROP is sent behind the lock, and when it has its turn the block is there.
- * What goes between is MKV_NONE_U32 for a block that the policy does not have. */
+/* The same in two parts: a DROP is sent behind the lock, and when it has its turn the block is
+ * there. What goes between is MKV_NONE_U32 for a block that the policy does not have. */
 uint32_t mkv_volume_policy_take_out(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_t state);
 /* Nobody holds the slot any more. */
@@ -650,6 +675,14 @@ bool mkv_volume_directory_closed(struct mkv_volume *volume);
 void mkv_volume_directory_fail(struct mkv_volume *volume);
 void mkv_volume_list(struct mkv_volume *volume, const struct mkv_input *input);
 enum mkv_message_kind mkv_volume_listing_answer_kind(const struct op *op);
+/* ---- volume_scrub.c -------------------------------------------------------------------------- */
+
+void mkv_volume_scrub_pump(struct mkv_volume *volume);
+/* How far the pass has come, 0 to 1. */
+double mkv_volume_scrub_progress(const struct mkv_volume *volume);
+void mkv_volume_scrub_io_done(struct mkv_volume *volume, uint32_t op,
+                              const struct mkv_drive_done *done);
+
 void mkv_volume_catch_up_done(struct mkv_volume *volume, uint32_t op,
                               const struct mkv_drive_done *done);
 void mkv_volume_directory_io_done(struct mkv_volume *volume, uint32_t which,

@@ -420,6 +420,7 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 #define DROP_OF_JOB 0x1u
 #define DROP_OF_EVICTION 0x2u
 #define DROP_RETIRES 0x4u
+#define DROP_OF_CATCH_UP 0x8u
 #define DROP_OF_LISTING(listing) (((listing) + 1u) * 0x100u)
 
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
@@ -437,6 +438,7 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     if (op->of_eviction) {
         op->policy_state = mkv_volume_policy_take_out(volume, slot); /* it is no victim twice */
     }
+    op->of_catch_up = (flags & DROP_OF_CATCH_UP) != 0;
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
@@ -444,14 +446,25 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     lock_take(volume, index);
 }
 
-void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+static bool quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err,
+                       uint32_t flags) {
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, slot.index, 0, 0);
     /* Without room the next reader finds it again, and again nothing wrong leaves. */
     if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_drop_room(volume)) {
-        return;
+        return false;
     }
     volume->stats.quarantined_total++;
-    slot_drop(volume, slot, MKV_DROP_QUARANTINE, err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0);
+    flags |= err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0;
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, flags);
+    return true;
+}
+
+void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+    (void)quarantine(volume, slot, err, 0);
+}
+
+bool mkv_volume_catch_up_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+    return quarantine(volume, slot, err, DROP_OF_CATCH_UP);
 }
 
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,

@@ -53,6 +53,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_STORAGE_MODE,
     MKV_CONFIG_STORAGE_TRIM,
     MKV_CONFIG_STORAGE_EVICTION,
+    MKV_CONFIG_STORAGE_SCRUB_RATE,
     MKV_CONFIG_STORAGE_BLOCK_SIZE,
     MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX,
     MKV_CONFIG_STORAGE_DRIVES,
@@ -60,7 +61,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
 };
-#define MKV_CONFIG_KEY_COUNT 14u
+#define MKV_CONFIG_KEY_COUNT 15u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -129,6 +130,7 @@ struct mkv_config {
         enum mkv_config_storage_mode mode;
         enum mkv_config_storage_trim trim;
         enum mkv_config_storage_eviction eviction;
+        uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint32_t drive_count;
         uint64_t block_size_bytes; /* the reporting unit */
         uint64_t block_bytes_max;

@@ -120,6 +120,18 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Whether a full drive makes room for a put: `on` evicts the blocks that are "
                        "worth least; `off` answers it NO_SPACE.",
         },
+    [MKV_CONFIG_STORAGE_SCRUB_RATE] =
+        {
+            .path = "storage.scrub_rate",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(storage.scrub_rate),
+            .size_min = 0,
+            .size_max = 64 * MKV_GIB,
+            .size_step = 1,
+            .default_text = "16MiB",
+            .meaning = "Bytes a second at which each drive's blocks are read again and compared "
+                       "with their checksums; what is damaged is dropped. `0` reads none.",
+        },
     [MKV_CONFIG_STORAGE_BLOCK_SIZE] =
         {
             .path = "storage.block_size",

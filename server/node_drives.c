@@ -359,6 +359,7 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
         mkv_drive_set_outside(volume->drive_uuid, &volume->drive_set); /* it joins, if it is new */
     }
     volume->eviction = node->config.storage.eviction == MKV_CONFIG_EVICTION_ON;
+    volume->scrub_rate = node->config.storage.scrub_rate;
     if (!choose_trim(node, index, &volume->trim, error)) {
         return false;
     }

@@ -204,6 +204,8 @@ static void print_changes_json(struct mkv_json *json, const struct mkv_world_cha
     mkv_json_close(json, '}');
     mkv_json_u64(json, "evictions", changes->evictions);
     mkv_json_u64(json, "puts_overtaken", changes->puts_overtaken);
+    mkv_json_u64(json, "scrubbed", changes->scrubbed);
+    mkv_json_u64(json, "scrub_damaged", changes->scrub_damaged);
     mkv_json_open(json, "directory", '{');
     mkv_json_u64(json, "commits", changes->directory_commits);
     mkv_json_u64(json, "caught_up", changes->directory_caught_up);

@@ -71,6 +71,8 @@ void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volu
     const struct mkv_world_changes changes = {
         .evictions = stats.evictions_total,
         .puts_overtaken = stats.puts_overtaken_total,
+        .scrubbed = stats.scrub_slots_total,
+        .scrub_damaged = stats.scrub_damaged_total,
         .extents_given = stats.extents_given_total,
         .extents_given_spanned = stats.extents_given_spanned_total,
         .extents_given_back = stats.extents_given_back_total,
@@ -86,6 +88,8 @@ void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volu
 void mkv_changes_add(struct mkv_world_changes *sum, const struct mkv_world_changes *more) {
     sum->evictions += more->evictions;
     sum->puts_overtaken += more->puts_overtaken;
+    sum->scrubbed += more->scrubbed;
+    sum->scrub_damaged += more->scrub_damaged;
     sum->extents_given += more->extents_given;
     sum->extents_given_spanned += more->extents_given_spanned;
     sum->extents_given_back += more->extents_given_back;

@@ -116,6 +116,8 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_abort = mkv_random_below(random, 3);
     shape->lock_yield_ns =
         mkv_random_chance(random, 1, 3) ? mkv_random_between(random, 500, 20000) : 0;
+    shape->scrub_rate =
+        mkv_random_chance(random, 1, 2) ? (uint64_t)mkv_random_between(random, 1, 64) << 28 : 0;
     shape->tenants = shape->world == MKV_WORLD_VOLUME && mkv_random_chance(random, 1, 3);
     shape->weight_tenant = shape->tenants ? mkv_random_between(random, 1, 3) : 0;
     shape->weight_list = mkv_random_below(random, 4);

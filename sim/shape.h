@@ -56,6 +56,7 @@ struct mkv_shape {
     uint32_t share_replace; /* of puts that ask for it */
     uint32_t share_repeat;  /* of puts that bring an older version again */
     uint32_t share_abort;
+    uint64_t scrub_rate;    /* bytes a second, 0: nothing is scrubbed */
     uint64_t lock_yield_ns; /* 0: a slow put keeps the lock, and mutations go in order */
     bool tenants;           /* volume only: half of the keys belong to a second tenant */
     uint32_t weight_tenant; /* of creating and dropping it */

@@ -36,6 +36,8 @@ struct mkv_world_options {
 /* What became of extents, of blocks that made room, and of the directory. */
 struct mkv_world_changes {
     uint64_t puts_overtaken;
+    uint64_t scrubbed; /* blocks */
+    uint64_t scrub_damaged;
     uint64_t evictions;
     uint64_t extents_given;         /* to a class, and ... */
     uint64_t extents_given_spanned; /* ... of these, several as one */

@@ -22,7 +22,7 @@ static void test_run_seed__again_in_other_memory__has_the_same_trace(void **stat
 }
 
 #define STRIKE_SEEDS_MAX 64u
-#define SWARM_SEEDS 400u
+#define SWARM_SEEDS 800u
 
 /* A fault that never strikes shows nothing, and nobody would notice. */
 static void test_run_seed__one_fault_on__strikes_and_no_other_does(void **state) {
@@ -50,7 +50,7 @@ static void test_run_seed__one_fault_on__strikes_and_no_other_does(void **state)
 static void test_run_seed__many_seeds_as_drawn__meet_every_fault(void **state) {
     (void)state;
     uint64_t hits[MKV_FAULT_COUNT] = {0};
-    const struct mkv_run_choice choice = {.crashes_max = 24};
+    const struct mkv_run_choice choice = {.crashes_max = 12};
     for (uint64_t seed = 1; seed <= SWARM_SEEDS; seed++) {
         struct mkv_seed_outcome outcome;
         mkv_run_seed(seed, &choice, test_memory(), NULL, NULL, 0, &outcome);
@@ -150,6 +150,7 @@ static void test_run_seed__many_seeds__change_extents_in_every_way(void **state)
     assert_true(sum.emptyings_given_up > 2);
     assert_true(sum.evictions > 10);
     assert_true(sum.puts_overtaken > 10);
+    assert_true(sum.scrubbed > 100 && sum.scrub_damaged > 0);
 }
 
 static bool meets_all_rows(const struct mkv_world_report *report) {
