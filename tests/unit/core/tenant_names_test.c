@@ -58,8 +58,7 @@ static void answer(struct mkv_tenant_names *names, uint32_t volume, enum mkv_mes
 static enum mkv_tenant_resolved resolve(struct mkv_tenant_names *names, const char *name,
                                         bool create, uint32_t id) {
     uint32_t found = 0;
-    const enum mkv_tenant_resolved resolved =
-        mkv_tenant_names_resolve(names, name, create, &found);
+    const enum mkv_tenant_resolved resolved = mkv_tenant_names_resolve(names, name, create, &found);
     if (resolved == MKV_TENANT_KNOWN) {
         assert_int_equal(found, id);
     }
@@ -243,10 +242,8 @@ static void test_tenant_names__quota__shared_out_by_size_and_told_anew(void **st
     assert_true(mkv_tenant_names_quota(names, "a", 64 * MKV_MIB));
     opens(names, 0, (struct had){3, "a"}, 3);
     opens(names, 1, (struct had){3, "a"}, 3);
-    assert_int_equal(expect(names, MKV_MESSAGE_TENANT, 0, 3).count,
-                     48 * MKV_MIB / MKV_UNIT_BYTES);
-    assert_int_equal(expect(names, MKV_MESSAGE_TENANT, 1, 3).count,
-                     16 * MKV_MIB / MKV_UNIT_BYTES);
+    assert_int_equal(expect(names, MKV_MESSAGE_TENANT, 0, 3).count, 48 * MKV_MIB / MKV_UNIT_BYTES);
+    assert_int_equal(expect(names, MKV_MESSAGE_TENANT, 1, 3).count, 16 * MKV_MIB / MKV_UNIT_BYTES);
     answer(names, 0, MKV_MESSAGE_TENANT_DONE, MKV_STATUS_OK);
     answer(names, 1, MKV_MESSAGE_TENANT_DONE, MKV_STATUS_OK);
     assert_true(mkv_tenant_names_settled(names));
