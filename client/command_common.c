@@ -29,6 +29,7 @@ int command_exit_of(enum memkv_status status) {
     case MEMKV_INVALID:
     case MEMKV_FORBIDDEN:
     case MEMKV_CONFLICT:
+    case MEMKV_QUOTA:
         return COMMAND_EXIT_REFUSED;
     case MEMKV_UNAVAILABLE:
         return COMMAND_EXIT_NO_CONNECTION;

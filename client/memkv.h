@@ -59,6 +59,7 @@ enum memkv_status {
     MEMKV_UNKNOWN = 8,     /* a put or delete may or may not have happened */
     MEMKV_UNAVAILABLE = 9, /* no connection, or the key's drive is not online */
     MEMKV_CONFLICT = 10,   /* the key holds other content; see MEMKV_REPLACE */
+    MEMKV_QUOTA = 11,      /* the tenant's quota is used up; delete some of its keys */
     /* Of the library alone. */
     MEMKV_CORRUPT = 100,   /* the bytes that came are not those that were put */
     MEMKV_TOO_SMALL = 101, /* the caller's buffer cannot hold what there is */

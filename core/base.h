@@ -71,8 +71,9 @@ enum mkv_status {
     MKV_STATUS_UNKNOWN = 8,
     MKV_STATUS_UNAVAILABLE = 9,
     MKV_STATUS_CONFLICT = 10,
+    MKV_STATUS_QUOTA = 11,
 };
-#define MKV_STATUS_COUNT 11u
+#define MKV_STATUS_COUNT 12u
 
 /* Why keys were missed; the values are on the wire (field `reason`) and in metrics. */
 enum mkv_miss {

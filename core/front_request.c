@@ -173,9 +173,9 @@ static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
  * comes before what the client asked wrongly; not found counts only when no key was found. */
 static enum mkv_status request_status(const struct mkv_item_result *results, uint32_t count) {
     static const enum mkv_status gravity[] = {
-        MKV_STATUS_IO_ERROR, MKV_STATUS_NO_SPACE, MKV_STATUS_DEADLINE,  MKV_STATUS_UNAVAILABLE,
-        MKV_STATUS_UNKNOWN,  MKV_STATUS_BUSY,     MKV_STATUS_INVALID,   MKV_STATUS_FORBIDDEN,
-        MKV_STATUS_CONFLICT, MKV_STATUS_OK,       MKV_STATUS_NOT_FOUND,
+        MKV_STATUS_IO_ERROR,    MKV_STATUS_NO_SPACE, MKV_STATUS_QUOTA, MKV_STATUS_DEADLINE,
+        MKV_STATUS_UNAVAILABLE, MKV_STATUS_UNKNOWN,  MKV_STATUS_BUSY,  MKV_STATUS_INVALID,
+        MKV_STATUS_FORBIDDEN,   MKV_STATUS_CONFLICT, MKV_STATUS_OK,    MKV_STATUS_NOT_FOUND,
     };
     uint32_t seen = 0;
     for (uint32_t index = 0; index < count; index++) {

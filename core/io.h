@@ -43,7 +43,7 @@
  *                          <-  EXISTS_DONE in memory only, answered in the same step
  *   PUT_BEGIN (key, length, root) ->    waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
- *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, …
+ *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
  *                          <-  PUT_DONE    OK only when durable
  *   PUT_ABORT              ->           no answer

@@ -113,6 +113,11 @@ const struct mkv_tenant_usage *mkv_tenant_table_usage(const struct mkv_tenant_ta
     return &usages(table)[place];
 }
 
+struct mkv_tenant_usage *mkv_tenant_table_usage_of(struct mkv_tenant_table *table, uint32_t id) {
+    const uint32_t place = mkv_tenant_table_find(table, id);
+    return place == MKV_NONE_U32 ? NULL : &usages(table)[place];
+}
+
 void mkv_tenant_table_count(struct mkv_tenant_table *table, uint32_t id, uint32_t slot_units) {
     const uint32_t place = mkv_tenant_table_find(table, id);
     MKV_ASSERT(place != MKV_NONE_U32);

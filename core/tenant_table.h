@@ -29,8 +29,12 @@
 
 /* What a tenant has on this drive. */
 struct mkv_tenant_usage {
-    uint64_t blocks; /* live ones */
-    uint64_t units;  /* of their slots */
+    uint64_t blocks;         /* live ones */
+    uint64_t units;          /* of their slots */
+    uint64_t reserved_units; /* of the slots that puts have which are not durable yet */
+    uint64_t quota_units;    /* what both may come to; 0: anything */
+    uint64_t writes_total;   /* blocks that became live since the volume was opened */
+    uint64_t rejections_total;
 };
 
 struct mkv_tenant_table {
@@ -69,6 +73,8 @@ const struct mkv_tenant_usage *mkv_tenant_table_usage(const struct mkv_tenant_ta
 /* A block of the tenant in a slot of so many units has become live, or is live no more. */
 void mkv_tenant_table_count(struct mkv_tenant_table *table, uint32_t id, uint32_t slot_units);
 void mkv_tenant_table_uncount(struct mkv_tenant_table *table, uint32_t id, uint32_t slot_units);
+/* Of an id that stands in a place, or NULL. For reservations, quotas and counters. */
+struct mkv_tenant_usage *mkv_tenant_table_usage_of(struct mkv_tenant_table *table, uint32_t id);
 /* Nothing is counted any more: recovery counts anew. */
 void mkv_tenant_table_count_clear(struct mkv_tenant_table *table);
 

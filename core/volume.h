@@ -208,7 +208,10 @@ struct mkv_volume_tenant {
     uint32_t name_bytes;
     const char *name; /* not closed by a NUL; valid until the next step */
     uint64_t blocks;
-    uint64_t bytes; /* of the slots that they take */
+    uint64_t bytes;       /* of the slots that they take */
+    uint64_t quota_bytes; /* 0: none */
+    uint64_t writes_total;
+    uint64_t quota_rejections_total;
 };
 /* Walks the tenants: *cursor starts at 0; false at the end. While the volume serves. */
 bool mkv_volume_next_tenant(const struct mkv_volume *volume, uint32_t *cursor,

@@ -269,6 +269,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         switch (records[record].kind) {
         case MKV_RECORD_PUT:
             mkv_slot_table_apply_put(table, &records[record].put);
+            mkv_volume_tenant_unreserve(volume, op);
             mkv_volume_tenant_count(volume, op->slot);
             mkv_volume_directory_put(volume, op);
             mkv_volume_empty_put_applied(volume, op->slot);
@@ -297,6 +298,9 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         case MKV_RECORD_TENANT:
         case MKV_RECORD_TENANT_DROP:
             mkv_tenant_table_apply(volume_tenants(volume), &records[record]);
+            if (op->kind == OP_KIND_TENANT) {
+                mkv_volume_tenant_applied(volume, op);
+            }
             break;
         case MKV_RECORD_RETIRE:
             mkv_slot_table_apply_retire(table, op->slot);

@@ -606,6 +606,10 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
     const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
+    if (!mkv_volume_tenant_has_room(volume, op, slot_units)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_QUOTA);
+        return;
+    }
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
     bool waits = !reserved && extent_request(volume, slot_units);
     if (!reserved && !waits && mkv_volume_evict_request(volume, index, slot_units)) {
@@ -620,6 +624,7 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     if (reserved) {
         op->state = OP_RESERVED;
         op->reserved_ns = volume->now_ns;
+        mkv_volume_tenant_reserve(volume, op);
         mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
     } else if (waits) {
         op->state = OP_EXTENT_WAIT;
@@ -642,6 +647,7 @@ void mkv_volume_extent_applied(struct mkv_volume *volume) {
 void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
     const struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->kind == OP_KIND_PUT);
+    mkv_volume_tenant_unreserve(volume, op);
     mkv_slot_table_unreserve(volume_table(volume), op->slot);
     mkv_volume_mutation_end(volume, index, status);
 }
@@ -724,6 +730,7 @@ void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *m
     struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->generation == message->volume_op.generation);
     MKV_ASSERT(op->state == OP_RESERVED);
+    mkv_volume_tenant_unreserve(volume, op);
     mkv_slot_table_unreserve(volume_table(volume), op->slot);
     const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
     mkv_volume_op_free(volume, index);
@@ -760,6 +767,7 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
     }
     const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
     mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, lba);
+    mkv_volume_tenant_unreserve(volume, op);
     if (done->result == MKV_IO_NO_ROOM || MKV_CANARY(MKV_CANARY_FAILED_SLOT_REUSED)) {
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
     } else {

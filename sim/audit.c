@@ -233,6 +233,10 @@ static void check_tenants(struct mkv_audit *audit, const struct walked_tenants *
                      "tenant %u has %llu blocks of %llu bytes, and %llu of %llu are counted",
                      tenant.id, ull(blocks), ull(bytes), ull(tenant.blocks), ull(tenant.bytes));
         }
+        if (tenant.quota_bytes > 0 && tenant.bytes > tenant.quota_bytes) {
+            mkv_fail(MKV_ORACLE_ACCOUNTING, "tenant %u has %llu bytes and a quota of %llu",
+                     tenant.id, ull(tenant.bytes), ull(tenant.quota_bytes));
+        }
     }
     if (found != walked->count) {
         mkv_fail(MKV_ORACLE_ACCOUNTING, "%u tenants have blocks, and %u of them are known",

@@ -90,6 +90,8 @@ const char *mkv_status_name(enum mkv_status status) {
         return "unknown";
     case MKV_STATUS_UNAVAILABLE:
         return "unavailable";
+    case MKV_STATUS_QUOTA:
+        return "quota";
     case MKV_STATUS_CONFLICT:
         return "conflict";
     }
