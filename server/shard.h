@@ -102,6 +102,8 @@ struct mkv_shard_tenant_stats {
     uint64_t blocks;
     uint64_t bytes;       /* of the slots that they take */
     uint64_t quota_bytes; /* UINT64_MAX: none */
+    uint64_t writes_total;
+    uint64_t quota_rejections_total;
 };
 
 /* A copy of every figure of a shard, all taken at one moment. */

@@ -112,8 +112,11 @@ static void collect_volume(const struct mkv_shard *shard, uint32_t index,
     while (mkv_volume_next_tenant(shard->volumes[index].volume, &cursor, &tenant)) {
         const uint32_t entry = mkv_tenant_names_find(shard->tenants, tenant.id);
         if (entry != MKV_NONE_U32 && places[entry] != MKV_NONE_U32) {
-            stats->tenants[places[entry]].blocks += tenant.blocks;
-            stats->tenants[places[entry]].bytes += tenant.bytes;
+            struct mkv_shard_tenant_stats *target = &stats->tenants[places[entry]];
+            target->blocks += tenant.blocks;
+            target->bytes += tenant.bytes;
+            target->writes_total += tenant.writes_total;
+            target->quota_rejections_total += tenant.quota_rejections_total;
         }
     }
 }
