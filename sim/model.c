@@ -42,27 +42,35 @@ static void set_add(struct world_set *set, const struct mkv_model_world *world) 
     set->worlds[set->count++] = *world;
 }
 
-/* What the mutation does to a key that holds this version. */
-static uint32_t take_effect(const struct mkv_model_op *op, uint32_t *version) {
+/* What a put leaves. Content that is there already is not written again: it is durable when it was,
+ * and when the put is answered as durable. */
+static void take_put(const struct mkv_model_op *op, struct mkv_model_world *world) {
+    if (world->version != op->version) {
+        world->version = op->version;
+        world->unpersisted = op->relaxed;
+    } else if (!op->relaxed) {
+        world->unpersisted = 0;
+    }
+}
+
+/* What the mutation does to a key in this world. */
+static uint32_t take_effect(const struct mkv_model_op *op, struct mkv_model_world *world) {
+    const bool held = world->version != MKV_MODEL_ABSENT;
     switch (op->kind) {
     case MKV_MODEL_PUT:
-        if (*version != MKV_MODEL_ABSENT && *version != op->version) {
+        if (held && world->version != op->version) {
             return MKV_MODEL_CONFLICT;
         }
-        *version = op->version;
+        take_put(op, world);
         return MKV_MODEL_OK;
     case MKV_MODEL_REPLACE:
-        *version = op->version;
+        take_put(op, world);
         return MKV_MODEL_OK;
     case MKV_MODEL_DELETE:
-        if (*version == MKV_MODEL_ABSENT) {
-            return MKV_MODEL_MISS;
-        }
-        *version = MKV_MODEL_ABSENT;
-        return MKV_MODEL_OK;
     case MKV_MODEL_PURGE:
-        *version = MKV_MODEL_ABSENT;
-        return MKV_MODEL_OK;
+        world->version = MKV_MODEL_ABSENT;
+        world->unpersisted = 0;
+        return held || op->kind == MKV_MODEL_PURGE ? MKV_MODEL_OK : MKV_MODEL_MISS;
     case MKV_MODEL_READ:
         break;
     }
@@ -96,13 +104,15 @@ static void close_set(const struct mkv_model *model, const struct mkv_model_key 
         for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
             if (may_go(model, state, &set->worlds[index], op)) {
                 struct mkv_model_world next = set->worlds[index];
-                next.results[op] = take_effect(&state->ops[op], &next.version);
+                next.results[op] = take_effect(&state->ops[op], &next);
                 set_add(set, &next);
             }
         }
-        if (lossy && set->worlds[index].version != MKV_MODEL_ABSENT) {
+        const bool never_written = state->persist_failed && set->worlds[index].unpersisted != 0;
+        if ((lossy || never_written) && set->worlds[index].version != MKV_MODEL_ABSENT) {
             struct mkv_model_world next = set->worlds[index];
             next.version = MKV_MODEL_ABSENT;
+            next.unpersisted = 0;
             set_add(set, &next);
         }
     }
@@ -318,8 +328,9 @@ static void read_alone_answered(struct mkv_model *model, struct mkv_model_key *s
     if (kept.count == 0) {
         contradiction(model, key, op, result);
     }
-    if (result == MKV_MODEL_MISS && state->evicting) {
-        return;
+    if ((result == MKV_MODEL_MISS && state->evicting) || state->memory_only ||
+        state->persist_failed) {
+        return; /* I5 */
     }
     set_to_key(state, &kept);
 }
@@ -461,31 +472,100 @@ void mkv_model_abandon(struct mkv_model *model, uint32_t key, uint32_t op) {
     }
 }
 
-void mkv_model_settle(struct mkv_model *model) {
-    for (uint32_t key = 0; key < model->key_count; key++) {
-        struct mkv_model_key *state = &model->keys[key];
-        state->evicting = false;
-        if (state->op_count == 0) {
-            continue;
-        }
-        if (model->lying) {
-            memset(state->ops, 0, sizeof state->ops);
-            state->op_count = 0;
-            continue;
-        }
-        struct world_set set;
-        struct world_set kept;
+/* Nothing runs any more: what is there is durable, and what is not never will be. */
+static void settle_key(const struct mkv_model *model, struct mkv_model_key *state, bool crash) {
+    struct world_set set;
+    struct world_set kept;
+    state->evicting = false;
+    state->memory_only = state->memory_only && !crash;
+    const bool lost = crash || state->persist_failed;
+    state->persist_failed = false;
+    if (!model->lying && (state->op_count > 0 || model->has_memory)) {
         set_from_key(&set, state);
         close_set(model, state, state->lossy, &set);
         kept.count = 0;
         for (uint32_t index = 0; index < set.count; index++) {
-            const struct mkv_model_world world = {.version = set.worlds[index].version};
+            struct mkv_model_world world = {.version = set.worlds[index].version};
             set_add(&kept, &world);
+            world.version = MKV_MODEL_ABSENT;
+            if (lost && set.worlds[index].unpersisted != 0) {
+                set_add(&kept, &world);
+            }
         }
         set_to_key(state, &kept);
+    }
+    if (state->op_count > 0) {
         memset(state->ops, 0, sizeof state->ops);
         state->op_count = 0;
     }
+}
+
+void mkv_model_settle(struct mkv_model *model) {
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        settle_key(model, &model->keys[key], false);
+    }
+}
+
+void mkv_model_crash(struct mkv_model *model) {
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        settle_key(model, &model->keys[key], true);
+    }
+}
+
+/* ---- relaxed puts ---------------------------------------------------------------------------- */
+
+void mkv_model_relax(struct mkv_model *model, uint32_t key, uint32_t op) {
+    MKV_ASSERT(key < model->key_count);
+    MKV_ASSERT(model->keys[key].ops[op].kind == MKV_MODEL_PUT ||
+               model->keys[key].ops[op].kind == MKV_MODEL_REPLACE);
+    model->keys[key].ops[op].relaxed = true;
+}
+
+bool mkv_model_unpersisted(const struct mkv_model *model, uint32_t key) {
+    MKV_ASSERT(key < model->key_count);
+    const struct mkv_model_key *state = &model->keys[key];
+    for (uint32_t world = 0; world < state->world_count; world++) {
+        if (state->worlds[world].unpersisted != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mkv_model_persisted(struct mkv_model *model, uint32_t key, uint32_t version) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    struct world_set set;
+    set.count = 0;
+    for (uint32_t index = 0; index < state->world_count; index++) {
+        struct mkv_model_world world = state->worlds[index];
+        world.unpersisted = world.version == version ? 0 : world.unpersisted;
+        set_add(&set, &world);
+    }
+    set_to_key(state, &set);
+}
+
+/* Whatever is not persisted may be gone. */
+static void add_absent(struct mkv_model_key *state) {
+    struct world_set set;
+    set_from_key(&set, state);
+    for (uint32_t index = 0; index < state->world_count; index++) {
+        if (state->worlds[index].unpersisted != 0) {
+            struct mkv_model_world gone = state->worlds[index];
+            gone.version = MKV_MODEL_ABSENT;
+            gone.unpersisted = 0;
+            set_add(&set, &gone);
+        }
+    }
+    set_to_key(state, &set);
+}
+
+void mkv_model_persist_failed(struct mkv_model *model, uint32_t key) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    state->persist_failed = true;
+    add_absent(state);
+    tell_reads(model, state, true);
 }
 
 /* ---- what is known --------------------------------------------------------------------------- */
@@ -532,10 +612,12 @@ void mkv_model_evict(struct mkv_model *model, uint32_t key) {
     close_set(model, state, false, &closed);
     for (uint32_t index = 0; index < closed.count; index++) {
         closed.worlds[index].version = MKV_MODEL_ABSENT;
+        closed.worlds[index].unpersisted = 0;
         set_add(&set, &closed.worlds[index]);
     }
     set_to_key(state, &set);
     state->evicting = true;
+    state->memory_only = model->has_memory;
     for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
         state->ops[op].overlapped = true; /* it may hold the block that goes */
     }
@@ -549,7 +631,11 @@ void mkv_model_evicted(struct mkv_model *model, uint32_t key) {
 
 void mkv_model_allow_loss(struct mkv_model *model, uint32_t key) {
     MKV_ASSERT(key < model->key_count);
-    model->keys[key].lossy = true;
+    struct mkv_model_key *state = &model->keys[key];
+    state->lossy = true;
+    if (!model->lying) {
+        tell_reads(model, state, true); /* a put that met a conflict before may succeed now */
+    }
 }
 
 void mkv_model_found(struct mkv_model *model, uint32_t key, bool present) {

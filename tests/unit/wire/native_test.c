@@ -366,7 +366,8 @@ static const struct item_fault item_faults[] = {
     {"length of a LOOKUP", MKV_NATIVE_LOOKUP, 8, 8, 1, MKV_NATIVE_NOT_ZERO},
     {"root of a GET", MKV_NATIVE_GET, 31, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"replace in a GET", MKV_NATIVE_GET, 32, 4, 1, MKV_NATIVE_BAD_ITEM_FLAGS},
-    {"an unknown flag", MKV_NATIVE_PUT, 32, 4, 2, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"relaxed in a DELETE", MKV_NATIVE_DELETE, 32, 4, 2, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"an unknown flag", MKV_NATIVE_PUT, 32, 4, 4, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"first reserved byte", MKV_NATIVE_PUT, 38, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"last reserved byte", MKV_NATIVE_PUT, 47, 1, 1, MKV_NATIVE_NOT_ZERO},
 };
