@@ -550,14 +550,29 @@ enum header_verdict mkv_volume_judge_header(struct mkv_volume *volume, const str
 /* The op's n-th candidate (op->candidate) in the table, or MKV_NONE_U32. */
 struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const struct op *op);
 
+/* ---- volume_lock.c --------------------------------------------------------------------------- */
+
+/* The op goes past the lock of its tag at once (mkv_volume_mutation_start), or waits behind. */
+void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
+/* Takes the op out of its bucket; the first waiter, if any, goes past the lock and takes over the
+ * rest of the queue. Returns it, for the caller to start, or MKV_NONE_U32. */
+uint32_t mkv_volume_lock_pass_on(struct mkv_volume *volume, uint32_t op);
+/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
+uint32_t mkv_volume_lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag);
+/* A put that waits for room, or is about to, lets the first of those behind it go that may have to
+ * end before there is any. False: there is none. */
+bool mkv_volume_lock_step_back(struct mkv_volume *volume, uint32_t op);
+/* Lets those go first that have waited for a slow put of their tag. */
+void mkv_volume_yield_pump(struct mkv_volume *volume);
+
 /* ---- volume_mutate.c ------------------------------------------------------------------------- */
 
+/* A mutation is past its lock. */
+void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t op);
 void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *input);
 /* The put's data is durable: its record may follow, unless it was overtaken and has to look again.
  */
 void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index);
-/* Lets those go first that have waited for a slow put of their tag. */
-void mkv_volume_yield_pump(struct mkv_volume *volume);
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input);
@@ -592,8 +607,6 @@ void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_reco
                                 uint32_t slot_units);
 /* Slots or extents may have become free: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
-/* Sends an op of the volume itself behind the lock of its tag. */
-void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
 /* Drops the live block in the op's old_slot, behind the lock. */
 void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t op, enum mkv_drop_cause cause);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */

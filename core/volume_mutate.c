@@ -1,73 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What changes the table: puts, deletes, drops of slots, class changes; from the message to the
- * moment their record waits for a journal block. One mutation of a tag is past its lock at a time
- * (I7); the others wait behind it in order, and there are never more than operations.
+ * moment their record waits for a journal block.
  */
 #include <string.h>
 
 #include "core/bytes.h"
 #include "core/hash.h"
 #include "core/volume_internal.h"
-
-/* Waiting mutations are looked at so many times within lock_yield_ns. */
-#define LOOKS_OF_YIELD 4u
-
-/* ---- the lock of a tag ----------------------------------------------------------------------- */
-
-static uint32_t *lock_bucket(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
-    return &volume->lock_heads[(tag ^ tenant) % LOCK_BUCKETS];
-}
-
-static void mutation_start(struct mkv_volume *volume, uint32_t index);
-
-static void lock_take(struct mkv_volume *volume, uint32_t index) {
-    struct op *ops = volume_ops(volume);
-    struct op *op = &ops[index];
-    uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
-    const bool ignored = MKV_CANARY(MKV_CANARY_LOCK_NOT_TAKEN);
-    for (uint32_t other = ignored ? MKV_NONE_U32 : *head; other != MKV_NONE_U32;
-         other = ops[other].lock_next) {
-        if (ops[other].tag == op->tag && ops[other].tenant == op->tenant) {
-            op->state = OP_LOCK_WAIT;
-            mkv_volume_list_push(volume, &ops[other].lock_waiters, index);
-            volume->lock_waiting++;
-            return;
-        }
-    }
-    op->past_lock = true;
-    op->lock_next = *head;
-    *head = index;
-    mutation_start(volume, index);
-}
-
-/* Takes the op out of its bucket; the first waiter, if any, goes past the lock and takes over the
- * rest of the queue. Returns it, or MKV_NONE_U32. */
-static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
-    struct op *ops = volume_ops(volume);
-    struct op *op = &ops[index];
-    MKV_ASSERT(op->past_lock);
-    uint32_t *link = lock_bucket(volume, op->tenant, op->tag);
-    while (*link != index) {
-        MKV_ASSERT(*link != MKV_NONE_U32);
-        link = &ops[*link].lock_next;
-    }
-    *link = op->lock_next;
-    op->past_lock = false;
-    if (op->lock_waiters.count == 0) {
-        return MKV_NONE_U32;
-    }
-    const uint32_t next = mkv_volume_list_pop(volume, &op->lock_waiters);
-    MKV_ASSERT(volume->lock_waiting > 0);
-    volume->lock_waiting--;
-    uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
-    ops[next].lock_waiters = op->lock_waiters;
-    op->lock_waiters = (struct op_list){MKV_NONE_U32, MKV_NONE_U32, 0};
-    ops[next].past_lock = true;
-    ops[next].lock_next = *head;
-    *head = next;
-    return next;
-}
 
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
     struct op *op = &volume_ops(volume)[index];
@@ -85,7 +25,7 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         mkv_volume_answer(volume, index, mkv_volume_listing_answer_kind(op), status);
     }
     const bool of_tenant = volume->tenant_op == index;
-    const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
+    const uint32_t next = op->past_lock ? mkv_volume_lock_pass_on(volume, index) : MKV_NONE_U32;
     mkv_volume_op_free(volume, index);
     if (of_tenant) {
         mkv_volume_tenant_ended(volume);
@@ -93,7 +33,7 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
     if (next != MKV_NONE_U32) {
         /* Its state is not LOCK_WAIT any more before it starts; starting may end it at once, and
          * the chain of such ends is as long as the queue at most. */
-        mutation_start(volume, next);
+        mkv_volume_mutation_start(volume, next);
     }
 }
 
@@ -112,32 +52,18 @@ static void mutation_refuse(struct mkv_volume *volume, uint32_t index, enum mkv_
     }
 }
 
-/* ---- slow puts are overtaken ----------------------------------------------------------------- */
+/* ---- an overtaken put has its data -------------------------------------------------------- */
 
-/* A put that has its slot and waits for its client's bytes lets the mutations behind it go first
- * when they have waited for too long. It looks again, under the lock, when its data is durable. */
-static void lock_yield(struct mkv_volume *volume, uint32_t index) {
-    struct op *op = &volume_ops(volume)[index];
-    MKV_ASSERT(op->state == OP_RESERVED && op->past_lock);
-    op->overtaken = true;
-    op->has_old = false;
-    volume->stats.puts_overtaken_total++;
-    mutation_start(volume, lock_pass_on(volume, index));
-}
-
-void mkv_volume_yield_pump(struct mkv_volume *volume) {
-    const uint64_t yield_ns = volume->config.lock_yield_ns;
-    if (yield_ns == 0 || volume->lock_waiting == 0 || volume->now_ns < volume->yield_look_ns) {
-        return;
-    }
-    volume->yield_look_ns = volume->now_ns + yield_ns / LOOKS_OF_YIELD;
-    for (uint32_t index = 0; index < volume->op_total; index++) {
-        const struct op *op = &volume_ops(volume)[index];
-        if (op->state == OP_RESERVED && op->past_lock && op->lock_waiters.count > 0 &&
-            volume->now_ns - op->reserved_ns >= yield_ns) {
-            lock_yield(volume, index);
+static void extent_waiter_remove(struct mkv_volume *volume, uint32_t index) {
+    const uint32_t count = volume->extent_waiters.count;
+    for (uint32_t turn = 0; turn < count; turn++) {
+        const uint32_t other = mkv_volume_list_pop(volume, &volume->extent_waiters);
+        if (other != index) {
+            mkv_volume_list_push(volume, &volume->extent_waiters, other);
         }
     }
+    MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+    mkv_volume_evict_wait_ended(volume, index);
 }
 
 void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
@@ -148,7 +74,15 @@ void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
     }
     MKV_ASSERT(op->overtaken);
     op->candidate = 0;
-    lock_take(volume, index);
+    mkv_volume_lock_take(volume, index);
+    if (op->state != OP_LOCK_WAIT) {
+        return;
+    }
+    const uint32_t holder = mkv_volume_lock_holder(volume, op->tenant, op->tag);
+    if (volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
+        extent_waiter_remove(volume, holder);
+        (void)mkv_volume_lock_step_back(volume, holder);
+    }
 }
 
 /* ---- looking for the old block --------------------------------------------------------------- */
@@ -177,10 +111,6 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
 void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_cause cause) {
     MKV_ASSERT(volume_ops(volume)[index].past_lock);
     drop_old(volume, index, cause);
-}
-
-void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t index) {
-    lock_take(volume, index);
 }
 
 static void reserve_slot(struct mkv_volume *volume, uint32_t index);
@@ -239,7 +169,7 @@ static bool is_there(const struct mkv_volume *volume, const struct op *drop) {
 }
 
 /* A mutation is past its lock. */
-static void mutation_start(struct mkv_volume *volume, uint32_t index) {
+void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     if (op->kind == OP_KIND_PURGE) {
         mkv_volume_purge_start(volume, index);
@@ -397,7 +327,7 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
         return;
     }
-    lock_take(volume, index);
+    mkv_volume_lock_take(volume, index);
 }
 
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input) {
@@ -413,7 +343,7 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
                                 nobody ? MKV_STATUS_NOT_FOUND : MKV_STATUS_FORBIDDEN);
         return;
     }
-    lock_take(volume, index);
+    mkv_volume_lock_take(volume, index);
 }
 
 /* For whom a slot is dropped, and what becomes of it. */
@@ -443,7 +373,7 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
     volume->evict_drops += op->of_eviction ? 1u : 0u;
-    lock_take(volume, index);
+    mkv_volume_lock_take(volume, index);
 }
 
 static bool quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err,
@@ -487,29 +417,11 @@ bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint
     return true;
 }
 
-/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
-static uint32_t lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
-    const struct op *ops = volume_ops(volume);
-    uint32_t index = *lock_bucket(volume, tenant, tag);
-    while (index != MKV_NONE_U32 && (ops[index].tag != tag || ops[index].tenant != tenant)) {
-        index = ops[index].lock_next;
-    }
-    return index;
-}
-
 /* A put that waits for room holds the lock of a block that is to make some. It has done nothing
  * yet: so it drops that block itself, and when the drop is durable it looks and asks anew. */
 static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot,
                             enum mkv_drop_cause cause) {
-    const uint32_t count = volume->extent_waiters.count;
-    for (uint32_t turn = 0; turn < count; turn++) {
-        const uint32_t other = mkv_volume_list_pop(volume, &volume->extent_waiters);
-        if (other != index) {
-            mkv_volume_list_push(volume, &volume->extent_waiters, other);
-        }
-    }
-    MKV_ASSERT(volume->extent_waiters.count + 1 == count);
-    mkv_volume_evict_wait_ended(volume, index);
+    extent_waiter_remove(volume, index);
     struct op *op = &volume_ops(volume)[index];
     op->clearing = true;
     op->candidate = 0;
@@ -528,7 +440,7 @@ void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     MKV_ASSERT((entry->bits & MKV_SLOT_HIDDEN) == 0);
     MKV_ASSERT(mkv_volume_evict_room(volume));
     const uint64_t tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
-    const uint32_t holder = lock_holder(volume, entry->tenant, tag);
+    const uint32_t holder = mkv_volume_lock_holder(volume, entry->tenant, tag);
     if (holder != MKV_NONE_U32 && volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
         evict_by_waiter(volume, holder, slot, cause);
         return;
@@ -586,22 +498,6 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     return true;
 }
 
-/* A put begins to wait for room while the drop of a block waits for its lock: of its own key's old
- * block perhaps, which then would wait for it. */
-static void evict_behind(struct mkv_volume *volume, uint32_t index) {
-    const struct op *ops = volume_ops(volume);
-    uint32_t waiter = ops[index].lock_waiters.head;
-    for (uint32_t count = ops[index].lock_waiters.count; count > 0; count--) {
-        const struct op *drop = &ops[waiter];
-        if (drop->of_eviction && is_there(volume, drop)) {
-            mkv_volume_policy_remember(volume, drop->tag, drop->policy_state);
-            evict_by_waiter(volume, index, drop->old_slot, drop->drop_cause);
-            return;
-        }
-        waiter = drop->next;
-    }
-}
-
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
@@ -627,9 +523,10 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
         mkv_volume_tenant_reserve(volume, op);
         mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
     } else if (waits) {
-        op->state = OP_EXTENT_WAIT;
-        mkv_volume_list_push(volume, &volume->extent_waiters, index);
-        evict_behind(volume, index);
+        if (!mkv_volume_lock_step_back(volume, index)) {
+            op->state = OP_EXTENT_WAIT;
+            mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        }
     } else {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
     }
@@ -743,10 +640,10 @@ void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *m
     MKV_ASSERT(op->state == OP_RESERVED);
     mkv_volume_tenant_unreserve(volume, op);
     mkv_slot_table_unreserve(volume_table(volume), op->slot);
-    const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
+    const uint32_t next = op->past_lock ? mkv_volume_lock_pass_on(volume, index) : MKV_NONE_U32;
     mkv_volume_op_free(volume, index);
     if (next != MKV_NONE_U32) {
-        mutation_start(volume, next);
+        mkv_volume_mutation_start(volume, next);
     }
 }
 
