@@ -208,6 +208,12 @@ static void provide(void *context, struct mkv_admin_snapshot *out) {
     *out = node->snapshot;
 }
 
+static enum mkv_status drop(void *context, const char *name) {
+    struct fake_node *node = context;
+    snprintf(node->dropped, sizeof node->dropped, "%s", name);
+    return node->drop_status;
+}
+
 int fake_listen(uint32_t address, uint16_t *port) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
@@ -225,7 +231,8 @@ struct fake_node *fake_node_start(void) {
     assert_non_null(node);
     fake_snapshot(&node->snapshot);
     const int fd = fake_listen(INADDR_LOOPBACK, &node->port);
-    const struct mkv_admin_provider provider = {.context = node, .snapshot = provide};
+    const struct mkv_admin_provider provider = {
+        .context = node, .snapshot = provide, .tenant_drop = drop};
     char error[MKV_ADMIN_ERROR_BYTES] = "";
     if (!mkv_admin_http_start(fd, &provider, &node->http, error)) {
         fail_msg("%s", error);
