@@ -154,6 +154,7 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
             .length = item->length,
             .offset = item->offset,
             .root = item->root,
+            .expire_s = item->seconds,
         };
         key_offset += item->key_bytes;
     }

@@ -247,6 +247,7 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
         struct mkv_native_item native = {.key_bytes = (uint32_t)item->key_bytes};
         if (request->op == MKV_NATIVE_PUT) {
             native.length = item->data_bytes;
+            native.seconds = item->expire_s;
             native.flags = (item->flags & MEMKV_REPLACE) != 0 ? MKV_NATIVE_ITEM_REPLACE : 0;
             if (group != GROUP_PUT_LARGE) {
                 native.root = root_of(item);

@@ -234,10 +234,11 @@ static enum memkv_status run_stream(struct mkv_exchange *exchange, struct memkv_
 }
 
 enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
-                                   uint64_t length, uint32_t flags, memkv_read_fn source,
-                                   void *context, struct memkv_error *error) {
+                                   uint64_t length, uint32_t flags, uint32_t expire_s,
+                                   memkv_read_fn source, void *context, struct memkv_error *error) {
     struct memkv_item item = {.op = MEMKV_OP_PUT,
                               .flags = flags,
+                              .expire_s = expire_s,
                               .key = key,
                               .key_bytes = key_bytes,
                               .data_bytes = length};

@@ -177,7 +177,9 @@ enum memkv_op {
 /* One operation of a batch. Fields that the op does not name are ignored; start from zeros. */
 struct memkv_item {
     enum memkv_op op;
-    uint32_t flags; /* PUT: MEMKV_REPLACE */
+    uint32_t flags;    /* PUT: MEMKV_REPLACE */
+    uint32_t expire_s; /* PUT: seconds from now on until the value is gone; 0 never. What is live
+                        * already is prolonged, and shortened with MEMKV_REPLACE alone */
     const void *key;
     size_t key_bytes;
     const void *data;    /* PUT: the value, untouched until the call returns */
@@ -226,10 +228,11 @@ typedef int (*memkv_read_fn)(void *context, uint64_t offset, void *buffer, size_
 typedef int (*memkv_write_fn)(void *context, uint64_t offset, uint64_t value_bytes,
                               const void *data, size_t byte_count);
 
-/* memkv_put of `length` bytes that `source` supplies. Uses memory for one block at most. */
+/* memkv_put of `length` bytes that `source` supplies, gone after expire_s seconds unless that is 0.
+ * Uses memory for one block at most. */
 enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
-                                   uint64_t length, uint32_t flags, memkv_read_fn source,
-                                   void *context, struct memkv_error *error);
+                                   uint64_t length, uint32_t flags, uint32_t expire_s,
+                                   memkv_read_fn source, void *context, struct memkv_error *error);
 /* memkv_get of a whole value that `target` consumes. Uses memory for one block at most. A value of
  * at most block_bytes_max bytes is checked before `target` sees it; of a larger one `target` may
  * have seen a part when the call fails. */

@@ -198,6 +198,16 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
         {"damaged-checkpoint-kept", "Of a damaged checkpoint the pages that are sound are kept."},
     [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
         {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
+    [MKV_CANARY_EXPIRED_BLOCK_SERVED] = {"expired-block-served",
+                                         "A read finds a block whose time is over."},
+    [MKV_CANARY_EXPIRED_BLOCK_TAKEN_FOR_LIVE] =
+        {"expired-block-taken-for-live",
+         "A put of what has expired counts as a put of what is live."},
+    [MKV_CANARY_EXPIRY_NOT_RECORDED] =
+        {"expiry-not-recorded", "A put that prolongs what is live does so in memory alone."},
+    [MKV_CANARY_EXPIRY_DROP_NOT_CHECKED] =
+        {"expiry-drop-not-checked",
+         "The drop of an expired block does not notice that a put before it has prolonged it."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -203,6 +203,8 @@ struct front_item {
     struct mkv_root root;
     struct mkv_manifest old;
     struct mkv_root old_root; /* of the block that holds `old` */
+    uint32_t old_expiry_s;    /* of `old`, as it was when it was read */
+    uint32_t expiry_s;        /* PUT: Unix time; 0 never */
 };
 
 /* The place of an item that moves, checks or deletes segments; its lanes are ops of their own. */

@@ -298,6 +298,7 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     effect->message.length = op->length;
     effect->message.root = op->root;
     effect->message.replaces = front_item_at(front, op->item)->old_root;
+    effect->message.expiry_s = front_item_at(front, op->item)->expiry_s;
     op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
 }
 
@@ -490,6 +491,7 @@ static void on_read_done(struct mkv_front *front, uint32_t op_index,
         }
         item->has_old = true;
         item->old_root = message->root;
+        item->old_expiry_s = message->expiry_s;
     } else if (op->segment != MKV_NONE_U32 &&
                (op->result_length != op->length || op->result_bytes != op->wanted)) {
         op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);

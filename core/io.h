@@ -41,7 +41,7 @@
  *   RELEASE                ->           no answer
  *   EXISTS (key)           ->
  *                          <-  EXISTS_DONE in memory only, answered in the same step
- *   PUT_BEGIN (key, length, root) ->    waits behind an earlier mutation of the same key
+ *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
  *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, …
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
@@ -70,6 +70,10 @@
  * many are under way. Never a list that is not complete.
  *
  * A mutation for a tenant that the volume does not have is FORBIDDEN, a read finds nothing.
+ *
+ * A block with an expiry is gone when the volume's wall clock reaches it: reads miss it as EXPIRED,
+ * DELETE does not find it. A put of what is live prolongs it, durably, to the later of both
+ * expiries (none is the latest); with MKV_PUT_REPLACE it gets the put's.
  */
 enum mkv_message_kind {
     MKV_MESSAGE_FIND = 1,
@@ -130,13 +134,15 @@ struct mkv_message {
     struct mkv_slab slab;     /* READ, PUT_WRITE */
     struct mkv_root root;     /* PUT_BEGIN; READ_DONE: of the whole block */
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
-    uint64_t data_offset;     /* effects only: where in the emitter's arena `data` lies */
-    uint32_t data_bytes; /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
+    /* PUT_BEGIN, READ_DONE: Unix time from which on the block is gone; 0 never. */
+    uint32_t expiry_s;
+    uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
+    uint32_t data_bytes;  /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
                           * 8 bytes each. READ_DONE of a manifest: its payload. TENANT: the name,
                           * at most MKV_TENANT_STORED_NAME_BYTES_MAX. SCAN: the prefix and, behind
                           * it, the key after which to begin. COUNT, PURGE: the prefix. SCAN_DONE:
                           * the entries */
-    uint64_t count;      /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many */
+    uint64_t count;       /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many */
 };
 
 /* ---- the front's requests ------------------------------------------------------------------- */
@@ -157,6 +163,7 @@ struct mkv_request_item {
     uint64_t length;      /* PUT: bytes of the value. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
     struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */
+    uint32_t expire_s;    /* PUT: seconds from now on until it is gone; 0 never */
 };
 
 struct mkv_connection_id {

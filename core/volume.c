@@ -67,6 +67,9 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     if (config->empty_grain_ns == 0) {
         volume->config.empty_grain_ns = MKV_EMPTY_GRAIN_NS;
     }
+    if (config->expiry_pass_ns == 0) {
+        volume->config.expiry_pass_ns = MKV_EXPIRY_PASS_NS;
+    }
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;
@@ -530,6 +533,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     volume->now_ns = input->now_ns;
     volume_table(volume)->now_ns = input->now_ns;
     volume->wall_ms = mkv_max_u64(volume->wall_ms, input->wall_ms);
+    volume_table(volume)->wall_s = volume->wall_ms / 1000;
     enum mkv_err err = MKV_OK;
     switch (input->kind) {
     case MKV_INPUT_TICK:
@@ -555,6 +559,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     mkv_volume_yield_pump(volume);
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
+        mkv_volume_expiry_pump(volume);
         mkv_volume_trim_pump(volume);
     }
     if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
@@ -572,7 +577,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
 bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
         return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
-               mkv_volume_purge_has_work(volume) ||
+               mkv_volume_purge_has_work(volume) || mkv_volume_expiry_has_work(volume) ||
                mkv_directory_has_work(volume_directory(volume));
     }
     if (volume->state == MKV_VOLUME_CLOSING) {
@@ -667,6 +672,8 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
             .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
             .hidden = (entry->bits & MKV_SLOT_HIDDEN) != 0,
+            .expiry_s = entry->expiry_s,
+            .expired = mkv_slot_is_expired(table, entry),
         };
         ++*cursor;
         return true;

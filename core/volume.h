@@ -56,6 +56,7 @@
 /* Defaults of the configuration. */
 #define MKV_EMPTY_NS_MAX 10000000000ull
 #define MKV_EMPTY_GRAIN_NS 1000000000ull
+#define MKV_EXPIRY_PASS_NS 1000000000ull
 
 struct mkv_volume_config {
     uint32_t volume; /* index of this volume on its node */
@@ -79,6 +80,9 @@ struct mkv_volume_config {
     uint64_t empty_ns_max;
     /* How old extents are is compared in whole grains. 0: MKV_EMPTY_GRAIN_NS. */
     uint64_t empty_grain_ns;
+    /* Passes over the slots for expired blocks begin at least so far apart. 0:
+     * MKV_EXPIRY_PASS_NS. */
+    uint64_t expiry_pass_ns;
     struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
     struct mkv_drive_set drive_set; /* FORMAT: written */
@@ -139,6 +143,8 @@ struct mkv_volume_stats {
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
     uint64_t checksum_failures_index_total;
     uint64_t evictions_total;
+    uint64_t expired_total;               /* blocks dropped because their time was over */
+    uint64_t prolonged_total;             /* puts that gave a live block another expiry */
     uint64_t extents_given_total;         /* to a class, and ... */
     uint64_t extents_given_spanned_total; /* ... of these, several as one */
     uint64_t extents_given_back_total;
@@ -201,6 +207,8 @@ struct mkv_volume_block {
     uint32_t slot_units;
     bool served; /* false: its tenant was dropped, and it waits to be swept */
     bool hidden; /* its DROP is issued */
+    uint32_t expiry_s;
+    bool expired; /* it waits to be dropped */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,

@@ -52,7 +52,7 @@ static struct mkv_slot walk_begin(const struct mkv_volume *volume, struct op *op
     if (op->walk_first.index != MKV_NONE_U32) {
         op->walk_first_generation = mkv_slot_table_entry(table, op->walk_first)->generation_low;
     }
-    return op->walk_first;
+    return mkv_volume_unexpired(volume, op->walk_first);
 }
 
 void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
@@ -72,7 +72,9 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     if (slot.index == MKV_NONE_U32) {
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND);
-        answer->miss = miss_reason(volume, op->tenant);
+        answer->miss = served && op->walk_first.index != MKV_NONE_U32
+                           ? MKV_MISS_EXPIRED
+                           : miss_reason(volume, op->tenant);
         mkv_volume_op_free(volume, index);
         return;
     }
@@ -99,8 +101,11 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     const struct mkv_message *message = &input->message;
     const uint64_t tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
     struct mkv_slot slot = {MKV_NONE_U32};
+    bool expired = false;
     if (tenant_is_served(volume, message->tenant)) {
         slot = mkv_slot_table_find(volume_table(volume), message->tenant, tag);
+        expired = slot.index != MKV_NONE_U32;
+        slot = mkv_volume_unexpired(volume, slot);
     }
     struct mkv_effect *effect = mkv_volume_emit(volume, MKV_EFFECT_MESSAGE);
     effect->op = message->front_op;
@@ -110,7 +115,7 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     answer->front_op = message->front_op;
     if (slot.index == MKV_NONE_U32) {
         answer->status = MKV_STATUS_NOT_FOUND;
-        answer->miss = miss_reason(volume, message->tenant);
+        answer->miss = expired ? MKV_MISS_EXPIRED : miss_reason(volume, message->tenant);
         return;
     }
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
@@ -275,6 +280,7 @@ static void read_served(struct mkv_volume *volume, uint32_t index,
     /* An empty range lies nowhere: its offset may be beyond the slab. */
     answer->slab_offset = op->range_bytes > 0 ? slab_offset : 0;
     answer->root = header->root;
+    answer->expiry_s = mkv_slot_table_entry(volume_table(volume), op->slot)->expiry_s;
     if (header->block_flags & MKV_BLOCK_MANIFEST) {
         answer->data_offset = meta_of_op(volume, index) + MKV_SLOT_INLINE_OFFSET;
         answer->data_bytes = header->length;
@@ -301,7 +307,7 @@ static struct mkv_slot walk_next(struct mkv_volume *volume, struct op *op) {
     const bool in_chain =
         mkv_slot_state_of(judged) == MKV_SLOT_LIVE && (judged->bits & MKV_SLOT_HIDDEN) == 0;
     if (in_chain) {
-        next = mkv_slot_table_find_next(table, op->slot);
+        next = mkv_volume_unexpired(volume, mkv_slot_table_find_next(table, op->slot));
     }
     if (next.index != MKV_NONE_U32 || op->candidate == WALKS_MAX ||
         MKV_CANARY(MKV_CANARY_WALK_NOT_RESTARTED) || (in_chain && !walk_is_old(volume, op))) {

@@ -5,6 +5,7 @@
  *   volume.c             arena, operations, dispatch of inputs, failing
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
  *   volume_empty.c       extents run empty for other classes
+ *   volume_expiry.c      blocks whose time is over
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
  *   volume_stall.c       a drive that does not answer
@@ -122,6 +123,8 @@ struct op {
     bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
     bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
+    bool prolongs;            /* PUT: its record gives old_slot the expiry; it has no slot */
+    uint32_t expiry_s;        /* PUT */
     uint64_t reserved_ns;     /* PUT: when it got its slot */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
@@ -312,6 +315,16 @@ struct empty_job {
     uint64_t given_up_ns;
 };
 
+/* See volume_expiry.c. */
+struct expiry_job {
+    bool passing;
+    uint32_t cursor;
+    uint64_t next_s;  /* no block expires before; UINT64_MAX: none does */
+    uint64_t found_s; /* the same of what this pass has looked at */
+    uint64_t started_ns;
+    uint64_t due_ns; /* no pass begins before */
+};
+
 struct mkv_volume {
     struct mkv_volume_config config;
     enum mkv_volume_state state;
@@ -373,6 +386,7 @@ struct mkv_volume {
     bool set_is_wanted;
     struct purge purge;
     struct empty_job empty_job;
+    struct expiry_job expiry_job;
 
     uint64_t generation_counter;
     uint64_t generation_bound;            /* the durable superblock's: no put gets one above it */
@@ -552,6 +566,8 @@ void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
 void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t op, enum mkv_drop_cause cause);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
+/* The same before it has a record; a put that has its slot gives it back. */
+void mkv_volume_mutation_refuse(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 
 /* ---- volume_empty.c -------------------------------------------------------------------------- */
 
@@ -562,6 +578,21 @@ bool mkv_volume_empty_request(struct mkv_volume *volume, uint32_t slot_units);
 void mkv_volume_empty_put_applied(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_empty_pump(struct mkv_volume *volume);
 bool mkv_volume_empty_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_expiry.c ------------------------------------------------------------------------- */
+
+/* Of the slots of a tag from `slot` on, the first one whose block is not expired. */
+struct mkv_slot mkv_volume_unexpired(const struct mkv_volume *volume, struct mkv_slot slot);
+/* Whether the block in the op's old_slot counts as gone. */
+bool mkv_volume_old_is_expired(const struct mkv_volume *volume, const struct op *op);
+/* The put's content is live in old_slot: there is nothing to store but, perhaps, an expiry. */
+void mkv_volume_prolong(struct mkv_volume *volume, uint32_t op);
+/* A block has this expiry from now on. */
+void mkv_volume_expiry_noted(struct mkv_volume *volume, uint32_t expiry_s);
+/* The volume serves: whatever the table holds may expire. */
+void mkv_volume_expiry_open(struct mkv_volume *volume);
+void mkv_volume_expiry_pump(struct mkv_volume *volume);
+bool mkv_volume_expiry_has_work(const struct mkv_volume *volume);
 
 /* ---- volume_tenant.c ------------------------------------------------------------------------- */
 

@@ -618,6 +618,7 @@ static void turn(struct mkv_lives *lives) {
     uint64_t due_ns = mkv_min_u64(mkv_min_u64(drive_ns, client_ns), work_ns);
     due_ns = mkv_min_u64(due_ns, lives->tick_due_ns);
     lives->now_ns = mkv_max_u64(lives->now_ns, due_ns);
+    mkv_model_time(&lives->model, mkv_wall_ms(lives->now_ns) / 1000);
     if (due_ns == drive_ns) {
         mkv_node_complete(&lives->nodes[drive], lives->now_ns);
     } else if (due_ns == client_ns) {
@@ -666,6 +667,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     mkv_content_init(&lives->content, options->memory, mkv_random_mix(shape->seed),
                      shape->key_count, shape->colliding, key_bytes_max, shape->length_max);
     mkv_model_init(&lives->model, options->memory, shape->key_count, in_order);
+    lives->model.wall_s = mkv_wall_ms(0) / 1000;
     lives->model.lying = (mkv_faults_relax(shape->faults.mask) & MKV_RELAX_LYING) != 0;
     for (uint32_t key = 0; key < shape->key_count; key++) {
         /* Segments go when their manifest is replaced. */

@@ -42,26 +42,46 @@ static void set_add(struct world_set *set, const struct mkv_model_world *world) 
     set->worlds[set->count++] = *world;
 }
 
-/* What the mutation does to a key that holds this version. */
-static uint32_t take_effect(const struct mkv_model_op *op, uint32_t *version) {
+static void hold(struct mkv_model_world *world, uint32_t version, uint32_t expiry_s) {
+    world->version = version;
+    world->expiry_s = expiry_s;
+}
+
+static void expire(struct mkv_model_world *world, uint64_t wall_s) {
+    if (world->expiry_s != 0 && wall_s >= world->expiry_s) {
+        hold(world, MKV_MODEL_ABSENT, 0);
+    }
+}
+
+/* What the mutation does to a key in this world. */
+static uint32_t take_effect(const struct mkv_model *model, const struct mkv_model_op *op,
+                            struct mkv_model_world *world) {
+    uint32_t expiry_s = op->expiry_s;
     switch (op->kind) {
     case MKV_MODEL_PUT:
-        if (*version != MKV_MODEL_ABSENT && *version != op->version) {
+        if (world->version != MKV_MODEL_ABSENT && world->version != op->version) {
             return MKV_MODEL_CONFLICT;
         }
-        *version = op->version;
+        if (world->version == op->version) { /* it is prolonged, never shortened */
+            expiry_s = world->expiry_s == 0 || expiry_s == 0
+                           ? 0
+                           : (uint32_t)mkv_max_u64(world->expiry_s, expiry_s);
+        }
+        hold(world, op->version, expiry_s);
+        expire(world, model->wall_s);
         return MKV_MODEL_OK;
     case MKV_MODEL_REPLACE:
-        *version = op->version;
+        hold(world, op->version, expiry_s);
+        expire(world, model->wall_s);
         return MKV_MODEL_OK;
     case MKV_MODEL_DELETE:
-        if (*version == MKV_MODEL_ABSENT) {
+        if (world->version == MKV_MODEL_ABSENT) {
             return MKV_MODEL_MISS;
         }
-        *version = MKV_MODEL_ABSENT;
+        hold(world, MKV_MODEL_ABSENT, 0);
         return MKV_MODEL_OK;
     case MKV_MODEL_PURGE:
-        *version = MKV_MODEL_ABSENT;
+        hold(world, MKV_MODEL_ABSENT, 0);
         return MKV_MODEL_OK;
     case MKV_MODEL_READ:
         break;
@@ -96,13 +116,13 @@ static void close_set(const struct mkv_model *model, const struct mkv_model_key 
         for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
             if (may_go(model, state, &set->worlds[index], op)) {
                 struct mkv_model_world next = set->worlds[index];
-                next.results[op] = take_effect(&state->ops[op], &next.version);
+                next.results[op] = take_effect(model, &state->ops[op], &next);
                 set_add(set, &next);
             }
         }
         if (lossy && set->worlds[index].version != MKV_MODEL_ABSENT) {
             struct mkv_model_world next = set->worlds[index];
-            next.version = MKV_MODEL_ABSENT;
+            hold(&next, MKV_MODEL_ABSENT, 0);
             set_add(set, &next);
         }
     }
@@ -204,6 +224,65 @@ uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_
         state->version_last = (uint32_t)mkv_max_u64(state->version_last, version);
     }
     return place;
+}
+
+void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->ops[op].kind == MKV_MODEL_PUT || state->ops[op].kind == MKV_MODEL_REPLACE);
+    state->ops[op].expiry_s = expiry_s;
+}
+
+/* Whether something of the key expires between the two times. */
+static bool expires_between(const struct mkv_model_key *state, uint64_t before_s, uint64_t now_s) {
+    bool does = false;
+    for (uint32_t world = 0; world < state->world_count; world++) {
+        const uint32_t expiry_s = state->worlds[world].expiry_s;
+        does = does || (expiry_s > before_s && expiry_s <= now_s);
+    }
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        const uint32_t expiry_s = state->ops[op].expiry_s;
+        does = does || (expiry_s > before_s && expiry_s <= now_s);
+    }
+    return does;
+}
+
+/* What an unanswered mutation met depends on whether it took effect before or after: so the worlds
+ * are those that were possible before, each without what has expired. */
+static void key_expires(struct mkv_model *model, struct mkv_model_key *state, uint64_t now_s) {
+    struct world_set set;
+    struct world_set kept;
+    set_from_key(&set, state);
+    close_set(model, state, false, &set);
+    kept.count = 0;
+    for (uint32_t index = 0; index < set.count; index++) {
+        expire(&set.worlds[index], now_s);
+        set_add(&kept, &set.worlds[index]);
+    }
+    set_to_key(state, &kept);
+}
+
+void mkv_model_time(struct mkv_model *model, uint64_t wall_s) {
+    const uint64_t before_s = model->wall_s;
+    if (wall_s == before_s) {
+        return;
+    }
+    MKV_ASSERT(wall_s > before_s);
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        struct mkv_model_key *state = &model->keys[key];
+        if (model->lying || !expires_between(state, before_s, wall_s)) {
+            continue;
+        }
+        tell_reads(model, state, true);
+        key_expires(model, state, wall_s);
+        for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+            state->ops[op].overlapped = true;
+        }
+        model->wall_s = wall_s;
+        tell_reads(model, state, true);
+        model->wall_s = before_s;
+    }
+    model->wall_s = wall_s;
 }
 
 static bool version_answers(uint32_t version, uint32_t result) {
@@ -479,7 +558,8 @@ void mkv_model_settle(struct mkv_model *model) {
         close_set(model, state, state->lossy, &set);
         kept.count = 0;
         for (uint32_t index = 0; index < set.count; index++) {
-            const struct mkv_model_world world = {.version = set.worlds[index].version};
+            const struct mkv_model_world world = {.version = set.worlds[index].version,
+                                                  .expiry_s = set.worlds[index].expiry_s};
             set_add(&kept, &world);
         }
         set_to_key(state, &kept);
@@ -531,7 +611,7 @@ void mkv_model_evict(struct mkv_model *model, uint32_t key) {
     struct world_set closed = set;
     close_set(model, state, false, &closed);
     for (uint32_t index = 0; index < closed.count; index++) {
-        closed.worlds[index].version = MKV_MODEL_ABSENT;
+        hold(&closed.worlds[index], MKV_MODEL_ABSENT, 0);
         set_add(&set, &closed.worlds[index]);
     }
     set_to_key(state, &set);

@@ -21,6 +21,7 @@
  *      hidden before it is gone. Where replace_hides says so, a read may also miss beside a
  *      replacing put.
  *  I4  A read beside which no mutation of its key ran strikes out every world with another version.
+ *  I5  A version whose time is over is gone in every world, from that second of the wall clock on.
  *
  * Not responsible for: bytes (content.h), nor for what is on the drive (audit.h, watch.h).
  */
@@ -58,14 +59,16 @@ enum mkv_model_result {
 
 struct mkv_model_world {
     uint32_t version;
+    uint32_t expiry_s; /* of the version; 0: never */
     uint32_t results[MKV_MODEL_OPS_MAX];
 };
 
 struct mkv_model_op {
     enum mkv_model_kind kind; /* 0: the place is free */
     uint32_t version;
-    uint64_t order; /* of its invocation */
-    bool abandoned; /* nobody waits for its answer any more, but it may still take effect */
+    uint32_t expiry_s; /* PUT, REPLACE */
+    uint64_t order;    /* of its invocation */
+    bool abandoned;    /* nobody waits for its answer any more, but it may still take effect */
     /* READ */
     bool hidden;     /* a removal was unanswered at some time while it ran (I3) */
     bool lists;      /* it may miss the key while it is being replaced (I3) */
@@ -95,6 +98,7 @@ struct mkv_model {
     bool in_order; /* mutations of a key take effect in the order they were invoked */
     bool lying;    /* the drive lies: any version that was ever put may be read, or none */
     uint64_t order;
+    uint64_t wall_s;
     uint64_t evaluations; /* answers held against the model */
     uint64_t losses;      /* misses that only a fault explains */
 };
@@ -107,6 +111,10 @@ bool mkv_model_has_room(const struct mkv_model *model, uint32_t key);
 /* An operation starts; returns its place, which its answer names. */
 uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_kind kind,
                           uint32_t version);
+/* The PUT or REPLACE that was just invoked brings an expiry. */
+void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s);
+/* The wall clock shows this second: what expires then is gone. */
+void mkv_model_time(struct mkv_model *model, uint64_t wall_s);
 /* The read is one of a listing: a block that is replaced while it runs may be in it by neither
  * content (I3). */
 void mkv_model_lists(struct mkv_model *model, uint32_t key, uint32_t op);

@@ -76,11 +76,18 @@ static void start_put(struct volume_world *world, uint32_t index, uint32_t key) 
     const bool replace = mkv_random_chance(random, shape->share_replace, 16);
     uint32_t version = world->lives.model.keys[key].version_last + 1;
     if (version > 1 && mkv_random_chance(random, shape->share_repeat, 16)) {
-        version = mkv_random_between(random, 1, version - 1);
+        const bool newest = shape->share_expiry > 0 && mkv_random_chance(random, 1, 2);
+        version = newest ? version - 1 : mkv_random_between(random, 1, version - 1);
     }
     begin(world, index, CLIENT_BEGUN, key, replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT, version);
     struct client *client = &world->clients[index];
     client->aborts = mkv_random_chance(random, shape->share_abort, 16);
+    uint32_t expiry_s = 0;
+    if (shape->share_expiry > 0 && mkv_random_chance(random, shape->share_expiry, 16)) {
+        expiry_s = (uint32_t)(world->lives.model.wall_s +
+                              mkv_random_between(random, 1, shape->expiry_s_max));
+        mkv_model_expires(&world->lives.model, key, client->place, expiry_s);
+    }
     const uint32_t length = mkv_content_length(&world->lives.content, key, version);
     uint8_t *payload = client_slab(world, index) + MKV_UNIT_BYTES;
     mkv_content_fill(&world->lives.content, key, version, 0, payload, length);
@@ -93,6 +100,7 @@ static void start_put(struct volume_world *world, uint32_t index, uint32_t key) 
         .flags = replace ? MKV_PUT_REPLACE : 0,
         .length = length,
         .root = client->root,
+        .expiry_s = expiry_s,
     };
     send_key(world, index, &message);
 }

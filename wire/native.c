@@ -187,7 +187,8 @@ static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_
         return MKV_NATIVE_BAD_ITEM_FLAGS;
     }
     const bool has_length = op == MKV_NATIVE_PUT || op == MKV_NATIVE_GET;
-    if ((op != MKV_NATIVE_GET && item->offset != 0) || (!has_length && item->length != 0) ||
+    if ((op != MKV_NATIVE_GET && item->offset != 0) ||
+        (op != MKV_NATIVE_PUT && item->seconds != 0) || (!has_length && item->length != 0) ||
         (op != MKV_NATIVE_PUT && !mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes))) {
         return MKV_NATIVE_NOT_ZERO;
     }
@@ -206,6 +207,7 @@ void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) 
     memcpy(bytes + 16, item->root.bytes, sizeof item->root.bytes);
     mkv_store_u32(bytes + 32, item->flags);
     mkv_store_u16(bytes + 36, (uint16_t)item->key_bytes);
+    mkv_store_u32(bytes + 40, item->seconds);
 }
 
 enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *header,
@@ -225,11 +227,12 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
         memcpy(item->root.bytes, bytes + 16, sizeof item->root.bytes);
         item->flags = mkv_load_u32(bytes + 32);
         item->key_bytes = mkv_load_u16(bytes + 36);
+        item->seconds = mkv_load_u32(bytes + 40);
         const enum mkv_native_error error = check_item(header->op, item);
         if (error != MKV_NATIVE_OK) {
             return error;
         }
-        if (!mkv_native_is_zero(bytes + 38, 10)) {
+        if (!mkv_native_is_zero(bytes + 38, 2) || !mkv_native_is_zero(bytes + 44, 4)) {
             return MKV_NATIVE_NOT_ZERO;
         }
         body_bytes += item->key_bytes;

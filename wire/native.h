@@ -111,8 +111,8 @@ struct mkv_native_header {
 /*
  * item (48 bytes): 0 8 offset (GET) | 8 8 length (PUT: of the value; GET: bytes wanted, 0 all
  * behind offset) | 16 16 root (PUT of a value up to one block) | 32 4 flags (bit 0 replace) | 36 2
- * key bytes | 38 10 0 The items stand first, then the keys, behind one another in the order of the
- * items.
+ * key bytes | 38 2 0 | 40 4 seconds (PUT: until the value is gone, 0 never) | 44 4 0
+ * The items stand first, then the keys, behind one another in the order of the items.
  */
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
 struct mkv_native_item {
@@ -121,6 +121,7 @@ struct mkv_native_item {
     struct mkv_root root;
     uint32_t flags;
     uint32_t key_bytes;
+    uint32_t seconds;
 };
 
 /* result (40 bytes): 0 4 status | 4 4 miss reason | 8 8 length | 16 16 root | 32 8 0 */

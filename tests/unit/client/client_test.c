@@ -495,8 +495,8 @@ static void test_client_stream__values_of_every_size__round_trip(void **state) {
             snprintf(key, sizeof key, "%u", index);
             struct stream stream = {.seed = index, .length = sizes[index], .fail_at = UINT64_MAX};
             struct memkv_error error;
-            if (memkv_put_stream(client, key, strlen(key), stream.length, 0, stream_source, &stream,
-                                 &error) != MEMKV_OK) {
+            if (memkv_put_stream(client, key, strlen(key), stream.length, 0, 0, stream_source,
+                                 &stream, &error) != MEMKV_OK) {
                 fail_msg("%s", error.text);
             }
             assert_in_range(stream.piece_max, 0, MIB);
@@ -520,7 +520,7 @@ static void test_client_stream__pieces_larger_than_the_stage__are_whole(void **s
     struct stream stream = {.seed = 3, .length = 8 * MIB + 1, .fail_at = UINT64_MAX};
     struct memkv_error error;
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
         MEMKV_OK);
     assert_int_equal(stream.piece_max, MIB);
     assert_int_equal(memkv_get_stream(client, "k", 1, stream_target, &stream, &error), MEMKV_OK);
@@ -535,19 +535,19 @@ static void test_client_stream__source_or_target_fails__nothing_is_stored(void *
     struct memkv_error error;
     struct stream stream = {.length = 3 * MIB, .fail_at = 2 * MIB + 9};
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
         MEMKV_CALLBACK);
     assert_non_null(strstr(error.text, "77"));
-    assert_int_equal(memkv_put_stream(client, "k", 1, 3 * MIB, 0, stream_source,
+    assert_int_equal(memkv_put_stream(client, "k", 1, 3 * MIB, 0, 0, stream_source,
                                       &(struct stream){.fail_at = 0}, &error),
                      MEMKV_CALLBACK);
-    assert_int_equal(memkv_put_stream(client, "k", 1, 9, 0, stream_source,
+    assert_int_equal(memkv_put_stream(client, "k", 1, 9, 0, 0, stream_source,
                                       &(struct stream){.fail_at = 0}, &error),
                      MEMKV_CALLBACK);
     assert_int_equal(memkv_exists(client, "k", 1, &error), MEMKV_NOT_FOUND);
     stream.fail_at = UINT64_MAX;
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
         MEMKV_OK);
     stream.fail_at = MIB;
     assert_int_equal(memkv_get_stream(client, "k", 1, stream_target, &stream, &error),

@@ -63,6 +63,7 @@ struct test_server {
     atomic_uint frame_count;            /* of clients, HELLO included */
     atomic_uint requests_in_flight_max; /* PUTs that waited for DATA at one time */
     char client_name[49];
+    uint32_t seconds; /* of the last item that had any */
     char problem[256];
     /* The connection. */
     atomic_int peer;

@@ -41,6 +41,8 @@ enum gate {
     GATE_ANSWER,
 };
 #define GATE_COUNT 9u
+/* The wall clock stands: in the middle of this second. */
+#define WORLD_WALL_S 1000u
 
 struct world_block {
     bool live;
@@ -48,6 +50,7 @@ struct world_block {
     uint32_t key_bytes;
     uint32_t flags;
     uint32_t length;
+    uint32_t expiry_s; /* noted, not kept to */
     struct mkv_root root;
     uint8_t key[MKV_KEY_BYTES_MAX];
     uint8_t *data;
@@ -96,6 +99,7 @@ struct world_item {
     uint64_t length;
     uint64_t offset;
     uint32_t flags;
+    uint32_t expire_s;
 };
 
 struct world_request {

@@ -272,6 +272,7 @@ static void take_mutation(struct world *world, const struct mkv_message *message
     struct world_op *op = &world->ops[index];
     op->block.length = message->length;
     op->block.root = message->root;
+    op->block.expiry_s = message->expiry_s;
     op->block.flags = message->flags & MKV_BLOCK_FLAGS;
     op->request_flags = message->flags;
     op->state = WORLD_OP_QUEUED;
@@ -371,6 +372,7 @@ static const uint8_t *answer_read(struct world *world, struct world_event *event
         event->message.bytes = wanted;
         event->message.slab_offset = wanted > 0 ? op->message.offset - from : 0;
         event->message.root = op->block.root;
+        event->message.expiry_s = op->block.expiry_s;
         if ((op->block.flags & MKV_BLOCK_MANIFEST) != 0) {
             assert_int_equal(wanted, MKV_MANIFEST_BYTES); /* it is read whole */
             memcpy(payload, op->block.data, MKV_MANIFEST_BYTES);

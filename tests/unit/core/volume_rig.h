@@ -25,7 +25,9 @@ struct rig {
     uint8_t *drive;
     uint8_t *slabs;
     uint64_t now_ns;
+    uint64_t wall_ms;                       /* the wall clock; it stands until a test moves it */
     uint32_t tenant;                        /* of the messages that are sent */
+    uint32_t expiry_s;                      /* of the puts that are begun */
     struct mkv_effect queue[RIG_QUEUE_MAX]; /* drive operations in flight, oldest first */
     uint32_t queue_count;
     struct mkv_message answers[RIG_LOG_MAX];

@@ -322,6 +322,7 @@ static void test_native_items__256_items_of_every_key_length__round_trip(void **
             .root = root_of_text("root"),
             .flags = index % 2,
             .key_bytes = index == 0 ? 1 : index * 4 + 4,
+            .seconds = index << 24,
         };
     }
     assert_int_equal(items[MKV_NATIVE_ITEMS_MAX - 1].key_bytes, MKV_KEY_BYTES_MAX);
@@ -334,6 +335,7 @@ static void test_native_items__256_items_of_every_key_length__round_trip(void **
     for (uint32_t index = 0; index < MKV_NATIVE_ITEMS_MAX; index++) {
         assert_int_equal(decoded[index].offset, 0);
         assert_int_equal(decoded[index].length, items[index].length);
+        assert_int_equal(decoded[index].seconds, items[index].seconds);
         assert_true(mkv_root_equal(decoded[index].root, items[index].root));
         assert_int_equal(decoded[index].flags, items[index].flags);
         assert_int_equal(decoded[index].key_bytes, items[index].key_bytes);
@@ -367,7 +369,9 @@ static const struct item_fault item_faults[] = {
     {"root of a GET", MKV_NATIVE_GET, 31, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"replace in a GET", MKV_NATIVE_GET, 32, 4, 1, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"an unknown flag", MKV_NATIVE_PUT, 32, 4, 2, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"seconds of a GET", MKV_NATIVE_GET, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
     {"first reserved byte", MKV_NATIVE_PUT, 38, 1, 1, MKV_NATIVE_NOT_ZERO},
+    {"first byte behind seconds", MKV_NATIVE_PUT, 44, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"last reserved byte", MKV_NATIVE_PUT, 47, 1, 1, MKV_NATIVE_NOT_ZERO},
 };
 
