@@ -243,6 +243,30 @@ MKV_COLLECTOR(blocks_by_tier) {
     }
 }
 
+MKV_COLLECTOR(evictions_by_tier) {
+    (void)argument;
+    for (uint32_t tier = 0; tier < MKV_ADMIN_TIER_COUNT; tier++) {
+        uint64_t sum = 0;
+        for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+            sum += sources->snapshot->drives[index].volume.evictions_by_tier[tier];
+        }
+        count1(out, mkv_admin_tiers[tier], sum);
+    }
+}
+
+MKV_COLLECTOR(evictions_by_cause) {
+    (void)argument;
+    uint64_t capacity = 0;
+    uint64_t rebalance = 0;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
+        capacity += volume->evictions_capacity_total;
+        rebalance += volume->evictions_rebalance_total;
+    }
+    count1(out, "capacity", capacity);
+    count1(out, "class_rebalance", rebalance);
+}
+
 MKV_COLLECTOR(active_tenants) {
     (void)argument;
     count0(out, mkv_admin_blocks(sources->snapshot) > 0 ? 1 : 0);
@@ -358,6 +382,14 @@ MKV_COLLECTOR(journal_lag) {
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
         count1(out, drive->name, mkv_admin_journal_lag(&drive->volume));
+    }
+}
+
+MKV_COLLECTOR(scrub_progress) {
+    (void)argument;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
+        mkv_exposition_real(out, (const char *const[]){drive->name}, drive->volume.scrub_progress);
     }
 }
 

@@ -52,6 +52,8 @@ MKV_COLLECTOR(shard_blocks);
 
 MKV_COLLECTOR(blocks);
 MKV_COLLECTOR(blocks_by_tier);
+MKV_COLLECTOR(evictions_by_tier);
+MKV_COLLECTOR(evictions_by_cause);
 MKV_COLLECTOR(active_tenants);
 MKV_COLLECTOR(tenant_blocks);
 MKV_COLLECTOR(tenant_bytes);
@@ -65,6 +67,7 @@ MKV_COLLECTOR(journal_bytes); /* offset of a count of blocks in struct mkv_admin
 MKV_COLLECTOR(journal_size);
 MKV_COLLECTOR(journal_lag);
 MKV_COLLECTOR(recovery_duration);
+MKV_COLLECTOR(scrub_progress);
 
 /* ---- the node ---------------------------------------------------------------------------------
  */

@@ -22,6 +22,7 @@ static const char *const components[] = {"superblock", "journal", "index", "slot
                                          "payload",    "wire",    NULL};
 static const char *const repair_kinds[] = {"superblock_copy", "quarantined_slot", "torn_tail",
                                            NULL};
+static const char *const eviction_causes[] = {"capacity", "class_rebalance", NULL};
 static const char *const write_caches[] = {"volatile", "none", NULL};
 
 static const struct mkv_metric_label no_labels[] = {END};
@@ -51,6 +52,7 @@ static const struct mkv_metric_label of_device[] = {DEVICE,
 static const struct mkv_metric_label by_component[] = {CLOSED("component", components), END};
 static const struct mkv_metric_label by_repair[] = {CLOSED("kind", repair_kinds), END};
 static const struct mkv_metric_label by_tier[] = {CLOSED("tier", mkv_admin_tiers), END};
+static const struct mkv_metric_label by_cause[] = {CLOSED("cause", eviction_causes), END};
 static const struct mkv_metric_label by_tenant[] = {OPEN("tenant", 1), END};
 static const struct mkv_metric_label by_shard[] = {OPEN("shard", 1), END};
 static const struct mkv_metric_label by_path[] = {CLOSED("path", mkv_admin_paths), END};
@@ -107,7 +109,7 @@ const struct mkv_metric_family mkv_metric_families[] = {
             "Look at memkv_miss_keys_total for the reasons"),
     COUNTER("memkv_no_space_total", "responses", no_labels, items_of_status, MKV_STATUS_NO_SPACE,
             "Items of requests that were answered NO_SPACE", "Puts that the store had no room for",
-            "Delete blocks, or add drives"),
+            "Delete blocks, or add drives; see storage.eviction"),
     COUNTER("memkv_invalid_requests_total", "requests", no_labels, invalid_requests, 0,
             "Requests that were refused as INVALID, and frames that were none",
             "A client that speaks another version, or a scanner",
@@ -181,6 +183,12 @@ const struct mkv_metric_family mkv_metric_families[] = {
     GAUGE("memkv_trim_pending", "requests", no_labels, drives_sum, OF_VOLUME(trims_pending),
           "Trims that are in flight or wait for their turn", "Whether drives keep up with trims",
           "High for long: a drive trims slowly; set storage.trim: off if gets suffer"),
+    COUNTER("memkv_scrub_slots_total", "slots", by_device, drive, OF_VOLUME(scrub_slots_total),
+            "Blocks that the scrubber has read and compared",
+            "Whether old blocks are still checked", "Not growing: see storage.scrub_rate"),
+    GAUGE("memkv_scrub_progress_ratio", "ratio", by_device, scrub_progress, 0,
+          "How far the scrubber's pass over a drive has come", "How long a whole check takes",
+          "A pass takes too long: raise storage.scrub_rate"),
     GAUGE("memkv_device_online", "bool", by_device, device_online, 0, "1 where a drive serves",
           "A drive that is gone turns its keys into misses",
           "0: memkv_device_state and the warnings of memkv admin status say why"),
@@ -243,7 +251,17 @@ const struct mkv_metric_family mkv_metric_families[] = {
     COUNTER("memkv_l2_load_failures_total", "keys", by_load_failure, drive_tier_failures, 0,
             "Gets that failed at the drive tier, by reason", "Faults behind misses",
             "io_error, checksum: check the drive; offline: bring it back"),
+    COUNTER("memkv_l2_evicted_keys_total", "keys", no_labels, drives_sum,
+            OF_VOLUME(evictions_total), "Keys evicted from the drive tier",
+            "How fast the store turns over", "Many misses with reason evicted: add drives"),
     /* Retention tiers and tenants. */
+    COUNTER("memkv_evictions_total", "blocks", by_tier, evictions_by_tier, 0,
+            "Blocks evicted, by retention tier; without hints all are unhinted",
+            "What makes room for what", "Many misses with reason evicted: add drives"),
+    COUNTER("memkv_evictions_by_cause_total", "blocks", by_cause, evictions_by_cause, 0,
+            "Blocks evicted, by cause: for room among blocks of their size, or for other sizes",
+            "Why blocks leave",
+            "class_rebalance for long: the sizes of blocks change; a full cache does the rest"),
     GAUGE("memkv_blocks_by_tier", "blocks", by_tier, blocks_by_tier, 0,
           "Blocks by retention tier; without hints all are unhinted", "What would be evicted first",
           "None needed by itself"),

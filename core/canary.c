@@ -92,6 +92,8 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EMPTIED_SLOT_REUSED_WHILE_HELD] =
         {"emptied-slot-reused-while-held",
          "A slot of an extent that is emptied counts as free while an operation still reads it."},
+    [MKV_CANARY_SCRUB_WITHOUT_HOLD] =
+        {"scrub-without-hold", "The scrubber reads a slot that may be given out meanwhile."},
     [MKV_CANARY_TRIM_OVERLAPS_WRITE] =
         {"trim-overlaps-write",
          "An extent that is being trimmed is given to a class, and written, before the drive has "
@@ -208,6 +210,12 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EXPIRY_DROP_NOT_CHECKED] =
         {"expiry-drop-not-checked",
          "The drop of an expired block does not notice that a put before it has prolonged it."},
+    [MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP] =
+        {"evicted-slot-reused-before-drop",
+         "The slot of an evicted block is given out when its DROP is merely issued."},
+    [MKV_CANARY_GHOST_TAG_IGNORED] =
+        {"ghost-tag-ignored",
+         "A miss is told as evicted because of another key that was evicted, whatever its tag."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -186,7 +186,7 @@ void mkv_directory_catch_up_done(struct mkv_directory *directory, uint32_t tenan
                                  const struct mkv_directory_value *value);
 /* The header could not be had. A slot that stays live is asked for again, later. */
 void mkv_directory_catch_up_failed(struct mkv_directory *directory);
-/* The slot holds that block no more, or will not soon. */
+/* The slot holds that block no more. */
 void mkv_directory_catch_up_gone(struct mkv_directory *directory);
 
 /* Whether an entry names a block that is live, by slot, generation and tenant. */

@@ -251,7 +251,9 @@ static void start_put(struct mkv_front *front, uint32_t item_index) {
     struct front_op *op =
         mkv_front_op_prepare(front, item_index, item_index, FRONT_OP_PUT, MKV_NONE_U32, 0);
     op->length = (uint32_t)item->length;
-    op->flags = item->replace ? MKV_PUT_REPLACE : 0;
+    const uint32_t item_count = front_request_at(front, item->request)->item_count;
+    const bool is_last = item_count > 1 && item->position == item_count - 1;
+    op->flags = (item->replace ? MKV_PUT_REPLACE : 0) | (is_last ? MKV_PUT_LAST : 0);
     op->root = item->root;
     mkv_front_op_run(front, item_index);
 }

@@ -111,6 +111,9 @@ enum mkv_message_kind {
  * u16, key bytes u16, 0 u16, key. */
 #define MKV_SCAN_ENTRY_BYTES 16u
 
+/* Of PUT_BEGIN: the last one of several blocks that a request stores. */
+#define MKV_PUT_LAST 0x400u
+
 struct mkv_message {
     enum mkv_message_kind kind;
     uint32_t volume;            /* index of the volume addressed, or answering */

@@ -277,7 +277,10 @@ static void set_retired(struct mkv_slot_table *table, struct mkv_slot slot,
     entry->chain = MKV_NONE_U32;
     entry->bits = (uint16_t)(held ? MKV_SLOT_HELD : 0u);
     entry_set_state(entry, retired);
-    mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->retired++;
+    struct mkv_extent_state *state =
+        mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot));
+    state->retired++;
+    extent_class(table, state)->retired_count++;
     table->retired_count++;
 }
 

@@ -128,6 +128,7 @@ struct mkv_class_state {
     uint32_t extent_count;
     uint32_t slot_count;       /* of these extents */
     uint32_t used_count;       /* of these slots, those that are not FREE */
+    uint32_t retired_count;    /* of these, those that are retired */
     uint32_t coming_count;     /* EXTENT records on their way that give it extents */
     uint64_t refused_until_ns; /* no extent of another class was cold enough */
 };
@@ -219,6 +220,8 @@ uint32_t mkv_slot_units_of_table(uint32_t payload_units);
  * payload exactly, where such a class exists or there may be another one; else the smallest class
  * that is at most a quarter too large and has free slots; else the fixed table's. */
 uint32_t mkv_slot_table_class_for(const struct mkv_slot_table *table, uint32_t length);
+/* The place in `classes` of a slot size; MKV_NONE_U32 when there is no such class. */
+uint32_t mkv_slot_table_class_of(const struct mkv_slot_table *table, uint32_t slot_units);
 /* The smallest class with free slots that is larger than slot_units, but at most a quarter; 0 when
  * there is none. */
 uint32_t mkv_slot_table_class_near(const struct mkv_slot_table *table, uint32_t slot_units);

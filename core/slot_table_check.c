@@ -99,11 +99,13 @@ static void check_class(const struct mkv_slot_table *table, uint8_t class_index)
             sum.extent_count += state->span;
             sum.slot_count += state->slot_count;
             sum.used_count += state->used;
+            sum.retired_count += state->retired;
         }
     }
     MKV_ASSERT(sum.extent_count == class_state->extent_count); /* I6 */
     MKV_ASSERT(sum.slot_count == class_state->slot_count);
     MKV_ASSERT(sum.used_count == class_state->used_count);
+    MKV_ASSERT(sum.retired_count == class_state->retired_count);
     MKV_ASSERT(class_state->extent_count > 0 || class_state->coming_count > 0);
 }
 

@@ -42,6 +42,16 @@ struct mkv_class_state *mkv_slot_table_class(struct mkv_slot_table *table, uint3
     return open;
 }
 
+uint32_t mkv_slot_table_class_of(const struct mkv_slot_table *table, uint32_t slot_units) {
+    MKV_ASSERT(slot_units > 0);
+    for (uint32_t index = 0; index < MKV_CLASSES_MAX; index++) {
+        if (table->classes[index].slot_units == slot_units) {
+            return index;
+        }
+    }
+    return MKV_NONE_U32;
+}
+
 void mkv_slot_table_class_leave(struct mkv_slot_table *table, struct mkv_class_state *class_state) {
     MKV_ASSERT(class_state->slot_units != 0);
     if (class_state->extent_count > 0 || class_state->coming_count > 0) {

@@ -301,6 +301,7 @@ static void derive_slots(struct mkv_slot_table *table, uint32_t page,
             mkv_slot_table_hash_insert(table, slot.index);
         } else {
             state->retired++;
+            class_state->retired_count++;
             table->retired_count++;
         }
     }

@@ -11,7 +11,7 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, tenants, table, meta, directory, end;
+    uint64_t ops, effects, tenants, eviction, table, meta, directory, end;
     uint32_t op_total, effects_max;
 };
 
@@ -20,9 +20,10 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     MKV_ASSERT(config->ops_max <= MKV_VOLUME_OPS_MAX);
     MKV_ASSERT(config->window_units >= 1);
     struct layout layout;
-    /* The front's operations, as many drops, class changes, the directory's reads, a purge's. */
+    /* The front's operations, as many drops, the class changes, a purge's, the directory's reads,
+     * and the scrubber's. */
     layout.op_total =
-        2 * config->ops_max + EXTENT_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX + PURGE_OPS_MAX;
+        2 * config->ops_max + EXTENT_OPS_MAX + PURGE_OPS_MAX + MKV_DIRECTORY_CATCH_UP_MAX + 1;
     layout.effects_max = 2 * layout.op_total + IO_COUNT + 64;
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_volume), 64);
     layout.ops = at;
@@ -31,11 +32,17 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     at = mkv_round_up_u64(at + layout.effects_max * sizeof(struct mkv_effect), 64);
     layout.tenants = at;
     at = mkv_round_up_u64(at + mkv_tenant_table_memory_required(&config->geometry), 64);
+    layout.eviction = at;
+    if (config->eviction) {
+        const struct mkv_eviction_config eviction = mkv_volume_eviction_config(config);
+        at = mkv_round_up_u64(at + mkv_eviction_memory_required(&eviction), 64);
+    }
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
     const uint64_t meta_units = layout.op_total + MKV_JOURNAL_BATCH_BLOCKS_MAX +
-                                MKV_SUPERBLOCK_COPIES + 2 * (uint64_t)config->window_units;
+                                MKV_SUPERBLOCK_COPIES + 2 * (uint64_t)config->window_units +
+                                (config->scrub_rate > 0 ? SCRUB_UNITS : 0);
     layout.directory = at + meta_units * MKV_UNIT_BYTES;
     const struct mkv_directory_config directory = mkv_volume_directory_config(config);
     layout.end = layout.directory + mkv_directory_memory_required(&directory);
@@ -70,12 +77,16 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     if (config->expiry_pass_ns == 0) {
         volume->config.expiry_pass_ns = MKV_EXPIRY_PASS_NS;
     }
+    if (config->evict_ready_divisor == 0) {
+        volume->config.evict_ready_divisor = MKV_EVICT_READY_DIVISOR;
+    }
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;
     volume->effects_max = layout.effects_max;
     volume->table_offset = layout.table;
     volume->tenants_offset = layout.tenants;
+    volume->eviction_offset = layout.eviction;
     volume->meta_offset = layout.meta;
     volume->directory_offset = layout.directory;
     volume->numbered_first = MKV_NONE_U32;
@@ -132,14 +143,14 @@ uint32_t mkv_volume_list_pop(struct mkv_volume *volume, struct op_list *list) {
 }
 
 bool mkv_volume_drop_room(const struct mkv_volume *volume) {
-    return volume->ops_internal - volume->extent_op_count - volume->catch_ups -
-               volume->purge.in_flight <
+    return volume->ops_internal - volume->extent_op_count - volume->purge.in_flight -
+               volume->catch_ups - volume->scrub.in_flight <
            volume->config.ops_max;
 }
 
 static bool kind_is_internal(enum op_kind kind) {
     return kind == OP_KIND_DROP || kind == OP_KIND_EXTENT || kind == OP_KIND_RETIRE ||
-           kind == OP_KIND_CATCH_UP || kind == OP_KIND_PURGE;
+           kind == OP_KIND_CATCH_UP || kind == OP_KIND_PURGE || kind == OP_KIND_SCRUB;
 }
 
 uint32_t mkv_volume_op_take(struct mkv_volume *volume, enum op_kind kind) {
@@ -169,10 +180,14 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (op->holds_slot) {
         mkv_volume_release(volume, index);
     }
+    mkv_volume_evict_wait_ended(volume, index);
     op->state = OP_FREE;
     volume->ops_used--;
     if (kind_is_internal(op->kind)) {
         volume->ops_internal--;
+    }
+    if (op->kind == OP_KIND_PURGE) {
+        mkv_volume_purge_op_ended(volume);
     }
     volume->catch_ups -= op->kind == OP_KIND_CATCH_UP ? 1u : 0u;
     if (op->numbered) {
@@ -182,8 +197,8 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
         MKV_ASSERT(volume->listings[op->purge - 1].drops > 0);
         volume->listings[op->purge - 1].drops--;
     }
-    if (op->kind == OP_KIND_PURGE) {
-        mkv_volume_purge_op_ended(volume);
+    if (op->of_catch_up) {
+        mkv_directory_catch_up_gone(volume_directory(volume));
     }
     if (op->of_eviction) {
         MKV_ASSERT(volume->evict_drops > 0);
@@ -228,6 +243,7 @@ void mkv_volume_release(struct mkv_volume *volume, uint32_t index) {
     ops[index].holds_slot = false;
     if (!others) {
         mkv_slot_table_release(volume_table(volume), ops[index].slot);
+        mkv_volume_policy_released(volume, ops[index].slot);
     }
 }
 
@@ -344,6 +360,7 @@ static bool op_is_stranded(enum op_state state) {
     case OP_CHECKING:
     case OP_WRITING:
     case OP_CATCHING_UP:
+    case OP_SCRUBBING:
         return false;
     }
     MKV_ASSERT(false);
@@ -484,6 +501,8 @@ static void on_drive_done(struct mkv_volume *volume, const struct mkv_drive_done
         mkv_volume_get_io_done(volume, done->op.index, done);
     } else if (op->kind == OP_KIND_CATCH_UP) {
         mkv_volume_catch_up_done(volume, done->op.index, done);
+    } else if (op->kind == OP_KIND_SCRUB) {
+        mkv_volume_scrub_io_done(volume, done->op.index, done);
     } else {
         mkv_volume_mutate_io_done(volume, done->op.index, done);
     }
@@ -561,9 +580,11 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         mkv_volume_tenant_pump(volume);
         mkv_volume_expiry_pump(volume);
         mkv_volume_trim_pump(volume);
+        mkv_volume_scrub_pump(volume);
     }
     if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
         mkv_volume_empty_pump(volume);
+        mkv_volume_evict_pump(volume);
         mkv_volume_directory_pump(volume);
     }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
@@ -578,10 +599,12 @@ bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
         return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
                mkv_volume_purge_has_work(volume) || mkv_volume_expiry_has_work(volume) ||
-               mkv_directory_has_work(volume_directory(volume));
+               mkv_directory_has_work(volume_directory(volume)) ||
+               mkv_volume_evict_has_work(volume);
     }
     if (volume->state == MKV_VOLUME_CLOSING) {
-        return mkv_directory_has_work(volume_directory(volume));
+        return mkv_directory_has_work(volume_directory(volume)) ||
+               mkv_volume_evict_has_work(volume);
     }
     return volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume);
 }
@@ -609,6 +632,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->bytes_usable = mkv_geometry_usable_units(&volume->config.geometry) * MKV_UNIT_BYTES;
     stats->bytes_raw = volume->config.geometry.capacity_units * MKV_UNIT_BYTES;
     stats->slots_used = table->used_count;
+    stats->scrub_progress = mkv_volume_scrub_progress(volume);
     stats->slots_retired = table->retired_count;
     stats->slots_free = table->classed_slot_count - table->used_count;
     stats->extents_free = table->classless_count;
@@ -682,6 +706,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
 
 void mkv_volume_check(const struct mkv_volume *volume) {
     mkv_slot_table_check(volume_table(volume));
+    mkv_volume_policy_check(volume);
     /* No block belongs to a tenant whose sweep has ended: it would be kept for ever. */
     uint32_t cursor = 0;
     struct mkv_volume_block block;

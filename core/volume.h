@@ -57,6 +57,7 @@
 #define MKV_EMPTY_NS_MAX 10000000000ull
 #define MKV_EMPTY_GRAIN_NS 1000000000ull
 #define MKV_EXPIRY_PASS_NS 1000000000ull
+#define MKV_EVICT_READY_DIVISOR 64u
 
 struct mkv_volume_config {
     uint32_t volume; /* index of this volume on its node */
@@ -69,6 +70,8 @@ struct mkv_volume_config {
     uint32_t directory_frames; /* nodes of the directory in memory; 0: 1024, or its region */
     uint64_t directory_commit_ns; /* the longest that its changes stay uncommitted; 0: 1 s */
     bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
+    /* Bytes a second at which all blocks are read again and compared with their sums; 0: never. */
+    uint64_t scrub_rate;
     /* Mutations of a key that have waited for so long behind a put whose bytes do not come go
      * first; 0: never. */
     uint64_t lock_yield_ns;
@@ -83,6 +86,12 @@ struct mkv_volume_config {
     /* Passes over the slots for expired blocks begin at least so far apart. 0:
      * MKV_EXPIRY_PASS_NS. */
     uint64_t expiry_pass_ns;
+    /* Blocks make room for puts; else a put into a full drive is NO_SPACE, unless it can have an
+     * extent of another class. */
+    bool eviction;
+    uint32_t ghost_count; /* tags of evicted blocks that are remembered. 0: by the slots */
+    /* A full class keeps one slot in so many ready. 0: MKV_EVICT_READY_DIVISOR. */
+    uint32_t evict_ready_divisor;
     struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
     struct mkv_drive_set drive_set; /* FORMAT: written */
@@ -106,6 +115,7 @@ struct mkv_volume_class_stats {
     uint32_t slots_used;
 };
 #define MKV_VOLUME_CLASSES_MAX 128u
+#define MKV_VOLUME_TIERS 4u
 
 /* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
 struct mkv_volume_stats {
@@ -137,14 +147,18 @@ struct mkv_volume_stats {
     uint64_t flushes_total;
     uint64_t checkpoints_total;
     uint64_t puts_total, puts_deduplicated_total, gets_total, deletes_total;
+    uint64_t scrub_slots_total, scrub_bytes_total, scrub_damaged_total, scrub_passes_total;
+    double scrub_progress;         /* of the pass that runs, 0 to 1 */
     uint64_t puts_overtaken_total; /* lost the lock to mutations behind them, waiting for bytes */
     uint64_t read_bytes_total, write_bytes_total; /* payload verified and served; persisted */
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
     uint64_t checksum_failures_index_total;
-    uint64_t evictions_total;
-    uint64_t expired_total;               /* blocks dropped because their time was over */
-    uint64_t prolonged_total;             /* puts that gave a live block another expiry */
+    uint64_t expired_total;   /* blocks dropped because their time was over */
+    uint64_t prolonged_total; /* puts that gave a live block another expiry */
+    uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
+    uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
+    uint64_t evictions_capacity_total, evictions_rebalance_total;
     uint64_t extents_given_total;         /* to a class, and ... */
     uint64_t extents_given_spanned_total; /* ... of these, several as one */
     uint64_t extents_given_back_total;

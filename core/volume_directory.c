@@ -313,14 +313,13 @@ static void catch_up(struct mkv_volume *volume) {
     }
 }
 
-/* The block's header can't be read: no reader will get it either. */
+/* The block's header can't be read: no reader will get it either. The directory waits until its
+ * drop is durable: until then the block is live, and would be looked at again and again, or be
+ * taken for listed by an opening that finds it live still. */
 static void catch_up_lost(struct mkv_volume *volume, const struct op *op, enum mkv_err err) {
-    if (volume->state == MKV_VOLUME_SERVING && mkv_volume_drop_room(volume)) {
-        mkv_directory_catch_up_gone(volume_directory(volume));
-    } else {
+    if (!mkv_volume_catch_up_drop(volume, op->slot, err)) {
         mkv_directory_catch_up_failed(volume_directory(volume));
     }
-    mkv_volume_quarantine(volume, op->slot, err);
 }
 
 static void catch_up_read(struct mkv_volume *volume, uint32_t index) {

@@ -25,8 +25,13 @@ static bool tenant_is_served(const struct mkv_volume *volume, uint32_t tenant) {
     return volume_serves(volume) && mkv_tenant_table_serves(volume_tenants(volume), tenant);
 }
 
-static enum mkv_miss miss_reason(const struct mkv_volume *volume, uint32_t tenant) {
-    return volume_serves(volume) ? mkv_volume_tenant_miss(volume, tenant) : MKV_MISS_DRIVE_OFFLINE;
+static enum mkv_miss miss_reason(const struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
+    if (!volume_serves(volume)) {
+        return MKV_MISS_DRIVE_OFFLINE;
+    }
+    const enum mkv_miss miss = mkv_volume_tenant_miss(volume, tenant);
+    return miss == MKV_MISS_UNKNOWN && mkv_volume_was_evicted(volume, tag) ? MKV_MISS_EVICTED
+                                                                           : miss;
 }
 
 static uint32_t entry_block_flags(const struct mkv_slot_entry *entry) {
@@ -74,10 +79,11 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
             mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND);
         answer->miss = served && op->walk_first.index != MKV_NONE_U32
                            ? MKV_MISS_EXPIRED
-                           : miss_reason(volume, op->tenant);
+                           : miss_reason(volume, op->tenant, op->tag);
         mkv_volume_op_free(volume, index);
         return;
     }
+    mkv_volume_policy_used(volume, slot, true);
     mkv_volume_hold(volume, index, slot);
     op->state = OP_FOUND;
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
@@ -115,9 +121,10 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     answer->front_op = message->front_op;
     if (slot.index == MKV_NONE_U32) {
         answer->status = MKV_STATUS_NOT_FOUND;
-        answer->miss = expired ? MKV_MISS_EXPIRED : miss_reason(volume, message->tenant);
+        answer->miss = expired ? MKV_MISS_EXPIRED : miss_reason(volume, message->tenant, tag);
         return;
     }
+    mkv_volume_policy_used(volume, slot, false);
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     answer->status = MKV_STATUS_OK;
     answer->length_units = entry->length_units;
@@ -323,7 +330,7 @@ static void read_next_candidate(struct mkv_volume *volume, uint32_t index) {
     const struct mkv_slot slot = walk_next(volume, op);
     mkv_volume_release(volume, index);
     if (slot.index == MKV_NONE_U32) {
-        read_end(volume, index, MKV_STATUS_NOT_FOUND, MKV_MISS_UNKNOWN);
+        read_end(volume, index, MKV_STATUS_NOT_FOUND, miss_reason(volume, op->tenant, op->tag));
         return;
     }
     /* A block that came after FIND may not be what the front has made ready for. */
@@ -458,6 +465,7 @@ void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
     case OP_JOURNALED:
     case OP_LISTING:
     case OP_CATCHING_UP:
+    case OP_SCRUBBING:
         break;
     }
     MKV_ASSERT(false); /* a GET reads in no other state */

@@ -4,8 +4,10 @@
  *
  *   volume.c             arena, operations, dispatch of inputs, failing
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
+ *   volume_lock.c        the order of the mutations of a tag
  *   volume_empty.c       extents run empty for other classes
  *   volume_expiry.c      blocks whose time is over
+ *   volume_evict.c       blocks leave to make room
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
  *   volume_stall.c       a drive that does not answer
@@ -27,8 +29,11 @@
 #ifndef MKV_CORE_VOLUME_INTERNAL_H
 #define MKV_CORE_VOLUME_INTERNAL_H
 
+#include <string.h>
+
 #include "core/canary.h"
 #include "core/directory.h"
+#include "core/eviction.h"
 #include "core/io.h"
 #include "core/journal_block.h"
 #include "core/slot_header.h"
@@ -71,6 +76,7 @@ enum op_kind {
     OP_KIND_RETIRE,   /* of a slot that the drive could not write */
     OP_KIND_LIST,     /* SCAN, COUNT, PURGE */
     OP_KIND_CATCH_UP, /* reads a header for the directory */
+    OP_KIND_SCRUB,    /* reads a block to see that it is whole */
 };
 
 enum op_state {
@@ -90,6 +96,7 @@ enum op_state {
     OP_JOURNALED,       /* its record is in a block that is not durable yet */
     OP_LISTING,         /* LIST: the directory is at it */
     OP_CATCHING_UP,     /* CATCH_UP: the header is on its way */
+    OP_SCRUBBING,       /* SCRUB: the header or a piece of the payload is on its way */
 };
 
 struct op_list {
@@ -140,8 +147,13 @@ struct op {
     struct mkv_record_extent extent; /* EXTENT */
     uint32_t tenant_place;           /* TENANT, TENANT_DROP */
     bool of_job;                     /* DROP: counts against the limit of background jobs */
+    bool waits_for_slot;             /* PUT: it is one of those that wait for a slot ... */
+    uint32_t policy_state;           /* DROP of an eviction: what the policy will remember */
+    uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
     uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
+    bool of_catch_up;                /* DROP: the directory waits for its end */
+    uint32_t purge_reads;            /* PURGE: of its header, handed out so far */
     enum mkv_directory_job_kind listing_kind; /* LIST */
     bool numbered;                            /* PUT: in the list of those with a generation */
     uint32_t numbered_next;
@@ -240,6 +252,18 @@ struct trim {
     uint64_t due_ns; /* no trim starts before */
 };
 
+/* Memory for the payload that the scrubber compares at a time: the largest chunk there is. */
+#define SCRUB_UNITS 32u
+struct scrub {
+    uint32_t in_flight; /* blocks that are being read: 0 or 1 */
+    bool header_known;  /* of that block: its payload is read */
+    uint32_t cursor;    /* the slot to look at next */
+    uint32_t offset;    /* payload bytes that were compared */
+    uint32_t piece;     /* payload bytes on their way */
+    uint64_t bytes;     /* read of the block */
+    uint64_t due_ns;    /* no block is read before */
+};
+
 /* One pass after another over all slots, until one finds nothing of the tenant. */
 struct tenant_sweep {
     uint32_t place; /* in the tenant table; MKV_NONE_U32: no sweep */
@@ -274,6 +298,8 @@ struct recover {
     uint64_t clear_cursor;
     uint32_t next_unit; /* of the checkpoint side, behind its head */
     uint32_t derive_cursor;
+    bool derived;
+    uint32_t policy_page;
     uint64_t window_sequence; /* sequence that the first unit of the window stands for */
     uint32_t window_count;
     uint32_t window_index; /* block of the window that is looked at */
@@ -325,6 +351,15 @@ struct expiry_job {
     uint64_t due_ns; /* no pass begins before */
 };
 
+/* See volume_evict.c. */
+struct evict_job {
+    uint64_t full[MKV_CLASSES_MAX / 64]; /* bit c: class c can get no extent, as far as is known */
+    uint64_t filling[MKV_CLASSES_MAX / 64]; /* bit c: until it has the ready slots it wants */
+    uint16_t waiting[MKV_CLASSES_MAX];      /* puts that wait for a slot */
+    bool more;                              /* the next step would find more to do */
+};
+_Static_assert(MKV_VOLUME_OPS_MAX <= UINT16_MAX, "as many puts wait at most");
+
 struct mkv_volume {
     struct mkv_volume_config config;
     enum mkv_volume_state state;
@@ -337,6 +372,7 @@ struct mkv_volume {
     uint64_t effects_offset;
     uint64_t table_offset;
     uint64_t tenants_offset;
+    uint64_t eviction_offset;
     uint64_t meta_offset;
     uint64_t directory_offset;
 
@@ -387,6 +423,8 @@ struct mkv_volume {
     struct purge purge;
     struct empty_job empty_job;
     struct expiry_job expiry_job;
+    struct evict_job evict;
+    struct scrub scrub;
 
     uint64_t generation_counter;
     uint64_t generation_bound;            /* the durable superblock's: no put gets one above it */
@@ -436,7 +474,8 @@ static inline struct mkv_directory *volume_directory(const struct mkv_volume *vo
 static inline uint8_t *volume_meta(const struct mkv_volume *volume, uint64_t offset) {
     return (uint8_t *)((uintptr_t)volume + offset);
 }
-/* Metadata units: one for each op, then the journal batch, the superblock copies, two windows. */
+/* Metadata units: one for each op, then the journal batch, the superblock copies, two windows, and
+ * the scrubber's. */
 static inline uint64_t meta_of_op(const struct mkv_volume *volume, uint32_t op) {
     return volume->meta_offset + (uint64_t)op * MKV_UNIT_BYTES;
 }
@@ -448,6 +487,10 @@ static inline uint64_t meta_of_superblock(const struct mkv_volume *volume, uint3
 }
 static inline uint64_t meta_of_window(const struct mkv_volume *volume, uint32_t window) {
     return meta_of_superblock(volume, MKV_SUPERBLOCK_COPIES + window * volume->config.window_units);
+}
+/* SCRUB_UNITS of them, where there is a scrubber. */
+static inline uint64_t meta_of_scrub(const struct mkv_volume *volume) {
+    return meta_of_window(volume, 2);
 }
 
 /* ---- volume.c -------------------------------------------------------------------------------- */
@@ -527,14 +570,15 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
 /* The put's data is durable: its record may follow, unless it was overtaken and has to look again.
  */
 void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index);
-/* Lets those go first that have waited for a slow put of their tag. */
-void mkv_volume_yield_pump(struct mkv_volume *volume);
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input);
 /* Drops a slot whose content failed its check, behind the lock of its tag. With MKV_ERR_DRIVE_IO
  * the medium lost it, and the slot is retired. */
 void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
+/* The same for the catch-up, which is told by mkv_directory_catch_up_gone when the drop has ended.
+ * False when there is no drop: the slot is to be looked at again. */
+bool mkv_volume_catch_up_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err);
 /* Drops a live slot for a background job, behind the lock of its tag. False when enough of them are
  * under way: ask again later. */
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
@@ -560,14 +604,27 @@ void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_reco
                                 uint32_t slot_units);
 /* Slots or extents may have become free: puts that wait for a slot try again. */
 void mkv_volume_extent_applied(struct mkv_volume *volume);
-/* Sends an op of the volume itself behind the lock of its tag. */
-void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
 /* Drops the live block in the op's old_slot, behind the lock. */
 void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t op, enum mkv_drop_cause cause);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 /* The same before it has a record; a put that has its slot gives it back. */
 void mkv_volume_mutation_refuse(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
+
+/* A mutation is past its lock. */
+void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t op);
+
+/* ---- volume_lock.c --------------------------------------------------------------------------- */
+
+/* Sends an op behind the lock of its tag. */
+void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
+/* The op lets go; the first waiter, if any, goes past the lock and takes over the rest of the
+ * queue. Returns it, or MKV_NONE_U32. */
+uint32_t mkv_volume_lock_pass_on(struct mkv_volume *volume, uint32_t op);
+/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
+uint32_t mkv_volume_lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag);
+/* Lets those go first that have waited for a slow put of their tag. */
+void mkv_volume_yield_pump(struct mkv_volume *volume);
 
 /* ---- volume_empty.c -------------------------------------------------------------------------- */
 
@@ -593,6 +650,36 @@ void mkv_volume_expiry_noted(struct mkv_volume *volume, uint32_t expiry_s);
 void mkv_volume_expiry_open(struct mkv_volume *volume);
 void mkv_volume_expiry_pump(struct mkv_volume *volume);
 bool mkv_volume_expiry_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_evict.c -------------------------------------------------------------------------- */
+
+struct mkv_eviction_config mkv_volume_eviction_config(const struct mkv_volume_config *config);
+/* What the policy is told; nothing comes of it when the configuration has no eviction. */
+void mkv_volume_policy_init(struct mkv_volume *volume);
+/* Tells it what recovery found, so many pages a call; *page starts at 0. True when done. */
+bool mkv_volume_policy_restore(struct mkv_volume *volume, uint32_t *page, uint32_t page_max);
+/* A class change: after an extent was taken, before one is given back. */
+void mkv_volume_policy_extent(struct mkv_volume *volume, const struct mkv_record_extent *record);
+/* A block was stored; the last one of several that a request named, or not. */
+void mkv_volume_policy_put(struct mkv_volume *volume, struct mkv_slot slot, bool is_last);
+/* A request asked for the block; perhaps a read that a lookup may have announced. */
+void mkv_volume_policy_used(struct mkv_volume *volume, struct mkv_slot slot, bool was_looked_up);
+/* The block's DROP is decided. */
+void mkv_volume_policy_dropped(struct mkv_volume *volume, struct mkv_slot slot, bool evicted);
+/* The same in two parts: a DROP is sent behind the lock, and when it has its turn the block is
+ * there. What goes between is MKV_NONE_U32 for a block that the policy does not have. */
+uint32_t mkv_volume_policy_take_out(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_t state);
+/* Nobody holds the slot any more. */
+void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot);
+bool mkv_volume_was_evicted(const struct mkv_volume *volume, uint64_t tag);
+void mkv_volume_policy_check(const struct mkv_volume *volume);
+/* A put finds no slot of this size, and there will be no extent for it. True when blocks of its
+ * class make room: the put waits until it is tried again (mkv_volume_evict_wait_ended). */
+bool mkv_volume_evict_request(struct mkv_volume *volume, uint32_t op, uint32_t slot_units);
+void mkv_volume_evict_wait_ended(struct mkv_volume *volume, uint32_t op);
+void mkv_volume_evict_pump(struct mkv_volume *volume);
+bool mkv_volume_evict_has_work(const struct mkv_volume *volume);
 
 /* ---- volume_tenant.c ------------------------------------------------------------------------- */
 
@@ -626,6 +713,14 @@ bool mkv_volume_directory_closed(struct mkv_volume *volume);
 void mkv_volume_directory_fail(struct mkv_volume *volume);
 void mkv_volume_list(struct mkv_volume *volume, const struct mkv_input *input);
 enum mkv_message_kind mkv_volume_listing_answer_kind(const struct op *op);
+/* ---- volume_scrub.c -------------------------------------------------------------------------- */
+
+void mkv_volume_scrub_pump(struct mkv_volume *volume);
+/* How far the pass has come, 0 to 1. */
+double mkv_volume_scrub_progress(const struct mkv_volume *volume);
+void mkv_volume_scrub_io_done(struct mkv_volume *volume, uint32_t op,
+                              const struct mkv_drive_done *done);
+
 void mkv_volume_catch_up_done(struct mkv_volume *volume, uint32_t op,
                               const struct mkv_drive_done *done);
 void mkv_volume_directory_io_done(struct mkv_volume *volume, uint32_t which,

@@ -82,6 +82,7 @@ static uint32_t records_of(const struct mkv_volume *volume, const struct op *op,
             .tenant = op->tenant,
             .tag = op->tag,
             .slot = op->slot,
+            .tier = MKV_TIER_UNHINTED,
             .length = op->length,
             .generation = op->generation_new,
             .root = op->root,
@@ -258,6 +259,17 @@ static void count_extent(struct mkv_volume_stats *stats, const struct mkv_record
     }
 }
 
+static void apply_extent(struct mkv_volume *volume, const struct mkv_record_extent *record) {
+    const bool takes = record->slot_units != 0;
+    if (!takes) {
+        mkv_volume_policy_extent(volume, record);
+    }
+    mkv_slot_table_apply_extent(volume_table(volume), record);
+    if (takes) {
+        mkv_volume_policy_extent(volume, record);
+    }
+}
+
 static void apply_op(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
@@ -270,10 +282,14 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_volume_directory_put(volume, op);
             mkv_volume_empty_put_applied(volume, op->slot);
             mkv_volume_expiry_noted(volume, op->expiry_s);
+            mkv_volume_policy_put(volume, op->slot, (op->flags & MKV_PUT_LAST) != 0);
             volume->stats.write_bytes_total += op->length;
             break;
         case MKV_RECORD_DROP:
-            if (!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
+            mkv_volume_policy_dropped(volume, op->old_slot, false);
+            if ((!MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) &&
+                 !(op->drop_cause == MKV_DROP_EVICT &&
+                   MKV_CANARY(MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP))) ||
                 (op->kind == OP_KIND_PUT && !op->clearing)) {
                 mkv_volume_directory_drop(volume, op);
                 mkv_slot_table_apply_drop(table, &records[record].drop);
@@ -281,7 +297,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             volume->stats.expired_total += op->drop_cause == MKV_DROP_EXPIRE;
             break;
         case MKV_RECORD_EXTENT:
-            mkv_slot_table_apply_extent(table, &records[record].extent);
+            apply_extent(volume, &records[record].extent);
             count_extent(&volume->stats, &op->extent);
             mkv_volume_extent_op_ended(volume, op->slot_units);
             break;

@@ -1,73 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What changes the table: puts, deletes, drops of slots, class changes; from the message to the
- * moment their record waits for a journal block. One mutation of a tag is past its lock at a time
- * (I7); the others wait behind it in order, and there are never more than operations.
+ * moment their record waits for a journal block.
  */
 #include <string.h>
 
 #include "core/bytes.h"
 #include "core/hash.h"
 #include "core/volume_internal.h"
-
-/* Waiting mutations are looked at so many times within lock_yield_ns. */
-#define LOOKS_OF_YIELD 4u
-
-/* ---- the lock of a tag ----------------------------------------------------------------------- */
-
-static uint32_t *lock_bucket(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
-    return &volume->lock_heads[(tag ^ tenant) % LOCK_BUCKETS];
-}
-
-static void mutation_start(struct mkv_volume *volume, uint32_t index);
-
-static void lock_take(struct mkv_volume *volume, uint32_t index) {
-    struct op *ops = volume_ops(volume);
-    struct op *op = &ops[index];
-    uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
-    const bool ignored = MKV_CANARY(MKV_CANARY_LOCK_NOT_TAKEN);
-    for (uint32_t other = ignored ? MKV_NONE_U32 : *head; other != MKV_NONE_U32;
-         other = ops[other].lock_next) {
-        if (ops[other].tag == op->tag && ops[other].tenant == op->tenant) {
-            op->state = OP_LOCK_WAIT;
-            mkv_volume_list_push(volume, &ops[other].lock_waiters, index);
-            volume->lock_waiting++;
-            return;
-        }
-    }
-    op->past_lock = true;
-    op->lock_next = *head;
-    *head = index;
-    mutation_start(volume, index);
-}
-
-/* Takes the op out of its bucket; the first waiter, if any, goes past the lock and takes over the
- * rest of the queue. Returns it, or MKV_NONE_U32. */
-static uint32_t lock_pass_on(struct mkv_volume *volume, uint32_t index) {
-    struct op *ops = volume_ops(volume);
-    struct op *op = &ops[index];
-    MKV_ASSERT(op->past_lock);
-    uint32_t *link = lock_bucket(volume, op->tenant, op->tag);
-    while (*link != index) {
-        MKV_ASSERT(*link != MKV_NONE_U32);
-        link = &ops[*link].lock_next;
-    }
-    *link = op->lock_next;
-    op->past_lock = false;
-    if (op->lock_waiters.count == 0) {
-        return MKV_NONE_U32;
-    }
-    const uint32_t next = mkv_volume_list_pop(volume, &op->lock_waiters);
-    MKV_ASSERT(volume->lock_waiting > 0);
-    volume->lock_waiting--;
-    uint32_t *head = lock_bucket(volume, op->tenant, op->tag);
-    ops[next].lock_waiters = op->lock_waiters;
-    op->lock_waiters = (struct op_list){MKV_NONE_U32, MKV_NONE_U32, 0};
-    ops[next].past_lock = true;
-    ops[next].lock_next = *head;
-    *head = next;
-    return next;
-}
 
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
     struct op *op = &volume_ops(volume)[index];
@@ -89,7 +29,7 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         mkv_volume_answer(volume, index, mkv_volume_listing_answer_kind(op), status);
     }
     const bool of_tenant = volume->tenant_op == index;
-    const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
+    const uint32_t next = op->past_lock ? mkv_volume_lock_pass_on(volume, index) : MKV_NONE_U32;
     mkv_volume_op_free(volume, index);
     if (of_tenant) {
         mkv_volume_tenant_ended(volume);
@@ -97,7 +37,7 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
     if (next != MKV_NONE_U32) {
         /* Its state is not LOCK_WAIT any more before it starts; starting may end it at once, and
          * the chain of such ends is as long as the queue at most. */
-        mutation_start(volume, next);
+        mkv_volume_mutation_start(volume, next);
     }
 }
 
@@ -115,33 +55,7 @@ void mkv_volume_mutation_refuse(struct mkv_volume *volume, uint32_t index, enum 
     }
 }
 
-/* ---- slow puts are overtaken ----------------------------------------------------------------- */
-
-/* A put that has its slot and waits for its client's bytes lets the mutations behind it go first
- * when they have waited for too long. It looks again, under the lock, when its data is durable. */
-static void lock_yield(struct mkv_volume *volume, uint32_t index) {
-    struct op *op = &volume_ops(volume)[index];
-    MKV_ASSERT(op->state == OP_RESERVED && op->past_lock);
-    op->overtaken = true;
-    op->has_old = false;
-    volume->stats.puts_overtaken_total++;
-    mutation_start(volume, lock_pass_on(volume, index));
-}
-
-void mkv_volume_yield_pump(struct mkv_volume *volume) {
-    const uint64_t yield_ns = volume->config.lock_yield_ns;
-    if (yield_ns == 0 || volume->lock_waiting == 0 || volume->now_ns < volume->yield_look_ns) {
-        return;
-    }
-    volume->yield_look_ns = volume->now_ns + yield_ns / LOOKS_OF_YIELD;
-    for (uint32_t index = 0; index < volume->op_total; index++) {
-        const struct op *op = &volume_ops(volume)[index];
-        if (op->state == OP_RESERVED && op->past_lock && op->lock_waiters.count > 0 &&
-            volume->now_ns - op->reserved_ns >= yield_ns) {
-            lock_yield(volume, index);
-        }
-    }
-}
+/* ---- the data of a put is durable ----------------------------------------------------------------- */
 
 void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
@@ -151,7 +65,7 @@ void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
     }
     MKV_ASSERT(op->overtaken);
     op->candidate = 0;
-    lock_take(volume, index);
+    mkv_volume_lock_take(volume, index);
 }
 
 /* ---- looking for the old block --------------------------------------------------------------- */
@@ -160,7 +74,9 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
     struct op *op = &volume_ops(volume)[index];
     op->has_old = true;
     op->drop_cause = cause;
-    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP)) {
+    mkv_volume_policy_dropped(volume, op->old_slot, cause == MKV_DROP_EVICT);
+    if (MKV_CANARY(MKV_CANARY_SLOT_REUSED_BEFORE_DROP) ||
+        (cause == MKV_DROP_EVICT && MKV_CANARY(MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP))) {
         const struct mkv_record_drop drop = {
             .cause = cause,
             .slot = op->old_slot,
@@ -177,10 +93,6 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
 void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_cause cause) {
     MKV_ASSERT(volume_ops(volume)[index].past_lock);
     drop_old(volume, index, cause);
-}
-
-void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t index) {
-    lock_take(volume, index);
 }
 
 static void reserve_slot(struct mkv_volume *volume, uint32_t index);
@@ -216,13 +128,29 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
 static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
                         enum mkv_drop_cause cause) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    const struct mkv_slot_table *table = volume_table(volume);
+    const struct empty_job *job = &volume->empty_job;
     volume->stats.evictions_total++;
+    volume->stats.evictions_by_tier[(entry->bits >> MKV_SLOT_TIER_SHIFT) % MKV_VOLUME_TIERS]++;
+    if (job->active && mkv_slot_table_extent_of(table, slot).index == job->extent.index) {
+        volume->stats.evictions_rebalance_total++;
+    } else {
+        volume->stats.evictions_capacity_total++;
+    }
     mkv_volume_event(volume, MKV_EVENT_BLOCK_EVICTED, MKV_OK, slot.index,
                      ((uint64_t)entry->tag_high << 32) | entry->tag_low, (uint64_t)cause);
 }
 
-/* A mutation is past its lock. */
-static void mutation_start(struct mkv_volume *volume, uint32_t index) {
+/* What a DROP is to drop may be gone, and its slot put to use again, since. */
+static bool is_there(const struct mkv_volume *volume, const struct op *drop) {
+    MKV_ASSERT(drop->kind == OP_KIND_DROP);
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), drop->old_slot);
+    return mkv_slot_state_of(entry) == MKV_SLOT_LIVE && (entry->bits & MKV_SLOT_HIDDEN) == 0 &&
+           (entry->generation_low == (uint32_t)drop->generation_new.value ||
+            MKV_CANARY(MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED));
+}
+
+void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     if (op->kind == OP_KIND_PURGE) {
         mkv_volume_purge_start(volume, index);
@@ -232,11 +160,7 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index) {
         check_candidate(volume, index);
         return;
     }
-    /* What was to be dropped may be gone, and its slot put to use again, since. */
-    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
-    if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE || (entry->bits & MKV_SLOT_HIDDEN) != 0 ||
-        (entry->generation_low != (uint32_t)op->generation_new.value &&
-         !MKV_CANARY(MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED))) {
+    if (!is_there(volume, op)) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
     }
@@ -247,6 +171,7 @@ static void mutation_start(struct mkv_volume *volume, uint32_t index) {
     }
     if (op->of_eviction) {
         evict_event(volume, op->old_slot, op->drop_cause);
+        mkv_volume_policy_remember(volume, op->tag, op->policy_state);
     }
     drop_old(volume, index, op->drop_cause);
 }
@@ -274,6 +199,7 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
     }
     if (!expired && same_content(op, header)) {
         volume->stats.puts_deduplicated_total++;
+        mkv_volume_policy_used(volume, op->old_slot, false);
         mkv_volume_prolong(volume, index);
         return;
     }
@@ -389,7 +315,7 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
         return;
     }
-    lock_take(volume, index);
+    mkv_volume_lock_take(volume, index);
 }
 
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input) {
@@ -403,13 +329,14 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
         mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
         return;
     }
-    lock_take(volume, index);
+    mkv_volume_lock_take(volume, index);
 }
 
 /* For whom a slot is dropped, and what becomes of it. */
 #define DROP_OF_JOB 0x1u
 #define DROP_OF_EVICTION 0x2u
 #define DROP_RETIRES 0x4u
+#define DROP_OF_CATCH_UP 0x8u
 #define DROP_OF_LISTING(listing) (((listing) + 1u) * 0x100u)
 
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
@@ -424,21 +351,36 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->of_job = (flags & DROP_OF_JOB) != 0;
     op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
     op->retires = (flags & DROP_RETIRES) != 0;
+    if (op->of_eviction) {
+        op->policy_state = mkv_volume_policy_take_out(volume, slot); /* it is no victim twice */
+    }
+    op->of_catch_up = (flags & DROP_OF_CATCH_UP) != 0;
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
     volume->evict_drops += op->of_eviction ? 1u : 0u;
-    lock_take(volume, index);
+    mkv_volume_lock_take(volume, index);
 }
 
-void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+static bool quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err,
+                       uint32_t flags) {
     mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, slot.index, 0, 0);
     /* Without room the next reader finds it again, and again nothing wrong leaves. */
     if (volume->state != MKV_VOLUME_SERVING || !mkv_volume_drop_room(volume)) {
-        return;
+        return false;
     }
     volume->stats.quarantined_total++;
-    slot_drop(volume, slot, MKV_DROP_QUARANTINE, err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0);
+    flags |= err == MKV_ERR_DRIVE_IO ? DROP_RETIRES : 0;
+    slot_drop(volume, slot, MKV_DROP_QUARANTINE, flags);
+    return true;
+}
+
+void mkv_volume_quarantine(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+    (void)quarantine(volume, slot, err, 0);
+}
+
+bool mkv_volume_catch_up_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_err err) {
+    return quarantine(volume, slot, err, DROP_OF_CATCH_UP);
 }
 
 bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
@@ -461,16 +403,6 @@ bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint
     return true;
 }
 
-/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
-static uint32_t lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
-    const struct op *ops = volume_ops(volume);
-    uint32_t index = *lock_bucket(volume, tenant, tag);
-    while (index != MKV_NONE_U32 && (ops[index].tag != tag || ops[index].tenant != tenant)) {
-        index = ops[index].lock_next;
-    }
-    return index;
-}
-
 /* A put that waits for room holds the lock of a block that is to make some. It has done nothing
  * yet: so it drops that block itself, and when the drop is durable it looks and asks anew. */
 static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot,
@@ -483,6 +415,7 @@ static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mk
         }
     }
     MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+    mkv_volume_evict_wait_ended(volume, index);
     struct op *op = &volume_ops(volume)[index];
     op->clearing = true;
     op->candidate = 0;
@@ -501,7 +434,7 @@ void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     MKV_ASSERT((entry->bits & MKV_SLOT_HIDDEN) == 0);
     MKV_ASSERT(mkv_volume_evict_room(volume));
     const uint64_t tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
-    const uint32_t holder = lock_holder(volume, entry->tenant, tag);
+    const uint32_t holder = mkv_volume_lock_holder(volume, entry->tenant, tag);
     if (holder != MKV_NONE_U32 && volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
         evict_by_waiter(volume, holder, slot, cause);
         return;
@@ -559,12 +492,32 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     return true;
 }
 
+/* A put begins to wait for room while the drop of a block waits for its lock: of its own key's old
+ * block perhaps, which then would wait for it. */
+static void evict_behind(struct mkv_volume *volume, uint32_t index) {
+    const struct op *ops = volume_ops(volume);
+    uint32_t waiter = ops[index].lock_waiters.head;
+    for (uint32_t count = ops[index].lock_waiters.count; count > 0; count--) {
+        const struct op *drop = &ops[waiter];
+        if (drop->of_eviction && is_there(volume, drop)) {
+            mkv_volume_policy_remember(volume, drop->tag, drop->policy_state);
+            evict_by_waiter(volume, index, drop->old_slot, drop->drop_cause);
+            return;
+        }
+        waiter = drop->next;
+    }
+}
+
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
     const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
     bool waits = !reserved && extent_request(volume, slot_units);
+    if (!reserved && !waits && mkv_volume_evict_request(volume, index, slot_units)) {
+        (void)mkv_volume_empty_request(volume, slot_units);
+        waits = true;
+    }
     if (!reserved && !waits) {
         const uint32_t near = mkv_slot_table_class_near(table, slot_units);
         reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
@@ -577,6 +530,7 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     } else if (waits) {
         op->state = OP_EXTENT_WAIT;
         mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        evict_behind(volume, index);
     } else {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
     }
@@ -585,7 +539,9 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
 void mkv_volume_extent_applied(struct mkv_volume *volume) {
     const uint32_t count = volume->extent_waiters.count;
     for (uint32_t turn = 0; turn < count; turn++) {
-        reserve_slot(volume, mkv_volume_list_pop(volume, &volume->extent_waiters));
+        const uint32_t index = mkv_volume_list_pop(volume, &volume->extent_waiters);
+        mkv_volume_evict_wait_ended(volume, index);
+        reserve_slot(volume, index);
     }
 }
 
@@ -678,10 +634,10 @@ void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *m
     MKV_ASSERT(op->generation == message->volume_op.generation);
     MKV_ASSERT(op->state == OP_RESERVED);
     mkv_slot_table_unreserve(volume_table(volume), op->slot);
-    const uint32_t next = op->past_lock ? lock_pass_on(volume, index) : MKV_NONE_U32;
+    const uint32_t next = op->past_lock ? mkv_volume_lock_pass_on(volume, index) : MKV_NONE_U32;
     mkv_volume_op_free(volume, index);
     if (next != MKV_NONE_U32) {
-        mutation_start(volume, next);
+        mkv_volume_mutation_start(volume, next);
     }
 }
 

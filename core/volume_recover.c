@@ -17,7 +17,7 @@
  *   EMPTY        what was lost may hold any DROP, so nothing is kept: the same uuid, a new epoch,
  *                the journal starts one ring further with a fresh chain
  *                JOIN goes here behind REPAIR, and what it writes names the new drive set
- *   DERIVE       hash, free slots, counts
+ *   DERIVE       hash, free slots, counts, what the eviction policy is told
  *   LAST_FLUSH   repairs are durable; then SERVING
  */
 #include <string.h>
@@ -612,6 +612,9 @@ static void derive_begin(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     recover->step = RECOVER_DERIVE;
     recover->derive_cursor = 0;
+    recover->derived = false;
+    recover->policy_page = 0;
+    mkv_volume_policy_init(volume);
     volume->ring_start = volume->superblock.journal_sequence;
     volume->issued_sequence.value = recover->expected - 1;
     volume->written_sequence = volume->issued_sequence;
@@ -627,13 +630,17 @@ static void derive_begin(struct mkv_volume *volume) {
 static void derive_step(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     bool consistent = true;
-    if (!mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor, STEP_PAGES_MAX,
-                               &consistent)) {
+    if (!recover->derived && !mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor,
+                                                    STEP_PAGES_MAX, &consistent)) {
         return;
     }
     if (!consistent) {
         volume->stats.checksum_failures_index_total++;
         recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, recover->expected);
+        return;
+    }
+    recover->derived = true;
+    if (!mkv_volume_policy_restore(volume, &recover->policy_page, STEP_PAGES_MAX)) {
         return;
     }
     recover->step = RECOVER_LAST_FLUSH;

@@ -6,12 +6,18 @@
  *   slot -> the lock of its tag -> its header is read -> its key goes elsewhere, or can't be told:
  *   DROP, durable -> the next slot
  *
+ * A read that the drive fails is tried again a few times. A block whose key can't be told is
+ * quarantined: it may be one that goes to the other drive, and must not come back from here later.
+ *
  * Behind the lock of its tag a block is dropped by nobody else, so when the last op has ended, each
  * block that was there at the start has been looked at, or was dropped durably.
  */
 #include <string.h>
 
 #include "core/volume_internal.h"
+
+/* Reads of a header that the drive fails before its block is given up. */
+#define PURGE_READS_MAX 4u
 
 /* ---- DRIVE_SET ------------------------------------------------------------------------------- */
 
@@ -114,16 +120,10 @@ void mkv_volume_purge_op_ended(struct mkv_volume *volume) {
     volume->purge.in_flight--;
 }
 
-void mkv_volume_purge_start(struct mkv_volume *volume, uint32_t index) {
+static void header_read(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
-    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
-    /* Whoever had the lock before may have dropped it, durably. */
-    if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE || (entry->bits & MKV_SLOT_HIDDEN) != 0 ||
-        entry->generation_low != (uint32_t)op->generation_new.value) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
-        return;
-    }
     op->state = OP_CHECKING;
+    op->purge_reads++;
     struct mkv_drive_effect *drive = mkv_volume_op_io(volume, index, MKV_EFFECT_DRIVE_READ);
     drive->memory = MKV_DRIVE_META;
     drive->lba = mkv_slot_table_lba(volume_table(volume), op->old_slot);
@@ -131,43 +131,73 @@ void mkv_volume_purge_start(struct mkv_volume *volume, uint32_t index) {
     drive->meta_offset = meta_of_op(volume, index);
 }
 
-/* Whether the block is this drive's under the set. One whose key can't be told is not. */
-static bool stays(struct mkv_volume *volume, uint32_t index) {
+void mkv_volume_purge_start(struct mkv_volume *volume, uint32_t index) {
     const struct op *op = &volume_ops(volume)[index];
-    const struct purge *purge = &volume->purge;
-    struct mkv_slot_header header;
-    const uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
-    if (mkv_volume_judge_header(volume, op, op->old_slot, unit, &header) == HEADER_CORRUPT) {
-        volume->stats.checksum_failures_header_total++;
-        return false;
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
+    /* Whoever had the lock before may have dropped it, durably. */
+    if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE || (entry->bits & MKV_SLOT_HIDDEN) != 0 ||
+        entry->generation_low != (uint32_t)op->generation_new.value) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+        return;
     }
+    header_read(volume, index);
+}
+
+/* Whether the block is this drive's under the set. */
+static bool stays(const struct mkv_volume *volume, const struct mkv_slot_header *header) {
+    const struct purge *purge = &volume->purge;
     const struct mkv_tenant_table *tenants = volume_tenants(volume);
-    const uint32_t place = mkv_tenant_table_find(tenants, header.tenant);
+    const uint32_t place = mkv_tenant_table_find(tenants, header->tenant);
     if (place == MKV_NONE_U32) {
         return false; /* dropped, so nobody may have it */
     }
     const struct mkv_tenant *tenant = mkv_tenant_table_at(tenants, place);
     char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1] = {0};
     memcpy(name, tenant->name, tenant->name_bytes);
-    const struct mkv_root point = mkv_placement_point(name, header.key, header.key_bytes);
+    const struct mkv_root point = mkv_placement_point(name, header->key, header->key_bytes);
     return mkv_placement_owner(point, purge->members, purge->member_count) == purge->member_own;
+}
+
+/* The block's key can't be told. */
+static void give_up(struct mkv_volume *volume, uint32_t index, enum mkv_err err) {
+    struct op *op = &volume_ops(volume)[index];
+    mkv_volume_event(volume, MKV_EVENT_BLOCK_QUARANTINED, err, op->old_slot.index, 0, 0);
+    volume->stats.quarantined_total++;
+    volume->purge.dropped++;
+    mkv_volume_drop_old(volume, index, MKV_DROP_QUARANTINE);
+}
+
+static void header_came(struct mkv_volume *volume, uint32_t index) {
+    const struct op *op = &volume_ops(volume)[index];
+    const uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
+    struct mkv_slot_header header;
+    if (mkv_volume_judge_header(volume, op, op->old_slot, unit, &header) == HEADER_CORRUPT) {
+        volume->stats.checksum_failures_header_total++;
+        give_up(volume, index, MKV_CORRUPT_SLOT_HEADER);
+    } else if (stays(volume, &header)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+    } else {
+        volume->purge.dropped++;
+        mkv_volume_drop_old(volume, index, MKV_DROP_PURGE);
+    }
 }
 
 void mkv_volume_purge_io_done(struct mkv_volume *volume, uint32_t index,
                               const struct mkv_drive_done *done) {
-    const struct op *op = &volume_ops(volume)[index];
+    struct op *op = &volume_ops(volume)[index];
     const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->old_slot).unit;
-    if (done->result != MKV_IO_OK) {
-        mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
-    } else if (stays(volume, index)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+    if (done->result == MKV_IO_OK) {
+        header_came(volume, index);
         return;
     }
+    mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
     if (done->result == MKV_IO_GONE) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_IO_ERROR);
         mkv_volume_fail(volume, done->result, lba);
-        return;
+    } else if (done->result != MKV_IO_MEDIUM && op->purge_reads < PURGE_READS_MAX) {
+        header_read(volume, index);
+    } else {
+        op->retires = done->result == MKV_IO_MEDIUM;
+        give_up(volume, index, MKV_ERR_DRIVE_IO);
     }
-    volume->purge.dropped++;
-    mkv_volume_drop_old(volume, index, MKV_DROP_PURGE);
 }

@@ -22,6 +22,7 @@ static uint64_t oldest_issued_ns(const struct mkv_volume *volume) {
         case OP_CHECKING:
         case OP_WRITING:
         case OP_CATCHING_UP:
+        case OP_SCRUBBING:
             oldest_ns = mkv_min_u64(oldest_ns, ops[index].io_issued_ns);
             break;
         case OP_FREE:
@@ -67,7 +68,8 @@ static void look(struct mkv_volume *volume, uint64_t oldest_ns) {
 
 void mkv_volume_stall_pump(struct mkv_volume *volume) {
     struct stall *stall = &volume->stall;
-    if (volume->config.stall_ns == 0 || volume->state != MKV_VOLUME_SERVING) {
+    const bool serves = volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING;
+    if (volume->config.stall_ns == 0 || !serves) {
         return;
     }
     if (stall->active && volume->io_in_flight == 0) {

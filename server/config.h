@@ -52,6 +52,8 @@ enum mkv_config_key_id {
     MKV_CONFIG_MEMORY_BLOCK_SIZE,
     MKV_CONFIG_STORAGE_MODE,
     MKV_CONFIG_STORAGE_TRIM,
+    MKV_CONFIG_STORAGE_EVICTION,
+    MKV_CONFIG_STORAGE_SCRUB_RATE,
     MKV_CONFIG_STORAGE_BLOCK_SIZE,
     MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX,
     MKV_CONFIG_STORAGE_DRIVES,
@@ -59,7 +61,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
 };
-#define MKV_CONFIG_KEY_COUNT 13u
+#define MKV_CONFIG_KEY_COUNT 15u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -90,6 +92,10 @@ enum mkv_config_storage_trim {
     MKV_CONFIG_TRIM_AUTO = 0, /* block devices that support it */
     MKV_CONFIG_TRIM_ON,       /* every drive, or refuse */
     MKV_CONFIG_TRIM_OFF,
+};
+enum mkv_config_storage_eviction {
+    MKV_CONFIG_EVICTION_ON = 0, /* blocks leave to make room */
+    MKV_CONFIG_EVICTION_OFF,    /* a full drive refuses puts */
 };
 enum mkv_config_log_level {
     MKV_CONFIG_LOG_ERROR = 0,
@@ -123,6 +129,8 @@ struct mkv_config {
     struct {
         enum mkv_config_storage_mode mode;
         enum mkv_config_storage_trim trim;
+        enum mkv_config_storage_eviction eviction;
+        uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint32_t drive_count;
         uint64_t block_size_bytes; /* the reporting unit */
         uint64_t block_bytes_max;

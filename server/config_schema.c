@@ -14,6 +14,7 @@
 
 static const char *const hugepages_words[] = {"auto", "require", "off", NULL};
 static const char *const trim_words[] = {"auto", "on", "off", NULL};
+static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const level_words[] = {"error", "warn", "info", "debug", "trace", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
@@ -21,6 +22,7 @@ static const char *const format_words[] = {"json", "text", NULL};
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_level) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 
@@ -107,6 +109,28 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Whether drives are told of room that holds nothing any more: `auto` tells "
                        "block devices that support it; `on` files too, and refuses to start where "
                        "one does not support it; `off` none.",
+        },
+    [MKV_CONFIG_STORAGE_EVICTION] =
+        {
+            .path = "storage.eviction",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(storage.eviction),
+            .words = eviction_words,
+            .default_text = "on",
+            .meaning = "Whether a full drive makes room for a put: `on` evicts the blocks that are "
+                       "worth least; `off` answers it NO_SPACE.",
+        },
+    [MKV_CONFIG_STORAGE_SCRUB_RATE] =
+        {
+            .path = "storage.scrub_rate",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(storage.scrub_rate),
+            .size_min = 0,
+            .size_max = 64 * MKV_GIB,
+            .size_step = 1,
+            .default_text = "16MiB",
+            .meaning = "Bytes a second at which each drive's blocks are read again and compared "
+                       "with their checksums; what is damaged is dropped. `0` reads none.",
         },
     [MKV_CONFIG_STORAGE_BLOCK_SIZE] =
         {

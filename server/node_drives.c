@@ -358,6 +358,8 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
     if (mkv_drive_set_find(&node->plan.newest, volume->drive_uuid) == MKV_NONE_U32) {
         mkv_drive_set_outside(volume->drive_uuid, &volume->drive_set); /* it joins, if it is new */
     }
+    volume->eviction = node->config.storage.eviction == MKV_CONFIG_EVICTION_ON;
+    volume->scrub_rate = node->config.storage.scrub_rate;
     if (!choose_trim(node, index, &volume->trim, error)) {
         return false;
     }

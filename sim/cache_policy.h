@@ -50,6 +50,7 @@ struct mkv_cache_policy {
     void (*serve)(void *cache, const struct mkv_cache_request *request);
 };
 
+extern const struct mkv_cache_policy mkv_policy_memkv;
 extern const struct mkv_cache_policy mkv_policy_lru;
 extern const struct mkv_cache_policy mkv_policy_s3_fifo;
 extern const struct mkv_cache_policy mkv_policy_sieve;

@@ -204,6 +204,8 @@ static void print_changes_json(struct mkv_json *json, const struct mkv_world_cha
     mkv_json_close(json, '}');
     mkv_json_u64(json, "evictions", changes->evictions);
     mkv_json_u64(json, "puts_overtaken", changes->puts_overtaken);
+    mkv_json_u64(json, "scrubbed", changes->scrubbed);
+    mkv_json_u64(json, "scrub_damaged", changes->scrub_damaged);
     mkv_json_open(json, "directory", '{');
     mkv_json_u64(json, "commits", changes->directory_commits);
     mkv_json_u64(json, "caught_up", changes->directory_caught_up);
@@ -230,6 +232,23 @@ static void print_changes_text(const struct mkv_world_changes *changes) {
 
 static double per_second(uint64_t count, double seconds) {
     return seconds > 0 ? (double)count / seconds : 0;
+}
+
+static void print_rows(struct mkv_json *json, const struct mkv_world_report *report) {
+    mkv_json_open(json, "drive_set", '{');
+    for (unsigned row = 0; row < MKV_SET_ROW_COUNT; row++) {
+        mkv_json_u64(json, mkv_set_row_name((enum mkv_set_row)row), report->set_rows[row]);
+    }
+    mkv_json_close(json, '}');
+}
+
+static void tell_rows(const struct mkv_world_report *report) {
+    printf("  drive set ");
+    for (unsigned row = 0; row < MKV_SET_ROW_COUNT; row++) {
+        printf("%s %s %llu", row > 0 ? "," : "", mkv_set_row_name((enum mkv_set_row)row),
+               (unsigned long long)report->set_rows[row]);
+    }
+    printf("\n");
 }
 
 static void print_hits(struct mkv_json *json, const struct mkv_world_report *report) {
@@ -296,6 +315,7 @@ static void print_run_json(const struct mkv_run_outcome *run) {
         mkv_json_close(&json, '}');
     }
     mkv_json_close(&json, ']');
+    print_rows(&json, &run->report);
     print_hits(&json, &run->report);
     mkv_json_u64(&json, "losses", run->report.losses);
     print_failures(&json, run->failures, run->failure_count);
@@ -328,6 +348,7 @@ static void print_run_text(const struct mkv_run_outcome *run) {
                (unsigned long long)figures->report.crashes,
                per_second(figures->report.crashes, figures->seconds));
     }
+    tell_rows(&run->report);
     tell_hits(&run->report);
     for (uint32_t index = 0; index < run->failure_count; index++) {
         tell_failure(stdout, &run->failures[index]);

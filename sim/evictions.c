@@ -1,10 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/evictions.h"
 
+/* The bits of a tag that a ghost has. */
+static uint32_t ghost_part(uint64_t tag) {
+    const uint32_t part = (uint32_t)tag >> 12;
+    return part != 0 ? part : 1;
+}
+
+bool mkv_evictions_had(const struct mkv_evictions *evictions, uint64_t tag) {
+    if (evictions->tag_count > MKV_EVICTED_TAGS_MAX) {
+        return true;
+    }
+    for (uint32_t index = 0; index < evictions->tag_count; index++) {
+        if (evictions->tags[index] == ghost_part(tag)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_tag(struct mkv_evictions *evictions, uint64_t tag) {
+    if (mkv_evictions_had(evictions, tag)) {
+        return;
+    }
+    if (evictions->tag_count < MKV_EVICTED_TAGS_MAX) {
+        evictions->tags[evictions->tag_count] = ghost_part(tag);
+    }
+    evictions->tag_count++;
+}
+
 void mkv_evictions_event(struct mkv_evictions *evictions, struct mkv_model *model,
                          const struct mkv_watch *watch, const struct mkv_event *event) {
     const uint32_t slot = (uint32_t)event->value[0];
     MKV_ASSERT(slot < watch->slot_count);
+    note_tag(evictions, event->value[1]);
     const struct mkv_watch_slot *state = &watch->slots[slot];
     if (state->key == MKV_NONE_U32) {
         /* A segment, and its key does not say here of which value. */
@@ -42,6 +71,8 @@ void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volu
     const struct mkv_world_changes changes = {
         .evictions = stats.evictions_total,
         .puts_overtaken = stats.puts_overtaken_total,
+        .scrubbed = stats.scrub_slots_total,
+        .scrub_damaged = stats.scrub_damaged_total,
         .extents_given = stats.extents_given_total,
         .extents_given_spanned = stats.extents_given_spanned_total,
         .extents_given_back = stats.extents_given_back_total,
@@ -57,6 +88,8 @@ void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volu
 void mkv_changes_add(struct mkv_world_changes *sum, const struct mkv_world_changes *more) {
     sum->evictions += more->evictions;
     sum->puts_overtaken += more->puts_overtaken;
+    sum->scrubbed += more->scrubbed;
+    sum->scrub_damaged += more->scrub_damaged;
     sum->extents_given += more->extents_given;
     sum->extents_given_spanned += more->extents_given_spanned;
     sum->extents_given_back += more->extents_given_back;

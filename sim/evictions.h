@@ -16,8 +16,14 @@
 /* DROPs on their way at a time: more than the operations that all volumes of a world have. */
 #define MKV_EVICTIONS_MAX 256u
 
+/* Different tags, as far as ghosts tell them apart, that are kept. */
+#define MKV_EVICTED_TAGS_MAX 512u
+
 struct mkv_evictions {
     uint32_t count;
+    uint32_t
+        tag_count; /* above MKV_EVICTED_TAGS_MAX: there were more, and nothing is said of them */
+    uint32_t tags[MKV_EVICTED_TAGS_MAX];
     struct mkv_eviction {
         const struct mkv_watch *watch;
         uint32_t slot;
@@ -31,6 +37,10 @@ void mkv_evictions_event(struct mkv_evictions *evictions, struct mkv_model *mode
                          const struct mkv_watch *watch, const struct mkv_event *event);
 /* Tells the model of the DROPs that are durable by now. */
 void mkv_evictions_turn(struct mkv_evictions *evictions, struct mkv_model *model);
+
+/* Whether a miss of this tag may be told as evicted: a block of it was, or of
+ * one that is the same to the ghosts. */
+bool mkv_evictions_had(const struct mkv_evictions *evictions, uint64_t tag);
 
 /* Adds what the volume did since it was started. */
 void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volume);

@@ -33,7 +33,11 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->directory_commit_ns = shape->directory_commit_ns;
     config->trim = shape->trim;
     config->trim_idle_ns = shape->trim_idle_ns;
+    config->eviction = shape->eviction;
+    config->ghost_count = shape->ghost_count;
+    config->evict_ready_divisor = shape->evict_ready_divisor;
     config->lock_yield_ns = shape->lock_yield_ns;
+    config->scrub_rate = shape->scrub_rate;
     config->store_uuid = uuid_of(shape->seed, 100);
     config->drive_uuid = uuid_of(shape->seed, options->volume);
     config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;

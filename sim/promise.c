@@ -105,9 +105,9 @@ void mkv_promise_judge(const struct mkv_faults *faults, enum mkv_fault_opening o
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
     case MKV_EVENT_JOURNAL_COPY_REPAIRED:
     case MKV_EVENT_TENANT_SWEPT:
-    case MKV_EVENT_CHECKPOINT_DONE:
     case MKV_EVENT_DRIVE_SET_DURABLE:
     case MKV_EVENT_PURGED:
+    case MKV_EVENT_CHECKPOINT_DONE:
     case MKV_EVENT_BLOCK_EVICTED:
         break;
     }

@@ -104,6 +104,9 @@ static void add(struct mkv_world_report *sum, const struct mkv_world_report *rep
     sum->evaluations += report->evaluations;
     sum->losses += report->losses;
     mkv_changes_add(&sum->changes, &report->changes);
+    for (uint32_t row = 0; row < MKV_SET_ROW_COUNT; row++) {
+        sum->set_rows[row] += report->set_rows[row];
+    }
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         sum->hits[fault] += report->hits[fault];
     }

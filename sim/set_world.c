@@ -16,6 +16,8 @@
 #define CUT_EARLY_SPAN 500u
 #define CUT_SPAN 5000u
 #define CUT_EARLY_ONE_IN 3u
+/* Those of a first start that is cut while it formats. */
+#define CUT_FORMAT_SPAN 90u
 /* Of these many lives one ends when its work is done, or its drives are gone. */
 #define UNCUT_ONE_IN 4u
 /* Of these many steps of work one makes a drive be gone. */
@@ -29,6 +31,8 @@
  */
 #define ALL_PRESENT_ONE_IN 3u
 #define WORD_ONE_IN 2u
+/* Before one life of these many a wrong drive is tried. */
+#define WRONG_ONE_IN 16u
 /* In one run of these many he never speaks. */
 #define SILENT_ONE_IN 3u
 
@@ -46,29 +50,79 @@ static struct mkv_uuid draw_uuid(struct set_world *world) {
     return uuid;
 }
 
-static void decide(struct set_world *world, uint32_t lost) {
+/* What the decision is asked: room for all that it points to. */
+struct asked {
     struct mkv_drive_claim claims[SET_DRIVES_MAX];
     struct mkv_uuid fresh[SET_DRIVES_MAX + 1];
-    struct mkv_uuid lost_uuids[SET_DRIVES_MAX];
-    struct mkv_drive_set_question question = {
-        .count = world->configured, .claims = claims, .lost = lost_uuids, .fresh = fresh};
-    fresh[0] = draw_uuid(world);
+    struct mkv_uuid lost[SET_DRIVES_MAX];
+    struct mkv_drive_set_question question;
+};
+
+static void ask(struct set_world *world, uint32_t lost, struct asked *asked) {
+    asked->question = (struct mkv_drive_set_question){.count = world->configured,
+                                                      .claims = asked->claims,
+                                                      .lost = asked->lost,
+                                                      .fresh = asked->fresh};
+    asked->fresh[0] = draw_uuid(world);
     for (uint32_t i = 0; i < world->configured; i++) {
-        fresh[1 + i] = draw_uuid(world);
-        mkv_set_drive_claim(&world->drives[i], &claims[i]);
-        if (claims[i].kind == MKV_DRIVE_CLAIM_BLANK && world->drives[i].ever_formatted) {
+        struct mkv_drive_claim *claim = &asked->claims[i];
+        asked->fresh[1 + i] = draw_uuid(world);
+        mkv_set_drive_claim(&world->drives[i], claim);
+        if (claim->kind == MKV_DRIVE_CLAIM_BLANK && world->drives[i].ever_formatted) {
             mkv_fail(MKV_ORACLE_DURABLE, "no two superblocks of drive %u agree", i);
         }
         if (lost & bit(i)) {
-            lost_uuids[question.lost_count++] = claims[i].drive_uuid;
+            asked->lost[asked->question.lost_count++] = claim->drive_uuid;
         }
         if ((world->present & bit(i)) == 0) {
-            claims[i] = (struct mkv_drive_claim){0};
+            *claim = (struct mkv_drive_claim){0};
         }
     }
-    mkv_drive_set_decide(&question, &world->plan);
+}
+
+static void decide(struct set_world *world, uint32_t lost) {
+    struct asked asked;
+    ask(world, lost, &asked);
+    mkv_drive_set_decide(&asked.question, &world->plan);
+    mkv_set_rows_count(&world->plan, world->configured, world->report);
     mkv_trace_note(&world->trace, "drives decided upon", world->present | lost << 8,
                    (uint64_t)world->plan.refusal << 32 | world->plan.first.version);
+}
+
+/* Somebody puts a drive in that does not belong here, looks at what the node says of it, and takes
+ * it out again. */
+static void try_wrong_drive(struct set_world *world) {
+    struct mkv_random *random = set_random(world, MKV_CONCERN_SCHEDULE);
+    struct asked asked;
+    ask(world, 0, &asked);
+    uint32_t stores[SET_DRIVES_MAX];
+    uint32_t count = 0;
+    for (uint32_t drive = 0; drive < world->configured; drive++) {
+        if (asked.claims[drive].kind == MKV_DRIVE_CLAIM_STORE) {
+            stores[count++] = drive;
+        }
+    }
+    const uint32_t kind = mkv_random_below(random, 3);
+    if (count < 2) {
+        return;
+    }
+    static const enum mkv_drive_set_refusal expected[] = {MKV_DRIVE_SET_FOREIGN,
+                                                          MKV_DRIVE_SET_TWINS, MKV_DRIVE_SET_TORN};
+    struct mkv_drive_claim *wrong = &asked.claims[stores[1]];
+    if (kind == 0) {
+        wrong->store_uuid = asked.fresh[0];
+    } else if (kind == 1) {
+        *wrong = asked.claims[stores[0]];
+    } else {
+        wrong->drive_uuid = asked.fresh[0];
+    }
+    struct mkv_drive_set_plan plan;
+    mkv_drive_set_decide(&asked.question, &plan);
+    mkv_set_rows_count(&plan, world->configured, world->report);
+    if (plan.refusal != expected[kind]) {
+        mkv_fail(MKV_ORACLE_DURABLE, "drive %u is wrong in way %u, and refusal %u says so",
+                 stores[1], kind, (unsigned)plan.refusal);
+    }
 }
 
 static uint32_t drives_of(struct set_world *world, const struct mkv_uuid *uuids, uint32_t count) {
@@ -109,12 +163,17 @@ static uint64_t set_version(const struct set_world *world, uint32_t drive) {
  * and he likes. */
 static bool judge(struct set_world *world, bool last_life) {
     uint32_t lost = 0;
+    bool two_sets = false;
+    if (mkv_random_chance(set_random(world, MKV_CONCERN_SCHEDULE), 1, WRONG_ONE_IN)) {
+        try_wrong_drive(world);
+    }
     decide(world, lost);
     for (uint32_t tries = 0; tries < SET_DRIVES_MAX + 1; tries++) {
         if (world->plan.refusal == MKV_DRIVE_SET_ACCEPTED) {
             break;
         }
         const uint32_t word = find_word(world, lost);
+        two_sets = two_sets || world->plan.refusal == MKV_DRIVE_SET_TWO_SETS;
         const bool speaks =
             last_life || lost != 0 ||
             (world->operator_speaks &&
@@ -146,6 +205,10 @@ static bool judge(struct set_world *world, bool last_life) {
     }
     world->declared = lost != 0 ? (world->declared & ~kept) | lost : world->declared;
     world->words += lost != 0;
+    if (lost != 0) {
+        world->report
+            ->set_rows[two_sets ? MKV_SET_ROW_LOST_OF_TWO_SETS : MKV_SET_ROW_LOST_MISSING]++;
+    }
     if ((world->served & ~world->failed) != 0 && (kept & world->served) == 0) {
         mkv_fail(MKV_ORACLE_NO_RETURN,
                  "drives 0x%x are opened, and none of 0x%x, which were served last", kept,
@@ -312,7 +375,8 @@ static void draw_presence(struct set_world *world, bool last_life) {
         world->configured = world->drive_count; /* a drive more than the store was made of */
     }
     world->present = bit(world->configured) - 1;
-    if (last_life || world->served == 0 || mkv_random_chance(random, 1, ALL_PRESENT_ONE_IN)) {
+    const bool started = world->served != 0;
+    if (last_life || mkv_random_chance(random, started ? 1 : 2, ALL_PRESENT_ONE_IN)) {
         return;
     }
     for (uint32_t drive = 0; drive < world->configured; drive++) {
@@ -398,7 +462,9 @@ static void run_node(struct set_world *world, bool last_life) {
     }
 }
 
-static void end_life(struct set_world *world) {
+/* Returns a hash of what the drives hold now, all of them together. */
+static uint64_t end_life(struct set_world *world) {
+    uint64_t image = 0;
     struct mkv_random *random = set_random(world, MKV_CONCERN_SCHEDULE);
     const bool kill = mkv_random_chance(random, world->shape->share_kill, 16);
     if (world->running) {
@@ -414,12 +480,11 @@ static void end_life(struct set_world *world) {
             mkv_drive_sim_crash(own->drive, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
             own->volume = NULL;
         }
-        if (world->options->images != NULL) {
-            mkv_images_add(world->options->images, mkv_drive_sim_image_hash(own->drive));
-        }
+        image = mkv_random_mix(image ^ mkv_drive_sim_image_hash(own->drive));
     }
     mkv_trace_note(&world->trace, "the process ends", kill, world->served);
     mkv_guard_reset(&world->guard);
+    return image;
 }
 
 static void live(struct set_world *world, bool last_life) {
@@ -446,6 +511,9 @@ static void live(struct set_world *world, bool last_life) {
         const bool early = mkv_random_chance(random, 1, CUT_EARLY_ONE_IN);
         world->fuse.armed = true;
         world->fuse.left = mkv_random_below(random, early ? CUT_EARLY_SPAN : CUT_SPAN);
+        if (world->served == 0 && mkv_random_chance(random, 15, 16)) {
+            world->fuse.left = mkv_random_below(random, CUT_FORMAT_SPAN);
+        }
     }
     configure_drives(world);
     format_drives(world);
@@ -457,9 +525,14 @@ static void live(struct set_world *world, bool last_life) {
         mkv_fail(MKV_ORACLE_ANSWERS, "all drives are there, and drives 0x%x serve", world->served);
     }
     const bool verified = world->running && world->verify_key == world->content.key_count;
-    world->report->crashes += verified && !last_life;
     world->report->recoveries_cut += !verified;
-    end_life(world);
+    const uint64_t image = end_life(world);
+    if (verified && !last_life) {
+        world->report->crashes++;
+        if (world->options->images != NULL) {
+            mkv_images_add(world->options->images, image);
+        }
+    }
 }
 
 /* ---- making one ------------------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
  *
  *   set_world.c    lives: which drives are there, the decision, formatting, the run, crashes
  *   set_drive.c    a volume on its simulated drive, which may be gone
+ *   set_rows.c     which rows of the decision were met
  *   set_client.c   puts, gets and deletes, and what each key may hold
  *
  *   A key may hold versions on drives, or nothing. Only these are allowed:
@@ -120,6 +121,11 @@ void mkv_set_keys_routed(struct set_world *world);
 void mkv_set_keys_evicted(struct set_world *world, uint64_t tag);
 /* Members begin to drop what the drives that are to join would take. */
 void mkv_set_keys_purged(struct set_world *world);
+
+/* ---- set_rows.c ------------------------------------------------------------------------------ */
+
+void mkv_set_rows_count(const struct mkv_drive_set_plan *plan, uint32_t drive_count,
+                        struct mkv_world_report *report);
 
 /* ---- set_world.c ----------------------------------------------------------------------------- */
 

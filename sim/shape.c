@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/shape.h"
 
+#include "core/volume.h"
+
 #include "sim/random.h"
 
 /* One seed in this many has the front in it. */
@@ -116,6 +118,8 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_abort = mkv_random_below(random, 3);
     shape->lock_yield_ns =
         mkv_random_chance(random, 1, 3) ? mkv_random_between(random, 500, 20000) : 0;
+    shape->scrub_rate =
+        mkv_random_chance(random, 1, 2) ? (uint64_t)mkv_random_between(random, 1, 64) << 28 : 0;
     shape->tenants = shape->world == MKV_WORLD_VOLUME && mkv_random_chance(random, 1, 3);
     shape->weight_tenant = shape->tenants ? mkv_random_between(random, 1, 3) : 0;
     shape->weight_list = mkv_random_below(random, 4);
@@ -154,6 +158,14 @@ static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_pattern = mkv_random_below(random, 3);
 }
 
+/* Blocks make room in every other seed, and then mostly before a put asks for it. */
+static void draw_eviction(struct mkv_shape *shape, struct mkv_random *random) {
+    shape->eviction = mkv_random_chance(random, 1, 2);
+    static const uint32_t divisors[] = {2, 3, MKV_EVICT_READY_DIVISOR};
+    shape->evict_ready_divisor = divisors[mkv_random_below(random, 3)];
+    shape->ghost_count = 8u << mkv_random_below(random, 3);
+}
+
 void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
@@ -177,4 +189,5 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
         shape->key_count = mkv_random_between(&random, 8, 24);
         shape->crashes_max = CRASHES_MAX_SET;
     }
+    draw_eviction(shape, &random);
 }

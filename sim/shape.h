@@ -39,6 +39,9 @@ struct mkv_shape {
     uint64_t empty_grain_ns;
     bool trim;
     uint64_t trim_idle_ns;
+    bool eviction;
+    uint32_t ghost_count;
+    uint32_t evict_ready_divisor;
     uint64_t directory_commit_ns;
     uint32_t key_count;
     uint32_t colliding;
@@ -56,6 +59,7 @@ struct mkv_shape {
     uint32_t share_expiry; /* volume only: of puts that bring an expiry */
     uint32_t expiry_s_max; /* how far ahead */
     uint64_t expiry_pass_ns;
+    uint64_t scrub_rate;    /* bytes a second, 0: nothing is scrubbed */
     uint64_t lock_yield_ns; /* 0: a slow put keeps the lock, and mutations go in order */
     bool tenants;           /* volume only: half of the keys belong to a second tenant */
     uint32_t weight_tenant; /* of creating and dropping it */

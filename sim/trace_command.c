@@ -21,8 +21,8 @@ static const uint32_t default_percents[] = {1, 3, 10, 20, 40};
 #define DEFAULT_SIZES (sizeof default_percents / sizeof default_percents[0])
 
 static const struct mkv_cache_policy *const policies[] = {
-    &mkv_policy_lru, &mkv_policy_s3_fifo,   &mkv_policy_sieve,
-    &mkv_policy_arc, &mkv_policy_w_tinylfu, &mkv_policy_belady,
+    &mkv_policy_memkv, &mkv_policy_lru,       &mkv_policy_s3_fifo, &mkv_policy_sieve,
+    &mkv_policy_arc,   &mkv_policy_w_tinylfu, &mkv_policy_belady,
 };
 #define POLICY_COUNT (sizeof policies / sizeof policies[0])
 

@@ -395,9 +395,21 @@ static void read_succeeded(struct volume_world *world, uint32_t index,
     }
 }
 
+/* A key that was never evicted is not told as such. */
+static void check_miss(const struct volume_world *world, const struct client *client,
+                       const struct mkv_message *message) {
+    const struct mkv_content_key *key = &world->lives.content.keys[client->key];
+    const uint64_t tag = mkv_key_tag(client->tenant, key->bytes, key->byte_count);
+    if (message->miss == MKV_MISS_EVICTED && !mkv_evictions_had(&world->lives.evictions, tag)) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "a miss of key %u is told as evicted, and it never was",
+                 client->key);
+    }
+}
+
 static void read_missed(struct volume_world *world, struct client *client,
                         const struct mkv_message *message) {
     const bool failed = message->miss == MKV_MISS_IO_ERROR;
+    check_miss(world, client, message);
     if (message->status != MKV_STATUS_NOT_FOUND &&
         !(failed && message->status == MKV_STATUS_IO_ERROR)) {
         unexpected(world, message, "a read fails for no reason");
@@ -450,6 +462,7 @@ static void exists_answered(struct volume_world *world, struct client *client,
     if (client->state != CLIENT_ASKING) {
         unexpected(world, message, "EXISTS_DONE comes at the wrong time");
     }
+    check_miss(world, client, message);
     const bool shares_tag = client->key < world->lives.shape->colliding;
     if (message->status == MKV_STATUS_NOT_FOUND && message->miss == MKV_MISS_DRIVE_OFFLINE) {
         mkv_lives_error(&world->lives);

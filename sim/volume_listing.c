@@ -31,8 +31,9 @@ static uint64_t covered(const struct volume_world *world, bool of_tenant, const 
     uint64_t keys = 0;
     for (uint32_t key = 0; key < world->lives.content.key_count; key++) {
         const struct mkv_content_key *candidate = &world->lives.content.keys[key];
-        const bool begins = candidate->byte_count >= prefix_bytes &&
-                            memcmp(candidate->bytes, prefix, prefix_bytes) == 0;
+        const bool begins =
+            candidate->byte_count >= prefix_bytes &&
+            (prefix_bytes == 0 || memcmp(candidate->bytes, prefix, prefix_bytes) == 0);
         const bool behind = after == NULL || compare(candidate->bytes, candidate->byte_count,
                                                      after->bytes, after->byte_count) > 0;
         if (key_of_tenant(world, key) == of_tenant && begins && behind) {

@@ -36,6 +36,8 @@ struct mkv_world_options {
 /* What became of extents, of blocks that made room, and of the directory. */
 struct mkv_world_changes {
     uint64_t puts_overtaken;
+    uint64_t scrubbed; /* blocks */
+    uint64_t scrub_damaged;
     uint64_t evictions;
     uint64_t extents_given;         /* to a class, and ... */
     uint64_t extents_given_spanned; /* ... of these, several as one */
@@ -49,12 +51,34 @@ struct mkv_world_changes {
 };
 
 /* Kept up to date while the run goes on, so that it is there when the run is left. */
+/* The rows of the drive set's decision (core/drive_set.h) that the set world meets. */
+enum mkv_set_row {
+    MKV_SET_ROW_KEPT = 0,
+    MKV_SET_ROW_RAISED,
+    MKV_SET_ROW_JOINS_EMPTY,
+    MKV_SET_ROW_NEW_STORE,
+    MKV_SET_ROW_FIRST_START_GOES_ON,
+    MKV_SET_ROW_NEW_DRIVE_JOINS,
+    MKV_SET_ROW_LOST_MISSING,
+    MKV_SET_ROW_LOST_OF_TWO_SETS,
+    MKV_SET_ROW_INCOMPLETE,
+    MKV_SET_ROW_FOREIGN,
+    MKV_SET_ROW_TWINS,
+    MKV_SET_ROW_TORN,
+    MKV_SET_ROW_NO_MEMBER,
+    MKV_SET_ROW_TWO_SETS,
+    MKV_SET_ROW_MISSING,
+    MKV_SET_ROW_COUNT
+};
+const char *mkv_set_row_name(enum mkv_set_row row);
+
 struct mkv_world_report {
     uint64_t crashes;
     uint64_t recoveries_cut;
     uint64_t operations;  /* answered */
     uint64_t evaluations; /* of oracles */
     uint64_t trace_hash;
+    uint64_t set_rows[MKV_SET_ROW_COUNT];
     uint64_t losses; /* misses that faults explain */
     uint64_t hits[MKV_FAULT_COUNT];
     uint64_t fault_candidates; /* of a sweep: operations that its fault could strike */

@@ -53,13 +53,18 @@ class Image:
 
     def __init__(self, path):
         self.path = path
-        fields = SUPERBLOCK_FIELDS.unpack_from(read_unit(path, SUPERBLOCKS[0]))
+        unit = read_unit(path, SUPERBLOCKS[0])
+        fields = SUPERBLOCK_FIELDS.unpack_from(unit)
+        directory_units, = struct.unpack_from("<I", unit, 124)
+        self.tenant_units, = struct.unpack_from("<I", unit, 164)
         assert fields[0] == b"MEMKVSB\0"
         self.side, self.journal_sequence = fields[10], fields[11]
         self.pages_used, capacity = fields[16], fields[18]
         self.ring_blocks, self.pages, self.extent_units, self.extents = fields[19:23]
         assert capacity == CAPACITY_UNITS
-        self.data_start = RING_START + 2 * self.ring_blocks + 2 * (1 + self.pages)
+        self.side_units = 1 + self.tenant_units + self.pages
+        self.data_start = (RING_START + 2 * self.ring_blocks + 2 * self.side_units +
+                           directory_units)
 
     def journal_unit(self, copy, sequence):
         return RING_START + copy * self.ring_blocks + sequence % self.ring_blocks
@@ -76,8 +81,8 @@ class Image:
 
     def checkpoint_unit(self, page=None):
         """The head of the side in use, or one of its pages."""
-        head = RING_START + 2 * self.ring_blocks + self.side * (1 + self.pages)
-        return head if page is None else head + 1 + page
+        head = RING_START + 2 * self.ring_blocks + self.side * self.side_units
+        return head if page is None else head + 1 + self.tenant_units + page
 
     def slot_of(self, key):
         """The header unit of the slot that holds a key."""

@@ -56,6 +56,16 @@ class TraceTest(unittest.TestCase):
             with self.subTest(policy=name):
                 self.assertEqual(round(100 * sizes[190000] / said["references"], 2), 36.64)
 
+    def test_trace__memkv__is_above_the_others_by_and_large(self):
+        # The default counts the second half; the policy was tuned on the first one.
+        hits = hits_of(report())
+        for peer in PEERS:
+            with self.subTest(peer=peer):
+                self.assertGreater(sum(hits["memkv"].values()), sum(hits[peer].values()))
+        better = [blocks for blocks in hits["memkv"]
+                  if hits["memkv"][blocks] > hits["s3-fifo"][blocks]]
+        self.assertEqual(better, [1828, 18279, 36558, 73116])
+
     def test_trace__belady__is_never_below_another(self):
         for order in ("suffix", "prefix"):
             hits = hits_of(report("--order", order))

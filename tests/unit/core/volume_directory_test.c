@@ -455,9 +455,52 @@ static void test_volume__header_of_an_unlisted_block_is_lost__block_is_quarantin
     rig_unit(rig, rig_block(rig, 3).lba)[200] ^= 1;
     rig_reopen(rig);
     assert_non_null(rig_event(rig, MKV_EVENT_BLOCK_QUARANTINED));
+    assert_int_equal(rig_stats(rig).quarantined_total, 1);
     assert_int_equal(rig_stats(rig).blocks, 2);
     assert_scan(rig, "", " apple pear");
     assert_int_equal(rig_stats(rig).directory_lag, 0);
+    rig_destroy(rig);
+}
+
+/* A put that replaces the block has its lock: the drop of the block waits for it. */
+static void test_volume__lost_header_of_a_locked_block__is_quarantined_once(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    const struct mkv_lba lba = rig_block(rig, 2).lba;
+    reopen_begin(rig);
+    rig->answer_count = 0;
+    rig_put_begin(rig, "k", 5000, 2, MKV_PUT_REPLACE);
+    bool ready = false;
+    for (uint32_t turn = 0; turn < 1000 && !ready; turn++) {
+        uint32_t index = 0; /* the header read of the put comes first */
+        for (uint32_t other = 0; other < rig->queue_count; other++) {
+            index = rig->queue[other].drive.lba.unit == lba.unit ? other : index;
+        }
+        if (rig->queue_count > 0) {
+            rig_complete(rig, index, MKV_IO_OK);
+        } else {
+            rig_tick(rig, 0);
+        }
+        ready = rig->answer_count > 0;
+    }
+    assert_true(ready);
+    const struct mkv_op_id op = rig_last(rig)->volume_op;
+    rig_unit(rig, lba)[200] ^= 1;
+    for (uint32_t turn = 0; turn < 1000; turn++) {
+        if (rig->queue_count > 0) {
+            rig_complete(rig, 0, MKV_IO_OK);
+        } else {
+            rig_tick(rig, 1000);
+        }
+    }
+    assert_int_equal(rig_stats(rig).quarantined_total, 1);
+    rig_put_write(rig, op, 0, 5000, 2);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_OK);
+    rig_tick(rig, 2 * COMMIT_NS);
+    rig_settle(rig);
+    assert_scan(rig, "", " k");
     rig_destroy(rig);
 }
 
@@ -567,6 +610,7 @@ int main(void) {
         cmocka_unit_test(test_volume__node_cannot_be_written__directory_is_made_anew_elsewhere),
         cmocka_unit_test(test_volume__region_cannot_be_written_at_all__blocks_are_served),
         cmocka_unit_test(test_volume__header_of_an_unlisted_block_is_lost__block_is_quarantined),
+        cmocka_unit_test(test_volume__lost_header_of_a_locked_block__is_quarantined_once),
         cmocka_unit_test(
             test_volume__header_of_an_unlisted_block_does_not_come__it_is_asked_for_again),
         cmocka_unit_test(test_volume__drive_is_gone_under_a_listing__volume_fails_and_answers),

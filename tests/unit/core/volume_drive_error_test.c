@@ -167,6 +167,26 @@ static void test_volume__stall_with_writes_behind_it__ends_when_the_old_ones_are
     rig_destroy(rig);
 }
 
+static void test_volume__closed_under_a_stall__closes_when_the_drive_answers(void **state) {
+    (void)state;
+    struct rig *rig = rig_that_stalls();
+    assert_int_equal(rig_put(rig, "k", 5000, 1, 0), MKV_STATUS_OK);
+    rig_find(rig, "k");
+    rig_read(rig, rig_last(rig)->volume_op, 1, 0, 0); /* the drive keeps this one */
+    rig_tick(rig, STALL_NS);
+    assert_true(rig_stats(rig).stalled);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_CLOSE), MKV_OK);
+    for (uint32_t turn = 0; turn < 10; turn++) {
+        rig_settle(rig);
+        rig_tick(rig, STALL_NS);
+    }
+    assert_int_equal(rig_stats(rig).state, MKV_VOLUME_CLOSED);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_OPEN), MKV_OK);
+    rig_settle(rig);
+    assert_int_equal(rig_get(rig, "k", 0, 0, 1), MKV_STATUS_OK);
+    rig_destroy(rig);
+}
+
 static void test_volume__no_limit_given__never_stalls(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -189,6 +209,7 @@ int main(void) {
         cmocka_unit_test(test_volume__put_over_a_lost_block__drops_it_first_and_retires_its_slot),
         cmocka_unit_test(test_volume__operation_older_than_the_limit__stalls_until_all_are_back),
         cmocka_unit_test(test_volume__stall_with_writes_behind_it__ends_when_the_old_ones_are_back),
+        cmocka_unit_test(test_volume__closed_under_a_stall__closes_when_the_drive_answers),
         cmocka_unit_test(test_volume__no_limit_given__never_stalls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,7 +165,12 @@ struct rig *rig_create_raw(uint32_t ring_blocks, uint32_t slots_max, uint32_t ex
         .drive_set = {.version = 1, .count = 1, .members = {{{{2}}, 1}}},
     };
     assert_int_equal(mkv_geometry_plan(RIG_UNITS, &options, &rig->config.geometry), MKV_OK);
+    /* There is room for these, should a test switch them on. */
+    rig->config.eviction = true;
+    rig->config.scrub_rate = 1;
     rig->memory_bytes = mkv_volume_memory_required(&rig->config);
+    rig->config.eviction = false;
+    rig->config.scrub_rate = 0;
     rig->memory =
         aligned_alloc(MKV_UNIT_BYTES, mkv_round_up_u64(rig->memory_bytes, MKV_UNIT_BYTES));
     rig->drive = calloc(RIG_UNITS, MKV_UNIT_BYTES);

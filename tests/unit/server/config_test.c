@@ -28,6 +28,7 @@ static void test_defaults__plain__values_of_a_node(void **state) {
     assert_int_equal(config.memory.hugepages, MKV_CONFIG_HUGEPAGES_AUTO);
     assert_int_equal(config.storage.mode, MKV_CONFIG_STORAGE_DIRECT);
     assert_int_equal(config.storage.trim, MKV_CONFIG_TRIM_AUTO);
+    assert_int_equal(config.storage.eviction, MKV_CONFIG_EVICTION_ON);
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 32 * MKV_MIB);
     assert_int_equal(config.storage.drive_count, 0);
@@ -184,6 +185,7 @@ static void test_environment__every_scalar_key__taken(void **state) {
         (char *)"MEMKV_MEMORY_BLOCK_SIZE=1MiB",
         (char *)"MEMKV_STORAGE_MODE=file",
         (char *)"MEMKV_STORAGE_TRIM=on",
+        (char *)"MEMKV_STORAGE_EVICTION=off",
         (char *)"MEMKV_STORAGE_BLOCK_SIZE=8MiB",
         (char *)"MEMKV_STORAGE_BLOCK_BYTES_MAX=16MiB",
         (char *)"MEMKV_NODE_ID=gpu-07",
@@ -200,6 +202,7 @@ static void test_environment__every_scalar_key__taken(void **state) {
     assert_true(config.memory.block_size_bytes == MKV_MIB);
     assert_int_equal(config.storage.mode, MKV_CONFIG_STORAGE_FILE);
     assert_int_equal(config.storage.trim, MKV_CONFIG_TRIM_ON);
+    assert_int_equal(config.storage.eviction, MKV_CONFIG_EVICTION_OFF);
     assert_true(config.storage.block_size_bytes == 8 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
     assert_string_equal(config.node.id, "gpu-07");
