@@ -54,6 +54,7 @@ MKV_COLLECTOR(blocks);
 MKV_COLLECTOR(blocks_by_tier);
 MKV_COLLECTOR(evictions_by_tier);
 MKV_COLLECTOR(evictions_by_cause);
+MKV_COLLECTOR(leases);
 MKV_COLLECTOR(active_tenants);
 MKV_COLLECTOR(tenant_blocks);
 MKV_COLLECTOR(tenant_bytes);

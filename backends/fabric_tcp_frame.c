@@ -127,6 +127,10 @@ static enum mkv_op op_of(enum mkv_native_op op) {
         return MKV_OP_LOOKUP;
     case MKV_NATIVE_DELETE:
         return MKV_OP_DELETE;
+    case MKV_NATIVE_PIN:
+        return MKV_OP_PIN;
+    case MKV_NATIVE_UNPIN:
+        return MKV_OP_UNPIN;
     case MKV_NATIVE_HELLO:
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:

@@ -210,6 +210,10 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EXPIRY_DROP_NOT_CHECKED] =
         {"expiry-drop-not-checked",
          "The drop of an expired block does not notice that a put before it has prolonged it."},
+    [MKV_CANARY_LEASE_IGNORED_BY_EMPTYING] =
+        {"lease-ignored-by-emptying", "An extent that runs empty takes leased blocks with it."},
+    [MKV_CANARY_LEASE_GRANTED_TO_VICTIM] = {"lease-granted-to-victim",
+                                            "A block whose eviction is on its way is leased."},
     [MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP] =
         {"evicted-slot-reused-before-drop",
          "The slot of an evicted block is given out when its DROP is merely issued."},

@@ -24,6 +24,8 @@ void mkv_front_config_default(struct mkv_front_config *config) {
     config->key_bytes_max = MKV_KEY_BYTES_MAX;
     config->block_bytes_max = MKV_BLOCK_BYTES_MAX;
     config->value_bytes_max = 64 * MKV_GIB;
+    config->lookup_lease_ns = 10ull * 1000 * 1000 * 1000;
+    config->exists_lease_ns = 10ull * 1000 * 1000 * 1000;
     config->transfer_grace_ns = 30ull * 1000 * 1000 * 1000;
 }
 

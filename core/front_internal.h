@@ -150,6 +150,7 @@ struct front_op {
     enum mkv_miss miss;
     uint32_t block_flags;
     uint32_t length_units;
+    bool leased; /* EXISTS and PIN: what was found is not evicted for a while */
     uint32_t result_length;
     uint32_t result_offset;
     uint32_t result_bytes;
@@ -205,6 +206,7 @@ struct front_item {
     struct mkv_root old_root; /* of the block that holds `old` */
     uint32_t old_expiry_s;    /* of `old`, as it was when it was read */
     uint32_t expiry_s;        /* PUT: Unix time; 0 never */
+    uint32_t pin_s;           /* PIN */
 };
 
 /* The place of an item that moves, checks or deletes segments; its lanes are ops of their own. */

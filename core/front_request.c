@@ -13,6 +13,8 @@ static bool op_is_known(enum mkv_op op) {
     case MKV_OP_EXISTS:
     case MKV_OP_LOOKUP:
     case MKV_OP_DELETE:
+    case MKV_OP_PIN:
+    case MKV_OP_UNPIN:
         return true;
     }
     return false;
@@ -25,7 +27,7 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
         return false;
     }
     if (input->request.op != MKV_OP_PUT) {
-        return item->flags == 0;
+        return item->flags == 0 && (input->request.op != MKV_OP_PIN || item->expire_s > 0);
     }
     if ((item->flags & ~MKV_PUT_REPLACE) != 0 || item->length > config->value_bytes_max) {
         return false;
@@ -115,6 +117,7 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->deadline_ns = request->deadline_ns;
     item->root = source->root;
     item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
+    item->pin_s = source->expire_s;
     memcpy(front_key_at(front, item_index), input->data + source->key_offset, source->key_bytes);
     mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);
     mkv_front_item_ready(front, item_index);
@@ -145,8 +148,10 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
     };
     mkv_front_list_init(&request->items);
     mkv_front_list_push(&connection->requests, links, request_index);
-    for (uint32_t position = 0; position < source->item_count; position++) {
-        item_add(front, request_index, input, position);
+    for (uint32_t turn = 0; turn < source->item_count; turn++) {
+        /* Of a chain the last block is asked for first, so that it will also leave first. */
+        const bool is_chain = source->op == MKV_OP_LOOKUP;
+        item_add(front, request_index, input, is_chain ? source->item_count - 1 - turn : turn);
     }
     mkv_front_timer_set(front, request_index, source->deadline_ns);
     front->stats.requests_started[source->op]++;
@@ -157,7 +162,9 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
 /* LOOKUP's one result: how many keys from the first on are resident, and why the next is not. */
 static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
     uint32_t count = 0;
+    uint32_t leased = 0;
     while (count < item_count && results[count].status == MKV_STATUS_OK) {
+        leased += results[count].leased;
         count++;
     }
     const enum mkv_miss miss = count < item_count ? results[count].miss : MKV_MISS_NONE;
@@ -165,6 +172,7 @@ static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
     results[0].status = MKV_STATUS_OK;
     results[0].miss = miss;
     results[0].length = count;
+    results[0].leased = leased;
 }
 
 /* Under which status an answered request counts: the gravest of its items. What failed in the store

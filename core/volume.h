@@ -86,6 +86,7 @@ struct mkv_volume_config {
     /* Passes over the slots for expired blocks begin at least so far apart. 0:
      * MKV_EXPIRY_PASS_NS. */
     uint64_t expiry_pass_ns;
+    uint32_t lease_max; /* blocks that are leased or pinned at a time. 0: by the slots */
     /* Blocks make room for puts; else a put into a full drive is NO_SPACE, unless it can have an
      * extent of another class. */
     bool eviction;
@@ -156,6 +157,10 @@ struct mkv_volume_stats {
     uint64_t checksum_failures_index_total;
     uint64_t expired_total;   /* blocks dropped because their time was over */
     uint64_t prolonged_total; /* puts that gave a live block another expiry */
+    uint64_t leases;          /* blocks that are leased or pinned, or were a moment ago */
+    uint64_t leases_used_total, leases_expired_total, leases_overridden_total;
+    uint64_t leases_refused_total;
+    uint64_t promises_broken_total; /* reads of a leased block that found nothing */
     uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
     uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
     uint64_t evictions_capacity_total, evictions_rebalance_total;

@@ -84,6 +84,7 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
         return;
     }
     mkv_volume_policy_used(volume, slot, true);
+    mkv_volume_lease_used(volume, slot);
     mkv_volume_hold(volume, index, slot);
     op->state = OP_FOUND;
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
@@ -103,7 +104,8 @@ void mkv_volume_prefetch(const struct mkv_volume *volume, const struct mkv_messa
     }
 }
 
-void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {
+struct mkv_slot mkv_volume_found(const struct mkv_volume *volume, const struct mkv_input *input,
+                                 enum mkv_miss *miss) {
     const struct mkv_message *message = &input->message;
     const uint64_t tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
     struct mkv_slot slot = {MKV_NONE_U32};
@@ -113,6 +115,17 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
         expired = slot.index != MKV_NONE_U32;
         slot = mkv_volume_unexpired(volume, slot);
     }
+    *miss = MKV_MISS_NONE;
+    if (slot.index == MKV_NONE_U32) {
+        *miss = expired ? MKV_MISS_EXPIRED : miss_reason(volume, message->tenant, tag);
+    }
+    return slot;
+}
+
+void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {
+    const struct mkv_message *message = &input->message;
+    enum mkv_miss miss = MKV_MISS_NONE;
+    const struct mkv_slot slot = mkv_volume_found(volume, input, &miss);
     struct mkv_effect *effect = mkv_volume_emit(volume, MKV_EFFECT_MESSAGE);
     effect->op = message->front_op;
     struct mkv_message *answer = &effect->message;
@@ -121,7 +134,7 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     answer->front_op = message->front_op;
     if (slot.index == MKV_NONE_U32) {
         answer->status = MKV_STATUS_NOT_FOUND;
-        answer->miss = expired ? MKV_MISS_EXPIRED : miss_reason(volume, message->tenant, tag);
+        answer->miss = miss;
         return;
     }
     mkv_volume_policy_used(volume, slot, false);
@@ -129,6 +142,11 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     answer->status = MKV_STATUS_OK;
     answer->length_units = entry->length_units;
     answer->flags = entry_block_flags(entry);
+    answer->volume_op = (struct mkv_op_id){slot.index, entry->generation_low};
+    if (message->lease_ns > 0) {
+        const bool is_short = (message->flags & MKV_LEASE_SHORT) != 0;
+        answer->lease_ns = mkv_volume_lease(volume, slot, message->lease_ns, is_short);
+    }
 }
 
 struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const struct op *op) {
@@ -232,6 +250,7 @@ void mkv_volume_read(struct mkv_volume *volume, const struct mkv_message *messag
 static void read_corrupt(struct mkv_volume *volume, uint32_t index, enum mkv_err err) {
     struct op *op = &volume_ops(volume)[index];
     const struct mkv_slot slot = op->slot;
+    volume->stats.promises_broken_total += mkv_volume_is_leased(volume, slot);
     if (err == MKV_CORRUPT_PAYLOAD) {
         volume->stats.checksum_failures_payload_total++;
     } else {
@@ -430,6 +449,7 @@ void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
         const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
         const struct mkv_slot slot = op->slot;
+        volume->stats.promises_broken_total += mkv_volume_is_leased(volume, slot);
         const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
         if (done->result == MKV_IO_MEDIUM && mkv_slot_state_of(entry) == MKV_SLOT_LIVE &&
             !MKV_CANARY(MKV_CANARY_MEDIUM_READ_NOT_QUARANTINED)) {

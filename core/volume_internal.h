@@ -6,7 +6,8 @@
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
  *   volume_lock.c        the order of the mutations of a tag
  *   volume_empty.c       extents run empty for other classes
- *   volume_expiry.c      blocks whose time is over
+ *   volume_expiry.c      blocks whose time is over (volume_terms.h)
+ *   volume_lease.c       blocks that may not be evicted for a while (volume_terms.h)
  *   volume_evict.c       blocks leave to make room
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
@@ -41,6 +42,7 @@
 #include "core/superblock.h"
 #include "core/tenant_table.h"
 #include "core/volume.h"
+#include "core/volume_terms.h"
 
 /* Class changes on their way at a time. */
 #define EXTENT_OPS_MAX 8u
@@ -339,16 +341,8 @@ struct empty_job {
     uint32_t cursor;          /* slots of it that were looked at */
     uint64_t started_ns;
     uint64_t given_up_ns;
-};
-
-/* See volume_expiry.c. */
-struct expiry_job {
-    bool passing;
-    uint32_t cursor;
-    uint64_t next_s;  /* no block expires before; UINT64_MAX: none does */
-    uint64_t found_s; /* the same of what this pass has looked at */
-    uint64_t started_ns;
-    uint64_t due_ns; /* no pass begins before */
+    bool leased;      /* the cursor has passed a block that may not be evicted yet */
+    uint64_t look_ns; /* when such blocks are looked at again */
 };
 
 /* See volume_evict.c. */
@@ -423,6 +417,7 @@ struct mkv_volume {
     struct purge purge;
     struct empty_job empty_job;
     struct expiry_job expiry_job;
+    struct lease_state leases;
     struct evict_job evict;
     struct scrub scrub;
 
@@ -549,6 +544,9 @@ static inline void volume_want_flush(struct mkv_volume *volume, uint64_t *ticket
 
 void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input);
+/* The live block of the message's key, as far as memory tells, or MKV_NONE_U32 and why. */
+struct mkv_slot mkv_volume_found(const struct mkv_volume *volume, const struct mkv_input *input,
+                                 enum mkv_miss *miss);
 void mkv_volume_read(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t op,
                             const struct mkv_drive_done *done);
@@ -622,7 +620,7 @@ void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
  * queue. Returns it, or MKV_NONE_U32. */
 uint32_t mkv_volume_lock_pass_on(struct mkv_volume *volume, uint32_t op);
 /* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
-uint32_t mkv_volume_lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag);
+uint32_t mkv_volume_lock_holder(const struct mkv_volume *volume, uint32_t tenant, uint64_t tag);
 /* Lets those go first that have waited for a slow put of their tag. */
 void mkv_volume_yield_pump(struct mkv_volume *volume);
 
@@ -635,21 +633,6 @@ bool mkv_volume_empty_request(struct mkv_volume *volume, uint32_t slot_units);
 void mkv_volume_empty_put_applied(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_empty_pump(struct mkv_volume *volume);
 bool mkv_volume_empty_has_work(const struct mkv_volume *volume);
-
-/* ---- volume_expiry.c ------------------------------------------------------------------------- */
-
-/* Of the slots of a tag from `slot` on, the first one whose block is not expired. */
-struct mkv_slot mkv_volume_unexpired(const struct mkv_volume *volume, struct mkv_slot slot);
-/* Whether the block in the op's old_slot counts as gone. */
-bool mkv_volume_old_is_expired(const struct mkv_volume *volume, const struct op *op);
-/* The put's content is live in old_slot: there is nothing to store but, perhaps, an expiry. */
-void mkv_volume_prolong(struct mkv_volume *volume, uint32_t op);
-/* A block has this expiry from now on. */
-void mkv_volume_expiry_noted(struct mkv_volume *volume, uint32_t expiry_s);
-/* The volume serves: whatever the table holds may expire. */
-void mkv_volume_expiry_open(struct mkv_volume *volume);
-void mkv_volume_expiry_pump(struct mkv_volume *volume);
-bool mkv_volume_expiry_has_work(const struct mkv_volume *volume);
 
 /* ---- volume_evict.c -------------------------------------------------------------------------- */
 

@@ -55,7 +55,7 @@ void mkv_volume_mutation_refuse(struct mkv_volume *volume, uint32_t index, enum 
     }
 }
 
-/* ---- the data of a put is durable ----------------------------------------------------------------- */
+/* ---- a put's data is durable ----------------------------------------------------------------- */
 
 void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];

@@ -163,7 +163,8 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_BLOCK_EVICTED:
         lives->audits[volume].mutated = true;
         lives->reports++; /* of a segment: its value may be missing */
-        mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event);
+        mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event,
+                            lives->now_ns);
         break;
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
@@ -234,6 +235,7 @@ static int draw_pattern(struct mkv_lives *lives) {
 static void start_process(struct mkv_lives *lives) {
     const int pattern = draw_pattern(lives);
     mkv_guard_reset(&lives->guard);
+    mkv_evictions_crash(&lives->evictions);
     lives->broken = false;
     for (uint32_t node = 0; node < lives->node_count; node++) {
         struct mkv_drive_sim *drive = lives->nodes[node].drive;

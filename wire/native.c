@@ -43,6 +43,8 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
     case MKV_NATIVE_LOOKUP:
     case MKV_NATIVE_EXISTS:
     case MKV_NATIVE_DELETE:
+    case MKV_NATIVE_PIN:
+    case MKV_NATIVE_UNPIN:
         break;
     }
     const uint64_t items = header->item_count;
@@ -72,6 +74,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
     case MKV_NATIVE_GET:
     case MKV_NATIVE_EXISTS:
     case MKV_NATIVE_DELETE:
+    case MKV_NATIVE_PIN:
+    case MKV_NATIVE_UNPIN:
         break;
     }
     const uint64_t results_bytes = (uint64_t)header->item_count * MKV_NATIVE_RESULT_BYTES;
@@ -120,7 +124,7 @@ static enum mkv_native_error check_header(const struct mkv_native_header *header
 
 void mkv_native_header_encode(const struct mkv_native_header *header, uint8_t *bytes) {
     MKV_ASSERT(header->op >= MKV_NATIVE_HELLO);
-    MKV_ASSERT(header->op <= MKV_NATIVE_PING);
+    MKV_ASSERT(header->op <= MKV_NATIVE_UNPIN);
     MKV_ASSERT((uint32_t)header->status < MKV_STATUS_COUNT);
     MKV_ASSERT(check_header(header) == MKV_NATIVE_OK);
     memset(bytes, 0, MKV_NATIVE_HEADER_BYTES);
@@ -152,7 +156,7 @@ enum mkv_native_error mkv_native_header_decode(const uint8_t *bytes,
         return MKV_NATIVE_BAD_CHECKSUM;
     }
     header->request_id = mkv_load_u64(bytes + 8);
-    if (bytes[5] < MKV_NATIVE_HELLO || bytes[5] > MKV_NATIVE_PING) {
+    if (bytes[5] < MKV_NATIVE_HELLO || bytes[5] > MKV_NATIVE_UNPIN) {
         return MKV_NATIVE_BAD_OP;
     }
     header->op = (enum mkv_native_op)bytes[5];
@@ -188,11 +192,12 @@ static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_
     }
     const bool has_length = op == MKV_NATIVE_PUT || op == MKV_NATIVE_GET;
     if ((op != MKV_NATIVE_GET && item->offset != 0) ||
-        (op != MKV_NATIVE_PUT && item->seconds != 0) || (!has_length && item->length != 0) ||
+        (op != MKV_NATIVE_PUT && op != MKV_NATIVE_PIN && item->seconds != 0) ||
+        (!has_length && item->length != 0) ||
         (op != MKV_NATIVE_PUT && !mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes))) {
         return MKV_NATIVE_NOT_ZERO;
     }
-    return MKV_NATIVE_OK;
+    return op == MKV_NATIVE_PIN && item->seconds == 0 ? MKV_NATIVE_BAD_SECONDS : MKV_NATIVE_OK;
 }
 
 void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) {

@@ -408,6 +408,30 @@ static void test_client_batch__mixed_ops__each_item_has_its_own_status(void **st
     test_close_both(client, server);
 }
 
+static void test_client_pin__reaches_the_server_and_says_what_came_of_it(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    assert_int_equal(memkv_pin(client, "k", 1, 60, &error), MEMKV_NOT_FOUND);
+    assert_int_equal(memkv_put(client, "k", 1, "v", 1, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_pin(client, "k", 1, 60, &error), MEMKV_OK);
+    assert_int_equal(server->seconds, 60);
+    assert_int_equal(memkv_unpin(client, "k", 1, &error), MEMKV_OK);
+    assert_int_equal(memkv_pin(client, "k", 1, 0, &error), MEMKV_INVALID);
+    assert_non_null(strstr(error.text, "1 second"));
+    struct memkv_item items[] = {
+        {.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1},
+        {.op = MEMKV_OP_PIN, .key = "k", .key_bytes = 1, .expire_s = 7},
+        {.op = MEMKV_OP_UNPIN, .key = "k", .key_bytes = 1},
+    };
+    assert_int_equal(memkv_batch(client, items, 3, &error), MEMKV_OK);
+    assert_int_equal(items[0].leased, 1);
+    assert_int_equal(items[1].leased, 1);
+    assert_int_equal(items[2].leased, 0);
+    test_close_both(client, server);
+}
+
 /* The test server answers a GET in full before it reads on. With 24 MiB each way under way, a
  * client that did not read while it writes would wait for it for ever. */
 static void test_client_batch__much_both_ways_at_once__does_not_lock_up(void **state) {
@@ -573,6 +597,7 @@ int main(void) {
         cmocka_unit_test(test_client_batch__600_values_of_all_sizes__round_trip),
         cmocka_unit_test(test_client_batch__answers_and_ready_in_reverse__round_trip),
         cmocka_unit_test(test_client_batch__mixed_ops__each_item_has_its_own_status),
+        cmocka_unit_test(test_client_pin__reaches_the_server_and_says_what_came_of_it),
         cmocka_unit_test(test_client_batch__much_both_ways_at_once__does_not_lock_up),
         cmocka_unit_test(test_client_stream__values_of_every_size__round_trip),
         cmocka_unit_test(test_client_stream__pieces_larger_than_the_stage__are_whole),

@@ -126,6 +126,7 @@ struct world {
     uint8_t *slabs;
     uint8_t *unit_users;
     uint64_t now_ns;
+    uint64_t lease_ns;          /* that the last EXISTS or PIN asked for */
     uint64_t deadline_after_ns; /* of requests to come; one second unless a test says otherwise */
     uint64_t random;            /* 0: events in the order in which they came up */
     uint64_t steps;

@@ -171,11 +171,17 @@ static void take_exists(struct world *world, const struct mkv_message *message,
         world_block_find(world, message->volume, data, message->data_bytes);
     struct world_event *event =
         answer(world, message, GATE_EXISTS_DONE, MKV_MESSAGE_EXISTS_DONE, MKV_NONE_U32);
+    world->lease_ns = message->lease_ns;
+    if (message->kind != MKV_MESSAGE_EXISTS) {
+        const bool pin = message->kind == MKV_MESSAGE_PIN;
+        event->message.kind = pin ? MKV_MESSAGE_PIN_DONE : MKV_MESSAGE_UNPIN_DONE;
+    }
     if (block == NULL) {
         event->message.status = MKV_STATUS_NOT_FOUND;
         event->message.miss = MKV_MISS_UNKNOWN;
     } else {
-        event->message.length_units = length_units(block);
+        event->message.length_units = message->kind == MKV_MESSAGE_EXISTS ? length_units(block) : 0;
+        event->message.lease_ns = message->lease_ns;
     }
 }
 
@@ -319,6 +325,8 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
         op_free(world, message->volume_op.index);
         return;
     case MKV_MESSAGE_EXISTS:
+    case MKV_MESSAGE_PIN:
+    case MKV_MESSAGE_UNPIN:
         take_exists(world, message, data);
         return;
     case MKV_MESSAGE_PUT_BEGIN:
@@ -335,6 +343,8 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:
+    case MKV_MESSAGE_PIN_DONE:
+    case MKV_MESSAGE_UNPIN_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:

@@ -330,6 +330,14 @@ enum mkv_status rig_exists(struct rig *rig, const char *key) {
     return rig_last(rig)->status;
 }
 
+enum mkv_status rig_lease(struct rig *rig, enum mkv_message_kind kind, const char *key,
+                          uint64_t lease_ns, uint32_t flags) {
+    rig->answer_count = 0;
+    send_key(rig, kind, key, (struct mkv_message){.lease_ns = lease_ns, .flags = flags});
+    assert_int_equal(rig->answer_count, 1);
+    return rig_last(rig)->status;
+}
+
 enum mkv_status rig_remove(struct rig *rig, const char *key) {
     rig->answer_count = 0;
     rig_delete(rig, key);

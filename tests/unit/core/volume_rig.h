@@ -75,6 +75,9 @@ enum mkv_status rig_put(struct rig *rig, const char *key, uint32_t length, uint3
 enum mkv_status rig_get(struct rig *rig, const char *key, uint32_t offset, uint32_t length,
                         uint32_t seed);
 enum mkv_status rig_exists(struct rig *rig, const char *key);
+/* EXISTS that asks for a lease, PIN, UNPIN. */
+enum mkv_status rig_lease(struct rig *rig, enum mkv_message_kind kind, const char *key,
+                          uint64_t lease_ns, uint32_t flags);
 enum mkv_status rig_remove(struct rig *rig, const char *key);
 enum mkv_status rig_tenant(struct rig *rig, uint32_t id, const char *name);
 /* The drop is sent; it settles when the rig does. */
