@@ -64,12 +64,18 @@ uint64_t mkv_admin_blocks(const struct mkv_admin_snapshot *snapshot) {
     return blocks;
 }
 
+uint64_t mkv_admin_blocks_total(const struct mkv_admin_snapshot *snapshot) {
+    return mkv_admin_blocks(snapshot) + snapshot->front.memory_unpersisted;
+}
+
 struct mkv_admin_lookups mkv_admin_lookups(const struct mkv_admin_snapshot *snapshot) {
     static const enum mkv_op ops[] = {MKV_OP_GET, MKV_OP_EXISTS, MKV_OP_LOOKUP};
     struct mkv_admin_lookups lookups = {0};
     for (size_t place = 0; place < sizeof ops / sizeof ops[0]; place++) {
         const uint64_t *keys = snapshot->front.keys_by_miss[ops[place]];
-        lookups.keys_drive += keys[MKV_MISS_NONE];
+        const uint64_t memory = snapshot->front.keys_from_memory[ops[place]];
+        lookups.keys_memory += memory;
+        lookups.keys_drive += keys[MKV_MISS_NONE] - memory;
         for (uint32_t miss = MKV_MISS_UNKNOWN; miss < MKV_MISS_COUNT; miss++) {
             lookups.keys_by_miss[miss] += keys[miss];
             lookups.keys_miss += keys[miss];

@@ -41,11 +41,13 @@ struct mkv_admin_slab_figures mkv_admin_slab_figures(const struct mkv_admin_snap
 /* Positions of the journal that the durable checkpoint does not cover. */
 uint64_t mkv_admin_journal_lag(const struct mkv_volume_stats *volume);
 
-/* Live blocks of all drives. */
+/* Live blocks of all drives; and with those that are in memory alone. */
 uint64_t mkv_admin_blocks(const struct mkv_admin_snapshot *snapshot);
+uint64_t mkv_admin_blocks_total(const struct mkv_admin_snapshot *snapshot);
 
 /* Keys asked for by GET, EXISTS and LOOKUP together, by where they were found. */
 struct mkv_admin_lookups {
+    uint64_t keys_memory;
     uint64_t keys_drive;
     uint64_t keys_miss;
     uint64_t keys_by_miss[MKV_MISS_COUNT];

@@ -180,8 +180,9 @@ MKV_COLLECTOR(lookup_keys) {
             missed += keys[miss];
         }
         const char *op = mkv_admin_ops[ops[place]];
-        count2(out, op, "memory", 0); /* no block is served from memory */
-        count2(out, op, "drive", keys[MKV_MISS_NONE]);
+        const uint64_t memory = sources->snapshot->front.keys_from_memory[ops[place]];
+        count2(out, op, "memory", memory);
+        count2(out, op, "drive", keys[MKV_MISS_NONE] - memory);
         count2(out, op, "miss", missed);
     }
 }
@@ -201,7 +202,43 @@ MKV_COLLECTOR(drive_tier_lookups) {
 
 MKV_COLLECTOR(drive_tier_loaded) {
     (void)argument;
-    count0(out, sources->snapshot->front.items_finished[MKV_OP_GET][MKV_STATUS_OK]);
+    const struct mkv_front_stats *front = &sources->snapshot->front;
+    count0(out,
+           front->items_finished[MKV_OP_GET][MKV_STATUS_OK] - front->keys_from_memory[MKV_OP_GET]);
+}
+
+/* ---- the memory tier ------------------------------------------------------------------------- */
+
+MKV_COLLECTOR(memory_tier_requests) {
+    (void)argument;
+    const uint64_t *started = sources->snapshot->front.requests_started;
+    count0(out, started[MKV_OP_GET] + started[MKV_OP_EXISTS] + started[MKV_OP_LOOKUP]);
+}
+
+MKV_COLLECTOR(memory_tier_lookups) {
+    const struct mkv_admin_lookups lookups = mkv_admin_lookups(sources->snapshot);
+    count0(out, argument != 0 ? lookups.keys_memory : lookups.keys_drive + lookups.keys_miss);
+}
+
+MKV_COLLECTOR(memory_tier_read) {
+    (void)argument;
+    count0(out, sources->snapshot->front.keys_from_memory[MKV_OP_GET]);
+}
+
+MKV_COLLECTOR(memory_tier_written) {
+    (void)argument;
+    const struct mkv_front_stats *front = &sources->snapshot->front;
+    count0(out, front->memory_kept_puts + front->memory_kept_reads);
+}
+
+MKV_COLLECTOR(memory_tier_evicted) {
+    (void)argument;
+    count0(out, sources->snapshot->front.memory_taken);
+}
+
+MKV_COLLECTOR(unpersisted) {
+    (void)argument;
+    count0(out, sources->snapshot->front.memory_unpersisted);
 }
 
 MKV_COLLECTOR(drive_tier_failures) {
@@ -231,8 +268,8 @@ MKV_COLLECTOR(shard_blocks) {
 /* ---- blocks and drives ----------------------------------------------------------------------- */
 
 MKV_COLLECTOR(blocks) {
-    (void)argument;
-    count0(out, mkv_admin_blocks(sources->snapshot));
+    count0(out, argument != 0 ? mkv_admin_blocks_total(sources->snapshot)
+                              : mkv_admin_blocks(sources->snapshot));
 }
 
 MKV_COLLECTOR(blocks_by_tier) {

@@ -44,13 +44,19 @@ MKV_COLLECTOR(miss_keys);
 MKV_COLLECTOR(drive_tier_lookups); /* true: hits alone */
 MKV_COLLECTOR(drive_tier_loaded);
 MKV_COLLECTOR(drive_tier_failures);
+MKV_COLLECTOR(memory_tier_requests);
+MKV_COLLECTOR(memory_tier_lookups); /* true: hits; false: misses */
+MKV_COLLECTOR(memory_tier_read);
+MKV_COLLECTOR(memory_tier_written);
+MKV_COLLECTOR(memory_tier_evicted);
+MKV_COLLECTOR(unpersisted);
 MKV_COLLECTOR(shard_commands);
 MKV_COLLECTOR(shard_blocks);
 
 /* ---- blocks and drives ------------------------------------------------------------------------
  */
 
-MKV_COLLECTOR(blocks);
+MKV_COLLECTOR(blocks); /* true: with those in memory alone */
 MKV_COLLECTOR(blocks_by_tier);
 MKV_COLLECTOR(evictions_by_tier);
 MKV_COLLECTOR(evictions_by_cause);

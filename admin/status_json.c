@@ -91,6 +91,10 @@ static json_t *memory_json(const struct mkv_admin_snapshot *snapshot) {
     set_count(memory, "total_bytes", figures.bytes_total);
     set_count(memory, "slabs_allocated", figures.slabs_allocated);
     set_count(memory, "slabs_total", figures.slabs_total);
+    set_count(memory, "blocks", snapshot->front.memory_blocks);
+    set_count(memory, "relaxed_puts", snapshot->front.puts_early);
+    set_count(memory, "relaxed_puts_lost", snapshot->front.puts_early_lost);
+    set_count(memory, "reads_shared", snapshot->front.reads_shared);
     json_object_set_new(memory, "huge_pages", json_boolean(snapshot->memory.huge_pages));
     return memory;
 }
@@ -221,7 +225,7 @@ static json_t *tiers_json(uint64_t blocks) {
 static json_t *lookups_json(const struct mkv_admin_snapshot *snapshot) {
     const struct mkv_admin_lookups lookups = mkv_admin_lookups(snapshot);
     json_t *object = json_object();
-    set_count(object, "memory_keys", 0);
+    set_count(object, "memory_keys", lookups.keys_memory);
     set_count(object, "drive_keys", lookups.keys_drive);
     set_count(object, "miss_keys", lookups.keys_miss);
     json_t *misses = json_object();
@@ -264,9 +268,7 @@ struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapsho
     json_object_set_new(status, "warnings", warnings_json(snapshot));
     json_object_set_new(status, "memory", memory_json(snapshot));
     json_object_set_new(status, "storage", storage_json(snapshot));
-    set_count(status, "blocks_total", blocks);
-    /* A block is in the index only when it is durable: there is no memory tier before the drives.
-     */
+    set_count(status, "blocks_total", mkv_admin_blocks_total(snapshot));
     set_count(status, "blocks_persisted", blocks);
     json_object_set_new(status, "journal", journal_json(snapshot));
     json_object_set_new(status, "tenants", tenants_json(blocks, used_bytes));

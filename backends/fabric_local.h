@@ -26,7 +26,7 @@ struct mkv_fabric_local_options {
     uint32_t
         connections_max; /* connections are numbered 0 … connections_max - 1, and always there */
     uint32_t requests_max;  /* in flight, all connections together */
-    uint32_t transfers_max; /* PULL and PUSH that the front can have posted at once: its slabs */
+    uint32_t transfers_max; /* PULL and PUSH that the front can have posted at once */
     /* Called in each poll before anything else: where a benchmark starts its requests. May be
      * NULL. */
     void (*turn)(void *context);

@@ -58,7 +58,7 @@ struct mkv_fabric_tcp_options {
     uint16_t port;            /* 0: any free one */
     const char *option;       /* what the user changes to move the listener; "--listen" */
     uint32_t connections_max; /* more are told so and closed */
-    uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once: its slabs */
+    uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
     uint32_t body_buffers;    /* for bodies that don't fit the 64 KiB of a connection, and STATS */
     uint32_t inline_buffers;  /* for payloads of inline PUTs, 64 KiB each, until their ANSWER */
     uint64_t hello_ns;        /* a connection without HELLO is closed after it; 0: 10 s */

@@ -150,11 +150,12 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
     uint32_t key_offset = 0;
     for (uint32_t i = 0; i < header->item_count; i++) {
         const struct mkv_native_item *item = &fabric->native_items[i];
-        const bool replaces = (item->flags & MKV_NATIVE_ITEM_REPLACE) != 0;
+        const uint32_t replace = (item->flags & MKV_NATIVE_ITEM_REPLACE) != 0 ? MKV_PUT_REPLACE : 0;
+        const uint32_t relaxed = (item->flags & MKV_NATIVE_ITEM_RELAXED) != 0 ? MKV_PUT_RELAXED : 0;
         fabric->items[i] = (struct mkv_request_item){
             .key_offset = key_offset,
             .key_bytes = item->key_bytes,
-            .flags = replaces ? MKV_PUT_REPLACE : 0,
+            .flags = replace | relaxed,
             .length = item->length,
             .offset = item->offset,
             .root = item->root,

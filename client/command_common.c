@@ -84,6 +84,9 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
     case 'r':
         line->flags |= MEMKV_REPLACE;
         return true;
+    case 'x':
+        line->flags |= MEMKV_RELAXED;
+        return true;
     case 't':
         if (timeout_parse(optarg, &line->timeout_ms)) {
             return true;
@@ -119,17 +122,18 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    static const struct option options_replace[] = {
+    static const struct option options_put[] = {
         {"server", required_argument, NULL, 's'}, {"timeout", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},         {"replace", no_argument, NULL, 'r'},
-        {"expire", required_argument, NULL, 'e'}, {NULL, 0, NULL, 0},
+        {"relaxed", no_argument, NULL, 'x'},      {"expire", required_argument, NULL, 'e'},
+        {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.shape = shape, .timeout_ms = TIMEOUT_MS_DEFAULT};
     optind = 0; /* begin anew, whoever used getopt before */
     opterr = 0;
     for (;;) {
-        const int option = getopt_long(argc, argv, ":h",
-                                       shape->has_replace ? options_replace : options_plain, NULL);
+        const int option =
+            getopt_long(argc, argv, ":h", shape->has_put_flags ? options_put : options_plain, NULL);
         if (option == -1) {
             break;
         }

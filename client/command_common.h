@@ -25,7 +25,7 @@ struct command_shape {
     const char *help; /* all of --help */
     int operand_count_min;
     int operand_count_max;
-    bool has_replace; /* and --expire */
+    bool has_put_flags; /* and --expire */
 };
 
 /* The end of every help text. */
@@ -43,7 +43,7 @@ struct command_line {
     const struct command_shape *shape;
     const char *server; /* NULL: not given */
     uint32_t timeout_ms;
-    uint32_t flags; /* MEMKV_REPLACE */
+    uint32_t flags; /* MEMKV_REPLACE, MEMKV_RELAXED */
     uint32_t expire_s;
     int operand_count;
     char **operands;

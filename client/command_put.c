@@ -18,19 +18,22 @@
 
 static const struct command_shape shape = {
     .name = "put",
-    .help = "usage: memkv put [OPTIONS] KEY FILE\n"
-            "\n"
-            "Stores a file under a key, durably. FILE is - for standard input.\n"
-            "\n"
-            "  --replace           replace other content that the key holds; without it that is\n"
-            "                      refused, and the same content is done at once\n"
-            "  --expire SECONDS    the key is gone so much later, 1 to 2147483647; else it stays.\n"
-            "                      Content that is there already gets the later of both times,\n"
-            "                      and this one with --replace\n" //
+    .help =
+        "usage: memkv put [OPTIONS] KEY FILE\n"
+        "\n"
+        "Stores a file under a key, durably. FILE is - for standard input.\n"
+        "\n"
+        "  --replace           replace other content that the key holds; without it that is\n"
+        "                      refused, and the same content is done at once\n"
+        "  --relaxed           done as soon as the server has it in memory: until it is durable\n"
+        "                      a crash of the server loses it\n"
+        "  --expire SECONDS    the key is gone so much later, 1 to 2147483647; else it stays.\n"
+        "                      Content that is there already gets the later of both times,\n"
+        "                      and this one with --replace\n" //
     COMMAND_HELP_OPTIONS,
     .operand_count_min = 2,
     .operand_count_max = 2,
-    .has_replace = true,
+    .has_put_flags = true,
 };
 
 /* Where the value comes from. */

@@ -91,9 +91,11 @@ static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
     }
     switch (item->op) {
     case MEMKV_OP_PUT:
-        if ((item->flags & ~MEMKV_REPLACE) != 0) {
-            mkv_exchange_note(exchange, index, "flags 0x%x: only MEMKV_REPLACE (0x1) is known",
-                              item->flags);
+        if ((item->flags & ~(MEMKV_REPLACE | MEMKV_RELAXED)) != 0) {
+            mkv_exchange_note(
+                exchange, index,
+                "flags 0x%x: only MEMKV_REPLACE (0x1) and MEMKV_RELAXED (0x2) are known",
+                item->flags);
             return false;
         }
         if (item->data_bytes > exchange->client->limits.value_bytes_max) {
@@ -267,7 +269,8 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
         if (request->op == MKV_NATIVE_PUT) {
             native.length = item->data_bytes;
             native.seconds = item->expire_s;
-            native.flags = (item->flags & MEMKV_REPLACE) != 0 ? MKV_NATIVE_ITEM_REPLACE : 0;
+            native.flags = ((item->flags & MEMKV_REPLACE) != 0 ? MKV_NATIVE_ITEM_REPLACE : 0) |
+                           ((item->flags & MEMKV_RELAXED) != 0 ? MKV_NATIVE_ITEM_RELAXED : 0);
             if (group != GROUP_PUT_LARGE) {
                 native.root = root_of(item);
             }

@@ -15,7 +15,8 @@
  *  I1  A value that came back with MEMKV_OK is the value that was put: what can be checked end to
  *      end is (whole values of at most block_bytes_max bytes, by their root); other bytes are
  *      MEMKV_CORRUPT and never a success.
- *  I2  A put or delete that came back with MEMKV_OK is durable on the server.
+ *  I2  A put or delete that came back with MEMKV_OK is durable on the server, unless the put was
+ *      MEMKV_RELAXED.
  *  I3  No call takes longer than timeout_ms, and connect_timeout_ms where it has to connect first,
  *      plus what the caller's own callbacks and the resolution of a host name take.
  *  I4  The library keeps no pointer of the caller's beyond the call.
@@ -132,6 +133,11 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
 
 /* Put: other content under the key is replaced; without it that is MEMKV_CONFLICT. */
 #define MEMKV_REPLACE 0x1u
+/* Put: MEMKV_OK may come as soon as the server has the value in memory. It is served from then on,
+ * and made durable behind; until that a crash of the server loses it, or rarely an error of a
+ * drive. What it replaces does not come back. Values above block_bytes_max are durable all the
+ * same. */
+#define MEMKV_RELAXED 0x2u
 
 /* Stores `byte_count` bytes under a key; MEMKV_OK when they are durable. Content that the key
  * already has is not moved again. `data` may be NULL when byte_count is 0. */
@@ -189,7 +195,7 @@ enum memkv_op {
 /* One operation of a batch. Fields that the op does not name are ignored; start from zeros. */
 struct memkv_item {
     enum memkv_op op;
-    uint32_t flags;    /* PUT: MEMKV_REPLACE */
+    uint32_t flags;    /* PUT: MEMKV_REPLACE, MEMKV_RELAXED */
     uint32_t expire_s; /* PUT: seconds from now on until the value is gone; 0 never. What is live
                         * already is prolonged, and shortened with MEMKV_REPLACE alone.
                         * PIN: seconds, at least 1, until the key may be evicted again */

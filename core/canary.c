@@ -198,6 +198,22 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
          "Coming up empty keeps the place of the journal, so that its old blocks follow on."},
     [MKV_CANARY_DAMAGED_CHECKPOINT_KEPT] =
         {"damaged-checkpoint-kept", "Of a damaged checkpoint the pages that are sound are kept."},
+    [MKV_CANARY_RESIDENT_KEPT_OVER_REPLACE] =
+        {"resident-kept-over-replace",
+         "A block stays in memory as what its key holds when another has taken its place."},
+    [MKV_CANARY_RESIDENT_KEPT_OVER_DELETE] = {"resident-kept-over-delete",
+                                              "A block stays in memory when it is deleted."},
+    [MKV_CANARY_READ_KEPT_OVER_MUTATION] =
+        {"read-kept-over-mutation",
+         "A block that is being read while its key is mutated stays in memory."},
+    [MKV_CANARY_SLAB_GIVEN_BY_FIRST_USER] =
+        {"slab-given-by-first-user",
+         "The slab of a block in memory is given back by the first of several transfers from it."},
+    [MKV_CANARY_DURABLE_PUT_ANSWERED_EARLY] =
+        {"durable-put-answered-early", "A put that is to be durable is answered as a relaxed one."},
+    [MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY] =
+        {"relaxed-put-over-old-answered-early",
+         "A relaxed put is answered before the DROP of what it replaces is durable."},
     [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
         {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
     [MKV_CANARY_EXPIRED_BLOCK_SERVED] = {"expired-block-served",

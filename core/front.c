@@ -98,6 +98,9 @@ const char *mkv_front_config_fault(const struct mkv_front_config *config) {
     if (config->value_bytes_max > (uint64_t)config->block_bytes_max * MKV_SEGMENTS_MAX) {
         return "value_bytes_max must be at most block_bytes_max * 65536";
     }
+    if (config->memory_blocks_max > MKV_FRONT_MEMORY_BLOCKS_MAX) {
+        return "memory_blocks_max must be at most 2^24";
+    }
     if (config->transfer_grace_ns == 0) {
         return "transfer_grace_ns must not be 0";
     }
@@ -136,8 +139,19 @@ static struct front_layout layout_of(const struct mkv_front_config *config) {
     layout.effects = part(&end, MKV_FRONT_EFFECTS_MAX, sizeof(struct mkv_effect));
     layout.data = part(&end, MKV_FRONT_EFFECTS_MAX, FRONT_DATA_BYTES);
     layout.slabs = part(&end, 1, mkv_slab_memory_required(config->slab_unit_count));
+    const uint32_t residents = config->memory_blocks_max;
+    layout.residents = part(&end, residents, sizeof(struct front_resident));
+    layout.resident_links = part(&end, residents, sizeof(struct front_link));
+    layout.resident_keys = part(&end, residents, MKV_KEY_BYTES_MAX);
+    layout.resident_heads = part(&end, residents, sizeof(uint32_t));
+    layout.resident_owners =
+        part(&end, residents > 0 ? config->slab_unit_count : 0, sizeof(uint32_t));
     layout.bytes = (size_t)mkv_round_up_u64(end, 64);
     return layout;
+}
+
+uint32_t mkv_front_transfers_max(const struct mkv_front_config *config) {
+    return front_op_count(config);
 }
 
 size_t mkv_front_memory_required(const struct mkv_front_config *config) {
@@ -164,6 +178,7 @@ static void init_lists(struct mkv_front *front) {
     for (uint32_t side = 0; side < FRONT_SIDE_COUNT; side++) {
         mkv_front_list_init(&front->slab_queue[side]);
     }
+    mkv_front_memory_init(front);
     for (uint32_t volume = 0; volume < MKV_VOLUMES_MAX; volume++) {
         for (uint32_t credit = 0; credit < FRONT_CREDIT_COUNT; credit++) {
             mkv_front_list_init(&front->volumes[volume].waiting[credit]);
@@ -292,6 +307,8 @@ enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *inp
     front->effects_taken = 0;
     front->effect_count = 0;
     front->now_ns = input->now_ns;
+    front->wall_s = mkv_max_u64(front->wall_s, input->wall_ms / 1000);
+    mkv_front_slabs_go_on(front);
     take_input(front, input);
     MKV_ASSERT(front->effect_count <= FRONT_EFFECTS_PER_ITEM_MAX);
     mkv_front_timers_run(front);
@@ -300,7 +317,7 @@ enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *inp
 }
 
 bool mkv_front_has_work(const struct mkv_front *front) {
-    return front->items_ready.count > 0;
+    return front->items_ready.count > 0 || front->reclaiming;
 }
 
 uint64_t mkv_front_timer_ns(const struct mkv_front *front) {
@@ -321,6 +338,7 @@ void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
     front->members[volume].weight =
         state == MKV_FRONT_VOLUME_ABSENT ? 0 : front->config.members[volume].weight;
     if (state != MKV_FRONT_VOLUME_ONLINE) {
+        front->volumes[volume].outages++;
         mkv_front_wait_volume_gone(front, volume);
     }
 }
@@ -337,6 +355,10 @@ void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stat
     stats->segmented_in_flight = config->segmented_max - front->segmented_free.count;
     stats->ops_waiting_slab = front->slab_queue[FRONT_SIDE_READ].count +
                               front->slab_queue[FRONT_SIDE_WRITE].count + front->ops_capped;
+    stats->memory_blocks = front->residents_new.count + front->residents_proven.count;
+    stats->memory_units = front->resident_units;
+    stats->memory_units_used = front->resident_units_used;
+    stats->memory_unpersisted = front->residents_unpersisted;
     for (uint32_t volume = 0; volume < config->volume_count; volume++) {
         for (uint32_t credit = 0; credit < FRONT_CREDIT_COUNT; credit++) {
             stats->ops_waiting_credit += front->volumes[volume].waiting[credit].count;

@@ -8,8 +8,9 @@
  *            while mkv_front_has_work(front): step a TICK at once, else at the latest at
  *            mkv_front_timer_ns(front)
  *
- *   GET         FIND, slab, READ, PUSH
- *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE
+ *   GET         FIND, slab, READ, PUSH; or PUSH alone, of a block that is in memory
+ *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE. A
+ *               relaxed one over nothing is answered at PUT_TAKEN
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
  *
  *   and where a value is larger than block_bytes_max:
@@ -35,6 +36,12 @@
  *      transfer_grace_ns more: then a transfer's connection is broken, a PUT_WRITE or DELETE is
  *      answered UNKNOWN, a READ is answered DEADLINE. Once bytes of a segmented value have moved,
  *      each of its waits has transfer_grace_ns beyond the deadline. UINT64_MAX is no deadline.
+ *  I7  No GET returns from memory what a mutation that was answered before the GET came has ended:
+ *      a block is in memory as what its key holds until the volume's answer to the next mutation,
+ *      and one that was read meanwhile does not stay. What is in memory of a volume that goes
+ *      offline is gone.
+ *  I8  A slab that holds a block in memory counts as free for those who wait for one, unless a
+ *      transfer uses it or the block is not durable yet; the coldest goes first.
  *
  * What a driver must keep
  *  - Drain all effects before the next step (asserted). `message.data_offset` counts from
@@ -73,6 +80,8 @@
 #define MKV_FRONT_EFFECTS_MAX 256u
 /* Segments of one value that are in flight at a time. */
 #define MKV_FRONT_WINDOW 4u
+/* The most blocks that may be configured to stay in memory. */
+#define MKV_FRONT_MEMORY_BLOCKS_MAX (1u << 24)
 /* The least volume_ops_max, so that each of the three kinds has one. */
 #define MKV_FRONT_VOLUME_OPS_MIN 8u
 
@@ -89,11 +98,15 @@ struct mkv_front_config {
     uint32_t slab_unit_count;       /* stride units of the slab arena; see core/slab.h */
     uint32_t slab_share_reads;      /* permille of the units that puts leave for gets */
     uint32_t slab_units_per_connection_max; /* at least one slab of block_bytes_max */
-    uint32_t key_bytes_max;                 /* 1 ... MKV_KEY_BYTES_MAX; a longer key is INVALID */
-    uint32_t block_bytes_max;               /* a multiple of 64 KiB, at most MKV_BLOCK_BYTES_MAX */
-    uint64_t value_bytes_max;               /* a longer PUT is INVALID; at most
-                                             * block_bytes_max * MKV_SEGMENTS_MAX */
-    uint64_t lookup_lease_ns;               /* of what LOOKUP reports, and EXISTS; 0: none */
+    /* Blocks that stay in the slabs that nobody needs, MKV_FRONT_MEMORY_BLOCKS_MAX at most; each
+     * takes 1.2 KiB of the arena. 0: none does, every read is the drive's, and every PUT is
+     * answered when it is durable. */
+    uint32_t memory_blocks_max;
+    uint32_t key_bytes_max;     /* 1 ... MKV_KEY_BYTES_MAX; a longer key is INVALID */
+    uint32_t block_bytes_max;   /* a multiple of 64 KiB, at most MKV_BLOCK_BYTES_MAX */
+    uint64_t value_bytes_max;   /* a longer PUT is INVALID; at most
+                                 * block_bytes_max * MKV_SEGMENTS_MAX */
+    uint64_t lookup_lease_ns;   /* of what LOOKUP reports, and EXISTS; 0: none */
     uint64_t exists_lease_ns;
     uint64_t transfer_grace_ns; /* what posted work has beyond the deadline (I6); not 0 */
     uint64_t segment_id_seed;   /* of the ids of segmented values: different for each start */
@@ -108,6 +121,8 @@ const char *mkv_front_config_fault(const struct mkv_front_config *config);
 
 struct mkv_front;
 
+/* PULLs and PUSHes that it may have posted at once. */
+uint32_t mkv_front_transfers_max(const struct mkv_front_config *config);
 /* Bytes of the arena, a multiple of 64. The configuration must have no fault. */
 size_t mkv_front_memory_required(const struct mkv_front_config *config);
 /* Builds a front in `memory`, which is aligned to 64 bytes and has at least the bytes required.
@@ -167,6 +182,19 @@ struct mkv_front_stats {
     uint64_t deadlines[MKV_FRONT_STAGE_COUNT]; /* items ended, connections broken */
     uint64_t connections_broken;               /* BREAK effects */
     uint64_t fabric_stale;                     /* completions that named nothing in flight */
+    /* The memory tier. A key counts as looked up when a GET, EXISTS or LOOKUP of it comes to where
+     * its block, or one of its segments, would be resident. */
+    uint64_t memory_lookups;
+    uint64_t memory_hits;
+    uint64_t keys_from_memory[MKV_OP_COUNT]; /* of keys_by_miss[][MKV_MISS_NONE] */
+    uint64_t memory_kept_puts;               /* blocks that stayed: written … */
+    uint64_t memory_kept_reads;              /* … and read */
+    uint64_t memory_taken;                   /* for others' slabs, or for more recent blocks */
+    uint64_t memory_forgotten; /* because their key was put, replaced or deleted, or is offline */
+    uint64_t reads_shared;     /* GETs of a block that waited for another's read, and had it */
+    uint64_t reads_not_kept;   /* their key was mutated meanwhile */
+    uint64_t puts_early;       /* answered before they were durable */
+    uint64_t puts_early_lost;  /* and then never came to be */
     uint64_t segments_put;
     uint64_t segments_pushed;
     uint64_t segments_deleted;
@@ -181,6 +209,10 @@ struct mkv_front_stats {
     uint32_t refusals_in_flight; /* ANSWERs of refused requests without ANSWER_DONE */
     uint32_t slab_units_free;
     uint32_t slabs_allocated;
+    uint32_t memory_blocks;               /* that are resident */
+    uint32_t memory_units;                /* slab units that hold them … */
+    uint32_t memory_units_used;           /* … and of these, those in use */
+    uint32_t memory_unpersisted;          /* blocks that are resident and not durable yet */
     uint32_t volume_ops[MKV_VOLUMES_MAX]; /* operations outstanding or credited at each volume */
 };
 void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stats);

@@ -23,12 +23,22 @@
  *          START -> LEARN -> PLACE (-> CHECK) -> SEGMENTS -> COMMIT -> ENDING   large PUT
  *          ENDING (-> CLEAN_PLACE) -> CLEAN -> freed              segments to delete
  *
+ *   resident   a block of the memory tier, or one that is being read into it (front_memory.c)
+ *
+ *          FREE -> READING (one op reads it, others may wait for that) -> RESIDENT -> FREE
+ *          FREE -> RESIDENT                       a PUT's slab stays
+ *
  * Invariants
  *  I1  A waiting op is in exactly one list: of its volume and credit kind, of its connection's cap,
- *      or the slab queue of its side. Any other op is in none.
+ *      the slab queue of its side, or of the resident that it waits for. Any other op is in none.
  *  I2  An op that is cancelled while something of it is posted is `doomed`: its answer unwinds it.
  *  I3  A decided item has its result in its request; an item whose request closed has none.
- *  I4  Only items in CLEAN_PLACE and CLEAN have no request. They hold no slab.
+ *  I4  Only items in PERSIST, CLEAN_PLACE and CLEAN have no request. Of these only those in PERSIST
+ *      hold a slab, and it counts against no connection.
+ *  I5  A resident that is found by its key is what the key holds: whatever ends a mutation of the
+ *      key takes it out of the index first. One that is read is kept only if nothing did meanwhile.
+ *  I6  The slab of a resident is given back when no op uses it; a resident that is used, or not yet
+ *      durable (which its PUT's op uses), is never taken for another block.
  *
  * Not responsible for: anything outside core/front*.c.
  */
@@ -48,6 +58,15 @@
 #define FRONT_ITEM_TURNS_MAX 8u
 /* Requests whose timer is taken up in one step. */
 #define FRONT_TIMERS_PER_STEP_MAX 16u
+/* Residents that one step looks at for slabs to take back; then it goes on in the next. */
+#define FRONT_RECLAIMS_PER_STEP_MAX 128u
+/* Ops that wait for one read; further ones read for themselves. */
+#define FRONT_READ_WAITERS_MAX 64u
+/* Residents in use that are passed over to find a place for another; then that one does not stay.
+ */
+#define FRONT_PLACES_LOOKED_AT_MAX 32u
+/* How often a resident is passed over, at most, because it was used meanwhile. */
+#define FRONT_HEAT_MAX 3u
 
 _Static_assert(FRONT_DATA_BYTES >= MKV_KEY_BYTES_MAX, "message data holds a key");
 _Static_assert(FRONT_DATA_BYTES >= MKV_MANIFEST_BYTES, "message data holds a manifest");
@@ -105,6 +124,7 @@ enum front_wait {
     FRONT_WAIT_CREDIT,
     FRONT_WAIT_CAP, /* its connection holds as many slab units as it may */
     FRONT_WAIT_SLAB,
+    FRONT_WAIT_READ, /* another op reads the same block */
 };
 
 enum front_credit {
@@ -129,11 +149,17 @@ struct front_op {
     enum front_credit credit; /* the kind it needs */
     bool has_credit;
     bool has_slab;
-    bool doomed;     /* cancelled while posted */
-    bool found;      /* the volume holds a slot for it: READ or RELEASE is due */
-    bool begun;      /* PUT_READY came: PUT_WRITE or PUT_ABORT is due */
-    bool pulled;     /* the payload is in the slab */
-    uint32_t volume; /* MKV_NONE_U32: no volume owns the key */
+    bool doomed;       /* cancelled while posted */
+    bool found;        /* the volume holds a slot for it: READ or RELEASE is due */
+    bool begun;        /* PUT_READY came: PUT_WRITE or PUT_ABORT is due */
+    bool pulled;       /* the payload is in the slab */
+    bool alone;        /* GET: shares no read with others any more */
+    bool joined;       /* GET: has waited for the read of another */
+    bool looked;       /* it counts as looked up in memory */
+    bool from_memory;  /* GET, EXISTS: no volume was asked */
+    bool early;        /* PUT: the client has its OK before the value is durable */
+    uint32_t resident; /* that it reads, waits for or uses; MKV_NONE_U32 */
+    uint32_t volume;   /* MKV_NONE_U32: no volume owns the key */
     struct mkv_op_id volume_op;
     uint64_t since_ns; /* of the present state */
     uint64_t ticket;   /* order of arrival in the slab queues */
@@ -150,7 +176,8 @@ struct front_op {
     enum mkv_miss miss;
     uint32_t block_flags;
     uint32_t length_units;
-    bool leased; /* EXISTS and PIN: what was found is not evicted for a while */
+    bool leased;       /* EXISTS and PIN: what was found is not evicted for a while */
+    uint32_t expiry_s; /* GET: of the block that was read */
     uint32_t result_length;
     uint32_t result_offset;
     uint32_t result_bytes;
@@ -170,7 +197,8 @@ enum front_phase {
     FRONT_PHASE_STREAM,
     FRONT_PHASE_SEGMENTS,
     FRONT_PHASE_COMMIT,
-    FRONT_PHASE_ENDING, /* nothing new is started; ends when all ops are idle */
+    FRONT_PHASE_ENDING,  /* nothing new is started; ends when all ops are idle */
+    FRONT_PHASE_PERSIST, /* answered; its value is on its way to the drive */
     FRONT_PHASE_CLEAN_PLACE,
     FRONT_PHASE_CLEAN,
 };
@@ -186,6 +214,7 @@ struct front_item {
     enum mkv_op op;
     enum front_clean clean;
     bool replace;
+    bool relaxed;  /* PUT: may be answered before it is durable */
     bool decided;  /* its result stands, or its request closed */
     bool withheld; /* abandoned: decided with these when no PULL of it is posted any more */
     enum mkv_status withheld_status;
@@ -222,6 +251,35 @@ struct front_segmented {
     struct mkv_manifest put; /* of the value being written */
 };
 
+/* ---- residents ------------------------------------------------------------------------------- */
+
+enum front_resident_state {
+    FRONT_RESIDENT_FREE = 0,
+    FRONT_RESIDENT_READING, /* by `reader`; has no slab yet, and is found by its key */
+    FRONT_RESIDENT_HELD,    /* has a slab with the whole block */
+};
+
+struct front_resident {
+    enum front_resident_state state;
+    bool indexed; /* found by its key; else gone when `users` is 0 */
+    bool proven;  /* in the second queue: it was used since it came */
+    bool unpersisted;
+    uint32_t heat;   /* uses since it was looked at last, at most FRONT_HEAT_MAX */
+    uint32_t users;  /* ops that need its slab */
+    uint32_t reader; /* READING */
+    uint32_t hash_next;
+    uint32_t volume;
+    uint32_t volume_outages; /* of the volume, when it came */
+    uint32_t key_bytes;
+    uint32_t length;
+    uint32_t expiry_s; /* 0: never */
+    uint32_t slab_units;
+    uint64_t tag;
+    struct mkv_root root;
+    struct mkv_slab slab;
+    struct front_list waiters; /* READING: ops */
+};
+
 /* ---- requests and connections ---------------------------------------------------------------- */
 
 struct front_request {
@@ -252,6 +310,7 @@ struct front_connection {
 
 struct front_volume {
     enum mkv_front_volume_state state;
+    uint32_t outages; /* how often it went offline: what is resident of it is gone then */
     uint32_t used[FRONT_CREDIT_COUNT];
     struct front_list waiting[FRONT_CREDIT_COUNT];
 };
@@ -278,6 +337,11 @@ struct front_layout {
     size_t effects;
     size_t data;
     size_t slabs;
+    size_t residents;
+    size_t resident_links; /* of the free list, or of its queue */
+    size_t resident_keys;
+    size_t resident_heads;  /* of the index's buckets */
+    size_t resident_owners; /* by slab unit: whose slab begins there */
     size_t bytes;
 };
 
@@ -285,6 +349,7 @@ struct mkv_front {
     struct mkv_front_config config;
     struct front_layout layout;
     uint64_t now_ns;
+    uint64_t wall_s; /* never goes back */
     uint64_t ticket_last;
     uint64_t segment_ids_drawn;
     uint32_t effect_count;
@@ -300,11 +365,24 @@ struct mkv_front {
     struct front_list items_placing;
     struct front_list segmented_free;
     struct front_list slab_queue[FRONT_SIDE_COUNT];
+    struct front_list residents_free;
+    struct front_list residents_new;    /* coldest first, as far as is known */
+    struct front_list residents_proven; /* the same */
+    uint32_t resident_units;            /* slab units of all that have a slab */
+    uint32_t resident_units_new;        /* of those in residents_new */
+    uint32_t resident_units_used;       /* of those that ops use */
+    uint32_t residents_unpersisted;
+    uint32_t reclaims_left; /* residents that may still be looked at in this step … */
+    uint64_t reclaims_due;  /* … and until all were seen cold */
+    bool reclaiming;        /* someone waits for a slab, and the next step looks on */
     struct front_volume volumes[MKV_VOLUMES_MAX];
     struct mkv_member members[MKV_VOLUMES_MAX]; /* of placement; an absent one has no weight */
     struct mkv_front_stats stats;               /* the counts; states are filled in when asked */
 };
 
+static inline bool front_has_memory(const struct mkv_front *front) {
+    return front->config.memory_blocks_max > 0;
+}
 static inline void *front_at(struct mkv_front *front, size_t offset) {
     return (uint8_t *)front + offset;
 }
@@ -347,6 +425,11 @@ static inline uint32_t front_lane(const struct mkv_front *front, uint32_t segmen
                                   uint32_t segment) {
     return front->config.items_max + segmented * MKV_FRONT_WINDOW + segment % MKV_FRONT_WINDOW;
 }
+/* Units that FOUND reports for a block of `length` bytes. */
+static inline uint32_t front_found_units(uint32_t length) {
+    return length <= MKV_INLINE_BYTES_MAX ? 0 : (uint32_t)mkv_divide_up_u64(length, MKV_UNIT_BYTES);
+}
+
 static inline uint64_t front_add_ns(uint64_t a, uint64_t b) {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
@@ -378,7 +461,9 @@ bool mkv_front_cap_has_room(struct mkv_front *front, uint32_t op, uint32_t paylo
 void mkv_front_cap_give(struct mkv_front *front, uint32_t op);
 /* True when the op holds a slab of the units counted; else it waits for one. */
 bool mkv_front_slab_take(struct mkv_front *front, uint32_t op);
-/* Frees the slab; its units no longer count. */
+/* True when the op waits for a read of its block that another op does; false when too many do. */
+bool mkv_front_read_wait(struct mkv_front *front, uint32_t op, uint32_t resident);
+/* Frees the slab, or leaves it to those who use it too; its units no longer count. */
 void mkv_front_slab_give(struct mkv_front *front, uint32_t op);
 /* Takes a waiting op out of its list. */
 void mkv_front_wait_cancel(struct mkv_front *front, uint32_t op);
@@ -392,6 +477,49 @@ void mkv_front_segmented_give(struct mkv_front *front, uint32_t item);
 void mkv_front_segmented_cancel(struct mkv_front *front, uint32_t item);
 /* The item is advanced in this step or a later one. */
 void mkv_front_item_ready(struct mkv_front *front, uint32_t item);
+
+/* Goes on to take back slabs where the last step stopped. */
+void mkv_front_slabs_go_on(struct mkv_front *front);
+
+/* front_memory.c */
+
+void mkv_front_memory_init(struct mkv_front *front);
+/* What is resident under the op's key, and online; MKV_NONE_U32. */
+uint32_t mkv_front_memory_find(struct mkv_front *front, const struct front_op *op,
+                               const uint8_t *key, uint32_t key_bytes);
+const struct front_resident *mkv_front_memory_at(struct mkv_front *front, uint32_t resident);
+/* The op's read becomes the one that others wait for, if there is a place. Nothing is found under
+ * its key. */
+void mkv_front_memory_read_begin(struct mkv_front *front, uint32_t op, const uint8_t *key,
+                                 uint32_t key_bytes);
+/* The op waits for a read; false when too many do. */
+bool mkv_front_memory_read_join(struct mkv_front *front, uint32_t op, uint32_t resident);
+/* The next op that waits for the op's read, taken off; MKV_NONE_U32 behind the last. */
+uint32_t mkv_front_memory_read_waiter(struct mkv_front *front, uint32_t op);
+/* The op does not wait for that read any more. */
+void mkv_front_memory_read_cancel(struct mkv_front *front, uint32_t op);
+/* Whether the op's read is one that others may wait for. */
+bool mkv_front_memory_reads(struct mkv_front *front, const struct front_op *op, uint32_t op_index);
+/* The op's slab holds the whole block, which stays; the op uses it. */
+void mkv_front_memory_read_done(struct mkv_front *front, uint32_t op);
+/* Nobody waits for the op's read any more, and its block does not stay. */
+void mkv_front_memory_read_end(struct mkv_front *front, uint32_t op);
+/* The op uses a resident that is HELD. */
+void mkv_front_memory_use(struct mkv_front *front, uint32_t op, uint32_t resident);
+/* The op no longer does. */
+void mkv_front_memory_leave(struct mkv_front *front, uint32_t op);
+/* The key may hold something else from now on: what is resident under it, or is being read, is not
+ * found any more. */
+void mkv_front_memory_forget(struct mkv_front *front, const struct front_op *op, const uint8_t *key,
+                             uint32_t key_bytes);
+/* The PUT's slab stays as what its key holds, and the op uses it. False when there is no place. */
+bool mkv_front_memory_keep(struct mkv_front *front, uint32_t op, const uint8_t *key,
+                           uint32_t key_bytes, bool unpersisted);
+/* The value is durable, or (false) it never will be and is gone. */
+void mkv_front_memory_persisted(struct mkv_front *front, uint32_t op, bool durable);
+/* Takes back the coldest slabs, so that one of the order can be had. False when it could not; there
+ * may be more to look at, see `reclaims_due`. */
+bool mkv_front_memory_reclaim(struct mkv_front *front, uint32_t order);
 
 /* front_op.c */
 
@@ -411,6 +539,36 @@ void mkv_front_op_push(struct mkv_front *front, uint32_t op, uint64_t value_offs
 void mkv_front_op_free(struct mkv_front *front, uint32_t op);
 void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input);
 void mkv_front_op_fabric(struct mkv_front *front, const struct mkv_fabric_done *done);
+
+/* Writes the op's key, at most MKV_KEY_BYTES_MAX bytes, and returns its length. */
+uint32_t mkv_front_op_key(struct mkv_front *front, const struct front_op *op, uint8_t *target);
+/* The op is over: it keeps its slab only if there are bytes in it to be pushed. */
+void mkv_front_op_done(struct mkv_front *front, uint32_t op, enum mkv_status status,
+                       enum mkv_miss miss);
+
+/* front_op_memory.c */
+
+/* GET: whether the block is in memory, or on its way there, so that no volume is asked. The op is
+ * then DONE, or waits. */
+bool mkv_front_op_from_memory(struct mkv_front *front, uint32_t op);
+/* EXISTS: whether the block is in memory; then the op is DONE. */
+bool mkv_front_op_exists_in_memory(struct mkv_front *front, uint32_t op);
+/* GET: a read of the whole block is about to begin, and others may wait for it. */
+void mkv_front_op_share_read(struct mkv_front *front, uint32_t op);
+/* The op read for others, too, and no block came of it. They end as it did where the volume has
+ * answered; where the reason is the op's own they look anew. */
+void mkv_front_op_read_over(struct mkv_front *front, uint32_t op, enum mkv_status status,
+                            enum mkv_miss miss);
+void mkv_front_op_read_alone(struct mkv_front *front, uint32_t op);
+/* Whether a PUT may be answered before it is durable, if its volume says so, too. */
+bool mkv_front_op_is_relaxed(struct mkv_front *front, const struct front_op *op);
+/* The volume says so. The item answers, if its value finds a place in memory until then. */
+void mkv_front_op_put_taken(struct mkv_front *front, uint32_t op);
+/* What a PUT that was posted means for memory, before it is over. */
+void mkv_front_op_put_settle(struct mkv_front *front, uint32_t op, enum mkv_status status);
+/* What a DELETE came to. A block that the drive has given up may still have been in memory. */
+enum mkv_status mkv_front_op_delete_settle(struct mkv_front *front, uint32_t op,
+                                           enum mkv_status status);
 
 /* front_item.c */
 

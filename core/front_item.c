@@ -55,7 +55,11 @@ void mkv_front_item_decide(struct mkv_front *front, uint32_t item_index,
     }
     front->stats.items_finished[item->op][target->status]++;
     if (op_counts_keys(item->op)) {
+        const bool from_memory = target->status == MKV_STATUS_OK &&
+                                 item->segmented == MKV_NONE_U32 &&
+                                 front_op_at(front, item_index)->from_memory;
         front->stats.keys_by_miss[item->op][target->miss]++;
+        front->stats.keys_from_memory[item->op] += from_memory ? 1 : 0;
     }
     MKV_ASSERT(request->undecided > 0);
     request->undecided--;
@@ -137,6 +141,9 @@ static uint64_t op_limit_ns(const struct mkv_front *front, const struct front_it
 static enum mkv_front_stage op_stage(const struct front_op *op) {
     switch (op->state) {
     case FRONT_OP_WAITING:
+        if (op->wait == FRONT_WAIT_READ) {
+            return MKV_FRONT_STAGE_VOLUME;
+        }
         return op->wait == FRONT_WAIT_CREDIT ? MKV_FRONT_STAGE_CREDIT : MKV_FRONT_STAGE_SLAB;
     case FRONT_OP_GRANTED:
         return op->has_slab ? MKV_FRONT_STAGE_SLAB : MKV_FRONT_STAGE_CREDIT;
@@ -307,9 +314,26 @@ static void finish_get(struct mkv_front *front, uint32_t item_index) {
     mkv_front_item_decide(front, item_index, &result);
 }
 
+/* A relaxed PUT whose value is in memory and on its way to the drive: the item goes on without its
+ * request, so that the client may have further ones. */
+static void put_answered_early(struct mkv_front *front, uint32_t item_index) {
+    struct front_item *item = front_item_at(front, item_index);
+    const struct mkv_item_result result = {.status = MKV_STATUS_OK};
+    if (!item->decided) {
+        mkv_front_item_decide(front, item_index, &result);
+    }
+    item->phase = FRONT_PHASE_PERSIST;
+    mkv_front_cap_give(front, item_index);
+    mkv_front_request_detach(front, item_index);
+}
+
 static bool turn_single(struct mkv_front *front, uint32_t item_index) {
     struct front_item *item = front_item_at(front, item_index);
     const struct front_op *op = front_op_at(front, item_index);
+    if (op->state == FRONT_OP_WRITE_POSTED && op->early) {
+        put_answered_early(front, item_index);
+        return false;
+    }
     if (op->state != FRONT_OP_DONE) {
         return false;
     }
@@ -394,6 +418,10 @@ static void item_collect(struct front_item *item, const struct front_op *op) {
     if (op->segment != MKV_NONE_U32) {
         return;
     }
+    if (op->kind == FRONT_OP_COMMIT && op->status == MKV_STATUS_UNKNOWN) {
+        item->clean = FRONT_CLEAN_NONE; /* the manifest may be there, and then names them */
+        return;
+    }
     if ((is_put && is_ok) || (op->kind == FRONT_OP_DELETE && (is_ok || is_gone))) {
         item->clean = item->has_old ? FRONT_CLEAN_OLD : FRONT_CLEAN_NONE;
     }
@@ -427,7 +455,9 @@ static bool turn_ending(struct mkv_front *front, uint32_t item_index) {
         return false;
     }
     MKV_ASSERT(item->decided);
-    mkv_front_request_detach(front, item_index);
+    if (item->request != MKV_NONE_U32) {
+        mkv_front_request_detach(front, item_index);
+    }
     if (item->clean == FRONT_CLEAN_NONE) {
         if (item->segmented != MKV_NONE_U32) {
             mkv_front_segmented_give(front, item_index);
@@ -483,6 +513,12 @@ static bool item_turn(struct mkv_front *front, uint32_t item_index) {
         return mkv_front_segments_put(front, item_index);
     case FRONT_PHASE_COMMIT:
         return mkv_front_segments_commit(front, item_index);
+    case FRONT_PHASE_PERSIST:
+        if (front_op_at(front, item_index)->state != FRONT_OP_DONE) {
+            return false;
+        }
+        front_item_at(front, item_index)->phase = FRONT_PHASE_ENDING;
+        return true;
     case FRONT_PHASE_ENDING:
         return turn_ending(front, item_index);
     case FRONT_PHASE_CLEAN:

@@ -10,7 +10,7 @@
 /* ---- the key and the volume of an op --------------------------------------------------------- */
 
 /* Writes the op's key, at most MKV_KEY_BYTES_MAX bytes, and returns its length. */
-static uint32_t op_key(struct mkv_front *front, const struct front_op *op, uint8_t *target) {
+uint32_t mkv_front_op_key(struct mkv_front *front, const struct front_op *op, uint8_t *target) {
     const uint32_t key_bytes = front_item_at(front, op->item)->key_bytes;
     const uint8_t *key = front_key_at(front, op->item);
     if (op->segment == MKV_NONE_U32) {
@@ -22,7 +22,7 @@ static uint32_t op_key(struct mkv_front *front, const struct front_op *op, uint8
 
 static uint32_t op_volume(struct mkv_front *front, const struct front_op *op) {
     uint8_t key[MKV_KEY_BYTES_MAX];
-    const uint32_t key_bytes = op_key(front, op, key);
+    const uint32_t key_bytes = mkv_front_op_key(front, op, key);
     const struct mkv_root point = mkv_placement_point(MKV_TENANT_DEFAULT_NAME, key, key_bytes);
     return mkv_placement_owner(point, front->members, front->config.volume_count);
 }
@@ -60,6 +60,7 @@ struct front_op *mkv_front_op_prepare(struct mkv_front *front, uint32_t op_index
     op->credit = credit_of(kind);
     op->volume = op_volume(front, op);
     op->slab.index = MKV_NONE_U32;
+    op->resident = MKV_NONE_U32;
     op->since_ns = front->now_ns;
     return op;
 }
@@ -96,7 +97,7 @@ static struct mkv_effect *send_key(struct mkv_front *front, uint32_t op_index,
                                    enum mkv_message_kind kind) {
     struct mkv_effect *effect = send(front, op_index, kind);
     uint8_t *data = mkv_front_emit_data(front, effect);
-    effect->message.data_bytes = op_key(front, front_op_at(front, op_index), data);
+    effect->message.data_bytes = mkv_front_op_key(front, front_op_at(front, op_index), data);
     return effect;
 }
 
@@ -164,14 +165,17 @@ void mkv_front_op_push(struct mkv_front *front, uint32_t op_index, uint64_t valu
 /* ---- the way of an op ------------------------------------------------------------------------ */
 
 /* The op is over: it keeps its slab only if there are bytes in it to be pushed. */
-static void op_done(struct mkv_front *front, uint32_t op_index, enum mkv_status status,
-                    enum mkv_miss miss) {
+void mkv_front_op_done(struct mkv_front *front, uint32_t op_index, enum mkv_status status,
+                       enum mkv_miss miss) {
     struct front_op *op = front_op_at(front, op_index);
     MKV_ASSERT(!op->found);
     MKV_ASSERT(!op->begun);
     op->status = status;
     op->miss = miss;
     op->state = FRONT_OP_DONE;
+    if (mkv_front_memory_reads(front, op, op_index)) {
+        mkv_front_op_read_over(front, op_index, status, miss);
+    }
     if (op->has_credit) {
         mkv_front_credit_give(front, op_index);
     }
@@ -188,9 +192,9 @@ static void op_done(struct mkv_front *front, uint32_t op_index, enum mkv_status 
 static void op_done_offline(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
     if (op->credit == FRONT_CREDIT_MUTATION) {
-        op_done(front, op_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
+        mkv_front_op_done(front, op_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
     } else {
-        op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_DRIVE_OFFLINE);
+        mkv_front_op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_DRIVE_OFFLINE);
     }
 }
 
@@ -206,11 +210,6 @@ static uint32_t read_slab_bytes(uint32_t length, uint32_t offset, uint32_t wante
     const uint64_t wanted_end = wanted == 0 ? total : (uint64_t)offset + wanted;
     const uint64_t end = mkv_min_u64(mkv_round_up_u64(wanted_end, chunk_bytes), total);
     return (uint32_t)(end - begin);
-}
-
-/* Units that FOUND reports for a block of `length` bytes. */
-static uint32_t found_units(uint32_t length) {
-    return length <= MKV_INLINE_BYTES_MAX ? 0 : (uint32_t)mkv_divide_up_u64(length, MKV_UNIT_BYTES);
 }
 
 static bool credit_or_offline(struct mkv_front *front, uint32_t op_index) {
@@ -237,12 +236,15 @@ static bool read_slab_take(struct mkv_front *front, uint32_t op_index) {
     const uint32_t bytes = is_manifest(op) ? 0 : read_slab_bytes(length, op->offset, op->wanted);
     if (!mkv_front_slab_fits(front, bytes)) {
         send_release(front, op_index);
-        op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
+        mkv_front_op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
         return false;
     }
     if (!mkv_front_cap_has_room(front, op_index, bytes)) {
         send_release(front, op_index);
         mkv_front_credit_give(front, op_index);
+        if (mkv_front_memory_reads(front, op, op_index)) {
+            mkv_front_memory_read_end(front, op_index); /* its client keeps no others waiting */
+        }
         if (mkv_front_cap_take(front, op_index, bytes)) {
             /* What was counted for another length of the block made room. */
             op->state = FRONT_OP_GRANTED;
@@ -256,12 +258,15 @@ static bool read_slab_take(struct mkv_front *front, uint32_t op_index) {
 static void run_get(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
     const bool is_segment = op->segment != MKV_NONE_U32;
+    if (!op->found && op->kind == FRONT_OP_GET && mkv_front_op_from_memory(front, op_index)) {
+        return;
+    }
     /* A segment's length is known before, so it has its slab before it pins its slot; and segments
      * take theirs in order, so that the one to be pushed next has its slab first. */
     if (is_segment && !op->has_slab) {
         const uint32_t bytes = read_slab_bytes(op->length, op->offset, op->wanted);
         if (!mkv_front_slab_fits(front, bytes)) {
-            op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
+            mkv_front_op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
             return;
         }
         if (!mkv_front_cap_take(front, op_index, bytes)) {
@@ -275,6 +280,9 @@ static void run_get(struct mkv_front *front, uint32_t op_index) {
         return;
     }
     if (!op->found) {
+        if (op->kind == FRONT_OP_GET) {
+            mkv_front_op_share_read(front, op_index);
+        }
         (void)send_key(front, op_index, MKV_MESSAGE_FIND);
         op_posted(front, op_index, FRONT_OP_FIND_POSTED);
         return;
@@ -337,7 +345,7 @@ static void send_put_write(struct mkv_front *front, uint32_t op_index, const uin
     MKV_ASSERT(op->begun);
     op->begun = false;
     struct mkv_effect *effect = send(front, op_index, MKV_MESSAGE_PUT_WRITE);
-    effect->message.flags = op->flags;
+    effect->message.flags = op->flags | (mkv_front_op_is_relaxed(front, op) ? MKV_PUT_RELAXED : 0);
     effect->message.length = op->length;
     uint8_t *data = mkv_front_emit_data(front, effect);
     if (op->kind == FRONT_OP_COMMIT) {
@@ -394,7 +402,7 @@ void mkv_front_op_run(struct mkv_front *front, uint32_t op_index) {
         run_put(front, op_index);
         break;
     case FRONT_OP_EXISTS:
-        if (credit_or_offline(front, op_index)) {
+        if (!mkv_front_op_exists_in_memory(front, op_index) && credit_or_offline(front, op_index)) {
             send_exists(front, op_index);
             op_posted(front, op_index, FRONT_OP_EXISTS_POSTED);
         }
@@ -420,6 +428,9 @@ void mkv_front_op_cancel(struct mkv_front *front, uint32_t op_index, enum mkv_st
     case FRONT_OP_EXISTS_POSTED:
     case FRONT_OP_BEGIN_POSTED:
         op->doomed = true;
+        if (mkv_front_memory_reads(front, op, op_index)) {
+            mkv_front_memory_read_end(front, op_index);
+        }
         if (op->has_slab) { /* nobody else knows of it yet, and the answer may be long in coming */
             mkv_front_slab_give(front, op_index);
         }
@@ -438,7 +449,7 @@ void mkv_front_op_cancel(struct mkv_front *front, uint32_t op_index, enum mkv_st
     if (op->found) {
         send_release(front, op_index);
     }
-    op_done(front, op_index, status, MKV_MISS_NONE);
+    mkv_front_op_done(front, op_index, status, MKV_MISS_NONE);
 }
 
 void mkv_front_op_free(struct mkv_front *front, uint32_t op_index) {
@@ -457,7 +468,7 @@ static void on_found(struct mkv_front *front, uint32_t op_index,
                      const struct mkv_message *message) {
     struct front_op *op = front_op_at(front, op_index);
     if (message->status != MKV_STATUS_OK) {
-        op_done(front, op_index, message->status, message->miss);
+        mkv_front_op_done(front, op_index, message->status, message->miss);
         return;
     }
     MKV_ASSERT(message->length_units <= MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES);
@@ -465,16 +476,19 @@ static void on_found(struct mkv_front *front, uint32_t op_index,
     op->volume_op = message->volume_op;
     op->block_flags = message->flags & MKV_BLOCK_FLAGS;
     op->length_units = message->length_units;
+    if (is_manifest(op)) {
+        mkv_front_op_read_alone(front, op_index);
+    }
     if (op->doomed || (op->kind == FRONT_OP_LEARN && !is_manifest(op))) {
         send_release(front, op_index);
-        op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
+        mkv_front_op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
         return;
     }
     if (op->segment != MKV_NONE_U32 &&
-        (is_manifest(op) || op->length_units != found_units(op->length))) {
+        (is_manifest(op) || op->length_units != front_found_units(op->length))) {
         /* Not what the manifest says: its bytes might not even fit into the slab. */
         send_release(front, op_index);
-        op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
+        mkv_front_op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
         return;
     }
     mkv_front_op_run(front, op_index);
@@ -484,8 +498,8 @@ static void on_read_done(struct mkv_front *front, uint32_t op_index,
                          const struct mkv_input *input) {
     struct front_op *op = front_op_at(front, op_index);
     const struct mkv_message *message = &input->message;
-    if (message->status != MKV_STATUS_OK || op->doomed) {
-        op_done(front, op_index, message->status, message->miss);
+    if (message->status != MKV_STATUS_OK) {
+        mkv_front_op_done(front, op_index, message->status, message->miss);
         return;
     }
     op->result_length = message->length;
@@ -493,13 +507,25 @@ static void on_read_done(struct mkv_front *front, uint32_t op_index,
     op->result_bytes = message->bytes;
     op->slab_offset = message->slab_offset;
     op->root = message->root;
+    op->expiry_s = message->expiry_s;
     MKV_ASSERT((uint64_t)message->slab_offset + message->bytes <=
                (uint64_t)op->slab_units * MKV_SLAB_UNIT_PAYLOAD_BYTES);
+    const bool keeps = mkv_front_memory_reads(front, op, op_index) &&
+                       ((message->flags | op->block_flags) & MKV_BLOCK_MANIFEST) == 0 &&
+                       message->offset == 0 && message->bytes == message->length;
+    if (keeps) {
+        mkv_front_memory_read_done(front, op_index);
+    }
+    if (op->doomed) {
+        op->result_bytes = 0;
+        mkv_front_op_done(front, op_index, MKV_STATUS_DEADLINE, MKV_MISS_NONE);
+        return;
+    }
     if (((message->flags ^ op->block_flags) & MKV_BLOCK_MANIFEST) != 0) {
         /* FOUND knew the key's tag alone, and READ came to another block of the same tag: what it
          * read is not the range that this op has a slab for. */
         op->result_bytes = 0;
-        op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
+        mkv_front_op_done(front, op_index, MKV_STATUS_NOT_FOUND, MKV_MISS_OVERLOADED);
         return;
     }
     if (is_manifest(op)) {
@@ -509,7 +535,7 @@ static void on_read_done(struct mkv_front *front, uint32_t op_index,
                              item->key_bytes + MKV_SEGMENT_KEY_SUFFIX_BYTES <= MKV_KEY_BYTES_MAX &&
                              mkv_manifest_decode(input->data, &item->old);
         if (!is_good) {
-            op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
+            mkv_front_op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
             return;
         }
         item->has_old = true;
@@ -517,10 +543,10 @@ static void on_read_done(struct mkv_front *front, uint32_t op_index,
         item->old_expiry_s = message->expiry_s;
     } else if (op->segment != MKV_NONE_U32 &&
                (op->result_length != op->length || op->result_bytes != op->wanted)) {
-        op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
+        mkv_front_op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
         return;
     }
-    op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
+    mkv_front_op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
 }
 
 static void on_put_ready(struct mkv_front *front, uint32_t op_index,
@@ -530,7 +556,7 @@ static void on_put_ready(struct mkv_front *front, uint32_t op_index,
     op->begun = true;
     if (op->doomed) {
         send_put_abort(front, op_index);
-        op_done(front, op_index, MKV_STATUS_DEADLINE, MKV_MISS_NONE);
+        mkv_front_op_done(front, op_index, MKV_STATUS_DEADLINE, MKV_MISS_NONE);
         return;
     }
     mkv_front_op_run(front, op_index);
@@ -561,19 +587,27 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
         op->length_units = message->length_units;
         op->leased = message->lease_ns > 0;
-        op_done(front, op_index, message->status, message->miss);
+        mkv_front_op_done(front, op_index, message->status, message->miss);
         break;
     case MKV_MESSAGE_PUT_READY:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED);
         on_put_ready(front, op_index, message);
         break;
+    case MKV_MESSAGE_PUT_TAKEN:
+        MKV_ASSERT(op->state == FRONT_OP_WRITE_POSTED);
+        MKV_ASSERT(!op->early);
+        mkv_front_op_put_taken(front, op_index);
+        break;
     case MKV_MESSAGE_PUT_DONE:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED || op->state == FRONT_OP_WRITE_POSTED);
-        op_done(front, op_index, message->status, message->miss);
+        mkv_front_op_put_settle(front, op_index, message->status);
+        mkv_front_op_done(front, op_index, message->status, message->miss);
         break;
     case MKV_MESSAGE_DELETE_DONE:
         MKV_ASSERT(op->state == FRONT_OP_DELETE_POSTED);
-        op_done(front, op_index, message->status, message->miss);
+        mkv_front_op_done(front, op_index,
+                          mkv_front_op_delete_settle(front, op_index, message->status),
+                          message->miss);
         break;
     case MKV_MESSAGE_FIND:
     case MKV_MESSAGE_READ:
@@ -615,7 +649,7 @@ static void on_pull_done(struct mkv_front *front, uint32_t op_index,
         if (op->begun) {
             send_put_abort(front, op_index);
         }
-        op_done(front, op_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
+        mkv_front_op_done(front, op_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
         return;
     }
     op->pulled = true;
@@ -629,7 +663,7 @@ static void on_pull_done(struct mkv_front *front, uint32_t op_index,
     }
     if (!mkv_root_equal(root, op->root)) {
         send_put_abort(front, op_index);
-        op_done(front, op_index, MKV_STATUS_INVALID, MKV_MISS_NONE);
+        mkv_front_op_done(front, op_index, MKV_STATUS_INVALID, MKV_MISS_NONE);
         return;
     }
     send_put_write(front, op_index, done->sums);

@@ -29,7 +29,8 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
     if (input->request.op != MKV_OP_PUT) {
         return item->flags == 0 && (input->request.op != MKV_OP_PIN || item->expire_s > 0);
     }
-    if ((item->flags & ~MKV_PUT_REPLACE) != 0 || item->length > config->value_bytes_max) {
+    if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 ||
+        item->length > config->value_bytes_max) {
         return false;
     }
     return item->length <= config->block_bytes_max ||
@@ -108,6 +109,7 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->phase = FRONT_PHASE_START;
     item->op = request->op;
     item->replace = (source->flags & MKV_PUT_REPLACE) != 0;
+    item->relaxed = (source->flags & MKV_PUT_RELAXED) != 0;
     item->request = request_index;
     item->position = position;
     item->key_bytes = source->key_bytes;

@@ -5,6 +5,8 @@
  *
  *   segmented entry, cap of the connection, credit of FIND, slab, credit of a mutation
  *
+ * An op that waits for the read of another holds none of them.
+ *
  * A GET knows only behind FIND how large its slab is. When its connection's cap has no room for it,
  * it gives the credit back and finds its block anew when there is room: a client that does not take
  * its bytes keeps nobody else from finding theirs.
@@ -167,12 +169,17 @@ static uint32_t slab_next(struct mkv_front *front) {
 
 /* Gives slabs to those whose turn it is, as far as there are. `running` is the op that asks for one
  * just now, and goes on at once; MKV_NONE_U32 when none does. */
-static void slabs_grant(struct mkv_front *front, uint32_t running) {
+static void slabs_hand_out(struct mkv_front *front, uint32_t running) {
     uint32_t op_index;
+    front->reclaiming = false;
     while ((op_index = slab_next(front)) != MKV_NONE_U32) {
         struct front_op *op = front_op_at(front, op_index);
         const uint32_t bytes = op->slab_units * MKV_SLAB_UNIT_PAYLOAD_BYTES;
         if (!mkv_slab_alloc(front_slabs(front), bytes, &op->slab)) {
+            if (mkv_front_memory_reclaim(front, mkv_slab_order(bytes))) {
+                continue;
+            }
+            front->reclaiming = front->reclaims_left == 0 && front->reclaims_due > 0;
             return;
         }
         MKV_ASSERT(mkv_slab_units(front_slabs(front), op->slab) == op->slab_units);
@@ -188,6 +195,20 @@ static void slabs_grant(struct mkv_front *front, uint32_t running) {
         } else {
             wait_end(front, op);
         }
+    }
+}
+
+/* Every resident is looked at until it was seen cold: something has changed. */
+static void slabs_grant(struct mkv_front *front, uint32_t running) {
+    const uint64_t count = front->residents_new.count + (uint64_t)front->residents_proven.count;
+    front->reclaims_due = count * (FRONT_HEAT_MAX + 1);
+    slabs_hand_out(front, running);
+}
+
+void mkv_front_slabs_go_on(struct mkv_front *front) {
+    front->reclaims_left = FRONT_RECLAIMS_PER_STEP_MAX;
+    if (front->reclaiming) {
+        slabs_hand_out(front, MKV_NONE_U32);
     }
 }
 
@@ -209,14 +230,30 @@ bool mkv_front_slab_take(struct mkv_front *front, uint32_t op_index) {
 void mkv_front_slab_give(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
     MKV_ASSERT(op->has_slab);
-    mkv_slab_free(front_slabs(front), op->slab);
+    if (op->resident != MKV_NONE_U32 && !mkv_front_memory_reads(front, op, op_index)) {
+        mkv_front_memory_leave(front, op_index);
+    } else {
+        mkv_slab_free(front_slabs(front), op->slab);
+    }
     op->has_slab = false;
     if (side_of(op) == FRONT_SIDE_WRITE) {
         MKV_ASSERT(front->write_units >= op->slab_units);
         front->write_units -= op->slab_units;
     }
-    mkv_front_cap_give(front, op_index);
+    if (op->units_counted > 0) {
+        mkv_front_cap_give(front, op_index);
+    }
     slabs_grant(front, MKV_NONE_U32);
+}
+
+/* ---- reads of others ------------------------------------------------------------------------- */
+
+bool mkv_front_read_wait(struct mkv_front *front, uint32_t op_index, uint32_t resident) {
+    if (!mkv_front_memory_read_join(front, op_index, resident)) {
+        return false;
+    }
+    wait_begin(front, front_op_at(front, op_index), FRONT_WAIT_READ);
+    return true;
 }
 
 /* ---- caps of connections --------------------------------------------------------------------- */
@@ -326,6 +363,9 @@ void mkv_front_wait_cancel(struct mkv_front *front, uint32_t op_index) {
     case FRONT_WAIT_SLAB:
         mkv_front_list_remove(&front->slab_queue[side_of(op)], links, op_index);
         slabs_grant(front, MKV_NONE_U32);
+        break;
+    case FRONT_WAIT_READ:
+        mkv_front_memory_read_cancel(front, op_index);
         break;
     case FRONT_WAIT_NONE:
         MKV_ASSERT(false);

@@ -49,6 +49,8 @@
  *                          <-  PUT_READY   a slot is reserved; or
  *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, …
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
+ *                          <-  PUT_TAKEN   of a relaxed put: no live block gives way to it, and no
+ *                                          other mutation of the key comes before it
  *                          <-  PUT_DONE    OK only when durable
  *   PUT_ABORT              ->           no answer
  *   DELETE (key)           ->
@@ -104,6 +106,7 @@ enum mkv_message_kind {
     MKV_MESSAGE_PIN_DONE,
     MKV_MESSAGE_UNPIN_DONE,
     MKV_MESSAGE_PUT_READY,
+    MKV_MESSAGE_PUT_TAKEN,
     MKV_MESSAGE_PUT_DONE,
     MKV_MESSAGE_DELETE_DONE,
     MKV_MESSAGE_TENANT_DONE,
@@ -116,6 +119,9 @@ enum mkv_message_kind {
 #define MKV_PUT_REPLACE 0x100u /* of a put: other content under a live key is replaced */
 /* Of PUT_BEGIN: only a live block with the root `replaces` is; any other content is a conflict. */
 #define MKV_PUT_REPLACE_ROOT 0x200u
+/* Of a request's PUT: OK says that the value is in memory, not that it is durable. Of PUT_WRITE:
+ * the front wants to be told with PUT_TAKEN when that may be said. */
+#define MKV_PUT_RELAXED 0x800u
 /* Of SCAN_DONE: there are keys behind the last one. */
 #define MKV_SCAN_MORE 0x400u
 /* An entry of SCAN_DONE: slot u32, generation (low 32 bits) u32, length in units u16, block flags
@@ -138,7 +144,8 @@ struct mkv_message {
     enum mkv_miss miss;         /* answers that are no hit: why */
     uint32_t tenant;            /* of every message of the front that names a key or a prefix, and
                                  * of TENANT, TENANT_DROP */
-    uint32_t flags;       /* PUT_BEGIN: block flags and MKV_PUT_*; FOUND, READ_DONE: block flags */
+    uint32_t
+        flags; /* PUT_BEGIN, PUT_WRITE: block flags and MKV_PUT_*; FOUND, READ_DONE: block flags */
     uint32_t length;      /* PUT_BEGIN: payload bytes. READ: bytes wanted, 0 for all behind
                            * offset. READ_DONE: payload bytes of the whole block. SCAN, COUNT,
                            * PURGE: bytes of the prefix */
@@ -181,7 +188,7 @@ enum mkv_op {
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
-    uint32_t flags;       /* PUT: MKV_PUT_REPLACE */
+    uint32_t flags;       /* PUT: MKV_PUT_REPLACE, MKV_PUT_RELAXED */
     uint64_t length;      /* PUT: bytes of the value. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
     struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */

@@ -162,6 +162,14 @@ uint32_t mkv_slab_units(const struct mkv_slab_pool *pool, struct mkv_slab slab) 
     return 1u << (state & STATE_ORDER);
 }
 
+uint32_t mkv_slab_run_units(const struct mkv_slab_pool *pool, uint32_t unit, bool *is_allocated) {
+    MKV_ASSERT(unit < pool->unit_count);
+    const uint8_t state = state_of(pool, unit);
+    MKV_ASSERT(state != STATE_INSIDE);
+    *is_allocated = (state & STATE_ALLOCATED) != 0;
+    return 1u << (state & STATE_ORDER);
+}
+
 uint32_t mkv_slab_units_free(const struct mkv_slab_pool *pool) {
     return pool->units_free;
 }

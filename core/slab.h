@@ -50,6 +50,8 @@ bool mkv_slab_alloc(struct mkv_slab_pool *pool, uint32_t payload_bytes, struct m
 /* Asserts that the slab is allocated. */
 void mkv_slab_free(struct mkv_slab_pool *pool, struct mkv_slab slab);
 
+/* Units of the run, allocated or free, that starts at the unit. */
+uint32_t mkv_slab_run_units(const struct mkv_slab_pool *pool, uint32_t unit, bool *is_allocated);
 /* Units of an allocated slab. */
 uint32_t mkv_slab_units(const struct mkv_slab_pool *pool, struct mkv_slab slab);
 uint32_t mkv_slab_units_free(const struct mkv_slab_pool *pool);

@@ -454,6 +454,7 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_PIN_DONE:
     case MKV_MESSAGE_UNPIN_DONE:
     case MKV_MESSAGE_PUT_READY:
+    case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:
     case MKV_MESSAGE_TENANT_DONE:

@@ -574,6 +574,16 @@ static const uint8_t *put_sums(const struct mkv_input *input, bool manifest, uin
     return (const uint8_t *)manifest_sum;
 }
 
+/* Under its lock, and over nothing, a relaxed put is what its key holds as soon as it is in memory:
+ * mutations that come wait behind it, and a crash brings nothing older back. */
+static void put_taken(struct mkv_volume *volume, uint32_t index, uint32_t flags) {
+    const struct op *op = &volume_ops(volume)[index];
+    const bool over = op->has_old && !MKV_CANARY(MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY);
+    if ((flags & MKV_PUT_RELAXED) != 0 && op->past_lock && !over) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_TAKEN, MKV_STATUS_OK);
+    }
+}
+
 void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *input) {
     const struct mkv_message *message = &input->message;
     const uint32_t index = message->volume_op.index;
@@ -609,6 +619,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
     };
     uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
     mkv_slot_header_encode(&header, unit);
+    put_taken(volume, index, message->flags);
     op->state = OP_WRITING;
     op->write_number = ++volume->write_number;
     volume->writes_in_flight++;

@@ -100,6 +100,8 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
     front->volume_ops_max = VOLUME_OPS_MAX;
     front->slab_unit_count = slab_unit_count;
     front->slab_share_reads = SLAB_SHARE_READS_PERMILLE;
+    /* The smallest blocks take a unit each. */
+    front->memory_blocks_max = (uint32_t)mkv_min_u64(slab_unit_count, MKV_FRONT_MEMORY_BLOCKS_MAX);
     front->block_bytes_max = (uint32_t)node->config.storage.block_bytes_max;
     const uint32_t largest = 1u << mkv_slab_order(front->block_bytes_max);
     front->slab_units_per_connection_max =

@@ -122,7 +122,7 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     struct mkv_fabric_tcp_options tcp = *options->tcp;
     tcp.ring = shard->ring;
     tcp.arena = options->arena;
-    tcp.transfers_max = mkv_arena_unit_count(options->arena);
+    tcp.transfers_max = mkv_front_transfers_max(&options->front);
     tcp.stats = tcp_stats;
     tcp.stats_context = shard;
     struct mkv_fabric_tcp *fabric;

@@ -29,13 +29,17 @@ static double seconds_since(const struct timespec *start) {
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-/* Whether the world of the seed has what the bug is in: only one has drives that come and go. */
+/* Whether the world of the seed has what the bug is in: only one has drives that come and go, only
+ * one a front. */
 static bool seed_fits(uint64_t seed, unsigned canary) {
     struct mkv_shape shape;
     mkv_shape_draw(&shape, seed);
     const bool of_the_set = canary >= MKV_CANARY_SET_OPENED_WITH_MISSING_MEMBER &&
                             canary <= MKV_CANARY_JOINED_BEFORE_MEMBERS;
-    return (shape.world == MKV_WORLD_SET) == of_the_set;
+    const bool of_the_front = canary >= MKV_CANARY_RESIDENT_KEPT_OVER_REPLACE &&
+                              canary <= MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY;
+    return (shape.world == MKV_WORLD_SET) == of_the_set &&
+           (!of_the_front || shape.world == MKV_WORLD_FRONT);
 }
 
 /* A bug that one kind of fault alone can show is hunted where nothing else happens: seeds draw that

@@ -214,6 +214,25 @@ static void print_changes_json(struct mkv_json *json, const struct mkv_world_cha
     mkv_json_close(json, '}');
 }
 
+static void print_memory_json(struct mkv_json *json, const struct mkv_world_memory *memory) {
+    mkv_json_open(json, "memory", '{');
+    mkv_json_u64(json, "hits", memory->hits);
+    mkv_json_u64(json, "reads_shared", memory->reads_shared);
+    mkv_json_u64(json, "reads_not_kept", memory->reads_not_kept);
+    mkv_json_u64(json, "taken", memory->taken);
+    mkv_json_u64(json, "puts_early", memory->puts_early);
+    mkv_json_u64(json, "puts_early_lost", memory->puts_early_lost);
+    mkv_json_close(json, '}');
+}
+
+static void print_memory_text(const struct mkv_world_memory *memory) {
+    printf("memory tier: %llu hits, %llu reads shared, %llu not kept, %llu blocks taken for slabs; "
+           "%llu puts answered before they were durable, %llu of them failed\n",
+           (unsigned long long)memory->hits, (unsigned long long)memory->reads_shared,
+           (unsigned long long)memory->reads_not_kept, (unsigned long long)memory->taken,
+           (unsigned long long)memory->puts_early, (unsigned long long)memory->puts_early_lost);
+}
+
 static void print_changes_text(const struct mkv_world_changes *changes) {
     printf(
         "extents: %llu given to classes (%llu of several as one), %llu given back, %llu emptied, "
@@ -288,6 +307,7 @@ static void print_run_json(const struct mkv_run_outcome *run) {
     mkv_json_u64(&json, "seeds_repeated", run->repeats);
     mkv_json_hex(&json, "trace_hash", run->trace_hash);
     print_changes_json(&json, &run->report.changes);
+    print_memory_json(&json, &run->report.memory);
     mkv_json_open(&json, "worlds", '[');
     for (uint32_t world = 0; world < MKV_WORLD_COUNT; world++) {
         const struct mkv_run_figures *figures = &run->worlds[world];
@@ -333,6 +353,7 @@ static void print_run_text(const struct mkv_run_outcome *run) {
            (unsigned long long)run->report.operations, (unsigned long long)run->report.evaluations,
            (unsigned long long)run->distinct_images, (unsigned long long)run->trace_hash);
     print_changes_text(&run->report.changes);
+    print_memory_text(&run->report.memory);
     for (uint32_t world = 0; world < MKV_WORLD_COUNT; world++) {
         const struct mkv_run_figures *figures = &run->worlds[world];
         printf("  %-6s  %llu seeds, %llu crashes (%.0f a second), %llu operations\n",

@@ -103,7 +103,7 @@ static void hold(struct mkv_drive_sim *drive, enum mkv_effect_kind kind,
         uint8_t *memory;
         size_t bytes;
         bool writes;
-    } parts[2] = {{NULL, 0, false}, {NULL, 0, false}};
+    } parts[3] = {{NULL, 0, false}, {NULL, 0, false}, {NULL, 0, false}};
     const bool reads_drive = kind == MKV_EFFECT_DRIVE_READ;
     const size_t bytes = (size_t)effect->unit_count * MKV_UNIT_BYTES;
     switch (effect->memory) {
@@ -119,6 +119,11 @@ static void hold(struct mkv_drive_sim *drive, enum mkv_effect_kind kind,
         if (!reads_drive) {
             parts[1].memory = meta_memory(drive, effect->meta_offset, 1);
             parts[1].bytes = MKV_UNIT_BYTES;
+            /* Of the payload's bytes themselves it is only a reader, as those are that send them.
+             * An inline payload is a part of the header unit, and of its own place read. */
+            parts[2].memory = parts[0].memory + MKV_UNIT_BYTES;
+            parts[2].bytes = effect->payload_bytes;
+            parts[0].bytes = MKV_UNIT_BYTES;
         }
         break;
     case MKV_DRIVE_PAYLOAD:
@@ -128,7 +133,7 @@ static void hold(struct mkv_drive_sim *drive, enum mkv_effect_kind kind,
         parts[0].writes = true;
         break;
     }
-    for (uint32_t part = 0; part < 2; part++) {
+    for (uint32_t part = 0; part < 3; part++) {
         if (take) {
             mkv_guard_take(drive->guard, parts[part].memory, parts[part].bytes, parts[part].writes,
                            reads_drive ? "drive read" : "drive write");

@@ -31,6 +31,7 @@ enum mkv_oracle {
     MKV_ORACLE_ACCOUNTING = 5,  /* free + used + retired = total */
     MKV_ORACLE_MONOTONIC = 7,   /* sequences, epochs and generations only grow */
     MKV_ORACLE_IDEMPOTENT = 8,  /* recovery is idempotent, also when cut */
+    MKV_ORACLE_BOUNDS = 9,      /* memory and queues are in bounds, and come back */
     MKV_ORACLE_ANSWERS = 10,    /* every request is answered exactly once, and in the end */
     MKV_ORACLE_OVERWRITE = 11,  /* no write to a slot that a durable record references */
     MKV_ORACLE_FLUSH = 12,      /* no acknowledgement before the flush that covers it */

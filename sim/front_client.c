@@ -53,7 +53,7 @@ struct wire_request {
     uint32_t key_bytes;
 };
 
-static struct mkv_root root_of(struct front_world *world, uint32_t key, uint32_t version) {
+struct mkv_root mkv_sim_client_root(struct front_world *world, uint32_t key, uint32_t version) {
     const uint32_t length = mkv_content_length(&world->lives.content, key, version);
     uint64_t sums[MKV_CHUNKS_MAX];
     mkv_content_fill(&world->lives.content, key, version, 0, world->scratch, length);
@@ -73,10 +73,16 @@ static void draw_put(struct front_world *world, struct request_item *item,
     wire->flags = replace ? MKV_PUT_REPLACE : 0;
     wire->length = mkv_content_length(&world->lives.content, item->key, item->version);
     if (wire->length <= world->config.block_bytes_max) {
-        wire->root = root_of(world, item->key, item->version);
+        wire->root = mkv_sim_client_root(world, item->key, item->version);
     }
     item->place = mkv_model_invoke(&world->lives.model, item->key,
                                    replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT, item->version);
+    if (shape->share_relaxed > 0 && mkv_random_chance(random, shape->share_relaxed, 16)) {
+        wire->flags |= MKV_PUT_RELAXED;
+        if (wire->length <= world->config.block_bytes_max) { /* else it is durable all the same */
+            mkv_model_relax(&world->lives.model, item->key, item->place);
+        }
+    }
 }
 
 static void draw_item(struct front_world *world, struct request *request, uint32_t key, bool whole,
@@ -408,7 +414,7 @@ static void judge_get(struct front_world *world, struct request_item *item,
         return;
     }
     if (result->length <= world->config.block_bytes_max &&
-        !mkv_root_equal(result->root, root_of(world, item->key, item->version_read))) {
+        !mkv_root_equal(result->root, mkv_sim_client_root(world, item->key, item->version_read))) {
         mkv_fail(MKV_ORACLE_DURABLE, "a GET of key %u, version %u, names another root", item->key,
                  item->version_read);
     }

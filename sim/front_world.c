@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "core/hash.h"
 #include "sim/failure.h"
 
 #define RING_NS_MAX 2000u
@@ -57,10 +58,14 @@ static void ring_input(struct message_ring *ring, struct mkv_input *input) {
 /* Notes what a volume is asked for, to know later whose answer an answer is. */
 static void note_asked(struct front_world *world, const struct mkv_message *message,
                        const uint8_t *data) {
+    MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
+    if (message->kind == MKV_MESSAGE_PUT_WRITE) {
+        world->asked[message->volume][message->front_op.index].written = true;
+        return;
+    }
     if (message->kind != MKV_MESSAGE_PUT_BEGIN && message->kind != MKV_MESSAGE_DELETE) {
         return;
     }
-    MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
     world->asked[message->volume][message->front_op.index] = (struct asked){
         .generation = message->front_op.generation,
         .key = mkv_content_find(&world->lives.content, data, message->data_bytes),
@@ -125,14 +130,33 @@ static void tick(struct front_world *world) {
     mkv_sim_front_step(world, &input);
 }
 
+/* What a relaxed put brought is durable now, or never will be. */
+static void learn_persisted(struct front_world *world, const struct asked *asked, bool durable) {
+    struct mkv_model *model = &world->lives.model;
+    if (!durable && asked->written && world->lives.shape->share_relaxed > 0) {
+        mkv_model_persist_failed(model, asked->key);
+    }
+    uint32_t version = model->keys[asked->key].version_last;
+    while (durable && version > 0 && mkv_model_unpersisted(model, asked->key)) {
+        if (mkv_root_equal(mkv_sim_client_root(world, asked->key, version), asked->root)) {
+            mkv_model_persisted(model, asked->key, version);
+        }
+        version--;
+    }
+}
+
 /* A volume answers: O12 before anything else. */
 static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
                        const uint8_t *data) {
     struct front_world *world = context;
     MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
     const struct asked *asked = &world->asked[volume][message->front_op.index];
-    const bool known = asked->generation == message->front_op.generation &&
-                       asked->key != MKV_NONE_U32 && message->status == MKV_STATUS_OK;
+    const bool asked_for =
+        asked->generation == message->front_op.generation && asked->key != MKV_NONE_U32;
+    const bool known = asked_for && message->status == MKV_STATUS_OK;
+    if (asked_for && message->kind == MKV_MESSAGE_PUT_DONE) {
+        learn_persisted(world, asked, known);
+    }
     if (known && message->kind == MKV_MESSAGE_PUT_DONE) {
         mkv_watch_put_done(&world->lives.nodes[volume].watch, asked->key, MKV_TENANT_DEFAULT,
                            asked->root);
@@ -144,8 +168,24 @@ static void on_message(void *context, uint32_t volume, const struct mkv_message 
 
 /* ---- what lives.h wants ---------------------------------------------------------------------- */
 
+/* Takes over what the front of this process did in memory. */
+static void count_memory(struct front_world *world) {
+    struct mkv_world_memory *memory = &world->lives.report->memory;
+    struct mkv_front_stats stats;
+    mkv_front_stats(world->front, &stats);
+    memory->hits += stats.memory_hits;
+    memory->reads_shared += stats.reads_shared;
+    memory->reads_not_kept += stats.reads_not_kept;
+    memory->taken += stats.memory_taken;
+    memory->puts_early += stats.puts_early;
+    memory->puts_early_lost += stats.puts_early_lost;
+}
+
 static void reset(void *context, int pattern) {
     struct front_world *world = context;
+    if (world->front != NULL) {
+        count_memory(world);
+    }
     if (pattern >= 0) {
         memset(world->arena, pattern, world->arena_bytes);
     }
@@ -176,8 +216,19 @@ static void failed(void *context, uint32_t volume) {
     mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
 }
 
+/* So that the drive is what is read: nothing is in flight, and what is in memory goes. */
+static void forget_memory(struct front_world *world) {
+    for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
+        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
+        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_ONLINE);
+    }
+}
+
 static bool start_get(void *context, uint32_t key) {
     struct front_world *world = context;
+    if (world->lives.phase == MKV_PHASE_DRAINING && key == 0) {
+        forget_memory(world);
+    }
     /* A share of what requests there may be, so that no read is refused as BUSY. */
     return world->request_count < REQUESTS_PER_CONNECTION_MAX &&
            mkv_sim_client_start_get(world, key);
@@ -201,8 +252,25 @@ static bool is_idle(const void *context) {
     return stats.requests_in_flight == 0 && stats.items_in_flight == 0;
 }
 
+/* With nothing in flight every slab is free or holds a block in memory (O9). */
+static void check_slabs(const struct front_world *world) {
+    struct mkv_front_stats stats;
+    mkv_front_stats(world->front, &stats);
+    if (stats.slab_units_free + stats.memory_units != world->config.slab_unit_count ||
+        stats.memory_units_used != 0 || stats.memory_unpersisted != 0) {
+        mkv_fail(MKV_ORACLE_BOUNDS,
+                 "idle, %u slab units are free and %u hold blocks, %u of them in use, of %u; %u "
+                 "blocks are not persisted",
+                 stats.slab_units_free, stats.memory_units, stats.memory_units_used,
+                 world->config.slab_unit_count, stats.memory_unpersisted);
+    }
+}
+
 static void work(void *context) {
     struct front_world *world = context;
+    if (is_idle(world)) {
+        check_slabs(world);
+    }
     if (world->abandoned > 0 && is_idle(world)) {
         mkv_model_settle(&world->lives.model);
         world->abandoned = 0;
@@ -277,6 +345,7 @@ static void configure(struct front_world *world, const struct mkv_shape *shape) 
     const uint32_t largest = 1u << mkv_slab_order(shape->block_bytes_max);
     config->slab_unit_count = largest * shape->slabs;
     config->slab_share_reads = 250;
+    config->memory_blocks_max = shape->memory_blocks;
     config->slab_units_per_connection_max = largest * (1 + shape->slabs / 2);
     config->transfer_grace_ns = shape->deadline_ns * 4;
     config->segment_id_seed = mkv_random_mix(shape->seed);

@@ -95,6 +95,7 @@ struct transfer {
 struct asked {
     uint32_t generation;
     uint32_t key;
+    bool written; /* a PUT: its bytes are on their way to the drive */
     struct mkv_root root;
 };
 
@@ -128,6 +129,8 @@ static inline uint8_t *front_slab(const struct front_world *world, struct mkv_sl
 
 /* ---- front_client.c -------------------------------------------------------------------------- */
 
+/* The root of a version. */
+struct mkv_root mkv_sim_client_root(struct front_world *world, uint32_t key, uint32_t version);
 bool mkv_sim_client_start_get(struct front_world *world, uint32_t key);
 void mkv_sim_client_start(struct front_world *world);
 /* Bytes of a GET have arrived. */

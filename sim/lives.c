@@ -368,7 +368,7 @@ static void crash(struct mkv_lives *lives) {
     for (uint32_t node = 0; node < lives->node_count; node++) {
         crash_node(lives, node, kill);
     }
-    mkv_model_settle(&lives->model);
+    mkv_model_crash(&lives->model);
     start_process(lives);
     if (formatting) {
         start_format(lives);
@@ -670,6 +670,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                      shape->key_count, shape->colliding, key_bytes_max, shape->length_max);
     mkv_model_init(&lives->model, options->memory, shape->key_count, in_order);
     lives->model.wall_s = mkv_wall_ms(0) / 1000;
+    lives->model.has_memory = shape->memory_blocks > 0;
     lives->model.lying = (mkv_faults_relax(shape->faults.mask) & MKV_RELAX_LYING) != 0;
     for (uint32_t key = 0; key < shape->key_count; key++) {
         /* Segments go when their manifest is replaced. */

@@ -42,47 +42,59 @@ static void set_add(struct world_set *set, const struct mkv_model_world *world) 
     set->worlds[set->count++] = *world;
 }
 
-static void hold(struct mkv_model_world *world, uint32_t version, uint32_t expiry_s) {
-    world->version = version;
-    world->expiry_s = expiry_s;
+/* The key holds nothing any more. */
+static void lose(struct mkv_model_world *world) {
+    world->version = MKV_MODEL_ABSENT;
+    world->expiry_s = 0;
+    world->unpersisted = 0;
 }
 
 static void expire(struct mkv_model_world *world, uint64_t wall_s) {
     if (world->expiry_s != 0 && wall_s >= world->expiry_s) {
-        hold(world, MKV_MODEL_ABSENT, 0);
+        lose(world);
     }
+}
+
+/* What a put leaves. Content that is there already is not written again: it is durable when it was,
+ * and when the put is answered as durable; and it is prolonged, never shortened, unless the put
+ * replaces. */
+static void take_put(const struct mkv_model *model, const struct mkv_model_op *op,
+                     struct mkv_model_world *world) {
+    const bool same = world->version == op->version;
+    if (op->kind == MKV_MODEL_REPLACE || !same) {
+        world->expiry_s = op->expiry_s;
+    } else if (world->expiry_s == 0 || op->expiry_s == 0) {
+        world->expiry_s = 0;
+    } else {
+        world->expiry_s = (uint32_t)mkv_max_u64(world->expiry_s, op->expiry_s);
+    }
+    if (!same) {
+        world->version = op->version;
+        world->unpersisted = op->relaxed;
+    } else if (!op->relaxed) {
+        world->unpersisted = 0;
+    }
+    expire(world, model->wall_s);
 }
 
 /* What the mutation does to a key in this world. */
 static uint32_t take_effect(const struct mkv_model *model, const struct mkv_model_op *op,
                             struct mkv_model_world *world) {
-    uint32_t expiry_s = op->expiry_s;
+    const bool held = world->version != MKV_MODEL_ABSENT;
     switch (op->kind) {
     case MKV_MODEL_PUT:
-        if (world->version != MKV_MODEL_ABSENT && world->version != op->version) {
+        if (held && world->version != op->version) {
             return MKV_MODEL_CONFLICT;
         }
-        if (world->version == op->version) { /* it is prolonged, never shortened */
-            expiry_s = world->expiry_s == 0 || expiry_s == 0
-                           ? 0
-                           : (uint32_t)mkv_max_u64(world->expiry_s, expiry_s);
-        }
-        hold(world, op->version, expiry_s);
-        expire(world, model->wall_s);
+        take_put(model, op, world);
         return MKV_MODEL_OK;
     case MKV_MODEL_REPLACE:
-        hold(world, op->version, expiry_s);
-        expire(world, model->wall_s);
+        take_put(model, op, world);
         return MKV_MODEL_OK;
     case MKV_MODEL_DELETE:
-        if (world->version == MKV_MODEL_ABSENT) {
-            return MKV_MODEL_MISS;
-        }
-        hold(world, MKV_MODEL_ABSENT, 0);
-        return MKV_MODEL_OK;
     case MKV_MODEL_PURGE:
-        hold(world, MKV_MODEL_ABSENT, 0);
-        return MKV_MODEL_OK;
+        lose(world);
+        return held || op->kind == MKV_MODEL_PURGE ? MKV_MODEL_OK : MKV_MODEL_MISS;
     case MKV_MODEL_READ:
         break;
     }
@@ -120,9 +132,10 @@ static void close_set(const struct mkv_model *model, const struct mkv_model_key 
                 set_add(set, &next);
             }
         }
-        if (lossy && set->worlds[index].version != MKV_MODEL_ABSENT) {
+        const bool never_written = state->persist_failed && set->worlds[index].unpersisted != 0;
+        if ((lossy || never_written) && set->worlds[index].version != MKV_MODEL_ABSENT) {
             struct mkv_model_world next = set->worlds[index];
-            hold(&next, MKV_MODEL_ABSENT, 0);
+            lose(&next);
             set_add(set, &next);
         }
     }
@@ -397,8 +410,9 @@ static void read_alone_answered(struct mkv_model *model, struct mkv_model_key *s
     if (kept.count == 0) {
         contradiction(model, key, op, result);
     }
-    if (result == MKV_MODEL_MISS && state->evicting) {
-        return;
+    if ((result == MKV_MODEL_MISS && state->evicting) || state->memory_only ||
+        state->persist_failed) {
+        return; /* I5 */
     }
     set_to_key(state, &kept);
 }
@@ -540,32 +554,100 @@ void mkv_model_abandon(struct mkv_model *model, uint32_t key, uint32_t op) {
     }
 }
 
-void mkv_model_settle(struct mkv_model *model) {
-    for (uint32_t key = 0; key < model->key_count; key++) {
-        struct mkv_model_key *state = &model->keys[key];
-        state->evicting = false;
-        if (state->op_count == 0) {
-            continue;
-        }
-        if (model->lying) {
-            memset(state->ops, 0, sizeof state->ops);
-            state->op_count = 0;
-            continue;
-        }
-        struct world_set set;
-        struct world_set kept;
+/* Nothing runs any more: what is there is durable, and what is not never will be. */
+static void settle_key(const struct mkv_model *model, struct mkv_model_key *state, bool crash) {
+    struct world_set set;
+    struct world_set kept;
+    state->evicting = false;
+    state->memory_only = state->memory_only && !crash;
+    const bool lost = crash || state->persist_failed;
+    state->persist_failed = false;
+    if (!model->lying && (state->op_count > 0 || model->has_memory)) {
         set_from_key(&set, state);
         close_set(model, state, state->lossy, &set);
         kept.count = 0;
         for (uint32_t index = 0; index < set.count; index++) {
-            const struct mkv_model_world world = {.version = set.worlds[index].version,
-                                                  .expiry_s = set.worlds[index].expiry_s};
+            struct mkv_model_world world = {.version = set.worlds[index].version,
+                                            .expiry_s = set.worlds[index].expiry_s};
             set_add(&kept, &world);
+            lose(&world);
+            if (lost && set.worlds[index].unpersisted != 0) {
+                set_add(&kept, &world);
+            }
         }
         set_to_key(state, &kept);
+    }
+    if (state->op_count > 0) {
         memset(state->ops, 0, sizeof state->ops);
         state->op_count = 0;
     }
+}
+
+void mkv_model_settle(struct mkv_model *model) {
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        settle_key(model, &model->keys[key], false);
+    }
+}
+
+void mkv_model_crash(struct mkv_model *model) {
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        settle_key(model, &model->keys[key], true);
+    }
+}
+
+/* ---- relaxed puts ---------------------------------------------------------------------------- */
+
+void mkv_model_relax(struct mkv_model *model, uint32_t key, uint32_t op) {
+    MKV_ASSERT(key < model->key_count);
+    MKV_ASSERT(model->keys[key].ops[op].kind == MKV_MODEL_PUT ||
+               model->keys[key].ops[op].kind == MKV_MODEL_REPLACE);
+    model->keys[key].ops[op].relaxed = true;
+}
+
+bool mkv_model_unpersisted(const struct mkv_model *model, uint32_t key) {
+    MKV_ASSERT(key < model->key_count);
+    const struct mkv_model_key *state = &model->keys[key];
+    for (uint32_t world = 0; world < state->world_count; world++) {
+        if (state->worlds[world].unpersisted != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mkv_model_persisted(struct mkv_model *model, uint32_t key, uint32_t version) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    struct world_set set;
+    set.count = 0;
+    for (uint32_t index = 0; index < state->world_count; index++) {
+        struct mkv_model_world world = state->worlds[index];
+        world.unpersisted = world.version == version ? 0 : world.unpersisted;
+        set_add(&set, &world);
+    }
+    set_to_key(state, &set);
+}
+
+/* Whatever is not persisted may be gone. */
+static void add_absent(struct mkv_model_key *state) {
+    struct world_set set;
+    set_from_key(&set, state);
+    for (uint32_t index = 0; index < state->world_count; index++) {
+        if (state->worlds[index].unpersisted != 0) {
+            struct mkv_model_world gone = state->worlds[index];
+            lose(&gone);
+            set_add(&set, &gone);
+        }
+    }
+    set_to_key(state, &set);
+}
+
+void mkv_model_persist_failed(struct mkv_model *model, uint32_t key) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    state->persist_failed = true;
+    add_absent(state);
+    tell_reads(model, state, true);
 }
 
 /* ---- what is known --------------------------------------------------------------------------- */
@@ -611,11 +693,12 @@ void mkv_model_evict(struct mkv_model *model, uint32_t key) {
     struct world_set closed = set;
     close_set(model, state, false, &closed);
     for (uint32_t index = 0; index < closed.count; index++) {
-        hold(&closed.worlds[index], MKV_MODEL_ABSENT, 0);
+        lose(&closed.worlds[index]);
         set_add(&set, &closed.worlds[index]);
     }
     set_to_key(state, &set);
     state->evicting = true;
+    state->memory_only = model->has_memory;
     for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
         state->ops[op].overlapped = true; /* it may hold the block that goes */
     }
@@ -629,7 +712,11 @@ void mkv_model_evicted(struct mkv_model *model, uint32_t key) {
 
 void mkv_model_allow_loss(struct mkv_model *model, uint32_t key) {
     MKV_ASSERT(key < model->key_count);
-    model->keys[key].lossy = true;
+    struct mkv_model_key *state = &model->keys[key];
+    state->lossy = true;
+    if (!model->lying) {
+        tell_reads(model, state, true); /* a put that met a conflict before may succeed now */
+    }
 }
 
 void mkv_model_found(struct mkv_model *model, uint32_t key, bool present) {

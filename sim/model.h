@@ -20,8 +20,11 @@
  *  I3  A miss beside an unanswered delete does not say that the delete is durable: the block is
  *      hidden before it is gone. Where replace_hides says so, a read may also miss beside a
  *      replacing put.
- *  I4  A read beside which no mutation of its key ran strikes out every world with another version.
- *  I5  A version whose time is over is gone in every world, from that second of the wall clock on.
+ *  I4  A read beside which no mutation of its key ran strikes out every world with another
+ *      version.
+ *  I5  What a relaxed put brought may be gone behind a crash, until it is known to be durable.
+ *      Where memory keeps blocks, one that the drive gave up is there or not, until a crash.
+ *  I6  A version whose time is over is gone in every world, from that second of the wall clock on.
  *
  * Not responsible for: bytes (content.h), nor for what is on the drive (audit.h, watch.h).
  */
@@ -59,7 +62,8 @@ enum mkv_model_result {
 
 struct mkv_model_world {
     uint32_t version;
-    uint32_t expiry_s; /* of the version; 0: never */
+    uint32_t expiry_s;    /* of the version; 0: never */
+    uint32_t unpersisted; /* 1: a crash may take the version away (I5) */
     uint32_t results[MKV_MODEL_OPS_MAX];
 };
 
@@ -68,6 +72,7 @@ struct mkv_model_op {
     uint32_t version;
     uint32_t expiry_s; /* PUT, REPLACE */
     uint64_t order;    /* of its invocation */
+    bool relaxed;      /* PUT, REPLACE: its answer does not say that it is durable */
     bool abandoned;    /* nobody waits for its answer any more, but it may still take effect */
     /* READ */
     bool hidden;     /* a removal was unanswered at some time while it ran (I3) */
@@ -87,6 +92,8 @@ struct mkv_model_key {
     uint32_t version_last; /* highest version that was ever put */
     bool lossy;            /* a fault has struck it: it may be missing */
     bool evicting;         /* a block of it makes room, and would be back after a crash */
+    bool memory_only;      /* the drive has given its block up, and memory may still hold it */
+    bool persist_failed;   /* what a relaxed put brought never came to be durable, and is gone */
     bool replace_hides;    /* it may be missed while it is being replaced (I3) */
     struct mkv_model_world worlds[MKV_MODEL_WORLDS_MAX];
     uint32_t world_count;
@@ -95,8 +102,9 @@ struct mkv_model_key {
 struct mkv_model {
     struct mkv_model_key *keys;
     uint32_t key_count;
-    bool in_order; /* mutations of a key take effect in the order they were invoked */
-    bool lying;    /* the drive lies: any version that was ever put may be read, or none */
+    bool in_order;   /* mutations of a key take effect in the order they were invoked */
+    bool has_memory; /* blocks stay in memory when the drive gives them up */
+    bool lying;      /* the drive lies: any version that was ever put may be read, or none */
     uint64_t order;
     uint64_t wall_s;
     uint64_t evaluations; /* answers held against the model */
@@ -131,6 +139,19 @@ void mkv_model_abandon(struct mkv_model *model, uint32_t key, uint32_t op);
 /* No operation runs any more, by a crash or because all have ended: each unanswered mutation
  * happened or did not. */
 void mkv_model_settle(struct mkv_model *model);
+
+/* The process is gone with all of its memory. As mkv_model_settle, and what was not persisted is
+ * there or not. */
+void mkv_model_crash(struct mkv_model *model);
+
+/* The put that has just been invoked is relaxed. */
+void mkv_model_relax(struct mkv_model *model, uint32_t key, uint32_t op);
+/* Whether a crash may take away what the key holds. */
+bool mkv_model_unpersisted(const struct mkv_model *model, uint32_t key);
+/* The version is durable. */
+void mkv_model_persisted(struct mkv_model *model, uint32_t key, uint32_t version);
+/* What was not persisted will not be: it is gone, or about to go. */
+void mkv_model_persist_failed(struct mkv_model *model, uint32_t key);
 
 /* Whether the key may hold the version (or MKV_MODEL_ABSENT), with nothing unanswered. */
 bool mkv_model_allows(const struct mkv_model *model, uint32_t key, uint32_t version);

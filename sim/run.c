@@ -104,6 +104,12 @@ static void add(struct mkv_world_report *sum, const struct mkv_world_report *rep
     sum->evaluations += report->evaluations;
     sum->losses += report->losses;
     mkv_changes_add(&sum->changes, &report->changes);
+    sum->memory.hits += report->memory.hits;
+    sum->memory.reads_shared += report->memory.reads_shared;
+    sum->memory.reads_not_kept += report->memory.reads_not_kept;
+    sum->memory.taken += report->memory.taken;
+    sum->memory.puts_early += report->memory.puts_early;
+    sum->memory.puts_early_lost += report->memory.puts_early_lost;
     for (uint32_t row = 0; row < MKV_SET_ROW_COUNT; row++) {
         sum->set_rows[row] += report->set_rows[row];
     }

@@ -173,6 +173,14 @@ static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
     shape->share_pattern = mkv_random_below(random, 3);
 }
 
+static void draw_memory(struct mkv_shape *shape, struct mkv_random *random) {
+    const bool has_memory = shape->world == MKV_WORLD_FRONT && mkv_random_chance(random, 3, 4);
+    const uint32_t blocks = mkv_random_between(random, 1, 16);
+    const uint32_t share = mkv_random_below(random, 13);
+    shape->memory_blocks = has_memory ? blocks : 0;
+    shape->share_relaxed = has_memory ? share : 0;
+}
+
 /* Blocks make room in every other seed, and then mostly before a put asks for it. */
 static void draw_eviction(struct mkv_shape *shape, struct mkv_random *random) {
     shape->eviction = mkv_random_chance(random, 1, 2);
@@ -206,4 +214,5 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
         shape->crashes_max = CRASHES_MAX_SET;
     }
     draw_eviction(shape, &random);
+    draw_memory(shape, &random);
 }

@@ -74,6 +74,8 @@ struct mkv_shape {
     uint32_t slabs;           /* of the largest block that fit at a time */
     uint32_t share_close;     /* of 256 client actions that close a connection instead */
     uint64_t deadline_ns;     /* the shortest; the longest is 64 times that */
+    uint32_t memory_blocks;   /* that stay in memory; 0: none */
+    uint32_t share_relaxed;   /* of 16 puts */
     /* Crashes. */
     uint32_t crashes_max;
     uint32_t crash_span; /* inputs and effects until the next crash, at most */

@@ -518,6 +518,7 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     struct client *client = &world->clients[index];
     switch (message->kind) {
     case MKV_MESSAGE_PUT_READY:
+    case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
         put_answered(world, client, message);
         return;

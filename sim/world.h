@@ -50,6 +50,17 @@ struct mkv_world_changes {
     uint64_t listings; /* that ended with a list of all keys */
 };
 
+/* What the memory tier did, of all processes. */
+struct mkv_world_memory {
+    uint64_t hits;
+    uint64_t reads_shared;
+    uint64_t reads_not_kept;
+    uint64_t taken; /* blocks, for slabs */
+    uint64_t puts_early;
+    uint64_t
+        puts_early_lost; /* since they could not be written; what crashes took is not counted */
+};
+
 /* Kept up to date while the run goes on, so that it is there when the run is left. */
 /* The rows of the drive set's decision (core/drive_set.h) that the set world meets. */
 enum mkv_set_row {
@@ -83,6 +94,7 @@ struct mkv_world_report {
     uint64_t hits[MKV_FAULT_COUNT];
     uint64_t fault_candidates; /* of a sweep: operations that its fault could strike */
     struct mkv_world_changes changes;
+    struct mkv_world_memory memory;
 };
 
 /* All return when all went well, and are left by mkv_fail otherwise. */

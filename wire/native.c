@@ -186,7 +186,7 @@ static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_
         item->length > MKV_NATIVE_VALUE_BYTES_MAX - item->offset) {
         return MKV_NATIVE_BAD_LENGTH;
     }
-    const uint32_t flags = op == MKV_NATIVE_PUT ? MKV_NATIVE_ITEM_REPLACE : 0;
+    const uint32_t flags = op == MKV_NATIVE_PUT ? MKV_NATIVE_ITEM_FLAGS : 0;
     if ((item->flags & ~flags) != 0) {
         return MKV_NATIVE_BAD_ITEM_FLAGS;
     }
@@ -205,7 +205,7 @@ void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) 
     MKV_ASSERT(item->key_bytes <= MKV_KEY_BYTES_MAX);
     MKV_ASSERT(item->offset <= MKV_NATIVE_VALUE_BYTES_MAX);
     MKV_ASSERT(item->length <= MKV_NATIVE_VALUE_BYTES_MAX - item->offset);
-    MKV_ASSERT((item->flags & ~MKV_NATIVE_ITEM_REPLACE) == 0);
+    MKV_ASSERT((item->flags & ~MKV_NATIVE_ITEM_FLAGS) == 0);
     memset(bytes, 0, MKV_NATIVE_ITEM_BYTES);
     mkv_store_u64(bytes + 0, item->offset);
     mkv_store_u64(bytes + 8, item->length);

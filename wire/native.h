@@ -113,12 +113,14 @@ struct mkv_native_header {
 
 /*
  * item (48 bytes): 0 8 offset (GET) | 8 8 length (PUT: of the value; GET: bytes wanted, 0 all
- * behind offset) | 16 16 root (PUT of a value up to one block) | 32 4 flags (bit 0 replace) | 36 2
- * key bytes | 38 2 0 | 40 4 seconds (PUT: until the value is gone, 0 never; PIN:
- * until it may be evicted again, not 0) | 44 4 0
+ * behind offset) | 16 16 root (PUT of a value up to one block) | 32 4 flags (PUT: bit 0 replace,
+ * bit 1 relaxed) | 36 2 key bytes | 38 2 0 | 40 4 seconds (PUT: until the value is gone, 0 never;
+ * PIN: until it may be evicted again, not 0) | 44 4 0
  * The items stand first, then the keys, behind one another in the order of the items.
  */
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
+#define MKV_NATIVE_ITEM_RELAXED 0x2u
+#define MKV_NATIVE_ITEM_FLAGS (MKV_NATIVE_ITEM_REPLACE | MKV_NATIVE_ITEM_RELAXED)
 struct mkv_native_item {
     uint64_t offset;
     uint64_t length;

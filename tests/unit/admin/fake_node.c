@@ -121,6 +121,16 @@ static void fake_front(struct mkv_front_stats *front) {
     front->keys_by_miss[MKV_OP_LOOKUP][MKV_MISS_NONE] = 200;
     front->keys_by_miss[MKV_OP_LOOKUP][MKV_MISS_UNKNOWN] = 24;
     front->requests_in_flight = 37;
+    front->keys_from_memory[MKV_OP_GET] = 120;
+    front->keys_from_memory[MKV_OP_EXISTS] = 30;
+    front->memory_kept_puts = 400;
+    front->memory_kept_reads = 70;
+    front->memory_taken = 55;
+    front->memory_blocks = 415;
+    front->memory_unpersisted = 9;
+    front->puts_early = 300;
+    front->puts_early_lost = 2;
+    front->reads_shared = 44;
 }
 
 void fake_snapshot(struct mkv_admin_snapshot *snapshot) {

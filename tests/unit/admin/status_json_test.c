@@ -198,8 +198,12 @@ static void test_status__warnings__code_since_message_action(void **state) {
 
 static void test_status__the_rest__as_in_the_snapshot(void **state) {
     json_t *status = status_of(*state);
-    assert_int_equal(count(status, "blocks_total"), 1234567);
+    assert_int_equal(count(status, "blocks_total"), 1234576);
     assert_int_equal(count(status, "blocks_persisted"), 1234567);
+    assert_int_equal(count(status, "memory.blocks"), 415);
+    assert_int_equal(count(status, "memory.relaxed_puts"), 300);
+    assert_int_equal(count(status, "memory.relaxed_puts_lost"), 2);
+    assert_int_equal(count(status, "memory.reads_shared"), 44);
     assert_int_equal(count(status, "memory.total_bytes"), 64ll << 30);
     assert_int_equal(count(status, "memory.slabs_total"), 32768);
     assert_int_equal(count(status, "memory.slabs_allocated"), 31233);
@@ -216,7 +220,8 @@ static void test_status__the_rest__as_in_the_snapshot(void **state) {
     assert_int_equal(json_array_size(at(status, "tiers")), 4);
     assert_int_equal(count(status, "rdma.active_connections"), 0);
     assert_int_equal(count(status, "fabric.tcp.active_connections"), 62);
-    assert_int_equal(count(status, "lookups.drive_keys"), 800);
+    assert_int_equal(count(status, "lookups.memory_keys"), 150);
+    assert_int_equal(count(status, "lookups.drive_keys"), 650);
     assert_int_equal(count(status, "lookups.miss_keys"), 200);
     assert_int_equal(count(status, "lookups.misses.unknown"), 174);
     assert_int_equal(count(status, "requests.in_flight"), 37);

@@ -213,6 +213,21 @@ static void test_client__exists_and_delete__tell_what_is_there(void **state) {
     test_close_both(client, server);
 }
 
+static void test_client_put__relaxed__says_so(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    assert_int_equal(memkv_put(client, "k", 1, "abc", 3, 0, &error), MEMKV_OK);
+    assert_int_equal(server->put_flags, 0);
+    assert_int_equal(memkv_put(client, "l", 1, "abc", 3, MEMKV_RELAXED, &error), MEMKV_OK);
+    assert_int_equal(server->put_flags, MKV_NATIVE_ITEM_RELAXED);
+    assert_int_equal(memkv_put(client, "k", 1, "d", 1, MEMKV_RELAXED | MEMKV_REPLACE, &error),
+                     MEMKV_OK);
+    assert_int_equal(server->put_flags, MKV_NATIVE_ITEM_FLAGS);
+    test_close_both(client, server);
+}
+
 static void test_client_put__other_content__needs_replace(void **state) {
     (void)state;
     struct test_server *server = test_server_start(NULL);
@@ -591,6 +606,7 @@ int main(void) {
         cmocka_unit_test(test_client_get__buffer_too_small__says_how_much_there_is),
         cmocka_unit_test(test_client_get_range__parts_of_a_value__are_those_bytes),
         cmocka_unit_test(test_client__exists_and_delete__tell_what_is_there),
+        cmocka_unit_test(test_client_put__relaxed__says_so),
         cmocka_unit_test(test_client_put__other_content__needs_replace),
         cmocka_unit_test(test_client_lookup__prefix_of_any_length__is_counted),
         cmocka_unit_test(test_client__stats_and_ping__are_answered),

@@ -257,6 +257,15 @@ static void test_command_put__other_content__wants_replace(void **state) {
     assert_string_equal(place->out, "new");
 }
 
+static void test_command_put__relaxed__says_so(void **state) {
+    struct place *place = *state;
+    file_write(path_of(place, "a"), "old", 3);
+    assert_int_equal(run_put(place, "k", path_of(place, "a"), ""), 0);
+    assert_int_equal(place->server->put_flags, 0);
+    assert_int_equal(run_put(place, "l", path_of(place, "a"), "--relaxed"), 0);
+    assert_int_equal(place->server->put_flags, MKV_NATIVE_ITEM_RELAXED);
+}
+
 static void test_command_put__file_cannot_be_used__exits_2(void **state) {
     struct place *place = *state;
     assert_int_equal(run_put(place, "k", path_of(place, "none"), ""), 2);
@@ -392,6 +401,7 @@ int main(void) {
         TEST(test_command_put__input_above_the_servers_limit__is_refused),
         TEST(test_command_put__expire__reaches_the_server),
         TEST(test_command_put__other_content__wants_replace),
+        TEST(test_command_put__relaxed__says_so),
         TEST(test_command_put__file_cannot_be_used__exits_2),
         TEST(test_command_get__key_missing_or_damaged__file_stays_as_it_was),
         TEST(test_command__exists_and_delete__print_a_line_a_key),

@@ -210,6 +210,7 @@ static bool put_is_wanted(struct test_server *server, const struct mkv_native_it
                           const uint8_t *key, struct mkv_native_result *result) {
     *result = (struct mkv_native_result){.status = MKV_STATUS_OK};
     server->seconds = item->seconds > 0 ? item->seconds : server->seconds;
+    server->put_flags = item->flags;
     const struct test_value *value = value_find(server, key, item->key_bytes);
     if (value == NULL) {
         return true;

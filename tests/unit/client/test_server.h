@@ -61,6 +61,7 @@ struct test_server {
     atomic_bool is_stopping;
     atomic_uint connection_count;
     atomic_uint frame_count;            /* of clients, HELLO included */
+    atomic_uint put_flags;              /* of the item that was put last */
     atomic_uint requests_in_flight_max; /* PUTs that waited for DATA at one time */
     char client_name[49];
     uint32_t seconds; /* of the last item that had any */

@@ -248,7 +248,8 @@ static void random_send(struct world *world, uint64_t *seed) {
             /* Of a large value no root is known before: nothing can be wrong with it. */
             const bool is_wrong = items[index].length <= BLOCK && draw(seed, 20) == 0;
             items[index].seed = is_wrong ? 0 : random_seed(key, items[index].length);
-            items[index].flags = draw(seed, 2) == 0 ? MKV_PUT_REPLACE : 0;
+            items[index].flags = (draw(seed, 2) == 0 ? MKV_PUT_REPLACE : 0) |
+                                 (draw(seed, 2) == 0 ? MKV_PUT_RELAXED : 0);
         } else if (op == MKV_OP_GET && draw(seed, 3) == 0) {
             items[index].offset = draw(seed, 6 * BLOCK);
             items[index].length = draw(seed, 3 * BLOCK);
@@ -349,6 +350,16 @@ static void test_random__usual_pools__ends_and_gives_no_wrong_byte(void **state)
     }
 }
 
+static void test_random__memory_tier__ends_and_gives_no_wrong_byte(void **state) {
+    (void)state;
+    struct mkv_front_config config;
+    world_config(&config);
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        config.memory_blocks_max = seed % 2 == 0 ? 32 : 3;
+        run_random(&config, seed * 0x94d049bb133111ebu);
+    }
+}
+
 static void test_random__least_pools__ends_and_gives_no_wrong_byte(void **state) {
     (void)state;
     struct mkv_front_config config;
@@ -362,6 +373,7 @@ static void test_random__least_pools__ends_and_gives_no_wrong_byte(void **state)
     config.requests_per_connection_max = 6;
     config.items_max = 16;
     for (uint64_t seed = 1; seed <= 60; seed++) {
+        config.memory_blocks_max = seed % 2 == 0 ? 2 : 0;
         run_random(&config, seed * 0xbf58476d1ce4e5b9u);
     }
 }
@@ -374,6 +386,7 @@ int main(void) {
         cmocka_unit_test(test_close__unanswered_requests__are_counted_as_dropped),
         cmocka_unit_test(test_close__of_a_connection_without_requests__is_nothing),
         cmocka_unit_test(test_random__usual_pools__ends_and_gives_no_wrong_byte),
+        cmocka_unit_test(test_random__memory_tier__ends_and_gives_no_wrong_byte),
         cmocka_unit_test(test_random__least_pools__ends_and_gives_no_wrong_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -504,6 +504,18 @@ static void test_segments__delete_of_many_while_offline__takes_several_steps(voi
     world_close(world);
 }
 
+/* The manifest may come to be: a value without its segments would be a miss that conflicts. */
+static void test_segments__nobody_knows_of_the_manifest__segments_stay(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_fail(world, GATE_PUT_DONE, 3, 1, MKV_STATUS_UNKNOWN, MKV_MISS_NONE);
+    const uint32_t put = world_put(world, "key", 5, 3 * BLOCK);
+    world_run(world);
+    world_expect(world, put, MKV_STATUS_UNKNOWN);
+    assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 3);
+    world_close(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_segments__put_and_get__gives_the_bytes_back),
@@ -526,6 +538,7 @@ int main(void) {
         cmocka_unit_test(test_segments__least_slabs_and_credits__everything_still_ends),
         cmocka_unit_test(test_segments__credits_and_slabs_contended__stream_does_not_block_itself),
         cmocka_unit_test(test_segments__volume_offline__value_is_a_miss_and_no_segment_blocks),
+        cmocka_unit_test(test_segments__nobody_knows_of_the_manifest__segments_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,23 +33,34 @@ uint8_t *world_slab(struct world *world, struct mkv_slab slab) {
     return world->slabs + (size_t)slab.index * MKV_SLAB_UNIT_STRIDE_BYTES + MKV_UNIT_BYTES;
 }
 
+/* Who only reads a slab may share it with others that do. */
+#define UNIT_WRITTEN 255u
+
 static void slab_mark(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes,
-                      bool use) {
+                      bool use, bool writes) {
     const size_t begin = (size_t)slab.index * MKV_SLAB_UNIT_STRIDE_BYTES;
     const size_t last = begin + MKV_UNIT_BYTES + offset + bytes - 1;
     for (size_t unit = slab.index; unit <= last / MKV_SLAB_UNIT_STRIDE_BYTES; unit++) {
         assert_true(unit < world->config.slab_unit_count);
-        assert_int_equal(world->unit_users[unit], use ? 0 : 1);
-        world->unit_users[unit] = use ? 1 : 0;
+        uint8_t *users = &world->unit_users[unit];
+        if (writes) {
+            assert_int_equal(*users, use ? 0 : UNIT_WRITTEN);
+            *users = use ? UNIT_WRITTEN : 0;
+        } else {
+            assert_in_range(*users, use ? 0 : 1, UNIT_WRITTEN - 2);
+            *users = (uint8_t)(*users + (use ? 1 : -1));
+        }
     }
 }
 
-void world_slab_use(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes) {
-    slab_mark(world, slab, offset, bytes, true);
+void world_slab_use(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes,
+                    bool writes) {
+    slab_mark(world, slab, offset, bytes, true, writes);
 }
 
-void world_slab_unuse(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes) {
-    slab_mark(world, slab, offset, bytes, false);
+void world_slab_unuse(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes,
+                      bool writes) {
+    slab_mark(world, slab, offset, bytes, false, writes);
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */
@@ -132,8 +143,10 @@ void world_check_idle(struct world *world) {
     assert_int_equal(stats.items_waiting_segmented, 0);
     assert_int_equal(stats.segmented_in_flight, 0);
     assert_int_equal(stats.refusals_in_flight, 0);
-    assert_int_equal(stats.slab_units_free, world->config.slab_unit_count);
-    assert_int_equal(stats.slabs_allocated, 0);
+    assert_int_equal(stats.slab_units_free + stats.memory_units, world->config.slab_unit_count);
+    assert_int_equal(stats.slabs_allocated, stats.memory_blocks);
+    assert_int_equal(stats.memory_units_used, 0);
+    assert_int_equal(stats.memory_unpersisted, 0);
     for (uint32_t volume = 0; volume < world->config.volume_count; volume++) {
         assert_int_equal(stats.volume_ops[volume], 0);
     }
@@ -191,7 +204,8 @@ static void take_transfer(struct world *world, const struct mkv_effect *effect, 
     assert_true(transfer->item < request->item_count);
     request->pushed_bytes[transfer->item] += gate == GATE_PUSH ? transfer->bytes : 0;
     assert_true(transfer->bytes > 0);
-    world_slab_use(world, transfer->slab, transfer->slab_offset, transfer->bytes);
+    world_slab_use(world, transfer->slab, transfer->slab_offset, transfer->bytes,
+                   gate == GATE_PULL);
     struct world_event *event = world_event_add(world, gate);
     event->op = effect->op;
     event->transfer = *transfer;
@@ -268,7 +282,7 @@ static void take_effect(struct world *world, const struct mkv_effect *effect) {
 void world_step(struct world *world, const struct mkv_input *input) {
     struct mkv_input timed = *input;
     timed.now_ns = world->now_ns;
-    timed.wall_ms = WORLD_WALL_S * 1000 + 500;
+    timed.wall_ms = WORLD_WALL_S * 1000 + 500 + world->wall_later_ms;
     assert_int_equal(mkv_front_step(world->front, &timed), MKV_OK);
     world->steps++;
     /* In odd portions, and all before the next step. */
@@ -329,8 +343,8 @@ static void deliver_transfer(struct world *world, const struct world_event *even
     if (event->gate == GATE_ANSWER) {
         input.fabric.event = MKV_FABRIC_ANSWER_DONE;
     } else {
-        world_slab_unuse(world, transfer->slab, transfer->slab_offset, transfer->bytes);
         const bool is_pull = event->gate == GATE_PULL;
+        world_slab_unuse(world, transfer->slab, transfer->slab_offset, transfer->bytes, is_pull);
         input.fabric.event = is_pull ? MKV_FABRIC_PULL_DONE : MKV_FABRIC_PUSH_DONE;
         if (is_ok && is_pull) {
             pulled(world, transfer);

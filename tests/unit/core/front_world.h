@@ -34,14 +34,15 @@ enum gate {
     GATE_READ_DONE,
     GATE_EXISTS_DONE,
     GATE_PUT_READY, /* of PUT_BEGIN, whatever it says */
+    GATE_PUT_TAKEN, /* of a relaxed PUT_WRITE */
     GATE_PUT_DONE,  /* of PUT_WRITE */
     GATE_DELETE_DONE,
     GATE_PULL,
     GATE_PUSH,
     GATE_ANSWER,
 };
-#define GATE_COUNT 9u
-/* The wall clock stands: in the middle of this second. */
+#define GATE_COUNT 10u
+/* The wall clock stands, in the middle of this second, until a test moves it. */
 #define WORLD_WALL_S 1000u
 
 struct world_block {
@@ -126,6 +127,7 @@ struct world {
     uint8_t *slabs;
     uint8_t *unit_users;
     uint64_t now_ns;
+    uint64_t wall_later_ms;
     uint64_t lease_ns;          /* that the last EXISTS or PIN asked for */
     uint64_t deadline_after_ns; /* of requests to come; one second unless a test says otherwise */
     uint64_t random;            /* 0: events in the order in which they came up */
@@ -202,8 +204,11 @@ void world_volume_take(struct world *world, const struct mkv_message *message, c
 /* What a volume's answer does at the moment at which it is given; may change its status. Returns
  * its data, data_bytes of it. */
 const uint8_t *world_volume_answer(struct world *world, struct world_event *event);
-void world_slab_use(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes);
-void world_slab_unuse(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes);
+/* A transfer or a drive uses a slab; several that only read may at a time. */
+void world_slab_use(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes,
+                    bool writes);
+void world_slab_unuse(struct world *world, struct mkv_slab slab, uint32_t offset, uint32_t bytes,
+                      bool writes);
 /* The payload area. */
 uint8_t *world_slab(struct world *world, struct mkv_slab slab);
 struct world_event *world_event_add(struct world *world, enum gate gate);

@@ -210,7 +210,7 @@ static void take_read(struct world *world, const struct mkv_message *message) {
     uint32_t bytes;
     uint32_t wanted;
     read_extent(op, &from, &bytes, &wanted);
-    world_slab_use(world, message->slab, 0, bytes);
+    world_slab_use(world, message->slab, 0, bytes, true);
     (void)answer(world, message, GATE_READ_DONE, MKV_MESSAGE_READ_DONE, message->volume_op.index);
 }
 
@@ -306,8 +306,15 @@ static void take_put_write(struct world *world, const struct mkv_message *messag
             op->sums[chunk] = mkv_load_u64(data + 8 * (size_t)chunk);
         }
     }
-    world_slab_use(world, message->slab, 0, op->block.length);
-    (void)answer(world, message, GATE_PUT_DONE, MKV_MESSAGE_PUT_DONE, message->volume_op.index);
+    world_slab_use(world, message->slab, 0, op->block.length, false);
+    const bool over_old =
+        world_block_find(world, op->message.volume, op->block.key, op->block.key_bytes) != NULL;
+    if ((message->flags & MKV_PUT_RELAXED) != 0 && !over_old) {
+        (void)answer(world, message, GATE_PUT_TAKEN, MKV_MESSAGE_PUT_TAKEN,
+                     message->volume_op.index);
+    } else {
+        (void)answer(world, message, GATE_PUT_DONE, MKV_MESSAGE_PUT_DONE, message->volume_op.index);
+    }
 }
 
 void world_volume_take(struct world *world, const struct mkv_message *message,
@@ -346,6 +353,7 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_PIN_DONE:
     case MKV_MESSAGE_UNPIN_DONE:
     case MKV_MESSAGE_PUT_READY:
+    case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:
     case MKV_MESSAGE_TENANT:
@@ -372,7 +380,7 @@ static const uint8_t *answer_read(struct world *world, struct world_event *event
     uint32_t bytes;
     uint32_t wanted;
     read_extent(op, &from, &bytes, &wanted);
-    world_slab_unuse(world, op->message.slab, 0, bytes);
+    world_slab_unuse(world, op->message.slab, 0, bytes, true);
     const uint8_t *data = NULL;
     if (event->message.status == MKV_STATUS_OK) {
         memcpy(world_slab(world, op->message.slab), op->block.data + from, bytes);
@@ -396,7 +404,7 @@ static const uint8_t *answer_read(struct world *world, struct world_event *event
 
 static void answer_put_done(struct world *world, const struct world_event *event) {
     struct world_op *op = &world->ops[event->world_op];
-    world_slab_unuse(world, op->message.slab, 0, op->block.length);
+    world_slab_unuse(world, op->message.slab, 0, op->block.length, false);
     if (event->message.status == MKV_STATUS_OK) {
         const bool is_manifest = (op->block.flags & MKV_BLOCK_MANIFEST) != 0;
         const uint8_t *payload = is_manifest ? op->block.data : world_slab(world, op->message.slab);
@@ -430,6 +438,9 @@ const uint8_t *world_volume_answer(struct world *world, struct world_event *even
         } else {
             op->state = WORLD_OP_RESERVED;
         }
+        break;
+    case GATE_PUT_TAKEN:
+        (void)answer(world, &op->message, GATE_PUT_DONE, MKV_MESSAGE_PUT_DONE, event->world_op);
         break;
     case GATE_PUT_DONE:
         answer_put_done(world, event);

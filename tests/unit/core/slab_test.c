@@ -216,6 +216,23 @@ static void test_slab__copy_of_the_memory__goes_on_alike(void **state) {
     fixture_free(&copy);
 }
 
+static void test_slab__runs__tell_their_units_and_whether_they_are_in_use(void **state) {
+    (void)state;
+    void *memory = aligned_alloc(64, mkv_slab_memory_required(16));
+    assert_non_null(memory);
+    struct mkv_slab_pool *pool = mkv_slab_init(memory, mkv_slab_memory_required(16), 16);
+    struct mkv_slab slab;
+    assert_true(mkv_slab_alloc(pool, 3 * MKV_SLAB_UNIT_PAYLOAD_BYTES, &slab));
+    bool is_allocated = false;
+    assert_int_equal(mkv_slab_run_units(pool, 0, &is_allocated), 4);
+    assert_true(is_allocated);
+    assert_int_equal(mkv_slab_run_units(pool, 4, &is_allocated), 4);
+    assert_false(is_allocated);
+    assert_int_equal(mkv_slab_run_units(pool, 8, &is_allocated), 8);
+    assert_false(is_allocated);
+    free(memory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slab_order__at_the_bounds__is_the_least_that_holds_the_payload),
@@ -224,6 +241,7 @@ int main(void) {
         cmocka_unit_test(test_slab__double_free__is_an_assertion),
         cmocka_unit_test(test_slab__random_use__agrees_with_a_model),
         cmocka_unit_test(test_slab__copy_of_the_memory__goes_on_alike),
+        cmocka_unit_test(test_slab__runs__tell_their_units_and_whether_they_are_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

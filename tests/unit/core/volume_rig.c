@@ -250,6 +250,7 @@ void rig_put_write(struct rig *rig, struct mkv_op_id volume_op, uint32_t slab, u
     input.data_bytes = 8 * mkv_chunk_count(length);
     input.message = (struct mkv_message){.kind = MKV_MESSAGE_PUT_WRITE,
                                          .volume_op = volume_op,
+                                         .flags = rig->put_write_flags,
                                          .slab = {slab},
                                          .data_bytes = input.data_bytes};
     rig_step(rig, &input);

@@ -33,6 +33,7 @@ struct rig {
     struct mkv_message answers[RIG_LOG_MAX];
     uint8_t answer_data[RIG_LOG_MAX][RIG_DATA_MAX]; /* the data of each answer, up to so much */
     uint32_t answer_count;
+    uint32_t put_write_flags;
     struct mkv_event events[RIG_LOG_MAX];
     uint32_t event_count;
     bool drive_failed; /* FAIL_DRIVE was handed out */

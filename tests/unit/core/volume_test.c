@@ -161,6 +161,31 @@ static void test_volume__other_content__is_conflict_unless_replace(void **state)
     rig_destroy(rig);
 }
 
+static uint32_t put_relaxed(struct rig *rig, uint32_t length, uint32_t seed, uint32_t flags) {
+    rig_put_begin(rig, "k", length, seed, flags);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_READY);
+    const struct mkv_op_id op = rig_last(rig)->volume_op;
+    rig->answer_count = 0;
+    rig->put_write_flags = MKV_PUT_RELAXED;
+    rig_put_write(rig, op, 0, length, seed);
+    rig->put_write_flags = 0;
+    const uint32_t taken = rig->answer_count;
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_DONE);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_OK);
+    return taken;
+}
+
+static void test_volume__relaxed_put__is_told_when_nothing_gives_way(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    assert_int_equal(put_relaxed(rig, 5000, 1, 0), 1);
+    assert_int_equal(rig->answers[0].kind, MKV_MESSAGE_PUT_TAKEN);
+    assert_int_equal(put_relaxed(rig, 6000, 2, MKV_PUT_REPLACE), 0);
+    rig_destroy(rig);
+}
+
 static void test_volume__two_mutations_of_a_key__go_one_after_the_other(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -464,6 +489,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume__put_of_every_length__comes_back_identical),
         cmocka_unit_test(test_volume__range__gives_just_those_bytes),
+        cmocka_unit_test(test_volume__relaxed_put__is_told_when_nothing_gives_way),
         cmocka_unit_test(test_volume__put__is_answered_after_data_flush_record_flush),
         cmocka_unit_test(test_volume__two_puts__share_the_flush_of_the_first_ones_record),
         cmocka_unit_test(test_volume__prefetch__closed_or_serving__changes_nothing),

@@ -21,6 +21,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  mode: file\n"
                                 "  trim: on\n"
                                 "  eviction: off\n"
+                                "  scrub_rate: 1MiB\n"
                                 "  block_size: 4MiB\n"
                                 "  block_bytes_max: 16MiB\n"
                                 "  drives:\n"
@@ -54,6 +55,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.storage.mode, MKV_CONFIG_STORAGE_FILE);
     assert_int_equal(config.storage.trim, MKV_CONFIG_TRIM_ON);
     assert_int_equal(config.storage.eviction, MKV_CONFIG_EVICTION_OFF);
+    assert_true(config.storage.scrub_rate == MKV_MIB);
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
     assert_string_equal(config.node.id, "gpu-07");
@@ -71,16 +73,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 16);
-    assert_int_equal(drives[1].line, 17);
-    assert_int_equal(drives[2].line, 20);
+    assert_int_equal(drives[0].line, 17);
+    assert_int_equal(drives[1].line, 18);
+    assert_int_equal(drives[2].line, 21);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 25);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 26);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -147,10 +149,10 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
          "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, node, log"},
         {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
                                  "network, memory, storage, node, log"},
-        {"storage:\n  shards: 1\n",
-         "memkv.yaml:2: unknown key 'storage.shards'; allowed here: mode, trim, eviction, "
-         "block_size, "
-         "block_bytes_max, drives"},
+        {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
+                                    "mode, trim, eviction, scrub_rate, "
+                                    "block_size, "
+                                    "block_bytes_max, drives"},
         {"storage:\n  drives:\n  - media: a\n  - meda: b\n",
          "memkv.yaml:4: unknown key 'storage.drives[1].meda', did you mean 'media'?"},
         {"storage: {drives: [{path: a}]}\n", "memkv.yaml:1: unknown key 'storage.drives[0].path'; "

@@ -203,6 +203,91 @@ static void test_model__rot_hit_the_key__it_may_be_missing_but_never_wrong(void 
     EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(2)));
 }
 
+static void put_relaxed(uint32_t version) {
+    const uint32_t place = invoke(MKV_MODEL_REPLACE, version);
+    mkv_model_relax(&model, 0, place);
+    answer(place, MKV_MODEL_OK);
+}
+
+static void test_model__relaxed_put__a_crash_alone_takes_it_away(void **state) {
+    (void)state;
+    make(false);
+    put(1);
+    answer(invoke(MKV_MODEL_DELETE, 0), MKV_MODEL_OK);
+    put_relaxed(2);
+    assert_true(mkv_model_unpersisted(&model, 0));
+    read_is(SEEN(2));
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, read_is(MKV_MODEL_MISS));
+    mkv_model_crash(&model);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(1)));
+    read_is(MKV_MODEL_MISS);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(2)));
+    make(false);
+    put_relaxed(2);
+    mkv_model_crash(&model);
+    read_is(SEEN(2));
+    mkv_model_crash(&model);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, read_is(MKV_MODEL_MISS));
+}
+
+static void test_model__relaxed_put_persisted_or_put_durably_again__stays(void **state) {
+    (void)state;
+    make(false);
+    put_relaxed(2);
+    mkv_model_persisted(&model, 0, 1);
+    assert_true(mkv_model_unpersisted(&model, 0));
+    mkv_model_persisted(&model, 0, 2);
+    mkv_model_crash(&model);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, read_is(MKV_MODEL_MISS));
+    make(false);
+    put_relaxed(2);
+    put_relaxed(2);
+    assert_true(mkv_model_unpersisted(&model, 0));
+    put(2);
+    assert_false(mkv_model_unpersisted(&model, 0));
+}
+
+static void test_model__relaxed_put_not_written__is_gone_at_the_latest_when_idle(void **state) {
+    (void)state;
+    make(false);
+    put_relaxed(2);
+    mkv_model_persist_failed(&model, 0);
+    read_is(SEEN(2)); /* the answer is on its way to the front */
+    read_is(MKV_MODEL_MISS);
+    mkv_model_settle(&model);
+    read_is(MKV_MODEL_MISS);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(2)));
+    make(false);
+    const uint32_t place = invoke(MKV_MODEL_PUT, 2);
+    mkv_model_relax(&model, 0, place);
+    mkv_model_persist_failed(&model, 0);
+    answer(place, MKV_MODEL_OK);
+    read_is(MKV_MODEL_MISS);
+    make(false);
+    const uint32_t early = invoke(MKV_MODEL_PUT, 2);
+    mkv_model_relax(&model, 0, early);
+    mkv_model_persist_failed(&model, 0);
+    answer(invoke(MKV_MODEL_PUT, 3), MKV_MODEL_OK); /* nothing was there any more */
+    answer(early, MKV_MODEL_OK);
+    read_is(SEEN(3));
+}
+
+static void test_model__evicted_with_memory__is_there_or_not_until_a_crash(void **state) {
+    (void)state;
+    make(false);
+    model.has_memory = true;
+    put(1);
+    mkv_model_evict(&model, 0);
+    mkv_model_evicted(&model, 0);
+    read_is(SEEN(1));
+    read_is(MKV_MODEL_MISS);
+    read_is(SEEN(1));
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(2)));
+    mkv_model_crash(&model);
+    read_is(MKV_MODEL_MISS);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(1)));
+}
+
 static void test_model__keys__do_not_touch_each_other(void **state) {
     (void)state;
     make(true);
@@ -254,6 +339,10 @@ int main(void) {
         cmocka_unit_test(test_model__cancelled_put__never_happened),
         cmocka_unit_test(test_model__abandoned_put__may_still_happen_until_settled),
         cmocka_unit_test(test_model__rot_hit_the_key__it_may_be_missing_but_never_wrong),
+        cmocka_unit_test(test_model__relaxed_put__a_crash_alone_takes_it_away),
+        cmocka_unit_test(test_model__relaxed_put_persisted_or_put_durably_again__stays),
+        cmocka_unit_test(test_model__relaxed_put_not_written__is_gone_at_the_latest_when_idle),
+        cmocka_unit_test(test_model__evicted_with_memory__is_there_or_not_until_a_crash),
         cmocka_unit_test(test_model__keys__do_not_touch_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

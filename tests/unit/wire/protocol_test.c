@@ -224,7 +224,7 @@ static void test_protocol_page__put__is_what_the_encoders_make(void **state) {
     struct page *page = *state;
     struct frame frame;
     struct mkv_native_item items[2] = {
-        {.length = 5, .root = root_of("hello", 5)},
+        {.length = 5, .root = root_of("hello", 5), .flags = MKV_NATIVE_ITEM_RELAXED},
         {.length = 0, .root = root_of("", 0), .flags = MKV_NATIVE_ITEM_REPLACE, .seconds = 3600},
     };
     frame_request(&frame,
