@@ -48,6 +48,11 @@ static void roots_read(struct mkv_directory *directory) {
     /* Generations are compared by their low 32 bits; behind by half of that, all may be newer. */
     directory->list_all = newest->listed_generation > directory->noted.generation ||
                           directory->noted.generation - newest->listed_generation >= 1ull << 31;
+    if (newest->listed_generation > directory->noted.generation) {
+        /* It vouches for puts that are still to come: nothing of it counts, now or later. */
+        directory->applied = (struct mkv_directory_floor){0};
+        directory->committed_floor = directory->applied;
+    }
     directory->tree.root = newest->root;
     directory->tree.level_count = newest->level_count;
     directory->tree.entry_count = newest->entry_count;

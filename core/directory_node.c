@@ -645,16 +645,40 @@ static bool entry_sound(const uint8_t *unit, uint32_t index) {
     return mkv_load_u16(entry + ENTRY_AT_ZERO) == 0 && (index == 0 ? suffix == 0 : key_bytes >= 1);
 }
 
+#define WORD_BITS 64u
+
+/* Marks bytes of the node as one entry's. False when some are another one's: a change of the one in
+ * its place would change the other's key. */
+static bool claim(uint64_t taken[MKV_UNIT_BYTES / WORD_BITS], uint32_t offset, uint32_t bytes) {
+    const uint32_t end = offset + bytes;
+    while (offset < end) {
+        const uint32_t bit = offset % WORD_BITS;
+        const uint32_t count = (uint32_t)mkv_min_u64(WORD_BITS - bit, end - offset);
+        const uint64_t mask = (~0ull >> (WORD_BITS - count)) << bit;
+        if ((taken[offset / WORD_BITS] & mask) != 0) {
+            return false;
+        }
+        taken[offset / WORD_BITS] |= mask;
+        offset += count;
+    }
+    return true;
+}
+
 static bool entries_sound(const uint8_t *unit) {
     const uint32_t count = mkv_directory_node_count(unit);
     const uint32_t first = mkv_directory_node_level(unit) == 0 ? 0 : 1;
+    uint64_t taken[MKV_UNIT_BYTES / WORD_BITS] = {0};
     uint32_t bytes = 0;
     for (uint32_t index = 0; index < count; index++) {
         if (!entry_sound(unit, index)) {
             return false;
         }
         const uint8_t *entry = entry_at(unit, index);
-        bytes += ENTRY_AT_SUFFIX + suffix_bytes(entry);
+        const uint32_t own = ENTRY_AT_SUFFIX + suffix_bytes(entry);
+        bytes += own;
+        if (!claim(taken, entry_offset(unit, index), own)) {
+            return false;
+        }
         if (index > first) {
             const uint8_t *before = entry_at(unit, index - 1);
             if (compare_bytes(before + ENTRY_AT_SUFFIX, suffix_bytes(before),

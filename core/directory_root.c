@@ -6,6 +6,10 @@
 #include "core/bytes.h"
 #include "core/hash.h"
 
+/* Counts that grow one by one never get so far: a greater one on a drive was never written there,
+ * and could not be counted on from. */
+#define COUNT_MAX (1ull << 62)
+
 enum {
     AT_MAGIC = 0,
     AT_CHECKSUM = 8,
@@ -41,7 +45,8 @@ static bool root_valid(const struct mkv_directory_root *root) {
                root->node_count == 0;
     }
     return root->root.page >= MKV_DIRECTORY_ROOTS && root->root.page < root->region_units &&
-           root->entry_count > 0 && root->node_count >= root->level_count;
+           root->entry_count > 0 && root->node_count >= root->level_count &&
+           root->entry_count <= (uint64_t)root->node_count * MKV_DIRECTORY_NODE_ENTRIES_MAX;
 }
 
 void mkv_directory_root_encode(const struct mkv_directory_root *root, uint8_t *unit) {
@@ -77,5 +82,6 @@ bool mkv_directory_root_decode(const uint8_t *unit, struct mkv_directory_root *r
     root->node_count = mkv_load_u32(unit + AT_NODE_COUNT);
     root->level_count = mkv_load_u32(unit + AT_LEVEL_COUNT);
     root->region_units = mkv_load_u32(unit + AT_REGION_UNITS);
-    return root_valid(root);
+    return root_valid(root) && root->commit <= COUNT_MAX && root->applied_sequence <= COUNT_MAX &&
+           root->entry_count <= COUNT_MAX;
 }

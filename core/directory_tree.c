@@ -437,7 +437,11 @@ enum mkv_directory_outcome mkv_directory_tree_remove(struct mkv_directory_tree *
     mkv_directory_cache_visit(&tree->cache, path.frame[0]);
     tree->change_count++;
     make_dirty(tree, &path);
+    const uint32_t root_page = tree->root.page;
     remove_upward(tree, &path);
+    if ((tree->entry_count == 0) != (tree->level_count == 0)) {
+        tree->broken_page = root_page; /* the root unit counted other entries than there were */
+    }
     return MKV_DIRECTORY_DONE;
 }
 

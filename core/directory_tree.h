@@ -38,7 +38,9 @@ struct mkv_directory_tree {
     uint32_t level_count;
     uint64_t entry_count;
     uint64_t change_count; /* changes since the reset */
-    uint32_t broken_page;  /* of a node whose keys are not where its parent says; 0 none */
+    /* Of a node whose keys are not where its parent says, or of the root when the count of entries
+     * is wrong; 0 none. */
+    uint32_t broken_page;
 };
 
 /* What a change came to. */

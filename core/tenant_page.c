@@ -104,5 +104,7 @@ void mkv_tenant_page_load(const uint8_t *unit, uint32_t index, struct mkv_tenant
         .state = source[ENTRY_AT_STATE],
         .name_bytes = source[ENTRY_AT_NAME_BYTES],
     };
-    memcpy(tenant->name, source + ENTRY_AT_NAME, sizeof tenant->name);
+    /* What lies behind the name is no part of it, whatever it is. */
+    memcpy(tenant->name, source + ENTRY_AT_NAME,
+           mkv_min_u64(tenant->name_bytes, sizeof tenant->name));
 }

@@ -11,6 +11,8 @@
  *
  * A put may wait for the job at the lock of a tag whose block the job must drop: then the put,
  * which has done nothing yet, drops that block itself and asks for a slot again (mkv_volume_evict).
+ * Nor does a put wait for the job with a drop, or an overtaken put that has a slot of the extent,
+ * waiting for its lock: these go first.
  */
 #include "core/volume_internal.h"
 

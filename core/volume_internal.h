@@ -247,6 +247,7 @@ struct stall {
 
 struct trim {
     bool in_flight;
+    bool is_slow;            /* nobody waits for it any more */
     struct mkv_extent first; /* of the run in flight */
     uint32_t count;
     uint32_t idle_cursor;
@@ -562,8 +563,25 @@ enum header_verdict mkv_volume_judge_header(struct mkv_volume *volume, const str
 /* The op's n-th candidate (op->candidate) in the table, or MKV_NONE_U32. */
 struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const struct op *op);
 
+/* ---- volume_lock.c --------------------------------------------------------------------------- */
+
+/* The op goes past the lock of its tag at once (mkv_volume_mutation_start), or waits behind. */
+void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
+/* Takes the op out of its bucket; the first waiter, if any, goes past the lock and takes over the
+ * rest of the queue. Returns it, for the caller to start, or MKV_NONE_U32. */
+uint32_t mkv_volume_lock_pass_on(struct mkv_volume *volume, uint32_t op);
+/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
+uint32_t mkv_volume_lock_holder(const struct mkv_volume *volume, uint32_t tenant, uint64_t tag);
+/* A put that waits for room, or is about to, lets the first of those behind it go that may have to
+ * end before there is any. False: there is none. */
+bool mkv_volume_lock_step_back(struct mkv_volume *volume, uint32_t op);
+/* Lets those go first that have waited for a slow put of their tag. */
+void mkv_volume_yield_pump(struct mkv_volume *volume);
+
 /* ---- volume_mutate.c ------------------------------------------------------------------------- */
 
+/* A mutation is past its lock. */
+void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t op);
 void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *input);
 /* The put's data is durable: its record may follow, unless it was overtaken and has to look again.
  */
@@ -608,21 +626,6 @@ void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t op, enum mkv_drop_c
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 /* The same before it has a record; a put that has its slot gives it back. */
 void mkv_volume_mutation_refuse(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
-
-/* A mutation is past its lock. */
-void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t op);
-
-/* ---- volume_lock.c --------------------------------------------------------------------------- */
-
-/* Sends an op behind the lock of its tag. */
-void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
-/* The op lets go; the first waiter, if any, goes past the lock and takes over the rest of the
- * queue. Returns it, or MKV_NONE_U32. */
-uint32_t mkv_volume_lock_pass_on(struct mkv_volume *volume, uint32_t op);
-/* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
-uint32_t mkv_volume_lock_holder(const struct mkv_volume *volume, uint32_t tenant, uint64_t tag);
-/* Lets those go first that have waited for a slow put of their tag. */
-void mkv_volume_yield_pump(struct mkv_volume *volume);
 
 /* ---- volume_empty.c -------------------------------------------------------------------------- */
 
@@ -720,6 +723,8 @@ void mkv_volume_stall_pump(struct mkv_volume *volume);
 /* Goes on giving empty extents back and trimming them. */
 void mkv_volume_trim_pump(struct mkv_volume *volume);
 void mkv_volume_trim_done(struct mkv_volume *volume, const struct mkv_drive_done *done);
+/* Whether extents come free soon by the trim in flight. */
+bool mkv_volume_trim_is_awaited(const struct mkv_volume *volume);
 uint64_t mkv_volume_trims_pending(const struct mkv_volume *volume);
 
 /* ---- volume_journal.c ------------------------------------------------------------------------ */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lock of a tag: one mutation of a tag is past it at a time (I7); the others wait behind it in
- * order, and there are never more than operations.
+ * The lock of a tag: one mutation is past it at a time (I7), the others wait behind it in order,
+ * and there are never more than operations. Two exceptions to the order: a put that is slow to
+ * bring its bytes is overtaken, and one that waits for room lets those go first that may have to
+ * make it.
  */
 #include "core/volume_internal.h"
 
@@ -71,8 +73,6 @@ uint32_t mkv_volume_lock_holder(const struct mkv_volume *volume, uint32_t tenant
     return index;
 }
 
-/* ---- slow puts are overtaken ----------------------------------------------------------------- */
-
 /* A put that has its slot and waits for its client's bytes lets the mutations behind it go first
  * when they have waited for too long. It looks again, under the lock, when its data is durable. */
 static void lock_yield(struct mkv_volume *volume, uint32_t index) {
@@ -97,4 +97,41 @@ void mkv_volume_yield_pump(struct mkv_volume *volume) {
             lock_yield(volume, index);
         }
     }
+}
+
+/* A put that waits for room, or is about to, steps behind the first of those that wait for it and
+ * may have to end before there is room: a drop, which the emptying of an extent may wait for, or an
+ * overtaken put, whose slot may be in that extent. Else each would wait for the other. The put has
+ * done nothing yet; past the lock again, it looks and asks anew. */
+bool mkv_volume_lock_step_back(struct mkv_volume *volume, uint32_t index) {
+    struct op *ops = volume_ops(volume);
+    uint32_t first = ops[index].lock_waiters.head;
+    while (first != MKV_NONE_U32 && !ops[first].overtaken && ops[first].kind != OP_KIND_DROP) {
+        first = ops[first].next;
+    }
+    if (first == MKV_NONE_U32) {
+        return false;
+    }
+    const struct op_list none = {MKV_NONE_U32, MKV_NONE_U32, 0};
+    struct op_list others = none;
+    while (ops[index].lock_waiters.count > 0) {
+        const uint32_t waiter = mkv_volume_list_pop(volume, &ops[index].lock_waiters);
+        if (waiter != first) {
+            mkv_volume_list_push(volume, &others, waiter);
+        }
+    }
+    struct op_list queue = none;
+    mkv_volume_list_push(volume, &queue, first);
+    mkv_volume_list_push(volume, &queue, index);
+    while (others.count > 0) {
+        mkv_volume_list_push(volume, &queue, mkv_volume_list_pop(volume, &others));
+    }
+    ops[index].lock_waiters = queue;
+    ops[index].state = OP_LOCK_WAIT;
+    ops[index].has_old = false;
+    ops[index].candidate = 0;
+    mkv_volume_evict_wait_ended(volume, index);
+    volume->lock_waiting++;
+    mkv_volume_mutation_start(volume, mkv_volume_lock_pass_on(volume, index));
+    return true;
 }

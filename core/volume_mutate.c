@@ -55,7 +55,19 @@ void mkv_volume_mutation_refuse(struct mkv_volume *volume, uint32_t index, enum 
     }
 }
 
-/* ---- a put's data is durable ----------------------------------------------------------------- */
+/* ---- an overtaken put has its data -------------------------------------------------------- */
+
+static void extent_waiter_remove(struct mkv_volume *volume, uint32_t index) {
+    const uint32_t count = volume->extent_waiters.count;
+    for (uint32_t turn = 0; turn < count; turn++) {
+        const uint32_t other = mkv_volume_list_pop(volume, &volume->extent_waiters);
+        if (other != index) {
+            mkv_volume_list_push(volume, &volume->extent_waiters, other);
+        }
+    }
+    MKV_ASSERT(volume->extent_waiters.count + 1 == count);
+    mkv_volume_evict_wait_ended(volume, index);
+}
 
 void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
@@ -66,6 +78,14 @@ void mkv_volume_put_flushed(struct mkv_volume *volume, uint32_t index) {
     MKV_ASSERT(op->overtaken);
     op->candidate = 0;
     mkv_volume_lock_take(volume, index);
+    if (op->state != OP_LOCK_WAIT) {
+        return;
+    }
+    const uint32_t holder = mkv_volume_lock_holder(volume, op->tenant, op->tag);
+    if (volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
+        extent_waiter_remove(volume, holder);
+        (void)mkv_volume_lock_step_back(volume, holder);
+    }
 }
 
 /* ---- looking for the old block --------------------------------------------------------------- */
@@ -150,6 +170,7 @@ static bool is_there(const struct mkv_volume *volume, const struct op *drop) {
             MKV_CANARY(MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED));
 }
 
+/* A mutation is past its lock. */
 void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     if (op->kind == OP_KIND_PURGE) {
@@ -407,15 +428,7 @@ bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint
  * yet: so it drops that block itself, and when the drop is durable it looks and asks anew. */
 static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot,
                             enum mkv_drop_cause cause) {
-    const uint32_t count = volume->extent_waiters.count;
-    for (uint32_t turn = 0; turn < count; turn++) {
-        const uint32_t other = mkv_volume_list_pop(volume, &volume->extent_waiters);
-        if (other != index) {
-            mkv_volume_list_push(volume, &volume->extent_waiters, other);
-        }
-    }
-    MKV_ASSERT(volume->extent_waiters.count + 1 == count);
-    mkv_volume_evict_wait_ended(volume, index);
+    extent_waiter_remove(volume, index);
     struct op *op = &volume_ops(volume)[index];
     op->clearing = true;
     op->candidate = 0;
@@ -486,26 +499,11 @@ static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
     }
     struct mkv_record_extent record;
     if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
-        return volume->trim.in_flight; /* its extents come free again when the drive answers */
+        /* Its extents come free when the drive answers. */
+        return mkv_volume_trim_is_awaited(volume);
     }
     mkv_volume_extent_op_start(volume, &record, slot_units);
     return true;
-}
-
-/* A put begins to wait for room while the drop of a block waits for its lock: of its own key's old
- * block perhaps, which then would wait for it. */
-static void evict_behind(struct mkv_volume *volume, uint32_t index) {
-    const struct op *ops = volume_ops(volume);
-    uint32_t waiter = ops[index].lock_waiters.head;
-    for (uint32_t count = ops[index].lock_waiters.count; count > 0; count--) {
-        const struct op *drop = &ops[waiter];
-        if (drop->of_eviction && is_there(volume, drop)) {
-            mkv_volume_policy_remember(volume, drop->tag, drop->policy_state);
-            evict_by_waiter(volume, index, drop->old_slot, drop->drop_cause);
-            return;
-        }
-        waiter = drop->next;
-    }
 }
 
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
@@ -528,9 +526,10 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
         op->reserved_ns = volume->now_ns;
         mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
     } else if (waits) {
-        op->state = OP_EXTENT_WAIT;
-        mkv_volume_list_push(volume, &volume->extent_waiters, index);
-        evict_behind(volume, index);
+        if (!mkv_volume_lock_step_back(volume, index)) {
+            op->state = OP_EXTENT_WAIT;
+            mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        }
     } else {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_NO_SPACE);
     }

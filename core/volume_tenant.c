@@ -75,7 +75,7 @@ void mkv_volume_tenant(struct mkv_volume *volume, const struct mkv_input *input)
         op->key_bytes = message->data_bytes;
         memcpy(op->key, input->data, message->data_bytes);
     }
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
     } else if (volume->tenant_op != MKV_NONE_U32) {
         op->state = OP_LOCK_WAIT;

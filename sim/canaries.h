@@ -30,6 +30,13 @@
 /* Runs every hunt and prints the result; returns the exit status. */
 int mkv_canaries_run(bool json);
 
+/* The name of the planted bug that is on; empty when none is, as in what ships. */
+const char *mkv_canary_planted_name(void);
+/* The number of the planted bug of this name, or MKV_CANARY_COUNT where this program has none. */
+unsigned mkv_canary_of_name(const char *name);
+/* Turns it on; false when this program has none of the name. */
+bool mkv_canary_plant_named(const char *name);
+
 #ifdef MKV_CANARIES
 /* From now on this planted bug is on, and all others are off. */
 void mkv_canary_plant(unsigned canary);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of the canaries that is in memkv-sim-canary alone: which bug is on, and the hunt for it.
+ * Which planted bug is on, and the hunt for it: all but nothing in what ships.
  */
 #include "sim/canaries.h"
+
+#include "core/canary.h"
 
 #ifdef MKV_CANARIES
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
-
-#include "core/canary.h"
 
 /* The core asks without a context, so it is asked of the process; set before any run. */
 static unsigned canary_planted = MKV_CANARY_COUNT;
@@ -21,6 +22,26 @@ bool mkv_canary_is_on(unsigned canary) {
 void mkv_canary_plant(unsigned canary) {
     MKV_ASSERT(canary < MKV_CANARY_COUNT);
     canary_planted = canary;
+}
+
+const char *mkv_canary_planted_name(void) {
+    return canary_planted < MKV_CANARY_COUNT ? mkv_canary_name(canary_planted) : "";
+}
+
+unsigned mkv_canary_of_name(const char *name) {
+    unsigned canary = 0;
+    while (canary < MKV_CANARY_COUNT && strcmp(mkv_canary_name(canary), name) != 0) {
+        canary++;
+    }
+    return canary;
+}
+
+bool mkv_canary_plant_named(const char *name) {
+    const unsigned canary = mkv_canary_of_name(name);
+    if (canary < MKV_CANARY_COUNT) {
+        mkv_canary_plant(canary);
+    }
+    return canary < MKV_CANARY_COUNT;
 }
 
 static double seconds_since(const struct timespec *start) {
@@ -130,7 +151,19 @@ int mkv_canary_hunt(unsigned canary) {
 
 #else
 
-/* What ships has no planted bugs; the file is then only this name. */
-extern const char mkv_canary_hunt_is_elsewhere[];
+/* What ships has no planted bugs. */
+const char *mkv_canary_planted_name(void) {
+    return "";
+}
+
+unsigned mkv_canary_of_name(const char *name) {
+    (void)name;
+    return MKV_CANARY_COUNT;
+}
+
+bool mkv_canary_plant_named(const char *name) {
+    (void)name;
+    return false;
+}
 
 #endif

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "core/canary.h"
+#include "sim/bundle_command.h"
 #include "sim/canaries.h"
 #include "sim/fault_command.h"
 #include "sim/json.h"
+#include "sim/minimize.h"
 #include "sim/run.h"
 #include "sim/sweep.h"
 #include "sim/trace_command.h"
@@ -26,15 +28,25 @@ static const char usage_text[] =
     "Runs the core that memkv ships on a simulated drive and fabric, crashes it again and again,\n"
     "and holds what it does against oracles.\n"
     "\n"
-    "  run [--seed N] [--seconds S] [--faults LIST] [--json]\n"
+    "  run [--seed N] [--seconds S] [--faults LIST] [--bundles FOLDER] [--json]\n"
     "        Runs the seeds from N on (default 1) for S seconds (default 10), with the drive "
     "faults\n"
     "        that each seed draws, or with exactly those of the list: names between commas, none,\n"
     "        or all.\n"
-    "  replay --seed N [--faults LIST] [--first I [--second J]] [--json] [--verbose]\n"
-    "        Runs one seed to its end, twice, in memory that differs. --verbose prints every "
-    "input\n"
-    "        and effect. --first and --second say where the one fault strikes, as a sweep does.\n"
+    "        A failure writes FOLDER/memkv-sim-SEED.bundle (default: this folder).\n"
+    "  replay BUNDLE | --seed N [--faults LIST] [--first I [--second J]] [--json] [--verbose]\n"
+    "        Runs one seed to its end, or a bundle, twice, in memory that differs. --verbose "
+    "prints\n"
+    "        every input and effect. --first and --second say where the one fault strikes, as a\n"
+    "        sweep does.\n"
+    "  minimize BUNDLE [--output FILE] [--seconds S] [--json]\n"
+    "        Leaves out client operations, crashes and faults and shrinks the drive while the "
+    "same\n"
+    "        oracle fires, for S seconds at most (default 60), and writes what is left to FILE\n"
+    "        (default: BUNDLE.min).\n"
+    "  timeline BUNDLE | --seed N [--faults LIST]\n"
+    "        Prints what clients asked and got, one line an operation, between crashes and "
+    "events.\n"
     "  sweep [--seed N] [--faults LIST] [--json]\n"
     "        Runs one seed (default 1) with each fault striking at the first operation that it "
     "can,\n"
@@ -75,6 +87,9 @@ struct options {
     struct mkv_run_choice choice;
     uint64_t first; /* 0: not given */
     uint64_t second;
+    const char *path;    /* of a bundle; NULL: none */
+    const char *output;  /* of minimize */
+    const char *bundles; /* of run: the folder */
 };
 
 __attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...) {
@@ -135,8 +150,15 @@ static int parse_options(int argc, char **argv, struct options *options) {
         const bool faults = strcmp(name, "--faults") == 0;
         const bool first = strcmp(name, "--first") == 0;
         const bool second = strcmp(name, "--second") == 0;
-        if (!seed && !seconds && !canary && !faults && !first && !second) {
-            return usage_error("there is no option '%s'", name);
+        const bool output = strcmp(name, "--output") == 0;
+        const bool bundles = strcmp(name, "--bundles") == 0;
+        if (name[0] != '-' && options->path == NULL) {
+            options->path = name;
+            continue;
+        }
+        if (!seed && !seconds && !canary && !faults && !first && !second && !output && !bundles) {
+            return name[0] == '-' ? usage_error("there is no option '%s'", name)
+                                  : usage_error("'%s' is one file too many", name);
         }
         if (index + 1 == argc) {
             return usage_error("%s needs a value", name);
@@ -149,9 +171,11 @@ static int parse_options(int argc, char **argv, struct options *options) {
             return usage_error("--seconds '%s' is no number above 0 and up to %.0f", value,
                                SECONDS_MAX);
         }
-        if (canary &&
-            (!parse_u64(value, &options->canary) || options->canary >= MKV_CANARY_COUNT)) {
-            return usage_error("--canary '%s' is no number below %u", value, MKV_CANARY_COUNT);
+        if (canary && !parse_u64(value, &options->canary)) {
+            options->canary = mkv_canary_of_name(value);
+        }
+        if (canary && options->canary >= MKV_CANARY_COUNT) {
+            return usage_error("--canary '%s' is no planted bug of this program", value);
         }
         if ((first || second) && (!parse_u64(value, first ? &options->first : &options->second) ||
                                   (first ? options->first : options->second) < 1 ||
@@ -162,6 +186,8 @@ static int parse_options(int argc, char **argv, struct options *options) {
         if (faults && !mkv_faults_parse(value, &options->choice.fault_mask, unknown)) {
             return faults_error(unknown);
         }
+        options->output = output ? value : options->output;
+        options->bundles = bundles ? value : options->bundles;
         options->has_faults = options->has_faults || faults;
         options->choice.has_faults = options->has_faults;
         options->has_seed = options->has_seed || seed;
@@ -426,6 +452,8 @@ static int run(const struct options *options) {
     } else {
         print_run_text(&outcome);
     }
+    mkv_bundles_save(&outcome, &options->choice, options->bundles != NULL ? options->bundles : ".",
+                     &memory);
     mkv_images_destroy(&images);
     mkv_memory_destroy(&memory);
     return outcome.failure_count > 0 ? EXIT_FAILED : EXIT_PASSED;
@@ -453,16 +481,23 @@ static int replay(const struct options *options) {
 #define TAKES_FAULTS 4u
 #define TAKES_VERBOSE 8u
 #define TAKES_STRIKES 16u
+#define TAKES_BUNDLE 32u
+#define TAKES_OUTPUT 64u
+#define TAKES_FOLDER 128u
+#define TAKES_JSON 256u
 
 static const struct command {
     const char *name;
     uint32_t takes;
 } commands[] = {
-    {"run", TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS},
-    {"replay", TAKES_SEED | TAKES_FAULTS | TAKES_VERBOSE | TAKES_STRIKES},
-    {"sweep", TAKES_SEED | TAKES_FAULTS},
-    {"faults", 0},
-    {"canaries", 0},
+    {"run", TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS | TAKES_FOLDER | TAKES_JSON},
+    {"replay",
+     TAKES_SEED | TAKES_FAULTS | TAKES_VERBOSE | TAKES_STRIKES | TAKES_BUNDLE | TAKES_JSON},
+    {"minimize", TAKES_SECONDS | TAKES_BUNDLE | TAKES_OUTPUT | TAKES_JSON},
+    {"timeline", TAKES_SEED | TAKES_FAULTS | TAKES_BUNDLE},
+    {"sweep", TAKES_SEED | TAKES_FAULTS | TAKES_JSON},
+    {"faults", TAKES_JSON},
+    {"canaries", TAKES_JSON},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -479,6 +514,10 @@ static int check_options(const struct command *command, const struct options *op
         {"--verbose", options->verbose, TAKES_VERBOSE},
         {"--first", options->first > 0, TAKES_STRIKES},
         {"--second", options->second > 0, TAKES_STRIKES},
+        {"--output", options->output != NULL, TAKES_OUTPUT},
+        {"--bundles", options->bundles != NULL, TAKES_FOLDER},
+        {"--json", options->json, TAKES_JSON},
+        {"bundle to read", options->path != NULL, TAKES_BUNDLE},
     };
     for (uint32_t index = 0; index < sizeof given / sizeof given[0]; index++) {
         if (given[index].given && (command->takes & given[index].bit) == 0) {
@@ -499,10 +538,19 @@ static enum mkv_fault only_fault(uint32_t mask) {
                                                                            : MKV_FAULT_NONE;
 }
 
-static int check_replay(struct options *options) {
-    if (!options->has_seed) {
-        return usage_error("replay needs --seed N");
+/* What is run again: a bundle, or a seed with what was chosen. */
+static int check_bundle(const char *name, const struct options *options) {
+    const bool seed_too = strcmp(name, "minimize") != 0;
+    if (options->path != NULL && (options->has_seed || options->has_faults || options->first > 0)) {
+        return usage_error("%s takes a bundle or a seed, and a bundle has its own faults", name);
     }
+    if (options->path == NULL && !(seed_too && options->has_seed)) {
+        return usage_error("%s needs a BUNDLE%s", name, seed_too ? " or --seed N" : "");
+    }
+    return EXIT_PASSED;
+}
+
+static int check_replay(struct options *options) {
     if (options->first == 0) {
         return options->second > 0 ? usage_error("--second needs --first I") : EXIT_PASSED;
     }
@@ -536,6 +584,9 @@ static int run_command(const char *name, struct options *options) {
         return usage_error("there is no command '%s'", name);
     }
     int status = check_options(&commands[index], options);
+    if (status == EXIT_PASSED && (commands[index].takes & TAKES_BUNDLE) != 0) {
+        status = check_bundle(name, options);
+    }
     if (status == EXIT_PASSED && (commands[index].takes & TAKES_STRIKES) != 0) {
         status = check_replay(options);
     }
@@ -546,7 +597,17 @@ static int run_command(const char *name, struct options *options) {
         return run(options);
     }
     if (strcmp(name, "replay") == 0) {
-        return replay(options);
+        return options->path != NULL
+                   ? mkv_bundle_replay_command(options->path, options->json, options->verbose)
+                   : replay(options);
+    }
+    if (strcmp(name, "minimize") == 0) {
+        return mkv_bundle_minimize_command(
+            options->path, options->output,
+            options->has_seconds ? options->seconds : MKV_MINIMIZE_SECONDS_MAX, options->json);
+    }
+    if (strcmp(name, "timeline") == 0) {
+        return mkv_timeline_command(options->path, options->seed, &options->choice);
     }
     if (strcmp(name, "sweep") == 0) {
         return mkv_sweep_command(options->seed,

@@ -34,6 +34,8 @@
 #ifndef MKV_SIM_DRIVE_SIM_H
 #define MKV_SIM_DRIVE_SIM_H
 
+#include <stdio.h>
+
 #include "core/io.h"
 #include "sim/faults.h"
 #include "sim/guard.h"
@@ -125,6 +127,9 @@ uint64_t mkv_drive_sim_due_ns(const struct mkv_drive_sim *drive);
 /* Completes what is due first. The pointers in `done` are good until the next call. */
 void mkv_drive_sim_complete(struct mkv_drive_sim *drive, struct mkv_drive_sim_done *done);
 
+/* A line for each operation in flight and each unit whose content is not durable: the versions of
+ * it that a crash chooses from, newest first. */
+void mkv_drive_sim_print_pending(const struct mkv_drive_sim *drive, FILE *log);
 /* The process is gone: forgets every operation, and does to the versions what the kind says. */
 void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
                          enum mkv_crash_keep keep);

@@ -18,7 +18,7 @@
 /* One life in this many crashes before anything is asked of it (O8). */
 #define IDLE_CRASH_ONE_IN 8u
 /* The keys are listed in one life of so many, before it works. */
-#define LISTED_ONE_IN 2u
+#define LISTED_ONE_IN 4u
 /* Openings that fail one after another before nothing more goes wrong. */
 #define FAILED_OPENINGS_MAX 4u
 /* What is still asked of a process whose drive has failed. */
@@ -346,6 +346,9 @@ static void keep_image(struct mkv_lives *lives, uint32_t node) {
 static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
+    if (lives->trace.log != NULL) {
+        mkv_drive_sim_print_pending(node->drive, lives->trace.log);
+    }
     mkv_rot_before_crash(&lives->faults[index], node);
     mkv_listing_crash(&lives->listings[index]);
     mkv_changes_of(&lives->report->changes, node->volume);
@@ -583,8 +586,14 @@ static void advance(struct mkv_lives *lives) {
 
 static void work(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_WORKLOAD);
+    const uint64_t number = lives->client_turns++;
+    mkv_random_seed(random, lives->shape->seed ^ mkv_random_mix(number), MKV_CONCERN_WORKLOAD);
+    lives->report->client_turns = lives->client_turns;
     lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(random, lives->shape->think_ns);
     lives->outage_work -= lives->phase == MKV_PHASE_OUTAGE;
+    if (!mkv_shape_has_turn(lives->shape, number)) {
+        return;
+    }
     if (mkv_random_chance(random, lives->shape->weight_checkpoint, 64)) {
         const uint32_t node = mkv_random_below(random, lives->node_count);
         (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
@@ -712,6 +721,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
         mkv_listing_init(&lives->listings[node], &lives->nodes[node], faults);
     }
     lives->now_ns = 0;
+    lives->client_turns = 0;
     lives->crash_pending = false;
     lives->last_life = false;
     lives->phase = MKV_PHASE_FORMATTING;

@@ -100,7 +100,8 @@ struct mkv_lives {
     uint64_t now_ns;
     uint64_t tick_due_ns;
     uint64_t work_due_ns;
-    uint64_t turns; /* in this phase */
+    uint64_t turns;        /* in this phase */
+    uint64_t client_turns; /* of all lives, those that were left out included */
     uint32_t verify_key;
     bool drain_lists;   /* the directories have come to rest, and are listed */
     bool crash_pending; /* the last crash does not count yet */

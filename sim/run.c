@@ -35,15 +35,19 @@ static void choose(struct mkv_shape *shape, const struct mkv_run_choice *choice)
     }
 }
 
-void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv_memory *memory,
-                  struct mkv_images *images, FILE *log, uint8_t pattern_salt,
-                  struct mkv_seed_outcome *outcome) {
-    struct mkv_trap trap;
-    *outcome = (struct mkv_seed_outcome){0};
-    mkv_shape_draw(&outcome->shape, seed);
+void mkv_run_shape(struct mkv_shape *shape, uint64_t seed, const struct mkv_run_choice *choice) {
+    mkv_shape_draw(shape, seed);
     if (choice != NULL) {
-        choose(&outcome->shape, choice);
+        choose(shape, choice);
     }
+}
+
+void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
+                    uint8_t pattern_salt, struct mkv_seed_outcome *outcome) {
+    struct mkv_trap trap;
+    outcome->failed = false;
+    outcome->failure = (struct mkv_failure){0};
+    outcome->report = (struct mkv_world_report){0};
     mkv_memory_reset(memory);
     const struct mkv_world_options options = {
         .shape = &outcome->shape,
@@ -67,6 +71,13 @@ void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv
     outcome->failed = true;
     outcome->failure = trap.failure;
     outcome->failure.seed = seed;
+}
+
+void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv_memory *memory,
+                  struct mkv_images *images, FILE *log, uint8_t pattern_salt,
+                  struct mkv_seed_outcome *outcome) {
+    mkv_run_shape(&outcome->shape, seed, choice);
+    mkv_run_shaped(seed, memory, images, log, pattern_salt, outcome);
 }
 
 void mkv_run_compare(struct mkv_seed_outcome *first, const struct mkv_seed_outcome *again) {

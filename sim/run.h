@@ -63,6 +63,11 @@ struct mkv_run_outcome {
 /* Memory for any run; false when there is none. */
 bool mkv_run_memory_create(struct mkv_memory *memory);
 
+/* The shape that the seed draws, with what was chosen. */
+void mkv_run_shape(struct mkv_shape *shape, uint64_t seed, const struct mkv_run_choice *choice);
+/* Runs outcome->shape to its end, and fills in the rest. `seed` is the one a failure cites. */
+void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
+                    uint8_t pattern_salt, struct mkv_seed_outcome *outcome);
 /* Runs one seed to its end. `images` and `log` may be NULL; `pattern_salt` as in world.h. */
 void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv_memory *memory,
                   struct mkv_images *images, FILE *log, uint8_t pattern_salt,

@@ -312,6 +312,11 @@ static void work(struct set_world *world) {
         }
         return;
     }
+    const uint64_t number = world->client_turns++;
+    world->report->client_turns = world->client_turns;
+    if (!mkv_shape_has_turn(world->shape, number)) {
+        return;
+    }
     if (mkv_random_chance(random, world->shape->weight_checkpoint, 64) &&
         world->drives[drive].volume != NULL) {
         struct mkv_input input = {.kind = MKV_INPUT_ADMIN, .admin = MKV_ADMIN_CHECKPOINT};
@@ -477,6 +482,9 @@ static uint64_t end_life(struct set_world *world) {
             (enum mkv_crash_keep)mkv_random_below(random, MKV_CRASH_KEEP_COUNT);
         if (own->volume != NULL) {
             mkv_changes_of(&world->report->changes, own->volume);
+            if (world->trace.log != NULL) {
+                mkv_drive_sim_print_pending(own->drive, world->trace.log);
+            }
             mkv_drive_sim_crash(own->drive, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
             own->volume = NULL;
         }

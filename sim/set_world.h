@@ -166,6 +166,7 @@ struct set_world {
     uint64_t now_ns;
     uint64_t tick_due_ns;
     uint64_t work_due_ns;
+    uint64_t client_turns;
 };
 
 static inline struct mkv_random *set_random(struct set_world *world, enum mkv_concern concern) {

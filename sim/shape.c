@@ -8,7 +8,7 @@
 /* One seed in this many has the front in it. */
 #define FRONT_ONE_IN 8u
 /* Drawn apart, so that all other seeds stay what they are. */
-#define SET_ONE_IN 8u
+#define SET_ONE_IN 32u
 #define SET_SALT 0x5e8ull
 #define EXPIRY_ONE_IN 3u
 #define EXPIRY_SALT 0xe4b1ull
@@ -42,6 +42,16 @@ static void draw_lengths(struct mkv_shape *shape, struct mkv_random *random) {
     shape->slabs = mkv_random_between(random, 2, 12);
 }
 
+void mkv_shape_fit(struct mkv_shape *shape) {
+    struct mkv_geometry *geometry = &shape->geometry;
+    geometry->capacity_units =
+        2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * geometry->ring_blocks +
+        MKV_CHECKPOINT_SIDES * (1 + geometry->tenant_units + geometry->page_count) +
+        geometry->directory_units + geometry->extent_count * geometry->extent_units +
+        MKV_SUPERBLOCK_SPACING_UNITS + 1;
+    shape->profile.capacity_units = (uint32_t)geometry->capacity_units;
+}
+
 static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
     const bool front = shape->world == MKV_WORLD_FRONT;
     const uint32_t ring_blocks = mkv_random_between(random, MKV_RING_BLOCKS_MIN, 20);
@@ -70,16 +80,13 @@ static void draw_geometry(struct mkv_shape *shape, struct mkv_random *random) {
         .extent_units = extent_units,
         .extent_count = extent_count,
     };
-    geometry->capacity_units = 2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * ring_blocks +
-                               MKV_CHECKPOINT_SIDES * (2 + page_count) + directory_units +
-                               extent_count * extent_units + MKV_SUPERBLOCK_SPACING_UNITS + 1;
+    mkv_shape_fit(shape);
     MKV_ASSERT(mkv_geometry_valid(geometry));
     shape->window_units = mkv_random_between(random, 1, 16);
 }
 
 static void draw_drive(struct mkv_shape *shape, struct mkv_random *random) {
     struct mkv_drive_profile *profile = &shape->profile;
-    profile->capacity_units = (uint32_t)shape->geometry.capacity_units;
     profile->volatile_cache = !mkv_random_chance(random, 1, 8);
     static const uint32_t tears[] = {MKV_UNIT_BYTES, MKV_UNIT_BYTES, 512, 64};
     profile->tear_bytes = tears[mkv_random_below(random, 4)];

@@ -6,6 +6,8 @@
  *
  * Invariants
  *  I1  The same seed has the same shape, whatever else is drawn.
+ *  I2  What a client asks at its n-th turn follows from the seed and n: leaving turns out leaves
+ *      the others what they are.
  *
  * Not responsible for: what happens in the run.
  */
@@ -25,6 +27,9 @@ enum mkv_world_kind {
 /* The set world has drives that are gone, at moments of its own, and no other faults that relax
  * what is promised. */
 #define MKV_FAULTS_OF_SET (1u << MKV_FAULT_SLOW | 1u << MKV_FAULT_REORDERING)
+
+/* Turns of clients that can be left out one by one: the first so many. */
+#define MKV_SHAPE_SKIP_MAX 4096u
 
 struct mkv_shape {
     uint64_t seed;
@@ -83,8 +88,22 @@ struct mkv_shape {
     uint32_t share_kill; /* of 16 crashes that kill the process only */
     uint32_t keep_weights[MKV_CRASH_KEEP_COUNT];
     uint32_t share_pattern; /* of 16 restarts in memory that holds a pattern */
+    /* What a bundle leaves out of the run (bundle.h): turns of the clients from this one on, unless
+     * it is 0, and those that have their bit. */
+    uint32_t turns_max;
+    uint64_t turns_skipped[MKV_SHAPE_SKIP_MAX / 64];
 };
 
 void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed);
+/* Sets what follows from the other figures: the drive's capacity. */
+void mkv_shape_fit(struct mkv_shape *shape);
+
+/* Whether the clients have their turn number `turn`, counted from 0. */
+static inline bool mkv_shape_has_turn(const struct mkv_shape *shape, uint64_t turn) {
+    if (shape->turns_max > 0 && turn >= shape->turns_max) {
+        return false;
+    }
+    return turn >= MKV_SHAPE_SKIP_MAX || (shape->turns_skipped[turn / 64] >> turn % 64 & 1u) == 0;
+}
 
 #endif

@@ -86,8 +86,9 @@ const char *mkv_set_row_name(enum mkv_set_row row);
 struct mkv_world_report {
     uint64_t crashes;
     uint64_t recoveries_cut;
-    uint64_t operations;  /* answered */
-    uint64_t evaluations; /* of oracles */
+    uint64_t operations;   /* answered */
+    uint64_t client_turns; /* when clients could ask something */
+    uint64_t evaluations;  /* of oracles */
     uint64_t trace_hash;
     uint64_t set_rows[MKV_SET_ROW_COUNT];
     uint64_t losses; /* misses that faults explain */

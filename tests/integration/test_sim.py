@@ -41,7 +41,16 @@ class SimTest(unittest.TestCase):
             (["run", "--seconds", "0"], "--seconds '0'"),
             (["run", "--seconds", "1e9"], "--seconds '1e9'"),
             (["run", "--verbose"], "run has no --verbose"),
-            (["replay"], "replay needs --seed"),
+            (["replay"], "replay needs a BUNDLE or --seed N"),
+            (["minimize", "--seed", "1"], "minimize has no --seed"),
+            (["minimize"], "minimize needs a BUNDLE"),
+            (["timeline"], "timeline needs a BUNDLE or --seed N"),
+            (["timeline", "--seed", "1", "--json"], "timeline has no --json"),
+            (["replay", "a", "b"], "'b' is one file too many"),
+            (["replay", "a", "--seed", "1"], "a bundle or a seed"),
+            (["run", "a"], "run has no bundle"),
+            (["replay", "--seed", "1", "--bundles", "a"], "replay has no --bundles"),
+            (["run", "--output", "a"], "run has no --output"),
             (["replay", "--seed", "1", "--seconds", "1"], "replay has no --seconds"),
             (["canaries", "--seed", "1"], "canaries has no --seed"),
             (["hunt", "--canary", "1"], "no option '--canary'"),
@@ -69,7 +78,8 @@ class SimTest(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 child = run(SIMULATOR, *arguments)
                 self.assertEqual(child.returncode, 0)
-                for word in ("run", "replay", "sweep", "faults", "canaries", "--seed", "--seconds",
+                for word in ("run", "replay", "minimize", "timeline", "sweep", "faults",
+                             "canaries", "--seed", "--seconds", "--output", "--bundles",
                              "--faults", "--first", "--second", "--json"):
                     self.assertIn(word, child.stdout)
         self.assertRegex(run(SIMULATOR, "--version").stdout, r"^memkv-sim \d+\.\d+\.\d+\n$")
@@ -174,8 +184,9 @@ class SimTest(unittest.TestCase):
         self.assertEqual([(failure["seed"], failure["oracle"]) for failure in failures],
                          [(1, "O12")])
         self.assertTrue(failures[0]["text"])
-        run_child = run(CANARY_SIMULATOR, "run", "--seconds", "0.1", "--canary",
-                        CANARY_FOUND_AT_ONCE)
+        with tempfile.TemporaryDirectory() as folder:
+            run_child = run(CANARY_SIMULATOR, "run", "--seconds", "0.1", "--canary",
+                            CANARY_FOUND_AT_ONCE, "--bundles", folder)
         self.assertEqual(run_child.returncode, 1)
 
     def test_canaries__without_the_second_program__says_what_is_missing(self):

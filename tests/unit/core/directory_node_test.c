@@ -463,6 +463,30 @@ static void test_node__figures_out_of_bounds__not_sound_though_the_sum_holds(voi
     free(unit);
 }
 
+/* A change of the one in its place would change the key of the other. */
+static void test_node__entry_within_another__not_sound_though_the_sum_holds(void **state) {
+    (void)state;
+    /* In the first key stands an entry: slot, generation, length in units, 2 bytes of key, "zz". */
+    static const uint8_t around[] = {'a', 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 2, 0, 'z', 'z'};
+    uint8_t *unit = sample_unit_new();
+    uint8_t *scratch = sample_unit_new();
+    struct mkv_directory_key keys[2];
+    mkv_directory_key_make(&keys[0], 7, around, sizeof around);
+    mkv_directory_key_make(&keys[1], 7, (const uint8_t *)"zz", 2);
+    mkv_directory_node_begin(unit, 0);
+    for (uint32_t index = 0; index < 2; index++) {
+        const struct mkv_directory_item item = {.key = &keys[index]};
+        assert_true(mkv_directory_node_insert(unit, index, &item, scratch));
+    }
+    assert_true(seal_and_check(unit));
+    const uint32_t offsets = 64 + MKV_DIRECTORY_TENANT_BYTES;
+    mkv_store_u16(unit + offsets + 2, (uint16_t)(mkv_load_u16(unit + offsets) + 12 + 1));
+    assert_int_equal(mkv_directory_node_value(unit, 1).generation_low, 5);
+    assert_false(sound_resealed(unit, 0));
+    free(scratch);
+    free(unit);
+}
+
 static void test_node__random_bytes_behind_a_good_sum__never_read_outside(void **state) {
     (void)state;
     struct sample_random source = {.state = 33};
@@ -550,11 +574,13 @@ static void expect_root_refused(uint32_t offset, uint32_t value) {
 
 static void test_root__figures_out_of_bounds__refused_though_the_sum_holds(void **state) {
     (void)state;
-    expect_root_refused(32, 0);       /* commit */
+    expect_root_refused(32, 0); /* commit */
+    expect_root_refused(36, 1u << 31);
     expect_root_refused(40, 1);       /* the root node on a root unit */
     expect_root_refused(40, 64);      /* behind the region */
     expect_root_refused(60, 1u << 8); /* generation above 40 bits */
     expect_root_refused(64, 0);       /* levels without entries */
+    expect_root_refused(68, 1);       /* more entries than nodes hold */
     expect_root_refused(72, 1);       /* fewer nodes than levels */
     expect_root_refused(72, 63);      /* more nodes than units */
     expect_root_refused(76, 0);       /* entries without levels */
@@ -573,6 +599,7 @@ int main(void) {
         cmocka_unit_test(test_node__any_byte_flipped__not_sound),
         cmocka_unit_test(test_node__another_place_level_or_content__not_sound),
         cmocka_unit_test(test_node__figures_out_of_bounds__not_sound_though_the_sum_holds),
+        cmocka_unit_test(test_node__entry_within_another__not_sound_though_the_sum_holds),
         cmocka_unit_test(test_node__random_bytes_behind_a_good_sum__never_read_outside),
         cmocka_unit_test(test_root__encoded__decodes_to_the_same),
         cmocka_unit_test(test_root__figures_out_of_bounds__refused_though_the_sum_holds),

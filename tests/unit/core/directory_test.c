@@ -315,6 +315,85 @@ static void test_directory__root_counts_other_nodes__is_damage(void **state) {
     dirig_free(&rig);
 }
 
+/* Changes what both root units say, with sums that hold. */
+static void roots_change(struct dirig *rig, void (*change)(struct mkv_directory_root *root)) {
+    for (uint32_t which = 0; which < MKV_DIRECTORY_ROOTS; which++) {
+        struct mkv_directory_root root;
+        uint8_t *unit = rig->durable + (size_t)which * MKV_UNIT_BYTES;
+        assert_true(mkv_directory_root_decode(unit, &root));
+        change(&root);
+        mkv_directory_root_encode(&root, unit);
+    }
+}
+
+static void one_entry(struct mkv_directory_root *root) {
+    root->entry_count = 1;
+}
+static void more_entries(struct mkv_directory_root *root) {
+    root->entry_count += 100;
+}
+static void later_generation(struct mkv_directory_root *root) {
+    root->listed_generation += 1000;
+}
+
+/* A closed directory of some changes, opened anew with other figures in its roots. */
+static void open_changed(struct dirig *rig, void (*change)(struct mkv_directory_root *root)) {
+    dirig_init(rig, &(struct dirig_options){60, MKV_DIRECTORY_FRAMES_MIN, 200, 1000, 21});
+    dirig_open(rig, 0);
+    for (uint32_t round = 0; round < 200; round++) {
+        random_change(rig, 150);
+        dirig_step(rig);
+    }
+    dirig_settle(rig);
+    dirig_close(rig);
+    roots_change(rig, change);
+    dirig_open(rig, 0);
+    dirig_settle(rig);
+}
+
+static void test_directory__root_counts_other_entries__is_damage_when_it_shows(void **state) {
+    (void)state;
+    static void (*const changes[])(struct mkv_directory_root *) = {one_entry, more_entries};
+    for (uint32_t index = 0; index < 2; index++) {
+        struct dirig rig;
+        open_changed(&rig, changes[index]);
+        for (uint32_t slot = 0; slot < rig.slots; slot++) {
+            if (rig.blocks[slot].live) {
+                dirig_drop_slot(&rig, slot, true);
+                dirig_step(&rig);
+            }
+        }
+        dirig_settle(&rig);
+        assert_true(rig.events[MKV_DIRECTORY_EVENT_DAMAGED] > 0);
+        assert_int_equal(dirig_stats(&rig).entries, 0);
+        random_change(&rig, 150);
+        dirig_settle(&rig);
+        check_all(&rig);
+        dirig_close(&rig);
+        dirig_free(&rig);
+    }
+}
+
+/* Generations that it has not seen must not seem to be listed when they are given out. */
+static void test_directory__root_claims_later_generations__none_is_forgotten(void **state) {
+    (void)state;
+    struct dirig rig;
+    open_changed(&rig, later_generation);
+    for (uint32_t index = 0; index < 20; index++) {
+        char key[16];
+        const int bytes = snprintf(key, sizeof key, "late-%u", index);
+        assert_true(dirig_put(&rig, 1, key, (uint32_t)bytes, 0));
+    }
+    dirig_crash(&rig);
+    rig.generation += 2000; /* as an opening begins behind all that may have been given out */
+    dirig_open(&rig, 0);
+    dirig_settle(&rig);
+    check_all(&rig);
+    assert_int_equal(dirig_check_scan(&rig, 1, "late-", 5, 7), MKV_STATUS_OK);
+    dirig_close(&rig);
+    dirig_free(&rig);
+}
+
 static void test_directory__crash_while_it_rebuilds__is_no_damage_again(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 40; seed++) {
@@ -677,6 +756,8 @@ int main(void) {
         cmocka_unit_test(test_directory__an_older_content_of_a_page__is_damage),
         cmocka_unit_test(test_directory__an_older_leaf_of_the_very_page__is_damage),
         cmocka_unit_test(test_directory__root_counts_other_nodes__is_damage),
+        cmocka_unit_test(test_directory__root_counts_other_entries__is_damage_when_it_shows),
+        cmocka_unit_test(test_directory__root_claims_later_generations__none_is_forgotten),
         cmocka_unit_test(test_directory__crash_while_it_rebuilds__is_no_damage_again),
         cmocka_unit_test(test_directory__a_unit_that_takes_no_write__is_gone_round),
         cmocka_unit_test(test_directory__any_read_fails__lists_all_in_the_end),

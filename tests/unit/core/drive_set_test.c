@@ -372,6 +372,19 @@ static void test_decide__two_words_one_went_on__refused(void **state) {
     assert_int_equal(plan.drive + plan.other, 1);
 }
 
+/* Of two halves the one that took a later word counts: no superblock holds the words before. */
+static void test_decide__two_words_one_followed_by_another__the_later_counts(void **state) {
+    (void)state;
+    const struct says half = {MKV_DRIVE_CLAIM_STORE, WORD, 1, 1, true, 5};
+    const struct says other = {MKV_DRIVE_CLAIM_STORE, 2 * WORD, WORD, 2, true, 6};
+    struct mkv_drive_claim claims[2] = {claim_of(&half, 0), claim_of(&other, 1)};
+    struct mkv_drive_set_plan plan;
+    decide_two(claims, &plan);
+    assert_int_equal(plan.refusal, MKV_DRIVE_SET_ACCEPTED);
+    assert_int_equal(plan.actions[0], MKV_DRIVE_JOIN_EMPTY);
+    assert_int_equal(plan.actions[1], MKV_DRIVE_KEEP);
+}
+
 static void test_decide__a_drive_that_joins__weight_beside_the_members(void **state) {
     (void)state;
     const struct says one = {MKV_DRIVE_CLAIM_STORE, 1, 0, 1, true, 0};
@@ -457,6 +470,7 @@ int main(void) {
         cmocka_unit_test(test_decide__drives_that_do_not_belong_together__refused),
         cmocka_unit_test(test_decide__lost_drive_went_on__older_than_the_word),
         cmocka_unit_test(test_decide__two_words_one_went_on__refused),
+        cmocka_unit_test(test_decide__two_words_one_followed_by_another__the_later_counts),
         cmocka_unit_test(test_decide__a_drive_that_joins__weight_beside_the_members),
         cmocka_unit_test(test_weights__equal_or_nearly__one_each),
         cmocka_unit_test(test_weights__unequal__by_size_and_in_bounds),

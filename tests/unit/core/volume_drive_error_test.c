@@ -139,6 +139,9 @@ static void test_volume__operation_older_than_the_limit__stalls_until_all_are_ba
     assert_int_equal(rig_last(rig)->status, MKV_STATUS_UNAVAILABLE);
     rig_delete(rig, "k");
     assert_int_equal(rig_last(rig)->status, MKV_STATUS_UNAVAILABLE);
+    rig_tenant_drop_begin(rig, 0);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_TENANT_DROP_DONE);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_UNAVAILABLE);
     assert_int_equal(rig->queue_count, 1); /* nobody joined the one that waits */
     rig_settle(rig);
     assert_false(rig_stats(rig).stalled);

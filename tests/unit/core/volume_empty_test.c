@@ -192,6 +192,60 @@ static void test_volume_empty__put_that_waits_over_its_old_block__drops_it_first
     rig_destroy(rig);
 }
 
+/* The overtaken put has a slot of the extent that is to run empty for the one that has its lock. */
+static void test_volume_empty__overtaken_put_in_the_extent__goes_first(void **state) {
+    (void)state;
+    uint32_t count;
+    struct rig *rig = rig_full(&count);
+    rig->config.lock_yield_ns = 1000000;
+    rig_reopen(rig);
+    assert_int_equal(rig_remove(rig, key_of(0)), MKV_STATUS_OK);
+    rig_put_begin(rig, "k", LARGE, 1, 0);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_READY);
+    const struct mkv_op_id slow = rig_last(rig)->volume_op;
+    read_all_but_the_first(rig, count);
+    rig->answer_count = 0;
+    rig_put_begin(rig, "k", SMALL, 2, MKV_PUT_REPLACE);
+    rig_tick(rig, 2000000);
+    rig_settle(rig);
+    assert_int_equal(rig->answer_count, 0);
+    assert_int_equal(rig_stats(rig).evictions_total, SLOTS - 1);
+    rig_put_write(rig, slow, 0, LARGE, 1);
+    rig_settle(rig);
+    assert_int_equal(rig->answer_count, 2);
+    assert_int_equal(rig->answers[0].kind, MKV_MESSAGE_PUT_DONE);
+    assert_int_equal(rig->answers[0].status, MKV_STATUS_OK);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_READY);
+    rig_put_write(rig, rig_last(rig)->volume_op, 1, SMALL, 2);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_OK);
+    assert_int_equal(rig_stats(rig).emptyings_given_up_total, 0);
+    assert_int_equal(rig_get(rig, "k", 0, 0, 2), MKV_STATUS_OK);
+    mkv_volume_check(rig->volume);
+    rig_destroy(rig);
+}
+
+/* The drop waits for the lock of a put that asks for room only then. */
+static void test_volume_empty__drop_behind_a_put_that_waits_then__goes_first(void **state) {
+    (void)state;
+    uint32_t count;
+    struct rig *rig = rig_full(&count);
+    rig_put_begin(rig, key_of(0), SMALL, 8, MKV_PUT_REPLACE);
+    assert_int_equal(rig_in_flight(rig, MKV_EFFECT_DRIVE_READ),
+                     1); /* the header of its old block */
+    rig_put_begin(rig, "small", SMALL, 9, 0);
+    assert_int_equal(rig->answer_count, 0);
+    rig_settle(rig);
+    assert_int_equal(rig->answer_count, 2);
+    for (uint32_t index = 0; index < 2; index++) {
+        assert_int_equal(rig->answers[index].kind, MKV_MESSAGE_PUT_READY);
+    }
+    assert_int_equal(rig_stats(rig).evictions_total, SLOTS);
+    assert_int_equal(rig_stats(rig).emptyings_given_up_total, 0);
+    mkv_volume_check(rig->volume);
+    rig_destroy(rig);
+}
+
 static void test_volume_empty__close__gives_up_and_answers(void **state) {
     (void)state;
     uint32_t count;
@@ -220,6 +274,8 @@ int main(void) {
         cmocka_unit_test(test_volume_empty__slot_that_is_let_go__is_waited_for),
         cmocka_unit_test(test_volume_empty__put_in_the_extent__is_evicted_when_it_is_done),
         cmocka_unit_test(test_volume_empty__put_that_waits_over_its_old_block__drops_it_first),
+        cmocka_unit_test(test_volume_empty__overtaken_put_in_the_extent__goes_first),
+        cmocka_unit_test(test_volume_empty__drop_behind_a_put_that_waits_then__goes_first),
         cmocka_unit_test(test_volume_empty__close__gives_up_and_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A volume over an image, for a fuzzer: every operation is carried out in the order it was handed
+ * out, at once, and never fails. What is asked waits for its answer.
+ *
+ * Invariants
+ *  I1  A call ends, or aborts: FUZZ_TURNS_MAX inputs must bring the volume to rest (no endless
+ *      work).
+ *  I2  Every message is answered once; anything else aborts.
+ *  I3  No operation reaches beyond the drive, and none comes after the volume has failed.
+ *
+ * Not responsible for: crashes, faults and orders of completion; the simulator does those.
+ */
+#ifndef MKV_TESTS_FUZZ_FUZZ_DRIVE_H
+#define MKV_TESTS_FUZZ_FUZZ_DRIVE_H
+
+#include "core/superblock.h"
+#include "core/volume.h"
+#include "tests/fuzz/image.h"
+
+#define FUZZ_QUEUE_MAX 1024u
+/* A drive of IMAGE_UNITS_MAX units is read, swept, emptied and written in fewer. */
+#define FUZZ_TURNS_MAX 60000u
+
+struct fuzz_drive {
+    struct image *image;
+    struct mkv_volume_config config;
+    struct mkv_volume *volume;
+    void *memory;
+    size_t memory_bytes;
+    uint8_t *slab; /* one, for the largest slot */
+    size_t slab_bytes;
+    uint64_t now_ns;
+    struct mkv_effect queue[FUZZ_QUEUE_MAX];
+    uint32_t queue_first;
+    uint32_t queue_count;
+    bool failed; /* FAIL_DRIVE was handed out */
+    uint32_t answer_count;
+    struct mkv_message answer; /* the last one */
+};
+
+/* With the geometry and the ids of the superblock, as the daemon does. */
+void fuzz_drive_init(struct fuzz_drive *drive, struct image *image,
+                     const struct mkv_superblock *superblock);
+void fuzz_drive_free(struct fuzz_drive *drive);
+/* Forgets the machine, as a kill does, and opens what the image holds. False when it does not
+ * serve then. */
+bool fuzz_drive_open(struct fuzz_drive *drive);
+/* Brings it to rest. */
+void fuzz_drive_settle(struct fuzz_drive *drive);
+void fuzz_drive_admin(struct fuzz_drive *drive, enum mkv_admin_command command);
+bool fuzz_drive_serves(const struct fuzz_drive *drive);
+
+/* Sends a message with these bytes, and brings the volume to rest. The answer is that of a volume
+ * that was at rest before. */
+const struct mkv_message *fuzz_drive_ask(struct fuzz_drive *drive,
+                                         const struct mkv_message *message, const uint8_t *data,
+                                         uint32_t data_bytes);
+/* Whole operations, of the tenant. */
+enum mkv_status fuzz_drive_put(struct fuzz_drive *drive, uint32_t tenant, const char *key,
+                               uint32_t length, uint8_t fill);
+/* Checks that the bytes that come are those that the root in the answer names. */
+const struct mkv_message *fuzz_drive_get(struct fuzz_drive *drive, uint32_t tenant,
+                                         const uint8_t *key, uint32_t key_bytes);
+
+#endif
