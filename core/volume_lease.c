@@ -190,7 +190,7 @@ static struct lease *lease_take(struct mkv_volume *volume, struct mkv_slot slot,
     const uint64_t units_max =
         mkv_geometry_usable_units(&volume->config.geometry) * (uint64_t)share / 100;
     if (state->free_head == MKV_NONE_U32 || state->units + units > units_max) {
-        sweep(volume);
+        mkv_volume_lease_pump(volume); /* no more often than at leisure: lookups are many */
     }
     if (state->free_head == MKV_NONE_U32 || state->units + units > units_max) {
         return NULL;
