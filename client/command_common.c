@@ -128,14 +128,10 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
         {NULL, 0, NULL, 0},
     };
     static const struct option options_put[] = {
-        {"server", required_argument, NULL, 's'},
-        {"tenant", required_argument, NULL, 'n'},
-        {"timeout", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {"replace", no_argument, NULL, 'r'},
-        {"relaxed", no_argument, NULL, 'x'},
-        {"expire", required_argument, NULL, 'e'},
-        {NULL, 0, NULL, 0},
+        {"server", required_argument, NULL, 's'},  {"tenant", required_argument, NULL, 'n'},
+        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+        {"replace", no_argument, NULL, 'r'},       {"relaxed", no_argument, NULL, 'x'},
+        {"expire", required_argument, NULL, 'e'},  {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.shape = shape, .timeout_ms = TIMEOUT_MS_DEFAULT};
     optind = 0; /* begin anew, whoever used getopt before */
