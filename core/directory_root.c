@@ -33,9 +33,6 @@ static uint64_t unit_checksum(const uint8_t *unit) {
     return mkv_hash_64(unit + AT_CHECKED, MKV_UNIT_BYTES - AT_CHECKED);
 }
 
-/* A commit beyond this is not believed: it leaves room for more than a drive lives. */
-#define COMMIT_LIMIT (1ull << 62)
-
 static bool root_valid(const struct mkv_directory_root *root) {
     if (root->commit == 0 || root->region_units < MKV_DIRECTORY_UNITS_MIN ||
         root->listed_generation > MKV_GENERATION_COUNTER_MAX ||
@@ -85,6 +82,6 @@ bool mkv_directory_root_decode(const uint8_t *unit, struct mkv_directory_root *r
     root->node_count = mkv_load_u32(unit + AT_NODE_COUNT);
     root->level_count = mkv_load_u32(unit + AT_LEVEL_COUNT);
     root->region_units = mkv_load_u32(unit + AT_REGION_UNITS);
-    return root_valid(root) && root->commit <= COMMIT_LIMIT &&
-           root->applied_sequence <= COUNT_MAX && root->entry_count <= COUNT_MAX;
+    return root_valid(root) && root->commit <= COUNT_MAX && root->applied_sequence <= COUNT_MAX &&
+           root->entry_count <= COUNT_MAX;
 }
