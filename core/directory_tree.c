@@ -387,8 +387,7 @@ static void shrink_root(struct mkv_directory_tree *tree) {
 static void remove_upward(struct mkv_directory_tree *tree, const struct mkv_directory_path *path) {
     uint8_t *scratch = mkv_directory_scratch(&tree->cache);
     mkv_directory_node_remove(unit_of(tree, path->frame[0]), path->index[0], scratch);
-    /* Whoever loaded the tree believed its root, which may have said too few. */
-    tree->entry_count -= tree->entry_count > 1;
+    tree->entry_count--;
     for (uint32_t level = 0; level + 1 < tree->level_count; level++) {
         const uint8_t *unit = unit_of(tree, path->frame[level]);
         if (mkv_directory_node_count(unit) == 0) {
@@ -400,9 +399,6 @@ static void remove_upward(struct mkv_directory_tree *tree, const struct mkv_dire
         }
     }
     shrink_root(tree);
-    if (tree->level_count == 0) {
-        tree->entry_count = 0;
-    }
 }
 
 enum mkv_directory_outcome mkv_directory_tree_remove(struct mkv_directory_tree *tree,

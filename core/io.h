@@ -43,7 +43,7 @@
  *                          <-  EXISTS_DONE in memory only, answered in the same step
  *   PUT_BEGIN (key, length, root) ->    waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
- *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, …
+ *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
  *                          <-  PUT_TAKEN   of a relaxed put: no live block gives way to it, and no
  *                                          other mutation of the key comes before it
@@ -51,7 +51,8 @@
  *   PUT_ABORT              ->           no answer
  *   DELETE (key)           ->
  *                          <-  DELETE_DONE OK only when the DROP is durable; or NOT_FOUND
- *   TENANT (id, name)      ->           blocks may be stored under the id from now on
+ *   TENANT (id, name, quota) ->         blocks may be stored under the id from now on; of a tenant
+ *                                       that is known, its quota is another from now on
  *                          <-  TENANT_DONE OK when durable; CONFLICT when the id was given before
  *                              under another name, or dropped; NO_SPACE
  *   TENANT_DROP (id)       ->           hides every block of the tenant at once, for ever
@@ -71,7 +72,8 @@
  * UNAVAILABLE while it is made anew, NO_SPACE while its region cannot hold all keys, BUSY when too
  * many are under way. Never a list that is not complete.
  *
- * A mutation for a tenant that the volume does not have is FORBIDDEN, a read finds nothing.
+ * A mutation for a tenant that the volume does not have is FORBIDDEN, a read finds nothing. A
+ * DELETE of tenant MKV_NONE_U32, a name without a number, finds nothing either.
  */
 enum mkv_message_kind {
     MKV_MESSAGE_FIND = 1,
@@ -146,7 +148,8 @@ struct mkv_message {
                           * at most MKV_TENANT_STORED_NAME_BYTES_MAX. SCAN: the prefix and, behind
                           * it, the key after which to begin. COUNT, PURGE: the prefix. SCAN_DONE:
                           * the entries */
-    uint64_t count;      /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many */
+    uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many. TENANT:
+                          * units of slots that the tenant may have here, 0 for any */
 };
 
 /* ---- the front's requests ------------------------------------------------------------------- */
@@ -178,9 +181,10 @@ struct mkv_request {
     struct mkv_connection_id connection;
     uint64_t request_id; /* the client's; comes back in transfers and the answer */
     enum mkv_op op;
-    uint32_t tenant;
-    uint64_t deadline_ns; /* on the clock of now_ns; bounds waiting */
-    uint32_t item_count;  /* 1 … items_max of the front's configuration */
+    uint32_t tenant;         /* MKV_NONE_U32: nobody has put anything under its name */
+    const char *tenant_name; /* keys are placed by it; NULL for the default tenant alone */
+    uint64_t deadline_ns;    /* on the clock of now_ns; bounds waiting */
+    uint32_t item_count;     /* 1 … items_max of the front's configuration */
     const struct mkv_request_item *items;
 };
 

@@ -39,7 +39,7 @@ static uint64_t oldest_issued_ns(const struct mkv_volume *volume) {
         }
     }
     for (uint32_t which = 0; which < IO_COUNT; which++) {
-        /* A trim may take its time: nobody waits for it. */
+        /* A trim may take its time: what waits for it does so for stall_ns (volume_trim.c). */
         if (volume->io[which].in_flight && which != IO_TRIM) {
             oldest_ns = mkv_min_u64(oldest_ns, volume->io[which].issued_ns);
         }

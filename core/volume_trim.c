@@ -58,6 +58,7 @@ static void trim_start(struct mkv_volume *volume) {
     const struct mkv_geometry *geometry = &volume->config.geometry;
     mkv_slot_table_trim_begin(volume_table(volume), trim->first, trim->count);
     trim->in_flight = true;
+    trim->is_slow = false;
     (void)mkv_volume_internal_io(volume, IO_TRIM, MKV_EFFECT_DRIVE_TRIM,
                                  mkv_geometry_extent(geometry, trim->first),
                                  trim->count * geometry->extent_units, 0);
@@ -86,12 +87,27 @@ void mkv_volume_trim_done(struct mkv_volume *volume, const struct mkv_drive_done
     mkv_volume_extent_applied(volume); /* a class may have waited for these extents */
 }
 
+bool mkv_volume_trim_is_awaited(const struct mkv_volume *volume) {
+    return volume->trim.in_flight && !volume->trim.is_slow;
+}
+
+/* Puts that wait for the extents of a trim do so no longer than for any other operation. */
+static void look_at_age(struct mkv_volume *volume) {
+    const uint64_t stall_ns = volume->config.stall_ns;
+    if (mkv_volume_trim_is_awaited(volume) && stall_ns != 0 &&
+        volume->now_ns - volume->io[IO_TRIM].issued_ns >= stall_ns) {
+        volume->trim.is_slow = true;
+        mkv_volume_extent_applied(volume);
+    }
+}
+
 void mkv_volume_trim_pump(struct mkv_volume *volume) {
     struct trim *trim = &volume->trim;
     struct mkv_slot_table *table = volume_table(volume);
     if (!volume->config.trim) {
         return;
     }
+    look_at_age(volume);
     look_for_idle(volume);
     if (trim->in_flight || table->untrimmed_count == 0 || volume->now_ns < trim->due_ns) {
         return;

@@ -36,6 +36,8 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
         return "a limit in the HELLO answer is 0 or above that of version 1";
     case MKV_NATIVE_NOT_ZERO:
         return "reserved bytes, or fields that the op has no use for, are not 0";
+    case MKV_NATIVE_BAD_TENANT:
+        return "a tenant's name has 1 to 79 characters of A-Z a-z 0-9 . _ -";
     }
     return "unknown error";
 }
@@ -88,6 +90,8 @@ const char *mkv_status_name(enum mkv_status status) {
         return "unknown";
     case MKV_STATUS_UNAVAILABLE:
         return "unavailable";
+    case MKV_STATUS_QUOTA:
+        return "quota";
     case MKV_STATUS_CONFLICT:
         return "conflict";
     }

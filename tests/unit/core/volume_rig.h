@@ -75,6 +75,7 @@ enum mkv_status rig_get(struct rig *rig, const char *key, uint32_t offset, uint3
                         uint32_t seed);
 enum mkv_status rig_exists(struct rig *rig, const char *key);
 enum mkv_status rig_remove(struct rig *rig, const char *key);
+enum mkv_status rig_tenant_quota(struct rig *rig, uint32_t id, const char *name, uint64_t units);
 enum mkv_status rig_tenant(struct rig *rig, uint32_t id, const char *name);
 /* The drop is sent; it settles when the rig does. */
 void rig_tenant_drop_begin(struct rig *rig, uint32_t id);

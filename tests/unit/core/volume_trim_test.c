@@ -94,6 +94,39 @@ static void test_volume__put_while_its_only_extent_is_trimmed__waits_for_it(void
     rig_destroy(rig);
 }
 
+static void test_volume__trim_that_does_not_end__puts_wait_no_longer(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_empty_extent();
+    rig->config.stall_ns = 1000000000;
+    rig_reopen(rig);
+    char key[8] = "a";
+    while (rig_stats(rig).extents_free > 0) {
+        assert_int_equal(rig_put(rig, key, 100000, 1, 0), MKV_STATUS_OK);
+        key[0]++;
+    }
+    const struct mkv_volume_stats stats = rig_stats(rig);
+    const bool first = stats.classes[0].slots_used > 0; /* the other class is that of "k" */
+    const struct mkv_volume_class_stats *class = &stats.classes[first ? 0 : 1];
+    for (uint32_t used = class->slots_used; used < class->slots; used++) {
+        assert_int_equal(rig_put(rig, key, 100000, 1, 0), MKV_STATUS_OK);
+        key[0]++;
+    }
+    await_trim(rig);
+    rig->answer_count = 0;
+    rig_put_begin(rig, "new", 100000, 1, 0);
+    rig_tick(rig, rig->config.stall_ns / 2);
+    assert_int_equal(rig->answer_count, 0);
+    rig_tick(rig, rig->config.stall_ns / 2);
+    assert_int_equal(rig->answer_count, 1);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_NO_SPACE);
+    rig_put_begin(rig, "new", 100000, 1, 0);
+    assert_int_equal(rig_last(rig)->status, MKV_STATUS_NO_SPACE);
+    assert_int_equal(rig_in_flight(rig, MKV_EFFECT_DRIVE_TRIM), 1);
+    rig_settle(rig);
+    assert_int_equal(rig_put(rig, "new", 100000, 1, 0), MKV_STATUS_OK);
+    rig_destroy(rig);
+}
+
 static void test_volume__failed_trim__is_counted_and_nothing_else(void **state) {
     (void)state;
     struct rig *rig = rig_with_empty_extent();
@@ -129,6 +162,7 @@ int main(void) {
         cmocka_unit_test(test_volume__extent_just_emptied__is_kept_for_a_while),
         cmocka_unit_test(test_volume__extent_empty_for_long__gives_its_class_back_and_is_trimmed),
         cmocka_unit_test(test_volume__put_while_its_only_extent_is_trimmed__waits_for_it),
+        cmocka_unit_test(test_volume__trim_that_does_not_end__puts_wait_no_longer),
         cmocka_unit_test(test_volume__failed_trim__is_counted_and_nothing_else),
         cmocka_unit_test(test_volume__drive_without_trim__is_never_asked),
     };

@@ -127,7 +127,7 @@ static void test_shape__many_seeds__draw_every_world_and_feature(void **state) {
         colliding += shape.colliding > 0;
         long_blocks += shape.length_max > MKV_CHUNK_BYTES_MIN;
     }
-    assert_true(fronts > 50 && sets > 12 && faulty > 50 && uncached > 50 && colliding > 50 &&
+    assert_true(fronts > 50 && sets > 15 && faulty > 50 && uncached > 50 && colliding > 50 &&
                 long_blocks > 20);
 }
 
