@@ -47,6 +47,10 @@ static const char usage_text[] =
     "  timeline BUNDLE | --seed N [--faults LIST]\n"
     "        Prints what clients asked and got, one line an operation, between crashes and "
     "events.\n"
+    "  stats [--seed N] [--seconds S] [--faults LIST] [--json]\n"
+    "        Runs seeds as run does, and prints how different their inputs were: what clients "
+    "asked,\n"
+    "        keys used again, journal rings written, blocks evicted.\n"
     "  sweep [--seed N] [--faults LIST] [--json]\n"
     "        Runs one seed (default 1) with each fault striking at the first operation that it "
     "can,\n"
@@ -436,7 +440,24 @@ static void print_replay(const struct mkv_seed_outcome *outcome, uint64_t seed, 
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-static int run(const struct options *options) {
+static void print_diversity(const struct mkv_run_outcome *run, bool as_json) {
+    struct mkv_json json = {.out = stdout};
+    if (!as_json) {
+        printf("%llu seeds from %llu, %llu crashes\n", (unsigned long long)run->seeds,
+               (unsigned long long)run->seed_first, (unsigned long long)run->report.crashes);
+        mkv_diversity_print(&run->report.diversity, NULL);
+        return;
+    }
+    mkv_json_open(&json, NULL, '{');
+    mkv_json_u64(&json, "seed", run->seed_first);
+    mkv_json_u64(&json, "seeds", run->seeds);
+    mkv_json_u64(&json, "crashes", run->report.crashes);
+    mkv_diversity_print(&run->report.diversity, &json);
+    mkv_json_close(&json, '}');
+    fputc('\n', stdout);
+}
+
+static int run(const struct options *options, bool diversity) {
     struct mkv_memory memory;
     struct mkv_images images;
     if (!mkv_run_memory_create(&memory) || !mkv_images_create(&images)) {
@@ -447,7 +468,9 @@ static int run(const struct options *options) {
     mkv_run_for(options->has_seed ? options->seed : 1,
                 options->has_seconds ? options->seconds : SECONDS_DEFAULT, &options->choice,
                 &memory, &images, &outcome);
-    if (options->json) {
+    if (diversity) {
+        print_diversity(&outcome, options->json);
+    } else if (options->json) {
         print_run_json(&outcome);
     } else {
         print_run_text(&outcome);
@@ -493,6 +516,7 @@ static const struct command {
     {"run", TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS | TAKES_FOLDER | TAKES_JSON},
     {"replay",
      TAKES_SEED | TAKES_FAULTS | TAKES_VERBOSE | TAKES_STRIKES | TAKES_BUNDLE | TAKES_JSON},
+    {"stats", TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS | TAKES_FOLDER | TAKES_JSON},
     {"minimize", TAKES_SECONDS | TAKES_BUNDLE | TAKES_OUTPUT | TAKES_JSON},
     {"timeline", TAKES_SEED | TAKES_FAULTS | TAKES_BUNDLE},
     {"sweep", TAKES_SEED | TAKES_FAULTS | TAKES_JSON},
@@ -593,8 +617,8 @@ static int run_command(const char *name, struct options *options) {
     if (status != EXIT_PASSED) {
         return status;
     }
-    if (strcmp(name, "run") == 0) {
-        return run(options);
+    if (strcmp(name, "run") == 0 || strcmp(name, "stats") == 0) {
+        return run(options, strcmp(name, "stats") == 0);
     }
     if (strcmp(name, "replay") == 0) {
         return options->path != NULL

@@ -343,6 +343,15 @@ static void keep_image(struct mkv_lives *lives, uint32_t node) {
     }
 }
 
+/* What this process did, and what clients asked up to here. */
+static void count_diversity(struct mkv_lives *lives, const struct mkv_volume *volume) {
+    struct mkv_volume_stats stats;
+    struct mkv_diversity *sum = &lives->model.diversity;
+    mkv_volume_stats(volume, &stats);
+    mkv_diversity_of(sum, &stats);
+    lives->report->diversity = *sum;
+}
+
 static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
@@ -355,6 +364,7 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     mkv_rot_before_crash(&lives->faults[index], node);
     mkv_listing_crash(&lives->listings[index]);
     mkv_changes_of(&lives->report->changes, node->volume);
+    count_diversity(lives, node->volume);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
                    mkv_drive_sim_image_hash(node->drive));

@@ -9,8 +9,14 @@
  * step that leaves much out, and for one that leaves out little. */
 #define TRIES_MANY 96u
 #define TRIES_FEW 24u
-/* So many rounds of all steps at most. */
-#define ROUNDS_MAX 8u
+/* Turns for each crash where both are bounded. */
+#define TURNS_OF_A_CRASH 16u
+/* So many rounds of all steps at most. A round that gains nothing while more operations are left
+ * than people like to read makes the next one try so many times as much. */
+#define ROUNDS_MAX 16u
+#define OPERATIONS_WANTED 8u
+#define EFFORT_STEP 4u
+#define EFFORT_MAX 64u
 
 struct search {
     struct mkv_bundle *bundle; /* the smallest so far */
@@ -19,6 +25,7 @@ struct search {
     struct mkv_minimize_figures *figures;
     double end_s;
     uint64_t turns; /* of the smallest so far, up to its failure */
+    uint32_t effort;
 };
 
 static double now_s(void) {
@@ -50,7 +57,7 @@ static bool try_shape(struct search *search, const struct mkv_shape *shape, uint
     if (!mkv_shape_sound(shape)) {
         return false;
     }
-    for (uint32_t turn = 0; turn < tries && !is_over(search); turn++) {
+    for (uint32_t turn = 0; turn < tries * search->effort && !is_over(search); turn++) {
         struct mkv_seed_outcome *outcome = search->outcome;
         outcome->shape = *shape;
         mkv_shape_fit(&outcome->shape);
@@ -67,25 +74,22 @@ static bool try_shape(struct search *search, const struct mkv_shape *shape, uint
     return false;
 }
 
-/* Fewer crashes and turns, by halves, as long as that fails. */
-static bool halve(struct search *search) {
-    bool any = false;
-    for (uint32_t crashes = 1; crashes < search->bundle->shape.crashes_max; crashes *= 2) {
-        struct mkv_shape shape = search->bundle->shape;
-        shape.crashes_max = crashes;
-        if (try_shape(search, &shape, TRIES_MANY)) {
-            any = true;
-            break;
+/* Few crashes and turns, then twice as many, and so on up to what there is: short runs are tried
+ * first, as they cost least. */
+static bool shorten(struct search *search) {
+    const struct mkv_shape *now = &search->bundle->shape;
+    for (uint64_t limit = 1; !is_over(search); limit *= 2) {
+        struct mkv_shape shape = *now;
+        shape.crashes_max = (uint32_t)mkv_min_u64(limit, now->crashes_max);
+        shape.turns_max = (uint32_t)mkv_min_u64(limit * TURNS_OF_A_CRASH, search->turns);
+        if (shape.crashes_max == now->crashes_max && shape.turns_max == search->turns) {
+            return false;
         }
-    }
-    for (uint64_t turns = 1; turns < search->turns; turns *= 2) {
-        struct mkv_shape shape = search->bundle->shape;
-        shape.turns_max = (uint32_t)turns;
         if (try_shape(search, &shape, TRIES_MANY)) {
             return true;
         }
     }
-    return any;
+    return false;
 }
 
 /* The next `count` turns from *from on that are not left out are; false when there are none. */
@@ -165,6 +169,7 @@ bool mkv_minimize(struct mkv_bundle *bundle, struct mkv_memory *memory, double s
         .outcome = malloc(sizeof(struct mkv_seed_outcome)),
         .figures = figures,
         .end_s = now_s() + seconds_max,
+        .effort = 1,
     };
     MKV_ASSERT(search.outcome != NULL);
     const struct mkv_shape first = bundle->shape;
@@ -172,10 +177,14 @@ bool mkv_minimize(struct mkv_bundle *bundle, struct mkv_memory *memory, double s
     figures->turns_before = bundle->operations;
     bool smaller = fails;
     for (uint32_t round = 0; round < ROUNDS_MAX && smaller && !is_over(&search); round++) {
-        smaller = halve(&search);
+        smaller = shorten(&search);
         smaller = delete_turns(&search) || smaller;
         smaller = remove_faults(&search) || smaller;
         smaller = shrink_fields(&search) || smaller;
+        if (!smaller && bundle->operations > OPERATIONS_WANTED && search.effort < EFFORT_MAX) {
+            search.effort *= EFFORT_STEP;
+            smaller = true;
+        }
     }
     figures->turns_after = bundle->operations;
     free(search.outcome);

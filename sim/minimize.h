@@ -4,10 +4,11 @@
  * clients, and a smaller drive.
  *
  *   cut       what comes behind the failure is left out
- *   halve     fewer crashes and turns, with other decisions where these ones no longer fail
+ *   shorten   one crash and few turns, then twice as many, ... with other decisions where these
+ *             ones no longer fail
  *   delete    turns, in pieces of half of what is left down to one by one
  *   simplify  each fault off, each figure of the shape to its least, or half way there
- *   ... and again while anything became smaller
+ *   ... and again while anything became smaller; and with more tries while much is left
  *
  * A turn that is left out moves all that comes after it in time, so that the crash comes at another
  * moment. What fails then only with other decisions of drive and schedule (another `decisions` of

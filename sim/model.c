@@ -210,10 +210,27 @@ bool mkv_model_has_room(const struct mkv_model *model, uint32_t key) {
     return model->keys[key].op_count < (model->in_order ? MKV_MODEL_OPS_MAX : UNORDERED_OPS_MAX);
 }
 
+/* Counts what is asked, for the diversity of the inputs. */
+static void count_input(struct mkv_model *model, const struct mkv_model_key *state,
+                        enum mkv_model_kind kind, uint32_t version) {
+    static const enum mkv_input_figure figure_of[] = {
+        [MKV_MODEL_READ] = MKV_INPUTS_READS,       [MKV_MODEL_PUT] = MKV_INPUTS_PUTS,
+        [MKV_MODEL_REPLACE] = MKV_INPUTS_REPLACES, [MKV_MODEL_DELETE] = MKV_INPUTS_DELETES,
+        [MKV_MODEL_PURGE] = MKV_INPUTS_PURGES,
+    };
+    uint64_t *figures = model->diversity.figures;
+    const bool puts = kind == MKV_MODEL_PUT || kind == MKV_MODEL_REPLACE;
+    figures[figure_of[kind]]++;
+    figures[MKV_INPUTS_REUSES] += is_mutation(kind) && state->version_last > 0;
+    figures[MKV_INPUTS_REPEATS] += puts && version <= state->version_last;
+    figures[MKV_INPUTS_OVERLAPS] += state->op_count > 0;
+}
+
 uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_kind kind,
                           uint32_t version) {
     MKV_ASSERT(mkv_model_has_room(model, key));
     struct mkv_model_key *state = &model->keys[key];
+    count_input(model, state, kind, version);
     uint32_t place = 0;
     for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
         if (state->ops[op].kind == 0) {

@@ -33,6 +33,7 @@
 
 #include "core/base.h"
 #include "sim/content.h"
+#include "sim/diversity.h"
 
 /* Unanswered operations of one key. */
 #define MKV_MODEL_OPS_MAX 6u
@@ -107,8 +108,9 @@ struct mkv_model {
     bool lying;      /* the drive lies: any version that was ever put may be read, or none */
     uint64_t order;
     uint64_t wall_s;
-    uint64_t evaluations; /* answers held against the model */
-    uint64_t losses;      /* misses that only a fault explains */
+    uint64_t evaluations;           /* answers held against the model */
+    uint64_t losses;                /* misses that only a fault explains */
+    struct mkv_diversity diversity; /* of what was invoked */
 };
 
 void mkv_model_init(struct mkv_model *model, struct mkv_memory *memory, uint32_t key_count,

@@ -115,6 +115,7 @@ static void add(struct mkv_world_report *sum, const struct mkv_world_report *rep
     sum->evaluations += report->evaluations;
     sum->losses += report->losses;
     mkv_changes_add(&sum->changes, &report->changes);
+    mkv_diversity_add(&sum->diversity, &report->diversity);
     sum->memory.hits += report->memory.hits;
     sum->memory.reads_shared += report->memory.reads_shared;
     sum->memory.reads_not_kept += report->memory.reads_not_kept;

@@ -29,7 +29,7 @@ enum mkv_world_kind {
 #define MKV_FAULTS_OF_SET (1u << MKV_FAULT_SLOW | 1u << MKV_FAULT_REORDERING)
 
 /* Turns of clients that can be left out one by one: the first so many. */
-#define MKV_SHAPE_SKIP_MAX 4096u
+#define MKV_SHAPE_SKIP_MAX 16384u
 
 struct mkv_shape {
     uint64_t seed;

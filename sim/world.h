@@ -18,6 +18,7 @@
 
 #include <stdio.h>
 
+#include "sim/diversity.h"
 #include "sim/memory.h"
 #include "sim/shape.h"
 
@@ -96,6 +97,7 @@ struct mkv_world_report {
     uint64_t fault_candidates; /* of a sweep: operations that its fault could strike */
     struct mkv_world_changes changes;
     struct mkv_world_memory memory;
+    struct mkv_diversity diversity; /* of the volume and the front world */
 };
 
 /* All return when all went well, and are left by mkv_fail otherwise. */

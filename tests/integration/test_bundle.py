@@ -17,10 +17,10 @@ BUILD = os.environ.get("MKV_BUILD_DIR", os.path.join(SOURCE, "build"))
 SIMULATOR = os.path.join(BUILD, "memkv-sim")
 CANARY_SIMULATOR = os.path.join(BUILD, "memkv-sim-canary")
 
-CANARIES = ("slot-reused-before-drop", "delete-answered-early", "chain-unchecked")
+CANARIES = ("slot-reused-before-drop", "delete-answered-early", "epoch-not-flushed")
 FOUND_AT_ONCE = "answer-before-flush"
 OPERATIONS_MAX = 10
-MINIMIZE_SECONDS = "40"
+MINIMIZE_SECONDS = "30"
 
 
 def run(*command):

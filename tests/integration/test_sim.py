@@ -78,7 +78,7 @@ class SimTest(unittest.TestCase):
             with self.subTest(arguments=arguments):
                 child = run(SIMULATOR, *arguments)
                 self.assertEqual(child.returncode, 0)
-                for word in ("run", "replay", "minimize", "timeline", "sweep", "faults",
+                for word in ("run", "replay", "minimize", "timeline", "stats", "sweep", "faults",
                              "canaries", "--seed", "--seconds", "--output", "--bundles",
                              "--faults", "--first", "--second", "--json"):
                     self.assertIn(word, child.stdout)
@@ -102,6 +102,17 @@ class SimTest(unittest.TestCase):
                 sum(world[figure] for world in report["worlds"]), report[figure], figure)
         replayed = json.loads(run(SIMULATOR, "replay", "--seed", "5", "--json").stdout)
         self.assertEqual(replayed["trace_hash"], report["trace_hash"])
+
+    def test_stats__json_and_text__every_figure_is_above_none(self):
+        child = run(SIMULATOR, "stats", "--seed", "1", "--seconds", "4", "--json")
+        self.assertEqual(child.returncode, 0, child.stdout)
+        stats = json.loads(child.stdout)
+        for name, figure in stats.items():
+            self.assertGreater(figure, 0, name)
+        self.assertGreater(stats["key_reuses"], stats["puts"] // 4)
+        text = run(SIMULATOR, "stats", "--seed", "1", "--seconds", "1").stdout
+        for name in set(stats) - {"seed", "seeds", "crashes"}:
+            self.assertRegex(text, rf"(?m)^{name} +\d+$")
 
     def test_faults__json_and_text__name_each_with_its_promise(self):
         faults = json.loads(run(SIMULATOR, "faults", "--json").stdout)["faults"]
