@@ -67,15 +67,59 @@ static struct mkv_admin_reply make_metrics(struct mkv_admin_http *http) {
     return reply;
 }
 
+/* The name of a tenant that a path names, or NULL. */
+static const char *tenant_of(const char *path) {
+    const size_t prefix_bytes = strlen(MKV_ADMIN_TENANT_PREFIX);
+    return strncmp(path, MKV_ADMIN_TENANT_PREFIX, prefix_bytes) == 0 ? path + prefix_bytes : NULL;
+}
+
+static struct mkv_admin_reply drop_tenant(struct mkv_admin_http *http, const char *name) {
+    char shown[SHOWN_BYTES];
+    mkv_text_clean(name, shown, sizeof shown);
+    if (!mkv_tenant_name_is_valid(name, strlen(name))) {
+        return refuse(MHD_HTTP_BAD_REQUEST,
+                      "tenant '%s': a name has 1 to 79 characters of A-Z a-z 0-9 . _ -", shown);
+    }
+    const enum mkv_status status = http->provider.tenant_drop == NULL
+                                       ? MKV_STATUS_UNAVAILABLE
+                                       : http->provider.tenant_drop(http->provider.context, name);
+    if (status == MKV_STATUS_OK) {
+        return mkv_admin_reply_json(MHD_HTTP_OK, json_pack("{s:s}", "dropped", name));
+    }
+    if (status == MKV_STATUS_NOT_FOUND) {
+        return refuse(MHD_HTTP_NOT_FOUND, "there is no tenant '%s'", shown);
+    }
+    if (status == MKV_STATUS_FORBIDDEN) {
+        return refuse(MHD_HTTP_CONFLICT, "the tenant '%s' cannot be dropped; delete its keys",
+                      shown);
+    }
+    if (status == MKV_STATUS_UNAVAILABLE) {
+        return refuse(MHD_HTTP_SERVICE_UNAVAILABLE,
+                      "the node does not serve now; drop the tenant when it does");
+    }
+    return refuse(MHD_HTTP_INTERNAL_SERVER_ERROR,
+                  "tenant '%s': not every drive has answered that it is dropped; see the drives in "
+                  "memkv admin status, and drop it again",
+                  shown);
+}
+
 static struct mkv_admin_reply make_reply(struct mkv_admin_http *http, const char *path,
                                          const char *method) {
     const uint32_t path_index = mkv_admin_path_find(path);
     http->counters.requests_total[path_index]++;
     char shown[SHOWN_BYTES];
+    const char *tenant = tenant_of(path);
+    if (tenant != NULL && strcmp(method, MHD_HTTP_METHOD_DELETE) == 0) {
+        return drop_tenant(http, tenant);
+    }
+    if (tenant != NULL) {
+        return refuse(MHD_HTTP_METHOD_NOT_ALLOWED,
+                      "the path of one tenant takes DELETE; all are in /v1/tenants");
+    }
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         mkv_text_clean(method, shown, sizeof shown);
         return refuse(MHD_HTTP_METHOD_NOT_ALLOWED,
-                      "the admin listener takes GET and HEAD, not %s; it changes nothing", shown);
+                      "this path of the admin listener takes GET and HEAD, not %s", shown);
     }
     const enum mkv_admin_endpoint endpoint = mkv_admin_path_endpoint(path_index);
     if (endpoint == MKV_ADMIN_ENDPOINT_NONE) {
@@ -95,6 +139,8 @@ static struct mkv_admin_reply make_reply(struct mkv_admin_http *http, const char
         return mkv_admin_status(http->snapshot);
     case MKV_ADMIN_ENDPOINT_METRICS:
         return make_metrics(http);
+    case MKV_ADMIN_ENDPOINT_TENANTS:
+        return mkv_admin_tenants(http->snapshot);
     case MKV_ADMIN_ENDPOINT_NONE:
         break;
     }
@@ -103,7 +149,8 @@ static struct mkv_admin_reply make_reply(struct mkv_admin_http *http, const char
 }
 
 /* Gives the body away. MHD_NO, also for a body that found no memory, closes the connection. */
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mkv_admin_reply reply) {
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mkv_admin_reply reply,
+                                  const char *allowed) {
     if (reply.body == NULL) {
         return MHD_NO;
     }
@@ -119,7 +166,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mkv_
         result = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     }
     if (result == MHD_YES && reply.status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        result = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+        result = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allowed);
     }
     if (result == MHD_YES) {
         result = MHD_queue_response(connection, reply.status, response);
@@ -150,9 +197,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     if (*state == NULL) {
         *state = (void *)(uintptr_t)1;
         if (announces_too_much(connection)) {
-            return send_reply(connection, refuse(MHD_HTTP_CONTENT_TOO_LARGE,
-                                                 "a body has no meaning here, and at most %u bytes",
-                                                 MKV_ADMIN_BODY_BYTES_MAX));
+            return send_reply(connection,
+                              refuse(MHD_HTTP_CONTENT_TOO_LARGE,
+                                     "a body has no meaning here, and at most %u bytes",
+                                     MKV_ADMIN_BODY_BYTES_MAX),
+                              NULL);
         }
         return MHD_YES;
     }
@@ -165,7 +214,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *upload_bytes = 0;
         return MHD_YES;
     }
-    return send_reply(connection, make_reply(http, path, method));
+    return send_reply(connection, make_reply(http, path, method),
+                      tenant_of(path) != NULL ? "DELETE" : "GET, HEAD");
 }
 
 /* ---- start and stop -------------------------------------------------------------------------- */

@@ -113,14 +113,14 @@ static enum mkv_http_get_result connect_any(struct exchange *exchange, const cha
 
 /* ---- the exchange ---------------------------------------------------------------------------- */
 
-static enum mkv_http_get_result send_request(const struct exchange *exchange, const char *host,
-                                             uint16_t port, const char *path) {
+static enum mkv_http_get_result send_request(const struct exchange *exchange, const char *method,
+                                             const char *host, uint16_t port, const char *path) {
     char request[REQUEST_BYTES];
     const bool brackets = strchr(host, ':') != NULL;
     const int count = snprintf(request, sizeof request,
-                               "GET %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nAccept: */*\r\n"
+                               "%s %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nAccept: */*\r\n"
                                "Connection: close\r\n\r\n",
-                               path, brackets ? "[" : "", host, brackets ? "]" : "", port);
+                               method, path, brackets ? "[" : "", host, brackets ? "]" : "", port);
     MKV_ASSERT(count > 0);
     MKV_ASSERT((size_t)count < sizeof request);
     size_t sent = 0;
@@ -199,6 +199,13 @@ static enum mkv_http_get_result parse(const struct exchange *exchange, struct mk
 enum mkv_http_get_result mkv_http_get(const char *host, uint16_t port, const char *path,
                                       uint32_t timeout_ms, struct mkv_http_response *response,
                                       char error[MKV_HTTP_GET_ERROR_BYTES]) {
+    return mkv_http_request("GET", host, port, path, timeout_ms, response, error);
+}
+
+enum mkv_http_get_result mkv_http_request(const char *method, const char *host, uint16_t port,
+                                          const char *path, uint32_t timeout_ms,
+                                          struct mkv_http_response *response,
+                                          char error[MKV_HTTP_GET_ERROR_BYTES]) {
     struct exchange exchange = {
         .fd = -1,
         .deadline_ms = now_ms() + timeout_ms,
@@ -207,7 +214,7 @@ enum mkv_http_get_result mkv_http_get(const char *host, uint16_t port, const cha
     struct mkv_text text = {0};
     enum mkv_http_get_result result = connect_any(&exchange, host, port);
     if (result == MKV_HTTP_GET_OK) {
-        result = send_request(&exchange, host, port, path);
+        result = send_request(&exchange, method, host, port, path);
     }
     if (result == MKV_HTTP_GET_OK) {
         result = receive_all(&exchange, &text);

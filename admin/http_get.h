@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A GET over HTTP/1.1, as much of it as a command needs to ask an admin listener: one request on a
- * connection of its own, all within one deadline.
+ * A GET, or another method without a body, over HTTP/1.1, as much of it as a command needs to ask
+ * an admin listener: one request on a connection of its own, all within one deadline.
  *
  * Invariants
  *  I1  A response is whole: as long as its Content-Length says, or the call fails.
@@ -33,6 +33,9 @@ struct mkv_http_response {
 
 /* `host` is a name or an address without brackets. Unless the result is OK, `error` says what is
  * wrong, and `response` is untouched. */
+__attribute__((warn_unused_result)) enum mkv_http_get_result mkv_http_request(
+    const char *method, const char *host, uint16_t port, const char *path, uint32_t timeout_ms,
+    struct mkv_http_response *response, char error[MKV_HTTP_GET_ERROR_BYTES]);
 __attribute__((warn_unused_result)) enum mkv_http_get_result mkv_http_get(
     const char *host, uint16_t port, const char *path, uint32_t timeout_ms,
     struct mkv_http_response *response, char error[MKV_HTTP_GET_ERROR_BYTES]);

@@ -18,6 +18,9 @@ static uint64_t u64_at(const void *base, size_t offset) {
 }
 
 /* A sample of a family with no, one or two labels. */
+/* The label of tenants past the bound. */
+#define TENANT_OTHER "other"
+
 static void count0(struct mkv_exposition *out, uint64_t value) {
     mkv_exposition_count(out, NULL, value);
 }
@@ -328,16 +331,46 @@ MKV_COLLECTOR(leases) {
 
 MKV_COLLECTOR(active_tenants) {
     (void)argument;
-    count0(out, mkv_admin_blocks(sources->snapshot) > 0 ? 1 : 0);
+    uint64_t active = 0;
+    for (uint32_t index = 0; index < sources->snapshot->tenant_count; index++) {
+        active += sources->snapshot->tenants[index].blocks > 0;
+    }
+    count0(out, active);
 }
 
-MKV_COLLECTOR(tenant_blocks) {
+/* Those that are told apart have labels of their own, but for one with the name of the rest. */
+static bool tenant_is_told(const struct mkv_admin_snapshot *snapshot, uint32_t index) {
+    return index < MKV_ADMIN_TENANTS_TOLD &&
+           strcmp(snapshot->tenants[index].name, TENANT_OTHER) != 0;
+}
+
+MKV_COLLECTOR(of_tenants) {
+    const struct mkv_admin_snapshot *snapshot = sources->snapshot;
+    uint64_t others = 0;
+    bool has_others = false;
+    for (uint32_t index = 0; index < snapshot->tenant_count; index++) {
+        const struct mkv_admin_tenant *tenant = &snapshot->tenants[index];
+        if (tenant_is_told(snapshot, index)) {
+            count1(out, tenant->name, u64_at(tenant, argument));
+        } else {
+            others += u64_at(tenant, argument);
+            has_others = true;
+        }
+    }
+    if (has_others) {
+        count1(out, TENANT_OTHER, others);
+    }
+}
+
+MKV_COLLECTOR(tenant_quotas) {
     (void)argument;
-    count1(out, MKV_TENANT_DEFAULT_NAME, mkv_admin_blocks(sources->snapshot));
-}
-
-MKV_COLLECTOR(tenant_bytes) {
-    count1(out, MKV_TENANT_DEFAULT_NAME, figures_sum(sources->snapshot, argument));
+    const struct mkv_admin_snapshot *snapshot = sources->snapshot;
+    for (uint32_t index = 0; index < snapshot->tenant_count; index++) {
+        const struct mkv_admin_tenant *tenant = &snapshot->tenants[index];
+        if (tenant_is_told(snapshot, index) && tenant->quota_bytes != UINT64_MAX) {
+            count1(out, tenant->name, tenant->quota_bytes);
+        }
+    }
 }
 
 MKV_COLLECTOR(device_online) {

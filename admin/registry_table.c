@@ -55,7 +55,8 @@ static const struct mkv_metric_label by_repair[] = {CLOSED("kind", repair_kinds)
 static const struct mkv_metric_label by_tier[] = {CLOSED("tier", mkv_admin_tiers), END};
 static const struct mkv_metric_label by_cause[] = {CLOSED("cause", eviction_causes), END};
 static const struct mkv_metric_label by_outcome[] = {CLOSED("outcome", lease_outcomes), END};
-static const struct mkv_metric_label by_tenant[] = {OPEN("tenant", 1), END};
+static const struct mkv_metric_label by_tenant[] = {OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1),
+                                                    END};
 static const struct mkv_metric_label by_shard[] = {OPEN("shard", 1), END};
 static const struct mkv_metric_label by_path[] = {CLOSED("path", mkv_admin_paths), END};
 static const struct mkv_metric_label by_node_state[] = {CLOSED("state", mkv_admin_node_states),
@@ -72,6 +73,7 @@ static const struct mkv_metric_label of_build[] = {OPEN("version", 1), OPEN("com
     { name, MKV_METRIC_GAUGE, unit, labels, mkv_collect_##collect, argument, help, why, action }
 #define HISTOGRAM(name, unit, labels, collect, argument, help, why, action)                        \
     { name, MKV_METRIC_HISTOGRAM, unit, labels, mkv_collect_##collect, argument, help, why, action }
+#define OF_TENANT(field) offsetof(struct mkv_admin_tenant, field)
 #define OF_NODE(field) offsetof(struct mkv_admin_snapshot, field)
 #define OF_DRIVE(field) offsetof(struct mkv_admin_drive, field)
 #define OF_VOLUME(field) offsetof(struct mkv_admin_drive, volume.field)
@@ -307,10 +309,21 @@ const struct mkv_metric_family mkv_metric_families[] = {
           "None needed by itself"),
     GAUGE("memkv_active_tenants", "tenants", no_labels, active_tenants, 0,
           "Tenants with at least one block", "Who uses the store", "None needed by itself"),
-    GAUGE("memkv_tenant_blocks", "blocks", by_tenant, tenant_blocks, 0, "Blocks of a tenant",
-          "Who fills the store", "None needed by itself"),
-    GAUGE("memkv_tenant_bytes", "bytes", by_tenant, tenant_bytes, OF_FIGURES(bytes_used),
-          "Bytes of the slots that a tenant takes", "Who fills the store", "None needed by itself"),
+    GAUGE("memkv_tenant_blocks", "blocks", by_tenant, of_tenants, OF_TENANT(blocks),
+          "Blocks of a tenant", "Who uses the store", "None needed by itself"),
+    GAUGE("memkv_tenant_bytes", "bytes", by_tenant, of_tenants, OF_TENANT(bytes),
+          "Bytes of the slots that a tenant takes", "Who fills the store",
+          "Give a quota to who takes too much"),
+    COUNTER("memkv_tenant_writes_total", "blocks", by_tenant, of_tenants, OF_TENANT(writes_total),
+            "Blocks written for a tenant since the start", "Who writes", "None needed by itself"),
+    GAUGE("memkv_tenant_quota_bytes", "bytes", by_tenant, tenant_quotas, 0,
+          "Bytes of slots that a tenant may take", "How near a tenant is to its quota",
+          "Raise it in tenants.quotas, or drop what is not needed"),
+    COUNTER("memkv_tenant_quota_rejections_total", "requests", by_tenant, of_tenants,
+            OF_TENANT(quota_rejections_total),
+            "Puts refused because the quota of their tenant is used up",
+            "A client whose values are not kept",
+            "Raise the quota in tenants.quotas, or delete keys of the tenant"),
     /* The journal. */
     GAUGE("memkv_journal_pending_entries", "entries", no_labels, drives_sum,
           OF_VOLUME(journal_pending_records), "Journal entries that are not durable yet",

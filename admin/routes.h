@@ -16,10 +16,13 @@ enum mkv_admin_endpoint {
     MKV_ADMIN_ENDPOINT_READY,
     MKV_ADMIN_ENDPOINT_STATUS,
     MKV_ADMIN_ENDPOINT_METRICS,
+    MKV_ADMIN_ENDPOINT_TENANTS,
     MKV_ADMIN_ENDPOINT_NONE, /* no such path */
 };
 
-#define MKV_ADMIN_PATH_COUNT 11u
+/* What stands before the name in the path of one tenant, which only DELETE takes. */
+#define MKV_ADMIN_TENANT_PREFIX "/v1/tenants/"
+#define MKV_ADMIN_PATH_COUNT 12u
 /* The place of all paths that there are not: requests for them count together. */
 #define MKV_ADMIN_PATH_OTHER MKV_ADMIN_PATH_COUNT
 /* The paths, then "other", then NULL. */

@@ -24,6 +24,7 @@
 
 #include "core/base.h"
 #include "core/front.h"
+#include "core/tenant_names.h"
 #include "core/volume.h"
 
 /* The values of the enums below are places in the lists of words.h. */
@@ -125,6 +126,18 @@ struct mkv_admin_memory {
     bool huge_pages;      /* the arena is on huge pages of 2 MiB */
 };
 
+/* On all drives that serve. */
+struct mkv_admin_tenant {
+    char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    uint64_t blocks;
+    uint64_t bytes;       /* of the slots that they take */
+    uint64_t quota_bytes; /* UINT64_MAX: none */
+    uint64_t writes_total;
+    uint64_t quota_rejections_total;
+};
+/* Tenants that status and metrics tell apart: the oldest. The others count together. */
+#define MKV_ADMIN_TENANTS_TOLD 64u
+
 struct mkv_admin_snapshot {
     char node_id[MKV_ADMIN_NAME_BYTES];
     char version[MKV_ADMIN_NAME_BYTES]; /* "0.1.0" */
@@ -146,6 +159,9 @@ struct mkv_admin_snapshot {
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
 
+    uint32_t tenant_count; /* at most MKV_TENANT_NAMES_MAX; the default one first, then by age */
+    struct mkv_admin_tenant tenants[MKV_TENANT_NAMES_MAX];
+
     uint32_t warning_count; /* at most MKV_ADMIN_WARNINGS_MAX; oldest first */
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
 };
@@ -155,6 +171,10 @@ struct mkv_admin_snapshot {
 struct mkv_admin_provider {
     void *context;
     void (*snapshot)(void *context, struct mkv_admin_snapshot *out);
+    /* Drops the tenant of a valid name, waiting for its drives a few seconds at most: OK when that
+     * is durable; NOT_FOUND; FORBIDDEN for the default one; UNKNOWN when nobody can say; or
+     * UNAVAILABLE. NULL: tenants cannot be dropped now. */
+    enum mkv_status (*tenant_drop)(void *context, const char *name);
 };
 
 #endif

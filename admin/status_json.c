@@ -200,15 +200,37 @@ static json_t *journal_json(const struct mkv_admin_snapshot *snapshot) {
 
 /* ---- keys and clients ------------------------------------------------------------------------ */
 
-/* This release serves one tenant and takes no hints: every block is its own and unhinted. */
-static json_t *tenants_json(uint64_t blocks, uint64_t used_bytes) {
+static json_t *tenant_json(const struct mkv_admin_tenant *source) {
     json_t *tenant = json_object();
-    set_text(tenant, "tenant", MKV_TENANT_DEFAULT_NAME);
-    set_count(tenant, "blocks", blocks);
-    set_count(tenant, "used_bytes", used_bytes);
+    set_text(tenant, "tenant", source->name);
+    set_count(tenant, "blocks", source->blocks);
+    set_count(tenant, "used_bytes", source->bytes);
+    if (source->quota_bytes == UINT64_MAX) {
+        json_object_set_new(tenant, "quota_bytes", json_null());
+    } else {
+        set_count(tenant, "quota_bytes", source->quota_bytes);
+    }
+    return tenant;
+}
+
+/* /v1/tenants has all of them. */
+static json_t *tenants_json(const struct mkv_admin_snapshot *snapshot) {
     json_t *tenants = json_array();
-    json_array_append_new(tenants, tenant);
+    for (uint32_t index = 0; index < snapshot->tenant_count && index < MKV_ADMIN_TENANTS_TOLD;
+         index++) {
+        json_array_append_new(tenants, tenant_json(&snapshot->tenants[index]));
+    }
     return tenants;
+}
+
+struct mkv_admin_reply mkv_admin_tenants(const struct mkv_admin_snapshot *snapshot) {
+    json_t *tenants = json_array();
+    for (uint32_t index = 0; index < snapshot->tenant_count; index++) {
+        json_array_append_new(tenants, tenant_json(&snapshot->tenants[index]));
+    }
+    json_t *object = json_object();
+    json_object_set_new(object, "tenants", tenants);
+    return mkv_admin_reply_json(MHD_HTTP_OK, object);
 }
 
 static json_t *tiers_json(uint64_t blocks) {
@@ -258,10 +280,6 @@ static json_t *fabric_json(const struct mkv_admin_snapshot *snapshot) {
 
 struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapshot) {
     const uint64_t blocks = mkv_admin_blocks(snapshot);
-    uint64_t used_bytes = 0;
-    for (uint32_t index = 0; index < snapshot->drive_count; index++) {
-        used_bytes += mkv_admin_drive_figures(snapshot, index).bytes_used;
-    }
     json_t *status = json_object();
     json_object_set_new(status, "node", node_json(snapshot));
     set_count(status, "uptime_seconds", snapshot->uptime_ns / NS_PER_S);
@@ -271,7 +289,8 @@ struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapsho
     set_count(status, "blocks_total", mkv_admin_blocks_total(snapshot));
     set_count(status, "blocks_persisted", blocks);
     json_object_set_new(status, "journal", journal_json(snapshot));
-    json_object_set_new(status, "tenants", tenants_json(blocks, used_bytes));
+    json_object_set_new(status, "tenants", tenants_json(snapshot));
+    set_count(status, "tenants_total", snapshot->tenant_count);
     json_object_set_new(status, "tiers", tiers_json(blocks));
     json_object_set_new(status, "lookups", lookups_json(snapshot));
     json_object_set_new(status, "requests", requests_json(snapshot));

@@ -20,4 +20,7 @@
 
 struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapshot);
 
+/* GET /v1/tenants: every tenant, the default one first, then by age. */
+struct mkv_admin_reply mkv_admin_tenants(const struct mkv_admin_snapshot *snapshot);
+
 #endif

@@ -56,6 +56,7 @@ const char *const mkv_admin_statuses[] = {
     [MKV_STATUS_UNKNOWN] = "unknown",
     [MKV_STATUS_UNAVAILABLE] = "unavailable",
     [MKV_STATUS_CONFLICT] = "conflict",
+    [MKV_STATUS_QUOTA] = "quota",
     [MKV_STATUS_COUNT] = NULL,
 };
 

@@ -69,9 +69,10 @@ enum mkv_fabric_fault {
     MKV_FABRIC_FAULT_DATA_UNASKED,  /* DATA when no READY is outstanding */
     MKV_FABRIC_FAULT_DATA_MISMATCH, /* DATA that is not what the oldest READY asks for */
     MKV_FABRIC_FAULT_SILENT,        /* no HELLO in time */
+    MKV_FABRIC_FAULT_TENANTS,       /* an inline PUT of a new tenant, for which there is no room */
     MKV_FABRIC_FAULT_STALLED,       /* stopped in the middle of a frame, or takes no bytes */
 };
-#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 10u)
+#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 11u)
 
 /* The word of a fault in metrics: "bad_checksum", "no_hello" …; for 1 … MKV_FABRIC_FAULT_COUNT - 1.
  */

@@ -98,6 +98,10 @@ void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
     fabric->now_ns = now_ns;
     mkv_tcp_ops_deliver(fabric);
     sweep(fabric);
+    if (fabric->tenants_wait) {
+        fabric->tenants_wait = false;
+        mkv_tcp_pool_retry(fabric);
+    }
     struct mkv_tcp_connection *connection = fabric->touched_head;
     fabric->touched_head = NULL;
     fabric->touched_tail = NULL;

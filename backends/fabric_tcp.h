@@ -42,6 +42,7 @@
 #include "backends/error.h"
 #include "backends/fabric.h"
 #include "backends/ring.h"
+#include "core/tenant_names.h"
 
 #define MKV_FABRIC_TCP_CONNECTIONS_MAX 65536u
 #define MKV_FABRIC_TCP_REQUESTS_MAX 4096u
@@ -69,6 +70,10 @@ struct mkv_fabric_tcp_options {
     /* Writes the JSON text of STATS and returns its bytes, at most text_bytes_max. */
     uint32_t (*stats)(void *context, char *text, uint32_t text_bytes_max);
     void *stats_context;
+    /* The number of a tenant's name; with `create` a new name is given one. When it is PENDING it
+     * is asked again in the next round. NULL: there is the default tenant alone. */
+    enum mkv_tenant_resolved (*tenant)(void *context, const char *name, bool create, uint32_t *id);
+    void *tenant_context;
 };
 
 /* Listens from now on; accepts once the ring runs. The error names who holds a port in use. */

@@ -41,7 +41,7 @@ static enum mkv_tcp_frame refuse(struct mkv_tcp_connection *connection, uint32_t
 
 /* ---- frames that the fabric answers itself -------------------------------------------------- */
 
-/* Answers the frame with `body`, which lies in own_bytes, in own_body or is empty. */
+/* Answers the frame with `body`, which lies in own_bytes, in own_body, is constant or empty. */
 static void answer_own(struct mkv_tcp_connection *connection, enum mkv_status status,
                        const uint8_t *body, uint32_t body_bytes) {
     MKV_ASSERT(!connection->own_pending);
@@ -62,6 +62,12 @@ static enum mkv_tcp_frame take_hello(struct mkv_tcp_connection *connection, cons
     const enum mkv_native_error error = mkv_native_hello_decode(body, &hello);
     if (error != MKV_NATIVE_OK) {
         return refuse(connection, (uint32_t)error);
+    }
+    const enum mkv_native_error tenant_error = mkv_native_tenant_decode(
+        body + MKV_NATIVE_HELLO_BYTES, connection->header.body_bytes - MKV_NATIVE_HELLO_BYTES,
+        connection->tenant_name);
+    if (tenant_error != MKV_NATIVE_OK) {
+        return refuse(connection, (uint32_t)tenant_error);
     }
     connection->greeted = true;
     mkv_native_hello_answer_encode(&connection->fabric->options.hello, connection->own_bytes);
@@ -178,7 +184,9 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
         .connection = connection->id,
         .request_id = header->request_id,
         .op = op_of(header->op),
-        .tenant = header->tenant,
+        /* Nobody has a number of its own: the front refuses it. */
+        .tenant = header->tenant != 0 ? header->tenant : connection->tenant,
+        .tenant_name = header->tenant != 0 ? NULL : connection->tenant_name,
         .deadline_ns = mkv_clock_monotonic_ns() + deadline_ms * NS_PER_MS,
         .item_count = header->item_count,
         .items = fabric->items,
@@ -205,6 +213,41 @@ static enum mkv_tcp_frame start_inline(struct mkv_tcp_connection *connection) {
     return MKV_TCP_FRAME_PAYLOAD;
 }
 
+/* Refuses the request alone; what it brings inline is not taken. */
+static enum mkv_tcp_frame refuse_tenant(struct mkv_tcp_connection *connection) {
+    const char *text = mkv_fabric_fault_text(MKV_FABRIC_FAULT_TENANTS);
+    const uint32_t text_bytes = (uint32_t)strlen(text);
+    if (connection->header.payload_bytes > 0) {
+        return refuse(connection, MKV_FABRIC_FAULT_TENANTS);
+    }
+    if (connection->own_pending) {
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    answer_own(connection, MKV_STATUS_NO_SPACE, (const uint8_t *)text, text_bytes);
+    return MKV_TCP_FRAME_TAKEN;
+}
+
+/* Finds the number of the connection's tenant. A put makes sure that there is one. */
+static enum mkv_tenant_resolved find_tenant(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    const enum mkv_native_op op = connection->header.op;
+    const bool create = op == MKV_NATIVE_PUT;
+    if (strcmp(connection->tenant_name, MKV_TENANT_DEFAULT_NAME) == 0) {
+        connection->tenant = MKV_TENANT_DEFAULT;
+        return MKV_TENANT_KNOWN;
+    }
+    if (fabric->options.tenant == NULL) {
+        return MKV_TENANT_REFUSED;
+    }
+    const enum mkv_tenant_resolved resolved = fabric->options.tenant(
+        fabric->options.tenant_context, connection->tenant_name, create, &connection->tenant);
+    if (resolved == MKV_TENANT_PENDING) {
+        fabric->tenants_wait = true;
+        mkv_tcp_connection_await_buffer(connection);
+    }
+    return resolved;
+}
+
 static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, const uint8_t *body) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
     const struct mkv_native_header *header = &connection->header;
@@ -224,6 +267,13 @@ static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, co
     }
     if (connection->answers_owed >= requests_max) {
         return MKV_TCP_FRAME_PAUSED;
+    }
+    const enum mkv_tenant_resolved tenant = find_tenant(connection);
+    if (tenant == MKV_TENANT_PENDING) {
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    if (tenant == MKV_TENANT_REFUSED) {
+        return refuse_tenant(connection);
     }
     if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0) {
         return start_inline(connection);

@@ -138,8 +138,10 @@ struct mkv_tcp_connection {
     struct mkv_connection_id id;
     enum mkv_tcp_state state;
     int fd;
-    bool greeted;        /* HELLO was answered */
-    bool known;          /* the front has had a request of it */
+    bool greeted;    /* HELLO was answered */
+    bool known;      /* the front has had a request of it */
+    uint32_t tenant; /* its number when the frame was looked at */
+    char tenant_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]; /* of HELLO */
     uint64_t timeout_ns; /* when its state is out of time: before HELLO, REFUSED, LINGERING */
 
     /* In the fabric's list of connections that have something to do in the next poll. */
@@ -215,6 +217,7 @@ struct mkv_fabric_tcp {
     struct mkv_tcp_connection *touched_tail;
     struct mkv_tcp_connection *waiting_head;
     struct mkv_tcp_connection *waiting_tail;
+    bool tenants_wait; /* one of them waits for a number of its tenant instead */
 
     struct mkv_tcp_op *ops;
     uint32_t ops_max;
@@ -247,7 +250,9 @@ bool mkv_tcp_pool_create(struct mkv_tcp_buffer_pool *pool, uint32_t count, uint3
 void mkv_tcp_pool_destroy(struct mkv_tcp_buffer_pool *pool);
 /* NULL when none is free. */
 struct mkv_tcp_buffer *mkv_tcp_pool_take(struct mkv_tcp_buffer_pool *pool);
-/* Gives a buffer back and lets the connections that wait for one try again. */
+/* Lets the connections that wait for a buffer, or for a number of their tenant, try again. */
+void mkv_tcp_pool_retry(struct mkv_fabric_tcp *fabric);
+/* Gives a buffer back, and lets those that wait try again. */
 void mkv_tcp_pool_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_buffer_pool *pool,
                        struct mkv_tcp_buffer *buffer);
 

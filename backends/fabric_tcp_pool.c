@@ -94,6 +94,10 @@ void mkv_tcp_pool_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_buffer_pool
     MKV_ASSERT(buffer < pool->buffers + pool->count);
     buffer->next_free = pool->free;
     pool->free = buffer;
+    mkv_tcp_pool_retry(fabric);
+}
+
+void mkv_tcp_pool_retry(struct mkv_fabric_tcp *fabric) {
     /* All of them, in their order: some may wait for the other pool, and queue again. */
     struct mkv_tcp_connection *connection = fabric->waiting_head;
     fabric->waiting_head = NULL;

@@ -132,6 +132,7 @@ static const char *refusal_text(enum mkv_status status) {
     case MKV_STATUS_IO_ERROR:
     case MKV_STATUS_UNKNOWN:
     case MKV_STATUS_CONFLICT:
+    case MKV_STATUS_QUOTA:
         break;
     }
     return mkv_status_name(status);

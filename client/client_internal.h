@@ -25,12 +25,14 @@
 /* What one receive of headers asks for: small, because what it holds of a payload is copied. */
 #define MKV_CLIENT_INPUT_BYTES (16u * 1024u)
 #define MKV_CLIENT_NAME_BYTES_MAX 48u
+#define MKV_CLIENT_TENANT_BYTES_MAX MKV_TENANT_STORED_NAME_BYTES_MAX
 #define MKV_CLIENT_TIMEOUT_MS 30000u
 #define MKV_CLIENT_CONNECT_TIMEOUT_MS 5000u
 
 struct memkv_client {
     struct mkv_client_address address;
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
+    char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     int socket; /* -1 while not connected */

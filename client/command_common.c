@@ -30,6 +30,7 @@ int command_exit_of(enum memkv_status status) {
     case MEMKV_INVALID:
     case MEMKV_FORBIDDEN:
     case MEMKV_CONFLICT:
+    case MEMKV_QUOTA:
         return COMMAND_EXIT_REFUSED;
     case MEMKV_UNAVAILABLE:
         return COMMAND_EXIT_NO_CONNECTION;
@@ -81,6 +82,9 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
     case 's':
         line->server = optarg;
         return true;
+    case 'n':
+        line->tenant = optarg;
+        return true;
     case 'r':
         line->flags |= MEMKV_REPLACE;
         return true;
@@ -118,18 +122,16 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
                    struct command_line *line, int *exit_code) {
     static const struct option options_plain[] = {
         {"server", required_argument, NULL, 's'},
+        {"tenant", required_argument, NULL, 'n'},
         {"timeout", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     static const struct option options_put[] = {
-        {"server", required_argument, NULL, 's'},
-        {"timeout", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {"replace", no_argument, NULL, 'r'},
-        {"relaxed", no_argument, NULL, 'x'},
-        {"expire", required_argument, NULL, 'e'},
-        {NULL, 0, NULL, 0},
+        {"server", required_argument, NULL, 's'},  {"tenant", required_argument, NULL, 'n'},
+        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+        {"replace", no_argument, NULL, 'r'},       {"relaxed", no_argument, NULL, 'x'},
+        {"expire", required_argument, NULL, 'e'},  {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.shape = shape, .timeout_ms = TIMEOUT_MS_DEFAULT};
     optind = 0; /* begin anew, whoever used getopt before */
@@ -163,7 +165,8 @@ struct memkv_client *command_connect(const struct command_line *line, int *exit_
     const struct memkv_options options = {.servers = line->server,
                                           .timeout_ms = line->timeout_ms,
                                           .connect_timeout_ms = line->timeout_ms,
-                                          .client_name = name};
+                                          .client_name = name,
+                                          .tenant = line->tenant};
     struct memkv_client *client = NULL;
     struct memkv_error error;
     const enum memkv_status status = memkv_open(&options, &client, &error);

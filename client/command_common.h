@@ -32,6 +32,8 @@ struct command_shape {
 #define COMMAND_HELP_OPTIONS                                                                       \
     "  --server HOST:PORT  the server; else the environment's MEMKV_SERVERS, else\n"               \
     "                      127.0.0.1:9900\n"                                                       \
+    "  --tenant NAME       whose keys: 1 to 79 characters of A-Z a-z 0-9 . _ -; else\n"            \
+    "                      default\n"                                                              \
     "  --timeout SECONDS   how long the command may take, 0.001 to 86400; 30 if not given\n"       \
     "  -h, --help          this text\n"                                                            \
     "\n"                                                                                           \
@@ -42,6 +44,7 @@ struct command_shape {
 struct command_line {
     const struct command_shape *shape;
     const char *server; /* NULL: not given */
+    const char *tenant; /* NULL: not given */
     uint32_t timeout_ms;
     uint32_t flags; /* MEMKV_REPLACE, MEMKV_RELAXED */
     uint32_t expire_s;

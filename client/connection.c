@@ -176,18 +176,22 @@ static enum memkv_status fail_frame(const struct memkv_client *client,
 
 static enum memkv_status greet(struct memkv_client *client, uint64_t deadline_ns,
                                struct memkv_error *error) {
-    uint8_t frame[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES];
+    uint8_t frame[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + MKV_CLIENT_TENANT_BYTES_MAX];
+    const bool named = strcmp(client->tenant, MKV_TENANT_DEFAULT_NAME) != 0;
+    const uint32_t tenant_bytes = named ? (uint32_t)strlen(client->tenant) : 0;
     struct mkv_native_hello hello = {.version_min = MKV_NATIVE_VERSION,
                                      .version_max = MKV_NATIVE_VERSION};
     _Static_assert(sizeof hello.name == sizeof client->name, "a client's name is HELLO's");
     memcpy(hello.name, client->name, sizeof hello.name);
     struct mkv_native_header header = {.op = MKV_NATIVE_HELLO,
                                        .request_id = HELLO_REQUEST_ID,
-                                       .body_bytes = MKV_NATIVE_HELLO_BYTES};
+                                       .body_bytes = MKV_NATIVE_HELLO_BYTES + tenant_bytes};
     mkv_native_header_encode(&header, frame);
     mkv_native_hello_encode(&hello, frame + MKV_NATIVE_HEADER_BYTES);
+    const size_t frame_bytes = MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + tenant_bytes;
+    memcpy(frame + frame_bytes - tenant_bytes, client->tenant, tenant_bytes);
     /* A server that refuses before it has read all may have sent its reason: so look for it. */
-    const bool is_sent = send_all(client->socket, frame, sizeof frame, deadline_ns);
+    const bool is_sent = send_all(client->socket, frame, frame_bytes, deadline_ns);
     const int send_failure = errno;
     if (!receive_all(client->socket, frame, MKV_NATIVE_HEADER_BYTES, deadline_ns)) {
         errno = is_sent ? errno : send_failure;

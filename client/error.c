@@ -48,6 +48,8 @@ const char *mkv_client_status_text(enum memkv_status status) {
     case MEMKV_UNAVAILABLE:
         return "the drive of this key is not online, or the server is stopping; see memkv admin "
                "status";
+    case MEMKV_QUOTA:
+        return "the quota of the tenant is used up; delete some of its keys, or raise it";
     case MEMKV_CONFLICT:
         return "the key holds other content; ask for replacing to overwrite it";
     case MEMKV_CORRUPT:
@@ -75,6 +77,7 @@ const char *memkv_status_name(enum memkv_status status) {
     case MEMKV_UNKNOWN:
     case MEMKV_UNAVAILABLE:
     case MEMKV_CONFLICT:
+    case MEMKV_QUOTA:
         return mkv_status_name((enum mkv_status)status);
     case MEMKV_CORRUPT:
         return "corrupt";
@@ -92,7 +95,7 @@ const char *memkv_miss_name(enum memkv_miss miss) {
     return mkv_miss_name((enum mkv_miss)miss);
 }
 
-_Static_assert((int)MEMKV_CONFLICT == (int)MKV_STATUS_CONFLICT, "statuses are those of the wire");
+_Static_assert((int)MEMKV_QUOTA == (int)MKV_STATUS_QUOTA, "statuses are those of the wire");
 _Static_assert((int)MEMKV_MISS_OVERLOADED == (int)MKV_MISS_OVERLOADED,
                "miss reasons are those of the wire");
 

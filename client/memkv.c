@@ -19,6 +19,14 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
     if (status != MEMKV_OK) {
         return status;
     }
+    const char *tenant = options->tenant != NULL ? options->tenant : MKV_TENANT_DEFAULT_NAME;
+    if (!mkv_tenant_name_is_valid(tenant, strnlen(tenant, MKV_CLIENT_TENANT_BYTES_MAX + 1u))) {
+        char text[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
+        mkv_client_key_text(tenant, strnlen(tenant, sizeof text), text, sizeof text);
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "tenant '%s': a name has 1 to 79 characters of A-Z a-z 0-9 . _ -",
+                               text);
+    }
     struct memkv_client *client = calloc(1, sizeof *client);
     if (client == NULL) {
         return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client of %zu bytes",
@@ -31,6 +39,7 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
                                                                  : MKV_CLIENT_CONNECT_TIMEOUT_MS;
     const char *name = options->client_name != NULL ? options->client_name : "libmemkv";
     memcpy(client->name, name, strnlen(name, MKV_CLIENT_NAME_BYTES_MAX));
+    memcpy(client->tenant, tenant, strlen(tenant));
     status = mkv_client_connect(client, error);
     if (status != MEMKV_OK) {
         free(client);

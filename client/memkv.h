@@ -60,6 +60,7 @@ enum memkv_status {
     MEMKV_UNKNOWN = 8,     /* a put or delete may or may not have happened */
     MEMKV_UNAVAILABLE = 9, /* no connection, or the key's drive is not online */
     MEMKV_CONFLICT = 10,   /* the key holds other content; see MEMKV_REPLACE */
+    MEMKV_QUOTA = 11,      /* the tenant's quota is used up; delete some of its keys */
     /* Of the library alone. */
     MEMKV_CORRUPT = 100,   /* the bytes that came are not those that were put */
     MEMKV_TOO_SMALL = 101, /* the caller's buffer cannot hold what there is */
@@ -104,6 +105,9 @@ struct memkv_options {
     uint32_t connect_timeout_ms; /* of connecting and greeting; 0: 5000 */
     const char *client_name;     /* what the server calls this client; at most 48 bytes are used.
                                   * NULL: "libmemkv" */
+    /* Whose keys these are: tenants have nothing in common, also not equal keys. 1 to 79 characters
+     * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
+    const char *tenant;
 };
 
 /*

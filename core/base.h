@@ -71,8 +71,9 @@ enum mkv_status {
     MKV_STATUS_UNKNOWN = 8,
     MKV_STATUS_UNAVAILABLE = 9,
     MKV_STATUS_CONFLICT = 10,
+    MKV_STATUS_QUOTA = 11,
 };
-#define MKV_STATUS_COUNT 11u
+#define MKV_STATUS_COUNT 12u
 
 /* Why keys were missed; the values are on the wire (field `reason`) and in metrics. */
 enum mkv_miss {
@@ -160,6 +161,21 @@ enum mkv_prefetch {
 #define MKV_TENANT_DEFAULT_NAME "default"
 /* The longest tenant name that a drive keeps. */
 #define MKV_TENANT_STORED_NAME_BYTES_MAX 79u
+
+/* A name has 1 to MKV_TENANT_STORED_NAME_BYTES_MAX characters of A-Z a-z 0-9 . _ - */
+static inline bool mkv_tenant_name_is_valid(const char *name, size_t name_bytes) {
+    if (name_bytes < 1 || name_bytes > MKV_TENANT_STORED_NAME_BYTES_MAX) {
+        return false;
+    }
+    for (size_t index = 0; index < name_bytes; index++) {
+        const char c = name[index];
+        const bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!letter && !(c >= '0' && c <= '9') && c != '.' && c != '_' && c != '-') {
+            return false;
+        }
+    }
+    return true;
+}
 
 static inline uint64_t mkv_min_u64(uint64_t a, uint64_t b) {
     return a < b ? a : b;

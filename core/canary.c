@@ -83,6 +83,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_PUT_JOURNALED_UNDER_TENANT_DROP] =
         {"put-journaled-under-tenant-drop",
          "A put whose tenant was dropped while its slot was written still gets a record."},
+    [MKV_CANARY_TENANT_COUNT_DRIFTS] =
+        {"tenant-count-drifts",
+         "A block that another content replaces stays in the count of its tenant."},
     [MKV_CANARY_SPAN_MEMBER_TAKEN] =
         {"span-member-taken",
          "An extent that is used as part of a group is given a class of its own."},

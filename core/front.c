@@ -131,6 +131,7 @@ static struct front_layout layout_of(const struct mkv_front_config *config) {
     layout.item_ready_links = part(&end, config->items_max, sizeof(struct front_link));
     layout.item_place_links = part(&end, config->items_max, sizeof(struct front_link));
     layout.keys = part(&end, config->items_max, config->key_bytes_max);
+    layout.tenant_names = part(&end, config->items_max, FRONT_TENANT_NAME_BYTES);
     layout.ops = part(&end, op_count, sizeof(struct front_op));
     layout.op_links = part(&end, op_count, sizeof(struct front_link));
     layout.segmented = part(&end, config->segmented_max, sizeof(struct front_segmented));

@@ -68,6 +68,8 @@
 /* How often a resident is passed over, at most, because it was used meanwhile. */
 #define FRONT_HEAT_MAX 3u
 
+#define FRONT_TENANT_NAME_BYTES (MKV_TENANT_STORED_NAME_BYTES_MAX + 1u)
+
 _Static_assert(FRONT_DATA_BYTES >= MKV_KEY_BYTES_MAX, "message data holds a key");
 _Static_assert(FRONT_DATA_BYTES >= MKV_MANIFEST_BYTES, "message data holds a manifest");
 _Static_assert(FRONT_EFFECTS_PER_ITEM_MAX >= 3 * (MKV_FRONT_WINDOW + 1) + 2, "see above");
@@ -219,10 +221,11 @@ struct front_item {
     bool withheld; /* abandoned: decided with these when no PULL of it is posted any more */
     enum mkv_status withheld_status;
     enum mkv_miss withheld_miss;
-    bool ready;     /* in the ready list */
-    bool moving;    /* a segmented value whose first transfer was posted: waits are bounded anew */
-    bool has_old;   /* `old` is the manifest under its key */
-    bool keeps_old; /* large PUT without REPLACE over a value that is all there: never committed */
+    bool ready;      /* in the ready list */
+    bool moving;     /* a segmented value whose first transfer was posted: waits are bounded anew */
+    bool has_old;    /* `old` is the manifest under its key */
+    bool keeps_old;  /* large PUT without REPLACE over a value that is all there: never committed */
+    uint32_t tenant; /* its name stands beside the key */
     uint32_t request; /* MKV_NONE_U32: I4 */
     uint32_t position;
     uint32_t key_bytes;
@@ -270,6 +273,7 @@ struct front_resident {
     uint32_t hash_next;
     uint32_t volume;
     uint32_t volume_outages; /* of the volume, when it came */
+    uint32_t tenant;
     uint32_t key_bytes;
     uint32_t length;
     uint32_t expiry_s; /* 0: never */
@@ -329,6 +333,7 @@ struct front_layout {
     size_t item_ready_links;
     size_t item_place_links; /* of the items that wait for a segmented entry */
     size_t keys;
+    size_t tenant_names; /* of items */
     size_t ops;
     size_t op_links;
     size_t segmented;
@@ -405,6 +410,11 @@ static inline struct front_connection *front_connection_at(struct mkv_front *fro
 static inline struct front_segmented *front_segmented_at(struct mkv_front *front, uint32_t index) {
     MKV_ASSERT(index < front->config.segmented_max);
     return (struct front_segmented *)front_at(front, front->layout.segmented) + index;
+}
+/* The name of the item's tenant. */
+static inline char *front_tenant_name_at(struct mkv_front *front, uint32_t item) {
+    return (char *)front_at(front, front->layout.tenant_names) +
+           (size_t)item * FRONT_TENANT_NAME_BYTES;
 }
 static inline uint8_t *front_key_at(struct mkv_front *front, uint32_t item) {
     return (uint8_t *)front_at(front, front->layout.keys) +

@@ -134,12 +134,20 @@ static void drop(struct mkv_front *front, uint32_t index) {
     }
 }
 
-static uint32_t lookup(struct mkv_front *front, uint64_t tag, const uint8_t *key,
+static uint32_t tenant_of(struct mkv_front *front, const struct front_op *op) {
+    return front_item_at(front, op->item)->tenant;
+}
+
+/* Of the op's tenant: equal keys of others are other blocks. */
+static uint32_t lookup(struct mkv_front *front, const struct front_op *op, const uint8_t *key,
                        uint32_t key_bytes) {
+    const uint32_t tenant = tenant_of(front, op);
+    const uint64_t tag = mkv_key_tag(tenant, key, key_bytes);
     uint32_t index = *bucket_of(front, tag);
     while (index != MKV_NONE_U32) {
         const struct front_resident *resident = resident_at(front, index);
-        if (resident->tag == tag && resident->key_bytes == key_bytes &&
+        if (resident->tag == tag && resident->tenant == tenant &&
+            resident->key_bytes == key_bytes &&
             memcmp(resident_key(front, index), key, key_bytes) == 0) {
             return index;
         }
@@ -196,8 +204,8 @@ static uint32_t take_free(struct mkv_front *front) {
 
 static uint32_t index_add(struct mkv_front *front, const struct front_op *op, const uint8_t *key,
                           uint32_t key_bytes) {
-    const uint64_t tag = mkv_key_tag(MKV_TENANT_DEFAULT, key, key_bytes);
-    MKV_ASSERT(lookup(front, tag, key, key_bytes) == MKV_NONE_U32);
+    const uint64_t tag = mkv_key_tag(tenant_of(front, op), key, key_bytes);
+    MKV_ASSERT(lookup(front, op, key, key_bytes) == MKV_NONE_U32);
     const uint32_t index = take_free(front);
     if (index == MKV_NONE_U32) {
         return MKV_NONE_U32;
@@ -210,6 +218,7 @@ static uint32_t index_add(struct mkv_front *front, const struct front_op *op, co
         .hash_next = *head,
         .volume = op->volume,
         .volume_outages = front->volumes[op->volume].outages,
+        .tenant = tenant_of(front, op),
         .key_bytes = key_bytes,
         .tag = tag,
         .slab = {MKV_NONE_U32},
@@ -250,8 +259,7 @@ uint32_t mkv_front_memory_find(struct mkv_front *front, const struct front_op *o
     if (!front_has_memory(front) || op->volume == MKV_NONE_U32) {
         return MKV_NONE_U32;
     }
-    const uint32_t index =
-        lookup(front, mkv_key_tag(MKV_TENANT_DEFAULT, key, key_bytes), key, key_bytes);
+    const uint32_t index = lookup(front, op, key, key_bytes);
     if (index == MKV_NONE_U32) {
         return MKV_NONE_U32;
     }
@@ -275,8 +283,7 @@ void mkv_front_memory_forget(struct mkv_front *front, const struct front_op *op,
     if (!front_has_memory(front) || op->volume == MKV_NONE_U32) {
         return;
     }
-    const uint32_t index =
-        lookup(front, mkv_key_tag(MKV_TENANT_DEFAULT, key, key_bytes), key, key_bytes);
+    const uint32_t index = lookup(front, op, key, key_bytes);
     if (index == MKV_NONE_U32) {
         return;
     }

@@ -23,7 +23,8 @@ uint32_t mkv_front_op_key(struct mkv_front *front, const struct front_op *op, ui
 static uint32_t op_volume(struct mkv_front *front, const struct front_op *op) {
     uint8_t key[MKV_KEY_BYTES_MAX];
     const uint32_t key_bytes = mkv_front_op_key(front, op, key);
-    const struct mkv_root point = mkv_placement_point(MKV_TENANT_DEFAULT_NAME, key, key_bytes);
+    const struct mkv_root point =
+        mkv_placement_point(front_tenant_name_at(front, op->item), key, key_bytes);
     return mkv_placement_owner(point, front->members, front->config.volume_count);
 }
 
@@ -88,7 +89,7 @@ static struct mkv_effect *send(struct mkv_front *front, uint32_t op_index,
     effect->message.volume = op->volume;
     effect->message.front_op = effect->op;
     effect->message.volume_op = op->volume_op;
-    effect->message.tenant = MKV_TENANT_DEFAULT;
+    effect->message.tenant = front_item_at(front, op->item)->tenant;
     effect->message.slab = op->slab;
     return effect;
 }

@@ -45,8 +45,8 @@ static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv
         request->item_count > config->items_per_request_max) {
         return MKV_STATUS_INVALID;
     }
-    if (request->tenant != MKV_TENANT_DEFAULT) {
-        return MKV_STATUS_FORBIDDEN;
+    if (request->tenant != MKV_TENANT_DEFAULT && request->tenant_name == NULL) {
+        return MKV_STATUS_FORBIDDEN; /* a number alone names nobody */
     }
     for (uint32_t index = 0; index < request->item_count; index++) {
         if (!item_is_valid(config, input, &request->items[index])) {
@@ -97,6 +97,13 @@ static uint32_t expiry_of(uint32_t expire_s, uint64_t wall_ms) {
     return expire_s == 0 ? 0 : (uint32_t)mkv_min_u64(expiry_s, UINT32_MAX);
 }
 
+static void item_name_tenant(struct mkv_front *front, uint32_t item, const char *name) {
+    const char *source = name != NULL ? name : MKV_TENANT_DEFAULT_NAME;
+    const size_t name_bytes = strlen(source);
+    MKV_ASSERT(name_bytes < FRONT_TENANT_NAME_BYTES);
+    memcpy(front_tenant_name_at(front, item), source, name_bytes + 1);
+}
+
 static void item_add(struct mkv_front *front, uint32_t request_index, const struct mkv_input *input,
                      uint32_t position) {
     struct front_request *request = front_request_at(front, request_index);
@@ -120,6 +127,8 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->root = source->root;
     item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
     item->pin_s = source->expire_s;
+    item->tenant = input->request.tenant;
+    item_name_tenant(front, item_index, input->request.tenant_name);
     memcpy(front_key_at(front, item_index), input->data + source->key_offset, source->key_bytes);
     mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);
     mkv_front_item_ready(front, item_index);
@@ -181,9 +190,9 @@ static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
  * comes before what the client asked wrongly; not found counts only when no key was found. */
 static enum mkv_status request_status(const struct mkv_item_result *results, uint32_t count) {
     static const enum mkv_status gravity[] = {
-        MKV_STATUS_IO_ERROR, MKV_STATUS_NO_SPACE, MKV_STATUS_DEADLINE,  MKV_STATUS_UNAVAILABLE,
-        MKV_STATUS_UNKNOWN,  MKV_STATUS_BUSY,     MKV_STATUS_INVALID,   MKV_STATUS_FORBIDDEN,
-        MKV_STATUS_CONFLICT, MKV_STATUS_OK,       MKV_STATUS_NOT_FOUND,
+        MKV_STATUS_IO_ERROR,    MKV_STATUS_NO_SPACE, MKV_STATUS_QUOTA, MKV_STATUS_DEADLINE,
+        MKV_STATUS_UNAVAILABLE, MKV_STATUS_UNKNOWN,  MKV_STATUS_BUSY,  MKV_STATUS_INVALID,
+        MKV_STATUS_FORBIDDEN,   MKV_STATUS_CONFLICT, MKV_STATUS_OK,    MKV_STATUS_NOT_FOUND,
     };
     uint32_t seen = 0;
     for (uint32_t index = 0; index < count; index++) {

@@ -47,7 +47,7 @@
  *                          <-  UNPIN_DONE OK; NOT_FOUND when there is none
  *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
- *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, …
+ *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
  *                          <-  PUT_TAKEN   of a relaxed put: no live block gives way to it, and no
  *                                          other mutation of the key comes before it
@@ -55,7 +55,8 @@
  *   PUT_ABORT              ->           no answer
  *   DELETE (key)           ->
  *                          <-  DELETE_DONE OK only when the DROP is durable; or NOT_FOUND
- *   TENANT (id, name)      ->           blocks may be stored under the id from now on
+ *   TENANT (id, name, quota) ->         blocks may be stored under the id from now on; of a tenant
+ *                                       that is known, its quota is another from now on
  *                          <-  TENANT_DONE OK when durable; CONFLICT when the id was given before
  *                              under another name, or dropped; NO_SPACE
  *   TENANT_DROP (id)       ->           hides every block of the tenant at once, for ever
@@ -75,7 +76,8 @@
  * UNAVAILABLE while it is made anew, NO_SPACE while its region cannot hold all keys, BUSY when too
  * many are under way. Never a list that is not complete.
  *
- * A mutation for a tenant that the volume does not have is FORBIDDEN, a read finds nothing.
+ * A mutation for a tenant that the volume does not have is FORBIDDEN, a read finds nothing. A
+ * DELETE of tenant MKV_NONE_U32, a name without a number, finds nothing either.
  *
  * A block that is leased or pinned is not evicted; all else that ends it does so all the same. The
  * lease of a value above one block is of its manifest alone.
@@ -169,7 +171,8 @@ struct mkv_message {
                           * the entries */
     /* EXISTS, PIN: for how long, 0 not at all. Their answers: for how long it was granted. */
     uint64_t lease_ns;
-    uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many */
+    uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many. TENANT:
+                     * units of slots that the tenant may have here, 0 for any */
 };
 
 /* ---- the front's requests ------------------------------------------------------------------- */
@@ -205,9 +208,10 @@ struct mkv_request {
     struct mkv_connection_id connection;
     uint64_t request_id; /* the client's; comes back in transfers and the answer */
     enum mkv_op op;
-    uint32_t tenant;
-    uint64_t deadline_ns; /* on the clock of now_ns; bounds waiting */
-    uint32_t item_count;  /* 1 … items_max of the front's configuration */
+    uint32_t tenant;         /* MKV_NONE_U32: nobody has put anything under its name */
+    const char *tenant_name; /* keys are placed by it; NULL for the default tenant alone */
+    uint64_t deadline_ns;    /* on the clock of now_ns; bounds waiting */
+    uint32_t item_count;     /* 1 … items_max of the front's configuration */
     const struct mkv_request_item *items;
 };
 

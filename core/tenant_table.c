@@ -8,7 +8,7 @@
 #include "core/hash.h"
 
 struct layout {
-    uint64_t places, index, end;
+    uint64_t places, usages, index, end;
     uint32_t capacity, index_count;
 };
 
@@ -22,8 +22,10 @@ static struct layout layout_of(const struct mkv_geometry *geometry) {
         layout.index_count *= 2;
     }
     layout.places = mkv_round_up_u64(sizeof(struct mkv_tenant_table), 64);
-    layout.index =
+    layout.usages =
         mkv_round_up_u64(layout.places + (uint64_t)layout.capacity * sizeof(struct mkv_tenant), 64);
+    layout.index = mkv_round_up_u64(
+        layout.usages + (uint64_t)layout.capacity * sizeof(struct mkv_tenant_usage), 64);
     layout.end =
         mkv_round_up_u64(layout.index + (uint64_t)layout.index_count * sizeof(uint32_t), 64);
     return layout;
@@ -35,6 +37,10 @@ size_t mkv_tenant_table_memory_required(const struct mkv_geometry *geometry) {
 
 static struct mkv_tenant *places(const struct mkv_tenant_table *table) {
     return (struct mkv_tenant *)((uintptr_t)table + table->places_offset);
+}
+
+static struct mkv_tenant_usage *usages(const struct mkv_tenant_table *table) {
+    return (struct mkv_tenant_usage *)((uintptr_t)table + table->usages_offset);
 }
 
 static uint32_t *index_of(const struct mkv_tenant_table *table) {
@@ -72,8 +78,10 @@ void mkv_tenant_table_init(struct mkv_tenant_table *table, const struct mkv_geom
     table->unit_count = geometry->tenant_units;
     table->index_mask = layout.index_count - 1;
     table->places_offset = layout.places;
+    table->usages_offset = layout.usages;
     table->index_offset = layout.index;
     memset(places(table), 0, (size_t)layout.capacity * sizeof(struct mkv_tenant));
+    mkv_tenant_table_count_clear(table);
     struct mkv_tenant *first = &places(table)[0];
     first->id = MKV_TENANT_DEFAULT;
     first->state = MKV_TENANT_LIVE;
@@ -96,6 +104,42 @@ uint32_t mkv_tenant_table_find(const struct mkv_tenant_table *table, uint32_t id
     }
     return index[bucket];
 }
+
+/* ---- usage ----------------------------------------------------------------------------------- */
+
+const struct mkv_tenant_usage *mkv_tenant_table_usage(const struct mkv_tenant_table *table,
+                                                      uint32_t place) {
+    MKV_ASSERT(mkv_tenant_table_at(table, place)->state != MKV_TENANT_FREE);
+    return &usages(table)[place];
+}
+
+struct mkv_tenant_usage *mkv_tenant_table_usage_of(struct mkv_tenant_table *table, uint32_t id) {
+    const uint32_t place = mkv_tenant_table_find(table, id);
+    return place == MKV_NONE_U32 ? NULL : &usages(table)[place];
+}
+
+void mkv_tenant_table_count(struct mkv_tenant_table *table, uint32_t id, uint32_t slot_units) {
+    const uint32_t place = mkv_tenant_table_find(table, id);
+    MKV_ASSERT(place != MKV_NONE_U32);
+    usages(table)[place].blocks++;
+    usages(table)[place].units += slot_units;
+}
+
+void mkv_tenant_table_uncount(struct mkv_tenant_table *table, uint32_t id, uint32_t slot_units) {
+    const uint32_t place = mkv_tenant_table_find(table, id);
+    MKV_ASSERT(place != MKV_NONE_U32);
+    struct mkv_tenant_usage *usage = &usages(table)[place];
+    MKV_ASSERT(usage->blocks > 0);
+    MKV_ASSERT(usage->units >= slot_units);
+    usage->blocks--;
+    usage->units -= slot_units;
+}
+
+void mkv_tenant_table_count_clear(struct mkv_tenant_table *table) {
+    memset(usages(table), 0, (size_t)table->capacity * sizeof(struct mkv_tenant_usage));
+}
+
+/* ---- places ---------------------------------------------------------------------------------- */
 
 static uint32_t first_in_state(const struct mkv_tenant_table *table, enum mkv_tenant_state state) {
     for (uint32_t place = 0; place < table->capacity; place++) {
@@ -151,6 +195,8 @@ void mkv_tenant_table_apply(struct mkv_tenant_table *table, const struct mkv_rec
 
 void mkv_tenant_table_swept(struct mkv_tenant_table *table, uint32_t place) {
     MKV_ASSERT(mkv_tenant_table_at(table, place)->state == MKV_TENANT_DROPPED);
+    MKV_ASSERT(MKV_CANARY(MKV_CANARY_TENANT_COUNT_DRIFTS) || usages(table)[place].blocks == 0);
+    usages(table)[place] = (struct mkv_tenant_usage){0};
     memset(&places(table)[place], 0, sizeof(struct mkv_tenant));
     table->dropped_count--;
     index_rebuild(table);

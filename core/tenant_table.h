@@ -4,6 +4,7 @@
  * table it is the picture of what is durable; a checkpoint carries it in units of its own.
  *
  *   places[]  place -> {id, state, name}        index[]  hash of id -> place
+ *   usages[]  place -> {blocks, units}          not durable: recovery counts anew
  *
  *     FREE --TENANT--> LIVE --TENANT_DROP--> DROPPED --swept--> FREE
  *
@@ -12,10 +13,11 @@
  *      stands in no place was dropped, and nothing stored under it may be served ever again.
  *  I2  Only blocks of a LIVE tenant are served. A drop hides all of them with one record.
  *  I3  A place leaves DROPPED without a record: that no block of the tenant is left can be found
- * out again. A later TENANT for that place is the proof that it had been found out. I4  Place 0 of
- * a new drive is the default tenant.
+ *      out again. A later TENANT for that place is the proof that it had been found out.
+ *  I4  Place 0 of a new drive is the default tenant.
+ *  I5  While the volume serves, a usage is what a walk over the live slots of the tenant counts.
  *
- * Not responsible for: quotas and rights, nor for dropping the blocks (volume_tenant.c).
+ * Not responsible for: rights, dropping the blocks, nor when to count (volume_tenant.c).
  */
 #ifndef MKV_CORE_TENANT_TABLE_H
 #define MKV_CORE_TENANT_TABLE_H
@@ -24,6 +26,16 @@
 #include "core/geometry.h"
 #include "core/journal_block.h"
 #include "core/tenant_page.h"
+
+/* What a tenant has on this drive. */
+struct mkv_tenant_usage {
+    uint64_t blocks;         /* live ones */
+    uint64_t units;          /* of their slots */
+    uint64_t reserved_units; /* of the slots that puts have which are not durable yet */
+    uint64_t quota_units;    /* what both may come to; 0: anything */
+    uint64_t writes_total;   /* blocks that became live since the volume was opened */
+    uint64_t rejections_total;
+};
 
 struct mkv_tenant_table {
     uint32_t capacity;
@@ -35,6 +47,7 @@ struct mkv_tenant_table {
     uint64_t stamps[MKV_TENANT_UNITS_MAX]; /* recovery: the last block applied to the unit */
     /* Offsets from the start of this struct. */
     uint64_t places_offset;
+    uint64_t usages_offset;
     uint64_t index_offset;
 };
 
@@ -53,6 +66,17 @@ static inline bool mkv_tenant_table_serves(const struct mkv_tenant_table *table,
     const uint32_t place = mkv_tenant_table_find(table, id);
     return place != MKV_NONE_U32 && mkv_tenant_table_at(table, place)->state == MKV_TENANT_LIVE;
 }
+
+/* Of the tenant in a place that is not FREE. */
+const struct mkv_tenant_usage *mkv_tenant_table_usage(const struct mkv_tenant_table *table,
+                                                      uint32_t place);
+/* A block of the tenant in a slot of so many units has become live, or is live no more. */
+void mkv_tenant_table_count(struct mkv_tenant_table *table, uint32_t id, uint32_t slot_units);
+void mkv_tenant_table_uncount(struct mkv_tenant_table *table, uint32_t id, uint32_t slot_units);
+/* Of an id that stands in a place, or NULL. For reservations, quotas and counters. */
+struct mkv_tenant_usage *mkv_tenant_table_usage_of(struct mkv_tenant_table *table, uint32_t id);
+/* Nothing is counted any more: recovery counts anew. */
+void mkv_tenant_table_count_clear(struct mkv_tenant_table *table);
 
 /* Durable records reach the table: the place of a TENANT is FREE, that of a TENANT_DROP LIVE. */
 void mkv_tenant_table_apply(struct mkv_tenant_table *table, const struct mkv_record *record);

@@ -212,6 +212,24 @@ bool mkv_volume_has_work(const struct mkv_volume *volume);
 uint32_t mkv_volume_effects_max(const struct mkv_volume_config *config);
 void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *stats);
 
+/* A tenant of this drive and what it has here. */
+struct mkv_volume_tenant {
+    uint32_t id;
+    bool live; /* false: it was dropped, and its blocks are being dropped */
+    uint32_t name_bytes;
+    const char *name; /* not closed by a NUL; valid until the next step */
+    uint64_t blocks;
+    uint64_t bytes;       /* of the slots that they take */
+    uint64_t quota_bytes; /* 0: none */
+    uint64_t writes_total;
+    uint64_t quota_rejections_total;
+};
+/* Walks the tenants: *cursor starts at 0; false at the end. While the volume serves. */
+bool mkv_volume_next_tenant(const struct mkv_volume *volume, uint32_t *cursor,
+                            struct mkv_volume_tenant *tenant);
+/* The highest number that a tenant of this drive ever had. */
+uint32_t mkv_volume_tenant_id_max(const struct mkv_volume *volume);
+
 /* ---- for the simulator's oracles and for offline tools; no part of serving --------------------
  */
 

@@ -56,6 +56,7 @@ void mkv_volume_prolong(struct mkv_volume *volume, uint32_t index) {
         return;
     }
     if (op->overtaken) {
+        mkv_volume_tenant_unreserve(volume, op);
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
         op->overtaken = false;
     }

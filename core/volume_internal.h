@@ -148,6 +148,7 @@ struct op {
     struct mkv_sequence sequence;    /* JOURNALED: of its record's block */
     struct mkv_record_extent extent; /* EXTENT */
     uint32_t tenant_place;           /* TENANT, TENANT_DROP */
+    uint64_t quota_units;            /* TENANT */
     bool of_job;                     /* DROP: counts against the limit of background jobs */
     bool waits_for_slot;             /* PUT: it is one of those that wait for a slot ... */
     uint32_t policy_state;           /* DROP of an eviction: what the policy will remember */
@@ -678,6 +679,19 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t op);
 bool mkv_volume_tenant_takes(const struct mkv_volume *volume, uint32_t tenant);
 /* Why a read of this tenant finds nothing. */
 enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t tenant);
+/* The block in the slot has become live; it is about to be live no more. */
+void mkv_volume_tenant_count(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_tenant_uncount(struct mkv_volume *volume, struct mkv_slot slot);
+/* Whether the put may have a slot of so many units, besides what it replaces. False is counted. */
+bool mkv_volume_tenant_has_room(struct mkv_volume *volume, const struct op *op,
+                                uint32_t slot_units);
+/* The put has got its slot; it has it no more, or it holds a block now. */
+void mkv_volume_tenant_reserve(struct mkv_volume *volume, const struct op *op);
+void mkv_volume_tenant_unreserve(struct mkv_volume *volume, const struct op *op);
+/* A TENANT is durable. */
+void mkv_volume_tenant_applied(struct mkv_volume *volume, const struct op *op);
+/* Recovery: counts the blocks in these pages. False: one is of a tenant that there is not. */
+bool mkv_volume_tenant_derive(struct mkv_volume *volume, uint32_t page, uint32_t page_end);
 /* Goes on dropping the blocks of dropped tenants. */
 void mkv_volume_tenant_pump(struct mkv_volume *volume);
 bool mkv_volume_tenant_has_work(const struct mkv_volume *volume);

@@ -279,6 +279,8 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         switch (records[record].kind) {
         case MKV_RECORD_PUT:
             mkv_slot_table_apply_put(table, &records[record].put);
+            mkv_volume_tenant_unreserve(volume, op);
+            mkv_volume_tenant_count(volume, op->slot);
             mkv_volume_directory_put(volume, op);
             mkv_volume_empty_put_applied(volume, op->slot);
             mkv_volume_expiry_noted(volume, op->expiry_s);
@@ -293,6 +295,10 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
                 (op->kind == OP_KIND_PUT && !op->clearing)) {
                 mkv_volume_directory_drop(volume, op);
                 mkv_volume_lease_dropped(volume, records[record].drop.slot);
+                if (op->kind != OP_KIND_PUT || op->clearing ||
+                    !MKV_CANARY(MKV_CANARY_TENANT_COUNT_DRIFTS)) {
+                    mkv_volume_tenant_uncount(volume, op->old_slot);
+                }
                 mkv_slot_table_apply_drop(table, &records[record].drop);
             }
             volume->stats.expired_total += op->drop_cause == MKV_DROP_EXPIRE;
@@ -305,6 +311,9 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
         case MKV_RECORD_TENANT:
         case MKV_RECORD_TENANT_DROP:
             mkv_tenant_table_apply(volume_tenants(volume), &records[record]);
+            if (op->kind == OP_KIND_TENANT) {
+                mkv_volume_tenant_applied(volume, op);
+            }
             break;
         case MKV_RECORD_RETIRE:
             mkv_slot_table_apply_retire(table, op->slot);

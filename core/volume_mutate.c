@@ -103,6 +103,7 @@ static void drop_old(struct mkv_volume *volume, uint32_t index, enum mkv_drop_ca
             .generation =
                 {mkv_slot_table_entry(volume_table(volume), op->old_slot)->generation_low},
         };
+        mkv_volume_tenant_uncount(volume, op->old_slot);
         mkv_slot_table_apply_drop(volume_table(volume), &drop);
     } else {
         mkv_slot_table_hide(volume_table(volume), op->old_slot);
@@ -347,7 +348,9 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
         return;
     }
     if (!mkv_volume_tenant_takes(volume, input->message.tenant)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
+        const bool nobody = input->message.tenant == MKV_NONE_U32;
+        mkv_volume_mutation_end(volume, index,
+                                nobody ? MKV_STATUS_NOT_FOUND : MKV_STATUS_FORBIDDEN);
         return;
     }
     mkv_volume_lock_take(volume, index);
@@ -510,6 +513,10 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
     const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
+    if (!mkv_volume_tenant_has_room(volume, op, slot_units)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_QUOTA);
+        return;
+    }
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
     bool waits = !reserved && extent_request(volume, slot_units);
     if (!reserved && !waits && mkv_volume_evict_request(volume, index, slot_units)) {
@@ -524,6 +531,7 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     if (reserved) {
         op->state = OP_RESERVED;
         op->reserved_ns = volume->now_ns;
+        mkv_volume_tenant_reserve(volume, op);
         mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_READY, MKV_STATUS_OK);
     } else if (waits) {
         if (!mkv_volume_lock_step_back(volume, index)) {
@@ -548,6 +556,7 @@ void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t index, enum mkv_
     const struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->kind == OP_KIND_PUT);
     if (!op->prolongs) {
+        mkv_volume_tenant_unreserve(volume, op);
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
     }
     mkv_volume_mutation_end(volume, index, status);
@@ -643,6 +652,7 @@ void mkv_volume_put_abort(struct mkv_volume *volume, const struct mkv_message *m
     struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->generation == message->volume_op.generation);
     MKV_ASSERT(op->state == OP_RESERVED);
+    mkv_volume_tenant_unreserve(volume, op);
     mkv_slot_table_unreserve(volume_table(volume), op->slot);
     const uint32_t next = op->past_lock ? mkv_volume_lock_pass_on(volume, index) : MKV_NONE_U32;
     mkv_volume_op_free(volume, index);
@@ -679,6 +689,7 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
     }
     const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
     mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, lba);
+    mkv_volume_tenant_unreserve(volume, op);
     if (done->result == MKV_IO_NO_ROOM || MKV_CANARY(MKV_CANARY_FAILED_SLOT_REUSED)) {
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
     } else {

@@ -612,6 +612,7 @@ static void derive_begin(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     recover->step = RECOVER_DERIVE;
     recover->derive_cursor = 0;
+    mkv_tenant_table_count_clear(volume_tenants(volume));
     recover->derived = false;
     recover->policy_page = 0;
     mkv_volume_policy_init(volume);
@@ -630,8 +631,12 @@ static void derive_begin(struct mkv_volume *volume) {
 static void derive_step(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     bool consistent = true;
-    if (!recover->derived && !mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor,
-                                                    STEP_PAGES_MAX, &consistent)) {
+    const uint32_t page = recover->derive_cursor;
+    const bool done =
+        recover->derived || mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor,
+                                                  STEP_PAGES_MAX, &consistent);
+    consistent = consistent && mkv_volume_tenant_derive(volume, page, recover->derive_cursor);
+    if (!done && consistent) {
         return;
     }
     if (!consistent) {

@@ -24,6 +24,9 @@ static void tenant_create(struct mkv_volume *volume, uint32_t index) {
         const struct mkv_tenant *tenant = mkv_tenant_table_at(table, place);
         const bool same = tenant->state == MKV_TENANT_LIVE && tenant->name_bytes == op->key_bytes &&
                           memcmp(tenant->name, op->key, op->key_bytes) == 0;
+        if (same) {
+            mkv_volume_tenant_applied(volume, op);
+        }
         mkv_volume_mutation_end(volume, index, same ? MKV_STATUS_OK : MKV_STATUS_CONFLICT);
         return;
     }
@@ -72,6 +75,7 @@ void mkv_volume_tenant(struct mkv_volume *volume, const struct mkv_input *input)
     op->front_op = message->front_op;
     op->tenant = message->tenant;
     if (create) {
+        op->quota_units = message->count;
         op->key_bytes = message->data_bytes;
         memcpy(op->key, input->data, message->data_bytes);
     }
@@ -129,6 +133,116 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t index) {
     while (refused.count > 0) {
         mkv_volume_put_refused(volume, mkv_volume_list_pop(volume, &refused), MKV_STATUS_FORBIDDEN);
     }
+}
+
+/* ---- counts ---------------------------------------------------------------------------------- */
+
+static uint32_t slot_units_of(const struct mkv_volume *volume, struct mkv_slot slot) {
+    struct mkv_slot_table *table = volume_table(volume);
+    return mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->slot_units;
+}
+
+void mkv_volume_tenant_count(struct mkv_volume *volume, struct mkv_slot slot) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    mkv_tenant_table_count(volume_tenants(volume), entry->tenant, slot_units_of(volume, slot));
+    mkv_tenant_table_usage_of(volume_tenants(volume), entry->tenant)->writes_total++;
+}
+
+void mkv_volume_tenant_uncount(struct mkv_volume *volume, struct mkv_slot slot) {
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    mkv_tenant_table_uncount(volume_tenants(volume), entry->tenant, slot_units_of(volume, slot));
+}
+
+void mkv_volume_tenant_applied(struct mkv_volume *volume, const struct op *op) {
+    struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
+    MKV_ASSERT(usage != NULL);
+    usage->quota_units = op->quota_units;
+}
+
+bool mkv_volume_tenant_has_room(struct mkv_volume *volume, const struct op *op,
+                                uint32_t slot_units) {
+    struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
+    if (usage == NULL || usage->quota_units == 0) {
+        return true;
+    }
+    const uint64_t given_up = op->has_old ? slot_units_of(volume, op->old_slot) : 0;
+    MKV_ASSERT(usage->units >= given_up);
+    if (usage->units - given_up + usage->reserved_units + slot_units <= usage->quota_units) {
+        return true;
+    }
+    usage->rejections_total++;
+    return false;
+}
+
+/* Its tenant may be gone by now: then nobody counts it. */
+void mkv_volume_tenant_reserve(struct mkv_volume *volume, const struct op *op) {
+    struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
+    if (usage != NULL) {
+        usage->reserved_units += slot_units_of(volume, op->slot);
+    }
+}
+
+void mkv_volume_tenant_unreserve(struct mkv_volume *volume, const struct op *op) {
+    struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
+    if (usage != NULL) {
+        const uint32_t slot_units = slot_units_of(volume, op->slot);
+        MKV_ASSERT(usage->reserved_units >= slot_units);
+        usage->reserved_units -= slot_units;
+    }
+}
+
+bool mkv_volume_tenant_derive(struct mkv_volume *volume, uint32_t page, uint32_t page_end) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    for (; page < page_end; page++) {
+        for (uint32_t index = 0; index < MKV_PAGE_SLOTS; index++) {
+            const struct mkv_slot slot = {page * MKV_PAGE_SLOTS + index};
+            if (mkv_slot_table_page(table, page)->extent == MKV_NONE_U32) {
+                break;
+            }
+            const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+            if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE) {
+                continue;
+            }
+            if (mkv_tenant_table_find(volume_tenants(volume), entry->tenant) == MKV_NONE_U32) {
+                return false;
+            }
+            mkv_tenant_table_count(volume_tenants(volume), entry->tenant,
+                                   slot_units_of(volume, slot));
+        }
+    }
+    return true;
+}
+
+uint32_t mkv_volume_tenant_id_max(const struct mkv_volume *volume) {
+    return volume_tenants(volume)->id_max;
+}
+
+bool mkv_volume_next_tenant(const struct mkv_volume *volume, uint32_t *cursor,
+                            struct mkv_volume_tenant *tenant) {
+    const struct mkv_tenant_table *table = volume_tenants(volume);
+    for (; *cursor < table->capacity; ++*cursor) {
+        const struct mkv_tenant *place = mkv_tenant_table_at(table, *cursor);
+        if (place->state == MKV_TENANT_FREE) {
+            continue;
+        }
+        const struct mkv_tenant_usage *usage = mkv_tenant_table_usage(table, *cursor);
+        *tenant = (struct mkv_volume_tenant){
+            .id = place->id,
+            .live = place->state == MKV_TENANT_LIVE,
+            .name_bytes = place->name_bytes,
+            .name = place->name,
+            .blocks = usage->blocks,
+            .bytes = usage->units * MKV_UNIT_BYTES,
+            .quota_bytes = usage->quota_units * MKV_UNIT_BYTES,
+            .writes_total = usage->writes_total,
+            .quota_rejections_total = usage->rejections_total,
+        };
+        ++*cursor;
+        return true;
+    }
+    return false;
 }
 
 /* ---- the sweep ------------------------------------------------------------------------------- */

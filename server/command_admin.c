@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/command_admin.h"
+#include "server/command_admin_internal.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -13,7 +13,6 @@
 #include "server/config_address.h"
 #include "server/exit_codes.h"
 
-#define SERVERS_MAX 256u
 #define TIMEOUT_MS 5000u
 #define SERVERS_VARIABLE "MEMKV_SERVERS"
 #define SERVER_DEFAULT "127.0.0.1:9901"
@@ -29,8 +28,10 @@ static const char help_admin[] =
     "\n"
     "Asks the admin listener of nodes.\n"
     "\n"
-    "  status      health, fill, memory, hits, journal and drives of each node\n"
-    "  -h, --help  this text; `memkv admin COMMAND --help` has the options of a command\n";
+    "  status            health, fill, memory, hits, journal and drives of each node\n"
+    "  tenants           the tenants of each node, with blocks, bytes and quotas\n"
+    "  tenant-drop NAME  drops a tenant with all its keys, durably\n"
+    "  -h, --help        this text; `memkv admin COMMAND --help` has the options of a command\n";
 
 static const char help_status[] =
     "usage: memkv admin status [OPTIONS]\n"
@@ -52,11 +53,10 @@ static const char help_status[] =
 struct options {
     bool json;
     bool check;
-    uint32_t server_count;
-    struct mkv_config_address servers[SERVERS_MAX];
+    struct mkv_command_servers servers;
 };
 
-__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...) {
+void mkv_command_admin_complain(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     fputs("memkv admin: ", stderr);
@@ -67,31 +67,31 @@ __attribute__((format(printf, 1, 2))) static void complain(const char *format, .
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-/* Adds the addresses of a list with commas. `port_offset` is what leads from the port in the text
- * to the admin port. */
-static bool add_servers(struct options *options, const char *source, const char *list,
-                        uint16_t port_offset) {
+bool mkv_command_servers_add(struct mkv_command_servers *servers, const char *source,
+                             const char *list, uint16_t port_offset) {
     while (true) {
         const size_t bytes = strcspn(list, ",");
         char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
-        if (options->server_count == SERVERS_MAX) {
-            complain("%s: more than %u servers; ask fewer at a time", source, SERVERS_MAX);
+        if (servers->count == MKV_COMMAND_SERVERS_MAX) {
+            mkv_command_admin_complain("%s: more than %u servers; ask fewer at a time", source,
+                                       MKV_COMMAND_SERVERS_MAX);
             return false;
         }
         snprintf(text, sizeof text, "%.*s", (int)mkv_min_u64(bytes, sizeof text - 1), list);
-        struct mkv_config_address *server = &options->servers[options->server_count];
+        struct mkv_config_address *server = &servers->list[servers->count];
         const enum mkv_config_address_problem problem = mkv_config_address_parse(text, server);
         if (problem != MKV_CONFIG_ADDRESS_OK) {
-            complain("%s: '%s' %s", source, text, mkv_config_address_explain(problem));
+            mkv_command_admin_complain("%s: '%s' %s", source, text,
+                                       mkv_config_address_explain(problem));
             return false;
         }
         if (server->port > UINT16_MAX - port_offset) {
-            complain("%s: '%s' has no admin port: it would be the port + 1; use --server", source,
-                     text);
+            mkv_command_admin_complain(
+                "%s: '%s' has no admin port: it would be the port + 1; use --server", source, text);
             return false;
         }
         server->port = (uint16_t)(server->port + port_offset);
-        options->server_count++;
+        servers->count++;
         if (list[bytes] == '\0') {
             return true;
         }
@@ -99,12 +99,12 @@ static bool add_servers(struct options *options, const char *source, const char 
     }
 }
 
-static bool default_servers(struct options *options) {
+bool mkv_command_servers_default(struct mkv_command_servers *servers) {
     const char *variable = getenv(SERVERS_VARIABLE);
     if (variable != NULL && variable[0] != '\0') {
-        return add_servers(options, SERVERS_VARIABLE, variable, 1);
+        return mkv_command_servers_add(servers, SERVERS_VARIABLE, variable, 1);
     }
-    return add_servers(options, "default", SERVER_DEFAULT, 0);
+    return mkv_command_servers_add(servers, "default", SERVER_DEFAULT, 0);
 }
 
 /* False: *exit_code is what to exit with. */
@@ -122,23 +122,25 @@ static bool parse(int argc, char **argv, struct options *options, int *exit_code
         } else if (strcmp(argument, "--check") == 0) {
             options->check = true;
         } else if (strncmp(argument, "--server=", strlen("--server=")) == 0) {
-            if (!add_servers(options, "--server", argument + strlen("--server="), 0)) {
+            if (!mkv_command_servers_add(&options->servers, "--server",
+                                         argument + strlen("--server="), 0)) {
                 return false;
             }
         } else if (strcmp(argument, "--server") == 0) {
             if (index + 1 == argc) {
-                complain("--server needs HOST:PORT behind it");
+                mkv_command_admin_complain("--server needs HOST:PORT behind it");
                 return false;
             }
-            if (!add_servers(options, "--server", argv[++index], 0)) {
+            if (!mkv_command_servers_add(&options->servers, "--server", argv[++index], 0)) {
                 return false;
             }
         } else {
-            complain("status takes no '%s'; see memkv admin status --help", argument);
+            mkv_command_admin_complain("status takes no '%s'; see memkv admin status --help",
+                                       argument);
             return false;
         }
     }
-    return options->server_count > 0 || default_servers(options);
+    return options->servers.count > 0 || mkv_command_servers_default(&options->servers);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -210,7 +212,7 @@ static int check_code(const struct answer *answer) {
 static void complain_of(const struct answer *answer) {
     char error[ERROR_BYTES];
     mkv_text_clean(answer->error, error, sizeof error);
-    complain("%s: %s", answer->server, error);
+    mkv_command_admin_complain("%s: %s", answer->server, error);
 }
 
 static void show_check(const struct answer *answer) {
@@ -232,7 +234,7 @@ static void show_screen(const struct answer *answer, uint32_t index, uint32_t co
     struct mkv_text screen = {0};
     mkv_status_screen(answer->status, &screen);
     if (screen.failed) {
-        complain("%s: no memory for the screen", answer->server);
+        mkv_command_admin_complain("%s: no memory for the screen", answer->server);
     } else {
         fputs(screen.bytes, stdout);
     }
@@ -269,15 +271,15 @@ static int run_status(int argc, char **argv) {
         return exit_code;
     }
     exit_code = MKV_EXIT_CLIENT_DONE;
-    for (uint32_t index = 0; index < options.server_count; index++) {
+    for (uint32_t index = 0; index < options.servers.count; index++) {
         struct answer answer;
-        ask(&options.servers[index], &answer);
+        ask(&options.servers.list[index], &answer);
         if (options.json) {
-            show_json(&answer, index, options.server_count);
+            show_json(&answer, index, options.servers.count);
         } else if (options.check) {
             show_check(&answer);
         } else {
-            show_screen(&answer, index, options.server_count);
+            show_screen(&answer, index, options.servers.count);
         }
         const int code = check_code(&answer);
         if ((options.check || code == MKV_EXIT_CHECK_UNREACHABLE) && code > exit_code) {
@@ -286,7 +288,7 @@ static int run_status(int argc, char **argv) {
         answer_free(&answer);
     }
     if (fflush(stdout) != 0) {
-        complain("standard output cannot be written");
+        mkv_command_admin_complain("standard output cannot be written");
         return MKV_EXIT_CLIENT_USAGE;
     }
     return exit_code;
@@ -304,6 +306,12 @@ int mkv_command_admin(int argc, char **argv) {
     if (strcmp(argv[1], "status") == 0) {
         return run_status(argc - 1, argv + 1);
     }
-    complain("there is no command '%s'; see memkv admin --help", argv[1]);
+    if (strcmp(argv[1], "tenants") == 0) {
+        return mkv_command_tenants(argc - 1, argv + 1);
+    }
+    if (strcmp(argv[1], "tenant-drop") == 0) {
+        return mkv_command_tenant_drop(argc - 1, argv + 1);
+    }
+    mkv_command_admin_complain("there is no command '%s'; see memkv admin --help", argv[1]);
     return MKV_EXIT_CLIENT_USAGE;
 }

@@ -34,6 +34,7 @@
 #define MKV_CONFIG_PATH_BYTES 1024u
 #define MKV_CONFIG_NAME_BYTES 32u
 #define MKV_CONFIG_NODE_ID_BYTES 64u
+#define MKV_CONFIG_QUOTAS_BYTES 1024u
 #define MKV_CONFIG_FLAG_BYTES 32u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
 /* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
@@ -57,11 +58,12 @@ enum mkv_config_key_id {
     MKV_CONFIG_STORAGE_BLOCK_SIZE,
     MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX,
     MKV_CONFIG_STORAGE_DRIVES,
+    MKV_CONFIG_TENANTS_QUOTAS,
     MKV_CONFIG_NODE_ID,
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
 };
-#define MKV_CONFIG_KEY_COUNT 15u
+#define MKV_CONFIG_KEY_COUNT 16u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -136,6 +138,9 @@ struct mkv_config {
         uint64_t block_bytes_max;
         struct mkv_config_drive drives[MKV_CONFIG_DRIVES_MAX];
     } storage;
+    struct {
+        char quotas[MKV_CONFIG_QUOTAS_BYTES]; /* as written; config_quotas.h reads it */
+    } tenants;
     struct {
         char id[MKV_CONFIG_NODE_ID_BYTES];
     } node;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/config_schema.h"
 
+#include "server/config_quotas.h"
 #include "server/config_text.h"
 #include "server/size.h"
 
@@ -27,7 +28,7 @@ _Static_assert(sizeof(enum mkv_config_log_level) == sizeof(uint32_t), "a word's 
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {"network", "memory", "storage",
-                                                                   "node", "log"};
+                                                                   "tenants", "node",   "log"};
 
 #define FIELD(member)                                                                              \
     .field_offset = offsetof(struct mkv_config, member),                                           \
@@ -161,6 +162,18 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_note = "none; `--dev` makes one",
             .meaning = "The drives that hold blocks, in the file only. Each has the keys of the "
                        "next table.",
+        },
+    [MKV_CONFIG_TENANTS_QUOTAS] =
+        {
+            .path = "tenants.quotas",
+            .type = MKV_CONFIG_TYPE_QUOTAS,
+            FIELD(tenants.quotas),
+            .size_min = MKV_MIB,
+            .size_max = 1024 * TIB,
+            .size_step = MKV_UNIT_BYTES,
+            .default_note = "none",
+            .meaning = "What tenants may take of the drives, each: `batch=100GiB, team-7=1TiB`. A "
+                       "put that would pass it is refused with status quota.",
         },
     [MKV_CONFIG_NODE_ID] =
         {
@@ -331,6 +344,26 @@ static bool parse_name(const struct mkv_config_key *key, const char *text,
     return true;
 }
 
+static bool parse_quotas(const struct mkv_config_key *key, const char *text,
+                         const struct mkv_config_source *source, char *out,
+                         struct mkv_config_error *error) {
+    struct mkv_tenant_quota quotas[MKV_TENANT_QUOTAS_MAX];
+    uint32_t count;
+    char problem[MKV_CONFIG_QUOTAS_PROBLEM_BYTES];
+    const size_t bytes = strlen(text);
+    if (bytes >= key->field_bytes) {
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: the list is too long; use at most %zu bytes", source->label,
+                               key->field_bytes - 1);
+    }
+    if (!mkv_config_quotas_parse(text, key->size_min, key->size_max, quotas, &count, problem)) {
+        return mkv_config_fail(error, source->exit_code, source->where, "%s: %s", source->label,
+                               problem);
+    }
+    memcpy(out, text, bytes);
+    return true;
+}
+
 static bool parse_path(const struct mkv_config_key *key, const char *text,
                        const struct mkv_config_source *source, char *out,
                        struct mkv_config_error *error) {
@@ -386,6 +419,9 @@ bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
         break;
     case MKV_CONFIG_TYPE_PATH:
         ok = parse_path(key, text, source, parsed.text, error);
+        break;
+    case MKV_CONFIG_TYPE_QUOTAS:
+        ok = parse_quotas(key, text, source, parsed.text, error);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         ok = mkv_config_fail(error, source->exit_code, source->where,
@@ -443,6 +479,10 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         break;
     case MKV_CONFIG_TYPE_PATH:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a path of up to %zu bytes", key->field_bytes - 1);
+        break;
+    case MKV_CONFIG_TYPE_QUOTAS:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "NAME=SIZE, ... for up to %u tenants",
+                 MKV_TENANT_QUOTAS_MAX);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of 1 to %u drives", MKV_CONFIG_DRIVES_MAX);

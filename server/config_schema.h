@@ -20,9 +20,10 @@
 enum mkv_config_type {
     MKV_CONFIG_TYPE_ADDRESS,
     MKV_CONFIG_TYPE_SIZE,
-    MKV_CONFIG_TYPE_WORD, /* one of a list */
-    MKV_CONFIG_TYPE_NAME, /* characters of a set, of a bounded length */
-    MKV_CONFIG_TYPE_PATH, /* relative to the directory of the file */
+    MKV_CONFIG_TYPE_WORD,   /* one of a list */
+    MKV_CONFIG_TYPE_NAME,   /* characters of a set, of a bounded length */
+    MKV_CONFIG_TYPE_PATH,   /* relative to the directory of the file */
+    MKV_CONFIG_TYPE_QUOTAS, /* NAME=SIZE, with commas between them */
     MKV_CONFIG_TYPE_DRIVES,
 };
 
@@ -54,7 +55,7 @@ enum mkv_config_drive_key_id {
 #define MKV_CONFIG_DRIVE_KEY_COUNT 3u
 extern const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT];
 
-#define MKV_CONFIG_SECTION_COUNT 5u
+#define MKV_CONFIG_SECTION_COUNT 6u
 extern const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT];
 
 /* A parsed value; which member is set follows from the key's type. */
@@ -62,7 +63,7 @@ union mkv_config_value {
     struct mkv_config_address address;
     uint64_t size_bytes;
     uint32_t word_index;
-    char text[MKV_CONFIG_PATH_BYTES]; /* NAME and PATH: filled up with zeros */
+    char text[MKV_CONFIG_PATH_BYTES]; /* NAME, PATH, QUOTAS: filled up with zeros */
 };
 
 /* What surrounds a value while it is parsed. */

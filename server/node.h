@@ -48,4 +48,7 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev, con
  * thread but a shard's; it waits for no drive and no client. */
 void mkv_node_snapshot(void *context, struct mkv_admin_snapshot *out);
 
+/* The provider's way to drop a tenant; `context` is the node. */
+enum mkv_status mkv_node_tenant_drop(void *context, const char *name);
+
 #endif

@@ -72,6 +72,8 @@ struct mkv_node {
 
     struct mkv_arena *arena;
     uint64_t metadata_bytes;
+    uint32_t quota_count;
+    struct mkv_tenant_quota quotas[MKV_TENANT_QUOTAS_MAX];
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_shard *shard;
     bool shard_started;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "backends/tcp_listen.h"
+#include "server/config_quotas.h"
 
 #define ADMIN_BACKLOG 64u
 
@@ -53,6 +54,13 @@ static void fill_volume_options(struct mkv_node *node) {
     }
 }
 
+static void fill_quotas(struct mkv_node *node) {
+    char problem[MKV_CONFIG_QUOTAS_PROBLEM_BYTES];
+    const bool valid = mkv_config_quotas_parse(node->config.tenants.quotas, 0, UINT64_MAX,
+                                               node->quotas, &node->quota_count, problem);
+    MKV_ASSERT(valid); /* the configuration was checked when it was read */
+}
+
 static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
                           struct mkv_shard_options *options) {
     memset(options, 0, sizeof *options);
@@ -65,6 +73,8 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->event_context = node;
     options->stats_text = mkv_node_stats_text;
     options->stats_text_context = node;
+    options->quota_count = node->quota_count;
+    options->quotas = node->quotas;
 }
 
 static void arena_undo(struct mkv_node *node) {
@@ -88,6 +98,7 @@ static bool arena_perform(struct mkv_node *node, struct mkv_backend_error *error
                                   "no memory for a node. Free memory on this machine");
     }
     fill_volume_options(node);
+    fill_quotas(node);
     /* As many slabs as there would be without metadata: a bound of what the front is told later. */
     const uint64_t units = mkv_min_u64(
         node->config.memory.max_size_bytes / MKV_SLAB_UNIT_STRIDE_BYTES, MKV_SLAB_UNIT_COUNT_MAX);
@@ -193,7 +204,8 @@ void mkv_node_admin_unlisten(struct mkv_node *node) {
 }
 
 static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error) {
-    const struct mkv_admin_provider provider = {.context = node, .snapshot = mkv_node_snapshot};
+    const struct mkv_admin_provider provider = {
+        .context = node, .snapshot = mkv_node_snapshot, .tenant_drop = mkv_node_tenant_drop};
     char text[MKV_ADMIN_ERROR_BYTES];
     if (!mkv_admin_http_start(node->admin_fd, &provider, &node->admin, text)) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE, "%s", text);

@@ -12,6 +12,9 @@
 #include "backends/clock.h"
 #include "server/version.h"
 
+/* Less than a client of the admin listener waits. */
+#define TENANT_DROP_WAIT_NS (4ull * 1000000000u)
+
 /* `serving`: the node takes requests, so a drive that is not open yet is one that joins. */
 static enum mkv_admin_drive_state drive_state(const struct mkv_shard_volume_stats *stats,
                                               bool serving) {
@@ -127,6 +130,21 @@ static void fill_memory(const struct mkv_node *node, const struct mkv_shard_stat
     out->bytes_used = (units - free) * MKV_SLAB_UNIT_PAYLOAD_BYTES;
 }
 
+static void fill_tenants(const struct mkv_shard_stats *stats, struct mkv_admin_snapshot *out) {
+    out->tenant_count = stats->tenant_count;
+    for (uint32_t i = 0; i < stats->tenant_count; i++) {
+        const struct mkv_shard_tenant_stats *source = &stats->tenants[i];
+        struct mkv_admin_tenant *target = &out->tenants[i];
+        _Static_assert(sizeof target->name == sizeof source->name, "names fit");
+        memcpy(target->name, source->name, sizeof target->name);
+        target->blocks = source->blocks;
+        target->bytes = source->bytes;
+        target->quota_bytes = source->quota_bytes;
+        target->writes_total = source->writes_total;
+        target->quota_rejections_total = source->quota_rejections_total;
+    }
+}
+
 /* `stats` is all zeroes until the shard has published figures: then every drive is recovering. */
 static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
                  struct mkv_admin_snapshot *out) {
@@ -152,6 +170,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     out->front = stats->front;
     fill_fabric(&stats->fabric, &out->fabric);
     fill_memory(node, stats, &out->memory);
+    fill_tenants(stats, out);
     _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");
     mkv_log_counts(node->log, out->log_messages_total);
     pthread_mutex_lock(&node->mutex);
@@ -166,6 +185,17 @@ void mkv_node_snapshot(void *context, struct mkv_admin_snapshot *out) {
     mkv_shard_stats(node->shard, node->view_stats);
     fill(node, node->view_stats, out);
     pthread_mutex_unlock(&node->view_mutex);
+}
+
+enum mkv_status mkv_node_tenant_drop(void *context, const char *name) {
+    struct mkv_node *node = context;
+    const enum mkv_status status = mkv_shard_tenant_drop(node->shard, name, TENANT_DROP_WAIT_NS);
+    const struct mkv_log_field field = {.name = "tenant", .text = name};
+    mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, "server.node", &field, 1,
+                  status == MKV_STATUS_OK ? "a tenant was dropped, as an administrator asked"
+                                          : "a tenant could not be dropped: %s",
+                  mkv_status_name(status));
+    return status;
 }
 
 uint32_t mkv_node_stats_text(void *context, const struct mkv_shard_stats *stats, char *text,

@@ -28,6 +28,7 @@ struct mkv_pump {
     const uint8_t *front_arena;
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
+    void (*tenant_done)(void *context, const struct mkv_message *message);
 
     uint64_t now_ns;
     uint64_t wall_ms;
@@ -119,6 +120,11 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
         return;
     case MKV_EFFECT_MESSAGE:
         MKV_ASSERT(effect->message.volume == volume->index);
+        if (effect->message.kind == MKV_MESSAGE_TENANT_DONE ||
+            effect->message.kind == MKV_MESSAGE_TENANT_DROP_DONE) {
+            pump->tenant_done(pump->event_context, &effect->message);
+            return;
+        }
         message_wait(pump, &effect->message, mkv_volume_arena(volume->volume));
         return;
     case MKV_EFFECT_EVENT:
@@ -270,6 +276,18 @@ enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_adm
     return error;
 }
 
+void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, const char *name) {
+    MKV_ASSERT(message->volume < pump->volume_count);
+    MKV_ASSERT(pump->tenant_done != NULL);
+    begin(pump);
+    struct mkv_input input = input_at(pump, MKV_INPUT_MESSAGE);
+    input.message = *message;
+    input.data = (const uint8_t *)name;
+    input.data_bytes = message->data_bytes;
+    (void)volume_step(&pump->volumes[message->volume], &input);
+    end(pump);
+}
+
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state) {
     MKV_ASSERT(volume < pump->volume_count);
     MKV_ASSERT(!(state == MKV_FRONT_VOLUME_ONLINE && pump->volumes[volume].drive_failed));
@@ -347,6 +365,7 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->fabric->sink = (struct mkv_fabric_sink){pump, fabric_input};
     pump->event = options->event;
     pump->event_context = options->event_context;
+    pump->tenant_done = options->tenant_done;
     pump->volume_count = options->volume_count;
     for (uint32_t i = 0; i < options->volume_count; i++) {
         struct pump_volume *volume = &pump->volumes[i];

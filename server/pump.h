@@ -50,6 +50,8 @@ struct mkv_pump_options {
      * It may not call the pump. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
+    /* A TENANT_DONE or TENANT_DROP_DONE. It may not call the pump. */
+    void (*tenant_done)(void *context, const struct mkv_message *message);
 };
 
 /* NULL when there is no memory. */
@@ -59,6 +61,8 @@ void mkv_pump_destroy(struct mkv_pump *pump);
 /* Steps a volume with an administrator's command; `set` is NULL where that takes none. */
 enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_admin_command command,
                             const struct mkv_drive_set *set);
+/* Steps a volume with a TENANT, whose data is `name`, or a TENANT_DROP. */
+void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, const char *name);
 /* Tells the front about a volume. One whose drive has failed cannot be online. */
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state);
 

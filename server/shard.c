@@ -26,11 +26,20 @@ static struct mkv_front_config front_config(const struct mkv_shard_options *opti
     return config;
 }
 
+/* One more for what the volume is told about tenants, besides what the front asks of it. */
+static struct mkv_volume_config volume_config(const struct mkv_shard_options *options,
+                                              uint32_t index) {
+    struct mkv_volume_config config = options->volumes[index].config;
+    config.volume = index;
+    config.ops_max++;
+    return config;
+}
+
 uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint64_t arena_bytes) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < options->volume_count; i++) {
-        bytes += mkv_round_up_u64(mkv_volume_memory_required(&options->volumes[i].config),
-                                  MKV_UNIT_BYTES);
+        const struct mkv_volume_config config = volume_config(options, i);
+        bytes += mkv_round_up_u64(mkv_volume_memory_required(&config), MKV_UNIT_BYTES);
     }
     /* As many slabs as there would be without metadata: a bound, and a close one. */
     const uint64_t units =
@@ -84,9 +93,8 @@ static bool make_volume(struct mkv_shard *shard, const struct mkv_shard_options 
                         uint32_t index, struct mkv_backend_error *error) {
     const struct mkv_shard_volume_options *source = &options->volumes[index];
     struct shard_volume *volume = &shard->volumes[index];
-    struct mkv_volume_config config = source->config;
-    config.volume = index;
-    MKV_ASSERT(options->front.volume_ops_max <= config.ops_max);
+    const struct mkv_volume_config config = volume_config(options, index);
+    MKV_ASSERT(options->front.volume_ops_max < config.ops_max);
     const size_t bytes = mkv_volume_memory_required(&config);
     uint8_t *memory = mkv_arena_take(options->arena, bytes);
     volume->volume = mkv_volume_init(memory, bytes, &config);
@@ -125,6 +133,8 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     tcp.transfers_max = mkv_front_transfers_max(&options->front);
     tcp.stats = tcp_stats;
     tcp.stats_context = shard;
+    tcp.tenant = mkv_shard_tenants_resolve;
+    tcp.tenant_context = shard;
     struct mkv_fabric_tcp *fabric;
     if (!mkv_fabric_tcp_create(&tcp, &fabric, error)) {
         return false;
@@ -140,7 +150,7 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
     uint32_t messages_max = 0;
     for (uint32_t i = 0; i < shard->volume_count; i++) {
         volumes[i] = (struct mkv_pump_volume){shard->volumes[i].volume, shard->volumes[i].drive};
-        messages_max += options->volumes[i].config.ops_max;
+        messages_max += volume_config(options, i).ops_max;
     }
     const struct mkv_pump_options pump_options = {
         .front = shard->front,
@@ -150,11 +160,13 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
         .messages_max = messages_max,
         .event = mkv_shard_event,
         .event_context = shard,
+        .tenant_done = mkv_shard_tenants_done,
     };
     shard->pump = mkv_pump_create(&pump_options);
     shard->published = calloc(1, sizeof *shard->published);
     shard->scratch = calloc(1, sizeof *shard->scratch);
-    if (shard->pump == NULL || shard->published == NULL || shard->scratch == NULL) {
+    if (shard->pump == NULL || shard->published == NULL || shard->scratch == NULL ||
+        !mkv_shard_tenants_make(shard, options)) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for a shard. Free memory on this machine");
     }
@@ -244,6 +256,7 @@ void mkv_shard_destroy(struct mkv_shard *shard) {
     mkv_ring_destroy(shard->ring);
     pthread_cond_destroy(&shard->changed);
     pthread_mutex_destroy(&shard->mutex);
+    free(shard->tenants);
     free(shard->published);
     free(shard->scratch);
     free(shard);
@@ -298,6 +311,41 @@ bool mkv_shard_join(struct mkv_shard *shard) {
     MKV_ASSERT(result == 0);
     shard->joined = true;
     return shard->clean;
+}
+
+/* Waits until the drop is in `state` or the time is over. The mutex is held. */
+static bool drop_await(struct mkv_shard *shard, enum shard_drop state,
+                       const struct timespec *until) {
+    int result = 0;
+    while (shard->drop != state && shard->started && !shard->ended && result != ETIMEDOUT) {
+        result = pthread_cond_timedwait(&shard->changed, &shard->mutex, until);
+    }
+    return shard->drop == state;
+}
+
+enum mkv_status mkv_shard_tenant_drop(struct mkv_shard *shard, const char *name, uint64_t wait_ns) {
+    MKV_ASSERT(mkv_tenant_name_is_valid(name, strlen(name)));
+    const uint64_t until_ns = mkv_clock_monotonic_ns() + wait_ns;
+    const struct timespec until = {
+        .tv_sec = (time_t)(until_ns / NS_PER_S),
+        .tv_nsec = (long)(until_ns % NS_PER_S),
+    };
+    enum mkv_status status = MKV_STATUS_UNAVAILABLE;
+    pthread_mutex_lock(&shard->mutex);
+    if (shard->all_opened && drop_await(shard, SHARD_DROP_NONE, &until) && !shard->ended) {
+        memcpy(shard->drop_name, name, strlen(name) + 1);
+        shard->drop = SHARD_DROP_WANTED;
+        atomic_store_explicit(&shard->drop_wanted, true, memory_order_release);
+        mkv_ring_wake(shard->ring);
+        status = MKV_STATUS_UNKNOWN;
+        if (drop_await(shard, SHARD_DROP_DONE, &until)) {
+            status = shard->drop_status;
+        }
+        shard->drop = SHARD_DROP_NONE;
+        pthread_cond_broadcast(&shard->changed);
+    }
+    pthread_mutex_unlock(&shard->mutex);
+    return status;
 }
 
 void mkv_shard_checkpoint(struct mkv_shard *shard) {

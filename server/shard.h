@@ -33,6 +33,7 @@
 #include "backends/fabric_tcp.h"
 #include "core/drive_set_run.h"
 #include "core/front.h"
+#include "core/tenant_names.h"
 #include "core/volume.h"
 
 #define MKV_SHARD_STATS_NS (100ull * 1000000u)
@@ -54,10 +55,12 @@ struct mkv_shard_volume_options {
 struct mkv_shard_options {
     struct mkv_arena *arena;
     /* volume_count and slab_unit_count are set by the shard; volume_ops_max is at most the ops_max
-     * of every volume. */
+     * of every volume, which gets one more for tenants. */
     struct mkv_front_config front;
     uint32_t volume_count;
     const struct mkv_shard_volume_options *volumes;
+    uint32_t quota_count; /* at most MKV_TENANT_QUOTAS_MAX */
+    const struct mkv_tenant_quota *quotas;
     /* What the drives are to each other: volume i is drive i. Copied. */
     const struct mkv_drive_set_plan *plan;
     /* The fabric: TCP with these options, of which ring, arena, transfers_max, stats and
@@ -92,6 +95,17 @@ struct mkv_shard_volume_stats {
     enum mkv_drive_set_route route;
 };
 
+/* A tenant that lives, on all volumes that serve. */
+struct mkv_shard_tenant_stats {
+    uint32_t id;
+    char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    uint64_t blocks;
+    uint64_t bytes;       /* of the slots that they take */
+    uint64_t quota_bytes; /* UINT64_MAX: none */
+    uint64_t writes_total;
+    uint64_t quota_rejections_total;
+};
+
 /* A copy of every figure of a shard, all taken at one moment. */
 struct mkv_shard_stats {
     uint64_t taken_ns; /* on the clock of mkv_clock_monotonic_ns */
@@ -103,6 +117,8 @@ struct mkv_shard_stats {
     struct mkv_shard_volume_stats volumes[MKV_VOLUMES_MAX];
     uint64_t drive_set_version;
     uint32_t drive_set_members;
+    uint32_t tenant_count; /* 0 until the volumes are open */
+    struct mkv_shard_tenant_stats tenants[MKV_TENANT_NAMES_MAX];
 };
 
 /* The metadata that create takes from an arena of `arena_bytes`: for mkv_arena_options. `arena`,
@@ -128,6 +144,11 @@ bool mkv_shard_join(struct mkv_shard *shard);
  * true, or it was never started. */
 void mkv_shard_destroy(struct mkv_shard *shard);
 
+/* Drops a tenant: OK when that is durable on every volume that serves; NOT_FOUND; FORBIDDEN for the
+ * default one; UNKNOWN when a volume failed meanwhile or did not answer within wait_ns: it is gone
+ * there too when the volume opens again, or later; UNAVAILABLE when the shard does not serve. From
+ * any thread but the shard's. */
+enum mkv_status mkv_shard_tenant_drop(struct mkv_shard *shard, const char *name, uint64_t wait_ns);
 /* Starts a checkpoint of every volume that serves. From any thread. */
 void mkv_shard_checkpoint(struct mkv_shard *shard);
 /* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer

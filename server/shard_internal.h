@@ -37,6 +37,13 @@ struct shard_volume {
     enum mkv_drive_set_route route; /* as the front was told */
 };
 
+enum shard_drop {
+    SHARD_DROP_NONE = 0,
+    SHARD_DROP_WANTED, /* the thread is to begin it */
+    SHARD_DROP_BEGUN,
+    SHARD_DROP_DONE,
+};
+
 struct mkv_shard {
     struct mkv_ring *ring;
     struct mkv_arena_buffers *buffers;
@@ -47,6 +54,7 @@ struct mkv_shard {
     uint32_t volume_count;
     struct shard_volume volumes[MKV_VOLUMES_MAX];
     struct mkv_drive_set_run set_run;
+    struct mkv_tenant_names *tenants;
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
     uint32_t (*stats_text)(void *context, const struct mkv_shard_stats *stats, char *text,
@@ -62,6 +70,7 @@ struct mkv_shard {
     atomic_bool close_wanted;
     atomic_uint_fast64_t drain_until_ns;
     atomic_bool checkpoint_wanted;
+    atomic_bool drop_wanted; /* of a tenant: `drop` is WANTED or BEGUN */
     atomic_bool stats_wanted;
     atomic_uint_fast64_t round_ns;
 
@@ -76,12 +85,32 @@ struct mkv_shard {
     bool ended;
     uint32_t serving_count;
     struct mkv_shard_stats *published;
+    enum shard_drop drop; /* of a tenant, one at a time */
+    char drop_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    enum mkv_status drop_status;
 };
 
 /* The body of the thread; `context` is the shard. */
 void *mkv_shard_thread(void *context);
 /* An event of a volume, from the pump. */
 void mkv_shard_event(void *context, uint32_t volume, const struct mkv_event *event);
+/* ---- shard_tenants.c ------------------------------------------------------------------------ */
+
+/* Makes the names; false when there is no memory. */
+bool mkv_shard_tenants_make(struct mkv_shard *shard, const struct mkv_shard_options *options);
+/* An event of a volume, an answer of one. */
+void mkv_shard_tenants_event(struct mkv_shard *shard, uint32_t volume,
+                             const struct mkv_event *event);
+void mkv_shard_tenants_done(void *context, const struct mkv_message *message);
+/* Tells volumes what there is to tell; begins and ends a drop that was asked for. */
+void mkv_shard_tenants_advance(struct mkv_shard *shard);
+/* For the fabric: `context` is the shard. */
+enum mkv_tenant_resolved mkv_shard_tenants_resolve(void *context, const char *name, bool create,
+                                                   uint32_t *id);
+void mkv_shard_tenants_collect(const struct mkv_shard *shard, struct mkv_shard_stats *stats);
+
+/* ---- shard_thread.c ------------------------------------------------------------------------- */
+
 /* Copies all figures. By the thread, or when none runs. */
 void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *stats);
 

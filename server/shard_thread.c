@@ -29,6 +29,7 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
     }
     stats->drive_set_version = shard->set_run.current.version;
     stats->drive_set_members = shard->set_run.current.count;
+    mkv_shard_tenants_collect(shard, stats);
 }
 
 /* Publishes the figures if someone wants them, the last are old enough, and nobody is reading. */
@@ -99,6 +100,7 @@ void mkv_shard_event(void *context, uint32_t index, const struct mkv_event *even
     case MKV_EVENT_DRIVE_ERROR:
         break;
     }
+    mkv_shard_tenants_event(shard, index, event);
     if (shard->event != NULL) {
         shard->event(shard->event_context, index, event);
     }
@@ -210,6 +212,7 @@ static void one_round(struct mkv_shard *shard) {
     if (atomic_exchange_explicit(&shard->checkpoint_wanted, false, memory_order_acquire)) {
         volumes_checkpoint(shard);
     }
+    mkv_shard_tenants_advance(shard);
     publish(shard);
 }
 
@@ -220,6 +223,12 @@ static void open_all(struct mkv_shard *shard) {
     }
     drive_set_advance(shard);
     while (!mkv_drive_set_run_opened(&shard->set_run)) {
+        one_round(shard);
+        drive_set_advance(shard);
+    }
+    /* A name that a crash left on some volumes only is on all of them before anyone uses it. */
+    mkv_shard_tenants_advance(shard);
+    while (!mkv_tenant_names_settled(shard->tenants)) {
         one_round(shard);
         drive_set_advance(shard);
     }

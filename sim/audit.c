@@ -185,6 +185,65 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
     }
 }
 
+/* ---- tenants --------------------------------------------------------------------------------- */
+
+/* Tenants with blocks on one drive: the world has two, and those that are being swept. */
+#define WALKED_TENANTS_MAX 32u
+
+struct walked_tenants {
+    uint32_t count;
+    struct walked_tenant {
+        uint32_t id;
+        uint64_t blocks;
+        uint64_t units;
+    } tenants[WALKED_TENANTS_MAX];
+};
+
+static void walk_tenant(struct walked_tenants *walked, const struct mkv_volume_block *block) {
+    uint32_t index = 0;
+    while (index < walked->count && walked->tenants[index].id != block->tenant) {
+        index++;
+    }
+    if (index == walked->count) {
+        MKV_ASSERT(index < WALKED_TENANTS_MAX);
+        walked->tenants[index] = (struct walked_tenant){.id = block->tenant};
+        walked->count++;
+    }
+    walked->tenants[index].blocks++;
+    walked->tenants[index].units += block->slot_units;
+}
+
+/* What the volume counts for each tenant is what was walked, and no block is of another tenant. */
+static void check_tenants(struct mkv_audit *audit, const struct walked_tenants *walked) {
+    uint32_t found = 0;
+    uint32_t cursor = 0;
+    struct mkv_volume_tenant tenant;
+    while (mkv_volume_next_tenant(audit->node->volume, &cursor, &tenant)) {
+        uint32_t index = 0;
+        while (index < walked->count && walked->tenants[index].id != tenant.id) {
+            index++;
+        }
+        const bool has = index < walked->count;
+        const uint64_t blocks = has ? walked->tenants[index].blocks : 0;
+        const uint64_t bytes = has ? walked->tenants[index].units * MKV_UNIT_BYTES : 0;
+        found += has ? 1u : 0u;
+        audit->evaluations++;
+        if (tenant.blocks != blocks || tenant.bytes != bytes) {
+            mkv_fail(MKV_ORACLE_ACCOUNTING,
+                     "tenant %u has %llu blocks of %llu bytes, and %llu of %llu are counted",
+                     tenant.id, ull(blocks), ull(bytes), ull(tenant.blocks), ull(tenant.bytes));
+        }
+        if (tenant.quota_bytes > 0 && tenant.bytes > tenant.quota_bytes) {
+            mkv_fail(MKV_ORACLE_ACCOUNTING, "tenant %u has %llu bytes and a quota of %llu",
+                     tenant.id, ull(tenant.bytes), ull(tenant.quota_bytes));
+        }
+    }
+    if (found != walked->count) {
+        mkv_fail(MKV_ORACLE_ACCOUNTING, "%u tenants have blocks, and %u of them are known",
+                 walked->count, found);
+    }
+}
+
 static void walk_blocks(struct mkv_audit *audit, bool tell_watch) {
     const struct mkv_volume *volume = audit->node->volume;
     struct mkv_volume_stats stats;
@@ -197,11 +256,14 @@ static void walk_blocks(struct mkv_audit *audit, bool tell_watch) {
     uint64_t units = 0;
     uint32_t cursor = 0;
     struct mkv_volume_block block;
+    struct walked_tenants walked = {0};
     while (mkv_volume_next_block(volume, &cursor, &block)) {
         check_block(audit, &block, tell_watch);
+        walk_tenant(&walked, &block);
         blocks++;
         units += block.slot_units;
     }
+    check_tenants(audit, &walked);
     audit->evaluations += 2;
     if (stats.blocks != blocks || stats.slots_used != blocks + stats.slots_retired) {
         mkv_fail(MKV_ORACLE_ACCOUNTING, "%llu blocks are walked, %llu counted, %llu slots in use",
@@ -220,6 +282,17 @@ static void walk_blocks(struct mkv_audit *audit, bool tell_watch) {
 
 void mkv_audit_blocks(struct mkv_audit *audit) {
     walk_blocks(audit, false);
+}
+
+void mkv_audit_tenants(struct mkv_audit *audit) {
+    const struct mkv_volume *volume = audit->node->volume;
+    struct walked_tenants walked = {0};
+    struct mkv_volume_block block;
+    uint32_t cursor = 0;
+    while (mkv_volume_next_block(volume, &cursor, &block)) {
+        walk_tenant(&walked, &block);
+    }
+    check_tenants(audit, &walked);
 }
 
 void mkv_audit_present(const struct mkv_audit *audits, uint32_t count) {

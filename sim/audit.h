@@ -44,6 +44,8 @@ void mkv_audit_init(struct mkv_audit *audit, struct mkv_memory *memory, struct m
 void mkv_audit_serving(struct mkv_audit *audit);
 /* The volume serves and nothing is asked of it: O1, O2, O4 and O5 of its blocks. */
 void mkv_audit_blocks(struct mkv_audit *audit);
+/* The volume serves, whatever it does: what it counts for each tenant is what is walked (O5). */
+void mkv_audit_tenants(struct mkv_audit *audit);
 /* Of the volumes that were audited, every key that must be there is in one, and none in two. */
 void mkv_audit_present(const struct mkv_audit *audits, uint32_t count);
 /* Tells the model what became of keys that a fault had struck, where that is plain. */

@@ -339,6 +339,9 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
         }
         judge(world, item, MKV_MODEL_MISS);
         return;
+    case MKV_STATUS_QUOTA: /* there is none */
+        unexpected(item, op, result);
+        return;
     case MKV_STATUS_CONFLICT:
         if (op != MKV_OP_PUT) {
             unexpected(item, op, result);

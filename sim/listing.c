@@ -249,6 +249,7 @@ void mkv_listing_answer(struct mkv_listing *listing, const struct mkv_message *m
     case MKV_STATUS_INVALID:
     case MKV_STATUS_FORBIDDEN:
     case MKV_STATUS_CONFLICT:
+    case MKV_STATUS_QUOTA:
     case MKV_STATUS_UNKNOWN:
         mkv_fail(MKV_ORACLE_ANSWERS, "a listing ends with status %u", (unsigned)message->status);
     }

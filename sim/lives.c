@@ -346,6 +346,9 @@ static void keep_image(struct mkv_lives *lives, uint32_t node) {
 static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
+    if (mkv_node_state(node) == MKV_VOLUME_SERVING) {
+        mkv_audit_tenants(&lives->audits[index]);
+    }
     if (lives->trace.log != NULL) {
         mkv_drive_sim_print_pending(node->drive, lives->trace.log);
     }

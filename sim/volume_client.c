@@ -296,6 +296,7 @@ static void put_answered(struct volume_world *world, struct client *client,
     case MKV_STATUS_NO_SPACE:
         mkv_model_cancel(&world->lives.model, client->key, client->place);
         break;
+    case MKV_STATUS_QUOTA:
     case MKV_STATUS_FORBIDDEN: /* its tenant was dropped under way */
         if (client->tenant == MKV_TENANT_DEFAULT) {
             unexpected(world, message, "a put is refused for its tenant");

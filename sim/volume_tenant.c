@@ -8,6 +8,9 @@
 #include "sim/failure.h"
 #include "sim/volume_world.h"
 
+/* A few of the world's blocks; 0 is no quota. */
+#define TENANT_QUOTA_UNITS_MAX 8u
+
 static void start(struct volume_world *world, uint32_t index, enum client_state state,
                   enum tenant_phase phase) {
     struct client *client = &world->clients[index];
@@ -22,7 +25,12 @@ static void start(struct volume_world *world, uint32_t index, enum client_state 
 
 static void create(struct volume_world *world, uint32_t index) {
     static const uint8_t name[] = "second";
-    struct mkv_message message = {.kind = MKV_MESSAGE_TENANT};
+    /* A quota holds until the process ends: nobody tells the next one. */
+    struct mkv_message message = {
+        .kind = MKV_MESSAGE_TENANT,
+        .count = mkv_random_below(mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD),
+                                  TENANT_QUOTA_UNITS_MAX),
+    };
     start(world, index, CLIENT_CREATING, TENANT_CREATING);
     mkv_volume_client_send(world, index, &message, name, sizeof name - 1);
 }

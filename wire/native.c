@@ -29,7 +29,8 @@ _Static_assert(MKV_NATIVE_BODY_BYTES_MAX >= MKV_NATIVE_ITEMS_MAX * MKV_NATIVE_RE
 static struct shape shape_of_request(const struct mkv_native_header *header) {
     switch (header->op) {
     case MKV_NATIVE_HELLO:
-        return (struct shape){0, 0, MKV_NATIVE_HELLO_BYTES, MKV_NATIVE_HELLO_BYTES, 0};
+        return (struct shape){0, 0, MKV_NATIVE_HELLO_BYTES,
+                              MKV_NATIVE_HELLO_BYTES + MKV_TENANT_STORED_NAME_BYTES_MAX, 0};
     case MKV_NATIVE_READY:
         return (struct shape){0, 0, MKV_NATIVE_READY_BYTES, MKV_NATIVE_READY_BYTES, 0};
     case MKV_NATIVE_DATA:

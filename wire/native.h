@@ -12,7 +12,7 @@
  *        5     1  op (enum mkv_native_op)
  *        6     2  flags: bit 0 answer (the frame ends its request), bit 1 payload inline (PUT)
  *        8     8  request id: the client's choice, unique among its requests in flight
- *       16     4  tenant (0 = default); 0 in answers
+ *       16     4  tenant (0 = the one that HELLO named); 0 in answers
  *       20     4  item count: descriptors in a request, results in an answer, else 0
  *       24     4  body bytes
  *       28     4  deadline in ms from receipt (0 = the server's default)
@@ -65,8 +65,8 @@
 #define MKV_NATIVE_ITEM_BYTES 48u   /* request item descriptor */
 #define MKV_NATIVE_RESULT_BYTES 40u /* item result */
 #define MKV_NATIVE_READY_BYTES 24u
-#define MKV_NATIVE_DATA_BYTES 56u /* body of a DATA frame */
-#define MKV_NATIVE_HELLO_BYTES 64u
+#define MKV_NATIVE_DATA_BYTES 56u  /* body of a DATA frame */
+#define MKV_NATIVE_HELLO_BYTES 64u /* without the tenant's name */
 #define MKV_NATIVE_HELLO_ANSWER_BYTES 96u
 
 /* Limits of version 1 that no side may exceed, whatever HELLO says. */
@@ -159,7 +159,8 @@ struct mkv_native_data {
 };
 
 /* HELLO body (64 bytes): 0 2 lowest version | 2 2 highest version | 4 4 0 | 8 8 features wanted (0)
- * | 16 48 client name, UTF-8, padded with 0 */
+ * | 16 48 client name, UTF-8, padded with 0. Behind it the name of the connection's tenant, 1 to 79
+ * bytes; none for the default tenant: mkv_native_tenant_decode */
 struct mkv_native_hello {
     uint16_t version_min;
     uint16_t version_max;
@@ -206,9 +207,10 @@ enum mkv_native_error {
     MKV_NATIVE_BAD_STATUS,  /* not a status or miss reason, or where the op has none */
     MKV_NATIVE_BAD_LIMIT,   /* a limit in a HELLO answer is 0 or above that of version 1 */
     MKV_NATIVE_NOT_ZERO,    /* reserved bytes, or a field that the op has no use for */
+    MKV_NATIVE_BAD_TENANT,  /* a tenant's name is too long, or has characters that none has */
     MKV_NATIVE_BAD_SECONDS, /* 0 in a PIN */
 };
-#define MKV_NATIVE_ERROR_COUNT 16u
+#define MKV_NATIVE_ERROR_COUNT 17u
 const char *mkv_native_error_text(enum mkv_native_error error);
 const char *mkv_native_op_name(enum mkv_native_op op); /* "put", "get", … */
 const char *mkv_status_name(enum mkv_status status);   /* "ok", "not_found", … */
@@ -240,6 +242,9 @@ void mkv_native_data_encode(const struct mkv_native_data *data, uint8_t *bytes);
 enum mkv_native_error mkv_native_data_decode(const uint8_t *bytes, struct mkv_native_data *data);
 void mkv_native_hello_encode(const struct mkv_native_hello *hello, uint8_t *bytes);
 enum mkv_native_error mkv_native_hello_decode(const uint8_t *bytes, struct mkv_native_hello *hello);
+/* The bytes behind a HELLO, as text with its NUL. 0 bytes: the default tenant's name. */
+enum mkv_native_error mkv_native_tenant_decode(const uint8_t *bytes, uint32_t byte_count,
+                                               char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]);
 void mkv_native_hello_answer_encode(const struct mkv_native_hello_answer *answer, uint8_t *bytes);
 enum mkv_native_error mkv_native_hello_answer_decode(const uint8_t *bytes,
                                                      struct mkv_native_hello_answer *answer);

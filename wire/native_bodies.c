@@ -162,6 +162,20 @@ enum mkv_native_error mkv_native_hello_decode(const uint8_t *bytes,
     return text_decode(bytes + 16, HELLO_NAME_BYTES, hello->name);
 }
 
+enum mkv_native_error mkv_native_tenant_decode(const uint8_t *bytes, uint32_t byte_count,
+                                               char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]) {
+    if (byte_count == 0) {
+        memcpy(name, MKV_TENANT_DEFAULT_NAME, sizeof MKV_TENANT_DEFAULT_NAME);
+        return MKV_NATIVE_OK;
+    }
+    if (!mkv_tenant_name_is_valid((const char *)bytes, byte_count)) {
+        return MKV_NATIVE_BAD_TENANT;
+    }
+    memcpy(name, bytes, byte_count);
+    name[byte_count] = '\0';
+    return MKV_NATIVE_OK;
+}
+
 static enum mkv_native_error check_hello_answer(const struct mkv_native_hello_answer *answer) {
     if (answer->version != MKV_NATIVE_VERSION) {
         return MKV_NATIVE_BAD_VERSION;

@@ -38,6 +38,8 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
         return "reserved bytes, or fields that the op has no use for, are not 0";
     case MKV_NATIVE_BAD_SECONDS:
         return "a PIN says 0 seconds: it ends by itself, after 1 or more";
+    case MKV_NATIVE_BAD_TENANT:
+        return "a tenant's name has 1 to 79 characters of A-Z a-z 0-9 . _ -";
     }
     return "unknown error";
 }
@@ -94,6 +96,8 @@ const char *mkv_status_name(enum mkv_status status) {
         return "unknown";
     case MKV_STATUS_UNAVAILABLE:
         return "unavailable";
+    case MKV_STATUS_QUOTA:
+        return "quota";
     case MKV_STATUS_CONFLICT:
         return "conflict";
     }

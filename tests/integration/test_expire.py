@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A key with an expiry is gone when its time is over: from memory, from the drive, behind a kill."""
+"""A key with an expiry is gone when its time is over: from memory and drive, behind a kill too."""
 
 import os
 import re

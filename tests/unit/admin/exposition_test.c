@@ -74,6 +74,26 @@ static void test_exposition__any_number_of_drives__parses(void **state) {
     exposition_free(parsed);
 }
 
+/* The oldest have labels of their own; the rest, and one with the name of the rest, count together.
+ */
+static void test_exposition__more_tenants_than_are_told_apart__the_rest_is_other(void **state) {
+    struct world *world = *state;
+    const uint32_t count = MKV_ADMIN_TENANTS_TOLD + 10;
+    world->snapshot.tenant_count = count;
+    for (uint32_t index = 0; index < count; index++) {
+        struct mkv_admin_tenant *tenant = &world->snapshot.tenants[index];
+        *tenant = (struct mkv_admin_tenant){.blocks = 3, .quota_bytes = UINT64_MAX};
+        snprintf(tenant->name, sizeof tenant->name, "t%u", index);
+    }
+    snprintf(world->snapshot.tenants[5].name, sizeof world->snapshot.tenants[5].name, "other");
+    struct parsed_exposition *parsed = scrape(world);
+    assert_true(exposition_has(parsed, "memkv_tenant_blocks{tenant=\"t63\"}"));
+    assert_false(exposition_has(parsed, "memkv_tenant_blocks{tenant=\"t64\"}"));
+    assert_true(exposition_value(parsed, "memkv_tenant_blocks{tenant=\"other\"}") == 33);
+    assert_true(exposition_value(parsed, "memkv_active_tenants") == count);
+    exposition_free(parsed);
+}
+
 static void test_exposition__samples__labels_of_their_family(void **state) {
     struct parsed_exposition *parsed = scrape(*state);
     bool has_sample[PARSED_FAMILIES_MAX] = {false};
@@ -203,6 +223,11 @@ static void test_exposition__figures__as_in_the_snapshot(void **state) {
         {"memkv_blocks_by_tier{tier=\"unhinted\"}", 1234567},
         {"memkv_active_tenants", 1},
         {"memkv_tenant_blocks{tenant=\"default\"}", 1234567},
+        {"memkv_tenant_bytes{tenant=\"default\"}", 29392896},
+        {"memkv_tenant_blocks{tenant=\"batch\"}", 0},
+        {"memkv_tenant_quota_bytes{tenant=\"batch\"}", 1048576},
+        {"memkv_tenant_writes_total{tenant=\"batch\"}", 11},
+        {"memkv_tenant_quota_rejections_total{tenant=\"batch\"}", 12},
         {"memkv_journal_pending_entries", 4},
         {"memkv_journal_entries_total{device=\"d00\"}", 2000},
         {"memkv_journal_bytes_total{device=\"d00\"}", 800 * 4096.0},
@@ -304,6 +329,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_exposition__every_family__parses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exposition__any_number_of_drives__parses, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            test_exposition__more_tenants_than_are_told_apart__the_rest_is_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exposition__samples__labels_of_their_family, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(

@@ -133,6 +133,14 @@ static void fake_front(struct mkv_front_stats *front) {
     front->reads_shared = 44;
 }
 
+static void fake_tenants(struct mkv_admin_snapshot *snapshot) {
+    snapshot->tenant_count = 2;
+    snapshot->tenants[0] = (struct mkv_admin_tenant){
+        .name = "default", .blocks = 1234567, .bytes = 29392896, .quota_bytes = UINT64_MAX};
+    snapshot->tenants[1] = (struct mkv_admin_tenant){
+        .name = "batch", .quota_bytes = 1048576, .writes_total = 11, .quota_rejections_total = 12};
+}
+
 void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
     memset(snapshot, 0, sizeof *snapshot);
     snprintf(snapshot->node_id, sizeof snapshot->node_id, "gpu-07");
@@ -144,6 +152,7 @@ void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
     snapshot->shard_quiet_ns = 2000000;
     snapshot->storage_block_bytes = 4u << 20;
     fake_drives(snapshot);
+    fake_tenants(snapshot);
     fake_front(&snapshot->front);
     snapshot->fabric = (struct mkv_admin_fabric){
         .connections_active = 62,
@@ -199,6 +208,12 @@ static void provide(void *context, struct mkv_admin_snapshot *out) {
     *out = node->snapshot;
 }
 
+static enum mkv_status drop(void *context, const char *name) {
+    struct fake_node *node = context;
+    snprintf(node->dropped, sizeof node->dropped, "%s", name);
+    return node->drop_status;
+}
+
 int fake_listen(uint32_t address, uint16_t *port) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
@@ -216,7 +231,8 @@ struct fake_node *fake_node_start(void) {
     assert_non_null(node);
     fake_snapshot(&node->snapshot);
     const int fd = fake_listen(INADDR_LOOPBACK, &node->port);
-    const struct mkv_admin_provider provider = {.context = node, .snapshot = provide};
+    const struct mkv_admin_provider provider = {
+        .context = node, .snapshot = provide, .tenant_drop = drop};
     char error[MKV_ADMIN_ERROR_BYTES] = "";
     if (!mkv_admin_http_start(fd, &provider, &node->http, error)) {
         fail_msg("%s", error);

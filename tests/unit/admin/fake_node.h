@@ -19,7 +19,9 @@ struct fake_node {
     struct mkv_admin_snapshot snapshot; /* what the provider hands out; set between requests */
     struct mkv_admin_http *http;
     uint16_t port;
-    uint32_t calls; /* of the provider */
+    uint32_t calls;              /* of the provider */
+    enum mkv_status drop_status; /* what dropping a tenant comes to */
+    char dropped[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
 };
 
 /* On the heap: a snapshot is large. */

@@ -213,6 +213,53 @@ static void test_http__other_methods__405_and_what_is_allowed(void **state) {
     assert_int_equal(node->calls, 0);
 }
 
+static void test_http__delete_of_a_tenant__each_outcome_has_its_status(void **state) {
+    struct fake_node *node = *state;
+    static const struct {
+        enum mkv_status status;
+        int http;
+        const char *words;
+    } outcomes[] = {
+        {MKV_STATUS_OK, 200, "\"dropped\""},
+        {MKV_STATUS_NOT_FOUND, 404, "there is no tenant 'team-7'"},
+        {MKV_STATUS_FORBIDDEN, 409, "cannot be dropped"},
+        {MKV_STATUS_UNAVAILABLE, 503, "does not serve now"},
+        {MKV_STATUS_UNKNOWN, 500, "not every drive has answered"},
+    };
+    for (size_t index = 0; index < sizeof outcomes / sizeof outcomes[0]; index++) {
+        node->drop_status = outcomes[index].status;
+        struct fake_reply reply = fake_request(node->port, "DELETE", "/v1/tenants/team-7");
+        assert_int_equal(reply.status, outcomes[index].http);
+        assert_non_null(strstr(reply.body, outcomes[index].words));
+        assert_string_equal(node->dropped, "team-7");
+        node->dropped[0] = '\0';
+        fake_reply_free(&reply);
+    }
+    struct fake_reply bad = fake_request(node->port, "DELETE", "/v1/tenants/no~name");
+    assert_int_equal(bad.status, 400);
+    fake_reply_free(&bad);
+    struct fake_reply get = fake_request(node->port, "GET", "/v1/tenants/team-7");
+    assert_int_equal(get.status, 405);
+    assert_true(fake_reply_has(&get, "Allow: DELETE"));
+    fake_reply_free(&get);
+    assert_string_equal(node->dropped, "");
+    assert_int_equal(node->calls, 0);
+}
+
+static void test_http__tenants__lists_all_of_them(void **state) {
+    struct fake_node *node = *state;
+    struct fake_reply reply = fake_request(node->port, "GET", "/v1/tenants");
+    assert_int_equal(reply.status, 200);
+    json_t *body = json_loads(reply.body, 0, NULL);
+    const json_t *tenants = json_object_get(body, "tenants");
+    assert_int_equal(json_array_size(tenants), 2);
+    const json_t *second = json_array_get(tenants, 1);
+    assert_string_equal(json_string_value(json_object_get(second, "tenant")), "batch");
+    assert_int_equal(json_integer_value(json_object_get(second, "quota_bytes")), 1048576);
+    json_decref(body);
+    fake_reply_free(&reply);
+}
+
 /* A GET of /v1/live with a body of `body_bytes`, all of which is sent. */
 static struct fake_reply request_with_body(struct fake_node *node, size_t body_bytes,
                                            bool chunked) {
@@ -451,6 +498,9 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_http__no_such_path__404_with_the_paths, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_http__delete_of_a_tenant__each_outcome_has_its_status,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_http__tenants__lists_all_of_them, setup, teardown),
         cmocka_unit_test_setup_teardown(test_http__other_methods__405_and_what_is_allowed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_http__a_body_within_the_bound__ignored, setup,

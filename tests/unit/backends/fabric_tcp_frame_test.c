@@ -127,6 +127,86 @@ static void test_fabric_tcp_frame__data_without_ready__is_refused(void **state) 
     refused(bytes, size, MKV_FABRIC_FAULT_DATA_UNASKED);
 }
 
+static struct frame exchange(struct world *world, struct client *client, enum mkv_native_op op,
+                             uint64_t request_id) {
+    uint8_t bytes[512];
+    client_send(world, client, bytes, frame_request(bytes, op, request_id, 1, 0, false));
+    return client_frame(world, client);
+}
+
+static void test_fabric_tcp_frame__tenant_of_hello__its_number_is_in_requests(void **state) {
+    (void)state;
+    const struct world_options options = {.tenants = true};
+    struct world *world = world_create(&options);
+    world->resolved = MKV_TENANT_KNOWN;
+    struct client client = world_greeted_as(world, "batch");
+    struct frame frame = exchange(world, &client, MKV_NATIVE_EXISTS, 1);
+    assert_int_equal(frame.header.status, MKV_STATUS_OK);
+    assert_int_equal(world->requests[0].request.tenant, 7);
+    assert_string_equal(world->requests[0].request.tenant_name, "batch");
+    assert_false(world->resolved_create);
+    world_frame_free(&frame);
+    world->resolved = MKV_TENANT_ABSENT;
+    frame = exchange(world, &client, MKV_NATIVE_DELETE, 2);
+    assert_int_equal(world->requests[1].request.tenant, MKV_NONE_U32);
+    world_frame_free(&frame);
+    client_close(&client);
+    world_destroy(world);
+}
+
+static void test_fabric_tcp_frame__put_of_a_new_tenant__waits_for_its_number(void **state) {
+    (void)state;
+    const struct world_options options = {.tenants = true};
+    struct world *world = world_create(&options);
+    world->resolved = MKV_TENANT_PENDING;
+    struct client client = world_greeted_as(world, "batch");
+    uint8_t bytes[512];
+    client_send(world, &client, bytes, frame_request(bytes, MKV_NATIVE_PUT, 1, 1, 0, false));
+    for (uint32_t turn = 0; turn < 20; turn++) {
+        world_turn(world);
+    }
+    assert_int_equal(world->request_count, 0);
+    assert_true(world->resolved_create);
+    world->resolved = MKV_TENANT_KNOWN;
+    struct frame frame = client_frame(world, &client);
+    assert_int_equal(frame.header.op, MKV_NATIVE_PUT);
+    assert_int_equal(world->requests[0].request.tenant, 7);
+    world_frame_free(&frame);
+    client_close(&client);
+    world_destroy(world);
+}
+
+static void test_fabric_tcp_frame__no_room_for_a_tenant__the_put_is_refused(void **state) {
+    (void)state;
+    const struct world_options options = {.tenants = true};
+    struct world *world = world_create(&options);
+    world->resolved = MKV_TENANT_REFUSED;
+    struct client client = world_greeted_as(world, "batch");
+    struct frame frame = exchange(world, &client, MKV_NATIVE_PUT, 1);
+    assert_int_equal(frame.header.status, MKV_STATUS_NO_SPACE);
+    assert_non_null(strstr((const char *)frame.body, "another tenant"));
+    world_frame_free(&frame);
+    uint8_t bytes[512] = {0};
+    const size_t size = frame_request(bytes, MKV_NATIVE_PUT, 2, 1, 100, true);
+    client_send(world, &client, bytes, size);
+    client_expect_refusal(world, &client, "another tenant");
+    assert_int_equal(world->request_count, 0);
+    client_close(&client);
+    world_destroy(world);
+}
+
+static void test_fabric_tcp_frame__bad_name_of_a_tenant__is_refused(void **state) {
+    (void)state;
+    struct world *world = world_create(NULL);
+    struct client client = world_connect(world);
+    uint8_t bytes[256];
+    client_send(world, &client, bytes, frame_hello_as(bytes, "no spaces"));
+    client_expect_refusal(world, &client, "1 to 79 characters");
+    expect_fault(world, MKV_NATIVE_BAD_TENANT);
+    client_close(&client);
+    world_destroy(world);
+}
+
 static void test_fabric_tcp_frame__anything_before_hello__is_refused(void **state) {
     (void)state;
     struct world *world = world_create(NULL);
@@ -390,6 +470,10 @@ int main(void) {
         cmocka_unit_test(test_fabric_tcp_frame__frames_of_servers__are_refused),
         cmocka_unit_test(test_fabric_tcp_frame__second_hello__is_refused),
         cmocka_unit_test(test_fabric_tcp_frame__data_without_ready__is_refused),
+        cmocka_unit_test(test_fabric_tcp_frame__tenant_of_hello__its_number_is_in_requests),
+        cmocka_unit_test(test_fabric_tcp_frame__put_of_a_new_tenant__waits_for_its_number),
+        cmocka_unit_test(test_fabric_tcp_frame__no_room_for_a_tenant__the_put_is_refused),
+        cmocka_unit_test(test_fabric_tcp_frame__bad_name_of_a_tenant__is_refused),
         cmocka_unit_test(test_fabric_tcp_frame__anything_before_hello__is_refused),
         cmocka_unit_test(test_fabric_tcp_frame__hello_of_another_version__is_named),
         cmocka_unit_test(test_fabric_tcp_frame__data_out_of_order__is_refused_and_pulls_fail),

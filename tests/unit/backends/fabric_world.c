@@ -202,6 +202,15 @@ static uint32_t stats_text(void *context, char *text, uint32_t text_bytes_max) {
     return (uint32_t)bytes;
 }
 
+static enum mkv_tenant_resolved resolve(void *context, const char *name, bool create,
+                                        uint32_t *id) {
+    struct world *world = context;
+    assert_string_equal(name, "batch");
+    world->resolved_create = create;
+    *id = world->resolved == MKV_TENANT_KNOWN ? 7 : MKV_NONE_U32;
+    return world->resolved;
+}
+
 /* ---- the world ------------------------------------------------------------------------------ */
 
 struct world *world_create(const struct world_options *options) {
@@ -233,6 +242,8 @@ struct world *world_create(const struct world_options *options) {
         .stall_ns = given->stall_ns,
         .close_ns = given->close_ns,
         .stats = stats_text,
+        .tenant = given->tenants ? resolve : NULL,
+        .tenant_context = world,
     };
     fabric_options.hello = (struct mkv_native_hello_answer){
         .version = MKV_NATIVE_VERSION,
@@ -306,9 +317,13 @@ struct client world_connect(struct world *world) {
 }
 
 struct client world_greeted(struct world *world) {
+    return world_greeted_as(world, "");
+}
+
+struct client world_greeted_as(struct world *world, const char *tenant) {
     struct client client = world_connect(world);
     uint8_t bytes[256];
-    client_send(world, &client, bytes, frame_hello(bytes));
+    client_send(world, &client, bytes, frame_hello_as(bytes, tenant));
     struct frame frame = client_frame(world, &client);
     assert_int_equal(frame.header.op, MKV_NATIVE_HELLO);
     assert_int_equal(frame.header.status, MKV_STATUS_OK);
@@ -407,12 +422,18 @@ void client_expect_refusal(struct world *world, struct client *client, const cha
 /* ---- frames --------------------------------------------------------------------------------- */
 
 size_t frame_hello(uint8_t *bytes) {
-    const struct mkv_native_header header = {.op = MKV_NATIVE_HELLO,
-                                             .body_bytes = MKV_NATIVE_HELLO_BYTES};
+    return frame_hello_as(bytes, "");
+}
+
+size_t frame_hello_as(uint8_t *bytes, const char *tenant) {
+    const size_t tenant_bytes = strlen(tenant);
+    const struct mkv_native_header header = {
+        .op = MKV_NATIVE_HELLO, .body_bytes = MKV_NATIVE_HELLO_BYTES + (uint32_t)tenant_bytes};
     const struct mkv_native_hello hello = {.version_min = 1, .version_max = 1, .name = "test"};
     mkv_native_header_encode(&header, bytes);
     mkv_native_hello_encode(&hello, bytes + MKV_NATIVE_HEADER_BYTES);
-    return MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES;
+    memcpy(bytes + MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES, tenant, tenant_bytes);
+    return MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + tenant_bytes;
 }
 
 size_t frame_simple(uint8_t *bytes, enum mkv_native_op op, uint64_t request_id) {

@@ -62,7 +62,9 @@ struct world {
     bool hold_pulls;   /* PULLs are submitted by world_pull */
     bool hold_answers; /* ANSWERs are submitted by world_answer */
     bool pull_backwards;
-    enum mkv_status refuse; /* every request is refused with it, unless OK */
+    enum mkv_tenant_resolved resolved; /* what a tenant's name comes to; its number is 7 */
+    bool resolved_create;              /* what was asked last */
+    enum mkv_status refuse;            /* every request is refused with it, unless OK */
 
     struct world_request requests[WORLD_REQUESTS_MAX];
     uint32_t request_count;
@@ -76,6 +78,7 @@ struct world_options {
     uint32_t inline_buffers;  /* 0: 4 */
     uint32_t body_buffers;    /* 0: 2 */
     uint64_t hello_ns, stall_ns, close_ns;
+    bool tenants; /* the fabric asks for the numbers of tenants: see `resolved` */
 };
 
 struct client {
@@ -109,6 +112,8 @@ uint8_t world_pattern(uint64_t request_id, uint32_t item, uint64_t offset);
 void world_pattern_fill(uint64_t request_id, uint32_t item, uint8_t *bytes, uint64_t byte_count);
 
 struct client world_connect(struct world *world);
+/* Connects and says HELLO as a tenant. */
+struct client world_greeted_as(struct world *world, const char *tenant);
 /* Connects and says HELLO. */
 struct client world_greeted(struct world *world);
 void client_close(struct client *client);
@@ -125,6 +130,7 @@ void client_expect_refusal(struct world *world, struct client *client, const cha
 
 /* Encoders: each writes one frame to `bytes` and returns its length. Keys are "k<id>-<item>". */
 size_t frame_hello(uint8_t *bytes);
+size_t frame_hello_as(uint8_t *bytes, const char *tenant);
 size_t frame_simple(uint8_t *bytes, enum mkv_native_op op, uint64_t request_id);
 size_t frame_request(uint8_t *bytes, enum mkv_native_op op, uint64_t request_id,
                      uint32_t item_count, uint64_t length, bool is_inline);

@@ -72,6 +72,24 @@ static void test_client__values_of_every_size__round_trip(void **state) {
     test_close_both(client, server);
 }
 
+static void test_client__tenant__named_in_hello(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    struct memkv_options options = {.servers = server->address, .tenant = "team-7"};
+    struct memkv_client *client = NULL;
+    struct memkv_error error;
+    assert_int_equal(memkv_open(&options, &client, &error), MEMKV_OK);
+    assert_string_equal(server->client_tenant, "team-7");
+    memkv_close(client);
+    options.tenant = "no spaces";
+    assert_int_equal(memkv_open(&options, &client, &error), MEMKV_INVALID);
+    assert_null(client);
+    test_expect_text(&error, "tenant 'no spaces': a name has 1 to 79 characters");
+    options.tenant = "";
+    assert_int_equal(memkv_open(&options, &client, &error), MEMKV_INVALID);
+    test_server_stop(server);
+}
+
 static void test_client__bytes_come_one_by_one__round_trip(void **state) {
     (void)state;
     static const uint64_t sizes[] = {0, 1, 300, 5000, 70000};
@@ -599,6 +617,7 @@ static void test_client_stream__source_or_target_fails__nothing_is_stored(void *
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_client__values_of_every_size__round_trip),
+        cmocka_unit_test(test_client__tenant__named_in_hello),
         cmocka_unit_test(test_client__bytes_come_one_by_one__round_trip),
         cmocka_unit_test(test_client__ready_in_reverse_order__values_are_whole),
         cmocka_unit_test(test_client__value_comes_in_small_pieces__is_whole),

@@ -474,9 +474,13 @@ bool test_greet(struct test_server *server, int peer) {
     if (!test_receive(peer, bytes, sizeof bytes)) {
         return false;
     }
+    uint8_t tenant[MKV_TENANT_STORED_NAME_BYTES_MAX];
     if (mkv_native_header_decode(bytes, &header) != MKV_NATIVE_OK ||
         header.op != MKV_NATIVE_HELLO ||
-        mkv_native_hello_decode(bytes + MKV_NATIVE_HEADER_BYTES, &hello) != MKV_NATIVE_OK) {
+        mkv_native_hello_decode(bytes + MKV_NATIVE_HEADER_BYTES, &hello) != MKV_NATIVE_OK ||
+        !test_receive(peer, tenant, header.body_bytes - MKV_NATIVE_HELLO_BYTES) ||
+        mkv_native_tenant_decode(tenant, header.body_bytes - MKV_NATIVE_HELLO_BYTES,
+                                 server->client_tenant) != MKV_NATIVE_OK) {
         return complain(server, "the first frame is no HELLO");
     }
     memcpy(server->client_name, hello.name, sizeof server->client_name);

@@ -349,9 +349,13 @@ enum mkv_status rig_remove(struct rig *rig, const char *key) {
 }
 
 enum mkv_status rig_tenant(struct rig *rig, uint32_t id, const char *name) {
+    return rig_tenant_quota(rig, id, name, 0);
+}
+
+enum mkv_status rig_tenant_quota(struct rig *rig, uint32_t id, const char *name, uint64_t units) {
     const uint32_t tenant = rig->tenant;
     rig->tenant = id;
-    send_key(rig, MKV_MESSAGE_TENANT, name, (struct mkv_message){0});
+    send_key(rig, MKV_MESSAGE_TENANT, name, (struct mkv_message){.count = units});
     rig->tenant = tenant;
     rig_settle(rig);
     return rig_last(rig)->status;

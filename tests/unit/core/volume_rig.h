@@ -80,6 +80,7 @@ enum mkv_status rig_exists(struct rig *rig, const char *key);
 enum mkv_status rig_lease(struct rig *rig, enum mkv_message_kind kind, const char *key,
                           uint64_t lease_ns, uint32_t flags);
 enum mkv_status rig_remove(struct rig *rig, const char *key);
+enum mkv_status rig_tenant_quota(struct rig *rig, uint32_t id, const char *name, uint64_t units);
 enum mkv_status rig_tenant(struct rig *rig, uint32_t id, const char *name);
 /* The drop is sent; it settles when the rig does. */
 void rig_tenant_drop_begin(struct rig *rig, uint32_t id);

@@ -81,6 +81,68 @@ static void test_volume__tenant_dropped__hidden_at_once_swept_and_never_back(voi
     rig_destroy(rig);
 }
 
+static struct mkv_volume_tenant tenant_of(struct rig *rig, uint32_t id) {
+    struct mkv_volume_tenant tenant = {0};
+    uint32_t cursor = 0;
+    while (mkv_volume_next_tenant(rig->volume, &cursor, &tenant) && tenant.id != id) {
+    }
+    assert_int_equal(tenant.id, id);
+    return tenant;
+}
+
+static void test_volume__blocks_of_two_tenants__counted_apart_and_again_after_a_restart(
+    void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    assert_int_equal(rig_put(rig, "a", 5000, 1, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "b", 5000, 1, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "a", 5000, 2, MKV_PUT_REPLACE), MKV_STATUS_OK);
+    rig->tenant = MKV_TENANT_DEFAULT;
+    assert_int_equal(rig_put(rig, "a", 5000, 3, 0), MKV_STATUS_OK);
+    for (uint32_t opening = 0; opening < 2; opening++) {
+        const struct mkv_volume_tenant first = tenant_of(rig, MKV_TENANT_DEFAULT);
+        const struct mkv_volume_tenant batch = tenant_of(rig, 5);
+        assert_int_equal(first.blocks, 1);
+        assert_int_equal(batch.blocks, 2);
+        assert_true(batch.live);
+        assert_int_equal(batch.bytes, 2 * first.bytes);
+        assert_int_equal(first.bytes + batch.bytes, rig_stats(rig).bytes_used);
+        assert_int_equal(batch.name_bytes, 5);
+        assert_memory_equal(batch.name, "batch", 5);
+        rig_reopen(rig);
+    }
+    rig->tenant = 5;
+    assert_int_equal(rig_remove(rig, "a"), MKV_STATUS_OK);
+    assert_int_equal(tenant_of(rig, 5).blocks, 1);
+    assert_int_equal(mkv_volume_tenant_id_max(rig->volume), 5);
+    rig_destroy(rig);
+}
+
+static void test_volume__quota_of_a_tenant__puts_that_would_pass_it_are_refused(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_tenant();
+    assert_int_equal(rig_put(rig, "a", 5000, 1, 0), MKV_STATUS_OK);
+    const uint64_t one = tenant_of(rig, 5).bytes;
+    assert_int_equal(rig_tenant_quota(rig, 5, "batch", 2 * one / MKV_UNIT_BYTES), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "b", 5000, 2, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "c", 5000, 3, 0), MKV_STATUS_QUOTA);
+    assert_int_equal(tenant_of(rig, 5).quota_rejections_total, 1);
+    assert_int_equal(tenant_of(rig, 5).quota_bytes, 2 * one);
+    assert_int_equal(tenant_of(rig, 5).writes_total, 2);
+    /* What is there already needs no room, and what takes its place no more than it. */
+    assert_int_equal(rig_put(rig, "b", 5000, 2, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "b", 5000, 4, MKV_PUT_REPLACE), MKV_STATUS_OK);
+    /* Other tenants have their own. */
+    rig->tenant = MKV_TENANT_DEFAULT;
+    assert_int_equal(rig_put(rig, "c", 5000, 3, 0), MKV_STATUS_OK);
+    rig->tenant = 5;
+    assert_int_equal(rig_remove(rig, "a"), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "c", 5000, 3, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_tenant_quota(rig, 5, "batch", 0), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "d", 5000, 3, 0), MKV_STATUS_OK);
+    rig_destroy(rig);
+}
+
 /* The process dies when the drop is durable and nothing is swept: the next one goes on. */
 static void test_volume__killed_before_the_sweep__hidden_and_swept_after_the_restart(void **state) {
     (void)state;
@@ -182,6 +244,9 @@ int main(void) {
         cmocka_unit_test(test_volume__tenant_that_was_never_created__has_and_takes_nothing),
         cmocka_unit_test(test_volume__same_key_of_two_tenants__two_blocks),
         cmocka_unit_test(test_volume__tenant_created_again__ok_with_its_name_only),
+        cmocka_unit_test(
+            test_volume__blocks_of_two_tenants__counted_apart_and_again_after_a_restart),
+        cmocka_unit_test(test_volume__quota_of_a_tenant__puts_that_would_pass_it_are_refused),
         cmocka_unit_test(test_volume__tenant_dropped__hidden_at_once_swept_and_never_back),
         cmocka_unit_test(test_volume__killed_before_the_sweep__hidden_and_swept_after_the_restart),
         cmocka_unit_test(test_volume__checkpoint_while_a_tenant_is_dropped__keeps_it_dropped),

@@ -30,6 +30,8 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "      name: bay-2\n"
                                 "      size: 4GiB\n"
                                 "    - {media: \"/srv/k\\u00e9.memkv\", size: 4194304}\n"
+                                "tenants:\n"
+                                "  quotas: batch=1GiB, team-7=2TiB\n"
                                 "node:\n"
                                 "  id: gpu-07\n"
                                 "log:\n"
@@ -58,6 +60,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_true(config.storage.scrub_rate == MKV_MIB);
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
+    assert_string_equal(config.tenants.quotas, "batch=1GiB, team-7=2TiB");
     assert_string_equal(config.node.id, "gpu-07");
     assert_int_equal(config.log.level, MKV_CONFIG_LOG_TRACE);
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
@@ -82,7 +85,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 26);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 28);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -145,10 +148,10 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"storag: {}\n", "memkv.yaml:1: unknown key 'storag', did you mean 'storage'?"},
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
-        {"rdma: {}\n",
-         "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, node, log"},
+        {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
+                       "tenants, node, log"},
         {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-                                 "network, memory, storage, node, log"},
+                                 "network, memory, storage, tenants, node, log"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, "
                                     "block_size, "
@@ -158,12 +161,12 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"storage: {drives: [{path: a}]}\n", "memkv.yaml:1: unknown key 'storage.drives[0].path'; "
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
-        {"'': {}\n",
-         "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, node, log"},
-        {"'\xc3\xa9': {}\n",
-         "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, storage, node, log"},
-        {"<<: {}\n",
-         "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, node, log"},
+        {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
+                     "tenants, node, log"},
+        {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
+                             "storage, tenants, node, log"},
+        {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
+                     "tenants, node, log"},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},

@@ -163,6 +163,17 @@ static void test_native_hello__name_of_48_bytes__round_trips(void **state) {
     free(bytes);
 }
 
+static void test_native_tenant__behind_hello__checked(void **state) {
+    (void)state;
+    char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    const uint8_t *bytes = (const uint8_t *)"team-7 x";
+    assert_int_equal(mkv_native_tenant_decode(bytes, 0, name), MKV_NATIVE_OK);
+    assert_string_equal(name, "default");
+    assert_int_equal(mkv_native_tenant_decode(bytes, 6, name), MKV_NATIVE_OK);
+    assert_string_equal(name, "team-7");
+    assert_int_equal(mkv_native_tenant_decode(bytes, 8, name), MKV_NATIVE_BAD_TENANT);
+}
+
 static struct mkv_native_hello_answer hello_answer_most(void) {
     struct mkv_native_hello_answer answer = {.version = 1,
                                              .shard_count = 64,
@@ -296,6 +307,7 @@ int main(void) {
         cmocka_unit_test(test_native_ready__limits__round_trip_and_above_is_named),
         cmocka_unit_test(test_native_data__limits__round_trip_and_above_is_named),
         cmocka_unit_test(test_native_hello__name_of_48_bytes__round_trips),
+        cmocka_unit_test(test_native_tenant__behind_hello__checked),
         cmocka_unit_test(test_native_hello_answer__largest_limits__round_trip),
         cmocka_unit_test(test_native_hello_answer__limit_0_or_above_version_1__is_refused),
         cmocka_unit_test(test_native_bodies__random_bytes__decode_or_are_named),

@@ -226,7 +226,7 @@ static const struct header_fault header_faults[] = {
     {"payload of a GET", GET_ONE, 32, 8, 1, MKV_NATIVE_BAD_PAYLOAD_BYTES},
     {"payload of an answer", ANSWER_ONE, 32, 8, 1, MKV_NATIVE_BAD_PAYLOAD_BYTES},
     {"status of a request", PING_FRAME, 40, 4, 1, MKV_NATIVE_BAD_STATUS},
-    {"status above the last", REFUSAL, 40, 4, 11, MKV_NATIVE_BAD_STATUS},
+    {"status above the last", REFUSAL, 40, 4, 12, MKV_NATIVE_BAD_STATUS},
     {"first reserved byte", PING_FRAME, 44, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"last reserved byte", PING_FRAME, 55, 1, 0x80, MKV_NATIVE_NOT_ZERO},
 };

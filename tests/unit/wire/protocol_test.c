@@ -198,6 +198,13 @@ static void test_protocol_page__hello__is_what_the_encoders_make(void **state) {
     frame_append(&frame, body, MKV_NATIVE_HELLO_BYTES);
     expect_vector(page, "hello", frame.bytes, frame.byte_count);
 
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_HELLO,
+                                                    .request_id = 1,
+                                                    .body_bytes = MKV_NATIVE_HELLO_BYTES + 5});
+    frame_append(&frame, body, MKV_NATIVE_HELLO_BYTES);
+    frame_append(&frame, "batch", 5);
+    expect_vector(page, "hello-of-a-tenant", frame.bytes, frame.byte_count);
+
     struct mkv_native_hello_answer answer = {.version = 1,
                                              .shard_count = 1,
                                              .items_max = 256,
