@@ -91,17 +91,17 @@ static void refuse(struct mkv_front *front, const struct mkv_request *request,
     effect->answer.status = status;
 }
 
-/* A time that no expiry can state is as good as never; so it is the last one that can be. */
-static uint32_t expiry_of(uint32_t expire_s, uint64_t wall_ms) {
-    const uint64_t expiry_s = mkv_divide_up_u64(wall_ms, 1000) + expire_s;
-    return expire_s == 0 ? 0 : (uint32_t)mkv_min_u64(expiry_s, UINT32_MAX);
-}
-
 static void item_name_tenant(struct mkv_front *front, uint32_t item, const char *name) {
     const char *source = name != NULL ? name : MKV_TENANT_DEFAULT_NAME;
     const size_t name_bytes = strlen(source);
     MKV_ASSERT(name_bytes < FRONT_TENANT_NAME_BYTES);
     memcpy(front_tenant_name_at(front, item), source, name_bytes + 1);
+}
+
+/* A time that no expiry can state is as good as never; so it is the last one that can be. */
+static uint32_t expiry_of(uint32_t expire_s, uint64_t wall_ms) {
+    const uint64_t expiry_s = mkv_divide_up_u64(wall_ms, 1000) + expire_s;
+    return expire_s == 0 ? 0 : (uint32_t)mkv_min_u64(expiry_s, UINT32_MAX);
 }
 
 static void item_add(struct mkv_front *front, uint32_t request_index, const struct mkv_input *input,
@@ -125,10 +125,10 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->offset = source->offset;
     item->deadline_ns = request->deadline_ns;
     item->root = source->root;
-    item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
-    item->pin_s = source->expire_s;
     item->tenant = input->request.tenant;
     item_name_tenant(front, item_index, input->request.tenant_name);
+    item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
+    item->pin_s = source->expire_s;
     memcpy(front_key_at(front, item_index), input->data + source->key_offset, source->key_bytes);
     mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);
     mkv_front_item_ready(front, item_index);

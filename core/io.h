@@ -172,7 +172,7 @@ struct mkv_message {
     /* EXISTS, PIN: for how long, 0 not at all. Their answers: for how long it was granted. */
     uint64_t lease_ns;
     uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many. TENANT:
-                     * units of slots that the tenant may have here, 0 for any */
+                          * units of slots that the tenant may have here, 0 for any */
 };
 
 /* ---- the front's requests ------------------------------------------------------------------- */

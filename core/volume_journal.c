@@ -294,11 +294,11 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
                    MKV_CANARY(MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP))) ||
                 (op->kind == OP_KIND_PUT && !op->clearing)) {
                 mkv_volume_directory_drop(volume, op);
-                mkv_volume_lease_dropped(volume, records[record].drop.slot);
                 if (op->kind != OP_KIND_PUT || op->clearing ||
                     !MKV_CANARY(MKV_CANARY_TENANT_COUNT_DRIFTS)) {
                     mkv_volume_tenant_uncount(volume, op->old_slot);
                 }
+                mkv_volume_lease_dropped(volume, records[record].drop.slot);
                 mkv_slot_table_apply_drop(table, &records[record].drop);
             }
             volume->stats.expired_total += op->drop_cause == MKV_DROP_EXPIRE;

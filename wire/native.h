@@ -207,8 +207,8 @@ enum mkv_native_error {
     MKV_NATIVE_BAD_STATUS,  /* not a status or miss reason, or where the op has none */
     MKV_NATIVE_BAD_LIMIT,   /* a limit in a HELLO answer is 0 or above that of version 1 */
     MKV_NATIVE_NOT_ZERO,    /* reserved bytes, or a field that the op has no use for */
-    MKV_NATIVE_BAD_TENANT,  /* a tenant's name is too long, or has characters that none has */
     MKV_NATIVE_BAD_SECONDS, /* 0 in a PIN */
+    MKV_NATIVE_BAD_TENANT,  /* a tenant's name is too long, or has characters that none has */
 };
 #define MKV_NATIVE_ERROR_COUNT 17u
 const char *mkv_native_error_text(enum mkv_native_error error);

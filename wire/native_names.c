@@ -36,10 +36,10 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
         return "a limit in the HELLO answer is 0 or above that of version 1";
     case MKV_NATIVE_NOT_ZERO:
         return "reserved bytes, or fields that the op has no use for, are not 0";
-    case MKV_NATIVE_BAD_SECONDS:
-        return "a PIN says 0 seconds: it ends by itself, after 1 or more";
     case MKV_NATIVE_BAD_TENANT:
         return "a tenant's name has 1 to 79 characters of A-Z a-z 0-9 . _ -";
+    case MKV_NATIVE_BAD_SECONDS:
+        return "a PIN says 0 seconds: it ends by itself, after 1 or more";
     }
     return "unknown error";
 }
