@@ -138,7 +138,7 @@ static void expect_started(struct fixture *fixture) {
     assert_int_equal(snapshot.drives[0].state, MKV_ADMIN_DRIVE_ONLINE);
     assert_true(snapshot.epoch >= 1);
     assert_int_equal(snapshot.memory.bytes_used, 0);
-    assert_true(snapshot.memory.bytes_total > 39 * MKV_MIB);
+    assert_true(snapshot.memory.bytes_total > 36 * MKV_MIB);
     mkv_shard_close(node->shard, 0);
     node->shard_is_stuck = !mkv_shard_join(node->shard);
     assert_false(node->shard_is_stuck);
