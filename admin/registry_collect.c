@@ -298,13 +298,35 @@ MKV_COLLECTOR(evictions_by_cause) {
     (void)argument;
     uint64_t capacity = 0;
     uint64_t rebalance = 0;
+    uint64_t expired = 0;
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
         capacity += volume->evictions_capacity_total;
         rebalance += volume->evictions_rebalance_total;
+        expired += volume->expired_total;
     }
     count1(out, "capacity", capacity);
     count1(out, "class_rebalance", rebalance);
+    count1(out, "expire", expired);
+}
+
+MKV_COLLECTOR(leases) {
+    (void)argument;
+    uint64_t used = 0;
+    uint64_t expired = 0;
+    uint64_t overridden = 0;
+    uint64_t refused = 0;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
+        used += volume->leases_used_total;
+        expired += volume->leases_expired_total;
+        overridden += volume->leases_overridden_total;
+        refused += volume->leases_refused_total;
+    }
+    count1(out, "used", used);
+    count1(out, "expired", expired);
+    count1(out, "overridden", overridden);
+    count1(out, "refused", refused);
 }
 
 MKV_COLLECTOR(active_tenants) {

@@ -60,6 +60,7 @@ MKV_COLLECTOR(blocks); /* true: with those in memory alone */
 MKV_COLLECTOR(blocks_by_tier);
 MKV_COLLECTOR(evictions_by_tier);
 MKV_COLLECTOR(evictions_by_cause);
+MKV_COLLECTOR(leases);
 MKV_COLLECTOR(active_tenants);
 MKV_COLLECTOR(of_tenants);
 MKV_COLLECTOR(tenant_quotas);

@@ -22,7 +22,8 @@ static const char *const components[] = {"superblock", "journal", "index", "slot
                                          "payload",    "wire",    NULL};
 static const char *const repair_kinds[] = {"superblock_copy", "quarantined_slot", "torn_tail",
                                            NULL};
-static const char *const eviction_causes[] = {"capacity", "class_rebalance", NULL};
+static const char *const eviction_causes[] = {"capacity", "class_rebalance", "expire", NULL};
+static const char *const lease_outcomes[] = {"used", "expired", "overridden", "refused", NULL};
 static const char *const write_caches[] = {"volatile", "none", NULL};
 
 static const struct mkv_metric_label no_labels[] = {END};
@@ -53,6 +54,7 @@ static const struct mkv_metric_label by_component[] = {CLOSED("component", compo
 static const struct mkv_metric_label by_repair[] = {CLOSED("kind", repair_kinds), END};
 static const struct mkv_metric_label by_tier[] = {CLOSED("tier", mkv_admin_tiers), END};
 static const struct mkv_metric_label by_cause[] = {CLOSED("cause", eviction_causes), END};
+static const struct mkv_metric_label by_outcome[] = {CLOSED("outcome", lease_outcomes), END};
 static const struct mkv_metric_label by_tenant[] = {OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1),
                                                     END};
 static const struct mkv_metric_label by_shard[] = {OPEN("shard", 1), END};
@@ -140,6 +142,20 @@ const struct mkv_metric_family mkv_metric_families[] = {
             "unknown is a cold cache; deadline, io_error, checksum, drive_offline and overloaded "
             "are faults",
             "drive_offline: bring the drive back; deadline, overloaded: add drives or nodes"),
+    GAUGE("memkv_leases_active", "leases", no_labels, drives_sum, OF_VOLUME(leases),
+          "Blocks that are leased or pinned: they are not evicted for a while",
+          "What lookups and pins hold",
+          "Near a quarter of all blocks: pins are too many or too long"),
+    COUNTER(
+        "memkv_leases_total", "leases", by_outcome, leases, 0,
+        "Leases and pins that ended after a read found the block (used), without one (expired), "
+        "with the block itself (overridden), and those that were not granted (refused)",
+        "Whether lookups are followed by reads",
+        "refused: a quarter of the drive is held, shorten pins; expired: lookups without reads"),
+    COUNTER("memkv_promise_broken_total", "events", no_labels, drives_sum,
+            OF_VOLUME(promises_broken_total),
+            "Reads of a leased or pinned block that found nothing",
+            "A lookup said that it would be there", "Above 0: see what the drive reports"),
     /* Transport. */
     GAUGE("memkv_rdma_active", "bool", no_labels, zero, 0,
           "1 where the RDMA data path is active; this release serves over TCP only",
@@ -284,7 +300,8 @@ const struct mkv_metric_family mkv_metric_families[] = {
             "Blocks evicted, by retention tier; without hints all are unhinted",
             "What makes room for what", "Many misses with reason evicted: add drives"),
     COUNTER("memkv_evictions_by_cause_total", "blocks", by_cause, evictions_by_cause, 0,
-            "Blocks evicted, by cause: for room among blocks of their size, or for other sizes",
+            "Blocks dropped, by cause: for room among blocks of their size or for other sizes, or "
+            "because their time was over",
             "Why blocks leave",
             "class_rebalance for long: the sizes of blocks change; a full cache does the rest"),
     GAUGE("memkv_blocks_by_tier", "blocks", by_tier, blocks_by_tier, 0,

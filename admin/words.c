@@ -39,6 +39,8 @@ const char *const mkv_admin_ops[] = {
     [MKV_OP_EXISTS] = "exists",
     [MKV_OP_LOOKUP] = "lookup",
     [MKV_OP_DELETE] = "delete",
+    [MKV_OP_PIN] = "pin",
+    [MKV_OP_UNPIN] = "unpin",
     [MKV_OP_COUNT] = NULL,
 };
 

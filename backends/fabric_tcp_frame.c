@@ -133,6 +133,10 @@ static enum mkv_op op_of(enum mkv_native_op op) {
         return MKV_OP_LOOKUP;
     case MKV_NATIVE_DELETE:
         return MKV_OP_DELETE;
+    case MKV_NATIVE_PIN:
+        return MKV_OP_PIN;
+    case MKV_NATIVE_UNPIN:
+        return MKV_OP_UNPIN;
     case MKV_NATIVE_HELLO:
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
@@ -161,6 +165,7 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
             .length = item->length,
             .offset = item->offset,
             .root = item->root,
+            .expire_s = item->seconds,
         };
         key_offset += item->key_bytes;
     }

@@ -104,6 +104,10 @@ static enum mkv_native_op op_of(enum mkv_op op) {
         return MKV_NATIVE_LOOKUP;
     case MKV_OP_DELETE:
         return MKV_NATIVE_DELETE;
+    case MKV_OP_PIN:
+        return MKV_NATIVE_PIN;
+    case MKV_OP_UNPIN:
+        return MKV_NATIVE_UNPIN;
     }
     MKV_ASSERT(op == MKV_OP_PUT);
     return MKV_NATIVE_PUT;
@@ -163,8 +167,8 @@ static void gather_answer(struct gathering *gathering, const struct mkv_tcp_op *
     }
     for (uint32_t i = 0; i < op->answer.result_count; i++) {
         const struct mkv_item_result *item = &op->answer.results[i];
-        const struct mkv_native_result result = {item->status, item->miss, item->length,
-                                                 item->root};
+        const struct mkv_native_result result = {item->status, item->miss, item->length, item->root,
+                                                 item->leased};
         mkv_native_result_encode(&result, target + (size_t)i * MKV_NATIVE_RESULT_BYTES);
     }
 }

@@ -10,6 +10,7 @@
 #define TIMEOUT_SECONDS_MIN 0.001
 #define TIMEOUT_SECONDS_MAX 86400.0
 #define TIMEOUT_MS_DEFAULT 30000u
+#define EXPIRE_SECONDS_MAX 2147483647ul
 
 void command_complain(const struct command_shape *shape, const char *format, ...) {
     fprintf(stderr, "memkv %s: ", shape->name);
@@ -59,6 +60,17 @@ static bool timeout_parse(const char *text, uint32_t *timeout_ms) {
     return true;
 }
 
+static bool expire_parse(const char *text, uint32_t *expire_s) {
+    char *end = NULL;
+    const bool is_digit = text[0] >= '0' && text[0] <= '9';
+    const unsigned long seconds = strtoul(text, &end, 10);
+    if (!is_digit || *end != '\0' || seconds < 1 || seconds > EXPIRE_SECONDS_MAX) {
+        return false;
+    }
+    *expire_s = (uint32_t)seconds;
+    return true;
+}
+
 static void complain_usage(const struct command_shape *shape, const char *what,
                            const char *argument) {
     command_complain(shape, "%s%s; see: memkv %s --help", what, argument, shape->name);
@@ -85,6 +97,12 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
         }
         complain_usage(line->shape, "--timeout takes seconds from 0.001 to 86400, not ", optarg);
         break;
+    case 'e':
+        if (expire_parse(optarg, &line->expire_s)) {
+            return true;
+        }
+        complain_usage(line->shape, "--expire takes seconds from 1 to 2147483647, not ", optarg);
+        break;
     case 'h':
         fputs(line->shape->help, stdout);
         *exit_code = COMMAND_EXIT_DONE;
@@ -110,13 +128,10 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
         {NULL, 0, NULL, 0},
     };
     static const struct option options_put[] = {
-        {"server", required_argument, NULL, 's'},
-        {"tenant", required_argument, NULL, 'n'},
-        {"timeout", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},
-        {"replace", no_argument, NULL, 'r'},
-        {"relaxed", no_argument, NULL, 'x'},
-        {NULL, 0, NULL, 0},
+        {"server", required_argument, NULL, 's'},  {"tenant", required_argument, NULL, 'n'},
+        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+        {"replace", no_argument, NULL, 'r'},       {"relaxed", no_argument, NULL, 'x'},
+        {"expire", required_argument, NULL, 'e'},  {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.shape = shape, .timeout_ms = TIMEOUT_MS_DEFAULT};
     optind = 0; /* begin anew, whoever used getopt before */

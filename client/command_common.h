@@ -25,7 +25,7 @@ struct command_shape {
     const char *help; /* all of --help */
     int operand_count_min;
     int operand_count_max;
-    bool has_put_flags;
+    bool has_put_flags; /* and --expire */
 };
 
 /* The end of every help text. */
@@ -47,6 +47,7 @@ struct command_line {
     const char *tenant; /* NULL: not given */
     uint32_t timeout_ms;
     uint32_t flags; /* MEMKV_REPLACE, MEMKV_RELAXED */
+    uint32_t expire_s;
     int operand_count;
     char **operands;
 };

@@ -26,7 +26,10 @@ static const struct command_shape shape = {
         "  --replace           replace other content that the key holds; without it that is\n"
         "                      refused, and the same content is done at once\n"
         "  --relaxed           done as soon as the server has it in memory: until it is durable\n"
-        "                      a crash of the server loses it\n" //
+        "                      a crash of the server loses it\n"
+        "  --expire SECONDS    the key is gone so much later, 1 to 2147483647; else it stays.\n"
+        "                      Content that is there already gets the later of both times,\n"
+        "                      and this one with --replace\n" //
     COMMAND_HELP_OPTIONS,
     .operand_count_min = 2,
     .operand_count_max = 2,
@@ -191,8 +194,9 @@ int memkv_command_put(int argc, char **argv) {
         struct memkv_server server;
         memkv_server_limits(client, &server);
         if (has_length || source_spool(&source, server.value_bytes_max)) {
-            const enum memkv_status status = memkv_put_stream(
-                client, key, strlen(key), source.length, line.flags, source_read, &source, &error);
+            const enum memkv_status status =
+                memkv_put_stream(client, key, strlen(key), source.length, line.flags, line.expire_s,
+                                 source_read, &source, &error);
             exit_code = command_exit_of(status);
             if (status == MEMKV_CONFLICT) {
                 command_complain(&shape,

@@ -211,6 +211,7 @@ static void finish_item(struct mkv_exchange *exchange, const struct mkv_exchange
     struct memkv_item *item = &exchange->items[index];
     item->status = (enum memkv_status)result->status;
     item->miss = (enum memkv_miss)result->miss;
+    item->leased = result->leased > 0;
     if (result->status == MKV_STATUS_OK && request->op == MKV_NATIVE_GET) {
         finish_get(exchange, index, result);
         if (exchange->is_failed) {

@@ -16,8 +16,10 @@ enum group {
     GROUP_GET,
     GROUP_EXISTS,
     GROUP_DELETE,
+    GROUP_PIN,
+    GROUP_UNPIN,
 };
-#define GROUP_COUNT 6u
+#define GROUP_COUNT 8u
 
 static enum group group_of(const struct mkv_exchange *exchange, const struct memkv_item *item) {
     const struct mkv_native_hello_answer *limits = &exchange->client->limits;
@@ -28,6 +30,10 @@ static enum group group_of(const struct mkv_exchange *exchange, const struct mem
         return GROUP_EXISTS;
     case MEMKV_OP_DELETE:
         return GROUP_DELETE;
+    case MEMKV_OP_PIN:
+        return GROUP_PIN;
+    case MEMKV_OP_UNPIN:
+        return GROUP_UNPIN;
     case MEMKV_OP_PUT:
         break;
     }
@@ -48,6 +54,8 @@ static uint32_t group_items_max(const struct mkv_exchange *exchange, enum group 
     case GROUP_PUT_INLINE:
     case GROUP_EXISTS:
     case GROUP_DELETE:
+    case GROUP_PIN:
+    case GROUP_UNPIN:
         break;
     }
     return items_max;
@@ -63,6 +71,10 @@ static enum mkv_native_op op_of_group(enum group group) {
         return MKV_NATIVE_GET;
     case GROUP_EXISTS:
         return MKV_NATIVE_EXISTS;
+    case GROUP_PIN:
+        return MKV_NATIVE_PIN;
+    case GROUP_UNPIN:
+        return MKV_NATIVE_UNPIN;
     case GROUP_DELETE:
         break;
     }
@@ -123,8 +135,15 @@ static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
             return false;
         }
         return true;
+    case MEMKV_OP_PIN:
+        if (item->expire_s == 0) {
+            mkv_exchange_note(exchange, index, "a pin has 1 second or more");
+            return false;
+        }
+        return true;
     case MEMKV_OP_EXISTS:
     case MEMKV_OP_DELETE:
+    case MEMKV_OP_UNPIN:
         return true;
     }
     mkv_exchange_note(exchange, index, "op %d is unknown", (int)item->op);
@@ -249,11 +268,14 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
         struct mkv_native_item native = {.key_bytes = (uint32_t)item->key_bytes};
         if (request->op == MKV_NATIVE_PUT) {
             native.length = item->data_bytes;
+            native.seconds = item->expire_s;
             native.flags = ((item->flags & MEMKV_REPLACE) != 0 ? MKV_NATIVE_ITEM_REPLACE : 0) |
                            ((item->flags & MEMKV_RELAXED) != 0 ? MKV_NATIVE_ITEM_RELAXED : 0);
             if (group != GROUP_PUT_LARGE) {
                 native.root = root_of(item);
             }
+        } else if (request->op == MKV_NATIVE_PIN) {
+            native.seconds = item->expire_s;
         } else if (request->op == MKV_NATIVE_GET) {
             native.offset = item->offset;
             native.length = exchange->states[exchange->order[request->first + index]].ask_bytes;

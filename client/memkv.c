@@ -171,6 +171,19 @@ enum memkv_status memkv_delete(struct memkv_client *client, const void *key, siz
     return memkv_batch(client, &item, 1, error);
 }
 
+enum memkv_status memkv_pin(struct memkv_client *client, const void *key, size_t key_bytes,
+                            uint32_t seconds, struct memkv_error *error) {
+    struct memkv_item item = {
+        .op = MEMKV_OP_PIN, .key = key, .key_bytes = key_bytes, .expire_s = seconds};
+    return memkv_batch(client, &item, 1, error);
+}
+
+enum memkv_status memkv_unpin(struct memkv_client *client, const void *key, size_t key_bytes,
+                              struct memkv_error *error) {
+    struct memkv_item item = {.op = MEMKV_OP_UNPIN, .key = key, .key_bytes = key_bytes};
+    return memkv_batch(client, &item, 1, error);
+}
+
 /* ---- prefixes ------------------------------------------------------------------------------- */
 
 /* One LOOKUP of as many keys as one request takes: how many were asked for, how many are resident.
@@ -243,10 +256,11 @@ static enum memkv_status run_stream(struct mkv_exchange *exchange, struct memkv_
 }
 
 enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
-                                   uint64_t length, uint32_t flags, memkv_read_fn source,
-                                   void *context, struct memkv_error *error) {
+                                   uint64_t length, uint32_t flags, uint32_t expire_s,
+                                   memkv_read_fn source, void *context, struct memkv_error *error) {
     struct memkv_item item = {.op = MEMKV_OP_PUT,
                               .flags = flags,
+                              .expire_s = expire_s,
                               .key = key,
                               .key_bytes = key_bytes,
                               .data_bytes = length};

@@ -171,6 +171,16 @@ enum memkv_status memkv_get_range(struct memkv_client *client, const void *key, 
 enum memkv_status memkv_exists(struct memkv_client *client, const void *key, size_t key_bytes,
                                struct memkv_error *error);
 
+/* Keeps the key from being evicted for `seconds`, 1 or more; the server keeps an hour at most. Each
+ * pin is ended by one unpin or by its time, whichever is first; a delete takes the key away all the
+ * same. MEMKV_NO_SPACE: too much is pinned or leased. Of a value above one block its description
+ * alone is kept. */
+enum memkv_status memkv_pin(struct memkv_client *client, const void *key, size_t key_bytes,
+                            uint32_t seconds, struct memkv_error *error);
+/* MEMKV_NOT_FOUND when the key is not there, or not pinned. */
+enum memkv_status memkv_unpin(struct memkv_client *client, const void *key, size_t key_bytes,
+                              struct memkv_error *error);
+
 /* MEMKV_OK when the deletion is durable, MEMKV_NOT_FOUND when there was no such key. */
 enum memkv_status memkv_delete(struct memkv_client *client, const void *key, size_t key_bytes,
                                struct memkv_error *error);
@@ -181,13 +191,18 @@ enum memkv_op {
     MEMKV_OP_PUT = 1,
     MEMKV_OP_GET = 2,
     MEMKV_OP_EXISTS = 3,
-    MEMKV_OP_DELETE = 4
+    MEMKV_OP_DELETE = 4,
+    MEMKV_OP_PIN = 5,
+    MEMKV_OP_UNPIN = 6
 };
 
 /* One operation of a batch. Fields that the op does not name are ignored; start from zeros. */
 struct memkv_item {
     enum memkv_op op;
-    uint32_t flags; /* PUT: MEMKV_REPLACE, MEMKV_RELAXED */
+    uint32_t flags;    /* PUT: MEMKV_REPLACE, MEMKV_RELAXED */
+    uint32_t expire_s; /* PUT: seconds from now on until the value is gone; 0 never. What is live
+                        * already is prolonged, and shortened with MEMKV_REPLACE alone.
+                        * PIN: seconds, at least 1, until the key may be evicted again */
     const void *key;
     size_t key_bytes;
     const void *data;    /* PUT: the value, untouched until the call returns */
@@ -199,6 +214,7 @@ struct memkv_item {
     /* Set by the call. */
     enum memkv_status status;
     enum memkv_miss miss; /* GET, EXISTS: why it was not found */
+    int leased; /* EXISTS, PIN: 1 when the server will not evict the key for a while, else 0 */
     uint64_t byte_count; /* GET with MEMKV_OK: bytes in the buffer. MEMKV_TOO_SMALL: bytes wanted */
     uint64_t value_bytes; /* GET with MEMKV_OK or MEMKV_TOO_SMALL: bytes of the whole value.
                            * EXISTS with MEMKV_OK: the same rounded up to 4096, or 0 where the
@@ -236,10 +252,11 @@ typedef int (*memkv_read_fn)(void *context, uint64_t offset, void *buffer, size_
 typedef int (*memkv_write_fn)(void *context, uint64_t offset, uint64_t value_bytes,
                               const void *data, size_t byte_count);
 
-/* memkv_put of `length` bytes that `source` supplies. Uses memory for one block at most. */
+/* memkv_put of `length` bytes that `source` supplies, gone after expire_s seconds unless that is 0.
+ * Uses memory for one block at most. */
 enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
-                                   uint64_t length, uint32_t flags, memkv_read_fn source,
-                                   void *context, struct memkv_error *error);
+                                   uint64_t length, uint32_t flags, uint32_t expire_s,
+                                   memkv_read_fn source, void *context, struct memkv_error *error);
 /* memkv_get of a whole value that `target` consumes. Uses memory for one block at most. A value of
  * at most block_bytes_max bytes is checked before `target` sees it; of a larger one `target` may
  * have seen a part when the call fails. */

@@ -219,6 +219,20 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
          "A relaxed put is answered before the DROP of what it replaces is durable."},
     [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
         {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
+    [MKV_CANARY_EXPIRED_BLOCK_SERVED] = {"expired-block-served",
+                                         "A read finds a block whose time is over."},
+    [MKV_CANARY_EXPIRED_BLOCK_TAKEN_FOR_LIVE] =
+        {"expired-block-taken-for-live",
+         "A put of what has expired counts as a put of what is live."},
+    [MKV_CANARY_EXPIRY_NOT_RECORDED] =
+        {"expiry-not-recorded", "A put that prolongs what is live does so in memory alone."},
+    [MKV_CANARY_EXPIRY_DROP_NOT_CHECKED] =
+        {"expiry-drop-not-checked",
+         "The drop of an expired block does not notice that a put before it has prolonged it."},
+    [MKV_CANARY_LEASE_IGNORED_BY_EMPTYING] =
+        {"lease-ignored-by-emptying", "An extent that runs empty takes leased blocks with it."},
+    [MKV_CANARY_LEASE_GRANTED_TO_VICTIM] = {"lease-granted-to-victim",
+                                            "A block whose eviction is on its way is leased."},
     [MKV_CANARY_EVICTED_SLOT_REUSED_BEFORE_DROP] =
         {"evicted-slot-reused-before-drop",
          "The slot of an evicted block is given out when its DROP is merely issued."},

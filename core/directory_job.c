@@ -144,7 +144,8 @@ static enum leaf_end walk_leaf(struct mkv_directory *directory, const struct mkv
         }
         /* A purge waits for the drop of what is hidden already. */
         const bool hidden = (mkv_slot_table_entry(table, value.slot)->bits & MKV_SLOT_HIDDEN) != 0;
-        if ((segment || hidden) && job->kind != MKV_DIRECTORY_PURGE) {
+        const bool expired = mkv_slot_is_expired(table, mkv_slot_table_entry(table, value.slot));
+        if ((segment || hidden || expired) && job->kind != MKV_DIRECTORY_PURGE) {
             continue;
         }
         if (job->kind != MKV_DIRECTORY_COUNT && !emit(directory, index, job, &key, &value)) {

@@ -24,6 +24,8 @@ void mkv_front_config_default(struct mkv_front_config *config) {
     config->key_bytes_max = MKV_KEY_BYTES_MAX;
     config->block_bytes_max = MKV_BLOCK_BYTES_MAX;
     config->value_bytes_max = 64 * MKV_GIB;
+    config->lookup_lease_ns = 10ull * 1000 * 1000 * 1000;
+    config->exists_lease_ns = 10ull * 1000 * 1000 * 1000;
     config->transfer_grace_ns = 30ull * 1000 * 1000 * 1000;
 }
 
@@ -306,6 +308,7 @@ enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *inp
     front->effects_taken = 0;
     front->effect_count = 0;
     front->now_ns = input->now_ns;
+    front->wall_s = mkv_max_u64(front->wall_s, input->wall_ms / 1000);
     mkv_front_slabs_go_on(front);
     take_input(front, input);
     MKV_ASSERT(front->effect_count <= FRONT_EFFECTS_PER_ITEM_MAX);

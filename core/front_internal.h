@@ -178,6 +178,8 @@ struct front_op {
     enum mkv_miss miss;
     uint32_t block_flags;
     uint32_t length_units;
+    bool leased;       /* EXISTS and PIN: what was found is not evicted for a while */
+    uint32_t expiry_s; /* GET: of the block that was read */
     uint32_t result_length;
     uint32_t result_offset;
     uint32_t result_bytes;
@@ -234,6 +236,9 @@ struct front_item {
     struct mkv_root root;
     struct mkv_manifest old;
     struct mkv_root old_root; /* of the block that holds `old` */
+    uint32_t old_expiry_s;    /* of `old`, as it was when it was read */
+    uint32_t expiry_s;        /* PUT: Unix time; 0 never */
+    uint32_t pin_s;           /* PIN */
 };
 
 /* The place of an item that moves, checks or deletes segments; its lanes are ops of their own. */
@@ -271,6 +276,7 @@ struct front_resident {
     uint32_t tenant;
     uint32_t key_bytes;
     uint32_t length;
+    uint32_t expiry_s; /* 0: never */
     uint32_t slab_units;
     uint64_t tag;
     struct mkv_root root;
@@ -348,6 +354,7 @@ struct mkv_front {
     struct mkv_front_config config;
     struct front_layout layout;
     uint64_t now_ns;
+    uint64_t wall_s; /* never goes back */
     uint64_t ticket_last;
     uint64_t segment_ids_drawn;
     uint32_t effect_count;

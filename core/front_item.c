@@ -282,6 +282,8 @@ static void item_start(struct mkv_front *front, uint32_t item_index) {
         break;
     case MKV_OP_EXISTS:
     case MKV_OP_LOOKUP:
+    case MKV_OP_PIN:
+    case MKV_OP_UNPIN:
         (void)mkv_front_op_prepare(front, item_index, item_index, FRONT_OP_EXISTS, MKV_NONE_U32, 0);
         mkv_front_op_run(front, item_index);
         break;
@@ -356,6 +358,7 @@ static bool turn_single(struct mkv_front *front, uint32_t item_index) {
         .status = op->status,
         .miss = op->miss,
         .length = op->kind == FRONT_OP_EXISTS ? (uint64_t)op->length_units * MKV_UNIT_BYTES : 0,
+        .leased = op->leased ? 1 : 0,
     };
     mkv_front_item_decide(front, item_index, &result);
     return true;

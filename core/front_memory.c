@@ -264,6 +264,11 @@ uint32_t mkv_front_memory_find(struct mkv_front *front, const struct front_op *o
         return MKV_NONE_U32;
     }
     const struct front_volume *volume = &front->volumes[op->volume];
+    const uint32_t expiry_s = resident_at(front, index)->expiry_s;
+    if (expiry_s != 0 && front->wall_s >= expiry_s) {
+        forget(front, index);
+        return MKV_NONE_U32;
+    }
     if (resident_at(front, index)->volume != op->volume ||
         volume->state != MKV_FRONT_VOLUME_ONLINE ||
         volume->outages != resident_at(front, index)->volume_outages) {
@@ -352,6 +357,7 @@ void mkv_front_memory_read_done(struct mkv_front *front, uint32_t op_index) {
     }
     slab_attach(front, index, op->slab, op->slab_units);
     resident->length = op->result_length;
+    resident->expiry_s = op->expiry_s;
     resident->root = op->root;
     queue_push(front, index, false);
     users_add(front, resident);
@@ -423,6 +429,7 @@ bool mkv_front_memory_keep(struct mkv_front *front, uint32_t op_index, const uin
     struct front_resident *resident = resident_at(front, index);
     slab_attach(front, index, op->slab, op->slab_units);
     resident->length = op->length;
+    resident->expiry_s = front_item_at(front, op->item)->expiry_s;
     resident->root = op->root;
     resident->unpersisted = unpersisted;
     front->residents_unpersisted += unpersisted ? 1 : 0;

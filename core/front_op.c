@@ -300,6 +300,29 @@ static void run_get(struct mkv_front *front, uint32_t op_index) {
     op_posted(front, op_index, FRONT_OP_READ_POSTED);
 }
 
+#define NS_PER_S 1000000000ull
+
+/* EXISTS, PIN or UNPIN, as the item says; of a segment it asks for no lease. */
+static void send_exists(struct mkv_front *front, uint32_t op_index) {
+    const struct front_op *op = front_op_at(front, op_index);
+    const struct front_item *item = front_item_at(front, op->item);
+    if (item->op == MKV_OP_PIN) {
+        send_key(front, op_index, MKV_MESSAGE_PIN)->message.lease_ns = item->pin_s * NS_PER_S;
+        return;
+    }
+    if (item->op == MKV_OP_UNPIN) {
+        (void)send_key(front, op_index, MKV_MESSAGE_UNPIN);
+        return;
+    }
+    struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_EXISTS);
+    if (item->op == MKV_OP_LOOKUP) {
+        effect->message.lease_ns = front->config.lookup_lease_ns;
+    } else if (item->op == MKV_OP_EXISTS) {
+        effect->message.lease_ns = front->config.exists_lease_ns;
+        effect->message.flags = MKV_LEASE_SHORT;
+    }
+}
+
 static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
     struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_PUT_BEGIN);
@@ -307,6 +330,7 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     effect->message.length = op->length;
     effect->message.root = op->root;
     effect->message.replaces = front_item_at(front, op->item)->old_root;
+    effect->message.expiry_s = front_item_at(front, op->item)->expiry_s;
     op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
 }
 
@@ -380,7 +404,7 @@ void mkv_front_op_run(struct mkv_front *front, uint32_t op_index) {
         break;
     case FRONT_OP_EXISTS:
         if (!mkv_front_op_exists_in_memory(front, op_index) && credit_or_offline(front, op_index)) {
-            (void)send_key(front, op_index, MKV_MESSAGE_EXISTS);
+            send_exists(front, op_index);
             op_posted(front, op_index, FRONT_OP_EXISTS_POSTED);
         }
         break;
@@ -484,6 +508,7 @@ static void on_read_done(struct mkv_front *front, uint32_t op_index,
     op->result_bytes = message->bytes;
     op->slab_offset = message->slab_offset;
     op->root = message->root;
+    op->expiry_s = message->expiry_s;
     MKV_ASSERT((uint64_t)message->slab_offset + message->bytes <=
                (uint64_t)op->slab_units * MKV_SLAB_UNIT_PAYLOAD_BYTES);
     const bool keeps = mkv_front_memory_reads(front, op, op_index) &&
@@ -516,6 +541,7 @@ static void on_read_done(struct mkv_front *front, uint32_t op_index,
         }
         item->has_old = true;
         item->old_root = message->root;
+        item->old_expiry_s = message->expiry_s;
     } else if (op->segment != MKV_NONE_U32 &&
                (op->result_length != op->length || op->result_bytes != op->wanted)) {
         mkv_front_op_done(front, op_index, MKV_STATUS_IO_ERROR, MKV_MISS_CHECKSUM);
@@ -557,8 +583,11 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         on_read_done(front, op_index, input);
         break;
     case MKV_MESSAGE_EXISTS_DONE:
+    case MKV_MESSAGE_PIN_DONE:
+    case MKV_MESSAGE_UNPIN_DONE:
         MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
         op->length_units = message->length_units;
+        op->leased = message->lease_ns > 0;
         mkv_front_op_done(front, op_index, message->status, message->miss);
         break;
     case MKV_MESSAGE_PUT_READY:
@@ -585,6 +614,8 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_READ:
     case MKV_MESSAGE_RELEASE:
     case MKV_MESSAGE_EXISTS:
+    case MKV_MESSAGE_PIN:
+    case MKV_MESSAGE_UNPIN:
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:

@@ -164,6 +164,10 @@ void mkv_front_op_read_alone(struct mkv_front *front, uint32_t op_index) {
 /* EXISTS, LOOKUP. */
 bool mkv_front_op_exists_in_memory(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
+    const enum mkv_op asked = front_item_at(front, op->item)->op;
+    if (asked == MKV_OP_PIN || asked == MKV_OP_UNPIN) {
+        return false; /* those are the volume's */
+    }
     const uint32_t index = op_resident(front, op);
     looked(front, op);
     if (!is_held(front, index)) {
@@ -199,6 +203,15 @@ static bool stays(struct mkv_front *front, const struct front_op *op, bool held_
     return resident != MKV_NONE_U32 && (is_held(front, resident) ? held_stays : read_stays);
 }
 
+/* Whether memory has what a PUT found to be there already. Its expiry may be another one now; which
+ * one, the next read tells. */
+static bool is_what_was_put(struct mkv_front *front, const struct front_op *op,
+                            uint32_t resident_index) {
+    const struct front_resident *resident = mkv_front_memory_at(front, resident_index);
+    return is_held(front, resident_index) && mkv_root_equal(resident->root, op->root) &&
+           resident->expiry_s == front_item_at(front, op->item)->expiry_s;
+}
+
 /* What a PUT that was posted means for memory, before it is over. */
 void mkv_front_op_put_settle(struct mkv_front *front, uint32_t op_index, enum mkv_status status) {
     struct front_op *op = front_op_at(front, op_index);
@@ -210,8 +223,7 @@ void mkv_front_op_put_settle(struct mkv_front *front, uint32_t op_index, enum mk
     if (op->state == FRONT_OP_BEGIN_POSTED && (is_ok || status == MKV_STATUS_CONFLICT)) {
         /* Nothing was written: the key holds what it held. */
         const uint32_t resident = op_resident(front, op);
-        if (is_ok && is_held(front, resident) &&
-            !mkv_root_equal(mkv_front_memory_at(front, resident)->root, op->root)) {
+        if (is_ok && resident != MKV_NONE_U32 && !is_what_was_put(front, op, resident)) {
             op_forget(front, op);
         }
         return;

@@ -13,6 +13,8 @@ static bool op_is_known(enum mkv_op op) {
     case MKV_OP_EXISTS:
     case MKV_OP_LOOKUP:
     case MKV_OP_DELETE:
+    case MKV_OP_PIN:
+    case MKV_OP_UNPIN:
         return true;
     }
     return false;
@@ -25,7 +27,7 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
         return false;
     }
     if (input->request.op != MKV_OP_PUT) {
-        return item->flags == 0;
+        return item->flags == 0 && (input->request.op != MKV_OP_PIN || item->expire_s > 0);
     }
     if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 ||
         item->length > config->value_bytes_max) {
@@ -96,6 +98,12 @@ static void item_name_tenant(struct mkv_front *front, uint32_t item, const char 
     memcpy(front_tenant_name_at(front, item), source, name_bytes + 1);
 }
 
+/* A time that no expiry can state is as good as never; so it is the last one that can be. */
+static uint32_t expiry_of(uint32_t expire_s, uint64_t wall_ms) {
+    const uint64_t expiry_s = mkv_divide_up_u64(wall_ms, 1000) + expire_s;
+    return expire_s == 0 ? 0 : (uint32_t)mkv_min_u64(expiry_s, UINT32_MAX);
+}
+
 static void item_add(struct mkv_front *front, uint32_t request_index, const struct mkv_input *input,
                      uint32_t position) {
     struct front_request *request = front_request_at(front, request_index);
@@ -119,6 +127,8 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->root = source->root;
     item->tenant = input->request.tenant;
     item_name_tenant(front, item_index, input->request.tenant_name);
+    item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
+    item->pin_s = source->expire_s;
     memcpy(front_key_at(front, item_index), input->data + source->key_offset, source->key_bytes);
     mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);
     mkv_front_item_ready(front, item_index);
@@ -149,8 +159,10 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
     };
     mkv_front_list_init(&request->items);
     mkv_front_list_push(&connection->requests, links, request_index);
-    for (uint32_t position = 0; position < source->item_count; position++) {
-        item_add(front, request_index, input, position);
+    for (uint32_t turn = 0; turn < source->item_count; turn++) {
+        /* Of a chain the last block is asked for first, so that it will also leave first. */
+        const bool is_chain = source->op == MKV_OP_LOOKUP;
+        item_add(front, request_index, input, is_chain ? source->item_count - 1 - turn : turn);
     }
     mkv_front_timer_set(front, request_index, source->deadline_ns);
     front->stats.requests_started[source->op]++;
@@ -161,7 +173,9 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
 /* LOOKUP's one result: how many keys from the first on are resident, and why the next is not. */
 static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
     uint32_t count = 0;
+    uint32_t leased = 0;
     while (count < item_count && results[count].status == MKV_STATUS_OK) {
+        leased += results[count].leased;
         count++;
     }
     const enum mkv_miss miss = count < item_count ? results[count].miss : MKV_MISS_NONE;
@@ -169,6 +183,7 @@ static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
     results[0].status = MKV_STATUS_OK;
     results[0].miss = miss;
     results[0].length = count;
+    results[0].leased = leased;
 }
 
 /* Under which status an answered request counts: the gravest of its items. What failed in the store

@@ -287,13 +287,18 @@ static void put_start(struct mkv_front *front, uint32_t item_index) {
     mkv_front_op_run(front, lane);
 }
 
+/* Whether the value that is live, and the same, would be gone before this one is to be. */
+static bool put_prolongs(const struct front_item *item) {
+    return item->old_expiry_s != 0 && (item->expiry_s == 0 || item->expiry_s > item->old_expiry_s);
+}
+
 /* Every segment is durable: the manifest makes them the value. */
 static void put_commit(struct mkv_front *front, uint32_t item_index) {
     struct front_item *item = front_item_at(front, item_index);
     struct front_segmented *entry = entry_of(front, item_index);
     entry->put.root = entry->chain;
-    if (item->keeps_old) {
-        const bool is_same = mkv_root_equal(entry->put.root, item->old.root);
+    const bool is_same = mkv_root_equal(entry->put.root, item->old.root);
+    if (item->keeps_old && !(is_same && put_prolongs(item))) {
         mkv_front_item_abandon(front, item_index, is_same ? MKV_STATUS_OK : MKV_STATUS_CONFLICT,
                                MKV_MISS_NONE);
         return;

@@ -39,9 +39,13 @@
  *   READ  (slab, range)    ->           after FOUND OK: exactly one of READ, RELEASE
  *                          <-  READ_DONE   verified bytes are in the slab, or a status
  *   RELEASE                ->           no answer
- *   EXISTS (key)           ->
+ *   EXISTS (key, lease)    ->           may lease the block it reports
  *                          <-  EXISTS_DONE in memory only, answered in the same step
- *   PUT_BEGIN (key, length, root) ->    waits behind an earlier mutation of the same key
+ *   PIN (key, time)        ->           like a lease, but taken on purpose, and counted
+ *                          <-  PIN_DONE OK; NOT_FOUND; NO_SPACE when it is not granted
+ *   UNPIN (key)            ->           ends one PIN
+ *                          <-  UNPIN_DONE OK; NOT_FOUND when there is none
+ *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
  *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
@@ -74,12 +78,21 @@
  *
  * A mutation for a tenant that the volume does not have is FORBIDDEN, a read finds nothing. A
  * DELETE of tenant MKV_NONE_U32, a name without a number, finds nothing either.
+ *
+ * A block that is leased or pinned is not evicted; all else that ends it does so all the same. The
+ * lease of a value above one block is of its manifest alone.
+ *
+ * A block with an expiry is gone when the volume's wall clock reaches it: reads miss it as EXPIRED,
+ * DELETE does not find it. A put of what is live prolongs it, durably, to the later of both
+ * expiries (none is the latest); with MKV_PUT_REPLACE it gets the put's.
  */
 enum mkv_message_kind {
     MKV_MESSAGE_FIND = 1,
     MKV_MESSAGE_READ,
     MKV_MESSAGE_RELEASE,
     MKV_MESSAGE_EXISTS,
+    MKV_MESSAGE_PIN,
+    MKV_MESSAGE_UNPIN,
     MKV_MESSAGE_PUT_BEGIN,
     MKV_MESSAGE_PUT_WRITE,
     MKV_MESSAGE_PUT_ABORT,
@@ -92,6 +105,8 @@ enum mkv_message_kind {
     MKV_MESSAGE_FOUND,
     MKV_MESSAGE_READ_DONE,
     MKV_MESSAGE_EXISTS_DONE,
+    MKV_MESSAGE_PIN_DONE,
+    MKV_MESSAGE_UNPIN_DONE,
     MKV_MESSAGE_PUT_READY,
     MKV_MESSAGE_PUT_TAKEN,
     MKV_MESSAGE_PUT_DONE,
@@ -118,11 +133,15 @@ enum mkv_message_kind {
 /* Of PUT_BEGIN: the last one of several blocks that a request stores. */
 #define MKV_PUT_LAST 0x400u
 
+/* Of EXISTS: the lease is granted only while few are. */
+#define MKV_LEASE_SHORT 0x800u
+
 struct mkv_message {
     enum mkv_message_kind kind;
     uint32_t volume;            /* index of the volume addressed, or answering */
     struct mkv_op_id front_op;  /* the front's item; comes back in every answer */
-    struct mkv_op_id volume_op; /* FOUND, PUT_READY; and READ, RELEASE, PUT_WRITE, PUT_ABORT */
+    struct mkv_op_id volume_op; /* FOUND, PUT_READY; and READ, RELEASE, PUT_WRITE, PUT_ABORT.
+                                 * EXISTS_DONE, PIN_DONE: slot and generation (low) of the block */
     enum mkv_status status;     /* answers */
     enum mkv_miss miss;         /* answers that are no hit: why */
     uint32_t tenant;            /* of every message of the front that names a key or a prefix, and
@@ -142,12 +161,16 @@ struct mkv_message {
     struct mkv_slab slab;     /* READ, PUT_WRITE */
     struct mkv_root root;     /* PUT_BEGIN; READ_DONE: of the whole block */
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
-    uint64_t data_offset;     /* effects only: where in the emitter's arena `data` lies */
-    uint32_t data_bytes; /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
+    /* PUT_BEGIN, READ_DONE: Unix time from which on the block is gone; 0 never. */
+    uint32_t expiry_s;
+    uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
+    uint32_t data_bytes;  /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
                           * 8 bytes each. READ_DONE of a manifest: its payload. TENANT: the name,
                           * at most MKV_TENANT_STORED_NAME_BYTES_MAX. SCAN: the prefix and, behind
                           * it, the key after which to begin. COUNT, PURGE: the prefix. SCAN_DONE:
                           * the entries */
+    /* EXISTS, PIN: for how long, 0 not at all. Their answers: for how long it was granted. */
+    uint64_t lease_ns;
     uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many. TENANT:
                           * units of slots that the tenant may have here, 0 for any */
 };
@@ -160,8 +183,10 @@ enum mkv_op {
     MKV_OP_EXISTS = 3,
     MKV_OP_LOOKUP = 4, /* result 0 holds the count of leading keys that are resident */
     MKV_OP_DELETE = 5,
+    MKV_OP_PIN = 6,
+    MKV_OP_UNPIN = 7,
 };
-#define MKV_OP_COUNT 6u
+#define MKV_OP_COUNT 8u
 
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
@@ -170,6 +195,8 @@ struct mkv_request_item {
     uint64_t length;      /* PUT: bytes of the value. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
     struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */
+    uint32_t expire_s;    /* PUT: seconds from now on until it is gone; 0 never. PIN: until it may
+                           * be evicted again; not 0 */
 };
 
 struct mkv_connection_id {
@@ -194,6 +221,9 @@ struct mkv_item_result {
     enum mkv_miss miss;
     uint64_t length; /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys */
     struct mkv_root root; /* GET of a value up to one block: of the payload; else all 0 */
+    /* EXISTS, PIN: 1 when it is not evicted for a while. LOOKUP: of how many of the keys that is
+     * so. */
+    uint32_t leased;
 };
 
 /* ---- inputs --------------------------------------------------------------------------------- */

@@ -350,6 +350,14 @@ void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_rec
     table->live_count++;
 }
 
+void mkv_slot_table_apply_expiry(struct mkv_slot_table *table,
+                                 const struct mkv_record_expiry *expiry) {
+    struct mkv_slot_entry *entry = mkv_slot_table_entry(table, expiry->slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    MKV_ASSERT(entry->generation_low == (uint32_t)expiry->generation.value);
+    entry->expiry_s = expiry->expiry_s;
+}
+
 void mkv_slot_table_hide(struct mkv_slot_table *table, struct mkv_slot slot) {
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);

@@ -153,6 +153,7 @@ struct mkv_slot_table {
     uint64_t used_units;
     uint64_t classed_slot_count;
     uint64_t now_ns; /* kept by the volume: the time of its input */
+    uint64_t wall_s; /* the same of its wall clock, which never goes back */
     struct mkv_class_state classes[MKV_CLASSES_MAX];
     /* Offsets from the start of this struct, so that a copy of the memory is a snapshot. */
     uint64_t entries_offset;
@@ -186,6 +187,11 @@ static inline void mkv_slot_set_policy(struct mkv_slot_entry *entry, uint32_t po
     MKV_ASSERT(policy <= MKV_SLOT_POLICY_MAX);
     entry->bits = (uint16_t)((entry->bits & ((1u << MKV_SLOT_POLICY_SHIFT) - 1u)) |
                              (policy << MKV_SLOT_POLICY_SHIFT));
+}
+/* Whether the block's time is over: nobody finds it any more. */
+static inline bool mkv_slot_is_expired(const struct mkv_slot_table *table,
+                                       const struct mkv_slot_entry *entry) {
+    return entry->expiry_s != 0 && table->wall_s >= entry->expiry_s;
 }
 /* The extent of a slot (of a group its first), or MKV_NONE_U32 when its page is free or the slot
  * lies behind the extent's end. */
@@ -242,6 +248,9 @@ void mkv_slot_table_retire(struct mkv_slot_table *table, struct mkv_slot slot);
 void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_record_put *put);
 void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_record_drop *drop);
 void mkv_slot_table_apply_retire(struct mkv_slot_table *table, struct mkv_slot slot);
+/* The slot must be LIVE. */
+void mkv_slot_table_apply_expiry(struct mkv_slot_table *table,
+                                 const struct mkv_record_expiry *expiry);
 void mkv_slot_table_apply_extent(struct mkv_slot_table *table,
                                  const struct mkv_record_extent *record);
 /* A DROP is on its way: the entry is no longer found, but still captured as live. */

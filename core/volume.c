@@ -11,7 +11,7 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, tenants, eviction, table, meta, directory, end;
+    uint64_t ops, effects, tenants, eviction, leases, table, meta, directory, end;
     uint32_t op_total, effects_max;
 };
 
@@ -37,6 +37,8 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
         const struct mkv_eviction_config eviction = mkv_volume_eviction_config(config);
         at = mkv_round_up_u64(at + mkv_eviction_memory_required(&eviction), 64);
     }
+    layout.leases = at;
+    at = mkv_round_up_u64(at + mkv_volume_lease_memory_required(config), 64);
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
@@ -74,6 +76,9 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     if (config->empty_grain_ns == 0) {
         volume->config.empty_grain_ns = MKV_EMPTY_GRAIN_NS;
     }
+    if (config->expiry_pass_ns == 0) {
+        volume->config.expiry_pass_ns = MKV_EXPIRY_PASS_NS;
+    }
     if (config->evict_ready_divisor == 0) {
         volume->config.evict_ready_divisor = MKV_EVICT_READY_DIVISOR;
     }
@@ -84,6 +89,8 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->table_offset = layout.table;
     volume->tenants_offset = layout.tenants;
     volume->eviction_offset = layout.eviction;
+    volume->leases.offset = layout.leases;
+    volume->leases.lease_max = mkv_volume_lease_max(config);
     volume->meta_offset = layout.meta;
     volume->directory_offset = layout.directory;
     volume->numbered_first = MKV_NONE_U32;
@@ -412,6 +419,10 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_EXISTS:
         mkv_volume_exists(volume, input);
         return;
+    case MKV_MESSAGE_PIN:
+    case MKV_MESSAGE_UNPIN:
+        mkv_volume_pin(volume, input);
+        return;
     case MKV_MESSAGE_READ:
     case MKV_MESSAGE_RELEASE:
         mkv_volume_read(volume, message);
@@ -440,6 +451,8 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:
+    case MKV_MESSAGE_PIN_DONE:
+    case MKV_MESSAGE_UNPIN_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
@@ -550,6 +563,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     volume->now_ns = input->now_ns;
     volume_table(volume)->now_ns = input->now_ns;
     volume->wall_ms = mkv_max_u64(volume->wall_ms, input->wall_ms);
+    volume_table(volume)->wall_s = volume->wall_ms / 1000;
     enum mkv_err err = MKV_OK;
     switch (input->kind) {
     case MKV_INPUT_TICK:
@@ -575,10 +589,12 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     mkv_volume_yield_pump(volume);
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
+        mkv_volume_expiry_pump(volume);
         mkv_volume_trim_pump(volume);
         mkv_volume_scrub_pump(volume);
     }
     if (volume->state == MKV_VOLUME_SERVING || volume->state == MKV_VOLUME_CLOSING) {
+        mkv_volume_lease_pump(volume);
         mkv_volume_empty_pump(volume);
         mkv_volume_evict_pump(volume);
         mkv_volume_directory_pump(volume);
@@ -594,7 +610,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
 bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
         return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
-               mkv_volume_purge_has_work(volume) ||
+               mkv_volume_purge_has_work(volume) || mkv_volume_expiry_has_work(volume) ||
                mkv_directory_has_work(volume_directory(volume)) ||
                mkv_volume_evict_has_work(volume);
     }
@@ -657,6 +673,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->generation_counter = volume->generation_counter;
     stats->superblock_sequence = volume->superblock.sequence;
     stats->stalled = volume->stall.active;
+    stats->leases = volume->leases.taken;
     stats->trims_pending = mkv_volume_trims_pending(volume);
     mkv_directory_stats(volume_directory(volume), table, &stats->directory);
     const uint64_t applied = stats->directory.applied_sequence;
@@ -692,6 +709,8 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
             .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
             .hidden = (entry->bits & MKV_SLOT_HIDDEN) != 0,
+            .expiry_s = entry->expiry_s,
+            .expired = mkv_slot_is_expired(table, entry),
         };
         ++*cursor;
         return true;

@@ -56,6 +56,7 @@
 /* Defaults of the configuration. */
 #define MKV_EMPTY_NS_MAX 10000000000ull
 #define MKV_EMPTY_GRAIN_NS 1000000000ull
+#define MKV_EXPIRY_PASS_NS 1000000000ull
 #define MKV_EVICT_READY_DIVISOR 64u
 
 struct mkv_volume_config {
@@ -82,6 +83,10 @@ struct mkv_volume_config {
     uint64_t empty_ns_max;
     /* How old extents are is compared in whole grains. 0: MKV_EMPTY_GRAIN_NS. */
     uint64_t empty_grain_ns;
+    /* Passes over the slots for expired blocks begin at least so far apart. 0:
+     * MKV_EXPIRY_PASS_NS. */
+    uint64_t expiry_pass_ns;
+    uint32_t lease_max; /* blocks that are leased or pinned at a time. 0: by the slots */
     /* Blocks make room for puts; else a put into a full drive is NO_SPACE, unless it can have an
      * extent of another class. */
     bool eviction;
@@ -150,6 +155,12 @@ struct mkv_volume_stats {
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
     uint64_t checksum_failures_index_total;
+    uint64_t expired_total;   /* blocks dropped because their time was over */
+    uint64_t prolonged_total; /* puts that gave a live block another expiry */
+    uint64_t leases;          /* blocks that are leased or pinned, or were a moment ago */
+    uint64_t leases_used_total, leases_expired_total, leases_overridden_total;
+    uint64_t leases_refused_total;
+    uint64_t promises_broken_total; /* reads of a leased block that found nothing */
     uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
     uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
     uint64_t evictions_capacity_total, evictions_rebalance_total;
@@ -233,6 +244,8 @@ struct mkv_volume_block {
     uint32_t slot_units;
     bool served; /* false: its tenant was dropped, and it waits to be swept */
     bool hidden; /* its DROP is issued */
+    uint32_t expiry_s;
+    bool expired; /* it waits to be dropped */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,

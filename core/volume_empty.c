@@ -6,8 +6,8 @@
  *
  *   choose -> the extent's slots are not given out -> each live one is evicted, by an ordinary DROP
  *          -> all are free: the extent gives its class back -> the puts that waited take it
- *   given up, and the extent is as it was: an operation holds a slot of it for too long, a slot of
- *   it is retired, or the volume closes
+ *   given up, and the extent is as it was: an operation holds a slot of it for too long, or a lease
+ *   or pin does, a slot of it is retired, or the volume closes
  *
  * A put may wait for the job at the lock of a tag whose block the job must drop: then the put,
  * which has done nothing yet, drops that block itself and asks for a slot again (mkv_volume_evict).
@@ -18,6 +18,8 @@
 
 /* Slots that one step looks at. */
 #define STEP_SLOTS_MAX 512u
+/* Blocks that are leased are looked at again so many times before the emptying is given up. */
+#define LOOKS_AT_LEASED 16u
 
 /* An extent whose emptying was given up is left alone for as long as that took. */
 static bool is_left_alone(const struct mkv_volume *volume) {
@@ -104,11 +106,21 @@ static void advance(struct mkv_volume *volume, const struct mkv_extent_state *st
         job->again = false;
         job->cursor = 0;
     }
+    if (job->cursor == state->slot_count && job->leased && volume->now_ns >= job->look_ns) {
+        job->leased = false;
+        job->cursor = 0;
+        job->look_ns = volume->now_ns + volume->config.empty_ns_max / LOOKS_AT_LEASED;
+    }
     uint32_t look_max = STEP_SLOTS_MAX;
     struct mkv_slot slot;
     while (mkv_volume_evict_room(volume) &&
            mkv_slot_table_next_live(table, job->extent, &job->cursor, &look_max, &slot)) {
-        mkv_volume_evict(volume, slot, MKV_DROP_EVICT);
+        if (mkv_volume_is_leased(volume, slot) &&
+            !MKV_CANARY(MKV_CANARY_LEASE_IGNORED_BY_EMPTYING)) {
+            job->leased = true;
+        } else {
+            mkv_volume_evict(volume, slot, MKV_DROP_EVICT);
+        }
     }
 }
 

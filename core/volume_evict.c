@@ -26,6 +26,10 @@ static struct mkv_eviction *policy_of(const struct mkv_volume *volume) {
     return (struct mkv_eviction *)((uintptr_t)volume + volume->eviction_offset);
 }
 
+static bool is_leased(const void *context, struct mkv_slot slot) {
+    return mkv_volume_is_leased(context, slot);
+}
+
 static struct mkv_eviction_slots slots_of(const struct mkv_volume *volume) {
     return (struct mkv_eviction_slots){
         .entries = (uint8_t *)mkv_slot_table_entry(volume_table(volume), (struct mkv_slot){0}),
@@ -33,6 +37,8 @@ static struct mkv_eviction_slots slots_of(const struct mkv_volume *volume) {
         .bits_offset = offsetof(struct mkv_slot_entry, bits),
         .order_offset = offsetof(struct mkv_slot_entry, generation_low),
         .skip_mask = MKV_SLOT_HELD | MKV_SLOT_HIDDEN,
+        .is_kept = is_leased,
+        .context = volume,
     };
 }
 

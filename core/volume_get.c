@@ -57,7 +57,7 @@ static struct mkv_slot walk_begin(const struct mkv_volume *volume, struct op *op
     if (op->walk_first.index != MKV_NONE_U32) {
         op->walk_first_generation = mkv_slot_table_entry(table, op->walk_first)->generation_low;
     }
-    return op->walk_first;
+    return mkv_volume_unexpired(volume, op->walk_first);
 }
 
 void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
@@ -77,11 +77,14 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     if (slot.index == MKV_NONE_U32) {
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND);
-        answer->miss = miss_reason(volume, op->tenant, op->tag);
+        answer->miss = served && op->walk_first.index != MKV_NONE_U32
+                           ? MKV_MISS_EXPIRED
+                           : miss_reason(volume, op->tenant, op->tag);
         mkv_volume_op_free(volume, index);
         return;
     }
     mkv_volume_policy_used(volume, slot, true);
+    mkv_volume_lease_used(volume, slot);
     mkv_volume_hold(volume, index, slot);
     op->state = OP_FOUND;
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
@@ -101,13 +104,28 @@ void mkv_volume_prefetch(const struct mkv_volume *volume, const struct mkv_messa
     }
 }
 
-void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {
+struct mkv_slot mkv_volume_found(const struct mkv_volume *volume, const struct mkv_input *input,
+                                 enum mkv_miss *miss) {
     const struct mkv_message *message = &input->message;
     const uint64_t tag = mkv_key_tag(message->tenant, input->data, message->data_bytes);
     struct mkv_slot slot = {MKV_NONE_U32};
+    bool expired = false;
     if (tenant_is_served(volume, message->tenant)) {
         slot = mkv_slot_table_find(volume_table(volume), message->tenant, tag);
+        expired = slot.index != MKV_NONE_U32;
+        slot = mkv_volume_unexpired(volume, slot);
     }
+    *miss = MKV_MISS_NONE;
+    if (slot.index == MKV_NONE_U32) {
+        *miss = expired ? MKV_MISS_EXPIRED : miss_reason(volume, message->tenant, tag);
+    }
+    return slot;
+}
+
+void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input) {
+    const struct mkv_message *message = &input->message;
+    enum mkv_miss miss = MKV_MISS_NONE;
+    const struct mkv_slot slot = mkv_volume_found(volume, input, &miss);
     struct mkv_effect *effect = mkv_volume_emit(volume, MKV_EFFECT_MESSAGE);
     effect->op = message->front_op;
     struct mkv_message *answer = &effect->message;
@@ -116,7 +134,7 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     answer->front_op = message->front_op;
     if (slot.index == MKV_NONE_U32) {
         answer->status = MKV_STATUS_NOT_FOUND;
-        answer->miss = miss_reason(volume, message->tenant, tag);
+        answer->miss = miss;
         return;
     }
     mkv_volume_policy_used(volume, slot, false);
@@ -124,6 +142,11 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     answer->status = MKV_STATUS_OK;
     answer->length_units = entry->length_units;
     answer->flags = entry_block_flags(entry);
+    answer->volume_op = (struct mkv_op_id){slot.index, entry->generation_low};
+    if (message->lease_ns > 0) {
+        const bool is_short = (message->flags & MKV_LEASE_SHORT) != 0;
+        answer->lease_ns = mkv_volume_lease(volume, slot, message->lease_ns, is_short);
+    }
 }
 
 struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const struct op *op) {
@@ -227,6 +250,7 @@ void mkv_volume_read(struct mkv_volume *volume, const struct mkv_message *messag
 static void read_corrupt(struct mkv_volume *volume, uint32_t index, enum mkv_err err) {
     struct op *op = &volume_ops(volume)[index];
     const struct mkv_slot slot = op->slot;
+    volume->stats.promises_broken_total += mkv_volume_is_leased(volume, slot);
     if (err == MKV_CORRUPT_PAYLOAD) {
         volume->stats.checksum_failures_payload_total++;
     } else {
@@ -282,6 +306,7 @@ static void read_served(struct mkv_volume *volume, uint32_t index,
     /* An empty range lies nowhere: its offset may be beyond the slab. */
     answer->slab_offset = op->range_bytes > 0 ? slab_offset : 0;
     answer->root = header->root;
+    answer->expiry_s = mkv_slot_table_entry(volume_table(volume), op->slot)->expiry_s;
     if (header->block_flags & MKV_BLOCK_MANIFEST) {
         answer->data_offset = meta_of_op(volume, index) + MKV_SLOT_INLINE_OFFSET;
         answer->data_bytes = header->length;
@@ -308,7 +333,7 @@ static struct mkv_slot walk_next(struct mkv_volume *volume, struct op *op) {
     const bool in_chain =
         mkv_slot_state_of(judged) == MKV_SLOT_LIVE && (judged->bits & MKV_SLOT_HIDDEN) == 0;
     if (in_chain) {
-        next = mkv_slot_table_find_next(table, op->slot);
+        next = mkv_volume_unexpired(volume, mkv_slot_table_find_next(table, op->slot));
     }
     if (next.index != MKV_NONE_U32 || op->candidate == WALKS_MAX ||
         MKV_CANARY(MKV_CANARY_WALK_NOT_RESTARTED) || (in_chain && !walk_is_old(volume, op))) {
@@ -424,6 +449,7 @@ void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
         const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
         const struct mkv_slot slot = op->slot;
+        volume->stats.promises_broken_total += mkv_volume_is_leased(volume, slot);
         const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
         if (done->result == MKV_IO_MEDIUM && mkv_slot_state_of(entry) == MKV_SLOT_LIVE &&
             !MKV_CANARY(MKV_CANARY_MEDIUM_READ_NOT_QUARANTINED)) {

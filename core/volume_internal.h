@@ -4,7 +4,10 @@
  *
  *   volume.c             arena, operations, dispatch of inputs, failing
  *   volume_mutate.c      PUT_BEGIN, PUT_WRITE, DELETE, drops of slots: up to "record ready"
+ *   volume_lock.c        the order of the mutations of a tag
  *   volume_empty.c       extents run empty for other classes
+ *   volume_expiry.c      blocks whose time is over (volume_terms.h)
+ *   volume_lease.c       blocks that may not be evicted for a while (volume_terms.h)
  *   volume_evict.c       blocks leave to make room
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
@@ -39,6 +42,7 @@
 #include "core/superblock.h"
 #include "core/tenant_table.h"
 #include "core/volume.h"
+#include "core/volume_terms.h"
 
 /* Class changes on their way at a time. */
 #define EXTENT_OPS_MAX 8u
@@ -128,6 +132,8 @@ struct op {
     bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
     bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
+    bool prolongs;            /* PUT: its record gives old_slot the expiry; it has no slot */
+    uint32_t expiry_s;        /* PUT */
     uint64_t reserved_ns;     /* PUT: when it got its slot */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
@@ -337,6 +343,8 @@ struct empty_job {
     uint32_t cursor;          /* slots of it that were looked at */
     uint64_t started_ns;
     uint64_t given_up_ns;
+    bool leased;      /* the cursor has passed a block that may not be evicted yet */
+    uint64_t look_ns; /* when such blocks are looked at again */
 };
 
 /* See volume_evict.c. */
@@ -410,6 +418,8 @@ struct mkv_volume {
     bool set_is_wanted;
     struct purge purge;
     struct empty_job empty_job;
+    struct expiry_job expiry_job;
+    struct lease_state leases;
     struct evict_job evict;
     struct scrub scrub;
 
@@ -536,6 +546,9 @@ static inline void volume_want_flush(struct mkv_volume *volume, uint64_t *ticket
 
 void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input);
+/* The live block of the message's key, as far as memory tells, or MKV_NONE_U32 and why. */
+struct mkv_slot mkv_volume_found(const struct mkv_volume *volume, const struct mkv_input *input,
+                                 enum mkv_miss *miss);
 void mkv_volume_read(struct mkv_volume *volume, const struct mkv_message *message);
 void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t op,
                             const struct mkv_drive_done *done);
@@ -559,7 +572,7 @@ void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t op);
  * rest of the queue. Returns it, for the caller to start, or MKV_NONE_U32. */
 uint32_t mkv_volume_lock_pass_on(struct mkv_volume *volume, uint32_t op);
 /* The mutation of a tag that is past its lock, or MKV_NONE_U32. */
-uint32_t mkv_volume_lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag);
+uint32_t mkv_volume_lock_holder(const struct mkv_volume *volume, uint32_t tenant, uint64_t tag);
 /* A put that waits for room, or is about to, lets the first of those behind it go that may have to
  * end before there is any. False: there is none. */
 bool mkv_volume_lock_step_back(struct mkv_volume *volume, uint32_t op);
@@ -612,6 +625,8 @@ void mkv_volume_extent_applied(struct mkv_volume *volume);
 void mkv_volume_drop_old(struct mkv_volume *volume, uint32_t op, enum mkv_drop_cause cause);
 /* Ends a mutation: answers the front where there is one, passes the lock on, frees the op. */
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
+/* The same before it has a record; a put that has its slot gives it back. */
+void mkv_volume_mutation_refuse(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 
 /* ---- volume_empty.c -------------------------------------------------------------------------- */
 

@@ -54,6 +54,15 @@ static uint32_t records_of(const struct mkv_volume *volume, const struct op *op,
         records[0] = (struct mkv_record){.kind = MKV_RECORD_RETIRE, .retire = {.slot = op->slot}};
         return 1;
     }
+    if (op->prolongs) {
+        const struct mkv_slot_entry *entry =
+            mkv_slot_table_entry(volume_table(volume), op->old_slot);
+        records[0] = (struct mkv_record){
+            .kind = MKV_RECORD_EXPIRY,
+            .expiry = {op->old_slot, {entry->generation_low}, op->expiry_s},
+        };
+        return 1;
+    }
     if (op->has_old) {
         const struct mkv_slot_entry *entry =
             mkv_slot_table_entry(volume_table(volume), op->old_slot);
@@ -77,6 +86,7 @@ static uint32_t records_of(const struct mkv_volume *volume, const struct op *op,
             .length = op->length,
             .generation = op->generation_new,
             .root = op->root,
+            .expiry_s = op->expiry_s,
         };
         count++;
     }
@@ -273,6 +283,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_volume_tenant_count(volume, op->slot);
             mkv_volume_directory_put(volume, op);
             mkv_volume_empty_put_applied(volume, op->slot);
+            mkv_volume_expiry_noted(volume, op->expiry_s);
             mkv_volume_policy_put(volume, op->slot, (op->flags & MKV_PUT_LAST) != 0);
             volume->stats.write_bytes_total += op->length;
             break;
@@ -287,8 +298,10 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
                     !MKV_CANARY(MKV_CANARY_TENANT_COUNT_DRIFTS)) {
                     mkv_volume_tenant_uncount(volume, op->old_slot);
                 }
+                mkv_volume_lease_dropped(volume, records[record].drop.slot);
                 mkv_slot_table_apply_drop(table, &records[record].drop);
             }
+            volume->stats.expired_total += op->drop_cause == MKV_DROP_EXPIRE;
             break;
         case MKV_RECORD_EXTENT:
             apply_extent(volume, &records[record].extent);
@@ -306,7 +319,9 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_slot_table_apply_retire(table, op->slot);
             break;
         case MKV_RECORD_EXPIRY:
-            MKV_ASSERT(false); /* no operation has such a record */
+            mkv_slot_table_apply_expiry(table, &records[record].expiry);
+            mkv_volume_expiry_noted(volume, op->expiry_s);
+            volume->stats.prolonged_total++;
             break;
         }
     }

@@ -10,8 +10,12 @@
 /* Waiting mutations are looked at so many times within lock_yield_ns. */
 #define LOOKS_OF_YIELD 4u
 
+static uint32_t bucket_index(uint32_t tenant, uint64_t tag) {
+    return (uint32_t)((tag ^ tenant) % LOCK_BUCKETS);
+}
+
 static uint32_t *lock_bucket(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
-    return &volume->lock_heads[(tag ^ tenant) % LOCK_BUCKETS];
+    return &volume->lock_heads[bucket_index(tenant, tag)];
 }
 
 void mkv_volume_lock_take(struct mkv_volume *volume, uint32_t index) {
@@ -60,9 +64,9 @@ uint32_t mkv_volume_lock_pass_on(struct mkv_volume *volume, uint32_t index) {
     return next;
 }
 
-uint32_t mkv_volume_lock_holder(struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
+uint32_t mkv_volume_lock_holder(const struct mkv_volume *volume, uint32_t tenant, uint64_t tag) {
     const struct op *ops = volume_ops(volume);
-    uint32_t index = *lock_bucket(volume, tenant, tag);
+    uint32_t index = volume->lock_heads[bucket_index(tenant, tag)];
     while (index != MKV_NONE_U32 && (ops[index].tag != tag || ops[index].tenant != tenant)) {
         index = ops[index].lock_next;
     }

@@ -17,6 +17,10 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_DELETE_DONE, status);
         answer->miss = status == MKV_STATUS_NOT_FOUND ? MKV_MISS_UNKNOWN : MKV_MISS_NONE;
+        if (status == MKV_STATUS_OK && op->drop_cause == MKV_DROP_EXPIRE) {
+            answer->status = MKV_STATUS_NOT_FOUND;
+            answer->miss = MKV_MISS_EXPIRED;
+        }
     } else if (op->kind == OP_KIND_TENANT) {
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DONE, status);
     } else if (op->kind == OP_KIND_TENANT_DROP) {
@@ -42,8 +46,7 @@ static void mark_ready(struct mkv_volume *volume, uint32_t index) {
     mkv_volume_list_push(volume, &volume->ready, index);
 }
 
-/* The mutation of a key ends with this status; a put that has its slot gives it back. */
-static void mutation_refuse(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
+void mkv_volume_mutation_refuse(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
     const struct op *op = &volume_ops(volume)[index];
     if (op->overtaken) {
         mkv_volume_put_refused(volume, index, status);
@@ -119,7 +122,7 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index);
 static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     if (!mkv_volume_tenant_takes(volume, op->tenant)) {
-        mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN);
+        mkv_volume_mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN);
         return;
     }
     const struct mkv_slot slot = mkv_volume_candidate(volume, op);
@@ -183,6 +186,11 @@ void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t index) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
         return;
     }
+    if (op->drop_cause == MKV_DROP_EXPIRE && !mkv_volume_old_is_expired(volume, op) &&
+        !MKV_CANARY(MKV_CANARY_EXPIRY_DROP_NOT_CHECKED)) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK); /* a put has prolonged it */
+        return;
+    }
     if (op->of_eviction) {
         evict_event(volume, op->old_slot, op->drop_cause);
         mkv_volume_policy_remember(volume, op->tag, op->policy_state);
@@ -203,28 +211,29 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
                       const struct mkv_slot_header *header) {
     struct op *op = &volume_ops(volume)[index];
     if (!mkv_volume_tenant_takes(volume, op->tenant)) {
-        mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
+        mkv_volume_mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
         return;
     }
+    const bool expired = mkv_volume_old_is_expired(volume, op);
     if (op->kind == OP_KIND_DELETE) {
-        drop_old(volume, index, MKV_DROP_DELETE);
+        drop_old(volume, index, expired ? MKV_DROP_EXPIRE : MKV_DROP_DELETE);
         return;
     }
-    if (same_content(op, header)) {
+    if (!expired && same_content(op, header)) {
         volume->stats.puts_deduplicated_total++;
         mkv_volume_policy_used(volume, op->old_slot, false);
-        mutation_refuse(volume, index, MKV_STATUS_OK);
+        mkv_volume_prolong(volume, index);
         return;
     }
     const bool replaces =
         (op->flags & MKV_PUT_REPLACE) != 0 ||
         ((op->flags & MKV_PUT_REPLACE_ROOT) != 0 && mkv_root_equal(header->root, op->replaces));
-    if (!replaces) {
-        mutation_refuse(volume, index, MKV_STATUS_CONFLICT);
+    if (!expired && !replaces) {
+        mkv_volume_mutation_refuse(volume, index, MKV_STATUS_CONFLICT);
         return;
     }
     op->has_old = true;
-    op->drop_cause = MKV_DROP_REPLACE;
+    op->drop_cause = expired ? MKV_DROP_EXPIRE : MKV_DROP_REPLACE;
     if (op->overtaken) {
         mark_ready(volume, index);
     } else {
@@ -269,7 +278,7 @@ static void checking_done(struct mkv_volume *volume, uint32_t index,
         return;
     }
     if (done->result != MKV_IO_OK) {
-        mutation_refuse(volume, index, MKV_STATUS_IO_ERROR);
+        mkv_volume_mutation_refuse(volume, index, MKV_STATUS_IO_ERROR);
         if (done->result == MKV_IO_GONE) {
             mkv_volume_fail(volume, done->result, lba);
         }
@@ -312,6 +321,7 @@ static uint32_t mutation_take(struct mkv_volume *volume, const struct mkv_input 
     op->length = message->length;
     op->root = message->root;
     op->replaces = message->replaces;
+    op->expiry_s = message->expiry_s;
     return index;
 }
 
@@ -545,8 +555,10 @@ void mkv_volume_extent_applied(struct mkv_volume *volume) {
 void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
     const struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->kind == OP_KIND_PUT);
-    mkv_volume_tenant_unreserve(volume, op);
-    mkv_slot_table_unreserve(volume_table(volume), op->slot);
+    if (!op->prolongs) {
+        mkv_volume_tenant_unreserve(volume, op);
+        mkv_slot_table_unreserve(volume_table(volume), op->slot);
+    }
     mkv_volume_mutation_end(volume, index, status);
 }
 
@@ -608,6 +620,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         .length = op->length,
         .block_flags = op->flags & MKV_BLOCK_FLAGS,
         .root = op->root,
+        .expiry_s = op->expiry_s,
         .key_bytes = op->key_bytes,
         .key = op->key,
         .sums = put_sums(input, manifest, &manifest_sum, op->length),

@@ -660,6 +660,8 @@ static void serve(struct mkv_volume *volume) {
     }
     volume->quiet_since_ns = volume->now_ns;
     volume->state = MKV_VOLUME_SERVING;
+    mkv_volume_expiry_open(volume);
+    mkv_volume_lease_open(volume);
     mkv_volume_directory_open(volume);
     volume->stats.recovery_ns = volume->now_ns - recover->started_ns;
     if (recover->blocks_repaired > 0) {

@@ -115,8 +115,8 @@ static void check_struck_block(struct mkv_audit *audit, const struct mkv_volume_
                                const uint8_t *header_unit, const struct mkv_slot_header *header,
                                uint32_t key) {
     const uint32_t units = 1 + block->length_units;
-    if (!block->served) {
-        return; /* its tenant was dropped */
+    if (!block->served || block->expired) {
+        return;
     }
     const bool whole =
         header != NULL && !is_other_block(block, header, key) &&
@@ -172,8 +172,8 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
                  "the header of live slot %u is of another block (generation %llx, not %x)",
                  block->slot.index, ull(header.generation.value), block->generation_low);
     }
-    if (!block->served) {
-        return; /* its tenant was dropped */
+    if (!block->served || block->expired) {
+        return; /* its tenant was dropped, or its time is over */
     }
     if ((audit->present >> key & 1) != 0) {
         mkv_fail(MKV_ORACLE_SLOTS, "key %u is held by slot %u and by another one", key,

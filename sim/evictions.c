@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/evictions.h"
 
+#include <string.h>
+
+#include "sim/failure.h"
+
 /* The bits of a tag that a ghost has. */
 static uint32_t ghost_part(uint64_t tag) {
     const uint32_t part = (uint32_t)tag >> 12;
@@ -29,10 +33,44 @@ static void note_tag(struct mkv_evictions *evictions, uint64_t tag) {
     evictions->tag_count++;
 }
 
+void mkv_evictions_leased(struct mkv_evictions *evictions,
+                          const struct mkv_evictions_lease *lease) {
+    evictions->leases[evictions->lease_next] = *lease;
+    evictions->lease_next = (evictions->lease_next + 1) % MKV_EVICTIONS_LEASES_MAX;
+}
+
+void mkv_evictions_unpinned(struct mkv_evictions *evictions, uint32_t slot) {
+    for (uint32_t index = 0; index < MKV_EVICTIONS_LEASES_MAX; index++) {
+        struct mkv_evictions_lease *lease = &evictions->leases[index];
+        if (lease->pin && lease->slot == slot) {
+            *lease = (struct mkv_evictions_lease){0};
+        }
+    }
+}
+
+void mkv_evictions_crash(struct mkv_evictions *evictions) {
+    memset(evictions->leases, 0, sizeof evictions->leases);
+}
+
+static void check_leases(const struct mkv_evictions *evictions, uint32_t slot, uint64_t generation,
+                         uint64_t now_ns) {
+    for (uint32_t index = 0; index < MKV_EVICTIONS_LEASES_MAX; index++) {
+        const struct mkv_evictions_lease *lease = &evictions->leases[index];
+        if (now_ns < lease->until_ns && lease->slot == slot &&
+            lease->generation_low == (uint32_t)generation) {
+            mkv_fail(MKV_ORACLE_DURABLE,
+                     "the block in slot %u is evicted, and was %s until %llu ns", slot,
+                     lease->pin ? "pinned" : "leased", (unsigned long long)lease->until_ns);
+        }
+    }
+}
+
 void mkv_evictions_event(struct mkv_evictions *evictions, struct mkv_model *model,
-                         const struct mkv_watch *watch, const struct mkv_event *event) {
+                         const struct mkv_watch *watch, const struct mkv_event *event,
+                         uint64_t now_ns) {
     const uint32_t slot = (uint32_t)event->value[0];
     MKV_ASSERT(slot < watch->slot_count);
+    check_leases(evictions, slot, watch->slots[slot].generation, now_ns);
     note_tag(evictions, event->value[1]);
     const struct mkv_watch_slot *state = &watch->slots[slot];
     if (state->key == MKV_NONE_U32) {

@@ -19,6 +19,17 @@
 /* Different tags, as far as ghosts tell them apart, that are kept. */
 #define MKV_EVICTED_TAGS_MAX 512u
 
+/* Leases and pins that are kept in mind; of more, the oldest is forgotten. */
+#define MKV_EVICTIONS_LEASES_MAX 64u
+
+/* A promise that a block is not evicted until then. */
+struct mkv_evictions_lease {
+    uint32_t slot;
+    uint32_t generation_low;
+    uint64_t until_ns;
+    bool pin;
+};
+
 struct mkv_evictions {
     uint32_t count;
     uint32_t
@@ -30,11 +41,20 @@ struct mkv_evictions {
         uint64_t generation;
         uint32_t key;
     } list[MKV_EVICTIONS_MAX];
+    uint32_t lease_next;
+    struct mkv_evictions_lease leases[MKV_EVICTIONS_LEASES_MAX];
 };
 
-/* MKV_EVENT_BLOCK_EVICTED of the volume that `watch` watches. */
+/* An answer says that the block is leased or pinned, or pinned no longer. */
+void mkv_evictions_leased(struct mkv_evictions *evictions, const struct mkv_evictions_lease *lease);
+void mkv_evictions_unpinned(struct mkv_evictions *evictions, uint32_t slot);
+/* The process is gone, and with it all leases. */
+void mkv_evictions_crash(struct mkv_evictions *evictions);
+/* MKV_EVENT_BLOCK_EVICTED of the volume that `watch` watches. Fails the run when the block was
+ * leased or pinned. */
 void mkv_evictions_event(struct mkv_evictions *evictions, struct mkv_model *model,
-                         const struct mkv_watch *watch, const struct mkv_event *event);
+                         const struct mkv_watch *watch, const struct mkv_event *event,
+                         uint64_t now_ns);
 /* Tells the model of the DROPs that are durable by now. */
 void mkv_evictions_turn(struct mkv_evictions *evictions, struct mkv_model *model);
 

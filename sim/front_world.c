@@ -110,7 +110,7 @@ void mkv_sim_front_step(struct front_world *world, struct mkv_input *input) {
         return;
     }
     input->now_ns = world->lives.now_ns;
-    input->wall_ms = MKV_WALL_MS_START + input->now_ns / 1000000;
+    input->wall_ms = mkv_wall_ms(input->now_ns);
     mkv_trace_input(&world->lives.trace, MKV_TRACE_FRONT, input);
     (void)mkv_front_step(world->front, input);
     struct mkv_effect effects[EFFECTS_AT_ONCE];

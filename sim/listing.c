@@ -100,7 +100,8 @@ static bool lies(const struct mkv_listing *listing) {
 /* Whether a live block may be unlisted: its header may have been read as it is not, and its DROP be
  * on the way. When the drive is calm, all that was so is dropped. */
 static bool may_lack(const struct mkv_listing *listing, const struct mkv_volume_block *block) {
-    return block->hidden || (listing->faults->content_hits > 0 && !listing->faults->calm);
+    return block->hidden || block->expired ||
+           (listing->faults->content_hits > 0 && !listing->faults->calm);
 }
 
 /* The header that the drive holds for the block; false when a fault has hit it. */

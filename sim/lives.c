@@ -163,7 +163,8 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
     case MKV_EVENT_BLOCK_EVICTED:
         lives->audits[volume].mutated = true;
         lives->reports++; /* of a segment: its value may be missing */
-        mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event);
+        mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event,
+                            lives->now_ns);
         break;
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
@@ -234,6 +235,7 @@ static int draw_pattern(struct mkv_lives *lives) {
 static void start_process(struct mkv_lives *lives) {
     const int pattern = draw_pattern(lives);
     mkv_guard_reset(&lives->guard);
+    mkv_evictions_crash(&lives->evictions);
     lives->broken = false;
     for (uint32_t node = 0; node < lives->node_count; node++) {
         struct mkv_drive_sim *drive = lives->nodes[node].drive;
@@ -640,6 +642,7 @@ static void turn(struct mkv_lives *lives) {
     uint64_t due_ns = mkv_min_u64(mkv_min_u64(drive_ns, client_ns), work_ns);
     due_ns = mkv_min_u64(due_ns, lives->tick_due_ns);
     lives->now_ns = mkv_max_u64(lives->now_ns, due_ns);
+    mkv_model_time(&lives->model, mkv_wall_ms(lives->now_ns) / 1000);
     if (due_ns == drive_ns) {
         mkv_node_complete(&lives->nodes[drive], lives->now_ns);
     } else if (due_ns == client_ns) {
@@ -688,6 +691,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     mkv_content_init(&lives->content, options->memory, mkv_random_mix(shape->seed),
                      shape->key_count, shape->colliding, key_bytes_max, shape->length_max);
     mkv_model_init(&lives->model, options->memory, shape->key_count, in_order);
+    lives->model.wall_s = mkv_wall_ms(0) / 1000;
     lives->model.has_memory = shape->memory_blocks > 0;
     lives->model.lying = (mkv_faults_relax(shape->faults.mask) & MKV_RELAX_LYING) != 0;
     for (uint32_t key = 0; key < shape->key_count; key++) {

@@ -42,34 +42,58 @@ static void set_add(struct world_set *set, const struct mkv_model_world *world) 
     set->worlds[set->count++] = *world;
 }
 
+/* The key holds nothing any more. */
+static void lose(struct mkv_model_world *world) {
+    world->version = MKV_MODEL_ABSENT;
+    world->expiry_s = 0;
+    world->unpersisted = 0;
+}
+
+static void expire(struct mkv_model_world *world, uint64_t wall_s) {
+    if (world->expiry_s != 0 && wall_s >= world->expiry_s) {
+        lose(world);
+    }
+}
+
 /* What a put leaves. Content that is there already is not written again: it is durable when it was,
- * and when the put is answered as durable. */
-static void take_put(const struct mkv_model_op *op, struct mkv_model_world *world) {
-    if (world->version != op->version) {
+ * and when the put is answered as durable; and it is prolonged, never shortened, unless the put
+ * replaces. */
+static void take_put(const struct mkv_model *model, const struct mkv_model_op *op,
+                     struct mkv_model_world *world) {
+    const bool same = world->version == op->version;
+    if (op->kind == MKV_MODEL_REPLACE || !same) {
+        world->expiry_s = op->expiry_s;
+    } else if (world->expiry_s == 0 || op->expiry_s == 0) {
+        world->expiry_s = 0;
+    } else {
+        world->expiry_s = (uint32_t)mkv_max_u64(world->expiry_s, op->expiry_s);
+    }
+    if (!same) {
         world->version = op->version;
         world->unpersisted = op->relaxed;
     } else if (!op->relaxed) {
         world->unpersisted = 0;
     }
+    expire(world, model->wall_s);
 }
 
 /* What the mutation does to a key in this world. */
-static uint32_t take_effect(const struct mkv_model_op *op, struct mkv_model_world *world) {
+static uint32_t take_effect(const struct mkv_model *model, const struct mkv_model_op *op,
+                            struct mkv_model_world *world) {
     const bool held = world->version != MKV_MODEL_ABSENT;
     switch (op->kind) {
     case MKV_MODEL_PUT:
         if (held && world->version != op->version) {
             return MKV_MODEL_CONFLICT;
         }
-        take_put(op, world);
+        take_put(model, op, world);
         return MKV_MODEL_OK;
     case MKV_MODEL_REPLACE:
-        take_put(op, world);
+        take_put(model, op, world);
         return MKV_MODEL_OK;
     case MKV_MODEL_DELETE:
     case MKV_MODEL_PURGE:
-        world->version = MKV_MODEL_ABSENT;
-        world->unpersisted = 0;
+        lose(world);
         return held || op->kind == MKV_MODEL_PURGE ? MKV_MODEL_OK : MKV_MODEL_MISS;
     case MKV_MODEL_READ:
         break;
@@ -104,15 +128,14 @@ static void close_set(const struct mkv_model *model, const struct mkv_model_key 
         for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
             if (may_go(model, state, &set->worlds[index], op)) {
                 struct mkv_model_world next = set->worlds[index];
-                next.results[op] = take_effect(&state->ops[op], &next);
+                next.results[op] = take_effect(model, &state->ops[op], &next);
                 set_add(set, &next);
             }
         }
         const bool never_written = state->persist_failed && set->worlds[index].unpersisted != 0;
         if ((lossy || never_written) && set->worlds[index].version != MKV_MODEL_ABSENT) {
             struct mkv_model_world next = set->worlds[index];
-            next.version = MKV_MODEL_ABSENT;
-            next.unpersisted = 0;
+            lose(&next);
             set_add(set, &next);
         }
     }
@@ -231,6 +254,65 @@ uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_
         state->version_last = (uint32_t)mkv_max_u64(state->version_last, version);
     }
     return place;
+}
+
+void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->ops[op].kind == MKV_MODEL_PUT || state->ops[op].kind == MKV_MODEL_REPLACE);
+    state->ops[op].expiry_s = expiry_s;
+}
+
+/* Whether something of the key expires between the two times. */
+static bool expires_between(const struct mkv_model_key *state, uint64_t before_s, uint64_t now_s) {
+    bool does = false;
+    for (uint32_t world = 0; world < state->world_count; world++) {
+        const uint32_t expiry_s = state->worlds[world].expiry_s;
+        does = does || (expiry_s > before_s && expiry_s <= now_s);
+    }
+    for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+        const uint32_t expiry_s = state->ops[op].expiry_s;
+        does = does || (expiry_s > before_s && expiry_s <= now_s);
+    }
+    return does;
+}
+
+/* What an unanswered mutation met depends on whether it took effect before or after: so the worlds
+ * are those that were possible before, each without what has expired. */
+static void key_expires(struct mkv_model *model, struct mkv_model_key *state, uint64_t now_s) {
+    struct world_set set;
+    struct world_set kept;
+    set_from_key(&set, state);
+    close_set(model, state, false, &set);
+    kept.count = 0;
+    for (uint32_t index = 0; index < set.count; index++) {
+        expire(&set.worlds[index], now_s);
+        set_add(&kept, &set.worlds[index]);
+    }
+    set_to_key(state, &kept);
+}
+
+void mkv_model_time(struct mkv_model *model, uint64_t wall_s) {
+    const uint64_t before_s = model->wall_s;
+    if (wall_s == before_s) {
+        return;
+    }
+    MKV_ASSERT(wall_s > before_s);
+    for (uint32_t key = 0; key < model->key_count; key++) {
+        struct mkv_model_key *state = &model->keys[key];
+        if (model->lying || !expires_between(state, before_s, wall_s)) {
+            continue;
+        }
+        tell_reads(model, state, true);
+        key_expires(model, state, wall_s);
+        for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
+            state->ops[op].overlapped = true;
+        }
+        model->wall_s = wall_s;
+        tell_reads(model, state, true);
+        model->wall_s = before_s;
+    }
+    model->wall_s = wall_s;
 }
 
 static bool version_answers(uint32_t version, uint32_t result) {
@@ -502,9 +584,10 @@ static void settle_key(const struct mkv_model *model, struct mkv_model_key *stat
         close_set(model, state, state->lossy, &set);
         kept.count = 0;
         for (uint32_t index = 0; index < set.count; index++) {
-            struct mkv_model_world world = {.version = set.worlds[index].version};
+            struct mkv_model_world world = {.version = set.worlds[index].version,
+                                            .expiry_s = set.worlds[index].expiry_s};
             set_add(&kept, &world);
-            world.version = MKV_MODEL_ABSENT;
+            lose(&world);
             if (lost && set.worlds[index].unpersisted != 0) {
                 set_add(&kept, &world);
             }
@@ -569,8 +652,7 @@ static void add_absent(struct mkv_model_key *state) {
     for (uint32_t index = 0; index < state->world_count; index++) {
         if (state->worlds[index].unpersisted != 0) {
             struct mkv_model_world gone = state->worlds[index];
-            gone.version = MKV_MODEL_ABSENT;
-            gone.unpersisted = 0;
+            lose(&gone);
             set_add(&set, &gone);
         }
     }
@@ -628,8 +710,7 @@ void mkv_model_evict(struct mkv_model *model, uint32_t key) {
     struct world_set closed = set;
     close_set(model, state, false, &closed);
     for (uint32_t index = 0; index < closed.count; index++) {
-        closed.worlds[index].version = MKV_MODEL_ABSENT;
-        closed.worlds[index].unpersisted = 0;
+        lose(&closed.worlds[index]);
         set_add(&set, &closed.worlds[index]);
     }
     set_to_key(state, &set);

@@ -24,6 +24,7 @@
  *      version.
  *  I5  What a relaxed put brought may be gone behind a crash, until it is known to be durable.
  *      Where memory keeps blocks, one that the drive gave up is there or not, until a crash.
+ *  I6  A version whose time is over is gone in every world, from that second of the wall clock on.
  *
  * Not responsible for: bytes (content.h), nor for what is on the drive (audit.h, watch.h).
  */
@@ -62,6 +63,7 @@ enum mkv_model_result {
 
 struct mkv_model_world {
     uint32_t version;
+    uint32_t expiry_s;    /* of the version; 0: never */
     uint32_t unpersisted; /* 1: a crash may take the version away (I5) */
     uint32_t results[MKV_MODEL_OPS_MAX];
 };
@@ -69,9 +71,10 @@ struct mkv_model_world {
 struct mkv_model_op {
     enum mkv_model_kind kind; /* 0: the place is free */
     uint32_t version;
-    uint64_t order; /* of its invocation */
-    bool relaxed;   /* PUT, REPLACE: its answer does not say that it is durable */
-    bool abandoned; /* nobody waits for its answer any more, but it may still take effect */
+    uint32_t expiry_s; /* PUT, REPLACE */
+    uint64_t order;    /* of its invocation */
+    bool relaxed;      /* PUT, REPLACE: its answer does not say that it is durable */
+    bool abandoned;    /* nobody waits for its answer any more, but it may still take effect */
     /* READ */
     bool hidden;     /* a removal was unanswered at some time while it ran (I3) */
     bool lists;      /* it may miss the key while it is being replaced (I3) */
@@ -104,6 +107,7 @@ struct mkv_model {
     bool has_memory; /* blocks stay in memory when the drive gives them up */
     bool lying;      /* the drive lies: any version that was ever put may be read, or none */
     uint64_t order;
+    uint64_t wall_s;
     uint64_t evaluations;           /* answers held against the model */
     uint64_t losses;                /* misses that only a fault explains */
     struct mkv_diversity diversity; /* of what was invoked */
@@ -117,6 +121,10 @@ bool mkv_model_has_room(const struct mkv_model *model, uint32_t key);
 /* An operation starts; returns its place, which its answer names. */
 uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_kind kind,
                           uint32_t version);
+/* The PUT or REPLACE that was just invoked brings an expiry. */
+void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s);
+/* The wall clock shows this second: what expires then is gone. */
+void mkv_model_time(struct mkv_model *model, uint64_t wall_s);
 /* The read is one of a listing: a block that is replaced while it runs may be in it by neither
  * content (I3). */
 void mkv_model_lists(struct mkv_model *model, uint32_t key, uint32_t op);

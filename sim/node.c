@@ -28,6 +28,7 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->idle_ns = shape->idle_ns;
     config->empty_ns_max = shape->empty_ns_max;
     config->empty_grain_ns = shape->empty_grain_ns;
+    config->expiry_pass_ns = shape->expiry_pass_ns;
     config->stall_ns = MKV_FAULT_STALL_NS;
     config->directory_commit_ns = shape->directory_commit_ns;
     config->trim = shape->trim;
@@ -142,7 +143,7 @@ enum mkv_err mkv_node_step(struct mkv_node *node, struct mkv_input *input, uint6
     }
     node->now_ns = now_ns;
     input->now_ns = now_ns;
-    input->wall_ms = MKV_WALL_MS_START + now_ns / 1000000;
+    input->wall_ms = mkv_wall_ms(now_ns);
     mkv_trace_input(options->trace, options->volume, input);
     const enum mkv_err err = mkv_volume_step(node->volume, input);
     struct mkv_effect effects[EFFECTS_AT_ONCE];

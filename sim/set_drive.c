@@ -83,7 +83,7 @@ enum mkv_err mkv_set_drive_step(struct set_drive *drive, struct mkv_input *input
         return MKV_OK;
     }
     input->now_ns = world->now_ns;
-    input->wall_ms = MKV_WALL_MS_START + world->now_ns / 1000000;
+    input->wall_ms = mkv_wall_ms(world->now_ns);
     mkv_trace_input(&world->trace, drive->index, input);
     const enum mkv_err err = mkv_volume_step(drive->volume, input);
     struct mkv_effect effects[EFFECTS_AT_ONCE];

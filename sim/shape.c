@@ -10,6 +10,10 @@
 /* Drawn apart, so that all other seeds stay what they are. */
 #define SET_ONE_IN 32u
 #define SET_SALT 0x5e8ull
+#define EXPIRY_ONE_IN 3u
+#define EXPIRY_SALT 0xe4b1ull
+#define LEASE_ONE_IN 3u
+#define LEASE_SALT 0x1ea5eull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
@@ -135,6 +139,33 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
     shape->deadline_ns = mkv_random_chance(random, 1, 4) ? 50000 : 50000000;
 }
 
+/* Drawn apart, like the set. */
+static void draw_expiry(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ EXPIRY_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, EXPIRY_ONE_IN)) {
+        return;
+    }
+    static const uint32_t spans_s[] = {1, 4, 20};
+    shape->share_expiry = mkv_random_between(&random, 2, 16);
+    shape->expiry_s_max = spans_s[mkv_random_below(&random, 3)];
+    shape->expiry_pass_ns = mkv_random_between(&random, 1, 100000);
+    shape->share_repeat = mkv_random_between(&random, 2, 10);
+}
+
+/* Drawn apart, too. Leases are short or long against the life of a process. */
+static void draw_leases(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ LEASE_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, LEASE_ONE_IN)) {
+        return;
+    }
+    static const uint64_t terms_ns[] = {20000, 300000, 5000000};
+    shape->share_lease = mkv_random_between(&random, 2, 16);
+    shape->lease_ns_max = terms_ns[mkv_random_below(&random, 3)];
+    shape->weight_exists += mkv_random_between(&random, 1, 6);
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
     static const uint32_t spans[] = {12, 40, 80, 120, 250, 600};
     const bool front = shape->world == MKV_WORLD_FRONT;
@@ -182,6 +213,8 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_drive(shape, &random);
     draw_workload(shape, &random);
     draw_crashes(shape, &random);
+    draw_expiry(shape, seed);
+    draw_leases(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);

@@ -61,6 +61,11 @@ struct mkv_shape {
     uint32_t share_replace; /* of puts that ask for it */
     uint32_t share_repeat;  /* of puts that bring an older version again */
     uint32_t share_abort;
+    uint32_t share_lease; /* volume only: of EXISTS that ask for a lease, or are PIN or UNPIN */
+    uint64_t lease_ns_max;
+    uint32_t share_expiry; /* volume only: of puts that bring an expiry */
+    uint32_t expiry_s_max; /* how far ahead */
+    uint64_t expiry_pass_ns;
     uint64_t scrub_rate;    /* bytes a second, 0: nothing is scrubbed */
     uint64_t lock_yield_ns; /* 0: a slow put keeps the lock, and mutations go in order */
     bool tenants;           /* volume only: half of the keys belong to a second tenant */

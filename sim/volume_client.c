@@ -76,11 +76,18 @@ static void start_put(struct volume_world *world, uint32_t index, uint32_t key) 
     const bool replace = mkv_random_chance(random, shape->share_replace, 16);
     uint32_t version = world->lives.model.keys[key].version_last + 1;
     if (version > 1 && mkv_random_chance(random, shape->share_repeat, 16)) {
-        version = mkv_random_between(random, 1, version - 1);
+        const bool newest = shape->share_expiry > 0 && mkv_random_chance(random, 1, 2);
+        version = newest ? version - 1 : mkv_random_between(random, 1, version - 1);
     }
     begin(world, index, CLIENT_BEGUN, key, replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT, version);
     struct client *client = &world->clients[index];
     client->aborts = mkv_random_chance(random, shape->share_abort, 16);
+    uint32_t expiry_s = 0;
+    if (shape->share_expiry > 0 && mkv_random_chance(random, shape->share_expiry, 16)) {
+        expiry_s = (uint32_t)(world->lives.model.wall_s +
+                              mkv_random_between(random, 1, shape->expiry_s_max));
+        mkv_model_expires(&world->lives.model, key, client->place, expiry_s);
+    }
     const uint32_t length = mkv_content_length(&world->lives.content, key, version);
     uint8_t *payload = client_slab(world, index) + MKV_UNIT_BYTES;
     mkv_content_fill(&world->lives.content, key, version, 0, payload, length);
@@ -93,6 +100,7 @@ static void start_put(struct volume_world *world, uint32_t index, uint32_t key) 
         .flags = replace ? MKV_PUT_REPLACE : 0,
         .length = length,
         .root = client->root,
+        .expiry_s = expiry_s,
     };
     send_key(world, index, &message);
 }
@@ -106,6 +114,17 @@ static void start_delete(struct volume_world *world, uint32_t index, uint32_t ke
 static void start_exists(struct volume_world *world, uint32_t index, uint32_t key) {
     begin(world, index, CLIENT_ASKING, key, MKV_MODEL_READ, 0);
     struct mkv_message message = {.kind = MKV_MESSAGE_EXISTS};
+    const struct mkv_shape *shape = world->lives.shape;
+    if (shape->share_lease > 0) {
+        struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
+        static const enum mkv_message_kind kinds[] = {MKV_MESSAGE_EXISTS, MKV_MESSAGE_EXISTS,
+                                                      MKV_MESSAGE_PIN, MKV_MESSAGE_UNPIN};
+        if (mkv_random_chance(random, shape->share_lease, 16)) {
+            message.kind = kinds[mkv_random_below(random, 4)];
+            message.lease_ns = mkv_random_between(random, 1, (uint32_t)shape->lease_ns_max);
+            message.flags = mkv_random_chance(random, 1, 2) ? MKV_LEASE_SHORT : 0;
+        }
+    }
     send_key(world, index, &message);
 }
 
@@ -457,12 +476,27 @@ static void exists_answered(struct volume_world *world, struct client *client,
     }
     check_miss(world, client, message);
     const bool shares_tag = client->key < world->lives.shape->colliding;
-    if (message->status == MKV_STATUS_NOT_FOUND && message->miss == MKV_MISS_DRIVE_OFFLINE) {
+    const bool pin = message->kind == MKV_MESSAGE_PIN_DONE;
+    if (message->lease_ns > 0) {
+        const struct mkv_evictions_lease lease = {message->volume_op.index,
+                                                  message->volume_op.generation,
+                                                  world->lives.now_ns + message->lease_ns, pin};
+        mkv_evictions_leased(&world->lives.evictions, &lease);
+    }
+    if (message->kind == MKV_MESSAGE_UNPIN_DONE) {
+        if (message->status == MKV_STATUS_OK) {
+            mkv_evictions_unpinned(&world->lives.evictions, message->volume_op.index);
+        } else if (message->status != MKV_STATUS_NOT_FOUND) {
+            unexpected(world, message, "an UNPIN fails for no reason");
+        }
+        mkv_model_cancel(&world->lives.model, client->key, client->place);
+    } else if (message->status == MKV_STATUS_NOT_FOUND && message->miss == MKV_MISS_DRIVE_OFFLINE) {
         mkv_lives_error(&world->lives);
         mkv_model_cancel(&world->lives.model, client->key, client->place);
     } else if (message->status == MKV_STATUS_NOT_FOUND) {
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
-    } else if (message->status != MKV_STATUS_OK) {
+    } else if (message->status != MKV_STATUS_OK &&
+               !(pin && message->status == MKV_STATUS_NO_SPACE)) {
         unexpected(world, message, "an EXISTS fails for no reason");
     } else if (shares_tag) {
         /* It is answered from memory, by the tag alone. */
@@ -501,6 +535,8 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
         get_answered(world, index, message);
         return;
     case MKV_MESSAGE_EXISTS_DONE:
+    case MKV_MESSAGE_PIN_DONE:
+    case MKV_MESSAGE_UNPIN_DONE:
         exists_answered(world, client, message);
         return;
     case MKV_MESSAGE_SCAN_DONE:
@@ -512,6 +548,8 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_READ:
     case MKV_MESSAGE_RELEASE:
     case MKV_MESSAGE_EXISTS:
+    case MKV_MESSAGE_PIN:
+    case MKV_MESSAGE_UNPIN:
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:

@@ -44,6 +44,8 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
     case MKV_NATIVE_LOOKUP:
     case MKV_NATIVE_EXISTS:
     case MKV_NATIVE_DELETE:
+    case MKV_NATIVE_PIN:
+    case MKV_NATIVE_UNPIN:
         break;
     }
     const uint64_t items = header->item_count;
@@ -73,6 +75,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
     case MKV_NATIVE_GET:
     case MKV_NATIVE_EXISTS:
     case MKV_NATIVE_DELETE:
+    case MKV_NATIVE_PIN:
+    case MKV_NATIVE_UNPIN:
         break;
     }
     const uint64_t results_bytes = (uint64_t)header->item_count * MKV_NATIVE_RESULT_BYTES;
@@ -121,7 +125,7 @@ static enum mkv_native_error check_header(const struct mkv_native_header *header
 
 void mkv_native_header_encode(const struct mkv_native_header *header, uint8_t *bytes) {
     MKV_ASSERT(header->op >= MKV_NATIVE_HELLO);
-    MKV_ASSERT(header->op <= MKV_NATIVE_PING);
+    MKV_ASSERT(header->op <= MKV_NATIVE_UNPIN);
     MKV_ASSERT((uint32_t)header->status < MKV_STATUS_COUNT);
     MKV_ASSERT(check_header(header) == MKV_NATIVE_OK);
     memset(bytes, 0, MKV_NATIVE_HEADER_BYTES);
@@ -153,7 +157,7 @@ enum mkv_native_error mkv_native_header_decode(const uint8_t *bytes,
         return MKV_NATIVE_BAD_CHECKSUM;
     }
     header->request_id = mkv_load_u64(bytes + 8);
-    if (bytes[5] < MKV_NATIVE_HELLO || bytes[5] > MKV_NATIVE_PING) {
+    if (bytes[5] < MKV_NATIVE_HELLO || bytes[5] > MKV_NATIVE_UNPIN) {
         return MKV_NATIVE_BAD_OP;
     }
     header->op = (enum mkv_native_op)bytes[5];
@@ -188,11 +192,13 @@ static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_
         return MKV_NATIVE_BAD_ITEM_FLAGS;
     }
     const bool has_length = op == MKV_NATIVE_PUT || op == MKV_NATIVE_GET;
-    if ((op != MKV_NATIVE_GET && item->offset != 0) || (!has_length && item->length != 0) ||
+    if ((op != MKV_NATIVE_GET && item->offset != 0) ||
+        (op != MKV_NATIVE_PUT && op != MKV_NATIVE_PIN && item->seconds != 0) ||
+        (!has_length && item->length != 0) ||
         (op != MKV_NATIVE_PUT && !mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes))) {
         return MKV_NATIVE_NOT_ZERO;
     }
-    return MKV_NATIVE_OK;
+    return op == MKV_NATIVE_PIN && item->seconds == 0 ? MKV_NATIVE_BAD_SECONDS : MKV_NATIVE_OK;
 }
 
 void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) {
@@ -207,6 +213,7 @@ void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) 
     memcpy(bytes + 16, item->root.bytes, sizeof item->root.bytes);
     mkv_store_u32(bytes + 32, item->flags);
     mkv_store_u16(bytes + 36, (uint16_t)item->key_bytes);
+    mkv_store_u32(bytes + 40, item->seconds);
 }
 
 enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *header,
@@ -226,11 +233,12 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
         memcpy(item->root.bytes, bytes + 16, sizeof item->root.bytes);
         item->flags = mkv_load_u32(bytes + 32);
         item->key_bytes = mkv_load_u16(bytes + 36);
+        item->seconds = mkv_load_u32(bytes + 40);
         const enum mkv_native_error error = check_item(header->op, item);
         if (error != MKV_NATIVE_OK) {
             return error;
         }
-        if (!mkv_native_is_zero(bytes + 38, 10)) {
+        if (!mkv_native_is_zero(bytes + 38, 2) || !mkv_native_is_zero(bytes + 44, 4)) {
             return MKV_NATIVE_NOT_ZERO;
         }
         body_bytes += item->key_bytes;

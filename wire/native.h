@@ -36,6 +36,7 @@
  *                                      <-      DATA {item, offset, length, root} payload   each hit
  *                                      <-      GET answer {result for each item}
  *     EXISTS, LOOKUP, DELETE {keys}    ->
+ *     PIN {items: key, seconds}, UNPIN ->
  *                                      <-      answer {results; LOOKUP: one}
  *     STATS, PING                      ->
  *                                      <-      answer {body: JSON text; empty}
@@ -91,6 +92,8 @@ enum mkv_native_op {
     MKV_NATIVE_DELETE = 8,
     MKV_NATIVE_STATS = 9,
     MKV_NATIVE_PING = 10,
+    MKV_NATIVE_PIN = 11,
+    MKV_NATIVE_UNPIN = 12,
 };
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
@@ -111,8 +114,9 @@ struct mkv_native_header {
 /*
  * item (48 bytes): 0 8 offset (GET) | 8 8 length (PUT: of the value; GET: bytes wanted, 0 all
  * behind offset) | 16 16 root (PUT of a value up to one block) | 32 4 flags (PUT: bit 0 replace,
- * bit 1 relaxed) | 36 2 key bytes | 38 10 0 The items stand first, then the keys, behind one
- * another in the order of the items.
+ * bit 1 relaxed) | 36 2 key bytes | 38 2 0 | 40 4 seconds (PUT: until the value is gone, 0 never;
+ * PIN: until it may be evicted again, not 0) | 44 4 0
+ * The items stand first, then the keys, behind one another in the order of the items.
  */
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
 #define MKV_NATIVE_ITEM_RELAXED 0x2u
@@ -123,14 +127,17 @@ struct mkv_native_item {
     struct mkv_root root;
     uint32_t flags;
     uint32_t key_bytes;
+    uint32_t seconds;
 };
 
-/* result (40 bytes): 0 4 status | 4 4 miss reason | 8 8 length | 16 16 root | 32 8 0 */
+/* result (40 bytes): 0 4 status | 4 4 miss reason | 8 8 length | 16 16 root | 32 4 leased (EXISTS,
+ * LOOKUP, PIN: keys that are not evicted for a while) | 36 4 0 */
 struct mkv_native_result {
     enum mkv_status status;
     enum mkv_miss miss;
     uint64_t length;
     struct mkv_root root;
+    uint32_t leased;
 };
 
 /* READY body (24 bytes): 0 4 item | 4 4 0 | 8 8 offset in the value | 16 8 bytes */
@@ -197,12 +204,13 @@ enum mkv_native_error {
     MKV_NATIVE_BAD_KEY_BYTES,     /* 0, above 1024, or the keys don't fill the body */
     MKV_NATIVE_BAD_LENGTH,        /* of a value or range, above MKV_NATIVE_VALUE_BYTES_MAX */
     MKV_NATIVE_BAD_ITEM_FLAGS,
-    MKV_NATIVE_BAD_STATUS, /* not a status or miss reason, or where the op has none */
-    MKV_NATIVE_BAD_LIMIT,  /* a limit in a HELLO answer is 0 or above that of version 1 */
-    MKV_NATIVE_NOT_ZERO,   /* reserved bytes, or a field that the op has no use for */
-    MKV_NATIVE_BAD_TENANT, /* a tenant's name is too long, or has characters that none has */
+    MKV_NATIVE_BAD_STATUS,  /* not a status or miss reason, or where the op has none */
+    MKV_NATIVE_BAD_LIMIT,   /* a limit in a HELLO answer is 0 or above that of version 1 */
+    MKV_NATIVE_NOT_ZERO,    /* reserved bytes, or a field that the op has no use for */
+    MKV_NATIVE_BAD_SECONDS, /* 0 in a PIN */
+    MKV_NATIVE_BAD_TENANT,  /* a tenant's name is too long, or has characters that none has */
 };
-#define MKV_NATIVE_ERROR_COUNT 16u
+#define MKV_NATIVE_ERROR_COUNT 17u
 const char *mkv_native_error_text(enum mkv_native_error error);
 const char *mkv_native_op_name(enum mkv_native_op op); /* "put", "get", … */
 const char *mkv_status_name(enum mkv_status status);   /* "ok", "not_found", … */

@@ -36,11 +36,13 @@ void mkv_native_result_encode(const struct mkv_native_result *result, uint8_t *b
     MKV_ASSERT((uint32_t)result->status < MKV_STATUS_COUNT);
     MKV_ASSERT((uint32_t)result->miss < MKV_MISS_COUNT);
     MKV_ASSERT(result->length <= MKV_NATIVE_VALUE_BYTES_MAX);
+    MKV_ASSERT(result->leased <= MKV_NATIVE_ITEMS_MAX);
     memset(bytes, 0, MKV_NATIVE_RESULT_BYTES);
     mkv_store_u32(bytes + 0, (uint32_t)result->status);
     mkv_store_u32(bytes + 4, (uint32_t)result->miss);
     mkv_store_u64(bytes + 8, result->length);
     memcpy(bytes + 16, result->root.bytes, sizeof result->root.bytes);
+    mkv_store_u32(bytes + 32, result->leased);
 }
 
 enum mkv_native_error mkv_native_result_decode(const uint8_t *bytes,
@@ -54,10 +56,14 @@ enum mkv_native_error mkv_native_result_decode(const uint8_t *bytes,
     result->miss = (enum mkv_miss)miss;
     result->length = mkv_load_u64(bytes + 8);
     memcpy(result->root.bytes, bytes + 16, sizeof result->root.bytes);
+    result->leased = mkv_load_u32(bytes + 32);
     if (result->length > MKV_NATIVE_VALUE_BYTES_MAX) {
         return MKV_NATIVE_BAD_LENGTH;
     }
-    return mkv_native_is_zero(bytes + 32, 8) ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
+    if (result->leased > MKV_NATIVE_ITEMS_MAX) {
+        return MKV_NATIVE_BAD_ITEM_COUNT;
+    }
+    return mkv_native_is_zero(bytes + 36, 4) ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
 }
 
 static enum mkv_native_error check_ready(const struct mkv_native_ready *ready) {

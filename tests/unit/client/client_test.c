@@ -441,6 +441,30 @@ static void test_client_batch__mixed_ops__each_item_has_its_own_status(void **st
     test_close_both(client, server);
 }
 
+static void test_client_pin__reaches_the_server_and_says_what_came_of_it(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    assert_int_equal(memkv_pin(client, "k", 1, 60, &error), MEMKV_NOT_FOUND);
+    assert_int_equal(memkv_put(client, "k", 1, "v", 1, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_pin(client, "k", 1, 60, &error), MEMKV_OK);
+    assert_int_equal(server->seconds, 60);
+    assert_int_equal(memkv_unpin(client, "k", 1, &error), MEMKV_OK);
+    assert_int_equal(memkv_pin(client, "k", 1, 0, &error), MEMKV_INVALID);
+    assert_non_null(strstr(error.text, "1 second"));
+    struct memkv_item items[] = {
+        {.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1},
+        {.op = MEMKV_OP_PIN, .key = "k", .key_bytes = 1, .expire_s = 7},
+        {.op = MEMKV_OP_UNPIN, .key = "k", .key_bytes = 1},
+    };
+    assert_int_equal(memkv_batch(client, items, 3, &error), MEMKV_OK);
+    assert_int_equal(items[0].leased, 1);
+    assert_int_equal(items[1].leased, 1);
+    assert_int_equal(items[2].leased, 0);
+    test_close_both(client, server);
+}
+
 /* The test server answers a GET in full before it reads on. With 24 MiB each way under way, a
  * client that did not read while it writes would wait for it for ever. */
 static void test_client_batch__much_both_ways_at_once__does_not_lock_up(void **state) {
@@ -528,8 +552,8 @@ static void test_client_stream__values_of_every_size__round_trip(void **state) {
             snprintf(key, sizeof key, "%u", index);
             struct stream stream = {.seed = index, .length = sizes[index], .fail_at = UINT64_MAX};
             struct memkv_error error;
-            if (memkv_put_stream(client, key, strlen(key), stream.length, 0, stream_source, &stream,
-                                 &error) != MEMKV_OK) {
+            if (memkv_put_stream(client, key, strlen(key), stream.length, 0, 0, stream_source,
+                                 &stream, &error) != MEMKV_OK) {
                 fail_msg("%s", error.text);
             }
             assert_in_range(stream.piece_max, 0, MIB);
@@ -553,7 +577,7 @@ static void test_client_stream__pieces_larger_than_the_stage__are_whole(void **s
     struct stream stream = {.seed = 3, .length = 8 * MIB + 1, .fail_at = UINT64_MAX};
     struct memkv_error error;
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
         MEMKV_OK);
     assert_int_equal(stream.piece_max, MIB);
     assert_int_equal(memkv_get_stream(client, "k", 1, stream_target, &stream, &error), MEMKV_OK);
@@ -568,19 +592,19 @@ static void test_client_stream__source_or_target_fails__nothing_is_stored(void *
     struct memkv_error error;
     struct stream stream = {.length = 3 * MIB, .fail_at = 2 * MIB + 9};
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
         MEMKV_CALLBACK);
     assert_non_null(strstr(error.text, "77"));
-    assert_int_equal(memkv_put_stream(client, "k", 1, 3 * MIB, 0, stream_source,
+    assert_int_equal(memkv_put_stream(client, "k", 1, 3 * MIB, 0, 0, stream_source,
                                       &(struct stream){.fail_at = 0}, &error),
                      MEMKV_CALLBACK);
-    assert_int_equal(memkv_put_stream(client, "k", 1, 9, 0, stream_source,
+    assert_int_equal(memkv_put_stream(client, "k", 1, 9, 0, 0, stream_source,
                                       &(struct stream){.fail_at = 0}, &error),
                      MEMKV_CALLBACK);
     assert_int_equal(memkv_exists(client, "k", 1, &error), MEMKV_NOT_FOUND);
     stream.fail_at = UINT64_MAX;
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
         MEMKV_OK);
     stream.fail_at = MIB;
     assert_int_equal(memkv_get_stream(client, "k", 1, stream_target, &stream, &error),
@@ -608,6 +632,7 @@ int main(void) {
         cmocka_unit_test(test_client_batch__600_values_of_all_sizes__round_trip),
         cmocka_unit_test(test_client_batch__answers_and_ready_in_reverse__round_trip),
         cmocka_unit_test(test_client_batch__mixed_ops__each_item_has_its_own_status),
+        cmocka_unit_test(test_client_pin__reaches_the_server_and_says_what_came_of_it),
         cmocka_unit_test(test_client_batch__much_both_ways_at_once__does_not_lock_up),
         cmocka_unit_test(test_client_stream__values_of_every_size__round_trip),
         cmocka_unit_test(test_client_stream__pieces_larger_than_the_stage__are_whole),

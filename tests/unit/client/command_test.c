@@ -230,6 +230,20 @@ static void test_command_put__input_above_the_servers_limit__is_refused(void **s
     free(bytes);
 }
 
+static void test_command_put__expire__reaches_the_server(void **state) {
+    struct place *place = *state;
+    file_write(path_of(place, "a"), "old", 3);
+    assert_int_equal(run_put(place, "k", path_of(place, "a"), "--expire 90"), 0);
+    assert_int_equal(place->server->seconds, 90);
+    static const char *const wrong[] = {"--expire 0", "--expire -1", "--expire 2147483648",
+                                        "--expire 1h"};
+    for (size_t index = 0; index < sizeof wrong / sizeof wrong[0]; index++) {
+        assert_int_equal(run_put(place, "k", path_of(place, "a"), wrong[index]), 2);
+        assert_non_null(strstr(place->err, "--expire takes seconds from 1 to 2147483647"));
+    }
+    assert_int_equal(place->server->seconds, 90);
+}
+
 static void test_command_put__other_content__wants_replace(void **state) {
     struct place *place = *state;
     file_write(path_of(place, "a"), "old", 3);
@@ -385,6 +399,7 @@ int main(void) {
         TEST(test_command__files_of_every_size__round_trip),
         TEST(test_command__standard_input_and_output__round_trip),
         TEST(test_command_put__input_above_the_servers_limit__is_refused),
+        TEST(test_command_put__expire__reaches_the_server),
         TEST(test_command_put__other_content__wants_replace),
         TEST(test_command_put__relaxed__says_so),
         TEST(test_command_put__file_cannot_be_used__exits_2),

@@ -209,6 +209,7 @@ static struct mkv_root root_of_value(const struct test_server *server,
 static bool put_is_wanted(struct test_server *server, const struct mkv_native_item *item,
                           const uint8_t *key, struct mkv_native_result *result) {
     *result = (struct mkv_native_result){.status = MKV_STATUS_OK};
+    server->seconds = item->seconds > 0 ? item->seconds : server->seconds;
     server->put_flags = item->flags;
     const struct test_value *value = value_find(server, key, item->key_bytes);
     if (value == NULL) {
@@ -407,7 +408,11 @@ static bool take_keys(struct test_server *server, const struct mkv_native_header
         key += items[index].key_bytes;
         results[index].status = value != NULL ? MKV_STATUS_OK : MKV_STATUS_NOT_FOUND;
         results[index].miss = value != NULL ? MKV_MISS_NONE : MKV_MISS_UNKNOWN;
-        if (value != NULL && header->op == MKV_NATIVE_EXISTS) {
+        if (value != NULL && header->op == MKV_NATIVE_PIN) {
+            server->seconds = items[index].seconds;
+            results[index].leased = 1;
+        } else if (value != NULL && header->op == MKV_NATIVE_EXISTS) {
+            results[index].leased = 1;
             results[index].length = mkv_round_up_u64(value->length, MKV_UNIT_BYTES);
         } else if (value != NULL && header->op == MKV_NATIVE_DELETE) {
             value_drop(value);

@@ -51,6 +51,33 @@ static void volumes_lose(struct world *world, const char *key) {
     }
 }
 
+/* ---- expiry ---------------------------------------------------------------------------------- */
+
+static void test_memory__time_is_over__is_not_served(void **state) {
+    (void)state;
+    struct world *world = open_with(16);
+    struct world_item item = {.key = "key", .seed = 5, .length = BLOCK, .expire_s = 10};
+    world_send(world, 0, MKV_OP_PUT, &item, 1);
+    world_run(world);
+    /* Prolonged: what memory has is not what the volume has, so the next read asks it. */
+    item.expire_s = 20;
+    world_send(world, 0, MKV_OP_PUT, &item, 1);
+    world_run(world);
+    for (uint32_t volume = 0; volume < WORLD_VOLUMES; volume++) {
+        struct world_block *block = world_block_find(world, volume, (const uint8_t *)"key", 3);
+        if (block != NULL) {
+            block->expiry_s = WORLD_WALL_S + 21;
+        }
+    }
+    expect_get(world, "key", 5, BLOCK);
+    volumes_lose(world, "key");
+    world->wall_later_ms = 19000;
+    expect_get(world, "key", 5, BLOCK);
+    world->wall_later_ms = 21000;
+    expect_miss(world, "key");
+    world_close(world);
+}
+
 /* ---- hits ------------------------------------------------------------------------------------ */
 
 static void test_memory__get_after_put__asks_no_volume(void **state) {
@@ -614,6 +641,7 @@ static void test_relaxed__deleted_before_it_is_durable__stays_deleted(void **sta
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory__time_is_over__is_not_served),
         cmocka_unit_test(test_memory__get_after_put__asks_no_volume),
         cmocka_unit_test(test_memory__second_get_from_the_drive__is_a_hit),
         cmocka_unit_test(test_memory__part_of_a_block_was_read__is_not_kept),

@@ -137,6 +137,55 @@ static void test_segments__same_content_again__is_ok_and_leaves_one_copy(void **
     world_close(world);
 }
 
+static uint32_t put_expiring(struct world *world, uint64_t length, uint32_t expire_s) {
+    const struct world_item item = {
+        .key = "key", .seed = 5, .length = length, .expire_s = expire_s};
+    return world_send(world, 0, MKV_OP_PUT, &item, 1);
+}
+
+/* All blocks that the world has, of one value, expire then. */
+static void expect_expiry(const struct world *world, uint32_t expiry_s) {
+    for (uint32_t index = 0; index < WORLD_BLOCKS_MAX; index++) {
+        if (world->blocks[index].live) {
+            assert_int_equal(world->blocks[index].expiry_s, expiry_s);
+        }
+    }
+}
+
+static void test_segments__put_with_expiry__expires_with_all_its_parts(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    expect_put(world, put_expiring(world, 100, 60), MKV_STATUS_OK);
+    expect_expiry(world, WORLD_WALL_S + 1 + 60); /* not before the client's minute is over */
+    world_close(world);
+    world = world_open(NULL);
+    expect_put(world, put_expiring(world, 3 * BLOCK, 60), MKV_STATUS_OK);
+    expect_expiry(world, WORLD_WALL_S + 1 + 60);
+    world_close(world);
+    world = world_open(NULL);
+    expect_put(world, put_expiring(world, 3 * BLOCK, UINT32_MAX), MKV_STATUS_OK);
+    expect_expiry(world, UINT32_MAX);
+    world_close(world);
+}
+
+static void test_segments__same_content_again__is_prolonged_and_never_shortened(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    expect_put(world, put_expiring(world, 3 * BLOCK, 60), MKV_STATUS_OK);
+    expect_put(world, put_expiring(world, 3 * BLOCK, 30), MKV_STATUS_OK);
+    expect_expiry(world, WORLD_WALL_S + 61);
+    expect_put(world, put_expiring(world, 3 * BLOCK, 90), MKV_STATUS_OK);
+    expect_expiry(world, WORLD_WALL_S + 91);
+    expect_put(world, put_expiring(world, 3 * BLOCK, 0), MKV_STATUS_OK);
+    expect_expiry(world, 0);
+    expect_put(world, put_expiring(world, 3 * BLOCK, 90), MKV_STATUS_OK);
+    expect_expiry(world, 0);
+    world_check_segments(world, false);
+    assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 3);
+    expect_get(world, "key", 5, 3 * BLOCK);
+    world_close(world);
+}
+
 static void test_segments__other_content__is_a_conflict(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
@@ -474,6 +523,8 @@ int main(void) {
         cmocka_unit_test(test_segments__delete__answers_behind_the_manifest_and_leaves_no_segment),
         cmocka_unit_test(test_segments__replace__leaves_no_old_segment),
         cmocka_unit_test(test_segments__same_content_again__is_ok_and_leaves_one_copy),
+        cmocka_unit_test(test_segments__put_with_expiry__expires_with_all_its_parts),
+        cmocka_unit_test(test_segments__same_content_again__is_prolonged_and_never_shortened),
         cmocka_unit_test(test_segments__other_content__is_a_conflict),
         cmocka_unit_test(test_segments__old_value_misses_a_segment__is_put_anew),
         cmocka_unit_test(test_segments__one_put_of_many_fails__nothing_of_the_value_stays),

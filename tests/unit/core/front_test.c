@@ -471,8 +471,38 @@ static void test_front__effects_not_drained__is_an_assertion(void **state) {
     world_close(world);
 }
 
+static const struct mkv_item_result *ask(struct world *world, enum mkv_op op, const char *key,
+                                         uint32_t seconds) {
+    const struct world_item item = {.key = key, .expire_s = seconds};
+    const uint32_t id = world_send(world, 0, op, &item, 1);
+    world_run(world);
+    return world_result(world, id);
+}
+
+static void test_front__exists_lookup_and_pin__ask_for_a_term_and_tell_of_it(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_put(world, "a", 5, 1000);
+    world_put(world, "b", 5, 1000);
+    world_run(world);
+    assert_int_equal(ask(world, MKV_OP_EXISTS, "a", 0)->leased, 1);
+    assert_int_equal(world->lease_ns, world->config.exists_lease_ns);
+    const struct world_item chain[] = {{.key = "a"}, {.key = "b"}, {.key = "c"}, {.key = "a"}};
+    const uint32_t lookup = world_send(world, 0, MKV_OP_LOOKUP, chain, 4);
+    world_run(world);
+    assert_int_equal(world_result(world, lookup)->length, 2);
+    assert_int_equal(world_result(world, lookup)->leased, 2);
+    assert_int_equal(ask(world, MKV_OP_PIN, "a", 60)->status, MKV_STATUS_OK);
+    assert_int_equal(world->lease_ns, 60ull * 1000000000);
+    assert_int_equal(ask(world, MKV_OP_PIN, "none", 60)->status, MKV_STATUS_NOT_FOUND);
+    assert_int_equal(ask(world, MKV_OP_UNPIN, "a", 0)->status, MKV_STATUS_OK);
+    assert_int_equal(world->lease_ns, 0);
+    world_close(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_front__exists_lookup_and_pin__ask_for_a_term_and_tell_of_it),
         cmocka_unit_test(test_front__put_and_get_of_every_size__gives_the_bytes_back),
         cmocka_unit_test(test_front__get_of_a_range__sends_that_range_alone),
         cmocka_unit_test(test_front__put_of_the_same_content__transfers_nothing),

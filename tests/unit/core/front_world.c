@@ -282,6 +282,7 @@ static void take_effect(struct world *world, const struct mkv_effect *effect) {
 void world_step(struct world *world, const struct mkv_input *input) {
     struct mkv_input timed = *input;
     timed.now_ns = world->now_ns;
+    timed.wall_ms = WORLD_WALL_S * 1000 + 500 + world->wall_later_ms;
     assert_int_equal(mkv_front_step(world->front, &timed), MKV_OK);
     world->steps++;
     /* In odd portions, and all before the next step. */
@@ -550,6 +551,7 @@ uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
         sent[index].flags = item->flags;
         sent[index].length = item->length;
         sent[index].offset = item->offset;
+        sent[index].expire_s = item->expire_s;
         if (op == MKV_OP_PUT) {
             sent[index].root = value_root(world, item);
         }

@@ -42,6 +42,8 @@ enum gate {
     GATE_ANSWER,
 };
 #define GATE_COUNT 10u
+/* The wall clock stands, in the middle of this second, until a test moves it. */
+#define WORLD_WALL_S 1000u
 
 struct world_block {
     bool live;
@@ -49,6 +51,7 @@ struct world_block {
     uint32_t key_bytes;
     uint32_t flags;
     uint32_t length;
+    uint32_t expiry_s; /* noted, not kept to */
     struct mkv_root root;
     uint8_t key[MKV_KEY_BYTES_MAX];
     uint8_t *data;
@@ -97,6 +100,7 @@ struct world_item {
     uint64_t length;
     uint64_t offset;
     uint32_t flags;
+    uint32_t expire_s;
 };
 
 struct world_request {
@@ -123,6 +127,8 @@ struct world {
     uint8_t *slabs;
     uint8_t *unit_users;
     uint64_t now_ns;
+    uint64_t wall_later_ms;
+    uint64_t lease_ns;          /* that the last EXISTS or PIN asked for */
     uint64_t deadline_after_ns; /* of requests to come; one second unless a test says otherwise */
     uint64_t random;            /* 0: events in the order in which they came up */
     uint64_t steps;

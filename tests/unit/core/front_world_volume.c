@@ -171,11 +171,17 @@ static void take_exists(struct world *world, const struct mkv_message *message,
         world_block_find(world, message->volume, data, message->data_bytes);
     struct world_event *event =
         answer(world, message, GATE_EXISTS_DONE, MKV_MESSAGE_EXISTS_DONE, MKV_NONE_U32);
+    world->lease_ns = message->lease_ns;
+    if (message->kind != MKV_MESSAGE_EXISTS) {
+        const bool pin = message->kind == MKV_MESSAGE_PIN;
+        event->message.kind = pin ? MKV_MESSAGE_PIN_DONE : MKV_MESSAGE_UNPIN_DONE;
+    }
     if (block == NULL) {
         event->message.status = MKV_STATUS_NOT_FOUND;
         event->message.miss = MKV_MISS_UNKNOWN;
     } else {
-        event->message.length_units = length_units(block);
+        event->message.length_units = message->kind == MKV_MESSAGE_EXISTS ? length_units(block) : 0;
+        event->message.lease_ns = message->lease_ns;
     }
 }
 
@@ -272,6 +278,7 @@ static void take_mutation(struct world *world, const struct mkv_message *message
     struct world_op *op = &world->ops[index];
     op->block.length = message->length;
     op->block.root = message->root;
+    op->block.expiry_s = message->expiry_s;
     op->block.flags = message->flags & MKV_BLOCK_FLAGS;
     op->request_flags = message->flags;
     op->state = WORLD_OP_QUEUED;
@@ -325,6 +332,8 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
         op_free(world, message->volume_op.index);
         return;
     case MKV_MESSAGE_EXISTS:
+    case MKV_MESSAGE_PIN:
+    case MKV_MESSAGE_UNPIN:
         take_exists(world, message, data);
         return;
     case MKV_MESSAGE_PUT_BEGIN:
@@ -341,6 +350,8 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:
+    case MKV_MESSAGE_PIN_DONE:
+    case MKV_MESSAGE_UNPIN_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
@@ -379,6 +390,7 @@ static const uint8_t *answer_read(struct world *world, struct world_event *event
         event->message.bytes = wanted;
         event->message.slab_offset = wanted > 0 ? op->message.offset - from : 0;
         event->message.root = op->block.root;
+        event->message.expiry_s = op->block.expiry_s;
         if ((op->block.flags & MKV_BLOCK_MANIFEST) != 0) {
             assert_int_equal(wanted, MKV_MANIFEST_BYTES); /* it is read whole */
             memcpy(payload, op->block.data, MKV_MANIFEST_BYTES);

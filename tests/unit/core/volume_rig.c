@@ -45,7 +45,7 @@ static void take_effects(struct rig *rig) {
 void rig_step(struct rig *rig, struct mkv_input *input) {
     rig->now_ns += 1000;
     input->now_ns = rig->now_ns;
-    input->wall_ms = 1;
+    input->wall_ms = rig->wall_ms;
     mkv_volume_step(rig->volume, input);
     take_effects(rig);
 }
@@ -60,7 +60,7 @@ enum mkv_err rig_admin(struct rig *rig, enum mkv_admin_command command) {
     struct mkv_input input = {.kind = MKV_INPUT_ADMIN, .admin = command};
     rig->now_ns += 1000;
     input.now_ns = rig->now_ns;
-    input.wall_ms = 1;
+    input.wall_ms = rig->wall_ms;
     const enum mkv_err err = mkv_volume_step(rig->volume, &input);
     take_effects(rig);
     return err;
@@ -152,6 +152,7 @@ void rig_settle(struct rig *rig) {
 
 struct rig *rig_create_raw(uint32_t ring_blocks, uint32_t slots_max, uint32_t extent_units) {
     struct rig *rig = calloc(1, sizeof *rig);
+    rig->wall_ms = 1;
     const struct mkv_geometry_options options = {
         .ring_blocks = ring_blocks, .slots_max = slots_max, .extent_units = extent_units};
     rig->config = (struct mkv_volume_config){
@@ -232,8 +233,10 @@ void rig_put_begin(struct rig *rig, const char *key, uint32_t length, uint32_t s
     mkv_chunk_sums(payload, length, sums);
     free(payload);
     send_key(rig, MKV_MESSAGE_PUT_BEGIN, key,
-             (struct mkv_message){
-                 .length = length, .flags = flags, .root = mkv_root_of_sums(length, sums)});
+             (struct mkv_message){.length = length,
+                                  .flags = flags,
+                                  .root = mkv_root_of_sums(length, sums),
+                                  .expiry_s = rig->expiry_s});
 }
 
 void rig_put_write(struct rig *rig, struct mkv_op_id volume_op, uint32_t slab, uint32_t length,
@@ -325,6 +328,14 @@ enum mkv_status rig_get(struct rig *rig, const char *key, uint32_t offset, uint3
 enum mkv_status rig_exists(struct rig *rig, const char *key) {
     send_key(rig, MKV_MESSAGE_EXISTS, key, (struct mkv_message){0});
     assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_EXISTS_DONE);
+    return rig_last(rig)->status;
+}
+
+enum mkv_status rig_lease(struct rig *rig, enum mkv_message_kind kind, const char *key,
+                          uint64_t lease_ns, uint32_t flags) {
+    rig->answer_count = 0;
+    send_key(rig, kind, key, (struct mkv_message){.lease_ns = lease_ns, .flags = flags});
+    assert_int_equal(rig->answer_count, 1);
     return rig_last(rig)->status;
 }
 

@@ -25,7 +25,9 @@ struct rig {
     uint8_t *drive;
     uint8_t *slabs;
     uint64_t now_ns;
+    uint64_t wall_ms;                       /* the wall clock; it stands until a test moves it */
     uint32_t tenant;                        /* of the messages that are sent */
+    uint32_t expiry_s;                      /* of the puts that are begun */
     struct mkv_effect queue[RIG_QUEUE_MAX]; /* drive operations in flight, oldest first */
     uint32_t queue_count;
     struct mkv_message answers[RIG_LOG_MAX];
@@ -74,6 +76,9 @@ enum mkv_status rig_put(struct rig *rig, const char *key, uint32_t length, uint3
 enum mkv_status rig_get(struct rig *rig, const char *key, uint32_t offset, uint32_t length,
                         uint32_t seed);
 enum mkv_status rig_exists(struct rig *rig, const char *key);
+/* EXISTS that asks for a lease, PIN, UNPIN. */
+enum mkv_status rig_lease(struct rig *rig, enum mkv_message_kind kind, const char *key,
+                          uint64_t lease_ns, uint32_t flags);
 enum mkv_status rig_remove(struct rig *rig, const char *key);
 enum mkv_status rig_tenant_quota(struct rig *rig, uint32_t id, const char *name, uint64_t units);
 enum mkv_status rig_tenant(struct rig *rig, uint32_t id, const char *name);

@@ -42,6 +42,48 @@ static void test_model__one_after_another__knows_what_each_comes_to(void **state
     assert_false(mkv_model_allows(&model, 0, 2));
 }
 
+static void put_until(enum mkv_model_kind kind, uint32_t version, uint32_t expiry_s) {
+    const uint32_t place = invoke(kind, version);
+    mkv_model_expires(&model, 0, place, expiry_s);
+    answer(place, MKV_MODEL_OK);
+}
+
+static void test_model__time_is_over__version_is_gone_at_that_second(void **state) {
+    (void)state;
+    make(true);
+    mkv_model_time(&model, 100);
+    put_until(MKV_MODEL_PUT, 1, 110);
+    mkv_model_time(&model, 109);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, read_is(MKV_MODEL_MISS));
+    make(true);
+    mkv_model_time(&model, 100);
+    put_until(MKV_MODEL_PUT, 1, 110);
+    put_until(MKV_MODEL_PUT, 1, 105); /* which shortens nothing */
+    mkv_model_time(&model, 109);
+    const uint32_t before = invoke(MKV_MODEL_READ, 0);
+    mkv_model_time(&model, 110);
+    answer(before, SEEN(1)); /* it may have come before */
+    read_is(MKV_MODEL_MISS);
+    answer(invoke(MKV_MODEL_DELETE, 0), MKV_MODEL_MISS);
+    put_until(MKV_MODEL_PUT, 2, 120); /* no conflict */
+    put_until(MKV_MODEL_REPLACE, 2, 115);
+    mkv_model_time(&model, 115);
+    mkv_model_crash(&model);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(2)));
+}
+
+static void test_model__put_beside_the_end_of_the_old__may_have_met_either(void **state) {
+    (void)state;
+    for (uint32_t index = 0; index < 2; index++) {
+        make(true);
+        put_until(MKV_MODEL_PUT, 1, 110);
+        const uint32_t beside = invoke(MKV_MODEL_PUT, 2);
+        mkv_model_time(&model, 110);
+        answer(beside, index == 0 ? MKV_MODEL_CONFLICT : MKV_MODEL_OK);
+        read_is(index == 0 ? MKV_MODEL_MISS : SEEN(2));
+    }
+}
+
 static void test_model__acknowledged_put_is_missed__fires_o1(void **state) {
     (void)state;
     make(true);
@@ -343,6 +385,8 @@ int main(void) {
         cmocka_unit_test(test_model__relaxed_put_persisted_or_put_durably_again__stays),
         cmocka_unit_test(test_model__relaxed_put_not_written__is_gone_at_the_latest_when_idle),
         cmocka_unit_test(test_model__evicted_with_memory__is_there_or_not_until_a_crash),
+        cmocka_unit_test(test_model__time_is_over__version_is_gone_at_that_second),
+        cmocka_unit_test(test_model__put_beside_the_end_of_the_old__may_have_met_either),
         cmocka_unit_test(test_model__keys__do_not_touch_each_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,8 @@ static void test_native_result__any_status_and_miss__round_trips(void **state) {
             const struct mkv_native_result result = {.status = (enum mkv_status)status,
                                                      .miss = (enum mkv_miss)miss,
                                                      .length = 1ull << 40,
-                                                     .root = root_of_text("result")};
+                                                     .root = root_of_text("result"),
+                                                     .leased = status};
             uint8_t bytes[MKV_NATIVE_RESULT_BYTES];
             mkv_native_result_encode(&result, bytes);
             struct mkv_native_result decoded;
@@ -36,6 +37,7 @@ static void test_native_result__any_status_and_miss__round_trips(void **state) {
             assert_int_equal(decoded.status, status);
             assert_int_equal(decoded.miss, miss);
             assert_int_equal(decoded.length, result.length);
+            assert_int_equal(decoded.leased, result.leased);
             assert_true(mkv_root_equal(decoded.root, result.root));
         }
     }
@@ -54,6 +56,9 @@ static void test_native_result__one_field_wrong__names_it(void **state) {
     mkv_store_u64(bytes + 8, (1ull << 40) + 1);
     assert_int_equal(mkv_native_result_decode(bytes, &result), MKV_NATIVE_BAD_LENGTH);
     mkv_store_u64(bytes + 8, 0);
+    mkv_store_u32(bytes + 32, MKV_NATIVE_ITEMS_MAX + 1);
+    assert_int_equal(mkv_native_result_decode(bytes, &result), MKV_NATIVE_BAD_ITEM_COUNT);
+    mkv_store_u32(bytes + 32, 0);
     bytes[39] = 1;
     assert_int_equal(mkv_native_result_decode(bytes, &result), MKV_NATIVE_NOT_ZERO);
 }
@@ -289,7 +294,7 @@ static void expect_distinct(const char *(*name)(uint32_t), uint32_t first, uint3
 
 static void test_native_names__every_number_and_one_more__has_its_own_word(void **state) {
     (void)state;
-    expect_distinct(name_of_op, MKV_NATIVE_HELLO, MKV_NATIVE_PING);
+    expect_distinct(name_of_op, MKV_NATIVE_HELLO, MKV_NATIVE_UNPIN);
     expect_distinct(name_of_status, 0, MKV_STATUS_COUNT);
     expect_distinct(name_of_miss, 0, MKV_MISS_COUNT);
     expect_distinct(text_of_error, 0, MKV_NATIVE_ERROR_COUNT);

@@ -69,6 +69,8 @@ static const struct mkv_native_header headers_valid[] = {
     {.op = MKV_NATIVE_LOOKUP, .item_count = 3, .body_bytes = 3 * 60},
     {.op = MKV_NATIVE_EXISTS, .item_count = 3, .body_bytes = 3 * 60},
     {.op = MKV_NATIVE_DELETE, .item_count = 3, .body_bytes = 3 * 60},
+    {.op = MKV_NATIVE_PIN, .item_count = 3, .body_bytes = 3 * 60},
+    {.op = MKV_NATIVE_UNPIN, .item_count = 3, .body_bytes = 3 * 60},
     {.op = MKV_NATIVE_STATS},
     {.op = MKV_NATIVE_PING, .deadline_ms = UINT32_MAX},
     {.op = MKV_NATIVE_HELLO, .flags = MKV_NATIVE_FLAG_ANSWER, .body_bytes = 96},
@@ -77,6 +79,7 @@ static const struct mkv_native_header headers_valid[] = {
     {.op = MKV_NATIVE_LOOKUP, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
     {.op = MKV_NATIVE_EXISTS, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
     {.op = MKV_NATIVE_DELETE, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
+    {.op = MKV_NATIVE_PIN, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
     {.op = MKV_NATIVE_STATS, .flags = MKV_NATIVE_FLAG_ANSWER, .body_bytes = 274432},
     {.op = MKV_NATIVE_PING, .flags = MKV_NATIVE_FLAG_ANSWER},
     {.op = MKV_NATIVE_PUT, .flags = MKV_NATIVE_FLAG_ANSWER, .status = MKV_STATUS_BUSY},
@@ -193,7 +196,7 @@ struct header_fault {
 
 static const struct header_fault header_faults[] = {
     {"op 0", PING_FRAME, 5, 1, 0, MKV_NATIVE_BAD_OP},
-    {"op above the last", PING_FRAME, 5, 1, 11, MKV_NATIVE_BAD_OP},
+    {"op above the last", PING_FRAME, 5, 1, 13, MKV_NATIVE_BAD_OP},
     {"an unknown flag", PING_FRAME, 6, 2, 4, MKV_NATIVE_BAD_FLAGS},
     {"the highest flag", PING_FRAME, 6, 2, 0x8000, MKV_NATIVE_BAD_FLAGS},
     {"inline where no PUT", GET_ONE, 6, 2, 2, MKV_NATIVE_BAD_FLAGS},
@@ -322,6 +325,7 @@ static void test_native_items__256_items_of_every_key_length__round_trip(void **
             .root = root_of_text("root"),
             .flags = index % 2,
             .key_bytes = index == 0 ? 1 : index * 4 + 4,
+            .seconds = index << 24,
         };
     }
     assert_int_equal(items[MKV_NATIVE_ITEMS_MAX - 1].key_bytes, MKV_KEY_BYTES_MAX);
@@ -334,6 +338,7 @@ static void test_native_items__256_items_of_every_key_length__round_trip(void **
     for (uint32_t index = 0; index < MKV_NATIVE_ITEMS_MAX; index++) {
         assert_int_equal(decoded[index].offset, 0);
         assert_int_equal(decoded[index].length, items[index].length);
+        assert_int_equal(decoded[index].seconds, items[index].seconds);
         assert_true(mkv_root_equal(decoded[index].root, items[index].root));
         assert_int_equal(decoded[index].flags, items[index].flags);
         assert_int_equal(decoded[index].key_bytes, items[index].key_bytes);
@@ -368,7 +373,11 @@ static const struct item_fault item_faults[] = {
     {"replace in a GET", MKV_NATIVE_GET, 32, 4, 1, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"relaxed in a DELETE", MKV_NATIVE_DELETE, 32, 4, 2, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"an unknown flag", MKV_NATIVE_PUT, 32, 4, 4, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"no seconds in a PIN", MKV_NATIVE_PIN, 40, 4, 0, MKV_NATIVE_BAD_SECONDS},
+    {"seconds of an UNPIN", MKV_NATIVE_UNPIN, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
+    {"seconds of a GET", MKV_NATIVE_GET, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
     {"first reserved byte", MKV_NATIVE_PUT, 38, 1, 1, MKV_NATIVE_NOT_ZERO},
+    {"first byte behind seconds", MKV_NATIVE_PUT, 44, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"last reserved byte", MKV_NATIVE_PUT, 47, 1, 1, MKV_NATIVE_NOT_ZERO},
 };
 
@@ -377,7 +386,9 @@ static void test_native_items__one_field_wrong__names_it(void **state) {
     for (size_t index = 0; index < sizeof item_faults / sizeof item_faults[0]; index++) {
         const struct item_fault *fault = &item_faults[index];
         /* The fault is in the second item, so that the first does not hide it. */
-        const struct mkv_native_item items[2] = {{.key_bytes = 3}, {.key_bytes = 10}};
+        const uint32_t seconds = fault->op == MKV_NATIVE_PIN ? 1 : 0;
+        const struct mkv_native_item items[2] = {{.key_bytes = 3, .seconds = seconds},
+                                                 {.key_bytes = 10, .seconds = seconds}};
         struct body body = body_make(fault->op, items, 2);
         memcpy(body.bytes + MKV_NATIVE_ITEM_BYTES + fault->offset, &fault->value, fault->width);
         struct mkv_native_item decoded[2];

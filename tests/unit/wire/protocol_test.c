@@ -232,7 +232,7 @@ static void test_protocol_page__put__is_what_the_encoders_make(void **state) {
     struct frame frame;
     struct mkv_native_item items[2] = {
         {.length = 5, .root = root_of("hello", 5), .flags = MKV_NATIVE_ITEM_RELAXED},
-        {.length = 0, .root = root_of("", 0), .flags = MKV_NATIVE_ITEM_REPLACE},
+        {.length = 0, .root = root_of("", 0), .flags = MKV_NATIVE_ITEM_REPLACE, .seconds = 3600},
     };
     frame_request(&frame,
                   (struct mkv_native_header){.op = MKV_NATIVE_PUT,
@@ -329,6 +329,16 @@ static void test_protocol_page__other_ops__are_what_the_encoders_make(void **sta
         (struct mkv_native_header){.op = MKV_NATIVE_DELETE, .request_id = 6, .item_count = 1},
         items, "model/a/1");
     expect_vector(page, "delete", frame.bytes, frame.byte_count);
+    const struct mkv_native_item pin = {.seconds = 60};
+    frame_request(
+        &frame, (struct mkv_native_header){.op = MKV_NATIVE_PIN, .request_id = 6, .item_count = 1},
+        (struct mkv_native_item[]){pin}, "model/a/1");
+    expect_vector(page, "pin", frame.bytes, frame.byte_count);
+    const struct mkv_native_result pinned = {.status = MKV_STATUS_OK, .leased = 1};
+    frame_answer(&frame,
+                 (struct mkv_native_header){.op = MKV_NATIVE_PIN, .request_id = 6, .item_count = 1},
+                 &pinned);
+    expect_vector(page, "pin-answer", frame.bytes, frame.byte_count);
     frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_PING, .request_id = 7});
     expect_vector(page, "ping", frame.bytes, frame.byte_count);
 
