@@ -300,8 +300,8 @@ struct recover {
     uint64_t ticket;
     uint64_t started_ns;
     uint64_t clear_cursor;
-    uint32_t next_unit; /* of the checkpoint side, behind its head */
-    uint32_t derive_cursor;
+    uint32_t next_unit;                 /* of the checkpoint side, behind its head */
+    uint32_t derive_cursor, count_page; /* pages linked; pages counted by tenant */
     bool derived;
     uint32_t policy_page;
     uint64_t window_sequence; /* sequence that the first unit of the window stands for */

@@ -612,6 +612,7 @@ static void derive_begin(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     recover->step = RECOVER_DERIVE;
     recover->derive_cursor = 0;
+    recover->count_page = 0;
     mkv_tenant_table_count_clear(volume_tenants(volume));
     recover->derived = false;
     recover->policy_page = 0;
@@ -630,21 +631,28 @@ static void derive_begin(struct mkv_volume *volume) {
 
 static void derive_step(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
+    struct mkv_slot_table *table = volume_table(volume);
     bool consistent = true;
-    const uint32_t page = recover->derive_cursor;
-    const bool done =
-        recover->derived || mkv_slot_table_derive(volume_table(volume), &recover->derive_cursor,
-                                                  STEP_PAGES_MAX, &consistent);
-    consistent = consistent && mkv_volume_tenant_derive(volume, page, recover->derive_cursor);
-    if (!done && consistent) {
-        return;
+    if (!recover->derived) {
+        recover->derived =
+            mkv_slot_table_derive(table, &recover->derive_cursor, STEP_PAGES_MAX, &consistent);
+        if (consistent) {
+            return;
+        }
+    } else if (recover->count_page < table->page_high) {
+        /* Only now every slot knows its extent, and so its size. */
+        const uint32_t page = recover->count_page;
+        recover->count_page = (uint32_t)mkv_min_u64(page + STEP_PAGES_MAX, table->page_high);
+        consistent = mkv_volume_tenant_derive(volume, page, recover->count_page);
+        if (consistent) {
+            return;
+        }
     }
     if (!consistent) {
         volume->stats.checksum_failures_index_total++;
         recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, recover->expected);
         return;
     }
-    recover->derived = true;
     if (!mkv_volume_policy_restore(volume, &recover->policy_page, STEP_PAGES_MAX)) {
         return;
     }

@@ -239,6 +239,35 @@ static void test_volume__drive_fails_under_a_tenant_drop__both_waiters_answered(
     rig_destroy(rig);
 }
 
+/* So many extents have a class that recovery takes several steps over their pages. */
+static void test_open__more_pages_than_a_step_takes__counts_every_block(void **state) {
+    (void)state;
+    struct rig *rig = rig_create_raw(16, 128 * MKV_PAGE_SLOTS, 16);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_FORMAT), MKV_OK);
+    rig_settle(rig);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_OPEN), MKV_OK);
+    rig_settle(rig);
+    char key[16];
+    uint32_t count = 0;
+    for (; rig_stats(rig).extents_free > 2; count++) {
+        snprintf(key, sizeof key, "k%u", (unsigned)count);
+        assert_int_equal(rig_put(rig, key, 5000, count, 0), MKV_STATUS_OK);
+        rig->event_count = 0;
+    }
+    assert_true(rig_stats(rig).extents_total > 64);
+    struct mkv_volume_tenant before;
+    struct mkv_volume_tenant after;
+    uint32_t cursor = 0;
+    assert_true(mkv_volume_next_tenant(rig->volume, &cursor, &before));
+    rig_reopen(rig);
+    assert_int_equal(rig_stats(rig).blocks, count);
+    cursor = 0;
+    assert_true(mkv_volume_next_tenant(rig->volume, &cursor, &after));
+    assert_int_equal(after.blocks, count);
+    assert_int_equal(after.blocks, before.blocks);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume__tenant_that_was_never_created__has_and_takes_nothing),
@@ -254,6 +283,7 @@ int main(void) {
             test_volume__put_in_flight_under_a_drop__is_refused_and_gives_its_slot_back),
         cmocka_unit_test(test_volume__drops_of_two_tenants__one_after_the_other),
         cmocka_unit_test(test_volume__drive_fails_under_a_tenant_drop__both_waiters_answered),
+        cmocka_unit_test(test_open__more_pages_than_a_step_takes__counts_every_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
