@@ -37,7 +37,7 @@
 
 /* Unanswered operations of one key. */
 #define MKV_MODEL_OPS_MAX 6u
-#define MKV_MODEL_WORLDS_MAX 2048u
+#define MKV_MODEL_WORLDS_MAX 4096u
 /* Versions that a read may have seen; with more it may return any. */
 #define MKV_MODEL_SEEN_MAX 24u
 /* The version of a key that holds nothing. */
