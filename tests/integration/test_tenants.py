@@ -102,7 +102,7 @@ class TenantsTest(unittest.TestCase):
             self.assertEqual(node.terminate(), 0)
 
     def rows_when_counted(self, node, tenant):
-        """What `admin tenants` prints once the figures, which a node takes now and then, have it."""
+        """What `admin tenants` prints once the node has taken its figures anew."""
         for _ in range(50):
             listed = self.admin(node, "tenants")
             self.assertEqual(listed.returncode, 0, listed.stderr)
