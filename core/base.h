@@ -162,6 +162,14 @@ enum mkv_prefetch {
 /* The longest tenant name that a drive keeps. */
 #define MKV_TENANT_STORED_NAME_BYTES_MAX 79u
 
+/* Characters of a name before its NUL; one more than there may be where that does not come. */
+static inline uint32_t mkv_tenant_name_bytes(const char *name) {
+    uint32_t bytes = 0;
+    while (bytes <= MKV_TENANT_STORED_NAME_BYTES_MAX && name[bytes] != 0) {
+        bytes++;
+    }
+    return bytes;
+}
 /* A name has 1 to MKV_TENANT_STORED_NAME_BYTES_MAX characters of A-Z a-z 0-9 . _ - */
 static inline bool mkv_tenant_name_is_valid(const char *name, size_t name_bytes) {
     if (name_bytes < 1 || name_bytes > MKV_TENANT_STORED_NAME_BYTES_MAX) {

@@ -93,7 +93,7 @@ static void refuse(struct mkv_front *front, const struct mkv_request *request,
 
 static void item_name_tenant(struct mkv_front *front, uint32_t item, const char *name) {
     const char *source = name != NULL ? name : MKV_TENANT_DEFAULT_NAME;
-    const size_t name_bytes = strlen(source);
+    const uint32_t name_bytes = mkv_tenant_name_bytes(source);
     MKV_ASSERT(name_bytes < FRONT_TENANT_NAME_BYTES);
     memcpy(front_tenant_name_at(front, item), source, name_bytes + 1);
 }

@@ -13,19 +13,21 @@ _Static_assert(MKV_VOLUMES_MAX <= 64, "a bit for each volume");
 
 bool mkv_tenant_names_quota(struct mkv_tenant_names *names, const char *name, uint64_t bytes) {
     MKV_ASSERT(names->serving == 0);
-    MKV_ASSERT(mkv_tenant_name_is_valid(name, strlen(name)));
+    MKV_ASSERT(mkv_tenant_name_is_valid(name, mkv_tenant_name_bytes(name)));
     if (names->quota_count == MKV_TENANT_QUOTAS_MAX) {
         return false;
     }
     struct mkv_tenant_quota *quota = &names->quotas[names->quota_count++];
-    memcpy(quota->name, name, strlen(name) + 1);
+    memcpy(quota->name, name, mkv_tenant_name_bytes(name) + 1);
     quota->bytes = bytes;
     return true;
 }
 
 uint64_t mkv_tenant_names_quota_of(const struct mkv_tenant_names *names, const char *name) {
+    const uint32_t name_bytes = mkv_tenant_name_bytes(name);
     for (uint32_t index = 0; index < names->quota_count; index++) {
-        if (strcmp(names->quotas[index].name, name) == 0) {
+        const char *other = names->quotas[index].name;
+        if (mkv_tenant_name_bytes(other) == name_bytes && memcmp(other, name, name_bytes) == 0) {
             return names->quotas[index].bytes;
         }
     }
@@ -323,7 +325,7 @@ bool mkv_tenant_names_settled(const struct mkv_tenant_names *names) {
 
 enum mkv_tenant_resolved mkv_tenant_names_resolve(struct mkv_tenant_names *names, const char *name,
                                                   bool create, uint32_t *id) {
-    const size_t name_bytes = strlen(name);
+    const uint32_t name_bytes = mkv_tenant_name_bytes(name);
     MKV_ASSERT(mkv_tenant_name_is_valid(name, name_bytes));
     const struct mkv_tenant_entry *entry = find_name(names, name, name_bytes, false);
     *id = entry != NULL ? entry->id : MKV_NONE_U32;
@@ -338,7 +340,7 @@ enum mkv_tenant_resolved mkv_tenant_names_resolve(struct mkv_tenant_names *names
         return MKV_TENANT_ABSENT;
     }
     if (names->id_max == MKV_NONE_U32 - 1 ||
-        insert(names, names->id_max + 1, name, (uint32_t)name_bytes) == NULL) {
+        insert(names, names->id_max + 1, name, name_bytes) == NULL) {
         return MKV_TENANT_REFUSED;
     }
     names->id_max++;
@@ -347,9 +349,9 @@ enum mkv_tenant_resolved mkv_tenant_names_resolve(struct mkv_tenant_names *names
 }
 
 enum mkv_status mkv_tenant_names_drop(struct mkv_tenant_names *names, const char *name) {
-    struct mkv_tenant_entry *entry = find_name(names, name, strlen(name), false);
+    struct mkv_tenant_entry *entry = find_name(names, name, mkv_tenant_name_bytes(name), false);
     if (entry == NULL) {
-        entry = find_name(names, name, strlen(name), true);
+        entry = find_name(names, name, mkv_tenant_name_bytes(name), true);
     }
     if (entry == NULL) {
         return MKV_STATUS_NOT_FOUND;

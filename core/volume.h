@@ -65,9 +65,8 @@ struct mkv_volume_config {
     uint64_t capacity_units;
     /* What the drive is formatted with (mkv_superblock_choose on its copies), or is to be. */
     struct mkv_geometry geometry;
-    uint32_t ops_max;          /* messages that the front may have outstanding here */
-    uint32_t window_units;     /* units of one read of recovery, and of one write of a checkpoint */
-    uint32_t directory_frames; /* nodes of the directory in memory; 0: 1024, or its region */
+    uint32_t ops_max;      /* messages that the front may have outstanding here */
+    uint32_t window_units; /* units of one read of recovery, and of one write of a checkpoint */
     uint64_t directory_commit_ns; /* the longest that its changes stay uncommitted; 0: 1 s */
     bool trim; /* hand out DRIVE_TRIM for what holds nothing any more: the drive can, and is to */
     /* Bytes a second at which all blocks are read again and compared with their sums; 0: never. */

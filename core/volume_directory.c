@@ -17,7 +17,8 @@
 #include "core/volume_internal.h"
 
 /* Nodes in memory where the configuration does not say, and the least region that gets them all. */
-#define FRAMES_DEFAULT 1024u
+/* Nodes of the directory in memory. */
+#define FRAMES_MAX 1024u
 #define COMMIT_NS_DEFAULT 1000000000ull
 /* A small region gets small buffers. */
 #define SMALL_REGION_UNITS 1024u
@@ -27,10 +28,7 @@
 struct mkv_directory_config mkv_volume_directory_config(const struct mkv_volume_config *config) {
     const uint32_t region_units = config->geometry.directory_units;
     const bool small = region_units < SMALL_REGION_UNITS;
-    uint32_t frames = config->directory_frames;
-    if (frames == 0) {
-        frames = (uint32_t)mkv_min_u64(FRAMES_DEFAULT, region_units);
-    }
+    const uint64_t frames = mkv_min_u64(FRAMES_MAX, region_units);
     return (struct mkv_directory_config){
         .drive_uuid = config->drive_uuid,
         .region_units = region_units,
