@@ -31,8 +31,6 @@
 #define SEQUENCE_LIMIT (1ull << 62)
 #define ALL_JOURNAL_COPIES ((1u << MKV_JOURNAL_COPIES) - 1u)
 
-static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t sequence);
-
 enum mkv_err mkv_volume_open(struct mkv_volume *volume, const struct mkv_drive_set *set,
                              bool joins) {
     if (volume->state != MKV_VOLUME_CLOSED) {
@@ -242,7 +240,8 @@ static void checkpoint_pages_read(struct mkv_volume *volume) {
 
 static void checkpoint_damaged(struct mkv_volume *volume) {
     volume->stats.checksum_failures_index_total++;
-    recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, volume->superblock.journal_sequence.value);
+    mkv_volume_recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE,
+                             volume->superblock.journal_sequence.value);
 }
 
 static void checkpoint_head_judge(struct mkv_volume *volume) {
@@ -484,7 +483,7 @@ static void ring_judge(struct mkv_volume *volume) {
         const uint8_t *unit = window_unit(volume, good, recover->window_index);
         if (!replay_block(volume, unit, &headers[good])) {
             volume->stats.checksum_failures_journal_total++;
-            recover_empty(volume, MKV_CORRUPT_JOURNAL_RECORD, recover->expected);
+            mkv_volume_recover_empty(volume, MKV_CORRUPT_JOURNAL_RECORD, recover->expected);
             return;
         }
         recover->expected++;
@@ -499,15 +498,13 @@ static void ring_judge(struct mkv_volume *volume) {
     ring_next(volume);
 }
 
-static void derive_begin(struct mkv_volume *volume);
-
 /* The window is through: the next one, or the whole ring was valid. */
 static void ring_next(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     if (recover->expected < recover->scan_end) {
         ring_read(volume, RECOVER_RING, recover->expected, recover->scan_end);
     } else {
-        derive_begin(volume);
+        mkv_volume_recover_derive(volume);
     }
 }
 
@@ -539,14 +536,14 @@ static void scan_decide(struct mkv_volume *volume) {
         recover->claim_max >= recover->expected && !MKV_CANARY(MKV_CANARY_HOLE_ALWAYS_CUT);
     if (mkv_recovery_decide(a, b, claimed) == MKV_RECOVERY_EMPTY) {
         volume->stats.checksum_failures_journal_total++;
-        recover_empty(volume, MKV_CORRUPT_JOURNAL_BLOCK, recover->expected);
+        mkv_volume_recover_empty(volume, MKV_CORRUPT_JOURNAL_BLOCK, recover->expected);
         return;
     }
     if (recover->torn) {
         volume->stats.torn_tails_total++;
         mkv_volume_event(volume, MKV_EVENT_TORN_TAIL, MKV_OK, recover->expected, 0, 0);
     }
-    derive_begin(volume);
+    mkv_volume_recover_derive(volume);
 }
 
 static void scan_judge(struct mkv_volume *volume) {
@@ -576,7 +573,7 @@ static void scan_judge(struct mkv_volume *volume) {
 
 /* ---- coming up empty ------------------------------------------------------------------------- */
 
-static void recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t sequence) {
+void mkv_volume_recover_empty(struct mkv_volume *volume, enum mkv_err err, uint64_t sequence) {
     mkv_volume_event(volume, MKV_EVENT_CAME_UP_EMPTY, err, sequence, volume->superblock.epoch, 0);
     volume->stats.open_err = err;
     empty_write(volume);
@@ -606,80 +603,6 @@ static void empty_write(struct mkv_volume *volume) {
     mkv_volume_superblock_write(volume, SUPERBLOCK_EMPTY, SUPERBLOCK_ALL_COPIES);
 }
 
-/* ---- the end --------------------------------------------------------------------------------- */
-
-static void derive_begin(struct mkv_volume *volume) {
-    struct recover *recover = &volume->recover;
-    recover->step = RECOVER_DERIVE;
-    recover->derive_cursor = 0;
-    recover->count_page = 0;
-    mkv_tenant_table_count_clear(volume_tenants(volume));
-    recover->derived = false;
-    recover->policy_page = 0;
-    mkv_volume_policy_init(volume);
-    volume->ring_start = volume->superblock.journal_sequence;
-    volume->issued_sequence.value = recover->expected - 1;
-    volume->written_sequence = volume->issued_sequence;
-    volume->flushed_sequence = volume->issued_sequence;
-    volume->issued_chain = recover->chain;
-    volume->chain_of_written = recover->chain;
-    volume->flushed_chain = recover->chain;
-    /* All of this is durable now; pump_idle records that where no block states it yet. */
-    volume->records_sequence = recover->records_sequence;
-    volume->recorded_sequence = recover->recorded_sequence;
-}
-
-static void derive_step(struct mkv_volume *volume) {
-    struct recover *recover = &volume->recover;
-    struct mkv_slot_table *table = volume_table(volume);
-    bool consistent = true;
-    if (!recover->derived) {
-        recover->derived =
-            mkv_slot_table_derive(table, &recover->derive_cursor, STEP_PAGES_MAX, &consistent);
-        if (consistent) {
-            return;
-        }
-    } else if (recover->count_page < table->page_high) {
-        /* Only now every slot knows its extent, and so its size. */
-        const uint32_t page = recover->count_page;
-        recover->count_page = (uint32_t)mkv_min_u64(page + STEP_PAGES_MAX, table->page_high);
-        consistent = mkv_volume_tenant_derive(volume, page, recover->count_page);
-        if (consistent) {
-            return;
-        }
-    }
-    if (!consistent) {
-        volume->stats.checksum_failures_index_total++;
-        recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, recover->expected);
-        return;
-    }
-    if (!mkv_volume_policy_restore(volume, &recover->policy_page, STEP_PAGES_MAX)) {
-        return;
-    }
-    recover->step = RECOVER_LAST_FLUSH;
-    volume_want_flush(volume, &recover->ticket);
-}
-
-static void serve(struct mkv_volume *volume) {
-    const struct recover *recover = &volume->recover;
-    volume->generation_counter = recover->generation_counter_max;
-    if (MKV_CANARY(MKV_CANARY_GENERATION_WITHOUT_EPOCH)) {
-        volume->generation_counter = 0;
-    }
-    volume->quiet_since_ns = volume->now_ns;
-    volume->state = MKV_VOLUME_SERVING;
-    mkv_volume_expiry_open(volume);
-    mkv_volume_lease_open(volume);
-    mkv_volume_directory_open(volume);
-    volume->stats.recovery_ns = volume->now_ns - recover->started_ns;
-    if (recover->blocks_repaired > 0) {
-        mkv_volume_event(volume, MKV_EVENT_JOURNAL_COPY_REPAIRED, MKV_OK, recover->blocks_repaired,
-                         0, 0);
-    }
-    mkv_volume_event(volume, MKV_EVENT_OPENED, MKV_OK, volume_table(volume)->live_count,
-                     volume->stats.recovery_entries, volume->stats.recovery_ns);
-}
-
 void mkv_volume_recover_superblock_durable(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     if (recover->step == RECOVER_REPAIR) {
@@ -693,25 +616,6 @@ void mkv_volume_recover_superblock_durable(struct mkv_volume *volume) {
         recover->expected = volume->superblock.journal_sequence.value;
         recover->chain = volume->superblock.chain_anchor;
         recover->step = RECOVER_CLEAR;
-    }
-}
-
-/* Clears a piece of the table: before anything is read, and again when what was read is worthless.
- */
-static void clear_step(struct mkv_volume *volume) {
-    struct recover *recover = &volume->recover;
-    struct mkv_slot_table *table = volume_table(volume);
-    if (!mkv_slot_table_clear(table, &recover->clear_cursor, STEP_CLEAR_BYTES_MAX)) {
-        return;
-    }
-    if (recover->came_up_empty) {
-        derive_begin(volume);
-        return;
-    }
-    recover->step = RECOVER_FLUSH;
-    if (!MKV_CANARY(MKV_CANARY_SUPERBLOCK_SINGLE_COPY_TRUSTED) &&
-        !MKV_CANARY(MKV_CANARY_OPENED_WITHOUT_FLUSH)) {
-        volume_want_flush(volume, &recover->ticket);
     }
 }
 
@@ -751,7 +655,7 @@ void mkv_volume_recover_pump(struct mkv_volume *volume) {
     const bool flushed = volume->flush_completed >= recover->ticket;
     switch (recover->step) {
     case RECOVER_CLEAR:
-        clear_step(volume);
+        mkv_volume_recover_clear_pump(volume);
         return;
     case RECOVER_FLUSH:
         if (flushed) {
@@ -783,11 +687,11 @@ void mkv_volume_recover_pump(struct mkv_volume *volume) {
         }
         return;
     case RECOVER_DERIVE:
-        derive_step(volume);
+        mkv_volume_recover_derive_pump(volume);
         return;
     case RECOVER_LAST_FLUSH:
         if (flushed) {
-            serve(volume);
+            mkv_volume_recover_serve(volume);
         }
         return;
     case RECOVER_REPAIR:
