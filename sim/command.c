@@ -9,6 +9,7 @@
 #include "core/canary.h"
 #include "sim/bundle_command.h"
 #include "sim/canaries.h"
+#include "sim/exhaustive_command.h"
 #include "sim/fault_command.h"
 #include "sim/json.h"
 #include "sim/minimize.h"
@@ -55,6 +56,12 @@ static const char usage_text[] =
     "        Runs one seed (default 1) with each fault striking at the first operation that it "
     "can,\n"
     "        the second, and so on; each time also with a second strike in the recovery.\n"
+    "  exhaustive [--operations N] [--seconds S] [--json]\n"
+    "  exhaustive --steps TEXT --crash T [--end E]\n"
+    "        Runs every sequence of up to N operations (default 3) on a very small drive, cut off\n"
+    "        after every input and effect, with every image that the drive may then have, for S\n"
+    "        seconds at most. Or one of these, as a failure names it (crash 0: none), and prints\n"
+    "        every input and effect.\n"
     "  faults [--json]\n"
     "        Lists the drive faults, and what a run under each of them no longer promises.\n"
     "  canaries [--json]\n"
@@ -663,6 +670,9 @@ int mkv_command_main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "trace") == 0) {
         return mkv_trace_command(argc, argv);
+    }
+    if (strcmp(argv[1], "exhaustive") == 0) {
+        return mkv_exhaustive_command(argc, argv);
     }
     struct options options = {.seed = 1};
     const int status = parse_options(argc, argv, &options);

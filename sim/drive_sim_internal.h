@@ -61,6 +61,11 @@ struct mkv_drive_sim {
     uint64_t image_hash;
     uint32_t orphan_count; /* versions, all of them on dirty units */
 
+    bool choosing;   /* the next crash has the end that was chosen */
+    bool lands;      /* what it leaves for later lands */
+    uint64_t chosen; /* what is left of its number, as digits of the units and versions to come */
+    struct mkv_drive_ends *ends; /* NULL, or they are listed */
+
     uint8_t *pages;
     uint64_t *page_hashes;
     uint32_t *pages_free;
@@ -102,6 +107,17 @@ void mkv_drive_set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t 
 void mkv_drive_versions_flush(struct mkv_drive_sim *drive, uint64_t stamp);
 /* What a dead process left in flight lands now, or never. */
 void mkv_drive_versions_land(struct mkv_drive_sim *drive);
+
+/* ---- drive_sim_ends.c ------------------------------------------------------------------------ */
+
+/* A crash comes whose end was chosen: lists the ends, and says of which kind it is. */
+enum mkv_crash_kind mkv_drive_end_begin(struct mkv_drive_sim *drive);
+/* The version whose content the chosen end has in the unit, or MKV_NONE_U32. */
+uint32_t mkv_drive_end_version(struct mkv_drive_sim *drive, uint32_t unit);
+/* What becomes of the next version in flight: 0 it lands, 1 it lands later, 2 it never does. */
+uint32_t mkv_drive_end_fate(struct mkv_drive_sim *drive);
+/* What a unit adds to the hash of the image. Units of the zero page add nothing. */
+uint64_t mkv_drive_image_part(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t page);
 
 /* ---- drive_sim_fault.c ----------------------------------------------------------------------- */
 

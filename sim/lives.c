@@ -302,6 +302,15 @@ static void start_verifying(struct mkv_lives *lives) {
     lives->clients->serving(lives->world);
 }
 
+static void arm_work(struct mkv_lives *lives, uint32_t drawn) {
+    const struct mkv_lives_clients *clients = lives->clients;
+    const uint32_t left =
+        clients->crash_after != NULL ? clients->crash_after(lives->world, drawn) : drawn;
+    if (left != MKV_NONE_U32) {
+        arm(lives, left);
+    }
+}
+
 static void start_working(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
     enter(lives, MKV_PHASE_WORKING);
@@ -314,7 +323,7 @@ static void start_working(struct mkv_lives *lives) {
         arm(lives, 0);
         lives->work_due_ns = UINT64_MAX;
     } else {
-        arm(lives, mkv_random_below(random, lives->shape->crash_span));
+        arm_work(lives, mkv_random_below(random, lives->shape->crash_span));
     }
 }
 
@@ -439,6 +448,14 @@ static bool all_read_back(struct mkv_lives *lives) {
            lives->clients->is_idle(lives->world);
 }
 
+static void start_draining(struct mkv_lives *lives) {
+    enter(lives, MKV_PHASE_DRAINING);
+    lives->drain_lists = false;
+    lives->passes = 0;
+    lives->damage_misses = 1;
+    lives->verify_key = lives->content.key_count;
+}
+
 static void verify(struct mkv_lives *lives) {
     if (!all_read_back(lives)) {
         return;
@@ -455,11 +472,7 @@ static void verify(struct mkv_lives *lives) {
     if (lives->last_life) {
         enter(lives, MKV_PHASE_DONE);
     } else if (lives->report->crashes >= lives->shape->crashes_max) {
-        enter(lives, MKV_PHASE_DRAINING);
-        lives->drain_lists = false;
-        lives->passes = 0;
-        lives->damage_misses = 1;
-        lives->verify_key = lives->content.key_count;
+        start_draining(lives);
     } else {
         start_working(lives);
     }
@@ -590,6 +603,10 @@ static void advance(struct mkv_lives *lives) {
         end_outage(lives);
         break;
     case MKV_PHASE_WORKING:
+        if (lives->clients->is_over != NULL && lives->clients->is_over(lives->world)) {
+            start_draining(lives);
+        }
+        break;
     case MKV_PHASE_DONE:
         break;
     }
@@ -600,7 +617,9 @@ static void advance(struct mkv_lives *lives) {
 static void work(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_WORKLOAD);
     const uint64_t number = lives->client_turns++;
-    mkv_random_seed(random, lives->shape->seed ^ mkv_random_mix(number), MKV_CONCERN_WORKLOAD);
+    if (random->decisions == NULL) {
+        mkv_random_seed(random, lives->shape->seed ^ mkv_random_mix(number), MKV_CONCERN_WORKLOAD);
+    }
     lives->report->client_turns = lives->client_turns;
     lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(random, lives->shape->think_ns);
     lives->outage_work -= lives->phase == MKV_PHASE_OUTAGE;
@@ -617,8 +636,10 @@ static void work(struct mkv_lives *lives) {
 
 static void tick(struct mkv_lives *lives) {
     const uint32_t span = (uint32_t)lives->shape->idle_ns + TICK_NS_MAX;
-    lives->tick_due_ns =
-        lives->now_ns + 1 + mkv_random_below(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE), span);
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    const uint32_t draw = mkv_random_below(random, span);
+    /* Where bytes decide, the benign tick is a late one: time is to pass. */
+    lives->tick_due_ns = lives->now_ns + (random->decisions != NULL ? span - draw : 1 + draw);
     for (uint32_t node = 0; node < lives->node_count; node++) {
         mkv_node_tick(&lives->nodes[node], lives->now_ns);
     }
@@ -682,6 +703,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     lives->node_count = shape->volume_count;
     for (uint32_t concern = 0; concern < MKV_CONCERN_COUNT; concern++) {
         mkv_random_seed(&lives->randoms[concern], shape->seed, (enum mkv_concern)concern);
+        lives->randoms[concern].decisions = options->decisions;
     }
     mkv_trace_init(&lives->trace, shape->seed, options->log);
     /* A value of several segments leaves room in its key for the names of these. */
@@ -704,6 +726,8 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
         mkv_random_seed(&drive_random, shape->seed + node, MKV_CONCERN_DRIVE);
         struct mkv_random fault_random;
         mkv_random_seed(&fault_random, shape->seed + node, MKV_CONCERN_FAULTS);
+        drive_random.decisions = options->decisions;
+        fault_random.decisions = options->decisions;
         struct mkv_faults *faults = &lives->faults[node];
         mkv_faults_init(faults, options->memory, &shape->faults, &shape->geometry,
                         shape->profile.tear_bytes, &fault_random);

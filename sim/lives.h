@@ -69,6 +69,11 @@ struct mkv_lives_clients {
     bool (*is_idle)(const void *world);
     /* How many operations are unanswered, for the report. */
     uint32_t (*unanswered)(const void *world);
+    /* Where a world decides this, and NULL where it does not: after how many inputs and effects the
+     * process that begins to work crashes, MKV_NONE_U32: it does not; and whether all work is over,
+     * so that no other crash comes. */
+    uint32_t (*crash_after)(void *world, uint32_t drawn);
+    bool (*is_over)(const void *world);
 };
 
 struct mkv_lives {

@@ -14,6 +14,7 @@ uint64_t mkv_random_mix(uint64_t value) {
 
 void mkv_random_seed(struct mkv_random *random, uint64_t seed, enum mkv_concern concern) {
     MKV_ASSERT((unsigned)concern < MKV_CONCERN_COUNT);
+    random->decisions = NULL;
     /* Mixed before the concern is added, so that seed 1 of one is not seed 0 of the next. */
     uint64_t counter = mkv_random_mix(seed + GOLDEN_GAMMA) ^ mkv_random_mix((uint64_t)concern + 1);
     for (unsigned word = 0; word < 4; word++) {
@@ -24,4 +25,13 @@ void mkv_random_seed(struct mkv_random *random, uint64_t seed, enum mkv_concern 
     if ((random->state[0] | random->state[1] | random->state[2] | random->state[3]) == 0) {
         random->state[0] = GOLDEN_GAMMA;
     }
+}
+
+uint64_t mkv_decisions_take(struct mkv_decisions *decisions, uint32_t count) {
+    uint64_t value = 0;
+    MKV_ASSERT(count <= 8);
+    for (uint32_t byte = 0; byte < count && !mkv_decisions_exhausted(decisions); byte++) {
+        value |= (uint64_t)decisions->bytes[decisions->taken++] << 8 * byte;
+    }
+    return value;
 }

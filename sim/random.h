@@ -6,9 +6,14 @@
  * The generator is xoshiro256** of Blackman and Vigna (2018); its four words come from SplitMix64
  * over the seed and the concern, as its authors advise.
  *
+ * Or somebody else decides: then numbers come from bytes, one after another for all concerns, and
+ * are 0 once these are used up. 0 is always the benign decision: nothing unusual happens, nothing
+ * takes long.
+ *
  * Invariants
  *  I1  The same seed and concern give the same numbers on every machine and compiler.
- *  I2  The numbers of one concern do not depend on how many another one has drawn.
+ *  I2  The numbers of one concern do not depend on how many another one has drawn, unless they come
+ *      from bytes.
  *
  * Not responsible for: entropy. Nothing here is secret or unpredictable.
  */
@@ -27,11 +32,24 @@ enum mkv_concern {
 };
 #define MKV_CONCERN_COUNT 6u
 
+struct mkv_decisions {
+    const uint8_t *bytes;
+    size_t count;
+    size_t taken;
+};
+
 struct mkv_random {
     uint64_t state[4];
+    struct mkv_decisions *decisions; /* NULL: the generator decides */
 };
 
 void mkv_random_seed(struct mkv_random *random, uint64_t seed, enum mkv_concern concern);
+
+/* The next so many bytes as a number, little end first; bytes that are not there are 0. */
+uint64_t mkv_decisions_take(struct mkv_decisions *decisions, uint32_t count);
+static inline bool mkv_decisions_exhausted(const struct mkv_decisions *decisions) {
+    return decisions->taken >= decisions->count;
+}
 
 /* A well-mixed function of one word, for numbers that belong to a thing and not to a moment. */
 uint64_t mkv_random_mix(uint64_t value);
@@ -41,6 +59,9 @@ static inline uint64_t mkv_random_rotate(uint64_t value, unsigned bits) {
 }
 
 static inline uint64_t mkv_random_next(struct mkv_random *random) {
+    if (random->decisions != NULL) {
+        return mkv_decisions_take(random->decisions, 8);
+    }
     uint64_t *state = random->state;
     const uint64_t result = mkv_random_rotate(state[1] * 5, 7) * 9;
     const uint64_t shifted = state[1] << 17;
@@ -56,6 +77,11 @@ static inline uint64_t mkv_random_next(struct mkv_random *random) {
 /* 0 ... bound - 1. The bias of the multiplication is below 2^-32 and of no matter here. */
 static inline uint32_t mkv_random_below(struct mkv_random *random, uint32_t bound) {
     MKV_ASSERT(bound > 0);
+    if (random->decisions != NULL) {
+        /* No more bytes than the bound needs, so that each of them matters. */
+        const uint32_t bytes = bound <= 1 ? 0 : bound <= 0x100 ? 1 : bound <= 0x10000 ? 2 : 4;
+        return (uint32_t)(mkv_decisions_take(random->decisions, bytes) % bound);
+    }
     return (uint32_t)(((mkv_random_next(random) >> 32) * bound) >> 32);
 }
 
@@ -66,7 +92,8 @@ static inline uint32_t mkv_random_between(struct mkv_random *random, uint32_t lo
 }
 
 static inline bool mkv_random_chance(struct mkv_random *random, uint32_t part, uint32_t whole) {
-    return mkv_random_below(random, whole) < part;
+    const uint32_t draw = mkv_random_below(random, whole);
+    return (random->decisions != NULL ? whole - 1 - draw : draw) < part;
 }
 
 #endif

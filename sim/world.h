@@ -29,6 +29,9 @@ struct mkv_world_options {
     struct mkv_memory *memory;
     struct mkv_images *images; /* NULL, or what crashes left is added */
     FILE *log;                 /* NULL, or every input and effect is printed */
+    /* NULL, or all that happens is decided here instead of by the shape's seed; when nothing is
+     * left to decide, nothing more is asked, and all drains. The volume world only. */
+    struct mkv_decisions *decisions;
     /* Added to the patterns that memory holds before a restart. Runs that differ in it alone have
      * the same trace, unless the core reads what it has not written (O13). */
     uint8_t pattern_salt;

@@ -79,6 +79,7 @@ class SimTest(unittest.TestCase):
                 child = run(SIMULATOR, *arguments)
                 self.assertEqual(child.returncode, 0)
                 for word in ("run", "replay", "minimize", "timeline", "stats", "sweep", "faults",
+                             "exhaustive", "--operations", "--steps", "--crash", "--end",
                              "canaries", "--seed", "--seconds", "--output", "--bundles",
                              "--faults", "--first", "--second", "--json"):
                     self.assertIn(word, child.stdout)
