@@ -42,28 +42,23 @@ void mkv_run_shape(struct mkv_shape *shape, uint64_t seed, const struct mkv_run_
     }
 }
 
-void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
-                    uint8_t pattern_salt, struct mkv_seed_outcome *outcome) {
+/* Runs outcome->shape with these options to its end, and fills in the rest. */
+static void run_options(uint64_t seed, struct mkv_world_options *options,
+                        struct mkv_seed_outcome *outcome) {
     struct mkv_trap trap;
     outcome->failed = false;
     outcome->failure = (struct mkv_failure){0};
     outcome->report = (struct mkv_world_report){0};
-    mkv_memory_reset(memory);
-    const struct mkv_world_options options = {
-        .shape = &outcome->shape,
-        .memory = memory,
-        .images = images,
-        .log = log,
-        .pattern_salt = pattern_salt,
-    };
+    mkv_memory_reset(options->memory);
+    options->shape = &outcome->shape;
     mkv_trap_set(&trap);
     if (setjmp(trap.jump) == 0) {
         if (outcome->shape.world == MKV_WORLD_VOLUME) {
-            mkv_volume_world_run(&options, &outcome->report);
+            mkv_volume_world_run(options, &outcome->report);
         } else if (outcome->shape.world == MKV_WORLD_FRONT) {
-            mkv_front_world_run(&options, &outcome->report);
+            mkv_front_world_run(options, &outcome->report);
         } else {
-            mkv_set_world_run(&options, &outcome->report);
+            mkv_set_world_run(options, &outcome->report);
         }
         mkv_trap_set(NULL);
         return;
@@ -71,6 +66,36 @@ void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images 
     outcome->failed = true;
     outcome->failure = trap.failure;
     outcome->failure.seed = seed;
+}
+
+void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
+                    uint8_t pattern_salt, struct mkv_seed_outcome *outcome) {
+    struct mkv_world_options options = {
+        .memory = memory, .images = images, .log = log, .pattern_salt = pattern_salt};
+    run_options(seed, &options, outcome);
+}
+
+/* The shape's seed, of two bytes, and its faults, of four; the rest decides. */
+#define DECIDED_HEAD_BYTES 6u
+#define DECIDED_SEEDS 0x10000u
+#define DECIDED_CRASHES_MAX 16u
+
+void mkv_run_decided(const uint8_t *bytes, size_t count, struct mkv_memory *memory, FILE *log,
+                     struct mkv_seed_outcome *outcome) {
+    struct mkv_decisions head = {.bytes = bytes, .count = mkv_min_u64(count, DECIDED_HEAD_BYTES)};
+    struct mkv_decisions decisions = {.bytes = bytes + head.count, .count = count - head.count};
+    uint64_t seed = mkv_decisions_take(&head, 2);
+    mkv_shape_draw(&outcome->shape, seed);
+    while (outcome->shape.world != MKV_WORLD_VOLUME) {
+        seed += DECIDED_SEEDS;
+        mkv_shape_draw(&outcome->shape, seed);
+    }
+    const uint32_t known = (uint32_t)((1ull << MKV_FAULT_COUNT) - 1);
+    mkv_fault_plan_set(&outcome->shape.faults, (uint32_t)mkv_decisions_take(&head, 4) & known);
+    outcome->shape.crashes_max =
+        (uint32_t)mkv_min_u64(outcome->shape.crashes_max, DECIDED_CRASHES_MAX);
+    struct mkv_world_options options = {.memory = memory, .log = log, .decisions = &decisions};
+    run_options(seed, &options, outcome);
 }
 
 void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv_memory *memory,
