@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/front.h"
+#include "sim/forge_internal.h"
 #include "sim/forged_check.h"
 #include "sim/forged_drive.h"
 #include "sim/forged_edit.h"
@@ -230,6 +231,7 @@ static void forge_seed(uint64_t seed, struct mkv_forged_image *forged,
         forge_geometry(&random, report);
         forge_front(&random, report);
     }
+    mkv_forge_requests(&random, report);
     report->seeds++;
 }
 
@@ -268,6 +270,7 @@ static void print_report(const struct mkv_forge_report *report) {
     mkv_json_u64(&json, "drives", report->drives);
     mkv_json_u64(&json, "configurations", report->configurations);
     mkv_json_u64(&json, "configurations_refused", report->configurations_refused);
+    mkv_json_u64(&json, "requests", report->requests);
     mkv_json_open(&json, "failures", '[');
     if (report->failed) {
         mkv_json_open(&json, NULL, '{');
@@ -290,10 +293,10 @@ int mkv_forge_command(uint64_t seed, double seconds, bool as_json) {
         return report.failed ? 1 : 0;
     }
     printf("%llu seeds from %llu in %.1f s: %llu forged drives recovered or refused, "
-           "%llu configurations, %llu of them refused\n",
+           "%llu configurations, %llu of them refused, %llu requests\n",
            (unsigned long long)report.seeds, (unsigned long long)seed, report.seconds,
            (unsigned long long)report.drives, (unsigned long long)report.configurations,
-           (unsigned long long)report.configurations_refused);
+           (unsigned long long)report.configurations_refused, (unsigned long long)report.requests);
     if (report.failed) {
         printf("FAILED seed %llu: %s\n       the drive is in %s; memkv-sim forge --seed %llu\n",
                (unsigned long long)report.failure.seed, report.failure.text, report.image,

@@ -2,8 +2,8 @@
 /*
  * Drives and configurations that no honest hand made. A seed makes a small drive with some blocks,
  * tenants and names on it, then forges copies of it (forged_edit.h) and gives each to recovery
- * (forged_check.h); and it draws geometries and configurations of which most are wrong, which must
- * be refused or work.
+ * (forged_check.h); it draws geometries and configurations of which most are wrong, which must be
+ * refused or work; and it asks a front what no honest client asks.
  *
  * Invariants
  *  I1  What a seed does depends on the seed alone.
@@ -21,6 +21,7 @@ struct mkv_forge_report {
     uint64_t drives;                 /* forged, and given to recovery */
     uint64_t configurations;         /* drawn, and ... */
     uint64_t configurations_refused; /* ... of these, refused */
+    uint64_t requests;               /* asked or disturbed */
     bool failed;
     struct mkv_failure failure;
     char image[64]; /* the file with the drive that failed, in the form of forged_image.h */
