@@ -62,6 +62,13 @@ static void step(struct forged_client *client, struct mkv_input *input) {
     }
 }
 
+/* Ends that the front took for those of nothing that is under way. */
+static uint64_t stale_of(const struct forged_client *client) {
+    struct mkv_front_stats stats;
+    mkv_front_stats(client->front, &stats);
+    return stats.fabric_stale;
+}
+
 static void complete(struct forged_client *client, uint32_t which) {
     const struct mkv_effect effect = client->in_flight[which];
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
@@ -73,7 +80,9 @@ static void complete(struct forged_client *client, uint32_t which) {
         input.fabric.sums = client->sums; /* of other bytes than the root says, mostly */
         input.fabric.sum_count = mkv_chunk_count(effect.transfer.bytes);
     }
+    const uint64_t stale = stale_of(client);
     step(client, &input);
+    MKV_ASSERT(stale_of(client) == stale);
 }
 
 /* An end of something that is not under way: late, twice, or never begun. */
@@ -86,7 +95,9 @@ static void complete_nothing(struct forged_client *client) {
                                                          : (1u << 20),
         .generation = 1u << 30,
     };
+    const uint64_t stale = stale_of(client);
     step(client, &input);
+    MKV_ASSERT(stale_of(client) == stale + 1);
 }
 
 /* What protocol.md says of an item, in other words than the front's. */
@@ -210,6 +221,9 @@ void mkv_forge_requests(struct mkv_random *random, struct mkv_forge_report *repo
             ask(client);
         }
         report->requests++;
+    }
+    while (client->in_flight_count > 0) {
+        complete(client, 0);
     }
     free(memory);
     free(client);
