@@ -75,6 +75,12 @@ void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images 
     run_options(seed, &options, outcome);
 }
 
+void mkv_run_bounded(uint64_t seed, struct mkv_memory *memory, uint64_t entries_max,
+                     struct mkv_seed_outcome *outcome) {
+    struct mkv_world_options options = {.memory = memory, .entries_max = entries_max};
+    run_options(seed, &options, outcome);
+}
+
 /* The shape's seed, of two bytes, and its faults, of four; the rest decides. */
 #define DECIDED_HEAD_BYTES 6u
 #define DECIDED_SEEDS 0x10000u

@@ -68,6 +68,10 @@ void mkv_run_shape(struct mkv_shape *shape, uint64_t seed, const struct mkv_run_
 /* Runs outcome->shape to its end, and fills in the rest. `seed` is the one a failure cites. */
 void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
                     uint8_t pattern_salt, struct mkv_seed_outcome *outcome);
+/* As mkv_run_shaped, for so many inputs and effects at most: a run that has more fails, by
+ * MKV_ORACLE_NONE. */
+void mkv_run_bounded(uint64_t seed, struct mkv_memory *memory, uint64_t entries_max,
+                     struct mkv_seed_outcome *outcome);
 /* Runs what bytes say: the first six which shape and which faults, the others all that happens, in
  * the volume world; none at all is a run in which nothing does (random.h). */
 void mkv_run_decided(const uint8_t *bytes, size_t count, struct mkv_memory *memory, FILE *log,

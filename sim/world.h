@@ -32,6 +32,7 @@ struct mkv_world_options {
     /* NULL, or all that happens is decided here instead of by the shape's seed; when nothing is
      * left to decide, nothing more is asked, and all drains. The volume world only. */
     struct mkv_decisions *decisions;
+    uint64_t entries_max; /* 0, or a run of more (trace.h) ends, by no oracle */
     /* Added to the patterns that memory holds before a restart. Runs that differ in it alone have
      * the same trace, unless the core reads what it has not written (O13). */
     uint8_t pattern_salt;
@@ -94,6 +95,7 @@ struct mkv_world_report {
     uint64_t client_turns; /* when clients could ask something */
     uint64_t evaluations;  /* of oracles */
     uint64_t trace_hash;
+    uint64_t entries; /* of the trace */
     uint64_t set_rows[MKV_SET_ROW_COUNT];
     uint64_t losses; /* misses that faults explain */
     uint64_t hits[MKV_FAULT_COUNT];
