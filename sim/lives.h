@@ -150,8 +150,9 @@ void mkv_lives_damage(struct mkv_lives *lives, uint32_t key);
 /* A mutation was asked for: recovery need not give the same state as the last time (O8). */
 void mkv_lives_mutated(struct mkv_lives *lives);
 
-/* ---- lives_events.c: what nodes and faults call; of nodes the context is the lives ------------- */
+/* ---- lives_events.c: what nodes and faults call ---------------------------------------------- */
 
+/* The context is the lives. */
 void mkv_lives_on_event(void *context, uint32_t volume, const struct mkv_event *event);
 void mkv_lives_on_message(void *context, uint32_t volume, const struct mkv_message *message,
                           const uint8_t *data);
