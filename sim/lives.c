@@ -33,7 +33,7 @@
 /* Whether anything may still go wrong (I3). */
 static void set_calm(struct mkv_lives *lives) {
     const bool calm = lives->phase == MKV_PHASE_FORMATTING || lives->phase == MKV_PHASE_DRAINING ||
-                      lives->phase == MKV_PHASE_CLOSING || lives->last_life ||
+                      lives->phase == MKV_PHASE_CLOSING || lives->last_life || lives->cut_off ||
                       lives->failed_in_a_row >= FAILED_OPENINGS_MAX;
     for (uint32_t node = 0; node < lives->node_count; node++) {
         lives->faults[node].calm = calm;
@@ -45,11 +45,11 @@ static void enter(struct mkv_lives *lives, enum mkv_phase phase) {
     set_calm(lives);
     lives->nodes_done = 0;
     lives->turns = 0;
-    lives->fuse = (struct mkv_fuse){0};
+    mkv_fuse_set(&lives->fuse, false, 0);
 }
 
 static void arm(struct mkv_lives *lives, uint32_t left) {
-    lives->fuse = (struct mkv_fuse){.left = left, .armed = true};
+    mkv_fuse_set(&lives->fuse, true, left);
 }
 
 static void command(struct mkv_lives *lives, enum mkv_admin_command admin) {
@@ -99,7 +99,8 @@ static void start_format(struct mkv_lives *lives) {
 static void start_opening(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
     enter(lives, MKV_PHASE_OPENING);
-    if (!lives->last_life && mkv_random_chance(random, lives->shape->share_cut, 16)) {
+    if (!lives->last_life && !lives->cut_off &&
+        mkv_random_chance(random, lives->shape->share_cut, 16)) {
         arm(lives, mkv_random_below(random, RECOVERY_CUT_SPAN * lives->node_count));
     }
     command(lives, MKV_ADMIN_OPEN);
@@ -200,7 +201,10 @@ static void count_diversity(struct mkv_lives *lives, const struct mkv_volume *vo
 
 static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
-    const enum mkv_crash_keep keep = draw_keep(lives);
+    enum mkv_crash_keep keep = draw_keep(lives);
+    if (lives->cut_off) {
+        keep = lives->options->cut_end == MKV_CUT_NOTHING_KEPT ? MKV_KEEP_NONE : MKV_KEEP_ALL;
+    }
     if (mkv_node_state(node) == MKV_VOLUME_SERVING) {
         mkv_audit_tenants(&lives->audits[index]);
     }
@@ -223,8 +227,14 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
 
 static void crash(struct mkv_lives *lives) {
     const bool formatting = lives->phase == MKV_PHASE_FORMATTING;
-    const bool kill = mkv_random_chance(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE),
-                                        lives->shape->share_kill, 16);
+    bool kill = mkv_random_chance(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE),
+                                  lives->shape->share_kill, 16);
+    if (lives->fuse.cut) {
+        lives->fuse.cut = false;
+        lives->cut_off = true;
+        kill = lives->options->cut_end == MKV_CUT_KILL;
+        mkv_trace_note(&lives->trace, MKV_CUT_NOTE, lives->fuse.begun, 0);
+    }
     lives->report->recoveries_cut += lives->crash_pending;
     lives->crash_image = 0;
     for (uint32_t node = 0; node < lives->node_count; node++) {
@@ -308,7 +318,7 @@ static void verify(struct mkv_lives *lives) {
     update_report(lives);
     if (lives->last_life) {
         enter(lives, MKV_PHASE_DONE);
-    } else if (lives->report->crashes >= lives->shape->crashes_max) {
+    } else if (lives->report->crashes >= lives->shape->crashes_max || lives->cut_off) {
         start_draining(lives);
     } else {
         start_working(lives);
@@ -597,6 +607,8 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                        &lives->model, faults);
         mkv_listing_init(&lives->listings[node], &lives->nodes[node], faults);
     }
+    lives->fuse.cut_at = options->cut_at;
+    lives->cut_off = false;
     lives->now_ns = 0;
     lives->client_turns = 0;
     lives->crash_pending = false;
@@ -629,5 +641,6 @@ void mkv_lives_run(struct mkv_lives *lives) {
         }
         lives->report->trace_hash = lives->trace.hash;
         lives->report->entries = lives->trace.entries;
+        lives->report->begun = lives->fuse.begun;
     }
 }

@@ -112,6 +112,7 @@ struct mkv_lives {
     bool crash_pending; /* the last crash does not count yet */
     uint64_t crash_image;
     bool last_life;
+    bool cut_off;             /* nothing more goes wrong, or is asked */
     bool broken;              /* a volume of this process cannot go on */
     uint32_t failed_in_a_row; /* openings */
     uint32_t outage_work;     /* what is still asked of a process that cannot go on */

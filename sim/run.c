@@ -21,6 +21,9 @@ const char *mkv_world_name(enum mkv_world_kind world) {
 }
 
 static void choose(struct mkv_shape *shape, const struct mkv_run_choice *choice) {
+    if (choice->scenario != NULL) {
+        mkv_scenario_apply(choice->scenario, shape);
+    }
     if (choice->has_faults) {
         mkv_fault_plan_set(&shape->faults, choice->fault_mask);
     }
@@ -78,6 +81,13 @@ void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images 
 void mkv_run_bounded(uint64_t seed, struct mkv_memory *memory, uint64_t entries_max,
                      struct mkv_seed_outcome *outcome) {
     struct mkv_world_options options = {.memory = memory, .entries_max = entries_max};
+    run_options(seed, &options, outcome);
+}
+
+void mkv_run_cut(uint64_t seed, struct mkv_memory *memory, FILE *log, uint64_t cut_at,
+                 enum mkv_cut_end cut_end, struct mkv_seed_outcome *outcome) {
+    struct mkv_world_options options = {
+        .memory = memory, .log = log, .cut_at = cut_at, .cut_end = cut_end};
     run_options(seed, &options, outcome);
 }
 
@@ -176,6 +186,10 @@ void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *cho
     double before_s = start_s;
     do {
         struct mkv_seed_outcome outcome;
+        while (choice != NULL && choice->scenario != NULL &&
+               !mkv_scenario_fits(choice->scenario, seed)) {
+            seed++;
+        }
         mkv_run_seed(seed, choice, memory, images, NULL, 0, &outcome);
         if (run->seeds % REPEAT_ONE_IN == 0 && !outcome.failed) {
             struct mkv_seed_outcome again;
