@@ -20,12 +20,18 @@
 
 static void write_copies(struct mkv_volume *volume, uint32_t copies) {
     const uint64_t capacity_units = volume->config.geometry.capacity_units;
+    const uint8_t *first = NULL;
     for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
         if ((copies & (1u << copy)) == 0) {
             continue;
         }
         const uint64_t meta = meta_of_superblock(volume, copy);
-        mkv_superblock_encode(&volume->superblock, copy, volume_meta(volume, meta));
+        if (first == NULL) {
+            first = volume_meta(volume, meta);
+            mkv_superblock_encode(&volume->superblock, copy, volume_meta(volume, meta));
+        } else {
+            mkv_superblock_encode_copy(first, copy, volume_meta(volume, meta));
+        }
         mkv_volume_internal_io(volume, IO_SUPERBLOCK + copy, MKV_EFFECT_DRIVE_WRITE,
                                mkv_geometry_superblock(capacity_units, copy), 1, meta);
         volume->superblock_writer.pending++;

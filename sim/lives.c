@@ -597,20 +597,43 @@ static void advance(struct mkv_lives *lives) {
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-static void work(struct mkv_lives *lives) {
-    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_WORKLOAD);
-    const uint64_t number = lives->client_turns++;
-    mkv_random_seed(random, lives->shape->seed ^ mkv_random_mix(number), MKV_CONCERN_WORKLOAD);
-    lives->report->client_turns = lives->client_turns;
-    lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(random, lives->shape->think_ns);
-    lives->outage_work -= lives->phase == MKV_PHASE_OUTAGE;
-    if (!mkv_shape_has_turn(lives->shape, number)) {
-        return;
+/* Whether the clients' next turn goes by like the last one: nothing comes before it, not even
+ * another second of the wall clock. */
+static bool next_turn_is_due(const struct mkv_lives *lives, uint64_t others_ns) {
+    return lives->phase == MKV_PHASE_WORKING && lives->work_due_ns < others_ns &&
+           mkv_wall_ms(lives->work_due_ns) / 1000 == lives->model.wall_s;
+}
+
+/* The clients have their turn. While none of them can start anything, their turns go by one after
+ * another up to the next thing that is due: between them nothing changes. */
+static void work(struct mkv_lives *lives, uint64_t others_ns) {
+    const struct mkv_shape *shape = lives->shape;
+    const bool can_start = lives->clients->can_start(lives->world);
+    struct mkv_random random; /* of this turn */
+    bool checkpoint = false;
+    bool starts = false;
+    for (;;) {
+        const uint64_t number = lives->client_turns++;
+        mkv_random_seed(&random, shape->seed ^ mkv_random_mix(number), MKV_CONCERN_WORKLOAD);
+        lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(&random, shape->think_ns);
+        if (mkv_shape_has_turn(shape, number)) {
+            checkpoint = mkv_random_chance(&random, shape->weight_checkpoint, 64);
+            starts = can_start && !checkpoint;
+        }
+        if (checkpoint || starts || !next_turn_is_due(lives, others_ns)) {
+            break;
+        }
+        lives->now_ns = lives->work_due_ns;
+        lives->turns++;
     }
-    if (mkv_random_chance(random, lives->shape->weight_checkpoint, 64)) {
-        const uint32_t node = mkv_random_below(random, lives->node_count);
+    lives->outage_work -= lives->phase == MKV_PHASE_OUTAGE;
+    lives->report->client_turns = lives->client_turns;
+    if (checkpoint) {
+        const uint32_t node = mkv_random_below(&random, lives->node_count);
         (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
-    } else {
+    }
+    *mkv_lives_random(lives, MKV_CONCERN_WORKLOAD) = random;
+    if (starts) {
         lives->clients->work(lives->world);
     }
 }
@@ -648,7 +671,8 @@ static void turn(struct mkv_lives *lives) {
     } else if (due_ns == client_ns) {
         lives->clients->act(lives->world);
     } else if (due_ns == work_ns) {
-        work(lives);
+        const uint64_t others_ns = mkv_min_u64(drive_ns, client_ns);
+        work(lives, mkv_min_u64(others_ns, lives->tick_due_ns));
     } else {
         tick(lives);
     }

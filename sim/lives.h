@@ -58,6 +58,9 @@ struct mkv_lives_clients {
     void (*failed)(void *world, uint32_t volume);
     /* Starts to read a key back, whole. False when it cannot yet. */
     bool (*start_get)(void *world, uint32_t key);
+    /* Whether it could start something of the workload now; false stays so until something
+     * happens. */
+    bool (*can_start)(const void *world);
     /* Starts something of the workload, if it likes. */
     void (*work)(void *world);
     /* When the clients' side has something due, and lets it happen. */

@@ -31,10 +31,34 @@ struct mkv_random {
     uint64_t state[4];
 };
 
-void mkv_random_seed(struct mkv_random *random, uint64_t seed, enum mkv_concern concern);
-
 /* A well-mixed function of one word, for numbers that belong to a thing and not to a moment. */
-uint64_t mkv_random_mix(uint64_t value);
+static inline uint64_t mkv_random_mix(uint64_t value) {
+    value ^= value >> 30;
+    value *= 0xbf58476d1ce4e5b9ull;
+    value ^= value >> 27;
+    value *= 0x94d049bb133111ebull;
+    value ^= value >> 31;
+    return value;
+}
+
+/* The step of the counter that makes a state of a seed. */
+#define MKV_RANDOM_GAMMA 0x9e3779b97f4a7c15ull
+
+static inline void mkv_random_seed(struct mkv_random *random, uint64_t seed,
+                                   enum mkv_concern concern) {
+    MKV_ASSERT((unsigned)concern < MKV_CONCERN_COUNT);
+    /* Mixed before the concern is added, so that seed 1 of one is not seed 0 of the next. */
+    uint64_t counter =
+        mkv_random_mix(seed + MKV_RANDOM_GAMMA) ^ mkv_random_mix((uint64_t)concern + 1);
+    for (unsigned word = 0; word < 4; word++) {
+        counter += MKV_RANDOM_GAMMA;
+        random->state[word] = mkv_random_mix(counter);
+    }
+    /* All zeros is the one state the generator never leaves. */
+    if ((random->state[0] | random->state[1] | random->state[2] | random->state[3]) == 0) {
+        random->state[0] = MKV_RANDOM_GAMMA;
+    }
+}
 
 static inline uint64_t mkv_random_rotate(uint64_t value, unsigned bits) {
     return (value << bits) | (value >> (64 - bits));

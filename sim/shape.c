@@ -24,7 +24,13 @@
  */
 #define CROWDED_ONE_IN 4u
 #define LONG_UNITS 36u
+/* Crashes of a seed, by its spans: a long life costs several short ones, and each length is to have
+ * about the same share of the time. */
 #define CRASHES_MAX_VOLUME 192u
+#define SPAN_LONG 250u
+#define CRASHES_MAX_SPAN_LONG 112u
+#define SPAN_LONGEST 600u
+#define CRASHES_MAX_SPAN_LONGEST 64u
 #define CRASHES_MAX_FRONT 24u
 #define CRASHES_MAX_SET 40u
 
@@ -166,11 +172,18 @@ static void draw_leases(struct mkv_shape *shape, uint64_t seed) {
     shape->weight_exists += mkv_random_between(&random, 1, 6);
 }
 
+static uint32_t crashes_of_span(uint32_t span) {
+    return span < SPAN_LONG      ? CRASHES_MAX_VOLUME
+           : span < SPAN_LONGEST ? CRASHES_MAX_SPAN_LONG
+                                 : CRASHES_MAX_SPAN_LONGEST;
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
-    static const uint32_t spans[] = {12, 40, 80, 120, 250, 600};
+    static const uint32_t spans[] = {12, 40, 80, 120, SPAN_LONG, SPAN_LONGEST};
     const bool front = shape->world == MKV_WORLD_FRONT;
-    shape->crashes_max = front ? CRASHES_MAX_FRONT : CRASHES_MAX_VOLUME;
-    shape->crash_span = spans[mkv_random_below(random, 6)] * (front ? 4 : 1);
+    const uint32_t span = spans[mkv_random_below(random, 6)];
+    shape->crashes_max = front ? CRASHES_MAX_FRONT : crashes_of_span(span);
+    shape->crash_span = span * (front ? 4 : 1);
     shape->share_cut = mkv_random_below(random, 8);
     shape->share_kill = mkv_random_below(random, 8);
     shape->keep_weights[MKV_KEEP_NONE] = mkv_random_below(random, 3);
