@@ -174,7 +174,7 @@ void mkv_directory_look_at_table(struct mkv_directory *directory, struct mkv_slo
     if (!known || directory->table_looked) {
         return;
     }
-    uint32_t looks_left = TABLE_SLOTS_MAX;
+    uint32_t looks_left = directory_step_slots(directory, TABLE_SLOTS_MAX);
     struct mkv_slot slot;
     while (mkv_directory_next_live(table, &directory->table_cursor, &looks_left, &slot)) {
         struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);

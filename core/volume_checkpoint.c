@@ -231,7 +231,8 @@ static void capture_unit(struct mkv_volume *volume, uint32_t unit_index, uint8_t
 static void checkpoint_write_window(struct mkv_volume *volume, uint32_t window) {
     struct checkpoint *checkpoint = &volume->checkpoint;
     const uint32_t units_left = checkpoint->unit_count - checkpoint->next_unit;
-    const uint32_t share = (uint32_t)mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX);
+    const uint32_t share =
+        (uint32_t)mkv_min_u64(volume->config.window_units, volume->config.step_pages);
     const uint32_t count = (uint32_t)mkv_min_u64(units_left, share);
     const uint64_t meta = meta_of_window(volume, window);
     for (uint32_t index = 0; index < count; index++) {

@@ -230,8 +230,8 @@ static void checkpoint_pages_read(struct mkv_volume *volume) {
         return;
     }
     recover->step = RECOVER_CHECKPOINT_PAGES;
-    recover->window_count =
-        (uint32_t)mkv_min_u64(left, mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX));
+    recover->window_count = (uint32_t)mkv_min_u64(
+        left, mkv_min_u64(volume->config.window_units, volume->config.step_pages));
     const struct mkv_lba side =
         mkv_geometry_checkpoint(&volume->config.geometry, superblock->checkpoint_side);
     window_read(volume, 0, (struct mkv_lba){side.unit + 1 + recover->next_unit},
@@ -342,7 +342,7 @@ static void ring_read(struct mkv_volume *volume, enum recover_step step, uint64_
     const uint32_t position = (uint32_t)(sequence % geometry->ring_blocks);
     const uint64_t to_ring_end = geometry->ring_blocks - position;
     uint64_t count = mkv_min_u64(end - sequence, to_ring_end);
-    count = mkv_min_u64(count, mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX));
+    count = mkv_min_u64(count, mkv_min_u64(volume->config.window_units, volume->config.step_pages));
     if (sequence < recover->single_until) {
         count = 1;
     }

@@ -98,8 +98,8 @@ void mkv_volume_purge_pump(struct mkv_volume *volume) {
     if (!purge->active || volume->state != MKV_VOLUME_SERVING) {
         return;
     }
-    for (uint32_t count = 0; count < PURGE_SLOTS_PER_STEP_MAX && mkv_volume_purge_has_work(volume);
-         count++) {
+    const uint32_t look_max = volume_step_slots(volume, PURGE_SLOTS_PER_STEP_MAX);
+    for (uint32_t count = 0; count < look_max && mkv_volume_purge_has_work(volume); count++) {
         /* What a page holds that belongs to no extent is left over. */
         const struct mkv_slot slot =
             mkv_slot_table_next_owned(volume_table(volume), (struct mkv_slot){purge->cursor});

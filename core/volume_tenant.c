@@ -269,7 +269,8 @@ static void sweep_step(struct mkv_volume *volume) {
     const struct mkv_slot_table *table = volume_table(volume);
     const uint32_t id = mkv_tenant_table_at(volume_tenants(volume), sweep->place)->id;
     const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
-    for (uint32_t looked = 0; sweep->cursor < end && looked < JOB_SLOTS_MAX; looked++) {
+    const uint32_t look_max = volume_step_slots(volume, JOB_SLOTS_MAX);
+    for (uint32_t looked = 0; sweep->cursor < end && looked < look_max; looked++) {
         const struct mkv_slot slot =
             mkv_slot_table_next_owned(table, (struct mkv_slot){sweep->cursor});
         sweep->cursor = (uint32_t)mkv_min_u64(slot.index, end);

@@ -14,6 +14,13 @@
 #define EXPIRY_SALT 0xe4b1ull
 #define LEASE_ONE_IN 3u
 #define LEASE_SALT 0x1ea5eull
+/* One seed in this many has steps that do so little that its small tables take several. */
+#define STEPS_ONE_IN 3u
+#define STEPS_SALT 0x57e95ull
+#define STEP_PAGES_DRAWN_MAX 6u
+#define STEP_SLOTS_DRAWN_MAX 24u
+#define STEP_CLEAR_BYTES_DRAWN_MIN 512u
+#define STEP_CLEAR_BYTES_DRAWN_MAX 8192u
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
@@ -172,6 +179,19 @@ static void draw_leases(struct mkv_shape *shape, uint64_t seed) {
     shape->weight_exists += mkv_random_between(&random, 1, 6);
 }
 
+/* Drawn apart, too. */
+static void draw_steps(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ STEPS_SALT, MKV_CONCERN_SHAPE);
+    if (!mkv_random_chance(&random, 1, STEPS_ONE_IN)) {
+        return;
+    }
+    shape->step_pages = mkv_random_between(&random, 1, STEP_PAGES_DRAWN_MAX);
+    shape->step_slots = mkv_random_between(&random, 1, STEP_SLOTS_DRAWN_MAX);
+    shape->step_clear_bytes =
+        mkv_random_between(&random, STEP_CLEAR_BYTES_DRAWN_MIN, STEP_CLEAR_BYTES_DRAWN_MAX);
+}
+
 static uint32_t crashes_of_span(uint32_t span) {
     return span < SPAN_LONG      ? CRASHES_MAX_VOLUME
            : span < SPAN_LONGEST ? CRASHES_MAX_SPAN_LONG
@@ -228,6 +248,7 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_crashes(shape, &random);
     draw_expiry(shape, seed);
     draw_leases(shape, seed);
+    draw_steps(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);
