@@ -79,7 +79,7 @@ class SimTest(unittest.TestCase):
                 child = run(SIMULATOR, *arguments)
                 self.assertEqual(child.returncode, 0)
                 for word in ("run", "replay", "minimize", "timeline", "stats", "sweep", "faults",
-                             "canaries", "--seed", "--seconds", "--output", "--bundles",
+                             "forge", "canaries", "--seed", "--seconds", "--output", "--bundles",
                              "--faults", "--first", "--second", "--json"):
                     self.assertIn(word, child.stdout)
         self.assertRegex(run(SIMULATOR, "--version").stdout, r"^memkv-sim \d+\.\d+\.\d+\n$")
