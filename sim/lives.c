@@ -29,6 +29,9 @@
  * then its stamps may be all that tells of a block. */
 #define CHECKPOINT_CRASH_ONE_IN 4u
 #define CHECKPOINT_CRASH_SPAN 12u
+/* Numbers that each turn of the clients draws before anything else: when the next one comes, and
+ * whether it is a checkpoint's. */
+#define TURN_DRAWS 2u
 /* One crash in this many has the image kept that an old one may come back from. */
 #define IMAGE_ONE_IN 4u
 
@@ -609,15 +612,17 @@ static bool next_turn_is_due(const struct mkv_lives *lives, uint64_t others_ns) 
 static void work(struct mkv_lives *lives, uint64_t others_ns) {
     const struct mkv_shape *shape = lives->shape;
     const bool can_start = lives->clients->can_start(lives->world);
-    struct mkv_random random; /* of this turn */
     bool checkpoint = false;
     bool starts = false;
+    uint64_t turn_seed = 0;
     for (;;) {
         const uint64_t number = lives->client_turns++;
-        mkv_random_seed(&random, shape->seed ^ mkv_random_mix(number), MKV_CONCERN_WORKLOAD);
-        lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(&random, shape->think_ns);
+        uint64_t draws[TURN_DRAWS];
+        turn_seed = shape->seed ^ mkv_random_mix(number);
+        mkv_random_first_two(turn_seed, MKV_CONCERN_WORKLOAD, draws);
+        lives->work_due_ns = lives->now_ns + 1 + mkv_random_scale(draws[0], shape->think_ns);
         if (mkv_shape_has_turn(shape, number)) {
-            checkpoint = mkv_random_chance(&random, shape->weight_checkpoint, 64);
+            checkpoint = mkv_random_scale(draws[1], 64) < shape->weight_checkpoint;
             starts = can_start && !checkpoint;
         }
         if (checkpoint || starts || !next_turn_is_due(lives, others_ns)) {
@@ -628,12 +633,15 @@ static void work(struct mkv_lives *lives, uint64_t others_ns) {
     }
     lives->outage_work -= lives->phase == MKV_PHASE_OUTAGE;
     lives->report->client_turns = lives->client_turns;
-    if (checkpoint) {
-        const uint32_t node = mkv_random_below(&random, lives->node_count);
-        (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_WORKLOAD);
+    mkv_random_seed(random, turn_seed, MKV_CONCERN_WORKLOAD);
+    for (uint32_t draw = 0; draw < TURN_DRAWS; draw++) {
+        (void)mkv_random_next(random);
     }
-    *mkv_lives_random(lives, MKV_CONCERN_WORKLOAD) = random;
-    if (starts) {
+    if (checkpoint) {
+        const uint32_t node = mkv_random_below(random, lives->node_count);
+        (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
+    } else if (starts) {
         lives->clients->work(lives->world);
     }
 }

@@ -44,6 +44,7 @@
 #define CRASHES_MAX_SPAN_LONG 112u
 #define SPAN_LONGEST 600u
 #define CRASHES_MAX_SPAN_LONGEST 64u
+#define CRASHES_MAX_LONG_KEYS 64u
 #define CRASHES_MAX_FRONT 24u
 #define CRASHES_MAX_SET 40u
 
@@ -242,6 +243,7 @@ static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
         return;
     }
     shape->long_keys = true;
+    shape->crashes_max = CRASHES_MAX_LONG_KEYS; /* all of them are read back after each */
     shape->key_count = MKV_CONTENT_KEYS_MAX - (uint32_t)(draw >> 8) % 24;
     shape->colliding = 0;
     shape->length_max = MKV_UNIT_BYTES;
