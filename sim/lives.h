@@ -137,6 +137,8 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                     const struct mkv_lives_slabs *slabs,
                     void (*on_message)(void *world, uint32_t volume,
                                        const struct mkv_message *message, const uint8_t *data));
+/* Takes the one thing that is due first (I1); lives_turn.c. */
+void mkv_lives_turn(struct mkv_lives *lives);
 /* Lives to the end. */
 void mkv_lives_run(struct mkv_lives *lives);
 /* An operation ended with an error of the drive, or because the volume has none: fails the run when
