@@ -616,6 +616,8 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_EXISTS:
     case MKV_MESSAGE_PIN:
     case MKV_MESSAGE_UNPIN:
+    case MKV_MESSAGE_SESSION:
+    case MKV_MESSAGE_SESSION_DONE:
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:

@@ -550,6 +550,8 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_EXISTS:
     case MKV_MESSAGE_PIN:
     case MKV_MESSAGE_UNPIN:
+    case MKV_MESSAGE_SESSION:
+    case MKV_MESSAGE_SESSION_DONE:
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:
