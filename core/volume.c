@@ -689,6 +689,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->stalled = volume->stall.active;
     stats->leases = volume->leases.taken;
     stats->sessions = volume->sessions.tracked;
+    stats->session_work = volume->sessions.job_head != MKV_NONE_U32;
     stats->session_blocks = volume->sessions.node_count;
     memcpy(stats->blocks_by_tier, table->tier_counts, sizeof stats->blocks_by_tier);
     stats->trims_pending = mkv_volume_trims_pending(volume);

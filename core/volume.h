@@ -94,9 +94,9 @@ struct mkv_volume_config {
     uint32_t ghost_count; /* tags of evicted blocks that are remembered. 0: by the slots */
     /* A full class keeps one slot in so many ready. 0: MKV_EVICT_READY_DIVISOR. */
     uint32_t evict_ready_divisor;
-    /* Sessions that are tracked at a time, and blocks of all of them together: 80 bytes and a bucket
-     * of 4 for the former, 12 bytes for the latter. 0: MKV_SESSION_MAX, and a quarter of the slots
-     * but no more than 2^20. */
+    /* Sessions that are tracked at a time, and blocks of all of them together: 84 bytes for one of
+     * the former, 12 for one of the latter. 0: MKV_SESSION_MAX, and a quarter of the slots but no
+     * more than 2^20. */
     uint32_t session_max;
     uint32_t session_block_max;
     uint64_t session_idle_ns;       /* a session unused for so long ends. 0: MKV_SESSION_IDLE_NS */
@@ -181,13 +181,14 @@ struct mkv_volume_stats {
     uint64_t evictions_capacity_total, evictions_rebalance_total;
     uint64_t blocks_by_tier[MKV_VOLUME_TIERS];    /* live blocks */
     uint64_t demotions_total[MKV_DEMOTION_COUNT]; /* blocks, by cause */
-    uint64_t sessions, session_blocks;            /* tracked; nodes of theirs */
-    uint64_t sessions_untracked_total;            /* begun without room for them */
-    uint64_t session_blocks_untracked_total;      /* stored without room in the session's list */
-    uint64_t session_blocks_freed_total;          /* evicted because their session said so */
-    uint64_t sessions_reaped_total;               /* ended because nobody used them */
-    uint64_t extents_given_total;                 /* to a class, and ... */
-    uint64_t extents_given_spanned_total;         /* ... of these, several as one */
+    bool session_work;                       /* something is to be done to blocks of sessions */
+    uint64_t sessions, session_blocks;       /* tracked; nodes of theirs */
+    uint64_t sessions_untracked_total;       /* begun without room for them */
+    uint64_t session_blocks_untracked_total; /* stored without room in the session's list */
+    uint64_t session_blocks_freed_total;     /* evicted because their session said so */
+    uint64_t sessions_reaped_total;          /* ended because nobody used them */
+    uint64_t extents_given_total;            /* to a class, and ... */
+    uint64_t extents_given_spanned_total;    /* ... of these, several as one */
     uint64_t extents_given_back_total;
     uint64_t extents_emptied_total, emptyings_given_up_total;
     uint64_t quarantined_total, superblock_repairs_total, journal_copy_repairs_total;
@@ -276,6 +277,8 @@ struct mkv_volume_block {
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
                            struct mkv_volume_block *block);
+/* Evictions that are decided and wait for their turn. */
+uint32_t mkv_volume_evictions_waiting(const struct mkv_volume *volume);
 /* Checks the table against itself: no slot owned twice (O4), free + used + reserved + retired =
  * total in every extent (O5), every live entry found through the hash. Aborts on a violation.
  * Cost grows with the table. */

@@ -317,6 +317,15 @@ void mkv_volume_evict_pump(struct mkv_volume *volume) {
     }
 }
 
+uint32_t mkv_volume_evictions_waiting(const struct mkv_volume *volume) {
+    const struct op *ops = volume_ops(volume);
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < volume->op_total && volume->evict_drops > 0; index++) {
+        count += ops[index].of_eviction && ops[index].state == OP_LOCK_WAIT;
+    }
+    return count;
+}
+
 bool mkv_volume_evict_has_work(const struct mkv_volume *volume) {
     return volume->evict.more;
 }

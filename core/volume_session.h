@@ -29,7 +29,7 @@
  *      restart, and there are no sessions.
  *  I5  Tracked sessions are in the list of all in the order of their last use.
  *
- * Memory: 80 bytes a session, 4 bytes a bucket, 12 bytes a node.
+ * Memory: 84 bytes a session, its bucket among them, and 12 bytes a node.
  *
  * Not responsible for: which sessions there are on other drives (front), the order of eviction.
  */
