@@ -71,6 +71,22 @@ static inline enum mkv_tier mkv_tier_of_hint(uint32_t hint) {
     return hint == 0 ? MKV_TIER_UNHINTED : (enum mkv_tier)(hint - 1);
 }
 
+/* What happens to a session. The values are on the wire. */
+enum mkv_session_action {
+    MKV_SESSION_BEGIN = 1,
+    MKV_SESSION_EXIT_THINK = 2, /* its reasoning phase is over */
+    MKV_SESSION_END = 3,        /* its blocks are worth less than all others from now on */
+    MKV_SESSION_FREE = 4,       /* it ends, and its blocks leave */
+};
+#define MKV_SESSION_ACTION_MAX 4u
+/* Why a reasoning phase was over, as the client says. The values are on the wire. */
+enum mkv_think_exit {
+    MKV_THINK_CONVERGED = 1,
+    MKV_THINK_OVERTHINKING = 2,
+    MKV_THINK_HARD_CAP = 3,
+};
+#define MKV_THINK_EXIT_MAX 3u
+
 /* What a request or an item of it came to. The values are on the wire and never change. */
 enum mkv_status {
     MKV_STATUS_OK = 0,

@@ -142,15 +142,6 @@ enum mkv_message_kind {
 /* Of EXISTS: the lease is granted only while few are. */
 #define MKV_LEASE_SHORT 0x800u
 
-/* What happens to a session. The values are on the wire. */
-enum mkv_session_action {
-    MKV_SESSION_BEGIN = 1,
-    MKV_SESSION_EXIT_THINK = 2, /* its reasoning phase is over */
-    MKV_SESSION_END = 3,        /* its blocks are worth less than all others from now on */
-    MKV_SESSION_FREE = 4,       /* it ends, and its blocks leave */
-};
-#define MKV_SESSION_ACTION_MAX 4u
-
 struct mkv_message {
     enum mkv_message_kind kind;
     uint32_t volume;            /* index of the volume addressed, or answering */
@@ -203,8 +194,9 @@ enum mkv_op {
     MKV_OP_DELETE = 5,
     MKV_OP_PIN = 6,
     MKV_OP_UNPIN = 7,
+    MKV_OP_SESSION = 8, /* an item tells one session something; it has no key */
 };
-#define MKV_OP_COUNT 8u
+#define MKV_OP_COUNT 9u
 
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
@@ -215,6 +207,10 @@ struct mkv_request_item {
     struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */
     uint32_t expire_s;    /* PUT: seconds from now on until it is gone; 0 never. PIN: until it may
                            * be evicted again; not 0 */
+    uint64_t session;     /* PUT: that it belongs to, 0 for none. SESSION: not 0 */
+    uint32_t tier_hint;   /* PUT: see mkv_tier_of_hint */
+    enum mkv_session_action action; /* SESSION */
+    enum mkv_think_exit reason;     /* SESSION: of its EXIT_THINK, whose length is its tokens */
 };
 
 struct mkv_connection_id {

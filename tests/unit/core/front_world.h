@@ -101,6 +101,10 @@ struct world_item {
     uint64_t offset;
     uint32_t flags;
     uint32_t expire_s;
+    uint64_t session;
+    uint32_t tier_hint;
+    enum mkv_session_action action;
+    enum mkv_think_exit reason;
 };
 
 struct world_request {
@@ -130,6 +134,7 @@ struct world {
     uint64_t wall_later_ms;
     uint64_t lease_ns;                               /* that the last EXISTS or PIN asked for */
     enum mkv_status session_status[MKV_VOLUMES_MAX]; /* what a volume answers to SESSION */
+    struct mkv_message put_message;                  /* the last PUT_BEGIN that came */
     struct mkv_message session_message;              /* the last one that came */
     uint32_t session_messages;
     uint64_t deadline_after_ns; /* of requests to come; one second unless a test says otherwise */

@@ -282,6 +282,9 @@ static void mutation_end(struct world *world, uint32_t index) {
 
 static void take_mutation(struct world *world, const struct mkv_message *message,
                           const uint8_t *data) {
+    if (message->kind == MKV_MESSAGE_PUT_BEGIN) {
+        world->put_message = *message;
+    }
     const uint32_t index = op_take(world, message, data);
     struct world_op *op = &world->ops[index];
     op->block.length = message->length;
