@@ -383,6 +383,16 @@ static void run_put(struct mkv_front *front, uint32_t op_index) {
         send_put_begin(front, op_index);
         return;
     }
+    const struct front_item *item = front_item_at(front, op->item);
+    if (item->op == MKV_OP_ALLOCATE) {
+        op_posted(front, op_index, FRONT_OP_RESERVED);
+        return;
+    }
+    if (item->abandoned) {
+        send_put_abort(front, op_index);
+        mkv_front_op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
+        return;
+    }
     if (has_transfer && !op->pulled) {
         pull(front, op_index);
         return;
@@ -445,10 +455,14 @@ void mkv_front_op_cancel(struct mkv_front *front, uint32_t op_index, enum mkv_st
         mkv_front_wait_cancel(front, op_index);
         break;
     case FRONT_OP_GRANTED:
+    case FRONT_OP_RESERVED:
         break;
     }
     if (op->found) {
         send_release(front, op_index);
+    }
+    if (op->begun) {
+        send_put_abort(front, op_index);
     }
     mkv_front_op_done(front, op_index, status, MKV_MISS_NONE);
 }
@@ -555,6 +569,7 @@ static void on_put_ready(struct mkv_front *front, uint32_t op_index,
     struct front_op *op = front_op_at(front, op_index);
     op->volume_op = message->volume_op;
     op->begun = true;
+    front->stats.writes_reserved += op->segment == MKV_NONE_U32 ? 1 : 0;
     if (op->doomed) {
         send_put_abort(front, op_index);
         mkv_front_op_done(front, op_index, MKV_STATUS_DEADLINE, MKV_MISS_NONE);

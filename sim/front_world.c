@@ -199,6 +199,7 @@ static void reset(void *context, int pattern) {
     for (uint32_t index = 0; index < MKV_REQUESTS_MAX; index++) {
         world->requests[index].used = false;
     }
+    memset(world->reservations, 0, sizeof world->reservations);
     world->request_count = 0;
     world->abandoned = 0;
     mkv_sim_fabric_reset(world);
@@ -213,6 +214,7 @@ static void serving(void *context) {
 
 static void failed(void *context, uint32_t volume) {
     struct front_world *world = context;
+    world->failures++;
     mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
 }
 

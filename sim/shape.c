@@ -14,6 +14,8 @@
 #define EXPIRY_SALT 0xe4b1ull
 #define LEASE_ONE_IN 3u
 #define LEASE_SALT 0x1ea5eull
+#define RESERVE_ONE_IN 2u
+#define RESERVE_SALT 0x2e5e2ull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
@@ -166,6 +168,17 @@ static void draw_leases(struct mkv_shape *shape, uint64_t seed) {
     shape->weight_exists += mkv_random_between(&random, 1, 6);
 }
 
+/* Drawn apart, too. Of values that are no segments. */
+static void draw_reservations(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ RESERVE_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world == MKV_WORLD_FRONT && shape->length_max <= shape->block_bytes_max &&
+        mkv_random_chance(&random, 1, RESERVE_ONE_IN)) {
+        shape->share_reserve = mkv_random_between(&random, 2, 14);
+        shape->share_close += mkv_random_below(&random, 24);
+    }
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
     static const uint32_t spans[] = {12, 40, 80, 120, 250, 600};
     const bool front = shape->world == MKV_WORLD_FRONT;
@@ -215,6 +228,7 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_crashes(shape, &random);
     draw_expiry(shape, seed);
     draw_leases(shape, seed);
+    draw_reservations(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);
