@@ -223,6 +223,12 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_RESERVATION_TAKEN_FOR_ANOTHER] =
         {"reservation-taken-for-another",
          "A COMMIT that names a reservation which has ended takes up the one in its place."},
+    [MKV_CANARY_EQUAL_VALUE_CONFLICTS] =
+        {"equal-value-conflicts",
+         "Of two puts of one value above a block at the same time the second is a conflict."},
+    [MKV_CANARY_LIVE_SEGMENTS_DROPPED] =
+        {"live-segments-dropped",
+         "A replacing put of a value above one block drops the segments of its own."},
     [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
         {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
     [MKV_CANARY_EXPIRED_BLOCK_SERVED] = {"expired-block-served",

@@ -163,6 +163,7 @@ struct front_op {
     bool joined;       /* GET: has waited for the read of another */
     bool looked;       /* it counts as looked up in memory */
     bool from_memory;  /* GET, EXISTS: no volume was asked */
+    bool was_there;    /* PUT, COMMIT: OK, and nothing was stored */
     bool early;        /* PUT: the client has its OK before the value is durable */
     uint32_t resident; /* that it reads, waits for or uses; MKV_NONE_U32 */
     uint32_t volume;   /* MKV_NONE_U32: no volume owns the key */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Items: from the start of one key's operation to its result, and its end. */
+#include "core/canary.h"
 #include "core/front_internal.h"
 
 #include <string.h>
@@ -438,6 +439,11 @@ static void item_collect(struct front_item *item, const struct front_op *op) {
     }
     if (op->kind == FRONT_OP_COMMIT && op->status == MKV_STATUS_UNKNOWN) {
         item->clean = FRONT_CLEAN_NONE; /* the manifest may be there, and then names them */
+        return;
+    }
+    if (op->kind == FRONT_OP_COMMIT && is_ok &&
+        (op->was_there || (item->replace && MKV_CANARY(MKV_CANARY_LIVE_SEGMENTS_DROPPED)))) {
+        item->clean = FRONT_CLEAN_OWN; /* another one's manifest names its own */
         return;
     }
     if ((is_put && is_ok) || (op->kind == FRONT_OP_DELETE && (is_ok || is_gone))) {

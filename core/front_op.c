@@ -331,6 +331,12 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     effect->message.root = op->root;
     effect->message.replaces = front_item_at(front, op->item)->old_root;
     effect->message.expiry_s = front_item_at(front, op->item)->expiry_s;
+    if (op->kind == FRONT_OP_COMMIT) {
+        const struct mkv_manifest *manifest =
+            &front_segmented_at(front, front_item_at(front, op->item)->segmented)->put;
+        effect->message.value_length = manifest->length;
+        effect->message.value_root = manifest->root;
+    }
     op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
 }
 
@@ -616,6 +622,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         break;
     case MKV_MESSAGE_PUT_DONE:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED || op->state == FRONT_OP_WRITE_POSTED);
+        op->was_there = (message->flags & MKV_PUT_THERE) != 0;
         mkv_front_op_put_settle(front, op_index, message->status);
         mkv_front_op_done(front, op_index, message->status, message->miss);
         break;

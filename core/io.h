@@ -82,6 +82,10 @@
  * A block that is leased or pinned is not evicted; all else that ends it does so all the same. The
  * lease of a value above one block is of its manifest alone.
  *
+ * A put of a manifest whose value is the live one's, that is not to replace it and would not
+ * outlive it, is OK and stores nothing: two manifests of one value differ in the names of their
+ * segments.
+ *
  * A block with an expiry is gone when the volume's wall clock reaches it: reads miss it as EXPIRED,
  * DELETE does not find it. A put of what is live prolongs it, durably, to the later of both
  * expiries (none is the latest); with MKV_PUT_REPLACE it gets the put's.
@@ -126,6 +130,8 @@ enum mkv_message_kind {
 #define MKV_PUT_RELAXED 0x800u
 /* Of a COMMIT's item: the reservation ends, and nothing is stored. */
 #define MKV_COMMIT_ABANDON 0x1000u
+/* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
+#define MKV_PUT_THERE 0x2000u
 /* Of SCAN_DONE: there are keys behind the last one. */
 #define MKV_SCAN_MORE 0x400u
 /* An entry of SCAN_DONE: slot u32, generation (low 32 bits) u32, length in units u16, block flags
@@ -163,6 +169,8 @@ struct mkv_message {
     struct mkv_slab slab;     /* READ, PUT_WRITE */
     struct mkv_root root;     /* PUT_BEGIN; READ_DONE: of the whole block */
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
+    uint64_t value_length;    /* PUT_BEGIN of a manifest: of the value, as the manifest says … */
+    struct mkv_root value_root; /* … and its root */
     /* PUT_BEGIN, READ_DONE: Unix time from which on the block is gone; 0 never. */
     uint32_t expiry_s;
     uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */

@@ -11,6 +11,8 @@
 
 #define RANGE_ONE_IN 4u
 #define DEADLINE_SPREAD 64u
+/* One put in this many brings what the last one did, where values are longer than a block. */
+#define SAME_ONE_IN 4u
 /* How long what is reserved stays so: others may wait for it that long. */
 #define RESERVE_NS_MAX 5000000u
 /* Operations without an end that are still bearable; above, everything drains and is settled. */
@@ -76,6 +78,10 @@ static void draw_put(struct front_world *world, struct request_item *item,
     item->version = world->lives.model.keys[item->key].version_last + 1;
     if (item->version > 1 && mkv_random_chance(random, shape->share_repeat, 16)) {
         item->version = mkv_random_between(random, 1, item->version - 1);
+    }
+    if (shape->length_max > shape->block_bytes_max && item->version > 1 &&
+        mkv_random_chance(random, 1, SAME_ONE_IN)) {
+        item->version = world->lives.model.keys[item->key].version_last; /* perhaps under way */
     }
     const bool replace = mkv_random_chance(random, shape->share_replace, 16);
     wire->flags = replace ? MKV_PUT_REPLACE : 0;
@@ -364,11 +370,6 @@ static _Noreturn void unexpected(const struct request_item *item, enum mkv_op op
              (unsigned)op, item->key, (unsigned)result->status, (unsigned)result->miss);
 }
 
-static bool is_segmented(const struct front_world *world, const struct request_item *item) {
-    return mkv_content_length(&world->lives.content, item->key, item->version) >
-           world->config.block_bytes_max;
-}
-
 static void judge_mutation(struct front_world *world, struct request_item *item, enum mkv_op op,
                            const struct mkv_item_result *result) {
     switch (result->status) {
@@ -392,12 +393,7 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
         if (op != MKV_OP_PUT && op != MKV_OP_COMMIT) {
             unexpected(item, op, result);
         }
-        if (is_segmented(world, item)) {
-            /* Two that race with the same content differ in the names of their segments. */
-            learn_nothing(world, item);
-        } else {
-            judge(world, item, MKV_MODEL_CONFLICT);
-        }
+        judge(world, item, MKV_MODEL_CONFLICT);
         return;
     case MKV_STATUS_UNKNOWN:
         abandon(world, item, op);

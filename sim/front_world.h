@@ -118,7 +118,8 @@ struct transfer {
 struct asked {
     uint32_t generation;
     uint32_t key;
-    bool written; /* a PUT: its bytes are on their way to the drive */
+    bool manifest; /* that is live may have another root, and be of the same value */
+    bool written;  /* a PUT: its bytes are on their way to the drive */
     struct mkv_root root;
 };
 
