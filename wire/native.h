@@ -128,9 +128,9 @@ struct mkv_native_header {
  * SESSION: not 0), or reservation (COMMIT) | 8 8 length (PUT, ALLOCATE, COMMIT: of the value; GET:
  * bytes wanted, 0 all behind offset; SESSION: tokens) | 16 16 root (PUT of a value up to one block,
  * ALLOCATE) | 32 4 flags (PUT, ALLOCATE: bit 0 replace, bit 1 relaxed; COMMIT: bit 8 abandon) |
- * 36 2 key bytes (SESSION, COMMIT: 0) | 38 1 tier (PUT, ALLOCATE: 0 none, else the tier and 1) or action
- * (SESSION) | 39 1 reason (SESSION: of its exit_think) | 40 4 seconds (PUT, ALLOCATE: until the
- * value is gone, 0 never; PIN: until it may be evicted again, not 0) | 44 4 0
+ * 36 2 key bytes (SESSION, COMMIT: 0) | 38 1 tier (PUT, ALLOCATE: 0 none, else the tier and 1) or
+ * action (SESSION) | 39 1 reason (SESSION: of its exit_think) | 40 4 seconds (PUT, ALLOCATE: until
+ * the value is gone, 0 never; PIN: until it may be evicted again, not 0) | 44 4 0
  * The items stand first, then the keys, behind one another in the order of the items.
  */
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
