@@ -177,8 +177,8 @@ void mkv_recorder_input(struct mkv_recorder *recorder, uint32_t machine,
         mkv_codec_u32(&codec, &read.unit_count);
         mkv_codec_units(&codec, (uint8_t *)(uintptr_t)(arena + read.offset), read.unit_count);
     }
-    recorder->inputs++;
     entry_end(recorder, &codec);
+    recorder->inputs += recorder->open;
 }
 
 void mkv_recorder_result(struct mkv_recorder *recorder, uint32_t machine, enum mkv_err error) {

@@ -179,16 +179,16 @@ static void compare_effects(struct replay *replay, struct mkv_codec *codec) {
     for (uint32_t index = 0; index < count || index < replayed_count; index++) {
         const uint8_t *recorded = codec->source + codec->at;
         const size_t before = codec->at;
-        outcome->has_recorded = index < count;
-        outcome->has_replayed = index < replayed_count;
-        if (outcome->has_recorded) {
+        const bool has_recorded = index < count;
+        const bool has_replayed = index < replayed_count;
+        if (has_recorded) {
             mkv_record_effect_read(codec, &outcome->recorded);
         }
         if (codec->failed) {
             malformed(replay, "it has effects that cannot be read");
             return;
         }
-        const size_t bytes = outcome->has_replayed ? effect_bytes(replay, machine, index, NULL) : 0;
+        const size_t bytes = has_replayed ? effect_bytes(replay, machine, index, NULL) : 0;
         if (bytes == codec->at - before && memcmp(recorded, replay->bytes, bytes) == 0) {
             outcome->effects++;
             if (replay->log != NULL) {
@@ -197,13 +197,15 @@ static void compare_effects(struct replay *replay, struct mkv_codec *codec) {
             }
             continue;
         }
-        if (outcome->has_replayed) {
+        if (has_replayed) {
             (void)effect_bytes(replay, machine, index, &outcome->replayed);
         }
+        outcome->has_recorded = has_recorded;
+        outcome->has_replayed = has_replayed;
         stop(replay, MKV_REPLAY_DEPARTED, machine, "%s",
-             !outcome->has_recorded   ? "an effect that was not there"
-             : !outcome->has_replayed ? "an effect is missing"
-                                      : "an effect is another");
+             !has_recorded   ? "an effect that was not there"
+             : !has_replayed ? "an effect is missing"
+                             : "an effect is another");
         return;
     }
 }
