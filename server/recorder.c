@@ -178,7 +178,9 @@ void mkv_recorder_input(struct mkv_recorder *recorder, uint32_t machine,
         mkv_codec_units(&codec, (uint8_t *)(uintptr_t)(arena + read.offset), read.unit_count);
     }
     entry_end(recorder, &codec);
-    recorder->inputs += recorder->open;
+    if (recorder->open) { /* else the other thread may be reading it */
+        recorder->inputs++;
+    }
 }
 
 void mkv_recorder_result(struct mkv_recorder *recorder, uint32_t machine, enum mkv_err error) {
