@@ -95,6 +95,49 @@ class RecordTest(unittest.TestCase):
         self.assertIn("recorded ", self.store_text(node))
         self.assertEqual(stat.S_IMODE(os.stat(recovered).st_mode), 0o600)
 
+    def test_record__two_drives_segments_and_lookups__replay_equal(self):
+        config, path = self.path("two.yaml"), self.path("two.record")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("memory:\n  max_size: 128MiB\nstorage:\n  mode: file\n"
+                       "  block_bytes_max: 64KiB\n  drives:\n")
+            for name in ("a", "b"):
+                file.write(f"    - media: {self.path(name)}\n      size: 1GiB\n")
+        for number in range(2):  # the second run recovers both
+            name = f"{path}.{number}"
+            with Node("--config", config, "--record", name) as node:
+                self.store.node = node.ready()
+                self.load.begin("--seconds", LOAD_S, "--seed", number)
+                self.assertGreater(self.load.end()["puts"], 0)
+                self.assertEqual(node.command("put", f"k{number}", config).returncode, 0)
+                self.assertEqual(self.lookup(node, [b"k0", b"k1", b"nothing"]), 1 + number)
+                self.store.node = None
+                self.assertEqual(node.terminate(), 0)
+            result = self.equal(name, "closed")
+            self.assertGreater(result["machines"]["volume 0"], 100)
+            self.assertGreater(result["machines"]["volume 1"], 100)
+
+    @staticmethod
+    def lookup(node, keys):
+        """How many of the keys are there, from the first on: by libmemkv, since no command asks."""
+        class Key(ctypes.Structure):
+            _fields_ = [("bytes", ctypes.c_char_p), ("count", ctypes.c_size_t)]
+
+        library = ctypes.CDLL(os.path.join(BUILD, "libmemkv.so"))
+        client, resident = ctypes.c_void_p(), ctypes.c_size_t()
+        list_of_keys = (Key * len(keys))(*((key, len(key)) for key in keys))
+        os.environ["MEMKV_SERVERS"] = node.address
+        try:
+            if library.memkv_open(None, ctypes.byref(client), None) != 0:
+                raise AssertionError("libmemkv does not reach the node")
+            status = library.memkv_lookup(client, list_of_keys, ctypes.c_size_t(len(keys)),
+                                          ctypes.byref(resident), None)
+            library.memkv_close(client)
+        finally:
+            del os.environ["MEMKV_SERVERS"]
+        if status != 0:
+            raise AssertionError(f"lookup failed with {status}")
+        return resident.value
+
     @staticmethod
     def store_text(node):
         return "\n".join(node.lines + node.errors)
