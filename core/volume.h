@@ -48,6 +48,7 @@
 #include "core/directory.h"
 #include "core/geometry.h"
 #include "core/io.h"
+#include "core/recovery_table.h"
 #include "core/superblock.h"
 
 /* Journal blocks of one batch. */
@@ -176,7 +177,9 @@ struct mkv_volume_stats {
     uint64_t trim_extents_total; /* extents, or members of wider ones, that these named whole */
     uint64_t trim_bytes_total;   /* of those that completed with MKV_IO_OK */
     uint64_t trim_errors_total;  /* completed with any other result; nothing else comes of it */
-    uint64_t trims_pending;    /* wanted and not completed: in flight, or waiting for their turn */
+    uint64_t trims_pending; /* wanted and not completed: in flight, or waiting for their turn */
+    /* Ring blocks that recoveries decided, by the row of recovery_table.h. */
+    uint64_t recovery_rows[MKV_RECOVERY_ROWS];
     uint64_t recovery_entries; /* records replayed by the last OPEN */
     uint64_t recovery_ns;
     uint64_t generation_counter;

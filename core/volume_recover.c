@@ -462,6 +462,14 @@ static void ring_hole(struct mkv_volume *volume);
 static void scan_decide(struct mkv_volume *volume);
 static void ring_next(struct mkv_volume *volume);
 
+/* What the recovery table says of the expected block. */
+static enum mkv_recovery_action decide(struct mkv_volume *volume, enum mkv_ring_copy a,
+                                       enum mkv_ring_copy b, bool flushed_claim) {
+    const uint32_t row = mkv_recovery_row(a, b, flushed_claim);
+    volume->stats.recovery_rows[row]++;
+    return mkv_recovery_row_action(row);
+}
+
 /* Looks at blocks of the window until one wants I/O, or the window or the journal ends. */
 static void ring_judge(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
@@ -488,7 +496,7 @@ static void ring_judge(struct mkv_volume *volume) {
         }
         recover->expected++;
         recover->chain = headers[good].checksum;
-        const enum mkv_recovery_action action = mkv_recovery_decide(a, b, false);
+        const enum mkv_recovery_action action = decide(volume, a, b, false);
         if (action != MKV_RECOVERY_APPLY && !MKV_CANARY(MKV_CANARY_SINGLE_COPY_NOT_REPAIRED)) {
             ring_repair(volume, action == MKV_RECOVERY_APPLY_REPAIR_A ? 0 : 1);
             return;
@@ -534,7 +542,7 @@ static void scan_decide(struct mkv_volume *volume) {
         recover->hole_unread & 2u ? MKV_RING_COPY_UNREAD : MKV_RING_COPY_ABSENT;
     const bool claimed =
         recover->claim_max >= recover->expected && !MKV_CANARY(MKV_CANARY_HOLE_ALWAYS_CUT);
-    if (mkv_recovery_decide(a, b, claimed) == MKV_RECOVERY_EMPTY) {
+    if (decide(volume, a, b, claimed) == MKV_RECOVERY_EMPTY) {
         volume->stats.checksum_failures_journal_total++;
         mkv_volume_recover_empty(volume, MKV_CORRUPT_JOURNAL_BLOCK, recover->expected);
         return;

@@ -690,6 +690,9 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                                        : MKV_KEY_BYTES_MAX;
     mkv_content_init(&lives->content, options->memory, mkv_random_mix(shape->seed),
                      shape->key_count, shape->colliding, key_bytes_max, shape->length_max);
+    if (shape->long_keys) {
+        mkv_content_lengthen(&lives->content, key_bytes_max);
+    }
     mkv_model_init(&lives->model, options->memory, shape->key_count, in_order);
     lives->model.wall_s = mkv_wall_ms(0) / 1000;
     lives->model.has_memory = shape->memory_blocks > 0;

@@ -3,6 +3,7 @@
 
 #include "core/volume.h"
 
+#include "sim/content.h"
 #include "sim/random.h"
 
 /* One seed in this many has the front in it. */
@@ -16,6 +17,11 @@
 #define LEASE_SALT 0x1ea5eull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
+/* One seed in this many has many long keys, and these extents, which have room for all of them. */
+#define LONG_KEYS_ONE_IN 24u
+#define LONG_KEYS_SALT 0x10e6ull
+#define LONG_KEYS_EXTENTS 12u
+#define LONG_KEYS_EXTENT_UNITS 16u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
  * one, and so many of them at most. */
 #define SPANS_ONE_IN 3u
@@ -196,6 +202,30 @@ static void draw_eviction(struct mkv_shape *shape, struct mkv_random *random) {
     shape->ghost_count = 8u << mkv_random_below(random, 3);
 }
 
+/* Many keys, long ones, of short payloads: the directory gets deep, and full. */
+static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
+    const uint64_t draw = mkv_random_mix(seed ^ LONG_KEYS_SALT);
+    if (shape->world != MKV_WORLD_VOLUME || draw % LONG_KEYS_ONE_IN != 0) {
+        return;
+    }
+    shape->long_keys = true;
+    shape->key_count = MKV_CONTENT_KEYS_MAX - (uint32_t)(draw >> 8) % 24;
+    shape->colliding = 0;
+    shape->length_max = MKV_UNIT_BYTES;
+    shape->block_bytes_max = MKV_CHUNK_BYTES_MIN;
+    shape->geometry.extent_count = LONG_KEYS_EXTENTS;
+    shape->geometry.extent_units = LONG_KEYS_EXTENT_UNITS;
+    shape->geometry.page_count = LONG_KEYS_EXTENTS + 2;
+    shape->geometry.directory_units = MKV_DIRECTORY_UNITS_MIN + (uint32_t)(draw >> 16) % 4;
+    mkv_shape_fit(shape);
+    shape->weight_put = 16;
+    shape->weight_delete = 1 + (uint32_t)(draw >> 24) % 3;
+    shape->weight_list = 2;
+    shape->share_expiry = 0;
+    shape->tenants = false;
+    shape->eviction = false;
+}
+
 void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
@@ -222,4 +252,5 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     }
     draw_eviction(shape, &random);
     draw_memory(shape, &random);
+    draw_long_keys(shape, seed);
 }

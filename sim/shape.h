@@ -51,6 +51,7 @@ struct mkv_shape {
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;
+    bool long_keys; /* volume only: so many and so long that the directory has no room for all */
     /* Workload: weights of the operations, and shares of 16. */
     uint32_t clients; /* operations that run at a time */
     uint32_t weight_put;
