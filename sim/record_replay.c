@@ -434,16 +434,64 @@ static void print_sum(const struct mkv_root *sum, FILE *out) {
     }
 }
 
+static void print_root(const char *name, const struct mkv_root *root, FILE *out) {
+    fprintf(out, " %s ", name);
+    print_sum(root, out);
+}
+
+/* What the line of the effect leaves out, so that no two that differ look the same. */
+static void print_rest(const struct mkv_effect *effect, FILE *out) {
+    switch (effect->kind) {
+    case MKV_EFFECT_DRIVE_READ:
+    case MKV_EFFECT_DRIVE_WRITE:
+        fprintf(out, "             at %llu of the arena, chunks of %u bytes\n",
+                (unsigned long long)effect->drive.meta_offset, effect->drive.chunk_bytes);
+        return;
+    case MKV_EFFECT_PULL:
+    case MKV_EFFECT_PUSH:
+        fprintf(out, "             of %llu bytes", (unsigned long long)effect->transfer.length);
+        print_root("root", &effect->transfer.root, out);
+        fputc('\n', out);
+        return;
+    case MKV_EFFECT_MESSAGE:
+        fprintf(
+            out,
+            "             volume %u tenant %u slab offset %u expiry %u lease %llu ns count %llu "
+            "data at %llu\n            ",
+            effect->message.volume, effect->message.tenant, effect->message.slab_offset,
+            effect->message.expiry_s, (unsigned long long)effect->message.lease_ns,
+            (unsigned long long)effect->message.count,
+            (unsigned long long)effect->message.data_offset);
+        print_root("root", &effect->message.root, out);
+        print_root("replaces", &effect->message.replaces, out);
+        fputc('\n', out);
+        return;
+    case MKV_EFFECT_ANSWER:
+        fprintf(out, "             op %u.%u results at %llu of the arena\n", effect->op.index,
+                effect->op.generation, (unsigned long long)effect->answer.results_offset);
+        return;
+    case MKV_EFFECT_DRIVE_FLUSH:
+    case MKV_EFFECT_DRIVE_TRIM:
+    case MKV_EFFECT_FAIL_DRIVE:
+    case MKV_EFFECT_BREAK:
+    case MKV_EFFECT_EVENT:
+        return;
+    }
+}
+
 void mkv_record_replay_print_effect(const struct mkv_record_effect *effect, uint32_t machine,
                                     uint64_t now_ns, FILE *out) {
     const struct mkv_trace trace = {.log = out, .now_ns = now_ns};
     mkv_trace_print_effect(&trace, trace_machine(machine), &effect->effect);
+    print_rest(&effect->effect, out);
     if (effect->effect.kind == MKV_EFFECT_ANSWER) {
         for (uint32_t index = 0; index < effect->effect.answer.result_count; index++) {
             const struct mkv_item_result *result = &effect->results[index];
-            fprintf(out, "             result %u: status %u miss %u length %llu leased %u\n", index,
+            fprintf(out, "             result %u: status %u miss %u length %llu leased %u", index,
                     (unsigned)result->status, (unsigned)result->miss,
                     (unsigned long long)result->length, result->leased);
+            print_root("root", &result->root, out);
+            fputc('\n', out);
         }
     }
     if (effect->byte_count > 0) {

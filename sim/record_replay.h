@@ -64,7 +64,7 @@ void mkv_record_replay(struct mkv_record_file *file, FILE *log, struct mkv_repla
 
 /* Writes the input of that number; false when the record does not have it. */
 bool mkv_record_replay_print_input(struct mkv_record_file *file, uint64_t number, FILE *out);
-/* Writes an effect, and behind it what it names. */
+/* Writes an effect with all of its fields, and the sum of what it names. */
 void mkv_record_replay_print_effect(const struct mkv_record_effect *effect, uint32_t machine,
                                     uint64_t now_ns, FILE *out);
 
