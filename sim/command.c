@@ -14,7 +14,6 @@
 #include "sim/json.h"
 #include "sim/minimize.h"
 #include "sim/record_command.h"
-#include "sim/record_file.h"
 #include "sim/run.h"
 #include "sim/sweep.h"
 #include "sim/trace_command.h"
@@ -37,13 +36,14 @@ static const char usage_text[] =
     "        that each seed draws, or with exactly those of the list: names between commas, none,\n"
     "        or all.\n"
     "        A failure writes FOLDER/memkv-sim-SEED.bundle (default: this folder).\n"
-    "  replay BUNDLE | RECORD | --seed N [--faults LIST] [--first I [--second J]] [--json] "
-    "[--verbose]\n"
+    "  replay BUNDLE | --seed N [--faults LIST] [--first I [--second J]] [--json] [--verbose]\n"
     "        Runs one seed to its end, or a bundle, twice, in memory that differs. --verbose "
     "prints\n"
     "        every input and effect. --first and --second say where the one fault strikes, as a\n"
-    "        sweep does. A RECORD is what memkv start --record wrote: its inputs go to the core\n"
-    "        again, and the effects must be those of the record.\n"
+    "        sweep does.\n"
+    "  replay RECORD [--any-build] [--json] [--verbose]\n"
+    "        Gives the core the inputs that memkv start --record wrote down; the effects must be\n"
+    "        those of the record. --any-build: also if another build of the core recorded it.\n"
     "  minimize BUNDLE [--output FILE] [--seconds S] [--json]\n"
     "        Leaves out client operations, crashes and faults and shrinks the drive while the "
     "same\n"
@@ -630,9 +630,6 @@ static int run_command(const char *name, struct options *options) {
     if (strcmp(name, "run") == 0 || strcmp(name, "stats") == 0) {
         return run(options, strcmp(name, "stats") == 0);
     }
-    if (strcmp(name, "replay") == 0 && options->path != NULL && mkv_record_file_is(options->path)) {
-        return mkv_record_replay_command(options->path, options->json, options->verbose);
-    }
     if (strcmp(name, "replay") == 0) {
         return options->path != NULL
                    ? mkv_bundle_replay_command(options->path, options->json, options->verbose)
@@ -681,6 +678,9 @@ int mkv_command_main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "trace") == 0) {
         return mkv_trace_command(argc, argv);
+    }
+    if (mkv_record_command_takes(argc, argv)) {
+        return mkv_record_command(argc, argv);
     }
     struct options options = {.seed = 1};
     const int status = parse_options(argc, argv, &options);

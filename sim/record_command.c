@@ -2,6 +2,7 @@
 #include "sim/record_command.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "sim/json.h"
@@ -9,6 +10,7 @@
 
 #define EXIT_PASSED 0
 #define EXIT_FAILED 1
+#define EXIT_USAGE 2
 #define NAME_BYTES 32u
 #define TIME_BYTES 32u
 #define NS_PER_S 1e9
@@ -65,6 +67,7 @@ static void print_json(const struct mkv_record_file *file,
     char name[NAME_BYTES];
     mkv_json_open(&json, NULL, '{');
     mkv_json_text(&json, "program", file->header.program);
+    mkv_json_bool(&json, "same_build", strcmp(file->header.core, mkv_core_archive_sha256) == 0);
     mkv_json_u64(&json, "inputs", outcome->inputs);
     mkv_json_u64(&json, "effects", outcome->effects);
     mkv_json_open(&json, "machines", '{');
@@ -125,8 +128,9 @@ static void print_text(struct mkv_record_file *file, const struct mkv_replay_out
                        double seconds) {
     char name[NAME_BYTES];
     char time[TIME_BYTES];
-    printf("a record of %s, begun %s\n", file->header.program,
-           time_text(file->header.wall_ms, time));
+    const bool same = strcmp(file->header.core, mkv_core_archive_sha256) == 0;
+    printf("a record of %s%s, begun %s\n", file->header.program,
+           same ? "" : " with another build of the core", time_text(file->header.wall_ms, time));
     printf("replayed %llu inputs and %llu effects in %.2f s (", (unsigned long long)outcome->inputs,
            (unsigned long long)outcome->effects, seconds);
     for (uint32_t machine = 0; machine < outcome->machine_count; machine++) {
@@ -147,10 +151,18 @@ static void print_text(struct mkv_record_file *file, const struct mkv_replay_out
     printf("all effects are those of the record; it ends because %s\n", ends[outcome->end].text);
 }
 
-int mkv_record_replay_command(const char *path, bool as_json, bool verbose) {
+struct options {
+    const char *path;
+    bool any_build;
+    bool json;
+    bool verbose;
+};
+
+static int replay(const struct options *options) {
     struct mkv_record_file file;
     char error[MKV_RECORD_ERROR_BYTES];
-    if (!mkv_record_file_open(&file, path, mkv_core_archive_sha256, error)) {
+    if (!mkv_record_file_open(&file, options->path,
+                              options->any_build ? NULL : mkv_core_archive_sha256, error)) {
         fprintf(stderr, "memkv-sim: %s\n", error);
         return EXIT_FAILED;
     }
@@ -159,11 +171,13 @@ int mkv_record_replay_command(const char *path, bool as_json, bool verbose) {
     struct timespec start;
     struct timespec end;
     clock_gettime(CLOCK_MONOTONIC, &start);
-    mkv_record_replay(&file, verbose ? (as_json ? stderr : stdout) : NULL, outcome);
+    /* With --json the lines keep off the standard output, which is one value. */
+    FILE *lines = options->json ? stderr : stdout;
+    mkv_record_replay(&file, options->verbose ? lines : NULL, outcome);
     clock_gettime(CLOCK_MONOTONIC, &end);
     const double seconds =
         (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / NS_PER_S;
-    if (as_json) {
+    if (options->json) {
         print_json(&file, outcome);
     } else {
         print_text(&file, outcome, seconds);
@@ -172,4 +186,35 @@ int mkv_record_replay_command(const char *path, bool as_json, bool verbose) {
     free(outcome);
     mkv_record_file_close(&file);
     return good ? EXIT_PASSED : EXIT_FAILED;
+}
+
+bool mkv_record_command_takes(int argc, char **argv) {
+    bool takes = false;
+    for (int index = 2; index < argc && strcmp(argv[1], "replay") == 0; index++) {
+        takes = takes || (argv[index][0] != '-' && mkv_record_file_is(argv[index]));
+    }
+    return takes;
+}
+
+int mkv_record_command(int argc, char **argv) {
+    struct options options = {0};
+    for (int index = 2; index < argc; index++) {
+        const char *name = argv[index];
+        if (strcmp(name, "--any-build") == 0) {
+            options.any_build = true;
+        } else if (strcmp(name, "--json") == 0) {
+            options.json = true;
+        } else if (strcmp(name, "--verbose") == 0) {
+            options.verbose = true;
+        } else if (name[0] != '-' && options.path == NULL) {
+            options.path = name;
+        } else {
+            fprintf(stderr,
+                    "memkv-sim: replay of a record takes one file, --any-build, --json and "
+                    "--verbose, and no '%s'; see memkv-sim --help\n",
+                    name);
+            return EXIT_USAGE;
+        }
+    }
+    return replay(&options);
 }

@@ -83,11 +83,13 @@ static bool check_header(struct mkv_record_file *file, const char *path, const c
     case MKV_RECORD_HEADER_DAMAGED:
         return refuse(error, "%s: the header of the record is damaged or cut off", path);
     }
-    if (strcmp(file->header.core, core) != 0) {
-        return refuse(error,
-                      "%s was recorded by %s with another build of the core (%.*s...) than this "
-                      "memkv-sim has (%.*s...). Use the memkv-sim of that build",
-                      path, file->header.program, CORE_SHOWN, file->header.core, CORE_SHOWN, core);
+    if (core != NULL && strcmp(file->header.core, core) != 0) {
+        return refuse(
+            error,
+            "%s was recorded by %s with another build of the core (%.*s...) than this "
+            "memkv-sim has (%.*s...). Use the memkv-sim of that build, or --any-build to look "
+            "how far this one goes along",
+            path, file->header.program, CORE_SHOWN, file->header.core, CORE_SHOWN, core);
     }
     return true;
 }

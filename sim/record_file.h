@@ -32,7 +32,8 @@ struct mkv_record_file {
 
 /* Whether a file begins as records do; false too when it cannot be read. */
 bool mkv_record_file_is(const char *path);
-/* Reads the file, or says why not: also when another core than that of this hash recorded it. */
+/* Reads the file, or says why not: also when another core than that of this hash recorded it,
+ * unless the hash is NULL. */
 bool mkv_record_file_open(struct mkv_record_file *file, const char *path, const char *core,
                           char error[MKV_RECORD_ERROR_BYTES]);
 void mkv_record_file_close(struct mkv_record_file *file);

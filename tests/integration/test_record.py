@@ -240,7 +240,21 @@ class RecordTest(unittest.TestCase):
         self.assertEqual((status, out), (1, ""))
         self.assertRegex(err, r"other\.record was recorded by memkv [\d.]+ \(\w+\) with another "
                               r"build of the core \(\w{12}\.\.\.\) than this memkv-sim has "
-                              r"\(\w{12}\.\.\.\)\. Use the memkv-sim of that build\n")
+                              r"\(\w{12}\.\.\.\)\. Use the memkv-sim of that build, or --any-build")
+        status, out, _ = replay(other, "--any-build")
+        self.assertEqual(status, 0)
+        self.assertIn(" with another build of the core, begun ", out)
+        result = json.loads(replay(other, "--any-build", "--json")[1])
+        self.assertEqual((result["same_build"], result["equal"]), (False, True))
+        self.assertTrue(json.loads(replay(path, "--json")[1])["same_build"])
+
+    def test_replay__option_of_a_bundle__usage(self):
+        path = self.record_some("whole.record")
+        for options in (("--seed", "1"), ("--nonsense",), (path,)):
+            status, out, err = replay(path, *options)
+            self.assertEqual((status, out), (2, ""))
+            self.assertIn("replay of a record takes one file, --any-build, --json and --verbose, "
+                          f"and no '{options[0]}'", err)
 
     def test_record__file_that_exists__refused_and_left(self):
         path = self.path("mine")
