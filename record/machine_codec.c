@@ -8,9 +8,9 @@
 
 /* Whoever adds a field to one of these structures adds it to its function here, and mends the
  * size. A field that were forgotten would not reach the replay. */
-_Static_assert(sizeof(struct mkv_message) == 136, "every field of a message is in message()");
+_Static_assert(sizeof(struct mkv_message) == 152, "every field of a message is in message()");
 _Static_assert(sizeof(struct mkv_request) == 56, "every field of a request is in request()");
-_Static_assert(sizeof(struct mkv_request_item) == 56, "every field of an item is in item()");
+_Static_assert(sizeof(struct mkv_request_item) == 80, "every field of an item is in item()");
 _Static_assert(sizeof(struct mkv_item_result) == 40, "every field of a result is in result()");
 _Static_assert(sizeof(struct mkv_drive_done) == 40, "every field of a completion is in drive()");
 _Static_assert(sizeof(struct mkv_fabric_done) == 40, "every field of a completion is in fabric()");
@@ -64,6 +64,9 @@ static void message(struct mkv_codec *codec, struct mkv_message *message) {
     mkv_codec_u64(codec, &message->data_offset);
     mkv_codec_u32(codec, &message->data_bytes);
     mkv_codec_u64(codec, &message->lease_ns);
+    mkv_codec_u64(codec, &message->session);
+    mkv_codec_u32(codec, &message->tier_hint);
+    MKV_CODEC_ENUM(codec, mkv_session_action, message->action);
     mkv_codec_u64(codec, &message->count);
 }
 
@@ -77,6 +80,10 @@ static void item(struct mkv_codec *codec, struct mkv_request_item *item) {
     mkv_codec_u64(codec, &item->offset);
     root(codec, &item->root);
     mkv_codec_u32(codec, &item->expire_s);
+    mkv_codec_u64(codec, &item->session);
+    mkv_codec_u32(codec, &item->tier_hint);
+    MKV_CODEC_ENUM(codec, mkv_session_action, item->action);
+    MKV_CODEC_ENUM(codec, mkv_think_exit, item->reason);
 }
 
 static void tenant_name(struct mkv_codec *codec, struct mkv_request *request,

@@ -457,10 +457,11 @@ static void print_rest(const struct mkv_effect *effect, FILE *out) {
         fprintf(
             out,
             "             volume %u tenant %u slab offset %u expiry %u lease %llu ns count %llu "
-            "data at %llu\n            ",
+            "session %llu tier hint %u action %u data at %llu\n            ",
             effect->message.volume, effect->message.tenant, effect->message.slab_offset,
             effect->message.expiry_s, (unsigned long long)effect->message.lease_ns,
-            (unsigned long long)effect->message.count,
+            (unsigned long long)effect->message.count, (unsigned long long)effect->message.session,
+            effect->message.tier_hint, (unsigned)effect->message.action,
             (unsigned long long)effect->message.data_offset);
         print_root("root", &effect->message.root, out);
         print_root("replaces", &effect->message.replaces, out);

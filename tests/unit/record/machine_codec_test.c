@@ -91,6 +91,9 @@ static void test_input__message__every_field_comes_back(void **state) {
     expected.data_bytes = from->data_bytes;
     expected.lease_ns = from->lease_ns;
     expected.count = from->count;
+    expected.session = from->session;
+    expected.tier_hint = from->tier_hint;
+    expected.action = from->action;
     assert_memory_equal(&back.message, &expected, sizeof expected);
 }
 
@@ -130,6 +133,10 @@ static void test_input__request__keys_items_and_tenant_come_back(void **state) {
         assert_true(item->offset == 0x3333333333333333ull);
         assert_memory_equal(item->root.bytes, items[0].root.bytes, 16);
         assert_int_equal(item->expire_s, 0x33333333);
+        assert_true(item->session == 0x3333333333333333ull);
+        assert_int_equal(item->tier_hint, 0x33333333);
+        assert_int_equal(item->action, 0x33333333);
+        assert_int_equal(item->reason, 0x33333333);
     }
     assert_memory_equal(back.data, keys, sizeof keys);
     assert_int_equal((uintptr_t)back.data % 64, 0);
