@@ -67,6 +67,7 @@ class RecordTest(unittest.TestCase):
             file.write(os.urandom(100000))
         self.assertEqual(node.command("put", "a", value).returncode, 0)
         self.assertEqual(node.command("put", "--tenant", "team", "b", value).returncode, 0)
+        self.assertEqual(node.command("put", "--session", "7", "c", value).returncode, 0)
         self.assertEqual(node.command("exists", "a", "nothing").returncode, 1)
         self.assertEqual(node.command("get", "a", self.path("back")).returncode, 0)
         self.assertEqual(node.command("delete", "a").returncode, 0)
