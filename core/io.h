@@ -367,7 +367,10 @@ enum mkv_effect_kind {
 };
 
 enum mkv_drive_memory {
-    MKV_DRIVE_META = 1, /* `unit_count` units at meta_offset of the volume's arena */
+    /* `unit_count` units at meta_offset of the volume's arena. A read with payload_bytes > 0 is of
+     * a payload, at whose bytes the volume does not look: it is completed with their sums as
+     * MKV_DRIVE_PAYLOAD is. */
+    MKV_DRIVE_META = 1,
     /* Whole or leading part of a slot: slab [header 4 KiB][payload].
      * Write: the backend copies the header unit from meta_offset into the slab, zeroes the payload
      * from payload_bytes up to the unit's end, and writes unit_count units. When unit_count is 1
