@@ -45,6 +45,10 @@
  *                          <-  PIN_DONE OK; NOT_FOUND; NO_SPACE when it is not granted
  *   UNPIN (key)            ->           ends one PIN
  *                          <-  UNPIN_DONE OK; NOT_FOUND when there is none
+ *   SESSION (id, what)     ->           of the blocks that puts named it with: see volume_session.h
+ *                          <-  SESSION_DONE in the same step: OK, and what it means for blocks
+ *                              follows; NOT_FOUND when there is no such session; NO_SPACE when
+ *                              there is no room for another one
  *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
  *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
@@ -82,6 +86,10 @@
  * A block that is leased or pinned is not evicted; all else that ends it does so all the same. The
  * lease of a value above one block is of its manifest alone.
  *
+ * A put of a manifest whose value is the live one's, that is not to replace it and would not
+ * outlive it, is OK and stores nothing: two manifests of one value differ in the names of their
+ * segments.
+ *
  * A block with an expiry is gone when the volume's wall clock reaches it: reads miss it as EXPIRED,
  * DELETE does not find it. A put of what is live prolongs it, durably, to the later of both
  * expiries (none is the latest); with MKV_PUT_REPLACE it gets the put's.
@@ -93,6 +101,7 @@ enum mkv_message_kind {
     MKV_MESSAGE_EXISTS,
     MKV_MESSAGE_PIN,
     MKV_MESSAGE_UNPIN,
+    MKV_MESSAGE_SESSION,
     MKV_MESSAGE_PUT_BEGIN,
     MKV_MESSAGE_PUT_WRITE,
     MKV_MESSAGE_PUT_ABORT,
@@ -107,6 +116,7 @@ enum mkv_message_kind {
     MKV_MESSAGE_EXISTS_DONE,
     MKV_MESSAGE_PIN_DONE,
     MKV_MESSAGE_UNPIN_DONE,
+    MKV_MESSAGE_SESSION_DONE,
     MKV_MESSAGE_PUT_READY,
     MKV_MESSAGE_PUT_TAKEN,
     MKV_MESSAGE_PUT_DONE,
@@ -124,6 +134,10 @@ enum mkv_message_kind {
 /* Of a request's PUT: OK says that the value is in memory, not that it is durable. Of PUT_WRITE:
  * the front wants to be told with PUT_TAKEN when that may be said. */
 #define MKV_PUT_RELAXED 0x800u
+/* Of a COMMIT's item: the reservation ends, and nothing is stored. */
+#define MKV_COMMIT_ABANDON 0x1000u
+/* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
+#define MKV_PUT_THERE 0x2000u
 /* Of SCAN_DONE: there are keys behind the last one. */
 #define MKV_SCAN_MORE 0x400u
 /* An entry of SCAN_DONE: slot u32, generation (low 32 bits) u32, length in units u16, block flags
@@ -161,6 +175,8 @@ struct mkv_message {
     struct mkv_slab slab;     /* READ, PUT_WRITE */
     struct mkv_root root;     /* PUT_BEGIN; READ_DONE: of the whole block */
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
+    uint64_t value_length;    /* PUT_BEGIN of a manifest: of the value, as the manifest says … */
+    struct mkv_root value_root; /* … and its root */
     /* PUT_BEGIN, READ_DONE: Unix time from which on the block is gone; 0 never. */
     uint32_t expiry_s;
     uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
@@ -171,6 +187,9 @@ struct mkv_message {
                           * the entries */
     /* EXISTS, PIN: for how long, 0 not at all. Their answers: for how long it was granted. */
     uint64_t lease_ns;
+    uint64_t session;   /* SESSION: its id, which a client chose. PUT_BEGIN: the same, 0 for none */
+    uint32_t tier_hint; /* PUT_BEGIN: see mkv_tier_of_hint */
+    enum mkv_session_action action; /* SESSION */
     uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many. TENANT:
                           * units of slots that the tenant may have here, 0 for any */
 };
@@ -185,18 +204,28 @@ enum mkv_op {
     MKV_OP_DELETE = 5,
     MKV_OP_PIN = 6,
     MKV_OP_UNPIN = 7,
+    MKV_OP_SESSION = 8,  /* an item tells one session something; it has no key */
+    MKV_OP_ALLOCATE = 9, /* a PUT up to where its bytes are asked for, which a COMMIT does */
+    MKV_OP_COMMIT = 10,  /* items name reservations of the same connection, and have no keys */
 };
-#define MKV_OP_COUNT 8u
+#define MKV_OP_COUNT 11u
 
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
-    uint32_t flags;       /* PUT: MKV_PUT_REPLACE, MKV_PUT_RELAXED */
-    uint64_t length;      /* PUT: bytes of the value. GET: bytes wanted, 0 for all behind offset */
+    uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. COMMIT:
+                           * MKV_COMMIT_ABANDON */
+    uint64_t length;      /* PUT: bytes of the value. ALLOCATE: the same, one block at most. COMMIT:
+                           * as its ALLOCATE said. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
-    struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */
-    uint32_t expire_s;    /* PUT: seconds from now on until it is gone; 0 never. PIN: until it may
-                           * be evicted again; not 0 */
+    struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else all 0 */
+    uint32_t expire_s;    /* PUT, ALLOCATE: seconds from now on until it is gone; 0 never. PIN:
+                           * until it may be evicted again; not 0 */
+    uint64_t session;     /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
+    uint32_t tier_hint;   /* PUT, ALLOCATE: see mkv_tier_of_hint */
+    enum mkv_session_action action; /* SESSION */
+    enum mkv_think_exit reason;     /* SESSION: of its EXIT_THINK, whose length is its tokens */
+    uint64_t reservation;           /* COMMIT */
 };
 
 struct mkv_connection_id {
@@ -210,7 +239,8 @@ struct mkv_request {
     enum mkv_op op;
     uint32_t tenant;         /* MKV_NONE_U32: nobody has put anything under its name */
     const char *tenant_name; /* keys are placed by it; NULL for the default tenant alone */
-    uint64_t deadline_ns;    /* on the clock of now_ns; bounds waiting */
+    uint64_t deadline_ns;    /* on the clock of now_ns; bounds waiting. ALLOCATE: and is when what
+                              * it has reserved ends */
     uint32_t item_count;     /* 1 … items_max of the front's configuration */
     const struct mkv_request_item *items;
 };
@@ -219,12 +249,20 @@ struct mkv_request {
 struct mkv_item_result {
     enum mkv_status status;
     enum mkv_miss miss;
-    uint64_t length; /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys */
+    union {
+        /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys */
+        uint64_t length;
+        /* ALLOCATE with OK: names the reservation; 0 when the same is there already, and nothing is
+         * reserved. */
+        uint64_t reservation;
+    };
     struct mkv_root root; /* GET of a value up to one block: of the payload; else all 0 */
     /* EXISTS, PIN: 1 when it is not evicted for a while. LOOKUP: of how many of the keys that is
      * so. */
     uint32_t leased;
 };
+/* The highest name of a reservation. */
+#define MKV_RESERVATION_MAX (1ull << 40)
 
 /* ---- inputs --------------------------------------------------------------------------------- */
 
@@ -329,7 +367,10 @@ enum mkv_effect_kind {
 };
 
 enum mkv_drive_memory {
-    MKV_DRIVE_META = 1, /* `unit_count` units at meta_offset of the volume's arena */
+    /* `unit_count` units at meta_offset of the volume's arena. A read with payload_bytes > 0 is of
+     * a payload, at whose bytes the volume does not look: it is completed with their sums as
+     * MKV_DRIVE_PAYLOAD is. */
+    MKV_DRIVE_META = 1,
     /* Whole or leading part of a slot: slab [header 4 KiB][payload].
      * Write: the backend copies the header unit from meta_offset into the slab, zeroes the payload
      * from payload_bytes up to the unit's end, and writes unit_count units. When unit_count is 1
@@ -374,6 +415,13 @@ struct mkv_answer_effect {
     uint64_t results_offset; /* of struct mkv_item_result[result_count] in the front's arena */
 };
 
+/* Why a block is evicted. */
+enum mkv_eviction_reason {
+    MKV_EVICTION_FOR_ROOM = 0, /* a put of its class needs a slot, or will */
+    MKV_EVICTION_FOR_CLASS,    /* its extent goes to another class, whatever it holds */
+    MKV_EVICTION_BY_SESSION,   /* its session said so */
+};
+
 /* What machines report besides their work: for logs, metrics and the audit. */
 enum mkv_event_kind {
     MKV_EVENT_FORMATTED = 1,         /* volume: the new superblock is durable */
@@ -385,7 +433,7 @@ enum mkv_event_kind {
     MKV_EVENT_JOURNAL_COPY_REPAIRED, /* value: blocks rewritten */
     MKV_EVENT_CHECKPOINT_DONE,       /* value: first sequence not covered, pages, duration in ns */
     MKV_EVENT_BLOCK_QUARANTINED,     /* a slot's content failed its check. value: slot; err what */
-    MKV_EVENT_BLOCK_EVICTED,         /* a block makes room. value: slot, tag, mkv_drop_cause */
+    MKV_EVENT_BLOCK_EVICTED,         /* value: slot, tag, enum mkv_eviction_reason */
     MKV_EVENT_DRIVE_ERROR,           /* an operation failed. value: mkv_io_result, lba */
     MKV_EVENT_DRIVE_FAILED,          /* the volume stopped serving */
     MKV_EVENT_DRIVE_STALLED,         /* value: age of the oldest operation in ns, in flight */

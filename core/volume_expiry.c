@@ -44,6 +44,11 @@ static uint32_t expiry_of_put(const struct mkv_volume *volume, const struct op *
     return has_s == 0 || op->expiry_s == 0 ? 0 : (uint32_t)mkv_max_u64(has_s, op->expiry_s);
 }
 
+bool mkv_volume_put_prolongs(const struct mkv_volume *volume, const struct op *op) {
+    return expiry_of_put(volume, op) !=
+           mkv_slot_table_entry(volume_table(volume), op->old_slot)->expiry_s;
+}
+
 void mkv_volume_prolong(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     const uint32_t expiry_s = expiry_of_put(volume, op);
@@ -98,11 +103,13 @@ static void pass_step(struct mkv_volume *volume) {
     struct expiry_job *job = &volume->expiry_job;
     const struct mkv_slot_table *table = volume_table(volume);
     const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
-    for (uint32_t looked = 0; job->cursor < end && looked < JOB_SLOTS_MAX; looked++) {
-        const struct mkv_slot slot = {job->cursor};
-        if (mkv_slot_table_page(table, slot.index / MKV_PAGE_SLOTS)->extent == MKV_NONE_U32) {
-            job->cursor += MKV_PAGE_SLOTS - slot.index % MKV_PAGE_SLOTS;
-            continue;
+    const uint32_t look_max = volume_step_slots(volume, JOB_SLOTS_MAX);
+    for (uint32_t looked = 0; job->cursor < end && looked < look_max; looked++) {
+        const struct mkv_slot slot =
+            mkv_slot_table_next_owned(table, (struct mkv_slot){job->cursor});
+        job->cursor = (uint32_t)mkv_min_u64(slot.index, end);
+        if (job->cursor == end) {
+            break;
         }
         if (!look(volume, slot)) {
             return;

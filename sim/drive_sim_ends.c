@@ -12,22 +12,33 @@
 #define FATE_LATER 1u
 #define FATE_NEVER 2u
 
-static uint32_t content_page(const struct mkv_drive_sim *drive, uint32_t unit, uint32_t version) {
-    return version == MKV_NONE_U32 ? drive->sectors[unit].page : drive->versions[version].page;
+/* What the content would add to the hash of the image: equal where it is. Of versions it is known
+ * behind hash_versions. */
+static uint64_t content_part(const struct mkv_drive_sim *drive, uint32_t unit, uint32_t version) {
+    return version == MKV_NONE_U32 ? drive->sectors[unit].image_part
+                                   : drive->versions[version].image_part;
 }
 
-static uint64_t content_hash(const struct mkv_drive_sim *drive, uint32_t unit, uint32_t version) {
-    return drive->page_hashes[content_page(drive, unit, version)];
+static void hash_versions(struct mkv_drive_sim *drive) {
+    (void)mkv_drive_sim_image_hash(drive); /* no part is stale */
+    for (uint32_t index = 0; index < drive->dirty_count; index++) {
+        const uint32_t unit = drive->dirty[index];
+        for (uint32_t version = drive->sectors[unit].newest; version != MKV_NONE_U32;
+             version = drive->versions[version].next) {
+            struct version *state = &drive->versions[version];
+            state->image_part = mkv_drive_image_part(drive, unit, state->page);
+        }
+    }
 }
 
 /* Whether an older version of the unit, or what is durable, has the same content. */
 static bool is_repeated(const struct mkv_drive_sim *drive, uint32_t unit, uint32_t version) {
-    const uint64_t hash = content_hash(drive, unit, version);
+    const uint64_t part = content_part(drive, unit, version);
     uint32_t other = drive->versions[version].next;
-    while (other != MKV_NONE_U32 && content_hash(drive, unit, other) != hash) {
+    while (other != MKV_NONE_U32 && content_part(drive, unit, other) != part) {
         other = drive->versions[other].next;
     }
-    return other != MKV_NONE_U32 || content_hash(drive, unit, MKV_NONE_U32) == hash;
+    return other != MKV_NONE_U32 || content_part(drive, unit, MKV_NONE_U32) == part;
 }
 
 static uint32_t content_count(const struct mkv_drive_sim *drive, uint32_t unit) {
@@ -86,13 +97,14 @@ static uint64_t versions_part(const struct mkv_drive_sim *drive, uint32_t unit, 
             completed = fate == FATE_NOW;
             orphan = fate == FATE_LATER;
         }
-        list = mkv_random_mix(list + drive->page_hashes[state->page]) + 4 + (orphan ? 2 : 0) +
-               (completed ? 1 : 0);
+        list =
+            mkv_random_mix(list + state->image_part) + 4 + (orphan ? 2 : 0) + (completed ? 1 : 0);
     }
     return list == 0 ? 0 : mkv_random_mix(list + unit);
 }
 
-uint64_t mkv_drive_sim_state_hash(const struct mkv_drive_sim *drive) {
+uint64_t mkv_drive_sim_state_hash(struct mkv_drive_sim *drive) {
+    hash_versions(drive);
     uint64_t hash = drive->image_hash;
     for (uint32_t index = 0; index < drive->dirty_count; index++) {
         hash += versions_part(drive, drive->dirty[index], NULL);
@@ -111,8 +123,7 @@ static uint64_t end_hash(const struct mkv_drive_sim *drive, uint64_t power, uint
             continue;
         }
         const uint32_t version = version_of(drive, unit, &number);
-        hash -= mkv_drive_image_part(drive, unit, drive->sectors[unit].page);
-        hash += mkv_drive_image_part(drive, unit, content_page(drive, unit, version));
+        hash += content_part(drive, unit, version) - content_part(drive, unit, MKV_NONE_U32);
     }
     return hash;
 }
@@ -140,6 +151,7 @@ void mkv_drive_sim_choose_end(struct mkv_drive_sim *drive, uint64_t end,
 enum mkv_crash_kind mkv_drive_end_begin(struct mkv_drive_sim *drive) {
     uint64_t power = 1;
     uint64_t kill = 1;
+    hash_versions(drive);
     for (uint32_t index = 0; index < drive->dirty_count; index++) {
         const uint32_t unit = drive->dirty[index];
         power = mkv_min_u64(power * content_count(drive, unit), ENDS_SAID_MAX);

@@ -16,17 +16,20 @@
 
 struct version {
     uint32_t page;
-    uint32_t write;     /* serial of the write or trim that brought it */
-    uint64_t completed; /* 0 while in flight */
-    uint32_t next;      /* the next older one, MKV_NONE_U32 at the end */
-    bool orphan;        /* in flight from a process that is gone, or of a write that failed */
-    bool atomic;        /* of a write that is kept whole or not at all */
+    uint32_t write;      /* serial of the write or trim that brought it */
+    uint64_t completed;  /* 0 while in flight */
+    uint32_t next;       /* the next older one, MKV_NONE_U32 at the end */
+    bool orphan;         /* in flight from a process that is gone, or of a write that failed */
+    bool atomic;         /* of a write that is kept whole or not at all */
+    uint64_t image_part; /* what it would add to image_hash; for drive_sim_ends.c alone */
 };
 
 struct sector {
-    uint32_t page;   /* durable */
-    uint32_t newest; /* version, MKV_NONE_U32 when the unit is clean */
-    uint32_t older;  /* durable before; MKV_NONE_U32: none, or not kept */
+    uint64_t image_part; /* what the unit adds to image_hash */
+    uint32_t page;       /* durable */
+    uint32_t newest;     /* version, MKV_NONE_U32 when the unit is clean */
+    uint32_t older;      /* durable before; MKV_NONE_U32: none, or not kept */
+    bool image_stale;    /* its durable content changed since image_part was computed */
 };
 
 struct drive_io {
@@ -58,7 +61,7 @@ struct mkv_drive_sim {
     uint64_t due_last_ns; /* of the operation submitted last */
     uint64_t completion_stamp;
     uint64_t last_write_hash;
-    uint64_t image_hash;
+    uint64_t image_hash;   /* the sum of all parts, those of stale units included */
     uint32_t orphan_count; /* versions, all of them on dirty units */
 
     bool choosing;   /* the next crash has the end that was chosen */
@@ -67,7 +70,6 @@ struct mkv_drive_sim {
     struct mkv_drive_ends *ends; /* NULL, or they are listed */
 
     uint8_t *pages;
-    uint64_t *page_hashes;
     uint32_t *pages_free;
     uint32_t pages_free_count;
     struct version *versions;
@@ -76,6 +78,8 @@ struct mkv_drive_sim {
     struct sector *sectors;
     uint32_t *dirty; /* units with versions, in the order they became so */
     uint32_t dirty_count;
+    uint32_t *image_stale; /* units that are stale in the hash of the image */
+    uint32_t image_stale_count;
     uint64_t *sums; /* of the read completed last */
 };
 
@@ -83,6 +87,8 @@ static inline uint8_t *drive_page(const struct mkv_drive_sim *drive, uint32_t pa
     return drive->pages + (size_t)page * MKV_UNIT_BYTES;
 }
 
+/* Copies units; a call of its own, for which the C library's copy is taken. */
+void mkv_drive_copy(uint8_t *target, const uint8_t *source, uint32_t unit_count);
 uint32_t mkv_drive_page_take(struct mkv_drive_sim *drive);
 /* Puts a version in flight with these bytes on top of the unit; NULL: zeros. */
 void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t write,

@@ -78,6 +78,9 @@ static void opened(struct mkv_lives *lives, uint32_t volume) {
     }
     lives->nodes_done++;
     mkv_audit_serving(&lives->audits[volume]);
+    if (volume == 0) {
+        mkv_tiers_serving(&lives->tiers, lives->nodes[0].volume);
+    }
 }
 
 static void open_failed(struct mkv_lives *lives) {
@@ -142,6 +145,8 @@ void mkv_lives_on_event(void *context, uint32_t volume, const struct mkv_event *
         lives->reports++; /* of a segment: its value may be missing */
         mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event,
                             lives->now_ns);
+        mkv_tiers_evicted(&lives->tiers, lives->nodes[volume].volume, event,
+                          lives->nodes[volume].evicts_at_once);
         break;
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:

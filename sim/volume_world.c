@@ -27,11 +27,13 @@ static bool start_get(void *context, uint32_t key) {
     return mkv_volume_client_start_get(context, key);
 }
 
+static bool can_start(const void *context) {
+    const struct volume_world *world = context;
+    return world->busy_count < world->lives.shape->clients;
+}
+
 static void work(void *context) {
-    struct volume_world *world = context;
-    if (world->busy_count < world->lives.shape->clients) {
-        mkv_volume_client_start(world);
-    }
+    mkv_volume_client_start(context);
 }
 
 static uint32_t first_client(const struct volume_world *world) {
@@ -90,6 +92,7 @@ const struct mkv_lives_clients mkv_volume_world_clients = {
     .serving = serving,
     .failed = failed,
     .start_get = start_get,
+    .can_start = can_start,
     .work = work,
     .due_ns = due_ns,
     .act = act,
@@ -103,6 +106,7 @@ static const struct mkv_lives_clients decided_clients = {
     .serving = serving,
     .failed = failed,
     .start_get = start_get,
+    .can_start = can_start,
     .work = work,
     .due_ns = due_ns,
     .act = act,

@@ -101,6 +101,11 @@ struct world_item {
     uint64_t offset;
     uint32_t flags;
     uint32_t expire_s;
+    uint64_t session;
+    uint32_t tier_hint;
+    enum mkv_session_action action;
+    enum mkv_think_exit reason;
+    uint64_t reservation; /* of a COMMIT, whose key is "" */
 };
 
 struct world_request {
@@ -128,7 +133,11 @@ struct world {
     uint8_t *unit_users;
     uint64_t now_ns;
     uint64_t wall_later_ms;
-    uint64_t lease_ns;          /* that the last EXISTS or PIN asked for */
+    uint64_t lease_ns;                               /* that the last EXISTS or PIN asked for */
+    enum mkv_status session_status[MKV_VOLUMES_MAX]; /* what a volume answers to SESSION */
+    struct mkv_message put_message;                  /* the last PUT_BEGIN that came */
+    struct mkv_message session_message;              /* the last one that came */
+    uint32_t session_messages;
     uint64_t deadline_after_ns; /* of requests to come; one second unless a test says otherwise */
     uint64_t random;            /* 0: events in the order in which they came up */
     uint64_t steps;
@@ -172,6 +181,9 @@ uint32_t world_replace(struct world *world, const char *key, uint64_t seed, uint
 uint32_t world_get(struct world *world, const char *key, uint64_t offset, uint64_t length);
 uint32_t world_exists(struct world *world, const char *key);
 uint32_t world_delete(struct world *world, const char *key);
+uint32_t world_allocate(struct world *world, const char *key, uint64_t seed, uint64_t length);
+/* Of the value from `seed`, under what the ALLOCATE was answered. */
+uint32_t world_commit(struct world *world, uint32_t allocate, uint64_t seed, uint64_t length);
 
 /* Delivers events that are not held until there is none and the front has no work. */
 void world_run(struct world *world);

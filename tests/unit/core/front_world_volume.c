@@ -185,6 +185,14 @@ static void take_exists(struct world *world, const struct mkv_message *message,
     }
 }
 
+static void take_session(struct world *world, const struct mkv_message *message) {
+    struct world_event *event =
+        answer(world, message, GATE_EXISTS_DONE, MKV_MESSAGE_SESSION_DONE, MKV_NONE_U32);
+    event->message.status = world->session_status[message->volume];
+    world->session_message = *message;
+    world->session_messages++;
+}
+
 /* The bytes of the slab's payload area that a read fills: whole chunks, as a drive's would. */
 static void read_extent(const struct world_op *op, uint32_t *from, uint32_t *bytes,
                         uint32_t *wanted) {
@@ -242,6 +250,15 @@ static bool may_replace(const struct world_op *op, const struct world_block *liv
     return (op->request_flags & MKV_PUT_REPLACE) != 0;
 }
 
+/* Two manifests of one value. */
+static bool same_value(const struct world_op *op, const struct world_block *live) {
+    struct mkv_manifest manifest;
+    return (op->block.flags & live->flags & MKV_BLOCK_MANIFEST) != 0 &&
+           mkv_manifest_decode(live->data, &manifest) &&
+           manifest.length == op->message.value_length &&
+           mkv_root_equal(manifest.root, op->message.value_root);
+}
+
 static void mutation_start(struct world *world, uint32_t index) {
     struct world_op *op = &world->ops[index];
     if (op->message.kind == MKV_MESSAGE_DELETE) {
@@ -254,9 +271,12 @@ static void mutation_start(struct world *world, uint32_t index) {
         world_block_find(world, op->message.volume, op->block.key, op->block.key_bytes);
     struct world_event *event =
         answer(world, &op->message, GATE_PUT_READY, MKV_MESSAGE_PUT_READY, index);
-    if (live != NULL && live->length == op->block.length &&
-        mkv_root_equal(live->root, op->block.root) && live->flags == op->block.flags) {
+    if (live != NULL &&
+        ((live->length == op->block.length && mkv_root_equal(live->root, op->block.root) &&
+          live->flags == op->block.flags) ||
+         (!may_replace(op, live) && same_value(op, live)))) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
+        event->message.flags = MKV_PUT_THERE;
     } else if (live != NULL && !may_replace(op, live)) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
         event->message.status = MKV_STATUS_CONFLICT;
@@ -274,6 +294,9 @@ static void mutation_end(struct world *world, uint32_t index) {
 
 static void take_mutation(struct world *world, const struct mkv_message *message,
                           const uint8_t *data) {
+    if (message->kind == MKV_MESSAGE_PUT_BEGIN) {
+        world->put_message = *message;
+    }
     const uint32_t index = op_take(world, message, data);
     struct world_op *op = &world->ops[index];
     op->block.length = message->length;
@@ -336,6 +359,9 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_UNPIN:
         take_exists(world, message, data);
         return;
+    case MKV_MESSAGE_SESSION:
+        take_session(world, message);
+        return;
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_DELETE:
         take_mutation(world, message, data);
@@ -352,6 +378,7 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_EXISTS_DONE:
     case MKV_MESSAGE_PIN_DONE:
     case MKV_MESSAGE_UNPIN_DONE:
+    case MKV_MESSAGE_SESSION_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
