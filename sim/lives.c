@@ -373,10 +373,10 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     lives->crash_image = mkv_random_mix(lives->crash_image ^ mkv_drive_sim_image_hash(node->drive));
 }
 
-static void crash(struct mkv_lives *lives) {
+void mkv_lives_crash(struct mkv_lives *lives, bool kill) {
     const bool formatting = lives->phase == MKV_PHASE_FORMATTING;
-    const bool kill = mkv_random_chance(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE),
-                                        lives->shape->share_kill, 16);
+    lives->crash_count++;
+    lives->killed = kill;
     lives->report->recoveries_cut += lives->crash_pending;
     lives->crash_image = 0;
     for (uint32_t node = 0; node < lives->node_count; node++) {
@@ -390,6 +390,11 @@ static void crash(struct mkv_lives *lives) {
     }
     lives->crash_pending = true;
     start_opening(lives);
+}
+
+static void crash(struct mkv_lives *lives) {
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    mkv_lives_crash(lives, mkv_random_chance(random, lives->shape->share_kill, 16));
 }
 
 /* ---- phases that end ------------------------------------------------------------------------- */
@@ -682,22 +687,31 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     set_calm(lives);
 }
 
-void mkv_lives_run(struct mkv_lives *lives) {
+void mkv_lives_begin(struct mkv_lives *lives) {
     start_process(lives);
     start_format(lives);
+}
+
+void mkv_lives_step(struct mkv_lives *lives) {
+    MKV_ASSERT(lives->phase != MKV_PHASE_DONE);
+    if (!lives->fuse.blown) {
+        mkv_lives_turn(lives);
+    }
+    if (lives->fuse.blown) {
+        crash(lives);
+    } else {
+        advance(lives);
+    }
+    if (++lives->turns > LIVES_TURNS_MAX) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "no progress in phase %u: %u operations are unanswered",
+                 (unsigned)lives->phase, lives->clients->unanswered(lives->world));
+    }
+    lives->report->trace_hash = lives->trace.hash;
+}
+
+void mkv_lives_run(struct mkv_lives *lives) {
+    mkv_lives_begin(lives);
     while (lives->phase != MKV_PHASE_DONE) {
-        if (!lives->fuse.blown) {
-            mkv_lives_turn(lives);
-        }
-        if (lives->fuse.blown) {
-            crash(lives);
-        } else {
-            advance(lives);
-        }
-        if (++lives->turns > LIVES_TURNS_MAX) {
-            mkv_fail(MKV_ORACLE_ANSWERS, "no progress in phase %u: %u operations are unanswered",
-                     (unsigned)lives->phase, lives->clients->unanswered(lives->world));
-        }
-        lives->report->trace_hash = lives->trace.hash;
+        mkv_lives_step(lives);
     }
 }
