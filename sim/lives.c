@@ -342,18 +342,19 @@ static void keep_image(struct mkv_lives *lives, uint32_t node) {
 }
 
 /* What this process did, and what clients asked up to here. */
-static void count_diversity(struct mkv_lives *lives, const struct mkv_volume *volume) {
-    struct mkv_volume_stats stats;
+static void count_process(struct mkv_lives *lives, const struct mkv_volume_stats *stats) {
     struct mkv_diversity *sum = &lives->model.diversity;
-    mkv_volume_stats(volume, &stats);
-    mkv_diversity_of(sum, &stats);
+    mkv_changes_of(&lives->report->changes, stats);
+    mkv_diversity_of(sum, stats);
     lives->report->diversity = *sum;
 }
 
 static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
-    if (mkv_node_state(node) == MKV_VOLUME_SERVING) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(node->volume, &stats);
+    if (stats.state == MKV_VOLUME_SERVING) {
         mkv_audit_tenants(&lives->audits[index]);
     }
     if (lives->trace.log != NULL) {
@@ -361,8 +362,7 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     }
     mkv_rot_before_crash(&lives->faults[index], node);
     mkv_listing_crash(&lives->listings[index]);
-    mkv_changes_of(&lives->report->changes, node->volume);
-    count_diversity(lives, node->volume);
+    count_process(lives, &stats);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
                    mkv_drive_sim_image_hash(node->drive));

@@ -8,9 +8,9 @@
 #include "sim/shards_world.h"
 
 /* One seed in this many has the front in it. */
-#define FRONT_ONE_IN 8u
+#define FRONT_ONE_IN 12u
 /* Drawn apart, so that all other seeds stay what they are. */
-#define SET_ONE_IN 32u
+#define SET_ONE_IN 48u
 #define SET_SALT 0x5e8ull
 #define EXPIRY_ONE_IN 3u
 #define EXPIRY_SALT 0xe4b1ull
@@ -26,7 +26,7 @@
 /* Of the seeds with a front, one in this many has several of them, each a shard. */
 #define SHARDS_ONE_IN 4u
 #define SHARDS_SALT 0x54a2d5ull
-#define CRASHES_MAX_SHARDS 12u
+#define CRASHES_MAX_SHARDS 8u
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has many long keys, and these extents, which have room for all of them. */
