@@ -339,13 +339,26 @@ void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_rec
     entry->tenant = put->tenant;
     entry->generation_low = (uint32_t)put->generation.value;
     entry->expiry_s = put->expiry_s;
-    entry->length_units = (uint16_t)mkv_slot_payload_units(put->length);
+    entry->length_units = mkv_slot_payload_units(put->length) & 0x3fffu;
+    entry->tier_put = put->tier & MKV_TIER_MAX;
     entry->bits = (uint16_t)(MKV_SLOT_LIVE |
                              ((put->block_flags & MKV_BLOCK_MANIFEST) ? MKV_SLOT_MANIFEST : 0u) |
                              ((put->block_flags & MKV_BLOCK_SEGMENT) ? MKV_SLOT_SEGMENT : 0u) |
                              ((uint32_t)(put->tier & 3u) << MKV_SLOT_TIER_SHIFT));
     mkv_slot_table_hash_insert(table, put->slot.index);
     table->live_count++;
+    table->tier_counts[mkv_slot_tier_of(entry)]++;
+}
+
+void mkv_slot_table_set_tier(struct mkv_slot_table *table, struct mkv_slot slot,
+                             enum mkv_tier before, enum mkv_tier tier) {
+    struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    MKV_ASSERT(table->tier_counts[before] > 0);
+    table->tier_counts[before]--;
+    table->tier_counts[tier]++;
+    entry->bits = (uint16_t)((entry->bits & ~(MKV_TIER_MAX << MKV_SLOT_TIER_SHIFT)) |
+                             ((uint32_t)tier << MKV_SLOT_TIER_SHIFT));
 }
 
 void mkv_slot_table_apply_expiry(struct mkv_slot_table *table,
@@ -378,6 +391,7 @@ void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_re
     }
     MKV_ASSERT(table->live_count > 0);
     table->live_count--;
+    table->tier_counts[mkv_slot_tier_of(entry)]--;
     if (drop->retired) {
         set_retired(table, drop->slot, MKV_SLOT_RETIRED);
     } else if ((entry->bits & MKV_SLOT_HELD) != 0 && !MKV_CANARY(MKV_CANARY_HOLD_IGNORED) &&
@@ -413,6 +427,13 @@ void mkv_slot_table_release(struct mkv_slot_table *table, struct mkv_slot slot) 
 
 /* ---- capture --------------------------------------------------------------------------------- */
 
+static uint8_t captured_tier(const struct mkv_slot_entry *entry) {
+    if (MKV_CANARY(MKV_CANARY_DEMOTION_CAPTURED)) {
+        return (uint8_t)mkv_slot_tier_of(entry);
+    }
+    return entry->tier_put;
+}
+
 void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t page,
                                  const struct mkv_uuid *drive_uuid, uint64_t checkpoint_number,
                                  struct mkv_sequence stamp, uint8_t *unit) {
@@ -447,7 +468,7 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
             .state = entry_state == MKV_SLOT_LIVE ? MKV_ENTRY_LIVE : MKV_ENTRY_RETIRED,
             .block_flags = (uint8_t)(((entry->bits & MKV_SLOT_MANIFEST) ? MKV_BLOCK_MANIFEST : 0u) |
                                      ((entry->bits & MKV_SLOT_SEGMENT) ? MKV_BLOCK_SEGMENT : 0u)),
-            .tier = (uint8_t)((entry->bits >> MKV_SLOT_TIER_SHIFT) & 3u),
+            .tier = captured_tier(entry),
         };
         mkv_checkpoint_page_store(unit, index, &stored);
     }

@@ -99,6 +99,9 @@ static void opened(struct mkv_lives *lives, uint32_t volume) {
     }
     lives->nodes_done++;
     mkv_audit_serving(&lives->audits[volume]);
+    if (volume == 0) {
+        mkv_tiers_serving(&lives->tiers, lives->nodes[0].volume);
+    }
 }
 
 static void open_failed(struct mkv_lives *lives) {
@@ -163,6 +166,8 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         lives->reports++; /* of a segment: its value may be missing */
         mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event,
                             lives->now_ns);
+        mkv_tiers_evicted(&lives->tiers, lives->nodes[volume].volume, event,
+                          lives->nodes[volume].evicts_at_once);
         break;
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
@@ -356,6 +361,9 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     mkv_volume_stats(node->volume, &stats);
     if (stats.state == MKV_VOLUME_SERVING) {
         mkv_audit_tenants(&lives->audits[index]);
+        if (index == 0) {
+            mkv_tiers_check(&lives->tiers, node->volume);
+        }
     }
     if (lives->trace.log != NULL) {
         mkv_drive_sim_print_pending(node->drive, lives->trace.log);
@@ -523,6 +531,7 @@ static void drain(struct mkv_lives *lives) {
     for (uint32_t node = 0; node < lives->node_count; node++) {
         mkv_audit_blocks(&lives->audits[node]);
     }
+    mkv_tiers_check(&lives->tiers, lives->nodes[0].volume);
     mkv_audit_present(lives->audits, lives->node_count);
     enter(lives, MKV_PHASE_CLOSING);
     command(lives, MKV_ADMIN_CLOSE);
@@ -673,6 +682,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                        &lives->model, faults);
         mkv_listing_init(&lives->listings[node], &lives->nodes[node], faults);
     }
+    mkv_tiers_init(&lives->tiers, options->memory, shape, &lives->nodes[0].watch);
     lives->now_ns = 0;
     lives->client_turns = 0;
     lives->crash_pending = false;

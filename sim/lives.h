@@ -31,6 +31,7 @@
 #include "sim/node.h"
 #include "sim/promise.h"
 #include "sim/rot.h"
+#include "sim/tiers.h"
 #include "sim/world.h"
 
 #define MKV_LIVES_NODES_MAX 2u
@@ -89,6 +90,7 @@ struct mkv_lives {
     struct mkv_content content;
     struct mkv_model model;
     struct mkv_evictions evictions;
+    struct mkv_tiers tiers; /* of the first volume */
     uint32_t node_count;
     struct mkv_node nodes[MKV_LIVES_NODES_MAX];
     struct mkv_audit audits[MKV_LIVES_NODES_MAX];

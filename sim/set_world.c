@@ -569,6 +569,8 @@ static void make_drive(struct set_world *world, uint32_t index) {
         .empty_grain_ns = shape->empty_grain_ns,
         .trim = shape->trim,
         .trim_idle_ns = shape->trim_idle_ns,
+        .session_max = shape->session_max,
+        .session_block_max = shape->session_block_max,
     };
     drive->arena_bytes = mkv_volume_memory_required(&drive->config);
     drive->arena = mkv_memory_take(memory, drive->arena_bytes, MKV_UNIT_BYTES);

@@ -27,6 +27,8 @@
 #define SHARDS_ONE_IN 4u
 #define SHARDS_SALT 0x54a2d5ull
 #define CRASHES_MAX_SHARDS 8u
+#define TIER_ONE_IN 3u
+#define TIER_SALT 0x71e2ull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has many long keys, and these extents, which have room for all of them. */
@@ -210,6 +212,26 @@ static uint32_t crashes_of_span(uint32_t span) {
                                  : CRASHES_MAX_SPAN_LONGEST;
 }
 
+/* Drawn apart, too. Where there are tiers, blocks mostly make room. */
+static void draw_tiers(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ TIER_SALT, MKV_CONCERN_SHAPE);
+    shape->session_max = 1;
+    shape->session_block_max = 1;
+    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
+        return;
+    }
+    static const uint64_t idles_ns[] = {50000, 2000000, UINT64_MAX};
+    shape->share_tier = mkv_random_between(&random, 4, 16);
+    shape->session_count = mkv_random_between(&random, 1, MKV_SHAPE_SESSIONS_MAX);
+    shape->weight_session = mkv_random_between(&random, 1, 6);
+    shape->session_idle_ns = idles_ns[mkv_random_below(&random, 3)];
+    const bool scarce = mkv_random_chance(&random, 1, 3);
+    shape->session_max = scarce ? mkv_random_between(&random, 1, 3) : 8;
+    shape->session_block_max = scarce ? mkv_random_between(&random, 1, 12) : 256;
+    shape->eviction = shape->eviction || mkv_random_chance(&random, 1, 2);
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
     static const uint32_t spans[] = {12, 40, 80, 120, SPAN_LONG, SPAN_LONGEST};
     const bool front = shape->world == MKV_WORLD_FRONT;
@@ -305,6 +327,7 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
         shape->crashes_max = CRASHES_MAX_SET;
     }
     draw_eviction(shape, &random);
+    draw_tiers(shape, seed);
     draw_memory(shape, &random);
     draw_long_keys(shape, seed);
     draw_shards(shape, seed);

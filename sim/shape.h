@@ -31,6 +31,8 @@ enum mkv_world_kind {
 
 /* Turns of clients that can be left out one by one: the first so many. */
 #define MKV_SHAPE_SKIP_MAX 16384u
+/* Sessions that puts name. */
+#define MKV_SHAPE_SESSIONS_MAX 3u
 
 struct mkv_shape {
     uint64_t seed;
@@ -69,6 +71,12 @@ struct mkv_shape {
     uint32_t share_abort;
     uint32_t share_lease; /* volume only: of EXISTS that ask for a lease, or are PIN or UNPIN */
     uint64_t lease_ns_max;
+    uint32_t share_tier;     /* volume only: of contents that name a tier; 0: no sessions either */
+    uint32_t session_count;  /* that puts name, from 1 on */
+    uint32_t weight_session; /* of SESSION */
+    uint32_t session_max;    /* that a volume keeps in mind */
+    uint32_t session_block_max;
+    uint64_t session_idle_ns;
     uint32_t share_expiry; /* volume only: of puts that bring an expiry */
     uint32_t expiry_s_max; /* how far ahead */
     uint64_t expiry_pass_ns;

@@ -104,7 +104,7 @@ class SimTest(unittest.TestCase):
         self.assertEqual(replayed["trace_hash"], report["trace_hash"])
 
     def test_stats__json_and_text__every_figure_is_above_none(self):
-        child = run(SIMULATOR, "stats", "--seed", "1", "--seconds", "4", "--json")
+        child = run(SIMULATOR, "stats", "--seed", "1", "--seconds", "15", "--json")
         self.assertEqual(child.returncode, 0, child.stdout)
         stats = json.loads(child.stdout)
         for name, figure in stats.items():
