@@ -125,8 +125,8 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->tenant_sweep.place = MKV_NONE_U32;
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
     memset(volume->hold_heads, 0xff, sizeof volume->hold_heads);
-    memset(volume_ops(volume), 0, volume->op_total * sizeof(struct op));
     for (uint32_t op = 0; op < volume->op_total; op++) {
+        memset(&volume_ops(volume)[op], 0, offsetof(struct op, key));
         mkv_volume_list_push(volume, &volume->free_ops, op);
     }
     mkv_slot_table_init(volume_table(volume), &config->geometry);
