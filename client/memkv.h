@@ -143,8 +143,8 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
  * same. */
 #define MEMKV_RELAXED 0x2u
 
-/* How long a value is worth keeping when there is no room: the lower ones leave first, whatever else
- * is known of them. What names no tier is MEMKV_TIER_UNHINTED. */
+/* How long a value is worth keeping when there is no room: the lower ones leave first, whatever
+ * else is known of them. What names no tier is MEMKV_TIER_UNHINTED. */
 enum memkv_tier {
     MEMKV_TIER_DEFAULT = 0,
     MEMKV_TIER_THINK_COMPLETE = 1, /* of a reasoning phase that is over */
@@ -206,10 +206,11 @@ enum memkv_status memkv_delete(struct memkv_client *client, const void *key, siz
 /* ---- sessions ------------------------------------------------------------------------------- */
 
 /*
- * An inference request, by an id that the client chooses: any number but 0, for a tenant's own. Puts
- * that name it make its values known together; the first one begins it, too. One that nobody names
+ * An inference request, by an id that the client chooses: any number but 0, of its tenant's own.
+ * What puts that name it store belongs to it; the first one begins it, too. One that nobody names
  * for a minute (the server's storage.session_idle) ends by itself. What happens to its values
- * follows the answer; they stay as they are when the server starts anew, and is without sessions.
+ * follows the answer. A server that starts anew has no sessions, and every value has the tier of
+ * its put again.
  */
 
 /* MEMKV_NO_SPACE: the server has no room for another one; what names it is kept without it. */
@@ -229,8 +230,8 @@ enum memkv_status memkv_session_exit_think(struct memkv_client *client, uint64_t
 
 /* End: the values leave, but for those that are leased or pinned. */
 #define MEMKV_SESSION_FREE 0x1u
-/* The session is over, and all its values become MEMKV_TIER_THINK_COMPLETE. MEMKV_NOT_FOUND: no such
- * session. */
+/* The session is over, and all its values become MEMKV_TIER_THINK_COMPLETE. MEMKV_NOT_FOUND: no
+ * such session. */
 enum memkv_status memkv_session_end(struct memkv_client *client, uint64_t session, uint32_t flags,
                                     struct memkv_error *error);
 

@@ -137,7 +137,7 @@ struct mkv_config {
         enum mkv_config_storage_eviction eviction;
         uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint64_t session_idle_s;
-        uint64_t sessions_max; /* of each drive, as is this: */
+        uint64_t sessions_max;       /* of each drive, as is this: */
         uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;
         uint64_t block_size_bytes; /* the reporting unit */
