@@ -239,6 +239,10 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_GHOST_TAG_IGNORED] =
         {"ghost-tag-ignored",
          "A miss is told as evicted because of another key that was evicted, whatever its tag."},
+    [MKV_CANARY_TENANTS_COUNTED_EARLY] = {"tenants-counted-early",
+                                          "Recovery counts a page's blocks by tenant when it has "
+                                          "linked the page, and not when every "
+                                          "extent is known."},
     [MKV_CANARY_DEMOTION_CAPTURED] =
         {"demotion-captured",
          "A checkpoint holds the tier that a block was moved to, and not the one of its put."},

@@ -48,6 +48,7 @@
 #include "core/directory.h"
 #include "core/geometry.h"
 #include "core/io.h"
+#include "core/recovery_table.h"
 #include "core/superblock.h"
 
 /* Journal blocks of one batch. */
@@ -94,6 +95,12 @@ struct mkv_volume_config {
     uint32_t ghost_count; /* tags of evicted blocks that are remembered. 0: by the slots */
     /* A full class keeps one slot in so many ready. 0: MKV_EVICT_READY_DIVISOR. */
     uint32_t evict_ready_divisor;
+    /* How much one step does, where it could go on: pages that recovery derives or a checkpoint
+     * captures, slots that a walk over them looks at, bytes of the slot table that recovery clears.
+     * 0, or more than that: the volume's own bounds. */
+    uint32_t step_pages;
+    uint32_t step_slots;
+    uint32_t step_clear_bytes;
     /* Sessions that are tracked at a time, and blocks of all of them together: 84 bytes for one of
      * the former, 12 for one of the latter. 0: MKV_SESSION_MAX, and a quarter of the slots but no
      * more than 2^20. */
@@ -209,7 +216,9 @@ struct mkv_volume_stats {
     uint64_t trim_extents_total; /* extents, or members of wider ones, that these named whole */
     uint64_t trim_bytes_total;   /* of those that completed with MKV_IO_OK */
     uint64_t trim_errors_total;  /* completed with any other result; nothing else comes of it */
-    uint64_t trims_pending;    /* wanted and not completed: in flight, or waiting for their turn */
+    uint64_t trims_pending; /* wanted and not completed: in flight, or waiting for their turn */
+    /* Ring blocks that recoveries decided, by the row of recovery_table.h. */
+    uint64_t recovery_rows[MKV_RECOVERY_ROWS];
     uint64_t recovery_entries; /* records replayed by the last OPEN */
     uint64_t recovery_ns;
     uint64_t generation_counter;

@@ -41,6 +41,9 @@ struct mkv_shape {
     struct mkv_geometry geometry;
     struct mkv_drive_profile profile;
     uint32_t window_units;
+    uint32_t step_pages; /* what one step of a volume does at most; 0: as much as ever */
+    uint32_t step_slots;
+    uint32_t step_clear_bytes;
     uint64_t idle_ns;
     uint64_t empty_ns_max;
     uint64_t empty_grain_ns;
@@ -53,6 +56,7 @@ struct mkv_shape {
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;
+    bool long_keys; /* volume only: so many and so long that the directory has no room for all */
     /* Workload: weights of the operations, and shares of 16. */
     uint32_t clients; /* operations that run at a time */
     uint32_t weight_put;
