@@ -136,7 +136,9 @@ MKV_COLLECTOR(requests_of) {
 MKV_COLLECTOR(items_of_status) {
     uint64_t sum = 0;
     for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
-        sum += sources->snapshot->front.items_finished[op][argument];
+        /* What a COMMIT does not find is no key. */
+        const bool counts = op != MKV_OP_COMMIT || argument != MKV_STATUS_NOT_FOUND;
+        sum += counts ? sources->snapshot->front.items_finished[op][argument] : 0;
     }
     count0(out, sum);
 }
@@ -216,6 +218,29 @@ MKV_COLLECTOR(memory_tier_requests) {
     (void)argument;
     const uint64_t *started = sources->snapshot->front.requests_started;
     count0(out, started[MKV_OP_GET] + started[MKV_OP_EXISTS] + started[MKV_OP_LOOKUP]);
+}
+
+MKV_COLLECTOR(memory_tier_writes) {
+    (void)argument;
+    const uint64_t *started = sources->snapshot->front.requests_started;
+    count0(out, started[MKV_OP_PUT] + started[MKV_OP_ALLOCATE]);
+}
+
+MKV_COLLECTOR(memory_tier_reserved) {
+    (void)argument;
+    count0(out, sources->snapshot->front.writes_reserved);
+}
+
+MKV_COLLECTOR(memory_tier_refused) {
+    (void)argument;
+    const struct mkv_front_stats *front = &sources->snapshot->front;
+    const uint64_t *put = front->items_finished[MKV_OP_PUT];
+    const uint64_t *allocate = front->items_finished[MKV_OP_ALLOCATE];
+    count1(out, "no_memory", front->writes_without_memory);
+    count1(out, "no_space",
+           put[MKV_STATUS_NO_SPACE] + put[MKV_STATUS_QUOTA] + allocate[MKV_STATUS_NO_SPACE] +
+               allocate[MKV_STATUS_QUOTA]);
+    count1(out, "conflict", put[MKV_STATUS_CONFLICT] + allocate[MKV_STATUS_CONFLICT]);
 }
 
 MKV_COLLECTOR(memory_tier_lookups) {

@@ -45,6 +45,9 @@ MKV_COLLECTOR(drive_tier_lookups); /* true: hits alone */
 MKV_COLLECTOR(drive_tier_loaded);
 MKV_COLLECTOR(drive_tier_failures);
 MKV_COLLECTOR(memory_tier_requests);
+MKV_COLLECTOR(memory_tier_writes);
+MKV_COLLECTOR(memory_tier_reserved);
+MKV_COLLECTOR(memory_tier_refused);
 MKV_COLLECTOR(memory_tier_lookups); /* true: hits; false: misses */
 MKV_COLLECTOR(memory_tier_read);
 MKV_COLLECTOR(memory_tier_written);

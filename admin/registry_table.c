@@ -18,6 +18,7 @@
 static const char *const fabrics[] = {"tcp", NULL};
 static const char *const listeners[] = {"native", NULL};
 static const char *const load_failures[] = {"io_error", "checksum", "deadline", "offline", NULL};
+static const char *const write_failures[] = {"no_memory", "no_space", "conflict", NULL};
 static const char *const components[] = {"superblock", "journal", "index", "slot_header",
                                          "payload",    "wire",    NULL};
 static const char *const repair_kinds[] = {"superblock_copy", "quarantined_slot", "torn_tail",
@@ -40,6 +41,7 @@ static const struct mkv_metric_label by_op_result[] = {
     CLOSED("op", mkv_admin_lookup_ops), CLOSED("result", mkv_admin_lookup_results), END};
 static const struct mkv_metric_label by_miss[] = {CLOSED("reason", mkv_admin_misses), END};
 static const struct mkv_metric_label by_load_failure[] = {CLOSED("reason", load_failures), END};
+static const struct mkv_metric_label by_write_failure[] = {CLOSED("reason", write_failures), END};
 static const struct mkv_metric_label by_device[] = {DEVICE, END};
 static const struct mkv_metric_label by_device_op[] = {DEVICE, CLOSED("op", mkv_admin_io_ops), END};
 static const struct mkv_metric_label by_device_state[] = {
@@ -89,12 +91,18 @@ static const struct mkv_metric_label of_build[] = {OPEN("version", 1), OPEN("com
 
 const struct mkv_metric_family mkv_metric_families[] = {
     /* Requests. */
+    COUNTER("memkv_allocate_total", "requests", no_labels, requests_of, MKV_OP_ALLOCATE,
+            "ALLOCATE requests", "Writers that reserve before they send",
+            "Far more than commits: clients reserve and do not come back"),
     COUNTER("memkv_lookup_total", "requests", no_labels, requests_of, MKV_OP_LOOKUP,
             "LOOKUP requests", "Engines ask for a prefix before they read it",
             "None at all: the engine's connector is off or asks another node"),
     COUNTER("memkv_delete_total", "requests", no_labels, requests_of, MKV_OP_DELETE,
             "DELETE requests", "Deletes are rare in a cache",
             "Many: find the client that deletes; eviction needs no help"),
+    COUNTER("memkv_commit_total", "requests", no_labels, requests_of, MKV_OP_COMMIT,
+            "COMMIT requests", "Reservations that were put, or given up by name",
+            "None needed by itself"),
     COUNTER("memkv_read_total", "requests", no_labels, drives_sum, OF_VOLUME(gets_total),
             "Reads of a block, or a part of one, that were served from a drive",
             "The load that gets put on the drives",
@@ -270,9 +278,19 @@ const struct mkv_metric_family mkv_metric_families[] = {
     COUNTER("memkv_l1_read_miss_keys_total", "keys", no_labels, memory_tier_lookups, false,
             "Keys not found in the memory tier", "What goes on to the drives",
             "None needed by itself"),
-    COUNTER("memkv_l1_write_requests_total", "requests", no_labels, requests_of, MKV_OP_PUT,
-            "PUT requests: each puts its value into memory first", "The load of writes",
+    COUNTER("memkv_l1_write_requests_total", "requests", no_labels, memory_tier_writes, 0,
+            "PUT and ALLOCATE requests: each takes memory for its values first",
+            "The load of writes", "None needed by itself"),
+    COUNTER("memkv_l1_write_reserved_keys_total", "keys", no_labels, memory_tier_reserved, 0,
+            "Keys of PUT and ALLOCATE that had memory and a slot for their value",
+            "What is left of the load of writes behind what is there already or refused",
             "None needed by itself"),
+    COUNTER(
+        "memkv_l1_write_failed_keys_total", "keys", by_write_failure, memory_tier_refused, 0,
+        "Keys of PUT and ALLOCATE that had no memory in time, no room on a drive or in a quota, "
+        "or hold other content",
+        "Writes that could not begin",
+        "no_memory: raise memory.max_size; no_space: add drives or raise the quota"),
     COUNTER("memkv_l1_read_keys_total", "keys", no_labels, memory_tier_read, 0,
             "Keys that gets read from the memory tier", "Gets that cost no drive anything",
             "None needed by itself"),

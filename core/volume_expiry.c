@@ -44,6 +44,11 @@ static uint32_t expiry_of_put(const struct mkv_volume *volume, const struct op *
     return has_s == 0 || op->expiry_s == 0 ? 0 : (uint32_t)mkv_max_u64(has_s, op->expiry_s);
 }
 
+bool mkv_volume_put_prolongs(const struct mkv_volume *volume, const struct op *op) {
+    return expiry_of_put(volume, op) !=
+           mkv_slot_table_entry(volume_table(volume), op->old_slot)->expiry_s;
+}
+
 void mkv_volume_prolong(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     const uint32_t expiry_s = expiry_of_put(volume, op);

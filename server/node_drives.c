@@ -270,7 +270,7 @@ static void leave_out_absent(struct mkv_node *node) {
 static bool judge_set(struct mkv_node *node, struct mkv_backend_error *error) {
     struct mkv_drive_set_candidate candidates[MKV_VOLUMES_MAX];
     return make_candidates(node, candidates, error) &&
-           mkv_drive_set_judge(candidates, node->drive_count, node->lost,
+           mkv_drive_set_judge(candidates, node->drive_count, node->options.lost,
                                &mkv_drive_set_random_kernel, &node->plan, error);
 }
 

@@ -60,6 +60,8 @@ static void request(struct mkv_trace *trace, const struct mkv_input *input) {
         mkv_trace_word(trace, item->flags);
         mkv_trace_word(trace, item->length);
         mkv_trace_word(trace, item->offset);
+        mkv_trace_word(trace, item->expire_s);
+        mkv_trace_word(trace, item->reservation);
         root(trace, &item->root);
     }
     bytes(trace, input->data, input->data_bytes);
@@ -126,6 +128,7 @@ static void answer(struct mkv_trace *trace, const struct mkv_answer_effect *answ
         mkv_trace_word(trace,
                        (uint64_t)results[index].status << 32 | (uint32_t)results[index].miss);
         mkv_trace_word(trace, results[index].length);
+        mkv_trace_word(trace, results[index].leased);
         root(trace, &results[index].root);
     }
 }

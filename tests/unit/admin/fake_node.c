@@ -117,6 +117,12 @@ static void fake_front(struct mkv_front_stats *front) {
     front->requests_answered[0][MKV_STATUS_INVALID] = 2;
     front->requests_answered[MKV_OP_GET][MKV_STATUS_INVALID] = 3;
     front->items_finished[MKV_OP_PUT][MKV_STATUS_NO_SPACE] = 11;
+    front->items_finished[MKV_OP_ALLOCATE][MKV_STATUS_NO_SPACE] = 14;
+    front->items_finished[MKV_OP_ALLOCATE][MKV_STATUS_QUOTA] = 15;
+    front->items_finished[MKV_OP_PUT][MKV_STATUS_CONFLICT] = 16;
+    front->items_finished[MKV_OP_ALLOCATE][MKV_STATUS_CONFLICT] = 17;
+    front->writes_reserved = 1700;
+    front->writes_without_memory = 13;
     front->keys_by_miss[MKV_OP_GET][MKV_MISS_NONE] = 500;
     front->keys_by_miss[MKV_OP_GET][MKV_MISS_UNKNOWN] = 150;
     front->keys_by_miss[MKV_OP_GET][MKV_MISS_IO_ERROR] = 5;
