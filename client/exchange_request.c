@@ -18,8 +18,9 @@ enum group {
     GROUP_DELETE,
     GROUP_PIN,
     GROUP_UNPIN,
+    GROUP_SESSION,
 };
-#define GROUP_COUNT 8u
+#define GROUP_COUNT 9u
 
 static enum group group_of(const struct mkv_exchange *exchange, const struct memkv_item *item) {
     const struct mkv_native_hello_answer *limits = &exchange->client->limits;
@@ -34,6 +35,8 @@ static enum group group_of(const struct mkv_exchange *exchange, const struct mem
         return GROUP_PIN;
     case MEMKV_OP_UNPIN:
         return GROUP_UNPIN;
+    case MEMKV_OP_SESSION:
+        return GROUP_SESSION;
     case MEMKV_OP_PUT:
         break;
     }
@@ -56,6 +59,7 @@ static uint32_t group_items_max(const struct mkv_exchange *exchange, enum group 
     case GROUP_DELETE:
     case GROUP_PIN:
     case GROUP_UNPIN:
+    case GROUP_SESSION:
         break;
     }
     return items_max;
@@ -75,15 +79,40 @@ static enum mkv_native_op op_of_group(enum group group) {
         return MKV_NATIVE_PIN;
     case GROUP_UNPIN:
         return MKV_NATIVE_UNPIN;
+    case GROUP_SESSION:
+        return MKV_NATIVE_SESSION;
     case GROUP_DELETE:
         break;
     }
     return MKV_NATIVE_DELETE;
 }
 
+static bool session_is_valid(struct mkv_exchange *exchange, uint32_t index) {
+    const struct memkv_item *item = &exchange->items[index];
+    const bool exits = item->action == MEMKV_SESSION_EXIT_THINK;
+    if (item->session == 0 || item->key != NULL || item->key_bytes != 0) {
+        mkv_exchange_note(exchange, index, "a session is any number but 0, and has no key");
+    } else if (item->action < MEMKV_SESSION_BEGIN || item->action > MEMKV_SESSION_END_FREE) {
+        mkv_exchange_note(exchange, index, "action %d of a session is unknown", (int)item->action);
+    } else if (exits &&
+               (item->reason < MEMKV_THINK_CONVERGED || item->reason > MEMKV_THINK_HARD_CAP)) {
+        mkv_exchange_note(exchange, index, "reason %d to leave thinking is unknown",
+                          (int)item->reason);
+    } else if (item->tokens > MKV_NATIVE_VALUE_BYTES_MAX) {
+        mkv_exchange_note(exchange, index, "%llu tokens are more than 2^40",
+                          (unsigned long long)item->tokens);
+    } else {
+        return true;
+    }
+    return false;
+}
+
 /* Notes what is wrong with an item, and returns false if anything is. */
 static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
     const struct memkv_item *item = &exchange->items[index];
+    if (item->op == MEMKV_OP_SESSION) {
+        return session_is_valid(exchange, index);
+    }
     if (item->key == NULL || item->key_bytes < 1 || item->key_bytes > MEMKV_KEY_BYTES_MAX) {
         mkv_exchange_note(exchange, index, "the key has %zu bytes; a key has 1 to %d",
                           item->key == NULL ? 0 : item->key_bytes, MEMKV_KEY_BYTES_MAX);
@@ -96,6 +125,10 @@ static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
                 exchange, index,
                 "flags 0x%x: only MEMKV_REPLACE (0x1) and MEMKV_RELAXED (0x2) are known",
                 item->flags);
+            return false;
+        }
+        if (item->tier < MEMKV_TIER_DEFAULT || item->tier > MEMKV_TIER_OUTPUT_CRITICAL) {
+            mkv_exchange_note(exchange, index, "tier %d is unknown", (int)item->tier);
             return false;
         }
         if (item->data_bytes > exchange->client->limits.value_bytes_max) {
@@ -144,6 +177,7 @@ static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
     case MEMKV_OP_EXISTS:
     case MEMKV_OP_DELETE:
     case MEMKV_OP_UNPIN:
+    case MEMKV_OP_SESSION:
         return true;
     }
     mkv_exchange_note(exchange, index, "op %d is unknown", (int)item->op);
@@ -269,6 +303,8 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
         if (request->op == MKV_NATIVE_PUT) {
             native.length = item->data_bytes;
             native.seconds = item->expire_s;
+            native.tier_hint = (uint32_t)item->tier;
+            native.session = item->session;
             native.flags = ((item->flags & MEMKV_REPLACE) != 0 ? MKV_NATIVE_ITEM_REPLACE : 0) |
                            ((item->flags & MEMKV_RELAXED) != 0 ? MKV_NATIVE_ITEM_RELAXED : 0);
             if (group != GROUP_PUT_LARGE) {
@@ -276,13 +312,21 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
             }
         } else if (request->op == MKV_NATIVE_PIN) {
             native.seconds = item->expire_s;
+        } else if (request->op == MKV_NATIVE_SESSION) {
+            const bool exits = item->action == MEMKV_SESSION_EXIT_THINK;
+            native.session = item->session;
+            native.action = (uint32_t)item->action;
+            native.reason = exits ? (uint32_t)item->reason : 0;
+            native.length = exits ? item->tokens : 0;
         } else if (request->op == MKV_NATIVE_GET) {
             native.offset = item->offset;
             native.length = exchange->states[exchange->order[request->first + index]].ask_bytes;
         }
         mkv_native_item_encode(&native, descriptor);
         descriptor += MKV_NATIVE_ITEM_BYTES;
-        memcpy(key, item->key, item->key_bytes);
+        if (item->key_bytes > 0) {
+            memcpy(key, item->key, item->key_bytes);
+        }
         key += item->key_bytes;
     }
     /* At most 64 KiB of payload: copying it costs less than sending it piece by piece. */

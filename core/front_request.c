@@ -15,13 +15,24 @@ static bool op_is_known(enum mkv_op op) {
     case MKV_OP_DELETE:
     case MKV_OP_PIN:
     case MKV_OP_UNPIN:
+    case MKV_OP_SESSION:
         return true;
     }
     return false;
 }
 
+static bool session_is_valid(const struct mkv_request_item *item) {
+    const bool exits = item->action == MKV_SESSION_EXIT_THINK;
+    return item->key_bytes == 0 && item->flags == 0 && item->session != 0 &&
+           item->action >= MKV_SESSION_BEGIN && (uint32_t)item->action <= MKV_SESSION_ACTION_MAX &&
+           (uint32_t)item->reason <= MKV_THINK_EXIT_MAX && exits == ((uint32_t)item->reason != 0);
+}
+
 static bool item_is_valid(const struct mkv_front_config *config, const struct mkv_input *input,
                           const struct mkv_request_item *item) {
+    if (input->request.op == MKV_OP_SESSION) {
+        return session_is_valid(item);
+    }
     if (item->key_bytes < 1 || item->key_bytes > config->key_bytes_max ||
         (uint64_t)item->key_offset + item->key_bytes > input->data_bytes) {
         return false;
@@ -30,7 +41,7 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
         return item->flags == 0 && (input->request.op != MKV_OP_PIN || item->expire_s > 0);
     }
     if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 ||
-        item->length > config->value_bytes_max) {
+        item->length > config->value_bytes_max || item->tier_hint > MKV_TIER_HINT_MAX) {
         return false;
     }
     return item->length <= config->block_bytes_max ||
@@ -129,6 +140,10 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item_name_tenant(front, item_index, input->request.tenant_name);
     item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
     item->pin_s = source->expire_s;
+    item->session = source->session;
+    item->tier_hint = source->tier_hint;
+    item->action = source->action;
+    item->reason = source->reason;
     memcpy(front_key_at(front, item_index), input->data + source->key_offset, source->key_bytes);
     mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);
     mkv_front_item_ready(front, item_index);

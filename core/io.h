@@ -45,6 +45,10 @@
  *                          <-  PIN_DONE OK; NOT_FOUND; NO_SPACE when it is not granted
  *   UNPIN (key)            ->           ends one PIN
  *                          <-  UNPIN_DONE OK; NOT_FOUND when there is none
+ *   SESSION (id, what)     ->           of the blocks that puts named it with: see volume_session.h
+ *                          <-  SESSION_DONE in the same step: OK, and what it means for blocks
+ *                              follows; NOT_FOUND when there is no such session; NO_SPACE when
+ *                              there is no room for another one
  *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
  *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
@@ -93,6 +97,7 @@ enum mkv_message_kind {
     MKV_MESSAGE_EXISTS,
     MKV_MESSAGE_PIN,
     MKV_MESSAGE_UNPIN,
+    MKV_MESSAGE_SESSION,
     MKV_MESSAGE_PUT_BEGIN,
     MKV_MESSAGE_PUT_WRITE,
     MKV_MESSAGE_PUT_ABORT,
@@ -107,6 +112,7 @@ enum mkv_message_kind {
     MKV_MESSAGE_EXISTS_DONE,
     MKV_MESSAGE_PIN_DONE,
     MKV_MESSAGE_UNPIN_DONE,
+    MKV_MESSAGE_SESSION_DONE,
     MKV_MESSAGE_PUT_READY,
     MKV_MESSAGE_PUT_TAKEN,
     MKV_MESSAGE_PUT_DONE,
@@ -171,6 +177,9 @@ struct mkv_message {
                           * the entries */
     /* EXISTS, PIN: for how long, 0 not at all. Their answers: for how long it was granted. */
     uint64_t lease_ns;
+    uint64_t session;   /* SESSION: its id, which a client chose. PUT_BEGIN: the same, 0 for none */
+    uint32_t tier_hint; /* PUT_BEGIN: see mkv_tier_of_hint */
+    enum mkv_session_action action; /* SESSION */
     uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many. TENANT:
                           * units of slots that the tenant may have here, 0 for any */
 };
@@ -185,8 +194,9 @@ enum mkv_op {
     MKV_OP_DELETE = 5,
     MKV_OP_PIN = 6,
     MKV_OP_UNPIN = 7,
+    MKV_OP_SESSION = 8, /* an item tells one session something; it has no key */
 };
-#define MKV_OP_COUNT 8u
+#define MKV_OP_COUNT 9u
 
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
@@ -197,6 +207,10 @@ struct mkv_request_item {
     struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */
     uint32_t expire_s;    /* PUT: seconds from now on until it is gone; 0 never. PIN: until it may
                            * be evicted again; not 0 */
+    uint64_t session;     /* PUT: that it belongs to, 0 for none. SESSION: not 0 */
+    uint32_t tier_hint;   /* PUT: see mkv_tier_of_hint */
+    enum mkv_session_action action; /* SESSION */
+    enum mkv_think_exit reason;     /* SESSION: of its EXIT_THINK, whose length is its tokens */
 };
 
 struct mkv_connection_id {
@@ -374,6 +388,13 @@ struct mkv_answer_effect {
     uint64_t results_offset; /* of struct mkv_item_result[result_count] in the front's arena */
 };
 
+/* Why a block is evicted. */
+enum mkv_eviction_reason {
+    MKV_EVICTION_FOR_ROOM = 0, /* a put of its class needs a slot, or will */
+    MKV_EVICTION_FOR_CLASS,    /* its extent goes to another class, whatever it holds */
+    MKV_EVICTION_BY_SESSION,   /* its session said so */
+};
+
 /* What machines report besides their work: for logs, metrics and the audit. */
 enum mkv_event_kind {
     MKV_EVENT_FORMATTED = 1,         /* volume: the new superblock is durable */
@@ -385,7 +406,7 @@ enum mkv_event_kind {
     MKV_EVENT_JOURNAL_COPY_REPAIRED, /* value: blocks rewritten */
     MKV_EVENT_CHECKPOINT_DONE,       /* value: first sequence not covered, pages, duration in ns */
     MKV_EVENT_BLOCK_QUARANTINED,     /* a slot's content failed its check. value: slot; err what */
-    MKV_EVENT_BLOCK_EVICTED,         /* a block makes room. value: slot, tag, mkv_drop_cause */
+    MKV_EVENT_BLOCK_EVICTED,         /* value: slot, tag, enum mkv_eviction_reason */
     MKV_EVENT_DRIVE_ERROR,           /* an operation failed. value: mkv_io_result, lba */
     MKV_EVENT_DRIVE_FAILED,          /* the volume stopped serving */
     MKV_EVENT_DRIVE_STALLED,         /* value: age of the oldest operation in ns, in flight */

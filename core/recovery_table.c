@@ -16,7 +16,7 @@ struct row {
     enum mkv_recovery_action action;
 };
 
-static const struct row rows[] = {
+static const struct row rows[MKV_RECOVERY_ROWS] = {
     {VALID, VALID, ANY, MKV_RECOVERY_APPLY},
     {VALID, ABSENT | UNREAD, ANY, MKV_RECOVERY_APPLY_REPAIR_B},
     {ABSENT | UNREAD, VALID, ANY, MKV_RECOVERY_APPLY_REPAIR_A},
@@ -25,26 +25,23 @@ static const struct row rows[] = {
     {UNREAD, ABSENT | UNREAD, ANY, MKV_RECOVERY_EMPTY},
     {ABSENT, UNREAD, ANY, MKV_RECOVERY_EMPTY},
 };
-#define ROW_COUNT (sizeof rows / sizeof rows[0])
-
-uint32_t mkv_recovery_row_count(void) {
-    return (uint32_t)ROW_COUNT;
-}
 
 bool mkv_recovery_row_matches(uint32_t row, enum mkv_ring_copy a, enum mkv_ring_copy b,
                               bool flushed_claim) {
-    MKV_ASSERT(row < ROW_COUNT);
+    MKV_ASSERT(row < MKV_RECOVERY_ROWS);
     return (rows[row].a & (1u << a)) != 0 && (rows[row].b & (1u << b)) != 0 &&
            (rows[row].claim & (flushed_claim ? YES : NO)) != 0;
 }
 
-enum mkv_recovery_action mkv_recovery_decide(enum mkv_ring_copy a, enum mkv_ring_copy b,
-                                             bool flushed_claim) {
-    for (uint32_t row = 0; row < ROW_COUNT; row++) {
-        if (mkv_recovery_row_matches(row, a, b, flushed_claim)) {
-            return rows[row].action;
-        }
+uint32_t mkv_recovery_row(enum mkv_ring_copy a, enum mkv_ring_copy b, bool flushed_claim) {
+    uint32_t row = 0;
+    while (!mkv_recovery_row_matches(row, a, b, flushed_claim)) {
+        row++; /* the rows cover everything */
     }
-    MKV_ASSERT(false); /* the rows cover everything */
-    return MKV_RECOVERY_EMPTY;
+    return row;
+}
+
+enum mkv_recovery_action mkv_recovery_row_action(uint32_t row) {
+    MKV_ASSERT(row < MKV_RECOVERY_ROWS);
+    return rows[row].action;
 }

@@ -41,10 +41,11 @@ enum mkv_recovery_action {
     MKV_RECOVERY_EMPTY,
 };
 
-enum mkv_recovery_action mkv_recovery_decide(enum mkv_ring_copy a, enum mkv_ring_copy b,
-                                             bool flushed_claim);
-/* Rows of the table, and the row that a combination matches; for the test and coverage marks. */
-uint32_t mkv_recovery_row_count(void);
+#define MKV_RECOVERY_ROWS 7u
+/* The row that a combination matches, and what it says. */
+uint32_t mkv_recovery_row(enum mkv_ring_copy a, enum mkv_ring_copy b, bool flushed_claim);
+enum mkv_recovery_action mkv_recovery_row_action(uint32_t row);
+/* Whether a row matches a combination; for the test. */
 bool mkv_recovery_row_matches(uint32_t row, enum mkv_ring_copy a, enum mkv_ring_copy b,
                               bool flushed_claim);
 

@@ -120,14 +120,12 @@ struct mkv_lba mkv_slot_table_lba(const struct mkv_slot_table *table, struct mkv
 
 struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table,
                                           struct mkv_slot slot) {
-    uint32_t page = slot.index / MKV_PAGE_SLOTS;
-    if (page < table->page_high && table_pages(table)[page].extent != MKV_NONE_U32) {
-        return slot;
+    const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
+    while (slot.index < end && mkv_slot_table_extent_of(table, slot).index == MKV_NONE_U32) {
+        /* Nor has the page any slot of an extent behind it. */
+        slot.index += MKV_PAGE_SLOTS - slot.index % MKV_PAGE_SLOTS;
     }
-    while (page < table->page_high && table_pages(table)[page].extent == MKV_NONE_U32) {
-        page++;
-    }
-    return (struct mkv_slot){page < table->page_high ? page * MKV_PAGE_SLOTS : MKV_NONE_U32};
+    return (struct mkv_slot){slot.index < end ? slot.index : MKV_NONE_U32};
 }
 
 /* ---- slots ----------------------------------------------------------------------------------- */
@@ -272,13 +270,26 @@ void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_rec
     entry->tenant = put->tenant;
     entry->generation_low = (uint32_t)put->generation.value;
     entry->expiry_s = put->expiry_s;
-    entry->length_units = (uint16_t)mkv_slot_payload_units(put->length);
+    entry->length_units = mkv_slot_payload_units(put->length) & 0x3fffu;
+    entry->tier_put = put->tier & MKV_TIER_MAX;
     entry->bits = (uint16_t)(MKV_SLOT_LIVE |
                              ((put->block_flags & MKV_BLOCK_MANIFEST) ? MKV_SLOT_MANIFEST : 0u) |
                              ((put->block_flags & MKV_BLOCK_SEGMENT) ? MKV_SLOT_SEGMENT : 0u) |
                              ((uint32_t)(put->tier & 3u) << MKV_SLOT_TIER_SHIFT));
     mkv_slot_buckets_insert(table, put->slot.index);
     table->live_count++;
+    table->tier_counts[mkv_slot_tier_of(entry)]++;
+}
+
+void mkv_slot_table_set_tier(struct mkv_slot_table *table, struct mkv_slot slot,
+                             enum mkv_tier before, enum mkv_tier tier) {
+    struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    MKV_ASSERT(table->tier_counts[before] > 0);
+    table->tier_counts[before]--;
+    table->tier_counts[tier]++;
+    entry->bits = (uint16_t)((entry->bits & ~(MKV_TIER_MAX << MKV_SLOT_TIER_SHIFT)) |
+                             ((uint32_t)tier << MKV_SLOT_TIER_SHIFT));
 }
 
 void mkv_slot_table_apply_expiry(struct mkv_slot_table *table,
@@ -311,6 +322,7 @@ void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_re
     }
     MKV_ASSERT(table->live_count > 0);
     table->live_count--;
+    table->tier_counts[mkv_slot_tier_of(entry)]--;
     if (drop->retired) {
         set_retired(table, drop->slot, MKV_SLOT_RETIRED);
     } else if ((entry->bits & MKV_SLOT_HELD) != 0 && !MKV_CANARY(MKV_CANARY_HOLD_IGNORED) &&
@@ -346,6 +358,13 @@ void mkv_slot_table_release(struct mkv_slot_table *table, struct mkv_slot slot) 
 
 /* ---- capture --------------------------------------------------------------------------------- */
 
+static uint8_t captured_tier(const struct mkv_slot_entry *entry) {
+    if (MKV_CANARY(MKV_CANARY_DEMOTION_CAPTURED)) {
+        return (uint8_t)mkv_slot_tier_of(entry);
+    }
+    return entry->tier_put;
+}
+
 void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t page,
                                  const struct mkv_uuid *drive_uuid, uint64_t checkpoint_number,
                                  struct mkv_sequence stamp, uint8_t *unit) {
@@ -363,7 +382,8 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
         head.page_in_extent = state->page_in_extent;
     }
     mkv_checkpoint_page_begin(&head, unit);
-    for (uint32_t index = 0; state->extent != MKV_NONE_U32 && index < MKV_PAGE_SLOTS; index++) {
+    const uint32_t slot_count = slots_of_page(table, page);
+    for (uint32_t index = 0; index < slot_count; index++) {
         const struct mkv_slot_entry *entry = &table_entries(table)[page * MKV_PAGE_SLOTS + index];
         const enum mkv_slot_state entry_state = mkv_slot_state_of(entry);
         if (entry_state != MKV_SLOT_LIVE &&
@@ -379,7 +399,7 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
             .state = entry_state == MKV_SLOT_LIVE ? MKV_ENTRY_LIVE : MKV_ENTRY_RETIRED,
             .block_flags = (uint8_t)(((entry->bits & MKV_SLOT_MANIFEST) ? MKV_BLOCK_MANIFEST : 0u) |
                                      ((entry->bits & MKV_SLOT_SEGMENT) ? MKV_BLOCK_SEGMENT : 0u)),
-            .tier = (uint8_t)((entry->bits >> MKV_SLOT_TIER_SHIFT) & 3u),
+            .tier = captured_tier(entry),
         };
         mkv_checkpoint_page_store(unit, index, &stored);
     }

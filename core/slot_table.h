@@ -60,10 +60,10 @@ _Static_assert(MKV_CLASSES_EXACT_MAX + MKV_CLASSES_OF_TABLE < MKV_CLASSES_MAX, "
 #define MKV_SLOT_STATE_MASK 0x7u
 #define MKV_SLOT_MANIFEST 0x08u
 #define MKV_SLOT_SEGMENT 0x10u
-#define MKV_SLOT_HIDDEN 0x20u   /* volatile: its DROP is issued */
-#define MKV_SLOT_HELD 0x40u     /* volatile: some operation reads it */
-#define MKV_SLOT_UNLISTED 0x80u /* volatile: its key is not in the directory yet */
-#define MKV_SLOT_TIER_SHIFT 8u
+#define MKV_SLOT_HIDDEN 0x20u     /* volatile: its DROP is issued */
+#define MKV_SLOT_HELD 0x40u       /* volatile: some operation reads it */
+#define MKV_SLOT_UNLISTED 0x80u   /* volatile: its key is not in the directory yet */
+#define MKV_SLOT_TIER_SHIFT 8u    /* volatile: the tier as it is now, two bits */
 #define MKV_SLOT_POLICY_SHIFT 10u /* volatile: of the eviction policy */
 #define MKV_SLOT_POLICY_MAX 0x3fu
 
@@ -82,9 +82,11 @@ struct mkv_slot_entry {
     uint32_t tenant;
     uint32_t generation_low;
     uint32_t expiry_s;
-    uint16_t length_units;
+    uint16_t length_units : 14;
+    uint16_t tier_put : 2; /* the tier that its PUT gave it, which is captured */
     uint16_t bits;
 };
+_Static_assert(MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES < 1u << 14, "a length has its bits");
 _Static_assert(sizeof(struct mkv_slot_entry) == 24, "I5: an entry takes 24 bytes");
 
 struct mkv_page_state {
@@ -150,6 +152,7 @@ struct mkv_slot_table {
     uint32_t empty_count;     /* groups at used = 0 that are not changing */
     uint32_t untrimmed_count; /* extents that are untrimmed */
     uint64_t live_count;
+    uint64_t tier_counts[MKV_TIER_COUNT]; /* of the live slots, by the tier of now */
     uint64_t used_count;
     uint64_t retired_count;
     uint64_t used_units;
@@ -190,6 +193,9 @@ static inline void mkv_slot_set_policy(struct mkv_slot_entry *entry, uint32_t po
     entry->bits = (uint16_t)((entry->bits & ((1u << MKV_SLOT_POLICY_SHIFT) - 1u)) |
                              (policy << MKV_SLOT_POLICY_SHIFT));
 }
+static inline enum mkv_tier mkv_slot_tier_of(const struct mkv_slot_entry *entry) {
+    return (enum mkv_tier)((entry->bits >> MKV_SLOT_TIER_SHIFT) & MKV_TIER_MAX);
+}
 /* Whether the block's time is over: nobody finds it any more. */
 static inline bool mkv_slot_is_expired(const struct mkv_slot_table *table,
                                        const struct mkv_slot_entry *entry) {
@@ -201,7 +207,7 @@ struct mkv_extent mkv_slot_table_extent_of(const struct mkv_slot_table *table,
                                            struct mkv_slot slot);
 /* Where the slot's header unit is. The slot must belong to an extent. */
 struct mkv_lba mkv_slot_table_lba(const struct mkv_slot_table *table, struct mkv_slot slot);
-/* The first slot from `slot` on whose page belongs to an extent; index MKV_NONE_U32 at the end. */
+/* The first slot from `slot` on that belongs to an extent; index MKV_NONE_U32 at the end. */
 struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table, struct mkv_slot slot);
 
 /* A walk over the live and not hidden slots of a tag, the one that got its block last first. It ends
@@ -265,6 +271,10 @@ void mkv_slot_table_retire(struct mkv_slot_table *table, struct mkv_slot slot);
 void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_record_put *put);
 void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_record_drop *drop);
 void mkv_slot_table_apply_retire(struct mkv_slot_table *table, struct mkv_slot slot);
+/* The block in the slot, which must be LIVE, was of one tier, and is of another until the restart;
+ * its entry may say so already. */
+void mkv_slot_table_set_tier(struct mkv_slot_table *table, struct mkv_slot slot,
+                             enum mkv_tier before, enum mkv_tier tier);
 /* The slot must be LIVE. */
 void mkv_slot_table_apply_expiry(struct mkv_slot_table *table,
                                  const struct mkv_record_expiry *expiry);

@@ -36,6 +36,7 @@ static void check_live(const struct mkv_slot_table *table, uint32_t slot) {
 
 struct sums {
     uint64_t live, found, used, retired, used_units, slots;
+    uint64_t tiers[MKV_TIER_COUNT];
     uint32_t classless, empty, pages_taken;
 };
 
@@ -53,6 +54,7 @@ static void check_slots(const struct mkv_slot_table *table, uint32_t extent, str
         if (slot_state == MKV_SLOT_LIVE) {
             sums->live++;
             sums->found += (table_entries(table)[slot].bits & MKV_SLOT_HIDDEN) == 0;
+            sums->tiers[mkv_slot_tier_of(&table_entries(table)[slot])]++;
             check_live(table, slot);
         }
     }
@@ -151,14 +153,18 @@ void mkv_slot_table_check(const struct mkv_slot_table *table) {
     MKV_ASSERT(sums.slots == table->classed_slot_count);
     MKV_ASSERT(sums.live == table->live_count);
     mkv_slot_buckets_check(table, sums.found); /* I3: no others */
+    for (uint32_t tier = 0; tier < MKV_TIER_COUNT; tier++) {
+        MKV_ASSERT(sums.tiers[tier] == table->tier_counts[tier]);
+    }
     MKV_ASSERT(sums.used == table->used_count);
     MKV_ASSERT(sums.retired == table->retired_count);
     MKV_ASSERT(sums.used_units == table->used_units);
 }
 
 /* Bits of an entry that are durable. */
-#define DURABLE_BITS                                                                               \
-    (MKV_SLOT_STATE_MASK | MKV_SLOT_MANIFEST | MKV_SLOT_SEGMENT | 3u << MKV_SLOT_TIER_SHIFT)
+#define DURABLE_BITS (MKV_SLOT_STATE_MASK | MKV_SLOT_MANIFEST | MKV_SLOT_SEGMENT)
+
+#define TIER_PUT_SHIFT 8u
 
 uint64_t mkv_slot_table_durable_hash(const struct mkv_slot_table *table) {
     uint64_t hash = 0;
@@ -174,7 +180,8 @@ uint64_t mkv_slot_table_durable_hash(const struct mkv_slot_table *table) {
         mkv_store_u32(bytes + 12, table_pages(table)[page].page_in_extent);
         mkv_store_u32(bytes + 16, table_extents(table)[extent].span);
         hash = mkv_hash_64_seeded(bytes, 20, hash);
-        for (uint32_t index = 0; index < MKV_PAGE_SLOTS; index++) {
+        const uint32_t slot_count = slots_of_page(table, page);
+        for (uint32_t index = 0; index < slot_count; index++) {
             const uint32_t slot = page * MKV_PAGE_SLOTS + index;
             const struct mkv_slot_entry *entry = &table_entries(table)[slot];
             const enum mkv_slot_state state = mkv_slot_state_of(entry);
@@ -187,7 +194,8 @@ uint64_t mkv_slot_table_durable_hash(const struct mkv_slot_table *table) {
             mkv_store_u32(bytes + 16, entry->generation_low);
             mkv_store_u32(bytes + 20, entry->expiry_s);
             mkv_store_u16(bytes + 24, entry->length_units);
-            mkv_store_u16(bytes + 26, (uint16_t)(entry->bits & DURABLE_BITS));
+            mkv_store_u16(bytes + 26, (uint16_t)((entry->bits & DURABLE_BITS) |
+                                                 (uint32_t)entry->tier_put << TIER_PUT_SHIFT));
             hash = mkv_hash_64_seeded(bytes, 28, hash);
         }
     }

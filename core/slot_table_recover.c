@@ -18,7 +18,8 @@ static void load_entry(const struct mkv_page_entry *stored, struct mkv_slot_entr
         .tenant = stored->tenant,
         .generation_low = stored->generation_low,
         .expiry_s = stored->expiry_s,
-        .length_units = stored->length_units,
+        .length_units = stored->length_units & 0x3fffu,
+        .tier_put = stored->tier & MKV_TIER_MAX,
         .bits = (uint16_t)(stored->state |
                            ((stored->block_flags & MKV_BLOCK_MANIFEST) ? MKV_SLOT_MANIFEST : 0u) |
                            ((stored->block_flags & MKV_BLOCK_SEGMENT) ? MKV_SLOT_SEGMENT : 0u) |
@@ -302,6 +303,7 @@ static void derive_slots(struct mkv_slot_table *table, uint32_t page,
         table->used_units += state->slot_units;
         if (mkv_slot_state_of(entry) == MKV_SLOT_LIVE) {
             table->live_count++;
+            table->tier_counts[mkv_slot_tier_of(entry)]++;
             mkv_slot_buckets_insert(table, slot.index);
         } else {
             state->retired++;

@@ -11,7 +11,7 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, tenants, eviction, leases, table, meta, directory, end;
+    uint64_t ops, effects, tenants, eviction, leases, sessions, table, meta, directory, end;
     uint32_t op_total, effects_max;
 };
 
@@ -39,6 +39,8 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     }
     layout.leases = at;
     at = mkv_round_up_u64(at + mkv_volume_lease_memory_required(config), 64);
+    layout.sessions = at;
+    at = mkv_round_up_u64(at + mkv_volume_session_memory_required(config), 64);
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
@@ -57,6 +59,16 @@ size_t mkv_volume_memory_required(const struct mkv_volume_config *config) {
 
 uint32_t mkv_volume_effects_max(const struct mkv_volume_config *config) {
     return layout_of(config).effects_max;
+}
+
+static uint32_t bound_of(uint32_t wanted, uint32_t own_max) {
+    return wanted == 0 ? own_max : (uint32_t)mkv_min_u64(wanted, own_max);
+}
+
+static void bound_steps(struct mkv_volume_config *config) {
+    config->step_pages = bound_of(config->step_pages, STEP_PAGES_MAX);
+    config->step_slots = bound_of(config->step_slots, UINT32_MAX);
+    config->step_clear_bytes = bound_of(config->step_clear_bytes, STEP_CLEAR_BYTES_MAX);
 }
 
 static const struct op_list empty_list = {MKV_NONE_U32, MKV_NONE_U32, 0};
@@ -82,6 +94,10 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     if (config->evict_ready_divisor == 0) {
         volume->config.evict_ready_divisor = MKV_EVICT_READY_DIVISOR;
     }
+    bound_steps(&volume->config);
+    if (config->session_idle_ns == 0) {
+        volume->config.session_idle_ns = MKV_SESSION_IDLE_NS;
+    }
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;
@@ -91,6 +107,9 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->eviction_offset = layout.eviction;
     volume->leases.offset = layout.leases;
     volume->leases.lease_max = mkv_volume_lease_max(config);
+    volume->sessions.sessions_offset = layout.sessions;
+    volume->sessions.session_max = mkv_volume_session_max(config);
+    volume->sessions.block_max = mkv_volume_session_block_max(config);
     volume->meta_offset = layout.meta;
     volume->directory_offset = layout.directory;
     volume->numbered_first = MKV_NONE_U32;
@@ -423,6 +442,9 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_UNPIN:
         mkv_volume_pin(volume, input);
         return;
+    case MKV_MESSAGE_SESSION:
+        mkv_volume_session(volume, message);
+        return;
     case MKV_MESSAGE_READ:
     case MKV_MESSAGE_RELEASE:
         mkv_volume_read(volume, message);
@@ -453,6 +475,7 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_EXISTS_DONE:
     case MKV_MESSAGE_PIN_DONE:
     case MKV_MESSAGE_UNPIN_DONE:
+    case MKV_MESSAGE_SESSION_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
@@ -590,6 +613,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
         mkv_volume_expiry_pump(volume);
+        mkv_volume_session_pump(volume);
         mkv_volume_trim_pump(volume);
         mkv_volume_scrub_pump(volume);
     }
@@ -611,6 +635,7 @@ bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
         return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
                mkv_volume_purge_has_work(volume) || mkv_volume_expiry_has_work(volume) ||
+               mkv_volume_session_has_work(volume) ||
                mkv_directory_has_work(volume_directory(volume)) ||
                mkv_volume_evict_has_work(volume);
     }
@@ -674,6 +699,10 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->superblock_sequence = volume->superblock.sequence;
     stats->stalled = volume->stall.active;
     stats->leases = volume->leases.taken;
+    stats->sessions = volume->sessions.tracked;
+    stats->session_work = volume->sessions.job_head != MKV_NONE_U32;
+    stats->session_blocks = volume->sessions.node_count;
+    memcpy(stats->blocks_by_tier, table->tier_counts, sizeof stats->blocks_by_tier);
     stats->trims_pending = mkv_volume_trims_pending(volume);
     mkv_directory_stats(volume_directory(volume), table, &stats->directory);
     const uint64_t applied = stats->directory.applied_sequence;
@@ -709,6 +738,10 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
             .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
             .hidden = (entry->bits & MKV_SLOT_HIDDEN) != 0,
+            .held = (entry->bits & MKV_SLOT_HELD) != 0,
+            .leaving = mkv_slot_policy_of(entry) == 0,
+            .tier = mkv_slot_tier_of(entry),
+            .tier_put = (enum mkv_tier)entry->tier_put,
             .expiry_s = entry->expiry_s,
             .expired = mkv_slot_is_expired(table, entry),
         };
@@ -720,6 +753,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
 void mkv_volume_check(const struct mkv_volume *volume) {
     mkv_slot_table_check(volume_table(volume));
     mkv_volume_policy_check(volume);
+    mkv_volume_session_check(volume);
     /* No block belongs to a tenant whose sweep has ended: it would be kept for ever. */
     uint32_t cursor = 0;
     struct mkv_volume_block block;

@@ -111,7 +111,7 @@ static void advance(struct mkv_volume *volume, const struct mkv_extent_state *st
         job->cursor = 0;
         job->look_ns = volume->now_ns + volume->config.empty_ns_max / LOOKS_AT_LEASED;
     }
-    uint32_t look_max = STEP_SLOTS_MAX;
+    uint32_t look_max = volume_step_slots(volume, STEP_SLOTS_MAX);
     struct mkv_slot slot;
     while (mkv_volume_evict_room(volume) &&
            mkv_slot_table_next_live(table, job->extent, &job->cursor, &look_max, &slot)) {
@@ -119,7 +119,7 @@ static void advance(struct mkv_volume *volume, const struct mkv_extent_state *st
             !MKV_CANARY(MKV_CANARY_LEASE_IGNORED_BY_EMPTYING)) {
             job->leased = true;
         } else {
-            mkv_volume_evict(volume, slot, MKV_DROP_EVICT);
+            mkv_volume_evict(volume, slot, MKV_EVICTION_FOR_CLASS);
         }
     }
 }

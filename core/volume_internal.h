@@ -9,6 +9,7 @@
  *   volume_expiry.c      blocks whose time is over (volume_terms.h)
  *   volume_lease.c       blocks that may not be evicted for a while (volume_terms.h)
  *   volume_evict.c       blocks leave to make room
+ *   volume_session.c     blocks of one session go to a lower tier, or leave (volume_session.h)
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
  *   volume_stall.c       a drive that does not answer
@@ -145,9 +146,10 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
                          enum mkv_drop_cause cause);
 /* The same for a PURGE, whose listing counts those under way. */
 bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing);
-/* Drops a live block that is not hidden, to make room: behind the lock of its tag, after the
+/* Evicts a live block that is not hidden: drops it behind the lock of its tag, after the
  * mutations that are waiting there. The caller has asked mkv_volume_evict_room. */
-void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause);
+void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot,
+                      enum mkv_eviction_reason reason);
 bool mkv_volume_evict_room(const struct mkv_volume *volume);
 /* Takes the slot of a put that will have no record back; its write has ended, or never began. */
 void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
@@ -200,6 +202,8 @@ void mkv_volume_policy_dropped(struct mkv_volume *volume, struct mkv_slot slot, 
  * there. What goes between is MKV_NONE_U32 for a block that the policy does not have. */
 uint32_t mkv_volume_policy_take_out(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_t state);
+/* A live block goes to a lower tier. False: it was not of a higher one. */
+bool mkv_volume_policy_demote(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_tier tier);
 /* Nobody holds the slot any more. */
 void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot);
 bool mkv_volume_was_evicted(const struct mkv_volume *volume, uint64_t tag);

@@ -20,6 +20,7 @@
 #include "core/superblock.h"
 #include "core/tenant_table.h"
 #include "core/volume.h"
+#include "core/volume_session.h"
 #include "core/volume_terms.h"
 
 /* Class changes on their way at a time. */
@@ -30,7 +31,8 @@
 /* Generations that may be given out without a record between two superblocks: above the most
  * operations a volume can have. */
 #define GENERATION_GAP (4ull * MKV_VOLUME_OPS_MAX)
-/* Pages that one step of recovery derives, and that one step of a checkpoint captures. */
+/* Pages that one step of recovery derives, and that one step of a checkpoint captures. This and
+ * the other bounds of steps are the highest: the configuration may set lower ones. */
 #define STEP_PAGES_MAX 64u
 /* Drops that background jobs may have under way, and slots that one step of theirs looks at. */
 #define JOB_DROPS_MAX 16u
@@ -112,6 +114,9 @@ struct op {
     bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
     bool prolongs;            /* PUT: its record gives old_slot the expiry; it has no slot */
     uint32_t expiry_s;        /* PUT */
+    uint64_t session;         /* PUT: the one that it names, if that is tracked; 0 none */
+    uint64_t session_count;   /* PUT: begins and exits of sessions when it began */
+    enum mkv_tier tier;       /* PUT */
     uint64_t reserved_ns;     /* PUT: when it got its slot */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
@@ -132,9 +137,10 @@ struct op {
     uint32_t policy_state;           /* DROP of an eviction: what the policy will remember */
     uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
-    uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
-    bool of_catch_up;                /* DROP: the directory waits for its end */
-    uint32_t purge_reads;            /* PURGE: of its header, handed out so far */
+    enum mkv_eviction_reason evict_reason;
+    uint32_t purge;                           /* DROP: the listing it is done for and 1; 0 none */
+    bool of_catch_up;                         /* DROP: the directory waits for its end */
+    uint32_t purge_reads;                     /* PURGE: of its header, handed out so far */
     enum mkv_directory_job_kind listing_kind; /* LIST */
     bool numbered;                            /* PUT: in the list of those with a generation */
     uint32_t numbered_next;
@@ -398,6 +404,7 @@ struct mkv_volume {
     struct empty_job empty_job;
     struct expiry_job expiry_job;
     struct lease_state leases;
+    struct session_state sessions;
     struct evict_job evict;
     struct scrub scrub;
 
@@ -434,6 +441,10 @@ struct mkv_volume {
     struct mkv_volume_stats stats;
 };
 
+/* Slots that one step of a walk looks at, which has this bound of its own. */
+static inline uint32_t volume_step_slots(const struct mkv_volume *volume, uint32_t own_max) {
+    return (uint32_t)mkv_min_u64(volume->config.step_slots, own_max);
+}
 static inline struct op *volume_ops(const struct mkv_volume *volume) {
     return (struct op *)((uintptr_t)volume + volume->ops_offset);
 }

@@ -10,6 +10,7 @@
 #include "sim/bundle_command.h"
 #include "sim/canaries.h"
 #include "sim/fault_command.h"
+#include "sim/forge.h"
 #include "sim/json.h"
 #include "sim/minimize.h"
 #include "sim/run.h"
@@ -57,6 +58,10 @@ static const char usage_text[] =
     "        the second, and so on; each time also with a second strike in the recovery.\n"
     "  faults [--json]\n"
     "        Lists the drive faults, and what a run under each of them no longer promises.\n"
+    "  forge [--seed N] [--seconds S] [--json]\n"
+    "        Gives recovery drives whose content was changed and sealed again, and draws\n"
+    "        configurations that are wrong, from the seed N on (default 1) for S seconds (default\n"
+    "        10). A drive that failed is written to memkv-sim-SEED.img.\n"
     "  canaries [--json]\n"
     "        Looks five times for each bug planted in memkv-sim-canary, which lies beside this\n"
     "        program, and runs the seeds that caught it on the core that ships, with the same\n"
@@ -521,6 +526,7 @@ static const struct command {
     {"timeline", TAKES_SEED | TAKES_FAULTS | TAKES_BUNDLE},
     {"sweep", TAKES_SEED | TAKES_FAULTS | TAKES_JSON},
     {"faults", TAKES_JSON},
+    {"forge", TAKES_SEED | TAKES_SECONDS | TAKES_JSON},
     {"canaries", TAKES_JSON},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
@@ -636,6 +642,11 @@ static int run_command(const char *name, struct options *options) {
     if (strcmp(name, "sweep") == 0) {
         return mkv_sweep_command(options->seed,
                                  options->has_faults ? options->choice.fault_mask : UINT32_MAX,
+                                 options->json);
+    }
+    if (strcmp(name, "forge") == 0) {
+        return mkv_forge_command(options->seed,
+                                 options->has_seconds ? options->seconds : SECONDS_DEFAULT,
                                  options->json);
     }
     return strcmp(name, "faults") == 0 ? mkv_faults_command(options->json)

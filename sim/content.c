@@ -54,6 +54,19 @@ void mkv_content_init(struct mkv_content *content, struct mkv_memory *memory, ui
     }
 }
 
+void mkv_content_lengthen(struct mkv_content *content, uint32_t key_bytes_max) {
+    for (uint32_t index = 0; index < content->key_count; index++) {
+        struct mkv_content_key *key = &content->keys[index];
+        const uint64_t draw = mkv_random_mix(content->salt + index);
+        key->byte_count = key_bytes_max - (uint32_t)(draw % (key_bytes_max / 3));
+        /* Some begin alike for long, others not at all. */
+        const uint32_t at = (uint32_t)(draw >> 32) % 2 * (key->byte_count / 2);
+        memset(key->bytes, 'k', sizeof key->bytes);
+        mkv_store_u32(key->bytes + at, index);
+        key->tag = mkv_key_tag(MKV_TENANT_DEFAULT, key->bytes, key->byte_count);
+    }
+}
+
 uint32_t mkv_content_find(const struct mkv_content *content, const uint8_t *key,
                           uint32_t key_bytes) {
     for (uint32_t index = 0; index < content->key_count; index++) {

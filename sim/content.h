@@ -41,6 +41,8 @@ struct mkv_content {
 void mkv_content_init(struct mkv_content *content, struct mkv_memory *memory, uint64_t salt,
                       uint32_t key_count, uint32_t colliding, uint32_t key_bytes_max,
                       uint32_t length_max);
+/* Makes the keys anew, each of `key_bytes_max` bytes or up to a third less. */
+void mkv_content_lengthen(struct mkv_content *content, uint32_t key_bytes_max);
 /* The index of a key, or MKV_NONE_U32. */
 uint32_t mkv_content_find(const struct mkv_content *content, const uint8_t *key,
                           uint32_t key_bytes);

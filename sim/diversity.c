@@ -19,6 +19,13 @@ const char *mkv_diversity_name(enum mkv_input_figure figure) {
         [MKV_INPUTS_EVICTIONS] = "evictions",
         [MKV_INPUTS_EXTENTS_EMPTIED] = "extents_emptied",
         [MKV_INPUTS_TRIMS] = "trims",
+        [MKV_INPUTS_RECOVERY_ROWS] = "recovery_both_valid",
+        [MKV_INPUTS_RECOVERY_ROWS + 1] = "recovery_b_mended",
+        [MKV_INPUTS_RECOVERY_ROWS + 2] = "recovery_a_mended",
+        [MKV_INPUTS_RECOVERY_ROWS + 3] = "recovery_torn_tail",
+        [MKV_INPUTS_RECOVERY_ROWS + 4] = "recovery_flushed_and_lost",
+        [MKV_INPUTS_RECOVERY_ROWS + 5] = "recovery_a_unread",
+        [MKV_INPUTS_RECOVERY_ROWS + 6] = "recovery_b_unread",
     };
     return names[figure];
 }
@@ -30,6 +37,9 @@ void mkv_diversity_of(struct mkv_diversity *diversity, const struct mkv_volume_s
     figures[MKV_INPUTS_EVICTIONS] += stats->evictions_total;
     figures[MKV_INPUTS_EXTENTS_EMPTIED] += stats->extents_emptied_total;
     figures[MKV_INPUTS_TRIMS] += stats->trims_total;
+    for (uint32_t row = 0; row < MKV_RECOVERY_ROWS; row++) {
+        figures[MKV_INPUTS_RECOVERY_ROWS + row] += stats->recovery_rows[row];
+    }
     if (stats->journal_ring_blocks > 0) {
         diversity->ring_thousandths +=
             THOUSANDTHS * stats->journal_blocks_total / stats->journal_ring_blocks;
@@ -49,7 +59,7 @@ void mkv_diversity_print(const struct mkv_diversity *diversity, struct mkv_json 
         if (json != NULL) {
             mkv_json_u64(json, name, diversity->figures[figure]);
         } else {
-            printf("%-20s %12llu\n", name, (unsigned long long)diversity->figures[figure]);
+            printf("%-26s %12llu\n", name, (unsigned long long)diversity->figures[figure]);
         }
     }
 }

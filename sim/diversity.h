@@ -29,7 +29,9 @@ enum mkv_input_figure {
     MKV_INPUTS_EVICTIONS,
     MKV_INPUTS_EXTENTS_EMPTIED,
     MKV_INPUTS_TRIMS,
-    MKV_INPUTS_COUNT,
+    /* Blocks of the ring that each row of recovery_table.h decided, in its order. */
+    MKV_INPUTS_RECOVERY_ROWS,
+    MKV_INPUTS_COUNT = MKV_INPUTS_RECOVERY_ROWS + MKV_RECOVERY_ROWS,
 };
 
 struct mkv_diversity {

@@ -75,7 +75,8 @@ struct mkv_node {
     struct mkv_watch watch;
     uint64_t now_ns;
     enum mkv_fault_opening opening;
-    bool failed; /* it gave up its drive: nothing more may be asked of that */
+    bool evicts_at_once; /* no eviction had been decided before the step that it is in */
+    bool failed;         /* it gave up its drive: nothing more may be asked of that */
 };
 
 #define MKV_WALL_MS_START 1700000000000ull

@@ -559,11 +559,16 @@ static void make_drive(struct set_world *world, uint32_t index) {
         .geometry = shape->geometry,
         .ops_max = OPS_MAX,
         .window_units = shape->window_units,
+        .step_pages = shape->step_pages,
+        .step_slots = shape->step_slots,
+        .step_clear_bytes = shape->step_clear_bytes,
         .idle_ns = shape->idle_ns,
         .empty_ns_max = shape->empty_ns_max,
         .empty_grain_ns = shape->empty_grain_ns,
         .trim = shape->trim,
         .trim_idle_ns = shape->trim_idle_ns,
+        .session_max = shape->session_max,
+        .session_block_max = shape->session_block_max,
     };
     drive->arena_bytes = mkv_volume_memory_required(&drive->config);
     drive->arena = mkv_memory_take(memory, drive->arena_bytes, MKV_UNIT_BYTES);

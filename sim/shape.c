@@ -3,6 +3,7 @@
 
 #include "core/volume.h"
 
+#include "sim/content.h"
 #include "sim/random.h"
 
 /* One seed in this many has the front in it. */
@@ -14,8 +15,22 @@
 #define EXPIRY_SALT 0xe4b1ull
 #define LEASE_ONE_IN 3u
 #define LEASE_SALT 0x1ea5eull
+/* One seed in this many has steps that do so little that its small tables take several. */
+#define STEPS_ONE_IN 3u
+#define STEPS_SALT 0x57e95ull
+#define STEP_PAGES_DRAWN_MAX 6u
+#define STEP_SLOTS_DRAWN_MAX 24u
+#define STEP_CLEAR_BYTES_DRAWN_MIN 512u
+#define STEP_CLEAR_BYTES_DRAWN_MAX 8192u
+#define TIER_ONE_IN 3u
+#define TIER_SALT 0x71e2ull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
+/* One seed in this many has many long keys, and these extents, which have room for all of them. */
+#define LONG_KEYS_ONE_IN 24u
+#define LONG_KEYS_SALT 0x10e6ull
+#define LONG_KEYS_EXTENTS 12u
+#define LONG_KEYS_EXTENT_UNITS 16u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
  * one, and so many of them at most. */
 #define SPANS_ONE_IN 3u
@@ -24,7 +39,14 @@
  */
 #define CROWDED_ONE_IN 4u
 #define LONG_UNITS 36u
+/* Crashes of a seed, by its spans: a long life costs several short ones, and each length is to have
+ * about the same share of the time. */
 #define CRASHES_MAX_VOLUME 192u
+#define SPAN_LONG 250u
+#define CRASHES_MAX_SPAN_LONG 112u
+#define SPAN_LONGEST 600u
+#define CRASHES_MAX_SPAN_LONGEST 64u
+#define CRASHES_MAX_LONG_KEYS 64u
 #define CRASHES_MAX_FRONT 24u
 #define CRASHES_MAX_SET 40u
 
@@ -166,11 +188,51 @@ static void draw_leases(struct mkv_shape *shape, uint64_t seed) {
     shape->weight_exists += mkv_random_between(&random, 1, 6);
 }
 
+/* Drawn apart, too. */
+static void draw_steps(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ STEPS_SALT, MKV_CONCERN_SHAPE);
+    if (!mkv_random_chance(&random, 1, STEPS_ONE_IN)) {
+        return;
+    }
+    shape->step_pages = mkv_random_between(&random, 1, STEP_PAGES_DRAWN_MAX);
+    shape->step_slots = mkv_random_between(&random, 1, STEP_SLOTS_DRAWN_MAX);
+    shape->step_clear_bytes =
+        mkv_random_between(&random, STEP_CLEAR_BYTES_DRAWN_MIN, STEP_CLEAR_BYTES_DRAWN_MAX);
+}
+
+static uint32_t crashes_of_span(uint32_t span) {
+    return span < SPAN_LONG      ? CRASHES_MAX_VOLUME
+           : span < SPAN_LONGEST ? CRASHES_MAX_SPAN_LONG
+                                 : CRASHES_MAX_SPAN_LONGEST;
+}
+
+/* Drawn apart, too. Where there are tiers, blocks mostly make room. */
+static void draw_tiers(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ TIER_SALT, MKV_CONCERN_SHAPE);
+    shape->session_max = 1;
+    shape->session_block_max = 1;
+    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
+        return;
+    }
+    static const uint64_t idles_ns[] = {50000, 2000000, UINT64_MAX};
+    shape->share_tier = mkv_random_between(&random, 4, 16);
+    shape->session_count = mkv_random_between(&random, 1, MKV_SHAPE_SESSIONS_MAX);
+    shape->weight_session = mkv_random_between(&random, 1, 6);
+    shape->session_idle_ns = idles_ns[mkv_random_below(&random, 3)];
+    const bool scarce = mkv_random_chance(&random, 1, 3);
+    shape->session_max = scarce ? mkv_random_between(&random, 1, 3) : 8;
+    shape->session_block_max = scarce ? mkv_random_between(&random, 1, 12) : 256;
+    shape->eviction = shape->eviction || mkv_random_chance(&random, 1, 2);
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
-    static const uint32_t spans[] = {12, 40, 80, 120, 250, 600};
+    static const uint32_t spans[] = {12, 40, 80, 120, SPAN_LONG, SPAN_LONGEST};
     const bool front = shape->world == MKV_WORLD_FRONT;
-    shape->crashes_max = front ? CRASHES_MAX_FRONT : CRASHES_MAX_VOLUME;
-    shape->crash_span = spans[mkv_random_below(random, 6)] * (front ? 4 : 1);
+    const uint32_t span = spans[mkv_random_below(random, 6)];
+    shape->crashes_max = front ? CRASHES_MAX_FRONT : crashes_of_span(span);
+    shape->crash_span = span * (front ? 4 : 1);
     shape->share_cut = mkv_random_below(random, 8);
     shape->share_kill = mkv_random_below(random, 8);
     shape->keep_weights[MKV_KEEP_NONE] = mkv_random_below(random, 3);
@@ -196,6 +258,31 @@ static void draw_eviction(struct mkv_shape *shape, struct mkv_random *random) {
     shape->ghost_count = 8u << mkv_random_below(random, 3);
 }
 
+/* Many keys, long ones, of short payloads: the directory gets deep, and full. */
+static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
+    const uint64_t draw = mkv_random_mix(seed ^ LONG_KEYS_SALT);
+    if (shape->world != MKV_WORLD_VOLUME || draw % LONG_KEYS_ONE_IN != 0) {
+        return;
+    }
+    shape->long_keys = true;
+    shape->crashes_max = CRASHES_MAX_LONG_KEYS; /* all of them are read back after each */
+    shape->key_count = MKV_CONTENT_KEYS_MAX - (uint32_t)(draw >> 8) % 24;
+    shape->colliding = 0;
+    shape->length_max = MKV_UNIT_BYTES;
+    shape->block_bytes_max = MKV_CHUNK_BYTES_MIN;
+    shape->geometry.extent_count = LONG_KEYS_EXTENTS;
+    shape->geometry.extent_units = LONG_KEYS_EXTENT_UNITS;
+    shape->geometry.page_count = LONG_KEYS_EXTENTS + 2;
+    shape->geometry.directory_units = MKV_DIRECTORY_UNITS_MIN + (uint32_t)(draw >> 16) % 4;
+    mkv_shape_fit(shape);
+    shape->weight_put = 16;
+    shape->weight_delete = 1 + (uint32_t)(draw >> 24) % 3;
+    shape->weight_list = 2;
+    shape->share_expiry = 0;
+    shape->tenants = false;
+    shape->eviction = false;
+}
+
 void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
@@ -215,11 +302,14 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_crashes(shape, &random);
     draw_expiry(shape, seed);
     draw_leases(shape, seed);
+    draw_steps(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);
         shape->crashes_max = CRASHES_MAX_SET;
     }
     draw_eviction(shape, &random);
+    draw_tiers(shape, seed);
     draw_memory(shape, &random);
+    draw_long_keys(shape, seed);
 }

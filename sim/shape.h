@@ -30,6 +30,8 @@ enum mkv_world_kind {
 
 /* Turns of clients that can be left out one by one: the first so many. */
 #define MKV_SHAPE_SKIP_MAX 16384u
+/* Sessions that puts name. */
+#define MKV_SHAPE_SESSIONS_MAX 3u
 
 struct mkv_shape {
     uint64_t seed;
@@ -39,6 +41,9 @@ struct mkv_shape {
     struct mkv_geometry geometry;
     struct mkv_drive_profile profile;
     uint32_t window_units;
+    uint32_t step_pages; /* what one step of a volume does at most; 0: as much as ever */
+    uint32_t step_slots;
+    uint32_t step_clear_bytes;
     uint64_t idle_ns;
     uint64_t empty_ns_max;
     uint64_t empty_grain_ns;
@@ -51,6 +56,7 @@ struct mkv_shape {
     uint32_t key_count;
     uint32_t colliding;
     uint32_t length_max;
+    bool long_keys; /* volume only: so many and so long that the directory has no room for all */
     /* Workload: weights of the operations, and shares of 16. */
     uint32_t clients; /* operations that run at a time */
     uint32_t weight_put;
@@ -63,6 +69,12 @@ struct mkv_shape {
     uint32_t share_abort;
     uint32_t share_lease; /* volume only: of EXISTS that ask for a lease, or are PIN or UNPIN */
     uint64_t lease_ns_max;
+    uint32_t share_tier;     /* volume only: of contents that name a tier; 0: no sessions either */
+    uint32_t session_count;  /* that puts name, from 1 on */
+    uint32_t weight_session; /* of SESSION */
+    uint32_t session_max;    /* that a volume keeps in mind */
+    uint32_t session_block_max;
+    uint64_t session_idle_ns;
     uint32_t share_expiry; /* volume only: of puts that bring an expiry */
     uint32_t expiry_s_max; /* how far ahead */
     uint64_t expiry_pass_ns;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sim/bundle.h"
+#include "sim/content.h"
 
 #define FIELD(name, member, least, shrinks)                                                        \
     {                                                                                              \
@@ -38,6 +39,9 @@ static const struct mkv_shape_field fields[] = {
     FIELD("write_ns", profile.write_ns, 1, false),
     FIELD("flush_ns", profile.flush_ns, 1, false),
     FIELD("window_units", window_units, 1, true),
+    FIELD("step_pages", step_pages, 0, true),
+    FIELD("step_slots", step_slots, 0, true),
+    FIELD("step_clear_bytes", step_clear_bytes, 0, true),
     FIELD("idle_ns", idle_ns, 1, false),
     FIELD("empty_ns_max", empty_ns_max, 1, false),
     FIELD("empty_grain_ns", empty_grain_ns, 1, false),
@@ -46,6 +50,7 @@ static const struct mkv_shape_field fields[] = {
     FIELD("directory_commit_ns", directory_commit_ns, 1, false),
     FIELD("key_count", key_count, 1, true),
     FIELD("colliding", colliding, 0, true),
+    FIELD("long_keys", long_keys, 0, true),
     FIELD("length_max", length_max, MKV_UNIT_BYTES, true),
     FIELD("clients", clients, 1, true),
     FIELD("weight_put", weight_put, 1, false),
@@ -139,10 +144,11 @@ bool mkv_shape_sound(const struct mkv_shape *shape) {
                                                                  : 3;
     const uint32_t longest = (uint32_t)mkv_min_u64(shape->length_max, shape->block_bytes_max);
     return (uint32_t)shape->world < MKV_WORLD_COUNT && shape->volume_count <= nodes_max &&
-           (shape->world != MKV_WORLD_SET || shape->volume_count >= 2) && shape->key_count <= 24 &&
-           shape->colliding <= shape->key_count && shape->clients <= 8 && shape->connections <= 4 &&
-           shape->items_max <= 6 && shape->window_units <= 16 &&
-           shape->length_max <= 36 * MKV_UNIT_BYTES && shape->length_max % MKV_UNIT_BYTES == 0 &&
+           (shape->world != MKV_WORLD_SET || shape->volume_count >= 2) &&
+           shape->key_count <= MKV_CONTENT_KEYS_MAX && shape->colliding <= shape->key_count &&
+           shape->clients <= 8 && shape->connections <= 4 && shape->items_max <= 6 &&
+           shape->window_units <= 16 && shape->length_max <= 36 * MKV_UNIT_BYTES &&
+           shape->length_max % MKV_UNIT_BYTES == 0 &&
            (uint32_t)shape->profile.discard <= MKV_DISCARD_ARBITRARY &&
            shape->geometry.page_count <= 128 && shape->geometry.extent_count <= 64 &&
            shape->geometry.extent_units <= 256 && shape->geometry.ring_blocks <= 64 &&

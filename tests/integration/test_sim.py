@@ -79,7 +79,7 @@ class SimTest(unittest.TestCase):
                 child = run(SIMULATOR, *arguments)
                 self.assertEqual(child.returncode, 0)
                 for word in ("run", "replay", "minimize", "timeline", "stats", "sweep", "faults",
-                             "canaries", "--seed", "--seconds", "--output", "--bundles",
+                             "forge", "canaries", "--seed", "--seconds", "--output", "--bundles",
                              "--faults", "--first", "--second", "--json"):
                     self.assertIn(word, child.stdout)
         self.assertRegex(run(SIMULATOR, "--version").stdout, r"^memkv-sim \d+\.\d+\.\d+\n$")
@@ -104,7 +104,7 @@ class SimTest(unittest.TestCase):
         self.assertEqual(replayed["trace_hash"], report["trace_hash"])
 
     def test_stats__json_and_text__every_figure_is_above_none(self):
-        child = run(SIMULATOR, "stats", "--seed", "1", "--seconds", "4", "--json")
+        child = run(SIMULATOR, "stats", "--seed", "1", "--seconds", "15", "--json")
         self.assertEqual(child.returncode, 0, child.stdout)
         stats = json.loads(child.stdout)
         for name, figure in stats.items():

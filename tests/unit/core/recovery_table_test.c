@@ -25,13 +25,14 @@ static void test_recovery_table__every_combination__matches_one_row(void **state
         for (uint32_t b = 0; b < MKV_RING_COPY_COUNT; b++) {
             for (uint32_t claim = 0; claim < 2; claim++) {
                 uint32_t matches = 0;
-                for (uint32_t row = 0; row < mkv_recovery_row_count(); row++) {
+                for (uint32_t row = 0; row < MKV_RECOVERY_ROWS; row++) {
                     matches += mkv_recovery_row_matches(row, (enum mkv_ring_copy)a,
                                                         (enum mkv_ring_copy)b, claim != 0);
                 }
                 assert_int_equal(matches, 1);
                 assert_int_equal(
-                    mkv_recovery_decide((enum mkv_ring_copy)a, (enum mkv_ring_copy)b, claim != 0),
+                    mkv_recovery_row_action(
+                        mkv_recovery_row((enum mkv_ring_copy)a, (enum mkv_ring_copy)b, claim != 0)),
                     expected((enum mkv_ring_copy)a, (enum mkv_ring_copy)b, claim != 0));
                 combinations++;
             }
@@ -42,7 +43,7 @@ static void test_recovery_table__every_combination__matches_one_row(void **state
 
 static void test_recovery_table__every_row__is_reached(void **state) {
     (void)state;
-    for (uint32_t row = 0; row < mkv_recovery_row_count(); row++) {
+    for (uint32_t row = 0; row < MKV_RECOVERY_ROWS; row++) {
         uint32_t reached = 0;
         for (uint32_t code = 0; code < 18; code++) {
             reached += mkv_recovery_row_matches(row, (enum mkv_ring_copy)(code % 3),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/fuzz/fuzz_drive.h"
+#include "sim/forged_drive.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,9 +15,9 @@
 #define LATER_NS 2000000000ull
 #define LATER_TURNS 6u
 
-void fuzz_drive_init(struct fuzz_drive *drive, struct image *image,
-                     const struct mkv_superblock *superblock) {
-    *drive = (struct fuzz_drive){.image = image};
+void mkv_forged_drive_init(struct mkv_forged_drive *drive, struct mkv_forged_image *image,
+                           const struct mkv_superblock *superblock) {
+    *drive = (struct mkv_forged_drive){.image = image};
     drive->config = (struct mkv_volume_config){
         .capacity_units = image->units,
         .geometry = superblock->geometry,
@@ -28,6 +28,7 @@ void fuzz_drive_init(struct fuzz_drive *drive, struct image *image,
         .trim_idle_ns = 1000000,
         .store_uuid = superblock->store_uuid,
         .drive_uuid = superblock->drive_uuid,
+        .drive_set = superblock->drive_set,
     };
     drive->memory_bytes = mkv_volume_memory_required(&drive->config);
     drive->memory =
@@ -37,12 +38,12 @@ void fuzz_drive_init(struct fuzz_drive *drive, struct image *image,
     MKV_ASSERT(drive->memory != NULL && drive->slab != NULL);
 }
 
-void fuzz_drive_free(struct fuzz_drive *drive) {
+void mkv_forged_drive_free(struct mkv_forged_drive *drive) {
     free(drive->memory);
     free(drive->slab);
 }
 
-static void take_effects(struct fuzz_drive *drive) {
+static void take_effects(struct mkv_forged_drive *drive) {
     struct mkv_effect effects[16];
     uint32_t count;
     while ((count = mkv_volume_effects(drive->volume, effects, 16)) > 0) {
@@ -62,8 +63,8 @@ static void take_effects(struct fuzz_drive *drive) {
             case MKV_EFFECT_DRIVE_FLUSH:
             case MKV_EFFECT_DRIVE_TRIM:
                 MKV_ASSERT(!drive->failed);
-                MKV_ASSERT(drive->queue_count < FUZZ_QUEUE_MAX);
-                drive->queue[(drive->queue_first + drive->queue_count++) % FUZZ_QUEUE_MAX] =
+                MKV_ASSERT(drive->queue_count < MKV_FORGED_QUEUE_MAX);
+                drive->queue[(drive->queue_first + drive->queue_count++) % MKV_FORGED_QUEUE_MAX] =
                     effects[index];
                 break;
             case MKV_EFFECT_PULL:
@@ -76,7 +77,7 @@ static void take_effects(struct fuzz_drive *drive) {
     }
 }
 
-static enum mkv_err step(struct fuzz_drive *drive, struct mkv_input *input) {
+static enum mkv_err step(struct mkv_forged_drive *drive, struct mkv_input *input) {
     drive->now_ns += STEP_NS;
     input->now_ns = drive->now_ns;
     input->wall_ms = 1;
@@ -85,7 +86,7 @@ static enum mkv_err step(struct fuzz_drive *drive, struct mkv_input *input) {
     return err;
 }
 
-static void carry_out_write(struct fuzz_drive *drive, const struct mkv_drive_effect *effect,
+static void carry_out_write(struct mkv_forged_drive *drive, const struct mkv_drive_effect *effect,
                             uint8_t *on_drive, size_t bytes) {
     const uint8_t *meta = mkv_volume_arena(drive->volume) + effect->meta_offset;
     uint8_t *payload = drive->slab + MKV_UNIT_BYTES;
@@ -102,7 +103,7 @@ static void carry_out_write(struct fuzz_drive *drive, const struct mkv_drive_eff
     memcpy(on_drive, drive->slab, bytes);
 }
 
-static void carry_out_read(struct fuzz_drive *drive, const struct mkv_drive_effect *effect,
+static void carry_out_read(struct mkv_forged_drive *drive, const struct mkv_drive_effect *effect,
                            const uint8_t *on_drive, size_t bytes, struct mkv_drive_done *done,
                            uint64_t *sums) {
     uint8_t *payload = drive->slab + MKV_UNIT_BYTES;
@@ -130,9 +131,9 @@ static void carry_out_read(struct fuzz_drive *drive, const struct mkv_drive_effe
     done->sum_count = mkv_slot_read_sums(drive->slab, payload, payload_bytes, sums);
 }
 
-static void complete_first(struct fuzz_drive *drive) {
+static void complete_first(struct mkv_forged_drive *drive) {
     const struct mkv_effect effect = drive->queue[drive->queue_first];
-    drive->queue_first = (drive->queue_first + 1) % FUZZ_QUEUE_MAX;
+    drive->queue_first = (drive->queue_first + 1) % MKV_FORGED_QUEUE_MAX;
     drive->queue_count--;
     struct mkv_input input = {.kind = MKV_INPUT_DRIVE_DONE};
     uint64_t sums[MKV_CHUNKS_MAX];
@@ -142,7 +143,7 @@ static void complete_first(struct fuzz_drive *drive) {
     if (effect.kind != MKV_EFFECT_DRIVE_FLUSH) {
         MKV_ASSERT(act->lba.unit < drive->image->units);
         MKV_ASSERT(act->unit_count <= drive->image->units - act->lba.unit);
-        uint8_t *on_drive = image_unit(drive->image, act->lba.unit);
+        uint8_t *on_drive = mkv_forged_image_unit(drive->image, act->lba.unit);
         const size_t bytes = (size_t)act->unit_count * MKV_UNIT_BYTES;
         if (effect.kind == MKV_EFFECT_DRIVE_TRIM) {
             memset(on_drive, 0xa5, bytes); /* anything, and nothing that would be right */
@@ -155,15 +156,15 @@ static void complete_first(struct fuzz_drive *drive) {
     (void)step(drive, &input);
 }
 
-static void tick(struct fuzz_drive *drive, uint64_t later_ns) {
+static void tick(struct mkv_forged_drive *drive, uint64_t later_ns) {
     struct mkv_input input = {.kind = MKV_INPUT_TICK};
     drive->now_ns += later_ns;
     (void)step(drive, &input);
 }
 
-void fuzz_drive_settle(struct fuzz_drive *drive) {
+void mkv_forged_drive_settle(struct mkv_forged_drive *drive) {
     uint32_t later = 0;
-    for (uint32_t turn = 0; turn < FUZZ_TURNS_MAX; turn++) {
+    for (uint32_t turn = 0; turn < MKV_FORGED_TURNS_MAX; turn++) {
         if (drive->queue_count > 0) {
             complete_first(drive);
         } else if (mkv_volume_has_work(drive->volume)) {
@@ -177,42 +178,51 @@ void fuzz_drive_settle(struct fuzz_drive *drive) {
     mkv_assert_failed("the volume comes to rest", __FILE__, __LINE__);
 }
 
-bool fuzz_drive_serves(const struct fuzz_drive *drive) {
+bool mkv_forged_drive_serves(const struct mkv_forged_drive *drive) {
     struct mkv_volume_stats stats;
     mkv_volume_stats(drive->volume, &stats);
     return stats.state == MKV_VOLUME_SERVING;
 }
 
-void fuzz_drive_admin(struct fuzz_drive *drive, enum mkv_admin_command command) {
+void mkv_forged_drive_admin(struct mkv_forged_drive *drive, enum mkv_admin_command command) {
     struct mkv_input input = {.kind = MKV_INPUT_ADMIN, .admin = command};
     (void)step(drive, &input); /* a state in which it is refused is as good */
-    fuzz_drive_settle(drive);
+    mkv_forged_drive_settle(drive);
 }
 
-bool fuzz_drive_open(struct fuzz_drive *drive) {
+static void start(struct mkv_forged_drive *drive) {
     drive->queue_count = 0;
     drive->failed = false;
     memset(drive->memory, 0xa5, drive->memory_bytes);
     drive->volume = mkv_volume_init(drive->memory, drive->memory_bytes, &drive->config);
-    fuzz_drive_admin(drive, MKV_ADMIN_OPEN);
-    return fuzz_drive_serves(drive);
 }
 
-const struct mkv_message *fuzz_drive_ask(struct fuzz_drive *drive,
-                                         const struct mkv_message *message, const uint8_t *data,
-                                         uint32_t data_bytes) {
+void mkv_forged_drive_format(struct mkv_forged_drive *drive) {
+    start(drive);
+    mkv_forged_drive_admin(drive, MKV_ADMIN_FORMAT);
+}
+
+bool mkv_forged_drive_open(struct mkv_forged_drive *drive) {
+    start(drive);
+    mkv_forged_drive_admin(drive, MKV_ADMIN_OPEN);
+    return mkv_forged_drive_serves(drive);
+}
+
+const struct mkv_message *mkv_forged_drive_ask(struct mkv_forged_drive *drive,
+                                               const struct mkv_message *message,
+                                               const uint8_t *data, uint32_t data_bytes) {
     struct mkv_input input = {
         .kind = MKV_INPUT_MESSAGE, .data = data, .data_bytes = data_bytes, .message = *message};
     input.message.data_bytes = data_bytes;
     drive->answer_count = 0;
     (void)step(drive, &input);
-    fuzz_drive_settle(drive);
+    mkv_forged_drive_settle(drive);
     MKV_ASSERT(drive->answer_count == 1);
     return &drive->answer;
 }
 
-enum mkv_status fuzz_drive_put(struct fuzz_drive *drive, uint32_t tenant, const char *key,
-                               uint32_t length, uint8_t fill) {
+enum mkv_status mkv_forged_drive_put(struct mkv_forged_drive *drive, uint32_t tenant,
+                                     const char *key, uint32_t length, uint8_t fill) {
     uint64_t sums[MKV_CHUNKS_MAX];
     uint8_t *payload = drive->slab + MKV_UNIT_BYTES;
     memset(payload, fill, length);
@@ -225,7 +235,7 @@ enum mkv_status fuzz_drive_put(struct fuzz_drive *drive, uint32_t tenant, const 
         .root = mkv_root_of_sums(length, sums),
     };
     const struct mkv_message *answer =
-        fuzz_drive_ask(drive, &message, (const uint8_t *)key, (uint32_t)strlen(key));
+        mkv_forged_drive_ask(drive, &message, (const uint8_t *)key, (uint32_t)strlen(key));
     if (answer->kind == MKV_MESSAGE_PUT_DONE) {
         return answer->status;
     }
@@ -236,22 +246,22 @@ enum mkv_status fuzz_drive_put(struct fuzz_drive *drive, uint32_t tenant, const 
         mkv_store_u64(bytes + (size_t)8 * sum, sums[sum]);
     }
     message = (struct mkv_message){.kind = MKV_MESSAGE_PUT_WRITE, .volume_op = answer->volume_op};
-    answer = fuzz_drive_ask(drive, &message, bytes, 8 * mkv_chunk_count(length));
+    answer = mkv_forged_drive_ask(drive, &message, bytes, 8 * mkv_chunk_count(length));
     MKV_ASSERT(answer->kind == MKV_MESSAGE_PUT_DONE);
     return answer->status;
 }
 
-const struct mkv_message *fuzz_drive_get(struct fuzz_drive *drive, uint32_t tenant,
-                                         const uint8_t *key, uint32_t key_bytes) {
+const struct mkv_message *mkv_forged_drive_get(struct mkv_forged_drive *drive, uint32_t tenant,
+                                               const uint8_t *key, uint32_t key_bytes) {
     struct mkv_message message = {.kind = MKV_MESSAGE_FIND, .tenant = tenant};
-    const struct mkv_message *answer = fuzz_drive_ask(drive, &message, key, key_bytes);
+    const struct mkv_message *answer = mkv_forged_drive_ask(drive, &message, key, key_bytes);
     MKV_ASSERT(answer->kind == MKV_MESSAGE_FOUND);
     if (answer->status != MKV_STATUS_OK) {
         return answer;
     }
     MKV_ASSERT(answer->length_units < drive->image->units);
     message = (struct mkv_message){.kind = MKV_MESSAGE_READ, .volume_op = answer->volume_op};
-    answer = fuzz_drive_ask(drive, &message, (const uint8_t *)"", 0);
+    answer = mkv_forged_drive_ask(drive, &message, (const uint8_t *)"", 0);
     MKV_ASSERT(answer->kind == MKV_MESSAGE_READ_DONE);
     if (answer->status == MKV_STATUS_OK && (answer->flags & MKV_BLOCK_MANIFEST) == 0) {
         uint64_t sums[MKV_CHUNKS_MAX];

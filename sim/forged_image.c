@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/fuzz/image.h"
+#include "sim/forged_image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +14,12 @@
 /* So many zeros end a piece. */
 #define GAP_BYTES 16u
 
-bool image_load(struct image *image, const uint8_t *data, size_t size) {
+bool mkv_forged_image_load(struct mkv_forged_image *image, const uint8_t *data, size_t size) {
     if (size < HEAD_BYTES || memcmp(data, MAGIC, MAGIC_BYTES) != 0) {
         return false;
     }
     image->units = mkv_load_u32(data + MAGIC_BYTES);
-    if (image->units < MKV_CAPACITY_UNITS_MIN || image->units > IMAGE_UNITS_MAX) {
+    if (image->units < MKV_CAPACITY_UNITS_MIN || image->units > MKV_FORGED_UNITS_MAX) {
         return false;
     }
     const size_t drive_bytes = (size_t)image->units * MKV_UNIT_BYTES;
@@ -39,13 +39,13 @@ bool image_load(struct image *image, const uint8_t *data, size_t size) {
     return true;
 }
 
-void image_free(struct image *image) {
+void mkv_forged_image_free(struct mkv_forged_image *image) {
     free(image->bytes);
-    *image = (struct image){0};
+    *image = (struct mkv_forged_image){0};
 }
 
-bool image_unit_is_zero(const struct image *image, uint32_t unit) {
-    const uint8_t *bytes = image_unit(image, unit);
+bool mkv_forged_image_unit_is_zero(const struct mkv_forged_image *image, uint32_t unit) {
+    const uint8_t *bytes = mkv_forged_image_unit(image, unit);
     return bytes[0] == 0 && memcmp(bytes, bytes + 1, MKV_UNIT_BYTES - 1) == 0;
 }
 
@@ -58,7 +58,7 @@ static uint32_t piece_end(const uint8_t *unit, uint32_t at) {
     return end;
 }
 
-size_t image_save(const struct image *image, uint8_t *out, size_t out_max) {
+size_t mkv_forged_image_save(const struct mkv_forged_image *image, uint8_t *out, size_t out_max) {
     size_t used = HEAD_BYTES;
     if (out_max < used) {
         return 0;
@@ -66,8 +66,8 @@ size_t image_save(const struct image *image, uint8_t *out, size_t out_max) {
     memcpy(out, MAGIC, MAGIC_BYTES);
     mkv_store_u32(out + MAGIC_BYTES, image->units);
     for (uint32_t number = 0; number < image->units; number++) {
-        const uint8_t *unit = image_unit(image, number);
-        uint32_t at = image_unit_is_zero(image, number) ? (uint32_t)MKV_UNIT_BYTES : 0;
+        const uint8_t *unit = mkv_forged_image_unit(image, number);
+        uint32_t at = mkv_forged_image_unit_is_zero(image, number) ? (uint32_t)MKV_UNIT_BYTES : 0;
         while (at < MKV_UNIT_BYTES) {
             if (unit[at] == 0) {
                 at++;
@@ -87,11 +87,13 @@ size_t image_save(const struct image *image, uint8_t *out, size_t out_max) {
     return used;
 }
 
-bool image_geometry(const struct image *image, struct mkv_geometry *geometry) {
+bool mkv_forged_image_geometry(const struct mkv_forged_image *image,
+                               struct mkv_geometry *geometry) {
     uint8_t units[MKV_SUPERBLOCK_COPIES * MKV_UNIT_BYTES];
     for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
         const struct mkv_lba lba = mkv_geometry_superblock(image->units, copy);
-        memcpy(units + (size_t)copy * MKV_UNIT_BYTES, image_unit(image, lba.unit), MKV_UNIT_BYTES);
+        memcpy(units + (size_t)copy * MKV_UNIT_BYTES, mkv_forged_image_unit(image, lba.unit),
+               MKV_UNIT_BYTES);
     }
     struct mkv_superblock_choice choice;
     mkv_superblock_choose(units, 0, &choice);

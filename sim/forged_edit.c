@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tests/fuzz/mutate.h"
+#include "sim/forged_edit.h"
 
 #include <string.h>
 
@@ -14,18 +14,18 @@ static const char *const magics[KINDS] = {"MEMKVSB", "MEMKVJB", "MEMKVCH", "MEMK
                                           "MEMKVSL", "MEMKVDN", "MEMKVDR", ""};
 
 /* A unit that is not all zeros, of a drawn kind if there is one of it. */
-static uint32_t draw_unit(const struct image *image, struct mkv_random *random) {
+static uint32_t draw_unit(const struct mkv_forged_image *image, struct mkv_random *random) {
     const char *magic = magics[mkv_random_below(random, KINDS)];
     const size_t bytes = strlen(magic);
     const uint32_t start = mkv_random_below(random, image->units);
     uint32_t other = 0;
     for (uint32_t step = 0; step < image->units; step++) {
         const uint32_t unit = (start + step) % image->units;
-        if (image_unit_is_zero(image, unit)) {
+        if (mkv_forged_image_unit_is_zero(image, unit)) {
             continue;
         }
         other = unit;
-        if (memcmp(image_unit(image, unit), magic, bytes) == 0) {
+        if (memcmp(mkv_forged_image_unit(image, unit), magic, bytes) == 0) {
             return unit;
         }
     }
@@ -66,8 +66,8 @@ static void edit_field(uint8_t *unit, struct mkv_random *random) {
 }
 
 /* One unit becomes what another one is, whole or in part, or nothing. */
-static void edit_unit(struct image *image, uint8_t *unit, struct mkv_random *random) {
-    const uint8_t *other = image_unit(image, draw_unit(image, random));
+static void edit_unit(struct mkv_forged_image *image, uint8_t *unit, struct mkv_random *random) {
+    const uint8_t *other = mkv_forged_image_unit(image, draw_unit(image, random));
     const uint32_t from = 8 * mkv_random_below(random, MKV_UNIT_BYTES / 8);
     const uint32_t bytes = mkv_random_between(random, 1, (uint32_t)MKV_UNIT_BYTES - from);
     switch (mkv_random_below(random, 4)) {
@@ -86,15 +86,16 @@ static void edit_unit(struct image *image, uint8_t *unit, struct mkv_random *ran
 }
 
 /* The other copies of a superblock or journal block become the same. */
-static void copy_to_others(struct image *image, const struct mkv_geometry *geometry,
+static void copy_to_others(struct mkv_forged_image *image, const struct mkv_geometry *geometry,
                            uint32_t number) {
-    const uint8_t *unit = image_unit(image, number);
+    const uint8_t *unit = mkv_forged_image_unit(image, number);
     for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
         if (mkv_geometry_superblock(image->units, copy).unit != number) {
             continue;
         }
         for (uint32_t other = 0; other < MKV_SUPERBLOCK_COPIES; other++) {
-            uint8_t *target = image_unit(image, mkv_geometry_superblock(image->units, other).unit);
+            uint8_t *target =
+                mkv_forged_image_unit(image, mkv_geometry_superblock(image->units, other).unit);
             memmove(target, unit, MKV_UNIT_BYTES);
             mkv_store_u32(target + 16, other);
         }
@@ -103,18 +104,18 @@ static void copy_to_others(struct image *image, const struct mkv_geometry *geome
         const uint64_t a = mkv_geometry_journal(geometry, 0, position).unit;
         const uint64_t b = mkv_geometry_journal(geometry, 1, position).unit;
         if (number == a || number == b) {
-            memmove(image_unit(image, number == a ? b : a), unit, MKV_UNIT_BYTES);
+            memmove(mkv_forged_image_unit(image, number == a ? b : a), unit, MKV_UNIT_BYTES);
         }
     }
 }
 
-void mutate_image(struct image *image, struct mkv_random *random) {
+void mkv_forged_edit(struct mkv_forged_image *image, struct mkv_random *random) {
     struct mkv_geometry geometry = {0};
-    (void)image_geometry(image, &geometry);
+    (void)mkv_forged_image_geometry(image, &geometry);
     const uint32_t edits = mkv_random_between(random, 1, EDITS_MAX);
     for (uint32_t edit = 0; edit < edits; edit++) {
         const uint32_t number = draw_unit(image, random);
-        uint8_t *unit = image_unit(image, number);
+        uint8_t *unit = mkv_forged_image_unit(image, number);
         if (mkv_random_chance(random, 7, 8)) {
             edit_field(unit, random);
         } else {
@@ -127,6 +128,7 @@ void mutate_image(struct image *image, struct mkv_random *random) {
     }
     if (mkv_random_chance(random, 15, 16)) {
         /* One time in four something is left as it is. */
-        image_reseal(image, mkv_random_chance(random, 3, 4) ? 0 : mkv_random_below(random, 8));
+        mkv_forged_image_reseal(image,
+                                mkv_random_chance(random, 3, 4) ? 0 : mkv_random_below(random, 8));
     }
 }

@@ -8,7 +8,7 @@
 #include "core/journal_block.h"
 #include "core/slot_header.h"
 #include "core/superblock.h"
-#include "tests/fuzz/image.h"
+#include "sim/forged_image.h"
 
 /* Where the fields are that seals need; on-disk-format.md has all of them. */
 #define MAGIC_BYTES 8u
@@ -37,13 +37,13 @@ static uint64_t seal(uint8_t *unit, uint32_t first, uint32_t end) {
     return sum;
 }
 
-static void reseal_header(struct image *image, uint32_t number, uint32_t leave) {
-    uint8_t *unit = image_unit(image, number);
+static void reseal_header(struct mkv_forged_image *image, uint32_t number, uint32_t leave) {
+    uint8_t *unit = mkv_forged_image_unit(image, number);
     const uint32_t length = mkv_load_u32(unit + HEADER_AT_LENGTH);
     const bool is_inline = (mkv_load_u16(unit + HEADER_AT_FLAGS) & MKV_SLOT_FLAG_INLINE) != 0;
     const uint64_t room = (uint64_t)(image->units - 1 - number) * MKV_UNIT_BYTES;
     const uint8_t *payload = unit + (is_inline ? MKV_SLOT_INLINE_OFFSET : MKV_UNIT_BYTES);
-    if ((leave & IMAGE_LEAVE_PAYLOAD) == 0 &&
+    if ((leave & MKV_FORGED_LEAVE_PAYLOAD) == 0 &&
         length <= (is_inline ? MKV_SLOT_INLINE_OFFSET : mkv_min_u64(room, MKV_BLOCK_BYTES_MAX))) {
         uint64_t sums[MKV_CHUNKS_MAX];
         mkv_chunk_sums(payload, length, sums);
@@ -58,14 +58,14 @@ static void reseal_header(struct image *image, uint32_t number, uint32_t leave) 
     (void)seal(unit, AT_SEALED, is_inline ? MKV_SLOT_INLINE_OFFSET : (uint32_t)MKV_UNIT_BYTES);
 }
 
-static void reseal_journal(struct image *image, const struct mkv_geometry *geometry) {
-    const uint8_t *superblock = image_unit(image, 0);
+static void reseal_journal(struct mkv_forged_image *image, const struct mkv_geometry *geometry) {
+    const uint8_t *superblock = mkv_forged_image_unit(image, 0);
     const uint64_t first = mkv_load_u64(superblock + 80);
     for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
         uint64_t chain = mkv_load_u64(superblock + 88);
         for (uint32_t step = 0; step < geometry->ring_blocks; step++) {
             const uint64_t sequence = first + step;
-            uint8_t *unit = image_unit(
+            uint8_t *unit = mkv_forged_image_unit(
                 image, mkv_geometry_journal(geometry, copy, sequence % geometry->ring_blocks).unit);
             if (!is(unit, "MEMKVJB") || mkv_load_u64(unit + JOURNAL_AT_SEQUENCE) != sequence) {
                 break;
@@ -77,16 +77,18 @@ static void reseal_journal(struct image *image, const struct mkv_geometry *geome
 }
 
 /* The low half of the sum of the node that a page of the region holds, if it holds one. */
-static void name_child(struct image *image, const struct mkv_geometry *geometry, uint8_t *entry) {
+static void name_child(struct mkv_forged_image *image, const struct mkv_geometry *geometry,
+                       uint8_t *entry) {
     const uint32_t page = mkv_load_u32(entry);
     if (page >= MKV_DIRECTORY_ROOTS && page < geometry->directory_units) {
-        const uint8_t *child = image_unit(image, mkv_geometry_directory(geometry).unit + page);
+        const uint8_t *child =
+            mkv_forged_image_unit(image, mkv_geometry_directory(geometry).unit + page);
         mkv_store_u32(entry + 4, mkv_load_u32(child + AT_CHECKSUM));
     }
 }
 
-static void reseal_node(struct image *image, const struct mkv_geometry *geometry, uint8_t *unit,
-                        uint32_t level) {
+static void reseal_node(struct mkv_forged_image *image, const struct mkv_geometry *geometry,
+                        uint8_t *unit, uint32_t level) {
     const uint32_t offsets = NODE_AT_PREFIX + mkv_load_u16(unit + NODE_AT_PREFIX_BYTES);
     const uint32_t count = level > 0 ? mkv_load_u16(unit + NODE_AT_COUNT) : 0;
     for (uint32_t entry = 0; entry < count && offsets + 2 * entry + 2 <= MKV_UNIT_BYTES; entry++) {
@@ -98,18 +100,18 @@ static void reseal_node(struct image *image, const struct mkv_geometry *geometry
     (void)seal(unit, AT_SEALED, (uint32_t)MKV_UNIT_BYTES);
 }
 
-static void reseal_directory(struct image *image, const struct mkv_geometry *geometry) {
+static void reseal_directory(struct mkv_forged_image *image, const struct mkv_geometry *geometry) {
     const uint64_t first = mkv_geometry_directory(geometry).unit;
     for (uint32_t level = 0; level < MKV_DIRECTORY_LEVELS_MAX; level++) {
         for (uint32_t page = MKV_DIRECTORY_ROOTS; page < geometry->directory_units; page++) {
-            uint8_t *unit = image_unit(image, first + page);
+            uint8_t *unit = mkv_forged_image_unit(image, first + page);
             if (is(unit, "MEMKVDN") && mkv_load_u16(unit + NODE_AT_LEVEL) == level) {
                 reseal_node(image, geometry, unit, level);
             }
         }
     }
     for (uint32_t root = 0; root < MKV_DIRECTORY_ROOTS; root++) {
-        uint8_t *unit = image_unit(image, first + root);
+        uint8_t *unit = mkv_forged_image_unit(image, first + root);
         if (is(unit, "MEMKVDR")) {
             name_child(image, geometry, unit + ROOT_AT_PAGE);
             (void)seal(unit, AT_SEALED, (uint32_t)MKV_UNIT_BYTES);
@@ -117,10 +119,10 @@ static void reseal_directory(struct image *image, const struct mkv_geometry *geo
     }
 }
 
-void image_reseal(struct image *image, uint32_t leave) {
+void mkv_forged_image_reseal(struct mkv_forged_image *image, uint32_t leave) {
     struct mkv_geometry geometry;
     for (uint32_t number = 0; number < image->units; number++) {
-        uint8_t *unit = image_unit(image, number);
+        uint8_t *unit = mkv_forged_image_unit(image, number);
         if (memcmp(unit, "MEMKV", 5) != 0) {
             continue;
         }
@@ -132,13 +134,13 @@ void image_reseal(struct image *image, uint32_t leave) {
             (void)seal(unit, AT_SEALED, (uint32_t)MKV_UNIT_BYTES);
         }
     }
-    if (!image_geometry(image, &geometry)) {
+    if (!mkv_forged_image_geometry(image, &geometry)) {
         return;
     }
-    if ((leave & IMAGE_LEAVE_CHAIN) == 0) {
+    if ((leave & MKV_FORGED_LEAVE_CHAIN) == 0) {
         reseal_journal(image, &geometry);
     }
-    if ((leave & IMAGE_LEAVE_DIRECTORY) == 0) {
+    if ((leave & MKV_FORGED_LEAVE_DIRECTORY) == 0) {
         reseal_directory(image, &geometry);
     }
 }

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of forge.h share.
+ *
+ * Not responsible for: what others see (forge.h).
+ */
+#ifndef MKV_SIM_FORGE_INTERNAL_H
+#define MKV_SIM_FORGE_INTERNAL_H
+
+#include "sim/forge.h"
+#include "sim/random.h"
+
+/* Requests of every kind, most of them wrong, to a front without drives: each is answered once,
+ * and refused exactly when protocol.md says so; forge_front.c. */
+void mkv_forge_requests(struct mkv_random *random, struct mkv_forge_report *report);
+
+#endif
