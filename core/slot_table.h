@@ -210,8 +210,8 @@ struct mkv_lba mkv_slot_table_lba(const struct mkv_slot_table *table, struct mkv
 /* The first slot from `slot` on that belongs to an extent; index MKV_NONE_U32 at the end. */
 struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table, struct mkv_slot slot);
 
-/* A walk over the live and not hidden slots of a tag, the one that got its block last first. It ends
- * with index MKV_NONE_U32, and holds until a slot is put, hidden or dropped. */
+/* A walk over the live and not hidden slots of a tag, the one that got its block last first. It
+ * ends with index MKV_NONE_U32, and holds until a slot is put, hidden or dropped. */
 struct mkv_slot_walk {
     uint64_t tag;
     uint32_t tenant;

@@ -22,12 +22,13 @@
  *      has passed > 0. So a search ends at a bucket with passed = 0.
  *  B2  Of the blocks of one tag, the search meets those first that were inserted last.
  *  B3  Of a bucket's cells those in use come first.
- *  B4  passed is exact, but at BUCKET_PASSED_MAX it says no more than that there may be some behind,
- *      until a removal finds none. Only keys that are made to collide bring so many together.
+ *  B4  passed is exact, but at BUCKET_PASSED_MAX it says no more than that there may be some
+ *      behind, until a removal finds none. Only keys made to collide bring so many together.
  *  B5  A table has 64 bytes of buckets for 11 slots, and at least 12 cells in them; so with all
  *      slots live there are empty cells.
  *
- * Nothing but the table's entries is needed beside the buckets, and nothing of a removed block stays.
+ * Nothing but the table's entries is needed beside the buckets, and nothing of a removed block
+ * stays.
  *
  * Not responsible for: which entries are to be found (slot_table.h, I3).
  */

@@ -330,7 +330,8 @@ static void test_slot_table_buckets__cells_of_a_mark__are_the_same_both_ways(voi
     }
 }
 
-/* A table of so many pages, of which only what is touched takes memory. NULL if there can be none. */
+/* A table of so many pages, of which only what is touched takes memory; NULL if there can be none.
+ */
 static struct mkv_slot_table *sparse_table(uint32_t pages, size_t *bytes) {
     const struct mkv_geometry geometry = {
         .page_count = pages, .extent_units = 4096, .extent_count = 1};
