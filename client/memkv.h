@@ -208,11 +208,11 @@ enum memkv_status memkv_delete(struct memkv_client *client, const void *key, siz
 /* ---- sessions ------------------------------------------------------------------------------- */
 
 /*
- * An inference request, by an id that the client chooses: any number but 0, for a tenant's own.
- * Puts that name it make its values known together; the first one begins it, too. One that nobody
- * names for a minute (the server's storage.session_idle) ends by itself. What happens to its
- * values follows the answer; they stay as they are when the server starts anew, and is without
- * sessions.
+ * An inference request, by an id that the client chooses: any number but 0, of its tenant's own.
+ * What puts that name it store belongs to it; the first one begins it, too. One that nobody names
+ * for a minute (the server's storage.session_idle) ends by itself. What happens to its values
+ * follows the answer. A server that starts anew has no sessions, and every value has the tier of
+ * its put again.
  */
 
 /* MEMKV_NO_SPACE: the server has no room for another one; what names it is kept without it. */

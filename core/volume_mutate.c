@@ -157,6 +157,7 @@ static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
     } else {
         stats->evictions_total++;
         stats->evictions_by_tier[mkv_slot_tier_of(entry)]++;
+        mkv_volume_sample_evicted(volume, slot);
         stats->evictions_rebalance_total += reason == MKV_EVICTION_FOR_CLASS;
         stats->evictions_capacity_total += reason == MKV_EVICTION_FOR_ROOM;
     }

@@ -408,6 +408,7 @@ struct mkv_volume {
     struct expiry_job expiry_job;
     struct lease_state leases;
     struct session_state sessions;
+    uint64_t samples_offset;
     struct evict_job evict;
     struct scrub scrub;
 

@@ -8,9 +8,9 @@
 
 /* Whoever adds a field to one of these structures adds it to its function here, and mends the
  * size. A field that were forgotten would not reach the replay. */
-_Static_assert(sizeof(struct mkv_message) == 152, "every field of a message is in message()");
+_Static_assert(sizeof(struct mkv_message) == 176, "every field of a message is in message()");
 _Static_assert(sizeof(struct mkv_request) == 56, "every field of a request is in request()");
-_Static_assert(sizeof(struct mkv_request_item) == 80, "every field of an item is in item()");
+_Static_assert(sizeof(struct mkv_request_item) == 88, "every field of an item is in item()");
 _Static_assert(sizeof(struct mkv_item_result) == 40, "every field of a result is in result()");
 _Static_assert(sizeof(struct mkv_drive_done) == 40, "every field of a completion is in drive()");
 _Static_assert(sizeof(struct mkv_fabric_done) == 40, "every field of a completion is in fabric()");
@@ -60,6 +60,8 @@ static void message(struct mkv_codec *codec, struct mkv_message *message) {
     mkv_codec_u32(codec, &message->slab.index);
     root(codec, &message->root);
     root(codec, &message->replaces);
+    mkv_codec_u64(codec, &message->value_length);
+    root(codec, &message->value_root);
     mkv_codec_u32(codec, &message->expiry_s);
     mkv_codec_u64(codec, &message->data_offset);
     mkv_codec_u32(codec, &message->data_bytes);
@@ -84,6 +86,7 @@ static void item(struct mkv_codec *codec, struct mkv_request_item *item) {
     mkv_codec_u32(codec, &item->tier_hint);
     MKV_CODEC_ENUM(codec, mkv_session_action, item->action);
     MKV_CODEC_ENUM(codec, mkv_think_exit, item->reason);
+    mkv_codec_u64(codec, &item->reservation);
 }
 
 static void tenant_name(struct mkv_codec *codec, struct mkv_request *request,
@@ -273,7 +276,7 @@ static void transfer(struct mkv_codec *codec, struct mkv_transfer_effect *transf
 static void result(struct mkv_codec *codec, struct mkv_item_result *result) {
     MKV_CODEC_ENUM(codec, mkv_status, result->status);
     MKV_CODEC_ENUM(codec, mkv_miss, result->miss);
-    mkv_codec_u64(codec, &result->length);
+    mkv_codec_u64(codec, &result->length); /* or the reservation, which is in the same place */
     root(codec, &result->root);
     mkv_codec_u32(codec, &result->leased);
 }

@@ -251,7 +251,7 @@ void mkv_sim_client_start(struct front_world *world) {
     wire.key_bytes = 0;
     for (uint32_t turn = 0; turn < wanted; turn++) {
         const uint32_t key = mkv_random_below(random, shape->key_count);
-        if (mkv_model_has_room(&world->lives.model, key)) {
+        if ((world->keys_owned >> key & 1) != 0 && mkv_model_has_room(&world->lives.model, key)) {
             draw_item(world, request, key, false, &wire);
         }
     }

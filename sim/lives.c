@@ -189,11 +189,10 @@ static void keep_image(struct mkv_lives *lives, uint32_t node) {
 }
 
 /* What this process did, and what clients asked up to here. */
-static void count_diversity(struct mkv_lives *lives, const struct mkv_volume *volume) {
-    struct mkv_volume_stats stats;
+static void count_process(struct mkv_lives *lives, const struct mkv_volume_stats *stats) {
     struct mkv_diversity *sum = &lives->model.diversity;
-    mkv_volume_stats(volume, &stats);
-    mkv_diversity_of(sum, &stats);
+    mkv_changes_of(&lives->report->changes, stats);
+    mkv_diversity_of(sum, stats);
     lives->report->diversity = *sum;
 }
 
@@ -203,7 +202,9 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     if (lives->cut_off) {
         keep = lives->options->cut_end == MKV_CUT_NOTHING_KEPT ? MKV_KEEP_NONE : MKV_KEEP_ALL;
     }
-    if (mkv_node_state(node) == MKV_VOLUME_SERVING) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(node->volume, &stats);
+    if (stats.state == MKV_VOLUME_SERVING) {
         mkv_audit_tenants(&lives->audits[index]);
         if (index == 0) {
             mkv_tiers_check(&lives->tiers, node->volume);
@@ -214,8 +215,7 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     }
     mkv_rot_before_crash(&lives->faults[index], node);
     mkv_listing_crash(&lives->listings[index]);
-    mkv_changes_of(&lives->report->changes, node->volume);
-    count_diversity(lives, node->volume);
+    count_process(lives, &stats);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
                    mkv_drive_sim_image_hash(node->drive));
@@ -226,16 +226,10 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     lives->crash_image = mkv_random_mix(lives->crash_image ^ mkv_drive_sim_image_hash(node->drive));
 }
 
-static void crash(struct mkv_lives *lives) {
+void mkv_lives_crash(struct mkv_lives *lives, bool kill) {
     const bool formatting = lives->phase == MKV_PHASE_FORMATTING;
-    bool kill = mkv_random_chance(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE),
-                                  lives->shape->share_kill, 16);
-    if (lives->fuse.cut) {
-        lives->fuse.cut = false;
-        lives->cut_off = true;
-        kill = lives->options->cut_end == MKV_CUT_KILL;
-        mkv_trace_note(&lives->trace, MKV_CUT_NOTE, lives->fuse.begun, 0);
-    }
+    lives->crash_count++;
+    lives->killed = kill;
     lives->report->recoveries_cut += lives->crash_pending;
     lives->crash_image = 0;
     for (uint32_t node = 0; node < lives->node_count; node++) {
@@ -249,6 +243,18 @@ static void crash(struct mkv_lives *lives) {
     }
     lives->crash_pending = true;
     start_opening(lives);
+}
+
+static void crash(struct mkv_lives *lives) {
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    bool kill = mkv_random_chance(random, lives->shape->share_kill, 16);
+    if (lives->fuse.cut) {
+        lives->fuse.cut = false;
+        lives->cut_off = true;
+        kill = lives->options->cut_end == MKV_CUT_KILL;
+        mkv_trace_note(&lives->trace, MKV_CUT_NOTE, lives->fuse.begun, 0);
+    }
+    mkv_lives_crash(lives, kill);
 }
 
 /* ---- phases that end ------------------------------------------------------------------------- */
@@ -556,24 +562,33 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     set_calm(lives);
 }
 
-void mkv_lives_run(struct mkv_lives *lives) {
+void mkv_lives_begin(struct mkv_lives *lives) {
     start_process(lives);
     start_format(lives);
+}
+
+void mkv_lives_step(struct mkv_lives *lives) {
+    MKV_ASSERT(lives->phase != MKV_PHASE_DONE);
+    if (!lives->fuse.blown) {
+        mkv_lives_turn(lives);
+    }
+    if (lives->fuse.blown) {
+        crash(lives);
+    } else {
+        advance(lives);
+    }
+    if (++lives->turns > LIVES_TURNS_MAX) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "no progress in phase %u: %u operations are unanswered",
+                 (unsigned)lives->phase, lives->clients->unanswered(lives->world));
+    }
+    lives->report->trace_hash = lives->trace.hash;
+    lives->report->entries = lives->trace.entries;
+    lives->report->begun = lives->fuse.begun;
+}
+
+void mkv_lives_run(struct mkv_lives *lives) {
+    mkv_lives_begin(lives);
     while (lives->phase != MKV_PHASE_DONE) {
-        if (!lives->fuse.blown) {
-            mkv_lives_turn(lives);
-        }
-        if (lives->fuse.blown) {
-            crash(lives);
-        } else {
-            advance(lives);
-        }
-        if (++lives->turns > LIVES_TURNS_MAX) {
-            mkv_fail(MKV_ORACLE_ANSWERS, "no progress in phase %u: %u operations are unanswered",
-                     (unsigned)lives->phase, lives->clients->unanswered(lives->world));
-        }
-        lives->report->trace_hash = lives->trace.hash;
-        lives->report->entries = lives->trace.entries;
-        lives->report->begun = lives->fuse.begun;
+        mkv_lives_step(lives);
     }
 }

@@ -90,6 +90,8 @@ struct mkv_lives {
     struct mkv_trace trace;
     struct mkv_guard guard;
     struct mkv_fuse fuse;
+    uint64_t crash_count; /* of all processes, and ... */
+    bool killed;          /* ... whether the last one was killed, with the drives left running */
     struct mkv_content content;
     struct mkv_model model;
     struct mkv_evictions evictions;
@@ -149,6 +151,12 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
 void mkv_lives_turn(struct mkv_lives *lives);
 /* Lives to the end. */
 void mkv_lives_run(struct mkv_lives *lives);
+/* The same in steps: the first process begins; then one thing after another happens, until the
+ * phase is DONE. */
+void mkv_lives_begin(struct mkv_lives *lives);
+void mkv_lives_step(struct mkv_lives *lives);
+/* The process ends now, whatever it is at, and the next one begins. */
+void mkv_lives_crash(struct mkv_lives *lives, bool kill);
 /* An operation ended with an error of the drive, or because the volume has none: fails the run when
  * no drive gave a reason for it. */
 void mkv_lives_error(struct mkv_lives *lives);

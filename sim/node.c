@@ -185,9 +185,3 @@ void mkv_node_complete(struct mkv_node *node, uint64_t now_ns) {
     struct mkv_input input = {.kind = MKV_INPUT_DRIVE_DONE, .drive = done.done};
     (void)mkv_node_step(node, &input, now_ns);
 }
-
-enum mkv_volume_state mkv_node_state(const struct mkv_node *node) {
-    struct mkv_volume_stats stats;
-    mkv_volume_stats(node->volume, &stats);
-    return stats.state;
-}

@@ -111,6 +111,5 @@ enum mkv_err mkv_node_admin(struct mkv_node *node, enum mkv_admin_command comman
 void mkv_node_tick(struct mkv_node *node, uint64_t now_ns);
 /* Completes the drive operation that is due first. */
 void mkv_node_complete(struct mkv_node *node, uint64_t now_ns);
-enum mkv_volume_state mkv_node_state(const struct mkv_node *node);
 
 #endif

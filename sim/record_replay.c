@@ -465,6 +465,9 @@ static void print_rest(const struct mkv_effect *effect, FILE *out) {
             (unsigned long long)effect->message.data_offset);
         print_root("root", &effect->message.root, out);
         print_root("replaces", &effect->message.replaces, out);
+        fprintf(out, "\n             value of %llu bytes",
+                (unsigned long long)effect->message.value_length);
+        print_root("root", &effect->message.value_root, out);
         fputc('\n', out);
         return;
     case MKV_EFFECT_ANSWER:

@@ -482,7 +482,9 @@ static uint64_t end_life(struct set_world *world) {
         const enum mkv_crash_keep keep =
             (enum mkv_crash_keep)mkv_random_below(random, MKV_CRASH_KEEP_COUNT);
         if (own->volume != NULL) {
-            mkv_changes_of(&world->report->changes, own->volume);
+            struct mkv_volume_stats stats;
+            mkv_volume_stats(own->volume, &stats);
+            mkv_changes_of(&world->report->changes, &stats);
             if (world->trace.log != NULL) {
                 mkv_drive_sim_print_pending(own->drive, world->trace.log);
             }

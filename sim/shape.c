@@ -5,11 +5,12 @@
 
 #include "sim/content.h"
 #include "sim/random.h"
+#include "sim/shards_world.h"
 
 /* One seed in this many has the front in it. */
-#define FRONT_ONE_IN 8u
+#define FRONT_ONE_IN 12u
 /* Drawn apart, so that all other seeds stay what they are. */
-#define SET_ONE_IN 32u
+#define SET_ONE_IN 48u
 #define SET_SALT 0x5e8ull
 #define EXPIRY_ONE_IN 3u
 #define EXPIRY_SALT 0xe4b1ull
@@ -22,6 +23,10 @@
 #define STEP_SLOTS_DRAWN_MAX 24u
 #define STEP_CLEAR_BYTES_DRAWN_MIN 512u
 #define STEP_CLEAR_BYTES_DRAWN_MAX 8192u
+/* Of the seeds with a front, one in this many has several of them, each a shard. */
+#define SHARDS_ONE_IN 4u
+#define SHARDS_SALT 0x54a2d5ull
+#define CRASHES_MAX_SHARDS 8u
 #define TIER_ONE_IN 3u
 #define TIER_SALT 0x71e2ull
 #define RESERVE_ONE_IN 2u
@@ -296,6 +301,19 @@ static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
     shape->eviction = false;
 }
 
+static void draw_shards(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ SHARDS_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world != MKV_WORLD_FRONT || !mkv_random_chance(&random, 1, SHARDS_ONE_IN)) {
+        return;
+    }
+    shape->world = MKV_WORLD_SHARDS;
+    shape->shards = mkv_random_between(&random, 1, MKV_SHARDS_MAX);
+    shape->key_count = mkv_random_between(&random, 4, 16);
+    shape->colliding = 0; /* such keys differ from shard to shard */
+    shape->crashes_max = CRASHES_MAX_SHARDS;
+}
+
 void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
@@ -326,4 +344,5 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_tiers(shape, seed);
     draw_memory(shape, &random);
     draw_long_keys(shape, seed);
+    draw_shards(shape, seed);
 }

@@ -22,8 +22,9 @@ enum mkv_world_kind {
     MKV_WORLD_VOLUME = 0, /* one volume, spoken to by messages: the fast one */
     MKV_WORLD_FRONT = 1,  /* front, one or two volumes, fabric, connections */
     MKV_WORLD_SET = 2,    /* two or three drives that go away and come back, and an operator */
+    MKV_WORLD_SHARDS = 3, /* one to three fronts with volumes of their own, in one process */
 };
-#define MKV_WORLD_COUNT 3u
+#define MKV_WORLD_COUNT 4u
 /* The set world has drives that are gone, at moments of its own, and no other faults that relax
  * what is promised. */
 #define MKV_FAULTS_OF_SET (1u << MKV_FAULT_SLOW | 1u << MKV_FAULT_REORDERING)
@@ -37,7 +38,8 @@ struct mkv_shape {
     uint64_t seed;
     enum mkv_world_kind world;
     struct mkv_fault_plan faults;
-    uint32_t volume_count;
+    uint32_t volume_count; /* with shards: of each */
+    uint32_t shards;       /* MKV_WORLD_SHARDS */
     struct mkv_geometry geometry;
     struct mkv_drive_profile profile;
     uint32_t window_units;

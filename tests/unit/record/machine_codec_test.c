@@ -86,6 +86,8 @@ static void test_input__message__every_field_comes_back(void **state) {
     expected.slab = from->slab;
     expected.root = from->root;
     expected.replaces = from->replaces;
+    expected.value_length = from->value_length;
+    expected.value_root = from->value_root;
     expected.expiry_s = from->expiry_s;
     expected.data_offset = from->data_offset;
     expected.data_bytes = from->data_bytes;
@@ -137,6 +139,7 @@ static void test_input__request__keys_items_and_tenant_come_back(void **state) {
         assert_int_equal(item->tier_hint, 0x33333333);
         assert_int_equal(item->action, 0x33333333);
         assert_int_equal(item->reason, 0x33333333);
+        assert_true(item->reservation == 0x3333333333333333ull);
     }
     assert_memory_equal(back.data, keys, sizeof keys);
     assert_int_equal((uintptr_t)back.data % 64, 0);
