@@ -220,7 +220,7 @@ static void draw_tiers(struct mkv_shape *shape, uint64_t seed) {
     mkv_random_seed(&random, seed ^ TIER_SALT, MKV_CONCERN_SHAPE);
     shape->session_max = 1;
     shape->session_block_max = 1;
-    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
+    if (shape->world == MKV_WORLD_SET || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
         return;
     }
     static const uint64_t idles_ns[] = {50000, 2000000, UINT64_MAX};
