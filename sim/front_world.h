@@ -150,7 +150,7 @@ struct front_world {
 
 /* ---- front_world.c --------------------------------------------------------------------------- */
 
-/* A world whose lives have not begun. */
+/* A world whose lives have not begun; it keeps to the options. */
 struct front_world *mkv_front_world_make(const struct mkv_world_options *options,
                                          struct mkv_world_report *report);
 void mkv_sim_front_step(struct front_world *world, struct mkv_input *input);
