@@ -18,11 +18,14 @@
 static const char *const fabrics[] = {"tcp", NULL};
 static const char *const listeners[] = {"native", NULL};
 static const char *const load_failures[] = {"io_error", "checksum", "deadline", "offline", NULL};
+static const char *const write_failures[] = {"no_memory", "no_space", "conflict", NULL};
 static const char *const components[] = {"superblock", "journal", "index", "slot_header",
                                          "payload",    "wire",    NULL};
 static const char *const repair_kinds[] = {"superblock_copy", "quarantined_slot", "torn_tail",
                                            NULL};
 static const char *const eviction_causes[] = {"capacity", "class_rebalance", "expire", NULL};
+static const char *const demotion_causes[] = {"exit_think", "session_end", "idle", NULL};
+static const char *const think_reasons[] = {"converged", "overthinking", "hard_cap", NULL};
 static const char *const lease_outcomes[] = {"used", "expired", "overridden", "refused", NULL};
 static const char *const write_caches[] = {"volatile", "none", NULL};
 
@@ -38,6 +41,7 @@ static const struct mkv_metric_label by_op_result[] = {
     CLOSED("op", mkv_admin_lookup_ops), CLOSED("result", mkv_admin_lookup_results), END};
 static const struct mkv_metric_label by_miss[] = {CLOSED("reason", mkv_admin_misses), END};
 static const struct mkv_metric_label by_load_failure[] = {CLOSED("reason", load_failures), END};
+static const struct mkv_metric_label by_write_failure[] = {CLOSED("reason", write_failures), END};
 static const struct mkv_metric_label by_device[] = {DEVICE, END};
 static const struct mkv_metric_label by_device_op[] = {DEVICE, CLOSED("op", mkv_admin_io_ops), END};
 static const struct mkv_metric_label by_device_state[] = {
@@ -54,6 +58,8 @@ static const struct mkv_metric_label by_component[] = {CLOSED("component", compo
 static const struct mkv_metric_label by_repair[] = {CLOSED("kind", repair_kinds), END};
 static const struct mkv_metric_label by_tier[] = {CLOSED("tier", mkv_admin_tiers), END};
 static const struct mkv_metric_label by_cause[] = {CLOSED("cause", eviction_causes), END};
+static const struct mkv_metric_label by_demotion[] = {CLOSED("cause", demotion_causes), END};
+static const struct mkv_metric_label by_think_reason[] = {CLOSED("reason", think_reasons), END};
 static const struct mkv_metric_label by_outcome[] = {CLOSED("outcome", lease_outcomes), END};
 static const struct mkv_metric_label by_tenant[] = {OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1),
                                                     END};
@@ -85,12 +91,18 @@ static const struct mkv_metric_label of_build[] = {OPEN("version", 1), OPEN("com
 
 const struct mkv_metric_family mkv_metric_families[] = {
     /* Requests. */
+    COUNTER("memkv_allocate_total", "requests", no_labels, requests_of, MKV_OP_ALLOCATE,
+            "ALLOCATE requests", "Writers that reserve before they send",
+            "Far more than commits: clients reserve and do not come back"),
     COUNTER("memkv_lookup_total", "requests", no_labels, requests_of, MKV_OP_LOOKUP,
             "LOOKUP requests", "Engines ask for a prefix before they read it",
             "None at all: the engine's connector is off or asks another node"),
     COUNTER("memkv_delete_total", "requests", no_labels, requests_of, MKV_OP_DELETE,
             "DELETE requests", "Deletes are rare in a cache",
             "Many: find the client that deletes; eviction needs no help"),
+    COUNTER("memkv_commit_total", "requests", no_labels, requests_of, MKV_OP_COMMIT,
+            "COMMIT requests", "Reservations that were put, or given up by name",
+            "None needed by itself"),
     COUNTER("memkv_read_total", "requests", no_labels, drives_sum, OF_VOLUME(gets_total),
             "Reads of a block, or a part of one, that were served from a drive",
             "The load that gets put on the drives",
@@ -266,9 +278,19 @@ const struct mkv_metric_family mkv_metric_families[] = {
     COUNTER("memkv_l1_read_miss_keys_total", "keys", no_labels, memory_tier_lookups, false,
             "Keys not found in the memory tier", "What goes on to the drives",
             "None needed by itself"),
-    COUNTER("memkv_l1_write_requests_total", "requests", no_labels, requests_of, MKV_OP_PUT,
-            "PUT requests: each puts its value into memory first", "The load of writes",
+    COUNTER("memkv_l1_write_requests_total", "requests", no_labels, memory_tier_writes, 0,
+            "PUT and ALLOCATE requests: each takes memory for its values first",
+            "The load of writes", "None needed by itself"),
+    COUNTER("memkv_l1_write_reserved_keys_total", "keys", no_labels, memory_tier_reserved, 0,
+            "Keys of PUT and ALLOCATE that had memory and a slot for their value",
+            "What is left of the load of writes behind what is there already or refused",
             "None needed by itself"),
+    COUNTER(
+        "memkv_l1_write_failed_keys_total", "keys", by_write_failure, memory_tier_refused, 0,
+        "Keys of PUT and ALLOCATE that had no memory in time, no room on a drive or in a quota, "
+        "or hold other content",
+        "Writes that could not begin",
+        "no_memory: raise memory.max_size; no_space: add drives or raise the quota"),
     COUNTER("memkv_l1_read_keys_total", "keys", no_labels, memory_tier_read, 0,
             "Keys that gets read from the memory tier", "Gets that cost no drive anything",
             "None needed by itself"),
@@ -295,7 +317,14 @@ const struct mkv_metric_family mkv_metric_families[] = {
     COUNTER("memkv_l2_evicted_keys_total", "keys", no_labels, drives_sum,
             OF_VOLUME(evictions_total), "Keys evicted from the drive tier",
             "How fast the store turns over", "Many misses with reason evicted: add drives"),
-    /* Retention tiers and tenants. */
+    HISTOGRAM("memkv_block_lifetime_seconds", "seconds", no_labels, evicted_seconds, true,
+              "Age of a block when it is evicted, of a sample by the key's hash",
+              "For how long the store keeps what it is given",
+              "Below an hour with many misses of reason evicted: add drives"),
+    HISTOGRAM("memkv_block_idle_before_evict_seconds", "seconds", no_labels, evicted_seconds, false,
+              "Time since the last access when a block is evicted, of the same sample",
+              "Whether what leaves was still in use", "Seconds or minutes: add drives"),
+    /* Retention tiers, sessions and tenants. */
     COUNTER("memkv_evictions_total", "blocks", by_tier, evictions_by_tier, 0,
             "Blocks evicted, by retention tier; without hints all are unhinted",
             "What makes room for what", "Many misses with reason evicted: add drives"),
@@ -304,9 +333,27 @@ const struct mkv_metric_family mkv_metric_families[] = {
             "because their time was over",
             "Why blocks leave",
             "class_rebalance for long: the sizes of blocks change; a full cache does the rest"),
+    COUNTER("memkv_output_critical_evictions_total", "blocks", no_labels, critical_evictions, 0,
+            "Evicted blocks of the highest retention tier", "Zero is the target",
+            "Above 0: hint less as output_critical, end sessions earlier, or add drives"),
     GAUGE("memkv_blocks_by_tier", "blocks", by_tier, blocks_by_tier, 0,
           "Blocks by retention tier; without hints all are unhinted", "What would be evicted first",
           "None needed by itself"),
+    COUNTER("memkv_demotions_total", "blocks", by_demotion, demotions, 0,
+            "Blocks moved to a lower retention tier, by what their session did",
+            "Whether clients tell when a reasoning phase or a session is over",
+            "Many by idle: clients do not end their sessions"),
+    GAUGE("memkv_sessions_tracked", "sessions", no_labels, sessions_tracked, 0,
+          "Sessions that the drive with the most of them has in mind",
+          "Grows for ever only if clients use each session all the time",
+          "Near storage.sessions_max: raise it, or shorten storage.session_idle"),
+    HISTOGRAM("memkv_think_tokens_per_session", "tokens", no_labels, think_tokens, 0,
+              "Tokens of reasoning phases, as clients reported them",
+              "How long models think before they answer", "None needed by itself"),
+    COUNTER("memkv_budget_force_total", "events", by_think_reason, think_exits, 0,
+            "Reasoning phases that were over, by the reason that clients gave",
+            "hard_cap: budgets that are too small",
+            "Many by hard_cap: raise the budget of tokens, or look at the prompts"),
     GAUGE("memkv_active_tenants", "tenants", no_labels, active_tenants, 0,
           "Tenants with at least one block", "Who uses the store", "None needed by itself"),
     GAUGE("memkv_tenant_blocks", "blocks", by_tenant, of_tenants, OF_TENANT(blocks),

@@ -139,6 +139,10 @@ static enum mkv_op op_of(enum mkv_native_op op) {
         return MKV_OP_UNPIN;
     case MKV_NATIVE_SESSION:
         return MKV_OP_SESSION;
+    case MKV_NATIVE_ALLOCATE:
+        return MKV_OP_ALLOCATE;
+    case MKV_NATIVE_COMMIT:
+        return MKV_OP_COMMIT;
     case MKV_NATIVE_HELLO:
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
@@ -160,10 +164,12 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
         const struct mkv_native_item *item = &fabric->native_items[i];
         const uint32_t replace = (item->flags & MKV_NATIVE_ITEM_REPLACE) != 0 ? MKV_PUT_REPLACE : 0;
         const uint32_t relaxed = (item->flags & MKV_NATIVE_ITEM_RELAXED) != 0 ? MKV_PUT_RELAXED : 0;
+        const uint32_t abandon =
+            (item->flags & MKV_NATIVE_ITEM_ABANDON) != 0 ? MKV_COMMIT_ABANDON : 0;
         fabric->items[i] = (struct mkv_request_item){
             .key_offset = key_offset,
             .key_bytes = item->key_bytes,
-            .flags = replace | relaxed,
+            .flags = replace | relaxed | abandon,
             .length = item->length,
             .offset = item->offset,
             .root = item->root,
@@ -172,6 +178,7 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
             .tier_hint = item->tier_hint,
             .action = (enum mkv_session_action)item->action,
             .reason = (enum mkv_think_exit)item->reason,
+            .reservation = item->reservation,
         };
         key_offset += item->key_bytes;
     }
@@ -237,7 +244,7 @@ static enum mkv_tcp_frame refuse_tenant(struct mkv_tcp_connection *connection) {
 static enum mkv_tenant_resolved find_tenant(struct mkv_tcp_connection *connection) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
     const enum mkv_native_op op = connection->header.op;
-    const bool create = op == MKV_NATIVE_PUT;
+    const bool create = op == MKV_NATIVE_PUT || op == MKV_NATIVE_ALLOCATE;
     if (strcmp(connection->tenant_name, MKV_TENANT_DEFAULT_NAME) == 0) {
         connection->tenant = MKV_TENANT_DEFAULT;
         return MKV_TENANT_KNOWN;

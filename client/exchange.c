@@ -128,7 +128,9 @@ static void settle(struct mkv_exchange *exchange) {
         if (state->is_done) {
             continue;
         }
-        const bool is_mutation = item->op == MEMKV_OP_PUT || item->op == MEMKV_OP_DELETE;
+        const bool is_commit = item->op == MEMKV_OP_COMMIT && (item->flags & MEMKV_ABANDON) == 0;
+        const bool is_mutation =
+            item->op == MEMKV_OP_PUT || item->op == MEMKV_OP_DELETE || is_commit;
         /* A value that its source did not supply whole cannot have been stored. */
         const bool is_open =
             is_mutation && state->is_started && exchange->failure != MEMKV_CALLBACK;
@@ -206,6 +208,7 @@ enum memkv_status mkv_exchange_run(struct mkv_exchange *exchange, struct memkv_e
         item->miss = MEMKV_MISS_NONE;
         item->byte_count = 0;
         item->value_bytes = 0;
+        item->reservation = item->op == MEMKV_OP_ALLOCATE ? 0 : item->reservation;
     }
     if (exchange->states == NULL || exchange->order == NULL) {
         free(exchange->states);

@@ -40,8 +40,9 @@ static uint32_t item_of(const struct mkv_exchange *exchange,
 
 static void take_ready(struct mkv_exchange *exchange, struct mkv_exchange_request *request,
                        const struct mkv_native_ready *ready) {
-    if (request == NULL || request->op != MKV_NATIVE_PUT || request->is_inline ||
-        !request->is_sent || ready->item >= request->item_count) {
+    const bool moves =
+        request != NULL && (request->op == MKV_NATIVE_PUT || request->op == MKV_NATIVE_COMMIT);
+    if (!moves || request->is_inline || !request->is_sent || ready->item >= request->item_count) {
         fail_protocol(exchange, "READY for what was not put");
         return;
     }
@@ -217,6 +218,8 @@ static void finish_item(struct mkv_exchange *exchange, const struct mkv_exchange
         if (exchange->is_failed) {
             return; /* the end of the exchange gives the item its status */
         }
+    } else if (request->op == MKV_NATIVE_ALLOCATE) {
+        item->reservation = result->status == MKV_STATUS_OK ? result->length : 0;
     } else if (result->status == MKV_STATUS_OK && request->op == MKV_NATIVE_EXISTS) {
         item->value_bytes = result->length;
     }

@@ -19,8 +19,28 @@ enum group {
     GROUP_PIN,
     GROUP_UNPIN,
     GROUP_SESSION,
+    GROUP_ALLOCATE,
+    GROUP_COMMIT_INLINE,
+    GROUP_COMMIT_BLOCK,
 };
-#define GROUP_COUNT 9u
+#define GROUP_COUNT 12u
+
+/* What a COMMIT moves. */
+static uint64_t commit_bytes_of(const struct memkv_item *item) {
+    return (item->flags & MEMKV_ABANDON) != 0 ? 0 : item->data_bytes;
+}
+
+/* Bytes that go behind the body of an item's request. */
+static uint64_t inline_bytes_of(enum group group, const struct memkv_item *item) {
+    if (group == GROUP_COMMIT_INLINE) {
+        return commit_bytes_of(item);
+    }
+    return group == GROUP_PUT_INLINE ? item->data_bytes : 0;
+}
+
+static uint32_t key_bytes_of(const struct memkv_item *item) {
+    return item->op == MEMKV_OP_COMMIT ? 0 : (uint32_t)item->key_bytes;
+}
 
 static enum group group_of(const struct mkv_exchange *exchange, const struct memkv_item *item) {
     const struct mkv_native_hello_answer *limits = &exchange->client->limits;
@@ -37,6 +57,11 @@ static enum group group_of(const struct mkv_exchange *exchange, const struct mem
         return GROUP_UNPIN;
     case MEMKV_OP_SESSION:
         return GROUP_SESSION;
+    case MEMKV_OP_ALLOCATE:
+        return GROUP_ALLOCATE;
+    case MEMKV_OP_COMMIT:
+        return commit_bytes_of(item) <= limits->inline_bytes_max ? GROUP_COMMIT_INLINE
+                                                                 : GROUP_COMMIT_BLOCK;
     case MEMKV_OP_PUT:
         break;
     }
@@ -52,6 +77,7 @@ static uint32_t group_items_max(const struct mkv_exchange *exchange, enum group 
     case GROUP_PUT_LARGE:
         return 1;
     case GROUP_PUT_BLOCK:
+    case GROUP_COMMIT_BLOCK:
     case GROUP_GET:
         return (uint32_t)mkv_min_u64(items_max, MKV_EXCHANGE_TRANSFER_ITEMS_MAX);
     case GROUP_PUT_INLINE:
@@ -60,6 +86,8 @@ static uint32_t group_items_max(const struct mkv_exchange *exchange, enum group 
     case GROUP_PIN:
     case GROUP_UNPIN:
     case GROUP_SESSION:
+    case GROUP_ALLOCATE:
+    case GROUP_COMMIT_INLINE:
         break;
     }
     return items_max;
@@ -81,6 +109,11 @@ static enum mkv_native_op op_of_group(enum group group) {
         return MKV_NATIVE_UNPIN;
     case GROUP_SESSION:
         return MKV_NATIVE_SESSION;
+    case GROUP_ALLOCATE:
+        return MKV_NATIVE_ALLOCATE;
+    case GROUP_COMMIT_INLINE:
+    case GROUP_COMMIT_BLOCK:
+        return MKV_NATIVE_COMMIT;
     case GROUP_DELETE:
         break;
     }
@@ -107,11 +140,56 @@ static bool session_is_valid(struct mkv_exchange *exchange, uint32_t index) {
     return false;
 }
 
+static bool tier_is_valid(struct mkv_exchange *exchange, uint32_t index) {
+    const struct memkv_item *item = &exchange->items[index];
+    if (item->tier < MEMKV_TIER_DEFAULT || item->tier > MEMKV_TIER_OUTPUT_CRITICAL) {
+        mkv_exchange_note(exchange, index, "tier %d is unknown", (int)item->tier);
+        return false;
+    }
+    return true;
+}
+
+/* Of an ALLOCATE or COMMIT. */
+static bool reserving_is_valid(struct mkv_exchange *exchange, uint32_t index) {
+    const struct memkv_item *item = &exchange->items[index];
+    const bool is_commit = item->op == MEMKV_OP_COMMIT;
+    if ((item->flags & ~(is_commit ? MEMKV_ABANDON : MEMKV_REPLACE | MEMKV_RELAXED)) != 0) {
+        mkv_exchange_note(exchange, index, "flags 0x%x: not what the op takes", item->flags);
+        return false;
+    }
+    if (is_commit && (item->reservation == 0 || item->reservation > MKV_NATIVE_RESERVATION_MAX)) {
+        mkv_exchange_note(exchange, index, "reservation %llu is none that an ALLOCATE has set",
+                          (unsigned long long)item->reservation);
+        return false;
+    }
+    if (is_commit && (item->flags & MEMKV_ABANDON) != 0) {
+        return true;
+    }
+    if (!is_commit && !tier_is_valid(exchange, index)) {
+        return false;
+    }
+    if (item->data_bytes > exchange->client->limits.block_bytes_max) {
+        mkv_exchange_note(exchange, index,
+                          "the value has %llu bytes; up to %llu can be reserved, more is put",
+                          (unsigned long long)item->data_bytes,
+                          (unsigned long long)exchange->client->limits.block_bytes_max);
+        return false;
+    }
+    if (item->data == NULL && item->data_bytes > 0) {
+        mkv_exchange_note(exchange, index, "data is NULL, data_bytes is not 0");
+        return false;
+    }
+    return true;
+}
+
 /* Notes what is wrong with an item, and returns false if anything is. */
 static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
     const struct memkv_item *item = &exchange->items[index];
     if (item->op == MEMKV_OP_SESSION) {
         return session_is_valid(exchange, index);
+    }
+    if (item->op == MEMKV_OP_COMMIT) {
+        return reserving_is_valid(exchange, index);
     }
     if (item->key == NULL || item->key_bytes < 1 || item->key_bytes > MEMKV_KEY_BYTES_MAX) {
         mkv_exchange_note(exchange, index, "the key has %zu bytes; a key has 1 to %d",
@@ -127,8 +205,7 @@ static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
                 item->flags);
             return false;
         }
-        if (item->tier < MEMKV_TIER_DEFAULT || item->tier > MEMKV_TIER_OUTPUT_CRITICAL) {
-            mkv_exchange_note(exchange, index, "tier %d is unknown", (int)item->tier);
+        if (!tier_is_valid(exchange, index)) {
             return false;
         }
         if (item->data_bytes > exchange->client->limits.value_bytes_max) {
@@ -174,10 +251,13 @@ static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
             return false;
         }
         return true;
+    case MEMKV_OP_ALLOCATE:
+        return reserving_is_valid(exchange, index);
     case MEMKV_OP_EXISTS:
     case MEMKV_OP_DELETE:
     case MEMKV_OP_UNPIN:
     case MEMKV_OP_SESSION:
+    case MEMKV_OP_COMMIT:
         return true;
     }
     mkv_exchange_note(exchange, index, "op %d is unknown", (int)item->op);
@@ -231,13 +311,15 @@ static struct extent_of_request measure_request(const struct mkv_exchange *excha
                                                 enum group group) {
     const struct mkv_native_hello_answer *limits = &exchange->client->limits;
     const uint32_t items_max = group_items_max(exchange, group);
+    const struct memkv_item *first = &exchange->items[exchange->order[exchange->order_next]];
     struct extent_of_request extent = {0};
     for (uint32_t next = exchange->order_next; next < exchange->order_count; next++) {
         const struct memkv_item *item = &exchange->items[exchange->order[next]];
-        const uint32_t body_bytes =
-            extent.body_bytes + MKV_NATIVE_ITEM_BYTES + (uint32_t)item->key_bytes;
-        const uint64_t inline_bytes =
-            extent.inline_bytes + (group == GROUP_PUT_INLINE ? item->data_bytes : 0);
+        const uint32_t body_bytes = extent.body_bytes + MKV_NATIVE_ITEM_BYTES + key_bytes_of(item);
+        const uint64_t inline_bytes = extent.inline_bytes + inline_bytes_of(group, item);
+        if (group == GROUP_ALLOCATE && item->reserve_ms != first->reserve_ms) {
+            break; /* a request has one deadline */
+        }
         if (extent.item_count == items_max || group_of(exchange, item) != group ||
             body_bytes > limits->body_bytes_max || inline_bytes > limits->inline_bytes_max) {
             break;
@@ -299,8 +381,12 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
     uint8_t *key = body + (size_t)request->item_count * MKV_NATIVE_ITEM_BYTES;
     for (uint32_t index = 0; index < request->item_count; index++) {
         const struct memkv_item *item = &exchange->items[exchange->order[request->first + index]];
-        struct mkv_native_item native = {.key_bytes = (uint32_t)item->key_bytes};
-        if (request->op == MKV_NATIVE_PUT) {
+        struct mkv_native_item native = {.key_bytes = key_bytes_of(item)};
+        if (request->op == MKV_NATIVE_COMMIT) {
+            native.reservation = item->reservation;
+            native.length = commit_bytes_of(item);
+            native.flags = (item->flags & MEMKV_ABANDON) != 0 ? MKV_NATIVE_ITEM_ABANDON : 0;
+        } else if (request->op == MKV_NATIVE_PUT || request->op == MKV_NATIVE_ALLOCATE) {
             native.length = item->data_bytes;
             native.seconds = item->expire_s;
             native.tier_hint = (uint32_t)item->tier;
@@ -324,17 +410,18 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
         }
         mkv_native_item_encode(&native, descriptor);
         descriptor += MKV_NATIVE_ITEM_BYTES;
-        if (item->key_bytes > 0) {
-            memcpy(key, item->key, item->key_bytes);
+        if (native.key_bytes > 0) {
+            memcpy(key, item->key, native.key_bytes);
+            key += native.key_bytes;
         }
-        key += item->key_bytes;
     }
     /* At most 64 KiB of payload: copying it costs less than sending it piece by piece. */
-    for (uint32_t index = 0; group == GROUP_PUT_INLINE && index < request->item_count; index++) {
+    for (uint32_t index = 0; request->is_inline && index < request->item_count; index++) {
         const struct memkv_item *item = &exchange->items[exchange->order[request->first + index]];
-        if (item->data_bytes > 0) {
-            memcpy(key, item->data, item->data_bytes);
-            key += item->data_bytes;
+        const uint64_t inline_bytes = inline_bytes_of(group, item);
+        if (inline_bytes > 0) {
+            memcpy(key, item->data, inline_bytes);
+            key += inline_bytes;
         }
     }
     MKV_ASSERT(key == request->frame + request->frame_bytes);
@@ -353,7 +440,12 @@ static bool make_request(struct mkv_exchange *exchange, struct mkv_exchange_requ
         header.item_count = extent.item_count;
         header.body_bytes = extent.body_bytes;
         header.payload_bytes = extent.inline_bytes;
-        header.flags = group == GROUP_PUT_INLINE ? MKV_NATIVE_FLAG_INLINE : 0;
+        const bool is_inline = group == GROUP_PUT_INLINE || group == GROUP_COMMIT_INLINE;
+        header.flags = is_inline ? MKV_NATIVE_FLAG_INLINE : 0;
+        const struct memkv_item *first = &exchange->items[exchange->order[exchange->order_next]];
+        if (group == GROUP_ALLOCATE && first->reserve_ms > 0) {
+            header.deadline_ms = first->reserve_ms;
+        }
     }
     request->op = header.op;
     request->id = header.request_id;

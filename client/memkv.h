@@ -142,6 +142,8 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
  * drive. What it replaces does not come back. Values above block_bytes_max are durable all the
  * same. */
 #define MEMKV_RELAXED 0x2u
+/* Commit: the reservation ends, and nothing is stored. */
+#define MEMKV_ABANDON 0x100u
 
 /* How long a value is worth keeping when there is no room: the lower ones leave first, whatever
  * else is known of them. What names no tier is MEMKV_TIER_UNHINTED. */
@@ -206,11 +208,11 @@ enum memkv_status memkv_delete(struct memkv_client *client, const void *key, siz
 /* ---- sessions ------------------------------------------------------------------------------- */
 
 /*
- * An inference request, by an id that the client chooses: any number but 0, for a tenant's own.
- * Puts that name it make its values known together; the first one begins it, too. One that nobody
- * names for a minute (the server's storage.session_idle) ends by itself. What happens to its
- * values follows the answer; they stay as they are when the server starts anew, and is without
- * sessions.
+ * An inference request, by an id that the client chooses: any number but 0, of its tenant's own.
+ * What puts that name it store belongs to it; the first one begins it, too. One that nobody names
+ * for a minute (the server's storage.session_idle) ends by itself. What happens to its values
+ * follows the answer. A server that starts anew has no sessions, and every value has the tier of
+ * its put again.
  */
 
 /* MEMKV_NO_SPACE: the server has no room for another one; what names it is kept without it. */
@@ -244,7 +246,11 @@ enum memkv_op {
     MEMKV_OP_DELETE = 4,
     MEMKV_OP_PIN = 5,
     MEMKV_OP_UNPIN = 6,
-    MEMKV_OP_SESSION = 7
+    MEMKV_OP_SESSION = 7,
+    /* A put in two parts, of values up to block_bytes_max: ALLOCATE has the server take all that it
+     * needs and moves nothing, COMMIT moves the bytes. Between them the value is not there. */
+    MEMKV_OP_ALLOCATE = 8,
+    MEMKV_OP_COMMIT = 9
 };
 
 /* What a SESSION tells: see the functions above. */
@@ -258,19 +264,28 @@ enum memkv_session_action {
 /* One operation of a batch. Fields that the op does not name are ignored; start from zeros. */
 struct memkv_item {
     enum memkv_op op;
-    uint32_t flags;       /* PUT: MEMKV_REPLACE, MEMKV_RELAXED */
-    uint32_t expire_s;    /* PUT: seconds from now on until the value is gone; 0 never. What is live
-                        * already is prolonged, and shortened with MEMKV_REPLACE alone.
-                        * PIN: seconds, at least 1, until the key may be evicted again */
-    enum memkv_tier tier; /* PUT: of a value that is not there yet */
-    uint64_t session;     /* PUT: the session that stores it, 0 for none. SESSION: not 0 */
+    uint32_t flags; /* PUT, ALLOCATE: MEMKV_REPLACE, MEMKV_RELAXED. COMMIT: MEMKV_ABANDON */
+    /* PUT, ALLOCATE: seconds from now on until the value is gone; 0 never. What is live already is
+     * prolonged, and shortened with MEMKV_REPLACE alone. PIN: seconds, at least 1, until the key
+     * may be evicted again */
+    uint32_t expire_s;
+    enum memkv_tier tier; /* PUT, ALLOCATE: of a value that is not there yet */
+    /* PUT, ALLOCATE: the session that stores it, 0 for none. SESSION: not 0 */
+    uint64_t session;
     enum memkv_session_action action; /* SESSION, which has no key */
     enum memkv_think_exit reason;     /* SESSION that leaves its reasoning phase, which had ... */
     uint64_t tokens;                  /* ... so many */
-    const void *key;
+    const void *key;                  /* of all but SESSION and COMMIT */
     size_t key_bytes;
-    const void *data;    /* PUT: the value, untouched until the call returns */
-    uint64_t data_bytes; /* PUT */
+    const void *data;    /* PUT, ALLOCATE, COMMIT: the value, untouched until the call returns */
+    uint64_t data_bytes; /* the same */
+    /* ALLOCATE: set by the call; 0 with MEMKV_OK when the key has this value already, and there is
+     * nothing to commit. COMMIT: what ALLOCATE set. A reservation ends with the COMMIT that names
+     * it, when its time is over, and with the connection, which a failed call may close: then
+     * COMMIT is MEMKV_NOT_FOUND. */
+    uint64_t reservation;
+    uint32_t reserve_ms; /* ALLOCATE: for how long from now on, two minutes at most; 0: a little
+                          * less than timeout_ms */
     void *buffer;        /* GET: where the value goes; written during the call */
     uint64_t capacity;   /* GET: bytes of the buffer. 0: only value_bytes is asked for */
     uint64_t offset;     /* GET: first byte wanted */

@@ -182,7 +182,7 @@ struct mkv_op_id {
  * one stage for all, then with the next, prefetching lets them wait for memory together. */
 enum mkv_prefetch {
     MKV_PREFETCH_BUCKET = 0,
-    MKV_PREFETCH_ENTRY, /* the first of the bucket, which is read for it */
+    MKV_PREFETCH_ENTRY, /* the one that the bucket, which is read for it, says it may be */
 };
 #define MKV_PREFETCH_COUNT 2u
 

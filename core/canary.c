@@ -217,6 +217,18 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY] =
         {"relaxed-put-over-old-answered-early",
          "A relaxed put is answered before the DROP of what it replaces is durable."},
+    [MKV_CANARY_RESERVATION_OUTLIVES_CONNECTION] =
+        {"reservation-outlives-connection",
+         "A reservation is neither found nor given back when its connection is closed."},
+    [MKV_CANARY_RESERVATION_TAKEN_FOR_ANOTHER] =
+        {"reservation-taken-for-another",
+         "A COMMIT that names a reservation which has ended takes up the one in its place."},
+    [MKV_CANARY_EQUAL_VALUE_CONFLICTS] =
+        {"equal-value-conflicts",
+         "Of two puts of one value above a block at the same time the second is a conflict."},
+    [MKV_CANARY_LIVE_SEGMENTS_DROPPED] =
+        {"live-segments-dropped",
+         "A replacing put of a value above one block drops the segments of its own."},
     [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
         {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
     [MKV_CANARY_EXPIRED_BLOCK_SERVED] = {"expired-block-served",

@@ -16,6 +16,7 @@ void mkv_front_config_default(struct mkv_front_config *config) {
     config->requests_per_connection_max = 64;
     config->items_per_request_max = MKV_FRONT_ITEMS_PER_REQUEST_MAX;
     config->items_max = 4096;
+    config->reservations_per_connection_max = MKV_FRONT_ITEMS_PER_REQUEST_MAX;
     config->segmented_max = 16;
     config->volume_ops_max = 512;
     config->slab_unit_count = 1024;
@@ -123,7 +124,8 @@ static struct front_layout layout_of(const struct mkv_front_config *config) {
     layout.connections = part(&end, config->connections_max, sizeof(struct front_connection));
     layout.requests = part(&end, config->requests_max, sizeof(struct front_request));
     layout.request_links = part(&end, config->requests_max, sizeof(struct front_link));
-    layout.request_heap = part(&end, config->requests_max, sizeof(uint32_t));
+    layout.timer_heap =
+        part(&end, (size_t)config->requests_max + config->items_max, sizeof(uint32_t));
     layout.results = part(&end, (size_t)config->requests_max * config->items_per_request_max,
                           sizeof(struct mkv_item_result));
     layout.items = part(&end, config->items_max, sizeof(struct front_item));
@@ -188,6 +190,7 @@ static void init_lists(struct mkv_front *front) {
     for (uint32_t index = 0; index < config->connections_max; index++) {
         mkv_front_list_init(&front_connection_at(front, index)->requests);
         mkv_front_list_init(&front_connection_at(front, index)->capped);
+        mkv_front_list_init(&front_connection_at(front, index)->reserved);
     }
     for (uint32_t index = 0; index < config->segmented_max; index++) {
         front_segmented_at(front, index)->item = MKV_NONE_U32;
@@ -209,6 +212,7 @@ struct mkv_front *mkv_front_init(void *memory, size_t memory_bytes,
                                            front->credit_max[FRONT_CREDIT_EXISTS] -
                                            front->credit_max[FRONT_CREDIT_MUTATION];
     front->write_units_max = write_units_max(config);
+    front->reservations_drawn = config->segment_id_seed; /* not those of the last start */
     init_lists(front);
     (void)mkv_slab_init(front_at(front, front->layout.slabs),
                         mkv_slab_memory_required(config->slab_unit_count), config->slab_unit_count);
@@ -321,17 +325,6 @@ bool mkv_front_has_work(const struct mkv_front *front) {
     return front->items_ready.count > 0 || front->reclaiming;
 }
 
-uint64_t mkv_front_timer_ns(const struct mkv_front *front) {
-    if (front->heap_count == 0) {
-        return UINT64_MAX;
-    }
-    const uint8_t *arena = mkv_front_arena(front);
-    const uint32_t *heap = (const uint32_t *)(const void *)(arena + front->layout.request_heap);
-    const struct front_request *requests =
-        (const struct front_request *)(const void *)(arena + front->layout.requests);
-    return requests[heap[0]].timer_ns;
-}
-
 void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
                                 enum mkv_front_volume_state state) {
     MKV_ASSERT(volume < front->config.volume_count);
@@ -341,6 +334,7 @@ void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
     if (state != MKV_FRONT_VOLUME_ONLINE) {
         front->volumes[volume].outages++;
         mkv_front_wait_volume_gone(front, volume);
+        mkv_front_reservations_of_volume_gone(front, volume);
     }
 }
 
@@ -351,6 +345,7 @@ void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stat
     *stats = front->stats;
     stats->requests_in_flight = config->requests_max - front->requests_free.count;
     stats->items_in_flight = config->items_max - front->items_free.count;
+    stats->reservations = front->reserved_count;
     stats->items_ready = front->items_ready.count;
     stats->items_waiting_segmented = front->items_placing.count;
     stats->segmented_in_flight = config->segmented_max - front->segmented_free.count;

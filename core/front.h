@@ -12,6 +12,9 @@
  *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE. A
  *               relaxed one over nothing is answered at PUT_TAKEN
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
+ *   ALLOCATE    a PUT up to PUT_READY, and its answer: slab, slot, credit and the key's lock are a
+ *               reservation of the connection
+ *   COMMIT      PULL and PUT_WRITE of reservations, or PUT_ABORT
  *
  *   and where a value is larger than block_bytes_max:
  *
@@ -42,6 +45,10 @@
  *      offline is gone.
  *  I8  A slab that holds a block in memory counts as free for those who wait for one, unless a
  *      transfer uses it or the block is not durable yet; the coldest goes first.
+ *  I9  A reservation ends once: by a COMMIT, at the deadline of its ALLOCATE, when its connection
+ *      closes or its volume is not online any more. All that it holds goes on with the COMMIT, or
+ *      is given back. Reservations, and those on their way to be, hold at most one half of the
+ *      mutations at a volume and of the slab units of puts; more is BUSY.
  *
  * What a driver must keep
  *  - Drain all effects before the next step (asserted). `message.data_offset` counts from
@@ -92,11 +99,12 @@ struct mkv_front_config {
     uint32_t requests_max;                      /* in flight, all connections together */
     uint32_t requests_per_connection_max;       /* in flight; more is BUSY */
     uint32_t items_per_request_max; /* 1 ... MKV_FRONT_ITEMS_PER_REQUEST_MAX; more is INVALID */
-    uint32_t items_max;             /* of all requests in flight; more is BUSY */
-    uint32_t segmented_max;         /* items that move or delete segments at a time; others wait */
-    uint32_t volume_ops_max;        /* operations of this front at each volume (I4) */
-    uint32_t slab_unit_count;       /* stride units of the slab arena; see core/slab.h */
-    uint32_t slab_share_reads;      /* permille of the units that puts leave for gets */
+    uint32_t items_max;             /* of all requests in flight, and reservations; more is BUSY */
+    uint32_t reservations_per_connection_max; /* more is BUSY */
+    uint32_t segmented_max;    /* items that move or delete segments at a time; others wait */
+    uint32_t volume_ops_max;   /* operations of this front at each volume (I4) */
+    uint32_t slab_unit_count;  /* stride units of the slab arena; see core/slab.h */
+    uint32_t slab_share_reads; /* permille of the units that puts leave for gets */
     uint32_t slab_units_per_connection_max; /* at least one slab of block_bytes_max */
     /* Blocks that stay in the slabs that nobody needs, MKV_FRONT_MEMORY_BLOCKS_MAX at most; each
      * takes 1.2 KiB of the arena. 0: none does, every read is the drive's, and every PUT is
@@ -109,7 +117,8 @@ struct mkv_front_config {
     uint64_t lookup_lease_ns; /* of what LOOKUP reports, and EXISTS; 0: none */
     uint64_t exists_lease_ns;
     uint64_t transfer_grace_ns; /* what posted work has beyond the deadline (I6); not 0 */
-    uint64_t segment_id_seed;   /* of the ids of segmented values: different for each start */
+    /* Of the ids of segmented values, and the names of reservations: different for each start. */
+    uint64_t segment_id_seed;
 };
 
 /* Sets every figure to one that works for a small daemon: one volume of weight 1 and uuid 0, 256
@@ -148,10 +157,10 @@ enum mkv_front_volume_state {
     MKV_FRONT_VOLUME_ONLINE = 1,
     MKV_FRONT_VOLUME_ABSENT = 2, /* it has no part in placement: its keys are others' */
 };
-/* Whether new operations go to the volume. Keys of one that is offline are misses (DRIVE_OFFLINE)
- * to GET, EXISTS and LOOKUP, and UNAVAILABLE to PUT and DELETE. Operations that wait for a credit
- * of one that is not online end so too; those it already has are still answered by it. No step and
- * no effect, but the front may have work after it. */
+/* Whether new operations go to the volume; reservations of it end unless they do. Keys of one that
+ * is offline are misses (DRIVE_OFFLINE) to GET, EXISTS and LOOKUP, and UNAVAILABLE to PUT and
+ * DELETE. Operations that wait for a credit of one that is not online end so too; those it already
+ * has are still answered by it. No step and no effect, but the front may have work after it. */
 void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
                                 enum mkv_front_volume_state state);
 
@@ -204,12 +213,23 @@ struct mkv_front_stats {
     uint64_t reads_not_kept;   /* their key was mutated meanwhile */
     uint64_t puts_early;       /* answered before they were durable */
     uint64_t puts_early_lost;  /* and then never came to be */
+    /* Keys of PUT and ALLOCATE that had a slab and a slot, and those that had none because too much
+     * memory was in use. */
+    uint64_t writes_reserved;
+    uint64_t writes_without_memory;
+    uint64_t reservations_made;      /* by ALLOCATE */
+    uint64_t reservations_committed; /* taken up by a COMMIT; further ones ended … */
+    uint64_t reservations_abandoned; /* … by a COMMIT that says so … */
+    uint64_t reservations_expired;   /* … at their deadline … */
+    uint64_t reservations_dropped;   /* … with their connection or their volume */
     uint64_t segments_put;
     uint64_t segments_pushed;
     uint64_t segments_deleted;
     /* States. */
     uint32_t requests_in_flight;
-    uint32_t items_in_flight; /* including those that only delete segments behind their answer */
+    uint32_t items_in_flight; /* including those that only delete segments behind their answer, and
+                               * reservations */
+    uint32_t reservations;    /* that a COMMIT may name */
     uint32_t items_ready;
     uint32_t ops_waiting_credit;
     uint32_t ops_waiting_slab;

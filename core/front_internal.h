@@ -15,12 +15,14 @@
  *
  *   op     IDLE -> (WAITING -> GRANTED ->)* FIND_POSTED, EXISTS_POSTED, READ_POSTED, BEGIN_POSTED,
  *                  PULL_POSTED, WRITE_POSTED, DELETE_POSTED -> ... -> DONE -> IDLE
+ *          BEGIN_POSTED -> RESERVED -> GRANTED    ALLOCATE, and COMMIT
  *          DONE -> PUSH_POSTED -> IDLE
  *
  *   item   START -> SINGLE -> ENDING                              GET, EXISTS, PUT of one block
  *          START -> LEARN -> SINGLE -> ENDING                     DELETE, PUT with REPLACE
  *          START -> SINGLE -> PLACE -> CHECK -> STREAM -> ENDING  GET of a manifest
  *          START -> LEARN -> PLACE (-> CHECK) -> SEGMENTS -> COMMIT -> ENDING   large PUT
+ *          START (-> LEARN) -> SINGLE -> RESERVED -> SINGLE or ENDING   ALLOCATE, and COMMIT
  *          ENDING (-> CLEAN_PLACE) -> CLEAN -> freed              segments to delete
  *
  *   resident   a block of the memory tier, or one that is being read into it (front_memory.c)
@@ -33,8 +35,9 @@
  *      the slab queue of its side, or of the resident that it waits for. Any other op is in none.
  *  I2  An op that is cancelled while something of it is posted is `doomed`: its answer unwinds it.
  *  I3  A decided item has its result in its request; an item whose request closed has none.
- *  I4  Only items in PERSIST, CLEAN_PLACE and CLEAN have no request. Of these only those in PERSIST
- *      hold a slab, and it counts against no connection.
+ *  I4  Only items in RESERVED, PERSIST, CLEAN_PLACE and CLEAN have no request, and those in ENDING
+ *      that were RESERVED. Of these only those in PERSIST, whose slab counts against no connection,
+ *      and RESERVED, whose slab counts against that of their ALLOCATE, hold one.
  *  I5  A resident that is found by its key is what the key holds: whatever ends a mutation of the
  *      key takes it out of the index first. One that is read is kept only if nothing did meanwhile.
  *  I6  The slab of a resident is given back when no op uses it; a resident that is used, or not yet
@@ -115,6 +118,7 @@ enum front_op_state {
     FRONT_OP_EXISTS_POSTED,
     FRONT_OP_READ_POSTED,
     FRONT_OP_BEGIN_POSTED,
+    FRONT_OP_RESERVED, /* PUT_READY came, and the client says when it goes on */
     FRONT_OP_PULL_POSTED,
     FRONT_OP_WRITE_POSTED,
     FRONT_OP_DELETE_POSTED,
@@ -160,6 +164,7 @@ struct front_op {
     bool joined;       /* GET: has waited for the read of another */
     bool looked;       /* it counts as looked up in memory */
     bool from_memory;  /* GET, EXISTS: no volume was asked */
+    bool was_there;    /* PUT, COMMIT: OK, and nothing was stored */
     bool early;        /* PUT: the client has its OK before the value is durable */
     uint32_t resident; /* that it reads, waits for or uses; MKV_NONE_U32 */
     uint32_t volume;   /* MKV_NONE_U32: no volume owns the key */
@@ -200,10 +205,17 @@ enum front_phase {
     FRONT_PHASE_STREAM,
     FRONT_PHASE_SEGMENTS,
     FRONT_PHASE_COMMIT,
-    FRONT_PHASE_ENDING,  /* nothing new is started; ends when all ops are idle */
+    FRONT_PHASE_ENDING, /* nothing new is started; ends when all ops are idle */
+    FRONT_PHASE_RESERVED,
     FRONT_PHASE_PERSIST, /* answered; its value is on its way to the drive */
     FRONT_PHASE_CLEAN_PLACE,
     FRONT_PHASE_CLEAN,
+};
+
+/* An entry of the heap of deadlines. */
+struct front_timer {
+    uint32_t heap_position; /* MKV_NONE_U32: it is in none */
+    uint64_t timer_ns;
 };
 
 enum front_clean {
@@ -245,6 +257,13 @@ struct front_item {
     enum mkv_session_action action; /* SESSION */
     enum mkv_think_exit reason;     /* SESSION */
     uint32_t session_answers;       /* SESSION: bit s: a volume answered with status s */
+    /* ALLOCATE, until its COMMIT */
+    bool reserving;           /* counts against the bounds of reservations */
+    bool abandoned;           /* COMMIT: it is to end */
+    uint32_t reserving_units; /* of slabs */
+    uint64_t reservation;     /* its name */
+    struct mkv_connection_id connection;
+    struct front_timer timer; /* RESERVED: when it ends */
 };
 
 /* The place of an item that moves, checks or deletes segments; its lanes are ops of their own. */
@@ -303,9 +322,8 @@ struct front_request {
     enum mkv_op op;
     uint32_t item_count;
     uint32_t undecided;
-    uint32_t heap_position; /* MKV_NONE_U32: has no timer */
     uint64_t deadline_ns;
-    uint64_t timer_ns;
+    struct front_timer timer;
     struct front_list items;
 };
 
@@ -314,14 +332,17 @@ struct front_connection {
     bool open;
     bool broken;
     uint32_t slab_units; /* held by its ops, or counted for those on their way to a slab */
+    uint32_t reserving;  /* its reservations, and those on their way to be */
     struct front_list requests;
-    struct front_list capped; /* ops that wait for slab_units to fall */
+    struct front_list reserved; /* items in RESERVED */
+    struct front_list capped;   /* ops that wait for slab_units to fall */
 };
 
 struct front_volume {
     enum mkv_front_volume_state state;
     uint32_t outages; /* how often it went offline: what is resident of it is gone then */
     uint32_t used[FRONT_CREDIT_COUNT];
+    uint32_t reserving; /* reservations of it, and those on their way to be */
     struct front_list waiting[FRONT_CREDIT_COUNT];
 };
 
@@ -332,10 +353,10 @@ struct front_layout {
     size_t connections;
     size_t requests;
     size_t request_links;
-    size_t request_heap;
+    size_t timer_heap;
     size_t results;
     size_t items;
-    size_t item_links; /* of the request's list, or of the free list */
+    size_t item_links; /* of the request's or the connection's list, or of the free list */
     size_t item_ready_links;
     size_t item_place_links; /* of the items that wait for a segmented entry */
     size_t keys;
@@ -363,6 +384,7 @@ struct mkv_front {
     uint64_t wall_s; /* never goes back */
     uint64_t ticket_last;
     uint64_t segment_ids_drawn;
+    uint64_t reservations_drawn;
     uint32_t effect_count;
     uint32_t effects_taken;
     uint32_t heap_count;
@@ -370,6 +392,8 @@ struct mkv_front {
     uint32_t ops_capped;  /* in the lists of all connections */
     uint32_t write_units; /* held by puts */
     uint32_t write_units_max;
+    uint32_t reserving_units; /* of slabs, of all reservations and those on their way to be */
+    uint32_t reserved_count;
     struct front_list requests_free;
     struct front_list items_free;
     struct front_list items_ready;
@@ -463,6 +487,8 @@ uint8_t *mkv_front_emit_data(struct mkv_front *front, struct mkv_effect *effect)
 struct front_connection *mkv_front_connection_of(struct mkv_front *front,
                                                  const struct front_op *op);
 bool mkv_front_volume_online(const struct mkv_front *front, uint32_t volume);
+/* Whether it is the connection of that id, and open. */
+bool mkv_front_connection_is(struct mkv_front *front, struct mkv_connection_id id);
 /* True when the op holds a credit of its kind; else it waits for one. */
 bool mkv_front_credit_take(struct mkv_front *front, uint32_t op);
 void mkv_front_credit_give(struct mkv_front *front, uint32_t op);
@@ -630,13 +656,35 @@ void mkv_front_request_closed(struct mkv_front *front, struct mkv_connection_id 
 void mkv_front_request_detach(struct mkv_front *front, uint32_t item);
 /* Breaks the request's connection unless that is done. */
 void mkv_front_request_break(struct mkv_front *front, uint32_t request);
-void mkv_front_request_answer(struct mkv_front *front, uint32_t request);
+
+/* Sets the result of the request's item `position`; the last one makes its ANSWER. */
+void mkv_front_request_result(struct mkv_front *front, uint32_t request, uint32_t position,
+                              const struct mkv_item_result *result);
+
+/* front_reserve.c */
+
+/* An ALLOCATE's op, prepared and with its length, counts as a reservation from now on; false when
+ * there may be no more. */
+bool mkv_front_reservation_count(struct mkv_front *front, uint32_t item);
+void mkv_front_reservation_uncount(struct mkv_front *front, uint32_t item);
+/* The op of an ALLOCATE is RESERVED: so is the item, which leaves its request with a name. */
+void mkv_front_reservation_hold(struct mkv_front *front, uint32_t item);
+/* Ends the reservation if its time is over, or its connection or volume is gone. */
+void mkv_front_reservation_check(struct mkv_front *front, uint32_t item);
+/* Takes up what a COMMIT that was accepted names. */
+void mkv_front_commit(struct mkv_front *front, uint32_t request, const struct mkv_request *source);
+void mkv_front_reservations_closed(struct mkv_front *front, struct front_connection *connection);
+void mkv_front_reservations_of_volume_gone(struct mkv_front *front, uint32_t volume);
 
 /* front_timer.c */
 
-void mkv_front_timer_set(struct mkv_front *front, uint32_t request, uint64_t timer_ns);
-void mkv_front_timer_remove(struct mkv_front *front, uint32_t request);
-/* Makes the items of due requests ready. */
+/* Timers by their number: requests, then reserved items. */
+static inline uint32_t front_timer_of_item(const struct mkv_front *front, uint32_t item) {
+    return front->config.requests_max + item;
+}
+void mkv_front_timer_set(struct mkv_front *front, uint32_t timer, uint64_t timer_ns);
+void mkv_front_timer_remove(struct mkv_front *front, uint32_t timer);
+/* Makes the items of due requests, and due reservations, ready. */
 void mkv_front_timers_run(struct mkv_front *front);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Items: from the start of one key's operation to its result, and its end. */
+#include "core/canary.h"
 #include "core/front_internal.h"
 
 #include <string.h>
@@ -26,6 +27,11 @@ static bool item_is_idle(struct mkv_front *front, uint32_t item_index) {
     return true;
 }
 
+/* PUT, ALLOCATE and what becomes of it. */
+static bool item_stores(const struct front_item *item) {
+    return item->op == MKV_OP_PUT || item->op == MKV_OP_ALLOCATE || item->op == MKV_OP_COMMIT;
+}
+
 /* ---- results --------------------------------------------------------------------------------- */
 
 static bool op_counts_keys(enum mkv_op op) {
@@ -42,10 +48,8 @@ void mkv_front_item_decide(struct mkv_front *front, uint32_t item_index,
     if (request->closed) {
         return;
     }
-    struct mkv_item_result *results = front_at(front, front->layout.results);
-    struct mkv_item_result *target =
-        &results[(size_t)item->request * front->config.items_per_request_max + item->position];
-    *target = *result;
+    struct mkv_item_result decided = *result;
+    struct mkv_item_result *target = &decided;
     if (!op_counts_keys(item->op)) {
         target->miss = MKV_MISS_NONE;
     } else if (result->status == MKV_STATUS_OK) {
@@ -61,11 +65,7 @@ void mkv_front_item_decide(struct mkv_front *front, uint32_t item_index,
         front->stats.keys_by_miss[item->op][target->miss]++;
         front->stats.keys_from_memory[item->op] += from_memory ? 1 : 0;
     }
-    MKV_ASSERT(request->undecided > 0);
-    request->undecided--;
-    if (request->undecided == 0) {
-        mkv_front_request_answer(front, item->request);
-    }
+    mkv_front_request_result(front, item->request, item->position, target);
 }
 
 static void decide_status(struct mkv_front *front, uint32_t item_index, enum mkv_status status,
@@ -118,6 +118,7 @@ static uint64_t op_limit_ns(const struct mkv_front *front, const struct front_it
         mkv_max_u64(item->deadline_ns, front_add_ns(op->since_ns, front->config.transfer_grace_ns));
     switch (op->state) {
     case FRONT_OP_IDLE:
+    case FRONT_OP_RESERVED:
     case FRONT_OP_DONE:
         return UINT64_MAX;
     case FRONT_OP_WAITING:
@@ -148,6 +149,7 @@ static enum mkv_front_stage op_stage(const struct front_op *op) {
     case FRONT_OP_GRANTED:
         return op->has_slab ? MKV_FRONT_STAGE_SLAB : MKV_FRONT_STAGE_CREDIT;
     case FRONT_OP_IDLE:
+    case FRONT_OP_RESERVED:
     case FRONT_OP_DONE:
     case FRONT_OP_FIND_POSTED:
     case FRONT_OP_EXISTS_POSTED:
@@ -169,6 +171,8 @@ static enum mkv_front_stage op_stage(const struct front_op *op) {
 static void item_timeout(struct mkv_front *front, uint32_t item_index, enum mkv_front_stage stage) {
     const struct front_item *item = front_item_at(front, item_index);
     front->stats.deadlines[stage]++;
+    front->stats.writes_without_memory +=
+        stage == MKV_FRONT_STAGE_SLAB && item_stores(item) ? 1 : 0;
     if (item->phase == FRONT_PHASE_STREAM && item->moving) {
         mkv_front_request_break(front, item->request);
     }
@@ -204,6 +208,9 @@ static void op_overdue(struct mkv_front *front, uint32_t item_index, uint32_t op
 void mkv_front_item_check(struct mkv_front *front, uint32_t item_index) {
     const struct front_item *item = front_item_at(front, item_index);
     if (item->request == MKV_NONE_U32) {
+        if (item->phase == FRONT_PHASE_RESERVED) {
+            mkv_front_reservation_check(front, item_index);
+        }
         return;
     }
     if (front_request_at(front, item->request)->closed) {
@@ -262,6 +269,10 @@ static void start_put(struct mkv_front *front, uint32_t item_index) {
     const bool is_last = item_count > 1 && item->position == item_count - 1;
     op->flags = (item->replace ? MKV_PUT_REPLACE : 0) | (is_last ? MKV_PUT_LAST : 0);
     op->root = item->root;
+    if (item->op == MKV_OP_ALLOCATE && !mkv_front_reservation_count(front, item_index)) {
+        mkv_front_item_abandon(front, item_index, MKV_STATUS_BUSY, MKV_MISS_NONE);
+        return;
+    }
     mkv_front_op_run(front, item_index);
 }
 
@@ -288,6 +299,7 @@ static void item_start(struct mkv_front *front, uint32_t item_index) {
         mkv_front_op_run(front, item_index);
         break;
     case MKV_OP_PUT:
+    case MKV_OP_ALLOCATE:
         if (item->replace || put_is_segmented(front, item)) {
             start_learn(front, item_index);
         } else {
@@ -301,6 +313,9 @@ static void item_start(struct mkv_front *front, uint32_t item_index) {
         (void)mkv_front_op_prepare(front, item_index, item_index, FRONT_OP_SESSION, MKV_NONE_U32,
                                    0);
         mkv_front_op_run(front, item_index);
+        break;
+    case MKV_OP_COMMIT:
+        MKV_ASSERT(false); /* it goes on with an item that has started */
         break;
     }
 }
@@ -337,6 +352,10 @@ static bool turn_single(struct mkv_front *front, uint32_t item_index) {
     const struct front_op *op = front_op_at(front, item_index);
     if (op->state == FRONT_OP_WRITE_POSTED && op->early) {
         put_answered_early(front, item_index);
+        return false;
+    }
+    if (op->state == FRONT_OP_RESERVED) {
+        mkv_front_reservation_hold(front, item_index);
         return false;
     }
     if (op->state != FRONT_OP_DONE) {
@@ -387,7 +406,7 @@ static bool turn_learn(struct mkv_front *front, uint32_t item_index) {
     /* A manifest that cannot be read has segments that nobody finds any more; they age out. */
     const bool is_offline = !mkv_front_volume_online(front, op->volume);
     mkv_front_op_free(front, item_index);
-    if (item->op == MKV_OP_PUT && put_is_segmented(front, item)) {
+    if (item_stores(item) && put_is_segmented(front, item)) {
         if (is_offline) {
             mkv_front_item_abandon(front, item_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
         } else if (put_conflicts(front, item)) {
@@ -402,7 +421,7 @@ static bool turn_learn(struct mkv_front *front, uint32_t item_index) {
         return true;
     }
     item->phase = FRONT_PHASE_SINGLE;
-    if (item->op == MKV_OP_PUT) {
+    if (item_stores(item)) {
         start_put(front, item_index);
     } else {
         /* Also when the key was not found: an earlier DELETE of it may not be durable yet, and the
@@ -420,11 +439,16 @@ static void item_collect(struct front_item *item, const struct front_op *op) {
     const bool is_ok = op->status == MKV_STATUS_OK;
     const bool is_gone = op->kind == FRONT_OP_DELETE && op->status == MKV_STATUS_NOT_FOUND;
     const bool is_put = op->kind == FRONT_OP_PUT || op->kind == FRONT_OP_COMMIT;
-    if (op->segment != MKV_NONE_U32) {
+    if (op->segment != MKV_NONE_U32 || item->abandoned) {
         return;
     }
     if (op->kind == FRONT_OP_COMMIT && op->status == MKV_STATUS_UNKNOWN) {
         item->clean = FRONT_CLEAN_NONE; /* the manifest may be there, and then names them */
+        return;
+    }
+    if (op->kind == FRONT_OP_COMMIT && is_ok &&
+        (op->was_there || (item->replace && MKV_CANARY(MKV_CANARY_LIVE_SEGMENTS_DROPPED)))) {
+        item->clean = FRONT_CLEAN_OWN; /* another one's manifest names its own */
         return;
     }
     if ((is_put && is_ok) || (op->kind == FRONT_OP_DELETE && (is_ok || is_gone))) {
@@ -438,6 +462,7 @@ static void item_free(struct mkv_front *front, uint32_t item_index) {
         mkv_front_list_remove(&front->items_ready,
                               front_links(front, front->layout.item_ready_links), item_index);
     }
+    mkv_front_reservation_uncount(front, item_index);
     memset(item, 0, sizeof *item);
     item->phase = FRONT_PHASE_FREE;
     mkv_front_list_push(&front->items_free, front_links(front, front->layout.item_links),
@@ -518,6 +543,8 @@ static bool item_turn(struct mkv_front *front, uint32_t item_index) {
         return mkv_front_segments_put(front, item_index);
     case FRONT_PHASE_COMMIT:
         return mkv_front_segments_commit(front, item_index);
+    case FRONT_PHASE_RESERVED:
+        return false;
     case FRONT_PHASE_PERSIST:
         if (front_op_at(front, item_index)->state != FRONT_OP_DONE) {
             return false;

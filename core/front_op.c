@@ -341,6 +341,12 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     effect->message.expiry_s = front_item_at(front, op->item)->expiry_s;
     effect->message.session = front_item_at(front, op->item)->session;
     effect->message.tier_hint = front_item_at(front, op->item)->tier_hint;
+    if (op->kind == FRONT_OP_COMMIT) {
+        const struct mkv_manifest *manifest =
+            &front_segmented_at(front, front_item_at(front, op->item)->segmented)->put;
+        effect->message.value_length = manifest->length;
+        effect->message.value_root = manifest->root;
+    }
     op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
 }
 
@@ -391,6 +397,16 @@ static void run_put(struct mkv_front *front, uint32_t op_index) {
     }
     if (!op->begun) {
         send_put_begin(front, op_index);
+        return;
+    }
+    const struct front_item *item = front_item_at(front, op->item);
+    if (item->op == MKV_OP_ALLOCATE) {
+        op_posted(front, op_index, FRONT_OP_RESERVED);
+        return;
+    }
+    if (item->abandoned) {
+        send_put_abort(front, op_index);
+        mkv_front_op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
         return;
     }
     if (has_transfer && !op->pulled) {
@@ -458,10 +474,14 @@ void mkv_front_op_cancel(struct mkv_front *front, uint32_t op_index, enum mkv_st
         mkv_front_wait_cancel(front, op_index);
         break;
     case FRONT_OP_GRANTED:
+    case FRONT_OP_RESERVED:
         break;
     }
     if (op->found) {
         send_release(front, op_index);
+    }
+    if (op->begun) {
+        send_put_abort(front, op_index);
     }
     mkv_front_op_done(front, op_index, status, MKV_MISS_NONE);
 }
@@ -568,6 +588,7 @@ static void on_put_ready(struct mkv_front *front, uint32_t op_index,
     struct front_op *op = front_op_at(front, op_index);
     op->volume_op = message->volume_op;
     op->begun = true;
+    front->stats.writes_reserved += op->segment == MKV_NONE_U32 ? 1 : 0;
     if (op->doomed) {
         send_put_abort(front, op_index);
         mkv_front_op_done(front, op_index, MKV_STATUS_DEADLINE, MKV_MISS_NONE);
@@ -618,6 +639,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         break;
     case MKV_MESSAGE_PUT_DONE:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED || op->state == FRONT_OP_WRITE_POSTED);
+        op->was_there = (message->flags & MKV_PUT_THERE) != 0;
         mkv_front_op_put_settle(front, op_index, message->status);
         mkv_front_op_done(front, op_index, message->status, message->miss);
         break;

@@ -16,6 +16,8 @@ static bool op_is_known(enum mkv_op op) {
     case MKV_OP_PIN:
     case MKV_OP_UNPIN:
     case MKV_OP_SESSION:
+    case MKV_OP_ALLOCATE:
+    case MKV_OP_COMMIT:
         return true;
     }
     return false;
@@ -30,18 +32,24 @@ static bool session_is_valid(const struct mkv_request_item *item) {
 
 static bool item_is_valid(const struct mkv_front_config *config, const struct mkv_input *input,
                           const struct mkv_request_item *item) {
-    if (input->request.op == MKV_OP_SESSION) {
+    const enum mkv_op op = input->request.op;
+    if (op == MKV_OP_SESSION) {
         return session_is_valid(item);
+    }
+    if (op == MKV_OP_COMMIT) {
+        return (item->flags & ~MKV_COMMIT_ABANDON) == 0 && item->key_bytes == 0;
     }
     if (item->key_bytes < 1 || item->key_bytes > config->key_bytes_max ||
         (uint64_t)item->key_offset + item->key_bytes > input->data_bytes) {
         return false;
     }
-    if (input->request.op != MKV_OP_PUT) {
-        return item->flags == 0 && (input->request.op != MKV_OP_PIN || item->expire_s > 0);
+    if (op != MKV_OP_PUT && op != MKV_OP_ALLOCATE) {
+        return item->flags == 0 && (op != MKV_OP_PIN || item->expire_s > 0);
     }
-    if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 ||
-        item->length > config->value_bytes_max || item->tier_hint > MKV_TIER_HINT_MAX) {
+    const uint64_t length_max =
+        op == MKV_OP_ALLOCATE ? config->block_bytes_max : config->value_bytes_max;
+    if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 || item->length > length_max ||
+        item->tier_hint > MKV_TIER_HINT_MAX) {
         return false;
     }
     return item->length <= config->block_bytes_max ||
@@ -64,7 +72,8 @@ static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv
             return MKV_STATUS_INVALID;
         }
     }
-    if (front->requests_free.count == 0 || front->items_free.count < request->item_count ||
+    const uint32_t items = request->op == MKV_OP_COMMIT ? 0 : request->item_count;
+    if (front->requests_free.count == 0 || front->items_free.count < items ||
         connection->requests.count >= config->requests_per_connection_max) {
         return MKV_STATUS_BUSY;
     }
@@ -83,6 +92,7 @@ static struct front_connection *connection_open(struct mkv_front *front,
         connection->broken = false;
         connection->generation = id.generation;
         connection->slab_units = 0;
+        connection->reserving = 0;
     }
     /* One id names one connection until CONNECTION_CLOSED. */
     MKV_ASSERT(connection->generation == id.generation);
@@ -144,6 +154,7 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->tier_hint = source->tier_hint;
     item->action = source->action;
     item->reason = source->reason;
+    item->timer.heap_position = MKV_NONE_U32;
     memcpy(front_key_at(front, item_index), input->data + source->key_offset, source->key_bytes);
     mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);
     mkv_front_item_ready(front, item_index);
@@ -169,18 +180,22 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
         .op = source->op,
         .item_count = source->item_count,
         .undecided = source->item_count,
-        .heap_position = MKV_NONE_U32,
         .deadline_ns = source->deadline_ns,
+        .timer = {.heap_position = MKV_NONE_U32},
     };
     mkv_front_list_init(&request->items);
     mkv_front_list_push(&connection->requests, links, request_index);
+    front->stats.requests_started[source->op]++;
+    mkv_front_timer_set(front, request_index, source->deadline_ns);
+    if (source->op == MKV_OP_COMMIT) {
+        mkv_front_commit(front, request_index, source);
+        return;
+    }
     for (uint32_t turn = 0; turn < source->item_count; turn++) {
         /* Of a chain the last block is asked for first, so that it will also leave first. */
         const bool is_chain = source->op == MKV_OP_LOOKUP;
         item_add(front, request_index, input, is_chain ? source->item_count - 1 - turn : turn);
     }
-    mkv_front_timer_set(front, request_index, source->deadline_ns);
-    front->stats.requests_started[source->op]++;
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -222,7 +237,7 @@ static enum mkv_status request_status(const struct mkv_item_result *results, uin
     return MKV_STATUS_OK;
 }
 
-void mkv_front_request_answer(struct mkv_front *front, uint32_t request_index) {
+static void request_answer(struct mkv_front *front, uint32_t request_index) {
     struct front_request *request = front_request_at(front, request_index);
     MKV_ASSERT(!request->closed);
     MKV_ASSERT(!request->answer_posted);
@@ -244,6 +259,19 @@ void mkv_front_request_answer(struct mkv_front *front, uint32_t request_index) {
     effect->answer.status = MKV_STATUS_OK;
     effect->answer.result_count = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
     effect->answer.results_offset = offset;
+}
+
+void mkv_front_request_result(struct mkv_front *front, uint32_t request_index, uint32_t position,
+                              const struct mkv_item_result *result) {
+    struct front_request *request = front_request_at(front, request_index);
+    struct mkv_item_result *results = front_at(front, front->layout.results);
+    MKV_ASSERT(position < request->item_count);
+    results[(size_t)request_index * front->config.items_per_request_max + position] = *result;
+    MKV_ASSERT(request->undecided > 0);
+    request->undecided--;
+    if (request->undecided == 0) {
+        request_answer(front, request_index);
+    }
 }
 
 /* The place is free when nothing of it can come back: no item, no answer on its way. */
@@ -340,4 +368,5 @@ void mkv_front_request_closed(struct mkv_front *front, struct mkv_connection_id 
     }
     connection->open = false;
     connection->slab_units = 0;
+    mkv_front_reservations_closed(front, connection);
 }

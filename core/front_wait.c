@@ -67,10 +67,19 @@ void mkv_front_item_ready(struct mkv_front *front, uint32_t item_index) {
 struct front_connection *mkv_front_connection_of(struct mkv_front *front,
                                                  const struct front_op *op) {
     const struct front_item *item = front_item_at(front, op->item);
-    /* Items without a request only delete segments, and need no slab for that. */
-    MKV_ASSERT(item->request != MKV_NONE_U32);
+    if (item->request == MKV_NONE_U32) {
+        /* Other items without a request only delete segments, and need no slab for that. */
+        MKV_ASSERT(item->reservation != 0);
+        const bool open = mkv_front_connection_is(front, item->connection);
+        return open ? front_connection_at(front, item->connection.index) : NULL;
+    }
     const struct front_request *request = front_request_at(front, item->request);
     return request->closed ? NULL : front_connection_at(front, request->connection.index);
+}
+
+bool mkv_front_connection_is(struct mkv_front *front, struct mkv_connection_id id) {
+    const struct front_connection *connection = front_connection_at(front, id.index);
+    return connection->open && connection->generation == id.generation;
 }
 
 static void wait_begin(struct mkv_front *front, struct front_op *op, enum front_wait wait) {

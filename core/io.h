@@ -86,6 +86,10 @@
  * A block that is leased or pinned is not evicted; all else that ends it does so all the same. The
  * lease of a value above one block is of its manifest alone.
  *
+ * A put of a manifest whose value is the live one's, that is not to replace it and would not
+ * outlive it, is OK and stores nothing: two manifests of one value differ in the names of their
+ * segments.
+ *
  * A block with an expiry is gone when the volume's wall clock reaches it: reads miss it as EXPIRED,
  * DELETE does not find it. A put of what is live prolongs it, durably, to the later of both
  * expiries (none is the latest); with MKV_PUT_REPLACE it gets the put's.
@@ -130,6 +134,10 @@ enum mkv_message_kind {
 /* Of a request's PUT: OK says that the value is in memory, not that it is durable. Of PUT_WRITE:
  * the front wants to be told with PUT_TAKEN when that may be said. */
 #define MKV_PUT_RELAXED 0x800u
+/* Of a COMMIT's item: the reservation ends, and nothing is stored. */
+#define MKV_COMMIT_ABANDON 0x1000u
+/* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
+#define MKV_PUT_THERE 0x2000u
 /* Of SCAN_DONE: there are keys behind the last one. */
 #define MKV_SCAN_MORE 0x400u
 /* An entry of SCAN_DONE: slot u32, generation (low 32 bits) u32, length in units u16, block flags
@@ -167,6 +175,8 @@ struct mkv_message {
     struct mkv_slab slab;     /* READ, PUT_WRITE */
     struct mkv_root root;     /* PUT_BEGIN; READ_DONE: of the whole block */
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
+    uint64_t value_length;    /* PUT_BEGIN of a manifest: of the value, as the manifest says … */
+    struct mkv_root value_root; /* … and its root */
     /* PUT_BEGIN, READ_DONE: Unix time from which on the block is gone; 0 never. */
     uint32_t expiry_s;
     uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
@@ -194,23 +204,28 @@ enum mkv_op {
     MKV_OP_DELETE = 5,
     MKV_OP_PIN = 6,
     MKV_OP_UNPIN = 7,
-    MKV_OP_SESSION = 8, /* an item tells one session something; it has no key */
+    MKV_OP_SESSION = 8,  /* an item tells one session something; it has no key */
+    MKV_OP_ALLOCATE = 9, /* a PUT up to where its bytes are asked for, which a COMMIT does */
+    MKV_OP_COMMIT = 10,  /* items name reservations of the same connection, and have no keys */
 };
-#define MKV_OP_COUNT 9u
+#define MKV_OP_COUNT 11u
 
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
-    uint32_t flags;       /* PUT: MKV_PUT_REPLACE, MKV_PUT_RELAXED */
-    uint64_t length;      /* PUT: bytes of the value. GET: bytes wanted, 0 for all behind offset */
+    uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. COMMIT:
+                           * MKV_COMMIT_ABANDON */
+    uint64_t length;      /* PUT: bytes of the value. ALLOCATE: the same, one block at most. COMMIT:
+                           * as its ALLOCATE said. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
-    struct mkv_root root; /* PUT of a value up to one block: of the payload; else all 0 */
-    uint32_t expire_s;    /* PUT: seconds from now on until it is gone; 0 never. PIN: until it may
-                           * be evicted again; not 0 */
-    uint64_t session;     /* PUT: that it belongs to, 0 for none. SESSION: not 0 */
-    uint32_t tier_hint;   /* PUT: see mkv_tier_of_hint */
+    struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else all 0 */
+    uint32_t expire_s;    /* PUT, ALLOCATE: seconds from now on until it is gone; 0 never. PIN:
+                           * until it may be evicted again; not 0 */
+    uint64_t session;     /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
+    uint32_t tier_hint;   /* PUT, ALLOCATE: see mkv_tier_of_hint */
     enum mkv_session_action action; /* SESSION */
     enum mkv_think_exit reason;     /* SESSION: of its EXIT_THINK, whose length is its tokens */
+    uint64_t reservation;           /* COMMIT */
 };
 
 struct mkv_connection_id {
@@ -224,7 +239,8 @@ struct mkv_request {
     enum mkv_op op;
     uint32_t tenant;         /* MKV_NONE_U32: nobody has put anything under its name */
     const char *tenant_name; /* keys are placed by it; NULL for the default tenant alone */
-    uint64_t deadline_ns;    /* on the clock of now_ns; bounds waiting */
+    uint64_t deadline_ns;    /* on the clock of now_ns; bounds waiting. ALLOCATE: and is when what
+                              * it has reserved ends */
     uint32_t item_count;     /* 1 … items_max of the front's configuration */
     const struct mkv_request_item *items;
 };
@@ -233,12 +249,20 @@ struct mkv_request {
 struct mkv_item_result {
     enum mkv_status status;
     enum mkv_miss miss;
-    uint64_t length; /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys */
+    union {
+        /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys */
+        uint64_t length;
+        /* ALLOCATE with OK: names the reservation; 0 when the same is there already, and nothing is
+         * reserved. */
+        uint64_t reservation;
+    };
     struct mkv_root root; /* GET of a value up to one block: of the payload; else all 0 */
     /* EXISTS, PIN: 1 when it is not evicted for a while. LOOKUP: of how many of the keys that is
      * so. */
     uint32_t leased;
 };
+/* The highest name of a reservation. */
+#define MKV_RESERVATION_MAX (1ull << 40)
 
 /* ---- inputs --------------------------------------------------------------------------------- */
 
@@ -343,7 +367,10 @@ enum mkv_effect_kind {
 };
 
 enum mkv_drive_memory {
-    MKV_DRIVE_META = 1, /* `unit_count` units at meta_offset of the volume's arena */
+    /* `unit_count` units at meta_offset of the volume's arena. A read with payload_bytes > 0 is of
+     * a payload, at whose bytes the volume does not look: it is completed with their sums as
+     * MKV_DRIVE_PAYLOAD is. */
+    MKV_DRIVE_META = 1,
     /* Whole or leading part of a slot: slab [header 4 KiB][payload].
      * Write: the backend copies the header unit from meta_offset into the slab, zeroes the payload
      * from payload_bytes up to the unit's end, and writes unit_count units. When unit_count is 1

@@ -11,7 +11,8 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, tenants, eviction, leases, sessions, table, meta, directory, end;
+    uint64_t ops, effects, tenants, eviction, leases, sessions, samples, table, meta, directory;
+    uint64_t end;
     uint32_t op_total, effects_max;
 };
 
@@ -41,6 +42,8 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     at = mkv_round_up_u64(at + mkv_volume_lease_memory_required(config), 64);
     layout.sessions = at;
     at = mkv_round_up_u64(at + mkv_volume_session_memory_required(config), 64);
+    layout.samples = at;
+    at = mkv_round_up_u64(at + mkv_volume_sample_memory_required(config), 64);
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
@@ -107,6 +110,7 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->eviction_offset = layout.eviction;
     volume->leases.offset = layout.leases;
     volume->leases.lease_max = mkv_volume_lease_max(config);
+    volume->samples_offset = layout.samples;
     volume->sessions.sessions_offset = layout.sessions;
     volume->sessions.session_max = mkv_volume_session_max(config);
     volume->sessions.block_max = mkv_volume_session_block_max(config);

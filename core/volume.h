@@ -140,6 +140,13 @@ enum mkv_demotion {
 };
 #define MKV_DEMOTION_COUNT 3u
 
+/* Times by the first bound that is not below, 2^n seconds each; behind them those above all. */
+#define MKV_VOLUME_SECONDS_BOUNDS 22u
+struct mkv_volume_seconds {
+    uint64_t counts[MKV_VOLUME_SECONDS_BOUNDS + 1];
+    uint64_t sum; /* of whole seconds */
+};
+
 /* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
 struct mkv_volume_stats {
     enum mkv_volume_state state;
@@ -186,6 +193,8 @@ struct mkv_volume_stats {
     uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
     uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
     uint64_t evictions_capacity_total, evictions_rebalance_total;
+    /* Of a sample of the evicted blocks: how old they were, and how long unused. */
+    struct mkv_volume_seconds evicted_lifetime, evicted_idle;
     uint64_t blocks_by_tier[MKV_VOLUME_TIERS];    /* live blocks */
     uint64_t demotions_total[MKV_DEMOTION_COUNT]; /* blocks, by cause */
     bool session_work;                       /* something is to be done to blocks of sessions */

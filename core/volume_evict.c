@@ -142,6 +142,7 @@ void mkv_volume_policy_used(struct mkv_volume *volume, struct mkv_slot slot, boo
     if (!volume->config.eviction || !is_in_policy(volume, slot)) {
         return;
     }
+    mkv_volume_sample_used(volume, slot);
     const struct mkv_eviction_slots slots = slots_of(volume);
     if (was_looked_up && mkv_eviction_used_lately(&slots, slot)) {
         return;

@@ -19,10 +19,15 @@
 
 struct mkv_slot mkv_volume_unexpired(const struct mkv_volume *volume, struct mkv_slot slot) {
     const struct mkv_slot_table *table = volume_table(volume);
-    while (slot.index != MKV_NONE_U32 && !MKV_CANARY(MKV_CANARY_EXPIRED_BLOCK_SERVED) &&
-           mkv_slot_is_expired(table, mkv_slot_table_entry(table, slot))) {
-        slot = mkv_slot_table_find_next(table, slot);
+    if (slot.index == MKV_NONE_U32 || MKV_CANARY(MKV_CANARY_EXPIRED_BLOCK_SERVED) ||
+        !mkv_slot_is_expired(table, mkv_slot_table_entry(table, slot))) {
+        return slot;
     }
+    struct mkv_slot_walk walk = mkv_slot_table_walk_behind(table, slot);
+    do {
+        slot = mkv_slot_table_walk_next(table, &walk);
+    } while (slot.index != MKV_NONE_U32 &&
+             mkv_slot_is_expired(table, mkv_slot_table_entry(table, slot)));
     return slot;
 }
 
@@ -42,6 +47,11 @@ static uint32_t expiry_of_put(const struct mkv_volume *volume, const struct op *
     }
     /* Others may count on what is there: it lives as long as any of them asked for. */
     return has_s == 0 || op->expiry_s == 0 ? 0 : (uint32_t)mkv_max_u64(has_s, op->expiry_s);
+}
+
+bool mkv_volume_put_prolongs(const struct mkv_volume *volume, const struct op *op) {
+    return expiry_of_put(volume, op) !=
+           mkv_slot_table_entry(volume_table(volume), op->old_slot)->expiry_s;
 }
 
 void mkv_volume_prolong(struct mkv_volume *volume, uint32_t index) {

@@ -9,6 +9,7 @@
  *   volume_expiry.c      blocks whose time is over (volume_terms.h)
  *   volume_lease.c       blocks that may not be evicted for a while (volume_terms.h)
  *   volume_evict.c       blocks leave to make room
+ *   volume_sample.c      how old blocks are when they are evicted
  *   volume_session.c     blocks of one session go to a lower tier, or leave (volume_session.h)
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
@@ -214,6 +215,17 @@ bool mkv_volume_evict_request(struct mkv_volume *volume, uint32_t op, uint32_t s
 void mkv_volume_evict_wait_ended(struct mkv_volume *volume, uint32_t op);
 void mkv_volume_evict_pump(struct mkv_volume *volume);
 bool mkv_volume_evict_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_sample.c ------------------------------------------------------------------------- */
+
+size_t mkv_volume_sample_memory_required(const struct mkv_volume_config *config);
+/* The volume begins to serve: nothing is in the sample. */
+void mkv_volume_sample_open(struct mkv_volume *volume);
+/* A block was stored, used, is evicted, is about to be dropped. */
+void mkv_volume_sample_put(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_sample_used(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_sample_evicted(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_sample_dropped(struct mkv_volume *volume, struct mkv_slot slot);
 
 /* ---- volume_tenant.c ------------------------------------------------------------------------- */
 

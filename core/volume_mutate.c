@@ -7,12 +7,14 @@
 
 #include "core/bytes.h"
 #include "core/hash.h"
+#include "core/manifest.h"
 #include "core/volume_internal.h"
 
 void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
     struct op *op = &volume_ops(volume)[index];
     if (op->kind == OP_KIND_PUT) {
-        mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_DONE, status);
+        struct mkv_message *answer = mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_DONE, status);
+        answer->flags = op->there && status == MKV_STATUS_OK ? MKV_PUT_THERE : 0;
     } else if (op->kind == OP_KIND_DELETE) {
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_DELETE_DONE, status);
@@ -155,6 +157,7 @@ static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
     } else {
         stats->evictions_total++;
         stats->evictions_by_tier[mkv_slot_tier_of(entry)]++;
+        mkv_volume_sample_evicted(volume, slot);
         stats->evictions_rebalance_total += reason == MKV_EVICTION_FOR_CLASS;
         stats->evictions_capacity_total += reason == MKV_EVICTION_FOR_ROOM;
     }
@@ -206,9 +209,32 @@ static bool same_content(const struct op *op, const struct mkv_slot_header *head
            header->block_flags == (op->flags & MKV_BLOCK_FLAGS);
 }
 
+/* Whether two manifests, of which one is to be put, are of one value. */
+static bool same_value(const struct op *op, const struct mkv_slot_header *header,
+                       const uint8_t *unit) {
+    struct mkv_manifest manifest;
+    const uint8_t *payload = unit + MKV_SLOT_INLINE_OFFSET;
+    return !MKV_CANARY(MKV_CANARY_EQUAL_VALUE_CONFLICTS) && op->kind == OP_KIND_PUT &&
+           (op->flags & MKV_BLOCK_MANIFEST) != 0 &&
+           (header->block_flags & MKV_BLOCK_MANIFEST) != 0 &&
+           header->length == MKV_MANIFEST_BYTES &&
+           mkv_hash_64(payload, MKV_MANIFEST_BYTES) == mkv_load_u64(header->sums) &&
+           mkv_manifest_decode(payload, &manifest) && manifest.length == op->value_length &&
+           mkv_root_equal(manifest.root, op->value_root);
+}
+
+/* A put finds what it was to store. */
+static void old_is_same(struct mkv_volume *volume, uint32_t index) {
+    struct op *op = &volume_ops(volume)[index];
+    volume->stats.puts_deduplicated_total++;
+    mkv_volume_policy_used(volume, op->old_slot, false);
+    op->there = true;
+    mkv_volume_prolong(volume, index);
+}
+
 /* The old block of this very key is in old_slot. */
 static void old_found(struct mkv_volume *volume, uint32_t index,
-                      const struct mkv_slot_header *header) {
+                      const struct mkv_slot_header *header, const uint8_t *unit) {
     struct op *op = &volume_ops(volume)[index];
     if (!mkv_volume_tenant_takes(volume, op->tenant)) {
         mkv_volume_mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN); /* dropped under way */
@@ -220,14 +246,19 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
         return;
     }
     if (!expired && same_content(op, header)) {
-        volume->stats.puts_deduplicated_total++;
-        mkv_volume_policy_used(volume, op->old_slot, false);
-        mkv_volume_prolong(volume, index);
+        old_is_same(volume, index);
         return;
     }
-    const bool replaces =
+    bool replaces =
         (op->flags & MKV_PUT_REPLACE) != 0 ||
         ((op->flags & MKV_PUT_REPLACE_ROOT) != 0 && mkv_root_equal(header->root, op->replaces));
+    if (!expired && !replaces && same_value(op, header, unit)) {
+        if (!mkv_volume_put_prolongs(volume, op)) {
+            old_is_same(volume, index);
+            return;
+        }
+        replaces = true; /* the segments of the live one would be gone before it */
+    }
     if (!expired && !replaces) {
         mkv_volume_mutation_refuse(volume, index, MKV_STATUS_CONFLICT);
         return;
@@ -288,7 +319,7 @@ static void checking_done(struct mkv_volume *volume, uint32_t index,
     const uint8_t *unit = volume_meta(volume, meta_of_op(volume, index));
     switch (mkv_volume_judge_header(volume, op, op->old_slot, unit, &header)) {
     case HEADER_MATCH:
-        old_found(volume, index, &header);
+        old_found(volume, index, &header, unit);
         return;
     case HEADER_OTHER_KEY:
         op->candidate++;
@@ -321,6 +352,8 @@ static uint32_t mutation_take(struct mkv_volume *volume, const struct mkv_input 
     op->length = message->length;
     op->root = message->root;
     op->replaces = message->replaces;
+    op->value_length = message->value_length;
+    op->value_root = message->value_root;
     op->expiry_s = message->expiry_s;
     op->session = message->session;
     op->tier = mkv_tier_of_hint(message->tier_hint);

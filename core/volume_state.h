@@ -109,6 +109,7 @@ struct op {
     bool past_lock;
     bool holds_slot;
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
+    bool there;               /* PUT: the same is live */
     bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
     bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
@@ -124,6 +125,8 @@ struct op {
     struct mkv_generation generation_new;
     struct mkv_root root;
     struct mkv_root replaces; /* PUT with MKV_PUT_REPLACE_ROOT */
+    uint64_t value_length;    /* PUT of a manifest: of its value */
+    struct mkv_root value_root;
     struct mkv_slab slab;
     uint32_t range_offset;           /* GET */
     uint32_t range_bytes;            /* GET: wanted, 0 for all; then what there is */
@@ -405,6 +408,7 @@ struct mkv_volume {
     struct expiry_job expiry_job;
     struct lease_state leases;
     struct session_state sessions;
+    uint64_t samples_offset;
     struct evict_job evict;
     struct scrub scrub;
 

@@ -68,6 +68,8 @@ struct lease_state {
 struct mkv_slot mkv_volume_unexpired(const struct mkv_volume *volume, struct mkv_slot slot);
 /* Whether the block in the op's old_slot counts as gone. */
 bool mkv_volume_old_is_expired(const struct mkv_volume *volume, const struct op *op);
+/* Whether that would change how long what is live in old_slot stays. */
+bool mkv_volume_put_prolongs(const struct mkv_volume *volume, const struct op *op);
 /* The put's content is live in old_slot: there is nothing to store but, perhaps, an expiry. */
 void mkv_volume_prolong(struct mkv_volume *volume, uint32_t op);
 /* A block has this expiry from now on. */

@@ -58,7 +58,7 @@ static bool seed_fits(uint64_t seed, unsigned canary) {
     const bool of_the_set = canary >= MKV_CANARY_SET_OPENED_WITH_MISSING_MEMBER &&
                             canary <= MKV_CANARY_JOINED_BEFORE_MEMBERS;
     const bool of_the_front = canary >= MKV_CANARY_RESIDENT_KEPT_OVER_REPLACE &&
-                              canary <= MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY;
+                              canary <= MKV_CANARY_LIVE_SEGMENTS_DROPPED;
     const bool of_tiers =
         canary >= MKV_CANARY_DEMOTION_CAPTURED && canary <= MKV_CANARY_TIERS_IGNORED;
     return (shape.world == MKV_WORLD_SET) == of_the_set && (!of_tiers || shape.share_tier > 0) &&

@@ -11,6 +11,10 @@
 
 #define RANGE_ONE_IN 4u
 #define DEADLINE_SPREAD 64u
+/* One put in this many brings what the last one did, where values are longer than a block. */
+#define SAME_ONE_IN 4u
+/* How long what is reserved stays so: others may wait for it that long. */
+#define RESERVE_NS_MAX 5000000u
 /* Operations without an end that are still bearable; above, everything drains and is settled. */
 #define ABANDONED_MAX 6u
 
@@ -19,7 +23,13 @@ static struct mkv_random *client_random(struct front_world *world) {
 }
 
 static bool is_read(enum mkv_op op) {
-    return op == MKV_OP_GET || op == MKV_OP_EXISTS || op == MKV_OP_LOOKUP;
+    return op == MKV_OP_GET || op == MKV_OP_EXISTS || op == MKV_OP_LOOKUP ||
+           op == MKV_OP_ALLOCATE; /* that may learn what is there, and changes nothing */
+}
+
+/* Whether the model knows of the item. */
+static bool is_modelled(const struct request_item *item) {
+    return !item->ended && !item->abandons;
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -69,6 +79,10 @@ static void draw_put(struct front_world *world, struct request_item *item,
     if (item->version > 1 && mkv_random_chance(random, shape->share_repeat, 16)) {
         item->version = mkv_random_between(random, 1, item->version - 1);
     }
+    if (shape->length_max > shape->block_bytes_max && item->version > 1 &&
+        mkv_random_chance(random, 1, SAME_ONE_IN)) {
+        item->version = world->lives.model.keys[item->key].version_last; /* perhaps under way */
+    }
     const bool replace = mkv_random_chance(random, shape->share_replace, 16);
     wire->flags = replace ? MKV_PUT_REPLACE : 0;
     wire->length = mkv_content_length(&world->lives.content, item->key, item->version);
@@ -98,6 +112,8 @@ static void draw_item(struct front_world *world, struct request *request, uint32
     wire->key_bytes += content_key->byte_count;
     if (request->op == MKV_OP_PUT) {
         draw_put(world, item, wire_item);
+    } else if (request->op == MKV_OP_ALLOCATE) {
+        mkv_sim_reserve_draw(world, item, wire_item);
     } else if (request->op == MKV_OP_DELETE) {
         item->place = mkv_model_invoke(&world->lives.model, key, MKV_MODEL_DELETE, 0);
     } else {
@@ -116,8 +132,10 @@ static void send_request(struct front_world *world, struct request *request,
                          const struct wire_request *wire, uint64_t deadline_ns) {
     request->used = true;
     request->id = ++world->request_id_last;
+    request->deadline_ns = deadline_ns;
+    request->failures = world->failures;
     world->request_count++;
-    if (!is_read(request->op)) {
+    if (!is_read(request->op) || request->op == MKV_OP_ALLOCATE) {
         mkv_lives_mutated(&world->lives);
     }
     struct mkv_input input = {
@@ -169,7 +187,9 @@ static enum mkv_op draw_op(struct front_world *world) {
     uint32_t draw = mkv_random_below(random, shape->weight_put + shape->weight_get +
                                                  shape->weight_exists + shape->weight_delete);
     if (draw < shape->weight_put) {
-        return MKV_OP_PUT;
+        const bool reserves =
+            shape->share_reserve > 0 && mkv_random_chance(random, shape->share_reserve, 16);
+        return reserves ? MKV_OP_ALLOCATE : MKV_OP_PUT;
     }
     draw -= shape->weight_put;
     if (draw < shape->weight_get) {
@@ -180,6 +200,27 @@ static enum mkv_op draw_op(struct front_world *world) {
         return mkv_random_chance(random, 1, 2) ? MKV_OP_EXISTS : MKV_OP_LOOKUP;
     }
     return MKV_OP_DELETE;
+}
+
+static uint64_t draw_deadline(struct front_world *world, enum mkv_op op) {
+    if (op == MKV_OP_ALLOCATE) {
+        return world->lives.now_ns + 1 + mkv_random_below(client_random(world), RESERVE_NS_MAX);
+    }
+    return world->lives.now_ns + world->lives.shape->deadline_ns *
+                                     (1 + mkv_random_below(client_random(world), DEADLINE_SPREAD));
+}
+
+static void start_commit(struct front_world *world, struct mkv_connection_id connection) {
+    struct request *request = begin_request(world, MKV_OP_COMMIT);
+    if (request == NULL) {
+        return;
+    }
+    struct wire_request wire;
+    wire.key_bytes = 0;
+    request->connection = connection;
+    if (mkv_sim_reserve_commit(world, request, wire.items) > 0) {
+        send_request(world, request, &wire, draw_deadline(world, request->op));
+    }
 }
 
 void mkv_sim_client_start(struct front_world *world) {
@@ -193,6 +234,11 @@ void mkv_sim_client_start(struct front_world *world) {
         if (connection != MKV_NONE_U32) {
             mkv_sim_fabric_close(world, connection);
         }
+        return;
+    }
+    struct mkv_connection_id connection;
+    if (mkv_sim_reserve_wants_commit(world, &connection)) {
+        start_commit(world, connection);
         return;
     }
     const enum mkv_op op = draw_op(world);
@@ -210,9 +256,7 @@ void mkv_sim_client_start(struct front_world *world) {
         }
     }
     if (request->item_count > 0) {
-        const uint64_t deadline_ns =
-            shape->deadline_ns * (1 + mkv_random_below(random, DEADLINE_SPREAD));
-        send_request(world, request, &wire, world->lives.now_ns + deadline_ns);
+        send_request(world, request, &wire, draw_deadline(world, request->op));
     }
 }
 
@@ -245,6 +289,10 @@ void mkv_sim_client_pulled(struct front_world *world, const struct mkv_transfer_
                            uint8_t *target) {
     const struct request_item *item = find_item(world, effect, "a PULL comes");
     const uint32_t length = mkv_content_length(&world->lives.content, item->key, item->version);
+    if (!is_modelled(item)) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "a PULL asks for what a COMMIT of key %u does not put",
+                 item->key);
+    }
     if (effect->offset > length || effect->bytes > length - effect->offset) {
         mkv_fail(MKV_ORACLE_ANSWERS, "a PULL asks for %u bytes at %llu of a value of %u",
                  effect->bytes, (unsigned long long)effect->offset, length);
@@ -322,11 +370,6 @@ static _Noreturn void unexpected(const struct request_item *item, enum mkv_op op
              (unsigned)op, item->key, (unsigned)result->status, (unsigned)result->miss);
 }
 
-static bool is_segmented(const struct front_world *world, const struct request_item *item) {
-    return mkv_content_length(&world->lives.content, item->key, item->version) >
-           world->config.block_bytes_max;
-}
-
 static void judge_mutation(struct front_world *world, struct request_item *item, enum mkv_op op,
                            const struct mkv_item_result *result) {
     switch (result->status) {
@@ -334,6 +377,10 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
         judge(world, item, MKV_MODEL_OK);
         return;
     case MKV_STATUS_NOT_FOUND:
+        if (op == MKV_OP_COMMIT) {
+            learn_nothing(world, item);
+            return;
+        }
         if (op != MKV_OP_DELETE) {
             unexpected(item, op, result);
         }
@@ -343,15 +390,10 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
         unexpected(item, op, result);
         return;
     case MKV_STATUS_CONFLICT:
-        if (op != MKV_OP_PUT) {
+        if (op != MKV_OP_PUT && op != MKV_OP_COMMIT) {
             unexpected(item, op, result);
         }
-        if (is_segmented(world, item)) {
-            /* Two that race with the same content differ in the names of their segments. */
-            learn_nothing(world, item);
-        } else {
-            judge(world, item, MKV_MODEL_CONFLICT);
-        }
+        judge(world, item, MKV_MODEL_CONFLICT);
         return;
     case MKV_STATUS_UNKNOWN:
         abandon(world, item, op);
@@ -424,6 +466,48 @@ static void judge_get(struct front_world *world, struct request_item *item,
     judge(world, item, MKV_MODEL_VERSION + item->version_read);
 }
 
+static void judge_allocate(struct front_world *world, struct request *request,
+                           struct request_item *item, const struct mkv_item_result *result) {
+    const uint32_t learned = mkv_sim_reserve_judge(world, request, item, result);
+    switch (result->status) {
+    case MKV_STATUS_IO_ERROR:
+    case MKV_STATUS_UNAVAILABLE:
+        mkv_lives_error(&world->lives);
+        break;
+    case MKV_STATUS_OK:
+    case MKV_STATUS_CONFLICT:
+    case MKV_STATUS_NO_SPACE:
+    case MKV_STATUS_DEADLINE:
+    case MKV_STATUS_BUSY:
+    case MKV_STATUS_UNKNOWN: /* of what it found rotten, and was dropping */
+        break;
+    case MKV_STATUS_NOT_FOUND:
+    case MKV_STATUS_QUOTA:
+    case MKV_STATUS_INVALID:
+    case MKV_STATUS_FORBIDDEN:
+        unexpected(item, request->op, result);
+    }
+    if (learned != MKV_MODEL_NOTHING) {
+        judge(world, item, learned);
+    } else {
+        learn_nothing(world, item);
+    }
+}
+
+static void judge_commit(struct front_world *world, struct request *request,
+                         struct request_item *item, const struct mkv_item_result *result) {
+    (void)mkv_sim_reserve_judge(world, request, item, result);
+    if (is_modelled(item)) {
+        judge_mutation(world, item, request->op, result);
+        return;
+    }
+    item->judged = true;
+    if (item->abandons && result->status != MKV_STATUS_OK &&
+        result->status != MKV_STATUS_NOT_FOUND && result->status != MKV_STATUS_DEADLINE) {
+        unexpected(item, request->op, result);
+    }
+}
+
 static void judge_presence(struct front_world *world, struct request_item *item, bool present) {
     if (!present) {
         judge(world, item, MKV_MODEL_MISS);
@@ -472,7 +556,11 @@ void mkv_sim_client_answered(struct front_world *world, const struct mkv_answer_
                      (unsigned)answer->status);
         }
         for (uint32_t index = 0; index < request->item_count; index++) {
-            learn_nothing(world, &request->items[index]);
+            if (is_modelled(&request->items[index])) {
+                learn_nothing(world, &request->items[index]);
+            }
+            request->items[index].judged = true;
+            mkv_sim_reserve_forget(world, request->items[index].reservation);
         }
         end_request(world, request);
         return;
@@ -490,7 +578,11 @@ void mkv_sim_client_answered(struct front_world *world, const struct mkv_answer_
     }
     for (uint32_t index = 0; index < request->item_count; index++) {
         struct request_item *item = &request->items[index];
-        if (!is_read(request->op)) {
+        if (request->op == MKV_OP_ALLOCATE) {
+            judge_allocate(world, request, item, &results[index]);
+        } else if (request->op == MKV_OP_COMMIT) {
+            judge_commit(world, request, item, &results[index]);
+        } else if (!is_read(request->op)) {
             judge_mutation(world, item, request->op, &results[index]);
         } else if (request->op == MKV_OP_GET) {
             judge_get(world, item, &results[index]);
@@ -504,12 +596,15 @@ void mkv_sim_client_answered(struct front_world *world, const struct mkv_answer_
 }
 
 void mkv_sim_client_gone(struct front_world *world, struct mkv_connection_id connection) {
+    mkv_sim_reserve_gone(world, connection);
     for (uint32_t index = 0; index < MKV_REQUESTS_MAX; index++) {
         struct request *request = &world->requests[index];
         if (request->used && request->connection.index == connection.index &&
             request->connection.generation == connection.generation) {
             for (uint32_t item = 0; item < request->item_count; item++) {
-                abandon(world, &request->items[item], request->op);
+                if (is_modelled(&request->items[item])) {
+                    abandon(world, &request->items[item], request->op);
+                }
             }
             request->used = false;
             world->request_count--;

@@ -69,6 +69,7 @@ static void note_asked(struct front_world *world, const struct mkv_message *mess
     world->asked[message->volume][message->front_op.index] = (struct asked){
         .generation = message->front_op.generation,
         .key = mkv_content_find(&world->lives.content, data, message->data_bytes),
+        .manifest = (message->flags & MKV_BLOCK_MANIFEST) != 0,
         .root = message->root,
     };
 }
@@ -158,8 +159,12 @@ static void on_message(void *context, uint32_t volume, const struct mkv_message 
         learn_persisted(world, asked, known);
     }
     if (known && message->kind == MKV_MESSAGE_PUT_DONE) {
-        mkv_watch_put_done(&world->lives.nodes[volume].watch, asked->key, MKV_TENANT_DEFAULT,
-                           asked->root);
+        struct mkv_watch *watch = &world->lives.nodes[volume].watch;
+        if (asked->manifest && (message->flags & MKV_PUT_THERE) != 0) {
+            mkv_watch_put_was_there(watch, asked->key);
+        } else {
+            mkv_watch_put_done(watch, asked->key, MKV_TENANT_DEFAULT, asked->root);
+        }
     } else if (known && message->kind == MKV_MESSAGE_DELETE_DONE) {
         mkv_watch_delete_done(&world->lives.nodes[volume].watch, asked->key);
     }
@@ -199,6 +204,7 @@ static void reset(void *context, int pattern) {
     for (uint32_t index = 0; index < MKV_REQUESTS_MAX; index++) {
         world->requests[index].used = false;
     }
+    memset(world->reservations, 0, sizeof world->reservations);
     world->request_count = 0;
     world->abandoned = 0;
     mkv_sim_fabric_reset(world);
@@ -213,6 +219,7 @@ static void serving(void *context) {
 
 static void failed(void *context, uint32_t volume) {
     struct front_world *world = context;
+    world->failures++;
     mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
 }
 

@@ -5,6 +5,7 @@
  *
  *   front_world.c    the machine: steps of the front, rings, time
  *   front_client.c   requests, and how their answers are judged
+ *   front_reserve.c  reservations: what clients have, and how they are held to it
  *   front_fabric.c   PULL, PUSH, ANSWER, and connections that close
  *
  *     client --REQUEST--> front --ring--> volume      one step takes one message off a ring
@@ -29,6 +30,7 @@
 #define MKV_REQUESTS_MAX 32u
 #define MKV_REQUEST_ITEMS_MAX 6u
 #define MKV_TRANSFERS_MAX 256u
+#define MKV_RESERVATIONS_MAX 8u
 #define MKV_RING_MESSAGES 512u
 #define MKV_RING_DATA_BYTES 2048u
 #define MKV_FRONT_OPS_MAX 1024u
@@ -70,6 +72,25 @@ struct request_item {
     uint64_t range_offset;
     uint64_t range_bytes;
     struct mkv_root push_root;
+    bool replaces; /* ALLOCATE */
+    bool relaxed;
+    bool ended; /* COMMIT: what it names is no reservation any more */
+    bool due;   /* COMMIT: what it names is one for certain */
+    bool abandons;
+    uint64_t reservation;
+};
+
+/* What an ALLOCATE was answered. */
+struct reservation {
+    uint64_t name; /* 0: the place is free */
+    struct mkv_connection_id connection;
+    uint32_t key;
+    uint32_t version;
+    bool replaces;
+    bool relaxed;
+    bool ended;        /* a COMMIT has named it, or its connection is gone */
+    uint32_t failures; /* of volumes, when it was asked for */
+    uint64_t deadline_ns;
 };
 
 struct request {
@@ -77,6 +98,8 @@ struct request {
     uint64_t id;
     struct mkv_connection_id connection;
     enum mkv_op op;
+    uint64_t deadline_ns;
+    uint32_t failures; /* of volumes, when it was sent */
     uint32_t item_count;
     struct request_item items[MKV_REQUEST_ITEMS_MAX];
 };
@@ -95,7 +118,8 @@ struct transfer {
 struct asked {
     uint32_t generation;
     uint32_t key;
-    bool written; /* a PUT: its bytes are on their way to the drive */
+    bool manifest; /* that is live may have another root, and be of the same value */
+    bool written;  /* a PUT: its bytes are on their way to the drive */
     struct mkv_root root;
 };
 
@@ -112,6 +136,8 @@ struct front_world {
     struct request requests[MKV_REQUESTS_MAX];
     uint32_t request_count;
     uint64_t request_id_last;
+    struct reservation reservations[MKV_RESERVATIONS_MAX];
+    uint32_t failures; /* of volumes */
     struct transfer transfers[MKV_TRANSFERS_MAX];
     uint32_t transfer_count;
     uint64_t transfer_order_ns;
@@ -147,6 +173,26 @@ void mkv_sim_client_pulled(struct front_world *world, const struct mkv_transfer_
                            uint8_t *target);
 /* The client of the connection is gone, and with it its requests. */
 void mkv_sim_client_gone(struct front_world *world, struct mkv_connection_id connection);
+
+/* ---- front_reserve.c ------------------------------------------------------------------------- */
+
+/* An item of an ALLOCATE, whose key is drawn. */
+void mkv_sim_reserve_draw(struct front_world *world, struct request_item *item,
+                          struct mkv_request_item *wire);
+/* Whether the next request is to be a COMMIT, and over which connection. */
+bool mkv_sim_reserve_wants_commit(struct front_world *world, struct mkv_connection_id *connection);
+/* Draws the items of a COMMIT, and returns how many they are. */
+uint32_t mkv_sim_reserve_commit(struct front_world *world, struct request *request,
+                                struct mkv_request_item *wire);
+/* The result of an item of an ALLOCATE or COMMIT. Returns what the model is to hear of an ALLOCATE;
+ * MKV_MODEL_NOTHING: that it learned nothing. */
+uint32_t mkv_sim_reserve_judge(struct front_world *world, const struct request *request,
+                               const struct request_item *item,
+                               const struct mkv_item_result *result);
+/* Nobody knows any more whether it has ended. */
+void mkv_sim_reserve_forget(struct front_world *world, uint64_t name);
+/* The connection is gone, and its reservations with it. */
+void mkv_sim_reserve_gone(struct front_world *world, struct mkv_connection_id connection);
 
 /* ---- front_fabric.c -------------------------------------------------------------------------- */
 

@@ -31,6 +31,8 @@
 #define CRASHES_MAX_SHARDS 8u
 #define TIER_ONE_IN 3u
 #define TIER_SALT 0x71e2ull
+#define RESERVE_ONE_IN 2u
+#define RESERVE_SALT 0x2e5e2ull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has many long keys, and these extents, which have room for all of them. */
@@ -234,6 +236,17 @@ static void draw_tiers(struct mkv_shape *shape, uint64_t seed) {
     shape->eviction = shape->eviction || mkv_random_chance(&random, 1, 2);
 }
 
+/* Drawn apart, too. Of values that are no segments. */
+static void draw_reservations(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ RESERVE_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world == MKV_WORLD_FRONT && shape->length_max <= shape->block_bytes_max &&
+        mkv_random_chance(&random, 1, RESERVE_ONE_IN)) {
+        shape->share_reserve = mkv_random_between(&random, 2, 14);
+        shape->share_close += mkv_random_below(&random, 24);
+    }
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
     static const uint32_t spans[] = {12, 40, 80, 120, SPAN_LONG, SPAN_LONGEST};
     const bool front = shape->world == MKV_WORLD_FRONT;
@@ -323,6 +336,7 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_expiry(shape, seed);
     draw_leases(shape, seed);
     draw_steps(shape, seed);
+    draw_reservations(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);

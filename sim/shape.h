@@ -95,6 +95,7 @@ struct mkv_shape {
     uint64_t deadline_ns;     /* the shortest; the longest is 64 times that */
     uint32_t memory_blocks;   /* that stay in memory; 0: none */
     uint32_t share_relaxed;   /* of 16 puts */
+    uint32_t share_reserve;   /* of 16 puts that reserve first */
     /* Crashes. */
     uint32_t crashes_max;
     uint32_t crash_span; /* inputs and effects until the next crash, at most */

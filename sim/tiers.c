@@ -61,7 +61,7 @@ void mkv_tiers_serving(struct mkv_tiers *tiers, const struct mkv_volume *volume)
     tiers->generation_served = stats.generation_counter;
     memset(tiers->exits, 0, sizeof tiers->exits);
     memset(tiers->ends, 0, sizeof tiers->ends);
-    tiers->frees = 0;
+    memset(tiers->frees, 0, sizeof tiers->frees);
     memset(tiers->must, 0, tiers->slot_count * sizeof *tiers->must);
     struct mkv_volume_block block;
     uint32_t cursor = 0;
@@ -92,7 +92,7 @@ void mkv_tiers_asked(struct mkv_tiers *tiers, enum mkv_session_action action, ui
         tiers->exits[second][session]++;
     } else if (action != MKV_SESSION_BEGIN) {
         tiers->ends[second][session]++;
-        tiers->frees += action == MKV_SESSION_FREE;
+        tiers->frees[second][session] += action == MKV_SESSION_FREE;
     }
 }
 
@@ -128,6 +128,22 @@ static bool find_block(const struct mkv_volume *volume, uint32_t slot,
     return mkv_volume_next_block(volume, &cursor, block) && block->slot.index == slot;
 }
 
+/* Whoever is evicted with a session belongs to one that was to free its blocks. */
+static void check_freed(struct mkv_tiers *tiers, const struct mkv_volume_block *block) {
+    const struct mkv_watch_slot *slot = known(tiers, block);
+    if (slot == NULL) {
+        return;
+    }
+    const uint64_t session = mkv_tiers_session_of(tiers->shape, slot->key, slot->root);
+    const bool second = block->tenant != MKV_TENANT_DEFAULT;
+    tiers->evaluations++;
+    if (session == 0 || !is_of_this_life(tiers, slot) || tiers->frees[second][session] == 0) {
+        mkv_fail(MKV_ORACLE_TIERS,
+                 "slot %u holds key %u of session %llu, and is freed with another",
+                 block->slot.index, slot->key, (unsigned long long)session);
+    }
+}
+
 void mkv_tiers_evicted(struct mkv_tiers *tiers, const struct mkv_volume *volume,
                        const struct mkv_event *event, bool at_once) {
     const struct mkv_shape *shape = tiers->shape;
@@ -135,9 +151,9 @@ void mkv_tiers_evicted(struct mkv_tiers *tiers, const struct mkv_volume *volume,
     if (shape->share_tier == 0) {
         return;
     }
-    if (event->value[2] == MKV_EVICTION_BY_SESSION && tiers->frees == 0) {
-        mkv_fail(MKV_ORACLE_TIERS, "slot %u is freed with its session, and none was to be",
-                 (unsigned)event->value[0]);
+    if (event->value[2] == MKV_EVICTION_BY_SESSION &&
+        find_block(volume, (uint32_t)event->value[0], &victim)) {
+        check_freed(tiers, &victim);
     }
     if (event->value[2] != MKV_EVICTION_FOR_ROOM || !at_once || shape->share_lease > 0 ||
         !find_block(volume, (uint32_t)event->value[0], &victim)) {

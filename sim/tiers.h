@@ -34,7 +34,7 @@ struct mkv_tiers {
     /* What sessions were told in this life of the process. */
     uint32_t exits[MKV_TIERS_TENANTS][MKV_SHAPE_SESSIONS_MAX + 1];
     uint32_t ends[MKV_TIERS_TENANTS][MKV_SHAPE_SESSIONS_MAX + 1];
-    uint32_t frees;
+    uint32_t frees[MKV_TIERS_TENANTS][MKV_SHAPE_SESSIONS_MAX + 1]; /* of the ends */
     uint32_t slot_count;
     uint32_t *must; /* slot -> generation (low bits) of the block that is to be think complete */
     uint64_t evaluations;

@@ -40,7 +40,7 @@ static const char *const message_names[] = {
     [MKV_MESSAGE_PURGE_DONE] = "PURGE_DONE",
 };
 static const char *const op_names[] = {
-    "?", "PUT", "GET", "EXISTS", "LOOKUP", "DELETE",
+    "?", "PUT", "GET", "EXISTS", "LOOKUP", "DELETE", "PIN", "UNPIN", "ALLOCATE", "COMMIT",
 };
 static const char *const event_names[] = {
     [MKV_EVENT_FORMATTED] = "formatted",

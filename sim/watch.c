@@ -649,6 +649,18 @@ uint64_t mkv_watch_keys_at(const struct mkv_watch *watch, uint64_t unit, uint32_
     return keys;
 }
 
+/* Whether a durable record names a slot of the key; with `root`, one of that content. */
+static bool has_durable(const struct mkv_watch *watch, uint32_t key, const struct mkv_root *root) {
+    for (uint32_t index = 0; index < watch->key_slot_count[key]; index++) {
+        const struct mkv_watch_slot *slot = &watch->slots[watch->key_slots[key][index]];
+        if (slot->record == MKV_WATCH_RECORD_DURABLE &&
+            (root == NULL || mkv_root_equal(slot->root, *root))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
                         struct mkv_root root) {
     if (watch->blind) {
@@ -658,13 +670,20 @@ void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
     if (tenant != MKV_TENANT_DEFAULT && tenant <= watch->tenant_dropped_durable) {
         return; /* its record and the drop behind it became durable by one flush */
     }
-    for (uint32_t index = 0; index < watch->key_slot_count[key]; index++) {
-        const struct mkv_watch_slot *slot = &watch->slots[watch->key_slots[key][index]];
-        if (slot->record == MKV_WATCH_RECORD_DURABLE && mkv_root_equal(slot->root, root)) {
-            return;
-        }
+    if (has_durable(watch, key, &root)) {
+        return;
     }
     mkv_fail(MKV_ORACLE_FLUSH, "a put of key %u is answered before its record is durable", key);
+}
+
+void mkv_watch_put_was_there(struct mkv_watch *watch, uint32_t key) {
+    if (watch->blind) {
+        return;
+    }
+    watch->evaluations++;
+    if (!has_durable(watch, key, NULL)) {
+        mkv_fail(MKV_ORACLE_FLUSH, "a put of key %u is answered as if it were there", key);
+    }
 }
 
 void mkv_watch_delete_done(struct mkv_watch *watch, uint32_t key) {

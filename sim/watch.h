@@ -148,6 +148,8 @@ uint64_t mkv_watch_keys_at(const struct mkv_watch *watch, uint64_t unit, uint32_
 /* The volume answered OK. */
 void mkv_watch_put_done(struct mkv_watch *watch, uint32_t key, uint32_t tenant,
                         struct mkv_root root);
+/* The same, of a manifest: another one of the same value is live. */
+void mkv_watch_put_was_there(struct mkv_watch *watch, uint32_t key);
 void mkv_watch_delete_done(struct mkv_watch *watch, uint32_t key);
 void mkv_watch_tenant_drop_done(struct mkv_watch *watch, uint32_t tenant);
 

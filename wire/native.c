@@ -47,6 +47,8 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
     case MKV_NATIVE_PIN:
     case MKV_NATIVE_UNPIN:
     case MKV_NATIVE_SESSION:
+    case MKV_NATIVE_ALLOCATE:
+    case MKV_NATIVE_COMMIT:
         break;
     }
     const uint64_t items = header->item_count;
@@ -55,6 +57,11 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
                               items * MKV_NATIVE_ITEM_BYTES, 0};
     }
     const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;
+    if (header->op == MKV_NATIVE_COMMIT) {
+        return (struct shape){1, MKV_NATIVE_ITEMS_MAX, items * MKV_NATIVE_ITEM_BYTES,
+                              items * MKV_NATIVE_ITEM_BYTES,
+                              is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
+    }
     return (struct shape){1, MKV_NATIVE_ITEMS_MAX, items * (MKV_NATIVE_ITEM_BYTES + 1u),
                           items * (MKV_NATIVE_ITEM_BYTES + MKV_KEY_BYTES_MAX),
                           is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
@@ -83,6 +90,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
     case MKV_NATIVE_PIN:
     case MKV_NATIVE_UNPIN:
     case MKV_NATIVE_SESSION:
+    case MKV_NATIVE_ALLOCATE:
+    case MKV_NATIVE_COMMIT:
         break;
     }
     const uint64_t results_bytes = (uint64_t)header->item_count * MKV_NATIVE_RESULT_BYTES;
@@ -95,7 +104,7 @@ static enum mkv_native_error check_flags(const struct mkv_native_header *header)
     }
     const bool is_answer = (header->flags & MKV_NATIVE_FLAG_ANSWER) != 0;
     if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0 &&
-        (is_answer || header->op != MKV_NATIVE_PUT)) {
+        (is_answer || (header->op != MKV_NATIVE_PUT && header->op != MKV_NATIVE_COMMIT))) {
         return MKV_NATIVE_BAD_FLAGS;
     }
     /* READY and DATA end no request; their op stands in an answer only when one is refused. */
@@ -130,7 +139,8 @@ static enum mkv_native_error check_header(const struct mkv_native_header *header
 }
 
 void mkv_native_header_encode(const struct mkv_native_header *header, uint8_t *bytes) {
-    MKV_ASSERT(mkv_native_op_is_known(header->op));
+    MKV_ASSERT(header->op >= MKV_NATIVE_HELLO);
+    MKV_ASSERT(header->op <= MKV_NATIVE_OP_LAST);
     MKV_ASSERT((uint32_t)header->status < MKV_STATUS_COUNT);
     MKV_ASSERT(check_header(header) == MKV_NATIVE_OK);
     memset(bytes, 0, MKV_NATIVE_HEADER_BYTES);
@@ -162,7 +172,7 @@ enum mkv_native_error mkv_native_header_decode(const uint8_t *bytes,
         return MKV_NATIVE_BAD_CHECKSUM;
     }
     header->request_id = mkv_load_u64(bytes + 8);
-    if (!mkv_native_op_is_known(bytes[5])) {
+    if (bytes[5] < MKV_NATIVE_HELLO || bytes[5] > MKV_NATIVE_OP_LAST) {
         return MKV_NATIVE_BAD_OP;
     }
     header->op = (enum mkv_native_op)bytes[5];
@@ -206,10 +216,31 @@ static enum mkv_native_error check_session(const struct mkv_native_item *item) {
     return is_clean ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
 }
 
+/* Whether one item of a COMMIT is well formed. */
+static enum mkv_native_error check_commit(const struct mkv_native_item *item) {
+    if (item->key_bytes != 0) {
+        return MKV_NATIVE_BAD_KEY_BYTES;
+    }
+    if (item->reservation < 1 || item->reservation > MKV_NATIVE_RESERVATION_MAX ||
+        item->length > MKV_BLOCK_BYTES_MAX) {
+        return MKV_NATIVE_BAD_LENGTH;
+    }
+    if ((item->flags & ~MKV_NATIVE_ITEM_ABANDON) != 0) {
+        return MKV_NATIVE_BAD_ITEM_FLAGS;
+    }
+    const bool abandons = item->flags != 0;
+    const bool is_clean = item->seconds == 0 && (!abandons || item->length == 0) &&
+                          mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes);
+    return is_clean ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
+}
+
 /* Whether one item of a request is what `op` takes. */
 static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_native_item *item) {
     if (op == MKV_NATIVE_SESSION) {
         return check_session(item);
+    }
+    if (op == MKV_NATIVE_COMMIT) {
+        return check_commit(item);
     }
     if (item->key_bytes < 1 || item->key_bytes > MKV_KEY_BYTES_MAX) {
         return MKV_NATIVE_BAD_KEY_BYTES;
@@ -218,18 +249,19 @@ static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_
         item->length > MKV_NATIVE_VALUE_BYTES_MAX - item->offset) {
         return MKV_NATIVE_BAD_LENGTH;
     }
-    const uint32_t flags = op == MKV_NATIVE_PUT ? MKV_NATIVE_ITEM_FLAGS : 0;
+    const bool stores = op == MKV_NATIVE_PUT || op == MKV_NATIVE_ALLOCATE;
+    const uint32_t flags = stores ? MKV_NATIVE_ITEM_FLAGS : 0;
     if ((item->flags & ~flags) != 0) {
         return MKV_NATIVE_BAD_ITEM_FLAGS;
     }
     if (item->tier_hint > MKV_TIER_HINT_MAX) {
         return MKV_NATIVE_BAD_SESSION;
     }
-    const bool has_length = op == MKV_NATIVE_PUT || op == MKV_NATIVE_GET;
+    const bool has_length = stores || op == MKV_NATIVE_GET;
     if ((op != MKV_NATIVE_GET && item->offset != 0) ||
-        (op != MKV_NATIVE_PUT && op != MKV_NATIVE_PIN && item->seconds != 0) ||
+        (!stores && op != MKV_NATIVE_PIN && item->seconds != 0) ||
         (!has_length && item->length != 0) ||
-        (op != MKV_NATIVE_PUT && !mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes))) {
+        (!stores && !mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes))) {
         return MKV_NATIVE_NOT_ZERO;
     }
     return op == MKV_NATIVE_PIN && item->seconds == 0 ? MKV_NATIVE_BAD_SECONDS : MKV_NATIVE_OK;
@@ -238,18 +270,21 @@ static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_
 void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) {
     if (item->action != 0) {
         MKV_ASSERT(check_session(item) == MKV_NATIVE_OK);
+    } else if (item->reservation != 0) {
+        MKV_ASSERT(check_commit(item) == MKV_NATIVE_OK);
     } else {
         MKV_ASSERT(item->key_bytes >= 1);
+        MKV_ASSERT((item->flags & ~MKV_NATIVE_ITEM_FLAGS) == 0);
     }
     MKV_ASSERT(item->key_bytes <= MKV_KEY_BYTES_MAX);
     MKV_ASSERT(item->offset <= MKV_NATIVE_VALUE_BYTES_MAX);
     MKV_ASSERT(item->length <= MKV_NATIVE_VALUE_BYTES_MAX - item->offset);
-    MKV_ASSERT((item->flags & ~MKV_NATIVE_ITEM_FLAGS) == 0);
     MKV_ASSERT(item->offset == 0 || item->session == 0);
+    MKV_ASSERT(item->reservation == 0 || (item->offset == 0 && item->session == 0));
     MKV_ASSERT(item->tier_hint <= MKV_TIER_HINT_MAX);
     MKV_ASSERT(item->action == 0 || item->tier_hint == 0);
     memset(bytes, 0, MKV_NATIVE_ITEM_BYTES);
-    mkv_store_u64(bytes + 0, item->offset | item->session);
+    mkv_store_u64(bytes + 0, item->offset | item->session | item->reservation);
     mkv_store_u64(bytes + 8, item->length);
     memcpy(bytes + 16, item->root.bytes, sizeof item->root.bytes);
     mkv_store_u32(bytes + 32, item->flags);
@@ -273,9 +308,11 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
         struct mkv_native_item *item = &items[index];
         const uint64_t first = mkv_load_u64(bytes + 0);
         const bool tells = header->op == MKV_NATIVE_SESSION;
-        const bool puts = header->op == MKV_NATIVE_PUT;
-        item->offset = tells || puts ? 0 : first;
+        const bool puts = header->op == MKV_NATIVE_PUT || header->op == MKV_NATIVE_ALLOCATE;
+        const bool commits = header->op == MKV_NATIVE_COMMIT;
+        item->offset = tells || puts || commits ? 0 : first;
         item->session = tells || puts ? first : 0;
+        item->reservation = commits ? first : 0;
         item->length = mkv_load_u64(bytes + 8);
         memcpy(item->root.bytes, bytes + 16, sizeof item->root.bytes);
         item->flags = mkv_load_u32(bytes + 32);

@@ -10,7 +10,8 @@
  *        0     4  magic 0x31564b4d ("MKV1")
  *        4     1  version (1)
  *        5     1  op (enum mkv_native_op)
- *        6     2  flags: bit 0 answer (the frame ends its request), bit 1 payload inline (PUT)
+ *        6     2  flags: bit 0 answer (the frame ends its request), bit 1 payload inline (PUT,
+ *                 COMMIT)
  *        8     8  request id: the client's choice, unique among its requests in flight
  *       16     4  tenant (0 = the one that HELLO named); 0 in answers
  *       20     4  item count: descriptors in a request, results in an answer, else 0
@@ -32,6 +33,10 @@
  *                                      <-      PUT answer {result for each item}
  *     PUT, payload inline              ->      (the payloads of all items behind the body)
  *                                      <-      PUT answer
+ *     ALLOCATE {items as of PUT}       ->
+ *                                      <-      ALLOCATE answer {result: reservation}
+ *     COMMIT {items: reservation}      ->      (then as PUT: READY and DATA, or inline)
+ *                                      <-      COMMIT answer {result for each item}
  *     GET {items: key, offset, length} ->
  *                                      <-      DATA {item, offset, length, root} payload   each hit
  *                                      <-      GET answer {result for each item}
@@ -77,6 +82,8 @@
 /* All payloads of one PUT with the inline flag. */
 #define MKV_NATIVE_INLINE_BYTES_MAX (64u * 1024u)
 #define MKV_NATIVE_VALUE_BYTES_MAX (1ull << 40)
+/* The highest name of a reservation. */
+#define MKV_NATIVE_RESERVATION_MAX (1ull << 40)
 /* Keys of values above one block: the keys of their segments are made from them. */
 #define MKV_NATIVE_LARGE_KEY_BYTES_MAX 1011u
 /* The text that says why a request was refused. */
@@ -95,12 +102,11 @@ enum mkv_native_op {
     MKV_NATIVE_PING = 10,
     MKV_NATIVE_PIN = 11,
     MKV_NATIVE_UNPIN = 12,
-    MKV_NATIVE_SESSION = 15, /* 13 and 14 are not given yet */
+    MKV_NATIVE_ALLOCATE = 13,
+    MKV_NATIVE_COMMIT = 14,
+    MKV_NATIVE_SESSION = 15,
 };
 #define MKV_NATIVE_OP_LAST MKV_NATIVE_SESSION
-static inline bool mkv_native_op_is_known(uint32_t op) {
-    return (op >= MKV_NATIVE_HELLO && op <= MKV_NATIVE_UNPIN) || op == MKV_NATIVE_SESSION;
-}
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
 #define MKV_NATIVE_FLAG_INLINE 0x2u
@@ -118,17 +124,19 @@ struct mkv_native_header {
 };
 
 /*
- * item (48 bytes): 0 8 offset (GET), or session (PUT: that the block belongs to, 0 none; SESSION:
- * not 0) | 8 8 length (PUT: of the value; GET: bytes wanted, 0 all behind offset; SESSION: tokens)
- * | 16 16 root (PUT of a value up to one block) | 32 4 flags (PUT: bit 0 replace, bit 1 relaxed) |
- * 36 2 key bytes (SESSION: 0) | 38 1 tier (PUT: 0 none, else the tier and 1) or action (SESSION) |
- * 39 1 reason (SESSION: of its exit_think) | 40 4 seconds (PUT: until the value is gone, 0 never;
- * PIN: until it may be evicted again, not 0) | 44 4 0
+ * item (48 bytes): 0 8 offset (GET), or session (PUT, ALLOCATE: that the block belongs to, 0 none;
+ * SESSION: not 0), or reservation (COMMIT) | 8 8 length (PUT, ALLOCATE, COMMIT: of the value; GET:
+ * bytes wanted, 0 all behind offset; SESSION: tokens) | 16 16 root (PUT of a value up to one block,
+ * ALLOCATE) | 32 4 flags (PUT, ALLOCATE: bit 0 replace, bit 1 relaxed; COMMIT: bit 8 abandon) |
+ * 36 2 key bytes (SESSION, COMMIT: 0) | 38 1 tier (PUT, ALLOCATE: 0 none, else the tier and 1) or
+ * action (SESSION) | 39 1 reason (SESSION: of its exit_think) | 40 4 seconds (PUT, ALLOCATE: until
+ * the value is gone, 0 never; PIN: until it may be evicted again, not 0) | 44 4 0
  * The items stand first, then the keys, behind one another in the order of the items.
  */
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
 #define MKV_NATIVE_ITEM_RELAXED 0x2u
 #define MKV_NATIVE_ITEM_FLAGS (MKV_NATIVE_ITEM_REPLACE | MKV_NATIVE_ITEM_RELAXED)
+#define MKV_NATIVE_ITEM_ABANDON 0x100u /* of COMMIT alone; its length is 0 then */
 struct mkv_native_item {
     uint64_t offset;
     uint64_t session; /* PUT, SESSION, which have no offset */
@@ -137,17 +145,18 @@ struct mkv_native_item {
     uint32_t flags;
     uint32_t key_bytes;
     uint32_t seconds;
-    uint32_t tier_hint; /* PUT */
-    uint32_t action;    /* SESSION: enum mkv_session_action */
-    uint32_t reason;    /* SESSION that leaves thinking: enum mkv_think_exit; else 0 */
+    uint32_t tier_hint;   /* PUT, ALLOCATE */
+    uint32_t action;      /* SESSION: enum mkv_session_action */
+    uint32_t reason;      /* SESSION that leaves thinking: enum mkv_think_exit; else 0 */
+    uint64_t reservation; /* COMMIT, which has no offset */
 };
 
-/* result (40 bytes): 0 4 status | 4 4 miss reason | 8 8 length | 16 16 root | 32 4 leased (EXISTS,
- * LOOKUP, PIN: keys that are not evicted for a while) | 36 4 0 */
+/* result (40 bytes): 0 4 status | 4 4 miss reason | 8 8 length (ALLOCATE: reservation) | 16 16 root
+ * | 32 4 leased (EXISTS, LOOKUP, PIN: keys that are not evicted for a while) | 36 4 0 */
 struct mkv_native_result {
     enum mkv_status status;
     enum mkv_miss miss;
-    uint64_t length;
+    uint64_t length; /* of an ALLOCATE: the reservation, 0 for none */
     struct mkv_root root;
     uint32_t leased;
 };

@@ -15,7 +15,7 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
     case MKV_NATIVE_BAD_CHECKSUM:
         return "the checksum of the header is wrong: the bytes were damaged on their way";
     case MKV_NATIVE_BAD_OP:
-        return "the op of the header is unknown: version 1 has ops 1 to 12 and 15";
+        return "the op of the header is unknown: version 1 has ops 1 to 15";
     case MKV_NATIVE_BAD_FLAGS:
         return "the flags of the header are not what the op takes";
     case MKV_NATIVE_BAD_ITEM_COUNT:
@@ -68,6 +68,10 @@ const char *mkv_native_op_name(enum mkv_native_op op) {
         return "pin";
     case MKV_NATIVE_UNPIN:
         return "unpin";
+    case MKV_NATIVE_ALLOCATE:
+        return "allocate";
+    case MKV_NATIVE_COMMIT:
+        return "commit";
     case MKV_NATIVE_SESSION:
         return "session";
     case MKV_NATIVE_STATS:

@@ -186,6 +186,44 @@ static void test_segments__same_content_again__is_prolonged_and_never_shortened(
     world_close(world);
 }
 
+/* Neither finds the other's value before it has sent its own. */
+static void test_segments__same_content_at_the_same_time__is_ok_for_both(void **state) {
+    (void)state;
+    for (uint64_t random = 0; random < 20; random++) {
+        struct world *world = world_open(NULL);
+        const struct world_item item = {.key = "key", .seed = 5, .length = 3 * BLOCK};
+        world_hold(world, GATE_FOUND);
+        const uint32_t first = world_send(world, 0, MKV_OP_PUT, &item, 1);
+        const uint32_t second = world_send(world, 1, MKV_OP_PUT, &item, 1);
+        world_run(world);
+        world->random = random * 0x9e3779b97f4a7c15u;
+        world_release(world, GATE_FOUND);
+        world_expect(world, first, MKV_STATUS_OK);
+        world_expect(world, second, MKV_STATUS_OK);
+        world_check_segments(world, false);
+        assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 3);
+        expect_get(world, "key", 5, 3 * BLOCK);
+        world_close(world);
+    }
+}
+
+static void test_segments__other_content_at_the_same_time__is_a_conflict_for_one(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    const struct world_item items[] = {{.key = "key", .seed = 5, .length = 3 * BLOCK},
+                                       {.key = "key", .seed = 6, .length = 3 * BLOCK}};
+    world_hold(world, GATE_FOUND);
+    const uint32_t first = world_send(world, 0, MKV_OP_PUT, &items[0], 1);
+    const uint32_t second = world_send(world, 1, MKV_OP_PUT, &items[1], 1);
+    world_run(world);
+    world_release(world, GATE_FOUND);
+    world_expect(world, first, MKV_STATUS_OK);
+    world_expect(world, second, MKV_STATUS_CONFLICT);
+    world_check_segments(world, false);
+    expect_get(world, "key", 5, 3 * BLOCK);
+    world_close(world);
+}
+
 static void test_segments__other_content__is_a_conflict(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
@@ -525,6 +563,8 @@ int main(void) {
         cmocka_unit_test(test_segments__same_content_again__is_ok_and_leaves_one_copy),
         cmocka_unit_test(test_segments__put_with_expiry__expires_with_all_its_parts),
         cmocka_unit_test(test_segments__same_content_again__is_prolonged_and_never_shortened),
+        cmocka_unit_test(test_segments__same_content_at_the_same_time__is_ok_for_both),
+        cmocka_unit_test(test_segments__other_content_at_the_same_time__is_a_conflict_for_one),
         cmocka_unit_test(test_segments__other_content__is_a_conflict),
         cmocka_unit_test(test_segments__old_value_misses_a_segment__is_put_anew),
         cmocka_unit_test(test_segments__one_put_of_many_fails__nothing_of_the_value_stays),

@@ -137,6 +137,7 @@ void world_check_idle(struct world *world) {
     const struct mkv_front_stats stats = world_stats(world);
     assert_int_equal(stats.requests_in_flight, 0);
     assert_int_equal(stats.items_in_flight, 0);
+    assert_int_equal(stats.reservations, 0);
     assert_int_equal(stats.items_ready, 0);
     assert_int_equal(stats.ops_waiting_credit, 0);
     assert_int_equal(stats.ops_waiting_slab, 0);
@@ -556,7 +557,8 @@ uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
         sent[index].tier_hint = item->tier_hint;
         sent[index].action = item->action;
         sent[index].reason = item->reason;
-        if (op == MKV_OP_PUT) {
+        sent[index].reservation = item->reservation;
+        if (op == MKV_OP_PUT || op == MKV_OP_ALLOCATE) {
             sent[index].root = value_root(world, item);
         }
         memcpy(keys + key_bytes, item->key, sent[index].key_bytes);
@@ -601,6 +603,19 @@ uint32_t world_exists(struct world *world, const char *key) {
 
 uint32_t world_delete(struct world *world, const char *key) {
     return send_one(world, MKV_OP_DELETE, (struct world_item){.key = key});
+}
+
+uint32_t world_allocate(struct world *world, const char *key, uint64_t seed, uint64_t length) {
+    return send_one(world, MKV_OP_ALLOCATE,
+                    (struct world_item){.key = key, .seed = seed, .length = length});
+}
+
+uint32_t world_commit(struct world *world, uint32_t allocate, uint64_t seed, uint64_t length) {
+    return send_one(world, MKV_OP_COMMIT,
+                    (struct world_item){.key = "",
+                                        .seed = seed,
+                                        .length = length,
+                                        .reservation = world_result(world, allocate)->reservation});
 }
 
 const struct mkv_item_result *world_result(struct world *world, uint32_t id) {

@@ -105,6 +105,7 @@ struct world_item {
     uint32_t tier_hint;
     enum mkv_session_action action;
     enum mkv_think_exit reason;
+    uint64_t reservation; /* of a COMMIT, whose key is "" */
 };
 
 struct world_request {
@@ -180,6 +181,9 @@ uint32_t world_replace(struct world *world, const char *key, uint64_t seed, uint
 uint32_t world_get(struct world *world, const char *key, uint64_t offset, uint64_t length);
 uint32_t world_exists(struct world *world, const char *key);
 uint32_t world_delete(struct world *world, const char *key);
+uint32_t world_allocate(struct world *world, const char *key, uint64_t seed, uint64_t length);
+/* Of the value from `seed`, under what the ALLOCATE was answered. */
+uint32_t world_commit(struct world *world, uint32_t allocate, uint64_t seed, uint64_t length);
 
 /* Delivers events that are not held until there is none and the front has no work. */
 void world_run(struct world *world);

@@ -250,6 +250,15 @@ static bool may_replace(const struct world_op *op, const struct world_block *liv
     return (op->request_flags & MKV_PUT_REPLACE) != 0;
 }
 
+/* Two manifests of one value. */
+static bool same_value(const struct world_op *op, const struct world_block *live) {
+    struct mkv_manifest manifest;
+    return (op->block.flags & live->flags & MKV_BLOCK_MANIFEST) != 0 &&
+           mkv_manifest_decode(live->data, &manifest) &&
+           manifest.length == op->message.value_length &&
+           mkv_root_equal(manifest.root, op->message.value_root);
+}
+
 static void mutation_start(struct world *world, uint32_t index) {
     struct world_op *op = &world->ops[index];
     if (op->message.kind == MKV_MESSAGE_DELETE) {
@@ -262,9 +271,12 @@ static void mutation_start(struct world *world, uint32_t index) {
         world_block_find(world, op->message.volume, op->block.key, op->block.key_bytes);
     struct world_event *event =
         answer(world, &op->message, GATE_PUT_READY, MKV_MESSAGE_PUT_READY, index);
-    if (live != NULL && live->length == op->block.length &&
-        mkv_root_equal(live->root, op->block.root) && live->flags == op->block.flags) {
+    if (live != NULL &&
+        ((live->length == op->block.length && mkv_root_equal(live->root, op->block.root) &&
+          live->flags == op->block.flags) ||
+         (!may_replace(op, live) && same_value(op, live)))) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
+        event->message.flags = MKV_PUT_THERE;
     } else if (live != NULL && !may_replace(op, live)) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
         event->message.status = MKV_STATUS_CONFLICT;

@@ -98,9 +98,8 @@ static void carry_out(struct rig *rig, const struct mkv_effect *effect, struct m
         memcpy(on_drive, slab, bytes);
         return;
     }
-    if (drive->memory == MKV_DRIVE_META) {
-        memcpy(arena + drive->meta_offset, on_drive, bytes);
-    } else if (drive->memory == MKV_DRIVE_PAYLOAD) {
+    if (drive->memory != MKV_DRIVE_SLOT) {
+        payload = drive->memory == MKV_DRIVE_META ? arena + drive->meta_offset : payload;
         memcpy(payload, on_drive, bytes);
         for (uint32_t at = 0; at < drive->payload_bytes; at += drive->chunk_bytes) {
             sums[done->sum_count++] = mkv_hash_64(

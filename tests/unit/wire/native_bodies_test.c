@@ -294,8 +294,7 @@ static void expect_distinct(const char *(*name)(uint32_t), uint32_t first, uint3
 
 static void test_native_names__every_number_and_one_more__has_its_own_word(void **state) {
     (void)state;
-    expect_distinct(name_of_op, MKV_NATIVE_HELLO, MKV_NATIVE_UNPIN);
-    assert_string_equal(mkv_native_op_name(MKV_NATIVE_SESSION), "session");
+    expect_distinct(name_of_op, MKV_NATIVE_HELLO, MKV_NATIVE_OP_LAST);
     expect_distinct(name_of_status, 0, MKV_STATUS_COUNT);
     expect_distinct(name_of_miss, 0, MKV_MISS_COUNT);
     expect_distinct(text_of_error, 0, MKV_NATIVE_ERROR_COUNT);

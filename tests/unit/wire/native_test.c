@@ -72,6 +72,13 @@ static const struct mkv_native_header headers_valid[] = {
     {.op = MKV_NATIVE_PIN, .item_count = 3, .body_bytes = 3 * 60},
     {.op = MKV_NATIVE_UNPIN, .item_count = 3, .body_bytes = 3 * 60},
     {.op = MKV_NATIVE_SESSION, .item_count = 3, .body_bytes = 3 * 48},
+    {.op = MKV_NATIVE_ALLOCATE, .item_count = 3, .body_bytes = 3 * 60},
+    {.op = MKV_NATIVE_COMMIT, .item_count = 3, .body_bytes = 3 * 48},
+    {.op = MKV_NATIVE_COMMIT,
+     .flags = MKV_NATIVE_FLAG_INLINE,
+     .item_count = 256,
+     .body_bytes = 256 * 48,
+     .payload_bytes = 65536},
     {.op = MKV_NATIVE_STATS},
     {.op = MKV_NATIVE_PING, .deadline_ms = UINT32_MAX},
     {.op = MKV_NATIVE_HELLO, .flags = MKV_NATIVE_FLAG_ANSWER, .body_bytes = 96},
@@ -82,6 +89,8 @@ static const struct mkv_native_header headers_valid[] = {
     {.op = MKV_NATIVE_DELETE, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
     {.op = MKV_NATIVE_PIN, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
     {.op = MKV_NATIVE_SESSION, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
+    {.op = MKV_NATIVE_ALLOCATE, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 2, .body_bytes = 80},
+    {.op = MKV_NATIVE_COMMIT, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 2, .body_bytes = 80},
     {.op = MKV_NATIVE_STATS, .flags = MKV_NATIVE_FLAG_ANSWER, .body_bytes = 274432},
     {.op = MKV_NATIVE_PING, .flags = MKV_NATIVE_FLAG_ANSWER},
     {.op = MKV_NATIVE_PUT, .flags = MKV_NATIVE_FLAG_ANSWER, .status = MKV_STATUS_BUSY},
@@ -177,6 +186,10 @@ struct header_fault {
         .op = MKV_NATIVE_PUT, .request_id = 9, .flags = MKV_NATIVE_FLAG_INLINE, .item_count = 1,   \
         .body_bytes = 50, .payload_bytes = 5                                                       \
     }
+#define ALLOCATE_ONE                                                                               \
+    { .op = MKV_NATIVE_ALLOCATE, .request_id = 9, .item_count = 1, .body_bytes = 50 }
+#define COMMIT_ONE                                                                                 \
+    { .op = MKV_NATIVE_COMMIT, .request_id = 9, .item_count = 1, .body_bytes = 48 }
 #define ANSWER_ONE                                                                                 \
     {                                                                                              \
         .op = MKV_NATIVE_GET, .request_id = 9, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1,   \
@@ -198,11 +211,13 @@ struct header_fault {
 
 static const struct header_fault header_faults[] = {
     {"op 0", PING_FRAME, 5, 1, 0, MKV_NATIVE_BAD_OP},
-    {"an op between", PING_FRAME, 5, 1, 13, MKV_NATIVE_BAD_OP},
     {"op above the last", PING_FRAME, 5, 1, MKV_NATIVE_OP_LAST + 1, MKV_NATIVE_BAD_OP},
     {"an unknown flag", PING_FRAME, 6, 2, 4, MKV_NATIVE_BAD_FLAGS},
     {"the highest flag", PING_FRAME, 6, 2, 0x8000, MKV_NATIVE_BAD_FLAGS},
     {"inline where no PUT", GET_ONE, 6, 2, 2, MKV_NATIVE_BAD_FLAGS},
+    {"inline where nothing is stored yet", ALLOCATE_ONE, 6, 2, 2, MKV_NATIVE_BAD_FLAGS},
+    {"body of a COMMIT too long", COMMIT_ONE, 24, 4, 49, MKV_NATIVE_BAD_BODY_BYTES},
+    {"body of a COMMIT too short", COMMIT_ONE, 24, 4, 47, MKV_NATIVE_BAD_BODY_BYTES},
     {"inline in an answer", PUT_INLINE, 6, 2, 3, MKV_NATIVE_BAD_FLAGS},
     {"READY as a good answer", READY_FRAME, 6, 2, 1, MKV_NATIVE_BAD_FLAGS},
     {"DATA as a good answer", DATA_FRAME, 6, 2, 1, MKV_NATIVE_BAD_FLAGS},
@@ -379,6 +394,16 @@ static const struct item_fault item_faults[] = {
     {"replace in a GET", MKV_NATIVE_GET, 32, 4, 1, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"relaxed in a DELETE", MKV_NATIVE_DELETE, 32, 4, 2, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"an unknown flag", MKV_NATIVE_PUT, 32, 4, 4, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"abandon in a PUT", MKV_NATIVE_PUT, 32, 4, 0x100, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"abandon in an ALLOCATE", MKV_NATIVE_ALLOCATE, 32, 4, 0x100, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"no reservation in a COMMIT", MKV_NATIVE_COMMIT, 0, 8, 0, MKV_NATIVE_BAD_LENGTH},
+    {"reservation above all", MKV_NATIVE_COMMIT, 0, 8, (1ull << 40) + 1, MKV_NATIVE_BAD_LENGTH},
+    {"COMMIT above a block", MKV_NATIVE_COMMIT, 8, 8, 33554433, MKV_NATIVE_BAD_LENGTH},
+    {"root of a COMMIT", MKV_NATIVE_COMMIT, 16, 1, 1, MKV_NATIVE_NOT_ZERO},
+    {"replace in a COMMIT", MKV_NATIVE_COMMIT, 32, 4, 1, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"length of what is abandoned", MKV_NATIVE_COMMIT, 32, 4, 0x100, MKV_NATIVE_NOT_ZERO},
+    {"key of a COMMIT", MKV_NATIVE_COMMIT, 36, 2, 1, MKV_NATIVE_BAD_KEY_BYTES},
+    {"seconds of a COMMIT", MKV_NATIVE_COMMIT, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
     {"no seconds in a PIN", MKV_NATIVE_PIN, 40, 4, 0, MKV_NATIVE_BAD_SECONDS},
     {"seconds of an UNPIN", MKV_NATIVE_UNPIN, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
     {"seconds of a GET", MKV_NATIVE_GET, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
@@ -415,6 +440,10 @@ static void test_native_items__one_field_wrong__names_it(void **state) {
                                                 .reason = MKV_THINK_HARD_CAP};
             items[0] = items[1];
         }
+        if (fault->op == MKV_NATIVE_COMMIT) {
+            items[0] = (struct mkv_native_item){.reservation = 7, .length = 5};
+            items[1] = (struct mkv_native_item){.reservation = 1ull << 40, .length = 6};
+        }
         struct body body = body_make(fault->op, items, 2);
         memcpy(body.bytes + MKV_NATIVE_ITEM_BYTES + fault->offset, &fault->value, fault->width);
         struct mkv_native_item decoded[2];
@@ -426,6 +455,29 @@ static void test_native_items__one_field_wrong__names_it(void **state) {
         }
         free(body.bytes);
     }
+}
+
+static void test_native_items__commit__round_trips(void **state) {
+    (void)state;
+    const struct mkv_native_item items[3] = {
+        {.reservation = 1, .length = 0},
+        {.reservation = 1ull << 40, .length = MKV_BLOCK_BYTES_MAX},
+        {.reservation = 5, .flags = MKV_NATIVE_ITEM_ABANDON},
+    };
+    struct body body = body_make(MKV_NATIVE_COMMIT, items, 3);
+    struct mkv_native_item decoded[3];
+    uint32_t keys_offset = 0;
+    assert_int_equal(mkv_native_items_decode(&body.header, body.bytes, decoded, &keys_offset),
+                     MKV_NATIVE_OK);
+    assert_int_equal(keys_offset, 3 * 48);
+    for (uint32_t index = 0; index < 3; index++) {
+        assert_true(decoded[index].reservation == items[index].reservation);
+        assert_int_equal(decoded[index].offset, 0);
+        assert_int_equal(decoded[index].length, items[index].length);
+        assert_int_equal(decoded[index].flags, items[index].flags);
+        assert_int_equal(decoded[index].key_bytes, 0);
+    }
+    free(body.bytes);
 }
 
 static void test_native_items__range_up_to_the_limit__is_taken(void **state) {
@@ -507,6 +559,7 @@ int main(void) {
         cmocka_unit_test(test_native_header__random_fields__decode_or_are_named),
         cmocka_unit_test(test_native_items__256_items_of_every_key_length__round_trip),
         cmocka_unit_test(test_native_items__one_field_wrong__names_it),
+        cmocka_unit_test(test_native_items__commit__round_trips),
         cmocka_unit_test(test_native_items__range_up_to_the_limit__is_taken),
         cmocka_unit_test(test_native_items__inline_payload_is_not_the_sum__is_refused),
         cmocka_unit_test(test_native_items__random_bodies__decode_inside_their_bytes),

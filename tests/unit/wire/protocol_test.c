@@ -279,6 +279,43 @@ static void test_protocol_page__put__is_what_the_encoders_make(void **state) {
     expect_vector(page, "data-to-server", frame.bytes, frame.byte_count);
 }
 
+static void test_protocol_page__allocate__is_what_the_encoders_make(void **state) {
+    struct page *page = *state;
+    struct frame frame;
+    struct mkv_native_item items[2] = {
+        {.length = 100000, .root = root_of_pattern(100000)},
+        {.length = 5, .root = root_of("hello", 5), .flags = MKV_NATIVE_ITEM_REPLACE},
+    };
+    frame_request(
+        &frame,
+        (struct mkv_native_header){
+            .op = MKV_NATIVE_ALLOCATE, .request_id = 9, .item_count = 2, .deadline_ms = 30000},
+        items, "model/a/2 model/a/0");
+    expect_vector(page, "allocate", frame.bytes, frame.byte_count);
+    const struct mkv_native_result reserved[2] = {{.length = 4097}, {.length = 0}};
+    frame_answer(
+        &frame,
+        (struct mkv_native_header){.op = MKV_NATIVE_ALLOCATE, .request_id = 9, .item_count = 2},
+        reserved);
+    expect_vector(page, "allocate-answer", frame.bytes, frame.byte_count);
+    struct mkv_native_item wanted[2] = {
+        {.reservation = 4097, .length = 100000},
+        {.reservation = 8193, .flags = MKV_NATIVE_ITEM_ABANDON},
+    };
+    frame_request(
+        &frame,
+        (struct mkv_native_header){.op = MKV_NATIVE_COMMIT, .request_id = 10, .item_count = 2},
+        wanted, "  ");
+    expect_vector(page, "commit", frame.bytes, frame.byte_count);
+    const struct mkv_native_result results[2] = {{.status = MKV_STATUS_OK},
+                                                 {.status = MKV_STATUS_NOT_FOUND}};
+    frame_answer(
+        &frame,
+        (struct mkv_native_header){.op = MKV_NATIVE_COMMIT, .request_id = 10, .item_count = 2},
+        results);
+    expect_vector(page, "commit-answer", frame.bytes, frame.byte_count);
+}
+
 static void test_protocol_page__get__is_what_the_encoders_make(void **state) {
     struct page *page = *state;
     struct frame frame;
@@ -495,6 +532,7 @@ int main(void) {
         cmocka_unit_test(test_protocol_page__hello__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__put__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__get__is_what_the_encoders_make),
+        cmocka_unit_test(test_protocol_page__allocate__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__other_ops__are_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__roots__are_what_the_hashes_make),
         cmocka_unit_test(test_protocol_page__placement__is_what_the_core_computes),
