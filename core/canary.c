@@ -251,6 +251,10 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_GHOST_TAG_IGNORED] =
         {"ghost-tag-ignored",
          "A miss is told as evicted because of another key that was evicted, whatever its tag."},
+    [MKV_CANARY_TENANTS_COUNTED_EARLY] = {"tenants-counted-early",
+                                          "Recovery counts a page's blocks by tenant when it has "
+                                          "linked the page, and not when every "
+                                          "extent is known."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

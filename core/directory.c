@@ -471,7 +471,7 @@ bool mkv_directory_take_catch_up(struct mkv_directory *directory, struct mkv_slo
         !mkv_directory_queue_has_room(&directory->queue, MKV_DIRECTORY_CATCH_UP_MAX)) {
         return false;
     }
-    uint32_t looks_left = CATCH_UP_SLOTS_MAX;
+    uint32_t looks_left = directory_step_slots(directory, CATCH_UP_SLOTS_MAX);
     struct mkv_slot looked;
     while (mkv_directory_next_live(table, &directory->lap_cursor, &looks_left, &looked)) {
         if ((mkv_slot_table_entry(table, looked)->bits & MKV_SLOT_UNLISTED) != 0) {

@@ -68,6 +68,7 @@ struct mkv_directory_config {
     uint32_t jobs_max;
     uint32_t result_bytes; /* of a batch of one job */
     uint64_t commit_ns;    /* a change waits this long for others to be committed with */
+    uint32_t step_slots;   /* that one step looks at, at most; 0: its own bounds */
 };
 
 enum mkv_directory_state {

@@ -191,6 +191,12 @@ uint64_t mkv_directory_stale(const struct mkv_directory *directory,
 void mkv_directory_load_begin(struct mkv_directory *directory);
 void mkv_directory_load_root_done(struct mkv_directory *directory, uint32_t which, bool read);
 void mkv_directory_load_pump(struct mkv_directory *directory);
+/* Slots that one step looks at, which has this bound of its own. */
+static inline uint32_t directory_step_slots(const struct mkv_directory *directory,
+                                            uint32_t own_max) {
+    const uint32_t wanted = directory->config.step_slots;
+    return wanted == 0 ? own_max : (uint32_t)mkv_min_u64(wanted, own_max);
+}
 /* The next live slot from *cursor on, which moves behind it; false when *looks_left are used up, or
  * at the end, where *cursor is MKV_NONE_U32. The entries of pages that no extent has hold anything.
  */

@@ -155,18 +155,13 @@ static bool is_newer(const struct mkv_directory *directory, const struct mkv_slo
 bool mkv_directory_next_live(const struct mkv_slot_table *table, uint32_t *cursor,
                              uint32_t *looks_left, struct mkv_slot *slot) {
     while (*looks_left > 0) {
-        const uint32_t page = *cursor / MKV_PAGE_SLOTS;
-        if (page >= table->page_high) {
+        *slot = mkv_slot_table_next_owned(table, (struct mkv_slot){*cursor});
+        if (slot->index == MKV_NONE_U32) {
             *cursor = MKV_NONE_U32;
             return false;
         }
         --*looks_left;
-        if (mkv_slot_table_page(table, page)->extent == MKV_NONE_U32) {
-            *cursor = (page + 1) * MKV_PAGE_SLOTS;
-            continue;
-        }
-        slot->index = *cursor;
-        ++*cursor;
+        *cursor = slot->index + 1;
         if (mkv_slot_state_of(mkv_slot_table_entry(table, *slot)) == MKV_SLOT_LIVE) {
             return true;
         }
@@ -179,7 +174,7 @@ void mkv_directory_look_at_table(struct mkv_directory *directory, struct mkv_slo
     if (!known || directory->table_looked) {
         return;
     }
-    uint32_t looks_left = TABLE_SLOTS_MAX;
+    uint32_t looks_left = directory_step_slots(directory, TABLE_SLOTS_MAX);
     struct mkv_slot slot;
     while (mkv_directory_next_live(table, &directory->table_cursor, &looks_left, &slot)) {
         struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);

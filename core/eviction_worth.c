@@ -76,17 +76,20 @@ static uint32_t worth_of(const uint64_t rates[MKV_EVICTION_LEVELS], uint32_t lev
     uint64_t chance = 0; /* of a use until here, in ONE */
     uint64_t time = 0;   /* in 1 / ONE passes */
     uint64_t alive = ONE;
-    uint64_t best = 0;
+    uint64_t best_chance = 0; /* of the best level to let go at, and ... */
+    uint64_t best_time = 0;   /* ... its time: compared without a division. 0: none */
     for (; level < MKV_EVICTION_LEVELS && alive > 0; level++) {
         const uint64_t passes = mkv_eviction_level_passes[level];
         const uint64_t unused = alive * ONE / (ONE + rates[level] * passes);
         chance += alive - unused;
         time += unused * passes;
         alive = unused;
-        if (time > 0) {
-            best = mkv_max_u64(best, chance * ONE * 256 / time);
+        if (time > 0 && (best_time == 0 || chance * best_time > best_chance * time)) {
+            best_chance = chance;
+            best_time = time;
         }
     }
+    const uint64_t best = best_time > 0 ? best_chance * ONE * 256 / best_time : 0;
     return (uint32_t)mkv_min_u64(best, UINT32_MAX);
 }
 

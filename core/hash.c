@@ -1,4 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+/* GCC unrolls the loop over the lanes of a stripe at this level alone; sums take a third less time
+ * then. Clang does so by itself. It stands before the includes, so that it holds for all that is
+ * inlined. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("O3")
+#endif
+
 #include "core/hash.h"
 
 #include <string.h>

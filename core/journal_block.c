@@ -346,6 +346,10 @@ enum mkv_err mkv_journal_block_decode(const uint8_t *unit, struct mkv_journal_he
     return header_valid(header) ? MKV_OK : MKV_CORRUPT_JOURNAL_BLOCK;
 }
 
+bool mkv_journal_block_names(const uint8_t *unit, uint64_t sequence) {
+    return mkv_load_u64(unit + AT_SEQUENCE) == sequence;
+}
+
 bool mkv_journal_block_is_torn(const uint8_t *unit) {
     return memcmp(unit + AT_MAGIC, magic, sizeof magic) == 0 &&
            mkv_load_u64(unit + AT_CHECKSUM) != unit_checksum(unit);

@@ -169,6 +169,8 @@ uint64_t mkv_journal_block_seal(uint8_t *unit, const struct mkv_journal_header *
  * looked at. Safe on any bytes. */
 enum mkv_err mkv_journal_block_decode(const uint8_t *unit, struct mkv_journal_header *header);
 
+/* Whether the bytes name this sequence, whole or not: what does not is no block of it. */
+bool mkv_journal_block_names(const uint8_t *unit, uint64_t sequence);
 /* Whether a unit that does not decode was begun as a journal block: its magic stands, its checksum
  * does not hold. Tells a torn write from a unit that was never written. Safe on any bytes. */
 bool mkv_journal_block_is_torn(const uint8_t *unit);

@@ -123,14 +123,12 @@ struct mkv_lba mkv_slot_table_lba(const struct mkv_slot_table *table, struct mkv
 
 struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table,
                                           struct mkv_slot slot) {
-    uint32_t page = slot.index / MKV_PAGE_SLOTS;
-    if (page < table->page_high && table_pages(table)[page].extent != MKV_NONE_U32) {
-        return slot;
+    const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
+    while (slot.index < end && mkv_slot_table_extent_of(table, slot).index == MKV_NONE_U32) {
+        /* Nor has the page any slot of an extent behind it. */
+        slot.index += MKV_PAGE_SLOTS - slot.index % MKV_PAGE_SLOTS;
     }
-    while (page < table->page_high && table_pages(table)[page].extent == MKV_NONE_U32) {
-        page++;
-    }
-    return (struct mkv_slot){page < table->page_high ? page * MKV_PAGE_SLOTS : MKV_NONE_U32};
+    return (struct mkv_slot){slot.index < end ? slot.index : MKV_NONE_U32};
 }
 
 static uint32_t *bucket_of(const struct mkv_slot_table *table, uint32_t tag_high) {
@@ -432,7 +430,8 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
         head.page_in_extent = state->page_in_extent;
     }
     mkv_checkpoint_page_begin(&head, unit);
-    for (uint32_t index = 0; state->extent != MKV_NONE_U32 && index < MKV_PAGE_SLOTS; index++) {
+    const uint32_t slot_count = slots_of_page(table, page);
+    for (uint32_t index = 0; index < slot_count; index++) {
         const struct mkv_slot_entry *entry = &table_entries(table)[page * MKV_PAGE_SLOTS + index];
         const enum mkv_slot_state entry_state = mkv_slot_state_of(entry);
         if (entry_state != MKV_SLOT_LIVE &&

@@ -199,7 +199,7 @@ struct mkv_extent mkv_slot_table_extent_of(const struct mkv_slot_table *table,
                                            struct mkv_slot slot);
 /* Where the slot's header unit is. The slot must belong to an extent. */
 struct mkv_lba mkv_slot_table_lba(const struct mkv_slot_table *table, struct mkv_slot slot);
-/* The first slot from `slot` on whose page belongs to an extent; index MKV_NONE_U32 at the end. */
+/* The first slot from `slot` on that belongs to an extent; index MKV_NONE_U32 at the end. */
 struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table, struct mkv_slot slot);
 
 /* The first, and behind `slot` the next, live and not hidden slot of a tag; index MKV_NONE_U32 at

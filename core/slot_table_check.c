@@ -169,7 +169,8 @@ uint64_t mkv_slot_table_durable_hash(const struct mkv_slot_table *table) {
         mkv_store_u32(bytes + 12, table_pages(table)[page].page_in_extent);
         mkv_store_u32(bytes + 16, table_extents(table)[extent].span);
         hash = mkv_hash_64_seeded(bytes, 20, hash);
-        for (uint32_t index = 0; index < MKV_PAGE_SLOTS; index++) {
+        const uint32_t slot_count = slots_of_page(table, page);
+        for (uint32_t index = 0; index < slot_count; index++) {
             const uint32_t slot = page * MKV_PAGE_SLOTS + index;
             const struct mkv_slot_entry *entry = &table_entries(table)[slot];
             const enum mkv_slot_state state = mkv_slot_state_of(entry);

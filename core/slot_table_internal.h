@@ -41,6 +41,16 @@ static inline uint32_t slot_in_extent(const struct mkv_slot_table *table, struct
     return table_pages(table)[slot.index / MKV_PAGE_SLOTS].page_in_extent * MKV_PAGE_SLOTS +
            slot.index % MKV_PAGE_SLOTS;
 }
+/* The slots of a page that belong to an extent: its first so many. */
+static inline uint32_t slots_of_page(const struct mkv_slot_table *table, uint32_t page) {
+    const struct mkv_page_state *state = &table_pages(table)[page];
+    if (state->extent == MKV_NONE_U32) {
+        return 0;
+    }
+    const uint32_t slot_count = table_extents(table)[state->extent].slot_count;
+    const uint64_t before = (uint64_t)state->page_in_extent * MKV_PAGE_SLOTS;
+    return before < slot_count ? (uint32_t)mkv_min_u64(slot_count - before, MKV_PAGE_SLOTS) : 0;
+}
 /* An extent of no group, which no EXTENT record on its way takes. */
 static inline bool extent_is_classless(const struct mkv_extent_state *state) {
     return state->slot_units == 0 && state->member == 0 && !state->changing;

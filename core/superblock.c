@@ -152,6 +152,17 @@ static void load_fields(const uint8_t *unit, struct mkv_superblock *superblock) 
     load_drive_set(unit, &superblock->drive_set);
 }
 
+/* Outside the checksum, so compared field by field: a copy at another's place is no copy. */
+static bool is_at_place(const uint8_t *unit, uint32_t copy) {
+    return mkv_load_u32(unit + AT_COPY) == copy && mkv_load_u32(unit + AT_COPY_ZERO) == 0;
+}
+
+void mkv_superblock_encode_copy(const uint8_t *unit, uint32_t copy, uint8_t *target) {
+    MKV_ASSERT(copy < MKV_SUPERBLOCK_COPIES);
+    memcpy(target, unit, MKV_UNIT_BYTES);
+    mkv_store_u32(target + AT_COPY, copy);
+}
+
 enum mkv_err mkv_superblock_decode(const uint8_t *unit, uint32_t copy,
                                    struct mkv_superblock *superblock) {
     MKV_ASSERT(copy < MKV_SUPERBLOCK_COPIES);
@@ -162,8 +173,7 @@ enum mkv_err mkv_superblock_decode(const uint8_t *unit, uint32_t copy,
     if (mkv_load_u64(unit + AT_CHECKSUM) != content_checksum(unit)) {
         return MKV_CORRUPT_SUPERBLOCK;
     }
-    /* Outside the checksum, so compared field by field: a copy at another's place is no copy. */
-    if (mkv_load_u32(unit + AT_COPY) != copy || mkv_load_u32(unit + AT_COPY_ZERO) != 0) {
+    if (!is_at_place(unit, copy)) {
         return MKV_CORRUPT_SUPERBLOCK;
     }
     superblock->version = mkv_load_u32(unit + AT_VERSION);
@@ -177,28 +187,49 @@ enum mkv_err mkv_superblock_decode(const uint8_t *unit, uint32_t copy,
 /* What one copy says, and which copies say the same. */
 struct copy_view {
     enum mkv_err err; /* MKV_ERR_DRIVE_IO: could not be read */
+    bool whole;       /* its sums are right; also of a newer format */
     uint64_t sequence;
     uint32_t same; /* bit c: copy c holds this content; its own bit included */
     uint32_t same_count;
 };
+
+/* Whether two units are copies of the same, each at whatever place. */
+static bool content_equal(const uint8_t *a, const uint8_t *b) {
+    return memcmp(a, b, AT_COPY) == 0 && memcmp(a + AT_CONTENT, b + AT_CONTENT, CONTENT_BYTES) == 0;
+}
+
+/* Looks at a copy when those before it are known. One with the same bytes as a whole one before it
+ * needs no sums computed. */
+static void view_copy(const uint8_t *units, uint32_t copy, struct mkv_superblock *scratch,
+                      struct copy_view views[MKV_SUPERBLOCK_COPIES]) {
+    const uint8_t *unit = units + copy * (size_t)MKV_UNIT_BYTES;
+    struct copy_view *view = &views[copy];
+    for (uint32_t before = 0; before < copy; before++) {
+        const uint8_t *twin = units + before * (size_t)MKV_UNIT_BYTES;
+        if (views[before].whole && is_at_place(unit, copy) && content_equal(twin, unit)) {
+            *view = (struct copy_view){views[before].err, true, views[before].sequence, 0, 0};
+            return;
+        }
+    }
+    view->err = mkv_superblock_decode(unit, copy, scratch);
+    view->whole = view->err == MKV_OK || view->err == MKV_ERR_VERSION;
+    view->sequence = scratch->sequence;
+}
 
 static void view_copies(const uint8_t *units, uint32_t unreadable, struct mkv_superblock *scratch,
                         struct copy_view views[MKV_SUPERBLOCK_COPIES]) {
     for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
         views[copy] = (struct copy_view){.err = MKV_ERR_DRIVE_IO};
         if ((unreadable & (1u << copy)) == 0) {
-            views[copy].err =
-                mkv_superblock_decode(units + copy * (size_t)MKV_UNIT_BYTES, copy, scratch);
-            views[copy].sequence = scratch->sequence;
+            view_copy(units, copy, scratch, views);
         }
     }
     /* A copy whose checksum holds counts, also of a newer format: its content is whole. */
     for (uint32_t a = 0; a < MKV_SUPERBLOCK_COPIES; a++) {
         for (uint32_t b = 0; b < MKV_SUPERBLOCK_COPIES; b++) {
-            const bool whole = views[a].err == MKV_OK || views[a].err == MKV_ERR_VERSION;
-            if (whole && views[b].err == views[a].err &&
-                memcmp(units + a * (size_t)MKV_UNIT_BYTES + AT_CONTENT,
-                       units + b * (size_t)MKV_UNIT_BYTES + AT_CONTENT, CONTENT_BYTES) == 0) {
+            if (views[a].whole && views[b].whole && views[a].sequence == views[b].sequence &&
+                (a == b || content_equal(units + a * (size_t)MKV_UNIT_BYTES,
+                                         units + b * (size_t)MKV_UNIT_BYTES))) {
                 views[a].same |= 1u << b;
                 views[a].same_count++;
             }

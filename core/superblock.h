@@ -75,6 +75,8 @@ struct mkv_superblock {
 
 /* Writes the copy `copy` of it into a unit; every byte of the unit is set. */
 void mkv_superblock_encode(const struct mkv_superblock *superblock, uint32_t copy, uint8_t *unit);
+/* Writes another copy of what an encoded unit holds. */
+void mkv_superblock_encode_copy(const uint8_t *unit, uint32_t copy, uint8_t *target);
 
 /* MKV_OK; MKV_ERR_NOT_FORMATTED (magic absent); MKV_CORRUPT_SUPERBLOCK (checksum, copy index or a
  * field out of bounds); MKV_ERR_VERSION (checksum holds, format is newer; superblock->version is

@@ -59,6 +59,16 @@ uint32_t mkv_volume_effects_max(const struct mkv_volume_config *config) {
     return layout_of(config).effects_max;
 }
 
+static uint32_t bound_of(uint32_t wanted, uint32_t own_max) {
+    return wanted == 0 ? own_max : (uint32_t)mkv_min_u64(wanted, own_max);
+}
+
+static void bound_steps(struct mkv_volume_config *config) {
+    config->step_pages = bound_of(config->step_pages, STEP_PAGES_MAX);
+    config->step_slots = bound_of(config->step_slots, UINT32_MAX);
+    config->step_clear_bytes = bound_of(config->step_clear_bytes, STEP_CLEAR_BYTES_MAX);
+}
+
 static const struct op_list empty_list = {MKV_NONE_U32, MKV_NONE_U32, 0};
 
 struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
@@ -82,6 +92,7 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     if (config->evict_ready_divisor == 0) {
         volume->config.evict_ready_divisor = MKV_EVICT_READY_DIVISOR;
     }
+    bound_steps(&volume->config);
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;

@@ -93,6 +93,12 @@ struct mkv_volume_config {
     uint32_t ghost_count; /* tags of evicted blocks that are remembered. 0: by the slots */
     /* A full class keeps one slot in so many ready. 0: MKV_EVICT_READY_DIVISOR. */
     uint32_t evict_ready_divisor;
+    /* How much one step does, where it could go on: pages that recovery derives or a checkpoint
+     * captures, slots that a walk over them looks at, bytes of the slot table that recovery clears.
+     * 0, or more than that: the volume's own bounds. */
+    uint32_t step_pages;
+    uint32_t step_slots;
+    uint32_t step_clear_bytes;
     struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
     struct mkv_drive_set drive_set; /* FORMAT: written */

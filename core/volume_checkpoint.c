@@ -20,12 +20,18 @@
 
 static void write_copies(struct mkv_volume *volume, uint32_t copies) {
     const uint64_t capacity_units = volume->config.geometry.capacity_units;
+    const uint8_t *first = NULL;
     for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
         if ((copies & (1u << copy)) == 0) {
             continue;
         }
         const uint64_t meta = meta_of_superblock(volume, copy);
-        mkv_superblock_encode(&volume->superblock, copy, volume_meta(volume, meta));
+        if (first == NULL) {
+            first = volume_meta(volume, meta);
+            mkv_superblock_encode(&volume->superblock, copy, volume_meta(volume, meta));
+        } else {
+            mkv_superblock_encode_copy(first, copy, volume_meta(volume, meta));
+        }
         mkv_volume_internal_io(volume, IO_SUPERBLOCK + copy, MKV_EFFECT_DRIVE_WRITE,
                                mkv_geometry_superblock(capacity_units, copy), 1, meta);
         volume->superblock_writer.pending++;
@@ -225,7 +231,8 @@ static void capture_unit(struct mkv_volume *volume, uint32_t unit_index, uint8_t
 static void checkpoint_write_window(struct mkv_volume *volume, uint32_t window) {
     struct checkpoint *checkpoint = &volume->checkpoint;
     const uint32_t units_left = checkpoint->unit_count - checkpoint->next_unit;
-    const uint32_t share = (uint32_t)mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX);
+    const uint32_t share =
+        (uint32_t)mkv_min_u64(volume->config.window_units, volume->config.step_pages);
     const uint32_t count = (uint32_t)mkv_min_u64(units_left, share);
     const uint64_t meta = meta_of_window(volume, window);
     for (uint32_t index = 0; index < count; index++) {

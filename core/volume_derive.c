@@ -10,7 +10,7 @@
 void mkv_volume_recover_clear_pump(struct mkv_volume *volume) {
     struct recover *recover = &volume->recover;
     struct mkv_slot_table *table = volume_table(volume);
-    if (!mkv_slot_table_clear(table, &recover->clear_cursor, STEP_CLEAR_BYTES_MAX)) {
+    if (!mkv_slot_table_clear(table, &recover->clear_cursor, volume->config.step_clear_bytes)) {
         return;
     }
     if (recover->came_up_empty) {
@@ -45,31 +45,48 @@ void mkv_volume_recover_derive(struct mkv_volume *volume) {
     volume->recorded_sequence = recover->recorded_sequence;
 }
 
-void mkv_volume_recover_derive_pump(struct mkv_volume *volume) {
+/* Counts the blocks of pages up to `end` by tenant; false when one is of no tenant. */
+static bool count_pages(struct mkv_volume *volume, uint32_t end) {
+    const uint32_t page = volume->recover.count_page;
+    volume->recover.count_page = end;
+    return mkv_volume_tenant_derive(volume, page, end);
+}
+
+/* Derives some more. True when nothing is left to be; *consistent is then whether it agrees. */
+static bool derive_some(struct mkv_volume *volume, bool *consistent) {
     struct recover *recover = &volume->recover;
     struct mkv_slot_table *table = volume_table(volume);
-    bool consistent = true;
+    const uint32_t page_max = volume->config.step_pages;
+    *consistent = true;
     if (!recover->derived) {
         recover->derived =
-            mkv_slot_table_derive(table, &recover->derive_cursor, STEP_PAGES_MAX, &consistent);
-        if (consistent) {
-            return;
+            mkv_slot_table_derive(table, &recover->derive_cursor, page_max, consistent);
+        if (MKV_CANARY(MKV_CANARY_TENANTS_COUNTED_EARLY) && *consistent) {
+            *consistent = count_pages(volume, recover->derive_cursor);
         }
-    } else if (recover->count_page < table->page_high) {
+        return !*consistent;
+    }
+    if (recover->count_page < table->page_high) {
         /* Only now every slot knows its extent, and so its size. */
-        const uint32_t page = recover->count_page;
-        recover->count_page = (uint32_t)mkv_min_u64(page + STEP_PAGES_MAX, table->page_high);
-        consistent = mkv_volume_tenant_derive(volume, page, recover->count_page);
-        if (consistent) {
-            return;
-        }
+        const uint64_t end = (uint64_t)recover->count_page + page_max;
+        *consistent = count_pages(volume, (uint32_t)mkv_min_u64(end, table->page_high));
+        return !*consistent;
+    }
+    return true;
+}
+
+void mkv_volume_recover_derive_pump(struct mkv_volume *volume) {
+    struct recover *recover = &volume->recover;
+    bool consistent = true;
+    if (!derive_some(volume, &consistent)) {
+        return;
     }
     if (!consistent) {
         volume->stats.checksum_failures_index_total++;
         mkv_volume_recover_empty(volume, MKV_CORRUPT_CHECKPOINT_PAGE, recover->expected);
         return;
     }
-    if (!mkv_volume_policy_restore(volume, &recover->policy_page, STEP_PAGES_MAX)) {
+    if (!mkv_volume_policy_restore(volume, &recover->policy_page, volume->config.step_pages)) {
         return;
     }
     recover->step = RECOVER_LAST_FLUSH;

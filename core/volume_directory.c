@@ -38,6 +38,7 @@ struct mkv_directory_config mkv_volume_directory_config(const struct mkv_volume_
         .result_bytes = small ? MKV_DIRECTORY_RESULT_BYTES_MIN : RESULT_BYTES,
         .commit_ns =
             config->directory_commit_ns == 0 ? COMMIT_NS_DEFAULT : config->directory_commit_ns,
+        .step_slots = config->step_slots,
     };
 }
 

@@ -111,7 +111,7 @@ static void advance(struct mkv_volume *volume, const struct mkv_extent_state *st
         job->cursor = 0;
         job->look_ns = volume->now_ns + volume->config.empty_ns_max / LOOKS_AT_LEASED;
     }
-    uint32_t look_max = STEP_SLOTS_MAX;
+    uint32_t look_max = volume_step_slots(volume, STEP_SLOTS_MAX);
     struct mkv_slot slot;
     while (mkv_volume_evict_room(volume) &&
            mkv_slot_table_next_live(table, job->extent, &job->cursor, &look_max, &slot)) {

@@ -103,11 +103,13 @@ static void pass_step(struct mkv_volume *volume) {
     struct expiry_job *job = &volume->expiry_job;
     const struct mkv_slot_table *table = volume_table(volume);
     const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
-    for (uint32_t looked = 0; job->cursor < end && looked < JOB_SLOTS_MAX; looked++) {
-        const struct mkv_slot slot = {job->cursor};
-        if (mkv_slot_table_page(table, slot.index / MKV_PAGE_SLOTS)->extent == MKV_NONE_U32) {
-            job->cursor += MKV_PAGE_SLOTS - slot.index % MKV_PAGE_SLOTS;
-            continue;
+    const uint32_t look_max = volume_step_slots(volume, JOB_SLOTS_MAX);
+    for (uint32_t looked = 0; job->cursor < end && looked < look_max; looked++) {
+        const struct mkv_slot slot =
+            mkv_slot_table_next_owned(table, (struct mkv_slot){job->cursor});
+        job->cursor = (uint32_t)mkv_min_u64(slot.index, end);
+        if (job->cursor == end) {
+            break;
         }
         if (!look(volume, slot)) {
             return;

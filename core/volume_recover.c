@@ -230,8 +230,8 @@ static void checkpoint_pages_read(struct mkv_volume *volume) {
         return;
     }
     recover->step = RECOVER_CHECKPOINT_PAGES;
-    recover->window_count =
-        (uint32_t)mkv_min_u64(left, mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX));
+    recover->window_count = (uint32_t)mkv_min_u64(
+        left, mkv_min_u64(volume->config.window_units, volume->config.step_pages));
     const struct mkv_lba side =
         mkv_geometry_checkpoint(&volume->config.geometry, superblock->checkpoint_side);
     window_read(volume, 0, (struct mkv_lba){side.unit + 1 + recover->next_unit},
@@ -342,7 +342,7 @@ static void ring_read(struct mkv_volume *volume, enum recover_step step, uint64_
     const uint32_t position = (uint32_t)(sequence % geometry->ring_blocks);
     const uint64_t to_ring_end = geometry->ring_blocks - position;
     uint64_t count = mkv_min_u64(end - sequence, to_ring_end);
-    count = mkv_min_u64(count, mkv_min_u64(volume->config.window_units, STEP_PAGES_MAX));
+    count = mkv_min_u64(count, mkv_min_u64(volume->config.window_units, volume->config.step_pages));
     if (sequence < recover->single_until) {
         count = 1;
     }
@@ -381,15 +381,15 @@ static void ring_begin(struct mkv_volume *volume) {
 /* Whether a unit is a block of this drive that belongs to this position and sequence. */
 static bool block_is(const struct mkv_volume *volume, const uint8_t *unit, uint64_t sequence,
                      struct mkv_journal_header *header) {
-    if (mkv_journal_block_decode(unit, header) != MKV_OK) {
+    /* Most blocks behind the journal's end are of earlier laps: their sums need not be computed. */
+    const bool named = mkv_journal_block_names(unit, sequence) ||
+                       MKV_CANARY(MKV_CANARY_JOURNAL_SEQUENCE_UNCHECKED);
+    if (!named || mkv_journal_block_decode(unit, header) != MKV_OK) {
         return false;
     }
     const uint32_t ring_blocks = volume->config.geometry.ring_blocks;
-    if (!mkv_uuid_equal(header->drive_uuid, volume->config.drive_uuid) ||
-        header->ring_position != sequence % ring_blocks) {
-        return false;
-    }
-    return header->sequence.value == sequence || MKV_CANARY(MKV_CANARY_JOURNAL_SEQUENCE_UNCHECKED);
+    return mkv_uuid_equal(header->drive_uuid, volume->config.drive_uuid) &&
+           header->ring_position == sequence % ring_blocks;
 }
 
 static enum mkv_ring_copy judge_copy(struct mkv_volume *volume, uint32_t copy,
@@ -408,6 +408,14 @@ static enum mkv_ring_copy judge_copy(struct mkv_volume *volume, uint32_t copy,
         return MKV_RING_COPY_ABSENT;
     }
     return MKV_RING_COPY_VALID;
+}
+
+/* Whether both copies of the block that is looked at were read, and have the same bytes. */
+static bool copies_equal(struct mkv_volume *volume) {
+    const uint32_t index = volume->recover.window_index;
+    return volume->recover.unreadable == 0 &&
+           memcmp(window_unit(volume, 0, index), window_unit(volume, 1, index), MKV_UNIT_BYTES) ==
+               0;
 }
 
 /* Replays the records of a valid block. False when they contradict the table. */
@@ -476,7 +484,12 @@ static void ring_judge(struct mkv_volume *volume) {
     while (recover->window_index < recover->window_count) {
         struct mkv_journal_header headers[MKV_JOURNAL_COPIES];
         enum mkv_ring_copy a = judge_copy(volume, 0, &headers[0]);
-        enum mkv_ring_copy b = judge_copy(volume, 1, &headers[1]);
+        enum mkv_ring_copy b = a;
+        if (a == MKV_RING_COPY_VALID && copies_equal(volume)) {
+            headers[1] = headers[0];
+        } else {
+            b = judge_copy(volume, 1, &headers[1]);
+        }
         if (a == MKV_RING_COPY_VALID && b == MKV_RING_COPY_VALID &&
             headers[0].checksum != headers[1].checksum) {
             /* One was written by an earlier opening and came late: the later opening's counts. */

@@ -181,19 +181,20 @@ static bool next_block(struct mkv_volume *volume, struct mkv_slot *slot) {
     struct scrub *scrub = &volume->scrub;
     const struct mkv_slot_table *table = volume_table(volume);
     const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
-    for (uint32_t looked = 0; scrub->cursor < end && looked < SLOTS_LOOKED_AT_MAX; looked++) {
-        slot->index = scrub->cursor;
-        if (mkv_slot_table_page(table, slot->index / MKV_PAGE_SLOTS)->extent == MKV_NONE_U32) {
-            scrub->cursor += MKV_PAGE_SLOTS - slot->index % MKV_PAGE_SLOTS;
-            continue;
+    const uint32_t look_max = volume_step_slots(volume, SLOTS_LOOKED_AT_MAX);
+    for (uint32_t looked = 0; scrub->cursor < end && looked < look_max; looked++) {
+        *slot = mkv_slot_table_next_owned(table, (struct mkv_slot){scrub->cursor});
+        if (slot->index == MKV_NONE_U32) {
+            scrub->cursor = end;
+            break;
         }
-        scrub->cursor++;
+        scrub->cursor = slot->index + 1;
         const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, *slot);
         if (mkv_slot_state_of(entry) == MKV_SLOT_LIVE && (entry->bits & MKV_SLOT_HIDDEN) == 0) {
             return true;
         }
     }
-    pay(volume, SLOTS_LOOKED_AT_MAX * SLOT_LOOK_BYTES);
+    pay(volume, look_max * SLOT_LOOK_BYTES);
     if (scrub->cursor >= end) {
         scrub->cursor = 0;
         pay(volume, PASS_BYTES_MIN);

@@ -98,15 +98,16 @@ void mkv_volume_purge_pump(struct mkv_volume *volume) {
     if (!purge->active || volume->state != MKV_VOLUME_SERVING) {
         return;
     }
-    for (uint32_t count = 0; count < PURGE_SLOTS_PER_STEP_MAX && mkv_volume_purge_has_work(volume);
-         count++) {
+    const uint32_t look_max = volume_step_slots(volume, PURGE_SLOTS_PER_STEP_MAX);
+    for (uint32_t count = 0; count < look_max && mkv_volume_purge_has_work(volume); count++) {
         /* What a page holds that belongs to no extent is left over. */
-        if (mkv_slot_table_page(volume_table(volume), purge->cursor / MKV_PAGE_SLOTS)->extent ==
-            MKV_NONE_U32) {
-            purge->cursor += MKV_PAGE_SLOTS - purge->cursor % MKV_PAGE_SLOTS;
-            continue;
+        const struct mkv_slot slot =
+            mkv_slot_table_next_owned(volume_table(volume), (struct mkv_slot){purge->cursor});
+        purge->cursor = (uint32_t)mkv_min_u64(slot.index, slots_end(volume));
+        if (slot.index == MKV_NONE_U32) {
+            break;
         }
-        look_at(volume, (struct mkv_slot){purge->cursor});
+        look_at(volume, slot);
         purge->cursor++;
     }
     if (purge->in_flight == 0 && purge->cursor >= slots_end(volume)) {

@@ -30,7 +30,8 @@
 /* Generations that may be given out without a record between two superblocks: above the most
  * operations a volume can have. */
 #define GENERATION_GAP (4ull * MKV_VOLUME_OPS_MAX)
-/* Pages that one step of recovery derives, and that one step of a checkpoint captures. */
+/* Pages that one step of recovery derives, and that one step of a checkpoint captures. This and
+ * the other bounds of steps are the highest: the configuration may set lower ones. */
 #define STEP_PAGES_MAX 64u
 /* Drops that background jobs may have under way, and slots that one step of theirs looks at. */
 #define JOB_DROPS_MAX 16u
@@ -437,6 +438,10 @@ struct mkv_volume {
     struct mkv_volume_stats stats;
 };
 
+/* Slots that one step of a walk looks at, which has this bound of its own. */
+static inline uint32_t volume_step_slots(const struct mkv_volume *volume, uint32_t own_max) {
+    return (uint32_t)mkv_min_u64(volume->config.step_slots, own_max);
+}
 static inline struct op *volume_ops(const struct mkv_volume *volume) {
     return (struct op *)((uintptr_t)volume + volume->ops_offset);
 }

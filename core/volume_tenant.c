@@ -195,22 +195,19 @@ void mkv_volume_tenant_unreserve(struct mkv_volume *volume, const struct op *op)
 
 bool mkv_volume_tenant_derive(struct mkv_volume *volume, uint32_t page, uint32_t page_end) {
     const struct mkv_slot_table *table = volume_table(volume);
-    for (; page < page_end; page++) {
-        for (uint32_t index = 0; index < MKV_PAGE_SLOTS; index++) {
-            const struct mkv_slot slot = {page * MKV_PAGE_SLOTS + index};
-            if (mkv_slot_table_page(table, page)->extent == MKV_NONE_U32) {
-                break;
-            }
-            const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
-            if (mkv_slot_state_of(entry) != MKV_SLOT_LIVE) {
-                continue;
-            }
+    const uint32_t end = page_end * MKV_PAGE_SLOTS;
+    struct mkv_slot slot =
+        mkv_slot_table_next_owned(table, (struct mkv_slot){page * MKV_PAGE_SLOTS});
+    while (slot.index < end) {
+        const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+        if (mkv_slot_state_of(entry) == MKV_SLOT_LIVE) {
             if (mkv_tenant_table_find(volume_tenants(volume), entry->tenant) == MKV_NONE_U32) {
                 return false;
             }
             mkv_tenant_table_count(volume_tenants(volume), entry->tenant,
                                    slot_units_of(volume, slot));
         }
+        slot = mkv_slot_table_next_owned(table, (struct mkv_slot){slot.index + 1});
     }
     return true;
 }
@@ -272,11 +269,13 @@ static void sweep_step(struct mkv_volume *volume) {
     const struct mkv_slot_table *table = volume_table(volume);
     const uint32_t id = mkv_tenant_table_at(volume_tenants(volume), sweep->place)->id;
     const uint32_t end = table->page_high * MKV_PAGE_SLOTS;
-    for (uint32_t looked = 0; sweep->cursor < end && looked < JOB_SLOTS_MAX; looked++) {
-        const struct mkv_slot slot = {sweep->cursor};
-        if (mkv_slot_table_page(table, slot.index / MKV_PAGE_SLOTS)->extent == MKV_NONE_U32) {
-            sweep->cursor += MKV_PAGE_SLOTS - slot.index % MKV_PAGE_SLOTS;
-            continue;
+    const uint32_t look_max = volume_step_slots(volume, JOB_SLOTS_MAX);
+    for (uint32_t looked = 0; sweep->cursor < end && looked < look_max; looked++) {
+        const struct mkv_slot slot =
+            mkv_slot_table_next_owned(table, (struct mkv_slot){sweep->cursor});
+        sweep->cursor = (uint32_t)mkv_min_u64(slot.index, end);
+        if (sweep->cursor == end) {
+            break;
         }
         const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
         if (mkv_slot_state_of(entry) == MKV_SLOT_LIVE && entry->tenant == id) {

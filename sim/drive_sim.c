@@ -11,6 +11,9 @@
 /* Reads are handed memory that holds this until they complete, as a device may write early. */
 #define SCRIBBLE 0xdb
 #define SCRIBBLE_BYTES 64u
+/* Of each unit written so much is in last_write_hash: metadata has its checksum there, a block's
+ * first unit the sums of its payload. What becomes durable is hashed whole in the image. */
+#define WRITE_BYTES_HASHED 128u
 
 struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
                                            const struct mkv_drive_profile *profile,
@@ -28,7 +31,6 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
     drive->random = *random;
     drive->guard = guard;
     drive->pages = mkv_memory_take(memory, (size_t)page_count * MKV_UNIT_BYTES, MKV_UNIT_BYTES);
-    drive->page_hashes = mkv_memory_take(memory, page_count * sizeof(uint64_t), 64);
     drive->pages_free = mkv_memory_take(memory, page_count * sizeof(uint32_t), 64);
     drive->versions =
         mkv_memory_take(memory, MKV_DRIVE_SIM_VERSIONS_MAX * sizeof(struct version), 64);
@@ -36,9 +38,9 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
         mkv_memory_take(memory, MKV_DRIVE_SIM_VERSIONS_MAX * sizeof(uint32_t), 64);
     drive->sectors = mkv_memory_take(memory, profile->capacity_units * sizeof(struct sector), 64);
     drive->dirty = mkv_memory_take(memory, profile->capacity_units * sizeof(uint32_t), 64);
+    drive->image_stale = mkv_memory_take(memory, profile->capacity_units * sizeof(uint32_t), 64);
     drive->sums = mkv_memory_take(memory, MKV_CHUNKS_MAX * sizeof(uint64_t), 64);
     memset(drive->pages, 0, MKV_UNIT_BYTES);
-    drive->page_hashes[PAGE_ZERO] = mkv_hash_64(drive->pages, MKV_UNIT_BYTES);
     /* Popped from the end, so that the lowest are used first and stay warm. */
     for (uint32_t page = page_count - 1; page > PAGE_ZERO; page--) {
         drive->pages_free[drive->pages_free_count++] = page;
@@ -47,7 +49,8 @@ struct mkv_drive_sim *mkv_drive_sim_create(struct mkv_memory *memory,
         drive->versions_free[drive->versions_free_count++] = version - 1;
     }
     for (uint32_t unit = 0; unit < profile->capacity_units; unit++) {
-        drive->sectors[unit] = (struct sector){PAGE_ZERO, MKV_NONE_U32, MKV_NONE_U32};
+        drive->sectors[unit] =
+            (struct sector){.page = PAGE_ZERO, .newest = MKV_NONE_U32, .older = MKV_NONE_U32};
     }
     return drive;
 }
@@ -224,7 +227,8 @@ static void submit_write(struct mkv_drive_sim *drive, struct drive_io *io) {
         mkv_drive_version_push(drive, unit, io->write, bytes + (size_t)index * MKV_UNIT_BYTES);
         const uint32_t version = drive->sectors[unit].newest;
         drive->versions[version].atomic = effect->unit_count <= drive->profile.atomic_units;
-        hash = mkv_random_mix(hash ^ drive->page_hashes[drive->versions[version].page]);
+        hash = mkv_random_mix(
+            hash ^ mkv_hash_64(bytes + (size_t)index * MKV_UNIT_BYTES, WRITE_BYTES_HASHED));
     }
     drive->last_write_hash = hash;
     if (drive->faults != NULL) {
@@ -322,8 +326,8 @@ static void complete_read(struct mkv_drive_sim *drive, const struct drive_io *io
     const struct mkv_drive_effect *effect = &io->drive;
     uint8_t *target = read_target(drive, effect);
     for (uint32_t unit = 0; unit < effect->unit_count; unit++) {
-        memcpy(target + (size_t)unit * MKV_UNIT_BYTES, mkv_drive_fault_read_unit(drive, io, unit),
-               MKV_UNIT_BYTES);
+        mkv_drive_copy(target + (size_t)unit * MKV_UNIT_BYTES,
+                       mkv_drive_fault_read_unit(drive, io, unit), 1);
     }
     if (effect->memory == MKV_DRIVE_SLOT) {
         uint8_t *payload = target + MKV_UNIT_BYTES;
@@ -406,10 +410,29 @@ const uint8_t *mkv_drive_sim_unit(const struct mkv_drive_sim *drive, uint64_t un
 }
 
 uint64_t mkv_drive_sim_unit_hash(const struct mkv_drive_sim *drive, uint64_t unit) {
-    return drive->page_hashes[visible_page(drive, unit)];
+    return mkv_hash_64(mkv_drive_sim_unit(drive, unit), MKV_UNIT_BYTES);
 }
 
-uint64_t mkv_drive_sim_image_hash(const struct mkv_drive_sim *drive) {
+/* What a unit adds to the hash of the image. Units of the zero page add nothing. */
+static uint64_t image_part(const struct mkv_drive_sim *drive, uint64_t unit) {
+    const uint32_t page = drive->sectors[unit].page;
+    if (page == PAGE_ZERO) {
+        return 0;
+    }
+    const uint64_t hash = mkv_hash_64(drive_page(drive, page), MKV_UNIT_BYTES);
+    return mkv_random_mix(hash + unit * 0x9e3779b97f4a7c15ull);
+}
+
+uint64_t mkv_drive_sim_image_hash(struct mkv_drive_sim *drive) {
+    for (uint32_t index = 0; index < drive->image_stale_count; index++) {
+        const uint32_t unit = drive->image_stale[index];
+        struct sector *sector = &drive->sectors[unit];
+        drive->image_hash -= sector->image_part;
+        sector->image_part = image_part(drive, unit);
+        drive->image_hash += sector->image_part;
+        sector->image_stale = false;
+    }
+    drive->image_stale_count = 0;
     return drive->image_hash;
 }
 

@@ -137,13 +137,13 @@ void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
 /* What a read of the unit would return now, in-flight writes left out. */
 const uint8_t *mkv_drive_sim_unit(const struct mkv_drive_sim *drive, uint64_t unit);
 const uint8_t *mkv_drive_sim_durable_unit(const struct mkv_drive_sim *drive, uint64_t unit);
-/* The XXH3-64 of what mkv_drive_sim_unit returns, without touching it. */
+/* The XXH3-64 of what mkv_drive_sim_unit returns. */
 uint64_t mkv_drive_sim_unit_hash(const struct mkv_drive_sim *drive, uint64_t unit);
-/* A hash of the durable units. */
-uint64_t mkv_drive_sim_image_hash(const struct mkv_drive_sim *drive);
+/* A hash of the durable units; computes what those add that changed since the last call. */
+uint64_t mkv_drive_sim_image_hash(struct mkv_drive_sim *drive);
 /* Units that have versions. */
 uint32_t mkv_drive_sim_dirty_count(const struct mkv_drive_sim *drive);
-/* Hash of the bytes that the last submitted write carried, for traces. */
+/* Hash of the first bytes of each unit that the last submitted write carried, for traces. */
 uint64_t mkv_drive_sim_last_write_hash(const struct mkv_drive_sim *drive);
 /* Copies what is durable aside, and puts it back in the place of all there is. Between a crash by
  * power and the next opening, of a drive whose faults have the old image. */

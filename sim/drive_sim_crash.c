@@ -4,11 +4,14 @@
  */
 #include <string.h>
 
-#include "core/hash.h"
 #include "sim/drive_sim_internal.h"
 
 /* Of units that keep a version in a crash that tears, one in this many is torn. */
 #define TEAR_ONE_IN 3u
+
+void mkv_drive_copy(uint8_t *target, const uint8_t *source, uint32_t unit_count) {
+    memcpy(target, source, (size_t)unit_count * MKV_UNIT_BYTES);
+}
 
 uint32_t mkv_drive_page_take(struct mkv_drive_sim *drive) {
     MKV_ASSERT(drive->pages_free_count > 0);
@@ -21,17 +24,17 @@ static void page_free(struct mkv_drive_sim *drive, uint32_t page) {
     }
 }
 
-/* What a unit adds to the hash of the image. Units of the zero page add nothing. */
-static uint64_t image_part(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t page) {
-    if (page == PAGE_ZERO) {
-        return 0;
+/* The unit's durable content is another one. */
+static void image_changed(struct mkv_drive_sim *drive, uint64_t unit) {
+    struct sector *sector = &drive->sectors[unit];
+    if (!sector->image_stale) {
+        sector->image_stale = true;
+        drive->image_stale[drive->image_stale_count++] = (uint32_t)unit;
     }
-    return mkv_random_mix(drive->page_hashes[page] + unit * 0x9e3779b97f4a7c15ull);
 }
 
 void mkv_drive_set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t page) {
     struct sector *sector = &drive->sectors[unit];
-    drive->image_hash -= image_part(drive, unit, sector->page);
     if (drive->keeps_older) {
         if (sector->older != MKV_NONE_U32) {
             page_free(drive, sector->older);
@@ -41,7 +44,7 @@ void mkv_drive_set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t 
         page_free(drive, sector->page);
     }
     sector->page = page;
-    drive->image_hash += image_part(drive, unit, page);
+    image_changed(drive, unit);
 }
 
 /* Frees the version but not its page. */
@@ -71,8 +74,7 @@ void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t
     uint32_t page = PAGE_ZERO;
     if (bytes != NULL) {
         page = mkv_drive_page_take(drive);
-        memcpy(drive_page(drive, page), bytes, MKV_UNIT_BYTES);
-        drive->page_hashes[page] = mkv_hash_64(bytes, MKV_UNIT_BYTES);
+        mkv_drive_copy(drive_page(drive, page), bytes, 1);
     }
     if (sector->newest == MKV_NONE_U32) {
         drive->dirty[drive->dirty_count++] = (uint32_t)unit;
@@ -322,7 +324,6 @@ static void tear(struct mkv_drive_sim *drive, uint32_t page, uint32_t older) {
                    drive->profile.tear_bytes);
         }
     }
-    drive->page_hashes[page] = mkv_hash_64(drive_page(drive, page), MKV_UNIT_BYTES);
 }
 
 static void lose_power(struct mkv_drive_sim *drive, enum mkv_crash_keep keep) {
@@ -397,7 +398,6 @@ void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
 
 static void rot_page(struct mkv_drive_sim *drive, uint32_t page, uint32_t bit) {
     drive_page(drive, page)[bit / 8] ^= (uint8_t)(1u << bit % 8);
-    drive->page_hashes[page] = mkv_hash_64(drive_page(drive, page), MKV_UNIT_BYTES);
 }
 
 void mkv_drive_sim_rot(struct mkv_drive_sim *drive, uint64_t unit, uint32_t bit) {
@@ -405,10 +405,9 @@ void mkv_drive_sim_rot(struct mkv_drive_sim *drive, uint64_t unit, uint32_t bit)
     MKV_ASSERT(bit < MKV_UNIT_BYTES * 8);
     struct sector *sector = &drive->sectors[unit];
     const uint32_t page = page_own(drive, sector->page);
-    drive->image_hash -= image_part(drive, unit, sector->page);
     rot_page(drive, page, bit);
     sector->page = page;
-    drive->image_hash += image_part(drive, unit, page);
+    image_changed(drive, unit);
     for (uint32_t version = sector->newest; version != MKV_NONE_U32;
          version = drive->versions[version].next) {
         struct version *state = &drive->versions[version];

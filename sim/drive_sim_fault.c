@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "core/hash.h"
 #include "sim/drive_sim_internal.h"
 
 #define SLOW_FACTOR 10u
@@ -96,7 +95,8 @@ static bool may_misread(const struct mkv_drive_sim *drive, uint64_t unit) {
     const uint64_t position = unit - mkv_geometry_journal(geometry, copy, 0).unit;
     const uint64_t twin =
         mkv_geometry_journal(geometry, (copy + 1) % MKV_JOURNAL_COPIES, position).unit;
-    return mkv_drive_sim_unit_hash(drive, unit) == mkv_drive_sim_unit_hash(drive, twin);
+    return memcmp(mkv_drive_sim_unit(drive, unit), mkv_drive_sim_unit(drive, twin),
+                  MKV_UNIT_BYTES) == 0;
 }
 
 const uint8_t *mkv_drive_fault_read_unit(struct mkv_drive_sim *drive, const struct drive_io *io,
@@ -325,12 +325,10 @@ bool mkv_drive_sim_put_image_back(struct mkv_drive_sim *drive) {
     for (uint32_t unit = 0; unit < drive->profile.capacity_units; unit++) {
         const uint8_t *bytes = drive->image + (size_t)unit * MKV_UNIT_BYTES;
         if (memcmp(bytes, drive_page(drive, drive->sectors[unit].page), MKV_UNIT_BYTES) != 0) {
-            const uint64_t hash = mkv_hash_64(bytes, MKV_UNIT_BYTES);
             uint32_t page = PAGE_ZERO;
-            if (hash != drive->page_hashes[PAGE_ZERO]) {
+            if (memcmp(bytes, drive_page(drive, PAGE_ZERO), MKV_UNIT_BYTES) != 0) {
                 page = mkv_drive_page_take(drive);
                 memcpy(drive_page(drive, page), bytes, MKV_UNIT_BYTES);
-                drive->page_hashes[page] = hash;
             }
             mkv_drive_set_durable(drive, unit, page);
         }

@@ -24,9 +24,11 @@ struct version {
 };
 
 struct sector {
-    uint32_t page;   /* durable */
-    uint32_t newest; /* version, MKV_NONE_U32 when the unit is clean */
-    uint32_t older;  /* durable before; MKV_NONE_U32: none, or not kept */
+    uint64_t image_part; /* what the unit adds to image_hash */
+    uint32_t page;       /* durable */
+    uint32_t newest;     /* version, MKV_NONE_U32 when the unit is clean */
+    uint32_t older;      /* durable before; MKV_NONE_U32: none, or not kept */
+    bool image_stale;    /* its durable content changed since image_part was computed */
 };
 
 struct drive_io {
@@ -58,11 +60,10 @@ struct mkv_drive_sim {
     uint64_t due_last_ns; /* of the operation submitted last */
     uint64_t completion_stamp;
     uint64_t last_write_hash;
-    uint64_t image_hash;
+    uint64_t image_hash;   /* the sum of all parts, those of stale units included */
     uint32_t orphan_count; /* versions, all of them on dirty units */
 
     uint8_t *pages;
-    uint64_t *page_hashes;
     uint32_t *pages_free;
     uint32_t pages_free_count;
     struct version *versions;
@@ -71,6 +72,8 @@ struct mkv_drive_sim {
     struct sector *sectors;
     uint32_t *dirty; /* units with versions, in the order they became so */
     uint32_t dirty_count;
+    uint32_t *image_stale; /* units that are stale in the hash of the image */
+    uint32_t image_stale_count;
     uint64_t *sums; /* of the read completed last */
 };
 
@@ -78,6 +81,8 @@ static inline uint8_t *drive_page(const struct mkv_drive_sim *drive, uint32_t pa
     return drive->pages + (size_t)page * MKV_UNIT_BYTES;
 }
 
+/* Copies units; a call of its own, for which the C library's copy is taken. */
+void mkv_drive_copy(uint8_t *target, const uint8_t *source, uint32_t unit_count);
 uint32_t mkv_drive_page_take(struct mkv_drive_sim *drive);
 /* Puts a version in flight with these bytes on top of the unit; NULL: zeros. */
 void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t write,

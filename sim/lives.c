@@ -8,8 +8,6 @@
 #include "sim/images.h"
 
 #define LIVES_TURNS_MAX 400000u
-/* Between ticks there is at most this and the idle time. */
-#define TICK_NS_MAX 100000u
 /* One first format in this many is cut and done again. */
 #define FORMAT_CUT_ONE_IN 8u
 #define FORMAT_CUT_SPAN 24u
@@ -595,72 +593,6 @@ static void advance(struct mkv_lives *lives) {
     }
 }
 
-/* ---- time ------------------------------------------------------------------------------------ */
-
-static void work(struct mkv_lives *lives) {
-    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_WORKLOAD);
-    const uint64_t number = lives->client_turns++;
-    mkv_random_seed(random, lives->shape->seed ^ mkv_random_mix(number), MKV_CONCERN_WORKLOAD);
-    lives->report->client_turns = lives->client_turns;
-    lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(random, lives->shape->think_ns);
-    lives->outage_work -= lives->phase == MKV_PHASE_OUTAGE;
-    if (!mkv_shape_has_turn(lives->shape, number)) {
-        return;
-    }
-    if (mkv_random_chance(random, lives->shape->weight_checkpoint, 64)) {
-        const uint32_t node = mkv_random_below(random, lives->node_count);
-        (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
-    } else {
-        lives->clients->work(lives->world);
-    }
-}
-
-static void tick(struct mkv_lives *lives) {
-    const uint32_t span = (uint32_t)lives->shape->idle_ns + TICK_NS_MAX;
-    lives->tick_due_ns =
-        lives->now_ns + 1 + mkv_random_below(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE), span);
-    for (uint32_t node = 0; node < lives->node_count; node++) {
-        mkv_node_tick(&lives->nodes[node], lives->now_ns);
-    }
-}
-
-/* Takes the one thing that is due first (I1). */
-static void turn(struct mkv_lives *lives) {
-    uint64_t drive_ns = UINT64_MAX;
-    uint32_t drive = 0;
-    for (uint32_t node = 0; node < lives->node_count; node++) {
-        const uint64_t due_ns = mkv_drive_sim_due_ns(lives->nodes[node].drive);
-        if (due_ns < drive_ns) {
-            drive_ns = due_ns;
-            drive = node;
-        }
-    }
-    const uint64_t client_ns = lives->clients->due_ns(lives->world);
-    const bool works = lives->phase == MKV_PHASE_WORKING ||
-                       (lives->phase == MKV_PHASE_OUTAGE && lives->outage_work > 0);
-    const uint64_t work_ns = works ? lives->work_due_ns : UINT64_MAX;
-    uint64_t due_ns = mkv_min_u64(mkv_min_u64(drive_ns, client_ns), work_ns);
-    due_ns = mkv_min_u64(due_ns, lives->tick_due_ns);
-    lives->now_ns = mkv_max_u64(lives->now_ns, due_ns);
-    mkv_model_time(&lives->model, mkv_wall_ms(lives->now_ns) / 1000);
-    if (due_ns == drive_ns) {
-        mkv_node_complete(&lives->nodes[drive], lives->now_ns);
-    } else if (due_ns == client_ns) {
-        lives->clients->act(lives->world);
-    } else if (due_ns == work_ns) {
-        work(lives);
-    } else {
-        tick(lives);
-    }
-    for (uint32_t node = 0; node < lives->node_count; node++) {
-        while (!lives->fuse.blown && mkv_volume_has_work(lives->nodes[node].volume)) {
-            mkv_node_tick(&lives->nodes[node], lives->now_ns);
-        }
-    }
-    mkv_evictions_turn(&lives->evictions, &lives->model);
-    lives->clients->settle(lives->world);
-}
-
 /* ---- from the first to the last -------------------------------------------------------------- */
 
 void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *options,
@@ -755,7 +687,7 @@ void mkv_lives_run(struct mkv_lives *lives) {
     start_format(lives);
     while (lives->phase != MKV_PHASE_DONE) {
         if (!lives->fuse.blown) {
-            turn(lives);
+            mkv_lives_turn(lives);
         }
         if (lives->fuse.blown) {
             crash(lives);

@@ -58,6 +58,9 @@ struct mkv_lives_clients {
     void (*failed)(void *world, uint32_t volume);
     /* Starts to read a key back, whole. False when it cannot yet. */
     bool (*start_get)(void *world, uint32_t key);
+    /* Whether it could start something of the workload now; false stays so until something
+     * happens. */
+    bool (*can_start)(const void *world);
     /* Starts something of the workload, if it likes. */
     void (*work)(void *world);
     /* When the clients' side has something due, and lets it happen. */
@@ -134,6 +137,8 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                     const struct mkv_lives_slabs *slabs,
                     void (*on_message)(void *world, uint32_t volume,
                                        const struct mkv_message *message, const uint8_t *data));
+/* Takes the one thing that is due first (I1); lives_turn.c. */
+void mkv_lives_turn(struct mkv_lives *lives);
 /* Lives to the end. */
 void mkv_lives_run(struct mkv_lives *lives);
 /* An operation ended with an error of the drive, or because the volume has none: fails the run when

@@ -25,6 +25,9 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->geometry = shape->geometry;
     config->ops_max = options->ops_max;
     config->window_units = shape->window_units;
+    config->step_pages = shape->step_pages;
+    config->step_slots = shape->step_slots;
+    config->step_clear_bytes = shape->step_clear_bytes;
     config->idle_ns = shape->idle_ns;
     config->empty_ns_max = shape->empty_ns_max;
     config->empty_grain_ns = shape->empty_grain_ns;

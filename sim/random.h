@@ -31,18 +31,49 @@ struct mkv_random {
     uint64_t state[4];
 };
 
-void mkv_random_seed(struct mkv_random *random, uint64_t seed, enum mkv_concern concern);
-
 /* A well-mixed function of one word, for numbers that belong to a thing and not to a moment. */
-uint64_t mkv_random_mix(uint64_t value);
+static inline uint64_t mkv_random_mix(uint64_t value) {
+    value ^= value >> 30;
+    value *= 0xbf58476d1ce4e5b9ull;
+    value ^= value >> 27;
+    value *= 0x94d049bb133111ebull;
+    value ^= value >> 31;
+    return value;
+}
+
+/* The step of the counter that makes a state of a seed. */
+#define MKV_RANDOM_GAMMA 0x9e3779b97f4a7c15ull
+
+static inline uint64_t mkv_random_counter(uint64_t seed, enum mkv_concern concern) {
+    MKV_ASSERT((unsigned)concern < MKV_CONCERN_COUNT);
+    /* Mixed before the concern is added, so that seed 1 of one is not seed 0 of the next. */
+    return mkv_random_mix(seed + MKV_RANDOM_GAMMA) ^ mkv_random_mix((uint64_t)concern + 1);
+}
+
+static inline void mkv_random_seed(struct mkv_random *random, uint64_t seed,
+                                   enum mkv_concern concern) {
+    uint64_t counter = mkv_random_counter(seed, concern);
+    for (unsigned word = 0; word < 4; word++) {
+        counter += MKV_RANDOM_GAMMA;
+        random->state[word] = mkv_random_mix(counter);
+    }
+    /* All zeros is the one state the generator never leaves. */
+    if ((random->state[0] | random->state[1] | random->state[2] | random->state[3]) == 0) {
+        random->state[0] = MKV_RANDOM_GAMMA;
+    }
+}
 
 static inline uint64_t mkv_random_rotate(uint64_t value, unsigned bits) {
     return (value << bits) | (value >> (64 - bits));
 }
 
+static inline uint64_t mkv_random_scramble(uint64_t word) {
+    return mkv_random_rotate(word * 5, 7) * 9;
+}
+
 static inline uint64_t mkv_random_next(struct mkv_random *random) {
     uint64_t *state = random->state;
-    const uint64_t result = mkv_random_rotate(state[1] * 5, 7) * 9;
+    const uint64_t result = mkv_random_scramble(state[1]);
     const uint64_t shifted = state[1] << 17;
     state[2] ^= state[0];
     state[3] ^= state[1];
@@ -53,10 +84,25 @@ static inline uint64_t mkv_random_next(struct mkv_random *random) {
     return result;
 }
 
+/* The first two numbers of the generator that this seed makes, without making it. */
+static inline void mkv_random_first_two(uint64_t seed, enum mkv_concern concern,
+                                        uint64_t numbers[2]) {
+    const uint64_t counter = mkv_random_counter(seed, concern);
+    const uint64_t word_0 = mkv_random_mix(counter + MKV_RANDOM_GAMMA);
+    const uint64_t word_1 = mkv_random_mix(counter + 2 * MKV_RANDOM_GAMMA);
+    const uint64_t word_2 = mkv_random_mix(counter + 3 * MKV_RANDOM_GAMMA);
+    numbers[0] = mkv_random_scramble(word_1);
+    numbers[1] = mkv_random_scramble(word_1 ^ word_2 ^ word_0);
+}
+
+static inline uint32_t mkv_random_scale(uint64_t number, uint32_t bound) {
+    MKV_ASSERT(bound > 0);
+    return (uint32_t)(((number >> 32) * bound) >> 32);
+}
+
 /* 0 ... bound - 1. The bias of the multiplication is below 2^-32 and of no matter here. */
 static inline uint32_t mkv_random_below(struct mkv_random *random, uint32_t bound) {
-    MKV_ASSERT(bound > 0);
-    return (uint32_t)(((mkv_random_next(random) >> 32) * bound) >> 32);
+    return mkv_random_scale(mkv_random_next(random), bound);
 }
 
 /* low ... high. */

@@ -8,7 +8,7 @@
 /* Address space for the largest run; only what is used costs memory. */
 #define MEMORY_BYTES (1024ull * MKV_MIB)
 /* Of this many seeds one is run again in other memory. */
-#define REPEAT_ONE_IN 16u
+#define REPEAT_ONE_IN 32u
 #define OTHER_SALT 0x5au
 
 bool mkv_run_memory_create(struct mkv_memory *memory) {

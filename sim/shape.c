@@ -17,6 +17,13 @@
 #define LEASE_SALT 0x1ea5eull
 #define RESERVE_ONE_IN 2u
 #define RESERVE_SALT 0x2e5e2ull
+/* One seed in this many has steps that do so little that its small tables take several. */
+#define STEPS_ONE_IN 3u
+#define STEPS_SALT 0x57e95ull
+#define STEP_PAGES_DRAWN_MAX 6u
+#define STEP_SLOTS_DRAWN_MAX 24u
+#define STEP_CLEAR_BYTES_DRAWN_MIN 512u
+#define STEP_CLEAR_BYTES_DRAWN_MAX 8192u
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has many long keys, and these extents, which have room for all of them. */
@@ -32,7 +39,14 @@
  */
 #define CROWDED_ONE_IN 4u
 #define LONG_UNITS 36u
+/* Crashes of a seed, by its spans: a long life costs several short ones, and each length is to have
+ * about the same share of the time. */
 #define CRASHES_MAX_VOLUME 192u
+#define SPAN_LONG 250u
+#define CRASHES_MAX_SPAN_LONG 112u
+#define SPAN_LONGEST 600u
+#define CRASHES_MAX_SPAN_LONGEST 64u
+#define CRASHES_MAX_LONG_KEYS 64u
 #define CRASHES_MAX_FRONT 24u
 #define CRASHES_MAX_SET 40u
 
@@ -185,11 +199,31 @@ static void draw_reservations(struct mkv_shape *shape, uint64_t seed) {
     }
 }
 
+/* Drawn apart, too. */
+static void draw_steps(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ STEPS_SALT, MKV_CONCERN_SHAPE);
+    if (!mkv_random_chance(&random, 1, STEPS_ONE_IN)) {
+        return;
+    }
+    shape->step_pages = mkv_random_between(&random, 1, STEP_PAGES_DRAWN_MAX);
+    shape->step_slots = mkv_random_between(&random, 1, STEP_SLOTS_DRAWN_MAX);
+    shape->step_clear_bytes =
+        mkv_random_between(&random, STEP_CLEAR_BYTES_DRAWN_MIN, STEP_CLEAR_BYTES_DRAWN_MAX);
+}
+
+static uint32_t crashes_of_span(uint32_t span) {
+    return span < SPAN_LONG      ? CRASHES_MAX_VOLUME
+           : span < SPAN_LONGEST ? CRASHES_MAX_SPAN_LONG
+                                 : CRASHES_MAX_SPAN_LONGEST;
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
-    static const uint32_t spans[] = {12, 40, 80, 120, 250, 600};
+    static const uint32_t spans[] = {12, 40, 80, 120, SPAN_LONG, SPAN_LONGEST};
     const bool front = shape->world == MKV_WORLD_FRONT;
-    shape->crashes_max = front ? CRASHES_MAX_FRONT : CRASHES_MAX_VOLUME;
-    shape->crash_span = spans[mkv_random_below(random, 6)] * (front ? 4 : 1);
+    const uint32_t span = spans[mkv_random_below(random, 6)];
+    shape->crashes_max = front ? CRASHES_MAX_FRONT : crashes_of_span(span);
+    shape->crash_span = span * (front ? 4 : 1);
     shape->share_cut = mkv_random_below(random, 8);
     shape->share_kill = mkv_random_below(random, 8);
     shape->keep_weights[MKV_KEEP_NONE] = mkv_random_below(random, 3);
@@ -222,6 +256,7 @@ static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
         return;
     }
     shape->long_keys = true;
+    shape->crashes_max = CRASHES_MAX_LONG_KEYS; /* all of them are read back after each */
     shape->key_count = MKV_CONTENT_KEYS_MAX - (uint32_t)(draw >> 8) % 24;
     shape->colliding = 0;
     shape->length_max = MKV_UNIT_BYTES;
@@ -259,6 +294,7 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_expiry(shape, seed);
     draw_leases(shape, seed);
     draw_reservations(shape, seed);
+    draw_steps(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);

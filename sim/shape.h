@@ -39,6 +39,9 @@ struct mkv_shape {
     struct mkv_geometry geometry;
     struct mkv_drive_profile profile;
     uint32_t window_units;
+    uint32_t step_pages; /* what one step of a volume does at most; 0: as much as ever */
+    uint32_t step_slots;
+    uint32_t step_clear_bytes;
     uint64_t idle_ns;
     uint64_t empty_ns_max;
     uint64_t empty_grain_ns;

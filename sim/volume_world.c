@@ -27,11 +27,13 @@ static bool start_get(void *context, uint32_t key) {
     return mkv_volume_client_start_get(context, key);
 }
 
+static bool can_start(const void *context) {
+    const struct volume_world *world = context;
+    return world->busy_count < world->lives.shape->clients;
+}
+
 static void work(void *context) {
-    struct volume_world *world = context;
-    if (world->busy_count < world->lives.shape->clients) {
-        mkv_volume_client_start(world);
-    }
+    mkv_volume_client_start(context);
 }
 
 static uint32_t first_client(const struct volume_world *world) {
@@ -81,6 +83,7 @@ void mkv_volume_world_run(const struct mkv_world_options *options,
         .serving = serving,
         .failed = failed,
         .start_get = start_get,
+        .can_start = can_start,
         .work = work,
         .due_ns = due_ns,
         .act = act,

@@ -22,14 +22,16 @@ static struct mkv_slot_table *table_new(uint32_t slots) {
     uint64_t cursor = 0;
     while (!mkv_slot_table_clear(table, &cursor, 1u << 20)) {
     }
-    /* As far as the directory looks, every page that is used has an extent. The others, whose
+    /* As far as the directory looks, every page that is used is of one extent. The others, whose
      * entries hold anything, say that they are live. */
     table->page_high = table->slot_total / MKV_PAGE_SLOTS;
     memset(mkv_slot_table_entry(table, (struct mkv_slot){0}), 0,
            table->slot_total * sizeof(struct mkv_slot_entry));
-    for (uint32_t page = 0; page < mkv_divide_up_u64(slots, MKV_PAGE_SLOTS); page++) {
-        mkv_slot_table_page(table, page)->extent = 0;
+    const uint32_t pages = (uint32_t)mkv_divide_up_u64(slots, MKV_PAGE_SLOTS);
+    for (uint32_t page = 0; page < pages; page++) {
+        *mkv_slot_table_page(table, page) = (struct mkv_page_state){0, page};
     }
+    mkv_slot_table_extent(table, (struct mkv_extent){0})->slot_count = pages * MKV_PAGE_SLOTS;
     for (uint32_t slot = (uint32_t)mkv_round_up_u64(slots, MKV_PAGE_SLOTS);
          slot < table->slot_total; slot++) {
         mkv_slot_table_entry(table, (struct mkv_slot){slot})->bits = MKV_SLOT_LIVE;

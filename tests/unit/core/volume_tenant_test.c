@@ -271,6 +271,47 @@ static void test_open__more_pages_than_a_step_takes__counts_every_block(void **s
     rig_destroy(rig);
 }
 
+/* Ticks that an opening takes, with steps that do so little. */
+static uint32_t ticks_to_open(struct rig *rig, uint32_t pages, uint32_t slots, uint32_t bytes) {
+    rig->config.step_pages = pages;
+    rig->config.step_slots = slots;
+    rig->config.step_clear_bytes = bytes;
+    rig->queue_count = 0;
+    rig->volume = mkv_volume_init(rig->memory, rig->memory_bytes, &rig->config);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_OPEN), MKV_OK);
+    uint32_t ticks = 0;
+    while (rig->queue_count > 0 || mkv_volume_has_work(rig->volume)) {
+        if (rig->queue_count > 0) {
+            rig_complete(rig, 0, MKV_IO_OK);
+        } else {
+            rig_tick(rig, 0);
+            ticks++;
+        }
+        assert_true(ticks < 100000);
+    }
+    assert_int_equal(rig_stats(rig).state, MKV_VOLUME_SERVING);
+    return ticks;
+}
+
+static void test_open__steps_of_one_page_and_slot__take_more_and_end_the_same(void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    assert_int_equal(rig_put(rig, "a", 5000, 1, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "b", 9000, 2, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "c", 200, 3, 0), MKV_STATUS_OK);
+    const uint32_t usual = ticks_to_open(rig, 0, 0, 0);
+    const uint64_t hash = mkv_volume_durable_hash(rig->volume);
+    /* Each of the three classes has a page, which is linked, then counted. */
+    assert_true(ticks_to_open(rig, 1, 0, 0) >= usual + 4);
+    assert_int_equal(rig_stats(rig).blocks, 3);
+    assert_true(mkv_volume_durable_hash(rig->volume) == hash);
+    assert_true(ticks_to_open(rig, 0, 1, 0) > usual);
+    assert_true(ticks_to_open(rig, 0, 0, 64) > usual + 16);
+    assert_true(mkv_volume_durable_hash(rig->volume) == hash);
+    mkv_volume_check(rig->volume);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume__tenant_that_was_never_created__has_and_takes_nothing),
@@ -287,6 +328,7 @@ int main(void) {
         cmocka_unit_test(test_volume__drops_of_two_tenants__one_after_the_other),
         cmocka_unit_test(test_volume__drive_fails_under_a_tenant_drop__both_waiters_answered),
         cmocka_unit_test(test_open__more_pages_than_a_step_takes__counts_every_block),
+        cmocka_unit_test(test_open__steps_of_one_page_and_slot__take_more_and_end_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,8 +59,21 @@ static void test_random_below__many_draws__reaches_every_value_and_no_other(void
     EXPECT_FAILURE(MKV_ORACLE_ASSERTION, (void)mkv_random_below(&random, 0));
 }
 
+static void test_random__first_two__are_what_the_generator_gives(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 1000; seed++) {
+        struct mkv_random random;
+        uint64_t numbers[2];
+        mkv_random_seed(&random, seed * 0x9e3779b97f4a7c15ull, MKV_CONCERN_WORKLOAD);
+        mkv_random_first_two(seed * 0x9e3779b97f4a7c15ull, MKV_CONCERN_WORKLOAD, numbers);
+        assert_true(mkv_random_next(&random) == numbers[0]);
+        assert_true(mkv_random_next(&random) == numbers[1]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random__first_two__are_what_the_generator_gives),
         cmocka_unit_test(test_random__same_seed_and_concern__gives_the_same_numbers),
         cmocka_unit_test(test_random__known_state__gives_the_known_numbers),
         cmocka_unit_test(test_random__every_concern__is_a_stream_of_its_own),
