@@ -237,4 +237,20 @@ struct mkv_front_stats {
 };
 void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stats);
 
+/* Tenants that are counted each; those that come when there are as many count together. */
+#define MKV_FRONT_TENANTS_MAX 128u
+
+/* What clients of one tenant asked for since init. */
+struct mkv_front_tenant {
+    uint32_t id; /* MKV_NONE_U32: all the others, and names that have no number */
+    uint64_t keys_from_memory;
+    uint64_t keys_from_drive;
+    uint64_t keys_missed;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+};
+/* Walks them: *cursor starts at 0; false at the end. */
+bool mkv_front_next_tenant(const struct mkv_front *front, uint32_t *cursor,
+                           struct mkv_front_tenant *tenant);
+
 #endif

@@ -407,6 +407,11 @@ struct mkv_front {
     struct front_volume volumes[MKV_VOLUMES_MAX];
     struct mkv_member members[MKV_VOLUMES_MAX]; /* of placement; an absent one has no weight */
     struct mkv_front_stats stats;               /* the counts; states are filled in when asked */
+    /* The last row is that of all the others. */
+    struct mkv_front_tenant tenants[MKV_FRONT_TENANTS_MAX + 1];
+    uint32_t tenant_heads[MKV_FRONT_TENANTS_MAX]; /* by id: 1 + the first row to look at */
+    uint32_t tenant_nexts[MKV_FRONT_TENANTS_MAX];
+    uint32_t tenant_count;
 };
 
 static inline bool front_has_memory(const struct mkv_front *front) {
@@ -474,6 +479,9 @@ static inline uint64_t front_add_ns(uint64_t a, uint64_t b) {
 struct mkv_effect *mkv_front_emit(struct mkv_front *front, enum mkv_effect_kind kind);
 /* FRONT_DATA_BYTES for the data of that effect, which becomes its message's. */
 uint8_t *mkv_front_emit_data(struct mkv_front *front, struct mkv_effect *effect);
+
+/* The figures of the item's tenant. */
+struct mkv_front_tenant *mkv_front_tenant_of(struct mkv_front *front, uint32_t tenant);
 
 /* front_wait.c */
 

@@ -667,6 +667,7 @@ static void on_pull_done(struct mkv_front *front, uint32_t op_index,
     if (is_ok) {
         MKV_ASSERT(done->sum_count == mkv_chunk_count(op->length));
         front->stats.bytes_in += op->length;
+        mkv_front_tenant_of(front, front_item_at(front, op->item)->tenant)->bytes_in += op->length;
     }
     if (!is_ok || op->doomed) {
         if (op->begun) {
@@ -697,6 +698,8 @@ static void on_push_done(struct mkv_front *front, uint32_t op_index,
     struct front_op *op = front_op_at(front, op_index);
     if (done->transfer == MKV_TRANSFER_OK) {
         front->stats.bytes_out += op->result_bytes;
+        mkv_front_tenant_of(front, front_item_at(front, op->item)->tenant)->bytes_out +=
+            op->result_bytes;
         front->stats.segments_pushed += op->segment != MKV_NONE_U32 ? 1 : 0;
     }
     op->state = FRONT_OP_DONE;

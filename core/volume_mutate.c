@@ -148,14 +148,18 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
 }
 
 /* The block is not found from now on. */
-static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
-                        enum mkv_drop_cause cause) {
+static void evict_event(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
+                        bool of_quota) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     const struct mkv_slot_table *table = volume_table(volume);
     const struct empty_job *job = &volume->empty_job;
     volume->stats.evictions_total++;
     volume->stats.evictions_by_tier[(entry->bits >> MKV_SLOT_TIER_SHIFT) % MKV_VOLUME_TIERS]++;
-    if (job->active && mkv_slot_table_extent_of(table, slot).index == job->extent.index) {
+    mkv_volume_tenant_evicted(volume, entry->tenant,
+                              of_quota ? entry->tenant : volume->evict.tenant);
+    if (of_quota) {
+        volume->stats.evictions_quota_total++;
+    } else if (job->active && mkv_slot_table_extent_of(table, slot).index == job->extent.index) {
         volume->stats.evictions_rebalance_total++;
     } else {
         volume->stats.evictions_capacity_total++;
@@ -194,7 +198,7 @@ void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t index) {
         return;
     }
     if (op->of_eviction) {
-        evict_event(volume, op->old_slot, op->drop_cause);
+        evict_event(volume, op->old_slot, op->drop_cause, op->of_quota);
         mkv_volume_policy_remember(volume, op->tag, op->policy_state);
     }
     drop_old(volume, index, op->drop_cause);
@@ -393,6 +397,7 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 #define DROP_OF_EVICTION 0x2u
 #define DROP_RETIRES 0x4u
 #define DROP_OF_CATCH_UP 0x8u
+#define DROP_OF_QUOTA 0x10u
 #define DROP_OF_LISTING(listing) (((listing) + 1u) * 0x100u)
 
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
@@ -411,6 +416,8 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
         op->policy_state = mkv_volume_policy_take_out(volume, slot); /* it is no victim twice */
     }
     op->of_catch_up = (flags & DROP_OF_CATCH_UP) != 0;
+    op->of_quota = (flags & DROP_OF_QUOTA) != 0;
+    volume->quota.drops += op->of_quota ? 1u : 0u;
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
@@ -462,13 +469,13 @@ bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint
 /* A put that waits for room holds the lock of a block that is to make some. It has done nothing
  * yet: so it drops that block itself, and when the drop is durable it looks and asks anew. */
 static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot,
-                            enum mkv_drop_cause cause) {
+                            enum mkv_drop_cause cause, bool of_quota) {
     extent_waiter_remove(volume, index);
     struct op *op = &volume_ops(volume)[index];
     op->clearing = true;
     op->candidate = 0;
     op->old_slot = slot;
-    evict_event(volume, slot, cause);
+    evict_event(volume, slot, cause, of_quota);
     drop_old(volume, index, cause);
 }
 
@@ -476,7 +483,8 @@ bool mkv_volume_evict_room(const struct mkv_volume *volume) {
     return volume->evict_drops < EVICT_DROPS_MAX && mkv_volume_drop_room(volume);
 }
 
-void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause) {
+static void evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
+                  uint32_t flags) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
     MKV_ASSERT((entry->bits & MKV_SLOT_HIDDEN) == 0);
@@ -484,10 +492,18 @@ void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     const uint64_t tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
     const uint32_t holder = mkv_volume_lock_holder(volume, entry->tenant, tag);
     if (holder != MKV_NONE_U32 && volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
-        evict_by_waiter(volume, holder, slot, cause);
+        evict_by_waiter(volume, holder, slot, cause, (flags & DROP_OF_QUOTA) != 0);
         return;
     }
-    slot_drop(volume, slot, cause, DROP_OF_EVICTION);
+    slot_drop(volume, slot, cause, DROP_OF_EVICTION | flags);
+}
+
+void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause) {
+    evict(volume, slot, cause, 0);
+}
+
+void mkv_volume_evict_for_quota(struct mkv_volume *volume, struct mkv_slot slot) {
+    evict(volume, slot, MKV_DROP_EVICT, DROP_OF_QUOTA);
 }
 
 /* Whether an extent for this slot size is on its way. */
@@ -546,9 +562,16 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct mkv_slot_table *table = volume_table(volume);
     const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
     if (!mkv_volume_tenant_has_room(volume, op, slot_units)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_QUOTA);
+        if (!mkv_volume_quota_request(volume, index, slot_units)) {
+            mkv_volume_tenant_rejected(volume, op);
+            mkv_volume_mutation_end(volume, index, MKV_STATUS_QUOTA);
+        } else if (!mkv_volume_lock_step_back(volume, index)) {
+            op->state = OP_EXTENT_WAIT;
+            mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        }
         return;
     }
+    volume->evict.tenant = op->tenant;
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
     bool waits = !reserved && extent_request(volume, slot_units);
     if (!reserved && !waits && mkv_volume_evict_request(volume, index, slot_units)) {
