@@ -319,6 +319,7 @@ enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *inp
     MKV_ASSERT(front->effect_count <= FRONT_EFFECTS_PER_ITEM_MAX);
     mkv_front_timers_run(front);
     run_ready(front);
+    mkv_front_touches_send(front);
     return MKV_OK;
 }
 

@@ -8,7 +8,10 @@
  *            while mkv_front_has_work(front): step a TICK at once, else at the latest at
  *            mkv_front_timer_ns(front)
  *
- *   GET         FIND, slab, READ, PUSH; or PUSH alone, of a block that is in memory
+ *   GET         FIND, slab, READ, PUSH; or PUSH alone, of a block that is in memory, of which the
+ *               volume hears later, with others (TOUCH)
+ *   EXISTS, LOOKUP   EXISTS, whose answer says whether the block is leased; what the volume does
+ *               not have, and memory does, is there
  *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE. A
  *               relaxed one over nothing is answered at PUT_TAKEN
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
@@ -198,7 +201,9 @@ struct mkv_front_stats {
     uint64_t keys_from_memory[MKV_OP_COUNT]; /* of keys_by_miss[][MKV_MISS_NONE] */
     uint64_t memory_kept_puts;               /* blocks that stayed: written … */
     uint64_t memory_kept_reads;              /* … and read */
-    uint64_t memory_taken;                   /* for others' slabs, or for more recent blocks */
+    uint64_t touches_sent;     /* blocks read from memory that volumes were told of … */
+    uint64_t touches_dropped;  /* … and others, of which there were too many at a time */
+    uint64_t memory_taken;     /* for others' slabs, or for more recent blocks */
     uint64_t memory_forgotten; /* because their key was put, replaced or deleted, or is offline */
     uint64_t reads_shared;     /* GETs of a block that waited for another's read, and had it */
     uint64_t reads_not_kept;   /* their key was mutated meanwhile */

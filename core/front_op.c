@@ -609,7 +609,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
         op->length_units = message->length_units;
         op->leased = message->lease_ns > 0;
-        mkv_front_op_done(front, op_index, message->status, message->miss);
+        mkv_front_op_exists_settle(front, op_index, message->status, message->miss);
         break;
     case MKV_MESSAGE_PUT_READY:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED);
@@ -652,6 +652,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_SCAN_DONE:
     case MKV_MESSAGE_COUNT_DONE:
     case MKV_MESSAGE_PURGE_DONE:
+    case MKV_MESSAGE_TOUCH:
         MKV_ASSERT(false);
         break;
     }

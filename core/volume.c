@@ -433,6 +433,9 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_EXISTS:
         mkv_volume_exists(volume, input);
         return;
+    case MKV_MESSAGE_TOUCH:
+        mkv_volume_touch(volume, input);
+        return;
     case MKV_MESSAGE_PIN:
     case MKV_MESSAGE_UNPIN:
         mkv_volume_pin(volume, input);

@@ -167,6 +167,7 @@ struct mkv_volume_stats {
     uint64_t leases_used_total, leases_expired_total, leases_overridden_total;
     uint64_t leases_refused_total;
     uint64_t promises_broken_total; /* reads of a leased block that found nothing */
+    uint64_t touches_total;         /* blocks that were read from memory, as the policy was told */
     uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
     uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
     uint64_t evictions_capacity_total, evictions_rebalance_total, evictions_quota_total;

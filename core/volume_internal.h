@@ -89,6 +89,7 @@ static inline void volume_want_flush(struct mkv_volume *volume, uint64_t *ticket
 
 void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input);
+void mkv_volume_touch(struct mkv_volume *volume, const struct mkv_input *input);
 /* The live block of the message's key, as far as memory tells, or MKV_NONE_U32 and why. */
 struct mkv_slot mkv_volume_found(const struct mkv_volume *volume, const struct mkv_input *input,
                                  enum mkv_miss *miss);

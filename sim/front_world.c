@@ -58,6 +58,9 @@ static void ring_input(struct message_ring *ring, struct mkv_input *input) {
 /* Notes what a volume is asked for, to know later whose answer an answer is. */
 static void note_asked(struct front_world *world, const struct mkv_message *message,
                        const uint8_t *data) {
+    if (message->kind == MKV_MESSAGE_TOUCH) {
+        return; /* has no answer */
+    }
     MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
     if (message->kind == MKV_MESSAGE_PUT_WRITE) {
         world->asked[message->volume][message->front_op.index].written = true;

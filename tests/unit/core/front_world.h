@@ -129,6 +129,8 @@ struct world {
     uint8_t *unit_users;
     uint64_t now_ns;
     uint64_t wall_later_ms;
+    uint32_t touches;           /* blocks that volumes were told of */
+    uint64_t touch_tag;         /* the first of the last message */
     uint64_t lease_ns;          /* that the last EXISTS or PIN asked for */
     uint64_t deadline_after_ns; /* of requests to come; one second unless a test says otherwise */
     uint64_t random;            /* 0: events in the order in which they came up */

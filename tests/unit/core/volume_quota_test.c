@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A tenant at its quota makes room for its own puts. */
+#include "core/bytes.h"
+#include "core/hash.h"
 #include "tests/unit/core/test.h"
 #include "tests/unit/core/volume_rig.h"
 
@@ -80,6 +82,26 @@ static void test_volume_quota__put_at_the_quota__takes_the_coldest_own_blocks_pl
     rig_destroy(rig);
 }
 
+/* As a block that was read from memory. */
+static void test_volume_quota__touched_block__is_not_the_coldest(void **state) {
+    (void)state;
+    struct rig *rig = rig_at_quota();
+    uint8_t entry[2 * MKV_TOUCH_ENTRY_BYTES] = {0};
+    mkv_store_u64(entry, mkv_key_tag(BATCH, (const uint8_t *)key_of(0), 2));
+    mkv_store_u32(entry + 8, BATCH);
+    mkv_store_u64(entry + MKV_TOUCH_ENTRY_BYTES, 12345); /* of nobody */
+    mkv_store_u32(entry + MKV_TOUCH_ENTRY_BYTES + 8, BATCH);
+    struct mkv_input input = {.kind = MKV_INPUT_MESSAGE, .data = entry, .data_bytes = sizeof entry};
+    input.message = (struct mkv_message){.kind = MKV_MESSAGE_TOUCH, .data_bytes = sizeof entry};
+    rig_step(rig, &input);
+    assert_int_equal(rig->answer_count, 0);
+    assert_int_equal(rig_stats(rig).touches_total, 1);
+    assert_int_equal(rig_put(rig, "new", LENGTH, 9, 0), MKV_STATUS_OK);
+    assert_true(has(rig, key_of(0), 0));
+    assert_false(has(rig, key_of(1), 1));
+    rig_destroy(rig);
+}
+
 static void test_volume_quota__larger_put__takes_the_place_of_several(void **state) {
     (void)state;
     struct rig *rig = rig_at_quota();
@@ -155,6 +177,7 @@ static void test_volume_quota__replace_at_the_quota__evicts_nothing(void **state
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume_quota__put_at_the_quota__takes_the_coldest_own_blocks_place),
+        cmocka_unit_test(test_volume_quota__touched_block__is_not_the_coldest),
         cmocka_unit_test(test_volume_quota__larger_put__takes_the_place_of_several),
         cmocka_unit_test(test_volume_quota__put_above_the_quota__is_refused_and_nothing_leaves),
         cmocka_unit_test(test_volume_quota__all_blocks_pinned__is_refused_until_one_is_not),
