@@ -64,6 +64,14 @@ uint64_t mkv_admin_blocks(const struct mkv_admin_snapshot *snapshot) {
     return blocks;
 }
 
+uint64_t mkv_admin_blocks_of_tier(const struct mkv_admin_snapshot *snapshot, uint32_t tier) {
+    uint64_t blocks = 0;
+    for (uint32_t index = 0; index < snapshot->drive_count; index++) {
+        blocks += snapshot->drives[index].volume.blocks_by_tier[tier];
+    }
+    return blocks;
+}
+
 uint64_t mkv_admin_blocks_total(const struct mkv_admin_snapshot *snapshot) {
     return mkv_admin_blocks(snapshot) + snapshot->front.memory_unpersisted;
 }

@@ -41,8 +41,10 @@ struct mkv_admin_slab_figures mkv_admin_slab_figures(const struct mkv_admin_snap
 /* Positions of the journal that the durable checkpoint does not cover. */
 uint64_t mkv_admin_journal_lag(const struct mkv_volume_stats *volume);
 
-/* Live blocks of all drives; and with those that are in memory alone. */
+/* Live blocks of all drives; those of one retention tier; and with those that are in memory alone.
+ */
 uint64_t mkv_admin_blocks(const struct mkv_admin_snapshot *snapshot);
+uint64_t mkv_admin_blocks_of_tier(const struct mkv_admin_snapshot *snapshot, uint32_t tier);
 uint64_t mkv_admin_blocks_total(const struct mkv_admin_snapshot *snapshot);
 
 /* Keys asked for by GET, EXISTS and LOOKUP together, by where they were found. */

@@ -303,9 +303,77 @@ MKV_COLLECTOR(blocks) {
 MKV_COLLECTOR(blocks_by_tier) {
     (void)argument;
     for (uint32_t tier = 0; tier < MKV_ADMIN_TIER_COUNT; tier++) {
-        count1(out, mkv_admin_tiers[tier],
-               tier == MKV_ADMIN_TIER_UNHINTED ? mkv_admin_blocks(sources->snapshot) : 0);
+        count1(out, mkv_admin_tiers[tier], mkv_admin_blocks_of_tier(sources->snapshot, tier));
     }
+}
+
+MKV_COLLECTOR(critical_evictions) {
+    (void)argument;
+    uint64_t sum = 0;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
+        sum += volume->evictions_by_tier[MKV_TIER_OUTPUT_CRITICAL];
+    }
+    count0(out, sum);
+}
+
+MKV_COLLECTOR(demotions) {
+    static const char *const causes[MKV_DEMOTION_COUNT] = {"exit_think", "session_end", "idle"};
+    (void)argument;
+    for (uint32_t cause = 0; cause < MKV_DEMOTION_COUNT; cause++) {
+        uint64_t sum = 0;
+        for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+            sum += sources->snapshot->drives[index].volume.demotions_total[cause];
+        }
+        count1(out, causes[cause], sum);
+    }
+}
+
+/* A session is on every drive that was told of it or stored for it: the drive that has most. */
+MKV_COLLECTOR(sessions_tracked) {
+    (void)argument;
+    uint64_t most = 0;
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        most = mkv_max_u64(most, sources->snapshot->drives[index].volume.sessions);
+    }
+    count0(out, most);
+}
+
+MKV_COLLECTOR(think_tokens) {
+    const struct mkv_front_stats *front = &sources->snapshot->front;
+    uint64_t bounds[MKV_FRONT_THINK_BOUNDS];
+    (void)argument;
+    for (uint32_t bound = 0; bound < MKV_FRONT_THINK_BOUNDS; bound++) {
+        bounds[bound] = (uint64_t)MKV_FRONT_THINK_FIRST << bound;
+    }
+    mkv_exposition_histogram(out, bounds, front->think_tokens, MKV_FRONT_THINK_BOUNDS,
+                             front->think_tokens_sum);
+}
+
+MKV_COLLECTOR(think_exits) {
+    const uint64_t *exits = sources->snapshot->front.think_exits;
+    (void)argument;
+    count1(out, "converged", exits[MKV_THINK_CONVERGED]);
+    count1(out, "overthinking", exits[MKV_THINK_OVERTHINKING]);
+    count1(out, "hard_cap", exits[MKV_THINK_HARD_CAP]);
+}
+
+MKV_COLLECTOR(evicted_seconds) {
+    struct mkv_volume_seconds sum = {.sum = 0};
+    uint64_t bounds[MKV_VOLUME_SECONDS_BOUNDS];
+    for (uint32_t bound = 0; bound < MKV_VOLUME_SECONDS_BOUNDS; bound++) {
+        bounds[bound] = 1ull << bound;
+    }
+    for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+        const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
+        const struct mkv_volume_seconds *seconds =
+            argument != 0 ? &volume->evicted_lifetime : &volume->evicted_idle;
+        for (uint32_t bucket = 0; bucket <= MKV_VOLUME_SECONDS_BOUNDS; bucket++) {
+            sum.counts[bucket] += seconds->counts[bucket];
+        }
+        sum.sum += seconds->sum;
+    }
+    mkv_exposition_histogram(out, bounds, sum.counts, MKV_VOLUME_SECONDS_BOUNDS, sum.sum);
 }
 
 MKV_COLLECTOR(evictions_by_tier) {

@@ -61,6 +61,12 @@ MKV_COLLECTOR(shard_blocks);
 
 MKV_COLLECTOR(blocks); /* true: with those in memory alone */
 MKV_COLLECTOR(blocks_by_tier);
+MKV_COLLECTOR(critical_evictions);
+MKV_COLLECTOR(demotions);
+MKV_COLLECTOR(sessions_tracked);
+MKV_COLLECTOR(think_tokens);
+MKV_COLLECTOR(think_exits);
+MKV_COLLECTOR(evicted_seconds); /* true: lifetimes; false: times without use */
 MKV_COLLECTOR(evictions_by_tier);
 MKV_COLLECTOR(evictions_by_cause);
 MKV_COLLECTOR(leases);

@@ -27,6 +27,8 @@ static const char *const eviction_causes[] = {"capacity", "quota", "class_rebala
                                               NULL};
 static const char *const tenant_results[] = {"memory", "drive", "miss", NULL};
 static const char *const directions[] = {"in", "out", NULL};
+static const char *const demotion_causes[] = {"exit_think", "session_end", "idle", NULL};
+static const char *const think_reasons[] = {"converged", "overthinking", "hard_cap", NULL};
 static const char *const lease_outcomes[] = {"used", "expired", "overridden", "refused", NULL};
 static const char *const write_caches[] = {"volatile", "none", NULL};
 
@@ -59,6 +61,8 @@ static const struct mkv_metric_label by_component[] = {CLOSED("component", compo
 static const struct mkv_metric_label by_repair[] = {CLOSED("kind", repair_kinds), END};
 static const struct mkv_metric_label by_tier[] = {CLOSED("tier", mkv_admin_tiers), END};
 static const struct mkv_metric_label by_cause[] = {CLOSED("cause", eviction_causes), END};
+static const struct mkv_metric_label by_demotion[] = {CLOSED("cause", demotion_causes), END};
+static const struct mkv_metric_label by_think_reason[] = {CLOSED("reason", think_reasons), END};
 static const struct mkv_metric_label by_outcome[] = {CLOSED("outcome", lease_outcomes), END};
 static const struct mkv_metric_label by_tenant[] = {OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1),
                                                     END};
@@ -320,7 +324,14 @@ const struct mkv_metric_family mkv_metric_families[] = {
     COUNTER("memkv_l2_evicted_keys_total", "keys", no_labels, drives_sum,
             OF_VOLUME(evictions_total), "Keys evicted from the drive tier",
             "How fast the store turns over", "Many misses with reason evicted: add drives"),
-    /* Retention tiers and tenants. */
+    HISTOGRAM("memkv_block_lifetime_seconds", "seconds", no_labels, evicted_seconds, true,
+              "Age of a block when it is evicted, of a sample by the key's hash",
+              "For how long the store keeps what it is given",
+              "Below an hour with many misses of reason evicted: add drives"),
+    HISTOGRAM("memkv_block_idle_before_evict_seconds", "seconds", no_labels, evicted_seconds, false,
+              "Time since the last access when a block is evicted, of the same sample",
+              "Whether what leaves was still in use", "Seconds or minutes: add drives"),
+    /* Retention tiers, sessions and tenants. */
     COUNTER("memkv_evictions_total", "blocks", by_tier, evictions_by_tier, 0,
             "Blocks evicted, by retention tier; without hints all are unhinted",
             "What makes room for what", "Many misses with reason evicted: add drives"),
@@ -329,9 +340,27 @@ const struct mkv_metric_family mkv_metric_families[] = {
             "because their time was over",
             "Why blocks leave",
             "class_rebalance for long: the sizes of blocks change; a full cache does the rest"),
+    COUNTER("memkv_output_critical_evictions_total", "blocks", no_labels, critical_evictions, 0,
+            "Evicted blocks of the highest retention tier", "Zero is the target",
+            "Above 0: hint less as output_critical, end sessions earlier, or add drives"),
     GAUGE("memkv_blocks_by_tier", "blocks", by_tier, blocks_by_tier, 0,
           "Blocks by retention tier; without hints all are unhinted", "What would be evicted first",
           "None needed by itself"),
+    COUNTER("memkv_demotions_total", "blocks", by_demotion, demotions, 0,
+            "Blocks moved to a lower retention tier, by what their session did",
+            "Whether clients tell when a reasoning phase or a session is over",
+            "Many by idle: clients do not end their sessions"),
+    GAUGE("memkv_sessions_tracked", "sessions", no_labels, sessions_tracked, 0,
+          "Sessions that the drive with the most of them has in mind",
+          "Grows for ever only if clients use each session all the time",
+          "Near storage.sessions_max: raise it, or shorten storage.session_idle"),
+    HISTOGRAM("memkv_think_tokens_per_session", "tokens", no_labels, think_tokens, 0,
+              "Tokens of reasoning phases, as clients reported them",
+              "How long models think before they answer", "None needed by itself"),
+    COUNTER("memkv_budget_force_total", "events", by_think_reason, think_exits, 0,
+            "Reasoning phases that were over, by the reason that clients gave",
+            "hard_cap: budgets that are too small",
+            "Many by hard_cap: raise the budget of tokens, or look at the prompts"),
     GAUGE("memkv_active_tenants", "tenants", no_labels, active_tenants, 0,
           "Tenants with at least one block", "Who uses the store", "None needed by itself"),
     GAUGE("memkv_tenant_blocks", "blocks", by_tenant, of_tenants, OF_TENANT(blocks),

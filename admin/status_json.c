@@ -233,12 +233,12 @@ struct mkv_admin_reply mkv_admin_tenants(const struct mkv_admin_snapshot *snapsh
     return mkv_admin_reply_json(MHD_HTTP_OK, object);
 }
 
-static json_t *tiers_json(uint64_t blocks) {
+static json_t *tiers_json(const struct mkv_admin_snapshot *snapshot) {
     json_t *tiers = json_array();
     for (uint32_t index = 0; index < MKV_ADMIN_TIER_COUNT; index++) {
         json_t *tier = json_object();
         set_text(tier, "tier", mkv_admin_tiers[index]);
-        set_count(tier, "blocks", index == MKV_ADMIN_TIER_UNHINTED ? blocks : 0);
+        set_count(tier, "blocks", mkv_admin_blocks_of_tier(snapshot, index));
         json_array_append_new(tiers, tier);
     }
     return tiers;
@@ -291,7 +291,7 @@ struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapsho
     json_object_set_new(status, "journal", journal_json(snapshot));
     json_object_set_new(status, "tenants", tenants_json(snapshot));
     set_count(status, "tenants_total", snapshot->tenant_count);
-    json_object_set_new(status, "tiers", tiers_json(blocks));
+    json_object_set_new(status, "tiers", tiers_json(snapshot));
     json_object_set_new(status, "lookups", lookups_json(snapshot));
     json_object_set_new(status, "requests", requests_json(snapshot));
     json_t *rdma = json_object();

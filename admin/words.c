@@ -41,6 +41,7 @@ const char *const mkv_admin_ops[] = {
     [MKV_OP_DELETE] = "delete",
     [MKV_OP_PIN] = "pin",
     [MKV_OP_UNPIN] = "unpin",
+    [MKV_OP_SESSION] = "session",
     [MKV_OP_ALLOCATE] = "allocate",
     [MKV_OP_COMMIT] = "commit",
     [MKV_OP_COUNT] = NULL,

@@ -29,7 +29,6 @@ extern const char *const mkv_admin_lookup_results[4];
 
 /* Retention tiers in the order of eviction. */
 #define MKV_ADMIN_TIER_COUNT 4u
-#define MKV_ADMIN_TIER_UNHINTED 1u
 extern const char *const mkv_admin_tiers[MKV_ADMIN_TIER_COUNT + 1];
 
 #endif

@@ -69,9 +69,8 @@ static void finish_slot_read(const struct mkv_drive_effect *effect, uint8_t *sla
     done->sum_count = mkv_slot_read_sums(slab, payload, payload_bytes, sums);
 }
 
-static void finish_payload_read(const struct mkv_drive_effect *effect, const uint8_t *slab,
+static void finish_payload_read(const struct mkv_drive_effect *effect, const uint8_t *payload,
                                 uint64_t *sums, struct mkv_drive_done *done) {
-    const uint8_t *payload = slab + MKV_UNIT_BYTES;
     MKV_ASSERT(effect->chunk_bytes > 0);
     MKV_ASSERT(effect->payload_bytes <= effect->unit_count * MKV_UNIT_BYTES);
     uint32_t count = (uint32_t)mkv_divide_up_u64(effect->payload_bytes, effect->chunk_bytes);
@@ -85,16 +84,24 @@ static void finish_payload_read(const struct mkv_drive_effect *effect, const uin
     done->sum_count = count;
 }
 
-void mkv_drive_finish_slab_read(const struct mkv_drive_effect *effect, uint8_t *slab,
-                                uint64_t *sums, struct mkv_drive_done *done) {
+void mkv_drive_finish_read(const struct mkv_drive_effect *effect, uint8_t *memory, uint64_t *sums,
+                           struct mkv_drive_done *done) {
     MKV_ASSERT(done->result == MKV_IO_OK);
     MKV_ASSERT(effect->unit_count >= 1);
-    if (effect->memory == MKV_DRIVE_SLOT) {
-        finish_slot_read(effect, slab, sums, done);
-    } else {
-        MKV_ASSERT(effect->memory == MKV_DRIVE_PAYLOAD);
-        finish_payload_read(effect, slab, sums, done);
+    switch (effect->memory) {
+    case MKV_DRIVE_META:
+        if (effect->payload_bytes > 0) {
+            finish_payload_read(effect, memory, sums, done);
+        }
+        return;
+    case MKV_DRIVE_SLOT:
+        finish_slot_read(effect, memory, sums, done);
+        return;
+    case MKV_DRIVE_PAYLOAD:
+        finish_payload_read(effect, memory, sums, done);
+        return;
     }
+    MKV_ASSERT(false);
 }
 
 void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation operation) {

@@ -93,14 +93,14 @@ enum mkv_io_result mkv_drive_result_of_errno(int error_number);
  * Memory work that every implementation owes around its I/O, so that all do the same.
  *
  * `slab` is the header unit of the effect's slab. Before a write of MKV_DRIVE_SLOT: header from
- * `header_unit` (in the volume's arena), inline payload, zeroes behind the payload. After a read of
- * MKV_DRIVE_SLOT or _PAYLOAD that succeeded: inline payload, header and sums into `done`; `sums`
- * has room for MKV_CHUNKS_MAX.
+ * `header_unit` (in the volume's arena), inline payload, zeroes behind the payload. After a read
+ * that succeeded, into `memory`, the first of the units that were moved: inline payload, header and
+ * sums into `done`; `sums` has room for MKV_CHUNKS_MAX.
  */
 void mkv_drive_prepare_slot_write(const struct mkv_drive_effect *effect, const uint8_t *header_unit,
                                   uint8_t *slab);
-void mkv_drive_finish_slab_read(const struct mkv_drive_effect *effect, uint8_t *slab,
-                                uint64_t *sums, struct mkv_drive_done *done);
+void mkv_drive_finish_read(const struct mkv_drive_effect *effect, uint8_t *memory, uint64_t *sums,
+                           struct mkv_drive_done *done);
 
 /* ---- counting, for implementations ------------------------------------------------------------
  */

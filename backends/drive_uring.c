@@ -252,8 +252,8 @@ static void operation_done(struct mkv_ring_completion *completion, int32_t resul
     operation->next_free = drive->free_operations;
     drive->free_operations = operation;
     start_waiting(drive);
-    if (done.result == MKV_IO_OK && finished.slab != NULL && finished.kind == MKV_DRIVE_OP_READ) {
-        mkv_drive_finish_slab_read(&finished.effect, finished.slab, drive->sums, &done);
+    if (done.result == MKV_IO_OK && finished.kind == MKV_DRIVE_OP_READ) {
+        mkv_drive_finish_read(&finished.effect, finished.memory, drive->sums, &done);
     }
     uint64_t latency_ns = mkv_clock_monotonic_ns() - finished.submitted_ns;
     mkv_drive_count_completed(&drive->base, finished.kind, done.result, finished.bytes, latency_ns);

@@ -137,6 +137,8 @@ static enum mkv_op op_of(enum mkv_native_op op) {
         return MKV_OP_PIN;
     case MKV_NATIVE_UNPIN:
         return MKV_OP_UNPIN;
+    case MKV_NATIVE_SESSION:
+        return MKV_OP_SESSION;
     case MKV_NATIVE_ALLOCATE:
         return MKV_OP_ALLOCATE;
     case MKV_NATIVE_COMMIT:
@@ -172,6 +174,10 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
             .offset = item->offset,
             .root = item->root,
             .expire_s = item->seconds,
+            .session = item->session,
+            .tier_hint = item->tier_hint,
+            .action = (enum mkv_session_action)item->action,
+            .reason = (enum mkv_think_exit)item->reason,
             .reservation = item->reservation,
         };
         key_offset += item->key_bytes;

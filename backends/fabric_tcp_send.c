@@ -108,6 +108,8 @@ static enum mkv_native_op op_of(enum mkv_op op) {
         return MKV_NATIVE_PIN;
     case MKV_OP_UNPIN:
         return MKV_NATIVE_UNPIN;
+    case MKV_OP_SESSION:
+        return MKV_NATIVE_SESSION;
     case MKV_OP_ALLOCATE:
         return MKV_NATIVE_ALLOCATE;
     case MKV_OP_COMMIT:

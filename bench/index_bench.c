@@ -7,9 +7,14 @@
  *   index_bench lmdb ENTRIES GETS DIRECTORY     LMDB with 28-byte values, in files of DIRECTORY
  *
  * Both sides make their keys the same way as they go, so that no list of keys takes part in what is
- * measured, and check every answer. The table finds a key by its tag, as a volume does; the key
- * itself is compared only when the slot is read. LMDB gets what helps it: one transaction over all
- * gets, no sync, a writable map, and no lock table.
+ * measured, and check every answer. Keys are made 32 at a time, as a frame brings them: one that is
+ * hashed in the moment it was stored would have the processor wait until all loads before it have
+ * ended, which no lookup in a daemon does. They are asked for singly all the same; "one after the
+ * other" makes each next key from the answer before, so that nothing can overlap.
+ *
+ * The table finds a key by its tag, as a volume does; the key itself is compared only when the slot
+ * is read. LMDB gets what helps it: one transaction over all gets, no sync, a writable map, and no
+ * lock table.
  */
 #include <inttypes.h>
 #include <lmdb.h>
@@ -53,6 +58,19 @@ static void make_key(uint64_t number, uint8_t key[KEY_BYTES]) {
 static uint64_t next_number(uint64_t *state, uint64_t first, uint64_t count) {
     *state = mix(*state);
     return first + (uint64_t)(((unsigned __int128)*state * count) >> 64);
+}
+
+/* Keys that are asked for, and their numbers. */
+struct batch {
+    uint64_t numbers[BATCH];
+    uint8_t keys[BATCH][KEY_BYTES];
+};
+
+static void make_batch(struct batch *batch, uint64_t *state, uint64_t first, uint64_t count) {
+    for (uint32_t index = 0; index < BATCH; index++) {
+        batch->numbers[index] = next_number(state, first, count);
+        make_key(batch->numbers[index], batch->keys[index]);
+    }
 }
 
 static void report(const char *op, uint64_t count, uint64_t begin_ns) {
@@ -114,22 +132,41 @@ static void table_fill(struct table_side *side) {
     }
 }
 
+static uint32_t stored_number(const struct table_side *side, struct mkv_slot slot) {
+    return mkv_slot_table_entry(side->table, slot)->generation_low;
+}
+
 static void check_found(const struct table_side *side, struct mkv_slot slot, uint64_t number) {
     const bool there = slot.index != MKV_NONE_U32;
     if (there != (number < side->entries) ||
-        (there && mkv_slot_table_entry(side->table, slot)->generation_low != (uint32_t)number)) {
+        (there && stored_number(side, slot) != (uint32_t)number)) {
         fail("a lookup", "gave a wrong answer");
     }
 }
 
 static void table_get(const struct table_side *side, uint64_t first, uint32_t gets) {
     uint64_t state = 1;
+    for (uint32_t get = 0; get < gets; get += BATCH) {
+        struct batch batch;
+        make_batch(&batch, &state, first, side->entries);
+        for (uint32_t index = 0; index < BATCH; index++) {
+            const uint64_t tag = mkv_key_tag(MKV_TENANT_DEFAULT, batch.keys[index], KEY_BYTES);
+            check_found(side, mkv_slot_table_find(side->table, MKV_TENANT_DEFAULT, tag),
+                        batch.numbers[index]);
+        }
+    }
+}
+
+static void table_get_serial(const struct table_side *side, uint32_t gets) {
+    uint64_t state = 1;
     for (uint32_t get = 0; get < gets; get++) {
-        const uint64_t number = next_number(&state, first, side->entries);
+        const uint64_t number = next_number(&state, 0, side->entries);
         uint8_t key[KEY_BYTES];
         make_key(number, key);
         const uint64_t tag = mkv_key_tag(MKV_TENANT_DEFAULT, key, KEY_BYTES);
-        check_found(side, mkv_slot_table_find(side->table, MKV_TENANT_DEFAULT, tag), number);
+        const struct mkv_slot slot = mkv_slot_table_find(side->table, MKV_TENANT_DEFAULT, tag);
+        check_found(side, slot, number);
+        state += stored_number(side, slot);
     }
 }
 
@@ -137,13 +174,11 @@ static void table_get(const struct table_side *side, uint64_t first, uint32_t ge
 static void table_get_many(const struct table_side *side, uint64_t first, uint32_t gets) {
     uint64_t state = 1;
     for (uint32_t get = 0; get < gets; get += BATCH) {
-        uint64_t numbers[BATCH];
+        struct batch batch;
         uint64_t tags[BATCH];
+        make_batch(&batch, &state, first, side->entries);
         for (uint32_t index = 0; index < BATCH; index++) {
-            uint8_t key[KEY_BYTES];
-            numbers[index] = next_number(&state, first, side->entries);
-            make_key(numbers[index], key);
-            tags[index] = mkv_key_tag(MKV_TENANT_DEFAULT, key, KEY_BYTES);
+            tags[index] = mkv_key_tag(MKV_TENANT_DEFAULT, batch.keys[index], KEY_BYTES);
             mkv_slot_table_prefetch(side->table, tags[index], MKV_PREFETCH_BUCKET);
         }
         for (uint32_t index = 0; index < BATCH; index++) {
@@ -151,7 +186,7 @@ static void table_get_many(const struct table_side *side, uint64_t first, uint32
         }
         for (uint32_t index = 0; index < BATCH; index++) {
             check_found(side, mkv_slot_table_find(side->table, MKV_TENANT_DEFAULT, tags[index]),
-                        numbers[index]);
+                        batch.numbers[index]);
         }
     }
 }
@@ -181,6 +216,9 @@ static void table_run(uint32_t entries, uint32_t gets, enum mkv_hugepages hugepa
     begin_ns = mkv_clock_monotonic_ns();
     table_get(&side, entries, gets);
     report("get of an absent key", gets, begin_ns);
+    begin_ns = mkv_clock_monotonic_ns();
+    table_get_serial(&side, gets);
+    report("get, one after the other", gets, begin_ns);
     begin_ns = mkv_clock_monotonic_ns();
     table_get_many(&side, 0, gets);
     report("get, 32 keys at a time", gets, begin_ns);
@@ -241,25 +279,49 @@ static void lmdb_fill(struct lmdb_side *side) {
     must(mdb_txn_commit(txn), "mdb_txn_commit");
 }
 
+/* Checks an answer and returns the number that was stored, or 0. */
+static uint32_t check_got(const struct lmdb_side *side, int result, const MDB_val *value,
+                          uint64_t number) {
+    const bool there = result == MDB_SUCCESS;
+    uint32_t stored = 0;
+    if (there) {
+        memcpy(&stored, value->mv_data, sizeof stored);
+    }
+    if (there != (number < side->entries) || (there && stored != (uint32_t)number)) {
+        fail("mdb_get", "gave a wrong answer");
+    }
+    return stored;
+}
+
 static void lmdb_get(struct lmdb_side *side, uint64_t first, uint32_t gets) {
     MDB_txn *txn;
     must(mdb_txn_begin(side->env, NULL, MDB_RDONLY, &txn), "mdb_txn_begin");
     uint64_t state = 1;
+    for (uint32_t get = 0; get < gets; get += BATCH) {
+        struct batch batch;
+        make_batch(&batch, &state, first, side->entries);
+        for (uint32_t index = 0; index < BATCH; index++) {
+            MDB_val key_val = {KEY_BYTES, batch.keys[index]};
+            MDB_val value;
+            const int result = mdb_get(txn, side->dbi, &key_val, &value);
+            check_got(side, result, &value, batch.numbers[index]);
+        }
+    }
+    mdb_txn_abort(txn);
+}
+
+static void lmdb_get_serial(struct lmdb_side *side, uint32_t gets) {
+    MDB_txn *txn;
+    must(mdb_txn_begin(side->env, NULL, MDB_RDONLY, &txn), "mdb_txn_begin");
+    uint64_t state = 1;
     for (uint32_t get = 0; get < gets; get++) {
-        const uint64_t number = next_number(&state, first, side->entries);
+        const uint64_t number = next_number(&state, 0, side->entries);
         uint8_t key[KEY_BYTES];
         make_key(number, key);
         MDB_val key_val = {KEY_BYTES, key};
         MDB_val value;
         const int result = mdb_get(txn, side->dbi, &key_val, &value);
-        const bool there = result == MDB_SUCCESS;
-        uint32_t stored = 0;
-        if (there) {
-            memcpy(&stored, value.mv_data, sizeof stored);
-        }
-        if (there != (number < side->entries) || (there && stored != (uint32_t)number)) {
-            fail("mdb_get", "gave a wrong answer");
-        }
+        state += check_got(side, result, &value, number);
     }
     mdb_txn_abort(txn);
 }
@@ -276,6 +338,9 @@ static void lmdb_run(uint32_t entries, uint32_t gets, const char *directory) {
     begin_ns = mkv_clock_monotonic_ns();
     lmdb_get(&side, entries, gets);
     report("get of an absent key", gets, begin_ns);
+    begin_ns = mkv_clock_monotonic_ns();
+    lmdb_get_serial(&side, gets);
+    report("get, one after the other", gets, begin_ns);
     MDB_envinfo info;
     MDB_stat stat;
     must(mdb_env_info(side.env, &info), "mdb_env_info");

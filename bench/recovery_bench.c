@@ -401,6 +401,7 @@ static void configure(struct world *world, uint32_t ring_blocks) {
         fail("a drive for so many slots", "cannot be laid out");
     }
     mkv_node_volume_limits(config);
+    config->stall_ns = 0; /* the checkpoint's write that is kept from ending is meant to be old */
     config->store_uuid.bytes[0] = 1;
     config->drive_uuid.bytes[0] = 2;
     config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;

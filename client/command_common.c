@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/command_common.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,6 +72,31 @@ static bool expire_parse(const char *text, uint32_t *expire_s) {
     return true;
 }
 
+static bool tier_parse(const char *text, enum memkv_tier *tier) {
+    static const char *const names[] = {
+        [MEMKV_TIER_THINK_COMPLETE] = "think_complete",
+        [MEMKV_TIER_UNHINTED] = "unhinted",
+        [MEMKV_TIER_THINK_ACTIVE] = "think_active",
+        [MEMKV_TIER_OUTPUT_CRITICAL] = "output_critical",
+    };
+    for (uint32_t index = MEMKV_TIER_THINK_COMPLETE; index <= MEMKV_TIER_OUTPUT_CRITICAL; index++) {
+        if (strcmp(text, names[index]) == 0) {
+            *tier = (enum memkv_tier)index;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool session_parse(const char *text, uint64_t *session) {
+    char *end = NULL;
+    const bool is_digit = text[0] >= '0' && text[0] <= '9';
+    errno = 0;
+    const unsigned long long number = strtoull(text, &end, 10);
+    *session = number;
+    return is_digit && *end == '\0' && errno == 0 && number != 0;
+}
+
 static void complain_usage(const struct command_shape *shape, const char *what,
                            const char *argument) {
     command_complain(shape, "%s%s; see: memkv %s --help", what, argument, shape->name);
@@ -86,10 +112,10 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
         line->tenant = optarg;
         return true;
     case 'r':
-        line->flags |= MEMKV_REPLACE;
+        line->put.flags |= MEMKV_REPLACE;
         return true;
     case 'x':
-        line->flags |= MEMKV_RELAXED;
+        line->put.flags |= MEMKV_RELAXED;
         return true;
     case 't':
         if (timeout_parse(optarg, &line->timeout_ms)) {
@@ -98,10 +124,26 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
         complain_usage(line->shape, "--timeout takes seconds from 0.001 to 86400, not ", optarg);
         break;
     case 'e':
-        if (expire_parse(optarg, &line->expire_s)) {
+        if (expire_parse(optarg, &line->put.expire_s)) {
             return true;
         }
         complain_usage(line->shape, "--expire takes seconds from 1 to 2147483647, not ", optarg);
+        break;
+    case 'i':
+        if (tier_parse(optarg, &line->put.tier)) {
+            return true;
+        }
+        complain_usage(line->shape,
+                       "--tier takes think_complete, unhinted, think_active or output_critical, "
+                       "not ",
+                       optarg);
+        break;
+    case 'o':
+        if (session_parse(optarg, &line->put.session)) {
+            return true;
+        }
+        complain_usage(line->shape, "--session takes a number from 1 to 18446744073709551615, not ",
+                       optarg);
         break;
     case 'h':
         fputs(line->shape->help, stdout);
@@ -131,7 +173,8 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
         {"server", required_argument, NULL, 's'},  {"tenant", required_argument, NULL, 'n'},
         {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
         {"replace", no_argument, NULL, 'r'},       {"relaxed", no_argument, NULL, 'x'},
-        {"expire", required_argument, NULL, 'e'},  {NULL, 0, NULL, 0},
+        {"expire", required_argument, NULL, 'e'},  {"tier", required_argument, NULL, 'i'},
+        {"session", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.shape = shape, .timeout_ms = TIMEOUT_MS_DEFAULT};
     optind = 0; /* begin anew, whoever used getopt before */

@@ -46,8 +46,7 @@ struct command_line {
     const char *server; /* NULL: not given */
     const char *tenant; /* NULL: not given */
     uint32_t timeout_ms;
-    uint32_t flags; /* MEMKV_REPLACE, MEMKV_RELAXED */
-    uint32_t expire_s;
+    struct memkv_put_options put;
     int operand_count;
     char **operands;
 };

@@ -29,7 +29,11 @@ static const struct command_shape shape = {
         "                      a crash of the server loses it\n"
         "  --expire SECONDS    the key is gone so much later, 1 to 2147483647; else it stays.\n"
         "                      Content that is there already gets the later of both times,\n"
-        "                      and this one with --replace\n" //
+        "                      and this one with --replace\n"
+        "  --tier TIER         think_complete, unhinted (if not given), think_active or\n"
+        "                      output_critical: a key of a lower one leaves first when there\n"
+        "                      is no room\n"
+        "  --session NUMBER    the session that stores it\n" //
     COMMAND_HELP_OPTIONS,
     .operand_count_min = 2,
     .operand_count_max = 2,
@@ -194,9 +198,8 @@ int memkv_command_put(int argc, char **argv) {
         struct memkv_server server;
         memkv_server_limits(client, &server);
         if (has_length || source_spool(&source, server.value_bytes_max)) {
-            const enum memkv_status status =
-                memkv_put_stream(client, key, strlen(key), source.length, line.flags, line.expire_s,
-                                 source_read, &source, &error);
+            const enum memkv_status status = memkv_put_stream(
+                client, key, strlen(key), source.length, &line.put, source_read, &source, &error);
             exit_code = command_exit_of(status);
             if (status == MEMKV_CONFLICT) {
                 command_complain(&shape,

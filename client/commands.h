@@ -28,5 +28,7 @@ int memkv_command_get(int argc, char **argv);
 int memkv_command_exists(int argc, char **argv);
 /* memkv delete KEY... */
 int memkv_command_delete(int argc, char **argv);
+/* memkv session NUMBER ACTION */
+int memkv_command_session(int argc, char **argv);
 
 #endif

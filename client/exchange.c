@@ -143,35 +143,38 @@ static void settle(struct mkv_exchange *exchange) {
 static enum memkv_status report_item(const struct mkv_exchange *exchange, uint32_t index,
                                      struct memkv_error *error) {
     const struct memkv_item *item = &exchange->items[index];
-    char key[KEY_TEXT_BYTES] = "";
+    char text[KEY_TEXT_BYTES] = "";
+    char key[KEY_TEXT_BYTES + sizeof "key ''"];
     if (item->key != NULL) {
-        mkv_client_key_text(item->key, item->key_bytes, key, sizeof key);
+        mkv_client_key_text(item->key, item->key_bytes, text, sizeof text);
+    }
+    snprintf(key, sizeof key, "key '%s'", text);
+    if (item->op == MEMKV_OP_SESSION) {
+        snprintf(key, sizeof key, "session %llu", (unsigned long long)item->session);
     }
     char place[32] = "";
     if (exchange->item_count > 1) {
         snprintf(place, sizeof place, "item %u, ", index);
     }
     if (exchange->noted_item == index) {
-        return mkv_client_fail(error, item->status, "%skey '%s': %s", place, key,
-                               exchange->noted_text);
+        return mkv_client_fail(error, item->status, "%s%s: %s", place, key, exchange->noted_text);
     }
     if (exchange->states[index].is_lost) {
         const char *outcome = item->status == MEMKV_UNKNOWN
                                   ? "; it may or may not have been done: repeat it, or look"
                                   : "";
-        return mkv_client_fail(error, item->status, "%skey '%s': %s%s", place, key,
+        return mkv_client_fail(error, item->status, "%s%s: %s%s", place, key,
                                exchange->failure_text, outcome);
     }
     if (item->status == MEMKV_TOO_SMALL) {
-        return mkv_client_fail(
-            error, item->status, "%skey '%s': it has %llu bytes, the buffer %llu", place, key,
-            (unsigned long long)item->byte_count, (unsigned long long)item->capacity);
+        return mkv_client_fail(error, item->status, "%s%s: it has %llu bytes, the buffer %llu",
+                               place, key, (unsigned long long)item->byte_count,
+                               (unsigned long long)item->capacity);
     }
     const bool is_miss = item->status == MEMKV_NOT_FOUND && item->miss != MEMKV_MISS_NONE &&
                          item->miss != MEMKV_MISS_UNKNOWN;
-    return mkv_client_fail(error, item->status, is_miss ? "%skey '%s': %s (%s)" : "%skey '%s': %s",
-                           place, key, mkv_client_status_text(item->status),
-                           memkv_miss_name(item->miss));
+    return mkv_client_fail(error, item->status, is_miss ? "%s%s: %s (%s)" : "%s%s: %s", place, key,
+                           mkv_client_status_text(item->status), memkv_miss_name(item->miss));
 }
 
 static enum memkv_status report(const struct mkv_exchange *exchange, struct memkv_error *error) {

@@ -18,11 +18,12 @@ enum group {
     GROUP_DELETE,
     GROUP_PIN,
     GROUP_UNPIN,
+    GROUP_SESSION,
     GROUP_ALLOCATE,
     GROUP_COMMIT_INLINE,
     GROUP_COMMIT_BLOCK,
 };
-#define GROUP_COUNT 11u
+#define GROUP_COUNT 12u
 
 /* What a COMMIT moves. */
 static uint64_t commit_bytes_of(const struct memkv_item *item) {
@@ -54,6 +55,8 @@ static enum group group_of(const struct mkv_exchange *exchange, const struct mem
         return GROUP_PIN;
     case MEMKV_OP_UNPIN:
         return GROUP_UNPIN;
+    case MEMKV_OP_SESSION:
+        return GROUP_SESSION;
     case MEMKV_OP_ALLOCATE:
         return GROUP_ALLOCATE;
     case MEMKV_OP_COMMIT:
@@ -82,6 +85,7 @@ static uint32_t group_items_max(const struct mkv_exchange *exchange, enum group 
     case GROUP_DELETE:
     case GROUP_PIN:
     case GROUP_UNPIN:
+    case GROUP_SESSION:
     case GROUP_ALLOCATE:
     case GROUP_COMMIT_INLINE:
         break;
@@ -103,6 +107,8 @@ static enum mkv_native_op op_of_group(enum group group) {
         return MKV_NATIVE_PIN;
     case GROUP_UNPIN:
         return MKV_NATIVE_UNPIN;
+    case GROUP_SESSION:
+        return MKV_NATIVE_SESSION;
     case GROUP_ALLOCATE:
         return MKV_NATIVE_ALLOCATE;
     case GROUP_COMMIT_INLINE:
@@ -112,6 +118,35 @@ static enum mkv_native_op op_of_group(enum group group) {
         break;
     }
     return MKV_NATIVE_DELETE;
+}
+
+static bool session_is_valid(struct mkv_exchange *exchange, uint32_t index) {
+    const struct memkv_item *item = &exchange->items[index];
+    const bool exits = item->action == MEMKV_SESSION_EXIT_THINK;
+    if (item->session == 0 || item->key != NULL || item->key_bytes != 0) {
+        mkv_exchange_note(exchange, index, "a session is any number but 0, and has no key");
+    } else if (item->action < MEMKV_SESSION_BEGIN || item->action > MEMKV_SESSION_END_FREE) {
+        mkv_exchange_note(exchange, index, "action %d of a session is unknown", (int)item->action);
+    } else if (exits &&
+               (item->reason < MEMKV_THINK_CONVERGED || item->reason > MEMKV_THINK_HARD_CAP)) {
+        mkv_exchange_note(exchange, index, "reason %d to leave thinking is unknown",
+                          (int)item->reason);
+    } else if (item->tokens > MKV_NATIVE_VALUE_BYTES_MAX) {
+        mkv_exchange_note(exchange, index, "%llu tokens are more than 2^40",
+                          (unsigned long long)item->tokens);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool tier_is_valid(struct mkv_exchange *exchange, uint32_t index) {
+    const struct memkv_item *item = &exchange->items[index];
+    if (item->tier < MEMKV_TIER_DEFAULT || item->tier > MEMKV_TIER_OUTPUT_CRITICAL) {
+        mkv_exchange_note(exchange, index, "tier %d is unknown", (int)item->tier);
+        return false;
+    }
+    return true;
 }
 
 /* Of an ALLOCATE or COMMIT. */
@@ -130,6 +165,9 @@ static bool reserving_is_valid(struct mkv_exchange *exchange, uint32_t index) {
     if (is_commit && (item->flags & MEMKV_ABANDON) != 0) {
         return true;
     }
+    if (!is_commit && !tier_is_valid(exchange, index)) {
+        return false;
+    }
     if (item->data_bytes > exchange->client->limits.block_bytes_max) {
         mkv_exchange_note(exchange, index,
                           "the value has %llu bytes; up to %llu can be reserved, more is put",
@@ -147,6 +185,9 @@ static bool reserving_is_valid(struct mkv_exchange *exchange, uint32_t index) {
 /* Notes what is wrong with an item, and returns false if anything is. */
 static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
     const struct memkv_item *item = &exchange->items[index];
+    if (item->op == MEMKV_OP_SESSION) {
+        return session_is_valid(exchange, index);
+    }
     if (item->op == MEMKV_OP_COMMIT) {
         return reserving_is_valid(exchange, index);
     }
@@ -162,6 +203,9 @@ static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
                 exchange, index,
                 "flags 0x%x: only MEMKV_REPLACE (0x1) and MEMKV_RELAXED (0x2) are known",
                 item->flags);
+            return false;
+        }
+        if (!tier_is_valid(exchange, index)) {
             return false;
         }
         if (item->data_bytes > exchange->client->limits.value_bytes_max) {
@@ -212,6 +256,7 @@ static bool item_is_valid(struct mkv_exchange *exchange, uint32_t index) {
     case MEMKV_OP_EXISTS:
     case MEMKV_OP_DELETE:
     case MEMKV_OP_UNPIN:
+    case MEMKV_OP_SESSION:
     case MEMKV_OP_COMMIT:
         return true;
     }
@@ -344,6 +389,8 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
         } else if (request->op == MKV_NATIVE_PUT || request->op == MKV_NATIVE_ALLOCATE) {
             native.length = item->data_bytes;
             native.seconds = item->expire_s;
+            native.tier_hint = (uint32_t)item->tier;
+            native.session = item->session;
             native.flags = ((item->flags & MEMKV_REPLACE) != 0 ? MKV_NATIVE_ITEM_REPLACE : 0) |
                            ((item->flags & MEMKV_RELAXED) != 0 ? MKV_NATIVE_ITEM_RELAXED : 0);
             if (group != GROUP_PUT_LARGE) {
@@ -351,6 +398,12 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
             }
         } else if (request->op == MKV_NATIVE_PIN) {
             native.seconds = item->expire_s;
+        } else if (request->op == MKV_NATIVE_SESSION) {
+            const bool exits = item->action == MEMKV_SESSION_EXIT_THINK;
+            native.session = item->session;
+            native.action = (uint32_t)item->action;
+            native.reason = exits ? (uint32_t)item->reason : 0;
+            native.length = exits ? item->tokens : 0;
         } else if (request->op == MKV_NATIVE_GET) {
             native.offset = item->offset;
             native.length = exchange->states[exchange->order[request->first + index]].ask_bytes;

@@ -184,6 +184,37 @@ enum memkv_status memkv_unpin(struct memkv_client *client, const void *key, size
     return memkv_batch(client, &item, 1, error);
 }
 
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+enum memkv_status memkv_session_begin(struct memkv_client *client, uint64_t session,
+                                      struct memkv_error *error) {
+    struct memkv_item item = {
+        .op = MEMKV_OP_SESSION, .session = session, .action = MEMKV_SESSION_BEGIN};
+    return memkv_batch(client, &item, 1, error);
+}
+
+enum memkv_status memkv_session_exit_think(struct memkv_client *client, uint64_t session,
+                                           uint64_t tokens, enum memkv_think_exit reason,
+                                           struct memkv_error *error) {
+    struct memkv_item item = {.op = MEMKV_OP_SESSION,
+                              .session = session,
+                              .action = MEMKV_SESSION_EXIT_THINK,
+                              .reason = reason,
+                              .tokens = tokens};
+    return memkv_batch(client, &item, 1, error);
+}
+
+enum memkv_status memkv_session_end(struct memkv_client *client, uint64_t session, uint32_t flags,
+                                    struct memkv_error *error) {
+    struct memkv_item item = {.op = MEMKV_OP_SESSION, .session = session};
+    if ((flags & ~MEMKV_SESSION_FREE) != 0) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "flags 0x%x: only MEMKV_SESSION_FREE (0x1) is known", flags);
+    }
+    item.action = flags != 0 ? MEMKV_SESSION_END_FREE : MEMKV_SESSION_END;
+    return memkv_batch(client, &item, 1, error);
+}
+
 /* ---- prefixes ------------------------------------------------------------------------------- */
 
 /* One LOOKUP of as many keys as one request takes: how many were asked for, how many are resident.
@@ -256,11 +287,15 @@ static enum memkv_status run_stream(struct mkv_exchange *exchange, struct memkv_
 }
 
 enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
-                                   uint64_t length, uint32_t flags, uint32_t expire_s,
+                                   uint64_t length, const struct memkv_put_options *options,
                                    memkv_read_fn source, void *context, struct memkv_error *error) {
+    const struct memkv_put_options defaults = {.flags = 0};
+    const struct memkv_put_options *chosen = options != NULL ? options : &defaults;
     struct memkv_item item = {.op = MEMKV_OP_PUT,
-                              .flags = flags,
-                              .expire_s = expire_s,
+                              .flags = chosen->flags,
+                              .expire_s = chosen->expire_s,
+                              .tier = chosen->tier,
+                              .session = chosen->session,
                               .key = key,
                               .key_bytes = key_bytes,
                               .data_bytes = length};

@@ -145,6 +145,24 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
 /* Commit: the reservation ends, and nothing is stored. */
 #define MEMKV_ABANDON 0x100u
 
+/* How long a value is worth keeping when there is no room: the lower ones leave first, whatever
+ * else is known of them. What names no tier is MEMKV_TIER_UNHINTED. */
+enum memkv_tier {
+    MEMKV_TIER_DEFAULT = 0,
+    MEMKV_TIER_THINK_COMPLETE = 1, /* of a reasoning phase that is over */
+    MEMKV_TIER_UNHINTED = 2,
+    MEMKV_TIER_THINK_ACTIVE = 3, /* of one that is going on */
+    MEMKV_TIER_OUTPUT_CRITICAL = 4
+};
+
+/* What a put says besides its bytes; zeros are the defaults. */
+struct memkv_put_options {
+    uint32_t flags;    /* MEMKV_REPLACE, MEMKV_RELAXED */
+    uint32_t expire_s; /* as in struct memkv_item, as are these: */
+    enum memkv_tier tier;
+    uint64_t session;
+};
+
 /* Stores `byte_count` bytes under a key; MEMKV_OK when they are durable. Content that the key
  * already has is not moved again. `data` may be NULL when byte_count is 0. */
 enum memkv_status memkv_put(struct memkv_client *client, const void *key, size_t key_bytes,
@@ -187,6 +205,38 @@ enum memkv_status memkv_unpin(struct memkv_client *client, const void *key, size
 enum memkv_status memkv_delete(struct memkv_client *client, const void *key, size_t key_bytes,
                                struct memkv_error *error);
 
+/* ---- sessions ------------------------------------------------------------------------------- */
+
+/*
+ * An inference request, by an id that the client chooses: any number but 0, of its tenant's own.
+ * What puts that name it store belongs to it; the first one begins it, too. One that nobody names
+ * for a minute (the server's storage.session_idle) ends by itself. What happens to its values
+ * follows the answer. A server that starts anew has no sessions, and every value has the tier of
+ * its put again.
+ */
+
+/* MEMKV_NO_SPACE: the server has no room for another one; what names it is kept without it. */
+enum memkv_status memkv_session_begin(struct memkv_client *client, uint64_t session,
+                                      struct memkv_error *error);
+
+enum memkv_think_exit {
+    MEMKV_THINK_CONVERGED = 1,
+    MEMKV_THINK_OVERTHINKING = 2,
+    MEMKV_THINK_HARD_CAP = 3
+};
+/* The session has left its reasoning phase, after so many tokens: its values of tier
+ * MEMKV_TIER_THINK_ACTIVE become MEMKV_TIER_THINK_COMPLETE. MEMKV_NOT_FOUND: no such session. */
+enum memkv_status memkv_session_exit_think(struct memkv_client *client, uint64_t session,
+                                           uint64_t tokens, enum memkv_think_exit reason,
+                                           struct memkv_error *error);
+
+/* End: the values leave, but for those that are leased or pinned. */
+#define MEMKV_SESSION_FREE 0x1u
+/* The session is over, and all its values become MEMKV_TIER_THINK_COMPLETE. MEMKV_NOT_FOUND: no
+ * such session. */
+enum memkv_status memkv_session_end(struct memkv_client *client, uint64_t session, uint32_t flags,
+                                    struct memkv_error *error);
+
 /* ---- many at a time ------------------------------------------------------------------------- */
 
 enum memkv_op {
@@ -196,10 +246,19 @@ enum memkv_op {
     MEMKV_OP_DELETE = 4,
     MEMKV_OP_PIN = 5,
     MEMKV_OP_UNPIN = 6,
+    MEMKV_OP_SESSION = 7,
     /* A put in two parts, of values up to block_bytes_max: ALLOCATE has the server take all that it
      * needs and moves nothing, COMMIT moves the bytes. Between them the value is not there. */
-    MEMKV_OP_ALLOCATE = 7,
-    MEMKV_OP_COMMIT = 8
+    MEMKV_OP_ALLOCATE = 8,
+    MEMKV_OP_COMMIT = 9
+};
+
+/* What a SESSION tells: see the functions above. */
+enum memkv_session_action {
+    MEMKV_SESSION_BEGIN = 1,
+    MEMKV_SESSION_EXIT_THINK = 2,
+    MEMKV_SESSION_END = 3,
+    MEMKV_SESSION_END_FREE = 4
 };
 
 /* One operation of a batch. Fields that the op does not name are ignored; start from zeros. */
@@ -210,7 +269,13 @@ struct memkv_item {
      * prolonged, and shortened with MEMKV_REPLACE alone. PIN: seconds, at least 1, until the key
      * may be evicted again */
     uint32_t expire_s;
-    const void *key; /* of all but COMMIT */
+    enum memkv_tier tier; /* PUT, ALLOCATE: of a value that is not there yet */
+    /* PUT, ALLOCATE: the session that stores it, 0 for none. SESSION: not 0 */
+    uint64_t session;
+    enum memkv_session_action action; /* SESSION, which has no key */
+    enum memkv_think_exit reason;     /* SESSION that leaves its reasoning phase, which had ... */
+    uint64_t tokens;                  /* ... so many */
+    const void *key;                  /* of all but SESSION and COMMIT */
     size_t key_bytes;
     const void *data;    /* PUT, ALLOCATE, COMMIT: the value, untouched until the call returns */
     uint64_t data_bytes; /* the same */
@@ -266,10 +331,10 @@ typedef int (*memkv_read_fn)(void *context, uint64_t offset, void *buffer, size_
 typedef int (*memkv_write_fn)(void *context, uint64_t offset, uint64_t value_bytes,
                               const void *data, size_t byte_count);
 
-/* memkv_put of `length` bytes that `source` supplies, gone after expire_s seconds unless that is 0.
- * Uses memory for one block at most. */
+/* memkv_put of `length` bytes that `source` supplies. `options` may be NULL. Uses memory for one
+ * block at most. */
 enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
-                                   uint64_t length, uint32_t flags, uint32_t expire_s,
+                                   uint64_t length, const struct memkv_put_options *options,
                                    memkv_read_fn source, void *context, struct memkv_error *error);
 /* memkv_get of a whole value that `target` consumes. Uses memory for one block at most. A value of
  * at most block_bytes_max bytes is checked before `target` sees it; of a larger one `target` may

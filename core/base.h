@@ -61,8 +61,37 @@ bool mkv_canary_is_on(unsigned canary);
 #define MKV_BLOCK_FLAGS (MKV_BLOCK_MANIFEST | MKV_BLOCK_SEGMENT)
 /* Drives of one node. */
 #define MKV_VOLUMES_MAX 64u
-/* The highest tier of a block: the slot table and its pages have two bits for it. */
+/* Retention tiers, in the order in which blocks leave. The values are on the drive: the slot table,
+ * its pages and the PUT record have two bits for them. */
+enum mkv_tier {
+    MKV_TIER_THINK_COMPLETE = 0,
+    MKV_TIER_UNHINTED = 1,
+    MKV_TIER_THINK_ACTIVE = 2,
+    MKV_TIER_OUTPUT_CRITICAL = 3,
+};
 #define MKV_TIER_MAX 3u
+#define MKV_TIER_COUNT 4u
+/* How a request names a tier: 0 not at all, which is unhinted; else the tier and 1. */
+#define MKV_TIER_HINT_MAX (MKV_TIER_MAX + 1u)
+static inline enum mkv_tier mkv_tier_of_hint(uint32_t hint) {
+    return hint == 0 ? MKV_TIER_UNHINTED : (enum mkv_tier)(hint - 1);
+}
+
+/* What happens to a session. The values are on the wire. */
+enum mkv_session_action {
+    MKV_SESSION_BEGIN = 1,
+    MKV_SESSION_EXIT_THINK = 2, /* its reasoning phase is over */
+    MKV_SESSION_END = 3,        /* its blocks are worth less than all others from now on */
+    MKV_SESSION_FREE = 4,       /* it ends, and its blocks leave */
+};
+#define MKV_SESSION_ACTION_MAX 4u
+/* Why a reasoning phase was over, as the client says. The values are on the wire. */
+enum mkv_think_exit {
+    MKV_THINK_CONVERGED = 1,
+    MKV_THINK_OVERTHINKING = 2,
+    MKV_THINK_HARD_CAP = 3,
+};
+#define MKV_THINK_EXIT_MAX 3u
 
 /* What a request or an item of it came to. The values are on the wire and never change. */
 enum mkv_status {
@@ -153,7 +182,7 @@ struct mkv_op_id {
  * one stage for all, then with the next, prefetching lets them wait for memory together. */
 enum mkv_prefetch {
     MKV_PREFETCH_BUCKET = 0,
-    MKV_PREFETCH_ENTRY, /* the first of the bucket, which is read for it */
+    MKV_PREFETCH_ENTRY, /* the one that the bucket, which is read for it, says it may be */
 };
 #define MKV_PREFETCH_COUNT 2u
 

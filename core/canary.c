@@ -258,6 +258,21 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
                                           "Recovery counts a page's blocks by tenant when it has "
                                           "linked the page, and not when every "
                                           "extent is known."},
+    [MKV_CANARY_DEMOTION_CAPTURED] =
+        {"demotion-captured",
+         "A checkpoint holds the tier that a block was moved to, and not the one of its put."},
+    [MKV_CANARY_TIER_NOT_RECORDED] = {"tier-not-recorded",
+                                      "The record of a put says that its block is unhinted."},
+    [MKV_CANARY_EXIT_THINK_DEMOTES_ALL] =
+        {"exit-think-demotes-all",
+         "The end of a reasoning phase moves all blocks of its session, and not only those of it."},
+    [MKV_CANARY_SESSION_NODE_UNCHECKED] =
+        {"session-node-unchecked",
+         "The end of a session also moves what its blocks have made room for since."},
+    [MKV_CANARY_SESSION_NODES_LEAK] = {"session-nodes-leak",
+                                       "A session that ends keeps the places of its blocks."},
+    [MKV_CANARY_TIERS_IGNORED] = {"tiers-ignored",
+                                  "A victim is looked for in the highest tier of its class."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -73,13 +73,6 @@
 #define MKV_EVICTION_POOL_MAX 32u
 #define MKV_EVICTION_GHOST_WAYS 8u
 
-enum mkv_tier {
-    MKV_TIER_THINK_COMPLETE = 0,
-    MKV_TIER_UNHINTED = 1,
-    MKV_TIER_THINK_ACTIVE = 2,
-    MKV_TIER_OUTPUT_CRITICAL = 3,
-};
-
 /* What is known of a block when it is stored. */
 enum mkv_eviction_entry {
     MKV_EVICTION_NEW = 0,

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "core/canary.h"
 #include "core/eviction_internal.h"
 
 /* A search ends with a candidate among the least of its tier: one of this many blocks. */
@@ -140,6 +141,11 @@ static uint32_t tier_to_search(const struct mkv_eviction *eviction,
     uint32_t tier = class_state->tier_first_pass == eviction->pass ? class_state->tier_first : 0;
     while (tier < MKV_EVICTION_TIERS && class_state->tier_counts[tier] == 0) {
         tier++;
+    }
+    for (uint32_t above = tier + 1;
+         MKV_CANARY(MKV_CANARY_TIERS_IGNORED) && tier < above && above < MKV_EVICTION_TIERS;
+         above++) {
+        tier = class_state->tier_counts[above] > 0 ? above : tier;
     }
     return tier;
 }

@@ -178,6 +178,10 @@ enum mkv_front_stage {
 };
 #define MKV_FRONT_STAGE_COUNT 6u
 
+/* Bounds of think_tokens: MKV_FRONT_THINK_FIRST, and each is twice the one before. */
+#define MKV_FRONT_THINK_BOUNDS 14u
+#define MKV_FRONT_THINK_FIRST 64u
+
 struct mkv_front_stats {
     /* Counts since init. */
     uint64_t requests_started[MKV_OP_COUNT];                    /* accepted, by op */
@@ -189,6 +193,11 @@ struct mkv_front_stats {
     /* GET, EXISTS, LOOKUP; hits at [MKV_MISS_NONE]. Keys of refused and dropped requests count
      * nowhere. */
     uint64_t keys_by_miss[MKV_OP_COUNT][MKV_MISS_COUNT];
+    /* SESSIONs that left their reasoning phase: why, and after how many tokens, by the first bound
+     * that is not below; behind them those above all. */
+    uint64_t think_exits[MKV_THINK_EXIT_MAX + 1];
+    uint64_t think_tokens[MKV_FRONT_THINK_BOUNDS + 1];
+    uint64_t think_tokens_sum;
     uint64_t bytes_in;                         /* payload of completed PULLs */
     uint64_t bytes_out;                        /* payload of completed PUSHes */
     uint64_t deadlines[MKV_FRONT_STAGE_COUNT]; /* items ended, connections broken */

@@ -110,6 +110,7 @@ enum front_op_kind {
     FRONT_OP_PUT,    /* slab, credit, PUT_BEGIN, PULL, PUT_WRITE; segment: PULL before the credit */
     FRONT_OP_COMMIT, /* slab, credit, PUT_BEGIN, PUT_WRITE of the manifest */
     FRONT_OP_DELETE, /* credit, DELETE */
+    FRONT_OP_SESSION, /* credit, SESSION; and so on to the next volume */
 };
 
 enum front_op_state {
@@ -251,10 +252,15 @@ struct front_item {
     uint64_t deadline_ns;
     struct mkv_root root;
     struct mkv_manifest old;
-    struct mkv_root old_root; /* of the block that holds `old` */
-    uint32_t old_expiry_s;    /* of `old`, as it was when it was read */
-    uint32_t expiry_s;        /* PUT: Unix time; 0 never */
-    uint32_t pin_s;           /* PIN */
+    struct mkv_root old_root;       /* of the block that holds `old` */
+    uint32_t old_expiry_s;          /* of `old`, as it was when it was read */
+    uint32_t expiry_s;              /* PUT: Unix time; 0 never */
+    uint32_t pin_s;                 /* PIN */
+    uint64_t session;               /* PUT, SESSION */
+    uint32_t tier_hint;             /* PUT */
+    enum mkv_session_action action; /* SESSION */
+    enum mkv_think_exit reason;     /* SESSION */
+    uint32_t session_answers;       /* SESSION: bit s: a volume answered with status s */
     /* ALLOCATE, until its COMMIT */
     bool reserving;           /* counts against the bounds of reservations */
     bool abandoned;           /* COMMIT: it is to end */
@@ -602,6 +608,17 @@ uint32_t mkv_front_op_key(struct mkv_front *front, const struct front_op *op, ui
 /* The op is over: it keeps its slab only if there are bytes in it to be pushed. */
 void mkv_front_op_done(struct mkv_front *front, uint32_t op, enum mkv_status status,
                        enum mkv_miss miss);
+
+/* Sends a message without a key, whose answer is due in EXISTS_POSTED. */
+struct mkv_effect *mkv_front_op_ask(struct mkv_front *front, uint32_t op,
+                                    enum mkv_message_kind kind);
+
+/* front_session.c */
+
+/* SESSION: asks the next volume that is online, or ends the op with what they said. */
+void mkv_front_session_run(struct mkv_front *front, uint32_t op);
+/* The volume has answered. */
+void mkv_front_session_done(struct mkv_front *front, uint32_t op, enum mkv_status status);
 
 /* front_op_memory.c */
 

@@ -313,6 +313,11 @@ static void item_start(struct mkv_front *front, uint32_t item_index) {
     case MKV_OP_DELETE:
         start_learn(front, item_index);
         break;
+    case MKV_OP_SESSION:
+        (void)mkv_front_op_prepare(front, item_index, item_index, FRONT_OP_SESSION, MKV_NONE_U32,
+                                   0);
+        mkv_front_op_run(front, item_index);
+        break;
     case MKV_OP_COMMIT:
         MKV_ASSERT(false); /* it goes on with an item that has started */
         break;

@@ -34,6 +34,7 @@ static enum front_credit credit_of(enum front_op_kind kind) {
     case FRONT_OP_LEARN:
         return FRONT_CREDIT_FIND;
     case FRONT_OP_EXISTS:
+    case FRONT_OP_SESSION:
         return FRONT_CREDIT_EXISTS;
     case FRONT_OP_PUT:
     case FRONT_OP_COMMIT:
@@ -59,7 +60,7 @@ struct front_op *mkv_front_op_prepare(struct mkv_front *front, uint32_t op_index
     op->segment = segment;
     op->segment_id = segment_id;
     op->credit = credit_of(kind);
-    op->volume = op_volume(front, op);
+    op->volume = kind == FRONT_OP_SESSION ? 0 : op_volume(front, op);
     op->slab.index = MKV_NONE_U32;
     op->resident = MKV_NONE_U32;
     op->since_ns = front->now_ns;
@@ -323,6 +324,13 @@ static void send_exists(struct mkv_front *front, uint32_t op_index) {
     }
 }
 
+struct mkv_effect *mkv_front_op_ask(struct mkv_front *front, uint32_t op_index,
+                                    enum mkv_message_kind kind) {
+    struct mkv_effect *effect = send(front, op_index, kind);
+    op_posted(front, op_index, FRONT_OP_EXISTS_POSTED);
+    return effect;
+}
+
 static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
     struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_PUT_BEGIN);
@@ -331,6 +339,8 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     effect->message.root = op->root;
     effect->message.replaces = front_item_at(front, op->item)->old_root;
     effect->message.expiry_s = front_item_at(front, op->item)->expiry_s;
+    effect->message.session = front_item_at(front, op->item)->session;
+    effect->message.tier_hint = front_item_at(front, op->item)->tier_hint;
     if (op->kind == FRONT_OP_COMMIT) {
         const struct mkv_manifest *manifest =
             &front_segmented_at(front, front_item_at(front, op->item)->segmented)->put;
@@ -423,6 +433,9 @@ void mkv_front_op_run(struct mkv_front *front, uint32_t op_index) {
             send_exists(front, op_index);
             op_posted(front, op_index, FRONT_OP_EXISTS_POSTED);
         }
+        break;
+    case FRONT_OP_SESSION:
+        mkv_front_session_run(front, op_index);
         break;
     case FRONT_OP_DELETE:
         if (credit_or_offline(front, op_index)) {
@@ -611,6 +624,10 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         op->leased = message->lease_ns > 0;
         mkv_front_op_exists_settle(front, op_index, message->status, message->miss);
         break;
+    case MKV_MESSAGE_SESSION_DONE:
+        MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
+        mkv_front_session_done(front, op_index, message->status);
+        break;
     case MKV_MESSAGE_PUT_READY:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED);
         on_put_ready(front, op_index, message);
@@ -638,6 +655,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_EXISTS:
     case MKV_MESSAGE_PIN:
     case MKV_MESSAGE_UNPIN:
+    case MKV_MESSAGE_SESSION:
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:

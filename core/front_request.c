@@ -15,6 +15,7 @@ static bool op_is_known(enum mkv_op op) {
     case MKV_OP_DELETE:
     case MKV_OP_PIN:
     case MKV_OP_UNPIN:
+    case MKV_OP_SESSION:
     case MKV_OP_ALLOCATE:
     case MKV_OP_COMMIT:
         return true;
@@ -22,9 +23,19 @@ static bool op_is_known(enum mkv_op op) {
     return false;
 }
 
+static bool session_is_valid(const struct mkv_request_item *item) {
+    const bool exits = item->action == MKV_SESSION_EXIT_THINK;
+    return item->key_bytes == 0 && item->flags == 0 && item->session != 0 &&
+           item->action >= MKV_SESSION_BEGIN && (uint32_t)item->action <= MKV_SESSION_ACTION_MAX &&
+           (uint32_t)item->reason <= MKV_THINK_EXIT_MAX && exits == ((uint32_t)item->reason != 0);
+}
+
 static bool item_is_valid(const struct mkv_front_config *config, const struct mkv_input *input,
                           const struct mkv_request_item *item) {
     const enum mkv_op op = input->request.op;
+    if (op == MKV_OP_SESSION) {
+        return session_is_valid(item);
+    }
     if (op == MKV_OP_COMMIT) {
         return (item->flags & ~MKV_COMMIT_ABANDON) == 0 && item->key_bytes == 0;
     }
@@ -37,7 +48,8 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
     }
     const uint64_t length_max =
         op == MKV_OP_ALLOCATE ? config->block_bytes_max : config->value_bytes_max;
-    if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 || item->length > length_max) {
+    if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 || item->length > length_max ||
+        item->tier_hint > MKV_TIER_HINT_MAX) {
         return false;
     }
     return item->length <= config->block_bytes_max ||
@@ -138,6 +150,10 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item_name_tenant(front, item_index, input->request.tenant_name);
     item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
     item->pin_s = source->expire_s;
+    item->session = source->session;
+    item->tier_hint = source->tier_hint;
+    item->action = source->action;
+    item->reason = source->reason;
     item->timer.heap_position = MKV_NONE_U32;
     memcpy(front_key_at(front, item_index), input->data + source->key_offset, source->key_bytes);
     mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);

@@ -47,6 +47,10 @@
  *                          <-  PIN_DONE OK; NOT_FOUND; NO_SPACE when it is not granted
  *   UNPIN (key)            ->           ends one PIN
  *                          <-  UNPIN_DONE OK; NOT_FOUND when there is none
+ *   SESSION (id, what)     ->           of the blocks that puts named it with: see volume_session.h
+ *                          <-  SESSION_DONE in the same step: OK, and what it means for blocks
+ *                              follows; NOT_FOUND when there is no such session; NO_SPACE when
+ *                              there is no room for another one
  *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
  *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
@@ -99,6 +103,7 @@ enum mkv_message_kind {
     MKV_MESSAGE_EXISTS,
     MKV_MESSAGE_PIN,
     MKV_MESSAGE_UNPIN,
+    MKV_MESSAGE_SESSION,
     MKV_MESSAGE_PUT_BEGIN,
     MKV_MESSAGE_PUT_WRITE,
     MKV_MESSAGE_PUT_ABORT,
@@ -113,6 +118,7 @@ enum mkv_message_kind {
     MKV_MESSAGE_EXISTS_DONE,
     MKV_MESSAGE_PIN_DONE,
     MKV_MESSAGE_UNPIN_DONE,
+    MKV_MESSAGE_SESSION_DONE,
     MKV_MESSAGE_PUT_READY,
     MKV_MESSAGE_PUT_TAKEN,
     MKV_MESSAGE_PUT_DONE,
@@ -188,6 +194,9 @@ struct mkv_message {
                           * the entries */
     /* EXISTS, PIN: for how long, 0 not at all. Their answers: for how long it was granted. */
     uint64_t lease_ns;
+    uint64_t session;   /* SESSION: its id, which a client chose. PUT_BEGIN: the same, 0 for none */
+    uint32_t tier_hint; /* PUT_BEGIN: see mkv_tier_of_hint */
+    enum mkv_session_action action; /* SESSION */
     uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many. TENANT:
                           * units of slots that the tenant may have here, 0 for any */
 };
@@ -202,10 +211,11 @@ enum mkv_op {
     MKV_OP_DELETE = 5,
     MKV_OP_PIN = 6,
     MKV_OP_UNPIN = 7,
-    MKV_OP_ALLOCATE = 8, /* a PUT up to where its bytes are asked for, which a COMMIT does */
-    MKV_OP_COMMIT = 9,   /* items name reservations of the same connection, and have no keys */
+    MKV_OP_SESSION = 8,  /* an item tells one session something; it has no key */
+    MKV_OP_ALLOCATE = 9, /* a PUT up to where its bytes are asked for, which a COMMIT does */
+    MKV_OP_COMMIT = 10,  /* items name reservations of the same connection, and have no keys */
 };
-#define MKV_OP_COUNT 10u
+#define MKV_OP_COUNT 11u
 
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
@@ -218,7 +228,11 @@ struct mkv_request_item {
     struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else all 0 */
     uint32_t expire_s;    /* PUT, ALLOCATE: seconds from now on until it is gone; 0 never. PIN:
                            * until it may be evicted again; not 0 */
-    uint64_t reservation; /* COMMIT */
+    uint64_t session;     /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
+    uint32_t tier_hint;   /* PUT, ALLOCATE: see mkv_tier_of_hint */
+    enum mkv_session_action action; /* SESSION */
+    enum mkv_think_exit reason;     /* SESSION: of its EXIT_THINK, whose length is its tokens */
+    uint64_t reservation;           /* COMMIT */
 };
 
 struct mkv_connection_id {
@@ -360,7 +374,10 @@ enum mkv_effect_kind {
 };
 
 enum mkv_drive_memory {
-    MKV_DRIVE_META = 1, /* `unit_count` units at meta_offset of the volume's arena */
+    /* `unit_count` units at meta_offset of the volume's arena. A read with payload_bytes > 0 is of
+     * a payload, at whose bytes the volume does not look: it is completed with their sums as
+     * MKV_DRIVE_PAYLOAD is. */
+    MKV_DRIVE_META = 1,
     /* Whole or leading part of a slot: slab [header 4 KiB][payload].
      * Write: the backend copies the header unit from meta_offset into the slab, zeroes the payload
      * from payload_bytes up to the unit's end, and writes unit_count units. When unit_count is 1
@@ -405,6 +422,14 @@ struct mkv_answer_effect {
     uint64_t results_offset; /* of struct mkv_item_result[result_count] in the front's arena */
 };
 
+/* Why a block is evicted. */
+enum mkv_eviction_reason {
+    MKV_EVICTION_FOR_ROOM = 0, /* a put of its class needs a slot, or will */
+    MKV_EVICTION_FOR_CLASS,    /* its extent goes to another class, whatever it holds */
+    MKV_EVICTION_BY_SESSION,   /* its session said so */
+    MKV_EVICTION_FOR_QUOTA,    /* a put of its tenant would pass the quota */
+};
+
 /* What machines report besides their work: for logs, metrics and the audit. */
 enum mkv_event_kind {
     MKV_EVENT_FORMATTED = 1,         /* volume: the new superblock is durable */
@@ -416,7 +441,7 @@ enum mkv_event_kind {
     MKV_EVENT_JOURNAL_COPY_REPAIRED, /* value: blocks rewritten */
     MKV_EVENT_CHECKPOINT_DONE,       /* value: first sequence not covered, pages, duration in ns */
     MKV_EVENT_BLOCK_QUARANTINED,     /* a slot's content failed its check. value: slot; err what */
-    MKV_EVENT_BLOCK_EVICTED,         /* a block makes room. value: slot, tag, mkv_drop_cause */
+    MKV_EVENT_BLOCK_EVICTED,         /* value: slot, tag, enum mkv_eviction_reason */
     MKV_EVENT_DRIVE_ERROR,           /* an operation failed. value: mkv_io_result, lba */
     MKV_EVENT_DRIVE_FAILED,          /* the volume stopped serving */
     MKV_EVENT_DRIVE_STALLED,         /* value: age of the oldest operation in ns, in flight */

@@ -9,12 +9,8 @@
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* Buckets of the hash for each 16 slots. A full table has then 2.3 entries a bucket, all of a live
- * entry's chain being read at a lookup; more buckets would take more than 30 bytes a slot (I5). */
-#define BUCKETS_OF_16_SLOTS 7u
-
 struct layout {
-    uint64_t entries, heads, pages, stamps, extents, end;
+    uint64_t entries, pages, buckets, stamps, extents, end;
     uint32_t slot_total, bucket_count;
 };
 
@@ -22,14 +18,14 @@ struct layout {
 static struct layout layout_of(const struct mkv_geometry *geometry) {
     struct layout layout;
     layout.slot_total = geometry->page_count * MKV_PAGE_SLOTS;
-    layout.bucket_count = (uint32_t)((uint64_t)layout.slot_total * BUCKETS_OF_16_SLOTS / 16);
+    layout.bucket_count = (uint32_t)bucket_count_for(layout.slot_total);
     uint64_t at = mkv_round_up_u64(sizeof(struct mkv_slot_table), 64);
     layout.entries = at;
     at = mkv_round_up_u64(at + (uint64_t)layout.slot_total * sizeof(struct mkv_slot_entry), 64);
-    layout.heads = at;
-    at = mkv_round_up_u64(at + (uint64_t)layout.bucket_count * sizeof(uint32_t), 64);
     layout.pages = at;
     at = mkv_round_up_u64(at + (uint64_t)geometry->page_count * sizeof(struct mkv_page_state), 64);
+    layout.buckets = at;
+    at += (uint64_t)layout.bucket_count * sizeof(struct mkv_slot_bucket);
     layout.stamps = at;
     at = mkv_round_up_u64(at + (uint64_t)geometry->page_count * sizeof(struct mkv_page_stamp), 64);
     layout.extents = at;
@@ -49,34 +45,35 @@ void mkv_slot_table_init(struct mkv_slot_table *table, const struct mkv_geometry
     table->slot_total = layout.slot_total;
     table->bucket_count = layout.bucket_count;
     table->entries_offset = layout.entries;
-    table->heads_offset = layout.heads;
     table->pages_offset = layout.pages;
+    table->buckets_offset = layout.buckets;
     table->stamps_offset = layout.stamps;
     table->extents_offset = layout.extents;
     table->end_offset = layout.end;
     table->page_free_count = geometry->page_count;
     table->classless_count = geometry->extent_count;
+    mkv_slot_buckets_init(table);
 }
 
 bool mkv_slot_table_clear(struct mkv_slot_table *table, uint64_t *cursor, uint64_t bytes_max) {
     MKV_ASSERT(!table->clear);
     MKV_ASSERT(bytes_max > 0);
-    uint64_t at = table->heads_offset + *cursor;
+    uint64_t at = table->pages_offset + *cursor;
     MKV_ASSERT(at <= table->end_offset);
     const uint64_t end = mkv_min_u64(at + bytes_max, table->end_offset);
-    /* Heads and pages: no slot, no extent. */
-    if (at < table->stamps_offset) {
-        const uint64_t ones_end = mkv_min_u64(end, table->stamps_offset);
+    /* Pages: of no extent. */
+    if (at < table->buckets_offset) {
+        const uint64_t ones_end = mkv_min_u64(end, table->buckets_offset);
         memset((uint8_t *)table + at, 0xff, (size_t)(ones_end - at));
         at = ones_end;
     }
     memset((uint8_t *)table + at, 0, (size_t)(end - at));
-    *cursor = end - table->heads_offset;
+    *cursor = end - table->pages_offset;
     table->clear = end == table->end_offset;
     return table->clear;
 }
 
-/* ---- lookups --------------------------------------------------------------------------------- */
+/* ---- places ---------------------------------------------------------------------------------- */
 
 struct mkv_slot_entry *mkv_slot_table_entry(const struct mkv_slot_table *table,
                                             struct mkv_slot slot) {
@@ -131,70 +128,6 @@ struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table,
     return (struct mkv_slot){slot.index < end ? slot.index : MKV_NONE_U32};
 }
 
-static uint32_t *bucket_of(const struct mkv_slot_table *table, uint32_t tag_high) {
-    const uint64_t bucket = ((uint64_t)tag_high * table->bucket_count) >> 32;
-    return &table_heads(table)[bucket];
-}
-
-void mkv_slot_table_hash_insert(struct mkv_slot_table *table, uint32_t slot) {
-    struct mkv_slot_entry *entry = &table_entries(table)[slot];
-    uint32_t *head = bucket_of(table, entry->tag_high);
-    entry->chain = *head;
-    *head = slot;
-}
-
-static void hash_remove(struct mkv_slot_table *table, uint32_t slot) {
-    struct mkv_slot_entry *entries = table_entries(table);
-    uint32_t *link = bucket_of(table, entries[slot].tag_high);
-    while (*link != slot) {
-        MKV_ASSERT(*link != MKV_NONE_U32);
-        link = &entries[*link].chain;
-    }
-    *link = entries[slot].chain;
-    entries[slot].chain = MKV_NONE_U32;
-}
-
-static struct mkv_slot find_from(const struct mkv_slot_table *table, uint32_t slot, uint32_t tenant,
-                                 uint64_t tag) {
-    const struct mkv_slot_entry *entries = table_entries(table);
-    while (slot != MKV_NONE_U32) {
-        const struct mkv_slot_entry *entry = &entries[slot];
-        if (entry->tag_high == (uint32_t)(tag >> 32) && entry->tag_low == (uint32_t)tag &&
-            entry->tenant == tenant) {
-            break;
-        }
-        slot = entry->chain;
-    }
-    return (struct mkv_slot){slot};
-}
-
-struct mkv_slot mkv_slot_table_find(const struct mkv_slot_table *table, uint32_t tenant,
-                                    uint64_t tag) {
-    return find_from(table, *bucket_of(table, (uint32_t)(tag >> 32)), tenant, tag);
-}
-
-void mkv_slot_table_prefetch(const struct mkv_slot_table *table, uint64_t tag,
-                             enum mkv_prefetch stage) {
-    const uint32_t *bucket = bucket_of(table, (uint32_t)(tag >> 32));
-    if (stage == MKV_PREFETCH_BUCKET) {
-        __builtin_prefetch(bucket);
-        return;
-    }
-    MKV_ASSERT(stage == MKV_PREFETCH_ENTRY);
-    if (*bucket != MKV_NONE_U32) {
-        /* Of two cache lines where it lies across their border. */
-        const struct mkv_slot_entry *entry = &table_entries(table)[*bucket];
-        __builtin_prefetch(entry);
-        __builtin_prefetch(&entry->bits);
-    }
-}
-
-struct mkv_slot mkv_slot_table_find_next(const struct mkv_slot_table *table, struct mkv_slot slot) {
-    const struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
-    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
-    return find_from(table, entry->chain, entry->tenant, entry_tag(entry));
-}
-
 /* ---- slots ----------------------------------------------------------------------------------- */
 
 static void count_used(struct mkv_slot_table *table, struct mkv_extent_state *state) {
@@ -222,7 +155,7 @@ bool mkv_slot_table_reserve(struct mkv_slot_table *table, uint32_t slot_units,
     MKV_ASSERT(!state->emptying);
     if (state->free_head != MKV_NONE_U32) {
         slot->index = state->free_head;
-        state->free_head = mkv_slot_table_entry(table, *slot)->chain;
+        state->free_head = mkv_slot_table_entry(table, *slot)->tag_low;
     } else {
         slot->index = state->page_first * MKV_PAGE_SLOTS + state->fresh;
         state->fresh++;
@@ -230,7 +163,6 @@ bool mkv_slot_table_reserve(struct mkv_slot_table *table, uint32_t slot_units,
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, *slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_FREE);
     memset(entry, 0, sizeof *entry);
-    entry->chain = MKV_NONE_U32;
     entry_set_state(entry, MKV_SLOT_RESERVED);
     count_used(table, state);
     state->used_ns = table->now_ns;
@@ -247,7 +179,7 @@ static void free_slot(struct mkv_slot_table *table, struct mkv_slot slot) {
     MKV_ASSERT(!state->changing);
     MKV_ASSERT(state->used > 0);
     memset(entry, 0, sizeof *entry);
-    entry->chain = state->free_head;
+    entry->tag_low = state->free_head;
     state->free_head = slot.index;
     state->used--;
     extent_class(table, state)->used_count--;
@@ -272,7 +204,6 @@ static void set_retired(struct mkv_slot_table *table, struct mkv_slot slot,
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
     const bool held = (entry->bits & MKV_SLOT_HELD) != 0;
     memset(entry, 0, sizeof *entry);
-    entry->chain = MKV_NONE_U32;
     entry->bits = (uint16_t)(held ? MKV_SLOT_HELD : 0u);
     entry_set_state(entry, retired);
     struct mkv_extent_state *state =
@@ -294,16 +225,16 @@ static void take_free(struct mkv_slot_table *table, struct mkv_slot slot) {
     /* The fresh ones up to it join the list, so that those behind it stay fresh. */
     while (slot_in_extent(table, slot) >= state->fresh) {
         const uint32_t fresh = state->page_first * MKV_PAGE_SLOTS + state->fresh;
-        table_entries(table)[fresh].chain = state->free_head;
+        table_entries(table)[fresh].tag_low = state->free_head;
         state->free_head = fresh;
         state->fresh++;
     }
     uint32_t *link = &state->free_head;
     while (*link != slot.index) {
         MKV_ASSERT(*link != MKV_NONE_U32);
-        link = &table_entries(table)[*link].chain;
+        link = &table_entries(table)[*link].tag_low;
     }
-    *link = table_entries(table)[slot.index].chain;
+    *link = table_entries(table)[slot.index].tag_low;
     count_used(table, state);
     if (state->listed && !extent_has_free(state)) {
         mkv_slot_table_unlist_extent(table, extent.index);
@@ -339,13 +270,26 @@ void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_rec
     entry->tenant = put->tenant;
     entry->generation_low = (uint32_t)put->generation.value;
     entry->expiry_s = put->expiry_s;
-    entry->length_units = (uint16_t)mkv_slot_payload_units(put->length);
+    entry->length_units = mkv_slot_payload_units(put->length) & 0x3fffu;
+    entry->tier_put = put->tier & MKV_TIER_MAX;
     entry->bits = (uint16_t)(MKV_SLOT_LIVE |
                              ((put->block_flags & MKV_BLOCK_MANIFEST) ? MKV_SLOT_MANIFEST : 0u) |
                              ((put->block_flags & MKV_BLOCK_SEGMENT) ? MKV_SLOT_SEGMENT : 0u) |
                              ((uint32_t)(put->tier & 3u) << MKV_SLOT_TIER_SHIFT));
-    mkv_slot_table_hash_insert(table, put->slot.index);
+    mkv_slot_buckets_insert(table, put->slot.index);
     table->live_count++;
+    table->tier_counts[mkv_slot_tier_of(entry)]++;
+}
+
+void mkv_slot_table_set_tier(struct mkv_slot_table *table, struct mkv_slot slot,
+                             enum mkv_tier before, enum mkv_tier tier) {
+    struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
+    MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
+    MKV_ASSERT(table->tier_counts[before] > 0);
+    table->tier_counts[before]--;
+    table->tier_counts[tier]++;
+    entry->bits = (uint16_t)((entry->bits & ~(MKV_TIER_MAX << MKV_SLOT_TIER_SHIFT)) |
+                             ((uint32_t)tier << MKV_SLOT_TIER_SHIFT));
 }
 
 void mkv_slot_table_apply_expiry(struct mkv_slot_table *table,
@@ -360,7 +304,7 @@ void mkv_slot_table_hide(struct mkv_slot_table *table, struct mkv_slot slot) {
     struct mkv_slot_entry *entry = mkv_slot_table_entry(table, slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
     MKV_ASSERT((entry->bits & MKV_SLOT_HIDDEN) == 0);
-    hash_remove(table, slot.index);
+    mkv_slot_buckets_remove(table, slot.index);
     entry->bits |= MKV_SLOT_HIDDEN;
 }
 
@@ -374,10 +318,11 @@ void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_re
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
     MKV_ASSERT(entry->generation_low == (uint32_t)drop->generation.value);
     if ((entry->bits & MKV_SLOT_HIDDEN) == 0) {
-        hash_remove(table, drop->slot.index);
+        mkv_slot_buckets_remove(table, drop->slot.index);
     }
     MKV_ASSERT(table->live_count > 0);
     table->live_count--;
+    table->tier_counts[mkv_slot_tier_of(entry)]--;
     if (drop->retired) {
         set_retired(table, drop->slot, MKV_SLOT_RETIRED);
     } else if ((entry->bits & MKV_SLOT_HELD) != 0 && !MKV_CANARY(MKV_CANARY_HOLD_IGNORED) &&
@@ -413,6 +358,13 @@ void mkv_slot_table_release(struct mkv_slot_table *table, struct mkv_slot slot) 
 
 /* ---- capture --------------------------------------------------------------------------------- */
 
+static uint8_t captured_tier(const struct mkv_slot_entry *entry) {
+    if (MKV_CANARY(MKV_CANARY_DEMOTION_CAPTURED)) {
+        return (uint8_t)mkv_slot_tier_of(entry);
+    }
+    return entry->tier_put;
+}
+
 void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t page,
                                  const struct mkv_uuid *drive_uuid, uint64_t checkpoint_number,
                                  struct mkv_sequence stamp, uint8_t *unit) {
@@ -447,7 +399,7 @@ void mkv_slot_table_capture_page(const struct mkv_slot_table *table, uint32_t pa
             .state = entry_state == MKV_SLOT_LIVE ? MKV_ENTRY_LIVE : MKV_ENTRY_RETIRED,
             .block_flags = (uint8_t)(((entry->bits & MKV_SLOT_MANIFEST) ? MKV_BLOCK_MANIFEST : 0u) |
                                      ((entry->bits & MKV_SLOT_SEGMENT) ? MKV_BLOCK_SEGMENT : 0u)),
-            .tier = (uint8_t)((entry->bits >> MKV_SLOT_TIER_SHIFT) & 3u),
+            .tier = captured_tier(entry),
         };
         mkv_checkpoint_page_store(unit, index, &stored);
     }

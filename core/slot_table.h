@@ -4,8 +4,8 @@
  * with their size classes, and the free slots. It is the volume's picture of what is durable; the
  * volume applies records to it when they are durable and never before.
  *
- *   heads[]   hash bucket -> slot            pages[]   page -> extent, index within it
- *   entries[] slot -> {tag, tenant, chain,   extents[] extent -> {class, span, pages, used,
+ *   buckets[] tag -> slots (see there)       pages[]   page -> extent, index within it
+ *   entries[] slot -> {tag, tenant,          extents[] extent -> {class, span, pages, used,
  *             generation, length, bits}                 free list, fresh, last use}
  *
  *   Life of an entry
@@ -31,7 +31,7 @@
  *  I3  Exactly the LIVE entries that are not hidden are found through the hash.
  *  I4  An extent gains a class only from having none, and loses it only at used = 0. So one with a
  *      retired slot keeps its class.
- *  I5  An entry takes 28 bytes, and with its share of hash, pages and extents at most 30, at 100 M
+ *  I5  An entry takes 24 bytes, and with its share of hash, pages and extents at most 30, at 100 M
  *      slots.
  *  I6  The counts of a class are the sums over its extents; a class without extents, and without
  *      one on its way, is none, and its place goes to the next.
@@ -60,10 +60,10 @@ _Static_assert(MKV_CLASSES_EXACT_MAX + MKV_CLASSES_OF_TABLE < MKV_CLASSES_MAX, "
 #define MKV_SLOT_STATE_MASK 0x7u
 #define MKV_SLOT_MANIFEST 0x08u
 #define MKV_SLOT_SEGMENT 0x10u
-#define MKV_SLOT_HIDDEN 0x20u   /* volatile: its DROP is issued */
-#define MKV_SLOT_HELD 0x40u     /* volatile: some operation reads it */
-#define MKV_SLOT_UNLISTED 0x80u /* volatile: its key is not in the directory yet */
-#define MKV_SLOT_TIER_SHIFT 8u
+#define MKV_SLOT_HIDDEN 0x20u     /* volatile: its DROP is issued */
+#define MKV_SLOT_HELD 0x40u       /* volatile: some operation reads it */
+#define MKV_SLOT_UNLISTED 0x80u   /* volatile: its key is not in the directory yet */
+#define MKV_SLOT_TIER_SHIFT 8u    /* volatile: the tier as it is now, two bits */
 #define MKV_SLOT_POLICY_SHIFT 10u /* volatile: of the eviction policy */
 #define MKV_SLOT_POLICY_MAX 0x3fu
 
@@ -77,16 +77,17 @@ enum mkv_slot_state {
 };
 
 struct mkv_slot_entry {
-    uint32_t tag_low;
+    uint32_t tag_low; /* FREE: the next slot of the extent's free list */
     uint32_t tag_high;
     uint32_t tenant;
-    uint32_t chain; /* LIVE: next in the hash bucket. FREE: next in the extent's free list */
     uint32_t generation_low;
     uint32_t expiry_s;
-    uint16_t length_units;
+    uint16_t length_units : 14;
+    uint16_t tier_put : 2; /* the tier that its PUT gave it, which is captured */
     uint16_t bits;
 };
-_Static_assert(sizeof(struct mkv_slot_entry) == 28, "I5: an entry takes 28 bytes");
+_Static_assert(MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES < 1u << 14, "a length has its bits");
+_Static_assert(sizeof(struct mkv_slot_entry) == 24, "I5: an entry takes 24 bytes");
 
 struct mkv_page_state {
     uint32_t extent;         /* the first of its group; MKV_NONE_U32: of no extent */
@@ -140,6 +141,9 @@ struct mkv_slot_table {
     bool extent_was_listed;
     uint32_t slot_total;
     uint32_t bucket_count;
+    uint32_t slot_bits;  /* of a slot number in a bucket */
+    uint32_t slot_mask;  /* as many ones */
+    uint32_t cell_count; /* of a bucket */
     uint32_t class_count;
     uint32_t page_high;       /* pages from here on were never used */
     uint32_t page_low;        /* pages up to here are all taken */
@@ -148,6 +152,7 @@ struct mkv_slot_table {
     uint32_t empty_count;     /* groups at used = 0 that are not changing */
     uint32_t untrimmed_count; /* extents that are untrimmed */
     uint64_t live_count;
+    uint64_t tier_counts[MKV_TIER_COUNT]; /* of the live slots, by the tier of now */
     uint64_t used_count;
     uint64_t retired_count;
     uint64_t used_units;
@@ -157,8 +162,8 @@ struct mkv_slot_table {
     struct mkv_class_state classes[MKV_CLASSES_MAX];
     /* Offsets from the start of this struct, so that a copy of the memory is a snapshot. */
     uint64_t entries_offset;
-    uint64_t heads_offset;
     uint64_t pages_offset;
+    uint64_t buckets_offset;
     uint64_t stamps_offset;
     uint64_t extents_offset;
     uint64_t end_offset;
@@ -188,6 +193,9 @@ static inline void mkv_slot_set_policy(struct mkv_slot_entry *entry, uint32_t po
     entry->bits = (uint16_t)((entry->bits & ((1u << MKV_SLOT_POLICY_SHIFT) - 1u)) |
                              (policy << MKV_SLOT_POLICY_SHIFT));
 }
+static inline enum mkv_tier mkv_slot_tier_of(const struct mkv_slot_entry *entry) {
+    return (enum mkv_tier)((entry->bits >> MKV_SLOT_TIER_SHIFT) & MKV_TIER_MAX);
+}
 /* Whether the block's time is over: nobody finds it any more. */
 static inline bool mkv_slot_is_expired(const struct mkv_slot_table *table,
                                        const struct mkv_slot_entry *entry) {
@@ -202,8 +210,23 @@ struct mkv_lba mkv_slot_table_lba(const struct mkv_slot_table *table, struct mkv
 /* The first slot from `slot` on that belongs to an extent; index MKV_NONE_U32 at the end. */
 struct mkv_slot mkv_slot_table_next_owned(const struct mkv_slot_table *table, struct mkv_slot slot);
 
-/* The first, and behind `slot` the next, live and not hidden slot of a tag; index MKV_NONE_U32 at
- * the end. The chain must not change between the calls, or the walk starts anew. */
+/* A walk over the live and not hidden slots of a tag, the one that got its block last first. It
+ * ends with index MKV_NONE_U32, and holds until a slot is put, hidden or dropped. */
+struct mkv_slot_walk {
+    uint64_t tag;
+    uint32_t tenant;
+    uint32_t bucket;
+    uint32_t cells; /* of the bucket, a bit each: those that are still to be looked at */
+};
+struct mkv_slot_walk mkv_slot_table_walk(const struct mkv_slot_table *table, uint32_t tenant,
+                                         uint64_t tag);
+/* The walk that goes on behind a slot, which must be live and not hidden. Cost grows with the slots
+ * of the tag before it. */
+struct mkv_slot_walk mkv_slot_table_walk_behind(const struct mkv_slot_table *table,
+                                                struct mkv_slot slot);
+struct mkv_slot mkv_slot_table_walk_next(const struct mkv_slot_table *table,
+                                         struct mkv_slot_walk *walk);
+/* The first of a walk, and the first behind a slot. */
 struct mkv_slot mkv_slot_table_find(const struct mkv_slot_table *table, uint32_t tenant,
                                     uint64_t tag);
 struct mkv_slot mkv_slot_table_find_next(const struct mkv_slot_table *table, struct mkv_slot slot);
@@ -248,6 +271,10 @@ void mkv_slot_table_retire(struct mkv_slot_table *table, struct mkv_slot slot);
 void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_record_put *put);
 void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_record_drop *drop);
 void mkv_slot_table_apply_retire(struct mkv_slot_table *table, struct mkv_slot slot);
+/* The block in the slot, which must be LIVE, was of one tier, and is of another until the restart;
+ * its entry may say so already. */
+void mkv_slot_table_set_tier(struct mkv_slot_table *table, struct mkv_slot slot,
+                             enum mkv_tier before, enum mkv_tier tier);
 /* The slot must be LIVE. */
 void mkv_slot_table_apply_expiry(struct mkv_slot_table *table,
                                  const struct mkv_record_expiry *expiry);

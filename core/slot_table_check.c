@@ -10,7 +10,7 @@ static uint64_t count_free_list(const struct mkv_slot_table *table,
                                 const struct mkv_extent_state *state) {
     uint64_t count = 0;
     for (uint32_t slot = state->free_head; slot != MKV_NONE_U32;
-         slot = table_entries(table)[slot].chain) {
+         slot = table_entries(table)[slot].tag_low) {
         MKV_ASSERT(slot / MKV_PAGE_SLOTS >= state->page_first);
         MKV_ASSERT(slot / MKV_PAGE_SLOTS < state->page_first + state->page_count);
         MKV_ASSERT(mkv_slot_state_of(&table_entries(table)[slot]) == MKV_SLOT_FREE); /* I1 */
@@ -23,16 +23,20 @@ static uint64_t count_free_list(const struct mkv_slot_table *table,
 
 static void check_live(const struct mkv_slot_table *table, uint32_t slot) {
     const struct mkv_slot_entry *entry = &table_entries(table)[slot];
-    struct mkv_slot found = mkv_slot_table_find(table, entry->tenant, entry_tag(entry));
-    while (found.index != MKV_NONE_U32 && found.index != slot) {
-        found = mkv_slot_table_find_next(table, found);
-    }
+    struct mkv_slot_walk walk = mkv_slot_table_walk(table, entry->tenant, entry_tag(entry));
+    uint32_t times = 0;
+    struct mkv_slot found;
+    do {
+        found = mkv_slot_table_walk_next(table, &walk);
+        times += found.index == slot;
+    } while (found.index != MKV_NONE_U32);
     const bool hidden = (entry->bits & MKV_SLOT_HIDDEN) != 0;
-    MKV_ASSERT((found.index == slot) == !hidden); /* I3 */
+    MKV_ASSERT(times == (hidden ? 0 : 1)); /* I3 */
 }
 
 struct sums {
-    uint64_t live, used, retired, used_units, slots;
+    uint64_t live, found, used, retired, used_units, slots;
+    uint64_t tiers[MKV_TIER_COUNT];
     uint32_t classless, empty, pages_taken;
 };
 
@@ -49,6 +53,8 @@ static void check_slots(const struct mkv_slot_table *table, uint32_t extent, str
         retired += slot_state == MKV_SLOT_RETIRED || slot_state == MKV_SLOT_RETIRED_UNTIL_RESTART;
         if (slot_state == MKV_SLOT_LIVE) {
             sums->live++;
+            sums->found += (table_entries(table)[slot].bits & MKV_SLOT_HIDDEN) == 0;
+            sums->tiers[mkv_slot_tier_of(&table_entries(table)[slot])]++;
             check_live(table, slot);
         }
     }
@@ -146,14 +152,19 @@ void mkv_slot_table_check(const struct mkv_slot_table *table) {
     MKV_ASSERT(sums.empty == table->empty_count);
     MKV_ASSERT(sums.slots == table->classed_slot_count);
     MKV_ASSERT(sums.live == table->live_count);
+    mkv_slot_buckets_check(table, sums.found); /* I3: no others */
+    for (uint32_t tier = 0; tier < MKV_TIER_COUNT; tier++) {
+        MKV_ASSERT(sums.tiers[tier] == table->tier_counts[tier]);
+    }
     MKV_ASSERT(sums.used == table->used_count);
     MKV_ASSERT(sums.retired == table->retired_count);
     MKV_ASSERT(sums.used_units == table->used_units);
 }
 
 /* Bits of an entry that are durable. */
-#define DURABLE_BITS                                                                               \
-    (MKV_SLOT_STATE_MASK | MKV_SLOT_MANIFEST | MKV_SLOT_SEGMENT | 3u << MKV_SLOT_TIER_SHIFT)
+#define DURABLE_BITS (MKV_SLOT_STATE_MASK | MKV_SLOT_MANIFEST | MKV_SLOT_SEGMENT)
+
+#define TIER_PUT_SHIFT 8u
 
 uint64_t mkv_slot_table_durable_hash(const struct mkv_slot_table *table) {
     uint64_t hash = 0;
@@ -183,7 +194,8 @@ uint64_t mkv_slot_table_durable_hash(const struct mkv_slot_table *table) {
             mkv_store_u32(bytes + 16, entry->generation_low);
             mkv_store_u32(bytes + 20, entry->expiry_s);
             mkv_store_u16(bytes + 24, entry->length_units);
-            mkv_store_u16(bytes + 26, (uint16_t)(entry->bits & DURABLE_BITS));
+            mkv_store_u16(bytes + 26, (uint16_t)((entry->bits & DURABLE_BITS) |
+                                                 (uint32_t)entry->tier_put << TIER_PUT_SHIFT));
             hash = mkv_hash_64_seeded(bytes, 28, hash);
         }
     }

@@ -2,7 +2,8 @@
 /*
  * What the files of the slot table share: the arrays behind the offsets, and the lists.
  *
- *   slot_table.c          memory, lookups, the life of a slot, capture
+ *   slot_table.c          memory, places, the life of a slot, capture
+ *   slot_table_buckets.c  the hash: lookups by tag
  *   slot_table_class.c    size classes and their lists of extents
  *   slot_table_extents.c  which extents a class gets, gives back, takes from another
  *   slot_table_recover.c  pages loaded, records replayed, the rest derived
@@ -14,12 +15,13 @@
 #define MKV_CORE_SLOT_TABLE_INTERNAL_H
 
 #include "core/slot_table.h"
+#include "core/slot_table_buckets.h"
 
 static inline struct mkv_slot_entry *table_entries(const struct mkv_slot_table *table) {
     return (struct mkv_slot_entry *)((uintptr_t)table + table->entries_offset);
 }
-static inline uint32_t *table_heads(const struct mkv_slot_table *table) {
-    return (uint32_t *)((uintptr_t)table + table->heads_offset);
+static inline struct mkv_slot_bucket *table_buckets(const struct mkv_slot_table *table) {
+    return (struct mkv_slot_bucket *)((uintptr_t)table + table->buckets_offset);
 }
 static inline struct mkv_page_state *table_pages(const struct mkv_slot_table *table) {
     return (struct mkv_page_state *)((uintptr_t)table + table->pages_offset);
@@ -74,7 +76,6 @@ static inline uint32_t extent_step(const struct mkv_extent_state *state) {
     return state->span > 0 ? state->span : 1;
 }
 
-void mkv_slot_table_hash_insert(struct mkv_slot_table *table, uint32_t slot);
 /* The class of a slot size; NULL when there is none and `create` is false or all are taken. */
 struct mkv_class_state *mkv_slot_table_class(struct mkv_slot_table *table, uint32_t slot_units,
                                              bool create);

@@ -16,10 +16,10 @@ static void load_entry(const struct mkv_page_entry *stored, struct mkv_slot_entr
         .tag_low = (uint32_t)stored->tag,
         .tag_high = (uint32_t)(stored->tag >> 32),
         .tenant = stored->tenant,
-        .chain = MKV_NONE_U32,
         .generation_low = stored->generation_low,
         .expiry_s = stored->expiry_s,
-        .length_units = stored->length_units,
+        .length_units = stored->length_units & 0x3fffu,
+        .tier_put = stored->tier & MKV_TIER_MAX,
         .bits = (uint16_t)(stored->state |
                            ((stored->block_flags & MKV_BLOCK_MANIFEST) ? MKV_SLOT_MANIFEST : 0u) |
                            ((stored->block_flags & MKV_BLOCK_SEGMENT) ? MKV_SLOT_SEGMENT : 0u) |
@@ -280,6 +280,11 @@ bool mkv_slot_table_replay(struct mkv_slot_table *table, const struct mkv_record
 static void derive_slots(struct mkv_slot_table *table, uint32_t page,
                          struct mkv_extent_state *state) {
     struct mkv_class_state *class_state = extent_class(table, state);
+    /* The buckets of a page's blocks are far apart: they are waited for together. */
+    for (uint32_t index = 0; index < MKV_PAGE_SLOTS; index++) {
+        mkv_slot_buckets_prefetch(table,
+                                  entry_tag(&table_entries(table)[page * MKV_PAGE_SLOTS + index]));
+    }
     for (uint32_t index = MKV_PAGE_SLOTS; index-- > 0;) {
         const struct mkv_slot slot = {page * MKV_PAGE_SLOTS + index};
         struct mkv_slot_entry *entry = &table_entries(table)[slot.index];
@@ -288,7 +293,7 @@ static void derive_slots(struct mkv_slot_table *table, uint32_t page,
             continue;
         }
         if (mkv_slot_state_of(entry) == MKV_SLOT_FREE) {
-            entry->chain = state->free_head;
+            entry->tag_low = state->free_head;
             state->free_head = slot.index;
             continue;
         }
@@ -298,7 +303,8 @@ static void derive_slots(struct mkv_slot_table *table, uint32_t page,
         table->used_units += state->slot_units;
         if (mkv_slot_state_of(entry) == MKV_SLOT_LIVE) {
             table->live_count++;
-            mkv_slot_table_hash_insert(table, slot.index);
+            table->tier_counts[mkv_slot_tier_of(entry)]++;
+            mkv_slot_buckets_insert(table, slot.index);
         } else {
             state->retired++;
             class_state->retired_count++;

@@ -11,7 +11,8 @@ _Static_assert((uint64_t)MKV_VOLUME_OPS_MAX * 2 < GENERATION_GAP,
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 struct layout {
-    uint64_t ops, effects, tenants, eviction, leases, table, meta, directory, end;
+    uint64_t ops, effects, tenants, eviction, leases, sessions, samples, table, meta, directory;
+    uint64_t end;
     uint32_t op_total, effects_max;
 };
 
@@ -39,6 +40,10 @@ static struct layout layout_of(const struct mkv_volume_config *config) {
     }
     layout.leases = at;
     at = mkv_round_up_u64(at + mkv_volume_lease_memory_required(config), 64);
+    layout.sessions = at;
+    at = mkv_round_up_u64(at + mkv_volume_session_memory_required(config), 64);
+    layout.samples = at;
+    at = mkv_round_up_u64(at + mkv_volume_sample_memory_required(config), 64);
     layout.table = at;
     at = mkv_round_up_u64(at + mkv_slot_table_memory_required(&config->geometry), MKV_UNIT_BYTES);
     layout.meta = at;
@@ -93,6 +98,9 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
         volume->config.evict_ready_divisor = MKV_EVICT_READY_DIVISOR;
     }
     bound_steps(&volume->config);
+    if (config->session_idle_ns == 0) {
+        volume->config.session_idle_ns = MKV_SESSION_IDLE_NS;
+    }
     volume->op_total = layout.op_total;
     volume->ops_offset = layout.ops;
     volume->effects_offset = layout.effects;
@@ -102,6 +110,10 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->eviction_offset = layout.eviction;
     volume->leases.offset = layout.leases;
     volume->leases.lease_max = mkv_volume_lease_max(config);
+    volume->samples_offset = layout.samples;
+    volume->sessions.sessions_offset = layout.sessions;
+    volume->sessions.session_max = mkv_volume_session_max(config);
+    volume->sessions.block_max = mkv_volume_session_block_max(config);
     volume->meta_offset = layout.meta;
     volume->directory_offset = layout.directory;
     volume->numbered_first = MKV_NONE_U32;
@@ -117,8 +129,8 @@ struct mkv_volume *mkv_volume_init(void *memory, size_t bytes,
     volume->tenant_sweep.place = MKV_NONE_U32;
     memset(volume->lock_heads, 0xff, sizeof volume->lock_heads);
     memset(volume->hold_heads, 0xff, sizeof volume->hold_heads);
-    memset(volume_ops(volume), 0, volume->op_total * sizeof(struct op));
     for (uint32_t op = 0; op < volume->op_total; op++) {
+        memset(&volume_ops(volume)[op], 0, offsetof(struct op, key));
         mkv_volume_list_push(volume, &volume->free_ops, op);
     }
     mkv_slot_table_init(volume_table(volume), &config->geometry);
@@ -440,6 +452,9 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_UNPIN:
         mkv_volume_pin(volume, input);
         return;
+    case MKV_MESSAGE_SESSION:
+        mkv_volume_session(volume, message);
+        return;
     case MKV_MESSAGE_READ:
     case MKV_MESSAGE_RELEASE:
         mkv_volume_read(volume, message);
@@ -470,6 +485,7 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_EXISTS_DONE:
     case MKV_MESSAGE_PIN_DONE:
     case MKV_MESSAGE_UNPIN_DONE:
+    case MKV_MESSAGE_SESSION_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
@@ -607,6 +623,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     if (volume->state == MKV_VOLUME_SERVING) {
         mkv_volume_tenant_pump(volume);
         mkv_volume_expiry_pump(volume);
+        mkv_volume_session_pump(volume);
         mkv_volume_trim_pump(volume);
         mkv_volume_scrub_pump(volume);
     }
@@ -629,6 +646,7 @@ bool mkv_volume_has_work(const struct mkv_volume *volume) {
     if (volume->state == MKV_VOLUME_SERVING) {
         return mkv_volume_tenant_has_work(volume) || mkv_volume_empty_has_work(volume) ||
                mkv_volume_purge_has_work(volume) || mkv_volume_expiry_has_work(volume) ||
+               mkv_volume_session_has_work(volume) ||
                mkv_directory_has_work(volume_directory(volume)) ||
                mkv_volume_evict_has_work(volume) || mkv_volume_quota_has_work(volume);
     }
@@ -692,6 +710,10 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->superblock_sequence = volume->superblock.sequence;
     stats->stalled = volume->stall.active;
     stats->leases = volume->leases.taken;
+    stats->sessions = volume->sessions.tracked;
+    stats->session_work = volume->sessions.job_head != MKV_NONE_U32;
+    stats->session_blocks = volume->sessions.node_count;
+    memcpy(stats->blocks_by_tier, table->tier_counts, sizeof stats->blocks_by_tier);
     stats->trims_pending = mkv_volume_trims_pending(volume);
     mkv_directory_stats(volume_directory(volume), table, &stats->directory);
     const uint64_t applied = stats->directory.applied_sequence;
@@ -727,6 +749,10 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
             .slot_units = mkv_slot_table_extent(table, extent)->slot_units,
             .served = mkv_tenant_table_serves(volume_tenants(volume), entry->tenant),
             .hidden = (entry->bits & MKV_SLOT_HIDDEN) != 0,
+            .held = (entry->bits & MKV_SLOT_HELD) != 0,
+            .leaving = mkv_slot_policy_of(entry) == 0,
+            .tier = mkv_slot_tier_of(entry),
+            .tier_put = (enum mkv_tier)entry->tier_put,
             .expiry_s = entry->expiry_s,
             .expired = mkv_slot_is_expired(table, entry),
         };
@@ -738,6 +764,7 @@ bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
 void mkv_volume_check(const struct mkv_volume *volume) {
     mkv_slot_table_check(volume_table(volume));
     mkv_volume_policy_check(volume);
+    mkv_volume_session_check(volume);
     /* No block belongs to a tenant whose sweep has ended: it would be kept for ever. */
     uint32_t cursor = 0;
     struct mkv_volume_block block;

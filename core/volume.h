@@ -59,6 +59,8 @@
 #define MKV_EMPTY_GRAIN_NS 1000000000ull
 #define MKV_EXPIRY_PASS_NS 1000000000ull
 #define MKV_EVICT_READY_DIVISOR 64u
+#define MKV_SESSION_MAX 4096u
+#define MKV_SESSION_IDLE_NS 60000000000ull
 
 struct mkv_volume_config {
     uint32_t volume; /* index of this volume on its node */
@@ -99,6 +101,12 @@ struct mkv_volume_config {
     uint32_t step_pages;
     uint32_t step_slots;
     uint32_t step_clear_bytes;
+    /* Sessions that are tracked at a time, and blocks of all of them together: 84 bytes for one of
+     * the former, 12 for one of the latter. 0: MKV_SESSION_MAX, and a quarter of the slots but no
+     * more than 2^20. */
+    uint32_t session_max;
+    uint32_t session_block_max;
+    uint64_t session_idle_ns;       /* a session unused for so long ends. 0: MKV_SESSION_IDLE_NS */
     struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
     struct mkv_drive_set drive_set; /* FORMAT: written */
@@ -122,7 +130,22 @@ struct mkv_volume_class_stats {
     uint32_t slots_used;
 };
 #define MKV_VOLUME_CLASSES_MAX 128u
-#define MKV_VOLUME_TIERS 4u
+#define MKV_VOLUME_TIERS MKV_TIER_COUNT
+
+/* Why a block was moved to a lower tier. */
+enum mkv_demotion {
+    MKV_DEMOTION_EXIT_THINK = 0,
+    MKV_DEMOTION_SESSION_END,
+    MKV_DEMOTION_IDLE, /* its session was */
+};
+#define MKV_DEMOTION_COUNT 3u
+
+/* Times by the first bound that is not below, 2^n seconds each; behind them those above all. */
+#define MKV_VOLUME_SECONDS_BOUNDS 22u
+struct mkv_volume_seconds {
+    uint64_t counts[MKV_VOLUME_SECONDS_BOUNDS + 1];
+    uint64_t sum; /* of whole seconds */
+};
 
 /* A copy of the volume's figures; counters since init, gauges at the moment of the call. */
 struct mkv_volume_stats {
@@ -171,8 +194,18 @@ struct mkv_volume_stats {
     uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
     uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
     uint64_t evictions_capacity_total, evictions_rebalance_total, evictions_quota_total;
-    uint64_t extents_given_total;         /* to a class, and ... */
-    uint64_t extents_given_spanned_total; /* ... of these, several as one */
+    /* Of a sample of the evicted blocks: how old they were, and how long unused. */
+    struct mkv_volume_seconds evicted_lifetime, evicted_idle;
+    uint64_t blocks_by_tier[MKV_VOLUME_TIERS];    /* live blocks */
+    uint64_t demotions_total[MKV_DEMOTION_COUNT]; /* blocks, by cause */
+    bool session_work;                       /* something is to be done to blocks of sessions */
+    uint64_t sessions, session_blocks;       /* tracked; nodes of theirs */
+    uint64_t sessions_untracked_total;       /* begun without room for them */
+    uint64_t session_blocks_untracked_total; /* stored without room in the session's list */
+    uint64_t session_blocks_freed_total;     /* evicted because their session said so */
+    uint64_t sessions_reaped_total;          /* ended because nobody used them */
+    uint64_t extents_given_total;            /* to a class, and ... */
+    uint64_t extents_given_spanned_total;    /* ... of these, several as one */
     uint64_t extents_given_back_total;
     uint64_t extents_emptied_total, emptyings_given_up_total;
     uint64_t quarantined_total, superblock_repairs_total, journal_copy_repairs_total;
@@ -252,14 +285,20 @@ struct mkv_volume_block {
     uint32_t block_flags;
     struct mkv_lba lba;
     uint32_t slot_units;
-    bool served; /* false: its tenant was dropped, and it waits to be swept */
-    bool hidden; /* its DROP is issued */
+    bool served;  /* false: its tenant was dropped, and it waits to be swept */
+    bool hidden;  /* its DROP is issued */
+    bool held;    /* an operation reads it */
+    bool leaving; /* its eviction is decided, or the volume does not evict */
+    enum mkv_tier tier;
+    enum mkv_tier tier_put; /* the one that its put named */
     uint32_t expiry_s;
     bool expired; /* it waits to be dropped */
 };
 /* Walks the live blocks: *cursor starts at 0; false at the end. */
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,
                            struct mkv_volume_block *block);
+/* Evictions that are decided and wait for their turn. */
+uint32_t mkv_volume_evictions_waiting(const struct mkv_volume *volume);
 /* Checks the table against itself: no slot owned twice (O4), free + used + reserved + retired =
  * total in every extent (O5), every live entry found through the hash. Aborts on a violation.
  * Cost grows with the table. */

@@ -103,6 +103,8 @@ void mkv_volume_recover_serve(struct mkv_volume *volume) {
     volume->state = MKV_VOLUME_SERVING;
     mkv_volume_expiry_open(volume);
     mkv_volume_lease_open(volume);
+    mkv_volume_session_open(volume);
+    mkv_volume_sample_open(volume);
     mkv_volume_directory_open(volume);
     volume->stats.recovery_ns = volume->now_ns - recover->started_ns;
     if (recover->blocks_repaired > 0) {

@@ -119,7 +119,7 @@ static void advance(struct mkv_volume *volume, const struct mkv_extent_state *st
             !MKV_CANARY(MKV_CANARY_LEASE_IGNORED_BY_EMPTYING)) {
             job->leased = true;
         } else {
-            mkv_volume_evict(volume, slot, MKV_DROP_EVICT);
+            mkv_volume_evict(volume, slot, MKV_EVICTION_FOR_CLASS);
         }
     }
 }

@@ -143,6 +143,7 @@ void mkv_volume_policy_used(struct mkv_volume *volume, struct mkv_slot slot, boo
     if (!volume->config.eviction || !is_in_policy(volume, slot)) {
         return;
     }
+    mkv_volume_sample_used(volume, slot);
     const struct mkv_eviction_slots slots = slots_of(volume);
     if (was_looked_up && mkv_eviction_used_lately(&slots, slot)) {
         return;
@@ -174,6 +175,21 @@ void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_
     if (state != MKV_NONE_U32) {
         mkv_eviction_remember(policy_of(volume), tag, state);
     }
+}
+
+bool mkv_volume_policy_demote(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_tier tier) {
+    struct mkv_slot_table *table = volume_table(volume);
+    const enum mkv_tier before = mkv_slot_tier_of(mkv_slot_table_entry(table, slot));
+    if (tier >= before) {
+        return false;
+    }
+    if (volume->config.eviction && is_in_policy(volume, slot)) {
+        const struct mkv_eviction_slots slots = slots_of(volume);
+        mkv_eviction_demote(policy_of(volume), &slots, mkv_slot_table_extent_of(table, slot), slot,
+                            tier);
+    }
+    mkv_slot_table_set_tier(table, slot, before, tier);
+    return true;
 }
 
 void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot) {
@@ -293,7 +309,7 @@ static void evict_for(struct mkv_volume *volume, uint32_t class_index, uint32_t 
         --*searches;
         const struct mkv_slot victim = mkv_eviction_victim(policy_of(volume), &slots, class_index);
         if (victim.index != MKV_NONE_U32) {
-            mkv_volume_evict(volume, victim, MKV_DROP_EVICT);
+            mkv_volume_evict(volume, victim, MKV_EVICTION_FOR_ROOM);
         }
     }
 }
@@ -313,6 +329,15 @@ void mkv_volume_evict_pump(struct mkv_volume *volume) {
             evict_for(volume, class_index, &searches);
         }
     }
+}
+
+uint32_t mkv_volume_evictions_waiting(const struct mkv_volume *volume) {
+    const struct op *ops = volume_ops(volume);
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < volume->op_total && volume->evict_drops > 0; index++) {
+        count += ops[index].of_eviction && ops[index].state == OP_LOCK_WAIT;
+    }
+    return count;
 }
 
 bool mkv_volume_evict_has_work(const struct mkv_volume *volume) {

@@ -19,10 +19,15 @@
 
 struct mkv_slot mkv_volume_unexpired(const struct mkv_volume *volume, struct mkv_slot slot) {
     const struct mkv_slot_table *table = volume_table(volume);
-    while (slot.index != MKV_NONE_U32 && !MKV_CANARY(MKV_CANARY_EXPIRED_BLOCK_SERVED) &&
-           mkv_slot_is_expired(table, mkv_slot_table_entry(table, slot))) {
-        slot = mkv_slot_table_find_next(table, slot);
+    if (slot.index == MKV_NONE_U32 || MKV_CANARY(MKV_CANARY_EXPIRED_BLOCK_SERVED) ||
+        !mkv_slot_is_expired(table, mkv_slot_table_entry(table, slot))) {
+        return slot;
     }
+    struct mkv_slot_walk walk = mkv_slot_table_walk_behind(table, slot);
+    do {
+        slot = mkv_slot_table_walk_next(table, &walk);
+    } while (slot.index != MKV_NONE_U32 &&
+             mkv_slot_is_expired(table, mkv_slot_table_entry(table, slot)));
     return slot;
 }
 

@@ -43,8 +43,9 @@ static uint32_t entry_block_flags(const struct mkv_slot_entry *entry) {
  * are told apart by their headers only, so the slab must hold whichever it turns out to be. */
 static uint32_t chain_length_units_max(const struct mkv_volume *volume, struct mkv_slot slot) {
     const struct mkv_slot_table *table = volume_table(volume);
+    struct mkv_slot_walk walk = mkv_slot_table_walk_behind(table, slot);
     uint32_t units = 0;
-    for (; slot.index != MKV_NONE_U32; slot = mkv_slot_table_find_next(table, slot)) {
+    for (; slot.index != MKV_NONE_U32; slot = mkv_slot_table_walk_next(table, &walk)) {
         units = (uint32_t)mkv_max_u64(units, mkv_slot_table_entry(table, slot)->length_units);
     }
     return units;
@@ -170,9 +171,10 @@ void mkv_volume_touch(struct mkv_volume *volume, const struct mkv_input *input) 
 
 struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const struct op *op) {
     const struct mkv_slot_table *table = volume_table(volume);
-    struct mkv_slot slot = mkv_slot_table_find(table, op->tenant, op->tag);
+    struct mkv_slot_walk walk = mkv_slot_table_walk(table, op->tenant, op->tag);
+    struct mkv_slot slot = mkv_slot_table_walk_next(table, &walk);
     for (uint32_t skipped = 0; skipped < op->candidate && slot.index != MKV_NONE_U32; skipped++) {
-        slot = mkv_slot_table_find_next(table, slot);
+        slot = mkv_slot_table_walk_next(table, &walk);
     }
     return slot;
 }

@@ -9,6 +9,8 @@
  *   volume_expiry.c      blocks whose time is over (volume_terms.h)
  *   volume_lease.c       blocks that may not be evicted for a while (volume_terms.h)
  *   volume_evict.c       blocks leave to make room
+ *   volume_sample.c      how old blocks are when they are evicted
+ *   volume_session.c     blocks of one session go to a lower tier, or leave (volume_session.h)
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
  *   volume_stall.c       a drive that does not answer
@@ -146,11 +148,10 @@ bool mkv_volume_job_drop(struct mkv_volume *volume, struct mkv_slot slot,
                          enum mkv_drop_cause cause);
 /* The same for a PURGE, whose listing counts those under way. */
 bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint32_t listing);
-/* Drops a live block that is not hidden, to make room: behind the lock of its tag, after the
+/* Evicts a live block that is not hidden: drops it behind the lock of its tag, after the
  * mutations that are waiting there. The caller has asked mkv_volume_evict_room. */
-void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause);
-/* The same, for room in the quota of its tenant. */
-void mkv_volume_evict_for_quota(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot,
+                      enum mkv_eviction_reason reason);
 bool mkv_volume_evict_room(const struct mkv_volume *volume);
 /* Takes the slot of a put that will have no record back; its write has ended, or never began. */
 void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
@@ -203,6 +204,8 @@ void mkv_volume_policy_dropped(struct mkv_volume *volume, struct mkv_slot slot, 
  * there. What goes between is MKV_NONE_U32 for a block that the policy does not have. */
 uint32_t mkv_volume_policy_take_out(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_policy_remember(struct mkv_volume *volume, uint64_t tag, uint32_t state);
+/* A live block goes to a lower tier. False: it was not of a higher one. */
+bool mkv_volume_policy_demote(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_tier tier);
 /* Nobody holds the slot any more. */
 void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot);
 bool mkv_volume_was_evicted(const struct mkv_volume *volume, uint64_t tag);
@@ -228,6 +231,17 @@ void mkv_volume_quota_wait_ended(struct mkv_volume *volume, uint32_t op);
 void mkv_volume_quota_drop_ended(struct mkv_volume *volume);
 void mkv_volume_quota_pump(struct mkv_volume *volume);
 bool mkv_volume_quota_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_sample.c ------------------------------------------------------------------------- */
+
+size_t mkv_volume_sample_memory_required(const struct mkv_volume_config *config);
+/* The volume begins to serve: nothing is in the sample. */
+void mkv_volume_sample_open(struct mkv_volume *volume);
+/* A block was stored, used, is evicted, is about to be dropped. */
+void mkv_volume_sample_put(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_sample_used(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_sample_evicted(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_sample_dropped(struct mkv_volume *volume, struct mkv_slot slot);
 
 /* ---- volume_tenant.c ------------------------------------------------------------------------- */
 

@@ -82,7 +82,8 @@ static uint32_t records_of(const struct mkv_volume *volume, const struct op *op,
             .tenant = op->tenant,
             .tag = op->tag,
             .slot = op->slot,
-            .tier = MKV_TIER_UNHINTED,
+            .tier =
+                (uint8_t)(MKV_CANARY(MKV_CANARY_TIER_NOT_RECORDED) ? MKV_TIER_UNHINTED : op->tier),
             .length = op->length,
             .generation = op->generation_new,
             .root = op->root,
@@ -285,6 +286,8 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_volume_empty_put_applied(volume, op->slot);
             mkv_volume_expiry_noted(volume, op->expiry_s);
             mkv_volume_policy_put(volume, op->slot, (op->flags & MKV_PUT_LAST) != 0);
+            mkv_volume_session_put_applied(volume, op);
+            mkv_volume_sample_put(volume, op->slot);
             volume->stats.write_bytes_total += op->length;
             break;
         case MKV_RECORD_DROP:
@@ -299,6 +302,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
                     mkv_volume_tenant_uncount(volume, op->old_slot);
                 }
                 mkv_volume_lease_dropped(volume, records[record].drop.slot);
+                mkv_volume_sample_dropped(volume, records[record].drop.slot);
                 mkv_slot_table_apply_drop(table, &records[record].drop);
             }
             volume->stats.expired_total += op->drop_cause == MKV_DROP_EXPIRE;

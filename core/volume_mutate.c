@@ -148,24 +148,25 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
 }
 
 /* The block is not found from now on. */
-static void evict_event(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
-                        bool of_quota) {
+static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
+                        enum mkv_eviction_reason reason) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
-    const struct mkv_slot_table *table = volume_table(volume);
-    const struct empty_job *job = &volume->empty_job;
-    volume->stats.evictions_total++;
-    volume->stats.evictions_by_tier[(entry->bits >> MKV_SLOT_TIER_SHIFT) % MKV_VOLUME_TIERS]++;
-    mkv_volume_tenant_evicted(volume, entry->tenant,
-                              of_quota ? entry->tenant : volume->evict.tenant);
-    if (of_quota) {
-        volume->stats.evictions_quota_total++;
-    } else if (job->active && mkv_slot_table_extent_of(table, slot).index == job->extent.index) {
-        volume->stats.evictions_rebalance_total++;
+    struct mkv_volume_stats *stats = &volume->stats;
+    if (reason == MKV_EVICTION_BY_SESSION) {
+        stats->session_blocks_freed_total++; /* it was asked for: no sign of a lack of room */
     } else {
-        volume->stats.evictions_capacity_total++;
+        mkv_volume_tenant_evicted(volume, entry->tenant,
+                                  reason == MKV_EVICTION_FOR_QUOTA ? entry->tenant
+                                                                   : volume->evict.tenant);
+        stats->evictions_total++;
+        stats->evictions_by_tier[mkv_slot_tier_of(entry)]++;
+        mkv_volume_sample_evicted(volume, slot);
+        stats->evictions_rebalance_total += reason == MKV_EVICTION_FOR_CLASS;
+        stats->evictions_capacity_total += reason == MKV_EVICTION_FOR_ROOM;
+        stats->evictions_quota_total += reason == MKV_EVICTION_FOR_QUOTA;
     }
     mkv_volume_event(volume, MKV_EVENT_BLOCK_EVICTED, MKV_OK, slot.index,
-                     ((uint64_t)entry->tag_high << 32) | entry->tag_low, (uint64_t)cause);
+                     ((uint64_t)entry->tag_high << 32) | entry->tag_low, (uint64_t)reason);
 }
 
 /* What a DROP is to drop may be gone, and its slot put to use again, since. */
@@ -198,7 +199,7 @@ void mkv_volume_mutation_start(struct mkv_volume *volume, uint32_t index) {
         return;
     }
     if (op->of_eviction) {
-        evict_event(volume, op->old_slot, op->drop_cause, op->of_quota);
+        evict_event(volume, op->old_slot, op->evict_reason);
         mkv_volume_policy_remember(volume, op->tag, op->policy_state);
     }
     drop_old(volume, index, op->drop_cause);
@@ -358,11 +359,14 @@ static uint32_t mutation_take(struct mkv_volume *volume, const struct mkv_input 
     op->value_length = message->value_length;
     op->value_root = message->value_root;
     op->expiry_s = message->expiry_s;
+    op->session = message->session;
+    op->tier = mkv_tier_of_hint(message->tier_hint);
     return index;
 }
 
 void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *input) {
     MKV_ASSERT(input->message.length <= MKV_BLOCK_BYTES_MAX);
+    MKV_ASSERT(input->message.tier_hint <= MKV_TIER_HINT_MAX);
     const uint32_t index = mutation_take(volume, input, OP_KIND_PUT);
     volume->stats.puts_total++;
     if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
@@ -373,6 +377,7 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_mutation_end(volume, index, MKV_STATUS_FORBIDDEN);
         return;
     }
+    mkv_volume_session_put_begin(volume, &volume_ops(volume)[index]);
     mkv_volume_lock_take(volume, index);
 }
 
@@ -397,7 +402,7 @@ void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input)
 #define DROP_OF_EVICTION 0x2u
 #define DROP_RETIRES 0x4u
 #define DROP_OF_CATCH_UP 0x8u
-#define DROP_OF_QUOTA 0x10u
+#define DROP_FOR_REASON(reason) ((uint32_t)(reason) << 4) /* of an eviction, four bits */
 #define DROP_OF_LISTING(listing) (((listing) + 1u) * 0x100u)
 
 static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
@@ -412,11 +417,12 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->of_job = (flags & DROP_OF_JOB) != 0;
     op->of_eviction = (flags & DROP_OF_EVICTION) != 0;
     op->retires = (flags & DROP_RETIRES) != 0;
+    op->evict_reason = (enum mkv_eviction_reason)(flags >> 4 & 0xfu);
     if (op->of_eviction) {
         op->policy_state = mkv_volume_policy_take_out(volume, slot); /* it is no victim twice */
     }
     op->of_catch_up = (flags & DROP_OF_CATCH_UP) != 0;
-    op->of_quota = (flags & DROP_OF_QUOTA) != 0;
+    op->of_quota = op->of_eviction && op->evict_reason == MKV_EVICTION_FOR_QUOTA;
     volume->quota.drops += op->of_quota ? 1u : 0u;
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
@@ -469,22 +475,22 @@ bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint
 /* A put that waits for room holds the lock of a block that is to make some. It has done nothing
  * yet: so it drops that block itself, and when the drop is durable it looks and asks anew. */
 static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mkv_slot slot,
-                            enum mkv_drop_cause cause, bool of_quota) {
+                            enum mkv_eviction_reason reason) {
     extent_waiter_remove(volume, index);
     struct op *op = &volume_ops(volume)[index];
     op->clearing = true;
     op->candidate = 0;
     op->old_slot = slot;
-    evict_event(volume, slot, cause, of_quota);
-    drop_old(volume, index, cause);
+    evict_event(volume, slot, reason);
+    drop_old(volume, index, MKV_DROP_EVICT);
 }
 
 bool mkv_volume_evict_room(const struct mkv_volume *volume) {
     return volume->evict_drops < EVICT_DROPS_MAX && mkv_volume_drop_room(volume);
 }
 
-static void evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause,
-                  uint32_t flags) {
+void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot,
+                      enum mkv_eviction_reason reason) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
     MKV_ASSERT((entry->bits & MKV_SLOT_HIDDEN) == 0);
@@ -492,18 +498,10 @@ static void evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop
     const uint64_t tag = ((uint64_t)entry->tag_high << 32) | entry->tag_low;
     const uint32_t holder = mkv_volume_lock_holder(volume, entry->tenant, tag);
     if (holder != MKV_NONE_U32 && volume_ops(volume)[holder].state == OP_EXTENT_WAIT) {
-        evict_by_waiter(volume, holder, slot, cause, (flags & DROP_OF_QUOTA) != 0);
+        evict_by_waiter(volume, holder, slot, reason);
         return;
     }
-    slot_drop(volume, slot, cause, DROP_OF_EVICTION | flags);
-}
-
-void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_drop_cause cause) {
-    evict(volume, slot, cause, 0);
-}
-
-void mkv_volume_evict_for_quota(struct mkv_volume *volume, struct mkv_slot slot) {
-    evict(volume, slot, MKV_DROP_EVICT, DROP_OF_QUOTA);
+    slot_drop(volume, slot, MKV_DROP_EVICT, DROP_OF_EVICTION | DROP_FOR_REASON(reason));
 }
 
 /* Whether an extent for this slot size is on its way. */

@@ -167,7 +167,7 @@ void mkv_volume_quota_pump(struct mkv_volume *volume) {
         const bool nothing = job->sampled == 0;
         search_begin(volume, job->tenant);
         if (found) {
-            mkv_volume_evict_for_quota(volume, victim);
+            mkv_volume_evict(volume, victim, MKV_EVICTION_FOR_QUOTA);
         } else if (nothing && job->drops == 0) {
             refuse(volume);
             job->tenant = MKV_NONE_U32;

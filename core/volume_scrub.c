@@ -7,7 +7,8 @@
  *   cursor --> next live slot, held --> header judged --> pieces compared --> rest until due_ns
  *
  * A block is paid for when it has been read: the next one is due when its bytes, at scrub_rate,
- * have gone by. The units of a piece lie in memory that nothing else uses.
+ * have gone by. The units of a piece go to memory that nothing else uses and nobody looks at: the
+ * drive's backend reports the sums of its chunks.
  */
 #include "core/bytes.h"
 #include "core/hash.h"
@@ -66,18 +67,24 @@ static void header_read(struct mkv_volume *volume, struct mkv_slot slot) {
     drive->meta_offset = meta_of_op(volume, index);
 }
 
-/* Compares the sums of `bytes` payload bytes that begin at a chunk. */
+/* Compares the sums of the chunks from the one at `offset` on. */
 static bool chunks_match(const struct mkv_slot_header *header, uint32_t offset,
-                         const uint8_t *payload, uint32_t bytes) {
-    const uint32_t chunk_bytes = mkv_chunk_bytes(header->length);
-    for (uint32_t at = 0; at < bytes; at += chunk_bytes) {
-        const uint32_t length = (uint32_t)mkv_min_u64(chunk_bytes, bytes - at);
-        const uint64_t sum = mkv_load_u64(header->sums + 8 * (size_t)((offset + at) / chunk_bytes));
-        if (mkv_hash_64(payload + at, length) != sum) {
+                         const uint64_t *sums, uint32_t sum_count) {
+    const uint8_t *expected = header->sums + 8 * (size_t)(offset / mkv_chunk_bytes(header->length));
+    for (uint32_t index = 0; index < sum_count; index++) {
+        if (sums[index] != mkv_load_u64(expected + 8 * (size_t)index)) {
             return false;
         }
     }
     return true;
+}
+
+/* An inline payload is in the header unit, and has one chunk. */
+static bool inline_matches(const struct mkv_slot_header *header, const uint8_t *unit) {
+    uint64_t sum;
+    MKV_ASSERT(mkv_chunk_count(header->length) == 1);
+    mkv_chunk_sums(unit + MKV_SLOT_INLINE_OFFSET, header->length, &sum);
+    return chunks_match(header, 0, &sum, 1);
 }
 
 /* How many payload bytes the next piece has: whole chunks, as many as there is memory for. */
@@ -107,6 +114,8 @@ static void piece_read(struct mkv_volume *volume, uint32_t index) {
     drive->lba = (struct mkv_lba){lba.unit + 1 + scrub->offset / MKV_UNIT_BYTES};
     drive->unit_count = (uint32_t)mkv_divide_up_u64(scrub->piece, MKV_UNIT_BYTES);
     drive->meta_offset = meta_of_scrub(volume);
+    drive->payload_bytes = scrub->piece;
+    drive->chunk_bytes = mkv_chunk_bytes(header.length);
 }
 
 static void header_done(struct mkv_volume *volume, uint32_t index) {
@@ -124,7 +133,7 @@ static void header_done(struct mkv_volume *volume, uint32_t index) {
     }
     volume->scrub.header_known = true;
     if (mkv_slot_payload_units(header.length) == 0 && header.length > 0 &&
-        !chunks_match(&header, 0, unit + MKV_SLOT_INLINE_OFFSET, header.length)) {
+        !inline_matches(&header, unit)) {
         volume->stats.checksum_failures_payload_total++;
         block_damaged(volume, index, MKV_CORRUPT_PAYLOAD);
         return;
@@ -132,15 +141,16 @@ static void header_done(struct mkv_volume *volume, uint32_t index) {
     piece_read(volume, index);
 }
 
-static void piece_done(struct mkv_volume *volume, uint32_t index) {
+static void piece_done(struct mkv_volume *volume, uint32_t index,
+                       const struct mkv_drive_done *done) {
     struct scrub *scrub = &volume->scrub;
     struct mkv_slot_header header;
     const enum mkv_err err =
         mkv_slot_header_decode(volume_meta(volume, meta_of_op(volume, index)), &header);
     MKV_ASSERT(err == MKV_OK);
+    MKV_ASSERT(done->sum_count == mkv_divide_up_u64(scrub->piece, mkv_chunk_bytes(header.length)));
     scrub->bytes += scrub->piece;
-    if (!chunks_match(&header, scrub->offset, volume_meta(volume, meta_of_scrub(volume)),
-                      scrub->piece)) {
+    if (!chunks_match(&header, scrub->offset, done->sums, done->sum_count)) {
         volume->stats.checksum_failures_payload_total++;
         block_damaged(volume, index, MKV_CORRUPT_PAYLOAD);
         return;
@@ -157,7 +167,7 @@ void mkv_volume_scrub_io_done(struct mkv_volume *volume, uint32_t index,
         return;
     }
     if (done->result == MKV_IO_OK && volume->scrub.header_known) {
-        piece_done(volume, index);
+        piece_done(volume, index, done);
         return;
     }
     if (done->result == MKV_IO_OK) {

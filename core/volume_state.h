@@ -20,6 +20,7 @@
 #include "core/superblock.h"
 #include "core/tenant_table.h"
 #include "core/volume.h"
+#include "core/volume_session.h"
 #include "core/volume_terms.h"
 
 /* Class changes on their way at a time. */
@@ -116,6 +117,9 @@ struct op {
     bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
     bool prolongs;            /* PUT: its record gives old_slot the expiry; it has no slot */
     uint32_t expiry_s;        /* PUT */
+    uint64_t session;         /* PUT: the one that it names, if that is tracked; 0 none */
+    uint64_t session_count;   /* PUT: begins and exits of sessions when it began */
+    enum mkv_tier tier;       /* PUT */
     uint64_t reserved_ns;     /* PUT: when it got its slot */
     struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
@@ -138,9 +142,10 @@ struct op {
     uint32_t policy_state;           /* DROP of an eviction: what the policy will remember */
     uint8_t wait_class;              /* ... of this class, that evictions make ready */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
-    uint32_t purge;                  /* DROP: the listing it is done for and 1; 0 none */
-    bool of_catch_up;                /* DROP: the directory waits for its end */
-    uint32_t purge_reads;            /* PURGE: of its header, handed out so far */
+    enum mkv_eviction_reason evict_reason;
+    uint32_t purge;                           /* DROP: the listing it is done for and 1; 0 none */
+    bool of_catch_up;                         /* DROP: the directory waits for its end */
+    uint32_t purge_reads;                     /* PURGE: of its header, handed out so far */
     enum mkv_directory_job_kind listing_kind; /* LIST */
     bool numbered;                            /* PUT: in the list of those with a generation */
     uint32_t numbered_next;
@@ -419,6 +424,8 @@ struct mkv_volume {
     struct empty_job empty_job;
     struct expiry_job expiry_job;
     struct lease_state leases;
+    struct session_state sessions;
+    uint64_t samples_offset;
     struct evict_job evict;
     struct quota_job quota;
     struct scrub scrub;

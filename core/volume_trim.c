@@ -42,7 +42,8 @@ static void look_for_idle(struct mkv_volume *volume) {
     struct trim *trim = &volume->trim;
     struct mkv_slot_table *table = volume_table(volume);
     struct mkv_extent extent;
-    if (is_giving_back(volume) || volume->extent_op_count + 1 >= EXTENT_OPS_MAX) {
+    if (table->empty_count == 0 || is_giving_back(volume) ||
+        volume->extent_op_count + 1 >= EXTENT_OPS_MAX) {
         return;
     }
     if (mkv_slot_table_next_idle(table, &trim->idle_cursor, TRIM_LOOKS_MAX,

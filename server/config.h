@@ -55,6 +55,9 @@ enum mkv_config_key_id {
     MKV_CONFIG_STORAGE_TRIM,
     MKV_CONFIG_STORAGE_EVICTION,
     MKV_CONFIG_STORAGE_SCRUB_RATE,
+    MKV_CONFIG_STORAGE_SESSION_IDLE,
+    MKV_CONFIG_STORAGE_SESSIONS_MAX,
+    MKV_CONFIG_STORAGE_SESSION_BLOCKS_MAX,
     MKV_CONFIG_STORAGE_BLOCK_SIZE,
     MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX,
     MKV_CONFIG_STORAGE_DRIVES,
@@ -63,7 +66,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
 };
-#define MKV_CONFIG_KEY_COUNT 16u
+#define MKV_CONFIG_KEY_COUNT 19u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -133,6 +136,9 @@ struct mkv_config {
         enum mkv_config_storage_trim trim;
         enum mkv_config_storage_eviction eviction;
         uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
+        uint64_t session_idle_s;
+        uint64_t sessions_max;       /* of each drive, as is this: */
+        uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;
         uint64_t block_size_bytes; /* the reporting unit */
         uint64_t block_bytes_max;

@@ -133,6 +133,38 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Bytes a second at which each drive's blocks are read again and compared "
                        "with their checksums; what is damaged is dropped. `0` reads none.",
         },
+    [MKV_CONFIG_STORAGE_SESSION_IDLE] =
+        {
+            .path = "storage.session_idle",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(storage.session_idle_s),
+            .size_min = 1,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "A session that no put and no SESSION names for so long ends by itself.",
+        },
+    [MKV_CONFIG_STORAGE_SESSIONS_MAX] =
+        {
+            .path = "storage.sessions_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(storage.sessions_max),
+            .size_min = 1,
+            .size_max = 1u << 20,
+            .default_text = "4096",
+            .meaning = "Sessions that each drive keeps in mind, at 84 bytes of memory; more are "
+                       "not tracked.",
+        },
+    [MKV_CONFIG_STORAGE_SESSION_BLOCKS_MAX] =
+        {
+            .path = "storage.session_blocks_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(storage.session_blocks_max),
+            .size_min = 1,
+            .size_max = 1u << 26,
+            .default_note = "a quarter of the drive's slots, 1024 to 1048576",
+            .meaning = "Blocks of all sessions together that each drive keeps in mind, at 12 bytes "
+                       "of memory; more stay in their tier until they leave.",
+        },
     [MKV_CONFIG_STORAGE_BLOCK_SIZE] =
         {
             .path = "storage.block_size",
@@ -296,6 +328,33 @@ static bool parse_size(const struct mkv_config_key *key, const char *text,
     return true;
 }
 
+static const char *number_unit(const struct mkv_config_key *key) {
+    return key->type == MKV_CONFIG_TYPE_SECONDS ? "s" : "";
+}
+
+static bool parse_number(const struct mkv_config_key *key, const char *text,
+                         const struct mkv_config_source *source, uint64_t *number_out,
+                         struct mkv_config_error *error) {
+    /* No bound has so many digits, so that nothing can wrap. */
+    const size_t digits = strspn(text, "0123456789");
+    const bool is_number =
+        digits > 0 && digits <= 18 && strcmp(text + digits, number_unit(key)) == 0;
+    uint64_t number = 0;
+    for (size_t i = 0; is_number && i < digits; i++) {
+        number = number * 10 + (uint64_t)(text[i] - '0');
+    }
+    if (!is_number || number < key->size_min || number > key->size_max) {
+        char quoted[MKV_CONFIG_QUOTE_BYTES];
+        char allowed[MKV_CONFIG_ALLOWED_BYTES];
+        mkv_config_quote(text, quoted);
+        mkv_config_key_allowed(key, allowed);
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: '%s' is not allowed; use %s", source->label, quoted, allowed);
+    }
+    *number_out = number;
+    return true;
+}
+
 static bool parse_address(const char *text, const struct mkv_config_source *source,
                           struct mkv_config_address *out, struct mkv_config_error *error) {
     enum mkv_config_address_problem problem = mkv_config_address_parse(text, out);
@@ -412,6 +471,10 @@ bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
     case MKV_CONFIG_TYPE_SIZE:
         ok = parse_size(key, text, source, &parsed.size_bytes, error);
         break;
+    case MKV_CONFIG_TYPE_COUNT:
+    case MKV_CONFIG_TYPE_SECONDS:
+        ok = parse_number(key, text, source, &parsed.number, error);
+        break;
     case MKV_CONFIG_TYPE_WORD:
         ok = parse_word(key, text, source, &parsed.word_index, error);
         break;
@@ -470,6 +533,12 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         mkv_size_format(key->size_max, high);
         mkv_size_format(key->size_step, step);
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%s to %s in steps of %s", low, high, step);
+        break;
+    case MKV_CONFIG_TYPE_COUNT:
+    case MKV_CONFIG_TYPE_SECONDS:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%llu%s to %llu%s",
+                 (unsigned long long)key->size_min, number_unit(key),
+                 (unsigned long long)key->size_max, number_unit(key));
         break;
     case MKV_CONFIG_TYPE_WORD:
         format_words_list(key->words, out);

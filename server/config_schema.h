@@ -20,10 +20,12 @@
 enum mkv_config_type {
     MKV_CONFIG_TYPE_ADDRESS,
     MKV_CONFIG_TYPE_SIZE,
-    MKV_CONFIG_TYPE_WORD,   /* one of a list */
-    MKV_CONFIG_TYPE_NAME,   /* characters of a set, of a bounded length */
-    MKV_CONFIG_TYPE_PATH,   /* relative to the directory of the file */
-    MKV_CONFIG_TYPE_QUOTAS, /* NAME=SIZE, with commas between them */
+    MKV_CONFIG_TYPE_COUNT,
+    MKV_CONFIG_TYPE_SECONDS, /* digits and s */
+    MKV_CONFIG_TYPE_WORD,    /* one of a list */
+    MKV_CONFIG_TYPE_NAME,    /* characters of a set, of a bounded length */
+    MKV_CONFIG_TYPE_PATH,    /* relative to the directory of the file */
+    MKV_CONFIG_TYPE_QUOTAS,  /* NAME=SIZE, with commas between them */
     MKV_CONFIG_TYPE_DRIVES,
 };
 
@@ -32,9 +34,9 @@ struct mkv_config_key {
     enum mkv_config_type type;
     size_t field_offset;
     size_t field_bytes;
-    uint64_t size_min; /* of a SIZE: inclusive bounds, and the value is a multiple of the step */
+    uint64_t size_min; /* of a SIZE, COUNT or SECONDS: inclusive bounds */
     uint64_t size_max;
-    uint64_t size_step;
+    uint64_t size_step;           /* of a SIZE: the value is a multiple of it */
     const char *const *words;     /* of a WORD: closed by NULL, in the order of its enum */
     const char *characters;       /* of a NAME: what isalnum-like set it may use, as ranges */
     const char *default_text;     /* NULL: none, or derived; then default_note says how */
@@ -62,6 +64,7 @@ extern const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT];
 union mkv_config_value {
     struct mkv_config_address address;
     uint64_t size_bytes;
+    uint64_t number; /* COUNT, SECONDS */
     uint32_t word_index;
     char text[MKV_CONFIG_PATH_BYTES]; /* NAME, PATH, QUOTAS: filled up with zeros */
 };

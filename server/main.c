@@ -22,7 +22,8 @@ struct command {
 static const struct command commands[] = {
     {"start", mkv_command_start},     {"put", memkv_command_put},
     {"get", memkv_command_get},       {"exists", memkv_command_exists},
-    {"delete", memkv_command_delete}, {"admin", mkv_command_admin},
+    {"delete", memkv_command_delete}, {"session", memkv_command_session},
+    {"admin", mkv_command_admin},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -32,6 +33,7 @@ static const struct mkv_usage_command usage[] = {
     {"get", "KEY [FILE]", "fetch it back"},
     {"exists", "KEY...", "whether keys are stored"},
     {"delete", "KEY...", "delete keys"},
+    {"session", "NUMBER ACTION", "what becomes of the keys of a session"},
     {"admin", "status [--json]", "what a node is doing"},
     {"help", "[COMMAND]", "this list, or the help of a command"},
     {"--version", "", "print the version"},

@@ -34,7 +34,7 @@ __attribute__((format(printf, 5, 6))) static void say(struct mkv_node *node, enu
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    if (node->dev) {
+    if (node->options.dev) {
         printf("%s\n", line);
         fflush(stdout);
     } else {
@@ -320,7 +320,8 @@ static enum mkv_exit_daemon run(struct mkv_node *node) {
     return exit_code;
 }
 
-enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev, const char *lost) {
+enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
+                                  const struct mkv_node_options *options) {
     struct mkv_node *node = calloc(1, sizeof *node);
     struct mkv_log *log = mkv_log_create(STDERR_FILENO, config->log.level, config->log.format);
     if (node == NULL || log == NULL) {
@@ -330,8 +331,7 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev, con
         return MKV_EXIT_DAEMON_UNAVAILABLE;
     }
     node->config = *config;
-    node->dev = dev;
-    node->lost = lost;
+    node->options = *options;
     node->log = log;
     node->admin_fd = -1;
     node->started_ns = mkv_clock_monotonic_ns();

@@ -3,7 +3,7 @@
  * The node: everything that `memkv start` brings up, runs until it is told to stop, and takes down.
  *
  *   steps, each with its undo (node_start.c):
- *     limits, drives, formats, arena, listen for admin, shard (which listens for clients),
+ *     limits, record, drives, formats, arena, listen for admin, shard (which listens for clients),
  *     admin, thread
  *
  *   WAITING     members of the drive set are missing; the admin listener is up, that of clients not
@@ -36,13 +36,21 @@
 
 struct mkv_node;
 
+/* What one start is told besides the configuration. The texts stay until the node has ended. */
+struct mkv_node_options {
+    bool dev;           /* says what happens in lines for people on standard output */
+    const char *lost;   /* drives that the operator declares lost, commas between them, or NULL */
+    const char *record; /* a file to make, for what goes into the machines and comes out; or NULL */
+    uint64_t record_bytes_max;
+    const char *core; /* mkv_core_archive_sha256 */
+};
+
 /*
  * Runs a node of this configuration, which is valid, to its end; returns what the process exits
- * with. `dev` says what happens in lines for people on standard output. Signals are handled from
- * here on, so this is called once, before there are other threads. `lost` names the drives that the
- * operator declares lost, with commas between them, or is NULL.
+ * with. Signals are handled from here on, so this is called once, before there are other threads.
  */
-enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config, bool dev, const char *lost);
+enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
+                                  const struct mkv_node_options *options);
 
 /* Fills in a snapshot, as the provider of the admin listener does (`context` is the node). From any
  * thread but a shard's; it waits for no drive and no client. */

@@ -20,6 +20,8 @@
 #include "server/node_format.h"
 #include "server/size.h"
 
+#define NS_PER_S 1000000000ull
+
 /* Of the process that was killed a moment ago and whose last I/O still runs. */
 #define LOCK_WAIT_MS 5000u
 
@@ -268,7 +270,7 @@ static void leave_out_absent(struct mkv_node *node) {
 static bool judge_set(struct mkv_node *node, struct mkv_backend_error *error) {
     struct mkv_drive_set_candidate candidates[MKV_VOLUMES_MAX];
     return make_candidates(node, candidates, error) &&
-           mkv_drive_set_judge(candidates, node->drive_count, node->lost,
+           mkv_drive_set_judge(candidates, node->drive_count, node->options.lost,
                                &mkv_drive_set_random_kernel, &node->plan, error);
 }
 
@@ -360,6 +362,9 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
     }
     volume->eviction = node->config.storage.eviction == MKV_CONFIG_EVICTION_ON;
     volume->scrub_rate = node->config.storage.scrub_rate;
+    volume->session_idle_ns = node->config.storage.session_idle_s * NS_PER_S;
+    volume->session_max = (uint32_t)node->config.storage.sessions_max;
+    volume->session_block_max = (uint32_t)node->config.storage.session_blocks_max;
     if (!choose_trim(node, index, &volume->trim, error)) {
         return false;
     }

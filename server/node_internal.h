@@ -8,6 +8,7 @@
  *   node_wait.c      waiting for drives that are missing
  *   node_limits.c    what the process may use, and how the shard's limits follow from it
  *   node_events.c    what volumes report: log lines and warnings
+ *   node_record.c    the record of --record
  *   node_view.c      snapshots
  *
  * Invariants
@@ -54,8 +55,7 @@ struct node_drive {
 
 struct mkv_node {
     struct mkv_config config;
-    bool dev;
-    const char *lost; /* the operator's word: drives that are lost, or NULL */
+    struct mkv_node_options options;
     struct mkv_log *log;
     uint64_t started_ns;
     bool directory_created; /* of --dev, by this start */
@@ -75,6 +75,7 @@ struct mkv_node {
     uint32_t quota_count;
     struct mkv_tenant_quota quotas[MKV_TENANT_QUOTAS_MAX];
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
+    struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
     struct mkv_shard *shard;
     bool shard_started;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
@@ -136,6 +137,13 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
                            struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
+
+/* ---- node_record.c -------------------------------------------------------------------------- */
+
+/* Step of the table: makes the file of --record; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_record_create(struct mkv_node *node,
+                                                                struct mkv_backend_error *error);
+void mkv_node_record_end(struct mkv_node *node);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

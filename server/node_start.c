@@ -75,6 +75,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->stats_text_context = node;
     options->quota_count = node->quota_count;
     options->quotas = node->quotas;
+    options->recorder = node->recorder;
 }
 
 static void arena_undo(struct mkv_node *node) {
@@ -236,6 +237,7 @@ struct step {
 
 static const struct step steps[] = {
     {"limits", mkv_node_limits_raise, NULL},
+    {"record", mkv_node_record_create, mkv_node_record_end},
     {"drives", mkv_node_drives_wait, mkv_node_drives_close},
     {"format", mkv_node_drives_format, NULL},
     {"memory", arena_perform, arena_undo},

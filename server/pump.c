@@ -29,6 +29,7 @@ struct mkv_pump {
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    struct mkv_recorder *recorder; /* NULL: none */
 
     uint64_t now_ns;
     uint64_t wall_ms;
@@ -54,6 +55,15 @@ static struct mkv_input input_at(const struct mkv_pump *pump, enum mkv_input_kin
     return (struct mkv_input){.kind = kind, .now_ns = pump->now_ns, .wall_ms = pump->wall_ms};
 }
 
+/* Every change of a volume's state at the front, told to the recorder too. */
+static void front_set_state(struct mkv_pump *pump, uint32_t volume,
+                            enum mkv_front_volume_state state) {
+    if (pump->recorder != NULL) {
+        mkv_recorder_route(pump->recorder, volume, state);
+    }
+    mkv_front_volume_set_state(pump->front, volume, state);
+}
+
 /* ---- volumes -------------------------------------------------------------------------------- */
 
 static void message_wait(struct mkv_pump *pump, const struct mkv_message *message,
@@ -76,7 +86,7 @@ static void volume_event(struct pump_volume *volume, const struct mkv_event *eve
     case MKV_EVENT_OPEN_FAILED:
     case MKV_EVENT_DRIVE_FAILED:
     case MKV_EVENT_CLOSED:
-        mkv_front_volume_set_state(pump->front, volume->index, MKV_FRONT_VOLUME_OFFLINE);
+        front_set_state(pump, volume->index, MKV_FRONT_VOLUME_OFFLINE);
         break;
     case MKV_EVENT_BLOCK_EVICTED:
         return; /* as many as there are puts: counted, not told one by one */
@@ -116,7 +126,7 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
         return;
     case MKV_EFFECT_FAIL_DRIVE:
         volume->drive_failed = true;
-        mkv_front_volume_set_state(pump->front, volume->index, MKV_FRONT_VOLUME_OFFLINE);
+        front_set_state(pump, volume->index, MKV_FRONT_VOLUME_OFFLINE);
         return;
     case MKV_EFFECT_MESSAGE:
         MKV_ASSERT(effect->message.volume == volume->index);
@@ -140,10 +150,22 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
 }
 
 static enum mkv_err volume_step(struct pump_volume *volume, const struct mkv_input *input) {
+    struct mkv_recorder *recorder = volume->pump->recorder;
+    const uint32_t machine = mkv_record_machine_of_volume(volume->index);
+    if (recorder != NULL) {
+        mkv_recorder_input(recorder, machine, input, mkv_volume_arena(volume->volume));
+    }
     const enum mkv_err error = mkv_volume_step(volume->volume, input);
+    if (recorder != NULL) {
+        mkv_recorder_result(recorder, machine, error);
+    }
     struct mkv_effect effects[EFFECTS_BATCH];
     uint32_t count;
     while ((count = mkv_volume_effects(volume->volume, effects, EFFECTS_BATCH)) > 0) {
+        if (recorder != NULL) {
+            mkv_recorder_effects(recorder, machine, effects, count,
+                                 mkv_volume_arena(volume->volume));
+        }
         for (uint32_t i = 0; i < count; i++) {
             volume_effect(volume, &effects[i]);
         }
@@ -199,11 +221,19 @@ static void prefetch(const struct mkv_pump *pump, const struct mkv_effect *effec
 }
 
 static void front_step(struct mkv_pump *pump, const struct mkv_input *input) {
+    struct mkv_recorder *recorder = pump->recorder;
+    if (recorder != NULL) {
+        mkv_recorder_input(recorder, MKV_RECORD_MACHINE_FRONT, input, pump->front_arena);
+    }
     const enum mkv_err error = mkv_front_step(pump->front, input);
     MKV_ASSERT(error == MKV_OK);
     struct mkv_effect effects[EFFECTS_BATCH];
     uint32_t count;
     while ((count = mkv_front_effects(pump->front, effects, EFFECTS_BATCH)) > 0) {
+        if (recorder != NULL) {
+            mkv_recorder_effects(recorder, MKV_RECORD_MACHINE_FRONT, effects, count,
+                                 pump->front_arena);
+        }
         prefetch(pump, effects, count);
         for (uint32_t i = 0; i < count; i++) {
             front_effect(pump, &effects[i]);
@@ -291,12 +321,15 @@ void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, c
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state) {
     MKV_ASSERT(volume < pump->volume_count);
     MKV_ASSERT(!(state == MKV_FRONT_VOLUME_ONLINE && pump->volumes[volume].drive_failed));
-    mkv_front_volume_set_state(pump->front, volume, state);
+    front_set_state(pump, volume, state);
 }
 
 /* Ticks every machine when the time has come, and else those with more to do. */
 static void ticks(struct mkv_pump *pump) {
     begin(pump);
+    if (pump->recorder != NULL) {
+        mkv_recorder_tick(pump->recorder, pump->now_ns);
+    }
     const bool is_due = pump->now_ns >= pump->tick_ns;
     const bool front_is_due = is_due || pump->now_ns >= mkv_front_timer_ns(pump->front);
     if (is_due) {
@@ -366,6 +399,7 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->event = options->event;
     pump->event_context = options->event_context;
     pump->tenant_done = options->tenant_done;
+    pump->recorder = options->recorder;
     pump->volume_count = options->volume_count;
     for (uint32_t i = 0; i < options->volume_count; i++) {
         struct pump_volume *volume = &pump->volumes[i];

@@ -16,7 +16,8 @@
  *  I1  All effects of a step are taken before the next step of the same machine.
  *  I2  When a call returns no message waits.
  *  I3  now_ns and wall_ms never go back.
- *  I4  At most one message for each operation that the front may have at the volumes waits.
+ *  I4  With a recorder, every call that changes a machine is told to it, in order.
+ *  I5  At most one message for each operation that the front may have at the volumes waits.
  *
  * Not responsible for: threads, sockets and files; when to open and close (shard.h).
  */
@@ -28,6 +29,7 @@
 #include "backends/ring.h"
 #include "core/front.h"
 #include "core/volume.h"
+#include "server/recorder.h"
 
 #define MKV_PUMP_TICK_NS (10ull * 1000000u)
 /* Data of a message that waits: the payload of a manifest. */
@@ -52,6 +54,7 @@ struct mkv_pump_options {
     void *event_context;
     /* A TENANT_DONE or TENANT_DROP_DONE. It may not call the pump. */
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
 };
 
 /* NULL when there is no memory. */

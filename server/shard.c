@@ -161,6 +161,7 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
         .event = mkv_shard_event,
         .event_context = shard,
         .tenant_done = mkv_shard_tenants_done,
+        .recorder = shard->recorder,
     };
     shard->pump = mkv_pump_create(&pump_options);
     shard->published = calloc(1, sizeof *shard->published);
@@ -171,6 +172,29 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
                                   "no memory for a shard. Free memory on this machine");
     }
     return true;
+}
+
+/* Tells the recorder how the machines were made. */
+static bool make_record(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                        struct mkv_backend_error *error) {
+    if (options->recorder == NULL) {
+        return true;
+    }
+    struct mkv_volume_config *volumes = calloc(options->volume_count, sizeof *volumes);
+    if (volumes == NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    for (uint32_t i = 0; i < options->volume_count; i++) {
+        volumes[i] = volume_config(options, i);
+    }
+    const struct mkv_front_config front =
+        front_config(options, mkv_arena_unit_count(options->arena));
+    const bool begun =
+        mkv_recorder_begin(options->recorder, &front, options->volume_count, volumes, error);
+    free(volumes);
+    shard->recorder = options->recorder;
+    return begun;
 }
 
 static void close_media(const struct mkv_shard_options *options, uint32_t from) {
@@ -193,7 +217,8 @@ static bool make(struct mkv_shard *shard, const struct mkv_shard_options *option
         }
         shard->volume_count++;
     }
-    return make_fabric(shard, options, error) && make_pump(shard, options, error);
+    return make_fabric(shard, options, error) && make_record(shard, options, error) &&
+           make_pump(shard, options, error);
 }
 
 bool mkv_shard_create(const struct mkv_shard_options *options, struct mkv_shard **shard_out,

@@ -35,6 +35,7 @@
 #include "core/front.h"
 #include "core/tenant_names.h"
 #include "core/volume.h"
+#include "server/recorder.h"
 
 #define MKV_SHARD_STATS_NS (100ull * 1000000u)
 /* How long figures are waited for before an old copy has to do. */
@@ -68,6 +69,9 @@ struct mkv_shard_options {
     const struct mkv_fabric_tcp_options *tcp;
     /* … or when `tcp` is NULL this one, which the shard destroys, also when create fails. */
     struct mkv_fabric *fabric;
+    /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
+     * recorded. */
+    struct mkv_recorder *recorder;
     /* An event of a volume, on the shard's thread. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;

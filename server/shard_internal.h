@@ -51,6 +51,7 @@ struct mkv_shard {
     struct mkv_fabric *fabric;
     uint16_t port; /* where it listens, if it is TCP */
     struct mkv_pump *pump;
+    struct mkv_recorder *recorder; /* NULL: none */
     uint32_t volume_count;
     struct shard_volume volumes[MKV_VOLUMES_MAX];
     struct mkv_drive_set_run set_run;

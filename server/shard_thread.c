@@ -279,6 +279,9 @@ static void close_all(struct mkv_shard *shard) {
 void *mkv_shard_thread(void *context) {
     struct mkv_shard *shard = context;
     (void)pthread_setname_np(pthread_self(), "memkv-shard"); /* for those who look with top */
+    if (shard->recorder != NULL) {
+        mkv_recorder_attach(shard->recorder);
+    }
     open_all(shard);
     serve(shard);
     drain(shard);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "record/format.h"
 #include "server/node.h"
 #include "server/start_options.h"
 
@@ -27,7 +28,14 @@ int mkv_command_start(int argc, char **argv) {
     }
     enum mkv_exit_daemon exit_code = MKV_EXIT_DAEMON_DONE;
     if (mkv_start_options_configure(&options, environ, config, &error)) {
-        exit_code = mkv_node_run(config, options.dev, options.lost);
+        const struct mkv_node_options node_options = {
+            .dev = options.dev,
+            .lost = options.lost,
+            .record = options.record,
+            .record_bytes_max = options.record_bytes_max,
+            .core = mkv_core_archive_sha256,
+        };
+        exit_code = mkv_node_run(config, &node_options);
     } else {
         fprintf(stderr, "%s\n", error.message);
         exit_code = error.exit_code;

@@ -4,12 +4,15 @@
 #include <string.h>
 
 #include "server/config_text.h"
+#include "server/recorder.h"
+#include "server/size.h"
 
 #define COMMAND "memkv start"
 
 const char mkv_start_help[] =
     "usage: memkv start [--config FILE] [--dev [DIR]] [--listen HOST:PORT]\n"
     "                   [--log-format json|text] [--lost DRIVE[,DRIVE...]]\n"
+    "                   [--record FILE [--record-max-size SIZE]]\n"
     "\n"
     "Starts a node in the foreground. It serves until it gets SIGTERM or SIGINT, then\n"
     "finishes the requests in flight, closes its drives and exits; a second signal\n"
@@ -25,6 +28,11 @@ const char mkv_start_help[] =
     "                      DRIVE is a uuid that the node names as missing, or the name\n"
     "                      of a drive. If one comes back, it joins empty. For one start:\n"
     "                      leave it out of units and scripts\n"
+    "  --record FILE       write what goes into the core and what comes out to FILE, which\n"
+    "                      must be new; memkv-sim replay FILE runs it again. It holds keys\n"
+    "                      and the content of small blocks: docs/record-replay.md\n"
+    "  --record-max-size SIZE\n"
+    "                      where the record ends, while the node serves on (1GiB)\n"
     "  -h, --help          this text\n"
     "\n"
     "Keys that a file and MEMKV_<SECTION>_<KEY> may set: docs/configuration.md.\n"
@@ -43,6 +51,8 @@ static const struct option_row rows[] = {
     {"--listen", "HOST:PORT", offsetof(struct mkv_start_options, listen)},
     {"--log-format", "json or text", offsetof(struct mkv_start_options, log_format)},
     {"--lost", "DRIVE", offsetof(struct mkv_start_options, lost)},
+    {"--record", "FILE", offsetof(struct mkv_start_options, record)},
+    {"--record-max-size", "SIZE", offsetof(struct mkv_start_options, record_size)},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 #define OPTION_DEV "--dev"
@@ -50,7 +60,8 @@ static const struct option_row rows[] = {
 
 static bool refuse_unknown(const char *argument, struct mkv_config_error *error) {
     static const char *const names[] = {"--config", "--listen", "--log-format",
-                                        "--lost",   OPTION_DEV, OPTION_HELP};
+                                        "--lost",   "--record", "--record-max-size",
+                                        OPTION_DEV, OPTION_HELP};
     char quoted[MKV_CONFIG_QUOTE_BYTES];
     mkv_config_quote(argument, quoted);
     if (argument[0] != '-') {
@@ -127,6 +138,33 @@ static bool take_dev(int argc, char *const *argv, int *index, struct mkv_start_o
     return true;
 }
 
+/* What --record-max-size says, or its default. */
+static bool take_record_size(struct mkv_start_options *options, struct mkv_config_error *error) {
+    options->record_bytes_max = MKV_START_RECORD_BYTES_DEFAULT;
+    if (options->record_size == NULL) {
+        return true;
+    }
+    if (options->record == NULL) {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND,
+                               "--record-max-size needs --record FILE");
+    }
+    char quoted[MKV_CONFIG_QUOTE_BYTES];
+    mkv_config_quote(options->record_size, quoted);
+    const enum mkv_size_problem problem =
+        mkv_size_parse(options->record_size, &options->record_bytes_max);
+    if (problem != MKV_SIZE_OK) {
+        char explanation[MKV_SIZE_EXPLANATION_BYTES];
+        mkv_size_explain(problem, options->record_size, explanation);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND, "--record-max-size: '%s' %s",
+                               quoted, explanation);
+    }
+    if (options->record_bytes_max < MKV_RECORDER_BYTES_MIN) {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND,
+                               "--record-max-size: '%s' is below 1MiB; use 1MiB or more", quoted);
+    }
+    return true;
+}
+
 bool mkv_start_options_parse(int argc, char *const *argv, struct mkv_start_options *options,
                              struct mkv_config_error *error) {
     *options = (struct mkv_start_options){0};
@@ -147,7 +185,7 @@ bool mkv_start_options_parse(int argc, char *const *argv, struct mkv_start_optio
             return refuse_unknown(argument, error);
         }
     }
-    return true;
+    return take_record_size(options, error);
 }
 
 bool mkv_start_options_configure(const struct mkv_start_options *options, char *const *environment,

@@ -13,6 +13,8 @@
 
 #include "server/config.h"
 
+#define MKV_START_RECORD_BYTES_DEFAULT (1024ull * MKV_MIB)
+
 struct mkv_start_options {
     bool help;
     bool dev;
@@ -21,6 +23,9 @@ struct mkv_start_options {
     const char *listen;        /* NULL: not given */
     const char *log_format;    /* NULL: not given */
     const char *lost;          /* names and uuids with commas between them; NULL: not given */
+    const char *record;        /* NULL: not given */
+    const char *record_size;   /* as it was given; NULL: not given */
+    uint64_t record_bytes_max; /* of --record-max-size, or the default */
 };
 
 /* All of `memkv start --help`. */

@@ -51,7 +51,7 @@ static double seconds_since(const struct timespec *start) {
 }
 
 /* Whether the world of the seed has what the bug is in: only one has drives that come and go, only
- * one a front. */
+ * one a front; and some have neither tiers nor sessions. */
 static bool seed_fits(uint64_t seed, unsigned canary) {
     struct mkv_shape shape;
     mkv_shape_draw(&shape, seed);
@@ -59,7 +59,9 @@ static bool seed_fits(uint64_t seed, unsigned canary) {
                             canary <= MKV_CANARY_JOINED_BEFORE_MEMBERS;
     const bool of_the_front = canary >= MKV_CANARY_RESIDENT_KEPT_OVER_REPLACE &&
                               canary <= MKV_CANARY_LIVE_SEGMENTS_DROPPED;
-    return (shape.world == MKV_WORLD_SET) == of_the_set &&
+    const bool of_tiers =
+        canary >= MKV_CANARY_DEMOTION_CAPTURED && canary <= MKV_CANARY_TIERS_IGNORED;
+    return (shape.world == MKV_WORLD_SET) == of_the_set && (!of_tiers || shape.share_tier > 0) &&
            (!of_the_front || shape.world == MKV_WORLD_FRONT);
 }
 

@@ -13,6 +13,7 @@
 #include "sim/forge.h"
 #include "sim/json.h"
 #include "sim/minimize.h"
+#include "sim/record_command.h"
 #include "sim/run.h"
 #include "sim/sweep.h"
 #include "sim/trace_command.h"
@@ -40,6 +41,9 @@ static const char usage_text[] =
     "prints\n"
     "        every input and effect. --first and --second say where the one fault strikes, as a\n"
     "        sweep does.\n"
+    "  replay RECORD [--any-build] [--json] [--verbose]\n"
+    "        Gives the core the inputs that memkv start --record wrote down; the effects must be\n"
+    "        those of the record. --any-build: also if another build of the core recorded it.\n"
     "  minimize BUNDLE [--output FILE] [--seconds S] [--json]\n"
     "        Leaves out client operations, crashes and faults and shrinks the drive while the "
     "same\n"
@@ -674,6 +678,9 @@ int mkv_command_main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "trace") == 0) {
         return mkv_trace_command(argc, argv);
+    }
+    if (mkv_record_command_takes(argc, argv)) {
+        return mkv_record_command(argc, argv);
     }
     struct options options = {.seed = 1};
     const int status = parse_options(argc, argv, &options);

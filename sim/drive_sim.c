@@ -340,7 +340,7 @@ static void complete_read(struct mkv_drive_sim *drive, const struct drive_io *io
         done->header = target;
         done->sums = drive->sums;
         done->sum_count = mkv_slot_read_sums(target, payload, payload_bytes, drive->sums);
-    } else if (effect->memory == MKV_DRIVE_PAYLOAD) {
+    } else if (effect->payload_bytes > 0) {
         MKV_ASSERT(effect->chunk_bytes > 0);
         MKV_ASSERT(effect->payload_bytes <= effect->unit_count * MKV_UNIT_BYTES);
         uint32_t offset = 0;

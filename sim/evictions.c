@@ -103,22 +103,20 @@ void mkv_evictions_turn(struct mkv_evictions *evictions, struct mkv_model *model
     }
 }
 
-void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volume) {
-    struct mkv_volume_stats stats;
-    mkv_volume_stats(volume, &stats);
+void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume_stats *stats) {
     const struct mkv_world_changes changes = {
-        .evictions = stats.evictions_total,
-        .puts_overtaken = stats.puts_overtaken_total,
-        .scrubbed = stats.scrub_slots_total,
-        .scrub_damaged = stats.scrub_damaged_total,
-        .extents_given = stats.extents_given_total,
-        .extents_given_spanned = stats.extents_given_spanned_total,
-        .extents_given_back = stats.extents_given_back_total,
-        .extents_emptied = stats.extents_emptied_total,
-        .emptyings_given_up = stats.emptyings_given_up_total,
-        .directory_commits = stats.directory.commits_total,
-        .directory_caught_up = stats.directory.caught_up_total,
-        .directory_rebuilds = stats.directory.rebuilds_total,
+        .evictions = stats->evictions_total,
+        .puts_overtaken = stats->puts_overtaken_total,
+        .scrubbed = stats->scrub_slots_total,
+        .scrub_damaged = stats->scrub_damaged_total,
+        .extents_given = stats->extents_given_total,
+        .extents_given_spanned = stats->extents_given_spanned_total,
+        .extents_given_back = stats->extents_given_back_total,
+        .extents_emptied = stats->extents_emptied_total,
+        .emptyings_given_up = stats->emptyings_given_up_total,
+        .directory_commits = stats->directory.commits_total,
+        .directory_caught_up = stats->directory.caught_up_total,
+        .directory_rebuilds = stats->directory.rebuilds_total,
     };
     mkv_changes_add(sum, &changes);
 }

@@ -63,7 +63,7 @@ void mkv_evictions_turn(struct mkv_evictions *evictions, struct mkv_model *model
 bool mkv_evictions_had(const struct mkv_evictions *evictions, uint64_t tag);
 
 /* Adds what the volume did since it was started. */
-void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume *volume);
+void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume_stats *stats);
 void mkv_changes_add(struct mkv_world_changes *sum, const struct mkv_world_changes *more);
 
 #endif

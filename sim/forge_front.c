@@ -103,12 +103,25 @@ static void complete_nothing(struct forged_client *client) {
 /* What protocol.md says of an item, in other words than the front's. */
 static bool is_valid_item(const struct forged_client *client, const struct mkv_request *request,
                           const struct mkv_request_item *item, uint32_t data_bytes) {
-    const bool is_put = request->op == MKV_OP_PUT;
+    const bool exits = item->action == MKV_SESSION_EXIT_THINK;
+    const bool is_put = request->op == MKV_OP_PUT || request->op == MKV_OP_ALLOCATE;
+    if (request->op == MKV_OP_SESSION) {
+        return item->key_bytes == 0 && item->flags == 0 && item->session > 0 &&
+               (uint32_t)item->action - 1 < 4 &&
+               (exits ? (uint32_t)item->reason - 1 < 3 : item->reason == 0);
+    }
+    if (request->op == MKV_OP_COMMIT) {
+        return item->key_bytes == 0 && (item->flags | MKV_COMMIT_ABANDON) == MKV_COMMIT_ABANDON;
+    }
+    if (request->op == MKV_OP_ALLOCATE && item->length > client->config.block_bytes_max) {
+        return false;
+    }
     const uint32_t flags = is_put ? MKV_PUT_REPLACE | MKV_PUT_RELAXED : 0;
     return item->key_bytes > 0 && item->key_bytes <= client->config.key_bytes_max &&
            item->key_offset <= data_bytes && item->key_bytes <= data_bytes - item->key_offset &&
            (item->flags | flags) == flags &&
            (!is_put || item->length <= client->config.value_bytes_max) &&
+           (!is_put || item->tier_hint <= MKV_TIER_HINT_MAX) &&
            (!is_put || item->length <= client->config.block_bytes_max ||
             item->key_bytes <= MKV_KEY_BYTES_MAX - MKV_SEGMENT_KEY_SUFFIX_BYTES) &&
            (request->op != MKV_OP_PIN || item->expire_s > 0);
@@ -117,18 +130,30 @@ static bool is_valid_item(const struct forged_client *client, const struct mkv_r
 static void forge_item(struct forged_client *client, struct mkv_request_item *item) {
     struct mkv_random *random = client->random;
     const bool is_odd = mkv_random_chance(random, 1, 6);
+    /* Also of ops that have no key. */
+    const bool is_keyless = mkv_random_chance(random, 1, 4);
     *item = (struct mkv_request_item){
         .key_offset = mkv_random_below(random, 64),
         .key_bytes = 1 + mkv_random_below(random, 32),
         .flags = mkv_random_chance(random, 1, 4) ? MKV_PUT_REPLACE : 0,
         .length = mkv_random_below(random, 3) * MKV_UNIT_BYTES,
         .expire_s = mkv_random_below(random, 3),
+        .reservation = mkv_random_below(random, 40),
+        .session = mkv_random_below(random, 5),
+        .tier_hint = mkv_random_below(random, MKV_TIER_HINT_MAX + 1),
+        .action = (enum mkv_session_action)mkv_random_below(random, 6),
+        .reason = (enum mkv_think_exit)mkv_random_below(random, 5),
     };
+    if (is_keyless) {
+        item->key_bytes = 0;
+        item->flags = mkv_random_chance(random, 1, 4) ? MKV_COMMIT_ABANDON : 0;
+    }
     if (is_odd) {
         static const uint32_t bytes[] = {0, MKV_KEY_BYTES_MAX, MKV_KEY_BYTES_MAX + 1, UINT32_MAX};
         item->key_bytes = bytes[mkv_random_below(random, 4)];
         item->key_offset = mkv_random_chance(random, 1, 2) ? 0 : UINT32_MAX - 8;
         item->length = mkv_random_next(random) >> mkv_random_below(random, 64);
+        item->tier_hint = mkv_random_below(random, 8);
         item->flags = mkv_random_chance(random, 1, 2) ? 1u << mkv_random_below(random, 32) : 0;
     }
 }

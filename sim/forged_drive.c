@@ -107,12 +107,11 @@ static void carry_out_read(struct mkv_forged_drive *drive, const struct mkv_driv
                            const uint8_t *on_drive, size_t bytes, struct mkv_drive_done *done,
                            uint64_t *sums) {
     uint8_t *payload = drive->slab + MKV_UNIT_BYTES;
-    if (effect->memory == MKV_DRIVE_META) {
-        memcpy(mkv_volume_arena(drive->volume) + effect->meta_offset, on_drive, bytes);
-        return;
-    }
     done->sums = sums;
-    if (effect->memory == MKV_DRIVE_PAYLOAD) {
+    if (effect->memory != MKV_DRIVE_SLOT) {
+        if (effect->memory == MKV_DRIVE_META) {
+            payload = mkv_volume_arena(drive->volume) + effect->meta_offset;
+        }
         memcpy(payload, on_drive, bytes);
         for (uint32_t at = 0; at < effect->payload_bytes; at += effect->chunk_bytes) {
             sums[done->sum_count++] = mkv_hash_64(

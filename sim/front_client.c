@@ -12,7 +12,7 @@
 #define RANGE_ONE_IN 4u
 #define DEADLINE_SPREAD 64u
 /* One put in this many brings what the last one did, where values are longer than a block. */
-#define SAME_ONE_IN 4u
+#define SAME_ONE_IN 2u
 /* How long what is reserved stays so: others may wait for it that long. */
 #define RESERVE_NS_MAX 5000000u
 /* Operations without an end that are still bearable; above, everything drains and is settled. */
@@ -79,11 +79,12 @@ static void draw_put(struct front_world *world, struct request_item *item,
     if (item->version > 1 && mkv_random_chance(random, shape->share_repeat, 16)) {
         item->version = mkv_random_between(random, 1, item->version - 1);
     }
-    if (shape->length_max > shape->block_bytes_max && item->version > 1 &&
-        mkv_random_chance(random, 1, SAME_ONE_IN)) {
+    const bool same = shape->length_max > shape->block_bytes_max && item->version > 1 &&
+                      mkv_random_chance(random, 1, SAME_ONE_IN);
+    if (same) {
         item->version = world->lives.model.keys[item->key].version_last; /* perhaps under way */
     }
-    const bool replace = mkv_random_chance(random, shape->share_replace, 16);
+    const bool replace = !same && mkv_random_chance(random, shape->share_replace, 16);
     wire->flags = replace ? MKV_PUT_REPLACE : 0;
     wire->length = mkv_content_length(&world->lives.content, item->key, item->version);
     if (wire->length <= world->config.block_bytes_max) {
@@ -251,7 +252,7 @@ void mkv_sim_client_start(struct front_world *world) {
     wire.key_bytes = 0;
     for (uint32_t turn = 0; turn < wanted; turn++) {
         const uint32_t key = mkv_random_below(random, shape->key_count);
-        if (mkv_model_has_room(&world->lives.model, key)) {
+        if ((world->keys_owned >> key & 1) != 0 && mkv_model_has_room(&world->lives.model, key)) {
             draw_item(world, request, key, false, &wire);
         }
     }

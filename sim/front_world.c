@@ -367,7 +367,8 @@ static void configure(struct front_world *world, const struct mkv_shape *shape) 
     MKV_ASSERT(mkv_front_config_fault(config) == NULL);
 }
 
-void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_world_report *report) {
+struct front_world *mkv_front_world_make(const struct mkv_world_options *options,
+                                         struct mkv_world_report *report) {
     static const struct mkv_lives_clients clients = {
         .reset = reset,
         .serving = serving,
@@ -393,5 +394,10 @@ void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_wor
     const struct mkv_lives_slabs slabs = {world->slabs, slabs_bytes, MKV_SLAB_UNIT_STRIDE_BYTES};
     mkv_lives_init(&world->lives, options, report, &clients, world, VOLUME_OPS_MAX, false, &slabs,
                    on_message);
-    mkv_lives_run(&world->lives);
+    world->keys_owned = UINT64_MAX;
+    return world;
+}
+
+void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_world_report *report) {
+    mkv_lives_run(&mkv_front_world_make(options, report)->lives);
 }

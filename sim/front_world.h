@@ -142,12 +142,16 @@ struct front_world {
     uint32_t transfer_count;
     uint64_t transfer_order_ns;
     struct asked asked[MKV_LIVES_NODES_MAX][MKV_FRONT_OPS_MAX];
-    uint32_t abandoned; /* operations whose end nobody will learn */
+    uint32_t abandoned;  /* operations whose end nobody will learn */
+    uint64_t keys_owned; /* bit k: clients work on key k here, and not in another shard */
     uint8_t *scratch;
 };
 
 /* ---- front_world.c --------------------------------------------------------------------------- */
 
+/* A world whose lives have not begun. */
+struct front_world *mkv_front_world_make(const struct mkv_world_options *options,
+                                         struct mkv_world_report *report);
 void mkv_sim_front_step(struct front_world *world, struct mkv_input *input);
 static inline uint8_t *front_slab(const struct front_world *world, struct mkv_slab slab) {
     return world->slabs + (size_t)slab.index * MKV_SLAB_UNIT_STRIDE_BYTES;

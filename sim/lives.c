@@ -99,6 +99,9 @@ static void opened(struct mkv_lives *lives, uint32_t volume) {
     }
     lives->nodes_done++;
     mkv_audit_serving(&lives->audits[volume]);
+    if (volume == 0) {
+        mkv_tiers_serving(&lives->tiers, lives->nodes[0].volume);
+    }
 }
 
 static void open_failed(struct mkv_lives *lives) {
@@ -163,6 +166,8 @@ static void on_event(void *context, uint32_t volume, const struct mkv_event *eve
         lives->reports++; /* of a segment: its value may be missing */
         mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event,
                             lives->now_ns);
+        mkv_tiers_evicted(&lives->tiers, lives->nodes[volume].volume, event,
+                          lives->nodes[volume].evicts_at_once);
         break;
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:
@@ -342,27 +347,30 @@ static void keep_image(struct mkv_lives *lives, uint32_t node) {
 }
 
 /* What this process did, and what clients asked up to here. */
-static void count_diversity(struct mkv_lives *lives, const struct mkv_volume *volume) {
-    struct mkv_volume_stats stats;
+static void count_process(struct mkv_lives *lives, const struct mkv_volume_stats *stats) {
     struct mkv_diversity *sum = &lives->model.diversity;
-    mkv_volume_stats(volume, &stats);
-    mkv_diversity_of(sum, &stats);
+    mkv_changes_of(&lives->report->changes, stats);
+    mkv_diversity_of(sum, stats);
     lives->report->diversity = *sum;
 }
 
 static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
     const enum mkv_crash_keep keep = draw_keep(lives);
-    if (mkv_node_state(node) == MKV_VOLUME_SERVING) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(node->volume, &stats);
+    if (stats.state == MKV_VOLUME_SERVING) {
         mkv_audit_tenants(&lives->audits[index]);
+        if (index == 0) {
+            mkv_tiers_check(&lives->tiers, node->volume);
+        }
     }
     if (lives->trace.log != NULL) {
         mkv_drive_sim_print_pending(node->drive, lives->trace.log);
     }
     mkv_rot_before_crash(&lives->faults[index], node);
     mkv_listing_crash(&lives->listings[index]);
-    mkv_changes_of(&lives->report->changes, node->volume);
-    count_diversity(lives, node->volume);
+    count_process(lives, &stats);
     mkv_node_crash(node, kill ? MKV_CRASH_KILL : MKV_CRASH_POWER, keep);
     mkv_trace_note(&lives->trace, kill ? "process killed" : "power lost", (uint64_t)keep,
                    mkv_drive_sim_image_hash(node->drive));
@@ -373,10 +381,10 @@ static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     lives->crash_image = mkv_random_mix(lives->crash_image ^ mkv_drive_sim_image_hash(node->drive));
 }
 
-static void crash(struct mkv_lives *lives) {
+void mkv_lives_crash(struct mkv_lives *lives, bool kill) {
     const bool formatting = lives->phase == MKV_PHASE_FORMATTING;
-    const bool kill = mkv_random_chance(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE),
-                                        lives->shape->share_kill, 16);
+    lives->crash_count++;
+    lives->killed = kill;
     lives->report->recoveries_cut += lives->crash_pending;
     lives->crash_image = 0;
     for (uint32_t node = 0; node < lives->node_count; node++) {
@@ -390,6 +398,11 @@ static void crash(struct mkv_lives *lives) {
     }
     lives->crash_pending = true;
     start_opening(lives);
+}
+
+static void crash(struct mkv_lives *lives) {
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    mkv_lives_crash(lives, mkv_random_chance(random, lives->shape->share_kill, 16));
 }
 
 /* ---- phases that end ------------------------------------------------------------------------- */
@@ -518,6 +531,7 @@ static void drain(struct mkv_lives *lives) {
     for (uint32_t node = 0; node < lives->node_count; node++) {
         mkv_audit_blocks(&lives->audits[node]);
     }
+    mkv_tiers_check(&lives->tiers, lives->nodes[0].volume);
     mkv_audit_present(lives->audits, lives->node_count);
     enter(lives, MKV_PHASE_CLOSING);
     command(lives, MKV_ADMIN_CLOSE);
@@ -668,6 +682,7 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                        &lives->model, faults);
         mkv_listing_init(&lives->listings[node], &lives->nodes[node], faults);
     }
+    mkv_tiers_init(&lives->tiers, options->memory, shape, &lives->nodes[0].watch);
     lives->now_ns = 0;
     lives->client_turns = 0;
     lives->crash_pending = false;
@@ -682,22 +697,31 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     set_calm(lives);
 }
 
-void mkv_lives_run(struct mkv_lives *lives) {
+void mkv_lives_begin(struct mkv_lives *lives) {
     start_process(lives);
     start_format(lives);
+}
+
+void mkv_lives_step(struct mkv_lives *lives) {
+    MKV_ASSERT(lives->phase != MKV_PHASE_DONE);
+    if (!lives->fuse.blown) {
+        mkv_lives_turn(lives);
+    }
+    if (lives->fuse.blown) {
+        crash(lives);
+    } else {
+        advance(lives);
+    }
+    if (++lives->turns > LIVES_TURNS_MAX) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "no progress in phase %u: %u operations are unanswered",
+                 (unsigned)lives->phase, lives->clients->unanswered(lives->world));
+    }
+    lives->report->trace_hash = lives->trace.hash;
+}
+
+void mkv_lives_run(struct mkv_lives *lives) {
+    mkv_lives_begin(lives);
     while (lives->phase != MKV_PHASE_DONE) {
-        if (!lives->fuse.blown) {
-            mkv_lives_turn(lives);
-        }
-        if (lives->fuse.blown) {
-            crash(lives);
-        } else {
-            advance(lives);
-        }
-        if (++lives->turns > LIVES_TURNS_MAX) {
-            mkv_fail(MKV_ORACLE_ANSWERS, "no progress in phase %u: %u operations are unanswered",
-                     (unsigned)lives->phase, lives->clients->unanswered(lives->world));
-        }
-        lives->report->trace_hash = lives->trace.hash;
+        mkv_lives_step(lives);
     }
 }

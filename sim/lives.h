@@ -31,6 +31,7 @@
 #include "sim/node.h"
 #include "sim/promise.h"
 #include "sim/rot.h"
+#include "sim/tiers.h"
 #include "sim/world.h"
 
 #define MKV_LIVES_NODES_MAX 2u
@@ -84,9 +85,12 @@ struct mkv_lives {
     struct mkv_trace trace;
     struct mkv_guard guard;
     struct mkv_fuse fuse;
+    uint64_t crash_count; /* of all processes, and ... */
+    bool killed;          /* ... whether the last one was killed, with the drives left running */
     struct mkv_content content;
     struct mkv_model model;
     struct mkv_evictions evictions;
+    struct mkv_tiers tiers; /* of the first volume */
     uint32_t node_count;
     struct mkv_node nodes[MKV_LIVES_NODES_MAX];
     struct mkv_audit audits[MKV_LIVES_NODES_MAX];
@@ -141,6 +145,12 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
 void mkv_lives_turn(struct mkv_lives *lives);
 /* Lives to the end. */
 void mkv_lives_run(struct mkv_lives *lives);
+/* The same in steps: the first process begins; then one thing after another happens, until the
+ * phase is DONE. */
+void mkv_lives_begin(struct mkv_lives *lives);
+void mkv_lives_step(struct mkv_lives *lives);
+/* The process ends now, whatever it is at, and the next one begins. */
+void mkv_lives_crash(struct mkv_lives *lives, bool kill);
 /* An operation ended with an error of the drive, or because the volume has none: fails the run when
  * no drive gave a reason for it. */
 void mkv_lives_error(struct mkv_lives *lives);

@@ -41,6 +41,9 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->evict_ready_divisor = shape->evict_ready_divisor;
     config->lock_yield_ns = shape->lock_yield_ns;
     config->scrub_rate = shape->scrub_rate;
+    config->session_max = shape->session_max;
+    config->session_block_max = shape->session_block_max;
+    config->session_idle_ns = shape->session_idle_ns;
     config->store_uuid = uuid_of(shape->seed, 100);
     config->drive_uuid = uuid_of(shape->seed, options->volume);
     config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
@@ -148,6 +151,8 @@ enum mkv_err mkv_node_step(struct mkv_node *node, struct mkv_input *input, uint6
     input->now_ns = now_ns;
     input->wall_ms = mkv_wall_ms(now_ns);
     mkv_trace_input(options->trace, options->volume, input);
+    node->evicts_at_once =
+        options->shape->share_tier > 0 && mkv_volume_evictions_waiting(node->volume) == 0;
     const enum mkv_err err = mkv_volume_step(node->volume, input);
     struct mkv_effect effects[EFFECTS_AT_ONCE];
     uint32_t count = 0;
@@ -179,10 +184,4 @@ void mkv_node_complete(struct mkv_node *node, uint64_t now_ns) {
     mkv_watch_completed(&node->watch, done.kind, done.token, done.done.result == MKV_IO_OK);
     struct mkv_input input = {.kind = MKV_INPUT_DRIVE_DONE, .drive = done.done};
     (void)mkv_node_step(node, &input, now_ns);
-}
-
-enum mkv_volume_state mkv_node_state(const struct mkv_node *node) {
-    struct mkv_volume_stats stats;
-    mkv_volume_stats(node->volume, &stats);
-    return stats.state;
 }

@@ -75,7 +75,8 @@ struct mkv_node {
     struct mkv_watch watch;
     uint64_t now_ns;
     enum mkv_fault_opening opening;
-    bool failed; /* it gave up its drive: nothing more may be asked of that */
+    bool evicts_at_once; /* no eviction had been decided before the step that it is in */
+    bool failed;         /* it gave up its drive: nothing more may be asked of that */
 };
 
 #define MKV_WALL_MS_START 1700000000000ull
@@ -99,6 +100,5 @@ enum mkv_err mkv_node_admin(struct mkv_node *node, enum mkv_admin_command comman
 void mkv_node_tick(struct mkv_node *node, uint64_t now_ns);
 /* Completes the drive operation that is due first. */
 void mkv_node_complete(struct mkv_node *node, uint64_t now_ns);
-enum mkv_volume_state mkv_node_state(const struct mkv_node *node);
 
 #endif

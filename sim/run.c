@@ -16,7 +16,7 @@ bool mkv_run_memory_create(struct mkv_memory *memory) {
 }
 
 const char *mkv_world_name(enum mkv_world_kind world) {
-    static const char *const names[MKV_WORLD_COUNT] = {"volume", "front", "set"};
+    static const char *const names[MKV_WORLD_COUNT] = {"volume", "front", "set", "shards"};
     return names[world];
 }
 
@@ -62,6 +62,8 @@ void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images 
             mkv_volume_world_run(&options, &outcome->report);
         } else if (outcome->shape.world == MKV_WORLD_FRONT) {
             mkv_front_world_run(&options, &outcome->report);
+        } else if (outcome->shape.world == MKV_WORLD_SHARDS) {
+            mkv_shards_world_run(&options, &outcome->report);
         } else {
             mkv_set_world_run(&options, &outcome->report);
         }
@@ -108,33 +110,11 @@ static double now_s(void) {
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static void add(struct mkv_world_report *sum, const struct mkv_world_report *report) {
-    sum->crashes += report->crashes;
-    sum->recoveries_cut += report->recoveries_cut;
-    sum->operations += report->operations;
-    sum->evaluations += report->evaluations;
-    sum->losses += report->losses;
-    mkv_changes_add(&sum->changes, &report->changes);
-    mkv_diversity_add(&sum->diversity, &report->diversity);
-    sum->memory.hits += report->memory.hits;
-    sum->memory.reads_shared += report->memory.reads_shared;
-    sum->memory.reads_not_kept += report->memory.reads_not_kept;
-    sum->memory.taken += report->memory.taken;
-    sum->memory.puts_early += report->memory.puts_early;
-    sum->memory.puts_early_lost += report->memory.puts_early_lost;
-    for (uint32_t row = 0; row < MKV_SET_ROW_COUNT; row++) {
-        sum->set_rows[row] += report->set_rows[row];
-    }
-    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
-        sum->hits[fault] += report->hits[fault];
-    }
-}
-
 static void count(struct mkv_run_figures *figures, const struct mkv_world_report *report,
                   double seconds) {
     figures->seeds++;
     figures->seconds += seconds;
-    add(&figures->report, report);
+    mkv_world_report_add(&figures->report, report);
 }
 
 void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *choice,
@@ -163,7 +143,7 @@ void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *cho
         count(&run->worlds[outcome.shape.world], &outcome.report, after_s - before_s);
         count(&run->promises[mkv_promise_of(outcome.shape.faults.mask)], &outcome.report,
               after_s - before_s);
-        add(&run->report, &outcome.report);
+        mkv_world_report_add(&run->report, &outcome.report);
         before_s = after_s;
         run->seeds++;
         seed++;

@@ -481,7 +481,9 @@ static uint64_t end_life(struct set_world *world) {
         const enum mkv_crash_keep keep =
             (enum mkv_crash_keep)mkv_random_below(random, MKV_CRASH_KEEP_COUNT);
         if (own->volume != NULL) {
-            mkv_changes_of(&world->report->changes, own->volume);
+            struct mkv_volume_stats stats;
+            mkv_volume_stats(own->volume, &stats);
+            mkv_changes_of(&world->report->changes, &stats);
             if (world->trace.log != NULL) {
                 mkv_drive_sim_print_pending(own->drive, world->trace.log);
             }
@@ -567,6 +569,8 @@ static void make_drive(struct set_world *world, uint32_t index) {
         .empty_grain_ns = shape->empty_grain_ns,
         .trim = shape->trim,
         .trim_idle_ns = shape->trim_idle_ns,
+        .session_max = shape->session_max,
+        .session_block_max = shape->session_block_max,
     };
     drive->arena_bytes = mkv_volume_memory_required(&drive->config);
     drive->arena = mkv_memory_take(memory, drive->arena_bytes, MKV_UNIT_BYTES);

@@ -5,18 +5,17 @@
 
 #include "sim/content.h"
 #include "sim/random.h"
+#include "sim/shards_world.h"
 
 /* One seed in this many has the front in it. */
-#define FRONT_ONE_IN 8u
+#define FRONT_ONE_IN 12u
 /* Drawn apart, so that all other seeds stay what they are. */
-#define SET_ONE_IN 32u
+#define SET_ONE_IN 48u
 #define SET_SALT 0x5e8ull
 #define EXPIRY_ONE_IN 3u
 #define EXPIRY_SALT 0xe4b1ull
 #define LEASE_ONE_IN 3u
 #define LEASE_SALT 0x1ea5eull
-#define RESERVE_ONE_IN 2u
-#define RESERVE_SALT 0x2e5e2ull
 /* One seed in this many has steps that do so little that its small tables take several. */
 #define STEPS_ONE_IN 3u
 #define STEPS_SALT 0x57e95ull
@@ -24,6 +23,14 @@
 #define STEP_SLOTS_DRAWN_MAX 24u
 #define STEP_CLEAR_BYTES_DRAWN_MIN 512u
 #define STEP_CLEAR_BYTES_DRAWN_MAX 8192u
+/* Of the seeds with a front, one in this many has several of them, each a shard. */
+#define SHARDS_ONE_IN 4u
+#define SHARDS_SALT 0x54a2d5ull
+#define CRASHES_MAX_SHARDS 8u
+#define TIER_ONE_IN 3u
+#define TIER_SALT 0x71e2ull
+#define RESERVE_ONE_IN 2u
+#define RESERVE_SALT 0x2e5e2ull
 /* One seed in this many has blocks of several chunks, so long. */
 #define LONG_ONE_IN 12u
 /* One seed in this many has many long keys, and these extents, which have room for all of them. */
@@ -188,17 +195,6 @@ static void draw_leases(struct mkv_shape *shape, uint64_t seed) {
     shape->weight_exists += mkv_random_between(&random, 1, 6);
 }
 
-/* Drawn apart, too. Of values that are no segments. */
-static void draw_reservations(struct mkv_shape *shape, uint64_t seed) {
-    struct mkv_random random;
-    mkv_random_seed(&random, seed ^ RESERVE_SALT, MKV_CONCERN_SHAPE);
-    if (shape->world == MKV_WORLD_FRONT && shape->length_max <= shape->block_bytes_max &&
-        mkv_random_chance(&random, 1, RESERVE_ONE_IN)) {
-        shape->share_reserve = mkv_random_between(&random, 2, 14);
-        shape->share_close += mkv_random_below(&random, 24);
-    }
-}
-
 /* Drawn apart, too. */
 static void draw_steps(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
@@ -216,6 +212,37 @@ static uint32_t crashes_of_span(uint32_t span) {
     return span < SPAN_LONG      ? CRASHES_MAX_VOLUME
            : span < SPAN_LONGEST ? CRASHES_MAX_SPAN_LONG
                                  : CRASHES_MAX_SPAN_LONGEST;
+}
+
+/* Drawn apart, too. Where there are tiers, blocks mostly make room. */
+static void draw_tiers(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ TIER_SALT, MKV_CONCERN_SHAPE);
+    shape->session_max = 1;
+    shape->session_block_max = 1;
+    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
+        return;
+    }
+    static const uint64_t idles_ns[] = {50000, 2000000, UINT64_MAX};
+    shape->share_tier = mkv_random_between(&random, 4, 16);
+    shape->session_count = mkv_random_between(&random, 1, MKV_SHAPE_SESSIONS_MAX);
+    shape->weight_session = mkv_random_between(&random, 1, 6);
+    shape->session_idle_ns = idles_ns[mkv_random_below(&random, 3)];
+    const bool scarce = mkv_random_chance(&random, 1, 3);
+    shape->session_max = scarce ? mkv_random_between(&random, 1, 3) : 8;
+    shape->session_block_max = scarce ? mkv_random_between(&random, 1, 12) : 256;
+    shape->eviction = shape->eviction || mkv_random_chance(&random, 1, 2);
+}
+
+/* Drawn apart, too. Of values that are no segments. */
+static void draw_reservations(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ RESERVE_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world == MKV_WORLD_FRONT && shape->length_max <= shape->block_bytes_max &&
+        mkv_random_chance(&random, 1, RESERVE_ONE_IN)) {
+        shape->share_reserve = mkv_random_between(&random, 2, 14);
+        shape->share_close += mkv_random_below(&random, 24);
+    }
 }
 
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
@@ -274,6 +301,19 @@ static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
     shape->eviction = false;
 }
 
+static void draw_shards(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ SHARDS_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world != MKV_WORLD_FRONT || !mkv_random_chance(&random, 1, SHARDS_ONE_IN)) {
+        return;
+    }
+    shape->world = MKV_WORLD_SHARDS;
+    shape->shards = mkv_random_between(&random, 1, MKV_SHARDS_MAX);
+    shape->key_count = mkv_random_between(&random, 4, 16);
+    shape->colliding = 0; /* such keys differ from shard to shard */
+    shape->crashes_max = CRASHES_MAX_SHARDS;
+}
+
 void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
@@ -293,14 +333,16 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_crashes(shape, &random);
     draw_expiry(shape, seed);
     draw_leases(shape, seed);
-    draw_reservations(shape, seed);
     draw_steps(shape, seed);
+    draw_reservations(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);
         shape->crashes_max = CRASHES_MAX_SET;
     }
     draw_eviction(shape, &random);
+    draw_tiers(shape, seed);
     draw_memory(shape, &random);
     draw_long_keys(shape, seed);
+    draw_shards(shape, seed);
 }

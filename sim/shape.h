@@ -22,20 +22,24 @@ enum mkv_world_kind {
     MKV_WORLD_VOLUME = 0, /* one volume, spoken to by messages: the fast one */
     MKV_WORLD_FRONT = 1,  /* front, one or two volumes, fabric, connections */
     MKV_WORLD_SET = 2,    /* two or three drives that go away and come back, and an operator */
+    MKV_WORLD_SHARDS = 3, /* one to three fronts with volumes of their own, in one process */
 };
-#define MKV_WORLD_COUNT 3u
+#define MKV_WORLD_COUNT 4u
 /* The set world has drives that are gone, at moments of its own, and no other faults that relax
  * what is promised. */
 #define MKV_FAULTS_OF_SET (1u << MKV_FAULT_SLOW | 1u << MKV_FAULT_REORDERING)
 
 /* Turns of clients that can be left out one by one: the first so many. */
 #define MKV_SHAPE_SKIP_MAX 16384u
+/* Sessions that puts name. */
+#define MKV_SHAPE_SESSIONS_MAX 3u
 
 struct mkv_shape {
     uint64_t seed;
     enum mkv_world_kind world;
     struct mkv_fault_plan faults;
-    uint32_t volume_count;
+    uint32_t volume_count; /* with shards: of each */
+    uint32_t shards;       /* MKV_WORLD_SHARDS */
     struct mkv_geometry geometry;
     struct mkv_drive_profile profile;
     uint32_t window_units;
@@ -67,6 +71,12 @@ struct mkv_shape {
     uint32_t share_abort;
     uint32_t share_lease; /* volume only: of EXISTS that ask for a lease, or are PIN or UNPIN */
     uint64_t lease_ns_max;
+    uint32_t share_tier;     /* volume only: of contents that name a tier; 0: no sessions either */
+    uint32_t session_count;  /* that puts name, from 1 on */
+    uint32_t weight_session; /* of SESSION */
+    uint32_t session_max;    /* that a volume keeps in mind */
+    uint32_t session_block_max;
+    uint64_t session_idle_ns;
     uint32_t share_expiry; /* volume only: of puts that bring an expiry */
     uint32_t expiry_s_max; /* how far ahead */
     uint64_t expiry_pass_ns;

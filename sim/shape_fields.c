@@ -4,6 +4,7 @@
 
 #include "sim/bundle.h"
 #include "sim/content.h"
+#include "sim/shards_world.h"
 
 #define FIELD(name, member, least, shrinks)                                                        \
     {                                                                                              \
@@ -25,6 +26,7 @@ static const struct mkv_shape_field fields[] = {
     FIELD("keep_by_sector", keep_weights[MKV_KEEP_BY_SECTOR], 1, true),
     FIELD("share_pattern", share_pattern, 0, true),
     FIELD("volume_count", volume_count, 1, true),
+    FIELD("shards", shards, 0, false),
     FIELD("ring_blocks", geometry.ring_blocks, MKV_RING_BLOCKS_MIN, true),
     FIELD("tenant_units", geometry.tenant_units, 1, true),
     FIELD("page_count", geometry.page_count, 1, true),
@@ -139,16 +141,16 @@ bool mkv_shape_sound(const struct mkv_shape *shape) {
     }
     struct mkv_shape fitted = *shape;
     mkv_shape_fit(&fitted);
-    const uint32_t nodes_max = shape->world == MKV_WORLD_VOLUME  ? 1
-                               : shape->world == MKV_WORLD_FRONT ? 2
-                                                                 : 3;
+    const bool fronts = shape->world == MKV_WORLD_FRONT || shape->world == MKV_WORLD_SHARDS;
+    const uint32_t nodes_max = shape->world == MKV_WORLD_VOLUME ? 1 : fronts ? 2 : 3;
     const uint32_t longest = (uint32_t)mkv_min_u64(shape->length_max, shape->block_bytes_max);
     return (uint32_t)shape->world < MKV_WORLD_COUNT && shape->volume_count <= nodes_max &&
            (shape->world != MKV_WORLD_SET || shape->volume_count >= 2) &&
-           shape->key_count <= MKV_CONTENT_KEYS_MAX && shape->colliding <= shape->key_count &&
-           shape->clients <= 8 && shape->connections <= 4 && shape->items_max <= 6 &&
-           shape->window_units <= 16 && shape->length_max <= 36 * MKV_UNIT_BYTES &&
-           shape->length_max % MKV_UNIT_BYTES == 0 &&
+           (shape->world != MKV_WORLD_SHARDS || shape->shards >= 1) &&
+           shape->shards <= MKV_SHARDS_MAX && shape->key_count <= MKV_CONTENT_KEYS_MAX &&
+           shape->colliding <= shape->key_count && shape->clients <= 8 && shape->connections <= 4 &&
+           shape->items_max <= 6 && shape->window_units <= 16 &&
+           shape->length_max <= 36 * MKV_UNIT_BYTES && shape->length_max % MKV_UNIT_BYTES == 0 &&
            (uint32_t)shape->profile.discard <= MKV_DISCARD_ARBITRARY &&
            shape->geometry.page_count <= 128 && shape->geometry.extent_count <= 64 &&
            shape->geometry.extent_units <= 256 && shape->geometry.ring_blocks <= 64 &&

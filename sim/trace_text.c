@@ -13,6 +13,7 @@ static const char *const message_names[] = {
     [MKV_MESSAGE_EXISTS] = "EXISTS",
     [MKV_MESSAGE_PIN] = "PIN",
     [MKV_MESSAGE_UNPIN] = "UNPIN",
+    [MKV_MESSAGE_SESSION] = "SESSION",
     [MKV_MESSAGE_PUT_BEGIN] = "PUT_BEGIN",
     [MKV_MESSAGE_PUT_WRITE] = "PUT_WRITE",
     [MKV_MESSAGE_PUT_ABORT] = "PUT_ABORT",
@@ -22,6 +23,7 @@ static const char *const message_names[] = {
     [MKV_MESSAGE_EXISTS_DONE] = "EXISTS_DONE",
     [MKV_MESSAGE_PIN_DONE] = "PIN_DONE",
     [MKV_MESSAGE_UNPIN_DONE] = "UNPIN_DONE",
+    [MKV_MESSAGE_SESSION_DONE] = "SESSION_DONE",
     [MKV_MESSAGE_PUT_READY] = "PUT_READY",
     [MKV_MESSAGE_PUT_TAKEN] = "PUT_TAKEN",
     [MKV_MESSAGE_PUT_DONE] = "PUT_DONE",
@@ -92,12 +94,13 @@ static void print_message(FILE *log, const struct mkv_message *message) {
     fprintf(
         log,
         "%s item %u.%u op %u.%u status %u miss %u length %u offset %u bytes %u units %u slab %d "
-        "flags %x data %u\n",
+        "flags %x data %u session %llu tier %u action %u\n",
         name_of(message_names, COUNT_OF(message_names), (unsigned)message->kind),
         message->front_op.index, message->front_op.generation, message->volume_op.index,
         message->volume_op.generation, (unsigned)message->status, (unsigned)message->miss,
         message->length, message->offset, message->bytes, message->length_units,
-        (int)message->slab.index, message->flags, message->data_bytes);
+        (int)message->slab.index, message->flags, message->data_bytes,
+        (unsigned long long)message->session, message->tier_hint, (unsigned)message->action);
 }
 
 /* The first bytes of the key, which tell the simulator's keys apart. */

@@ -101,6 +101,8 @@ static void start_put(struct volume_world *world, uint32_t index, uint32_t key) 
         .length = length,
         .root = client->root,
         .expiry_s = expiry_s,
+        .session = mkv_tiers_session_of(shape, key, client->root),
+        .tier_hint = mkv_tiers_hint(shape, key, client->root),
     };
     send_key(world, index, &message);
 }
@@ -169,9 +171,10 @@ void mkv_volume_client_start(struct volume_world *world) {
     struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
     const struct mkv_shape *shape = world->lives.shape;
     const uint32_t key = mkv_random_below(random, shape->key_count);
-    uint32_t draw = mkv_random_below(random, shape->weight_put + shape->weight_get +
-                                                 shape->weight_exists + shape->weight_delete +
-                                                 shape->weight_tenant + shape->weight_list);
+    uint32_t draw =
+        mkv_random_below(random, shape->weight_put + shape->weight_get + shape->weight_exists +
+                                     shape->weight_delete + shape->weight_tenant +
+                                     shape->weight_list + shape->weight_session);
     const uint32_t index = free_client(world);
     if (index == MKV_NONE_U32 || !mkv_model_has_room(&world->lives.model, key)) {
         return;
@@ -186,6 +189,11 @@ void mkv_volume_client_start(struct volume_world *world) {
         return;
     }
     draw -= shape->weight_list;
+    if (draw < shape->weight_session) {
+        mkv_volume_session_start(world, index, key);
+        return;
+    }
+    draw -= shape->weight_session;
     const bool no_mutation = key_of_tenant(world, key) && !tenant_takes(world, key);
     if (draw < shape->weight_put) {
         if (!no_mutation) {
@@ -539,6 +547,9 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_UNPIN_DONE:
         exists_answered(world, client, message);
         return;
+    case MKV_MESSAGE_SESSION_DONE:
+        mkv_volume_session_answered(world, client, message);
+        return;
     case MKV_MESSAGE_SCAN_DONE:
     case MKV_MESSAGE_COUNT_DONE:
     case MKV_MESSAGE_PURGE_DONE:
@@ -550,6 +561,7 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_EXISTS:
     case MKV_MESSAGE_PIN:
     case MKV_MESSAGE_UNPIN:
+    case MKV_MESSAGE_SESSION:
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:

@@ -7,6 +7,7 @@
  *   volume_client.c  the life of one operation
  *   volume_tenant.c  the second tenant
  *   volume_listing.c SCAN, COUNT, PURGE
+ *   volume_session.c SESSION
  *
  * Not responsible for: what others see (world.h).
  */
@@ -34,6 +35,7 @@ enum client_state {
     CLIENT_SCANNING, /* SCAN sent */
     CLIENT_COUNTING,
     CLIENT_PURGING,
+    CLIENT_TELLING, /* SESSION sent */
 };
 
 /* The second tenant, which is dropped and comes again under the next id. */
@@ -60,6 +62,8 @@ struct client {
     uint32_t range_offset;
     uint32_t range_bytes;
     bool aborts;
+    enum mkv_session_action action; /* SESSION */
+    uint64_t session;
     uint64_t listed_keys;                  /* SCAN, COUNT, PURGE: bit k: it covers key k, */
     uint32_t places[MKV_CONTENT_KEYS_MAX]; /* which has this place in the model */
 };
@@ -101,6 +105,10 @@ static inline uint32_t mkv_volume_tenant_id(const struct volume_world *world) {
 void mkv_volume_listing_start(struct volume_world *world, uint32_t client, uint32_t key);
 void mkv_volume_listing_answered(struct volume_world *world, struct client *client,
                                  const struct mkv_message *message, const uint8_t *data);
+/* Tells a session something, of the tenant of that key; volume_session.c. */
+void mkv_volume_session_start(struct volume_world *world, uint32_t client, uint32_t key);
+void mkv_volume_session_answered(struct volume_world *world, struct client *client,
+                                 const struct mkv_message *message);
 /* Creates or drops the second tenant, if it can be done now; volume_tenant.c. */
 void mkv_volume_tenant_start(struct volume_world *world, uint32_t client);
 void mkv_volume_tenant_answered(struct volume_world *world, struct client *client,

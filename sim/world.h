@@ -104,5 +104,9 @@ struct mkv_world_report {
 void mkv_volume_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
 void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
 void mkv_set_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
+void mkv_shards_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
+
+/* Adds what is counted; neither turns, trace nor candidates. */
+void mkv_world_report_add(struct mkv_world_report *sum, const struct mkv_world_report *more);
 
 #endif

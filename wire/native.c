@@ -46,11 +46,16 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
     case MKV_NATIVE_DELETE:
     case MKV_NATIVE_PIN:
     case MKV_NATIVE_UNPIN:
+    case MKV_NATIVE_SESSION:
     case MKV_NATIVE_ALLOCATE:
     case MKV_NATIVE_COMMIT:
         break;
     }
     const uint64_t items = header->item_count;
+    if (header->op == MKV_NATIVE_SESSION) {
+        return (struct shape){1, MKV_NATIVE_ITEMS_MAX, items * MKV_NATIVE_ITEM_BYTES,
+                              items * MKV_NATIVE_ITEM_BYTES, 0};
+    }
     const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;
     if (header->op == MKV_NATIVE_COMMIT) {
         return (struct shape){1, MKV_NATIVE_ITEMS_MAX, items * MKV_NATIVE_ITEM_BYTES,
@@ -84,6 +89,7 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
     case MKV_NATIVE_DELETE:
     case MKV_NATIVE_PIN:
     case MKV_NATIVE_UNPIN:
+    case MKV_NATIVE_SESSION:
     case MKV_NATIVE_ALLOCATE:
     case MKV_NATIVE_COMMIT:
         break;
@@ -187,6 +193,29 @@ enum mkv_native_error mkv_native_header_decode(const uint8_t *bytes,
     return check_header(header);
 }
 
+/* Whether one item of a SESSION is well formed. */
+static enum mkv_native_error check_session(const struct mkv_native_item *item) {
+    const bool exits = item->action == MKV_SESSION_EXIT_THINK;
+    if (item->key_bytes != 0) {
+        return MKV_NATIVE_BAD_KEY_BYTES;
+    }
+    if (item->session == 0 || item->action < MKV_SESSION_BEGIN ||
+        item->action > MKV_SESSION_ACTION_MAX || item->reason > MKV_THINK_EXIT_MAX ||
+        (exits && item->reason == 0)) {
+        return MKV_NATIVE_BAD_SESSION;
+    }
+    if (item->length > MKV_NATIVE_VALUE_BYTES_MAX) {
+        return MKV_NATIVE_BAD_LENGTH;
+    }
+    if (item->flags != 0) {
+        return MKV_NATIVE_BAD_ITEM_FLAGS;
+    }
+    const bool is_clean = item->seconds == 0 &&
+                          (exits || (item->length == 0 && item->reason == 0)) &&
+                          mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes);
+    return is_clean ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
+}
+
 /* Whether one item of a COMMIT is well formed. */
 static enum mkv_native_error check_commit(const struct mkv_native_item *item) {
     if (item->key_bytes != 0) {
@@ -207,6 +236,9 @@ static enum mkv_native_error check_commit(const struct mkv_native_item *item) {
 
 /* Whether one item of a request is what `op` takes. */
 static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_native_item *item) {
+    if (op == MKV_NATIVE_SESSION) {
+        return check_session(item);
+    }
     if (op == MKV_NATIVE_COMMIT) {
         return check_commit(item);
     }
@@ -222,6 +254,9 @@ static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_
     if ((item->flags & ~flags) != 0) {
         return MKV_NATIVE_BAD_ITEM_FLAGS;
     }
+    if (item->tier_hint > MKV_TIER_HINT_MAX) {
+        return MKV_NATIVE_BAD_SESSION;
+    }
     const bool has_length = stores || op == MKV_NATIVE_GET;
     if ((op != MKV_NATIVE_GET && item->offset != 0) ||
         (!stores && op != MKV_NATIVE_PIN && item->seconds != 0) ||
@@ -233,7 +268,9 @@ static enum mkv_native_error check_item(enum mkv_native_op op, const struct mkv_
 }
 
 void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) {
-    if (item->reservation != 0) {
+    if (item->action != 0) {
+        MKV_ASSERT(check_session(item) == MKV_NATIVE_OK);
+    } else if (item->reservation != 0) {
         MKV_ASSERT(check_commit(item) == MKV_NATIVE_OK);
     } else {
         MKV_ASSERT(item->key_bytes >= 1);
@@ -242,12 +279,18 @@ void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) 
     MKV_ASSERT(item->key_bytes <= MKV_KEY_BYTES_MAX);
     MKV_ASSERT(item->offset <= MKV_NATIVE_VALUE_BYTES_MAX);
     MKV_ASSERT(item->length <= MKV_NATIVE_VALUE_BYTES_MAX - item->offset);
+    MKV_ASSERT(item->offset == 0 || item->session == 0);
+    MKV_ASSERT(item->reservation == 0 || (item->offset == 0 && item->session == 0));
+    MKV_ASSERT(item->tier_hint <= MKV_TIER_HINT_MAX);
+    MKV_ASSERT(item->action == 0 || item->tier_hint == 0);
     memset(bytes, 0, MKV_NATIVE_ITEM_BYTES);
-    mkv_store_u64(bytes + 0, item->reservation != 0 ? item->reservation : item->offset);
+    mkv_store_u64(bytes + 0, item->offset | item->session | item->reservation);
     mkv_store_u64(bytes + 8, item->length);
     memcpy(bytes + 16, item->root.bytes, sizeof item->root.bytes);
     mkv_store_u32(bytes + 32, item->flags);
     mkv_store_u16(bytes + 36, (uint16_t)item->key_bytes);
+    bytes[38] = (uint8_t)(item->action != 0 ? item->action : item->tier_hint);
+    bytes[39] = (uint8_t)item->reason;
     mkv_store_u32(bytes + 40, item->seconds);
 }
 
@@ -264,18 +307,26 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
         const uint8_t *bytes = body + (size_t)index * MKV_NATIVE_ITEM_BYTES;
         struct mkv_native_item *item = &items[index];
         const uint64_t first = mkv_load_u64(bytes + 0);
-        item->offset = header->op == MKV_NATIVE_COMMIT ? 0 : first;
-        item->reservation = header->op == MKV_NATIVE_COMMIT ? first : 0;
+        const bool tells = header->op == MKV_NATIVE_SESSION;
+        const bool puts = header->op == MKV_NATIVE_PUT || header->op == MKV_NATIVE_ALLOCATE;
+        const bool commits = header->op == MKV_NATIVE_COMMIT;
+        item->offset = tells || puts || commits ? 0 : first;
+        item->session = tells || puts ? first : 0;
+        item->reservation = commits ? first : 0;
         item->length = mkv_load_u64(bytes + 8);
         memcpy(item->root.bytes, bytes + 16, sizeof item->root.bytes);
         item->flags = mkv_load_u32(bytes + 32);
         item->key_bytes = mkv_load_u16(bytes + 36);
         item->seconds = mkv_load_u32(bytes + 40);
+        item->tier_hint = puts ? bytes[38] : 0;
+        item->action = tells ? bytes[38] : 0;
+        item->reason = tells ? bytes[39] : 0;
         const enum mkv_native_error error = check_item(header->op, item);
         if (error != MKV_NATIVE_OK) {
             return error;
         }
-        if (!mkv_native_is_zero(bytes + 38, 2) || !mkv_native_is_zero(bytes + 44, 4)) {
+        if ((!tells && !puts && bytes[38] != 0) || (!tells && bytes[39] != 0) ||
+            !mkv_native_is_zero(bytes + 44, 4)) {
             return MKV_NATIVE_NOT_ZERO;
         }
         body_bytes += item->key_bytes;

@@ -42,6 +42,7 @@
  *                                      <-      GET answer {result for each item}
  *     EXISTS, LOOKUP, DELETE {keys}    ->
  *     PIN {items: key, seconds}, UNPIN ->
+ *     SESSION {items: id, action}      ->
  *                                      <-      answer {results; LOOKUP: one}
  *     STATS, PING                      ->
  *                                      <-      answer {body: JSON text; empty}
@@ -103,8 +104,9 @@ enum mkv_native_op {
     MKV_NATIVE_UNPIN = 12,
     MKV_NATIVE_ALLOCATE = 13,
     MKV_NATIVE_COMMIT = 14,
+    MKV_NATIVE_SESSION = 15,
 };
-#define MKV_NATIVE_OP_LAST MKV_NATIVE_COMMIT
+#define MKV_NATIVE_OP_LAST MKV_NATIVE_SESSION
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
 #define MKV_NATIVE_FLAG_INLINE 0x2u
@@ -122,11 +124,13 @@ struct mkv_native_header {
 };
 
 /*
- * item (48 bytes): 0 8 offset (GET), or reservation (COMMIT) | 8 8 length (PUT, ALLOCATE, COMMIT:
- * of the value; GET: bytes wanted, 0 all behind offset) | 16 16 root (PUT of a value up to one
- * block, ALLOCATE) | 32 4 flags (PUT, ALLOCATE: bit 0 replace, bit 1 relaxed; COMMIT: bit 8
- * abandon) | 36 2 key bytes (COMMIT: 0) | 38 2 0 | 40 4 seconds (PUT, ALLOCATE: until the value is
- * gone, 0 never; PIN: until it may be evicted again, not 0) | 44 4 0
+ * item (48 bytes): 0 8 offset (GET), or session (PUT, ALLOCATE: that the block belongs to, 0 none;
+ * SESSION: not 0), or reservation (COMMIT) | 8 8 length (PUT, ALLOCATE, COMMIT: of the value; GET:
+ * bytes wanted, 0 all behind offset; SESSION: tokens) | 16 16 root (PUT of a value up to one block,
+ * ALLOCATE) | 32 4 flags (PUT, ALLOCATE: bit 0 replace, bit 1 relaxed; COMMIT: bit 8 abandon) |
+ * 36 2 key bytes (SESSION, COMMIT: 0) | 38 1 tier (PUT, ALLOCATE: 0 none, else the tier and 1) or
+ * action (SESSION) | 39 1 reason (SESSION: of its exit_think) | 40 4 seconds (PUT, ALLOCATE: until
+ * the value is gone, 0 never; PIN: until it may be evicted again, not 0) | 44 4 0
  * The items stand first, then the keys, behind one another in the order of the items.
  */
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
@@ -135,11 +139,15 @@ struct mkv_native_header {
 #define MKV_NATIVE_ITEM_ABANDON 0x100u /* of COMMIT alone; its length is 0 then */
 struct mkv_native_item {
     uint64_t offset;
+    uint64_t session; /* PUT, SESSION, which have no offset */
     uint64_t length;
     struct mkv_root root;
     uint32_t flags;
     uint32_t key_bytes;
     uint32_t seconds;
+    uint32_t tier_hint;   /* PUT, ALLOCATE */
+    uint32_t action;      /* SESSION: enum mkv_session_action */
+    uint32_t reason;      /* SESSION that leaves thinking: enum mkv_think_exit; else 0 */
     uint64_t reservation; /* COMMIT, which has no offset */
 };
 
@@ -222,8 +230,9 @@ enum mkv_native_error {
     MKV_NATIVE_NOT_ZERO,    /* reserved bytes, or a field that the op has no use for */
     MKV_NATIVE_BAD_SECONDS, /* 0 in a PIN */
     MKV_NATIVE_BAD_TENANT,  /* a tenant's name is too long, or has characters that none has */
+    MKV_NATIVE_BAD_SESSION, /* id 0 in a SESSION, or a tier, action or reason that there is not */
 };
-#define MKV_NATIVE_ERROR_COUNT 17u
+#define MKV_NATIVE_ERROR_COUNT 18u
 const char *mkv_native_error_text(enum mkv_native_error error);
 const char *mkv_native_op_name(enum mkv_native_op op); /* "put", "get", … */
 const char *mkv_status_name(enum mkv_status status);   /* "ok", "not_found", … */

@@ -138,8 +138,14 @@ static void decode_body(const struct mkv_native_header *header, const uint8_t *b
             MKV_ASSERT(header->body_bytes == MKV_NATIVE_HELLO_ANSWER_BYTES);
             decode_hello_answer(body);
         } else {
-            MKV_ASSERT(header->body_bytes == MKV_NATIVE_HELLO_BYTES);
+            char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+            MKV_ASSERT(header->body_bytes >= MKV_NATIVE_HELLO_BYTES);
             decode_hello(body);
+            if (mkv_native_tenant_decode(body + MKV_NATIVE_HELLO_BYTES,
+                                         header->body_bytes - MKV_NATIVE_HELLO_BYTES,
+                                         name) == MKV_NATIVE_OK) {
+                MKV_ASSERT(mkv_tenant_name_bytes(name) >= 1);
+            }
         }
     } else if (header->item_count > 0) {
         if (answer) {

@@ -32,16 +32,16 @@ class Store:
                 "log:\n  format: text\n"
             )
 
-    def spawn(self):
+    def spawn(self, *arguments):
         """Starts a node and returns at once."""
         assert self.node is None
-        self.node = Node("--config", self.config, port=self.port)
+        self.node = Node("--config", self.config, *arguments, port=self.port)
         return self.node
 
-    def start(self):
+    def start(self, *arguments):
         """Starts a node and returns when it is ready."""
         try:
-            return self.spawn().ready()
+            return self.spawn(*arguments).ready()
         except AssertionError:
             self.take().kill()
             raise

@@ -25,6 +25,12 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
                 .state = MKV_VOLUME_SERVING,
                 .epoch = 12,
                 .blocks = 1234567,
+                .blocks_by_tier = {10, 1234537, 15, 5},
+                .evictions_by_tier = {40, 30, 20, 7},
+                .demotions_total = {11, 12, 13},
+                .sessions = 21,
+                .evicted_lifetime = {.counts = {[0] = 1, [12] = 2}, .sum = 8000},
+                .evicted_idle = {.counts = {[3] = 3}, .sum = 20},
                 .bytes_used = 7ull * 1025 * 4096 + 3ull * 17 * 4096,
                 .bytes_usable = 40ull * 16384 * 4096,
                 .bytes_raw = 41ull * 16384 * 4096,
@@ -126,6 +132,11 @@ static void fake_front(struct mkv_front_stats *front) {
     front->keys_by_miss[MKV_OP_EXISTS][MKV_MISS_NONE] = 100;
     front->keys_by_miss[MKV_OP_LOOKUP][MKV_MISS_NONE] = 200;
     front->keys_by_miss[MKV_OP_LOOKUP][MKV_MISS_UNKNOWN] = 24;
+    front->think_exits[MKV_THINK_CONVERGED] = 6;
+    front->think_exits[MKV_THINK_HARD_CAP] = 2;
+    front->think_tokens[1] = 6;
+    front->think_tokens[MKV_FRONT_THINK_BOUNDS] = 2;
+    front->think_tokens_sum = 3000000;
     front->requests_in_flight = 37;
     front->keys_from_memory[MKV_OP_GET] = 120;
     front->keys_from_memory[MKV_OP_EXISTS] = 30;

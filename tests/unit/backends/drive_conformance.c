@@ -323,6 +323,19 @@ void test_drive__payload_range_read__sums_without_header(void **state) {
     for (uint32_t at = 0; at < MKV_UNIT_BYTES; at++) {
         assert_int_equal(read[at], 0x77);
     }
+    /* Into metadata, with the same sums, and without where no payload is asked for. */
+    effect.drive.memory = MKV_DRIVE_META;
+    effect.drive.meta_offset = 4 * (uint64_t)MKV_UNIT_BYTES;
+    done = drive_conformance_run(target, &effect);
+    assert_int_equal(done.result, MKV_IO_OK);
+    assert_null(done.header);
+    assert_int_equal(done.sum_count, 5);
+    assert_memory_equal(done.sums, sums + 2, 5 * sizeof sums[0]);
+    assert_memory_equal(target->meta + effect.drive.meta_offset, source + 2 * MKV_CHUNK_BYTES_MIN,
+                        payload_bytes);
+    effect.drive.payload_bytes = 0;
+    done = drive_conformance_run(target, &effect);
+    assert_int_equal(done.sum_count, 0);
 }
 
 /* What a drive holds may be anything; the read still ends, with few sums or many. */

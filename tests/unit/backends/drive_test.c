@@ -74,7 +74,7 @@ static void test_drive_prepare_slot_write__one_unit__payload_is_inline(void **st
     assert_int_equal(slab[MKV_UNIT_BYTES - 1], 0x22);
 }
 
-static void test_drive_finish_slab_read__payload_range__chunks_from_its_start(void **state) {
+static void test_drive_finish_read__payload_range__chunks_from_its_start(void **state) {
     (void)state;
     uint8_t slab[3 * MKV_UNIT_BYTES];
     for (uint32_t at = 0; at < sizeof slab; at++) {
@@ -84,14 +84,25 @@ static void test_drive_finish_slab_read__payload_range__chunks_from_its_start(vo
     struct mkv_drive_done done = {.result = MKV_IO_OK};
     struct mkv_drive_effect effect = {
         .memory = MKV_DRIVE_PAYLOAD, .unit_count = 2, .payload_bytes = 7000, .chunk_bytes = 3000};
-    mkv_drive_finish_slab_read(&effect, slab, sums, &done);
-    const uint8_t *payload = slab + MKV_UNIT_BYTES;
+    uint8_t *payload = slab + MKV_UNIT_BYTES;
+    mkv_drive_finish_read(&effect, payload, sums, &done);
     assert_null(done.header);
     assert_ptr_equal(done.sums, sums);
     assert_int_equal(done.sum_count, 3);
     assert_int_equal(sums[0], mkv_hash_64(payload, 3000));
     assert_int_equal(sums[1], mkv_hash_64(payload + 3000, 3000));
     assert_int_equal(sums[2], mkv_hash_64(payload + 6000, 1000));
+    /* The same into metadata, where it is none without the bytes of a payload. */
+    effect.memory = MKV_DRIVE_META;
+    struct mkv_drive_done meta = {.result = MKV_IO_OK};
+    mkv_drive_finish_read(&effect, payload, sums, &meta);
+    assert_int_equal(meta.sum_count, 3);
+    assert_int_equal(sums[2], mkv_hash_64(payload + 6000, 1000));
+    effect.payload_bytes = 0;
+    meta = (struct mkv_drive_done){.result = MKV_IO_OK};
+    mkv_drive_finish_read(&effect, payload, sums, &meta);
+    assert_int_equal(meta.sum_count, 0);
+    assert_null(meta.header);
 }
 
 int main(void) {
@@ -100,7 +111,7 @@ int main(void) {
         cmocka_unit_test(test_drive_operation_of__drive_effects__are_told_apart),
         cmocka_unit_test(test_drive_prepare_slot_write__payload__header_and_zeroed_tail),
         cmocka_unit_test(test_drive_prepare_slot_write__one_unit__payload_is_inline),
-        cmocka_unit_test(test_drive_finish_slab_read__payload_range__chunks_from_its_start),
+        cmocka_unit_test(test_drive_finish_read__payload_range__chunks_from_its_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

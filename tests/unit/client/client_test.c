@@ -465,6 +465,45 @@ static void test_client_pin__reaches_the_server_and_says_what_came_of_it(void **
     test_close_both(client, server);
 }
 
+static void test_client_session__reaches_the_server_with_what_it_says(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    const struct mkv_native_item *item = &server->session_item;
+    assert_int_equal(memkv_session_begin(client, UINT64_MAX, &error), MEMKV_OK);
+    assert_true(item->session == UINT64_MAX);
+    assert_int_equal(item->action, MKV_SESSION_BEGIN);
+    assert_int_equal(memkv_session_exit_think(client, 7, 4096, MEMKV_THINK_OVERTHINKING, &error),
+                     MEMKV_OK);
+    assert_int_equal(item->action, MKV_SESSION_EXIT_THINK);
+    assert_int_equal(item->length, 4096);
+    assert_int_equal(item->reason, MKV_THINK_OVERTHINKING);
+    assert_int_equal(memkv_session_end(client, 7, 0, &error), MEMKV_OK);
+    assert_int_equal(item->action, MKV_SESSION_END);
+    assert_int_equal(memkv_session_end(client, 7, MEMKV_SESSION_FREE, &error), MEMKV_OK);
+    assert_int_equal(item->action, MKV_SESSION_FREE);
+    assert_int_equal(memkv_session_end(client, 404, 0, &error), MEMKV_NOT_FOUND);
+    assert_non_null(strstr(error.text, "session 404"));
+    assert_int_equal(memkv_session_begin(client, 0, &error), MEMKV_INVALID);
+    assert_int_equal(memkv_session_exit_think(client, 7, 1, 0, &error), MEMKV_INVALID);
+    assert_int_equal(memkv_session_end(client, 7, 2, &error), MEMKV_INVALID);
+    struct memkv_item put = {.op = MEMKV_OP_PUT,
+                             .key = "k",
+                             .key_bytes = 1,
+                             .data = "v",
+                             .data_bytes = 1,
+                             .tier = MEMKV_TIER_THINK_ACTIVE,
+                             .session = 8};
+    assert_int_equal(memkv_batch(client, &put, 1, &error), MEMKV_OK);
+    assert_true(item->session == 8);
+    assert_int_equal(mkv_tier_of_hint(item->tier_hint), MKV_TIER_THINK_ACTIVE);
+    put.tier = MEMKV_TIER_OUTPUT_CRITICAL + 1;
+    assert_int_equal(memkv_batch(client, &put, 1, &error), MEMKV_INVALID);
+    assert_non_null(strstr(error.text, "tier 5"));
+    test_close_both(client, server);
+}
+
 /* The test server answers a GET in full before it reads on. With 24 MiB each way under way, a
  * client that did not read while it writes would wait for it for ever. */
 static void test_client_batch__much_both_ways_at_once__does_not_lock_up(void **state) {
@@ -552,7 +591,7 @@ static void test_client_stream__values_of_every_size__round_trip(void **state) {
             snprintf(key, sizeof key, "%u", index);
             struct stream stream = {.seed = index, .length = sizes[index], .fail_at = UINT64_MAX};
             struct memkv_error error;
-            if (memkv_put_stream(client, key, strlen(key), stream.length, 0, 0, stream_source,
+            if (memkv_put_stream(client, key, strlen(key), stream.length, NULL, stream_source,
                                  &stream, &error) != MEMKV_OK) {
                 fail_msg("%s", error.text);
             }
@@ -577,7 +616,7 @@ static void test_client_stream__pieces_larger_than_the_stage__are_whole(void **s
     struct stream stream = {.seed = 3, .length = 8 * MIB + 1, .fail_at = UINT64_MAX};
     struct memkv_error error;
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, NULL, stream_source, &stream, &error),
         MEMKV_OK);
     assert_int_equal(stream.piece_max, MIB);
     assert_int_equal(memkv_get_stream(client, "k", 1, stream_target, &stream, &error), MEMKV_OK);
@@ -592,19 +631,19 @@ static void test_client_stream__source_or_target_fails__nothing_is_stored(void *
     struct memkv_error error;
     struct stream stream = {.length = 3 * MIB, .fail_at = 2 * MIB + 9};
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, NULL, stream_source, &stream, &error),
         MEMKV_CALLBACK);
     assert_non_null(strstr(error.text, "77"));
-    assert_int_equal(memkv_put_stream(client, "k", 1, 3 * MIB, 0, 0, stream_source,
+    assert_int_equal(memkv_put_stream(client, "k", 1, 3 * MIB, NULL, stream_source,
                                       &(struct stream){.fail_at = 0}, &error),
                      MEMKV_CALLBACK);
-    assert_int_equal(memkv_put_stream(client, "k", 1, 9, 0, 0, stream_source,
+    assert_int_equal(memkv_put_stream(client, "k", 1, 9, NULL, stream_source,
                                       &(struct stream){.fail_at = 0}, &error),
                      MEMKV_CALLBACK);
     assert_int_equal(memkv_exists(client, "k", 1, &error), MEMKV_NOT_FOUND);
     stream.fail_at = UINT64_MAX;
     assert_int_equal(
-        memkv_put_stream(client, "k", 1, stream.length, 0, 0, stream_source, &stream, &error),
+        memkv_put_stream(client, "k", 1, stream.length, NULL, stream_source, &stream, &error),
         MEMKV_OK);
     stream.fail_at = MIB;
     assert_int_equal(memkv_get_stream(client, "k", 1, stream_target, &stream, &error),
@@ -633,6 +672,7 @@ int main(void) {
         cmocka_unit_test(test_client_batch__answers_and_ready_in_reverse__round_trip),
         cmocka_unit_test(test_client_batch__mixed_ops__each_item_has_its_own_status),
         cmocka_unit_test(test_client_pin__reaches_the_server_and_says_what_came_of_it),
+        cmocka_unit_test(test_client_session__reaches_the_server_with_what_it_says),
         cmocka_unit_test(test_client_batch__much_both_ways_at_once__does_not_lock_up),
         cmocka_unit_test(test_client_stream__values_of_every_size__round_trip),
         cmocka_unit_test(test_client_stream__pieces_larger_than_the_stage__are_whole),

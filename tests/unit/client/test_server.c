@@ -210,6 +210,7 @@ static bool put_is_wanted(struct test_server *server, const struct mkv_native_it
                           const uint8_t *key, struct mkv_native_result *result) {
     *result = (struct mkv_native_result){.status = MKV_STATUS_OK};
     server->seconds = item->seconds > 0 ? item->seconds : server->seconds;
+    server->session_item = *item;
     server->put_flags = item->flags;
     const struct test_value *value = value_find(server, key, item->key_bytes);
     if (value == NULL) {
@@ -406,6 +407,12 @@ static bool take_keys(struct test_server *server, const struct mkv_native_header
     for (uint32_t index = 0; index < header->item_count; index++) {
         struct test_value *value = value_find(server, key, items[index].key_bytes);
         key += items[index].key_bytes;
+        if (header->op == MKV_NATIVE_SESSION) {
+            server->session_item = items[index];
+            results[index].status =
+                items[index].session == 404 ? MKV_STATUS_NOT_FOUND : MKV_STATUS_OK;
+            continue;
+        }
         results[index].status = value != NULL ? MKV_STATUS_OK : MKV_STATUS_NOT_FOUND;
         results[index].miss = value != NULL ? MKV_MISS_NONE : MKV_MISS_UNKNOWN;
         if (value != NULL && header->op == MKV_NATIVE_PIN) {

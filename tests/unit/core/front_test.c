@@ -500,8 +500,111 @@ static void test_front__exists_lookup_and_pin__ask_for_a_term_and_tell_of_it(voi
     world_close(world);
 }
 
+static enum mkv_status tell(struct world *world, enum mkv_session_action action, uint64_t tokens) {
+    const bool exits = action == MKV_SESSION_EXIT_THINK;
+    const struct world_item item = {.key = "",
+                                    .length = tokens,
+                                    .session = 7,
+                                    .action = action,
+                                    .reason = exits ? MKV_THINK_HARD_CAP : 0};
+    world->session_messages = 0;
+    const uint32_t id = world_send(world, 0, MKV_OP_SESSION, &item, 1);
+    world_run(world);
+    return world_result(world, id)->status;
+}
+
+static void test_front__session__goes_to_all_volumes_and_combines_what_they_say(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    const uint32_t volumes = world->config.volume_count;
+    assert_int_equal(tell(world, MKV_SESSION_BEGIN, 0), MKV_STATUS_OK);
+    assert_int_equal(world->session_messages, volumes);
+    assert_true(world->session_message.session == 7);
+    assert_int_equal(world->session_message.action, MKV_SESSION_BEGIN);
+    world->session_status[1] = MKV_STATUS_NOT_FOUND;
+    assert_int_equal(tell(world, MKV_SESSION_EXIT_THINK, 100), MKV_STATUS_OK);
+    assert_int_equal(tell(world, MKV_SESSION_EXIT_THINK, 1u << 30), MKV_STATUS_OK);
+    world->session_status[1] = MKV_STATUS_NO_SPACE;
+    assert_int_equal(tell(world, MKV_SESSION_BEGIN, 0), MKV_STATUS_NO_SPACE);
+    for (uint32_t volume = 0; volume < volumes; volume++) {
+        world->session_status[volume] = MKV_STATUS_NOT_FOUND;
+    }
+    assert_int_equal(tell(world, MKV_SESSION_EXIT_THINK, 5), MKV_STATUS_NOT_FOUND);
+    struct mkv_front_stats stats;
+    mkv_front_stats(world->front, &stats);
+    assert_int_equal(stats.think_exits[MKV_THINK_HARD_CAP], 2);
+    assert_int_equal(stats.think_tokens[1], 1); /* 65 ... 128 */
+    assert_int_equal(stats.think_tokens[MKV_FRONT_THINK_BOUNDS], 1);
+    assert_int_equal(stats.think_tokens_sum, 100 + (1u << 30));
+    /* Those that are not online are passed over. */
+    mkv_front_volume_set_state(world->front, 0, MKV_FRONT_VOLUME_OFFLINE);
+    world->session_status[volumes - 1] = MKV_STATUS_OK;
+    assert_int_equal(tell(world, MKV_SESSION_END, 0), MKV_STATUS_OK);
+    assert_int_equal(world->session_messages, volumes - 1);
+    for (uint32_t volume = 1; volume < volumes; volume++) {
+        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
+    }
+    assert_int_equal(tell(world, MKV_SESSION_END, 0), MKV_STATUS_UNAVAILABLE);
+    world_close(world);
+}
+
+static void test_front__session_that_waits__ends_with_its_deadline(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    const struct world_item item = {.key = "", .session = 7, .action = MKV_SESSION_END};
+    world_hold(world, GATE_EXISTS_DONE);
+    const uint32_t id = world_send(world, 0, MKV_OP_SESSION, &item, 1);
+    world_run(world);
+    world_wait(world, world->deadline_after_ns + 1);
+    world_release(world, GATE_EXISTS_DONE);
+    assert_int_equal(world_result(world, id)->status, MKV_STATUS_DEADLINE);
+    assert_int_equal(world->session_messages, 1);
+    world_close(world);
+}
+
+static void test_front__put_of_a_session__its_blocks_say_so(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    const uint64_t lengths[] = {1000, 3 * (uint64_t)world->config.block_bytes_max};
+    for (uint32_t index = 0; index < 2; index++) {
+        const struct world_item item = {.key = index == 0 ? "a" : "large",
+                                        .seed = 5,
+                                        .length = lengths[index],
+                                        .session = 9,
+                                        .tier_hint = MKV_TIER_OUTPUT_CRITICAL + 1u};
+        const uint32_t id = world_send(world, 0, MKV_OP_PUT, &item, 1);
+        world_run(world);
+        assert_int_equal(world_result(world, id)->status, MKV_STATUS_OK);
+        assert_true(world->put_message.session == 9);
+        assert_int_equal(world->put_message.tier_hint, MKV_TIER_OUTPUT_CRITICAL + 1u);
+    }
+    world_close(world);
+}
+
+static void test_front__session_that_is_malformed__is_invalid(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    const struct world_item items[] = {
+        {.key = "", .session = 0, .action = MKV_SESSION_END},
+        {.key = "k", .session = 1, .action = MKV_SESSION_END},
+        {.key = "", .session = 1},
+        {.key = "", .session = 1, .action = MKV_SESSION_EXIT_THINK},
+        {.key = "", .session = 1, .action = MKV_SESSION_END, .reason = MKV_THINK_CONVERGED},
+    };
+    for (uint32_t index = 0; index < sizeof items / sizeof items[0]; index++) {
+        const uint32_t id = world_send(world, 0, MKV_OP_SESSION, &items[index], 1);
+        world_run(world);
+        assert_int_equal(world->requests[id].status, MKV_STATUS_INVALID);
+    }
+    world_close(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_front__session__goes_to_all_volumes_and_combines_what_they_say),
+        cmocka_unit_test(test_front__session_that_waits__ends_with_its_deadline),
+        cmocka_unit_test(test_front__put_of_a_session__its_blocks_say_so),
+        cmocka_unit_test(test_front__session_that_is_malformed__is_invalid),
         cmocka_unit_test(test_front__exists_lookup_and_pin__ask_for_a_term_and_tell_of_it),
         cmocka_unit_test(test_front__put_and_get_of_every_size__gives_the_bytes_back),
         cmocka_unit_test(test_front__get_of_a_range__sends_that_range_alone),

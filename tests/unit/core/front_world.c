@@ -553,6 +553,10 @@ uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
         sent[index].length = item->length;
         sent[index].offset = item->offset;
         sent[index].expire_s = item->expire_s;
+        sent[index].session = item->session;
+        sent[index].tier_hint = item->tier_hint;
+        sent[index].action = item->action;
+        sent[index].reason = item->reason;
         sent[index].reservation = item->reservation;
         if (op == MKV_OP_PUT || op == MKV_OP_ALLOCATE) {
             sent[index].root = value_root(world, item);

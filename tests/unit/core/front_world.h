@@ -101,6 +101,10 @@ struct world_item {
     uint64_t offset;
     uint32_t flags;
     uint32_t expire_s;
+    uint64_t session;
+    uint32_t tier_hint;
+    enum mkv_session_action action;
+    enum mkv_think_exit reason;
     uint64_t reservation; /* of a COMMIT, whose key is "" */
 };
 
@@ -129,9 +133,13 @@ struct world {
     uint8_t *unit_users;
     uint64_t now_ns;
     uint64_t wall_later_ms;
-    uint32_t touches;           /* blocks that volumes were told of */
-    uint64_t touch_tag;         /* the first of the last message */
-    uint64_t lease_ns;          /* that the last EXISTS or PIN asked for */
+    uint32_t touches;                                /* blocks that volumes were told of */
+    uint64_t touch_tag;                              /* the first of the last message */
+    uint64_t lease_ns;                               /* that the last EXISTS or PIN asked for */
+    enum mkv_status session_status[MKV_VOLUMES_MAX]; /* what a volume answers to SESSION */
+    struct mkv_message put_message;                  /* the last PUT_BEGIN that came */
+    struct mkv_message session_message;              /* the last one that came */
+    uint32_t session_messages;
     uint64_t deadline_after_ns; /* of requests to come; one second unless a test says otherwise */
     uint64_t random;            /* 0: events in the order in which they came up */
     uint64_t steps;

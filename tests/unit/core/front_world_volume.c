@@ -185,6 +185,14 @@ static void take_exists(struct world *world, const struct mkv_message *message,
     }
 }
 
+static void take_session(struct world *world, const struct mkv_message *message) {
+    struct world_event *event =
+        answer(world, message, GATE_EXISTS_DONE, MKV_MESSAGE_SESSION_DONE, MKV_NONE_U32);
+    event->message.status = world->session_status[message->volume];
+    world->session_message = *message;
+    world->session_messages++;
+}
+
 /* The bytes of the slab's payload area that a read fills: whole chunks, as a drive's would. */
 static void read_extent(const struct world_op *op, uint32_t *from, uint32_t *bytes,
                         uint32_t *wanted) {
@@ -286,6 +294,9 @@ static void mutation_end(struct world *world, uint32_t index) {
 
 static void take_mutation(struct world *world, const struct mkv_message *message,
                           const uint8_t *data) {
+    if (message->kind == MKV_MESSAGE_PUT_BEGIN) {
+        world->put_message = *message;
+    }
     const uint32_t index = op_take(world, message, data);
     struct world_op *op = &world->ops[index];
     op->block.length = message->length;
@@ -348,6 +359,9 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_UNPIN:
         take_exists(world, message, data);
         return;
+    case MKV_MESSAGE_SESSION:
+        take_session(world, message);
+        return;
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_DELETE:
         take_mutation(world, message, data);
@@ -370,6 +384,7 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_EXISTS_DONE:
     case MKV_MESSAGE_PIN_DONE:
     case MKV_MESSAGE_UNPIN_DONE:
+    case MKV_MESSAGE_SESSION_DONE:
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:

@@ -24,7 +24,7 @@ static void test_slot_table__init_and_clear__leave_the_entries_alone(void **stat
     (void)state;
     struct table_rig *rig = table_rig_make(64, 6, 10);
     const uint8_t *entries = (const uint8_t *)rig->table + rig->table->entries_offset;
-    for (uint64_t byte = 0; byte < rig->table->heads_offset - rig->table->entries_offset; byte++) {
+    for (uint64_t byte = 0; byte < rig->table->pages_offset - rig->table->entries_offset; byte++) {
         assert_int_equal(entries[byte], 0xa5);
     }
     mkv_slot_table_check(rig->table);
@@ -38,7 +38,7 @@ static void test_slot_table__clear__is_done_in_steps_of_the_size_asked_for(void 
     (void)state;
     struct table_rig *rig = table_rig_make(64, 6, 10);
     struct mkv_slot_table *table = rig->table;
-    const uint64_t bytes = table->end_offset - table->heads_offset;
+    const uint64_t bytes = table->end_offset - table->pages_offset;
     mkv_slot_table_init(table, &rig->geometry);
     uint64_t cursor = 0;
     uint64_t steps = 1;

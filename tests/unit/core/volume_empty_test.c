@@ -64,7 +64,7 @@ static void test_volume_empty__class_without_extents__takes_the_coldest_one(void
     assert_int_equal(stats.class_count, 2);
     const struct mkv_event *event = rig_event(rig, MKV_EVENT_BLOCK_EVICTED);
     assert_non_null(event);
-    assert_int_equal(event->value[2], MKV_DROP_EVICT);
+    assert_int_equal(event->value[2], MKV_EVICTION_FOR_CLASS);
     mkv_volume_check(rig->volume);
     rig_reopen(rig);
     mkv_volume_check(rig->volume);

@@ -61,7 +61,7 @@ static void test_volume_evict__full_store__a_put_takes_the_oldest_blocks_place(v
     assert_int_equal(rig_put(rig, "new", LENGTH, 7, 0), MKV_STATUS_OK);
     const struct mkv_event *event = rig_event(rig, MKV_EVENT_BLOCK_EVICTED);
     assert_non_null(event);
-    assert_int_equal(event->value[2], MKV_DROP_EVICT);
+    assert_int_equal(event->value[2], MKV_EVICTION_FOR_ROOM);
     const struct mkv_volume_stats stats = rig_stats(rig);
     assert_int_equal(stats.evictions_total, 1);
     assert_int_equal(stats.evictions_capacity_total, 1);

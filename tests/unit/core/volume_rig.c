@@ -98,9 +98,8 @@ static void carry_out(struct rig *rig, const struct mkv_effect *effect, struct m
         memcpy(on_drive, slab, bytes);
         return;
     }
-    if (drive->memory == MKV_DRIVE_META) {
-        memcpy(arena + drive->meta_offset, on_drive, bytes);
-    } else if (drive->memory == MKV_DRIVE_PAYLOAD) {
+    if (drive->memory != MKV_DRIVE_SLOT) {
+        payload = drive->memory == MKV_DRIVE_META ? arena + drive->meta_offset : payload;
         memcpy(payload, on_drive, bytes);
         for (uint32_t at = 0; at < drive->payload_bytes; at += drive->chunk_bytes) {
             sums[done->sum_count++] = mkv_hash_64(
@@ -236,7 +235,9 @@ void rig_put_begin(struct rig *rig, const char *key, uint32_t length, uint32_t s
              (struct mkv_message){.length = length,
                                   .flags = flags,
                                   .root = mkv_root_of_sums(length, sums),
-                                  .expiry_s = rig->expiry_s});
+                                  .expiry_s = rig->expiry_s,
+                                  .session = rig->session,
+                                  .tier_hint = rig->tier_hint});
 }
 
 void rig_put_write(struct rig *rig, struct mkv_op_id volume_op, uint32_t slab, uint32_t length,
@@ -336,6 +337,15 @@ enum mkv_status rig_lease(struct rig *rig, enum mkv_message_kind kind, const cha
     rig->answer_count = 0;
     send_key(rig, kind, key, (struct mkv_message){.lease_ns = lease_ns, .flags = flags});
     assert_int_equal(rig->answer_count, 1);
+    return rig_last(rig)->status;
+}
+
+enum mkv_status rig_session(struct rig *rig, enum mkv_session_action action, uint64_t session) {
+    rig->answer_count = 0;
+    send_key(rig, MKV_MESSAGE_SESSION, "",
+             (struct mkv_message){.action = action, .session = session});
+    assert_int_equal(rig->answer_count, 1);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_SESSION_DONE);
     return rig_last(rig)->status;
 }
 

@@ -25,9 +25,11 @@ struct rig {
     uint8_t *drive;
     uint8_t *slabs;
     uint64_t now_ns;
-    uint64_t wall_ms;                       /* the wall clock; it stands until a test moves it */
-    uint32_t tenant;                        /* of the messages that are sent */
-    uint32_t expiry_s;                      /* of the puts that are begun */
+    uint64_t wall_ms;  /* the wall clock; it stands until a test moves it */
+    uint32_t tenant;   /* of the messages that are sent */
+    uint32_t expiry_s; /* of the puts that are begun, as are these: */
+    uint64_t session;
+    uint32_t tier_hint;
     struct mkv_effect queue[RIG_QUEUE_MAX]; /* drive operations in flight, oldest first */
     uint32_t queue_count;
     struct mkv_message answers[RIG_LOG_MAX];
@@ -79,6 +81,8 @@ enum mkv_status rig_exists(struct rig *rig, const char *key);
 /* EXISTS that asks for a lease, PIN, UNPIN. */
 enum mkv_status rig_lease(struct rig *rig, enum mkv_message_kind kind, const char *key,
                           uint64_t lease_ns, uint32_t flags);
+/* SESSION; what it means for blocks has not been done yet. */
+enum mkv_status rig_session(struct rig *rig, enum mkv_session_action action, uint64_t session);
 enum mkv_status rig_remove(struct rig *rig, const char *key);
 enum mkv_status rig_tenant_quota(struct rig *rig, uint32_t id, const char *name, uint64_t units);
 enum mkv_status rig_tenant(struct rig *rig, uint32_t id, const char *name);

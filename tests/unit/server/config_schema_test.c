@@ -46,6 +46,10 @@ static void check_bounds(const struct mkv_config_key *key) {
         assert_int_equal(key->size_max % key->size_step, 0);
         assert_int_equal(key->field_bytes, sizeof(uint64_t));
     }
+    if (key->type == MKV_CONFIG_TYPE_COUNT || key->type == MKV_CONFIG_TYPE_SECONDS) {
+        assert_true(key->size_min <= key->size_max);
+        assert_int_equal(key->field_bytes, sizeof(uint64_t));
+    }
     if (key->type == MKV_CONFIG_TYPE_ADDRESS) {
         assert_int_equal(key->field_bytes, sizeof(struct mkv_config_address));
     }

@@ -82,13 +82,15 @@ static void drive_carry_out(struct memory_drive *drive, const struct mkv_effect 
             memcpy(stored, meta, bytes);
         } else {
             memcpy(meta, stored, bytes);
+            mkv_drive_finish_read(work, meta, sums, done);
         }
     } else if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {
         mkv_drive_prepare_slot_write(work, drive->meta + work->meta_offset, slab);
         memcpy(stored, slab, bytes);
     } else {
-        memcpy(work->memory == MKV_DRIVE_SLOT ? slab : slab + MKV_UNIT_BYTES, stored, bytes);
-        mkv_drive_finish_slab_read(work, slab, sums, done);
+        uint8_t *memory = work->memory == MKV_DRIVE_SLOT ? slab : slab + MKV_UNIT_BYTES;
+        memcpy(memory, stored, bytes);
+        mkv_drive_finish_read(work, memory, sums, done);
     }
 }
 

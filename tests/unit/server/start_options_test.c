@@ -28,7 +28,8 @@ static bool parse(const char *const *words, struct mkv_start_options *options,
 static void test_parse__every_option__taken(void **state) {
     (void)state;
     static const char *const spaced[] = {"--config",     "a.yaml", "--listen", "127.0.0.1:1",
-                                         "--log-format", "json",   "--dev",    NULL};
+                                         "--log-format", "json",   "--record", "r",
+                                         "--dev",        NULL};
     static const char *const joined[] = {"--config=a.yaml", "--listen=127.0.0.1:1",
                                          "--log-format=json", "--dev=dir", NULL};
     struct mkv_start_options options;
@@ -37,6 +38,8 @@ static void test_parse__every_option__taken(void **state) {
     assert_string_equal(options.config_file, "a.yaml");
     assert_string_equal(options.listen, "127.0.0.1:1");
     assert_string_equal(options.log_format, "json");
+    assert_string_equal(options.record, "r");
+    assert_int_equal(options.record_bytes_max, 1024ull * MKV_MIB);
     assert_true(options.dev);
     assert_null(options.dev_directory);
     assert_true(parse(joined, &options, &error));
@@ -92,6 +95,14 @@ static void test_parse__wrong_words__golden(void **state) {
         {{"--log-format"}, "memkv start: --log-format needs a value: --log-format json or text"},
         {{"--dev", "--dev"}, "memkv start: --dev is given twice; give it once"},
         {{"--config", "a", "--config=b"}, "memkv start: --config is given twice; give it once"},
+        {{"--recrod", "a"}, "memkv start: unknown option '--recrod', did you mean '--record'?"},
+        {{"--record"}, "memkv start: --record needs a value: --record FILE"},
+        {{"--record-max-size", "2GiB"}, "memkv start: --record-max-size needs --record FILE"},
+        {{"--record", "a", "--record-max-size", "much"},
+         "memkv start: --record-max-size: 'much' is not a size; use a number with KiB, MiB, GiB "
+         "or TiB, like 64GiB"},
+        {{"--record", "a", "--record-max-size", "1023KiB"},
+         "memkv start: --record-max-size: '1023KiB' is below 1MiB; use 1MiB or more"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mkv_start_options options;
@@ -100,6 +111,15 @@ static void test_parse__wrong_words__golden(void **state) {
         assert_string_equal(error.message, cases[i].message);
         assert_int_equal(error.exit_code, MKV_EXIT_DAEMON_USAGE);
     }
+}
+
+static void test_parse__record_max_size__in_bytes(void **state) {
+    (void)state;
+    static const char *const words[] = {"--record-max-size=1MiB", "--record=r", NULL};
+    struct mkv_start_options options;
+    struct mkv_config_error error;
+    assert_true(parse(words, &options, &error));
+    assert_int_equal(options.record_bytes_max, MKV_MIB);
 }
 
 static void test_configure__flags_over_variables__in_order(void **state) {
@@ -163,6 +183,7 @@ int main(void) {
         cmocka_unit_test(test_parse__dev__takes_what_is_no_option_as_its_directory),
         cmocka_unit_test(test_parse__help__wins_over_what_follows),
         cmocka_unit_test(test_parse__wrong_words__golden),
+        cmocka_unit_test(test_parse__record_max_size__in_bytes),
         cmocka_unit_test(test_configure__flags_over_variables__in_order),
         cmocka_unit_test(test_configure__values_wrong__golden),
     };

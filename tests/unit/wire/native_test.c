@@ -71,6 +71,7 @@ static const struct mkv_native_header headers_valid[] = {
     {.op = MKV_NATIVE_DELETE, .item_count = 3, .body_bytes = 3 * 60},
     {.op = MKV_NATIVE_PIN, .item_count = 3, .body_bytes = 3 * 60},
     {.op = MKV_NATIVE_UNPIN, .item_count = 3, .body_bytes = 3 * 60},
+    {.op = MKV_NATIVE_SESSION, .item_count = 3, .body_bytes = 3 * 48},
     {.op = MKV_NATIVE_ALLOCATE, .item_count = 3, .body_bytes = 3 * 60},
     {.op = MKV_NATIVE_COMMIT, .item_count = 3, .body_bytes = 3 * 48},
     {.op = MKV_NATIVE_COMMIT,
@@ -87,6 +88,7 @@ static const struct mkv_native_header headers_valid[] = {
     {.op = MKV_NATIVE_EXISTS, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
     {.op = MKV_NATIVE_DELETE, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
     {.op = MKV_NATIVE_PIN, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
+    {.op = MKV_NATIVE_SESSION, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 1, .body_bytes = 40},
     {.op = MKV_NATIVE_ALLOCATE, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 2, .body_bytes = 80},
     {.op = MKV_NATIVE_COMMIT, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 2, .body_bytes = 80},
     {.op = MKV_NATIVE_STATS, .flags = MKV_NATIVE_FLAG_ANSWER, .body_bytes = 274432},
@@ -342,6 +344,8 @@ static void test_native_items__256_items_of_every_key_length__round_trip(void **
             .flags = index % 2,
             .key_bytes = index == 0 ? 1 : index * 4 + 4,
             .seconds = index << 24,
+            .session = index == 5 ? UINT64_MAX : index,
+            .tier_hint = index % 5,
         };
     }
     assert_int_equal(items[MKV_NATIVE_ITEMS_MAX - 1].key_bytes, MKV_KEY_BYTES_MAX);
@@ -353,6 +357,8 @@ static void test_native_items__256_items_of_every_key_length__round_trip(void **
     assert_int_equal(keys_offset, 256 * 48);
     for (uint32_t index = 0; index < MKV_NATIVE_ITEMS_MAX; index++) {
         assert_int_equal(decoded[index].offset, 0);
+        assert_true(decoded[index].session == items[index].session);
+        assert_int_equal(decoded[index].tier_hint, items[index].tier_hint);
         assert_int_equal(decoded[index].length, items[index].length);
         assert_int_equal(decoded[index].seconds, items[index].seconds);
         assert_true(mkv_root_equal(decoded[index].root, items[index].root));
@@ -381,7 +387,6 @@ static const struct item_fault item_faults[] = {
     {"length without end", MKV_NATIVE_PUT, 8, 8, UINT64_MAX, MKV_NATIVE_BAD_LENGTH},
     {"offset above the limit", MKV_NATIVE_GET, 0, 8, (1ull << 40) + 1, MKV_NATIVE_BAD_LENGTH},
     {"offset without end", MKV_NATIVE_GET, 0, 8, UINT64_MAX, MKV_NATIVE_BAD_LENGTH},
-    {"offset of a PUT", MKV_NATIVE_PUT, 0, 8, 1, MKV_NATIVE_NOT_ZERO},
     {"offset of a DELETE", MKV_NATIVE_DELETE, 0, 8, 1, MKV_NATIVE_NOT_ZERO},
     {"length of an EXISTS", MKV_NATIVE_EXISTS, 8, 8, 1, MKV_NATIVE_NOT_ZERO},
     {"length of a LOOKUP", MKV_NATIVE_LOOKUP, 8, 8, 1, MKV_NATIVE_NOT_ZERO},
@@ -390,7 +395,6 @@ static const struct item_fault item_faults[] = {
     {"relaxed in a DELETE", MKV_NATIVE_DELETE, 32, 4, 2, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"an unknown flag", MKV_NATIVE_PUT, 32, 4, 4, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"abandon in a PUT", MKV_NATIVE_PUT, 32, 4, 0x100, MKV_NATIVE_BAD_ITEM_FLAGS},
-    {"offset of an ALLOCATE", MKV_NATIVE_ALLOCATE, 0, 8, 1, MKV_NATIVE_NOT_ZERO},
     {"abandon in an ALLOCATE", MKV_NATIVE_ALLOCATE, 32, 4, 0x100, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"no reservation in a COMMIT", MKV_NATIVE_COMMIT, 0, 8, 0, MKV_NATIVE_BAD_LENGTH},
     {"reservation above all", MKV_NATIVE_COMMIT, 0, 8, (1ull << 40) + 1, MKV_NATIVE_BAD_LENGTH},
@@ -403,7 +407,20 @@ static const struct item_fault item_faults[] = {
     {"no seconds in a PIN", MKV_NATIVE_PIN, 40, 4, 0, MKV_NATIVE_BAD_SECONDS},
     {"seconds of an UNPIN", MKV_NATIVE_UNPIN, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
     {"seconds of a GET", MKV_NATIVE_GET, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
-    {"first reserved byte", MKV_NATIVE_PUT, 38, 1, 1, MKV_NATIVE_NOT_ZERO},
+    {"tier of a GET", MKV_NATIVE_GET, 38, 1, 1, MKV_NATIVE_NOT_ZERO},
+    {"tier above the highest", MKV_NATIVE_PUT, 38, 1, 5, MKV_NATIVE_BAD_SESSION},
+    {"reason of a PUT", MKV_NATIVE_PUT, 39, 1, 1, MKV_NATIVE_NOT_ZERO},
+    {"a session without an id", MKV_NATIVE_SESSION, 0, 8, 0, MKV_NATIVE_BAD_SESSION},
+    {"key bytes of a SESSION", MKV_NATIVE_SESSION, 36, 2, 1, MKV_NATIVE_BAD_KEY_BYTES},
+    {"action 0", MKV_NATIVE_SESSION, 38, 1, 0, MKV_NATIVE_BAD_SESSION},
+    {"action above the last", MKV_NATIVE_SESSION, 38, 1, 5, MKV_NATIVE_BAD_SESSION},
+    {"no reason to leave thinking", MKV_NATIVE_SESSION, 39, 1, 0, MKV_NATIVE_BAD_SESSION},
+    {"reason above the last", MKV_NATIVE_SESSION, 39, 1, 4, MKV_NATIVE_BAD_SESSION},
+    {"a reason to end", MKV_NATIVE_SESSION, 38, 1, 3, MKV_NATIVE_NOT_ZERO},
+    {"tokens above the limit", MKV_NATIVE_SESSION, 8, 8, (1ull << 40) + 1, MKV_NATIVE_BAD_LENGTH},
+    {"flags of a SESSION", MKV_NATIVE_SESSION, 32, 4, 1, MKV_NATIVE_BAD_ITEM_FLAGS},
+    {"seconds of a SESSION", MKV_NATIVE_SESSION, 40, 4, 1, MKV_NATIVE_NOT_ZERO},
+    {"root of a SESSION", MKV_NATIVE_SESSION, 16, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"first byte behind seconds", MKV_NATIVE_PUT, 44, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"last reserved byte", MKV_NATIVE_PUT, 47, 1, 1, MKV_NATIVE_NOT_ZERO},
 };
@@ -414,12 +431,20 @@ static void test_native_items__one_field_wrong__names_it(void **state) {
         const struct item_fault *fault = &item_faults[index];
         /* The fault is in the second item, so that the first does not hide it. */
         const uint32_t seconds = fault->op == MKV_NATIVE_PIN ? 1 : 0;
-        const struct mkv_native_item keys[2] = {{.key_bytes = 3, .seconds = seconds},
-                                                {.key_bytes = 10, .seconds = seconds}};
-        const struct mkv_native_item names[2] = {{.reservation = 7, .length = 5},
-                                                 {.reservation = 1ull << 40, .length = 6}};
-        const bool names_it = fault->op == MKV_NATIVE_COMMIT;
-        struct body body = body_make(fault->op, names_it ? names : keys, 2);
+        struct mkv_native_item items[2] = {{.key_bytes = 3, .seconds = seconds},
+                                           {.key_bytes = 10, .seconds = seconds}};
+        if (fault->op == MKV_NATIVE_SESSION) {
+            items[1] = (struct mkv_native_item){.session = 9,
+                                                .length = 5,
+                                                .action = MKV_SESSION_EXIT_THINK,
+                                                .reason = MKV_THINK_HARD_CAP};
+            items[0] = items[1];
+        }
+        if (fault->op == MKV_NATIVE_COMMIT) {
+            items[0] = (struct mkv_native_item){.reservation = 7, .length = 5};
+            items[1] = (struct mkv_native_item){.reservation = 1ull << 40, .length = 6};
+        }
+        struct body body = body_make(fault->op, items, 2);
         memcpy(body.bytes + MKV_NATIVE_ITEM_BYTES + fault->offset, &fault->value, fault->width);
         struct mkv_native_item decoded[2];
         uint32_t keys_offset = 0;

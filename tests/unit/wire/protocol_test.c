@@ -231,7 +231,11 @@ static void test_protocol_page__put__is_what_the_encoders_make(void **state) {
     struct page *page = *state;
     struct frame frame;
     struct mkv_native_item items[2] = {
-        {.length = 5, .root = root_of("hello", 5), .flags = MKV_NATIVE_ITEM_RELAXED},
+        {.length = 5,
+         .root = root_of("hello", 5),
+         .flags = MKV_NATIVE_ITEM_RELAXED,
+         .session = 7,
+         .tier_hint = 1 + MKV_TIER_THINK_ACTIVE},
         {.length = 0, .root = root_of("", 0), .flags = MKV_NATIVE_ITEM_REPLACE, .seconds = 3600},
     };
     frame_request(&frame,
@@ -376,6 +380,29 @@ static void test_protocol_page__other_ops__are_what_the_encoders_make(void **sta
                  (struct mkv_native_header){.op = MKV_NATIVE_PIN, .request_id = 6, .item_count = 1},
                  &pinned);
     expect_vector(page, "pin-answer", frame.bytes, frame.byte_count);
+    const struct mkv_native_item told[2] = {
+        {.session = 7,
+         .length = 4096,
+         .action = MKV_SESSION_EXIT_THINK,
+         .reason = MKV_THINK_CONVERGED},
+        {.session = 8, .action = MKV_SESSION_END},
+    };
+    uint8_t told_bytes[2 * MKV_NATIVE_ITEM_BYTES];
+    mkv_native_item_encode(&told[0], told_bytes);
+    mkv_native_item_encode(&told[1], told_bytes + MKV_NATIVE_ITEM_BYTES);
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_SESSION,
+                                                    .request_id = 6,
+                                                    .item_count = 2,
+                                                    .body_bytes = sizeof told_bytes});
+    frame_append(&frame, told_bytes, sizeof told_bytes);
+    expect_vector(page, "session", frame.bytes, frame.byte_count);
+    const struct mkv_native_result heard[2] = {{.status = MKV_STATUS_OK},
+                                               {.status = MKV_STATUS_NOT_FOUND}};
+    frame_answer(
+        &frame,
+        (struct mkv_native_header){.op = MKV_NATIVE_SESSION, .request_id = 6, .item_count = 2},
+        heard);
+    expect_vector(page, "session-answer", frame.bytes, frame.byte_count);
     frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_PING, .request_id = 7});
     expect_vector(page, "ping", frame.bytes, frame.byte_count);
 
