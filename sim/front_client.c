@@ -12,7 +12,8 @@
 #define RANGE_ONE_IN 4u
 #define DEADLINE_SPREAD 64u
 /* One put in this many brings what the last one did, where values are longer than a block. */
-#define SAME_ONE_IN 4u
+#define SAME_ONE_IN 2u
+#define PIN_S_MAX 3u
 /* How long what is reserved stays so: others may wait for it that long. */
 #define RESERVE_NS_MAX 5000000u
 /* SESSION comes in so many of this many requests as its weight says. */
@@ -25,7 +26,8 @@ static struct mkv_random *client_random(struct front_world *world) {
 }
 
 static bool is_read(enum mkv_op op) {
-    return op == MKV_OP_GET || op == MKV_OP_EXISTS || op == MKV_OP_LOOKUP ||
+    return op == MKV_OP_GET || op == MKV_OP_EXISTS || op == MKV_OP_LOOKUP || op == MKV_OP_PIN ||
+           op == MKV_OP_UNPIN ||
            op == MKV_OP_ALLOCATE; /* that may learn what is there, and changes nothing */
 }
 
@@ -81,11 +83,12 @@ static void draw_put(struct front_world *world, struct request_item *item,
     if (item->version > 1 && mkv_random_chance(random, shape->share_repeat, 16)) {
         item->version = mkv_random_between(random, 1, item->version - 1);
     }
-    if (shape->length_max > shape->block_bytes_max && item->version > 1 &&
-        mkv_random_chance(random, 1, SAME_ONE_IN)) {
+    const bool same = shape->length_max > shape->block_bytes_max && item->version > 1 &&
+                      mkv_random_chance(random, 1, SAME_ONE_IN);
+    if (same) {
         item->version = world->lives.model.keys[item->key].version_last; /* perhaps under way */
     }
-    const bool replace = mkv_random_chance(random, shape->share_replace, 16);
+    const bool replace = !same && mkv_random_chance(random, shape->share_replace, 16);
     wire->flags = replace ? MKV_PUT_REPLACE : 0;
     wire->length = mkv_content_length(&world->lives.content, item->key, item->version);
     if (wire->length <= world->config.block_bytes_max) {
@@ -127,6 +130,9 @@ static void draw_item(struct front_world *world, struct request *request, uint32
         }
         wire_item->offset = item->range_offset;
         wire_item->length = item->range_bytes;
+        if (request->op == MKV_OP_PIN) {
+            wire_item->expire_s = 1 + mkv_random_below(random, PIN_S_MAX);
+        }
         item->place = mkv_model_invoke(&world->lives.model, key, MKV_MODEL_READ, 0);
     }
     request->item_count++;
@@ -201,6 +207,9 @@ static enum mkv_op draw_op(struct front_world *world) {
     }
     draw -= shape->weight_get;
     if (draw < shape->weight_exists) {
+        if (shape->share_lease > 0 && mkv_random_chance(random, shape->share_lease, 32)) {
+            return mkv_random_chance(random, 2, 3) ? MKV_OP_PIN : MKV_OP_UNPIN;
+        }
         return mkv_random_chance(random, 1, 2) ? MKV_OP_EXISTS : MKV_OP_LOOKUP;
     }
     return MKV_OP_DELETE;
@@ -581,6 +590,21 @@ static void judge_lookup(struct front_world *world, struct request *request,
     }
 }
 
+/* What memory alone has is neither pinned nor missing. */
+static void judge_pin(struct front_world *world, struct request_item *item, enum mkv_op op,
+                      const struct mkv_item_result *result) {
+    if (op == MKV_OP_PIN && result->status == MKV_STATUS_OK) {
+        judge_presence(world, item, true);
+        return;
+    }
+    if (result->status != MKV_STATUS_OK && result->status != MKV_STATUS_NOT_FOUND &&
+        result->status != MKV_STATUS_DEADLINE &&
+        (op != MKV_OP_PIN || result->status != MKV_STATUS_NO_SPACE)) {
+        unexpected(item, op, result);
+    }
+    learn_nothing(world, item);
+}
+
 static void end_request(struct front_world *world, struct request *request) {
     for (uint32_t index = 0; index < request->item_count; index++) {
         MKV_ASSERT(request->items[index].judged);
@@ -630,6 +654,8 @@ void mkv_sim_client_answered(struct front_world *world, const struct mkv_answer_
             judge_commit(world, request, item, &results[index]);
         } else if (!is_read(request->op)) {
             judge_mutation(world, item, request->op, &results[index]);
+        } else if (request->op == MKV_OP_PIN || request->op == MKV_OP_UNPIN) {
+            judge_pin(world, item, request->op, &results[index]);
         } else if (request->op == MKV_OP_GET) {
             judge_get(world, item, &results[index]);
         } else if (results[index].status == MKV_STATUS_OK) {
