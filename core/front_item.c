@@ -64,6 +64,10 @@ void mkv_front_item_decide(struct mkv_front *front, uint32_t item_index,
                                  front_op_at(front, item_index)->from_memory;
         front->stats.keys_by_miss[item->op][target->miss]++;
         front->stats.keys_from_memory[item->op] += from_memory ? 1 : 0;
+        struct mkv_front_tenant *tenant = mkv_front_tenant_of(front, item->tenant);
+        tenant->keys_from_memory += from_memory ? 1 : 0;
+        tenant->keys_from_drive += target->miss == MKV_MISS_NONE && !from_memory ? 1 : 0;
+        tenant->keys_missed += target->miss != MKV_MISS_NONE ? 1 : 0;
     }
     mkv_front_request_result(front, item->request, item->position, target);
 }

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "core/canary.h"
 #include "core/volume_internal.h"
 
 /* ---- TENANT and TENANT_DROP, one at a time --------------------------------------------------- */
@@ -169,11 +170,29 @@ bool mkv_volume_tenant_has_room(struct mkv_volume *volume, const struct op *op,
     }
     const uint64_t given_up = op->has_old ? slot_units_of(volume, op->old_slot) : 0;
     MKV_ASSERT(usage->units >= given_up);
-    if (usage->units - given_up + usage->reserved_units + slot_units <= usage->quota_units) {
+    const uint64_t reserved =
+        MKV_CANARY(MKV_CANARY_QUOTA_WITHOUT_RESERVED) ? 0 : usage->reserved_units;
+    if (usage->units - given_up + reserved + slot_units <= usage->quota_units) {
         return true;
     }
-    usage->rejections_total++;
     return false;
+}
+
+void mkv_volume_tenant_rejected(struct mkv_volume *volume, const struct op *op) {
+    struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
+    MKV_ASSERT(usage != NULL);
+    usage->rejections_total++;
+}
+
+void mkv_volume_tenant_evicted(struct mkv_volume *volume, uint32_t tenant, uint32_t for_tenant) {
+    struct mkv_tenant_usage *loser = mkv_tenant_table_usage_of(volume_tenants(volume), tenant);
+    struct mkv_tenant_usage *taker = mkv_tenant_table_usage_of(volume_tenants(volume), for_tenant);
+    if (loser != NULL) {
+        loser->evicted_total++;
+    }
+    if (taker != NULL) {
+        taker->evictions_caused_total++;
+    }
 }
 
 /* Its tenant may be gone by now: then nobody counts it. */
@@ -234,6 +253,8 @@ bool mkv_volume_next_tenant(const struct mkv_volume *volume, uint32_t *cursor,
             .bytes = usage->units * MKV_UNIT_BYTES,
             .quota_bytes = usage->quota_units * MKV_UNIT_BYTES,
             .writes_total = usage->writes_total,
+            .evicted_total = usage->evicted_total,
+            .evictions_caused_total = usage->evictions_caused_total,
             .quota_rejections_total = usage->rejections_total,
         };
         ++*cursor;

@@ -69,9 +69,9 @@ struct mkv_shape {
     uint32_t share_replace; /* of puts that ask for it */
     uint32_t share_repeat;  /* of puts that bring an older version again */
     uint32_t share_abort;
-    uint32_t share_lease; /* volume only: of EXISTS that ask for a lease, or are PIN or UNPIN */
+    uint32_t share_lease; /* of EXISTS that ask for a lease, or are PIN or UNPIN */
     uint64_t lease_ns_max;
-    uint32_t share_tier;     /* volume only: of contents that name a tier; 0: no sessions either */
+    uint32_t share_tier;     /* not of the set: of contents that name a tier; 0: no sessions */
     uint32_t session_count;  /* that puts name, from 1 on */
     uint32_t weight_session; /* of SESSION */
     uint32_t session_max;    /* that a volume keeps in mind */
