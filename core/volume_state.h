@@ -426,6 +426,7 @@ struct mkv_volume {
     struct lease_state leases;
     struct session_state sessions;
     uint64_t samples_offset;
+    uint32_t sample_mask; /* blocks are drawn whose tags have none of these bits */
     struct evict_job evict;
     struct quota_job quota;
     struct scrub scrub;

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/bisect.h"
 #include "sim/canaries.h"
 #include "sim/json.h"
 #include "sim/minimize.h"
+#include "sim/show.h"
 #include "sim/timeline.h"
 
 #define EXIT_PASSED 0
@@ -184,6 +186,64 @@ int mkv_bundle_minimize_command(const char *path, const char *output, double sec
         print_minimized(&bundle, &figures, output, as_json);
     }
     return saved ? EXIT_PASSED : EXIT_FAILED;
+}
+
+int mkv_bundle_show_command(const char *path) {
+    struct mkv_bundle bundle;
+    struct mkv_memory memory;
+    const int status = open_bundle(path, &bundle, &memory);
+    if (status == EXIT_PASSED) {
+        mkv_bundle_show(&bundle, stdout);
+        mkv_memory_destroy(&memory);
+    }
+    return status;
+}
+
+static void print_bisected(const struct mkv_bisect_outcome *outcome, const char *path,
+                           bool as_json) {
+    char oracle[16];
+    (void)mkv_oracle_name(outcome->failure.oracle, oracle);
+    const char *end = outcome->at_once ? "at once" : mkv_cut_end_name(outcome->end);
+    if (!as_json) {
+        printf("%s: passes with the first %" PRIu64 " inputs and effects, the last of which is\n"
+               "       %s\n"
+               "and fails with one more (%s; %" PRIu64 " runs), which is\n       %s\n"
+               "       %s: %s\n",
+               path, outcome->good, outcome->good_line, end, outcome->runs, outcome->bad_line,
+               oracle, outcome->failure.text);
+        return;
+    }
+    struct mkv_json json = {.out = stdout};
+    mkv_json_open(&json, NULL, '{');
+    mkv_json_text(&json, "bundle", path);
+    mkv_json_u64(&json, "good", outcome->good);
+    mkv_json_text(&json, "good_line", outcome->good_line);
+    mkv_json_u64(&json, "bad", outcome->bad);
+    mkv_json_text(&json, "bad_line", outcome->bad_line);
+    mkv_json_text(&json, "end", end);
+    mkv_json_text(&json, "oracle", oracle);
+    mkv_json_text(&json, "text", outcome->failure.text);
+    mkv_json_u64(&json, "runs", outcome->runs);
+    mkv_json_close(&json, '}');
+    fputc('\n', stdout);
+}
+
+int mkv_bundle_bisect_command(const char *path, bool as_json) {
+    struct mkv_bundle bundle;
+    struct mkv_memory memory;
+    struct mkv_bisect_outcome outcome;
+    const int status = open_bundle(path, &bundle, &memory);
+    if (status != EXIT_PASSED) {
+        return status;
+    }
+    const char *complaint = mkv_bisect(&bundle, &memory, &outcome);
+    mkv_memory_destroy(&memory);
+    if (complaint != NULL) {
+        fprintf(stderr, "memkv-sim: %s cannot be bisected: %s\n", path, complaint);
+        return EXIT_FAILED;
+    }
+    print_bisected(&outcome, path, as_json);
+    return EXIT_PASSED;
 }
 
 int mkv_timeline_command(const char *path, uint64_t seed, const struct mkv_run_choice *choice) {

@@ -17,6 +17,10 @@ int mkv_bundle_replay_command(const char *path, bool json, bool verbose);
 /* Makes it smaller, and writes what is left to `output`, or beside it with the ending .min. */
 int mkv_bundle_minimize_command(const char *path, const char *output, double seconds_max,
                                 bool json);
+/* Prints what the bundle holds. */
+int mkv_bundle_show_command(const char *path);
+/* Prints where its failure begins (bisect.h). */
+int mkv_bundle_bisect_command(const char *path, bool json);
 /* Prints what clients asked and got, life by life: of the bundle, or of the seed where path is
  * NULL. */
 int mkv_timeline_command(const char *path, uint64_t seed, const struct mkv_run_choice *choice);

@@ -9,6 +9,7 @@
 #include "core/canary.h"
 #include "sim/bundle_command.h"
 #include "sim/canaries.h"
+#include "sim/exhaustive_command.h"
 #include "sim/fault_command.h"
 #include "sim/forge.h"
 #include "sim/json.h"
@@ -30,11 +31,13 @@ static const char usage_text[] =
     "Runs the core that memkv ships on a simulated drive and fabric, crashes it again and again,\n"
     "and holds what it does against oracles.\n"
     "\n"
-    "  run [--seed N] [--seconds S] [--faults LIST] [--bundles FOLDER] [--json]\n"
+    "  run [--seed N] [--seconds S] [--faults LIST] [--scenario NAME] [--bundles FOLDER] [--json]\n"
     "        Runs the seeds from N on (default 1) for S seconds (default 10), with the drive "
     "faults\n"
     "        that each seed draws, or with exactly those of the list: names between commas, none,\n"
     "        or all.\n"
+    "        --scenario: only seeds of its world, with its figures in the place of what they "
+    "draw.\n"
     "        A failure writes FOLDER/memkv-sim-SEED.bundle (default: this folder).\n"
     "  replay BUNDLE | --seed N [--faults LIST] [--first I [--second J]] [--json] [--verbose]\n"
     "        Runs one seed to its end, or a bundle, twice, in memory that differs. --verbose "
@@ -47,8 +50,17 @@ static const char usage_text[] =
     "  minimize BUNDLE [--output FILE] [--seconds S] [--json]\n"
     "        Leaves out client operations, crashes and faults and shrinks the drive while the "
     "same\n"
-    "        oracle fires, for S seconds at most (default 60), and writes what is left to FILE\n"
+    "        oracle fires, for S seconds of the processor at most (default 60), and writes what\n"
+    "        is left to FILE\n"
     "        (default: BUNDLE.min).\n"
+    "  bisect BUNDLE [--json]\n"
+    "        Cuts the run off behind its first inputs and effects, recovers and verifies, and "
+    "prints\n"
+    "        the last one that passes and the first that fails.\n"
+    "  show BUNDLE\n"
+    "        Prints in words what the bundle holds.\n"
+    "  scenarios [--json]\n"
+    "        Lists the scenarios.\n"
     "  timeline BUNDLE | --seed N [--faults LIST]\n"
     "        Prints what clients asked and got, one line an operation, between crashes and "
     "events.\n"
@@ -60,6 +72,12 @@ static const char usage_text[] =
     "        Runs one seed (default 1) with each fault striking at the first operation that it "
     "can,\n"
     "        the second, and so on; each time also with a second strike in the recovery.\n"
+    "  exhaustive [--operations N] [--seconds S] [--json]\n"
+    "  exhaustive --steps TEXT --crash T [--end E]\n"
+    "        Runs every sequence of up to N operations (default 3) on a very small drive, cut off\n"
+    "        after every input and effect, with every image that the drive may then have, for S\n"
+    "        seconds at most. Or one of these, as a failure names it (crash 0: none), and prints\n"
+    "        every input and effect.\n"
     "  faults [--json]\n"
     "        Lists the drive faults, and what a run under each of them no longer promises.\n"
     "  forge [--seed N] [--seconds S] [--json]\n"
@@ -165,11 +183,13 @@ static int parse_options(int argc, char **argv, struct options *options) {
         const bool second = strcmp(name, "--second") == 0;
         const bool output = strcmp(name, "--output") == 0;
         const bool bundles = strcmp(name, "--bundles") == 0;
+        const bool scenario = strcmp(name, "--scenario") == 0;
         if (name[0] != '-' && options->path == NULL) {
             options->path = name;
             continue;
         }
-        if (!seed && !seconds && !canary && !faults && !first && !second && !output && !bundles) {
+        if (!seed && !seconds && !canary && !faults && !first && !second && !output && !bundles &&
+            !scenario) {
             return name[0] == '-' ? usage_error("there is no option '%s'", name)
                                   : usage_error("'%s' is one file too many", name);
         }
@@ -194,6 +214,9 @@ static int parse_options(int argc, char **argv, struct options *options) {
                                   (first ? options->first : options->second) < 1 ||
                                   (first ? options->first : options->second) > UINT32_MAX)) {
             return usage_error("%s '%s' is no number from 1 to 2^32 - 1", name, value);
+        }
+        if (scenario && (options->choice.scenario = mkv_scenario_find(value)) == NULL) {
+            return usage_error("--scenario '%s' is none of `memkv-sim scenarios`", value);
         }
         char unknown[MKV_FAULT_NAME_BYTES];
         if (faults && !mkv_faults_parse(value, &options->choice.fault_mask, unknown)) {
@@ -517,17 +540,22 @@ static int replay(const struct options *options) {
 #define TAKES_OUTPUT 64u
 #define TAKES_FOLDER 128u
 #define TAKES_JSON 256u
+#define TAKES_SCENARIO 512u
 
 static const struct command {
     const char *name;
     uint32_t takes;
 } commands[] = {
-    {"run", TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS | TAKES_FOLDER | TAKES_JSON},
-    {"replay",
-     TAKES_SEED | TAKES_FAULTS | TAKES_VERBOSE | TAKES_STRIKES | TAKES_BUNDLE | TAKES_JSON},
-    {"stats", TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS | TAKES_FOLDER | TAKES_JSON},
+    {"run", TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS | TAKES_FOLDER | TAKES_JSON | TAKES_SCENARIO},
+    {"replay", TAKES_SEED | TAKES_FAULTS | TAKES_VERBOSE | TAKES_STRIKES | TAKES_BUNDLE |
+                   TAKES_JSON | TAKES_SCENARIO},
+    {"stats",
+     TAKES_SEED | TAKES_SECONDS | TAKES_FAULTS | TAKES_FOLDER | TAKES_JSON | TAKES_SCENARIO},
+    {"bisect", TAKES_BUNDLE | TAKES_JSON},
+    {"show", TAKES_BUNDLE},
+    {"scenarios", TAKES_JSON},
     {"minimize", TAKES_SECONDS | TAKES_BUNDLE | TAKES_OUTPUT | TAKES_JSON},
-    {"timeline", TAKES_SEED | TAKES_FAULTS | TAKES_BUNDLE},
+    {"timeline", TAKES_SEED | TAKES_FAULTS | TAKES_BUNDLE | TAKES_SCENARIO},
     {"sweep", TAKES_SEED | TAKES_FAULTS | TAKES_JSON},
     {"faults", TAKES_JSON},
     {"forge", TAKES_SEED | TAKES_SECONDS | TAKES_JSON},
@@ -551,6 +579,7 @@ static int check_options(const struct command *command, const struct options *op
         {"--output", options->output != NULL, TAKES_OUTPUT},
         {"--bundles", options->bundles != NULL, TAKES_FOLDER},
         {"--json", options->json, TAKES_JSON},
+        {"--scenario", options->choice.scenario != NULL, TAKES_SCENARIO},
         {"bundle to read", options->path != NULL, TAKES_BUNDLE},
     };
     for (uint32_t index = 0; index < sizeof given / sizeof given[0]; index++) {
@@ -574,12 +603,18 @@ static enum mkv_fault only_fault(uint32_t mask) {
 
 /* What is run again: a bundle, or a seed with what was chosen. */
 static int check_bundle(const char *name, const struct options *options) {
-    const bool seed_too = strcmp(name, "minimize") != 0;
-    if (options->path != NULL && (options->has_seed || options->has_faults || options->first > 0)) {
+    const bool seed_too = strcmp(name, "replay") == 0 || strcmp(name, "timeline") == 0;
+    const struct mkv_scenario *scenario = options->choice.scenario;
+    if (options->path != NULL &&
+        (options->has_seed || options->has_faults || options->first > 0 || scenario != NULL)) {
         return usage_error("%s takes a bundle or a seed, and a bundle has its own faults", name);
     }
     if (options->path == NULL && !(seed_too && options->has_seed)) {
         return usage_error("%s needs a BUNDLE%s", name, seed_too ? " or --seed N" : "");
+    }
+    if (scenario != NULL && !mkv_scenario_fits(scenario, options->seed)) {
+        return usage_error("seed %llu is none of scenario %s; `memkv-sim run` names those that are",
+                           (unsigned long long)options->seed, scenario->name);
     }
     return EXIT_PASSED;
 }
@@ -640,6 +675,15 @@ static int run_command(const char *name, struct options *options) {
             options->path, options->output,
             options->has_seconds ? options->seconds : MKV_MINIMIZE_SECONDS_MAX, options->json);
     }
+    if (strcmp(name, "bisect") == 0) {
+        return mkv_bundle_bisect_command(options->path, options->json);
+    }
+    if (strcmp(name, "show") == 0) {
+        return mkv_bundle_show_command(options->path);
+    }
+    if (strcmp(name, "scenarios") == 0) {
+        return mkv_scenarios_command(options->json);
+    }
     if (strcmp(name, "timeline") == 0) {
         return mkv_timeline_command(options->path, options->seed, &options->choice);
     }
@@ -678,6 +722,9 @@ int mkv_command_main(int argc, char **argv) {
     }
     if (strcmp(argv[1], "trace") == 0) {
         return mkv_trace_command(argc, argv);
+    }
+    if (strcmp(argv[1], "exhaustive") == 0) {
+        return mkv_exhaustive_command(argc, argv);
     }
     if (mkv_record_command_takes(argc, argv)) {
         return mkv_record_command(argc, argv);

@@ -413,9 +413,7 @@ uint64_t mkv_drive_sim_unit_hash(const struct mkv_drive_sim *drive, uint64_t uni
     return mkv_hash_64(mkv_drive_sim_unit(drive, unit), MKV_UNIT_BYTES);
 }
 
-/* What a unit adds to the hash of the image. Units of the zero page add nothing. */
-static uint64_t image_part(const struct mkv_drive_sim *drive, uint64_t unit) {
-    const uint32_t page = drive->sectors[unit].page;
+uint64_t mkv_drive_image_part(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t page) {
     if (page == PAGE_ZERO) {
         return 0;
     }
@@ -428,7 +426,7 @@ uint64_t mkv_drive_sim_image_hash(struct mkv_drive_sim *drive) {
         const uint32_t unit = drive->image_stale[index];
         struct sector *sector = &drive->sectors[unit];
         drive->image_hash -= sector->image_part;
-        sector->image_part = image_part(drive, unit);
+        sector->image_part = mkv_drive_image_part(drive, unit, sector->page);
         drive->image_hash += sector->image_part;
         sector->image_stale = false;
     }

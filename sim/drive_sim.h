@@ -130,6 +130,27 @@ void mkv_drive_sim_complete(struct mkv_drive_sim *drive, struct mkv_drive_sim_do
 /* A line for each operation in flight and each unit whose content is not durable: the versions of
  * it that a crash chooses from, newest first. */
 void mkv_drive_sim_print_pending(const struct mkv_drive_sim *drive, FILE *log);
+/* The ends that a crash can have, where units are written whole. By power: every unit with versions
+ * has any one content of them, or its durable one; each such image counts once. By kill: every
+ * version in flight lands at once, lands when the next process flushes first, or never. Of more
+ * than MKV_DRIVE_SIM_ENDS_MAX by power, or by kill, so many are listed, at equal distances. End 0
+ * is that nothing is kept. */
+#define MKV_DRIVE_SIM_ENDS_MAX 1024u
+struct mkv_drive_ends {
+    uint64_t power; /* at most 2^32 is said */
+    uint64_t kill;
+    uint32_t count;
+    struct mkv_drive_end {
+        uint64_t end;        /* those by kill have numbers from `power` on */
+        uint64_t state_hash; /* that the drive has behind it */
+    } items[2 * MKV_DRIVE_SIM_ENDS_MAX];
+};
+/* The next crash has the end of this number, whatever it is told, and lists all that it could have
+ * had in `ends`, unless that is NULL. Behind the last end comes the first again. */
+void mkv_drive_sim_choose_end(struct mkv_drive_sim *drive, uint64_t end,
+                              struct mkv_drive_ends *ends);
+/* A hash of the durable units and of all versions: drives of equal hashes go on in the same way. */
+uint64_t mkv_drive_sim_state_hash(struct mkv_drive_sim *drive);
 /* The process is gone: forgets every operation, and does to the versions what the kind says. */
 void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
                          enum mkv_crash_keep keep);

@@ -226,7 +226,7 @@ static void land_unit(struct mkv_drive_sim *drive, uint32_t unit, uint64_t stamp
             continue;
         }
         *link = drive->versions[version].next;
-        if (landed == MKV_NONE_U32 && mkv_random_chance(&drive->random, 1, 2)) {
+        if (landed == MKV_NONE_U32 && (drive->lands || mkv_random_chance(&drive->random, 1, 2))) {
             landed = version;
         } else {
             page_free(drive, drive->versions[version].page);
@@ -328,12 +328,13 @@ static void tear(struct mkv_drive_sim *drive, uint32_t page, uint32_t older) {
 
 static void lose_power(struct mkv_drive_sim *drive, enum mkv_crash_keep keep) {
     const uint64_t salt = mkv_random_next(&drive->random);
-    const bool tears = drive->profile.tear_bytes < MKV_UNIT_BYTES && keep >= MKV_KEEP_BY_WRITE &&
-                       mkv_random_chance(&drive->random, 1, 2);
+    const bool tears = !drive->choosing && drive->profile.tear_bytes < MKV_UNIT_BYTES &&
+                       keep >= MKV_KEEP_BY_WRITE && mkv_random_chance(&drive->random, 1, 2);
     for (uint32_t index = 0; index < drive->dirty_count; index++) {
         const uint32_t unit = drive->dirty[index];
         struct sector *sector = &drive->sectors[unit];
-        const uint32_t keeps = choose_version(drive, unit, keep, salt);
+        const uint32_t keeps = drive->choosing ? mkv_drive_end_version(drive, unit)
+                                               : choose_version(drive, unit, keep, salt);
         if (keeps != MKV_NONE_U32) {
             uint32_t page = drive->versions[keeps].page;
             if (tears && !drive->versions[keeps].atomic &&
@@ -360,8 +361,9 @@ static void kill_process(struct mkv_drive_sim *drive) {
         while (*link != MKV_NONE_U32) {
             const uint32_t version = *link;
             struct version *state = &drive->versions[version];
-            const uint32_t fate =
-                state->completed != 0 ? 0 : 1 + mkv_random_below(&drive->random, 3);
+            const uint32_t fate = state->completed != 0 ? 0
+                                  : drive->choosing     ? 1 + mkv_drive_end_fate(drive)
+                                                        : 1 + mkv_random_below(&drive->random, 3);
             if (fate == 3) {
                 *link = state->next;
                 page_free(drive, state->page);
@@ -389,11 +391,16 @@ void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
                          enum mkv_crash_keep keep) {
     drive->io_count = 0;
     drive->due_last_ns = 0;
+    if (drive->choosing) {
+        kind = mkv_drive_end_begin(drive);
+    }
+    drive->lands = drive->choosing;
     if (kind == MKV_CRASH_KILL) {
         kill_process(drive);
     } else {
         lose_power(drive, keep);
     }
+    drive->choosing = false;
 }
 
 static void rot_page(struct mkv_drive_sim *drive, uint32_t page, uint32_t bit) {

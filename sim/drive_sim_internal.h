@@ -16,11 +16,12 @@
 
 struct version {
     uint32_t page;
-    uint32_t write;     /* serial of the write or trim that brought it */
-    uint64_t completed; /* 0 while in flight */
-    uint32_t next;      /* the next older one, MKV_NONE_U32 at the end */
-    bool orphan;        /* in flight from a process that is gone, or of a write that failed */
-    bool atomic;        /* of a write that is kept whole or not at all */
+    uint32_t write;      /* serial of the write or trim that brought it */
+    uint64_t completed;  /* 0 while in flight */
+    uint32_t next;       /* the next older one, MKV_NONE_U32 at the end */
+    bool orphan;         /* in flight from a process that is gone, or of a write that failed */
+    bool atomic;         /* of a write that is kept whole or not at all */
+    uint64_t image_part; /* what it would add to image_hash; for drive_sim_ends.c alone */
 };
 
 struct sector {
@@ -62,6 +63,11 @@ struct mkv_drive_sim {
     uint64_t last_write_hash;
     uint64_t image_hash;   /* the sum of all parts, those of stale units included */
     uint32_t orphan_count; /* versions, all of them on dirty units */
+
+    bool choosing;   /* the next crash has the end that was chosen */
+    bool lands;      /* what it leaves for later lands */
+    uint64_t chosen; /* what is left of its number, as digits of the units and versions to come */
+    struct mkv_drive_ends *ends; /* NULL, or they are listed */
 
     uint8_t *pages;
     uint32_t *pages_free;
@@ -107,6 +113,17 @@ void mkv_drive_set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t 
 void mkv_drive_versions_flush(struct mkv_drive_sim *drive, uint64_t stamp);
 /* What a dead process left in flight lands now, or never. */
 void mkv_drive_versions_land(struct mkv_drive_sim *drive);
+
+/* ---- drive_sim_ends.c ------------------------------------------------------------------------ */
+
+/* A crash comes whose end was chosen: lists the ends, and says of which kind it is. */
+enum mkv_crash_kind mkv_drive_end_begin(struct mkv_drive_sim *drive);
+/* The version whose content the chosen end has in the unit, or MKV_NONE_U32. */
+uint32_t mkv_drive_end_version(struct mkv_drive_sim *drive, uint32_t unit);
+/* What becomes of the next version in flight: 0 it lands, 1 it lands later, 2 it never does. */
+uint32_t mkv_drive_end_fate(struct mkv_drive_sim *drive);
+/* What a unit adds to the hash of the image. Units of the zero page add nothing. */
+uint64_t mkv_drive_image_part(const struct mkv_drive_sim *drive, uint64_t unit, uint32_t page);
 
 /* ---- drive_sim_fault.c ----------------------------------------------------------------------- */
 

@@ -34,6 +34,35 @@ int mkv_faults_command(bool as_json) {
     return 0;
 }
 
+int mkv_scenarios_command(bool as_json) {
+    struct mkv_json json = {.out = stdout};
+    if (as_json) {
+        mkv_json_open(&json, NULL, '{');
+        mkv_json_open(&json, "scenarios", '[');
+    }
+    for (uint32_t index = 0; index < mkv_scenario_count(); index++) {
+        const struct mkv_scenario *scenario = mkv_scenario_at(index);
+        const char *faults = scenario->faults != NULL ? scenario->faults : "drawn";
+        if (!as_json) {
+            printf("%-12s %-7s %s; faults: %s\n", scenario->name, mkv_world_name(scenario->world),
+                   scenario->description, faults);
+            continue;
+        }
+        mkv_json_open(&json, NULL, '{');
+        mkv_json_text(&json, "name", scenario->name);
+        mkv_json_text(&json, "world", mkv_world_name(scenario->world));
+        mkv_json_text(&json, "description", scenario->description);
+        mkv_json_text(&json, "faults", faults);
+        mkv_json_close(&json, '}');
+    }
+    if (as_json) {
+        mkv_json_close(&json, ']');
+        mkv_json_close(&json, '}');
+        fputc('\n', stdout);
+    }
+    return 0;
+}
+
 static void print_sweep(const struct mkv_sweep_outcome *sweep, uint64_t seed) {
     struct mkv_json json = {.out = stdout};
     mkv_json_open(&json, NULL, '{');

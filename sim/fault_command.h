@@ -11,6 +11,8 @@
 
 /* Each prints its result and returns the exit status. */
 int mkv_faults_command(bool json);
+/* Lists the scenarios. */
+int mkv_scenarios_command(bool json);
 int mkv_sweep_command(uint64_t seed, uint32_t fault_mask, bool json);
 
 #endif

@@ -16,6 +16,8 @@
 #define PIN_S_MAX 3u
 /* How long what is reserved stays so: others may wait for it that long. */
 #define RESERVE_NS_MAX 5000000u
+/* SESSION comes in so many of this many requests as its weight says. */
+#define SESSION_WEIGHT_OF 48u
 /* Operations without an end that are still bearable; above, everything drains and is settled. */
 #define ABANDONED_MAX 6u
 
@@ -92,6 +94,8 @@ static void draw_put(struct front_world *world, struct request_item *item,
     if (wire->length <= world->config.block_bytes_max) {
         wire->root = mkv_sim_client_root(world, item->key, item->version);
     }
+    wire->session = mkv_tiers_session_of(shape, item->key, wire->root);
+    wire->tier_hint = mkv_tiers_hint(shape, item->key, wire->root);
     item->place = mkv_model_invoke(&world->lives.model, item->key,
                                    replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT, item->version);
     if (shape->share_relaxed > 0 && mkv_random_chance(random, shape->share_relaxed, 16)) {
@@ -232,6 +236,29 @@ static void start_commit(struct front_world *world, struct mkv_connection_id con
     }
 }
 
+static void start_session(struct front_world *world) {
+    struct request *request = begin_request(world, MKV_OP_SESSION);
+    if (request == NULL) {
+        return;
+    }
+    struct wire_request wire;
+    wire.key_bytes = 0;
+    const uint64_t session =
+        mkv_random_between(client_random(world), 1, world->lives.shape->session_count);
+    const enum mkv_session_action action = mkv_tiers_draw_action(client_random(world));
+    const bool exits = action == MKV_SESSION_EXIT_THINK;
+    mkv_tiers_asked(&world->lives.tiers, action, session, false);
+    request->items[0] = (struct request_item){.ended = true, .action = action};
+    request->item_count = 1;
+    wire.items[0] = (struct mkv_request_item){
+        .session = session,
+        .action = action,
+        .length = exits ? session : 0,
+        .reason = exits ? MKV_THINK_CONVERGED : (enum mkv_think_exit)0,
+    };
+    send_request(world, request, &wire, draw_deadline(world, request->op));
+}
+
 void mkv_sim_client_start(struct front_world *world) {
     struct mkv_random *random = client_random(world);
     const struct mkv_shape *shape = world->lives.shape;
@@ -248,6 +275,11 @@ void mkv_sim_client_start(struct front_world *world) {
     struct mkv_connection_id connection;
     if (mkv_sim_reserve_wants_commit(world, &connection)) {
         start_commit(world, connection);
+        return;
+    }
+    if (shape->weight_session > 0 &&
+        mkv_random_chance(random, shape->weight_session, SESSION_WEIGHT_OF)) {
+        start_session(world);
         return;
     }
     const enum mkv_op op = draw_op(world);
@@ -517,6 +549,18 @@ static void judge_commit(struct front_world *world, struct request *request,
     }
 }
 
+static void judge_session(struct front_world *world, struct request_item *item,
+                          const struct mkv_item_result *result) {
+    const bool begins = item->action == MKV_SESSION_BEGIN;
+    item->judged = true;
+    if (result->status == MKV_STATUS_UNAVAILABLE) {
+        mkv_lives_error(&world->lives);
+    } else if (result->status != MKV_STATUS_OK && result->status != MKV_STATUS_DEADLINE &&
+               result->status != (begins ? MKV_STATUS_NO_SPACE : MKV_STATUS_NOT_FOUND)) {
+        unexpected(item, MKV_OP_SESSION, result);
+    }
+}
+
 static void judge_presence(struct front_world *world, struct request_item *item, bool present) {
     if (!present) {
         judge(world, item, MKV_MODEL_MISS);
@@ -602,7 +646,9 @@ void mkv_sim_client_answered(struct front_world *world, const struct mkv_answer_
     }
     for (uint32_t index = 0; index < request->item_count; index++) {
         struct request_item *item = &request->items[index];
-        if (request->op == MKV_OP_ALLOCATE) {
+        if (request->op == MKV_OP_SESSION) {
+            judge_session(world, item, &results[index]);
+        } else if (request->op == MKV_OP_ALLOCATE) {
             judge_allocate(world, request, item, &results[index]);
         } else if (request->op == MKV_OP_COMMIT) {
             judge_commit(world, request, item, &results[index]);

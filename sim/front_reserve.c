@@ -92,6 +92,8 @@ void mkv_sim_reserve_draw(struct front_world *world, struct request_item *item,
     wire->flags = (item->replaces ? MKV_PUT_REPLACE : 0) | (item->relaxed ? MKV_PUT_RELAXED : 0);
     wire->length = mkv_content_length(&world->lives.content, item->key, item->version);
     wire->root = mkv_sim_client_root(world, item->key, item->version);
+    wire->session = mkv_tiers_session_of(shape, item->key, wire->root);
+    wire->tier_hint = mkv_tiers_hint(shape, item->key, wire->root);
     item->place = mkv_model_invoke(&world->lives.model, item->key, MKV_MODEL_READ, 0);
 }
 

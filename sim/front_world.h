@@ -74,8 +74,9 @@ struct request_item {
     struct mkv_root push_root;
     bool replaces; /* ALLOCATE */
     bool relaxed;
-    bool ended; /* COMMIT: what it names is no reservation any more */
-    bool due;   /* COMMIT: what it names is one for certain */
+    bool ended; /* COMMIT: what it names is no reservation any more. SESSION: always */
+    enum mkv_session_action action; /* SESSION */
+    bool due;                       /* COMMIT: what it names is one for certain */
     bool abandons;
     uint64_t reservation;
 };
@@ -149,7 +150,7 @@ struct front_world {
 
 /* ---- front_world.c --------------------------------------------------------------------------- */
 
-/* A world whose lives have not begun. */
+/* A world whose lives have not begun; it keeps to the options. */
 struct front_world *mkv_front_world_make(const struct mkv_world_options *options,
                                          struct mkv_world_report *report);
 void mkv_sim_front_step(struct front_world *world, struct mkv_input *input);

@@ -23,183 +23,15 @@
 #define OUTAGE_WORK_MAX 24u
 /* Passes over all keys in which reads may meet damage: each finds at least one block. */
 #define PASSES_MAX 64u
-/* Where pairs of journal blocks rot, one checkpoint in this many is followed by a crash so soon:
- * then its stamps may be all that tells of a block. */
-#define CHECKPOINT_CRASH_ONE_IN 4u
-#define CHECKPOINT_CRASH_SPAN 12u
 /* One crash in this many has the image kept that an old one may come back from. */
 #define IMAGE_ONE_IN 4u
-
-void mkv_lives_mutated(struct mkv_lives *lives) {
-    for (uint32_t node = 0; node < lives->node_count; node++) {
-        lives->audits[node].mutated = true;
-    }
-}
-
-/* ---- events ---------------------------------------------------------------------------------- */
-
-static bool excuses_error(const struct mkv_lives *lives) {
-    for (uint32_t node = 0; node < lives->node_count; node++) {
-        if (mkv_promise_excuses_error(&lives->faults[node])) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void mkv_lives_error(struct mkv_lives *lives) {
-    if (!excuses_error(lives)) {
-        mkv_fail(MKV_ORACLE_ANSWERS, "an operation ends with an error of a drive that had none");
-    }
-    lives->damage_misses++; /* whatever it was, it is to be tried again */
-}
-
-void mkv_lives_damage(struct mkv_lives *lives, uint32_t key) {
-    lives->damage_misses++;
-    lives->reports++; /* the reason of the miss tells of it: a block replaced meanwhile gets no
-                         event */
-    if (lives->last_life && !lives->model.lying) {
-        mkv_fail(MKV_ORACLE_DURABLE,
-                 "a read of key %u met a damaged block, which an earlier one had found", key);
-    }
-}
-
-static void lose_all(struct mkv_lives *lives) {
-    for (uint32_t key = 0; key < lives->content.key_count; key++) {
-        mkv_model_allow_loss(&lives->model, key);
-    }
-}
-
-/* Bytes on a drive are other than written, or are about to be read so. */
-static void on_struck(void *context, enum mkv_fault fault, uint64_t unit, uint32_t count) {
-    struct mkv_node *node = context;
-    struct mkv_lives *lives = node->options.lives;
-    const struct mkv_content *content = &lives->content;
-    mkv_trace_note(&lives->trace, mkv_fault_info(fault)->name, unit, count);
-    lives->audits[node->options.volume].mutated = true;
-    const uint64_t keys = mkv_watch_keys_at(&node->watch, unit, count);
-    for (uint32_t key = 0; key < content->key_count; key++) {
-        /* With equal tags a damaged header is everybody's: a mutation of any of them drops it. */
-        for (uint32_t other = 0; other < content->key_count; other++) {
-            if ((keys >> other & 1) != 0 && content->keys[other].tag == content->keys[key].tag) {
-                mkv_model_allow_loss(&lives->model, key);
-                /* What the opening's audit saw of it is no longer so. */
-                lives->audits[node->options.volume].suspect |= 1ull << key;
-            }
-        }
-    }
-}
-
-static void opened(struct mkv_lives *lives, uint32_t volume) {
-    struct mkv_volume_stats stats;
-    mkv_volume_stats(lives->nodes[volume].volume, &stats);
-    if (lives->emptied[volume] && stats.blocks != 0) {
-        mkv_fail(MKV_ORACLE_NO_RETURN, "volume %u came up empty and holds %llu blocks", volume,
-                 (unsigned long long)stats.blocks);
-    }
-    lives->nodes_done++;
-    mkv_audit_serving(&lives->audits[volume]);
-    if (volume == 0) {
-        mkv_tiers_serving(&lives->tiers, lives->nodes[0].volume);
-    }
-}
-
-static void open_failed(struct mkv_lives *lives) {
-    lives->broken = true;
-    lives->failed_in_a_row++;
-}
-
-static void checkpoint_done(struct mkv_lives *lives, uint32_t volume) {
-    struct mkv_faults *faults = &lives->faults[volume];
-    if (lives->phase == MKV_PHASE_WORKING && mkv_faults_has(faults, MKV_FAULT_ROT_PAIR) &&
-        !faults->plan.scripted && mkv_random_chance(&faults->random, 1, CHECKPOINT_CRASH_ONE_IN)) {
-        lives->fuse.left = (uint32_t)mkv_min_u64(
-            lives->fuse.left, mkv_random_below(&faults->random, CHECKPOINT_CRASH_SPAN));
-    }
-}
-
-static void on_event(void *context, uint32_t volume, const struct mkv_event *event) {
-    struct mkv_lives *lives = context;
-    mkv_promise_judge(&lives->faults[volume], lives->openings[volume], volume, event);
-    switch (event->kind) {
-    case MKV_EVENT_FORMATTED:
-        MKV_ASSERT(lives->phase == MKV_PHASE_FORMATTING);
-        lives->nodes_done++;
-        break;
-    case MKV_EVENT_OPENED:
-        MKV_ASSERT(lives->phase == MKV_PHASE_OPENING || lives->phase == MKV_PHASE_OUTAGE);
-        opened(lives, volume);
-        break;
-    case MKV_EVENT_CLOSED:
-        MKV_ASSERT(lives->phase == MKV_PHASE_CLOSING || lives->phase == MKV_PHASE_OUTAGE);
-        lives->nodes_done++;
-        break;
-    case MKV_EVENT_OPEN_FAILED:
-        open_failed(lives);
-        break;
-    case MKV_EVENT_CAME_UP_EMPTY:
-        lives->emptied[volume] = true;
-        lives->emptyings++;
-        mkv_watch_emptied(&lives->nodes[volume].watch);
-        lives->audits[volume].mutated = true;
-        lives->reports++;
-        lose_all(lives);
-        break;
-    case MKV_EVENT_DRIVE_ERROR:
-        lives->reports++;
-        break;
-    case MKV_EVENT_DRIVE_FAILED:
-        lives->broken = true;
-        lives->clients->failed(lives->world, volume);
-        break;
-    case MKV_EVENT_CHECKPOINT_DONE:
-        checkpoint_done(lives, volume);
-        break;
-    case MKV_EVENT_BLOCK_QUARANTINED:
-        lives->reports++;
-        lives->audits[volume].mutated = true; /* its DROP is on its way */
-        break;
-    case MKV_EVENT_DRIVE_SET_DURABLE:
-    case MKV_EVENT_PURGED:
-    case MKV_EVENT_BLOCK_EVICTED:
-        lives->audits[volume].mutated = true;
-        lives->reports++; /* of a segment: its value may be missing */
-        mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event,
-                            lives->now_ns);
-        mkv_tiers_evicted(&lives->tiers, lives->nodes[volume].volume, event,
-                          lives->nodes[volume].evicts_at_once);
-        break;
-    case MKV_EVENT_TORN_TAIL:
-    case MKV_EVENT_SUPERBLOCK_REPAIRED:
-    case MKV_EVENT_JOURNAL_COPY_REPAIRED:
-    case MKV_EVENT_TENANT_SWEPT:
-    case MKV_EVENT_DRIVE_STALLED:
-    case MKV_EVENT_DRIVE_RESUMED:
-    case MKV_EVENT_DIRECTORY_REBUILT:
-    case MKV_EVENT_DIRECTORY_FULL:
-    case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
-    case MKV_EVENT_DIRECTORY_DAMAGED:
-    case MKV_EVENT_DIRECTORY_OFF:
-        break;
-    }
-}
-
-static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
-                       const uint8_t *data) {
-    struct mkv_lives *lives = context;
-    if (message->front_op.index == MKV_LISTING_OP) {
-        mkv_listing_answer(&lives->listings[volume], message, data, lives->now_ns);
-    } else {
-        lives->on_message(lives->world, volume, message, data);
-    }
-}
 
 /* ---- phases that start ----------------------------------------------------------------------- */
 
 /* Whether anything may still go wrong (I3). */
 static void set_calm(struct mkv_lives *lives) {
     const bool calm = lives->phase == MKV_PHASE_FORMATTING || lives->phase == MKV_PHASE_DRAINING ||
-                      lives->phase == MKV_PHASE_CLOSING || lives->last_life ||
+                      lives->phase == MKV_PHASE_CLOSING || lives->last_life || lives->cut_off ||
                       lives->failed_in_a_row >= FAILED_OPENINGS_MAX;
     for (uint32_t node = 0; node < lives->node_count; node++) {
         lives->faults[node].calm = calm;
@@ -211,11 +43,11 @@ static void enter(struct mkv_lives *lives, enum mkv_phase phase) {
     set_calm(lives);
     lives->nodes_done = 0;
     lives->turns = 0;
-    lives->fuse = (struct mkv_fuse){0};
+    mkv_fuse_set(&lives->fuse, false, 0);
 }
 
 static void arm(struct mkv_lives *lives, uint32_t left) {
-    lives->fuse = (struct mkv_fuse){.left = left, .armed = true};
+    mkv_fuse_set(&lives->fuse, true, left);
 }
 
 static void command(struct mkv_lives *lives, enum mkv_admin_command admin) {
@@ -265,7 +97,8 @@ static void start_format(struct mkv_lives *lives) {
 static void start_opening(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
     enter(lives, MKV_PHASE_OPENING);
-    if (!lives->last_life && mkv_random_chance(random, lives->shape->share_cut, 16)) {
+    if (!lives->last_life && !lives->cut_off &&
+        mkv_random_chance(random, lives->shape->share_cut, 16)) {
         arm(lives, mkv_random_below(random, RECOVERY_CUT_SPAN * lives->node_count));
     }
     command(lives, MKV_ADMIN_OPEN);
@@ -305,6 +138,15 @@ static void start_verifying(struct mkv_lives *lives) {
     lives->clients->serving(lives->world);
 }
 
+static void arm_work(struct mkv_lives *lives, uint32_t drawn) {
+    const struct mkv_lives_clients *clients = lives->clients;
+    const uint32_t left =
+        clients->crash_after != NULL ? clients->crash_after(lives->world, drawn) : drawn;
+    if (left != MKV_NONE_U32) {
+        arm(lives, left);
+    }
+}
+
 static void start_working(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
     enter(lives, MKV_PHASE_WORKING);
@@ -317,7 +159,7 @@ static void start_working(struct mkv_lives *lives) {
         arm(lives, 0);
         lives->work_due_ns = UINT64_MAX;
     } else {
-        arm(lives, mkv_random_below(random, lives->shape->crash_span));
+        arm_work(lives, mkv_random_below(random, lives->shape->crash_span));
     }
 }
 
@@ -356,7 +198,10 @@ static void count_process(struct mkv_lives *lives, const struct mkv_volume_stats
 
 static void crash_node(struct mkv_lives *lives, uint32_t index, bool kill) {
     struct mkv_node *node = &lives->nodes[index];
-    const enum mkv_crash_keep keep = draw_keep(lives);
+    enum mkv_crash_keep keep = draw_keep(lives);
+    if (lives->cut_off) {
+        keep = lives->options->cut_end == MKV_CUT_NOTHING_KEPT ? MKV_KEEP_NONE : MKV_KEEP_ALL;
+    }
     struct mkv_volume_stats stats;
     mkv_volume_stats(node->volume, &stats);
     if (stats.state == MKV_VOLUME_SERVING) {
@@ -402,7 +247,14 @@ void mkv_lives_crash(struct mkv_lives *lives, bool kill) {
 
 static void crash(struct mkv_lives *lives) {
     struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
-    mkv_lives_crash(lives, mkv_random_chance(random, lives->shape->share_kill, 16));
+    bool kill = mkv_random_chance(random, lives->shape->share_kill, 16);
+    if (lives->fuse.cut) {
+        lives->fuse.cut = false;
+        lives->cut_off = true;
+        kill = lives->options->cut_end == MKV_CUT_KILL;
+        mkv_trace_note(&lives->trace, MKV_CUT_NOTE, lives->fuse.begun, 0);
+    }
+    mkv_lives_crash(lives, kill);
 }
 
 /* ---- phases that end ------------------------------------------------------------------------- */
@@ -450,6 +302,14 @@ static bool all_read_back(struct mkv_lives *lives) {
            lives->clients->is_idle(lives->world);
 }
 
+static void start_draining(struct mkv_lives *lives) {
+    enter(lives, MKV_PHASE_DRAINING);
+    lives->drain_lists = false;
+    lives->passes = 0;
+    lives->damage_misses = 1;
+    lives->verify_key = lives->content.key_count;
+}
+
 static void verify(struct mkv_lives *lives) {
     if (!all_read_back(lives)) {
         return;
@@ -465,12 +325,8 @@ static void verify(struct mkv_lives *lives) {
     update_report(lives);
     if (lives->last_life) {
         enter(lives, MKV_PHASE_DONE);
-    } else if (lives->report->crashes >= lives->shape->crashes_max) {
-        enter(lives, MKV_PHASE_DRAINING);
-        lives->drain_lists = false;
-        lives->passes = 0;
-        lives->damage_misses = 1;
-        lives->verify_key = lives->content.key_count;
+    } else if (lives->report->crashes >= lives->shape->crashes_max || lives->cut_off) {
+        start_draining(lives);
     } else {
         start_working(lives);
     }
@@ -602,6 +458,10 @@ static void advance(struct mkv_lives *lives) {
         end_outage(lives);
         break;
     case MKV_PHASE_WORKING:
+        if (lives->clients->is_over != NULL && lives->clients->is_over(lives->world)) {
+            start_draining(lives);
+        }
+        break;
     case MKV_PHASE_DONE:
         break;
     }
@@ -628,8 +488,9 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
     lives->node_count = shape->volume_count;
     for (uint32_t concern = 0; concern < MKV_CONCERN_COUNT; concern++) {
         mkv_random_seed(&lives->randoms[concern], shape->seed, (enum mkv_concern)concern);
+        lives->randoms[concern].decisions = options->decisions;
     }
-    mkv_trace_init(&lives->trace, shape->seed, options->log);
+    mkv_trace_init(&lives->trace, shape->seed, options->log, options->entries_max);
     /* A value of several segments leaves room in its key for the names of these. */
     const uint32_t key_bytes_max = shape->length_max > shape->block_bytes_max
                                        ? MKV_KEY_BYTES_MAX - MKV_SEGMENT_KEY_SUFFIX_BYTES
@@ -653,11 +514,13 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
         mkv_random_seed(&drive_random, shape->seed + node, MKV_CONCERN_DRIVE);
         struct mkv_random fault_random;
         mkv_random_seed(&fault_random, shape->seed + node, MKV_CONCERN_FAULTS);
+        drive_random.decisions = options->decisions;
+        fault_random.decisions = options->decisions;
         struct mkv_faults *faults = &lives->faults[node];
         mkv_faults_init(faults, options->memory, &shape->faults, &shape->geometry,
                         shape->profile.tear_bytes, &fault_random);
         faults->context = &lives->nodes[node];
-        faults->on_struck = on_struck;
+        faults->on_struck = mkv_lives_on_struck;
         const struct mkv_node_options node_options = {
             .volume = node,
             .ops_max = ops_max + 1, /* and the listing */
@@ -672,8 +535,8 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
             .trace = &lives->trace,
             .fuse = &lives->fuse,
             .lives = lives,
-            .on_message = on_message,
-            .on_event = on_event,
+            .on_message = mkv_lives_on_message,
+            .on_event = mkv_lives_on_event,
         };
         mkv_node_init(&lives->nodes[node], options->memory, &node_options);
         lives->nodes[node].watch.blind = lives->model.lying;
@@ -682,6 +545,8 @@ void mkv_lives_init(struct mkv_lives *lives, const struct mkv_world_options *opt
                        &lives->model, faults);
         mkv_listing_init(&lives->listings[node], &lives->nodes[node], faults);
     }
+    lives->fuse.cut_at = options->cut_at;
+    lives->cut_off = false;
     mkv_tiers_init(&lives->tiers, options->memory, shape, &lives->nodes[0].watch);
     lives->now_ns = 0;
     lives->client_turns = 0;
@@ -717,6 +582,8 @@ void mkv_lives_step(struct mkv_lives *lives) {
                  (unsigned)lives->phase, lives->clients->unanswered(lives->world));
     }
     lives->report->trace_hash = lives->trace.hash;
+    lives->report->entries = lives->trace.entries;
+    lives->report->begun = lives->fuse.begun;
 }
 
 void mkv_lives_run(struct mkv_lives *lives) {

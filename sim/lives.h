@@ -73,6 +73,11 @@ struct mkv_lives_clients {
     bool (*is_idle)(const void *world);
     /* How many operations are unanswered, for the report. */
     uint32_t (*unanswered)(const void *world);
+    /* Where a world decides this, and NULL where it does not: after how many inputs and effects the
+     * process that begins to work crashes, MKV_NONE_U32: it does not; and whether all work is over,
+     * so that no other crash comes. */
+    uint32_t (*crash_after)(void *world, uint32_t drawn);
+    bool (*is_over)(const void *world);
 };
 
 struct mkv_lives {
@@ -114,6 +119,7 @@ struct mkv_lives {
     bool crash_pending; /* the last crash does not count yet */
     uint64_t crash_image;
     bool last_life;
+    bool cut_off;             /* nothing more goes wrong, or is asked */
     bool broken;              /* a volume of this process cannot go on */
     uint32_t failed_in_a_row; /* openings */
     uint32_t outage_work;     /* what is still asked of a process that cannot go on */
@@ -159,5 +165,14 @@ void mkv_lives_error(struct mkv_lives *lives);
 void mkv_lives_damage(struct mkv_lives *lives, uint32_t key);
 /* A mutation was asked for: recovery need not give the same state as the last time (O8). */
 void mkv_lives_mutated(struct mkv_lives *lives);
+
+/* ---- lives_events.c: what nodes and faults call ---------------------------------------------- */
+
+/* The context is the lives. */
+void mkv_lives_on_event(void *context, uint32_t volume, const struct mkv_event *event);
+void mkv_lives_on_message(void *context, uint32_t volume, const struct mkv_message *message,
+                          const uint8_t *data);
+/* Bytes on a drive are other than written, or are about to be read so; the context is the node. */
+void mkv_lives_on_struck(void *context, enum mkv_fault fault, uint64_t unit, uint32_t count);
 
 #endif

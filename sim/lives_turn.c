@@ -17,6 +17,23 @@ static bool next_turn_is_due(const struct mkv_lives *lives, uint64_t others_ns) 
            mkv_wall_ms(lives->work_due_ns) / 1000 == lives->model.wall_s;
 }
 
+/* The clients have their turn, and bytes decide what they do with it. */
+static void work_decided(struct mkv_lives *lives, struct mkv_random *random) {
+    const uint64_t number = lives->client_turns++;
+    lives->report->client_turns = lives->client_turns;
+    lives->work_due_ns = lives->now_ns + 1 + mkv_random_below(random, lives->shape->think_ns);
+    lives->outage_work -= lives->phase == MKV_PHASE_OUTAGE;
+    if (!mkv_shape_has_turn(lives->shape, number)) {
+        return;
+    }
+    if (mkv_random_chance(random, lives->shape->weight_checkpoint, 64)) {
+        const uint32_t node = mkv_random_below(random, lives->node_count);
+        (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
+    } else {
+        lives->clients->work(lives->world);
+    }
+}
+
 /* The clients have their turn. While none of them can start anything, their turns go by one after
  * another up to the next thing that is due: between them nothing changes. */
 static void work(struct mkv_lives *lives, uint64_t others_ns) {
@@ -58,8 +75,10 @@ static void work(struct mkv_lives *lives, uint64_t others_ns) {
 
 static void tick(struct mkv_lives *lives) {
     const uint32_t span = (uint32_t)lives->shape->idle_ns + TICK_NS_MAX;
-    lives->tick_due_ns =
-        lives->now_ns + 1 + mkv_random_below(mkv_lives_random(lives, MKV_CONCERN_SCHEDULE), span);
+    struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_SCHEDULE);
+    const uint32_t draw = mkv_random_below(random, span);
+    /* Where bytes decide, the benign tick is a late one: time is to pass. */
+    lives->tick_due_ns = lives->now_ns + (random->decisions != NULL ? span - draw : 1 + draw);
     for (uint32_t node = 0; node < lives->node_count; node++) {
         mkv_node_tick(&lives->nodes[node], lives->now_ns);
     }
@@ -88,8 +107,13 @@ void mkv_lives_turn(struct mkv_lives *lives) {
     } else if (due_ns == client_ns) {
         lives->clients->act(lives->world);
     } else if (due_ns == work_ns) {
+        struct mkv_random *random = mkv_lives_random(lives, MKV_CONCERN_WORKLOAD);
         const uint64_t others_ns = mkv_min_u64(drive_ns, client_ns);
-        work(lives, mkv_min_u64(others_ns, lives->tick_due_ns));
+        if (random->decisions != NULL) {
+            work_decided(lives, random);
+        } else {
+            work(lives, mkv_min_u64(others_ns, lives->tick_due_ns));
+        }
     } else {
         tick(lives);
     }

@@ -4,8 +4,9 @@
  * clients, and a smaller drive.
  *
  *   cut       what comes behind the failure is left out
- *   shorten   one crash and few turns, then twice as many, ... with other decisions where these
- *             ones no longer fail
+ *   leap      other runs of the same kind: one crash and few turns, then two crashes, ... each with
+ *             other decisions, and without some of the faults and figures; whichever fails in the
+ *             same way with fewer turns takes the place of the one that there is
  *   delete    turns, in pieces of half of what is left down to one by one
  *   simplify  each fault off, each figure of the shape to its least, or half way there
  *   ... and again while anything became smaller; and with more tries while much is left
@@ -16,7 +17,8 @@
  *
  * Invariants
  *  I1  The bundle that comes out fails with the same oracle; each step was run.
- *  I2  It ends: after `runs_max` runs, or when nothing gets smaller.
+ *  I2  It ends: after MKV_MINIMIZE_RUNS_MAX runs, when the time of the processor is used up that it
+ *      was given, or when nothing gets smaller.
  *
  * Not responsible for: finding the failure that matters among several of the same oracle.
  */
@@ -25,7 +27,7 @@
 
 #include "sim/bundle.h"
 
-#define MKV_MINIMIZE_RUNS_MAX 60000u
+#define MKV_MINIMIZE_RUNS_MAX 400000u
 #define MKV_MINIMIZE_SECONDS_MAX 60.0
 
 struct mkv_minimize_figures {

@@ -32,17 +32,28 @@ struct mkv_fuse {
     uint32_t left;
     bool armed;
     bool blown;
+    /* Of all processes: how many were begun, and the one with which the run is cut off, instead of
+     * which it crashes; 0: none. */
+    uint64_t begun;
+    uint64_t cut_at;
+    bool cut;
 };
 
 static inline bool mkv_fuse_burn(struct mkv_fuse *fuse) {
-    if (fuse->armed && !fuse->blown) {
-        if (fuse->left == 0) {
-            fuse->blown = true;
-        } else {
-            fuse->left--;
-        }
+    if (fuse->blown) {
+        return true;
     }
+    fuse->cut = ++fuse->begun == fuse->cut_at;
+    fuse->blown = fuse->cut || (fuse->armed && fuse->left == 0);
+    fuse->left -= fuse->left > 0;
     return fuse->blown;
+}
+
+/* For the next phase: it blows behind so many, or, where it is not armed, not at all. */
+static inline void mkv_fuse_set(struct mkv_fuse *fuse, bool armed, uint32_t left) {
+    fuse->armed = armed;
+    fuse->left = left;
+    fuse->blown = false;
 }
 
 struct mkv_node_options {

@@ -6,9 +6,14 @@
  * The generator is xoshiro256** of Blackman and Vigna (2018); its four words come from SplitMix64
  * over the seed and the concern, as its authors advise.
  *
+ * Or somebody else decides: then numbers come from bytes, one after another for all concerns, and
+ * are 0 once these are used up. 0 is always the benign decision: nothing unusual happens, nothing
+ * takes long.
+ *
  * Invariants
  *  I1  The same seed and concern give the same numbers on every machine and compiler.
- *  I2  The numbers of one concern do not depend on how many another one has drawn.
+ *  I2  The numbers of one concern do not depend on how many another one has drawn, unless they come
+ *      from bytes.
  *
  * Not responsible for: entropy. Nothing here is secret or unpredictable.
  */
@@ -27,9 +32,25 @@ enum mkv_concern {
 };
 #define MKV_CONCERN_COUNT 6u
 
+struct mkv_decisions {
+    const uint8_t *bytes;
+    size_t count;
+    size_t taken;
+};
+
 struct mkv_random {
     uint64_t state[4];
+    struct mkv_decisions *decisions; /* NULL: the generator decides */
 };
+
+/* The next so many bytes as a number, little end first; bytes that are not there are 0. */
+uint64_t mkv_decisions_take(struct mkv_decisions *decisions, uint32_t count);
+static inline bool mkv_decisions_exhausted(const struct mkv_decisions *decisions) {
+    return decisions->taken >= decisions->count;
+}
+/* What mkv_random_below gives where bytes decide: of no more bytes than the bound needs, so that
+ * each of them matters. */
+uint32_t mkv_decisions_below(struct mkv_decisions *decisions, uint32_t bound);
 
 /* A well-mixed function of one word, for numbers that belong to a thing and not to a moment. */
 static inline uint64_t mkv_random_mix(uint64_t value) {
@@ -53,6 +74,7 @@ static inline uint64_t mkv_random_counter(uint64_t seed, enum mkv_concern concer
 static inline void mkv_random_seed(struct mkv_random *random, uint64_t seed,
                                    enum mkv_concern concern) {
     uint64_t counter = mkv_random_counter(seed, concern);
+    random->decisions = NULL;
     for (unsigned word = 0; word < 4; word++) {
         counter += MKV_RANDOM_GAMMA;
         random->state[word] = mkv_random_mix(counter);
@@ -72,6 +94,9 @@ static inline uint64_t mkv_random_scramble(uint64_t word) {
 }
 
 static inline uint64_t mkv_random_next(struct mkv_random *random) {
+    if (random->decisions != NULL) {
+        return mkv_decisions_take(random->decisions, 8);
+    }
     uint64_t *state = random->state;
     const uint64_t result = mkv_random_scramble(state[1]);
     const uint64_t shifted = state[1] << 17;
@@ -102,6 +127,9 @@ static inline uint32_t mkv_random_scale(uint64_t number, uint32_t bound) {
 
 /* 0 ... bound - 1. The bias of the multiplication is below 2^-32 and of no matter here. */
 static inline uint32_t mkv_random_below(struct mkv_random *random, uint32_t bound) {
+    if (random->decisions != NULL) {
+        return mkv_decisions_below(random->decisions, bound);
+    }
     return mkv_random_scale(mkv_random_next(random), bound);
 }
 
@@ -112,7 +140,8 @@ static inline uint32_t mkv_random_between(struct mkv_random *random, uint32_t lo
 }
 
 static inline bool mkv_random_chance(struct mkv_random *random, uint32_t part, uint32_t whole) {
-    return mkv_random_below(random, whole) < part;
+    const uint32_t draw = mkv_random_below(random, whole);
+    return (random->decisions != NULL ? whole - 1 - draw : draw) < part;
 }
 
 #endif

@@ -21,6 +21,9 @@ const char *mkv_world_name(enum mkv_world_kind world) {
 }
 
 static void choose(struct mkv_shape *shape, const struct mkv_run_choice *choice) {
+    if (choice->scenario != NULL) {
+        mkv_scenario_apply(choice->scenario, shape);
+    }
     if (choice->has_faults) {
         mkv_fault_plan_set(&shape->faults, choice->fault_mask);
     }
@@ -42,30 +45,25 @@ void mkv_run_shape(struct mkv_shape *shape, uint64_t seed, const struct mkv_run_
     }
 }
 
-void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
-                    uint8_t pattern_salt, struct mkv_seed_outcome *outcome) {
+/* Runs outcome->shape with these options to its end, and fills in the rest. */
+static void run_options(uint64_t seed, struct mkv_world_options *options,
+                        struct mkv_seed_outcome *outcome) {
     struct mkv_trap trap;
     outcome->failed = false;
     outcome->failure = (struct mkv_failure){0};
     outcome->report = (struct mkv_world_report){0};
-    mkv_memory_reset(memory);
-    const struct mkv_world_options options = {
-        .shape = &outcome->shape,
-        .memory = memory,
-        .images = images,
-        .log = log,
-        .pattern_salt = pattern_salt,
-    };
+    mkv_memory_reset(options->memory);
+    options->shape = &outcome->shape;
     mkv_trap_set(&trap);
     if (setjmp(trap.jump) == 0) {
         if (outcome->shape.world == MKV_WORLD_VOLUME) {
-            mkv_volume_world_run(&options, &outcome->report);
+            mkv_volume_world_run(options, &outcome->report);
         } else if (outcome->shape.world == MKV_WORLD_FRONT) {
-            mkv_front_world_run(&options, &outcome->report);
+            mkv_front_world_run(options, &outcome->report);
         } else if (outcome->shape.world == MKV_WORLD_SHARDS) {
-            mkv_shards_world_run(&options, &outcome->report);
+            mkv_shards_world_run(options, &outcome->report);
         } else {
-            mkv_set_world_run(&options, &outcome->report);
+            mkv_set_world_run(options, &outcome->report);
         }
         mkv_trap_set(NULL);
         return;
@@ -73,6 +71,49 @@ void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images 
     outcome->failed = true;
     outcome->failure = trap.failure;
     outcome->failure.seed = seed;
+}
+
+void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
+                    uint8_t pattern_salt, struct mkv_seed_outcome *outcome) {
+    struct mkv_world_options options = {
+        .memory = memory, .images = images, .log = log, .pattern_salt = pattern_salt};
+    run_options(seed, &options, outcome);
+}
+
+void mkv_run_bounded(uint64_t seed, struct mkv_memory *memory, uint64_t entries_max,
+                     struct mkv_seed_outcome *outcome) {
+    struct mkv_world_options options = {.memory = memory, .entries_max = entries_max};
+    run_options(seed, &options, outcome);
+}
+
+void mkv_run_cut(uint64_t seed, struct mkv_memory *memory, FILE *log, uint64_t cut_at,
+                 enum mkv_cut_end cut_end, struct mkv_seed_outcome *outcome) {
+    struct mkv_world_options options = {
+        .memory = memory, .log = log, .cut_at = cut_at, .cut_end = cut_end};
+    run_options(seed, &options, outcome);
+}
+
+/* The shape's seed, of two bytes, and its faults, of four; the rest decides. */
+#define DECIDED_HEAD_BYTES 6u
+#define DECIDED_SEEDS 0x10000u
+#define DECIDED_CRASHES_MAX 16u
+
+void mkv_run_decided(const uint8_t *bytes, size_t count, struct mkv_memory *memory, FILE *log,
+                     struct mkv_seed_outcome *outcome) {
+    struct mkv_decisions head = {.bytes = bytes, .count = mkv_min_u64(count, DECIDED_HEAD_BYTES)};
+    struct mkv_decisions decisions = {.bytes = bytes + head.count, .count = count - head.count};
+    uint64_t seed = mkv_decisions_take(&head, 2);
+    mkv_shape_draw(&outcome->shape, seed);
+    while (outcome->shape.world != MKV_WORLD_VOLUME) {
+        seed += DECIDED_SEEDS;
+        mkv_shape_draw(&outcome->shape, seed);
+    }
+    const uint32_t known = (uint32_t)((1ull << MKV_FAULT_COUNT) - 1);
+    mkv_fault_plan_set(&outcome->shape.faults, (uint32_t)mkv_decisions_take(&head, 4) & known);
+    outcome->shape.crashes_max =
+        (uint32_t)mkv_min_u64(outcome->shape.crashes_max, DECIDED_CRASHES_MAX);
+    struct mkv_world_options options = {.memory = memory, .log = log, .decisions = &decisions};
+    run_options(seed, &options, outcome);
 }
 
 void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv_memory *memory,
@@ -125,6 +166,10 @@ void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *cho
     double before_s = start_s;
     do {
         struct mkv_seed_outcome outcome;
+        while (choice != NULL && choice->scenario != NULL &&
+               !mkv_scenario_fits(choice->scenario, seed)) {
+            seed++;
+        }
         mkv_run_seed(seed, choice, memory, images, NULL, 0, &outcome);
         if (run->seeds % REPEAT_ONE_IN == 0 && !outcome.failed) {
             struct mkv_seed_outcome again;

@@ -17,6 +17,7 @@
 #include "sim/images.h"
 #include "sim/memory.h"
 #include "sim/promise.h"
+#include "sim/scenarios.h"
 #include "sim/world.h"
 
 /* Failures that a run of many seeds collects before it stops. */
@@ -24,7 +25,8 @@
 
 /* What is other than the seed draws it; NULL where this is asked for: nothing. */
 struct mkv_run_choice {
-    bool has_faults; /* exactly these */
+    const struct mkv_scenario *scenario; /* before the other choices; or NULL */
+    bool has_faults;                     /* exactly these */
     uint32_t fault_mask;
     /* Of a sweep (faults.h). */
     bool scripted;
@@ -68,6 +70,17 @@ void mkv_run_shape(struct mkv_shape *shape, uint64_t seed, const struct mkv_run_
 /* Runs outcome->shape to its end, and fills in the rest. `seed` is the one a failure cites. */
 void mkv_run_shaped(uint64_t seed, struct mkv_memory *memory, struct mkv_images *images, FILE *log,
                     uint8_t pattern_salt, struct mkv_seed_outcome *outcome);
+/* As mkv_run_shaped, for so many inputs and effects at most: a run that has more fails, by
+ * MKV_ORACLE_NONE. */
+void mkv_run_bounded(uint64_t seed, struct mkv_memory *memory, uint64_t entries_max,
+                     struct mkv_seed_outcome *outcome);
+/* As mkv_run_shaped, but cut off (world.h). */
+void mkv_run_cut(uint64_t seed, struct mkv_memory *memory, FILE *log, uint64_t cut_at,
+                 enum mkv_cut_end cut_end, struct mkv_seed_outcome *outcome);
+/* Runs what bytes say: the first six which shape and which faults, the others all that happens, in
+ * the volume world; none at all is a run in which nothing does (random.h). */
+void mkv_run_decided(const uint8_t *bytes, size_t count, struct mkv_memory *memory, FILE *log,
+                     struct mkv_seed_outcome *outcome);
 /* Runs one seed to its end. `images` and `log` may be NULL; `pattern_salt` as in world.h. */
 void mkv_run_seed(uint64_t seed, const struct mkv_run_choice *choice, struct mkv_memory *memory,
                   struct mkv_images *images, FILE *log, uint8_t pattern_salt,

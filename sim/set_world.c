@@ -464,6 +464,7 @@ static void run_node(struct set_world *world, bool last_life) {
                      (unsigned)world->run.state);
         }
         world->report->trace_hash = world->trace.hash;
+        world->report->entries = world->trace.entries;
     }
 }
 
@@ -594,7 +595,7 @@ void mkv_set_world_run(const struct mkv_world_options *options, struct mkv_world
     for (uint32_t concern = 0; concern < MKV_CONCERN_COUNT; concern++) {
         mkv_random_seed(&world->randoms[concern], shape->seed, (enum mkv_concern)concern);
     }
-    mkv_trace_init(&world->trace, shape->seed, options->log);
+    mkv_trace_init(&world->trace, shape->seed, options->log, options->entries_max);
     mkv_content_init(&world->content, options->memory, mkv_random_mix(shape->seed),
                      shape->key_count, 0, MKV_KEY_BYTES_MAX, shape->length_max);
     world->slab_stride = MKV_UNIT_BYTES + shape->length_max;
@@ -616,4 +617,5 @@ void mkv_set_world_run(const struct mkv_world_options *options, struct mkv_world
     }
     live(world, true);
     report->trace_hash = world->trace.hash;
+    report->entries = world->trace.entries;
 }

@@ -16,13 +16,15 @@
 #define EXPIRY_SALT 0xe4b1ull
 #define LEASE_ONE_IN 3u
 #define LEASE_SALT 0x1ea5eull
-/* One seed in this many has steps that do so little that its small tables take several. */
-#define STEPS_ONE_IN 3u
+/* One seed in this many has steps that do so little that its small tables take several; not many
+ * more, or most crashes in a recovery would fall between these. */
+#define STEPS_ONE_IN 4u
 #define STEPS_SALT 0x57e95ull
-#define STEP_PAGES_DRAWN_MAX 6u
+#define STEP_PAGES_DRAWN_MIN 2u
+#define STEP_PAGES_DRAWN_MAX 8u
 #define STEP_SLOTS_DRAWN_MAX 24u
-#define STEP_CLEAR_BYTES_DRAWN_MIN 512u
-#define STEP_CLEAR_BYTES_DRAWN_MAX 8192u
+#define STEP_CLEAR_BYTES_DRAWN_MIN 2048u
+#define STEP_CLEAR_BYTES_DRAWN_MAX 16384u
 /* Of the seeds with a front, one in this many has several of them, each a shard. */
 #define SHARDS_ONE_IN 4u
 #define SHARDS_SALT 0x54a2d5ull
@@ -209,7 +211,7 @@ static void draw_steps(struct mkv_shape *shape, uint64_t seed) {
     if (!mkv_random_chance(&random, 1, STEPS_ONE_IN)) {
         return;
     }
-    shape->step_pages = mkv_random_between(&random, 1, STEP_PAGES_DRAWN_MAX);
+    shape->step_pages = mkv_random_between(&random, STEP_PAGES_DRAWN_MIN, STEP_PAGES_DRAWN_MAX);
     shape->step_slots = mkv_random_between(&random, 1, STEP_SLOTS_DRAWN_MAX);
     shape->step_clear_bytes =
         mkv_random_between(&random, STEP_CLEAR_BYTES_DRAWN_MIN, STEP_CLEAR_BYTES_DRAWN_MAX);
@@ -227,7 +229,7 @@ static void draw_tiers(struct mkv_shape *shape, uint64_t seed) {
     mkv_random_seed(&random, seed ^ TIER_SALT, MKV_CONCERN_SHAPE);
     shape->session_max = 1;
     shape->session_block_max = 1;
-    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
+    if (shape->world == MKV_WORLD_SET || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
         return;
     }
     static const uint64_t idles_ns[] = {50000, 2000000, UINT64_MAX};

@@ -71,7 +71,7 @@ struct mkv_shape {
     uint32_t share_abort;
     uint32_t share_lease; /* of EXISTS that ask for a lease, or are PIN or UNPIN */
     uint64_t lease_ns_max;
-    uint32_t share_tier;     /* volume only: of contents that name a tier; 0: no sessions either */
+    uint32_t share_tier;     /* not of the set: of contents that name a tier; 0: no sessions */
     uint32_t session_count;  /* that puts name, from 1 on */
     uint32_t weight_session; /* of SESSION */
     uint32_t session_max;    /* that a volume keeps in mind */

@@ -63,6 +63,15 @@ static const struct mkv_shape_field fields[] = {
     FIELD("share_replace", share_replace, 0, true),
     FIELD("share_repeat", share_repeat, 0, true),
     FIELD("share_abort", share_abort, 0, true),
+    FIELD("share_lease", share_lease, 0, true),
+    FIELD("share_expiry", share_expiry, 0, true),
+    FIELD("lease_ns_max", lease_ns_max, 0, false),
+    FIELD("expiry_s_max", expiry_s_max, 0, false),
+    FIELD("expiry_pass_ns", expiry_pass_ns, 0, false),
+    FIELD("scrub_rate", scrub_rate, 0, true),
+    FIELD("eviction", eviction, 0, true),
+    FIELD("memory_blocks", memory_blocks, 0, true),
+    FIELD("share_relaxed", share_relaxed, 0, true),
     FIELD("lock_yield_ns", lock_yield_ns, 0, true),
     FIELD("tenants", tenants, 0, true),
     FIELD("weight_tenant", weight_tenant, 0, true),
@@ -154,6 +163,10 @@ bool mkv_shape_sound(const struct mkv_shape *shape) {
            (uint32_t)shape->profile.discard <= MKV_DISCARD_ARBITRARY &&
            shape->geometry.page_count <= 128 && shape->geometry.extent_count <= 64 &&
            shape->geometry.extent_units <= 256 && shape->geometry.ring_blocks <= 64 &&
+           shape->memory_blocks <= 16 && shape->scrub_rate <= 1ull << 40 &&
+           (shape->share_lease == 0 || shape->lease_ns_max > 0) &&
+           (shape->share_expiry == 0 || shape->expiry_s_max > 0) &&
+           (shape->share_relaxed == 0 || shape->memory_blocks > 0) &&
            shape->geometry.directory_units <= 64 && shape->geometry.tenant_units <= 4 &&
            (uint64_t)shape->geometry.extent_units * MKV_EXTENT_SPAN_MAX >
                longest / MKV_UNIT_BYTES &&

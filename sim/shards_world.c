@@ -24,6 +24,7 @@ struct shards_world {
     uint32_t last;
     uint64_t schedule_hash;
     struct mkv_shape shapes[MKV_SHARDS_MAX];
+    struct mkv_world_options shard_options[MKV_SHARDS_MAX]; /* lives keep to them */
     struct mkv_world_report reports[MKV_SHARDS_MAX];
     struct front_world *fronts[MKV_SHARDS_MAX];
 };
@@ -106,8 +107,10 @@ static void sum_up(struct shards_world *world) {
 
 static void fold_traces(struct shards_world *world) {
     uint64_t hash = world->schedule_hash;
+    world->report->entries = 0;
     for (uint32_t shard = 0; shard < world->count; shard++) {
         hash = mkv_random_mix(hash ^ world->reports[shard].trace_hash);
+        world->report->entries += world->reports[shard].entries;
     }
     world->report->trace_hash = hash;
 }
@@ -165,10 +168,11 @@ static void make_shard(struct shards_world *world, uint32_t shard) {
     *shape = *world->options->shape;
     shape->world = MKV_WORLD_FRONT;
     shape->seed = mkv_random_mix(shape->seed + shard + 1);
-    struct mkv_world_options options = *world->options;
-    options.shape = shape;
-    options.images = NULL; /* an image is of all shards */
-    world->fronts[shard] = mkv_front_world_make(&options, &world->reports[shard]);
+    struct mkv_world_options *options = &world->shard_options[shard];
+    *options = *world->options;
+    options->shape = shape;
+    options->images = NULL; /* an image is of all shards */
+    world->fronts[shard] = mkv_front_world_make(options, &world->reports[shard]);
     struct mkv_lives *lives = &world->fronts[shard]->lives;
     world->fronts[shard]->keys_owned = keys_of(world->options->shape, &lives->content, shard);
     mkv_lives_begin(lives);

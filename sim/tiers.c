@@ -29,6 +29,15 @@ uint64_t mkv_tiers_session_of(const struct mkv_shape *shape, uint32_t key, struc
                : mixed(shape, key, root, SESSION_SALT) % (shape->session_count + 1);
 }
 
+enum mkv_session_action mkv_tiers_draw_action(struct mkv_random *random) {
+    /* Its end is an eighth of what a session is told, and as often its blocks leave. */
+    static const enum mkv_session_action actions[] = {
+        MKV_SESSION_BEGIN,      MKV_SESSION_BEGIN,      MKV_SESSION_EXIT_THINK,
+        MKV_SESSION_EXIT_THINK, MKV_SESSION_EXIT_THINK, MKV_SESSION_EXIT_THINK,
+        MKV_SESSION_END,        MKV_SESSION_FREE};
+    return actions[mkv_random_below(random, 8)];
+}
+
 void mkv_tiers_init(struct mkv_tiers *tiers, struct mkv_memory *memory,
                     const struct mkv_shape *shape, const struct mkv_watch *watch) {
     memset(tiers, 0, sizeof *tiers);
@@ -38,12 +47,13 @@ void mkv_tiers_init(struct mkv_tiers *tiers, struct mkv_memory *memory,
     tiers->must = mkv_memory_take(memory, tiers->slot_count * sizeof *tiers->must, 8);
 }
 
-/* What the watch knows of the block; NULL when that is not whose it is. */
+/* What the watch knows of the block; NULL when that is not whose it is, or a part of a value. */
 static const struct mkv_watch_slot *known(const struct mkv_tiers *tiers,
                                           const struct mkv_volume_block *block) {
     MKV_ASSERT(block->slot.index < tiers->slot_count);
     const struct mkv_watch_slot *slot = &tiers->watch->slots[block->slot.index];
-    const bool is_same = slot->key != MKV_NONE_U32 && slot->record != MKV_WATCH_RECORD_NONE &&
+    const bool is_same = block->block_flags == 0 && slot->key != MKV_NONE_U32 &&
+                         slot->record != MKV_WATCH_RECORD_NONE &&
                          (uint32_t)slot->generation == block->generation_low;
     return is_same ? slot : NULL;
 }
@@ -61,7 +71,7 @@ void mkv_tiers_serving(struct mkv_tiers *tiers, const struct mkv_volume *volume)
     tiers->generation_served = stats.generation_counter;
     memset(tiers->exits, 0, sizeof tiers->exits);
     memset(tiers->ends, 0, sizeof tiers->ends);
-    tiers->frees = 0;
+    memset(tiers->frees, 0, sizeof tiers->frees);
     memset(tiers->must, 0, tiers->slot_count * sizeof *tiers->must);
     struct mkv_volume_block block;
     uint32_t cursor = 0;
@@ -92,7 +102,7 @@ void mkv_tiers_asked(struct mkv_tiers *tiers, enum mkv_session_action action, ui
         tiers->exits[second][session]++;
     } else if (action != MKV_SESSION_BEGIN) {
         tiers->ends[second][session]++;
-        tiers->frees += action == MKV_SESSION_FREE;
+        tiers->frees[second][session] += action == MKV_SESSION_FREE;
     }
 }
 
@@ -128,6 +138,22 @@ static bool find_block(const struct mkv_volume *volume, uint32_t slot,
     return mkv_volume_next_block(volume, &cursor, block) && block->slot.index == slot;
 }
 
+/* Whoever is evicted with a session belongs to one that was to free its blocks. */
+static void check_freed(struct mkv_tiers *tiers, const struct mkv_volume_block *block) {
+    const struct mkv_watch_slot *slot = known(tiers, block);
+    if (slot == NULL) {
+        return;
+    }
+    const uint64_t session = mkv_tiers_session_of(tiers->shape, slot->key, slot->root);
+    const bool second = block->tenant != MKV_TENANT_DEFAULT;
+    tiers->evaluations++;
+    if (session == 0 || !is_of_this_life(tiers, slot) || tiers->frees[second][session] == 0) {
+        mkv_fail(MKV_ORACLE_TIERS,
+                 "slot %u holds key %u of session %llu, and is freed with another",
+                 block->slot.index, slot->key, (unsigned long long)session);
+    }
+}
+
 void mkv_tiers_evicted(struct mkv_tiers *tiers, const struct mkv_volume *volume,
                        const struct mkv_event *event, bool at_once) {
     const struct mkv_shape *shape = tiers->shape;
@@ -135,9 +161,9 @@ void mkv_tiers_evicted(struct mkv_tiers *tiers, const struct mkv_volume *volume,
     if (shape->share_tier == 0) {
         return;
     }
-    if (event->value[2] == MKV_EVICTION_BY_SESSION && tiers->frees == 0) {
-        mkv_fail(MKV_ORACLE_TIERS, "slot %u is freed with its session, and none was to be",
-                 (unsigned)event->value[0]);
+    if (event->value[2] == MKV_EVICTION_BY_SESSION &&
+        find_block(volume, (uint32_t)event->value[0], &victim)) {
+        check_freed(tiers, &victim);
     }
     if (event->value[2] != MKV_EVICTION_FOR_ROOM || !at_once || shape->share_lease > 0 ||
         !find_block(volume, (uint32_t)event->value[0], &victim)) {

@@ -4,11 +4,13 @@
 #include "core/bytes.h"
 #include "core/drive_set.h"
 #include "core/hash.h"
+#include "sim/failure.h"
 
 #define HEADER_BYTES_HASHED 128u
 
-void mkv_trace_init(struct mkv_trace *trace, uint64_t seed, FILE *log) {
-    *trace = (struct mkv_trace){.log = log};
+void mkv_trace_init(struct mkv_trace *trace, uint64_t seed, FILE *log, uint64_t entries_max) {
+    *trace =
+        (struct mkv_trace){.log = log, .entries_max = entries_max > 0 ? entries_max : UINT64_MAX};
     mkv_trace_word(trace, seed);
 }
 
@@ -68,7 +70,9 @@ static void request(struct mkv_trace *trace, const struct mkv_input *input) {
 }
 
 void mkv_trace_input(struct mkv_trace *trace, uint32_t machine, const struct mkv_input *input) {
-    trace->entries++;
+    if (++trace->entries > trace->entries_max) {
+        mkv_fail(MKV_ORACLE_NONE, "the run is longer than it may be");
+    }
     trace->now_ns = input->now_ns;
     mkv_trace_word(trace, (uint64_t)machine << 32 | (uint32_t)input->kind);
     mkv_trace_word(trace, input->now_ns);

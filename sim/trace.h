@@ -20,12 +20,14 @@
 
 struct mkv_trace {
     uint64_t hash;
-    uint64_t entries;
+    uint64_t entries;     /* inputs, effects and acts of the world */
+    uint64_t entries_max; /* an input behind so many ends the run, by no oracle */
     uint64_t now_ns;
     FILE *log; /* NULL: the hash only */
 };
 
-void mkv_trace_init(struct mkv_trace *trace, uint64_t seed, FILE *log);
+/* No entries_max is 0. */
+void mkv_trace_init(struct mkv_trace *trace, uint64_t seed, FILE *log, uint64_t entries_max);
 
 static inline void mkv_trace_word(struct mkv_trace *trace, uint64_t word) {
     uint64_t hash = (trace->hash ^ word) * 0x9fb21c651e98df25ull;

@@ -70,6 +70,31 @@ static void send_key(struct volume_world *world, uint32_t index, struct mkv_mess
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
+/* What begin() has begun: the payload is in the client's slab, and its put is asked for. */
+static void send_put(struct volume_world *world, uint32_t index, bool replace, uint32_t expiry_s) {
+    struct client *client = &world->clients[index];
+    if (expiry_s > 0) {
+        mkv_model_expires(&world->lives.model, client->key, client->place, expiry_s);
+    }
+    const uint32_t length = mkv_content_length(&world->lives.content, client->key, client->version);
+    uint8_t *payload = client_slab(world, index) + MKV_UNIT_BYTES;
+    mkv_content_fill(&world->lives.content, client->key, client->version, 0, payload, length);
+    client->sum_count = mkv_chunk_count(length);
+    MKV_ASSERT(client->sum_count <= SUMS_MAX);
+    mkv_chunk_sums(payload, length, client->sums);
+    client->root = mkv_root_of_sums(length, client->sums);
+    struct mkv_message message = {
+        .kind = MKV_MESSAGE_PUT_BEGIN,
+        .flags = replace ? MKV_PUT_REPLACE : 0,
+        .length = length,
+        .root = client->root,
+        .expiry_s = expiry_s,
+        .session = mkv_tiers_session_of(world->lives.shape, client->key, client->root),
+        .tier_hint = mkv_tiers_hint(world->lives.shape, client->key, client->root),
+    };
+    send_key(world, index, &message);
+}
+
 static void start_put(struct volume_world *world, uint32_t index, uint32_t key) {
     struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
     const struct mkv_shape *shape = world->lives.shape;
@@ -86,25 +111,8 @@ static void start_put(struct volume_world *world, uint32_t index, uint32_t key) 
     if (shape->share_expiry > 0 && mkv_random_chance(random, shape->share_expiry, 16)) {
         expiry_s = (uint32_t)(world->lives.model.wall_s +
                               mkv_random_between(random, 1, shape->expiry_s_max));
-        mkv_model_expires(&world->lives.model, key, client->place, expiry_s);
     }
-    const uint32_t length = mkv_content_length(&world->lives.content, key, version);
-    uint8_t *payload = client_slab(world, index) + MKV_UNIT_BYTES;
-    mkv_content_fill(&world->lives.content, key, version, 0, payload, length);
-    client->sum_count = mkv_chunk_count(length);
-    MKV_ASSERT(client->sum_count <= SUMS_MAX);
-    mkv_chunk_sums(payload, length, client->sums);
-    client->root = mkv_root_of_sums(length, client->sums);
-    struct mkv_message message = {
-        .kind = MKV_MESSAGE_PUT_BEGIN,
-        .flags = replace ? MKV_PUT_REPLACE : 0,
-        .length = length,
-        .root = client->root,
-        .expiry_s = expiry_s,
-        .session = mkv_tiers_session_of(shape, key, client->root),
-        .tier_hint = mkv_tiers_hint(shape, key, client->root),
-    };
-    send_key(world, index, &message);
+    send_put(world, index, replace, expiry_s);
 }
 
 static void start_delete(struct volume_world *world, uint32_t index, uint32_t key) {
@@ -152,6 +160,29 @@ bool mkv_volume_client_start_get(struct volume_world *world, uint32_t key) {
     }
     start_get(world, index, key, true);
     return true;
+}
+
+static uint32_t client_for(const struct volume_world *world, uint32_t key) {
+    return mkv_model_has_room(&world->lives.model, key) ? free_client(world) : MKV_NONE_U32;
+}
+
+bool mkv_volume_client_start_put(struct volume_world *world, uint32_t key, uint32_t version,
+                                 bool replace, uint32_t expiry_s) {
+    const uint32_t index = client_for(world, key);
+    if (index != MKV_NONE_U32) {
+        begin(world, index, CLIENT_BEGUN, key, replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT,
+              version);
+        send_put(world, index, replace, expiry_s);
+    }
+    return index != MKV_NONE_U32;
+}
+
+bool mkv_volume_client_start_delete(struct volume_world *world, uint32_t key) {
+    const uint32_t index = client_for(world, key);
+    if (index != MKV_NONE_U32) {
+        start_delete(world, index, key);
+    }
+    return index != MKV_NONE_U32;
 }
 
 /* Whether a mutation of the second tenant's key may start. The model has the mutations of a key in

@@ -76,22 +76,50 @@ static void on_message(void *context, uint32_t volume, const struct mkv_message 
     mkv_volume_client_answer(context, message, data);
 }
 
-void mkv_volume_world_run(const struct mkv_world_options *options,
-                          struct mkv_world_report *report) {
-    static const struct mkv_lives_clients clients = {
-        .reset = reset,
-        .serving = serving,
-        .failed = failed,
-        .start_get = start_get,
-        .can_start = can_start,
-        .work = work,
-        .due_ns = due_ns,
-        .act = act,
-        .settle = settle,
-        .is_idle = is_idle,
-        .unanswered = unanswered,
-    };
-    struct volume_world *world = mkv_memory_take(options->memory, sizeof *world, 64);
+/* Where bytes decide: the benign decision is no crash, and at their end all work is over. */
+static uint32_t crash_after(void *context, uint32_t drawn) {
+    (void)context;
+    return drawn == 0 ? MKV_NONE_U32 : drawn;
+}
+
+static bool is_over(const void *context) {
+    const struct volume_world *world = context;
+    return mkv_decisions_exhausted(world->lives.options->decisions);
+}
+
+const struct mkv_lives_clients mkv_volume_world_clients = {
+    .reset = reset,
+    .serving = serving,
+    .failed = failed,
+    .start_get = start_get,
+    .can_start = can_start,
+    .work = work,
+    .due_ns = due_ns,
+    .act = act,
+    .settle = settle,
+    .is_idle = is_idle,
+    .unanswered = unanswered,
+};
+
+static const struct mkv_lives_clients decided_clients = {
+    .reset = reset,
+    .serving = serving,
+    .failed = failed,
+    .start_get = start_get,
+    .can_start = can_start,
+    .work = work,
+    .due_ns = due_ns,
+    .act = act,
+    .settle = settle,
+    .is_idle = is_idle,
+    .unanswered = unanswered,
+    .crash_after = crash_after,
+    .is_over = is_over,
+};
+
+void mkv_volume_world_init(struct volume_world *world, const struct mkv_world_options *options,
+                           struct mkv_world_report *report,
+                           const struct mkv_lives_clients *clients) {
     memset(world->clients, 0, sizeof world->clients);
     world->busy_count = 0;
     world->tenant_phase = TENANT_NONE;
@@ -103,7 +131,15 @@ void mkv_volume_world_run(const struct mkv_world_options *options,
     world->slabs = mkv_memory_take(options->memory, slabs_bytes, MKV_UNIT_BYTES);
     world->scratch = mkv_memory_take(options->memory, options->shape->length_max, 64);
     const struct mkv_lives_slabs slabs = {world->slabs, slabs_bytes, world->slab_stride};
-    mkv_lives_init(&world->lives, options, report, &clients, world, MKV_CLIENTS_MAX,
+    mkv_lives_init(&world->lives, options, report, clients, world, MKV_CLIENTS_MAX,
                    options->shape->lock_yield_ns == 0, &slabs, on_message);
+}
+
+void mkv_volume_world_run(const struct mkv_world_options *options,
+                          struct mkv_world_report *report) {
+    struct volume_world *world = mkv_memory_take(options->memory, sizeof *world, 64);
+    mkv_volume_world_init(world, options, report,
+                          options->decisions != NULL ? &decided_clients
+                                                     : &mkv_volume_world_clients);
     mkv_lives_run(&world->lives);
 }

@@ -86,10 +86,22 @@ static inline uint8_t *client_slab(const struct volume_world *world, uint32_t cl
     return world->slabs + client * world->slab_stride;
 }
 
+/* What clients do that draw their operations. */
+extern const struct mkv_lives_clients mkv_volume_world_clients;
+/* Makes the world, with these clients; lives.h has what runs it. */
+void mkv_volume_world_init(struct volume_world *world, const struct mkv_world_options *options,
+                           struct mkv_world_report *report,
+                           const struct mkv_lives_clients *clients);
+
 /* Starts a drawn operation in a free client, if there is one. */
 void mkv_volume_client_start(struct volume_world *world);
 /* Starts to read a key back, whole. False when no client is free. */
 bool mkv_volume_client_start_get(struct volume_world *world, uint32_t key);
+/* Start an operation that is named; false when no client is free, or the model has no room. An
+ * expiry of 0 is never. */
+bool mkv_volume_client_start_put(struct volume_world *world, uint32_t key, uint32_t version,
+                                 bool replace, uint32_t expiry_s);
+bool mkv_volume_client_start_delete(struct volume_world *world, uint32_t key);
 /* Whether the key belongs to the second tenant. */
 static inline bool key_of_tenant(const struct volume_world *world, uint32_t key) {
     return world->lives.shape->tenants && key % 2 == 1;

@@ -29,10 +29,27 @@ struct mkv_world_options {
     struct mkv_memory *memory;
     struct mkv_images *images; /* NULL, or what crashes left is added */
     FILE *log;                 /* NULL, or every input and effect is printed */
+    /* NULL, or all that happens is decided here instead of by the shape's seed; when nothing is
+     * left to decide, nothing more is asked, and all drains. The volume world only. */
+    struct mkv_decisions *decisions;
+    /* 0, or the number of an input or effect, from 1 on, with which the run is cut off: instead of
+     * it the process dies, the next one serves, everything is read back, and all drains. Not in the
+     * worlds of drive sets and shards. */
+    uint64_t cut_at;
+    enum mkv_cut_end {
+        MKV_CUT_NOTHING_KEPT = 0, /* power is lost, and with it what is not durable */
+        MKV_CUT_ALL_KEPT,         /* or the newest of all that was written is there */
+        MKV_CUT_KILL,             /* the process is killed */
+    } cut_end;
+    uint64_t entries_max; /* 0, or a run of more (trace.h) ends, by no oracle */
     /* Added to the patterns that memory holds before a restart. Runs that differ in it alone have
      * the same trace, unless the core reads what it has not written (O13). */
     uint8_t pattern_salt;
 };
+
+#define MKV_CUT_ENDS 3u
+/* The log says so where it is. */
+#define MKV_CUT_NOTE "cut off"
 
 /* What became of extents, of blocks that made room, and of the directory. */
 struct mkv_world_changes {
@@ -91,6 +108,8 @@ struct mkv_world_report {
     uint64_t client_turns; /* when clients could ask something */
     uint64_t evaluations;  /* of oracles */
     uint64_t trace_hash;
+    uint64_t entries; /* of the trace */
+    uint64_t begun;   /* inputs and effects, when the last turn ended; not of the set world */
     uint64_t set_rows[MKV_SET_ROW_COUNT];
     uint64_t losses; /* misses that faults explain */
     uint64_t hits[MKV_FAULT_COUNT];

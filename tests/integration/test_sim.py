@@ -79,6 +79,8 @@ class SimTest(unittest.TestCase):
                 child = run(SIMULATOR, *arguments)
                 self.assertEqual(child.returncode, 0)
                 for word in ("run", "replay", "minimize", "timeline", "stats", "sweep", "faults",
+                             "exhaustive", "bisect", "show", "scenarios", "--scenario",
+                             "--operations", "--steps", "--crash", "--end",
                              "forge", "canaries", "--seed", "--seconds", "--output", "--bundles",
                              "--faults", "--first", "--second", "--json"):
                     self.assertIn(word, child.stdout)

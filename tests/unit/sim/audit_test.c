@@ -145,7 +145,7 @@ static struct bench *bench_make(void) {
         .write_ns = 1,
         .flush_ns = 1,
     };
-    mkv_trace_init(&bench->trace, 1, NULL);
+    mkv_trace_init(&bench->trace, 1, NULL, 0);
     mkv_content_init(&bench->content, memory, 1, KEYS, 0, MKV_KEY_BYTES_MAX,
                      bench->shape.length_max);
     mkv_model_init(&bench->model, memory, KEYS, true);

@@ -165,7 +165,7 @@ static void make(enum lie lie) {
         .write_ns = 1,
         .flush_ns = 1,
     };
-    mkv_trace_init(&bench.trace, 1, NULL);
+    mkv_trace_init(&bench.trace, 1, NULL, 0);
     mkv_content_init(&bench.content, memory, 1, KEYS, 0, 100, bench.shape.length_max);
     const size_t slab_bytes = MKV_UNIT_BYTES + bench.shape.length_max;
     bench.slab = mkv_memory_take(memory, slab_bytes, MKV_UNIT_BYTES);

@@ -17,7 +17,7 @@ static void test_random__same_seed_and_concern__gives_the_same_numbers(void **st
 /* xoshiro256** from the state 1, 2, 3, 4: worked out by hand from its definition. */
 static void test_random__known_state__gives_the_known_numbers(void **state) {
     (void)state;
-    struct mkv_random random = {{1, 2, 3, 4}};
+    struct mkv_random random = {.state = {1, 2, 3, 4}};
     assert_true(mkv_random_next(&random) == 11520);
     assert_true(mkv_random_next(&random) == 0);
     assert_true(mkv_random_next(&random) == 1509978240);
@@ -59,6 +59,30 @@ static void test_random_below__many_draws__reaches_every_value_and_no_other(void
     EXPECT_FAILURE(MKV_ORACLE_ASSERTION, (void)mkv_random_below(&random, 0));
 }
 
+static void test_decisions__bytes__are_the_numbers_and_then_0_is_benign(void **state) {
+    (void)state;
+    static const uint8_t bytes[] = {7, 1, 2, 9, 200, 1, 2, 3, 4, 5, 6, 7, 8, 3};
+    struct mkv_decisions decisions = {.bytes = bytes, .count = sizeof bytes};
+    struct mkv_random random;
+    mkv_random_seed(&random, 7, MKV_CONCERN_DRIVE);
+    assert_null(random.decisions);
+    random.decisions = &decisions;
+    assert_int_equal(mkv_random_below(&random, 1), 0); /* takes none */
+    assert_int_equal(mkv_random_below(&random, 10), 7);
+    assert_int_equal(mkv_random_below(&random, 300), 513 % 300);
+    assert_int_equal(mkv_random_between(&random, 5, 20), 14);
+    assert_true(mkv_random_chance(&random, 57, 256)); /* 255 - 200 is below 57 */
+    assert_true(mkv_random_next(&random) == 0x0807060504030201ull);
+    assert_false(mkv_decisions_exhausted(&decisions));
+    assert_true(mkv_random_next(&random) == 3); /* what is missing is 0 */
+    assert_true(mkv_decisions_exhausted(&decisions));
+    for (uint32_t draw = 0; draw < 4; draw++) {
+        assert_int_equal(mkv_random_below(&random, 10), 0);
+        assert_false(mkv_random_chance(&random, 15, 16));
+        assert_true(mkv_random_chance(&random, 16, 16));
+    }
+}
+
 static void test_random__first_two__are_what_the_generator_gives(void **state) {
     (void)state;
     for (uint64_t seed = 0; seed < 1000; seed++) {
@@ -78,6 +102,7 @@ int main(void) {
         cmocka_unit_test(test_random__known_state__gives_the_known_numbers),
         cmocka_unit_test(test_random__every_concern__is_a_stream_of_its_own),
         cmocka_unit_test(test_random_below__many_draws__reaches_every_value_and_no_other),
+        cmocka_unit_test(test_decisions__bytes__are_the_numbers_and_then_0_is_benign),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

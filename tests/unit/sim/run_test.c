@@ -207,6 +207,38 @@ static void test_images__many_hashes__counts_each_once(void **state) {
     mkv_images_destroy(&images);
 }
 
+static void test_run_decided__bytes__decide_and_none_is_a_run_without_anything(void **state) {
+    (void)state;
+    static struct mkv_seed_outcome outcome;
+    uint8_t bytes[400];
+    for (uint32_t index = 0; index < sizeof bytes; index++) {
+        bytes[index] =
+            index < 6 ? 0 : (uint8_t)(mkv_random_mix(index) >> (index % 3 == 0 ? 0 : 60));
+    }
+    mkv_run_decided(bytes, 0, test_memory(), NULL, &outcome);
+    assert_false(outcome.failed);
+    assert_int_equal(outcome.report.crashes, 0);
+    assert_int_equal(outcome.report.recoveries_cut, 0);
+    const uint64_t nothing = outcome.report.trace_hash;
+    mkv_run_decided(bytes, 6, test_memory(), NULL, &outcome); /* shape 0, no faults, either way */
+    assert_true(outcome.report.trace_hash == nothing);
+    mkv_run_decided(bytes, sizeof bytes, test_memory(), NULL, &outcome);
+    assert_false(outcome.failed);
+    assert_true(outcome.report.crashes > 0);
+    assert_true(outcome.report.operations > 10);
+    const uint64_t decided = outcome.report.trace_hash;
+    assert_true(decided != nothing);
+    mkv_run_decided(bytes, sizeof bytes, test_memory(), NULL, &outcome);
+    assert_true(outcome.report.trace_hash == decided);
+    bytes[0] = 1; /* another shape */
+    mkv_run_decided(bytes, sizeof bytes, test_memory(), NULL, &outcome);
+    assert_true(outcome.report.trace_hash != decided);
+    bytes[2] = 0xff; /* and faults, which need as many decisions */
+    mkv_run_decided(bytes, sizeof bytes, test_memory(), NULL, &outcome);
+    assert_int_equal(outcome.shape.faults.mask, 0xff);
+    assert_int_equal(outcome.shape.world, MKV_WORLD_VOLUME);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_run_seed__again_in_other_memory__has_the_same_trace),
@@ -219,6 +251,7 @@ int main(void) {
         cmocka_unit_test(test_run_seed__many_seeds__change_extents_in_every_way),
         cmocka_unit_test(test_run_seed__drive_sets__meet_every_row_of_the_decision),
         cmocka_unit_test(test_images__many_hashes__counts_each_once),
+        cmocka_unit_test(test_run_decided__bytes__decide_and_none_is_a_run_without_anything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

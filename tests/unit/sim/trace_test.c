@@ -6,7 +6,7 @@
 
 static uint64_t hash_of(const struct mkv_effect *effect) {
     struct mkv_trace trace;
-    mkv_trace_init(&trace, 1, NULL);
+    mkv_trace_init(&trace, 1, NULL, 0);
     mkv_trace_effect(&trace, 0, effect, NULL);
     return trace.hash;
 }
@@ -78,7 +78,7 @@ static void test_trace__data_of_a_message__changes_the_hash(void **state) {
             .message = {.kind = MKV_MESSAGE_FIND, .data_bytes = 3},
         };
         struct mkv_trace trace;
-        mkv_trace_init(&trace, 1, NULL);
+        mkv_trace_init(&trace, 1, NULL, 0);
         mkv_trace_input(&trace, 0, &input);
         hashes[turn] = trace.hash;
     }
@@ -92,7 +92,7 @@ static void test_trace__log__is_a_line_for_each_and_leaves_the_hash(void **state
     FILE *log = fmemopen(text, sizeof text, "w");
     assert_non_null(log);
     struct mkv_trace trace;
-    mkv_trace_init(&trace, 1, log);
+    mkv_trace_init(&trace, 1, log, 0);
     mkv_trace_effect(&trace, 0, drive_effect(&effect, 0), NULL);
     mkv_trace_note(&trace, "power lost", 1, 2);
     struct mkv_effect trim;
@@ -103,7 +103,7 @@ static void test_trace__log__is_a_line_for_each_and_leaves_the_hash(void **state
     assert_non_null(strstr(text, "volume 0 <- DRIVE_WRITE op 1.2 meta unit 7"));
     assert_non_null(strstr(text, "** power lost 1 2"));
     struct mkv_trace silent;
-    mkv_trace_init(&silent, 1, NULL);
+    mkv_trace_init(&silent, 1, NULL, 0);
     mkv_trace_effect(&silent, 0, &effect, NULL);
     mkv_trace_note(&silent, "power lost", 1, 2);
     mkv_trace_effect(&silent, 0, &trim, NULL);
@@ -133,6 +133,16 @@ static void test_json__nested_values__are_written_with_commas_and_escapes(void *
                               "\"number\": 1.500}");
 }
 
+static void test_trace__more_entries_than_allowed__ends_the_run_by_no_oracle(void **state) {
+    (void)state;
+    struct mkv_trace trace;
+    const struct mkv_input input = {.kind = MKV_INPUT_TICK};
+    mkv_trace_init(&trace, 1, NULL, 2);
+    mkv_trace_input(&trace, 0, &input);
+    mkv_trace_input(&trace, 0, &input);
+    EXPECT_FAILURE(MKV_ORACLE_NONE, mkv_trace_input(&trace, 0, &input));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trace__same_fields_in_other_memory__have_the_same_hash),
@@ -141,6 +151,7 @@ int main(void) {
         cmocka_unit_test(test_trace__data_of_a_message__changes_the_hash),
         cmocka_unit_test(test_trace__log__is_a_line_for_each_and_leaves_the_hash),
         cmocka_unit_test(test_json__nested_values__are_written_with_commas_and_escapes),
+        cmocka_unit_test(test_trace__more_entries_than_allowed__ends_the_run_by_no_oracle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
