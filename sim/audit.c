@@ -167,6 +167,10 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
         mkv_fail(MKV_ORACLE_DURABLE, "the header of live slot %u does not decode",
                  block->slot.index);
     }
+    if (own && header.tenant != block->tenant) {
+        mkv_fail(MKV_ORACLE_TENANT, "slot %u is tenant %u's, and its block is of tenant %u",
+                 block->slot.index, block->tenant, header.tenant);
+    }
     if ((header.block_flags & MKV_BLOCK_SEGMENT) != 0) {
         return; /* what it belongs to is read back through its manifest */
     }

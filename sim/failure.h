@@ -38,6 +38,7 @@ enum mkv_oracle {
     MKV_ORACLE_OVERWRITE = 11,  /* no write to a slot that a durable record references */
     MKV_ORACLE_FLUSH = 12,      /* no acknowledgement before the flush that covers it */
     MKV_ORACLE_SAME_TRACE = 13, /* the same seed gives the same trace */
+    MKV_ORACLE_TENANT = 15,     /* no key returns what another tenant stored */
     MKV_ORACLE_BUFFERS = 16,    /* no buffer is reused under a transfer */
     MKV_ORACLE_ASSERTION = 100, /* not an oracle of the list: an assertion failed */
 };
