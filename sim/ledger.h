@@ -25,8 +25,8 @@
  *  I3  Between an opening that came up empty and the next that serves, either is right: what there
  *      was, or nothing. The head tells.
  *
- * Not responsible for: when a block is durable (watch.h), which blocks should have been put
- * (model.h), the drive set (set_world.c).
+ * Not responsible for: when a block is durable, the drive set (watch.h); which blocks should have
+ * been put (model.h).
  */
 #ifndef MKV_SIM_LEDGER_H
 #define MKV_SIM_LEDGER_H

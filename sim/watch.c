@@ -457,6 +457,16 @@ static void blocks_flushed(struct mkv_watch *watch, uint64_t stamp) {
 
 /* ---- superblock and checkpoint --------------------------------------------------------------- */
 
+static void check_drive_set(struct mkv_watch *watch, const struct mkv_superblock *superblock) {
+    if (watch->drive_set.version == 0) {
+        watch->drive_set = superblock->drive_set;
+    } else if (!mkv_drive_set_equal(&watch->drive_set, &superblock->drive_set)) {
+        mkv_fail(MKV_ORACLE_STATE, "superblock %llu names drive set %llu, and it is %llu",
+                 ull(superblock->sequence), ull(superblock->drive_set.version),
+                 ull(watch->drive_set.version));
+    }
+}
+
 static uint32_t superblock_write(struct mkv_watch *watch, uint32_t copy, const uint8_t *unit) {
     struct mkv_superblock superblock;
     watch->evaluations++;
@@ -470,6 +480,7 @@ static uint32_t superblock_write(struct mkv_watch *watch, uint32_t copy, const u
     if (mkv_superblock_decode(unit, copy, &superblock) != MKV_OK) {
         mkv_fail(MKV_ORACLE_MONOTONIC, "superblock copy %u is written and does not decode", copy);
     }
+    check_drive_set(watch, &superblock);
     const uint64_t durable =
         watch->faulty ? watch->superblock_durable.sequence : watch->superblock_paired;
     if (superblock.sequence < durable) {

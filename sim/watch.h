@@ -7,6 +7,7 @@
  *   slot:  data  WRITING -> WRITTEN -> DURABLE       record  NONE -> ISSUED -> DURABLE -> NONE
  *
  * Oracles
+ *  O6   Superblocks name the drive set that the first one named: nobody changes it here.
  *  O7   Generations grow with every slot write; journal sequences with every block; a durable block
  *       is never replaced by another content of its sequence or by an older one.
  *  O11  No write to a slot that a record references which may be durable; none to a journal block
@@ -112,6 +113,7 @@ struct mkv_watch {
     struct mkv_watch_superblock superblock;         /* being written */
     uint8_t superblock_content[MKV_UNIT_BYTES];     /* of the copy decoded last */
     struct mkv_watch_superblock superblock_durable; /* in all copies: what the core goes by */
+    struct mkv_drive_set drive_set; /* of every superblock; version 0: none was written yet */
     uint64_t superblock_paired; /* sequence that two copies hold: it is chosen, unless one is hit */
     uint64_t stamp;             /* counts completions and flushes */
     uint64_t flush_stamp;       /* of the flush in flight; 0 when there is none */

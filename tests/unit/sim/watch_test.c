@@ -23,6 +23,7 @@ static struct mkv_watch *watch;
 static struct mkv_content content;
 static uint8_t unit[MKV_UNIT_BYTES];
 static uint64_t chain;
+static uint64_t set_version;
 
 static void make(void) {
     struct mkv_memory *memory = test_memory();
@@ -32,6 +33,7 @@ static void make(void) {
     mkv_watch_init(watch, memory, &content, &geometry);
     mkv_watch_serve(watch, 0);
     chain = 0;
+    set_version = 1;
 }
 
 static uint32_t hand_out(enum mkv_effect_kind kind, enum mkv_drive_memory memory, uint64_t lba,
@@ -156,7 +158,7 @@ static void superblock(uint64_t sequence, uint64_t journal_sequence, uint32_t fl
         .checkpoint_side = side,
         .journal_sequence = {journal_sequence},
         .geometry = geometry,
-        .drive_set = {.version = 1, .count = 1, .members = {{{{2}}, 1}}},
+        .drive_set = {.version = set_version, .count = 1, .members = {{{{2}}, 1}}},
     };
     for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
         mkv_superblock_encode(&content_of, copy, unit);
@@ -428,6 +430,14 @@ static void test_watch__superblock_older_than_the_durable_one__fires_o7(void **s
     EXPECT_FAILURE(MKV_ORACLE_MONOTONIC, superblock(4, 1, MKV_SUPERBLOCK_NO_CHECKPOINT, 0));
 }
 
+static void test_watch__superblock_of_another_drive_set__fires_o6(void **state) {
+    (void)state;
+    make();
+    superblock(1, 1, MKV_SUPERBLOCK_NO_CHECKPOINT, 0);
+    set_version = 2;
+    EXPECT_FAILURE(MKV_ORACLE_STATE, superblock(2, 1, MKV_SUPERBLOCK_NO_CHECKPOINT, 0));
+}
+
 static void test_watch__drop_of_what_no_record_references__fires_o4(void **state) {
     (void)state;
     make();
@@ -467,6 +477,7 @@ int main(void) {
         cmocka_unit_test(test_watch__generation_that_does_not_grow__fires_o7),
         cmocka_unit_test(test_watch__journal_sequences__fire_o7_where_they_jump_or_come_again),
         cmocka_unit_test(test_watch__copies_of_a_block_that_differ__fire_o7),
+        cmocka_unit_test(test_watch__superblock_of_another_drive_set__fires_o6),
         cmocka_unit_test(test_watch__superblock_older_than_the_durable_one__fires_o7),
         cmocka_unit_test(test_watch__drop_of_what_no_record_references__fires_o4),
         cmocka_unit_test(test_watch__put_of_another_root_is_answered__fires_o12),
