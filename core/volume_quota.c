@@ -61,6 +61,17 @@ static uint32_t first_waiter(const struct mkv_volume *volume) {
     return index;
 }
 
+/* Puts of other tenants than the job's that wait. */
+static uint32_t others_waiting(const struct mkv_volume *volume) {
+    uint32_t count = 0;
+    for (uint32_t index = volume->extent_waiters.head; index != MKV_NONE_U32;
+         index = volume_ops(volume)[index].next) {
+        const struct op *op = &volume_ops(volume)[index];
+        count += op->waits_for_quota && op->tenant != volume->quota.tenant;
+    }
+    return count;
+}
+
 /* Nothing of the tenant may leave: its puts are refused, the others wait on. */
 static void refuse(struct mkv_volume *volume) {
     struct mkv_tenant_usage *usage =
@@ -157,7 +168,8 @@ void mkv_volume_quota_pump(struct mkv_volume *volume) {
         search_begin(volume, volume_ops(volume)[first].tenant);
     }
     uint32_t looks = volume_step_slots(volume, JOB_SLOTS_MAX);
-    while (job->drops < job->waiting && mkv_volume_evict_room(volume)) {
+    const uint32_t others = others_waiting(volume);
+    while (job->drops + others < job->waiting && mkv_volume_evict_room(volume)) {
         if (!search(volume, &looks)) {
             job->more = true;
             return;

@@ -174,6 +174,29 @@ static void test_volume_quota__replace_at_the_quota__evicts_nothing(void **state
     rig_destroy(rig);
 }
 
+/* Two tenants at their quotas put at the same time: each loses as many blocks as it puts. */
+static void test_volume_quota__puts_of_another_tenant_wait_too__cost_the_first_nothing(
+    void **state) {
+    (void)state;
+    struct rig *rig = rig_at_quota();
+    assert_int_equal(rig_tenant_quota(rig, BATCH + 1, "other", QUOTA_BLOCKS * SLOT_UNITS),
+                     MKV_STATUS_OK);
+    rig->tenant = BATCH + 1;
+    for (uint32_t number = 0; number < QUOTA_BLOCKS; number++) {
+        assert_int_equal(rig_put(rig, key_of(number), LENGTH, number, 0), MKV_STATUS_OK);
+    }
+    rig->tenant = BATCH;
+    rig_put_begin(rig, "new", LENGTH, 9, 0);
+    rig->tenant = BATCH + 1;
+    for (uint32_t number = 0; number < 3; number++) {
+        rig_put_begin(rig, key_of(10 + number), LENGTH, number, 0);
+    }
+    rig_settle(rig);
+    assert_int_equal(tenant_of(rig, BATCH).evicted_total, 1);
+    assert_int_equal(tenant_of(rig, BATCH + 1).evicted_total, 3);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume_quota__put_at_the_quota__takes_the_coldest_own_blocks_place),
@@ -183,6 +206,8 @@ int main(void) {
         cmocka_unit_test(test_volume_quota__all_blocks_pinned__is_refused_until_one_is_not),
         cmocka_unit_test(test_volume_quota__several_puts_at_a_time__never_pass_it),
         cmocka_unit_test(test_volume_quota__replace_at_the_quota__evicts_nothing),
+        cmocka_unit_test(
+            test_volume_quota__puts_of_another_tenant_wait_too__cost_the_first_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
