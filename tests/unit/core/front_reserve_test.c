@@ -226,6 +226,31 @@ static void test_front_reserve__volume_offline__ends_it(void **state) {
     world_close(world);
 }
 
+static void test_front_reserve__volume_back_before_its_slab__is_reserved(void **state) {
+    (void)state;
+    struct mkv_front_config config;
+    world_config(&config);
+    config.volume_count = 1;
+    struct world *world = world_open(&config);
+    world_hold(world, GATE_PULL);
+    for (uint32_t put = 0; put < 6; put++) { /* 12 units for puts, two each */
+        const char key[2] = {(char)('f' + put), 0};
+        (void)world_put(world, key, 1, BLOCK);
+    }
+    world_run(world);
+    mkv_front_volume_set_state(world->front, 0, MKV_FRONT_VOLUME_OFFLINE);
+    const uint32_t allocate = world_allocate(world, "a", 1, 5000);
+    world_run(world);
+    mkv_front_volume_set_state(world->front, 0, MKV_FRONT_VOLUME_ONLINE);
+    world_release(world, GATE_PULL);
+    world_run(world);
+    world_expect(world, allocate, MKV_STATUS_OK);
+    assert_int_equal(world_stats(world).reservations, 1);
+    abandon(world, allocate, MKV_STATUS_OK);
+    world_check_idle(world);
+    world_close(world);
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static void test_front_reserve__name_of_another_connection__is_not_found(void **state) {
@@ -433,6 +458,7 @@ int main(void) {
         cmocka_unit_test(test_front_reserve__commit_at_the_deadline__finds_nothing),
         cmocka_unit_test(test_front_reserve__connection_closed__ends_its_own_only),
         cmocka_unit_test(test_front_reserve__volume_offline__ends_it),
+        cmocka_unit_test(test_front_reserve__volume_back_before_its_slab__is_reserved),
         cmocka_unit_test(test_front_reserve__name_of_another_connection__is_not_found),
         cmocka_unit_test(test_front_reserve__name_of_an_earlier_one_in_its_place__is_not_found),
         cmocka_unit_test(test_front_reserve__other_length__is_invalid_and_leaves_it),
