@@ -35,14 +35,20 @@ static void ask(struct mkv_forged_drive *drive, struct mkv_message message, cons
 }
 
 /* One operation on what will be forged. */
-static void work(struct mkv_forged_drive *drive, struct mkv_random *random, uint32_t *tenant) {
-    char key[16];
+static void work(struct mkv_forged_drive *drive, struct mkv_random *random, uint32_t *tenant,
+                 uint32_t key_bytes_min) {
+    char key[MKV_KEY_BYTES_MAX + 1];
     const uint32_t number = mkv_random_below(random, KEYS);
-    snprintf(key, sizeof key, "%c%s/%u", 'a' + (int)(number % 3), number % 2 == 0 ? "/long" : "",
-             number);
+    const int bytes = snprintf(key, sizeof key, "%c%s/%u", 'a' + (int)(number % 3),
+                               number % 2 == 0 ? "/long" : "", number);
+    if ((uint32_t)bytes < key_bytes_min) {
+        memset(key + bytes, 'k', key_bytes_min - (uint32_t)bytes);
+        key[key_bytes_min] = 0;
+    }
     const uint32_t of = mkv_random_chance(random, 1, 4) ? *tenant : MKV_TENANT_DEFAULT;
     switch (mkv_random_below(random, 16)) {
     case 0:
+        key[mkv_min_u64(strlen(key), MKV_TENANT_STORED_NAME_BYTES_MAX)] = 0;
         ask(drive, (struct mkv_message){.kind = MKV_MESSAGE_TENANT, .tenant = *tenant}, key);
         break;
     case 1:
@@ -87,8 +93,10 @@ static void make_drive(struct mkv_forged_image *image, uint64_t seed, struct mkv
     MKV_ASSERT(opened);
     uint32_t tenant = TENANT_FIRST;
     const uint32_t operations = mkv_random_below(random, OPERATIONS_MAX);
+    /* Of long keys few fit into a node of the directory, so that it gets several. */
+    const uint32_t key_bytes_min = mkv_random_chance(random, 1, 3) ? MKV_KEY_BYTES_MAX - 24 : 0;
     for (uint32_t operation = 0; operation < operations; operation++) {
-        work(drive, random, &tenant);
+        work(drive, random, &tenant, key_bytes_min);
     }
     if (mkv_random_chance(random, 1, 4)) {
         mkv_forged_drive_admin(drive, MKV_ADMIN_CLOSE);
@@ -232,6 +240,7 @@ static void forge_seed(uint64_t seed, struct mkv_forged_image *forged,
         forge_front(&random, report);
     }
     mkv_forge_requests(&random, report);
+    mkv_forge_volumes(&random, report);
     report->seeds++;
 }
 

@@ -13,5 +13,7 @@
 /* Requests of every kind, most of them wrong, to a front without drives: each is answered once,
  * and refused exactly when protocol.md says so; forge_front.c. */
 void mkv_forge_requests(struct mkv_random *random, struct mkv_forge_report *report);
+/* A front whose volumes answer anything that a volume may, in any order; forge_volumes.c. */
+void mkv_forge_volumes(struct mkv_random *random, struct mkv_forge_report *report);
 
 #endif
