@@ -241,6 +241,8 @@ static void forge_seed(uint64_t seed, struct mkv_forged_image *forged,
     }
     mkv_forge_requests(&random, report);
     mkv_forge_volumes(&random, report);
+    mkv_forge_admin(&random, seed, report);
+    mkv_forge_sets(&random, report);
     report->seeds++;
 }
 

@@ -15,5 +15,9 @@
 void mkv_forge_requests(struct mkv_random *random, struct mkv_forge_report *report);
 /* A front whose volumes answer anything that a volume may, in any order; forge_volumes.c. */
 void mkv_forge_volumes(struct mkv_random *random, struct mkv_forge_report *report);
+/* Commands in any state of a volume whose drive fails now and then; forge_admin.c. */
+void mkv_forge_admin(struct mkv_random *random, uint64_t seed, struct mkv_forge_report *report);
+/* Drives that say anything of their set, and manifests of any bytes; forge_sets.c. */
+void mkv_forge_sets(struct mkv_random *random, struct mkv_forge_report *report);
 
 #endif
