@@ -16,6 +16,10 @@
 
 /* Forged copies of one drive, and operations that filled it. */
 #define FORGERIES 48u
+/* One seed in so many has a drive of many keys, which takes longer. */
+#define BROAD_ONE_IN 16u
+#define FORGERIES_BROAD 8u
+#define CROWD_ONE_IN 4u
 #define OPERATIONS_MAX 60u
 #define KEYS 24u
 #define CONFIGURATIONS 64u
@@ -72,23 +76,37 @@ static void work(struct mkv_forged_drive *drive, struct mkv_random *random, uint
     }
 }
 
+void mkv_forge_fit(struct mkv_geometry *geometry) {
+    geometry->capacity_units =
+        2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * geometry->ring_blocks +
+        MKV_CHECKPOINT_SIDES * (1 + geometry->tenant_units + geometry->page_count) +
+        geometry->directory_units + (uint64_t)geometry->extent_count * geometry->extent_units +
+        MKV_SUPERBLOCK_SPACING_UNITS + 1;
+    MKV_ASSERT(mkv_geometry_valid(geometry));
+}
+
+void mkv_forge_store(struct mkv_forged_drive *drive, struct mkv_forged_image *image,
+                     const struct mkv_geometry *geometry) {
+    struct mkv_superblock superblock = {.geometry = *geometry};
+    memset(superblock.store_uuid.bytes, 0x51, sizeof superblock.store_uuid.bytes);
+    memset(superblock.drive_uuid.bytes, 0xd1, sizeof superblock.drive_uuid.bytes);
+    superblock.drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
+    mkv_drive_set_add(&superblock.drive_set, (struct mkv_member){superblock.drive_uuid, 1});
+    image->units = (uint32_t)geometry->capacity_units;
+    MKV_ASSERT(image->units <= MKV_FORGED_UNITS_MAX);
+    image->bytes = calloc(image->units, MKV_UNIT_BYTES);
+    MKV_ASSERT(image->bytes != NULL);
+    mkv_forged_drive_init(drive, image, &superblock);
+    mkv_forged_drive_format(drive);
+}
+
 /* A drive of a drawn geometry, worked on, and left as a kill or a close leaves it. */
 static void make_drive(struct mkv_forged_image *image, uint64_t seed, struct mkv_random *random) {
     struct mkv_shape *shape = calloc(1, sizeof *shape);
     struct mkv_forged_drive *drive = calloc(1, sizeof *drive);
     MKV_ASSERT(shape != NULL && drive != NULL);
     mkv_shape_draw(shape, seed);
-    struct mkv_superblock superblock = {.geometry = shape->geometry};
-    memset(superblock.store_uuid.bytes, 0x51, sizeof superblock.store_uuid.bytes);
-    memset(superblock.drive_uuid.bytes, 0xd1, sizeof superblock.drive_uuid.bytes);
-    superblock.drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
-    mkv_drive_set_add(&superblock.drive_set, (struct mkv_member){superblock.drive_uuid, 1});
-    image->units = (uint32_t)shape->geometry.capacity_units;
-    MKV_ASSERT(image->units <= MKV_FORGED_UNITS_MAX);
-    image->bytes = calloc(image->units, MKV_UNIT_BYTES);
-    MKV_ASSERT(image->bytes != NULL);
-    mkv_forged_drive_init(drive, image, &superblock);
-    mkv_forged_drive_format(drive);
+    mkv_forge_store(drive, image, &shape->geometry);
     const bool opened = mkv_forged_drive_open(drive);
     MKV_ASSERT(opened);
     uint32_t tenant = TENANT_FIRST;
@@ -223,9 +241,14 @@ static void forge_seed(uint64_t seed, struct mkv_forged_image *forged,
     struct mkv_random random;
     struct mkv_forged_image image;
     mkv_random_seed(&random, seed, MKV_CONCERN_FAULTS);
-    make_drive(&image, seed, &random);
+    const bool is_broad = seed % BROAD_ONE_IN == 0;
+    if (is_broad) {
+        mkv_forge_broad(&random, &image);
+    } else {
+        make_drive(&image, seed, &random);
+    }
     const size_t bytes = (size_t)image.units * MKV_UNIT_BYTES;
-    for (uint32_t forgery = 0; forgery < FORGERIES; forgery++) {
+    for (uint32_t forgery = 0; forgery < (is_broad ? FORGERIES_BROAD : FORGERIES); forgery++) {
         forged->units = image.units;
         memcpy(forged->bytes, image.bytes, bytes);
         mkv_forged_edit(forged, &random);
@@ -243,6 +266,9 @@ static void forge_seed(uint64_t seed, struct mkv_forged_image *forged,
     mkv_forge_volumes(&random, report);
     mkv_forge_admin(&random, seed, report);
     mkv_forge_sets(&random, report);
+    if (seed % CROWD_ONE_IN == 0) {
+        mkv_forge_crowd(&random, report);
+    }
     report->seeds++;
 }
 

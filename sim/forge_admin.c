@@ -156,17 +156,9 @@ void mkv_forge_admin(struct mkv_random *random, uint64_t seed, struct mkv_forge_
     MKV_ASSERT(shape != NULL && drive != NULL);
     struct admin_world world = {.random = random, .drive = drive, .tenant_last = 2};
     mkv_shape_draw(shape, seed);
-    struct mkv_superblock superblock = {.geometry = shape->geometry};
-    memset(superblock.store_uuid.bytes, 0x51, sizeof superblock.store_uuid.bytes);
-    memset(superblock.drive_uuid.bytes, 0xd1, sizeof superblock.drive_uuid.bytes);
-    world.own = superblock.drive_uuid;
-    superblock.drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
-    mkv_drive_set_add(&superblock.drive_set, (struct mkv_member){world.own, 1});
-    struct mkv_forged_image image = {.units = (uint32_t)shape->geometry.capacity_units};
-    image.bytes = calloc(image.units, MKV_UNIT_BYTES);
-    MKV_ASSERT(image.bytes != NULL && image.units <= MKV_FORGED_UNITS_MAX);
-    mkv_forged_drive_init(drive, &image, &superblock);
-    mkv_forged_drive_format(drive);
+    struct mkv_forged_image image;
+    mkv_forge_store(drive, &image, &shape->geometry);
+    world.own = drive->config.drive_uuid;
     (void)mkv_forged_drive_open(drive);
     for (uint32_t turn = 0; turn < TURNS; turn++) {
         take_turn(&world);

@@ -16,7 +16,7 @@
 
 void mkv_forged_drive_init(struct mkv_forged_drive *drive, struct mkv_forged_image *image,
                            const struct mkv_superblock *superblock) {
-    *drive = (struct mkv_forged_drive){.image = image};
+    *drive = (struct mkv_forged_drive){.image = image, .later_turns = LATER_TURNS};
     drive->config = (struct mkv_volume_config){
         .capacity_units = image->units,
         .geometry = superblock->geometry,
@@ -177,7 +177,7 @@ void mkv_forged_drive_settle(struct mkv_forged_drive *drive) {
             complete_first(drive);
         } else if (mkv_volume_has_work(drive->volume)) {
             tick(drive, 0);
-        } else if (later++ < LATER_TURNS) {
+        } else if (later++ < drive->later_turns) {
             tick(drive, LATER_NS);
         } else {
             return;

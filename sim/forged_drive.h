@@ -41,6 +41,7 @@ struct mkv_forged_drive {
     struct mkv_random *faults;
     uint32_t fault_one_in;
     uint32_t messages_out; /* asked, and not answered */
+    uint32_t later_turns;  /* coming to rest, time passes so many times for what is due by and by */
     uint32_t answer_count;
     struct mkv_message answer; /* the last one */
 };
