@@ -174,6 +174,20 @@ static void test_volume_quota__replace_at_the_quota__evicts_nothing(void **state
     rig_destroy(rig);
 }
 
+/* A put as large as the quota: what has to leave leaves together, not one block a flush. */
+static void test_volume_quota__put_larger_than_the_blocks__waits_for_their_drops_once(
+    void **state) {
+    (void)state;
+    struct rig *rig = rig_at_quota();
+    const uint64_t flushes = rig_stats(rig).flushes_total;
+    rig_put_begin(rig, "new", (QUOTA_BLOCKS * SLOT_UNITS - 1) * MKV_UNIT_BYTES, 9, 0);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_READY);
+    assert_int_equal(tenant_of(rig, BATCH).evicted_total, QUOTA_BLOCKS);
+    assert_true(rig_stats(rig).flushes_total - flushes <= 3);
+    rig_destroy(rig);
+}
+
 /* Two tenants at their quotas put at the same time: each loses as many blocks as it puts. */
 static void test_volume_quota__puts_of_another_tenant_wait_too__cost_the_first_nothing(
     void **state) {
@@ -208,6 +222,7 @@ int main(void) {
         cmocka_unit_test(test_volume_quota__replace_at_the_quota__evicts_nothing),
         cmocka_unit_test(
             test_volume_quota__puts_of_another_tenant_wait_too__cost_the_first_nothing),
+        cmocka_unit_test(test_volume_quota__put_larger_than_the_blocks__waits_for_their_drops_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
