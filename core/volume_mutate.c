@@ -580,7 +580,8 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     }
     if (!reserved && !waits) {
         const uint32_t near = mkv_slot_table_class_near(table, slot_units);
-        reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
+        reserved = near != 0 && mkv_volume_tenant_has_room(volume, op, near) &&
+                   mkv_slot_table_reserve(table, near, &op->slot);
         waits = !reserved && mkv_volume_empty_request(volume, slot_units);
     }
     if (reserved) {
