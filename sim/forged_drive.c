@@ -8,7 +8,6 @@
 #include "core/hash.h"
 #include "core/slot_header.h"
 
-#define OPS_MAX 8u
 #define WINDOW_UNITS 8u
 #define STEP_NS 1000u
 /* What a volume does by and by is due after so long, so many times. */
@@ -17,11 +16,11 @@
 
 void mkv_forged_drive_init(struct mkv_forged_drive *drive, struct mkv_forged_image *image,
                            const struct mkv_superblock *superblock) {
-    *drive = (struct mkv_forged_drive){.image = image};
+    *drive = (struct mkv_forged_drive){.image = image, .later_turns = LATER_TURNS};
     drive->config = (struct mkv_volume_config){
         .capacity_units = image->units,
         .geometry = superblock->geometry,
-        .ops_max = OPS_MAX,
+        .ops_max = MKV_FORGED_MESSAGES_MAX,
         .window_units = WINDOW_UNITS,
         .idle_ns = 1000000000,
         .trim = true,
@@ -52,6 +51,7 @@ static void take_effects(struct mkv_forged_drive *drive) {
             case MKV_EFFECT_MESSAGE:
                 drive->answer = effects[index].message;
                 drive->answer_count++;
+                drive->messages_out -= drive->messages_out > 0 ? 1 : 0;
                 break;
             case MKV_EFFECT_EVENT:
                 break;
@@ -130,6 +130,15 @@ static void carry_out_read(struct mkv_forged_drive *drive, const struct mkv_driv
     done->sum_count = mkv_slot_read_sums(drive->slab, payload, payload_bytes, sums);
 }
 
+static enum mkv_io_result draw_result(struct mkv_forged_drive *drive) {
+    static const enum mkv_io_result results[] = {MKV_IO_MEDIUM, MKV_IO_MEDIUM, MKV_IO_DEVICE,
+                                                 MKV_IO_DEVICE, MKV_IO_DEVICE, MKV_IO_GONE};
+    if (drive->faults == NULL || !mkv_random_chance(drive->faults, 1, drive->fault_one_in)) {
+        return MKV_IO_OK;
+    }
+    return results[mkv_random_below(drive->faults, 6)];
+}
+
 static void complete_first(struct mkv_forged_drive *drive) {
     const struct mkv_effect effect = drive->queue[drive->queue_first];
     drive->queue_first = (drive->queue_first + 1) % MKV_FORGED_QUEUE_MAX;
@@ -137,9 +146,9 @@ static void complete_first(struct mkv_forged_drive *drive) {
     struct mkv_input input = {.kind = MKV_INPUT_DRIVE_DONE};
     uint64_t sums[MKV_CHUNKS_MAX];
     input.drive.op = effect.op;
-    input.drive.result = MKV_IO_OK;
     const struct mkv_drive_effect *act = &effect.drive;
-    if (effect.kind != MKV_EFFECT_DRIVE_FLUSH) {
+    input.drive.result = draw_result(drive);
+    if (effect.kind != MKV_EFFECT_DRIVE_FLUSH && input.drive.result == MKV_IO_OK) {
         MKV_ASSERT(act->lba.unit < drive->image->units);
         MKV_ASSERT(act->unit_count <= drive->image->units - act->lba.unit);
         uint8_t *on_drive = mkv_forged_image_unit(drive->image, act->lba.unit);
@@ -168,7 +177,7 @@ void mkv_forged_drive_settle(struct mkv_forged_drive *drive) {
             complete_first(drive);
         } else if (mkv_volume_has_work(drive->volume)) {
             tick(drive, 0);
-        } else if (later++ < LATER_TURNS) {
+        } else if (later++ < drive->later_turns) {
             tick(drive, LATER_NS);
         } else {
             return;
@@ -183,14 +192,36 @@ bool mkv_forged_drive_serves(const struct mkv_forged_drive *drive) {
     return stats.state == MKV_VOLUME_SERVING;
 }
 
-void mkv_forged_drive_admin(struct mkv_forged_drive *drive, enum mkv_admin_command command) {
+enum mkv_err mkv_forged_drive_command(struct mkv_forged_drive *drive,
+                                      enum mkv_admin_command command,
+                                      const struct mkv_drive_set *set) {
     struct mkv_input input = {.kind = MKV_INPUT_ADMIN, .admin = command};
-    (void)step(drive, &input); /* a state in which it is refused is as good */
+    if (set != NULL) {
+        input.data = (const uint8_t *)set;
+        input.data_bytes = sizeof *set;
+    }
+    return step(drive, &input);
+}
+
+void mkv_forged_drive_send(struct mkv_forged_drive *drive, const struct mkv_message *message,
+                           const uint8_t *data, uint32_t data_bytes) {
+    struct mkv_input input = {
+        .kind = MKV_INPUT_MESSAGE, .data = data, .data_bytes = data_bytes, .message = *message};
+    MKV_ASSERT(drive->messages_out < MKV_FORGED_MESSAGES_MAX);
+    input.message.data_bytes = data_bytes;
+    drive->messages_out++;
+    (void)step(drive, &input);
+}
+
+void mkv_forged_drive_admin(struct mkv_forged_drive *drive, enum mkv_admin_command command) {
+    /* A state in which it is refused is as good. */
+    (void)mkv_forged_drive_command(drive, command, NULL);
     mkv_forged_drive_settle(drive);
 }
 
 static void start(struct mkv_forged_drive *drive) {
     drive->queue_count = 0;
+    drive->messages_out = 0;
     drive->failed = false;
     memset(drive->memory, 0xa5, drive->memory_bytes);
     drive->volume = mkv_volume_init(drive->memory, drive->memory_bytes, &drive->config);

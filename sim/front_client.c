@@ -27,8 +27,7 @@ static struct mkv_random *client_random(struct front_world *world) {
 
 static bool is_read(enum mkv_op op) {
     return op == MKV_OP_GET || op == MKV_OP_EXISTS || op == MKV_OP_LOOKUP || op == MKV_OP_PIN ||
-           op == MKV_OP_UNPIN ||
-           op == MKV_OP_ALLOCATE; /* that may learn what is there, and changes nothing */
+           op == MKV_OP_UNPIN;
 }
 
 /* Whether the model knows of the item. */
@@ -98,6 +97,12 @@ static void draw_put(struct front_world *world, struct request_item *item,
     wire->tier_hint = mkv_tiers_hint(shape, item->key, wire->root);
     item->place = mkv_model_invoke(&world->lives.model, item->key,
                                    replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT, item->version);
+    if (shape->share_expiry > 0 && mkv_random_chance(random, shape->share_expiry, 16)) {
+        const uint64_t now_s = mkv_divide_up_u64(mkv_wall_ms(world->lives.now_ns), 1000);
+        wire->expire_s = mkv_random_between(random, 1, shape->expiry_s_max);
+        mkv_model_expires(&world->lives.model, item->key, item->place,
+                          (uint32_t)now_s + wire->expire_s);
+    }
     if (shape->share_relaxed > 0 && mkv_random_chance(random, shape->share_relaxed, 16)) {
         wire->flags |= MKV_PUT_RELAXED;
         if (wire->length <= world->config.block_bytes_max) { /* else it is durable all the same */
@@ -145,7 +150,7 @@ static void send_request(struct front_world *world, struct request *request,
     request->deadline_ns = deadline_ns;
     request->failures = world->failures;
     world->request_count++;
-    if (!is_read(request->op) || request->op == MKV_OP_ALLOCATE) {
+    if (!is_read(request->op)) {
         mkv_lives_mutated(&world->lives);
     }
     struct mkv_input input = {

@@ -174,7 +174,10 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
 static void draw_expiry(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed ^ EXPIRY_SALT, MKV_CONCERN_SHAPE);
-    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, EXPIRY_ONE_IN)) {
+    const bool fits =
+        shape->world == MKV_WORLD_VOLUME ||
+        (shape->world == MKV_WORLD_FRONT && shape->length_max <= shape->block_bytes_max);
+    if (!fits || !mkv_random_chance(&random, 1, EXPIRY_ONE_IN)) {
         return;
     }
     static const uint32_t spans_s[] = {1, 4, 20};
