@@ -10,6 +10,7 @@
 
 #define WINDOW_UNITS 8u
 #define STEP_NS 1000u
+#define QUEUE_FULL (MKV_FORGED_QUEUE_MAX / 2u)
 /* What a volume does by and by is due after so long, so many times. */
 #define LATER_NS 2000000000ull
 #define LATER_TURNS 6u
@@ -183,10 +184,11 @@ static void tick(struct mkv_forged_drive *drive, uint64_t later_ns) {
 void mkv_forged_drive_settle(struct mkv_forged_drive *drive) {
     uint32_t later = 0;
     for (uint32_t turn = 0; turn < MKV_FORGED_TURNS_MAX; turn++) {
-        if (drive->queue_count > 0) {
-            complete_first(drive);
-        } else if (mkv_volume_has_work(drive->volume)) {
+        /* Work comes first, so that as much as can be is under way at a time. */
+        if (mkv_volume_has_work(drive->volume) && drive->queue_count < QUEUE_FULL) {
             tick(drive, 0);
+        } else if (drive->queue_count > 0) {
+            complete_first(drive);
         } else if (later++ < drive->later_turns) {
             tick(drive, LATER_NS);
         } else {
