@@ -334,5 +334,6 @@ void mkv_volume_tenant_pump(struct mkv_volume *volume) {
 
 bool mkv_volume_tenant_has_work(const struct mkv_volume *volume) {
     return volume->tenant_sweep.place != MKV_NONE_U32 && volume->job_drops < JOB_DROPS_MAX &&
+           mkv_volume_drop_room(volume) &&
            !(volume->tenant_sweep.cursor == 0 && sweep_waits(volume));
 }

@@ -119,8 +119,33 @@ static void settle(struct admin_world *world) {
     MKV_ASSERT(world->drive->messages_out == 0);
 }
 
+/* A configuration that is not what the drive was formatted with. */
+static void open_foreign(struct admin_world *world) {
+    const struct mkv_volume_config config = world->drive->config;
+    struct mkv_geometry *geometry = &world->drive->config.geometry;
+    uint32_t *const figures[] = {&geometry->ring_blocks,     &geometry->tenant_units,
+                                 &geometry->page_count,      &geometry->extent_units,
+                                 &geometry->directory_units, &geometry->extent_count};
+    const uint32_t which = below(world, 8);
+    if (which < 6) {
+        *figures[which] -= 1;
+    } else if (which == 6) {
+        geometry->capacity_units -= 1;
+    } else {
+        world->drive->config.store_uuid.bytes[0] ^= 1;
+    }
+    if (mkv_geometry_valid(geometry)) {
+        mkv_forged_drive_resize(world->drive);
+        const bool opened = mkv_forged_drive_open(world->drive);
+        MKV_ASSERT(!opened);
+    }
+    world->drive->config = config;
+    mkv_forged_drive_resize(world->drive);
+}
+
 static void open_again(struct admin_world *world) {
     world->drive->faults = NULL;
+    open_foreign(world);
     if (!mkv_forged_drive_open(world->drive)) {
         mkv_forged_drive_format(world->drive);
         (void)mkv_forged_drive_open(world->drive);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Many keys of one tag, among others, in a small slot table: more than its buckets hold, so that
- * blocks stand behind the buckets where they belong. Each key is what was put last, whatever came
- * and went around it.
+ * blocks stand behind the buckets where they belong. Sessions let go of many blocks at once, as do
+ * tenants, prefixes and time, and where they may be evicted there is no room for all. Each key is
+ * what was put last, or gone where something may have ended it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +19,15 @@
 #define EXTENT_UNITS 64u
 #define EXTENTS 4u
 #define LENGTH_MAX 200u
+#define TENANT_KEYS 40u
 
 struct crowd {
     struct mkv_random *random;
     struct mkv_forged_drive drive;
     uint32_t lengths[KEYS]; /* of the block; MKV_NONE_U32: there is none */
+    bool may_be_gone[KEYS];
     uint64_t salt;
+    uint32_t tenant_last;
 };
 
 /* Keys that begin as XXH3's secret does have a tag in which the 8 bytes behind do not count. None
@@ -53,10 +57,78 @@ static void check_tags(const struct crowd *crowd) {
 static void put(struct crowd *crowd, uint32_t number) {
     char key[KEY_BYTES + 1];
     key_of(crowd, number, key);
+    struct mkv_forged_drive *drive = &crowd->drive;
     const uint32_t length = mkv_random_below(crowd->random, LENGTH_MAX);
+    drive->session = mkv_random_below(crowd->random, 3);
+    drive->tier_hint = mkv_random_below(crowd->random, MKV_TIER_HINT_MAX + 1);
+    drive->expiry_s =
+        mkv_random_chance(crowd->random, 1, 4)
+            ? (uint32_t)(drive->wall_ms / 1000) + 1 + mkv_random_below(crowd->random, 40)
+            : 0;
     if (mkv_forged_drive_put(&crowd->drive, MKV_TENANT_DEFAULT, key, length, (uint8_t)number) ==
         MKV_STATUS_OK) {
+        /* What is there already stays its session's. */
+        const bool may = crowd->lengths[number] == length && crowd->may_be_gone[number];
         crowd->lengths[number] = length;
+        crowd->may_be_gone[number] =
+            may || drive->session != 0 || drive->expiry_s != 0 || drive->config.eviction;
+    }
+}
+
+static void check_there(struct crowd *crowd, uint32_t number, enum mkv_status status) {
+    if (crowd->may_be_gone[number] && status == MKV_STATUS_NOT_FOUND) {
+        crowd->lengths[number] = MKV_NONE_U32;
+    }
+    MKV_ASSERT((status == MKV_STATUS_OK) == (crowd->lengths[number] != MKV_NONE_U32));
+}
+
+/* Something that ends many blocks, or keeps some. */
+static void ask(struct crowd *crowd) {
+    struct mkv_message message = {.session = 1 + mkv_random_below(crowd->random, 2)};
+    char key[KEY_BYTES + 1];
+    key_of(crowd, mkv_random_below(crowd->random, KEYS), key);
+    uint32_t bytes = 0;
+    switch (mkv_random_below(crowd->random, 7)) {
+    case 0:
+    case 1:
+        message.kind = MKV_MESSAGE_SESSION;
+        message.action =
+            (enum mkv_session_action)mkv_random_between(crowd->random, 1, MKV_SESSION_ACTION_MAX);
+        break;
+    case 2:
+        message.kind = MKV_MESSAGE_PURGE;
+        message.length = bytes = mkv_random_between(crowd->random, 1, 9);
+        for (uint32_t number = 0; number < KEYS; number++) {
+            crowd->may_be_gone[number] = true;
+        }
+        break;
+    case 3:
+    case 4:
+        message.kind = MKV_MESSAGE_PIN;
+        message.lease_ns = 1ull << mkv_random_below(crowd->random, 40);
+        bytes = KEY_BYTES;
+        break;
+    case 5:
+        crowd->drive.wall_ms += 1000 * (uint64_t)mkv_random_below(crowd->random, 30);
+        message.kind = MKV_MESSAGE_COUNT;
+        break;
+    default:
+        message.kind = MKV_MESSAGE_TENANT_DROP;
+        message.tenant = crowd->tenant_last;
+    }
+    (void)mkv_forged_drive_ask(&crowd->drive, &message, (const uint8_t *)key, bytes);
+}
+
+/* Blocks of a tenant of its own, which will all go at once. */
+static void fill_tenant(struct crowd *crowd) {
+    const struct mkv_message message = {.kind = MKV_MESSAGE_TENANT, .tenant = ++crowd->tenant_last};
+    (void)mkv_forged_drive_ask(&crowd->drive, &message, (const uint8_t *)"t", 1);
+    crowd->drive.session = 0;
+    crowd->drive.expiry_s = 0;
+    for (uint32_t number = 0; number < TENANT_KEYS; number++) {
+        char key[KEY_BYTES + 1];
+        key_of(crowd, number, key);
+        (void)mkv_forged_drive_put(&crowd->drive, crowd->tenant_last, key, 10, 1);
     }
 }
 
@@ -66,7 +138,7 @@ static void drop(struct crowd *crowd, uint32_t number) {
     const struct mkv_message message = {.kind = MKV_MESSAGE_DELETE};
     const enum mkv_status status =
         mkv_forged_drive_ask(&crowd->drive, &message, (const uint8_t *)key, KEY_BYTES)->status;
-    MKV_ASSERT((status == MKV_STATUS_OK) == (crowd->lengths[number] != MKV_NONE_U32));
+    check_there(crowd, number, status);
     crowd->lengths[number] = MKV_NONE_U32;
 }
 
@@ -75,7 +147,7 @@ static void get(struct crowd *crowd, uint32_t number) {
     key_of(crowd, number, key);
     const struct mkv_message *answer =
         mkv_forged_drive_get(&crowd->drive, MKV_TENANT_DEFAULT, (const uint8_t *)key, KEY_BYTES);
-    MKV_ASSERT((answer->status == MKV_STATUS_OK) == (crowd->lengths[number] != MKV_NONE_U32));
+    check_there(crowd, number, answer->status);
     MKV_ASSERT(answer->status != MKV_STATUS_OK || answer->length == crowd->lengths[number]);
 }
 
@@ -86,6 +158,16 @@ static void open_again(struct crowd *crowd) {
     for (uint32_t number = 0; number < KEYS; number++) {
         get(crowd, number);
     }
+}
+
+static void draw_config(struct crowd *crowd) {
+    struct mkv_forged_drive *drive = &crowd->drive;
+    drive->config.eviction = mkv_random_chance(crowd->random, 1, 2);
+    drive->config.lease_max = mkv_random_below(crowd->random, 3);
+    drive->config.lock_yield_ns = 1000;
+    drive->config.expiry_pass_ns = 1000;
+    mkv_forged_drive_resize(drive);
+    mkv_forged_drive_format(drive);
 }
 
 void mkv_forge_crowd(struct mkv_random *random, struct mkv_forge_report *report) {
@@ -101,10 +183,12 @@ void mkv_forge_crowd(struct mkv_random *random, struct mkv_forge_report *report)
         .page_count = EXTENTS,
         .directory_units = 400,
         .extent_units = EXTENT_UNITS,
-        .extent_count = EXTENTS,
+        .extent_count = EXTENTS - mkv_random_below(random, 2),
     };
     mkv_forge_fit(&geometry);
     mkv_forge_store(&crowd->drive, &image, &geometry);
+    draw_config(crowd);
+    crowd->tenant_last = MKV_TENANT_DEFAULT + 1; /* the default one stays */
     crowd->drive.later_turns = 0;
     check_tags(crowd);
     open_again(crowd);
@@ -112,7 +196,11 @@ void mkv_forge_crowd(struct mkv_random *random, struct mkv_forge_report *report)
     for (uint32_t turn = 0; turn < TURNS; turn++) {
         const bool comes = (turn / (TURNS / 3)) % 2 == 0;
         const uint32_t number = mkv_random_below(random, KEYS);
-        if (mkv_random_chance(random, 1, 4)) {
+        if (mkv_random_chance(random, 1, 48)) {
+            ask(crowd);
+        } else if (mkv_random_chance(random, 1, 200)) {
+            fill_tenant(crowd);
+        } else if (mkv_random_chance(random, 1, 4)) {
             get(crowd, number);
         } else if (mkv_random_chance(random, comes ? 7 : 1, 8)) {
             put(crowd, number);

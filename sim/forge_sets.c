@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/directory.h"
 #include "core/drive_set.h"
 #include "core/manifest.h"
 #include "sim/forge_internal.h"
@@ -130,7 +131,20 @@ static void forge_manifest(struct mkv_random *random) {
     }
 }
 
+/* Operators are told the state of the directory by its name. */
+static void check_names(void) {
+    for (uint32_t state = MKV_DIRECTORY_CLOSED; state <= MKV_DIRECTORY_OFF; state++) {
+        const char *name = mkv_directory_state_name((enum mkv_directory_state)state);
+        MKV_ASSERT(name[0] != 0);
+        for (uint32_t other = MKV_DIRECTORY_CLOSED; other < state; other++) {
+            MKV_ASSERT(strcmp(name, mkv_directory_state_name((enum mkv_directory_state)other)) !=
+                       0);
+        }
+    }
+}
+
 void mkv_forge_sets(struct mkv_random *random, struct mkv_forge_report *report) {
+    check_names();
     for (uint32_t question = 0; question < QUESTIONS; question++) {
         forge_question(random);
         report->configurations++;

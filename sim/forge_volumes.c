@@ -26,8 +26,14 @@
 #define FOUND_MAX 512u
 #define NAMES_MAX 8u
 #define DEADLINE_NS_MAX 2000000u
-/* Manifests of these volumes have the value's length for an id; the front draws larger ones. */
-#define ID_OF_LENGTH_MAX (1ull << 32)
+/* Manifests of these volumes have for an id the value's length and, above it, the blocks that a
+ * segment of it is long; most that the front draws are none of these. */
+#define ID_FACTOR_SHIFT 32u
+#define ID_FACTOR_MAX 4u
+#define LARGE_LENGTHS 3u
+/* The last key is so long that there is no room for a segment's suffix. */
+#define LONG_KEY (KEYS - 1u)
+#define LONG_KEY_BYTES 1020u
 
 struct asked_request {
     uint64_t id;
@@ -129,7 +135,7 @@ static void take_message(struct volumes_world *world, const struct mkv_message *
     MKV_ASSERT(world->pending_count < PENDING_MAX);
     struct pending *pending = &world->pending[world->pending_count++];
     *pending = (struct pending){.message = *message};
-    if (has_key && message->data_bytes > MKV_SEGMENT_KEY_SUFFIX_BYTES) {
+    if (has_key && message->data_bytes == KEY_BYTES + MKV_SEGMENT_KEY_SUFFIX_BYTES) {
         const uint8_t *suffix = mkv_front_arena(world->front) + message->data_offset +
                                 message->data_bytes - MKV_SEGMENT_KEY_SUFFIX_BYTES;
         pending->is_segment = true;
@@ -196,11 +202,19 @@ static enum mkv_status draw_status(struct volumes_world *world, const enum mkv_s
 }
 
 static uint32_t segment_length(const struct volumes_world *world, const struct pending *pending) {
-    const uint64_t begin = (uint64_t)pending->segment * world->config.block_bytes_max;
-    if (pending->id >= ID_OF_LENGTH_MAX || begin >= pending->id) {
+    const uint64_t factor = pending->id >> ID_FACTOR_SHIFT;
+    const uint64_t length = pending->id & UINT32_MAX;
+    const uint64_t segment_bytes = factor * world->config.block_bytes_max;
+    const uint64_t begin = pending->segment * segment_bytes;
+    if (factor < 1 || factor > ID_FACTOR_MAX || begin >= length) {
         return world->config.block_bytes_max;
     }
-    return (uint32_t)mkv_min_u64(pending->id - begin, world->config.block_bytes_max);
+    return (uint32_t)mkv_min_u64(length - begin, segment_bytes);
+}
+
+/* One of a few, so that a value is put again. */
+static uint64_t draw_large(struct volumes_world *world) {
+    return world->config.block_bytes_max * (uint64_t)(1 + below(world, LARGE_LENGTHS)) + 77;
 }
 
 static void answer_find(struct volumes_world *world, const struct pending *pending,
@@ -221,9 +235,9 @@ static void answer_find(struct volumes_world *world, const struct pending *pendi
         found->units = found_units(found->length);
     } else {
         found->flags = one_in(world, 2) ? MKV_BLOCK_MANIFEST : 0;
-        found->units = found->flags != 0
-                           ? 0
-                           : below(world, world->config.block_bytes_max / MKV_UNIT_BYTES + 1);
+        /* Blocks may be larger than this front makes them. */
+        const uint32_t bytes_max = world->config.block_bytes_max * (one_in(world, 12) ? 4 : 1);
+        found->units = found->flags != 0 ? 0 : below(world, bytes_max / MKV_UNIT_BYTES + 1);
     }
     if (one_in(world, 32)) { /* another block of the same tag */
         found->flags ^= MKV_BLOCK_MANIFEST;
@@ -237,14 +251,14 @@ static void answer_find(struct volumes_world *world, const struct pending *pendi
 
 /* A manifest of a drawn value, mostly right. */
 static void draw_manifest(struct volumes_world *world) {
-    const uint32_t segment_bytes = world->config.block_bytes_max;
-    const uint64_t length =
-        segment_bytes + 1 + below(world, (uint32_t)(world->config.value_bytes_max - segment_bytes));
+    const uint32_t factor = one_in(world, 8) ? ID_FACTOR_MAX : 1;
+    const uint32_t segment_bytes = factor * world->config.block_bytes_max;
+    const uint64_t length = draw_large(world);
     struct mkv_manifest manifest = {
         .length = length,
         .segment_bytes = segment_bytes,
         .segment_count = (uint32_t)mkv_divide_up_u64(length, segment_bytes),
-        .id = length,
+        .id = length | (uint64_t)factor << ID_FACTOR_SHIFT,
     };
     for (uint32_t segment = 0; segment < manifest.segment_count; segment++) {
         const uint64_t left = length - (uint64_t)segment * segment_bytes;
@@ -287,8 +301,12 @@ static void answer_read(struct volumes_world *world, const struct mkv_message *m
         input->data = world->manifest;
         input->data_bytes = MKV_MANIFEST_BYTES;
         answer->data_bytes = MKV_MANIFEST_BYTES;
+        if (one_in(world, 16)) {
+            input->data_bytes = answer->data_bytes = MKV_MANIFEST_BYTES - 1;
+        }
         return;
     }
+    answer->flags = one_in(world, 32) ? MKV_BLOCK_MANIFEST : 0;
     const uint32_t length_max =
         found->units == 0 ? MKV_INLINE_BYTES_MAX : found->units * MKV_UNIT_BYTES;
     answer->length = found->length != MKV_NONE_U32 && !one_in(world, 24)
@@ -425,7 +443,7 @@ static uint64_t draw_length(struct volumes_world *world, enum mkv_op op) {
     case 2:
         return block;
     case 3:
-        return block + 1 + below(world, (uint32_t)(world->config.value_bytes_max - block));
+        return draw_large(world);
     default:
         return 100;
     }
@@ -436,6 +454,9 @@ static void draw_item(struct volumes_world *world, const struct mkv_request *req
     const bool stores = request->op == MKV_OP_PUT || request->op == MKV_OP_ALLOCATE;
     const uint32_t key = below(world, KEYS);
     *item = (struct mkv_request_item){.key_offset = KEY_BYTES * key, .key_bytes = KEY_BYTES};
+    if (key == LONG_KEY) {
+        item->key_bytes = LONG_KEY_BYTES;
+    }
     if (request->op == MKV_OP_SESSION) {
         item->key_bytes = 0;
         item->session = 1 + below(world, 3);
@@ -469,7 +490,7 @@ static void draw_item(struct volumes_world *world, const struct mkv_request *req
 }
 
 static void ask(struct volumes_world *world) {
-    static const uint8_t keys[KEYS * KEY_BYTES + 1] = "key0key1key2key3key4";
+    static const uint8_t keys[KEYS * KEY_BYTES + LONG_KEY_BYTES] = "key0key1key2key3key4";
     static const enum mkv_op ops[] = {
         MKV_OP_PUT,    MKV_OP_PUT,      MKV_OP_PUT,    MKV_OP_GET,    MKV_OP_GET,   MKV_OP_GET,
         MKV_OP_GET,    MKV_OP_EXISTS,   MKV_OP_LOOKUP, MKV_OP_PIN,    MKV_OP_UNPIN, MKV_OP_DELETE,
@@ -479,8 +500,7 @@ static void ask(struct volumes_world *world) {
     if (world->closing[connection] || world->asked_count == ASKED_MAX) {
         return;
     }
-    struct mkv_input input = {
-        .kind = MKV_INPUT_REQUEST, .data = keys, .data_bytes = KEYS * KEY_BYTES};
+    struct mkv_input input = {.kind = MKV_INPUT_REQUEST, .data = keys, .data_bytes = sizeof keys};
     struct mkv_request *request = &input.request;
     request->connection = (struct mkv_connection_id){connection, world->generations[connection]};
     request->request_id = ++world->ids;
@@ -533,7 +553,7 @@ static void draw_config(struct volumes_world *world) {
         config->memory_blocks_max = one_in(world, 4) ? 0 : 1 + below(world, 24);
         config->lookup_lease_ns = one_in(world, 2) ? 1000 : 0;
         config->transfer_grace_ns = 200000;
-        config->segment_id_seed = mkv_random_next(world->random) | ID_OF_LENGTH_MAX;
+        config->segment_id_seed = mkv_random_next(world->random);
     } while (mkv_front_config_fault(config) != NULL);
 }
 

@@ -10,13 +10,22 @@
 
 #define WINDOW_UNITS 8u
 #define STEP_NS 1000u
+#define QUEUE_FULL (MKV_FORGED_QUEUE_MAX / 2u)
 /* What a volume does by and by is due after so long, so many times. */
 #define LATER_NS 2000000000ull
 #define LATER_TURNS 6u
 
+void mkv_forged_drive_resize(struct mkv_forged_drive *drive) {
+    free(drive->memory);
+    drive->memory_bytes = mkv_volume_memory_required(&drive->config);
+    drive->memory =
+        aligned_alloc(MKV_UNIT_BYTES, mkv_round_up_u64(drive->memory_bytes, MKV_UNIT_BYTES));
+    MKV_ASSERT(drive->memory != NULL);
+}
+
 void mkv_forged_drive_init(struct mkv_forged_drive *drive, struct mkv_forged_image *image,
                            const struct mkv_superblock *superblock) {
-    *drive = (struct mkv_forged_drive){.image = image, .later_turns = LATER_TURNS};
+    *drive = (struct mkv_forged_drive){.image = image, .later_turns = LATER_TURNS, .wall_ms = 1};
     drive->config = (struct mkv_volume_config){
         .capacity_units = image->units,
         .geometry = superblock->geometry,
@@ -29,12 +38,10 @@ void mkv_forged_drive_init(struct mkv_forged_drive *drive, struct mkv_forged_ima
         .drive_uuid = superblock->drive_uuid,
         .drive_set = superblock->drive_set,
     };
-    drive->memory_bytes = mkv_volume_memory_required(&drive->config);
-    drive->memory =
-        aligned_alloc(MKV_UNIT_BYTES, mkv_round_up_u64(drive->memory_bytes, MKV_UNIT_BYTES));
+    mkv_forged_drive_resize(drive);
     drive->slab_bytes = (size_t)image->units * MKV_UNIT_BYTES + MKV_CHUNK_BYTES_MIN;
     drive->slab = calloc(1, drive->slab_bytes);
-    MKV_ASSERT(drive->memory != NULL && drive->slab != NULL);
+    MKV_ASSERT(drive->slab != NULL);
 }
 
 void mkv_forged_drive_free(struct mkv_forged_drive *drive) {
@@ -80,7 +87,11 @@ static void take_effects(struct mkv_forged_drive *drive) {
 static enum mkv_err step(struct mkv_forged_drive *drive, struct mkv_input *input) {
     drive->now_ns += STEP_NS;
     input->now_ns = drive->now_ns;
-    input->wall_ms = 1;
+    input->wall_ms = drive->wall_ms;
+    if (input->kind == MKV_INPUT_MESSAGE) { /* as a driver may, before each step */
+        mkv_volume_prefetch(drive->volume, &input->message, input->data, MKV_PREFETCH_BUCKET);
+        mkv_volume_prefetch(drive->volume, &input->message, input->data, MKV_PREFETCH_ENTRY);
+    }
     const enum mkv_err err = mkv_volume_step(drive->volume, input);
     take_effects(drive);
     return err;
@@ -173,10 +184,11 @@ static void tick(struct mkv_forged_drive *drive, uint64_t later_ns) {
 void mkv_forged_drive_settle(struct mkv_forged_drive *drive) {
     uint32_t later = 0;
     for (uint32_t turn = 0; turn < MKV_FORGED_TURNS_MAX; turn++) {
-        if (drive->queue_count > 0) {
-            complete_first(drive);
-        } else if (mkv_volume_has_work(drive->volume)) {
+        /* Work comes first, so that as much as can be is under way at a time. */
+        if (mkv_volume_has_work(drive->volume) && drive->queue_count < QUEUE_FULL) {
             tick(drive, 0);
+        } else if (drive->queue_count > 0) {
+            complete_first(drive);
         } else if (later++ < drive->later_turns) {
             tick(drive, LATER_NS);
         } else {
@@ -263,6 +275,9 @@ enum mkv_status mkv_forged_drive_put(struct mkv_forged_drive *drive, uint32_t te
         .length = length,
         .flags = MKV_PUT_REPLACE,
         .root = mkv_root_of_sums(length, sums),
+        .session = drive->session,
+        .tier_hint = drive->tier_hint,
+        .expiry_s = drive->expiry_s,
     };
     const struct mkv_message *answer =
         mkv_forged_drive_ask(drive, &message, (const uint8_t *)key, (uint32_t)strlen(key));

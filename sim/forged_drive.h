@@ -41,7 +41,12 @@ struct mkv_forged_drive {
     struct mkv_random *faults;
     uint32_t fault_one_in;
     uint32_t messages_out; /* asked, and not answered */
-    uint32_t later_turns;  /* coming to rest, time passes so many times for what is due by and by */
+    uint64_t wall_ms;
+    /* Of puts to come: what they bring besides the bytes. */
+    uint64_t session;
+    uint32_t tier_hint;
+    uint32_t expiry_s;
+    uint32_t later_turns; /* coming to rest, time passes so many times for what is due by and by */
     uint32_t answer_count;
     struct mkv_message answer; /* the last one */
 };
@@ -49,6 +54,8 @@ struct mkv_forged_drive {
 /* With the geometry and the ids of the superblock, as the daemon does. */
 void mkv_forged_drive_init(struct mkv_forged_drive *drive, struct mkv_forged_image *image,
                            const struct mkv_superblock *superblock);
+/* The configuration has changed since: the volume gets the memory that it wants now. */
+void mkv_forged_drive_resize(struct mkv_forged_drive *drive);
 void mkv_forged_drive_free(struct mkv_forged_drive *drive);
 /* Writes an empty store with that geometry. */
 void mkv_forged_drive_format(struct mkv_forged_drive *drive);
