@@ -410,9 +410,9 @@ static void abandon(struct front_world *world, struct request_item *item, enum m
     world->abandoned += !is_read(op);
 }
 
-/* It ended at its deadline, and stores nothing. But a put that waits for its key at a volume may yet
- * find the same content there, and give it its expiry: where there are any, the model lets it take
- * effect. */
+/* It ended at its deadline, and stores nothing. But a put that waits for its key at a volume may
+ * yet find the same content there, and give it its expiry: where there are any, the model lets it
+ * take effect. */
 static void gave_up(struct front_world *world, struct request_item *item, enum mkv_op op) {
     const bool stores = op == MKV_OP_PUT || op == MKV_OP_ALLOCATE || op == MKV_OP_COMMIT;
     if (stores && world->lives.shape->share_expiry > 0) {
