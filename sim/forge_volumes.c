@@ -30,7 +30,7 @@
  * segment of it is long; most that the front draws are none of these. */
 #define ID_FACTOR_SHIFT 32u
 #define ID_FACTOR_MAX 4u
-#define LARGE_LENGTHS 3u
+#define LARGE_LENGTHS 5u
 /* The last key is so long that there is no room for a segment's suffix. */
 #define LONG_KEY (KEYS - 1u)
 #define LONG_KEY_BYTES 1020u
