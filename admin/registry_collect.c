@@ -390,15 +390,18 @@ MKV_COLLECTOR(evictions_by_tier) {
 MKV_COLLECTOR(evictions_by_cause) {
     (void)argument;
     uint64_t capacity = 0;
+    uint64_t quota = 0;
     uint64_t rebalance = 0;
     uint64_t expired = 0;
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_volume_stats *volume = &sources->snapshot->drives[index].volume;
         capacity += volume->evictions_capacity_total;
+        quota += volume->evictions_quota_total;
         rebalance += volume->evictions_rebalance_total;
         expired += volume->expired_total;
     }
     count1(out, "capacity", capacity);
+    count1(out, "quota", quota);
     count1(out, "class_rebalance", rebalance);
     count1(out, "expire", expired);
 }
@@ -452,6 +455,61 @@ MKV_COLLECTOR(of_tenants) {
     }
     if (has_others) {
         count1(out, TENANT_OTHER, others);
+    }
+}
+
+/* What clients of the tenants that are told apart asked for, and in `others` the rest. */
+static bool tenants_asked(const struct mkv_admin_snapshot *snapshot,
+                          struct mkv_front_tenant *others) {
+    bool has_others = false;
+    *others = snapshot->tenants_other;
+    for (uint32_t index = 0; index < snapshot->tenant_count; index++) {
+        if (!tenant_is_told(snapshot, index)) {
+            const struct mkv_front_tenant *asked = &snapshot->tenants[index].asked;
+            others->keys_from_memory += asked->keys_from_memory;
+            others->keys_from_drive += asked->keys_from_drive;
+            others->keys_missed += asked->keys_missed;
+            others->bytes_in += asked->bytes_in;
+            others->bytes_out += asked->bytes_out;
+            has_others = true;
+        }
+    }
+    return has_others || others->keys_missed > 0 || others->bytes_in > 0 ||
+           others->keys_from_memory > 0 || others->keys_from_drive > 0;
+}
+
+static void asked_keys(struct mkv_exposition *out, const char *name,
+                       const struct mkv_front_tenant *asked) {
+    count2(out, name, "memory", asked->keys_from_memory);
+    count2(out, name, "drive", asked->keys_from_drive);
+    count2(out, name, "miss", asked->keys_missed);
+}
+
+static void asked_bytes(struct mkv_exposition *out, const char *name,
+                        const struct mkv_front_tenant *asked) {
+    count2(out, name, "in", asked->bytes_in);
+    count2(out, name, "out", asked->bytes_out);
+}
+
+MKV_COLLECTOR(tenant_asked) {
+    const struct mkv_admin_snapshot *snapshot = sources->snapshot;
+    struct mkv_front_tenant others;
+    const bool has_others = tenants_asked(snapshot, &others);
+    for (uint32_t index = 0; index < snapshot->tenant_count; index++) {
+        const struct mkv_admin_tenant *tenant = &snapshot->tenants[index];
+        if (!tenant_is_told(snapshot, index)) {
+            continue;
+        }
+        if (argument != 0) {
+            asked_bytes(out, tenant->name, &tenant->asked);
+        } else {
+            asked_keys(out, tenant->name, &tenant->asked);
+        }
+    }
+    if (has_others && argument != 0) {
+        asked_bytes(out, TENANT_OTHER, &others);
+    } else if (has_others) {
+        asked_keys(out, TENANT_OTHER, &others);
     }
 }
 

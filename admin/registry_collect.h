@@ -72,6 +72,7 @@ MKV_COLLECTOR(evictions_by_cause);
 MKV_COLLECTOR(leases);
 MKV_COLLECTOR(active_tenants);
 MKV_COLLECTOR(of_tenants);
+MKV_COLLECTOR(tenant_asked); /* true: bytes; false: keys */
 MKV_COLLECTOR(tenant_quotas);
 MKV_COLLECTOR(device_online);
 MKV_COLLECTOR(device_state);

@@ -23,7 +23,10 @@ static const char *const components[] = {"superblock", "journal", "index", "slot
                                          "payload",    "wire",    NULL};
 static const char *const repair_kinds[] = {"superblock_copy", "quarantined_slot", "torn_tail",
                                            NULL};
-static const char *const eviction_causes[] = {"capacity", "class_rebalance", "expire", NULL};
+static const char *const eviction_causes[] = {"capacity", "quota", "class_rebalance", "expire",
+                                              NULL};
+static const char *const tenant_results[] = {"memory", "drive", "miss", NULL};
+static const char *const directions[] = {"in", "out", NULL};
 static const char *const demotion_causes[] = {"exit_think", "session_end", "idle", NULL};
 static const char *const think_reasons[] = {"converged", "overthinking", "hard_cap", NULL};
 static const char *const lease_outcomes[] = {"used", "expired", "overridden", "refused", NULL};
@@ -63,6 +66,10 @@ static const struct mkv_metric_label by_think_reason[] = {CLOSED("reason", think
 static const struct mkv_metric_label by_outcome[] = {CLOSED("outcome", lease_outcomes), END};
 static const struct mkv_metric_label by_tenant[] = {OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1),
                                                     END};
+static const struct mkv_metric_label by_tenant_result[] = {
+    OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1), CLOSED("result", tenant_results), END};
+static const struct mkv_metric_label by_tenant_direction[] = {
+    OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1), CLOSED("direction", directions), END};
 static const struct mkv_metric_label by_shard[] = {OPEN("shard", 1), END};
 static const struct mkv_metric_label by_path[] = {CLOSED("path", mkv_admin_paths), END};
 static const struct mkv_metric_label by_node_state[] = {CLOSED("state", mkv_admin_node_states),
@@ -363,6 +370,18 @@ const struct mkv_metric_family mkv_metric_families[] = {
           "Give a quota to who takes too much"),
     COUNTER("memkv_tenant_writes_total", "blocks", by_tenant, of_tenants, OF_TENANT(writes_total),
             "Blocks written for a tenant since the start", "Who writes", "None needed by itself"),
+    COUNTER("memkv_tenant_lookup_keys_total", "keys", by_tenant_result, tenant_asked, false,
+            "Keys that clients of a tenant asked for, by result", "The hit ratio of a tenant",
+            "Many misses: raise its quota, or see what it stores"),
+    COUNTER("memkv_tenant_bytes_total", "bytes", by_tenant_direction, tenant_asked, true,
+            "Payload bytes moved for a tenant", "Who uses the network", "None needed by itself"),
+    COUNTER("memkv_tenant_evicted_blocks_total", "blocks", by_tenant, of_tenants,
+            OF_TENANT(evicted_total), "Blocks that a tenant lost to eviction",
+            "Whose blocks do not stay", "Many: raise its quota, or add drives"),
+    COUNTER("memkv_tenant_evictions_caused_total", "blocks", by_tenant, of_tenants,
+            OF_TENANT(evictions_caused_total),
+            "Blocks evicted because a tenant needed room, its own or others'",
+            "Who drives others' blocks out", "Give a quota to who takes too much"),
     GAUGE("memkv_tenant_quota_bytes", "bytes", by_tenant, tenant_quotas, 0,
           "Bytes of slots that a tenant may take", "How near a tenant is to its quota",
           "Raise it in tenants.quotas, or drop what is not needed"),

@@ -134,6 +134,8 @@ struct mkv_admin_tenant {
     uint64_t quota_bytes; /* UINT64_MAX: none */
     uint64_t writes_total;
     uint64_t quota_rejections_total;
+    uint64_t evicted_total, evictions_caused_total;
+    struct mkv_front_tenant asked; /* its id is not set */
 };
 /* Tenants that status and metrics tell apart: the oldest. The others count together. */
 #define MKV_ADMIN_TENANTS_TOLD 64u
@@ -159,6 +161,7 @@ struct mkv_admin_snapshot {
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
 
+    struct mkv_front_tenant tenants_other; /* what clients asked for under other names */
     uint32_t tenant_count; /* at most MKV_TENANT_NAMES_MAX; the default one first, then by age */
     struct mkv_admin_tenant tenants[MKV_TENANT_NAMES_MAX];
 

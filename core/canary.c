@@ -229,6 +229,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_LIVE_SEGMENTS_DROPPED] =
         {"live-segments-dropped",
          "A replacing put of a value above one block drops the segments of its own."},
+    [MKV_CANARY_QUOTA_WITHOUT_RESERVED] =
+        {"quota-without-reserved",
+         "A put that asks for room in a quota does not count the puts that are under way."},
     [MKV_CANARY_RETIRED_SLOT_FORGOTTEN] =
         {"retired-slot-forgotten", "A checkpoint holds a slot that is retired as if it were free."},
     [MKV_CANARY_EXPIRED_BLOCK_SERVED] = {"expired-block-served",

@@ -144,6 +144,13 @@ void mkv_eviction_remember(struct mkv_eviction *eviction, uint64_t tag, uint32_t
 struct mkv_slot mkv_eviction_victim(struct mkv_eviction *eviction,
                                     const struct mkv_eviction_slots *slots, uint32_t class_index);
 
+/* Whether a block may leave at all now; and of two that may, of any classes, whether the first one
+ * should leave before the other. */
+bool mkv_eviction_may_leave(const struct mkv_eviction_slots *slots, struct mkv_slot slot);
+bool mkv_eviction_leaves_before(const struct mkv_eviction *eviction,
+                                const struct mkv_eviction_slots *slots, struct mkv_slot slot,
+                                struct mkv_slot other);
+
 /* Whether no block of the class may leave, as far as is known: all were looked at, and skipped.
  * Until a block is inserted or demoted, a pass ends, or mkv_eviction_unskip says so. */
 bool mkv_eviction_is_exhausted(const struct mkv_eviction *eviction, uint32_t class_index);

@@ -200,3 +200,23 @@ struct mkv_slot mkv_eviction_victim(struct mkv_eviction *eviction,
     MKV_ASSERT(slot == MKV_NONE_U32 || eviction_tier(*eviction_bits(slots, slot)) == tier);
     return (struct mkv_slot){slot};
 }
+
+bool mkv_eviction_may_leave(const struct mkv_eviction_slots *slots, struct mkv_slot slot) {
+    const uint16_t bits = *eviction_bits(slots, slot.index);
+    return eviction_is_in(bits) && may_leave(slots, bits, slot.index, eviction_tier(bits));
+}
+
+bool mkv_eviction_leaves_before(const struct mkv_eviction *eviction,
+                                const struct mkv_eviction_slots *slots, struct mkv_slot slot,
+                                struct mkv_slot other) {
+    const uint16_t bits[2] = {*eviction_bits(slots, slot.index),
+                              *eviction_bits(slots, other.index)};
+    if (eviction_tier(bits[0]) != eviction_tier(bits[1])) {
+        return eviction_tier(bits[0]) < eviction_tier(bits[1]);
+    }
+    const struct eviction_candidate candidates[2] = {
+        {.order = eviction_order(slots, slot.index), .state = (uint8_t)eviction_state(bits[0])},
+        {.order = eviction_order(slots, other.index), .state = (uint8_t)eviction_state(bits[1])},
+    };
+    return leaves_before(eviction, &candidates[0], &candidates[1]);
+}

@@ -214,6 +214,7 @@ struct mkv_front *mkv_front_init(void *memory, size_t memory_bytes,
     front->write_units_max = write_units_max(config);
     front->reservations_drawn = config->segment_id_seed; /* not those of the last start */
     init_lists(front);
+    front->tenants[MKV_FRONT_TENANTS_MAX].id = MKV_NONE_U32;
     (void)mkv_slab_init(front_at(front, front->layout.slabs),
                         mkv_slab_memory_required(config->slab_unit_count), config->slab_unit_count);
     return front;
@@ -318,6 +319,7 @@ enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *inp
     MKV_ASSERT(front->effect_count <= FRONT_EFFECTS_PER_ITEM_MAX);
     mkv_front_timers_run(front);
     run_ready(front);
+    mkv_front_touches_send(front);
     return MKV_OK;
 }
 
@@ -367,4 +369,33 @@ void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stat
     for (uint32_t order = 0; order < MKV_SLAB_ORDER_COUNT; order++) {
         stats->slabs_allocated += mkv_slab_allocated(slabs, order);
     }
+}
+
+/* A new tenant gets a row of its own while there are some. */
+struct mkv_front_tenant *mkv_front_tenant_of(struct mkv_front *front, uint32_t tenant) {
+    uint32_t *link = &front->tenant_heads[tenant % MKV_FRONT_TENANTS_MAX];
+    while (*link != 0) {
+        if (front->tenants[*link - 1].id == tenant) {
+            return &front->tenants[*link - 1];
+        }
+        link = &front->tenant_nexts[*link - 1];
+    }
+    if (tenant == MKV_NONE_U32 || front->tenant_count == MKV_FRONT_TENANTS_MAX) {
+        return &front->tenants[MKV_FRONT_TENANTS_MAX];
+    }
+    struct mkv_front_tenant *row = &front->tenants[front->tenant_count++];
+    row->id = tenant;
+    *link = front->tenant_count;
+    return row;
+}
+
+bool mkv_front_next_tenant(const struct mkv_front *front, uint32_t *cursor,
+                           struct mkv_front_tenant *tenant) {
+    if (*cursor > front->tenant_count) {
+        return false;
+    }
+    const bool last = *cursor == front->tenant_count;
+    *tenant = front->tenants[last ? MKV_FRONT_TENANTS_MAX : *cursor];
+    ++*cursor;
+    return true;
 }

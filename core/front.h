@@ -8,7 +8,10 @@
  *            while mkv_front_has_work(front): step a TICK at once, else at the latest at
  *            mkv_front_timer_ns(front)
  *
- *   GET         FIND, slab, READ, PUSH; or PUSH alone, of a block that is in memory
+ *   GET         FIND, slab, READ, PUSH; or PUSH alone, of a block that is in memory, of which the
+ *               volume hears later, with others (TOUCH)
+ *   EXISTS, LOOKUP   EXISTS, whose answer says whether the block is leased; what the volume does
+ *               not have, and memory does, is there
  *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE. A
  *               relaxed one over nothing is answered at PUT_TAKEN
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
@@ -207,7 +210,9 @@ struct mkv_front_stats {
     uint64_t keys_from_memory[MKV_OP_COUNT]; /* of keys_by_miss[][MKV_MISS_NONE] */
     uint64_t memory_kept_puts;               /* blocks that stayed: written … */
     uint64_t memory_kept_reads;              /* … and read */
-    uint64_t memory_taken;                   /* for others' slabs, or for more recent blocks */
+    uint64_t touches_sent;     /* blocks read from memory that volumes were told of … */
+    uint64_t touches_dropped;  /* … and others, of which there were too many at a time */
+    uint64_t memory_taken;     /* for others' slabs, or for more recent blocks */
     uint64_t memory_forgotten; /* because their key was put, replaced or deleted, or is offline */
     uint64_t reads_shared;     /* GETs of a block that waited for another's read, and had it */
     uint64_t reads_not_kept;   /* their key was mutated meanwhile */
@@ -245,5 +250,21 @@ struct mkv_front_stats {
     uint32_t volume_ops[MKV_VOLUMES_MAX]; /* operations outstanding or credited at each volume */
 };
 void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stats);
+
+/* Tenants that are counted each; those that come when there are as many count together. */
+#define MKV_FRONT_TENANTS_MAX 128u
+
+/* What clients of one tenant asked for since init. */
+struct mkv_front_tenant {
+    uint32_t id; /* MKV_NONE_U32: all the others, and names that have no number */
+    uint64_t keys_from_memory;
+    uint64_t keys_from_drive;
+    uint64_t keys_missed;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+};
+/* Walks them: *cursor starts at 0; false at the end. */
+bool mkv_front_next_tenant(const struct mkv_front *front, uint32_t *cursor,
+                           struct mkv_front_tenant *tenant);
 
 #endif

@@ -71,6 +71,9 @@
 /* How often a resident is passed over, at most, because it was used meanwhile. */
 #define FRONT_HEAT_MAX 3u
 
+/* How long a volume is not told of a block that was read from memory. */
+#define FRONT_TOUCH_NS 10000000ull
+
 #define FRONT_TENANT_NAME_BYTES (MKV_TENANT_STORED_NAME_BYTES_MAX + 1u)
 
 _Static_assert(FRONT_DATA_BYTES >= MKV_KEY_BYTES_MAX, "message data holds a key");
@@ -164,6 +167,7 @@ struct front_op {
     bool joined;       /* GET: has waited for the read of another */
     bool looked;       /* it counts as looked up in memory */
     bool from_memory;  /* GET, EXISTS: no volume was asked */
+    bool in_memory;    /* EXISTS: the block was in memory when the volume was asked */
     bool was_there;    /* PUT, COMMIT: OK, and nothing was stored */
     bool early;        /* PUT: the client has its OK before the value is durable */
     uint32_t resident; /* that it reads, waits for or uses; MKV_NONE_U32 */
@@ -338,11 +342,20 @@ struct front_connection {
     struct front_list capped;   /* ops that wait for slab_units to fall */
 };
 
+/* A block that was read from memory, which its volume is told with others. */
+struct front_touch {
+    uint64_t tag;
+    uint32_t tenant;
+};
+
 struct front_volume {
     enum mkv_front_volume_state state;
     uint32_t outages; /* how often it went offline: what is resident of it is gone then */
     uint32_t used[FRONT_CREDIT_COUNT];
     uint32_t reserving; /* reservations of it, and those on their way to be */
+    uint32_t touch_count;
+    uint64_t touch_ns; /* when the first of them came */
+    struct front_touch touches[MKV_TOUCH_ENTRIES_MAX];
     struct front_list waiting[FRONT_CREDIT_COUNT];
 };
 
@@ -413,6 +426,11 @@ struct mkv_front {
     struct front_volume volumes[MKV_VOLUMES_MAX];
     struct mkv_member members[MKV_VOLUMES_MAX]; /* of placement; an absent one has no weight */
     struct mkv_front_stats stats;               /* the counts; states are filled in when asked */
+    /* The last row is that of all the others. */
+    struct mkv_front_tenant tenants[MKV_FRONT_TENANTS_MAX + 1];
+    uint32_t tenant_heads[MKV_FRONT_TENANTS_MAX]; /* by id: 1 + the first row to look at */
+    uint32_t tenant_nexts[MKV_FRONT_TENANTS_MAX];
+    uint32_t tenant_count;
 };
 
 static inline bool front_has_memory(const struct mkv_front *front) {
@@ -480,6 +498,9 @@ static inline uint64_t front_add_ns(uint64_t a, uint64_t b) {
 struct mkv_effect *mkv_front_emit(struct mkv_front *front, enum mkv_effect_kind kind);
 /* FRONT_DATA_BYTES for the data of that effect, which becomes its message's. */
 uint8_t *mkv_front_emit_data(struct mkv_front *front, struct mkv_effect *effect);
+
+/* The figures of the item's tenant. */
+struct mkv_front_tenant *mkv_front_tenant_of(struct mkv_front *front, uint32_t tenant);
 
 /* front_wait.c */
 
@@ -604,8 +625,13 @@ void mkv_front_session_done(struct mkv_front *front, uint32_t op, enum mkv_statu
 /* GET: whether the block is in memory, or on its way there, so that no volume is asked. The op is
  * then DONE, or waits. */
 bool mkv_front_op_from_memory(struct mkv_front *front, uint32_t op);
-/* EXISTS: whether the block is in memory; then the op is DONE. */
+/* EXISTS: whether the block is in memory, and no lease is asked for; then the op is DONE. */
 bool mkv_front_op_exists_in_memory(struct mkv_front *front, uint32_t op);
+/* EXISTS: the volume has answered, of which memory may know better. */
+void mkv_front_op_exists_settle(struct mkv_front *front, uint32_t op, enum mkv_status status,
+                                enum mkv_miss miss);
+/* Tells the volumes which of their blocks were read from memory, when that is worth a message. */
+void mkv_front_touches_send(struct mkv_front *front);
 /* GET: a read of the whole block is about to begin, and others may wait for it. */
 void mkv_front_op_share_read(struct mkv_front *front, uint32_t op);
 /* The op read for others, too, and no block came of it. They end as it did where the volume has
@@ -663,8 +689,8 @@ void mkv_front_request_result(struct mkv_front *front, uint32_t request, uint32_
 
 /* front_reserve.c */
 
-/* An ALLOCATE's op, prepared and with its length, counts as a reservation from now on; false when
- * there may be no more. */
+/* An ALLOCATE's op, prepared, with its length and a volume that is online, counts as a reservation
+ * from now on; false when there may be no more. */
 bool mkv_front_reservation_count(struct mkv_front *front, uint32_t item);
 void mkv_front_reservation_uncount(struct mkv_front *front, uint32_t item);
 /* The op of an ALLOCATE is RESERVED: so is the item, which leaves its request with a name. */

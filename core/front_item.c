@@ -64,6 +64,10 @@ void mkv_front_item_decide(struct mkv_front *front, uint32_t item_index,
                                  front_op_at(front, item_index)->from_memory;
         front->stats.keys_by_miss[item->op][target->miss]++;
         front->stats.keys_from_memory[item->op] += from_memory ? 1 : 0;
+        struct mkv_front_tenant *tenant = mkv_front_tenant_of(front, item->tenant);
+        tenant->keys_from_memory += from_memory ? 1 : 0;
+        tenant->keys_from_drive += target->miss == MKV_MISS_NONE && !from_memory ? 1 : 0;
+        tenant->keys_missed += target->miss != MKV_MISS_NONE ? 1 : 0;
     }
     mkv_front_request_result(front, item->request, item->position, target);
 }
@@ -269,6 +273,11 @@ static void start_put(struct mkv_front *front, uint32_t item_index) {
     const bool is_last = item_count > 1 && item->position == item_count - 1;
     op->flags = (item->replace ? MKV_PUT_REPLACE : 0) | (is_last ? MKV_PUT_LAST : 0);
     op->root = item->root;
+    if (item->op == MKV_OP_ALLOCATE && !mkv_front_volume_online(front, op->volume)) {
+        /* Now, not when it has a slab: it would not count, should the volume be back by then. */
+        mkv_front_item_abandon(front, item_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
+        return;
+    }
     if (item->op == MKV_OP_ALLOCATE && !mkv_front_reservation_count(front, item_index)) {
         mkv_front_item_abandon(front, item_index, MKV_STATUS_BUSY, MKV_MISS_NONE);
         return;

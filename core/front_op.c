@@ -622,7 +622,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
         op->length_units = message->length_units;
         op->leased = message->lease_ns > 0;
-        mkv_front_op_done(front, op_index, message->status, message->miss);
+        mkv_front_op_exists_settle(front, op_index, message->status, message->miss);
         break;
     case MKV_MESSAGE_SESSION_DONE:
         MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
@@ -670,6 +670,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_SCAN_DONE:
     case MKV_MESSAGE_COUNT_DONE:
     case MKV_MESSAGE_PURGE_DONE:
+    case MKV_MESSAGE_TOUCH:
         MKV_ASSERT(false);
         break;
     }
@@ -685,6 +686,7 @@ static void on_pull_done(struct mkv_front *front, uint32_t op_index,
     if (is_ok) {
         MKV_ASSERT(done->sum_count == mkv_chunk_count(op->length));
         front->stats.bytes_in += op->length;
+        mkv_front_tenant_of(front, front_item_at(front, op->item)->tenant)->bytes_in += op->length;
     }
     if (!is_ok || op->doomed) {
         if (op->begun) {
@@ -715,6 +717,8 @@ static void on_push_done(struct mkv_front *front, uint32_t op_index,
     struct front_op *op = front_op_at(front, op_index);
     if (done->transfer == MKV_TRANSFER_OK) {
         front->stats.bytes_out += op->result_bytes;
+        mkv_front_tenant_of(front, front_item_at(front, op->item)->tenant)->bytes_out +=
+            op->result_bytes;
         front->stats.segments_pushed += op->segment != MKV_NONE_U32 ? 1 : 0;
     }
     op->state = FRONT_OP_DONE;

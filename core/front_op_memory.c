@@ -8,6 +8,7 @@
  * one exception is a relaxed PUT, which the memory tier knows first; its volume tells nobody of the
  * older block meanwhile, since there is none.
  */
+#include "core/bytes.h"
 #include "core/canary.h"
 #include "core/front_internal.h"
 #include "core/hash.h"
@@ -53,6 +54,53 @@ static void looked(struct mkv_front *front, struct front_op *op) {
     op->looked = true;
 }
 
+/* Notes a hit for the volume, unless there are too many. */
+static void touch(struct mkv_front *front, const struct front_resident *resident) {
+    struct front_volume *volume = &front->volumes[resident->volume];
+    if (volume->touch_count == MKV_TOUCH_ENTRIES_MAX) {
+        front->stats.touches_dropped++;
+        return;
+    }
+    if (volume->touch_count == 0) {
+        volume->touch_ns = front->now_ns;
+    }
+    volume->touches[volume->touch_count++] =
+        (struct front_touch){.tag = resident->tag, .tenant = resident->tenant};
+}
+
+static void touches_send(struct mkv_front *front, uint32_t index) {
+    struct front_volume *volume = &front->volumes[index];
+    struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_MESSAGE);
+    effect->op = (struct mkv_op_id){.index = MKV_NONE_U32, .generation = 0};
+    effect->message.kind = MKV_MESSAGE_TOUCH;
+    effect->message.volume = index;
+    effect->message.front_op = effect->op;
+    uint8_t *data = mkv_front_emit_data(front, effect);
+    for (uint32_t entry = 0; entry < volume->touch_count; entry++) {
+        uint8_t *bytes = data + (size_t)entry * MKV_TOUCH_ENTRY_BYTES;
+        mkv_store_u64(bytes, volume->touches[entry].tag);
+        mkv_store_u32(bytes + 8, volume->touches[entry].tenant);
+        mkv_store_u32(bytes + 12, 0);
+    }
+    effect->message.data_bytes = volume->touch_count * MKV_TOUCH_ENTRY_BYTES;
+    front->stats.touches_sent += volume->touch_count;
+    volume->touch_count = 0;
+}
+
+void mkv_front_touches_send(struct mkv_front *front) {
+    for (uint32_t index = 0; index < front->config.volume_count; index++) {
+        struct front_volume *volume = &front->volumes[index];
+        const bool due =
+            volume->touch_count == MKV_TOUCH_ENTRIES_MAX ||
+            (volume->touch_count > 0 && front->now_ns - volume->touch_ns >= FRONT_TOUCH_NS);
+        if (volume->touch_count > 0 && !mkv_front_volume_online(front, index)) {
+            volume->touch_count = 0;
+        } else if (due && front->effect_count < MKV_FRONT_EFFECTS_MAX) {
+            touches_send(front, index);
+        }
+    }
+}
+
 static void get_resident(struct mkv_front *front, uint32_t op_index, uint32_t resident_index) {
     struct front_op *op = front_op_at(front, op_index);
     const struct front_resident *resident = mkv_front_memory_at(front, resident_index);
@@ -77,6 +125,7 @@ static void get_resident(struct mkv_front *front, uint32_t op_index, uint32_t re
     op->result_bytes = bytes;
     op->slab_offset = bytes > 0 ? op->offset : 0;
     op->root = resident->root;
+    touch(front, resident);
     if (bytes > 0) {
         mkv_front_memory_use(front, op_index, resident_index);
     }
@@ -161,6 +210,20 @@ void mkv_front_op_read_alone(struct mkv_front *front, uint32_t op_index) {
     mkv_front_memory_read_end(front, op_index);
 }
 
+/* Whether the item's answer tells of a lease, which only the volume can give. */
+static bool wants_lease(const struct mkv_front *front, enum mkv_op asked) {
+    return (asked == MKV_OP_LOOKUP && front->config.lookup_lease_ns > 0) ||
+           (asked == MKV_OP_EXISTS && front->config.exists_lease_ns > 0);
+}
+
+static void exists_from_memory(struct mkv_front *front, uint32_t op_index, uint32_t resident) {
+    struct front_op *op = front_op_at(front, op_index);
+    front->stats.memory_hits++;
+    op->from_memory = true;
+    op->length_units = front_found_units(mkv_front_memory_at(front, resident)->length);
+    mkv_front_op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
+}
+
 /* EXISTS, LOOKUP. */
 bool mkv_front_op_exists_in_memory(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
@@ -170,14 +233,25 @@ bool mkv_front_op_exists_in_memory(struct mkv_front *front, uint32_t op_index) {
     }
     const uint32_t index = op_resident(front, op);
     looked(front, op);
-    if (!is_held(front, index)) {
+    op->in_memory = is_held(front, index);
+    if (!op->in_memory || wants_lease(front, asked)) {
         return false;
     }
-    front->stats.memory_hits++;
-    op->from_memory = true;
-    op->length_units = front_found_units(mkv_front_memory_at(front, index)->length);
-    mkv_front_op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
+    exists_from_memory(front, op_index, index);
     return true;
+}
+
+void mkv_front_op_exists_settle(struct mkv_front *front, uint32_t op_index, enum mkv_status status,
+                                enum mkv_miss miss) {
+    struct front_op *op = front_op_at(front, op_index);
+    const uint32_t index = op->in_memory ? op_resident(front, op) : MKV_NONE_U32;
+    if (status == MKV_STATUS_NOT_FOUND && is_held(front, index)) {
+        exists_from_memory(front, op_index, index);
+        return;
+    }
+    op->from_memory = op->in_memory && status == MKV_STATUS_OK;
+    front->stats.memory_hits += op->from_memory ? 1 : 0;
+    mkv_front_op_done(front, op_index, status, miss);
 }
 
 bool mkv_front_op_is_relaxed(struct mkv_front *front, const struct front_op *op) {

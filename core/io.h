@@ -41,6 +41,8 @@
  *   RELEASE                ->           no answer
  *   EXISTS (key, lease)    ->           may lease the block it reports
  *                          <-  EXISTS_DONE in memory only, answered in the same step
+ *   TOUCH (tags)           ->           blocks that were read from memory: as if the volume had
+ *                                       served them, to its eviction policy. No answer
  *   PIN (key, time)        ->           like a lease, but taken on purpose, and counted
  *                          <-  PIN_DONE OK; NOT_FOUND; NO_SPACE when it is not granted
  *   UNPIN (key)            ->           ends one PIN
@@ -126,6 +128,7 @@ enum mkv_message_kind {
     MKV_MESSAGE_SCAN_DONE,
     MKV_MESSAGE_COUNT_DONE,
     MKV_MESSAGE_PURGE_DONE,
+    MKV_MESSAGE_TOUCH,
 };
 
 #define MKV_PUT_REPLACE 0x100u /* of a put: other content under a live key is replaced */
@@ -143,6 +146,10 @@ enum mkv_message_kind {
 /* An entry of SCAN_DONE: slot u32, generation (low 32 bits) u32, length in units u16, block flags
  * u16, key bytes u16, 0 u16, key. */
 #define MKV_SCAN_ENTRY_BYTES 16u
+
+/* An entry of TOUCH: tag u64, tenant u32, 0 u32. */
+#define MKV_TOUCH_ENTRY_BYTES 16u
+#define MKV_TOUCH_ENTRIES_MAX 32u
 
 /* Of PUT_BEGIN: the last one of several blocks that a request stores. */
 #define MKV_PUT_LAST 0x400u
@@ -420,6 +427,7 @@ enum mkv_eviction_reason {
     MKV_EVICTION_FOR_ROOM = 0, /* a put of its class needs a slot, or will */
     MKV_EVICTION_FOR_CLASS,    /* its extent goes to another class, whatever it holds */
     MKV_EVICTION_BY_SESSION,   /* its session said so */
+    MKV_EVICTION_FOR_QUOTA,    /* a put of its tenant would pass the quota */
 };
 
 /* What machines report besides their work: for logs, metrics and the audit. */

@@ -326,10 +326,21 @@ static uint32_t count_behind(const struct mkv_slot_table *table, uint32_t bucket
     return count;
 }
 
+static bool is_blank(const struct mkv_slot_bucket *bucket) {
+    uint64_t bits = 0;
+    for (uint32_t word = 0; word < BUCKET_WORDS; word++) {
+        bits |= bucket->words[word];
+    }
+    return bits == 0;
+}
+
 /* Returns the blocks in a bucket. */
 static uint32_t check_bucket(const struct mkv_slot_table *table, uint32_t at) {
     const struct mkv_slot_bucket *bucket = bucket_at(table, at);
     uint32_t used = 0;
+    if (is_blank(bucket)) {
+        return 0; /* a block behind it that had passed it would fail B1 */
+    }
     for (; used < table->cell_count && mark_at(bucket, used) != 0; used++) {
         const uint32_t slot = slot_at(table, bucket, used);
         MKV_ASSERT(slot < table->slot_total);

@@ -277,21 +277,27 @@ bool mkv_slot_table_replay(struct mkv_slot_table *table, const struct mkv_record
 
 /* ---- derivation ------------------------------------------------------------------------------ */
 
+/* The slots of a page that lie within its group: its first so many. */
+static uint32_t slots_that_fit(const struct mkv_slot_table *table, uint32_t page,
+                               const struct mkv_extent_state *state) {
+    const uint64_t units = (uint64_t)state->span * table->geometry.extent_units;
+    const uint64_t before = (uint64_t)table_pages(table)[page].page_in_extent * MKV_PAGE_SLOTS;
+    const uint64_t fit = units / state->slot_units;
+    return before < fit ? (uint32_t)mkv_min_u64(fit - before, MKV_PAGE_SLOTS) : 0;
+}
+
 static void derive_slots(struct mkv_slot_table *table, uint32_t page,
                          struct mkv_extent_state *state) {
     struct mkv_class_state *class_state = extent_class(table, state);
     /* The buckets of a page's blocks are far apart: they are waited for together. */
-    for (uint32_t index = 0; index < MKV_PAGE_SLOTS; index++) {
+    const uint32_t slot_count = slots_that_fit(table, page, state);
+    for (uint32_t index = 0; index < slot_count; index++) {
         mkv_slot_buckets_prefetch(table,
                                   entry_tag(&table_entries(table)[page * MKV_PAGE_SLOTS + index]));
     }
-    for (uint32_t index = MKV_PAGE_SLOTS; index-- > 0;) {
+    for (uint32_t index = slot_count; index-- > 0;) {
         const struct mkv_slot slot = {page * MKV_PAGE_SLOTS + index};
         struct mkv_slot_entry *entry = &table_entries(table)[slot.index];
-        if (!slot_fits(&table->geometry, state->span, state->slot_units,
-                       slot_in_extent(table, slot))) {
-            continue;
-        }
         if (mkv_slot_state_of(entry) == MKV_SLOT_FREE) {
             entry->tag_low = state->free_head;
             state->free_head = slot.index;

@@ -35,6 +35,8 @@ struct mkv_tenant_usage {
     uint64_t quota_units;    /* what both may come to; 0: anything */
     uint64_t writes_total;   /* blocks that became live since the volume was opened */
     uint64_t rejections_total;
+    uint64_t evicted_total;          /* blocks that made room */
+    uint64_t evictions_caused_total; /* blocks of any tenant that made room for its puts */
 };
 
 struct mkv_tenant_table {

@@ -231,6 +231,9 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
         MKV_ASSERT(volume->evict_drops > 0);
         volume->evict_drops--;
     }
+    if (op->of_quota) {
+        mkv_volume_quota_drop_ended(volume, op);
+    }
     if (op->of_job) {
         MKV_ASSERT(volume->job_drops > 0);
         volume->job_drops--;
@@ -442,6 +445,9 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_EXISTS:
         mkv_volume_exists(volume, input);
         return;
+    case MKV_MESSAGE_TOUCH:
+        mkv_volume_touch(volume, input);
+        return;
     case MKV_MESSAGE_PIN:
     case MKV_MESSAGE_UNPIN:
         mkv_volume_pin(volume, input);
@@ -625,6 +631,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
         mkv_volume_lease_pump(volume);
         mkv_volume_empty_pump(volume);
         mkv_volume_evict_pump(volume);
+        mkv_volume_quota_pump(volume);
         mkv_volume_directory_pump(volume);
     }
     if (volume->state != MKV_VOLUME_FAILED && volume->state != MKV_VOLUME_CLOSED) {
@@ -641,11 +648,11 @@ bool mkv_volume_has_work(const struct mkv_volume *volume) {
                mkv_volume_purge_has_work(volume) || mkv_volume_expiry_has_work(volume) ||
                mkv_volume_session_has_work(volume) ||
                mkv_directory_has_work(volume_directory(volume)) ||
-               mkv_volume_evict_has_work(volume);
+               mkv_volume_evict_has_work(volume) || mkv_volume_quota_has_work(volume);
     }
     if (volume->state == MKV_VOLUME_CLOSING) {
         return mkv_directory_has_work(volume_directory(volume)) ||
-               mkv_volume_evict_has_work(volume);
+               mkv_volume_evict_has_work(volume) || mkv_volume_quota_has_work(volume);
     }
     return volume->state == MKV_VOLUME_RECOVERING && mkv_volume_recover_has_work(volume);
 }

@@ -190,9 +190,10 @@ struct mkv_volume_stats {
     uint64_t leases_used_total, leases_expired_total, leases_overridden_total;
     uint64_t leases_refused_total;
     uint64_t promises_broken_total; /* reads of a leased block that found nothing */
+    uint64_t touches_total;         /* blocks that were read from memory, as the policy was told */
     uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */
     uint64_t evictions_by_tier[MKV_VOLUME_TIERS];
-    uint64_t evictions_capacity_total, evictions_rebalance_total;
+    uint64_t evictions_capacity_total, evictions_rebalance_total, evictions_quota_total;
     /* Of a sample of the evicted blocks: how old they were, and how long unused. */
     struct mkv_volume_seconds evicted_lifetime, evicted_idle;
     uint64_t blocks_by_tier[MKV_VOLUME_TIERS];    /* live blocks */
@@ -264,6 +265,7 @@ struct mkv_volume_tenant {
     uint64_t quota_bytes; /* 0: none */
     uint64_t writes_total;
     uint64_t quota_rejections_total;
+    uint64_t evicted_total, evictions_caused_total;
 };
 /* Walks the tenants: *cursor starts at 0; false at the end. While the volume serves. */
 bool mkv_volume_next_tenant(const struct mkv_volume *volume, uint32_t *cursor,

@@ -65,6 +65,7 @@ struct mkv_eviction_config mkv_volume_eviction_config(const struct mkv_volume_co
 
 void mkv_volume_policy_init(struct mkv_volume *volume) {
     volume->evict = (struct evict_job){0};
+    volume->quota = (struct quota_job){.tenant = MKV_NONE_U32, .best = {MKV_NONE_U32}};
     if (volume->config.eviction) {
         const struct mkv_eviction_config config = mkv_volume_eviction_config(&volume->config);
         mkv_eviction_init(policy_of(volume), &config);
@@ -200,6 +201,17 @@ void mkv_volume_policy_released(struct mkv_volume *volume, struct mkv_slot slot)
                         mkv_slot_table_extent_of(volume_table(volume), slot), slot);
 }
 
+bool mkv_volume_policy_may_leave(const struct mkv_volume *volume, struct mkv_slot slot) {
+    const struct mkv_eviction_slots slots = slots_of(volume);
+    return volume->config.eviction && mkv_eviction_may_leave(&slots, slot);
+}
+
+bool mkv_volume_policy_leaves_before(const struct mkv_volume *volume, struct mkv_slot slot,
+                                     struct mkv_slot other) {
+    const struct mkv_eviction_slots slots = slots_of(volume);
+    return mkv_eviction_leaves_before(policy_of(volume), &slots, slot, other);
+}
+
 bool mkv_volume_was_evicted(const struct mkv_volume *volume, uint64_t tag) {
     return volume->config.eviction && mkv_eviction_was_evicted(policy_of(volume), tag);
 }
@@ -240,6 +252,7 @@ bool mkv_volume_evict_request(struct mkv_volume *volume, uint32_t op_index, uint
 }
 
 void mkv_volume_evict_wait_ended(struct mkv_volume *volume, uint32_t op_index) {
+    mkv_volume_quota_wait_ended(volume, op_index);
     struct op *op = &volume_ops(volume)[op_index];
     if (op->waits_for_slot) {
         MKV_ASSERT(volume->evict.waiting[op->wait_class] > 0);

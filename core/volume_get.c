@@ -150,6 +150,25 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     }
 }
 
+void mkv_volume_touch(struct mkv_volume *volume, const struct mkv_input *input) {
+    const uint32_t count = input->data_bytes / MKV_TOUCH_ENTRY_BYTES;
+    MKV_ASSERT(count <= MKV_TOUCH_ENTRIES_MAX);
+    MKV_ASSERT(input->data_bytes % MKV_TOUCH_ENTRY_BYTES == 0);
+    if (volume->state != MKV_VOLUME_SERVING) {
+        return;
+    }
+    for (uint32_t index = 0; index < count; index++) {
+        const uint8_t *entry = input->data + (size_t)index * MKV_TOUCH_ENTRY_BYTES;
+        const uint32_t tenant = mkv_load_u32(entry + 8);
+        const struct mkv_slot slot = mkv_volume_unexpired(
+            volume, mkv_slot_table_find(volume_table(volume), tenant, mkv_load_u64(entry)));
+        if (slot.index != MKV_NONE_U32 && tenant_is_served(volume, tenant)) {
+            mkv_volume_policy_used(volume, slot, true);
+            volume->stats.touches_total++;
+        }
+    }
+}
+
 struct mkv_slot mkv_volume_candidate(const struct mkv_volume *volume, const struct op *op) {
     const struct mkv_slot_table *table = volume_table(volume);
     struct mkv_slot_walk walk = mkv_slot_table_walk(table, op->tenant, op->tag);

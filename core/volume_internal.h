@@ -91,6 +91,7 @@ static inline void volume_want_flush(struct mkv_volume *volume, uint64_t *ticket
 
 void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input);
 void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input);
+void mkv_volume_touch(struct mkv_volume *volume, const struct mkv_input *input);
 /* The live block of the message's key, as far as memory tells, or MKV_NONE_U32 and why. */
 struct mkv_slot mkv_volume_found(const struct mkv_volume *volume, const struct mkv_input *input,
                                  enum mkv_miss *miss);
@@ -213,8 +214,24 @@ void mkv_volume_policy_check(const struct mkv_volume *volume);
  * class make room: the put waits until it is tried again (mkv_volume_evict_wait_ended). */
 bool mkv_volume_evict_request(struct mkv_volume *volume, uint32_t op, uint32_t slot_units);
 void mkv_volume_evict_wait_ended(struct mkv_volume *volume, uint32_t op);
+/* Whether the block may be evicted now; and of two that may, whether the first one should be. */
+bool mkv_volume_policy_may_leave(const struct mkv_volume *volume, struct mkv_slot slot);
+bool mkv_volume_policy_leaves_before(const struct mkv_volume *volume, struct mkv_slot slot,
+                                     struct mkv_slot other);
 void mkv_volume_evict_pump(struct mkv_volume *volume);
 bool mkv_volume_evict_has_work(const struct mkv_volume *volume);
+
+/* ---- volume_quota.c -------------------------------------------------------------------------- */
+
+/* A put would pass its tenant's quota. True when blocks of the tenant make room: it waits until it
+ * is tried again (mkv_volume_evict_wait_ended). */
+bool mkv_volume_quota_request(struct mkv_volume *volume, uint32_t op, uint32_t slot_units);
+void mkv_volume_quota_wait_ended(struct mkv_volume *volume, uint32_t op);
+/* A DROP that makes room for a quota, and knows its slot, has begun; it has ended. */
+void mkv_volume_quota_drop_begun(struct mkv_volume *volume, struct op *drop);
+void mkv_volume_quota_drop_ended(struct mkv_volume *volume, const struct op *drop);
+void mkv_volume_quota_pump(struct mkv_volume *volume);
+bool mkv_volume_quota_has_work(const struct mkv_volume *volume);
 
 /* ---- volume_sample.c ------------------------------------------------------------------------- */
 
@@ -238,12 +255,17 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t op);
 bool mkv_volume_tenant_takes(const struct mkv_volume *volume, uint32_t tenant);
 /* Why a read of this tenant finds nothing. */
 enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t tenant);
+/* Units of a slot, which counts whole. */
+uint32_t mkv_volume_slot_units(const struct mkv_volume *volume, struct mkv_slot slot);
 /* The block in the slot has become live; it is about to be live no more. */
 void mkv_volume_tenant_count(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_tenant_uncount(struct mkv_volume *volume, struct mkv_slot slot);
-/* Whether the put may have a slot of so many units, besides what it replaces. False is counted. */
+/* Whether the put may have a slot of so many units, besides what it replaces. */
 bool mkv_volume_tenant_has_room(struct mkv_volume *volume, const struct op *op,
                                 uint32_t slot_units);
+void mkv_volume_tenant_rejected(struct mkv_volume *volume, const struct op *op);
+/* A block of the first tenant leaves because the other one needs room. */
+void mkv_volume_tenant_evicted(struct mkv_volume *volume, uint32_t tenant, uint32_t for_tenant);
 /* The put has got its slot; it has it no more, or it holds a block now. */
 void mkv_volume_tenant_reserve(struct mkv_volume *volume, const struct op *op);
 void mkv_volume_tenant_unreserve(struct mkv_volume *volume, const struct op *op);

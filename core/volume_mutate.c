@@ -155,11 +155,15 @@ static void evict_event(struct mkv_volume *volume, struct mkv_slot slot,
     if (reason == MKV_EVICTION_BY_SESSION) {
         stats->session_blocks_freed_total++; /* it was asked for: no sign of a lack of room */
     } else {
+        mkv_volume_tenant_evicted(volume, entry->tenant,
+                                  reason == MKV_EVICTION_FOR_QUOTA ? entry->tenant
+                                                                   : volume->evict.tenant);
         stats->evictions_total++;
         stats->evictions_by_tier[mkv_slot_tier_of(entry)]++;
         mkv_volume_sample_evicted(volume, slot);
         stats->evictions_rebalance_total += reason == MKV_EVICTION_FOR_CLASS;
         stats->evictions_capacity_total += reason == MKV_EVICTION_FOR_ROOM;
+        stats->evictions_quota_total += reason == MKV_EVICTION_FOR_QUOTA;
     }
     mkv_volume_event(volume, MKV_EVENT_BLOCK_EVICTED, MKV_OK, slot.index,
                      ((uint64_t)entry->tag_high << 32) | entry->tag_low, (uint64_t)reason);
@@ -418,6 +422,10 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
         op->policy_state = mkv_volume_policy_take_out(volume, slot); /* it is no victim twice */
     }
     op->of_catch_up = (flags & DROP_OF_CATCH_UP) != 0;
+    op->of_quota = op->of_eviction && op->evict_reason == MKV_EVICTION_FOR_QUOTA;
+    if (op->of_quota) {
+        mkv_volume_quota_drop_begun(volume, op);
+    }
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
@@ -554,9 +562,16 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct mkv_slot_table *table = volume_table(volume);
     const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
     if (!mkv_volume_tenant_has_room(volume, op, slot_units)) {
-        mkv_volume_mutation_end(volume, index, MKV_STATUS_QUOTA);
+        if (!mkv_volume_quota_request(volume, index, slot_units)) {
+            mkv_volume_tenant_rejected(volume, op);
+            mkv_volume_mutation_end(volume, index, MKV_STATUS_QUOTA);
+        } else if (!mkv_volume_lock_step_back(volume, index)) {
+            op->state = OP_EXTENT_WAIT;
+            mkv_volume_list_push(volume, &volume->extent_waiters, index);
+        }
         return;
     }
+    volume->evict.tenant = op->tenant;
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
     bool waits = !reserved && extent_request(volume, slot_units);
     if (!reserved && !waits && mkv_volume_evict_request(volume, index, slot_units)) {
@@ -565,7 +580,8 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     }
     if (!reserved && !waits) {
         const uint32_t near = mkv_slot_table_class_near(table, slot_units);
-        reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
+        reserved = near != 0 && mkv_volume_tenant_has_room(volume, op, near) &&
+                   mkv_slot_table_reserve(table, near, &op->slot);
         waits = !reserved && mkv_volume_empty_request(volume, slot_units);
     }
     if (reserved) {

@@ -3,7 +3,7 @@
  * How old blocks are when they are evicted, and for how long they were not used: of a sample that
  * the key's hash draws, since an entry of the slot table has no room for two times.
  *
- *   tag -> one in so many is drawn, such that the sample fills half of its table at most
+ *   tag -> one in 2^n is drawn, such that the sample fills half of its table at most
  *       -> one place of the table; where another block has it, this one is not in the sample
  *
  * Whether a place is taken does not depend on how long the new block will live, so the sample tells
@@ -30,6 +30,11 @@ size_t mkv_volume_sample_memory_required(const struct mkv_volume_config *config)
 
 void mkv_volume_sample_open(struct mkv_volume *volume) {
     struct sample *samples = samples_of(volume);
+    const uint64_t slots = (uint64_t)volume->config.geometry.page_count * MKV_PAGE_SLOTS;
+    volume->sample_mask = 0;
+    while (slots / (volume->sample_mask + 1ull) > SAMPLE_MAX / 2) {
+        volume->sample_mask = 2 * volume->sample_mask + 1;
+    }
     for (uint32_t index = 0; volume->config.eviction && index < SAMPLE_MAX; index++) {
         samples[index] = (struct sample){.slot = MKV_NONE_U32};
     }
@@ -38,10 +43,8 @@ void mkv_volume_sample_open(struct mkv_volume *volume) {
 /* The block's place, or NULL when it was not drawn. */
 static struct sample *place_of(const struct mkv_volume *volume, struct mkv_slot slot) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
-    const uint64_t slots = (uint64_t)volume->config.geometry.page_count * MKV_PAGE_SLOTS;
-    const uint64_t one_in = mkv_max_u64(1, mkv_divide_up_u64(slots, SAMPLE_MAX / 2));
-    /* Tags are hashes already; those that share a bucket elsewhere are no matter here. */
-    if (!volume->config.eviction || entry->tag_high % one_in != 0) {
+    /* Tags are hashes already. Lookups ask this, too, so that it must cost next to nothing. */
+    if ((entry->tag_high & volume->sample_mask) != 0 || !volume->config.eviction) {
         return NULL;
     }
     return &samples_of(volume)[entry->tag_low % SAMPLE_MAX];

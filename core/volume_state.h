@@ -110,6 +110,8 @@ struct op {
     bool holds_slot;
     bool has_old;             /* old_slot is dropped when this mutation's record is durable */
     bool there;               /* PUT: the same is live */
+    bool waits_for_quota;     /* PUT: for room in its tenant's quota */
+    bool of_quota;            /* DROP: for that */
     bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
     bool clearing;            /* its record drops a slot that can't be told; then it looks on */
     bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
@@ -148,7 +150,7 @@ struct op {
     bool numbered;                            /* PUT: in the list of those with a generation */
     uint32_t numbered_next;
     uint32_t numbered_previous;
-    uint32_t slot_units; /* EXTENT: the class for which it is done */
+    uint32_t slot_units; /* EXTENT: the class for which it is done. DROP for a quota: its slot's */
     uint8_t key[MKV_KEY_BYTES_MAX];
 };
 
@@ -339,9 +341,25 @@ struct evict_job {
     uint64_t full[MKV_CLASSES_MAX / 64]; /* bit c: class c can get no extent, as far as is known */
     uint64_t filling[MKV_CLASSES_MAX / 64]; /* bit c: until it has the ready slots it wants */
     uint16_t waiting[MKV_CLASSES_MAX];      /* puts that wait for a slot */
+    uint32_t tenant;                        /* of the last put that asked for one */
     bool more;                              /* the next step would find more to do */
 };
 _Static_assert(MKV_VOLUME_OPS_MAX <= UINT16_MAX, "as many puts wait at most");
+
+/* Makes room for puts that would pass the quota of their tenant (volume_quota.c). */
+struct quota_job {
+    uint32_t tenant;      /* that is served, MKV_NONE_U32 for none */
+    uint32_t waiting;     /* puts, of all tenants */
+    uint32_t drops;       /* on their way */
+    uint64_t drop_units;  /* of their slots */
+    uint32_t cursor;      /* the slot to be looked at next */
+    uint32_t looked;      /* slots of this search */
+    uint32_t sampled;     /* of them, those that may leave */
+    struct mkv_slot best; /* the one that should leave first */
+    uint32_t best_generation;
+    bool retry; /* room was made: who waits asks anew */
+    bool more;  /* the next step would find more to do */
+};
 
 struct mkv_volume {
     struct mkv_volume_config config;
@@ -409,7 +427,9 @@ struct mkv_volume {
     struct lease_state leases;
     struct session_state sessions;
     uint64_t samples_offset;
+    uint32_t sample_mask; /* blocks are drawn whose tags have none of these bits */
     struct evict_job evict;
+    struct quota_job quota;
     struct scrub scrub;
 
     uint64_t generation_counter;

@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "core/canary.h"
 #include "core/volume_internal.h"
 
 /* ---- TENANT and TENANT_DROP, one at a time --------------------------------------------------- */
@@ -137,7 +138,7 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t index) {
 
 /* ---- counts ---------------------------------------------------------------------------------- */
 
-static uint32_t slot_units_of(const struct mkv_volume *volume, struct mkv_slot slot) {
+uint32_t mkv_volume_slot_units(const struct mkv_volume *volume, struct mkv_slot slot) {
     struct mkv_slot_table *table = volume_table(volume);
     return mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->slot_units;
 }
@@ -145,14 +146,16 @@ static uint32_t slot_units_of(const struct mkv_volume *volume, struct mkv_slot s
 void mkv_volume_tenant_count(struct mkv_volume *volume, struct mkv_slot slot) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
-    mkv_tenant_table_count(volume_tenants(volume), entry->tenant, slot_units_of(volume, slot));
+    mkv_tenant_table_count(volume_tenants(volume), entry->tenant,
+                           mkv_volume_slot_units(volume, slot));
     mkv_tenant_table_usage_of(volume_tenants(volume), entry->tenant)->writes_total++;
 }
 
 void mkv_volume_tenant_uncount(struct mkv_volume *volume, struct mkv_slot slot) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
-    mkv_tenant_table_uncount(volume_tenants(volume), entry->tenant, slot_units_of(volume, slot));
+    mkv_tenant_table_uncount(volume_tenants(volume), entry->tenant,
+                             mkv_volume_slot_units(volume, slot));
 }
 
 void mkv_volume_tenant_applied(struct mkv_volume *volume, const struct op *op) {
@@ -167,27 +170,45 @@ bool mkv_volume_tenant_has_room(struct mkv_volume *volume, const struct op *op,
     if (usage == NULL || usage->quota_units == 0) {
         return true;
     }
-    const uint64_t given_up = op->has_old ? slot_units_of(volume, op->old_slot) : 0;
+    const uint64_t given_up = op->has_old ? mkv_volume_slot_units(volume, op->old_slot) : 0;
     MKV_ASSERT(usage->units >= given_up);
-    if (usage->units - given_up + usage->reserved_units + slot_units <= usage->quota_units) {
+    const uint64_t reserved =
+        MKV_CANARY(MKV_CANARY_QUOTA_WITHOUT_RESERVED) ? 0 : usage->reserved_units;
+    if (usage->units - given_up + reserved + slot_units <= usage->quota_units) {
         return true;
     }
-    usage->rejections_total++;
     return false;
+}
+
+void mkv_volume_tenant_rejected(struct mkv_volume *volume, const struct op *op) {
+    struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
+    MKV_ASSERT(usage != NULL);
+    usage->rejections_total++;
+}
+
+void mkv_volume_tenant_evicted(struct mkv_volume *volume, uint32_t tenant, uint32_t for_tenant) {
+    struct mkv_tenant_usage *loser = mkv_tenant_table_usage_of(volume_tenants(volume), tenant);
+    struct mkv_tenant_usage *taker = mkv_tenant_table_usage_of(volume_tenants(volume), for_tenant);
+    if (loser != NULL) {
+        loser->evicted_total++;
+    }
+    if (taker != NULL) {
+        taker->evictions_caused_total++;
+    }
 }
 
 /* Its tenant may be gone by now: then nobody counts it. */
 void mkv_volume_tenant_reserve(struct mkv_volume *volume, const struct op *op) {
     struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
     if (usage != NULL) {
-        usage->reserved_units += slot_units_of(volume, op->slot);
+        usage->reserved_units += mkv_volume_slot_units(volume, op->slot);
     }
 }
 
 void mkv_volume_tenant_unreserve(struct mkv_volume *volume, const struct op *op) {
     struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
     if (usage != NULL) {
-        const uint32_t slot_units = slot_units_of(volume, op->slot);
+        const uint32_t slot_units = mkv_volume_slot_units(volume, op->slot);
         MKV_ASSERT(usage->reserved_units >= slot_units);
         usage->reserved_units -= slot_units;
     }
@@ -205,7 +226,7 @@ bool mkv_volume_tenant_derive(struct mkv_volume *volume, uint32_t page, uint32_t
                 return false;
             }
             mkv_tenant_table_count(volume_tenants(volume), entry->tenant,
-                                   slot_units_of(volume, slot));
+                                   mkv_volume_slot_units(volume, slot));
         }
         slot = mkv_slot_table_next_owned(table, (struct mkv_slot){slot.index + 1});
     }
@@ -234,6 +255,8 @@ bool mkv_volume_next_tenant(const struct mkv_volume *volume, uint32_t *cursor,
             .bytes = usage->units * MKV_UNIT_BYTES,
             .quota_bytes = usage->quota_units * MKV_UNIT_BYTES,
             .writes_total = usage->writes_total,
+            .evicted_total = usage->evicted_total,
+            .evictions_caused_total = usage->evictions_caused_total,
             .quota_rejections_total = usage->rejections_total,
         };
         ++*cursor;

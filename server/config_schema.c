@@ -205,7 +205,8 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .size_step = MKV_UNIT_BYTES,
             .default_note = "none",
             .meaning = "What tenants may take of the drives, each: `batch=100GiB, team-7=1TiB`. A "
-                       "put that would pass it is refused with status quota.",
+                       "put that would pass it takes the place of the tenant's own coldest "
+                       "blocks; it is refused with status quota where none may leave.",
         },
     [MKV_CONFIG_NODE_ID] =
         {

@@ -142,7 +142,11 @@ static void fill_tenants(const struct mkv_shard_stats *stats, struct mkv_admin_s
         target->quota_bytes = source->quota_bytes;
         target->writes_total = source->writes_total;
         target->quota_rejections_total = source->quota_rejections_total;
+        target->evicted_total = source->evicted_total;
+        target->evictions_caused_total = source->evictions_caused_total;
+        target->asked = source->asked;
     }
+    out->tenants_other = stats->tenants_other;
 }
 
 /* `stats` is all zeroes until the shard has published figures: then every drive is recovering. */

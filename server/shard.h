@@ -108,6 +108,8 @@ struct mkv_shard_tenant_stats {
     uint64_t quota_bytes; /* UINT64_MAX: none */
     uint64_t writes_total;
     uint64_t quota_rejections_total;
+    uint64_t evicted_total, evictions_caused_total;
+    struct mkv_front_tenant asked; /* its id is not set */
 };
 
 /* A copy of every figure of a shard, all taken at one moment. */
@@ -121,7 +123,8 @@ struct mkv_shard_stats {
     struct mkv_shard_volume_stats volumes[MKV_VOLUMES_MAX];
     uint64_t drive_set_version;
     uint32_t drive_set_members;
-    uint32_t tenant_count; /* 0 until the volumes are open */
+    struct mkv_front_tenant tenants_other; /* what clients asked for under other names */
+    uint32_t tenant_count;                 /* 0 until the volumes are open */
     struct mkv_shard_tenant_stats tenants[MKV_TENANT_NAMES_MAX];
 };
 

@@ -117,7 +117,30 @@ static void collect_volume(const struct mkv_shard *shard, uint32_t index,
             target->bytes += tenant.bytes;
             target->writes_total += tenant.writes_total;
             target->quota_rejections_total += tenant.quota_rejections_total;
+            target->evicted_total += tenant.evicted_total;
+            target->evictions_caused_total += tenant.evictions_caused_total;
         }
+    }
+}
+
+/* What clients asked for, by tenant; what is of none that is listed goes to the others. */
+static void collect_front(const struct mkv_shard *shard,
+                          const uint32_t places[MKV_TENANT_NAMES_MAX],
+                          struct mkv_shard_stats *stats) {
+    struct mkv_front_tenant row;
+    uint32_t cursor = 0;
+    stats->tenants_other = (struct mkv_front_tenant){0};
+    while (mkv_front_next_tenant(shard->front, &cursor, &row)) {
+        const uint32_t entry =
+            row.id == MKV_NONE_U32 ? MKV_NONE_U32 : mkv_tenant_names_find(shard->tenants, row.id);
+        const bool listed = entry != MKV_NONE_U32 && places[entry] != MKV_NONE_U32;
+        struct mkv_front_tenant *target =
+            listed ? &stats->tenants[places[entry]].asked : &stats->tenants_other;
+        target->keys_from_memory += row.keys_from_memory;
+        target->keys_from_drive += row.keys_from_drive;
+        target->keys_missed += row.keys_missed;
+        target->bytes_in += row.bytes_in;
+        target->bytes_out += row.bytes_out;
     }
 }
 
@@ -143,4 +166,5 @@ void mkv_shard_tenants_collect(const struct mkv_shard *shard, struct mkv_shard_s
             collect_volume(shard, index, places, stats);
         }
     }
+    collect_front(shard, places, stats);
 }

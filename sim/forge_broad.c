@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A drive whose directory is broad: long keys, of which few fit into a leaf, in groups that have
- * long beginnings in common, so that few fit into an inner node, too. Keys come and go in any order;
- * what COUNT says of them is what there is.
+ * long beginnings in common, so that few fit into an inner node, too. Keys come and go in any
+ * order; what COUNT says of them is what there is.
  */
 #include <stdio.h>
 #include <stdlib.h>

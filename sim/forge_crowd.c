@@ -30,8 +30,8 @@ struct crowd {
     uint32_t tenant_last;
 };
 
-/* Keys that begin as XXH3's secret does have a tag in which the 8 bytes behind do not count. None of
- * their bytes is 0, as the volume's keys are told to it by their end here. */
+/* Keys that begin as XXH3's secret does have a tag in which the 8 bytes behind do not count. None
+ * of their bytes is 0, as the volume's keys are told to it by their end here. */
 static void key_of(const struct crowd *crowd, uint32_t number, char key[KEY_BYTES + 1]) {
     static const uint8_t secret_start[8] = {0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe};
     memset(key, 'k', KEY_BYTES);

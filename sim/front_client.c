@@ -12,9 +12,12 @@
 #define RANGE_ONE_IN 4u
 #define DEADLINE_SPREAD 64u
 /* One put in this many brings what the last one did, where values are longer than a block. */
-#define SAME_ONE_IN 4u
+#define SAME_ONE_IN 2u
+#define PIN_S_MAX 3u
 /* How long what is reserved stays so: others may wait for it that long. */
 #define RESERVE_NS_MAX 5000000u
+/* SESSION comes in so many of this many requests as its weight says. */
+#define SESSION_WEIGHT_OF 48u
 /* Operations without an end that are still bearable; above, everything drains and is settled. */
 #define ABANDONED_MAX 6u
 
@@ -23,8 +26,8 @@ static struct mkv_random *client_random(struct front_world *world) {
 }
 
 static bool is_read(enum mkv_op op) {
-    return op == MKV_OP_GET || op == MKV_OP_EXISTS || op == MKV_OP_LOOKUP ||
-           op == MKV_OP_ALLOCATE; /* that may learn what is there, and changes nothing */
+    return op == MKV_OP_GET || op == MKV_OP_EXISTS || op == MKV_OP_LOOKUP || op == MKV_OP_PIN ||
+           op == MKV_OP_UNPIN;
 }
 
 /* Whether the model knows of the item. */
@@ -79,18 +82,27 @@ static void draw_put(struct front_world *world, struct request_item *item,
     if (item->version > 1 && mkv_random_chance(random, shape->share_repeat, 16)) {
         item->version = mkv_random_between(random, 1, item->version - 1);
     }
-    if (shape->length_max > shape->block_bytes_max && item->version > 1 &&
-        mkv_random_chance(random, 1, SAME_ONE_IN)) {
+    const bool same = shape->length_max > shape->block_bytes_max && item->version > 1 &&
+                      mkv_random_chance(random, 1, SAME_ONE_IN);
+    if (same) {
         item->version = world->lives.model.keys[item->key].version_last; /* perhaps under way */
     }
-    const bool replace = mkv_random_chance(random, shape->share_replace, 16);
+    const bool replace = !same && mkv_random_chance(random, shape->share_replace, 16);
     wire->flags = replace ? MKV_PUT_REPLACE : 0;
     wire->length = mkv_content_length(&world->lives.content, item->key, item->version);
     if (wire->length <= world->config.block_bytes_max) {
         wire->root = mkv_sim_client_root(world, item->key, item->version);
     }
+    wire->session = mkv_tiers_session_of(shape, item->key, wire->root);
+    wire->tier_hint = mkv_tiers_hint(shape, item->key, wire->root);
     item->place = mkv_model_invoke(&world->lives.model, item->key,
                                    replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT, item->version);
+    if (shape->share_expiry > 0 && mkv_random_chance(random, shape->share_expiry, 16)) {
+        const uint64_t now_s = mkv_divide_up_u64(mkv_wall_ms(world->lives.now_ns), 1000);
+        wire->expire_s = mkv_random_between(random, 1, shape->expiry_s_max);
+        mkv_model_expires(&world->lives.model, item->key, item->place,
+                          (uint32_t)now_s + wire->expire_s);
+    }
     if (shape->share_relaxed > 0 && mkv_random_chance(random, shape->share_relaxed, 16)) {
         wire->flags |= MKV_PUT_RELAXED;
         if (wire->length <= world->config.block_bytes_max) { /* else it is durable all the same */
@@ -123,6 +135,9 @@ static void draw_item(struct front_world *world, struct request *request, uint32
         }
         wire_item->offset = item->range_offset;
         wire_item->length = item->range_bytes;
+        if (request->op == MKV_OP_PIN) {
+            wire_item->expire_s = 1 + mkv_random_below(random, PIN_S_MAX);
+        }
         item->place = mkv_model_invoke(&world->lives.model, key, MKV_MODEL_READ, 0);
     }
     request->item_count++;
@@ -135,7 +150,7 @@ static void send_request(struct front_world *world, struct request *request,
     request->deadline_ns = deadline_ns;
     request->failures = world->failures;
     world->request_count++;
-    if (!is_read(request->op) || request->op == MKV_OP_ALLOCATE) {
+    if (!is_read(request->op)) {
         mkv_lives_mutated(&world->lives);
     }
     struct mkv_input input = {
@@ -197,6 +212,9 @@ static enum mkv_op draw_op(struct front_world *world) {
     }
     draw -= shape->weight_get;
     if (draw < shape->weight_exists) {
+        if (shape->share_lease > 0 && mkv_random_chance(random, shape->share_lease, 32)) {
+            return mkv_random_chance(random, 2, 3) ? MKV_OP_PIN : MKV_OP_UNPIN;
+        }
         return mkv_random_chance(random, 1, 2) ? MKV_OP_EXISTS : MKV_OP_LOOKUP;
     }
     return MKV_OP_DELETE;
@@ -223,6 +241,29 @@ static void start_commit(struct front_world *world, struct mkv_connection_id con
     }
 }
 
+static void start_session(struct front_world *world) {
+    struct request *request = begin_request(world, MKV_OP_SESSION);
+    if (request == NULL) {
+        return;
+    }
+    struct wire_request wire;
+    wire.key_bytes = 0;
+    const uint64_t session =
+        mkv_random_between(client_random(world), 1, world->lives.shape->session_count);
+    const enum mkv_session_action action = mkv_tiers_draw_action(client_random(world));
+    const bool exits = action == MKV_SESSION_EXIT_THINK;
+    mkv_tiers_asked(&world->lives.tiers, action, session, false);
+    request->items[0] = (struct request_item){.ended = true, .action = action};
+    request->item_count = 1;
+    wire.items[0] = (struct mkv_request_item){
+        .session = session,
+        .action = action,
+        .length = exits ? session : 0,
+        .reason = exits ? MKV_THINK_CONVERGED : (enum mkv_think_exit)0,
+    };
+    send_request(world, request, &wire, draw_deadline(world, request->op));
+}
+
 void mkv_sim_client_start(struct front_world *world) {
     struct mkv_random *random = client_random(world);
     const struct mkv_shape *shape = world->lives.shape;
@@ -239,6 +280,11 @@ void mkv_sim_client_start(struct front_world *world) {
     struct mkv_connection_id connection;
     if (mkv_sim_reserve_wants_commit(world, &connection)) {
         start_commit(world, connection);
+        return;
+    }
+    if (shape->weight_session > 0 &&
+        mkv_random_chance(random, shape->weight_session, SESSION_WEIGHT_OF)) {
+        start_session(world);
         return;
     }
     const enum mkv_op op = draw_op(world);
@@ -508,6 +554,18 @@ static void judge_commit(struct front_world *world, struct request *request,
     }
 }
 
+static void judge_session(struct front_world *world, struct request_item *item,
+                          const struct mkv_item_result *result) {
+    const bool begins = item->action == MKV_SESSION_BEGIN;
+    item->judged = true;
+    if (result->status == MKV_STATUS_UNAVAILABLE) {
+        mkv_lives_error(&world->lives);
+    } else if (result->status != MKV_STATUS_OK && result->status != MKV_STATUS_DEADLINE &&
+               result->status != (begins ? MKV_STATUS_NO_SPACE : MKV_STATUS_NOT_FOUND)) {
+        unexpected(item, MKV_OP_SESSION, result);
+    }
+}
+
 static void judge_presence(struct front_world *world, struct request_item *item, bool present) {
     if (!present) {
         judge(world, item, MKV_MODEL_MISS);
@@ -535,6 +593,21 @@ static void judge_lookup(struct front_world *world, struct request *request,
             learn_nothing(world, item);
         }
     }
+}
+
+/* What memory alone has is neither pinned nor missing. */
+static void judge_pin(struct front_world *world, struct request_item *item, enum mkv_op op,
+                      const struct mkv_item_result *result) {
+    if (op == MKV_OP_PIN && result->status == MKV_STATUS_OK) {
+        judge_presence(world, item, true);
+        return;
+    }
+    if (result->status != MKV_STATUS_OK && result->status != MKV_STATUS_NOT_FOUND &&
+        result->status != MKV_STATUS_DEADLINE &&
+        (op != MKV_OP_PIN || result->status != MKV_STATUS_NO_SPACE)) {
+        unexpected(item, op, result);
+    }
+    learn_nothing(world, item);
 }
 
 static void end_request(struct front_world *world, struct request *request) {
@@ -578,12 +651,16 @@ void mkv_sim_client_answered(struct front_world *world, const struct mkv_answer_
     }
     for (uint32_t index = 0; index < request->item_count; index++) {
         struct request_item *item = &request->items[index];
-        if (request->op == MKV_OP_ALLOCATE) {
+        if (request->op == MKV_OP_SESSION) {
+            judge_session(world, item, &results[index]);
+        } else if (request->op == MKV_OP_ALLOCATE) {
             judge_allocate(world, request, item, &results[index]);
         } else if (request->op == MKV_OP_COMMIT) {
             judge_commit(world, request, item, &results[index]);
         } else if (!is_read(request->op)) {
             judge_mutation(world, item, request->op, &results[index]);
+        } else if (request->op == MKV_OP_PIN || request->op == MKV_OP_UNPIN) {
+            judge_pin(world, item, request->op, &results[index]);
         } else if (request->op == MKV_OP_GET) {
             judge_get(world, item, &results[index]);
         } else if (results[index].status == MKV_STATUS_OK) {

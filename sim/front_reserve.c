@@ -3,7 +3,8 @@
  * Reservations of the front world: clients reserve, and commit, give up or forget what they have
  * reserved; and they name reservations that have ended.
  *
- *   ALLOCATE   to the model a read: it may learn that its version, or another, is there
+ *   ALLOCATE   to the model a put, that has no effect when it reserves; one that finds its version
+ *              there may prolong it
  *   COMMIT     to the model a put, from the COMMIT on
  */
 #include <string.h>
@@ -92,7 +93,11 @@ void mkv_sim_reserve_draw(struct front_world *world, struct request_item *item,
     wire->flags = (item->replaces ? MKV_PUT_REPLACE : 0) | (item->relaxed ? MKV_PUT_RELAXED : 0);
     wire->length = mkv_content_length(&world->lives.content, item->key, item->version);
     wire->root = mkv_sim_client_root(world, item->key, item->version);
-    item->place = mkv_model_invoke(&world->lives.model, item->key, MKV_MODEL_READ, 0);
+    wire->session = mkv_tiers_session_of(shape, item->key, wire->root);
+    wire->tier_hint = mkv_tiers_hint(shape, item->key, wire->root);
+    item->place =
+        mkv_model_invoke(&world->lives.model, item->key,
+                         item->replaces ? MKV_MODEL_REPLACE : MKV_MODEL_PUT, item->version);
 }
 
 /* A name that nobody has. */
@@ -206,10 +211,10 @@ uint32_t mkv_sim_reserve_judge(struct front_world *world, const struct request *
         return MKV_MODEL_NOTHING;
     }
     if (result->status == MKV_STATUS_CONFLICT) {
-        return MKV_MODEL_PRESENT;
+        return MKV_MODEL_CONFLICT;
     }
     if (result->status == MKV_STATUS_OK && result->reservation == 0) {
-        return MKV_MODEL_VERSION + item->version;
+        return MKV_MODEL_OK;
     }
     if (result->status == MKV_STATUS_OK) {
         reserved(world, request, item, result->reservation);

@@ -58,6 +58,9 @@ static void ring_input(struct message_ring *ring, struct mkv_input *input) {
 /* Notes what a volume is asked for, to know later whose answer an answer is. */
 static void note_asked(struct front_world *world, const struct mkv_message *message,
                        const uint8_t *data) {
+    if (message->kind == MKV_MESSAGE_TOUCH) {
+        return; /* has no answer */
+    }
     MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
     if (message->kind == MKV_MESSAGE_PUT_WRITE) {
         world->asked[message->volume][message->front_op.index].written = true;
@@ -146,6 +149,23 @@ static void learn_persisted(struct front_world *world, const struct asked *asked
     }
 }
 
+/* What is leased or pinned is not evicted. The promises are kept by slot, so of one volume. */
+static void learn_lease(struct front_world *world, const struct mkv_message *message) {
+    struct mkv_evictions *evictions = &world->lives.evictions;
+    const bool pin = message->kind == MKV_MESSAGE_PIN_DONE;
+    if (world->lives.node_count > 1) {
+        return;
+    }
+    if ((pin || message->kind == MKV_MESSAGE_EXISTS_DONE) && message->lease_ns > 0) {
+        const struct mkv_evictions_lease lease = {message->volume_op.index,
+                                                  message->volume_op.generation,
+                                                  world->lives.now_ns + message->lease_ns, pin};
+        mkv_evictions_leased(evictions, &lease);
+    } else if (message->kind == MKV_MESSAGE_UNPIN_DONE && message->status == MKV_STATUS_OK) {
+        mkv_evictions_unpinned(evictions, message->volume_op.index);
+    }
+}
+
 /* A volume answers: O12 before anything else. */
 static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
                        const uint8_t *data) {
@@ -168,6 +188,7 @@ static void on_message(void *context, uint32_t volume, const struct mkv_message 
     } else if (known && message->kind == MKV_MESSAGE_DELETE_DONE) {
         mkv_watch_delete_done(&world->lives.nodes[volume].watch, asked->key);
     }
+    learn_lease(world, message);
     ring_push(world, &world->to_front[volume], message, data);
 }
 
@@ -360,6 +381,8 @@ static void configure(struct front_world *world, const struct mkv_shape *shape) 
     config->memory_blocks_max = shape->memory_blocks;
     config->slab_units_per_connection_max = largest * (1 + shape->slabs / 2);
     config->transfer_grace_ns = shape->deadline_ns * 4;
+    config->lookup_lease_ns = shape->lease_ns_max; /* 0: memory answers without the volume */
+    config->exists_lease_ns = shape->lease_ns_max / 2;
     config->segment_id_seed = mkv_random_mix(shape->seed);
     MKV_ASSERT(mkv_front_config_fault(config) == NULL);
 }

@@ -74,8 +74,9 @@ struct request_item {
     struct mkv_root push_root;
     bool replaces; /* ALLOCATE */
     bool relaxed;
-    bool ended; /* COMMIT: what it names is no reservation any more */
-    bool due;   /* COMMIT: what it names is one for certain */
+    bool ended; /* COMMIT: what it names is no reservation any more. SESSION: always */
+    enum mkv_session_action action; /* SESSION */
+    bool due;                       /* COMMIT: what it names is one for certain */
     bool abandons;
     uint64_t reservation;
 };

@@ -145,8 +145,10 @@ void mkv_lives_on_event(void *context, uint32_t volume, const struct mkv_event *
         lives->reports++; /* of a segment: its value may be missing */
         mkv_evictions_event(&lives->evictions, &lives->model, &lives->nodes[volume].watch, event,
                             lives->now_ns);
-        mkv_tiers_evicted(&lives->tiers, lives->nodes[volume].volume, event,
-                          lives->nodes[volume].evicts_at_once);
+        if (volume == 0) {
+            mkv_tiers_evicted(&lives->tiers, lives->nodes[0].volume, event,
+                              lives->nodes[0].evicts_at_once);
+        }
         break;
     case MKV_EVENT_TORN_TAIL:
     case MKV_EVENT_SUPERBLOCK_REPAIRED:

@@ -93,6 +93,11 @@ static const struct mkv_scenario scenarios[] = {
      "rot,read-medium,stale-read,misdirected-read",
      {{"scrub_rate", 1ull << 30}}},
     {"front", "clients of the whole protocol, over a fabric", MKV_WORLD_FRONT, NULL, {{NULL, 0}}},
+    {"shards",
+     "several fronts with volumes of their own, in one process",
+     MKV_WORLD_SHARDS,
+     NULL,
+     {{NULL, 0}}},
     {"drive-set", "drives go away and come back", MKV_WORLD_SET, NULL, {{NULL, 0}}},
 };
 #define SCENARIOS ((uint32_t)(sizeof scenarios / sizeof scenarios[0]))

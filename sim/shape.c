@@ -174,7 +174,10 @@ static void draw_workload(struct mkv_shape *shape, struct mkv_random *random) {
 static void draw_expiry(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed ^ EXPIRY_SALT, MKV_CONCERN_SHAPE);
-    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, EXPIRY_ONE_IN)) {
+    const bool fits =
+        shape->world == MKV_WORLD_VOLUME ||
+        (shape->world == MKV_WORLD_FRONT && shape->length_max <= shape->block_bytes_max);
+    if (!fits || !mkv_random_chance(&random, 1, EXPIRY_ONE_IN)) {
         return;
     }
     static const uint32_t spans_s[] = {1, 4, 20};
@@ -184,11 +187,18 @@ static void draw_expiry(struct mkv_shape *shape, uint64_t seed) {
     shape->share_repeat = mkv_random_between(&random, 2, 10);
 }
 
+/* Of the seeds with a front every other one. */
+static bool draws_leases(const struct mkv_shape *shape, struct mkv_random *random) {
+    return shape->world == MKV_WORLD_FRONT
+               ? mkv_random_chance(random, 1, 2)
+               : shape->world == MKV_WORLD_VOLUME && mkv_random_chance(random, 1, LEASE_ONE_IN);
+}
+
 /* Drawn apart, too. Leases are short or long against the life of a process. */
 static void draw_leases(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed ^ LEASE_SALT, MKV_CONCERN_SHAPE);
-    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, LEASE_ONE_IN)) {
+    if (!draws_leases(shape, &random)) {
         return;
     }
     static const uint64_t terms_ns[] = {20000, 300000, 5000000};
@@ -222,7 +232,7 @@ static void draw_tiers(struct mkv_shape *shape, uint64_t seed) {
     mkv_random_seed(&random, seed ^ TIER_SALT, MKV_CONCERN_SHAPE);
     shape->session_max = 1;
     shape->session_block_max = 1;
-    if (shape->world != MKV_WORLD_VOLUME || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
+    if (shape->world == MKV_WORLD_SET || !mkv_random_chance(&random, 1, TIER_ONE_IN)) {
         return;
     }
     static const uint64_t idles_ns[] = {50000, 2000000, UINT64_MAX};

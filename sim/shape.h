@@ -69,15 +69,15 @@ struct mkv_shape {
     uint32_t share_replace; /* of puts that ask for it */
     uint32_t share_repeat;  /* of puts that bring an older version again */
     uint32_t share_abort;
-    uint32_t share_lease; /* volume only: of EXISTS that ask for a lease, or are PIN or UNPIN */
+    uint32_t share_lease; /* of EXISTS that ask for a lease, or are PIN or UNPIN */
     uint64_t lease_ns_max;
-    uint32_t share_tier;     /* volume only: of contents that name a tier; 0: no sessions either */
+    uint32_t share_tier;     /* not of the set: of contents that name a tier; 0: no sessions */
     uint32_t session_count;  /* that puts name, from 1 on */
     uint32_t weight_session; /* of SESSION */
     uint32_t session_max;    /* that a volume keeps in mind */
     uint32_t session_block_max;
     uint64_t session_idle_ns;
-    uint32_t share_expiry; /* volume only: of puts that bring an expiry */
+    uint32_t share_expiry; /* of puts that bring an expiry */
     uint32_t expiry_s_max; /* how far ahead */
     uint64_t expiry_pass_ns;
     uint64_t scrub_rate;    /* bytes a second, 0: nothing is scrubbed */

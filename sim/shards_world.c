@@ -107,8 +107,10 @@ static void sum_up(struct shards_world *world) {
 
 static void fold_traces(struct shards_world *world) {
     uint64_t hash = world->schedule_hash;
+    world->report->entries = 0;
     for (uint32_t shard = 0; shard < world->count; shard++) {
         hash = mkv_random_mix(hash ^ world->reports[shard].trace_hash);
+        world->report->entries += world->reports[shard].entries;
     }
     world->report->trace_hash = hash;
 }

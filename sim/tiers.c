@@ -29,6 +29,15 @@ uint64_t mkv_tiers_session_of(const struct mkv_shape *shape, uint32_t key, struc
                : mixed(shape, key, root, SESSION_SALT) % (shape->session_count + 1);
 }
 
+enum mkv_session_action mkv_tiers_draw_action(struct mkv_random *random) {
+    /* Its end is an eighth of what a session is told, and as often its blocks leave. */
+    static const enum mkv_session_action actions[] = {
+        MKV_SESSION_BEGIN,      MKV_SESSION_BEGIN,      MKV_SESSION_EXIT_THINK,
+        MKV_SESSION_EXIT_THINK, MKV_SESSION_EXIT_THINK, MKV_SESSION_EXIT_THINK,
+        MKV_SESSION_END,        MKV_SESSION_FREE};
+    return actions[mkv_random_below(random, 8)];
+}
+
 void mkv_tiers_init(struct mkv_tiers *tiers, struct mkv_memory *memory,
                     const struct mkv_shape *shape, const struct mkv_watch *watch) {
     memset(tiers, 0, sizeof *tiers);
@@ -38,12 +47,13 @@ void mkv_tiers_init(struct mkv_tiers *tiers, struct mkv_memory *memory,
     tiers->must = mkv_memory_take(memory, tiers->slot_count * sizeof *tiers->must, 8);
 }
 
-/* What the watch knows of the block; NULL when that is not whose it is. */
+/* What the watch knows of the block; NULL when that is not whose it is, or a part of a value. */
 static const struct mkv_watch_slot *known(const struct mkv_tiers *tiers,
                                           const struct mkv_volume_block *block) {
     MKV_ASSERT(block->slot.index < tiers->slot_count);
     const struct mkv_watch_slot *slot = &tiers->watch->slots[block->slot.index];
-    const bool is_same = slot->key != MKV_NONE_U32 && slot->record != MKV_WATCH_RECORD_NONE &&
+    const bool is_same = block->block_flags == 0 && slot->key != MKV_NONE_U32 &&
+                         slot->record != MKV_WATCH_RECORD_NONE &&
                          (uint32_t)slot->generation == block->generation_low;
     return is_same ? slot : NULL;
 }

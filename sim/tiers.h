@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The oracles on retention tiers and sessions, of the volume world. What a put names follows from
- * its key and content, so whoever meets a block knows its tier and session.
+ * The oracles on retention tiers and sessions, of the volume and the front world, there of the
+ * first volume. What a put names follows from its key and content, so whoever meets a block knows
+ * its tier and session. Parts of values above one block are passed over.
  *
  * Oracles
  *  O6   A block that recovery found is of the tier that its put named.
@@ -21,6 +22,7 @@
 
 #include "core/volume.h"
 #include "sim/memory.h"
+#include "sim/random.h"
 #include "sim/shape.h"
 #include "sim/watch.h"
 
@@ -43,6 +45,8 @@ struct mkv_tiers {
 /* What a put of this content under this key names: as in messages. */
 uint32_t mkv_tiers_hint(const struct mkv_shape *shape, uint32_t key, struct mkv_root root);
 uint64_t mkv_tiers_session_of(const struct mkv_shape *shape, uint32_t key, struct mkv_root root);
+
+enum mkv_session_action mkv_tiers_draw_action(struct mkv_random *random);
 
 void mkv_tiers_init(struct mkv_tiers *tiers, struct mkv_memory *memory,
                     const struct mkv_shape *shape, const struct mkv_watch *watch);

@@ -38,9 +38,11 @@ static const char *const message_names[] = {
     [MKV_MESSAGE_SCAN_DONE] = "SCAN_DONE",
     [MKV_MESSAGE_COUNT_DONE] = "COUNT_DONE",
     [MKV_MESSAGE_PURGE_DONE] = "PURGE_DONE",
+    [MKV_MESSAGE_TOUCH] = "TOUCH",
 };
 static const char *const op_names[] = {
-    "?", "PUT", "GET", "EXISTS", "LOOKUP", "DELETE", "PIN", "UNPIN", "ALLOCATE", "COMMIT",
+    "?",   "PUT",   "GET",     "EXISTS",   "LOOKUP", "DELETE",
+    "PIN", "UNPIN", "SESSION", "ALLOCATE", "COMMIT",
 };
 static const char *const event_names[] = {
     [MKV_EVENT_FORMATTED] = "formatted",

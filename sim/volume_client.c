@@ -599,6 +599,7 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_DELETE:
     case MKV_MESSAGE_TENANT:
     case MKV_MESSAGE_TENANT_DROP:
+    case MKV_MESSAGE_TOUCH:
     case MKV_MESSAGE_SCAN:
     case MKV_MESSAGE_COUNT:
     case MKV_MESSAGE_PURGE:

@@ -7,18 +7,13 @@ void mkv_volume_session_start(struct volume_world *world, uint32_t index, uint32
     struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
     struct client *client = &world->clients[index];
     const bool second = key_of_tenant(world, key);
-    /* The end of a session is an eighth of what it is told, and as often its blocks leave. */
-    static const enum mkv_session_action actions[] = {
-        MKV_SESSION_BEGIN,      MKV_SESSION_BEGIN,      MKV_SESSION_EXIT_THINK,
-        MKV_SESSION_EXIT_THINK, MKV_SESSION_EXIT_THINK, MKV_SESSION_EXIT_THINK,
-        MKV_SESSION_END,        MKV_SESSION_FREE};
     client->state = CLIENT_TELLING;
     client->generation++;
     client->due_ns = UINT64_MAX;
     client->key = key;
     client->tenant = second ? mkv_volume_tenant_id(world) : MKV_TENANT_DEFAULT;
     client->session = mkv_random_between(random, 1, world->lives.shape->session_count);
-    client->action = actions[mkv_random_below(random, 8)];
+    client->action = mkv_tiers_draw_action(random);
     world->busy_count++;
     mkv_tiers_asked(&world->lives.tiers, client->action, client->session, second);
     struct mkv_message message = {

@@ -7,6 +7,7 @@ void mkv_world_report_add(struct mkv_world_report *sum, const struct mkv_world_r
     sum->crashes += more->crashes;
     sum->recoveries_cut += more->recoveries_cut;
     sum->operations += more->operations;
+    sum->entries += more->entries;
     sum->evaluations += more->evaluations;
     sum->losses += more->losses;
     mkv_changes_add(&sum->changes, &more->changes);

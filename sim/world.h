@@ -34,7 +34,7 @@ struct mkv_world_options {
     struct mkv_decisions *decisions;
     /* 0, or the number of an input or effect, from 1 on, with which the run is cut off: instead of
      * it the process dies, the next one serves, everything is read back, and all drains. Not in the
-     * set world. */
+     * worlds of drive sets and shards. */
     uint64_t cut_at;
     enum mkv_cut_end {
         MKV_CUT_NOTHING_KEPT = 0, /* power is lost, and with it what is not durable */

@@ -2,6 +2,7 @@
 """Tenants of a real node with two drives: equal keys apart, drops that last, quotas, restarts."""
 
 import os
+import re
 import tempfile
 import time
 import unittest
@@ -19,18 +20,18 @@ class TenantsTest(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder.name, name)
 
-    def config(self, quotas=""):
+    def config(self, quotas="", eviction="on"):
         with open(self.path("memkv.yaml"), "w", encoding="utf-8") as file:
             file.write("memory: {max_size: 256MiB, hugepages: off}\n"
                        "log: {format: text}\n"
-                       "storage:\n  mode: file\n  drives:\n"
+                       f"storage:\n  mode: file\n  eviction: {eviction}\n  drives:\n"
                        f"    - {{media: {self.path('a')}, size: 64MiB}}\n"
                        f"    - {{media: {self.path('b')}, size: 64MiB}}\n")
             if quotas:
                 file.write(f"tenants: {{quotas: '{quotas}'}}\n")
 
-    def start(self, quotas=""):
-        self.config(quotas)
+    def start(self, quotas="", eviction="on"):
+        self.config(quotas, eviction)
         return Node("--config", self.path("memkv.yaml"))
 
     def value(self, tenant, key):
@@ -128,7 +129,7 @@ class TenantsTest(unittest.TestCase):
             self.assertIn("memkv_active_tenants 1\n", metrics)
 
     def test_quota__puts_that_would_pass_it__refused_until_room_is_made(self):
-        with self.start("small=1MiB") as node:
+        with self.start("small=1MiB", "off") as node:
             node.ready()
             refused = None
             stored = []
@@ -148,6 +149,49 @@ class TenantsTest(unittest.TestCase):
             self.assertEqual(self.put(node, "small", "key-0").returncode, 0)
             self.assertIn('memkv_tenant_quota_rejections_total{tenant="small"} 1\n',
                           node.http("/metrics")[1])
+
+    def test_quota__puts_that_would_pass_it__take_the_place_of_own_blocks(self):
+        with self.start("small=1MiB") as node:
+            node.ready()
+            self.assertEqual(self.put(node, "large", "key").returncode, 0)
+            for number in range(64):
+                done = self.put(node, "small", f"key-{number}")
+                self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(self.has(node, "small", "key-63"), True)
+            self.assertEqual(self.has(node, "large", "key"), True)
+            evicted = 0
+            for _ in range(50):
+                metrics = node.http("/metrics")[1]
+                evicted = self.sample(metrics, 'memkv_tenant_evicted_blocks_total{tenant="small"}')
+                if evicted > 30:
+                    break
+                time.sleep(0.1)
+            self.assertGreater(evicted, 30)
+            self.assertEqual(
+                self.sample(metrics, 'memkv_tenant_evictions_caused_total{tenant="small"}'),
+                evicted)
+            self.assertEqual(
+                self.sample(metrics, 'memkv_evictions_by_cause_total{cause="quota"}'), evicted)
+            self.assertEqual(
+                self.sample(metrics, 'memkv_tenant_evicted_blocks_total{tenant="large"}'), 0)
+            small = next(row for row in node.status()["tenants"] if row["tenant"] == "small")
+            self.assertLessEqual(small["used_bytes"], 1 << 20)
+            self.assertEqual(small["blocks"], 64 - evicted)
+            hits = 'memkv_tenant_lookup_keys_total{tenant="small",result="memory"}'
+            self.assertEqual(self.sample(metrics, hits), 1)
+            self.assertGreater(
+                self.sample(metrics, 'memkv_tenant_bytes_total{tenant="small",direction="in"}'),
+                64 * 20000)
+
+    def has(self, node, tenant, key):
+        child = node.command("get", "--tenant", tenant, key, self.path("back"))
+        self.assertIn(child.returncode, (0, 1), child.stderr)
+        return child.returncode == 0
+
+    def sample(self, metrics, series):
+        found = re.search(rf"^{re.escape(series)} (\S+)$", metrics, re.MULTILINE)
+        self.assertIsNotNone(found, series)
+        return float(found.group(1))
 
     def test_wrong_names_and_paths__clear_errors(self):
         with self.start() as node:

@@ -153,7 +153,15 @@ static void fake_front(struct mkv_front_stats *front) {
 static void fake_tenants(struct mkv_admin_snapshot *snapshot) {
     snapshot->tenant_count = 2;
     snapshot->tenants[0] = (struct mkv_admin_tenant){
-        .name = "default", .blocks = 1234567, .bytes = 29392896, .quota_bytes = UINT64_MAX};
+        .name = "default",
+        .blocks = 1234567,
+        .bytes = 29392896,
+        .quota_bytes = UINT64_MAX,
+        .evicted_total = 21,
+        .asked = {
+            .keys_from_memory = 22, .keys_from_drive = 23, .keys_missed = 24, .bytes_in = 25}};
+    snapshot->tenants_other.bytes_out = 26;
+    snapshot->tenants_other.keys_missed = 27;
     snapshot->tenants[1] = (struct mkv_admin_tenant){
         .name = "batch", .quota_bytes = 1048576, .writes_total = 11, .quota_rejections_total = 12};
 }

@@ -3,6 +3,7 @@
  * core/front_op_memory.c. */
 #include "core/front.h"
 
+#include "core/hash.h"
 #include "tests/unit/core/front_world.h"
 
 #define BLOCK WORLD_BLOCK_BYTES
@@ -97,7 +98,8 @@ static void test_memory__get_after_put__asks_no_volume(void **state) {
     world_expect(world, behind, MKV_STATUS_OK);
     assert_int_equal(world_result(world, exists)->length, BLOCK);
     assert_int_equal(world->seen[GATE_FOUND], 0);
-    assert_int_equal(world->seen[GATE_EXISTS_DONE], 0);
+    assert_int_equal(world->seen[GATE_EXISTS_DONE], 1); /* for the lease */
+    assert_int_equal(world_result(world, exists)->leased, 1);
     const struct mkv_front_stats stats = world_stats(world);
     assert_int_equal(stats.memory_lookups, 4);
     assert_int_equal(stats.memory_hits, 4);
@@ -523,6 +525,44 @@ static void test_memory__every_place_is_in_use__the_next_goes_without(void **sta
 
 /* ---- relaxed puts ---------------------------------------------------------------------------- */
 
+static void test_memory__hits__are_told_to_the_volume_a_while_later(void **state) {
+    (void)state;
+    struct world *world = open_with(16);
+    world_put(world, "key", 5, BLOCK);
+    world_run(world);
+    expect_get(world, "key", 5, BLOCK);
+    expect_get(world, "key", 5, BLOCK);
+    assert_int_equal(world->touches, 0);
+    world_wait(world, 10000000);
+    assert_int_equal(world->touches, 2);
+    assert_true(world->touch_tag == mkv_key_tag(MKV_TENANT_DEFAULT, (const uint8_t *)"key", 3));
+    assert_int_equal(world_stats(world).touches_sent, 2);
+    for (uint32_t hit = 0; hit < 40; hit++) { /* of which a message takes 32 */
+        expect_get(world, "key", 5, BLOCK);
+    }
+    assert_int_equal(world->touches, 2 + 32);
+    assert_int_equal(world->seen[GATE_FOUND], 0);
+    world_close(world);
+}
+
+static void test_memory__exists_without_leases__asks_no_volume(void **state) {
+    (void)state;
+    struct mkv_front_config config;
+    world_config(&config);
+    config.memory_blocks_max = 16;
+    config.exists_lease_ns = 0;
+    struct world *world = world_open(&config);
+    world_put(world, "key", 5, BLOCK);
+    world_run(world);
+    const uint32_t exists = world_exists(world, "key");
+    world_run(world);
+    world_expect(world, exists, MKV_STATUS_OK);
+    assert_int_equal(world_result(world, exists)->length, BLOCK);
+    assert_int_equal(world_result(world, exists)->leased, 0);
+    assert_int_equal(world->seen[GATE_EXISTS_DONE], 0);
+    world_close(world);
+}
+
 static void test_relaxed__put__is_answered_and_served_before_it_is_durable(void **state) {
     (void)state;
     struct world *world = open_with(16);
@@ -664,6 +704,8 @@ int main(void) {
         cmocka_unit_test(test_memory__stream_of_blocks_read_once__leaves_those_that_are_used),
         cmocka_unit_test(test_memory__every_place_is_in_use__the_next_goes_without),
         cmocka_unit_test(test_memory__more_blocks_than_places__the_coldest_go),
+        cmocka_unit_test(test_memory__hits__are_told_to_the_volume_a_while_later),
+        cmocka_unit_test(test_memory__exists_without_leases__asks_no_volume),
         cmocka_unit_test(test_relaxed__put__is_answered_and_served_before_it_is_durable),
         cmocka_unit_test(test_relaxed__put_over_a_live_block__waits_until_it_is_durable),
         cmocka_unit_test(test_relaxed__persist_fails__the_block_is_gone_and_counted),

@@ -133,6 +133,8 @@ struct world {
     uint8_t *unit_users;
     uint64_t now_ns;
     uint64_t wall_later_ms;
+    uint32_t touches;                                /* blocks that volumes were told of */
+    uint64_t touch_tag;                              /* the first of the last message */
     uint64_t lease_ns;                               /* that the last EXISTS or PIN asked for */
     enum mkv_status session_status[MKV_VOLUMES_MAX]; /* what a volume answers to SESSION */
     struct mkv_message put_message;                  /* the last PUT_BEGIN that came */

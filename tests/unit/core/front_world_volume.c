@@ -373,6 +373,12 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
         (void)op_of(world, message, WORLD_OP_RESERVED);
         mutation_end(world, message->volume_op.index);
         return;
+    case MKV_MESSAGE_TOUCH:
+        assert_in_range(message->data_bytes, MKV_TOUCH_ENTRY_BYTES,
+                        MKV_TOUCH_ENTRIES_MAX * MKV_TOUCH_ENTRY_BYTES);
+        world->touches += message->data_bytes / MKV_TOUCH_ENTRY_BYTES;
+        world->touch_tag = mkv_load_u64(data);
+        return;
     case MKV_MESSAGE_FOUND:
     case MKV_MESSAGE_READ_DONE:
     case MKV_MESSAGE_EXISTS_DONE:

@@ -42,7 +42,7 @@ static void test_volume_sample__blocks_leave_in_order__as_old_as_the_store_is_la
     }
     const struct mkv_volume_stats stats = rig_stats(rig);
     const uint64_t count = count_of(&stats.evicted_lifetime);
-    /* One block in 14 is drawn. */
+    /* One block in 16 is drawn. */
     assert_in_range(count, stats.evictions_total / 28, stats.evictions_total / 7);
     assert_int_equal(count_of(&stats.evicted_idle), count);
     /* Nothing was used, so that the oldest left, a second for each slot later, or so. */
