@@ -129,7 +129,8 @@ static void take_answer(struct volumes_world *world, const struct mkv_effect *ef
 
 static void take_message(struct volumes_world *world, const struct mkv_message *message) {
     const bool has_key = message->kind == MKV_MESSAGE_FIND || message->kind == MKV_MESSAGE_EXISTS;
-    if (message->kind == MKV_MESSAGE_RELEASE || message->kind == MKV_MESSAGE_PUT_ABORT) {
+    if (message->kind == MKV_MESSAGE_RELEASE || message->kind == MKV_MESSAGE_PUT_ABORT ||
+        message->kind == MKV_MESSAGE_TOUCH) {
         return;
     }
     MKV_ASSERT(world->pending_count < PENDING_MAX);
