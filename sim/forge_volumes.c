@@ -30,7 +30,7 @@
  * segment of it is long; most that the front draws are none of these. */
 #define ID_FACTOR_SHIFT 32u
 #define ID_FACTOR_MAX 4u
-#define LARGE_LENGTHS 3u
+#define LARGE_LENGTHS 5u
 /* The last key is so long that there is no room for a segment's suffix. */
 #define LONG_KEY (KEYS - 1u)
 #define LONG_KEY_BYTES 1020u
@@ -129,7 +129,8 @@ static void take_answer(struct volumes_world *world, const struct mkv_effect *ef
 
 static void take_message(struct volumes_world *world, const struct mkv_message *message) {
     const bool has_key = message->kind == MKV_MESSAGE_FIND || message->kind == MKV_MESSAGE_EXISTS;
-    if (message->kind == MKV_MESSAGE_RELEASE || message->kind == MKV_MESSAGE_PUT_ABORT) {
+    if (message->kind == MKV_MESSAGE_RELEASE || message->kind == MKV_MESSAGE_PUT_ABORT ||
+        message->kind == MKV_MESSAGE_TOUCH) {
         return;
     }
     MKV_ASSERT(world->pending_count < PENDING_MAX);
