@@ -41,6 +41,16 @@ uint32_t mkv_directory_tree_dirty_per_mille(const struct mkv_directory_tree *tre
     return (uint32_t)mkv_max_u64(dirty, freed);
 }
 
+/* What the root unit counted may be other entries than there were: a root unit that is made of
+ * such a count would not be sound. */
+static void check_counts(struct mkv_directory_tree *tree, uint32_t root_page) {
+    const uint64_t entries_max =
+        (uint64_t)mkv_directory_tree_node_count(tree) * MKV_DIRECTORY_NODE_ENTRIES_MAX;
+    if ((tree->entry_count == 0) != (tree->level_count == 0) || tree->entry_count > entries_max) {
+        tree->broken_page = root_page;
+    }
+}
+
 /* ---- walking --------------------------------------------------------------------------------- */
 
 /* Whether the keys of the path's node at `level` lie between those that its parents have for it. */
@@ -306,6 +316,7 @@ enum mkv_directory_outcome mkv_directory_tree_insert(struct mkv_directory_tree *
     }
     insert_upward(tree, &path, &item);
     tree->entry_count++;
+    check_counts(tree, tree->root.page);
     return MKV_DIRECTORY_DONE;
 }
 
@@ -439,9 +450,7 @@ enum mkv_directory_outcome mkv_directory_tree_remove(struct mkv_directory_tree *
     make_dirty(tree, &path);
     const uint32_t root_page = tree->root.page;
     remove_upward(tree, &path);
-    if ((tree->entry_count == 0) != (tree->level_count == 0)) {
-        tree->broken_page = root_page; /* the root unit counted other entries than there were */
-    }
+    check_counts(tree, root_page);
     return MKV_DIRECTORY_DONE;
 }
 

@@ -689,8 +689,8 @@ void mkv_front_request_result(struct mkv_front *front, uint32_t request, uint32_
 
 /* front_reserve.c */
 
-/* An ALLOCATE's op, prepared and with its length, counts as a reservation from now on; false when
- * there may be no more. */
+/* An ALLOCATE's op, prepared, with its length and a volume that is online, counts as a reservation
+ * from now on; false when there may be no more. */
 bool mkv_front_reservation_count(struct mkv_front *front, uint32_t item);
 void mkv_front_reservation_uncount(struct mkv_front *front, uint32_t item);
 /* The op of an ALLOCATE is RESERVED: so is the item, which leaves its request with a name. */

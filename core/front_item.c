@@ -273,6 +273,11 @@ static void start_put(struct mkv_front *front, uint32_t item_index) {
     const bool is_last = item_count > 1 && item->position == item_count - 1;
     op->flags = (item->replace ? MKV_PUT_REPLACE : 0) | (is_last ? MKV_PUT_LAST : 0);
     op->root = item->root;
+    if (item->op == MKV_OP_ALLOCATE && !mkv_front_volume_online(front, op->volume)) {
+        /* Now, not when it has a slab: it would not count, should the volume be back by then. */
+        mkv_front_item_abandon(front, item_index, MKV_STATUS_UNAVAILABLE, MKV_MISS_NONE);
+        return;
+    }
     if (item->op == MKV_OP_ALLOCATE && !mkv_front_reservation_count(front, item_index)) {
         mkv_front_item_abandon(front, item_index, MKV_STATUS_BUSY, MKV_MISS_NONE);
         return;

@@ -34,9 +34,7 @@ bool mkv_front_reservation_count(struct mkv_front *front, uint32_t item_index) {
     const struct front_request *request = front_request_at(front, item->request);
     struct front_connection *connection = front_connection_at(front, request->connection.index);
     MKV_ASSERT(!item->reserving);
-    if (!mkv_front_volume_online(front, op->volume)) {
-        return true; /* it finds out that there is no volume for it */
-    }
+    MKV_ASSERT(mkv_front_volume_online(front, op->volume));
     const uint32_t units = 1u << mkv_slab_order(op->length);
     const bool has_memory = front->reserving_units + units <= reserving_units_max(front);
     front->stats.writes_without_memory += has_memory ? 0 : 1;

@@ -232,7 +232,7 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
         volume->evict_drops--;
     }
     if (op->of_quota) {
-        mkv_volume_quota_drop_ended(volume);
+        mkv_volume_quota_drop_ended(volume, op);
     }
     if (op->of_job) {
         MKV_ASSERT(volume->job_drops > 0);

@@ -227,8 +227,9 @@ bool mkv_volume_evict_has_work(const struct mkv_volume *volume);
  * is tried again (mkv_volume_evict_wait_ended). */
 bool mkv_volume_quota_request(struct mkv_volume *volume, uint32_t op, uint32_t slot_units);
 void mkv_volume_quota_wait_ended(struct mkv_volume *volume, uint32_t op);
-/* A DROP that made room for a quota has ended. */
-void mkv_volume_quota_drop_ended(struct mkv_volume *volume);
+/* A DROP that makes room for a quota, and knows its slot, has begun; it has ended. */
+void mkv_volume_quota_drop_begun(struct mkv_volume *volume, struct op *drop);
+void mkv_volume_quota_drop_ended(struct mkv_volume *volume, const struct op *drop);
 void mkv_volume_quota_pump(struct mkv_volume *volume);
 bool mkv_volume_quota_has_work(const struct mkv_volume *volume);
 
@@ -254,6 +255,8 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t op);
 bool mkv_volume_tenant_takes(const struct mkv_volume *volume, uint32_t tenant);
 /* Why a read of this tenant finds nothing. */
 enum mkv_miss mkv_volume_tenant_miss(const struct mkv_volume *volume, uint32_t tenant);
+/* Units of a slot, which counts whole. */
+uint32_t mkv_volume_slot_units(const struct mkv_volume *volume, struct mkv_slot slot);
 /* The block in the slot has become live; it is about to be live no more. */
 void mkv_volume_tenant_count(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_tenant_uncount(struct mkv_volume *volume, struct mkv_slot slot);

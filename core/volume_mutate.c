@@ -423,7 +423,9 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     }
     op->of_catch_up = (flags & DROP_OF_CATCH_UP) != 0;
     op->of_quota = op->of_eviction && op->evict_reason == MKV_EVICTION_FOR_QUOTA;
-    volume->quota.drops += op->of_quota ? 1u : 0u;
+    if (op->of_quota) {
+        mkv_volume_quota_drop_begun(volume, op);
+    }
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
@@ -578,7 +580,8 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     }
     if (!reserved && !waits) {
         const uint32_t near = mkv_slot_table_class_near(table, slot_units);
-        reserved = near != 0 && mkv_slot_table_reserve(table, near, &op->slot);
+        reserved = near != 0 && mkv_volume_tenant_has_room(volume, op, near) &&
+                   mkv_slot_table_reserve(table, near, &op->slot);
         waits = !reserved && mkv_volume_empty_request(volume, slot_units);
     }
     if (reserved) {

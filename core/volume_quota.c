@@ -4,8 +4,8 @@
  * search finds them, and nobody else's.
  *
  *   a put would pass the quota -> it waits -> the job looks for blocks of the tenant, so many slots
- *          a step -> the best of a few is evicted, by an ordinary DROP -> durable: the puts that
- *          wait ask anew
+ *          a step -> the best of a few is evicted, by an ordinary DROP, and so on until what leaves
+ *          is enough -> durable: the puts that wait ask anew
  *   QUOTA_LOOKS_MAX slots, or all of them, without one that may leave -> the puts are refused
  *
  * Room counts when the DROP is durable, not before: a quota holds at every moment.
@@ -46,9 +46,17 @@ void mkv_volume_quota_wait_ended(struct mkv_volume *volume, uint32_t index) {
     }
 }
 
-void mkv_volume_quota_drop_ended(struct mkv_volume *volume) {
+void mkv_volume_quota_drop_begun(struct mkv_volume *volume, struct op *drop) {
+    drop->slot_units = mkv_volume_slot_units(volume, drop->old_slot);
+    volume->quota.drops++;
+    volume->quota.drop_units += drop->slot_units;
+}
+
+void mkv_volume_quota_drop_ended(struct mkv_volume *volume, const struct op *drop) {
     MKV_ASSERT(volume->quota.drops > 0);
+    MKV_ASSERT(volume->quota.drop_units >= drop->slot_units);
     volume->quota.drops--;
+    volume->quota.drop_units -= drop->slot_units;
     volume->quota.retry = true;
 }
 
@@ -59,6 +67,28 @@ static uint32_t first_waiter(const struct mkv_volume *volume) {
         index = volume_ops(volume)[index].next;
     }
     return index;
+}
+
+/* Units that have to leave until all puts of the job's tenant that wait have room. 0: each has. */
+static uint64_t units_wanted(const struct mkv_volume *volume) {
+    const uint32_t tenant = volume->quota.tenant;
+    const struct mkv_slot_table *table = volume_table(volume);
+    const struct mkv_tenant_usage *usage =
+        mkv_tenant_table_usage_of(volume_tenants(volume), tenant);
+    if (usage == NULL || usage->quota_units == 0) {
+        return 0;
+    }
+    uint64_t units = usage->units + usage->reserved_units;
+    for (uint32_t index = volume->extent_waiters.head; index != MKV_NONE_U32;
+         index = volume_ops(volume)[index].next) {
+        const struct op *op = &volume_ops(volume)[index];
+        if (op->waits_for_quota && op->tenant == tenant) {
+            const uint32_t slot_units = mkv_slot_table_class_for(table, op->length);
+            const uint32_t old = op->has_old ? mkv_volume_slot_units(volume, op->old_slot) : 0;
+            units += slot_units > old ? slot_units - old : 0;
+        }
+    }
+    return units > usage->quota_units ? units - usage->quota_units : 0;
 }
 
 /* Nothing of the tenant may leave: its puts are refused, the others wait on. */
@@ -157,7 +187,8 @@ void mkv_volume_quota_pump(struct mkv_volume *volume) {
         search_begin(volume, volume_ops(volume)[first].tenant);
     }
     uint32_t looks = volume_step_slots(volume, JOB_SLOTS_MAX);
-    while (job->drops < job->waiting && mkv_volume_evict_room(volume)) {
+    uint64_t wanted = units_wanted(volume);
+    while (wanted > job->drop_units && mkv_volume_evict_room(volume)) {
         if (!search(volume, &looks)) {
             job->more = true;
             return;
@@ -167,7 +198,10 @@ void mkv_volume_quota_pump(struct mkv_volume *volume) {
         const bool nothing = job->sampled == 0;
         search_begin(volume, job->tenant);
         if (found) {
+            const uint32_t waiting = job->waiting;
             mkv_volume_evict(volume, victim, MKV_EVICTION_FOR_QUOTA);
+            /* The block's own put may have waited, and does it. */
+            wanted = job->waiting == waiting ? wanted : units_wanted(volume);
         } else if (nothing && job->drops == 0) {
             refuse(volume);
             job->tenant = MKV_NONE_U32;
@@ -177,6 +211,8 @@ void mkv_volume_quota_pump(struct mkv_volume *volume) {
             return; /* what is on its way may be enough */
         }
     }
+    /* There is room that no drop of this job has made. */
+    job->retry = wanted == 0 && first_waiter(volume) != MKV_NONE_U32;
 }
 
 bool mkv_volume_quota_has_work(const struct mkv_volume *volume) {

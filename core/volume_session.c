@@ -2,7 +2,7 @@
 /*
  * Sessions (volume_session.h). Whoever is named is found by (tenant, id); the list of all tells who
  * is idle; what is to be done to blocks waits in a list of work, the first of which is gone on with
- * in each step.
+ * in each step, and then goes behind the others.
  */
 #include "core/volume_session.h"
 
@@ -417,6 +417,20 @@ static void reap(struct mkv_volume *volume) {
     }
 }
 
+/* Whoever has most to do, is told anew over and over, or has to wait keeps no other one waiting. */
+static void next_turn(struct mkv_volume *volume) {
+    struct session_state *state = &volume->sessions;
+    struct session *sessions = sessions_of(volume);
+    const uint32_t head = state->job_head;
+    if (head == MKV_NONE_U32 || sessions[head].job_next == MKV_NONE_U32) {
+        return;
+    }
+    state->job_head = sessions[head].job_next;
+    sessions[head].job_next = MKV_NONE_U32;
+    sessions[state->job_tail].job_next = head;
+    state->job_tail = head;
+}
+
 void mkv_volume_session_pump(struct mkv_volume *volume) {
     struct session_state *state = &volume->sessions;
     reap(volume);
@@ -425,9 +439,10 @@ void mkv_volume_session_pump(struct mkv_volume *volume) {
         if (session->left == 0) {
             work_end(volume, state->job_head);
         } else if (!work_on_node(volume, session)) {
-            return;
+            break;
         }
     }
+    next_turn(volume);
 }
 
 bool mkv_volume_session_has_work(const struct mkv_volume *volume) {

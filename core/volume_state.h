@@ -150,7 +150,7 @@ struct op {
     bool numbered;                            /* PUT: in the list of those with a generation */
     uint32_t numbered_next;
     uint32_t numbered_previous;
-    uint32_t slot_units; /* EXTENT: the class for which it is done */
+    uint32_t slot_units; /* EXTENT: the class for which it is done. DROP for a quota: its slot's */
     uint8_t key[MKV_KEY_BYTES_MAX];
 };
 
@@ -351,6 +351,7 @@ struct quota_job {
     uint32_t tenant;      /* that is served, MKV_NONE_U32 for none */
     uint32_t waiting;     /* puts, of all tenants */
     uint32_t drops;       /* on their way */
+    uint64_t drop_units;  /* of their slots */
     uint32_t cursor;      /* the slot to be looked at next */
     uint32_t looked;      /* slots of this search */
     uint32_t sampled;     /* of them, those that may leave */

@@ -138,7 +138,7 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t index) {
 
 /* ---- counts ---------------------------------------------------------------------------------- */
 
-static uint32_t slot_units_of(const struct mkv_volume *volume, struct mkv_slot slot) {
+uint32_t mkv_volume_slot_units(const struct mkv_volume *volume, struct mkv_slot slot) {
     struct mkv_slot_table *table = volume_table(volume);
     return mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->slot_units;
 }
@@ -146,14 +146,16 @@ static uint32_t slot_units_of(const struct mkv_volume *volume, struct mkv_slot s
 void mkv_volume_tenant_count(struct mkv_volume *volume, struct mkv_slot slot) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
-    mkv_tenant_table_count(volume_tenants(volume), entry->tenant, slot_units_of(volume, slot));
+    mkv_tenant_table_count(volume_tenants(volume), entry->tenant,
+                           mkv_volume_slot_units(volume, slot));
     mkv_tenant_table_usage_of(volume_tenants(volume), entry->tenant)->writes_total++;
 }
 
 void mkv_volume_tenant_uncount(struct mkv_volume *volume, struct mkv_slot slot) {
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     MKV_ASSERT(mkv_slot_state_of(entry) == MKV_SLOT_LIVE);
-    mkv_tenant_table_uncount(volume_tenants(volume), entry->tenant, slot_units_of(volume, slot));
+    mkv_tenant_table_uncount(volume_tenants(volume), entry->tenant,
+                             mkv_volume_slot_units(volume, slot));
 }
 
 void mkv_volume_tenant_applied(struct mkv_volume *volume, const struct op *op) {
@@ -168,7 +170,7 @@ bool mkv_volume_tenant_has_room(struct mkv_volume *volume, const struct op *op,
     if (usage == NULL || usage->quota_units == 0) {
         return true;
     }
-    const uint64_t given_up = op->has_old ? slot_units_of(volume, op->old_slot) : 0;
+    const uint64_t given_up = op->has_old ? mkv_volume_slot_units(volume, op->old_slot) : 0;
     MKV_ASSERT(usage->units >= given_up);
     const uint64_t reserved =
         MKV_CANARY(MKV_CANARY_QUOTA_WITHOUT_RESERVED) ? 0 : usage->reserved_units;
@@ -199,14 +201,14 @@ void mkv_volume_tenant_evicted(struct mkv_volume *volume, uint32_t tenant, uint3
 void mkv_volume_tenant_reserve(struct mkv_volume *volume, const struct op *op) {
     struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
     if (usage != NULL) {
-        usage->reserved_units += slot_units_of(volume, op->slot);
+        usage->reserved_units += mkv_volume_slot_units(volume, op->slot);
     }
 }
 
 void mkv_volume_tenant_unreserve(struct mkv_volume *volume, const struct op *op) {
     struct mkv_tenant_usage *usage = mkv_tenant_table_usage_of(volume_tenants(volume), op->tenant);
     if (usage != NULL) {
-        const uint32_t slot_units = slot_units_of(volume, op->slot);
+        const uint32_t slot_units = mkv_volume_slot_units(volume, op->slot);
         MKV_ASSERT(usage->reserved_units >= slot_units);
         usage->reserved_units -= slot_units;
     }
@@ -224,7 +226,7 @@ bool mkv_volume_tenant_derive(struct mkv_volume *volume, uint32_t page, uint32_t
                 return false;
             }
             mkv_tenant_table_count(volume_tenants(volume), entry->tenant,
-                                   slot_units_of(volume, slot));
+                                   mkv_volume_slot_units(volume, slot));
         }
         slot = mkv_slot_table_next_owned(table, (struct mkv_slot){slot.index + 1});
     }
@@ -332,5 +334,6 @@ void mkv_volume_tenant_pump(struct mkv_volume *volume) {
 
 bool mkv_volume_tenant_has_work(const struct mkv_volume *volume) {
     return volume->tenant_sweep.place != MKV_NONE_U32 && volume->job_drops < JOB_DROPS_MAX &&
+           mkv_volume_drop_room(volume) &&
            !(volume->tenant_sweep.cursor == 0 && sweep_waits(volume));
 }

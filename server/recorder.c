@@ -224,7 +224,9 @@ void mkv_recorder_route(struct mkv_recorder *recorder, uint32_t volume,
 }
 
 void mkv_recorder_tick(struct mkv_recorder *recorder, uint64_t now_ns) {
-    if (recorder->open && now_ns >= recorder->tick_ns + MKV_RECORDER_SEAL_NS) {
+    if (recorder->open && now_ns >= recorder->tick_ns + MKV_RECORDER_SEAL_NS &&
+        mkv_recorder_ring_room(&recorder->ring) > MKV_RECORD_BODY_BYTES_MAX) {
+        /* A chunk is left behind the one that is sealed short: the END entry has its room there. */
         recorder->tick_ns = now_ns;
         mkv_recorder_ring_seal(&recorder->ring);
     }

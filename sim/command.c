@@ -497,9 +497,12 @@ static int run(const struct options *options, bool diversity) {
         return EXIT_FAILED;
     }
     struct mkv_run_outcome outcome;
-    mkv_run_for(options->has_seed ? options->seed : 1,
-                options->has_seconds ? options->seconds : SECONDS_DEFAULT, &options->choice,
-                &memory, &images, &outcome);
+    struct mkv_progress progress;
+    const double seconds = options->has_seconds ? options->seconds : SECONDS_DEFAULT;
+    mkv_progress_begin(&progress, stderr, seconds);
+    mkv_run_for(options->has_seed ? options->seed : 1, seconds, &options->choice, &memory, &images,
+                &progress, &outcome);
+    mkv_progress_end(&progress);
     if (diversity) {
         print_diversity(&outcome, options->json);
     } else if (options->json) {

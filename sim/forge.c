@@ -16,6 +16,10 @@
 
 /* Forged copies of one drive, and operations that filled it. */
 #define FORGERIES 48u
+/* One seed in so many has a drive of many keys, which takes longer. */
+#define BROAD_ONE_IN 16u
+#define FORGERIES_BROAD 8u
+#define CROWD_ONE_IN 4u
 #define OPERATIONS_MAX 60u
 #define KEYS 24u
 #define CONFIGURATIONS 64u
@@ -35,14 +39,20 @@ static void ask(struct mkv_forged_drive *drive, struct mkv_message message, cons
 }
 
 /* One operation on what will be forged. */
-static void work(struct mkv_forged_drive *drive, struct mkv_random *random, uint32_t *tenant) {
-    char key[16];
+static void work(struct mkv_forged_drive *drive, struct mkv_random *random, uint32_t *tenant,
+                 uint32_t key_bytes_min) {
+    char key[MKV_KEY_BYTES_MAX + 1];
     const uint32_t number = mkv_random_below(random, KEYS);
-    snprintf(key, sizeof key, "%c%s/%u", 'a' + (int)(number % 3), number % 2 == 0 ? "/long" : "",
-             number);
+    const int bytes = snprintf(key, sizeof key, "%c%s/%u", 'a' + (int)(number % 3),
+                               number % 2 == 0 ? "/long" : "", number);
+    if ((uint32_t)bytes < key_bytes_min) {
+        memset(key + bytes, 'k', key_bytes_min - (uint32_t)bytes);
+        key[key_bytes_min] = 0;
+    }
     const uint32_t of = mkv_random_chance(random, 1, 4) ? *tenant : MKV_TENANT_DEFAULT;
     switch (mkv_random_below(random, 16)) {
     case 0:
+        key[mkv_min_u64(strlen(key), MKV_TENANT_STORED_NAME_BYTES_MAX)] = 0;
         ask(drive, (struct mkv_message){.kind = MKV_MESSAGE_TENANT, .tenant = *tenant}, key);
         break;
     case 1:
@@ -66,29 +76,45 @@ static void work(struct mkv_forged_drive *drive, struct mkv_random *random, uint
     }
 }
 
+void mkv_forge_fit(struct mkv_geometry *geometry) {
+    geometry->capacity_units =
+        2 * MKV_SUPERBLOCK_SPACING_UNITS + MKV_JOURNAL_COPIES * geometry->ring_blocks +
+        MKV_CHECKPOINT_SIDES * (1 + geometry->tenant_units + geometry->page_count) +
+        geometry->directory_units + (uint64_t)geometry->extent_count * geometry->extent_units +
+        MKV_SUPERBLOCK_SPACING_UNITS + 1;
+    MKV_ASSERT(mkv_geometry_valid(geometry));
+}
+
+void mkv_forge_store(struct mkv_forged_drive *drive, struct mkv_forged_image *image,
+                     const struct mkv_geometry *geometry) {
+    struct mkv_superblock superblock = {.geometry = *geometry};
+    memset(superblock.store_uuid.bytes, 0x51, sizeof superblock.store_uuid.bytes);
+    memset(superblock.drive_uuid.bytes, 0xd1, sizeof superblock.drive_uuid.bytes);
+    superblock.drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
+    mkv_drive_set_add(&superblock.drive_set, (struct mkv_member){superblock.drive_uuid, 1});
+    image->units = (uint32_t)geometry->capacity_units;
+    MKV_ASSERT(image->units <= MKV_FORGED_UNITS_MAX);
+    image->bytes = calloc(image->units, MKV_UNIT_BYTES);
+    MKV_ASSERT(image->bytes != NULL);
+    mkv_forged_drive_init(drive, image, &superblock);
+    mkv_forged_drive_format(drive);
+}
+
 /* A drive of a drawn geometry, worked on, and left as a kill or a close leaves it. */
 static void make_drive(struct mkv_forged_image *image, uint64_t seed, struct mkv_random *random) {
     struct mkv_shape *shape = calloc(1, sizeof *shape);
     struct mkv_forged_drive *drive = calloc(1, sizeof *drive);
     MKV_ASSERT(shape != NULL && drive != NULL);
     mkv_shape_draw(shape, seed);
-    struct mkv_superblock superblock = {.geometry = shape->geometry};
-    memset(superblock.store_uuid.bytes, 0x51, sizeof superblock.store_uuid.bytes);
-    memset(superblock.drive_uuid.bytes, 0xd1, sizeof superblock.drive_uuid.bytes);
-    superblock.drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
-    mkv_drive_set_add(&superblock.drive_set, (struct mkv_member){superblock.drive_uuid, 1});
-    image->units = (uint32_t)shape->geometry.capacity_units;
-    MKV_ASSERT(image->units <= MKV_FORGED_UNITS_MAX);
-    image->bytes = calloc(image->units, MKV_UNIT_BYTES);
-    MKV_ASSERT(image->bytes != NULL);
-    mkv_forged_drive_init(drive, image, &superblock);
-    mkv_forged_drive_format(drive);
+    mkv_forge_store(drive, image, &shape->geometry);
     const bool opened = mkv_forged_drive_open(drive);
     MKV_ASSERT(opened);
     uint32_t tenant = TENANT_FIRST;
     const uint32_t operations = mkv_random_below(random, OPERATIONS_MAX);
+    /* Of long keys few fit into a node of the directory, so that it gets several. */
+    const uint32_t key_bytes_min = mkv_random_chance(random, 1, 3) ? MKV_KEY_BYTES_MAX - 24 : 0;
     for (uint32_t operation = 0; operation < operations; operation++) {
-        work(drive, random, &tenant);
+        work(drive, random, &tenant, key_bytes_min);
     }
     if (mkv_random_chance(random, 1, 4)) {
         mkv_forged_drive_admin(drive, MKV_ADMIN_CLOSE);
@@ -215,9 +241,14 @@ static void forge_seed(uint64_t seed, struct mkv_forged_image *forged,
     struct mkv_random random;
     struct mkv_forged_image image;
     mkv_random_seed(&random, seed, MKV_CONCERN_FAULTS);
-    make_drive(&image, seed, &random);
+    const bool is_broad = seed % BROAD_ONE_IN == 0;
+    if (is_broad) {
+        mkv_forge_broad(&random, &image);
+    } else {
+        make_drive(&image, seed, &random);
+    }
     const size_t bytes = (size_t)image.units * MKV_UNIT_BYTES;
-    for (uint32_t forgery = 0; forgery < FORGERIES; forgery++) {
+    for (uint32_t forgery = 0; forgery < (is_broad ? FORGERIES_BROAD : FORGERIES); forgery++) {
         forged->units = image.units;
         memcpy(forged->bytes, image.bytes, bytes);
         mkv_forged_edit(forged, &random);
@@ -232,6 +263,12 @@ static void forge_seed(uint64_t seed, struct mkv_forged_image *forged,
         forge_front(&random, report);
     }
     mkv_forge_requests(&random, report);
+    mkv_forge_volumes(&random, report);
+    mkv_forge_admin(&random, seed, report);
+    mkv_forge_sets(&random, report);
+    if (seed % CROWD_ONE_IN == 0) {
+        mkv_forge_crowd(&random, report);
+    }
     report->seeds++;
 }
 

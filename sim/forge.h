@@ -3,7 +3,8 @@
  * Drives and configurations that no honest hand made. A seed makes a small drive with some blocks,
  * tenants and names on it, then forges copies of it (forged_edit.h) and gives each to recovery
  * (forged_check.h); it draws geometries and configurations of which most are wrong, which must be
- * refused or work; and it asks a front what no honest client asks.
+ * refused or work; it asks a front what no honest client asks, and has volumes answer another one
+ * whatever a volume may.
  *
  * Invariants
  *  I1  What a seed does depends on the seed alone.

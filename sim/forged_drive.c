@@ -8,20 +8,28 @@
 #include "core/hash.h"
 #include "core/slot_header.h"
 
-#define OPS_MAX 8u
 #define WINDOW_UNITS 8u
 #define STEP_NS 1000u
+#define QUEUE_FULL (MKV_FORGED_QUEUE_MAX / 2u)
 /* What a volume does by and by is due after so long, so many times. */
 #define LATER_NS 2000000000ull
 #define LATER_TURNS 6u
 
+void mkv_forged_drive_resize(struct mkv_forged_drive *drive) {
+    free(drive->memory);
+    drive->memory_bytes = mkv_volume_memory_required(&drive->config);
+    drive->memory =
+        aligned_alloc(MKV_UNIT_BYTES, mkv_round_up_u64(drive->memory_bytes, MKV_UNIT_BYTES));
+    MKV_ASSERT(drive->memory != NULL);
+}
+
 void mkv_forged_drive_init(struct mkv_forged_drive *drive, struct mkv_forged_image *image,
                            const struct mkv_superblock *superblock) {
-    *drive = (struct mkv_forged_drive){.image = image};
+    *drive = (struct mkv_forged_drive){.image = image, .later_turns = LATER_TURNS, .wall_ms = 1};
     drive->config = (struct mkv_volume_config){
         .capacity_units = image->units,
         .geometry = superblock->geometry,
-        .ops_max = OPS_MAX,
+        .ops_max = MKV_FORGED_MESSAGES_MAX,
         .window_units = WINDOW_UNITS,
         .idle_ns = 1000000000,
         .trim = true,
@@ -30,12 +38,10 @@ void mkv_forged_drive_init(struct mkv_forged_drive *drive, struct mkv_forged_ima
         .drive_uuid = superblock->drive_uuid,
         .drive_set = superblock->drive_set,
     };
-    drive->memory_bytes = mkv_volume_memory_required(&drive->config);
-    drive->memory =
-        aligned_alloc(MKV_UNIT_BYTES, mkv_round_up_u64(drive->memory_bytes, MKV_UNIT_BYTES));
+    mkv_forged_drive_resize(drive);
     drive->slab_bytes = (size_t)image->units * MKV_UNIT_BYTES + MKV_CHUNK_BYTES_MIN;
     drive->slab = calloc(1, drive->slab_bytes);
-    MKV_ASSERT(drive->memory != NULL && drive->slab != NULL);
+    MKV_ASSERT(drive->slab != NULL);
 }
 
 void mkv_forged_drive_free(struct mkv_forged_drive *drive) {
@@ -52,6 +58,7 @@ static void take_effects(struct mkv_forged_drive *drive) {
             case MKV_EFFECT_MESSAGE:
                 drive->answer = effects[index].message;
                 drive->answer_count++;
+                drive->messages_out -= drive->messages_out > 0 ? 1 : 0;
                 break;
             case MKV_EFFECT_EVENT:
                 break;
@@ -80,7 +87,11 @@ static void take_effects(struct mkv_forged_drive *drive) {
 static enum mkv_err step(struct mkv_forged_drive *drive, struct mkv_input *input) {
     drive->now_ns += STEP_NS;
     input->now_ns = drive->now_ns;
-    input->wall_ms = 1;
+    input->wall_ms = drive->wall_ms;
+    if (input->kind == MKV_INPUT_MESSAGE) { /* as a driver may, before each step */
+        mkv_volume_prefetch(drive->volume, &input->message, input->data, MKV_PREFETCH_BUCKET);
+        mkv_volume_prefetch(drive->volume, &input->message, input->data, MKV_PREFETCH_ENTRY);
+    }
     const enum mkv_err err = mkv_volume_step(drive->volume, input);
     take_effects(drive);
     return err;
@@ -130,6 +141,15 @@ static void carry_out_read(struct mkv_forged_drive *drive, const struct mkv_driv
     done->sum_count = mkv_slot_read_sums(drive->slab, payload, payload_bytes, sums);
 }
 
+static enum mkv_io_result draw_result(struct mkv_forged_drive *drive) {
+    static const enum mkv_io_result results[] = {MKV_IO_MEDIUM, MKV_IO_MEDIUM, MKV_IO_DEVICE,
+                                                 MKV_IO_DEVICE, MKV_IO_DEVICE, MKV_IO_GONE};
+    if (drive->faults == NULL || !mkv_random_chance(drive->faults, 1, drive->fault_one_in)) {
+        return MKV_IO_OK;
+    }
+    return results[mkv_random_below(drive->faults, 6)];
+}
+
 static void complete_first(struct mkv_forged_drive *drive) {
     const struct mkv_effect effect = drive->queue[drive->queue_first];
     drive->queue_first = (drive->queue_first + 1) % MKV_FORGED_QUEUE_MAX;
@@ -137,9 +157,9 @@ static void complete_first(struct mkv_forged_drive *drive) {
     struct mkv_input input = {.kind = MKV_INPUT_DRIVE_DONE};
     uint64_t sums[MKV_CHUNKS_MAX];
     input.drive.op = effect.op;
-    input.drive.result = MKV_IO_OK;
     const struct mkv_drive_effect *act = &effect.drive;
-    if (effect.kind != MKV_EFFECT_DRIVE_FLUSH) {
+    input.drive.result = draw_result(drive);
+    if (effect.kind != MKV_EFFECT_DRIVE_FLUSH && input.drive.result == MKV_IO_OK) {
         MKV_ASSERT(act->lba.unit < drive->image->units);
         MKV_ASSERT(act->unit_count <= drive->image->units - act->lba.unit);
         uint8_t *on_drive = mkv_forged_image_unit(drive->image, act->lba.unit);
@@ -164,11 +184,12 @@ static void tick(struct mkv_forged_drive *drive, uint64_t later_ns) {
 void mkv_forged_drive_settle(struct mkv_forged_drive *drive) {
     uint32_t later = 0;
     for (uint32_t turn = 0; turn < MKV_FORGED_TURNS_MAX; turn++) {
-        if (drive->queue_count > 0) {
-            complete_first(drive);
-        } else if (mkv_volume_has_work(drive->volume)) {
+        /* Work comes first, so that as much as can be is under way at a time. */
+        if (mkv_volume_has_work(drive->volume) && drive->queue_count < QUEUE_FULL) {
             tick(drive, 0);
-        } else if (later++ < LATER_TURNS) {
+        } else if (drive->queue_count > 0) {
+            complete_first(drive);
+        } else if (later++ < drive->later_turns) {
             tick(drive, LATER_NS);
         } else {
             return;
@@ -183,14 +204,36 @@ bool mkv_forged_drive_serves(const struct mkv_forged_drive *drive) {
     return stats.state == MKV_VOLUME_SERVING;
 }
 
-void mkv_forged_drive_admin(struct mkv_forged_drive *drive, enum mkv_admin_command command) {
+enum mkv_err mkv_forged_drive_command(struct mkv_forged_drive *drive,
+                                      enum mkv_admin_command command,
+                                      const struct mkv_drive_set *set) {
     struct mkv_input input = {.kind = MKV_INPUT_ADMIN, .admin = command};
-    (void)step(drive, &input); /* a state in which it is refused is as good */
+    if (set != NULL) {
+        input.data = (const uint8_t *)set;
+        input.data_bytes = sizeof *set;
+    }
+    return step(drive, &input);
+}
+
+void mkv_forged_drive_send(struct mkv_forged_drive *drive, const struct mkv_message *message,
+                           const uint8_t *data, uint32_t data_bytes) {
+    struct mkv_input input = {
+        .kind = MKV_INPUT_MESSAGE, .data = data, .data_bytes = data_bytes, .message = *message};
+    MKV_ASSERT(drive->messages_out < MKV_FORGED_MESSAGES_MAX);
+    input.message.data_bytes = data_bytes;
+    drive->messages_out++;
+    (void)step(drive, &input);
+}
+
+void mkv_forged_drive_admin(struct mkv_forged_drive *drive, enum mkv_admin_command command) {
+    /* A state in which it is refused is as good. */
+    (void)mkv_forged_drive_command(drive, command, NULL);
     mkv_forged_drive_settle(drive);
 }
 
 static void start(struct mkv_forged_drive *drive) {
     drive->queue_count = 0;
+    drive->messages_out = 0;
     drive->failed = false;
     memset(drive->memory, 0xa5, drive->memory_bytes);
     drive->volume = mkv_volume_init(drive->memory, drive->memory_bytes, &drive->config);
@@ -232,6 +275,9 @@ enum mkv_status mkv_forged_drive_put(struct mkv_forged_drive *drive, uint32_t te
         .length = length,
         .flags = MKV_PUT_REPLACE,
         .root = mkv_root_of_sums(length, sums),
+        .session = drive->session,
+        .tier_hint = drive->tier_hint,
+        .expiry_s = drive->expiry_s,
     };
     const struct mkv_message *answer =
         mkv_forged_drive_ask(drive, &message, (const uint8_t *)key, (uint32_t)strlen(key));

@@ -4,19 +4,46 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/checkpoint_page.h"
+#include "core/journal_block.h"
 
 #define EDITS_MAX 4u
 /* Fields of headers lie in the first bytes of a unit; one edit in four is anywhere. */
 #define HEADER_BYTES 192u
 #define KINDS 9u
+#define JOURNAL_KIND 1u /* of magics */
+/* Where the fields are of which others hang; on-disk-format.md has all of them. */
+#define MAGIC_BYTES 8u
+#define PAGE_AT_ENTRIES 64u
+#define PAGE_ENTRY_BYTES 24u
+#define SUPERBLOCK_AT_JOURNAL_SEQUENCE 80u
+#define JOURNAL_AT_SEQUENCE 32u
+#define NODE_AT_COMMIT 32u
+#define NODE_AT_COUNT 46u
+#define NODE_AT_PREFIX_BYTES 48u
+#define NODE_AT_PREFIX 64u
+#define NODE_ENTRY_BYTES 12u
+
+struct span {
+    uint32_t offset;
+    uint32_t bytes;
+};
 
 static const char *const magics[KINDS] = {"MEMKVSB", "MEMKVJB", "MEMKVCH", "MEMKVCP", "MEMKVCT",
                                           "MEMKVSL", "MEMKVDN", "MEMKVDR", ""};
 
+static bool is_replayed(const struct mkv_forged_image *image, uint32_t unit) {
+    const uint8_t *superblock = mkv_forged_image_unit(image, 0);
+    return mkv_load_u64(mkv_forged_image_unit(image, unit) + JOURNAL_AT_SEQUENCE) >=
+           mkv_load_u64(superblock + SUPERBLOCK_AT_JOURNAL_SEQUENCE);
+}
+
 /* A unit that is not all zeros, of a drawn kind if there is one of it. */
 static uint32_t draw_unit(const struct mkv_forged_image *image, struct mkv_random *random) {
-    const char *magic = magics[mkv_random_below(random, KINDS)];
+    const uint32_t which = mkv_random_below(random, KINDS);
+    const char *magic = magics[which];
     const size_t bytes = strlen(magic);
+    uint32_t best = MKV_NONE_U32;
     const uint32_t start = mkv_random_below(random, image->units);
     uint32_t other = 0;
     for (uint32_t step = 0; step < image->units; step++) {
@@ -26,10 +53,14 @@ static uint32_t draw_unit(const struct mkv_forged_image *image, struct mkv_rando
         }
         other = unit;
         if (memcmp(mkv_forged_image_unit(image, unit), magic, bytes) == 0) {
-            return unit;
+            best = unit;
+            /* Blocks of the journal that a checkpoint covers are not looked at again. */
+            if (which != JOURNAL_KIND || is_replayed(image, unit)) {
+                return unit;
+            }
         }
     }
-    return other;
+    return best != MKV_NONE_U32 ? best : other;
 }
 
 static uint64_t draw_value(uint64_t old, struct mkv_random *random) {
@@ -54,11 +85,73 @@ static uint64_t draw_value(uint64_t old, struct mkv_random *random) {
     }
 }
 
+/* Of a journal block: one record, or the header where there is none. */
+static struct span record_span(const uint8_t *unit, struct mkv_random *random) {
+    struct span span = {0, MKV_JOURNAL_HEADER_BYTES};
+    struct mkv_record record;
+    enum mkv_err err;
+    uint32_t cursor = 0;
+    uint32_t offset = MKV_JOURNAL_HEADER_BYTES;
+    for (uint32_t seen = 1; mkv_journal_block_next(unit, &cursor, &record, &err); seen++) {
+        const uint32_t bytes = mkv_record_bytes(record.kind);
+        if (mkv_random_chance(random, 1, seen)) {
+            span = (struct span){offset, bytes};
+        }
+        offset += bytes;
+    }
+    return span;
+}
+
+/* Of a checkpoint page: an entry that is there, or the head. */
+static struct span entry_span(const uint8_t *unit, uint32_t first, uint32_t bytes, uint32_t count,
+                              struct mkv_random *random) {
+    struct span span = {0, first};
+    for (uint32_t entry = 0, seen = 1; entry < count; entry++) {
+        const uint32_t offset = first + entry * bytes;
+        if (unit[offset] != 0 && mkv_random_chance(random, 1, seen++)) {
+            span = (struct span){offset, bytes};
+        }
+    }
+    return span;
+}
+
+static struct span node_span(const uint8_t *unit, struct mkv_random *random) {
+    const uint32_t count = mkv_load_u16(unit + NODE_AT_COUNT);
+    const uint32_t offsets = NODE_AT_PREFIX + mkv_load_u16(unit + NODE_AT_PREFIX_BYTES);
+    if (count == 0 || offsets + 2 * count > MKV_UNIT_BYTES || mkv_random_chance(random, 1, 3)) {
+        return (struct span){NODE_AT_COMMIT, NODE_AT_PREFIX - NODE_AT_COMMIT};
+    }
+    const uint32_t place = offsets + 2 * mkv_random_below(random, count);
+    const uint32_t entry = mkv_load_u16(unit + place);
+    if (entry + NODE_ENTRY_BYTES > MKV_UNIT_BYTES || mkv_random_chance(random, 1, 4)) {
+        return (struct span){place, 2};
+    }
+    return (struct span){entry, NODE_ENTRY_BYTES};
+}
+
+/* Where the fields of a unit lie that something hangs on. */
+static struct span field_span(const uint8_t *unit, struct mkv_random *random) {
+    if (mkv_random_chance(random, 1, 4)) {
+        return (struct span){0, (uint32_t)MKV_UNIT_BYTES};
+    }
+    if (memcmp(unit, "MEMKVJB", MAGIC_BYTES) == 0 && !mkv_random_chance(random, 1, 4)) {
+        return record_span(unit, random);
+    }
+    if (memcmp(unit, "MEMKVCP", MAGIC_BYTES) == 0 && mkv_random_chance(random, 1, 2)) {
+        return entry_span(unit, PAGE_AT_ENTRIES, PAGE_ENTRY_BYTES, MKV_PAGE_SLOTS, random);
+    }
+    if (memcmp(unit, "MEMKVDN", MAGIC_BYTES) == 0) {
+        return node_span(unit, random);
+    }
+    return (struct span){0, HEADER_BYTES};
+}
+
 static void edit_field(uint8_t *unit, struct mkv_random *random) {
     static const uint32_t widths[] = {1, 2, 4, 4, 8};
-    const uint32_t width = widths[mkv_random_below(random, 5)];
-    const uint32_t span = mkv_random_chance(random, 3, 4) ? HEADER_BYTES : (uint32_t)MKV_UNIT_BYTES;
-    uint8_t *field = unit + (size_t)width * mkv_random_below(random, span / width);
+    const struct span span = field_span(unit, random);
+    const uint32_t width = (uint32_t)mkv_min_u64(widths[mkv_random_below(random, 5)], span.bytes);
+    uint8_t *field =
+        unit + span.offset + (size_t)width * mkv_random_below(random, span.bytes / width);
     uint8_t bytes[8] = {0};
     memcpy(bytes, field, width);
     mkv_store_u64(bytes, draw_value(mkv_load_u64(bytes), random));

@@ -160,7 +160,7 @@ static void count(struct mkv_run_figures *figures, const struct mkv_world_report
 
 void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *choice,
                  struct mkv_memory *memory, struct mkv_images *images,
-                 struct mkv_run_outcome *run) {
+                 struct mkv_progress *progress, struct mkv_run_outcome *run) {
     *run = (struct mkv_run_outcome){.seed_first = seed};
     const double start_s = now_s();
     double before_s = start_s;
@@ -192,6 +192,10 @@ void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *cho
         before_s = after_s;
         run->seeds++;
         seed++;
+        if (progress != NULL) {
+            mkv_progress_show(progress, before_s - start_s, run->seeds, run->report.crashes,
+                              run->failure_count);
+        }
     } while (before_s - start_s < seconds && run->failure_count < MKV_RUN_FAILURES_MAX);
     run->seconds = before_s - start_s;
     run->distinct_images = images == NULL ? 0 : images->count;

@@ -16,6 +16,7 @@
 #include "sim/failure.h"
 #include "sim/images.h"
 #include "sim/memory.h"
+#include "sim/progress.h"
 #include "sim/promise.h"
 #include "sim/scenarios.h"
 #include "sim/world.h"
@@ -90,10 +91,10 @@ void mkv_run_compare(struct mkv_seed_outcome *first, const struct mkv_seed_outco
 /* Runs a seed twice, in memory that differs, and fails it when the traces differ (O13). */
 void mkv_run_seed_twice(uint64_t seed, const struct mkv_run_choice *choice,
                         struct mkv_memory *memory, FILE *log, struct mkv_seed_outcome *outcome);
-/* Runs the seeds from `seed` on for `seconds`, at least one. */
+/* Runs the seeds from `seed` on for `seconds`, at least one. `progress` may be NULL. */
 void mkv_run_for(uint64_t seed, double seconds, const struct mkv_run_choice *choice,
                  struct mkv_memory *memory, struct mkv_images *images,
-                 struct mkv_run_outcome *outcome);
+                 struct mkv_progress *progress, struct mkv_run_outcome *outcome);
 
 const char *mkv_world_name(enum mkv_world_kind world);
 

@@ -7,6 +7,7 @@ What it finds is the business of test_simulator.py.
 
 import json
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -104,6 +105,23 @@ class SimTest(unittest.TestCase):
                 sum(world[figure] for world in report["worlds"]), report[figure], figure)
         replayed = json.loads(run(SIMULATOR, "replay", "--seed", "5", "--json").stdout)
         self.assertEqual(replayed["trace_hash"], report["trace_hash"])
+
+    def test_run__progress__is_on_a_terminal_alone(self):
+        command = [SIMULATOR, "run", "--seed", "1", "--seconds", "1"]
+        terminal, end = pty.openpty()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=end) as child:
+            os.close(end)
+            shown = b""
+            try:
+                while piece := os.read(terminal, 4096):
+                    shown += piece
+            except OSError:
+                pass  # how Linux says that the other end is closed
+            self.assertEqual(child.wait(), 0)
+        os.close(terminal)
+        self.assertRegex(shown.decode(), r"\d of 1 s: \d+ seeds, \d+ crashes, 0 failures")
+        self.assertTrue(shown.endswith(b"\r\033[K"), shown)
+        self.assertEqual(run(*command).stderr, "")
 
     def test_stats__json_and_text__every_figure_is_above_none(self):
         child = run(SIMULATOR, "stats", "--seed", "1", "--seconds", "15", "--json")

@@ -226,6 +226,33 @@ static void test_front_reserve__volume_offline__ends_it(void **state) {
     world_close(world);
 }
 
+/* Asked for while its volume is away, it does not begin to wait for a slab: the volume may be back
+ * before it has one. */
+static void test_front_reserve__volume_back_before_its_slab__was_refused(void **state) {
+    (void)state;
+    static const char *const keys[] = {"p0", "p1", "p2", "p3", "p4", "p5"};
+    struct world *world = world_open(NULL); /* 16 units, 12 for puts */
+    world_hold(world, GATE_PULL);
+    for (uint32_t index = 0; index < 6; index++) {
+        const struct world_item item = {.key = keys[index], .seed = 1, .length = BLOCK};
+        (void)world_send(world, 1 + index / 2, MKV_OP_PUT, &item, 1);
+    }
+    world_run(world);
+    for (uint32_t volume = 0; volume < WORLD_VOLUMES; volume++) {
+        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
+    }
+    const uint32_t allocate = world_allocate(world, "a", 1, BLOCK);
+    world_run(world);
+    for (uint32_t volume = 0; volume < WORLD_VOLUMES; volume++) {
+        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_ONLINE);
+    }
+    world_release(world, GATE_PULL);
+    world_expect(world, allocate, MKV_STATUS_UNAVAILABLE);
+    assert_int_equal(world_stats(world).reservations, 0);
+    world_check_idle(world);
+    world_close(world);
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static void test_front_reserve__name_of_another_connection__is_not_found(void **state) {
@@ -433,6 +460,7 @@ int main(void) {
         cmocka_unit_test(test_front_reserve__commit_at_the_deadline__finds_nothing),
         cmocka_unit_test(test_front_reserve__connection_closed__ends_its_own_only),
         cmocka_unit_test(test_front_reserve__volume_offline__ends_it),
+        cmocka_unit_test(test_front_reserve__volume_back_before_its_slab__was_refused),
         cmocka_unit_test(test_front_reserve__name_of_another_connection__is_not_found),
         cmocka_unit_test(test_front_reserve__name_of_an_earlier_one_in_its_place__is_not_found),
         cmocka_unit_test(test_front_reserve__other_length__is_invalid_and_leaves_it),

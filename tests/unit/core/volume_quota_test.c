@@ -174,6 +174,66 @@ static void test_volume_quota__replace_at_the_quota__evicts_nothing(void **state
     rig_destroy(rig);
 }
 
+/* A put as large as the quota: what has to leave leaves together, not one block a flush. */
+static void test_volume_quota__put_larger_than_the_blocks__waits_for_their_drops_once(
+    void **state) {
+    (void)state;
+    struct rig *rig = rig_at_quota();
+    const uint64_t flushes = rig_stats(rig).flushes_total;
+    rig_put_begin(rig, "new", (QUOTA_BLOCKS * SLOT_UNITS - 1) * MKV_UNIT_BYTES, 9, 0);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_PUT_READY);
+    assert_int_equal(tenant_of(rig, BATCH).evicted_total, QUOTA_BLOCKS);
+    assert_true(rig_stats(rig).flushes_total - flushes <= 3);
+    rig_destroy(rig);
+}
+
+/* Two tenants at their quotas put at the same time: each loses as many blocks as it puts. */
+static void test_volume_quota__puts_of_another_tenant_wait_too__cost_the_first_nothing(
+    void **state) {
+    (void)state;
+    struct rig *rig = rig_at_quota();
+    assert_int_equal(rig_tenant_quota(rig, BATCH + 1, "other", QUOTA_BLOCKS * SLOT_UNITS),
+                     MKV_STATUS_OK);
+    rig->tenant = BATCH + 1;
+    for (uint32_t number = 0; number < QUOTA_BLOCKS; number++) {
+        assert_int_equal(rig_put(rig, key_of(number), LENGTH, number, 0), MKV_STATUS_OK);
+    }
+    rig->tenant = BATCH;
+    rig_put_begin(rig, "new", LENGTH, 9, 0);
+    rig->tenant = BATCH + 1;
+    for (uint32_t number = 0; number < 3; number++) {
+        rig_put_begin(rig, key_of(10 + number), LENGTH, number, 0);
+    }
+    rig_settle(rig);
+    assert_int_equal(tenant_of(rig, BATCH).evicted_total, 1);
+    assert_int_equal(tenant_of(rig, BATCH + 1).evicted_total, 3);
+    rig_destroy(rig);
+}
+
+/* A slot of the next size, where its own has none, counts as what it is. */
+static void test_volume_quota__slot_of_the_next_size__does_not_pass_it(void **state) {
+    (void)state;
+    struct rig *rig = rig_create_raw(64, MKV_PAGE_SLOTS, 68);
+    rig->config.geometry.capacity_units -= (uint64_t)(rig->config.geometry.extent_count - 1) * 68;
+    rig->config.geometry.extent_count = 1;
+    rig->config.geometry.page_count = 1;
+    assert_true(mkv_geometry_valid(&rig->config.geometry));
+    rig->config.eviction = true;
+    rig->volume = mkv_volume_init(rig->memory, rig->memory_bytes, &rig->config);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_FORMAT), MKV_OK);
+    rig_settle(rig);
+    rig_reopen(rig);
+    rig->tenant = MKV_TENANT_DEFAULT;
+    assert_int_equal(rig_put(rig, key_of(0), 4 * MKV_UNIT_BYTES, 1, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_tenant_quota(rig, BATCH, "batch", 4), MKV_STATUS_OK);
+    rig->tenant = BATCH;
+    (void)rig_put(rig, key_of(1), 3 * MKV_UNIT_BYTES, 1, 0);
+    const struct mkv_volume_tenant batch = tenant_of(rig, BATCH);
+    assert_true(batch.bytes <= batch.quota_bytes);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume_quota__put_at_the_quota__takes_the_coldest_own_blocks_place),
@@ -183,6 +243,10 @@ int main(void) {
         cmocka_unit_test(test_volume_quota__all_blocks_pinned__is_refused_until_one_is_not),
         cmocka_unit_test(test_volume_quota__several_puts_at_a_time__never_pass_it),
         cmocka_unit_test(test_volume_quota__replace_at_the_quota__evicts_nothing),
+        cmocka_unit_test(test_volume_quota__slot_of_the_next_size__does_not_pass_it),
+        cmocka_unit_test(
+            test_volume_quota__puts_of_another_tenant_wait_too__cost_the_first_nothing),
+        cmocka_unit_test(test_volume_quota__put_larger_than_the_blocks__waits_for_their_drops_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

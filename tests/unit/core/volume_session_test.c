@@ -320,6 +320,28 @@ static void test_volume_session__many_blocks__a_step_looks_at_a_bounded_number(v
     rig_destroy(rig);
 }
 
+/* A session that is told the same over and over keeps no other one waiting. */
+static void test_volume_session__told_again_before_its_job_ends__others_go_on(void **state) {
+    (void)state;
+    struct rig *rig = rig_empty(0, 0);
+    const uint32_t count = 600; /* more than two steps look at */
+    for (uint32_t number = 0; number < count; number++) {
+        rig->answer_count = 0;
+        rig->session = 7;
+        assert_int_equal(rig_put(rig, key_of(number), 100, number, 0), MKV_STATUS_OK);
+    }
+    put(rig, count, MKV_TIER_OUTPUT_CRITICAL, 8);
+    rig->answer_count = 0;
+    assert_int_equal(rig_session(rig, MKV_SESSION_EXIT_THINK, 7), MKV_STATUS_OK);
+    assert_int_equal(rig_session(rig, MKV_SESSION_END, 8), MKV_STATUS_OK);
+    for (uint32_t turn = 0; turn < 20; turn++) {
+        assert_int_equal(rig_session(rig, MKV_SESSION_EXIT_THINK, 7), MKV_STATUS_OK);
+    }
+    assert_int_equal(demoted(rig, MKV_DEMOTION_SESSION_END), 1);
+    settle(rig);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume_tiers__full_store__evicts_them_in_their_order),
@@ -333,6 +355,7 @@ int main(void) {
         cmocka_unit_test(test_volume_session__slot_of_its_block_holds_another__leaves_that_alone),
         cmocka_unit_test(test_volume_session__restart__tiers_are_those_of_the_puts),
         cmocka_unit_test(test_volume_session__many_blocks__a_step_looks_at_a_bounded_number),
+        cmocka_unit_test(test_volume_session__told_again_before_its_job_ends__others_go_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -429,6 +429,35 @@ static void test_recorder__disk_too_slow__ends_with_what_it_has(void **state) {
     expect_end(&stream, MKV_RECORD_END_SLOW);
 }
 
+/* A disk that hangs: what is sealed by time takes whole chunks of the ring, and leaves room for the
+ * end. */
+static void test_recorder__disk_hangs_and_little_comes__ends_with_what_it_has(void **state) {
+    (void)state;
+    int fds[2];
+    begin(64ull * MKV_MIB);
+    assert_int_equal(pipe(fds), 0);
+    assert_true(dup2(fds[1], record_fd()) >= 0);
+    assert_int_equal(close(fds[1]), 0);
+    /* The pipe itself takes some of it. */
+    for (uint64_t turn = 1; turn < 8 * MKV_RECORDER_RING_CHUNKS; turn++) {
+        tick_input(turn * MKV_RECORDER_SEAL_NS);
+        mkv_recorder_tick(rig.recorder, turn * MKV_RECORDER_SEAL_NS);
+    }
+    pthread_t reader;
+    assert_int_equal(pthread_create(&reader, NULL, fill_file, &fds[0]), 0);
+    mkv_recorder_destroy(rig.recorder);
+    assert_int_equal(pthread_join(reader, NULL), 0);
+    assert_int_equal(close(fds[0]), 0);
+    assert_int_equal(rig.ended_count, 1);
+    assert_int_equal(rig.ended.reason, MKV_RECORD_END_CLOSED);
+    struct stream stream = read_stream();
+    skip_configs(&stream);
+    for (uint64_t index = 0; index < rig.ended.inputs; index++) {
+        (void)next(&stream, MKV_RECORD_INPUT);
+    }
+    expect_end(&stream, MKV_RECORD_END_CLOSED);
+}
+
 /* ---- the ring by itself ---------------------------------------------------------------------- */
 
 static void drained(void *context) {
@@ -490,6 +519,8 @@ int main(void) {
             test_recorder__write_fails__whole_chunks_stay_and_callers_go_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recorder__disk_too_slow__ends_with_what_it_has, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_recorder__disk_hangs_and_little_comes__ends_with_what_it_has, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recorder__time__sends_what_waits, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_recorder__file_there__refused_and_left, set_up,
                                         tear_down),

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#define ARGUMENTS_MAX 8u
+#define ARGUMENTS_MAX 16u
 
 /* Parses the words of a command line that follow "start"; the list ends with NULL. */
 static bool parse(const char *const *words, struct mkv_start_options *options,
@@ -18,6 +18,7 @@ static bool parse(const char *const *words, struct mkv_start_options *options,
     int argc = 1;
     argv[0] = (char *)(uintptr_t) "start";
     for (; words[argc - 1] != NULL; argc++) {
+        assert_true(argc <= (int)ARGUMENTS_MAX);
         argv[argc] = (char *)(uintptr_t)words[argc - 1];
     }
     argv[argc] = NULL;

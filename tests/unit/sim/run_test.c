@@ -93,7 +93,7 @@ static void test_run_for__a_moment__runs_at_least_one_seed_and_counts_images(voi
     struct mkv_run_outcome run;
     struct mkv_seed_outcome seed;
     assert_true(mkv_images_create(&images));
-    mkv_run_for(1, 0.001, NULL, test_memory(), &images, &run);
+    mkv_run_for(1, 0.001, NULL, test_memory(), &images, NULL, &run);
     mkv_run_seed(1, NULL, test_memory(), NULL, NULL, 0, &seed);
     assert_true(run.seeds >= 1);
     assert_int_equal(run.failure_count, 0);
