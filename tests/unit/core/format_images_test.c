@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drives that were written in format version 1 open, with every block as it was put (O14). The images
- * and what each must hold are files of tests/fixtures/format-v1; the README there tells their form.
- * This program made them: it does so when it is given a folder.
+ * O14: drives that were written in format version 1 open, with every block as it was put. The
+ * images and what each must hold are files of tests/fixtures/format-v1; the README there tells
+ * their form. This program made them: it does so when it is given a folder.
  *
  * Payloads follow from their seeds as volume_rig.c fills them.
  */
