@@ -86,6 +86,12 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_TENANT_COUNT_DRIFTS] =
         {"tenant-count-drifts",
          "A block that another content replaces stays in the count of its tenant."},
+    [MKV_CANARY_TENANT_ID_FORGOTTEN] =
+        {"tenant-id-forgotten",
+         "A checkpoint knows the ids of those tenants alone that have a place."},
+    [MKV_CANARY_TENANT_FALLS_BACK] =
+        {"tenant-falls-back",
+         "A read of a key that its tenant does not have finds that of the default tenant."},
     [MKV_CANARY_SPAN_MEMBER_TAKEN] =
         {"span-member-taken",
          "An extent that is used as part of a group is given a class of its own."},

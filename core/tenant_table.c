@@ -204,6 +204,17 @@ void mkv_tenant_table_swept(struct mkv_tenant_table *table, uint32_t place) {
 
 /* ---- checkpoint and recovery ----------------------------------------------------------------- */
 
+static uint32_t captured_id_max(const struct mkv_tenant_table *table) {
+    uint32_t id_max = 0;
+    if (!MKV_CANARY(MKV_CANARY_TENANT_ID_FORGOTTEN)) {
+        return table->id_max;
+    }
+    for (uint32_t place = 0; place < table->capacity; place++) {
+        id_max = (uint32_t)mkv_max_u64(id_max, places(table)[place].id);
+    }
+    return id_max;
+}
+
 void mkv_tenant_table_capture(const struct mkv_tenant_table *table, uint32_t unit_index,
                               const struct mkv_uuid *drive_uuid, uint64_t checkpoint_number,
                               struct mkv_sequence stamp, uint8_t *unit) {
@@ -212,7 +223,7 @@ void mkv_tenant_table_capture(const struct mkv_tenant_table *table, uint32_t uni
         .drive_uuid = *drive_uuid,
         .checkpoint_number = checkpoint_number,
         .unit_index = unit_index,
-        .id_max = table->id_max,
+        .id_max = captured_id_max(table),
         .stamp = stamp,
     };
     mkv_tenant_page_begin(&page, unit);

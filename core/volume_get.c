@@ -74,7 +74,12 @@ void mkv_volume_find(struct mkv_volume *volume, const struct mkv_input *input) {
     memcpy(op->key, input->data, message->data_bytes);
     const struct mkv_slot none = {MKV_NONE_U32};
     const bool served = tenant_is_served(volume, op->tenant);
-    const struct mkv_slot slot = served ? walk_begin(volume, op) : none;
+    struct mkv_slot slot = served ? walk_begin(volume, op) : none;
+    if (MKV_CANARY(MKV_CANARY_TENANT_FALLS_BACK) && slot.index == MKV_NONE_U32) {
+        op->tenant = MKV_TENANT_DEFAULT;
+        op->tag = mkv_key_tag(op->tenant, op->key, op->key_bytes);
+        slot = walk_begin(volume, op);
+    }
     if (slot.index == MKV_NONE_U32) {
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND);

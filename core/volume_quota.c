@@ -187,8 +187,8 @@ void mkv_volume_quota_pump(struct mkv_volume *volume) {
         search_begin(volume, volume_ops(volume)[first].tenant);
     }
     uint32_t looks = volume_step_slots(volume, JOB_SLOTS_MAX);
-    uint64_t wanted;
-    while ((wanted = units_wanted(volume)) > job->drop_units && mkv_volume_evict_room(volume)) {
+    uint64_t wanted = units_wanted(volume);
+    while (wanted > job->drop_units && mkv_volume_evict_room(volume)) {
         if (!search(volume, &looks)) {
             job->more = true;
             return;
@@ -198,7 +198,10 @@ void mkv_volume_quota_pump(struct mkv_volume *volume) {
         const bool nothing = job->sampled == 0;
         search_begin(volume, job->tenant);
         if (found) {
+            const uint32_t waiting = job->waiting;
             mkv_volume_evict(volume, victim, MKV_EVICTION_FOR_QUOTA);
+            /* The block's own put may have waited, and does it. */
+            wanted = job->waiting == waiting ? wanted : units_wanted(volume);
         } else if (nothing && job->drops == 0) {
             refuse(volume);
             job->tenant = MKV_NONE_U32;

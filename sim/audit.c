@@ -145,15 +145,18 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
     const bool sound = mkv_slot_header_decode(header_unit, &header) == MKV_OK;
     const uint32_t key =
         sound ? mkv_content_find(audit->content, header.key, header.key_bytes) : MKV_NONE_U32;
+    /* Of a header that is another block's the watch learns nothing. */
+    const bool own = sound && (uint32_t)header.generation.value == block->generation_low &&
+                     header.slot.index == block->slot.index;
     if (tell_watch) {
-        /* Of a header that is another block's the watch learns nothing. */
-        const bool own = sound && (uint32_t)header.generation.value == block->generation_low &&
-                         header.slot.index == block->slot.index;
         mkv_watch_serve_block(&audit->node->watch, block, own ? &header : NULL,
                               own ? key : MKV_NONE_U32);
     }
     if (audit->model->lying) {
         return;
+    }
+    if (tell_watch) {
+        mkv_ledger_block(&audit->node->watch.ledger, block, own ? &header : NULL);
     }
     if (mkv_faults_any_flag(audit->faults, block->lba.unit, 1 + block->length_units,
                             MKV_UNIT_DAMAGED | MKV_UNIT_UNREADABLE)) {
@@ -163,6 +166,10 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
     if (!sound) {
         mkv_fail(MKV_ORACLE_DURABLE, "the header of live slot %u does not decode",
                  block->slot.index);
+    }
+    if (own && header.tenant != block->tenant) {
+        mkv_fail(MKV_ORACLE_TENANT, "slot %u is tenant %u's, and its block is of tenant %u",
+                 block->slot.index, block->tenant, header.tenant);
     }
     if ((header.block_flags & MKV_BLOCK_SEGMENT) != 0) {
         return; /* what it belongs to is read back through its manifest */
@@ -289,10 +296,21 @@ void mkv_audit_tenants(struct mkv_audit *audit) {
     struct walked_tenants walked = {0};
     struct mkv_volume_block block;
     uint32_t cursor = 0;
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(volume, &stats);
+    /* The end of a flush may have got as far as the ledger, and no further. */
+    struct mkv_ledger *ledger = &audit->node->watch.ledger;
+    const bool applied = !audit->model->lying && stats.journal_durable == ledger->head;
     while (mkv_volume_next_block(volume, &cursor, &block)) {
         walk_tenant(&walked, &block);
+        if (applied) {
+            mkv_ledger_block(ledger, &block, NULL);
+        }
     }
     check_tenants(audit, &walked);
+    if (applied) {
+        mkv_ledger_volume(ledger, volume, &stats, true);
+    }
 }
 
 void mkv_audit_present(const struct mkv_audit *audits, uint32_t count) {
@@ -358,7 +376,7 @@ void mkv_audit_serving(struct mkv_audit *audit) {
         }
     }
     if (!audit->model->lying) {
-        grows("durable journal sequence", node->watch.sequence_durable, stats.journal_head, false);
+        mkv_ledger_serve(&node->watch.ledger, &stats, node->watch.sequence_durable);
         audit->evaluations++;
         if (stats.slots_retired < node->watch.retired_count) {
             mkv_fail(MKV_ORACLE_ACCOUNTING, "%u slots were retired for good, and %llu are",
@@ -372,4 +390,7 @@ void mkv_audit_serving(struct mkv_audit *audit) {
     audit->stats = stats;
     mkv_watch_serve(&node->watch, stats.journal_head);
     walk_blocks(audit, true);
+    if (!audit->model->lying) {
+        mkv_ledger_volume(&node->watch.ledger, node->volume, &stats, false);
+    }
 }

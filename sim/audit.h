@@ -6,11 +6,15 @@
  * Oracles
  *  O1   Every key that must be there has a block whose header and payload are right.
  *  O2   No block is there that its key cannot hold.
+ *  O3   The journal that recovered is a prefix of what was issued, with all that was durable
+ *       (ledger.h).
  *  O4   No two blocks share a unit or a key; the table agrees with itself.
  *  O5   Slots and bytes in use are those of the blocks, and all else is free, but for slots that
- * are retired; and those stay so. O7   Epochs, sequences and generations have grown; no durable
- * journal block was lost. O8   Recovered without a mutation in between, the durable state is the
- * same.
+ *       are retired; and those stay so.
+ *  O6   What is durable in the volume, field by field, is what the journal's records say
+ *       (ledger.h): when it serves, and when its process ends.
+ *  O7   Epochs, sequences and generations have grown.
+ *  O8   Recovered without a mutation in between, the durable state is the same.
  *
  * Not responsible for: reads through the machine (worlds do them too), effects (watch.h).
  */
@@ -44,7 +48,8 @@ void mkv_audit_init(struct mkv_audit *audit, struct mkv_memory *memory, struct m
 void mkv_audit_serving(struct mkv_audit *audit);
 /* The volume serves and nothing is asked of it: O1, O2, O4 and O5 of its blocks. */
 void mkv_audit_blocks(struct mkv_audit *audit);
-/* The volume serves, whatever it does: what it counts for each tenant is what is walked (O5). */
+/* The volume serves, whatever it does: what it counts for each tenant is what is walked (O5), and
+ * what is durable of its blocks and tenants is what the journal says (O6). */
 void mkv_audit_tenants(struct mkv_audit *audit);
 /* Of the volumes that were audited, every key that must be there is in one, and none in two. */
 void mkv_audit_present(const struct mkv_audit *audits, uint32_t count);

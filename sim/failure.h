@@ -27,9 +27,10 @@ enum mkv_oracle {
     MKV_ORACLE_NONE = 0,
     MKV_ORACLE_DURABLE = 1,     /* acknowledged puts are readable and identical */
     MKV_ORACLE_NO_RETURN = 2,   /* nothing deleted or old returns */
+    MKV_ORACLE_PREFIX = 3,      /* what recovers is a prefix of what was in flight */
     MKV_ORACLE_SLOTS = 4,       /* no slot is owned twice */
     MKV_ORACLE_ACCOUNTING = 5,  /* free + used + retired = total */
-    MKV_ORACLE_TIERS = 6,       /* a block is of its put's tier, or where its session moved it */
+    MKV_ORACLE_STATE = 6,       /* recovered = live in all that is durable; and the tiers */
     MKV_ORACLE_MONOTONIC = 7,   /* sequences, epochs and generations only grow */
     MKV_ORACLE_IDEMPOTENT = 8,  /* recovery is idempotent, also when cut */
     MKV_ORACLE_BOUNDS = 9,      /* memory and queues are in bounds, and come back */
@@ -37,6 +38,7 @@ enum mkv_oracle {
     MKV_ORACLE_OVERWRITE = 11,  /* no write to a slot that a durable record references */
     MKV_ORACLE_FLUSH = 12,      /* no acknowledgement before the flush that covers it */
     MKV_ORACLE_SAME_TRACE = 13, /* the same seed gives the same trace */
+    MKV_ORACLE_TENANT = 15,     /* no key returns what another tenant stored */
     MKV_ORACLE_BUFFERS = 16,    /* no buffer is reused under a transfer */
     MKV_ORACLE_ASSERTION = 100, /* not an oracle of the list: an assertion failed */
 };

@@ -410,6 +410,18 @@ static void abandon(struct front_world *world, struct request_item *item, enum m
     world->abandoned += !is_read(op);
 }
 
+/* It ended at its deadline, and stores nothing. But a put that waits for its key at a volume may
+ * yet find the same content there, and give it its expiry: where there are any, the model lets it
+ * take effect. */
+static void gave_up(struct front_world *world, struct request_item *item, enum mkv_op op) {
+    const bool stores = op == MKV_OP_PUT || op == MKV_OP_ALLOCATE || op == MKV_OP_COMMIT;
+    if (stores && world->lives.shape->share_expiry > 0) {
+        abandon(world, item, op);
+    } else {
+        learn_nothing(world, item);
+    }
+}
+
 static _Noreturn void unexpected(const struct request_item *item, enum mkv_op op,
                                  const struct mkv_item_result *result) {
     mkv_fail(MKV_ORACLE_ANSWERS, "op %u of key %u ends with status %u, miss %u for no reason",
@@ -450,8 +462,10 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
         learn_nothing(world, item);
         return;
     case MKV_STATUS_NO_SPACE:
-    case MKV_STATUS_DEADLINE:
         learn_nothing(world, item);
+        return;
+    case MKV_STATUS_DEADLINE:
+        gave_up(world, item, op);
         return;
     case MKV_STATUS_INVALID:
     case MKV_STATUS_FORBIDDEN:
@@ -535,6 +549,8 @@ static void judge_allocate(struct front_world *world, struct request *request,
     }
     if (learned != MKV_MODEL_NOTHING) {
         judge(world, item, learned);
+    } else if (result->status == MKV_STATUS_DEADLINE || result->status == MKV_STATUS_UNKNOWN) {
+        gave_up(world, item, request->op);
     } else {
         learn_nothing(world, item);
     }

@@ -147,8 +147,11 @@ static void check_entry(struct mkv_listing *listing, const uint8_t *entry) {
     if (!live || !header_of(listing, &block, &header)) {
         return; /* it went while it was listed, or its header is rotten */
     }
-    if (block.tenant != listing->tenants[listing->tenant] || header.key_bytes != key_bytes ||
-        memcmp(header.key, key, key_bytes) != 0) {
+    if (block.tenant != listing->tenants[listing->tenant]) {
+        mkv_fail(MKV_ORACLE_TENANT, "a listing of tenant %u names slot %u, which is tenant %u's",
+                 listing->tenants[listing->tenant], slot, block.tenant);
+    }
+    if (header.key_bytes != key_bytes || memcmp(header.key, key, key_bytes) != 0) {
         mkv_fail(MKV_ORACLE_NO_RETURN, "a listing names slot %u by another block's key", slot);
     }
     if (mkv_load_u16(entry + 8) != block.length_units ||

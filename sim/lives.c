@@ -264,9 +264,9 @@ static void update_report(struct mkv_lives *lives) {
     report->evaluations = lives->model.evaluations;
     report->changes.listings = 0;
     for (uint32_t node = 0; node < lives->node_count; node++) {
-        report->evaluations += lives->audits[node].evaluations +
-                               lives->nodes[node].watch.evaluations +
-                               lives->listings[node].evaluations;
+        report->evaluations +=
+            lives->audits[node].evaluations + lives->nodes[node].watch.evaluations +
+            lives->nodes[node].watch.ledger.evaluations + lives->listings[node].evaluations;
         report->changes.listings += lives->listings[node].listings;
     }
     report->losses = lives->model.losses;

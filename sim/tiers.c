@@ -82,7 +82,7 @@ void mkv_tiers_serving(struct mkv_tiers *tiers, const struct mkv_volume *volume)
         }
         tiers->evaluations++;
         if (block.tier != tier_of(tiers, slot) || block.tier_put != block.tier) {
-            mkv_fail(MKV_ORACLE_TIERS,
+            mkv_fail(MKV_ORACLE_STATE,
                      "slot %u holds key %u in tier %u, its put's by the volume is %u, and it is %u",
                      block.slot.index, slot->key, (unsigned)block.tier, (unsigned)block.tier_put,
                      (unsigned)tier_of(tiers, slot));
@@ -148,7 +148,7 @@ static void check_freed(struct mkv_tiers *tiers, const struct mkv_volume_block *
     const bool second = block->tenant != MKV_TENANT_DEFAULT;
     tiers->evaluations++;
     if (session == 0 || !is_of_this_life(tiers, slot) || tiers->frees[second][session] == 0) {
-        mkv_fail(MKV_ORACLE_TIERS,
+        mkv_fail(MKV_ORACLE_STATE,
                  "slot %u holds key %u of session %llu, and is freed with another",
                  block->slot.index, slot->key, (unsigned long long)session);
     }
@@ -176,7 +176,7 @@ void mkv_tiers_evicted(struct mkv_tiers *tiers, const struct mkv_volume *volume,
         if (block.slot_units == victim.slot_units && block.tier < victim.tier && !block.hidden &&
             !block.held && !block.leaving) {
             mkv_fail(
-                MKV_ORACLE_TIERS, "slot %u of tier %u makes room, and slot %u of tier %u may leave",
+                MKV_ORACLE_STATE, "slot %u of tier %u makes room, and slot %u of tier %u may leave",
                 victim.slot.index, (unsigned)victim.tier, block.slot.index, (unsigned)block.tier);
         }
     }
@@ -218,12 +218,12 @@ void mkv_tiers_check(struct mkv_tiers *tiers, const struct mkv_volume *volume) {
             (moved &&
              (block.tier != MKV_TIER_THINK_COMPLETE || !has_reason(tiers, &stats, &block, slot)))) {
             mkv_fail(
-                MKV_ORACLE_TIERS, "slot %u holds key %u in tier %u for no reason, its put's is %u",
+                MKV_ORACLE_STATE, "slot %u holds key %u in tier %u for no reason, its put's is %u",
                 block.slot.index, slot->key, (unsigned)block.tier, (unsigned)tier_of(tiers, slot));
         }
         if (is_done && tiers->must[block.slot.index] == block.generation_low &&
             block.generation_low != 0 && block.tier != MKV_TIER_THINK_COMPLETE) {
-            mkv_fail(MKV_ORACLE_TIERS, "slot %u holds key %u in tier %u, and its session was over",
+            mkv_fail(MKV_ORACLE_STATE, "slot %u holds key %u in tier %u, and its session was over",
                      block.slot.index, slot->key, (unsigned)block.tier);
         }
     }

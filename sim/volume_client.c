@@ -18,6 +18,8 @@
 #define RANGE_ONE_IN 4u
 #define RELEASE_ONE_IN 16u
 #define ROOT_ONE_IN 4u
+/* Where there are two tenants, one request in this many that is no put names the wrong one. */
+#define STRAY_ONE_IN 8u
 
 static uint32_t free_client(const struct volume_world *world) {
     for (uint32_t index = 0; index < MKV_CLIENTS_MAX; index++) {
@@ -47,6 +49,7 @@ static void begin(struct volume_world *world, uint32_t index, enum client_state 
 
 void mkv_volume_client_end(struct volume_world *world, struct client *client) {
     client->state = CLIENT_FREE;
+    client->strays = false;
     client->due_ns = UINT64_MAX;
     world->busy_count--;
     world->lives.report->operations++;
@@ -153,6 +156,21 @@ static void start_get(struct volume_world *world, uint32_t index, uint32_t key, 
     send_key(world, index, &message);
 }
 
+/* Asks for the key under the tenant that it does not belong to. */
+static void start_stray(struct volume_world *world, uint32_t index, uint32_t key,
+                        enum client_state state, enum mkv_message_kind kind) {
+    struct client *client = &world->clients[index];
+    client->state = state;
+    client->generation++;
+    client->due_ns = UINT64_MAX;
+    client->key = key;
+    client->strays = true;
+    client->tenant = key_of_tenant(world, key) ? MKV_TENANT_DEFAULT : mkv_volume_tenant_id(world);
+    world->busy_count++;
+    struct mkv_message message = {.kind = kind};
+    send_key(world, index, &message);
+}
+
 bool mkv_volume_client_start_get(struct volume_world *world, uint32_t key) {
     const uint32_t index = free_client(world);
     if (index == MKV_NONE_U32 || !mkv_model_has_room(&world->lives.model, key)) {
@@ -190,7 +208,7 @@ bool mkv_volume_client_start_delete(struct volume_world *world, uint32_t key) {
 static bool tenant_takes(const struct volume_world *world, uint32_t key) {
     for (uint32_t index = 0; index < MKV_CLIENTS_MAX; index++) {
         const struct client *client = &world->clients[index];
-        if (client->state != CLIENT_FREE && client->state != CLIENT_CREATING &&
+        if (client->state != CLIENT_FREE && client->state != CLIENT_CREATING && !client->strays &&
             client->key == key && client->tenant != world->tenant_id) {
             return false;
         }
@@ -233,16 +251,29 @@ void mkv_volume_client_start(struct volume_world *world) {
         return;
     }
     draw -= shape->weight_put;
+    /* Of keys with equal tags memory alone cannot tell whose one is. */
+    const bool strays =
+        shape->tenants && key >= shape->colliding && mkv_random_chance(random, 1, STRAY_ONE_IN);
     if (draw < shape->weight_get) {
-        start_get(world, index, key, false);
+        if (strays) {
+            start_stray(world, index, key, CLIENT_FINDING, MKV_MESSAGE_FIND);
+        } else {
+            start_get(world, index, key, false);
+        }
         return;
     }
     draw -= shape->weight_get;
     if (draw < shape->weight_exists) {
-        start_exists(world, index, key);
+        if (strays) {
+            start_stray(world, index, key, CLIENT_ASKING, MKV_MESSAGE_EXISTS);
+        } else {
+            start_exists(world, index, key);
+        }
         return;
     }
-    if (!no_mutation) {
+    if (strays) {
+        start_stray(world, index, key, CLIENT_DELETING, MKV_MESSAGE_DELETE);
+    } else if (!no_mutation) {
         start_delete(world, index, key);
     }
 }
@@ -403,6 +434,22 @@ static uint32_t version_read(struct volume_world *world, const struct client *cl
     return MKV_NONE_U32;
 }
 
+/* Whose bytes they are makes the report readable. */
+static _Noreturn void fail_unknown(struct volume_world *world, const struct client *client,
+                                   const struct mkv_message *message, const uint8_t *bytes) {
+    for (uint32_t key = 0; key < world->lives.shape->key_count; key++) {
+        const struct client other = {.key = key};
+        if (key_of_tenant(world, key) != key_of_tenant(world, client->key) && message->bytes >= 8 &&
+            version_read(world, &other, message, bytes) != MKV_NONE_U32) {
+            mkv_fail(MKV_ORACLE_TENANT,
+                     "a read of key %u returned bytes of key %u, which is another tenant's",
+                     client->key, key);
+        }
+    }
+    mkv_fail(MKV_ORACLE_DURABLE, "a read of key %u returned bytes that no put brought",
+             client->key);
+}
+
 static void check_root(struct volume_world *world, const struct client *client,
                        const struct mkv_message *message, uint32_t version) {
     uint64_t sums[SUMS_MAX];
@@ -432,8 +479,7 @@ static void read_succeeded(struct volume_world *world, uint32_t index,
     const uint8_t *bytes = client_slab(world, index) + MKV_UNIT_BYTES + message->slab_offset;
     const uint32_t version = version_read(world, client, message, bytes);
     if (version == MKV_NONE_U32) {
-        mkv_fail(MKV_ORACLE_DURABLE, "a read of key %u returned bytes that no put brought",
-                 client->key);
+        fail_unknown(world, client, message, bytes);
     }
     if (message->bytes < 8) {
         /* Too few to tell the versions apart. */
@@ -546,6 +592,34 @@ static void exists_answered(struct volume_world *world, struct client *client,
     mkv_volume_client_end(world, client);
 }
 
+/* The answer to a request for another tenant's key: there is none (O15). */
+static void stray_answered(struct volume_world *world, struct client *client,
+                           const struct mkv_message *message) {
+    const bool deletes = client->state == CLIENT_DELETING;
+    const enum mkv_message_kind kind = client->state == CLIENT_FINDING  ? MKV_MESSAGE_FOUND
+                                       : client->state == CLIENT_ASKING ? MKV_MESSAGE_EXISTS_DONE
+                                                                        : MKV_MESSAGE_DELETE_DONE;
+    if (message->kind != kind) {
+        unexpected(world, message, "an answer comes to another question");
+    }
+    world->lives.model.evaluations++;
+    if (message->status == MKV_STATUS_OK) {
+        mkv_fail(MKV_ORACLE_TENANT, "tenant %u %s key %u, which is another tenant's",
+                 client->tenant, deletes ? "deletes" : "finds", client->key);
+    }
+    check_miss(world, client, message);
+    const bool failed =
+        message->miss == MKV_MISS_DRIVE_OFFLINE || message->status == MKV_STATUS_UNAVAILABLE;
+    if (failed) {
+        mkv_lives_error(&world->lives);
+    } else if (message->status != MKV_STATUS_NOT_FOUND &&
+               !(deletes && message->status == MKV_STATUS_FORBIDDEN &&
+                 client->tenant != MKV_TENANT_DEFAULT)) {
+        unexpected(world, message, "a request for another tenant's key fails for no reason");
+    }
+    mkv_volume_client_end(world, client);
+}
+
 void mkv_volume_client_answer(struct volume_world *world, const struct mkv_message *message,
                               const uint8_t *data) {
     const uint32_t index = message->front_op.index;
@@ -556,6 +630,10 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
                  (unsigned)message->kind, index, message->front_op.generation);
     }
     struct client *client = &world->clients[index];
+    if (client->strays) {
+        stray_answered(world, client, message);
+        return;
+    }
     switch (message->kind) {
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_TAKEN:

@@ -8,6 +8,7 @@ static void reset(void *context, int pattern) {
     (void)pattern; /* clients are no part of the process */
     for (uint32_t index = 0; index < MKV_CLIENTS_MAX; index++) {
         world->clients[index].state = CLIENT_FREE;
+        world->clients[index].strays = false;
         world->clients[index].due_ns = UINT64_MAX;
     }
     world->busy_count = 0;

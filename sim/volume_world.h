@@ -62,6 +62,8 @@ struct client {
     uint32_t range_offset;
     uint32_t range_bytes;
     bool aborts;
+    bool
+        strays; /* it names the tenant that the key does not belong to, and no place in the model */
     enum mkv_session_action action; /* SESSION */
     uint64_t session;
     uint64_t listed_keys;                  /* SCAN, COUNT, PURGE: bit k: it covers key k, */

@@ -38,11 +38,13 @@ void mkv_watch_init(struct mkv_watch *watch, struct mkv_memory *memory,
     memset(watch->ring, 0, geometry->ring_blocks * sizeof *watch->ring);
     watch->superblock.side = MKV_NONE_U32;
     watch->superblock_durable.side = MKV_NONE_U32;
+    mkv_ledger_init(&watch->ledger, memory, geometry);
 }
 
 void mkv_watch_emptied(struct mkv_watch *watch) {
     memset(watch->retired, 0, watch->slot_count * sizeof *watch->retired);
     watch->retired_count = 0;
+    mkv_ledger_emptied(&watch->ledger);
 }
 
 static void forget_slots(struct mkv_watch *watch) {
@@ -61,8 +63,13 @@ void mkv_watch_crash(struct mkv_watch *watch) {
     watch->serving = false;
     watch->flush_stamp = 0;
     forget_slots(watch);
+    mkv_ledger_crash(&watch->ledger);
     for (uint32_t index = 0; index < MKV_WATCH_BLOCKS_MAX; index++) {
-        watch->blocks[index].used = false;
+        struct mkv_watch_block *block = &watch->blocks[index];
+        if (block->used && block->serving) {
+            mkv_ledger_keep(&watch->ledger, block->sequence, block->unit);
+        }
+        block->used = false;
     }
     watch->tenant_dropped_issued = watch->tenant_dropped_durable;
     watch->superblock = watch->superblock_durable;
@@ -287,6 +294,9 @@ static void each_record(struct mkv_watch *watch, const struct mkv_watch_block *b
     uint32_t cursor = 0;
     while (mkv_journal_block_next(block->unit, &cursor, &record, &err)) {
         watch->recorded = true;
+        if (durable) {
+            mkv_ledger_record(&watch->ledger, &record);
+        }
         switch (record.kind) {
         case MKV_RECORD_PUT:
             if (durable) {
@@ -415,6 +425,7 @@ static uint32_t journal_write(struct mkv_watch *watch, uint32_t copy, const uint
 static void block_durable(struct mkv_watch *watch, struct mkv_watch_block *block) {
     if (block->serving) {
         each_record(watch, block, true);
+        mkv_ledger_durable(&watch->ledger, block->sequence);
     }
     struct mkv_watch_ring_state *ring = &watch->ring[block->sequence % watch->geometry.ring_blocks];
     ring->sequence = block->sequence;

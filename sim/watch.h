@@ -32,9 +32,10 @@
 #include "core/volume.h"
 #include "sim/content.h"
 #include "sim/drive_sim.h"
+#include "sim/ledger.h"
 
 /* Journal blocks between their write and their flush. */
-#define MKV_WATCH_BLOCKS_MAX 64u
+#define MKV_WATCH_BLOCKS_MAX MKV_LEDGER_KEPT_MAX
 /* Slots of one key that records reference: an old one and those that follow it. */
 #define MKV_WATCH_KEY_SLOTS_MAX 8u
 /* A completion that the watch does not follow. */
@@ -120,12 +121,13 @@ struct mkv_watch {
     bool recorded; /* records were issued since the volume served; kept until it serves again */
     uint32_t tenant_dropped_issued; /* ids grow: the highest one that a TENANT_DROP names */
     uint32_t tenant_dropped_durable;
+    struct mkv_ledger ledger; /* what the blocks say that it has seen */
     uint64_t evaluations;
 };
 
 void mkv_watch_init(struct mkv_watch *watch, struct mkv_memory *memory,
                     const struct mkv_content *content, const struct mkv_geometry *geometry);
-/* The process is gone: what was not durable is forgotten. */
+/* The process is gone: what was not durable is forgotten, but for the ledger, which keeps it. */
 void mkv_watch_crash(struct mkv_watch *watch);
 /* The volume comes up empty: what durable records said is gone. */
 void mkv_watch_emptied(struct mkv_watch *watch);

@@ -3,6 +3,7 @@
 
 #include "core/bytes.h"
 #include "core/hash.h"
+#include "core/slot_table_internal.h"
 #include "core/volume_internal.h"
 #include "tests/unit/sim/test.h"
 
@@ -281,9 +282,57 @@ static void test_audit__figures_that_went_back__fire_o7(void **state) {
     bench = bench_make();
     bench->audit.stats.generation_counter = UINT64_MAX;
     EXPECT_FAILURE(MKV_ORACLE_MONOTONIC, check_all(bench));
-    bench = bench_make();
+}
+
+static void test_audit__journal_that_is_no_prefix_of_what_was_issued__fires_o3(void **state) {
+    (void)state;
+    struct bench *bench = bench_make();
     bench->node.watch.sequence_durable = 99;
-    EXPECT_FAILURE(MKV_ORACLE_MONOTONIC, check_all(bench));
+    EXPECT_FAILURE(MKV_ORACLE_PREFIX, check_all(bench));
+    bench = bench_make();
+    bench->node.watch.ledger.head = 1; /* as if the block of the put had not been issued */
+    EXPECT_FAILURE(MKV_ORACLE_PREFIX, check_all(bench));
+}
+
+static void test_audit__other_state_than_the_journal_says__fires_o6(void **state) {
+    (void)state;
+    struct bench *bench = bench_make();
+    bench->node.watch.ledger.slots[0].expiry_s = 1;
+    EXPECT_FAILURE(MKV_ORACLE_STATE, check_all(bench));
+    bench = bench_make();
+    /* A block is missing, */
+    bench->node.watch.ledger.slots[1].state = MKV_LEDGER_LIVE;
+    bench->node.watch.ledger.live++;
+    EXPECT_FAILURE(MKV_ORACLE_STATE, check_all(bench));
+    /* one is too many, */
+    bench = bench_make();
+    bench->node.watch.ledger.slots[0].state = MKV_LEDGER_FREE;
+    EXPECT_FAILURE(MKV_ORACLE_STATE, check_all(bench));
+    /* an extent has no class, or another one, */
+    bench = bench_make();
+    bench->node.watch.ledger.extents--;
+    EXPECT_FAILURE(MKV_ORACLE_STATE, check_all(bench));
+    bench = bench_make();
+    memset(bench->node.watch.ledger.class_extents, 0,
+           9 * sizeof *bench->node.watch.ledger.class_extents);
+    EXPECT_FAILURE(MKV_ORACLE_STATE, check_all(bench));
+    /* a tenant has another name, or was made and is not there. */
+    bench = bench_make();
+    bench->node.watch.ledger.tenants[0].name[0]++;
+    EXPECT_FAILURE(MKV_ORACLE_STATE, check_all(bench));
+    bench = bench_make();
+    bench->node.watch.ledger.tenant_id_max++;
+    EXPECT_FAILURE(MKV_ORACLE_STATE, check_all(bench));
+    /* And while it serves, where it is looked at before it ends. */
+    bench = bench_make();
+    check_all(bench);
+    put(bench, 1, long_version(bench, 1));
+    mkv_audit_tenants(&bench->audit);
+    uint32_t cursor = 0;
+    struct mkv_volume_block block;
+    assert_true(mkv_volume_next_block(bench->node.volume, &cursor, &block));
+    table_entries(volume_table(bench->node.volume))[block.slot.index].expiry_s = 7;
+    EXPECT_FAILURE(MKV_ORACLE_STATE, mkv_audit_tenants(&bench->audit));
 }
 
 static void test_audit__other_state_with_nothing_written__fires_o8(void **state) {
@@ -313,6 +362,8 @@ int main(void) {
         cmocka_unit_test(test_audit__figures_that_do_not_add_up__fire_o5),
         cmocka_unit_test(test_audit__retired_slot_is_free_again__fires_o5),
         cmocka_unit_test(test_audit__figures_that_went_back__fire_o7),
+        cmocka_unit_test(test_audit__journal_that_is_no_prefix_of_what_was_issued__fires_o3),
+        cmocka_unit_test(test_audit__other_state_than_the_journal_says__fires_o6),
         cmocka_unit_test(test_audit__other_state_with_nothing_written__fires_o8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

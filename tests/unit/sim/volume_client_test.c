@@ -93,6 +93,48 @@ static void test_read__other_range_than_asked_for__fires_o1(void **state) {
     EXPECT_FAILURE(MKV_ORACLE_DURABLE, mkv_volume_client_answer(world, &message, NULL));
 }
 
+static void make_stray(enum client_state client_state) {
+    make(client_state, MKV_MODEL_READ);
+    world->clients[0].strays = true;
+    world->clients[0].tenant = 1;
+}
+
+static void test_answer__to_another_tenants_key__is_not_found_or_fires_o15(void **state) {
+    (void)state;
+    make_stray(CLIENT_FINDING);
+    answer(MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND, 3);
+    assert_int_equal(world->clients[0].state, CLIENT_FREE);
+    assert_false(world->clients[0].strays);
+    make_stray(CLIENT_DELETING); /* of a tenant that was dropped */
+    answer(MKV_MESSAGE_DELETE_DONE, MKV_STATUS_FORBIDDEN, 3);
+    make_stray(CLIENT_FINDING);
+    EXPECT_FAILURE(MKV_ORACLE_TENANT, answer(MKV_MESSAGE_FOUND, MKV_STATUS_OK, 3));
+    make_stray(CLIENT_ASKING);
+    EXPECT_FAILURE(MKV_ORACLE_TENANT, answer(MKV_MESSAGE_EXISTS_DONE, MKV_STATUS_OK, 3));
+    make_stray(CLIENT_DELETING);
+    EXPECT_FAILURE(MKV_ORACLE_TENANT, answer(MKV_MESSAGE_DELETE_DONE, MKV_STATUS_OK, 3));
+    make_stray(CLIENT_ASKING);
+    EXPECT_FAILURE(MKV_ORACLE_ANSWERS, answer(MKV_MESSAGE_FOUND, MKV_STATUS_NOT_FOUND, 3));
+    make_stray(CLIENT_FINDING);
+    EXPECT_FAILURE(MKV_ORACLE_ANSWERS, answer(MKV_MESSAGE_FOUND, MKV_STATUS_FORBIDDEN, 3));
+}
+
+static void test_read__bytes_of_another_tenants_key__fires_o15(void **state) {
+    (void)state;
+    make(CLIENT_READING, MKV_MODEL_READ);
+    struct mkv_shape shape = *world->lives.shape;
+    shape.tenants = true; /* key 1 is the second one's */
+    world->lives.shape = &shape;
+    mkv_model_answer(&world->lives.model, 1,
+                     mkv_model_invoke(&world->lives.model, 1, MKV_MODEL_PUT, 1), MKV_MODEL_OK);
+    const uint32_t length = mkv_content_length(&world->lives.content, 1, 1);
+    mkv_content_fill(&world->lives.content, 1, 1, 0, client_slab(world, 0) + MKV_UNIT_BYTES,
+                     length);
+    const struct mkv_message message = {
+        .kind = MKV_MESSAGE_READ_DONE, .front_op = {0, 3}, .length = length, .bytes = length};
+    EXPECT_FAILURE(MKV_ORACLE_TENANT, mkv_volume_client_answer(world, &message, NULL));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answer__once__ends_the_operation),
@@ -100,6 +142,8 @@ int main(void) {
         cmocka_unit_test(test_answer__of_another_kind_or_without_reason__fires_o10),
         cmocka_unit_test(test_read__one_wrong_byte__fires_o1),
         cmocka_unit_test(test_read__other_range_than_asked_for__fires_o1),
+        cmocka_unit_test(test_answer__to_another_tenants_key__is_not_found_or_fires_o15),
+        cmocka_unit_test(test_read__bytes_of_another_tenants_key__fires_o15),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
