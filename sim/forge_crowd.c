@@ -20,6 +20,7 @@
 #define EXTENTS 4u
 #define LENGTH_MAX 200u
 #define TENANT_KEYS 40u
+#define QUOTA_UNITS 20u /* fewer than its keys take */
 
 struct crowd {
     struct mkv_random *random;

@@ -578,6 +578,17 @@ static void take_turn(struct volumes_world *world) {
     }
 }
 
+/* One row for the default tenant and each other that asked, and one for all that have none. */
+static void check_tenants(const struct volumes_world *world) {
+    struct mkv_front_tenant tenant;
+    uint32_t cursor = 0;
+    uint32_t count = 0;
+    while (mkv_front_next_tenant(world->front, &cursor, &tenant)) {
+        count++;
+    }
+    MKV_ASSERT(count >= 1 && count <= 3);
+}
+
 /* Everything ends: nobody is left, and every volume answers. */
 static void drain(struct volumes_world *world) {
     struct mkv_front_stats stats;
@@ -595,6 +606,7 @@ static void drain(struct volumes_world *world) {
             MKV_ASSERT(stats.slab_units_free + stats.memory_units == world->config.slab_unit_count);
             MKV_ASSERT(stats.memory_units_used == 0 && stats.memory_unpersisted == 0);
             MKV_ASSERT(stats.reservations == 0 && stats.segmented_in_flight == 0);
+            check_tenants(world);
             return;
         } else {
             tick(world);
