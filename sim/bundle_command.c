@@ -13,10 +13,8 @@
 #include "sim/minimize.h"
 #include "sim/show.h"
 #include "sim/timeline.h"
+#include "sim/usage.h"
 
-#define EXIT_PASSED 0
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
 #define OTHER_SALT 0x5au
 
 static bool save(const struct mkv_bundle *bundle, const char *path, struct mkv_memory *memory) {

@@ -2,7 +2,6 @@
 #include "sim/command.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,10 +17,8 @@
 #include "sim/run.h"
 #include "sim/sweep.h"
 #include "sim/trace_command.h"
+#include "sim/usage.h"
 
-#define EXIT_PASSED 0
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
 #define SECONDS_DEFAULT 10.0
 #define SECONDS_MAX 604800.0
 
@@ -123,26 +120,6 @@ struct options {
     const char *bundles; /* of run: the folder */
 };
 
-__attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("memkv-sim: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("; see memkv-sim --help\n", stderr);
-    va_end(arguments);
-    return EXIT_USAGE;
-}
-
-static bool parse_u64(const char *text, uint64_t *value) {
-    if (text[0] < '0' || text[0] > '9') {
-        return false;
-    }
-    char *end = NULL;
-    errno = 0;
-    *value = strtoull(text, &end, 0);
-    return errno == 0 && *end == 0;
-}
-
 static bool parse_seconds(const char *text, double *value) {
     if (text[0] < '0' || text[0] > '9') {
         return false;
@@ -190,33 +167,34 @@ static int parse_options(int argc, char **argv, struct options *options) {
         }
         if (!seed && !seconds && !canary && !faults && !first && !second && !output && !bundles &&
             !scenario) {
-            return name[0] == '-' ? usage_error("there is no option '%s'", name)
-                                  : usage_error("'%s' is one file too many", name);
+            return name[0] == '-' ? mkv_usage_error("there is no option '%s'", name)
+                                  : mkv_usage_error("'%s' is one file too many", name);
         }
         if (index + 1 == argc) {
-            return usage_error("%s needs a value", name);
+            return mkv_usage_error("%s needs a value", name);
         }
         const char *value = argv[++index];
-        if (seed && !parse_u64(value, &options->seed)) {
-            return usage_error("--seed '%s' is no number from 0 to 2^64 - 1", value);
+        if (seed && !mkv_usage_number(value, 0, UINT64_MAX, &options->seed)) {
+            return mkv_usage_error("--seed '%s' is no number from 0 to 2^64 - 1", value);
         }
         if (seconds && !parse_seconds(value, &options->seconds)) {
-            return usage_error("--seconds '%s' is no number above 0 and up to %.0f", value,
-                               SECONDS_MAX);
+            return mkv_usage_error("--seconds '%s' is no number above 0 and up to %.0f", value,
+                                   SECONDS_MAX);
         }
-        if (canary && !parse_u64(value, &options->canary)) {
+        if (canary && !mkv_usage_number(value, 0, UINT64_MAX, &options->canary)) {
             options->canary = mkv_canary_of_name(value);
         }
         if (canary && options->canary >= MKV_CANARY_COUNT) {
-            return usage_error("--canary '%s' is no planted bug of this program", value);
+            return mkv_usage_error("--canary '%s' is no planted bug of this program", value);
         }
-        if ((first || second) && (!parse_u64(value, first ? &options->first : &options->second) ||
-                                  (first ? options->first : options->second) < 1 ||
-                                  (first ? options->first : options->second) > UINT32_MAX)) {
-            return usage_error("%s '%s' is no number from 1 to 2^32 - 1", name, value);
+        if ((first || second) &&
+            (!mkv_usage_number(value, 0, UINT64_MAX, first ? &options->first : &options->second) ||
+             (first ? options->first : options->second) < 1 ||
+             (first ? options->first : options->second) > UINT32_MAX)) {
+            return mkv_usage_error("%s '%s' is no number from 1 to 2^32 - 1", name, value);
         }
         if (scenario && (options->choice.scenario = mkv_scenario_find(value)) == NULL) {
-            return usage_error("--scenario '%s' is none of `memkv-sim scenarios`", value);
+            return mkv_usage_error("--scenario '%s' is none of `memkv-sim scenarios`", value);
         }
         char unknown[MKV_FAULT_NAME_BYTES];
         if (faults && !mkv_faults_parse(value, &options->choice.fault_mask, unknown)) {
@@ -587,7 +565,7 @@ static int check_options(const struct command *command, const struct options *op
     };
     for (uint32_t index = 0; index < sizeof given / sizeof given[0]; index++) {
         if (given[index].given && (command->takes & given[index].bit) == 0) {
-            return usage_error("%s has no %s", command->name, given[index].name);
+            return mkv_usage_error("%s has no %s", command->name, given[index].name);
         }
     }
     return EXIT_PASSED;
@@ -610,26 +588,28 @@ static int check_bundle(const char *name, const struct options *options) {
     const struct mkv_scenario *scenario = options->choice.scenario;
     if (options->path != NULL &&
         (options->has_seed || options->has_faults || options->first > 0 || scenario != NULL)) {
-        return usage_error("%s takes a bundle or a seed, and a bundle has its own faults", name);
+        return mkv_usage_error("%s takes a bundle or a seed, and a bundle has its own faults",
+                               name);
     }
     if (options->path == NULL && !(seed_too && options->has_seed)) {
-        return usage_error("%s needs a BUNDLE%s", name, seed_too ? " or --seed N" : "");
+        return mkv_usage_error("%s needs a BUNDLE%s", name, seed_too ? " or --seed N" : "");
     }
     if (scenario != NULL && !mkv_scenario_fits(scenario, options->seed)) {
-        return usage_error("seed %llu is none of scenario %s; `memkv-sim run` names those that are",
-                           (unsigned long long)options->seed, scenario->name);
+        return mkv_usage_error(
+            "seed %llu is none of scenario %s; `memkv-sim run` names those that are",
+            (unsigned long long)options->seed, scenario->name);
     }
     return EXIT_PASSED;
 }
 
 static int check_replay(struct options *options) {
     if (options->first == 0) {
-        return options->second > 0 ? usage_error("--second needs --first I") : EXIT_PASSED;
+        return options->second > 0 ? mkv_usage_error("--second needs --first I") : EXIT_PASSED;
     }
     const enum mkv_fault fault = only_fault(options->choice.fault_mask);
     if (fault == MKV_FAULT_NONE) {
-        return usage_error("--first needs --faults with the name of one fault that strikes "
-                           "operations");
+        return mkv_usage_error("--first needs --faults with the name of one fault that strikes "
+                               "operations");
     }
     mkv_sweep_choose(&options->choice, fault, (uint32_t)options->first, (uint32_t)options->second);
     return EXIT_PASSED;
@@ -645,7 +625,7 @@ static int run_command(const char *name, struct options *options) {
     }
 #else
     if (options->has_canary) {
-        return usage_error("there is no option '--canary'");
+        return mkv_usage_error("there is no option '--canary'");
     }
 #endif
     uint32_t index = 0;
@@ -653,7 +633,7 @@ static int run_command(const char *name, struct options *options) {
         index++;
     }
     if (index == COMMANDS) {
-        return usage_error("there is no command '%s'", name);
+        return mkv_usage_error("there is no command '%s'", name);
     }
     int status = check_options(&commands[index], options);
     if (status == EXIT_PASSED && (commands[index].takes & TAKES_BUNDLE) != 0) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/exhaustive_command.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,10 +8,8 @@
 #include "sim/exhaustive.h"
 #include "sim/json.h"
 #include "sim/run.h"
+#include "sim/usage.h"
 
-#define EXIT_PASSED 0
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
 #define SECONDS_DEFAULT 3600u
 
 struct options {
@@ -27,64 +23,48 @@ struct options {
     struct mkv_exhaustive_case at;
 };
 
-__attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("memkv-sim: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("; see memkv-sim --help\n", stderr);
-    va_end(arguments);
-    return EXIT_USAGE;
-}
-
-static bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *value) {
-    char *end = NULL;
-    errno = 0;
-    *value = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
-    return end != NULL && *end == 0 && errno == 0 && *value >= low && *value <= high;
-}
-
 /* EXIT_PASSED when the option is one of this command, with such a value. */
 static int take_option(const char *name, const char *value, struct options *options) {
     if (strcmp(name, "--operations") == 0) {
-        return parse_number(value, 1, MKV_EXHAUSTIVE_STEPS_MAX, &options->operations)
+        return mkv_usage_number(value, 1, MKV_EXHAUSTIVE_STEPS_MAX, &options->operations)
                    ? EXIT_PASSED
-                   : usage_error("--operations '%s' is no number from 1 to %u", value,
-                                 MKV_EXHAUSTIVE_STEPS_MAX);
+                   : mkv_usage_error("--operations '%s' is no number from 1 to %u", value,
+                                     MKV_EXHAUSTIVE_STEPS_MAX);
     }
     if (strcmp(name, "--seconds") == 0) {
-        return parse_number(value, 1, 604800, &options->seconds)
+        return mkv_usage_number(value, 1, 604800, &options->seconds)
                    ? EXIT_PASSED
-                   : usage_error("--seconds '%s' is no number from 1 to 604800", value);
+                   : mkv_usage_error("--seconds '%s' is no number from 1 to 604800", value);
     }
     if (strcmp(name, "--steps") == 0) {
         options->has_steps = true;
         return mkv_exhaustive_parse(value, &options->at)
                    ? EXIT_PASSED
-                   : usage_error("--steps '%s' are not up to %u steps like 'put a 1, delete a | "
-                                 "get b'",
-                                 value, MKV_EXHAUSTIVE_STEPS_MAX);
+                   : mkv_usage_error(
+                         "--steps '%s' are not up to %u steps like 'put a 1, delete a | "
+                         "get b'",
+                         value, MKV_EXHAUSTIVE_STEPS_MAX);
     }
     if (strcmp(name, "--crash") == 0) {
         options->has_crash = true;
-        return parse_number(value, 0, UINT16_MAX, &options->crash_after)
+        return mkv_usage_number(value, 0, UINT16_MAX, &options->crash_after)
                    ? EXIT_PASSED
-                   : usage_error("--crash '%s' is no number from 0 to 65535", value);
+                   : mkv_usage_error("--crash '%s' is no number from 0 to 65535", value);
     }
     if (strcmp(name, "--end") == 0) {
         options->has_end = true;
-        return parse_number(value, 0, UINT32_MAX, &options->at.end)
+        return mkv_usage_number(value, 0, UINT32_MAX, &options->at.end)
                    ? EXIT_PASSED
-                   : usage_error("--end '%s' is no number from 0 to 2^32 - 1", value);
+                   : mkv_usage_error("--end '%s' is no number from 0 to 2^32 - 1", value);
     }
 #ifdef MKV_CANARIES
     if (strcmp(name, "--canary") == 0) {
         return mkv_canary_plant_named(value)
                    ? EXIT_PASSED
-                   : usage_error("--canary '%s' is no planted bug of this program", value);
+                   : mkv_usage_error("--canary '%s' is no planted bug of this program", value);
     }
 #endif
-    return usage_error("exhaustive has no option '%s'", name);
+    return mkv_usage_error("exhaustive has no option '%s'", name);
 }
 
 static int parse(int argc, char **argv, struct options *options) {
@@ -96,7 +76,7 @@ static int parse(int argc, char **argv, struct options *options) {
             continue;
         }
         if (index + 1 == argc) {
-            return usage_error("'%s' is no option of exhaustive, or needs a value", name);
+            return mkv_usage_error("'%s' is no option of exhaustive, or needs a value", name);
         }
         const int status = take_option(name, argv[++index], options);
         if (status != EXIT_PASSED) {
@@ -105,10 +85,10 @@ static int parse(int argc, char **argv, struct options *options) {
         sizes = sizes || strcmp(name, "--operations") == 0 || strcmp(name, "--seconds") == 0;
     }
     if (options->has_crash != options->has_steps || (options->has_end && !options->has_crash)) {
-        return usage_error("--steps, --crash and --end name one case; it needs the first two");
+        return mkv_usage_error("--steps, --crash and --end name one case; it needs the first two");
     }
     if (options->has_steps && (sizes || options->json)) {
-        return usage_error("--steps is one case, printed as text");
+        return mkv_usage_error("--steps is one case, printed as text");
     }
     return EXIT_PASSED;
 }

@@ -7,10 +7,8 @@
 
 #include "sim/json.h"
 #include "sim/record_replay.h"
+#include "sim/usage.h"
 
-#define EXIT_PASSED 0
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
 #define NAME_BYTES 32u
 #define TIME_BYTES 32u
 #define NS_PER_S 1e9

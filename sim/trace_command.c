@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/trace_command.h"
 
-#include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/json.h"
 #include "sim/trace_replay.h"
+#include "sim/usage.h"
 
-#define EXIT_PASSED 0
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
 #define SIZES_MAX 32u
 #define CAPACITY_MIN 2u
 #define CAPACITY_MAX (1u << 26)
@@ -39,34 +35,14 @@ struct options {
     enum mkv_access_order order;
 };
 
-__attribute__((format(printf, 1, 2))) static int usage_error(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("memkv-sim: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputs("; see memkv-sim --help\n", stderr);
-    va_end(arguments);
-    return EXIT_USAGE;
-}
-
-static bool parse_number(const char *text, uint64_t *value) {
-    if (text[0] < '0' || text[0] > '9') {
-        return false;
-    }
-    char *end = NULL;
-    errno = 0;
-    *value = strtoull(text, &end, 10);
-    return errno == 0 && *end == 0;
-}
-
 static int take_size(struct options *options, const char *text) {
     uint64_t blocks = 0;
-    if (!parse_number(text, &blocks) || blocks < CAPACITY_MIN || blocks > CAPACITY_MAX) {
-        return usage_error("--memory '%s' is no number of blocks from %u to %u", text, CAPACITY_MIN,
-                           CAPACITY_MAX);
+    if (!mkv_usage_number(text, CAPACITY_MIN, CAPACITY_MAX, &blocks)) {
+        return mkv_usage_error("--memory '%s' is no number of blocks from %u to %u", text,
+                               CAPACITY_MIN, CAPACITY_MAX);
     }
     if (options->size_count == SIZES_MAX) {
-        return usage_error("--memory can be given %u times", SIZES_MAX);
+        return mkv_usage_error("--memory can be given %u times", SIZES_MAX);
     }
     options->sizes[options->size_count++] = (uint32_t)blocks;
     return EXIT_PASSED;
@@ -80,7 +56,7 @@ static int take_policy(struct options *options, const char *text) {
             return EXIT_PASSED;
         }
     }
-    return usage_error("there is no policy '%s'", text);
+    return mkv_usage_error("there is no policy '%s'", text);
 }
 
 static int take_value(struct options *options, const char *name, const char *value) {
@@ -95,16 +71,16 @@ static int take_value(struct options *options, const char *name, const char *val
         options->order = prefix ? MKV_ORDER_PREFIX_FIRST : MKV_ORDER_SUFFIX_FIRST;
         return prefix || strcmp(value, "suffix") == 0
                    ? EXIT_PASSED
-                   : usage_error("--order '%s' is neither suffix nor prefix", value);
+                   : mkv_usage_error("--order '%s' is neither suffix nor prefix", value);
     }
     const bool from = strcmp(name, "--from-ms") == 0;
     if (!from && strcmp(name, "--to-ms") != 0) {
-        return usage_error("trace has no option '%s'", name);
+        return mkv_usage_error("trace has no option '%s'", name);
     }
     options->has_from = options->has_from || from;
-    return parse_number(value, from ? &options->from_ms : &options->to_ms)
+    return mkv_usage_number(value, 0, UINT64_MAX, from ? &options->from_ms : &options->to_ms)
                ? EXIT_PASSED
-               : usage_error("%s '%s' is no number of milliseconds", name, value);
+               : mkv_usage_error("%s '%s' is no number of milliseconds", name, value);
 }
 
 static int parse_options(int argc, char **argv, struct options *options) {
@@ -114,11 +90,11 @@ static int parse_options(int argc, char **argv, struct options *options) {
             options->json = true;
         } else if (strncmp(name, "--", 2) != 0) {
             if (options->path != NULL) {
-                return usage_error("trace takes one FILE, and '%s' is a second one", name);
+                return mkv_usage_error("trace takes one FILE, and '%s' is a second one", name);
             }
             options->path = name;
         } else if (index + 1 == argc) {
-            return usage_error("%s needs a value", name);
+            return mkv_usage_error("%s needs a value", name);
         } else {
             const int status = take_value(options, name, argv[++index]);
             if (status != EXIT_PASSED) {
@@ -126,7 +102,7 @@ static int parse_options(int argc, char **argv, struct options *options) {
             }
         }
     }
-    return options->path != NULL ? EXIT_PASSED : usage_error("trace needs a FILE");
+    return options->path != NULL ? EXIT_PASSED : mkv_usage_error("trace needs a FILE");
 }
 
 /* ---- output ---------------------------------------------------------------------------------- */

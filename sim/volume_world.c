@@ -102,22 +102,6 @@ const struct mkv_lives_clients mkv_volume_world_clients = {
     .unanswered = unanswered,
 };
 
-static const struct mkv_lives_clients decided_clients = {
-    .reset = reset,
-    .serving = serving,
-    .failed = failed,
-    .start_get = start_get,
-    .can_start = can_start,
-    .work = work,
-    .due_ns = due_ns,
-    .act = act,
-    .settle = settle,
-    .is_idle = is_idle,
-    .unanswered = unanswered,
-    .crash_after = crash_after,
-    .is_over = is_over,
-};
-
 void mkv_volume_world_init(struct volume_world *world, const struct mkv_world_options *options,
                            struct mkv_world_report *report,
                            const struct mkv_lives_clients *clients) {
@@ -139,8 +123,11 @@ void mkv_volume_world_init(struct volume_world *world, const struct mkv_world_op
 void mkv_volume_world_run(const struct mkv_world_options *options,
                           struct mkv_world_report *report) {
     struct volume_world *world = mkv_memory_take(options->memory, sizeof *world, 64);
-    mkv_volume_world_init(world, options, report,
-                          options->decisions != NULL ? &decided_clients
-                                                     : &mkv_volume_world_clients);
+    struct mkv_lives_clients clients = mkv_volume_world_clients;
+    if (options->decisions != NULL) {
+        clients.crash_after = crash_after;
+        clients.is_over = is_over;
+    }
+    mkv_volume_world_init(world, options, report, &clients);
     mkv_lives_run(&world->lives);
 }
