@@ -100,7 +100,7 @@ class RecordTest(unittest.TestCase):
         config, path = self.path("two.yaml"), self.path("two.record")
         with open(config, "w", encoding="utf-8") as file:
             file.write("memory:\n  max_size: 128MiB\nstorage:\n  mode: file\n"
-                       "  block_bytes_max: 64KiB\n  drives:\n")
+                       "  block_bytes_max: 64KiB\n  eviction: off\n  drives:\n")
             for name in ("a", "b"):
                 file.write(f"    - media: {self.path(name)}\n      size: 1GiB\n")
         for number in range(2):  # the second run recovers both
