@@ -240,6 +240,13 @@ struct mkv_connection_id {
     uint32_t generation;
 };
 
+/* The W3C trace context of a request: https://www.w3.org/TR/trace-context/. All zero: none came. */
+struct mkv_trace_context {
+    uint8_t trace_id[16];
+    uint8_t parent_id[8]; /* the client's span */
+    uint8_t flags;        /* bit 0: sampled */
+};
+
 struct mkv_request {
     struct mkv_connection_id connection;
     uint64_t request_id; /* the client's; comes back in transfers and the answer */
@@ -411,6 +418,49 @@ struct mkv_transfer_effect {
     uint32_t slab_offset; /* PUSH: first byte in the slab's payload area */
     uint64_t length;      /* PUSH: bytes of the whole value */
     struct mkv_root root; /* PUSH: of the whole value's payload, all 0 where it is segments */
+};
+
+/* What a request spends its time on. A moment in which several of its items do several things counts
+ * for the last of these in the order of this list, so that the stages of a request add up to its
+ * time. */
+enum mkv_stage {
+    MKV_STAGE_PARSE = 0, /* from its first byte to the front */
+    MKV_STAGE_ROUTE,     /* in the front and in memory of volumes, and waiting for credits */
+    MKV_STAGE_WAIT_SLAB,
+    MKV_STAGE_REPLY, /* from its ANSWER to the end of that */
+    MKV_STAGE_PULL,  /* bytes come from the client, and the client's share of that */
+    MKV_STAGE_PUSH,  /* bytes go to the client, and the client's share of that */
+    MKV_STAGE_FLUSH, /* from data on the drive to a durable record */
+    MKV_STAGE_WRITE, /* data goes to the drive */
+    MKV_STAGE_READ,  /* data comes from the drive */
+};
+#define MKV_STAGE_COUNT 9u
+
+/* What a request was and came to. There is exactly one for each REQUEST input, refused and dropped
+ * ones included, behind the last effect that the request has. */
+struct mkv_request_summary {
+    struct mkv_connection_id connection;
+    uint64_t request_id;
+    uint64_t serial; /* as in the request */
+    enum mkv_op op;
+    enum mkv_status status; /* the gravest of its items, as in mkv_front_stats */
+    bool dropped;           /* the connection closed before the answer */
+    uint32_t tenant;
+    uint32_t volume; /* of the item that a drive took longest for; MKV_NONE_U32 where none did */
+    uint32_t item_count;
+    uint32_t keys_from_memory; /* GET, EXISTS, LOOKUP; the rest of the keys were missed */
+    uint32_t keys_from_drive;
+    enum mkv_miss miss; /* of the first key that was missed */
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t received_ns; /* when the request's first byte came */
+    uint64_t ended_ns;
+    uint64_t stage_ns[MKV_STAGE_COUNT]; /* their sum is ended_ns - received_ns */
+    uint64_t drive_ns;   /* the longest time that a drive took for one of its items */
+    uint64_t session;    /* of the first item; 0: none */
+    uint64_t key_offset; /* of the first key, in the front's arena until its next step */
+    uint32_t key_bytes;  /* 0: the front has it no more, or there is none */
+    struct mkv_trace_context trace;
 };
 
 struct mkv_answer_effect {
