@@ -7,7 +7,8 @@
  *     memkv_miss_keys_total{reason="unknown"} 12
  *
  * A histogram's samples are NAME_bucket{le="BOUND"}, which count all values up to the bound,
- * NAME_sum and NAME_count.
+ * NAME_sum and NAME_count. Bounds are written as OpenMetrics wants them ("1.0", "1e+06"), so that
+ * the names of series do not depend on the format.
  *
  * Invariants
  *  I1  A family's lines stand together: HELP, TYPE, samples.
@@ -30,10 +31,23 @@ void mkv_exposition_count(struct mkv_exposition *out, const char *const *label_v
 /* A finite number. */
 void mkv_exposition_real(struct mkv_exposition *out, const char *const *label_values, double value);
 
+/* 0 for every combination of the values of closed labels. Nothing of a family with an open one. */
+void mkv_exposition_zero(struct mkv_exposition *out);
+
 /* All samples of a histogram without labels: the values that each bound takes and the one before
  * does not, then those above the last bound; and the sum of all values. */
 void mkv_exposition_histogram(struct mkv_exposition *out, const uint64_t *bounds,
                               const uint64_t *counts, uint32_t bound_count, uint64_t sum);
+
+/* What the values of a histogram are, and what their bounds are written in. */
+enum mkv_ladder {
+    MKV_LADDER_US = 0,  /* nanoseconds, in microseconds */
+    MKV_LADDER_SECONDS, /* nanoseconds, in seconds */
+    MKV_LADDER_SIZES,   /* counts */
+};
+/* All samples of a histogram of core/histogram.h with these values of the family's labels. */
+void mkv_exposition_ladder(struct mkv_exposition *out, const char *const *label_values,
+                           enum mkv_ladder ladder, const struct mkv_histogram *histogram);
 
 /* Every family of the registry. */
 struct mkv_admin_reply mkv_admin_metrics(const struct mkv_metric_sources *sources);

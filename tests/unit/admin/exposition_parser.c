@@ -160,19 +160,38 @@ static bool is_of_family(const struct parsed_family *family, const char *name) {
     return false;
 }
 
-/* Buckets count all values up to their bound, and the last one is the count. */
+static bool has_same_labels(const struct parsed_sample *sample, const struct parsed_sample *other,
+                            size_t count) {
+    for (size_t label = 0; label < count; label++) {
+        if (strcmp(sample->label_values[label], other->label_values[label]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A bucket's last label is its bound. Buckets of a series stand together, rise, and count all
+ * values up to their bound; the last one, which takes all, is the count. */
 static void check_bucket(const struct parsed_exposition *parsed,
                          const struct parsed_sample *sample) {
     const struct parsed_sample *before = sample - 1;
-    const bool follows =
-        sample > parsed->samples && before->family == sample->family && before->label_count == 1;
-    if (sample->label_count == 1) {
-        assert_string_equal(sample->label_names[0], "le");
-        assert_true(!follows || before->value <= sample->value);
-    } else if (strstr(sample->series, "_count") != NULL) {
-        assert_true(before->family == sample->family);
-        assert_string_equal((before - 1)->label_values[0], "+Inf");
-        assert_true((before - 1)->value == sample->value);
+    const char *name_end = sample->series + strlen(parsed->families[sample->family].name);
+    if (strncmp(name_end, "_bucket", 7) == 0) {
+        assert_true(sample->label_count > 0);
+        const size_t last = sample->label_count - 1;
+        assert_string_equal(sample->label_names[last], "le");
+        if (sample > parsed->samples && before->family == sample->family &&
+            before->label_count == sample->label_count && has_same_labels(sample, before, last)) {
+            assert_true(before->value <= sample->value);
+            assert_true(strtod(before->label_values[last], NULL) <
+                        strtod(sample->label_values[last], NULL));
+        }
+    } else if (strncmp(name_end, "_count", 6) == 0) {
+        const struct parsed_sample *all = sample - 2;
+        assert_true(all->family == sample->family);
+        assert_true(has_same_labels(sample, all, sample->label_count));
+        assert_string_equal(all->label_values[sample->label_count], "+Inf");
+        assert_true(all->value == sample->value);
     }
 }
 
@@ -191,8 +210,10 @@ static void read_sample(struct reader *reader) {
         read_labels(reader, sample);
     }
     sample->series = copy(start, (size_t)(reader->at - start));
-    for (size_t index = 0; index < parsed->sample_count; index++) {
-        if (strcmp(parsed->samples[index].series, sample->series) == 0) {
+    /* A family's samples stand together, so that only these can be the same. */
+    for (const struct parsed_sample *other = sample;
+         other > parsed->samples && (other - 1)->family == sample->family; other--) {
+        if (strcmp((other - 1)->series, sample->series) == 0) {
             fail_msg("sample %s comes twice", sample->series);
         }
     }

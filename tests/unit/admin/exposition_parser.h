@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #define PARSED_LABELS_MAX 8u
-#define PARSED_SAMPLES_MAX 4096u
+#define PARSED_SAMPLES_MAX 32768u
 #define PARSED_FAMILIES_MAX 512u
 
 struct parsed_sample {
