@@ -62,7 +62,7 @@ static struct mkv_admin_reply make_metrics(struct mkv_admin_http *http) {
         .counters = &http->counters,
         .process = &process,
     };
-    const struct mkv_admin_reply reply = mkv_admin_metrics(&sources);
+    const struct mkv_admin_reply reply = mkv_admin_metrics(&sources, MKV_EXPOSITION_TEXT);
     http->counters.scrape_ns = now_ns() - start_ns;
     return reply;
 }

@@ -74,9 +74,11 @@ static const struct mkv_histogram *histogram_at(const struct mkv_admin_snapshot 
 }
 
 MKV_COLLECTOR(timing_us) {
-    mkv_exposition_ladder(out, NULL, MKV_LADDER_US, histogram_at(sources->snapshot, argument));
+    mkv_exposition_ladder(out, NULL, MKV_LADDER_US, histogram_at(sources->snapshot, argument),
+                          NULL);
 }
 
 MKV_COLLECTOR(timing_seconds) {
-    mkv_exposition_ladder(out, NULL, MKV_LADDER_SECONDS, histogram_at(sources->snapshot, argument));
+    mkv_exposition_ladder(out, NULL, MKV_LADDER_SECONDS, histogram_at(sources->snapshot, argument),
+                          NULL);
 }

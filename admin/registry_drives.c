@@ -161,7 +161,7 @@ static MKV_COLLECTOR(trim_latency) {
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
         mkv_exposition_ladder(out, (const char *const[]){drive->name}, MKV_LADDER_US,
-                              &drive->io[MKV_ADMIN_IO_TRIM].duration);
+                              &drive->io[MKV_ADMIN_IO_TRIM].duration, NULL);
     }
 }
 
@@ -171,7 +171,7 @@ static MKV_COLLECTOR(io_duration) {
         const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
         for (uint32_t op = 0; op < MKV_ADMIN_IO_OP_COUNT; op++) {
             mkv_exposition_ladder(out, (const char *const[]){drive->name, mkv_admin_io_ops[op]},
-                                  MKV_LADDER_SECONDS, &drive->io[op].duration);
+                                  MKV_LADDER_SECONDS, &drive->io[op].duration, NULL);
         }
     }
 }

@@ -94,7 +94,7 @@ static MKV_COLLECTOR(io_us) {
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         mkv_histogram_merge(&sum, &sources->snapshot->drives[index].io[argument].duration);
     }
-    mkv_exposition_ladder(out, NULL, MKV_LADDER_US, &sum);
+    mkv_exposition_ladder(out, NULL, MKV_LADDER_US, &sum, NULL);
 }
 
 static MKV_COLLECTOR(flush_writes) {
@@ -103,14 +103,14 @@ static MKV_COLLECTOR(flush_writes) {
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         mkv_histogram_merge(&sum, &sources->snapshot->drives[index].flush_writes);
     }
-    mkv_exposition_ladder(out, NULL, MKV_LADDER_SIZES, &sum);
+    mkv_exposition_ladder(out, NULL, MKV_LADDER_SIZES, &sum, NULL);
 }
 
 static MKV_COLLECTOR(stages) {
     (void)argument;
     for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
         mkv_exposition_ladder(out, &mkv_admin_stages[stage], MKV_LADDER_SECONDS,
-                              &sources->snapshot->timing.stages[stage]);
+                              &sources->snapshot->timing.stages[stage], NULL);
     }
 }
 

@@ -128,11 +128,18 @@ static MKV_COLLECTOR(leases) {
     mkv_metric_count1(out, "refused", refused);
 }
 
+static MKV_COLLECTOR(request_latency) {
+    (void)argument;
+    const struct mkv_admin_timing *timing = &sources->snapshot->timing;
+    mkv_exposition_ladder(out, NULL, MKV_LADDER_US, &timing->request, &timing->request_exemplars);
+}
+
 static MKV_COLLECTOR(command_duration) {
     (void)argument;
     for (uint32_t command = MKV_OP_PUT; command < MKV_ADMIN_COMMAND_COUNT; command++) {
         mkv_exposition_ladder(out, &mkv_admin_commands[command], MKV_LADDER_SECONDS,
-                              &sources->snapshot->timing.commands[command]);
+                              &sources->snapshot->timing.commands[command],
+                              &sources->snapshot->timing.command_exemplars[command]);
     }
 }
 
@@ -152,7 +159,7 @@ static MKV_COLLECTOR(batch_size) {
     (void)argument;
     for (uint32_t op = MKV_OP_PUT; op < MKV_OP_COUNT; op++) {
         mkv_exposition_ladder(out, &mkv_admin_ops[op], MKV_LADDER_SIZES,
-                              &sources->snapshot->timing.batch_items[op]);
+                              &sources->snapshot->timing.batch_items[op], NULL);
     }
 }
 
@@ -227,8 +234,8 @@ static const struct mkv_metric_family requests_families[] = {
             "Requests that were refused as INVALID, and frames that were none",
             "A client that speaks another version, or a scanner",
             "The log names the client and what is wrong with its frame"),
-    HISTOGRAM("memkv_request_latency_us", "microseconds", mkv_no_labels, "front", timing_us,
-              OF_TIMING(request), "Time of a request, from its first byte to the end of its answer",
+    HISTOGRAM("memkv_request_latency_us", "microseconds", mkv_no_labels, "front", request_latency,
+              0, "Time of a request, from its first byte to the end of its answer",
               "What clients wait for",
               "Long: memkv_pipeline_stage_duration_seconds says where the time goes"),
     COUNTER("memkv_requests_total", "requests", by_method_status, "front", requests, 0,

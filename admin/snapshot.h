@@ -153,6 +153,17 @@ struct mkv_admin_drive {
     struct mkv_volume_seconds reuse_gap; /* of a sample of blocks, between two accesses */
 };
 
+/* A request of each bucket of a histogram, the last one that had a trace. A trace_id of zeroes:
+ * there was none. */
+struct mkv_admin_exemplar {
+    uint8_t trace_id[16];
+    uint64_t value_ns;
+    uint64_t wall_ms; /* Unix time at its end */
+};
+struct mkv_admin_exemplars {
+    struct mkv_admin_exemplar buckets[MKV_HISTOGRAM_BOUNDS + 1];
+};
+
 /* What things took, in ns, and how many they were. */
 struct mkv_admin_timing {
     struct mkv_histogram request;
@@ -165,6 +176,8 @@ struct mkv_admin_timing {
     struct mkv_histogram allocate;
     struct mkv_histogram journal_flush;
     struct mkv_histogram checkpoint;
+    struct mkv_admin_exemplars request_exemplars;
+    struct mkv_admin_exemplars command_exemplars[MKV_ADMIN_COMMAND_COUNT];
 };
 
 /* The TCP fabric. Bytes are payload without framing. */

@@ -35,14 +35,21 @@ static int teardown(void **state) {
     return 0;
 }
 
-static struct parsed_exposition *scrape(const struct world *world) {
-    struct mkv_admin_reply reply = mkv_admin_metrics(&world->sources);
+static struct parsed_exposition *scrape_as(const struct world *world,
+                                           enum mkv_exposition_format format) {
+    struct mkv_admin_reply reply = mkv_admin_metrics(&world->sources, format);
     assert_int_equal(reply.status, 200);
     assert_non_null(reply.body);
     assert_int_equal(strlen(reply.body), reply.body_bytes);
-    struct parsed_exposition *parsed = exposition_parse(reply.body);
+    struct parsed_exposition *parsed = format == MKV_EXPOSITION_OPENMETRICS
+                                           ? exposition_parse_openmetrics(reply.body)
+                                           : exposition_parse(reply.body);
     free(reply.body);
     return parsed;
+}
+
+static struct parsed_exposition *scrape(const struct world *world) {
+    return scrape_as(world, MKV_EXPOSITION_TEXT);
 }
 
 static void test_exposition__every_family__parses(void **state) {
@@ -406,11 +413,119 @@ static void test_exposition_family__help_with_escapes__written_so(void **state) 
         .argument = SIZE_MAX,
         .help = "a \"b\" \\ c\nd",
     };
-    char *text = mkv_exposition_family(&world->sources, &family);
+    char *text = mkv_exposition_family(&world->sources, &family, MKV_EXPOSITION_TEXT);
     assert_string_equal(text, "# HELP memkv_x a \"b\" \\\\ c\\nd\n# TYPE memkv_x gauge\n"
                               "memkv_x 18446744073709551615\nmemkv_x 0.500000000\n");
     free(text);
 }
+
+/* ---- OpenMetrics ----------------------------------------------------------------------------- */
+
+/* The samples are the same in both formats; what stands about them differs. */
+static void test_exposition_openmetrics__every_family__the_same_samples(void **state) {
+    struct parsed_exposition *text = scrape_as(*state, MKV_EXPOSITION_TEXT);
+    struct parsed_exposition *open = scrape_as(*state, MKV_EXPOSITION_OPENMETRICS);
+    assert_int_equal(open->family_count, text->family_count);
+    assert_int_equal(open->sample_count, text->sample_count);
+    for (size_t index = 0; index < open->sample_count; index++) {
+        assert_string_equal(open->samples[index].series, text->samples[index].series);
+        assert_true(open->samples[index].value == text->samples[index].value);
+    }
+    exposition_free(text);
+    exposition_free(open);
+}
+
+static const struct parsed_family *family_of(const struct parsed_exposition *parsed,
+                                             const char *name) {
+    for (size_t index = 0; index < parsed->family_count; index++) {
+        if (strcmp(parsed->families[index].name, name) == 0) {
+            return &parsed->families[index];
+        }
+    }
+    fail_msg("there is no family %s", name);
+    return NULL;
+}
+
+static void test_exposition_openmetrics__names_types_units__as_the_format_wants(void **state) {
+    static const struct {
+        const char *name, *type, *unit;
+    } cases[] = {
+        {"memkv_lookup", "counter", NULL},
+        {"memkv_read_bytes", "counter", "bytes"},
+        {"process_cpu_seconds", "counter", "seconds"},
+        {"memkv_device_io_busy_seconds", "counter", "seconds"},
+        {"memkv_command_time_ns", "counter", NULL},
+        {"memkv_request_latency_us", "histogram", NULL},
+        {"memkv_command_duration_seconds", "histogram", "seconds"},
+        {"memkv_scrub_progress_ratio", "gauge", "ratio"},
+        {"memkv_uptime_seconds", "gauge", "seconds"},
+        /* A gauge in spite of its suffix. */
+        {"memkv_blocks_total", "gauge", NULL},
+        /* Without _total it would have the name of the gauge before it. */
+        {"memkv_tenant_bytes", "gauge", "bytes"},
+        {"memkv_tenant_bytes_total", "unknown", NULL},
+        /* Bytes, but its name does not end so. */
+        {"memkv_device_bytes_used", "gauge", NULL},
+    };
+    struct parsed_exposition *parsed = scrape_as(*state, MKV_EXPOSITION_OPENMETRICS);
+    for (size_t place = 0; place < sizeof cases / sizeof cases[0]; place++) {
+        const struct parsed_family *family = family_of(parsed, cases[place].name);
+        assert_string_equal(family->type, cases[place].type);
+        if (cases[place].unit == NULL) {
+            assert_null(family->unit);
+        } else {
+            assert_non_null(family->unit);
+            assert_string_equal(family->unit, cases[place].unit);
+        }
+    }
+    exposition_free(parsed);
+}
+
+static void set_exemplar(struct mkv_admin_exemplar *exemplar, uint8_t first, uint64_t value_ns) {
+    *exemplar = (struct mkv_admin_exemplar){
+        .trace_id = {first, [15] = 0x9c}, .value_ns = value_ns, .wall_ms = 1767233647500};
+}
+
+static void test_exposition_openmetrics__requests_with_a_trace__exemplars(void **state) {
+    struct world *world = *state;
+    struct mkv_admin_timing *timing = &world->snapshot.timing;
+    set_exemplar(&timing->request_exemplars.buckets[10], 0x0a, 1500000);
+    timing->request.counts[MKV_HISTOGRAM_BOUNDS]++;
+    set_exemplar(&timing->request_exemplars.buckets[MKV_HISTOGRAM_BOUNDS], 0xff, 61000000000);
+    set_exemplar(&timing->command_exemplars[MKV_OP_GET].buckets[9], 0x0b, 900000);
+    struct parsed_exposition *parsed = scrape_as(world, MKV_EXPOSITION_OPENMETRICS);
+    static const struct {
+        const char *series, *trace_id;
+        double value;
+    } cases[] = {
+        {"memkv_request_latency_us_bucket{le=\"2000.0\"}", "0a00000000000000000000000000009c",
+         1500},
+        {"memkv_request_latency_us_bucket{le=\"+Inf\"}", "ff00000000000000000000000000009c",
+         61000000},
+        {"memkv_command_duration_seconds_bucket{op=\"get\",le=\"0.001\"}",
+         "0b00000000000000000000000000009c", 0.0009},
+    };
+    size_t found = 0;
+    for (size_t index = 0; index < parsed->sample_count; index++) {
+        const struct parsed_sample *sample = &parsed->samples[index];
+        for (size_t place = 0; place < sizeof cases / sizeof cases[0]; place++) {
+            if (strcmp(sample->series, cases[place].series) == 0) {
+                assert_non_null(sample->trace_id);
+                assert_string_equal(sample->trace_id, cases[place].trace_id);
+                assert_true(sample->exemplar_value == cases[place].value);
+                assert_true(sample->exemplar_s == 1767233647.5);
+                found++;
+            }
+        }
+        found += sample->trace_id != NULL ? 100u : 0u;
+    }
+    assert_int_equal(found, 303);
+    exposition_free(parsed);
+    /* The text format has none. */
+    exposition_free(scrape(world));
+}
+
+/* ---- histograms ------------------------------------------------------------------------------ */
 
 /* The texts of bounds are those of the ladders, in the family's unit. */
 static void test_exposition_ladder__bounds__those_of_the_histogram(void **state) {
@@ -460,6 +575,12 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_exposition__names_from_elsewhere__escaped, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_exposition_openmetrics__every_family__the_same_samples,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_exposition_openmetrics__names_types_units__as_the_format_wants, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_exposition_openmetrics__requests_with_a_trace__exemplars, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exposition_ladder__bounds__those_of_the_histogram,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_exposition_family__help_with_escapes__written_so,
