@@ -8,6 +8,9 @@
 
 /* ---- labels ---------------------------------------------------------------------------------- */
 
+/* Who asks for credentials. The native protocol asks for none yet. */
+static const char *const auth_listeners[] = {"native", "admin", NULL};
+
 static const struct mkv_metric_label by_path[] = {LABEL_CLOSED("path", mkv_admin_paths),
                                                   LABELS_END};
 static const struct mkv_metric_label by_node_state[] = {
@@ -16,8 +19,8 @@ static const struct mkv_metric_label by_warning[] = {LABEL_CLOSED("code", mkv_ad
                                                      LABELS_END};
 static const struct mkv_metric_label by_level[] = {LABEL_CLOSED("level", mkv_admin_log_levels),
                                                    LABELS_END};
-static const struct mkv_metric_label by_auth_listener[] = {
-    LABEL_CLOSED("listener", mkv_admin_listeners), LABELS_END};
+static const struct mkv_metric_label by_auth_listener[] = {LABEL_CLOSED("listener", auth_listeners),
+                                                           LABELS_END};
 static const struct mkv_metric_label by_key_id[] = {LABEL_OPEN("key_id", 1), LABELS_END};
 static const struct mkv_metric_label of_config[] = {LABEL_OPEN("hash", 1), LABELS_END};
 static const struct mkv_metric_label of_build[] = {LABEL_OPEN("version", 1),
@@ -87,10 +90,8 @@ static MKV_COLLECTOR(process) {
 
 static MKV_COLLECTOR(auth_failures) {
     (void)argument;
-    for (uint32_t listener = 0; listener < MKV_ADMIN_LISTENER_COUNT; listener++) {
-        mkv_metric_count1(out, mkv_admin_listeners[listener],
-                          sources->snapshot->auth_failures_total[listener]);
-    }
+    mkv_metric_count1(out, "native", 0);
+    mkv_metric_count1(out, "admin", sources->counters->auth_failures_total);
 }
 
 static MKV_COLLECTOR(config_reloaded) {

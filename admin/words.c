@@ -108,7 +108,6 @@ const char *const mkv_admin_memory_kinds[] = {"index",   "slot_table",  "leaf_ca
                                               "journal", "connections", NULL};
 const char *const mkv_admin_transitions[] = {"rdma_up", "rdma_down", "drive_online",
                                              "drive_offline", NULL};
-const char *const mkv_admin_listeners[] = {"native", "admin", NULL};
 
 const char *const mkv_admin_lookup_ops[] = {"lookup", "exists", "get", NULL};
 const char *const mkv_admin_lookup_results[] = {"memory", "drive", "miss", NULL};

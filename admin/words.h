@@ -30,7 +30,6 @@ extern const char *const mkv_admin_waits[MKV_FRONT_STAGE_COUNT + 1];
 extern const char *const mkv_admin_queues[MKV_ADMIN_QUEUE_COUNT + 1];
 extern const char *const mkv_admin_memory_kinds[MKV_ADMIN_MEMORY_KIND_COUNT + 1];
 extern const char *const mkv_admin_transitions[MKV_ADMIN_TRANSITION_COUNT + 1];
-extern const char *const mkv_admin_listeners[MKV_ADMIN_LISTENER_COUNT + 1];
 
 /* The operations that ask for keys, and where keys were found. */
 extern const char *const mkv_admin_lookup_ops[4];

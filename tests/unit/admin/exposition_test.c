@@ -19,6 +19,7 @@ static int setup(void **state) {
     for (uint32_t path = 0; path <= MKV_ADMIN_PATH_OTHER; path++) {
         world->counters.requests_total[path] = 10 + path;
     }
+    world->counters.auth_failures_total = 98;
     world->counters.scrape_ns = 1500000;
     world->process = (struct mkv_admin_process){1.25, 2, 3, 4, 5, 1767233647.5};
     world->sources = (struct mkv_metric_sources){
