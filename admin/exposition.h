@@ -15,7 +15,7 @@
  *     # HELP memkv_dispatch_duration_seconds Time of one step …
  *     # TYPE memkv_dispatch_duration_seconds histogram
  *     # UNIT memkv_dispatch_duration_seconds seconds
- *     memkv_dispatch_duration_seconds_bucket{le="2e-06"} 4 # {trace_id="0af7…"} 0.0000015 1767233647.5
+ *     memkv_dispatch_duration_seconds_bucket{le="2e-06"} 4 # {trace_id="0af7…"} 0.0000015 17672336
  *     # EOF
  *
  * A histogram's samples are NAME_bucket{le="BOUND"}, which count all values up to the bound,

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A strict reader of Prometheus' text format 0.0.4, and of OpenMetrics 1.0, which fails the test at the first thing that a
- * scraper might not take, or that the format leaves open and memkv does not use: a family whose
- * lines do not stand together as HELP, TYPE, samples; a family or sample that comes twice; a name,
- * label, escape or number that is not well formed; bytes that are not UTF-8. In OpenMetrics also: a
- * unit that the family's name does not end in; a name that a sample of another family has or could
- * have; an exemplar outside of its bucket; no EOF, or anything behind it.
+ * A strict reader of Prometheus' text format 0.0.4, and of OpenMetrics 1.0, which fails the test at
+ * the first thing that a scraper might not take, or that the format leaves open and memkv does not
+ * use: a family whose lines do not stand together as HELP, TYPE, samples; a family or sample that
+ * comes twice; a name, label, escape or number that is not well formed; bytes that are not UTF-8.
+ * In OpenMetrics also: a unit that the family's name does not end in; a name that a sample of
+ * another family has or could have; an exemplar outside of its bucket; no EOF, or anything behind
+ * it.
  */
 #ifndef MKV_TESTS_UNIT_ADMIN_EXPOSITION_PARSER_H
 #define MKV_TESTS_UNIT_ADMIN_EXPOSITION_PARSER_H
