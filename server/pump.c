@@ -9,6 +9,9 @@
 /* Effects taken from a machine in one call; however many there are, all are taken. */
 #define EFFECTS_BATCH 64u
 
+/* The front_op of a message that the front knows nothing of. */
+#define ASKED_OP ((struct mkv_op_id){MKV_NONE_U32, MKV_NONE_U32})
+
 struct waiting_message {
     struct mkv_message message;
     uint8_t data[MKV_PUMP_MESSAGE_DATA_BYTES_MAX];
@@ -29,6 +32,7 @@ struct mkv_pump {
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    void (*asked)(void *context, const struct mkv_message *answer, const uint8_t *data);
     struct mkv_recorder *recorder; /* NULL: none */
 
     uint64_t now_ns;
@@ -133,6 +137,11 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
         if (effect->message.kind == MKV_MESSAGE_TENANT_DONE ||
             effect->message.kind == MKV_MESSAGE_TENANT_DROP_DONE) {
             pump->tenant_done(pump->event_context, &effect->message);
+            return;
+        }
+        if (effect->message.front_op.index == ASKED_OP.index) {
+            pump->asked(pump->event_context, &effect->message,
+                        mkv_volume_arena(volume->volume) + effect->message.data_offset);
             return;
         }
         message_wait(pump, &effect->message, mkv_volume_arena(volume->volume));
@@ -318,6 +327,21 @@ void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, c
     end(pump);
 }
 
+void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, const uint8_t *data) {
+    MKV_ASSERT(message->volume < pump->volume_count);
+    MKV_ASSERT(message->kind == MKV_MESSAGE_EXISTS || message->kind == MKV_MESSAGE_SCAN ||
+               message->kind == MKV_MESSAGE_COUNT);
+    MKV_ASSERT(pump->asked != NULL);
+    begin(pump);
+    struct mkv_input input = input_at(pump, MKV_INPUT_MESSAGE);
+    input.message = *message;
+    input.message.front_op = ASKED_OP;
+    input.data = data;
+    input.data_bytes = message->data_bytes;
+    (void)volume_step(&pump->volumes[message->volume], &input);
+    end(pump);
+}
+
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state) {
     MKV_ASSERT(volume < pump->volume_count);
     MKV_ASSERT(!(state == MKV_FRONT_VOLUME_ONLINE && pump->volumes[volume].drive_failed));
@@ -399,6 +423,7 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->event = options->event;
     pump->event_context = options->event_context;
     pump->tenant_done = options->tenant_done;
+    pump->asked = options->asked;
     pump->recorder = options->recorder;
     pump->volume_count = options->volume_count;
     for (uint32_t i = 0; i < options->volume_count; i++) {

@@ -54,6 +54,8 @@ struct mkv_pump_options {
     void *event_context;
     /* A TENANT_DONE or TENANT_DROP_DONE. It may not call the pump. */
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    /* The answer to mkv_pump_ask, with its data, good during the call. It may not call the pump. */
+    void (*asked)(void *context, const struct mkv_message *answer, const uint8_t *data);
     struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
 };
 
@@ -66,6 +68,9 @@ enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_adm
                             const struct mkv_drive_set *set);
 /* Steps a volume with a TENANT, whose data is `name`, or a TENANT_DROP. */
 void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, const char *name);
+/* Steps a volume with a message of the caller's own, an EXISTS, SCAN or COUNT, whose data is `data`.
+ * Its answer goes to `asked`, in this call or later; one is outstanding at a time. */
+void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, const uint8_t *data);
 /* Tells the front about a volume. One whose drive has failed cannot be online. */
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state);
 

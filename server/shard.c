@@ -26,12 +26,13 @@ static struct mkv_front_config front_config(const struct mkv_shard_options *opti
     return config;
 }
 
-/* One more for what the volume is told about tenants, besides what the front asks of it. */
+/* One more for what the volume is told about tenants, and one for what is asked of it, besides what
+ * the front asks. */
 static struct mkv_volume_config volume_config(const struct mkv_shard_options *options,
                                               uint32_t index) {
     struct mkv_volume_config config = options->volumes[index].config;
     config.volume = index;
-    config.ops_max++;
+    config.ops_max += 2;
     return config;
 }
 
@@ -161,13 +162,15 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
         .event = mkv_shard_event,
         .event_context = shard,
         .tenant_done = mkv_shard_tenants_done,
+        .asked = mkv_shard_asked,
         .recorder = shard->recorder,
     };
     shard->pump = mkv_pump_create(&pump_options);
     shard->published = calloc(1, sizeof *shard->published);
     shard->scratch = calloc(1, sizeof *shard->scratch);
+    shard->ask_answer = calloc(1, sizeof *shard->ask_answer);
     if (shard->pump == NULL || shard->published == NULL || shard->scratch == NULL ||
-        !mkv_shard_tenants_make(shard, options)) {
+        shard->ask_answer == NULL || !mkv_shard_tenants_make(shard, options)) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for a shard. Free memory on this machine");
     }
@@ -284,6 +287,7 @@ void mkv_shard_destroy(struct mkv_shard *shard) {
     free(shard->tenants);
     free(shard->published);
     free(shard->scratch);
+    free(shard->ask_answer);
     free(shard);
 }
 

@@ -43,6 +43,10 @@
 /* What the volumes have to close. */
 #define MKV_SHARD_CLOSE_NS (60ull * 1000000000u)
 
+/* Data of a question: a prefix, and a key behind it. Data of an answer: entries of a SCAN. */
+#define MKV_SHARD_QUESTION_BYTES_MAX (2u * MKV_KEY_BYTES_MAX)
+#define MKV_SHARD_ANSWER_BYTES_MAX 65536u
+
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -156,6 +160,23 @@ void mkv_shard_destroy(struct mkv_shard *shard);
  * there too when the volume opens again, or later; UNAVAILABLE when the shard does not serve. From
  * any thread but the shard's. */
 enum mkv_status mkv_shard_tenant_drop(struct mkv_shard *shard, const char *name, uint64_t wait_ns);
+/* What came of mkv_shard_ask. */
+struct mkv_shard_answer {
+    struct mkv_message message;
+    uint8_t data[MKV_SHARD_ANSWER_BYTES_MAX]; /* message.data_bytes of it */
+};
+
+/*
+ * Asks a volume something that changes none of its blocks: EXISTS with lease_ns 0, SCAN or COUNT.
+ * `data` is that of the message; front_op and bytes need not be set. OK: `answer` has what the
+ * volume says, whose status may be any. UNAVAILABLE: the volume does not serve. DEADLINE: it has
+ * not answered within wait_ns, or others were asking all that time. Questions wait for each other,
+ * and none keeps the shard's thread for longer than a request of a client does. From any thread but
+ * the shard's.
+ */
+enum mkv_status mkv_shard_ask(struct mkv_shard *shard, const struct mkv_message *message,
+                              const uint8_t *data, uint64_t wait_ns,
+                              struct mkv_shard_answer *answer);
 /* Starts a checkpoint of every volume that serves. From any thread. */
 void mkv_shard_checkpoint(struct mkv_shard *shard);
 /* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer

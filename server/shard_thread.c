@@ -213,6 +213,7 @@ static void one_round(struct mkv_shard *shard) {
         volumes_checkpoint(shard);
     }
     mkv_shard_tenants_advance(shard);
+    mkv_shard_ask_advance(shard);
     publish(shard);
 }
 
