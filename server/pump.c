@@ -35,8 +35,10 @@ struct mkv_pump {
     void (*asked)(void *context, const struct mkv_message *answer, const uint8_t *data);
     void (*request_began)(void *context, const struct mkv_input *input);
     void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    void (*connection_closed)(void *context, struct mkv_connection_id id);
     void *request_context;
-    uint64_t request_serial;       /* of the last REQUEST */
+    uint64_t request_serial; /* of the last REQUEST */
+    struct mkv_histogram dispatch;
     struct mkv_recorder *recorder; /* NULL: none */
 
     uint64_t now_ns;
@@ -288,6 +290,9 @@ static void begin(struct mkv_pump *pump) {
 
 static void end(struct mkv_pump *pump) {
     deliver_messages(pump);
+    if (MKV_OBSERVE) {
+        mkv_histogram_record_ns(&pump->dispatch, mkv_clock_monotonic_ns() - pump->now_ns);
+    }
     pump->stepping = false;
 }
 
@@ -303,6 +308,10 @@ static void fabric_input(void *context, struct mkv_input *input) {
         }
     }
     front_step(pump, input);
+    if (input->kind == MKV_INPUT_FABRIC_DONE &&
+        input->fabric.event == MKV_FABRIC_CONNECTION_CLOSED && pump->connection_closed != NULL) {
+        pump->connection_closed(pump->request_context, input->fabric.connection);
+    }
     end(pump);
 }
 
@@ -411,6 +420,10 @@ void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_wa
     mkv_ring_wait(ring, timeout_ns);
 }
 
+const struct mkv_histogram *mkv_pump_dispatch(const struct mkv_pump *pump) {
+    return &pump->dispatch;
+}
+
 bool mkv_pump_drive_is_failed(const struct mkv_pump *pump, uint32_t volume) {
     MKV_ASSERT(volume < pump->volume_count);
     return pump->volumes[volume].drive_failed;
@@ -442,6 +455,7 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->asked = options->asked;
     pump->request_began = options->request_began;
     pump->request_ended = options->request_ended;
+    pump->connection_closed = options->connection_closed;
     pump->request_context = options->request_context;
     pump->recorder = options->recorder;
     pump->volume_count = options->volume_count;

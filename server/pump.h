@@ -32,6 +32,7 @@
 #include "backends/fabric.h"
 #include "backends/ring.h"
 #include "core/front.h"
+#include "core/histogram.h"
 #include "core/volume.h"
 #include "server/recorder.h"
 
@@ -65,6 +66,8 @@ struct mkv_pump_options {
      * call returns. They may not call the pump. NULL: nobody is told. */
     void (*request_began)(void *context, const struct mkv_input *input);
     void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    /* A connection that has sent requests is gone; dropped ones of it may still end. */
+    void (*connection_closed)(void *context, struct mkv_connection_id id);
     void *request_context;
     struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
 };
@@ -90,6 +93,8 @@ void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volum
  */
 void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits);
 
+/* How long inputs took, each from when it came until all effects of it were handed out. */
+const struct mkv_histogram *mkv_pump_dispatch(const struct mkv_pump *pump);
 /* Whether the volume has failed its drive: no operation goes there any more. */
 bool mkv_pump_drive_is_failed(const struct mkv_pump *pump, uint32_t volume);
 

@@ -47,6 +47,7 @@
 #define MKV_SHARD_QUESTION_BYTES_MAX (2u * MKV_KEY_BYTES_MAX)
 #define MKV_SHARD_ANSWER_BYTES_MAX 65536u
 
+struct mkv_observer;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -76,6 +77,10 @@ struct mkv_shard_options {
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
      * recorded. */
     struct mkv_recorder *recorder;
+    /* What the observer keeps, whose other options the shard sets; see observer.h. */
+    uint32_t hotkeys_columns;
+    uint64_t hotkeys_decay_ns;
+    uint64_t slow_ns;
     /* An event of a volume, on the shard's thread. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
@@ -182,6 +187,8 @@ void mkv_shard_checkpoint(struct mkv_shard *shard);
 /* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer
  * than MKV_SHARD_STATS_WAIT_NS (taken_ns says so). From any thread but the shard's. */
 void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats);
+/* What its observer keeps, which may be read from any thread until the shard is destroyed. */
+const struct mkv_observer *mkv_shard_observer(const struct mkv_shard *shard);
 /* When the last round ended, on the clock of mkv_clock_monotonic_ns. From any thread. */
 uint64_t mkv_shard_round_ns(const struct mkv_shard *shard);
 /* "SINGLE_ISSUER|…": how the ring runs, for the log. */

@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "server/observer.h"
 #include "server/pump.h"
 #include "server/shard.h"
 
@@ -64,6 +65,7 @@ struct mkv_shard {
     struct shard_volume volumes[MKV_VOLUMES_MAX];
     struct mkv_drive_set_run set_run;
     struct mkv_tenant_names *tenants;
+    struct mkv_observer *observer;
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
     uint32_t (*stats_text)(void *context, const struct mkv_shard_stats *stats, char *text,
@@ -123,6 +125,8 @@ void mkv_shard_tenants_advance(struct mkv_shard *shard);
 /* For the fabric: `context` is the shard. */
 enum mkv_tenant_resolved mkv_shard_tenants_resolve(void *context, const char *name, bool create,
                                                    uint32_t *id);
+/* For the observer. */
+void mkv_shard_tenants_name(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_BYTES]);
 void mkv_shard_tenants_collect(const struct mkv_shard *shard, struct mkv_shard_stats *stats);
 
 /* ---- shard_ask.c ---------------------------------------------------------------------------- */
