@@ -47,6 +47,7 @@ static void expect_log(struct fixture *fixture, uint32_t drive, const struct mkv
     char text[8192];
     char plain[8192] = "";
     mkv_node_event(&fixture->node, drive, event);
+    assert_true(mkv_log_flush(fixture->node.log, 60000000000ull));
     ssize_t count = read(fixture->log_ends[0], text, sizeof text - 1);
     assert_true(count > 0);
     text[count] = '\0';
