@@ -14,6 +14,7 @@ const struct mkv_log_site_limit mkv_log_site_limits[MKV_LOG_SITE_COUNT] = {
     [MKV_LOG_SITE_DRIVE_ERROR] = {"drive_error", 5, 60},
     [MKV_LOG_SITE_CHECKPOINT] = {"checkpoint", 100, 1},
     [MKV_LOG_SITE_REPAIR] = {"repair", 256, 60},
+    [MKV_LOG_SITE_DIRECTORY] = {"directory", 5, 60},
     [MKV_LOG_SITE_QUARANTINE] = {"quarantine", 5, 60},
     [MKV_LOG_SITE_TENANT] = {"tenant", 10, 60},
     [MKV_LOG_SITE_WARNING] = {"warning", 256, 60},

@@ -28,6 +28,7 @@ enum mkv_log_site {
     MKV_LOG_SITE_DRIVE_ERROR, /* one operation of a drive failed */
     MKV_LOG_SITE_CHECKPOINT,  /* one was written */
     MKV_LOG_SITE_REPAIR,      /* a superblock or journal copy was mended, a tail cut */
+    MKV_LOG_SITE_DIRECTORY,   /* the directory of keys was damaged, made anew, is full */
     MKV_LOG_SITE_QUARANTINE,  /* a block's content failed its check */
     MKV_LOG_SITE_TENANT,      /* a tenant's blocks are gone */
     MKV_LOG_SITE_WARNING,     /* a warning came or went */
@@ -39,7 +40,7 @@ enum mkv_log_site {
     MKV_LOG_SITE_TELEMETRY,   /* one event */
     MKV_LOG_SITE_DROPS,       /* events had no room */
 };
-#define MKV_LOG_SITE_COUNT 17u
+#define MKV_LOG_SITE_COUNT 18u
 
 struct mkv_log_site_limit {
     const char *name; /* in the line that says how many were suppressed */
