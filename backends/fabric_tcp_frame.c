@@ -203,6 +203,7 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
         .deadline_ns = mkv_clock_monotonic_ns() + deadline_ms * NS_PER_MS,
         .item_count = header->item_count,
         .items = fabric->items,
+        .received_ns = connection->frame_ns,
     };
     fabric->base.sink.input(fabric->base.sink.context, &input);
 }

@@ -155,7 +155,9 @@ struct mkv_tcp_connection {
     bool receive_in_flight;
     bool paused; /* the next frame cannot be taken up yet; nothing is received */
     enum mkv_tcp_receiving receiving;
-    uint64_t received_ns; /* when bytes last came */
+    uint64_t received_ns; /* when a receive was last posted */
+    uint64_t arrived_ns;  /* when bytes of frames last came … */
+    uint64_t frame_ns;    /* … and the first of the one that has begun */
     uint8_t *control;
     uint32_t control_start; /* control[start … end) is not taken up yet */
     uint32_t control_end;

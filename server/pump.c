@@ -29,6 +29,10 @@ struct mkv_pump {
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    void (*request_began)(void *context, const struct mkv_input *input);
+    void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    void *request_context;
+    uint64_t request_serial;       /* of the last REQUEST */
     struct mkv_recorder *recorder; /* NULL: none */
 
     uint64_t now_ns;
@@ -144,6 +148,7 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
     case MKV_EFFECT_PUSH:
     case MKV_EFFECT_ANSWER:
     case MKV_EFFECT_BREAK:
+    case MKV_EFFECT_REQUEST_ENDED:
         break;
     }
     MKV_ASSERT(effect->kind == MKV_EFFECT_EVENT); /* a volume has no clients */
@@ -192,6 +197,11 @@ static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect)
         (void)volume_step(&pump->volumes[effect->message.volume], &input);
         return;
     }
+    case MKV_EFFECT_REQUEST_ENDED:
+        if (pump->request_ended != NULL) {
+            pump->request_ended(pump->request_context, &effect->summary);
+        }
+        return;
     case MKV_EFFECT_EVENT:
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
@@ -277,6 +287,12 @@ static void fabric_input(void *context, struct mkv_input *input) {
     begin(pump);
     input->now_ns = pump->now_ns;
     input->wall_ms = pump->wall_ms;
+    if (input->kind == MKV_INPUT_REQUEST) {
+        input->request.serial = ++pump->request_serial;
+        if (pump->request_began != NULL) {
+            pump->request_began(pump->request_context, input);
+        }
+    }
     front_step(pump, input);
     end(pump);
 }
@@ -399,6 +415,9 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->event = options->event;
     pump->event_context = options->event_context;
     pump->tenant_done = options->tenant_done;
+    pump->request_began = options->request_began;
+    pump->request_ended = options->request_ended;
+    pump->request_context = options->request_context;
     pump->recorder = options->recorder;
     pump->volume_count = options->volume_count;
     for (uint32_t i = 0; i < options->volume_count; i++) {

@@ -8,6 +8,8 @@
  *          <-----------------------                                       ----------->
  *            PULL, PUSH, ANSWER, BREAK                  DRIVE_READ, _WRITE, _FLUSH, _TRIM
  *
+ *   front  -- REQUEST_ENDED --> request_ended
+ *
  *   A message to a volume is stepped at once: its data lies in the front's arena, which nothing
  *   changes until the front is stepped again. A message to the front waits in a queue until the
  *   front has handed out its effects; the little data it may have is copied.
@@ -17,7 +19,9 @@
  *  I2  When a call returns no message waits.
  *  I3  now_ns and wall_ms never go back.
  *  I4  With a recorder, every call that changes a machine is told to it, in order.
- *  I5  At most one message for each operation that the front may have at the volumes waits.
+ *  I5  Each REQUEST has a serial, 1, 2, 3 ... in the order in which they go in, and is told of
+ *      twice: request_began before the front has it, request_ended once the front says so.
+ *  I6  At most one message for each operation that the front may have at the volumes waits.
  *
  * Not responsible for: threads, sockets and files; when to open and close (shard.h).
  */
@@ -54,6 +58,12 @@ struct mkv_pump_options {
     void *event_context;
     /* A TENANT_DONE or TENANT_DROP_DONE. It may not call the pump. */
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    /* A REQUEST, numbered, on its way to the front; and, once for each of them, with the same
+     * serial, what it came to. The summary's key is at key_offset of the front's arena, until the
+     * call returns. They may not call the pump. NULL: nobody is told. */
+    void (*request_began)(void *context, const struct mkv_input *input);
+    void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    void *request_context;
     struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
 };
 
