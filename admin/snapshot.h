@@ -22,6 +22,7 @@
 #ifndef MKV_ADMIN_SNAPSHOT_H
 #define MKV_ADMIN_SNAPSHOT_H
 
+#include "admin/auth.h"
 #include "core/base.h"
 #include "core/front.h"
 #include "core/tenant_names.h"
@@ -169,8 +170,17 @@ struct mkv_admin_snapshot {
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
 };
 
-/* Whoever answers for the node. The function is called on the listener's thread, at any time from
- * the listener's start to its stop; it must not wait for a drive or a client. */
+/* A request that was not let through. */
+struct mkv_admin_refusal {
+    unsigned status; /* of HTTP: 401 nobody knows who asks, 403 he may not */
+    const char *method;
+    const char *path;         /* any bytes; show it by mkv_text_clean */
+    enum mkv_admin_role role; /* that it takes */
+    const struct mkv_admin_peer *peer;
+};
+
+/* Whoever answers for the node. The functions are called on the listener's threads, one at a time,
+ * from the listener's start to its stop; they must not wait for a drive or a client. */
 struct mkv_admin_provider {
     void *context;
     void (*snapshot)(void *context, struct mkv_admin_snapshot *out);
@@ -178,6 +188,8 @@ struct mkv_admin_provider {
      * is durable; NOT_FOUND; FORBIDDEN for the default one; UNKNOWN when nobody can say; or
      * UNAVAILABLE. NULL: tenants cannot be dropped now. */
     enum mkv_status (*tenant_drop)(void *context, const char *name);
+    /* Hears of every request that is answered 401 or 403. May be NULL. */
+    void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
 };
 
 #endif

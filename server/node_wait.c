@@ -71,7 +71,10 @@ static bool admin_begin(struct mkv_node *node, struct mkv_admin_http **admin,
     if (!mkv_node_admin_listen(node, error)) {
         return false;
     }
-    if (!mkv_admin_http_start(node->admin_fd, &provider, admin, text)) {
+    const struct mkv_admin_auth auth = {.open = true};
+    const struct mkv_admin_http_options options = {
+        .tcp_fd = node->admin_fd, .unix_fd = -1, .provider = &provider, .auth = &auth};
+    if (!mkv_admin_http_start(&options, admin, text)) {
         mkv_node_admin_unlisten(node);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE, "%s", text);
     }

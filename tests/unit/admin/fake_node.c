@@ -251,15 +251,29 @@ int fake_listen(uint32_t address, uint16_t *port) {
     return fd;
 }
 
+static void note_refusal(void *context, const struct mkv_admin_refusal *refusal) {
+    struct fake_node *node = context;
+    node->refusals++;
+    snprintf(node->refused, sizeof node->refused, "%u %s %s %s %s", refusal->status,
+             refusal->method, refusal->path, mkv_admin_roles[refusal->role], refusal->peer->name);
+}
+
 struct fake_node *fake_node_start(void) {
+    const struct mkv_admin_auth auth = {.open = true};
+    return fake_node_start_with(&auth, -1);
+}
+
+struct fake_node *fake_node_start_with(const struct mkv_admin_auth *auth, int unix_fd) {
     struct fake_node *node = calloc(1, sizeof *node);
     assert_non_null(node);
     fake_snapshot(&node->snapshot);
     const int fd = fake_listen(INADDR_LOOPBACK, &node->port);
     const struct mkv_admin_provider provider = {
-        .context = node, .snapshot = provide, .tenant_drop = drop};
+        .context = node, .snapshot = provide, .tenant_drop = drop, .refused = note_refusal};
+    const struct mkv_admin_http_options options = {
+        .tcp_fd = fd, .unix_fd = unix_fd, .provider = &provider, .auth = auth};
     char error[MKV_ADMIN_ERROR_BYTES] = "";
-    if (!mkv_admin_http_start(fd, &provider, &node->http, error)) {
+    if (!mkv_admin_http_start(&options, &node->http, error)) {
         fail_msg("%s", error);
     }
     return node;
@@ -306,10 +320,15 @@ struct fake_reply fake_exchange(uint16_t port, const char *bytes, size_t byte_co
 }
 
 struct fake_reply fake_request(uint16_t port, const char *method, const char *path) {
+    return fake_request_with(port, method, path, "");
+}
+
+struct fake_reply fake_request_with(uint16_t port, const char *method, const char *path,
+                                    const char *header_lines) {
     char request[2048];
-    const int count =
-        snprintf(request, sizeof request,
-                 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", method, path);
+    const int count = snprintf(request, sizeof request,
+                               "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s\r\n",
+                               method, path, header_lines);
     assert_true(count > 0 && (size_t)count < sizeof request);
     return fake_exchange(port, request, (size_t)count);
 }
