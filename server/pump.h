@@ -32,6 +32,7 @@
 #include "backends/fabric.h"
 #include "backends/ring.h"
 #include "core/front.h"
+#include "core/histogram.h"
 #include "core/volume.h"
 #include "server/recorder.h"
 
@@ -58,11 +59,15 @@ struct mkv_pump_options {
     void *event_context;
     /* A TENANT_DONE or TENANT_DROP_DONE. It may not call the pump. */
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    /* The answer to mkv_pump_ask, with its data, good during the call. It may not call the pump. */
+    void (*asked)(void *context, const struct mkv_message *answer, const uint8_t *data);
     /* A REQUEST, numbered, on its way to the front; and, once for each of them, with the same
      * serial, what it came to. The summary's key is at key_offset of the front's arena, until the
      * call returns. They may not call the pump. NULL: nobody is told. */
     void (*request_began)(void *context, const struct mkv_input *input);
     void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    /* A connection that has sent requests is gone; dropped ones of it may still end. */
+    void (*connection_closed)(void *context, struct mkv_connection_id id);
     void *request_context;
     struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
 };
@@ -76,6 +81,9 @@ enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_adm
                             const struct mkv_drive_set *set);
 /* Steps a volume with a TENANT, whose data is `name`, or a TENANT_DROP. */
 void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, const char *name);
+/* Steps a volume with a message of the caller's own, an EXISTS, SCAN or COUNT, whose data is `data`.
+ * Its answer goes to `asked`, in this call or later; one is outstanding at a time. */
+void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, const uint8_t *data);
 /* Tells the front about a volume. One whose drive has failed cannot be online. */
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state);
 
@@ -85,6 +93,8 @@ void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volum
  */
 void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits);
 
+/* How long inputs took, each from when it came until all effects of it were handed out. */
+const struct mkv_histogram *mkv_pump_dispatch(const struct mkv_pump *pump);
 /* Whether the volume has failed its drive: no operation goes there any more. */
 bool mkv_pump_drive_is_failed(const struct mkv_pump *pump, uint32_t volume);
 
