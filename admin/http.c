@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/http.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <microhttpd.h>
@@ -11,41 +12,105 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
-#include "admin/exposition.h"
-#include "admin/health.h"
-#include "admin/routes.h"
-#include "admin/status_json.h"
+#include "admin/request.h"
 #include "admin/text.h"
 
+/* Groups of a peer on the Unix socket that are looked at; of one with more, none but its own. */
+#define GROUPS_MAX 256u
 /* What an error message shows of a path or method. */
 #define SHOWN_BYTES 128u
-#define NS_PER_S 1000000000ull
+#define CHALLENGE "Bearer realm=\"memkv admin\""
+
+/* One socket. */
+struct listener {
+    struct mkv_admin_http *http;
+    struct MHD_Daemon *daemon; /* NULL: there is no such socket */
+    bool is_unix;
+};
 
 struct mkv_admin_http {
-    struct MHD_Daemon *daemon;
     struct mkv_admin_provider provider;
+    struct mkv_admin_auth auth;
+    struct listener tcp;
+    struct listener local;
+    pthread_mutex_t mutex; /* of all that follows, and of calling the provider */
     struct mkv_admin_snapshot *snapshot;
     struct mkv_admin_counters counters;
 };
 
-static uint64_t now_ns(void) {
-    struct timespec now;
-    MKV_ASSERT(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+/* What is kept of a request while it is read. */
+struct exchange {
+    bool refused; /* the answer is on its way; what still comes is not looked at */
+    size_t body_bytes;
+    char *body; /* NULL as long as there is none */
+};
+
+/* ---- who asks -------------------------------------------------------------------------------- */
+
+static void read_address(struct MHD_Connection *connection, struct mkv_admin_peer *peer) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    char text[INET6_ADDRSTRLEN] = "?";
+    unsigned port = 0;
+    if (info != NULL && info->client_addr != NULL && info->client_addr->sa_family == AF_INET) {
+        struct sockaddr_in address;
+        memcpy(&address, info->client_addr, sizeof address);
+        (void)inet_ntop(AF_INET, &address.sin_addr, text, sizeof text);
+        port = ntohs(address.sin_port);
+    } else if (info != NULL && info->client_addr != NULL &&
+               info->client_addr->sa_family == AF_INET6) {
+        struct sockaddr_in6 address;
+        memcpy(&address, info->client_addr, sizeof address);
+        (void)inet_ntop(AF_INET6, &address.sin6_addr, text, sizeof text);
+        port = ntohs(address.sin6_port);
+    }
+    const bool brackets = strchr(text, ':') != NULL;
+    snprintf(peer->address, sizeof peer->address, "%s%s%s:%u", brackets ? "[" : "", text,
+             brackets ? "]" : "", port);
+}
+
+/* Fills in who the kernel says that the peer is. False when it says nothing. */
+static bool read_credentials(struct MHD_Connection *connection, struct mkv_admin_peer *peer,
+                             uint32_t groups[GROUPS_MAX], uint32_t *group_count) {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct ucred credentials;
+    socklen_t bytes = sizeof credentials;
+    if (info == NULL ||
+        getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0) {
+        return false;
+    }
+    peer->uid = credentials.uid;
+    peer->gid = credentials.gid;
+    peer->pid = (uint32_t)credentials.pid;
+    _Static_assert(sizeof(gid_t) == sizeof groups[0], "groups are read as they are");
+    bytes = GROUPS_MAX * sizeof groups[0];
+    const bool has_groups =
+        getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERGROUPS, groups, &bytes) == 0;
+    *group_count = has_groups ? bytes / (uint32_t)sizeof groups[0] : 0;
+    return true;
+}
+
+static void identify(const struct listener *listener, struct MHD_Connection *connection,
+                     struct mkv_admin_peer *peer) {
+    uint32_t groups[GROUPS_MAX];
+    uint32_t group_count = 0;
+    *peer = (struct mkv_admin_peer){0};
+    if (listener->is_unix) {
+        snprintf(peer->address, sizeof peer->address, "unix");
+        peer->over_socket = read_credentials(connection, peer, groups, &group_count);
+    } else {
+        read_address(connection, peer);
+    }
+    const char *authorization =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+    mkv_admin_auth_judge(&listener->http->auth, authorization, groups, group_count, peer);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 2, 3))) static struct mkv_admin_reply refuse(unsigned status,
-                                                                           const char *format,
-                                                                           ...) {
-    char message[2 * SHOWN_BYTES + 256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
+static struct mkv_admin_reply with_paths(unsigned status, const char *message) {
     json_t *paths = json_array();
     for (uint32_t index = 0; index < MKV_ADMIN_PATH_COUNT; index++) {
         json_array_append_new(paths, json_string(mkv_admin_paths[index]));
@@ -53,104 +118,98 @@ __attribute__((format(printf, 2, 3))) static struct mkv_admin_reply refuse(unsig
     return mkv_admin_reply_json(status, json_pack("{s:s, s:o}", "error", message, "paths", paths));
 }
 
-static struct mkv_admin_reply make_metrics(struct mkv_admin_http *http) {
-    const uint64_t start_ns = now_ns();
-    struct mkv_admin_process process;
-    mkv_admin_process_read(&process);
-    const struct mkv_metric_sources sources = {
-        .snapshot = http->snapshot,
-        .counters = &http->counters,
-        .process = &process,
-    };
-    const struct mkv_admin_reply reply = mkv_admin_metrics(&sources);
-    http->counters.scrape_ns = now_ns() - start_ns;
-    return reply;
-}
-
-/* The name of a tenant that a path names, or NULL. */
-static const char *tenant_of(const char *path) {
-    const size_t prefix_bytes = strlen(MKV_ADMIN_TENANT_PREFIX);
-    return strncmp(path, MKV_ADMIN_TENANT_PREFIX, prefix_bytes) == 0 ? path + prefix_bytes : NULL;
-}
-
-static struct mkv_admin_reply drop_tenant(struct mkv_admin_http *http, const char *name) {
+/* What does not lead to a handler: no such path, or not with this method. */
+static struct mkv_admin_reply refuse_route(const struct mkv_admin_request *request,
+                                           enum mkv_admin_path path) {
     char shown[SHOWN_BYTES];
-    mkv_text_clean(name, shown, sizeof shown);
-    if (!mkv_tenant_name_is_valid(name, strlen(name))) {
-        return refuse(MHD_HTTP_BAD_REQUEST,
-                      "tenant '%s': a name has 1 to 79 characters of A-Z a-z 0-9 . _ -", shown);
+    char message[2 * SHOWN_BYTES];
+    if (path == MKV_ADMIN_PATH_OTHER) {
+        mkv_text_clean(request->path, shown, sizeof shown);
+        snprintf(message, sizeof message, "there is no %s; the paths are listed here", shown);
+        return with_paths(MHD_HTTP_NOT_FOUND, message);
     }
-    const enum mkv_status status = http->provider.tenant_drop == NULL
-                                       ? MKV_STATUS_UNAVAILABLE
-                                       : http->provider.tenant_drop(http->provider.context, name);
-    if (status == MKV_STATUS_OK) {
-        return mkv_admin_reply_json(MHD_HTTP_OK, json_pack("{s:s}", "dropped", name));
-    }
-    if (status == MKV_STATUS_NOT_FOUND) {
-        return refuse(MHD_HTTP_NOT_FOUND, "there is no tenant '%s'", shown);
-    }
-    if (status == MKV_STATUS_FORBIDDEN) {
-        return refuse(MHD_HTTP_CONFLICT, "the tenant '%s' cannot be dropped; delete its keys",
-                      shown);
-    }
-    if (status == MKV_STATUS_UNAVAILABLE) {
-        return refuse(MHD_HTTP_SERVICE_UNAVAILABLE,
-                      "the node does not serve now; drop the tenant when it does");
-    }
-    return refuse(MHD_HTTP_INTERNAL_SERVER_ERROR,
-                  "tenant '%s': not every drive has answered that it is dropped; see the drives in "
-                  "memkv admin status, and drop it again",
-                  shown);
+    char methods[MKV_ADMIN_METHODS_BYTES];
+    mkv_admin_path_methods(path, methods);
+    mkv_text_clean(request->method, shown, sizeof shown);
+    snprintf(message, sizeof message, "this path of the admin listener takes %s, not %s", methods,
+             shown);
+    return with_paths(MHD_HTTP_METHOD_NOT_ALLOWED, message);
 }
 
-static struct mkv_admin_reply make_reply(struct mkv_admin_http *http, const char *path,
-                                         const char *method) {
-    const uint32_t path_index = mkv_admin_path_find(path);
-    http->counters.requests_total[path_index]++;
-    char shown[SHOWN_BYTES];
-    const char *tenant = tenant_of(path);
-    if (tenant != NULL && strcmp(method, MHD_HTTP_METHOD_DELETE) == 0) {
-        return drop_tenant(http, tenant);
+/* The peer's role does not suffice. */
+static struct mkv_admin_reply refuse_peer(struct mkv_admin_http *http,
+                                          const struct mkv_admin_request *request,
+                                          enum mkv_admin_role role) {
+    const struct mkv_admin_peer *peer = &request->peer;
+    /* Who is known is told what he lacks; everybody else how to become known. */
+    const bool known = peer->role != MKV_ADMIN_ROLE_NONE || peer->over_socket;
+    const unsigned status = known ? MHD_HTTP_FORBIDDEN : MHD_HTTP_UNAUTHORIZED;
+    http->counters.auth_failures_total += known ? 0 : 1;
+    if (http->provider.refused != NULL) {
+        const struct mkv_admin_refusal refusal = {
+            .status = status,
+            .method = request->method,
+            .path = request->path,
+            .role = role,
+            .peer = peer,
+        };
+        http->provider.refused(http->provider.context, &refusal);
     }
-    if (tenant != NULL) {
-        return refuse(MHD_HTTP_METHOD_NOT_ALLOWED,
-                      "the path of one tenant takes DELETE; all are in /v1/tenants");
+    if (known) {
+        return mkv_admin_refuse(status,
+                                "this needs the role %s, and %s is %s. Ask as root or as the user "
+                                "that memkv runs as, or with a token of that role",
+                                mkv_admin_roles[role], peer->name, mkv_admin_roles[peer->role]);
     }
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        mkv_text_clean(method, shown, sizeof shown);
-        return refuse(MHD_HTTP_METHOD_NOT_ALLOWED,
-                      "this path of the admin listener takes GET and HEAD, not %s", shown);
+    return mkv_admin_refuse(status,
+                            "this needs the role %s. Ask over the node's Unix socket (memkv admin "
+                            "--socket PATH), or send a token of admin.tokens (memkv admin "
+                            "--token-file FILE; Authorization: Bearer TOKEN). Without either "
+                            "there are /v1/live, /v1/ready, /v1/health and /v1/metrics",
+                            mkv_admin_roles[role]);
+}
+
+static struct mkv_admin_reply make_reply(struct mkv_admin_http *http,
+                                         struct mkv_admin_request *request) {
+    const enum mkv_admin_path path = mkv_admin_path_find(request->path, &request->rest);
+    const struct mkv_admin_route *route = mkv_admin_route_find(path, request->method);
+    http->counters.requests_total[path]++;
+    if (route == NULL) {
+        return refuse_route(request, path);
     }
-    const enum mkv_admin_endpoint endpoint = mkv_admin_path_endpoint(path_index);
-    if (endpoint == MKV_ADMIN_ENDPOINT_NONE) {
-        mkv_text_clean(path, shown, sizeof shown);
-        return refuse(MHD_HTTP_NOT_FOUND, "there is no %s; the paths are listed here", shown);
+    if (request->peer.role < route->role) {
+        return refuse_peer(http, request, route->role);
     }
-    memset(http->snapshot, 0, sizeof *http->snapshot);
-    http->provider.snapshot(http->provider.context, http->snapshot);
-    switch (endpoint) {
-    case MKV_ADMIN_ENDPOINT_LIVE:
-        return mkv_admin_live(http->snapshot);
-    case MKV_ADMIN_ENDPOINT_HEALTH:
-        return mkv_admin_health(http->snapshot);
-    case MKV_ADMIN_ENDPOINT_READY:
-        return mkv_admin_ready(http->snapshot);
-    case MKV_ADMIN_ENDPOINT_STATUS:
-        return mkv_admin_status(http->snapshot);
-    case MKV_ADMIN_ENDPOINT_METRICS:
-        return make_metrics(http);
-    case MKV_ADMIN_ENDPOINT_TENANTS:
-        return mkv_admin_tenants(http->snapshot);
-    case MKV_ADMIN_ENDPOINT_NONE:
-        break;
+    request->counters = &http->counters;
+    request->snapshot = http->snapshot;
+    return route->handle(request);
+}
+
+static enum MHD_Result add_headers(struct MHD_Response *response,
+                                   const struct mkv_admin_reply *reply, const char *path) {
+    enum MHD_Result result =
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
+    if (result == MHD_YES) {
+        result = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
     }
-    MKV_ASSERT(false);
-    return (struct mkv_admin_reply){0};
+    if (result == MHD_YES && reply->status == MHD_HTTP_METHOD_NOT_ALLOWED) {
+        char methods[MKV_ADMIN_METHODS_BYTES];
+        const char *rest;
+        mkv_admin_path_methods(mkv_admin_path_find(path, &rest), methods);
+        result = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, methods);
+    }
+    if (result == MHD_YES && reply->status == MHD_HTTP_UNAUTHORIZED) {
+        result = MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, CHALLENGE);
+    }
+    if (result == MHD_YES && reply->close) {
+        result = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    }
+    return result;
 }
 
 /* Gives the body away. MHD_NO, also for a body that found no memory, closes the connection. */
 static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mkv_admin_reply reply,
-                                  const char *allowed) {
+                                  const char *path) {
     if (reply.body == NULL) {
         return MHD_NO;
     }
@@ -160,14 +219,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mkv_
         free(reply.body);
         return MHD_NO;
     }
-    enum MHD_Result result =
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply.content_type);
-    if (result == MHD_YES) {
-        result = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    }
-    if (result == MHD_YES && reply.status == MHD_HTTP_METHOD_NOT_ALLOWED) {
-        result = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allowed);
-    }
+    enum MHD_Result result = add_headers(response, &reply, path);
     if (result == MHD_YES) {
         result = MHD_queue_response(connection, reply.status, response);
     }
@@ -177,45 +229,149 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mkv_
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static bool announces_too_much(struct MHD_Connection *connection) {
+static enum MHD_Result count_length(void *context, enum MHD_ValueKind kind, const char *name,
+                                    const char *value) {
+    (void)kind;
+    (void)value;
+    uint32_t *count = context;
+    *count += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+                      strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0
+                  ? 1u
+                  : 0u;
+    return MHD_YES;
+}
+
+/* Why a request is refused before its body is read; all zeroes when it is not. */
+static struct mkv_admin_reply refuse_early(struct MHD_Connection *connection) {
+    uint32_t lengths = 0;
+    (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
+    struct mkv_admin_reply reply = {0};
+    if (lengths > 1) {
+        reply = mkv_admin_refuse(MHD_HTTP_BAD_REQUEST,
+                                 "the request says more than once how long its body is");
+        reply.close = true;
+        return reply;
+    }
     const char *length =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return length != NULL && strtoull(length, NULL, 10) > MKV_ADMIN_BODY_BYTES_MAX;
+    if (length != NULL && strtoull(length, NULL, 10) > MKV_ADMIN_BODY_BYTES_MAX) {
+        reply = mkv_admin_refuse(MHD_HTTP_CONTENT_TOO_LARGE, "a body has at most %u bytes",
+                                 MKV_ADMIN_BODY_BYTES_MAX);
+    }
+    return reply;
+}
+
+/* Keeps a piece of the body, where somebody will read it. */
+static bool take_body(struct exchange *exchange, const char *method, const char *bytes,
+                      size_t count) {
+    if (exchange->body_bytes + count > MKV_ADMIN_BODY_BYTES_MAX) {
+        return false;
+    }
+    if (strcmp(method, MHD_HTTP_METHOD_POST) == 0 || strcmp(method, MHD_HTTP_METHOD_PUT) == 0) {
+        if (exchange->body == NULL) {
+            exchange->body = calloc(1, MKV_ADMIN_BODY_BYTES_MAX + 1);
+        }
+        if (exchange->body == NULL) {
+            return false;
+        }
+        memcpy(exchange->body + exchange->body_bytes, bytes, count);
+    }
+    exchange->body_bytes += count;
+    return true;
+}
+
+struct parameters {
+    struct mkv_admin_request *request;
+    bool too_many;
+};
+
+static enum MHD_Result take_parameter(void *context, enum MHD_ValueKind kind, const char *name,
+                                      const char *value) {
+    (void)kind;
+    struct parameters *parameters = context;
+    struct mkv_admin_request *request = parameters->request;
+    parameters->too_many = request->parameter_count == MKV_ADMIN_PARAMETERS_MAX;
+    if (parameters->too_many) {
+        return MHD_NO;
+    }
+    request->parameters[request->parameter_count] =
+        (struct mkv_admin_parameter){name, value == NULL ? "" : value};
+    request->parameter_count++;
+    return MHD_YES;
+}
+
+/* All of the request is there. */
+static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *connection,
+                              const char *path, const char *method,
+                              const struct exchange *exchange) {
+    struct mkv_admin_http *http = listener->http;
+    const char *accept =
+        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+    const bool head = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+    struct mkv_admin_request request = {
+        .method = head ? MHD_HTTP_METHOD_GET : method,
+        .path = path,
+        .accept = accept == NULL ? "" : accept,
+        .body = exchange->body == NULL ? "" : exchange->body,
+        .body_bytes = exchange->body == NULL ? 0 : exchange->body_bytes,
+        .provider = &http->provider,
+    };
+    struct parameters parameters = {.request = &request};
+    (void)MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, take_parameter, &parameters);
+    if (parameters.too_many) {
+        return send_reply(connection,
+                          mkv_admin_refuse(MHD_HTTP_BAD_REQUEST,
+                                           "a query has at most %u parameters",
+                                           MKV_ADMIN_PARAMETERS_MAX),
+                          path);
+    }
+    identify(listener, connection, &request.peer);
+    pthread_mutex_lock(&http->mutex);
+    const struct mkv_admin_reply reply = make_reply(http, &request);
+    pthread_mutex_unlock(&http->mutex);
+    return send_reply(connection, reply, path);
 }
 
 /*
  * Called once when the headers are there, once for each piece of a body, and once at the end, which
- * is when the answer is made. *state counts what was read of the body, and 1 for the first call, so
- * that a request needs no memory of its own.
+ * is when the answer is made.
  */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *path, const char *method, const char *version,
                                   const char *upload, size_t *upload_bytes, void **state) {
     (void)version;
-    (void)upload;
-    struct mkv_admin_http *http = context;
-    if (*state == NULL) {
-        *state = (void *)(uintptr_t)1;
-        if (announces_too_much(connection)) {
-            return send_reply(connection,
-                              refuse(MHD_HTTP_CONTENT_TOO_LARGE,
-                                     "a body has no meaning here, and at most %u bytes",
-                                     MKV_ADMIN_BODY_BYTES_MAX),
-                              NULL);
-        }
-        return MHD_YES;
-    }
-    if (*upload_bytes > 0) {
-        const uintptr_t taken = (uintptr_t)*state + *upload_bytes;
-        if (taken > (uintptr_t)MKV_ADMIN_BODY_BYTES_MAX + 1) {
+    struct exchange *exchange = *state;
+    if (exchange == NULL) {
+        exchange = calloc(1, sizeof *exchange);
+        *state = exchange;
+        if (exchange == NULL) {
             return MHD_NO;
         }
-        *state = (void *)taken;
+        const struct mkv_admin_reply refusal = refuse_early(connection);
+        exchange->refused = refusal.status != 0;
+        return exchange->refused ? send_reply(connection, refusal, path) : MHD_YES;
+    }
+    if (*upload_bytes > 0) {
+        if (!exchange->refused && !take_body(exchange, method, upload, *upload_bytes)) {
+            return MHD_NO;
+        }
         *upload_bytes = 0;
         return MHD_YES;
     }
-    return send_reply(connection, make_reply(http, path, method),
-                      tenant_of(path) != NULL ? "DELETE" : "GET, HEAD");
+    return exchange->refused ? MHD_YES : answer(context, connection, path, method, exchange);
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode how) {
+    (void)context;
+    (void)connection;
+    (void)how;
+    struct exchange *exchange = *state;
+    if (exchange != NULL) {
+        free(exchange->body);
+        free(exchange);
+    }
+    *state = NULL;
 }
 
 /* ---- start and stop -------------------------------------------------------------------------- */
@@ -243,42 +399,74 @@ static bool make_nonblocking(int fd) {
 }
 
 /* Starts the library's thread with all signals blocked: they are for the daemon's main thread. */
-static struct MHD_Daemon *start_daemon(int listen_fd, struct mkv_admin_http *http) {
+static bool listener_start(struct listener *listener, int fd) {
+    if (fd < 0) {
+        return true;
+    }
+    if (!make_nonblocking(fd)) {
+        return false;
+    }
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     MKV_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
-    struct MHD_Daemon *daemon = MHD_start_daemon(
-        MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request, http,
-        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)listen_fd, MHD_OPTION_CONNECTION_LIMIT,
+    listener->daemon = MHD_start_daemon(
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request, listener,
+        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_CONNECTION_LIMIT,
         MKV_ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, MKV_ADMIN_IDLE_S_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MKV_ADMIN_CONNECTION_BYTES, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MKV_ADMIN_CONNECTION_BYTES,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+        MHD_OPTION_END);
     MKV_ASSERT(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
-    return daemon;
+    return listener->daemon != NULL;
 }
 
-bool mkv_admin_http_start(int listen_fd, const struct mkv_admin_provider *provider,
+/* Ends a listener whose socket stays the caller's. */
+static void listener_take_back(struct listener *listener) {
+    if (listener->daemon != NULL) {
+        (void)MHD_quiesce_daemon(listener->daemon);
+        MHD_stop_daemon(listener->daemon);
+    }
+}
+
+static void http_free(struct mkv_admin_http *http) {
+    if (http != NULL) {
+        pthread_mutex_destroy(&http->mutex);
+        free(http->snapshot);
+        explicit_bzero(&http->auth, sizeof http->auth);
+        free(http);
+    }
+}
+
+bool mkv_admin_http_start(const struct mkv_admin_http_options *options,
                           struct mkv_admin_http **http, char error[MKV_ADMIN_ERROR_BYTES]) {
-    MKV_ASSERT(provider->snapshot != NULL);
-    if (!is_loopback(listen_fd)) {
+    MKV_ASSERT(options->provider->snapshot != NULL);
+    MKV_ASSERT(options->tcp_fd >= 0 || options->unix_fd >= 0);
+    if (options->auth->open && options->tcp_fd >= 0 && !is_loopback(options->tcp_fd)) {
         snprintf(error, MKV_ADMIN_ERROR_BYTES,
-                 "the admin listener authenticates nobody and serves loopback only; set "
-                 "network.admin_address to 127.0.0.1:PORT");
+                 "an admin listener that authenticates nobody serves loopback only; set "
+                 "network.admin_address to 127.0.0.1:PORT, or admin.auth to required");
         return false;
     }
     struct mkv_admin_http *made = calloc(1, sizeof *made);
-    struct mkv_admin_snapshot *snapshot = calloc(1, sizeof *snapshot);
-    if (made != NULL && snapshot != NULL && make_nonblocking(listen_fd)) {
-        made->provider = *provider;
-        made->snapshot = snapshot;
-        made->daemon = start_daemon(listen_fd, made);
+    if (made != NULL) {
+        pthread_mutex_init(&made->mutex, NULL);
+        made->provider = *options->provider;
+        made->auth = *options->auth;
+        made->tcp.http = made;
+        made->local.http = made;
+        made->local.is_unix = true;
+        made->snapshot = calloc(1, sizeof *made->snapshot);
     }
-    if (made == NULL || made->daemon == NULL) {
+    if (made == NULL || made->snapshot == NULL || !listener_start(&made->tcp, options->tcp_fd) ||
+        !listener_start(&made->local, options->unix_fd)) {
         snprintf(error, MKV_ADMIN_ERROR_BYTES,
                  "the admin listener cannot start: %s; free memory, threads or descriptors",
                  strerror(errno));
-        free(snapshot);
-        free(made);
+        if (made != NULL) {
+            listener_take_back(&made->tcp);
+        }
+        http_free(made);
         return false;
     }
     *http = made;
@@ -289,7 +477,11 @@ void mkv_admin_http_stop(struct mkv_admin_http *http) {
     if (http == NULL) {
         return;
     }
-    MHD_stop_daemon(http->daemon);
-    free(http->snapshot);
-    free(http);
+    if (http->tcp.daemon != NULL) {
+        MHD_stop_daemon(http->tcp.daemon);
+    }
+    if (http->local.daemon != NULL) {
+        MHD_stop_daemon(http->local.daemon);
+    }
+    http_free(http);
 }

@@ -20,6 +20,7 @@ struct mkv_admin_reply {
     const char *content_type; /* constant */
     char *body;
     size_t body_bytes;
+    bool close; /* the connection ends with this answer */
 };
 
 /* The text is copied. */

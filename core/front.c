@@ -125,7 +125,7 @@ static struct front_layout layout_of(const struct mkv_front_config *config) {
     layout.requests = part(&end, config->requests_max, sizeof(struct front_request));
     layout.request_links = part(&end, config->requests_max, sizeof(struct front_link));
     layout.request_end_links = part(&end, config->requests_max, sizeof(struct front_link));
-    layout.request_keys = part(&end, config->requests_max, config->key_bytes_max);
+    layout.request_keys = part(&end, config->requests_max, MKV_SUMMARY_KEY_BYTES_MAX);
     layout.timer_heap =
         part(&end, (size_t)config->requests_max + config->items_max, sizeof(uint32_t));
     layout.results = part(&end, (size_t)config->requests_max * config->items_per_request_max,

@@ -347,6 +347,7 @@ struct front_request {
     uint32_t keys_from_memory;
     uint32_t keys_from_drive;
     uint32_t key_bytes;
+    bool key_cut;
     struct mkv_trace_context trace;
     uint64_t serial;
     uint64_t received_ns;
@@ -396,7 +397,7 @@ struct front_layout {
     size_t requests;
     size_t request_links;
     size_t request_end_links; /* of the requests whose end is to be told */
-    size_t request_keys;      /* of their first items */
+    size_t request_keys;      /* of their first items, MKV_SUMMARY_KEY_BYTES_MAX each */
     size_t timer_heap;
     size_t results;
     size_t items;

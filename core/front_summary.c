@@ -128,24 +128,24 @@ static uint64_t received_ns(const struct mkv_front *front, const struct mkv_requ
     return known ? source->received_ns : front->now_ns;
 }
 
-/* The first item's key, into `target`, which takes the longest. */
-static uint32_t first_key(const struct mkv_input *input, uint32_t key_bytes_max, uint8_t *target) {
+/* What is kept of the first item's key, at that offset of the arena; `cut` when that is not all. */
+static uint32_t key_keep(struct mkv_front *front, size_t offset, const struct mkv_input *input,
+                         bool *cut) {
     const struct mkv_request *source = &input->request;
-    if (source->item_count == 0) {
+    *cut = false;
+    if (source->item_count == 0 || source->items[0].key_bytes == 0 ||
+        (uint64_t)source->items[0].key_offset + source->items[0].key_bytes > input->data_bytes) {
         return 0;
     }
     const struct mkv_request_item *first = &source->items[0];
-    if (first->key_bytes > key_bytes_max ||
-        (uint64_t)first->key_offset + first->key_bytes > input->data_bytes ||
-        first->key_bytes == 0) {
-        return 0;
-    }
-    memcpy(target, input->data + first->key_offset, first->key_bytes);
-    return first->key_bytes;
+    const uint32_t bytes = (uint32_t)mkv_min_u64(first->key_bytes, MKV_SUMMARY_KEY_BYTES_MAX);
+    *cut = bytes < first->key_bytes;
+    memcpy(front_at(front, offset), input->data + first->key_offset, bytes);
+    return bytes;
 }
 
 static size_t key_offset(const struct mkv_front *front, uint32_t request_index) {
-    return front->layout.request_keys + (size_t)request_index * front->config.key_bytes_max;
+    return front->layout.request_keys + (size_t)request_index * MKV_SUMMARY_KEY_BYTES_MAX;
 }
 
 void mkv_front_summary_begin(struct mkv_front *front, uint32_t request_index,
@@ -158,8 +158,8 @@ void mkv_front_summary_begin(struct mkv_front *front, uint32_t request_index,
     request->tenant = source->tenant;
     request->session = source->items[0].session;
     request->drive_volume = MKV_NONE_U32;
-    request->key_bytes = first_key(input, front->config.key_bytes_max,
-                                   front_at(front, key_offset(front, request_index)));
+    request->key_bytes =
+        key_keep(front, key_offset(front, request_index), input, &request->key_cut);
     request->stage_ns[MKV_STAGE_PARSE] = front->now_ns - request->received_ns;
     request->stage = MKV_STAGE_ROUTE;
     request->stage_since_ns = front->now_ns;
@@ -248,6 +248,7 @@ static void tell(struct mkv_front *front, uint32_t request_index) {
         .session = request->session,
         .key_offset = key_offset(front, request_index),
         .key_bytes = request->key_bytes,
+        .key_cut = request->key_cut,
         .trace = request->trace,
     };
     memcpy(summary->stage_ns, request->stage_ns, sizeof summary->stage_ns);
@@ -288,8 +289,8 @@ void mkv_front_summary_refused(struct mkv_front *front, const struct mkv_input *
         .ended_ns = front->now_ns,
         .session = source->item_count > 0 ? source->items[0].session : 0,
         .key_offset = offset,
-        .key_bytes = first_key(input, MKV_KEY_BYTES_MAX, front_at(front, offset)),
         .trace = source->trace,
     };
+    summary->key_bytes = key_keep(front, offset, input, &summary->key_cut);
     summary->stage_ns[MKV_STAGE_PARSE] = front->now_ns - summary->received_ns;
 }

@@ -451,6 +451,9 @@ enum mkv_stage {
 };
 #define MKV_STAGE_COUNT 9u
 
+/* The bytes of a key that are kept for its request's summary. */
+#define MKV_SUMMARY_KEY_BYTES_MAX 256u
+
 /*
  * What a request was and came to. It ends when its client can learn nothing more of it: with the
  * completion of its ANSWER, with its connection, or, refused, with that ANSWER. What a volume still
@@ -478,7 +481,8 @@ struct mkv_request_summary {
     uint64_t drive_ns;   /* the longest time that a drive took for one of its items */
     uint64_t session;    /* of the first item; 0: none */
     uint64_t key_offset; /* of the first item's key, in the front's arena until its next step */
-    uint32_t key_bytes;  /* 0: it has none */
+    uint32_t key_bytes;  /* as many of it as are kept; 0: it has none */
+    bool key_cut;        /* there are more */
     struct mkv_trace_context trace;
 };
 

@@ -359,6 +359,7 @@ static void summary(struct mkv_codec *codec, struct mkv_request_summary *summary
     mkv_codec_u64(codec, &summary->session);
     mkv_codec_u64(codec, &summary->key_offset);
     mkv_codec_u32(codec, &summary->key_bytes);
+    mkv_codec_bool(codec, &summary->key_cut);
     trace(codec, &summary->trace);
 }
 

@@ -189,7 +189,7 @@ int mkv_command_tenant_drop(int argc, char **argv) {
     }
     exit_code = MKV_EXIT_CLIENT_DONE;
     char path[PATH_BYTES];
-    snprintf(path, sizeof path, "%s%s", MKV_ADMIN_TENANT_PREFIX, options.name);
+    snprintf(path, sizeof path, "%s%s", mkv_admin_paths[MKV_ADMIN_PATH_TENANT], options.name);
     for (uint32_t index = 0; index < options.servers.count; index++) {
         char *body = ask(&options.servers.list[index], "DELETE", path, &exit_code);
         if (body != NULL) {

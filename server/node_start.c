@@ -208,7 +208,10 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
     const struct mkv_admin_provider provider = {
         .context = node, .snapshot = mkv_node_snapshot, .tenant_drop = mkv_node_tenant_drop};
     char text[MKV_ADMIN_ERROR_BYTES];
-    if (!mkv_admin_http_start(node->admin_fd, &provider, &node->admin, text)) {
+    const struct mkv_admin_auth auth = {.open = true};
+    const struct mkv_admin_http_options options = {
+        .tcp_fd = node->admin_fd, .unix_fd = -1, .provider = &provider, .auth = &auth};
+    if (!mkv_admin_http_start(&options, &node->admin, text)) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE, "%s", text);
     }
     node->admin_fd = -1; /* it is the listener's now */

@@ -11,7 +11,6 @@
 #include <time.h>
 
 #include "backends/clock.h"
-#include "server/version.h"
 
 #define LOOK_AGAIN_MS 1000u
 /* How soon a signal is noticed. */
@@ -19,12 +18,8 @@
 
 static void waiting_snapshot(void *context, struct mkv_admin_snapshot *out) {
     struct mkv_node *node = context;
-    snprintf(out->node_id, sizeof out->node_id, "%s", node->config.node.id);
-    snprintf(out->version, sizeof out->version, "%s", mkv_version());
-    snprintf(out->commit, sizeof out->commit, "%s", mkv_version_commit());
+    mkv_node_view_identity(node, out);
     out->state = MKV_ADMIN_NODE_WAITING;
-    out->uptime_ns = mkv_clock_monotonic_ns() - node->started_ns;
-    out->storage_block_bytes = node->config.storage.block_size_bytes;
     out->memory.block_bytes = node->config.memory.block_size_bytes;
     out->drive_count = node->config.storage.drive_count;
     for (uint32_t i = 0; i < out->drive_count; i++) {
@@ -71,7 +66,10 @@ static bool admin_begin(struct mkv_node *node, struct mkv_admin_http **admin,
     if (!mkv_node_admin_listen(node, error)) {
         return false;
     }
-    if (!mkv_admin_http_start(node->admin_fd, &provider, admin, text)) {
+    const struct mkv_admin_auth auth = {.open = true};
+    const struct mkv_admin_http_options options = {
+        .tcp_fd = node->admin_fd, .unix_fd = -1, .provider = &provider, .auth = &auth};
+    if (!mkv_admin_http_start(&options, admin, text)) {
         mkv_node_admin_unlisten(node);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE, "%s", text);
     }

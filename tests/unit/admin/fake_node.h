@@ -22,10 +22,14 @@ struct fake_node {
     uint32_t calls;              /* of the provider */
     enum mkv_status drop_status; /* what dropping a tenant comes to */
     char dropped[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    uint32_t refusals; /* that the provider heard of, and the last one in words: */
+    char refused[256];
 };
 
 /* On the heap: a snapshot is large. */
 struct fake_node *fake_node_start(void);
+/* With who may do what, and a listening Unix socket or -1. */
+struct fake_node *fake_node_start_with(const struct mkv_admin_auth *auth, int unix_fd);
 void fake_node_stop(struct fake_node *node);
 
 /* A listening socket on a free port of that IPv4 address, host byte order. */
@@ -43,6 +47,9 @@ struct fake_reply {
 struct fake_reply fake_exchange(uint16_t port, const char *bytes, size_t byte_count);
 /* METHOD PATH HTTP/1.1 with Connection: close. */
 struct fake_reply fake_request(uint16_t port, const char *method, const char *path);
+/* The same with header lines, each closed by CR LF. */
+struct fake_reply fake_request_with(uint16_t port, const char *method, const char *path,
+                                    const char *header_lines);
 void fake_reply_free(struct fake_reply *reply);
 /* Whether the reply has the header line, without its end. */
 bool fake_reply_has(const struct fake_reply *reply, const char *header_line);

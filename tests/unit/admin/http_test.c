@@ -172,6 +172,21 @@ static void test_http__metrics__text_of_version_0_0_4(void **state) {
     }
 }
 
+static void test_http__metrics_asked_for_as_openmetrics__openmetrics(void **state) {
+    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Connection: close\r\n"
+                                  "Accept: application/openmetrics-text;version=1.0.0,"
+                                  "text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n\r\n";
+    struct fake_node *node = *state;
+    struct fake_reply reply = fake_exchange(node->port, request, sizeof request - 1);
+    assert_int_equal(reply.status, 200);
+    assert_true(fake_reply_has(
+        &reply, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    static const char end[] = "\n# EOF\n";
+    assert_string_equal(reply.body + strlen(reply.body) - strlen(end), end);
+    fake_reply_free(&reply);
+}
+
 static void test_http__a_query_behind_the_path__ignored(void **state) {
     struct fake_node *node = *state;
     expect(node, "/v1/live?verbose=1", 200, "ok");
@@ -407,7 +422,8 @@ static void test_http__requests__counted_by_path(void **state) {
     expect_counted(node, "/v1/live", 0);
     expect(node, "/v1/live", 200, "ok");
     expect_counted(node, "/v1/live", 2);
-    expect_counted(node, "/livez", 0);
+    expect(node, "/livez", 200, "ok");
+    expect_counted(node, "/v1/live", 4);
     struct fake_reply reply = fake_request(node->port, "GET", "/nothing");
     fake_reply_free(&reply);
     expect_counted(node, "other", 1);
@@ -432,17 +448,21 @@ static void never_called(void *context, struct mkv_admin_snapshot *out) {
     MKV_ASSERT(false); /* on the listener's thread */
 }
 
-static void test_http_start__not_loopback__refused(void **state) {
+static void test_http_start__open_and_not_loopback__refused(void **state) {
     (void)state;
     uint16_t port;
     const int fd = fake_listen(INADDR_ANY, &port);
     const struct mkv_admin_provider provider = {.snapshot = never_called};
+    const struct mkv_admin_auth auth = {.open = true};
+    const struct mkv_admin_http_options options = {
+        .tcp_fd = fd, .unix_fd = -1, .provider = &provider, .auth = &auth};
     struct mkv_admin_http *http = NULL;
     char error[MKV_ADMIN_ERROR_BYTES] = "";
-    assert_false(mkv_admin_http_start(fd, &provider, &http, error));
+    assert_false(mkv_admin_http_start(&options, &http, error));
     assert_null(http);
-    assert_string_equal(error, "the admin listener authenticates nobody and serves loopback only; "
-                               "set network.admin_address to 127.0.0.1:PORT");
+    assert_string_equal(error,
+                        "an admin listener that authenticates nobody serves loopback only; set "
+                        "network.admin_address to 127.0.0.1:PORT, or admin.auth to required");
     /* The socket is still the caller's. */
     assert_int_equal(close(fd), 0);
 }
@@ -457,9 +477,12 @@ static void test_http_start__ipv6_loopback__served(void **state) {
     }
     assert_int_equal(listen(fd, 4), 0);
     const struct mkv_admin_provider provider = {.snapshot = never_called};
+    const struct mkv_admin_auth auth = {.open = true};
+    const struct mkv_admin_http_options options = {
+        .tcp_fd = fd, .unix_fd = -1, .provider = &provider, .auth = &auth};
     struct mkv_admin_http *http = NULL;
     char error[MKV_ADMIN_ERROR_BYTES] = "";
-    assert_true(mkv_admin_http_start(fd, &provider, &http, error));
+    assert_true(mkv_admin_http_start(&options, &http, error));
     mkv_admin_http_stop(http);
 }
 
@@ -494,6 +517,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_http__status_in_every_state__named_in_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_http__metrics__text_of_version_0_0_4, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_http__metrics_asked_for_as_openmetrics__openmetrics,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_http__a_query_behind_the_path__ignored, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_http__no_such_path__404_with_the_paths, setup,
@@ -519,7 +544,7 @@ int main(void) {
             teardown),
         cmocka_unit_test_setup_teardown(test_http__requests__counted_by_path, setup, teardown),
         cmocka_unit_test_setup_teardown(test_http__one_request__one_snapshot, setup, teardown),
-        cmocka_unit_test(test_http_start__not_loopback__refused),
+        cmocka_unit_test(test_http_start__open_and_not_loopback__refused),
         cmocka_unit_test(test_http_start__ipv6_loopback__served),
         cmocka_unit_test(test_http_stop__idle_connections__closed),
     };

@@ -310,6 +310,7 @@ static void test_effect__of_every_kind__comes_back(void **state) {
         if (effect.kind == MKV_EFFECT_REQUEST_ENDED) {
             effect.summary.key_offset = 3;
             effect.summary.key_bytes = 5;
+            effect.summary.key_cut = true;
             effect.summary.refused = true;
             effect.summary.dropped = false;
         }

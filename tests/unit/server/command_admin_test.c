@@ -58,7 +58,10 @@ static struct node *node_start(const char *id, enum mkv_admin_node_state state) 
     snprintf(node->address, sizeof node->address, "127.0.0.1:%u", node->port);
     const struct mkv_admin_provider provider = {.context = node, .snapshot = provide};
     char error[MKV_ADMIN_ERROR_BYTES];
-    assert_true(mkv_admin_http_start(fd, &provider, &node->http, error));
+    const struct mkv_admin_auth auth = {.open = true};
+    const struct mkv_admin_http_options options = {
+        .tcp_fd = fd, .unix_fd = -1, .provider = &provider, .auth = &auth};
+    assert_true(mkv_admin_http_start(&options, &node->http, error));
     return node;
 }
 
