@@ -67,8 +67,9 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
     MKV_CONFIG_LOG_FILE,
+    MKV_CONFIG_METRICS_TENANTS_MAX,
 };
-#define MKV_CONFIG_KEY_COUNT 20u
+#define MKV_CONFIG_KEY_COUNT 21u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -158,6 +159,9 @@ struct mkv_config {
         enum mkv_config_log_format format;
         char file[MKV_CONFIG_PATH_BYTES]; /* "": none, standard error alone */
     } log;
+    struct {
+        uint64_t tenants_max; /* that have rows of their own */
+    } metrics;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };

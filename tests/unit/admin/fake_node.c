@@ -201,12 +201,14 @@ static void fake_timing(struct mkv_admin_snapshot *snapshot) {
 
 static void fake_tenants(struct mkv_admin_snapshot *snapshot) {
     snapshot->tenant_count = 2;
+    snapshot->tenant_rows_max = 100;
     snapshot->tenants[0] = (struct mkv_admin_tenant){
         .name = "default",
         .blocks = 1234567,
         .bytes = 29392896,
         .quota_bytes = UINT64_MAX,
         .evicted_total = 21,
+        .asked_apart = true,
         .asked = {
             .keys_from_memory = 22, .keys_from_drive = 23, .keys_missed = 24, .bytes_in = 25}};
     snapshot->tenants_other.bytes_out = 26;
