@@ -20,7 +20,8 @@
  *  I4  Refusals of one kind, from one address, are at most MKV_AUDIT_REFUSALS_MAX records a window;
  *      the others are counted in one more when the window ends.
  *
- * Not responsible for: what the hash is over and what a crash leaves (audit_record.h, audit_file.h).
+ * Not responsible for: what the hash is over, and what a crash leaves (audit_record.h,
+ * audit_file.h).
  */
 #ifndef MKV_ADMIN_AUDIT_H
 #define MKV_ADMIN_AUDIT_H
@@ -28,7 +29,7 @@
 #include "admin/audit_file.h"
 
 #define MKV_AUDIT_QUEUE_MAX 256u
-/* Refusals: records for one address and credential in a window, and how many such are told apart. */
+/* Refusals: records for one address and credential in a window, and how many are told apart. */
 #define MKV_AUDIT_REFUSALS_MAX 5u
 #define MKV_AUDIT_REFUSAL_WINDOW_NS (60ull * 1000000000u)
 #define MKV_AUDIT_REFUSERS_MAX 32u
