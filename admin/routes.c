@@ -24,6 +24,7 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_READY, {"/readyz", "/health/ready"}, MKV_ADMIN_GET, NONE, mkv_endpoint_ready},
     {MKV_ADMIN_PATH_HEALTH, {NULL}, MKV_ADMIN_GET, NONE, mkv_endpoint_health},
     {MKV_ADMIN_PATH_METRICS, {"/metrics"}, MKV_ADMIN_GET, NONE, mkv_endpoint_metrics},
+    {MKV_ADMIN_PATH_CATALOG, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_catalog},
     {MKV_ADMIN_PATH_STATUS, {"/status"}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_status},
     {MKV_ADMIN_PATH_TENANTS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_tenants},
     {MKV_ADMIN_PATH_LATENCY, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_latency},

@@ -26,6 +26,7 @@
     PATH(READY, "/v1/ready")                                                                       \
     PATH(HEALTH, "/v1/health")                                                                     \
     PATH(METRICS, "/v1/metrics")                                                                   \
+    PATH(CATALOG, "/v1/metrics/catalog")                                                           \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
     PATH(LATENCY, "/v1/latency")                                                                   \

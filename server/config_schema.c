@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/config_schema.h"
 
+#include "admin/snapshot.h"
 #include "server/config_quotas.h"
 #include "server/config_text.h"
 #include "server/log_filter.h"
@@ -275,6 +276,18 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "60s",
             .meaning = "How often the counts of hot keys are halved, so that what is hot is what "
                        "was asked for lately.",
+        },
+    [MKV_CONFIG_METRICS_TENANTS_MAX] =
+        {
+            .path = "metrics.tenants_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(metrics.tenants_max),
+            .size_min = 1,
+            .size_max = MKV_ADMIN_TENANT_ROWS_MAX,
+            .size_step = 1,
+            .default_text = "100",
+            .meaning = "How many tenants, the oldest, have rows of their own in `/v1/metrics`; the "
+                       "others count together as `tenant=\"other\"`.",
         },
     [MKV_CONFIG_SLOWLOG_THRESHOLD_MS] =
         {

@@ -119,6 +119,7 @@ struct mkv_shard_tenant_stats {
     uint64_t quota_rejections_total;
     uint64_t evicted_total, evictions_caused_total;
     struct mkv_front_tenant asked; /* its id is not set */
+    bool asked_apart; /* false: the front counts what its clients ask for with tenants_other */
 };
 
 /* A copy of every figure of a shard, all taken at one moment. */

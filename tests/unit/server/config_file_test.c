@@ -44,6 +44,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "metrics:\n"
                                 "  hotkeys_columns: 64\n"
                                 "  hotkeys_decay: 5s\n"
+                                "  tenants_max: 7\n"
                                 "slowlog:\n"
                                 "  threshold_ms: 0\n";
 
@@ -73,6 +74,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
     assert_string_equal(config.tenants.quotas, "batch=1GiB, team-7=2TiB");
+    assert_int_equal(config.metrics.tenants_max, 7);
     assert_string_equal(config.node.id, "gpu-07");
     assert_string_equal(config.log.level, "trace");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
