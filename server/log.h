@@ -34,8 +34,9 @@ enum mkv_log_site {
     MKV_LOG_SITE_QUARANTINE,  /* a block's content failed its check */
     MKV_LOG_SITE_TENANT,      /* a tenant's blocks are gone */
     MKV_LOG_SITE_WARNING,     /* a warning came or went */
+    MKV_LOG_SITE_AUTH,        /* somebody was not let through */
 };
-#define MKV_LOG_SITE_COUNT 10u
+#define MKV_LOG_SITE_COUNT 11u
 
 struct mkv_log;
 

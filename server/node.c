@@ -334,6 +334,7 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
     node->options = *options;
     node->log = log;
     node->admin_fd = -1;
+    node->admin_unix_fd = -1;
     node->started_ns = mkv_clock_monotonic_ns();
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
