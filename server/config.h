@@ -36,6 +36,7 @@
 #define MKV_CONFIG_NAME_BYTES 32u
 #define MKV_CONFIG_NODE_ID_BYTES 64u
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
+#define MKV_CONFIG_LOG_LEVEL_BYTES 256u
 #define MKV_CONFIG_FLAG_BYTES 32u
 #define MKV_CONFIG_GROUP_BYTES 33u
 #define MKV_CONFIG_TOKENS_MAX 16u
@@ -69,13 +70,14 @@ enum mkv_config_key_id {
     MKV_CONFIG_NODE_ID,
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
+    MKV_CONFIG_LOG_FILE,
     MKV_CONFIG_ADMIN_AUTH,
     MKV_CONFIG_ADMIN_SOCKET,
     MKV_CONFIG_ADMIN_VIEWER_GROUP,
     MKV_CONFIG_ADMIN_TOKENS,
     MKV_CONFIG_NODE_WATCHDOG,
 };
-#define MKV_CONFIG_KEY_COUNT 24u
+#define MKV_CONFIG_KEY_COUNT 25u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -88,8 +90,9 @@ enum mkv_config_layer {
 
 struct mkv_config_origin {
     enum mkv_config_layer layer;
-    uint32_t line;                    /* counted from 1; only of LAYER_FILE */
-    char flag[MKV_CONFIG_FLAG_BYTES]; /* "--listen"; only of LAYER_FLAG */
+    uint32_t line; /* counted from 1; only of LAYER_FILE */
+    /* "--listen"; of LAYER_ENVIRONMENT "MEMKV_LOG", where it was not the key's usual variable. */
+    char flag[MKV_CONFIG_FLAG_BYTES];
 };
 
 /* The values of the enums below are places in the schema's lists of words. */
@@ -182,8 +185,9 @@ struct mkv_config {
         struct mkv_config_token tokens[MKV_CONFIG_TOKENS_MAX];
     } admin;
     struct {
-        enum mkv_config_log_level level;
+        char level[MKV_CONFIG_LOG_LEVEL_BYTES]; /* as written; log_filter.h reads it */
         enum mkv_config_log_format format;
+        char file[MKV_CONFIG_PATH_BYTES]; /* "": none, standard error alone */
     } log;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];

@@ -274,7 +274,7 @@ static void on_refused(void *context, const struct mkv_admin_refusal *refusal) {
         {.name = "role", .text = mkv_admin_roles[refusal->role]},
         {.name = "status", .number = refusal->status},
     };
-    mkv_log_write(node->log, MKV_LOG_SITE_AUTH, MKV_CONFIG_LOG_WARN, "server.admin", fields, 5,
+    mkv_log_write(node->log, MKV_LOG_SITE_AUTH, MKV_CONFIG_LOG_WARN, "admin", fields, 5,
                   "an admin request was refused");
 }
 
