@@ -28,7 +28,11 @@
     PATH(METRICS, "/v1/metrics")                                                                   \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
-    PATH(TENANT, "/v1/tenants/")
+    PATH(TENANT, "/v1/tenants/")                                                                   \
+    PATH(PROFILE, "/debug/pprof/profile")                                                          \
+    PATH(HEAP, "/debug/pprof/heap")                                                                \
+    PATH(SYMBOL, "/debug/pprof/symbol")                                                            \
+    PATH(CMDLINE, "/debug/pprof/cmdline")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,
