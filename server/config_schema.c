@@ -21,6 +21,7 @@ static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 static const char *const auth_words[] = {"required", "none", NULL};
+static const char *const profiles_words[] = {"local", "anywhere", NULL};
 static const char *const role_words[] = {"viewer", "operator", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
@@ -29,6 +30,7 @@ _Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word
 _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
@@ -340,6 +342,16 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_note = "none",
             .meaning = "Tokens that the admin listener takes as `Authorization: Bearer TOKEN`, in "
                        "the file only. Each has the keys of the last table.",
+        },
+    [MKV_CONFIG_ADMIN_PROFILES] =
+        {
+            .path = "admin.profiles",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.profiles),
+            .words = profiles_words,
+            .default_text = "local",
+            .meaning = "Which operators get profiles (`/debug/pprof/`): those on this machine, or "
+                       "`anywhere`.",
         },
     [MKV_CONFIG_NODE_WATCHDOG] =
         {
