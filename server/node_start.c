@@ -76,6 +76,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->quota_count = node->quota_count;
     options->quotas = node->quotas;
     options->recorder = node->recorder;
+    options->tracer = node->tracer;
 }
 
 static void arena_undo(struct mkv_node *node) {
@@ -245,6 +246,7 @@ static const struct step steps[] = {
     {"format", mkv_node_drives_format, NULL},
     {"memory", arena_perform, arena_undo},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
+    {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},
