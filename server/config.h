@@ -76,8 +76,9 @@ enum mkv_config_key_id {
     MKV_CONFIG_ADMIN_VIEWER_GROUP,
     MKV_CONFIG_ADMIN_TOKENS,
     MKV_CONFIG_NODE_WATCHDOG,
+    MKV_CONFIG_STORAGE_SLOW_AFTER,
 };
-#define MKV_CONFIG_KEY_COUNT 25u
+#define MKV_CONFIG_KEY_COUNT 26u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -163,6 +164,7 @@ struct mkv_config {
         enum mkv_config_storage_eviction eviction;
         uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint64_t session_idle_s;
+        uint64_t slow_after_s; /* an outlier for so long is slow */
         uint64_t sessions_max;       /* of each drive, as is this: */
         uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;

@@ -306,6 +306,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A shard that has not finished a step for so long is stuck: `/v1/live` "
                        "answers 503.",
         },
+    [MKV_CONFIG_STORAGE_SLOW_AFTER] =
+        {
+            .path = "storage.slow_after",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(storage.slow_after_s),
+            .size_min = 6,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How long a drive's p99 must be more than 4 times the median of its "
+                       "siblings' for warning DRIVE_SLOW, and well again for its end.",
+        },
 };
 
 const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = {

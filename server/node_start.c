@@ -210,10 +210,12 @@ static const struct step steps[] = {
     {"drives", mkv_node_drives_wait, mkv_node_drives_close},
     {"format", mkv_node_drives_format, NULL},
     {"memory", arena_perform, arena_undo},
+    {"watch", mkv_node_watch_create, mkv_node_watch_destroy},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},
+    {"look", mkv_node_watch_begin, mkv_node_watch_end},
 };
 #define STEP_COUNT (sizeof steps / sizeof steps[0])
 
