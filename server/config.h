@@ -71,6 +71,9 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
     MKV_CONFIG_LOG_FILE,
+    MKV_CONFIG_METRICS_HOTKEYS_COLUMNS,
+    MKV_CONFIG_METRICS_HOTKEYS_DECAY,
+    MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
     MKV_CONFIG_ADMIN_AUTH,
     MKV_CONFIG_ADMIN_SOCKET,
     MKV_CONFIG_ADMIN_VIEWER_GROUP,
@@ -78,7 +81,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_NODE_WATCHDOG,
     MKV_CONFIG_STORAGE_SLOW_AFTER,
 };
-#define MKV_CONFIG_KEY_COUNT 26u
+#define MKV_CONFIG_KEY_COUNT 29u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -191,6 +194,13 @@ struct mkv_config {
         enum mkv_config_log_format format;
         char file[MKV_CONFIG_PATH_BYTES]; /* "": none, standard error alone */
     } log;
+    struct {
+        uint64_t hotkeys_columns; /* rounded up to a power of two */
+        uint64_t hotkeys_decay_s;
+    } metrics;
+    struct {
+        uint64_t threshold_ms;
+    } slowlog;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };
