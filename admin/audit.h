@@ -12,11 +12,12 @@
  *                             +-----------------+
  *
  * Invariants
- *  I1  Records stand in the file in the order of the calls, each durable before the next is written.
+ *  I1  Records stand in the file in the order of the calls, each durable before the next one
+ *      is written.
  *  I2  offer never waits: neither for the file nor for the lock. write waits for the lock alone,
  *      which nobody holds during I/O.
- *  I3  Nothing goes unnoticed: what finds no room is counted, and a record says how many, once there
- *      is room again. A record that cannot be written stays at the head and is tried again.
+ *  I3  Nothing goes unnoticed: what finds no room is counted, and a record says how many, once
+ *      there is room again. A record that cannot be written stays at the head and is tried again.
  *  I4  Refusals of one kind, from one address, are at most MKV_AUDIT_REFUSALS_MAX records a window;
  *      the others are counted in one more when the window ends.
  *

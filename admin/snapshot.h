@@ -255,6 +255,8 @@ struct mkv_admin_snapshot {
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
 };
 
+struct mkv_admin_observed_ops;
+
 /* A request that was not let through. */
 struct mkv_admin_refusal {
     unsigned status; /* of HTTP: 401 nobody knows who asks, 403 he may not */
@@ -273,6 +275,9 @@ struct mkv_admin_provider {
      * is durable; NOT_FOUND; FORBIDDEN for the default one; UNKNOWN when nobody can say; or
      * UNAVAILABLE. NULL: tenants cannot be dropped now. */
     enum mkv_status (*tenant_drop)(void *context, const char *name);
+    /* What is known of single requests, keys and clients: observed.h. NULL: the node does not serve
+     * yet. */
+    const struct mkv_admin_observed_ops *observed;
     /* Hears of every request that is answered 401 or 403. May be NULL. */
     void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
 };

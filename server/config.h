@@ -67,9 +67,12 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
     MKV_CONFIG_LOG_FILE,
+    MKV_CONFIG_METRICS_HOTKEYS_COLUMNS,
+    MKV_CONFIG_METRICS_HOTKEYS_DECAY,
     MKV_CONFIG_METRICS_TENANTS_MAX,
+    MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
 };
-#define MKV_CONFIG_KEY_COUNT 21u
+#define MKV_CONFIG_KEY_COUNT 24u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -160,8 +163,13 @@ struct mkv_config {
         char file[MKV_CONFIG_PATH_BYTES]; /* "": none, standard error alone */
     } log;
     struct {
+        uint64_t hotkeys_columns; /* rounded up to a power of two */
+        uint64_t hotkeys_decay_s;
         uint64_t tenants_max; /* that have rows of their own */
     } metrics;
+    struct {
+        uint64_t threshold_ms;
+    } slowlog;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };

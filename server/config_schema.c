@@ -28,7 +28,7 @@ _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a 
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network", "memory", "storage", "tenants", "node", "log", "metrics"};
+    "network", "memory", "storage", "tenants", "node", "log", "metrics", "slowlog"};
 
 #define FIELD(member)                                                                              \
     .field_offset = offsetof(struct mkv_config, member),                                           \
@@ -255,6 +255,28 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A file that lines are appended to, besides standard error. SIGHUP opens it "
                        "again.",
         },
+    [MKV_CONFIG_METRICS_HOTKEYS_COLUMNS] =
+        {
+            .path = "metrics.hotkeys_columns",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(metrics.hotkeys_columns),
+            .size_min = 64,
+            .size_max = 1u << 20,
+            .default_text = "4096",
+            .meaning = "Columns of the sketch that finds hot keys, rounded up to a power of two, "
+                       "at 32 bytes of memory; with more its counts are closer to the truth.",
+        },
+    [MKV_CONFIG_METRICS_HOTKEYS_DECAY] =
+        {
+            .path = "metrics.hotkeys_decay",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(metrics.hotkeys_decay_s),
+            .size_min = 1,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How often the counts of hot keys are halved, so that what is hot is what "
+                       "was asked for lately.",
+        },
     [MKV_CONFIG_METRICS_TENANTS_MAX] =
         {
             .path = "metrics.tenants_max",
@@ -266,6 +288,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "100",
             .meaning = "How many tenants, the oldest, have rows of their own in `/v1/metrics`; the "
                        "others count together as `tenant=\"other\"`.",
+        },
+    [MKV_CONFIG_SLOWLOG_THRESHOLD_MS] =
+        {
+            .path = "slowlog.threshold_ms",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(slowlog.threshold_ms),
+            .size_min = 0,
+            .size_max = 3600000,
+            .default_text = "100",
+            .meaning = "A request that took more milliseconds is slow: the last 128 of them are "
+                       "kept for `/v1/slow`. `0` keeps all.",
         },
 };
 

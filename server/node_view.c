@@ -177,6 +177,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
         out->epoch = (uint32_t)mkv_max_u64(out->epoch, stats->volumes[i].volume.epoch);
     }
     fill_absent(node, out);
+    mkv_node_observed_fill(node, stats, out);
     out->drive_set_version = stats->drive_set_version;
     out->drive_set_members = stats->drive_set_members;
     out->state = node_state(node, out, serving);

@@ -129,6 +129,7 @@ struct mkv_shard_stats {
     struct mkv_front_stats front;
     struct mkv_fabric_counters fabric;
     struct mkv_ring_counters ring;
+    struct mkv_histogram dispatch; /* of the pump */
     uint32_t volume_count;
     struct mkv_shard_volume_stats volumes[MKV_VOLUMES_MAX];
     uint64_t drive_set_version;

@@ -42,7 +42,11 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  format: text\n"
                                 "  file: log/memkv.log\n"
                                 "metrics:\n"
-                                "  tenants_max: 7\n";
+                                "  hotkeys_columns: 64\n"
+                                "  hotkeys_decay: 5s\n"
+                                "  tenants_max: 7\n"
+                                "slowlog:\n"
+                                "  threshold_ms: 0\n";
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -75,6 +79,9 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.log.level, "trace");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
     assert_string_equal(config.log.file, "/etc/memkv/log/memkv.log");
+    assert_int_equal(config.metrics.hotkeys_columns, 64);
+    assert_int_equal(config.metrics.hotkeys_decay_s, 5);
+    assert_int_equal(config.slowlog.threshold_ms, 0);
 
     const struct mkv_config_drive *drives = config.storage.drives;
     assert_int_equal(config.storage.drive_count, 3);
@@ -160,9 +167,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log, metrics"},
+                       "tenants, node, log, metrics, slowlog"},
         {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-                                 "network, memory, storage, tenants, node, log, metrics"},
+                                 "network, memory, storage, tenants, node, log, metrics, slowlog"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
@@ -174,11 +181,11 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log, metrics"},
+                     "tenants, node, log, metrics, slowlog"},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log, metrics"},
+                             "storage, tenants, node, log, metrics, slowlog"},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log, metrics"},
+                     "tenants, node, log, metrics, slowlog"},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},
