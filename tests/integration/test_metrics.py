@@ -30,7 +30,7 @@ NS_PER_S = 1e9
 WORK = re.compile(
     "process_|memkv_(uptime|scrape|device_io_|iouring_|journal_|directory_|btree_|checkpoint|"
     "dispatch|recovery|store_epoch|log_messages|command_time|memory_bytes|trim_|scrub_|config_last|"
-    "leases_total)")
+    "leases_total|hotkey_decays)")
 
 # Families that no workload of a client can move here, and why.
 RDMA = "there is no RDMA in this release"
@@ -243,7 +243,7 @@ class Workload(unittest.TestCase):
                   tenant_writes_total=2, l1_write_requests_total=2,
                   l1_write_reserved_keys_total=2, l1_written_keys_total=2, l2_stored_keys_total=2,
                   blocks_total=2, blocks_persisted=2, active_tenants=1, device_slots_used=2,
-                  connections_active=1, **self.two_puts)
+                  connections_active=1, hotkey_tracked_total=2, **self.two_puts)
         self.assertEqual(client.put(b"large", large), lib.OK)
         # Three segments and their manifest, which has 40 bytes.
         self.step("a put of segments", commands_total={"put": 1}, requests_total={"put,ok": 1},
@@ -252,7 +252,7 @@ class Workload(unittest.TestCase):
                   write_bytes_total=len(large) + 40, tenant_writes_total=4,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=3, l2_stored_keys_total=4, blocks_total=4,
-                  **self.put_of_segments)
+                  hotkey_tracked_total=1, **self.put_of_segments)
         self.assertEqual([client.get(b"small"), client.get(b"medium"), client.get(b"nothing")],
                          [small, medium, "unknown"])
         self.step("gets from memory, and a miss", commands_total={"get": 3},
@@ -262,7 +262,8 @@ class Workload(unittest.TestCase):
                   tenant_lookup_keys_total={"memory": 2, "miss": 1}, not_found_total=1,
                   miss_keys_total={"unknown": 1}, l1_read_requests_total=3,
                   l1_read_hit_keys_total=2, l1_read_miss_keys_total=1, l1_read_keys_total=2,
-                  l2_lookup_keys_total=1, **self.gets_from_memory)
+                  l2_lookup_keys_total=1, hotkey_tracked_total=3,
+                  **self.gets_from_memory)
         self.assertEqual(client.exists(b"small", b"medium", b"nothing"), [True, True, False])
         self.assertEqual(client.lookup(b"small", b"medium", b"nothing", b"small"), 2)
         self.step("EXISTS of three keys, LOOKUP of four", exists_total=1, lookup_total=1,
@@ -287,7 +288,7 @@ class Workload(unittest.TestCase):
                   write_total=1, write_bytes_total=1000, tenant_writes_total=1,
                   l1_write_requests_total=3, l1_write_reserved_keys_total=1,
                   l1_write_failed_keys_total={"conflict": 1}, l1_written_keys_total=1,
-                  l2_stored_keys_total=1, blocks_total=0, **self.three_puts)
+                  l2_stored_keys_total=1, blocks_total=0, hotkey_tracked_total=3, **self.three_puts)
         # Both that EXISTS gave have ended: with their blocks, or because a slow machine let time pass.
         self.assertEqual(self.before.family("memkv_leases_total"), 2)
         self.assertEqual(self.before["memkv_leases_active"], 0)
@@ -309,14 +310,14 @@ class Workload(unittest.TestCase):
                   bytes_in_total=5000, tenant_bytes_total={"in": 5000}, write_total=1,
                   write_bytes_total=5000, tenant_writes_total=1, l1_write_requests_total=2,
                   l1_write_reserved_keys_total=2, l1_written_keys_total=1, l2_stored_keys_total=1,
-                  blocks_total=1, **self.reservations)
+                  blocks_total=1, hotkey_tracked_total=2, **self.reservations)
         self.assertEqual(client.put(b"relaxed", value, flags=lib.RELAXED), lib.OK)
         self.step("a relaxed put", commands_total={"put": 1}, requests_total={"put,ok": 1},
                   shard_commands_total=1, bytes_in_total=5000, tenant_bytes_total={"in": 5000},
                   write_total=1, write_bytes_total=5000, tenant_writes_total=1,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=1, l2_stored_keys_total=1, blocks_total=1,
-                  **self.relaxed)
+                  hotkey_tracked_total=1, **self.relaxed)
 
     reservations = relaxed = {}
 
@@ -334,7 +335,8 @@ class Workload(unittest.TestCase):
                   l1_written_keys_total=1, l2_stored_keys_total=1, blocks_total=1,
                   demotions_total={"exit_think": 1}, budget_force_total={"hard_cap": 1},
                   think_tokens_per_session=1, sessions_tracked=1,
-                  blocks_by_tier={"think_complete": 1}, **self.a_session)
+                  blocks_by_tier={"think_complete": 1}, hotkey_tracked_total=1,
+                  **self.a_session)
         self.assertEqual(client.session(7, lib.END), lib.OK)
         self.step("its end", commands_total={"session": 1}, requests_total={"session,ok": 1},
                   shard_commands_total=1, sessions_tracked=-1, **self.session_end)
@@ -366,7 +368,8 @@ class Workload(unittest.TestCase):
                   tenant_evicted_blocks_total={"batch": 1},
                   tenant_evictions_caused_total={"batch": 1},
                   tenant_quota_rejections_total={"batch": 1}, active_tenants=1,
-                  tenant_blocks={"batch": 2}, connections_active=1, **self.a_tenant)
+                  tenant_blocks={"batch": 2}, connections_active=1, hotkey_tracked_total=4,
+                  **self.a_tenant)
         self.assertEqual(self.before['memkv_tenant_quota_bytes{tenant="batch"}'], MIB)
 
     a_tenant = {}
@@ -383,7 +386,7 @@ class Workload(unittest.TestCase):
                   write_total=1, write_bytes_total=3000, tenant_writes_total=1,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=1, l2_stored_keys_total=1,
-                  evictions_by_cause_total={"expire": 1}, **self.an_expiry)
+                  evictions_by_cause_total={"expire": 1}, hotkey_tracked_total=1, **self.an_expiry)
 
     an_expiry = {}
 
@@ -445,7 +448,7 @@ class Workload(unittest.TestCase):
                   l2_load_failures_total={"checksum": 1}, checksum_failures_total={"payload": 1},
                   repairs_total={"quarantined_slot": 1}, promise_broken_total=1,
                   leases_total={"overridden": 1}, leases_active=0, blocks_total=-1,
-                  connections_active=1, **self.a_restart)
+                  connections_active=1, hotkey_tracked_total=3, **self.a_restart)
 
     a_restart = {}
     extra = "tenants: {quotas: 'batch=1MiB'}\n"
