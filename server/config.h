@@ -71,12 +71,16 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
     MKV_CONFIG_LOG_FILE,
+    MKV_CONFIG_METRICS_HOTKEYS_COLUMNS,
+    MKV_CONFIG_METRICS_HOTKEYS_DECAY,
+    MKV_CONFIG_METRICS_TENANTS_MAX,
+    MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
     MKV_CONFIG_TELEMETRY_TRACING_ENABLED,
     MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
     MKV_CONFIG_TELEMETRY_SERVICE_NAME,
     MKV_CONFIG_TELEMETRY_SAMPLING_RATIO,
 };
-#define MKV_CONFIG_KEY_COUNT 24u
+#define MKV_CONFIG_KEY_COUNT 28u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -171,6 +175,14 @@ struct mkv_config {
         enum mkv_config_log_format format;
         char file[MKV_CONFIG_PATH_BYTES]; /* "": none, standard error alone */
     } log;
+    struct {
+        uint64_t hotkeys_columns; /* rounded up to a power of two */
+        uint64_t hotkeys_decay_s;
+        uint64_t tenants_max; /* that have rows of their own */
+    } metrics;
+    struct {
+        uint64_t threshold_ms;
+    } slowlog;
     struct {
         enum mkv_config_tracing tracing;
         char otlp_endpoint[MKV_OTLP_ENDPOINT_BYTES]; /* as written; otlp_endpoint.h reads it */

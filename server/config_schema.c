@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/config_schema.h"
 
+#include "admin/snapshot.h"
 #include "server/config_quotas.h"
 #include "server/config_text.h"
 #include "server/log_filter.h"
@@ -29,7 +30,7 @@ _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network", "memory", "storage", "tenants", "node", "log", "telemetry",
+    "network", "memory", "storage", "tenants", "node", "log", "metrics", "slowlog", "telemetry",
 };
 
 static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
@@ -265,6 +266,51 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_note = "none",
             .meaning = "A file that lines are appended to, besides standard error. SIGHUP opens it "
                        "again.",
+        },
+    [MKV_CONFIG_METRICS_HOTKEYS_COLUMNS] =
+        {
+            .path = "metrics.hotkeys_columns",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(metrics.hotkeys_columns),
+            .size_min = 64,
+            .size_max = 1u << 20,
+            .default_text = "4096",
+            .meaning = "Columns of the sketch that finds hot keys, rounded up to a power of two, "
+                       "at 32 bytes of memory; with more its counts are closer to the truth.",
+        },
+    [MKV_CONFIG_METRICS_HOTKEYS_DECAY] =
+        {
+            .path = "metrics.hotkeys_decay",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(metrics.hotkeys_decay_s),
+            .size_min = 1,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How often the counts of hot keys are halved, so that what is hot is what "
+                       "was asked for lately.",
+        },
+    [MKV_CONFIG_METRICS_TENANTS_MAX] =
+        {
+            .path = "metrics.tenants_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(metrics.tenants_max),
+            .size_min = 1,
+            .size_max = MKV_ADMIN_TENANT_ROWS_MAX,
+            .size_step = 1,
+            .default_text = "100",
+            .meaning = "How many tenants, the oldest, have rows of their own in `/v1/metrics`; the "
+                       "others count together as `tenant=\"other\"`.",
+        },
+    [MKV_CONFIG_SLOWLOG_THRESHOLD_MS] =
+        {
+            .path = "slowlog.threshold_ms",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(slowlog.threshold_ms),
+            .size_min = 0,
+            .size_max = 3600000,
+            .default_text = "100",
+            .meaning = "A request that took more milliseconds is slow: the last 128 of them are "
+                       "kept for `/v1/slow`. `0` keeps all.",
         },
     [MKV_CONFIG_TELEMETRY_TRACING_ENABLED] =
         {

@@ -41,6 +41,12 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  level: trace\n"
                                 "  format: text\n"
                                 "  file: log/memkv.log\n"
+                                "metrics:\n"
+                                "  hotkeys_columns: 64\n"
+                                "  hotkeys_decay: 5s\n"
+                                "  tenants_max: 7\n"
+                                "slowlog:\n"
+                                "  threshold_ms: 0\n"
                                 "telemetry:\n"
                                 "  tracing_enabled: true\n"
                                 "  otlp_endpoint: grpc://collector:4317\n"
@@ -73,10 +79,14 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
     assert_string_equal(config.tenants.quotas, "batch=1GiB, team-7=2TiB");
+    assert_int_equal(config.metrics.tenants_max, 7);
     assert_string_equal(config.node.id, "gpu-07");
     assert_string_equal(config.log.level, "trace");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
     assert_string_equal(config.log.file, "/etc/memkv/log/memkv.log");
+    assert_int_equal(config.metrics.hotkeys_columns, 64);
+    assert_int_equal(config.metrics.hotkeys_decay_s, 5);
+    assert_int_equal(config.slowlog.threshold_ms, 0);
     assert_int_equal(config.telemetry.tracing, MKV_CONFIG_TRACING_ON);
     assert_string_equal(config.telemetry.otlp_endpoint, "grpc://collector:4317");
     assert_string_equal(config.telemetry.service_name, "kv-cache");
@@ -166,9 +176,10 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log, telemetry"},
-        {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-                                 "network, memory, storage, tenants, node, log, telemetry"},
+                       "tenants, node, log, metrics, slowlog, telemetry"},
+        {"network.address: x\n",
+         "memkv.yaml:1: unknown key 'network.address'; allowed here: "
+         "network, memory, storage, tenants, node, log, metrics, slowlog, telemetry"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
@@ -180,11 +191,11 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log, telemetry"},
+                     "tenants, node, log, metrics, slowlog, telemetry"},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log, telemetry"},
+                             "storage, tenants, node, log, metrics, slowlog, telemetry"},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log, telemetry"},
+                     "tenants, node, log, metrics, slowlog, telemetry"},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},

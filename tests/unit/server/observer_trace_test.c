@@ -84,10 +84,10 @@ static void end_get(struct world *world, const struct mkv_trace_context *context
     assert_non_null(exemplars);
     assert_int_equal(mkv_observer_slow(world->observer, slow, 1), 1);
     *slow_out = slow->trace;
-    mkv_observer_exemplars(world->observer, exemplars);
+    mkv_observer_exemplars(world->observer, MKV_OP_GET, exemplars);
     memset(example_out, 0, MKV_TRACE_ID_BYTES);
     for (uint32_t i = 0; i <= MKV_HISTOGRAM_BOUNDS; i++) {
-        const struct mkv_admin_exemplar *found = &exemplars->of[MKV_ADMIN_LATENCY_GET][i];
+        const struct mkv_admin_exemplar *found = &exemplars->buckets[i];
         if (found->value_ns != 0) {
             memcpy(example_out, found->trace_id, MKV_TRACE_ID_BYTES);
         }
