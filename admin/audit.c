@@ -27,7 +27,8 @@ struct waiting {
 };
 
 struct mkv_audit {
-    struct mkv_audit_file *file; /* the thread's */
+    pthread_mutex_t file_mutex;  /* alone, or before nothing else */
+    struct mkv_audit_file *file; /* behind it; the thread's */
     char path[MKV_AUDIT_PATH_BYTES];
     uint64_t refusal_window_ns;
     pthread_t thread;
@@ -229,8 +230,11 @@ static void fill_position(struct mkv_audit *audit, struct mkv_audit_entry *entry
 static bool write_record(struct mkv_audit *audit, struct mkv_audit_entry *entry, uint64_t time_ms,
                          char error[MKV_AUDIT_ERROR_BYTES]) {
     fill_position(audit, entry);
-    return mkv_audit_file_append(audit->file, entry, time_ms, error) &&
-           mkv_audit_file_sync(audit->file, error);
+    pthread_mutex_lock(&audit->file_mutex);
+    const bool written = mkv_audit_file_append(audit->file, entry, time_ms, error) &&
+                         mkv_audit_file_sync(audit->file, error);
+    pthread_mutex_unlock(&audit->file_mutex);
+    return written;
 }
 
 /* Takes what is next: the first of the queue, or what is to be said of lost ones. */
@@ -345,6 +349,7 @@ static void destroy(struct mkv_audit *audit) {
     pthread_cond_destroy(&audit->arrived);
     pthread_mutex_destroy(&audit->mutex);
     pthread_mutex_destroy(&audit->position_mutex);
+    pthread_mutex_destroy(&audit->file_mutex);
     free(audit);
 }
 
@@ -360,6 +365,7 @@ bool mkv_audit_open(const struct mkv_audit_options *options, struct mkv_audit **
     made->context = options->context;
     made->refusal_window_ns =
         options->refusal_window_ns == 0 ? MKV_AUDIT_REFUSAL_WINDOW_NS : options->refusal_window_ns;
+    MKV_ASSERT(pthread_mutex_init(&made->file_mutex, NULL) == 0);
     MKV_ASSERT(pthread_mutex_init(&made->position_mutex, NULL) == 0);
     MKV_ASSERT(pthread_mutex_init(&made->mutex, NULL) == 0);
     make_condition(&made->arrived);
@@ -417,4 +423,12 @@ void mkv_audit_status(struct mkv_audit *audit, struct mkv_audit_status *status) 
         memcpy(status->error, audit->error, sizeof status->error);
     }
     pthread_mutex_unlock(&audit->mutex);
+}
+
+void mkv_audit_hold(struct mkv_audit *audit) {
+    pthread_mutex_lock(&audit->file_mutex);
+}
+
+void mkv_audit_release(struct mkv_audit *audit) {
+    pthread_mutex_unlock(&audit->file_mutex);
 }

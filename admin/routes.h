@@ -28,7 +28,9 @@
     PATH(METRICS, "/v1/metrics")                                                                   \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
-    PATH(TENANT, "/v1/tenants/")
+    PATH(TENANT, "/v1/tenants/")                                                                   \
+    PATH(AUDIT, "/v1/audit")                                                                       \
+    PATH(AUDIT_VERIFY, "/v1/audit/verify")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

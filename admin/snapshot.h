@@ -170,6 +170,8 @@ struct mkv_admin_snapshot {
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
 };
 
+struct mkv_audit;
+
 /* A request that was not let through. */
 struct mkv_admin_refusal {
     unsigned status; /* of HTTP: 401 nobody knows who asks, 403 he may not */
@@ -190,6 +192,7 @@ struct mkv_admin_provider {
     enum mkv_status (*tenant_drop)(void *context, const char *name);
     /* Hears of every request that is answered 401 or 403. May be NULL. */
     void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
+    struct mkv_audit *audit; /* where operations are recorded; NULL: nowhere */
 };
 
 #endif

@@ -42,6 +42,7 @@
 /* What --dev makes: DIR/store.memkv, sparse, of this size. */
 #define MKV_CONFIG_DEV_DIRECTORY "memkv-data"
 #define MKV_CONFIG_DEV_STORE "store.memkv"
+#define MKV_CONFIG_DEV_AUDIT "audit.log"
 #define MKV_CONFIG_DEV_STORE_BYTES (4ull * MKV_GIB)
 
 /* Every key that a file may set, except the keys of one drive. */
@@ -65,8 +66,11 @@ enum mkv_config_key_id {
     MKV_CONFIG_NODE_ID,
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
+    MKV_CONFIG_AUDIT_FILE,
+    MKV_CONFIG_AUDIT_MAX_SIZE,
+    MKV_CONFIG_AUDIT_FILES_MAX,
 };
-#define MKV_CONFIG_KEY_COUNT 19u
+#define MKV_CONFIG_KEY_COUNT 22u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -154,6 +158,11 @@ struct mkv_config {
         enum mkv_config_log_level level;
         enum mkv_config_log_format format;
     } log;
+    struct {
+        char file[MKV_CONFIG_PATH_BYTES]; /* "": nothing is recorded */
+        uint64_t max_size_bytes;          /* of one file */
+        uint64_t files_max;
+    } audit;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };
@@ -167,8 +176,8 @@ struct mkv_config_error {
 void mkv_config_defaults(struct mkv_config *config, bool dev);
 
 /*
- * The configuration of `memkv start --dev [DIR]`: the defaults for it and one drive,
- * DIR/store.memkv, which is created sparse. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
+ * The configuration of `memkv start --dev [DIR]`: the defaults for it, one drive, DIR/store.memkv,
+ * which is created sparse, and an audit in DIR. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
  */
 __attribute__((warn_unused_result)) bool mkv_config_dev(struct mkv_config *config,
                                                         const char *directory,

@@ -9,6 +9,7 @@
  *   node_limits.c    what the process may use, and how the shard's limits follow from it
  *   node_events.c    what volumes report: log lines and warnings
  *   node_record.c    the record of --record
+ *   node_audit.c     what of it all is audited
  *   node_view.c      snapshots
  *
  * Invariants
@@ -23,6 +24,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "admin/audit.h"
 #include "admin/http.h"
 #include "backends/arena.h"
 #include "backends/drive_open.h"
@@ -76,8 +78,9 @@ struct mkv_node {
     struct mkv_tenant_quota quotas[MKV_TENANT_QUOTAS_MAX];
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
+    struct mkv_audit *audit;                         /* NULL: nothing is audited */
+    bool audit_stopped;                              /* the end is recorded */
     struct mkv_shard *shard;
-    bool shard_started;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
     struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on the shard's thread */
@@ -90,6 +93,7 @@ struct mkv_node {
 
     pthread_mutex_t mutex;
     struct mkv_shard *shard_to_close; /* set as soon as there is one to be told */
+    bool shard_started;
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
     struct mkv_admin_warning waiting; /* what the node waits for, while it does */
@@ -144,6 +148,21 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
 __attribute__((warn_unused_result)) bool mkv_node_record_create(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
 void mkv_node_record_end(struct mkv_node *node);
+
+/* ---- node_audit.c --------------------------------------------------------------------------- */
+
+/* Step of the table: opens the audit and records the start; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_audit_open(struct mkv_node *node,
+                                                             struct mkv_backend_error *error);
+void mkv_node_audit_close(struct mkv_node *node);
+/* Records a signal that asked for the end, and the end itself. */
+void mkv_node_audit_drain(struct mkv_node *node, const char *signal);
+void mkv_node_audit_stop(struct mkv_node *node, enum mkv_exit_daemon exit_code);
+/* Records an event of a drive, if it is one that changes what the drive holds. */
+void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *drive,
+                          const struct mkv_event *event);
+/* The provider's way to tell of a request that was not let through; `context` is the node. */
+void mkv_node_audit_refused(void *context, const struct mkv_admin_refusal *refusal);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

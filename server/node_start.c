@@ -176,6 +176,7 @@ static void shard_undo(struct mkv_node *node) {
     pthread_mutex_lock(&node->mutex);
     node->shard_to_close = NULL;
     pthread_mutex_unlock(&node->mutex);
+    mkv_audit_detach(node->audit);
     mkv_shard_destroy(node->shard);
     node->shard = NULL;
 }
@@ -206,7 +207,12 @@ void mkv_node_admin_unlisten(struct mkv_node *node) {
 
 static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error) {
     const struct mkv_admin_provider provider = {
-        .context = node, .snapshot = mkv_node_snapshot, .tenant_drop = mkv_node_tenant_drop};
+        .context = node,
+        .snapshot = mkv_node_snapshot,
+        .tenant_drop = mkv_node_tenant_drop,
+        .refused = mkv_node_audit_refused,
+        .audit = node->audit,
+    };
     char text[MKV_ADMIN_ERROR_BYTES];
     const struct mkv_admin_auth auth = {.open = true};
     const struct mkv_admin_http_options options = {
@@ -226,8 +232,11 @@ static void admin_undo(struct mkv_node *node) {
 /* ---- thread --------------------------------------------------------------------------------- */
 
 static bool thread_perform(struct mkv_node *node, struct mkv_backend_error *error) {
-    node->shard_started = mkv_shard_start(node->shard, error);
-    return node->shard_started;
+    const bool started = mkv_shard_start(node->shard, error);
+    pthread_mutex_lock(&node->mutex);
+    node->shard_started = started;
+    pthread_mutex_unlock(&node->mutex);
+    return started;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -243,6 +252,7 @@ static const struct step steps[] = {
     {"record", mkv_node_record_create, mkv_node_record_end},
     {"drives", mkv_node_drives_wait, mkv_node_drives_close},
     {"format", mkv_node_drives_format, NULL},
+    {"audit", mkv_node_audit_open, mkv_node_audit_close},
     {"memory", arena_perform, arena_undo},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
     {"shard", shard_perform, shard_undo},

@@ -39,7 +39,11 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  id: gpu-07\n"
                                 "log:\n"
                                 "  level: trace\n"
-                                "  format: text\n";
+                                "  format: text\n"
+                                "audit:\n"
+                                "  file: audit.log\n"
+                                "  max_size: 1MiB\n"
+                                "  files_max: 5\n";
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -70,6 +74,9 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.node.id, "gpu-07");
     assert_int_equal(config.log.level, MKV_CONFIG_LOG_TRACE);
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
+    assert_string_equal(config.audit.file, "/etc/memkv/audit.log");
+    assert_true(config.audit.max_size_bytes == MKV_MIB);
+    assert_int_equal(config.audit.files_max, 5);
 
     const struct mkv_config_drive *drives = config.storage.drives;
     assert_int_equal(config.storage.drive_count, 3);
@@ -155,9 +162,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log"},
+                       "tenants, node, log, audit"},
         {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-                                 "network, memory, storage, tenants, node, log"},
+                                 "network, memory, storage, tenants, node, log, audit"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
@@ -169,11 +176,11 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log"},
+                     "tenants, node, log, audit"},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log"},
+                             "storage, tenants, node, log, audit"},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log"},
+                     "tenants, node, log, audit"},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},
