@@ -8,8 +8,8 @@
  *   flush: time over, or connection ended --offer--> audit; no room: it goes on summing
  *
  * Invariants
- *  I1  No deletion is left out: it stands in exactly one sum, and a sum goes only when the audit has
- *      taken it.
+ *  I1  No deletion is left out: it stands in exactly one sum, and a sum goes only when the audit
+ *      has taken it.
  *  I2  Bounded work, and no waiting: it runs on a shard's thread.
  *
  * Not responsible for: who a connection is.
