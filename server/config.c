@@ -112,6 +112,28 @@ static const char *value_of(const char *entry, const char *name) {
     return entry + name_bytes + 1;
 }
 
+/* The value that an entry gives a key, by either name of its variable, or NULL. */
+static const char *value_by_variable(const struct mkv_config_key *key, const char *entry,
+                                     char variable[MKV_CONFIG_VARIABLE_BYTES],
+                                     struct mkv_config_origin *origin) {
+    mkv_config_key_variable(key, variable);
+    const char *value = value_of(entry, variable);
+    if (value != NULL || key->short_variable == NULL) {
+        return value;
+    }
+    snprintf(variable, MKV_CONFIG_VARIABLE_BYTES, "%s", key->short_variable);
+    snprintf(origin->flag, sizeof origin->flag, "%s", key->short_variable);
+    return value_of(entry, variable);
+}
+
+/* Both names of a key's variable are set: which comes last is chance. */
+static bool refuse_both(const struct mkv_config_key *key, struct mkv_config_error *error) {
+    char variable[MKV_CONFIG_VARIABLE_BYTES];
+    mkv_config_key_variable(key, variable);
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, key->short_variable,
+                           "%s sets %s too; keep one of them", variable, key->path);
+}
+
 /* Refuses a variable that is not known but nearly so. Others may belong to the client, or to a
  * platform that makes variables from the names of its services. */
 static bool refuse_slip(const char *entry, struct mkv_config_error *error) {
@@ -126,7 +148,8 @@ static bool refuse_slip(const char *entry, struct mkv_config_error *error) {
     char variable[MKV_CONFIG_VARIABLE_BYTES];
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         mkv_config_key_variable(&mkv_config_keys[i], variable);
-        if (strcmp(name, variable) == 0) {
+        const char *other = mkv_config_keys[i].short_variable;
+        if (strcmp(name, variable) == 0 || (other != NULL && strcmp(name, other) == 0)) {
             return true;
         }
     }
@@ -149,12 +172,15 @@ bool mkv_config_load_environment(struct mkv_config *config, char *const *environ
         }
         for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
             char variable[MKV_CONFIG_VARIABLE_BYTES];
-            mkv_config_key_variable(&mkv_config_keys[i], variable);
-            const char *value = value_of(*entry, variable);
+            struct mkv_config_origin origin = {.layer = MKV_CONFIG_LAYER_ENVIRONMENT};
+            const char *value = value_by_variable(&mkv_config_keys[i], *entry, variable, &origin);
             if (value == NULL || value[0] == '\0') {
                 continue;
             }
-            const struct mkv_config_origin origin = {.layer = MKV_CONFIG_LAYER_ENVIRONMENT};
+            if (next.origins[i].layer == MKV_CONFIG_LAYER_ENVIRONMENT &&
+                strcmp(next.origins[i].flag, origin.flag) != 0) {
+                return refuse_both(&mkv_config_keys[i], error);
+            }
             const struct mkv_config_source source = {
                 .where = variable,
                 .label = mkv_config_keys[i].path,
@@ -209,7 +235,11 @@ void mkv_config_origin_format(const struct mkv_config *config, enum mkv_config_k
         mkv_config_where(config->file, origin->line, out);
         break;
     case MKV_CONFIG_LAYER_ENVIRONMENT:
-        mkv_config_key_variable(&mkv_config_keys[key], out);
+        if (origin->flag[0] != '\0') {
+            snprintf(out, MKV_CONFIG_ORIGIN_TEXT_BYTES, "%s", origin->flag);
+        } else {
+            mkv_config_key_variable(&mkv_config_keys[key], out);
+        }
         break;
     case MKV_CONFIG_LAYER_FLAG:
         snprintf(out, MKV_CONFIG_ORIGIN_TEXT_BYTES, "%s", origin->flag);

@@ -35,6 +35,7 @@
 #define MKV_CONFIG_NAME_BYTES 32u
 #define MKV_CONFIG_NODE_ID_BYTES 64u
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
+#define MKV_CONFIG_LOG_LEVEL_BYTES 256u
 #define MKV_CONFIG_FLAG_BYTES 32u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
 /* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
@@ -66,11 +67,12 @@ enum mkv_config_key_id {
     MKV_CONFIG_NODE_ID,
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
+    MKV_CONFIG_LOG_FILE,
     MKV_CONFIG_AUDIT_FILE,
     MKV_CONFIG_AUDIT_MAX_SIZE,
     MKV_CONFIG_AUDIT_FILES_MAX,
 };
-#define MKV_CONFIG_KEY_COUNT 22u
+#define MKV_CONFIG_KEY_COUNT 23u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -83,8 +85,9 @@ enum mkv_config_layer {
 
 struct mkv_config_origin {
     enum mkv_config_layer layer;
-    uint32_t line;                    /* counted from 1; only of LAYER_FILE */
-    char flag[MKV_CONFIG_FLAG_BYTES]; /* "--listen"; only of LAYER_FLAG */
+    uint32_t line; /* counted from 1; only of LAYER_FILE */
+    /* "--listen"; of LAYER_ENVIRONMENT "MEMKV_LOG", where it was not the key's usual variable. */
+    char flag[MKV_CONFIG_FLAG_BYTES];
 };
 
 /* The values of the enums below are places in the schema's lists of words. */
@@ -155,8 +158,9 @@ struct mkv_config {
         char id[MKV_CONFIG_NODE_ID_BYTES];
     } node;
     struct {
-        enum mkv_config_log_level level;
+        char level[MKV_CONFIG_LOG_LEVEL_BYTES]; /* as written; log_filter.h reads it */
         enum mkv_config_log_format format;
+        char file[MKV_CONFIG_PATH_BYTES]; /* "": none, standard error alone */
     } log;
     struct {
         char file[MKV_CONFIG_PATH_BYTES]; /* "": nothing is recorded */

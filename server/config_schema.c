@@ -3,6 +3,7 @@
 
 #include "server/config_quotas.h"
 #include "server/config_text.h"
+#include "server/log_filter.h"
 #include "server/size.h"
 
 #include <stdio.h>
@@ -17,14 +18,12 @@ static const char *const hugepages_words[] = {"auto", "require", "off", NULL};
 static const char *const trim_words[] = {"auto", "on", "off", NULL};
 static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
-static const char *const level_words[] = {"error", "warn", "info", "debug", "trace", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
-_Static_assert(sizeof(enum mkv_config_log_level) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
@@ -36,6 +35,12 @@ const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
 #define DRIVE_FIELD(member)                                                                        \
     .field_offset = offsetof(struct mkv_config_drive, member),                                     \
     .field_bytes = sizeof(((struct mkv_config_drive *)0)->member)
+
+static bool check_log_level(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
+    _Static_assert(MKV_LOG_FILTER_PROBLEM_BYTES == MKV_CONFIG_PROBLEM_BYTES, "problems fit");
+    struct mkv_log_filter filter;
+    return mkv_log_filter_parse(text, &filter, problem);
+}
 
 const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
     [MKV_CONFIG_NETWORK_ADDRESS] =
@@ -220,11 +225,15 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
     [MKV_CONFIG_LOG_LEVEL] =
         {
             .path = "log.level",
-            .type = MKV_CONFIG_TYPE_WORD,
+            .type = MKV_CONFIG_TYPE_TEXT,
             FIELD(log.level),
-            .words = level_words,
+            .check = check_log_level,
+            .allowed = "LEVEL, TARGET=LEVEL, ...",
+            .short_variable = "MEMKV_LOG",
             .default_text = "info",
-            .meaning = "The least important messages that are still logged.",
+            .meaning = "The least important messages that are still logged: error, warn, info, "
+                       "debug or trace, for all or by target, as in `info,core.journal=debug` "
+                       "(`docs/logs.md`). Also by the variable `MEMKV_LOG`.",
         },
     [MKV_CONFIG_LOG_FORMAT] =
         {
@@ -235,6 +244,15 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "json",
             .default_dev_text = "text",
             .meaning = "One JSON object a line, or lines for people.",
+        },
+    [MKV_CONFIG_LOG_FILE] =
+        {
+            .path = "log.file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(log.file),
+            .default_note = "none",
+            .meaning = "A file that lines are appended to, besides standard error. SIGHUP opens it "
+                       "again.",
         },
     [MKV_CONFIG_AUDIT_FILE] =
         {
@@ -456,6 +474,24 @@ static bool parse_quotas(const struct mkv_config_key *key, const char *text,
     return true;
 }
 
+static bool parse_text(const struct mkv_config_key *key, const char *text,
+                       const struct mkv_config_source *source, char *out,
+                       struct mkv_config_error *error) {
+    char problem[MKV_CONFIG_PROBLEM_BYTES];
+    const size_t bytes = strlen(text);
+    if (bytes >= key->field_bytes) {
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: the text is too long; use at most %zu bytes", source->label,
+                               key->field_bytes - 1);
+    }
+    if (!key->check(text, problem)) {
+        return mkv_config_fail(error, source->exit_code, source->where, "%s: %s", source->label,
+                               problem);
+    }
+    memcpy(out, text, bytes);
+    return true;
+}
+
 static bool parse_path(const struct mkv_config_key *key, const char *text,
                        const struct mkv_config_source *source, char *out,
                        struct mkv_config_error *error) {
@@ -518,6 +554,9 @@ bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
         break;
     case MKV_CONFIG_TYPE_QUOTAS:
         ok = parse_quotas(key, text, source, parsed.text, error);
+        break;
+    case MKV_CONFIG_TYPE_TEXT:
+        ok = parse_text(key, text, source, parsed.text, error);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         ok = mkv_config_fail(error, source->exit_code, source->where,
@@ -585,6 +624,9 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
     case MKV_CONFIG_TYPE_QUOTAS:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "NAME=SIZE, ... for up to %u tenants",
                  MKV_TENANT_QUOTAS_MAX);
+        break;
+    case MKV_CONFIG_TYPE_TEXT:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%s", key->allowed);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of 1 to %u drives", MKV_CONFIG_DRIVES_MAX);

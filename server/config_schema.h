@@ -26,8 +26,11 @@ enum mkv_config_type {
     MKV_CONFIG_TYPE_NAME,    /* characters of a set, of a bounded length */
     MKV_CONFIG_TYPE_PATH,    /* relative to the directory of the file */
     MKV_CONFIG_TYPE_QUOTAS,  /* NAME=SIZE, with commas between them */
+    MKV_CONFIG_TYPE_TEXT,    /* what `check` takes, kept as it is written */
     MKV_CONFIG_TYPE_DRIVES,
 };
+
+#define MKV_CONFIG_PROBLEM_BYTES 192u
 
 struct mkv_config_key {
     const char *path;
@@ -36,9 +39,13 @@ struct mkv_config_key {
     size_t field_bytes;
     uint64_t size_min; /* of a SIZE, COUNT or SECONDS: inclusive bounds */
     uint64_t size_max;
-    uint64_t size_step;           /* of a SIZE: the value is a multiple of it */
-    const char *const *words;     /* of a WORD: closed by NULL, in the order of its enum */
-    const char *characters;       /* of a NAME: what isalnum-like set it may use, as ranges */
+    uint64_t size_step;       /* of a SIZE: the value is a multiple of it */
+    const char *const *words; /* of a WORD: closed by NULL, in the order of its enum */
+    const char *characters;   /* of a NAME: what isalnum-like set it may use, as ranges */
+    /* Of a TEXT: whether it is one. `problem` is the end of a sentence that begins with the key. */
+    bool (*check)(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]);
+    const char *allowed;          /* of a TEXT: what it takes, in words */
+    const char *short_variable;   /* another name of its variable; NULL: none */
     const char *default_text;     /* NULL: none, or derived; then default_note says how */
     const char *default_dev_text; /* NULL: the same as default_text */
     const char *default_note;
@@ -66,7 +73,7 @@ union mkv_config_value {
     uint64_t size_bytes;
     uint64_t number; /* COUNT, SECONDS */
     uint32_t word_index;
-    char text[MKV_CONFIG_PATH_BYTES]; /* NAME, PATH, QUOTAS: filled up with zeros */
+    char text[MKV_CONFIG_PATH_BYTES]; /* NAME, PATH, QUOTAS, TEXT: filled up with zeros */
 };
 
 /* What surrounds a value while it is parsed. */

@@ -200,8 +200,11 @@ static void report_drives(struct mkv_node *node) {
 static void on_signal(void *context, int number) {
     struct mkv_node *node = context;
     if (number == SIGHUP) {
-        mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0,
-                      "SIGHUP changes nothing: the configuration is read at the start");
+        mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0, "%s",
+                      mkv_log_reopen(node->log)
+                          ? "SIGHUP: the log's file is opened again; the configuration is read at "
+                            "the start"
+                          : "SIGHUP changes nothing: the configuration is read at the start");
         return;
     }
     const unsigned count = atomic_fetch_add(&node->stop_count, 1) + 1;
@@ -322,14 +325,40 @@ static enum mkv_exit_daemon run(struct mkv_node *node) {
     return exit_code;
 }
 
+/* Levels and file as configured; false when the file cannot be had, which is told. */
+static bool log_begin(struct mkv_node *node) {
+    const struct mkv_config *config = &node->config;
+    struct mkv_log_filter filter;
+    char problem[MKV_LOG_FILTER_PROBLEM_BYTES];
+    const bool parsed = mkv_log_filter_parse(config->log.level, &filter, problem);
+    MKV_ASSERT(parsed); /* by the configuration */
+    mkv_log_filter_set(node->log, &filter);
+    if (config->log.file[0] == '\0') {
+        return true;
+    }
+    const int error_number = mkv_log_file(node->log, config->log.file);
+    if (error_number == 0) {
+        return true;
+    }
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    mkv_config_origin_format(config, MKV_CONFIG_LOG_FILE, where);
+    char line[LINE_BYTES];
+    snprintf(line, sizeof line,
+             "%s: log.file %s cannot be opened: %s. Make its directory, and let this user write "
+             "there",
+             where, config->log.file, strerror(error_number));
+    report(node, line, MKV_EXIT_DAEMON_CONFIGURATION);
+    return false;
+}
+
 enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
                                   const struct mkv_node_options *options) {
     struct mkv_node *node = calloc(1, sizeof *node);
-    struct mkv_log *log = mkv_log_create(STDERR_FILENO, config->log.level, config->log.format);
+    struct mkv_log *log = mkv_log_create(STDERR_FILENO, MKV_CONFIG_LOG_INFO, config->log.format);
     if (node == NULL || log == NULL) {
         free(node);
         mkv_log_destroy(log);
-        fprintf(stderr, "no memory for a node. Free memory on this machine\n");
+        fprintf(stderr, "no memory or threads for a node. Free memory on this machine\n");
         return MKV_EXIT_DAEMON_UNAVAILABLE;
     }
     node->config = *config;
@@ -337,9 +366,12 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
     node->log = log;
     node->admin_fd = -1;
     node->started_ns = mkv_clock_monotonic_ns();
+    mkv_config_hash(config, node->config_hash);
+    node->config_read_ms = mkv_clock_wall_ms();
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
-    const enum mkv_exit_daemon exit_code = run(node);
+    const enum mkv_exit_daemon exit_code =
+        log_begin(node) ? run(node) : MKV_EXIT_DAEMON_CONFIGURATION;
     pthread_mutex_destroy(&node->view_mutex);
     pthread_mutex_destroy(&node->mutex);
     mkv_log_destroy(log);

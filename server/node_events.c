@@ -188,8 +188,19 @@ static void on_checkpoint(struct mkv_node *node, const struct mkv_config_drive *
         {.name = "pages", .number = event->value[1]},
         {.name = "duration_ms", .number = event->value[2] / 1000000},
     };
-    mkv_log_write(node->log, MKV_LOG_SITE_CHECKPOINT, MKV_CONFIG_LOG_DEBUG, TARGET, fields, 4,
-                  "checkpoint is durable");
+    mkv_log_write(node->log, MKV_LOG_SITE_CHECKPOINT, MKV_CONFIG_LOG_DEBUG, "core.journal", fields,
+                  4, "checkpoint is durable");
+}
+
+/* Which part of the core a kind of line tells of. */
+static const char *target_of(enum mkv_log_site site) {
+    if (site == MKV_LOG_SITE_DRIVE_ERROR) {
+        return "drive";
+    }
+    if (site == MKV_LOG_SITE_DIRECTORY) {
+        return "core.directory";
+    }
+    return site == MKV_LOG_SITE_REPAIR ? "core.journal" : TARGET;
 }
 
 /* Events that say one figure of one drive. */
@@ -200,7 +211,7 @@ static void on_figure(struct mkv_node *node, const struct mkv_config_drive *driv
         {.name = "drive", .text = drive->name},
         {.name = name, .number = figure},
     };
-    mkv_log_write(node->log, site, level, TARGET, fields, 2, "%s", message);
+    mkv_log_write(node->log, site, level, target_of(site), fields, 2, "%s", message);
 }
 
 static void on_quarantined(struct mkv_node *node, const struct mkv_config_drive *drive,
@@ -221,7 +232,7 @@ static void on_drive_error(struct mkv_node *node, const struct mkv_config_drive 
         {.name = "error", .text = io_result_text(event->value[0])},
         {.name = "unit", .number = event->value[1]},
     };
-    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE_ERROR, MKV_CONFIG_LOG_WARN, TARGET, fields, 3,
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE_ERROR, MKV_CONFIG_LOG_WARN, "drive", fields, 3,
                   "operation of a drive failed");
 }
 
@@ -293,25 +304,27 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
                   "no block of a dropped tenant is left");
         return;
     case MKV_EVENT_DIRECTORY_DAMAGED:
-        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_WARN, "unit", event->value[0],
+        on_figure(node, drive, MKV_LOG_SITE_DIRECTORY, MKV_CONFIG_LOG_WARN, "unit", event->value[0],
                   "the directory of keys is damaged and is made anew: no block is lost, and keys "
                   "cannot be listed until then");
         return;
     case MKV_EVENT_DIRECTORY_REBUILT:
-        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_INFO, "keys", event->value[0],
+        on_figure(node, drive, MKV_LOG_SITE_DIRECTORY, MKV_CONFIG_LOG_INFO, "keys", event->value[0],
                   "the directory of keys has been made anew");
         return;
     case MKV_EVENT_DIRECTORY_FULL:
-        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_WARN, "units", event->value[0],
+        on_figure(node, drive, MKV_LOG_SITE_DIRECTORY, MKV_CONFIG_LOG_WARN, "units",
+                  event->value[0],
                   "the directory has no room for all keys: blocks are served, and keys cannot be "
                   "listed until some are deleted");
         return;
     case MKV_EVENT_DIRECTORY_ROOM_AGAIN:
-        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_INFO, "units", event->value[0],
-                  "the directory has room again and takes the keys it lacks");
+        on_figure(node, drive, MKV_LOG_SITE_DIRECTORY, MKV_CONFIG_LOG_INFO, "units",
+                  event->value[0], "the directory has room again and takes the keys it lacks");
         return;
     case MKV_EVENT_DIRECTORY_OFF:
-        on_figure(node, drive, MKV_LOG_SITE_REPAIR, MKV_CONFIG_LOG_ERROR, "tries", event->value[0],
+        on_figure(node, drive, MKV_LOG_SITE_DIRECTORY, MKV_CONFIG_LOG_ERROR, "tries",
+                  event->value[0],
                   "the directory of keys cannot be kept on this drive: blocks are served, and keys "
                   "cannot be listed until a restart");
         return;

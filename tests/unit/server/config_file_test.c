@@ -40,6 +40,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "log:\n"
                                 "  level: trace\n"
                                 "  format: text\n"
+                                "  file: log/memkv.log\n"
                                 "audit:\n"
                                 "  file: audit.log\n"
                                 "  max_size: 1MiB\n"
@@ -72,8 +73,9 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
     assert_string_equal(config.tenants.quotas, "batch=1GiB, team-7=2TiB");
     assert_string_equal(config.node.id, "gpu-07");
-    assert_int_equal(config.log.level, MKV_CONFIG_LOG_TRACE);
+    assert_string_equal(config.log.level, "trace");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
+    assert_string_equal(config.log.file, "/etc/memkv/log/memkv.log");
     assert_string_equal(config.audit.file, "/etc/memkv/audit.log");
     assert_true(config.audit.max_size_bytes == MKV_MIB);
     assert_int_equal(config.audit.files_max, 5);
@@ -287,8 +289,12 @@ static void test_file__bad_value__golden(void **state) {
         {"storage: {drives: [{media: \"a\\nb\"}]}\n", "memkv.yaml:1: storage.drives[0].media: the "
                                                       "path contains a control character; remove "
                                                       "it"},
-        {"log: {level: \"in\\x1b[2Jfo\"}\n", "memkv.yaml:1: log.level: 'in?[2Jfo' is not allowed; "
-                                             "use error, warn, info, debug or trace"},
+        {"log: {level: \"in\\x1b[2Jfo\"}\n",
+         "memkv.yaml:1: log.level: 'in?[2Jfo' names no level; use error, warn, info, debug or "
+         "trace"},
+        {"log: {level: \"info,core.jornal=debug\"}\n",
+         "memkv.yaml:1: log.level: 'core.jornal' is no target of the log, did you mean "
+         "'core.journal'?"},
     };
     ASSERT_GOLDEN(cases);
 }

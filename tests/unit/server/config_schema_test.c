@@ -83,11 +83,6 @@ static void test_schema__every_word__the_value_of_its_enum(void **state) {
     assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_AUTO, "auto");
     assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_ON, "on");
     assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_OFF, "off");
-    assert_word(MKV_CONFIG_LOG_LEVEL, MKV_CONFIG_LOG_ERROR, "error");
-    assert_word(MKV_CONFIG_LOG_LEVEL, MKV_CONFIG_LOG_WARN, "warn");
-    assert_word(MKV_CONFIG_LOG_LEVEL, MKV_CONFIG_LOG_INFO, "info");
-    assert_word(MKV_CONFIG_LOG_LEVEL, MKV_CONFIG_LOG_DEBUG, "debug");
-    assert_word(MKV_CONFIG_LOG_LEVEL, MKV_CONFIG_LOG_TRACE, "trace");
     assert_word(MKV_CONFIG_LOG_FORMAT, MKV_CONFIG_LOG_JSON, "json");
     assert_word(MKV_CONFIG_LOG_FORMAT, MKV_CONFIG_LOG_TEXT, "text");
 }

@@ -33,7 +33,7 @@ static void test_defaults__plain__values_of_a_node(void **state) {
     assert_true(config.storage.block_bytes_max == 32 * MKV_MIB);
     assert_int_equal(config.storage.drive_count, 0);
     assert_true(strlen(config.node.id) > 0);
-    assert_int_equal(config.log.level, MKV_CONFIG_LOG_INFO);
+    assert_string_equal(config.log.level, "info");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_JSON);
     assert_string_equal(config.file, "");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
@@ -112,7 +112,7 @@ static void test_layers__each_higher_than_the_last__highest_wins(void **state) {
     assert_true(mkv_config_set(&config, "network.address", "127.0.0.1:1003", "--listen", &error));
 
     assert_int_equal(config.network.address.port, 1003);
-    assert_int_equal(config.log.level, MKV_CONFIG_LOG_DEBUG);
+    assert_string_equal(config.log.level, "debug");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
     assert_int_equal(config.storage.mode, MKV_CONFIG_STORAGE_DIRECT);
     assert_origin(&config, MKV_CONFIG_NETWORK_ADDRESS, "--listen");
@@ -133,7 +133,7 @@ static void test_layers__lower_comes_later__higher_stays(void **state) {
     assert_true(
         mkv_config_load_text(&config, "memkv.yaml", layered_file, strlen(layered_file), &error));
     assert_int_equal(config.network.address.port, 1003);
-    assert_int_equal(config.log.level, MKV_CONFIG_LOG_DEBUG);
+    assert_string_equal(config.log.level, "debug");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
 }
 
@@ -206,8 +206,31 @@ static void test_environment__every_scalar_key__taken(void **state) {
     assert_true(config.storage.block_size_bytes == 8 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
     assert_string_equal(config.node.id, "gpu-07");
-    assert_int_equal(config.log.level, MKV_CONFIG_LOG_ERROR);
+    assert_string_equal(config.log.level, "error");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
+}
+
+static void test_environment__both_names_of_a_variable__refused(void **state) {
+    (void)state;
+    struct mkv_config config;
+    struct mkv_config_error error;
+    char *short_name[] = {(char *)"MEMKV_LOG=info,core.journal=debug", NULL};
+    mkv_config_defaults(&config, false);
+    assert_true(mkv_config_load_environment(&config, short_name, &error));
+    assert_string_equal(config.log.level, "info,core.journal=debug");
+    assert_origin(&config, MKV_CONFIG_LOG_LEVEL, "MEMKV_LOG");
+    char *wrong[] = {(char *)"MEMKV_LOG=loud", NULL};
+    assert_false(mkv_config_load_environment(&config, wrong, &error));
+    assert_string_equal(error.message, "MEMKV_LOG: log.level: 'loud' names no level; use error, "
+                                       "warn, info, debug or trace");
+    char *both[][3] = {{(char *)"MEMKV_LOG=info", (char *)"MEMKV_LOG_LEVEL=debug", NULL},
+                       {(char *)"MEMKV_LOG_LEVEL=debug", (char *)"MEMKV_LOG=info", NULL}};
+    for (size_t i = 0; i < 2; i++) {
+        mkv_config_defaults(&config, false);
+        assert_false(mkv_config_load_environment(&config, both[i], &error));
+        assert_string_equal(error.message,
+                            "MEMKV_LOG: MEMKV_LOG_LEVEL sets log.level too; keep one of them");
+    }
 }
 
 static void test_environment__bad_value__names_the_variable(void **state) {
@@ -318,6 +341,7 @@ int main(void) {
         cmocka_unit_test(test_layers__file_over_dev__drives_of_the_file),
         cmocka_unit_test(test_layers__a_call_fails__configuration_unchanged),
         cmocka_unit_test(test_environment__every_scalar_key__taken),
+        cmocka_unit_test(test_environment__both_names_of_a_variable__refused),
         cmocka_unit_test(test_environment__bad_value__names_the_variable),
         cmocka_unit_test(test_environment__empty_or_foreign__left_alone),
         cmocka_unit_test(test_set__bad_value_or_key__names_the_flag),

@@ -47,6 +47,7 @@ static void expect_log(struct fixture *fixture, uint32_t drive, const struct mkv
     char text[8192];
     char plain[8192] = "";
     mkv_node_event(&fixture->node, drive, event);
+    assert_true(mkv_log_flush(fixture->node.log, 60000000000ull));
     ssize_t count = read(fixture->log_ends[0], text, sizeof text - 1);
     assert_true(count > 0);
     text[count] = '\0';
@@ -70,43 +71,44 @@ static void test_event__each_kind__golden_lines(void **state) {
         {{MKV_EVENT_OPENED, MKV_OK, {12, 34, 0}},
          "INFO core.volume: drive serves drive=d00 blocks=12 journal_entries=34\n"},
         {{MKV_EVENT_TORN_TAIL, MKV_OK, {7, 0, 0}},
-         "INFO core.volume: the journal ends with what was being written, which is cut off "
+         "INFO core.journal: the journal ends with what was being written, which is cut off "
          "drive=d00 sequence=7\n"},
         {{MKV_EVENT_SUPERBLOCK_REPAIRED, MKV_OK, {2, 0, 0}},
-         "WARN core.volume: copies of the superblock differed and were rewritten drive=d00 "
+         "WARN core.journal: copies of the superblock differed and were rewritten drive=d00 "
          "copies=2\n"},
         {{MKV_EVENT_JOURNAL_COPY_REPAIRED, MKV_OK, {3, 0, 0}},
-         "INFO core.volume: journal blocks stood in one copy only and were rewritten drive=d00 "
+         "INFO core.journal: journal blocks stood in one copy only and were rewritten drive=d00 "
          "blocks=3\n"},
         {{MKV_EVENT_CHECKPOINT_DONE, MKV_OK, {9, 4, 5000000}},
-         "DEBUG core.volume: checkpoint is durable drive=d00 sequence=9 pages=4 duration_ms=5\n"},
+         "DEBUG core.journal: checkpoint is durable drive=d00 sequence=9 pages=4 duration_ms=5\n"},
         {{MKV_EVENT_BLOCK_QUARANTINED, MKV_CORRUPT_PAYLOAD, {5, 0, 0}},
          "ERROR core.volume: block failed its check and is dropped drive=d00 slot=5 error=\"the "
          "payload of a block is damaged\"\n"},
         {{MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO, {MKV_IO_MEDIUM, 77, 0}},
-         "WARN core.volume: operation of a drive failed drive=d00 error=\"medium error\" "
+         "WARN drive: operation of a drive failed drive=d00 error=\"medium error\" "
          "unit=77\n"},
         {{MKV_EVENT_DRIVE_STALLED, MKV_OK, {5000000000, 3, 0}},
-         "WARN core.volume: the drive does not answer: reads of it miss and its puts are refused "
+         "WARN drive: the drive does not answer: reads of it miss and its puts are refused "
          "until it does drive=d00 age_ms=5000\n"},
         {{MKV_EVENT_DRIVE_RESUMED, MKV_OK, {7000000000, 0, 0}},
-         "WARN core.volume: the drive answers again and is served from drive=d00 "
+         "WARN drive: the drive answers again and is served from drive=d00 "
          "stalled_ms=7000\n"},
         {{MKV_EVENT_TENANT_SWEPT, MKV_OK, {5, 0, 0}},
          "INFO core.volume: no block of a dropped tenant is left drive=d00 tenant=5\n"},
         {{MKV_EVENT_DIRECTORY_DAMAGED, MKV_OK, {7, 0, 0}},
-         "WARN core.volume: the directory of keys is damaged and is made anew: no block is lost, "
+         "WARN core.directory: the directory of keys is damaged and is made anew: no block is "
+         "lost, "
          "and keys cannot be listed until then drive=d00 unit=7\n"},
         {{MKV_EVENT_DIRECTORY_REBUILT, MKV_OK, {9, 0, 0}},
-         "INFO core.volume: the directory of keys has been made anew drive=d00 keys=9\n"},
+         "INFO core.directory: the directory of keys has been made anew drive=d00 keys=9\n"},
         {{MKV_EVENT_DIRECTORY_FULL, MKV_OK, {16, 0, 0}},
-         "WARN core.volume: the directory has no room for all keys: blocks are served, and keys "
+         "WARN core.directory: the directory has no room for all keys: blocks are served, and keys "
          "cannot be listed until some are deleted drive=d00 units=16\n"},
         {{MKV_EVENT_DIRECTORY_ROOM_AGAIN, MKV_OK, {16, 0, 0}},
-         "INFO core.volume: the directory has room again and takes the keys it lacks drive=d00 "
+         "INFO core.directory: the directory has room again and takes the keys it lacks drive=d00 "
          "units=16\n"},
         {{MKV_EVENT_DIRECTORY_OFF, MKV_OK, {4, 0, 0}},
-         "ERROR core.volume: the directory of keys cannot be kept on this drive: blocks are "
+         "ERROR core.directory: the directory of keys cannot be kept on this drive: blocks are "
          "served, and keys cannot be listed until a restart drive=d00 tries=4\n"},
         {{MKV_EVENT_CLOSED, MKV_OK, {0, 0, 0}},
          "INFO core.volume: drive closed, its clean mark is durable drive=d00\n"},

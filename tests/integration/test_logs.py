@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log of the real daemon: formats, levels by target, files, and what it does not hold."""
+
+import datetime
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from node import MEMKV, SOURCE, Node, environment, free_port, run_memkv
+
+DEADLINE_S = 60
+LEVELS = ("ERROR", "WARN", "INFO", "DEBUG", "TRACE")
+TEXT_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (ERROR|WARN|INFO|DEBUG|TRACE) "
+                       r"([a-z.]+): .")
+
+
+def documented_targets():
+    with open(os.path.join(SOURCE, "docs", "logs.md"), encoding="utf-8") as file:
+        table = file.read().split("| target | tells of |")[1].split("##")[0]
+    return set(re.findall(r"^\| `([a-z.]+)` \|", table, re.MULTILINE))
+
+
+def wait_until(condition, what):
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"not in {DEADLINE_S} s: {what}")
+        time.sleep(0.01)
+
+
+class LogTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def config(self, text):
+        """The arguments of a node with one small drive and these lines of configuration."""
+        with open(self.path("memkv.yaml"), "w", encoding="utf-8") as file:
+            file.write("memory: {max_size: 256MiB}\n"
+                       "storage: {mode: file, drives: [{media: store, size: 256MiB}]}\n" + text)
+        return ["--config", self.path("memkv.yaml")]
+
+
+class FormatTest(LogTest):
+    def test_json__every_line__is_as_documented(self):
+        with Node(*self.config("log: {level: trace}\n")) as node:
+            node.ready()
+            node.command("put", "key", os.path.join(SOURCE, "LICENSE"))
+            node.terminate()
+            lines = node.errors
+        targets = set()
+        for line in lines:
+            parsed = json.loads(line)
+            self.assertEqual(list(parsed), ["timestamp", "level", "target", "message", "fields"])
+            self.assertRegex(parsed["timestamp"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+            at = datetime.datetime.fromisoformat(parsed["timestamp"])
+            self.assertLess(abs(at.timestamp() - time.time()), 3600)
+            self.assertIn(parsed["level"], LEVELS)
+            self.assertIsInstance(parsed["message"], str)
+            for value in parsed["fields"].values():
+                self.assertIsInstance(value, (str, int))
+            targets.add(parsed["target"])
+        self.assertIn("server.node", targets)
+        self.assertLessEqual(targets, documented_targets())
+
+    def test_text__every_line__is_as_documented(self):
+        with Node("--dev", self.path("data"), "--log-format", "text") as node:
+            node.ready()
+            node.signal(signal.SIGHUP)
+            node.wait_for("SIGHUP changes nothing")
+            node.terminate()
+            lines = node.errors
+        self.assertTrue(lines)
+        for line in lines:
+            self.assertRegex(line, TEXT_LINE)
+
+    def test_sources__targets_in_calls__are_the_documented_list(self):
+        """A call with another target would fall under no filter."""
+        called = set()
+        for folder in ("server", "admin"):
+            for name in os.listdir(os.path.join(SOURCE, folder)):
+                if not name.endswith(".c"):
+                    continue
+                with open(os.path.join(SOURCE, folder, name), encoding="utf-8") as file:
+                    text = file.read()
+                if "mkv_log_write(" not in text:
+                    continue
+                called.update(re.findall(r'#define TARGET "([^"]+)"', text))
+                called.update(re.findall(
+                    r'mkv_log_write\([^;]*?MKV_CONFIG_LOG_\w+,\s*"([^"]+)"', text))
+        self.assertTrue(called)
+        self.assertLessEqual(called, documented_targets())
+        with open(os.path.join(SOURCE, "server", "log_filter.c"), encoding="utf-8") as file:
+            known = set(re.findall(r'\[MKV_LOG_\w+\] = "([^"]+)"', file.read()))
+        self.assertEqual(known, documented_targets())
+
+
+class LevelTest(LogTest):
+    def targets_at(self, filter_text):
+        data = tempfile.mkdtemp(dir=self.folder)
+        process = subprocess.Popen(
+            [MEMKV, "start", "--dev", data, "--log-format", "json",
+             "--listen", f"127.0.0.1:{free_port()}"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment(MEMKV_LOG=filter_text))
+        try:
+            for line in process.stdout:
+                if "ready in" in line:
+                    break
+            process.terminate()
+            _, errors = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+            process.wait()
+        lines = [json.loads(line) for line in errors.splitlines()]
+        return {(line["target"], line["level"]) for line in lines}
+
+    def test_variable__levels_by_target__only_those_are_written(self):
+        self.assertEqual(self.targets_at("error"), set())
+        seen = self.targets_at("error,core.volume=info")
+        self.assertEqual(seen, {("core.volume", "INFO")})
+        seen = self.targets_at("server=debug,core=error")
+        self.assertIn(("server.node", "DEBUG"), seen)
+        self.assertEqual({target for target, _ in seen}, {"server.node"})
+
+    def test_wrong_filter__is_refused_by_name(self):
+        child = run_memkv("start", "--dev", self.path("data"),
+                          env=environment(MEMKV_LOG="info,core.jornal=debug"))
+        self.assertEqual(child.returncode, 78)
+        self.assertEqual(child.stderr, "MEMKV_LOG: log.level: 'core.jornal' is no target of the "
+                                       "log, did you mean 'core.journal'?\n")
+
+
+class FileTest(LogTest):
+    def test_file__renamed_and_sighup__no_line_is_lost(self):
+        with Node(*self.config("log: {file: memkv.log, format: text}\n")) as node:
+            node.ready()
+            wait_until(lambda: "ready in " in self.read("memkv.log"), "ready in the file")
+            for number in range(1, 4):
+                os.rename(self.path("memkv.log"), self.path(f"memkv.log.{number}"))
+                node.signal(signal.SIGHUP)
+                wait_until(lambda: os.path.exists(self.path("memkv.log")) and
+                           "SIGHUP: the log's file is opened again" in self.read("memkv.log")
+                           or "SIGHUP" in self.read(f"memkv.log.{number}"),
+                           "a line behind SIGHUP")
+                wait_until(lambda: os.path.exists(self.path("memkv.log")), "a new file")
+            self.assertEqual(node.terminate(), 0)
+            errors = node.errors
+        in_files = "".join(self.read(name) for name in
+                           ("memkv.log.1", "memkv.log.2", "memkv.log.3", "memkv.log"))
+        self.assertEqual(in_files.splitlines(), errors)
+        self.assertIn("stopped after", self.read("memkv.log"))
+        self.assertEqual(os.stat(self.path("memkv.log")).st_mode & 0o777 & ~0o640, 0)
+
+    def test_file__copied_and_truncated__goes_on_at_its_beginning(self):
+        with Node(*self.config("log: {file: memkv.log, format: text}\n")) as node:
+            node.ready()
+            wait_until(lambda: "ready in " in self.read("memkv.log"), "ready in the file")
+            os.truncate(self.path("memkv.log"), 0)
+            node.terminate()
+        self.assertRegex(self.read("memkv.log").splitlines()[0], TEXT_LINE)
+
+    def test_file__cannot_be_opened__refused(self):
+        child = run_memkv("start", *self.config("log: {file: nowhere/memkv.log, format: text}\n"))
+        self.assertEqual(child.returncode, 78)
+        self.assertEqual(child.stderr,
+                         f"{self.path('memkv.yaml')}:3: log.file {self.path('nowhere/memkv.log')} "
+                         "cannot be opened: No such file or directory. Make its directory, and let "
+                         "this user write there\n")
+
+    def test_logrotate__its_configuration__is_valid(self):
+        try:
+            child = subprocess.run(
+                ["logrotate", "--debug", "--state", self.path("state"),
+                 os.path.join(SOURCE, "deploy", "logrotate", "memkv")],
+                capture_output=True, text=True, check=False, timeout=DEADLINE_S)
+        except FileNotFoundError:
+            self.skipTest("logrotate is not installed")
+        self.assertEqual(child.returncode, 0, child.stderr)
+        self.assertNotIn("error:", child.stderr)
+
+
+class StuckReaderTest(LogTest):
+    def test_reader_of_standard_error_stops__requests_are_served(self):
+        """More is logged than the pipe and memory hold, and nobody reads it."""
+        port = free_port()
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        with open(self.path("out"), "w", encoding="utf-8") as out:
+            process = subprocess.Popen(
+                [MEMKV, "start", *self.config("log: {level: trace}\n"), "--listen",
+                 f"127.0.0.1:{port}"], stdout=out, stderr=writer, env=environment())
+        os.close(writer)
+        try:
+            def put(number):
+                return run_memkv("put", "--server", f"127.0.0.1:{port}", f"key-{number}",
+                                 os.path.join(SOURCE, "LICENSE")).returncode == 0
+            wait_until(lambda: put(0), "the first put")
+            for number in range(60):
+                self.assertTrue(put(number))
+            process.terminate()
+            # It ends although its last lines have no reader.
+            process.wait(DEADLINE_S)
+            self.assertEqual(process.returncode, 0)
+        finally:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
