@@ -63,7 +63,7 @@ void mkv_audit_deletes_ended(struct mkv_audit_deletes *deletes,
     }
 }
 
-static bool hand_over(struct mkv_audit_deletes *deletes, struct mkv_audit_deleter *deleter) {
+static struct mkv_audit_entry entry_of(const struct mkv_audit_deleter *deleter) {
     struct mkv_audit_entry entry = mkv_audit_entry_make(
         MKV_AUDIT_KEYS_DELETE, deleter->tenant[0] == '\0' ? "keys of several tenants" : "keys",
         deleter->failed == 0 ? "ok" : "partial",
@@ -74,6 +74,16 @@ static bool hand_over(struct mkv_audit_deletes *deletes, struct mkv_audit_delete
     copy(entry.tenant, sizeof entry.tenant, deleter->tenant);
     copy(entry.client, sizeof entry.client, deleter->client);
     copy(entry.address, sizeof entry.address, deleter->address);
+    return entry;
+}
+
+/* False: the audit does not take it now. */
+static bool flush_one(struct mkv_audit_deletes *deletes, struct mkv_audit_deleter *deleter,
+                      uint64_t now_ns) {
+    if (!deleter->used || (!deleter->ended && now_ns - deleter->since_ns < MKV_AUDIT_DELETES_NS)) {
+        return true;
+    }
+    const struct mkv_audit_entry entry = entry_of(deleter);
     if (!mkv_audit_offer(deletes->audit, &entry)) {
         return false;
     }
@@ -82,22 +92,25 @@ static bool hand_over(struct mkv_audit_deletes *deletes, struct mkv_audit_delete
     return true;
 }
 
-static bool is_due(const struct mkv_audit_deleter *deleter, uint64_t now_ns, bool all) {
-    return deleter->used &&
-           (all || deleter->ended || now_ns - deleter->since_ns >= MKV_AUDIT_DELETES_NS);
+void mkv_audit_deletes_flush(struct mkv_audit_deletes *deletes, uint64_t now_ns) {
+    bool taken = deletes->used > 0 && flush_one(deletes, &deletes->others, now_ns);
+    for (uint32_t index = 0; index < MKV_AUDIT_DELETERS_MAX && taken; index++) {
+        taken = flush_one(deletes, &deletes->deleters[index], now_ns);
+    }
 }
 
-void mkv_audit_deletes_flush(struct mkv_audit_deletes *deletes, uint64_t now_ns, bool all) {
-    if (deletes->used == 0) {
-        return;
+static void finish_one(struct mkv_audit_deletes *deletes, struct mkv_audit_deleter *deleter) {
+    if (deleter->used) {
+        const struct mkv_audit_entry entry = entry_of(deleter);
+        (void)mkv_audit_write(deletes->audit, &entry);
+        deleter->used = false;
+        deletes->used--;
     }
+}
+
+void mkv_audit_deletes_finish(struct mkv_audit_deletes *deletes) {
     for (uint32_t index = 0; index < MKV_AUDIT_DELETERS_MAX; index++) {
-        struct mkv_audit_deleter *deleter = &deletes->deleters[index];
-        if (is_due(deleter, now_ns, all) && !hand_over(deletes, deleter)) {
-            return;
-        }
+        finish_one(deletes, &deletes->deleters[index]);
     }
-    if (is_due(&deletes->others, now_ns, all)) {
-        (void)hand_over(deletes, &deletes->others);
-    }
+    finish_one(deletes, &deletes->others);
 }

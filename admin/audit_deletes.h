@@ -9,7 +9,7 @@
  *
  * Invariants
  *  I1  No deletion is left out: it stands in exactly one sum, and a sum goes only when the audit
- *      has taken it.
+ *      has taken it or, at the end, counted it as lost.
  *  I2  Bounded work, and no waiting: it runs on a shard's thread.
  *
  * Not responsible for: who a connection is.
@@ -63,7 +63,9 @@ void mkv_audit_deletes_note(struct mkv_audit_deletes *deletes,
 /* The connection is closed: its sums are recorded at the next flush. */
 void mkv_audit_deletes_ended(struct mkv_audit_deletes *deletes,
                              struct mkv_connection_id connection);
-/* Hands over the sums whose time is over, or with `all` every one. */
-void mkv_audit_deletes_flush(struct mkv_audit_deletes *deletes, uint64_t now_ns, bool all);
+/* Hands over the sums whose time is over. */
+void mkv_audit_deletes_flush(struct mkv_audit_deletes *deletes, uint64_t now_ns);
+/* Hands over every sum, and waits for that: when the shard has ended. */
+void mkv_audit_deletes_finish(struct mkv_audit_deletes *deletes);
 
 #endif

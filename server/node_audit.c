@@ -100,12 +100,12 @@ bool mkv_node_audit_open(struct mkv_node *node, struct mkv_backend_error *error)
 }
 
 void mkv_node_audit_close(struct mkv_node *node) {
-    if (!node->audit_stopped) {
-        const struct mkv_audit_entry entry =
+    if (node->audit_end.count == 0) {
+        node->audit_end =
             mkv_audit_entry_make(MKV_AUDIT_STOP, node->config.node.id, "failed",
                                  "the start was refused or given up; the log says why");
-        (void)mkv_audit_write(node->audit, &entry);
     }
+    (void)mkv_audit_write(node->audit, &node->audit_end);
     mkv_audit_close(node->audit);
     node->audit = NULL;
 }
@@ -122,11 +122,10 @@ void mkv_node_audit_drain(struct mkv_node *node, const char *signal) {
 }
 
 void mkv_node_audit_stop(struct mkv_node *node, enum mkv_exit_daemon exit_code) {
-    const struct mkv_audit_entry entry = mkv_audit_entry_make(
-        MKV_AUDIT_STOP, node->config.node.id, exit_code == MKV_EXIT_DAEMON_DONE ? "ok" : "failed",
-        "the process ends with exit code %d", (int)exit_code);
-    (void)mkv_audit_write(node->audit, &entry);
-    node->audit_stopped = true;
+    node->audit_end = mkv_audit_entry_make(MKV_AUDIT_STOP, node->config.node.id,
+                                           exit_code == MKV_EXIT_DAEMON_DONE ? "ok" : "failed",
+                                           "the process ends with exit code %d", (int)exit_code);
+    fill_position(node, node->audit_end.log_position);
 }
 
 /* ---- drives ---------------------------------------------------------------------------------- */

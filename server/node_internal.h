@@ -82,7 +82,7 @@ struct mkv_node {
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
     struct mkv_audit *audit;                         /* NULL: nothing is audited */
-    bool audit_stopped;                              /* the end is recorded */
+    struct mkv_audit_entry audit_end;                /* what is recorded as the end */
     struct mkv_shard *shard;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
@@ -158,7 +158,7 @@ void mkv_node_record_end(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_audit_open(struct mkv_node *node,
                                                              struct mkv_backend_error *error);
 void mkv_node_audit_close(struct mkv_node *node);
-/* Records a signal that asked for the end, and the end itself. */
+/* Records a signal that asked for the end; and keeps what close will record as the last. */
 void mkv_node_audit_drain(struct mkv_node *node, const char *signal);
 void mkv_node_audit_stop(struct mkv_node *node, enum mkv_exit_daemon exit_code);
 /* Records an event of a drive, if it is one that changes what the drive holds. */

@@ -76,6 +76,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->quota_count = node->quota_count;
     options->quotas = node->quotas;
     options->recorder = node->recorder;
+    options->audit = node->audit;
 }
 
 static void arena_undo(struct mkv_node *node) {

@@ -41,10 +41,7 @@ static int tear_down(void **state) {
 
 /* Ends the audit and gives its records of deletions. */
 static json_t *finish(struct rig *rig) {
-    for (uint32_t tries = 0; tries < TRIES_MAX && rig->deletes.used > 0; tries++) {
-        mkv_audit_deletes_flush(&rig->deletes, 0, true);
-        usleep(100);
-    }
+    mkv_audit_deletes_finish(&rig->deletes);
     assert_int_equal(rig->deletes.used, 0);
     mkv_audit_close(rig->deletes.audit);
     const struct mkv_audit_export_options options = {
@@ -78,7 +75,7 @@ static void test_audit_deletes__one_connection__one_record_a_time_and_tenant(voi
         note(rig, 1, "default", 2, index);
     }
     note(rig, 1, "batch", 5, 0);
-    mkv_audit_deletes_flush(&rig->deletes, 9 * SECOND_NS, false);
+    mkv_audit_deletes_flush(&rig->deletes, 9 * SECOND_NS);
     assert_int_equal(rig->deletes.used, 2);
     json_t *records = finish(rig);
     assert_int_equal(json_array_size(records), 2);
@@ -100,7 +97,7 @@ static void test_audit_deletes__time_over_or_connection_ended__handed_over(void 
     const struct mkv_connection_id ended = {.index = 3, .generation = 1};
     mkv_audit_deletes_ended(&rig->deletes, ended);
     for (uint32_t tries = 0; tries < TRIES_MAX && rig->deletes.used > 1; tries++) {
-        mkv_audit_deletes_flush(&rig->deletes, 10 * SECOND_NS, false);
+        mkv_audit_deletes_flush(&rig->deletes, 10 * SECOND_NS);
         usleep(100);
     }
     assert_int_equal(rig->deletes.used, 1);
