@@ -147,9 +147,18 @@ bool mkv_audit_offer(struct mkv_audit *audit, const struct mkv_audit_entry *entr
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
+/* Whether two addresses are of one host: each connection has a port of its own. */
+static bool same_host(const char *a, const char *b) {
+    const char *a_port = strrchr(a, ':');
+    const char *b_port = strrchr(b, ':');
+    const size_t a_bytes = a_port == NULL ? strlen(a) : (size_t)(a_port - a);
+    const size_t b_bytes = b_port == NULL ? strlen(b) : (size_t)(b_port - b);
+    return a_bytes == b_bytes && memcmp(a, b, a_bytes) == 0;
+}
+
 static bool same_refuser(const struct refuser *refuser, const struct mkv_audit_entry *entry) {
     return refuser->used && refuser->last.operation == entry->operation &&
-           strcmp(refuser->last.address, entry->address) == 0 &&
+           same_host(refuser->last.address, entry->address) &&
            strcmp(refuser->last.client, entry->client) == 0;
 }
 

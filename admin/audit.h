@@ -18,7 +18,7 @@
  *      which nobody holds during I/O.
  *  I3  Nothing goes unnoticed: what finds no room is counted, and a record says how many, once
  *      there is room again. A record that cannot be written stays at the head and is tried again.
- *  I4  Refusals of one kind, from one address, are at most MKV_AUDIT_REFUSALS_MAX records a window;
+ *  I4  Refusals of one kind, from one host and credential, are at most MKV_AUDIT_REFUSALS_MAX records a window;
  *      the others are counted in one more when the window ends.
  *
  * Not responsible for: what is hashed and what a crash leaves (audit_record.h, audit_file.h).
@@ -29,7 +29,7 @@
 #include "admin/audit_file.h"
 
 #define MKV_AUDIT_QUEUE_MAX 256u
-/* Refusals: records for one address and credential in a window, and how many are told apart. */
+/* Refusals: records for one host and credential in a window, and how many are told apart. */
 #define MKV_AUDIT_REFUSALS_MAX 5u
 #define MKV_AUDIT_REFUSAL_WINDOW_NS (60ull * 1000000000u)
 #define MKV_AUDIT_REFUSERS_MAX 32u

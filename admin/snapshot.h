@@ -58,8 +58,9 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_DRIVE_OFFLINE,          /* of a drive: its keys are misses */
     MKV_ADMIN_WARNING_CAME_UP_EMPTY,  /* of a drive: what stood on it could not be trusted */
     MKV_ADMIN_WARNING_DRIVES_MISSING, /* of the drive set: the node waits for them */
+    MKV_ADMIN_WARNING_AUTH_DISABLED,  /* the admin listener asks nobody who he is */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 6u
+#define MKV_ADMIN_WARNING_CODE_COUNT 7u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {
@@ -110,8 +111,8 @@ enum mkv_admin_transition {
 #define MKV_ADMIN_NAME_BYTES 64u
 #define MKV_ADMIN_PATH_BYTES 1024u
 #define MKV_ADMIN_TEXT_BYTES 512u
-/* Three of the node's warnings, and three of each drive. */
-#define MKV_ADMIN_WARNINGS_MAX (3u + 3u * MKV_VOLUMES_MAX)
+/* Those of the node, and three of each drive. */
+#define MKV_ADMIN_WARNINGS_MAX (4u + 3u * MKV_VOLUMES_MAX)
 
 struct mkv_admin_warning {
     enum mkv_admin_warning_code code;

@@ -155,8 +155,7 @@ void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
-void mkv_node_audit_refused(void *context, const struct mkv_admin_refusal *refusal) {
-    struct mkv_node *node = context;
+void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusal *refusal) {
     struct mkv_audit_entry entry = mkv_audit_entry_make(
         MKV_AUDIT_AUTH_REFUSED, "", "refused", "HTTP %u: the path takes the role %s",
         refusal->status, mkv_admin_roles[refusal->role]);

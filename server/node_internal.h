@@ -11,6 +11,7 @@
  *   node_record.c    the record of --record
  *   node_audit.c     what of it all is audited
  *   node_view.c      snapshots
+ *   node_admin.c     the sockets of the admin listener, and who may ask
  *
  * Invariants
  *  I1  `mutex` guards what stands behind it; all else is written before the shard's thread starts
@@ -23,6 +24,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "admin/audit.h"
 #include "admin/http.h"
@@ -89,7 +91,11 @@ struct mkv_node {
     struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on the shard's thread */
     struct mkv_shard_stats *view_stats;        /* of snapshots, behind view_mutex */
     pthread_mutex_t view_mutex;
-    int admin_fd;
+    int admin_fd; /* -1 as soon as they are the listener's */
+    int admin_unix_fd;
+    dev_t admin_socket_device; /* of the socket's file, while it is there: */
+    ino_t admin_socket_inode;  /* 0 else */
+    uint32_t admin_viewer_gid;
     struct mkv_admin_http *admin;
 
     atomic_uint stop_count; /* signals that asked for the end */
@@ -111,10 +117,17 @@ __attribute__((warn_unused_result)) bool mkv_node_bring_up(struct mkv_node *node
 /* Undoes all steps. The shard's thread, if it was started, has been joined. */
 void mkv_node_take_down(struct mkv_node *node);
 
-/* Listens at the admin address, and ends that. */
+/* ---- node_admin.c --------------------------------------------------------------------------- */
+
+/* Listens at the admin address and on the Unix socket, and ends that. */
 __attribute__((warn_unused_result)) bool mkv_node_admin_listen(struct mkv_node *node,
                                                                struct mkv_backend_error *error);
 void mkv_node_admin_unlisten(struct mkv_node *node);
+/* Serves on both, which are the listener's from then on. The provider's `refused` is set here. */
+__attribute__((warn_unused_result)) bool mkv_node_admin_serve(struct mkv_node *node,
+                                                              struct mkv_admin_provider *provider,
+                                                              struct mkv_admin_http **http,
+                                                              struct mkv_backend_error *error);
 
 /* ---- node_wait.c ---------------------------------------------------------------------------- */
 
@@ -164,8 +177,8 @@ void mkv_node_audit_stop(struct mkv_node *node, enum mkv_exit_daemon exit_code);
 /* Records an event of a drive, if it is one that changes what the drive holds. */
 void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *drive,
                           const struct mkv_event *event);
-/* The provider's way to tell of a request that was not let through; `context` is the node. */
-void mkv_node_audit_refused(void *context, const struct mkv_admin_refusal *refusal);
+/* Records a request to the admin listener that was not let through. */
+void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusal *refusal);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

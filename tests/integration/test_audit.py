@@ -174,9 +174,10 @@ class AuditTest(unittest.TestCase):
         self.assertIn("were written and are not there", verdict["fault"]["message"])
 
     def test_small_files__rotated_and_the_oldest_removed(self):
-        node = self.enterContext(Node("--dev", self.data, env={
-            "MEMKV_AUDIT_MAX_SIZE": "64KiB", "MEMKV_AUDIT_FILES_MAX": "2"}))
-        node.ready()
+        configuration = os.path.join(self.directory, "memkv.yaml")
+        with open(configuration, "w", encoding="utf-8") as file:
+            file.write("audit: {max_size: 64KiB, files_max: 2}\n")
+        node = self.start("--config", configuration)
         for _ in range(500):
             page = audit_http(node, "/v1/audit?start=2200-01-01")
             self.assertEqual(page["records"], [])
@@ -189,6 +190,23 @@ class AuditTest(unittest.TestCase):
         self.assertTrue(page["complete"])
         self.assertIn("remove", operations(page["records"]))
         self.assertGreater(page["records"][0]["sequence"], 0)
+
+    def test_refused_requests__few_records_and_no_token_in_them(self):
+        node = self.start()
+        secret = "a-token-that-nobody-knows-0123456789"
+        for _ in range(20):
+            status, _ = node.http_tcp("/v1/audit", headers={"Authorization": f"Bearer {secret}"})
+            self.assertEqual(status, 401)
+        self.assertEqual(node.terminate(), 0)
+        records = [record for record in read_chain(self.path)
+                   if record["operation"] == "auth_refused"]
+        self.assertEqual(sum(record["count"] for record in records), 20)
+        self.assertLess(len(records), 20)
+        self.assertEqual(records[0]["entity"], "GET /v1/audit")
+        self.assertEqual(records[0]["outcome"], "refused")
+        self.assertRegex(records[0]["address"], r"^127\.0\.0\.1:\d+$")
+        with open(self.path, encoding="utf-8") as file:
+            self.assertNotIn(secret, file.read())
 
     def test_file_that_cannot_be_made__refused_with_what_to_do(self):
         child = run_memkv("start", "--dev", self.data, "--listen", "127.0.0.1:1", env={

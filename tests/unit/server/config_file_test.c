@@ -37,6 +37,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  quotas: batch=1GiB, team-7=2TiB\n"
                                 "node:\n"
                                 "  id: gpu-07\n"
+                                "  watchdog: 7s\n"
                                 "log:\n"
                                 "  level: trace\n"
                                 "  format: text\n"
@@ -44,7 +45,14 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "audit:\n"
                                 "  file: audit.log\n"
                                 "  max_size: 1MiB\n"
-                                "  files_max: 5\n";
+                                "  files_max: 5\n"
+                                "admin:\n"
+                                "  auth: none\n"
+                                "  socket: run/admin.sock\n"
+                                "  viewer_group: monitoring\n"
+                                "  tokens:\n"
+                                "    - {role: viewer, file: /etc/memkv/see}\n"
+                                "    - {role: operator, file: do}\n";
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -79,6 +87,15 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.audit.file, "/etc/memkv/audit.log");
     assert_true(config.audit.max_size_bytes == MKV_MIB);
     assert_int_equal(config.audit.files_max, 5);
+    assert_int_equal(config.node.watchdog_s, 7);
+    assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);
+    assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
+    assert_string_equal(config.admin.viewer_group, "monitoring");
+    assert_int_equal(config.admin.token_count, 2);
+    assert_int_equal(config.admin.tokens[0].role, MKV_CONFIG_ROLE_VIEWER);
+    assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
+    assert_int_equal(config.admin.tokens[1].role, MKV_CONFIG_ROLE_OPERATOR);
+    assert_string_equal(config.admin.tokens[1].file, "/etc/memkv/do");
 
     const struct mkv_config_drive *drives = config.storage.drives;
     assert_int_equal(config.storage.drive_count, 3);
@@ -100,7 +117,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 31);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 32);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -164,9 +181,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log, audit"},
+                       "tenants, node, log, audit, admin"},
         {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-                                 "network, memory, storage, tenants, node, log, audit"},
+                                 "network, memory, storage, tenants, node, log, audit, admin"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
@@ -178,11 +195,18 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log, audit"},
+                     "tenants, node, log, audit, admin"},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log, audit"},
+                             "storage, tenants, node, log, audit, admin"},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log, audit"},
+                     "tenants, node, log, audit, admin"},
+        {"admin:\n  tokens: [{role: viewer}]\n",
+         "memkv.yaml:2: admin.tokens[0] needs both keys, like {role: viewer, file: "
+         "/etc/memkv/token}"},
+        {"admin:\n  tokens:\n  - {role: root, file: a}\n",
+         "memkv.yaml:3: admin.tokens[0].role: 'root' is not allowed; use viewer or operator"},
+        {"admin: {tokens: a}\n", "memkv.yaml:1: admin.tokens must be a list, like [{role: viewer, "
+                                 "file: /etc/memkv/token}], found a single value"},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},
