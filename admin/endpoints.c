@@ -7,6 +7,7 @@
 
 #include "admin/accept.h"
 #include "admin/audit_endpoint.h"
+#include "admin/catalog.h"
 #include "admin/exposition.h"
 #include "admin/health.h"
 #include "admin/status_json.h"
@@ -54,6 +55,11 @@ struct mkv_admin_reply mkv_endpoint_metrics(const struct mkv_admin_request *requ
         mkv_admin_metrics(&sources, mkv_accept_format(request->accept));
     request->counters->scrape_ns = now_ns() - start_ns;
     return reply;
+}
+
+struct mkv_admin_reply mkv_endpoint_catalog(const struct mkv_admin_request *request) {
+    (void)request;
+    return mkv_admin_catalog();
 }
 
 struct mkv_admin_reply mkv_endpoint_tenant_drop(const struct mkv_admin_request *request) {

@@ -26,9 +26,19 @@
     PATH(READY, "/v1/ready")                                                                       \
     PATH(HEALTH, "/v1/health")                                                                     \
     PATH(METRICS, "/v1/metrics")                                                                   \
+    PATH(CATALOG, "/v1/metrics/catalog")                                                           \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
+    PATH(LATENCY, "/v1/latency")                                                                   \
+    PATH(HOTKEYS, "/v1/hotkeys")                                                                   \
+    PATH(PREFIXES, "/v1/prefixes")                                                                 \
+    PATH(SLOW, "/v1/slow")                                                                         \
+    PATH(CLIENTS, "/v1/clients")                                                                   \
     PATH(TENANT, "/v1/tenants/")                                                                   \
+    PATH(PROFILE, "/debug/pprof/profile")                                                          \
+    PATH(HEAP, "/debug/pprof/heap")                                                                \
+    PATH(SYMBOL, "/debug/pprof/symbol")                                                            \
+    PATH(CMDLINE, "/debug/pprof/cmdline")                                                          \
     PATH(AUDIT, "/v1/audit")                                                                       \
     PATH(AUDIT_VERIFY, "/v1/audit/verify")
 

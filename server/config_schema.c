@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/config_schema.h"
 
+#include "admin/snapshot.h"
 #include "server/config_quotas.h"
 #include "server/config_text.h"
 #include "server/log_filter.h"
@@ -20,6 +21,7 @@ static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 static const char *const auth_words[] = {"required", "none", NULL};
+static const char *const profiles_words[] = {"local", "anywhere", NULL};
 static const char *const role_words[] = {"viewer", "operator", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
@@ -28,10 +30,12 @@ _Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word
 _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network", "memory", "storage", "tenants", "node", "log", "audit", "admin"};
+    "network", "memory", "storage", "tenants", "node",
+    "log",     "audit",  "metrics", "slowlog", "admin"};
 
 #define FIELD(member)                                                                              \
     .field_offset = offsetof(struct mkv_config, member),                                           \
@@ -259,6 +263,51 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A file that lines are appended to, besides standard error. SIGHUP opens it "
                        "again.",
         },
+    [MKV_CONFIG_METRICS_HOTKEYS_COLUMNS] =
+        {
+            .path = "metrics.hotkeys_columns",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(metrics.hotkeys_columns),
+            .size_min = 64,
+            .size_max = 1u << 20,
+            .default_text = "4096",
+            .meaning = "Columns of the sketch that finds hot keys, rounded up to a power of two, "
+                       "at 32 bytes of memory; with more its counts are closer to the truth.",
+        },
+    [MKV_CONFIG_METRICS_HOTKEYS_DECAY] =
+        {
+            .path = "metrics.hotkeys_decay",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(metrics.hotkeys_decay_s),
+            .size_min = 1,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How often the counts of hot keys are halved, so that what is hot is what "
+                       "was asked for lately.",
+        },
+    [MKV_CONFIG_METRICS_TENANTS_MAX] =
+        {
+            .path = "metrics.tenants_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(metrics.tenants_max),
+            .size_min = 1,
+            .size_max = MKV_ADMIN_TENANT_ROWS_MAX,
+            .size_step = 1,
+            .default_text = "100",
+            .meaning = "How many tenants, the oldest, have rows of their own in `/v1/metrics`; the "
+                       "others count together as `tenant=\"other\"`.",
+        },
+    [MKV_CONFIG_SLOWLOG_THRESHOLD_MS] =
+        {
+            .path = "slowlog.threshold_ms",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(slowlog.threshold_ms),
+            .size_min = 0,
+            .size_max = 3600000,
+            .default_text = "100",
+            .meaning = "A request that took more milliseconds is slow: the last 128 of them are "
+                       "kept for `/v1/slow`. `0` keeps all.",
+        },
     [MKV_CONFIG_AUDIT_FILE] =
         {
             .path = "audit.file",
@@ -327,6 +376,16 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Tokens that the admin listener takes as `Authorization: Bearer TOKEN`, in "
                        "the file only. Each has the keys of the last table.",
         },
+    [MKV_CONFIG_ADMIN_PROFILES] =
+        {
+            .path = "admin.profiles",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.profiles),
+            .words = profiles_words,
+            .default_text = "local",
+            .meaning = "Which operators get profiles (`/debug/pprof/`): those on this machine, or "
+                       "`anywhere`.",
+        },
     [MKV_CONFIG_NODE_WATCHDOG] =
         {
             .path = "node.watchdog",
@@ -337,6 +396,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "30s",
             .meaning = "A shard that has not finished a step for so long is stuck: `/v1/live` "
                        "answers 503.",
+        },
+    [MKV_CONFIG_STORAGE_SLOW_AFTER] =
+        {
+            .path = "storage.slow_after",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(storage.slow_after_s),
+            .size_min = 6,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How long a drive's p99 must be more than 4 times the median of its "
+                       "siblings' for warning DRIVE_SLOW, and well again for its end.",
         },
 };
 

@@ -11,7 +11,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "admin/sketch.h"
 #include "server/config_quotas.h"
+
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
@@ -72,6 +76,12 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->quota_count = node->quota_count;
     options->quotas = node->quotas;
     options->recorder = node->recorder;
+    options->hotkeys_columns = MKV_SKETCH_COLUMNS_MIN;
+    while (options->hotkeys_columns < node->config.metrics.hotkeys_columns) {
+        options->hotkeys_columns *= 2;
+    }
+    options->hotkeys_decay_ns = node->config.metrics.hotkeys_decay_s * NS_PER_S;
+    options->slow_ns = node->config.slowlog.threshold_ms * NS_PER_MS;
     options->audit = node->audit;
 }
 
@@ -185,6 +195,7 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .context = node,
         .snapshot = mkv_node_snapshot,
         .tenant_drop = mkv_node_tenant_drop,
+        .observed = &mkv_node_observed,
         .audit = node->audit,
     };
     return mkv_node_admin_serve(node, &provider, &node->admin, error);
@@ -220,10 +231,12 @@ static const struct step steps[] = {
     {"format", mkv_node_drives_format, NULL},
     {"audit", mkv_node_audit_open, mkv_node_audit_close},
     {"memory", arena_perform, arena_undo},
+    {"watch", mkv_node_watch_create, mkv_node_watch_destroy},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},
+    {"look", mkv_node_watch_begin, mkv_node_watch_end},
 };
 #define STEP_COUNT (sizeof steps / sizeof steps[0])
 

@@ -23,6 +23,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  eviction: off\n"
                                 "  scrub_rate: 1MiB\n"
                                 "  session_idle: 90s\n"
+                                "  slow_after: 8s\n"
                                 "  sessions_max: 100\n"
                                 "  session_blocks_max: 7000\n"
                                 "  block_size: 4MiB\n"
@@ -42,6 +43,12 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  level: trace\n"
                                 "  format: text\n"
                                 "  file: log/memkv.log\n"
+                                "metrics:\n"
+                                "  hotkeys_columns: 64\n"
+                                "  hotkeys_decay: 5s\n"
+                                "  tenants_max: 7\n"
+                                "slowlog:\n"
+                                "  threshold_ms: 0\n"
                                 "audit:\n"
                                 "  file: audit.log\n"
                                 "  max_size: 1MiB\n"
@@ -50,6 +57,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  auth: none\n"
                                 "  socket: run/admin.sock\n"
                                 "  viewer_group: monitoring\n"
+                                "  profiles: anywhere\n"
                                 "  tokens:\n"
                                 "    - {role: viewer, file: /etc/memkv/see}\n"
                                 "    - {role: operator, file: do}\n";
@@ -75,15 +83,20 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.storage.eviction, MKV_CONFIG_EVICTION_OFF);
     assert_true(config.storage.scrub_rate == MKV_MIB);
     assert_int_equal(config.storage.session_idle_s, 90);
+    assert_int_equal(config.storage.slow_after_s, 8);
     assert_int_equal(config.storage.sessions_max, 100);
     assert_int_equal(config.storage.session_blocks_max, 7000);
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
     assert_string_equal(config.tenants.quotas, "batch=1GiB, team-7=2TiB");
+    assert_int_equal(config.metrics.tenants_max, 7);
     assert_string_equal(config.node.id, "gpu-07");
     assert_string_equal(config.log.level, "trace");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
     assert_string_equal(config.log.file, "/etc/memkv/log/memkv.log");
+    assert_int_equal(config.metrics.hotkeys_columns, 64);
+    assert_int_equal(config.metrics.hotkeys_decay_s, 5);
+    assert_int_equal(config.slowlog.threshold_ms, 0);
     assert_string_equal(config.audit.file, "/etc/memkv/audit.log");
     assert_true(config.audit.max_size_bytes == MKV_MIB);
     assert_int_equal(config.audit.files_max, 5);
@@ -91,6 +104,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);
     assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
     assert_string_equal(config.admin.viewer_group, "monitoring");
+    assert_int_equal(config.admin.profiles, MKV_CONFIG_PROFILES_ANYWHERE);
     assert_int_equal(config.admin.token_count, 2);
     assert_int_equal(config.admin.tokens[0].role, MKV_CONFIG_ROLE_VIEWER);
     assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
@@ -108,16 +122,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 20);
-    assert_int_equal(drives[1].line, 21);
-    assert_int_equal(drives[2].line, 24);
+    assert_int_equal(drives[0].line, 21);
+    assert_int_equal(drives[1].line, 22);
+    assert_int_equal(drives[2].line, 25);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 32);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 33);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -181,25 +195,26 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log, audit, admin"},
-        {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-                                 "network, memory, storage, tenants, node, log, audit, admin"},
+                       "tenants, node, log, audit, metrics, slowlog, admin"},
+        {"network.address: x\n",
+         "memkv.yaml:1: unknown key 'network.address'; allowed here: "
+         "network, memory, storage, tenants, node, log, audit, metrics, slowlog, admin"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
                                     "block_size, "
-                                    "block_bytes_max, drives"},
+                                    "block_bytes_max, drives, slow_after"},
         {"storage:\n  drives:\n  - media: a\n  - meda: b\n",
          "memkv.yaml:4: unknown key 'storage.drives[1].meda', did you mean 'media'?"},
         {"storage: {drives: [{path: a}]}\n", "memkv.yaml:1: unknown key 'storage.drives[0].path'; "
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log, audit, admin"},
+                     "tenants, node, log, audit, metrics, slowlog, admin"},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log, audit, admin"},
+                             "storage, tenants, node, log, audit, metrics, slowlog, admin"},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log, audit, admin"},
+                     "tenants, node, log, audit, metrics, slowlog, admin"},
         {"admin:\n  tokens: [{role: viewer}]\n",
          "memkv.yaml:2: admin.tokens[0] needs both keys, like {role: viewer, file: "
          "/etc/memkv/token}"},
