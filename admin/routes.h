@@ -26,6 +26,7 @@
     PATH(READY, "/v1/ready")                                                                       \
     PATH(HEALTH, "/v1/health")                                                                     \
     PATH(METRICS, "/v1/metrics")                                                                   \
+    PATH(CATALOG, "/v1/metrics/catalog")                                                           \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
     PATH(LATENCY, "/v1/latency")                                                                   \
@@ -33,7 +34,11 @@
     PATH(PREFIXES, "/v1/prefixes")                                                                 \
     PATH(SLOW, "/v1/slow")                                                                         \
     PATH(CLIENTS, "/v1/clients")                                                                   \
-    PATH(TENANT, "/v1/tenants/")
+    PATH(TENANT, "/v1/tenants/")                                                                   \
+    PATH(PROFILE, "/debug/pprof/profile")                                                          \
+    PATH(HEAP, "/debug/pprof/heap")                                                                \
+    PATH(SYMBOL, "/debug/pprof/symbol")                                                            \
+    PATH(CMDLINE, "/debug/pprof/cmdline")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

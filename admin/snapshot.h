@@ -226,10 +226,13 @@ struct mkv_admin_tenant {
     uint64_t quota_rejections_total;
     uint64_t evicted_total, evictions_caused_total;
     struct mkv_front_tenant asked; /* its id is not set */
+    bool asked_apart; /* false: the front counts what its clients ask for with tenants_other */
     struct mkv_admin_tenant_recent recent;
 };
-/* Tenants that status and metrics tell apart: the oldest. The others count together. */
+/* Tenants that status tells apart: the oldest. */
 #define MKV_ADMIN_TENANTS_TOLD 64u
+/* Tenants that metrics may be told to tell apart; metrics.tenants_max of the configuration. */
+#define MKV_ADMIN_TENANT_ROWS_MAX 1000u
 
 /* What happened in the last 10 minutes, or since the start. */
 struct mkv_admin_recent {
@@ -277,6 +280,7 @@ struct mkv_admin_snapshot {
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
 
+    uint32_t tenant_rows_max; /* tenants that metrics tell apart: the oldest */
     struct mkv_front_tenant tenants_other; /* what clients asked for under other names */
     uint32_t tenant_count; /* at most MKV_TENANT_NAMES_MAX; the default one first, then by age */
     struct mkv_admin_tenant tenants[MKV_TENANT_NAMES_MAX];

@@ -131,7 +131,8 @@ static void fill_memory(const struct mkv_node *node, const struct mkv_shard_stat
     out->bytes_used = (units - free) * MKV_SLAB_UNIT_PAYLOAD_BYTES;
 }
 
-static void fill_tenants(const struct mkv_shard_stats *stats, struct mkv_admin_snapshot *out) {
+static void fill_tenants(const struct mkv_shard_stats *stats, uint64_t tenant_rows_max,
+                         struct mkv_admin_snapshot *out) {
     out->tenant_count = stats->tenant_count;
     for (uint32_t i = 0; i < stats->tenant_count; i++) {
         const struct mkv_shard_tenant_stats *source = &stats->tenants[i];
@@ -146,8 +147,10 @@ static void fill_tenants(const struct mkv_shard_stats *stats, struct mkv_admin_s
         target->evicted_total = source->evicted_total;
         target->evictions_caused_total = source->evictions_caused_total;
         target->asked = source->asked;
+        target->asked_apart = source->asked_apart;
     }
     out->tenants_other = stats->tenants_other;
+    out->tenant_rows_max = (uint32_t)tenant_rows_max;
 }
 
 void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapshot *out) {
@@ -183,10 +186,17 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     out->front = stats->front;
     fill_fabric(&stats->fabric, &out->fabric);
     fill_memory(node, stats, &out->memory);
-    fill_tenants(stats, out);
+    mkv_node_view_times(stats, out);
+    fill_tenants(stats, node->config.metrics.tenants_max, out);
     mkv_node_watch_fill(node, out);
     _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");
     mkv_log_counts(node->log, out->log_messages_total);
+    if (node->otlp != NULL) {
+        struct mkv_otlp_counts spans;
+        mkv_otlp_counts(node->otlp, &spans);
+        out->trace_spans_exported_total = spans.exported;
+        out->trace_spans_dropped_total = spans.dropped;
+    }
     pthread_mutex_lock(&node->mutex);
     out->warning_count = node->warning_count;
     memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);

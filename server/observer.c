@@ -174,23 +174,33 @@ static uint32_t command_of(const struct mkv_request_summary *summary) {
     return (uint32_t)summary->op;
 }
 
+/* A request that brought no context gets that of the trace which it begins. */
+static void ended_trace(struct mkv_observer *observer, const struct mkv_request_summary *summary,
+                        struct mkv_trace_context *trace) {
+    if (mkv_trace_sample(observer->options.tracer, trace)) {
+        char tenant[MKV_ADMIN_TENANT_BYTES];
+        observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
+        mkv_trace_request(observer->options.tracer, summary, trace, tenant);
+    }
+}
+
 static void ended_example(struct mkv_observer *observer, const struct mkv_request_summary *summary,
-                          uint64_t total_ns) {
+                          const struct mkv_trace_context *trace, uint64_t total_ns) {
     struct example *example = &observer->examples[command_of(summary)][bound_of(total_ns)];
     union exemplar source = {.exemplar = {.value_ns = total_ns, .wall_ms = mkv_clock_wall_ms()}};
-    memcpy(source.exemplar.trace_id, summary->trace.trace_id, sizeof source.exemplar.trace_id);
+    memcpy(source.exemplar.trace_id, trace->trace_id, sizeof source.exemplar.trace_id);
     mkv_seqlock_store(&example->sequence, example->content.words, source.words, EXEMPLAR_WORDS);
 }
 
 static void ended_slow(struct mkv_observer *observer, const struct mkv_request_summary *summary,
-                       uint64_t total_ns) {
+                       const struct mkv_trace_context *trace, uint64_t total_ns) {
     struct mkv_admin_slow slow = {
         .time_ms = mkv_clock_wall_ms(),
         .bytes_in = summary->bytes_in,
         .bytes_out = summary->bytes_out,
         .total_ns = total_ns,
         .drive_ns = summary->drive_ns,
-        .trace = summary->trace,
+        .trace = *trace,
         .op = summary->op,
         .status = summary->status,
         .dropped = summary->dropped,
@@ -213,16 +223,20 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
     }
     MKV_ASSERT(summary->ended_ns >= summary->received_ns);
     const uint64_t total_ns = summary->ended_ns - summary->received_ns;
+    struct mkv_trace_context trace = summary->trace;
+    if (observer->options.tracer != NULL) {
+        ended_trace(observer, summary, &trace);
+    }
     enum mkv_admin_latency_op op;
     const bool counts = !summary->dropped && !summary->refused; /* I2 */
     if (counts && latency_op_of(summary, &op)) {
         mkv_hdr_record(&observer->latencies[op], total_ns);
     }
-    if (counts && is_sampled(&summary->trace)) {
-        ended_example(observer, summary, total_ns);
+    if (counts && is_sampled(&trace)) {
+        ended_example(observer, summary, &trace, total_ns);
     }
     if (total_ns > observer->options.slow_ns) {
-        ended_slow(observer, summary, total_ns);
+        ended_slow(observer, summary, &trace, total_ns);
     }
     mkv_client_list_count(observer->clients, summary);
 }

@@ -48,6 +48,7 @@
 #define MKV_SHARD_ANSWER_BYTES_MAX 65536u
 
 struct mkv_observer;
+struct mkv_tracer;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -81,6 +82,7 @@ struct mkv_shard_options {
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;
     uint64_t slow_ns;
+    struct mkv_tracer *tracer; /* the shard's thread's; NULL: there are no traces */
     /* An event of a volume, on the shard's thread. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
@@ -101,6 +103,8 @@ enum mkv_shard_state {
 
 struct mkv_shard_volume_stats {
     struct mkv_volume_stats volume;
+    struct mkv_volume_times times;
+    struct mkv_volume_memory memory;
     struct mkv_drive_counters drive;
     bool drive_failed;
     bool opened;             /* it serves, or has served */
@@ -119,6 +123,7 @@ struct mkv_shard_tenant_stats {
     uint64_t quota_rejections_total;
     uint64_t evicted_total, evictions_caused_total;
     struct mkv_front_tenant asked; /* its id is not set */
+    bool asked_apart; /* false: the front counts what its clients ask for with tenants_other */
 };
 
 /* A copy of every figure of a shard, all taken at one moment. */
@@ -126,6 +131,8 @@ struct mkv_shard_stats {
     uint64_t taken_ns; /* on the clock of mkv_clock_monotonic_ns */
     enum mkv_shard_state state;
     struct mkv_front_stats front;
+    struct mkv_front_times front_times;
+    struct mkv_front_memory_parts front_memory;
     struct mkv_fabric_counters fabric;
     struct mkv_ring_counters ring;
     struct mkv_histogram dispatch; /* of the pump */
