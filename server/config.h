@@ -17,9 +17,10 @@
  *  I2  A call that fails leaves the configuration as it was and writes one line of message that
  *      says where, what is wrong, and what to write instead, in printable ASCII.
  *  I3  Each key remembers the layer, and in the file the line, that its value came from.
- *  I4  After mkv_config_validate every host is a numeric loopback address, the two listeners
- *      differ, drive names and paths are unique and set, and memory holds at least
- *      MKV_CONFIG_SLABS_MIN slabs of the largest block.
+ *  I4  After mkv_config_validate every host is a numeric address, that of clients and, where nobody
+ *      is authenticated, that of the admin listener a loopback one; the two listeners differ,
+ *      drive names and paths are unique and set, and memory holds at least MKV_CONFIG_SLABS_MIN
+ *      slabs of the largest block.
  *
  * Not responsible for: opening, creating or sizing drives, huge pages, or the command line.
  */
@@ -39,6 +40,8 @@
 #define MKV_CONFIG_LOG_LEVEL_BYTES 256u
 #define MKV_CONFIG_SERVICE_NAME_BYTES 64u
 #define MKV_CONFIG_FLAG_BYTES 32u
+#define MKV_CONFIG_GROUP_BYTES 33u
+#define MKV_CONFIG_TOKENS_MAX 16u
 /* A ratio is kept in parts of so many. */
 #define MKV_CONFIG_RATIO_ONE 1000000000u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
@@ -47,9 +50,10 @@
 /* What --dev makes: DIR/store.memkv, sparse, of this size. */
 #define MKV_CONFIG_DEV_DIRECTORY "memkv-data"
 #define MKV_CONFIG_DEV_STORE "store.memkv"
+#define MKV_CONFIG_DEV_SOCKET "admin.sock"
 #define MKV_CONFIG_DEV_STORE_BYTES (4ull * MKV_GIB)
 
-/* Every key that a file may set, except the keys of one drive. */
+/* Every key that a file may set, except the keys of one drive or token. */
 enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_ADDRESS,
     MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
@@ -75,12 +79,20 @@ enum mkv_config_key_id {
     MKV_CONFIG_METRICS_HOTKEYS_DECAY,
     MKV_CONFIG_METRICS_TENANTS_MAX,
     MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
+    MKV_CONFIG_ADMIN_AUTH,
+    MKV_CONFIG_ADMIN_SOCKET,
+    MKV_CONFIG_ADMIN_VIEWER_GROUP,
+    MKV_CONFIG_ADMIN_TOKENS,
+    MKV_CONFIG_ADMIN_PROFILES,
+    MKV_CONFIG_NODE_WATCHDOG,
+    MKV_CONFIG_STORAGE_SLOW_AFTER,
     MKV_CONFIG_TELEMETRY_TRACING_ENABLED,
     MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
     MKV_CONFIG_TELEMETRY_SERVICE_NAME,
     MKV_CONFIG_TELEMETRY_SAMPLING_RATIO,
 };
-#define MKV_CONFIG_KEY_COUNT 28u
+/* TELEMETRY_SAMPLING_RATIO is the last one. */
+#define MKV_CONFIG_KEY_COUNT ((uint32_t)MKV_CONFIG_TELEMETRY_SAMPLING_RATIO + 1u)
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -117,6 +129,18 @@ enum mkv_config_storage_eviction {
     MKV_CONFIG_EVICTION_ON = 0, /* blocks leave to make room */
     MKV_CONFIG_EVICTION_OFF,    /* a full drive refuses puts */
 };
+enum mkv_config_admin_auth {
+    MKV_CONFIG_AUTH_REQUIRED = 0, /* who asks for more than health and metrics says who he is */
+    MKV_CONFIG_AUTH_NONE,         /* everybody may do all, from this machine */
+};
+enum mkv_config_admin_profiles {
+    MKV_CONFIG_PROFILES_LOCAL = 0, /* for operators on this machine */
+    MKV_CONFIG_PROFILES_ANYWHERE,  /* for all of them */
+};
+enum mkv_config_admin_role {
+    MKV_CONFIG_ROLE_VIEWER = 0,
+    MKV_CONFIG_ROLE_OPERATOR,
+};
 enum mkv_config_log_level {
     MKV_CONFIG_LOG_ERROR = 0,
     MKV_CONFIG_LOG_WARN,
@@ -141,6 +165,12 @@ struct mkv_config_drive {
     uint32_t line;                     /* where the drive begins in the file; 0: not in a file */
 };
 
+/* A file with a token of the admin listener, and what whoever sends it may do. */
+struct mkv_config_token {
+    enum mkv_config_admin_role role;
+    char file[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
+};
+
 struct mkv_config {
     struct {
         struct mkv_config_address address;
@@ -157,6 +187,7 @@ struct mkv_config {
         enum mkv_config_storage_eviction eviction;
         uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint64_t session_idle_s;
+        uint64_t slow_after_s; /* an outlier for so long is slow */
         uint64_t sessions_max;       /* of each drive, as is this: */
         uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;
@@ -169,7 +200,16 @@ struct mkv_config {
     } tenants;
     struct {
         char id[MKV_CONFIG_NODE_ID_BYTES];
+        uint64_t watchdog_s; /* a shard without a finished step for so long is stuck */
     } node;
+    struct {
+        enum mkv_config_admin_auth auth;
+        enum mkv_config_admin_profiles profiles;
+        char socket[MKV_CONFIG_PATH_BYTES];        /* "": none */
+        char viewer_group[MKV_CONFIG_GROUP_BYTES]; /* a name or a number; "": none */
+        uint32_t token_count;
+        struct mkv_config_token tokens[MKV_CONFIG_TOKENS_MAX];
+    } admin;
     struct {
         char level[MKV_CONFIG_LOG_LEVEL_BYTES]; /* as written; log_filter.h reads it */
         enum mkv_config_log_format format;

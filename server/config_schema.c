@@ -20,6 +20,9 @@ static const char *const trim_words[] = {"auto", "on", "off", NULL};
 static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
+static const char *const auth_words[] = {"required", "none", NULL};
+static const char *const profiles_words[] = {"local", "anywhere", NULL};
+static const char *const role_words[] = {"viewer", "operator", NULL};
 static const char *const tracing_words[] = {"false", "true", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
@@ -27,10 +30,14 @@ _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word
 _Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network", "memory", "storage", "tenants", "node", "log", "metrics", "slowlog", "telemetry",
+    "network", "memory",  "storage", "tenants", "node",
+    "log",     "metrics", "slowlog", "admin",   "telemetry",
 };
 
 static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
@@ -71,7 +78,8 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .type = MKV_CONFIG_TYPE_ADDRESS,
             FIELD(network.admin_address),
             .default_note = "the host of `network.address`, its port + 1",
-            .meaning = "Where health, status and metrics are served over HTTP. Loopback only.",
+            .meaning = "Where health, status and metrics are served over HTTP. Live, ready, health "
+                       "and metrics answer to everybody, all else to whoever has a token.",
         },
     [MKV_CONFIG_MEMORY_MAX_SIZE] =
         {
@@ -312,6 +320,74 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A request that took more milliseconds is slow: the last 128 of them are "
                        "kept for `/v1/slow`. `0` keeps all.",
         },
+    [MKV_CONFIG_ADMIN_AUTH] =
+        {
+            .path = "admin.auth",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.auth),
+            .words = auth_words,
+            .default_text = "required",
+            .meaning = "Whether the admin listener asks who somebody is: `none` lets everybody on "
+                       "this machine do all, under warning AUTH_DISABLED, on loopback only.",
+        },
+    [MKV_CONFIG_ADMIN_SOCKET] =
+        {
+            .path = "admin.socket",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(admin.socket),
+            .default_note = "none; with `--dev` `admin.sock` in its directory",
+            .meaning = "A Unix socket, made at the start, where the admin listener knows people by "
+                       "their uid: root and the daemon's own user are operators.",
+        },
+    [MKV_CONFIG_ADMIN_VIEWER_GROUP] =
+        {
+            .path = "admin.viewer_group",
+            .type = MKV_CONFIG_TYPE_NAME,
+            FIELD(admin.viewer_group),
+            .characters = "A-Z a-z 0-9 . _ -",
+            .default_note = "none",
+            .meaning = "The group of that socket, a name or a number; its members are viewers.",
+        },
+    [MKV_CONFIG_ADMIN_TOKENS] =
+        {
+            .path = "admin.tokens",
+            .type = MKV_CONFIG_TYPE_TOKENS,
+            .default_note = "none",
+            .meaning = "Tokens that the admin listener takes as `Authorization: Bearer TOKEN`, in "
+                       "the file only. Each has the keys of the last table.",
+        },
+    [MKV_CONFIG_ADMIN_PROFILES] =
+        {
+            .path = "admin.profiles",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.profiles),
+            .words = profiles_words,
+            .default_text = "local",
+            .meaning = "Which operators get profiles (`/debug/pprof/`): those on this machine, or "
+                       "`anywhere`.",
+        },
+    [MKV_CONFIG_NODE_WATCHDOG] =
+        {
+            .path = "node.watchdog",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(node.watchdog_s),
+            .size_min = 2,
+            .size_max = 3600,
+            .default_text = "30s",
+            .meaning = "A shard that has not finished a step for so long is stuck: `/v1/live` "
+                       "answers 503.",
+        },
+    [MKV_CONFIG_STORAGE_SLOW_AFTER] =
+        {
+            .path = "storage.slow_after",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(storage.slow_after_s),
+            .size_min = 6,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How long a drive's p99 must be more than 4 times the median of its "
+                       "siblings' for warning DRIVE_SLOW, and well again for its end.",
+        },
     [MKV_CONFIG_TELEMETRY_TRACING_ENABLED] =
         {
             .path = "telemetry.tracing_enabled",
@@ -383,6 +459,31 @@ const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = 
             .default_note = "none: `media` must exist",
             .meaning = "Only for a regular file: if it does not exist, it is created sparse with "
                        "this size.",
+        },
+};
+
+#define TOKEN_FIELD(member)                                                                        \
+    .field_offset = offsetof(struct mkv_config_token, member),                                     \
+    .field_bytes = sizeof(((struct mkv_config_token *)0)->member)
+
+const struct mkv_config_key mkv_config_token_keys[MKV_CONFIG_TOKEN_KEY_COUNT] = {
+    [MKV_CONFIG_TOKEN_ROLE] =
+        {
+            .path = "role",
+            .type = MKV_CONFIG_TYPE_WORD,
+            TOKEN_FIELD(role),
+            .words = role_words,
+            .default_note = "required",
+            .meaning = "What whoever sends the token may do: see, or all.",
+        },
+    [MKV_CONFIG_TOKEN_FILE] =
+        {
+            .path = "file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            TOKEN_FIELD(file),
+            .default_note = "required",
+            .meaning = "The file with the token, one line of 32 to 256 characters without spaces, "
+                       "that its owner alone may read.",
         },
 };
 
@@ -653,6 +754,7 @@ bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
         ok = parse_ratio(key, text, source, &parsed.number, error);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
+    case MKV_CONFIG_TYPE_TOKENS:
         ok = mkv_config_fail(error, source->exit_code, source->where,
                              "%s is a list and can only be set in the configuration file",
                              source->label);
@@ -727,6 +829,9 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of 1 to %u drives", MKV_CONFIG_DRIVES_MAX);
+        break;
+    case MKV_CONFIG_TYPE_TOKENS:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of up to %u tokens", MKV_CONFIG_TOKENS_MAX);
         break;
     }
 }

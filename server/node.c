@@ -363,6 +363,7 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
     node->options = *options;
     node->log = log;
     node->admin_fd = -1;
+    node->admin_unix_fd = -1;
     node->started_ns = mkv_clock_monotonic_ns();
     mkv_config_hash(config, node->config_hash);
     node->config_read_ms = mkv_clock_wall_ms();

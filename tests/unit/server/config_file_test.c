@@ -23,6 +23,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  eviction: off\n"
                                 "  scrub_rate: 1MiB\n"
                                 "  session_idle: 90s\n"
+                                "  slow_after: 8s\n"
                                 "  sessions_max: 100\n"
                                 "  session_blocks_max: 7000\n"
                                 "  block_size: 4MiB\n"
@@ -37,6 +38,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  quotas: batch=1GiB, team-7=2TiB\n"
                                 "node:\n"
                                 "  id: gpu-07\n"
+                                "  watchdog: 7s\n"
                                 "log:\n"
                                 "  level: trace\n"
                                 "  format: text\n"
@@ -47,6 +49,14 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  tenants_max: 7\n"
                                 "slowlog:\n"
                                 "  threshold_ms: 0\n"
+                                "admin:\n"
+                                "  auth: none\n"
+                                "  socket: run/admin.sock\n"
+                                "  viewer_group: monitoring\n"
+                                "  profiles: anywhere\n"
+                                "  tokens:\n"
+                                "    - {role: viewer, file: /etc/memkv/see}\n"
+                                "    - {role: operator, file: do}\n"
                                 "telemetry:\n"
                                 "  tracing_enabled: true\n"
                                 "  otlp_endpoint: grpc://collector:4317\n"
@@ -74,6 +84,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.storage.eviction, MKV_CONFIG_EVICTION_OFF);
     assert_true(config.storage.scrub_rate == MKV_MIB);
     assert_int_equal(config.storage.session_idle_s, 90);
+    assert_int_equal(config.storage.slow_after_s, 8);
     assert_int_equal(config.storage.sessions_max, 100);
     assert_int_equal(config.storage.session_blocks_max, 7000);
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
@@ -87,6 +98,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.metrics.hotkeys_columns, 64);
     assert_int_equal(config.metrics.hotkeys_decay_s, 5);
     assert_int_equal(config.slowlog.threshold_ms, 0);
+    assert_int_equal(config.node.watchdog_s, 7);
+    assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);
+    assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
+    assert_string_equal(config.admin.viewer_group, "monitoring");
+    assert_int_equal(config.admin.profiles, MKV_CONFIG_PROFILES_ANYWHERE);
+    assert_int_equal(config.admin.token_count, 2);
+    assert_int_equal(config.admin.tokens[0].role, MKV_CONFIG_ROLE_VIEWER);
+    assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
+    assert_int_equal(config.admin.tokens[1].role, MKV_CONFIG_ROLE_OPERATOR);
+    assert_string_equal(config.admin.tokens[1].file, "/etc/memkv/do");
     assert_int_equal(config.telemetry.tracing, MKV_CONFIG_TRACING_ON);
     assert_string_equal(config.telemetry.otlp_endpoint, "grpc://collector:4317");
     assert_string_equal(config.telemetry.service_name, "kv-cache");
@@ -103,16 +124,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 20);
-    assert_int_equal(drives[1].line, 21);
-    assert_int_equal(drives[2].line, 24);
+    assert_int_equal(drives[0].line, 21);
+    assert_int_equal(drives[1].line, 22);
+    assert_int_equal(drives[2].line, 25);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 31);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 33);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -176,26 +197,33 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log, metrics, slowlog, telemetry"},
+                       "tenants, node, log, metrics, slowlog, admin, telemetry"},
         {"network.address: x\n",
          "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-         "network, memory, storage, tenants, node, log, metrics, slowlog, telemetry"},
+         "network, memory, storage, tenants, node, log, metrics, slowlog, admin, telemetry"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
                                     "block_size, "
-                                    "block_bytes_max, drives"},
+                                    "block_bytes_max, drives, slow_after"},
         {"storage:\n  drives:\n  - media: a\n  - meda: b\n",
          "memkv.yaml:4: unknown key 'storage.drives[1].meda', did you mean 'media'?"},
         {"storage: {drives: [{path: a}]}\n", "memkv.yaml:1: unknown key 'storage.drives[0].path'; "
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log, metrics, slowlog, telemetry"},
+                     "tenants, node, log, metrics, slowlog, admin, telemetry"},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log, metrics, slowlog, telemetry"},
+                             "storage, tenants, node, log, metrics, slowlog, admin, telemetry"},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log, metrics, slowlog, telemetry"},
+                     "tenants, node, log, metrics, slowlog, admin, telemetry"},
+        {"admin:\n  tokens: [{role: viewer}]\n",
+         "memkv.yaml:2: admin.tokens[0] needs both keys, like {role: viewer, file: "
+         "/etc/memkv/token}"},
+        {"admin:\n  tokens:\n  - {role: root, file: a}\n",
+         "memkv.yaml:3: admin.tokens[0].role: 'root' is not allowed; use viewer or operator"},
+        {"admin: {tokens: a}\n", "memkv.yaml:1: admin.tokens must be a list, like [{role: viewer, "
+                                 "file: /etc/memkv/token}], found a single value"},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},
