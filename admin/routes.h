@@ -34,7 +34,7 @@
     PATH(PREFIXES, "/v1/prefixes")                                                                 \
     PATH(SLOW, "/v1/slow")                                                                         \
     PATH(CLIENTS, "/v1/clients")                                                                   \
-        PATH(TENANT, "/v1/tenants/")                                                                   \
+    PATH(TENANT, "/v1/tenants/")                                                                   \
     PATH(PROFILE, "/debug/pprof/profile")                                                          \
     PATH(HEAP, "/debug/pprof/heap")                                                                \
     PATH(SYMBOL, "/debug/pprof/symbol")                                                            \

@@ -94,7 +94,7 @@ struct mkv_node {
     struct mkv_shard_stats *view_stats;        /* of snapshots, behind view_mutex */
     pthread_mutex_t view_mutex;
     struct mkv_node_watch *watch; /* NULL before the step that makes it */
-    int admin_fd; /* -1 as soon as they are the listener's */
+    int admin_fd;                 /* -1 as soon as they are the listener's */
     int admin_unix_fd;
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
     ino_t admin_socket_inode;  /* 0 else */
