@@ -228,6 +228,19 @@ class Workload(unittest.TestCase):
               family("memkv_journal_lag"))
         equal(family("memkv_device_online"), of("memkv_device_state", state="online"))
         equal(family("memkv_node_state"), 1)
+        equal(family("memkv_request_latency_us"), family("memkv_requests_total"))
+        equal(family("memkv_command_duration_seconds"), family("memkv_commands_total"))
+        equal(family("memkv_batch_size"), family("memkv_commands_total"))
+        parts = ("memkv_persist_pre_wait_us", "memkv_writer_wait_us", "memkv_persist_post_wait_us")
+        for part in parts:
+            equal(family(part), family("memkv_persist_us"))
+        self.assertAlmostEqual(sum(now[part + "_sum"] for part in parts),
+                               now["memkv_persist_us_sum"], delta=1)
+        self.assertAlmostEqual(of("memkv_pipeline_stage_duration_seconds_sum"),
+                               now["memkv_request_latency_us_sum"] / 1e6, delta=1e-5)
+        self.assertAlmostEqual(family("memkv_command_time_ns_total") / NS_PER_S,
+                               of("memkv_command_duration_seconds_sum"), delta=1e-5)
+        self.assertLess(now["memkv_storage_payload_bytes"], now["memkv_storage_used_bytes"] + 1)
         self.assertGreaterEqual(of("memkv_device_io_bytes_total", op="write"),
                                 now["memkv_write_bytes_total"])
 
@@ -293,8 +306,22 @@ class Workload(unittest.TestCase):
         self.assertEqual(self.before.family("memkv_leases_total"), 2)
         self.assertEqual(self.before["memkv_leases_active"], 0)
 
-    # What families that come with their owners' parts move by in these steps.
-    two_puts = put_of_segments = gets_from_memory = exists_and_lookup = a_delete = three_puts = {}
+    # What the times and sizes of these steps are counted in. Values of up to 2 KiB lie beside their
+    # header and are no payload here; others are rounded up to 4 KiB.
+    @staticmethod
+    def timed(requests, persisted=0, allocated=None, blocks_in=None, payload=0, **others):
+        blocks_in = persisted if blocks_in is None else blocks_in
+        allocated = persisted if allocated is None else allocated
+        return dict(request_latency_us=requests, command_duration_seconds=requests,
+                    batch_size=requests, persist_us=persisted, allocate_duration_us=allocated,
+                    blocks_offloaded_total=blocks_in, storage_payload_bytes=payload, **others)
+
+    two_puts = timed(2, persisted=2, payload=25 * 4096)
+    put_of_segments = timed(1, persisted=1, allocated=4, blocks_in=3, payload=2 * BLOCK)
+    gets_from_memory = timed(3)
+    exists_and_lookup = timed(2, lookup_prefix_blocks_total={"asked": 4, "hit": 2})
+    a_delete = timed(1)
+    three_puts = timed(3, persisted=1, payload=-25 * 4096)
 
     def run_reservations(self, client):
         value = b"r" * 5000
@@ -319,7 +346,8 @@ class Workload(unittest.TestCase):
                   l1_written_keys_total=1, l2_stored_keys_total=1, blocks_total=1,
                   hotkey_tracked_total=1, **self.relaxed)
 
-    reservations = relaxed = {}
+    reservations = timed(4, persisted=1, allocated=2, payload=2 * 4096)
+    relaxed = timed(1, persisted=1, payload=2 * 4096)
 
     def run_sessions(self, client):
         self.assertEqual(client.session(7, lib.BEGIN), lib.OK)
@@ -349,7 +377,9 @@ class Workload(unittest.TestCase):
         self.assertEqual(self.before.family("memkv_leases_total"), 3)
         self.assertEqual(self.before["memkv_leases_active"], 0)
 
-    a_session = session_end = a_pin = {}
+    a_session = timed(3, persisted=1, payload=4096)
+    session_end = timed(1)
+    a_pin = timed(2)
 
     def run_tenant(self):
         client = self.client("batch")
@@ -372,7 +402,7 @@ class Workload(unittest.TestCase):
                   **self.a_tenant)
         self.assertEqual(self.before['memkv_tenant_quota_bytes{tenant="batch"}'], MIB)
 
-    a_tenant = {}
+    a_tenant = timed(4, persisted=3, payload=2 * 98 * 4096)
 
     def run_expiry(self, client):
         self.assertEqual(client.put(b"brief", b"b" * 3000, expire_s=1), lib.OK)
@@ -388,7 +418,7 @@ class Workload(unittest.TestCase):
                   l1_written_keys_total=1, l2_stored_keys_total=1,
                   evictions_by_cause_total={"expire": 1}, hotkey_tracked_total=1, **self.an_expiry)
 
-    an_expiry = {}
+    an_expiry = timed(1, persisted=1)
 
     def run_admin(self):
         paths = "memkv_admin_requests_total"
@@ -450,7 +480,7 @@ class Workload(unittest.TestCase):
                   leases_total={"overridden": 1}, leases_active=0, blocks_total=-1,
                   connections_active=1, hotkey_tracked_total=3, **self.a_restart)
 
-    a_restart = {}
+    a_restart = timed(4, payload=-16 * 4096)
     extra = "tenants: {quotas: 'batch=1MiB'}\n"
 
     def test_workload__every_step__moves_what_it_should(self):
