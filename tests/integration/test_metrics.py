@@ -289,7 +289,7 @@ class Workload(unittest.TestCase):
                   l1_write_requests_total=3, l1_write_reserved_keys_total=1,
                   l1_write_failed_keys_total={"conflict": 1}, l1_written_keys_total=1,
                   l2_stored_keys_total=1, blocks_total=0, hotkey_tracked_total=3, **self.three_puts)
-        # Both that EXISTS gave have ended: with their blocks, or because a slow machine let time pass.
+        # Both that EXISTS gave have ended: with their blocks, or a slow machine let time pass.
         self.assertEqual(self.before.family("memkv_leases_total"), 2)
         self.assertEqual(self.before["memkv_leases_active"], 0)
 
