@@ -100,12 +100,12 @@ class Workload(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.directory)
         self.store = os.path.join(self.directory, "store.memkv")
 
-    def start(self, store_mib=256, extra="", storage=""):
+    def start(self, store_mib=256, memory_mib=256, extra="", storage=""):
         config = os.path.join(self.directory, "memkv.yaml")
         with open(config, "w", encoding="utf-8") as file:
-            file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n" + extra +
-                       f"storage:\n  mode: file\n  scrub_rate: 0MiB\n  block_bytes_max: {BLOCK}\n"
-                       f"{storage}  drives:\n    - {{media: {self.store}, size: {store_mib}MiB}}\n")
+            file.write(f"memory: {{max_size: {memory_mib}MiB}}\nlog: {{format: text}}\n{extra}"
+                       f"storage:\n  mode: file\n  block_bytes_max: {BLOCK}\n"
+                       f"{storage or '  scrub_rate: 0MiB'}\n  drives:\n    - {{media: {self.store}, size: {store_mib}MiB}}\n")
         self.node = Node("--config", config)
         self.addCleanup(self.node.__exit__)
         self.node.ready()
@@ -452,6 +452,206 @@ class Workload(unittest.TestCase):
 
     a_restart = {}
     extra = "tenants: {quotas: 'batch=1MiB'}\n"
+
+    # ---- no room ---------------------------------------------------------------------------------
+
+    def test_full_store__blocks_leave__evictions_add_up(self):
+        self.start(store_mib=64, memory_mib=64)
+        client = self.client()
+        value = os.urandom(BLOCK - 4096)
+        puts = 0
+
+        def put(tier):
+            nonlocal puts
+            self.assertEqual(client.put(b"%d" % puts, value[puts:] + value[:puts], tier=tier),
+                             lib.OK)
+            puts += 1
+
+        # Those without a hint leave before the last tier has to.
+        while self.scrape()["memkv_l2_evicted_keys_total"] < 8:
+            for _ in range(8):
+                put(lib.UNHINTED)
+        self.assertEqual(client.get(b"0", capacity=16), "evicted")
+        while self.scrape()["memkv_output_critical_evictions_total"] == 0:
+            for _ in range(8):
+                put(lib.OUTPUT_CRITICAL)
+        self.assertLess(puts, 1000)
+        now = self.settled()
+        evicted = now["memkv_l2_evicted_keys_total"]
+        self.step("a store that overflows", commands_total={"put": puts, "get": 1},
+                  requests_total={"put,ok": puts, "get,not_found": 1},
+                  shard_commands_total=puts + 1, bytes_in_total=puts * len(value),
+                  tenant_bytes_total={"default,in": puts * len(value)}, write_total=puts,
+                  write_bytes_total=puts * len(value), tenant_writes_total=puts,
+                  l1_write_requests_total=puts, l1_write_reserved_keys_total=puts,
+                  l1_written_keys_total=puts, l1_evicted_keys_total=None,
+                  l1_read_requests_total=1, l1_read_miss_keys_total=1, l2_lookup_keys_total=1,
+                  lookup_keys_total={"get,miss": 1}, tenant_lookup_keys_total={"default,miss": 1},
+                  miss_keys_total={"evicted": 1}, not_found_total=1, l2_stored_keys_total=puts,
+                  l2_evicted_keys_total=evicted, evictions_total=evicted,
+                  evictions_by_cause_total=evicted, tenant_evicted_blocks_total=evicted,
+                  tenant_evictions_caused_total=evicted, output_critical_evictions_total=None,
+                  block_lifetime_seconds=None, block_idle_before_evict_seconds=None,
+                  blocks_total=puts - evicted, hotkey_tracked_total=puts + 1,
+                  connections_active=1, **self.full_store(puts, len(value)))
+
+    def full_store(self, _puts, _value_bytes):
+        return {}
+
+    def test_full_store_without_eviction__no_space__counted_once(self):
+        try:
+            self.start(store_mib=32, storage=self.full)
+            trims = True
+        except AssertionError as error:
+            if "punch holes" not in str(error):
+                raise
+            self.start(store_mib=32, storage=self.full.replace("trim: on", "trim: off"))
+            trims = False
+        client = self.client()
+        value = os.urandom(BLOCK - 4096)
+        puts = 0
+        while client.put(b"%d" % puts, value) == lib.OK:
+            puts += 1
+            self.assertLess(puts, 64)
+        self.step("a store that is full", commands_total={"put": puts + 1},
+                  requests_total={"put,ok": puts, "put,no_space": 1},
+                  shard_commands_total=puts + 1, no_space_total=1,
+                  bytes_in_total=puts * len(value), tenant_bytes_total=puts * len(value),
+                  write_total=puts, write_bytes_total=puts * len(value),
+                  tenant_writes_total=puts, l1_write_requests_total=puts + 1,
+                  l1_write_reserved_keys_total=puts, l1_written_keys_total=puts,
+                  l1_write_failed_keys_total={"no_space": 1}, l2_stored_keys_total=puts,
+                  blocks_total=puts, hotkey_tracked_total=puts + 1,
+                  **self.no_space(puts, len(value)))
+        self.eventually("the scrubber reads", "memkv_scrub_slots_total", puts)
+        self.assertEqual(client.delete(*(b"%d" % number for number in range(puts))),
+                         [lib.OK] * puts)
+        self.step("a DELETE of all", commands_total={"delete": 1}, delete_total=1,
+                  requests_total={"delete,ok": 1}, shard_commands_total=1, blocks_total=-puts,
+                  device_slots_used=-puts, **self.delete_all(puts))
+        if not trims:
+            return
+        # A drive that has nothing else to do forgets what no block needs.
+        self.eventually("the drive trims", "memkv_trim_extents_total", 1)
+        self.eventually("no trim is left", "memkv_trim_pending", 0, at_most=True)
+        now = self.settled()
+        self.assertEqual(now.family("memkv_trim_bytes_total"),
+                         now.of("memkv_device_io_bytes_total", op="trim"))
+
+    full = "  eviction: off\n  scrub_rate: 1GiB\n  trim: on\n"
+
+    def no_space(self, _puts, _value_bytes):
+        return {}
+
+    def delete_all(self, _count):
+        return {}
+
+    def eventually(self, what, family, value, at_most=False):
+        end_s = time.monotonic() + WAIT_S_MAX
+        while True:
+            now = self.scrape().family(family)
+            if now <= value if at_most else now >= value:
+                return
+            self.assertLess(time.monotonic(), end_s, f"{what}: {family} is {now:g}")
+            time.sleep(0.2)
+
+    def test_no_memory__puts_wait__until_their_deadline(self):
+        self.start(memory_mib=64)
+        release = threading.Event()
+        self.addCleanup(release.set)
+        statuses = []
+
+        def put_slowly(number):
+            client = lib.Client(self.node.address)
+            statuses.append(client.put_slowly(b"slow %d" % number, 2 * BLOCK, release.wait))
+            client.close()
+
+        # More than there are slabs: some hold one, whose bytes do not come, others wait for one.
+        count = 48
+        threads = [threading.Thread(target=put_slowly, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        self.eventually("all are in flight", "memkv_requests_in_flight", count)
+        hasty = self.client(timeout_ms=1000)
+        self.assertEqual(hasty.put(b"hasty", os.urandom(BLOCK)), lib.DEADLINE)
+        self.assertEqual(self.scrape()["memkv_requests_in_flight"], count)
+        release.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(statuses, [lib.OK] * count)
+        self.step("puts that wait for memory", commands_total={"put": count + 1},
+                  requests_total={"put,ok": count, "put,deadline": 1},
+                  shard_commands_total=count + 1, bytes_in_total=2 * count * BLOCK,
+                  tenant_bytes_total=2 * count * BLOCK, write_total=3 * count,
+                  write_bytes_total=count * (2 * BLOCK + 40), tenant_writes_total=3 * count,
+                  l1_write_requests_total=count + 1, l1_write_reserved_keys_total=count,
+                  l1_written_keys_total=2 * count, l1_evicted_keys_total=None,
+                  l1_write_failed_keys_total={"no_memory": 1}, l2_stored_keys_total=3 * count,
+                  blocks_total=3 * count, hotkey_tracked_total=count + 1, connections_active=1,
+                  **self.no_memory(count))
+
+    def no_memory(self, _count):
+        return {}
+
+    # ---- under load ------------------------------------------------------------------------------
+
+    def test_load__every_scrape__one_moment(self):
+        """What is counted together is shown together, also while it moves."""
+        self.start(memory_mib=64)
+        stop = threading.Event()
+        moved = []
+
+        def work(number):
+            client = lib.Client(self.node.address)
+            sent = got = requests = 0
+            value = os.urandom(50_000)
+            while not stop.is_set():
+                key = b"%d-%d" % (number, requests % 40)
+                client.put(key, value[requests % 40:], flags=lib.REPLACE)
+                back = client.get(key, capacity=60_000)
+                client.lookup(key, b"nothing")
+                sent, got, requests = (sent + len(value) - requests % 40, got + len(back),
+                                       requests + 3)
+            moved.append((sent, got, requests))
+            client.close()
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        self.addCleanup(stop.set)
+        for thread in threads:
+            thread.start()
+        for _ in range(20):
+            now = self.scrape()
+            family, of = now.family, now.of
+            self.assertEqual(family("memkv_commands_total"),
+                             family("memkv_requests_total") + now["memkv_requests_in_flight"])
+            self.assertEqual(family("memkv_commands_total"),
+                             family("memkv_shard_commands_total"))
+            self.assertEqual(family("memkv_lookup_keys_total"),
+                             family("memkv_tenant_lookup_keys_total"))
+            self.assertEqual(family("memkv_miss_keys_total"),
+                             of("memkv_lookup_keys_total", result="miss"))
+            self.assertEqual(of("memkv_tenant_bytes_total", direction="in"),
+                             family("memkv_bytes_in_total"))
+            self.assertEqual(of("memkv_tenant_bytes_total", direction="out"),
+                             family("memkv_bytes_out_total"))
+            self.assertEqual(family("memkv_tenant_blocks"), now["memkv_blocks_persisted"])
+            self.assertEqual(family("memkv_blocks_by_state"), now["memkv_blocks_total"])
+            # Slots that a put has reserved, or that are being freed, are no tenant's.
+            self.assertLessEqual(family("memkv_tenant_bytes"), now["memkv_storage_used_bytes"])
+            self.check_under_load(now)
+            time.sleep(0.1)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        now = self.settled()
+        sent, got, requests = (sum(figures) for figures in zip(*moved))
+        self.assertEqual(now.family("memkv_bytes_in_total"), sent)
+        self.assertEqual(now.family("memkv_bytes_out_total"), got)
+        self.assertEqual(now.family("memkv_requests_total"), requests)
+        self.check_relations(now)
+
+    def check_under_load(self, now):
+        pass
 
     def test_workload__every_step__moves_what_it_should(self):
         self.start(extra=self.extra)
