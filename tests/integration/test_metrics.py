@@ -188,6 +188,7 @@ class Workload(unittest.TestCase):
         equal(family("memkv_requests_total"), family("memkv_shard_commands_total"))
         equal(family("memkv_commands_total"), family("memkv_shard_commands_total"))
         equal(now["memkv_requests_in_flight"], 0)
+        self.check_times(now)
         for op in ("allocate", "lookup", "delete", "commit", "exists"):
             equal(now[f"memkv_{op}_total"], of("memkv_commands_total", op=op))
         equal(now["memkv_l1_read_hit_keys_total"],
@@ -231,6 +232,33 @@ class Workload(unittest.TestCase):
         self.assertGreaterEqual(of("memkv_device_io_bytes_total", op="write"),
                                 now["memkv_write_bytes_total"])
 
+    def check_times(self, now):
+        """Of histograms: what is counted in two of them, and parts that make a whole."""
+        family, equal = now.family, self.assertEqual
+        self.check_under_load(now)
+        equal(family("memkv_request_latency_us"), family("memkv_requests_total"))
+        for name, series in (("memkv_persist_pre_wait_us", "memkv_persist_us"),
+                             ("memkv_writer_wait_us", "memkv_persist_us"),
+                             ("memkv_persist_post_wait_us", "memkv_persist_us")):
+            equal(family(name), family(series))
+        parts = sum(now[f"memkv_{name}_us_sum"]
+                    for name in ("persist_pre_wait", "writer_wait", "persist_post_wait"))
+        self.assertAlmostEqual(parts, now["memkv_persist_us_sum"], delta=0.01)
+        self.assertAlmostEqual(now.of("memkv_pipeline_stage_duration_seconds_sum"),
+                               now["memkv_request_latency_us_sum"] / 1e6, delta=1e-6)
+        for op in ("put", "get", "lookup", "delete", "session"):
+            seconds = sum(now[f'memkv_command_duration_seconds_sum{{op="{name}"}}']
+                          for name in (op, f"{op}_small") if op in ("put", "get") or name == op)
+            self.assertAlmostEqual(seconds * NS_PER_S,
+                                   now[f'memkv_command_time_ns_total{{op="{op}"}}'], delta=5)
+            equal(now[f'memkv_batch_size_count{{op="{op}"}}'],
+                  now[f'memkv_commands_total{{op="{op}"}}'])
+        for op, name in (("read", "read"), ("write", "write"), ("flush", "fsync")):
+            equal(now.of("memkv_device_io_duration_seconds_count", op=op),
+                  now[f"memkv_iouring_{name}_us_count"])
+            self.assertAlmostEqual(now.of("memkv_device_io_duration_seconds_sum", op=op) * 1e6,
+                                   now[f"memkv_iouring_{name}_us_sum"], delta=0.01)
+
     # ---- puts, gets and their like ---------------------------------------------------------------
 
     def run_requests(self, client):
@@ -243,7 +271,7 @@ class Workload(unittest.TestCase):
                   tenant_writes_total=2, l1_write_requests_total=2,
                   l1_write_reserved_keys_total=2, l1_written_keys_total=2, l2_stored_keys_total=2,
                   blocks_total=2, blocks_persisted=2, active_tenants=1, device_slots_used=2,
-                  connections_active=1, hotkey_tracked_total=2, **self.two_puts)
+                  connections_active=1, hotkey_tracked_total=2, blocks_offloaded_total=2, persist_us=2, allocate_duration_us=2)
         self.assertEqual(client.put(b"large", large), lib.OK)
         # Three segments and their manifest, which has 40 bytes.
         self.step("a put of segments", commands_total={"put": 1}, requests_total={"put,ok": 1},
@@ -252,7 +280,7 @@ class Workload(unittest.TestCase):
                   write_bytes_total=len(large) + 40, tenant_writes_total=4,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=3, l2_stored_keys_total=4, blocks_total=4,
-                  hotkey_tracked_total=1, **self.put_of_segments)
+                  hotkey_tracked_total=1, blocks_offloaded_total=3, persist_us=1, allocate_duration_us=4)
         self.assertEqual([client.get(b"small"), client.get(b"medium"), client.get(b"nothing")],
                          [small, medium, "unknown"])
         self.step("gets from memory, and a miss", commands_total={"get": 3},
@@ -262,8 +290,7 @@ class Workload(unittest.TestCase):
                   tenant_lookup_keys_total={"memory": 2, "miss": 1}, not_found_total=1,
                   miss_keys_total={"unknown": 1}, l1_read_requests_total=3,
                   l1_read_hit_keys_total=2, l1_read_miss_keys_total=1, l1_read_keys_total=2,
-                  l2_lookup_keys_total=1, hotkey_tracked_total=3,
-                  **self.gets_from_memory)
+                  l2_lookup_keys_total=1, hotkey_tracked_total=3)
         self.assertEqual(client.exists(b"small", b"medium", b"nothing"), [True, True, False])
         self.assertEqual(client.lookup(b"small", b"medium", b"nothing", b"small"), 2)
         self.step("EXISTS of three keys, LOOKUP of four", exists_total=1, lookup_total=1,
@@ -274,11 +301,11 @@ class Workload(unittest.TestCase):
                   tenant_lookup_keys_total={"memory": 5, "miss": 2}, not_found_total=2,
                   miss_keys_total={"unknown": 2}, l1_read_requests_total=2,
                   l1_read_hit_keys_total=5, l1_read_miss_keys_total=2, l2_lookup_keys_total=2,
-                  **self.exists_and_lookup)
+                  lookup_prefix_blocks_total={"asked": 4, "hit": 2})
         self.assertEqual(client.delete(b"small", b"nothing"), [lib.OK, lib.NOT_FOUND])
         self.step("a DELETE of two keys, one of them leased", delete_total=1,
                   commands_total={"delete": 1}, requests_total={"delete,ok": 1},
-                  shard_commands_total=1, not_found_total=1, blocks_total=-1, **self.a_delete)
+                  shard_commands_total=1, not_found_total=1, blocks_total=-1)
         self.assertEqual([client.put(b"medium", medium), client.put(b"medium", small),
                           client.put(b"medium", small, flags=lib.REPLACE)],
                          [lib.OK, lib.CONFLICT, lib.OK])
@@ -288,13 +315,10 @@ class Workload(unittest.TestCase):
                   write_total=1, write_bytes_total=1000, tenant_writes_total=1,
                   l1_write_requests_total=3, l1_write_reserved_keys_total=1,
                   l1_write_failed_keys_total={"conflict": 1}, l1_written_keys_total=1,
-                  l2_stored_keys_total=1, blocks_total=0, hotkey_tracked_total=3, **self.three_puts)
+                  l2_stored_keys_total=1, blocks_total=0, hotkey_tracked_total=3, blocks_offloaded_total=1, persist_us=1, allocate_duration_us=1)
         # Both that EXISTS gave have ended: with their blocks, or because a slow machine let time pass.
         self.assertEqual(self.before.family("memkv_leases_total"), 2)
         self.assertEqual(self.before["memkv_leases_active"], 0)
-
-    # What families that come with their owners' parts move by in these steps.
-    two_puts = put_of_segments = gets_from_memory = exists_and_lookup = a_delete = three_puts = {}
 
     def run_reservations(self, client):
         value = b"r" * 5000
@@ -310,16 +334,14 @@ class Workload(unittest.TestCase):
                   bytes_in_total=5000, tenant_bytes_total={"in": 5000}, write_total=1,
                   write_bytes_total=5000, tenant_writes_total=1, l1_write_requests_total=2,
                   l1_write_reserved_keys_total=2, l1_written_keys_total=1, l2_stored_keys_total=1,
-                  blocks_total=1, hotkey_tracked_total=2, **self.reservations)
+                  blocks_total=1, hotkey_tracked_total=2, blocks_offloaded_total=1, persist_us=1, allocate_duration_us=2)
         self.assertEqual(client.put(b"relaxed", value, flags=lib.RELAXED), lib.OK)
         self.step("a relaxed put", commands_total={"put": 1}, requests_total={"put,ok": 1},
                   shard_commands_total=1, bytes_in_total=5000, tenant_bytes_total={"in": 5000},
                   write_total=1, write_bytes_total=5000, tenant_writes_total=1,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=1, l2_stored_keys_total=1, blocks_total=1,
-                  hotkey_tracked_total=1, **self.relaxed)
-
-    reservations = relaxed = {}
+                  hotkey_tracked_total=1, blocks_offloaded_total=1, persist_us=1, allocate_duration_us=1)
 
     def run_sessions(self, client):
         self.assertEqual(client.session(7, lib.BEGIN), lib.OK)
@@ -336,20 +358,17 @@ class Workload(unittest.TestCase):
                   demotions_total={"exit_think": 1}, budget_force_total={"hard_cap": 1},
                   think_tokens_per_session=1, sessions_tracked=1,
                   blocks_by_tier={"think_complete": 1}, hotkey_tracked_total=1,
-                  **self.a_session)
+                  blocks_offloaded_total=1, persist_us=1, allocate_duration_us=1)
         self.assertEqual(client.session(7, lib.END), lib.OK)
         self.step("its end", commands_total={"session": 1}, requests_total={"session,ok": 1},
-                  shard_commands_total=1, sessions_tracked=-1, **self.session_end)
+                  shard_commands_total=1, sessions_tracked=-1)
         pin = lib.item(lib.PIN, b"thought", expire_s=600)
         self.assertEqual(client.batch(pin), [lib.OK])
         self.assertEqual(client.batch(lib.item(lib.UNPIN, b"thought")), [lib.OK])
         self.step("a pin and its end", commands_total={"pin": 1, "unpin": 1},
-                  requests_total={"pin,ok": 1, "unpin,ok": 1}, shard_commands_total=2,
-                  **self.a_pin)
+                  requests_total={"pin,ok": 1, "unpin,ok": 1}, shard_commands_total=2)
         self.assertEqual(self.before.family("memkv_leases_total"), 3)
         self.assertEqual(self.before["memkv_leases_active"], 0)
-
-    a_session = session_end = a_pin = {}
 
     def run_tenant(self):
         client = self.client("batch")
@@ -369,10 +388,8 @@ class Workload(unittest.TestCase):
                   tenant_evictions_caused_total={"batch": 1},
                   tenant_quota_rejections_total={"batch": 1}, active_tenants=1,
                   tenant_blocks={"batch": 2}, connections_active=1, hotkey_tracked_total=4,
-                  **self.a_tenant)
+                  blocks_offloaded_total=3, persist_us=3, allocate_duration_us=3)
         self.assertEqual(self.before['memkv_tenant_quota_bytes{tenant="batch"}'], MIB)
-
-    a_tenant = {}
 
     def run_expiry(self, client):
         self.assertEqual(client.put(b"brief", b"b" * 3000, expire_s=1), lib.OK)
@@ -386,9 +403,7 @@ class Workload(unittest.TestCase):
                   write_total=1, write_bytes_total=3000, tenant_writes_total=1,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=1, l2_stored_keys_total=1,
-                  evictions_by_cause_total={"expire": 1}, hotkey_tracked_total=1, **self.an_expiry)
-
-    an_expiry = {}
+                  evictions_by_cause_total={"expire": 1}, hotkey_tracked_total=1, blocks_offloaded_total=1, persist_us=1, allocate_duration_us=1)
 
     def run_admin(self):
         paths = "memkv_admin_requests_total"
@@ -448,9 +463,8 @@ class Workload(unittest.TestCase):
                   l2_load_failures_total={"checksum": 1}, checksum_failures_total={"payload": 1},
                   repairs_total={"quarantined_slot": 1}, promise_broken_total=1,
                   leases_total={"overridden": 1}, leases_active=0, blocks_total=-1,
-                  connections_active=1, hotkey_tracked_total=3, **self.a_restart)
+                  connections_active=1, hotkey_tracked_total=3)
 
-    a_restart = {}
     extra = "tenants: {quotas: 'batch=1MiB'}\n"
 
     # ---- no room ---------------------------------------------------------------------------------
@@ -493,10 +507,7 @@ class Workload(unittest.TestCase):
                   tenant_evictions_caused_total=evicted, output_critical_evictions_total=None,
                   block_lifetime_seconds=None, block_idle_before_evict_seconds=None,
                   blocks_total=puts - evicted, hotkey_tracked_total=puts + 1,
-                  connections_active=1, **self.full_store(puts, len(value)))
-
-    def full_store(self, _puts, _value_bytes):
-        return {}
+                  connections_active=1, blocks_offloaded_total=puts, persist_us=puts, allocate_duration_us=puts)
 
     def test_full_store_without_eviction__no_space__counted_once(self):
         try:
@@ -522,13 +533,13 @@ class Workload(unittest.TestCase):
                   l1_write_reserved_keys_total=puts, l1_written_keys_total=puts,
                   l1_write_failed_keys_total={"no_space": 1}, l2_stored_keys_total=puts,
                   blocks_total=puts, hotkey_tracked_total=puts + 1,
-                  **self.no_space(puts, len(value)))
+                  blocks_offloaded_total=puts, persist_us=puts, allocate_duration_us=puts)
         self.eventually("the scrubber reads", "memkv_scrub_slots_total", puts)
         self.assertEqual(client.delete(*(b"%d" % number for number in range(puts))),
                          [lib.OK] * puts)
         self.step("a DELETE of all", commands_total={"delete": 1}, delete_total=1,
                   requests_total={"delete,ok": 1}, shard_commands_total=1, blocks_total=-puts,
-                  device_slots_used=-puts, **self.delete_all(puts))
+                  device_slots_used=-puts)
         if not trims:
             return
         # A drive that has nothing else to do forgets what no block needs.
@@ -539,12 +550,6 @@ class Workload(unittest.TestCase):
                          now.of("memkv_device_io_bytes_total", op="trim"))
 
     full = "  eviction: off\n  scrub_rate: 1GiB\n  trim: on\n"
-
-    def no_space(self, _puts, _value_bytes):
-        return {}
-
-    def delete_all(self, _count):
-        return {}
 
     def eventually(self, what, family, value, at_most=False):
         end_s = time.monotonic() + WAIT_S_MAX
@@ -588,10 +593,8 @@ class Workload(unittest.TestCase):
                   l1_written_keys_total=2 * count, l1_evicted_keys_total=None,
                   l1_write_failed_keys_total={"no_memory": 1}, l2_stored_keys_total=3 * count,
                   blocks_total=3 * count, hotkey_tracked_total=count + 1, connections_active=1,
-                  **self.no_memory(count))
-
-    def no_memory(self, _count):
-        return {}
+                  blocks_offloaded_total=2 * count, persist_us=count,
+                  allocate_duration_us=3 * count, deadline_exceeded_total={"put,slab": 1})
 
     # ---- under load ------------------------------------------------------------------------------
 
@@ -607,11 +610,12 @@ class Workload(unittest.TestCase):
             value = os.urandom(50_000)
             while not stop.is_set():
                 key = b"%d-%d" % (number, requests % 40)
-                client.put(key, value[requests % 40:], flags=lib.REPLACE)
+                # Content that was never there: only that is sent.
+                content = b"%d %d" % (number, requests) + value
+                client.put(key, content, flags=lib.REPLACE)
                 back = client.get(key, capacity=60_000)
                 client.lookup(key, b"nothing")
-                sent, got, requests = (sent + len(value) - requests % 40, got + len(back),
-                                       requests + 3)
+                sent, got, requests = sent + len(content), got + len(back), requests + 3
             moved.append((sent, got, requests))
             client.close()
 
@@ -622,8 +626,11 @@ class Workload(unittest.TestCase):
         for _ in range(20):
             now = self.scrape()
             family, of = now.family, now.of
-            self.assertEqual(family("memkv_commands_total"),
-                             family("memkv_requests_total") + now["memkv_requests_in_flight"])
+            # One whose answer is on its way is answered, and in flight.
+            answered, in_flight = (family("memkv_requests_total"),
+                                   now["memkv_requests_in_flight"])
+            self.assertLessEqual(answered, family("memkv_commands_total"))
+            self.assertLessEqual(family("memkv_commands_total"), answered + in_flight)
             self.assertEqual(family("memkv_commands_total"),
                              family("memkv_shard_commands_total"))
             self.assertEqual(family("memkv_lookup_keys_total"),
@@ -651,7 +658,10 @@ class Workload(unittest.TestCase):
         self.check_relations(now)
 
     def check_under_load(self, now):
-        pass
+        """In flight is what began and has not ended."""
+        self.assertEqual(now.family("memkv_commands_total"),
+                         now.family("memkv_command_duration_seconds") +
+                         now["memkv_requests_in_flight"])
 
     def test_workload__every_step__moves_what_it_should(self):
         self.start(extra=self.extra)
