@@ -50,6 +50,7 @@
 /* What --dev makes: DIR/store.memkv, sparse, of this size. */
 #define MKV_CONFIG_DEV_DIRECTORY "memkv-data"
 #define MKV_CONFIG_DEV_STORE "store.memkv"
+#define MKV_CONFIG_DEV_AUDIT "audit.log"
 #define MKV_CONFIG_DEV_SOCKET "admin.sock"
 #define MKV_CONFIG_DEV_STORE_BYTES (4ull * MKV_GIB)
 
@@ -79,6 +80,9 @@ enum mkv_config_key_id {
     MKV_CONFIG_METRICS_HOTKEYS_DECAY,
     MKV_CONFIG_METRICS_TENANTS_MAX,
     MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
+    MKV_CONFIG_AUDIT_FILE,
+    MKV_CONFIG_AUDIT_MAX_SIZE,
+    MKV_CONFIG_AUDIT_FILES_MAX,
     MKV_CONFIG_ADMIN_AUTH,
     MKV_CONFIG_ADMIN_SOCKET,
     MKV_CONFIG_ADMIN_VIEWER_GROUP,
@@ -187,7 +191,7 @@ struct mkv_config {
         enum mkv_config_storage_eviction eviction;
         uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint64_t session_idle_s;
-        uint64_t slow_after_s; /* an outlier for so long is slow */
+        uint64_t slow_after_s;       /* an outlier for so long is slow */
         uint64_t sessions_max;       /* of each drive, as is this: */
         uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;
@@ -229,6 +233,11 @@ struct mkv_config {
         char service_name[MKV_CONFIG_SERVICE_NAME_BYTES];
         uint64_t sampling_ratio; /* of MKV_CONFIG_RATIO_ONE */
     } telemetry;
+    struct {
+        char file[MKV_CONFIG_PATH_BYTES]; /* "": nothing is recorded */
+        uint64_t max_size_bytes;          /* of one file */
+        uint64_t files_max;
+    } audit;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };
@@ -242,8 +251,8 @@ struct mkv_config_error {
 void mkv_config_defaults(struct mkv_config *config, bool dev);
 
 /*
- * The configuration of `memkv start --dev [DIR]`: the defaults for it and one drive,
- * DIR/store.memkv, which is created sparse. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
+ * The configuration of `memkv start --dev [DIR]`: the defaults for it, one drive, DIR/store.memkv,
+ * which is created sparse, and an audit in DIR. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
  */
 __attribute__((warn_unused_result)) bool mkv_config_dev(struct mkv_config *config,
                                                         const char *directory,

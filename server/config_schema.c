@@ -36,8 +36,8 @@ _Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network", "memory",  "storage", "tenants", "node",
-    "log",     "metrics", "slowlog", "admin",   "telemetry",
+    "network", "memory",  "storage", "tenants", "node",      "log",
+    "audit",   "metrics", "slowlog", "admin",   "telemetry",
 };
 
 static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
@@ -319,6 +319,38 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "100",
             .meaning = "A request that took more milliseconds is slow: the last 128 of them are "
                        "kept for `/v1/slow`. `0` keeps all.",
+        },
+    [MKV_CONFIG_AUDIT_FILE] =
+        {
+            .path = "audit.file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(audit.file),
+            .default_note = "none; with `--dev` `DIR/audit.log`",
+            .meaning = "Where what administrators do, what destroys data and who was refused is "
+                       "recorded, in a chain of hashes. Without it, nowhere.",
+        },
+    [MKV_CONFIG_AUDIT_MAX_SIZE] =
+        {
+            .path = "audit.max_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(audit.max_size_bytes),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_GIB,
+            .size_step = 1,
+            .default_text = "16MiB",
+            .meaning = "A file of the audit that has this size is rotated away; the chain goes on "
+                       "in the next.",
+        },
+    [MKV_CONFIG_AUDIT_FILES_MAX] =
+        {
+            .path = "audit.files_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(audit.files_max),
+            .size_min = 2,
+            .size_max = 1000,
+            .default_text = "8",
+            .meaning = "Files of the audit that stay; when one more is begun the oldest is "
+                       "removed, and a record says so.",
         },
     [MKV_CONFIG_ADMIN_AUTH] =
         {

@@ -10,6 +10,7 @@
  *   node_events.c    what volumes report: log lines and warnings
  *   node_record.c    the record of --record
  *   node_traces.c    the tracer and its exporter
+ *   node_audit.c     what of it all is audited
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
@@ -28,6 +29,7 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "admin/audit.h"
 #include "admin/http.h"
 #include "admin/otlp.h"
 #include "admin/trace.h"
@@ -89,17 +91,18 @@ struct mkv_node {
     struct mkv_tenant_quota quotas[MKV_TENANT_QUOTAS_MAX];
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
-    struct mkv_otlp *otlp;     /* NULL: no traces; then there is no tracer either */
-    struct mkv_tracer *tracer; /* the shard's thread's, while that runs */
+    struct mkv_otlp *otlp;            /* NULL: no traces; then there is no tracer either */
+    struct mkv_tracer *tracer;        /* the shard's thread's, while that runs */
+    struct mkv_audit *audit;          /* NULL: nothing is audited */
+    struct mkv_audit_entry audit_end; /* what is recorded as the end */
     struct mkv_shard *shard;
-    bool shard_started;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
     struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on the shard's thread */
     struct mkv_shard_stats *view_stats;        /* of snapshots, behind view_mutex */
     pthread_mutex_t view_mutex;
     struct mkv_node_watch *watch; /* NULL before the step that makes it */
-    int admin_fd; /* -1 as soon as they are the listener's */
+    int admin_fd;                 /* -1 as soon as they are the listener's */
     int admin_unix_fd;
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
     ino_t admin_socket_inode;  /* 0 else */
@@ -110,6 +113,7 @@ struct mkv_node {
 
     pthread_mutex_t mutex;
     struct mkv_shard *shard_to_close; /* set as soon as there is one to be told */
+    bool shard_started;
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
     struct mkv_admin_warning waiting; /* what the node waits for, while it does */
@@ -178,6 +182,21 @@ void mkv_node_record_end(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_traces_start(struct mkv_node *node,
                                                                struct mkv_backend_error *error);
 void mkv_node_traces_end(struct mkv_node *node);
+
+/* ---- node_audit.c --------------------------------------------------------------------------- */
+
+/* Step of the table: opens the audit and records the start; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_audit_open(struct mkv_node *node,
+                                                             struct mkv_backend_error *error);
+void mkv_node_audit_close(struct mkv_node *node);
+/* Records a signal that asked for the end; and keeps what close will record as the last. */
+void mkv_node_audit_drain(struct mkv_node *node, const char *signal);
+void mkv_node_audit_stop(struct mkv_node *node, enum mkv_exit_daemon exit_code);
+/* Records an event of a drive, if it is one that changes what the drive holds. */
+void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *drive,
+                          const struct mkv_event *event);
+/* Records a request to the admin listener that was not let through. */
+void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusal *refusal);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

@@ -47,6 +47,7 @@
 #define MKV_SHARD_QUESTION_BYTES_MAX (2u * MKV_KEY_BYTES_MAX)
 #define MKV_SHARD_ANSWER_BYTES_MAX 65536u
 
+struct mkv_audit;
 struct mkv_observer;
 struct mkv_tracer;
 struct mkv_shard;
@@ -78,6 +79,7 @@ struct mkv_shard_options {
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
      * recorded. */
     struct mkv_recorder *recorder;
+    struct mkv_audit *audit; /* for deleted keys; used until the shard is destroyed. NULL: none */
     /* What the observer keeps, whose other options the shard sets; see observer.h. */
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;

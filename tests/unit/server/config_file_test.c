@@ -49,6 +49,10 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  tenants_max: 7\n"
                                 "slowlog:\n"
                                 "  threshold_ms: 0\n"
+                                "audit:\n"
+                                "  file: audit.log\n"
+                                "  max_size: 1MiB\n"
+                                "  files_max: 5\n"
                                 "admin:\n"
                                 "  auth: none\n"
                                 "  socket: run/admin.sock\n"
@@ -98,6 +102,9 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.metrics.hotkeys_columns, 64);
     assert_int_equal(config.metrics.hotkeys_decay_s, 5);
     assert_int_equal(config.slowlog.threshold_ms, 0);
+    assert_string_equal(config.audit.file, "/etc/memkv/audit.log");
+    assert_true(config.audit.max_size_bytes == MKV_MIB);
+    assert_int_equal(config.audit.files_max, 5);
     assert_int_equal(config.node.watchdog_s, 7);
     assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);
     assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
@@ -197,10 +204,10 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log, metrics, slowlog, admin, telemetry"},
+                       "tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
         {"network.address: x\n",
          "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-         "network, memory, storage, tenants, node, log, metrics, slowlog, admin, telemetry"},
+         "network, memory, storage, tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
@@ -212,11 +219,12 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log, metrics, slowlog, admin, telemetry"},
-        {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log, metrics, slowlog, admin, telemetry"},
+                     "tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
+        {"'\xc3\xa9': {}\n",
+         "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
+         "storage, tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log, metrics, slowlog, admin, telemetry"},
+                     "tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
         {"admin:\n  tokens: [{role: viewer}]\n",
          "memkv.yaml:2: admin.tokens[0] needs both keys, like {role: viewer, file: "
          "/etc/memkv/token}"},
