@@ -280,7 +280,7 @@ struct mkv_admin_snapshot {
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
 
-    uint32_t tenant_rows_max; /* tenants that metrics tell apart: the oldest */
+    uint32_t tenant_rows_max;              /* tenants that metrics tell apart: the oldest */
     struct mkv_front_tenant tenants_other; /* what clients asked for under other names */
     uint32_t tenant_count; /* at most MKV_TENANT_NAMES_MAX; the default one first, then by age */
     struct mkv_admin_tenant tenants[MKV_TENANT_NAMES_MAX];
@@ -290,6 +290,7 @@ struct mkv_admin_snapshot {
 };
 
 struct mkv_admin_observed_ops;
+struct mkv_admin_why;
 struct mkv_audit;
 
 /* A request that was not let through. */
@@ -316,6 +317,11 @@ struct mkv_admin_provider {
     /* Hears of every request that is answered 401 or 403. May be NULL. */
     void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
     struct mkv_audit *audit; /* where operations are recorded; NULL: nowhere */
+    /* What is known of a key, without changing anything. Not OK: the node cannot tell now. */
+    enum mkv_status (*why)(void *context, const char *tenant, const uint8_t *key,
+                           uint32_t key_bytes, struct mkv_admin_why *out);
+    /* The configuration in force as JSON, without secrets; the caller frees it. */
+    char *(*config)(void *context);
 };
 
 #endif

@@ -178,7 +178,7 @@ struct mkv_config {
         enum mkv_config_storage_eviction eviction;
         uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint64_t session_idle_s;
-        uint64_t slow_after_s; /* an outlier for so long is slow */
+        uint64_t slow_after_s;       /* an outlier for so long is slow */
         uint64_t sessions_max;       /* of each drive, as is this: */
         uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;
@@ -214,6 +214,7 @@ struct mkv_config {
     struct {
         uint64_t threshold_ms;
     } slowlog;
+    struct {
         char file[MKV_CONFIG_PATH_BYTES]; /* "": nothing is recorded */
         uint64_t max_size_bytes;          /* of one file */
         uint64_t files_max;

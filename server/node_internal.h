@@ -10,6 +10,7 @@
  *   node_events.c    what volumes report: log lines and warnings
  *   node_record.c    the record of --record
  *   node_audit.c     what of it all is audited
+ *   node_ask.c       why a key is where it is, and the configuration
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
@@ -97,7 +98,7 @@ struct mkv_node {
     struct mkv_shard_stats *view_stats;        /* of snapshots, behind view_mutex */
     pthread_mutex_t view_mutex;
     struct mkv_node_watch *watch; /* NULL before the step that makes it */
-    int admin_fd; /* -1 as soon as they are the listener's */
+    int admin_fd;                 /* -1 as soon as they are the listener's */
     int admin_unix_fd;
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
     ino_t admin_socket_inode;  /* 0 else */
@@ -185,6 +186,13 @@ void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *
                           const struct mkv_event *event);
 /* Records a request to the admin listener that was not let through. */
 void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusal *refusal);
+
+/* ---- node_ask.c ----------------------------------------------------------------------------- */
+
+/* The provider's: what is known of a key, and the configuration in force; `context` is the node. */
+enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,
+                             uint32_t key_bytes, struct mkv_admin_why *out);
+char *mkv_node_config_text(void *context);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 
