@@ -14,6 +14,18 @@ static const void *field_of(const struct mkv_config_key *key, const void *base) 
     return (const char *)base + key->field_offset;
 }
 
+/* "0.25": without zeros at its end, and never with an exponent. */
+static void show_ratio(uint64_t ratio, char out[MKV_CONFIG_VALUE_BYTES]) {
+    snprintf(out, MKV_CONFIG_VALUE_BYTES, "%.9f", (double)ratio / (double)MKV_CONFIG_RATIO_ONE);
+    size_t bytes = strlen(out);
+    while (out[bytes - 1] == '0') {
+        out[--bytes] = '\0';
+    }
+    if (out[bytes - 1] == '.') {
+        out[bytes - 1] = '\0';
+    }
+}
+
 void mkv_config_key_show(const struct mkv_config_key *key, const void *base,
                          char out[MKV_CONFIG_VALUE_BYTES]) {
     char address[MKV_CONFIG_ADDRESS_TEXT_BYTES];
@@ -36,6 +48,10 @@ void mkv_config_key_show(const struct mkv_config_key *key, const void *base,
         memcpy(&number, field_of(key, base), sizeof number);
         snprintf(out, MKV_CONFIG_VALUE_BYTES, "%" PRIu64 "%s", number,
                  key->type == MKV_CONFIG_TYPE_SECONDS ? "s" : "");
+        break;
+    case MKV_CONFIG_TYPE_RATIO:
+        memcpy(&number, field_of(key, base), sizeof number);
+        show_ratio(number, out);
         break;
     case MKV_CONFIG_TYPE_WORD:
         memcpy(&word, field_of(key, base), sizeof word);

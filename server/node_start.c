@@ -82,6 +82,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     }
     options->hotkeys_decay_ns = node->config.metrics.hotkeys_decay_s * NS_PER_S;
     options->slow_ns = node->config.slowlog.threshold_ms * NS_PER_MS;
+    options->tracer = node->tracer;
     options->audit = node->audit;
 }
 
@@ -235,6 +236,7 @@ static const struct step steps[] = {
     {"memory", arena_perform, arena_undo},
     {"watch", mkv_node_watch_create, mkv_node_watch_destroy},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
+    {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

@@ -49,6 +49,7 @@
 
 struct mkv_audit;
 struct mkv_observer;
+struct mkv_tracer;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -83,6 +84,7 @@ struct mkv_shard_options {
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;
     uint64_t slow_ns;
+    struct mkv_tracer *tracer; /* the shard's thread's; NULL: there are no traces */
     /* An event of a volume, on the shard's thread. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
@@ -103,6 +105,8 @@ enum mkv_shard_state {
 
 struct mkv_shard_volume_stats {
     struct mkv_volume_stats volume;
+    struct mkv_volume_times times;
+    struct mkv_volume_memory memory;
     struct mkv_drive_counters drive;
     bool drive_failed;
     bool opened;             /* it serves, or has served */
@@ -129,6 +133,8 @@ struct mkv_shard_stats {
     uint64_t taken_ns; /* on the clock of mkv_clock_monotonic_ns */
     enum mkv_shard_state state;
     struct mkv_front_stats front;
+    struct mkv_front_times front_times;
+    struct mkv_front_memory_parts front_memory;
     struct mkv_fabric_counters fabric;
     struct mkv_ring_counters ring;
     struct mkv_histogram dispatch; /* of the pump */

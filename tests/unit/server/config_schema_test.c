@@ -85,6 +85,8 @@ static void test_schema__every_word__the_value_of_its_enum(void **state) {
     assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_OFF, "off");
     assert_word(MKV_CONFIG_LOG_FORMAT, MKV_CONFIG_LOG_JSON, "json");
     assert_word(MKV_CONFIG_LOG_FORMAT, MKV_CONFIG_LOG_TEXT, "text");
+    assert_word(MKV_CONFIG_TELEMETRY_TRACING_ENABLED, MKV_CONFIG_TRACING_OFF, "false");
+    assert_word(MKV_CONFIG_TELEMETRY_TRACING_ENABLED, MKV_CONFIG_TRACING_ON, "true");
 }
 
 /* ---- the document -----------------------------------------------------------------------------
@@ -116,7 +118,8 @@ static void format_row(const struct mkv_config_key *key, bool of_drive, char out
     char value[128];
     mkv_config_key_allowed(key, allowed);
     mkv_config_key_variable(key, name);
-    if (!of_drive && (key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS)) {
+    const bool is_list = key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS;
+    if (!of_drive && is_list) {
         snprintf(variable, sizeof variable, "none | ");
     } else if (!of_drive) {
         snprintf(variable, sizeof variable, "`%s` | ", name);
