@@ -8,6 +8,8 @@
 #include "admin/endpoints.h"
 #include "admin/observed_endpoints.h"
 #include "admin/profile.h"
+#include "admin/system.h"
+#include "admin/why.h"
 
 const char *const mkv_admin_paths[] = {
 #define MKV_ADMIN_PATH_TEXT(name, path) path,
@@ -41,6 +43,9 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_CMDLINE, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_cmdline},
     {MKV_ADMIN_PATH_AUDIT, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit},
     {MKV_ADMIN_PATH_AUDIT_VERIFY, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit_verify},
+    {MKV_ADMIN_PATH_WHY, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_why},
+    {MKV_ADMIN_PATH_CONFIG, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_config},
+    {MKV_ADMIN_PATH_SYSTEM, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_system},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];
 

@@ -40,7 +40,10 @@
     PATH(SYMBOL, "/debug/pprof/symbol")                                                            \
     PATH(CMDLINE, "/debug/pprof/cmdline")                                                          \
     PATH(AUDIT, "/v1/audit")                                                                       \
-    PATH(AUDIT_VERIFY, "/v1/audit/verify")
+    PATH(AUDIT_VERIFY, "/v1/audit/verify")                                                         \
+    PATH(WHY, "/v1/why")                                                                           \
+    PATH(CONFIG, "/v1/config")                                                                     \
+    PATH(SYSTEM, "/v1/system")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

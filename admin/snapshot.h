@@ -291,6 +291,7 @@ struct mkv_admin_snapshot {
 };
 
 struct mkv_admin_observed_ops;
+struct mkv_admin_why;
 struct mkv_audit;
 
 /* A request that was not let through. */
@@ -317,6 +318,11 @@ struct mkv_admin_provider {
     /* Hears of every request that is answered 401 or 403. May be NULL. */
     void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
     struct mkv_audit *audit; /* where operations are recorded; NULL: nowhere */
+    /* What is known of a key, without changing anything. Not OK: the node cannot tell now. */
+    enum mkv_status (*why)(void *context, const char *tenant, const uint8_t *key,
+                           uint32_t key_bytes, struct mkv_admin_why *out);
+    /* The configuration in force as JSON, without secrets; the caller frees it. */
+    char *(*config)(void *context);
 };
 
 #endif

@@ -157,6 +157,30 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     }
 }
 
+void mkv_volume_inspect(const struct mkv_volume *volume, uint32_t tenant, const uint8_t *key,
+                        uint32_t key_bytes, struct mkv_volume_inspection *inspection) {
+    const struct mkv_input input = {
+        .kind = MKV_INPUT_MESSAGE,
+        .data = key,
+        .data_bytes = key_bytes,
+        .message = {.tenant = tenant, .data_bytes = key_bytes},
+    };
+    *inspection = (struct mkv_volume_inspection){0};
+    const struct mkv_slot slot = mkv_volume_found(volume, &input, &inspection->miss);
+    if (slot.index == MKV_NONE_U32) {
+        return;
+    }
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    inspection->found = true;
+    inspection->length_units = entry->length_units;
+    inspection->block_flags = entry_block_flags(entry);
+    inspection->tier = mkv_slot_tier_of(entry);
+    inspection->tier_put = (enum mkv_tier)entry->tier_put;
+    inspection->expiry_s = entry->expiry_s;
+    inspection->leased = mkv_volume_is_leased(volume, slot);
+    inspection->leaving = mkv_slot_policy_of(entry) == 0;
+}
+
 void mkv_volume_touch(struct mkv_volume *volume, const struct mkv_input *input) {
     const uint32_t count = input->data_bytes / MKV_TOUCH_ENTRY_BYTES;
     MKV_ASSERT(count <= MKV_TOUCH_ENTRIES_MAX);

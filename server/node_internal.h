@@ -11,6 +11,7 @@
  *   node_record.c    the record of --record
  *   node_traces.c    the tracer and its exporter
  *   node_audit.c     what of it all is audited
+ *   node_ask.c       why a key is where it is, and the configuration
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
@@ -197,6 +198,13 @@ void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *
                           const struct mkv_event *event);
 /* Records a request to the admin listener that was not let through. */
 void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusal *refusal);
+
+/* ---- node_ask.c ----------------------------------------------------------------------------- */
+
+/* The provider's: what is known of a key, and the configuration in force; `context` is the node. */
+enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,
+                             uint32_t key_bytes, struct mkv_admin_why *out);
+char *mkv_node_config_text(void *context);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

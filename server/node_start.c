@@ -198,6 +198,8 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .tenant_drop = mkv_node_tenant_drop,
         .observed = &mkv_node_observed,
         .audit = node->audit,
+        .why = mkv_node_why,
+        .config = mkv_node_config_text,
     };
     return mkv_node_admin_serve(node, &provider, &node->admin, error);
 }

@@ -192,6 +192,17 @@ struct mkv_shard_answer {
 enum mkv_status mkv_shard_ask(struct mkv_shard *shard, const struct mkv_message *message,
                               const uint8_t *data, uint64_t wait_ns,
                               struct mkv_shard_answer *answer);
+/* All that is known of a key, without changing anything. */
+struct mkv_shard_inspection {
+    bool tenant_known;
+    struct mkv_front_inspection front;
+    bool serves; /* its volume; else `volume` is not set */
+    struct mkv_volume_inspection volume;
+};
+/* OK, UNAVAILABLE when the shard does not serve, DEADLINE as above. */
+enum mkv_status mkv_shard_inspect(struct mkv_shard *shard, const char *tenant, const uint8_t *key,
+                                  uint32_t key_bytes, uint64_t wait_ns,
+                                  struct mkv_shard_inspection *inspection);
 /* Starts a checkpoint of every volume that serves. From any thread. */
 void mkv_shard_checkpoint(struct mkv_shard *shard);
 /* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer
