@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from node import Node
 from otlp import Receiver
@@ -83,6 +84,13 @@ class TracesTest(unittest.TestCase):
             if line.startswith(name + " "):
                 return float(line.split(" ")[1])
         raise AssertionError(f"there is no {name}")
+
+    def open_metrics(self, node):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{node.port + 1}/v1/metrics",
+            headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        with urllib.request.urlopen(request, timeout=WAIT_S_MAX) as answer:
+            return answer.read().decode()
 
     def wait_for_metric(self, node, name, is_good):
         """Polls until the figure is what it must become; returns it."""
@@ -189,6 +197,16 @@ class TracesTest(unittest.TestCase):
                 self.span("memkv.checkpoint", drive="bay-3")
                 self.span("memkv.transition", drive="bay-3", **{"from": "online",
                                                                 "to": "offline"})
+
+    def test_traces__an_exemplar_of_a_latency__names_the_trace(self):
+        with self.node(self.receiver.endpoint("http")) as node:
+            node.ready()
+            self.put(node, "key")
+            trace_id = self.span("memkv.write")["trace_id"]
+            end = time.monotonic() + WAIT_S_MAX
+            while f'trace_id="{trace_id}"' not in self.open_metrics(node):
+                self.assertLess(time.monotonic(), end, "no exemplar names the put's trace")
+                time.sleep(POLL_S)
 
     def test_traces__after_a_restart__the_drive_is_read_and_misses_are_told(self):
         with self.node(self.receiver.endpoint("http")) as node:
