@@ -9,11 +9,17 @@ const char *const mkv_admin_node_states[] = {
 };
 
 const char *const mkv_admin_drive_states[] = {
-    [MKV_ADMIN_DRIVE_NEW] = "new",         [MKV_ADMIN_DRIVE_RECOVERING] = "recovering",
-    [MKV_ADMIN_DRIVE_ONLINE] = "online",   [MKV_ADMIN_DRIVE_DRAINING] = "draining",
-    [MKV_ADMIN_DRIVE_OFFLINE] = "offline", [MKV_ADMIN_DRIVE_FAILED] = "failed",
-    [MKV_ADMIN_DRIVE_STATE_COUNT] = NULL,
+    [MKV_ADMIN_DRIVE_NEW] = "new",          [MKV_ADMIN_DRIVE_RECOVERING] = "recovering",
+    [MKV_ADMIN_DRIVE_ONLINE] = "online",    [MKV_ADMIN_DRIVE_DRAINING] = "draining",
+    [MKV_ADMIN_DRIVE_OFFLINE] = "offline",  [MKV_ADMIN_DRIVE_FAILED] = "failed",
+    [MKV_ADMIN_DRIVE_STATE_COUNT] = "slow", [MKV_ADMIN_DRIVE_WORD_COUNT] = NULL,
 };
+
+uint32_t mkv_admin_drive_word(const struct mkv_admin_drive *drive) {
+    MKV_ASSERT((uint32_t)drive->state < MKV_ADMIN_DRIVE_STATE_COUNT);
+    return drive->slow && drive->state == MKV_ADMIN_DRIVE_ONLINE ? MKV_ADMIN_DRIVE_STATE_COUNT
+                                                                 : (uint32_t)drive->state;
+}
 
 const char *const mkv_admin_warning_codes[] = {
     [MKV_ADMIN_WARNING_HUGEPAGES_FALLBACK] = "HUGEPAGES_FALLBACK",
@@ -22,6 +28,14 @@ const char *const mkv_admin_warning_codes[] = {
     [MKV_ADMIN_WARNING_DRIVE_OFFLINE] = "DRIVE_OFFLINE",
     [MKV_ADMIN_WARNING_CAME_UP_EMPTY] = "CAME_UP_EMPTY",
     [MKV_ADMIN_WARNING_DRIVES_MISSING] = "DRIVES_MISSING",
+    [MKV_ADMIN_WARNING_AUTH_DISABLED] = "AUTH_DISABLED",
+    [MKV_ADMIN_WARNING_SHARD_STALLED] = "SHARD_STALLED",
+    [MKV_ADMIN_WARNING_NO_SHARED_HITS] = "NO_SHARED_HITS",
+    [MKV_ADMIN_WARNING_DRIVE_SLOW] = "DRIVE_SLOW",
+    [MKV_ADMIN_WARNING_DRIVE_STALLED] = "DRIVE_STALLED",
+    [MKV_ADMIN_WARNING_JOURNAL_NEARLY_FULL] = "JOURNAL_NEARLY_FULL",
+    [MKV_ADMIN_WARNING_SLOT_TABLE_FULL] = "SLOT_TABLE_FULL",
+    [MKV_ADMIN_WARNING_DIRECTORY_OFF] = "DIRECTORY_OFF",
     [MKV_ADMIN_WARNING_CODE_COUNT] = NULL,
 };
 

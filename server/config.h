@@ -17,15 +17,17 @@
  *  I2  A call that fails leaves the configuration as it was and writes one line of message that
  *      says where, what is wrong, and what to write instead, in printable ASCII.
  *  I3  Each key remembers the layer, and in the file the line, that its value came from.
- *  I4  After mkv_config_validate every host is a numeric loopback address, the two listeners
- *      differ, drive names and paths are unique and set, and memory holds at least
- *      MKV_CONFIG_SLABS_MIN slabs of the largest block.
+ *  I4  After mkv_config_validate every host is a numeric address, that of clients and, where nobody
+ *      is authenticated, that of the admin listener a loopback one; the two listeners differ,
+ *      drive names and paths are unique and set, and memory holds at least MKV_CONFIG_SLABS_MIN
+ *      slabs of the largest block.
  *
  * Not responsible for: opening, creating or sizing drives, huge pages, or the command line.
  */
 #ifndef MKV_SERVER_CONFIG_H
 #define MKV_SERVER_CONFIG_H
 
+#include "admin/otlp_endpoint.h"
 #include "core/base.h"
 #include "server/config_address.h"
 #include "server/exit_codes.h"
@@ -36,16 +38,23 @@
 #define MKV_CONFIG_NODE_ID_BYTES 64u
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
 #define MKV_CONFIG_LOG_LEVEL_BYTES 256u
+#define MKV_CONFIG_SERVICE_NAME_BYTES 64u
 #define MKV_CONFIG_FLAG_BYTES 32u
+#define MKV_CONFIG_GROUP_BYTES 33u
+#define MKV_CONFIG_TOKENS_MAX 16u
+/* A ratio is kept in parts of so many. */
+#define MKV_CONFIG_RATIO_ONE 1000000000u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
 /* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
 #define MKV_CONFIG_SLABS_MIN 4u
 /* What --dev makes: DIR/store.memkv, sparse, of this size. */
 #define MKV_CONFIG_DEV_DIRECTORY "memkv-data"
 #define MKV_CONFIG_DEV_STORE "store.memkv"
+#define MKV_CONFIG_DEV_AUDIT "audit.log"
+#define MKV_CONFIG_DEV_SOCKET "admin.sock"
 #define MKV_CONFIG_DEV_STORE_BYTES (4ull * MKV_GIB)
 
-/* Every key that a file may set, except the keys of one drive. */
+/* Every key that a file may set, except the keys of one drive or token. */
 enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_ADDRESS,
     MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
@@ -71,8 +80,23 @@ enum mkv_config_key_id {
     MKV_CONFIG_METRICS_HOTKEYS_DECAY,
     MKV_CONFIG_METRICS_TENANTS_MAX,
     MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
+    MKV_CONFIG_AUDIT_FILE,
+    MKV_CONFIG_AUDIT_MAX_SIZE,
+    MKV_CONFIG_AUDIT_FILES_MAX,
+    MKV_CONFIG_ADMIN_AUTH,
+    MKV_CONFIG_ADMIN_SOCKET,
+    MKV_CONFIG_ADMIN_VIEWER_GROUP,
+    MKV_CONFIG_ADMIN_TOKENS,
+    MKV_CONFIG_ADMIN_PROFILES,
+    MKV_CONFIG_NODE_WATCHDOG,
+    MKV_CONFIG_STORAGE_SLOW_AFTER,
+    MKV_CONFIG_TELEMETRY_TRACING_ENABLED,
+    MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
+    MKV_CONFIG_TELEMETRY_SERVICE_NAME,
+    MKV_CONFIG_TELEMETRY_SAMPLING_RATIO,
 };
-#define MKV_CONFIG_KEY_COUNT 24u
+/* TELEMETRY_SAMPLING_RATIO is the last one. */
+#define MKV_CONFIG_KEY_COUNT ((uint32_t)MKV_CONFIG_TELEMETRY_SAMPLING_RATIO + 1u)
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -109,6 +133,18 @@ enum mkv_config_storage_eviction {
     MKV_CONFIG_EVICTION_ON = 0, /* blocks leave to make room */
     MKV_CONFIG_EVICTION_OFF,    /* a full drive refuses puts */
 };
+enum mkv_config_admin_auth {
+    MKV_CONFIG_AUTH_REQUIRED = 0, /* who asks for more than health and metrics says who he is */
+    MKV_CONFIG_AUTH_NONE,         /* everybody may do all, from this machine */
+};
+enum mkv_config_admin_profiles {
+    MKV_CONFIG_PROFILES_LOCAL = 0, /* for operators on this machine */
+    MKV_CONFIG_PROFILES_ANYWHERE,  /* for all of them */
+};
+enum mkv_config_admin_role {
+    MKV_CONFIG_ROLE_VIEWER = 0,
+    MKV_CONFIG_ROLE_OPERATOR,
+};
 enum mkv_config_log_level {
     MKV_CONFIG_LOG_ERROR = 0,
     MKV_CONFIG_LOG_WARN,
@@ -121,11 +157,22 @@ enum mkv_config_log_format {
     MKV_CONFIG_LOG_TEXT,
 };
 
+enum mkv_config_tracing {
+    MKV_CONFIG_TRACING_OFF = 0,
+    MKV_CONFIG_TRACING_ON,
+};
+
 struct mkv_config_drive {
     char media[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
     char name[MKV_CONFIG_NAME_BYTES];  /* stable: metrics and commands call the drive by it */
     uint64_t size_bytes;               /* 0: the file or device must exist and has its size */
     uint32_t line;                     /* where the drive begins in the file; 0: not in a file */
+};
+
+/* A file with a token of the admin listener, and what whoever sends it may do. */
+struct mkv_config_token {
+    enum mkv_config_admin_role role;
+    char file[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
 };
 
 struct mkv_config {
@@ -144,6 +191,7 @@ struct mkv_config {
         enum mkv_config_storage_eviction eviction;
         uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint64_t session_idle_s;
+        uint64_t slow_after_s;       /* an outlier for so long is slow */
         uint64_t sessions_max;       /* of each drive, as is this: */
         uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;
@@ -156,7 +204,16 @@ struct mkv_config {
     } tenants;
     struct {
         char id[MKV_CONFIG_NODE_ID_BYTES];
+        uint64_t watchdog_s; /* a shard without a finished step for so long is stuck */
     } node;
+    struct {
+        enum mkv_config_admin_auth auth;
+        enum mkv_config_admin_profiles profiles;
+        char socket[MKV_CONFIG_PATH_BYTES];        /* "": none */
+        char viewer_group[MKV_CONFIG_GROUP_BYTES]; /* a name or a number; "": none */
+        uint32_t token_count;
+        struct mkv_config_token tokens[MKV_CONFIG_TOKENS_MAX];
+    } admin;
     struct {
         char level[MKV_CONFIG_LOG_LEVEL_BYTES]; /* as written; log_filter.h reads it */
         enum mkv_config_log_format format;
@@ -170,6 +227,17 @@ struct mkv_config {
     struct {
         uint64_t threshold_ms;
     } slowlog;
+    struct {
+        enum mkv_config_tracing tracing;
+        char otlp_endpoint[MKV_OTLP_ENDPOINT_BYTES]; /* as written; otlp_endpoint.h reads it */
+        char service_name[MKV_CONFIG_SERVICE_NAME_BYTES];
+        uint64_t sampling_ratio; /* of MKV_CONFIG_RATIO_ONE */
+    } telemetry;
+    struct {
+        char file[MKV_CONFIG_PATH_BYTES]; /* "": nothing is recorded */
+        uint64_t max_size_bytes;          /* of one file */
+        uint64_t files_max;
+    } audit;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };
@@ -183,8 +251,8 @@ struct mkv_config_error {
 void mkv_config_defaults(struct mkv_config *config, bool dev);
 
 /*
- * The configuration of `memkv start --dev [DIR]`: the defaults for it and one drive,
- * DIR/store.memkv, which is created sparse. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
+ * The configuration of `memkv start --dev [DIR]`: the defaults for it, one drive, DIR/store.memkv,
+ * which is created sparse, and an audit in DIR. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
  */
 __attribute__((warn_unused_result)) bool mkv_config_dev(struct mkv_config *config,
                                                         const char *directory,

@@ -47,7 +47,9 @@
 #define MKV_SHARD_QUESTION_BYTES_MAX (2u * MKV_KEY_BYTES_MAX)
 #define MKV_SHARD_ANSWER_BYTES_MAX 65536u
 
+struct mkv_audit;
 struct mkv_observer;
+struct mkv_tracer;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -77,10 +79,12 @@ struct mkv_shard_options {
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
      * recorded. */
     struct mkv_recorder *recorder;
+    struct mkv_audit *audit; /* for deleted keys; used until the shard is destroyed. NULL: none */
     /* What the observer keeps, whose other options the shard sets; see observer.h. */
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;
     uint64_t slow_ns;
+    struct mkv_tracer *tracer; /* the shard's thread's; NULL: there are no traces */
     /* An event of a volume, on the shard's thread. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;

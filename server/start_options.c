@@ -12,7 +12,7 @@
 const char mkv_start_help[] =
     "usage: memkv start [--config FILE] [--dev [DIR]] [--listen HOST:PORT]\n"
     "                   [--log-format json|text] [--lost DRIVE[,DRIVE...]]\n"
-    "                   [--record FILE [--record-max-size SIZE]]\n"
+    "                   [--record FILE [--record-max-size SIZE]] [--heap-profile]\n"
     "\n"
     "Starts a node in the foreground. It serves until it gets SIGTERM or SIGINT, then\n"
     "finishes the requests in flight, closes its drives and exits; a second signal\n"
@@ -33,6 +33,8 @@ const char mkv_start_help[] =
     "                      and the content of small blocks: docs/record-replay.md\n"
     "  --record-max-size SIZE\n"
     "                      where the record ends, while the node serves on (1GiB)\n"
+    "  --heap-profile      keep account of every allocation, for /debug/pprof/heap; slower,\n"
+    "                      and it takes libtcmalloc.so.4: docs/operations.md\n"
     "  -h, --help          this text\n"
     "\n"
     "Keys that a file and MEMKV_<SECTION>_<KEY> may set: docs/configuration.md.\n"
@@ -57,11 +59,12 @@ static const struct option_row rows[] = {
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
 #define OPTION_DEV "--dev"
 #define OPTION_HELP "--help"
+#define OPTION_HEAP_PROFILE "--heap-profile"
 
 static bool refuse_unknown(const char *argument, struct mkv_config_error *error) {
-    static const char *const names[] = {"--config", "--listen", "--log-format",
-                                        "--lost",   "--record", "--record-max-size",
-                                        OPTION_DEV, OPTION_HELP};
+    static const char *const names[] = {"--config", "--listen",  "--log-format",
+                                        "--lost",   "--record",  "--record-max-size",
+                                        OPTION_DEV, OPTION_HELP, OPTION_HEAP_PROFILE};
     char quoted[MKV_CONFIG_QUOTE_BYTES];
     mkv_config_quote(argument, quoted);
     if (argument[0] != '-') {
@@ -181,7 +184,12 @@ bool mkv_start_options_parse(int argc, char *const *argv, struct mkv_start_optio
         if (!taken && !take_dev(argc, argv, &index, options, &taken, error)) {
             return false;
         }
-        if (!taken) {
+        if (!taken && strcmp(argument, OPTION_HEAP_PROFILE) == 0) {
+            if (options->heap_profile) {
+                return refuse_twice(OPTION_HEAP_PROFILE, error);
+            }
+            options->heap_profile = true;
+        } else if (!taken) {
             return refuse_unknown(argument, error);
         }
     }
