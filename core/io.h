@@ -247,13 +247,6 @@ struct mkv_connection_id {
     uint32_t generation;
 };
 
-/* The W3C trace context of a request: https://www.w3.org/TR/trace-context/. All zero: none came. */
-struct mkv_trace_context {
-    uint8_t trace_id[16];
-    uint8_t parent_id[8]; /* the client's span */
-    uint8_t flags;        /* bit 0: sampled */
-};
-
 struct mkv_request {
     struct mkv_connection_id connection;
     uint64_t request_id; /* the client's; comes back in transfers and the answer */
