@@ -4,12 +4,13 @@
 other, and what becomes of them, and of the data path, when the collector does not work."""
 
 import os
+import secrets
 import tempfile
 import time
 import unittest
 import urllib.request
 
-from node import Node
+from node import Node, environment
 from otlp import Receiver
 
 PROTOCOLS = ("http", "grpc")
@@ -34,7 +35,7 @@ node:
 telemetry:
   tracing_enabled: true
   otlp_endpoint: {endpoint}
-  service_name: kv-cache
+  service_name: {service}
   sampling_ratio: {ratio}
 """
 
@@ -61,21 +62,24 @@ class TracesTest(unittest.TestCase):
             file.write(os.urandom(FILE_BYTES))
 
     def node(self, endpoint, ratio="1"):
+        # Each node has a name of its own, so that no span of another one is taken for its.
+        self.receiver.service = f"kv-{secrets.token_hex(4)}"
         path = os.path.join(self.directory, "memkv.yaml")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(CONFIGURATION.format(endpoint=endpoint, ratio=ratio))
+            file.write(CONFIGURATION.format(endpoint=endpoint, ratio=ratio,
+                                            service=self.receiver.service))
         return Node("--config", path, cwd=self.directory)
 
-    def command(self, node, *arguments):
-        child = node.command(*arguments)
+    def command(self, node, *arguments, **options):
+        child = node.command(*arguments, **options)
         self.assertEqual(child.returncode, 0, child.stdout + child.stderr)
 
     def put(self, node, key, *arguments):
         self.command(node, "put", key, self.path, *arguments)
 
-    def get(self, node, key, *arguments):
+    def get(self, node, key, *arguments, **options):
         target = os.path.join(self.directory, "copy")
-        self.command(node, "get", key, target, *arguments)
+        self.command(node, "get", key, target, *arguments, **options)
         with open(target, "rb") as copy, open(self.path, "rb") as file:
             self.assertEqual(copy.read(), file.read())
 
@@ -188,9 +192,8 @@ class TracesTest(unittest.TestCase):
                     lambda spans: [span for span in spans if span["name"] == "memkv.dispatch"],
                     "a dispatch came")
                 self.assertEqual(dispatch[0]["attributes"], {"memkv.requests": "1"})
-                line = self.receiver.spans[0]
+                line = self.receiver.lines()[0]
                 self.assertEqual(line["protocol"], protocol)
-                self.assertEqual(line["resource"]["service.name"], "kv-cache")
                 self.assertEqual(line["resource"]["service.instance.id"], "traced")
                 # The end of the node waits for what is left to be sent.
                 self.assertEqual(node.terminate(), 0)
@@ -207,6 +210,37 @@ class TracesTest(unittest.TestCase):
             while f'trace_id="{trace_id}"' not in self.open_metrics(node):
                 self.assertLess(time.monotonic(), end, "no exemplar names the put's trace")
                 time.sleep(POLL_S)
+
+    def test_traces__a_traceparent__the_client_s_span_is_the_parent(self):
+        trace_id, parent_id = secrets.token_hex(16), secrets.token_hex(8)
+        sampled = f"00-{trace_id}-{parent_id}-01"
+        other = f"00-{secrets.token_hex(16)}-{parent_id}-01"
+        unsampled = f"00-{secrets.token_hex(16)}-{parent_id}-00"
+        # By the ratio nothing is sampled: the flag of the context decides.
+        with self.node(self.receiver.endpoint("grpc"), ratio="0") as node:
+            node.ready()
+            self.put(node, "none")
+            self.put(node, "unsampled", "--traceparent", unsampled)
+            self.put(node, "sampled", "--traceparent", sampled)
+            write = self.check_put()
+            self.assertEqual((write["trace_id"], write["parent_id"]), (trace_id, parent_id))
+            for variables in ({"MEMKV_TRACEPARENT": sampled, "TRACEPARENT": other},
+                              {"TRACEPARENT": sampled}):
+                self.receiver.spans.clear()
+                self.get(node, "sampled", env=environment(**variables))
+                read = self.span("memkv.read")
+                self.check_request(read, READ_PHASES)
+                self.assertEqual((read["trace_id"], read["parent_id"]), (trace_id, parent_id))
+            self.assertEqual(node.terminate(), 0)
+        # A ratio of 1 does not make a trace of what the client does not want traced.
+        self.receiver.spans.clear()
+        with self.node(self.receiver.endpoint("http"), ratio="1") as node:
+            node.ready()
+            self.get(node, "sampled", "--traceparent", unsampled)
+            self.assertEqual(node.terminate(), 0)
+        self.span("memkv.transition", to="offline")
+        self.assertEqual([span for span in self.receiver.named()
+                          if span["kind"] == "SPAN_KIND_SERVER"], [])
 
     def test_traces__after_a_restart__the_drive_is_read_and_misses_are_told(self):
         with self.node(self.receiver.endpoint("http")) as node:
