@@ -3,6 +3,7 @@
 """Traces of a real daemon, as a collector gets them: what spans there are, how they lie in each
 other, and what becomes of them, and of the data path, when the collector does not work."""
 
+import mmap
 import os
 import secrets
 import tempfile
@@ -28,6 +29,7 @@ memory:
   max_size: 256MiB
 storage:
   mode: file
+  scrub_rate: 0
   drives:
     - {{media: store.memkv, name: bay-3, size: 1GiB}}
 node:
@@ -265,6 +267,32 @@ class TracesTest(unittest.TestCase):
             missed = self.span("memkv.read", status="not_found")
             self.check_attributes(missed, {"miss": "unknown", "bytes_out": "0"})
             self.assertIsNone(missed["status"])
+
+    def test_traces__a_block_that_rots__its_repair_and_why_the_read_missed(self):
+        endpoint = self.receiver.endpoint("grpc")
+        with self.node(endpoint) as node:
+            node.ready()
+            self.put(node, "key")
+            self.assertEqual(node.terminate(), 0)
+        with open(self.path, "rb") as file:
+            payload = file.read()
+        with open(os.path.join(self.directory, "store.memkv"), "r+b") as store:
+            with mmap.mmap(store.fileno(), 0) as bytes_of:
+                place = bytes_of.find(payload[:4096])
+                self.assertGreater(place, 0)
+                bytes_of[place] ^= 1
+        with self.node(endpoint, ratio="0") as node:
+            node.ready()
+            trace_id, parent_id = secrets.token_hex(16), secrets.token_hex(8)
+            child = node.command("get", "key", os.path.join(self.directory, "copy"),
+                                 "--traceparent", f"00-{trace_id}-{parent_id}-01")
+            self.assertEqual(child.returncode, 1, child.stderr)
+            read = self.span("memkv.read")
+            self.assertEqual(read["trace_id"], trace_id)
+            self.check_attributes(read, {"status": "not_found", "miss": "checksum",
+                                         "keys_from_drive": "0", "bytes_out": "0"})
+            repair = self.span("memkv.repair", repair="block_dropped", drive="bay-3")
+            self.assertIn("memkv.slot", repair["attributes"])
 
     def test_traces__a_ratio_of_0__drives_are_told_and_requests_not(self):
         with self.node(self.receiver.endpoint("grpc"), ratio="0") as node:
