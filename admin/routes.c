@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/audit_endpoint.h"
 #include "admin/endpoints.h"
 #include "admin/observed_endpoints.h"
 #include "admin/profile.h"
@@ -38,6 +39,8 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_HEAP, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_heap},
     {MKV_ADMIN_PATH_SYMBOL, {NULL}, MKV_ADMIN_GET | MKV_ADMIN_POST, OPERATOR, mkv_endpoint_symbol},
     {MKV_ADMIN_PATH_CMDLINE, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_cmdline},
+    {MKV_ADMIN_PATH_AUDIT, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit},
+    {MKV_ADMIN_PATH_AUDIT_VERIFY, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit_verify},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];
 

@@ -290,6 +290,7 @@ struct mkv_admin_snapshot {
 };
 
 struct mkv_admin_observed_ops;
+struct mkv_audit;
 
 /* A request that was not let through. */
 struct mkv_admin_refusal {
@@ -314,6 +315,7 @@ struct mkv_admin_provider {
     const struct mkv_admin_observed_ops *observed;
     /* Hears of every request that is answered 401 or 403. May be NULL. */
     void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
+    struct mkv_audit *audit; /* where operations are recorded; NULL: nowhere */
 };
 
 #endif

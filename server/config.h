@@ -27,6 +27,7 @@
 #ifndef MKV_SERVER_CONFIG_H
 #define MKV_SERVER_CONFIG_H
 
+#include "admin/otlp_endpoint.h"
 #include "core/base.h"
 #include "server/config_address.h"
 #include "server/exit_codes.h"
@@ -37,15 +38,19 @@
 #define MKV_CONFIG_NODE_ID_BYTES 64u
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
 #define MKV_CONFIG_LOG_LEVEL_BYTES 256u
+#define MKV_CONFIG_SERVICE_NAME_BYTES 64u
 #define MKV_CONFIG_FLAG_BYTES 32u
 #define MKV_CONFIG_GROUP_BYTES 33u
 #define MKV_CONFIG_TOKENS_MAX 16u
+/* A ratio is kept in parts of so many. */
+#define MKV_CONFIG_RATIO_ONE 1000000000u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
 /* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
 #define MKV_CONFIG_SLABS_MIN 4u
 /* What --dev makes: DIR/store.memkv, sparse, of this size. */
 #define MKV_CONFIG_DEV_DIRECTORY "memkv-data"
 #define MKV_CONFIG_DEV_STORE "store.memkv"
+#define MKV_CONFIG_DEV_AUDIT "audit.log"
 #define MKV_CONFIG_DEV_SOCKET "admin.sock"
 #define MKV_CONFIG_DEV_STORE_BYTES (4ull * MKV_GIB)
 
@@ -75,6 +80,9 @@ enum mkv_config_key_id {
     MKV_CONFIG_METRICS_HOTKEYS_DECAY,
     MKV_CONFIG_METRICS_TENANTS_MAX,
     MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
+    MKV_CONFIG_AUDIT_FILE,
+    MKV_CONFIG_AUDIT_MAX_SIZE,
+    MKV_CONFIG_AUDIT_FILES_MAX,
     MKV_CONFIG_ADMIN_AUTH,
     MKV_CONFIG_ADMIN_SOCKET,
     MKV_CONFIG_ADMIN_VIEWER_GROUP,
@@ -82,9 +90,13 @@ enum mkv_config_key_id {
     MKV_CONFIG_ADMIN_PROFILES,
     MKV_CONFIG_NODE_WATCHDOG,
     MKV_CONFIG_STORAGE_SLOW_AFTER,
+    MKV_CONFIG_TELEMETRY_TRACING_ENABLED,
+    MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
+    MKV_CONFIG_TELEMETRY_SERVICE_NAME,
+    MKV_CONFIG_TELEMETRY_SAMPLING_RATIO,
 };
-/* STORAGE_SLOW_AFTER is the last one. */
-#define MKV_CONFIG_KEY_COUNT ((uint32_t)MKV_CONFIG_STORAGE_SLOW_AFTER + 1u)
+/* TELEMETRY_SAMPLING_RATIO is the last one. */
+#define MKV_CONFIG_KEY_COUNT ((uint32_t)MKV_CONFIG_TELEMETRY_SAMPLING_RATIO + 1u)
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -143,6 +155,11 @@ enum mkv_config_log_level {
 enum mkv_config_log_format {
     MKV_CONFIG_LOG_JSON = 0,
     MKV_CONFIG_LOG_TEXT,
+};
+
+enum mkv_config_tracing {
+    MKV_CONFIG_TRACING_OFF = 0,
+    MKV_CONFIG_TRACING_ON,
 };
 
 struct mkv_config_drive {
@@ -210,6 +227,17 @@ struct mkv_config {
     struct {
         uint64_t threshold_ms;
     } slowlog;
+    struct {
+        enum mkv_config_tracing tracing;
+        char otlp_endpoint[MKV_OTLP_ENDPOINT_BYTES]; /* as written; otlp_endpoint.h reads it */
+        char service_name[MKV_CONFIG_SERVICE_NAME_BYTES];
+        uint64_t sampling_ratio; /* of MKV_CONFIG_RATIO_ONE */
+    } telemetry;
+    struct {
+        char file[MKV_CONFIG_PATH_BYTES]; /* "": nothing is recorded */
+        uint64_t max_size_bytes;          /* of one file */
+        uint64_t files_max;
+    } audit;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };
@@ -223,8 +251,8 @@ struct mkv_config_error {
 void mkv_config_defaults(struct mkv_config *config, bool dev);
 
 /*
- * The configuration of `memkv start --dev [DIR]`: the defaults for it and one drive,
- * DIR/store.memkv, which is created sparse. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
+ * The configuration of `memkv start --dev [DIR]`: the defaults for it, one drive, DIR/store.memkv,
+ * which is created sparse, and an audit in DIR. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
  */
 __attribute__((warn_unused_result)) bool mkv_config_dev(struct mkv_config *config,
                                                         const char *directory,

@@ -23,6 +23,7 @@ static const char *const format_words[] = {"json", "text", NULL};
 static const char *const auth_words[] = {"required", "none", NULL};
 static const char *const profiles_words[] = {"local", "anywhere", NULL};
 static const char *const role_words[] = {"viewer", "operator", NULL};
+static const char *const tracing_words[] = {"false", "true", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
@@ -32,9 +33,21 @@ _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's
 _Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network", "memory", "storage", "tenants", "node", "log", "metrics", "slowlog", "admin"};
+    "network", "memory",  "storage", "tenants", "node",      "log",
+    "audit",   "metrics", "slowlog", "admin",   "telemetry",
+};
+
+static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
+    struct mkv_otlp_endpoint endpoint;
+    const char *found = mkv_otlp_endpoint_parse(text, &endpoint);
+    if (found != NULL) {
+        snprintf(problem, MKV_CONFIG_PROBLEM_BYTES, "it %s", found);
+    }
+    return found == NULL;
+}
 
 #define FIELD(member)                                                                              \
     .field_offset = offsetof(struct mkv_config, member),                                           \
@@ -307,6 +320,38 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A request that took more milliseconds is slow: the last 128 of them are "
                        "kept for `/v1/slow`. `0` keeps all.",
         },
+    [MKV_CONFIG_AUDIT_FILE] =
+        {
+            .path = "audit.file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(audit.file),
+            .default_note = "none; with `--dev` `DIR/audit.log`",
+            .meaning = "Where what administrators do, what destroys data and who was refused is "
+                       "recorded, in a chain of hashes. Without it, nowhere.",
+        },
+    [MKV_CONFIG_AUDIT_MAX_SIZE] =
+        {
+            .path = "audit.max_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(audit.max_size_bytes),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_GIB,
+            .size_step = 1,
+            .default_text = "16MiB",
+            .meaning = "A file of the audit that has this size is rotated away; the chain goes on "
+                       "in the next.",
+        },
+    [MKV_CONFIG_AUDIT_FILES_MAX] =
+        {
+            .path = "audit.files_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(audit.files_max),
+            .size_min = 2,
+            .size_max = 1000,
+            .default_text = "8",
+            .meaning = "Files of the audit that stay; when one more is begun the oldest is "
+                       "removed, and a record says so.",
+        },
     [MKV_CONFIG_ADMIN_AUTH] =
         {
             .path = "admin.auth",
@@ -374,6 +419,45 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "60s",
             .meaning = "How long a drive's p99 must be more than 4 times the median of its "
                        "siblings' for warning DRIVE_SLOW, and well again for its end.",
+        },
+    [MKV_CONFIG_TELEMETRY_TRACING_ENABLED] =
+        {
+            .path = "telemetry.tracing_enabled",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(telemetry.tracing),
+            .words = tracing_words,
+            .default_text = "false",
+            .meaning = "Whether spans of requests and of what drives do go to a collector of "
+                       "traces.",
+        },
+    [MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT] =
+        {
+            .path = "telemetry.otlp_endpoint",
+            .type = MKV_CONFIG_TYPE_TEXT,
+            FIELD(telemetry.otlp_endpoint),
+            .check = check_otlp_endpoint,
+            .allowed = "http://HOST[:PORT][/PATH] or grpc://HOST[:PORT]",
+            .default_text = "http://127.0.0.1:4318",
+            .meaning = "That collector: `http://` speaks OTLP/HTTP, `grpc://` OTLP/gRPC. Without a "
+                       "port 4318 or 4317.",
+        },
+    [MKV_CONFIG_TELEMETRY_SERVICE_NAME] =
+        {
+            .path = "telemetry.service_name",
+            .type = MKV_CONFIG_TYPE_NAME,
+            FIELD(telemetry.service_name),
+            .characters = "A-Z a-z 0-9 . _ -",
+            .default_text = "memkv",
+            .meaning = "What traces call this service.",
+        },
+    [MKV_CONFIG_TELEMETRY_SAMPLING_RATIO] =
+        {
+            .path = "telemetry.sampling_ratio",
+            .type = MKV_CONFIG_TYPE_RATIO,
+            FIELD(telemetry.sampling_ratio),
+            .default_text = "1",
+            .meaning = "Of requests that bring no trace context, this part begins a trace. With "
+                       "one, its sampled flag decides.",
         },
 };
 
@@ -606,6 +690,32 @@ static bool parse_text(const struct mkv_config_key *key, const char *text,
     return true;
 }
 
+/* "0", "1", "0.25", "1.000": at most as many decimals as MKV_CONFIG_RATIO_ONE has. */
+static bool parse_ratio(const struct mkv_config_key *key, const char *text,
+                        const struct mkv_config_source *source, uint64_t *ratio_out,
+                        struct mkv_config_error *error) {
+    const bool begins = (text[0] == '0' || text[0] == '1') && (text[1] == '\0' || text[1] == '.');
+    const char *decimals = begins && text[1] == '.' ? text + 2 : "0";
+    const size_t digits = strspn(decimals, "0123456789");
+    uint64_t ratio = begins && text[0] == '1' ? MKV_CONFIG_RATIO_ONE : 0;
+    uint64_t part = MKV_CONFIG_RATIO_ONE / 10;
+    for (size_t i = 0; i < digits; i++) {
+        ratio += part * (uint64_t)(decimals[i] - '0');
+        part /= 10;
+    }
+    if (!begins || digits < 1 || digits > 9 || decimals[digits] != '\0' ||
+        ratio > MKV_CONFIG_RATIO_ONE) {
+        char quoted[MKV_CONFIG_QUOTE_BYTES];
+        char allowed[MKV_CONFIG_ALLOWED_BYTES];
+        mkv_config_quote(text, quoted);
+        mkv_config_key_allowed(key, allowed);
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: '%s' is not allowed; use %s", source->label, quoted, allowed);
+    }
+    *ratio_out = ratio;
+    return true;
+}
+
 static bool parse_path(const struct mkv_config_key *key, const char *text,
                        const struct mkv_config_source *source, char *out,
                        struct mkv_config_error *error) {
@@ -671,6 +781,9 @@ bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
         break;
     case MKV_CONFIG_TYPE_TEXT:
         ok = parse_text(key, text, source, parsed.text, error);
+        break;
+    case MKV_CONFIG_TYPE_RATIO:
+        ok = parse_ratio(key, text, source, &parsed.number, error);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
     case MKV_CONFIG_TYPE_TOKENS:
@@ -742,6 +855,9 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         break;
     case MKV_CONFIG_TYPE_TEXT:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%s", key->allowed);
+        break;
+    case MKV_CONFIG_TYPE_RATIO:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "0 to 1 with up to 9 decimals");
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of 1 to %u drives", MKV_CONFIG_DRIVES_MAX);

@@ -209,6 +209,7 @@ static void on_signal(void *context, int number) {
     }
     const unsigned count = atomic_fetch_add(&node->stop_count, 1) + 1;
     const char *name = number == SIGTERM ? "SIGTERM" : "SIGINT";
+    mkv_node_audit_drain(node, name);
     if (count == 1) {
         say(node, MKV_LOG_SITE_NODE, NULL, 0,
             "%s: stopping when the requests in flight are done, at most %.0f s", name,
@@ -308,6 +309,7 @@ static enum mkv_exit_daemon run(struct mkv_node *node) {
     }
     if (mkv_node_bring_up(node, &error)) {
         exit_code = serve(node);
+        mkv_node_audit_stop(node, exit_code);
         /* The signals' thread may be about to close the shard. */
         mkv_signals_end(signals);
         mkv_node_take_down(node);

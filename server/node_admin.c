@@ -276,6 +276,7 @@ static void on_refused(void *context, const struct mkv_admin_refusal *refusal) {
     };
     mkv_log_write(node->log, MKV_LOG_SITE_AUTH, MKV_CONFIG_LOG_WARN, "admin", fields, 5,
                   "an admin request was refused");
+    mkv_node_audit_refused(node, refusal);
 }
 
 bool mkv_node_admin_serve(struct mkv_node *node, struct mkv_admin_provider *provider,

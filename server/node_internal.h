@@ -9,6 +9,8 @@
  *   node_limits.c    what the process may use, and how the shard's limits follow from it
  *   node_events.c    what volumes report: log lines and warnings
  *   node_record.c    the record of --record
+ *   node_traces.c    the tracer and its exporter
+ *   node_audit.c     what of it all is audited
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
@@ -27,7 +29,10 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "admin/audit.h"
 #include "admin/http.h"
+#include "admin/otlp.h"
+#include "admin/trace.h"
 #include "backends/arena.h"
 #include "backends/drive_open.h"
 #include "server/config_hash.h"
@@ -86,8 +91,11 @@ struct mkv_node {
     struct mkv_tenant_quota quotas[MKV_TENANT_QUOTAS_MAX];
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
+    struct mkv_otlp *otlp;            /* NULL: no traces; then there is no tracer either */
+    struct mkv_tracer *tracer;        /* the shard's thread's, while that runs */
+    struct mkv_audit *audit;          /* NULL: nothing is audited */
+    struct mkv_audit_entry audit_end; /* what is recorded as the end */
     struct mkv_shard *shard;
-    bool shard_started;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
     struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on the shard's thread */
@@ -105,6 +113,7 @@ struct mkv_node {
 
     pthread_mutex_t mutex;
     struct mkv_shard *shard_to_close; /* set as soon as there is one to be told */
+    bool shard_started;
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
     struct mkv_admin_warning waiting; /* what the node waits for, while it does */
@@ -167,6 +176,28 @@ __attribute__((warn_unused_result)) bool mkv_node_record_create(struct mkv_node 
                                                                 struct mkv_backend_error *error);
 void mkv_node_record_end(struct mkv_node *node);
 
+/* ---- node_traces.c -------------------------------------------------------------------------- */
+
+/* Step of the table: where the configuration wants traces; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_traces_start(struct mkv_node *node,
+                                                               struct mkv_backend_error *error);
+void mkv_node_traces_end(struct mkv_node *node);
+
+/* ---- node_audit.c --------------------------------------------------------------------------- */
+
+/* Step of the table: opens the audit and records the start; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_audit_open(struct mkv_node *node,
+                                                             struct mkv_backend_error *error);
+void mkv_node_audit_close(struct mkv_node *node);
+/* Records a signal that asked for the end; and keeps what close will record as the last. */
+void mkv_node_audit_drain(struct mkv_node *node, const char *signal);
+void mkv_node_audit_stop(struct mkv_node *node, enum mkv_exit_daemon exit_code);
+/* Records an event of a drive, if it is one that changes what the drive holds. */
+void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *drive,
+                          const struct mkv_event *event);
+/* Records a request to the admin listener that was not let through. */
+void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusal *refusal);
+
 /* ---- node_events.c -------------------------------------------------------------------------- */
 
 /* An event of a volume, on the shard's thread; `context` is the node. */
@@ -207,6 +238,9 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
 
 /* What the node knows of itself at any time: who and what it is, and its configuration. */
 void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapshot *out);
+
+/* node_times.c: behind the memory and the drives of a snapshot that was all zeroes. */
+void mkv_node_view_times(const struct mkv_shard_stats *stats, struct mkv_admin_snapshot *out);
 
 /* STATS, on the shard's thread; `context` is the node. */
 uint32_t mkv_node_stats_text(void *context, const struct mkv_shard_stats *stats, char *text,

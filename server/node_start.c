@@ -82,6 +82,8 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     }
     options->hotkeys_decay_ns = node->config.metrics.hotkeys_decay_s * NS_PER_S;
     options->slow_ns = node->config.slowlog.threshold_ms * NS_PER_MS;
+    options->tracer = node->tracer;
+    options->audit = node->audit;
 }
 
 static void arena_undo(struct mkv_node *node) {
@@ -182,6 +184,7 @@ static void shard_undo(struct mkv_node *node) {
     pthread_mutex_lock(&node->mutex);
     node->shard_to_close = NULL;
     pthread_mutex_unlock(&node->mutex);
+    mkv_audit_detach(node->audit);
     mkv_shard_destroy(node->shard);
     node->shard = NULL;
 }
@@ -194,6 +197,7 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .snapshot = mkv_node_snapshot,
         .tenant_drop = mkv_node_tenant_drop,
         .observed = &mkv_node_observed,
+        .audit = node->audit,
     };
     return mkv_node_admin_serve(node, &provider, &node->admin, error);
 }
@@ -206,8 +210,11 @@ static void admin_undo(struct mkv_node *node) {
 /* ---- thread --------------------------------------------------------------------------------- */
 
 static bool thread_perform(struct mkv_node *node, struct mkv_backend_error *error) {
-    node->shard_started = mkv_shard_start(node->shard, error);
-    return node->shard_started;
+    const bool started = mkv_shard_start(node->shard, error);
+    pthread_mutex_lock(&node->mutex);
+    node->shard_started = started;
+    pthread_mutex_unlock(&node->mutex);
+    return started;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -223,9 +230,11 @@ static const struct step steps[] = {
     {"record", mkv_node_record_create, mkv_node_record_end},
     {"drives", mkv_node_drives_wait, mkv_node_drives_close},
     {"format", mkv_node_drives_format, NULL},
+    {"audit", mkv_node_audit_open, mkv_node_audit_close},
     {"memory", arena_perform, arena_undo},
     {"watch", mkv_node_watch_create, mkv_node_watch_destroy},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
+    {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

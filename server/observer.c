@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/audit_deletes.h"
 #include "admin/seqlock.h"
 #include "backends/clock.h"
 #include "server/client_list.h"
@@ -12,6 +13,10 @@
 /* A client's key is looked at in one of so many of its requests, for what its keys begin with. */
 #define CLIENT_KEY_EACH 16u
 #define CACHE_LINE_BYTES 64u
+/* Behind the examples of each command. */
+#define EXAMPLES_OF_REQUESTS MKV_ADMIN_COMMAND_COUNT
+/* How often sums of deleted keys are looked at. */
+#define AUDIT_LOOK_NS (100ull * 1000000u)
 
 #define EXEMPLAR_WORDS ((uint32_t)(sizeof(struct mkv_admin_exemplar) / sizeof(uint64_t)))
 _Static_assert(sizeof(struct mkv_admin_exemplar) % sizeof(uint64_t) == 0, "whole words");
@@ -33,9 +38,11 @@ struct mkv_observer {
     struct mkv_client_list *clients;
     uint64_t decay_ns; /* when what is hot is halved next; 0: at the first tick it is set */
     uint32_t requests; /* for CLIENT_KEY_EACH */
+    struct mkv_audit_deletes deletes;
+    uint64_t audit_look_ns; /* when they are looked at next */
     /* What other threads read while requests are counted shares no line with the above. */
     __attribute__((aligned(CACHE_LINE_BYTES))) struct mkv_hdr latencies[MKV_ADMIN_LATENCY_OP_COUNT];
-    struct example examples[MKV_ADMIN_COMMAND_COUNT][MKV_HISTOGRAM_BOUNDS + 1];
+    struct example examples[EXAMPLES_OF_REQUESTS + 1][MKV_HISTOGRAM_BOUNDS + 1];
 };
 
 struct mkv_observer *mkv_observer_create(const struct mkv_observer_options *options) {
@@ -45,6 +52,7 @@ struct mkv_observer *mkv_observer_create(const struct mkv_observer_options *opti
     }
     memset(observer, 0, sizeof *observer);
     observer->options = *options;
+    observer->deletes.audit = options->audit;
     if (observer->options.hotkeys_columns == 0) {
         observer->options.hotkeys_columns = MKV_SKETCH_COLUMNS_DEFAULT;
     }
@@ -65,6 +73,7 @@ void mkv_observer_destroy(struct mkv_observer *observer) {
     if (observer == NULL) {
         return;
     }
+    mkv_audit_deletes_finish(&observer->deletes);
     mkv_hotkeys_destroy(observer->hotkeys);
     mkv_slow_log_destroy(observer->slow);
     mkv_client_list_destroy(observer->clients);
@@ -174,23 +183,33 @@ static uint32_t command_of(const struct mkv_request_summary *summary) {
     return (uint32_t)summary->op;
 }
 
-static void ended_example(struct mkv_observer *observer, const struct mkv_request_summary *summary,
-                          uint64_t total_ns) {
-    struct example *example = &observer->examples[command_of(summary)][bound_of(total_ns)];
-    union exemplar source = {.exemplar = {.value_ns = total_ns, .wall_ms = mkv_clock_wall_ms()}};
-    memcpy(source.exemplar.trace_id, summary->trace.trace_id, sizeof source.exemplar.trace_id);
+/* A request that brought no context gets that of the trace which it begins. */
+static void ended_trace(struct mkv_observer *observer, const struct mkv_request_summary *summary,
+                        struct mkv_trace_context *trace) {
+    if (mkv_trace_sample(observer->options.tracer, trace)) {
+        char tenant[MKV_ADMIN_TENANT_BYTES];
+        observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
+        mkv_trace_request(observer->options.tracer, summary, trace, tenant);
+    }
+}
+
+static void ended_example(struct mkv_observer *observer, uint32_t of,
+                          const struct mkv_trace_context *trace, uint64_t value_ns) {
+    struct example *example = &observer->examples[of][bound_of(value_ns)];
+    union exemplar source = {.exemplar = {.value_ns = value_ns, .wall_ms = mkv_clock_wall_ms()}};
+    memcpy(source.exemplar.trace_id, trace->trace_id, sizeof source.exemplar.trace_id);
     mkv_seqlock_store(&example->sequence, example->content.words, source.words, EXEMPLAR_WORDS);
 }
 
 static void ended_slow(struct mkv_observer *observer, const struct mkv_request_summary *summary,
-                       uint64_t total_ns) {
+                       const struct mkv_trace_context *trace, uint64_t total_ns) {
     struct mkv_admin_slow slow = {
         .time_ms = mkv_clock_wall_ms(),
         .bytes_in = summary->bytes_in,
         .bytes_out = summary->bytes_out,
         .total_ns = total_ns,
         .drive_ns = summary->drive_ns,
-        .trace = summary->trace,
+        .trace = *trace,
         .op = summary->op,
         .status = summary->status,
         .dropped = summary->dropped,
@@ -206,29 +225,59 @@ static void ended_slow(struct mkv_observer *observer, const struct mkv_request_s
     mkv_slow_log_add(observer->slow, &slow);
 }
 
+static void ended_delete(struct mkv_observer *observer, const struct mkv_request_summary *summary) {
+    char address[MKV_ADMIN_ADDRESS_BYTES];
+    char name[MKV_ADMIN_CLIENT_NAME_BYTES];
+    char tenant[MKV_ADMIN_TENANT_BYTES];
+    mkv_client_list_name(observer->clients, summary->connection, address, name);
+    observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
+    const struct mkv_audit_delete request = {
+        .connection = summary->connection,
+        .keys = summary->item_count,
+        .session = summary->session,
+        .failed = summary->status != MKV_STATUS_OK && summary->status != MKV_STATUS_NOT_FOUND,
+        .tenant = tenant,
+        .client = name,
+        .address = address,
+    };
+    mkv_audit_deletes_note(&observer->deletes, &request, summary->ended_ns);
+}
+
 void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary) {
     struct mkv_observer *observer = context;
+    if (summary->op == MKV_OP_DELETE && !summary->refused) {
+        ended_delete(observer, summary);
+    }
     if (!MKV_OBSERVE) {
         return;
     }
     MKV_ASSERT(summary->ended_ns >= summary->received_ns);
     const uint64_t total_ns = summary->ended_ns - summary->received_ns;
-    enum mkv_admin_latency_op op;
-    const bool counts = !summary->dropped && !summary->refused; /* I2 */
-    if (counts && latency_op_of(summary, &op)) {
-        mkv_hdr_record(&observer->latencies[op], total_ns);
+    struct mkv_trace_context trace = summary->trace;
+    if (observer->options.tracer != NULL) {
+        ended_trace(observer, summary, &trace);
     }
-    if (counts && is_sampled(&summary->trace)) {
-        ended_example(observer, summary, total_ns);
+    MKV_ASSERT(total_ns >= summary->stage_ns[MKV_STAGE_PARSE]);
+    const uint64_t command_ns = total_ns - summary->stage_ns[MKV_STAGE_PARSE];
+    enum mkv_admin_latency_op op;
+    if (!summary->refused && latency_op_of(summary, &op)) { /* I2 */
+        mkv_hdr_record(&observer->latencies[op], command_ns);
+    }
+    if (is_sampled(&trace)) {
+        ended_example(observer, EXAMPLES_OF_REQUESTS, &trace, total_ns);
+        if (!summary->refused) {
+            ended_example(observer, command_of(summary), &trace, command_ns);
+        }
     }
     if (total_ns > observer->options.slow_ns) {
-        ended_slow(observer, summary, total_ns);
+        ended_slow(observer, summary, &trace, total_ns);
     }
     mkv_client_list_count(observer->clients, summary);
 }
 
 void mkv_observer_connection_closed(void *context, struct mkv_connection_id id) {
     struct mkv_observer *observer = context;
+    mkv_audit_deletes_ended(&observer->deletes, id);
     mkv_client_list_closed(observer->clients, id);
 }
 
@@ -239,6 +288,10 @@ void mkv_observer_tick(struct mkv_observer *observer, uint64_t now_ns) {
     if (now_ns >= observer->decay_ns) {
         observer->decay_ns = now_ns + observer->options.hotkeys_decay_ns;
     }
+    if (now_ns >= observer->audit_look_ns) {
+        mkv_audit_deletes_flush(&observer->deletes, now_ns);
+        observer->audit_look_ns = now_ns + AUDIT_LOOK_NS;
+    }
 }
 
 /* ---- any thread ------------------------------------------------------------------------------ */
@@ -248,11 +301,10 @@ void mkv_observer_latency(const struct mkv_observer *observer, enum mkv_admin_la
     mkv_hdr_merge(target, &observer->latencies[op]);
 }
 
-void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t command,
-                            struct mkv_admin_exemplars *out) {
-    MKV_ASSERT(command < MKV_ADMIN_COMMAND_COUNT);
+static void examples_of(const struct mkv_observer *observer, uint32_t of,
+                        struct mkv_admin_exemplars *out) {
     for (uint32_t bound = 0; bound <= MKV_HISTOGRAM_BOUNDS; bound++) {
-        const struct example *example = &observer->examples[command][bound];
+        const struct example *example = &observer->examples[of][bound];
         struct mkv_admin_exemplar *target = &out->buckets[bound];
         union exemplar copy;
         if (mkv_seqlock_load(&example->sequence, copy.words, example->content.words,
@@ -261,6 +313,17 @@ void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t comman
             *target = copy.exemplar;
         }
     }
+}
+
+void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t command,
+                            struct mkv_admin_exemplars *out) {
+    MKV_ASSERT(command < MKV_ADMIN_COMMAND_COUNT);
+    examples_of(observer, command, out);
+}
+
+void mkv_observer_request_exemplars(const struct mkv_observer *observer,
+                                    struct mkv_admin_exemplars *out) {
+    examples_of(observer, EXAMPLES_OF_REQUESTS, out);
 }
 
 const struct mkv_hotkeys *mkv_observer_hotkeys(const struct mkv_observer *observer) {

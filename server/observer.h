@@ -5,13 +5,14 @@
  * are, examples of latencies with their traces.
  *
  *   REQUEST ---------> request_began --> hot keys, client
- *   REQUEST_ENDED ---> request_ended --> latency, example, slow request, client
+ *   REQUEST_ENDED ---> request_ended --> spans, latency, example, slow request, client,
+ *                                         deleted keys
  *
  * Invariants
  *  I1  The shard's thread alone writes, and never waits. Other threads copy, without its help.
  *  I2  Each request that begins ends once; what began is counted as an access of its keys even if
- *      it is refused or dropped, what ends counts as a latency only if it was answered and not
- *      refused as a whole.
+ *      it is refused or dropped. Latencies are those of memkv_command_duration_seconds: of requests
+ *      that were not refused as a whole, from when the front had them to their end.
  *  I3  Keys of GET, PUT and ALLOCATE are accesses. EXISTS and LOOKUP are not: they come before a
  *      GET of the same keys, which would count twice.
  *  I4  With MKV_OBSERVE=0 (core/histogram.h) nothing is recorded, and what is asked for is empty.
@@ -23,6 +24,7 @@
 #define MKV_SERVER_OBSERVER_H
 
 #include "admin/observed.h"
+#include "admin/trace.h"
 #include "backends/fabric.h"
 
 #define MKV_OBSERVER_DECAY_NS (60ull * 1000000000u)
@@ -38,6 +40,8 @@ struct mkv_observer_options {
     /* The name of a tenant's number, "" where it has none. On the shard's thread. */
     void (*tenant_name)(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_BYTES]);
     void *tenant_context;
+    struct mkv_tracer *tracer; /* NULL: there are no traces */
+    struct mkv_audit *audit;   /* where deleted keys are recorded, in sums; NULL: nowhere */
 };
 
 struct mkv_observer;
@@ -51,7 +55,8 @@ void mkv_observer_destroy(struct mkv_observer *observer);
 void mkv_observer_request_began(void *context, const struct mkv_input *input);
 void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary);
 void mkv_observer_connection_closed(void *context, struct mkv_connection_id id);
-/* Once in each round: halves what has been hot when the time has come. */
+/* Once in each round: halves what has been hot when the time has come, and hands sums of deleted
+ * keys to the audit. */
 void mkv_observer_tick(struct mkv_observer *observer, uint64_t now_ns);
 
 /* ---- any thread ------------------------------------------------------------------------------ */
@@ -63,6 +68,9 @@ void mkv_observer_latency(const struct mkv_observer *observer, enum mkv_admin_la
  * has. */
 void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t command,
                             struct mkv_admin_exemplars *out);
+/* The same for whole requests of all commands. */
+void mkv_observer_request_exemplars(const struct mkv_observer *observer,
+                                    struct mkv_admin_exemplars *out);
 const struct mkv_hotkeys *mkv_observer_hotkeys(const struct mkv_observer *observer);
 /* Newest first. */
 uint32_t mkv_observer_slow(const struct mkv_observer *observer, struct mkv_admin_slow *out,

@@ -69,6 +69,10 @@ struct mkv_pump_options {
     /* A connection that has sent requests is gone; dropped ones of it may still end. */
     void (*connection_closed)(void *context, struct mkv_connection_id id);
     void *request_context;
+    /* The REQUESTs that came between two waits have been taken, and all that came of them. It may
+     * not call the pump. NULL: nobody is told. */
+    void (*dispatched)(void *context, uint64_t began_ns, uint64_t ended_ns, uint32_t requests);
+    void *dispatched_context;
     struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
 };
 

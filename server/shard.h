@@ -47,7 +47,9 @@
 #define MKV_SHARD_QUESTION_BYTES_MAX (2u * MKV_KEY_BYTES_MAX)
 #define MKV_SHARD_ANSWER_BYTES_MAX 65536u
 
+struct mkv_audit;
 struct mkv_observer;
+struct mkv_tracer;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -77,10 +79,12 @@ struct mkv_shard_options {
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
      * recorded. */
     struct mkv_recorder *recorder;
+    struct mkv_audit *audit; /* for deleted keys; used until the shard is destroyed. NULL: none */
     /* What the observer keeps, whose other options the shard sets; see observer.h. */
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;
     uint64_t slow_ns;
+    struct mkv_tracer *tracer; /* the shard's thread's; NULL: there are no traces */
     /* An event of a volume, on the shard's thread. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
@@ -101,6 +105,8 @@ enum mkv_shard_state {
 
 struct mkv_shard_volume_stats {
     struct mkv_volume_stats volume;
+    struct mkv_volume_times times;
+    struct mkv_volume_memory memory;
     struct mkv_drive_counters drive;
     bool drive_failed;
     bool opened;             /* it serves, or has served */
@@ -127,6 +133,8 @@ struct mkv_shard_stats {
     uint64_t taken_ns; /* on the clock of mkv_clock_monotonic_ns */
     enum mkv_shard_state state;
     struct mkv_front_stats front;
+    struct mkv_front_times front_times;
+    struct mkv_front_memory_parts front_memory;
     struct mkv_fabric_counters fabric;
     struct mkv_ring_counters ring;
     struct mkv_histogram dispatch; /* of the pump */

@@ -85,6 +85,8 @@ static void test_schema__every_word__the_value_of_its_enum(void **state) {
     assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_OFF, "off");
     assert_word(MKV_CONFIG_LOG_FORMAT, MKV_CONFIG_LOG_JSON, "json");
     assert_word(MKV_CONFIG_LOG_FORMAT, MKV_CONFIG_LOG_TEXT, "text");
+    assert_word(MKV_CONFIG_TELEMETRY_TRACING_ENABLED, MKV_CONFIG_TRACING_OFF, "false");
+    assert_word(MKV_CONFIG_TELEMETRY_TRACING_ENABLED, MKV_CONFIG_TRACING_ON, "true");
 }
 
 /* ---- the document -----------------------------------------------------------------------------
@@ -116,7 +118,8 @@ static void format_row(const struct mkv_config_key *key, bool of_drive, char out
     char value[128];
     mkv_config_key_allowed(key, allowed);
     mkv_config_key_variable(key, name);
-    if (!of_drive && key->type == MKV_CONFIG_TYPE_DRIVES) {
+    const bool is_list = key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS;
+    if (!of_drive && is_list) {
         snprintf(variable, sizeof variable, "none | ");
     } else if (!of_drive) {
         snprintf(variable, sizeof variable, "`%s` | ", name);
@@ -152,12 +155,16 @@ static void test_document__every_key__has_its_row_and_no_other_row(void **state)
     for (unsigned i = 0; i < MKV_CONFIG_DRIVE_KEY_COUNT; i++) {
         assert_row(document, &mkv_config_drive_keys[i], true);
     }
+    for (unsigned i = 0; i < MKV_CONFIG_TOKEN_KEY_COUNT; i++) {
+        assert_row(document, &mkv_config_token_keys[i], true);
+    }
     /* Rows that name a key, counted, must be those found above and no more. */
     unsigned rows = 0;
     for (const char *row = document; (row = strstr(row, "\n| `")) != NULL; row++) {
         rows++;
     }
-    assert_int_equal(rows, MKV_CONFIG_KEY_COUNT + MKV_CONFIG_DRIVE_KEY_COUNT);
+    assert_int_equal(rows, MKV_CONFIG_KEY_COUNT + MKV_CONFIG_DRIVE_KEY_COUNT +
+                               MKV_CONFIG_TOKEN_KEY_COUNT);
     free(document);
 }
 
