@@ -79,8 +79,8 @@ static void raise_of_drive(struct mkv_node *node, const struct mkv_watch_finding
     const uint64_t *figures = finding->figures;
     if (finding->code == MKV_ADMIN_WARNING_DRIVE_SLOW) {
         mkv_node_warn(node, finding->code, drive,
-                      "look at its SMART data, its temperature and its link (nvme smart-log, lspci "
-                      "-vv); replace it if it stays slow",
+                      "follow docs/runbooks/drive-slow.md: its SMART data, temperature and link "
+                      "(nvme smart-log, lspci -vv); replace it if it stays slow",
                       "drive %s is slow: p99 %.1f ms, its siblings %.1f ms", drive->name,
                       (double)figures[0] / 1e6, (double)figures[1] / 1e6);
     } else if (finding->code == MKV_ADMIN_WARNING_DRIVE_STALLED) {
