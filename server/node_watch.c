@@ -243,6 +243,7 @@ bool mkv_node_watch_begin(struct mkv_node *node, struct mkv_backend_error *error
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int result = pthread_create(&node->watch->thread, NULL, run, node->watch);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
