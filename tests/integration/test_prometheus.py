@@ -37,7 +37,7 @@ def asked_by_panels():
         for target in panel["targets"]:
             text = re.sub(r"\$(job|instance|engine)\b", ".*", target["expr"])
             of_engine = "vllm:" in text
-            text = text.replace("$__rate_interval", "1m" if of_engine else "10s")
+            text = text.replace("$__rate_interval", "1m" if of_engine else "20s")
             (engines if of_engine else ours).append(text)
     return ours, engines
 
@@ -132,6 +132,10 @@ class LiveTest(unittest.TestCase):
                 else [rule["query"]]
         unanswered = self.answered(prometheus, questions)
         self.assertEqual(unanswered, [], "these have no data")
+        # One scrape may be late on a machine that has much to do; one that is refused stays so.
+        end_s = time.monotonic() + DATA_S_MAX
+        while prometheus.target_errors() and time.monotonic() < end_s:
+            time.sleep(0.5)
         self.assertEqual(prometheus.target_errors(), [])
         rules = prometheus.rules()
         self.assertEqual([rule["lastError"] for rule in rules if rule["health"] != "ok"], [])
