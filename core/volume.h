@@ -93,6 +93,7 @@ struct mkv_volume_config {
     /* Blocks make room for puts; else a put into a full drive is NO_SPACE, unless it can have an
      * extent of another class. */
     bool eviction;
+    bool never_empties;   /* nor does it have an extent of another class */
     uint32_t ghost_count; /* tags of evicted blocks that are remembered. 0: by the slots */
     /* A full class keeps one slot in so many ready. 0: MKV_EVICT_READY_DIVISOR. */
     uint32_t evict_ready_divisor;
