@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/endpoint_logs.h"
 #include "admin/endpoints.h"
 
 const char *const mkv_admin_paths[] = {
@@ -26,6 +27,9 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_STATUS, {"/status"}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_status},
     {MKV_ADMIN_PATH_TENANTS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_tenants},
     {MKV_ADMIN_PATH_TENANT, {NULL}, MKV_ADMIN_DELETE, OPERATOR, mkv_endpoint_tenant_drop},
+    {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_log_level},
+    {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_PUT, OPERATOR, mkv_endpoint_log_level_set},
+    {MKV_ADMIN_PATH_LOGS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_logs},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];
 

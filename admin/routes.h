@@ -28,7 +28,9 @@
     PATH(METRICS, "/v1/metrics")                                                                   \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
-    PATH(TENANT, "/v1/tenants/")
+    PATH(TENANT, "/v1/tenants/")                                                                   \
+    PATH(LOG_LEVEL, "/v1/log-level")                                                               \
+    PATH(LOGS, "/v1/logs")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

@@ -323,32 +323,6 @@ static enum mkv_exit_daemon run(struct mkv_node *node) {
     return exit_code;
 }
 
-/* Levels and file as configured; false when the file cannot be had, which is told. */
-static bool log_begin(struct mkv_node *node) {
-    const struct mkv_config *config = &node->config;
-    struct mkv_log_filter filter;
-    char problem[MKV_LOG_FILTER_PROBLEM_BYTES];
-    const bool parsed = mkv_log_filter_parse(config->log.level, &filter, problem);
-    MKV_ASSERT(parsed); /* by the configuration */
-    mkv_log_filter_set(node->log, &filter);
-    if (config->log.file[0] == '\0') {
-        return true;
-    }
-    const int error_number = mkv_log_file(node->log, config->log.file);
-    if (error_number == 0) {
-        return true;
-    }
-    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
-    mkv_config_origin_format(config, MKV_CONFIG_LOG_FILE, where);
-    char line[LINE_BYTES];
-    snprintf(line, sizeof line,
-             "%s: log.file %s cannot be opened: %s. Make its directory, and let this user write "
-             "there",
-             where, config->log.file, strerror(error_number));
-    report(node, line, MKV_EXIT_DAEMON_CONFIGURATION);
-    return false;
-}
-
 enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
                                   const struct mkv_node_options *options) {
     struct mkv_node *node = calloc(1, sizeof *node);
@@ -366,8 +340,13 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
     node->started_ns = mkv_clock_monotonic_ns();
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
-    const enum mkv_exit_daemon exit_code =
-        log_begin(node) ? run(node) : MKV_EXIT_DAEMON_CONFIGURATION;
+    enum mkv_exit_daemon exit_code = MKV_EXIT_DAEMON_CONFIGURATION;
+    char problem[MKV_NODE_LOG_PROBLEM_BYTES];
+    if (mkv_node_log_begin(node, problem)) {
+        exit_code = run(node);
+    } else {
+        report(node, problem, exit_code);
+    }
     pthread_mutex_destroy(&node->view_mutex);
     pthread_mutex_destroy(&node->mutex);
     mkv_log_destroy(log);

@@ -8,6 +8,7 @@
  *   node_wait.c      waiting for drives that are missing
  *   node_limits.c    what the process may use, and how the shard's limits follow from it
  *   node_events.c    what volumes report: log lines and warnings
+ *   node_log.c       the log, and what administrators see of it
  *   node_record.c    the record of --record
  *   node_view.c      snapshots
  *
@@ -137,6 +138,14 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
                            struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
+
+/* ---- node_log.c ----------------------------------------------------------------------------- */
+
+#define MKV_NODE_LOG_PROBLEM_BYTES 1536u
+/* Levels and file as configured; false when the file cannot be had, with one line that says why. */
+__attribute__((warn_unused_result)) bool mkv_node_log_begin(
+    struct mkv_node *node, char problem[MKV_NODE_LOG_PROBLEM_BYTES]);
+void mkv_node_log_provide(struct mkv_node *node, struct mkv_admin_log *out);
 
 /* ---- node_record.c -------------------------------------------------------------------------- */
 

@@ -205,8 +205,9 @@ void mkv_node_admin_unlisten(struct mkv_node *node) {
 }
 
 static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error) {
-    const struct mkv_admin_provider provider = {
+    struct mkv_admin_provider provider = {
         .context = node, .snapshot = mkv_node_snapshot, .tenant_drop = mkv_node_tenant_drop};
+    mkv_node_log_provide(node, &provider.log);
     char text[MKV_ADMIN_ERROR_BYTES];
     const struct mkv_admin_auth auth = {.open = true};
     const struct mkv_admin_http_options options = {

@@ -66,7 +66,8 @@ static bool admin_begin(struct mkv_node *node, struct mkv_admin_http **admin,
     if (*admin != NULL) {
         return true;
     }
-    const struct mkv_admin_provider provider = {.context = node, .snapshot = waiting_snapshot};
+    struct mkv_admin_provider provider = {.context = node, .snapshot = waiting_snapshot};
+    mkv_node_log_provide(node, &provider.log);
     char text[MKV_ADMIN_ERROR_BYTES];
     if (!mkv_node_admin_listen(node, error)) {
         return false;

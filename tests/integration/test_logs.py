@@ -11,6 +11,8 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 from node import MEMKV, SOURCE, Node, environment, free_port, run_memkv
 
@@ -143,6 +145,50 @@ class LevelTest(LogTest):
         self.assertEqual(child.returncode, 78)
         self.assertEqual(child.stderr, "MEMKV_LOG: log.level: 'core.jornal' is no target of the "
                                        "log, did you mean 'core.journal'?\n")
+
+
+    def test_log_level__put_at_run_time__takes_hold(self):
+        with Node("--dev", self.path("data"), "--log-format", "json") as node:
+            node.ready()
+            self.assertEqual(self.level(node), (200, "info"))
+            self.assertEqual(self.level(node, "info,server=debug,core.front=trace"),
+                             (200, "info,core.front=trace,server.log=debug,server.node=debug,"
+                                   "server.record=debug"))
+            node.wait_for("the level of the log was changed")
+            status, text = self.level(node, "loud")
+            self.assertEqual(status, 400)
+            self.assertIn("'loud' names no level", text)
+            self.assertEqual(self.level(node, "error")[0], 200)
+            node.terminate()
+            last = json.loads(node.errors[-1])
+        self.assertEqual(last["message"][:8], "the leve")
+
+    def test_logs__last_lines__as_they_were_written(self):
+        with Node("--dev", self.path("data"), "--log-format", "json") as node:
+            node.ready()
+            for _ in range(5):
+                self.level(node, "debug")
+            wait_until(lambda: len([line for line in node.errors if "changed" in line]) == 5,
+                       "five lines")
+            status, text = node.http("/v1/logs?lines=3")
+            self.assertEqual((status, text.splitlines()), (200, node.errors[-3:]))
+            status, text = node.http("/v1/logs")
+            self.assertEqual((status, text.splitlines()), (200, node.errors))
+            self.assertEqual(node.http("/v1/logs?lines=0")[0], 400)
+            self.assertEqual(node.http("/v1/logs?lines=1001")[0], 400)
+
+    @staticmethod
+    def level(node, new=None):
+        """The status, and the level that the answer names or its error."""
+        request = urllib.request.Request(f"http://127.0.0.1:{node.port + 1}/v1/log-level")
+        if new is not None:
+            request.method = "PUT"
+            request.data = json.dumps({"level": new}).encode()
+        try:
+            with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
+                return answer.status, json.load(answer)["level"]
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)["error"]
 
 
 class FileTest(LogTest):
