@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "admin/accept.h"
 #include "admin/exposition.h"
 #include "admin/health.h"
 #include "admin/status_json.h"
@@ -47,7 +48,8 @@ struct mkv_admin_reply mkv_endpoint_metrics(const struct mkv_admin_request *requ
         .counters = request->counters,
         .process = &process,
     };
-    const struct mkv_admin_reply reply = mkv_admin_metrics(&sources);
+    const struct mkv_admin_reply reply =
+        mkv_admin_metrics(&sources, mkv_accept_format(request->accept));
     request->counters->scrape_ns = now_ns() - start_ns;
     return reply;
 }

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The registry of metrics: one table with an entry for each family that this release tells the
- * truth about. The exposition is made from it, and nothing else names a metric.
+ * The registry of metrics: an entry for each family that there is. The exposition, the catalog and
+ * docs/metrics.md are made from it, and nothing else names a metric.
  *
- *   registry_table.c    the table            registry_collect.c    how samples are gathered
- *   exposition.c        the text that scrapers read
+ *   registry_requests.c  registry_drives.c   registry_memory.c    a group or two of families each,
+ *   registry_retention.c registry_pipeline.c registry_node.c      with how they gather samples
+ *   registry_collect.c   what most of them gather samples with
+ *   registry_table.c     the groups, in the order of the contract
+ *   exposition.c         the text that scrapers read
  *
  * Invariants
- *  I1  Names, types, units and label names are those of the contract (tests/contract/metrics.tsv);
- *      a test compares them. A rename or a change of meaning is a break for whoever has a
- * dashboard. I2  A family is there from the first scrape: where nothing has happened its value is
- * 0. I3  Every label is bounded, by a closed list of values or by a count. I4  Collecting reads the
- * sources, changes nothing, and takes time linear in the drives.
+ *  I1  Names, types, units and label names are those of the contract (tests/contract/metrics.tsv),
+ *      and its families are all there, in its order; a test compares them. A rename or a change of
+ *      meaning is a break for whoever has a dashboard.
+ *  I2  A family is there from the first scrape: where nothing has happened its value is 0. Where
+ *      that cannot change in this release, `pending` says why.
+ *  I3  Every label is bounded, by a closed list of values or by a count.
+ *  I4  Collecting reads the sources, changes nothing, and takes time linear in drives and tenants.
  *
- * Not responsible for: families whose figures nobody counts yet. They have no entry.
+ * Not responsible for: counting. The sources do.
  */
 #ifndef MKV_ADMIN_REGISTRY_H
 #define MKV_ADMIN_REGISTRY_H
@@ -49,17 +54,34 @@ struct mkv_metric_family {
     enum mkv_metric_type type;
     const char *unit;
     const struct mkv_metric_label *labels; /* closed by one without a name */
+    const char *source;                    /* who counts: one of mkv_metric_source_names */
     /* Hands one sample after another to the exposition (exposition.h). What `argument` means is the
      * function's own. */
     void (*collect)(const struct mkv_metric_sources *sources, size_t argument,
                     struct mkv_exposition *out);
     size_t argument;
-    const char *help;   /* what is counted; one sentence without its point */
-    const char *why;    /* when one looks at it */
-    const char *action; /* what an operator does about it */
+    const char *pending; /* why it is always 0 in this release; NULL where it is not */
+    const char *help;    /* what is counted; one sentence without its point */
+    const char *why;     /* when one looks at it */
+    const char *action;  /* what an operator does about it */
 };
 
-extern const struct mkv_metric_family mkv_metric_families[];
-extern const size_t mkv_metric_family_count;
+/* front, volume, drive, fabric, arena, observer, node, admin, log, telemetry, traces, process; and
+ * none, of a family whose feature is not there. Closed by NULL. */
+extern const char *const mkv_metric_source_names[];
+
+struct mkv_metric_group {
+    const char *title;
+    const struct mkv_metric_family *families;
+    size_t count;
+};
+#define MKV_METRIC_GROUP_COUNT 10u
+/* In the order of the contract. */
+extern const struct mkv_metric_group *const mkv_metric_groups[MKV_METRIC_GROUP_COUNT];
+
+/* Families of all groups. */
+size_t mkv_metric_family_count(void);
+/* One of them, in the order of the contract. */
+const struct mkv_metric_family *mkv_metric_family(size_t index);
 
 #endif

@@ -25,6 +25,7 @@
 #include "admin/auth.h"
 #include "core/base.h"
 #include "core/front.h"
+#include "core/histogram.h"
 #include "core/tenant_names.h"
 #include "core/volume.h"
 
@@ -69,6 +70,39 @@ enum mkv_admin_io_op {
 };
 #define MKV_ADMIN_IO_OP_COUNT 4u
 
+/* Operations as memkv_command_duration_seconds tells them apart: the values of enum mkv_op, and
+ * behind them PUTs and GETs of a value below 64 KiB, which do not count at their op. */
+#define MKV_ADMIN_COMMAND_PUT_SMALL MKV_OP_COUNT
+#define MKV_ADMIN_COMMAND_GET_SMALL (MKV_OP_COUNT + 1u)
+#define MKV_ADMIN_COMMAND_COUNT (MKV_OP_COUNT + 2u)
+
+/* What waits: items of GET, EXISTS and LOOKUP, other items, and work behind them. */
+enum mkv_admin_queue {
+    MKV_ADMIN_QUEUE_READ = 0,
+    MKV_ADMIN_QUEUE_WRITE,
+    MKV_ADMIN_QUEUE_BACKGROUND,
+};
+#define MKV_ADMIN_QUEUE_COUNT 3u
+
+/* What the daemon's memory is for. */
+enum mkv_admin_memory_kind {
+    MKV_ADMIN_MEMORY_INDEX = 0, /* the front's index of blocks in memory */
+    MKV_ADMIN_MEMORY_SLOT_TABLE,
+    MKV_ADMIN_MEMORY_LEAF_CACHE,
+    MKV_ADMIN_MEMORY_SLABS,
+    MKV_ADMIN_MEMORY_JOURNAL,
+    MKV_ADMIN_MEMORY_CONNECTIONS,
+};
+#define MKV_ADMIN_MEMORY_KIND_COUNT 6u
+
+enum mkv_admin_transition {
+    MKV_ADMIN_TRANSITION_RDMA_UP = 0,
+    MKV_ADMIN_TRANSITION_RDMA_DOWN,
+    MKV_ADMIN_TRANSITION_DRIVE_ONLINE,
+    MKV_ADMIN_TRANSITION_DRIVE_OFFLINE,
+};
+#define MKV_ADMIN_TRANSITION_COUNT 4u
+
 /* Levels of log messages: error, warn, info, debug, trace. */
 #define MKV_ADMIN_LOG_LEVEL_COUNT 5u
 
@@ -89,10 +123,11 @@ struct mkv_admin_warning {
 
 /* Counts since the drive was opened, and what is in flight now. */
 struct mkv_admin_io {
-    uint64_t operations; /* completed, with any result */
-    uint64_t bytes;      /* of those that succeeded */
-    uint64_t errors;     /* completed with a failure */
-    uint64_t in_flight;  /* submitted, not completed */
+    uint64_t operations;           /* completed, with any result */
+    uint64_t bytes;                /* of those that succeeded */
+    uint64_t errors;               /* completed with a failure */
+    uint64_t in_flight;            /* submitted, not completed */
+    struct mkv_histogram duration; /* of those that completed, in ns */
 };
 
 struct mkv_admin_drive {
@@ -104,8 +139,39 @@ struct mkv_admin_drive {
     struct mkv_uuid uuid; /* the drive's own; zeroes: not known */
     enum mkv_admin_drive_state state;
     bool write_cache; /* what was written may lie in a volatile cache until it is flushed */
+    bool slow;        /* an outlier against its siblings */
     struct mkv_volume_stats volume;
     struct mkv_admin_io io[MKV_ADMIN_IO_OP_COUNT];
+    uint64_t io_busy_ns;                 /* with at least one operation in flight */
+    struct mkv_histogram flush_writes;   /* data writes that a flush covered */
+    struct mkv_volume_seconds reuse_gap; /* of a sample of blocks, between two accesses */
+};
+
+/* A request of each bucket of a histogram, the last one that had a trace. A trace_id of zeroes:
+ * there was none. */
+struct mkv_admin_exemplar {
+    uint8_t trace_id[16];
+    uint64_t value_ns;
+    uint64_t wall_ms; /* Unix time at its end */
+};
+struct mkv_admin_exemplars {
+    struct mkv_admin_exemplar buckets[MKV_HISTOGRAM_BOUNDS + 1];
+};
+
+/* What things took, in ns, and how many they were. */
+struct mkv_admin_timing {
+    struct mkv_histogram request;
+    struct mkv_histogram commands[MKV_ADMIN_COMMAND_COUNT];
+    struct mkv_histogram stages[MKV_STAGE_COUNT];
+    struct mkv_histogram batch_items[MKV_OP_COUNT]; /* items of a request; no ns */
+    struct mkv_histogram dispatch;
+    /* Of a block that is written; the three parts add up to the first. */
+    struct mkv_histogram persist, persist_pre_wait, writer_wait, persist_post_wait;
+    struct mkv_histogram allocate;
+    struct mkv_histogram journal_flush;
+    struct mkv_histogram checkpoint;
+    struct mkv_admin_exemplars request_exemplars;
+    struct mkv_admin_exemplars command_exemplars[MKV_ADMIN_COMMAND_COUNT];
 };
 
 /* The TCP fabric. Bytes are payload without framing. */
@@ -158,6 +224,21 @@ struct mkv_admin_snapshot {
     uint32_t drive_count; /* at most MKV_VOLUMES_MAX */
     struct mkv_admin_drive drives[MKV_VOLUMES_MAX];
     struct mkv_front_stats front;
+    struct mkv_admin_timing timing;
+    uint64_t deadlines[MKV_OP_COUNT][MKV_FRONT_STAGE_COUNT];
+    uint64_t lookup_prefix_asked, lookup_prefix_hit; /* keys */
+    uint64_t queue_depth[MKV_ADMIN_QUEUE_COUNT];
+    uint64_t blocks_in;     /* whose bytes came from clients */
+    uint64_t payload_bytes; /* of live blocks, inside of their slots */
+    uint64_t memory_bytes[MKV_ADMIN_MEMORY_KIND_COUNT];
+    uint64_t transitions_total[MKV_ADMIN_TRANSITION_COUNT];
+    uint64_t hotkey_accesses_total, hotkey_decays_total;
+    uint64_t telemetry_events_total, telemetry_dropped_total;
+    uint64_t trace_spans_exported_total, trace_spans_dropped_total;
+    /* The configuration in force: its hash, and when it was read. */
+    char config_hash[MKV_ADMIN_NAME_BYTES];
+    uint64_t config_read_ms;   /* Unix time */
+    bool config_reload_failed; /* the last that was asked for is not in force */
     struct mkv_admin_fabric fabric;
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];

@@ -50,6 +50,32 @@ void mkv_text_string(struct mkv_text *text, const char *string) {
     mkv_text_append(text, string, strlen(string));
 }
 
+void mkv_text_u64(struct mkv_text *text, uint64_t value) {
+    char digits[20];
+    size_t first = sizeof digits;
+    do {
+        first--;
+        digits[first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    mkv_text_append(text, digits + first, sizeof digits - first);
+}
+
+void mkv_text_again(struct mkv_text *text, size_t offset, size_t count) {
+    MKV_ASSERT(text->failed || (offset <= text->count && count <= text->count - offset));
+    if (text_reserve(text, count)) {
+        memcpy(text->bytes + text->count, text->bytes + offset, count);
+        text->count += count;
+        text->bytes[text->count] = '\0';
+    }
+}
+
+void mkv_text_room(struct mkv_text *text, size_t count) {
+    if (text_reserve(text, count)) {
+        text->bytes[text->count] = '\0';
+    }
+}
+
 void mkv_text_format(struct mkv_text *text, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);

@@ -30,6 +30,12 @@ struct mkv_text {
 void mkv_text_free(struct mkv_text *text);
 void mkv_text_append(struct mkv_text *text, const char *bytes, size_t count);
 void mkv_text_string(struct mkv_text *text, const char *string);
+/* A number in decimal. */
+void mkv_text_u64(struct mkv_text *text, uint64_t value);
+/* What stands in the text already, once more at its end. */
+void mkv_text_again(struct mkv_text *text, size_t offset, size_t count);
+/* Makes room for that many bytes more, so that the next calls need not. */
+void mkv_text_room(struct mkv_text *text, size_t count);
 __attribute__((format(printf, 2, 3))) void mkv_text_format(struct mkv_text *text,
                                                            const char *format, ...);
 

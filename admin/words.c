@@ -72,6 +72,43 @@ const char *const mkv_admin_misses[] = {
     [MKV_MISS_OVERLOADED - 1] = "overloaded", [MKV_MISS_COUNT - 1] = NULL,
 };
 
+const char *const mkv_admin_commands[] = {
+    [0] = "other",
+    [MKV_OP_PUT] = "put",
+    [MKV_OP_GET] = "get",
+    [MKV_OP_EXISTS] = "exists",
+    [MKV_OP_LOOKUP] = "lookup",
+    [MKV_OP_DELETE] = "delete",
+    [MKV_OP_PIN] = "pin",
+    [MKV_OP_UNPIN] = "unpin",
+    [MKV_OP_SESSION] = "session",
+    [MKV_OP_ALLOCATE] = "allocate",
+    [MKV_OP_COMMIT] = "commit",
+    [MKV_ADMIN_COMMAND_PUT_SMALL] = "put_small",
+    [MKV_ADMIN_COMMAND_GET_SMALL] = "get_small",
+    [MKV_ADMIN_COMMAND_COUNT] = NULL,
+};
+
+const char *const mkv_admin_stages[] = {
+    [MKV_STAGE_PARSE] = "parse", [MKV_STAGE_ROUTE] = "route", [MKV_STAGE_WAIT_SLAB] = "wait_slab",
+    [MKV_STAGE_REPLY] = "reply", [MKV_STAGE_PULL] = "pull",   [MKV_STAGE_PUSH] = "push",
+    [MKV_STAGE_FLUSH] = "flush", [MKV_STAGE_WRITE] = "write", [MKV_STAGE_READ] = "read",
+    [MKV_STAGE_COUNT] = NULL,
+};
+
+const char *const mkv_admin_waits[] = {
+    [MKV_FRONT_STAGE_START] = "start",   [MKV_FRONT_STAGE_CREDIT] = "credit",
+    [MKV_FRONT_STAGE_SLAB] = "slab",     [MKV_FRONT_STAGE_SEGMENTED] = "segmented",
+    [MKV_FRONT_STAGE_VOLUME] = "volume", [MKV_FRONT_STAGE_TRANSFER] = "transfer",
+    [MKV_FRONT_STAGE_COUNT] = NULL,
+};
+
+const char *const mkv_admin_queues[] = {"read", "write", "background", NULL};
+const char *const mkv_admin_memory_kinds[] = {"index",   "slot_table",  "leaf_cache", "slabs",
+                                              "journal", "connections", NULL};
+const char *const mkv_admin_transitions[] = {"rdma_up", "rdma_down", "drive_online",
+                                             "drive_offline", NULL};
+
 const char *const mkv_admin_lookup_ops[] = {"lookup", "exists", "get", NULL};
 const char *const mkv_admin_lookup_results[] = {"memory", "drive", "miss", NULL};
 

@@ -23,6 +23,14 @@ extern const char *const mkv_admin_ops[MKV_OP_COUNT + 1];
 extern const char *const mkv_admin_statuses[MKV_STATUS_COUNT + 1];
 extern const char *const mkv_admin_misses[MKV_MISS_COUNT];
 
+extern const char *const mkv_admin_commands[MKV_ADMIN_COMMAND_COUNT + 1];
+extern const char *const mkv_admin_stages[MKV_STAGE_COUNT + 1];
+/* What a deadline ended the wait for. */
+extern const char *const mkv_admin_waits[MKV_FRONT_STAGE_COUNT + 1];
+extern const char *const mkv_admin_queues[MKV_ADMIN_QUEUE_COUNT + 1];
+extern const char *const mkv_admin_memory_kinds[MKV_ADMIN_MEMORY_KIND_COUNT + 1];
+extern const char *const mkv_admin_transitions[MKV_ADMIN_TRANSITION_COUNT + 1];
+
 /* The operations that ask for keys, and where keys were found. */
 extern const char *const mkv_admin_lookup_ops[4];
 extern const char *const mkv_admin_lookup_results[4];

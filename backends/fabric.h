@@ -26,6 +26,14 @@
 struct mkv_fabric;
 struct mkv_fabric_counters;
 
+/* Who is at the other end of a connection. Texts are "" where there is nothing to say. */
+struct mkv_fabric_client {
+    char address[64]; /* "10.0.0.7:41234" */
+    char name[49];    /* that it gave itself, cleaned of what is no printable ASCII */
+    char tenant[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    uint64_t connected_ns; /* on the monotonic clock */
+};
+
 struct mkv_fabric_ops {
     /* `front_arena` is what results_offset counts from; it stays where it is. */
     void (*submit)(struct mkv_fabric *fabric, const struct mkv_effect *effect,
@@ -44,6 +52,9 @@ struct mkv_fabric_ops {
     /* When it is idle, or was never polled. */
     void (*destroy)(struct mkv_fabric *fabric);
     const struct mkv_fabric_counters *(*counters)(const struct mkv_fabric *fabric);
+    /* Of a connection that has handed in a request, until its CONNECTION_CLOSED. */
+    void (*describe)(const struct mkv_fabric *fabric, struct mkv_connection_id id,
+                     struct mkv_fabric_client *client);
 };
 
 struct mkv_fabric_sink {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backends/fabric_local.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -334,6 +335,13 @@ static void local_destroy(struct mkv_fabric *base) {
     free(fabric);
 }
 
+static void local_describe(const struct mkv_fabric *base, struct mkv_connection_id id,
+                           struct mkv_fabric_client *client) {
+    (void)base;
+    *client = (struct mkv_fabric_client){0};
+    snprintf(client->address, sizeof client->address, "local:%u", id.index);
+}
+
 static const struct mkv_fabric_ops local_ops = {
     .submit = local_submit,
     .poll = local_poll,
@@ -343,6 +351,7 @@ static const struct mkv_fabric_ops local_ops = {
     .is_idle = local_is_idle,
     .destroy = local_destroy,
     .counters = local_counters,
+    .describe = local_describe,
 };
 
 struct mkv_fabric_local *mkv_fabric_local_create(const struct mkv_fabric_local_options *options) {

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -182,6 +183,18 @@ static const struct mkv_fabric_counters *base_counters(const struct mkv_fabric *
     return mkv_fabric_tcp_counters((const struct mkv_fabric_tcp *)base);
 }
 
+static void base_describe(const struct mkv_fabric *base, struct mkv_connection_id id,
+                          struct mkv_fabric_client *client) {
+    const struct mkv_fabric_tcp *fabric = (const struct mkv_fabric_tcp *)base;
+    MKV_ASSERT(id.index < fabric->options.connections_max);
+    const struct mkv_tcp_connection *connection = &fabric->connections[id.index];
+    MKV_ASSERT(connection->id.generation == id.generation);
+    *client = (struct mkv_fabric_client){.connected_ns = connection->connected_ns};
+    mkv_tcp_peer_text(connection->fd, client->address, sizeof client->address);
+    memcpy(client->tenant, connection->tenant_name, sizeof client->tenant);
+    memcpy(client->name, connection->client_name, sizeof client->name);
+}
+
 static const struct mkv_fabric_ops tcp_ops = {
     .submit = base_submit,
     .poll = base_poll,
@@ -191,6 +204,7 @@ static const struct mkv_fabric_ops tcp_ops = {
     .is_idle = base_is_idle,
     .destroy = base_destroy,
     .counters = base_counters,
+    .describe = base_describe,
 };
 
 struct mkv_fabric *mkv_fabric_tcp_base(struct mkv_fabric_tcp *fabric) {

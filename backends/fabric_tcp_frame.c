@@ -57,6 +57,16 @@ static void answer_own(struct mkv_tcp_connection *connection, enum mkv_status st
     mkv_tcp_send_own(connection, &connection->own, &header, body);
 }
 
+/* Names go to screens and logs: what is no printable ASCII becomes '?'. */
+static void take_name(struct mkv_tcp_connection *connection, const char *name) {
+    size_t i = 0;
+    for (; i + 1 < sizeof connection->client_name && name[i] != '\0'; i++) {
+        const bool plain = name[i] >= ' ' && name[i] <= '~';
+        connection->client_name[i] = plain ? name[i] : '?';
+    }
+    connection->client_name[i] = '\0';
+}
+
 static enum mkv_tcp_frame take_hello(struct mkv_tcp_connection *connection, const uint8_t *body) {
     struct mkv_native_hello hello;
     const enum mkv_native_error error = mkv_native_hello_decode(body, &hello);
@@ -70,6 +80,7 @@ static enum mkv_tcp_frame take_hello(struct mkv_tcp_connection *connection, cons
         return refuse(connection, (uint32_t)tenant_error);
     }
     connection->greeted = true;
+    take_name(connection, hello.name);
     mkv_native_hello_answer_encode(&connection->fabric->options.hello, connection->own_bytes);
     answer_own(connection, MKV_STATUS_OK, connection->own_bytes, MKV_NATIVE_HELLO_ANSWER_BYTES);
     return MKV_TCP_FRAME_TAKEN;
@@ -203,6 +214,7 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
         .deadline_ns = mkv_clock_monotonic_ns() + deadline_ms * NS_PER_MS,
         .item_count = header->item_count,
         .items = fabric->items,
+        .received_ns = connection->frame_ns,
     };
     fabric->base.sink.input(fabric->base.sink.context, &input);
 }

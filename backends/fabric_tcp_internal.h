@@ -142,6 +142,8 @@ struct mkv_tcp_connection {
     bool known;      /* the front has had a request of it */
     uint32_t tenant; /* its number when the frame was looked at */
     char tenant_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]; /* of HELLO */
+    char client_name[49];                                   /* of HELLO, printable ASCII */
+    uint64_t connected_ns;
     uint64_t timeout_ns; /* when its state is out of time: before HELLO, REFUSED, LINGERING */
 
     /* In the fabric's list of connections that have something to do in the next poll. */
@@ -155,7 +157,9 @@ struct mkv_tcp_connection {
     bool receive_in_flight;
     bool paused; /* the next frame cannot be taken up yet; nothing is received */
     enum mkv_tcp_receiving receiving;
-    uint64_t received_ns; /* when bytes last came */
+    uint64_t received_ns; /* when a receive was last posted */
+    uint64_t arrived_ns;  /* when bytes of frames last came … */
+    uint64_t frame_ns;    /* … and the first of the one that has begun */
     uint8_t *control;
     uint32_t control_start; /* control[start … end) is not taken up yet */
     uint32_t control_end;
@@ -272,6 +276,8 @@ void mkv_tcp_connection_refuse(struct mkv_tcp_connection *connection, uint32_t f
 void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection);
 /* What there is to do: take up frames, send, change state, reap. */
 void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection);
+/* "127.0.0.1:4711", "[::1]:4711": who is at the other end of a socket; "" where nobody is. */
+void mkv_tcp_peer_text(int fd, char *text, size_t text_bytes);
 /* Breaks the connection if it is out of time. */
 void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection);
 

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backends/clock.h"
 #include "backends/fabric_tcp_internal.h"
 #include "core/hash.h"
 
@@ -69,6 +70,7 @@ static void frame_end(struct mkv_tcp_connection *connection) {
         connection->control_end = 0;
     }
     connection->frame_control_bytes = 0;
+    connection->frame_ns = connection->arrived_ns; /* if it has begun */
     connection->header_known = false;
     connection->receiving = MKV_TCP_RECEIVING_FRAME;
     connection->filled = 0;
@@ -313,6 +315,10 @@ void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result
     }
     const uint32_t bytes = result > 0 ? (uint32_t)result : 0;
     if (connection->receiving == MKV_TCP_RECEIVING_FRAME) {
+        connection->arrived_ns = mkv_clock_monotonic_ns();
+        if (control_bytes(connection) == 0) {
+            connection->frame_ns = connection->arrived_ns;
+        }
         connection->control_end += bytes;
         MKV_ASSERT(connection->control_end <= MKV_TCP_CONTROL_BYTES);
     } else {

@@ -279,6 +279,15 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
                                        "A session that ends keeps the places of its blocks."},
     [MKV_CANARY_TIERS_IGNORED] = {"tiers-ignored",
                                   "A victim is looked for in the highest tier of its class."},
+    [MKV_CANARY_DROPPED_REQUEST_NOT_TOLD] =
+        {"dropped-request-not-told",
+         "No end is told of a request whose connection closed before its answer."},
+    [MKV_CANARY_ENDED_REQUEST_TOLD_AGAIN] =
+        {"ended-request-told-again",
+         "A request that was answered, and whose write goes on, ends again with its connection."},
+    [MKV_CANARY_FLUSH_TIME_COUNTED_TWICE] =
+        {"flush-time-counted-twice",
+         "The time from data on the drive to a durable record counts as write, too."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -124,6 +124,8 @@ static struct front_layout layout_of(const struct mkv_front_config *config) {
     layout.connections = part(&end, config->connections_max, sizeof(struct front_connection));
     layout.requests = part(&end, config->requests_max, sizeof(struct front_request));
     layout.request_links = part(&end, config->requests_max, sizeof(struct front_link));
+    layout.request_end_links = part(&end, config->requests_max, sizeof(struct front_link));
+    layout.request_keys = part(&end, config->requests_max, MKV_SUMMARY_KEY_BYTES_MAX);
     layout.timer_heap =
         part(&end, (size_t)config->requests_max + config->items_max, sizeof(uint32_t));
     layout.results = part(&end, (size_t)config->requests_max * config->items_per_request_max,
@@ -176,6 +178,7 @@ static void init_lists(struct mkv_front *front) {
     fill_free(front, &front->requests_free, layout->request_links, config->requests_max);
     fill_free(front, &front->items_free, layout->item_links, config->items_max);
     fill_free(front, &front->segmented_free, layout->segmented_links, config->segmented_max);
+    mkv_front_list_init(&front->requests_ended);
     mkv_front_list_init(&front->items_ready);
     mkv_front_list_init(&front->items_placing);
     for (uint32_t side = 0; side < FRONT_SIDE_COUNT; side++) {
@@ -317,6 +320,7 @@ enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *inp
     mkv_front_slabs_go_on(front);
     take_input(front, input);
     MKV_ASSERT(front->effect_count <= FRONT_EFFECTS_PER_ITEM_MAX);
+    mkv_front_summaries_tell(front);
     mkv_front_timers_run(front);
     run_ready(front);
     mkv_front_touches_send(front);
@@ -324,7 +328,7 @@ enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *inp
 }
 
 bool mkv_front_has_work(const struct mkv_front *front) {
-    return front->items_ready.count > 0 || front->reclaiming;
+    return front->items_ready.count > 0 || front->requests_ended.count > 0 || front->reclaiming;
 }
 
 void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
@@ -345,7 +349,10 @@ void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
 void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stats) {
     const struct mkv_front_config *config = &front->config;
     *stats = front->stats;
-    stats->requests_in_flight = config->requests_max - front->requests_free.count;
+    for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
+        stats->requests_in_flight +=
+            (uint32_t)(stats->requests_started[op] - stats->requests_ended[op]);
+    }
     stats->items_in_flight = config->items_max - front->items_free.count;
     stats->reservations = front->reserved_count;
     stats->items_ready = front->items_ready.count;

@@ -148,7 +148,8 @@ enum mkv_err mkv_front_step(struct mkv_front *front, const struct mkv_input *inp
 /* Copies up to `out_max` effects that have not been handed out yet, in order, and returns their
  * count: 0 when all are. */
 uint32_t mkv_front_effects(struct mkv_front *front, struct mkv_effect *out, uint32_t out_max);
-/* True when items are ready but the last step had no room for them: step a TICK at once. */
+/* True when items are ready, or ends of requests to be told, but the last step had no room for
+ * them: step a TICK at once. */
 bool mkv_front_has_work(const struct mkv_front *front);
 /* When the next deadline is due, on the clock of now_ns; UINT64_MAX when none is. */
 uint64_t mkv_front_timer_ns(const struct mkv_front *front);
@@ -188,7 +189,9 @@ struct mkv_front_stats {
     uint64_t requests_answered[MKV_OP_COUNT][MKV_STATUS_COUNT]; /* the gravest of its
                                                                  * items, or why refused;
                                                                  * index 0: an unknown op */
+    uint64_t requests_refused[MKV_OP_COUNT];                    /* of those answered */
     uint64_t requests_dropped[MKV_OP_COUNT];                    /* closed before their answer */
+    uint64_t requests_ended[MKV_OP_COUNT]; /* of those started: their REQUEST_ENDED is handed out */
     uint64_t items_finished[MKV_OP_COUNT][MKV_STATUS_COUNT];
     /* GET, EXISTS, LOOKUP; hits at [MKV_MISS_NONE]. Keys of refused and dropped requests count
      * nowhere. */
@@ -231,7 +234,7 @@ struct mkv_front_stats {
     uint64_t segments_pushed;
     uint64_t segments_deleted;
     /* States. */
-    uint32_t requests_in_flight;
+    uint32_t requests_in_flight; /* started and not ended */
     uint32_t items_in_flight; /* including those that only delete segments behind their answer, and
                                * reservations */
     uint32_t reservations;    /* that a COMMIT may name */

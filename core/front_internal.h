@@ -59,6 +59,8 @@
 #define FRONT_EFFECTS_PER_ITEM_MAX 24u
 /* Changes of phase or window of one item in one advance; then it is ready again. */
 #define FRONT_ITEM_TURNS_MAX 8u
+/* Requests whose end is told in one step; a connection may close with more. */
+#define FRONT_ENDS_PER_STEP_MAX 64u
 /* Requests whose timer is taken up in one step. */
 #define FRONT_TIMERS_PER_STEP_MAX 16u
 /* Residents that one step looks at for slabs to take back; then it goes on in the next. */
@@ -79,7 +81,8 @@
 _Static_assert(FRONT_DATA_BYTES >= MKV_KEY_BYTES_MAX, "message data holds a key");
 _Static_assert(FRONT_DATA_BYTES >= MKV_MANIFEST_BYTES, "message data holds a manifest");
 _Static_assert(FRONT_EFFECTS_PER_ITEM_MAX >= 3 * (MKV_FRONT_WINDOW + 1) + 2, "see above");
-_Static_assert(MKV_FRONT_EFFECTS_MAX >= 4 * FRONT_EFFECTS_PER_ITEM_MAX, "a step makes progress");
+_Static_assert(MKV_FRONT_EFFECTS_MAX >= 4 * FRONT_EFFECTS_PER_ITEM_MAX + FRONT_ENDS_PER_STEP_MAX,
+               "a step makes progress");
 
 /* ---- lists of indexes, linked through an array of links -------------------------------------- */
 
@@ -250,6 +253,7 @@ struct front_item {
     uint64_t length;
     uint64_t offset;
     uint64_t deadline_ns;
+    enum mkv_stage stage; /* as its request counts it */
     struct mkv_root root;
     struct mkv_manifest old;
     struct mkv_root old_root;       /* of the block that holds `old` */
@@ -329,6 +333,32 @@ struct front_request {
     uint64_t deadline_ns;
     struct front_timer timer;
     struct front_list items;
+    /* What its summary tells: see front_summary.c. */
+    bool ended;
+    bool told; /* its REQUEST_ENDED is handed out */
+    bool dropped;
+    enum mkv_status status;
+    enum mkv_stage stage;
+    enum mkv_miss miss;
+    uint32_t stage_items[MKV_STAGE_COUNT]; /* items in each */
+    uint32_t stage_mask;                   /* bit s: there are items in stage s */
+    uint32_t tenant;
+    uint32_t drive_volume;
+    uint32_t keys_from_memory;
+    uint32_t keys_from_drive;
+    uint32_t key_bytes;
+    bool key_cut;
+    struct mkv_trace_context trace;
+    uint64_t serial;
+    uint64_t received_ns;
+    uint64_t ended_ns;
+    uint64_t stage_since_ns;
+    uint64_t written_ns; /* WRITE: when the last data of this time in it was on the drive; 0 */
+    uint64_t stage_ns[MKV_STAGE_COUNT];
+    uint64_t drive_ns;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t session;
 };
 
 struct front_connection {
@@ -366,6 +396,8 @@ struct front_layout {
     size_t connections;
     size_t requests;
     size_t request_links;
+    size_t request_end_links; /* of the requests whose end is to be told */
+    size_t request_keys;      /* of their first items, MKV_SUMMARY_KEY_BYTES_MAX each */
     size_t timer_heap;
     size_t results;
     size_t items;
@@ -408,6 +440,7 @@ struct mkv_front {
     uint32_t reserving_units; /* of slabs, of all reservations and those on their way to be */
     uint32_t reserved_count;
     struct front_list requests_free;
+    struct front_list requests_ended; /* that are to be told of */
     struct front_list items_free;
     struct front_list items_ready;
     struct front_list items_placing;
@@ -686,6 +719,36 @@ void mkv_front_request_break(struct mkv_front *front, uint32_t request);
 /* Sets the result of the request's item `position`; the last one makes its ANSWER. */
 void mkv_front_request_result(struct mkv_front *front, uint32_t request, uint32_t position,
                               const struct mkv_item_result *result);
+
+/* Its end is told: its place is free when nothing else of it can come back. */
+void mkv_front_request_told(struct mkv_front *front, uint32_t request);
+
+/* front_summary.c */
+
+/* An accepted request begins. */
+void mkv_front_summary_begin(struct mkv_front *front, uint32_t request,
+                             const struct mkv_input *input);
+/* What the item's ops do may have changed. */
+void mkv_front_summary_stage(struct mkv_front *front, uint32_t item);
+/* The item leaves its request. */
+void mkv_front_summary_leave(struct mkv_front *front, uint32_t item);
+/* The request's ANSWER is handed out. */
+void mkv_front_summary_answered(struct mkv_front *front, uint32_t request, enum mkv_status status);
+/* A drive took so long for the op. */
+void mkv_front_summary_drive(struct mkv_front *front, const struct front_op *op, uint64_t drive_ns);
+/* The op's PUT_DONE. */
+void mkv_front_summary_written(struct mkv_front *front, const struct front_op *op,
+                               const struct mkv_message *message);
+/* Counts payload that a PULL (`in`) or a PUSH has moved. */
+void mkv_front_summary_moved(struct mkv_front *front, const struct front_op *op, uint32_t bytes,
+                             bool in);
+/* The request has ended, unless it had before: that is to be told. */
+void mkv_front_summary_end(struct mkv_front *front, uint32_t request);
+/* Tells of requests that have ended, of some in each step. */
+void mkv_front_summaries_tell(struct mkv_front *front);
+/* Tells of a request that was refused; its ANSWER is handed out. */
+void mkv_front_summary_refused(struct mkv_front *front, const struct mkv_input *input,
+                               enum mkv_status status);
 
 /* front_reserve.c */
 

@@ -64,6 +64,9 @@ void mkv_front_item_decide(struct mkv_front *front, uint32_t item_index,
                                  front_op_at(front, item_index)->from_memory;
         front->stats.keys_by_miss[item->op][target->miss]++;
         front->stats.keys_from_memory[item->op] += from_memory ? 1 : 0;
+        request->keys_from_memory += from_memory ? 1 : 0;
+        request->keys_from_drive += target->miss == MKV_MISS_NONE && !from_memory ? 1 : 0;
+        request->miss = request->miss == MKV_MISS_NONE ? target->miss : request->miss;
         struct mkv_front_tenant *tenant = mkv_front_tenant_of(front, item->tenant);
         tenant->keys_from_memory += from_memory ? 1 : 0;
         tenant->keys_from_drive += target->miss == MKV_MISS_NONE && !from_memory ? 1 : 0;
@@ -187,6 +190,9 @@ static void op_overdue(struct mkv_front *front, uint32_t item_index, uint32_t op
     const struct front_item *item = front_item_at(front, item_index);
     const struct front_op *op = front_op_at(front, op_index);
     const enum mkv_front_stage stage = op_stage(op);
+    if (op->state == FRONT_OP_READ_POSTED || op->state == FRONT_OP_WRITE_POSTED) {
+        mkv_front_summary_drive(front, op, front->now_ns - op->since_ns); /* or longer */
+    }
     if (stage == MKV_FRONT_STAGE_TRANSFER) {
         const struct front_request *request = front_request_at(front, item->request);
         if (!front_connection_at(front, request->connection.index)->broken) {
@@ -581,10 +587,12 @@ void mkv_front_item_advance(struct mkv_front *front, uint32_t item_index) {
             mkv_front_op_run(front, op_index);
         }
     }
-    for (uint32_t turn = 0; turn < FRONT_ITEM_TURNS_MAX; turn++) {
-        if (!item_turn(front, item_index)) {
-            return;
-        }
+    uint32_t turns = 0;
+    while (turns < FRONT_ITEM_TURNS_MAX && item_turn(front, item_index)) {
+        turns++;
     }
-    mkv_front_item_ready(front, item_index);
+    mkv_front_summary_stage(front, item_index);
+    if (turns == FRONT_ITEM_TURNS_MAX) {
+        mkv_front_item_ready(front, item_index);
+    }
 }

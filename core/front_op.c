@@ -614,6 +614,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         break;
     case MKV_MESSAGE_READ_DONE:
         MKV_ASSERT(op->state == FRONT_OP_READ_POSTED);
+        mkv_front_summary_drive(front, op, message->drive_ns);
         on_read_done(front, op_index, input);
         break;
     case MKV_MESSAGE_EXISTS_DONE:
@@ -640,6 +641,9 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
     case MKV_MESSAGE_PUT_DONE:
         MKV_ASSERT(op->state == FRONT_OP_BEGIN_POSTED || op->state == FRONT_OP_WRITE_POSTED);
         op->was_there = (message->flags & MKV_PUT_THERE) != 0;
+        if (op->state == FRONT_OP_WRITE_POSTED) {
+            mkv_front_summary_written(front, op, message);
+        }
         mkv_front_op_put_settle(front, op_index, message->status);
         mkv_front_op_done(front, op_index, message->status, message->miss);
         break;
@@ -685,8 +689,7 @@ static void on_pull_done(struct mkv_front *front, uint32_t op_index,
     const bool is_ok = done->transfer == MKV_TRANSFER_OK;
     if (is_ok) {
         MKV_ASSERT(done->sum_count == mkv_chunk_count(op->length));
-        front->stats.bytes_in += op->length;
-        mkv_front_tenant_of(front, front_item_at(front, op->item)->tenant)->bytes_in += op->length;
+        mkv_front_summary_moved(front, op, op->length, true);
     }
     if (!is_ok || op->doomed) {
         if (op->begun) {
@@ -716,9 +719,7 @@ static void on_push_done(struct mkv_front *front, uint32_t op_index,
                          const struct mkv_fabric_done *done) {
     struct front_op *op = front_op_at(front, op_index);
     if (done->transfer == MKV_TRANSFER_OK) {
-        front->stats.bytes_out += op->result_bytes;
-        mkv_front_tenant_of(front, front_item_at(front, op->item)->tenant)->bytes_out +=
-            op->result_bytes;
+        mkv_front_summary_moved(front, op, op->result_bytes, false);
         front->stats.segments_pushed += op->segment != MKV_NONE_U32 ? 1 : 0;
     }
     op->state = FRONT_OP_DONE;

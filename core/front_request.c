@@ -99,10 +99,11 @@ static struct front_connection *connection_open(struct mkv_front *front,
     return connection;
 }
 
-static void refuse(struct mkv_front *front, const struct mkv_request *request,
-                   enum mkv_status status) {
+static void refuse(struct mkv_front *front, const struct mkv_input *input, enum mkv_status status) {
+    const struct mkv_request *request = &input->request;
     const enum mkv_op op = request->op;
     front->stats.requests_answered[op_is_known(op) ? op : 0][status]++;
+    front->stats.requests_refused[op_is_known(op) ? op : 0]++;
     front->stats.refusals_in_flight++;
     struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
     effect->op = (struct mkv_op_id){.index = MKV_NONE_U32, .generation = 0};
@@ -110,6 +111,7 @@ static void refuse(struct mkv_front *front, const struct mkv_request *request,
     effect->answer.request_id = request->request_id;
     effect->answer.op = op;
     effect->answer.status = status;
+    mkv_front_summary_refused(front, input, status);
 }
 
 static void item_name_tenant(struct mkv_front *front, uint32_t item, const char *name) {
@@ -145,6 +147,7 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->length = source->length;
     item->offset = source->offset;
     item->deadline_ns = request->deadline_ns;
+    item->stage = MKV_STAGE_ROUTE;
     item->root = source->root;
     item->tenant = input->request.tenant;
     item_name_tenant(front, item_index, input->request.tenant_name);
@@ -165,7 +168,7 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
     struct front_connection *connection = connection_open(front, source->connection);
     const enum mkv_status verdict = request_verdict(front, input, connection);
     if (verdict != MKV_STATUS_OK) {
-        refuse(front, source, verdict);
+        refuse(front, input, verdict);
         return;
     }
     struct front_link *links = front_links(front, front->layout.request_links);
@@ -186,6 +189,7 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
     mkv_front_list_init(&request->items);
     mkv_front_list_push(&connection->requests, links, request_index);
     front->stats.requests_started[source->op]++;
+    mkv_front_summary_begin(front, request_index, input);
     mkv_front_timer_set(front, request_index, source->deadline_ns);
     if (source->op == MKV_OP_COMMIT) {
         mkv_front_commit(front, request_index, source);
@@ -251,6 +255,7 @@ static void request_answer(struct mkv_front *front, uint32_t request_index) {
     const uint32_t results = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
     const enum mkv_status status = request_status(front_at(front, offset), results);
     front->stats.requests_answered[request->op][status]++;
+    mkv_front_summary_answered(front, request_index, status);
     struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
     effect->op = (struct mkv_op_id){.index = request_index, .generation = request->generation};
     effect->answer.connection = request->connection;
@@ -274,10 +279,11 @@ void mkv_front_request_result(struct mkv_front *front, uint32_t request_index, u
     }
 }
 
-/* The place is free when nothing of it can come back: no item, no answer on its way. */
+/* The place is free when nothing of it can come back: no item, no answer on its way; and when that
+ * was told. */
 static void request_free_if_over(struct mkv_front *front, uint32_t request_index) {
     struct front_request *request = front_request_at(front, request_index);
-    if (request->items.count > 0 || !(request->closed || request->answer_done)) {
+    if (request->items.count > 0 || !request->told) {
         return;
     }
     struct front_link *links = front_links(front, front->layout.request_links);
@@ -290,10 +296,16 @@ static void request_free_if_over(struct mkv_front *front, uint32_t request_index
     mkv_front_list_push(&front->requests_free, links, request_index);
 }
 
+void mkv_front_request_told(struct mkv_front *front, uint32_t request_index) {
+    front_request_at(front, request_index)->told = true;
+    request_free_if_over(front, request_index);
+}
+
 void mkv_front_request_detach(struct mkv_front *front, uint32_t item_index) {
     struct front_item *item = front_item_at(front, item_index);
     MKV_ASSERT(item->decided);
     const uint32_t request_index = item->request;
+    mkv_front_summary_leave(front, item_index);
     mkv_front_list_remove(&front_request_at(front, request_index)->items,
                           front_links(front, front->layout.item_links), item_index);
     item->request = MKV_NONE_U32;
@@ -316,7 +328,7 @@ void mkv_front_request_answer_done(struct mkv_front *front, const struct mkv_fab
         return;
     }
     request->answer_done = true;
-    request_free_if_over(front, done->op.index);
+    mkv_front_summary_end(front, done->op.index);
 }
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -351,6 +363,7 @@ static void request_close(struct mkv_front *front, uint32_t request_index) {
         MKV_ASSERT(state != FRONT_OP_PUSH_POSTED);
         mkv_front_item_ready(front, item);
     }
+    mkv_front_summary_end(front, request_index);
     request_free_if_over(front, request_index);
 }
 

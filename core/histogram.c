@@ -19,6 +19,9 @@ uint64_t mkv_histogram_bound_ns(uint32_t bound) {
 /* A power of two has at most two bounds above it before the next one: from a guess that is never
  * too high, two comparisons do. Bounds grow by 10 for each 3.32 bits: 3 places for 3.32 bits. */
 void mkv_histogram_record_ns(struct mkv_histogram *histogram, uint64_t value_ns) {
+    if (!MKV_OBSERVE) {
+        return;
+    }
     histogram->sum += value_ns;
     uint32_t bound = 0;
     if (value_ns > bounds_ns[0]) {
@@ -34,6 +37,9 @@ void mkv_histogram_record_ns(struct mkv_histogram *histogram, uint64_t value_ns)
 }
 
 void mkv_histogram_record_size(struct mkv_histogram *histogram, uint64_t value) {
+    if (!MKV_OBSERVE) {
+        return;
+    }
     histogram->sum += value;
     uint32_t bound = value <= 1 ? 0 : 64u - (uint32_t)__builtin_clzll(value - 1);
     bound = bound < MKV_HISTOGRAM_BOUNDS ? bound : MKV_HISTOGRAM_BOUNDS;

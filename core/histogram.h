@@ -18,6 +18,11 @@
 
 #include "core/base.h"
 
+/* 0: a build in which nothing is recorded, to measure what recording costs. */
+#ifndef MKV_OBSERVE
+#define MKV_OBSERVE 1
+#endif
+
 #define MKV_HISTOGRAM_BOUNDS 24u
 
 struct mkv_histogram {

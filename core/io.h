@@ -8,7 +8,8 @@
  *                REQUEST, FABRIC_DONE            MESSAGE                DRIVE_DONE
  *     fabric  ------------------------> front <----------> volume <-------------------- drive
  *             <------------------------                           -------------------->
- *               PULL, PUSH, ANSWER, BREAK               DRIVE_READ, _WRITE, _FLUSH, _TRIM
+ *               PULL, PUSH, ANSWER, BREAK,              DRIVE_READ, _WRITE, _FLUSH, _TRIM
+ *               REQUEST_ENDED
  *
  * Invariants
  *  I1  An effect names memory by index or offset, never by pointer: `meta_offset` counts from the
@@ -22,6 +23,8 @@
  *  I6  The data of a MESSAGE effect is delivered, or copied, before its emitter is stepped again.
  *  I7  No unit of a DRIVE_WRITE or DRIVE_TRIM in flight is a unit of another operation in flight.
  *  I8  A volume has at most one DRIVE_TRIM in flight.
+ *  I9  Each REQUEST comes to exactly one REQUEST_ENDED, behind which no PULL, PUSH or ANSWER of
+ *      that request is handed out.
  *
  * Not responsible for: how any of it is carried out (backends/, sim/), nor for wire formats.
  */
@@ -199,6 +202,10 @@ struct mkv_message {
     enum mkv_session_action action; /* SESSION */
     uint64_t count; /* SCAN: entries at most. SCAN_DONE, COUNT_DONE, PURGE_DONE: how many. TENANT:
                           * units of slots that the tenant may have here, 0 for any */
+    /* READ_DONE: time of the DRIVE_READ. PUT_DONE: from the DRIVE_WRITE to its end. 0: there was
+     * none. */
+    uint64_t drive_ns;
+    uint64_t flush_ns; /* PUT_DONE: from the end of that to now */
 };
 
 /* ---- the front's requests ------------------------------------------------------------------- */
@@ -257,6 +264,9 @@ struct mkv_request {
                               * it has reserved ends */
     uint32_t item_count;     /* 1 … items_max of the front's configuration */
     const struct mkv_request_item *items;
+    uint64_t received_ns; /* when its first byte was there; 0, or behind now_ns: not known */
+    uint64_t serial;      /* of all REQUESTs that this front gets, by its driver */
+    struct mkv_trace_context trace;
 };
 
 /* What an item of a request came to; the answer lists one for each item (LOOKUP: one). */
@@ -378,6 +388,7 @@ enum mkv_effect_kind {
     MKV_EFFECT_BREAK, /* break the connection; its posted transfers then complete as FAILED */
     MKV_EFFECT_MESSAGE,
     MKV_EFFECT_EVENT,
+    MKV_EFFECT_REQUEST_ENDED,
 };
 
 enum mkv_drive_memory {
@@ -420,46 +431,58 @@ struct mkv_transfer_effect {
     struct mkv_root root; /* PUSH: of the whole value's payload, all 0 where it is segments */
 };
 
-/* What a request spends its time on. A moment in which several of its items do several things counts
- * for the last of these in the order of this list, so that the stages of a request add up to its
- * time. */
+/* What a request spends its time on. A moment in which several of its items do several things
+ * counts for the last of these in the order of this list, so that the stages of a request add up to
+ * its time. */
 enum mkv_stage {
     MKV_STAGE_PARSE = 0, /* from its first byte to the front */
-    MKV_STAGE_ROUTE,     /* in the front and in memory of volumes, and waiting for credits */
+    /* In the front and in memory of volumes, waiting for credits, and for a slot where an extent or
+     * an eviction has to be durable first. */
+    MKV_STAGE_ROUTE,
     MKV_STAGE_WAIT_SLAB,
     MKV_STAGE_REPLY, /* from its ANSWER to the end of that */
     MKV_STAGE_PULL,  /* bytes come from the client, and the client's share of that */
     MKV_STAGE_PUSH,  /* bytes go to the client, and the client's share of that */
-    MKV_STAGE_FLUSH, /* from data on the drive to a durable record */
+    /* From data on the drive to a durable record, and of a DELETE all of its volume. Where several
+     * puts are written at a time, behind the last of their data. */
+    MKV_STAGE_FLUSH,
     MKV_STAGE_WRITE, /* data goes to the drive */
-    MKV_STAGE_READ,  /* data comes from the drive */
+    MKV_STAGE_READ,  /* data comes from the drive, asked for by this request or by another */
 };
 #define MKV_STAGE_COUNT 9u
 
-/* What a request was and came to. There is exactly one for each REQUEST input, refused and dropped
- * ones included, behind the last effect that the request has. */
+/* The bytes of a key that are kept for its request's summary. */
+#define MKV_SUMMARY_KEY_BYTES_MAX 256u
+
+/*
+ * What a request was and came to. It ends when its client can learn nothing more of it: with the
+ * completion of its ANSWER, with its connection, or, refused, with that ANSWER. What a volume still
+ * does for it then, such as a write that nobody waits for, is not in here.
+ */
 struct mkv_request_summary {
     struct mkv_connection_id connection;
     uint64_t request_id;
     uint64_t serial; /* as in the request */
     enum mkv_op op;
-    enum mkv_status status; /* the gravest of its items, as in mkv_front_stats */
+    enum mkv_status status; /* the gravest of its items, as in mkv_front_stats; dropped: unknown */
+    bool refused;           /* as a whole, before it began */
     bool dropped;           /* the connection closed before the answer */
     uint32_t tenant;
     uint32_t volume; /* of the item that a drive took longest for; MKV_NONE_U32 where none did */
     uint32_t item_count;
     uint32_t keys_from_memory; /* GET, EXISTS, LOOKUP; the rest of the keys were missed */
     uint32_t keys_from_drive;
-    enum mkv_miss miss; /* of the first key that was missed */
+    enum mkv_miss miss; /* of the first key that was found to be missed */
     uint64_t bytes_in;
     uint64_t bytes_out;
-    uint64_t received_ns; /* when the request's first byte came */
+    uint64_t received_ns; /* when its first byte came, or it came itself where that is not known */
     uint64_t ended_ns;
     uint64_t stage_ns[MKV_STAGE_COUNT]; /* their sum is ended_ns - received_ns */
     uint64_t drive_ns;   /* the longest time that a drive took for one of its items */
     uint64_t session;    /* of the first item; 0: none */
-    uint64_t key_offset; /* of the first key, in the front's arena until its next step */
-    uint32_t key_bytes;  /* 0: the front has it no more, or there is none */
+    uint64_t key_offset; /* of the first item's key, in the front's arena until its next step */
+    uint32_t key_bytes;  /* as many of it as are kept; 0: it has none */
+    bool key_cut;        /* there are more */
     struct mkv_trace_context trace;
 };
 
@@ -522,6 +545,7 @@ struct mkv_effect {
         struct mkv_answer_effect answer;
         struct mkv_message message;
         struct mkv_event event;
+        struct mkv_request_summary summary; /* REQUEST_ENDED */
     };
 };
 

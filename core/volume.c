@@ -539,8 +539,9 @@ static void on_drive_done(struct mkv_volume *volume, const struct mkv_drive_done
         on_internal_done(volume, done);
         return;
     }
-    const struct op *op = &volume_ops(volume)[done->op.index];
+    struct op *op = &volume_ops(volume)[done->op.index];
     MKV_ASSERT(op->generation == done->op.generation);
+    op->drive_ns += op->written_ns == 0 ? volume->now_ns - op->io_issued_ns : 0;
     if (op->kind == OP_KIND_GET) {
         mkv_volume_get_io_done(volume, done->op.index, done);
     } else if (op->kind == OP_KIND_CATCH_UP) {

@@ -219,6 +219,7 @@ static void read_end(struct mkv_volume *volume, uint32_t index, enum mkv_status 
                      enum mkv_miss miss) {
     struct mkv_message *answer = mkv_volume_answer(volume, index, MKV_MESSAGE_READ_DONE, status);
     answer->miss = miss;
+    answer->drive_ns = volume_ops(volume)[index].drive_ns;
     mkv_volume_op_free(volume, index);
 }
 
@@ -332,6 +333,7 @@ static void read_served(struct mkv_volume *volume, uint32_t index,
     /* An empty range lies nowhere: its offset may be beyond the slab. */
     answer->slab_offset = op->range_bytes > 0 ? slab_offset : 0;
     answer->root = header->root;
+    answer->drive_ns = op->drive_ns;
     answer->expiry_s = mkv_slot_table_entry(volume_table(volume), op->slot)->expiry_s;
     if (header->block_flags & MKV_BLOCK_MANIFEST) {
         answer->data_offset = meta_of_op(volume, index) + MKV_SLOT_INLINE_OFFSET;

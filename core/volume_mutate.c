@@ -15,6 +15,8 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
     if (op->kind == OP_KIND_PUT) {
         struct mkv_message *answer = mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_DONE, status);
         answer->flags = op->there && status == MKV_STATUS_OK ? MKV_PUT_THERE : 0;
+        answer->drive_ns = op->written_ns != 0 ? op->drive_ns : 0;
+        answer->flush_ns = op->written_ns != 0 ? volume->now_ns - op->written_ns : 0;
     } else if (op->kind == OP_KIND_DELETE) {
         struct mkv_message *answer =
             mkv_volume_answer(volume, index, MKV_MESSAGE_DELETE_DONE, status);
@@ -685,6 +687,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
     mkv_slot_header_encode(&header, unit);
     put_taken(volume, index, message->flags);
     op->state = OP_WRITING;
+    op->drive_ns = 0;
     op->write_number = ++volume->write_number;
     volume->writes_in_flight++;
     struct mkv_drive_effect *drive = mkv_volume_op_io(volume, index, MKV_EFFECT_DRIVE_WRITE);
@@ -760,9 +763,10 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
 
 void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t index,
                                const struct mkv_drive_done *done) {
-    const struct op *op = &volume_ops(volume)[index];
+    struct op *op = &volume_ops(volume)[index];
     MKV_ASSERT(op->state == OP_CHECKING || op->state == OP_WRITING);
     if (op->state == OP_WRITING) {
+        op->written_ns = volume->now_ns;
         mkv_volume_data_write_done(volume, op);
     }
     if (volume->state == MKV_VOLUME_FAILED) {

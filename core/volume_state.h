@@ -89,6 +89,8 @@ struct op_list {
 
 struct op {
     uint64_t io_issued_ns; /* of its drive operation in flight */
+    uint64_t drive_ns;     /* that the drive took for it, together; PUT: for its data */
+    uint64_t written_ns;   /* PUT: when that was over; 0 */
     uint32_t generation;
     enum op_kind kind;
     enum op_state state;

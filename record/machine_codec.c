@@ -8,8 +8,8 @@
 
 /* Whoever adds a field to one of these structures adds it to its function here, and mends the
  * size. A field that were forgotten would not reach the replay. */
-_Static_assert(sizeof(struct mkv_message) == 176, "every field of a message is in message()");
-_Static_assert(sizeof(struct mkv_request) == 56, "every field of a request is in request()");
+_Static_assert(sizeof(struct mkv_message) == 192, "every field of a message is in message()");
+_Static_assert(sizeof(struct mkv_request) == 104, "every field of a request is in request()");
 _Static_assert(sizeof(struct mkv_request_item) == 88, "every field of an item is in item()");
 _Static_assert(sizeof(struct mkv_item_result) == 40, "every field of a result is in result()");
 _Static_assert(sizeof(struct mkv_drive_done) == 40, "every field of a completion is in drive()");
@@ -18,6 +18,8 @@ _Static_assert(sizeof(struct mkv_drive_effect) == 48, "every field is in drive_e
 _Static_assert(sizeof(struct mkv_transfer_effect) == 72, "every field is in transfer()");
 _Static_assert(sizeof(struct mkv_answer_effect) == 40, "every field is in answer()");
 _Static_assert(sizeof(struct mkv_event) == 32, "every field is in event()");
+_Static_assert(sizeof(struct mkv_trace_context) == 25, "every field is in trace()");
+_Static_assert(sizeof(struct mkv_request_summary) == 224, "every field is in summary()");
 
 /* ---- what several of them have -------------------------------------------------------------- */
 
@@ -70,6 +72,22 @@ static void message(struct mkv_codec *codec, struct mkv_message *message) {
     mkv_codec_u32(codec, &message->tier_hint);
     MKV_CODEC_ENUM(codec, mkv_session_action, message->action);
     mkv_codec_u64(codec, &message->count);
+    mkv_codec_u64(codec, &message->drive_ns);
+    mkv_codec_u64(codec, &message->flush_ns);
+}
+
+/* Most requests have none. */
+static void trace(struct mkv_codec *codec, struct mkv_trace_context *trace) {
+    static const struct mkv_trace_context none;
+    bool any = memcmp(trace, &none, sizeof none) != 0;
+    mkv_codec_bool(codec, &any);
+    if (!any) {
+        *trace = none;
+        return;
+    }
+    mkv_codec_raw(codec, trace->trace_id, sizeof trace->trace_id);
+    mkv_codec_raw(codec, trace->parent_id, sizeof trace->parent_id);
+    mkv_codec_raw(codec, &trace->flags, sizeof trace->flags);
 }
 
 /* ---- inputs --------------------------------------------------------------------------------- */
@@ -119,6 +137,9 @@ static void request(struct mkv_codec *codec, struct mkv_request *request,
     mkv_codec_u32(codec, &request->tenant);
     tenant_name(codec, request, storage);
     mkv_codec_u64(codec, &request->deadline_ns);
+    mkv_codec_u64(codec, &request->received_ns);
+    mkv_codec_u64(codec, &request->serial);
+    trace(codec, &request->trace);
     mkv_codec_u32(codec, &request->item_count);
     if (request->item_count > MKV_FRONT_ITEMS_PER_REQUEST_MAX) {
         codec->failed = true;
@@ -313,6 +334,35 @@ static void event(struct mkv_codec *codec, struct mkv_event *event) {
     }
 }
 
+static void summary(struct mkv_codec *codec, struct mkv_request_summary *summary) {
+    connection(codec, &summary->connection);
+    mkv_codec_u64(codec, &summary->request_id);
+    mkv_codec_u64(codec, &summary->serial);
+    MKV_CODEC_ENUM(codec, mkv_op, summary->op);
+    MKV_CODEC_ENUM(codec, mkv_status, summary->status);
+    mkv_codec_bool(codec, &summary->refused);
+    mkv_codec_bool(codec, &summary->dropped);
+    mkv_codec_u32(codec, &summary->tenant);
+    mkv_codec_u32(codec, &summary->volume);
+    mkv_codec_u32(codec, &summary->item_count);
+    mkv_codec_u32(codec, &summary->keys_from_memory);
+    mkv_codec_u32(codec, &summary->keys_from_drive);
+    MKV_CODEC_ENUM(codec, mkv_miss, summary->miss);
+    mkv_codec_u64(codec, &summary->bytes_in);
+    mkv_codec_u64(codec, &summary->bytes_out);
+    mkv_codec_u64(codec, &summary->received_ns);
+    mkv_codec_u64(codec, &summary->ended_ns);
+    for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
+        mkv_codec_u64(codec, &summary->stage_ns[stage]);
+    }
+    mkv_codec_u64(codec, &summary->drive_ns);
+    mkv_codec_u64(codec, &summary->session);
+    mkv_codec_u64(codec, &summary->key_offset);
+    mkv_codec_u32(codec, &summary->key_bytes);
+    mkv_codec_bool(codec, &summary->key_cut);
+    trace(codec, &summary->trace);
+}
+
 static void effect_fields(struct mkv_codec *codec, struct mkv_effect *effect,
                           struct mkv_item_result *results, const uint8_t *arena) {
     MKV_CODEC_ENUM(codec, mkv_effect_kind, effect->kind);
@@ -345,6 +395,9 @@ static void effect_fields(struct mkv_codec *codec, struct mkv_effect *effect,
     case MKV_EFFECT_EVENT:
         event(codec, &effect->event);
         return;
+    case MKV_EFFECT_REQUEST_ENDED:
+        summary(codec, &effect->summary);
+        return;
     }
     codec->failed = true; /* a kind that there is not */
 }
@@ -360,6 +413,10 @@ static uint32_t named_bytes(const struct mkv_effect *effect, uint64_t *offset) {
         /* Of a slot it is the header; what stands in the slab is a client's. */
         return effect->drive.memory == MKV_DRIVE_META ? effect->drive.unit_count * MKV_UNIT_BYTES
                                                       : MKV_UNIT_BYTES;
+    }
+    if (effect->kind == MKV_EFFECT_REQUEST_ENDED) {
+        *offset = effect->summary.key_offset;
+        return effect->summary.key_bytes;
     }
     *offset = 0;
     return 0;

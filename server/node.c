@@ -338,6 +338,8 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
     node->log = log;
     node->admin_fd = -1;
     node->started_ns = mkv_clock_monotonic_ns();
+    mkv_config_hash(config, node->config_hash);
+    node->config_read_ms = mkv_clock_wall_ms();
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
     enum mkv_exit_daemon exit_code = MKV_EXIT_DAEMON_CONFIGURATION;

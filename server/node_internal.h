@@ -27,6 +27,7 @@
 #include "admin/http.h"
 #include "backends/arena.h"
 #include "backends/drive_open.h"
+#include "server/config_hash.h"
 #include "server/drive_identity.h"
 #include "server/drive_probe.h"
 #include "server/drive_set.h"
@@ -59,7 +60,9 @@ struct mkv_node {
     struct mkv_node_options options;
     struct mkv_log *log;
     uint64_t started_ns;
-    bool directory_created; /* of --dev, by this start */
+    char config_hash[MKV_CONFIG_HASH_BYTES]; /* of the configuration as it was read … */
+    uint64_t config_read_ms;                 /* … and when, in Unix time */
+    bool directory_created;                  /* of --dev, by this start */
     uint32_t connections_max;
 
     uint32_t drive_count;
@@ -168,6 +171,9 @@ __attribute__((format(printf, 5, 6))) void mkv_node_warn(struct mkv_node *node,
 const char *mkv_node_err_text(enum mkv_err err);
 
 /* ---- node_view.c ---------------------------------------------------------------------------- */
+
+/* What the node knows of itself at any time: who and what it is, and its configuration. */
+void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapshot *out);
 
 /* STATS, on the shard's thread; `context` is the node. */
 uint32_t mkv_node_stats_text(void *context, const struct mkv_shard_stats *stats, char *text,

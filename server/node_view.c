@@ -149,18 +149,24 @@ static void fill_tenants(const struct mkv_shard_stats *stats, struct mkv_admin_s
     out->tenants_other = stats->tenants_other;
 }
 
+void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapshot *out) {
+    snprintf(out->node_id, sizeof out->node_id, "%s", node->config.node.id);
+    snprintf(out->version, sizeof out->version, "%s", mkv_version());
+    snprintf(out->commit, sizeof out->commit, "%s", mkv_version_commit());
+    snprintf(out->config_hash, sizeof out->config_hash, "%s", node->config_hash);
+    out->config_read_ms = node->config_read_ms;
+    out->uptime_ns = mkv_clock_monotonic_ns() - node->started_ns;
+    out->storage_block_bytes = node->config.storage.block_size_bytes;
+}
+
 /* `stats` is all zeroes until the shard has published figures: then every drive is recovering. */
 static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
                  struct mkv_admin_snapshot *out) {
     MKV_ASSERT(stats->volume_count == 0 || stats->volume_count == node->drive_count);
     const uint64_t now_ns = mkv_clock_monotonic_ns();
     const uint64_t round_ns = mkv_shard_round_ns(node->shard);
-    snprintf(out->node_id, sizeof out->node_id, "%s", node->config.node.id);
-    snprintf(out->version, sizeof out->version, "%s", mkv_version());
-    snprintf(out->commit, sizeof out->commit, "%s", mkv_version_commit());
-    out->uptime_ns = now_ns - node->started_ns;
+    mkv_node_view_identity(node, out);
     out->shard_quiet_ns = now_ns > round_ns ? now_ns - round_ns : 0;
-    out->storage_block_bytes = node->config.storage.block_size_bytes;
     out->drive_count = node->drive_count;
     const bool serving = stats->state != MKV_SHARD_OPENING;
     for (uint32_t i = 0; i < node->drive_count; i++) {

@@ -11,7 +11,6 @@
 #include <time.h>
 
 #include "backends/clock.h"
-#include "server/version.h"
 
 #define LOOK_AGAIN_MS 1000u
 /* How soon a signal is noticed. */
@@ -19,12 +18,8 @@
 
 static void waiting_snapshot(void *context, struct mkv_admin_snapshot *out) {
     struct mkv_node *node = context;
-    snprintf(out->node_id, sizeof out->node_id, "%s", node->config.node.id);
-    snprintf(out->version, sizeof out->version, "%s", mkv_version());
-    snprintf(out->commit, sizeof out->commit, "%s", mkv_version_commit());
+    mkv_node_view_identity(node, out);
     out->state = MKV_ADMIN_NODE_WAITING;
-    out->uptime_ns = mkv_clock_monotonic_ns() - node->started_ns;
-    out->storage_block_bytes = node->config.storage.block_size_bytes;
     out->memory.block_bytes = node->config.memory.block_size_bytes;
     out->drive_count = node->config.storage.drive_count;
     for (uint32_t i = 0; i < out->drive_count; i++) {

@@ -9,6 +9,9 @@
 /* Effects taken from a machine in one call; however many there are, all are taken. */
 #define EFFECTS_BATCH 64u
 
+/* The front_op of a message that the front knows nothing of. */
+#define ASKED_OP ((struct mkv_op_id){MKV_NONE_U32, MKV_NONE_U32})
+
 struct waiting_message {
     struct mkv_message message;
     uint8_t data[MKV_PUMP_MESSAGE_DATA_BYTES_MAX];
@@ -29,6 +32,13 @@ struct mkv_pump {
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    void (*asked)(void *context, const struct mkv_message *answer, const uint8_t *data);
+    void (*request_began)(void *context, const struct mkv_input *input);
+    void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    void (*connection_closed)(void *context, struct mkv_connection_id id);
+    void *request_context;
+    uint64_t request_serial; /* of the last REQUEST */
+    struct mkv_histogram dispatch;
     struct mkv_recorder *recorder; /* NULL: none */
 
     uint64_t now_ns;
@@ -135,6 +145,11 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
             pump->tenant_done(pump->event_context, &effect->message);
             return;
         }
+        if (effect->message.front_op.index == ASKED_OP.index) {
+            pump->asked(pump->event_context, &effect->message,
+                        mkv_volume_arena(volume->volume) + effect->message.data_offset);
+            return;
+        }
         message_wait(pump, &effect->message, mkv_volume_arena(volume->volume));
         return;
     case MKV_EFFECT_EVENT:
@@ -144,6 +159,7 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
     case MKV_EFFECT_PUSH:
     case MKV_EFFECT_ANSWER:
     case MKV_EFFECT_BREAK:
+    case MKV_EFFECT_REQUEST_ENDED:
         break;
     }
     MKV_ASSERT(effect->kind == MKV_EFFECT_EVENT); /* a volume has no clients */
@@ -192,6 +208,11 @@ static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect)
         (void)volume_step(&pump->volumes[effect->message.volume], &input);
         return;
     }
+    case MKV_EFFECT_REQUEST_ENDED:
+        if (pump->request_ended != NULL) {
+            pump->request_ended(pump->request_context, &effect->summary);
+        }
+        return;
     case MKV_EFFECT_EVENT:
     case MKV_EFFECT_DRIVE_READ:
     case MKV_EFFECT_DRIVE_WRITE:
@@ -269,6 +290,9 @@ static void begin(struct mkv_pump *pump) {
 
 static void end(struct mkv_pump *pump) {
     deliver_messages(pump);
+    if (MKV_OBSERVE) {
+        mkv_histogram_record_ns(&pump->dispatch, mkv_clock_monotonic_ns() - pump->now_ns);
+    }
     pump->stepping = false;
 }
 
@@ -277,7 +301,17 @@ static void fabric_input(void *context, struct mkv_input *input) {
     begin(pump);
     input->now_ns = pump->now_ns;
     input->wall_ms = pump->wall_ms;
+    if (input->kind == MKV_INPUT_REQUEST) {
+        input->request.serial = ++pump->request_serial;
+        if (pump->request_began != NULL) {
+            pump->request_began(pump->request_context, input);
+        }
+    }
     front_step(pump, input);
+    if (input->kind == MKV_INPUT_FABRIC_DONE &&
+        input->fabric.event == MKV_FABRIC_CONNECTION_CLOSED && pump->connection_closed != NULL) {
+        pump->connection_closed(pump->request_context, input->fabric.connection);
+    }
     end(pump);
 }
 
@@ -313,6 +347,21 @@ void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, c
     struct mkv_input input = input_at(pump, MKV_INPUT_MESSAGE);
     input.message = *message;
     input.data = (const uint8_t *)name;
+    input.data_bytes = message->data_bytes;
+    (void)volume_step(&pump->volumes[message->volume], &input);
+    end(pump);
+}
+
+void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, const uint8_t *data) {
+    MKV_ASSERT(message->volume < pump->volume_count);
+    MKV_ASSERT(message->kind == MKV_MESSAGE_EXISTS || message->kind == MKV_MESSAGE_SCAN ||
+               message->kind == MKV_MESSAGE_COUNT);
+    MKV_ASSERT(pump->asked != NULL);
+    begin(pump);
+    struct mkv_input input = input_at(pump, MKV_INPUT_MESSAGE);
+    input.message = *message;
+    input.message.front_op = ASKED_OP;
+    input.data = data;
     input.data_bytes = message->data_bytes;
     (void)volume_step(&pump->volumes[message->volume], &input);
     end(pump);
@@ -371,6 +420,10 @@ void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_wa
     mkv_ring_wait(ring, timeout_ns);
 }
 
+const struct mkv_histogram *mkv_pump_dispatch(const struct mkv_pump *pump) {
+    return &pump->dispatch;
+}
+
 bool mkv_pump_drive_is_failed(const struct mkv_pump *pump, uint32_t volume) {
     MKV_ASSERT(volume < pump->volume_count);
     return pump->volumes[volume].drive_failed;
@@ -399,6 +452,11 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->event = options->event;
     pump->event_context = options->event_context;
     pump->tenant_done = options->tenant_done;
+    pump->asked = options->asked;
+    pump->request_began = options->request_began;
+    pump->request_ended = options->request_ended;
+    pump->connection_closed = options->connection_closed;
+    pump->request_context = options->request_context;
     pump->recorder = options->recorder;
     pump->volume_count = options->volume_count;
     for (uint32_t i = 0; i < options->volume_count; i++) {

@@ -8,6 +8,8 @@
  *          <-----------------------                                       ----------->
  *            PULL, PUSH, ANSWER, BREAK                  DRIVE_READ, _WRITE, _FLUSH, _TRIM
  *
+ *   front  -- REQUEST_ENDED --> request_ended
+ *
  *   A message to a volume is stepped at once: its data lies in the front's arena, which nothing
  *   changes until the front is stepped again. A message to the front waits in a queue until the
  *   front has handed out its effects; the little data it may have is copied.
@@ -17,7 +19,9 @@
  *  I2  When a call returns no message waits.
  *  I3  now_ns and wall_ms never go back.
  *  I4  With a recorder, every call that changes a machine is told to it, in order.
- *  I5  At most one message for each operation that the front may have at the volumes waits.
+ *  I5  Each REQUEST has a serial, 1, 2, 3 ... in the order in which they go in, and is told of
+ *      twice: request_began before the front has it, request_ended once the front says so.
+ *  I6  At most one message for each operation that the front may have at the volumes waits.
  *
  * Not responsible for: threads, sockets and files; when to open and close (shard.h).
  */
@@ -28,6 +32,7 @@
 #include "backends/fabric.h"
 #include "backends/ring.h"
 #include "core/front.h"
+#include "core/histogram.h"
 #include "core/volume.h"
 #include "server/recorder.h"
 
@@ -54,6 +59,16 @@ struct mkv_pump_options {
     void *event_context;
     /* A TENANT_DONE or TENANT_DROP_DONE. It may not call the pump. */
     void (*tenant_done)(void *context, const struct mkv_message *message);
+    /* The answer to mkv_pump_ask, with its data, good during the call. It may not call the pump. */
+    void (*asked)(void *context, const struct mkv_message *answer, const uint8_t *data);
+    /* A REQUEST, numbered, on its way to the front; and, once for each of them, with the same
+     * serial, what it came to. The summary's key is at key_offset of the front's arena, until the
+     * call returns. They may not call the pump. NULL: nobody is told. */
+    void (*request_began)(void *context, const struct mkv_input *input);
+    void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    /* A connection that has sent requests is gone; dropped ones of it may still end. */
+    void (*connection_closed)(void *context, struct mkv_connection_id id);
+    void *request_context;
     struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
 };
 
@@ -66,6 +81,9 @@ enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_adm
                             const struct mkv_drive_set *set);
 /* Steps a volume with a TENANT, whose data is `name`, or a TENANT_DROP. */
 void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, const char *name);
+/* Steps a volume with a message of the caller's own, an EXISTS, SCAN or COUNT, whose data is `data`.
+ * Its answer goes to `asked`, in this call or later; one is outstanding at a time. */
+void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, const uint8_t *data);
 /* Tells the front about a volume. One whose drive has failed cannot be online. */
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state);
 
@@ -75,6 +93,8 @@ void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volum
  */
 void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits);
 
+/* How long inputs took, each from when it came until all effects of it were handed out. */
+const struct mkv_histogram *mkv_pump_dispatch(const struct mkv_pump *pump);
 /* Whether the volume has failed its drive: no operation goes there any more. */
 bool mkv_pump_drive_is_failed(const struct mkv_pump *pump, uint32_t volume);
 

@@ -26,12 +26,13 @@ static struct mkv_front_config front_config(const struct mkv_shard_options *opti
     return config;
 }
 
-/* One more for what the volume is told about tenants, besides what the front asks of it. */
+/* One more for what the volume is told about tenants, and one for what is asked of it, besides what
+ * the front asks. */
 static struct mkv_volume_config volume_config(const struct mkv_shard_options *options,
                                               uint32_t index) {
     struct mkv_volume_config config = options->volumes[index].config;
     config.volume = index;
-    config.ops_max++;
+    config.ops_max += 2;
     return config;
 }
 
@@ -144,6 +145,25 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     return true;
 }
 
+static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                          struct mkv_backend_error *error) {
+    const struct mkv_observer_options observer_options = {
+        .front_arena = mkv_front_arena(shard->front),
+        .connections_max = options->front.connections_max,
+        .hotkeys_columns = options->hotkeys_columns,
+        .hotkeys_decay_ns = options->hotkeys_decay_ns,
+        .slow_ns = options->slow_ns,
+        .fabric = shard->fabric,
+        .tenant_name = mkv_shard_tenants_name,
+        .tenant_context = shard,
+    };
+    shard->observer = mkv_observer_create(&observer_options);
+    return shard->observer != NULL ||
+           mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                              "no memory for the statistics of a shard. Free memory on this "
+                              "machine");
+}
+
 static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *options,
                       struct mkv_backend_error *error) {
     struct mkv_pump_volume volumes[MKV_VOLUMES_MAX];
@@ -161,13 +181,19 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
         .event = mkv_shard_event,
         .event_context = shard,
         .tenant_done = mkv_shard_tenants_done,
+        .asked = mkv_shard_asked,
+        .request_began = mkv_observer_request_began,
+        .request_ended = mkv_observer_request_ended,
+        .connection_closed = mkv_observer_connection_closed,
+        .request_context = shard->observer,
         .recorder = shard->recorder,
     };
     shard->pump = mkv_pump_create(&pump_options);
     shard->published = calloc(1, sizeof *shard->published);
     shard->scratch = calloc(1, sizeof *shard->scratch);
+    shard->ask_answer = calloc(1, sizeof *shard->ask_answer);
     if (shard->pump == NULL || shard->published == NULL || shard->scratch == NULL ||
-        !mkv_shard_tenants_make(shard, options)) {
+        shard->ask_answer == NULL || !mkv_shard_tenants_make(shard, options)) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for a shard. Free memory on this machine");
     }
@@ -218,7 +244,7 @@ static bool make(struct mkv_shard *shard, const struct mkv_shard_options *option
         shard->volume_count++;
     }
     return make_fabric(shard, options, error) && make_record(shard, options, error) &&
-           make_pump(shard, options, error);
+           make_observer(shard, options, error) && make_pump(shard, options, error);
 }
 
 bool mkv_shard_create(const struct mkv_shard_options *options, struct mkv_shard **shard_out,
@@ -284,6 +310,8 @@ void mkv_shard_destroy(struct mkv_shard *shard) {
     free(shard->tenants);
     free(shard->published);
     free(shard->scratch);
+    free(shard->ask_answer);
+    mkv_observer_destroy(shard->observer);
     free(shard);
 }
 
@@ -400,6 +428,10 @@ void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats) {
 
 uint64_t mkv_shard_round_ns(const struct mkv_shard *shard) {
     return atomic_load_explicit(&shard->round_ns, memory_order_relaxed);
+}
+
+const struct mkv_observer *mkv_shard_observer(const struct mkv_shard *shard) {
+    return shard->observer;
 }
 
 const char *mkv_shard_ring_mode(const struct mkv_shard *shard) {

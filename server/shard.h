@@ -43,6 +43,11 @@
 /* What the volumes have to close. */
 #define MKV_SHARD_CLOSE_NS (60ull * 1000000000u)
 
+/* Data of a question: a prefix, and a key behind it. Data of an answer: entries of a SCAN. */
+#define MKV_SHARD_QUESTION_BYTES_MAX (2u * MKV_KEY_BYTES_MAX)
+#define MKV_SHARD_ANSWER_BYTES_MAX 65536u
+
+struct mkv_observer;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -72,6 +77,10 @@ struct mkv_shard_options {
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
      * recorded. */
     struct mkv_recorder *recorder;
+    /* What the observer keeps, whose other options the shard sets; see observer.h. */
+    uint32_t hotkeys_columns;
+    uint64_t hotkeys_decay_ns;
+    uint64_t slow_ns;
     /* An event of a volume, on the shard's thread. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
@@ -156,11 +165,30 @@ void mkv_shard_destroy(struct mkv_shard *shard);
  * there too when the volume opens again, or later; UNAVAILABLE when the shard does not serve. From
  * any thread but the shard's. */
 enum mkv_status mkv_shard_tenant_drop(struct mkv_shard *shard, const char *name, uint64_t wait_ns);
+/* What came of mkv_shard_ask. */
+struct mkv_shard_answer {
+    struct mkv_message message;
+    uint8_t data[MKV_SHARD_ANSWER_BYTES_MAX]; /* message.data_bytes of it */
+};
+
+/*
+ * Asks a volume something that changes none of its blocks: EXISTS with lease_ns 0, SCAN or COUNT.
+ * `data` is that of the message; front_op and bytes need not be set. OK: `answer` has what the
+ * volume says, whose status may be any. UNAVAILABLE: the volume does not serve. DEADLINE: it has
+ * not answered within wait_ns, or others were asking all that time. Questions wait for each other,
+ * and none keeps the shard's thread for longer than a request of a client does. From any thread but
+ * the shard's.
+ */
+enum mkv_status mkv_shard_ask(struct mkv_shard *shard, const struct mkv_message *message,
+                              const uint8_t *data, uint64_t wait_ns,
+                              struct mkv_shard_answer *answer);
 /* Starts a checkpoint of every volume that serves. From any thread. */
 void mkv_shard_checkpoint(struct mkv_shard *shard);
 /* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer
  * than MKV_SHARD_STATS_WAIT_NS (taken_ns says so). From any thread but the shard's. */
 void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats);
+/* What its observer keeps, which may be read from any thread until the shard is destroyed. */
+const struct mkv_observer *mkv_shard_observer(const struct mkv_shard *shard);
 /* When the last round ended, on the clock of mkv_clock_monotonic_ns. From any thread. */
 uint64_t mkv_shard_round_ns(const struct mkv_shard *shard);
 /* "SINGLE_ISSUER|…": how the ring runs, for the log. */

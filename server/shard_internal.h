@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "server/observer.h"
 #include "server/pump.h"
 #include "server/shard.h"
 
@@ -44,6 +45,14 @@ enum shard_drop {
     SHARD_DROP_DONE,
 };
 
+enum shard_ask_state {
+    SHARD_ASK_NONE = 0,
+    SHARD_ASK_WANTED, /* the thread is to begin it */
+    SHARD_ASK_BEGUN,
+    SHARD_ASK_LEFT, /* begun, and whoever asked waits no more */
+    SHARD_ASK_DONE,
+};
+
 struct mkv_shard {
     struct mkv_ring *ring;
     struct mkv_arena_buffers *buffers;
@@ -56,6 +65,7 @@ struct mkv_shard {
     struct shard_volume volumes[MKV_VOLUMES_MAX];
     struct mkv_drive_set_run set_run;
     struct mkv_tenant_names *tenants;
+    struct mkv_observer *observer;
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
     uint32_t (*stats_text)(void *context, const struct mkv_shard_stats *stats, char *text,
@@ -66,12 +76,15 @@ struct mkv_shard {
     enum mkv_shard_state state;
     struct mkv_shard_stats *scratch; /* for STATS, which must not wait for the mutex */
     uint64_t published_ns;
+    bool asked; /* `ask_answer` has come */
+    struct mkv_shard_answer *ask_answer;
 
     /* What other threads ask for; mkv_ring_wake makes the thread look. */
     atomic_bool close_wanted;
     atomic_uint_fast64_t drain_until_ns;
     atomic_bool checkpoint_wanted;
     atomic_bool drop_wanted; /* of a tenant: `drop` is WANTED or BEGUN */
+    atomic_bool ask_wanted;  /* a question is WANTED, BEGUN or LEFT */
     atomic_bool stats_wanted;
     atomic_uint_fast64_t round_ns;
 
@@ -89,6 +102,10 @@ struct mkv_shard {
     enum shard_drop drop; /* of a tenant, one at a time */
     char drop_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
     enum mkv_status drop_status;
+    enum shard_ask_state ask; /* one at a time */
+    enum mkv_status ask_status;
+    struct mkv_message ask_message;
+    uint8_t ask_data[MKV_SHARD_QUESTION_BYTES_MAX];
 };
 
 /* The body of the thread; `context` is the shard. */
@@ -108,7 +125,16 @@ void mkv_shard_tenants_advance(struct mkv_shard *shard);
 /* For the fabric: `context` is the shard. */
 enum mkv_tenant_resolved mkv_shard_tenants_resolve(void *context, const char *name, bool create,
                                                    uint32_t *id);
+/* For the observer. */
+void mkv_shard_tenants_name(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_BYTES]);
 void mkv_shard_tenants_collect(const struct mkv_shard *shard, struct mkv_shard_stats *stats);
+
+/* ---- shard_ask.c ---------------------------------------------------------------------------- */
+
+/* The answer of a volume, from the pump. */
+void mkv_shard_asked(void *context, const struct mkv_message *answer, const uint8_t *data);
+/* Begins and ends a question of another thread. */
+void mkv_shard_ask_advance(struct mkv_shard *shard);
 
 /* ---- shard_thread.c ------------------------------------------------------------------------- */
 

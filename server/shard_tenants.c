@@ -63,6 +63,17 @@ enum mkv_tenant_resolved mkv_shard_tenants_resolve(void *context, const char *na
     return mkv_tenant_names_resolve(shard->tenants, name, create, id);
 }
 
+void mkv_shard_tenants_name(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_BYTES]) {
+    const struct mkv_shard *shard = context;
+    const uint32_t index =
+        id == MKV_NONE_U32 ? MKV_NONE_U32 : mkv_tenant_names_find(shard->tenants, id);
+    memset(name, 0, MKV_ADMIN_TENANT_BYTES);
+    if (index != MKV_NONE_U32) {
+        const struct mkv_tenant_entry *entry = &shard->tenants->entries[index];
+        memcpy(name, entry->name, entry->name_bytes);
+    }
+}
+
 /* ---- drops that other threads ask for -------------------------------------------------------- */
 
 static void drop_begin(struct mkv_shard *shard) {

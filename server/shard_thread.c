@@ -208,11 +208,14 @@ static bool drives_are_idle(const struct mkv_shard *shard) {
 
 static void one_round(struct mkv_shard *shard) {
     mkv_pump_round(shard->pump, shard->ring, shard->state == MKV_SHARD_OPENING);
-    atomic_store_explicit(&shard->round_ns, mkv_clock_monotonic_ns(), memory_order_relaxed);
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    atomic_store_explicit(&shard->round_ns, now_ns, memory_order_relaxed);
+    mkv_observer_tick(shard->observer, now_ns);
     if (atomic_exchange_explicit(&shard->checkpoint_wanted, false, memory_order_acquire)) {
         volumes_checkpoint(shard);
     }
     mkv_shard_tenants_advance(shard);
+    mkv_shard_ask_advance(shard);
     publish(shard);
 }
 

@@ -59,10 +59,12 @@ static bool seed_fits(uint64_t seed, unsigned canary) {
                             canary <= MKV_CANARY_JOINED_BEFORE_MEMBERS;
     const bool of_the_front = canary >= MKV_CANARY_RESIDENT_KEPT_OVER_REPLACE &&
                               canary <= MKV_CANARY_LIVE_SEGMENTS_DROPPED;
+    const bool of_ends = canary >= MKV_CANARY_DROPPED_REQUEST_NOT_TOLD &&
+                         canary <= MKV_CANARY_FLUSH_TIME_COUNTED_TWICE;
     const bool of_tiers =
         canary >= MKV_CANARY_DEMOTION_CAPTURED && canary <= MKV_CANARY_TIERS_IGNORED;
     return (shape.world == MKV_WORLD_SET) == of_the_set && (!of_tiers || shape.share_tier > 0) &&
-           (!of_the_front || shape.world == MKV_WORLD_FRONT);
+           (!(of_the_front || of_ends) || shape.world == MKV_WORLD_FRONT);
 }
 
 /* A bug that one kind of fault alone can show is hunted where nothing else happens: seeds draw that

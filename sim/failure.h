@@ -40,6 +40,7 @@ enum mkv_oracle {
     MKV_ORACLE_SAME_TRACE = 13, /* the same seed gives the same trace */
     MKV_ORACLE_TENANT = 15,     /* no key returns what another tenant stored */
     MKV_ORACLE_BUFFERS = 16,    /* no buffer is reused under a transfer */
+    MKV_ORACLE_ENDS = 17,       /* each request that began ends once, and as it was */
     MKV_ORACLE_ASSERTION = 100, /* not an oracle of the list: an assertion failed */
 };
 

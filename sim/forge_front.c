@@ -52,6 +52,9 @@ static void step(struct forged_client *client, struct mkv_input *input) {
     while ((count = mkv_front_effects(client->front, effects, 16)) > 0) {
         for (uint32_t index = 0; index < count; index++) {
             const enum mkv_effect_kind kind = effects[index].kind;
+            if (kind == MKV_EFFECT_REQUEST_ENDED) {
+                continue;
+            }
             MKV_ASSERT(kind == MKV_EFFECT_ANSWER || kind == MKV_EFFECT_PULL);
             if (kind == MKV_EFFECT_ANSWER) {
                 take_answer(client, &effects[index]);

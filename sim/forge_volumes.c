@@ -156,6 +156,8 @@ static void take_effect(struct volumes_world *world, const struct mkv_effect *ef
     case MKV_EFFECT_ANSWER:
         take_answer(world, effect);
         break;
+    case MKV_EFFECT_REQUEST_ENDED:
+        return;
     case MKV_EFFECT_PULL:
     case MKV_EFFECT_PUSH:
         break;

@@ -78,6 +78,7 @@ static void take_effects(struct mkv_forged_drive *drive) {
             case MKV_EFFECT_PUSH:
             case MKV_EFFECT_ANSWER:
             case MKV_EFFECT_BREAK:
+            case MKV_EFFECT_REQUEST_ENDED:
                 mkv_assert_failed("an effect of the front", __FILE__, __LINE__);
             }
         }

@@ -16,6 +16,8 @@
 #define PIN_S_MAX 3u
 /* How long what is reserved stays so: others may wait for it that long. */
 #define RESERVE_NS_MAX 5000000u
+/* How long a frame is on its way; drives and rings take times of the same order. */
+#define RECEIVED_NS_MAX 700u
 /* SESSION comes in so many of this many requests as its weight says. */
 #define SESSION_WEIGHT_OF 48u
 /* Operations without an end that are still bearable; above, everything drains and is settled. */
@@ -166,8 +168,11 @@ static void send_request(struct front_world *world, struct request *request,
                 .deadline_ns = deadline_ns,
                 .item_count = request->item_count,
                 .items = wire->items,
+                .received_ns = world->lives.now_ns - request->id % RECEIVED_NS_MAX,
+                .serial = request->id,
             },
     };
+    mkv_sim_ends_began(world, &input.request);
     mkv_sim_front_step(world, &input);
 }
 

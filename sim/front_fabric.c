@@ -118,6 +118,7 @@ void mkv_sim_fabric_take(struct front_world *world, const struct mkv_effect *eff
         return;
     }
     MKV_ASSERT(world->transfer_count < MKV_TRANSFERS_MAX);
+    mkv_sim_ends_took(world, effect);
     struct transfer *transfer = &world->transfers[world->transfer_count++];
     *transfer = (struct transfer){.kind = effect->kind, .op = effect->op};
     if (effect->kind == MKV_EFFECT_ANSWER) {
@@ -149,12 +150,14 @@ static void deliver(struct front_world *world, const struct transfer *transfer,
     switch (transfer->kind) {
     case MKV_EFFECT_PULL:
         mkv_sim_client_pulled(world, &transfer->effect, memory);
+        mkv_sim_ends_moved(world, &transfer->effect, true);
         mkv_chunk_sums(memory, (uint32_t)bytes, sums);
         input->fabric.sums = sums;
         input->fabric.sum_count = mkv_chunk_count((uint32_t)bytes);
         return;
     case MKV_EFFECT_PUSH:
         mkv_sim_client_pushed(world, &transfer->effect, memory);
+        mkv_sim_ends_moved(world, &transfer->effect, false);
         return;
     case MKV_EFFECT_ANSWER:
         mkv_sim_client_answered(world, &transfer->answer,
@@ -168,6 +171,7 @@ static void deliver(struct front_world *world, const struct transfer *transfer,
     case MKV_EFFECT_BREAK:
     case MKV_EFFECT_MESSAGE:
     case MKV_EFFECT_EVENT:
+    case MKV_EFFECT_REQUEST_ENDED:
         break;
     }
     MKV_ASSERT(false);

@@ -96,6 +96,9 @@ static void carry_out(struct front_world *world, const struct mkv_effect *effect
     case MKV_EFFECT_BREAK:
         mkv_sim_fabric_take(world, effect);
         return;
+    case MKV_EFFECT_REQUEST_ENDED:
+        mkv_sim_ends_ended(world, &effect->summary);
+        return;
     case MKV_EFFECT_EVENT:
         return;
     case MKV_EFFECT_DRIVE_READ:
@@ -226,6 +229,7 @@ static void reset(void *context, int pattern) {
         world->requests[index].used = false;
     }
     memset(world->reservations, 0, sizeof world->reservations);
+    world->begun_count = 0;
     world->request_count = 0;
     world->abandoned = 0;
     mkv_sim_fabric_reset(world);
@@ -303,6 +307,7 @@ static void work(void *context) {
     struct front_world *world = context;
     if (is_idle(world)) {
         check_slabs(world);
+        mkv_sim_ends_idle(world);
     }
     if (world->abandoned > 0 && is_idle(world)) {
         mkv_model_settle(&world->lives.model);

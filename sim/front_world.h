@@ -7,6 +7,7 @@
  *   front_client.c   requests, and how their answers are judged
  *   front_reserve.c  reservations: what clients have, and how they are held to it
  *   front_fabric.c   PULL, PUSH, ANSWER, and connections that close
+ *   front_ends.c     what is told of requests when they have ended
  *
  *     client --REQUEST--> front --ring--> volume      one step takes one message off a ring
  *       ^                  |  ^             |
@@ -31,6 +32,8 @@
 #define MKV_REQUEST_ITEMS_MAX 6u
 #define MKV_TRANSFERS_MAX 256u
 #define MKV_RESERVATIONS_MAX 8u
+/* Requests that have begun and not ended. */
+#define MKV_BEGUN_MAX 128u
 #define MKV_RING_MESSAGES 512u
 #define MKV_RING_DATA_BYTES 2048u
 #define MKV_FRONT_OPS_MAX 1024u
@@ -115,6 +118,20 @@ struct transfer {
     uint64_t hash; /* of the memory that it reads */
 };
 
+/* A request that has not ended. */
+struct begun {
+    uint64_t serial;
+    struct mkv_connection_id connection;
+    enum mkv_op op;
+    uint32_t item_count;
+    uint64_t received_ns;
+    bool answered; /* its ANSWER is handed out … */
+    bool refused;  /* … and says that it was refused whole */
+    enum mkv_status status;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+};
+
 /* What the front has asked a volume for, so that the watch can judge the answer (O12). */
 struct asked {
     uint32_t generation;
@@ -139,6 +156,8 @@ struct front_world {
     uint64_t request_id_last;
     struct reservation reservations[MKV_RESERVATIONS_MAX];
     uint32_t failures; /* of volumes */
+    struct begun begun[MKV_BEGUN_MAX];
+    uint32_t begun_count;
     struct transfer transfers[MKV_TRANSFERS_MAX];
     uint32_t transfer_count;
     uint64_t transfer_order_ns;
@@ -194,6 +213,19 @@ uint32_t mkv_sim_reserve_judge(struct front_world *world, const struct request *
 void mkv_sim_reserve_forget(struct front_world *world, uint64_t name);
 /* The connection is gone, and its reservations with it. */
 void mkv_sim_reserve_gone(struct front_world *world, struct mkv_connection_id connection);
+
+/* ---- front_ends.c ---------------------------------------------------------------------------- */
+
+/* A request goes to the front; its id is its serial. */
+void mkv_sim_ends_began(struct front_world *world, const struct mkv_request *request);
+/* A PULL, PUSH or ANSWER of it is handed out. */
+void mkv_sim_ends_took(struct front_world *world, const struct mkv_effect *effect);
+/* A PULL (`in`) or PUSH of it has completed. */
+void mkv_sim_ends_moved(struct front_world *world, const struct mkv_transfer_effect *effect,
+                        bool in);
+void mkv_sim_ends_ended(struct front_world *world, const struct mkv_request_summary *summary);
+/* Nothing is in flight. */
+void mkv_sim_ends_idle(const struct front_world *world);
 
 /* ---- front_fabric.c -------------------------------------------------------------------------- */
 

@@ -137,6 +137,7 @@ static void carry_out(struct mkv_node *node, const struct mkv_effect *effect) {
     case MKV_EFFECT_PUSH:
     case MKV_EFFECT_ANSWER:
     case MKV_EFFECT_BREAK:
+    case MKV_EFFECT_REQUEST_ENDED:
         MKV_ASSERT(false); /* the front's */
         break;
     }

@@ -479,6 +479,7 @@ static void print_rest(const struct mkv_effect *effect, FILE *out) {
     case MKV_EFFECT_FAIL_DRIVE:
     case MKV_EFFECT_BREAK:
     case MKV_EFFECT_EVENT:
+    case MKV_EFFECT_REQUEST_ENDED:
         return;
     }
 }

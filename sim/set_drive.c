@@ -72,6 +72,7 @@ static void carry_out(struct set_drive *drive, const struct mkv_effect *effect) 
     case MKV_EFFECT_PUSH:
     case MKV_EFFECT_ANSWER:
     case MKV_EFFECT_BREAK:
+    case MKV_EFFECT_REQUEST_ENDED:
         break;
     }
     MKV_ASSERT(false); /* the front's */

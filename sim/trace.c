@@ -46,6 +46,8 @@ static void message(struct mkv_trace *trace, const struct mkv_message *message,
     mkv_trace_word(trace, (uint64_t)message->length_units << 32 | message->slab.index);
     root(trace, &message->root);
     mkv_trace_word(trace, message->count);
+    mkv_trace_word(trace, message->drive_ns);
+    mkv_trace_word(trace, message->flush_ns);
     bytes(trace, data, message->data_bytes);
 }
 
@@ -55,6 +57,8 @@ static void request(struct mkv_trace *trace, const struct mkv_input *input) {
     mkv_trace_word(trace, request->request_id);
     mkv_trace_word(trace, (uint64_t)request->op << 32 | request->tenant);
     mkv_trace_word(trace, request->deadline_ns);
+    mkv_trace_word(trace, request->received_ns);
+    mkv_trace_word(trace, request->serial);
     mkv_trace_word(trace, request->item_count);
     for (uint32_t index = 0; index < request->item_count; index++) {
         const struct mkv_request_item *item = &request->items[index];
@@ -137,6 +141,28 @@ static void answer(struct mkv_trace *trace, const struct mkv_answer_effect *answ
     }
 }
 
+static void summary(struct mkv_trace *trace, const struct mkv_request_summary *summary,
+                    const uint8_t *base) {
+    connection(trace, summary->connection);
+    mkv_trace_word(trace, summary->request_id);
+    mkv_trace_word(trace, summary->serial);
+    mkv_trace_word(trace, (uint64_t)summary->op << 32 | (uint32_t)summary->status);
+    mkv_trace_word(trace, (uint64_t)summary->refused << 32 | (uint32_t)summary->dropped);
+    mkv_trace_word(trace, (uint64_t)summary->volume << 32 | summary->item_count);
+    mkv_trace_word(trace, (uint64_t)summary->keys_from_memory << 32 | summary->keys_from_drive);
+    mkv_trace_word(trace, (uint64_t)summary->tenant << 32 | (uint32_t)summary->miss);
+    mkv_trace_word(trace, summary->bytes_in);
+    mkv_trace_word(trace, summary->bytes_out);
+    mkv_trace_word(trace, summary->received_ns);
+    mkv_trace_word(trace, summary->ended_ns);
+    for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
+        mkv_trace_word(trace, summary->stage_ns[stage]);
+    }
+    mkv_trace_word(trace, summary->drive_ns);
+    mkv_trace_word(trace, summary->session);
+    bytes(trace, base + summary->key_offset, summary->key_bytes);
+}
+
 void mkv_trace_effect(struct mkv_trace *trace, uint32_t machine, const struct mkv_effect *effect,
                       const uint8_t *base) {
     trace->entries++;
@@ -182,6 +208,9 @@ void mkv_trace_effect(struct mkv_trace *trace, uint32_t machine, const struct mk
         for (uint32_t index = 0; index < 3; index++) {
             mkv_trace_word(trace, effect->event.value[index]);
         }
+        break;
+    case MKV_EFFECT_REQUEST_ENDED:
+        summary(trace, &effect->summary, base);
         break;
     }
     if (trace->log != NULL) {

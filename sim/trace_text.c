@@ -175,6 +175,24 @@ static void print_transfer(FILE *log, const char *name, const struct mkv_effect 
             effect->transfer.bytes, effect->transfer.slab.index, effect->transfer.slab_offset);
 }
 
+static void print_summary(FILE *log, const struct mkv_request_summary *summary) {
+    static const char *const stages[] = {"parse", "route", "wait_slab", "reply", "pull",
+                                         "push",  "flush", "write",     "read"};
+    _Static_assert(COUNT_OF(stages) == MKV_STAGE_COUNT, "each stage has a name");
+    fprintf(log, "REQUEST_ENDED %s request %llu serial %llu status %u%s%s after %llu ns:",
+            name_of(op_names, COUNT_OF(op_names), (unsigned)summary->op),
+            (unsigned long long)summary->request_id, (unsigned long long)summary->serial,
+            (unsigned)summary->status, summary->refused ? " refused" : "",
+            summary->dropped ? " dropped" : "",
+            (unsigned long long)(summary->ended_ns - summary->received_ns));
+    for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
+        if (summary->stage_ns[stage] > 0) {
+            fprintf(log, " %s %llu", stages[stage], (unsigned long long)summary->stage_ns[stage]);
+        }
+    }
+    fprintf(log, " drive %llu\n", (unsigned long long)summary->drive_ns);
+}
+
 void mkv_trace_print_effect(const struct mkv_trace *trace, uint32_t machine,
                             const struct mkv_effect *effect) {
     FILE *log = trace->log;
@@ -228,6 +246,9 @@ void mkv_trace_print_effect(const struct mkv_trace *trace, uint32_t machine,
                 (unsigned)effect->event.err, (unsigned long long)effect->event.value[0],
                 (unsigned long long)effect->event.value[1],
                 (unsigned long long)effect->event.value[2]);
+        break;
+    case MKV_EFFECT_REQUEST_ENDED:
+        print_summary(log, &effect->summary);
         break;
     }
 }

@@ -97,7 +97,7 @@ class SessionsTest(unittest.TestCase):
         self.assertEqual(self.tiers(node), [3, 0, 3, 1])
         self.assertEqual(self.metric(node, 'memkv_budget_force_total{reason="hard_cap"}'), 1)
         self.assertEqual(
-            self.metric(node, 'memkv_think_tokens_per_session_bucket{le="4096"}'), 1)
+            self.metric(node, 'memkv_think_tokens_per_session_bucket{le="4096.0"}'), 1)
         self.session(node, "7", "end")
         self.wait(node, 'memkv_demotions_total{cause="session_end"}', 1)
         self.session(node, "7", "end", code=1)

@@ -10,8 +10,10 @@
 struct reader {
     const char *at;
     struct parsed_exposition *parsed;
+    bool openmetrics;
     bool has_help; /* of the family in work */
     bool has_type;
+    bool has_sample;
 };
 
 static void expect(struct reader *reader, const char *text) {
@@ -50,8 +52,10 @@ static char *read_name(struct reader *reader, bool colon) {
     return copy(start, (size_t)(reader->at - start));
 }
 
-/* Up to `end`, which stays unread; backslash escapes itself, n, and in labels the quote. */
+/* Up to `end`, which stays unread; backslash escapes itself, n, and in labels the quote, which
+ * OpenMetrics escapes in every text. */
 static char *read_escaped(struct reader *reader, char end) {
+    const bool quotes = end == '"' || reader->openmetrics;
     char *text = calloc(1, strlen(reader->at) + 1);
     assert_non_null(text);
     size_t count = 0;
@@ -62,10 +66,12 @@ static char *read_escaped(struct reader *reader, char end) {
         char letter = *reader->at++;
         if (letter == '\\') {
             const char escape = *reader->at++;
-            if (escape != '\\' && escape != 'n' && !(escape == '"' && end == '"')) {
+            if (escape != '\\' && escape != 'n' && !(escape == '"' && quotes)) {
                 fail_msg("'\\%c' is no escape behind '%s'", escape, text);
             }
             letter = escape == 'n' ? '\n' : escape;
+        } else if (letter == '"' && quotes) {
+            fail_msg("a quote that is not escaped behind '%s'", text);
         }
         text[count++] = letter;
     }
@@ -97,6 +103,7 @@ static void read_help(struct reader *reader) {
     expect(reader, "\n");
     reader->has_help = true;
     reader->has_type = false;
+    reader->has_sample = false;
 }
 
 static void read_type(struct reader *reader) {
@@ -108,12 +115,32 @@ static void read_type(struct reader *reader) {
     expect(reader, " ");
     char *type = read_name(reader, false);
     if (strcmp(type, "counter") != 0 && strcmp(type, "gauge") != 0 &&
-        strcmp(type, "histogram") != 0) {
+        strcmp(type, "histogram") != 0 && !(reader->openmetrics && strcmp(type, "unknown") == 0)) {
         fail_msg("'%s' is no type that memkv has", type);
     }
     current(reader)->type = type;
     expect(reader, "\n");
     reader->has_type = true;
+}
+
+static void read_unit(struct reader *reader) {
+    char *name = read_name(reader, true);
+    if (!reader->openmetrics || !reader->has_type || reader->has_sample ||
+        strcmp(name, current(reader)->name) != 0) {
+        fail_msg("UNIT of %s does not follow its TYPE", name);
+    }
+    expect(reader, " ");
+    char *unit = read_name(reader, false);
+    const size_t name_bytes = strlen(name);
+    const size_t unit_bytes = strlen(unit);
+    if (name_bytes <= unit_bytes + 1 || name[name_bytes - unit_bytes - 1] != '_' ||
+        strcmp(name + name_bytes - unit_bytes, unit) != 0) {
+        fail_msg("%s does not end in its unit %s", name, unit);
+    }
+    free(name);
+    assert_null(current(reader)->unit);
+    current(reader)->unit = unit;
+    expect(reader, "\n");
 }
 
 static double read_number(struct reader *reader) {
@@ -146,9 +173,13 @@ static void read_labels(struct reader *reader, struct parsed_sample *sample) {
 }
 
 /* The name of a sample, without what a histogram's have behind that of the family. */
-static bool is_of_family(const struct parsed_family *family, const char *name) {
+static bool is_of_family(const struct reader *reader, const struct parsed_family *family,
+                         const char *name) {
     static const char *const ends[] = {"_bucket", "_sum", "_count"};
     const size_t bytes = strlen(family->name);
+    if (reader->openmetrics && strcmp(family->type, "counter") == 0) {
+        return strncmp(family->name, name, bytes) == 0 && strcmp(name + bytes, "_total") == 0;
+    }
     if (strcmp(family->type, "histogram") != 0) {
         return strcmp(family->name, name) == 0;
     }
@@ -160,20 +191,56 @@ static bool is_of_family(const struct parsed_family *family, const char *name) {
     return false;
 }
 
-/* Buckets count all values up to their bound, and the last one is the count. */
+static bool has_same_labels(const struct parsed_sample *sample, const struct parsed_sample *other,
+                            size_t count) {
+    for (size_t label = 0; label < count; label++) {
+        if (strcmp(sample->label_values[label], other->label_values[label]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A bucket's last label is its bound. Buckets of a series stand together, rise, and count all
+ * values up to their bound; the last one, which takes all, is the count. */
 static void check_bucket(const struct parsed_exposition *parsed,
                          const struct parsed_sample *sample) {
     const struct parsed_sample *before = sample - 1;
-    const bool follows =
-        sample > parsed->samples && before->family == sample->family && before->label_count == 1;
-    if (sample->label_count == 1) {
-        assert_string_equal(sample->label_names[0], "le");
-        assert_true(!follows || before->value <= sample->value);
-    } else if (strstr(sample->series, "_count") != NULL) {
-        assert_true(before->family == sample->family);
-        assert_string_equal((before - 1)->label_values[0], "+Inf");
-        assert_true((before - 1)->value == sample->value);
+    const char *name_end = sample->series + strlen(parsed->families[sample->family].name);
+    if (strncmp(name_end, "_bucket", 7) == 0) {
+        assert_true(sample->label_count > 0);
+        const size_t last = sample->label_count - 1;
+        assert_string_equal(sample->label_names[last], "le");
+        if (sample > parsed->samples && before->family == sample->family &&
+            before->label_count == sample->label_count && has_same_labels(sample, before, last)) {
+            assert_true(before->value <= sample->value);
+            assert_true(strtod(before->label_values[last], NULL) <
+                        strtod(sample->label_values[last], NULL));
+        }
+    } else if (strncmp(name_end, "_count", 6) == 0) {
+        const struct parsed_sample *all = sample - 2;
+        assert_true(all->family == sample->family);
+        assert_true(has_same_labels(sample, all, sample->label_count));
+        assert_string_equal(all->label_values[sample->label_count], "+Inf");
+        assert_true(all->value == sample->value);
     }
+}
+
+/* # {trace_id="…"} VALUE TIME, of a bucket's line, within the bucket. */
+static void read_exemplar(struct reader *reader, struct parsed_sample *sample) {
+    expect(reader, "# {trace_id=\"");
+    sample->trace_id = read_escaped(reader, '"');
+    assert_int_equal(strlen(sample->trace_id), 32);
+    assert_int_equal(strspn(sample->trace_id, "0123456789abcdef"), 32);
+    expect(reader, "\"} ");
+    sample->exemplar_value = read_number(reader);
+    expect(reader, " ");
+    sample->exemplar_s = read_number(reader);
+    assert_true(sample->label_count > 0);
+    assert_string_equal(sample->label_names[sample->label_count - 1], "le");
+    assert_true(sample->exemplar_value <=
+                strtod(sample->label_values[sample->label_count - 1], NULL));
+    assert_true(sample->value > 0);
 }
 
 static void read_sample(struct reader *reader) {
@@ -182,7 +249,7 @@ static void read_sample(struct reader *reader) {
     struct parsed_sample *sample = &parsed->samples[parsed->sample_count];
     const char *start = reader->at;
     char *name = read_name(reader, true);
-    if (!reader->has_type || !is_of_family(current(reader), name)) {
+    if (!reader->has_type || !is_of_family(reader, current(reader), name)) {
         fail_msg("a sample of %s stands outside of its family", name);
     }
     free(name);
@@ -191,8 +258,10 @@ static void read_sample(struct reader *reader) {
         read_labels(reader, sample);
     }
     sample->series = copy(start, (size_t)(reader->at - start));
-    for (size_t index = 0; index < parsed->sample_count; index++) {
-        if (strcmp(parsed->samples[index].series, sample->series) == 0) {
+    /* A family's samples stand together, so that only these can be the same. */
+    for (const struct parsed_sample *other = sample;
+         other > parsed->samples && (other - 1)->family == sample->family; other--) {
+        if (strcmp((other - 1)->series, sample->series) == 0) {
             fail_msg("sample %s comes twice", sample->series);
         }
     }
@@ -204,6 +273,10 @@ static void read_sample(struct reader *reader) {
     if (strcmp(current(reader)->type, "histogram") == 0) {
         check_bucket(parsed, sample);
     }
+    if (reader->openmetrics && accept(reader, " ")) {
+        read_exemplar(reader, sample);
+    }
+    reader->has_sample = true;
     expect(reader, "\n");
     parsed->sample_count++;
 }
@@ -223,21 +296,62 @@ static void check_utf8(const char *text) {
     free(line);
 }
 
-struct parsed_exposition *exposition_parse(const char *text) {
+/* No family has the name of a sample of another, or one that the format keeps for it. */
+static void check_clashes(const struct parsed_exposition *parsed) {
+    static const char *const ends[] = {"", "_total", "_created", "_bucket", "_sum", "_count"};
+    for (size_t index = 0; index < parsed->family_count; index++) {
+        const struct parsed_family *family = &parsed->families[index];
+        const bool counter = strcmp(family->type, "counter") == 0;
+        if (!counter && strcmp(family->type, "histogram") != 0) {
+            continue;
+        }
+        for (size_t place = 0; place < (counter ? 3u : 6u); place++) {
+            if (!counter && place == 1) {
+                continue;
+            }
+            char name[256];
+            snprintf(name, sizeof name, "%s%s", family->name, ends[place]);
+            for (size_t other = 0; other < parsed->family_count; other++) {
+                if (other != index && strcmp(parsed->families[other].name, name) == 0) {
+                    fail_msg("family %s has a name of family %s", name, family->name);
+                }
+            }
+        }
+    }
+}
+
+static struct parsed_exposition *parse(const char *text, bool openmetrics) {
     check_utf8(text);
-    struct reader reader = {.at = text, .parsed = calloc(1, sizeof *reader.parsed)};
+    struct reader reader = {
+        .at = text, .parsed = calloc(1, sizeof *reader.parsed), .openmetrics = openmetrics};
     assert_non_null(reader.parsed);
     while (*reader.at != '\0') {
+        if (openmetrics && accept(&reader, "# EOF\n")) {
+            assert_string_equal(reader.at, "");
+            check_clashes(reader.parsed);
+            return reader.parsed;
+        }
         if (accept(&reader, "# HELP ")) {
             read_help(&reader);
         } else if (accept(&reader, "# TYPE ")) {
             read_type(&reader);
+        } else if (accept(&reader, "# UNIT ")) {
+            read_unit(&reader);
         } else {
             read_sample(&reader);
         }
     }
     assert_true(reader.has_type);
+    assert_false(openmetrics);
     return reader.parsed;
+}
+
+struct parsed_exposition *exposition_parse(const char *text) {
+    return parse(text, false);
+}
+
+struct parsed_exposition *exposition_parse_openmetrics(const char *text) {
+    return parse(text, true);
 }
 
 void exposition_free(struct parsed_exposition *parsed) {
@@ -245,6 +359,7 @@ void exposition_free(struct parsed_exposition *parsed) {
         free(parsed->families[index].name);
         free(parsed->families[index].type);
         free(parsed->families[index].help);
+        free(parsed->families[index].unit);
     }
     for (size_t index = 0; index < parsed->sample_count; index++) {
         struct parsed_sample *sample = &parsed->samples[index];
@@ -253,6 +368,7 @@ void exposition_free(struct parsed_exposition *parsed) {
             free(sample->label_values[label]);
         }
         free(sample->series);
+        free(sample->trace_id);
     }
     free(parsed);
 }

@@ -19,6 +19,7 @@ static int setup(void **state) {
     for (uint32_t path = 0; path <= MKV_ADMIN_PATH_OTHER; path++) {
         world->counters.requests_total[path] = 10 + path;
     }
+    world->counters.auth_failures_total = 98;
     world->counters.scrape_ns = 1500000;
     world->process = (struct mkv_admin_process){1.25, 2, 3, 4, 5, 1767233647.5};
     world->sources = (struct mkv_metric_sources){
@@ -35,24 +36,31 @@ static int teardown(void **state) {
     return 0;
 }
 
-static struct parsed_exposition *scrape(const struct world *world) {
-    struct mkv_admin_reply reply = mkv_admin_metrics(&world->sources);
+static struct parsed_exposition *scrape_as(const struct world *world,
+                                           enum mkv_exposition_format format) {
+    struct mkv_admin_reply reply = mkv_admin_metrics(&world->sources, format);
     assert_int_equal(reply.status, 200);
     assert_non_null(reply.body);
     assert_int_equal(strlen(reply.body), reply.body_bytes);
-    struct parsed_exposition *parsed = exposition_parse(reply.body);
+    struct parsed_exposition *parsed = format == MKV_EXPOSITION_OPENMETRICS
+                                           ? exposition_parse_openmetrics(reply.body)
+                                           : exposition_parse(reply.body);
     free(reply.body);
     return parsed;
 }
 
+static struct parsed_exposition *scrape(const struct world *world) {
+    return scrape_as(world, MKV_EXPOSITION_TEXT);
+}
+
 static void test_exposition__every_family__parses(void **state) {
     struct parsed_exposition *parsed = scrape(*state);
-    assert_int_equal(parsed->family_count, mkv_metric_family_count);
-    for (size_t index = 0; index < mkv_metric_family_count; index++) {
-        assert_string_equal(parsed->families[index].name, mkv_metric_families[index].name);
-        assert_string_equal(parsed->families[index].help, mkv_metric_families[index].help);
+    assert_int_equal(parsed->family_count, mkv_metric_family_count());
+    for (size_t index = 0; index < mkv_metric_family_count(); index++) {
+        assert_string_equal(parsed->families[index].name, mkv_metric_family(index)->name);
+        assert_string_equal(parsed->families[index].help, mkv_metric_family(index)->help);
         static const char *const types[] = {"counter", "gauge", "histogram"};
-        assert_string_equal(parsed->families[index].type, types[mkv_metric_families[index].type]);
+        assert_string_equal(parsed->families[index].type, types[mkv_metric_family(index)->type]);
     }
     exposition_free(parsed);
 }
@@ -62,7 +70,7 @@ static void test_exposition__any_number_of_drives__parses(void **state) {
     struct world *world = *state;
     world->snapshot.drive_count = 0;
     struct parsed_exposition *parsed = scrape(world);
-    assert_int_equal(parsed->family_count, mkv_metric_family_count);
+    assert_int_equal(parsed->family_count, mkv_metric_family_count());
     exposition_free(parsed);
     world->snapshot.drive_count = MKV_VOLUMES_MAX;
     for (uint32_t index = 0; index < MKV_VOLUMES_MAX; index++) {
@@ -99,7 +107,7 @@ static void test_exposition__samples__labels_of_their_family(void **state) {
     bool has_sample[PARSED_FAMILIES_MAX] = {false};
     for (size_t index = 0; index < parsed->sample_count; index++) {
         const struct parsed_sample *sample = &parsed->samples[index];
-        const struct mkv_metric_family *family = &mkv_metric_families[sample->family];
+        const struct mkv_metric_family *family = mkv_metric_family(sample->family);
         has_sample[sample->family] = true;
         if (family->type == MKV_METRIC_HISTOGRAM) {
             continue; /* the parser has looked at its buckets */
@@ -110,7 +118,9 @@ static void test_exposition__samples__labels_of_their_family(void **state) {
         assert_null(family->labels[sample->label_count].name);
     }
     for (size_t index = 0; index < parsed->family_count; index++) {
-        if (!has_sample[index]) {
+        /* What has no key to tell apart has none yet. */
+        if (!has_sample[index] &&
+            strcmp(parsed->families[index].name, "memkv_auth_sessions") != 0) {
             fail_msg("%s has no sample", parsed->families[index].name);
         }
     }
@@ -121,8 +131,8 @@ static void test_exposition__samples__labels_of_their_family(void **state) {
 static void test_exposition__closed_labels__every_value_from_the_first_scrape(void **state) {
     struct world *world = *state;
     struct parsed_exposition *parsed = scrape(world);
-    for (size_t index = 0; index < mkv_metric_family_count; index++) {
-        const struct mkv_metric_label *labels = mkv_metric_families[index].labels;
+    for (size_t index = 0; index < mkv_metric_family_count(); index++) {
+        const struct mkv_metric_label *labels = mkv_metric_family(index)->labels;
         for (size_t place = 0; labels[place].name != NULL; place++) {
             for (const char *const *value = labels[place].values; value != NULL && *value != NULL;
                  value++) {
@@ -132,7 +142,7 @@ static void test_exposition__closed_labels__every_value_from_the_first_scrape(vo
                                       strcmp(parsed->samples[at].label_values[place], *value) == 0);
                 }
                 if (!found) {
-                    fail_msg("%s has no sample with %s=\"%s\"", mkv_metric_families[index].name,
+                    fail_msg("%s has no sample with %s=\"%s\"", mkv_metric_family(index)->name,
                              labels[place].name, *value);
                 }
             }
@@ -153,6 +163,66 @@ static void test_exposition__figures__as_in_the_snapshot(void **state) {
         {"memkv_read_bytes_total", 64000},
         {"memkv_write_total", 61},
         {"memkv_write_bytes_total", 65000},
+        {"memkv_connect_total", 0},
+        {"memkv_request_latency_us_bucket{le=\"1.0\"}", 1},
+        {"memkv_request_latency_us_bucket{le=\"2000.0\"}", 4},
+        {"memkv_request_latency_us_sum", 5.5},
+        {"memkv_request_latency_us_count", 4},
+        {"memkv_command_duration_seconds_bucket{op=\"get_small\",le=\"0.001\"}", 12},
+        {"memkv_command_duration_seconds_sum{op=\"put\"}", 0.001},
+        {"memkv_command_time_ns_total{op=\"get\"}", 2000000 + 12000000},
+        {"memkv_command_time_ns_total{op=\"put\"}", 1000000 + 11000000},
+        {"memkv_command_time_ns_total{op=\"delete\"}", 5000000},
+        {"memkv_batch_size_bucket{op=\"lookup\",le=\"16.0\"}", 4},
+        {"memkv_batch_size_bucket{op=\"lookup\",le=\"8.388608e+06\"}", 4},
+        {"memkv_batch_size_sum{op=\"lookup\"}", 64},
+        {"memkv_batch_fallback_total", 0},
+        {"memkv_queue_depth{queue=\"write\"}", 96},
+        {"memkv_dispatch_duration_seconds_bucket{le=\"2e-06\"}", 4},
+        {"memkv_dispatch_duration_seconds_sum", 0.000006},
+        {"memkv_lookup_prefix_blocks_total{part=\"hit\"}", 200},
+        {"memkv_deadline_exceeded_total{op=\"get\",stage=\"slab\"}", 52},
+        {"memkv_rdma_failures_total{status=\"flushed\"}", 0},
+        {"memkv_rdma_read_latency_us_count", 0},
+        {"memkv_transport_transitions_total{kind=\"drive_online\"}", 92},
+        {"memkv_storage_payload_bytes", 72},
+        {"memkv_trim_latency_us_bucket{device=\"d00\",le=\"100000.0\"}", 110},
+        {"memkv_trim_latency_us_sum{device=\"d00\"}", 11000000},
+        {"memkv_device_io_duration_seconds_bucket{device=\"d00\",op=\"read\",le=\"50.0\"}", 100},
+        {"memkv_device_io_duration_seconds_bucket{device=\"d00\",op=\"read\",le=\"+Inf\"}", 101},
+        {"memkv_device_io_duration_seconds_sum{device=\"d00\",op=\"flush\"}", 1.07},
+        {"memkv_device_io_busy_seconds_total{device=\"d00\"}", 2.5},
+        {"memkv_device_slow{device=\"d00\"}", 1},
+        {"memkv_device_slow{device=\"d01\"}", 0},
+        {"memkv_blocks_by_state{state=\"evictable\"}", 1234067},
+        {"memkv_blocks_by_state{state=\"leased\"}", 500},
+        {"memkv_blocks_by_state{state=\"unpersisted\"}", 9},
+        {"memkv_memory_bytes{kind=\"slabs\"}", 83},
+        {"memkv_block_reuse_gap_seconds_bucket{le=\"4.0\"}", 9},
+        {"memkv_admission_rejected_keys_total{reason=\"policy\"}", 0},
+        {"memkv_blocks_offloaded_total{fabric=\"tcp\"}", 71},
+        {"memkv_persist_us_sum", 3000},
+        {"memkv_persist_pre_wait_us_sum", 1000},
+        {"memkv_writer_wait_us_sum", 1200},
+        {"memkv_persist_post_wait_us_sum", 800},
+        {"memkv_iouring_write_us_bucket{le=\"1000.0\"}", 104},
+        {"memkv_iouring_read_us_count", 101},
+        {"memkv_iouring_fsync_us_sum", 1070000},
+        {"memkv_iouring_fsync_batch_size_sum", 800},
+        {"memkv_allocate_duration_us_bucket{le=\"5.0\"}", 5},
+        {"memkv_journal_flush_duration_us_count", 6},
+        {"memkv_checkpoint_duration_seconds_sum", 28},
+        {"memkv_pipeline_stage_duration_seconds_sum{stage=\"wait_slab\"}", 0.0015},
+        {"memkv_hotkey_tracked_total", 73},
+        {"memkv_hotkey_decays_total", 74},
+        {"memkv_auth_failures_total{listener=\"admin\"}", 98},
+        {"memkv_config_last_reload_successful", 1},
+        {"memkv_config_last_reload_success_timestamp_seconds", 1767233647.5},
+        {"memkv_config_info{hash=\"9f3c\"}", 1},
+        {"memkv_telemetry_events_total", 75},
+        {"memkv_telemetry_dropped_total", 76},
+        {"memkv_trace_spans_exported_total", 77},
+        {"memkv_trace_spans_dropped_total", 78},
         {"memkv_not_found_total", 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9},
         {"memkv_no_space_total", 11 + 14},
         {"memkv_invalid_requests_total", 2 + 3 + 4},
@@ -233,13 +303,13 @@ static void test_exposition__figures__as_in_the_snapshot(void **state) {
         {"memkv_sessions_tracked", 21},
         {"memkv_budget_force_total{reason=\"hard_cap\"}", 2},
         {"memkv_budget_force_total{reason=\"overthinking\"}", 0},
-        {"memkv_think_tokens_per_session_bucket{le=\"128\"}", 6},
+        {"memkv_think_tokens_per_session_bucket{le=\"128.0\"}", 6},
         {"memkv_think_tokens_per_session_count", 8},
         {"memkv_think_tokens_per_session_sum", 3000000},
-        {"memkv_block_lifetime_seconds_bucket{le=\"1\"}", 1},
-        {"memkv_block_lifetime_seconds_bucket{le=\"4096\"}", 3},
+        {"memkv_block_lifetime_seconds_bucket{le=\"1.0\"}", 1},
+        {"memkv_block_lifetime_seconds_bucket{le=\"4096.0\"}", 3},
         {"memkv_block_lifetime_seconds_sum", 8000},
-        {"memkv_block_idle_before_evict_seconds_bucket{le=\"8\"}", 3},
+        {"memkv_block_idle_before_evict_seconds_bucket{le=\"8.0\"}", 3},
         {"memkv_active_tenants", 1},
         {"memkv_tenant_blocks{tenant=\"default\"}", 1234567},
         {"memkv_tenant_bytes{tenant=\"default\"}", 29392896},
@@ -267,9 +337,9 @@ static void test_exposition__figures__as_in_the_snapshot(void **state) {
         {"memkv_directory_lag{device=\"d00\"}", 9},
         {"memkv_btree_cache_hits_total", 31},
         {"memkv_btree_cache_misses_total", 7},
-        {"memkv_btree_leaf_miss_us_bucket{le=\"16\"}", 4},
-        {"memkv_btree_leaf_miss_us_bucket{le=\"64\"}", 6},
-        {"memkv_btree_leaf_miss_us_bucket{le=\"4194304\"}", 6},
+        {"memkv_btree_leaf_miss_us_bucket{le=\"16.0\"}", 4},
+        {"memkv_btree_leaf_miss_us_bucket{le=\"64.0\"}", 6},
+        {"memkv_btree_leaf_miss_us_bucket{le=\"4.194304e+06\"}", 6},
         {"memkv_btree_leaf_miss_us_bucket{le=\"+Inf\"}", 7},
         {"memkv_btree_leaf_miss_us_sum", 5000000},
         {"memkv_btree_leaf_miss_us_count", 7},
@@ -344,10 +414,151 @@ static void test_exposition_family__help_with_escapes__written_so(void **state) 
         .argument = SIZE_MAX,
         .help = "a \"b\" \\ c\nd",
     };
-    char *text = mkv_exposition_family(&world->sources, &family);
+    char *text = mkv_exposition_family(&world->sources, &family, MKV_EXPOSITION_TEXT);
     assert_string_equal(text, "# HELP memkv_x a \"b\" \\\\ c\\nd\n# TYPE memkv_x gauge\n"
                               "memkv_x 18446744073709551615\nmemkv_x 0.500000000\n");
     free(text);
+}
+
+/* ---- OpenMetrics ----------------------------------------------------------------------------- */
+
+/* The samples are the same in both formats; what stands about them differs. */
+static void test_exposition_openmetrics__every_family__the_same_samples(void **state) {
+    struct parsed_exposition *text = scrape_as(*state, MKV_EXPOSITION_TEXT);
+    struct parsed_exposition *open = scrape_as(*state, MKV_EXPOSITION_OPENMETRICS);
+    assert_int_equal(open->family_count, text->family_count);
+    assert_int_equal(open->sample_count, text->sample_count);
+    for (size_t index = 0; index < open->sample_count; index++) {
+        assert_string_equal(open->samples[index].series, text->samples[index].series);
+        assert_true(open->samples[index].value == text->samples[index].value);
+    }
+    exposition_free(text);
+    exposition_free(open);
+}
+
+static const struct parsed_family *family_of(const struct parsed_exposition *parsed,
+                                             const char *name) {
+    for (size_t index = 0; index < parsed->family_count; index++) {
+        if (strcmp(parsed->families[index].name, name) == 0) {
+            return &parsed->families[index];
+        }
+    }
+    fail_msg("there is no family %s", name);
+    return NULL;
+}
+
+static void test_exposition_openmetrics__names_types_units__as_the_format_wants(void **state) {
+    static const struct {
+        const char *name, *type, *unit;
+    } cases[] = {
+        {"memkv_lookup", "counter", NULL},
+        {"memkv_read_bytes", "counter", "bytes"},
+        {"process_cpu_seconds", "counter", "seconds"},
+        {"memkv_device_io_busy_seconds", "counter", "seconds"},
+        {"memkv_command_time_ns", "counter", NULL},
+        {"memkv_request_latency_us", "histogram", NULL},
+        {"memkv_command_duration_seconds", "histogram", "seconds"},
+        {"memkv_scrub_progress_ratio", "gauge", "ratio"},
+        {"memkv_uptime_seconds", "gauge", "seconds"},
+        /* A gauge in spite of its suffix. */
+        {"memkv_blocks_total", "gauge", NULL},
+        /* Without _total it would have the name of the gauge before it. */
+        {"memkv_tenant_bytes", "gauge", "bytes"},
+        {"memkv_tenant_bytes_total", "unknown", NULL},
+        /* Bytes, but its name does not end so. */
+        {"memkv_device_bytes_used", "gauge", NULL},
+    };
+    struct parsed_exposition *parsed = scrape_as(*state, MKV_EXPOSITION_OPENMETRICS);
+    for (size_t place = 0; place < sizeof cases / sizeof cases[0]; place++) {
+        const struct parsed_family *family = family_of(parsed, cases[place].name);
+        assert_string_equal(family->type, cases[place].type);
+        if (cases[place].unit == NULL) {
+            assert_null(family->unit);
+        } else {
+            assert_non_null(family->unit);
+            assert_string_equal(family->unit, cases[place].unit);
+        }
+    }
+    exposition_free(parsed);
+}
+
+static void set_exemplar(struct mkv_admin_exemplar *exemplar, uint8_t first, uint64_t value_ns) {
+    *exemplar = (struct mkv_admin_exemplar){
+        .trace_id = {first, [15] = 0x9c}, .value_ns = value_ns, .wall_ms = 1767233647500};
+}
+
+static void test_exposition_openmetrics__requests_with_a_trace__exemplars(void **state) {
+    struct world *world = *state;
+    struct mkv_admin_timing *timing = &world->snapshot.timing;
+    set_exemplar(&timing->request_exemplars.buckets[10], 0x0a, 1500000);
+    timing->request.counts[MKV_HISTOGRAM_BOUNDS]++;
+    set_exemplar(&timing->request_exemplars.buckets[MKV_HISTOGRAM_BOUNDS], 0xff, 61000000000);
+    set_exemplar(&timing->command_exemplars[MKV_OP_GET].buckets[9], 0x0b, 900000);
+    struct parsed_exposition *parsed = scrape_as(world, MKV_EXPOSITION_OPENMETRICS);
+    static const struct {
+        const char *series, *trace_id;
+        double value;
+    } cases[] = {
+        {"memkv_request_latency_us_bucket{le=\"2000.0\"}", "0a00000000000000000000000000009c",
+         1500},
+        {"memkv_request_latency_us_bucket{le=\"+Inf\"}", "ff00000000000000000000000000009c",
+         61000000},
+        {"memkv_command_duration_seconds_bucket{op=\"get\",le=\"0.001\"}",
+         "0b00000000000000000000000000009c", 0.0009},
+    };
+    size_t found = 0;
+    for (size_t index = 0; index < parsed->sample_count; index++) {
+        const struct parsed_sample *sample = &parsed->samples[index];
+        for (size_t place = 0; place < sizeof cases / sizeof cases[0]; place++) {
+            if (strcmp(sample->series, cases[place].series) == 0) {
+                assert_non_null(sample->trace_id);
+                assert_string_equal(sample->trace_id, cases[place].trace_id);
+                assert_true(sample->exemplar_value == cases[place].value);
+                assert_true(sample->exemplar_s == 1767233647.5);
+                found++;
+            }
+        }
+        found += sample->trace_id != NULL ? 100u : 0u;
+    }
+    assert_int_equal(found, 303);
+    exposition_free(parsed);
+    /* The text format has none. */
+    exposition_free(scrape(world));
+}
+
+/* ---- histograms ------------------------------------------------------------------------------ */
+
+/* The texts of bounds are those of the ladders, in the family's unit. */
+static void test_exposition_ladder__bounds__those_of_the_histogram(void **state) {
+    static const struct {
+        const char *name;
+        double scale;
+    } cases[] = {
+        {"memkv_request_latency_us_bucket", 1e3},
+        {"memkv_dispatch_duration_seconds_bucket", 1e9},
+        {"memkv_iouring_fsync_batch_size_bucket", 0},
+    };
+    struct parsed_exposition *parsed = scrape(*state);
+    for (size_t place = 0; place < sizeof cases / sizeof cases[0]; place++) {
+        uint32_t bound = 0;
+        for (size_t index = 0; index < parsed->sample_count; index++) {
+            const struct parsed_sample *sample = &parsed->samples[index];
+            const size_t name_bytes = strlen(cases[place].name);
+            if (strncmp(sample->series, cases[place].name, name_bytes) != 0 ||
+                strcmp(sample->label_values[0], "+Inf") == 0) {
+                continue;
+            }
+            const double text = strtod(sample->label_values[0], NULL);
+            assert_true(bound < MKV_HISTOGRAM_BOUNDS);
+            const double expected = cases[place].scale > 0
+                                        ? (double)mkv_histogram_bound_ns(bound) / cases[place].scale
+                                        : (double)mkv_histogram_bound_size(bound);
+            assert_true(text > expected * (1 - 1e-12) && text < expected * (1 + 1e-12));
+            bound++;
+        }
+        assert_int_equal(bound, MKV_HISTOGRAM_BOUNDS);
+    }
+    exposition_free(parsed);
 }
 
 int main(void) {
@@ -365,6 +576,14 @@ int main(void) {
                                         teardown),
         cmocka_unit_test_setup_teardown(test_exposition__names_from_elsewhere__escaped, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_exposition_openmetrics__every_family__the_same_samples,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_exposition_openmetrics__names_types_units__as_the_format_wants, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_exposition_openmetrics__requests_with_a_trace__exemplars, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_exposition_ladder__bounds__those_of_the_histogram,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_exposition_family__help_with_escapes__written_so,
                                         setup, teardown),
     };

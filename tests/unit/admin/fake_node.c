@@ -25,6 +25,7 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
                 .state = MKV_VOLUME_SERVING,
                 .epoch = 12,
                 .blocks = 1234567,
+                .leases = 500,
                 .blocks_by_tier = {10, 1234537, 15, 5},
                 .evictions_by_tier = {40, 30, 20, 7},
                 .demotions_total = {11, 12, 13},
@@ -82,11 +83,15 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
             },
         .io =
             {
-                [MKV_ADMIN_IO_READ] = {101, 1175ull << 30, 2, 3},
-                [MKV_ADMIN_IO_WRITE] = {104, 191ull << 20, 5, 6},
-                [MKV_ADMIN_IO_FLUSH] = {107, 0, 8, 1},
-                [MKV_ADMIN_IO_TRIM] = {110, 3ull << 20, 9, 0},
+                [MKV_ADMIN_IO_READ] = {101, 1175ull << 30, 2, 3, {{[6] = 100, [24] = 1}, 7500000}},
+                [MKV_ADMIN_IO_WRITE] = {104, 191ull << 20, 5, 6, {{[9] = 104}, 104000000}},
+                [MKV_ADMIN_IO_FLUSH] = {107, 0, 8, 1, {{[12] = 107}, 1070000000}},
+                [MKV_ADMIN_IO_TRIM] = {110, 3ull << 20, 9, 0, {{[15] = 110}, 11000000000}},
             },
+        .slow = true,
+        .io_busy_ns = 2500000000,
+        .flush_writes = {{[3] = 107}, 800},
+        .reuse_gap = {.counts = {[2] = 9}, .sum = 30},
     };
     snapshot->drives[1] = (struct mkv_admin_drive){
         .name = "d01",
@@ -150,6 +155,50 @@ static void fake_front(struct mkv_front_stats *front) {
     front->reads_shared = 44;
 }
 
+static void fake_timing(struct mkv_admin_snapshot *snapshot) {
+    struct mkv_admin_timing *timing = &snapshot->timing;
+    timing->request = (struct mkv_histogram){{[0] = 1, [10] = 3}, 5500};
+    timing->dispatch = (struct mkv_histogram){{[1] = 4}, 6000};
+    timing->persist = (struct mkv_histogram){{[10] = 2}, 3000000};
+    timing->persist_pre_wait = (struct mkv_histogram){{[9] = 2}, 1000000};
+    timing->writer_wait = (struct mkv_histogram){{[9] = 2}, 1200000};
+    timing->persist_post_wait = (struct mkv_histogram){{[9] = 2}, 800000};
+    timing->allocate = (struct mkv_histogram){{[2] = 5}, 20000};
+    timing->journal_flush = (struct mkv_histogram){{[11] = 6}, 24000000};
+    timing->checkpoint = (struct mkv_histogram){{[20] = 7}, 28000000000};
+    for (uint32_t command = MKV_OP_PUT; command < MKV_ADMIN_COMMAND_COUNT; command++) {
+        timing->commands[command] = (struct mkv_histogram){{[9] = command}, command * 1000000ull};
+    }
+    for (uint32_t op = MKV_OP_PUT; op < MKV_OP_COUNT; op++) {
+        timing->batch_items[op] = (struct mkv_histogram){{[4] = op}, 16ull * op};
+        snapshot->deadlines[op][MKV_FRONT_STAGE_SLAB] = 50 + op;
+    }
+    for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
+        timing->stages[stage] = (struct mkv_histogram){{[8] = stage + 1}, 500000ull * (stage + 1)};
+    }
+    snapshot->lookup_prefix_asked = 224;
+    snapshot->lookup_prefix_hit = 200;
+    snapshot->blocks_in = 71;
+    snapshot->payload_bytes = 72;
+    snapshot->hotkey_accesses_total = 73;
+    snapshot->hotkey_decays_total = 74;
+    snapshot->telemetry_events_total = 75;
+    snapshot->telemetry_dropped_total = 76;
+    snapshot->trace_spans_exported_total = 77;
+    snapshot->trace_spans_dropped_total = 78;
+    for (uint32_t place = 0; place < MKV_ADMIN_MEMORY_KIND_COUNT; place++) {
+        snapshot->memory_bytes[place] = 80 + place;
+    }
+    for (uint32_t place = 0; place < MKV_ADMIN_TRANSITION_COUNT; place++) {
+        snapshot->transitions_total[place] = 90 + place;
+    }
+    for (uint32_t place = 0; place < MKV_ADMIN_QUEUE_COUNT; place++) {
+        snapshot->queue_depth[place] = 95 + place;
+    }
+    snprintf(snapshot->config_hash, sizeof snapshot->config_hash, "9f3c");
+    snapshot->config_read_ms = 1767233647500;
+}
+
 static void fake_tenants(struct mkv_admin_snapshot *snapshot) {
     snapshot->tenant_count = 2;
     snapshot->tenants[0] = (struct mkv_admin_tenant){
@@ -179,6 +228,7 @@ void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
     fake_drives(snapshot);
     fake_tenants(snapshot);
     fake_front(&snapshot->front);
+    fake_timing(snapshot);
     snapshot->fabric = (struct mkv_admin_fabric){
         .connections_active = 62,
         .connections_accepted_total = 70,

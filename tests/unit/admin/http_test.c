@@ -172,6 +172,21 @@ static void test_http__metrics__text_of_version_0_0_4(void **state) {
     }
 }
 
+static void test_http__metrics_asked_for_as_openmetrics__openmetrics(void **state) {
+    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Connection: close\r\n"
+                                  "Accept: application/openmetrics-text;version=1.0.0,"
+                                  "text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n\r\n";
+    struct fake_node *node = *state;
+    struct fake_reply reply = fake_exchange(node->port, request, sizeof request - 1);
+    assert_int_equal(reply.status, 200);
+    assert_true(fake_reply_has(
+        &reply, "Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    static const char end[] = "\n# EOF\n";
+    assert_string_equal(reply.body + strlen(reply.body) - strlen(end), end);
+    fake_reply_free(&reply);
+}
+
 static void test_http__a_query_behind_the_path__ignored(void **state) {
     struct fake_node *node = *state;
     expect(node, "/v1/live?verbose=1", 200, "ok");
@@ -502,6 +517,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_http__status_in_every_state__named_in_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_http__metrics__text_of_version_0_0_4, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_http__metrics_asked_for_as_openmetrics__openmetrics,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_http__a_query_behind_the_path__ignored, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_http__no_such_path__404_with_the_paths, setup,

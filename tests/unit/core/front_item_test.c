@@ -202,7 +202,8 @@ static void test_deadline__put_begin_unanswered__ends_and_is_aborted_later(void 
     world_run(world);
     world_wait(world, WORLD_SECOND);
     expect_deadline(world, put, MKV_FRONT_STAGE_VOLUME);
-    assert_int_equal(world_stats(world).requests_in_flight, 1);
+    assert_int_equal(world_stats(world).requests_in_flight, 0);
+    assert_int_equal(world_stats(world).items_in_flight, 1);
     world_release(world, GATE_PUT_READY);
     assert_int_equal(world->seen[GATE_PULL], 0);
     assert_int_equal(world_block_count(world, 0), 0);

@@ -231,6 +231,8 @@ static void test_front__another_tenant__is_forbidden(void **state) {
     input.request.item_count = 1;
     input.request.items = &item;
     input.request.request_id = world->request_count;
+    input.request.serial = world->request_count;
+    world->requests[world->request_count].sent = true;
     world->requests[world->request_count].op = MKV_OP_GET;
     const uint32_t id = world->request_count++;
     world_step(world, &input);
@@ -329,9 +331,11 @@ static void test_front__more_items_than_effects__takes_several_steps(void **stat
     }
     const uint32_t id = world->request_count++;
     world->requests[id].op = MKV_OP_LOOKUP;
+    world->requests[id].sent = true;
     struct mkv_input input = {.kind = MKV_INPUT_REQUEST, .data = (const uint8_t *)"k"};
     input.data_bytes = 1;
     input.request.request_id = id;
+    input.request.serial = id;
     input.request.op = MKV_OP_LOOKUP;
     input.request.deadline_ns = UINT64_MAX;
     input.request.item_count = MKV_FRONT_ITEMS_PER_REQUEST_MAX;
@@ -463,6 +467,9 @@ static void test_front__effects_not_drained__is_an_assertion(void **state) {
     struct mkv_effect effect;
     assert_int_equal(mkv_front_effects(world->front, &effect, 1), 1);
     assert_int_equal(effect.op.index, MKV_NONE_U32);
+    struct mkv_effect ended;
+    assert_int_equal(mkv_front_effects(world->front, &ended, 1), 1);
+    assert_int_equal(ended.kind, MKV_EFFECT_REQUEST_ENDED);
     input.kind = MKV_INPUT_FABRIC_DONE;
     memset(&input.fabric, 0, sizeof input.fabric);
     input.fabric.event = MKV_FABRIC_ANSWER_DONE;

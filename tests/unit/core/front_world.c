@@ -160,6 +160,10 @@ void world_check_idle(struct world *world) {
     }
     for (uint32_t id = 1; id < world->request_count; id++) {
         const struct world_request *request = &world->requests[id];
+        assert_int_equal(request->ends, request->sent || request->dropped ? 1 : 0);
+    }
+    for (uint32_t id = 1; id < world->request_count; id++) {
+        const struct world_request *request = &world->requests[id];
         assert_true(request->answers == 1 || (request->dropped && request->answers == 0));
     }
 }
@@ -247,6 +251,26 @@ static void take_answer(struct world *world, const struct mkv_effect *effect) {
     event->transfer.connection = answer->connection;
 }
 
+static void take_ended(struct world *world, const struct mkv_request_summary *summary) {
+    assert_true(summary->serial < world->request_count);
+    struct world_request *request = &world->requests[summary->serial];
+    assert_int_equal(request->ends, 0);
+    request->ends++;
+    request->summary = *summary;
+    assert_int_equal(summary->request_id, summary->serial);
+    assert_true(summary->ended_ns <= world->now_ns);
+    assert_int_equal(summary->dropped, request->answers == 0);
+    uint64_t sum_ns = 0;
+    for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
+        sum_ns += summary->stage_ns[stage];
+    }
+    assert_int_equal(sum_ns, summary->ended_ns - summary->received_ns);
+    assert_true(summary->key_bytes <= MKV_KEY_BYTES_MAX);
+    memcpy(request->ended_key, mkv_front_arena(world->front) + summary->key_offset,
+           summary->key_bytes);
+    request->ended_key[summary->key_bytes] = 0;
+}
+
 static void take_effect(struct world *world, const struct mkv_effect *effect) {
     switch (effect->kind) {
     case MKV_EFFECT_PULL:
@@ -264,6 +288,9 @@ static void take_effect(struct world *world, const struct mkv_effect *effect) {
         world->break_seen[effect->transfer.connection.index] = true;
         world->broken[effect->transfer.connection.index] = true;
         world->breaks++;
+        return;
+    case MKV_EFFECT_REQUEST_ENDED:
+        take_ended(world, &effect->summary);
         return;
     case MKV_EFFECT_MESSAGE:
         world_volume_take(world, &effect->message,
@@ -305,6 +332,10 @@ void world_tick(struct world *world) {
 
 static void deliver_message(struct world *world, struct world_event *event) {
     struct mkv_input input = {.kind = MKV_INPUT_MESSAGE};
+    if (event->gate == GATE_READ_DONE || event->gate == GATE_PUT_DONE) {
+        event->message.drive_ns = world->drive_ns;
+        event->message.flush_ns = event->gate == GATE_PUT_DONE ? world->flush_ns : 0;
+    }
     input.data = world_volume_answer(world, event);
     input.message = event->message;
     input.data_bytes = event->message.data_bytes;
@@ -573,6 +604,9 @@ uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
     input.request.deadline_ns = world->now_ns + world->deadline_after_ns;
     input.request.item_count = item_count;
     input.request.items = sent;
+    input.request.serial = id;
+    input.request.received_ns = world->now_ns - WORLD_PARSE_NS;
+    input.request.trace = (struct mkv_trace_context){.trace_id = {(uint8_t)id}};
     world_step(world, &input);
     return id;
 }

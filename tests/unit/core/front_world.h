@@ -9,7 +9,8 @@
  * The world checks at each effect what any driver relies on: the messages of one operation come in
  * their order and exactly once; no more operations than credits; no slab in two uses at a time; one
  * ANSWER for a request, none for a closed connection, and no transfer behind it; a GET that is
- * answered OK was sent all of its bytes, any other none, unless the connection was broken.
+ * answered OK was sent all of its bytes, any other none, unless the connection was broken. Of each
+ * request the end is told once, behind all that.
  */
 #ifndef MKV_TESTS_UNIT_CORE_FRONT_WORLD_H
 #define MKV_TESTS_UNIT_CORE_FRONT_WORLD_H
@@ -27,6 +28,8 @@
 #define WORLD_ITEMS_MAX 8u
 #define WORLD_BLOCK_BYTES (128u * 1024u)
 #define WORLD_SECOND 1000000000ull
+/* From the first byte of a request to the front. */
+#define WORLD_PARSE_NS 40u
 
 /* Kinds of events, which a test holds or fails. */
 enum gate {
@@ -123,6 +126,9 @@ struct world_request {
     enum mkv_status status;
     uint32_t result_count;
     struct mkv_item_result results[WORLD_ITEMS_MAX];
+    uint32_t ends;
+    struct mkv_request_summary summary;
+    char ended_key[MKV_KEY_BYTES_MAX + 1];
 };
 
 struct world {
@@ -133,9 +139,11 @@ struct world {
     uint8_t *unit_users;
     uint64_t now_ns;
     uint64_t wall_later_ms;
-    uint32_t touches;                                /* blocks that volumes were told of */
-    uint64_t touch_tag;                              /* the first of the last message */
-    uint64_t lease_ns;                               /* that the last EXISTS or PIN asked for */
+    uint32_t touches;   /* blocks that volumes were told of */
+    uint64_t drive_ns;  /* that volumes say reads and writes took … */
+    uint64_t flush_ns;  /* … and writes behind it */
+    uint64_t touch_tag; /* the first of the last message */
+    uint64_t lease_ns;  /* that the last EXISTS or PIN asked for */
     enum mkv_status session_status[MKV_VOLUMES_MAX]; /* what a volume answers to SESSION */
     struct mkv_message put_message;                  /* the last PUT_BEGIN that came */
     struct mkv_message session_message;              /* the last one that came */

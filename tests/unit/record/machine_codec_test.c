@@ -96,6 +96,8 @@ static void test_input__message__every_field_comes_back(void **state) {
     expected.session = from->session;
     expected.tier_hint = from->tier_hint;
     expected.action = from->action;
+    expected.drive_ns = from->drive_ns;
+    expected.flush_ns = from->flush_ns;
     assert_memory_equal(&back.message, &expected, sizeof expected);
 }
 
@@ -115,7 +117,10 @@ static void test_input__request__keys_items_and_tenant_come_back(void **state) {
                     .tenant_name = "team-7",
                     .deadline_ns = UINT64_MAX,
                     .item_count = 2,
-                    .items = items},
+                    .items = items,
+                    .received_ns = 5,
+                    .serial = 6,
+                    .trace = {.trace_id = {7}, .parent_id = {8}, .flags = 9}},
     };
     const struct mkv_input back = through(&input);
     assert_int_equal(back.request.connection.index, 1);
@@ -126,6 +131,9 @@ static void test_input__request__keys_items_and_tenant_come_back(void **state) {
     assert_string_equal(back.request.tenant_name, "team-7");
     assert_true(back.request.deadline_ns == UINT64_MAX);
     assert_int_equal(back.request.item_count, 2);
+    assert_int_equal(back.request.received_ns, 5);
+    assert_int_equal(back.request.serial, 6);
+    assert_memory_equal(&back.request.trace, &input.request.trace, sizeof back.request.trace);
     for (uint32_t index = 0; index < 2; index++) {
         const struct mkv_request_item *item = &back.request.items[index];
         assert_int_equal(item->key_offset, 0x33333333);
@@ -285,7 +293,7 @@ static void test_effect__of_every_kind__comes_back(void **state) {
     (void)state;
     static uint8_t arena[ARENA_BYTES];
     static struct mkv_record_effect back;
-    for (uint32_t kind = MKV_EFFECT_DRIVE_READ; kind <= MKV_EFFECT_EVENT; kind++) {
+    for (uint32_t kind = MKV_EFFECT_DRIVE_READ; kind <= MKV_EFFECT_REQUEST_ENDED; kind++) {
         struct mkv_effect effect;
         memset(&effect, 0x21, sizeof effect);
         effect.kind = (enum mkv_effect_kind)kind;
@@ -299,6 +307,13 @@ static void test_effect__of_every_kind__comes_back(void **state) {
         if (effect.kind == MKV_EFFECT_ANSWER) {
             effect.answer.result_count = 0;
         }
+        if (effect.kind == MKV_EFFECT_REQUEST_ENDED) {
+            effect.summary.key_offset = 3;
+            effect.summary.key_bytes = 5;
+            effect.summary.key_cut = true;
+            effect.summary.refused = true;
+            effect.summary.dropped = false;
+        }
         const size_t bytes = write_effect(&effect, arena, first);
         struct mkv_codec reader = mkv_codec_reader(first, bytes);
         mkv_record_effect_read(&reader, &back);
@@ -306,6 +321,16 @@ static void test_effect__of_every_kind__comes_back(void **state) {
         assert_int_equal(reader.at, bytes);
         assert_int_equal(back.effect.kind, kind);
         assert_int_equal(back.effect.op.generation, 0x21212121);
+        if (effect.kind == MKV_EFFECT_REQUEST_ENDED) {
+            assert_memory_equal(&back.effect.summary.trace, &effect.summary.trace,
+                                sizeof effect.summary.trace);
+            assert_memory_equal(back.effect.summary.stage_ns, effect.summary.stage_ns,
+                                sizeof effect.summary.stage_ns);
+            assert_true(back.effect.summary.session == effect.summary.session);
+            assert_true(back.effect.summary.refused);
+            assert_false(back.effect.summary.dropped);
+            assert_int_equal(back.byte_count, 5);
+        }
     }
     static const uint8_t unknown[] = {99, 0, 0, 0};
     struct mkv_codec reader = mkv_codec_reader(unknown, sizeof unknown);

@@ -18,6 +18,7 @@
 
 #include "backends/clock.h"
 #include "backends/fabric_local.h"
+#include "core/bytes.h"
 #include "core/hash.h"
 #include "server/shard.h"
 
@@ -490,10 +491,108 @@ static void test_shard__drive_of_another_store__leaves_the_other_serving(void **
     world_destroy(world);
 }
 
+/* ---- questions ------------------------------------------------------------------------------ */
+
+/* Pages of at most `page` keys of a volume, until there are no more; returns how many keys. */
+static uint32_t scan_all(struct world *world, uint32_t volume, uint64_t page) {
+    struct mkv_shard_answer *answer = calloc(1, sizeof *answer);
+    assert_non_null(answer);
+    struct mkv_message question = {
+        .kind = MKV_MESSAGE_SCAN, .volume = volume, .length = 6, .count = page, .data_bytes = 6};
+    uint8_t data[6 + MKV_KEY_BYTES_MAX];
+    memcpy(data, "block-", 6);
+    uint32_t keys = 0;
+    do {
+        assert_int_equal(mkv_shard_ask(world->shard, &question, data, WAIT_NS, answer),
+                         MKV_STATUS_OK);
+        assert_int_equal(answer->message.kind, MKV_MESSAGE_SCAN_DONE);
+        assert_int_equal(answer->message.status, MKV_STATUS_OK);
+        assert_true(answer->message.count <= page);
+        uint32_t at = 0;
+        for (uint64_t i = 0; i < answer->message.count; i++) {
+            const uint32_t key_bytes = mkv_load_u16(answer->data + at + 12);
+            assert_memory_equal(answer->data + at + MKV_SCAN_ENTRY_BYTES, "block-", 6);
+            memcpy(data + 6, answer->data + at + MKV_SCAN_ENTRY_BYTES, key_bytes);
+            question.data_bytes = 6 + key_bytes;
+            at += MKV_SCAN_ENTRY_BYTES + key_bytes;
+        }
+        assert_int_equal(at, answer->message.data_bytes);
+        keys += (uint32_t)answer->message.count;
+    } while ((answer->message.flags & MKV_SCAN_MORE) != 0);
+    free(answer);
+    return keys;
+}
+
+static void test_shard_ask__scan_and_exists__are_answered_while_it_serves(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    world_run(world, MKV_OP_PUT, false);
+    world_open(world, true);
+    assert_int_equal(mkv_shard_wait_opened(world->shard), DRIVES);
+    struct mkv_shard_answer *answer = calloc(1, sizeof *answer);
+    assert_non_null(answer);
+    assert_int_equal(scan_all(world, 0, 1000) + scan_all(world, 1, 1000), BLOCKS);
+    assert_int_equal(scan_all(world, 0, 5) + scan_all(world, 1, 5), BLOCKS);
+    uint32_t there = 0;
+    for (uint32_t volume = 0; volume < DRIVES; volume++) {
+        struct mkv_message question = {
+            .kind = MKV_MESSAGE_EXISTS, .volume = volume, .data_bytes = 7};
+        assert_int_equal(
+            mkv_shard_ask(world->shard, &question, (const uint8_t *)"block-6", WAIT_NS, answer),
+            MKV_STATUS_OK);
+        assert_int_equal(answer->message.kind, MKV_MESSAGE_EXISTS_DONE);
+        if (answer->message.status == MKV_STATUS_OK) {
+            assert_int_equal(answer->message.length_units, 1048576 / MKV_UNIT_BYTES);
+            there++;
+        }
+        question = (struct mkv_message){.kind = MKV_MESSAGE_COUNT, .volume = volume};
+        assert_int_equal(mkv_shard_ask(world->shard, &question, NULL, WAIT_NS, answer),
+                         MKV_STATUS_OK);
+        assert_int_equal(answer->message.kind, MKV_MESSAGE_COUNT_DONE);
+    }
+    assert_int_equal(there, 1); /* a key is on the drive that it goes to */
+    free(answer);
+    assert_true(world_close(world));
+    world_destroy(world);
+}
+
+/* A question that nobody waits for is over before the next one begins. */
+static void test_shard_ask__time_is_over__the_next_is_answered_all_the_same(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    world_run(world, MKV_OP_PUT, false);
+    world_open(world, true);
+    assert_int_equal(mkv_shard_wait_opened(world->shard), DRIVES);
+    struct mkv_shard_answer *answer = calloc(1, sizeof *answer);
+    assert_non_null(answer);
+    const struct mkv_message question = {.kind = MKV_MESSAGE_COUNT};
+    uint32_t late = 0;
+    for (uint32_t i = 0; i < 50; i++) {
+        const enum mkv_status status =
+            mkv_shard_ask(world->shard, &question, NULL, i % 2 == 0 ? i * 1000 : WAIT_NS, answer);
+        assert_true(status == MKV_STATUS_OK || (i % 2 == 0 && status == MKV_STATUS_DEADLINE));
+        late += status == MKV_STATUS_DEADLINE;
+    }
+    assert_true(late > 0); /* the first one had no time at all */
+    mkv_shard_close(world->shard, 0);
+    enum mkv_status status = MKV_STATUS_OK;
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WAIT_NS;
+    while (status == MKV_STATUS_OK && mkv_clock_monotonic_ns() < end_ns) {
+        status = mkv_shard_ask(world->shard, &question, NULL, WAIT_NS, answer);
+        status = status == MKV_STATUS_OK ? answer->message.status : status;
+    }
+    assert_int_equal(status, MKV_STATUS_UNAVAILABLE);
+    free(answer);
+    assert_true(world_close(world));
+    world_destroy(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shard__blocks__survive_a_clean_restart),
         cmocka_unit_test(test_shard__stats__come_from_another_thread),
+        cmocka_unit_test(test_shard_ask__scan_and_exists__are_answered_while_it_serves),
+        cmocka_unit_test(test_shard_ask__time_is_over__the_next_is_answered_all_the_same),
         cmocka_unit_test(test_shard__tcp_client__puts_and_gets_and_is_drained),
         cmocka_unit_test(test_shard__drive_of_another_store__leaves_the_other_serving),
     };

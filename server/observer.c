@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/observer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/seqlock.h"
+#include "backends/clock.h"
+#include "server/client_list.h"
+#include "server/slow_log.h"
+
+/* A client's key is looked at in one of so many of its requests, for what its keys begin with. */
+#define CLIENT_KEY_EACH 16u
+#define CACHE_LINE_BYTES 64u
+
+#define EXEMPLAR_WORDS ((uint32_t)(sizeof(struct mkv_admin_exemplar) / sizeof(uint64_t)))
+_Static_assert(sizeof(struct mkv_admin_exemplar) % sizeof(uint64_t) == 0, "whole words");
+
+union exemplar {
+    struct mkv_admin_exemplar exemplar;
+    uint64_t words[EXEMPLAR_WORDS];
+};
+
+struct example {
+    uint64_t sequence;
+    union exemplar content;
+};
+
+struct mkv_observer {
+    struct mkv_observer_options options;
+    struct mkv_hotkeys *hotkeys;
+    struct mkv_slow_log *slow;
+    struct mkv_client_list *clients;
+    uint64_t decay_ns; /* when what is hot is halved next; 0: at the first tick it is set */
+    uint32_t requests; /* for CLIENT_KEY_EACH */
+    /* What other threads read while requests are counted shares no line with the above. */
+    __attribute__((aligned(CACHE_LINE_BYTES))) struct mkv_hdr latencies[MKV_ADMIN_LATENCY_OP_COUNT];
+    struct example examples[MKV_ADMIN_LATENCY_OP_COUNT][MKV_HISTOGRAM_BOUNDS + 1];
+};
+
+struct mkv_observer *mkv_observer_create(const struct mkv_observer_options *options) {
+    struct mkv_observer *observer = aligned_alloc(CACHE_LINE_BYTES, sizeof *observer);
+    if (observer == NULL) {
+        return NULL;
+    }
+    memset(observer, 0, sizeof *observer);
+    observer->options = *options;
+    if (observer->options.hotkeys_columns == 0) {
+        observer->options.hotkeys_columns = MKV_SKETCH_COLUMNS_DEFAULT;
+    }
+    if (observer->options.hotkeys_decay_ns == 0) {
+        observer->options.hotkeys_decay_ns = MKV_OBSERVER_DECAY_NS;
+    }
+    observer->hotkeys = mkv_hotkeys_create(observer->options.hotkeys_columns);
+    observer->slow = mkv_slow_log_create();
+    observer->clients = mkv_client_list_create(options->connections_max);
+    if (observer->hotkeys == NULL || observer->slow == NULL || observer->clients == NULL) {
+        mkv_observer_destroy(observer);
+        return NULL;
+    }
+    return observer;
+}
+
+void mkv_observer_destroy(struct mkv_observer *observer) {
+    if (observer == NULL) {
+        return;
+    }
+    mkv_hotkeys_destroy(observer->hotkeys);
+    mkv_slow_log_destroy(observer->slow);
+    mkv_client_list_destroy(observer->clients);
+    free(observer);
+}
+
+/* ---- a request begins ------------------------------------------------------------------------ */
+
+static void began_client(struct mkv_observer *observer, const struct mkv_input *input) {
+    const struct mkv_connection_id id = input->request.connection;
+    const bool is_new = !mkv_client_list_has(observer->clients, id);
+    if (is_new) {
+        struct mkv_fabric_client client;
+        observer->options.fabric->ops->describe(observer->options.fabric, id, &client);
+        mkv_client_list_opened(observer->clients, id, &client);
+    }
+    const struct mkv_request_item *first = &input->request.items[0];
+    if ((is_new || observer->requests++ % CLIENT_KEY_EACH == 0) && first->key_bytes > 0) {
+        mkv_client_list_key(observer->clients, id, input->data + first->key_offset,
+                            first->key_bytes);
+    }
+}
+
+/* I3 */
+static void began_keys(struct mkv_observer *observer, const struct mkv_input *input) {
+    const struct mkv_request *request = &input->request;
+    if (request->op != MKV_OP_GET && request->op != MKV_OP_PUT && request->op != MKV_OP_ALLOCATE) {
+        return;
+    }
+    for (uint32_t i = 0; i < request->item_count; i++) {
+        const struct mkv_request_item *item = &request->items[i];
+        mkv_hotkeys_count(observer->hotkeys, request->tenant, input->data + item->key_offset,
+                          item->key_bytes);
+    }
+}
+
+void mkv_observer_request_began(void *context, const struct mkv_input *input) {
+    struct mkv_observer *observer = context;
+    if (!MKV_OBSERVE) {
+        return;
+    }
+    MKV_ASSERT(input->kind == MKV_INPUT_REQUEST);
+    began_client(observer, input);
+    began_keys(observer, input);
+}
+
+/* ---- a request ends -------------------------------------------------------------------------- */
+
+static enum mkv_admin_latency_op by_size(uint64_t bytes, enum mkv_admin_latency_op large,
+                                         enum mkv_admin_latency_op small) {
+    return bytes < MKV_ADMIN_SMALL_BYTES ? small : large;
+}
+
+/* False for operations whose latencies are not kept in detail. */
+static bool latency_op_of(const struct mkv_request_summary *summary,
+                          enum mkv_admin_latency_op *op) {
+    switch (summary->op) {
+    case MKV_OP_GET:
+        *op = by_size(summary->bytes_out, MKV_ADMIN_LATENCY_GET, MKV_ADMIN_LATENCY_GET_SMALL);
+        return true;
+    case MKV_OP_PUT:
+        *op = by_size(summary->bytes_in, MKV_ADMIN_LATENCY_PUT, MKV_ADMIN_LATENCY_PUT_SMALL);
+        return true;
+    case MKV_OP_EXISTS:
+        *op = MKV_ADMIN_LATENCY_EXISTS;
+        return true;
+    case MKV_OP_LOOKUP:
+        *op = MKV_ADMIN_LATENCY_LOOKUP;
+        return true;
+    case MKV_OP_DELETE:
+        *op = MKV_ADMIN_LATENCY_DELETE;
+        return true;
+    case MKV_OP_COMMIT:
+        *op = MKV_ADMIN_LATENCY_COMMIT;
+        return true;
+    case MKV_OP_PIN:
+    case MKV_OP_UNPIN:
+    case MKV_OP_SESSION:
+    case MKV_OP_ALLOCATE:
+        break;
+    }
+    return false;
+}
+
+static uint32_t bound_of(uint64_t value_ns) {
+    uint32_t bound = 0;
+    while (bound < MKV_HISTOGRAM_BOUNDS && value_ns > mkv_histogram_bound_ns(bound)) {
+        bound++;
+    }
+    return bound;
+}
+
+static bool is_sampled(const struct mkv_trace_context *trace) {
+    return (trace->flags & 1) != 0;
+}
+
+static void ended_example(struct mkv_observer *observer, enum mkv_admin_latency_op op,
+                          const struct mkv_request_summary *summary, uint64_t total_ns) {
+    struct example *example = &observer->examples[op][bound_of(total_ns)];
+    union exemplar source = {.exemplar = {.value_ns = total_ns, .time_ms = mkv_clock_wall_ms()}};
+    memcpy(source.exemplar.trace_id, summary->trace.trace_id, sizeof source.exemplar.trace_id);
+    mkv_seqlock_store(&example->sequence, example->content.words, source.words, EXEMPLAR_WORDS);
+}
+
+static void ended_slow(struct mkv_observer *observer, const struct mkv_request_summary *summary,
+                       uint64_t total_ns) {
+    struct mkv_admin_slow slow = {
+        .time_ms = mkv_clock_wall_ms(),
+        .bytes_in = summary->bytes_in,
+        .bytes_out = summary->bytes_out,
+        .total_ns = total_ns,
+        .drive_ns = summary->drive_ns,
+        .trace = summary->trace,
+        .op = summary->op,
+        .status = summary->status,
+        .dropped = summary->dropped,
+        .volume = summary->volume,
+        .item_count = summary->item_count,
+        .key_bytes = summary->key_bytes,
+    };
+    memcpy(slow.stage_ns, summary->stage_ns, sizeof slow.stage_ns);
+    memcpy(slow.key, observer->options.front_arena + summary->key_offset,
+           mkv_min_u64(summary->key_bytes, sizeof slow.key));
+    mkv_client_list_name(observer->clients, summary->connection, slow.client, slow.client_name);
+    observer->options.tenant_name(observer->options.tenant_context, summary->tenant, slow.tenant);
+    mkv_slow_log_add(observer->slow, &slow);
+}
+
+void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary) {
+    struct mkv_observer *observer = context;
+    if (!MKV_OBSERVE) {
+        return;
+    }
+    MKV_ASSERT(summary->ended_ns >= summary->received_ns);
+    const uint64_t total_ns = summary->ended_ns - summary->received_ns;
+    enum mkv_admin_latency_op op;
+    if (!summary->dropped && !summary->refused && latency_op_of(summary, &op)) { /* I2 */
+        mkv_hdr_record(&observer->latencies[op], total_ns);
+        if (is_sampled(&summary->trace)) {
+            ended_example(observer, op, summary, total_ns);
+        }
+    }
+    if (total_ns > observer->options.slow_ns) {
+        ended_slow(observer, summary, total_ns);
+    }
+    mkv_client_list_count(observer->clients, summary);
+}
+
+void mkv_observer_connection_closed(void *context, struct mkv_connection_id id) {
+    struct mkv_observer *observer = context;
+    mkv_client_list_closed(observer->clients, id);
+}
+
+void mkv_observer_tick(struct mkv_observer *observer, uint64_t now_ns) {
+    if (observer->decay_ns != 0 && now_ns >= observer->decay_ns) {
+        mkv_hotkeys_halve(observer->hotkeys);
+    }
+    if (now_ns >= observer->decay_ns) {
+        observer->decay_ns = now_ns + observer->options.hotkeys_decay_ns;
+    }
+}
+
+/* ---- any thread ------------------------------------------------------------------------------ */
+
+void mkv_observer_latency(const struct mkv_observer *observer, enum mkv_admin_latency_op op,
+                          struct mkv_hdr *target) {
+    mkv_hdr_merge(target, &observer->latencies[op]);
+}
+
+void mkv_observer_exemplars(const struct mkv_observer *observer, struct mkv_admin_exemplars *out) {
+    memset(out, 0, sizeof *out);
+    for (uint32_t op = 0; op < MKV_ADMIN_LATENCY_OP_COUNT; op++) {
+        for (uint32_t bound = 0; bound <= MKV_HISTOGRAM_BOUNDS; bound++) {
+            const struct example *example = &observer->examples[op][bound];
+            union exemplar copy;
+            if (mkv_seqlock_load(&example->sequence, copy.words, example->content.words,
+                                 EXEMPLAR_WORDS)) {
+                out->of[op][bound] = copy.exemplar;
+            }
+        }
+    }
+}
+
+const struct mkv_hotkeys *mkv_observer_hotkeys(const struct mkv_observer *observer) {
+    return observer->hotkeys;
+}
+
+uint32_t mkv_observer_slow(const struct mkv_observer *observer, struct mkv_admin_slow *out,
+                           uint32_t max) {
+    return mkv_slow_log_copy(observer->slow, out, max);
+}
+
+uint64_t mkv_observer_slow_ns(const struct mkv_observer *observer) {
+    return observer->options.slow_ns;
+}
+
+uint32_t mkv_observer_clients(const struct mkv_observer *observer, struct mkv_admin_client *out,
+                              uint32_t max) {
+    return mkv_client_list_copy(observer->clients, out, max);
+}

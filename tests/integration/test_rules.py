@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""deploy/prometheus as promtool sees it, and that each alert is tested both ways."""
+
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+
+from prometheus import RULE_FILES, RULE_TESTS, RULES, left_sides, read, selectors
+
+SEVERITIES = {"critical", "high", "warning", "medium", "low"}
+PROMTOOL_S_MAX = 120
+
+
+def promtool(*arguments):
+    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False,
+                          timeout=PROMTOOL_S_MAX)
+
+
+def alerts():
+    """The text of each alert, by its name."""
+    parts = re.split(r"^ *- alert: (\w+)$", read(RULE_FILES[1]), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+class RulesTest(unittest.TestCase):
+    def check(self, *arguments):
+        child = promtool(*arguments)
+        self.assertEqual(child.returncode, 0, child.stdout + child.stderr)
+
+    def test_rules__configuration_and_rules__promtool_takes_them(self):
+        self.check("check", "config", os.path.join(RULES, "prometheus.yml"))
+        self.check("check", "rules", *RULE_FILES)
+
+    def test_rules__each_alert__fires_and_does_not_fire(self):
+        self.check("test", "rules", *RULE_TESTS)
+        # Each evaluation is one item of a list, from its expression to the next item's.
+        evaluations = {}
+        for path in RULE_TESTS:
+            for item in re.split(r"^ *- (?=\{?expr:|name:)", read(path), flags=re.MULTILINE):
+                found = re.match(r"\{?expr: '?ALERTS\{alertname=\"(\w+)\"", item)
+                if found:
+                    evaluations.setdefault(found.group(1), set()).add("exp_samples" in item)
+        self.assertEqual(set(evaluations), set(alerts()))
+        for name, kinds in evaluations.items():
+            self.assertEqual(kinds, {True, False}, f"{name} is not tested both ways")
+
+    def test_rules__a_rule_that_is_wrong__promtool_says_so(self):
+        """The tests can fail: a threshold that nothing passes makes one of them."""
+        path = self.enterContext(tempfile.TemporaryDirectory())
+        os.mkdir(os.path.join(path, "tests"))
+        for source in (*RULE_FILES, RULE_TESTS[0]):
+            text = read(source).replace("memkv_errors:rate5m > 10", "memkv_errors:rate5m > 13")
+            with open(os.path.join(path, os.path.relpath(source, RULES)), "w",
+                      encoding="utf-8") as file:
+                file.write(text)
+        child = promtool("test", "rules", os.path.join(path, "tests",
+                                                       os.path.basename(RULE_TESTS[0])))
+        self.assertNotEqual(child.returncode, 0)
+        self.assertIn("MemkvErrorRate", child.stdout + child.stderr)
+
+    def test_rules__each_alert__says_how_grave_and_what_to_do(self):
+        for name, text in alerts().items():
+            severity = re.search(r"severity: (\w+)", text)
+            self.assertIsNotNone(severity, name)
+            self.assertIn(severity.group(1), SEVERITIES, name)
+            for field in ("summary", "description", "runbook_url"):
+                self.assertRegex(text, rf"\n +{field}: ", f"{name} has no {field}")
+
+    def test_rules__parts_of_an_expression__are_told_apart(self):
+        self.assertEqual(
+            left_sides('sum without (a) (x{b="> and"}) > on (op) group_left () y '
+                       'and on (job, instance) z offset 5m >= 2 unless absent(w)'),
+            ['sum without (a) (x{b="> and"})', "z", "w"])
+        self.assertEqual(
+            selectors('sum without (op) (rate(memkv_a_total{s=~"x|y",t="z"}[5m])) / up'),
+            ['memkv_a_total{s="x",t="z"}', 'memkv_a_total{s="y",t="z"}', "up"])
+
+
+if __name__ == "__main__":
+    unittest.main()
