@@ -288,6 +288,7 @@ static enum mkv_exit_daemon serve(struct mkv_node *node) {
         mkv_shard_close(node->shard, 0);
     }
     node->shard_is_stuck = !mkv_shard_join(node->shard);
+    mkv_node_requests_tell(node);
     if (serving == 0) {
         return MKV_EXIT_DAEMON_IO;
     }

@@ -33,6 +33,7 @@
 #include "server/drive_set.h"
 #include "server/log.h"
 #include "server/node.h"
+#include "server/request_log.h"
 #include "server/shard.h"
 
 struct node_drive {
@@ -80,6 +81,7 @@ struct mkv_node {
     struct mkv_tenant_quota quotas[MKV_TENANT_QUOTAS_MAX];
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
+    struct mkv_request_log *requests;
     struct mkv_shard *shard;
     bool shard_started;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
@@ -149,6 +151,12 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
 __attribute__((warn_unused_result)) bool mkv_node_log_begin(
     struct mkv_node *node, char problem[MKV_NODE_LOG_PROBLEM_BYTES]);
 void mkv_node_log_provide(struct mkv_node *node, struct mkv_admin_log *out);
+/* Step of the table: lines about requests, and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_requests_begin(struct mkv_node *node,
+                                                                 struct mkv_backend_error *error);
+void mkv_node_requests_end(struct mkv_node *node);
+/* Says what requests came to since the last time; no further one will come. */
+void mkv_node_requests_tell(struct mkv_node *node);
 
 /* ---- node_record.c -------------------------------------------------------------------------- */
 

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backends/clock.h"
+
 _Static_assert(MKV_ADMIN_LOG_LEVEL_BYTES == MKV_LOG_FILTER_TEXT_BYTES, "levels fit");
 _Static_assert(MKV_ADMIN_LOG_PROBLEM_BYTES == MKV_LOG_FILTER_PROBLEM_BYTES, "problems fit");
 
@@ -65,4 +67,33 @@ static bool level_set(void *context, const char *text, char problem[MKV_ADMIN_LO
 void mkv_node_log_provide(struct mkv_node *node, struct mkv_admin_log *out) {
     *out = (struct mkv_admin_log){
         .context = node, .last = last, .level = level, .level_set = level_set};
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+/* On the log's thread. */
+static void requests_tick(void *context, uint64_t now_ns) {
+    const struct mkv_node *node = context;
+    mkv_request_log_tick(node->requests, now_ns, false);
+}
+
+bool mkv_node_requests_begin(struct mkv_node *node, struct mkv_backend_error *error) {
+    node->requests = mkv_request_log_create(node->log, mkv_clock_monotonic_ns());
+    if (node->requests == NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a node. Free memory on this machine");
+    }
+    mkv_log_periodic(node->log, requests_tick, node);
+    return true;
+}
+
+void mkv_node_requests_tell(struct mkv_node *node) {
+    mkv_log_periodic(node->log, NULL, NULL);
+    mkv_request_log_tick(node->requests, mkv_clock_monotonic_ns(), true);
+}
+
+void mkv_node_requests_end(struct mkv_node *node) {
+    mkv_log_periodic(node->log, NULL, NULL);
+    mkv_request_log_destroy(node->requests);
+    node->requests = NULL;
 }

@@ -76,6 +76,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->quota_count = node->quota_count;
     options->quotas = node->quotas;
     options->recorder = node->recorder;
+    options->requests = node->requests;
 }
 
 static void arena_undo(struct mkv_node *node) {
@@ -246,6 +247,7 @@ static const struct step steps[] = {
     {"format", mkv_node_drives_format, NULL},
     {"memory", arena_perform, arena_undo},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
+    {"requests", mkv_node_requests_begin, mkv_node_requests_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

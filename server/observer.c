@@ -109,6 +109,9 @@ void mkv_observer_request_began(void *context, const struct mkv_input *input) {
     MKV_ASSERT(input->kind == MKV_INPUT_REQUEST);
     began_client(observer, input);
     began_keys(observer, input);
+    if (observer->options.requests != NULL) {
+        mkv_request_log_began(observer->options.requests, &input->request);
+    }
 }
 
 /* ---- a request ends -------------------------------------------------------------------------- */
@@ -211,6 +214,9 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
         ended_slow(observer, summary, total_ns);
     }
     mkv_client_list_count(observer->clients, summary);
+    if (observer->options.requests != NULL) {
+        mkv_request_log_ended(observer->options.requests, summary);
+    }
 }
 
 void mkv_observer_connection_closed(void *context, struct mkv_connection_id id) {

@@ -48,6 +48,7 @@
 #define MKV_SHARD_ANSWER_BYTES_MAX 65536u
 
 struct mkv_observer;
+struct mkv_request_log;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -77,6 +78,7 @@ struct mkv_shard_options {
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
      * recorded. */
     struct mkv_recorder *recorder;
+    struct mkv_request_log *requests; /* for the observer, as are these; outlives the shard */
     /* What the observer keeps, whose other options the shard sets; see observer.h. */
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;

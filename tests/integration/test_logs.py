@@ -14,6 +14,7 @@ import unittest
 import urllib.error
 import urllib.request
 
+from load import Load, Store
 from node import MEMKV, SOURCE, Node, environment, free_port, run_memkv
 
 DEADLINE_S = 60
@@ -238,6 +239,71 @@ class FileTest(LogTest):
             self.skipTest("logrotate is not installed")
         self.assertEqual(child.returncode, 0, child.stderr)
         self.assertNotIn("error:", child.stderr)
+
+
+class RequestTest(LogTest):
+    def test_payload_and_keys__at_trace__stand_in_no_line(self):
+        payload = self.path("payload")
+        with open(payload, "w", encoding="ascii") as file:
+            file.write("PAYLOAD-THAT-NOBODY-LOGS " * 4000)
+        with Node(*self.config("log: {level: trace}\n")) as node:
+            node.ready()
+            for _ in range(2):
+                self.assertEqual(node.command("put", "KEY-THAT-NOBODY-LOGS", payload).returncode, 0)
+                got = node.command("get", "KEY-THAT-NOBODY-LOGS", self.path("got"))
+                self.assertEqual(got.returncode, 0)
+            node.command("exists", "KEY-THAT-NOBODY-LOGS", "other")
+            node.command("get", "KEY-THAT-NOBODY-LOGS-EITHER")
+            node.command("delete", "KEY-THAT-NOBODY-LOGS")
+            node.terminate()
+            said = "\n".join(node.errors)
+        self.assertIn("L2 store task", said)
+        self.assertIn("Retrieved 1 of 1 blocks", said)
+        self.assertNotIn("NOBODY", said)
+
+    def test_load__volumes__stay_within_their_bounds(self):
+        """Fewer than 1 ERROR, 10 WARN and 100 INFO lines a minute, and what the metric counts."""
+        store = Store()
+        self.addCleanup(store.close)
+        node = store.start()
+        before = len(node.errors)
+        begin = time.monotonic()
+        load = Load(store, "--threads", "4", "--keys", "32")
+        load.begin("--seconds", "12")
+        load.end()
+        minutes = (time.monotonic() - begin) / 60
+        lines = node.errors[before:]
+        counts = {level: sum(f"Z {level} " in line for line in lines) for level in LEVELS}
+        self.assertEqual(counts["ERROR"], 0, lines)
+        self.assertLess(counts["WARN"], 10 * minutes, lines)
+        self.assertLess(counts["INFO"], 100 * minutes, lines)
+        self.assertTrue(any("core.front: Stored " in line for line in lines), lines)
+        self.assertTrue(any("core.front: Retrieved " in line for line in lines), lines)
+        for words in ("core.front: Stored ", "core.front: Retrieved "):
+            told = [line for line in lines if words in line]
+            self.assertLessEqual(len(told), 60 * minutes / 5 + 1, told)
+        self.assertEqual(node.terminate(), 0)
+        totals = [re.search(r"blocks=(\d+)", line) for line in node.errors
+                  if "core.front: Stored " in line]
+        self.assertGreater(sum(int(total.group(1)) for total in totals), 0)
+        store.take()
+
+    def test_metric__messages_by_level__is_the_lines(self):
+        with Node("--dev", self.path("data"), "--log-format", "json") as node:
+            node.ready()
+
+            def told():
+                _, text = node.http("/v1/metrics")
+                return {level: int(float(value)) for level, value in re.findall(
+                    r'^memkv_log_messages_total\{level="(\w+)"\} (\S+)$', text, re.MULTILINE)}
+
+            def written():
+                counts = dict.fromkeys(map(str.lower, LEVELS), 0)
+                for line in node.errors:
+                    counts[json.loads(line)["level"].lower()] += 1
+                return counts
+            wait_until(lambda: told() == written(), "the metric and the lines are the same")
+            self.assertGreater(told()["info"], 0)
 
 
 class StuckReaderTest(LogTest):
