@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/telemetry_event.h"
 #include "admin/words.h"
 
 #define TARGET "core.front"
@@ -49,11 +50,6 @@ void mkv_request_log_destroy(struct mkv_request_log *requests) {
     free(requests);
 }
 
-void mkv_request_name(uint64_t serial, struct mkv_connection_id connection,
-                      char out[MKV_REQUEST_NAME_BYTES]) {
-    snprintf(out, MKV_REQUEST_NAME_BYTES, "req-%" PRIu64 "-%" PRIu32, serial, connection.index);
-}
-
 /* ---- single requests ------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 4, 5))) static void line(struct mkv_request_log *requests,
@@ -77,8 +73,8 @@ void mkv_request_log_began(struct mkv_request_log *requests, const struct mkv_re
     if (!wants_lines(requests)) {
         return;
     }
-    char name[MKV_REQUEST_NAME_BYTES];
-    mkv_request_name(request->serial, request->connection, name);
+    char name[MKV_TELEMETRY_SESSION_BYTES];
+    mkv_telemetry_session(request->serial, request->connection, name);
     const struct mkv_log_field fields[] = {
         {.name = "request", .text = name},
         {.name = "op", .text = mkv_admin_ops[request->op]},
@@ -107,8 +103,8 @@ static void ended_lookup(struct mkv_request_log *requests, const struct mkv_log_
 
 static void ended_lines(struct mkv_request_log *requests,
                         const struct mkv_request_summary *summary) {
-    char name[MKV_REQUEST_NAME_BYTES];
-    mkv_request_name(summary->serial, summary->connection, name);
+    char name[MKV_TELEMETRY_SESSION_BYTES];
+    mkv_telemetry_session(summary->serial, summary->connection, name);
     const double seconds = (double)(summary->ended_ns - summary->received_ns) / NS_PER_S;
     const struct mkv_log_field fields[] = {
         {.name = "request", .text = name},
@@ -180,8 +176,8 @@ void mkv_request_log_ended(struct mkv_request_log *requests,
         ended_lines(requests, summary);
     }
     if (summary->dropped && mkv_log_wants(requests->log, MKV_LOG_FABRIC, MKV_CONFIG_LOG_DEBUG)) {
-        char name[MKV_REQUEST_NAME_BYTES];
-        mkv_request_name(summary->serial, summary->connection, name);
+        char name[MKV_TELEMETRY_SESSION_BYTES];
+        mkv_telemetry_session(summary->serial, summary->connection, name);
         const struct mkv_log_field fields[] = {
             {.name = "request", .text = name},
             {.name = "op", .text = mkv_admin_ops[summary->op]},

@@ -23,8 +23,6 @@
 #include "server/log.h"
 
 #define MKV_REQUEST_LOG_SUM_NS (5ull * 1000000000u)
-/* Room for what a request is called by lines and events. */
-#define MKV_REQUEST_NAME_BYTES 48u
 
 struct mkv_request_log;
 
@@ -41,9 +39,5 @@ void mkv_request_log_ended(struct mkv_request_log *requests,
 /* Writes the sums, if there are any and MKV_REQUEST_LOG_SUM_NS have passed since the last time; at
  * once with `all`. By one thread at a time. */
 void mkv_request_log_tick(struct mkv_request_log *requests, uint64_t now_ns, bool all);
-
-/* "req-17-4": the seventeenth request of the node's life, on connection 4. */
-void mkv_request_name(uint64_t serial, struct mkv_connection_id connection,
-                      char out[MKV_REQUEST_NAME_BYTES]);
 
 #endif
