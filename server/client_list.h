@@ -6,8 +6,8 @@
  * Invariants
  *  I1  A place is that of the connection's index; what is of an older generation counts nowhere.
  *  I2  Writing never waits; a copy passes over a place that is being written.
- *  I3  A client has at most MKV_ADMIN_CLIENT_PREFIXES beginnings of keys, each once; a new one takes
- *      the place of the oldest.
+ *  I3  A client has at most MKV_ADMIN_CLIENT_PREFIXES beginnings of keys, each once; a new one
+ *      takes the place of the oldest.
  *
  * Not responsible for: connections that have sent no request.
  */

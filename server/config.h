@@ -26,6 +26,7 @@
 #ifndef MKV_SERVER_CONFIG_H
 #define MKV_SERVER_CONFIG_H
 
+#include "admin/otlp_endpoint.h"
 #include "core/base.h"
 #include "server/config_address.h"
 #include "server/exit_codes.h"
@@ -36,7 +37,10 @@
 #define MKV_CONFIG_NODE_ID_BYTES 64u
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
 #define MKV_CONFIG_LOG_LEVEL_BYTES 256u
+#define MKV_CONFIG_SERVICE_NAME_BYTES 64u
 #define MKV_CONFIG_FLAG_BYTES 32u
+/* A ratio is kept in parts of so many. */
+#define MKV_CONFIG_RATIO_ONE 1000000000u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
 /* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
 #define MKV_CONFIG_SLABS_MIN 4u
@@ -67,8 +71,12 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
     MKV_CONFIG_LOG_FILE,
+    MKV_CONFIG_TELEMETRY_TRACING_ENABLED,
+    MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
+    MKV_CONFIG_TELEMETRY_SERVICE_NAME,
+    MKV_CONFIG_TELEMETRY_SAMPLING_RATIO,
 };
-#define MKV_CONFIG_KEY_COUNT 20u
+#define MKV_CONFIG_KEY_COUNT 24u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -117,6 +125,11 @@ enum mkv_config_log_format {
     MKV_CONFIG_LOG_TEXT,
 };
 
+enum mkv_config_tracing {
+    MKV_CONFIG_TRACING_OFF = 0,
+    MKV_CONFIG_TRACING_ON,
+};
+
 struct mkv_config_drive {
     char media[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
     char name[MKV_CONFIG_NAME_BYTES];  /* stable: metrics and commands call the drive by it */
@@ -158,6 +171,12 @@ struct mkv_config {
         enum mkv_config_log_format format;
         char file[MKV_CONFIG_PATH_BYTES]; /* "": none, standard error alone */
     } log;
+    struct {
+        enum mkv_config_tracing tracing;
+        char otlp_endpoint[MKV_OTLP_ENDPOINT_BYTES]; /* as written; otlp_endpoint.h reads it */
+        char service_name[MKV_CONFIG_SERVICE_NAME_BYTES];
+        uint64_t sampling_ratio; /* of MKV_CONFIG_RATIO_ONE */
+    } telemetry;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };

@@ -19,15 +19,27 @@ static const char *const trim_words[] = {"auto", "on", "off", NULL};
 static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
+static const char *const tracing_words[] = {"false", "true", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
-const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {"network", "memory", "storage",
-                                                                   "tenants", "node",   "log"};
+const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
+    "network", "memory", "storage", "tenants", "node", "log", "telemetry",
+};
+
+static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
+    struct mkv_otlp_endpoint endpoint;
+    const char *found = mkv_otlp_endpoint_parse(text, &endpoint);
+    if (found != NULL) {
+        snprintf(problem, MKV_CONFIG_PROBLEM_BYTES, "it %s", found);
+    }
+    return found == NULL;
+}
 
 #define FIELD(member)                                                                              \
     .field_offset = offsetof(struct mkv_config, member),                                           \
@@ -254,6 +266,45 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A file that lines are appended to, besides standard error. SIGHUP opens it "
                        "again.",
         },
+    [MKV_CONFIG_TELEMETRY_TRACING_ENABLED] =
+        {
+            .path = "telemetry.tracing_enabled",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(telemetry.tracing),
+            .words = tracing_words,
+            .default_text = "false",
+            .meaning = "Whether spans of requests and of what drives do go to a collector of "
+                       "traces.",
+        },
+    [MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT] =
+        {
+            .path = "telemetry.otlp_endpoint",
+            .type = MKV_CONFIG_TYPE_TEXT,
+            FIELD(telemetry.otlp_endpoint),
+            .check = check_otlp_endpoint,
+            .allowed = "http://HOST[:PORT][/PATH] or grpc://HOST[:PORT]",
+            .default_text = "http://127.0.0.1:4318",
+            .meaning = "That collector: `http://` speaks OTLP/HTTP, `grpc://` OTLP/gRPC. Without a "
+                       "port 4318 or 4317.",
+        },
+    [MKV_CONFIG_TELEMETRY_SERVICE_NAME] =
+        {
+            .path = "telemetry.service_name",
+            .type = MKV_CONFIG_TYPE_NAME,
+            FIELD(telemetry.service_name),
+            .characters = "A-Z a-z 0-9 . _ -",
+            .default_text = "memkv",
+            .meaning = "What traces call this service.",
+        },
+    [MKV_CONFIG_TELEMETRY_SAMPLING_RATIO] =
+        {
+            .path = "telemetry.sampling_ratio",
+            .type = MKV_CONFIG_TYPE_RATIO,
+            FIELD(telemetry.sampling_ratio),
+            .default_text = "1",
+            .meaning = "Of requests that bring no trace context, this part begins a trace. With "
+                       "one, its sampled flag decides.",
+        },
 };
 
 const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = {
@@ -460,6 +511,32 @@ static bool parse_text(const struct mkv_config_key *key, const char *text,
     return true;
 }
 
+/* "0", "1", "0.25", "1.000": at most as many decimals as MKV_CONFIG_RATIO_ONE has. */
+static bool parse_ratio(const struct mkv_config_key *key, const char *text,
+                        const struct mkv_config_source *source, uint64_t *ratio_out,
+                        struct mkv_config_error *error) {
+    const bool begins = (text[0] == '0' || text[0] == '1') && (text[1] == '\0' || text[1] == '.');
+    const char *decimals = begins && text[1] == '.' ? text + 2 : "0";
+    const size_t digits = strspn(decimals, "0123456789");
+    uint64_t ratio = begins && text[0] == '1' ? MKV_CONFIG_RATIO_ONE : 0;
+    uint64_t part = MKV_CONFIG_RATIO_ONE / 10;
+    for (size_t i = 0; i < digits; i++) {
+        ratio += part * (uint64_t)(decimals[i] - '0');
+        part /= 10;
+    }
+    if (!begins || digits < 1 || digits > 9 || decimals[digits] != '\0' ||
+        ratio > MKV_CONFIG_RATIO_ONE) {
+        char quoted[MKV_CONFIG_QUOTE_BYTES];
+        char allowed[MKV_CONFIG_ALLOWED_BYTES];
+        mkv_config_quote(text, quoted);
+        mkv_config_key_allowed(key, allowed);
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: '%s' is not allowed; use %s", source->label, quoted, allowed);
+    }
+    *ratio_out = ratio;
+    return true;
+}
+
 static bool parse_path(const struct mkv_config_key *key, const char *text,
                        const struct mkv_config_source *source, char *out,
                        struct mkv_config_error *error) {
@@ -525,6 +602,9 @@ bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
         break;
     case MKV_CONFIG_TYPE_TEXT:
         ok = parse_text(key, text, source, parsed.text, error);
+        break;
+    case MKV_CONFIG_TYPE_RATIO:
+        ok = parse_ratio(key, text, source, &parsed.number, error);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         ok = mkv_config_fail(error, source->exit_code, source->where,
@@ -595,6 +675,9 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         break;
     case MKV_CONFIG_TYPE_TEXT:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%s", key->allowed);
+        break;
+    case MKV_CONFIG_TYPE_RATIO:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "0 to 1 with up to 9 decimals");
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of 1 to %u drives", MKV_CONFIG_DRIVES_MAX);

@@ -27,6 +27,7 @@ enum mkv_config_type {
     MKV_CONFIG_TYPE_PATH,    /* relative to the directory of the file */
     MKV_CONFIG_TYPE_QUOTAS,  /* NAME=SIZE, with commas between them */
     MKV_CONFIG_TYPE_TEXT,    /* what `check` takes, kept as it is written */
+    MKV_CONFIG_TYPE_RATIO,   /* a decimal number from 0 to 1 */
     MKV_CONFIG_TYPE_DRIVES,
 };
 
@@ -64,14 +65,14 @@ enum mkv_config_drive_key_id {
 #define MKV_CONFIG_DRIVE_KEY_COUNT 3u
 extern const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT];
 
-#define MKV_CONFIG_SECTION_COUNT 6u
+#define MKV_CONFIG_SECTION_COUNT 7u
 extern const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT];
 
 /* A parsed value; which member is set follows from the key's type. */
 union mkv_config_value {
     struct mkv_config_address address;
     uint64_t size_bytes;
-    uint64_t number; /* COUNT, SECONDS */
+    uint64_t number; /* COUNT, SECONDS; RATIO: of MKV_CONFIG_RATIO_ONE */
     uint32_t word_index;
     char text[MKV_CONFIG_PATH_BYTES]; /* NAME, PATH, QUOTAS, TEXT: filled up with zeros */
 };

@@ -15,6 +15,7 @@
 
 const char *const mkv_log_targets[MKV_LOG_TARGET_COUNT] = {
     [MKV_LOG_ADMIN] = "admin",
+    [MKV_LOG_ADMIN_OTLP] = "admin.otlp",
     [MKV_LOG_CORE_DIRECTORY] = "core.directory",
     [MKV_LOG_CORE_FRONT] = "core.front",
     [MKV_LOG_CORE_JOURNAL] = "core.journal",

@@ -3,8 +3,8 @@
  * The node: everything that `memkv start` brings up, runs until it is told to stop, and takes down.
  *
  *   steps, each with its undo (node_start.c):
- *     limits, record, drives, formats, arena, listen for admin, shard (which listens for clients),
- *     admin, thread
+ *     limits, record, drives, formats, arena, listen for admin, traces, shard (which listens for
+ *     clients), admin, thread
  *
  *   WAITING     members of the drive set are missing; the admin listener is up, that of clients not
  *   RECOVERING --every drive opened, or failed to--> SERVING    all drives are online

@@ -249,6 +249,9 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
     struct mkv_node *node = context;
     MKV_ASSERT(index < node->drive_count);
     const struct mkv_config_drive *drive = &node->config.storage.drives[index];
+    if (node->tracer != NULL) {
+        mkv_trace_event(node->tracer, index, event, mkv_clock_monotonic_ns());
+    }
     switch (event->kind) {
     case MKV_EVENT_FORMATTED:
         return; /* drives are formatted before there is a shard */

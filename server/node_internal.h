@@ -10,6 +10,7 @@
  *   node_events.c    what volumes report: log lines and warnings
  *   node_log.c       the log, and what administrators see of it
  *   node_record.c    the record of --record
+ *   node_traces.c    the tracer and its exporter
  *   node_view.c      snapshots
  *
  * Invariants
@@ -25,6 +26,8 @@
 #include <stdatomic.h>
 
 #include "admin/http.h"
+#include "admin/otlp.h"
+#include "admin/trace.h"
 #include "backends/arena.h"
 #include "backends/drive_open.h"
 #include "server/config_hash.h"
@@ -82,6 +85,8 @@ struct mkv_node {
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
     struct mkv_request_log *requests;
+    struct mkv_otlp *otlp;     /* NULL: no traces; then there is no tracer either */
+    struct mkv_tracer *tracer; /* the shard's thread's, while that runs */
     struct mkv_shard *shard;
     bool shard_started;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
@@ -164,6 +169,13 @@ void mkv_node_requests_tell(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_record_create(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
 void mkv_node_record_end(struct mkv_node *node);
+
+/* ---- node_traces.c -------------------------------------------------------------------------- */
+
+/* Step of the table: where the configuration wants traces; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_traces_start(struct mkv_node *node,
+                                                               struct mkv_backend_error *error);
+void mkv_node_traces_end(struct mkv_node *node);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

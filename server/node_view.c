@@ -183,6 +183,12 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     fill_tenants(stats, out);
     _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");
     mkv_log_counts(node->log, out->log_messages_total);
+    if (node->otlp != NULL) {
+        struct mkv_otlp_counts spans;
+        mkv_otlp_counts(node->otlp, &spans);
+        out->trace_spans_exported_total = spans.exported;
+        out->trace_spans_dropped_total = spans.dropped;
+    }
     pthread_mutex_lock(&node->mutex);
     out->warning_count = node->warning_count;
     memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);

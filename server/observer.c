@@ -164,23 +164,33 @@ static bool is_sampled(const struct mkv_trace_context *trace) {
     return (trace->flags & 1) != 0;
 }
 
+/* A request that brought no context gets that of the trace which it begins. */
+static void ended_trace(struct mkv_observer *observer, const struct mkv_request_summary *summary,
+                        struct mkv_trace_context *trace) {
+    if (mkv_trace_sample(observer->options.tracer, trace)) {
+        char tenant[MKV_ADMIN_TENANT_BYTES];
+        observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
+        mkv_trace_request(observer->options.tracer, summary, trace, tenant);
+    }
+}
+
 static void ended_example(struct mkv_observer *observer, enum mkv_admin_latency_op op,
-                          const struct mkv_request_summary *summary, uint64_t total_ns) {
+                          const struct mkv_trace_context *trace, uint64_t total_ns) {
     struct example *example = &observer->examples[op][bound_of(total_ns)];
     union exemplar source = {.exemplar = {.value_ns = total_ns, .time_ms = mkv_clock_wall_ms()}};
-    memcpy(source.exemplar.trace_id, summary->trace.trace_id, sizeof source.exemplar.trace_id);
+    memcpy(source.exemplar.trace_id, trace->trace_id, sizeof source.exemplar.trace_id);
     mkv_seqlock_store(&example->sequence, example->content.words, source.words, EXEMPLAR_WORDS);
 }
 
 static void ended_slow(struct mkv_observer *observer, const struct mkv_request_summary *summary,
-                       uint64_t total_ns) {
+                       const struct mkv_trace_context *trace, uint64_t total_ns) {
     struct mkv_admin_slow slow = {
         .time_ms = mkv_clock_wall_ms(),
         .bytes_in = summary->bytes_in,
         .bytes_out = summary->bytes_out,
         .total_ns = total_ns,
         .drive_ns = summary->drive_ns,
-        .trace = summary->trace,
+        .trace = *trace,
         .op = summary->op,
         .status = summary->status,
         .dropped = summary->dropped,
@@ -203,15 +213,19 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
     }
     MKV_ASSERT(summary->ended_ns >= summary->received_ns);
     const uint64_t total_ns = summary->ended_ns - summary->received_ns;
+    struct mkv_trace_context trace = summary->trace;
+    if (observer->options.tracer != NULL) {
+        ended_trace(observer, summary, &trace);
+    }
     enum mkv_admin_latency_op op;
     if (!summary->dropped && !summary->refused && latency_op_of(summary, &op)) { /* I2 */
         mkv_hdr_record(&observer->latencies[op], total_ns);
-        if (is_sampled(&summary->trace)) {
-            ended_example(observer, op, summary, total_ns);
+        if (is_sampled(&trace)) {
+            ended_example(observer, op, &trace, total_ns);
         }
     }
     if (total_ns > observer->options.slow_ns) {
-        ended_slow(observer, summary, total_ns);
+        ended_slow(observer, summary, &trace, total_ns);
     }
     mkv_client_list_count(observer->clients, summary);
     if (observer->options.requests != NULL) {

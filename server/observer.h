@@ -5,7 +5,7 @@
  * are, examples of latencies with their traces.
  *
  *   REQUEST ---------> request_began --> hot keys, client, log
- *   REQUEST_ENDED ---> request_ended --> latency, example, slow request, client, log
+ *   REQUEST_ENDED ---> request_ended --> spans, latency, example, slow request, client, log
  *
  * Invariants
  *  I1  The shard's thread alone writes, and never waits. Other threads copy, without its help.
@@ -23,6 +23,7 @@
 #define MKV_SERVER_OBSERVER_H
 
 #include "admin/observed.h"
+#include "admin/trace.h"
 #include "backends/fabric.h"
 #include "server/request_log.h"
 
@@ -40,6 +41,7 @@ struct mkv_observer_options {
     /* The name of a tenant's number, "" where it has none. On the shard's thread. */
     void (*tenant_name)(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_BYTES]);
     void *tenant_context;
+    struct mkv_tracer *tracer; /* NULL: there are no traces */
 };
 
 struct mkv_observer;

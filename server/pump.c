@@ -39,6 +39,10 @@ struct mkv_pump {
     void *request_context;
     uint64_t request_serial; /* of the last REQUEST */
     struct mkv_histogram dispatch;
+    void (*dispatched)(void *context, uint64_t began_ns, uint64_t ended_ns, uint32_t requests);
+    void *dispatched_context;
+    uint32_t batch_requests; /* since the last wait; counted while somebody is told */
+    uint64_t batch_began_ns;
     struct mkv_recorder *recorder; /* NULL: none */
 
     uint64_t now_ns;
@@ -296,6 +300,25 @@ static void end(struct mkv_pump *pump) {
     pump->stepping = false;
 }
 
+/* The batch that is told of as dispatched: requests without a wait between them. */
+static void batch_add(struct mkv_pump *pump) {
+    if (pump->dispatched == NULL) {
+        return;
+    }
+    if (pump->batch_requests == 0) {
+        pump->batch_began_ns = pump->now_ns;
+    }
+    pump->batch_requests++;
+}
+
+static void batch_end(struct mkv_pump *pump) {
+    if (pump->batch_requests > 0) {
+        pump->dispatched(pump->dispatched_context, pump->batch_began_ns, mkv_clock_monotonic_ns(),
+                         pump->batch_requests);
+        pump->batch_requests = 0;
+    }
+}
+
 static void fabric_input(void *context, struct mkv_input *input) {
     struct mkv_pump *pump = context;
     begin(pump);
@@ -306,6 +329,7 @@ static void fabric_input(void *context, struct mkv_input *input) {
         if (pump->request_began != NULL) {
             pump->request_began(pump->request_context, input);
         }
+        batch_add(pump);
     }
     front_step(pump, input);
     if (input->kind == MKV_INPUT_FABRIC_DONE &&
@@ -417,7 +441,9 @@ void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_wa
         const uint64_t due_ns = mkv_min_u64(pump->tick_ns, mkv_front_timer_ns(pump->front));
         timeout_ns = due_ns > pump->now_ns ? due_ns - pump->now_ns : 0;
     }
+    batch_end(pump);
     mkv_ring_wait(ring, timeout_ns);
+    batch_end(pump);
 }
 
 const struct mkv_histogram *mkv_pump_dispatch(const struct mkv_pump *pump) {
@@ -457,6 +483,8 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->request_ended = options->request_ended;
     pump->connection_closed = options->connection_closed;
     pump->request_context = options->request_context;
+    pump->dispatched = options->dispatched;
+    pump->dispatched_context = options->dispatched_context;
     pump->recorder = options->recorder;
     pump->volume_count = options->volume_count;
     for (uint32_t i = 0; i < options->volume_count; i++) {

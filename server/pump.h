@@ -69,6 +69,10 @@ struct mkv_pump_options {
     /* A connection that has sent requests is gone; dropped ones of it may still end. */
     void (*connection_closed)(void *context, struct mkv_connection_id id);
     void *request_context;
+    /* The REQUESTs that came between two waits have been taken, and all that came of them. It may
+     * not call the pump. NULL: nobody is told. */
+    void (*dispatched)(void *context, uint64_t began_ns, uint64_t ended_ns, uint32_t requests);
+    void *dispatched_context;
     struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
 };
 
@@ -81,8 +85,8 @@ enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_adm
                             const struct mkv_drive_set *set);
 /* Steps a volume with a TENANT, whose data is `name`, or a TENANT_DROP. */
 void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, const char *name);
-/* Steps a volume with a message of the caller's own, an EXISTS, SCAN or COUNT, whose data is `data`.
- * Its answer goes to `asked`, in this call or later; one is outstanding at a time. */
+/* Steps a volume with a message of the caller's own, an EXISTS, SCAN or COUNT with its data. The
+ * answer goes to `asked`, in this call or later; one is outstanding at a time. */
 void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, const uint8_t *data);
 /* Tells the front about a volume. One whose drive has failed cannot be online. */
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state);

@@ -157,12 +157,17 @@ static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_option
         .requests = options->requests,
         .tenant_name = mkv_shard_tenants_name,
         .tenant_context = shard,
+        .tracer = options->tracer,
     };
     shard->observer = mkv_observer_create(&observer_options);
     return shard->observer != NULL ||
            mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                               "no memory for the statistics of a shard. Free memory on this "
                               "machine");
+}
+
+static void dispatched(void *context, uint64_t began_ns, uint64_t ended_ns, uint32_t requests) {
+    mkv_trace_dispatch(context, began_ns, ended_ns, requests);
 }
 
 static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *options,
@@ -187,6 +192,8 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
         .request_ended = mkv_observer_request_ended,
         .connection_closed = mkv_observer_connection_closed,
         .request_context = shard->observer,
+        .dispatched = options->tracer == NULL ? NULL : dispatched,
+        .dispatched_context = options->tracer,
         .recorder = shard->recorder,
     };
     shard->pump = mkv_pump_create(&pump_options);

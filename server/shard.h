@@ -49,6 +49,7 @@
 
 struct mkv_observer;
 struct mkv_request_log;
+struct mkv_tracer;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -83,6 +84,7 @@ struct mkv_shard_options {
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;
     uint64_t slow_ns;
+    struct mkv_tracer *tracer; /* the shard's thread's; NULL: there are no traces */
     /* An event of a volume, on the shard's thread. */
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;

@@ -131,7 +131,7 @@ def left_sides(expression):
 
 
 def selectors(expression):
-    """Every selector of an expression; where a label may have one of several values, one of each."""
+    """Every selector of an expression; where a label may have several values, one of each."""
     found = []
     for name, matchers in SELECTOR.findall(expression):
         several = re.search(r'=~"([\w|]+)"', matchers)

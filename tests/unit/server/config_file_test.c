@@ -40,7 +40,12 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "log:\n"
                                 "  level: trace\n"
                                 "  format: text\n"
-                                "  file: log/memkv.log\n";
+                                "  file: log/memkv.log\n"
+                                "telemetry:\n"
+                                "  tracing_enabled: true\n"
+                                "  otlp_endpoint: grpc://collector:4317\n"
+                                "  service_name: kv-cache\n"
+                                "  sampling_ratio: 0.025\n";
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -72,6 +77,10 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.log.level, "trace");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
     assert_string_equal(config.log.file, "/etc/memkv/log/memkv.log");
+    assert_int_equal(config.telemetry.tracing, MKV_CONFIG_TRACING_ON);
+    assert_string_equal(config.telemetry.otlp_endpoint, "grpc://collector:4317");
+    assert_string_equal(config.telemetry.service_name, "kv-cache");
+    assert_int_equal(config.telemetry.sampling_ratio, 25000000);
 
     const struct mkv_config_drive *drives = config.storage.drives;
     assert_int_equal(config.storage.drive_count, 3);
@@ -157,9 +166,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log"},
+                       "tenants, node, log, telemetry"},
         {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-                                 "network, memory, storage, tenants, node, log"},
+                                 "network, memory, storage, tenants, node, log, telemetry"},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
@@ -171,11 +180,11 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log"},
+                     "tenants, node, log, telemetry"},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log"},
+                             "storage, tenants, node, log, telemetry"},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log"},
+                     "tenants, node, log, telemetry"},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},
@@ -183,6 +192,52 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
          "memkv.yaml:2: storage.drives[0].media is set twice, first at line 1; remove one"},
         {"? [a]\n: b\n", "memkv.yaml:1: a key must be plain text, found a list"},
         {"? {a: b}\n: b\n", "memkv.yaml:1: a key must be plain text, found a map"},
+    };
+    ASSERT_GOLDEN(cases);
+}
+
+static void test_file__ratio__its_parts_or_golden(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t ratio;
+    } good[] = {{"0", 0},           {"1", 1000000000},
+                {"0.5", 500000000}, {"1.000", 1000000000},
+                {"0.000000001", 1}, {"0.999999999", 999999999}};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct mkv_config config;
+        char text[64];
+        snprintf(text, sizeof text, "telemetry: {sampling_ratio: %s}\n", good[i].text);
+        config_load_good(&config, text);
+        assert_int_equal(config.telemetry.sampling_ratio, good[i].ratio);
+    }
+    static const char *const bad[] = {"2", "-1", "1.1", ".5", "0.", "1.0000000000", "0.5x", "01"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct mkv_config config;
+        struct mkv_config_error error;
+        char text[64];
+        char message[128];
+        snprintf(text, sizeof text, "telemetry: {sampling_ratio: %s}\n", bad[i]);
+        snprintf(message, sizeof message,
+                 "memkv.yaml:1: telemetry.sampling_ratio: '%s' is not allowed; use 0 to 1 with up "
+                 "to 9 decimals",
+                 bad[i]);
+        assert_false(config_load(&config, text, &error));
+        assert_string_equal(error.message, message);
+    }
+}
+
+static void test_file__otlp_endpoint__golden(void **state) {
+    (void)state;
+    static const struct golden cases[] = {
+        {"telemetry:\n  otlp_endpoint: collector:4318\n",
+         "memkv.yaml:2: telemetry.otlp_endpoint: it does not begin with http:// "
+         "(OTLP/HTTP) or grpc:// (OTLP/gRPC); without TLS, so put a collector of this machine "
+         "there"},
+        {"telemetry:\n  otlp_endpoint: grpc://a/b\n",
+         "memkv.yaml:2: telemetry.otlp_endpoint: it has a path, which gRPC does not "
+         "take; "
+         "write grpc://HOST:PORT"},
     };
     ASSERT_GOLDEN(cases);
 }
@@ -597,6 +652,8 @@ int main(void) {
         cmocka_unit_test(test_file__other_spellings_of_the_same__accepted),
         cmocka_unit_test(test_file__path_without_directory__media_stay_relative),
         cmocka_unit_test(test_file__unknown_or_repeated_key__golden),
+        cmocka_unit_test(test_file__ratio__its_parts_or_golden),
+        cmocka_unit_test(test_file__otlp_endpoint__golden),
         cmocka_unit_test(test_file__wrong_kind_of_node__golden),
         cmocka_unit_test(test_file__bad_value__golden),
         cmocka_unit_test(test_file__not_yaml_or_too_much_yaml__golden),

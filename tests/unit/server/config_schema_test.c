@@ -85,6 +85,8 @@ static void test_schema__every_word__the_value_of_its_enum(void **state) {
     assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_OFF, "off");
     assert_word(MKV_CONFIG_LOG_FORMAT, MKV_CONFIG_LOG_JSON, "json");
     assert_word(MKV_CONFIG_LOG_FORMAT, MKV_CONFIG_LOG_TEXT, "text");
+    assert_word(MKV_CONFIG_TELEMETRY_TRACING_ENABLED, MKV_CONFIG_TRACING_OFF, "false");
+    assert_word(MKV_CONFIG_TELEMETRY_TRACING_ENABLED, MKV_CONFIG_TRACING_ON, "true");
 }
 
 /* ---- the document -----------------------------------------------------------------------------

@@ -35,6 +35,8 @@ static void test_defaults__plain__values_of_a_node(void **state) {
     assert_true(strlen(config.node.id) > 0);
     assert_string_equal(config.log.level, "info");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_JSON);
+    assert_int_equal(config.telemetry.tracing, MKV_CONFIG_TRACING_OFF);
+    assert_int_equal(config.telemetry.sampling_ratio, MKV_CONFIG_RATIO_ONE);
     assert_string_equal(config.file, "");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_origin(&config, (enum mkv_config_key_id)i, "default");
