@@ -38,6 +38,7 @@
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
 #define MKV_CONFIG_LOG_LEVEL_BYTES 256u
 #define MKV_CONFIG_SERVICE_NAME_BYTES 64u
+#define MKV_CONFIG_PROCESSORS_BYTES 1024u
 #define MKV_CONFIG_FLAG_BYTES 32u
 /* A ratio is kept in parts of so many. */
 #define MKV_CONFIG_RATIO_ONE 1000000000u
@@ -75,8 +76,13 @@ enum mkv_config_key_id {
     MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
     MKV_CONFIG_TELEMETRY_SERVICE_NAME,
     MKV_CONFIG_TELEMETRY_SAMPLING_RATIO,
+    MKV_CONFIG_TELEMETRY_ENABLED,
+    MKV_CONFIG_TELEMETRY_MAX_QUEUE_SIZE,
+    MKV_CONFIG_TELEMETRY_PROCESSORS,
+    MKV_CONFIG_PROMETHEUS_ENABLED,
+    MKV_CONFIG_PROMETHEUS_PORT,
 };
-#define MKV_CONFIG_KEY_COUNT 24u
+#define MKV_CONFIG_KEY_COUNT 29u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -176,7 +182,15 @@ struct mkv_config {
         char otlp_endpoint[MKV_OTLP_ENDPOINT_BYTES]; /* as written; otlp_endpoint.h reads it */
         char service_name[MKV_CONFIG_SERVICE_NAME_BYTES];
         uint64_t sampling_ratio; /* of MKV_CONFIG_RATIO_ONE */
+        uint32_t enabled;        /* 1: events are told */
+        uint64_t max_queue_size;
+        char processors
+            [MKV_CONFIG_PROCESSORS_BYTES]; /* as written; telemetry_processor.h reads it */
     } telemetry;
+    struct {
+        uint32_t enabled; /* 1: there are metrics */
+        uint64_t port;    /* of a listener for metrics alone; 0: none */
+    } prometheus;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };

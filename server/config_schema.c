@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/config_schema.h"
 
+#include "admin/telemetry.h"
 #include "server/config_quotas.h"
 #include "server/config_text.h"
 #include "server/log_filter.h"
@@ -20,6 +21,7 @@ static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 static const char *const tracing_words[] = {"false", "true", NULL};
+static const char *const truth_words[] = {"false", "true", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
@@ -29,8 +31,15 @@ _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network", "memory", "storage", "tenants", "node", "log", "telemetry",
+    "network", "memory", "storage", "tenants", "node", "log", "telemetry", "prometheus",
 };
+
+static bool check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
+    _Static_assert(MKV_TELEMETRY_PROBLEM_BYTES == MKV_CONFIG_PROBLEM_BYTES, "problems fit");
+    struct mkv_telemetry_processor_spec specs[MKV_TELEMETRY_PROCESSORS_MAX];
+    uint32_t count;
+    return mkv_telemetry_processors_parse(text, specs, &count, problem);
+}
 
 static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
     struct mkv_otlp_endpoint endpoint;
@@ -304,6 +313,57 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "1",
             .meaning = "Of requests that bring no trace context, this part begins a trace. With "
                        "one, its sampled flag decides.",
+        },
+    [MKV_CONFIG_TELEMETRY_ENABLED] =
+        {
+            .path = "telemetry.enabled",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(telemetry.enabled),
+            .words = truth_words,
+            .default_text = "false",
+            .meaning = "Whether each operation tells that it starts and ends "
+                       "(`docs/telemetry.md`).",
+        },
+    [MKV_CONFIG_TELEMETRY_MAX_QUEUE_SIZE] =
+        {
+            .path = "telemetry.max_queue_size",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(telemetry.max_queue_size),
+            .size_min = MKV_TELEMETRY_QUEUE_MIN,
+            .size_max = MKV_TELEMETRY_QUEUE_MAX,
+            .default_text = "10000",
+            .meaning = "Events that wait for their processors, at 384 bytes of memory; the newest "
+                       "is dropped where there is no room.",
+        },
+    [MKV_CONFIG_TELEMETRY_PROCESSORS] =
+        {
+            .path = "telemetry.processors",
+            .type = MKV_CONFIG_TYPE_TEXT,
+            FIELD(telemetry.processors),
+            .check = check_processors,
+            .allowed = "JSON, in quotes",
+            .default_text = "[{\"type\":\"logging\"}]",
+            .meaning = "Who gets the events: an object with a `type`, or an array of up to 8 of "
+                       "them.",
+        },
+    [MKV_CONFIG_PROMETHEUS_ENABLED] =
+        {
+            .path = "prometheus.enabled",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(prometheus.enabled),
+            .words = truth_words,
+            .default_text = "true",
+            .meaning = "Whether there are metrics at `/v1/metrics`.",
+        },
+    [MKV_CONFIG_PROMETHEUS_PORT] =
+        {
+            .path = "prometheus.port",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(prometheus.port),
+            .size_min = 0,
+            .size_max = 65535,
+            .default_text = "0",
+            .meaning = "A port for metrics alone, on the host of the admin listener. `0`: none.",
         },
 };
 

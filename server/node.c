@@ -200,10 +200,12 @@ static void report_drives(struct mkv_node *node) {
 static void on_signal(void *context, int number) {
     struct mkv_node *node = context;
     if (number == SIGHUP) {
+        const bool of_telemetry = mkv_node_telemetry_reopen(node);
+        const bool of_log = mkv_log_reopen(node->log);
         mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0, "%s",
-                      mkv_log_reopen(node->log)
-                          ? "SIGHUP: the log's file is opened again; the configuration is read at "
-                            "the start"
+                      of_telemetry || of_log
+                          ? "SIGHUP: the log's file and those of telemetry are opened again; the "
+                            "configuration is read at the start"
                           : "SIGHUP changes nothing: the configuration is read at the start");
         return;
     }

@@ -10,6 +10,7 @@
  *   node_events.c    what volumes report: log lines and warnings
  *   node_log.c       the log, and what administrators see of it
  *   node_record.c    the record of --record
+ *   node_telemetry.c telemetry events
  *   node_traces.c    the tracer and its exporter
  *   node_view.c      snapshots
  *
@@ -36,6 +37,7 @@
 #include "server/drive_set.h"
 #include "server/log.h"
 #include "server/node.h"
+#include "server/request_events.h"
 #include "server/request_log.h"
 #include "server/shard.h"
 
@@ -85,8 +87,9 @@ struct mkv_node {
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
     struct mkv_request_log *requests;
-    struct mkv_otlp *otlp;     /* NULL: no traces; then there is no tracer either */
-    struct mkv_tracer *tracer; /* the shard's thread's, while that runs */
+    struct mkv_request_events events; /* `telemetry` NULL: none are told; set behind the mutex */
+    struct mkv_otlp *otlp;            /* NULL: no traces; then there is no tracer either */
+    struct mkv_tracer *tracer;        /* the shard's thread's, while that runs */
     struct mkv_shard *shard;
     bool shard_started;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
@@ -169,6 +172,16 @@ void mkv_node_requests_tell(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_record_create(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
 void mkv_node_record_end(struct mkv_node *node);
+
+/* ---- node_telemetry.c ----------------------------------------------------------------------- */
+
+/* Step of the table: where the configuration wants telemetry; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_telemetry_begin(struct mkv_node *node,
+                                                                  struct mkv_backend_error *error);
+void mkv_node_telemetry_end(struct mkv_node *node);
+/* Has its files opened again; false when it is off. */
+bool mkv_node_telemetry_reopen(struct mkv_node *node);
+void mkv_node_telemetry_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
 
 /* ---- node_traces.c -------------------------------------------------------------------------- */
 

@@ -77,6 +77,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->quotas = node->quotas;
     options->recorder = node->recorder;
     options->requests = node->requests;
+    options->events = node->events.telemetry == NULL ? NULL : &node->events;
     options->tracer = node->tracer;
 }
 
@@ -249,6 +250,7 @@ static const struct step steps[] = {
     {"memory", arena_perform, arena_undo},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
     {"requests", mkv_node_requests_begin, mkv_node_requests_end},
+    {"telemetry", mkv_node_telemetry_begin, mkv_node_telemetry_end},
     {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},

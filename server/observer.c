@@ -112,6 +112,9 @@ void mkv_observer_request_began(void *context, const struct mkv_input *input) {
     if (observer->options.requests != NULL) {
         mkv_request_log_began(observer->options.requests, &input->request);
     }
+    if (observer->options.events != NULL) {
+        mkv_request_events_began(observer->options.events, input);
+    }
 }
 
 /* ---- a request ends -------------------------------------------------------------------------- */
@@ -230,6 +233,9 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
     mkv_client_list_count(observer->clients, summary);
     if (observer->options.requests != NULL) {
         mkv_request_log_ended(observer->options.requests, summary);
+    }
+    if (observer->options.events != NULL) {
+        mkv_request_events_ended(observer->options.events, summary, mkv_clock_wall_ms());
     }
 }
 

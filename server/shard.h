@@ -48,6 +48,7 @@
 #define MKV_SHARD_ANSWER_BYTES_MAX 65536u
 
 struct mkv_observer;
+struct mkv_request_events;
 struct mkv_request_log;
 struct mkv_tracer;
 struct mkv_shard;
@@ -79,7 +80,9 @@ struct mkv_shard_options {
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
      * recorded. */
     struct mkv_recorder *recorder;
-    struct mkv_request_log *requests; /* for the observer, as are these; outlives the shard */
+    /* For the observer, as are those behind; they outlive the shard. */
+    struct mkv_request_log *requests;
+    const struct mkv_request_events *events;
     /* What the observer keeps, whose other options the shard sets; see observer.h. */
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;
