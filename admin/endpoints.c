@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "admin/accept.h"
+#include "admin/catalog.h"
 #include "admin/exposition.h"
 #include "admin/health.h"
 #include "admin/status_json.h"
@@ -52,6 +53,11 @@ struct mkv_admin_reply mkv_endpoint_metrics(const struct mkv_admin_request *requ
         mkv_admin_metrics(&sources, mkv_accept_format(request->accept));
     request->counters->scrape_ns = now_ns() - start_ns;
     return reply;
+}
+
+struct mkv_admin_reply mkv_endpoint_catalog(const struct mkv_admin_request *request) {
+    (void)request;
+    return mkv_admin_catalog();
 }
 
 struct mkv_admin_reply mkv_endpoint_tenant_drop(const struct mkv_admin_request *request) {

@@ -15,6 +15,7 @@ mkv_admin_handler mkv_endpoint_ready;
 mkv_admin_handler mkv_endpoint_health;
 mkv_admin_handler mkv_endpoint_status;
 mkv_admin_handler mkv_endpoint_metrics;
+mkv_admin_handler mkv_endpoint_catalog;
 mkv_admin_handler mkv_endpoint_tenants;
 mkv_admin_handler mkv_endpoint_tenant_drop;
 

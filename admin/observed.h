@@ -14,8 +14,8 @@
 
 #include "admin/hdr.h"
 #include "admin/hotkeys.h"
-#include "core/histogram.h"
-#include "core/io.h"
+#include "admin/prefixes.h"
+#include "admin/snapshot.h"
 
 /* Operations whose latencies are kept in detail: from the request's first byte to the end of its
  * answer. `small`: requests that move less than 64 KiB of payload, a GET that finds nothing among
@@ -39,16 +39,6 @@ extern const char *const mkv_admin_latency_ops[MKV_ADMIN_LATENCY_OP_COUNT + 1];
 #define MKV_ADMIN_ADDRESS_BYTES 64u
 #define MKV_ADMIN_CLIENT_NAME_BYTES 49u
 #define MKV_ADMIN_TENANT_BYTES (MKV_TENANT_STORED_NAME_BYTES_MAX + 1u)
-
-/* The last traced request that counted at a bound of a histogram (core/histogram.h). */
-struct mkv_admin_exemplar {
-    uint8_t trace_id[16]; /* all zeroes: there is none */
-    uint64_t value_ns;
-    uint64_t time_ms; /* Unix time */
-};
-struct mkv_admin_exemplars {
-    struct mkv_admin_exemplar of[MKV_ADMIN_LATENCY_OP_COUNT][MKV_HISTOGRAM_BOUNDS + 1];
-};
 
 #define MKV_ADMIN_SLOW_MAX 128u
 struct mkv_admin_slow {
@@ -84,7 +74,7 @@ struct mkv_admin_client {
     char address[MKV_ADMIN_ADDRESS_BYTES];
     char name[MKV_ADMIN_CLIENT_NAME_BYTES]; /* of HELLO */
     char tenant[MKV_ADMIN_TENANT_BYTES];
-    uint64_t connected_ns; /* on the monotonic clock */
+    uint64_t connected_ns; /* for how long */
     uint64_t requests;
     uint64_t bytes_in;
     uint64_t bytes_out;
@@ -92,6 +82,33 @@ struct mkv_admin_client {
     uint64_t hits;   /* keys of GET, EXISTS and LOOKUP */
     uint64_t misses; /* the rest of them */
     struct mkv_admin_client_prefix prefixes[MKV_ADMIN_CLIENT_PREFIXES];
+};
+
+struct mkv_admin_hotkey {
+    struct mkv_hotkey hot;
+    char tenant[MKV_ADMIN_TENANT_BYTES]; /* "" where it has no number */
+};
+
+/* What is to be listed by prefix. */
+struct mkv_admin_prefixes_query {
+    const char *tenant; /* NULL: of all */
+    uint32_t depth;     /* delimiters that a prefix has at most */
+};
+
+/* Who gives these copies, each from the observers of all shards; see struct mkv_admin_provider,
+ * whose context they get. */
+struct mkv_admin_observed_ops {
+    /* Adds latencies to `out`. */
+    void (*latency)(void *context, enum mkv_admin_latency_op op, struct mkv_hdr *out);
+    /* Hottest first; how many, at most `max`. */
+    uint32_t (*hotkeys)(void *context, struct mkv_admin_hotkey *out, uint32_t max);
+    /* Newest first; and what is slow. */
+    uint32_t (*slow)(void *context, struct mkv_admin_slow *out, uint32_t max,
+                     uint64_t *threshold_ns);
+    uint32_t (*clients)(void *context, struct mkv_admin_client *out, uint32_t max);
+    /* Adds live blocks to `out`, for about a second at most. True when all were seen. */
+    bool (*prefixes)(void *context, const struct mkv_admin_prefixes_query *query,
+                     struct mkv_prefixes *out);
 };
 
 #endif

@@ -28,12 +28,12 @@ static const struct mkv_metric_label by_demotion[] = {LABEL_CLOSED("cause", demo
 static const struct mkv_metric_label by_think_reason[] = {LABEL_CLOSED("reason", think_reasons),
                                                           LABELS_END};
 static const struct mkv_metric_label by_tenant[] = {
-    LABEL_OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1), LABELS_END};
+    LABEL_OPEN("tenant", MKV_ADMIN_TENANT_ROWS_MAX + 1), LABELS_END};
 static const struct mkv_metric_label by_tenant_result[] = {
-    LABEL_OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1), LABEL_CLOSED("result", tenant_results),
+    LABEL_OPEN("tenant", MKV_ADMIN_TENANT_ROWS_MAX + 1), LABEL_CLOSED("result", tenant_results),
     LABELS_END};
 static const struct mkv_metric_label by_tenant_direction[] = {
-    LABEL_OPEN("tenant", MKV_ADMIN_TENANTS_TOLD + 1), LABEL_CLOSED("direction", directions),
+    LABEL_OPEN("tenant", MKV_ADMIN_TENANT_ROWS_MAX + 1), LABEL_CLOSED("direction", directions),
     LABELS_END};
 
 #define OF_TENANT(field) offsetof(struct mkv_admin_tenant, field)
@@ -140,7 +140,7 @@ static MKV_COLLECTOR(active_tenants) {
 
 /* Those that are told apart have labels of their own, but for one with the name of the rest. */
 static bool tenant_is_told(const struct mkv_admin_snapshot *snapshot, uint32_t index) {
-    return index < MKV_ADMIN_TENANTS_TOLD &&
+    return index < snapshot->tenant_rows_max &&
            strcmp(snapshot->tenants[index].name, TENANT_OTHER) != 0;
 }
 
@@ -201,7 +201,7 @@ static MKV_COLLECTOR(tenant_asked) {
     const bool has_others = tenants_asked(snapshot, &others);
     for (uint32_t index = 0; index < snapshot->tenant_count; index++) {
         const struct mkv_admin_tenant *tenant = &snapshot->tenants[index];
-        if (!tenant_is_told(snapshot, index)) {
+        if (!tenant_is_told(snapshot, index) || !tenant->asked_apart) {
             continue;
         }
         if (argument != 0) {

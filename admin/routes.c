@@ -6,6 +6,7 @@
 
 #include "admin/endpoint_logs.h"
 #include "admin/endpoints.h"
+#include "admin/observed_endpoints.h"
 
 const char *const mkv_admin_paths[] = {
 #define MKV_ADMIN_PATH_TEXT(name, path) path,
@@ -24,8 +25,14 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_READY, {"/readyz", "/health/ready"}, MKV_ADMIN_GET, NONE, mkv_endpoint_ready},
     {MKV_ADMIN_PATH_HEALTH, {NULL}, MKV_ADMIN_GET, NONE, mkv_endpoint_health},
     {MKV_ADMIN_PATH_METRICS, {"/metrics"}, MKV_ADMIN_GET, NONE, mkv_endpoint_metrics},
+    {MKV_ADMIN_PATH_CATALOG, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_catalog},
     {MKV_ADMIN_PATH_STATUS, {"/status"}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_status},
     {MKV_ADMIN_PATH_TENANTS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_tenants},
+    {MKV_ADMIN_PATH_LATENCY, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_latency},
+    {MKV_ADMIN_PATH_HOTKEYS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_hotkeys},
+    {MKV_ADMIN_PATH_PREFIXES, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_prefixes},
+    {MKV_ADMIN_PATH_SLOW, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_slow},
+    {MKV_ADMIN_PATH_CLIENTS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_clients},
     {MKV_ADMIN_PATH_TENANT, {NULL}, MKV_ADMIN_DELETE, OPERATOR, mkv_endpoint_tenant_drop},
     {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_log_level},
     {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_PUT, OPERATOR, mkv_endpoint_log_level_set},

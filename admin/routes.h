@@ -26,11 +26,17 @@
     PATH(READY, "/v1/ready")                                                                       \
     PATH(HEALTH, "/v1/health")                                                                     \
     PATH(METRICS, "/v1/metrics")                                                                   \
+    PATH(CATALOG, "/v1/metrics/catalog")                                                           \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
-    PATH(TENANT, "/v1/tenants/")                                                                   \
     PATH(LOG_LEVEL, "/v1/log-level")                                                               \
-    PATH(LOGS, "/v1/logs")
+    PATH(LOGS, "/v1/logs")                                                                         \
+    PATH(LATENCY, "/v1/latency")                                                                   \
+    PATH(HOTKEYS, "/v1/hotkeys")                                                                   \
+    PATH(PREFIXES, "/v1/prefixes")                                                                 \
+    PATH(SLOW, "/v1/slow")                                                                         \
+    PATH(CLIENTS, "/v1/clients")                                                                   \
+    PATH(TENANT, "/v1/tenants/")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

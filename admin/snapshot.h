@@ -203,9 +203,12 @@ struct mkv_admin_tenant {
     uint64_t quota_rejections_total;
     uint64_t evicted_total, evictions_caused_total;
     struct mkv_front_tenant asked; /* its id is not set */
+    bool asked_apart; /* false: the front counts what its clients ask for with tenants_other */
 };
-/* Tenants that status and metrics tell apart: the oldest. The others count together. */
+/* Tenants that status tells apart: the oldest. */
 #define MKV_ADMIN_TENANTS_TOLD 64u
+/* Tenants that metrics may be told to tell apart; metrics.tenants_max of the configuration. */
+#define MKV_ADMIN_TENANT_ROWS_MAX 1000u
 
 struct mkv_admin_snapshot {
     char node_id[MKV_ADMIN_NAME_BYTES];
@@ -243,6 +246,7 @@ struct mkv_admin_snapshot {
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
 
+    uint32_t tenant_rows_max; /* tenants that metrics tell apart: the oldest */
     struct mkv_front_tenant tenants_other; /* what clients asked for under other names */
     uint32_t tenant_count; /* at most MKV_TENANT_NAMES_MAX; the default one first, then by age */
     struct mkv_admin_tenant tenants[MKV_TENANT_NAMES_MAX];
@@ -250,6 +254,8 @@ struct mkv_admin_snapshot {
     uint32_t warning_count; /* at most MKV_ADMIN_WARNINGS_MAX; oldest first */
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
 };
+
+struct mkv_admin_observed_ops;
 
 /* A request that was not let through. */
 struct mkv_admin_refusal {
@@ -284,6 +290,9 @@ struct mkv_admin_provider {
      * UNAVAILABLE. NULL: tenants cannot be dropped now. */
     enum mkv_status (*tenant_drop)(void *context, const char *name);
     struct mkv_admin_log log; /* `last` NULL: the node has none to show */
+    /* What is known of single requests, keys and clients: observed.h. NULL: the node does not serve
+     * yet. */
+    const struct mkv_admin_observed_ops *observed;
     /* Hears of every request that is answered 401 or 403. May be NULL. */
     void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
 };

@@ -104,8 +104,12 @@ void mkv_drive_finish_read(const struct mkv_drive_effect *effect, uint8_t *memor
     MKV_ASSERT(false);
 }
 
-void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation operation) {
+void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation operation,
+                               uint64_t now_ns) {
     struct mkv_drive_counters *counters = &drive->counters;
+    if (counters->in_flight == 0) {
+        counters->busy_since_ns = now_ns;
+    }
     mkv_drive_counter_add(&counters->operations[operation].submitted, 1);
     mkv_drive_counter_add(&counters->in_flight, 1);
     if (counters->in_flight > counters->in_flight_max) {
@@ -114,11 +118,19 @@ void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation
 }
 
 void mkv_drive_count_completed(struct mkv_drive *drive, enum mkv_drive_operation operation,
-                               enum mkv_io_result result, uint64_t bytes, uint64_t latency_ns) {
+                               enum mkv_io_result result, uint64_t bytes,
+                               const struct mkv_drive_times *times) {
+    const uint64_t latency_ns = times->now_ns - times->submitted_ns;
     struct mkv_drive_counters *counters = &drive->counters;
     struct mkv_drive_operation_counters *kind = &counters->operations[operation];
     MKV_ASSERT(counters->in_flight > 0);
     MKV_ASSERT((uint32_t)result < MKV_IO_RESULT_COUNT);
+    if (counters->in_flight == 1) {
+        mkv_drive_counter_add(&counters->busy_ns, times->now_ns - counters->busy_since_ns);
+    }
+    if (times->device_ns > 0) {
+        mkv_histogram_record_ns(&kind->device, times->device_ns);
+    }
     __atomic_store_n(&counters->in_flight, counters->in_flight - 1, __ATOMIC_RELAXED);
     mkv_drive_counter_add(&kind->completed, 1);
     mkv_drive_counter_add(&kind->results[result], 1);

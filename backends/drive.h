@@ -23,6 +23,7 @@
 #define MKV_BACKENDS_DRIVE_H
 
 #include "core/base.h"
+#include "core/histogram.h"
 #include "core/io.h"
 
 #define MKV_IO_RESULT_COUNT 5u
@@ -35,7 +36,8 @@ enum mkv_drive_operation {
 };
 #define MKV_DRIVE_OP_COUNT 4u
 
-/* One writer, the drive's thread; other threads read single fields with relaxed atomic loads. */
+/* One writer, the drive's thread; other threads read single fields, but the histograms, with relaxed
+ * atomic loads. */
 struct mkv_drive_operation_counters {
     uint64_t submitted;                    /* less completed: in flight */
     uint64_t completed;                    /* with any result */
@@ -43,6 +45,9 @@ struct mkv_drive_operation_counters {
     uint64_t bytes;                        /* of those that completed with MKV_IO_OK */
     uint64_t latency_ns;                   /* sum, from submit to just before the callback */
     uint64_t latency_ns_max;
+    /* Of each that the medium was asked for: from when the kernel got it to when the kernel said that
+     * it was done. Neither the wait for a place in the queue nor the making of sums is in it. */
+    struct mkv_histogram device;
 };
 struct mkv_drive_counters {
     struct mkv_drive_operation_counters operations[MKV_DRIVE_OP_COUNT];
@@ -51,7 +56,15 @@ struct mkv_drive_counters {
     uint64_t waiting;         /* of these, not yet handed to the kernel: beyond the queue depth */
     uint64_t continued;       /* short, interrupted or refused transfers that were taken up again */
     uint64_t flushes_skipped; /* on a device without a volatile cache */
+    uint64_t busy_ns;         /* with at least one in flight, up to busy_since_ns … */
+    uint64_t busy_since_ns;   /* … and from then on, while there is one */
 };
+/* All of it, up to now. */
+static inline uint64_t mkv_drive_busy_ns(const struct mkv_drive_counters *counters,
+                                         uint64_t now_ns) {
+    const bool busy = counters->in_flight > 0 && now_ns > counters->busy_since_ns;
+    return counters->busy_ns + (busy ? now_ns - counters->busy_since_ns : 0);
+}
 
 struct mkv_drive;
 
@@ -108,9 +121,17 @@ void mkv_drive_finish_read(const struct mkv_drive_effect *effect, uint8_t *memor
 static inline void mkv_drive_counter_add(uint64_t *counter, uint64_t amount) {
     __atomic_store_n(counter, *counter + amount, __ATOMIC_RELAXED);
 }
+/* When what happened to an effect, on the clock of mkv_clock_monotonic_ns. */
+struct mkv_drive_times {
+    uint64_t submitted_ns;
+    uint64_t device_ns; /* how long the medium took; 0: it was not asked */
+    uint64_t now_ns;
+};
 /* An effect came in, and one was completed. */
-void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation operation);
+void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation operation,
+                               uint64_t now_ns);
 void mkv_drive_count_completed(struct mkv_drive *drive, enum mkv_drive_operation operation,
-                               enum mkv_io_result result, uint64_t bytes, uint64_t latency_ns);
+                               enum mkv_io_result result, uint64_t bytes,
+                               const struct mkv_drive_times *times);
 
 #endif

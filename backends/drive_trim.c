@@ -14,6 +14,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "backends/clock.h"
+
 struct mkv_drive_trim {
     struct mkv_ring_completion completion; /* first: of the read of done_fd */
     struct mkv_drive_trim_options options;
@@ -26,6 +28,7 @@ struct mkv_drive_trim {
     sem_t wanted;
     /* Written before done_fd is; the ring's thread reads it behind that. */
     atomic_int error_number;
+    uint64_t device_ns; /* likewise */
     int done_fd;
     uint64_t done_value; /* where the read of done_fd goes */
 };
@@ -52,7 +55,10 @@ static void *run(void *context) {
         if (trim->ending) {
             return NULL;
         }
-        atomic_store_explicit(&trim->error_number, carry_out(trim), memory_order_release);
+        const uint64_t start_ns = mkv_clock_monotonic_ns();
+        const int error_number = carry_out(trim);
+        trim->device_ns = mkv_clock_monotonic_ns() - start_ns;
+        atomic_store_explicit(&trim->error_number, error_number, memory_order_release);
         const uint64_t one = 1;
         ssize_t written = write(trim->done_fd, &one, sizeof one);
         MKV_ASSERT(written == (ssize_t)sizeof one);
@@ -92,8 +98,8 @@ static void trim_done(struct mkv_ring_completion *completion, int32_t result, ui
     MKV_ASSERT(result == (int32_t)sizeof trim->done_value);
     MKV_ASSERT(trim->done_value == 1); /* I1 */
     trim->in_flight = false;
-    trim->options.done(trim->options.context,
-                       atomic_load_explicit(&trim->error_number, memory_order_acquire));
+    const int error_number = atomic_load_explicit(&trim->error_number, memory_order_acquire);
+    trim->options.done(trim->options.context, error_number, trim->device_ns);
 }
 
 bool mkv_drive_trim_create(const struct mkv_drive_trim_options *options,

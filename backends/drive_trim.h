@@ -26,8 +26,8 @@ struct mkv_drive_trim_options {
     struct mkv_ring *ring; /* outlives the trims */
     int fd;                /* of the medium; stays open as long */
     bool block_device;
-    /* error_number: 0, or the errno value of the call. */
-    void (*done)(void *context, int error_number);
+    /* error_number: 0, or the errno value of the call. device_ns: how long that took. */
+    void (*done)(void *context, int error_number, uint64_t device_ns);
     void *context;
 };
 

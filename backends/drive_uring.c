@@ -32,6 +32,7 @@ struct operation {
     bool decided;
     enum mkv_io_result decision;
     uint64_t submitted_ns;
+    uint64_t issued_ns; /* to the kernel */
     struct operation *next_free;
 };
 
@@ -144,7 +145,7 @@ static void operation_decide(struct operation *operation, enum mkv_io_result dec
 
 /* Takes an operation from the pool for an effect and gives it to the ring. */
 static void operation_start(struct drive_uring *drive, const struct mkv_effect *effect,
-                            uint64_t submitted_ns) {
+                            uint64_t submitted_ns, uint64_t now_ns) {
     struct operation *operation = drive->free_operations;
     MKV_ASSERT(operation != NULL);
     drive->free_operations = operation->next_free;
@@ -156,6 +157,7 @@ static void operation_start(struct drive_uring *drive, const struct mkv_effect *
         .effect = effect->drive,
         .place = MKV_RING_NOT_REGISTERED,
         .submitted_ns = submitted_ns,
+        .issued_ns = now_ns,
     };
     if (operation->kind == MKV_DRIVE_OP_FLUSH) {
         if (!drive->media.flush_needed) {
@@ -187,10 +189,10 @@ static void operation_start(struct drive_uring *drive, const struct mkv_effect *
     operation_issue(operation);
 }
 
-static void start_waiting(struct drive_uring *drive) {
+static void start_waiting(struct drive_uring *drive, uint64_t now_ns) {
     while (drive->waiting_count > 0 && drive->free_operations != NULL) {
         const struct waiting *first = &drive->waiting[drive->waiting_head];
-        operation_start(drive, &first->effect, first->submitted_ns);
+        operation_start(drive, &first->effect, first->submitted_ns, now_ns);
         drive->waiting_head = (drive->waiting_head + 1) % drive->options.waiting_max;
         drive->waiting_count--;
         __atomic_store_n(&drive->base.counters.waiting, drive->waiting_count, __ATOMIC_RELAXED);
@@ -251,12 +253,18 @@ static void operation_done(struct mkv_ring_completion *completion, int32_t resul
     struct operation finished = *operation;
     operation->next_free = drive->free_operations;
     drive->free_operations = operation;
-    start_waiting(drive);
+    const uint64_t ended_ns = mkv_clock_monotonic_ns();
+    start_waiting(drive, ended_ns);
+    struct mkv_drive_times times = {
+        .submitted_ns = finished.submitted_ns,
+        .device_ns = finished.decided ? 0 : ended_ns - finished.issued_ns,
+        .now_ns = ended_ns,
+    };
     if (done.result == MKV_IO_OK && finished.kind == MKV_DRIVE_OP_READ) {
         mkv_drive_finish_read(&finished.effect, finished.memory, drive->sums, &done);
+        times.now_ns = mkv_clock_monotonic_ns();
     }
-    uint64_t latency_ns = mkv_clock_monotonic_ns() - finished.submitted_ns;
-    mkv_drive_count_completed(&drive->base, finished.kind, done.result, finished.bytes, latency_ns);
+    mkv_drive_count_completed(&drive->base, finished.kind, done.result, finished.bytes, &times);
     drive->base.complete(drive->base.complete_context, &done);
 }
 
@@ -276,15 +284,19 @@ static void trim_start(struct drive_uring *drive, const struct mkv_effect *effec
                          drive->trimming.byte_count);
 }
 
-static void trim_done(void *context, int error_number) {
+static void trim_done(void *context, int error_number, uint64_t device_ns) {
     struct drive_uring *drive = context;
     const struct mkv_drive_done done = {
         .op = drive->trimming.op,
         .result = error_number == 0 ? MKV_IO_OK : mkv_drive_result_of_errno(error_number),
     };
-    const uint64_t latency_ns = mkv_clock_monotonic_ns() - drive->trimming.submitted_ns;
+    const struct mkv_drive_times times = {
+        .submitted_ns = drive->trimming.submitted_ns,
+        .device_ns = device_ns,
+        .now_ns = mkv_clock_monotonic_ns(),
+    };
     mkv_drive_count_completed(&drive->base, MKV_DRIVE_OP_TRIM, done.result,
-                              drive->trimming.byte_count, latency_ns);
+                              drive->trimming.byte_count, &times);
     drive->base.complete(drive->base.complete_context, &done);
 }
 
@@ -293,13 +305,13 @@ static void trim_done(void *context, int error_number) {
 static void drive_submit(struct mkv_drive *base, const struct mkv_effect *effect) {
     struct drive_uring *drive = drive_of(base);
     uint64_t now_ns = mkv_clock_monotonic_ns();
-    mkv_drive_count_submitted(base, mkv_drive_operation_of(effect));
+    mkv_drive_count_submitted(base, mkv_drive_operation_of(effect), now_ns);
     if (effect->kind == MKV_EFFECT_DRIVE_TRIM) {
         trim_start(drive, effect);
         return;
     }
     if (drive->waiting_count == 0 && drive->free_operations != NULL) {
-        operation_start(drive, effect, now_ns);
+        operation_start(drive, effect, now_ns, now_ns);
         return;
     }
     MKV_ASSERT(drive->waiting_count < drive->options.waiting_max); /* I1 */

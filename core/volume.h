@@ -180,7 +180,8 @@ struct mkv_volume_stats {
     uint64_t scrub_slots_total, scrub_bytes_total, scrub_damaged_total, scrub_passes_total;
     double scrub_progress;         /* of the pass that runs, 0 to 1 */
     uint64_t puts_overtaken_total; /* lost the lock to mutations behind them, waiting for bytes */
-    uint64_t read_bytes_total, write_bytes_total; /* payload verified and served; persisted */
+    uint64_t read_bytes_total, write_bytes_total; /* payload verified and served; persisted … */
+    uint64_t writes_total;                        /* … in so many blocks */
     uint64_t checksum_failures_header_total, checksum_failures_payload_total;
     uint64_t checksum_failures_journal_total, checksum_failures_superblock_total;
     uint64_t checksum_failures_index_total;

@@ -289,6 +289,7 @@ static void apply_op(struct mkv_volume *volume, uint32_t index) {
             mkv_volume_session_put_applied(volume, op);
             mkv_volume_sample_put(volume, op->slot);
             volume->stats.write_bytes_total += op->length;
+            volume->stats.writes_total++;
             break;
         case MKV_RECORD_DROP:
             mkv_volume_policy_dropped(volume, op->old_slot, false);

@@ -37,7 +37,7 @@ void mkv_client_list_name(const struct mkv_client_list *list, struct mkv_connect
                           char address[MKV_ADMIN_ADDRESS_BYTES],
                           char name[MKV_ADMIN_CLIENT_NAME_BYTES]);
 
-/* From any thread: copies up to `max`, and returns how many. */
+/* From any thread: copies up to `max`, and returns how many. connected_ns is the moment. */
 uint32_t mkv_client_list_copy(const struct mkv_client_list *list, struct mkv_admin_client *out,
                               uint32_t max);
 

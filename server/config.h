@@ -81,8 +81,12 @@ enum mkv_config_key_id {
     MKV_CONFIG_TELEMETRY_PROCESSORS,
     MKV_CONFIG_PROMETHEUS_ENABLED,
     MKV_CONFIG_PROMETHEUS_PORT,
+    MKV_CONFIG_METRICS_HOTKEYS_COLUMNS,
+    MKV_CONFIG_METRICS_HOTKEYS_DECAY,
+    MKV_CONFIG_METRICS_TENANTS_MAX,
+    MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
 };
-#define MKV_CONFIG_KEY_COUNT 29u
+#define MKV_CONFIG_KEY_COUNT 33u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -191,6 +195,14 @@ struct mkv_config {
         uint32_t enabled; /* 1: there are metrics */
         uint64_t port;    /* of a listener for metrics alone; 0: none */
     } prometheus;
+    struct {
+        uint64_t hotkeys_columns; /* rounded up to a power of two */
+        uint64_t hotkeys_decay_s;
+        uint64_t tenants_max; /* that have rows of their own */
+    } metrics;
+    struct {
+        uint64_t threshold_ms;
+    } slowlog;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };

@@ -65,7 +65,7 @@ enum mkv_config_drive_key_id {
 #define MKV_CONFIG_DRIVE_KEY_COUNT 3u
 extern const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT];
 
-#define MKV_CONFIG_SECTION_COUNT 8u
+#define MKV_CONFIG_SECTION_COUNT 10u
 extern const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT];
 
 /* A parsed value; which member is set follows from the key's type. */

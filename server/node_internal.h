@@ -13,6 +13,7 @@
  *   node_telemetry.c telemetry events
  *   node_traces.c    the tracer and its exporter
  *   node_view.c      snapshots
+ *   node_observed.c  what the shard's observer keeps
  *
  * Invariants
  *  I1  `mutex` guards what stands behind it; all else is written before the shard's thread starts
@@ -202,6 +203,14 @@ __attribute__((format(printf, 5, 6))) void mkv_node_warn(struct mkv_node *node,
                                                          ...);
 /* Why a volume cannot serve, as the end of a sentence. */
 const char *mkv_node_err_text(enum mkv_err err);
+
+/* ---- node_observed.c ------------------------------------------------------------------------ */
+
+/* Whose context is the node. */
+extern const struct mkv_admin_observed_ops mkv_node_observed;
+/* What observer, pump and drives keep; `stats` as the snapshot's own. */
+void mkv_node_observed_fill(const struct mkv_node *node, const struct mkv_shard_stats *stats,
+                            struct mkv_admin_snapshot *out);
 
 /* ---- node_view.c ---------------------------------------------------------------------------- */
 

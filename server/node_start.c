@@ -12,8 +12,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "admin/sketch.h"
 #include "backends/tcp_listen.h"
 #include "server/config_quotas.h"
+
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
 
 #define ADMIN_BACKLOG 64u
 
@@ -79,6 +83,12 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->requests = node->requests;
     options->events = node->events.telemetry == NULL ? NULL : &node->events;
     options->tracer = node->tracer;
+    options->hotkeys_columns = MKV_SKETCH_COLUMNS_MIN;
+    while (options->hotkeys_columns < node->config.metrics.hotkeys_columns) {
+        options->hotkeys_columns *= 2;
+    }
+    options->hotkeys_decay_ns = node->config.metrics.hotkeys_decay_s * NS_PER_S;
+    options->slow_ns = node->config.slowlog.threshold_ms * NS_PER_MS;
 }
 
 static void arena_undo(struct mkv_node *node) {
@@ -209,7 +219,11 @@ void mkv_node_admin_unlisten(struct mkv_node *node) {
 
 static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error) {
     struct mkv_admin_provider provider = {
-        .context = node, .snapshot = mkv_node_snapshot, .tenant_drop = mkv_node_tenant_drop};
+        .context = node,
+        .snapshot = mkv_node_snapshot,
+        .tenant_drop = mkv_node_tenant_drop,
+        .observed = &mkv_node_observed,
+    };
     mkv_node_log_provide(node, &provider.log);
     char text[MKV_ADMIN_ERROR_BYTES];
     const struct mkv_admin_auth auth = {.open = true};

@@ -130,7 +130,8 @@ static void fill_memory(const struct mkv_node *node, const struct mkv_shard_stat
     out->bytes_used = (units - free) * MKV_SLAB_UNIT_PAYLOAD_BYTES;
 }
 
-static void fill_tenants(const struct mkv_shard_stats *stats, struct mkv_admin_snapshot *out) {
+static void fill_tenants(const struct mkv_shard_stats *stats, uint64_t tenant_rows_max,
+                         struct mkv_admin_snapshot *out) {
     out->tenant_count = stats->tenant_count;
     for (uint32_t i = 0; i < stats->tenant_count; i++) {
         const struct mkv_shard_tenant_stats *source = &stats->tenants[i];
@@ -145,8 +146,10 @@ static void fill_tenants(const struct mkv_shard_stats *stats, struct mkv_admin_s
         target->evicted_total = source->evicted_total;
         target->evictions_caused_total = source->evictions_caused_total;
         target->asked = source->asked;
+        target->asked_apart = source->asked_apart;
     }
     out->tenants_other = stats->tenants_other;
+    out->tenant_rows_max = (uint32_t)tenant_rows_max;
 }
 
 void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapshot *out) {
@@ -174,13 +177,14 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
         out->epoch = (uint32_t)mkv_max_u64(out->epoch, stats->volumes[i].volume.epoch);
     }
     fill_absent(node, out);
+    mkv_node_observed_fill(node, stats, out);
     out->drive_set_version = stats->drive_set_version;
     out->drive_set_members = stats->drive_set_members;
     out->state = node_state(node, out, serving);
     out->front = stats->front;
     fill_fabric(&stats->fabric, &out->fabric);
     fill_memory(node, stats, &out->memory);
-    fill_tenants(stats, out);
+    fill_tenants(stats, node->config.metrics.tenants_max, out);
     _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");
     mkv_log_counts(node->log, out->log_messages_total);
     if (node->otlp != NULL) {

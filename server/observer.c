@@ -35,7 +35,7 @@ struct mkv_observer {
     uint32_t requests; /* for CLIENT_KEY_EACH */
     /* What other threads read while requests are counted shares no line with the above. */
     __attribute__((aligned(CACHE_LINE_BYTES))) struct mkv_hdr latencies[MKV_ADMIN_LATENCY_OP_COUNT];
-    struct example examples[MKV_ADMIN_LATENCY_OP_COUNT][MKV_HISTOGRAM_BOUNDS + 1];
+    struct example examples[MKV_ADMIN_COMMAND_COUNT][MKV_HISTOGRAM_BOUNDS + 1];
 };
 
 struct mkv_observer *mkv_observer_create(const struct mkv_observer_options *options) {
@@ -177,10 +177,23 @@ static void ended_trace(struct mkv_observer *observer, const struct mkv_request_
     }
 }
 
-static void ended_example(struct mkv_observer *observer, enum mkv_admin_latency_op op,
+/* As memkv_command_duration_seconds tells operations apart. */
+static uint32_t command_of(const struct mkv_request_summary *summary) {
+    MKV_ASSERT((uint32_t)summary->op < MKV_OP_COUNT);
+    enum mkv_admin_latency_op op;
+    if (latency_op_of(summary, &op) && op == MKV_ADMIN_LATENCY_GET_SMALL) {
+        return MKV_ADMIN_COMMAND_GET_SMALL;
+    }
+    if (latency_op_of(summary, &op) && op == MKV_ADMIN_LATENCY_PUT_SMALL) {
+        return MKV_ADMIN_COMMAND_PUT_SMALL;
+    }
+    return (uint32_t)summary->op;
+}
+
+static void ended_example(struct mkv_observer *observer, const struct mkv_request_summary *summary,
                           const struct mkv_trace_context *trace, uint64_t total_ns) {
-    struct example *example = &observer->examples[op][bound_of(total_ns)];
-    union exemplar source = {.exemplar = {.value_ns = total_ns, .time_ms = mkv_clock_wall_ms()}};
+    struct example *example = &observer->examples[command_of(summary)][bound_of(total_ns)];
+    union exemplar source = {.exemplar = {.value_ns = total_ns, .wall_ms = mkv_clock_wall_ms()}};
     memcpy(source.exemplar.trace_id, trace->trace_id, sizeof source.exemplar.trace_id);
     mkv_seqlock_store(&example->sequence, example->content.words, source.words, EXEMPLAR_WORDS);
 }
@@ -221,11 +234,12 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
         ended_trace(observer, summary, &trace);
     }
     enum mkv_admin_latency_op op;
-    if (!summary->dropped && !summary->refused && latency_op_of(summary, &op)) { /* I2 */
+    const bool counts = !summary->dropped && !summary->refused; /* I2 */
+    if (counts && latency_op_of(summary, &op)) {
         mkv_hdr_record(&observer->latencies[op], total_ns);
-        if (is_sampled(&trace)) {
-            ended_example(observer, op, &trace, total_ns);
-        }
+    }
+    if (counts && is_sampled(&trace)) {
+        ended_example(observer, summary, &trace, total_ns);
     }
     if (total_ns > observer->options.slow_ns) {
         ended_slow(observer, summary, &trace, total_ns);
@@ -260,16 +274,17 @@ void mkv_observer_latency(const struct mkv_observer *observer, enum mkv_admin_la
     mkv_hdr_merge(target, &observer->latencies[op]);
 }
 
-void mkv_observer_exemplars(const struct mkv_observer *observer, struct mkv_admin_exemplars *out) {
-    memset(out, 0, sizeof *out);
-    for (uint32_t op = 0; op < MKV_ADMIN_LATENCY_OP_COUNT; op++) {
-        for (uint32_t bound = 0; bound <= MKV_HISTOGRAM_BOUNDS; bound++) {
-            const struct example *example = &observer->examples[op][bound];
-            union exemplar copy;
-            if (mkv_seqlock_load(&example->sequence, copy.words, example->content.words,
-                                 EXEMPLAR_WORDS)) {
-                out->of[op][bound] = copy.exemplar;
-            }
+void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t command,
+                            struct mkv_admin_exemplars *out) {
+    MKV_ASSERT(command < MKV_ADMIN_COMMAND_COUNT);
+    for (uint32_t bound = 0; bound <= MKV_HISTOGRAM_BOUNDS; bound++) {
+        const struct example *example = &observer->examples[command][bound];
+        struct mkv_admin_exemplar *target = &out->buckets[bound];
+        union exemplar copy;
+        if (mkv_seqlock_load(&example->sequence, copy.words, example->content.words,
+                             EXEMPLAR_WORDS) &&
+            copy.exemplar.wall_ms >= target->wall_ms) {
+            *target = copy.exemplar;
         }
     }
 }

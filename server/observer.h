@@ -67,12 +67,16 @@ void mkv_observer_tick(struct mkv_observer *observer, uint64_t now_ns);
 /* Adds the latencies of an operation to `target`. */
 void mkv_observer_latency(const struct mkv_observer *observer, enum mkv_admin_latency_op op,
                           struct mkv_hdr *target);
-void mkv_observer_exemplars(const struct mkv_observer *observer, struct mkv_admin_exemplars *out);
+/* Takes each example of a command (MKV_ADMIN_COMMAND_COUNT) over that is not older than what `out`
+ * has. */
+void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t command,
+                            struct mkv_admin_exemplars *out);
 const struct mkv_hotkeys *mkv_observer_hotkeys(const struct mkv_observer *observer);
 /* Newest first. */
 uint32_t mkv_observer_slow(const struct mkv_observer *observer, struct mkv_admin_slow *out,
                            uint32_t max);
 uint64_t mkv_observer_slow_ns(const struct mkv_observer *observer);
+/* Their connected_ns is the moment, on the monotonic clock. */
 uint32_t mkv_observer_clients(const struct mkv_observer *observer, struct mkv_admin_client *out,
                               uint32_t max);
 

@@ -85,7 +85,7 @@ enum mkv_err mkv_pump_admin(struct mkv_pump *pump, uint32_t volume, enum mkv_adm
                             const struct mkv_drive_set *set);
 /* Steps a volume with a TENANT, whose data is `name`, or a TENANT_DROP. */
 void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, const char *name);
-/* Steps a volume with a message of the caller's own, an EXISTS, SCAN or COUNT with its data. The
+/* Steps a volume with a message of the caller's own, an EXISTS, SCAN or COUNT, with its data. The
  * answer goes to `asked`, in this call or later; one is outstanding at a time. */
 void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, const uint8_t *data);
 /* Tells the front about a volume. One whose drive has failed cannot be online. */

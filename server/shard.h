@@ -126,6 +126,7 @@ struct mkv_shard_tenant_stats {
     uint64_t quota_rejections_total;
     uint64_t evicted_total, evictions_caused_total;
     struct mkv_front_tenant asked; /* its id is not set */
+    bool asked_apart; /* false: the front counts what its clients ask for with tenants_other */
 };
 
 /* A copy of every figure of a shard, all taken at one moment. */
@@ -135,6 +136,7 @@ struct mkv_shard_stats {
     struct mkv_front_stats front;
     struct mkv_fabric_counters fabric;
     struct mkv_ring_counters ring;
+    struct mkv_histogram dispatch; /* of the pump */
     uint32_t volume_count;
     struct mkv_shard_volume_stats volumes[MKV_VOLUMES_MAX];
     uint64_t drive_set_version;

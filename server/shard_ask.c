@@ -5,7 +5,8 @@
  *            mkv_shard_ask                            the shard's thread, in its rounds
  *   NONE ------------------> WANTED ------------------> BEGUN --(answer)--> DONE --(taken)--> NONE
  *                              |                          |
- *                              +--(too late)--> NONE      +--(too late)--> LEFT --(answer)--> NONE
+ *                              +--(time is over)--> NONE  +--(time is over)--> LEFT
+ *                                                                              --(answer)--> NONE
  *
  * The answer comes to the thread's own memory first, since it may come while the mutex is held, and
  * at any other time, too.

@@ -152,6 +152,16 @@ static void collect_front(const struct mkv_shard *shard,
         target->keys_missed += row.keys_missed;
         target->bytes_in += row.bytes_in;
         target->bytes_out += row.bytes_out;
+        if (listed) {
+            stats->tenants[places[entry]].asked_apart = true;
+        }
+    }
+    /* Behind the last one stands the row of all others: who is not among those before has asked for
+     * nothing yet, unless there is no room left for a row. */
+    if (cursor <= MKV_FRONT_TENANTS_MAX) {
+        for (uint32_t index = 0; index < stats->tenant_count; index++) {
+            stats->tenants[index].asked_apart = true;
+        }
     }
 }
 

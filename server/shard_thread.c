@@ -16,6 +16,7 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
     mkv_front_stats(shard->front, &stats->front);
     stats->fabric = *shard->fabric->ops->counters(shard->fabric);
     stats->ring = *mkv_ring_counters(shard->ring);
+    stats->dispatch = *mkv_pump_dispatch(shard->pump);
     stats->volume_count = shard->volume_count;
     for (uint32_t i = 0; i < shard->volume_count; i++) {
         const struct shard_volume *volume = &shard->volumes[i];

@@ -86,11 +86,14 @@ static void test_exposition__any_number_of_drives__parses(void **state) {
  */
 static void test_exposition__more_tenants_than_are_told_apart__the_rest_is_other(void **state) {
     struct world *world = *state;
-    const uint32_t count = MKV_ADMIN_TENANTS_TOLD + 10;
+    const uint32_t count = 64 + 10;
+    world->snapshot.tenant_rows_max = 64;
     world->snapshot.tenant_count = count;
     for (uint32_t index = 0; index < count; index++) {
         struct mkv_admin_tenant *tenant = &world->snapshot.tenants[index];
         *tenant = (struct mkv_admin_tenant){.blocks = 3, .quota_bytes = UINT64_MAX};
+        tenant->asked.keys_missed = index < 20 ? 1 : 0;
+        tenant->asked_apart = index < 20;
         snprintf(tenant->name, sizeof tenant->name, "t%u", index);
     }
     snprintf(world->snapshot.tenants[5].name, sizeof world->snapshot.tenants[5].name, "other");
@@ -99,6 +102,15 @@ static void test_exposition__more_tenants_than_are_told_apart__the_rest_is_other
     assert_false(exposition_has(parsed, "memkv_tenant_blocks{tenant=\"t64\"}"));
     assert_true(exposition_value(parsed, "memkv_tenant_blocks{tenant=\"other\"}") == 33);
     assert_true(exposition_value(parsed, "memkv_active_tenants") == count);
+    /* What the front does not count apart has no row that says 0. */
+    assert_true(
+        exposition_has(parsed, "memkv_tenant_lookup_keys_total{tenant=\"t19\",result=\"miss\"}"));
+    assert_false(
+        exposition_has(parsed, "memkv_tenant_lookup_keys_total{tenant=\"t20\",result=\"miss\"}"));
+    /* 27 are asked for under names that there are not, 1 by the tenant with the name. */
+    assert_true(exposition_value(
+                    parsed, "memkv_tenant_lookup_keys_total{tenant=\"other\",result=\"miss\"}") ==
+                27 + 1);
     exposition_free(parsed);
 }
 

@@ -60,7 +60,8 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
                 .journal_blocks_total = 800,
                 .journal_commits_total = 700,
                 .checkpoints_total = 6,
-                .puts_total = 61,
+                .puts_total = 99,
+                .writes_total = 61,
                 .gets_total = 62,
                 .deletes_total = 63,
                 .read_bytes_total = 64000,
@@ -201,12 +202,14 @@ static void fake_timing(struct mkv_admin_snapshot *snapshot) {
 
 static void fake_tenants(struct mkv_admin_snapshot *snapshot) {
     snapshot->tenant_count = 2;
+    snapshot->tenant_rows_max = 100;
     snapshot->tenants[0] = (struct mkv_admin_tenant){
         .name = "default",
         .blocks = 1234567,
         .bytes = 29392896,
         .quota_bytes = UINT64_MAX,
         .evicted_total = 21,
+        .asked_apart = true,
         .asked = {
             .keys_from_memory = 22, .keys_from_drive = 23, .keys_missed = 24, .bytes_in = 25}};
     snapshot->tenants_other.bytes_out = 26;

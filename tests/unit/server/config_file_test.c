@@ -45,7 +45,23 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  tracing_enabled: true\n"
                                 "  otlp_endpoint: grpc://collector:4317\n"
                                 "  service_name: kv-cache\n"
-                                "  sampling_ratio: 0.025\n";
+                                "  sampling_ratio: 0.025\n"
+                                "  enabled: true\n"
+                                "  max_queue_size: 77\n"
+                                "  processors: '{\"type\":\"logging\"}'\n"
+                                "prometheus:\n"
+                                "  enabled: false\n"
+                                "  port: 9999\n"
+                                "metrics:\n"
+                                "  hotkeys_columns: 64\n"
+                                "  hotkeys_decay: 5s\n"
+                                "  tenants_max: 7\n"
+                                "slowlog:\n"
+                                "  threshold_ms: 0\n";
+
+/* As messages list them. */
+#define SECTIONS                                                                                   \
+    "network, memory, storage, tenants, node, log, telemetry, prometheus, metrics, slowlog"
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -73,6 +89,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
     assert_true(config.storage.block_bytes_max == 16 * MKV_MIB);
     assert_string_equal(config.tenants.quotas, "batch=1GiB, team-7=2TiB");
+    assert_int_equal(config.metrics.tenants_max, 7);
     assert_string_equal(config.node.id, "gpu-07");
     assert_string_equal(config.log.level, "trace");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
@@ -81,6 +98,14 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.telemetry.otlp_endpoint, "grpc://collector:4317");
     assert_string_equal(config.telemetry.service_name, "kv-cache");
     assert_int_equal(config.telemetry.sampling_ratio, 25000000);
+    assert_int_equal(config.telemetry.enabled, 1);
+    assert_int_equal(config.telemetry.max_queue_size, 77);
+    assert_string_equal(config.telemetry.processors, "{\"type\":\"logging\"}");
+    assert_int_equal(config.prometheus.enabled, 0);
+    assert_int_equal(config.prometheus.port, 9999);
+    assert_int_equal(config.metrics.hotkeys_columns, 64);
+    assert_int_equal(config.metrics.hotkeys_decay_s, 5);
+    assert_int_equal(config.slowlog.threshold_ms, 0);
 
     const struct mkv_config_drive *drives = config.storage.drives;
     assert_int_equal(config.storage.drive_count, 3);
@@ -165,10 +190,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"storag: {}\n", "memkv.yaml:1: unknown key 'storag', did you mean 'storage'?"},
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
-        {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log, telemetry"},
-        {"network.address: x\n", "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-                                 "network, memory, storage, tenants, node, log, telemetry"},
+        {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: " SECTIONS},
+        {"network.address: x\n",
+         "memkv.yaml:1: unknown key 'network.address'; allowed here: " SECTIONS},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
@@ -179,12 +203,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"storage: {drives: [{path: a}]}\n", "memkv.yaml:1: unknown key 'storage.drives[0].path'; "
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
-        {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log, telemetry"},
-        {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-                             "storage, tenants, node, log, telemetry"},
-        {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log, telemetry"},
+        {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: " SECTIONS},
+        {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: " SECTIONS},
+        {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: " SECTIONS},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},

@@ -195,7 +195,8 @@ static void test_observer__traced_requests__the_last_of_each_bound_is_the_exampl
     (void)state;
     struct world world;
     world_make(&world);
-    struct mkv_admin_exemplars *examples = malloc(sizeof *examples);
+    struct mkv_admin_exemplars examples[MKV_ADMIN_COMMAND_COUNT];
+    memset(examples, 0, sizeof examples);
     struct mkv_request_summary summary =
         summary_of((struct mkv_connection_id){0, 1}, MKV_OP_GET, 0);
     for (uint8_t i = 1; i <= 10; i++) {
@@ -204,21 +205,20 @@ static void test_observer__traced_requests__the_last_of_each_bound_is_the_exampl
         summary.trace.flags = i <= 8; /* the last two are not sampled */
         mkv_observer_request_ended(world.observer, &summary);
     }
-    mkv_observer_exemplars(world.observer, examples);
     uint32_t there = 0;
-    for (uint32_t op = 0; op < MKV_ADMIN_LATENCY_OP_COUNT; op++) {
+    for (uint32_t command = 0; command < MKV_ADMIN_COMMAND_COUNT; command++) {
+        mkv_observer_exemplars(world.observer, command, &examples[command]);
         for (uint32_t bound = 0; bound <= MKV_HISTOGRAM_BOUNDS; bound++) {
-            there += examples->of[op][bound].trace_id[0] != 0;
+            there += examples[command].buckets[bound].trace_id[0] != 0;
         }
     }
     assert_int_equal(there, 2);
-    const struct mkv_admin_exemplar *small = examples->of[MKV_ADMIN_LATENCY_GET_SMALL];
+    const struct mkv_admin_exemplar *small = examples[MKV_ADMIN_COMMAND_GET_SMALL].buckets;
     assert_int_equal(small[0].trace_id[15], 7); /* 1 us belongs to the bound of 1 us */
     assert_int_equal(small[0].value_ns, 1000);
-    assert_true(small[0].time_ms > 0);
+    assert_true(small[0].wall_ms > 0);
     assert_int_equal(small[1].trace_id[0], 8);
     assert_int_equal(small[1].value_ns, 1500);
-    free(examples);
     mkv_observer_destroy(world.observer);
 }
 
