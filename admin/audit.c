@@ -27,7 +27,8 @@ struct waiting {
 };
 
 struct mkv_audit {
-    struct mkv_audit_file *file; /* the thread's */
+    pthread_mutex_t file_mutex;  /* alone, or before nothing else */
+    struct mkv_audit_file *file; /* behind it; the thread's */
     char path[MKV_AUDIT_PATH_BYTES];
     uint64_t refusal_window_ns;
     pthread_t thread;
@@ -146,9 +147,18 @@ bool mkv_audit_offer(struct mkv_audit *audit, const struct mkv_audit_entry *entr
 
 /* ---- refusals -------------------------------------------------------------------------------- */
 
+/* Whether two addresses are of one host: each connection has a port of its own. */
+static bool same_host(const char *a, const char *b) {
+    const char *a_port = strrchr(a, ':');
+    const char *b_port = strrchr(b, ':');
+    const size_t a_bytes = a_port == NULL ? strlen(a) : (size_t)(a_port - a);
+    const size_t b_bytes = b_port == NULL ? strlen(b) : (size_t)(b_port - b);
+    return a_bytes == b_bytes && memcmp(a, b, a_bytes) == 0;
+}
+
 static bool same_refuser(const struct refuser *refuser, const struct mkv_audit_entry *entry) {
     return refuser->used && refuser->last.operation == entry->operation &&
-           strcmp(refuser->last.address, entry->address) == 0 &&
+           same_host(refuser->last.address, entry->address) &&
            strcmp(refuser->last.client, entry->client) == 0;
 }
 
@@ -229,8 +239,11 @@ static void fill_position(struct mkv_audit *audit, struct mkv_audit_entry *entry
 static bool write_record(struct mkv_audit *audit, struct mkv_audit_entry *entry, uint64_t time_ms,
                          char error[MKV_AUDIT_ERROR_BYTES]) {
     fill_position(audit, entry);
-    return mkv_audit_file_append(audit->file, entry, time_ms, error) &&
-           mkv_audit_file_sync(audit->file, error);
+    pthread_mutex_lock(&audit->file_mutex);
+    const bool written = mkv_audit_file_append(audit->file, entry, time_ms, error) &&
+                         mkv_audit_file_sync(audit->file, error);
+    pthread_mutex_unlock(&audit->file_mutex);
+    return written;
 }
 
 /* Takes what is next: the first of the queue, or what is to be said of lost ones. */
@@ -345,6 +358,7 @@ static void destroy(struct mkv_audit *audit) {
     pthread_cond_destroy(&audit->arrived);
     pthread_mutex_destroy(&audit->mutex);
     pthread_mutex_destroy(&audit->position_mutex);
+    pthread_mutex_destroy(&audit->file_mutex);
     free(audit);
 }
 
@@ -360,6 +374,7 @@ bool mkv_audit_open(const struct mkv_audit_options *options, struct mkv_audit **
     made->context = options->context;
     made->refusal_window_ns =
         options->refusal_window_ns == 0 ? MKV_AUDIT_REFUSAL_WINDOW_NS : options->refusal_window_ns;
+    MKV_ASSERT(pthread_mutex_init(&made->file_mutex, NULL) == 0);
     MKV_ASSERT(pthread_mutex_init(&made->position_mutex, NULL) == 0);
     MKV_ASSERT(pthread_mutex_init(&made->mutex, NULL) == 0);
     make_condition(&made->arrived);
@@ -417,4 +432,12 @@ void mkv_audit_status(struct mkv_audit *audit, struct mkv_audit_status *status) 
         memcpy(status->error, audit->error, sizeof status->error);
     }
     pthread_mutex_unlock(&audit->mutex);
+}
+
+void mkv_audit_hold(struct mkv_audit *audit) {
+    pthread_mutex_lock(&audit->file_mutex);
+}
+
+void mkv_audit_release(struct mkv_audit *audit) {
+    pthread_mutex_unlock(&audit->file_mutex);
 }

@@ -12,17 +12,16 @@
  *                             +-----------------+
  *
  * Invariants
- *  I1  Records stand in the file in the order of the calls, each durable before the next one
- *      is written.
+ *  I1  Records stand in the file in the order of the calls, each durable before the next is
+ *      written.
  *  I2  offer never waits: neither for the file nor for the lock. write waits for the lock alone,
  *      which nobody holds during I/O.
  *  I3  Nothing goes unnoticed: what finds no room is counted, and a record says how many, once
  *      there is room again. A record that cannot be written stays at the head and is tried again.
- *  I4  Refusals of one kind, from one address, are at most MKV_AUDIT_REFUSALS_MAX records a window;
+ *  I4  Refusals of one kind, from one host and credential, are at most MKV_AUDIT_REFUSALS_MAX records a window;
  *      the others are counted in one more when the window ends.
  *
- * Not responsible for: what the hash is over, and what a crash leaves (audit_record.h,
- * audit_file.h).
+ * Not responsible for: what is hashed and what a crash leaves (audit_record.h, audit_file.h).
  */
 #ifndef MKV_ADMIN_AUDIT_H
 #define MKV_ADMIN_AUDIT_H
@@ -30,7 +29,7 @@
 #include "admin/audit_file.h"
 
 #define MKV_AUDIT_QUEUE_MAX 256u
-/* Refusals: records for one address and credential in a window, and how many are told apart. */
+/* Refusals: records for one host and credential in a window, and how many are told apart. */
 #define MKV_AUDIT_REFUSALS_MAX 5u
 #define MKV_AUDIT_REFUSAL_WINDOW_NS (60ull * 1000000000u)
 #define MKV_AUDIT_REFUSERS_MAX 32u
@@ -83,6 +82,10 @@ __attribute__((warn_unused_result)) bool mkv_audit_offer(struct mkv_audit *audit
 void mkv_audit_refuse(struct mkv_audit *audit, const struct mkv_audit_entry *entry);
 
 void mkv_audit_status(struct mkv_audit *audit, struct mkv_audit_status *status);
+/* Between these two nothing is written or rotated: for reading the files, which takes a bounded
+ * time. Not while waiting for a record. */
+void mkv_audit_hold(struct mkv_audit *audit);
+void mkv_audit_release(struct mkv_audit *audit);
 
 /* An entry with one format for its reason; what is not named is empty, the count is 1. */
 __attribute__((format(printf, 4, 5))) struct mkv_audit_entry mkv_audit_entry_make(

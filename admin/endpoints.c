@@ -6,10 +6,12 @@
 #include <time.h>
 
 #include "admin/accept.h"
+#include "admin/audit_endpoint.h"
 #include "admin/catalog.h"
 #include "admin/exposition.h"
 #include "admin/health.h"
 #include "admin/status_json.h"
+#include "admin/words.h"
 
 #define NS_PER_S 1000000000ull
 
@@ -71,6 +73,10 @@ struct mkv_admin_reply mkv_endpoint_tenant_drop(const struct mkv_admin_request *
     const enum mkv_status status = provider->tenant_drop == NULL
                                        ? MKV_STATUS_UNAVAILABLE
                                        : provider->tenant_drop(provider->context, name);
+    char entity[MKV_AUDIT_TEXT_BYTES];
+    snprintf(entity, sizeof entity, "tenant %s", name);
+    mkv_admin_request_audit(request, MKV_AUDIT_TENANT_DROP, entity, mkv_admin_statuses[status],
+                            "DELETE of the admin listener");
     if (status == MKV_STATUS_OK) {
         return mkv_admin_reply_json(MHD_HTTP_OK, json_pack("{s:s}", "dropped", name));
     }

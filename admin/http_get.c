@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "admin/text.h"
+#include "admin/unix_path.h"
 
 /* Addresses of one name that are tried. */
 #define ADDRESSES_MAX 8u
-#define REQUEST_BYTES 1024u
 #define READ_BYTES 16384u
 
 struct exchange {
@@ -111,21 +111,31 @@ static enum mkv_http_get_result connect_any(struct exchange *exchange, const cha
     return problem == 0 ? MKV_HTTP_GET_OK : unreachable(exchange, strerror(problem));
 }
 
+static enum mkv_http_get_result connect_socket(struct exchange *exchange, const char *path) {
+    struct sockaddr_un address;
+    int directory_fd;
+    if (!mkv_unix_path(path, &address, &directory_fd)) {
+        return unreachable(exchange, strerror(errno));
+    }
+    int problem = 0;
+    exchange->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (exchange->fd < 0 ||
+        connect(exchange->fd, (const struct sockaddr *)&address, sizeof address) != 0) {
+        problem = errno;
+    }
+    if (directory_fd >= 0) {
+        close(directory_fd);
+    }
+    return problem == 0 ? MKV_HTTP_GET_OK : unreachable(exchange, strerror(problem));
+}
+
 /* ---- the exchange ---------------------------------------------------------------------------- */
 
-static enum mkv_http_get_result send_request(const struct exchange *exchange, const char *method,
-                                             const char *host, uint16_t port, const char *path) {
-    char request[REQUEST_BYTES];
-    const bool brackets = strchr(host, ':') != NULL;
-    const int count = snprintf(request, sizeof request,
-                               "%s %s HTTP/1.1\r\nHost: %s%s%s:%u\r\nAccept: */*\r\n"
-                               "Connection: close\r\n\r\n",
-                               method, path, brackets ? "[" : "", host, brackets ? "]" : "", port);
-    MKV_ASSERT(count > 0);
-    MKV_ASSERT((size_t)count < sizeof request);
+static enum mkv_http_get_result send_all(const struct exchange *exchange, const char *bytes,
+                                         size_t count) {
     size_t sent = 0;
-    while (sent < (size_t)count) {
-        const ssize_t step = send(exchange->fd, request + sent, (size_t)count - sent, MSG_NOSIGNAL);
+    while (sent < count) {
+        const ssize_t step = send(exchange->fd, bytes + sent, count - sent, MSG_NOSIGNAL);
         if (step > 0) {
             sent += (size_t)step;
         } else if (errno != EAGAIN && errno != EINTR) {
@@ -135,6 +145,36 @@ static enum mkv_http_get_result send_request(const struct exchange *exchange, co
         }
     }
     return MKV_HTTP_GET_OK;
+}
+
+static enum mkv_http_get_result send_request(const struct exchange *exchange,
+                                             const struct mkv_http_call *call) {
+    char head[MKV_HTTP_HEAD_BYTES];
+    char host[MKV_HTTP_GET_ERROR_BYTES];
+    char length[96] = "";
+    if (call->socket != NULL) {
+        snprintf(host, sizeof host, "localhost");
+    } else {
+        const bool brackets = strchr(call->host, ':') != NULL;
+        snprintf(host, sizeof host, "%s%s%s:%u", brackets ? "[" : "", call->host,
+                 brackets ? "]" : "", call->port);
+    }
+    if (call->body_bytes > 0) {
+        snprintf(length, sizeof length, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                 call->body_bytes);
+    }
+    const int count =
+        snprintf(head, sizeof head,
+                 "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n%s%s%s%sConnection: close\r\n\r\n",
+                 call->method == NULL ? "GET" : call->method, call->path, host, length,
+                 call->token == NULL ? "" : "Authorization: Bearer ",
+                 call->token == NULL ? "" : call->token, call->token == NULL ? "" : "\r\n");
+    MKV_ASSERT(count > 0);
+    if ((size_t)count >= sizeof head) {
+        return failed(exchange, "the request is too long");
+    }
+    const enum mkv_http_get_result result = send_all(exchange, head, (size_t)count);
+    return result == MKV_HTTP_GET_OK ? send_all(exchange, call->body, call->body_bytes) : result;
 }
 
 /* Reads until the server closes. */
@@ -199,22 +239,25 @@ static enum mkv_http_get_result parse(const struct exchange *exchange, struct mk
 enum mkv_http_get_result mkv_http_get(const char *host, uint16_t port, const char *path,
                                       uint32_t timeout_ms, struct mkv_http_response *response,
                                       char error[MKV_HTTP_GET_ERROR_BYTES]) {
-    return mkv_http_request("GET", host, port, path, timeout_ms, response, error);
+    const struct mkv_http_call call = {
+        .host = host, .port = port, .path = path, .timeout_ms = timeout_ms};
+    return mkv_http_ask(&call, response, error);
 }
 
-enum mkv_http_get_result mkv_http_request(const char *method, const char *host, uint16_t port,
-                                          const char *path, uint32_t timeout_ms,
-                                          struct mkv_http_response *response,
-                                          char error[MKV_HTTP_GET_ERROR_BYTES]) {
+enum mkv_http_get_result mkv_http_ask(const struct mkv_http_call *call,
+                                      struct mkv_http_response *response,
+                                      char error[MKV_HTTP_GET_ERROR_BYTES]) {
     struct exchange exchange = {
         .fd = -1,
-        .deadline_ms = now_ms() + timeout_ms,
+        .deadline_ms = now_ms() + call->timeout_ms,
         .error = error,
     };
     struct mkv_text text = {0};
-    enum mkv_http_get_result result = connect_any(&exchange, host, port);
+    enum mkv_http_get_result result = call->socket != NULL
+                                          ? connect_socket(&exchange, call->socket)
+                                          : connect_any(&exchange, call->host, call->port);
     if (result == MKV_HTTP_GET_OK) {
-        result = send_request(&exchange, method, host, port, path);
+        result = send_request(&exchange, call);
     }
     if (result == MKV_HTTP_GET_OK) {
         result = receive_all(&exchange, &text);
@@ -227,4 +270,28 @@ enum mkv_http_get_result mkv_http_request(const char *method, const char *host, 
     }
     mkv_text_free(&text);
     return result;
+}
+
+bool mkv_http_escape(const char *bytes, size_t count, char *out, size_t out_bytes) {
+    static const char hex[] = "0123456789ABCDEF";
+    size_t used = 0;
+    MKV_ASSERT(out_bytes > 0);
+    for (size_t index = 0; index < count; index++) {
+        const unsigned char byte = (unsigned char)bytes[index];
+        const bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                           (byte >= '0' && byte <= '9') ||
+                           (byte != '\0' && strchr("-._~", byte) != NULL);
+        if (used + (plain ? 1u : 3u) >= out_bytes) {
+            return false;
+        }
+        if (plain) {
+            out[used++] = (char)byte;
+        } else {
+            out[used++] = '%';
+            out[used++] = hex[byte >> 4];
+            out[used++] = hex[byte & 15];
+        }
+    }
+    out[used] = '\0';
+    return true;
 }

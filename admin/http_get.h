@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A GET, or another method without a body, over HTTP/1.1, as much of it as a command needs to ask
- * an admin listener: one request on a connection of its own, all within one deadline.
+ * A request over HTTP/1.1, as much of it as a command needs to ask an admin listener: one on a
+ * connection of its own, over TCP or a Unix socket, all within one deadline.
+ *
+ *     const struct mkv_http_call call = {.socket = "memkv-data/admin.sock", .method = "PUT",
+ *         .path = "/v1/log-level", .body = text, .body_bytes = strlen(text), .timeout_ms = 5000};
+ *     if (mkv_http_ask(&call, &response, error) == MKV_HTTP_GET_OK) { … free(response.body); }
+ *
+ * Commands of `memkv admin` find out whom to ask, and with what, by server/command_servers.h.
  *
  * Invariants
  *  I1  A response is whole: as long as its Content-Length says, or the call fails.
@@ -15,9 +21,11 @@
 
 #include "core/base.h"
 
-/* Headers and body. */
+/* Of a request: all but its body. */
+#define MKV_HTTP_HEAD_BYTES 8192u
+/* Headers and body of a response. */
 #define MKV_HTTP_GET_BYTES_MAX (16u * 1024u * 1024u)
-#define MKV_HTTP_GET_ERROR_BYTES 256u
+#define MKV_HTTP_GET_ERROR_BYTES 512u
 
 enum mkv_http_get_result {
     MKV_HTTP_GET_OK = 0,      /* there is a response, of whatever status */
@@ -31,13 +39,31 @@ struct mkv_http_response {
     size_t body_bytes;
 };
 
-/* `host` is a name or an address without brackets. Unless the result is OK, `error` says what is
+struct mkv_http_call {
+    const char *socket; /* the path of a Unix socket; NULL: host and port */
+    const char *host;   /* a name or an address without brackets */
+    uint16_t port;
+    const char *token;  /* sent as Authorization: Bearer; NULL: none */
+    const char *method; /* NULL: GET */
+    const char *path;   /* with its query, escaped */
+    const char *body;   /* of body_bytes; JSON */
+    size_t body_bytes;
+    uint32_t timeout_ms;
+};
+
+/* Unless the result is OK, `error` says what is
  * wrong, and `response` is untouched. */
-__attribute__((warn_unused_result)) enum mkv_http_get_result mkv_http_request(
-    const char *method, const char *host, uint16_t port, const char *path, uint32_t timeout_ms,
-    struct mkv_http_response *response, char error[MKV_HTTP_GET_ERROR_BYTES]);
+__attribute__((warn_unused_result)) enum mkv_http_get_result mkv_http_ask(
+    const struct mkv_http_call *call, struct mkv_http_response *response,
+    char error[MKV_HTTP_GET_ERROR_BYTES]);
+/* The same for a GET over TCP without a credential. */
 __attribute__((warn_unused_result)) enum mkv_http_get_result mkv_http_get(
     const char *host, uint16_t port, const char *path, uint32_t timeout_ms,
     struct mkv_http_response *response, char error[MKV_HTTP_GET_ERROR_BYTES]);
+
+/* Writes bytes as they stand in a path or query: all but letters, digits and -._~ as %XX. False
+ * when they do not fit. */
+__attribute__((warn_unused_result)) bool mkv_http_escape(const char *bytes, size_t count, char *out,
+                                                         size_t out_bytes);
 
 #endif

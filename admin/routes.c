@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/audit_endpoint.h"
 #include "admin/endpoint_logs.h"
 #include "admin/endpoints.h"
 #include "admin/observed_endpoints.h"
@@ -37,6 +38,8 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_log_level},
     {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_PUT, OPERATOR, mkv_endpoint_log_level_set},
     {MKV_ADMIN_PATH_LOGS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_logs},
+    {MKV_ADMIN_PATH_AUDIT, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit},
+    {MKV_ADMIN_PATH_AUDIT_VERIFY, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit_verify},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];
 

@@ -36,7 +36,9 @@
     PATH(PREFIXES, "/v1/prefixes")                                                                 \
     PATH(SLOW, "/v1/slow")                                                                         \
     PATH(CLIENTS, "/v1/clients")                                                                   \
-    PATH(TENANT, "/v1/tenants/")
+    PATH(TENANT, "/v1/tenants/")                                                                   \
+    PATH(AUDIT, "/v1/audit")                                                                       \
+    PATH(AUDIT_VERIFY, "/v1/audit/verify")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

@@ -58,8 +58,9 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_DRIVE_OFFLINE,          /* of a drive: its keys are misses */
     MKV_ADMIN_WARNING_CAME_UP_EMPTY,  /* of a drive: what stood on it could not be trusted */
     MKV_ADMIN_WARNING_DRIVES_MISSING, /* of the drive set: the node waits for them */
+    MKV_ADMIN_WARNING_AUTH_DISABLED,  /* the admin listener asks nobody who he is */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 6u
+#define MKV_ADMIN_WARNING_CODE_COUNT 7u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {
@@ -110,8 +111,8 @@ enum mkv_admin_transition {
 #define MKV_ADMIN_NAME_BYTES 64u
 #define MKV_ADMIN_PATH_BYTES 1024u
 #define MKV_ADMIN_TEXT_BYTES 512u
-/* Three of the node's warnings, and three of each drive. */
-#define MKV_ADMIN_WARNINGS_MAX (3u + 3u * MKV_VOLUMES_MAX)
+/* Those of the node, and three of each drive. */
+#define MKV_ADMIN_WARNINGS_MAX (4u + 3u * MKV_VOLUMES_MAX)
 
 struct mkv_admin_warning {
     enum mkv_admin_warning_code code;
@@ -246,7 +247,7 @@ struct mkv_admin_snapshot {
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
 
-    uint32_t tenant_rows_max; /* tenants that metrics tell apart: the oldest */
+    uint32_t tenant_rows_max;              /* tenants that metrics tell apart: the oldest */
     struct mkv_front_tenant tenants_other; /* what clients asked for under other names */
     uint32_t tenant_count; /* at most MKV_TENANT_NAMES_MAX; the default one first, then by age */
     struct mkv_admin_tenant tenants[MKV_TENANT_NAMES_MAX];
@@ -256,6 +257,7 @@ struct mkv_admin_snapshot {
 };
 
 struct mkv_admin_observed_ops;
+struct mkv_audit;
 
 /* A request that was not let through. */
 struct mkv_admin_refusal {
@@ -295,6 +297,7 @@ struct mkv_admin_provider {
     const struct mkv_admin_observed_ops *observed;
     /* Hears of every request that is answered 401 or 403. May be NULL. */
     void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
+    struct mkv_audit *audit; /* where operations are recorded; NULL: nowhere */
 };
 
 #endif

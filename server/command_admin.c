@@ -7,15 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/http_get.h"
 #include "admin/status_screen.h"
 #include "admin/text.h"
-#include "server/config_address.h"
 #include "server/exit_codes.h"
 
 #define TIMEOUT_MS 5000u
-#define SERVERS_VARIABLE "MEMKV_SERVERS"
-#define SERVER_DEFAULT "127.0.0.1:9901"
 #define STATUS_PATH "/v1/status"
 #define HTTP_OK 200u
 #define ERROR_BYTES (MKV_HTTP_GET_ERROR_BYTES + 64u)
@@ -38,13 +34,12 @@ static const char help_status[] =
     "\n"
     "Shows what a node says of itself.\n"
     "\n"
-    "  --server HOST:PORT  the node's admin address; may be given several times, or hold several\n"
-    "                      separated by commas. Else the servers of the environment's\n"
-    "                      MEMKV_SERVERS, each at its port + 1, else 127.0.0.1:9901\n"
     "  --json              the node's /v1/status as it is; of several nodes an array of\n"
     "                      {\"server\", \"status\"}, with \"error\" where there is no status\n"
     "  --check             one line for each node, and the exit status below\n"
-    "  -h, --help          this text\n"
+    "  -h, --help          this text\n";
+
+static const char help_status_exit[] =
     "\n"
     "Exit status: 0 done, 2 usage, 3 a node is not to be reached. With --check: 0 healthy,\n"
     "1 degraded (also recovering or draining), 2 unhealthy, 3 not to be reached; of several nodes\n"
@@ -67,53 +62,13 @@ void mkv_command_admin_complain(const char *format, ...) {
 
 /* ---- the command line ------------------------------------------------------------------------ */
 
-bool mkv_command_servers_add(struct mkv_command_servers *servers, const char *source,
-                             const char *list, uint16_t port_offset) {
-    while (true) {
-        const size_t bytes = strcspn(list, ",");
-        char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
-        if (servers->count == MKV_COMMAND_SERVERS_MAX) {
-            mkv_command_admin_complain("%s: more than %u servers; ask fewer at a time", source,
-                                       MKV_COMMAND_SERVERS_MAX);
-            return false;
-        }
-        snprintf(text, sizeof text, "%.*s", (int)mkv_min_u64(bytes, sizeof text - 1), list);
-        struct mkv_config_address *server = &servers->list[servers->count];
-        const enum mkv_config_address_problem problem = mkv_config_address_parse(text, server);
-        if (problem != MKV_CONFIG_ADDRESS_OK) {
-            mkv_command_admin_complain("%s: '%s' %s", source, text,
-                                       mkv_config_address_explain(problem));
-            return false;
-        }
-        if (server->port > UINT16_MAX - port_offset) {
-            mkv_command_admin_complain(
-                "%s: '%s' has no admin port: it would be the port + 1; use --server", source, text);
-            return false;
-        }
-        server->port = (uint16_t)(server->port + port_offset);
-        servers->count++;
-        if (list[bytes] == '\0') {
-            return true;
-        }
-        list += bytes + 1;
-    }
-}
-
-bool mkv_command_servers_default(struct mkv_command_servers *servers) {
-    const char *variable = getenv(SERVERS_VARIABLE);
-    if (variable != NULL && variable[0] != '\0') {
-        return mkv_command_servers_add(servers, SERVERS_VARIABLE, variable, 1);
-    }
-    return mkv_command_servers_add(servers, "default", SERVER_DEFAULT, 0);
-}
-
 /* False: *exit_code is what to exit with. */
 static bool parse(int argc, char **argv, struct options *options, int *exit_code) {
     *exit_code = MKV_EXIT_CLIENT_USAGE;
     for (int index = 1; index < argc; index++) {
         const char *argument = argv[index];
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
-            fputs(help_status, stdout);
+            printf("%s%s%s", help_status, mkv_command_servers_help, help_status_exit);
             *exit_code = MKV_EXIT_CLIENT_DONE;
             return false;
         }
@@ -121,48 +76,42 @@ static bool parse(int argc, char **argv, struct options *options, int *exit_code
             options->json = true;
         } else if (strcmp(argument, "--check") == 0) {
             options->check = true;
-        } else if (strncmp(argument, "--server=", strlen("--server=")) == 0) {
-            if (!mkv_command_servers_add(&options->servers, "--server",
-                                         argument + strlen("--server="), 0)) {
-                return false;
-            }
-        } else if (strcmp(argument, "--server") == 0) {
-            if (index + 1 == argc) {
-                mkv_command_admin_complain("--server needs HOST:PORT behind it");
-                return false;
-            }
-            if (!mkv_command_servers_add(&options->servers, "--server", argv[++index], 0)) {
-                return false;
-            }
         } else {
-            mkv_command_admin_complain("status takes no '%s'; see memkv admin status --help",
-                                       argument);
-            return false;
+            const enum mkv_command_option taken =
+                mkv_command_servers_option(&options->servers, argc, argv, &index);
+            if (taken == MKV_COMMAND_OPTION_OTHER) {
+                mkv_command_admin_complain("status takes no '%s'; see memkv admin status --help",
+                                           argument);
+            }
+            if (taken != MKV_COMMAND_OPTION_TAKEN) {
+                return false;
+            }
         }
     }
-    return options->servers.count > 0 || mkv_command_servers_default(&options->servers);
+    return mkv_command_servers_finish(&options->servers);
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
 struct answer {
-    char server[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+    char server[MKV_COMMAND_SERVER_NAME_BYTES];
     char *body;     /* the status as the node sent it; NULL: there is none */
     json_t *status; /* the same, read; NULL: there is none */
     char error[ERROR_BYTES];
 };
 
-static void ask(const struct mkv_config_address *server, struct answer *answer) {
+static void ask(const struct mkv_command_servers *servers, uint32_t index, struct answer *answer) {
     *answer = (struct answer){0};
-    mkv_config_address_format(server, answer->server);
+    mkv_command_server_name(servers, index, answer->server);
     struct mkv_http_response response = {0};
     char why[MKV_HTTP_GET_ERROR_BYTES];
+    const struct mkv_http_call call = {.path = STATUS_PATH, .timeout_ms = TIMEOUT_MS};
     const enum mkv_http_get_result result =
-        mkv_http_get(server->host, server->port, STATUS_PATH, TIMEOUT_MS, &response, why);
+        mkv_command_servers_ask(servers, index, &call, &response, why);
     if (result != MKV_HTTP_GET_OK) {
         snprintf(answer->error, sizeof answer->error, "%s%s", why,
                  result == MKV_HTTP_GET_UNREACHABLE
-                     ? "; does memkv run there? --server names another"
+                     ? "; does memkv run there? --server or --socket names another"
                      : "");
         return;
     }
@@ -171,9 +120,13 @@ static void ask(const struct mkv_config_address *server, struct answer *answer) 
                          ? json_loadb(response.body, response.body_bytes, 0, &problem)
                          : NULL;
     if (!json_is_object(status)) {
-        snprintf(answer->error, sizeof answer->error,
-                 "GET " STATUS_PATH " gives HTTP %u and no status; is it the admin port?",
-                 response.status);
+        if (response.status == HTTP_OK) {
+            snprintf(answer->error, sizeof answer->error,
+                     "GET " STATUS_PATH " gives HTTP %u and no status; is it the admin port?",
+                     response.status);
+        } else {
+            mkv_command_servers_refusal(&response, answer->error);
+        }
         json_decref(status);
         free(response.body);
         return;
@@ -273,7 +226,7 @@ static int run_status(int argc, char **argv) {
     exit_code = MKV_EXIT_CLIENT_DONE;
     for (uint32_t index = 0; index < options.servers.count; index++) {
         struct answer answer;
-        ask(&options.servers.list[index], &answer);
+        ask(&options.servers, index, &answer);
         if (options.json) {
             show_json(&answer, index, options.servers.count);
         } else if (options.check) {

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/http_get.h"
 #include "admin/routes.h"
 #include "admin/text.h"
 #include "server/command_admin_internal.h"
@@ -25,7 +24,7 @@ static const char help_tenants[] =
     "\n"
     "Lists the tenants of a node: name, blocks, bytes of the slots that they take, quota.\n"
     "\n"
-    "  --server HOST:PORT  the node's admin address; see memkv admin status --help\n"
+    "  --server, --socket, --token-file  whom to ask: see memkv admin status --help\n"
     "  --json              the node's /v1/tenants as it is\n"
     "  -h, --help          this text\n"
     "\n"
@@ -38,7 +37,7 @@ static const char help_drop[] =
     "next\n"
     "put under the name begins with nothing. The tenant 'default' cannot be dropped.\n"
     "\n"
-    "  --server HOST:PORT  the node's admin address; see memkv admin status --help\n"
+    "  --server, --socket, --token-file  whom to ask: see memkv admin status --help\n"
     "  -h, --help          this text\n"
     "\n"
     "Exit status: 0 done, 1 there is no such tenant, or it cannot be dropped, 2 usage, 3 a node "
@@ -57,22 +56,20 @@ static bool parse(int argc, char **argv, const char *help, bool drop,
     *exit_code = MKV_EXIT_CLIENT_USAGE;
     for (int index = 1; index < argc; index++) {
         const char *argument = argv[index];
-        const char *servers = NULL;
         if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
             fputs(help, stdout);
             *exit_code = MKV_EXIT_CLIENT_DONE;
             return false;
         }
-        if (strncmp(argument, "--server=", strlen("--server=")) == 0) {
-            servers = argument + strlen("--server=");
-        } else if (strcmp(argument, "--server") == 0 && index + 1 < argc) {
-            servers = argv[++index];
+        const enum mkv_command_option taken =
+            mkv_command_servers_option(&options->servers, argc, argv, &index);
+        if (taken == MKV_COMMAND_OPTION_WRONG) {
+            return false;
         }
-        if (servers != NULL) {
-            if (!mkv_command_servers_add(&options->servers, "--server", servers, 0)) {
-                return false;
-            }
-        } else if (!drop && strcmp(argument, "--json") == 0) {
+        if (taken == MKV_COMMAND_OPTION_TAKEN) {
+            continue;
+        }
+        if (!drop && strcmp(argument, "--json") == 0) {
             options->json = true;
         } else if (drop && argument[0] != '-' && options->name == NULL) {
             options->name = argument;
@@ -91,21 +88,20 @@ static bool parse(int argc, char **argv, const char *help, bool drop,
             "tenant '%s': a name has 1 to 79 characters of A-Z a-z 0-9 . _ -", options->name);
         return false;
     }
-    return options->servers.count > 0 || mkv_command_servers_default(&options->servers);
+    return mkv_command_servers_finish(&options->servers);
 }
 
 /* Asks one node. NULL, with *exit_code set, when there is no answer of status 200; else the caller
  * frees the text. */
-static char *ask(const struct mkv_config_address *server, const char *method, const char *path,
-                 int *exit_code) {
-    char where[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+static char *ask(const struct mkv_command_servers *servers, uint32_t index, const char *method,
+                 const char *path, int *exit_code) {
+    char where[MKV_COMMAND_SERVER_NAME_BYTES];
     char why[MKV_HTTP_GET_ERROR_BYTES];
     char shown[MKV_HTTP_GET_ERROR_BYTES];
     struct mkv_http_response response = {0};
-    mkv_config_address_format(server, where);
-    const enum mkv_http_get_result result =
-        mkv_http_request(method, server->host, server->port, path, TIMEOUT_MS, &response, why);
-    if (result != MKV_HTTP_GET_OK) {
+    const struct mkv_http_call call = {.method = method, .path = path, .timeout_ms = TIMEOUT_MS};
+    mkv_command_server_name(servers, index, where);
+    if (mkv_command_servers_ask(servers, index, &call, &response, why) != MKV_HTTP_GET_OK) {
         mkv_text_clean(why, shown, sizeof shown);
         mkv_command_admin_complain("%s: %s", where, shown);
         *exit_code = MKV_EXIT_CLIENT_NO_CONNECTION;
@@ -114,11 +110,8 @@ static char *ask(const struct mkv_config_address *server, const char *method, co
     if (response.status == HTTP_OK) {
         return response.body;
     }
-    json_t *refusal = json_loadb(response.body, response.body_bytes, 0, NULL);
-    const char *text = json_string_value(json_object_get(refusal, "error"));
-    mkv_text_clean(text != NULL ? text : "no answer of an admin listener", shown, sizeof shown);
+    mkv_command_servers_refusal(&response, shown);
     mkv_command_admin_complain("%s: %s", where, shown);
-    json_decref(refusal);
     free(response.body);
     *exit_code = response.status < HTTP_CLIENT_ERROR_END ? MKV_EXIT_CLIENT_NOT_FOUND
                                                          : MKV_EXIT_CLIENT_SERVER_ERROR;
@@ -162,13 +155,13 @@ int mkv_command_tenants(int argc, char **argv) {
     }
     exit_code = MKV_EXIT_CLIENT_DONE;
     for (uint32_t index = 0; index < options.servers.count; index++) {
-        char where[MKV_CONFIG_ADDRESS_TEXT_BYTES];
-        char *body = ask(&options.servers.list[index], "GET", "/v1/tenants", &exit_code);
+        char where[MKV_COMMAND_SERVER_NAME_BYTES];
+        char *body = ask(&options.servers, index, "GET", "/v1/tenants", &exit_code);
         if (body == NULL) {
             continue;
         }
         if (options.servers.count > 1 && !options.json) {
-            mkv_config_address_format(&options.servers.list[index], where);
+            mkv_command_server_name(&options.servers, index, where);
             printf("%s\n", where);
         }
         if (options.json) {
@@ -191,10 +184,10 @@ int mkv_command_tenant_drop(int argc, char **argv) {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s%s", mkv_admin_paths[MKV_ADMIN_PATH_TENANT], options.name);
     for (uint32_t index = 0; index < options.servers.count; index++) {
-        char *body = ask(&options.servers.list[index], "DELETE", path, &exit_code);
+        char *body = ask(&options.servers, index, "DELETE", path, &exit_code);
         if (body != NULL) {
-            char where[MKV_CONFIG_ADDRESS_TEXT_BYTES];
-            mkv_config_address_format(&options.servers.list[index], where);
+            char where[MKV_COMMAND_SERVER_NAME_BYTES];
+            mkv_command_server_name(&options.servers, index, where);
             printf("%s: dropped %s\n", where, options.name);
         }
         free(body);

@@ -62,6 +62,7 @@ bool mkv_config_dev(struct mkv_config *config, const char *directory,
     };
     const struct mkv_config_key *media = &mkv_config_drive_keys[MKV_CONFIG_DRIVE_MEDIA];
     union mkv_config_value value;
+    union mkv_config_value audit;
     /* The directory by itself first: its characters are checked, and it must not be empty. */
     const struct mkv_config_source alone = {
         .where = "--dev",
@@ -69,11 +70,20 @@ bool mkv_config_dev(struct mkv_config *config, const char *directory,
         .directory = "",
         .exit_code = MKV_EXIT_DAEMON_USAGE,
     };
+    const struct mkv_config_key *socket = &mkv_config_keys[MKV_CONFIG_ADMIN_SOCKET];
+    union mkv_config_value socket_value;
     if (!mkv_config_key_parse(media, chosen, &alone, &value, error) ||
-        !mkv_config_key_parse(media, MKV_CONFIG_DEV_STORE, &source, &value, error)) {
+        !mkv_config_key_parse(media, MKV_CONFIG_DEV_STORE, &source, &value, error) ||
+        !mkv_config_key_parse(socket, MKV_CONFIG_DEV_SOCKET, &source, &socket_value, error) ||
+        !mkv_config_key_parse(&mkv_config_keys[MKV_CONFIG_AUDIT_FILE], MKV_CONFIG_DEV_AUDIT,
+                              &source, &audit, error)) {
         return false;
     }
     mkv_config_defaults(config, true);
+    mkv_config_key_store(socket, &socket_value, config);
+    config->origins[MKV_CONFIG_ADMIN_SOCKET].layer = MKV_CONFIG_LAYER_DEV;
+    mkv_config_key_store(&mkv_config_keys[MKV_CONFIG_AUDIT_FILE], &audit, config);
+    config->origins[MKV_CONFIG_AUDIT_FILE].layer = MKV_CONFIG_LAYER_DEV;
     struct mkv_config_drive *drive = &config->storage.drives[0];
     mkv_config_key_store(media, &value, drive);
     memcpy(drive->name, "d00", sizeof "d00");

@@ -17,9 +17,10 @@
  *  I2  A call that fails leaves the configuration as it was and writes one line of message that
  *      says where, what is wrong, and what to write instead, in printable ASCII.
  *  I3  Each key remembers the layer, and in the file the line, that its value came from.
- *  I4  After mkv_config_validate every host is a numeric loopback address, the two listeners
- *      differ, drive names and paths are unique and set, and memory holds at least
- *      MKV_CONFIG_SLABS_MIN slabs of the largest block.
+ *  I4  After mkv_config_validate every host is a numeric address, that of clients and, where nobody
+ *      is authenticated, that of the admin listener a loopback one; the two listeners differ,
+ *      drive names and paths are unique and set, and memory holds at least MKV_CONFIG_SLABS_MIN
+ *      slabs of the largest block.
  *
  * Not responsible for: opening, creating or sizing drives, huge pages, or the command line.
  */
@@ -42,15 +43,19 @@
 #define MKV_CONFIG_FLAG_BYTES 32u
 /* A ratio is kept in parts of so many. */
 #define MKV_CONFIG_RATIO_ONE 1000000000u
+#define MKV_CONFIG_GROUP_BYTES 33u
+#define MKV_CONFIG_TOKENS_MAX 16u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
 /* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
 #define MKV_CONFIG_SLABS_MIN 4u
 /* What --dev makes: DIR/store.memkv, sparse, of this size. */
 #define MKV_CONFIG_DEV_DIRECTORY "memkv-data"
 #define MKV_CONFIG_DEV_STORE "store.memkv"
+#define MKV_CONFIG_DEV_AUDIT "audit.log"
+#define MKV_CONFIG_DEV_SOCKET "admin.sock"
 #define MKV_CONFIG_DEV_STORE_BYTES (4ull * MKV_GIB)
 
-/* Every key that a file may set, except the keys of one drive. */
+/* Every key that a file may set, except the keys of one drive or token. */
 enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_ADDRESS,
     MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
@@ -85,8 +90,16 @@ enum mkv_config_key_id {
     MKV_CONFIG_METRICS_HOTKEYS_DECAY,
     MKV_CONFIG_METRICS_TENANTS_MAX,
     MKV_CONFIG_SLOWLOG_THRESHOLD_MS,
+    MKV_CONFIG_AUDIT_FILE,
+    MKV_CONFIG_AUDIT_MAX_SIZE,
+    MKV_CONFIG_AUDIT_FILES_MAX,
+    MKV_CONFIG_ADMIN_AUTH,
+    MKV_CONFIG_ADMIN_SOCKET,
+    MKV_CONFIG_ADMIN_VIEWER_GROUP,
+    MKV_CONFIG_ADMIN_TOKENS,
+    MKV_CONFIG_NODE_WATCHDOG,
 };
-#define MKV_CONFIG_KEY_COUNT 33u
+#define MKV_CONFIG_KEY_COUNT 41u
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -123,6 +136,14 @@ enum mkv_config_storage_eviction {
     MKV_CONFIG_EVICTION_ON = 0, /* blocks leave to make room */
     MKV_CONFIG_EVICTION_OFF,    /* a full drive refuses puts */
 };
+enum mkv_config_admin_auth {
+    MKV_CONFIG_AUTH_REQUIRED = 0, /* who asks for more than health and metrics says who he is */
+    MKV_CONFIG_AUTH_NONE,         /* everybody may do all, from this machine */
+};
+enum mkv_config_admin_role {
+    MKV_CONFIG_ROLE_VIEWER = 0,
+    MKV_CONFIG_ROLE_OPERATOR,
+};
 enum mkv_config_log_level {
     MKV_CONFIG_LOG_ERROR = 0,
     MKV_CONFIG_LOG_WARN,
@@ -145,6 +166,12 @@ struct mkv_config_drive {
     char name[MKV_CONFIG_NAME_BYTES];  /* stable: metrics and commands call the drive by it */
     uint64_t size_bytes;               /* 0: the file or device must exist and has its size */
     uint32_t line;                     /* where the drive begins in the file; 0: not in a file */
+};
+
+/* A file with a token of the admin listener, and what whoever sends it may do. */
+struct mkv_config_token {
+    enum mkv_config_admin_role role;
+    char file[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
 };
 
 struct mkv_config {
@@ -175,7 +202,15 @@ struct mkv_config {
     } tenants;
     struct {
         char id[MKV_CONFIG_NODE_ID_BYTES];
+        uint64_t watchdog_s; /* a shard without a finished step for so long is stuck */
     } node;
+    struct {
+        enum mkv_config_admin_auth auth;
+        char socket[MKV_CONFIG_PATH_BYTES];        /* "": none */
+        char viewer_group[MKV_CONFIG_GROUP_BYTES]; /* a name or a number; "": none */
+        uint32_t token_count;
+        struct mkv_config_token tokens[MKV_CONFIG_TOKENS_MAX];
+    } admin;
     struct {
         char level[MKV_CONFIG_LOG_LEVEL_BYTES]; /* as written; log_filter.h reads it */
         enum mkv_config_log_format format;
@@ -203,6 +238,11 @@ struct mkv_config {
     struct {
         uint64_t threshold_ms;
     } slowlog;
+    struct {
+        char file[MKV_CONFIG_PATH_BYTES]; /* "": nothing is recorded */
+        uint64_t max_size_bytes;          /* of one file */
+        uint64_t files_max;
+    } audit;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };
@@ -216,8 +256,8 @@ struct mkv_config_error {
 void mkv_config_defaults(struct mkv_config *config, bool dev);
 
 /*
- * The configuration of `memkv start --dev [DIR]`: the defaults for it and one drive,
- * DIR/store.memkv, which is created sparse. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
+ * The configuration of `memkv start --dev [DIR]`: the defaults for it, one drive, DIR/store.memkv,
+ * which is created sparse, and an audit in DIR. `directory` NULL is MKV_CONFIG_DEV_DIRECTORY.
  */
 __attribute__((warn_unused_result)) bool mkv_config_dev(struct mkv_config *config,
                                                         const char *directory,

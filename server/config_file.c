@@ -346,17 +346,86 @@ static bool read_drives(struct reader *reader) {
     return true;
 }
 
+/* Reads one entry of admin.tokens; the current event is its first. */
+static bool read_token(struct reader *reader, uint32_t index) {
+    char label[LABEL_BYTES];
+    uint32_t line = current_line(reader);
+    if (reader->event.type != YAML_MAPPING_START_EVENT) {
+        return fail(reader, line,
+                    "admin.tokens[%u] must be a map, like {role: viewer, file: /etc/memkv/token}, "
+                    "found %s",
+                    (unsigned)index, kind_of(reader));
+    }
+    struct mkv_config_token *token = &reader->config->admin.tokens[index];
+    memset(token, 0, sizeof *token);
+    char prefix[LABEL_BYTES];
+    snprintf(prefix, sizeof prefix, "admin.tokens[%u].", (unsigned)index);
+    struct map_keys keys = {.prefix = prefix};
+    for (uint32_t i = 0; i < MKV_CONFIG_TOKEN_KEY_COUNT; i++) {
+        map_keys_add(&keys, mkv_config_token_keys[i].path, i);
+    }
+    uint32_t found = 0;
+    while (next_key(reader, &keys, &found)) {
+        if (found == keys.count) {
+            if (keys.lines[MKV_CONFIG_TOKEN_ROLE] != 0 && keys.lines[MKV_CONFIG_TOKEN_FILE] != 0) {
+                return true;
+            }
+            return fail(reader, line,
+                        "admin.tokens[%u] needs both keys, like {role: viewer, file: "
+                        "/etc/memkv/token}",
+                        (unsigned)index);
+        }
+        union mkv_config_value value;
+        const struct mkv_config_key *key = &mkv_config_token_keys[keys.ids[found]];
+        snprintf(label, sizeof label, "%s%s", prefix, key->path);
+        if (!read_value(reader, key, label, &value)) {
+            return false;
+        }
+        mkv_config_key_store(key, &value, token);
+    }
+    return false;
+}
+
+static bool read_tokens(struct reader *reader) {
+    reader->config->admin.token_count = 0;
+    if (is_null(reader)) {
+        return true;
+    }
+    if (reader->event.type != YAML_SEQUENCE_START_EVENT) {
+        return fail(reader, current_line(reader),
+                    "admin.tokens must be a list, like [{role: viewer, file: /etc/memkv/token}], "
+                    "found %s",
+                    kind_of(reader));
+    }
+    for (uint32_t count = 0;; count++) {
+        if (!next(reader)) {
+            return false;
+        }
+        if (reader->event.type == YAML_SEQUENCE_END_EVENT) {
+            reader->config->admin.token_count = count;
+            return true;
+        }
+        if (count == MKV_CONFIG_TOKENS_MAX) {
+            return fail(reader, current_line(reader), "admin.tokens has more than %u tokens",
+                        MKV_CONFIG_TOKENS_MAX);
+        }
+        if (!read_token(reader, count)) {
+            return false;
+        }
+    }
+}
+
 /* Reads the value of one key of a section; the current event is its first. */
 static bool read_key(struct reader *reader, enum mkv_config_key_id id) {
     const struct mkv_config_key *key = &mkv_config_keys[id];
     struct mkv_config_origin *origin = &reader->config->origins[id];
     const struct mkv_config_origin here = {.layer = MKV_CONFIG_LAYER_FILE,
                                            .line = current_line(reader)};
-    if (key->type == MKV_CONFIG_TYPE_DRIVES) {
-        /* Only --dev and files have drives, so there is no higher layer to keep. */
+    if (key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS) {
+        /* Only --dev and files have lists, so there is no higher layer to keep. */
         MKV_ASSERT(origin->layer <= MKV_CONFIG_LAYER_FILE);
         *origin = here;
-        return read_drives(reader);
+        return key->type == MKV_CONFIG_TYPE_DRIVES ? read_drives(reader) : read_tokens(reader);
     }
     union mkv_config_value value;
     if (!read_value(reader, key, key->path, &value)) {

@@ -19,6 +19,8 @@ static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 static const char *const tracing_words[] = {"false", "true", NULL};
+static const char *const auth_words[] = {"required", "none", NULL};
+static const char *const role_words[] = {"viewer", "operator", NULL};
 static const char *const truth_words[] = {"false", "true", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
@@ -26,11 +28,13 @@ _Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word
 _Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network", "memory",    "storage",    "tenants", "node",
-    "log",     "telemetry", "prometheus", "metrics", "slowlog",
+    "network",   "memory",     "storage", "tenants", "node",  "log",
+    "telemetry", "prometheus", "metrics", "slowlog", "audit", "admin",
 };
 
 static bool check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
@@ -78,7 +82,8 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .type = MKV_CONFIG_TYPE_ADDRESS,
             FIELD(network.admin_address),
             .default_note = "the host of `network.address`, its port + 1",
-            .meaning = "Where health, status and metrics are served over HTTP. Loopback only.",
+            .meaning = "Where health, status and metrics are served over HTTP. Live, ready, health "
+                       "and metrics answer to everybody, all else to whoever has a token.",
         },
     [MKV_CONFIG_MEMORY_MAX_SIZE] =
         {
@@ -409,6 +414,85 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A request that took more milliseconds is slow: the last 128 of them are "
                        "kept for `/v1/slow`. `0` keeps all.",
         },
+    [MKV_CONFIG_AUDIT_FILE] =
+        {
+            .path = "audit.file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(audit.file),
+            .default_note = "none; with `--dev` `DIR/audit.log`",
+            .meaning = "Where what administrators do, what destroys data and who was refused is "
+                       "recorded, in a chain of hashes. Without it, nowhere.",
+        },
+    [MKV_CONFIG_AUDIT_MAX_SIZE] =
+        {
+            .path = "audit.max_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(audit.max_size_bytes),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_GIB,
+            .size_step = 1,
+            .default_text = "16MiB",
+            .meaning = "A file of the audit that has this size is rotated away; the chain goes on "
+                       "in the next.",
+        },
+    [MKV_CONFIG_AUDIT_FILES_MAX] =
+        {
+            .path = "audit.files_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(audit.files_max),
+            .size_min = 2,
+            .size_max = 1000,
+            .default_text = "8",
+            .meaning = "Files of the audit that stay; when one more is begun the oldest is "
+                       "removed, and a record says so.",
+        },
+    [MKV_CONFIG_ADMIN_AUTH] =
+        {
+            .path = "admin.auth",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.auth),
+            .words = auth_words,
+            .default_text = "required",
+            .meaning = "Whether the admin listener asks who somebody is: `none` lets everybody on "
+                       "this machine do all, under warning AUTH_DISABLED, on loopback only.",
+        },
+    [MKV_CONFIG_ADMIN_SOCKET] =
+        {
+            .path = "admin.socket",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(admin.socket),
+            .default_note = "none; with `--dev` `admin.sock` in its directory",
+            .meaning = "A Unix socket, made at the start, where the admin listener knows people by "
+                       "their uid: root and the daemon's own user are operators.",
+        },
+    [MKV_CONFIG_ADMIN_VIEWER_GROUP] =
+        {
+            .path = "admin.viewer_group",
+            .type = MKV_CONFIG_TYPE_NAME,
+            FIELD(admin.viewer_group),
+            .characters = "A-Z a-z 0-9 . _ -",
+            .default_note = "none",
+            .meaning = "The group of that socket, a name or a number; its members are viewers.",
+        },
+    [MKV_CONFIG_ADMIN_TOKENS] =
+        {
+            .path = "admin.tokens",
+            .type = MKV_CONFIG_TYPE_TOKENS,
+            .default_note = "none",
+            .meaning = "Tokens that the admin listener takes as `Authorization: Bearer TOKEN`, in "
+                       "the file only. Each has the keys of the last table.",
+        },
+    [MKV_CONFIG_NODE_WATCHDOG] =
+        {
+            .path = "node.watchdog",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(node.watchdog_s),
+            .size_min = 2,
+            .size_max = 3600,
+            .default_text = "30s",
+            .meaning = "A shard that has not finished a step for so long is stuck: `/v1/live` "
+                       "answers 503.",
+        },
 };
 
 const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = {
@@ -441,5 +525,30 @@ const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = 
             .default_note = "none: `media` must exist",
             .meaning = "Only for a regular file: if it does not exist, it is created sparse with "
                        "this size.",
+        },
+};
+
+#define TOKEN_FIELD(member)                                                                        \
+    .field_offset = offsetof(struct mkv_config_token, member),                                     \
+    .field_bytes = sizeof(((struct mkv_config_token *)0)->member)
+
+const struct mkv_config_key mkv_config_token_keys[MKV_CONFIG_TOKEN_KEY_COUNT] = {
+    [MKV_CONFIG_TOKEN_ROLE] =
+        {
+            .path = "role",
+            .type = MKV_CONFIG_TYPE_WORD,
+            TOKEN_FIELD(role),
+            .words = role_words,
+            .default_note = "required",
+            .meaning = "What whoever sends the token may do: see, or all.",
+        },
+    [MKV_CONFIG_TOKEN_FILE] =
+        {
+            .path = "file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            TOKEN_FIELD(file),
+            .default_note = "required",
+            .meaning = "The file with the token, one line of 32 to 256 characters without spaces, "
+                       "that its owner alone may read.",
         },
 };

@@ -275,6 +275,7 @@ bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
         ok = parse_ratio(key, text, source, &parsed.number, error);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
+    case MKV_CONFIG_TYPE_TOKENS:
         ok = mkv_config_fail(error, source->exit_code, source->where,
                              "%s is a list and can only be set in the configuration file",
                              source->label);
@@ -349,6 +350,9 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of 1 to %u drives", MKV_CONFIG_DRIVES_MAX);
+        break;
+    case MKV_CONFIG_TYPE_TOKENS:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of up to %u tokens", MKV_CONFIG_TOKENS_MAX);
         break;
     }
 }

@@ -6,7 +6,7 @@
  *
  * Invariants
  *  I1  A key's path is SECTION.KEY with a section of mkv_config_sections; a drive's key stands
- *      alone. Paths are unique, and so are the variables made from them.
+ *      alone, as does a token's. Paths are unique, and so are the variables made from them.
  *  I2  A value is parsed in whole before any field changes.
  *  I3  Default texts are texts that a user could write: they go through the same parser.
  *
@@ -29,6 +29,7 @@ enum mkv_config_type {
     MKV_CONFIG_TYPE_TEXT,    /* what `check` takes, kept as it is written */
     MKV_CONFIG_TYPE_RATIO,   /* a decimal number from 0 to 1 */
     MKV_CONFIG_TYPE_DRIVES,
+    MKV_CONFIG_TYPE_TOKENS,
 };
 
 #define MKV_CONFIG_PROBLEM_BYTES 192u
@@ -65,7 +66,15 @@ enum mkv_config_drive_key_id {
 #define MKV_CONFIG_DRIVE_KEY_COUNT 3u
 extern const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT];
 
-#define MKV_CONFIG_SECTION_COUNT 10u
+/* The keys of one entry of admin.tokens; their fields are those of struct mkv_config_token. */
+enum mkv_config_token_key_id {
+    MKV_CONFIG_TOKEN_ROLE,
+    MKV_CONFIG_TOKEN_FILE,
+};
+#define MKV_CONFIG_TOKEN_KEY_COUNT 2u
+extern const struct mkv_config_key mkv_config_token_keys[MKV_CONFIG_TOKEN_KEY_COUNT];
+
+#define MKV_CONFIG_SECTION_COUNT 12u
 extern const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT];
 
 /* A parsed value; which member is set follows from the key's type. */

@@ -3,6 +3,7 @@
 #include "server/config_text.h"
 #include "server/size.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #define PORT_MAX 65535u
@@ -39,6 +40,39 @@ static enum mkv_config_key_id culprit(const struct mkv_config *config, enum mkv_
     return config->origins[a].layer >= config->origins[b].layer ? a : b;
 }
 
+/* Where nobody says who he is, nobody from elsewhere may ask. */
+static bool check_admin(const struct mkv_config *config, struct mkv_config_address *admin,
+                        struct mkv_config_error *error) {
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+    struct in6_addr address;
+    const bool numeric = inet_pton(AF_INET, admin->host, &address) == 1 ||
+                         inet_pton(AF_INET6, admin->host, &address) == 1;
+    if (strcmp(admin->host, "localhost") == 0) {
+        memset(admin->host, 0, sizeof admin->host);
+        memcpy(admin->host, "127.0.0.1", sizeof "127.0.0.1");
+        return true;
+    }
+    mkv_config_address_format(admin, text);
+    if (!numeric) {
+        mkv_config_origin_format(config, MKV_CONFIG_NETWORK_ADMIN_ADDRESS, where);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "network.admin_address %s is a name; use an address, 0.0.0.0:%u for "
+                               "all of this machine",
+                               text, (unsigned)admin->port);
+    }
+    if (config->admin.auth == MKV_CONFIG_AUTH_NONE && !mkv_config_address_is_loopback(admin)) {
+        mkv_config_origin_format(
+            config, culprit(config, MKV_CONFIG_ADMIN_AUTH, MKV_CONFIG_NETWORK_ADMIN_ADDRESS),
+            where);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "admin.auth none lets everybody do all, so network.admin_address "
+                               "must be loopback, not %s; use 127.0.0.1:%u, or admin.auth required",
+                               text, (unsigned)admin->port);
+    }
+    return true;
+}
+
 static bool check_listeners(struct mkv_config *config, struct mkv_config_error *error) {
     struct mkv_config_address *address = &config->network.address;
     struct mkv_config_address *admin = &config->network.admin_address;
@@ -62,8 +96,7 @@ static bool check_listeners(struct mkv_config *config, struct mkv_config_error *
         admin->port = (uint16_t)(address->port + 1);
         return true;
     }
-    if (!check_loopback(config, MKV_CONFIG_NETWORK_ADMIN_ADDRESS, "network.admin_address", admin,
-                        error)) {
+    if (!check_admin(config, admin, error)) {
         return false;
     }
     if (mkv_config_address_collides(address, admin)) {

@@ -25,6 +25,7 @@ const struct mkv_log_site_limit mkv_log_site_limits[MKV_LOG_SITE_COUNT] = {
     [MKV_LOG_SITE_ADMIN] = {"admin", 10, 10},
     [MKV_LOG_SITE_TELEMETRY] = {"telemetry", 1000, 1},
     [MKV_LOG_SITE_DROPS] = {"drops", 1, 1},
+    [MKV_LOG_SITE_AUTH] = {"auth", 5, 60},
 };
 
 bool mkv_log_limit_admit(struct mkv_log_limit *limit, const struct mkv_log_site_limit *bounds,

@@ -39,8 +39,9 @@ enum mkv_log_site {
     MKV_LOG_SITE_ADMIN,       /* one request of an administrator */
     MKV_LOG_SITE_TELEMETRY,   /* one event */
     MKV_LOG_SITE_DROPS,       /* events had no room */
+    MKV_LOG_SITE_AUTH,        /* somebody was not let through */
 };
-#define MKV_LOG_SITE_COUNT 18u
+#define MKV_LOG_SITE_COUNT 19u
 
 struct mkv_log_site_limit {
     const char *name; /* in the line that says how many were suppressed */

@@ -211,6 +211,7 @@ static void on_signal(void *context, int number) {
     }
     const unsigned count = atomic_fetch_add(&node->stop_count, 1) + 1;
     const char *name = number == SIGTERM ? "SIGTERM" : "SIGINT";
+    mkv_node_audit_drain(node, name);
     if (count == 1) {
         say(node, MKV_LOG_SITE_NODE, NULL, 0,
             "%s: stopping when the requests in flight are done, at most %.0f s", name,
@@ -311,6 +312,7 @@ static enum mkv_exit_daemon run(struct mkv_node *node) {
     }
     if (mkv_node_bring_up(node, &error)) {
         exit_code = serve(node);
+        mkv_node_audit_stop(node, exit_code);
         /* The signals' thread may be about to close the shard. */
         mkv_signals_end(signals);
         mkv_node_take_down(node);
@@ -340,6 +342,7 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
     node->options = *options;
     node->log = log;
     node->admin_fd = -1;
+    node->admin_unix_fd = -1;
     node->started_ns = mkv_clock_monotonic_ns();
     mkv_config_hash(config, node->config_hash);
     node->config_read_ms = mkv_clock_wall_ms();

@@ -252,6 +252,7 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
     if (node->tracer != NULL) {
         mkv_trace_event(node->tracer, index, event, mkv_clock_monotonic_ns());
     }
+    mkv_node_audit_event(node, drive, event);
     switch (event->kind) {
     case MKV_EVENT_FORMATTED:
         return; /* drives are formatted before there is a shard */

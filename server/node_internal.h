@@ -14,6 +14,8 @@
  *   node_traces.c    the tracer and its exporter
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
+ *   node_audit.c     what of it all is audited
+ *   node_admin.c     the sockets of the admin listener, and who may ask
  *
  * Invariants
  *  I1  `mutex` guards what stands behind it; all else is written before the shard's thread starts
@@ -26,7 +28,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
+#include "admin/audit.h"
 #include "admin/http.h"
 #include "admin/otlp.h"
 #include "admin/trace.h"
@@ -91,20 +95,26 @@ struct mkv_node {
     struct mkv_request_events events; /* `telemetry` NULL: none are told; set behind the mutex */
     struct mkv_otlp *otlp;            /* NULL: no traces; then there is no tracer either */
     struct mkv_tracer *tracer;        /* the shard's thread's, while that runs */
+    struct mkv_audit *audit;          /* NULL: nothing is audited */
+    struct mkv_audit_entry audit_end; /* what is recorded as the end */
     struct mkv_shard *shard;
-    bool shard_started;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
     struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on the shard's thread */
     struct mkv_shard_stats *view_stats;        /* of snapshots, behind view_mutex */
     pthread_mutex_t view_mutex;
-    int admin_fd;
+    int admin_fd; /* -1 as soon as they are the listener's */
+    int admin_unix_fd;
+    dev_t admin_socket_device; /* of the socket's file, while it is there: */
+    ino_t admin_socket_inode;  /* 0 else */
+    uint32_t admin_viewer_gid;
     struct mkv_admin_http *admin;
 
     atomic_uint stop_count; /* signals that asked for the end */
 
     pthread_mutex_t mutex;
     struct mkv_shard *shard_to_close; /* set as soon as there is one to be told */
+    bool shard_started;
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
     struct mkv_admin_warning waiting; /* what the node waits for, while it does */
@@ -119,10 +129,17 @@ __attribute__((warn_unused_result)) bool mkv_node_bring_up(struct mkv_node *node
 /* Undoes all steps. The shard's thread, if it was started, has been joined. */
 void mkv_node_take_down(struct mkv_node *node);
 
-/* Listens at the admin address, and ends that. */
+/* ---- node_admin.c --------------------------------------------------------------------------- */
+
+/* Listens at the admin address and on the Unix socket, and ends that. */
 __attribute__((warn_unused_result)) bool mkv_node_admin_listen(struct mkv_node *node,
                                                                struct mkv_backend_error *error);
 void mkv_node_admin_unlisten(struct mkv_node *node);
+/* Serves on both, which are the listener's from then on. The provider's `refused` is set here. */
+__attribute__((warn_unused_result)) bool mkv_node_admin_serve(struct mkv_node *node,
+                                                              struct mkv_admin_provider *provider,
+                                                              struct mkv_admin_http **http,
+                                                              struct mkv_backend_error *error);
 
 /* ---- node_wait.c ---------------------------------------------------------------------------- */
 
@@ -190,6 +207,20 @@ void mkv_node_telemetry_fill(struct mkv_node *node, struct mkv_admin_snapshot *o
 __attribute__((warn_unused_result)) bool mkv_node_traces_start(struct mkv_node *node,
                                                                struct mkv_backend_error *error);
 void mkv_node_traces_end(struct mkv_node *node);
+/* ---- node_audit.c --------------------------------------------------------------------------- */
+
+/* Step of the table: opens the audit and records the start; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_audit_open(struct mkv_node *node,
+                                                             struct mkv_backend_error *error);
+void mkv_node_audit_close(struct mkv_node *node);
+/* Records a signal that asked for the end; and keeps what close will record as the last. */
+void mkv_node_audit_drain(struct mkv_node *node, const char *signal);
+void mkv_node_audit_stop(struct mkv_node *node, enum mkv_exit_daemon exit_code);
+/* Records an event of a drive, if it is one that changes what the drive holds. */
+void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *drive,
+                          const struct mkv_event *event);
+/* Records a request to the admin listener that was not let through. */
+void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusal *refusal);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

@@ -10,16 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "admin/sketch.h"
-#include "backends/tcp_listen.h"
 #include "server/config_quotas.h"
 
 #define NS_PER_MS 1000000ull
 #define NS_PER_S 1000000000ull
-
-#define ADMIN_BACKLOG 64u
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
@@ -89,6 +85,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     }
     options->hotkeys_decay_ns = node->config.metrics.hotkeys_decay_s * NS_PER_S;
     options->slow_ns = node->config.slowlog.threshold_ms * NS_PER_MS;
+    options->audit = node->audit;
 }
 
 static void arena_undo(struct mkv_node *node) {
@@ -189,33 +186,12 @@ static void shard_undo(struct mkv_node *node) {
     pthread_mutex_lock(&node->mutex);
     node->shard_to_close = NULL;
     pthread_mutex_unlock(&node->mutex);
+    mkv_audit_detach(node->audit);
     mkv_shard_destroy(node->shard);
     node->shard = NULL;
 }
 
 /* ---- admin ---------------------------------------------------------------------------------- */
-
-bool mkv_node_admin_listen(struct mkv_node *node, struct mkv_backend_error *error) {
-    const struct mkv_config *config = &node->config;
-    const bool derived =
-        config->origins[MKV_CONFIG_NETWORK_ADMIN_ADDRESS].layer == MKV_CONFIG_LAYER_DEFAULT;
-    const struct mkv_tcp_listen_options options = {
-        .host = config->network.admin_address.host,
-        .port = config->network.admin_address.port,
-        .backlog = ADMIN_BACKLOG,
-        .option =
-            derived ? "--listen (the admin listener is at its port + 1)" : "network.admin_address",
-    };
-    uint16_t port;
-    return mkv_tcp_listen(&options, &node->admin_fd, &port, error);
-}
-
-void mkv_node_admin_unlisten(struct mkv_node *node) {
-    if (node->admin_fd >= 0) {
-        close(node->admin_fd);
-    }
-    node->admin_fd = -1;
-}
 
 static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error) {
     struct mkv_admin_provider provider = {
@@ -223,17 +199,10 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .snapshot = mkv_node_snapshot,
         .tenant_drop = mkv_node_tenant_drop,
         .observed = &mkv_node_observed,
+        .audit = node->audit,
     };
     mkv_node_log_provide(node, &provider.log);
-    char text[MKV_ADMIN_ERROR_BYTES];
-    const struct mkv_admin_auth auth = {.open = true};
-    const struct mkv_admin_http_options options = {
-        .tcp_fd = node->admin_fd, .unix_fd = -1, .provider = &provider, .auth = &auth};
-    if (!mkv_admin_http_start(&options, &node->admin, text)) {
-        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE, "%s", text);
-    }
-    node->admin_fd = -1; /* it is the listener's now */
-    return true;
+    return mkv_node_admin_serve(node, &provider, &node->admin, error);
 }
 
 static void admin_undo(struct mkv_node *node) {
@@ -244,8 +213,11 @@ static void admin_undo(struct mkv_node *node) {
 /* ---- thread --------------------------------------------------------------------------------- */
 
 static bool thread_perform(struct mkv_node *node, struct mkv_backend_error *error) {
-    node->shard_started = mkv_shard_start(node->shard, error);
-    return node->shard_started;
+    const bool started = mkv_shard_start(node->shard, error);
+    pthread_mutex_lock(&node->mutex);
+    node->shard_started = started;
+    pthread_mutex_unlock(&node->mutex);
+    return started;
 }
 
 /* ---- the table ------------------------------------------------------------------------------ */
@@ -261,6 +233,7 @@ static const struct step steps[] = {
     {"record", mkv_node_record_create, mkv_node_record_end},
     {"drives", mkv_node_drives_wait, mkv_node_drives_close},
     {"format", mkv_node_drives_format, NULL},
+    {"audit", mkv_node_audit_open, mkv_node_audit_close},
     {"memory", arena_perform, arena_undo},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
     {"requests", mkv_node_requests_begin, mkv_node_requests_end},

@@ -63,18 +63,13 @@ static bool admin_begin(struct mkv_node *node, struct mkv_admin_http **admin,
     }
     struct mkv_admin_provider provider = {.context = node, .snapshot = waiting_snapshot};
     mkv_node_log_provide(node, &provider.log);
-    char text[MKV_ADMIN_ERROR_BYTES];
     if (!mkv_node_admin_listen(node, error)) {
         return false;
     }
-    const struct mkv_admin_auth auth = {.open = true};
-    const struct mkv_admin_http_options options = {
-        .tcp_fd = node->admin_fd, .unix_fd = -1, .provider = &provider, .auth = &auth};
-    if (!mkv_admin_http_start(&options, admin, text)) {
+    if (!mkv_node_admin_serve(node, &provider, admin, error)) {
         mkv_node_admin_unlisten(node);
-        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE, "%s", text);
+        return false;
     }
-    node->admin_fd = -1; /* it is the listener's now */
     return true;
 }
 
@@ -109,6 +104,7 @@ bool mkv_node_drives_wait(struct mkv_node *node, struct mkv_backend_error *error
     }
     if (admin != NULL) {
         mkv_admin_http_stop(admin);
+        mkv_node_admin_unlisten(node);
     }
     node->waiting = (struct mkv_admin_warning){0};
     return opened;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/audit_deletes.h"
 #include "admin/seqlock.h"
 #include "backends/clock.h"
 #include "server/client_list.h"
@@ -12,6 +13,8 @@
 /* A client's key is looked at in one of so many of its requests, for what its keys begin with. */
 #define CLIENT_KEY_EACH 16u
 #define CACHE_LINE_BYTES 64u
+/* How often sums of deleted keys are looked at. */
+#define AUDIT_LOOK_NS (100ull * 1000000u)
 
 #define EXEMPLAR_WORDS ((uint32_t)(sizeof(struct mkv_admin_exemplar) / sizeof(uint64_t)))
 _Static_assert(sizeof(struct mkv_admin_exemplar) % sizeof(uint64_t) == 0, "whole words");
@@ -33,6 +36,8 @@ struct mkv_observer {
     struct mkv_client_list *clients;
     uint64_t decay_ns; /* when what is hot is halved next; 0: at the first tick it is set */
     uint32_t requests; /* for CLIENT_KEY_EACH */
+    struct mkv_audit_deletes deletes;
+    uint64_t audit_look_ns; /* when they are looked at next */
     /* What other threads read while requests are counted shares no line with the above. */
     __attribute__((aligned(CACHE_LINE_BYTES))) struct mkv_hdr latencies[MKV_ADMIN_LATENCY_OP_COUNT];
     struct example examples[MKV_ADMIN_COMMAND_COUNT][MKV_HISTOGRAM_BOUNDS + 1];
@@ -45,6 +50,7 @@ struct mkv_observer *mkv_observer_create(const struct mkv_observer_options *opti
     }
     memset(observer, 0, sizeof *observer);
     observer->options = *options;
+    observer->deletes.audit = options->audit;
     if (observer->options.hotkeys_columns == 0) {
         observer->options.hotkeys_columns = MKV_SKETCH_COLUMNS_DEFAULT;
     }
@@ -65,6 +71,7 @@ void mkv_observer_destroy(struct mkv_observer *observer) {
     if (observer == NULL) {
         return;
     }
+    mkv_audit_deletes_finish(&observer->deletes);
     mkv_hotkeys_destroy(observer->hotkeys);
     mkv_slow_log_destroy(observer->slow);
     mkv_client_list_destroy(observer->clients);
@@ -222,8 +229,29 @@ static void ended_slow(struct mkv_observer *observer, const struct mkv_request_s
     mkv_slow_log_add(observer->slow, &slow);
 }
 
+static void ended_delete(struct mkv_observer *observer, const struct mkv_request_summary *summary) {
+    char address[MKV_ADMIN_ADDRESS_BYTES];
+    char name[MKV_ADMIN_CLIENT_NAME_BYTES];
+    char tenant[MKV_ADMIN_TENANT_BYTES];
+    mkv_client_list_name(observer->clients, summary->connection, address, name);
+    observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
+    const struct mkv_audit_delete request = {
+        .connection = summary->connection,
+        .keys = summary->item_count,
+        .session = summary->session,
+        .failed = summary->status != MKV_STATUS_OK && summary->status != MKV_STATUS_NOT_FOUND,
+        .tenant = tenant,
+        .client = name,
+        .address = address,
+    };
+    mkv_audit_deletes_note(&observer->deletes, &request, summary->ended_ns);
+}
+
 void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary) {
     struct mkv_observer *observer = context;
+    if (summary->op == MKV_OP_DELETE && !summary->refused) {
+        ended_delete(observer, summary);
+    }
     if (!MKV_OBSERVE) {
         return;
     }
@@ -255,6 +283,7 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
 
 void mkv_observer_connection_closed(void *context, struct mkv_connection_id id) {
     struct mkv_observer *observer = context;
+    mkv_audit_deletes_ended(&observer->deletes, id);
     mkv_client_list_closed(observer->clients, id);
 }
 
@@ -264,6 +293,10 @@ void mkv_observer_tick(struct mkv_observer *observer, uint64_t now_ns) {
     }
     if (now_ns >= observer->decay_ns) {
         observer->decay_ns = now_ns + observer->options.hotkeys_decay_ns;
+    }
+    if (now_ns >= observer->audit_look_ns) {
+        mkv_audit_deletes_flush(&observer->deletes, now_ns);
+        observer->audit_look_ns = now_ns + AUDIT_LOOK_NS;
     }
 }
 

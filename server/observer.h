@@ -5,8 +5,8 @@
  * are, examples of latencies with their traces.
  *
  *   REQUEST ---------> request_began --> hot keys, client, log, event
- *   REQUEST_ENDED ---> request_ended --> spans, latency, example, slow request, client, log,
- *                                      event
+ *   REQUEST_ENDED ---> request_ended --> spans, latency, example, slow request, client, deleted
+ *                                        keys, log, event
  *
  * Invariants
  *  I1  The shard's thread alone writes, and never waits. Other threads copy, without its help.
@@ -46,6 +46,7 @@ struct mkv_observer_options {
     void (*tenant_name)(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_BYTES]);
     void *tenant_context;
     struct mkv_tracer *tracer; /* NULL: there are no traces */
+    struct mkv_audit *audit;   /* where deleted keys are recorded, in sums; NULL: nowhere */
 };
 
 struct mkv_observer;
@@ -59,7 +60,8 @@ void mkv_observer_destroy(struct mkv_observer *observer);
 void mkv_observer_request_began(void *context, const struct mkv_input *input);
 void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary);
 void mkv_observer_connection_closed(void *context, struct mkv_connection_id id);
-/* Once in each round: halves what has been hot when the time has come. */
+/* Once in each round: halves what has been hot when the time has come, and hands sums of deleted
+ * keys to the audit. */
 void mkv_observer_tick(struct mkv_observer *observer, uint64_t now_ns);
 
 /* ---- any thread ------------------------------------------------------------------------------ */

@@ -148,6 +148,7 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
 static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_options *options,
                           struct mkv_backend_error *error) {
     const struct mkv_observer_options observer_options = {
+        .audit = options->audit,
         .front_arena = mkv_front_arena(shard->front),
         .connections_max = options->front.connections_max,
         .hotkeys_columns = options->hotkeys_columns,

@@ -47,6 +47,7 @@
 #define MKV_SHARD_QUESTION_BYTES_MAX (2u * MKV_KEY_BYTES_MAX)
 #define MKV_SHARD_ANSWER_BYTES_MAX 65536u
 
+struct mkv_audit;
 struct mkv_observer;
 struct mkv_request_events;
 struct mkv_request_log;
@@ -80,6 +81,7 @@ struct mkv_shard_options {
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
      * recorded. */
     struct mkv_recorder *recorder;
+    struct mkv_audit *audit; /* for deleted keys; used until the shard is destroyed. NULL: none */
     /* For the observer, as are those behind; they outlive the shard. */
     struct mkv_request_log *requests;
     const struct mkv_request_events *events;

@@ -164,7 +164,8 @@ show() {
         fail "the node is not healthy: $health"
     say "health: $health"
     say "status:"
-    "$memkv" admin status || fail "the node does not show its status"
+    "$memkv" admin status --socket "$work/store/admin.sock" ||
+        fail "the node does not show its status"
 }
 
 [ $# -eq 0 ] || fail "it takes no arguments"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A memkv node as a child process of a test: started on free ports, told to stop, killed, asked."""
 
+import http.client
 import json
 import os
 import queue
@@ -8,9 +9,8 @@ import signal
 import socket
 import subprocess
 import threading
+import tempfile
 import time
-import urllib.error
-import urllib.request
 
 SOURCE = os.environ.get("MKV_SOURCE_DIR", os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__)))))
@@ -60,18 +60,35 @@ def run_memkv(*arguments, **options):
                           timeout=COMMAND_S_MAX, **options)
 
 
+class SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=COMMAND_S_MAX)
+        self._path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(COMMAND_S_MAX)
+        self.sock.connect(self._path)
+
+
 class Node:
     """`memkv start` with these arguments; `with` makes sure that it is gone in the end."""
 
-    def __init__(self, *arguments, port=None, **options):
+    def __init__(self, *arguments, port=None, program=MEMKV, **options):
         self.port = port or free_port()
         self.lines = []
         self.errors = []
         self._arrived = queue.Queue()
+        self._directory = tempfile.TemporaryDirectory(prefix="memkv-node-")
+        # Where tests ask as operators; it takes precedence over what a configuration names.
+        self.socket = os.path.join(self._directory.name, "admin.sock")
+        options.setdefault("env", environment(MEMKV_ADMIN_SOCKET=self.socket))
         self._process = subprocess.Popen(
-            [MEMKV, "start", "--listen", f"127.0.0.1:{self.port}", *arguments],
+            [program, "start", "--listen", f"127.0.0.1:{self.port}", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            errors="replace", env=environment(), **options)
+            errors="replace", **options)
         self._readers = [
             threading.Thread(target=self._read, args=arguments, daemon=True) for arguments in
             ((self._process.stdout, self.lines), (self._process.stderr, self.errors))]
@@ -153,20 +170,34 @@ class Node:
             reader.join()
         self._process.stdout.close()
         self._process.stderr.close()
+        self._directory.cleanup()
         return self._process.returncode
 
     def command(self, name, *arguments, **options):
         """Runs a client's command against this node."""
         return run_memkv(name, "--server", self.address, *arguments, **options)
 
-    def http(self, path):
-        """The HTTP status and the body that the admin listener answers with."""
+    def admin(self, name, *arguments, **options):
+        """Runs a command of `memkv admin` against this node, as an operator."""
+        return run_memkv("admin", name, "--socket", self.socket, *arguments, **options)
+
+    def http(self, path, method="GET", body=None, headers=None):
+        """The HTTP status and the body that the admin listener answers an operator with."""
+        return self._exchange(SocketConnection(self.socket), path, method, body, headers)
+
+    def http_tcp(self, path, method="GET", body=None, headers=None):
+        """The same over TCP, as somebody without a credential."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port + 1, timeout=COMMAND_S_MAX)
+        return self._exchange(connection, path, method, body, headers)
+
+    @staticmethod
+    def _exchange(connection, path, method, body, headers):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port + 1}{path}",
-                                        timeout=COMMAND_S_MAX) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
 
     def status(self):
         return json.loads(self.http("/v1/status")[1])

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The admin listener and `memkv admin status` of a real daemon."""
 
-import http.client
 import json
 import os
 import signal
@@ -11,7 +10,7 @@ import tempfile
 import time
 import unittest
 
-from node import Node, free_port, run_memkv
+from node import Node, SocketConnection, free_port, run_memkv
 
 LIVE = ["/v1/live", "/livez", "/health/live"]
 READY = ["/v1/ready", "/health/ready", "/readyz"]
@@ -115,7 +114,7 @@ class AdminTest(unittest.TestCase):
         status, body = self.node.http("/v2/status")
         self.assertEqual(status, 404)
         self.assertIn("/v1/status", json.loads(body)["paths"])
-        connection = http.client.HTTPConnection("127.0.0.1", self.node.port + 1, timeout=10)
+        connection = SocketConnection(self.node.socket)
         connection.request("POST", "/v1/status", body=b"x" * 100)
         answer = connection.getresponse()
         self.assertEqual(answer.status, 405)
@@ -180,16 +179,16 @@ class AdminTest(unittest.TestCase):
         self.assertEqual(metrics["memkv_blocks_total"], status["blocks_total"])
 
     def test_admin_status__a_node__screen_json_and_check(self):
-        address = f"127.0.0.1:{self.node.port + 1}"
-        child = run_memkv("admin", "status", "--server", address)
+        child = self.node.admin("status")
         self.assertEqual(child.returncode, 0, child.stderr)
         self.assertRegex(child.stdout, r"^node \S+  SERVING  ready  up \d\d:\d\d:\d\d  memkv ")
         self.assertRegex(child.stdout, r"\nd00 +online ")
-        child = run_memkv("admin", "status", "--json", "--server", address)
+        child = self.node.admin("status", "--json")
         self.assertEqual(child.returncode, 0, child.stderr)
         self.assertEqual(json.loads(child.stdout)["storage"]["devices"][0]["device_id"], "d00")
-        child = run_memkv("admin", "status", "--check", "--server", address)
-        self.assertEqual((child.returncode, child.stdout), (0, f"{address} healthy (serving)\n"))
+        child = self.node.admin("status", "--check")
+        self.assertEqual((child.returncode, child.stdout),
+                         (0, f"{self.node.socket} healthy (serving)\n"))
 
     def test_admin__a_client_that_sends_no_http__others_go_on(self):
         with socket.create_connection(("127.0.0.1", self.node.port + 1), timeout=10) as connection:

@@ -63,7 +63,7 @@ class TenantsTest(unittest.TestCase):
         self.assertEqual(node.command("get", "--tenant", tenant, "key-0", "-").returncode, 1)
 
     def admin(self, node, command, *arguments):
-        return run_memkv("admin", command, "--server", f"127.0.0.1:{node.port + 1}", *arguments)
+        return node.admin(command, *arguments)
 
     def counts(self, node):
         tenants = node.status()["tenants"]

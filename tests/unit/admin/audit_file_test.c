@@ -124,7 +124,7 @@ static void test_audit_file__opened_again__one_chain(void **state) {
     assert_int_equal(status.st_mode & 0777, 0600);
 }
 
-/* Each line is taken out, doubled, swapped with its neighbour, cut, and has one put before it. */
+/* Each line is taken out, doubled, swapped with its neighbour, and cut. */
 static void test_audit_verify__lines_removed_inserted_reordered_cut__named(void **state) {
     const struct rig *rig = *state;
     struct mkv_audit_file *file = open_file(rig, MKV_MIB, 4);
@@ -202,7 +202,7 @@ static void test_audit_verify__any_byte_of_the_file_altered__found(void **state)
     assert_true(verify(rig).intact);
 }
 
-/* A chain made anew from some record on fits in itself: only a head that was kept tells. */
+/* A chain that was made anew from some record on fits in itself: a head that was kept tells. */
 static void test_audit_verify__expected_head__cut_tails_and_new_chains_found(void **state) {
     const struct rig *rig = *state;
     struct mkv_audit_file *file = open_file(rig, MKV_MIB, 4);

@@ -238,7 +238,8 @@ static void test_admin_status__nobody_there__exit_3(void **state) {
     char expected[256];
     dead_address(dead);
     snprintf(expected, sizeof expected,
-             "memkv admin: %s: Connection refused; does memkv run there? --server names another\n",
+             "memkv admin: %s: Connection refused; does memkv run there? --server or --socket "
+             "names another\n",
              dead);
     struct outcome *outcome = RUN("status", "--server", dead);
     assert_int_equal(outcome->exit_code, 3);

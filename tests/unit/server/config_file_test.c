@@ -37,6 +37,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  quotas: batch=1GiB, team-7=2TiB\n"
                                 "node:\n"
                                 "  id: gpu-07\n"
+                                "  watchdog: 7s\n"
                                 "log:\n"
                                 "  level: trace\n"
                                 "  format: text\n"
@@ -57,11 +58,23 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  hotkeys_decay: 5s\n"
                                 "  tenants_max: 7\n"
                                 "slowlog:\n"
-                                "  threshold_ms: 0\n";
+                                "  threshold_ms: 0\n"
+                                "audit:\n"
+                                "  file: audit.log\n"
+                                "  max_size: 1MiB\n"
+                                "  files_max: 5\n"
+                                "admin:\n"
+                                "  auth: none\n"
+                                "  socket: run/admin.sock\n"
+                                "  viewer_group: monitoring\n"
+                                "  tokens:\n"
+                                "    - {role: viewer, file: /etc/memkv/see}\n"
+                                "    - {role: operator, file: do}\n";
 
 /* As messages list them. */
 #define SECTIONS                                                                                   \
-    "network, memory, storage, tenants, node, log, telemetry, prometheus, metrics, slowlog"
+    "network, memory, storage, tenants, node, log, telemetry, prometheus, metrics, slowlog, "      \
+    "audit, admin"
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -106,6 +119,18 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.metrics.hotkeys_columns, 64);
     assert_int_equal(config.metrics.hotkeys_decay_s, 5);
     assert_int_equal(config.slowlog.threshold_ms, 0);
+    assert_string_equal(config.audit.file, "/etc/memkv/audit.log");
+    assert_true(config.audit.max_size_bytes == MKV_MIB);
+    assert_int_equal(config.audit.files_max, 5);
+    assert_int_equal(config.node.watchdog_s, 7);
+    assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);
+    assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
+    assert_string_equal(config.admin.viewer_group, "monitoring");
+    assert_int_equal(config.admin.token_count, 2);
+    assert_int_equal(config.admin.tokens[0].role, MKV_CONFIG_ROLE_VIEWER);
+    assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
+    assert_int_equal(config.admin.tokens[1].role, MKV_CONFIG_ROLE_OPERATOR);
+    assert_string_equal(config.admin.tokens[1].file, "/etc/memkv/do");
 
     const struct mkv_config_drive *drives = config.storage.drives;
     assert_int_equal(config.storage.drive_count, 3);
@@ -127,7 +152,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 31);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 32);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -206,6 +231,13 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: " SECTIONS},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: " SECTIONS},
         {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: " SECTIONS},
+        {"admin:\n  tokens: [{role: viewer}]\n",
+         "memkv.yaml:2: admin.tokens[0] needs both keys, like {role: viewer, file: "
+         "/etc/memkv/token}"},
+        {"admin:\n  tokens:\n  - {role: root, file: a}\n",
+         "memkv.yaml:3: admin.tokens[0].role: 'root' is not allowed; use viewer or operator"},
+        {"admin: {tokens: a}\n", "memkv.yaml:1: admin.tokens must be a list, like [{role: viewer, "
+                                 "file: /etc/memkv/token}], found a single value"},
         {"log:\n  level: info\n  level: info\n",
          "memkv.yaml:3: log.level is set twice, first at line 2; remove one"},
         {"log:\nnode:\nlog:\n", "memkv.yaml:3: log is set twice, first at line 1; remove one"},

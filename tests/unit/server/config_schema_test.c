@@ -118,7 +118,7 @@ static void format_row(const struct mkv_config_key *key, bool of_drive, char out
     char value[128];
     mkv_config_key_allowed(key, allowed);
     mkv_config_key_variable(key, name);
-    if (!of_drive && key->type == MKV_CONFIG_TYPE_DRIVES) {
+    if (!of_drive && (key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS)) {
         snprintf(variable, sizeof variable, "none | ");
     } else if (!of_drive) {
         snprintf(variable, sizeof variable, "`%s` | ", name);
@@ -154,12 +154,16 @@ static void test_document__every_key__has_its_row_and_no_other_row(void **state)
     for (unsigned i = 0; i < MKV_CONFIG_DRIVE_KEY_COUNT; i++) {
         assert_row(document, &mkv_config_drive_keys[i], true);
     }
+    for (unsigned i = 0; i < MKV_CONFIG_TOKEN_KEY_COUNT; i++) {
+        assert_row(document, &mkv_config_token_keys[i], true);
+    }
     /* Rows that name a key, counted, must be those found above and no more. */
     unsigned rows = 0;
     for (const char *row = document; (row = strstr(row, "\n| `")) != NULL; row++) {
         rows++;
     }
-    assert_int_equal(rows, MKV_CONFIG_KEY_COUNT + MKV_CONFIG_DRIVE_KEY_COUNT);
+    assert_int_equal(rows, MKV_CONFIG_KEY_COUNT + MKV_CONFIG_DRIVE_KEY_COUNT +
+                               MKV_CONFIG_TOKEN_KEY_COUNT);
     free(document);
 }
 

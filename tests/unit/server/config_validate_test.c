@@ -46,9 +46,12 @@ static void test_validate__listeners_wrong__golden(void **state) {
         {"# 1\nnetwork:\n  address: 0.0.0.0:9900\n" CONFIG_DRIVES, NULL,
          "memkv.yaml:3: network.address 0.0.0.0:9900 is not a loopback address; this release has "
          "no authentication yet, so it serves loopback only. Use 127.0.0.1:9900"},
-        {"network:\n  admin_address: '[::]:9000'\n" CONFIG_DRIVES, NULL,
-         "memkv.yaml:2: network.admin_address [::]:9000 is not a loopback address; this release "
-         "has no authentication yet, so it serves loopback only. Use 127.0.0.1:9000"},
+        {"network:\n  admin_address: '[::]:9000'\nadmin: {auth: none}\n" CONFIG_DRIVES, NULL,
+         "memkv.yaml:3: admin.auth none lets everybody do all, so network.admin_address must be "
+         "loopback, not [::]:9000; use 127.0.0.1:9000, or admin.auth required"},
+        {"network: {admin_address: 'gpu-07:9000'}\n" CONFIG_DRIVES, NULL,
+         "memkv.yaml:1: network.admin_address gpu-07:9000 is a name; use an address, 0.0.0.0:9000 "
+         "for all of this machine"},
         {CONFIG_DRIVES, "gpu-07:9900",
          "--listen: network.address gpu-07:9900 is not a loopback address; this release has no "
          "authentication yet, so it serves loopback only. Use 127.0.0.1:9900"},
@@ -70,6 +73,15 @@ static void test_validate__listeners_wrong__golden(void **state) {
         assert_false(valid);
         assert_int_equal(error.exit_code, MKV_EXIT_DAEMON_CONFIGURATION);
     }
+}
+
+static void test_validate__admin_on_a_public_address__accepted(void **state) {
+    (void)state;
+    struct mkv_config config;
+    struct mkv_config_error error;
+    assert_true(load_and_validate(
+        &config, "network: {admin_address: '0.0.0.0:9901'}\n" CONFIG_DRIVES, NULL, &error));
+    assert_string_equal(config.network.admin_address.host, "0.0.0.0");
 }
 
 static void test_validate__bad_file_address_under_a_good_flag__accepted(void **state) {
@@ -187,6 +199,7 @@ static void test_validate__nothing_configured__says_how_to_start(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_validate__no_admin_address__port_plus_1),
+        cmocka_unit_test(test_validate__admin_on_a_public_address__accepted),
         cmocka_unit_test(test_validate__localhost__numeric_after),
         cmocka_unit_test(test_validate__listeners_wrong__golden),
         cmocka_unit_test(test_validate__bad_file_address_under_a_good_flag__accepted),

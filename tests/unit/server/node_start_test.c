@@ -90,6 +90,7 @@ static int fixture_begin(void **state) {
     fixture.null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     node->log = mkv_log_create(fixture.null_fd, MKV_CONFIG_LOG_DEBUG, MKV_CONFIG_LOG_TEXT);
     node->admin_fd = -1;
+    node->admin_unix_fd = -1;
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
     *state = &fixture;
