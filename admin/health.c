@@ -9,7 +9,7 @@
 #define NS_PER_S 1000000000ull
 
 bool mkv_admin_health_stalled(const struct mkv_admin_snapshot *snapshot) {
-    return snapshot->shard_quiet_ns >= MKV_ADMIN_WATCHDOG_NS;
+    return snapshot->watchdog_ns > 0 && snapshot->shard_quiet_ns >= snapshot->watchdog_ns;
 }
 
 enum mkv_admin_node_state mkv_admin_health_state(const struct mkv_admin_snapshot *snapshot) {

@@ -23,9 +23,6 @@
 #include "admin/reply.h"
 #include "admin/snapshot.h"
 
-/* A shard that has not finished a step for this long is stuck. */
-#define MKV_ADMIN_WATCHDOG_NS 30000000000ull
-
 /* The state that is shown everywhere: the node's own, but unhealthy when a shard is stuck. */
 enum mkv_admin_node_state mkv_admin_health_state(const struct mkv_admin_snapshot *snapshot);
 bool mkv_admin_health_stalled(const struct mkv_admin_snapshot *snapshot);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "admin/later.h"
 #include "admin/request.h"
 #include "admin/text.h"
 
@@ -34,6 +35,8 @@ struct mkv_admin_http {
     struct mkv_admin_auth auth;
     struct listener tcp;
     struct listener local;
+    bool profiles_anywhere;
+    struct mkv_later *later;
     pthread_mutex_t mutex; /* of all that follows, and of calling the provider */
     struct mkv_admin_snapshot *snapshot;
     struct mkv_admin_counters counters;
@@ -43,7 +46,8 @@ struct mkv_admin_http {
 struct exchange {
     bool refused; /* the answer is on its way; what still comes is not looked at */
     size_t body_bytes;
-    char *body; /* NULL as long as there is none */
+    char *body;              /* NULL as long as there is none */
+    struct mkv_later *later; /* not NULL: the answer is being made there */
 };
 
 /* ---- who asks -------------------------------------------------------------------------------- */
@@ -182,6 +186,8 @@ static struct mkv_admin_reply make_reply(struct mkv_admin_http *http,
     }
     request->counters = &http->counters;
     request->snapshot = http->snapshot;
+    request->later = http->later;
+    request->profiles_anywhere = http->profiles_anywhere;
     return route->handle(request);
 }
 
@@ -300,10 +306,13 @@ static enum MHD_Result take_parameter(void *context, enum MHD_ValueKind kind, co
     return MHD_YES;
 }
 
+static void resume(void *connection) {
+    MHD_resume_connection(connection);
+}
+
 /* All of the request is there. */
 static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *connection,
-                              const char *path, const char *method,
-                              const struct exchange *exchange) {
+                              const char *path, const char *method, struct exchange *exchange) {
     struct mkv_admin_http *http = listener->http;
     const char *accept =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
@@ -329,12 +338,18 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
     pthread_mutex_lock(&http->mutex);
     const struct mkv_admin_reply reply = make_reply(http, &request);
     pthread_mutex_unlock(&http->mutex);
+    if (reply.later != NULL) {
+        exchange->later = reply.later;
+        MHD_suspend_connection(connection);
+        mkv_later_begin(reply.later, resume, connection);
+        return MHD_YES;
+    }
     return send_reply(connection, reply, path);
 }
 
 /*
  * Called once when the headers are there, once for each piece of a body, and once at the end, which
- * is when the answer is made.
+ * is when the answer is made; once more when an answer that took its time is made.
  */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
                                   const char *path, const char *method, const char *version,
@@ -358,6 +373,11 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *upload_bytes = 0;
         return MHD_YES;
     }
+    if (exchange->later != NULL) {
+        const struct mkv_admin_reply reply = mkv_later_end(exchange->later);
+        exchange->later = NULL;
+        return send_reply(connection, reply, path);
+    }
     return exchange->refused ? MHD_YES : answer(context, connection, path, method, exchange);
 }
 
@@ -368,6 +388,9 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     (void)how;
     struct exchange *exchange = *state;
     if (exchange != NULL) {
+        if (exchange->later != NULL) {
+            free(mkv_later_end(exchange->later).body);
+        }
         free(exchange->body);
         free(exchange);
     }
@@ -398,7 +421,8 @@ static bool make_nonblocking(int fd) {
     return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
-/* Starts the library's thread with all signals blocked: they are for the daemon's main thread. */
+/* Starts the library's thread with all signals blocked: they are for the daemon's main thread, but
+ * for the one that a profiler asks each thread with. */
 static bool listener_start(struct listener *listener, int fd) {
     if (fd < 0) {
         return true;
@@ -409,10 +433,11 @@ static bool listener_start(struct listener *listener, int fd) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF);
     MKV_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
     listener->daemon = MHD_start_daemon(
-        MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request, listener,
-        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+        on_request, listener, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_CONNECTION_LIMIT,
         MKV_ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, MKV_ADMIN_IDLE_S_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MKV_ADMIN_CONNECTION_BYTES,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
@@ -432,6 +457,7 @@ static void listener_take_back(struct listener *listener) {
 static void http_free(struct mkv_admin_http *http) {
     if (http != NULL) {
         pthread_mutex_destroy(&http->mutex);
+        mkv_later_destroy(http->later);
         free(http->snapshot);
         explicit_bzero(&http->auth, sizeof http->auth);
         free(http);
@@ -453,12 +479,15 @@ bool mkv_admin_http_start(const struct mkv_admin_http_options *options,
         pthread_mutex_init(&made->mutex, NULL);
         made->provider = *options->provider;
         made->auth = *options->auth;
+        made->profiles_anywhere = options->profiles_anywhere;
+        made->later = mkv_later_create();
         made->tcp.http = made;
         made->local.http = made;
         made->local.is_unix = true;
         made->snapshot = calloc(1, sizeof *made->snapshot);
     }
-    if (made == NULL || made->snapshot == NULL || !listener_start(&made->tcp, options->tcp_fd) ||
+    if (made == NULL || made->snapshot == NULL || made->later == NULL ||
+        !listener_start(&made->tcp, options->tcp_fd) ||
         !listener_start(&made->local, options->unix_fd)) {
         snprintf(error, MKV_ADMIN_ERROR_BYTES,
                  "the admin listener cannot start: %s; free memory, threads or descriptors",
@@ -477,6 +506,8 @@ void mkv_admin_http_stop(struct mkv_admin_http *http) {
     if (http == NULL) {
         return;
     }
+    /* The library cannot stop while a connection sleeps. */
+    mkv_later_close(http->later);
     if (http->tcp.daemon != NULL) {
         MHD_stop_daemon(http->tcp.daemon);
     }

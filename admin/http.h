@@ -21,6 +21,7 @@
  *  I5  A request whose length could be read in two ways is refused and its connection closed, so
  *      that nobody can hide one behind another. The Host header decides nothing, and no answer
  *      invites pages of other origins.
+ *  I6  An answer that takes its time (later.h) keeps nobody else waiting; a stop cuts it short.
  *
  * Not responsible for: making the sockets.
  */
@@ -48,6 +49,7 @@ struct mkv_admin_http_options {
     int unix_fd;
     const struct mkv_admin_provider *provider; /* copied, as is this: */
     const struct mkv_admin_auth *auth;
+    bool profiles_anywhere; /* profiles are for operators on other machines, too */
 };
 
 /*

@@ -15,12 +15,15 @@
 
 #include "core/base.h"
 
+struct mkv_later;
+
 struct mkv_admin_reply {
     unsigned status;          /* of HTTP */
     const char *content_type; /* constant */
     char *body;
     size_t body_bytes;
-    bool close; /* the connection ends with this answer */
+    bool close;              /* the connection ends with this answer */
+    struct mkv_later *later; /* not NULL: this is no answer yet, it is made there (later.h) */
 };
 
 /* The text is copied. */

@@ -39,6 +39,8 @@ struct mkv_admin_request {
     const struct mkv_admin_provider *provider;
     struct mkv_admin_counters *counters;
     struct mkv_admin_snapshot *snapshot; /* for mkv_admin_request_snapshot alone */
+    struct mkv_later *later;             /* the room for an answer that takes its time */
+    bool profiles_anywhere;              /* profiles are not for this machine's clients alone */
 };
 
 /* The value of a parameter, the first of that name; NULL when there is none. */

@@ -38,7 +38,11 @@
     PATH(CLIENTS, "/v1/clients")                                                                   \
     PATH(TENANT, "/v1/tenants/")                                                                   \
     PATH(AUDIT, "/v1/audit")                                                                       \
-    PATH(AUDIT_VERIFY, "/v1/audit/verify")
+    PATH(AUDIT_VERIFY, "/v1/audit/verify")                                                         \
+    PATH(PROFILE, "/debug/pprof/profile")                                                          \
+    PATH(HEAP, "/debug/pprof/heap")                                                                \
+    PATH(SYMBOL, "/debug/pprof/symbol")                                                            \
+    PATH(CMDLINE, "/debug/pprof/cmdline")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

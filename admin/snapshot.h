@@ -56,11 +56,18 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_MEMLOCK_FALLBACK,       /* the kernel refused to register all of the memory */
     MKV_ADMIN_WARNING_DIRECT_IO_FALLBACK,     /* of a drive: goes through the page cache */
     MKV_ADMIN_WARNING_DRIVE_OFFLINE,          /* of a drive: its keys are misses */
-    MKV_ADMIN_WARNING_CAME_UP_EMPTY,  /* of a drive: what stood on it could not be trusted */
-    MKV_ADMIN_WARNING_DRIVES_MISSING, /* of the drive set: the node waits for them */
-    MKV_ADMIN_WARNING_AUTH_DISABLED,  /* the admin listener asks nobody who he is */
+    MKV_ADMIN_WARNING_CAME_UP_EMPTY,       /* of a drive: what stood on it could not be trusted */
+    MKV_ADMIN_WARNING_DRIVES_MISSING,      /* of the drive set: the node waits for them */
+    MKV_ADMIN_WARNING_AUTH_DISABLED,       /* the admin listener asks nobody who he is */
+    MKV_ADMIN_WARNING_SHARD_STALLED,       /* a shard has not finished a step for long */
+    MKV_ADMIN_WARNING_NO_SHARED_HITS,      /* blocks are stored, and none is ever found */
+    MKV_ADMIN_WARNING_DRIVE_SLOW,          /* of a drive: an outlier against its siblings */
+    MKV_ADMIN_WARNING_DRIVE_STALLED,       /* of a drive: does not answer */
+    MKV_ADMIN_WARNING_JOURNAL_NEARLY_FULL, /* of a drive: puts may have to wait */
+    MKV_ADMIN_WARNING_SLOT_TABLE_FULL,     /* of a drive: no numbers for more slots */
+    MKV_ADMIN_WARNING_DIRECTORY_OFF,       /* of a drive: keys cannot be listed */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 7u
+#define MKV_ADMIN_WARNING_CODE_COUNT 14u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {
@@ -111,8 +118,8 @@ enum mkv_admin_transition {
 #define MKV_ADMIN_NAME_BYTES 64u
 #define MKV_ADMIN_PATH_BYTES 1024u
 #define MKV_ADMIN_TEXT_BYTES 512u
-/* Those of the node, and three of each drive. */
-#define MKV_ADMIN_WARNINGS_MAX (4u + 3u * MKV_VOLUMES_MAX)
+/* Those of the node, and eight of each drive. */
+#define MKV_ADMIN_WARNINGS_MAX (6u + 8u * MKV_VOLUMES_MAX)
 
 struct mkv_admin_warning {
     enum mkv_admin_warning_code code;
@@ -131,6 +138,12 @@ struct mkv_admin_io {
     struct mkv_histogram duration; /* of those that completed, in ns */
 };
 
+/* Of the last minute. */
+struct mkv_admin_drive_recent {
+    uint64_t read_bytes_s, write_bytes_s;
+    uint64_t read_p99_ns, write_p99_ns; /* 0: there were none */
+};
+
 struct mkv_admin_drive {
     char name[MKV_ADMIN_NAME_BYTES]; /* the configured name: `device` of metrics, `device_id` */
     char path[MKV_ADMIN_PATH_BYTES]; /* as configured */
@@ -139,8 +152,11 @@ struct mkv_admin_drive {
     char firmware[MKV_ADMIN_NAME_BYTES];
     struct mkv_uuid uuid; /* the drive's own; zeroes: not known */
     enum mkv_admin_drive_state state;
-    bool write_cache; /* what was written may lie in a volatile cache until it is flushed */
-    bool slow;        /* an outlier against its siblings */
+    bool write_cache;       /* what was written may lie in a volatile cache until it is flushed */
+    bool slow;              /* an outlier against its siblings */
+    uint64_t slots_max;     /* numbers for slots that it was formatted with; 0: not known */
+    uint64_t checkpoint_ms; /* Unix time of the last checkpoint since the start; 0: none */
+    struct mkv_admin_drive_recent recent;
     struct mkv_volume_stats volume;
     struct mkv_admin_io io[MKV_ADMIN_IO_OP_COUNT];
     uint64_t io_busy_ns;                 /* with at least one operation in flight */
@@ -194,6 +210,12 @@ struct mkv_admin_memory {
     bool huge_pages;      /* the arena is on huge pages of 2 MiB */
 };
 
+/* Of the window of struct mkv_admin_recent. */
+struct mkv_admin_tenant_recent {
+    uint64_t keys_found, keys_missed;
+    uint64_t evicted, caused;
+};
+
 /* On all drives that serve. */
 struct mkv_admin_tenant {
     char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
@@ -205,11 +227,20 @@ struct mkv_admin_tenant {
     uint64_t evicted_total, evictions_caused_total;
     struct mkv_front_tenant asked; /* its id is not set */
     bool asked_apart; /* false: the front counts what its clients ask for with tenants_other */
+    struct mkv_admin_tenant_recent recent;
 };
 /* Tenants that status tells apart: the oldest. */
 #define MKV_ADMIN_TENANTS_TOLD 64u
 /* Tenants that metrics may be told to tell apart; metrics.tenants_max of the configuration. */
 #define MKV_ADMIN_TENANT_ROWS_MAX 1000u
+
+/* What happened in the last 10 minutes, or since the start. */
+struct mkv_admin_recent {
+    uint64_t window_ns; /* 0: nothing is known yet */
+    uint64_t keys_memory, keys_drive, keys_miss;
+    uint64_t keys_by_miss[MKV_MISS_COUNT];
+    uint64_t residency_s; /* median age of the blocks that were evicted; UINT64_MAX: none was */
+};
 
 struct mkv_admin_snapshot {
     char node_id[MKV_ADMIN_NAME_BYTES];
@@ -221,6 +252,8 @@ struct mkv_admin_snapshot {
     /* The longest time that a shard has not finished a step. A shard with nothing to do finishes
      * one every second all the same. */
     uint64_t shard_quiet_ns;
+    uint64_t watchdog_ns; /* then it is stuck; 0: never */
+    struct mkv_admin_recent recent;
     uint64_t storage_block_bytes; /* storage.block_size of the configuration; not 0 */
 
     uint64_t drive_set_version; /* 0 before it is known */

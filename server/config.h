@@ -97,9 +97,12 @@ enum mkv_config_key_id {
     MKV_CONFIG_ADMIN_SOCKET,
     MKV_CONFIG_ADMIN_VIEWER_GROUP,
     MKV_CONFIG_ADMIN_TOKENS,
+    MKV_CONFIG_ADMIN_PROFILES,
     MKV_CONFIG_NODE_WATCHDOG,
+    MKV_CONFIG_STORAGE_SLOW_AFTER,
 };
-#define MKV_CONFIG_KEY_COUNT 41u
+/* STORAGE_SLOW_AFTER is the last one. */
+#define MKV_CONFIG_KEY_COUNT ((uint32_t)MKV_CONFIG_STORAGE_SLOW_AFTER + 1u)
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -139,6 +142,10 @@ enum mkv_config_storage_eviction {
 enum mkv_config_admin_auth {
     MKV_CONFIG_AUTH_REQUIRED = 0, /* who asks for more than health and metrics says who he is */
     MKV_CONFIG_AUTH_NONE,         /* everybody may do all, from this machine */
+};
+enum mkv_config_admin_profiles {
+    MKV_CONFIG_PROFILES_LOCAL = 0, /* for operators on this machine */
+    MKV_CONFIG_PROFILES_ANYWHERE,  /* for all of them */
 };
 enum mkv_config_admin_role {
     MKV_CONFIG_ROLE_VIEWER = 0,
@@ -190,6 +197,7 @@ struct mkv_config {
         enum mkv_config_storage_eviction eviction;
         uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
         uint64_t session_idle_s;
+        uint64_t slow_after_s;       /* an outlier for so long is slow */
         uint64_t sessions_max;       /* of each drive, as is this: */
         uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;
@@ -206,6 +214,7 @@ struct mkv_config {
     } node;
     struct {
         enum mkv_config_admin_auth auth;
+        enum mkv_config_admin_profiles profiles;
         char socket[MKV_CONFIG_PATH_BYTES];        /* "": none */
         char viewer_group[MKV_CONFIG_GROUP_BYTES]; /* a name or a number; "": none */
         uint32_t token_count;

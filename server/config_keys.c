@@ -20,6 +20,7 @@ static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 static const char *const tracing_words[] = {"false", "true", NULL};
 static const char *const auth_words[] = {"required", "none", NULL};
+static const char *const profiles_words[] = {"local", "anywhere", NULL};
 static const char *const role_words[] = {"viewer", "operator", NULL};
 static const char *const truth_words[] = {"false", "true", NULL};
 
@@ -29,6 +30,7 @@ _Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word
 _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
@@ -482,6 +484,16 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Tokens that the admin listener takes as `Authorization: Bearer TOKEN`, in "
                        "the file only. Each has the keys of the last table.",
         },
+    [MKV_CONFIG_ADMIN_PROFILES] =
+        {
+            .path = "admin.profiles",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.profiles),
+            .words = profiles_words,
+            .default_text = "local",
+            .meaning = "Which operators get profiles (`/debug/pprof/`): those on this machine, or "
+                       "`anywhere`.",
+        },
     [MKV_CONFIG_NODE_WATCHDOG] =
         {
             .path = "node.watchdog",
@@ -492,6 +504,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "30s",
             .meaning = "A shard that has not finished a step for so long is stuck: `/v1/live` "
                        "answers 503.",
+        },
+    [MKV_CONFIG_STORAGE_SLOW_AFTER] =
+        {
+            .path = "storage.slow_after",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(storage.slow_after_s),
+            .size_min = 6,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How long a drive's p99 must be more than 4 times the median of its "
+                       "siblings' for warning DRIVE_SLOW, and well again for its end.",
         },
 };
 

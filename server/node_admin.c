@@ -289,6 +289,7 @@ bool mkv_node_admin_serve(struct mkv_node *node, struct mkv_admin_provider *prov
         .unix_fd = node->admin_unix_fd,
         .provider = provider,
         .auth = &auth,
+        .profiles_anywhere = node->config.admin.profiles == MKV_CONFIG_PROFILES_ANYWHERE,
     };
     if (!fill_auth(node, &auth, error)) {
         return false;

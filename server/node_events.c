@@ -92,7 +92,11 @@ void mkv_node_warn(struct mkv_node *node, enum mkv_admin_warning_code code,
     pthread_mutex_lock(&node->mutex);
     bool known = false;
     for (uint32_t i = 0; i < node->warning_count; i++) {
-        known = known || same_warning(&node->warnings[i], code, name);
+        if (same_warning(&node->warnings[i], code, name)) {
+            /* Since when stays; its figures are those of now. */
+            known = true;
+            memcpy(node->warnings[i].message, warning.message, sizeof warning.message);
+        }
     }
     if (!known) {
         MKV_ASSERT(node->warning_count < MKV_ADMIN_WARNINGS_MAX);
@@ -110,6 +114,34 @@ void mkv_node_warn(struct mkv_node *node, enum mkv_admin_warning_code code,
     };
     mkv_log_write(node->log, MKV_LOG_SITE_WARNING, MKV_CONFIG_LOG_WARN, "server.node", fields,
                   drive == NULL ? 2 : 3, "%s", warning.message);
+}
+
+void mkv_node_warn_over(struct mkv_node *node, enum mkv_admin_warning_code code,
+                        const struct mkv_config_drive *drive) {
+    const char *name = drive == NULL ? "" : drive->name;
+    uint64_t since_ms = 0;
+    pthread_mutex_lock(&node->mutex);
+    for (uint32_t i = 0; i < node->warning_count; i++) {
+        if (same_warning(&node->warnings[i], code, name)) {
+            since_ms = node->warnings[i].since_ms;
+            node->warning_count--;
+            memmove(&node->warnings[i], &node->warnings[i + 1],
+                    (node->warning_count - i) * sizeof node->warnings[0]);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&node->mutex);
+    if (since_ms == 0) {
+        return;
+    }
+    const uint64_t now_ms = mkv_clock_wall_ms();
+    const struct mkv_log_field fields[] = {
+        {.name = "code", .text = mkv_admin_warning_codes[code]},
+        {.name = "lasted_ms", .number = now_ms > since_ms ? now_ms - since_ms : 0},
+        {.name = "drive", .text = name},
+    };
+    mkv_log_write(node->log, MKV_LOG_SITE_WARNING, MKV_CONFIG_LOG_INFO, "server.node", fields,
+                  drive == NULL ? 2 : 3, "warning is over");
 }
 
 /* ---- events --------------------------------------------------------------------------------- */
@@ -180,8 +212,11 @@ static void on_came_up_empty(struct mkv_node *node, uint32_t index,
                   mkv_node_err_text(event->err));
 }
 
-static void on_checkpoint(struct mkv_node *node, const struct mkv_config_drive *drive,
-                          const struct mkv_event *event) {
+static void on_checkpoint(struct mkv_node *node, uint32_t index,
+                          const struct mkv_config_drive *drive, const struct mkv_event *event) {
+    pthread_mutex_lock(&node->mutex);
+    node->drives[index].checkpoint_ms = mkv_clock_wall_ms();
+    pthread_mutex_unlock(&node->mutex);
     const struct mkv_log_field fields[] = {
         {.name = "drive", .text = drive->name},
         {.name = "sequence", .number = event->value[0]},
@@ -279,7 +314,7 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
                   "journal blocks stood in one copy only and were rewritten");
         return;
     case MKV_EVENT_CHECKPOINT_DONE:
-        on_checkpoint(node, drive, event);
+        on_checkpoint(node, index, drive, event);
         return;
     case MKV_EVENT_BLOCK_QUARANTINED:
         on_quarantined(node, drive, event);

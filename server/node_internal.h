@@ -15,6 +15,7 @@
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_audit.c     what of it all is audited
+ *   node_watch.c     the thread that looks at them, and raises warnings
  *   node_admin.c     the sockets of the admin listener, and who may ask
  *
  * Invariants
@@ -63,8 +64,11 @@ struct node_drive {
     bool failed; /* to open, or later */
     bool closed; /* its clean mark is durable */
     enum mkv_err failed_err;
+    uint64_t checkpoint_ms; /* when its last checkpoint became durable; 0: none did */
     bool came_up_empty;
 };
+
+struct mkv_node_watch;
 
 struct mkv_node {
     struct mkv_config config;
@@ -103,7 +107,8 @@ struct mkv_node {
     struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on the shard's thread */
     struct mkv_shard_stats *view_stats;        /* of snapshots, behind view_mutex */
     pthread_mutex_t view_mutex;
-    int admin_fd; /* -1 as soon as they are the listener's */
+    struct mkv_node_watch *watch; /* NULL before the step that makes it */
+    int admin_fd;                 /* -1 as soon as they are the listener's */
     int admin_unix_fd;
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
     ino_t admin_socket_inode;  /* 0 else */
@@ -242,6 +247,21 @@ extern const struct mkv_admin_observed_ops mkv_node_observed;
 /* What observer, pump and drives keep; `stats` as the snapshot's own. */
 void mkv_node_observed_fill(const struct mkv_node *node, const struct mkv_shard_stats *stats,
                             struct mkv_admin_snapshot *out);
+/* Takes a warning back, if it was raised. */
+void mkv_node_warn_over(struct mkv_node *node, enum mkv_admin_warning_code code,
+                        const struct mkv_config_drive *drive);
+
+/* ---- node_watch.c --------------------------------------------------------------------------- */
+
+/* Steps of the table, and what undoes them: what is kept, and the thread that looks. */
+__attribute__((warn_unused_result)) bool mkv_node_watch_create(struct mkv_node *node,
+                                                               struct mkv_backend_error *error);
+void mkv_node_watch_destroy(struct mkv_node *node);
+__attribute__((warn_unused_result)) bool mkv_node_watch_begin(struct mkv_node *node,
+                                                              struct mkv_backend_error *error);
+void mkv_node_watch_end(struct mkv_node *node);
+/* Adds what was seen over time to a snapshot. From any thread. */
+void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot *out);
 
 /* ---- node_view.c ---------------------------------------------------------------------------- */
 

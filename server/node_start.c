@@ -235,6 +235,7 @@ static const struct step steps[] = {
     {"format", mkv_node_drives_format, NULL},
     {"audit", mkv_node_audit_open, mkv_node_audit_close},
     {"memory", arena_perform, arena_undo},
+    {"watch", mkv_node_watch_create, mkv_node_watch_destroy},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
     {"requests", mkv_node_requests_begin, mkv_node_requests_end},
     {"telemetry", mkv_node_telemetry_begin, mkv_node_telemetry_end},
@@ -242,6 +243,7 @@ static const struct step steps[] = {
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},
+    {"look", mkv_node_watch_begin, mkv_node_watch_end},
 };
 #define STEP_COUNT (sizeof steps / sizeof steps[0])
 

@@ -71,6 +71,7 @@ static void fill_drive(const struct mkv_node *node, uint32_t index,
     snprintf(out->firmware, sizeof out->firmware, "%s", drive->identity.firmware);
     out->uuid = drive->volume.drive_uuid;
     out->write_cache = drive->flush_needed;
+    out->slots_max = (uint64_t)drive->volume.geometry.page_count * MKV_PAGE_SLOTS;
     out->state = drive_state(stats, serving);
     out->volume = stats->volume;
     fill_io(&stats->drive, out);
@@ -159,6 +160,7 @@ void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapsh
     snprintf(out->config_hash, sizeof out->config_hash, "%s", node->config_hash);
     out->config_read_ms = node->config_read_ms;
     out->uptime_ns = mkv_clock_monotonic_ns() - node->started_ns;
+    out->watchdog_ns = node->config.node.watchdog_s * 1000000000ull;
     out->storage_block_bytes = node->config.storage.block_size_bytes;
 }
 
@@ -185,6 +187,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     fill_fabric(&stats->fabric, &out->fabric);
     fill_memory(node, stats, &out->memory);
     fill_tenants(stats, node->config.metrics.tenants_max, out);
+    mkv_node_watch_fill(node, out);
     _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");
     mkv_log_counts(node->log, out->log_messages_total);
     if (node->otlp != NULL) {
@@ -197,6 +200,9 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     pthread_mutex_lock(&node->mutex);
     out->warning_count = node->warning_count;
     memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);
+    for (uint32_t i = 0; i < node->drive_count; i++) {
+        out->drives[i].checkpoint_ms = node->drives[i].checkpoint_ms;
+    }
     pthread_mutex_unlock(&node->mutex);
 }
 

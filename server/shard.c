@@ -329,10 +329,12 @@ void mkv_shard_destroy(struct mkv_shard *shard) {
 
 bool mkv_shard_start(struct mkv_shard *shard, struct mkv_backend_error *error) {
     MKV_ASSERT(!shard->started);
-    /* The thread inherits the mask: signals are for the thread that waits for them. */
+    /* The thread inherits the mask: signals are for the thread that waits for them, but for the one
+     * that a profiler asks each thread with. */
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int result = pthread_create(&shard->thread, NULL, mkv_shard_thread, shard);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

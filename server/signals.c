@@ -61,6 +61,8 @@ bool mkv_signals_begin(void (*taken)(void *context, int number), void *context,
     sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    /* Threads let it through for a profiler (admin/profile.h), and without one it would end us. */
+    (void)signal(SIGPROF, SIG_IGN);
 
     struct mkv_signals *signals = calloc(1, sizeof *signals);
     if (signals == NULL) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "record/format.h"
+#include "server/heap_profile.h"
 #include "server/node.h"
 #include "server/start_options.h"
 
@@ -19,6 +20,10 @@ int mkv_command_start(int argc, char **argv) {
     if (options.help) {
         fputs(mkv_start_help, stdout);
         return MKV_EXIT_DAEMON_DONE;
+    }
+    if (options.heap_profile && !mkv_heap_profile_begin(argc, argv, &error)) {
+        fprintf(stderr, "%s\n", error.message);
+        return (int)error.exit_code;
     }
     /* Large, and needed until the node has its copy. */
     struct mkv_config *config = malloc(sizeof *config);

@@ -13,9 +13,9 @@
 const char mkv_start_help[] =
     "usage: memkv start [--config FILE] [--dev [DIR]] [--listen HOST:PORT]\n"
     "                   [--log-format json|text] [--lost DRIVE[,DRIVE...]]\n"
-    "                   [--record FILE [--record-max-size SIZE]] [--enable-telemetry]\n"
+    "                   [--record FILE [--record-max-size SIZE]] [--heap-profile]\n"
     "                   [--telemetry-processor JSON]... [--telemetry-max-queue-size N]\n"
-    "                   [--prometheus-port PORT] [--disable-prometheus]\n"
+    "                   [--enable-telemetry] [--prometheus-port PORT] [--disable-prometheus]\n"
     "\n"
     "Starts a node in the foreground. It serves until it gets SIGTERM or SIGINT, then\n"
     "finishes the requests in flight, closes its drives and exits; a second signal\n"
@@ -36,6 +36,8 @@ const char mkv_start_help[] =
     "                      and the content of small blocks: docs/record-replay.md\n"
     "  --record-max-size SIZE\n"
     "                      where the record ends, while the node serves on (1GiB)\n"
+    "  --heap-profile      keep account of every allocation, for /debug/pprof/heap; slower,\n"
+    "                      and it takes libtcmalloc.so.4: docs/operations.md\n"
     "  --enable-telemetry  have each operation tell that it starts and ends:\n"
     "                      docs/telemetry.md\n"
     "  --telemetry-processor JSON\n"
@@ -56,6 +58,7 @@ const char mkv_start_help[] =
 
 #define OPTION_DEV "--dev"
 #define OPTION_HELP "--help"
+#define OPTION_HEAP_PROFILE "--heap-profile"
 #define OPTION_TELEMETRY "--enable-telemetry"
 #define OPTION_QUEUE "--telemetry-max-queue-size"
 #define OPTION_PROCESSOR "--telemetry-processor"
@@ -87,15 +90,16 @@ struct switch_row {
 static const struct switch_row switches[] = {
     {OPTION_TELEMETRY, offsetof(struct mkv_start_options, telemetry)},
     {OPTION_NO_PROMETHEUS, offsetof(struct mkv_start_options, no_prometheus)},
+    {OPTION_HEAP_PROFILE, offsetof(struct mkv_start_options, heap_profile)},
 };
 #define SWITCH_COUNT (sizeof switches / sizeof switches[0])
 
 static bool refuse_unknown(const char *argument, struct mkv_config_error *error) {
     static const char *const names[] = {
-        "--config",          "--listen",          "--log-format",      "--lost",
-        "--record",          "--record-max-size", "--prometheus-port", OPTION_DEV,
-        OPTION_HELP,         OPTION_TELEMETRY,    OPTION_QUEUE,        OPTION_PROCESSOR,
-        OPTION_NO_PROMETHEUS};
+        "--config",           "--listen",          "--log-format",      "--lost",
+        "--record",           "--record-max-size", "--prometheus-port", OPTION_DEV,
+        OPTION_HELP,          OPTION_TELEMETRY,    OPTION_QUEUE,        OPTION_PROCESSOR,
+        OPTION_NO_PROMETHEUS, OPTION_HEAP_PROFILE};
     char quoted[MKV_CONFIG_QUOTE_BYTES];
     mkv_config_quote(argument, quoted);
     if (argument[0] != '-') {

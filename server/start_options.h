@@ -20,6 +20,7 @@
 struct mkv_start_options {
     bool help;
     bool dev;
+    bool heap_profile;
     const char *dev_directory;   /* NULL: not given */
     const char *config_file;     /* NULL: not given */
     const char *listen;          /* NULL: not given */

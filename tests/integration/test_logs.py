@@ -11,8 +11,6 @@ import subprocess
 import tempfile
 import time
 import unittest
-import urllib.error
-import urllib.request
 
 from load import Load, Store
 from node import MEMKV, SOURCE, Node, environment, free_port, run_memkv
@@ -181,15 +179,10 @@ class LevelTest(LogTest):
     @staticmethod
     def level(node, new=None):
         """The status, and the level that the answer names or its error."""
-        request = urllib.request.Request(f"http://127.0.0.1:{node.port + 1}/v1/log-level")
-        if new is not None:
-            request.method = "PUT"
-            request.data = json.dumps({"level": new}).encode()
-        try:
-            with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
-                return answer.status, json.load(answer)["level"]
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)["error"]
+        status, text = node.http("/v1/log-level") if new is None else node.http(
+            "/v1/log-level", method="PUT", body=json.dumps({"level": new}))
+        answer = json.loads(text)
+        return status, answer["level"] if status == 200 else answer["error"]
 
 
 class FileTest(LogTest):

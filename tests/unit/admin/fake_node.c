@@ -227,6 +227,7 @@ void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
     snapshot->epoch = 12;
     snapshot->uptime_ns = (6ull * 86400 + 4 * 3600 + 11 * 60 + 30) * 1000000000ull + 500000000ull;
     snapshot->shard_quiet_ns = 2000000;
+    snapshot->watchdog_ns = 30000000000ull;
     snapshot->storage_block_bytes = 4u << 20;
     fake_drives(snapshot);
     fake_tenants(snapshot);

@@ -119,17 +119,17 @@ static void test_http__ready_in_every_state__ok_or_reason(void **state) {
 
 static void test_http__a_shard_is_stuck__not_live(void **state) {
     struct fake_node *node = *state;
-    node->snapshot.shard_quiet_ns = MKV_ADMIN_WATCHDOG_NS - 1;
+    node->snapshot.shard_quiet_ns = node->snapshot.watchdog_ns - 1;
     expect(node, "/v1/live", 200, "ok");
     expect(node, "/v1/ready", 200, "ok");
     for (int node_state = 0; node_state < (int)MKV_ADMIN_NODE_STATE_COUNT; node_state++) {
         fake_snapshot_state(&node->snapshot, (enum mkv_admin_node_state)node_state);
-        node->snapshot.shard_quiet_ns = MKV_ADMIN_WATCHDOG_NS + 1500000000;
+        node->snapshot.shard_quiet_ns = node->snapshot.watchdog_ns + 1500000000;
         expect(node, "/v1/live", 503, "{\"reason\":\"stalled\",\"quiet_seconds\":31}");
         expect(node, "/v1/ready", 503, "{\"reason\":\"stalled\",\"quiet_seconds\":31}");
     }
     fake_snapshot_state(&node->snapshot, MKV_ADMIN_NODE_SERVING);
-    node->snapshot.shard_quiet_ns = MKV_ADMIN_WATCHDOG_NS;
+    node->snapshot.shard_quiet_ns = node->snapshot.watchdog_ns;
     expect(node, "/v1/health", 503,
            "{\"status\":\"unhealthy\",\"rdma_active\":false,\"drives_online\":2,"
            "\"drives_offline\":0,\"drives_total\":2}");

@@ -23,6 +23,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  eviction: off\n"
                                 "  scrub_rate: 1MiB\n"
                                 "  session_idle: 90s\n"
+                                "  slow_after: 8s\n"
                                 "  sessions_max: 100\n"
                                 "  session_blocks_max: 7000\n"
                                 "  block_size: 4MiB\n"
@@ -67,6 +68,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  auth: none\n"
                                 "  socket: run/admin.sock\n"
                                 "  viewer_group: monitoring\n"
+                                "  profiles: anywhere\n"
                                 "  tokens:\n"
                                 "    - {role: viewer, file: /etc/memkv/see}\n"
                                 "    - {role: operator, file: do}\n";
@@ -97,6 +99,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.storage.eviction, MKV_CONFIG_EVICTION_OFF);
     assert_true(config.storage.scrub_rate == MKV_MIB);
     assert_int_equal(config.storage.session_idle_s, 90);
+    assert_int_equal(config.storage.slow_after_s, 8);
     assert_int_equal(config.storage.sessions_max, 100);
     assert_int_equal(config.storage.session_blocks_max, 7000);
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
@@ -126,6 +129,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);
     assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
     assert_string_equal(config.admin.viewer_group, "monitoring");
+    assert_int_equal(config.admin.profiles, MKV_CONFIG_PROFILES_ANYWHERE);
     assert_int_equal(config.admin.token_count, 2);
     assert_int_equal(config.admin.tokens[0].role, MKV_CONFIG_ROLE_VIEWER);
     assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
@@ -143,16 +147,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 20);
-    assert_int_equal(drives[1].line, 21);
-    assert_int_equal(drives[2].line, 24);
+    assert_int_equal(drives[0].line, 21);
+    assert_int_equal(drives[1].line, 22);
+    assert_int_equal(drives[2].line, 25);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 32);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 33);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -222,7 +226,7 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
                                     "block_size, "
-                                    "block_bytes_max, drives"},
+                                    "block_bytes_max, drives, slow_after"},
         {"storage:\n  drives:\n  - media: a\n  - meda: b\n",
          "memkv.yaml:4: unknown key 'storage.drives[1].meda', did you mean 'media'?"},
         {"storage: {drives: [{path: a}]}\n", "memkv.yaml:1: unknown key 'storage.drives[0].path'; "

@@ -95,6 +95,8 @@ static void test_parse__wrong_words__golden(void **state) {
         {{"--config="}, "memkv start: --config needs a value: --config FILE"},
         {{"--log-format"}, "memkv start: --log-format needs a value: --log-format json or text"},
         {{"--dev", "--dev"}, "memkv start: --dev is given twice; give it once"},
+        {{"--heap-profile", "--heap-profile"},
+         "memkv start: --heap-profile is given twice; give it once"},
         {{"--config", "a", "--config=b"}, "memkv start: --config is given twice; give it once"},
         {{"--recrod", "a"}, "memkv start: unknown option '--recrod', did you mean '--record'?"},
         {{"--record"}, "memkv start: --record needs a value: --record FILE"},

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Drives that fail when a test says so: the program memkv-faulty is memkv with this between its
+ * shard and io_uring. The shipped program does not have it. A test writes into the file that
+ * MKV_FAULTY_DRIVES names, which is mapped here: one row for each drive, by the digits in the name
+ * of its file (d03.memkv is row 3).
+ *
+ *     shard --submit--> hang? --> held for the delay, or while stalled --> io_uring --complete-->
+ *                                        (a timeout of the ring)      +--> fails ------^
+ *
+ * Not responsible for: what a failure means; that is the volume's to find out.
+ */
+#include "backends/drive_uring.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "backends/clock.h"
+
+#define VARIABLE "MKV_FAULTY_DRIVES"
+#define ROWS_MAX 64u
+#define PATH_BYTES 4096u
+/* How often a stalled operation looks whether it may go on. */
+#define LOOK_AGAIN_NS 10000000ull
+
+/* Little endian words, as a test packs them. */
+struct row {
+    uint32_t fail[MKV_DRIVE_OP_COUNT];     /* enum mkv_io_result; 0: none */
+    uint32_t delay_ms[MKV_DRIVE_OP_COUNT]; /* before io_uring gets it */
+    uint32_t stall;                        /* operations are held until it is 0 again */
+    uint32_t hang;                         /* the shard's thread stops until it is 0 again */
+    uint32_t reserved[6];
+};
+_Static_assert(sizeof(struct row) == 64, "a test writes rows of 64 bytes");
+
+struct faulty {
+    struct mkv_drive drive; /* first: what the shard has */
+    struct mkv_drive *inner;
+    struct mkv_ring *ring;
+    const volatile struct row *row;
+    uint32_t held; /* operations that io_uring does not have yet */
+};
+
+struct held {
+    struct mkv_ring_completion completion; /* first: of the timeout */
+    struct faulty *faulty;
+    struct mkv_effect effect;
+    struct __kernel_timespec wait;
+    bool delayed;
+};
+
+static uint32_t fault_of(const struct faulty *faulty, const struct mkv_effect *effect) {
+    return faulty->row->fail[mkv_drive_operation_of(effect)];
+}
+
+static void arm(struct held *held, uint64_t wait_ns) {
+    held->wait = (struct __kernel_timespec){.tv_sec = (int64_t)(wait_ns / 1000000000ull),
+                                            .tv_nsec = (int64_t)(wait_ns % 1000000000ull)};
+    struct io_uring_sqe *sqe = mkv_ring_sqe(held->faulty->ring, &held->completion);
+    io_uring_prep_timeout(sqe, &held->wait, 0, 0);
+}
+
+static void on_inner_done(void *context, const struct mkv_drive_done *done) {
+    struct faulty *faulty = context;
+    faulty->drive.counters = faulty->inner->counters;
+    faulty->drive.complete(faulty->drive.complete_context, done);
+}
+
+static void fail(struct faulty *faulty, const struct held *held, enum mkv_io_result result) {
+    const enum mkv_drive_operation operation = mkv_drive_operation_of(&held->effect);
+    const struct mkv_drive_done done = {.op = held->effect.op, .result = result};
+    struct mkv_drive_operation_counters *counters = &faulty->inner->counters.operations[operation];
+    counters->submitted++;
+    counters->completed++;
+    counters->results[result]++;
+    faulty->drive.counters = faulty->inner->counters;
+    faulty->drive.complete(faulty->drive.complete_context, &done);
+}
+
+static void on_timeout(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    struct held *held = (struct held *)completion;
+    struct faulty *faulty = held->faulty;
+    (void)result;
+    (void)flags;
+    if (faulty->row->stall != 0) {
+        arm(held, LOOK_AGAIN_NS);
+        return;
+    }
+    faulty->held--;
+    const uint32_t fault = fault_of(faulty, &held->effect);
+    if (fault != 0) {
+        fail(faulty, held, (enum mkv_io_result)fault);
+    } else {
+        mkv_drive_submit(faulty->inner, &held->effect);
+    }
+    free(held);
+}
+
+static void faulty_submit(struct mkv_drive *drive, const struct mkv_effect *effect) {
+    struct faulty *faulty = (struct faulty *)drive;
+    const struct timespec look_again = {.tv_nsec = (long)LOOK_AGAIN_NS};
+    while (faulty->row->hang != 0) {
+        (void)nanosleep(&look_again, NULL);
+    }
+    const uint64_t delay_ns =
+        (uint64_t)faulty->row->delay_ms[mkv_drive_operation_of(effect)] * 1000000ull;
+    if (delay_ns == 0 && faulty->row->stall == 0 && fault_of(faulty, effect) == 0) {
+        mkv_drive_submit(faulty->inner, effect);
+        return;
+    }
+    struct held *held = calloc(1, sizeof *held);
+    MKV_ASSERT(held != NULL);
+    held->completion.done = on_timeout;
+    held->faulty = faulty;
+    held->effect = *effect;
+    faulty->held++;
+    arm(held, delay_ns > 0 ? delay_ns : 1);
+}
+
+static uint32_t faulty_in_flight(const struct mkv_drive *drive) {
+    const struct faulty *faulty = (const struct faulty *)drive;
+    return faulty->held + mkv_drive_in_flight(faulty->inner);
+}
+
+static void faulty_close(struct mkv_drive *drive) {
+    struct faulty *faulty = (struct faulty *)drive;
+    MKV_ASSERT(faulty->held == 0);
+    mkv_drive_close(faulty->inner);
+    free(faulty);
+}
+
+static const struct mkv_drive_ops faulty_ops = {faulty_submit, faulty_in_flight, faulty_close};
+
+/* The rows of the test; those of a file of zeroes change nothing. */
+static const struct row *map_rows(void) {
+    const char *path = getenv(VARIABLE);
+    MKV_ASSERT(path != NULL);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    MKV_ASSERT(fd >= 0);
+    void *rows = mmap(NULL, ROWS_MAX * sizeof(struct row), PROT_READ, MAP_SHARED, fd, 0);
+    MKV_ASSERT(rows != MAP_FAILED);
+    close(fd);
+    return rows;
+}
+
+/* The digits in the name of the medium's file. */
+static uint32_t row_of(int fd) {
+    char link[64];
+    char path[PATH_BYTES] = "";
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    MKV_ASSERT(readlink(link, path, sizeof path - 1) > 0);
+    const char *name = strrchr(path, '/');
+    MKV_ASSERT(name != NULL);
+    const char *digits = strpbrk(name, "0123456789");
+    const unsigned long row = digits == NULL ? 0 : strtoul(digits, NULL, 10);
+    MKV_ASSERT(row < ROWS_MAX);
+    return (uint32_t)row;
+}
+
+/* The linker puts these in the place of the drive's own (--wrap). */
+bool __real_mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
+                                   const struct mkv_drive_media *media, struct mkv_drive **drive,
+                                   struct mkv_backend_error *error);
+bool __wrap_mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
+                                   const struct mkv_drive_media *media, struct mkv_drive **drive,
+                                   struct mkv_backend_error *error);
+
+bool __wrap_mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
+                                   const struct mkv_drive_media *media, struct mkv_drive **drive,
+                                   struct mkv_backend_error *error) {
+    struct faulty *faulty = calloc(1, sizeof *faulty);
+    MKV_ASSERT(faulty != NULL);
+    if (!__real_mkv_drive_uring_create(options, media, &faulty->inner, error)) {
+        free(faulty);
+        return false;
+    }
+    faulty->drive = (struct mkv_drive){
+        .ops = &faulty_ops,
+        .capacity_units = faulty->inner->capacity_units,
+    };
+    faulty->ring = options->ring;
+    faulty->row = map_rows() + row_of(media->fd);
+    faulty->inner->complete = on_inner_done;
+    faulty->inner->complete_context = faulty;
+    *drive = &faulty->drive;
+    return true;
+}
