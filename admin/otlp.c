@@ -112,6 +112,11 @@ static uint32_t gather(struct mkv_otlp *otlp) {
     return count;
 }
 
+/* What is sent, for people. */
+static const char *noun(const struct mkv_otlp *otlp) {
+    return otlp->options.kind == MKV_OTLP_SPANS ? "spans" : "log records";
+}
+
 static void report(struct mkv_otlp *otlp, bool failing, const char *text) {
     if (otlp->failing != failing && otlp->options.report != NULL) {
         otlp->options.report(otlp->options.report_context, failing, text);
@@ -122,28 +127,28 @@ static void report(struct mkv_otlp *otlp, bool failing, const char *text) {
 static void settle_delivered(struct mkv_otlp *otlp, uint32_t count,
                              const struct mkv_otlp_answer *answer) {
     const uint64_t rejected =
-        mkv_min_u64(count, mkv_otlp_rejected_spans(answer->message, answer->message_bytes));
+        mkv_min_u64(count, mkv_otlp_rejected(answer->message, answer->message_bytes));
     atomic_fetch_add_explicit(&otlp->exported, count - rejected, memory_order_relaxed);
     atomic_fetch_add_explicit(&otlp->lost, rejected, memory_order_relaxed);
-    if (rejected == 0) {
-        report(otlp, false, "spans are delivered to the collector again");
-        return;
-    }
     char text[MKV_OTLP_REPORT_BYTES];
-    snprintf(text, sizeof text,
-             "the collector of traces at %s rejected %" PRIu64 " of %" PRIu32
-             " spans; look at its log",
-             otlp->options.endpoint.base, rejected, count);
-    report(otlp, true, text);
+    if (rejected == 0) {
+        snprintf(text, sizeof text, "%s are delivered to the collector again", noun(otlp));
+    } else {
+        snprintf(text, sizeof text,
+                 "the collector at %s rejected %" PRIu64 " of %" PRIu32 " %s; look at its log",
+                 otlp->options.endpoint.base, rejected, count, noun(otlp));
+    }
+    report(otlp, rejected > 0, text);
 }
 
 static void settle_lost(struct mkv_otlp *otlp, uint32_t count, const char *problem) {
     atomic_fetch_add_explicit(&otlp->lost, count, memory_order_relaxed);
     char text[MKV_OTLP_REPORT_BYTES];
     snprintf(text, sizeof text,
-             "spans cannot be delivered to the collector of traces at %s and are dropped: %s; "
-             "look whether it runs and takes OTLP over %s there",
-             otlp->options.endpoint.base, problem, otlp->options.endpoint.grpc ? "gRPC" : "HTTP");
+             "%s cannot be delivered to the collector at %s and are dropped: %s; look whether it "
+             "runs and takes OTLP over %s there",
+             noun(otlp), otlp->options.endpoint.base, problem,
+             otlp->options.endpoint.grpc ? "gRPC" : "HTTP");
     report(otlp, true, text);
 }
 
@@ -160,14 +165,17 @@ static uint64_t with_chance(struct mkv_otlp *otlp, uint64_t pause_ns) {
  * each batch has one try; returns false when the next ones need none. */
 static bool deliver(struct mkv_otlp *otlp, uint32_t count) {
     const struct mkv_otlp_options *options = &otlp->options;
-    const size_t bytes =
-        mkv_otlp_encode(otlp->encoder, otlp->batch, count, otlp->message + MKV_OTLP_PREFIX_BYTES);
+    const bool is_spans = options->kind == MKV_OTLP_SPANS;
+    uint8_t *message = otlp->message + MKV_OTLP_PREFIX_BYTES;
+    const size_t bytes = is_spans
+                             ? mkv_otlp_encode_spans(otlp->encoder, otlp->batch, count, message)
+                             : mkv_otlp_encode_logs(otlp->encoder, otlp->batch, count, message);
     const uint64_t end_ns = monotonic_ns() + options->retry_ns;
     uint64_t pause_ns = options->pause_ns_first;
     for (;;) {
         struct mkv_otlp_answer answer;
-        mkv_otlp_transport_send(otlp->transport, &mkv_otlp_traces, otlp->message, bytes,
-                                options->timeout_ns, &answer);
+        mkv_otlp_transport_send(otlp->transport, is_spans ? &mkv_otlp_traces : &mkv_otlp_logs,
+                                otlp->message, bytes, options->timeout_ns, &answer);
         if (answer.outcome == MKV_OTLP_DELIVERED) {
             settle_delivered(otlp, count, &answer);
             return true;

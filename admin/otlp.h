@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The exporter of spans: producers, each on a thread of its own, hand spans in, and one thread of
- * the exporter sends them to a collector in batches.
+ * the exporter sends them to a collector in batches. Or of log records, which are handed in in the
+ * same form (span.h): an exporter is of one kind.
  *
  *   producer 0   reserve, fill in, commit -> ring ┐
  *   producer 1   reserve, fill in, commit -> ring ┼-> batch -> message -> collector
@@ -33,7 +34,13 @@
 
 struct mkv_otlp;
 
+enum mkv_otlp_kind {
+    MKV_OTLP_SPANS = 0,
+    MKV_OTLP_LOG_RECORDS,
+};
+
 struct mkv_otlp_options {
+    enum mkv_otlp_kind kind;
     struct mkv_otlp_endpoint endpoint;
     struct mkv_otlp_resource resource; /* its texts outlive the exporter */
     uint32_t producer_count;
@@ -44,7 +51,7 @@ struct mkv_otlp_options {
     uint64_t pause_ns_max;   /* … up to this */
     uint64_t retry_ns;
     uint64_t flush_ns;
-    /* Spans begin to be lost on the way, or are delivered again; on the exporter's thread. NULL:
+    /* They begin to be lost on the way, or are delivered again; on the exporter's thread. NULL:
      * nobody wants to know. */
     void (*report)(void *context, bool failing, const char *text);
     void *report_context;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/otlp_encode.h"
 
+#include <opentelemetry/proto/collector/logs/v1/logs_service.pb-c.h>
 #include <opentelemetry/proto/collector/trace/v1/trace_service.pb-c.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,10 @@ typedef Opentelemetry__Proto__Common__V1__AnyValue any_value;
 typedef Opentelemetry__Proto__Trace__V1__Span proto_span;
 typedef Opentelemetry__Proto__Trace__V1__Span__Event proto_event;
 typedef Opentelemetry__Proto__Trace__V1__Status proto_status;
+typedef Opentelemetry__Proto__Logs__V1__LogRecord proto_record;
 
-typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest export_request;
+typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest trace_request;
+typedef Opentelemetry__Proto__Collector__Logs__V1__ExportLogsServiceRequest logs_request;
 
 /* An attribute, its value, and the pointer that a list wants. */
 struct attribute {
@@ -24,8 +27,15 @@ struct attribute {
     any_value value;
 };
 
+/* A span, or a log record. */
 struct span_room {
-    proto_span span;
+    union {
+        proto_span span;
+        struct {
+            proto_record record;
+            any_value body;
+        };
+    };
     proto_status status;
     proto_event events[MKV_SPAN_EVENTS_MAX];
     proto_event *event_list[MKV_SPAN_EVENTS_MAX];
@@ -40,7 +50,10 @@ struct mkv_otlp_encoder {
     Opentelemetry__Proto__Resource__V1__Resource resource;
     Opentelemetry__Proto__Common__V1__InstrumentationScope scope;
     struct span_room spans[MKV_OTLP_BATCH_SPANS_MAX];
-    proto_span *span_list[MKV_OTLP_BATCH_SPANS_MAX];
+    union {
+        proto_span *span_list[MKV_OTLP_BATCH_SPANS_MAX];
+        proto_record *record_list[MKV_OTLP_BATCH_SPANS_MAX];
+    };
 };
 
 /* protobuf-c takes texts that may be written to, and writes to none of them. */
@@ -132,6 +145,18 @@ static void set_attributes(struct span_room *room, const struct mkv_span *span) 
         case MKV_SPAN_NUMBER:
             room->attribute_list[i] = set_number(target, source->name, source->number);
             break;
+        case MKV_SPAN_REAL:
+            room->attribute_list[i] = set_attribute(target, source->name);
+            target->value.value_case =
+                OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_DOUBLE_VALUE;
+            target->value.double_value = source->real;
+            break;
+        case MKV_SPAN_TRUTH:
+            room->attribute_list[i] = set_attribute(target, source->name);
+            target->value.value_case =
+                OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_BOOL_VALUE;
+            target->value.bool_value = source->number != 0;
+            break;
         case MKV_SPAN_TEXT:
             room->attribute_list[i] = set_text(target, source->name, source->text);
             break;
@@ -141,8 +166,6 @@ static void set_attributes(struct span_room *room, const struct mkv_span *span) 
             break;
         }
     }
-    room->span.n_attributes = span->attribute_count;
-    room->span.attributes = room->attribute_list;
 }
 
 /* Behind those of the span. */
@@ -183,6 +206,8 @@ static proto_span *set_span(struct span_room *room, const struct mkv_span *span)
     target->start_time_unix_nano = span->start_ns;
     target->end_time_unix_nano = span->end_ns;
     set_attributes(room, span);
+    target->n_attributes = span->attribute_count;
+    target->attributes = room->attribute_list;
     set_events(room, span);
     if (span->error != NULL) {
         opentelemetry__proto__trace__v1__status__init(&room->status);
@@ -193,8 +218,8 @@ static proto_span *set_span(struct span_room *room, const struct mkv_span *span)
     return target;
 }
 
-size_t mkv_otlp_encode(struct mkv_otlp_encoder *encoder, const struct mkv_span *spans,
-                       uint32_t count, uint8_t target[MKV_OTLP_MESSAGE_BYTES_MAX]) {
+size_t mkv_otlp_encode_spans(struct mkv_otlp_encoder *encoder, const struct mkv_span *spans,
+                             uint32_t count, uint8_t target[MKV_OTLP_MESSAGE_BYTES_MAX]) {
     MKV_ASSERT(count >= 1);
     MKV_ASSERT(count <= MKV_OTLP_BATCH_SPANS_MAX);
     for (uint32_t i = 0; i < count; i++) {
@@ -212,7 +237,7 @@ size_t mkv_otlp_encode(struct mkv_otlp_encoder *encoder, const struct mkv_span *
     of_resource.n_scope_spans = 1;
     of_resource.scope_spans = scopes;
     Opentelemetry__Proto__Trace__V1__ResourceSpans *resources[] = {&of_resource};
-    export_request request;
+    trace_request request;
     opentelemetry__proto__collector__trace__v1__export_trace_service_request__init(&request);
     request.n_resource_spans = 1;
     request.resource_spans = resources;
@@ -223,6 +248,60 @@ size_t mkv_otlp_encode(struct mkv_otlp_encoder *encoder, const struct mkv_span *
     const size_t packed =
         opentelemetry__proto__collector__trace__v1__export_trace_service_request__pack(&request,
                                                                                        target);
+    MKV_ASSERT(packed == bytes);
+    return bytes;
+}
+
+static proto_record *set_record(struct span_room *room, const struct mkv_span *span) {
+    proto_record *target = &room->record;
+    opentelemetry__proto__logs__v1__log_record__init(target);
+    opentelemetry__proto__common__v1__any_value__init(&room->body);
+    room->body.value_case = OPENTELEMETRY__PROTO__COMMON__V1__ANY_VALUE__VALUE_STRING_VALUE;
+    room->body.string_value = text_of(span->name);
+    target->body = &room->body;
+    target->time_unix_nano = span->start_ns;
+    target->observed_time_unix_nano = span->start_ns;
+    target->severity_number = OPENTELEMETRY__PROTO__LOGS__V1__SEVERITY_NUMBER__SEVERITY_NUMBER_INFO;
+    target->severity_text = text_of("INFO");
+    if (!is_zero(span->trace_id, sizeof span->trace_id)) {
+        target->trace_id = (ProtobufCBinaryData){sizeof span->trace_id, bytes_of(span->trace_id)};
+    }
+    set_attributes(room, span);
+    target->n_attributes = span->attribute_count;
+    target->attributes = room->attribute_list;
+    return target;
+}
+
+size_t mkv_otlp_encode_logs(struct mkv_otlp_encoder *encoder, const struct mkv_span *records,
+                            uint32_t count, uint8_t target[MKV_OTLP_MESSAGE_BYTES_MAX]) {
+    MKV_ASSERT(count >= 1);
+    MKV_ASSERT(count <= MKV_OTLP_BATCH_SPANS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        encoder->record_list[i] = set_record(&encoder->spans[i], &records[i]);
+    }
+    Opentelemetry__Proto__Logs__V1__ScopeLogs of_scope;
+    opentelemetry__proto__logs__v1__scope_logs__init(&of_scope);
+    of_scope.scope = &encoder->scope;
+    of_scope.n_log_records = count;
+    of_scope.log_records = encoder->record_list;
+    Opentelemetry__Proto__Logs__V1__ScopeLogs *scopes[] = {&of_scope};
+    Opentelemetry__Proto__Logs__V1__ResourceLogs of_resource;
+    opentelemetry__proto__logs__v1__resource_logs__init(&of_resource);
+    of_resource.resource = &encoder->resource;
+    of_resource.n_scope_logs = 1;
+    of_resource.scope_logs = scopes;
+    Opentelemetry__Proto__Logs__V1__ResourceLogs *resources[] = {&of_resource};
+    logs_request request;
+    opentelemetry__proto__collector__logs__v1__export_logs_service_request__init(&request);
+    request.n_resource_logs = 1;
+    request.resource_logs = resources;
+    const size_t bytes =
+        opentelemetry__proto__collector__logs__v1__export_logs_service_request__get_packed_size(
+            &request);
+    MKV_ASSERT(bytes <= MKV_OTLP_MESSAGE_BYTES_MAX);
+    const size_t packed =
+        opentelemetry__proto__collector__logs__v1__export_logs_service_request__pack(&request,
+                                                                                     target);
     MKV_ASSERT(packed == bytes);
     return bytes;
 }
@@ -274,7 +353,7 @@ static bool read_field_1(struct reader message, uint64_t *value, struct reader *
     return false;
 }
 
-uint64_t mkv_otlp_rejected_spans(const uint8_t *answer, size_t answer_bytes) {
+uint64_t mkv_otlp_rejected(const uint8_t *answer, size_t answer_bytes) {
     uint64_t rejected = 0;
     uint64_t none = 0;
     struct reader partial = {NULL, NULL};

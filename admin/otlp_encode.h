@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Spans as the message that a collector of OTLP takes, ExportTraceServiceRequest of
- * third_party/opentelemetry-proto, and what it answers.
+ * Spans, or log records, as the message that a collector of OTLP takes: ExportTraceServiceRequest,
+ * ExportLogsServiceRequest of third_party/opentelemetry-proto; and what it answers.
  *
  *   ExportTraceServiceRequest
  *     ResourceSpans      resource: service.name, service.instance.id, service.version
  *       ScopeSpans       scope: memkv
  *         Span …         attributes, events, each with its duration_ns; status ERROR where one is
+ *
+ *   ExportLogsServiceRequest the same, with LogRecord …: time, severity INFO, body the name,
+ *                            attributes
  *
  * Invariants
  *  I1  Nothing is allocated after create.
@@ -39,12 +42,14 @@ struct mkv_otlp_encoder *mkv_otlp_encoder_create(const struct mkv_otlp_resource 
 /* NULL is allowed. */
 void mkv_otlp_encoder_destroy(struct mkv_otlp_encoder *encoder);
 
-/* Writes the message of 1 to MKV_OTLP_BATCH_SPANS_MAX spans; returns its bytes. */
-size_t mkv_otlp_encode(struct mkv_otlp_encoder *encoder, const struct mkv_span *spans,
-                       uint32_t count, uint8_t target[MKV_OTLP_MESSAGE_BYTES_MAX]);
+/* Write the message of 1 to MKV_OTLP_BATCH_SPANS_MAX spans, or log records; return its bytes. */
+size_t mkv_otlp_encode_spans(struct mkv_otlp_encoder *encoder, const struct mkv_span *spans,
+                             uint32_t count, uint8_t target[MKV_OTLP_MESSAGE_BYTES_MAX]);
+size_t mkv_otlp_encode_logs(struct mkv_otlp_encoder *encoder, const struct mkv_span *records,
+                            uint32_t count, uint8_t target[MKV_OTLP_MESSAGE_BYTES_MAX]);
 
-/* How many of the spans a collector did not keep, as its answer says; the rest it did. 0 also for
- * an answer that cannot be read. */
-uint64_t mkv_otlp_rejected_spans(const uint8_t *answer, size_t answer_bytes);
+/* How many of the spans or records a collector did not keep, as its answer says; the rest it did. 0
+ * also for an answer that cannot be read. */
+uint64_t mkv_otlp_rejected(const uint8_t *answer, size_t answer_bytes);
 
 #endif

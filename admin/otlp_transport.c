@@ -21,6 +21,11 @@ const struct mkv_otlp_service mkv_otlp_traces = {
     .grpc_path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
 };
 
+const struct mkv_otlp_service mkv_otlp_logs = {
+    .http_path = "/v1/logs",
+    .grpc_path = "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+};
+
 /* https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
 enum grpc_status {
     GRPC_OK = 0,

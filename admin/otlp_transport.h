@@ -37,6 +37,7 @@ struct mkv_otlp_service {
     const char *grpc_path; /* "/opentelemetry.proto.collector.trace.v1.TraceService/Export" */
 };
 extern const struct mkv_otlp_service mkv_otlp_traces;
+extern const struct mkv_otlp_service mkv_otlp_logs;
 
 enum mkv_otlp_outcome {
     MKV_OTLP_DELIVERED = 0,

@@ -15,6 +15,18 @@ void mkv_span_number(struct mkv_span *span, const char *name, uint64_t number) {
     attribute(span, name)->number = number;
 }
 
+void mkv_span_real(struct mkv_span *span, const char *name, double real) {
+    struct mkv_span_attribute *added = attribute(span, name);
+    added->value = MKV_SPAN_REAL;
+    added->real = real;
+}
+
+void mkv_span_truth(struct mkv_span *span, const char *name, bool truth) {
+    struct mkv_span_attribute *added = attribute(span, name);
+    added->value = MKV_SPAN_TRUTH;
+    added->number = truth;
+}
+
 void mkv_span_text(struct mkv_span *span, const char *name, const char *text) {
     MKV_ASSERT(text != NULL);
     struct mkv_span_attribute *added = attribute(span, name);

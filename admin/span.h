@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A span: what one thing that the node did is told as to a collector of traces. A plain record of
- * a fixed size, so that it can be filled in where it waits to be sent.
+ * a fixed size, so that it can be filled in where it waits to be sent. A log record is told in the
+ * same form: of it name, start, attributes and, where there is one, the trace count.
  *
  *   trace_id ── parent_id ── span_id     name, kind, from start to end, how it ended
  *                                          ├─ attributes   what it was about
@@ -11,7 +12,7 @@
  *  I1  `name`, names of attributes and of events, and texts that are not copied are texts of the
  *      program, or of the configuration: they outlive every span.
  *  I2  attribute_count, event_count and copied_bytes are within their bounds.
- *  I3  trace_id and span_id are not 0; parent_id is 0 for the first span of a trace.
+ *  I3  trace_id and span_id of a span are not 0; parent_id is 0 for the first one of a trace.
  *
  * Not responsible for: which spans there are (trace.h), how they are sent (otlp.h).
  */
@@ -20,7 +21,7 @@
 
 #include "core/base.h"
 
-#define MKV_SPAN_ATTRIBUTES_MAX 14u
+#define MKV_SPAN_ATTRIBUTES_MAX 16u
 #define MKV_SPAN_EVENTS_MAX 9u
 /* Texts that a span brings along. */
 #define MKV_SPAN_COPIED_BYTES 128u
@@ -35,6 +36,8 @@ enum mkv_span_kind {
 
 enum mkv_span_value {
     MKV_SPAN_NUMBER = 0,
+    MKV_SPAN_REAL,
+    MKV_SPAN_TRUTH,  /* whether `number` is not 0 */
     MKV_SPAN_TEXT,   /* of I1 */
     MKV_SPAN_COPIED, /* in `copied`, from `number` on, closed by NUL */
 };
@@ -42,8 +45,11 @@ enum mkv_span_value {
 struct mkv_span_attribute {
     const char *name;
     enum mkv_span_value value;
-    uint64_t number;
-    const char *text;
+    union {
+        uint64_t number;
+        double real;
+        const char *text;
+    };
 };
 
 struct mkv_span_event {
@@ -71,6 +77,8 @@ struct mkv_span {
 
 /* These add to a span that is being filled in. A text that has no room any more is cut. */
 void mkv_span_number(struct mkv_span *span, const char *name, uint64_t number);
+void mkv_span_real(struct mkv_span *span, const char *name, double real);
+void mkv_span_truth(struct mkv_span *span, const char *name, bool truth);
 void mkv_span_text(struct mkv_span *span, const char *name, const char *text);
 void mkv_span_copy(struct mkv_span *span, const char *name, const char *text, size_t text_bytes);
 void mkv_span_event(struct mkv_span *span, const char *name, uint64_t time_ns,

@@ -77,14 +77,20 @@ static void make_trace_id(struct mkv_tracer *tracer, uint8_t id[MKV_TRACE_ID_BYT
     make_id(tracer, id + MKV_SPAN_ID_BYTES);
 }
 
-/* By the last eight bytes of the id, as samplers of OpenTelemetry do, so that all services of a
- * trace decide alike. */
-static bool is_in_ratio(const struct mkv_tracer *tracer, const uint8_t id[MKV_TRACE_ID_BYTES]) {
-    uint64_t number = 0;
-    for (uint32_t i = MKV_TRACE_ID_BYTES / 2; i < MKV_TRACE_ID_BYTES; i++) {
-        number = number << 8 | id[i];
+/* Draws a trace, and makes its id if it is sampled. The last eight bytes decide, as they do in
+ * samplers of OpenTelemetry, so that all services of a trace decide alike; they are drawn first,
+ * since most traces end there. */
+static bool draw_trace(struct mkv_tracer *tracer, uint8_t id[MKV_TRACE_ID_BYTES]) {
+    uint64_t number = next_random(tracer);
+    if (number >> 1 >= tracer->sample_below) {
+        return false;
     }
-    return number >> 1 < tracer->sample_below;
+    make_id(tracer, id);
+    for (uint32_t i = MKV_TRACE_ID_BYTES; i > MKV_SPAN_ID_BYTES; i--) {
+        id[i - 1] = (uint8_t)number;
+        number >>= 8;
+    }
+    return true;
 }
 
 static uint64_t read_clock(clockid_t clock) {
@@ -300,25 +306,16 @@ static void tell_parts(struct mkv_tracer *tracer, const struct request_trace *tr
     }
 }
 
-static bool is_zero(const uint8_t *bytes, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (bytes[i] != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
 bool mkv_trace_sample(struct mkv_tracer *tracer, struct mkv_trace_context *context) {
-    if (!is_zero(context->trace_id, sizeof context->trace_id)) {
+    static const uint8_t none[MKV_TRACE_ID_BYTES];
+    if (memcmp(context->trace_id, none, sizeof none) != 0) {
         return (context->flags & SAMPLED) != 0;
     }
-    struct mkv_trace_context begun = {.flags = SAMPLED};
-    make_trace_id(tracer, begun.trace_id);
-    if (!is_in_ratio(tracer, begun.trace_id)) {
+    if (!draw_trace(tracer, context->trace_id)) {
         return false;
     }
-    *context = begun;
+    memset(context->parent_id, 0, sizeof context->parent_id);
+    context->flags = SAMPLED;
     return true;
 }
 
@@ -360,8 +357,7 @@ static struct mkv_span *begin_root(struct mkv_tracer *tracer, const char *name,
 void mkv_trace_dispatch(struct mkv_tracer *tracer, uint64_t began_ns, uint64_t ended_ns,
                         uint32_t requests) {
     uint8_t trace_id[MKV_TRACE_ID_BYTES];
-    make_trace_id(tracer, trace_id);
-    if (!is_in_ratio(tracer, trace_id)) {
+    if (!draw_trace(tracer, trace_id)) {
         return;
     }
     struct mkv_span *span = begin_root(tracer, "memkv.dispatch", trace_id, began_ns, ended_ns);

@@ -358,15 +358,20 @@ void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stat
     stats->items_ready = front->items_ready.count;
     stats->items_waiting_segmented = front->items_placing.count;
     stats->segmented_in_flight = config->segmented_max - front->segmented_free.count;
-    stats->ops_waiting_slab = front->slab_queue[FRONT_SIDE_READ].count +
-                              front->slab_queue[FRONT_SIDE_WRITE].count + front->ops_capped;
+    for (uint32_t side = 0; side < FRONT_SIDE_COUNT; side++) {
+        stats->ops_waiting[side] = front->slab_queue[side].count + front->ops_capped[side];
+        stats->ops_waiting_slab += stats->ops_waiting[side];
+    }
     stats->memory_blocks = front->residents_new.count + front->residents_proven.count;
     stats->memory_units = front->resident_units;
     stats->memory_units_used = front->resident_units_used;
     stats->memory_unpersisted = front->residents_unpersisted;
     for (uint32_t volume = 0; volume < config->volume_count; volume++) {
         for (uint32_t credit = 0; credit < FRONT_CREDIT_COUNT; credit++) {
-            stats->ops_waiting_credit += front->volumes[volume].waiting[credit].count;
+            const uint32_t waiting = front->volumes[volume].waiting[credit].count;
+            const bool writes = credit == FRONT_CREDIT_MUTATION;
+            stats->ops_waiting_credit += waiting;
+            stats->ops_waiting[writes ? FRONT_SIDE_WRITE : FRONT_SIDE_READ] += waiting;
             stats->volume_ops[volume] += front->volumes[volume].used[credit];
         }
     }
@@ -376,6 +381,16 @@ void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stat
     for (uint32_t order = 0; order < MKV_SLAB_ORDER_COUNT; order++) {
         stats->slabs_allocated += mkv_slab_allocated(slabs, order);
     }
+}
+
+const struct mkv_front_times *mkv_front_times(const struct mkv_front *front) {
+    return &front->times;
+}
+
+void mkv_front_memory_parts(const struct mkv_front *front, struct mkv_front_memory_parts *memory) {
+    const struct front_layout *layout = &front->layout;
+    memory->index_bytes = layout->bytes - layout->residents;
+    memory->connection_bytes = layout->segmented - layout->connections;
 }
 
 /* A new tenant gets a row of its own while there are some. */

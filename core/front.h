@@ -81,6 +81,7 @@
 #ifndef MKV_CORE_FRONT_H
 #define MKV_CORE_FRONT_H
 
+#include "core/histogram.h"
 #include "core/io.h"
 #include "core/placement.h"
 
@@ -201,11 +202,16 @@ struct mkv_front_stats {
     uint64_t think_exits[MKV_THINK_EXIT_MAX + 1];
     uint64_t think_tokens[MKV_FRONT_THINK_BOUNDS + 1];
     uint64_t think_tokens_sum;
-    uint64_t bytes_in;                         /* payload of completed PULLs */
-    uint64_t bytes_out;                        /* payload of completed PUSHes */
-    uint64_t deadlines[MKV_FRONT_STAGE_COUNT]; /* items ended, connections broken */
-    uint64_t connections_broken;               /* BREAK effects */
-    uint64_t fabric_stale;                     /* completions that named nothing in flight */
+    uint64_t bytes_in;  /* payload of completed PULLs */
+    uint64_t bytes_out; /* payload of completed PUSHes */
+    /* Items ended, connections broken. */
+    uint64_t deadlines[MKV_OP_COUNT][MKV_FRONT_STAGE_COUNT];
+    /* Keys that LOOKUPs asked for, and those that were there as a leading prefix. */
+    uint64_t lookup_keys_asked;
+    uint64_t lookup_keys_hit;
+    uint64_t blocks_in;          /* that completed PULLs brought */
+    uint64_t connections_broken; /* BREAK effects */
+    uint64_t fabric_stale;       /* completions that named nothing in flight */
     /* The memory tier. A key counts as looked up when a GET, EXISTS or LOOKUP of it comes to where
      * its block, or one of its segments, would be resident. */
     uint64_t memory_lookups;
@@ -241,6 +247,7 @@ struct mkv_front_stats {
     uint32_t items_ready;
     uint32_t ops_waiting_credit;
     uint32_t ops_waiting_slab;
+    uint32_t ops_waiting[2]; /* all of these: of reads and what asks, and of puts and deletes */
     uint32_t items_waiting_segmented;
     uint32_t segmented_in_flight;
     uint32_t refusals_in_flight; /* ANSWERs of refused requests without ANSWER_DONE */
@@ -253,6 +260,40 @@ struct mkv_front_stats {
     uint32_t volume_ops[MKV_VOLUMES_MAX]; /* operations outstanding or credited at each volume */
 };
 void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stats);
+
+/* Requests as their durations are told apart: by enum mkv_op, and behind these PUTs and GETs that
+ * move less than MKV_FRONT_SMALL_BYTES of payload, which do not count at their op. */
+#define MKV_FRONT_COMMAND_PUT_SMALL MKV_OP_COUNT
+#define MKV_FRONT_COMMAND_GET_SMALL (MKV_OP_COUNT + 1u)
+#define MKV_FRONT_COMMAND_COUNT (MKV_OP_COUNT + 2u)
+#define MKV_FRONT_SMALL_BYTES (64u * 1024u)
+
+/* Times since init, in ns. */
+struct mkv_front_times {
+    /* Of every REQUEST, refused and dropped ones among them, from its first byte to its end. */
+    struct mkv_histogram request;
+    /* Of those that were not refused, from the front's having them to their end. */
+    struct mkv_histogram commands[MKV_FRONT_COMMAND_COUNT];
+    /* Of requests that spent any in the stage; together their sums are that of `request`. */
+    struct mkv_histogram stages[MKV_STAGE_COUNT];
+    struct mkv_histogram batch_items[MKV_OP_COUNT]; /* of accepted requests; a size */
+    /* Of values that became durable: from the first byte of the request; and the parts of it before
+     * the volume has the bytes, while the drive writes them, and behind that. For each value the
+     * three make the whole. */
+    struct mkv_histogram persist;
+    struct mkv_histogram persist_before;
+    struct mkv_histogram persist_write;
+    struct mkv_histogram persist_behind;
+    struct mkv_histogram allocate; /* of blocks: from PUT_BEGIN to PUT_READY */
+};
+const struct mkv_front_times *mkv_front_times(const struct mkv_front *front);
+/* Of the arena: the index of blocks in memory, and what there is for each connection, its requests
+ * and their items. */
+struct mkv_front_memory_parts {
+    uint64_t index_bytes;
+    uint64_t connection_bytes;
+};
+void mkv_front_memory_parts(const struct mkv_front *front, struct mkv_front_memory_parts *memory);
 
 /* Tenants that are counted each; those that come when there are as many count together. */
 #define MKV_FRONT_TENANTS_MAX 128u

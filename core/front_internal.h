@@ -254,6 +254,7 @@ struct front_item {
     uint64_t offset;
     uint64_t deadline_ns;
     enum mkv_stage stage; /* as its request counts it */
+    uint64_t received_ns; /* of its request, which it may outlast */
     struct mkv_root root;
     struct mkv_manifest old;
     struct mkv_root old_root;       /* of the block that holds `old` */
@@ -434,8 +435,8 @@ struct mkv_front {
     uint32_t effects_taken;
     uint32_t heap_count;
     uint32_t credit_max[FRONT_CREDIT_COUNT];
-    uint32_t ops_capped;  /* in the lists of all connections */
-    uint32_t write_units; /* held by puts */
+    uint32_t ops_capped[FRONT_SIDE_COUNT]; /* in the lists of all connections */
+    uint32_t write_units;                  /* held by puts */
     uint32_t write_units_max;
     uint32_t reserving_units; /* of slabs, of all reservations and those on their way to be */
     uint32_t reserved_count;
@@ -459,6 +460,7 @@ struct mkv_front {
     struct front_volume volumes[MKV_VOLUMES_MAX];
     struct mkv_member members[MKV_VOLUMES_MAX]; /* of placement; an absent one has no weight */
     struct mkv_front_stats stats;               /* the counts; states are filled in when asked */
+    struct mkv_front_times times;
     /* The last row is that of all the others. */
     struct mkv_front_tenant tenants[MKV_FRONT_TENANTS_MAX + 1];
     uint32_t tenant_heads[MKV_FRONT_TENANTS_MAX]; /* by id: 1 + the first row to look at */
@@ -736,7 +738,8 @@ void mkv_front_summary_leave(struct mkv_front *front, uint32_t item);
 void mkv_front_summary_answered(struct mkv_front *front, uint32_t request, enum mkv_status status);
 /* A drive took so long for the op. */
 void mkv_front_summary_drive(struct mkv_front *front, const struct front_op *op, uint64_t drive_ns);
-/* The op's PUT_DONE. */
+/* The op's PUT_READY, and its PUT_DONE behind a PUT_WRITE. */
+void mkv_front_summary_reserved(struct mkv_front *front, const struct front_op *op);
 void mkv_front_summary_written(struct mkv_front *front, const struct front_op *op,
                                const struct mkv_message *message);
 /* Counts payload that a PULL (`in`) or a PUSH has moved. */

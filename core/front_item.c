@@ -177,7 +177,7 @@ static enum mkv_front_stage op_stage(const struct front_op *op) {
  * behind it. */
 static void item_timeout(struct mkv_front *front, uint32_t item_index, enum mkv_front_stage stage) {
     const struct front_item *item = front_item_at(front, item_index);
-    front->stats.deadlines[stage]++;
+    front->stats.deadlines[item->op][stage]++;
     front->stats.writes_without_memory +=
         stage == MKV_FRONT_STAGE_SLAB && item_stores(item) ? 1 : 0;
     if (item->phase == FRONT_PHASE_STREAM && item->moving) {
@@ -196,7 +196,7 @@ static void op_overdue(struct mkv_front *front, uint32_t item_index, uint32_t op
     if (stage == MKV_FRONT_STAGE_TRANSFER) {
         const struct front_request *request = front_request_at(front, item->request);
         if (!front_connection_at(front, request->connection.index)->broken) {
-            front->stats.deadlines[stage]++;
+            front->stats.deadlines[item->op][stage]++;
             mkv_front_request_break(front, item->request);
         }
         return; /* its completion as FAILED ends it */
@@ -208,7 +208,7 @@ static void op_overdue(struct mkv_front *front, uint32_t item_index, uint32_t op
         op->state == FRONT_OP_WRITE_POSTED || op->state == FRONT_OP_DELETE_POSTED;
     if (is_mutation && op->segment == MKV_NONE_U32) {
         /* It may still come to be: the op goes on, the client is told that nobody knows. */
-        front->stats.deadlines[stage]++;
+        front->stats.deadlines[item->op][stage]++;
         decide_status(front, item_index, MKV_STATUS_UNKNOWN, MKV_MISS_NONE);
         return;
     }

@@ -588,6 +588,7 @@ static void on_put_ready(struct mkv_front *front, uint32_t op_index,
     struct front_op *op = front_op_at(front, op_index);
     op->volume_op = message->volume_op;
     op->begun = true;
+    mkv_front_summary_reserved(front, op);
     front->stats.writes_reserved += op->segment == MKV_NONE_U32 ? 1 : 0;
     if (op->doomed) {
         send_put_abort(front, op_index);

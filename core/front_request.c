@@ -148,6 +148,7 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->offset = source->offset;
     item->deadline_ns = request->deadline_ns;
     item->stage = MKV_STAGE_ROUTE;
+    item->received_ns = request->received_ns;
     item->root = source->root;
     item->tenant = input->request.tenant;
     item_name_tenant(front, item_index, input->request.tenant_name);
@@ -250,7 +251,10 @@ static void request_answer(struct mkv_front *front, uint32_t request_index) {
                                                       front->config.items_per_request_max *
                                                       sizeof(struct mkv_item_result);
     if (request->op == MKV_OP_LOOKUP) {
-        lookup_fold(front_at(front, offset), request->item_count);
+        struct mkv_item_result *fold = front_at(front, offset);
+        lookup_fold(fold, request->item_count);
+        front->stats.lookup_keys_asked += request->item_count;
+        front->stats.lookup_keys_hit += fold->length;
     }
     const uint32_t results = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
     const enum mkv_status status = request_status(front_at(front, offset), results);

@@ -191,6 +191,7 @@ static void take_up(struct mkv_front *front, uint32_t item_index, uint32_t reque
     item->position = position;
     item->deadline_ns = request->deadline_ns;
     item->stage = MKV_STAGE_ROUTE;
+    item->received_ns = request->received_ns;
     mkv_front_list_push(&request->items, front_links(front, front->layout.item_links), item_index);
     front_op_at(front, item_index)->state = FRONT_OP_GRANTED;
     mkv_front_item_ready(front, item_index);

@@ -163,6 +163,7 @@ void mkv_front_summary_begin(struct mkv_front *front, uint32_t request_index,
     request->stage_ns[MKV_STAGE_PARSE] = front->now_ns - request->received_ns;
     request->stage = MKV_STAGE_ROUTE;
     request->stage_since_ns = front->now_ns;
+    mkv_histogram_record_size(&front->times.batch_items[source->op], source->item_count);
 }
 
 void mkv_front_summary_answered(struct mkv_front *front, uint32_t request_index,
@@ -187,9 +188,27 @@ void mkv_front_summary_drive(struct mkv_front *front, const struct front_op *op,
     }
 }
 
+void mkv_front_summary_reserved(struct mkv_front *front, const struct front_op *op) {
+    mkv_histogram_record_ns(&front->times.allocate, front->now_ns - op->since_ns);
+}
+
+/* A value is durable. */
+static void persisted(struct mkv_front *front, const struct front_op *op, uint64_t drive_ns) {
+    struct mkv_front_times *times = &front->times;
+    const uint64_t received_at_ns = front_item_at(front, op->item)->received_ns;
+    const uint64_t write_ns = mkv_min_u64(drive_ns, front->now_ns - op->since_ns);
+    mkv_histogram_record_ns(&times->persist, front->now_ns - received_at_ns);
+    mkv_histogram_record_ns(&times->persist_before, op->since_ns - received_at_ns);
+    mkv_histogram_record_ns(&times->persist_write, write_ns);
+    mkv_histogram_record_ns(&times->persist_behind, front->now_ns - op->since_ns - write_ns);
+}
+
 void mkv_front_summary_written(struct mkv_front *front, const struct front_op *op,
                                const struct mkv_message *message) {
     struct front_request *request = request_of(front, op);
+    if (message->status == MKV_STATUS_OK && !op->was_there && op->segment == MKV_NONE_U32) {
+        persisted(front, op, message->drive_ns);
+    }
     mkv_front_summary_drive(front, op, message->drive_ns);
     if (request != NULL) {
         const uint64_t flush_ns = mkv_min_u64(message->flush_ns, front->now_ns);
@@ -202,6 +221,7 @@ void mkv_front_summary_moved(struct mkv_front *front, const struct front_op *op,
     struct front_request *request = request_of(front, op);
     struct mkv_front_tenant *tenant =
         mkv_front_tenant_of(front, front_item_at(front, op->item)->tenant);
+    front->stats.blocks_in += in ? 1 : 0;
     *(in ? &front->stats.bytes_in : &front->stats.bytes_out) += bytes;
     *(in ? &tenant->bytes_in : &tenant->bytes_out) += bytes;
     if (request != NULL) {
@@ -222,6 +242,27 @@ void mkv_front_summary_end(struct mkv_front *front, uint32_t request_index) {
     stage_account(request, front->now_ns);
     mkv_front_list_push(&front->requests_ended, front_links(front, front->layout.request_end_links),
                         request_index);
+}
+
+static void record_times(struct mkv_front *front, const struct mkv_request_summary *summary) {
+    struct mkv_front_times *times = &front->times;
+    mkv_histogram_record_ns(&times->request, summary->ended_ns - summary->received_ns);
+    for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
+        if (summary->stage_ns[stage] > 0) {
+            mkv_histogram_record_ns(&times->stages[stage], summary->stage_ns[stage]);
+        }
+    }
+    if (summary->refused) {
+        return;
+    }
+    uint32_t command = summary->op;
+    if (summary->op == MKV_OP_PUT && summary->bytes_in < MKV_FRONT_SMALL_BYTES) {
+        command = MKV_FRONT_COMMAND_PUT_SMALL;
+    } else if (summary->op == MKV_OP_GET && summary->bytes_out < MKV_FRONT_SMALL_BYTES) {
+        command = MKV_FRONT_COMMAND_GET_SMALL;
+    }
+    mkv_histogram_record_ns(&times->commands[command], summary->ended_ns - summary->received_ns -
+                                                           summary->stage_ns[MKV_STAGE_PARSE]);
 }
 
 static void tell(struct mkv_front *front, uint32_t request_index) {
@@ -252,6 +293,7 @@ static void tell(struct mkv_front *front, uint32_t request_index) {
         .trace = request->trace,
     };
     memcpy(summary->stage_ns, request->stage_ns, sizeof summary->stage_ns);
+    record_times(front, summary);
 }
 
 void mkv_front_summaries_tell(struct mkv_front *front) {
@@ -293,4 +335,5 @@ void mkv_front_summary_refused(struct mkv_front *front, const struct mkv_input *
     };
     summary->key_bytes = key_keep(front, offset, input, &summary->key_cut);
     summary->stage_ns[MKV_STAGE_PARSE] = front->now_ns - summary->received_ns;
+    record_times(front, summary);
 }

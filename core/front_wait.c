@@ -284,7 +284,7 @@ static void cap_grant(struct mkv_front *front, struct front_connection *connecti
            cap_allows(front, connection, front_op_at(front, next)->slab_units)) {
         mkv_front_list_remove(&connection->capped, front_links(front, front->layout.op_links),
                               next);
-        front->ops_capped--;
+        front->ops_capped[side_of(front_op_at(front, next))]--;
         cap_count(connection, front_op_at(front, next));
         wait_end(front, front_op_at(front, next));
     }
@@ -323,7 +323,7 @@ bool mkv_front_cap_take(struct mkv_front *front, uint32_t op_index, uint32_t pay
     }
     wait_begin(front, op, FRONT_WAIT_CAP);
     mkv_front_list_push(&connection->capped, front_links(front, front->layout.op_links), op_index);
-    front->ops_capped++;
+    front->ops_capped[side_of(op)]++;
     return false;
 }
 
@@ -344,7 +344,7 @@ void mkv_front_wait_connection_gone(struct mkv_front *front, struct front_connec
     uint32_t op;
     while ((op = mkv_front_list_pop(&connection->capped,
                                     front_links(front, front->layout.op_links))) != MKV_NONE_U32) {
-        front->ops_capped--;
+        front->ops_capped[side_of(front_op_at(front, op))]--;
         wait_end(front, front_op_at(front, op));
     }
 }
@@ -366,7 +366,7 @@ void mkv_front_wait_cancel(struct mkv_front *front, uint32_t op_index) {
         /* A closed connection's list was emptied when it closed, so this one is there. */
         connection = mkv_front_connection_of(front, op);
         mkv_front_list_remove(&connection->capped, links, op_index);
-        front->ops_capped--;
+        front->ops_capped[side_of(op)]--;
         cap_grant(front, connection);
         break;
     case FRONT_WAIT_SLAB:

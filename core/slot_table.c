@@ -278,6 +278,7 @@ void mkv_slot_table_apply_put(struct mkv_slot_table *table, const struct mkv_rec
                              ((uint32_t)(put->tier & 3u) << MKV_SLOT_TIER_SHIFT));
     mkv_slot_buckets_insert(table, put->slot.index);
     table->live_count++;
+    table->live_units += entry->length_units;
     table->tier_counts[mkv_slot_tier_of(entry)]++;
 }
 
@@ -322,6 +323,7 @@ void mkv_slot_table_apply_drop(struct mkv_slot_table *table, const struct mkv_re
     }
     MKV_ASSERT(table->live_count > 0);
     table->live_count--;
+    table->live_units -= entry->length_units;
     table->tier_counts[mkv_slot_tier_of(entry)]--;
     if (drop->retired) {
         set_retired(table, drop->slot, MKV_SLOT_RETIRED);

@@ -152,6 +152,7 @@ struct mkv_slot_table {
     uint32_t empty_count;     /* groups at used = 0 that are not changing */
     uint32_t untrimmed_count; /* extents that are untrimmed */
     uint64_t live_count;
+    uint64_t live_units;                  /* of the payloads of these */
     uint64_t tier_counts[MKV_TIER_COUNT]; /* of the live slots, by the tier of now */
     uint64_t used_count;
     uint64_t retired_count;

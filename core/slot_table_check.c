@@ -35,7 +35,7 @@ static void check_live(const struct mkv_slot_table *table, uint32_t slot) {
 }
 
 struct sums {
-    uint64_t live, found, used, retired, used_units, slots;
+    uint64_t live, live_units, found, used, retired, used_units, slots;
     uint64_t tiers[MKV_TIER_COUNT];
     uint32_t classless, empty, pages_taken;
 };
@@ -53,6 +53,7 @@ static void check_slots(const struct mkv_slot_table *table, uint32_t extent, str
         retired += slot_state == MKV_SLOT_RETIRED || slot_state == MKV_SLOT_RETIRED_UNTIL_RESTART;
         if (slot_state == MKV_SLOT_LIVE) {
             sums->live++;
+            sums->live_units += table_entries(table)[slot].length_units;
             sums->found += (table_entries(table)[slot].bits & MKV_SLOT_HIDDEN) == 0;
             sums->tiers[mkv_slot_tier_of(&table_entries(table)[slot])]++;
             check_live(table, slot);
@@ -152,6 +153,7 @@ void mkv_slot_table_check(const struct mkv_slot_table *table) {
     MKV_ASSERT(sums.empty == table->empty_count);
     MKV_ASSERT(sums.slots == table->classed_slot_count);
     MKV_ASSERT(sums.live == table->live_count);
+    MKV_ASSERT(sums.live_units == table->live_units);
     mkv_slot_buckets_check(table, sums.found); /* I3: no others */
     for (uint32_t tier = 0; tier < MKV_TIER_COUNT; tier++) {
         MKV_ASSERT(sums.tiers[tier] == table->tier_counts[tier]);

@@ -309,6 +309,7 @@ static void derive_slots(struct mkv_slot_table *table, uint32_t page,
         table->used_units += state->slot_units;
         if (mkv_slot_state_of(entry) == MKV_SLOT_LIVE) {
             table->live_count++;
+            table->live_units += entry->length_units;
             table->tier_counts[mkv_slot_tier_of(entry)]++;
             mkv_slot_buckets_insert(table, slot.index);
         } else {

@@ -677,6 +677,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->state = volume->state;
     stats->epoch = volume->superblock.epoch;
     stats->blocks = table->live_count;
+    stats->bytes_payload = table->live_units * MKV_UNIT_BYTES;
     stats->bytes_used = table->used_units * MKV_UNIT_BYTES;
     stats->bytes_usable = mkv_geometry_usable_units(&volume->config.geometry) * MKV_UNIT_BYTES;
     stats->bytes_raw = volume->config.geometry.capacity_units * MKV_UNIT_BYTES;
@@ -715,6 +716,7 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
     stats->session_work = volume->sessions.job_head != MKV_NONE_U32;
     stats->session_blocks = volume->sessions.node_count;
     memcpy(stats->blocks_by_tier, table->tier_counts, sizeof stats->blocks_by_tier);
+    stats->evictions_pending = volume->evict_drops;
     stats->trims_pending = mkv_volume_trims_pending(volume);
     mkv_directory_stats(volume_directory(volume), table, &stats->directory);
     const uint64_t applied = stats->directory.applied_sequence;
@@ -722,6 +724,17 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
         volume->flushed_sequence.value > applied ? volume->flushed_sequence.value - applied : 0;
     stats->tenants = volume_tenants(volume)->live_count;
     stats->tenants_dropped = volume_tenants(volume)->dropped_count;
+}
+
+const struct mkv_volume_times *mkv_volume_times(const struct mkv_volume *volume) {
+    return &volume->times;
+}
+
+void mkv_volume_memory(const struct mkv_volume *volume, struct mkv_volume_memory *memory) {
+    const struct layout layout = layout_of(&volume->config);
+    memory->slot_table_bytes = layout.meta - layout.tenants;
+    memory->leaf_cache_bytes = layout.end - layout.directory;
+    memory->journal_bytes = layout.tenants + layout.directory - layout.meta;
 }
 
 bool mkv_volume_next_block(const struct mkv_volume *volume, uint32_t *cursor,

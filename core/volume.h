@@ -47,6 +47,7 @@
 #include "core/base.h"
 #include "core/directory.h"
 #include "core/geometry.h"
+#include "core/histogram.h"
 #include "core/io.h"
 #include "core/recovery_table.h"
 #include "core/superblock.h"
@@ -152,7 +153,10 @@ struct mkv_volume_stats {
     enum mkv_volume_state state;
     enum mkv_err open_err; /* why the last OPEN failed or came up empty */
     uint32_t epoch;
-    uint64_t blocks;       /* live blocks */
+    uint64_t blocks; /* live blocks */
+    /* Of their payloads, each rounded up to units; those of up to 2 KiB lie in the header's unit
+     * and count as 0. */
+    uint64_t bytes_payload;
     uint64_t bytes_used;   /* slots that are not free, times their size */
     uint64_t bytes_usable; /* of all extents */
     uint64_t bytes_raw;    /* of the drive */
@@ -218,6 +222,7 @@ struct mkv_volume_stats {
     uint64_t trim_extents_total; /* extents, or members of wider ones, that these named whole */
     uint64_t trim_bytes_total;   /* of those that completed with MKV_IO_OK */
     uint64_t trim_errors_total;  /* completed with any other result; nothing else comes of it */
+    uint32_t evictions_pending;  /* that are decided, and not durable yet */
     uint64_t trims_pending; /* wanted and not completed: in flight, or waiting for their turn */
     /* Ring blocks that recoveries decided, by the row of recovery_table.h. */
     uint64_t recovery_rows[MKV_RECOVERY_ROWS];
@@ -229,6 +234,21 @@ struct mkv_volume_stats {
     uint64_t directory_lag;   /* journal_durable less what the directory has applied */
     uint32_t tenants;         /* live ones, the default one included */
     uint32_t tenants_dropped; /* whose blocks are being dropped */
+};
+
+/* Sizes and times (in ns) since init. */
+struct mkv_volume_times {
+    struct mkv_histogram flush_writes;  /* data writes that a flush covered, where it covered any */
+    struct mkv_histogram journal_flush; /* from the first write of blocks to their flush's end */
+    struct mkv_histogram checkpoint;
+    struct mkv_volume_seconds reuse_gap; /* of a sample of blocks, between two uses */
+};
+
+/* Where the arena's bytes go. */
+struct mkv_volume_memory {
+    uint64_t slot_table_bytes; /* with the policy, leases, sessions and tenants */
+    uint64_t leaf_cache_bytes; /* of the directory, with its queue */
+    uint64_t journal_bytes;    /* operations, and units of the journal, headers and checkpoints */
 };
 
 struct mkv_volume;
@@ -254,6 +274,8 @@ bool mkv_volume_has_work(const struct mkv_volume *volume);
 /* Effects that one step can hand out at most. */
 uint32_t mkv_volume_effects_max(const struct mkv_volume_config *config);
 void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *stats);
+const struct mkv_volume_times *mkv_volume_times(const struct mkv_volume *volume);
+void mkv_volume_memory(const struct mkv_volume *volume, struct mkv_volume_memory *memory);
 
 /* A tenant of this drive and what it has here. */
 struct mkv_volume_tenant {

@@ -282,6 +282,7 @@ static void checkpoint_durable(struct mkv_volume *volume) {
     checkpoint->step = CHECKPOINT_IDLE;
     volume->ring_start = checkpoint->journal_sequence;
     volume->stats.checkpoints_total++;
+    mkv_histogram_record_ns(&volume->times.checkpoint, volume->now_ns - checkpoint->started_ns);
     mkv_volume_event(volume, MKV_EVENT_CHECKPOINT_DONE, MKV_OK, checkpoint->journal_sequence.value,
                      checkpoint->page_count, volume->now_ns - checkpoint->started_ns);
 }

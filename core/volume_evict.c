@@ -143,9 +143,10 @@ void mkv_volume_policy_used(struct mkv_volume *volume, struct mkv_slot slot, boo
     if (!volume->config.eviction || !is_in_policy(volume, slot)) {
         return;
     }
-    mkv_volume_sample_used(volume, slot);
     const struct mkv_eviction_slots slots = slots_of(volume);
-    if (was_looked_up && mkv_eviction_used_lately(&slots, slot)) {
+    const bool same_use = was_looked_up && mkv_eviction_used_lately(&slots, slot);
+    mkv_volume_sample_used(volume, slot, !same_use);
+    if (same_use) {
         return;
     }
     mkv_eviction_touch(policy_of(volume), &slots,

@@ -238,9 +238,10 @@ bool mkv_volume_quota_has_work(const struct mkv_volume *volume);
 size_t mkv_volume_sample_memory_required(const struct mkv_volume_config *config);
 /* The volume begins to serve: nothing is in the sample. */
 void mkv_volume_sample_open(struct mkv_volume *volume);
-/* A block was stored, used, is evicted, is about to be dropped. */
+/* A block was stored, used (`again`: and that is not the use that was told of last), is evicted, is
+ * about to be dropped. */
 void mkv_volume_sample_put(struct mkv_volume *volume, struct mkv_slot slot);
-void mkv_volume_sample_used(struct mkv_volume *volume, struct mkv_slot slot);
+void mkv_volume_sample_used(struct mkv_volume *volume, struct mkv_slot slot, bool again);
 void mkv_volume_sample_evicted(struct mkv_volume *volume, struct mkv_slot slot);
 void mkv_volume_sample_dropped(struct mkv_volume *volume, struct mkv_slot slot);
 

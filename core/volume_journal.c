@@ -139,6 +139,9 @@ static void write_block(struct mkv_volume *volume, uint32_t block, struct mkv_se
     };
     MKV_ASSERT(sequence.value == volume->issued_sequence.value + 1);
     MKV_ASSERT(ring_has_room(volume));
+    if (volume->journal_issued_ns == 0) {
+        volume->journal_issued_ns = volume->now_ns;
+    }
     volume->issued_chain = mkv_journal_block_seal(volume_meta(volume, meta), &header);
     volume->issued_sequence = sequence;
     for (uint32_t copy = 0; copy < MKV_JOURNAL_COPIES; copy++) {
@@ -239,6 +242,11 @@ static void pump_flush(struct mkv_volume *volume) {
     volume->flush_held = false;
     MKV_ASSERT(volume->flushing.count == 0);
     struct op_list *written = &volume->written;
+    if (written->count > 0) {
+        mkv_histogram_record_size(&volume->times.flush_writes, written->count);
+    }
+    volume->flush_issued_ns = volume->journal_issued_ns;
+    volume->journal_issued_ns = 0;
     while (written->count > 0) {
         const uint32_t index = mkv_volume_list_pop(volume, written);
         volume_ops(volume)[index].state = OP_FLUSHING;
@@ -365,6 +373,10 @@ void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_don
     MKV_ASSERT(volume->flush_covers >= volume->flushed_sequence.value);
     if (volume->flush_covers > volume->flushed_sequence.value) {
         volume->stats.journal_commits_total++;
+        if (volume->flush_issued_ns != 0) {
+            mkv_histogram_record_ns(&volume->times.journal_flush,
+                                    volume->now_ns - volume->flush_issued_ns);
+        }
         volume->flushed_sequence.value = volume->flush_covers;
         volume->flushed_chain = volume->flush_covers_chain;
         apply_up_to(volume, volume->flush_covers);

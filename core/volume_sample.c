@@ -70,13 +70,6 @@ void mkv_volume_sample_put(struct mkv_volume *volume, struct mkv_slot slot) {
     };
 }
 
-void mkv_volume_sample_used(struct mkv_volume *volume, struct mkv_slot slot) {
-    struct sample *sample = place_of(volume, slot);
-    if (holds(volume, sample, slot)) {
-        sample->used_ns = volume->now_ns;
-    }
-}
-
 static void note(struct mkv_volume_seconds *seconds, uint64_t ns) {
     const uint64_t whole = ns / 1000000000u;
     uint32_t bound = 0;
@@ -85,6 +78,17 @@ static void note(struct mkv_volume_seconds *seconds, uint64_t ns) {
     }
     seconds->counts[bound]++;
     seconds->sum += whole;
+}
+
+void mkv_volume_sample_used(struct mkv_volume *volume, struct mkv_slot slot, bool again) {
+    struct sample *sample = place_of(volume, slot);
+    if (!holds(volume, sample, slot)) {
+        return;
+    }
+    if (again) {
+        note(&volume->times.reuse_gap, volume->now_ns - sample->used_ns);
+    }
+    sample->used_ns = volume->now_ns;
 }
 
 void mkv_volume_sample_evicted(struct mkv_volume *volume, struct mkv_slot slot) {

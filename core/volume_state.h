@@ -457,6 +457,10 @@ struct mkv_volume {
     bool flush_held;            /* a flush waits for the data writes up to ... */
     uint64_t flush_held_number; /* ... this one, */
     uint32_t flush_held_writes; /* of which so many are in flight */
+    /* When the first journal block was issued that no flush covers, and that the flush in flight
+     * does; 0: there is none. */
+    uint64_t journal_issued_ns;
+    uint64_t flush_issued_ns;
     bool flush_in_flight;
     uint64_t flush_issued;
     uint64_t flush_completed;
@@ -465,6 +469,7 @@ struct mkv_volume {
     uint64_t flush_covers_chain;
 
     struct mkv_volume_stats stats;
+    struct mkv_volume_times times;
 };
 
 /* Slots that one step of a walk looks at, which has this bound of its own. */

@@ -268,6 +268,9 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
 /* What the node knows of itself at any time: who and what it is, and its configuration. */
 void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapshot *out);
 
+/* node_times.c: behind the memory and the drives of a snapshot that was all zeroes. */
+void mkv_node_view_times(const struct mkv_shard_stats *stats, struct mkv_admin_snapshot *out);
+
 /* STATS, on the shard's thread; `context` is the node. */
 uint32_t mkv_node_stats_text(void *context, const struct mkv_shard_stats *stats, char *text,
                              uint32_t text_bytes_max);

@@ -78,7 +78,6 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->recorder = node->recorder;
     options->requests = node->requests;
     options->events = node->events.telemetry == NULL ? NULL : &node->events;
-    options->tracer = node->tracer;
     options->hotkeys_columns = MKV_SKETCH_COLUMNS_MIN;
     while (options->hotkeys_columns < node->config.metrics.hotkeys_columns) {
         options->hotkeys_columns *= 2;
@@ -86,6 +85,7 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->hotkeys_decay_ns = node->config.metrics.hotkeys_decay_s * NS_PER_S;
     options->slow_ns = node->config.slowlog.threshold_ms * NS_PER_MS;
     options->audit = node->audit;
+    options->tracer = node->tracer;
 }
 
 static void arena_undo(struct mkv_node *node) {

@@ -186,6 +186,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     out->front = stats->front;
     fill_fabric(&stats->fabric, &out->fabric);
     fill_memory(node, stats, &out->memory);
+    mkv_node_view_times(stats, out);
     fill_tenants(stats, node->config.metrics.tenants_max, out);
     mkv_node_watch_fill(node, out);
     _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");

@@ -174,16 +174,6 @@ static bool is_sampled(const struct mkv_trace_context *trace) {
     return (trace->flags & 1) != 0;
 }
 
-/* A request that brought no context gets that of the trace which it begins. */
-static void ended_trace(struct mkv_observer *observer, const struct mkv_request_summary *summary,
-                        struct mkv_trace_context *trace) {
-    if (mkv_trace_sample(observer->options.tracer, trace)) {
-        char tenant[MKV_ADMIN_TENANT_BYTES];
-        observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
-        mkv_trace_request(observer->options.tracer, summary, trace, tenant);
-    }
-}
-
 /* As memkv_command_duration_seconds tells operations apart. */
 static uint32_t command_of(const struct mkv_request_summary *summary) {
     MKV_ASSERT((uint32_t)summary->op < MKV_OP_COUNT);
@@ -195,6 +185,16 @@ static uint32_t command_of(const struct mkv_request_summary *summary) {
         return MKV_ADMIN_COMMAND_PUT_SMALL;
     }
     return (uint32_t)summary->op;
+}
+
+/* A request that brought no context gets that of the trace which it begins. */
+static void ended_trace(struct mkv_observer *observer, const struct mkv_request_summary *summary,
+                        struct mkv_trace_context *trace) {
+    if (mkv_trace_sample(observer->options.tracer, trace)) {
+        char tenant[MKV_ADMIN_TENANT_BYTES];
+        observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
+        mkv_trace_request(observer->options.tracer, summary, trace, tenant);
+    }
 }
 
 static void ended_example(struct mkv_observer *observer, const struct mkv_request_summary *summary,

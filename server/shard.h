@@ -110,6 +110,8 @@ enum mkv_shard_state {
 
 struct mkv_shard_volume_stats {
     struct mkv_volume_stats volume;
+    struct mkv_volume_times times;
+    struct mkv_volume_memory memory;
     struct mkv_drive_counters drive;
     bool drive_failed;
     bool opened;             /* it serves, or has served */
@@ -136,6 +138,8 @@ struct mkv_shard_stats {
     uint64_t taken_ns; /* on the clock of mkv_clock_monotonic_ns */
     enum mkv_shard_state state;
     struct mkv_front_stats front;
+    struct mkv_front_times front_times;
+    struct mkv_front_memory_parts front_memory;
     struct mkv_fabric_counters fabric;
     struct mkv_ring_counters ring;
     struct mkv_histogram dispatch; /* of the pump */

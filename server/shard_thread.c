@@ -14,6 +14,8 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
     stats->taken_ns = mkv_clock_monotonic_ns();
     stats->state = shard->state;
     mkv_front_stats(shard->front, &stats->front);
+    stats->front_times = *mkv_front_times(shard->front);
+    mkv_front_memory_parts(shard->front, &stats->front_memory);
     stats->fabric = *shard->fabric->ops->counters(shard->fabric);
     stats->ring = *mkv_ring_counters(shard->ring);
     stats->dispatch = *mkv_pump_dispatch(shard->pump);
@@ -22,6 +24,8 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
         const struct shard_volume *volume = &shard->volumes[i];
         struct mkv_shard_volume_stats *target = &stats->volumes[i];
         mkv_volume_stats(volume->volume, &target->volume);
+        target->times = *mkv_volume_times(volume->volume);
+        mkv_volume_memory(volume->volume, &target->memory);
         target->drive = volume->drive->counters;
         target->drive_failed = mkv_pump_drive_is_failed(shard->pump, i);
         target->opened = volume->opened;

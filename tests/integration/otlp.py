@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A collector of traces as a child process of a test; see otlp_receiver/receiver.js."""
+"""A collector of spans and log records as a child process of a test: otlp_receiver/receiver.js."""
 
 import fcntl
 import json
@@ -59,6 +59,7 @@ class Receiver:
         install_modules()
         self.requests = []
         self.spans = []
+        self.records = []
         self._answers = []
         self._ports = None
         self._arrived = queue.Queue()
@@ -84,6 +85,8 @@ class Receiver:
                 self.requests.append(line["request"])
             elif "span" in line:
                 self.spans.append(line)
+            elif "record" in line:
+                self.records.append(line)
             else:
                 self._answers.append(line["answers"])
             self._arrived.put(True)
@@ -118,6 +121,10 @@ class Receiver:
         """Waits until found(spans) is something, and returns it."""
         self._wait(lambda: found(self.named()), what)
         return found(self.named())
+
+    def wait_for_records(self, count):
+        self._wait(lambda: len(self.records) >= count, f"{count} log records came")
+        return [line["record"] for line in list(self.records)]
 
     def named(self):
         return [line["span"] for line in list(self.spans)]

@@ -3,6 +3,7 @@
  * Hands spans with known fields to the exporter, for a test that compares what a collector got:
  *
  *     otlp_send ENDPOINT SPANS [RETRY_MS [WAIT_MS [TRY_MS]]]
+ *     otlp_send logs ENDPOINT RECORDS …
  *
  * Waits up to WAIT_MS until each span is exported or dropped, ends the exporter, and prints
  * {"exported", "dropped", "stop_ms", "reports": […]}.
@@ -10,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "admin/otlp.h"
@@ -46,6 +48,8 @@ static void fill(struct mkv_span *span, uint64_t number) {
     }
     mkv_span_number(span, "memkv.number", number);
     mkv_span_number(span, "memkv.huge", UINT64_MAX);
+    mkv_span_real(span, "memkv.real", 0.25);
+    mkv_span_truth(span, "memkv.odd", number % 2 == 1);
     mkv_span_text(span, "memkv.op", "put");
     mkv_span_copy(span, "memkv.tenant", "team-7", 6);
     mkv_span_event(span, "alloc", span->start_ns + 5, 5);
@@ -55,6 +59,11 @@ static void fill(struct mkv_span *span, uint64_t number) {
 int main(int count, char **arguments) {
     static struct mkv_otlp_options options = MKV_OTLP_OPTIONS_DEFAULT;
     unsigned reports = 0;
+    if (count > 1 && strcmp(arguments[1], "logs") == 0) {
+        options.kind = MKV_OTLP_LOG_RECORDS;
+        count--;
+        arguments++;
+    }
     const char *problem = count < 3
                               ? "usage: otlp_send ENDPOINT SPANS [RETRY_MS [WAIT_MS [TRY_MS]]]"
                               : mkv_otlp_endpoint_parse(arguments[1], &options.endpoint);

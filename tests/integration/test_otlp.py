@@ -13,15 +13,17 @@ from otlp import Receiver
 
 SEND = os.path.join(BUILD, "tests/integration/otlp_send")
 SEND_S_MAX = 90
+ATTRIBUTES = {"memkv.huge": str(2**63 - 1), "memkv.real": 0.25, "memkv.op": "put",
+              "memkv.tenant": "team-7"}
 PATHS = {
     "http": "/v1/traces",
     "grpc": "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
 }
 
 
-def send(endpoint, *arguments):
+def send(*arguments):
     """Runs otlp_send; what it says, reports first."""
-    child = subprocess.run([SEND, endpoint, *map(str, arguments)], capture_output=True, text=True,
+    child = subprocess.run([SEND, *map(str, arguments)], capture_output=True, text=True,
                            check=False, timeout=SEND_S_MAX)
     assert child.returncode == 0, child.stderr
     lines = [json.loads(line) for line in child.stdout.splitlines()]
@@ -42,9 +44,8 @@ def expected_span(number):
         "end_ns": str(start_ns + 12345),
         "attributes": {
             "memkv.number": str(number),
-            "memkv.huge": str(2**63 - 1),
-            "memkv.op": "put",
-            "memkv.tenant": "team-7",
+            **ATTRIBUTES,
+            "memkv.odd": odd,
         },
         "events": [
             {"name": "alloc", "time_ns": str(start_ns + 5), "attributes": {"duration_ns": "5"}},
@@ -66,6 +67,7 @@ class OtlpTest(unittest.TestCase):
         self.receiver.answer("ok")
         self.receiver.requests.clear()
         self.receiver.spans.clear()
+        self.receiver.records.clear()
 
     def check_counts(self, counts, exported, dropped):
         self.assertEqual((counts["exported"], counts["dropped"], counts["waiting"]),
@@ -88,6 +90,31 @@ class OtlpTest(unittest.TestCase):
                 request = self.receiver.requests[-1]
                 self.assertEqual((request["protocol"], request["path"], request["user_agent"]),
                                  (protocol, path, "memkv/1.2.3"))
+
+    def test_otlp__log_records__arrive_field_by_field(self):
+        paths = {"http": "/v1/logs",
+                 "grpc": "/opentelemetry.proto.collector.logs.v1.LogsService/Export"}
+        for protocol, path in paths.items():
+            with self.subTest(protocol):
+                self.receiver.records.clear()
+                _, counts = send("logs", self.receiver.endpoint(protocol), 300)
+                self.check_counts(counts, 300, 0)
+                for i, record in enumerate(self.receiver.wait_for_records(300)):
+                    time_ns = str(1700000000000000000 + i)
+                    self.assertEqual(record, {
+                        "trace_id": "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf",
+                        "time_ns": time_ns,
+                        "observed_ns": time_ns,
+                        "severity": ["SEVERITY_NUMBER_INFO", "INFO"],
+                        "body": "memkv.write",
+                        "attributes": {**ATTRIBUTES, "memkv.number": str(i),
+                                       "memkv.odd": i % 2 == 1},
+                    })
+                self.assertEqual(self.receiver.records[0]["resource"]["service.name"],
+                                 "memkv-test")
+                self.assertEqual(self.receiver.records[0]["scope"]["name"], "memkv")
+                self.assertEqual(self.receiver.requests[-1]["path"], path)
+                self.assertEqual(self.receiver.spans, [])
 
     def test_otlp__a_collector_that_is_busy_twice__spans_arrive_once(self):
         for protocol in PATHS:

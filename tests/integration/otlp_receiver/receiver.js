@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A collector of traces for tests: takes OTLP over HTTP and over gRPC, each on a port of its own,
+// A collector of spans and logs for tests: takes OTLP over HTTP and gRPC, each on a port of its own,
 // decodes what comes with the protocol's own .proto files, and says it in lines of JSON.
 //
 //     node receiver.js FOLDER     the .proto files; modules lie in node_modules of the working folder
@@ -7,6 +7,7 @@
 //     out  {"listens": {"http": PORT, "grpc": PORT}}
 //     out  {"request": {"protocol", "path", "answer", "content_type", "te", "user_agent", "spans"}}
 //     out  {"span": {…}, "resource": {…}, "scope": {…}, "protocol"}   only of requests it took
+//     out  {"record": {…}, "resource": {…}, "scope": {…}, "protocol"}     the same of log records
 //     in   {"answer": "ok" | "unavailable" | "refuse" | "partial" | "hang", "times": N}
 //                                 how the next N requests are answered; without N all from now on
 'use strict';
@@ -22,8 +23,16 @@ const protoLoader = modules('@grpc/proto-loader');
 const protobuf = modules('protobufjs');
 
 const folder = process.argv[2];
-const SERVICE = 'opentelemetry/proto/collector/trace/v1/trace_service.proto';
-const PACKAGE = 'opentelemetry.proto.collector.trace.v1';
+const SERVICES = ['trace', 'logs'].map((kind) => {
+  const name = kind === 'trace' ? 'Trace' : 'Logs';
+  return {
+    file: `opentelemetry/proto/collector/${kind}/v1/${kind}_service.proto`,
+    service: `opentelemetry.proto.collector.${kind}.v1.${name}Service`,
+    message: `opentelemetry.proto.collector.${kind}.v1.Export${name}ServiceRequest`,
+    path: kind === 'trace' ? '/v1/traces' : '/v1/logs',
+    kind,
+  };
+});
 // As collectors of today answer when they keep a part only: ExportTracePartialSuccess in field 1,
 // with rejected_spans 1.
 const PARTIAL = Buffer.from([0x0a, 0x02, 0x08, 0x01]);
@@ -80,6 +89,33 @@ function plain(span) {
   };
 }
 
+function plainRecord(record) {
+  return {
+    trace_id: hex(record.traceId),
+    time_ns: record.timeUnixNano,
+    observed_ns: record.observedTimeUnixNano,
+    severity: [record.severityNumber, record.severityText],
+    body: value(record.body),
+    attributes: attributes(record.attributes),
+  };
+}
+
+function recordsOf(request) {
+  const found = [];
+  for (const ofResource of request.resourceLogs || []) {
+    for (const ofScope of ofResource.scopeLogs || []) {
+      for (const record of ofScope.logRecords || []) {
+        found.push({
+          record: plainRecord(record),
+          resource: attributes(ofResource.resource.attributes),
+          scope: { name: ofScope.scope.name, version: ofScope.scope.version },
+        });
+      }
+    }
+  }
+  return found;
+}
+
 function spansOf(request) {
   const found = [];
   for (const ofResource of request.resourceSpans || []) {
@@ -115,18 +151,28 @@ function tell(protocol, where, how, headers, found) {
 
 const OPTIONS = { longs: String, enums: String, defaults: false, oneofs: false };
 
+function decoded(of, message) {
+  return of.kind === 'trace' ? spansOf(message) : recordsOf(message);
+}
+
 function listenHttp() {
   const root = new protobuf.Root();
   root.resolvePath = (origin, target) => path.join(folder, target);
-  root.loadSync(SERVICE);
-  const type = root.lookupType(`${PACKAGE}.ExportTraceServiceRequest`);
+  root.loadSync(SERVICES.map((of) => of.file));
   const server = http.createServer((request, response) => {
     const parts = [];
+    const of = SERVICES.find((service) => service.path === request.url);
     request.on('data', (part) => parts.push(part));
     request.on('end', () => {
+      if (of === undefined) {
+        response.writeHead(404);
+        response.end();
+        return;
+      }
       const how = nextAnswer();
+      const type = root.lookupType(of.message);
       const message = type.toObject(type.decode(Buffer.concat(parts)), OPTIONS);
-      tell('http', request.url, how, request.headers, spansOf(message));
+      tell('http', request.url, how, request.headers, decoded(of, message));
       if (how === 'hang') {
         return;
       }
@@ -140,30 +186,33 @@ function listenHttp() {
   });
 }
 
+function answerCall(of, call, callback) {
+  const how = nextAnswer();
+  tell('grpc', call.getPath(), how, call.metadata.getMap(), decoded(of, call.request));
+  if (how === 'ok') {
+    callback(null, Buffer.alloc(0));
+  } else if (how === 'partial') {
+    callback(null, PARTIAL);
+  } else if (how === 'unavailable') {
+    callback({ code: grpc.status.UNAVAILABLE, details: 'busy for now' });
+  } else if (how === 'refuse') {
+    callback({ code: grpc.status.INVALID_ARGUMENT, details: 'no such thing' });
+  }
+}
+
 function listenGrpc() {
-  const definition = protoLoader.loadSync(SERVICE, {
+  const definition = protoLoader.loadSync(SERVICES.map((of) => of.file), {
     ...OPTIONS,
     includeDirs: [folder],
   });
-  const service = { ...definition[`${PACKAGE}.TraceService`] };
-  const method = { ...service.Export, responseSerialize: (bytes) => bytes };
   const server = new grpc.Server();
-  server.addService({ Export: method }, {
-    Export: (call, callback) => {
-      const how = nextAnswer();
-      const headers = call.metadata.getMap();
-      tell('grpc', call.getPath(), how, headers, spansOf(call.request));
-      if (how === 'ok') {
-        callback(null, Buffer.alloc(0));
-      } else if (how === 'partial') {
-        callback(null, PARTIAL);
-      } else if (how === 'unavailable') {
-        callback({ code: grpc.status.UNAVAILABLE, details: 'busy for now' });
-      } else if (how === 'refuse') {
-        callback({ code: grpc.status.INVALID_ARGUMENT, details: 'no such thing' });
-      }
-    },
-  });
+  for (const of of SERVICES) {
+    // The answer is bytes of our own, since these files know no partial success.
+    const method = { ...definition[of.service].Export, responseSerialize: (bytes) => bytes };
+    server.addService({ Export: method }, {
+      Export: (call, callback) => answerCall(of, call, callback),
+    });
+  }
   return new Promise((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) => {
       if (error) {

@@ -43,12 +43,15 @@ static void test_otlp_encode__the_largest_batch__has_room(void **state) {
         fill(&spans[i]);
     }
     message[MKV_OTLP_MESSAGE_BYTES_MAX] = GUARD;
-    const size_t bytes = mkv_otlp_encode(encoder, spans, MKV_OTLP_BATCH_SPANS_MAX, message);
+    const size_t bytes = mkv_otlp_encode_spans(encoder, spans, MKV_OTLP_BATCH_SPANS_MAX, message);
     assert_true(bytes > MKV_OTLP_BATCH_SPANS_MAX * 1000u);
     assert_true(bytes <= MKV_OTLP_MESSAGE_BYTES_MAX);
     assert_int_equal(message[MKV_OTLP_MESSAGE_BYTES_MAX], GUARD);
+    const size_t records = mkv_otlp_encode_logs(encoder, spans, MKV_OTLP_BATCH_SPANS_MAX, message);
+    assert_true(records > MKV_OTLP_BATCH_SPANS_MAX * 1000u);
+    assert_true(records < bytes);
     /* The same encoder again: nothing is left of the spans before. */
-    assert_true(mkv_otlp_encode(encoder, spans, 1, message) < bytes / 100);
+    assert_true(mkv_otlp_encode_spans(encoder, spans, 1, message) < bytes / 100);
     free(message);
     free(spans);
     mkv_otlp_encoder_destroy(encoder);
@@ -66,10 +69,10 @@ static void test_span__a_text_without_room__is_cut(void **state) {
 }
 
 static void expect_rejected(const char *answer, size_t answer_bytes, uint64_t rejected) {
-    assert_int_equal(mkv_otlp_rejected_spans((const uint8_t *)answer, answer_bytes), rejected);
+    assert_int_equal(mkv_otlp_rejected((const uint8_t *)answer, answer_bytes), rejected);
 }
 
-static void test_otlp_rejected_spans__answers__counted_or_none(void **state) {
+static void test_otlp_rejected__answers__counted_or_none(void **state) {
     (void)state;
     expect_rejected("", 0, 0);
     expect_rejected("\x0a\x02\x08\x05", 4, 5);
@@ -90,7 +93,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_otlp_encode__the_largest_batch__has_room),
         cmocka_unit_test(test_span__a_text_without_room__is_cut),
-        cmocka_unit_test(test_otlp_rejected_spans__answers__counted_or_none),
+        cmocka_unit_test(test_otlp_rejected__answers__counted_or_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

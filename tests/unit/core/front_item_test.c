@@ -9,7 +9,12 @@
 #define GRACE (2 * WORLD_SECOND)
 
 static uint64_t deadlines(struct world *world, enum mkv_front_stage stage) {
-    return world_stats(world).deadlines[stage];
+    const struct mkv_front_stats stats = world_stats(world);
+    uint64_t sum = 0;
+    for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
+        sum += stats.deadlines[op][stage];
+    }
+    return sum;
 }
 
 static void expect_deadline(struct world *world, uint32_t id, enum mkv_front_stage stage) {

@@ -228,6 +228,76 @@ static void test_summary__relaxed_put__write_is_not_waited_for(void **state) {
     world_close(world);
 }
 
+static void test_times__put_and_get__count_by_size_and_add_up(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_hold(world, GATE_PULL);
+    world_hold(world, GATE_PUT_DONE);
+    world_put(world, "small", 5, 1000);
+    world_put(world, "large", 5, 100000);
+    world_run(world);
+    world_wait(world, 60);
+    world_release(world, GATE_PULL);
+    world_wait(world, 500);
+    world->drive_ns = 300;
+    world->flush_ns = 200;
+    world_release(world, GATE_PUT_DONE);
+    world_get(world, "small", 0, 0);
+    world_get(world, "large", 0, 0);
+    world_run(world);
+    const struct mkv_front_times *times = mkv_front_times(world->front);
+    assert_int_equal(mkv_histogram_total(&times->request), 4);
+    assert_int_equal(mkv_histogram_total(&times->commands[MKV_FRONT_COMMAND_PUT_SMALL]), 1);
+    assert_int_equal(mkv_histogram_total(&times->commands[MKV_FRONT_COMMAND_GET_SMALL]), 1);
+    assert_int_equal(mkv_histogram_total(&times->commands[MKV_OP_PUT]), 1);
+    assert_int_equal(mkv_histogram_total(&times->commands[MKV_OP_GET]), 1);
+    assert_int_equal(times->commands[MKV_OP_PUT].sum, 560);
+    assert_int_equal(times->batch_items[MKV_OP_PUT].sum, 2);
+    assert_int_equal(mkv_histogram_total(&times->allocate), 2);
+    assert_int_equal(mkv_histogram_total(&times->persist), 2);
+    assert_int_equal(times->persist_before.sum, 2 * (WORLD_PARSE_NS + 60));
+    assert_int_equal(times->persist_write.sum, 2 * 300);
+    assert_int_equal(times->persist_behind.sum, 2 * 200);
+    assert_int_equal(times->persist.sum, 2 * (WORLD_PARSE_NS + 560));
+    assert_int_equal(times->stages[MKV_STAGE_WRITE].sum, 2 * 300);
+    assert_int_equal(world_stats(world).blocks_in, 2);
+    world_close(world);
+}
+
+static void test_times__lookup__prefix_is_counted(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_put(world, "a", 5, 1000);
+    world_put(world, "c", 5, 1000);
+    world_run(world);
+    const struct world_item items[] = {{.key = "a"}, {.key = "b"}, {.key = "c"}};
+    world_send(world, 0, MKV_OP_LOOKUP, items, 3);
+    world_run(world);
+    const struct mkv_front_stats stats = world_stats(world);
+    assert_int_equal(stats.lookup_keys_asked, 3);
+    assert_int_equal(stats.lookup_keys_hit, 1);
+    assert_int_equal(mkv_front_times(world->front)->batch_items[MKV_OP_LOOKUP].sum, 3);
+    world_close(world);
+}
+
+static void test_stats__ops_wait__counted_by_side(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_hold(world, GATE_PULL);
+    for (uint32_t count = 0; count < 16; count++) {
+        char key[] = "a";
+        key[0] = (char)('a' + count);
+        world_put(world, key, 5, 1000);
+    }
+    world_run(world);
+    const struct mkv_front_stats stats = world_stats(world);
+    assert_true(stats.ops_waiting[1] > 0);
+    assert_int_equal(stats.ops_waiting[0], 0);
+    assert_int_equal(stats.ops_waiting[1], stats.ops_waiting_slab + stats.ops_waiting_credit);
+    world_release(world, GATE_PULL);
+    world_close(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_summary__get__has_key_times_bytes_and_trace),
@@ -240,6 +310,9 @@ int main(void) {
         cmocka_unit_test(test_summary__connection_closes_with_many__told_in_several_steps),
         cmocka_unit_test(test_summary__deadline_in_the_drive__drive_time_is_what_has_passed),
         cmocka_unit_test(test_summary__relaxed_put__write_is_not_waited_for),
+        cmocka_unit_test(test_times__put_and_get__count_by_size_and_add_up),
+        cmocka_unit_test(test_times__lookup__prefix_is_counted),
+        cmocka_unit_test(test_stats__ops_wait__counted_by_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

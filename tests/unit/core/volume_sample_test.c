@@ -69,6 +69,10 @@ static void test_volume_sample__blocks_are_used__idle_for_less_than_their_age(vo
     const struct mkv_volume_stats stats = rig_stats(rig);
     assert_true(count_of(&stats.evicted_lifetime) > 0);
     assert_true(stats.evicted_idle.sum < stats.evicted_lifetime.sum);
+    /* Each was used once, half a store behind its put. */
+    const struct mkv_volume_seconds *gaps = &mkv_volume_times(rig->volume)->reuse_gap;
+    assert_true(count_of(gaps) > 0);
+    assert_in_range(gaps->sum / count_of(gaps), slots / 4, slots);
     rig_destroy(rig);
 }
 
