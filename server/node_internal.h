@@ -110,6 +110,7 @@ struct mkv_node {
     struct mkv_node_watch *watch; /* NULL before the step that makes it */
     int admin_fd;                 /* -1 as soon as they are the listener's */
     int admin_unix_fd;
+    int admin_metrics_fd;      /* 0: none */
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
     ino_t admin_socket_inode;  /* 0 else */
     uint32_t admin_viewer_gid;

@@ -52,7 +52,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  max_queue_size: 77\n"
                                 "  processors: '{\"type\":\"logging\"}'\n"
                                 "prometheus:\n"
-                                "  enabled: false\n"
+                                "  enabled: true\n"
                                 "  port: 9999\n"
                                 "metrics:\n"
                                 "  hotkeys_columns: 64\n"
@@ -117,7 +117,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.telemetry.enabled, 1);
     assert_int_equal(config.telemetry.max_queue_size, 77);
     assert_string_equal(config.telemetry.processors, "{\"type\":\"logging\"}");
-    assert_int_equal(config.prometheus.enabled, 0);
+    assert_int_equal(config.prometheus.enabled, 1);
     assert_int_equal(config.prometheus.port, 9999);
     assert_int_equal(config.metrics.hotkeys_columns, 64);
     assert_int_equal(config.metrics.hotkeys_decay_s, 5);
