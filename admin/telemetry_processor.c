@@ -12,11 +12,14 @@
 
 #define FILE_MODE 0640
 #define BUFFER_BYTES 65536u
+#define NS_PER_MS 1000000u
+#define NS_PER_S 1e9
 _Static_assert(BUFFER_BYTES >= 2 * MKV_TELEMETRY_TEXT_BYTES, "an event has room");
 
 struct mkv_telemetry_processor {
     struct mkv_telemetry_processor_spec spec;
     struct mkv_telemetry_log log;
+    struct mkv_otlp *otlp; /* OTLP */
     /* JSONL */
     int fd;           /* -1: not open */
     bool torn;        /* the file ends in the middle of a line */
@@ -55,8 +58,8 @@ static bool spec_parse(json_t *object, struct mkv_telemetry_processor_spec *spec
                        char problem[MKV_TELEMETRY_PROBLEM_BYTES]) {
     const char *type = json_string_value(json_object_get(object, "type"));
     if (type == NULL) {
-        return refuse(problem, "a processor has no type; use {\"type\":\"logging\"} or "
-                               "{\"type\":\"jsonl\",\"path\":\"FILE\"}");
+        return refuse(problem, "a processor has no type; use {\"type\":\"logging\"}, jsonl with a "
+                               "path or otlp with an endpoint");
     }
     memset(spec, 0, sizeof *spec);
     const char *option = NULL;
@@ -66,8 +69,12 @@ static bool spec_parse(json_t *object, struct mkv_telemetry_processor_spec *spec
     } else if (strcmp(type, "jsonl") == 0) {
         spec->type = MKV_TELEMETRY_JSONL;
         option = "path";
+    } else if (strcmp(type, "otlp") == 0) {
+        spec->type = MKV_TELEMETRY_OTLP;
+        option = "endpoint";
     } else {
-        return refuse(problem, "there is no processor of type '%.40s'; use logging or jsonl", type);
+        return refuse(problem, "there is no processor of type '%.40s'; use logging, jsonl or otlp",
+                      type);
     }
     const char *name;
     json_t *value;
@@ -86,6 +93,13 @@ static bool spec_parse(json_t *object, struct mkv_telemetry_processor_spec *spec
                refuse(problem,
                       "log_level '%.40s' is none; use DEBUG, INFO, WARNING, ERROR or CRITICAL",
                       chosen);
+    }
+    if (spec->type == MKV_TELEMETRY_OTLP) {
+        const char *wrong = chosen == NULL
+                                ? "is not there; use http://HOST:4318 or grpc://HOST:4317"
+                                : mkv_otlp_endpoint_parse(chosen, &spec->endpoint);
+        return wrong == NULL ||
+               refuse(problem, "the endpoint of a processor of type otlp %s", wrong);
     }
     if (chosen == NULL || chosen[0] == '\0' || strlen(chosen) >= sizeof spec->path) {
         return refuse(problem, "a processor of type jsonl needs a path of up to %zu bytes",
@@ -171,6 +185,59 @@ static void file_take(struct mkv_telemetry_processor *processor,
     processor->used += bytes + 1;
 }
 
+/* ---- collectors ------------------------------------------------------------------------------ */
+
+static bool otlp_start(struct mkv_telemetry_processor *processor) {
+    struct mkv_otlp_options options = MKV_OTLP_OPTIONS_DEFAULT;
+    options.kind = MKV_OTLP_LOG_RECORDS;
+    options.endpoint = processor->spec.endpoint;
+    options.resource = processor->log.resource;
+    options.report = processor->log.report;
+    options.report_context = processor->log.context;
+    processor->otlp = mkv_otlp_start(&options);
+    return processor->otlp != NULL;
+}
+
+static void set_attribute(struct mkv_span *record, const struct mkv_telemetry_value *value) {
+    switch (value->type) {
+    case MKV_TELEMETRY_INTEGER:
+        mkv_span_number(record, value->name, value->integer);
+        return;
+    case MKV_TELEMETRY_FLOAT:
+        mkv_span_real(record, value->name, value->real);
+        return;
+    case MKV_TELEMETRY_BOOL:
+        mkv_span_truth(record, value->name, value->truth);
+        return;
+    case MKV_TELEMETRY_STRING:
+        mkv_span_text(record, value->name, value->string);
+        return;
+    }
+    MKV_ASSERT(false);
+}
+
+static void otlp_take(struct mkv_telemetry_processor *processor,
+                      const struct mkv_telemetry_event *event) {
+    _Static_assert(MKV_TELEMETRY_VALUES_MAX + 3 <= MKV_SPAN_ATTRIBUTES_MAX, "attributes fit");
+    struct mkv_span *record = mkv_otlp_reserve(processor->otlp, 0);
+    if (record == NULL) {
+        processor->error_number = EAGAIN;
+        return;
+    }
+    char session[MKV_TELEMETRY_SESSION_BYTES];
+    mkv_telemetry_session(event->serial, event->connection, session);
+    record->name = event->name;
+    record->start_ns = event->wall_ms * NS_PER_MS;
+    record->end_ns = record->start_ns;
+    mkv_span_text(record, "event_type", event->kind == MKV_TELEMETRY_START ? "START" : "END");
+    mkv_span_copy(record, "session_id", session, strlen(session));
+    mkv_span_real(record, "timestamp", (double)event->monotonic_ns / NS_PER_S);
+    for (uint32_t i = 0; i < event->value_count; i++) {
+        set_attribute(record, &event->values[i]);
+    }
+    mkv_otlp_commit(processor->otlp, 0);
+}
+
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 struct mkv_telemetry_processor *mkv_telemetry_processor_create(
@@ -181,13 +248,22 @@ struct mkv_telemetry_processor *mkv_telemetry_processor_create(
         processor->log = *log;
         processor->fd = -1;
     }
+    if (processor != NULL && spec->type == MKV_TELEMETRY_OTLP && !otlp_start(processor)) {
+        free(processor);
+        return NULL;
+    }
     return processor;
 }
 
 void mkv_telemetry_processor_destroy(struct mkv_telemetry_processor *processor) {
-    if (processor != NULL && processor->fd >= 0) {
+    if (processor == NULL) {
+        return;
+    }
+    if (processor->fd >= 0) {
         close(processor->fd);
     }
+    struct mkv_otlp_counts counts;
+    mkv_otlp_stop(processor->otlp, &counts);
     free(processor);
 }
 
@@ -205,6 +281,9 @@ void mkv_telemetry_processor_take(struct mkv_telemetry_processor *processor,
     case MKV_TELEMETRY_JSONL:
         file_take(processor, event);
         return;
+    case MKV_TELEMETRY_OTLP:
+        otlp_take(processor, event);
+        return;
     }
     MKV_ASSERT(false);
 }
@@ -217,6 +296,10 @@ bool mkv_telemetry_processor_flush(struct mkv_telemetry_processor *processor,
     }
     const int error_number = processor->error_number;
     processor->error_number = 0;
+    if (processor->spec.type == MKV_TELEMETRY_OTLP) {
+        return refuse(problem, "otlp: its collector %.100s is too slow",
+                      processor->spec.endpoint.base);
+    }
     return refuse(problem, "jsonl %.100s: %s", processor->spec.path,
                   error_number == EAGAIN ? "its reader is too slow"
                                          : strerrordesc_np(error_number));

@@ -4,6 +4,8 @@
  */
 #include "server/node_internal.h"
 
+#include "server/version.h"
+
 #define TARGET "telemetry"
 
 static enum mkv_config_log_level level_of(enum mkv_telemetry_log_level level) {
@@ -38,6 +40,13 @@ static void warn(void *context, const char *text) {
     mkv_log_write(node->log, MKV_LOG_SITE_DROPS, MKV_CONFIG_LOG_WARN, TARGET, NULL, 0, "%s", text);
 }
 
+/* On the thread of an exporter. */
+static void report(void *context, bool failing, const char *text) {
+    const struct mkv_node *node = context;
+    mkv_log_write(node->log, MKV_LOG_SITE_NODE, failing ? MKV_CONFIG_LOG_WARN : MKV_CONFIG_LOG_INFO,
+                  TARGET, NULL, 0, "%s", text);
+}
+
 bool mkv_node_telemetry_begin(struct mkv_node *node, struct mkv_backend_error *error) {
     const struct mkv_config *config = &node->config;
     if (config->telemetry.enabled == 0) {
@@ -53,7 +62,13 @@ bool mkv_node_telemetry_begin(struct mkv_node *node, struct mkv_backend_error *e
         .queue_max = (uint32_t)config->telemetry.max_queue_size,
         .processor_count = count,
         .processors = specs,
-        .log = {.context = node, .wants = wants, .write = write_line},
+        .log = {.context = node,
+                .resource = {.service_name = config->telemetry.service_name,
+                             .service_version = mkv_version(),
+                             .instance_id = config->node.id},
+                .report = report,
+                .wants = wants,
+                .write = write_line},
         .warn = warn,
         .context = node,
     };

@@ -37,6 +37,10 @@ static void test_parse__each_type__alone_and_in_an_array(void **state) {
     assert_int_equal(specs[0].log_level, MKV_TELEMETRY_LOG_CRITICAL);
     assert_int_equal(specs[1].type, MKV_TELEMETRY_JSONL);
     assert_string_equal(specs[1].path, "/a");
+    assert_true(mkv_telemetry_processors_parse(
+        "{\"type\":\"otlp\",\"endpoint\":\"grpc://collector\"}", specs, &count, problem));
+    assert_int_equal(specs[0].type, MKV_TELEMETRY_OTLP);
+    assert_true(specs[0].endpoint.grpc);
     assert_true(mkv_telemetry_processors_parse("[]", specs, &count, problem));
     assert_int_equal(count, 0);
 }
@@ -50,12 +54,18 @@ static void test_parse__wrong__is_refused_with_what_to_write(void **state) {
         {"logging", "this is no JSON: "},
         {"7", "this is no JSON: "},
         {"\"logging\"", "this is no JSON: "},
-        {"{}", "a processor has no type; use {\"type\":\"logging\"} or "
-               "{\"type\":\"jsonl\",\"path\":\"FILE\"}"},
+        {"{}",
+         "a processor has no type; use {\"type\":\"logging\"}, jsonl with a path or otlp with "
+         "an endpoint"},
+        {"{\"type\":\"otlp\"}", "the endpoint of a processor of type otlp is not there; use "
+                                "http://HOST:4318 or grpc://HOST:4317"},
+        {"{\"type\":\"otlp\",\"endpoint\":\"h\"}", "the endpoint of a processor of type otlp "},
         {"[[]]", "a processor has no type; "},
         {"{\"type\":7}", "a processor has no type; "},
-        {"{\"type\":\"kafka\"}", "there is no processor of type 'kafka'; use logging or jsonl"},
-        {"{\"type\":\"ka\\u00e9\"}", "there is no processor of type 'ka?\?'; use logging or jsonl"},
+        {"{\"type\":\"kafka\"}",
+         "there is no processor of type 'kafka'; use logging, jsonl or otlp"},
+        {"{\"type\":\"ka\\u00e9\"}",
+         "there is no processor of type 'ka?\?'; use logging, jsonl or otlp"},
         {"{\"type\":\"logging\",\"path\":\"x\"}",
          "a processor of type logging has no 'path'; use log_level"},
         {"{\"type\":\"logging\",\"log_level\":7}", "'log_level' of a processor is no text"},
@@ -105,7 +115,7 @@ static void write_line(void *context, enum mkv_telemetry_log_level level, const 
 static void test_logging__level_wanted__a_line_for_each(void **state) {
     (void)state;
     struct lines lines = {.wanted = true};
-    const struct mkv_telemetry_log log = {&lines, wants, write_line};
+    const struct mkv_telemetry_log log = {.context = &lines, .wants = wants, .write = write_line};
     const struct mkv_telemetry_processor_spec spec = {.log_level = MKV_TELEMETRY_LOG_WARNING};
     char problem[MKV_TELEMETRY_PROBLEM_BYTES];
     struct mkv_telemetry_processor *processor = mkv_telemetry_processor_create(&spec, &log);

@@ -63,7 +63,7 @@ static struct mkv_telemetry *create(struct taker *taker, uint32_t queue_max,
         .queue_max = queue_max,
         .processor_count = count,
         .processors = specs,
-        .log = {taker, wants, write_line},
+        .log = {.context = taker, .wants = wants, .write = write_line},
         .warn = warn,
         .context = taker,
     };
