@@ -234,6 +234,26 @@ class FileTest(LogTest):
         self.assertNotIn("error:", child.stderr)
 
 
+class ShipperTest(unittest.TestCase):
+    def test_promtail_and_fluent_bit__are_yaml__and_read_the_documented_members(self):
+        try:
+            import yaml
+        except ImportError:
+            self.skipTest("python3-yaml is not installed")
+        deploy = os.path.join(SOURCE, "deploy")
+        with open(os.path.join(deploy, "promtail", "promtail.yml"), encoding="utf-8") as file:
+            promtail = yaml.safe_load(file)
+        stages = promtail["scrape_configs"][0]["pipeline_stages"]
+        self.assertLessEqual({"timestamp", "level", "target", "message"},
+                             set(stages[0]["json"]["expressions"]))
+        with open(os.path.join(deploy, "fluent-bit", "fluent-bit.yaml"), encoding="utf-8") as file:
+            fluent = yaml.safe_load(file)
+        with open(os.path.join(deploy, "fluent-bit", fluent["service"]["parsers_file"]),
+                  encoding="utf-8") as file:
+            parsers = set(re.findall(r"^    Name +(\S+)$", file.read(), re.MULTILINE))
+        self.assertEqual({source["parser"] for source in fluent["pipeline"]["inputs"]}, parsers)
+
+
 class RequestTest(LogTest):
     def test_payload_and_keys__at_trace__stand_in_no_line(self):
         payload = self.path("payload")
