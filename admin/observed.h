@@ -17,8 +17,7 @@
 #include "admin/prefixes.h"
 #include "admin/snapshot.h"
 
-/* Operations whose latencies are kept in detail: from the request's first byte to the end of its
- * answer. `small`: requests that move less than 64 KiB of payload, a GET that finds nothing among
+/* Operations whose latencies are kept in detail: from when the front had the request to its end. `small`: requests that move less than 64 KiB of payload, a GET that finds nothing among
  * them. */
 enum mkv_admin_latency_op {
     MKV_ADMIN_LATENCY_GET = 0,

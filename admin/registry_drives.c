@@ -79,9 +79,9 @@ static MKV_COLLECTOR(device_state) {
     (void)argument;
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
-        for (uint32_t state = 0; state < MKV_ADMIN_DRIVE_STATE_COUNT; state++) {
+        for (uint32_t state = 0; state < MKV_ADMIN_DRIVE_WORD_COUNT; state++) {
             mkv_metric_count2(out, drive->name, mkv_admin_drive_states[state],
-                              (uint32_t)drive->state == state ? 1 : 0);
+                              mkv_admin_drive_word(drive) == state ? 1 : 0);
         }
     }
 }

@@ -39,12 +39,12 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_log_level},
     {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_PUT, OPERATOR, mkv_endpoint_log_level_set},
     {MKV_ADMIN_PATH_LOGS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_logs},
-    {MKV_ADMIN_PATH_AUDIT, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit},
-    {MKV_ADMIN_PATH_AUDIT_VERIFY, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit_verify},
     {MKV_ADMIN_PATH_PROFILE, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_profile},
     {MKV_ADMIN_PATH_HEAP, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_heap},
     {MKV_ADMIN_PATH_SYMBOL, {NULL}, MKV_ADMIN_GET | MKV_ADMIN_POST, OPERATOR, mkv_endpoint_symbol},
     {MKV_ADMIN_PATH_CMDLINE, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_cmdline},
+    {MKV_ADMIN_PATH_AUDIT, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit},
+    {MKV_ADMIN_PATH_AUDIT_VERIFY, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit_verify},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];
 

@@ -37,12 +37,12 @@
     PATH(SLOW, "/v1/slow")                                                                         \
     PATH(CLIENTS, "/v1/clients")                                                                   \
     PATH(TENANT, "/v1/tenants/")                                                                   \
-    PATH(AUDIT, "/v1/audit")                                                                       \
-    PATH(AUDIT_VERIFY, "/v1/audit/verify")                                                         \
     PATH(PROFILE, "/debug/pprof/profile")                                                          \
     PATH(HEAP, "/debug/pprof/heap")                                                                \
     PATH(SYMBOL, "/debug/pprof/symbol")                                                            \
-    PATH(CMDLINE, "/debug/pprof/cmdline")
+    PATH(CMDLINE, "/debug/pprof/cmdline")                                                          \
+    PATH(AUDIT, "/v1/audit")                                                                       \
+    PATH(AUDIT_VERIFY, "/v1/audit/verify")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

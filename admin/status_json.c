@@ -136,8 +136,7 @@ static json_t *device_json(const struct mkv_admin_drive *drive,
     json_t *device = json_object();
     set_text(device, "device_id", drive->name);
     set_text(device, "path", drive->path);
-    MKV_ASSERT((uint32_t)drive->state < MKV_ADMIN_DRIVE_STATE_COUNT);
-    set_text(device, "state", mkv_admin_drive_states[drive->state]);
+    set_text(device, "state", mkv_admin_drive_states[mkv_admin_drive_word(drive)]);
     set_text_or_null(device, "model", drive->model);
     set_text_or_null(device, "serial", drive->serial);
     set_text_or_null(device, "firmware", drive->firmware);

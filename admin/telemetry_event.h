@@ -4,8 +4,9 @@
  * shard fills in without calling anybody, and what it looks like to people and to programs.
  *
  *   line  Telemetry: lookup START session=req-17-4 ts=12345.678 metadata={"keys":8}
- *   json  {"name":"lookup","event_type":"START","session_id":"req-17-4","timestamp":12345.678901234,
- *          "time":"2026-11-21T09:00:00.123Z","metadata":{"keys":8}}               (on one line)
+ *   json  {"name":"lookup","event_type":"START","session_id":"req-17-4",
+ *          "timestamp":12345.678901234,"time":"2026-11-21T09:00:00.123Z",
+ *          "metadata":{"keys":8}}                                         (on one line)
  *
  * Invariants
  *  I1  Names and texts are constants of the program or of the configuration: they outlive every

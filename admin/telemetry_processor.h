@@ -64,8 +64,8 @@ struct mkv_telemetry_log {
 
 struct mkv_telemetry_processor;
 
-/* NULL when there is no memory or no thread. A file is opened when there is something for it, and tried again
- * later where it cannot be. */
+/* NULL when there is no memory or no thread. A file is opened when there is something for it, and
+ * tried again later where it cannot be. */
 struct mkv_telemetry_processor *mkv_telemetry_processor_create(
     const struct mkv_telemetry_processor_spec *spec, const struct mkv_telemetry_log *log);
 /* NULL is allowed. */

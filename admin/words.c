@@ -9,11 +9,17 @@ const char *const mkv_admin_node_states[] = {
 };
 
 const char *const mkv_admin_drive_states[] = {
-    [MKV_ADMIN_DRIVE_NEW] = "new",         [MKV_ADMIN_DRIVE_RECOVERING] = "recovering",
-    [MKV_ADMIN_DRIVE_ONLINE] = "online",   [MKV_ADMIN_DRIVE_DRAINING] = "draining",
-    [MKV_ADMIN_DRIVE_OFFLINE] = "offline", [MKV_ADMIN_DRIVE_FAILED] = "failed",
-    [MKV_ADMIN_DRIVE_STATE_COUNT] = NULL,
+    [MKV_ADMIN_DRIVE_NEW] = "new",          [MKV_ADMIN_DRIVE_RECOVERING] = "recovering",
+    [MKV_ADMIN_DRIVE_ONLINE] = "online",    [MKV_ADMIN_DRIVE_DRAINING] = "draining",
+    [MKV_ADMIN_DRIVE_OFFLINE] = "offline",  [MKV_ADMIN_DRIVE_FAILED] = "failed",
+    [MKV_ADMIN_DRIVE_STATE_COUNT] = "slow", [MKV_ADMIN_DRIVE_WORD_COUNT] = NULL,
 };
+
+uint32_t mkv_admin_drive_word(const struct mkv_admin_drive *drive) {
+    MKV_ASSERT((uint32_t)drive->state < MKV_ADMIN_DRIVE_STATE_COUNT);
+    return drive->slow && drive->state == MKV_ADMIN_DRIVE_ONLINE ? MKV_ADMIN_DRIVE_STATE_COUNT
+                                                                 : (uint32_t)drive->state;
+}
 
 const char *const mkv_admin_warning_codes[] = {
     [MKV_ADMIN_WARNING_HUGEPAGES_FALLBACK] = "HUGEPAGES_FALLBACK",

@@ -269,7 +269,6 @@ void mkv_volume_read(struct mkv_volume *volume, const struct mkv_message *messag
     op->slab = message->slab;
     op->range_offset = message->offset;
     op->range_bytes = message->length;
-    volume->stats.gets_total++;
     read_start(volume, index);
 }
 
@@ -323,6 +322,7 @@ static bool sums_match(const struct op *op, const struct mkv_slot_header *header
 static void read_served(struct mkv_volume *volume, uint32_t index,
                         const struct mkv_slot_header *header, uint32_t slab_offset) {
     struct op *op = &volume_ops(volume)[index];
+    volume->stats.gets_total++;
     volume->stats.read_bytes_total += op->range_bytes;
     struct mkv_message *answer =
         mkv_volume_answer(volume, index, MKV_MESSAGE_READ_DONE, MKV_STATUS_OK);

@@ -48,8 +48,8 @@ void mkv_node_observed_fill(const struct mkv_node *node, const struct mkv_shard_
     out->hotkey_decays_total = mkv_hotkeys_halvings(mkv_observer_hotkeys(observer));
     for (uint32_t command = 0; command < MKV_ADMIN_COMMAND_COUNT; command++) {
         mkv_observer_exemplars(observer, command, &out->timing.command_exemplars[command]);
-        mkv_observer_exemplars(observer, command, &out->timing.request_exemplars);
     }
+    mkv_observer_request_exemplars(observer, &out->timing.request_exemplars);
 }
 
 /* ---- for the admin listener ----------------------------------------------------------------- */

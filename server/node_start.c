@@ -84,8 +84,8 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     }
     options->hotkeys_decay_ns = node->config.metrics.hotkeys_decay_s * NS_PER_S;
     options->slow_ns = node->config.slowlog.threshold_ms * NS_PER_MS;
-    options->audit = node->audit;
     options->tracer = node->tracer;
+    options->audit = node->audit;
 }
 
 static void arena_undo(struct mkv_node *node) {

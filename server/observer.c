@@ -13,6 +13,8 @@
 /* A client's key is looked at in one of so many of its requests, for what its keys begin with. */
 #define CLIENT_KEY_EACH 16u
 #define CACHE_LINE_BYTES 64u
+/* Behind the examples of each command. */
+#define EXAMPLES_OF_REQUESTS MKV_ADMIN_COMMAND_COUNT
 /* How often sums of deleted keys are looked at. */
 #define AUDIT_LOOK_NS (100ull * 1000000u)
 
@@ -40,7 +42,7 @@ struct mkv_observer {
     uint64_t audit_look_ns; /* when they are looked at next */
     /* What other threads read while requests are counted shares no line with the above. */
     __attribute__((aligned(CACHE_LINE_BYTES))) struct mkv_hdr latencies[MKV_ADMIN_LATENCY_OP_COUNT];
-    struct example examples[MKV_ADMIN_COMMAND_COUNT][MKV_HISTOGRAM_BOUNDS + 1];
+    struct example examples[EXAMPLES_OF_REQUESTS + 1][MKV_HISTOGRAM_BOUNDS + 1];
 };
 
 struct mkv_observer *mkv_observer_create(const struct mkv_observer_options *options) {
@@ -197,10 +199,10 @@ static void ended_trace(struct mkv_observer *observer, const struct mkv_request_
     }
 }
 
-static void ended_example(struct mkv_observer *observer, const struct mkv_request_summary *summary,
-                          const struct mkv_trace_context *trace, uint64_t total_ns) {
-    struct example *example = &observer->examples[command_of(summary)][bound_of(total_ns)];
-    union exemplar source = {.exemplar = {.value_ns = total_ns, .wall_ms = mkv_clock_wall_ms()}};
+static void ended_example(struct mkv_observer *observer, uint32_t of,
+                          const struct mkv_trace_context *trace, uint64_t value_ns) {
+    struct example *example = &observer->examples[of][bound_of(value_ns)];
+    union exemplar source = {.exemplar = {.value_ns = value_ns, .wall_ms = mkv_clock_wall_ms()}};
     memcpy(source.exemplar.trace_id, trace->trace_id, sizeof source.exemplar.trace_id);
     mkv_seqlock_store(&example->sequence, example->content.words, source.words, EXEMPLAR_WORDS);
 }
@@ -261,13 +263,17 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
     if (observer->options.tracer != NULL) {
         ended_trace(observer, summary, &trace);
     }
+    MKV_ASSERT(total_ns >= summary->stage_ns[MKV_STAGE_PARSE]);
+    const uint64_t command_ns = total_ns - summary->stage_ns[MKV_STAGE_PARSE];
     enum mkv_admin_latency_op op;
-    const bool counts = !summary->dropped && !summary->refused; /* I2 */
-    if (counts && latency_op_of(summary, &op)) {
-        mkv_hdr_record(&observer->latencies[op], total_ns);
+    if (!summary->refused && latency_op_of(summary, &op)) { /* I2 */
+        mkv_hdr_record(&observer->latencies[op], command_ns);
     }
-    if (counts && is_sampled(&trace)) {
-        ended_example(observer, summary, &trace, total_ns);
+    if (is_sampled(&trace)) {
+        ended_example(observer, EXAMPLES_OF_REQUESTS, &trace, total_ns);
+        if (!summary->refused) {
+            ended_example(observer, command_of(summary), &trace, command_ns);
+        }
     }
     if (total_ns > observer->options.slow_ns) {
         ended_slow(observer, summary, &trace, total_ns);
@@ -307,11 +313,10 @@ void mkv_observer_latency(const struct mkv_observer *observer, enum mkv_admin_la
     mkv_hdr_merge(target, &observer->latencies[op]);
 }
 
-void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t command,
-                            struct mkv_admin_exemplars *out) {
-    MKV_ASSERT(command < MKV_ADMIN_COMMAND_COUNT);
+static void examples_of(const struct mkv_observer *observer, uint32_t of,
+                        struct mkv_admin_exemplars *out) {
     for (uint32_t bound = 0; bound <= MKV_HISTOGRAM_BOUNDS; bound++) {
-        const struct example *example = &observer->examples[command][bound];
+        const struct example *example = &observer->examples[of][bound];
         struct mkv_admin_exemplar *target = &out->buckets[bound];
         union exemplar copy;
         if (mkv_seqlock_load(&example->sequence, copy.words, example->content.words,
@@ -320,6 +325,17 @@ void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t comman
             *target = copy.exemplar;
         }
     }
+}
+
+void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t command,
+                            struct mkv_admin_exemplars *out) {
+    MKV_ASSERT(command < MKV_ADMIN_COMMAND_COUNT);
+    examples_of(observer, command, out);
+}
+
+void mkv_observer_request_exemplars(const struct mkv_observer *observer,
+                                    struct mkv_admin_exemplars *out) {
+    examples_of(observer, EXAMPLES_OF_REQUESTS, out);
 }
 
 const struct mkv_hotkeys *mkv_observer_hotkeys(const struct mkv_observer *observer) {

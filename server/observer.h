@@ -11,8 +11,8 @@
  * Invariants
  *  I1  The shard's thread alone writes, and never waits. Other threads copy, without its help.
  *  I2  Each request that begins ends once; what began is counted as an access of its keys even if
- *      it is refused or dropped, what ends counts as a latency only if it was answered and not
- *      refused as a whole.
+ *      it is refused or dropped. Latencies are those of memkv_command_duration_seconds: of requests
+ *      that were not refused as a whole, from when the front had them to their end.
  *  I3  Keys of GET, PUT and ALLOCATE are accesses. EXISTS and LOOKUP are not: they come before a
  *      GET of the same keys, which would count twice.
  *  I4  With MKV_OBSERVE=0 (core/histogram.h) nothing is recorded, and what is asked for is empty.
@@ -73,6 +73,9 @@ void mkv_observer_latency(const struct mkv_observer *observer, enum mkv_admin_la
  * has. */
 void mkv_observer_exemplars(const struct mkv_observer *observer, uint32_t command,
                             struct mkv_admin_exemplars *out);
+/* The same for whole requests of all commands. */
+void mkv_observer_request_exemplars(const struct mkv_observer *observer,
+                                    struct mkv_admin_exemplars *out);
 const struct mkv_hotkeys *mkv_observer_hotkeys(const struct mkv_observer *observer);
 /* Newest first. */
 uint32_t mkv_observer_slow(const struct mkv_observer *observer, struct mkv_admin_slow *out,

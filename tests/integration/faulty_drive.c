@@ -52,7 +52,7 @@ struct held {
     struct faulty *faulty;
     struct mkv_effect effect;
     struct __kernel_timespec wait;
-    bool delayed;
+    uint64_t delay_ns;
 };
 
 static uint32_t fault_of(const struct faulty *faulty, const struct mkv_effect *effect) {
@@ -93,6 +93,12 @@ static void on_timeout(struct mkv_ring_completion *completion, int32_t result, u
         return;
     }
     faulty->held--;
+    if (held->delay_ns > 0) {
+        /* As if the medium had taken so long. */
+        const enum mkv_drive_operation operation = mkv_drive_operation_of(&held->effect);
+        mkv_histogram_record_ns(&faulty->inner->counters.operations[operation].device,
+                                held->delay_ns);
+    }
     const uint32_t fault = fault_of(faulty, &held->effect);
     if (fault != 0) {
         fail(faulty, held, (enum mkv_io_result)fault);
@@ -119,6 +125,7 @@ static void faulty_submit(struct mkv_drive *drive, const struct mkv_effect *effe
     held->completion.done = on_timeout;
     held->faulty = faulty;
     held->effect = *effect;
+    held->delay_ns = delay_ns;
     faulty->held++;
     arm(held, delay_ns > 0 ? delay_ns : 1);
 }

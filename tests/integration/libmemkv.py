@@ -46,7 +46,7 @@ class Item(ctypes.Structure):
 def item(op, key=b"", data=b"", **fields):
     """One operation of a batch; `key` and `data` stay with it."""
     made = Item(op=op, **fields)
-    made.key, made.key_bytes = key, len(key)
+    made.key, made.key_bytes = key or None, len(key)
     made.data, made.data_bytes = data, len(data)
     return made
 
@@ -88,6 +88,17 @@ class Client:
         if status == OK:
             return buffer.raw[:made.byte_count]
         return MISSES[made.miss] if status == NOT_FOUND else status
+
+    def get_whole(self, key):
+        """The same for the value in a stream, which asks for all of it, however long it is."""
+        parts = []
+        take = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64,
+                                ctypes.c_void_p, ctypes.c_size_t)(
+            lambda _context, _offset, _bytes, data, count:
+            parts.append(ctypes.string_at(data, count)) or 0)
+        status = self._library.memkv_get_stream(self._client, key, ctypes.c_size_t(len(key)), take,
+                                                None, None)
+        return b"".join(parts) if status == OK else status
 
     def exists(self, *keys):
         return [status == OK for status in self.batch(*(item(EXISTS, key) for key in keys))]

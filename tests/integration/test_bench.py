@@ -88,6 +88,30 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"(?m)^ +2,000 +64 +[\d,]+ +[\d.]+ ")
 
+    def test_observability__small__every_recording_and_both_scrapes(self):
+        rows = self.rows("observability", "--no-throughput", "--runs", "1", "--calls", "5000",
+                         "--block", "65536", "--count", "100")
+        for name in ("counter", "histogram", "latency", "sketch", "hot key, kept",
+                     "hot key, one of many", "request begins", "request ends", "slow request"):
+            self.assertEqual(rows[name]["unit"], "ns")
+        for name in ("scrape, text", "scrape, openmetrics"):
+            self.assertEqual((rows[name]["bar"], rows[name]["bar_is"]), (1.0, "at most"))
+            self.assertGreater(rows[name]["bytes"], 100000)
+            self.assertLess(rows[name]["allocations"], 100)
+        share = rows["recordings of a request of 64 KiB"]
+        self.assertEqual(share["requests"], 200)
+        self.assertEqual(share["bar"], 0.01)
+        self.assertGreater(share["histograms_a_request"], 1)
+        injected = rows["the same with 2% injected"]
+        self.assertEqual((injected["bar"], injected["bar_is"]), (0.02, "at least"))
+        self.assertGreater(injected["ratio"], 0.02)  # what is spun comes on top
+
+    def test_observability__table__is_printed(self):
+        done = bench("observability", "--no-throughput", "--runs", "1", "--calls", "1000",
+                     "--block", "4096", "--count", "20")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^scrape, text +[\d.]+ ms +5\.00 .*at most 1\.0$")
+
     def test_rounds__nine_pairs__second_lowest_and_highest_bound_the_interval(self):
         table = Table()
         for ratio in (9, 1, 8, 2, 7, 3, 6, 4, 5):

@@ -87,6 +87,13 @@ class ObservedTest(unittest.TestCase):
                 self.assertGreater(ladder[0], 0)
                 self.assertLessEqual(ladder[-1], row["max_us"])
                 self.assertLessEqual(row["avg_us"], row["max_us"])
+        # The very same requests and times stand in the histogram that is scraped.
+        for row in self.ask("/v1/latency")["operations"]:
+            family, label = "memkv_command_duration_seconds", rf'\{{op="{row["op"]}"\}}'
+            self.until(lambda: self.figure(f"{family}_count{label}"),
+                       lambda value: value == row["count"])
+            self.assertAlmostEqual(self.figure(f"{family}_sum{label}"),
+                                   row["avg_us"] * row["count"] / 1e6, 6)
 
     def test_hotkeys__one_key_more_than_others__is_first_with_its_count(self):
         self.start("metrics:\n  hotkeys_columns: 64\n  hotkeys_decay: 86400s\n")

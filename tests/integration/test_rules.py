@@ -1,15 +1,21 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""deploy/prometheus as promtool sees it, and that each alert is tested both ways."""
+"""deploy/prometheus as promtool sees it, and docs/operations.md beside it: each alert is tested
+both ways and has a section that says what to do; nothing speaks of a metric that there is not."""
 
+import glob
 import os
 import re
 import subprocess
 import tempfile
 import unittest
 
+from node import SOURCE
 from prometheus import RULE_FILES, RULE_TESTS, RULES, left_sides, read, selectors
 
+CONTRACT = os.path.join(SOURCE, "tests/contract/metrics.tsv")
+OPERATIONS = os.path.join(SOURCE, "docs/operations.md")
+PAGES = [OPERATIONS, *sorted(glob.glob(os.path.join(SOURCE, "docs/runbooks/*.md")))]
 SEVERITIES = {"critical", "high", "warning", "medium", "low"}
 PROMTOOL_S_MAX = 120
 
@@ -23,6 +29,12 @@ def alerts():
     """The text of each alert, by its name."""
     parts = re.split(r"^ *- alert: (\w+)$", read(RULE_FILES[1]), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2]))
+
+
+def anchors(path):
+    """What links to the headings of a page end with."""
+    headings = re.findall(r"^#+ (.*)$", read(path), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 class RulesTest(unittest.TestCase):
@@ -68,6 +80,42 @@ class RulesTest(unittest.TestCase):
             self.assertIn(severity.group(1), SEVERITIES, name)
             for field in ("summary", "description", "runbook_url"):
                 self.assertRegex(text, rf"\n +{field}: ", f"{name} has no {field}")
+
+    def check_link(self, page, link):
+        path, _, anchor = link.partition("#")
+        target = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+        self.assertTrue(os.path.exists(target), f"{page} links to {link}")
+        if anchor:
+            self.assertIn(anchor, anchors(target), f"{page} links to {link}")
+
+    def test_operations__each_alert__has_its_section(self):
+        sections = set(re.findall(r"^### (Memkv\w+)$", read(OPERATIONS), flags=re.MULTILINE))
+        self.assertEqual(sections, set(alerts()))
+        for name, text in alerts().items():
+            url = re.search(r"runbook_url: (\S+)", text).group(1)
+            self.check_link(os.path.join(SOURCE, "README.md"), url)
+
+    def test_operations__links__lead_somewhere(self):
+        for page in PAGES:
+            for link in re.findall(r"\]\(([^)]+)\)", read(page)):
+                self.check_link(page, link)
+
+    def test_operations__metrics_and_keys__are_there(self):
+        contract = {line.split("\t")[0] for line in read(CONTRACT).splitlines()
+                    if line and not line.startswith("#")}
+        keys = set(re.findall(r"^\| `(\w+\.\w+)`", read(os.path.join(
+            SOURCE, "docs/configuration.md")), flags=re.MULTILINE))
+        for path in [*PAGES, *RULE_FILES, *RULE_TESTS,
+                     os.path.join(SOURCE, "deploy/grafana/memkv.json")]:
+            # What stands behind a colon is the name of a recording rule.
+            for name in re.findall(r"(?<![\w:./-])memkv_[a-z0-9_]+\b(?!:)", read(path)):
+                family = re.sub(r"_(bucket|sum|count)$", "", name)
+                self.assertTrue(name in contract or family in contract, f"{path}: {name}")
+        for page in [*PAGES, RULE_FILES[1]]:
+            sections = "|".join(sorted({key.split(".")[0] for key in keys}))
+            for key in re.findall(rf"(?<![\w/])((?:{sections})\.[a-z_]+)\b(?!\.|/|\()", read(page)):
+                self.assertTrue(key in keys or key.endswith((".yml", ".md", ".json")),
+                                f"{page}: {key}")
 
     def test_rules__parts_of_an_expression__are_told_apart(self):
         self.assertEqual(

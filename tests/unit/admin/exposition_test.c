@@ -266,7 +266,7 @@ static void test_exposition__figures__as_in_the_snapshot(void **state) {
         {"memkv_device_io_errors_total{device=\"d00\",op=\"trim\"}", 9},
         {"memkv_device_io_bytes_total{device=\"d00\",op=\"write\"}", 191 * 1048576.0},
         {"memkv_device_io_in_flight{device=\"d00\",op=\"read\"}", 3},
-        {"memkv_device_state{device=\"d00\",state=\"online\"}", 1},
+        {"memkv_device_state{device=\"d00\",state=\"slow\"}", 1},
         {"memkv_device_state{device=\"d00\",state=\"failed\"}", 0},
         {"memkv_device_info{device=\"d00\",path=\"/dev/nvme0n1\",model=\"Fast 9000\","
          "serial=\"S1\",firmware=\"F7\",uuid=\"0c1d2e3f-0405-0607-0809-0a0b0c0d0e0f\","

@@ -142,7 +142,7 @@ static void test_status__device__what_it_is_and_did(void **state) {
     const json_t *device = at(status, "storage.devices.0");
     assert_string_equal(text(device, "device_id"), "d00");
     assert_string_equal(text(device, "path"), "/dev/nvme0n1");
-    assert_string_equal(text(device, "state"), "online");
+    assert_string_equal(text(device, "state"), "slow");
     assert_string_equal(text(device, "model"), "Fast 9000");
     assert_string_equal(text(device, "serial"), "S1");
     assert_string_equal(text(device, "firmware"), "F7");

@@ -56,7 +56,7 @@ static void test_screen__a_node_under_load__golden(void **state) {
         "\n"
         "DRIVE  STATE              USED/USABLE          "
         "     BLOCKS        READ     WRITTEN  ERR  MODEL (SERIAL) OR PATH\n"
-        "d00    online      28.23 MiB/2.50 GiB   1.1 %  "
+        "d00    slow        28.23 MiB/2.50 GiB   1.1 %  "
         "  1 234 567    1.15 TiB  191.00 MiB   24  Fast 9000 (S1)\n"
         "d01    failed          0.00/32.00 MiB   0.0 %  "
         "          0         0 B         0 B    0  memkv-data/store.memkv\n");

@@ -118,7 +118,8 @@ static void format_row(const struct mkv_config_key *key, bool of_drive, char out
     char value[128];
     mkv_config_key_allowed(key, allowed);
     mkv_config_key_variable(key, name);
-    if (!of_drive && (key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS)) {
+    const bool is_list = key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS;
+    if (!of_drive && is_list) {
         snprintf(variable, sizeof variable, "none | ");
     } else if (!of_drive) {
         snprintf(variable, sizeof variable, "`%s` | ", name);

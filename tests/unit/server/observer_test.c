@@ -111,16 +111,24 @@ static void test_observer__answered_requests__count_under_their_operation_and_si
         struct mkv_request_summary summary = summary_of(id, cases[i].op, 1000);
         summary.bytes_in = cases[i].op == MKV_OP_PUT ? cases[i].bytes : 0;
         summary.bytes_out = cases[i].op == MKV_OP_GET ? cases[i].bytes : 0;
-        for (uint32_t how = 0; how < 3; how++) {
-            summary.dropped = how == 1;
-            summary.refused = how == 2;
-            mkv_observer_request_ended(world.observer, &summary);
-        }
+        mkv_observer_request_ended(world.observer, &summary);
+        summary.refused = true;
+        mkv_observer_request_ended(world.observer, &summary);
         for (uint32_t op = 0; op < MKV_ADMIN_LATENCY_OP_COUNT; op++) {
             const uint64_t before = (int)op < cases[i].counts_at || cases[i].counts_at < 0 ? 1 : 0;
             assert_int_equal(counted(&world, op), (int)op == cases[i].counts_at ? 1 : before);
         }
     }
+    /* What it took to read the request is not in it, and one that was dropped took its time. */
+    struct mkv_request_summary summary = summary_of(id, MKV_OP_EXISTS, 700);
+    summary.stage_ns[MKV_STAGE_PARSE] = 600;
+    summary.dropped = true;
+    mkv_observer_request_ended(world.observer, &summary);
+    struct mkv_hdr *hdr = calloc(1, sizeof *hdr);
+    mkv_observer_latency(world.observer, MKV_ADMIN_LATENCY_EXISTS, hdr);
+    assert_int_equal(mkv_hdr_total(hdr), 2);
+    assert_int_equal(mkv_hdr_quantile_ns(hdr, 0), 100);
+    free(hdr);
     mkv_observer_destroy(world.observer);
 }
 
@@ -213,6 +221,9 @@ static void test_observer__traced_requests__the_last_of_each_bound_is_the_exampl
         }
     }
     assert_int_equal(there, 2);
+    struct mkv_admin_exemplars whole = {0};
+    mkv_observer_request_exemplars(world.observer, &whole);
+    assert_int_equal(whole.buckets[1].trace_id[3], 8);
     const struct mkv_admin_exemplar *small = examples[MKV_ADMIN_COMMAND_GET_SMALL].buckets;
     assert_int_equal(small[0].trace_id[15], 7); /* 1 us belongs to the bound of 1 us */
     assert_int_equal(small[0].value_ns, 1000);

@@ -1,0 +1,290 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What a node says of itself, and goes on to do, when drives fail, wait or hang: memkv-faulty is
+memkv with drives that do so when a test writes it into a file."""
+
+import json
+import mmap
+import os
+import signal
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+from node import BUILD, MEMKV, Node, environment
+
+FAULTY = os.path.join(BUILD, "tests", "integration", "memkv-faulty")
+ROW_BYTES = 64
+OPERATIONS = ("read", "write", "flush", "trim")
+IO_DEVICE = 2
+WAIT_S_MAX = 90
+KEY_BYTES = 70_000
+
+
+class Faults:
+    """The rows that the drives of memkv-faulty look at before each operation."""
+
+    def __init__(self, path):
+        with open(path, "wb") as file:
+            file.truncate(64 * ROW_BYTES)
+        self._file = open(path, "r+b")
+        self._map = mmap.mmap(self._file.fileno(), 64 * ROW_BYTES)
+
+    def close(self):
+        self._map.close()
+        self._file.close()
+
+    def _set(self, drive, word, value):
+        struct.pack_into("<I", self._map, drive * ROW_BYTES + word * 4, value)
+
+    def fail(self, drive, *operations):
+        for name in operations:
+            self._set(drive, OPERATIONS.index(name), IO_DEVICE)
+
+    def delay(self, drive, milliseconds, *operations):
+        for name in operations:
+            self._set(drive, 4 + OPERATIONS.index(name), milliseconds)
+
+    def stall(self, drive, on=True):
+        self._set(drive, 8, int(on))
+
+    def hang(self, drive, on=True):
+        self._set(drive, 9, int(on))
+
+    def heal(self):
+        self._map[:] = bytes(64 * ROW_BYTES)
+
+
+class DriveFaultsTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="memkv-faults-"))
+        self.faults = Faults(os.path.join(self.folder, "faults"))
+        self.addCleanup(self.faults.close)
+        # Drives let go of what they hold before the node is waited for.
+        self.addCleanup(self.faults.heal)
+        self.value = os.path.join(self.folder, "value")
+        with open(self.value, "wb") as file:
+            file.write(os.urandom(KEY_BYTES))
+
+    def start(self, drives, extra=""):
+        config = os.path.join(self.folder, "memkv.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n" + extra +
+                       "storage:\n  mode: file\n  block_bytes_max: 1MiB\n  slow_after: 6s\n"
+                       "  scrub_rate: 0B\n  drives:\n")
+            for drive in range(drives):
+                file.write(f"    - {{media: d{drive:02}.memkv, size: 64MiB}}\n")
+        sockets = self.enterContext(tempfile.TemporaryDirectory(prefix="memkv-faulty-"))
+        path = os.path.join(sockets, "s")
+        variables = environment(MEMKV_ADMIN_SOCKET=path,
+                                MKV_FAULTY_DRIVES=os.path.join(self.folder, "faults"))
+        node = self.enterContext(Node("--config", config, program=FAULTY, env=variables,
+                                      cwd=self.folder))
+        node.socket = path
+        self.addCleanup(self.faults.heal)
+        return node
+
+    def await_it(self, what, condition):
+        end = time.monotonic() + WAIT_S_MAX
+        while True:
+            found = condition()
+            if found:
+                return found
+            self.assertLess(time.monotonic(), end, f"{what} does not come")
+            time.sleep(0.05)
+
+    def await_answer(self, node, path, status):
+        return self.await_it(f"{path} with {status}", lambda: next(
+            (answer for answer in [node.http(path)] if answer[0] == status), None))[1]
+
+    def put(self, node, key):
+        return node.command("put", key, self.value).returncode
+
+    def codes(self, node):
+        return {(warning["code"], warning["device_id"])
+                for warning in node.status()["warnings"]}
+
+    def metric(self, node, name):
+        for line in node.http("/v1/metrics")[1].splitlines():
+            if line.startswith(name + " "):
+                return float(line.rsplit(" ", 1)[1])
+        raise AssertionError(f"there is no {name}")
+
+    def fail_drive(self, node, drive):
+        """Fails the drive's writes, and puts until it is out of service."""
+        self.faults.fail(drive, "write")
+        puts = iter(range(100_000))
+
+        def failed():
+            self.put(node, f"push-{drive}-{next(puts)}")
+            return node.status()["storage"]["devices"][drive]["state"] == "failed"
+
+        self.await_it(f"the failure of drive {drive}", failed)
+
+    def test_drives__one_fails_then_all__degraded_then_unhealthy(self):
+        node = self.start(2).ready()
+        keys = [f"key-{number}" for number in range(24)]
+        for key in keys:
+            self.assertEqual(self.put(node, key), 0)
+        self.assertEqual(node.http("/v1/health")[0], 200)
+        self.fail_drive(node, 1)
+
+        self.assertEqual(json.loads(node.http("/v1/health")[1]), {
+            "status": "degraded", "rdma_active": False, "drives_online": 1, "drives_offline": 1,
+            "drives_total": 2})
+        self.assertEqual(node.http("/v1/health")[0], 200)
+        self.assertEqual(node.http("/v1/ready"), (200, "ok"))
+        self.assertEqual(node.http("/v1/live"), (200, "ok"))
+        self.assertIn(("DRIVE_OFFLINE", "d01"), self.codes(node))
+        self.assertEqual(self.metric(node, 'memkv_warning{code="DRIVE_OFFLINE"}'), 1)
+        self.assertEqual(self.metric(node, 'memkv_warning{code="DRIVE_SLOW"}'), 0)
+        self.await_it("the transition", lambda: self.metric(
+            node, 'memkv_transport_transitions_total{kind="drive_offline"}') == 1)
+        check = node.admin("status", "--check")
+        self.assertEqual(check.returncode, 1, check.stdout)
+
+        # Keys of the lost drive are the other's from now on, which does not know them.
+        found = [key for key in keys if node.command("exists", key).returncode == 0]
+        self.assertGreater(len(found), 0)
+        self.assertLess(len(found), len(keys))
+        back = os.path.join(self.folder, "back")
+        for key in found:
+            self.assertEqual(node.command("get", key, back).returncode, 0)
+            with open(back, "rb") as file, open(self.value, "rb") as stored:
+                self.assertEqual(file.read(), stored.read())
+        self.assertIn(0, {self.put(node, f"after-{number}") for number in range(8)})
+
+        self.fail_drive(node, 0)
+        status, body = node.http("/v1/health")
+        self.assertEqual((status, json.loads(body)["status"]), (503, "unhealthy"))
+        status, body = node.http("/v1/ready")
+        self.assertEqual((status, json.loads(body)["reason"]), (503, "no_writable_drive"))
+        self.assertEqual(node.http("/v1/live"), (200, "ok"))
+        self.assertEqual(node.admin("status", "--check").returncode, 2)
+        self.assertEqual(node.command("exists", found[0]).returncode, 1)
+        self.await_it("the miss", lambda: self.metric(
+            node, 'memkv_miss_keys_total{reason="drive_offline"}') > 0)
+        node.terminate()
+
+    def test_drives__one_recovers_slowly__not_ready_with_progress(self):
+        node = self.start(2).ready()
+        self.assertEqual(self.put(node, "kept"), 0)
+        self.assertEqual(node.terminate(), 0)
+        self.faults.stall(1)
+        node = self.start(2)
+
+        def half():
+            try:
+                status, body = node.http("/v1/ready")
+            except OSError:
+                return False  # it does not listen yet
+            return status == 503 and json.loads(body).get("drives_done") == 1
+
+        self.await_it("half of the recovery", half)
+        self.assertEqual(json.loads(node.http("/v1/ready")[1]), {
+            "reason": "recovering", "progress": 0.5, "drives_done": 1, "drives_total": 2})
+        self.assertEqual(node.http("/v1/live"), (200, "ok"))
+        status, body = node.http("/v1/health")
+        self.assertEqual((status, json.loads(body)["status"]), (200, "recovering"))
+        self.assertEqual(node.admin("status", "--check").returncode, 1)
+        self.faults.stall(1, False)
+        self.await_answer(node, "/v1/ready", 200)
+        self.assertEqual(node.command("exists", "kept").returncode, 0)
+        self.assertEqual(node.terminate(), 0)
+
+    def test_shard__hangs__not_live_until_it_goes_on(self):
+        node = self.start(1, "node: {watchdog: 2s}\n").ready()
+        self.assertEqual(node.http("/v1/live"), (200, "ok"))
+        self.faults.hang(0)
+        client = subprocess.Popen([MEMKV, "put", "--server", node.address, "stuck", self.value],
+                                  env=environment(), stderr=subprocess.DEVNULL)
+        self.addCleanup(client.wait)
+        body = json.loads(self.await_answer(node, "/v1/live", 503))
+        self.assertEqual(body["reason"], "stalled")
+        self.assertGreaterEqual(body["quiet_seconds"], 2)
+        status, body = node.http("/v1/health")
+        self.assertEqual((status, json.loads(body)["status"]), (503, "unhealthy"))
+        self.assertEqual(json.loads(node.http("/v1/ready")[1])["reason"], "stalled")
+        self.await_it("the warning", lambda: ("SHARD_STALLED", None) in self.codes(node))
+        self.faults.hang(0, False)
+        self.await_answer(node, "/v1/live", 200)
+        self.await_it("the end of the warning",
+                      lambda: ("SHARD_STALLED", None) not in self.codes(node))
+        self.assertEqual(client.wait(WAIT_S_MAX), 0)
+        self.assertEqual(node.terminate(), 0)
+
+    def test_drive__does_not_answer__stalled_until_it_does(self):
+        node = self.start(2).ready()
+        self.faults.stall(1)
+        clients = [subprocess.Popen(
+            [MEMKV, "put", "--server", node.address, f"s-{number}", self.value],
+            env=environment(), stderr=subprocess.DEVNULL) for number in range(8)]
+        self.await_it("the warning", lambda: ("DRIVE_STALLED", "d01") in self.codes(node))
+        self.assertEqual(self.metric(node, 'memkv_warning{code="DRIVE_STALLED"}'), 1)
+        self.assertEqual(node.http("/v1/live"), (200, "ok"))
+        self.faults.stall(1, False)
+        self.await_it("the end of the warning",
+                      lambda: ("DRIVE_STALLED", "d01") not in self.codes(node))
+        for client in clients:
+            client.wait(WAIT_S_MAX)
+        self.assertEqual(node.terminate(), 0)
+
+    def test_node__told_to_stop_with_requests_in_flight__draining(self):
+        node = self.start(1).ready()
+        self.faults.delay(0, 3000, "write")
+        client = subprocess.Popen([MEMKV, "put", "--server", node.address, "late", self.value],
+                                  env=environment(), stderr=subprocess.DEVNULL)
+        self.addCleanup(client.wait)
+        self.await_it("the put", lambda: self.metric(node, "memkv_requests_in_flight") == 1)
+        node.signal(signal.SIGTERM)
+        body = json.loads(self.await_answer(node, "/v1/ready", 503))
+        self.assertEqual(body, {"reason": "draining", "in_flight": 1})
+        self.assertEqual(node.http("/v1/live"), (200, "ok"))
+        status, body = node.http("/v1/health")
+        self.assertEqual((status, json.loads(body)["status"]), (200, "draining"))
+        self.faults.heal()
+        self.assertEqual(client.wait(WAIT_S_MAX), 0)
+        self.assertEqual(node.wait(), 0)
+
+    def test_drive__slower_than_its_siblings__warned_of_until_it_is_not(self):
+        node = self.start(3).ready()
+        self.faults.delay(2, 40, "write", "read")
+        ending = threading.Event()
+
+        def load(name):
+            number = 0
+            while not ending.is_set():
+                node.command("put", *(argument for argument in (f"{name}-{number}", self.value)))
+                number += 1
+
+        threads = [threading.Thread(target=load, args=(str(name),)) for name in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            self.await_it("the warning", lambda: ("DRIVE_SLOW", "d02") in self.codes(node))
+            self.assertEqual(self.metric(node, 'memkv_device_slow{device="d02"}'), 1)
+            self.assertEqual(self.metric(node, 'memkv_device_slow{device="d00"}'), 0)
+            self.assertEqual(self.metric(
+                node, 'memkv_device_state{device="d02",state="slow"}'), 1)
+            self.assertEqual(node.http("/v1/ready"), (200, "ok"))
+            self.faults.heal()
+            self.await_it("the end of the warning",
+                          lambda: ("DRIVE_SLOW", "d02") not in self.codes(node))
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(node.terminate(), 0)
+
+    def test_program__that_ships__has_no_faults(self):
+        with open(MEMKV, "rb") as file:
+            self.assertNotIn(b"MKV_FAULTY_DRIVES", file.read())
+        with open(FAULTY, "rb") as file:
+            self.assertIn(b"MKV_FAULTY_DRIVES", file.read())
+
+
+if __name__ == "__main__":
+    unittest.main()

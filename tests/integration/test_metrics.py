@@ -1,0 +1,470 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Accounting through the real daemon: a workload states what each family of metrics moves by.
+
+Every counter that a step does not name must stay where it is, but for the families of WORK, which
+count what drives and shards do beside requests; for these, and for gauges and histograms, relations
+are checked. In the end each family has moved, but for those of STILL.
+"""
+
+import os
+import re
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import unittest
+
+import libmemkv as lib
+from node import SOURCE, Node
+
+CONTRACT = os.path.join(SOURCE, "tests/contract/metrics.tsv")
+WAIT_S_MAX = 120
+MIB = 1 << 20
+BLOCK = MIB  # storage.block_bytes_max
+NS_PER_S = 1e9
+
+# Families whose figures depend on when drives, shards and the system do their work; what is known
+# of them is checked by relations.
+WORK = re.compile(
+    "process_|memkv_(uptime|scrape|device_io_|iouring_|journal_|directory_|btree_|checkpoint|"
+    "dispatch|recovery|store_epoch|log_messages|command_time|memory_bytes|trim_|scrub_|config_last|"
+    "leases_total|hotkey_decays)")
+
+# Families that no workload of a client can move here, and why.
+RDMA = "there is no RDMA in this release"
+STILL = {
+    **{f"memkv_rdma_{name}": RDMA for name in (
+        "active", "connections_active", "read_latency_us", "write_latency_us", "errors_total",
+        "failures_total", "configured", "fallbacks_total", "recoveries_total")},
+    "memkv_connect_total": RDMA,
+    "memkv_batch_fallback_total": "batches never fall back",
+    "memkv_freelist_cas_retries_total": "shards share no free list",
+    "memkv_slab_double_free_total": "a slab that is freed twice ends the process",
+    "memkv_admission_rejected_keys_total": "there is no admission policy",
+    "memkv_auth_sessions": "connections bring no key",
+}
+
+
+def contract():
+    """Every family with its type."""
+    with open(CONTRACT, encoding="utf-8") as file:
+        rows = [line.split("\t") for line in file if not line.startswith("#")]
+    return {row[0]: row[1] for row in rows}
+
+
+FAMILIES = contract()
+
+
+def family_of(series):
+    name = series.split("{", 1)[0]
+    while name not in FAMILIES:
+        name = name.rsplit("_", 1)[0]
+    return name
+
+
+def parse(text):
+    series = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, value = line.rsplit(" ", 1)
+            series[name] = float(value)
+    return series
+
+
+class Figures(dict):
+    """One scrape."""
+
+    def family(self, name):
+        """The sum over all series of a family; of a histogram, what it has counted."""
+        if FAMILIES[name] == "histogram":
+            name += "_count"
+        return sum(value for series, value in self.items() if series.split("{", 1)[0] == name)
+
+    def of(self, name, **labels):
+        """The sum over the series of a family with these labels."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(value for series, value in self.items() if series.split("{", 1)[0] == name
+                   and all(label in series for label in wanted))
+
+
+class Workload(unittest.TestCase):
+    """A node whose figures are compared behind each step."""
+
+    moved = set()
+    maxDiff = None
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="memkv-metrics-")
+        self.addCleanup(shutil.rmtree, self.directory)
+        self.store = os.path.join(self.directory, "store.memkv")
+
+    def start(self, store_mib=256, extra="", storage=""):
+        config = os.path.join(self.directory, "memkv.yaml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n" + extra +
+                       f"storage:\n  mode: file\n  scrub_rate: 0MiB\n  block_bytes_max: {BLOCK}\n"
+                       f"{storage}  drives:\n    - {{media: {self.store}, size: {store_mib}MiB}}\n")
+        self.node = Node("--config", config)
+        self.addCleanup(self.node.__exit__)
+        self.node.ready()
+        self.scrapes = 0
+        self.before = self.settled()
+        return self.node
+
+    def client(self, tenant=None, **options):
+        client = lib.Client(self.node.address, tenant, **options)
+        self.addCleanup(client.close)
+        return client
+
+    def scrape(self):
+        status, text = self.node.http("/v1/metrics")
+        self.assertEqual(status, 200)
+        self.scrapes += 1
+        return Figures(parse(text))
+
+    def settled(self):
+        """Figures of a moment with nothing in flight. They are copies of up to 0.1 s of age, so two
+        in a row, further apart than that, have to agree."""
+        end_s = time.monotonic() + WAIT_S_MAX
+        last = None
+        while time.monotonic() < end_s:
+            now = self.scrape()
+            strict = {series: value for series, value in now.items()
+                      if self.is_strict(series) and FAMILIES[family_of(series)] == "counter"}
+            if last == strict and now["memkv_requests_in_flight"] == 0 and \
+                    now["memkv_dirty_queue_depth"] == 0 and \
+                    now["memkv_journal_pending_entries"] == 0:
+                return now
+            last = strict
+            time.sleep(0.25)
+        self.fail("the figures do not come to rest")
+
+    @staticmethod
+    def is_strict(series):
+        return not WORK.match(series) and not series.startswith("memkv_admin_requests_total")
+
+    def step(self, title, **expected):
+        """What has moved since the last step is what is expected: counters all, by family or by
+        series; gauges and counts of histograms those that are named. Values of None may be
+        anything above 0."""
+        wanted = {f"memkv_{name}": value for name, value in expected.items()}
+        now = self.settled()
+        moved = Figures({series: value - self.before.get(series, 0)
+                         for series, value in now.items()})
+        problems = []
+        for name in {family_of(series) for series in now}:
+            strict = FAMILIES[name] == "counter" and self.is_strict(name)
+            if name not in wanted and not strict:
+                continue
+            target = wanted.get(name, 0)
+            if isinstance(target, dict):
+                for series, value in now.items():
+                    if series.split("{", 1)[0] != name:
+                        continue
+                    labels = dict(re.findall(r'(\w+)="([^"]*)"', series))
+                    keys = [key for key in target if set(key.split(",")) <=
+                            {f"{label}={text}" for label, text in labels.items()} |
+                            set(labels.values())]
+                    self.assertLessEqual(len(keys), 1, series)
+                    want = target[keys[0]] if keys else 0
+                    if moved[series] != want:
+                        problems.append(f"{series} moved by {moved[series]:g}, not {want:g}")
+            elif target is None:
+                if moved.family(name) <= 0:
+                    problems.append(f"{name} did not move")
+            elif moved.family(name) != target:
+                problems.append(f"{name} moved by {moved.family(name):g}, not {target:g}")
+        self.assertEqual(sorted(problems), [], f"behind: {title}")
+        self.check_relations(now)
+        Workload.moved |= {family_of(series) for series, value in now.items() if value != 0}
+        self.before = now
+
+    def check_relations(self, now):
+        """Families that tell of the same thing say the same."""
+        family, of = now.family, now.of
+        equal = self.assertEqual
+        equal(family("memkv_requests_total"), family("memkv_shard_commands_total"))
+        equal(family("memkv_commands_total"), family("memkv_shard_commands_total"))
+        equal(now["memkv_requests_in_flight"], 0)
+        for op in ("allocate", "lookup", "delete", "commit", "exists"):
+            equal(now[f"memkv_{op}_total"], of("memkv_commands_total", op=op))
+        equal(now["memkv_l1_read_hit_keys_total"],
+              of("memkv_lookup_keys_total", result="memory"))
+        equal(now["memkv_l2_hit_keys_total"], of("memkv_lookup_keys_total", result="drive"))
+        equal(family("memkv_miss_keys_total"), of("memkv_lookup_keys_total", result="miss"))
+        equal(now["memkv_l1_read_hit_keys_total"] + now["memkv_l1_read_miss_keys_total"],
+              family("memkv_lookup_keys_total"))
+        equal(now["memkv_l2_lookup_keys_total"], now["memkv_l1_read_miss_keys_total"])
+        equal(family("memkv_tenant_lookup_keys_total"), family("memkv_lookup_keys_total"))
+        equal(of("memkv_tenant_bytes_total", direction="in"), family("memkv_bytes_in_total"))
+        equal(of("memkv_tenant_bytes_total", direction="out"), family("memkv_bytes_out_total"))
+        equal(family("memkv_tenant_writes_total"), now["memkv_write_total"])
+        equal(now["memkv_l2_stored_keys_total"], now["memkv_write_total"])
+        equal(family("memkv_blocks_by_state"), now["memkv_blocks_total"])
+        equal(family("memkv_blocks_by_tier"), now["memkv_blocks_persisted"])
+        equal(family("memkv_tenant_blocks"), now["memkv_blocks_persisted"])
+        equal(family("memkv_shard_blocks"), now["memkv_blocks_persisted"])
+        equal(now["memkv_blocks_total"] - now["memkv_blocks_persisted"],
+              now["memkv_dirty_queue_depth"])
+        equal(of("memkv_blocks_by_state", state="leased"), now["memkv_leases_active"])
+        equal(family("memkv_tenant_bytes"), now["memkv_storage_used_bytes"])
+        equal(family("memkv_device_bytes_used"), now["memkv_storage_used_bytes"])
+        equal(family("memkv_device_capacity_usable_bytes"), now["memkv_storage_usable_bytes"])
+        equal(family("memkv_device_capacity_raw_bytes"), now["memkv_storage_raw_bytes"])
+        equal(now["memkv_block_capacity_bytes"], now["memkv_storage_usable_bytes"])
+        equal(family("memkv_evictions_total"), now["memkv_l2_evicted_keys_total"])
+        equal(family("memkv_evictions_total") +
+              of("memkv_evictions_by_cause_total", cause="expire"),
+              family("memkv_evictions_by_cause_total"))
+        equal(of("memkv_evictions_total", tier="output_critical"),
+              now["memkv_output_critical_evictions_total"])
+        equal(family("memkv_tenant_evicted_blocks_total"), family("memkv_evictions_total"))
+        equal(family("memkv_think_tokens_per_session"), family("memkv_budget_force_total"))
+        equal(family("memkv_block_lifetime_seconds"),
+              family("memkv_block_idle_before_evict_seconds"))
+        equal(family("memkv_journal_head") - family("memkv_journal_applied"),
+              family("memkv_journal_lag"))
+        equal(family("memkv_device_online"), of("memkv_device_state", state="online"))
+        equal(family("memkv_node_state"), 1)
+        self.assertGreaterEqual(of("memkv_device_io_bytes_total", op="write"),
+                                now["memkv_write_bytes_total"])
+
+    # ---- puts, gets and their like ---------------------------------------------------------------
+
+    def run_requests(self, client):
+        small, medium, large = b"s" * 1000, os.urandom(100_000), os.urandom(2 * BLOCK + 5)
+        self.assertEqual([client.put(b"small", small), client.put(b"medium", medium)],
+                         [lib.OK, lib.OK])
+        self.step("two puts", commands_total={"put": 2}, requests_total={"put,ok": 2},
+                  shard_commands_total=2, bytes_in_total=101_000,
+                  tenant_bytes_total={"in": 101_000}, write_total=2, write_bytes_total=101_000,
+                  tenant_writes_total=2, l1_write_requests_total=2,
+                  l1_write_reserved_keys_total=2, l1_written_keys_total=2, l2_stored_keys_total=2,
+                  blocks_total=2, blocks_persisted=2, active_tenants=1, device_slots_used=2,
+                  connections_active=1, hotkey_tracked_total=2, **self.two_puts)
+        self.assertEqual(client.put(b"large", large), lib.OK)
+        # Three segments and their manifest, which has 40 bytes.
+        self.step("a put of segments", commands_total={"put": 1}, requests_total={"put,ok": 1},
+                  shard_commands_total=1, bytes_in_total=len(large),
+                  tenant_bytes_total={"in": len(large)}, write_total=4,
+                  write_bytes_total=len(large) + 40, tenant_writes_total=4,
+                  l1_write_requests_total=1, l1_write_reserved_keys_total=1,
+                  l1_written_keys_total=3, l2_stored_keys_total=4, blocks_total=4,
+                  hotkey_tracked_total=1, **self.put_of_segments)
+        self.assertEqual([client.get(b"small"), client.get(b"medium"), client.get(b"nothing")],
+                         [small, medium, "unknown"])
+        self.step("gets from memory, and a miss", commands_total={"get": 3},
+                  requests_total={"get,ok": 2, "get,not_found": 1}, shard_commands_total=3,
+                  bytes_out_total=101_000, tenant_bytes_total={"out": 101_000},
+                  lookup_keys_total={"get,memory": 2, "get,miss": 1},
+                  tenant_lookup_keys_total={"memory": 2, "miss": 1}, not_found_total=1,
+                  miss_keys_total={"unknown": 1}, l1_read_requests_total=3,
+                  l1_read_hit_keys_total=2, l1_read_miss_keys_total=1, l1_read_keys_total=2,
+                  l2_lookup_keys_total=1, hotkey_tracked_total=3,
+                  **self.gets_from_memory)
+        self.assertEqual(client.exists(b"small", b"medium", b"nothing"), [True, True, False])
+        self.assertEqual(client.lookup(b"small", b"medium", b"nothing", b"small"), 2)
+        self.step("EXISTS of three keys, LOOKUP of four", exists_total=1, lookup_total=1,
+                  commands_total={"exists": 1, "lookup": 1},
+                  requests_total={"exists,ok": 1, "lookup,ok": 1}, shard_commands_total=2,
+                  lookup_keys_total={"exists,memory": 2, "exists,miss": 1, "lookup,memory": 3,
+                                     "lookup,miss": 1},
+                  tenant_lookup_keys_total={"memory": 5, "miss": 2}, not_found_total=2,
+                  miss_keys_total={"unknown": 2}, l1_read_requests_total=2,
+                  l1_read_hit_keys_total=5, l1_read_miss_keys_total=2, l2_lookup_keys_total=2,
+                  **self.exists_and_lookup)
+        self.assertEqual(client.delete(b"small", b"nothing"), [lib.OK, lib.NOT_FOUND])
+        self.step("a DELETE of two keys, one of them leased", delete_total=1,
+                  commands_total={"delete": 1}, requests_total={"delete,ok": 1},
+                  shard_commands_total=1, not_found_total=1, blocks_total=-1, **self.a_delete)
+        self.assertEqual([client.put(b"medium", medium), client.put(b"medium", small),
+                          client.put(b"medium", small, flags=lib.REPLACE)],
+                         [lib.OK, lib.CONFLICT, lib.OK])
+        self.step("a put of what is there, of other content, and one that replaces",
+                  commands_total={"put": 3}, requests_total={"put,ok": 2, "put,conflict": 1},
+                  shard_commands_total=3, bytes_in_total=1000, tenant_bytes_total={"in": 1000},
+                  write_total=1, write_bytes_total=1000, tenant_writes_total=1,
+                  l1_write_requests_total=3, l1_write_reserved_keys_total=1,
+                  l1_write_failed_keys_total={"conflict": 1}, l1_written_keys_total=1,
+                  l2_stored_keys_total=1, blocks_total=0, hotkey_tracked_total=3, **self.three_puts)
+        # Both that EXISTS gave have ended: with their blocks, or because a slow machine let time pass.
+        self.assertEqual(self.before.family("memkv_leases_total"), 2)
+        self.assertEqual(self.before["memkv_leases_active"], 0)
+
+    # What families that come with their owners' parts move by in these steps.
+    two_puts = put_of_segments = gets_from_memory = exists_and_lookup = a_delete = three_puts = {}
+
+    def run_reservations(self, client):
+        value = b"r" * 5000
+        status, reservation = client.allocate(b"reserved", value)
+        self.assertEqual(status, lib.OK)
+        self.assertEqual(client.commit(reservation, value), lib.OK)
+        status, reservation = client.allocate(b"given up", value)
+        self.assertEqual(status, lib.OK)
+        self.assertEqual(client.commit(reservation, flags=lib.ABANDON), lib.OK)
+        self.step("two reservations, one committed", allocate_total=2, commit_total=2,
+                  commands_total={"allocate": 2, "commit": 2},
+                  requests_total={"allocate,ok": 2, "commit,ok": 2}, shard_commands_total=4,
+                  bytes_in_total=5000, tenant_bytes_total={"in": 5000}, write_total=1,
+                  write_bytes_total=5000, tenant_writes_total=1, l1_write_requests_total=2,
+                  l1_write_reserved_keys_total=2, l1_written_keys_total=1, l2_stored_keys_total=1,
+                  blocks_total=1, hotkey_tracked_total=2, **self.reservations)
+        self.assertEqual(client.put(b"relaxed", value, flags=lib.RELAXED), lib.OK)
+        self.step("a relaxed put", commands_total={"put": 1}, requests_total={"put,ok": 1},
+                  shard_commands_total=1, bytes_in_total=5000, tenant_bytes_total={"in": 5000},
+                  write_total=1, write_bytes_total=5000, tenant_writes_total=1,
+                  l1_write_requests_total=1, l1_write_reserved_keys_total=1,
+                  l1_written_keys_total=1, l2_stored_keys_total=1, blocks_total=1,
+                  hotkey_tracked_total=1, **self.relaxed)
+
+    reservations = relaxed = {}
+
+    def run_sessions(self, client):
+        self.assertEqual(client.session(7, lib.BEGIN), lib.OK)
+        self.assertEqual(client.put(b"thought", b"t" * 3000, tier=lib.THINK_ACTIVE, session=7),
+                         lib.OK)
+        self.assertEqual(client.session(7, lib.EXIT_THINK, tokens=900, reason=lib.HARD_CAP),
+                         lib.OK)
+        self.step("a session and the end of its reasoning phase", commands_total={
+            "session": 2, "put": 1}, requests_total={"session,ok": 2, "put,ok": 1},
+                  shard_commands_total=3, bytes_in_total=3000, tenant_bytes_total={"in": 3000},
+                  write_total=1, write_bytes_total=3000, tenant_writes_total=1,
+                  l1_write_requests_total=1, l1_write_reserved_keys_total=1,
+                  l1_written_keys_total=1, l2_stored_keys_total=1, blocks_total=1,
+                  demotions_total={"exit_think": 1}, budget_force_total={"hard_cap": 1},
+                  think_tokens_per_session=1, sessions_tracked=1,
+                  blocks_by_tier={"think_complete": 1}, hotkey_tracked_total=1,
+                  **self.a_session)
+        self.assertEqual(client.session(7, lib.END), lib.OK)
+        self.step("its end", commands_total={"session": 1}, requests_total={"session,ok": 1},
+                  shard_commands_total=1, sessions_tracked=-1, **self.session_end)
+        pin = lib.item(lib.PIN, b"thought", expire_s=600)
+        self.assertEqual(client.batch(pin), [lib.OK])
+        self.assertEqual(client.batch(lib.item(lib.UNPIN, b"thought")), [lib.OK])
+        self.step("a pin and its end", commands_total={"pin": 1, "unpin": 1},
+                  requests_total={"pin,ok": 1, "unpin,ok": 1}, shard_commands_total=2,
+                  **self.a_pin)
+        self.assertEqual(self.before.family("memkv_leases_total"), 3)
+        self.assertEqual(self.before["memkv_leases_active"], 0)
+
+    a_session = session_end = a_pin = {}
+
+    def run_tenant(self):
+        client = self.client("batch")
+        values = [letter * 400_000 for letter in (b"1", b"2", b"3")]
+        for number, value in enumerate(values):
+            self.assertEqual(client.put(b"%d" % number, value), lib.OK)
+        self.assertEqual(client.put(b"too much", b"4" * (BLOCK - 1)), lib.QUOTA)
+        self.step("a tenant beyond its quota", commands_total={"put": 4},
+                  requests_total={"put,ok": 3, "put,quota": 1}, shard_commands_total=4,
+                  bytes_in_total=1_200_000, tenant_bytes_total={"batch,in": 1_200_000},
+                  write_total=3, write_bytes_total=1_200_000, tenant_writes_total={"batch": 3},
+                  l1_write_requests_total=4, l1_write_reserved_keys_total=3,
+                  l1_write_failed_keys_total={"no_space": 1}, l1_written_keys_total=3,
+                  l2_stored_keys_total=3, l2_evicted_keys_total=1,
+                  evictions_total={"unhinted": 1}, evictions_by_cause_total={"quota": 1},
+                  tenant_evicted_blocks_total={"batch": 1},
+                  tenant_evictions_caused_total={"batch": 1},
+                  tenant_quota_rejections_total={"batch": 1}, active_tenants=1,
+                  tenant_blocks={"batch": 2}, connections_active=1, hotkey_tracked_total=4,
+                  **self.a_tenant)
+        self.assertEqual(self.before['memkv_tenant_quota_bytes{tenant="batch"}'], MIB)
+
+    a_tenant = {}
+
+    def run_expiry(self, client):
+        self.assertEqual(client.put(b"brief", b"b" * 3000, expire_s=1), lib.OK)
+        end_s = time.monotonic() + WAIT_S_MAX
+        while self.scrape().of("memkv_evictions_by_cause_total", cause="expire") == 0:
+            self.assertLess(time.monotonic(), end_s, "the block does not expire")
+            time.sleep(0.2)
+        self.step("a put that expires", commands_total={"put": 1}, requests_total={"put,ok": 1},
+                  shard_commands_total=1, bytes_in_total=3000,
+                  tenant_bytes_total={"default,in": 3000},
+                  write_total=1, write_bytes_total=3000, tenant_writes_total=1,
+                  l1_write_requests_total=1, l1_write_reserved_keys_total=1,
+                  l1_written_keys_total=1, l2_stored_keys_total=1,
+                  evictions_by_cause_total={"expire": 1}, hotkey_tracked_total=1, **self.an_expiry)
+
+    an_expiry = {}
+
+    def run_admin(self):
+        paths = "memkv_admin_requests_total"
+        before, scrapes = self.scrape(), self.scrapes
+        self.node.http("/v1/health")
+        self.node.http("/v1/nothing")
+        after = self.scrape()
+        moved = {series: after[series] - value for series, value in before.items()
+                 if series.startswith(paths) and after[series] != value}
+        self.assertEqual(moved, {f'{paths}{{path="/v1/health"}}': 1,
+                                 f'{paths}{{path="other"}}': 1,
+                                 f'{paths}{{path="/v1/metrics"}}': self.scrapes - scrapes})
+
+    def run_faults(self):
+        with socket.create_connection(("127.0.0.1", self.node.port)) as stranger:
+            stranger.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 4)
+            stranger.settimeout(WAIT_S_MAX)
+            try:
+                while stranger.recv(4096):
+                    pass
+            except ConnectionError:
+                pass
+        self.step("bytes that are no frame", invalid_requests_total=1)
+
+    def run_restart(self):
+        """What was put is read from the drive; what rots there under a pin breaks a promise."""
+        marker = os.urandom(64)
+        client = self.client()
+        value, rotten = os.urandom(60_000), marker * 1000
+        self.assertEqual([client.put(b"kept", value), client.put(b"rotten", rotten)],
+                         [lib.OK, lib.OK])
+        self.node.terminate()
+        self.start(extra=self.extra)
+        self.assertEqual(self.before["memkv_store_epoch{device=\"d00\"}"], 2)
+        client = self.client()
+        self.assertEqual(client.batch(lib.item(lib.PIN, b"rotten", expire_s=600)), [lib.OK])
+        with open(self.store, "r+b") as file:
+            at = file.read().index(rotten)
+            file.seek(at + 30_000)
+            file.write(b"\0" * 8)
+            file.flush()
+            os.fsync(file.fileno())
+        self.assertEqual(client.get_whole(b"kept"), value)
+        self.assertEqual(client.get(b"kept", offset=10, length=90), value[10:100])
+        self.assertEqual(client.get(b"rotten"), "checksum")
+        self.step("gets behind a restart", commands_total={"get": 3, "pin": 1},
+                  requests_total={"get,ok": 2, "get,not_found": 1, "pin,ok": 1},
+                  shard_commands_total=4, bytes_out_total=60_090,
+                  tenant_bytes_total={"default,out": 60_090},
+                  lookup_keys_total={"get,drive": 1, "get,memory": 1, "get,miss": 1},
+                  tenant_lookup_keys_total={"default,drive": 1, "default,memory": 1,
+                                            "default,miss": 1},
+                  not_found_total=1, miss_keys_total={"checksum": 1}, read_total=1,
+                  read_bytes_total=60_000, l1_read_requests_total=3, l1_read_hit_keys_total=1,
+                  l1_read_miss_keys_total=2, l1_read_keys_total=1, l1_written_keys_total=1,
+                  l2_lookup_keys_total=2, l2_hit_keys_total=1, l2_loaded_keys_total=1,
+                  l2_load_failures_total={"checksum": 1}, checksum_failures_total={"payload": 1},
+                  repairs_total={"quarantined_slot": 1}, promise_broken_total=1,
+                  leases_total={"overridden": 1}, leases_active=0, blocks_total=-1,
+                  connections_active=1, hotkey_tracked_total=3, **self.a_restart)
+
+    a_restart = {}
+    extra = "tenants: {quotas: 'batch=1MiB'}\n"
+
+    def test_workload__every_step__moves_what_it_should(self):
+        self.start(extra=self.extra)
+        client = self.client()
+        self.run_requests(client)
+        self.run_reservations(client)
+        self.run_sessions(client)
+        self.run_tenant()
+        self.run_expiry(client)
+        self.run_faults()
+        self.run_admin()
+        self.run_restart()
+
+
+if __name__ == "__main__":
+    unittest.main()
