@@ -274,6 +274,25 @@ class RequestTest(LogTest):
         self.assertIn("Retrieved 1 of 1 blocks", said)
         self.assertNotIn("NOBODY", said)
 
+    def test_tokens__right_and_wrong__stand_in_no_line_and_in_no_answer(self):
+        secret, wrong = "SECRET-" * 6, "GUESSED-" * 6
+        with open(self.path("token"), "w", encoding="ascii") as file:
+            file.write(secret + "\n")
+        os.chmod(self.path("token"), 0o600)
+        with Node(*self.config("log: {level: trace}\n"
+                               "admin: {tokens: [{role: operator, file: token}]}\n")) as node:
+            node.ready()
+            for token, status in ((secret, 200), (wrong, 401), (secret[:-1], 401)):
+                got, text = node.http_tcp("/v1/logs", headers={"Authorization": f"Bearer {token}"})
+                self.assertEqual(got, status)
+                self.assertNotIn(secret[:-1], text)
+                self.assertNotIn(wrong, text)
+            node.terminate()
+            said = "\n".join(node.lines + node.errors)
+        self.assertNotIn("SECRET", said)
+        self.assertNotIn("GUESSED", said)
+        self.assertIn("an admin request was refused", said)
+
     def test_load__volumes__stay_within_their_bounds(self):
         """Fewer than 1 ERROR, 10 WARN and 100 INFO lines a minute, and what the metric counts."""
         store = Store()
