@@ -12,6 +12,7 @@ import tempfile
 import time
 import unittest
 
+import test_drive_faults
 from load import Load, Store
 from node import MEMKV, SOURCE, Node, environment, free_port, run_memkv
 
@@ -336,6 +337,31 @@ class RequestTest(LogTest):
                 return counts
             wait_until(lambda: told() == written(), "the metric and the lines are the same")
             self.assertGreater(told()["info"], 0)
+
+
+class FaultTest(LogTest):
+    def test_drive_fails__puts_go_on__a_few_lines_say_so(self):
+        faults = test_drive_faults.Faults(self.path("faults"))
+        self.addCleanup(faults.close)
+        config = self.config("log: {format: text}\n")
+        with open(self.path("memkv.yaml"), encoding="utf-8") as file:
+            text = file.read().replace("{media: store, size: 256MiB}",
+                                       "{media: d0, size: 64MiB}, {media: d1, size: 64MiB}")
+        with open(self.path("memkv.yaml"), "w", encoding="utf-8") as file:
+            file.write(text)
+        with Node(*config, program=test_drive_faults.FAULTY,
+                  env=environment(MKV_FAULTY_DRIVES=self.path("faults"))) as node:
+            node.ready()
+            before = len(node.errors)
+            faults.fail(0, "read", "write", "flush", "trim")
+            for number in range(40):
+                node.command("put", f"key-{number}", os.path.join(SOURCE, "LICENSE"))
+            node.wait_for("is taken out of service")
+            node.terminate()
+            lines = node.errors[before:]
+        counts = {level: sum(f"Z {level} " in line for line in lines) for level in LEVELS}
+        self.assertIn(counts["ERROR"], (1, 2), lines)
+        self.assertLess(counts["WARN"], 10, lines)
 
 
 class StuckReaderTest(LogTest):
