@@ -159,6 +159,8 @@ enum mkv_message_kind {
 
 /* Of EXISTS: the lease is granted only while few are. */
 #define MKV_LEASE_SHORT 0x800u
+/* Of EXISTS: whoever asks does not use the block; so it is worth no more for it. */
+#define MKV_EXISTS_NO_USE 0x4000u
 
 struct mkv_message {
     enum mkv_message_kind kind;
