@@ -36,7 +36,7 @@ static bool choose(struct mkv_volume *volume, uint32_t slot_units, struct mkv_ex
 
 bool mkv_volume_empty_request(struct mkv_volume *volume, uint32_t slot_units) {
     struct empty_job *job = &volume->empty_job;
-    if (volume->state != MKV_VOLUME_SERVING) {
+    if (volume->state != MKV_VOLUME_SERVING || volume->config.never_empties) {
         return false;
     }
     if (job->active && job->slot_units == slot_units) {

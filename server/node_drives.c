@@ -361,6 +361,7 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
         mkv_drive_set_outside(volume->drive_uuid, &volume->drive_set); /* it joins, if it is new */
     }
     volume->eviction = node->config.storage.eviction == MKV_CONFIG_EVICTION_ON;
+    volume->never_empties = !volume->eviction;
     volume->scrub_rate = node->config.storage.scrub_rate;
     volume->session_idle_ns = node->config.storage.session_idle_s * NS_PER_S;
     volume->session_max = (uint32_t)node->config.storage.sessions_max;

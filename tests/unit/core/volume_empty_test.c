@@ -49,6 +49,19 @@ static uint32_t present(struct rig *rig, uint32_t first, uint32_t count) {
     return found;
 }
 
+static void test_volume_empty__told_never_to__put_is_refused_and_all_stays(void **state) {
+    (void)state;
+    uint32_t count;
+    struct rig *rig = rig_full(&count);
+    rig->config.never_empties = true;
+    rig_reopen(rig);
+    rig_tick(rig, 100 * SECOND_NS);
+    assert_int_equal(rig_put(rig, "small", SMALL, 9, 0), MKV_STATUS_NO_SPACE);
+    assert_int_equal(rig_stats(rig).evictions_total, 0);
+    assert_int_equal(present(rig, 0, count), count);
+    rig_destroy(rig);
+}
+
 static void test_volume_empty__class_without_extents__takes_the_coldest_one(void **state) {
     (void)state;
     uint32_t count;
@@ -268,6 +281,7 @@ static void test_volume_empty__close__gives_up_and_answers(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_volume_empty__told_never_to__put_is_refused_and_all_stays),
         cmocka_unit_test(test_volume_empty__class_without_extents__takes_the_coldest_one),
         cmocka_unit_test(test_volume_empty__own_extents_as_cold__take_from_no_other_class),
         cmocka_unit_test(test_volume_empty__slot_that_stays_held__another_extent_is_taken),

@@ -357,6 +357,7 @@ static void test_config__front_and_volume__come_back(void **state) {
     memset(&volume, 0x44, sizeof volume);
     volume.trim = true;
     volume.eviction = true;
+    volume.never_empties = true;
     volume.drive_set.count = MKV_VOLUMES_MAX;
     writer = mkv_codec_writer(first, sizeof first);
     mkv_record_volume_config(&writer, &volume);
@@ -365,6 +366,7 @@ static void test_config__front_and_volume__come_back(void **state) {
     volume_back.ghost_count = 0;
     volume_back.trim = false;
     volume_back.eviction = false;
+    volume_back.never_empties = false;
     reader = mkv_codec_reader(first, writer.at);
     mkv_record_volume_config(&reader, &volume_back);
     assert_false(reader.failed);
@@ -439,12 +441,14 @@ static void test_codec__every_byte_that_is_no_padding__is_carried(void **state) 
     memset(&volume, 0x44, sizeof volume);
     volume.trim = true;
     volume.eviction = true;
+    volume.never_empties = true;
     volume.drive_set.count = MKV_VOLUMES_MAX;
     writer = mkv_codec_writer(first, sizeof first);
     mkv_record_volume_config(&writer, &volume);
     memset(&volume, MARK, sizeof volume);
     volume.trim = false;
     volume.eviction = false;
+    volume.never_empties = false;
     reader = mkv_codec_reader(first, writer.at);
     mkv_record_volume_config(&reader, &volume);
     assert_int_equal(count_other(&volume, sizeof volume, MARK), FIELD_BYTES(mkv_volume_config));
