@@ -29,6 +29,8 @@
     PATH(CATALOG, "/v1/metrics/catalog")                                                           \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
+    PATH(LOG_LEVEL, "/v1/log-level")                                                               \
+    PATH(LOGS, "/v1/logs")                                                                         \
     PATH(LATENCY, "/v1/latency")                                                                   \
     PATH(HOTKEYS, "/v1/hotkeys")                                                                   \
     PATH(PREFIXES, "/v1/prefixes")                                                                 \

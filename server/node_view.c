@@ -197,6 +197,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
         out->trace_spans_exported_total = spans.exported;
         out->trace_spans_dropped_total = spans.dropped;
     }
+    mkv_node_telemetry_fill(node, out);
     pthread_mutex_lock(&node->mutex);
     out->warning_count = node->warning_count;
     memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);

@@ -49,6 +49,8 @@
 
 struct mkv_audit;
 struct mkv_observer;
+struct mkv_request_events;
+struct mkv_request_log;
 struct mkv_tracer;
 struct mkv_shard;
 struct mkv_shard_stats;
@@ -80,6 +82,9 @@ struct mkv_shard_options {
      * recorded. */
     struct mkv_recorder *recorder;
     struct mkv_audit *audit; /* for deleted keys; used until the shard is destroyed. NULL: none */
+    /* For the observer, as are those behind; they outlive the shard. */
+    struct mkv_request_log *requests;
+    const struct mkv_request_events *events;
     /* What the observer keeps, whose other options the shard sets; see observer.h. */
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;
