@@ -335,6 +335,7 @@ static bool start_thread(struct mkv_audit *audit) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
     MKV_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
     const int result = pthread_create(&audit->thread, NULL, run, audit);
     MKV_ASSERT(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);

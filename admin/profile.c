@@ -87,6 +87,19 @@ static bool load_profiler(struct profiler *profiler) {
     return found;
 }
 
+/* At its end the profiler prints a line, to where the log's lines are. All else of the daemon writes
+ * to the descriptor and not to this stream, so nothing else goes the same way meanwhile. */
+static void stop_quietly(const struct profiler *profiler) {
+    FILE *nowhere = fopen("/dev/null", "we");
+    FILE *kept = stderr;
+    stderr = nowhere == NULL ? kept : nowhere;
+    profiler->stop();
+    stderr = kept;
+    if (nowhere != NULL) {
+        (void)fclose(nowhere);
+    }
+}
+
 /* What was written into a file of memory. */
 static struct mkv_admin_reply read_profile(int fd) {
     const off_t end = lseek(fd, 0, SEEK_END);
@@ -123,7 +136,7 @@ static struct mkv_admin_reply take_profile(struct mkv_later *later, uint64_t sec
     struct mkv_admin_reply reply;
     if (profiler.start(path) != 0) {
         (void)mkv_later_sleep(later, seconds);
-        profiler.stop();
+        stop_quietly(&profiler);
         reply = read_profile(fd);
     } else {
         reply = mkv_admin_refuse(

@@ -143,7 +143,9 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
         answer->miss = miss;
         return;
     }
-    mkv_volume_policy_used(volume, slot, false);
+    if ((message->flags & MKV_EXISTS_NO_USE) == 0) {
+        mkv_volume_policy_used(volume, slot, false);
+    }
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     answer->status = MKV_STATUS_OK;
     answer->length_units = entry->length_units;

@@ -273,6 +273,7 @@ static bool threads_start(struct whole_log *whole, int fd) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     whole->started = pthread_create(&whole->thread, NULL, log_thread, whole) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);

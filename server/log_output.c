@@ -140,6 +140,7 @@ static int thread_start(struct mkv_log_output *output) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int result = pthread_create(&output->thread, NULL, output_thread, output);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -79,8 +79,8 @@ static void raise_of_drive(struct mkv_node *node, const struct mkv_watch_finding
     const uint64_t *figures = finding->figures;
     if (finding->code == MKV_ADMIN_WARNING_DRIVE_SLOW) {
         mkv_node_warn(node, finding->code, drive,
-                      "look at its SMART data, its temperature and its link (nvme smart-log, lspci "
-                      "-vv); replace it if it stays slow",
+                      "follow docs/runbooks/drive-slow.md: its SMART data, temperature and link "
+                      "(nvme smart-log, lspci -vv); replace it if it stays slow",
                       "drive %s is slow: p99 %.1f ms, its siblings %.1f ms", drive->name,
                       (double)figures[0] / 1e6, (double)figures[1] / 1e6);
     } else if (finding->code == MKV_ADMIN_WARNING_DRIVE_STALLED) {
@@ -243,6 +243,7 @@ bool mkv_node_watch_begin(struct mkv_node *node, struct mkv_backend_error *error
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int result = pthread_create(&node->watch->thread, NULL, run, node->watch);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -83,6 +83,7 @@ bool mkv_recorder_ring_start(struct mkv_recorder_ring *ring, int fd, uint64_t fi
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     result = pthread_create(&ring->thread, NULL, ring_thread, ring);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -187,12 +187,12 @@ struct mkv_shard_answer {
 };
 
 /*
- * Asks a volume something that changes none of its blocks: EXISTS with lease_ns 0, SCAN or COUNT.
- * `data` is that of the message; front_op and bytes need not be set. OK: `answer` has what the
- * volume says, whose status may be any. UNAVAILABLE: the volume does not serve. DEADLINE: it has
- * not answered within wait_ns, or others were asking all that time. Questions wait for each other,
- * and none keeps the shard's thread for longer than a request of a client does. From any thread but
- * the shard's.
+ * Asks a volume something that changes none of its blocks: EXISTS with lease_ns 0, which then is no
+ * use of the block, SCAN or COUNT. `data` is that of the message; front_op and bytes need not be
+ * set. OK: `answer` has what the volume says, whose status may be any. UNAVAILABLE: the volume does
+ * not serve. DEADLINE: it has not answered within wait_ns, or others were asking all that time.
+ * Questions wait for each other, and none keeps the shard's thread for longer than a request of a
+ * client does. From any thread but the shard's.
  */
 enum mkv_status mkv_shard_ask(struct mkv_shard *shard, const struct mkv_message *message,
                               const uint8_t *data, uint64_t wait_ns,

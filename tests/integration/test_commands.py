@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every command of `memkv admin` against real daemons, and the command lines that must be refused."""
+"""Every command of `memkv admin` against real daemons, and command lines that are refused."""
 
 import json
 import os

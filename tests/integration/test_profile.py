@@ -101,6 +101,8 @@ class ProfileTest(unittest.TestCase):
         status, body = self.fetch(node, "/debug/pprof/profile?seconds=1")
         self.assertEqual(status, 200)
         self.assertIn(b"memkv", body)
+        # Its log is what it was before: lines of its own.
+        self.assertEqual([line for line in node.errors if "PROFILE" in line], [])
         taker, answers = self.taking(node, 300)
         status, body = node.http("/debug/pprof/profile?seconds=1")
         self.assertEqual(status, 409)

@@ -100,6 +100,14 @@ class RulesTest(unittest.TestCase):
             for link in re.findall(r"\]\(([^)]+)\)", read(page)):
                 self.check_link(page, link)
 
+    def test_operations__pages_that_messages_name__are_there(self):
+        named = set()
+        for path in glob.glob(os.path.join(SOURCE, "server/*.c")):
+            named.update(re.findall(r"docs/[a-z/-]+\.md", read(path)))
+        self.assertIn("docs/runbooks/drive-slow.md", named)
+        for page in sorted(named):
+            self.check_link(os.path.join(SOURCE, "README.md"), page)
+
     def test_operations__metrics_and_keys__are_there(self):
         contract = {line.split("\t")[0] for line in read(CONTRACT).splitlines()
                     if line and not line.startswith("#")}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules of doctor, each on JSON that it must find something in, and on JSON of a healthy node. */
+/* The rules of doctor: each on JSON in which it must find something; none on a healthy node. */
 #include "admin/doctor.h"
 
 #include "tests/unit/admin/test.h"
