@@ -18,8 +18,8 @@
  *      which nobody holds during I/O.
  *  I3  Nothing goes unnoticed: what finds no room is counted, and a record says how many, once
  *      there is room again. A record that cannot be written stays at the head and is tried again.
- *  I4  Refusals of one kind, from one host and credential, are at most MKV_AUDIT_REFUSALS_MAX records a window;
- *      the others are counted in one more when the window ends.
+ *  I4  Refusals of one kind, from one host and credential, are at most MKV_AUDIT_REFUSALS_MAX
+ *      records a window; the others are counted in one more when the window ends.
  *
  * Not responsible for: what is hashed and what a crash leaves (audit_record.h, audit_file.h).
  */

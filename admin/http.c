@@ -28,6 +28,7 @@ struct listener {
     struct mkv_admin_http *http;
     struct MHD_Daemon *daemon; /* NULL: there is no such socket */
     bool is_unix;
+    bool metrics_only;
 };
 
 struct mkv_admin_http {
@@ -35,7 +36,9 @@ struct mkv_admin_http {
     struct mkv_admin_auth auth;
     struct listener tcp;
     struct listener local;
+    struct listener metrics;
     bool profiles_anywhere;
+    bool metrics_off;
     struct mkv_later *later;
     pthread_mutex_t mutex; /* of all that follows, and of calling the provider */
     struct mkv_admin_snapshot *snapshot;
@@ -173,11 +176,18 @@ static struct mkv_admin_reply refuse_peer(struct mkv_admin_http *http,
                             mkv_admin_roles[role]);
 }
 
-static struct mkv_admin_reply make_reply(struct mkv_admin_http *http,
+static struct mkv_admin_reply make_reply(const struct listener *listener,
                                          struct mkv_admin_request *request) {
+    struct mkv_admin_http *http = listener->http;
     const enum mkv_admin_path path = mkv_admin_path_find(request->path, &request->rest);
     const struct mkv_admin_route *route = mkv_admin_route_find(path, request->method);
     http->counters.requests_total[path]++;
+    if (listener->metrics_only && path != MKV_ADMIN_PATH_METRICS) {
+        return mkv_admin_refuse(MHD_HTTP_NOT_FOUND, "this port serves /metrics alone");
+    }
+    if (http->metrics_off && path == MKV_ADMIN_PATH_METRICS) {
+        return mkv_admin_refuse(MHD_HTTP_NOT_FOUND, "metrics are off: prometheus.enabled is false");
+    }
     if (route == NULL) {
         return refuse_route(request, path);
     }
@@ -336,7 +346,7 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
     }
     identify(listener, connection, &request.peer);
     pthread_mutex_lock(&http->mutex);
-    const struct mkv_admin_reply reply = make_reply(http, &request);
+    const struct mkv_admin_reply reply = make_reply(listener, &request);
     pthread_mutex_unlock(&http->mutex);
     if (reply.later != NULL) {
         exchange->later = reply.later;
@@ -484,16 +494,21 @@ bool mkv_admin_http_start(const struct mkv_admin_http_options *options,
         made->tcp.http = made;
         made->local.http = made;
         made->local.is_unix = true;
+        made->metrics.http = made;
+        made->metrics.metrics_only = true;
+        made->metrics_off = options->metrics_off;
         made->snapshot = calloc(1, sizeof *made->snapshot);
     }
     if (made == NULL || made->snapshot == NULL || made->later == NULL ||
         !listener_start(&made->tcp, options->tcp_fd) ||
-        !listener_start(&made->local, options->unix_fd)) {
+        !listener_start(&made->local, options->unix_fd) ||
+        !listener_start(&made->metrics, options->metrics_fd > 0 ? options->metrics_fd : -1)) {
         snprintf(error, MKV_ADMIN_ERROR_BYTES,
                  "the admin listener cannot start: %s; free memory, threads or descriptors",
                  strerror(errno));
         if (made != NULL) {
             listener_take_back(&made->tcp);
+            listener_take_back(&made->local);
         }
         http_free(made);
         return false;
@@ -513,6 +528,9 @@ void mkv_admin_http_stop(struct mkv_admin_http *http) {
     }
     if (http->local.daemon != NULL) {
         MHD_stop_daemon(http->local.daemon);
+    }
+    if (http->metrics.daemon != NULL) {
+        MHD_stop_daemon(http->metrics.daemon);
     }
     http_free(http);
 }

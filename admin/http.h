@@ -5,8 +5,9 @@
  * paths there are, what they take and who may ask: routes.h.
  *
  *     TCP  ----thread--+
- *                      +--mutex--> route --> role --> handler --> answer
- *     Unix ----thread--+
+ *     Unix ----thread--+--mutex--> route --> role --> handler --> answer
+ *     TCP  ----thread--+
+ *     (metrics alone)
  *
  * Invariants
  *  I1  Connections, memory for each, the time one may be idle, and what is read of a request's body
@@ -50,6 +51,8 @@ struct mkv_admin_http_options {
     const struct mkv_admin_provider *provider; /* copied, as is this: */
     const struct mkv_admin_auth *auth;
     bool profiles_anywhere; /* profiles are for operators on other machines, too */
+    int metrics_fd;         /* a listening stream socket for metrics alone; 0: none */
+    bool metrics_off;       /* there are no metrics at any socket */
 };
 
 /*

@@ -13,7 +13,7 @@ struct mkv_admin_reply mkv_admin_reply_text(unsigned status, const char *text) {
 }
 
 struct mkv_admin_reply mkv_admin_reply_json(unsigned status, json_t *object) {
-    char *body = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    char *body = object == NULL ? NULL : json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(15));
     json_decref(object);
     return (struct mkv_admin_reply){
         .status = status,

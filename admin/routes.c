@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "admin/audit_endpoint.h"
+#include "admin/endpoint_logs.h"
 #include "admin/endpoints.h"
 #include "admin/observed_endpoints.h"
 #include "admin/profile.h"
+#include "admin/system.h"
+#include "admin/why.h"
 
 const char *const mkv_admin_paths[] = {
 #define MKV_ADMIN_PATH_TEXT(name, path) path,
@@ -35,12 +38,18 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_SLOW, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_slow},
     {MKV_ADMIN_PATH_CLIENTS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_clients},
     {MKV_ADMIN_PATH_TENANT, {NULL}, MKV_ADMIN_DELETE, OPERATOR, mkv_endpoint_tenant_drop},
+    {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_log_level},
+    {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_PUT, OPERATOR, mkv_endpoint_log_level_set},
+    {MKV_ADMIN_PATH_LOGS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_logs},
     {MKV_ADMIN_PATH_PROFILE, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_profile},
     {MKV_ADMIN_PATH_HEAP, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_heap},
     {MKV_ADMIN_PATH_SYMBOL, {NULL}, MKV_ADMIN_GET | MKV_ADMIN_POST, OPERATOR, mkv_endpoint_symbol},
     {MKV_ADMIN_PATH_CMDLINE, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_cmdline},
     {MKV_ADMIN_PATH_AUDIT, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit},
     {MKV_ADMIN_PATH_AUDIT_VERIFY, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit_verify},
+    {MKV_ADMIN_PATH_WHY, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_why},
+    {MKV_ADMIN_PATH_CONFIG, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_config},
+    {MKV_ADMIN_PATH_SYSTEM, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_system},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];
 

@@ -29,6 +29,8 @@
     PATH(CATALOG, "/v1/metrics/catalog")                                                           \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
+    PATH(LOG_LEVEL, "/v1/log-level")                                                               \
+    PATH(LOGS, "/v1/logs")                                                                         \
     PATH(LATENCY, "/v1/latency")                                                                   \
     PATH(HOTKEYS, "/v1/hotkeys")                                                                   \
     PATH(PREFIXES, "/v1/prefixes")                                                                 \
@@ -40,7 +42,10 @@
     PATH(SYMBOL, "/debug/pprof/symbol")                                                            \
     PATH(CMDLINE, "/debug/pprof/cmdline")                                                          \
     PATH(AUDIT, "/v1/audit")                                                                       \
-    PATH(AUDIT_VERIFY, "/v1/audit/verify")
+    PATH(AUDIT_VERIFY, "/v1/audit/verify")                                                         \
+    PATH(WHY, "/v1/why")                                                                           \
+    PATH(CONFIG, "/v1/config")                                                                     \
+    PATH(SYSTEM, "/v1/system")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

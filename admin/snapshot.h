@@ -248,6 +248,7 @@ struct mkv_admin_snapshot {
     char commit[MKV_ADMIN_NAME_BYTES];  /* "3fa9c02"; "" where it is not known */
     enum mkv_admin_node_state state;
     uint32_t epoch; /* the highest of all drives */
+    uint64_t taken_ms; /* Unix time of this snapshot */
     uint64_t uptime_ns;
     /* The longest time that a shard has not finished a step. A shard with nothing to do finishes
      * one every second all the same. */
@@ -290,6 +291,7 @@ struct mkv_admin_snapshot {
 };
 
 struct mkv_admin_observed_ops;
+struct mkv_admin_why;
 struct mkv_audit;
 
 /* A request that was not let through. */
@@ -301,6 +303,20 @@ struct mkv_admin_refusal {
     const struct mkv_admin_peer *peer;
 };
 
+#define MKV_ADMIN_LOG_LEVEL_BYTES 256u
+#define MKV_ADMIN_LOG_PROBLEM_BYTES 192u
+
+/* The log of the node: its last lines, and which it writes. Each may be called at any time. */
+struct mkv_admin_log {
+    void *context;
+    /* The last lines as they stand in the log, with a closing NUL; the caller frees them. NULL when
+     * there is no memory. `*json`: each is a JSON object, else text. */
+    char *(*last)(void *context, uint32_t line_count, size_t *bytes, bool *json);
+    void (*level)(void *context, char out[MKV_ADMIN_LOG_LEVEL_BYTES]);
+    /* False where the text is no level, and then why. */
+    bool (*level_set)(void *context, const char *text, char problem[MKV_ADMIN_LOG_PROBLEM_BYTES]);
+};
+
 /* Whoever answers for the node. The functions are called on the listener's threads, one at a time,
  * from the listener's start to its stop; they must not wait for a drive or a client. */
 struct mkv_admin_provider {
@@ -310,12 +326,18 @@ struct mkv_admin_provider {
      * is durable; NOT_FOUND; FORBIDDEN for the default one; UNKNOWN when nobody can say; or
      * UNAVAILABLE. NULL: tenants cannot be dropped now. */
     enum mkv_status (*tenant_drop)(void *context, const char *name);
+    struct mkv_admin_log log; /* `last` NULL: the node has none to show */
     /* What is known of single requests, keys and clients: observed.h. NULL: the node does not serve
      * yet. */
     const struct mkv_admin_observed_ops *observed;
     /* Hears of every request that is answered 401 or 403. May be NULL. */
     void (*refused)(void *context, const struct mkv_admin_refusal *refusal);
     struct mkv_audit *audit; /* where operations are recorded; NULL: nowhere */
+    /* What is known of a key, without changing anything. Not OK: the node cannot tell now. */
+    enum mkv_status (*why)(void *context, const char *tenant, const uint8_t *key,
+                           uint32_t key_bytes, struct mkv_admin_why *out);
+    /* The configuration in force as JSON, without secrets; the caller frees it. */
+    char *(*config)(void *context);
 };
 
 #endif

@@ -62,6 +62,7 @@ static json_t *node_json(const struct mkv_admin_snapshot *snapshot) {
     set_text(node, "version", snapshot->version);
     set_text_or_null(node, "commit", snapshot->commit);
     set_count(node, "epoch", snapshot->epoch);
+    set_text_or_null(node, "config_hash", snapshot->config_hash);
     set_count(node, "drive_set_version", snapshot->drive_set_version);
     set_count(node, "drive_set_members", snapshot->drive_set_members);
     return node;
@@ -131,6 +132,24 @@ static json_t *io_json(const struct mkv_admin_drive *drive) {
     return io;
 }
 
+/* null: there was none. */
+static void set_latency(json_t *object, const char *name, uint64_t latency_ns) {
+    if (latency_ns == 0) {
+        json_object_set_new(object, name, json_null());
+    } else {
+        set_count(object, name, mkv_divide_up_u64(latency_ns, 1000));
+    }
+}
+
+static json_t *device_recent_json(const struct mkv_admin_drive_recent *source) {
+    json_t *recent = json_object();
+    set_count(recent, "read_bytes_per_second", source->read_bytes_s);
+    set_count(recent, "write_bytes_per_second", source->write_bytes_s);
+    set_latency(recent, "read_p99_us", source->read_p99_ns);
+    set_latency(recent, "write_p99_us", source->write_p99_ns);
+    return recent;
+}
+
 static json_t *device_json(const struct mkv_admin_drive *drive,
                            const struct mkv_admin_drive_figures *figures) {
     json_t *device = json_object();
@@ -154,6 +173,7 @@ static json_t *device_json(const struct mkv_admin_drive *drive,
     json_object_set_new(device, "classes", classes_json(&drive->volume));
     set_count(device, "errors", figures->io_errors);
     json_object_set_new(device, "io", io_json(drive));
+    json_object_set_new(device, "recent", device_recent_json(&drive->recent));
     return device;
 }
 
@@ -175,8 +195,18 @@ static json_t *storage_json(const struct mkv_admin_snapshot *snapshot) {
     set_count(storage, "raw_bytes_total", sum.bytes_raw);
     set_count(storage, "usable_bytes_total", sum.bytes_usable);
     set_count(storage, "used_bytes_total", sum.bytes_used);
+    set_count(storage, "payload_bytes_total", snapshot->payload_bytes);
     json_object_set_new(storage, "devices", devices);
     return storage;
+}
+
+/* Seconds from a time to that of the snapshot; null: it never was. */
+static void set_age(json_t *object, const char *name, uint64_t time_ms, uint64_t now_ms) {
+    if (time_ms == 0) {
+        json_object_set_new(object, name, json_null());
+    } else {
+        set_count(object, name, now_ms > time_ms ? (now_ms - time_ms) / 1000 : 0);
+    }
 }
 
 static json_t *journal_json(const struct mkv_admin_snapshot *snapshot) {
@@ -190,6 +220,8 @@ static json_t *journal_json(const struct mkv_admin_snapshot *snapshot) {
         set_count(drive, "lag", mkv_admin_journal_lag(volume));
         set_count(drive, "ring_blocks", volume->journal_ring_blocks);
         set_count(drive, "checkpoints", volume->checkpoints_total);
+        set_age(drive, "checkpoint_age_seconds", snapshot->drives[index].checkpoint_ms,
+                snapshot->taken_ms);
         set_text(drive, "directory", mkv_directory_state_name(volume->directory.state));
         set_count(drive, "directory_lag", volume->directory_lag);
         json_array_append_new(journal, drive);
@@ -199,7 +231,13 @@ static json_t *journal_json(const struct mkv_admin_snapshot *snapshot) {
 
 /* ---- keys and clients ------------------------------------------------------------------------ */
 
-static json_t *tenant_json(const struct mkv_admin_tenant *source) {
+/* A rate of what happened in the window. */
+static void set_rate(json_t *object, const char *name, uint64_t count, uint64_t window_ns) {
+    const double seconds = (double)window_ns / (double)NS_PER_S;
+    json_object_set_new(object, name, json_real(window_ns == 0 ? 0 : (double)count / seconds));
+}
+
+static json_t *tenant_json(const struct mkv_admin_tenant *source, uint64_t window_ns) {
     json_t *tenant = json_object();
     set_text(tenant, "tenant", source->name);
     set_count(tenant, "blocks", source->blocks);
@@ -209,6 +247,12 @@ static json_t *tenant_json(const struct mkv_admin_tenant *source) {
     } else {
         set_count(tenant, "quota_bytes", source->quota_bytes);
     }
+    json_t *recent = json_object();
+    set_count(recent, "found_keys", source->recent.keys_found);
+    set_count(recent, "missed_keys", source->recent.keys_missed);
+    set_rate(recent, "evicted_per_second", source->recent.evicted, window_ns);
+    set_rate(recent, "caused_per_second", source->recent.caused, window_ns);
+    json_object_set_new(tenant, "recent", recent);
     return tenant;
 }
 
@@ -217,7 +261,8 @@ static json_t *tenants_json(const struct mkv_admin_snapshot *snapshot) {
     json_t *tenants = json_array();
     for (uint32_t index = 0; index < snapshot->tenant_count && index < MKV_ADMIN_TENANTS_TOLD;
          index++) {
-        json_array_append_new(tenants, tenant_json(&snapshot->tenants[index]));
+        json_array_append_new(tenants,
+                              tenant_json(&snapshot->tenants[index], snapshot->recent.window_ns));
     }
     return tenants;
 }
@@ -225,11 +270,37 @@ static json_t *tenants_json(const struct mkv_admin_snapshot *snapshot) {
 struct mkv_admin_reply mkv_admin_tenants(const struct mkv_admin_snapshot *snapshot) {
     json_t *tenants = json_array();
     for (uint32_t index = 0; index < snapshot->tenant_count; index++) {
-        json_array_append_new(tenants, tenant_json(&snapshot->tenants[index]));
+        json_array_append_new(tenants,
+                              tenant_json(&snapshot->tenants[index], snapshot->recent.window_ns));
     }
     json_t *object = json_object();
     json_object_set_new(object, "tenants", tenants);
     return mkv_admin_reply_json(MHD_HTTP_OK, object);
+}
+
+static json_t *misses_json(const uint64_t keys_by_miss[MKV_MISS_COUNT]) {
+    json_t *misses = json_object();
+    for (uint32_t miss = MKV_MISS_UNKNOWN; miss < MKV_MISS_COUNT; miss++) {
+        set_count(misses, mkv_admin_misses[miss - 1], keys_by_miss[miss]);
+    }
+    return misses;
+}
+
+/* The last ten minutes. */
+static json_t *recent_json(const struct mkv_admin_snapshot *snapshot) {
+    const struct mkv_admin_recent *source = &snapshot->recent;
+    json_t *recent = json_object();
+    set_count(recent, "window_seconds", source->window_ns / NS_PER_S);
+    set_count(recent, "memory_keys", source->keys_memory);
+    set_count(recent, "drive_keys", source->keys_drive);
+    set_count(recent, "miss_keys", source->keys_miss);
+    json_object_set_new(recent, "misses", misses_json(source->keys_by_miss));
+    if (source->residency_s == UINT64_MAX) {
+        json_object_set_new(recent, "residency_seconds", json_null());
+    } else {
+        set_count(recent, "residency_seconds", source->residency_s);
+    }
+    return recent;
 }
 
 static json_t *tiers_json(const struct mkv_admin_snapshot *snapshot) {
@@ -249,11 +320,7 @@ static json_t *lookups_json(const struct mkv_admin_snapshot *snapshot) {
     set_count(object, "memory_keys", lookups.keys_memory);
     set_count(object, "drive_keys", lookups.keys_drive);
     set_count(object, "miss_keys", lookups.keys_miss);
-    json_t *misses = json_object();
-    for (uint32_t miss = MKV_MISS_UNKNOWN; miss < MKV_MISS_COUNT; miss++) {
-        set_count(misses, mkv_admin_misses[miss - 1], lookups.keys_by_miss[miss]);
-    }
-    json_object_set_new(object, "misses", misses);
+    json_object_set_new(object, "misses", misses_json(lookups.keys_by_miss));
     return object;
 }
 
@@ -292,6 +359,7 @@ struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapsho
     set_count(status, "tenants_total", snapshot->tenant_count);
     json_object_set_new(status, "tiers", tiers_json(snapshot));
     json_object_set_new(status, "lookups", lookups_json(snapshot));
+    json_object_set_new(status, "recent", recent_json(snapshot));
     json_object_set_new(status, "requests", requests_json(snapshot));
     json_t *rdma = json_object();
     set_count(rdma, "active_connections", 0);

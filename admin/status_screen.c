@@ -135,7 +135,12 @@ static void append_node(const json_t *status, struct mkv_text *out) {
     if (strcmp(commit, "-") != 0) {
         mkv_text_format(out, " (%s)", commit);
     }
-    mkv_text_format(out, "  epoch %" PRIu64 "\n", count_of(node, "epoch"));
+    mkv_text_format(out, "  epoch %" PRIu64, count_of(node, "epoch"));
+    text_of(node, "config_hash", commit);
+    if (strcmp(commit, "-") != 0) {
+        mkv_text_format(out, "  config %.4s", commit);
+    }
+    mkv_text_string(out, "\n");
 }
 
 static void append_warnings(const json_t *status, struct mkv_text *out) {
@@ -168,8 +173,25 @@ static void append_bar(uint64_t part, uint64_t whole, struct mkv_text *out) {
     mkv_text_format(out, "] %.1f %%", 100 * fill);
 }
 
+/* "5 h 08 m", "3 d 04 h", "12 s". */
+static void format_age(uint64_t seconds, char target[NUMBER_BYTES]) {
+    if (seconds >= 86400) {
+        snprintf(target, NUMBER_BYTES, "%" PRIu64 " d %02u h", seconds / 86400,
+                 (unsigned)(seconds / 3600 % 24));
+    } else if (seconds >= 3600) {
+        snprintf(target, NUMBER_BYTES, "%" PRIu64 " h %02u m", seconds / 3600,
+                 (unsigned)(seconds / 60 % 60));
+    } else if (seconds >= 60) {
+        snprintf(target, NUMBER_BYTES, "%" PRIu64 " m %02u s", seconds / 60,
+                 (unsigned)(seconds % 60));
+    } else {
+        snprintf(target, NUMBER_BYTES, "%" PRIu64 " s", seconds);
+    }
+}
+
 static void append_capacity(const json_t *status, struct mkv_text *out) {
     const json_t *storage = field(status, "storage");
+    const json_t *residency = field(field(status, "recent"), "residency_seconds");
     const uint64_t used = count_of(storage, "used_bytes_total");
     const uint64_t usable = count_of(storage, "usable_bytes_total");
     char pair[PAIR_BYTES];
@@ -180,7 +202,17 @@ static void append_capacity(const json_t *status, struct mkv_text *out) {
     format_count(count_of(status, "blocks_persisted"), persisted);
     mkv_text_format(out, "capacity  %-23s ", pair);
     append_bar(used, usable, out);
-    mkv_text_format(out, "\n          %s blocks · %s persisted\n", blocks, persisted);
+    if (used > 0) {
+        mkv_text_format(out, "   payload %.2f %% of used",
+                        100 * share(count_of(storage, "payload_bytes_total"), used));
+    }
+    mkv_text_format(out, "\n          %s blocks · %s persisted", blocks, persisted);
+    if (json_is_integer(residency)) {
+        char age[NUMBER_BYTES];
+        format_age((uint64_t)json_integer_value(residency), age);
+        mkv_text_format(out, " · residency %s", age);
+    }
+    mkv_text_string(out, "\n");
 }
 
 static void append_memory(const json_t *status, struct mkv_text *out) {
@@ -195,32 +227,41 @@ static void append_memory(const json_t *status, struct mkv_text *out) {
                                                                    : "   normal pages\n");
 }
 
+/* "10m", "45s": how long the window of the recent figures is. */
+static void format_window(const json_t *recent, char target[NUMBER_BYTES]) {
+    const uint64_t seconds = count_of(recent, "window_seconds");
+    snprintf(target, NUMBER_BYTES, "%" PRIu64 "%s", seconds < 60 ? seconds : seconds / 60,
+             seconds < 60 ? "s" : "m");
+}
+
 static void append_hits(const json_t *status, struct mkv_text *out) {
-    const json_t *lookups = field(status, "lookups");
-    const uint64_t memory = count_of(lookups, "memory_keys");
-    const uint64_t drive = count_of(lookups, "drive_keys");
-    const uint64_t miss = count_of(lookups, "miss_keys");
+    const json_t *recent = field(status, "recent");
+    const uint64_t memory = count_of(recent, "memory_keys");
+    const uint64_t drive = count_of(recent, "drive_keys");
+    const uint64_t miss = count_of(recent, "miss_keys");
     const uint64_t sum = memory + drive + miss;
     char keys[NUMBER_BYTES];
+    char window[NUMBER_BYTES];
     format_count(sum, keys);
-    mkv_text_string(out, "hits      ");
+    format_window(recent, window);
+    mkv_text_format(out, "hit %-6s", window);
     if (sum == 0) {
-        mkv_text_string(out, "no keys were asked for since the start\n");
+        mkv_text_string(out, "no keys were asked for\n");
         return;
     }
-    mkv_text_format(
-        out, "memory %.1f %% · drive %.1f %% · miss %.1f %% of %s keys since the start\n",
-        100 * share(memory, sum), 100 * share(drive, sum), 100 * share(miss, sum), keys);
+    mkv_text_format(out, "memory %.1f %% · drive %.1f %% · miss %.1f %% of %s keys\n",
+                    100 * share(memory, sum), 100 * share(drive, sum), 100 * share(miss, sum),
+                    keys);
 }
 
 static void append_misses(const json_t *status, struct mkv_text *out) {
-    const json_t *lookups = field(status, "lookups");
-    const uint64_t sum = count_of(lookups, "miss_keys");
+    const json_t *recent = field(status, "recent");
+    const uint64_t sum = count_of(recent, "miss_keys");
     mkv_text_string(out, "misses    ");
     const char *between = "";
     const char *reason;
     json_t *keys;
-    json_object_foreach(json_object_get(lookups, "misses"), reason, keys) {
+    json_object_foreach(json_object_get(recent, "misses"), reason, keys) {
         const json_int_t count = json_integer_value(keys);
         if (count <= 0) {
             continue;
@@ -252,7 +293,7 @@ static void append_fabric(const json_t *status, struct mkv_text *out) {
 static void append_journal(const json_t *status, struct mkv_text *out) {
     char fullest_name[SHOWN_BYTES] = "-";
     double fullest = -1;
-    uint64_t checkpoints = 0;
+    uint64_t youngest = UINT64_MAX;
     size_t index;
     const json_t *drive;
     json_array_foreach(field(status, "journal"), index, drive) {
@@ -261,10 +302,19 @@ static void append_journal(const json_t *status, struct mkv_text *out) {
             fullest = fill;
             text_of(drive, "device_id", fullest_name);
         }
-        checkpoints += count_of(drive, "checkpoints");
+        if (json_is_integer(field(drive, "checkpoint_age_seconds"))) {
+            youngest = mkv_min_u64(youngest, count_of(drive, "checkpoint_age_seconds"));
+        }
     }
-    mkv_text_format(out, "journal   fullest %s %.1f %% · %" PRIu64 " checkpoints\n", fullest_name,
-                    fullest < 0 ? 0 : 100 * fullest, checkpoints);
+    mkv_text_format(out, "journal   fullest %s %.1f %% · ", fullest_name,
+                    fullest < 0 ? 0 : 100 * fullest);
+    if (youngest == UINT64_MAX) {
+        mkv_text_string(out, "no checkpoint since the start\n");
+        return;
+    }
+    char age[NUMBER_BYTES];
+    format_age(youngest, age);
+    mkv_text_format(out, "checkpoint %s ago\n", age);
 }
 
 /* ---- the table of drives --------------------------------------------------------------------- */
@@ -282,26 +332,45 @@ static int widest_name(const json_t *devices) {
     return (int)mkv_min_u64(widest, COLUMN_BYTES);
 }
 
+/* Megabytes a second. */
+static void format_rate(const json_t *recent, const char *name, char target[NUMBER_BYTES]) {
+    const double rate = (double)count_of(recent, name) / 1e6;
+    snprintf(target, NUMBER_BYTES, "%.*f", rate > 0 && rate < 10 ? 1 : 0, rate);
+}
+
+static void format_latency(const json_t *recent, const char *name, char target[NUMBER_BYTES]) {
+    const uint64_t us = count_of(recent, name);
+    if (us == 0) {
+        snprintf(target, NUMBER_BYTES, "-");
+    } else if (us < 1000) {
+        snprintf(target, NUMBER_BYTES, "%" PRIu64 " us", us);
+    } else {
+        snprintf(target, NUMBER_BYTES, "%.1f ms", (double)us / 1000);
+    }
+}
+
 static void append_drive(const json_t *device, int name_width, struct mkv_text *out) {
     const uint64_t used = count_of(device, "used_bytes");
     const uint64_t usable = count_of(device, "usable_bytes");
-    const json_t *io = field(device, "io");
+    const json_t *recent = field(device, "recent");
     char name[SHOWN_BYTES];
     char state[SHOWN_BYTES];
     char text[SHOWN_BYTES];
     char pair[PAIR_BYTES];
     char read[NUMBER_BYTES];
     char written[NUMBER_BYTES];
-    char blocks[NUMBER_BYTES];
+    char read_p99[NUMBER_BYTES];
+    char write_p99[NUMBER_BYTES];
     text_of(device, "device_id", name);
     text_of(device, "state", state);
     format_pair(used, usable, "/", pair);
-    format_size(count_of(field(io, "read"), "bytes"), read);
-    format_size(count_of(field(io, "write"), "bytes"), written);
-    format_count(count_of(device, "blocks"), blocks);
-    mkv_text_format(out, "%-*s  %-10s %19s %5.1f %%  %11s %11s %11s %4" PRIu64 "  ", name_width,
-                    name, state, pair, 100 * share(used, usable), blocks, read, written,
-                    count_of(device, "errors"));
+    format_rate(recent, "read_bytes_per_second", read);
+    format_rate(recent, "write_bytes_per_second", written);
+    format_latency(recent, "read_p99_us", read_p99);
+    format_latency(recent, "write_p99_us", write_p99);
+    mkv_text_format(out, "%-*s  %-10s %19s %5.1f %%  %9s %10s %9s %9s %4" PRIu64 "  ", name_width,
+                    name, state, pair, 100 * share(used, usable), read, written, read_p99,
+                    write_p99, count_of(device, "errors"));
     text_of(device, "model", text);
     if (strcmp(text, "-") == 0) {
         text_of(device, "path", text);
@@ -317,13 +386,58 @@ static void append_drive(const json_t *device, int name_width, struct mkv_text *
 static void append_drives(const json_t *status, struct mkv_text *out) {
     const json_t *devices = field(field(status, "storage"), "devices");
     const int name_width = widest_name(devices);
-    mkv_text_format(out, "\n%-*s  %-10s %19s %7s  %11s %11s %11s %4s  %s\n", name_width, "DRIVE",
-                    "STATE", "USED/USABLE", "", "BLOCKS", "READ", "WRITTEN", "ERR",
-                    "MODEL (SERIAL) OR PATH");
+    mkv_text_format(out, "\n%-*s  %-10s %19s %7s  %9s %10s %9s %9s %4s  %s\n", name_width, "DRIVE",
+                    "STATE", "USED/USABLE", "", "READ MB/s", "WRITE MB/s", "READ p99", "WRITE p99",
+                    "ERR", "MODEL (SERIAL) OR PATH");
     size_t index;
     const json_t *device;
     json_array_foreach(devices, index, device) {
         append_drive(device, name_width, out);
+    }
+}
+
+/* ---- the table of tenants -------------------------------------------------------------------- */
+
+static void append_tenant(const json_t *tenant, struct mkv_text *out) {
+    const json_t *recent = field(tenant, "recent");
+    const uint64_t found = count_of(recent, "found_keys");
+    const uint64_t keys = found + count_of(recent, "missed_keys");
+    const double evicted = json_number_value(field(recent, "evicted_per_second"));
+    const double caused = json_number_value(field(recent, "caused_per_second"));
+    char name[SHOWN_BYTES];
+    char bytes[NUMBER_BYTES];
+    char quota[NUMBER_BYTES] = "-";
+    char blocks[NUMBER_BYTES];
+    char hit[NUMBER_BYTES] = "-";
+    text_of(tenant, "tenant", name);
+    format_size(count_of(tenant, "used_bytes"), bytes);
+    if (json_is_integer(field(tenant, "quota_bytes"))) {
+        format_size(count_of(tenant, "quota_bytes"), quota);
+    }
+    format_count(count_of(tenant, "blocks"), blocks);
+    if (keys > 0) {
+        snprintf(hit, sizeof hit, "%.0f %%", 100 * share(found, keys));
+    }
+    mkv_text_format(out, "%-20s %12s %12s %13s %6s %10.1f %9.1f%s\n", name, bytes, quota, blocks,
+                    hit, evicted, caused, caused > evicted ? "  ← evicts others" : "");
+}
+
+static void append_tenants(const json_t *status, struct mkv_text *out) {
+    const json_t *tenants = field(status, "tenants");
+    const uint64_t all = count_of(status, "tenants_total");
+    if (json_array_size(tenants) == 0) {
+        return; /* nothing serves yet */
+    }
+    mkv_text_format(out, "\n%-20s %12s %12s %13s %6s %10s %9s\n", "TENANT", "BYTES", "QUOTA",
+                    "BLOCKS", "HIT", "EVICTED/s", "CAUSED/s");
+    size_t index;
+    const json_t *tenant;
+    json_array_foreach(tenants, index, tenant) {
+        append_tenant(tenant, out);
+    }
+    if (all > json_array_size(tenants)) {
+        mkv_text_format(out, "and %" PRIu64 " more: memkv admin tenants\n",
+                        all - (uint64_t)json_array_size(tenants));
     }
 }
 
@@ -338,4 +452,5 @@ void mkv_status_screen(const json_t *status, struct mkv_text *out) {
     append_fabric(status, out);
     append_journal(status, out);
     append_drives(status, out);
+    append_tenants(status, out);
 }

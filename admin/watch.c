@@ -318,7 +318,8 @@ static void look_for_sharing(struct mkv_watch *watch) {
     }
 }
 
-/* Drives come and go only once the node has begun to serve: opening them at the start is neither. */
+/* Drives come and go only once the node has begun to serve: opening them at the start is neither.
+ */
 static void count_transitions(struct mkv_watch *watch, const struct mkv_admin_snapshot *snapshot) {
     const bool first = !watch->served;
     if (snapshot->state == MKV_ADMIN_NODE_RECOVERING || snapshot->state == MKV_ADMIN_NODE_WAITING ||

@@ -36,8 +36,8 @@ enum mkv_drive_operation {
 };
 #define MKV_DRIVE_OP_COUNT 4u
 
-/* One writer, the drive's thread; other threads read single fields, but the histograms, with relaxed
- * atomic loads. */
+/* One writer, the drive's thread; other threads read single fields, but the histograms, with
+ * relaxed atomic loads. */
 struct mkv_drive_operation_counters {
     uint64_t submitted;                    /* less completed: in flight */
     uint64_t completed;                    /* with any result */
@@ -45,8 +45,8 @@ struct mkv_drive_operation_counters {
     uint64_t bytes;                        /* of those that completed with MKV_IO_OK */
     uint64_t latency_ns;                   /* sum, from submit to just before the callback */
     uint64_t latency_ns_max;
-    /* Of each that the medium was asked for: from when the kernel got it to when the kernel said that
-     * it was done. Neither the wait for a place in the queue nor the making of sums is in it. */
+    /* Of each that the medium was asked for: from when the kernel got it to when it said that it
+     * was done. Neither the wait for a place in the queue nor the making of sums is in it. */
     struct mkv_histogram device;
 };
 struct mkv_drive_counters {

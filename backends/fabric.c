@@ -26,6 +26,7 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
     [MKV_NATIVE_BAD_TENANT] = {"bad_tenant", NULL},
     [MKV_NATIVE_BAD_SECONDS] = {"bad_seconds", NULL},
     [MKV_NATIVE_BAD_SESSION] = {"bad_session", NULL},
+    [MKV_NATIVE_BAD_TRACE] = {"bad_trace", NULL},
     [MKV_FABRIC_FAULT_NO_HELLO] = {"no_hello", "the first frame of a connection must be HELLO"},
     [MKV_FABRIC_FAULT_HELLO_TWICE] = {"hello_twice", "HELLO comes once, at the start"},
     [MKV_FABRIC_FAULT_NOT_A_REQUEST] = {"not_a_request",

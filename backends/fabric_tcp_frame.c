@@ -23,6 +23,10 @@ uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection) {
     if ((header->flags & MKV_NATIVE_FLAG_ANSWER) != 0 || header->op == MKV_NATIVE_READY) {
         return MKV_FABRIC_FAULT_NOT_A_REQUEST;
     }
+    if (mkv_native_trace_bytes(header) > 0 &&
+        (connection->features & MKV_NATIVE_FEATURE_TRACE) == 0) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
     if (header->op == MKV_NATIVE_DATA) {
         const struct mkv_tcp_op *pull = connection->pulls_head;
         return pull == NULL || !pull->announced ? MKV_FABRIC_FAULT_DATA_UNASKED : MKV_NATIVE_OK;
@@ -81,7 +85,10 @@ static enum mkv_tcp_frame take_hello(struct mkv_tcp_connection *connection, cons
     }
     connection->greeted = true;
     take_name(connection, hello.name);
-    mkv_native_hello_answer_encode(&connection->fabric->options.hello, connection->own_bytes);
+    struct mkv_native_hello_answer answer = connection->fabric->options.hello;
+    answer.features &= hello.features;
+    connection->features = answer.features;
+    mkv_native_hello_answer_encode(&answer, connection->own_bytes);
     answer_own(connection, MKV_STATUS_OK, connection->own_bytes, MKV_NATIVE_HELLO_ANSWER_BYTES);
     return MKV_TCP_FRAME_TAKEN;
 }
@@ -165,11 +172,27 @@ static enum mkv_op op_of(enum mkv_native_op op) {
     return MKV_OP_PUT;
 }
 
+/* Checks all of a request's body, and puts its items into fabric->native_items. */
+static enum mkv_native_error decode_body(struct mkv_tcp_connection *connection, const uint8_t *body,
+                                         uint32_t *keys_offset, struct mkv_trace_context *trace) {
+    const struct mkv_native_header *header = &connection->header;
+    const uint32_t trace_bytes = mkv_native_trace_bytes(header);
+    const enum mkv_native_error error =
+        mkv_native_items_decode(header, body, connection->fabric->native_items, keys_offset);
+    *trace = (struct mkv_trace_context){{0}, {0}, 0};
+    return error != MKV_NATIVE_OK || trace_bytes == 0
+               ? error
+               : mkv_native_trace_decode(body + header->body_bytes - trace_bytes, trace);
+}
+
 /* Hands in the request whose items are in fabric->native_items. */
-static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, uint32_t keys_bytes,
+static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *body,
+                    uint32_t keys_offset, const struct mkv_trace_context *trace,
                     struct mkv_tcp_buffer *inline_payload) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
     const struct mkv_native_header *header = &connection->header;
+    const uint8_t *keys = body + keys_offset;
+    const uint32_t keys_bytes = header->body_bytes - keys_offset - mkv_native_trace_bytes(header);
     uint32_t key_offset = 0;
     for (uint32_t i = 0; i < header->item_count; i++) {
         const struct mkv_native_item *item = &fabric->native_items[i];
@@ -215,6 +238,7 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *keys, 
         .item_count = header->item_count,
         .items = fabric->items,
         .received_ns = connection->frame_ns,
+        .trace = *trace,
     };
     fabric->base.sink.input(fabric->base.sink.context, &input);
 }
@@ -278,8 +302,8 @@ static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, co
     const struct mkv_native_header *header = &connection->header;
     const uint32_t requests_max = fabric->options.hello.requests_max;
     uint32_t keys_offset;
-    const enum mkv_native_error error =
-        mkv_native_items_decode(header, body, fabric->native_items, &keys_offset);
+    struct mkv_trace_context trace;
+    const enum mkv_native_error error = decode_body(connection, body, &keys_offset, &trace);
     if (error != MKV_NATIVE_OK) {
         return refuse(connection, (uint32_t)error);
     }
@@ -303,20 +327,19 @@ static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, co
     if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0) {
         return start_inline(connection);
     }
-    hand_in(connection, body + keys_offset, header->body_bytes - keys_offset, NULL);
+    hand_in(connection, body, keys_offset, &trace, NULL);
     return MKV_TCP_FRAME_TAKEN;
 }
 
 void mkv_tcp_frame_take_inline(struct mkv_tcp_connection *connection, const uint8_t *body) {
-    struct mkv_fabric_tcp *fabric = connection->fabric;
     struct mkv_tcp_buffer *payload = connection->inline_payload;
     uint32_t keys_offset;
+    struct mkv_trace_context trace;
     /* Again: other connections have used native_items since. */
-    const enum mkv_native_error error =
-        mkv_native_items_decode(&connection->header, body, fabric->native_items, &keys_offset);
+    const enum mkv_native_error error = decode_body(connection, body, &keys_offset, &trace);
     MKV_ASSERT(error == MKV_NATIVE_OK);
     connection->inline_payload = NULL;
-    hand_in(connection, body + keys_offset, connection->header.body_bytes - keys_offset, payload);
+    hand_in(connection, body, keys_offset, &trace, payload);
 }
 
 enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, const uint8_t *body) {

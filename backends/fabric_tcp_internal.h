@@ -138,9 +138,10 @@ struct mkv_tcp_connection {
     struct mkv_connection_id id;
     enum mkv_tcp_state state;
     int fd;
-    bool greeted;    /* HELLO was answered */
-    bool known;      /* the front has had a request of it */
-    uint32_t tenant; /* its number when the frame was looked at */
+    bool greeted;      /* HELLO was answered */
+    uint64_t features; /* granted by that */
+    bool known;        /* the front has had a request of it */
+    uint32_t tenant;   /* its number when the frame was looked at */
     char tenant_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]; /* of HELLO */
     char client_name[49];                                   /* of HELLO, printable ASCII */
     uint64_t connected_ns;

@@ -8,6 +8,7 @@
  *   exchange.c          one call's items: grouped into requests, driven to their end, or failed
  *   exchange_send.c     requests and payloads to the socket
  *   exchange_receive.c  the socket to answers and payloads
+ *   trace.c             the trace context of requests
  *   error.c             texts
  *
  * Not responsible for: anything outside these files.
@@ -38,6 +39,8 @@ struct memkv_client {
     int socket; /* -1 while not connected */
     uint64_t request_id_next;
     struct mkv_native_hello_answer limits;
+    bool has_trace; /* requests carry `trace` to servers that take it */
+    struct mkv_trace_context trace;
     /* Bytes that were received and not yet taken: input[input_begin .. input_end). */
     size_t input_begin;
     size_t input_end;

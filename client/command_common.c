@@ -111,6 +111,9 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
     case 'n':
         line->tenant = optarg;
         return true;
+    case 'p':
+        line->traceparent = optarg;
+        return true;
     case 'r':
         line->put.flags |= MEMKV_REPLACE;
         return true;
@@ -163,18 +166,22 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
 bool command_parse(const struct command_shape *shape, int argc, char **argv,
                    struct command_line *line, int *exit_code) {
     static const struct option options_plain[] = {
+        {"server", required_argument, NULL, 's'},  {"tenant", required_argument, NULL, 'n'},
+        {"timeout", required_argument, NULL, 't'}, {"traceparent", required_argument, NULL, 'p'},
+        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+    };
+    static const struct option options_put[] = {
         {"server", required_argument, NULL, 's'},
         {"tenant", required_argument, NULL, 'n'},
         {"timeout", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},
+        {"replace", no_argument, NULL, 'r'},
+        {"relaxed", no_argument, NULL, 'x'},
+        {"expire", required_argument, NULL, 'e'},
+        {"tier", required_argument, NULL, 'i'},
+        {"session", required_argument, NULL, 'o'},
+        {"traceparent", required_argument, NULL, 'p'},
         {NULL, 0, NULL, 0},
-    };
-    static const struct option options_put[] = {
-        {"server", required_argument, NULL, 's'},  {"tenant", required_argument, NULL, 'n'},
-        {"timeout", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
-        {"replace", no_argument, NULL, 'r'},       {"relaxed", no_argument, NULL, 'x'},
-        {"expire", required_argument, NULL, 'e'},  {"tier", required_argument, NULL, 'i'},
-        {"session", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0},
     };
     *line = (struct command_line){.shape = shape, .timeout_ms = TIMEOUT_MS_DEFAULT};
     optind = 0; /* begin anew, whoever used getopt before */
@@ -202,6 +209,27 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
     return false;
 }
 
+/* Whose requests the command's are. Other programs set TRACEPARENT for whoever they start, so what
+ * stands there and is none is left alone. False: the reason has been printed. */
+static bool trace(const struct command_line *line, struct memkv_client *client) {
+    const char *text = line->traceparent;
+    const char *named = "--traceparent";
+    if (text == NULL) {
+        text = getenv("MEMKV_TRACEPARENT");
+        named = "MEMKV_TRACEPARENT";
+    }
+    struct memkv_error error;
+    if (text == NULL || text[0] == '\0') {
+        (void)memkv_trace_context(client, getenv("TRACEPARENT"), &error);
+        return true;
+    }
+    const bool is_one = memkv_trace_context(client, text, &error) == MEMKV_OK;
+    if (!is_one) {
+        command_complain(line->shape, "%s: %s", named, error.text);
+    }
+    return is_one;
+}
+
 struct memkv_client *command_connect(const struct command_line *line, int *exit_code) {
     char name[32];
     snprintf(name, sizeof name, "memkv %s", line->shape->name);
@@ -217,6 +245,10 @@ struct memkv_client *command_connect(const struct command_line *line, int *exit_
         command_complain(line->shape, "%s", error.text);
         /* Before there is a connection only the address can be invalid: that is usage. */
         *exit_code = status == MEMKV_INVALID ? COMMAND_EXIT_USAGE : command_exit_of(status);
+    } else if (!trace(line, client)) {
+        *exit_code = COMMAND_EXIT_USAGE;
+        memkv_close(client);
+        client = NULL;
     }
     return client;
 }

@@ -35,6 +35,8 @@ struct command_shape {
     "  --tenant NAME       whose keys: 1 to 79 characters of A-Z a-z 0-9 . _ -; else\n"            \
     "                      default\n"                                                              \
     "  --timeout SECONDS   how long the command may take, 0.001 to 86400; 30 if not given\n"       \
+    "  --traceparent TEXT  the W3C trace context that the command belongs to; else the\n"          \
+    "                      environment's MEMKV_TRACEPARENT, else its TRACEPARENT\n"                \
     "  -h, --help          this text\n"                                                            \
     "\n"                                                                                           \
     "Exit status: 0 done, 1 not found or refused, 2 usage or a local file, 3 no connection,\n"     \
@@ -43,8 +45,9 @@ struct command_shape {
 /* The command line, taken apart. */
 struct command_line {
     const struct command_shape *shape;
-    const char *server; /* NULL: not given */
-    const char *tenant; /* NULL: not given */
+    const char *server;      /* NULL: not given */
+    const char *tenant;      /* NULL: not given */
+    const char *traceparent; /* the same */
     uint32_t timeout_ms;
     struct memkv_put_options put;
     int operand_count;

@@ -180,7 +180,8 @@ static enum memkv_status greet(struct memkv_client *client, uint64_t deadline_ns
     const bool named = strcmp(client->tenant, MKV_TENANT_DEFAULT_NAME) != 0;
     const uint32_t tenant_bytes = named ? (uint32_t)strlen(client->tenant) : 0;
     struct mkv_native_hello hello = {.version_min = MKV_NATIVE_VERSION,
-                                     .version_max = MKV_NATIVE_VERSION};
+                                     .version_max = MKV_NATIVE_VERSION,
+                                     .features = MKV_NATIVE_FEATURE_TRACE};
     _Static_assert(sizeof hello.name == sizeof client->name, "a client's name is HELLO's");
     memcpy(hello.name, client->name, sizeof hello.name);
     struct mkv_native_header header = {.op = MKV_NATIVE_HELLO,

@@ -376,9 +376,9 @@ void mkv_exchange_request_release(struct mkv_exchange *exchange,
 }
 
 static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchange_request *request,
-                         enum group group, uint8_t *body) {
-    uint8_t *descriptor = body;
-    uint8_t *key = body + (size_t)request->item_count * MKV_NATIVE_ITEM_BYTES;
+                         enum group group, const struct mkv_trace_context *trace) {
+    uint8_t *descriptor = request->frame + MKV_NATIVE_HEADER_BYTES;
+    uint8_t *key = descriptor + (size_t)request->item_count * MKV_NATIVE_ITEM_BYTES;
     for (uint32_t index = 0; index < request->item_count; index++) {
         const struct memkv_item *item = &exchange->items[exchange->order[request->first + index]];
         struct mkv_native_item native = {.key_bytes = key_bytes_of(item)};
@@ -415,6 +415,10 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
             key += native.key_bytes;
         }
     }
+    if (trace != NULL) {
+        mkv_native_trace_encode(trace, key);
+        key += MKV_NATIVE_TRACE_BYTES;
+    }
     /* At most 64 KiB of payload: copying it costs less than sending it piece by piece. */
     for (uint32_t index = 0; request->is_inline && index < request->item_count; index++) {
         const struct memkv_item *item = &exchange->items[exchange->order[request->first + index]];
@@ -425,6 +429,15 @@ static void encode_items(struct mkv_exchange *exchange, const struct mkv_exchang
         }
     }
     MKV_ASSERT(key == request->frame + request->frame_bytes);
+}
+
+/* What a request with that header carries; NULL: nothing. One whose keys fill the body to its limit
+ * goes without. */
+static const struct mkv_trace_context *trace_of(const struct memkv_client *client,
+                                                const struct mkv_native_header *header) {
+    const bool granted = (client->limits.features & MKV_NATIVE_FEATURE_TRACE) != 0;
+    const bool fits = header->body_bytes + MKV_NATIVE_TRACE_BYTES <= client->limits.body_bytes_max;
+    return client->has_trace && granted && fits && header->item_count > 0 ? &client->trace : NULL;
 }
 
 /* Makes one request of the next items. False: there is no memory for it. */
@@ -447,6 +460,11 @@ static bool make_request(struct mkv_exchange *exchange, struct mkv_exchange_requ
             header.deadline_ms = first->reserve_ms;
         }
     }
+    const struct mkv_trace_context *trace = trace_of(exchange->client, &header);
+    if (trace != NULL) {
+        header.flags |= MKV_NATIVE_FLAG_TRACE;
+        header.body_bytes += MKV_NATIVE_TRACE_BYTES;
+    }
     request->op = header.op;
     request->id = header.request_id;
     request->first = exchange->order_next;
@@ -459,7 +477,7 @@ static bool make_request(struct mkv_exchange *exchange, struct mkv_exchange_requ
         return false;
     }
     mkv_native_header_encode(&header, request->frame);
-    encode_items(exchange, request, group, request->frame + MKV_NATIVE_HEADER_BYTES);
+    encode_items(exchange, request, group, trace);
     exchange->order_next += request->item_count;
     struct mkv_exchange_send *send = mkv_exchange_send_append(exchange);
     send->request = request;

@@ -133,6 +133,15 @@ struct memkv_server {
 /* Fills *server. Sends nothing and cannot fail. */
 void memkv_server_limits(const struct memkv_client *client, struct memkv_server *server);
 
+/*
+ * Requests of the calls to come belong to that span, until another is set: `traceparent` is as in
+ * the HTTP header of W3C Trace Context, "00-" 32 hexadecimal digits "-" 16 "-" 2; NULL: to none.
+ * Sends nothing. A server that takes no trace contexts does not get it; the calls are the same.
+ * MEMKV_INVALID when that is no traceparent: then nothing changes.
+ */
+enum memkv_status memkv_trace_context(struct memkv_client *client, const char *traceparent,
+                                      struct memkv_error *error);
+
 /* ---- one value at a time -------------------------------------------------------------------- */
 
 /* Put: other content under the key is replaced; without it that is MEMKV_CONFLICT. */

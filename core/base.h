@@ -240,4 +240,11 @@ static inline uint64_t mkv_generation_counter(struct mkv_generation generation) 
     return generation.value & MKV_GENERATION_COUNTER_MAX;
 }
 
+/* The W3C trace context of a request: https://www.w3.org/TR/trace-context/. All zero: none came. */
+struct mkv_trace_context {
+    uint8_t trace_id[16];
+    uint8_t parent_id[8]; /* the client's span */
+    uint8_t flags;        /* bit 0: sampled */
+};
+
 #endif

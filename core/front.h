@@ -261,6 +261,18 @@ struct mkv_front_stats {
 };
 void mkv_front_stats(const struct mkv_front *front, struct mkv_front_stats *stats);
 
+/* Where a key belongs, and whether its block is in memory: for an administrator who asks why. It
+ * changes nothing. The tenant's name has its closing NUL. */
+struct mkv_front_inspection {
+    uint32_t volume; /* MKV_NONE_U32: no volume takes keys */
+    bool in_memory;
+    bool unpersisted; /* in memory alone */
+    bool used_again;  /* since it came to memory */
+    uint32_t length;
+};
+void mkv_front_inspect(struct mkv_front *front, uint32_t tenant, const char *tenant_name,
+                       const uint8_t *key, uint32_t key_bytes,
+                       struct mkv_front_inspection *inspection);
 /* Requests as their durations are told apart: by enum mkv_op, and behind these PUTs and GETs that
  * move less than MKV_FRONT_SMALL_BYTES of payload, which do not count at their op. */
 #define MKV_FRONT_COMMAND_PUT_SMALL MKV_OP_COUNT

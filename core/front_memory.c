@@ -138,10 +138,9 @@ static uint32_t tenant_of(struct mkv_front *front, const struct front_op *op) {
     return front_item_at(front, op->item)->tenant;
 }
 
-/* Of the op's tenant: equal keys of others are other blocks. */
-static uint32_t lookup(struct mkv_front *front, const struct front_op *op, const uint8_t *key,
-                       uint32_t key_bytes) {
-    const uint32_t tenant = tenant_of(front, op);
+/* Of one tenant: equal keys of others are other blocks. */
+static uint32_t lookup_of(struct mkv_front *front, uint32_t tenant, const uint8_t *key,
+                          uint32_t key_bytes) {
     const uint64_t tag = mkv_key_tag(tenant, key, key_bytes);
     uint32_t index = *bucket_of(front, tag);
     while (index != MKV_NONE_U32) {
@@ -154,6 +153,11 @@ static uint32_t lookup(struct mkv_front *front, const struct front_op *op, const
         index = resident->hash_next;
     }
     return MKV_NONE_U32;
+}
+
+static uint32_t lookup(struct mkv_front *front, const struct front_op *op, const uint8_t *key,
+                       uint32_t key_bytes) {
+    return lookup_of(front, tenant_of(front, op), key, key_bytes);
 }
 
 /* The coldest of a queue that nobody uses; MKV_NONE_U32. Those in use move behind the others. */
@@ -288,6 +292,24 @@ void mkv_front_memory_forget(struct mkv_front *front, const struct front_op *op,
         return;
     }
     forget(front, index);
+}
+
+void mkv_front_inspect(struct mkv_front *front, uint32_t tenant, const char *tenant_name,
+                       const uint8_t *key, uint32_t key_bytes,
+                       struct mkv_front_inspection *inspection) {
+    const struct mkv_root point = mkv_placement_point(tenant_name, key, key_bytes);
+    *inspection = (struct mkv_front_inspection){
+        .volume = mkv_placement_owner(point, front->members, front->config.volume_count),
+    };
+    const uint32_t index =
+        front_has_memory(front) ? lookup_of(front, tenant, key, key_bytes) : MKV_NONE_U32;
+    if (index != MKV_NONE_U32) {
+        const struct front_resident *resident = resident_at(front, index);
+        inspection->in_memory = resident->state == FRONT_RESIDENT_HELD;
+        inspection->unpersisted = resident->unpersisted;
+        inspection->length = resident->length;
+        inspection->used_again = resident->proven;
+    }
 }
 
 /* ---- reads that are shared ------------------------------------------------------------------- */

@@ -159,6 +159,8 @@ enum mkv_message_kind {
 
 /* Of EXISTS: the lease is granted only while few are. */
 #define MKV_LEASE_SHORT 0x800u
+/* Of EXISTS: whoever asks does not use the block; so it is worth no more for it. */
+#define MKV_EXISTS_NO_USE 0x4000u
 
 struct mkv_message {
     enum mkv_message_kind kind;
@@ -245,13 +247,6 @@ struct mkv_request_item {
 struct mkv_connection_id {
     uint32_t index;
     uint32_t generation;
-};
-
-/* The W3C trace context of a request: https://www.w3.org/TR/trace-context/. All zero: none came. */
-struct mkv_trace_context {
-    uint8_t trace_id[16];
-    uint8_t parent_id[8]; /* the client's span */
-    uint8_t flags;        /* bit 0: sampled */
 };
 
 struct mkv_request {

@@ -278,6 +278,22 @@ void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *
 const struct mkv_volume_times *mkv_volume_times(const struct mkv_volume *volume);
 void mkv_volume_memory(const struct mkv_volume *volume, struct mkv_volume_memory *memory);
 
+/* What the volume knows of a key: for an administrator who asks why. Unlike EXISTS it changes
+ * nothing, not even what the eviction policy thinks of the block. */
+struct mkv_volume_inspection {
+    bool found;
+    enum mkv_miss miss; /* why it is not */
+    uint32_t length_units;
+    uint32_t block_flags;
+    enum mkv_tier tier;
+    enum mkv_tier tier_put; /* the one that its put named */
+    uint32_t expiry_s;      /* Unix time; 0: never */
+    bool leased;            /* or pinned: it is not evicted now */
+    bool leaving;           /* its eviction is decided */
+};
+void mkv_volume_inspect(const struct mkv_volume *volume, uint32_t tenant, const uint8_t *key,
+                        uint32_t key_bytes, struct mkv_volume_inspection *inspection);
+
 /* A tenant of this drive and what it has here. */
 struct mkv_volume_tenant {
     uint32_t id;

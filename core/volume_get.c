@@ -143,7 +143,9 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
         answer->miss = miss;
         return;
     }
-    mkv_volume_policy_used(volume, slot, false);
+    if ((message->flags & MKV_EXISTS_NO_USE) == 0) {
+        mkv_volume_policy_used(volume, slot, false);
+    }
     const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
     answer->status = MKV_STATUS_OK;
     answer->length_units = entry->length_units;
@@ -153,6 +155,30 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
         const bool is_short = (message->flags & MKV_LEASE_SHORT) != 0;
         answer->lease_ns = mkv_volume_lease(volume, slot, message->lease_ns, is_short);
     }
+}
+
+void mkv_volume_inspect(const struct mkv_volume *volume, uint32_t tenant, const uint8_t *key,
+                        uint32_t key_bytes, struct mkv_volume_inspection *inspection) {
+    const struct mkv_input input = {
+        .kind = MKV_INPUT_MESSAGE,
+        .data = key,
+        .data_bytes = key_bytes,
+        .message = {.tenant = tenant, .data_bytes = key_bytes},
+    };
+    *inspection = (struct mkv_volume_inspection){0};
+    const struct mkv_slot slot = mkv_volume_found(volume, &input, &inspection->miss);
+    if (slot.index == MKV_NONE_U32) {
+        return;
+    }
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), slot);
+    inspection->found = true;
+    inspection->length_units = entry->length_units;
+    inspection->block_flags = entry_block_flags(entry);
+    inspection->tier = mkv_slot_tier_of(entry);
+    inspection->tier_put = (enum mkv_tier)entry->tier_put;
+    inspection->expiry_s = entry->expiry_s;
+    inspection->leased = mkv_volume_is_leased(volume, slot);
+    inspection->leaving = mkv_slot_policy_of(entry) == 0;
 }
 
 void mkv_volume_touch(struct mkv_volume *volume, const struct mkv_input *input) {

@@ -9,6 +9,7 @@
 
 #include "admin/status_screen.h"
 #include "admin/text.h"
+#include "server/command_view.h"
 #include "server/exit_codes.h"
 
 #define TIMEOUT_MS 5000u
@@ -19,15 +20,44 @@
 _Static_assert((int)MKV_EXIT_CLIENT_NO_CONNECTION == (int)MKV_EXIT_CHECK_UNREACHABLE,
                "a node that is not to be reached exits alike with and without --check");
 
-static const char help_admin[] =
-    "usage: memkv admin COMMAND [OPTIONS]\n"
-    "\n"
-    "Asks the admin listener of nodes.\n"
-    "\n"
-    "  status            health, fill, memory, hits, journal and drives of each node\n"
-    "  tenants           the tenants of each node, with blocks, bytes and quotas\n"
-    "  tenant-drop NAME  drops a tenant with all its keys, durably\n"
-    "  -h, --help        this text; `memkv admin COMMAND --help` has the options of a command\n";
+/* Commands that are no views. */
+struct admin_command {
+    const char *name;
+    const char *operands;
+    const char *meaning;
+    int (*run)(int argc, char **argv);
+};
+
+static int run_status(int argc, char **argv);
+
+static const struct admin_command admin_commands[] = {
+    {"status", "", "health, fill, memory, hits, journal and drives of each node", run_status},
+    {"doctor", "", "what is wrong with a node, by weight, and what to do", mkv_command_doctor},
+    {"diagnostics", "--output FILE", "a bundle of all that a node can say of itself",
+     mkv_command_diagnostics},
+    {"audit", "export|verify", "what administrators did, and whether that is unaltered",
+     mkv_command_audit},
+    {"log-level", "[LEVEL]", "which messages are logged; with LEVEL, from now on",
+     mkv_command_log_level},
+    {"tenant-drop", "NAME", "drops a tenant with all its keys, durably", mkv_command_tenant_drop},
+};
+#define ADMIN_COMMAND_COUNT (sizeof admin_commands / sizeof admin_commands[0])
+
+static void print_help(FILE *out) {
+    fputs("usage: memkv admin COMMAND [OPTIONS]\n\nAsks the admin listener of nodes.\n\n", out);
+    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++) {
+        const struct admin_command *command = &admin_commands[i];
+        fprintf(out, "  %s %-*s%s\n", command->name, 26 - (int)strlen(command->name),
+                command->operands, command->meaning);
+    }
+    for (const struct mkv_view *view = mkv_views; view->name != NULL; view++) {
+        fprintf(out, "  %s %-*s%s\n", view->name, 26 - (int)strlen(view->name),
+                view->operand == NULL ? "" : view->operand, view->meaning);
+    }
+    fputs("  -h, --help                 this text; `memkv admin COMMAND --help` has the options of "
+          "a\n                             command\n",
+          out);
+}
 
 static const char help_status[] =
     "usage: memkv admin status [OPTIONS]\n"
@@ -249,21 +279,22 @@ static int run_status(int argc, char **argv) {
 
 int mkv_command_admin(int argc, char **argv) {
     if (argc < 2) {
-        fputs(help_admin, stderr);
+        print_help(stderr);
         return MKV_EXIT_CLIENT_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        fputs(help_admin, stdout);
+        print_help(stdout);
         return MKV_EXIT_CLIENT_DONE;
     }
-    if (strcmp(argv[1], "status") == 0) {
-        return run_status(argc - 1, argv + 1);
+    for (size_t i = 0; i < ADMIN_COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], admin_commands[i].name) == 0) {
+            return admin_commands[i].run(argc - 1, argv + 1);
+        }
     }
-    if (strcmp(argv[1], "tenants") == 0) {
-        return mkv_command_tenants(argc - 1, argv + 1);
-    }
-    if (strcmp(argv[1], "tenant-drop") == 0) {
-        return mkv_command_tenant_drop(argc - 1, argv + 1);
+    for (const struct mkv_view *view = mkv_views; view->name != NULL; view++) {
+        if (strcmp(argv[1], view->name) == 0) {
+            return mkv_view_run(view, argc - 1, argv + 1);
+        }
     }
     mkv_command_admin_complain("there is no command '%s'; see memkv admin --help", argv[1]);
     return MKV_EXIT_CLIENT_USAGE;

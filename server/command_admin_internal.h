@@ -13,8 +13,12 @@
 /* Prints "memkv admin: text" on standard error. */
 __attribute__((format(printf, 1, 2))) void mkv_command_admin_complain(const char *format, ...);
 
-/* command_tenants.c: `memkv admin tenants`, `memkv admin tenant-drop`. */
-int mkv_command_tenants(int argc, char **argv);
+/* One each: command_tenants.c, command_audit.c, command_log_level.c, command_diagnostics.c,
+ * command_doctor.c. argv[0] is the command's name. */
 int mkv_command_tenant_drop(int argc, char **argv);
+int mkv_command_audit(int argc, char **argv);
+int mkv_command_log_level(int argc, char **argv);
+int mkv_command_diagnostics(int argc, char **argv);
+int mkv_command_doctor(int argc, char **argv);
 
 #endif

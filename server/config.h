@@ -39,11 +39,12 @@
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
 #define MKV_CONFIG_LOG_LEVEL_BYTES 256u
 #define MKV_CONFIG_SERVICE_NAME_BYTES 64u
+#define MKV_CONFIG_PROCESSORS_BYTES 1024u
 #define MKV_CONFIG_FLAG_BYTES 32u
-#define MKV_CONFIG_GROUP_BYTES 33u
-#define MKV_CONFIG_TOKENS_MAX 16u
 /* A ratio is kept in parts of so many. */
 #define MKV_CONFIG_RATIO_ONE 1000000000u
+#define MKV_CONFIG_GROUP_BYTES 33u
+#define MKV_CONFIG_TOKENS_MAX 16u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
 /* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
 #define MKV_CONFIG_SLABS_MIN 4u
@@ -76,6 +77,11 @@ enum mkv_config_key_id {
     MKV_CONFIG_LOG_LEVEL,
     MKV_CONFIG_LOG_FORMAT,
     MKV_CONFIG_LOG_FILE,
+    MKV_CONFIG_TELEMETRY_ENABLED,
+    MKV_CONFIG_TELEMETRY_MAX_QUEUE_SIZE,
+    MKV_CONFIG_TELEMETRY_PROCESSORS,
+    MKV_CONFIG_PROMETHEUS_ENABLED,
+    MKV_CONFIG_PROMETHEUS_PORT,
     MKV_CONFIG_METRICS_HOTKEYS_COLUMNS,
     MKV_CONFIG_METRICS_HOTKEYS_DECAY,
     MKV_CONFIG_METRICS_TENANTS_MAX,
@@ -220,6 +226,20 @@ struct mkv_config {
         char file[MKV_CONFIG_PATH_BYTES]; /* "": none, standard error alone */
     } log;
     struct {
+        enum mkv_config_tracing tracing;
+        char otlp_endpoint[MKV_OTLP_ENDPOINT_BYTES]; /* as written; otlp_endpoint.h reads it */
+        char service_name[MKV_CONFIG_SERVICE_NAME_BYTES];
+        uint64_t sampling_ratio; /* of MKV_CONFIG_RATIO_ONE */
+        uint32_t enabled;        /* 1: events are told */
+        uint64_t max_queue_size;
+        char processors
+            [MKV_CONFIG_PROCESSORS_BYTES]; /* as written; telemetry_processor.h reads it */
+    } telemetry;
+    struct {
+        uint32_t enabled; /* 1: there are metrics */
+        uint64_t port;    /* of a listener for metrics alone; 0: none */
+    } prometheus;
+    struct {
         uint64_t hotkeys_columns; /* rounded up to a power of two */
         uint64_t hotkeys_decay_s;
         uint64_t tenants_max; /* that have rows of their own */
@@ -227,12 +247,6 @@ struct mkv_config {
     struct {
         uint64_t threshold_ms;
     } slowlog;
-    struct {
-        enum mkv_config_tracing tracing;
-        char otlp_endpoint[MKV_OTLP_ENDPOINT_BYTES]; /* as written; otlp_endpoint.h reads it */
-        char service_name[MKV_CONFIG_SERVICE_NAME_BYTES];
-        uint64_t sampling_ratio; /* of MKV_CONFIG_RATIO_ONE */
-    } telemetry;
     struct {
         char file[MKV_CONFIG_PATH_BYTES]; /* "": nothing is recorded */
         uint64_t max_size_bytes;          /* of one file */

@@ -213,10 +213,24 @@ static bool check_drives(const struct mkv_config *config, struct mkv_config_erro
     return true;
 }
 
+/* A port for what there is not. */
+static bool check_prometheus(const struct mkv_config *config, struct mkv_config_error *error) {
+    if (config->prometheus.enabled != 0 || config->prometheus.port == 0) {
+        return true;
+    }
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    mkv_config_origin_format(
+        config, culprit(config, MKV_CONFIG_PROMETHEUS_PORT, MKV_CONFIG_PROMETHEUS_ENABLED), where);
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                           "prometheus.port is %u and prometheus.enabled is false; leave one of "
+                           "them out",
+                           (unsigned)config->prometheus.port);
+}
+
 bool mkv_config_validate(struct mkv_config *config, struct mkv_config_error *error) {
     struct mkv_config checked = *config;
     if (!check_listeners(&checked, error) || !check_memory(&checked, error) ||
-        !check_drives(&checked, error)) {
+        !check_drives(&checked, error) || !check_prometheus(&checked, error)) {
         return false;
     }
     *config = checked;

@@ -15,6 +15,7 @@
 
 const char *const mkv_log_targets[MKV_LOG_TARGET_COUNT] = {
     [MKV_LOG_ADMIN] = "admin",
+    [MKV_LOG_ADMIN_OTLP] = "admin.otlp",
     [MKV_LOG_CORE_DIRECTORY] = "core.directory",
     [MKV_LOG_CORE_FRONT] = "core.front",
     [MKV_LOG_CORE_JOURNAL] = "core.journal",
@@ -184,6 +185,18 @@ bool mkv_log_filter_parse(const char *text, struct mkv_log_filter *filter,
 
 /* ---- writing -------------------------------------------------------------------------------- */
 
+/* Whether a target has to be named: its level is another than that of the rest, or a target whose
+ * name fits it, too, is named. */
+static bool is_named(const struct mkv_log_filter *filter, uint32_t target, uint32_t common) {
+    for (uint32_t other = 0; other < MKV_LOG_TARGET_COUNT; other++) {
+        if (filter->levels[other] != (enum mkv_config_log_level)common &&
+            name_fits(mkv_log_targets[other], mkv_log_targets[target])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mkv_log_filter_format(const struct mkv_log_filter *filter,
                            char out[MKV_LOG_FILTER_TEXT_BYTES]) {
     /* The level that most targets have stands alone; the lowest of those that are equal. */
@@ -197,7 +210,7 @@ void mkv_log_filter_format(const struct mkv_log_filter *filter,
     }
     int bytes = snprintf(out, MKV_LOG_FILTER_TEXT_BYTES, "%s", level_words[common]);
     for (uint32_t target = 0; target < MKV_LOG_TARGET_COUNT; target++) {
-        if (filter->levels[target] != (enum mkv_config_log_level)common) {
+        if (is_named(filter, target, common)) {
             bytes += snprintf(out + bytes, MKV_LOG_FILTER_TEXT_BYTES - (size_t)bytes, ",%s=%s",
                               mkv_log_targets[target], level_words[filter->levels[target]]);
             MKV_ASSERT(bytes < (int)MKV_LOG_FILTER_TEXT_BYTES);

@@ -25,6 +25,7 @@
 
 enum mkv_log_target {
     MKV_LOG_ADMIN = 0,      /* what administrators ask for */
+    MKV_LOG_ADMIN_OTLP,     /* the exporter of traces */
     MKV_LOG_CORE_DIRECTORY, /* the directory of keys */
     MKV_LOG_CORE_FRONT,     /* requests of clients */
     MKV_LOG_CORE_JOURNAL,   /* the journal, its checkpoints and superblocks */
@@ -36,7 +37,7 @@ enum mkv_log_target {
     MKV_LOG_SERVER_RECORD,  /* the record of --record */
     MKV_LOG_TELEMETRY,      /* telemetry events, and who takes them */
 };
-#define MKV_LOG_TARGET_COUNT 11u
+#define MKV_LOG_TARGET_COUNT 12u
 extern const char *const mkv_log_targets[MKV_LOG_TARGET_COUNT];
 
 /* The target of this name, MKV_LOG_SERVER_NODE where there is none. */

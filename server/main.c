@@ -7,6 +7,7 @@
 
 #include "client/commands.h"
 #include "server/command_admin.h"
+#include "server/config_show.h"
 #include "server/config_text.h"
 #include "server/exit_codes.h"
 #include "server/start.h"
@@ -23,7 +24,7 @@ static const struct command commands[] = {
     {"start", mkv_command_start},     {"put", memkv_command_put},
     {"get", memkv_command_get},       {"exists", memkv_command_exists},
     {"delete", memkv_command_delete}, {"session", memkv_command_session},
-    {"admin", mkv_command_admin},
+    {"admin", mkv_command_admin},     {"config", mkv_command_config},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -35,6 +36,7 @@ static const struct mkv_usage_command usage[] = {
     {"delete", "KEY...", "delete keys"},
     {"session", "NUMBER ACTION", "what becomes of the keys of a session"},
     {"admin", "status [--json]", "what a node is doing"},
+    {"config", "show | check FILE", "the configuration that a start would have"},
     {"help", "[COMMAND]", "this list, or the help of a command"},
     {"--version", "", "print the version"},
     {NULL, NULL, NULL},

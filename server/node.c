@@ -200,10 +200,12 @@ static void report_drives(struct mkv_node *node) {
 static void on_signal(void *context, int number) {
     struct mkv_node *node = context;
     if (number == SIGHUP) {
+        const bool of_telemetry = mkv_node_telemetry_reopen(node);
+        const bool of_log = mkv_log_reopen(node->log);
         mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0, "%s",
-                      mkv_log_reopen(node->log)
-                          ? "SIGHUP: the log's file is opened again; the configuration is read at "
-                            "the start"
+                      of_telemetry || of_log
+                          ? "SIGHUP: the log's file and those of telemetry are opened again; the "
+                            "configuration is read at the start"
                           : "SIGHUP changes nothing: the configuration is read at the start");
         return;
     }
@@ -289,6 +291,7 @@ static enum mkv_exit_daemon serve(struct mkv_node *node) {
         mkv_shard_close(node->shard, 0);
     }
     node->shard_is_stuck = !mkv_shard_join(node->shard);
+    mkv_node_requests_tell(node);
     if (serving == 0) {
         return MKV_EXIT_DAEMON_IO;
     }
@@ -325,32 +328,6 @@ static enum mkv_exit_daemon run(struct mkv_node *node) {
     return exit_code;
 }
 
-/* Levels and file as configured; false when the file cannot be had, which is told. */
-static bool log_begin(struct mkv_node *node) {
-    const struct mkv_config *config = &node->config;
-    struct mkv_log_filter filter;
-    char problem[MKV_LOG_FILTER_PROBLEM_BYTES];
-    const bool parsed = mkv_log_filter_parse(config->log.level, &filter, problem);
-    MKV_ASSERT(parsed); /* by the configuration */
-    mkv_log_filter_set(node->log, &filter);
-    if (config->log.file[0] == '\0') {
-        return true;
-    }
-    const int error_number = mkv_log_file(node->log, config->log.file);
-    if (error_number == 0) {
-        return true;
-    }
-    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
-    mkv_config_origin_format(config, MKV_CONFIG_LOG_FILE, where);
-    char line[LINE_BYTES];
-    snprintf(line, sizeof line,
-             "%s: log.file %s cannot be opened: %s. Make its directory, and let this user write "
-             "there",
-             where, config->log.file, strerror(error_number));
-    report(node, line, MKV_EXIT_DAEMON_CONFIGURATION);
-    return false;
-}
-
 enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
                                   const struct mkv_node_options *options) {
     struct mkv_node *node = calloc(1, sizeof *node);
@@ -371,8 +348,13 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
     node->config_read_ms = mkv_clock_wall_ms();
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
-    const enum mkv_exit_daemon exit_code =
-        log_begin(node) ? run(node) : MKV_EXIT_DAEMON_CONFIGURATION;
+    enum mkv_exit_daemon exit_code = MKV_EXIT_DAEMON_CONFIGURATION;
+    char problem[MKV_NODE_LOG_PROBLEM_BYTES];
+    if (mkv_node_log_begin(node, problem)) {
+        exit_code = run(node);
+    } else {
+        report(node, problem, exit_code);
+    }
     pthread_mutex_destroy(&node->view_mutex);
     pthread_mutex_destroy(&node->mutex);
     mkv_log_destroy(log);

@@ -145,6 +145,17 @@ static void socket_remove(struct mkv_node *node) {
 
 /* ---- both sockets ---------------------------------------------------------------------------- */
 
+static bool metrics_listen(struct mkv_node *node, struct mkv_backend_error *error) {
+    const struct mkv_tcp_listen_options options = {
+        .host = node->config.network.admin_address.host,
+        .port = (uint16_t)node->config.prometheus.port,
+        .backlog = ADMIN_BACKLOG,
+        .option = "prometheus.port",
+    };
+    uint16_t port;
+    return options.port == 0 || mkv_tcp_listen(&options, &node->admin_metrics_fd, &port, error);
+}
+
 bool mkv_node_admin_listen(struct mkv_node *node, struct mkv_backend_error *error) {
     const struct mkv_config *config = &node->config;
     const bool derived =
@@ -163,6 +174,10 @@ bool mkv_node_admin_listen(struct mkv_node *node, struct mkv_backend_error *erro
     if (!mkv_tcp_listen(&options, &node->admin_fd, &port, error)) {
         return false;
     }
+    if (!metrics_listen(node, error)) {
+        mkv_node_admin_unlisten(node);
+        return false;
+    }
     if (config->admin.socket[0] != '\0' && !socket_listen(node, error)) {
         mkv_node_admin_unlisten(node);
         return false;
@@ -177,8 +192,12 @@ void mkv_node_admin_unlisten(struct mkv_node *node) {
     if (node->admin_unix_fd >= 0) {
         close(node->admin_unix_fd);
     }
+    if (node->admin_metrics_fd > 0) {
+        close(node->admin_metrics_fd);
+    }
     node->admin_fd = -1;
     node->admin_unix_fd = -1;
+    node->admin_metrics_fd = 0;
     socket_remove(node);
 }
 
@@ -289,6 +308,8 @@ bool mkv_node_admin_serve(struct mkv_node *node, struct mkv_admin_provider *prov
         .unix_fd = node->admin_unix_fd,
         .provider = provider,
         .auth = &auth,
+        .metrics_fd = node->admin_metrics_fd,
+        .metrics_off = node->config.prometheus.enabled == 0,
         .profiles_anywhere = node->config.admin.profiles == MKV_CONFIG_PROFILES_ANYWHERE,
     };
     if (!fill_auth(node, &auth, error)) {
@@ -308,5 +329,6 @@ bool mkv_node_admin_serve(struct mkv_node *node, struct mkv_admin_provider *prov
     }
     node->admin_fd = -1; /* they are the listener's now */
     node->admin_unix_fd = -1;
+    node->admin_metrics_fd = 0;
     return true;
 }

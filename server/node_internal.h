@@ -8,11 +8,14 @@
  *   node_wait.c      waiting for drives that are missing
  *   node_limits.c    what the process may use, and how the shard's limits follow from it
  *   node_events.c    what volumes report: log lines and warnings
+ *   node_log.c       the log, and what administrators see of it
  *   node_record.c    the record of --record
+ *   node_telemetry.c telemetry events
  *   node_traces.c    the tracer and its exporter
- *   node_audit.c     what of it all is audited
+ *   node_ask.c       why a key is where it is, and the configuration
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
+ *   node_audit.c     what of it all is audited
  *   node_watch.c     the thread that looks at them, and raises warnings
  *   node_admin.c     the sockets of the admin listener, and who may ask
  *
@@ -41,6 +44,8 @@
 #include "server/drive_set.h"
 #include "server/log.h"
 #include "server/node.h"
+#include "server/request_events.h"
+#include "server/request_log.h"
 #include "server/shard.h"
 
 struct node_drive {
@@ -91,6 +96,8 @@ struct mkv_node {
     struct mkv_tenant_quota quotas[MKV_TENANT_QUOTAS_MAX];
     struct mkv_shard_volume_options *volume_options; /* until the shard has them */
     struct mkv_recorder *recorder;                   /* NULL: nothing is recorded */
+    struct mkv_request_log *requests;
+    struct mkv_request_events events; /* `telemetry` NULL: none are told; set behind the mutex */
     struct mkv_otlp *otlp;            /* NULL: no traces; then there is no tracer either */
     struct mkv_tracer *tracer;        /* the shard's thread's, while that runs */
     struct mkv_audit *audit;          /* NULL: nothing is audited */
@@ -104,6 +111,7 @@ struct mkv_node {
     struct mkv_node_watch *watch; /* NULL before the step that makes it */
     int admin_fd;                 /* -1 as soon as they are the listener's */
     int admin_unix_fd;
+    int admin_metrics_fd;      /* 0: none */
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
     ino_t admin_socket_inode;  /* 0 else */
     uint32_t admin_viewer_gid;
@@ -169,6 +177,20 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
 
+/* ---- node_log.c ----------------------------------------------------------------------------- */
+
+#define MKV_NODE_LOG_PROBLEM_BYTES 1536u
+/* Levels and file as configured; false when the file cannot be had, with one line that says why. */
+__attribute__((warn_unused_result)) bool mkv_node_log_begin(
+    struct mkv_node *node, char problem[MKV_NODE_LOG_PROBLEM_BYTES]);
+void mkv_node_log_provide(struct mkv_node *node, struct mkv_admin_log *out);
+/* Step of the table: lines about requests, and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_requests_begin(struct mkv_node *node,
+                                                                 struct mkv_backend_error *error);
+void mkv_node_requests_end(struct mkv_node *node);
+/* Says what requests came to since the last time; no further one will come. */
+void mkv_node_requests_tell(struct mkv_node *node);
+
 /* ---- node_record.c -------------------------------------------------------------------------- */
 
 /* Step of the table: makes the file of --record; and what undoes it. */
@@ -176,13 +198,22 @@ __attribute__((warn_unused_result)) bool mkv_node_record_create(struct mkv_node 
                                                                 struct mkv_backend_error *error);
 void mkv_node_record_end(struct mkv_node *node);
 
+/* ---- node_telemetry.c ----------------------------------------------------------------------- */
+
+/* Step of the table: where the configuration wants telemetry; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_telemetry_begin(struct mkv_node *node,
+                                                                  struct mkv_backend_error *error);
+void mkv_node_telemetry_end(struct mkv_node *node);
+/* Has its files opened again; false when it is off. */
+bool mkv_node_telemetry_reopen(struct mkv_node *node);
+void mkv_node_telemetry_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
+
 /* ---- node_traces.c -------------------------------------------------------------------------- */
 
 /* Step of the table: where the configuration wants traces; and what undoes it. */
 __attribute__((warn_unused_result)) bool mkv_node_traces_start(struct mkv_node *node,
                                                                struct mkv_backend_error *error);
 void mkv_node_traces_end(struct mkv_node *node);
-
 /* ---- node_audit.c --------------------------------------------------------------------------- */
 
 /* Step of the table: opens the audit and records the start; and what undoes it. */
@@ -197,6 +228,13 @@ void mkv_node_audit_event(struct mkv_node *node, const struct mkv_config_drive *
                           const struct mkv_event *event);
 /* Records a request to the admin listener that was not let through. */
 void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusal *refusal);
+
+/* ---- node_ask.c ----------------------------------------------------------------------------- */
+
+/* The provider's: what is known of a key, and the configuration in force; `context` is the node. */
+enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,
+                             uint32_t key_bytes, struct mkv_admin_why *out);
+char *mkv_node_config_text(void *context);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

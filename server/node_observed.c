@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the shard's observer, its pump and its drives keep, for snapshots and for the admin listener.
+ * What the shard's observer, its pump and its drives keep, for snapshots and the admin listener.
  */
 #include <stdlib.h>
 #include <string.h>

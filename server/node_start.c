@@ -76,6 +76,8 @@ static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
     options->quota_count = node->quota_count;
     options->quotas = node->quotas;
     options->recorder = node->recorder;
+    options->requests = node->requests;
+    options->events = node->events.telemetry == NULL ? NULL : &node->events;
     options->hotkeys_columns = MKV_SKETCH_COLUMNS_MIN;
     while (options->hotkeys_columns < node->config.metrics.hotkeys_columns) {
         options->hotkeys_columns *= 2;
@@ -198,7 +200,10 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .tenant_drop = mkv_node_tenant_drop,
         .observed = &mkv_node_observed,
         .audit = node->audit,
+        .why = mkv_node_why,
+        .config = mkv_node_config_text,
     };
+    mkv_node_log_provide(node, &provider.log);
     return mkv_node_admin_serve(node, &provider, &node->admin, error);
 }
 
@@ -234,6 +239,8 @@ static const struct step steps[] = {
     {"memory", arena_perform, arena_undo},
     {"watch", mkv_node_watch_create, mkv_node_watch_destroy},
     {"admin_listen", mkv_node_admin_listen, mkv_node_admin_unlisten},
+    {"requests", mkv_node_requests_begin, mkv_node_requests_end},
+    {"telemetry", mkv_node_telemetry_begin, mkv_node_telemetry_end},
     {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},

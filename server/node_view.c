@@ -159,6 +159,7 @@ void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapsh
     snprintf(out->commit, sizeof out->commit, "%s", mkv_version_commit());
     snprintf(out->config_hash, sizeof out->config_hash, "%s", node->config_hash);
     out->config_read_ms = node->config_read_ms;
+    out->taken_ms = mkv_clock_wall_ms();
     out->uptime_ns = mkv_clock_monotonic_ns() - node->started_ns;
     out->watchdog_ns = node->config.node.watchdog_s * 1000000000ull;
     out->storage_block_bytes = node->config.storage.block_size_bytes;
@@ -197,6 +198,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
         out->trace_spans_exported_total = spans.exported;
         out->trace_spans_dropped_total = spans.dropped;
     }
+    mkv_node_telemetry_fill(node, out);
     pthread_mutex_lock(&node->mutex);
     out->warning_count = node->warning_count;
     memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);

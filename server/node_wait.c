@@ -62,6 +62,7 @@ static bool admin_begin(struct mkv_node *node, struct mkv_admin_http **admin,
         return true;
     }
     struct mkv_admin_provider provider = {.context = node, .snapshot = waiting_snapshot};
+    mkv_node_log_provide(node, &provider.log);
     if (!mkv_node_admin_listen(node, error)) {
         return false;
     }

@@ -118,6 +118,12 @@ void mkv_observer_request_began(void *context, const struct mkv_input *input) {
     MKV_ASSERT(input->kind == MKV_INPUT_REQUEST);
     began_client(observer, input);
     began_keys(observer, input);
+    if (observer->options.requests != NULL) {
+        mkv_request_log_began(observer->options.requests, &input->request);
+    }
+    if (observer->options.events != NULL) {
+        mkv_request_events_began(observer->options.events, input);
+    }
 }
 
 /* ---- a request ends -------------------------------------------------------------------------- */
@@ -273,6 +279,12 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
         ended_slow(observer, summary, &trace, total_ns);
     }
     mkv_client_list_count(observer->clients, summary);
+    if (observer->options.requests != NULL) {
+        mkv_request_log_ended(observer->options.requests, summary);
+    }
+    if (observer->options.events != NULL) {
+        mkv_request_events_ended(observer->options.events, summary, mkv_clock_wall_ms());
+    }
 }
 
 void mkv_observer_connection_closed(void *context, struct mkv_connection_id id) {

@@ -4,9 +4,9 @@
  * machines do not count themselves: latencies in detail, hot keys, slow requests, who the clients
  * are, examples of latencies with their traces.
  *
- *   REQUEST ---------> request_began --> hot keys, client
- *   REQUEST_ENDED ---> request_ended --> spans, latency, example, slow request, client,
- *                                         deleted keys
+ *   REQUEST ---------> request_began --> hot keys, client, log, event
+ *   REQUEST_ENDED ---> request_ended --> spans, latency, example, slow request, client, deleted
+ *                                        keys, log, event
  *
  * Invariants
  *  I1  The shard's thread alone writes, and never waits. Other threads copy, without its help.
@@ -26,6 +26,8 @@
 #include "admin/observed.h"
 #include "admin/trace.h"
 #include "backends/fabric.h"
+#include "server/request_events.h"
+#include "server/request_log.h"
 
 #define MKV_OBSERVER_DECAY_NS (60ull * 1000000000u)
 #define MKV_OBSERVER_SLOW_NS (100ull * 1000000u)
@@ -37,6 +39,9 @@ struct mkv_observer_options {
     uint64_t hotkeys_decay_ns;  /* accesses count half after so long; 0: MKV_OBSERVER_DECAY_NS */
     uint64_t slow_ns;           /* a request that took longer is slow */
     const struct mkv_fabric *fabric; /* asked who a client is; must outlive the last request */
+    /* NULL: none. They outlive the observer. */
+    struct mkv_request_log *requests;
+    const struct mkv_request_events *events;
     /* The name of a tenant's number, "" where it has none. On the shard's thread. */
     void (*tenant_name)(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_BYTES]);
     void *tenant_context;

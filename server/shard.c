@@ -155,6 +155,8 @@ static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_option
         .hotkeys_decay_ns = options->hotkeys_decay_ns,
         .slow_ns = options->slow_ns,
         .fabric = shard->fabric,
+        .requests = options->requests,
+        .events = options->events,
         .tenant_name = mkv_shard_tenants_name,
         .tenant_context = shard,
         .tracer = options->tracer,

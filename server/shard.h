@@ -49,6 +49,8 @@
 
 struct mkv_audit;
 struct mkv_observer;
+struct mkv_request_events;
+struct mkv_request_log;
 struct mkv_tracer;
 struct mkv_shard;
 struct mkv_shard_stats;
@@ -80,6 +82,9 @@ struct mkv_shard_options {
      * recorded. */
     struct mkv_recorder *recorder;
     struct mkv_audit *audit; /* for deleted keys; used until the shard is destroyed. NULL: none */
+    /* For the observer, as are those behind; they outlive the shard. */
+    struct mkv_request_log *requests;
+    const struct mkv_request_events *events;
     /* What the observer keeps, whose other options the shard sets; see observer.h. */
     uint32_t hotkeys_columns;
     uint64_t hotkeys_decay_ns;
@@ -182,16 +187,27 @@ struct mkv_shard_answer {
 };
 
 /*
- * Asks a volume something that changes none of its blocks: EXISTS with lease_ns 0, SCAN or COUNT.
- * `data` is that of the message; front_op and bytes need not be set. OK: `answer` has what the
- * volume says, whose status may be any. UNAVAILABLE: the volume does not serve. DEADLINE: it has
- * not answered within wait_ns, or others were asking all that time. Questions wait for each other,
- * and none keeps the shard's thread for longer than a request of a client does. From any thread but
- * the shard's.
+ * Asks a volume something that changes none of its blocks: EXISTS with lease_ns 0, which then is no
+ * use of the block, SCAN or COUNT. `data` is that of the message; front_op and bytes need not be
+ * set. OK: `answer` has what the volume says, whose status may be any. UNAVAILABLE: the volume does
+ * not serve. DEADLINE: it has not answered within wait_ns, or others were asking all that time.
+ * Questions wait for each other, and none keeps the shard's thread for longer than a request of a
+ * client does. From any thread but the shard's.
  */
 enum mkv_status mkv_shard_ask(struct mkv_shard *shard, const struct mkv_message *message,
                               const uint8_t *data, uint64_t wait_ns,
                               struct mkv_shard_answer *answer);
+/* All that is known of a key, without changing anything. */
+struct mkv_shard_inspection {
+    bool tenant_known;
+    struct mkv_front_inspection front;
+    bool serves; /* its volume; else `volume` is not set */
+    struct mkv_volume_inspection volume;
+};
+/* OK, UNAVAILABLE when the shard does not serve, DEADLINE as above. */
+enum mkv_status mkv_shard_inspect(struct mkv_shard *shard, const char *tenant, const uint8_t *key,
+                                  uint32_t key_bytes, uint64_t wait_ns,
+                                  struct mkv_shard_inspection *inspection);
 /* Starts a checkpoint of every volume that serves. From any thread. */
 void mkv_shard_checkpoint(struct mkv_shard *shard);
 /* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer

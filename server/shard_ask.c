@@ -94,6 +94,9 @@ static enum mkv_status leave(struct mkv_shard *shard) {
 
 static void want(struct mkv_shard *shard, const struct mkv_message *message, const uint8_t *data) {
     shard->ask_message = *message;
+    if (message->kind == MKV_MESSAGE_EXISTS) {
+        shard->ask_message.flags |= MKV_EXISTS_NO_USE;
+    }
     if (message->kind == MKV_MESSAGE_SCAN) {
         shard->ask_message.bytes = MKV_SHARD_ANSWER_BYTES_MAX;
     }

@@ -93,8 +93,16 @@ struct mkv_shard {
     bool joined;
     bool clean; /* set by the thread before it ends: see mkv_shard_join */
 
+    atomic_bool inspect_wanted;
+
     pthread_mutex_t mutex;
     pthread_cond_t changed;
+    bool inspecting; /* somebody has a question about a key, one at a time */
+    bool inspected;  /* and it is answered */
+    char inspect_tenant[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    uint8_t inspect_key[MKV_KEY_BYTES_MAX];
+    uint32_t inspect_key_bytes;
+    struct mkv_shard_inspection inspection;
     bool all_opened;
     bool ended;
     uint32_t serving_count;
@@ -135,6 +143,11 @@ void mkv_shard_tenants_collect(const struct mkv_shard *shard, struct mkv_shard_s
 void mkv_shard_asked(void *context, const struct mkv_message *answer, const uint8_t *data);
 /* Begins and ends a question of another thread. */
 void mkv_shard_ask_advance(struct mkv_shard *shard);
+
+/* ---- shard_inspect.c ------------------------------------------------------------------------ */
+
+/* Answers a question about a key, if there is one. */
+void mkv_shard_inspect_advance(struct mkv_shard *shard);
 
 /* ---- shard_thread.c ------------------------------------------------------------------------- */
 

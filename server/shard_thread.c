@@ -221,6 +221,7 @@ static void one_round(struct mkv_shard *shard) {
     }
     mkv_shard_tenants_advance(shard);
     mkv_shard_ask_advance(shard);
+    mkv_shard_inspect_advance(shard);
     publish(shard);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/start_options.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "server/config_text.h"
@@ -13,6 +14,8 @@ const char mkv_start_help[] =
     "usage: memkv start [--config FILE] [--dev [DIR]] [--listen HOST:PORT]\n"
     "                   [--log-format json|text] [--lost DRIVE[,DRIVE...]]\n"
     "                   [--record FILE [--record-max-size SIZE]] [--heap-profile]\n"
+    "                   [--telemetry-processor JSON]... [--telemetry-max-queue-size N]\n"
+    "                   [--enable-telemetry] [--prometheus-port PORT] [--disable-prometheus]\n"
     "\n"
     "Starts a node in the foreground. It serves until it gets SIGTERM or SIGINT, then\n"
     "finishes the requests in flight, closes its drives and exits; a second signal\n"
@@ -35,12 +38,31 @@ const char mkv_start_help[] =
     "                      where the record ends, while the node serves on (1GiB)\n"
     "  --heap-profile      keep account of every allocation, for /debug/pprof/heap; slower,\n"
     "                      and it takes libtcmalloc.so.4: docs/operations.md\n"
+    "  --enable-telemetry  have each operation tell that it starts and ends:\n"
+    "                      docs/telemetry.md\n"
+    "  --telemetry-processor JSON\n"
+    "                      who gets these events, as {\"type\":\"logging\"}, the one by\n"
+    "                      itself; several times for several\n"
+    "  --telemetry-max-queue-size N\n"
+    "                      events that wait for them (10000)\n"
+    "  --prometheus-port PORT\n"
+    "                      metrics at a port of their own, too\n"
+    "  --disable-prometheus\n"
+    "                      no metrics\n"
     "  -h, --help          this text\n"
     "\n"
     "Keys that a file and MEMKV_<SECTION>_<KEY> may set: docs/configuration.md.\n"
     "\n"
     "Exit status: 0 stopped as asked, 64 usage, 69 a port, a drive or memory cannot be\n"
     "had, 74 reading or writing failed, 77 no permission, 78 the configuration is wrong.\n";
+
+#define OPTION_DEV "--dev"
+#define OPTION_HELP "--help"
+#define OPTION_HEAP_PROFILE "--heap-profile"
+#define OPTION_TELEMETRY "--enable-telemetry"
+#define OPTION_QUEUE "--telemetry-max-queue-size"
+#define OPTION_PROCESSOR "--telemetry-processor"
+#define OPTION_NO_PROMETHEUS "--disable-prometheus"
 
 struct option_row {
     const char *name;
@@ -52,19 +74,32 @@ static const struct option_row rows[] = {
     {"--config", "FILE", offsetof(struct mkv_start_options, config_file)},
     {"--listen", "HOST:PORT", offsetof(struct mkv_start_options, listen)},
     {"--log-format", "json or text", offsetof(struct mkv_start_options, log_format)},
+    {"--prometheus-port", "PORT", offsetof(struct mkv_start_options, prometheus_port)},
+    {OPTION_QUEUE, "NUMBER", offsetof(struct mkv_start_options, telemetry_queue)},
     {"--lost", "DRIVE", offsetof(struct mkv_start_options, lost)},
     {"--record", "FILE", offsetof(struct mkv_start_options, record)},
     {"--record-max-size", "SIZE", offsetof(struct mkv_start_options, record_size)},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
-#define OPTION_DEV "--dev"
-#define OPTION_HELP "--help"
-#define OPTION_HEAP_PROFILE "--heap-profile"
+
+/* Options without a value. */
+struct switch_row {
+    const char *name;
+    size_t field_offset;
+};
+static const struct switch_row switches[] = {
+    {OPTION_TELEMETRY, offsetof(struct mkv_start_options, telemetry)},
+    {OPTION_NO_PROMETHEUS, offsetof(struct mkv_start_options, no_prometheus)},
+    {OPTION_HEAP_PROFILE, offsetof(struct mkv_start_options, heap_profile)},
+};
+#define SWITCH_COUNT (sizeof switches / sizeof switches[0])
 
 static bool refuse_unknown(const char *argument, struct mkv_config_error *error) {
-    static const char *const names[] = {"--config", "--listen",  "--log-format",
-                                        "--lost",   "--record",  "--record-max-size",
-                                        OPTION_DEV, OPTION_HELP, OPTION_HEAP_PROFILE};
+    static const char *const names[] = {
+        "--config",           "--listen",          "--log-format",      "--lost",
+        "--record",           "--record-max-size", "--prometheus-port", OPTION_DEV,
+        OPTION_HELP,          OPTION_TELEMETRY,    OPTION_QUEUE,        OPTION_PROCESSOR,
+        OPTION_NO_PROMETHEUS, OPTION_HEAP_PROFILE};
     char quoted[MKV_CONFIG_QUOTE_BYTES];
     mkv_config_quote(argument, quoted);
     if (argument[0] != '-') {
@@ -119,6 +154,47 @@ static bool take_valued(int argc, char *const *argv, int *index, struct mkv_star
         *field = value;
         return true;
     }
+    return true;
+}
+
+static bool take_switch(const char *argument, struct mkv_start_options *options, bool *taken,
+                        struct mkv_config_error *error) {
+    for (size_t i = 0; i < SWITCH_COUNT && !*taken; i++) {
+        if (strcmp(argument, switches[i].name) == 0) {
+            bool *field = (bool *)(void *)((char *)options + switches[i].field_offset);
+            if (*field) {
+                return refuse_twice(switches[i].name, error);
+            }
+            *field = true;
+            *taken = true;
+        }
+    }
+    return true;
+}
+
+/* --telemetry-processor, as often as there may be processors. */
+static bool take_processor(int argc, char *const *argv, int *index,
+                           struct mkv_start_options *options, bool *taken,
+                           struct mkv_config_error *error) {
+    const char *value = attached_value(argv[*index], OPTION_PROCESSOR, taken);
+    if (!*taken) {
+        return true;
+    }
+    if (value == NULL && *index + 1 < argc) {
+        (*index)++;
+        value = argv[*index];
+    }
+    if (value == NULL || value[0] == '\0') {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND,
+                               "%s needs a value: %s '{\"type\":\"logging\"}'", OPTION_PROCESSOR,
+                               OPTION_PROCESSOR);
+    }
+    if (options->telemetry_processor_count == MKV_TELEMETRY_PROCESSORS_MAX) {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND,
+                               "%s is given more than %u times", OPTION_PROCESSOR,
+                               MKV_TELEMETRY_PROCESSORS_MAX);
+    }
+    options->telemetry_processors[options->telemetry_processor_count++] = value;
     return true;
 }
 
@@ -178,22 +254,71 @@ bool mkv_start_options_parse(int argc, char *const *argv, struct mkv_start_optio
             return true;
         }
         bool taken;
-        if (!take_valued(argc, argv, &index, options, &taken, error)) {
+        if (!take_valued(argc, argv, &index, options, &taken, error) ||
+            (!taken && !take_switch(argument, options, &taken, error)) ||
+            (!taken && !take_processor(argc, argv, &index, options, &taken, error))) {
             return false;
         }
         if (!taken && !take_dev(argc, argv, &index, options, &taken, error)) {
             return false;
         }
-        if (!taken && strcmp(argument, OPTION_HEAP_PROFILE) == 0) {
-            if (options->heap_profile) {
-                return refuse_twice(OPTION_HEAP_PROFILE, error);
-            }
-            options->heap_profile = true;
-        } else if (!taken) {
+        if (!taken) {
             return refuse_unknown(argument, error);
         }
     }
     return take_record_size(options, error);
+}
+
+/* Several processors are one array. */
+static bool set_processors(const struct mkv_start_options *options, struct mkv_config *config,
+                           struct mkv_config_error *error) {
+    char list[MKV_CONFIG_PROCESSORS_BYTES] = "[";
+    size_t bytes = 1;
+    for (uint32_t i = 0; i < options->telemetry_processor_count; i++) {
+        struct mkv_telemetry_processor_spec specs[MKV_TELEMETRY_PROCESSORS_MAX];
+        uint32_t count;
+        char problem[MKV_TELEMETRY_PROBLEM_BYTES];
+        const char *text = options->telemetry_processors[i];
+        if (!mkv_telemetry_processors_parse(text, specs, &count, problem)) {
+            return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, OPTION_PROCESSOR, "%s", problem);
+        }
+        if (text[strspn(text, " \t\n")] == '[' || bytes + strlen(text) + 2 > sizeof list) {
+            return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, OPTION_PROCESSOR,
+                                   "give one object at a time, of up to %zu bytes together; more "
+                                   "goes into telemetry.processors",
+                                   sizeof list - 3);
+        }
+        bytes +=
+            (size_t)snprintf(list + bytes, sizeof list - bytes, "%s%s", i == 0 ? "" : ",", text);
+    }
+    snprintf(list + bytes, sizeof list - bytes, "]");
+    return mkv_config_set(config, "telemetry.processors", list, OPTION_PROCESSOR, error);
+}
+
+/* The flags of telemetry and metrics. */
+static bool set_observation(const struct mkv_start_options *options, struct mkv_config *config,
+                            struct mkv_config_error *error) {
+    const struct {
+        bool given;
+        const char *key;
+        const char *value;
+        const char *flag;
+    } rows_of_flags[] = {
+        {options->telemetry, "telemetry.enabled", "true", OPTION_TELEMETRY},
+        {options->telemetry_queue != NULL, "telemetry.max_queue_size", options->telemetry_queue,
+         OPTION_QUEUE},
+        {options->no_prometheus, "prometheus.enabled", "false", OPTION_NO_PROMETHEUS},
+        {options->prometheus_port != NULL, "prometheus.port", options->prometheus_port,
+         "--prometheus-port"},
+    };
+    for (size_t i = 0; i < sizeof rows_of_flags / sizeof rows_of_flags[0]; i++) {
+        if (rows_of_flags[i].given &&
+            !mkv_config_set(config, rows_of_flags[i].key, rows_of_flags[i].value,
+                            rows_of_flags[i].flag, error)) {
+            return false;
+        }
+    }
+    return options->telemetry_processor_count == 0 || set_processors(options, config, error);
 }
 
 bool mkv_start_options_configure(const struct mkv_start_options *options, char *const *environment,
@@ -220,5 +345,5 @@ bool mkv_start_options_configure(const struct mkv_start_options *options, char *
         !mkv_config_set(config, "log.format", options->log_format, "--log-format", error)) {
         return false;
     }
-    return mkv_config_validate(config, error);
+    return set_observation(options, config, error) && mkv_config_validate(config, error);
 }

@@ -4,13 +4,15 @@
  * and the environment.
  *
  * Invariants
- *  I1  An option is given at most once, and all that is not an option is refused.
+ *  I1  An option is given at most once, but for --telemetry-processor, and all that is not an
+ *      option is refused.
  *
  * Not responsible for: what keys mean and allow (config.h).
  */
 #ifndef MKV_SERVER_START_OPTIONS_H
 #define MKV_SERVER_START_OPTIONS_H
 
+#include "admin/telemetry_processor.h"
 #include "server/config.h"
 
 #define MKV_START_RECORD_BYTES_DEFAULT (1024ull * MKV_MIB)
@@ -19,10 +21,16 @@ struct mkv_start_options {
     bool help;
     bool dev;
     bool heap_profile;
-    const char *dev_directory; /* NULL: not given */
-    const char *config_file;   /* NULL: not given */
-    const char *listen;        /* NULL: not given */
-    const char *log_format;    /* NULL: not given */
+    const char *dev_directory;   /* NULL: not given */
+    const char *config_file;     /* NULL: not given */
+    const char *listen;          /* NULL: not given */
+    const char *log_format;      /* NULL: not given */
+    bool telemetry;              /* --enable-telemetry */
+    bool no_prometheus;          /* --disable-prometheus */
+    const char *prometheus_port; /* NULL: not given */
+    const char *telemetry_queue; /* NULL: not given */
+    const char *telemetry_processors[MKV_TELEMETRY_PROCESSORS_MAX];
+    uint32_t telemetry_processor_count;
     const char *lost;          /* names and uuids with commas between them; NULL: not given */
     const char *record;        /* NULL: not given */
     const char *record_size;   /* as it was given; NULL: not given */

@@ -51,19 +51,19 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
     case MKV_NATIVE_COMMIT:
         break;
     }
-    const uint64_t items = header->item_count;
+    const uint64_t fixed =
+        (uint64_t)header->item_count * MKV_NATIVE_ITEM_BYTES + mkv_native_trace_bytes(header);
     if (header->op == MKV_NATIVE_SESSION) {
-        return (struct shape){1, MKV_NATIVE_ITEMS_MAX, items * MKV_NATIVE_ITEM_BYTES,
-                              items * MKV_NATIVE_ITEM_BYTES, 0};
+        return (struct shape){1, MKV_NATIVE_ITEMS_MAX, fixed, fixed, 0};
     }
     const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;
     if (header->op == MKV_NATIVE_COMMIT) {
-        return (struct shape){1, MKV_NATIVE_ITEMS_MAX, items * MKV_NATIVE_ITEM_BYTES,
-                              items * MKV_NATIVE_ITEM_BYTES,
+        return (struct shape){1, MKV_NATIVE_ITEMS_MAX, fixed, fixed,
                               is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
     }
-    return (struct shape){1, MKV_NATIVE_ITEMS_MAX, items * (MKV_NATIVE_ITEM_BYTES + 1u),
-                          items * (MKV_NATIVE_ITEM_BYTES + MKV_KEY_BYTES_MAX),
+    const uint64_t body_bytes_max = fixed + (uint64_t)header->item_count * MKV_KEY_BYTES_MAX;
+    return (struct shape){1, MKV_NATIVE_ITEMS_MAX, fixed + header->item_count,
+                          mkv_min_u64(body_bytes_max, MKV_NATIVE_BODY_BYTES_MAX),
                           is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
 }
 
@@ -98,11 +98,20 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
     return (struct shape){1, MKV_NATIVE_ITEMS_MAX, results_bytes, results_bytes, 0};
 }
 
+static bool has_items(enum mkv_native_op op) {
+    return op != MKV_NATIVE_HELLO && op != MKV_NATIVE_READY && op != MKV_NATIVE_DATA &&
+           op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING;
+}
+
 static enum mkv_native_error check_flags(const struct mkv_native_header *header) {
-    if ((header->flags & ~(MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE)) != 0) {
+    const uint32_t known = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE | MKV_NATIVE_FLAG_TRACE;
+    if ((header->flags & ~known) != 0) {
         return MKV_NATIVE_BAD_FLAGS;
     }
     const bool is_answer = (header->flags & MKV_NATIVE_FLAG_ANSWER) != 0;
+    if ((header->flags & MKV_NATIVE_FLAG_TRACE) != 0 && (is_answer || !has_items(header->op))) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
     if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0 &&
         (is_answer || (header->op != MKV_NATIVE_PUT && header->op != MKV_NATIVE_COMMIT))) {
         return MKV_NATIVE_BAD_FLAGS;
@@ -332,7 +341,7 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
         body_bytes += item->key_bytes;
         length_sum += item->length; /* at most 256 times 2^40: no wrap */
     }
-    if (body_bytes != header->body_bytes) {
+    if (body_bytes + mkv_native_trace_bytes(header) != header->body_bytes) {
         return MKV_NATIVE_BAD_KEY_BYTES;
     }
     const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;

@@ -11,7 +11,7 @@
  *        4     1  version (1)
  *        5     1  op (enum mkv_native_op)
  *        6     2  flags: bit 0 answer (the frame ends its request), bit 1 payload inline (PUT,
- *                 COMMIT)
+ *                 COMMIT), bit 2 trace context at the end of the body (requests with items)
  *        8     8  request id: the client's choice, unique among its requests in flight
  *       16     4  tenant (0 = the one that HELLO named); 0 in answers
  *       20     4  item count: descriptors in a request, results in an answer, else 0
@@ -70,6 +70,7 @@
 #define MKV_NATIVE_HEADER_BYTES 64u
 #define MKV_NATIVE_ITEM_BYTES 48u   /* request item descriptor */
 #define MKV_NATIVE_RESULT_BYTES 40u /* item result */
+#define MKV_NATIVE_TRACE_BYTES 32u
 #define MKV_NATIVE_READY_BYTES 24u
 #define MKV_NATIVE_DATA_BYTES 56u  /* body of a DATA frame */
 #define MKV_NATIVE_HELLO_BYTES 64u /* without the tenant's name */
@@ -110,6 +111,11 @@ enum mkv_native_op {
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
 #define MKV_NATIVE_FLAG_INLINE 0x2u
+/* Only on connections that MKV_NATIVE_FEATURE_TRACE was granted on. */
+#define MKV_NATIVE_FLAG_TRACE 0x4u
+
+/* Features: bits of HELLO, which wants them, and of its answer, which grants them. */
+#define MKV_NATIVE_FEATURE_TRACE 0x1ull
 
 struct mkv_native_header {
     enum mkv_native_op op;
@@ -151,6 +157,10 @@ struct mkv_native_item {
     uint64_t reservation; /* COMMIT, which has no offset */
 };
 
+/* Trace context (32 bytes), behind the keys of a request with MKV_NATIVE_FLAG_TRACE: 0 16 trace id
+ * | 16 8 id of the client's span | 24 1 trace flags, of which bit 0 is sampled | 25 7 0. Neither id
+ * is 0. */
+
 /* result (40 bytes): 0 4 status | 4 4 miss reason | 8 8 length (ALLOCATE: reservation) | 16 16 root
  * | 32 4 leased (EXISTS, LOOKUP, PIN: keys that are not evicted for a while) | 36 4 0 */
 struct mkv_native_result {
@@ -179,7 +189,7 @@ struct mkv_native_data {
     struct mkv_root root;
 };
 
-/* HELLO body (64 bytes): 0 2 lowest version | 2 2 highest version | 4 4 0 | 8 8 features wanted (0)
+/* HELLO body (64 bytes): 0 2 lowest version | 2 2 highest version | 4 4 0 | 8 8 features wanted
  * | 16 48 client name, UTF-8, padded with 0. Behind it the name of the connection's tenant, 1 to 79
  * bytes; none for the default tenant: mkv_native_tenant_decode */
 struct mkv_native_hello {
@@ -231,8 +241,9 @@ enum mkv_native_error {
     MKV_NATIVE_BAD_SECONDS, /* 0 in a PIN */
     MKV_NATIVE_BAD_TENANT,  /* a tenant's name is too long, or has characters that none has */
     MKV_NATIVE_BAD_SESSION, /* id 0 in a SESSION, or a tier, action or reason that there is not */
+    MKV_NATIVE_BAD_TRACE,   /* an id of a trace context is 0 */
 };
-#define MKV_NATIVE_ERROR_COUNT 18u
+#define MKV_NATIVE_ERROR_COUNT 19u
 const char *mkv_native_error_text(enum mkv_native_error error);
 const char *mkv_native_op_name(enum mkv_native_op op); /* "put", "get", … */
 const char *mkv_status_name(enum mkv_status status);   /* "ok", "not_found", … */
@@ -253,6 +264,14 @@ void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes);
 enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *header,
                                               const uint8_t *body, struct mkv_native_item *items,
                                               uint32_t *keys_offset);
+
+/* Bytes of trace context at the end of a request's body: 0 or MKV_NATIVE_TRACE_BYTES. */
+static inline uint32_t mkv_native_trace_bytes(const struct mkv_native_header *header) {
+    return (header->flags & MKV_NATIVE_FLAG_TRACE) != 0 ? MKV_NATIVE_TRACE_BYTES : 0;
+}
+void mkv_native_trace_encode(const struct mkv_trace_context *trace, uint8_t *bytes);
+enum mkv_native_error mkv_native_trace_decode(const uint8_t *bytes,
+                                              struct mkv_trace_context *trace);
 
 void mkv_native_result_encode(const struct mkv_native_result *result, uint8_t *bytes);
 enum mkv_native_error mkv_native_result_decode(const uint8_t *bytes,

@@ -32,6 +32,30 @@ static enum mkv_native_error text_decode(const uint8_t *bytes, size_t byte_count
                                                                    : MKV_NATIVE_NOT_ZERO;
 }
 
+static bool trace_is_whole(const struct mkv_trace_context *trace) {
+    return !mkv_native_is_zero(trace->trace_id, sizeof trace->trace_id) &&
+           !mkv_native_is_zero(trace->parent_id, sizeof trace->parent_id);
+}
+
+void mkv_native_trace_encode(const struct mkv_trace_context *trace, uint8_t *bytes) {
+    MKV_ASSERT(trace_is_whole(trace));
+    memset(bytes, 0, MKV_NATIVE_TRACE_BYTES);
+    memcpy(bytes + 0, trace->trace_id, sizeof trace->trace_id);
+    memcpy(bytes + 16, trace->parent_id, sizeof trace->parent_id);
+    bytes[24] = trace->flags;
+}
+
+enum mkv_native_error mkv_native_trace_decode(const uint8_t *bytes,
+                                              struct mkv_trace_context *trace) {
+    memcpy(trace->trace_id, bytes + 0, sizeof trace->trace_id);
+    memcpy(trace->parent_id, bytes + 16, sizeof trace->parent_id);
+    trace->flags = bytes[24];
+    if (!mkv_native_is_zero(bytes + 25, 7)) {
+        return MKV_NATIVE_NOT_ZERO;
+    }
+    return trace_is_whole(trace) ? MKV_NATIVE_OK : MKV_NATIVE_BAD_TRACE;
+}
+
 void mkv_native_result_encode(const struct mkv_native_result *result, uint8_t *bytes) {
     MKV_ASSERT((uint32_t)result->status < MKV_STATUS_COUNT);
     MKV_ASSERT((uint32_t)result->miss < MKV_MISS_COUNT);

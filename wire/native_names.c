@@ -40,6 +40,8 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
         return "a tenant's name has 1 to 79 characters of A-Z a-z 0-9 . _ -";
     case MKV_NATIVE_BAD_SESSION:
         return "a session is not 0, and has a tier, an action or a reason that there is";
+    case MKV_NATIVE_BAD_TRACE:
+        return "the trace id or the span id of a trace context is 0";
     case MKV_NATIVE_BAD_SECONDS:
         return "a PIN says 0 seconds: it ends by itself, after 1 or more";
     }

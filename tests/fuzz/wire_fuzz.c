@@ -68,7 +68,14 @@ static void decode_items(const struct mkv_native_header *header, const uint8_t *
             MKV_ASSERT(memcmp(again, body + (size_t)item * sizeof again, sizeof again) == 0);
             end += items[item].key_bytes;
         }
-        MKV_ASSERT(end == header->body_bytes);
+        const uint32_t trace_bytes = mkv_native_trace_bytes(header);
+        struct mkv_trace_context trace;
+        MKV_ASSERT(end + trace_bytes == header->body_bytes);
+        if (trace_bytes > 0 && mkv_native_trace_decode(body + end, &trace) == MKV_NATIVE_OK) {
+            uint8_t again[MKV_NATIVE_TRACE_BYTES];
+            mkv_native_trace_encode(&trace, again);
+            MKV_ASSERT(memcmp(again, body + end, sizeof again) == 0);
+        }
     }
     free(items);
 }

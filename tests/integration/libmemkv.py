@@ -100,6 +100,20 @@ class Client:
                                                 None, None)
         return b"".join(parts) if status == OK else status
 
+    def put_slowly(self, key, length, wait):
+        """Puts `length` zeroes, more than a block has, which is not read ahead; calls wait() when
+        the server has asked for the first of them."""
+        def supply(_context, offset, target, count):
+            if offset == 0:
+                wait()
+            ctypes.memset(target, 0, count)
+            return 0
+
+        source = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p,
+                                  ctypes.c_size_t)(supply)
+        return self._library.memkv_put_stream(self._client, key, ctypes.c_size_t(len(key)),
+                                              ctypes.c_uint64(length), None, source, None, None)
+
     def exists(self, *keys):
         return [status == OK for status in self.batch(*(item(EXISTS, key) for key in keys))]
 

@@ -49,7 +49,7 @@ def free_port():
 def environment(**extra):
     """The environment without variables that would configure a node or a client."""
     kept = {name: value for name, value in os.environ.items()
-            if not name.startswith("MEMKV_")}
+            if not name.startswith("MEMKV_") and name != "TRACEPARENT"}
     return {**kept, **extra}
 
 

@@ -60,6 +60,7 @@ class Receiver:
         self.requests = []
         self.spans = []
         self.records = []
+        self.service = None  # whose spans `named` gives; None: all
         self._answers = []
         self._ports = None
         self._arrived = queue.Queue()
@@ -126,8 +127,12 @@ class Receiver:
         self._wait(lambda: len(self.records) >= count, f"{count} log records came")
         return [line["record"] for line in list(self.records)]
 
+    def lines(self):
+        return [line for line in list(self.spans)
+                if self.service in (None, line["resource"]["service.name"])]
+
     def named(self):
-        return [line["span"] for line in list(self.spans)]
+        return [line["span"] for line in self.lines()]
 
     def close(self):
         self._process.stdin.close()

@@ -42,6 +42,35 @@ def parse_metrics(text):
     return series
 
 
+def check_sums(case, status):
+    """That the figures of a status add up."""
+    storage = status["storage"]
+    devices = storage["devices"]
+    for device in devices:
+        case.assertEqual(device["usable_bytes"],
+                         device["raw_capacity_bytes"] - device["metadata_bytes"])
+        case.assertEqual(device["allocated_slots"],
+                         sum(part["used"] for part in device["classes"]))
+        case.assertEqual(device["used_bytes"],
+                         sum(part["used"] * part["slot_bytes"] for part in device["classes"]))
+        case.assertGreaterEqual(device["total_slots"],
+                                sum(part["slots"] for part in device["classes"]))
+    case.assertEqual(storage["num_devices"], len(devices))
+    for total, field in (("raw_bytes_total", "raw_capacity_bytes"),
+                         ("usable_bytes_total", "usable_bytes"),
+                         ("used_bytes_total", "used_bytes"), ("total_blocks", "total_slots")):
+        case.assertEqual(storage[total], sum(device[field] for device in devices))
+    case.assertLessEqual(storage["payload_bytes_total"], storage["used_bytes_total"])
+    memory = status["memory"]
+    case.assertLessEqual(memory["used_bytes"], memory["total_bytes"])
+    case.assertLessEqual(memory["slabs_allocated"], memory["slabs_total"])
+    case.assertEqual(status["blocks_persisted"], sum(device["blocks"] for device in devices))
+    case.assertLessEqual(status["blocks_persisted"], status["blocks_total"])
+    case.assertEqual(status["blocks_persisted"], sum(tier["blocks"] for tier in status["tiers"]))
+    for figures in (status["lookups"], status["recent"]):
+        case.assertEqual(figures["miss_keys"], sum(figures["misses"].values()))
+
+
 class AdminTest(unittest.TestCase):
     """One node with one drive for all tests of the class; each looks at what it changes itself."""
 
@@ -71,27 +100,6 @@ class AdminTest(unittest.TestCase):
     def command(self, *arguments, code=0):
         child = self.node.command(*arguments)
         self.assertEqual(child.returncode, code, child.stdout + child.stderr)
-
-    def check_sums(self, status):
-        storage = status["storage"]
-        devices = storage["devices"]
-        for device in devices:
-            self.assertEqual(device["usable_bytes"],
-                             device["raw_capacity_bytes"] - device["metadata_bytes"])
-            self.assertEqual(device["allocated_slots"],
-                             sum(part["used"] for part in device["classes"]))
-            self.assertEqual(device["used_bytes"],
-                             sum(part["used"] * part["slot_bytes"] for part in device["classes"]))
-            self.assertGreaterEqual(device["total_slots"],
-                                    sum(part["slots"] for part in device["classes"]))
-        self.assertEqual(storage["num_devices"], len(devices))
-        for total, field in (("raw_bytes_total", "raw_capacity_bytes"),
-                             ("usable_bytes_total", "usable_bytes"),
-                             ("used_bytes_total", "used_bytes"), ("total_blocks", "total_slots")):
-            self.assertEqual(storage[total], sum(device[field] for device in devices))
-        memory = status["memory"]
-        self.assertLessEqual(memory["used_bytes"], memory["total_bytes"])
-        self.assertLessEqual(memory["slabs_allocated"], memory["slabs_total"])
 
     def test_admin__every_path__answers(self):
         for path in LIVE + READY:
@@ -164,14 +172,14 @@ class AdminTest(unittest.TestCase):
         self.assertEqual(self.metrics()["memkv_blocks_total"], before["memkv_blocks_total"])
 
     def test_admin__blocks_of_many_sizes__figures_add_up(self):
-        self.check_sums(self.status())
+        check_sums(self, self.status())
         for index, size in enumerate((1, 2049, 70_000, 1_000_000, 40_000_000)):
             self.command("put", f"sum-{index}", self.file(f"sum-{index}", size))
-            self.check_sums(self.status())
+            check_sums(self, self.status())
         status = self.status()
         self.assertGreaterEqual(len(status["storage"]["devices"][0]["classes"]), 4)
         self.command("delete", "sum-0", "sum-4")
-        self.check_sums(self.status())
+        check_sums(self, self.status())
         metrics = self.metrics()
         status = self.status()
         self.assertEqual(metrics["memkv_storage_used_bytes"],
@@ -197,6 +205,71 @@ class AdminTest(unittest.TestCase):
             while connection.recv(4096):
                 pass
         self.assertEqual(self.node.http("/v1/live"), (200, "ok"))
+
+
+# What each part of the status has, at least.
+FIELDS = {
+    "": {"node", "warnings", "memory", "storage", "blocks_total", "blocks_persisted", "journal",
+         "tenants", "tiers", "lookups", "recent", "requests", "rdma", "uptime_seconds"},
+    "node": {"id", "state", "ready", "version", "epoch", "config_hash"},
+    "memory": {"used_bytes", "total_bytes", "slabs_allocated", "slabs_total"},
+    "storage": {"num_devices", "block_size_bytes", "total_blocks", "raw_bytes_total",
+                "usable_bytes_total", "used_bytes_total", "payload_bytes_total", "devices"},
+    "rdma": {"active_connections"},
+    "recent": {"window_seconds", "memory_keys", "drive_keys", "miss_keys", "misses",
+               "residency_seconds"},
+}
+DEVICE_FIELDS = {"device_id", "path", "total_slots", "allocated_slots", "raw_capacity_bytes",
+                 "usable_bytes", "metadata_bytes", "used_bytes", "state", "model", "serial",
+                 "errors", "classes", "recent"}
+CLASS_FIELDS = {"slot_bytes", "extents", "slots", "used"}
+JOURNAL_FIELDS = {"device_id", "head", "applied", "lag", "ring_blocks", "checkpoint_age_seconds"}
+
+
+class AdminDrivesTest(unittest.TestCase):
+    """Several drives, and blocks of many sizes on them."""
+
+    def test_status__drives_and_classes__whole_and_adding_up(self):
+        with tempfile.TemporaryDirectory() as directory:
+            config = os.path.join(directory, "memkv.yaml")
+            with open(config, "w", encoding="utf-8") as file:
+                file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n"
+                           "storage:\n  mode: file\n  block_bytes_max: 4MiB\n  drives:\n")
+                for drive, size in enumerate(("64MiB", "128MiB", "512MiB")):
+                    file.write(f"    - {{media: d{drive}.memkv, size: {size}}}\n")
+            with Node("--config", config, cwd=directory) as node:
+                node.ready()
+                check_sums(self, node.status())
+                for index in range(24):
+                    path = os.path.join(directory, "value")
+                    with open(path, "wb") as file:
+                        file.write(os.urandom((100, 5_000, 70_000, 1_000_000)[index % 4] + index))
+                    self.assertEqual(node.command("put", f"key-{index}", path).returncode, 0)
+                self.assertEqual(node.command("exists", "key-1", "none").returncode, 1)
+                self.assertEqual(node.command("delete", "key-2", "key-3").returncode, 0)
+                time.sleep(FIGURES_S)
+                status = node.status()
+                check_sums(self, status)
+                self.assertEqual(status["blocks_total"], 22)
+                self.assertEqual(len(status["storage"]["devices"]), 3)
+                self.assertGreater(max(len(device["classes"])
+                                       for device in status["storage"]["devices"]), 1)
+                for part, fields in FIELDS.items():
+                    self.assertLessEqual(fields, set(status[part] if part else status), part)
+                for device in status["storage"]["devices"]:
+                    self.assertLessEqual(DEVICE_FIELDS, set(device))
+                    for part in device["classes"]:
+                        self.assertEqual(CLASS_FIELDS, set(part))
+                for drive in status["journal"]:
+                    self.assertLessEqual(JOURNAL_FIELDS, set(drive))
+                    self.assertEqual(drive["lag"], drive["head"] - drive["applied"])
+                # And the same as the metrics say.
+                metrics = parse_metrics(node.http("/v1/metrics")[1])
+                self.assertEqual(metrics["memkv_storage_used_bytes"],
+                                 status["storage"]["used_bytes_total"])
+                self.assertEqual(metrics["memkv_storage_usable_bytes"],
+                                 status["storage"]["usable_bytes_total"])
+                self.assertEqual(node.terminate(), 0)
 
 
 class AdminLifeTest(unittest.TestCase):

@@ -12,6 +12,8 @@ import tempfile
 import time
 import unittest
 
+import test_drive_faults
+from load import Load, Store
 from node import MEMKV, SOURCE, Node, environment, free_port, run_memkv
 
 DEADLINE_S = 60
@@ -145,6 +147,45 @@ class LevelTest(LogTest):
                                        "log, did you mean 'core.journal'?\n")
 
 
+    def test_log_level__put_at_run_time__takes_hold(self):
+        with Node("--dev", self.path("data"), "--log-format", "json") as node:
+            node.ready()
+            self.assertEqual(self.level(node), (200, "info"))
+            self.assertEqual(self.level(node, "info,server=debug,core.front=trace"),
+                             (200, "info,core.front=trace,server.log=debug,server.node=debug,"
+                                   "server.record=debug"))
+            node.wait_for("the level of the log was changed")
+            status, text = self.level(node, "loud")
+            self.assertEqual(status, 400)
+            self.assertIn("'loud' names no level", text)
+            self.assertEqual(self.level(node, "error")[0], 200)
+            node.terminate()
+            last = json.loads(node.errors[-1])
+        self.assertEqual(last["message"][:8], "the leve")
+
+    def test_logs__last_lines__as_they_were_written(self):
+        with Node("--dev", self.path("data"), "--log-format", "json") as node:
+            node.ready()
+            for _ in range(5):
+                self.level(node, "debug")
+            wait_until(lambda: len([line for line in node.errors if "changed" in line]) == 5,
+                       "five lines")
+            status, text = node.http("/v1/logs?lines=3")
+            self.assertEqual((status, text.splitlines()), (200, node.errors[-3:]))
+            status, text = node.http("/v1/logs")
+            self.assertEqual((status, text.splitlines()), (200, node.errors))
+            self.assertEqual(node.http("/v1/logs?lines=0")[0], 400)
+            self.assertEqual(node.http("/v1/logs?lines=1001")[0], 400)
+
+    @staticmethod
+    def level(node, new=None):
+        """The status, and the level that the answer names or its error."""
+        status, text = node.http("/v1/log-level") if new is None else node.http(
+            "/v1/log-level", method="PUT", body=json.dumps({"level": new}))
+        answer = json.loads(text)
+        return status, answer["level"] if status == 200 else answer["error"]
+
+
 class FileTest(LogTest):
     def test_file__renamed_and_sighup__no_line_is_lost(self):
         with Node(*self.config("log: {file: memkv.log, format: text}\n")) as node:
@@ -154,7 +195,7 @@ class FileTest(LogTest):
                 os.rename(self.path("memkv.log"), self.path(f"memkv.log.{number}"))
                 node.signal(signal.SIGHUP)
                 wait_until(lambda: os.path.exists(self.path("memkv.log")) and
-                           "SIGHUP: the log's file is opened again" in self.read("memkv.log")
+                           "SIGHUP: the log's file and" in self.read("memkv.log")
                            or "SIGHUP" in self.read(f"memkv.log.{number}"),
                            "a line behind SIGHUP")
                 wait_until(lambda: os.path.exists(self.path("memkv.log")), "a new file")
@@ -192,6 +233,135 @@ class FileTest(LogTest):
             self.skipTest("logrotate is not installed")
         self.assertEqual(child.returncode, 0, child.stderr)
         self.assertNotIn("error:", child.stderr)
+
+
+class ShipperTest(unittest.TestCase):
+    def test_promtail_and_fluent_bit__are_yaml__and_read_the_documented_members(self):
+        try:
+            import yaml
+        except ImportError:
+            self.skipTest("python3-yaml is not installed")
+        deploy = os.path.join(SOURCE, "deploy")
+        with open(os.path.join(deploy, "promtail", "promtail.yml"), encoding="utf-8") as file:
+            promtail = yaml.safe_load(file)
+        stages = promtail["scrape_configs"][0]["pipeline_stages"]
+        self.assertLessEqual({"timestamp", "level", "target", "message"},
+                             set(stages[0]["json"]["expressions"]))
+        with open(os.path.join(deploy, "fluent-bit", "fluent-bit.yaml"), encoding="utf-8") as file:
+            fluent = yaml.safe_load(file)
+        with open(os.path.join(deploy, "fluent-bit", fluent["service"]["parsers_file"]),
+                  encoding="utf-8") as file:
+            parsers = set(re.findall(r"^    Name +(\S+)$", file.read(), re.MULTILINE))
+        self.assertEqual({source["parser"] for source in fluent["pipeline"]["inputs"]}, parsers)
+
+
+class RequestTest(LogTest):
+    def test_payload_and_keys__at_trace__stand_in_no_line(self):
+        payload = self.path("payload")
+        with open(payload, "w", encoding="ascii") as file:
+            file.write("PAYLOAD-THAT-NOBODY-LOGS " * 4000)
+        with Node(*self.config("log: {level: trace}\n")) as node:
+            node.ready()
+            for _ in range(2):
+                self.assertEqual(node.command("put", "KEY-THAT-NOBODY-LOGS", payload).returncode, 0)
+                got = node.command("get", "KEY-THAT-NOBODY-LOGS", self.path("got"))
+                self.assertEqual(got.returncode, 0)
+            node.command("exists", "KEY-THAT-NOBODY-LOGS", "other")
+            node.command("get", "KEY-THAT-NOBODY-LOGS-EITHER")
+            node.command("delete", "KEY-THAT-NOBODY-LOGS")
+            node.terminate()
+            said = "\n".join(node.errors)
+        self.assertIn("L2 store task", said)
+        self.assertIn("Retrieved 1 of 1 blocks", said)
+        self.assertNotIn("NOBODY", said)
+
+    def test_tokens__right_and_wrong__stand_in_no_line_and_in_no_answer(self):
+        secret, wrong = "SECRET-" * 6, "GUESSED-" * 6
+        with open(self.path("token"), "w", encoding="ascii") as file:
+            file.write(secret + "\n")
+        os.chmod(self.path("token"), 0o600)
+        with Node(*self.config("log: {level: trace}\n"
+                               "admin: {tokens: [{role: operator, file: token}]}\n")) as node:
+            node.ready()
+            for token, status in ((secret, 200), (wrong, 401), (secret[:-1], 401)):
+                got, text = node.http_tcp("/v1/logs", headers={"Authorization": f"Bearer {token}"})
+                self.assertEqual(got, status)
+                self.assertNotIn(secret[:-1], text)
+                self.assertNotIn(wrong, text)
+            node.terminate()
+            said = "\n".join(node.lines + node.errors)
+        self.assertNotIn("SECRET", said)
+        self.assertNotIn("GUESSED", said)
+        self.assertIn("an admin request was refused", said)
+
+    def test_load__volumes__stay_within_their_bounds(self):
+        """Fewer than 1 ERROR, 10 WARN and 100 INFO lines a minute, and what the metric counts."""
+        store = Store()
+        self.addCleanup(store.close)
+        node = store.start()
+        before = len(node.errors)
+        begin = time.monotonic()
+        load = Load(store, "--threads", "4", "--keys", "32")
+        load.begin("--seconds", "12")
+        load.end()
+        minutes = (time.monotonic() - begin) / 60
+        lines = node.errors[before:]
+        counts = {level: sum(f"Z {level} " in line for line in lines) for level in LEVELS}
+        self.assertEqual(counts["ERROR"], 0, lines)
+        self.assertLess(counts["WARN"], 10 * minutes, lines)
+        self.assertLess(counts["INFO"], 100 * minutes, lines)
+        self.assertTrue(any("core.front: Stored " in line for line in lines), lines)
+        self.assertTrue(any("core.front: Retrieved " in line for line in lines), lines)
+        for words in ("core.front: Stored ", "core.front: Retrieved "):
+            told = [line for line in lines if words in line]
+            self.assertLessEqual(len(told), 60 * minutes / 5 + 1, told)
+        self.assertEqual(node.terminate(), 0)
+        totals = [re.search(r"blocks=(\d+)", line) for line in node.errors
+                  if "core.front: Stored " in line]
+        self.assertGreater(sum(int(total.group(1)) for total in totals), 0)
+        store.take()
+
+    def test_metric__messages_by_level__is_the_lines(self):
+        with Node("--dev", self.path("data"), "--log-format", "json") as node:
+            node.ready()
+
+            def told():
+                _, text = node.http("/v1/metrics")
+                return {level: int(float(value)) for level, value in re.findall(
+                    r'^memkv_log_messages_total\{level="(\w+)"\} (\S+)$', text, re.MULTILINE)}
+
+            def written():
+                counts = dict.fromkeys(map(str.lower, LEVELS), 0)
+                for line in node.errors:
+                    counts[json.loads(line)["level"].lower()] += 1
+                return counts
+            wait_until(lambda: told() == written(), "the metric and the lines are the same")
+            self.assertGreater(told()["info"], 0)
+
+
+class FaultTest(LogTest):
+    def test_drive_fails__puts_go_on__a_few_lines_say_so(self):
+        faults = test_drive_faults.Faults(self.path("faults"))
+        self.addCleanup(faults.close)
+        config = self.config("log: {format: text}\n")
+        with open(self.path("memkv.yaml"), encoding="utf-8") as file:
+            text = file.read().replace("{media: store, size: 256MiB}",
+                                       "{media: d0, size: 64MiB}, {media: d1, size: 64MiB}")
+        with open(self.path("memkv.yaml"), "w", encoding="utf-8") as file:
+            file.write(text)
+        with Node(*config, program=test_drive_faults.FAULTY,
+                  env=environment(MKV_FAULTY_DRIVES=self.path("faults"))) as node:
+            node.ready()
+            before = len(node.errors)
+            faults.fail(0, "read", "write", "flush", "trim")
+            for number in range(40):
+                node.command("put", f"key-{number}", os.path.join(SOURCE, "LICENSE"))
+            node.wait_for("is taken out of service")
+            node.terminate()
+            lines = node.errors[before:]
+        counts = {level: sum(f"Z {level} " in line for line in lines) for level in LEVELS}
+        self.assertIn(counts["ERROR"], (1, 2), lines)
+        self.assertLess(counts["WARN"], 10, lines)
 
 
 class StuckReaderTest(LogTest):

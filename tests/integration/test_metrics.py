@@ -100,12 +100,12 @@ class Workload(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.directory)
         self.store = os.path.join(self.directory, "store.memkv")
 
-    def start(self, store_mib=256, extra="", storage=""):
+    def start(self, store_mib=256, memory_mib=256, extra="", storage=""):
         config = os.path.join(self.directory, "memkv.yaml")
         with open(config, "w", encoding="utf-8") as file:
-            file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n" + extra +
-                       f"storage:\n  mode: file\n  scrub_rate: 0MiB\n  block_bytes_max: {BLOCK}\n"
-                       f"{storage}  drives:\n    - {{media: {self.store}, size: {store_mib}MiB}}\n")
+            file.write(f"memory: {{max_size: {memory_mib}MiB}}\nlog: {{format: text}}\n{extra}"
+                       f"storage:\n  mode: file\n  block_bytes_max: {BLOCK}\n"
+                       f"{storage or '  scrub_rate: 0MiB'}\n  drives:\n    - {{media: {self.store}, size: {store_mib}MiB}}\n")
         self.node = Node("--config", config)
         self.addCleanup(self.node.__exit__)
         self.node.ready()
@@ -188,6 +188,7 @@ class Workload(unittest.TestCase):
         equal(family("memkv_requests_total"), family("memkv_shard_commands_total"))
         equal(family("memkv_commands_total"), family("memkv_shard_commands_total"))
         equal(now["memkv_requests_in_flight"], 0)
+        self.check_times(now)
         for op in ("allocate", "lookup", "delete", "commit", "exists"):
             equal(now[f"memkv_{op}_total"], of("memkv_commands_total", op=op))
         equal(now["memkv_l1_read_hit_keys_total"],
@@ -231,6 +232,33 @@ class Workload(unittest.TestCase):
         self.assertGreaterEqual(of("memkv_device_io_bytes_total", op="write"),
                                 now["memkv_write_bytes_total"])
 
+    def check_times(self, now):
+        """Of histograms: what is counted in two of them, and parts that make a whole."""
+        family, equal = now.family, self.assertEqual
+        self.check_under_load(now)
+        equal(family("memkv_request_latency_us"), family("memkv_requests_total"))
+        for name, series in (("memkv_persist_pre_wait_us", "memkv_persist_us"),
+                             ("memkv_writer_wait_us", "memkv_persist_us"),
+                             ("memkv_persist_post_wait_us", "memkv_persist_us")):
+            equal(family(name), family(series))
+        parts = sum(now[f"memkv_{name}_us_sum"]
+                    for name in ("persist_pre_wait", "writer_wait", "persist_post_wait"))
+        self.assertAlmostEqual(parts, now["memkv_persist_us_sum"], delta=0.01)
+        self.assertAlmostEqual(now.of("memkv_pipeline_stage_duration_seconds_sum"),
+                               now["memkv_request_latency_us_sum"] / 1e6, delta=1e-6)
+        for op in ("put", "get", "lookup", "delete", "session"):
+            seconds = sum(now[f'memkv_command_duration_seconds_sum{{op="{name}"}}']
+                          for name in (op, f"{op}_small") if op in ("put", "get") or name == op)
+            self.assertAlmostEqual(seconds * NS_PER_S,
+                                   now[f'memkv_command_time_ns_total{{op="{op}"}}'], delta=5)
+            equal(now[f'memkv_batch_size_count{{op="{op}"}}'],
+                  now[f'memkv_commands_total{{op="{op}"}}'])
+        for op, name in (("read", "read"), ("write", "write"), ("flush", "fsync")):
+            equal(now.of("memkv_device_io_duration_seconds_count", op=op),
+                  now[f"memkv_iouring_{name}_us_count"])
+            self.assertAlmostEqual(now.of("memkv_device_io_duration_seconds_sum", op=op) * 1e6,
+                                   now[f"memkv_iouring_{name}_us_sum"], delta=0.01)
+
     # ---- puts, gets and their like ---------------------------------------------------------------
 
     def run_requests(self, client):
@@ -243,7 +271,7 @@ class Workload(unittest.TestCase):
                   tenant_writes_total=2, l1_write_requests_total=2,
                   l1_write_reserved_keys_total=2, l1_written_keys_total=2, l2_stored_keys_total=2,
                   blocks_total=2, blocks_persisted=2, active_tenants=1, device_slots_used=2,
-                  connections_active=1, hotkey_tracked_total=2, **self.two_puts)
+                  connections_active=1, hotkey_tracked_total=2, blocks_offloaded_total=2, persist_us=2, allocate_duration_us=2)
         self.assertEqual(client.put(b"large", large), lib.OK)
         # Three segments and their manifest, which has 40 bytes.
         self.step("a put of segments", commands_total={"put": 1}, requests_total={"put,ok": 1},
@@ -252,7 +280,7 @@ class Workload(unittest.TestCase):
                   write_bytes_total=len(large) + 40, tenant_writes_total=4,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=3, l2_stored_keys_total=4, blocks_total=4,
-                  hotkey_tracked_total=1, **self.put_of_segments)
+                  hotkey_tracked_total=1, blocks_offloaded_total=3, persist_us=1, allocate_duration_us=4)
         self.assertEqual([client.get(b"small"), client.get(b"medium"), client.get(b"nothing")],
                          [small, medium, "unknown"])
         self.step("gets from memory, and a miss", commands_total={"get": 3},
@@ -262,8 +290,7 @@ class Workload(unittest.TestCase):
                   tenant_lookup_keys_total={"memory": 2, "miss": 1}, not_found_total=1,
                   miss_keys_total={"unknown": 1}, l1_read_requests_total=3,
                   l1_read_hit_keys_total=2, l1_read_miss_keys_total=1, l1_read_keys_total=2,
-                  l2_lookup_keys_total=1, hotkey_tracked_total=3,
-                  **self.gets_from_memory)
+                  l2_lookup_keys_total=1, hotkey_tracked_total=3)
         self.assertEqual(client.exists(b"small", b"medium", b"nothing"), [True, True, False])
         self.assertEqual(client.lookup(b"small", b"medium", b"nothing", b"small"), 2)
         self.step("EXISTS of three keys, LOOKUP of four", exists_total=1, lookup_total=1,
@@ -274,11 +301,11 @@ class Workload(unittest.TestCase):
                   tenant_lookup_keys_total={"memory": 5, "miss": 2}, not_found_total=2,
                   miss_keys_total={"unknown": 2}, l1_read_requests_total=2,
                   l1_read_hit_keys_total=5, l1_read_miss_keys_total=2, l2_lookup_keys_total=2,
-                  **self.exists_and_lookup)
+                  lookup_prefix_blocks_total={"asked": 4, "hit": 2})
         self.assertEqual(client.delete(b"small", b"nothing"), [lib.OK, lib.NOT_FOUND])
         self.step("a DELETE of two keys, one of them leased", delete_total=1,
                   commands_total={"delete": 1}, requests_total={"delete,ok": 1},
-                  shard_commands_total=1, not_found_total=1, blocks_total=-1, **self.a_delete)
+                  shard_commands_total=1, not_found_total=1, blocks_total=-1)
         self.assertEqual([client.put(b"medium", medium), client.put(b"medium", small),
                           client.put(b"medium", small, flags=lib.REPLACE)],
                          [lib.OK, lib.CONFLICT, lib.OK])
@@ -288,13 +315,11 @@ class Workload(unittest.TestCase):
                   write_total=1, write_bytes_total=1000, tenant_writes_total=1,
                   l1_write_requests_total=3, l1_write_reserved_keys_total=1,
                   l1_write_failed_keys_total={"conflict": 1}, l1_written_keys_total=1,
-                  l2_stored_keys_total=1, blocks_total=0, hotkey_tracked_total=3, **self.three_puts)
-        # Both that EXISTS gave have ended: with their blocks, or because a slow machine let time pass.
+                  l2_stored_keys_total=1, blocks_total=0, hotkey_tracked_total=3,
+                  blocks_offloaded_total=1, persist_us=1, allocate_duration_us=1)
+        # Both that EXISTS gave have ended: with their blocks, or a slow machine let time pass.
         self.assertEqual(self.before.family("memkv_leases_total"), 2)
         self.assertEqual(self.before["memkv_leases_active"], 0)
-
-    # What families that come with their owners' parts move by in these steps.
-    two_puts = put_of_segments = gets_from_memory = exists_and_lookup = a_delete = three_puts = {}
 
     def run_reservations(self, client):
         value = b"r" * 5000
@@ -310,16 +335,14 @@ class Workload(unittest.TestCase):
                   bytes_in_total=5000, tenant_bytes_total={"in": 5000}, write_total=1,
                   write_bytes_total=5000, tenant_writes_total=1, l1_write_requests_total=2,
                   l1_write_reserved_keys_total=2, l1_written_keys_total=1, l2_stored_keys_total=1,
-                  blocks_total=1, hotkey_tracked_total=2, **self.reservations)
+                  blocks_total=1, hotkey_tracked_total=2, blocks_offloaded_total=1, persist_us=1, allocate_duration_us=2)
         self.assertEqual(client.put(b"relaxed", value, flags=lib.RELAXED), lib.OK)
         self.step("a relaxed put", commands_total={"put": 1}, requests_total={"put,ok": 1},
                   shard_commands_total=1, bytes_in_total=5000, tenant_bytes_total={"in": 5000},
                   write_total=1, write_bytes_total=5000, tenant_writes_total=1,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=1, l2_stored_keys_total=1, blocks_total=1,
-                  hotkey_tracked_total=1, **self.relaxed)
-
-    reservations = relaxed = {}
+                  hotkey_tracked_total=1, blocks_offloaded_total=1, persist_us=1, allocate_duration_us=1)
 
     def run_sessions(self, client):
         self.assertEqual(client.session(7, lib.BEGIN), lib.OK)
@@ -336,20 +359,17 @@ class Workload(unittest.TestCase):
                   demotions_total={"exit_think": 1}, budget_force_total={"hard_cap": 1},
                   think_tokens_per_session=1, sessions_tracked=1,
                   blocks_by_tier={"think_complete": 1}, hotkey_tracked_total=1,
-                  **self.a_session)
+                  blocks_offloaded_total=1, persist_us=1, allocate_duration_us=1)
         self.assertEqual(client.session(7, lib.END), lib.OK)
         self.step("its end", commands_total={"session": 1}, requests_total={"session,ok": 1},
-                  shard_commands_total=1, sessions_tracked=-1, **self.session_end)
+                  shard_commands_total=1, sessions_tracked=-1)
         pin = lib.item(lib.PIN, b"thought", expire_s=600)
         self.assertEqual(client.batch(pin), [lib.OK])
         self.assertEqual(client.batch(lib.item(lib.UNPIN, b"thought")), [lib.OK])
         self.step("a pin and its end", commands_total={"pin": 1, "unpin": 1},
-                  requests_total={"pin,ok": 1, "unpin,ok": 1}, shard_commands_total=2,
-                  **self.a_pin)
+                  requests_total={"pin,ok": 1, "unpin,ok": 1}, shard_commands_total=2)
         self.assertEqual(self.before.family("memkv_leases_total"), 3)
         self.assertEqual(self.before["memkv_leases_active"], 0)
-
-    a_session = session_end = a_pin = {}
 
     def run_tenant(self):
         client = self.client("batch")
@@ -369,10 +389,8 @@ class Workload(unittest.TestCase):
                   tenant_evictions_caused_total={"batch": 1},
                   tenant_quota_rejections_total={"batch": 1}, active_tenants=1,
                   tenant_blocks={"batch": 2}, connections_active=1, hotkey_tracked_total=4,
-                  **self.a_tenant)
+                  blocks_offloaded_total=3, persist_us=3, allocate_duration_us=3)
         self.assertEqual(self.before['memkv_tenant_quota_bytes{tenant="batch"}'], MIB)
-
-    a_tenant = {}
 
     def run_expiry(self, client):
         self.assertEqual(client.put(b"brief", b"b" * 3000, expire_s=1), lib.OK)
@@ -386,9 +404,7 @@ class Workload(unittest.TestCase):
                   write_total=1, write_bytes_total=3000, tenant_writes_total=1,
                   l1_write_requests_total=1, l1_write_reserved_keys_total=1,
                   l1_written_keys_total=1, l2_stored_keys_total=1,
-                  evictions_by_cause_total={"expire": 1}, hotkey_tracked_total=1, **self.an_expiry)
-
-    an_expiry = {}
+                  evictions_by_cause_total={"expire": 1}, hotkey_tracked_total=1, blocks_offloaded_total=1, persist_us=1, allocate_duration_us=1)
 
     def run_admin(self):
         paths = "memkv_admin_requests_total"
@@ -448,10 +464,205 @@ class Workload(unittest.TestCase):
                   l2_load_failures_total={"checksum": 1}, checksum_failures_total={"payload": 1},
                   repairs_total={"quarantined_slot": 1}, promise_broken_total=1,
                   leases_total={"overridden": 1}, leases_active=0, blocks_total=-1,
-                  connections_active=1, hotkey_tracked_total=3, **self.a_restart)
+                  connections_active=1, hotkey_tracked_total=3)
 
-    a_restart = {}
     extra = "tenants: {quotas: 'batch=1MiB'}\n"
+
+    # ---- no room ---------------------------------------------------------------------------------
+
+    def test_full_store__blocks_leave__evictions_add_up(self):
+        self.start(store_mib=64, memory_mib=64)
+        client = self.client()
+        value = os.urandom(BLOCK - 4096)
+        puts = 0
+
+        def put(tier):
+            nonlocal puts
+            self.assertEqual(client.put(b"%d" % puts, value[puts:] + value[:puts], tier=tier),
+                             lib.OK)
+            puts += 1
+
+        # Those without a hint leave before the last tier has to.
+        while self.scrape()["memkv_l2_evicted_keys_total"] < 8:
+            for _ in range(8):
+                put(lib.UNHINTED)
+        self.assertEqual(client.get(b"0", capacity=16), "evicted")
+        while self.scrape()["memkv_output_critical_evictions_total"] == 0:
+            for _ in range(8):
+                put(lib.OUTPUT_CRITICAL)
+        self.assertLess(puts, 1000)
+        now = self.settled()
+        evicted = now["memkv_l2_evicted_keys_total"]
+        self.step("a store that overflows", commands_total={"put": puts, "get": 1},
+                  requests_total={"put,ok": puts, "get,not_found": 1},
+                  shard_commands_total=puts + 1, bytes_in_total=puts * len(value),
+                  tenant_bytes_total={"default,in": puts * len(value)}, write_total=puts,
+                  write_bytes_total=puts * len(value), tenant_writes_total=puts,
+                  l1_write_requests_total=puts, l1_write_reserved_keys_total=puts,
+                  l1_written_keys_total=puts, l1_evicted_keys_total=None,
+                  l1_read_requests_total=1, l1_read_miss_keys_total=1, l2_lookup_keys_total=1,
+                  lookup_keys_total={"get,miss": 1}, tenant_lookup_keys_total={"default,miss": 1},
+                  miss_keys_total={"evicted": 1}, not_found_total=1, l2_stored_keys_total=puts,
+                  l2_evicted_keys_total=evicted, evictions_total=evicted,
+                  evictions_by_cause_total=evicted, tenant_evicted_blocks_total=evicted,
+                  tenant_evictions_caused_total=evicted, output_critical_evictions_total=None,
+                  block_lifetime_seconds=None, block_idle_before_evict_seconds=None,
+                  blocks_total=puts - evicted, hotkey_tracked_total=puts + 1,
+                  connections_active=1, blocks_offloaded_total=puts, persist_us=puts, allocate_duration_us=puts)
+
+    def test_full_store_without_eviction__no_space__counted_once(self):
+        try:
+            self.start(store_mib=32, storage=self.full)
+            trims = True
+        except AssertionError as error:
+            if "punch holes" not in str(error):
+                raise
+            self.start(store_mib=32, storage=self.full.replace("trim: on", "trim: off"))
+            trims = False
+        client = self.client()
+        value = os.urandom(BLOCK - 4096)
+        puts = 0
+        while client.put(b"%d" % puts, value) == lib.OK:
+            puts += 1
+            self.assertLess(puts, 64)
+        self.step("a store that is full", commands_total={"put": puts + 1},
+                  requests_total={"put,ok": puts, "put,no_space": 1},
+                  shard_commands_total=puts + 1, no_space_total=1,
+                  bytes_in_total=puts * len(value), tenant_bytes_total=puts * len(value),
+                  write_total=puts, write_bytes_total=puts * len(value),
+                  tenant_writes_total=puts, l1_write_requests_total=puts + 1,
+                  l1_write_reserved_keys_total=puts, l1_written_keys_total=puts,
+                  l1_write_failed_keys_total={"no_space": 1}, l2_stored_keys_total=puts,
+                  blocks_total=puts, hotkey_tracked_total=puts + 1,
+                  blocks_offloaded_total=puts, persist_us=puts, allocate_duration_us=puts)
+        self.eventually("the scrubber reads", "memkv_scrub_slots_total", puts)
+        self.assertEqual(client.delete(*(b"%d" % number for number in range(puts))),
+                         [lib.OK] * puts)
+        self.step("a DELETE of all", commands_total={"delete": 1}, delete_total=1,
+                  requests_total={"delete,ok": 1}, shard_commands_total=1, blocks_total=-puts,
+                  device_slots_used=-puts)
+        if not trims:
+            return
+        # A drive that has nothing else to do forgets what no block needs.
+        self.eventually("the drive trims", "memkv_trim_extents_total", 1)
+        self.eventually("no trim is left", "memkv_trim_pending", 0, at_most=True)
+        now = self.settled()
+        self.assertEqual(now.family("memkv_trim_bytes_total"),
+                         now.of("memkv_device_io_bytes_total", op="trim"))
+
+    full = "  eviction: off\n  scrub_rate: 1GiB\n  trim: on\n"
+
+    def eventually(self, what, family, value, at_most=False):
+        end_s = time.monotonic() + WAIT_S_MAX
+        while True:
+            now = self.scrape().family(family)
+            if now <= value if at_most else now >= value:
+                return
+            self.assertLess(time.monotonic(), end_s, f"{what}: {family} is {now:g}")
+            time.sleep(0.2)
+
+    def test_no_memory__puts_wait__until_their_deadline(self):
+        self.start(memory_mib=64)
+        release = threading.Event()
+        self.addCleanup(release.set)
+        statuses = []
+
+        def put_slowly(number):
+            client = lib.Client(self.node.address)
+            statuses.append(client.put_slowly(b"slow %d" % number, 2 * BLOCK, release.wait))
+            client.close()
+
+        # More than there are slabs: some hold one, whose bytes do not come, others wait for one.
+        count = 48
+        threads = [threading.Thread(target=put_slowly, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        self.eventually("all are in flight", "memkv_requests_in_flight", count)
+        hasty = self.client(timeout_ms=1000)
+        self.assertEqual(hasty.put(b"hasty", os.urandom(BLOCK)), lib.DEADLINE)
+        self.assertEqual(self.scrape()["memkv_requests_in_flight"], count)
+        release.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(statuses, [lib.OK] * count)
+        self.step("puts that wait for memory", commands_total={"put": count + 1},
+                  requests_total={"put,ok": count, "put,deadline": 1},
+                  shard_commands_total=count + 1, bytes_in_total=2 * count * BLOCK,
+                  tenant_bytes_total=2 * count * BLOCK, write_total=3 * count,
+                  write_bytes_total=count * (2 * BLOCK + 40), tenant_writes_total=3 * count,
+                  l1_write_requests_total=count + 1, l1_write_reserved_keys_total=count,
+                  l1_written_keys_total=2 * count, l1_evicted_keys_total=None,
+                  l1_write_failed_keys_total={"no_memory": 1}, l2_stored_keys_total=3 * count,
+                  blocks_total=3 * count, hotkey_tracked_total=count + 1, connections_active=1,
+                  blocks_offloaded_total=2 * count, persist_us=count,
+                  allocate_duration_us=3 * count, deadline_exceeded_total={"put,slab": 1})
+
+    # ---- under load ------------------------------------------------------------------------------
+
+    def test_load__every_scrape__one_moment(self):
+        """What is counted together is shown together, also while it moves."""
+        self.start(memory_mib=64)
+        stop = threading.Event()
+        moved = []
+
+        def work(number):
+            client = lib.Client(self.node.address)
+            sent = got = requests = 0
+            value = os.urandom(50_000)
+            while not stop.is_set():
+                key = b"%d-%d" % (number, requests % 40)
+                # Content that was never there: only that is sent.
+                content = b"%d %d" % (number, requests) + value
+                client.put(key, content, flags=lib.REPLACE)
+                back = client.get(key, capacity=60_000)
+                client.lookup(key, b"nothing")
+                sent, got, requests = sent + len(content), got + len(back), requests + 3
+            moved.append((sent, got, requests))
+            client.close()
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+        self.addCleanup(stop.set)
+        for thread in threads:
+            thread.start()
+        for _ in range(20):
+            now = self.scrape()
+            family, of = now.family, now.of
+            # One whose answer is on its way is answered, and in flight.
+            answered, in_flight = (family("memkv_requests_total"),
+                                   now["memkv_requests_in_flight"])
+            self.assertLessEqual(answered, family("memkv_commands_total"))
+            self.assertLessEqual(family("memkv_commands_total"), answered + in_flight)
+            self.assertEqual(family("memkv_commands_total"),
+                             family("memkv_shard_commands_total"))
+            self.assertEqual(family("memkv_lookup_keys_total"),
+                             family("memkv_tenant_lookup_keys_total"))
+            self.assertEqual(family("memkv_miss_keys_total"),
+                             of("memkv_lookup_keys_total", result="miss"))
+            self.assertEqual(of("memkv_tenant_bytes_total", direction="in"),
+                             family("memkv_bytes_in_total"))
+            self.assertEqual(of("memkv_tenant_bytes_total", direction="out"),
+                             family("memkv_bytes_out_total"))
+            self.assertEqual(family("memkv_tenant_blocks"), now["memkv_blocks_persisted"])
+            self.assertEqual(family("memkv_blocks_by_state"), now["memkv_blocks_total"])
+            # Slots that a put has reserved, or that are being freed, are no tenant's.
+            self.assertLessEqual(family("memkv_tenant_bytes"), now["memkv_storage_used_bytes"])
+            self.check_under_load(now)
+            time.sleep(0.1)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        now = self.settled()
+        sent, got, requests = (sum(figures) for figures in zip(*moved))
+        self.assertEqual(now.family("memkv_bytes_in_total"), sent)
+        self.assertEqual(now.family("memkv_bytes_out_total"), got)
+        self.assertEqual(now.family("memkv_requests_total"), requests)
+        self.check_relations(now)
+
+    def check_under_load(self, now):
+        """In flight is what began and has not ended."""
+        self.assertEqual(now.family("memkv_commands_total"),
+                         now.family("memkv_command_duration_seconds") +
+                         now["memkv_requests_in_flight"])
 
     def test_workload__every_step__moves_what_it_should(self):
         self.start(extra=self.extra)

@@ -3,12 +3,15 @@
 """Traces of a real daemon, as a collector gets them: what spans there are, how they lie in each
 other, and what becomes of them, and of the data path, when the collector does not work."""
 
+import mmap
 import os
+import secrets
 import tempfile
 import time
 import unittest
+import urllib.request
 
-from node import Node
+from node import Node, environment
 from otlp import Receiver
 
 PROTOCOLS = ("http", "grpc")
@@ -26,6 +29,7 @@ memory:
   max_size: 256MiB
 storage:
   mode: file
+  scrub_rate: 0
   drives:
     - {{media: store.memkv, name: bay-3, size: 1GiB}}
 node:
@@ -33,7 +37,7 @@ node:
 telemetry:
   tracing_enabled: true
   otlp_endpoint: {endpoint}
-  service_name: kv-cache
+  service_name: {service}
   sampling_ratio: {ratio}
 """
 
@@ -60,21 +64,24 @@ class TracesTest(unittest.TestCase):
             file.write(os.urandom(FILE_BYTES))
 
     def node(self, endpoint, ratio="1"):
+        # Each node has a name of its own, so that no span of another one is taken for its.
+        self.receiver.service = f"kv-{secrets.token_hex(4)}"
         path = os.path.join(self.directory, "memkv.yaml")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(CONFIGURATION.format(endpoint=endpoint, ratio=ratio))
+            file.write(CONFIGURATION.format(endpoint=endpoint, ratio=ratio,
+                                            service=self.receiver.service))
         return Node("--config", path, cwd=self.directory)
 
-    def command(self, node, *arguments):
-        child = node.command(*arguments)
+    def command(self, node, *arguments, **options):
+        child = node.command(*arguments, **options)
         self.assertEqual(child.returncode, 0, child.stdout + child.stderr)
 
     def put(self, node, key, *arguments):
         self.command(node, "put", key, self.path, *arguments)
 
-    def get(self, node, key, *arguments):
+    def get(self, node, key, *arguments, **options):
         target = os.path.join(self.directory, "copy")
-        self.command(node, "get", key, target, *arguments)
+        self.command(node, "get", key, target, *arguments, **options)
         with open(target, "rb") as copy, open(self.path, "rb") as file:
             self.assertEqual(copy.read(), file.read())
 
@@ -83,6 +90,13 @@ class TracesTest(unittest.TestCase):
             if line.startswith(name + " "):
                 return float(line.split(" ")[1])
         raise AssertionError(f"there is no {name}")
+
+    def open_metrics(self, node):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{node.port + 1}/v1/metrics",
+            headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+        with urllib.request.urlopen(request, timeout=WAIT_S_MAX) as answer:
+            return answer.read().decode()
 
     def wait_for_metric(self, node, name, is_good):
         """Polls until the figure is what it must become; returns it."""
@@ -180,15 +194,55 @@ class TracesTest(unittest.TestCase):
                     lambda spans: [span for span in spans if span["name"] == "memkv.dispatch"],
                     "a dispatch came")
                 self.assertEqual(dispatch[0]["attributes"], {"memkv.requests": "1"})
-                line = self.receiver.spans[0]
+                line = self.receiver.lines()[0]
                 self.assertEqual(line["protocol"], protocol)
-                self.assertEqual(line["resource"]["service.name"], "kv-cache")
                 self.assertEqual(line["resource"]["service.instance.id"], "traced")
                 # The end of the node waits for what is left to be sent.
                 self.assertEqual(node.terminate(), 0)
                 self.span("memkv.checkpoint", drive="bay-3")
                 self.span("memkv.transition", drive="bay-3", **{"from": "online",
                                                                 "to": "offline"})
+
+    def test_traces__an_exemplar_of_a_latency__names_the_trace(self):
+        with self.node(self.receiver.endpoint("http")) as node:
+            node.ready()
+            self.put(node, "key")
+            trace_id = self.span("memkv.write")["trace_id"]
+            end = time.monotonic() + WAIT_S_MAX
+            while f'trace_id="{trace_id}"' not in self.open_metrics(node):
+                self.assertLess(time.monotonic(), end, "no exemplar names the put's trace")
+                time.sleep(POLL_S)
+
+    def test_traces__a_traceparent__the_client_s_span_is_the_parent(self):
+        trace_id, parent_id = secrets.token_hex(16), secrets.token_hex(8)
+        sampled = f"00-{trace_id}-{parent_id}-01"
+        other = f"00-{secrets.token_hex(16)}-{parent_id}-01"
+        unsampled = f"00-{secrets.token_hex(16)}-{parent_id}-00"
+        # By the ratio nothing is sampled: the flag of the context decides.
+        with self.node(self.receiver.endpoint("grpc"), ratio="0") as node:
+            node.ready()
+            self.put(node, "none")
+            self.put(node, "unsampled", "--traceparent", unsampled)
+            self.put(node, "sampled", "--traceparent", sampled)
+            write = self.check_put()
+            self.assertEqual((write["trace_id"], write["parent_id"]), (trace_id, parent_id))
+            for variables in ({"MEMKV_TRACEPARENT": sampled, "TRACEPARENT": other},
+                              {"TRACEPARENT": sampled}):
+                self.receiver.spans.clear()
+                self.get(node, "sampled", env=environment(**variables))
+                read = self.span("memkv.read")
+                self.check_request(read, READ_PHASES)
+                self.assertEqual((read["trace_id"], read["parent_id"]), (trace_id, parent_id))
+            self.assertEqual(node.terminate(), 0)
+        # A ratio of 1 does not make a trace of what the client does not want traced.
+        self.receiver.spans.clear()
+        with self.node(self.receiver.endpoint("http"), ratio="1") as node:
+            node.ready()
+            self.get(node, "sampled", "--traceparent", unsampled)
+            self.assertEqual(node.terminate(), 0)
+        self.span("memkv.transition", to="offline")
+        self.assertEqual([span for span in self.receiver.named()
+                          if span["kind"] == "SPAN_KIND_SERVER"], [])
 
     def test_traces__after_a_restart__the_drive_is_read_and_misses_are_told(self):
         with self.node(self.receiver.endpoint("http")) as node:
@@ -213,6 +267,32 @@ class TracesTest(unittest.TestCase):
             missed = self.span("memkv.read", status="not_found")
             self.check_attributes(missed, {"miss": "unknown", "bytes_out": "0"})
             self.assertIsNone(missed["status"])
+
+    def test_traces__a_block_that_rots__its_repair_and_why_the_read_missed(self):
+        endpoint = self.receiver.endpoint("grpc")
+        with self.node(endpoint) as node:
+            node.ready()
+            self.put(node, "key")
+            self.assertEqual(node.terminate(), 0)
+        with open(self.path, "rb") as file:
+            payload = file.read()
+        with open(os.path.join(self.directory, "store.memkv"), "r+b") as store:
+            with mmap.mmap(store.fileno(), 0) as bytes_of:
+                place = bytes_of.find(payload[:4096])
+                self.assertGreater(place, 0)
+                bytes_of[place] ^= 1
+        with self.node(endpoint, ratio="0") as node:
+            node.ready()
+            trace_id, parent_id = secrets.token_hex(16), secrets.token_hex(8)
+            child = node.command("get", "key", os.path.join(self.directory, "copy"),
+                                 "--traceparent", f"00-{trace_id}-{parent_id}-01")
+            self.assertEqual(child.returncode, 1, child.stderr)
+            read = self.span("memkv.read")
+            self.assertEqual(read["trace_id"], trace_id)
+            self.check_attributes(read, {"status": "not_found", "miss": "checksum",
+                                         "keys_from_drive": "0", "bytes_out": "0"})
+            repair = self.span("memkv.repair", repair="block_dropped", drive="bay-3")
+            self.assertIn("memkv.slot", repair["attributes"])
 
     def test_traces__a_ratio_of_0__drives_are_told_and_requests_not(self):
         with self.node(self.receiver.endpoint("grpc"), ratio="0") as node:

@@ -90,6 +90,9 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
                 [MKV_ADMIN_IO_TRIM] = {110, 3ull << 20, 9, 0, {{[15] = 110}, 11000000000}},
             },
         .slow = true,
+        .slots_max = 65536,
+        .checkpoint_ms = 1767233688000,
+        .recent = {1175000000, 191000000, 2995000, 800000},
         .io_busy_ns = 2500000000,
         .flush_writes = {{[3] = 107}, 800},
         .reuse_gap = {.counts = {[2] = 9}, .sum = 30},
@@ -214,8 +217,11 @@ static void fake_tenants(struct mkv_admin_snapshot *snapshot) {
             .keys_from_memory = 22, .keys_from_drive = 23, .keys_missed = 24, .bytes_in = 25}};
     snapshot->tenants_other.bytes_out = 26;
     snapshot->tenants_other.keys_missed = 27;
-    snapshot->tenants[1] = (struct mkv_admin_tenant){
-        .name = "batch", .quota_bytes = 1048576, .writes_total = 11, .quota_rejections_total = 12};
+    snapshot->tenants[1] = (struct mkv_admin_tenant){.name = "batch",
+                                                     .recent = {380, 620, 95400, 112800},
+                                                     .quota_bytes = 1048576,
+                                                     .writes_total = 11,
+                                                     .quota_rejections_total = 12};
 }
 
 void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
@@ -225,6 +231,16 @@ void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
     snprintf(snapshot->commit, sizeof snapshot->commit, "3fa9c02");
     snapshot->state = MKV_ADMIN_NODE_SERVING;
     snapshot->epoch = 12;
+    snapshot->taken_ms = 1767233700000;
+    snapshot->recent = (struct mkv_admin_recent){
+        .window_ns = 600000000000ull,
+        .keys_memory = 220,
+        .keys_drive = 510,
+        .keys_miss = 270,
+        .keys_by_miss =
+            {[MKV_MISS_UNKNOWN] = 190, [MKV_MISS_EVICTED] = 65, [MKV_MISS_DRIVE_OFFLINE] = 15},
+        .residency_s = 18500,
+    };
     snapshot->uptime_ns = (6ull * 86400 + 4 * 3600 + 11 * 60 + 30) * 1000000000ull + 500000000ull;
     snapshot->shard_quiet_ns = 2000000;
     snapshot->watchdog_ns = 30000000000ull;

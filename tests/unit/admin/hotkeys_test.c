@@ -45,6 +45,10 @@ static uint32_t check(const struct mkv_hotkeys *hotkeys, bool kept[KEYS]) {
         assert_true(hot[i].count - hot[i].error <= truth[key]);
         assert_true(i == 0 || hot[i - 1].count >= hot[i].count);
     }
+    /* What is not kept was seen no more often than the coldest that is (I2). */
+    for (uint32_t key = 0; hot_count == MKV_HOTKEYS_KEPT && key < KEYS; key++) {
+        assert_true(kept[key] || truth[key] <= hot[hot_count - 1].count);
+    }
     return hot_count;
 }
 

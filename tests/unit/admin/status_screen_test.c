@@ -40,26 +40,32 @@ static void expect_snapshot(const struct mkv_admin_snapshot *snapshot, const cha
 static void test_screen__a_node_under_load__golden(void **state) {
     struct mkv_admin_snapshot *snapshot = *state;
     fake_snapshot_state(snapshot, MKV_ADMIN_NODE_DEGRADED);
+    snapshot->payload_bytes = 29000000;
     expect_snapshot(
         snapshot,
-        "node gpu-07  DEGRADED  ready  up 6d 04:11  memkv 0.4.1 (3fa9c02)  epoch 12\n"
+        "node gpu-07  DEGRADED  ready  up 6d 04:11  memkv 0.4.1 (3fa9c02)  epoch 12  config 9f3c\n"
         "! DIRECT_IO_FALLBACK  d01  memkv-data/store.memkv goes through the page cache, "
         "since 2026-01-01T02:14:07Z → put the file on ext4 or xfs\n"
         "\n"
-        "capacity  28.23 MiB / 2.53 GiB    [....................] 1.1 %\n"
-        "          1 234 576 blocks · 1 234 567 persisted\n"
+        "capacity  28.23 MiB / 2.53 GiB    [....................] 1.1 %   payload 97.98 % of used\n"
+        "          1 234 576 blocks · 1 234 567 persisted · residency 5 h 08 m\n"
         "memory    61.00 / 64.00 GiB       [###################.] 95.3 %   huge pages 2 MiB\n"
-        "hits      memory 15.0 % · drive 65.0 % · miss 20.0 % of 1 000 keys since the start\n"
-        "misses    unknown 87 % · deadline 4 % · io error 2 % · checksum 3 % · drive offline 4 %\n"
+        "hit 10m   memory 22.0 % · drive 51.0 % · miss 27.0 % of 1 000 keys\n"
+        "misses    unknown 70 % · evicted 24 % · drive offline 6 %\n"
         "fabric    tcp 62 connections · in 2.00 GiB · out 3.00 TiB · 37 requests in flight\n"
-        "journal   fullest d00 31.1 % · 6 checkpoints\n"
+        "journal   fullest d00 31.1 % · checkpoint 12 s ago\n"
         "\n"
         "DRIVE  STATE              USED/USABLE          "
-        "     BLOCKS        READ     WRITTEN  ERR  MODEL (SERIAL) OR PATH\n"
+        "READ MB/s WRITE MB/s  READ p99 WRITE p99  ERR  MODEL (SERIAL) OR PATH\n"
         "d00    slow        28.23 MiB/2.50 GiB   1.1 %  "
-        "  1 234 567    1.15 TiB  191.00 MiB   24  Fast 9000 (S1)\n"
+        "     1175        191    3.0 ms    800 us   24  Fast 9000 (S1)\n"
         "d01    failed          0.00/32.00 MiB   0.0 %  "
-        "          0         0 B         0 B    0  memkv-data/store.memkv\n");
+        "        0          0         -         -    0  memkv-data/store.memkv\n"
+        "\n"
+        "TENANT                      BYTES        QUOTA        BLOCKS    HIT  EVICTED/s  CAUSED/s\n"
+        "default                 28.03 MiB            -     1 234 567      -        0.0       0.0\n"
+        "batch                         0 B     1.00 MiB             0   38 %      159.0     188.0"
+        "  ← evicts others\n");
 }
 
 static void test_screen__a_new_node__golden(void **state) {
@@ -76,6 +82,10 @@ static void test_screen__a_new_node__golden(void **state) {
     snapshot->memory = (struct mkv_admin_memory){.bytes_total = 200 << 20, .block_bytes = 2 << 20};
     memset(&snapshot->front, 0, sizeof snapshot->front);
     memset(&snapshot->fabric, 0, sizeof snapshot->fabric);
+    snapshot->recent =
+        (struct mkv_admin_recent){.window_ns = 45999999999ull, .residency_s = UINT64_MAX};
+    snapshot->config_hash[0] = '\0';
+    snapshot->tenant_count = 0;
     expect_snapshot(
         snapshot,
         "node gpu-07  RECOVERING  not ready: recovering  up 01:02:05  memkv 0.4.1  epoch 1\n"
@@ -83,15 +93,15 @@ static void test_screen__a_new_node__golden(void **state) {
         "capacity  0.00 / 32.00 MiB        [....................] 0.0 %\n"
         "          0 blocks · 0 persisted\n"
         "memory    0.00 / 200.00 MiB       [....................] 0.0 %   normal pages\n"
-        "hits      no keys were asked for since the start\n"
+        "hit 45s   no keys were asked for\n"
         "misses    none\n"
         "fabric    tcp 0 connections · in 0 B · out 0 B · 0 requests in flight\n"
-        "journal   fullest a-long-name 0.0 % · 0 checkpoints\n"
+        "journal   fullest a-long-name 0.0 % · no checkpoint since the start\n"
         "\n"
         "DRIVE        STATE              USED/USABLE          "
-        "     BLOCKS        READ     WRITTEN  ERR  MODEL (SERIAL) OR PATH\n"
+        "READ MB/s WRITE MB/s  READ p99 WRITE p99  ERR  MODEL (SERIAL) OR PATH\n"
         "a-long-name  recovering      0.00/32.00 MiB   0.0 %  "
-        "          0         0 B         0 B    0  memkv-data/store.memkv\n");
+        "        0          0         -         -    0  memkv-data/store.memkv\n");
 }
 
 static void test_screen__nothing_in_it__zeroes_and_dashes(void **state) {
@@ -102,13 +112,13 @@ static void test_screen__nothing_in_it__zeroes_and_dashes(void **state) {
         "capacity  0 / 0 B                 [....................] 0.0 %\n"
         "          0 blocks · 0 persisted\n"
         "memory    0 / 0 B                 [....................] 0.0 %   normal pages\n"
-        "hits      no keys were asked for since the start\n"
+        "hit 0s    no keys were asked for\n"
         "misses    none\n"
         "fabric    tcp 0 connections · in 0 B · out 0 B · 0 requests in flight\n"
-        "journal   fullest - 0.0 % · 0 checkpoints\n"
+        "journal   fullest - 0.0 % · no checkpoint since the start\n"
         "\n"
         "DRIVE  STATE              USED/USABLE          "
-        "     BLOCKS        READ     WRITTEN  ERR  MODEL (SERIAL) OR PATH\n";
+        "READ MB/s WRITE MB/s  READ p99 WRITE p99  ERR  MODEL (SERIAL) OR PATH\n";
     expect_screen("{}", expected);
     expect_screen("{\"node\":7,\"warnings\":{},\"storage\":[],\"lookups\":\"\",\"journal\":{},"
                   "\"uptime_seconds\":-1,\"memory\":null}",
@@ -119,7 +129,7 @@ static void test_screen__nothing_in_it__zeroes_and_dashes(void **state) {
 static void test_screen__control_characters__question_marks(void **state) {
     (void)state;
     json_t *status =
-        json_pack("{s:{s:s},s:{s:{s:i}},s:{s:[{s:s}]}}", "node", "id", "\x1b[2Jx", "lookups",
+        json_pack("{s:{s:s},s:{s:{s:i}},s:{s:[{s:s}]}}", "node", "id", "\x1b[2Jx", "recent",
                   "misses", "\x1b[31m", 1, "storage", "devices", "device_id", "d\n\x1b");
     assert_non_null(status);
     struct mkv_text screen = {0};
@@ -144,7 +154,7 @@ static void test_screen__very_long_texts__cut(void **state) {
         "node", "id", text, "state", text, "version", text, "commit", text, "unready_reason", text,
         "warnings", "code", text, "device_id", text, "since", text, "message", text, "action", text,
         "storage", "devices", "device_id", text, "state", text, "path", text, "model", text,
-        "serial", text, "journal", "device_id", text, "lag", 1, "ring_blocks", 2, "lookups",
+        "serial", text, "journal", "device_id", text, "lag", 1, "ring_blocks", 2, "recent",
         "miss_keys", 1, "misses", text, 1);
     assert_non_null(status);
     struct mkv_text screen = {0};

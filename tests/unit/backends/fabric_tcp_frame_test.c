@@ -127,6 +127,89 @@ static void test_fabric_tcp_frame__data_without_ready__is_refused(void **state) 
     refused(bytes, size, MKV_FABRIC_FAULT_DATA_UNASKED);
 }
 
+#define TRACE_ID_BYTE 0x5a
+
+/* A request with a trace context behind its keys; `bytes` has room for it. */
+static size_t frame_traced(uint8_t *bytes, enum mkv_native_op op, uint64_t length, bool is_inline) {
+    uint8_t plain[4096];
+    const size_t plain_bytes = frame_request(plain, op, 1, 1, length, is_inline);
+    struct mkv_native_header header;
+    assert_int_equal(mkv_native_header_decode(plain, &header), MKV_NATIVE_OK);
+    const size_t body_end = HEADER + header.body_bytes;
+    struct mkv_trace_context trace = {.flags = 1};
+    memset(trace.trace_id, TRACE_ID_BYTE, sizeof trace.trace_id);
+    memset(trace.parent_id, 7, sizeof trace.parent_id);
+    memcpy(bytes, plain, body_end);
+    mkv_native_trace_encode(&trace, bytes + body_end);
+    memcpy(bytes + body_end + MKV_NATIVE_TRACE_BYTES, plain + body_end, plain_bytes - body_end);
+    header.flags |= MKV_NATIVE_FLAG_TRACE;
+    header.body_bytes += MKV_NATIVE_TRACE_BYTES;
+    mkv_native_header_encode(&header, bytes);
+    return plain_bytes + MKV_NATIVE_TRACE_BYTES;
+}
+
+/* Says HELLO with these features wanted, and returns those granted. */
+static uint64_t hello_with(struct world *world, struct client *client, uint64_t features) {
+    uint8_t bytes[256];
+    const size_t byte_count = frame_hello(bytes);
+    mkv_store_u64(bytes + HEADER + 8, features);
+    client_send(world, client, bytes, byte_count);
+    struct frame frame = client_frame(world, client);
+    struct mkv_native_hello_answer answer;
+    assert_int_equal(mkv_native_hello_answer_decode(frame.body, &answer), MKV_NATIVE_OK);
+    world_frame_free(&frame);
+    return answer.features;
+}
+
+static void test_fabric_tcp_frame__trace_that_was_not_agreed__is_refused(void **state) {
+    (void)state;
+    uint8_t bytes[4096];
+    refused(bytes, frame_traced(bytes, MKV_NATIVE_EXISTS, 0, false), MKV_NATIVE_BAD_FLAGS);
+}
+
+static void test_fabric_tcp_frame__trace__is_in_the_request(void **state) {
+    (void)state;
+    struct world *world = world_create(NULL);
+    struct client client = world_connect(world);
+    assert_int_equal(hello_with(world, &client, UINT64_MAX), MKV_NATIVE_FEATURE_TRACE);
+    uint8_t bytes[4096];
+    client_send(world, &client, bytes, frame_traced(bytes, MKV_NATIVE_EXISTS, 0, false));
+    struct frame frame = client_frame(world, &client);
+    world_frame_free(&frame);
+    client_send(world, &client, bytes, frame_traced(bytes, MKV_NATIVE_PUT, 100, true));
+    frame = client_frame(world, &client);
+    world_frame_free(&frame);
+    client_send(world, &client, bytes, frame_request(bytes, MKV_NATIVE_EXISTS, 1, 1, 0, false));
+    frame = client_frame(world, &client);
+    world_frame_free(&frame);
+    for (uint32_t index = 0; index < 3; index++) {
+        const struct mkv_request *request = &world->requests[index].request;
+        const bool traced = index < 2;
+        assert_int_equal(request->trace.trace_id[15], traced ? TRACE_ID_BYTE : 0);
+        assert_int_equal(request->trace.parent_id[0], traced ? 7 : 0);
+        assert_int_equal(request->trace.flags, traced ? 1 : 0);
+        assert_int_equal(world->requests[index].keys_bytes, 4); /* the key alone */
+        assert_true(request->received_ns > 0);
+    }
+    client_close(&client);
+    world_destroy(world);
+}
+
+static void test_fabric_tcp_frame__trace_without_ids__is_refused(void **state) {
+    (void)state;
+    struct world *world = world_create(NULL);
+    struct client client = world_connect(world);
+    (void)hello_with(world, &client, MKV_NATIVE_FEATURE_TRACE);
+    uint8_t bytes[4096];
+    const size_t byte_count = frame_traced(bytes, MKV_NATIVE_EXISTS, 0, false);
+    memset(bytes + byte_count - MKV_NATIVE_TRACE_BYTES, 0, 16);
+    client_send(world, &client, bytes, byte_count);
+    client_expect_refusal(world, &client, mkv_fabric_fault_text(MKV_NATIVE_BAD_TRACE));
+    expect_fault(world, MKV_NATIVE_BAD_TRACE);
+    client_close(&client);
+    world_destroy(world);
+}
+
 static struct frame exchange(struct world *world, struct client *client, enum mkv_native_op op,
                              uint64_t request_id) {
     uint8_t bytes[512];
@@ -469,6 +552,9 @@ int main(void) {
         cmocka_unit_test(test_fabric_tcp_frame__bad_items__are_named),
         cmocka_unit_test(test_fabric_tcp_frame__frames_of_servers__are_refused),
         cmocka_unit_test(test_fabric_tcp_frame__second_hello__is_refused),
+        cmocka_unit_test(test_fabric_tcp_frame__trace_that_was_not_agreed__is_refused),
+        cmocka_unit_test(test_fabric_tcp_frame__trace__is_in_the_request),
+        cmocka_unit_test(test_fabric_tcp_frame__trace_without_ids__is_refused),
         cmocka_unit_test(test_fabric_tcp_frame__data_without_ready__is_refused),
         cmocka_unit_test(test_fabric_tcp_frame__tenant_of_hello__its_number_is_in_requests),
         cmocka_unit_test(test_fabric_tcp_frame__put_of_a_new_tenant__waits_for_its_number),

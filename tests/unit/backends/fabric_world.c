@@ -255,6 +255,7 @@ struct world *world_create(const struct world_options *options) {
         .value_bytes_max = MKV_NATIVE_VALUE_BYTES_MAX,
         .requests_max = given->requests_max != 0 ? given->requests_max : 64,
         .deadline_ms = 5000,
+        .features = MKV_NATIVE_FEATURE_TRACE,
         .server_version = "test",
     };
     assert_true(mkv_fabric_tcp_create(&fabric_options, &world->fabric, &error));

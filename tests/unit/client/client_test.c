@@ -395,6 +395,87 @@ static void test_client_batch__answers_and_ready_in_reverse__round_trip(void **s
     expect_batch(&options);
 }
 
+#define TRACEPARENT "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+static void test_client_trace__server_takes_it__requests_have_it_until_it_is_taken_back(
+    void **state) {
+    (void)state;
+    struct test_server_options options = {.limits = test_limits()};
+    options.limits.features = MKV_NATIVE_FEATURE_TRACE;
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    assert_int_equal(memkv_trace_context(client, TRACEPARENT, &error), MEMKV_OK);
+    assert_int_equal(memkv_put(client, "key", 3, "value", 5, 0, &error), MEMKV_OK);
+    assert_int_equal(server->traced, 1);
+    assert_int_equal(server->trace.trace_id[0], 0x0a);
+    assert_int_equal(server->trace.trace_id[15], 0x9c);
+    assert_int_equal(server->trace.parent_id[0], 0xb7);
+    assert_int_equal(server->trace.parent_id[7], 0x31);
+    assert_int_equal(server->trace.flags, 1);
+    assert_int_equal(memkv_exists(client, "key", 3, &error), MEMKV_OK);
+    assert_int_equal(server->traced, 2);
+    assert_int_equal(memkv_ping(client, &error), MEMKV_OK);
+    assert_int_equal(memkv_trace_context(client, NULL, &error), MEMKV_OK);
+    assert_int_equal(memkv_exists(client, "key", 3, &error), MEMKV_OK);
+    assert_int_equal(server->traced, 2);
+    test_close_both(client, server);
+}
+
+static void test_client_trace__older_server__does_not_get_it(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    assert_int_equal(memkv_trace_context(client, TRACEPARENT, &error), MEMKV_OK);
+    assert_int_equal(memkv_put(client, "key", 3, "value", 5, 0, &error), MEMKV_OK);
+    assert_int_equal(server->traced, 0);
+    test_close_both(client, server);
+}
+
+static void test_client_trace__no_traceparent__is_invalid_and_changes_nothing(void **state) {
+    (void)state;
+    static const char *const wrong[] = {
+        "",
+        "00",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0",
+        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319cxb7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331x01",
+        "00-0af7651916cd43dd8448eb211c80319g-b7ad6b7169203331-01",
+        "0x-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01more",
+    };
+    struct test_server_options options = {.limits = test_limits()};
+    options.limits.features = MKV_NATIVE_FEATURE_TRACE;
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    assert_int_equal(memkv_trace_context(client, TRACEPARENT, &error), MEMKV_OK);
+    for (size_t index = 0; index < sizeof wrong / sizeof wrong[0]; index++) {
+        assert_int_equal(memkv_trace_context(client, wrong[index], &error), MEMKV_INVALID);
+        assert_non_null(strstr(error.text, "traceparent"));
+    }
+    assert_int_equal(memkv_put(client, "key", 3, "value", 5, 0, &error), MEMKV_OK);
+    assert_int_equal(server->traced, 1);
+    assert_int_equal(server->trace.trace_id[0], 0x0a);
+    /* A later version may say more behind what version 00 has. */
+    assert_int_equal(
+        memkv_trace_context(client, "01-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-more",
+                            &error),
+        MEMKV_OK);
+    assert_int_equal(memkv_exists(client, "key", 3, &error), MEMKV_OK);
+    assert_int_equal(server->trace.trace_id[0], 0x1a);
+    assert_int_equal(server->trace.flags, 0);
+    test_close_both(client, server);
+}
+
 static void test_client_batch__mixed_ops__each_item_has_its_own_status(void **state) {
     (void)state;
     struct test_server *server = test_server_start(NULL);
@@ -674,6 +755,10 @@ int main(void) {
         cmocka_unit_test(test_client_pin__reaches_the_server_and_says_what_came_of_it),
         cmocka_unit_test(test_client_session__reaches_the_server_with_what_it_says),
         cmocka_unit_test(test_client_batch__much_both_ways_at_once__does_not_lock_up),
+        cmocka_unit_test(
+            test_client_trace__server_takes_it__requests_have_it_until_it_is_taken_back),
+        cmocka_unit_test(test_client_trace__older_server__does_not_get_it),
+        cmocka_unit_test(test_client_trace__no_traceparent__is_invalid_and_changes_nothing),
         cmocka_unit_test(test_client_stream__values_of_every_size__round_trip),
         cmocka_unit_test(test_client_stream__pieces_larger_than_the_stage__are_whole),
         cmocka_unit_test(test_client_stream__source_or_target_fails__nothing_is_stored),

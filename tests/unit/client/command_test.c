@@ -392,6 +392,52 @@ static void test_command__help__is_printed(void **state) {
     }
 }
 
+/* The first byte of the trace that `exists k` belongs to with these variables; -1: to none. */
+static int traced_by(struct place *place, const char *words, const char *own, const char *common) {
+    struct test_server *server = place->server;
+    const uint32_t traced = server->traced;
+    unsetenv("MEMKV_TRACEPARENT");
+    unsetenv("TRACEPARENT");
+    if (own != NULL) {
+        setenv("MEMKV_TRACEPARENT", own, 1);
+    }
+    if (common != NULL) {
+        setenv("TRACEPARENT", common, 1);
+    }
+    assert_int_equal(run(place, memkv_command_exists, words, NULL, NULL), 1);
+    unsetenv("MEMKV_TRACEPARENT");
+    unsetenv("TRACEPARENT");
+    return server->traced > traced ? server->trace.trace_id[0] : -1;
+}
+
+static void test_command__a_traceparent__option_own_variable_then_the_common_one(void **state) {
+    struct place *place = *state;
+    static const char one[] = "00-01000000000000000000000000000000-b7ad6b7169203331-01";
+    static const char two[] = "00-02000000000000000000000000000000-b7ad6b7169203331-01";
+    static const char *const option =
+        "exists --traceparent 00-03000000000000000000000000000000-b7ad6b7169203331-00 k";
+    struct test_server_options options = {.limits = test_limits()};
+    options.limits.features = MKV_NATIVE_FEATURE_TRACE;
+    test_server_stop(place->server);
+    place->server = test_server_start(&options);
+    setenv("MEMKV_SERVERS", place->server->address, 1);
+    assert_int_equal(traced_by(place, "exists k", NULL, NULL), -1);
+    assert_int_equal(traced_by(place, "exists k", NULL, two), 2);
+    assert_int_equal(traced_by(place, "exists k", one, two), 1);
+    assert_int_equal(traced_by(place, "exists k", "", two), 2);
+    assert_int_equal(traced_by(place, option, one, two), 3);
+    assert_int_equal(place->server->trace.flags, 0);
+    /* Who asks for a trace is told what is wrong; what others left in the environment is not. */
+    assert_int_equal(traced_by(place, "exists k", NULL, "nonsense"), -1);
+    assert_int_equal(
+        run(place, memkv_command_exists, "exists --traceparent nonsense k", NULL, NULL), 2);
+    assert_non_null(strstr(place->err, "memkv exists: --traceparent: a traceparent is"));
+    setenv("MEMKV_TRACEPARENT", "nonsense", 1);
+    assert_int_equal(run(place, memkv_command_exists, "exists k", NULL, NULL), 2);
+    assert_non_null(strstr(place->err, "memkv exists: MEMKV_TRACEPARENT: a traceparent is"));
+    unsetenv("MEMKV_TRACEPARENT");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, place_make, place_remove)
 
 int main(void) {
@@ -408,6 +454,7 @@ int main(void) {
         TEST(test_command__no_server__exits_3),
         TEST(test_command__server_option__goes_before_the_environment),
         TEST(test_command__command_line_is_wrong__exits_2_and_names_it),
+        TEST(test_command__a_traceparent__option_own_variable_then_the_common_one),
         TEST(test_command__help__is_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

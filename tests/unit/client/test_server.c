@@ -462,6 +462,14 @@ static bool take_frame(struct test_server *server, const struct mkv_native_heade
         header->payload_bytes > limits->inline_bytes_max) {
         return complain(server, "a request above the limits of HELLO");
     }
+    if (mkv_native_trace_bytes(header) > 0) {
+        const uint8_t *trace = server->body + header->body_bytes - MKV_NATIVE_TRACE_BYTES;
+        if ((limits->features & MKV_NATIVE_FEATURE_TRACE) == 0 ||
+            mkv_native_trace_decode(trace, &server->trace) != MKV_NATIVE_OK) {
+            return complain(server, "a trace context that it may not send");
+        }
+        server->traced++;
+    }
     const uint8_t *keys = server->body + keys_offset;
     if (header->op == MKV_NATIVE_PUT) {
         return take_put(server, header, items, keys);

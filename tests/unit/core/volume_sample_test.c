@@ -53,8 +53,8 @@ static void test_volume_sample__blocks_leave_in_order__as_old_as_the_store_is_la
     rig_destroy(rig);
 }
 
-static void test_volume_sample__blocks_are_used__idle_for_less_than_their_age(void **state) {
-    (void)state;
+/* Puts blocks, and asks for each half a store behind its put. */
+static struct rig *rig_asked(uint32_t flags) {
     struct rig *rig = rig_evicting();
     const uint32_t slots = rig_stats(rig).extents_total * 4;
     for (uint32_t number = 0; number < 12 * slots; number++) {
@@ -62,10 +62,26 @@ static void test_volume_sample__blocks_are_used__idle_for_less_than_their_age(vo
         if (number >= slots / 2) {
             char key[16];
             snprintf(key, sizeof key, "k%u", number - slots / 2);
-            rig->answer_count = 0;
-            (void)rig_exists(rig, key);
+            (void)rig_lease(rig, MKV_MESSAGE_EXISTS, key, 0, flags);
         }
     }
+    return rig;
+}
+
+static void test_volume_sample__asked_for_without_use__as_if_nobody_had(void **state) {
+    (void)state;
+    struct rig *rig = rig_asked(MKV_EXISTS_NO_USE);
+    const struct mkv_volume_stats stats = rig_stats(rig);
+    assert_true(count_of(&stats.evicted_lifetime) > 0);
+    assert_int_equal(stats.evicted_idle.sum, stats.evicted_lifetime.sum);
+    assert_int_equal(count_of(&mkv_volume_times(rig->volume)->reuse_gap), 0);
+    rig_destroy(rig);
+}
+
+static void test_volume_sample__blocks_are_used__idle_for_less_than_their_age(void **state) {
+    (void)state;
+    struct rig *rig = rig_asked(0);
+    const uint32_t slots = rig_stats(rig).extents_total * 4;
     const struct mkv_volume_stats stats = rig_stats(rig);
     assert_true(count_of(&stats.evicted_lifetime) > 0);
     assert_true(stats.evicted_idle.sum < stats.evicted_lifetime.sum);
@@ -97,6 +113,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume_sample__blocks_leave_in_order__as_old_as_the_store_is_large),
         cmocka_unit_test(test_volume_sample__blocks_are_used__idle_for_less_than_their_age),
+        cmocka_unit_test(test_volume_sample__asked_for_without_use__as_if_nobody_had),
         cmocka_unit_test(test_volume_sample__found_by_recovery__is_not_in_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,17 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  level: trace\n"
                                 "  format: text\n"
                                 "  file: log/memkv.log\n"
+                                "telemetry:\n"
+                                "  tracing_enabled: true\n"
+                                "  otlp_endpoint: grpc://collector:4317\n"
+                                "  service_name: kv-cache\n"
+                                "  sampling_ratio: 0.025\n"
+                                "  enabled: true\n"
+                                "  max_queue_size: 77\n"
+                                "  processors: '{\"type\":\"logging\"}'\n"
+                                "prometheus:\n"
+                                "  enabled: true\n"
+                                "  port: 9999\n"
                                 "metrics:\n"
                                 "  hotkeys_columns: 64\n"
                                 "  hotkeys_decay: 5s\n"
@@ -60,12 +71,12 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  profiles: anywhere\n"
                                 "  tokens:\n"
                                 "    - {role: viewer, file: /etc/memkv/see}\n"
-                                "    - {role: operator, file: do}\n"
-                                "telemetry:\n"
-                                "  tracing_enabled: true\n"
-                                "  otlp_endpoint: grpc://collector:4317\n"
-                                "  service_name: kv-cache\n"
-                                "  sampling_ratio: 0.025\n";
+                                "    - {role: operator, file: do}\n";
+
+/* As messages list them. */
+#define SECTIONS                                                                                   \
+    "network, memory, storage, tenants, node, log, telemetry, prometheus, metrics, slowlog, "      \
+    "audit, admin"
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -99,6 +110,15 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.log.level, "trace");
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
     assert_string_equal(config.log.file, "/etc/memkv/log/memkv.log");
+    assert_int_equal(config.telemetry.tracing, MKV_CONFIG_TRACING_ON);
+    assert_string_equal(config.telemetry.otlp_endpoint, "grpc://collector:4317");
+    assert_string_equal(config.telemetry.service_name, "kv-cache");
+    assert_int_equal(config.telemetry.sampling_ratio, 25000000);
+    assert_int_equal(config.telemetry.enabled, 1);
+    assert_int_equal(config.telemetry.max_queue_size, 77);
+    assert_string_equal(config.telemetry.processors, "{\"type\":\"logging\"}");
+    assert_int_equal(config.prometheus.enabled, 1);
+    assert_int_equal(config.prometheus.port, 9999);
     assert_int_equal(config.metrics.hotkeys_columns, 64);
     assert_int_equal(config.metrics.hotkeys_decay_s, 5);
     assert_int_equal(config.slowlog.threshold_ms, 0);
@@ -115,10 +135,6 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
     assert_int_equal(config.admin.tokens[1].role, MKV_CONFIG_ROLE_OPERATOR);
     assert_string_equal(config.admin.tokens[1].file, "/etc/memkv/do");
-    assert_int_equal(config.telemetry.tracing, MKV_CONFIG_TRACING_ON);
-    assert_string_equal(config.telemetry.otlp_endpoint, "grpc://collector:4317");
-    assert_string_equal(config.telemetry.service_name, "kv-cache");
-    assert_int_equal(config.telemetry.sampling_ratio, 25000000);
 
     const struct mkv_config_drive *drives = config.storage.drives;
     assert_int_equal(config.storage.drive_count, 3);
@@ -203,11 +219,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"storag: {}\n", "memkv.yaml:1: unknown key 'storag', did you mean 'storage'?"},
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address"},
-        {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: network, memory, storage, "
-                       "tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
+        {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: " SECTIONS},
         {"network.address: x\n",
-         "memkv.yaml:1: unknown key 'network.address'; allowed here: "
-         "network, memory, storage, tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
+         "memkv.yaml:1: unknown key 'network.address'; allowed here: " SECTIONS},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
                                     "mode, trim, eviction, scrub_rate, session_idle, "
                                     "sessions_max, session_blocks_max, "
@@ -218,13 +232,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"storage: {drives: [{path: a}]}\n", "memkv.yaml:1: unknown key 'storage.drives[0].path'; "
                                              "allowed here: media, name, size"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
-        {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: network, memory, storage, "
-                     "tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
-        {"'\xc3\xa9': {}\n",
-         "memkv.yaml:1: unknown key '?\?'; allowed here: network, memory, "
-         "storage, tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
-        {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: network, memory, storage, "
-                     "tenants, node, log, audit, metrics, slowlog, admin, telemetry"},
+        {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: " SECTIONS},
+        {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: " SECTIONS},
+        {"<<: {}\n", "memkv.yaml:1: unknown key '<<'; allowed here: " SECTIONS},
         {"admin:\n  tokens: [{role: viewer}]\n",
          "memkv.yaml:2: admin.tokens[0] needs both keys, like {role: viewer, file: "
          "/etc/memkv/token}"},

@@ -164,11 +164,43 @@ static void test_event__drive_failed_and_open_failed__one_warning_a_drive(void *
 
 #define FIXTURE_TEST(test) cmocka_unit_test_setup_teardown(test, fixture_begin, fixture_end)
 
+/* A drive that fails each operation, and one whose blocks are all damaged: a handful of lines says
+ * it, and how many more there would have been. */
+static void test_event__a_thousand_faults__a_handful_of_lines(void **state) {
+    struct fixture *fixture = *state;
+    static char text[65536];
+    const struct mkv_event error = {.kind = MKV_EVENT_DRIVE_ERROR, .value = {MKV_IO_MEDIUM, 7}};
+    const struct mkv_event damage = {
+        .kind = MKV_EVENT_BLOCK_QUARANTINED, .err = MKV_CORRUPT_PAYLOAD, .value = {5}};
+    for (uint32_t i = 0; i < 1000; i++) {
+        mkv_node_event(&fixture->node, 0, &error);
+        mkv_node_event(&fixture->node, 1, &damage);
+    }
+    uint64_t counts[MKV_LOG_LEVEL_COUNT];
+    mkv_log_counts(fixture->node.log, counts);
+    assert_int_equal(counts[MKV_CONFIG_LOG_WARN], 1000);
+    assert_int_equal(counts[MKV_CONFIG_LOG_ERROR], 1000);
+    mkv_log_destroy(fixture->node.log);
+    const ssize_t count = read(fixture->log_ends[0], text, sizeof text - 1);
+    assert_true(count > 0);
+    text[count] = '\0';
+    uint32_t lines = 0;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++) {
+        lines++;
+    }
+    assert_in_range(lines, 12, 24); /* 24 where a minute has ended in between */
+    assert_non_null(strstr(text, " lines suppressed: more than 5 of this kind in 60 s "
+                                 "kind=drive_error"));
+    fixture->node.log =
+        mkv_log_create(fixture->log_ends[1], MKV_CONFIG_LOG_DEBUG, MKV_CONFIG_LOG_TEXT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_event__each_kind__golden_lines),
         FIXTURE_TEST(test_event__came_up_empty__error_and_warning_that_stays),
         FIXTURE_TEST(test_event__drive_failed_and_open_failed__one_warning_a_drive),
+        FIXTURE_TEST(test_event__a_thousand_faults__a_handful_of_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

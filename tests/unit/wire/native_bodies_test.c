@@ -133,6 +133,29 @@ static void test_native_data__limits__round_trip_and_above_is_named(void **state
     assert_int_equal(mkv_native_data_decode(bytes, &data), MKV_NATIVE_NOT_ZERO);
 }
 
+static void test_native_trace__ids_and_flags__round_trip(void **state) {
+    (void)state;
+    struct mkv_trace_context trace = {
+        .trace_id = {[15] = 1}, .parent_id = {[0] = 0x80}, .flags = 3};
+    uint8_t *bytes = malloc(MKV_NATIVE_TRACE_BYTES);
+    assert_non_null(bytes);
+    mkv_native_trace_encode(&trace, bytes);
+    struct mkv_trace_context decoded;
+    assert_int_equal(mkv_native_trace_decode(bytes, &decoded), MKV_NATIVE_OK);
+    assert_memory_equal(&decoded, &trace, sizeof trace);
+    for (uint32_t at = 25; at < MKV_NATIVE_TRACE_BYTES; at++) {
+        bytes[at] = 1;
+        assert_int_equal(mkv_native_trace_decode(bytes, &decoded), MKV_NATIVE_NOT_ZERO);
+        bytes[at] = 0;
+    }
+    bytes[15] = 0;
+    assert_int_equal(mkv_native_trace_decode(bytes, &decoded), MKV_NATIVE_BAD_TRACE);
+    bytes[15] = 1;
+    bytes[16] = 0;
+    assert_int_equal(mkv_native_trace_decode(bytes, &decoded), MKV_NATIVE_BAD_TRACE);
+    free(bytes);
+}
+
 static void test_native_hello__name_of_48_bytes__round_trips(void **state) {
     (void)state;
     struct mkv_native_hello hello = {.version_min = 1, .version_max = 9, .features = 1ull << 63};
@@ -306,6 +329,7 @@ int main(void) {
         cmocka_unit_test(test_native_result__one_field_wrong__names_it),
         cmocka_unit_test(test_native_ready__limits__round_trip_and_above_is_named),
         cmocka_unit_test(test_native_data__limits__round_trip_and_above_is_named),
+        cmocka_unit_test(test_native_trace__ids_and_flags__round_trip),
         cmocka_unit_test(test_native_hello__name_of_48_bytes__round_trips),
         cmocka_unit_test(test_native_tenant__behind_hello__checked),
         cmocka_unit_test(test_native_hello_answer__largest_limits__round_trip),

@@ -168,7 +168,8 @@ static void frame_request(struct frame *frame, struct mkv_native_header header,
         strncat(joined, key, items[index].key_bytes);
         key += items[index].key_bytes + 1;
     }
-    header.body_bytes = header.item_count * MKV_NATIVE_ITEM_BYTES + (uint32_t)strlen(joined);
+    header.body_bytes = header.item_count * MKV_NATIVE_ITEM_BYTES + (uint32_t)strlen(joined) +
+                        mkv_native_trace_bytes(&header);
     frame_begin(frame, &header);
     frame_append(frame, descriptors, header.item_count * MKV_NATIVE_ITEM_BYTES);
     frame_append(frame, joined, strlen(joined));
@@ -325,6 +326,23 @@ static void test_protocol_page__get__is_what_the_encoders_make(void **state) {
                       .op = MKV_NATIVE_GET, .request_id = 4, .item_count = 2, .deadline_ms = 1000},
                   items, "model/a/0 model/a/1");
     expect_vector(page, "get", frame.bytes, frame.byte_count);
+
+    struct mkv_trace_context trace = {.flags = 1};
+    uint8_t trace_bytes[MKV_NATIVE_TRACE_BYTES];
+    for (uint8_t index = 0; index < 16; index++) {
+        trace.trace_id[index] = (uint8_t)(0x10 + index);
+    }
+    for (uint8_t index = 0; index < 8; index++) {
+        trace.parent_id[index] = (uint8_t)(0xa0 + index);
+    }
+    frame_request(
+        &frame,
+        (struct mkv_native_header){
+            .op = MKV_NATIVE_GET, .flags = MKV_NATIVE_FLAG_TRACE, .request_id = 4, .item_count = 1},
+        items, "model/a/0");
+    mkv_native_trace_encode(&trace, trace_bytes);
+    frame_append(&frame, trace_bytes, sizeof trace_bytes);
+    expect_vector(page, "get-with-trace", frame.bytes, frame.byte_count);
 
     const struct mkv_native_data data = {.item = 1,
                                          .offset = 65536,

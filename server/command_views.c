@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The views of `memkv admin`, one row each.
+ */
+#include "admin/why.h"
+#include "server/command_view.h"
+
+#define END                                                                                        \
+    { .title = NULL }
+
+const struct mkv_view mkv_views[] = {
+    {
+        .name = "health",
+        .meaning = "healthy, degraded or unhealthy, and the drives",
+        .help =
+            "Shows what health checks see: /v1/health. A node that is unhealthy exits with 1.\n",
+        .path = "/v1/health",
+        .is_check = true,
+        .shape = {.columns = {{"STATUS", "status", MKV_TABLE_TEXT},
+                              {"RDMA", "rdma_active", MKV_TABLE_TEXT},
+                              {"ONLINE", "drives_online", MKV_TABLE_COUNT},
+                              {"OFFLINE", "drives_offline", MKV_TABLE_COUNT},
+                              {"DRIVES", "drives_total", MKV_TABLE_COUNT},
+                              END}},
+    },
+    {
+        .name = "ready",
+        .meaning = "whether a node takes requests, and why not",
+        .help =
+            "Shows what readiness checks see: /v1/ready. A node that is not ready exits with 1.\n",
+        .path = "/v1/ready",
+        .is_check = true,
+        .shape = {.columns = {{"READY", "ready", MKV_TABLE_TEXT},
+                              {"REASON", "reason", MKV_TABLE_TEXT},
+                              END}},
+    },
+    {
+        .name = "metrics",
+        .meaning = "all metrics, as Prometheus reads them",
+        .help =
+            "Prints /v1/metrics: Prometheus text 0.0.4. docs/metrics.md explains each family.\n",
+        .path = "/v1/metrics",
+        .form = MKV_VIEW_TEXT,
+    },
+    {
+        .name = "logs",
+        .meaning = "the last lines of the log",
+        .help =
+            "Prints the last lines of the node's log, oldest first, as it keeps them in memory.\n",
+        .path = "/v1/logs",
+        .form = MKV_VIEW_TEXT,
+        .options = {{"--lines", "N", "lines", "so many lines, 1 to 1000 (1000)"}},
+    },
+    {
+        .name = "latency",
+        .meaning = "how long requests take, by operation",
+        .help = "Shows latencies since the start, in microseconds, from a request's first byte to\n"
+                "the end of its answer.\n",
+        .path = "/v1/latency",
+        .options = {{"--op", "OP", "op", "one operation alone"},
+                    {"--p", "P[,P...]", "p", "percentiles besides the usual, under --json"}},
+        .shape = {.rows = "operations",
+                  .columns = {{"OP", "op", MKV_TABLE_TEXT},
+                              {"COUNT", "count", MKV_TABLE_COUNT},
+                              {"AVG us", "avg_us", MKV_TABLE_REAL},
+                              {"P50 us", "p50_us", MKV_TABLE_REAL},
+                              {"P90 us", "p90_us", MKV_TABLE_REAL},
+                              {"P99 us", "p99_us", MKV_TABLE_REAL},
+                              {"P99.9 us", "p999_us", MKV_TABLE_REAL},
+                              {"MAX us", "max_us", MKV_TABLE_REAL},
+                              END}},
+    },
+    {
+        .name = "hotkeys",
+        .meaning = "the keys asked for most",
+        .help = "Shows the keys that were asked for most of late. COUNT is never too low, and too\n"
+                "high by ERROR at most.\n",
+        .path = "/v1/hotkeys",
+        .options = {{"--k", "N", "k", "so many keys, 1 to 256 (20)"}},
+        .shape = {.rows = "keys",
+                  .columns = {{"COUNT", "count", MKV_TABLE_COUNT},
+                              {"ERROR", "error", MKV_TABLE_COUNT},
+                              {"TENANT", "tenant", MKV_TABLE_TEXT},
+                              {"KEY", "key", MKV_TABLE_TEXT},
+                              END}},
+    },
+    {
+        .name = "prefixes",
+        .meaning = "what is stored, by what keys begin with",
+        .help = "Shows blocks and bytes by tenant and by the beginning of the keys, most bytes\n"
+                "first. It is counted when it is asked for, for a second at most.\n",
+        .path = "/v1/prefixes",
+        .options = {{"--depth", "N", "depth", "parts of a key that count, 0 to 16 (1)"},
+                    {"--tenant", "NAME", "tenant", "one tenant alone"}},
+        .shape = {.rows = "prefixes",
+                  .columns = {{"TENANT", "tenant", MKV_TABLE_TEXT},
+                              {"BLOCKS", "blocks", MKV_TABLE_COUNT},
+                              {"BYTES", "bytes", MKV_TABLE_BYTES},
+                              {"PREFIX", "prefix", MKV_TABLE_TEXT},
+                              END}},
+    },
+    {
+        .name = "tenants",
+        .meaning = "the tenants, with blocks, bytes and quotas",
+        .help = "Lists the tenants: blocks, bytes of the slots that they take, quota.\n",
+        .path = "/v1/tenants",
+        .shape = {.rows = "tenants",
+                  .columns = {{"TENANT", "tenant", MKV_TABLE_TEXT},
+                              {"BLOCKS", "blocks", MKV_TABLE_COUNT},
+                              {"BYTES", "used_bytes", MKV_TABLE_COUNT},
+                              {"QUOTA", "quota_bytes", MKV_TABLE_COUNT},
+                              END}},
+    },
+    {
+        .name = "slow",
+        .meaning = "the last slow requests, and where their time went",
+        .help = "Shows the last 128 requests that took longer than slowlog.threshold_ms, newest\n"
+                "first. MOST is the stage that took longest.\n",
+        .path = "/v1/slow",
+        .shape = {.rows = "requests",
+                  .columns = {{"TIME", "time", MKV_TABLE_TEXT},
+                              {"OP", "op", MKV_TABLE_TEXT},
+                              {"STATUS", "status", MKV_TABLE_TEXT},
+                              {"MS", "total_ms", MKV_TABLE_REAL},
+                              {"MOST", "stages_ms", MKV_TABLE_TOP},
+                              {"DRIVE", "drive", MKV_TABLE_TEXT},
+                              {"DRIVE MS", "drive_ms", MKV_TABLE_REAL},
+                              {"ITEMS", "items", MKV_TABLE_COUNT},
+                              {"IN", "bytes_in", MKV_TABLE_BYTES},
+                              {"OUT", "bytes_out", MKV_TABLE_BYTES},
+                              {"TENANT", "tenant", MKV_TABLE_TEXT},
+                              {"CLIENT", "client", MKV_TABLE_TEXT},
+                              {"KEY", "key", MKV_TABLE_TEXT},
+                              END}},
+    },
+    {
+        .name = "clients",
+        .meaning = "open connections, and what they ask for",
+        .help = "Lists open connections that have sent a request. Two clients that should share\n"
+                "blocks and show other prefixes do not make the same keys.\n",
+        .path = "/v1/clients",
+        .shape = {.rows = "clients",
+                  .columns = {{"ADDRESS", "address", MKV_TABLE_TEXT},
+                              {"NAME", "name", MKV_TABLE_TEXT},
+                              {"TENANT", "tenant", MKV_TABLE_TEXT},
+                              {"SECONDS", "connected_s", MKV_TABLE_REAL},
+                              {"REQUESTS", "requests", MKV_TABLE_COUNT},
+                              {"IN", "bytes_in", MKV_TABLE_BYTES},
+                              {"OUT", "bytes_out", MKV_TABLE_BYTES},
+                              {"PUTS", "puts", MKV_TABLE_COUNT},
+                              {"HITS", "hits", MKV_TABLE_COUNT},
+                              {"MISSES", "misses", MKV_TABLE_COUNT},
+                              {"PREFIXES", "key_prefixes", MKV_TABLE_LIST},
+                              END}},
+    },
+    {
+        .name = "warnings",
+        .meaning = "what is wrong with a node, and what to do",
+        .help = "Lists the warnings of /v1/status. docs/admin.md explains each code.\n",
+        .path = "/v1/status",
+        .shape = {.rows = "warnings",
+                  .columns = {{"CODE", "code", MKV_TABLE_TEXT},
+                              {"DRIVE", "device_id", MKV_TABLE_TEXT},
+                              {"SINCE", "since", MKV_TABLE_TEXT},
+                              {"MESSAGE", "message", MKV_TABLE_TEXT},
+                              {"ACTION", "action", MKV_TABLE_TEXT},
+                              END}},
+    },
+    {
+        .name = "config",
+        .meaning = "the configuration in force, and where each value came from",
+        .help = "Shows the configuration of a node that runs, without secrets. memkv config shows\n"
+                "what a start would have.\n",
+        .path = "/v1/config",
+        .shape = {.rows = "keys",
+                  .columns = {{"KEY", "key", MKV_TABLE_TEXT},
+                              {"VALUE", "value", MKV_TABLE_TEXT},
+                              {"ORIGIN", "origin", MKV_TABLE_TEXT},
+                              END}},
+    },
+    {
+        .name = "why",
+        .meaning = "where a key is, or why it is not there",
+        .help =
+            "Shows on which drive a key belongs, whether its block is in memory and on the\n"
+            "drive, or why not. It takes no lease and changes nothing. KEY is text, or hex: and\n"
+            "its bytes.\n",
+        .path = "/v1/why",
+        .operand = "KEY",
+        .operand_parameter = "key",
+        .options = {{"--tenant", "NAME", "tenant", "the key's tenant (default)"}},
+        .form = MKV_VIEW_OWN,
+        .show = mkv_why_text,
+    },
+    {.name = NULL},
+};

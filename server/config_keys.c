@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of keys: config_schema.h says what its members mean. */
+#include "server/config_schema.h"
+
+#include "admin/snapshot.h"
+#include "admin/telemetry.h"
+#include "server/log_filter.h"
+
+#include <stdio.h>
+
+#define TIB (1024ull * MKV_GIB)
+
+/* The unit that memory is reserved in: one huge page. */
+#define HUGE_PAGE_BYTES (2ull * MKV_MIB)
+
+static const char *const hugepages_words[] = {"auto", "require", "off", NULL};
+static const char *const trim_words[] = {"auto", "on", "off", NULL};
+static const char *const eviction_words[] = {"on", "off", NULL};
+static const char *const mode_words[] = {"direct", "file", NULL};
+static const char *const format_words[] = {"json", "text", NULL};
+static const char *const tracing_words[] = {"false", "true", NULL};
+static const char *const auth_words[] = {"required", "none", NULL};
+static const char *const profiles_words[] = {"local", "anywhere", NULL};
+static const char *const role_words[] = {"viewer", "operator", NULL};
+static const char *const truth_words[] = {"false", "true", NULL};
+
+_Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_storage_mode) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_storage_trim) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
+
+const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
+    "network",   "memory",     "storage", "tenants", "node",  "log",
+    "telemetry", "prometheus", "metrics", "slowlog", "audit", "admin",
+};
+
+static bool check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
+    _Static_assert(MKV_TELEMETRY_PROBLEM_BYTES == MKV_CONFIG_PROBLEM_BYTES, "problems fit");
+    struct mkv_telemetry_processor_spec specs[MKV_TELEMETRY_PROCESSORS_MAX];
+    uint32_t count;
+    return mkv_telemetry_processors_parse(text, specs, &count, problem);
+}
+
+static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
+    struct mkv_otlp_endpoint endpoint;
+    const char *found = mkv_otlp_endpoint_parse(text, &endpoint);
+    if (found != NULL) {
+        snprintf(problem, MKV_CONFIG_PROBLEM_BYTES, "it %s", found);
+    }
+    return found == NULL;
+}
+
+#define FIELD(member)                                                                              \
+    .field_offset = offsetof(struct mkv_config, member),                                           \
+    .field_bytes = sizeof(((struct mkv_config *)0)->member)
+#define DRIVE_FIELD(member)                                                                        \
+    .field_offset = offsetof(struct mkv_config_drive, member),                                     \
+    .field_bytes = sizeof(((struct mkv_config_drive *)0)->member)
+
+static bool check_log_level(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
+    _Static_assert(MKV_LOG_FILTER_PROBLEM_BYTES == MKV_CONFIG_PROBLEM_BYTES, "problems fit");
+    struct mkv_log_filter filter;
+    return mkv_log_filter_parse(text, &filter, problem);
+}
+
+const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
+    [MKV_CONFIG_NETWORK_ADDRESS] =
+        {
+            .path = "network.address",
+            .type = MKV_CONFIG_TYPE_ADDRESS,
+            FIELD(network.address),
+            .default_text = "127.0.0.1:9900",
+            .meaning = "Where clients connect. Loopback only, as long as there is no "
+                       "authentication.",
+        },
+    [MKV_CONFIG_NETWORK_ADMIN_ADDRESS] =
+        {
+            .path = "network.admin_address",
+            .type = MKV_CONFIG_TYPE_ADDRESS,
+            FIELD(network.admin_address),
+            .default_note = "the host of `network.address`, its port + 1",
+            .meaning = "Where health, status and metrics are served over HTTP. Live, ready, health "
+                       "and metrics answer to everybody, all else to whoever has a token.",
+        },
+    [MKV_CONFIG_MEMORY_MAX_SIZE] =
+        {
+            .path = "memory.max_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(memory.max_size_bytes),
+            .size_min = 16 * MKV_MIB,
+            .size_max = 16 * TIB,
+            .size_step = HUGE_PAGE_BYTES,
+            .default_text = "1GiB",
+            .default_dev_text = "256MiB",
+            .meaning = "Memory for blocks: the memory tier and all transfers in flight. Reserved "
+                       "at start.",
+        },
+    [MKV_CONFIG_MEMORY_HUGEPAGES] =
+        {
+            .path = "memory.hugepages",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(memory.hugepages),
+            .words = hugepages_words,
+            .default_text = "auto",
+            .meaning = "Whether that memory is in huge pages: where they can be had, always (or "
+                       "the start is refused), never.",
+        },
+    [MKV_CONFIG_MEMORY_BLOCK_SIZE] =
+        {
+            .path = "memory.block_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(memory.block_size_bytes),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_GIB,
+            .size_step = MKV_UNIT_BYTES,
+            .default_text = "2MiB",
+            .meaning = "The unit in which status counts memory. Not a limit.",
+        },
+    [MKV_CONFIG_STORAGE_MODE] =
+        {
+            .path = "storage.mode",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(storage.mode),
+            .words = mode_words,
+            .default_text = "direct",
+            .default_dev_text = "file",
+            .meaning = "`direct` opens drives with O_DIRECT or refuses to start; `file` falls back "
+                       "to buffered I/O with a warning.",
+        },
+    [MKV_CONFIG_STORAGE_TRIM] =
+        {
+            .path = "storage.trim",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(storage.trim),
+            .words = trim_words,
+            .default_text = "auto",
+            .meaning = "Whether drives are told of room that holds nothing any more: `auto` tells "
+                       "block devices that support it; `on` files too, and refuses to start where "
+                       "one does not support it; `off` none.",
+        },
+    [MKV_CONFIG_STORAGE_EVICTION] =
+        {
+            .path = "storage.eviction",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(storage.eviction),
+            .words = eviction_words,
+            .default_text = "on",
+            .meaning = "Whether a full drive makes room for a put: `on` evicts the blocks that are "
+                       "worth least; `off` answers it NO_SPACE.",
+        },
+    [MKV_CONFIG_STORAGE_SCRUB_RATE] =
+        {
+            .path = "storage.scrub_rate",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(storage.scrub_rate),
+            .size_min = 0,
+            .size_max = 64 * MKV_GIB,
+            .size_step = 1,
+            .default_text = "16MiB",
+            .meaning = "Bytes a second at which each drive's blocks are read again and compared "
+                       "with their checksums; what is damaged is dropped. `0` reads none.",
+        },
+    [MKV_CONFIG_STORAGE_SESSION_IDLE] =
+        {
+            .path = "storage.session_idle",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(storage.session_idle_s),
+            .size_min = 1,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "A session that no put and no SESSION names for so long ends by itself.",
+        },
+    [MKV_CONFIG_STORAGE_SESSIONS_MAX] =
+        {
+            .path = "storage.sessions_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(storage.sessions_max),
+            .size_min = 1,
+            .size_max = 1u << 20,
+            .default_text = "4096",
+            .meaning = "Sessions that each drive keeps in mind, at 84 bytes of memory; more are "
+                       "not tracked.",
+        },
+    [MKV_CONFIG_STORAGE_SESSION_BLOCKS_MAX] =
+        {
+            .path = "storage.session_blocks_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(storage.session_blocks_max),
+            .size_min = 1,
+            .size_max = 1u << 26,
+            .default_note = "a quarter of the drive's slots, 1024 to 1048576",
+            .meaning = "Blocks of all sessions together that each drive keeps in mind, at 12 bytes "
+                       "of memory; more stay in their tier until they leave.",
+        },
+    [MKV_CONFIG_STORAGE_BLOCK_SIZE] =
+        {
+            .path = "storage.block_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(storage.block_size_bytes),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_GIB,
+            .size_step = MKV_UNIT_BYTES,
+            .default_text = "4MiB",
+            .meaning = "The unit in which status counts storage. Not a limit.",
+        },
+    [MKV_CONFIG_STORAGE_BLOCK_BYTES_MAX] =
+        {
+            .path = "storage.block_bytes_max",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(storage.block_bytes_max),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_BLOCK_BYTES_MAX,
+            .size_step = 64 * MKV_KIB, /* the front's: slabs have steps of it */
+            .default_text = "32MiB",
+            .meaning = "The largest block. A larger value is stored as segments.",
+        },
+    [MKV_CONFIG_STORAGE_DRIVES] =
+        {
+            .path = "storage.drives",
+            .type = MKV_CONFIG_TYPE_DRIVES,
+            .default_note = "none; `--dev` makes one",
+            .meaning = "The drives that hold blocks, in the file only. Each has the keys of the "
+                       "next table.",
+        },
+    [MKV_CONFIG_TENANTS_QUOTAS] =
+        {
+            .path = "tenants.quotas",
+            .type = MKV_CONFIG_TYPE_QUOTAS,
+            FIELD(tenants.quotas),
+            .size_min = MKV_MIB,
+            .size_max = 1024 * TIB,
+            .size_step = MKV_UNIT_BYTES,
+            .default_note = "none",
+            .meaning = "What tenants may take of the drives, each: `batch=100GiB, team-7=1TiB`. A "
+                       "put that would pass it takes the place of the tenant's own coldest "
+                       "blocks; it is refused with status quota where none may leave.",
+        },
+    [MKV_CONFIG_NODE_ID] =
+        {
+            .path = "node.id",
+            .type = MKV_CONFIG_TYPE_NAME,
+            FIELD(node.id),
+            .characters = "A-Z a-z 0-9 . _ -",
+            .default_note = "the host's name",
+            .meaning = "What status and logs call this node.",
+        },
+    [MKV_CONFIG_LOG_LEVEL] =
+        {
+            .path = "log.level",
+            .type = MKV_CONFIG_TYPE_TEXT,
+            FIELD(log.level),
+            .check = check_log_level,
+            .allowed = "LEVEL, TARGET=LEVEL, ...",
+            .short_variable = "MEMKV_LOG",
+            .default_text = "info",
+            .meaning = "The least important messages that are still logged: error, warn, info, "
+                       "debug or trace, for all or by target, as in `info,core.journal=debug` "
+                       "(`docs/logs.md`). Also by the variable `MEMKV_LOG`.",
+        },
+    [MKV_CONFIG_LOG_FORMAT] =
+        {
+            .path = "log.format",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(log.format),
+            .words = format_words,
+            .default_text = "json",
+            .default_dev_text = "text",
+            .meaning = "One JSON object a line, or lines for people.",
+        },
+    [MKV_CONFIG_LOG_FILE] =
+        {
+            .path = "log.file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(log.file),
+            .default_note = "none",
+            .meaning = "A file that lines are appended to, besides standard error. SIGHUP opens it "
+                       "again.",
+        },
+    [MKV_CONFIG_TELEMETRY_TRACING_ENABLED] =
+        {
+            .path = "telemetry.tracing_enabled",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(telemetry.tracing),
+            .words = tracing_words,
+            .default_text = "false",
+            .meaning = "Whether spans of requests and of what drives do go to a collector of "
+                       "traces.",
+        },
+    [MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT] =
+        {
+            .path = "telemetry.otlp_endpoint",
+            .type = MKV_CONFIG_TYPE_TEXT,
+            FIELD(telemetry.otlp_endpoint),
+            .check = check_otlp_endpoint,
+            .allowed = "http://HOST[:PORT][/PATH] or grpc://HOST[:PORT]",
+            .default_text = "http://127.0.0.1:4318",
+            .meaning = "That collector: `http://` speaks OTLP/HTTP, `grpc://` OTLP/gRPC. Without a "
+                       "port 4318 or 4317.",
+        },
+    [MKV_CONFIG_TELEMETRY_SERVICE_NAME] =
+        {
+            .path = "telemetry.service_name",
+            .type = MKV_CONFIG_TYPE_NAME,
+            FIELD(telemetry.service_name),
+            .characters = "A-Z a-z 0-9 . _ -",
+            .default_text = "memkv",
+            .meaning = "What traces call this service.",
+        },
+    [MKV_CONFIG_TELEMETRY_SAMPLING_RATIO] =
+        {
+            .path = "telemetry.sampling_ratio",
+            .type = MKV_CONFIG_TYPE_RATIO,
+            FIELD(telemetry.sampling_ratio),
+            .default_text = "1",
+            .meaning = "Of requests that bring no trace context, this part begins a trace. With "
+                       "one, its sampled flag decides.",
+        },
+    [MKV_CONFIG_TELEMETRY_ENABLED] =
+        {
+            .path = "telemetry.enabled",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(telemetry.enabled),
+            .words = truth_words,
+            .default_text = "false",
+            .meaning = "Whether each operation tells that it starts and ends "
+                       "(`docs/telemetry.md`).",
+        },
+    [MKV_CONFIG_TELEMETRY_MAX_QUEUE_SIZE] =
+        {
+            .path = "telemetry.max_queue_size",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(telemetry.max_queue_size),
+            .size_min = MKV_TELEMETRY_QUEUE_MIN,
+            .size_max = MKV_TELEMETRY_QUEUE_MAX,
+            .default_text = "10000",
+            .meaning = "Events that wait for their processors, at 384 bytes of memory; the newest "
+                       "is dropped where there is no room.",
+        },
+    [MKV_CONFIG_TELEMETRY_PROCESSORS] =
+        {
+            .path = "telemetry.processors",
+            .type = MKV_CONFIG_TYPE_TEXT,
+            FIELD(telemetry.processors),
+            .check = check_processors,
+            .allowed = "JSON, in quotes",
+            .default_text = "[{\"type\":\"logging\"}]",
+            .meaning = "Who gets the events: an object with a `type`, or an array of up to 8 of "
+                       "them.",
+        },
+    [MKV_CONFIG_PROMETHEUS_ENABLED] =
+        {
+            .path = "prometheus.enabled",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(prometheus.enabled),
+            .words = truth_words,
+            .default_text = "true",
+            .meaning = "Whether there are metrics at `/v1/metrics`.",
+        },
+    [MKV_CONFIG_PROMETHEUS_PORT] =
+        {
+            .path = "prometheus.port",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(prometheus.port),
+            .size_min = 0,
+            .size_max = 65535,
+            .default_text = "0",
+            .meaning = "A port for metrics alone, on the host of the admin listener. `0`: none.",
+        },
+    [MKV_CONFIG_METRICS_HOTKEYS_COLUMNS] =
+        {
+            .path = "metrics.hotkeys_columns",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(metrics.hotkeys_columns),
+            .size_min = 64,
+            .size_max = 1u << 20,
+            .default_text = "4096",
+            .meaning = "Columns of the sketch that finds hot keys, rounded up to a power of two, "
+                       "at 32 bytes of memory; with more its counts are closer to the truth.",
+        },
+    [MKV_CONFIG_METRICS_HOTKEYS_DECAY] =
+        {
+            .path = "metrics.hotkeys_decay",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(metrics.hotkeys_decay_s),
+            .size_min = 1,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How often the counts of hot keys are halved, so that what is hot is what "
+                       "was asked for lately.",
+        },
+    [MKV_CONFIG_METRICS_TENANTS_MAX] =
+        {
+            .path = "metrics.tenants_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(metrics.tenants_max),
+            .size_min = 1,
+            .size_max = MKV_ADMIN_TENANT_ROWS_MAX,
+            .size_step = 1,
+            .default_text = "100",
+            .meaning = "How many tenants, the oldest, have rows of their own in `/v1/metrics`; the "
+                       "others count together as `tenant=\"other\"`.",
+        },
+    [MKV_CONFIG_SLOWLOG_THRESHOLD_MS] =
+        {
+            .path = "slowlog.threshold_ms",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(slowlog.threshold_ms),
+            .size_min = 0,
+            .size_max = 3600000,
+            .default_text = "100",
+            .meaning = "A request that took more milliseconds is slow: the last 128 of them are "
+                       "kept for `/v1/slow`. `0` keeps all.",
+        },
+    [MKV_CONFIG_AUDIT_FILE] =
+        {
+            .path = "audit.file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(audit.file),
+            .default_note = "none; with `--dev` `DIR/audit.log`",
+            .meaning = "Where what administrators do, what destroys data and who was refused is "
+                       "recorded, in a chain of hashes. Without it, nowhere.",
+        },
+    [MKV_CONFIG_AUDIT_MAX_SIZE] =
+        {
+            .path = "audit.max_size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(audit.max_size_bytes),
+            .size_min = 64 * MKV_KIB,
+            .size_max = MKV_GIB,
+            .size_step = 1,
+            .default_text = "16MiB",
+            .meaning = "A file of the audit that has this size is rotated away; the chain goes on "
+                       "in the next.",
+        },
+    [MKV_CONFIG_AUDIT_FILES_MAX] =
+        {
+            .path = "audit.files_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(audit.files_max),
+            .size_min = 2,
+            .size_max = 1000,
+            .default_text = "8",
+            .meaning = "Files of the audit that stay; when one more is begun the oldest is "
+                       "removed, and a record says so.",
+        },
+    [MKV_CONFIG_ADMIN_AUTH] =
+        {
+            .path = "admin.auth",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.auth),
+            .words = auth_words,
+            .default_text = "required",
+            .meaning = "Whether the admin listener asks who somebody is: `none` lets everybody on "
+                       "this machine do all, under warning AUTH_DISABLED, on loopback only.",
+        },
+    [MKV_CONFIG_ADMIN_SOCKET] =
+        {
+            .path = "admin.socket",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(admin.socket),
+            .default_note = "none; with `--dev` `admin.sock` in its directory",
+            .meaning = "A Unix socket, made at the start, where the admin listener knows people by "
+                       "their uid: root and the daemon's own user are operators.",
+        },
+    [MKV_CONFIG_ADMIN_VIEWER_GROUP] =
+        {
+            .path = "admin.viewer_group",
+            .type = MKV_CONFIG_TYPE_NAME,
+            FIELD(admin.viewer_group),
+            .characters = "A-Z a-z 0-9 . _ -",
+            .default_note = "none",
+            .meaning = "The group of that socket, a name or a number; its members are viewers.",
+        },
+    [MKV_CONFIG_ADMIN_TOKENS] =
+        {
+            .path = "admin.tokens",
+            .type = MKV_CONFIG_TYPE_TOKENS,
+            .default_note = "none",
+            .meaning = "Tokens that the admin listener takes as `Authorization: Bearer TOKEN`, in "
+                       "the file only. Each has the keys of the last table.",
+        },
+    [MKV_CONFIG_ADMIN_PROFILES] =
+        {
+            .path = "admin.profiles",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.profiles),
+            .words = profiles_words,
+            .default_text = "local",
+            .meaning = "Which operators get profiles (`/debug/pprof/`): those on this machine, or "
+                       "`anywhere`.",
+        },
+    [MKV_CONFIG_NODE_WATCHDOG] =
+        {
+            .path = "node.watchdog",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(node.watchdog_s),
+            .size_min = 2,
+            .size_max = 3600,
+            .default_text = "30s",
+            .meaning = "A shard that has not finished a step for so long is stuck: `/v1/live` "
+                       "answers 503.",
+        },
+    [MKV_CONFIG_STORAGE_SLOW_AFTER] =
+        {
+            .path = "storage.slow_after",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(storage.slow_after_s),
+            .size_min = 6,
+            .size_max = 86400,
+            .default_text = "60s",
+            .meaning = "How long a drive's p99 must be more than 4 times the median of its "
+                       "siblings' for warning DRIVE_SLOW, and well again for its end.",
+        },
+};
+
+const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = {
+    [MKV_CONFIG_DRIVE_MEDIA] =
+        {
+            .path = "media",
+            .type = MKV_CONFIG_TYPE_PATH,
+            DRIVE_FIELD(media),
+            .default_note = "required",
+            .meaning = "The block device or regular file.",
+        },
+    [MKV_CONFIG_DRIVE_NAME] =
+        {
+            .path = "name",
+            .type = MKV_CONFIG_TYPE_NAME,
+            DRIVE_FIELD(name),
+            .characters = "a-z 0-9 _ -",
+            .default_note = "`d00`, `d01`, … by position",
+            .meaning = "What commands, metrics and logs call the drive. It stays when the device's "
+                       "name changes.",
+        },
+    [MKV_CONFIG_DRIVE_SIZE] =
+        {
+            .path = "size",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            DRIVE_FIELD(size_bytes),
+            .size_min = 4 * MKV_MIB,
+            .size_max = 1024 * TIB,
+            .size_step = MKV_UNIT_BYTES,
+            .default_note = "none: `media` must exist",
+            .meaning = "Only for a regular file: if it does not exist, it is created sparse with "
+                       "this size.",
+        },
+};
+
+#define TOKEN_FIELD(member)                                                                        \
+    .field_offset = offsetof(struct mkv_config_token, member),                                     \
+    .field_bytes = sizeof(((struct mkv_config_token *)0)->member)
+
+const struct mkv_config_key mkv_config_token_keys[MKV_CONFIG_TOKEN_KEY_COUNT] = {
+    [MKV_CONFIG_TOKEN_ROLE] =
+        {
+            .path = "role",
+            .type = MKV_CONFIG_TYPE_WORD,
+            TOKEN_FIELD(role),
+            .words = role_words,
+            .default_note = "required",
+            .meaning = "What whoever sends the token may do: see, or all.",
+        },
+    [MKV_CONFIG_TOKEN_FILE] =
+        {
+            .path = "file",
+            .type = MKV_CONFIG_TYPE_PATH,
+            TOKEN_FIELD(file),
+            .default_note = "required",
+            .meaning = "The file with the token, one line of 32 to 256 characters without spaces, "
+                       "that its owner alone may read.",
+        },
+};

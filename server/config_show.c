@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config_show.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "server/size.h"
+
+/* Where the comment with an origin begins. */
+#define ORIGIN_COLUMN 40
+
+static const void *field_of(const struct mkv_config_key *key, const void *base) {
+    return (const char *)base + key->field_offset;
+}
+
+/* "0.25": without zeros at its end, and never with an exponent. */
+static void show_ratio(uint64_t ratio, char out[MKV_CONFIG_VALUE_BYTES]) {
+    snprintf(out, MKV_CONFIG_VALUE_BYTES, "%.9f", (double)ratio / (double)MKV_CONFIG_RATIO_ONE);
+    size_t bytes = strlen(out);
+    while (out[bytes - 1] == '0') {
+        out[--bytes] = '\0';
+    }
+    if (out[bytes - 1] == '.') {
+        out[bytes - 1] = '\0';
+    }
+}
+
+void mkv_config_key_show(const struct mkv_config_key *key, const void *base,
+                         char out[MKV_CONFIG_VALUE_BYTES]) {
+    char address[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+    char size[MKV_SIZE_TEXT_BYTES];
+    uint64_t number = 0;
+    uint32_t word = 0;
+    out[0] = '\0';
+    switch (key->type) {
+    case MKV_CONFIG_TYPE_ADDRESS:
+        mkv_config_address_format(field_of(key, base), address);
+        snprintf(out, MKV_CONFIG_VALUE_BYTES, "%s", address);
+        break;
+    case MKV_CONFIG_TYPE_SIZE:
+        memcpy(&number, field_of(key, base), sizeof number);
+        mkv_size_format(number, size);
+        snprintf(out, MKV_CONFIG_VALUE_BYTES, "%s", size);
+        break;
+    case MKV_CONFIG_TYPE_COUNT:
+    case MKV_CONFIG_TYPE_SECONDS:
+        memcpy(&number, field_of(key, base), sizeof number);
+        snprintf(out, MKV_CONFIG_VALUE_BYTES, "%" PRIu64 "%s", number,
+                 key->type == MKV_CONFIG_TYPE_SECONDS ? "s" : "");
+        break;
+    case MKV_CONFIG_TYPE_RATIO:
+        memcpy(&number, field_of(key, base), sizeof number);
+        show_ratio(number, out);
+        break;
+    case MKV_CONFIG_TYPE_WORD:
+        memcpy(&word, field_of(key, base), sizeof word);
+        snprintf(out, MKV_CONFIG_VALUE_BYTES, "%s", key->words[word]);
+        break;
+    case MKV_CONFIG_TYPE_NAME:
+    case MKV_CONFIG_TYPE_PATH:
+    case MKV_CONFIG_TYPE_QUOTAS:
+    case MKV_CONFIG_TYPE_TEXT:
+        snprintf(out, MKV_CONFIG_VALUE_BYTES, "%.*s", (int)key->field_bytes,
+                 (const char *)field_of(key, base));
+        break;
+    case MKV_CONFIG_TYPE_DRIVES:
+    case MKV_CONFIG_TYPE_TOKENS:
+        break;
+    }
+}
+
+static bool is_list(const struct mkv_config_key *key) {
+    return key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS;
+}
+
+/* A number that is 0 where there is no default is none: it is derived at the start. */
+static bool is_unset(const struct mkv_config_key *key, const char *value) {
+    return key->default_text == NULL && (value[0] == '\0' || strcmp(value, "0") == 0);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+/* Texts of users may be no UTF-8. */
+static json_t *text_json(const char *text) {
+    char clean[MKV_CONFIG_VALUE_BYTES];
+    mkv_text_clean(text, clean, sizeof clean);
+    return json_string(clean);
+}
+
+static json_t *keys_json(const struct mkv_config *config) {
+    json_t *keys = json_array();
+    for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
+        const struct mkv_config_key *key = &mkv_config_keys[i];
+        char value[MKV_CONFIG_VALUE_BYTES];
+        char origin[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+        if (is_list(key)) {
+            continue;
+        }
+        mkv_config_key_show(key, config, value);
+        mkv_config_origin_format(config, (enum mkv_config_key_id)i, origin);
+        json_array_append_new(keys, json_pack("{s:s, s:o, s:o}", "key", key->path, "value",
+                                              is_unset(key, value) ? json_null() : text_json(value),
+                                              "origin", text_json(origin)));
+    }
+    return keys;
+}
+
+json_t *mkv_config_json(const struct mkv_config *config) {
+    json_t *drives = json_array();
+    json_t *tokens = json_array();
+    for (uint32_t i = 0; i < config->storage.drive_count; i++) {
+        const struct mkv_config_drive *drive = &config->storage.drives[i];
+        json_array_append_new(drives, json_pack("{s:s, s:o, s:I}", "name", drive->name, "media",
+                                                text_json(drive->media), "size_bytes",
+                                                (json_int_t)drive->size_bytes));
+    }
+    for (uint32_t i = 0; i < config->admin.token_count; i++) {
+        const struct mkv_config_token *token = &config->admin.tokens[i];
+        char role[MKV_CONFIG_VALUE_BYTES];
+        mkv_config_key_show(&mkv_config_token_keys[MKV_CONFIG_TOKEN_ROLE], token, role);
+        json_array_append_new(
+            tokens, json_pack("{s:s, s:o}", "role", role, "file", text_json(token->file)));
+    }
+    return json_pack("{s:o, s:o, s:o, s:o}", "file",
+                     config->file[0] == '\0' ? json_null() : text_json(config->file), "keys",
+                     keys_json(config), "drives", drives, "tokens", tokens);
+}
+
+/* ---- YAML ------------------------------------------------------------------------------------ */
+
+/* A value in double quotes, unless it can stand as it is. */
+static void append_value(struct mkv_text *out, const char *value) {
+    const size_t plain =
+        strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-:");
+    const bool is_plain = value[plain] == '\0' && value[0] != '-' && value[0] != ':' &&
+                          strstr(value, ": ") == NULL && value[0] != '\0';
+    if (is_plain) {
+        mkv_text_string(out, value);
+        return;
+    }
+    mkv_text_string(out, "\"");
+    for (const char *at = value; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\') {
+            mkv_text_string(out, "\\");
+        }
+        mkv_text_append(out, at, 1);
+    }
+    mkv_text_string(out, "\"");
+}
+
+static void append_origin(const struct mkv_config *config, unsigned id, bool origins,
+                          size_t line_start, struct mkv_text *out) {
+    char origin[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    if (origins) {
+        const size_t used = out->count - line_start;
+        mkv_config_origin_format(config, (enum mkv_config_key_id)id, origin);
+        mkv_text_format(out, "%*s# %s", used < ORIGIN_COLUMN ? (int)(ORIGIN_COLUMN - used) : 1, "",
+                        origin);
+    }
+    mkv_text_string(out, "\n");
+}
+
+static void append_drives(const struct mkv_config *config, struct mkv_text *out) {
+    for (uint32_t i = 0; i < config->storage.drive_count; i++) {
+        const struct mkv_config_drive *drive = &config->storage.drives[i];
+        char size[MKV_SIZE_TEXT_BYTES];
+        mkv_text_string(out, "    - media: ");
+        append_value(out, drive->media);
+        mkv_text_format(out, "\n      name: %s\n", drive->name);
+        if (drive->size_bytes > 0) {
+            mkv_size_format(drive->size_bytes, size);
+            mkv_text_format(out, "      size: %s\n", size);
+        }
+    }
+}
+
+static void append_tokens(const struct mkv_config *config, struct mkv_text *out) {
+    for (uint32_t i = 0; i < config->admin.token_count; i++) {
+        char role[MKV_CONFIG_VALUE_BYTES];
+        mkv_config_key_show(&mkv_config_token_keys[MKV_CONFIG_TOKEN_ROLE], &config->admin.tokens[i],
+                            role);
+        mkv_text_format(out, "    - role: %s\n      file: ", role);
+        append_value(out, config->admin.tokens[i].file);
+        mkv_text_string(out, "\n");
+    }
+}
+
+static void append_key(const struct mkv_config *config, unsigned id, bool origins,
+                       struct mkv_text *out) {
+    const struct mkv_config_key *key = &mkv_config_keys[id];
+    const size_t line_start = out->count;
+    char value[MKV_CONFIG_VALUE_BYTES];
+    mkv_config_key_show(key, config, value);
+    const bool has_drives = key->type == MKV_CONFIG_TYPE_DRIVES && config->storage.drive_count > 0;
+    const bool has_tokens = key->type == MKV_CONFIG_TYPE_TOKENS && config->admin.token_count > 0;
+    if (!has_drives && !has_tokens && (is_list(key) || is_unset(key, value))) {
+        return;
+    }
+    mkv_text_format(out, "  %s:%s", strchr(key->path, '.') + 1, is_list(key) ? "" : " ");
+    if (!is_list(key)) {
+        append_value(out, value);
+    }
+    append_origin(config, id, origins, line_start, out);
+    if (has_drives) {
+        append_drives(config, out);
+    } else if (has_tokens) {
+        append_tokens(config, out);
+    }
+}
+
+void mkv_config_yaml(const struct mkv_config *config, bool origins, struct mkv_text *out) {
+    for (unsigned section = 0; section < MKV_CONFIG_SECTION_COUNT; section++) {
+        const char *name = mkv_config_sections[section];
+        const size_t bytes = strlen(name);
+        struct mkv_text keys = {0};
+        for (unsigned id = 0; id < MKV_CONFIG_KEY_COUNT; id++) {
+            if (strncmp(mkv_config_keys[id].path, name, bytes) == 0 &&
+                mkv_config_keys[id].path[bytes] == '.') {
+                append_key(config, id, origins, &keys);
+            }
+        }
+        if (keys.count > 0) {
+            mkv_text_format(out, "%s:\n", name);
+            mkv_text_append(out, keys.bytes, keys.count);
+        }
+        out->failed = out->failed || keys.failed;
+        mkv_text_free(&keys);
+    }
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What administrators ask of a node besides its figures: why a key is where it is, and with what
+ * configuration it runs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/why.h"
+#include "server/config_show.h"
+#include "server/node_internal.h"
+
+/* The listener's other requests wait behind this. */
+#define WHY_WAIT_NS (1000ull * 1000000u)
+
+enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,
+                             uint32_t key_bytes, struct mkv_admin_why *out) {
+    struct mkv_node *node = context;
+    struct mkv_shard_inspection found;
+    const enum mkv_status status =
+        mkv_shard_inspect(node->shard, tenant, key, key_bytes, WHY_WAIT_NS, &found);
+    if (status != MKV_STATUS_OK) {
+        return status;
+    }
+    *out = (struct mkv_admin_why){
+        .tenant_known = found.tenant_known,
+        .drive_serves = found.serves,
+        .in_memory = found.front.in_memory,
+        .unpersisted = found.front.unpersisted,
+        .used_again = found.front.used_again,
+        .memory_length = found.front.length,
+        .on_drive = found.volume.found,
+        .miss = found.serves ? found.volume.miss : MKV_MISS_DRIVE_OFFLINE,
+        .length_units = found.volume.length_units,
+        .segmented = (found.volume.block_flags & MKV_BLOCK_MANIFEST) != 0,
+        .tier = found.volume.tier,
+        .tier_put = found.volume.tier_put,
+        .expiry_s = found.volume.expiry_s,
+        .leased = found.volume.leased,
+        .leaving = found.volume.leaving,
+    };
+    if (found.front.volume != MKV_NONE_U32) {
+        snprintf(out->drive, sizeof out->drive, "%s",
+                 node->config.storage.drives[found.front.volume].name);
+    }
+    return MKV_STATUS_OK;
+}
+
+char *mkv_node_config_text(void *context) {
+    const struct mkv_node *node = context;
+    json_t *object = mkv_config_json(&node->config);
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    return text;
+}
