@@ -14,7 +14,7 @@
 void mkv_admin_request_audit(const struct mkv_admin_request *request,
                              enum mkv_audit_operation operation, const char *entity,
                              const char *outcome, const char *reason_format, ...) {
-    struct mkv_audit *audit = request->provider->audit;
+    struct mkv_audit *audit = request->provider == NULL ? NULL : request->provider->audit;
     if (audit == NULL) {
         return;
     }

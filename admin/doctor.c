@@ -9,6 +9,9 @@
 #include "admin/table.h"
 
 #define TEXT_BYTES 768u
+/* Codes that are warnings of the node, too. */
+#define NO_SHARED_HITS "NO_SHARED_HITS"
+#define JOURNAL_NEARLY_FULL "JOURNAL_NEARLY_FULL"
 /* Figures below this many keys or requests say nothing yet. */
 #define KEYS_MIN 1000.0
 #define SLOW_MIN 16u
@@ -119,13 +122,46 @@ static void rule_not_ready(struct doctor *doctor) {
 
 static enum mkv_doctor_severity severity_of(const char *code) {
     static const char *const critical[] = {"DRIVE_OFFLINE", "DRIVES_MISSING", "CAME_UP_EMPTY",
-                                           "AUDIT_FAILED"};
+                                           "SHARD_STALLED", "JOURNAL_NEARLY_FULL"};
     for (size_t i = 0; i < sizeof critical / sizeof critical[0]; i++) {
         if (strcmp(code, critical[i]) == 0) {
             return MKV_DOCTOR_CRITICAL;
         }
     }
     return MKV_DOCTOR_WARNING;
+}
+
+static bool has_warning(const struct doctor *doctor, const char *code) {
+    const json_t *warnings = at(doctor, "status", "warnings");
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        if (strcmp(text_in(json_array_get(warnings, i), "code"), code) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The key prefixes of the first two clients that have some: "a: x y | b: z". */
+static void prefixes_of_two(const struct doctor *doctor, char text[TEXT_BYTES]) {
+    const json_t *clients = at(doctor, "clients", "clients");
+    size_t used = 0;
+    unsigned shown = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < json_array_size(clients) && shown < 2; i++) {
+        const json_t *client = json_array_get(clients, i);
+        const json_t *prefixes = json_object_get(client, "key_prefixes");
+        if (json_array_size(prefixes) == 0 || used >= TEXT_BYTES - 1) {
+            continue;
+        }
+        used += (size_t)snprintf(text + used, TEXT_BYTES - used, "; %.60s asks for",
+                                 text_in(client, "address"));
+        for (size_t j = 0; j < json_array_size(prefixes) && used < TEXT_BYTES - 1; j++) {
+            const char *prefix = json_string_value(json_array_get(prefixes, j));
+            used += (size_t)snprintf(text + used, TEXT_BYTES - used, " %.70s",
+                                     prefix == NULL ? "?" : prefix);
+        }
+        shown++;
+    }
 }
 
 static void rule_warnings(struct doctor *doctor) {
@@ -135,9 +171,13 @@ static void rule_warnings(struct doctor *doctor) {
         const char *code = text_in(warning, "code");
         char clean[64];
         mkv_text_clean(code[0] == '\0' ? "WARNING" : code, clean, sizeof clean);
+        char prefixes[TEXT_BYTES] = "";
+        if (strcmp(code, NO_SHARED_HITS) == 0) {
+            prefixes_of_two(doctor, prefixes);
+        }
         find(doctor, severity_of(code), clean, text_in(warning, "message"),
-             text_in(warning, "action"), "a warning of the node since %s",
-             text_in(warning, "since"));
+             text_in(warning, "action"), "a warning of the node since %.40s%.600s",
+             text_in(warning, "since"), prefixes);
     }
 }
 
@@ -175,8 +215,8 @@ static void rule_journal(struct doctor *doctor) {
         const double ring = number_in(journal, "ring_blocks");
         const double lag = number_in(journal, "lag");
         const char *directory = text_in(journal, "directory");
-        if (ring > 0 && lag / ring > JOURNAL_FULL) {
-            find(doctor, MKV_DOCTOR_CRITICAL, "JOURNAL_NEARLY_FULL",
+        if (ring > 0 && lag / ring > JOURNAL_FULL && !has_warning(doctor, JOURNAL_NEARLY_FULL)) {
+            find(doctor, MKV_DOCTOR_CRITICAL, JOURNAL_NEARLY_FULL,
                  "the journal of a drive is nearly full: puts will wait for its checkpoint",
                  "see memkv admin slow for what keeps the drive busy; fewer small puts, or drives "
                  "that write faster",
@@ -290,29 +330,6 @@ static void rule_slow(struct doctor *doctor) {
 
 /* ---- hits and misses ------------------------------------------------------------------------- */
 
-/* The key prefixes of the first two clients that have some: "a: x y | b: z". */
-static void prefixes_of_two(const struct doctor *doctor, char text[TEXT_BYTES]) {
-    const json_t *clients = at(doctor, "clients", "clients");
-    size_t used = 0;
-    unsigned shown = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < json_array_size(clients) && shown < 2; i++) {
-        const json_t *client = json_array_get(clients, i);
-        const json_t *prefixes = json_object_get(client, "key_prefixes");
-        if (json_array_size(prefixes) == 0 || used >= TEXT_BYTES - 1) {
-            continue;
-        }
-        used += (size_t)snprintf(text + used, TEXT_BYTES - used, "%s%.60s asks for",
-                                 shown == 0 ? "" : "; ", text_in(client, "address"));
-        for (size_t j = 0; j < json_array_size(prefixes) && used < TEXT_BYTES - 1; j++) {
-            const char *prefix = json_string_value(json_array_get(prefixes, j));
-            used += (size_t)snprintf(text + used, TEXT_BYTES - used, " %.70s",
-                                     prefix == NULL ? "?" : prefix);
-        }
-        shown++;
-    }
-}
-
 struct lookups {
     double hits;
     double misses;
@@ -336,15 +353,17 @@ static bool shares_nothing(const struct doctor *doctor, const struct lookups *lo
 static void rule_hits(struct doctor *doctor) {
     const struct lookups lookups = lookups_of(doctor);
     const double asked = lookups.hits + lookups.misses;
+    if (has_warning(doctor, NO_SHARED_HITS)) {
+        return;
+    }
     if (shares_nothing(doctor, &lookups)) {
         char prefixes[TEXT_BYTES];
         prefixes_of_two(doctor, prefixes);
-        find(doctor, MKV_DOCTOR_WARNING, "NO_SHARED_HITS",
+        find(doctor, MKV_DOCTOR_WARNING, NO_SHARED_HITS,
              "blocks are stored and nobody asks for them again: clients make other keys",
              "set the same PYTHONHASHSEED for every client, and compare model names, block sizes "
              "and tenants",
-             "%.0f keys asked for, %.0f found%s%.500s", asked, lookups.hits,
-             prefixes[0] == '\0' ? "" : "; ", prefixes);
+             "%.0f keys asked for, %.0f found%.600s", asked, lookups.hits, prefixes);
         return;
     }
     if (asked < KEYS_MIN || lookups.hits / asked >= HIT_RATIO_LOW) {

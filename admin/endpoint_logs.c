@@ -3,6 +3,8 @@
 
 #include <microhttpd.h>
 
+#include "admin/audit_endpoint.h"
+
 static struct mkv_admin_reply refuse_without_log(void) {
     return mkv_admin_refuse(MHD_HTTP_SERVICE_UNAVAILABLE, "the node has no log to show");
 }
@@ -48,7 +50,13 @@ struct mkv_admin_reply mkv_endpoint_log_level_set(const struct mkv_admin_request
         return mkv_admin_refuse(MHD_HTTP_BAD_REQUEST, "the body is {\"level\":\"LEVEL\"}, as in "
                                                       "{\"level\":\"info,core.journal=debug\"}");
     }
+    char before[MKV_ADMIN_LOG_LEVEL_BYTES] = "?";
+    log->level(log->context, before);
     const bool set = log->level_set(log->context, level, problem);
+    if (set) {
+        mkv_admin_request_audit(request, MKV_AUDIT_LOG_LEVEL, "log", "ok", "from %.200s to %.200s",
+                                before, level);
+    }
     json_decref(body);
     return set ? mkv_endpoint_log_level(request)
                : mkv_admin_refuse(MHD_HTTP_BAD_REQUEST, "level: %s", problem);

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "admin/audit_endpoint.h"
 #include "admin/later.h"
 #include "admin/symbols.h"
 
@@ -86,8 +87,8 @@ static bool load_profiler(struct profiler *profiler) {
     return found;
 }
 
-/* At its end the profiler prints a line, to where the log's lines are. All else of the daemon writes
- * to the descriptor and not to this stream, so nothing else goes the same way meanwhile. */
+/* At its end the profiler prints a line, to where the lines of the log are. All else of us writes
+ * to the descriptor and not to this stream, so nothing else goes that way meanwhile. */
 static void stop_quietly(const struct profiler *profiler) {
     FILE *nowhere = fopen("/dev/null", "we");
     FILE *kept = stderr;
@@ -169,6 +170,8 @@ struct mkv_admin_reply mkv_endpoint_profile(const struct mkv_admin_request *requ
                                 "a profile is being taken already, or the node stops; ask again "
                                 "when it is done");
     }
+    mkv_admin_request_audit(request, MKV_AUDIT_PROFILE, "cpu", "ok", "%u seconds",
+                            (unsigned)seconds);
     reply.later = request->later;
     return reply;
 }
@@ -190,6 +193,7 @@ struct mkv_admin_reply mkv_endpoint_heap(const struct mkv_admin_request *request
     }
     char *profile = get();
     if (profile != NULL) {
+        mkv_admin_request_audit(request, MKV_AUDIT_PROFILE, "heap", "ok", "who holds memory");
         reply = reply_bytes(TEXT, profile, strlen(profile));
         free(profile);
     }

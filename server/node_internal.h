@@ -12,10 +12,10 @@
  *   node_record.c    the record of --record
  *   node_telemetry.c telemetry events
  *   node_traces.c    the tracer and its exporter
+ *   node_audit.c     what of it all is audited
  *   node_ask.c       why a key is where it is, and the configuration
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
- *   node_audit.c     what of it all is audited
  *   node_watch.c     the thread that looks at them, and raises warnings
  *   node_admin.c     the sockets of the admin listener, and who may ask
  *

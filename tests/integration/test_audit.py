@@ -191,6 +191,24 @@ class AuditTest(unittest.TestCase):
         self.assertIn("remove", operations(page["records"]))
         self.assertGreater(page["records"][0]["sequence"], 0)
 
+    def test_what_administrators_do__each_recorded_with_who(self):
+        node = self.start()
+        self.assertEqual(node.admin("log-level", "debug").returncode, 0)
+        self.assertEqual(node.http("/v1/system")[0], 200)
+        self.assertEqual(node.http("/v1/audit?start=2020-01-01&end=2020-01-02")[0], 200)
+        profiled, _ = node.http("/debug/pprof/profile?seconds=1")
+        self.assertEqual(node.terminate(), 0)
+        records = {record["operation"]: record for record in read_chain(self.path)}
+        self.assertEqual(records["log_level"]["reason"], "from info to debug")
+        self.assertIn("diagnostics", records)
+        self.assertEqual(records["audit_export"]["reason"],
+                         "records from 2020-01-01 to 2020-01-02")
+        # 501: the machine has no profiler.
+        self.assertEqual("profile" in records, profiled == 200)
+        for operation in ("log_level", "diagnostics", "audit_export"):
+            self.assertEqual((records[operation]["client"], records[operation]["address"]),
+                             (f"uid {os.getuid()}", "unix"))
+
     def test_refused_requests__few_records_and_no_token_in_them(self):
         node = self.start()
         secret = "a-token-that-nobody-knows-0123456789"

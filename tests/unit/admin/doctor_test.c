@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rules of doctor, each on JSON that it must find something in, and on JSON of a healthy node. */
+/* The rules of doctor: each on JSON in which it must find something; none on a healthy node. */
 #include "admin/doctor.h"
 
 #include "tests/unit/admin/test.h"
@@ -39,6 +39,10 @@ static const struct {
     {"{\"status\":{\"warnings\":[{\"code\":\"HUGEPAGES_FALLBACK\",\"message\":\"m\",\"action\":"
      "\"a\",\"since\":\"x\"}]}}",
      "warning", "HUGEPAGES_FALLBACK", "warning"},
+    {"{\"status\":{\"warnings\":[{\"code\":\"NO_SHARED_HITS\",\"message\":\"m\",\"action\":"
+     "\"a\",\"since\":\"s\"}]},\"clients\":{\"clients\":[{\"address\":\"a:1\",\"key_prefixes\":"
+     "[\"x\"]},{\"address\":\"b:2\",\"key_prefixes\":[\"y\"]}]}}",
+     "warning", "NO_SHARED_HITS", "since s; a:1 asks for x; b:2 asks for y"},
     {"{\"status\":{\"memory\":{\"relaxed_puts_lost\":3}}}", "critical", "RELAXED_PUTS_LOST",
      "3 puts"},
     {"{\"status\":{\"storage\":{\"devices\":[{\"device_id\":\"d07\",\"errors\":2}]}}}", "critical",
