@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The views of `memkv admin`: what each makes of fixed answers, and that the table of them is whole. */
+/* The views of `memkv admin`: what each makes of fixed answers, and that their table is whole. */
 #include "server/command_view.h"
 
 #include <setjmp.h>
