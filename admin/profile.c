@@ -87,8 +87,8 @@ static bool load_profiler(struct profiler *profiler) {
     return found;
 }
 
-/* At its end the profiler prints a line, to where the log's lines are. All else of the daemon writes
- * to the descriptor and not to this stream, so nothing else goes the same way meanwhile. */
+/* At its end the profiler prints a line, to where the lines of the log are. All else of us writes
+ * to the descriptor and not to this stream, so nothing else goes that way meanwhile. */
 static void stop_quietly(const struct profiler *profiler) {
     FILE *nowhere = fopen("/dev/null", "we");
     FILE *kept = stderr;

@@ -89,6 +89,9 @@ static void began_client(struct mkv_observer *observer, const struct mkv_input *
         struct mkv_fabric_client client;
         observer->options.fabric->ops->describe(observer->options.fabric, id, &client);
         mkv_client_list_opened(observer->clients, id, &client);
+        if (observer->options.requests != NULL) {
+            mkv_request_log_connected(observer->options.requests, id, &client);
+        }
     }
     const struct mkv_request_item *first = &input->request.items[0];
     if ((is_new || observer->requests++ % CLIENT_KEY_EACH == 0) && first->key_bytes > 0) {
@@ -291,6 +294,9 @@ void mkv_observer_connection_closed(void *context, struct mkv_connection_id id) 
     struct mkv_observer *observer = context;
     mkv_audit_deletes_ended(&observer->deletes, id);
     mkv_client_list_closed(observer->clients, id);
+    if (observer->options.requests != NULL) {
+        mkv_request_log_closed(observer->options.requests, id);
+    }
 }
 
 void mkv_observer_tick(struct mkv_observer *observer, uint64_t now_ns) {

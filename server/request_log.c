@@ -101,11 +101,23 @@ static void ended_lookup(struct mkv_request_log *requests, const struct mkv_log_
          summary->item_count);
 }
 
+/* False where the request brought none. */
+static bool trace_id_text(const struct mkv_trace_context *trace, char *out) {
+    bool any = false;
+    for (size_t i = 0; i < sizeof trace->trace_id; i++) {
+        snprintf(out + 2 * i, 3, "%02x", (unsigned)trace->trace_id[i]);
+        any = any || trace->trace_id[i] != 0;
+    }
+    return any;
+}
+
 static void ended_lines(struct mkv_request_log *requests,
                         const struct mkv_request_summary *summary) {
     char name[MKV_TELEMETRY_SESSION_BYTES];
     mkv_telemetry_session(summary->serial, summary->connection, name);
     const double seconds = (double)(summary->ended_ns - summary->received_ns) / NS_PER_S;
+    char trace_id[2 * sizeof summary->trace.trace_id + 1];
+    const bool traced = trace_id_text(&summary->trace, trace_id);
     const struct mkv_log_field fields[] = {
         {.name = "request", .text = name},
         {.name = "op", .text = mkv_admin_ops[summary->op]},
@@ -113,8 +125,9 @@ static void ended_lines(struct mkv_request_log *requests,
         {.name = "bytes_in", .number = summary->bytes_in},
         {.name = "bytes_out", .number = summary->bytes_out},
         {.name = "duration_us", .number = (summary->ended_ns - summary->received_ns) / 1000},
+        {.name = "trace_id", .text = trace_id}, /* the last: left out where there is none */
     };
-    const uint32_t count = sizeof fields / sizeof fields[0];
+    const uint32_t count = sizeof fields / sizeof fields[0] - (traced ? 0 : 1);
     const bool answered_ok = !summary->dropped && summary->status == MKV_STATUS_OK;
     if (summary->op == MKV_OP_LOOKUP && answered_ok) {
         ended_lookup(requests, fields, count, summary);
@@ -133,6 +146,32 @@ static void ended_lines(struct mkv_request_log *requests,
              summary->dropped ? "its connection closed first"
                               : mkv_admin_statuses[summary->status]);
     }
+}
+
+/* ---- connections ----------------------------------------------------------------------------- */
+
+void mkv_request_log_connected(struct mkv_request_log *requests, struct mkv_connection_id id,
+                               const struct mkv_fabric_client *client) {
+    if (!mkv_log_wants(requests->log, MKV_LOG_FABRIC, MKV_CONFIG_LOG_DEBUG)) {
+        return;
+    }
+    const struct mkv_log_field fields[] = {
+        {.name = "connection", .number = id.index},
+        {.name = "address", .text = client->address},
+        {.name = "client", .text = client->name},
+        {.name = "tenant", .text = client->tenant},
+    };
+    mkv_log_write(requests->log, MKV_LOG_SITE_CONNECTION, MKV_CONFIG_LOG_DEBUG, "fabric", fields, 4,
+                  "a client sends its first request");
+}
+
+void mkv_request_log_closed(struct mkv_request_log *requests, struct mkv_connection_id id) {
+    if (!mkv_log_wants(requests->log, MKV_LOG_FABRIC, MKV_CONFIG_LOG_DEBUG)) {
+        return;
+    }
+    const struct mkv_log_field field = {.name = "connection", .number = id.index};
+    mkv_log_write(requests->log, MKV_LOG_SITE_CONNECTION, MKV_CONFIG_LOG_DEBUG, "fabric", &field, 1,
+                  "a connection closed");
 }
 
 /* ---- sums ------------------------------------------------------------------------------------ */

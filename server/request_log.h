@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines of the log about requests (target core.front): at DEBUG one or two for each, at INFO sums
- * of some seconds, so that a node under load writes no more lines than an idle one.
+ * Lines of the log about requests (target core.front): at DEBUG some for each, at INFO sums of some
+ * seconds, so that a node under load writes no more lines than an idle one. And about the
+ * connections that they come on (target fabric), at DEBUG.
  *
  *   shard: request_began --> line at DEBUG
  *          request_ended --> line at DEBUG, sums += summary
@@ -19,6 +20,7 @@
 #ifndef MKV_SERVER_REQUEST_LOG_H
 #define MKV_SERVER_REQUEST_LOG_H
 
+#include "backends/fabric.h"
 #include "core/io.h"
 #include "server/log.h"
 
@@ -31,6 +33,10 @@ struct mkv_request_log *mkv_request_log_create(struct mkv_log *log, uint64_t now
 /* NULL is allowed. */
 void mkv_request_log_destroy(struct mkv_request_log *requests);
 
+/* On the shard's thread: a client has sent its first request; its connection has closed. */
+void mkv_request_log_connected(struct mkv_request_log *requests, struct mkv_connection_id id,
+                               const struct mkv_fabric_client *client);
+void mkv_request_log_closed(struct mkv_request_log *requests, struct mkv_connection_id id);
 /* On the shard's thread. */
 void mkv_request_log_began(struct mkv_request_log *requests, const struct mkv_request *request);
 void mkv_request_log_ended(struct mkv_request_log *requests,

@@ -99,7 +99,7 @@ class BenchTest(unittest.TestCase):
             self.assertGreater(rows[name]["bytes"], 100000)
             self.assertLess(rows[name]["allocations"], 100)
         share = rows["recordings of a request of 64 KiB"]
-        self.assertEqual(share["requests"], 200)
+        self.assertTrue(0 < share["requests"] <= 200)
         self.assertEqual(share["bar"], 0.01)
         self.assertGreater(share["histograms_a_request"], 1)
         injected = rows["the same with 2% injected"]

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import unittest
 
-from node import SOURCE
+from node import SOURCE, run_memkv
 from prometheus import RULE_FILES, RULE_TESTS, RULES, left_sides, read, selectors
 
 CONTRACT = os.path.join(SOURCE, "tests/contract/metrics.tsv")
@@ -107,6 +107,14 @@ class RulesTest(unittest.TestCase):
         self.assertIn("docs/runbooks/drive-slow.md", named)
         for page in sorted(named):
             self.check_link(os.path.join(SOURCE, "README.md"), page)
+
+    def test_operations__commands__are_there(self):
+        # Of the help: two blanks, a command, what it takes, and at least two blanks more.
+        commands = set(re.findall(r"^  ([a-z][a-z-]*) ", run_memkv("admin", "--help").stdout,
+                                  flags=re.MULTILINE))
+        for page in [*PAGES, RULE_FILES[1]]:
+            for command in re.findall(r"memkv\s+admin\s+([a-z-]+)", read(page)):
+                self.assertIn(command, commands, page)
 
     def test_operations__metrics_and_keys__are_there(self):
         contract = {line.split("\t")[0] for line in read(CONTRACT).splitlines()

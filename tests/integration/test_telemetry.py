@@ -6,10 +6,13 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
+import libmemkv
 from load import Load, Store
 from node import SOURCE, Node, free_port, run_memkv
 from otlp import Receiver
@@ -108,6 +111,56 @@ class EventTest(TelemetryTest):
         self.assertEqual((ends[3]["status"], ends[3]["retrieved_count"]), ("not_found", 0))
         self.assertEqual(ends[4]["keys"], 2)
         self.assertEqual([pair[0]["metadata"]["keys"] for pair in pairs], [1, 1, 2, 1, 2])
+
+    def test_library__every_operation__a_pair_by_its_name(self):
+        with Node("--dev", self.path("data"), "--log-format", "json", "--enable-telemetry",
+                  "--telemetry-processor", self.jsonl()) as node:
+            node.ready()
+            node.http("/v1/log-level", method="PUT", body='{"level":"info,core.front=debug"}')
+            client = libmemkv.Client(node.address)
+            self.addCleanup(client.close)
+            self.assertEqual(client.put(b"first", b"value"), libmemkv.OK)
+            self.assertEqual(client.put(b"second", b"value"), libmemkv.OK)
+            self.assertEqual(client.lookup(b"first", b"second", b"third"), 2)
+            status, reservation = client.allocate(b"fourth", b"value")
+            self.assertEqual(status, libmemkv.OK)
+            self.assertEqual(client.commit(reservation, b"value"), libmemkv.OK)
+            client.session(7, libmemkv.BEGIN)
+            client.batch(libmemkv.item(libmemkv.PIN, b"first", expire_s=60))
+            client.batch(libmemkv.item(libmemkv.UNPIN, b"first"))
+            node.wait_for("Prefetch request completed (L1+L2): 2/3 prefix hits")
+            node.wait_for("Prefetch request submitted: 3 total keys, 2 L1 prefix hits, 1 remaining")
+            self.assertEqual(node.terminate(), 0)
+        pairs = list(self.pairs(self.events()).values())
+        self.assertEqual([pair[0]["name"] for pair in pairs],
+                         ["store", "store", "lookup", "allocate", "commit", "session", "pin",
+                          "unpin"])
+        found = pairs[2][1]["metadata"]
+        self.assertEqual((found["keys"], found["found_count"]), (3, 2))
+        self.assertEqual(pairs[4][1]["metadata"]["stored_count"], 1)
+
+    def test_client_killed_while_it_sends__one_end_says_so(self):
+        with Node("--dev", self.path("data"), "--enable-telemetry", "--telemetry-processor",
+                  self.jsonl()) as node:
+            node.ready()
+            script = ("import sys, time, libmemkv\n"
+                      "def wait():\n"
+                      "    print('sending', flush=True)\n"
+                      "    time.sleep(600)\n"
+                      f"libmemkv.Client('{node.address}').put_slowly(b'key', 64 << 20, wait)\n")
+            child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE,
+                                     text=True, cwd=os.path.dirname(os.path.abspath(__file__)))
+            try:
+                self.assertEqual(child.stdout.readline(), "sending\n")
+            finally:
+                child.kill()
+                child.communicate()
+            wait_until(lambda: counts_of(node) == (2, 0), "the END")
+            node.terminate()
+        (pair,) = self.pairs(self.events()).values()
+        self.assertEqual(pair[0]["name"], "store")
+        # The transfer breaks off, or the connection is found closed: whichever is seen first.
+        self.assertIn(pair[1]["metadata"]["status"], ("unavailable", "dropped"))
 
     def test_logging__line_as_documented__beside_a_processor_that_fails(self):
         with open(self.path("memkv.yaml"), "w", encoding="utf-8") as file:

@@ -44,6 +44,9 @@ struct world {
     struct mkv_pump *pump;
     uint32_t events[32];
     bool done;
+    uint64_t began; /* the serial of the request that was told of last, at its begin … */
+    uint64_t ended; /* … and at its end */
+    struct mkv_request_summary summary;
 };
 
 /* ---- the drive ------------------------------------------------------------------------------ */
@@ -176,6 +179,21 @@ static void make_machines(struct world *world) {
     world->front = mkv_front_init(mkv_arena_take(world->arena, front_bytes), front_bytes, &front);
 }
 
+static void on_began(void *context, const struct mkv_input *input) {
+    struct world *world = context;
+    assert_int_equal(input->kind, MKV_INPUT_REQUEST);
+    assert_int_equal(input->request.serial, world->began + 1);
+    world->began = input->request.serial;
+}
+
+static void on_ended(void *context, const struct mkv_request_summary *summary) {
+    struct world *world = context;
+    assert_int_equal(summary->serial, world->ended + 1); /* one at a time, so in order */
+    assert_memory_equal(mkv_front_arena(world->front) + summary->key_offset, "key", 3);
+    world->ended = summary->serial;
+    world->summary = *summary;
+}
+
 static struct world *world_create(void) {
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
@@ -207,6 +225,9 @@ static struct world *world_create(void) {
         .messages_max = OPS_MAX,
         .event = on_event,
         .event_context = world,
+        .request_began = on_began,
+        .request_ended = on_ended,
+        .request_context = world,
     };
     world->pump = mkv_pump_create(&options);
     assert_non_null(world->pump);
@@ -301,6 +322,27 @@ static void test_pump__put_get_delete__go_all_the_way(void **state) {
     world_destroy(world);
 }
 
+static void test_pump__request__is_told_of_at_its_begin_and_its_end(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    uint8_t bytes[5000] = {1};
+    assert_int_equal(operate(world, MKV_OP_PUT, bytes, sizeof bytes).status, MKV_STATUS_OK);
+    assert_int_equal(world->began, 1);
+    assert_int_equal(world->ended, 1);
+    assert_int_equal(world->summary.op, MKV_OP_PUT);
+    assert_int_equal(world->summary.bytes_in, sizeof bytes);
+    assert_true(world->summary.drive_ns > 0);
+    uint64_t sum_ns = 0;
+    for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
+        sum_ns += world->summary.stage_ns[stage];
+    }
+    assert_int_equal(sum_ns, world->summary.ended_ns - world->summary.received_ns);
+    assert_int_equal(operate(world, MKV_OP_EXISTS, NULL, 0).status, MKV_STATUS_OK);
+    assert_int_equal(world->began, 2);
+    assert_int_equal(world->ended, 2);
+    world_destroy(world);
+}
+
 static void test_pump__drive_fails__front_hears_of_it_and_goes_on(void **state) {
     (void)state;
     struct world *world = world_create();
@@ -367,6 +409,7 @@ static void test_pump__value_of_segments__is_put_and_got_in_parts(void **state) 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pump__put_get_delete__go_all_the_way),
+        cmocka_unit_test(test_pump__request__is_told_of_at_its_begin_and_its_end),
         cmocka_unit_test(test_pump__drive_fails__front_hears_of_it_and_goes_on),
         cmocka_unit_test(test_pump__value_of_segments__is_put_and_got_in_parts),
     };

@@ -126,6 +126,13 @@ static void test_requests__at_debug__lines_of_each(void **state) {
     summary = summary_of(MKV_OP_DELETE, 20, 8);
     summary.dropped = true;
     mkv_request_log_ended(fixture.requests, &summary);
+    summary.dropped = false;
+    summary.trace.trace_id[0] = 0x0a;
+    summary.trace.trace_id[15] = 0xff;
+    mkv_request_log_ended(fixture.requests, &summary);
+    const struct mkv_fabric_client client = {.address = "10.0.0.7:1", .name = "vllm"};
+    mkv_request_log_connected(fixture.requests, summary.connection, &client);
+    mkv_request_log_closed(fixture.requests, summary.connection);
     end(&fixture);
 #define REST " bytes_in=0 bytes_out=0 duration_us=2500\n"
     assert_string_equal(
@@ -145,7 +152,13 @@ static void test_requests__at_debug__lines_of_each(void **state) {
         "DEBUG core.front: Request ended in 0.002500 seconds: its connection closed first "
         "request=req-20-4 op=delete status=ok" REST
         "DEBUG fabric: a connection closed before its request was answered request=req-20-4 "
-        "op=delete\n");
+        "op=delete\n"
+        "DEBUG core.front: Request ended in 0.002500 seconds: ok request=req-20-4 op=delete "
+        "status=ok bytes_in=0 bytes_out=0 duration_us=2500 "
+        "trace_id=0a0000000000000000000000000000ff\n"
+        "DEBUG fabric: a client sends its first request connection=4 address=10.0.0.7:1 "
+        "client=vllm tenant=\"\"\n"
+        "DEBUG fabric: a connection closed connection=4\n");
 }
 
 int main(void) {
