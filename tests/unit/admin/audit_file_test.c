@@ -178,6 +178,37 @@ static void test_audit_verify__lines_removed_inserted_reordered_cut__named(void 
     free_lines(&good);
 }
 
+/* A forged record whose own hash was made anew fits in itself; what it goes on from, or what goes on
+ * from it, does not. */
+static void test_audit_verify__records_of_another_chain__found(void **state) {
+    const struct rig *rig = *state;
+    struct mkv_audit_file *file = open_file(rig, MKV_MIB, 4);
+    append(file, 5);
+    mkv_audit_file_close(file);
+    struct lines good = read_lines(rig->path);
+    assert_int_equal(unlink(rig->path), 0);
+    file = open_file(rig, MKV_MIB, 4);
+    for (unsigned other = 0; other < 5; other++) {
+        append(file, 1);
+    }
+    mkv_audit_file_close(file);
+    struct lines forged = read_lines(rig->path);
+    assert_string_equal(good.line[1], forged.line[1]);
+    for (uint32_t at = 2; at < good.count; at++) {
+        char *other[LINES_MAX];
+        memcpy(other, good.line, sizeof other);
+        other[at] = forged.line[at];
+        write_lines(rig->path, other, good.count);
+        const struct mkv_audit_verdict verdict = verify(rig);
+        /* Record 2 goes on from one that both have; record 3 behind it does not go on from it. */
+        assert_false(verdict.intact);
+        assert_int_equal(verdict.fault, MKV_AUDIT_UNCHAINED);
+        assert_int_equal(verdict.fault_sequence, at == 2 ? 3 : at);
+    }
+    free_lines(&good);
+    free_lines(&forged);
+}
+
 static void test_audit_verify__any_byte_of_the_file_altered__found(void **state) {
     const struct rig *rig = *state;
     struct mkv_audit_file *file = open_file(rig, MKV_MIB, 4);
@@ -392,6 +423,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(test_audit_file__opened_again__one_chain),
         TEST(test_audit_verify__lines_removed_inserted_reordered_cut__named),
+        TEST(test_audit_verify__records_of_another_chain__found),
         TEST(test_audit_verify__any_byte_of_the_file_altered__found),
         TEST(test_audit_verify__expected_head__cut_tails_and_new_chains_found),
         TEST(test_audit_file__torn_at_any_byte__repaired_and_said),
