@@ -247,7 +247,7 @@ struct mkv_admin_snapshot {
     char version[MKV_ADMIN_NAME_BYTES]; /* "0.1.0" */
     char commit[MKV_ADMIN_NAME_BYTES];  /* "3fa9c02"; "" where it is not known */
     enum mkv_admin_node_state state;
-    uint32_t epoch; /* the highest of all drives */
+    uint32_t epoch;    /* the highest of all drives */
     uint64_t taken_ms; /* Unix time of this snapshot */
     uint64_t uptime_ns;
     /* The longest time that a shard has not finished a step. A shard with nothing to do finishes

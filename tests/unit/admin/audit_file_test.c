@@ -178,8 +178,8 @@ static void test_audit_verify__lines_removed_inserted_reordered_cut__named(void 
     free_lines(&good);
 }
 
-/* A forged record whose own hash was made anew fits in itself; what it goes on from, or what goes on
- * from it, does not. */
+/* A forged record whose own hash was made anew fits in itself; what it goes on from, or what goes
+ * on from it, does not. */
 static void test_audit_verify__records_of_another_chain__found(void **state) {
     const struct rig *rig = *state;
     struct mkv_audit_file *file = open_file(rig, MKV_MIB, 4);
