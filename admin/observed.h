@@ -17,8 +17,8 @@
 #include "admin/prefixes.h"
 #include "admin/snapshot.h"
 
-/* Operations whose latencies are kept in detail: from when the front had the request to its end. `small`: requests that move less than 64 KiB of payload, a GET that finds nothing among
- * them. */
+/* Operations whose latencies are kept in detail: from when the front had the request to its end.
+ * `small`: requests that move less than 64 KiB of payload, a GET that finds nothing among them. */
 enum mkv_admin_latency_op {
     MKV_ADMIN_LATENCY_GET = 0,
     MKV_ADMIN_LATENCY_GET_SMALL,

@@ -258,9 +258,11 @@ static void fill_snapshot(struct mkv_admin_snapshot *snapshot) {
         }
     }
     snapshot->tenant_count = TENANTS;
+    snapshot->tenant_rows_max = 100; /* as metrics.tenants_max has it by default */
     for (uint32_t i = 0; i < TENANTS; i++) {
         struct mkv_admin_tenant *tenant = &snapshot->tenants[i];
         snprintf(tenant->name, sizeof tenant->name, "tenant-%u", i);
+        tenant->asked_apart = true;
         tenant->blocks = i;
         tenant->bytes = (uint64_t)i << 22;
     }

@@ -23,8 +23,8 @@ ENGINE_TESTS = os.path.join(SOURCE, "deploy/grafana/tests/engine.yml")
 DATA_S_MAX = 120
 LOAD_S_MAX = 300
 COMMAND_S_MAX = 60
-# A ratio or percentile of nothing is NaN. The load gives something to all but these: what takes RDMA,
-# a second use of a block, an eviction, a checkpoint, or a session at just that time.
+# A ratio or percentile of nothing is NaN. The load gives something to all but these: what takes
+# RDMA, a second use of a block, an eviction, a checkpoint, or a session at just that time.
 MAY_BE_OF_NOTHING = re.compile(
     r"memkv_(rdma_\w+|block_\w+|think_tokens|checkpoint_duration|budget_force)_"
     r"|memkv_block_lifetime|memkv_miss_evicted")

@@ -540,6 +540,21 @@ static void test_exposition_openmetrics__requests_with_a_trace__exemplars(void *
 
 /* ---- histograms ------------------------------------------------------------------------------ */
 
+static void test_exposition__every_histogram__at_most_24_bounds(void **state) {
+    struct parsed_exposition *parsed = scrape(*state);
+    size_t bounds = 0;
+    for (size_t index = 0; index < parsed->sample_count; index++) {
+        const struct parsed_sample *sample = &parsed->samples[index];
+        const bool bucket = sample->label_count > 0 &&
+                            strcmp(sample->label_names[sample->label_count - 1], "le") == 0;
+        const bool all =
+            bucket && strcmp(sample->label_values[sample->label_count - 1], "+Inf") == 0;
+        bounds = bucket && !all ? bounds + 1 : 0;
+        assert_true(bounds <= 24);
+    }
+    exposition_free(parsed);
+}
+
 /* The texts of bounds are those of the ladders, in the family's unit. */
 static void test_exposition_ladder__bounds__those_of_the_histogram(void **state) {
     static const struct {
@@ -594,6 +609,8 @@ int main(void) {
             test_exposition_openmetrics__names_types_units__as_the_format_wants, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_exposition_openmetrics__requests_with_a_trace__exemplars, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_exposition__every_histogram__at_most_24_bounds, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_exposition_ladder__bounds__those_of_the_histogram,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_exposition_family__help_with_escapes__written_so,

@@ -93,6 +93,10 @@ static void test_registry__every_family__as_in_the_contract(void **state) {
         assert_string_equal(labels, contract->rows[row].columns[LABELS]);
         static const char *const types[] = {"counter", "gauge", "histogram"};
         assert_string_equal(types[family->type], contract->rows[row].columns[TYPE]);
+        /* OpenMetrics takes the suffix off. */
+        const char *end = strstr(family->name, "_total");
+        assert_true(family->type != MKV_METRIC_COUNTER ||
+                    (end != NULL && strlen(end) == strlen("_total")));
         assert_string_equal(family->unit, contract->rows[row].columns[UNIT]);
     }
 }
