@@ -146,7 +146,8 @@ class CommandsTest(unittest.TestCase):
         self.assertEqual(node.command("delete", "terms").returncode, 0)
         answer = json.loads(self.admin("why", "terms", "--json").stdout)
         self.assertFalse(answer["found"])
-        self.assertIsNotNone(answer["miss"])
+        self.assertEqual(answer["miss"], "unknown")
+        self.assertIn("a client deleted it", answer["explanation"])
 
     def test_log_level__shown_and_changed__and_audited(self):
         before = self.admin("log-level").stdout.strip()
