@@ -84,8 +84,8 @@ static int help(const char *name) {
 }
 
 /* Fills the places of standard descriptors that whoever started us had closed. Else the first files
- * that are opened get them, and lines of the log go to a drive. What is written to the output fails,
- * as it would have; lines for nobody go nowhere. */
+ * that are opened get them, and lines of the log go to a drive. What is written to the output
+ * fails, as it would have; lines for nobody go nowhere. */
 static bool fill_descriptors(void) {
     static const int modes[] = {
         [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDWR};
