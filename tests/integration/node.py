@@ -76,7 +76,7 @@ class SocketConnection(http.client.HTTPConnection):
 class Node:
     """`memkv start` with these arguments; `with` makes sure that it is gone in the end."""
 
-    def __init__(self, *arguments, port=None, program=MEMKV, **options):
+    def __init__(self, *arguments, port=None, program=MEMKV, variables=None, **options):
         self.port = port or free_port()
         self.lines = []
         self.errors = []
@@ -84,7 +84,8 @@ class Node:
         self._directory = tempfile.TemporaryDirectory(prefix="memkv-node-")
         # Where tests ask as operators; it takes precedence over what a configuration names.
         self.socket = os.path.join(self._directory.name, "admin.sock")
-        options.setdefault("env", environment(MEMKV_ADMIN_SOCKET=self.socket))
+        options.setdefault("env", environment(MEMKV_ADMIN_SOCKET=self.socket,
+                                              **(variables or {})))
         self._process = subprocess.Popen(
             [program, "start", "--listen", f"127.0.0.1:{self.port}", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -110,8 +111,11 @@ class Node:
     def thread_names(self):
         names = []
         for thread in os.listdir(f"/proc/{self.pid}/task"):
-            with open(f"/proc/{self.pid}/task/{thread}/comm", encoding="utf-8") as file:
-                names.append(file.read().strip())
+            try:
+                with open(f"/proc/{self.pid}/task/{thread}/comm", encoding="utf-8") as file:
+                    names.append(file.read().strip())
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has ended since
         return names
 
     @property

@@ -2,36 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accounting through the real daemon: a workload states what each family of metrics moves by.
 
-Every counter that a step does not name must stay where it is, but for the families of WORK, which
-count what drives and shards do beside requests; for these, and for gauges and histograms, relations
-are checked. In the end each family has moved, but for those of STILL.
+What drives that fail or wait move is in workload_drives.py. In the end each family has moved, but
+for those of STILL.
 """
 
 import ctypes
+import json
 import os
-import re
-import shutil
 import socket
-import tempfile
 import threading
 import time
 import unittest
 
 import libmemkv as lib
-from node import SOURCE, Node
-
-CONTRACT = os.path.join(SOURCE, "tests/contract/metrics.tsv")
-WAIT_S_MAX = 120
-MIB = 1 << 20
-BLOCK = MIB  # storage.block_bytes_max
-NS_PER_S = 1e9
-
-# Families whose figures depend on when drives, shards and the system do their work; what is known
-# of them is checked by relations.
-WORK = re.compile(
-    "process_|memkv_(uptime|scrape|device_io_|iouring_|journal_|directory_|btree_|checkpoint|"
-    "dispatch|recovery|store_epoch|log_messages|command_time|memory_bytes|trim_|scrub_|config_last|"
-    "leases_total|hotkey_decays)")
+from collector import Collector
+from workload import BLOCK, FAMILIES, MIB, WAIT_S_MAX, Workload
 
 # Families that no workload of a client can move here, and why.
 RDMA = "there is no RDMA in this release"
@@ -62,234 +47,12 @@ ELSEWHERE = {
     "memkv_journal_pending_entries": "it is over before somebody looks",
     "memkv_directory_lag": "it is over before somebody looks",
     "memkv_scrub_progress_ratio": "a pass is over before somebody looks",
-    "memkv_hotkey_decays_total": "once a minute",
     "memkv_recovery_replayed_entries": "none where a checkpoint came just before the kill",
-    "memkv_telemetry_events_total": "moved by the tests of telemetry",
-    "memkv_telemetry_dropped_total": "moved by the tests of telemetry",
-    "memkv_trace_spans_exported_total": "moved by the tests of traces",
-    "memkv_trace_spans_dropped_total": "moved by the tests of traces",
 }
 
 
-def contract():
-    """Every family with its type."""
-    with open(CONTRACT, encoding="utf-8") as file:
-        rows = [line.split("\t") for line in file if not line.startswith("#")]
-    return {row[0]: row[1] for row in rows}
-
-
-FAMILIES = contract()
-
-
-def family_of(series):
-    name = series.split("{", 1)[0]
-    while name not in FAMILIES:
-        name = name.rsplit("_", 1)[0]
-    return name
-
-
-def parse(text):
-    series = {}
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            name, value = line.rsplit(" ", 1)
-            series[name] = float(value)
-    return series
-
-
-class Figures(dict):
-    """One scrape."""
-
-    def family(self, name):
-        """The sum over all series of a family; of a histogram, what it has counted."""
-        if FAMILIES[name] == "histogram":
-            name += "_count"
-        return sum(value for series, value in self.items() if series.split("{", 1)[0] == name)
-
-    def of(self, name, **labels):
-        """The sum over the series of a family with these labels."""
-        wanted = [f'{label}="{value}"' for label, value in labels.items()]
-        return sum(value for series, value in self.items() if series.split("{", 1)[0] == name
-                   and all(label in series for label in wanted))
-
-
-class Workload(unittest.TestCase):
-    """A node whose figures are compared behind each step."""
-
-    moved = set()
-    ended = set()
-    maxDiff = None
-
-    def setUp(self):
-        self.directory = tempfile.mkdtemp(prefix="memkv-metrics-")
-        self.addCleanup(shutil.rmtree, self.directory)
-        self.store = os.path.join(self.directory, "store.memkv")
-
-    def start(self, store_mib=256, memory_mib=256, extra="", storage=""):
-        config = os.path.join(self.directory, "memkv.yaml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write(f"memory: {{max_size: {memory_mib}MiB}}\nlog: {{format: text}}\n{extra}"
-                       f"storage:\n  mode: file\n  block_bytes_max: {BLOCK}\n"
-                       f"{storage or '  scrub_rate: 0MiB'}\n"
-                       f"  drives:\n    - {{media: {self.store}, size: {store_mib}MiB}}\n")
-        self.node = Node("--config", config)
-        self.addCleanup(self.node.__exit__)
-        self.node.ready()
-        self.scrapes = 0
-        self.before = self.settled()
-        return self.node
-
-    def tearDown(self):
-        Workload.ended.add(self._testMethodName)
-
-    def client(self, tenant=None, **options):
-        client = lib.Client(self.node.address, tenant, **options)
-        self.addCleanup(client.close)
-        return client
-
-    def scrape(self):
-        status, text = self.node.http("/v1/metrics")
-        self.assertEqual(status, 200)
-        self.scrapes += 1
-        now = Figures(parse(text))
-        Workload.moved |= {family_of(series) for series, value in now.items() if value != 0}
-        return now
-
-    def settled(self):
-        """Figures of a moment with nothing in flight. They are copies of up to 0.1 s of age, so two
-        in a row, further apart than that, have to agree."""
-        end_s = time.monotonic() + WAIT_S_MAX
-        last = None
-        while time.monotonic() < end_s:
-            now = self.scrape()
-            strict = {series: value for series, value in now.items()
-                      if self.is_strict(series) and FAMILIES[family_of(series)] == "counter"}
-            if last == strict and now["memkv_requests_in_flight"] == 0 and \
-                    now["memkv_dirty_queue_depth"] == 0 and \
-                    now["memkv_journal_pending_entries"] == 0:
-                return now
-            last = strict
-            time.sleep(0.25)
-        self.fail("the figures do not come to rest")
-
-    @staticmethod
-    def is_strict(series):
-        return not WORK.match(series) and not series.startswith("memkv_admin_requests_total")
-
-    def step(self, title, **expected):
-        """What has moved since the last step is what is expected: counters all, by family or by
-        series; gauges and counts of histograms those that are named. Values of None may be
-        anything above 0."""
-        wanted = {f"memkv_{name}": value for name, value in expected.items()}
-        now = self.settled()
-        moved = Figures({series: value - self.before.get(series, 0)
-                         for series, value in now.items()})
-        problems = []
-        for name in {family_of(series) for series in now}:
-            strict = FAMILIES[name] == "counter" and self.is_strict(name)
-            if name not in wanted and not strict:
-                continue
-            target = wanted.get(name, 0)
-            if isinstance(target, dict):
-                for series, value in now.items():
-                    if series.split("{", 1)[0] != name:
-                        continue
-                    labels = dict(re.findall(r'(\w+)="([^"]*)"', series))
-                    keys = [key for key in target if set(key.split(",")) <=
-                            {f"{label}={text}" for label, text in labels.items()} |
-                            set(labels.values())]
-                    self.assertLessEqual(len(keys), 1, series)
-                    want = target[keys[0]] if keys else 0
-                    if moved[series] != want:
-                        problems.append(f"{series} moved by {moved[series]:g}, not {want:g}")
-            elif target is None:
-                if moved.family(name) <= 0:
-                    problems.append(f"{name} did not move")
-            elif moved.family(name) != target:
-                problems.append(f"{name} moved by {moved.family(name):g}, not {target:g}")
-        self.assertEqual(sorted(problems), [], f"behind: {title}")
-        self.check_relations(now)
-        self.before = now
-
-    def check_relations(self, now):
-        """Families that tell of the same thing say the same."""
-        family, of = now.family, now.of
-        equal = self.assertEqual
-        equal(family("memkv_requests_total"), family("memkv_shard_commands_total"))
-        equal(family("memkv_commands_total"), family("memkv_shard_commands_total"))
-        equal(now["memkv_requests_in_flight"], 0)
-        self.check_times(now)
-        for op in ("allocate", "lookup", "delete", "commit", "exists"):
-            equal(now[f"memkv_{op}_total"], of("memkv_commands_total", op=op))
-        equal(now["memkv_l1_read_hit_keys_total"],
-              of("memkv_lookup_keys_total", result="memory"))
-        equal(now["memkv_l2_hit_keys_total"], of("memkv_lookup_keys_total", result="drive"))
-        equal(family("memkv_miss_keys_total"), of("memkv_lookup_keys_total", result="miss"))
-        equal(now["memkv_l1_read_hit_keys_total"] + now["memkv_l1_read_miss_keys_total"],
-              family("memkv_lookup_keys_total"))
-        equal(now["memkv_l2_lookup_keys_total"], now["memkv_l1_read_miss_keys_total"])
-        equal(family("memkv_tenant_lookup_keys_total"), family("memkv_lookup_keys_total"))
-        equal(of("memkv_tenant_bytes_total", direction="in"), family("memkv_bytes_in_total"))
-        equal(of("memkv_tenant_bytes_total", direction="out"), family("memkv_bytes_out_total"))
-        equal(family("memkv_tenant_writes_total"), now["memkv_write_total"])
-        equal(now["memkv_l2_stored_keys_total"], now["memkv_write_total"])
-        equal(family("memkv_blocks_by_state"), now["memkv_blocks_total"])
-        equal(family("memkv_blocks_by_tier"), now["memkv_blocks_persisted"])
-        equal(family("memkv_tenant_blocks"), now["memkv_blocks_persisted"])
-        equal(family("memkv_shard_blocks"), now["memkv_blocks_persisted"])
-        equal(now["memkv_blocks_total"] - now["memkv_blocks_persisted"],
-              now["memkv_dirty_queue_depth"])
-        # A lease may outlast its block for a moment.
-        self.assertLessEqual(of("memkv_blocks_by_state", state="leased"),
-                             now["memkv_leases_active"])
-        equal(family("memkv_tenant_bytes"), now["memkv_storage_used_bytes"])
-        equal(family("memkv_device_bytes_used"), now["memkv_storage_used_bytes"])
-        equal(family("memkv_device_capacity_usable_bytes"), now["memkv_storage_usable_bytes"])
-        equal(family("memkv_device_capacity_raw_bytes"), now["memkv_storage_raw_bytes"])
-        equal(now["memkv_block_capacity_bytes"], now["memkv_storage_usable_bytes"])
-        equal(family("memkv_evictions_total"), now["memkv_l2_evicted_keys_total"])
-        equal(family("memkv_evictions_total") +
-              of("memkv_evictions_by_cause_total", cause="expire"),
-              family("memkv_evictions_by_cause_total"))
-        equal(of("memkv_evictions_total", tier="output_critical"),
-              now["memkv_output_critical_evictions_total"])
-        equal(family("memkv_tenant_evicted_blocks_total"), family("memkv_evictions_total"))
-        equal(family("memkv_think_tokens_per_session"), family("memkv_budget_force_total"))
-        equal(family("memkv_block_lifetime_seconds"),
-              family("memkv_block_idle_before_evict_seconds"))
-        equal(family("memkv_journal_head") - family("memkv_journal_applied"),
-              family("memkv_journal_lag"))
-        equal(family("memkv_device_online"), of("memkv_device_state", state="online"))
-        equal(family("memkv_node_state"), 1)
-        self.assertGreaterEqual(of("memkv_device_io_bytes_total", op="write"),
-                                now["memkv_write_bytes_total"])
-
-    def check_times(self, now):
-        """Of histograms: what is counted in two of them, and parts that make a whole."""
-        family, equal = now.family, self.assertEqual
-        self.check_under_load(now)
-        equal(family("memkv_request_latency_us"), family("memkv_requests_total"))
-        for name, series in (("memkv_persist_pre_wait_us", "memkv_persist_us"),
-                             ("memkv_writer_wait_us", "memkv_persist_us"),
-                             ("memkv_persist_post_wait_us", "memkv_persist_us")):
-            equal(family(name), family(series))
-        parts = sum(now[f"memkv_{name}_us_sum"]
-                    for name in ("persist_pre_wait", "writer_wait", "persist_post_wait"))
-        self.assertAlmostEqual(parts, now["memkv_persist_us_sum"], delta=0.01)
-        self.assertAlmostEqual(now.of("memkv_pipeline_stage_duration_seconds_sum"),
-                               now["memkv_request_latency_us_sum"] / 1e6, delta=1e-6)
-        for op in ("put", "get", "lookup", "delete", "session"):
-            seconds = sum(now[f'memkv_command_duration_seconds_sum{{op="{name}"}}']
-                          for name in (op, f"{op}_small") if op in ("put", "get") or name == op)
-            self.assertAlmostEqual(seconds * NS_PER_S,
-                                   now[f'memkv_command_time_ns_total{{op="{op}"}}'], delta=5)
-            equal(now[f'memkv_batch_size_count{{op="{op}"}}'],
-                  now[f'memkv_commands_total{{op="{op}"}}'])
-        for op, name in (("read", "read"), ("write", "write"), ("flush", "fsync")):
-            equal(now.of("memkv_device_io_duration_seconds_count", op=op),
-                  now[f"memkv_iouring_{name}_us_count"])
-            self.assertAlmostEqual(now.of("memkv_device_io_duration_seconds_sum", op=op) * 1e6,
-                                   now[f"memkv_iouring_{name}_us_sum"], delta=0.01)
+class MetricsTest(Workload):
+    """What clients, operators and restarts move."""
 
     # ---- puts, gets and their like ---------------------------------------------------------------
 
@@ -478,8 +241,9 @@ class Workload(unittest.TestCase):
         value, rotten = os.urandom(60_000), marker * 1000
         self.assertEqual([client.put(b"kept", value), client.put(b"rotten", rotten)],
                          [lib.OK, lib.OK])
+        self.check_spans("first")
         self.node.kill()
-        self.start(extra=self.extra)
+        self.start(extra=self.told("second"))
         self.assertEqual(self.before["memkv_store_epoch{device=\"d00\"}"], 2)
         client = self.client()
         self.assertEqual(client.batch(lib.item(lib.PIN, b"rotten", expire_s=600)), [lib.OK])
@@ -510,8 +274,77 @@ class Workload(unittest.TestCase):
                   repairs_total={"quarantined_slot": 1}, promise_broken_total=1,
                   leases_total={"overridden": 1}, leases_active=0, blocks_total=-1,
                   connections_active=1, hotkey_tracked_total=5)
+        self.run_refused_spans(client)
 
-    extra = "tenants: {quotas: 'batch=1MiB'}\n"
+    def told(self, life):
+        """A node that tells of all that it does."""
+        events = os.path.join(self.directory, f"events-{life}")
+        return ("tenants: {quotas: 'batch=1MiB'}\n"
+                "telemetry:\n  enabled: true\n  tracing_enabled: true\n  sampling_ratio: 1\n"
+                f"  otlp_endpoint: {self.collector.endpoint}/{life}\n"
+                f"""  processors: '[{{"type":"jsonl","path":"{events}"}}]'\n""")
+
+    def check_spans(self, life):
+        """The collector has a span of each request, and as many spans as the node counts."""
+        def is_so(now):
+            got = self.collector.counts(life)
+            return (now["memkv_trace_spans_exported_total"] == got.taken and
+                    now["memkv_trace_spans_dropped_total"] == got.refused and
+                    now.family("memkv_requests_total") == got.requests)
+        self.await_figures(f"all spans of the {life} life", is_so)
+        self.assertGreater(self.collector.counts(life).taken, 0)
+
+    def run_refused_spans(self, client):
+        self.check_spans("second")
+        exported = self.before["memkv_trace_spans_exported_total"]
+        self.collector.refuse = True
+        self.assertEqual(client.exists(b"nothing"), [False])
+        self.step("an EXISTS whose span is refused", exists_total=1, commands_total={"exists": 1},
+                  requests_total={"exists,not_found": 1}, shard_commands_total=1,
+                  lookup_keys_total={"exists,miss": 1},
+                  tenant_lookup_keys_total={"default,miss": 1}, not_found_total=1,
+                  miss_keys_total={"unknown": 1}, l1_read_requests_total=1,
+                  l1_read_miss_keys_total=1, l2_lookup_keys_total=1)
+        self.check_spans("second")
+        self.assertGreater(self.collector.counts("second").refused, 0)
+        self.assertGreaterEqual(self.collector.counts("second").taken, exported)
+
+    def test_telemetry__a_queue_of_two__each_event_queued_or_dropped(self):
+        """And what is hot is halved each second, as /v1/hotkeys says too."""
+        events = os.path.join(self.directory, "events")
+        self.start(extra="metrics: {hotkeys_decay: 1s}\ntelemetry:\n  enabled: true\n"
+                   "  max_queue_size: 2\n"
+                   f"""  processors: '[{{"type":"jsonl","path":"{events}"}}]'\n""")
+        client = self.client()
+        requests = 0
+        # Its thread takes two events fifty times a second.
+        while self.scrape()["memkv_telemetry_dropped_total"] == 0:
+            for _ in range(500):
+                self.assertEqual(client.exists(b"nothing"), [False])
+            requests += 500
+            self.assertLess(requests, 100_000)
+        self.step("requests faster than their events are taken",
+                  telemetry_events_total=None, telemetry_dropped_total=None,
+                  exists_total=requests, commands_total={"exists": requests},
+                  requests_total={"exists,not_found": requests}, shard_commands_total=requests,
+                  lookup_keys_total={"exists,miss": requests},
+                  tenant_lookup_keys_total={"default,miss": requests}, not_found_total=requests,
+                  miss_keys_total={"unknown": requests}, l1_read_requests_total=requests,
+                  l1_read_miss_keys_total=requests, l2_lookup_keys_total=requests,
+                  connections_active=1)
+
+        def written(now):
+            with open(events, encoding="utf-8") as file:
+                return len(file.readlines()) == now["memkv_telemetry_events_total"]
+
+        self.await_figures("each that was queued is written", written)
+
+        halved = self.await_figures("hot keys are halved",
+                                    lambda now: now["memkv_hotkey_decays_total"] > 0)
+        told = json.loads(self.node.http("/v1/hotkeys")[1])["decays"]
+        self.assertLessEqual(halved["memkv_hotkey_decays_total"], told)
+        self.await_figures("as many as were told",
+                           lambda now: now["memkv_hotkey_decays_total"] >= told)
 
     # ---- no room ---------------------------------------------------------------------------------
 
@@ -599,15 +432,6 @@ class Workload(unittest.TestCase):
                          now.of("memkv_device_io_bytes_total", op="trim"))
 
     full = "  eviction: off\n  scrub_rate: 1GiB\n  trim: on\n"
-
-    def eventually(self, what, family, value, at_most=False):
-        end_s = time.monotonic() + WAIT_S_MAX
-        while True:
-            now = self.scrape().family(family)
-            if now <= value if at_most else now >= value:
-                return
-            self.assertLess(time.monotonic(), end_s, f"{what}: {family} is {now:g}")
-            time.sleep(0.2)
 
     def test_no_memory__puts_wait__until_their_deadline(self):
         self.start(memory_mib=64)
@@ -749,14 +573,9 @@ class Workload(unittest.TestCase):
         self.assertEqual(now.family("memkv_requests_total"), requests)
         self.check_relations(now)
 
-    def check_under_load(self, now):
-        """In flight is what began and has not ended."""
-        self.assertEqual(now.family("memkv_commands_total"),
-                         now.family("memkv_command_duration_seconds") +
-                         now["memkv_requests_in_flight"])
-
     def test_workload__every_step__moves_what_it_should(self):
-        self.start(extra=self.extra)
+        self.collector = self.enterContext(Collector())
+        self.start(extra=self.told("first"))
         client = self.client()
         self.run_requests(client)
         self.run_reservations(client)
