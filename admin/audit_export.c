@@ -7,9 +7,9 @@
 
 /* In the order of the fields of a record. */
 static const char *const columns[] = {
-    "sequence", "time",         "operation",     "entity", "outcome",
-    "count",    "log_position", "tenant",        "client", "session",
-    "address",  "reason",       "previous_hash", "hash",   "fault",
+    "sequence",      "time",   "operation", "entity",  "outcome", "count",
+    "log_position",  "tenant", "client",    "session", "address", "reason",
+    "previous_hash", "hash",   "fault",     "file",    "line",
 };
 #define COLUMN_COUNT (sizeof columns / sizeof columns[0])
 
@@ -18,23 +18,28 @@ static json_t *unreadable(const struct mkv_audit_walk *walk, enum mkv_audit_faul
                      "fault", mkv_audit_fault_text(fault));
 }
 
-/* Takes the line of the walk into the page if it is asked for. False: nothing behind it is. */
+/* Takes the line of the walk into the page if it is asked for. False: nothing behind it is.
+ * `*reached` is the sequence behind the last record that was read: what cannot be read belongs to
+ * the page with the record before it, though that file is read again for the next page. */
 static bool take(const struct mkv_audit_export_options *options, struct mkv_audit_walk *walk,
-                 struct mkv_audit_page *page, uint64_t *page_bytes) {
+                 struct mkv_audit_page *page, uint64_t *page_bytes, uint64_t *reached) {
     struct mkv_audit_record record;
     json_t *object = NULL;
     const enum mkv_audit_fault fault =
         mkv_audit_line_read(walk->line, walk->bytes, &record, &object);
     if (fault != MKV_AUDIT_FITS) {
-        json_array_append_new(page->records, unreadable(walk, fault));
-        *page_bytes += walk->bytes;
+        if (*reached >= options->from) {
+            json_array_append_new(page->records, unreadable(walk, fault));
+            *page_bytes += walk->bytes;
+        }
         return true;
     }
     if (record.sequence >= options->sequence_end) {
         json_decref(object);
         return false;
     }
-    page->next_sequence = record.sequence + 1;
+    *reached = record.sequence + 1;
+    page->next_sequence = *reached;
     if (record.sequence < options->from || record.time_ms < options->start_ms ||
         record.time_ms > options->end_ms) {
         json_decref(object);
@@ -57,10 +62,11 @@ bool mkv_audit_export(const struct mkv_audit_export_options *options, struct mkv
     if (done) {
         uint64_t page_bytes = 0;
         uint64_t read_bytes = 0;
+        uint64_t reached = 0;
         enum mkv_audit_step step;
         mkv_audit_walk_skip(walk, options->from);
         while ((step = mkv_audit_walk_next(walk, error)) == MKV_AUDIT_STEP_LINE) {
-            if (!take(options, walk, page, &page_bytes)) {
+            if (!take(options, walk, page, &page_bytes, &reached)) {
                 step = MKV_AUDIT_STEP_END;
                 break;
             }
@@ -89,9 +95,13 @@ void mkv_audit_csv_header(struct mkv_text *text) {
     mkv_text_string(text, "\r\n");
 }
 
+/* What a spreadsheet takes for the beginning of a formula. A client may give itself any name. */
+#define FORMULA_BEGINNINGS "=+-@"
+
 /* A text in quotes, with those in it doubled. */
 static void append_quoted(struct mkv_text *text, const char *value) {
-    mkv_text_string(text, "\"");
+    const bool formula = value[0] != '\0' && strchr(FORMULA_BEGINNINGS, value[0]) != NULL;
+    mkv_text_string(text, formula ? "\"'" : "\"");
     for (const char *at = value; *at != '\0';) {
         const size_t plain = strcspn(at, "\"");
         mkv_text_append(text, at, plain);

@@ -45,6 +45,10 @@ struct mkv_admin_http {
     struct mkv_admin_counters counters;
 };
 
+/* Stands for the state of a request that has none yet, and whose path or query holds a NUL: what is
+ * behind that nobody would see. */
+static const char has_nul = '\0';
+
 /* What is kept of a request while it is read. */
 struct exchange {
     bool refused; /* the answer is on its way; what still comes is not looked at */
@@ -257,11 +261,23 @@ static enum MHD_Result count_length(void *context, enum MHD_ValueKind kind, cons
     return MHD_YES;
 }
 
+/* The first call of a request, with its path and query as they came. */
+static void *on_uri(void *context, const char *uri, struct MHD_Connection *connection) {
+    (void)context;
+    (void)connection;
+    return strstr(uri, "%00") != NULL ? (void *)(uintptr_t)&has_nul : NULL;
+}
+
 /* Why a request is refused before its body is read; all zeroes when it is not. */
-static struct mkv_admin_reply refuse_early(struct MHD_Connection *connection) {
+static struct mkv_admin_reply refuse_early(struct MHD_Connection *connection, bool nul) {
     uint32_t lengths = 0;
     (void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
     struct mkv_admin_reply reply = {0};
+    if (nul) {
+        return mkv_admin_refuse(MHD_HTTP_BAD_REQUEST,
+                                "no path and no parameter holds a NUL (%%00); a key that does is "
+                                "written as hex: and its digits");
+    }
     if (lengths > 1) {
         reply = mkv_admin_refuse(MHD_HTTP_BAD_REQUEST,
                                  "the request says more than once how long its body is");
@@ -366,13 +382,14 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   const char *upload, size_t *upload_bytes, void **state) {
     (void)version;
     struct exchange *exchange = *state;
-    if (exchange == NULL) {
+    if (*state == NULL || *state == &has_nul) {
+        const bool nul = *state != NULL;
         exchange = calloc(1, sizeof *exchange);
         *state = exchange;
         if (exchange == NULL) {
             return MHD_NO;
         }
-        const struct mkv_admin_reply refusal = refuse_early(connection);
+        const struct mkv_admin_reply refusal = refuse_early(connection, nul);
         exchange->refused = refusal.status != 0;
         return exchange->refused ? send_reply(connection, refusal, path) : MHD_YES;
     }
@@ -396,7 +413,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     (void)context;
     (void)connection;
     (void)how;
-    struct exchange *exchange = *state;
+    struct exchange *exchange = *state == &has_nul ? NULL : *state;
     if (exchange != NULL) {
         if (exchange->later != NULL) {
             free(mkv_later_end(exchange->later).body);
@@ -451,7 +468,7 @@ static bool listener_start(struct listener *listener, int fd) {
         MKV_ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, MKV_ADMIN_IDLE_S_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MKV_ADMIN_CONNECTION_BYTES,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
-        MHD_OPTION_END);
+        MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_END);
     MKV_ASSERT(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     return listener->daemon != NULL;
 }

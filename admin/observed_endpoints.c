@@ -31,13 +31,15 @@ static json_t *count_json(uint64_t count) {
     return json_integer((json_int_t)mkv_min_u64(count, INT64_MAX));
 }
 
-/* I1. Of a key that is longer than what is known of it, the last character may be cut. */
+/* I1. Of a key that is longer than what is known of it, the last character may be cut. A NUL is no
+ * text: many readers of JSON refuse it, or end there. */
 static json_t *key_json(const uint8_t *key, uint32_t key_bytes, uint32_t known_max) {
     const uint32_t known = (uint32_t)mkv_min_u64(key_bytes, known_max);
     static const char mark[] = "hex:";
-    const bool looks_like_hex = known >= sizeof mark - 1 && memcmp(key, mark, sizeof mark - 1) == 0;
+    const bool is_hex = (known >= sizeof mark - 1 && memcmp(key, mark, sizeof mark - 1) == 0) ||
+                        memchr(key, '\0', known) != NULL;
     const uint32_t cut_max = known < key_bytes ? 3 : 0;
-    for (uint32_t cut = 0; cut <= cut_max && cut <= known && !looks_like_hex; cut++) {
+    for (uint32_t cut = 0; cut <= cut_max && cut <= known && !is_hex; cut++) {
         json_t *text = json_stringn((const char *)key, known - cut);
         if (text != NULL) {
             return text;

@@ -209,11 +209,11 @@ static void *run(void *context) {
             goes_on =
                 deliver(otlp, count) &&
                 monotonic_ns() < atomic_load_explicit(&otlp->give_up_ns, memory_order_relaxed);
-            atomic_store_explicit(&otlp->batch_spans, 0, memory_order_relaxed);
+            atomic_store_explicit(&otlp->batch_spans, 0, memory_order_release);
         }
     }
     drop_rest(otlp);
-    atomic_store_explicit(&otlp->batch_spans, 0, memory_order_relaxed);
+    atomic_store_explicit(&otlp->batch_spans, 0, memory_order_release);
     return NULL;
 }
 
@@ -309,15 +309,16 @@ void mkv_otlp_stop(struct mkv_otlp *otlp, struct mkv_otlp_counts *counts) {
 }
 
 void mkv_otlp_counts(struct mkv_otlp *otlp, struct mkv_otlp_counts *counts) {
-    *counts = (struct mkv_otlp_counts){
-        .exported = atomic_load_explicit(&otlp->exported, memory_order_relaxed),
-        .dropped = atomic_load_explicit(&otlp->lost, memory_order_relaxed),
-        .waiting = atomic_load_explicit(&otlp->batch_spans, memory_order_relaxed),
-    };
+    *counts = (struct mkv_otlp_counts){0};
+    /* Along the way of a span, so that one that moves on meanwhile is seen twice and never missed:
+     * from its ring into the batch, and from there to those that are exported or lost. */
     for (uint32_t i = 0; i < otlp->options.producer_count; i++) {
         const struct ring *ring = &otlp->rings[i];
-        const uint64_t taken = atomic_load_explicit(&ring->taken, memory_order_relaxed);
+        const uint64_t taken = atomic_load_explicit(&ring->taken, memory_order_acquire);
         counts->dropped += atomic_load_explicit(&ring->dropped, memory_order_relaxed);
         counts->waiting += atomic_load_explicit(&ring->committed, memory_order_relaxed) - taken;
     }
+    counts->waiting += atomic_load_explicit(&otlp->batch_spans, memory_order_acquire);
+    counts->exported = atomic_load_explicit(&otlp->exported, memory_order_relaxed);
+    counts->dropped += atomic_load_explicit(&otlp->lost, memory_order_relaxed);
 }

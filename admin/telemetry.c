@@ -16,6 +16,7 @@
 
 struct mkv_telemetry {
     struct mkv_queue *queue;
+    uint32_t queue_max;
     atomic_uint_fast64_t dropped;
     atomic_bool reopen_wanted;
     atomic_bool ended;
@@ -39,9 +40,15 @@ static uint64_t now_ns(void) {
 
 /* ---- the thread ------------------------------------------------------------------------------ */
 
+/* Gives away as much as the queue holds, and no more: requests that go on and on must not keep
+ * the thread from its files and from saying what was dropped. */
 static void drain(struct mkv_telemetry *telemetry) {
     const struct mkv_telemetry_event *event;
-    while ((event = mkv_queue_next(telemetry->queue)) != NULL) {
+    for (uint32_t taken = 0; taken < telemetry->queue_max; taken++) {
+        event = mkv_queue_next(telemetry->queue);
+        if (event == NULL) {
+            return;
+        }
         for (uint32_t i = 0; i < telemetry->processor_count; i++) {
             mkv_telemetry_processor_take(telemetry->processors[i], event);
         }
@@ -125,6 +132,7 @@ static bool thread_start(struct mkv_telemetry *telemetry) {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF); /* of a profiler, which asks each thread where it is */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     const int result = pthread_create(&telemetry->thread, NULL, telemetry_thread, telemetry);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -141,6 +149,7 @@ struct mkv_telemetry *mkv_telemetry_create(const struct mkv_telemetry_options *o
     }
     telemetry->warn = options->warn;
     telemetry->context = options->context;
+    telemetry->queue_max = options->queue_max;
     telemetry->queue = mkv_queue_create(options->queue_max, sizeof(struct mkv_telemetry_event));
     bool made = telemetry->queue != NULL;
     for (uint32_t i = 0; made && i < options->processor_count; i++) {

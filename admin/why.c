@@ -19,16 +19,16 @@ struct reason {
 };
 
 static const struct reason reasons[MKV_MISS_COUNT] = {
-    [MKV_MISS_UNKNOWN] = {"nobody stored it under this tenant, or it left so long ago that the "
-                          "drive does not remember",
+    [MKV_MISS_UNKNOWN] = {"nobody stored it under this tenant, a client deleted it, or it left so "
+                          "long ago that the drive does not remember",
                           "compare what clients ask for with what is stored: memkv admin clients, "
                           "memkv admin prefixes; unequal beginnings are most often an unset "
-                          "PYTHONHASHSEED, another model name or another tenant"},
+                          "PYTHONHASHSEED, another model name or another tenant. memkv admin audit "
+                          "export tells who deleted keys"},
     [MKV_MISS_EVICTED] = {"it was evicted: a put needed the room, and it was worth least",
                           "add drives, give other tenants quotas, or pin what must stay"},
     [MKV_MISS_EXPIRED] = {"its time was over", "store it with a later expiry, or none"},
-    [MKV_MISS_DELETED] = {"a client deleted it, or its tenant was dropped",
-                          "see memkv admin audit export for who did"},
+    [MKV_MISS_DELETED] = {"its tenant was dropped", "see memkv admin audit export for who did it"},
     [MKV_MISS_DEADLINE] = {"the drive did not answer in time", "see memkv admin slow"},
     [MKV_MISS_IO_ERROR] = {"the drive failed to read it", "see dmesg and the drive's health"},
     [MKV_MISS_CHECKSUM] = {"its content was damaged, and it was dropped",

@@ -32,7 +32,7 @@ struct operation {
     bool decided;
     enum mkv_io_result decision;
     uint64_t submitted_ns;
-    uint64_t issued_ns; /* to the kernel */
+    uint64_t issued_ns; /* to the kernel, the first time; 0 until that has come back */
     struct operation *next_free;
 };
 
@@ -145,19 +145,18 @@ static void operation_decide(struct operation *operation, enum mkv_io_result dec
 
 /* Takes an operation from the pool for an effect and gives it to the ring. */
 static void operation_start(struct drive_uring *drive, const struct mkv_effect *effect,
-                            uint64_t submitted_ns, uint64_t now_ns) {
+                            uint64_t submitted_ns) {
     struct operation *operation = drive->free_operations;
     MKV_ASSERT(operation != NULL);
     drive->free_operations = operation->next_free;
     *operation = (struct operation){
-        .completion = {operation_done},
+        .completion = {.done = operation_done},
         .drive = drive,
         .op = effect->op,
         .kind = mkv_drive_operation_of(effect),
         .effect = effect->drive,
         .place = MKV_RING_NOT_REGISTERED,
         .submitted_ns = submitted_ns,
-        .issued_ns = now_ns,
     };
     if (operation->kind == MKV_DRIVE_OP_FLUSH) {
         if (!drive->media.flush_needed) {
@@ -189,10 +188,10 @@ static void operation_start(struct drive_uring *drive, const struct mkv_effect *
     operation_issue(operation);
 }
 
-static void start_waiting(struct drive_uring *drive, uint64_t now_ns) {
+static void start_waiting(struct drive_uring *drive) {
     while (drive->waiting_count > 0 && drive->free_operations != NULL) {
         const struct waiting *first = &drive->waiting[drive->waiting_head];
-        operation_start(drive, &first->effect, first->submitted_ns, now_ns);
+        operation_start(drive, &first->effect, first->submitted_ns);
         drive->waiting_head = (drive->waiting_head + 1) % drive->options.waiting_max;
         drive->waiting_count--;
         __atomic_store_n(&drive->base.counters.waiting, drive->waiting_count, __ATOMIC_RELAXED);
@@ -247,23 +246,24 @@ static void operation_done(struct mkv_ring_completion *completion, int32_t resul
     struct drive_uring *drive = operation->drive;
     struct mkv_drive_done done = {.op = operation->op};
     MKV_ASSERT((flags & IORING_CQE_F_MORE) == 0);
+    operation->issued_ns =
+        operation->issued_ns != 0 ? operation->issued_ns : completion->submitted_ns;
     if (!operation_finished(operation, result, &done.result)) {
         return;
     }
     struct operation finished = *operation;
     operation->next_free = drive->free_operations;
     drive->free_operations = operation;
-    const uint64_t ended_ns = mkv_clock_monotonic_ns();
-    start_waiting(drive, ended_ns);
-    struct mkv_drive_times times = {
-        .submitted_ns = finished.submitted_ns,
-        .device_ns = finished.decided ? 0 : ended_ns - finished.issued_ns,
-        .now_ns = ended_ns,
-    };
+    start_waiting(drive);
     if (done.result == MKV_IO_OK && finished.kind == MKV_DRIVE_OP_READ) {
         mkv_drive_finish_read(&finished.effect, finished.memory, drive->sums, &done);
-        times.now_ns = mkv_clock_monotonic_ns();
     }
+    const uint64_t device_ns = finished.completion.arrived_ns - finished.issued_ns;
+    const struct mkv_drive_times times = {
+        .submitted_ns = finished.submitted_ns,
+        .device_ns = finished.decided ? 0 : mkv_max_u64(device_ns, 1),
+        .now_ns = mkv_clock_monotonic_ns(),
+    };
     mkv_drive_count_completed(&drive->base, finished.kind, done.result, finished.bytes, &times);
     drive->base.complete(drive->base.complete_context, &done);
 }
@@ -311,7 +311,7 @@ static void drive_submit(struct mkv_drive *base, const struct mkv_effect *effect
         return;
     }
     if (drive->waiting_count == 0 && drive->free_operations != NULL) {
-        operation_start(drive, effect, now_ns, now_ns);
+        operation_start(drive, effect, now_ns);
         return;
     }
     MKV_ASSERT(drive->waiting_count < drive->options.waiting_max); /* I1 */

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "backends/clock.h"
 #include "backends/ring_refusal.h"
 
 #define ENTRIES_DEFAULT 512u
@@ -61,6 +62,10 @@ struct mkv_ring {
     uint32_t buffers_used;
     bool memlock_raised;
 
+    /* Of the entries that are prepared and not submitted, in order. */
+    uint32_t prepared_count;
+    struct mkv_ring_completion **prepared;
+
     struct mkv_ring_counters counters;
 };
 
@@ -103,6 +108,11 @@ static int setup_queues(struct mkv_ring *ring, uint32_t entries, uint32_t comple
                 (params.features & IORING_FEAT_EXT_ARG) == 0) {
                 io_uring_queue_exit(&ring->uring);
                 return EINVAL;
+            }
+            ring->prepared = calloc(params.sq_entries, sizeof(struct mkv_ring_completion *));
+            if (ring->prepared == NULL) {
+                io_uring_queue_exit(&ring->uring);
+                return ENOMEM;
             }
             return 0;
         }
@@ -170,6 +180,7 @@ bool mkv_ring_create(const struct mkv_ring_options *options, struct mkv_ring **r
     if (ring->wake_fd < 0) {
         int eventfd_error = errno;
         io_uring_queue_exit(&ring->uring);
+        free(ring->prepared);
         free(ring);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no eventfd to wake a shard: %s. Raise the limit of open files: "
@@ -201,6 +212,7 @@ void mkv_ring_destroy(struct mkv_ring *ring) {
         io_uring_free_probe(ring->probe);
     }
     free(ring->file_places);
+    free(ring->prepared);
     free(ring);
 }
 
@@ -219,11 +231,25 @@ static void start(struct mkv_ring *ring) {
     wake_arm(ring);
 }
 
+/* What is prepared goes to the kernel with the next system call; what that leaves, with another. */
+static void note_submitted(struct mkv_ring *ring) {
+    const uint64_t now_ns = ring->prepared_count > 0 ? mkv_clock_monotonic_ns() : 0;
+    for (uint32_t i = 0; i < ring->prepared_count; i++) {
+        if (ring->prepared[i] != NULL) {
+            ring->prepared[i]->submitted_ns = now_ns;
+        }
+    }
+}
+
 /* Counts what one system call handed over. The errors that remain after what the caller handles
  * are wrong use of the ring: another thread, a closed descriptor, a bad address. */
 static void account(struct mkv_ring *ring, unsigned ready_before, int result) {
     unsigned ready_after = io_uring_sq_ready(&ring->uring);
     MKV_ASSERT(ready_after <= ready_before);
+    MKV_ASSERT(ready_before == ring->prepared_count);
+    ring->prepared_count = ready_after;
+    memmove(ring->prepared, ring->prepared + (ready_before - ready_after),
+            ready_after * sizeof(struct mkv_ring_completion *));
     ring->counters.submitted += ready_before - ready_after;
     ring->counters.enters++;
     MKV_ASSERT(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
@@ -236,6 +262,7 @@ void mkv_ring_submit(struct mkv_ring *ring) {
     if (ready == 0) {
         return;
     }
+    note_submitted(ring);
     account(ring, ready, io_uring_submit(&ring->uring));
 }
 
@@ -247,6 +274,7 @@ static void make_room(struct mkv_ring *ring) {
             ring->counters.submit_stalls++;
         }
         unsigned ready = io_uring_sq_ready(&ring->uring);
+        note_submitted(ring);
         account(ring, ready, io_uring_submit_and_get_events(&ring->uring));
     }
 }
@@ -257,6 +285,8 @@ struct io_uring_sqe *mkv_ring_sqe(struct mkv_ring *ring, struct mkv_ring_complet
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
     MKV_ASSERT(sqe != NULL);
     io_uring_sqe_set_data(sqe, completion);
+    ring->prepared[ring->prepared_count] = completion;
+    ring->prepared_count++;
     return sqe;
 }
 
@@ -264,8 +294,15 @@ struct io_uring_sqe *mkv_ring_sqe(struct mkv_ring *ring, struct mkv_ring_complet
 
 static uint32_t dispatch(struct mkv_ring *ring) {
     uint32_t count = 0;
+    uint32_t seen = 0; /* of those that are there, at arrived_ns */
+    uint64_t arrived_ns = 0;
     ring->dispatching = true;
     while (count < MKV_RING_DISPATCH_MAX && io_uring_cq_ready(&ring->uring) > 0) {
+        if (seen == 0) {
+            seen = io_uring_cq_ready(&ring->uring);
+            arrived_ns = mkv_clock_monotonic_ns();
+        }
+        seen--;
         unsigned head;
         struct io_uring_cqe *cqe = NULL;
         io_uring_for_each_cqe(&ring->uring, head, cqe) {
@@ -280,6 +317,7 @@ static uint32_t dispatch(struct mkv_ring *ring) {
         ring->counters.completed++;
         count++;
         if (completion != NULL) {
+            completion->arrived_ns = arrived_ns;
             completion->done(completion, result, flags);
         }
     }
@@ -291,6 +329,7 @@ uint32_t mkv_ring_wait(struct mkv_ring *ring, uint64_t timeout_ns) {
     MKV_ASSERT(!ring->dispatching);
     start(ring);
     unsigned ready = io_uring_sq_ready(&ring->uring);
+    note_submitted(ring);
     int result;
     if (timeout_ns == 0) {
         result = io_uring_submit_and_get_events(&ring->uring);

@@ -37,6 +37,10 @@ struct mkv_ring;
 
 struct mkv_ring_completion {
     void (*done)(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
+    /* Set by the ring: when it handed the last entry to the kernel and, in the callback, when it
+     * saw the completion, which may have waited behind the callbacks of others since. */
+    uint64_t submitted_ns;
+    uint64_t arrived_ns;
 };
 
 /* A place that a caller could not get in the table of registered files or buffers. */

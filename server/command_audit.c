@@ -4,11 +4,13 @@
  * of a file.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "admin/audit_export.h"
 #include "admin/audit_verify.h"
@@ -17,6 +19,8 @@
 #include "server/exit_codes.h"
 
 #define PATH_BYTES 512u
+/* An export is for whoever may read the audit. */
+#define FILE_MODE 0600
 /* Pages of one node: more than any audit that fits on it. */
 #define PAGES_MAX 1000000u
 
@@ -36,7 +40,8 @@ static const char help_export[] =
     "                      2026-01-31T12:00:00Z (the first record)\n"
     "  --end TIME          the last moment, inclusive (the last record)\n"
     "  --format FORMAT     json, one record a line, or csv (json)\n"
-    "  --output FILE       where to write; it is made anew (standard output)\n"
+    "  --output FILE       where to write; it is made anew, for its owner alone\n"
+    "                      (standard output)\n"
     "  --file FILE         read this audit and the files rotated from it, not a node's\n"
     "  --json              as --format json\n";
 static const char help_export_behind[] =
@@ -98,6 +103,22 @@ static int write_page(struct export *export, const json_t *records) {
     return MKV_EXIT_CLIENT_DONE;
 }
 
+/* What to do behind a page: another one from there on, or, with *code, none. */
+static bool goes_on(bool complete, uint64_t from, uint64_t next, int *code) {
+    if (*code != MKV_EXIT_CLIENT_DONE || complete) {
+        return false;
+    }
+    if (next <= from) {
+        mkv_command_admin_complain("audit export: behind record %" PRIu64
+                                   " are more lines that are no records than a page holds; "
+                                   "see memkv admin audit verify",
+                                   from);
+        *code = MKV_EXIT_CLIENT_SERVER_ERROR;
+        return false;
+    }
+    return true;
+}
+
 static int export_file(struct export *export, uint64_t start_ms, uint64_t end_ms) {
     struct mkv_audit_export_options options = {
         .path = export->file, .start_ms = start_ms, .end_ms = end_ms, .sequence_end = UINT64_MAX};
@@ -108,9 +129,9 @@ static int export_file(struct export *export, uint64_t start_ms, uint64_t end_ms
             mkv_command_admin_complain("audit export: %s", error);
             return MKV_EXIT_CLIENT_SERVER_ERROR;
         }
-        const int code = write_page(export, page.records);
+        int code = write_page(export, page.records);
         json_decref(page.records);
-        if (code != MKV_EXIT_CLIENT_DONE || page.complete || page.next_sequence <= options.from) {
+        if (!goes_on(page.complete, options.from, page.next_sequence, &code)) {
             return code;
         }
         options.from = page.next_sequence;
@@ -135,12 +156,12 @@ static int export_node(struct export *export, const struct mkv_command_servers *
             mkv_view_answer_free(&answer);
             return failed;
         }
-        const int code = write_page(export, json_object_get(answer.object, "records"));
+        int code = write_page(export, json_object_get(answer.object, "records"));
         const bool complete = json_is_true(json_object_get(answer.object, "complete"));
         const uint64_t next =
             (uint64_t)json_integer_value(json_object_get(answer.object, "next_sequence"));
         mkv_view_answer_free(&answer);
-        if (code != MKV_EXIT_CLIENT_DONE || complete || next <= from) {
+        if (!goes_on(complete, from, next, &code)) {
             return code;
         }
         from = next;
@@ -171,6 +192,15 @@ static bool check_export(struct export *export, const struct mkv_command_line *l
     return true;
 }
 
+static FILE *make_file(const char *path) {
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    if (fd >= 0 && file == NULL) {
+        close(fd);
+    }
+    return file;
+}
+
 static int run_export(int argc, char **argv) {
     struct export export = {0};
     struct mkv_command_line line = {
@@ -194,7 +224,7 @@ static int run_export(int argc, char **argv) {
     if (!check_export(&export, &line, &start_ms, &end_ms)) {
         return MKV_EXIT_CLIENT_USAGE;
     }
-    export.out = export.output == NULL ? stdout : fopen(export.output, "we");
+    export.out = export.output == NULL ? stdout : make_file(export.output);
     if (export.out == NULL) {
         mkv_command_admin_complain("audit export: %s cannot be made: %s", export.output,
                                    strerror(errno));

@@ -10,6 +10,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@
 
 #define ROOT "memkv-diagnostics"
 #define NAME_BYTES 256u
+/* What it says of a node is for whoever may ask the node. */
+#define FILE_MODE 0600
 
 static const char help_diagnostics[] =
     "usage: memkv admin diagnostics --output FILE [OPTIONS]\n"
@@ -34,7 +37,7 @@ static const char help_diagnostics[] =
     "doctor finds in it. No payload and no secret is in it; names of keys, clients and tenants\n"
     "are. What cannot be had is listed in manifest.json, and the rest is there all the same.\n"
     "\n"
-    "  --output FILE       where to write; it must not exist\n"
+    "  --output FILE       where to write; it must not exist, and is for its owner alone\n"
     "  --json              what was written as JSON\n";
 static const char help_behind[] =
     "\n"
@@ -43,6 +46,7 @@ static const char help_behind[] =
 
 struct bundle {
     struct archive *archive;
+    int fd;
     const char *output;
     json_t *nodes; /* for the manifest */
     bool failed;
@@ -149,19 +153,19 @@ static bool open_bundle(struct bundle *bundle, const char *output) {
     bundle->now = time(NULL);
     bundle->nodes = json_array();
     bundle->archive = archive_write_new();
-    FILE *probe = fopen(output, "wxe"); /* what is there stays */
-    if (probe == NULL) {
+    bundle->fd = open(output, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, FILE_MODE);
+    if (bundle->fd < 0) { /* what is there stays */
         mkv_command_admin_complain("diagnostics: %s cannot be made: %s; name a new file", output,
                                    strerror(errno));
         return false;
     }
-    fclose(probe);
     if (bundle->archive == NULL || archive_write_add_filter_gzip(bundle->archive) != ARCHIVE_OK ||
         archive_write_set_format_pax_restricted(bundle->archive) != ARCHIVE_OK ||
-        archive_write_open_filename(bundle->archive, output) != ARCHIVE_OK) {
+        archive_write_open_fd(bundle->archive, bundle->fd) != ARCHIVE_OK) {
         mkv_command_admin_complain("diagnostics: %s cannot be written: %s", output,
                                    bundle->archive == NULL ? "no memory"
                                                            : archive_error_string(bundle->archive));
+        (void)unlink(output);
         return false;
     }
     return true;
@@ -201,7 +205,7 @@ int mkv_command_diagnostics(int argc, char **argv) {
         mkv_command_admin_complain("diagnostics needs --output FILE, like --output node.tar.gz");
         return MKV_EXIT_CLIENT_USAGE;
     }
-    struct bundle bundle = {0};
+    struct bundle bundle = {.fd = -1};
     if (!open_bundle(&bundle, output)) {
         exit_code = MKV_EXIT_CLIENT_SERVER_ERROR;
     } else {
@@ -217,6 +221,9 @@ int mkv_command_diagnostics(int argc, char **argv) {
         }
     }
     archive_write_free(bundle.archive);
+    if (bundle.fd >= 0) {
+        close(bundle.fd);
+    }
     json_decref(bundle.nodes);
     return mkv_view_finish(exit_code);
 }

@@ -38,8 +38,9 @@ struct mkv_log_output {
     char line[MKV_LOG_LINE_BYTES_MAX + 1];
 };
 
+/* A pipe that nobody reads is refused instead of waited for: nothing could end that. */
 static int file_open(const char *path) {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, FILE_MODE);
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, FILE_MODE);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------- */

@@ -2,8 +2,11 @@
 /*
  * The one program: it finds the command by its name and hands the rest of the command line to it.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/commands.h"
 #include "server/command_admin.h"
@@ -80,7 +83,24 @@ static int help(const char *name) {
     return command->run(2, arguments);
 }
 
+/* Fills the places of standard descriptors that whoever started us had closed. Else the first files
+ * that are opened get them, and lines of the log go to a drive. What is written to the output
+ * fails, as it would have; lines for nobody go nowhere. */
+static bool fill_descriptors(void) {
+    static const int modes[] = {
+        [STDIN_FILENO] = O_WRONLY, [STDOUT_FILENO] = O_RDONLY, [STDERR_FILENO] = O_RDWR};
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", modes[fd]) != fd) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int main(int argc, char **argv) {
+    if (!fill_descriptors()) {
+        return MKV_EXIT_DAEMON_UNAVAILABLE; /* there is nowhere to say it */
+    }
     if (argc < 2) {
         mkv_usage_print(usage, stderr);
         return MKV_EXIT_CLIENT_USAGE;

@@ -111,8 +111,11 @@ class Node:
     def thread_names(self):
         names = []
         for thread in os.listdir(f"/proc/{self.pid}/task"):
-            with open(f"/proc/{self.pid}/task/{thread}/comm", encoding="utf-8") as file:
-                names.append(file.read().strip())
+            try:
+                with open(f"/proc/{self.pid}/task/{thread}/comm", encoding="utf-8") as file:
+                    names.append(file.read().strip())
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has ended since
         return names
 
     @property

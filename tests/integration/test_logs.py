@@ -57,6 +57,21 @@ class LogTest(unittest.TestCase):
         return ["--config", self.path("memkv.yaml")]
 
 
+class DescriptorsTest(LogTest):
+    def test_start__standard_descriptors_closed__no_file_of_ours_takes_their_place(self):
+        program = self.path("closed")
+        with open(program, "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nexec {MEMKV} "$@" <&- >&- 2>&-\n')
+        os.chmod(program, 0o755)
+        config = self.config(f"log: {{level: debug, file: {self.path('memkv.log')}}}\n")
+        with Node(*config, program=program) as node:
+            wait_until(lambda: os.path.exists(self.path("memkv.log"))
+                       and "ready in " in self.read("memkv.log"), "ready")
+            links = [os.readlink(f"/proc/{node.pid}/fd/{number}") for number in range(3)]
+            self.assertEqual(links, ["/dev/null"] * 3)
+            self.assertEqual(node.terminate(), 0)
+
+
 class FormatTest(LogTest):
     def test_json__every_line__is_as_documented(self):
         with Node(*self.config("log: {level: trace}\n")) as node:

@@ -17,8 +17,9 @@ LONG = os.environ.get("MKV_LONG") == "1"
 MEMORY_MIB = 64
 EARLY_S = 10
 LATE_S = 600 if LONG else 60
-# What a process may have beside memory.max_size: program, libraries, stacks, rings, HTTP.
-BESIDE_MIB_MAX = 24
+# What a process may have beside memory.max_size: program, libraries, stacks, rings, HTTP, and what
+# is kept of latencies, hot keys, logs and the last ten minutes.
+BESIDE_MIB_MAX = 32
 # What may come late once, such as a page of the program that was not used before.
 GROWTH_KIB_MAX = 512
 SAMPLE_S = 0.5

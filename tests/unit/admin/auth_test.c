@@ -122,7 +122,9 @@ static int status_of(const struct fake_node *node, const struct mkv_admin_route 
                      const char *path, const char *header) {
     char whole[128];
     const bool prefix = path[strlen(path) - 1] == '/';
-    snprintf(whole, sizeof whole, "%s%s", path, prefix ? "x" : "");
+    /* A profile that is let through would run, and its signals cut short what is waited for. */
+    const bool profile = route->path == MKV_ADMIN_PATH_PROFILE;
+    snprintf(whole, sizeof whole, "%s%s", path, prefix ? "x" : profile ? "?seconds=none" : "");
     struct fake_reply reply = fake_request_with(node->port, first_method(route), whole, header);
     const int status = reply.status;
     if (status == 401) {

@@ -211,6 +211,31 @@ static void test_http__no_such_path__404_with_the_paths(void **state) {
     assert_int_equal(node->calls, 0);
 }
 
+/* What is behind a NUL is not seen, so such a path would be another one than was asked for. */
+static void test_http__a_nul_in_path_or_query__refused(void **state) {
+    struct fake_node *node = *state;
+    static const struct {
+        const char *method;
+        const char *path;
+    } requests[] = {
+        {"DELETE", "/v1/tenants/team-7%00x"},
+        {"GET", "/v1/live%00x"},
+        {"GET", "/v1/why?key=a%00b"},
+        {"GET", "/v1/status?a%00=b"},
+    };
+    node->drop_status = MKV_STATUS_OK;
+    for (size_t index = 0; index < sizeof requests / sizeof requests[0]; index++) {
+        struct fake_reply reply =
+            fake_request(node->port, requests[index].method, requests[index].path);
+        assert_int_equal(reply.status, 400);
+        assert_non_null(strstr(reply.body, "NUL (%00)"));
+        fake_reply_free(&reply);
+    }
+    assert_string_equal(node->dropped, "");
+    assert_int_equal(node->calls, 0);
+    expect(node, "/v1/live?text=%2500", 200, "ok");
+}
+
 static void test_http__other_methods__405_and_what_is_allowed(void **state) {
     struct fake_node *node = *state;
     static const char *const methods[] = {"POST",    "PUT",   "DELETE", "PATCH",
@@ -526,6 +551,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_http__delete_of_a_tenant__each_outcome_has_its_status,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_http__tenants__lists_all_of_them, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_http__a_nul_in_path_or_query__refused, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_http__other_methods__405_and_what_is_allowed, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_http__a_body_within_the_bound__ignored, setup,

@@ -33,12 +33,13 @@ static uint32_t hotkeys(void *context, struct mkv_admin_hotkey *out, uint32_t ma
         snprintf(out[i].tenant, sizeof out[i].tenant, "team-%u", i);
     }
     set_key(&out[0].hot, "llama/8b", 8);
-    if (max >= 4) {
+    if (max >= 5) {
         set_key(&out[1].hot, "\xff\x00\x10", 3);
         set_key(&out[2].hot, "hex:00", 6);
         set_key(&out[3].hot, euro, sizeof euro - 1); /* cut within the last character */
+        set_key(&out[4].hot, "a\0b", 3);
     }
-    return max < 4 ? max : 4;
+    return max < 5 ? max : 5;
 }
 
 static uint32_t slow(void *context, struct mkv_admin_slow *out, uint32_t max,
@@ -203,7 +204,7 @@ static void test_hotkeys__keys_of_all_kinds__text_or_hex(void **state) {
     assert_int_equal(number(body, "tracked"), 12345);
     assert_int_equal(number(body, "decays"), 6);
     const json_t *keys = json_object_get(body, "keys");
-    assert_int_equal(json_array_size(keys), 4);
+    assert_int_equal(json_array_size(keys), 5);
     assert_string_equal(text(at(keys, 0), "key"), "llama/8b");
     assert_string_equal(text(at(keys, 0), "tenant"), "team-0");
     assert_int_equal(number(at(keys, 1), "count"), 99);
@@ -212,6 +213,7 @@ static void test_hotkeys__keys_of_all_kinds__text_or_hex(void **state) {
     assert_string_equal(text(at(keys, 2), "key"), "hex:6865783a3030");
     assert_int_equal(strlen(text(at(keys, 3), "key")), 126);
     assert_int_equal(number(at(keys, 3), "key_bytes"), 134);
+    assert_string_equal(text(at(keys, 4), "key"), "hex:610062");
     json_decref(body);
     body = ask(mkv_endpoint_hotkeys, 200, "k", "1");
     assert_int_equal(json_array_size(json_object_get(body, "keys")), 1);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define THREADS 3u
@@ -132,6 +133,41 @@ static void test_reserve__queue_full__drops_the_newest_and_warns_once(void **sta
     sem_destroy(&gate);
 }
 
+static void write_slowly(void *context, enum mkv_telemetry_log_level level, const char *line) {
+    (void)context;
+    (void)level;
+    (void)line;
+    usleep(1000);
+}
+
+/* The queue is full all the time, and yet the thread gets to what else it has to do. */
+static void test_reserve__queue_full_for_long__warns_meanwhile(void **state) {
+    (void)state;
+    struct taker taker = {0};
+    const struct mkv_telemetry_processor_spec spec = {0};
+    const struct mkv_telemetry_options options = {
+        .queue_max = 100,
+        .processor_count = 1,
+        .processors = &spec,
+        .log = {.context = &taker, .wants = wants, .write = write_slowly},
+        .warn = warn,
+        .context = &taker,
+    };
+    struct mkv_telemetry *telemetry = mkv_telemetry_create(&options);
+    assert_non_null(telemetry);
+    const time_t deadline = time(NULL) + 20;
+    uint64_t serial = 0;
+    while (atomic_load(&taker.warnings) == 0 && time(NULL) < deadline) {
+        while (tell(telemetry, serial + 1)) {
+            serial++;
+        }
+        usleep(100);
+    }
+    const unsigned warnings = atomic_load(&taker.warnings);
+    mkv_telemetry_destroy(telemetry);
+    assert_true(warnings > 0);
+}
+
 static void test_processors__one_fails__the_other_gets_all(void **state) {
     (void)state;
     struct taker taker = {0};
@@ -195,6 +231,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_destroy__events_queued__all_were_given),
         cmocka_unit_test(test_reserve__queue_full__drops_the_newest_and_warns_once),
+        cmocka_unit_test(test_reserve__queue_full_for_long__warns_meanwhile),
         cmocka_unit_test(test_processors__one_fails__the_other_gets_all),
         cmocka_unit_test(test_threads__many_events__each_is_given_or_dropped),
     };

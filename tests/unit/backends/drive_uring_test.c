@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backends/clock.h"
 #include "backends/drive_uring.h"
 #include "tests/unit/backends/drive_conformance.h"
 #include "tests/unit/backends/loop_device.h"
@@ -263,6 +264,27 @@ static void test_drive_uring__more_than_the_depth__waits_in_order(void **state) 
     assert_int_equal(fixture->target.meta[0], 0x14);
 }
 
+/* The shard has much to do between what it asks for and when it hands that to the kernel. */
+static void test_drive_uring__handed_over_late__is_no_time_in_the_device(void **state) {
+    struct fixture *fixture = *state;
+    struct mkv_drive *drive = fixture->target.drive;
+    const struct mkv_histogram *device = &drive->counters.operations[MKV_DRIVE_OP_WRITE].device;
+    const uint64_t before_ns = device->sum;
+    struct mkv_effect write = effect_of(MKV_EFFECT_DRIVE_WRITE, 0, 1);
+    enum mkv_io_result result = MKV_IO_GONE;
+    drive->complete = note_result;
+    drive->complete_context = &result;
+    mkv_drive_submit(drive, &write);
+    usleep(50000);
+    const uint64_t wait_ns = mkv_clock_monotonic_ns();
+    for (uint32_t i = 0; i < POLLS_MAX && mkv_drive_in_flight(drive) > 0; i++) {
+        mkv_ring_wait(fixture->ring, POLL_NS);
+    }
+    assert_int_equal(result, MKV_IO_OK);
+    assert_true(device->sum - before_ns > 0);
+    assert_true(device->sum - before_ns <= mkv_clock_monotonic_ns() - wait_ns);
+}
+
 static void test_drive_uring__no_volatile_cache__flush_is_skipped(void **state) {
     struct fixture *fixture = *state;
     struct mkv_drive_counters before = fixture->target.drive->counters;
@@ -390,6 +412,7 @@ int main(void) {
         cmocka_unit_test(test_drive_uring__file__flush_is_not_skipped),
         cmocka_unit_test(test_drive_uring__trimmed__room_is_given_back),
         cmocka_unit_test(test_drive_uring__written_and_flushed__is_in_the_file),
+        cmocka_unit_test(test_drive_uring__handed_over_late__is_no_time_in_the_device),
         cmocka_unit_test(test_drive_uring__short_read__is_continued),
         cmocka_unit_test(test_drive_uring__write_cut_short__is_continued_then_device_error),
         cmocka_unit_test(test_drive_uring__file_shrunk__read_is_device_error),

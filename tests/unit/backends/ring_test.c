@@ -48,7 +48,7 @@ static void probe_done(struct mkv_ring_completion *completion, int32_t result, u
 }
 
 static struct probe probe_make(struct mkv_ring *ring) {
-    return (struct probe){.completion = {probe_done}, .ring = ring, .result = INT32_MIN};
+    return (struct probe){.completion = {.done = probe_done}, .ring = ring, .result = INT32_MIN};
 }
 
 static void count_woken(void *context) {
@@ -95,6 +95,57 @@ static void test_ring__nop__calls_back_in_wait_only(void **state) {
     assert_int_equal(mkv_ring_wait(fixture->ring, WAIT_NS), 1);
     assert_int_equal(probe.count, 1);
     assert_int_equal(probe.result, 0);
+}
+
+/* The two are done at once; the callback of the first takes long. */
+struct slow_probe {
+    struct probe probe;
+    uint64_t began_ns;
+};
+
+static void slow_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    struct slow_probe *slow = (struct slow_probe *)completion;
+    slow->began_ns = mkv_clock_monotonic_ns();
+    usleep(2000);
+    probe_done(completion, result, flags);
+}
+
+static void test_ring__callback_takes_long__is_not_in_the_next_ones_time(void **state) {
+    struct fixture *fixture = *state;
+    struct slow_probe slow[2] = {{.probe = probe_make(fixture->ring)},
+                                 {.probe = probe_make(fixture->ring)}};
+    for (uint32_t i = 0; i < 2; i++) {
+        slow[i].probe.completion.done = slow_done;
+        io_uring_prep_nop(mkv_ring_sqe(fixture->ring, &slow[i].probe.completion));
+    }
+    usleep(2000);
+    const uint64_t wait_ns = mkv_clock_monotonic_ns();
+    while (slow[0].probe.count + slow[1].probe.count < 2) {
+        assert_true(mkv_ring_wait(fixture->ring, WAIT_NS) > 0);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct mkv_ring_completion *completion = &slow[i].probe.completion;
+        assert_true(completion->submitted_ns >= wait_ns); /* not when it was prepared */
+        assert_true(completion->arrived_ns >= completion->submitted_ns);
+        assert_true(completion->arrived_ns <= slow[0].began_ns);
+    }
+}
+
+/* The first of more entries than the queue has places is handed over while others are prepared. */
+static void test_ring__entries_submitted_to_make_room__each_has_its_time(void **state) {
+    struct fixture *fixture = *state;
+    struct probe probes[2 * ENTRIES];
+    for (uint32_t i = 0; i < 2 * ENTRIES; i++) {
+        probes[i] = probe_make(fixture->ring);
+        io_uring_prep_nop(mkv_ring_sqe(fixture->ring, &probes[i].completion));
+    }
+    const uint64_t wait_ns = mkv_clock_monotonic_ns();
+    while (probes[2 * ENTRIES - 1].count == 0) {
+        assert_true(mkv_ring_wait(fixture->ring, WAIT_NS) > 0);
+    }
+    assert_true(probes[0].completion.submitted_ns < wait_ns);
+    assert_true(probes[0].completion.submitted_ns > 0);
+    assert_true(probes[2 * ENTRIES - 1].completion.submitted_ns >= wait_ns);
 }
 
 static void test_ring__more_entries_than_the_queue__all_complete(void **state) {
@@ -403,6 +454,8 @@ static void test_ring__refused_by_seccomp__error_names_it(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         RING_TEST(test_ring__nop__calls_back_in_wait_only),
+        RING_TEST(test_ring__callback_takes_long__is_not_in_the_next_ones_time),
+        RING_TEST(test_ring__entries_submitted_to_make_room__each_has_its_time),
         RING_TEST(test_ring__more_entries_than_the_queue__all_complete),
         RING_TEST(test_ring__many_completions__one_wait_is_bounded),
         cmocka_unit_test(test_ring__completion_queue_full__nothing_is_lost),

@@ -247,6 +247,27 @@ static void test_file__cannot_be_opened__says_why(void **state) {
     close(null_fd);
 }
 
+/* Opening a pipe waits for a reader, which would keep a start from being stopped. */
+static void test_file__a_pipe_without_a_reader__refused_at_once(void **state) {
+    (void)state;
+    char directory[] = "/tmp/memkv-log-XXXXXX";
+    char path[64];
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/pipe", directory);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    const int fd = open("/dev/null", O_WRONLY);
+    assert_true(fd >= 0);
+    struct mkv_log *log = mkv_log_create(fd, MKV_CONFIG_LOG_INFO, MKV_CONFIG_LOG_TEXT);
+    assert_non_null(log);
+    alarm(30); /* ends a test that waits */
+    assert_int_equal(mkv_log_file(log, path), ENXIO);
+    alarm(0);
+    mkv_log_destroy(log);
+    close(fd);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
 static void test_filter_set__at_run_time__takes_hold(void **state) {
     (void)state;
     int ends[2];
@@ -353,6 +374,7 @@ int main(void) {
         cmocka_unit_test(test_write__many_threads__lines_stay_whole),
         cmocka_unit_test(test_reopen__file_renamed__lines_go_to_the_new_one),
         cmocka_unit_test(test_file__cannot_be_opened__says_why),
+        cmocka_unit_test(test_file__a_pipe_without_a_reader__refused_at_once),
         cmocka_unit_test(test_filter_set__at_run_time__takes_hold),
         cmocka_unit_test(test_periodic__set__is_called_until_it_is_not),
     };
