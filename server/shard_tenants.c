@@ -183,7 +183,9 @@ void mkv_shard_tenants_collect(const struct mkv_shard *shard, struct mkv_shard_s
         memcpy(target->name, entry->name, entry->name_bytes);
     }
     for (uint32_t index = 0; index < shard->volume_count; index++) {
-        if ((names->serving >> index & 1) != 0) {
+        /* A drive that was lost has counted, and counters never go back. */
+        if ((names->serving >> index & 1) != 0 ||
+            stats->volumes[index].volume.state == MKV_VOLUME_FAILED) {
             collect_volume(shard, index, places, stats);
         }
     }

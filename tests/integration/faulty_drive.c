@@ -33,7 +33,7 @@
 struct row {
     uint32_t fail[MKV_DRIVE_OP_COUNT];     /* enum mkv_io_result; 0: none */
     uint32_t delay_ms[MKV_DRIVE_OP_COUNT]; /* before io_uring gets it */
-    uint32_t stall;                        /* operations are held until it is 0 again */
+    uint32_t stall;                        /* these (by bit) are held until theirs is 0 again */
     uint32_t hang;                         /* the shard's thread stops until it is 0 again */
     uint32_t reserved[6];
 };
@@ -44,7 +44,7 @@ struct faulty {
     struct mkv_drive *inner;
     struct mkv_ring *ring;
     const volatile struct row *row;
-    uint32_t held; /* operations that io_uring does not have yet */
+    uint32_t held[MKV_DRIVE_OP_COUNT]; /* operations that io_uring does not have yet */
 };
 
 struct held {
@@ -53,10 +53,23 @@ struct held {
     struct mkv_effect effect;
     struct __kernel_timespec wait;
     uint64_t delay_ns;
+    uint32_t fault; /* as it was when the operation came */
 };
 
 static uint32_t fault_of(const struct faulty *faulty, const struct mkv_effect *effect) {
     return faulty->row->fail[mkv_drive_operation_of(effect)];
+}
+
+static bool is_stalled(const struct faulty *faulty, const struct mkv_effect *effect) {
+    return ((faulty->row->stall >> mkv_drive_operation_of(effect)) & 1u) != 0;
+}
+
+/* What is held has been submitted, as far as the shard can tell. */
+static void show_counters(struct faulty *faulty) {
+    faulty->drive.counters = faulty->inner->counters;
+    for (uint32_t operation = 0; operation < MKV_DRIVE_OP_COUNT; operation++) {
+        faulty->drive.counters.operations[operation].submitted += faulty->held[operation];
+    }
 }
 
 static void arm(struct held *held, uint64_t wait_ns) {
@@ -68,7 +81,7 @@ static void arm(struct held *held, uint64_t wait_ns) {
 
 static void on_inner_done(void *context, const struct mkv_drive_done *done) {
     struct faulty *faulty = context;
-    faulty->drive.counters = faulty->inner->counters;
+    show_counters(faulty);
     faulty->drive.complete(faulty->drive.complete_context, done);
 }
 
@@ -79,7 +92,7 @@ static void fail(struct faulty *faulty, const struct held *held, enum mkv_io_res
     counters->submitted++;
     counters->completed++;
     counters->results[result]++;
-    faulty->drive.counters = faulty->inner->counters;
+    show_counters(faulty);
     faulty->drive.complete(faulty->drive.complete_context, &done);
 }
 
@@ -88,22 +101,22 @@ static void on_timeout(struct mkv_ring_completion *completion, int32_t result, u
     struct faulty *faulty = held->faulty;
     (void)result;
     (void)flags;
-    if (faulty->row->stall != 0) {
+    if (is_stalled(faulty, &held->effect)) {
         arm(held, LOOK_AGAIN_NS);
         return;
     }
-    faulty->held--;
+    const enum mkv_drive_operation operation = mkv_drive_operation_of(&held->effect);
+    faulty->held[operation]--;
     if (held->delay_ns > 0) {
         /* As if the medium had taken so long. */
-        const enum mkv_drive_operation operation = mkv_drive_operation_of(&held->effect);
         mkv_histogram_record_ns(&faulty->inner->counters.operations[operation].device,
                                 held->delay_ns);
     }
-    const uint32_t fault = fault_of(faulty, &held->effect);
-    if (fault != 0) {
-        fail(faulty, held, (enum mkv_io_result)fault);
+    if (held->fault != 0) {
+        fail(faulty, held, (enum mkv_io_result)held->fault);
     } else {
         mkv_drive_submit(faulty->inner, &held->effect);
+        show_counters(faulty);
     }
     free(held);
 }
@@ -114,10 +127,11 @@ static void faulty_submit(struct mkv_drive *drive, const struct mkv_effect *effe
     while (faulty->row->hang != 0) {
         (void)nanosleep(&look_again, NULL);
     }
-    const uint64_t delay_ns =
-        (uint64_t)faulty->row->delay_ms[mkv_drive_operation_of(effect)] * 1000000ull;
-    if (delay_ns == 0 && faulty->row->stall == 0 && fault_of(faulty, effect) == 0) {
+    const enum mkv_drive_operation operation = mkv_drive_operation_of(effect);
+    const uint64_t delay_ns = (uint64_t)faulty->row->delay_ms[operation] * 1000000ull;
+    if (delay_ns == 0 && !is_stalled(faulty, effect) && fault_of(faulty, effect) == 0) {
         mkv_drive_submit(faulty->inner, effect);
+        show_counters(faulty);
         return;
     }
     struct held *held = calloc(1, sizeof *held);
@@ -126,18 +140,24 @@ static void faulty_submit(struct mkv_drive *drive, const struct mkv_effect *effe
     held->faulty = faulty;
     held->effect = *effect;
     held->delay_ns = delay_ns;
-    faulty->held++;
+    held->fault = fault_of(faulty, effect);
+    faulty->held[operation]++;
+    show_counters(faulty);
     arm(held, delay_ns > 0 ? delay_ns : 1);
 }
 
 static uint32_t faulty_in_flight(const struct mkv_drive *drive) {
     const struct faulty *faulty = (const struct faulty *)drive;
-    return faulty->held + mkv_drive_in_flight(faulty->inner);
+    uint32_t held = 0;
+    for (uint32_t operation = 0; operation < MKV_DRIVE_OP_COUNT; operation++) {
+        held += faulty->held[operation];
+    }
+    return held + mkv_drive_in_flight(faulty->inner);
 }
 
 static void faulty_close(struct mkv_drive *drive) {
     struct faulty *faulty = (struct faulty *)drive;
-    MKV_ASSERT(faulty->held == 0);
+    MKV_ASSERT(faulty_in_flight(drive) == 0);
     mkv_drive_close(faulty->inner);
     free(faulty);
 }

@@ -4,58 +4,19 @@
 memkv with drives that do so when a test writes it into a file."""
 
 import json
-import mmap
 import os
 import signal
-import struct
 import subprocess
 import tempfile
 import threading
 import time
 import unittest
 
-from node import BUILD, MEMKV, Node, environment
+from faults import FAULTY, Faults
+from node import MEMKV, Node, environment
 
-FAULTY = os.path.join(BUILD, "tests", "integration", "memkv-faulty")
-ROW_BYTES = 64
-OPERATIONS = ("read", "write", "flush", "trim")
-IO_DEVICE = 2
 WAIT_S_MAX = 90
 KEY_BYTES = 70_000
-
-
-class Faults:
-    """The rows that the drives of memkv-faulty look at before each operation."""
-
-    def __init__(self, path):
-        with open(path, "wb") as file:
-            file.truncate(64 * ROW_BYTES)
-        self._file = open(path, "r+b")
-        self._map = mmap.mmap(self._file.fileno(), 64 * ROW_BYTES)
-
-    def close(self):
-        self._map.close()
-        self._file.close()
-
-    def _set(self, drive, word, value):
-        struct.pack_into("<I", self._map, drive * ROW_BYTES + word * 4, value)
-
-    def fail(self, drive, *operations):
-        for name in operations:
-            self._set(drive, OPERATIONS.index(name), IO_DEVICE)
-
-    def delay(self, drive, milliseconds, *operations):
-        for name in operations:
-            self._set(drive, 4 + OPERATIONS.index(name), milliseconds)
-
-    def stall(self, drive, on=True):
-        self._set(drive, 8, int(on))
-
-    def hang(self, drive, on=True):
-        self._set(drive, 9, int(on))
-
-    def heal(self):
-        self._map[:] = bytes(64 * ROW_BYTES)
 
 
 class DriveFaultsTest(unittest.TestCase):
@@ -190,7 +151,7 @@ class DriveFaultsTest(unittest.TestCase):
         status, body = node.http("/v1/health")
         self.assertEqual((status, json.loads(body)["status"]), (200, "recovering"))
         self.assertEqual(node.admin("status", "--check").returncode, 1)
-        self.faults.stall(1, False)
+        self.faults.stall(1, on=False)
         self.await_answer(node, "/v1/ready", 200)
         self.assertEqual(node.command("exists", "kept").returncode, 0)
         self.assertEqual(node.terminate(), 0)
@@ -225,7 +186,7 @@ class DriveFaultsTest(unittest.TestCase):
         self.await_it("the warning", lambda: ("DRIVE_STALLED", "d01") in self.codes(node))
         self.assertEqual(self.metric(node, 'memkv_warning{code="DRIVE_STALLED"}'), 1)
         self.assertEqual(node.http("/v1/live"), (200, "ok"))
-        self.faults.stall(1, False)
+        self.faults.stall(1, on=False)
         self.await_it("the end of the warning",
                       lambda: ("DRIVE_STALLED", "d01") not in self.codes(node))
         for client in clients:

@@ -15,6 +15,7 @@ import time
 import unittest
 
 import libmemkv as lib
+import workload_drives
 from collector import Collector
 from workload import BLOCK, FAMILIES, MIB, WAIT_S_MAX, Workload
 
@@ -31,27 +32,9 @@ STILL = {
     "memkv_admission_rejected_keys_total": "there is no admission policy",
     "memkv_auth_sessions": "connections bring no key",
 }
-# Families that other tests move, and that may move here or not.
-FAILURE = "moved by the tests of drives that fail"
-ELSEWHERE = {
-    "memkv_device_io_errors_total": FAILURE,
-    "memkv_device_slow": FAILURE,
-    "memkv_transport_transitions_total": FAILURE,
-    "memkv_trim_errors_total": FAILURE,
-    "memkv_trim_extents_total": "not every file system punches holes",
-    "memkv_trim_bytes_total": "not every file system punches holes",
-    "memkv_trim_latency_us": "not every file system punches holes",
-    "memkv_trim_pending": "it is over before somebody looks",
-    "memkv_dirty_queue_depth": "it is over before somebody looks",
-    "memkv_device_io_in_flight": "it is over before somebody looks",
-    "memkv_journal_pending_entries": "it is over before somebody looks",
-    "memkv_directory_lag": "it is over before somebody looks",
-    "memkv_scrub_progress_ratio": "a pass is over before somebody looks",
-    "memkv_recovery_replayed_entries": "none where a checkpoint came just before the kill",
-}
 
 
-class MetricsTest(Workload):
+class MetricsTest(workload_drives.DriveSteps):
     """What clients, operators and restarts move."""
 
     # ---- puts, gets and their like ---------------------------------------------------------------
@@ -391,48 +374,6 @@ class MetricsTest(Workload):
         self.assertEqual(self.before.family("memkv_tenant_evictions_caused_total"),
                          self.before["memkv_l2_evicted_keys_total"])
 
-    def test_full_store_without_eviction__no_space__counted_once(self):
-        try:
-            self.start(store_mib=32, storage=self.full)
-            trims = True
-        except AssertionError as error:
-            if "punch holes" not in str(error):
-                raise
-            self.start(store_mib=32, storage=self.full.replace("trim: on", "trim: off"))
-            trims = False
-        client = self.client()
-        value = os.urandom(BLOCK - 4096)
-        puts = 0
-        while client.put(b"%d" % puts, value) == lib.OK:
-            puts += 1
-            self.assertLess(puts, 64)
-        self.step("a store that is full", commands_total={"put": puts + 1},
-                  requests_total={"put,ok": puts, "put,no_space": 1},
-                  shard_commands_total=puts + 1, no_space_total=1,
-                  bytes_in_total=puts * len(value), tenant_bytes_total=puts * len(value),
-                  write_total=puts, write_bytes_total=puts * len(value),
-                  tenant_writes_total=puts, l1_write_requests_total=puts + 1,
-                  l1_write_reserved_keys_total=puts, l1_written_keys_total=puts,
-                  l1_write_failed_keys_total={"no_space": 1}, l2_stored_keys_total=puts,
-                  blocks_total=puts, hotkey_tracked_total=puts + 1,
-                  blocks_offloaded_total=puts, persist_us=puts, allocate_duration_us=puts)
-        self.eventually("the scrubber reads", "memkv_scrub_slots_total", puts)
-        self.assertEqual(client.delete(*(b"%d" % number for number in range(puts))),
-                         [lib.OK] * puts)
-        self.step("a DELETE of all", commands_total={"delete": 1}, delete_total=1,
-                  requests_total={"delete,ok": 1}, shard_commands_total=1, blocks_total=-puts,
-                  device_slots_used=-puts)
-        if not trims:
-            return
-        # A drive that has nothing else to do forgets what no block needs.
-        self.eventually("the drive trims", "memkv_trim_extents_total", 1)
-        self.eventually("no trim is left", "memkv_trim_pending", 0, at_most=True)
-        now = self.settled()
-        self.assertEqual(now.family("memkv_trim_bytes_total"),
-                         now.of("memkv_device_io_bytes_total", op="trim"))
-
-    full = "  eviction: off\n  scrub_rate: 1GiB\n  trim: on\n"
-
     def test_no_memory__puts_wait__until_their_deadline(self):
         self.start(memory_mib=64)
         release = threading.Event()
@@ -593,7 +534,7 @@ class MetricsTest(Workload):
         if Workload.ended != others:
             self.skipTest("not all other tests of this file have run before")
         self.assertEqual(set(STILL) & Workload.moved, set(), "these move now")
-        self.assertEqual(set(FAMILIES) - Workload.moved - set(STILL) - set(ELSEWHERE), set(),
+        self.assertEqual(set(FAMILIES) - Workload.moved - set(STILL) - Workload.excused, set(),
                          "these have not moved")
 
 
