@@ -40,7 +40,8 @@ struct mkv_admin_http {
     bool profiles_anywhere;
     bool metrics_off;
     struct mkv_later *later;
-    pthread_mutex_t mutex; /* of all that follows, and of calling the provider */
+    pthread_mutex_t waits_mutex; /* of handlers that wait; alone */
+    pthread_mutex_t mutex;       /* of all that follows, and of all other handlers */
     struct mkv_admin_snapshot *snapshot;
     struct mkv_admin_counters counters;
 };
@@ -180,9 +181,12 @@ static struct mkv_admin_reply refuse_peer(struct mkv_admin_http *http,
                             mkv_admin_roles[role]);
 }
 
+/* The reply, or the route of a handler that waits, which is called without the mutex. */
 static struct mkv_admin_reply make_reply(const struct listener *listener,
-                                         struct mkv_admin_request *request) {
+                                         struct mkv_admin_request *request,
+                                         const struct mkv_admin_route **waiting) {
     struct mkv_admin_http *http = listener->http;
+    *waiting = NULL;
     const enum mkv_admin_path path = mkv_admin_path_find(request->path, &request->rest);
     const struct mkv_admin_route *route = mkv_admin_route_find(path, request->method);
     http->counters.requests_total[path]++;
@@ -198,10 +202,14 @@ static struct mkv_admin_reply make_reply(const struct listener *listener,
     if (request->peer.role < route->role) {
         return refuse_peer(http, request, route->role);
     }
-    request->counters = &http->counters;
-    request->snapshot = http->snapshot;
     request->later = http->later;
     request->profiles_anywhere = http->profiles_anywhere;
+    if (route->waits) {
+        *waiting = route;
+        return (struct mkv_admin_reply){0};
+    }
+    request->counters = &http->counters;
+    request->snapshot = http->snapshot;
     return route->handle(request);
 }
 
@@ -361,9 +369,15 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
                           path);
     }
     identify(listener, connection, &request.peer);
+    const struct mkv_admin_route *waiting;
     pthread_mutex_lock(&http->mutex);
-    const struct mkv_admin_reply reply = make_reply(listener, &request);
+    struct mkv_admin_reply reply = make_reply(listener, &request, &waiting);
     pthread_mutex_unlock(&http->mutex);
+    if (waiting != NULL) {
+        pthread_mutex_lock(&http->waits_mutex);
+        reply = waiting->handle(&request);
+        pthread_mutex_unlock(&http->waits_mutex);
+    }
     if (reply.later != NULL) {
         exchange->later = reply.later;
         MHD_suspend_connection(connection);
@@ -484,6 +498,7 @@ static void listener_take_back(struct listener *listener) {
 static void http_free(struct mkv_admin_http *http) {
     if (http != NULL) {
         pthread_mutex_destroy(&http->mutex);
+        pthread_mutex_destroy(&http->waits_mutex);
         mkv_later_destroy(http->later);
         free(http->snapshot);
         explicit_bzero(&http->auth, sizeof http->auth);
@@ -504,6 +519,7 @@ bool mkv_admin_http_start(const struct mkv_admin_http_options *options,
     struct mkv_admin_http *made = calloc(1, sizeof *made);
     if (made != NULL) {
         pthread_mutex_init(&made->mutex, NULL);
+        pthread_mutex_init(&made->waits_mutex, NULL);
         made->provider = *options->provider;
         made->auth = *options->auth;
         made->profiles_anywhere = options->profiles_anywhere;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The admin listener: HTTP/1.1 on a TCP socket, a Unix socket or both, each with a thread and
- * connections of its own, so that whoever fills up the one leaves the other to the operator. Which
- * paths there are, what they take and who may ask: routes.h.
+ * connections of its own, so that whoever fills up the one leaves the other to the operator, and
+ * what has to wait on the one (routes.h) holds up no probe on the other. Which paths there are,
+ * what they take and who may ask: routes.h.
  *
  *     TCP  ----thread--+
  *     Unix ----thread--+--mutex--> route --> role --> handler --> answer
@@ -13,8 +14,8 @@
  *  I1  Connections, memory for each, the time one may be idle, and what is read of a request's body
  *      are bounded by the figures below. What is beyond them waits, is refused or is cut off, and
  *      the others go on.
- *  I2  The provider is called by one thread at a time, and never after mkv_admin_http_stop has
- *      returned.
+ *  I2  The provider is called by two threads at a time at most, one of them in a handler that
+ *      waits, and never after mkv_admin_http_stop has returned.
  *  I3  An answer with another status than 200 says in JSON what is wrong, unless the request was no
  *      HTTP, which the library answers.
  *  I4  A handler runs only for whom its route's role allows. Where everybody may do all

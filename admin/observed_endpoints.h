@@ -9,8 +9,8 @@
  *   /v1/prefixes   blocks and bytes by tenant and by what keys begin with; ?depth=1&tenant=NAME
  *
  * Invariants
- *  I1  A key is text where it is UTF-8 without a NUL and does not begin with "hex:", else "hex:" and
- *      its bytes.
+ *  I1  A key is text where it is UTF-8 without a NUL and does not begin with "hex:", else "hex:"
+ *      and its bytes.
  *  I2  Where nothing is kept yet the answer is 503 with a reason.
  *
  * Not responsible for: keeping any of it (observed.h).

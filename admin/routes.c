@@ -23,39 +23,51 @@ const char *const mkv_admin_paths[] = {
 #define NONE MKV_ADMIN_ROLE_NONE
 #define VIEWER MKV_ADMIN_ROLE_VIEWER
 #define OPERATOR MKV_ADMIN_ROLE_OPERATOR
+#define GET MKV_ADMIN_GET
+#define POST MKV_ADMIN_POST
+#define PUT MKV_ADMIN_PUT
+#define DELETE MKV_ADMIN_DELETE
+#define QUICK false
+#define WAITS true
 
 const struct mkv_admin_route mkv_admin_routes[] = {
-    {MKV_ADMIN_PATH_LIVE, {"/livez", "/health/live"}, MKV_ADMIN_GET, NONE, mkv_endpoint_live},
-    {MKV_ADMIN_PATH_READY, {"/readyz", "/health/ready"}, MKV_ADMIN_GET, NONE, mkv_endpoint_ready},
-    {MKV_ADMIN_PATH_HEALTH, {NULL}, MKV_ADMIN_GET, NONE, mkv_endpoint_health},
-    {MKV_ADMIN_PATH_METRICS, {"/metrics"}, MKV_ADMIN_GET, NONE, mkv_endpoint_metrics},
-    {MKV_ADMIN_PATH_CATALOG, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_catalog},
-    {MKV_ADMIN_PATH_STATUS, {"/status"}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_status},
-    {MKV_ADMIN_PATH_TENANTS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_tenants},
-    {MKV_ADMIN_PATH_LATENCY, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_latency},
-    {MKV_ADMIN_PATH_HOTKEYS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_hotkeys},
-    {MKV_ADMIN_PATH_PREFIXES, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_prefixes},
-    {MKV_ADMIN_PATH_SLOW, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_slow},
-    {MKV_ADMIN_PATH_CLIENTS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_clients},
-    {MKV_ADMIN_PATH_TENANT, {NULL}, MKV_ADMIN_DELETE, OPERATOR, mkv_endpoint_tenant_drop},
-    {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_log_level},
-    {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, MKV_ADMIN_PUT, OPERATOR, mkv_endpoint_log_level_set},
-    {MKV_ADMIN_PATH_LOGS, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_logs},
-    {MKV_ADMIN_PATH_PROFILE, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_profile},
-    {MKV_ADMIN_PATH_HEAP, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_heap},
-    {MKV_ADMIN_PATH_SYMBOL, {NULL}, MKV_ADMIN_GET | MKV_ADMIN_POST, OPERATOR, mkv_endpoint_symbol},
-    {MKV_ADMIN_PATH_CMDLINE, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_cmdline},
-    {MKV_ADMIN_PATH_AUDIT, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit},
-    {MKV_ADMIN_PATH_AUDIT_VERIFY, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_audit_verify},
-    {MKV_ADMIN_PATH_WHY, {NULL}, MKV_ADMIN_GET, VIEWER, mkv_endpoint_why},
-    {MKV_ADMIN_PATH_CONFIG, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_config},
-    {MKV_ADMIN_PATH_SYSTEM, {NULL}, MKV_ADMIN_GET, OPERATOR, mkv_endpoint_system},
+    {MKV_ADMIN_PATH_LIVE, {"/livez", "/health/live"}, GET, NONE, mkv_endpoint_live, QUICK},
+    {MKV_ADMIN_PATH_READY, {"/readyz", "/health/ready"}, GET, NONE, mkv_endpoint_ready, QUICK},
+    {MKV_ADMIN_PATH_HEALTH, {NULL}, GET, NONE, mkv_endpoint_health, QUICK},
+    {MKV_ADMIN_PATH_METRICS, {"/metrics"}, GET, NONE, mkv_endpoint_metrics, QUICK},
+    {MKV_ADMIN_PATH_CATALOG, {NULL}, GET, VIEWER, mkv_endpoint_catalog, QUICK},
+    {MKV_ADMIN_PATH_STATUS, {"/status"}, GET, VIEWER, mkv_endpoint_status, QUICK},
+    {MKV_ADMIN_PATH_TENANTS, {NULL}, GET, VIEWER, mkv_endpoint_tenants, QUICK},
+    {MKV_ADMIN_PATH_LATENCY, {NULL}, GET, VIEWER, mkv_endpoint_latency, QUICK},
+    {MKV_ADMIN_PATH_HOTKEYS, {NULL}, GET, VIEWER, mkv_endpoint_hotkeys, QUICK},
+    {MKV_ADMIN_PATH_PREFIXES, {NULL}, GET, VIEWER, mkv_endpoint_prefixes, WAITS},
+    {MKV_ADMIN_PATH_SLOW, {NULL}, GET, VIEWER, mkv_endpoint_slow, QUICK},
+    {MKV_ADMIN_PATH_CLIENTS, {NULL}, GET, VIEWER, mkv_endpoint_clients, QUICK},
+    {MKV_ADMIN_PATH_TENANT, {NULL}, DELETE, OPERATOR, mkv_endpoint_tenant_drop, WAITS},
+    {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, GET, VIEWER, mkv_endpoint_log_level, QUICK},
+    {MKV_ADMIN_PATH_LOG_LEVEL, {NULL}, PUT, OPERATOR, mkv_endpoint_log_level_set, WAITS},
+    {MKV_ADMIN_PATH_LOGS, {NULL}, GET, VIEWER, mkv_endpoint_logs, QUICK},
+    {MKV_ADMIN_PATH_PROFILE, {NULL}, GET, OPERATOR, mkv_endpoint_profile, WAITS},
+    {MKV_ADMIN_PATH_HEAP, {NULL}, GET, OPERATOR, mkv_endpoint_heap, WAITS},
+    {MKV_ADMIN_PATH_SYMBOL, {NULL}, GET | POST, OPERATOR, mkv_endpoint_symbol, QUICK},
+    {MKV_ADMIN_PATH_CMDLINE, {NULL}, GET, OPERATOR, mkv_endpoint_cmdline, QUICK},
+    {MKV_ADMIN_PATH_AUDIT, {NULL}, GET, OPERATOR, mkv_endpoint_audit, WAITS},
+    {MKV_ADMIN_PATH_AUDIT_VERIFY, {NULL}, GET, OPERATOR, mkv_endpoint_audit_verify, WAITS},
+    {MKV_ADMIN_PATH_WHY, {NULL}, GET, VIEWER, mkv_endpoint_why, WAITS},
+    {MKV_ADMIN_PATH_CONFIG, {NULL}, GET, OPERATOR, mkv_endpoint_config, QUICK},
+    {MKV_ADMIN_PATH_SYSTEM, {NULL}, GET, OPERATOR, mkv_endpoint_system, WAITS},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];
 
 #undef NONE
 #undef VIEWER
 #undef OPERATOR
+#undef GET
+#undef POST
+#undef PUT
+#undef DELETE
+#undef QUICK
+#undef WAITS
 
 /* Whether a request's path is this one; what stands behind it goes to *rest. */
 static bool is_path(const char *name, const char *path, const char **rest) {

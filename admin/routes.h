@@ -76,6 +76,9 @@ struct mkv_admin_route {
     unsigned methods;                           /* of enum mkv_admin_method */
     enum mkv_admin_role role;                   /* the least that a client must have */
     mkv_admin_handler *handle;
+    /* It waits for the shard, a disk or much reading, and asks for neither snapshot nor counters:
+     * requests to other paths go on meanwhile. */
+    bool waits;
 };
 extern const struct mkv_admin_route mkv_admin_routes[];
 extern const uint32_t mkv_admin_route_count;

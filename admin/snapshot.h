@@ -317,8 +317,8 @@ struct mkv_admin_log {
     bool (*level_set)(void *context, const char *text, char problem[MKV_ADMIN_LOG_PROBLEM_BYTES]);
 };
 
-/* Whoever answers for the node. The functions are called on the listener's threads, one at a time,
- * from the listener's start to its stop; they must not wait for a drive or a client. */
+/* Whoever answers for the node. The functions are called on the listener's threads, from its start
+ * to its stop: one at a time, and beside it one of those that wait (routes.h). No wait is long. */
 struct mkv_admin_provider {
     void *context;
     void (*snapshot)(void *context, struct mkv_admin_snapshot *out);

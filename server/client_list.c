@@ -171,6 +171,15 @@ void mkv_client_list_name(const struct mkv_client_list *list, struct mkv_connect
     }
 }
 
+void mkv_client_list_tenant(const struct mkv_client_list *list, struct mkv_connection_id id,
+                            char name[MKV_ADMIN_TENANT_BYTES]) {
+    memset(name, 0, MKV_ADMIN_TENANT_BYTES);
+    const struct client *client = &list->clients[id.index];
+    if (client->generation == id.generation) {
+        memcpy(name, client->who.identity.tenant, MKV_ADMIN_TENANT_BYTES);
+    }
+}
+
 uint32_t mkv_client_list_copy(const struct mkv_client_list *list, struct mkv_admin_client *out,
                               uint32_t max) {
     const uint32_t used = __atomic_load_n(&list->used, __ATOMIC_ACQUIRE);

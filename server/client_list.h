@@ -36,6 +36,9 @@ void mkv_client_list_count(struct mkv_client_list *list, const struct mkv_reques
 void mkv_client_list_name(const struct mkv_client_list *list, struct mkv_connection_id id,
                           char address[MKV_ADMIN_ADDRESS_BYTES],
                           char name[MKV_ADMIN_CLIENT_NAME_BYTES]);
+/* The tenant that it named, likewise. */
+void mkv_client_list_tenant(const struct mkv_client_list *list, struct mkv_connection_id id,
+                            char name[MKV_ADMIN_TENANT_BYTES]);
 
 /* From any thread: copies up to `max`, and returns how many. connected_ns is the moment. */
 uint32_t mkv_client_list_copy(const struct mkv_client_list *list, struct mkv_admin_client *out,

@@ -11,7 +11,7 @@
 #include "server/config_show.h"
 #include "server/node_internal.h"
 
-/* The listener's other requests wait behind this. */
+/* Other requests on the same socket wait behind this. */
 #define WHY_WAIT_NS (1000ull * 1000000u)
 
 enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,

@@ -11,7 +11,7 @@
 #include "server/node_internal.h"
 #include "server/observer.h"
 
-/* A listing by prefix ends then, whatever it has seen: whoever scrapes waits behind it. */
+/* A listing by prefix ends then, whatever it has seen: others on its socket wait behind it. */
 #define PREFIXES_NS 1000000000ull
 /* Keys of a page: so many are looked at in one step of a volume at most. */
 #define PREFIXES_PAGE 512u

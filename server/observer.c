@@ -192,12 +192,22 @@ static uint32_t command_of(const struct mkv_request_summary *summary) {
     return (uint32_t)summary->op;
 }
 
+/* Who has stored nothing yet, or was dropped, has no number: then it is whom the client named. */
+static void name_tenant(const struct mkv_observer *observer,
+                        const struct mkv_request_summary *summary,
+                        char name[MKV_ADMIN_TENANT_BYTES]) {
+    observer->options.tenant_name(observer->options.tenant_context, summary->tenant, name);
+    if (name[0] == '\0') {
+        mkv_client_list_tenant(observer->clients, summary->connection, name);
+    }
+}
+
 /* A request that brought no context gets that of the trace which it begins. */
 static void ended_trace(struct mkv_observer *observer, const struct mkv_request_summary *summary,
                         struct mkv_trace_context *trace) {
     if (mkv_trace_sample(observer->options.tracer, trace)) {
         char tenant[MKV_ADMIN_TENANT_BYTES];
-        observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
+        name_tenant(observer, summary, tenant);
         mkv_trace_request(observer->options.tracer, summary, trace, tenant);
     }
 }
@@ -230,7 +240,7 @@ static void ended_slow(struct mkv_observer *observer, const struct mkv_request_s
     memcpy(slow.key, observer->options.front_arena + summary->key_offset,
            mkv_min_u64(summary->key_bytes, sizeof slow.key));
     mkv_client_list_name(observer->clients, summary->connection, slow.client, slow.client_name);
-    observer->options.tenant_name(observer->options.tenant_context, summary->tenant, slow.tenant);
+    name_tenant(observer, summary, slow.tenant);
     mkv_slow_log_add(observer->slow, &slow);
 }
 
@@ -239,7 +249,7 @@ static void ended_delete(struct mkv_observer *observer, const struct mkv_request
     char name[MKV_ADMIN_CLIENT_NAME_BYTES];
     char tenant[MKV_ADMIN_TENANT_BYTES];
     mkv_client_list_name(observer->clients, summary->connection, address, name);
-    observer->options.tenant_name(observer->options.tenant_context, summary->tenant, tenant);
+    name_tenant(observer, summary, tenant);
     const struct mkv_audit_delete request = {
         .connection = summary->connection,
         .keys = summary->item_count,

@@ -306,6 +306,11 @@ static void provide(void *context, struct mkv_admin_snapshot *out) {
 static enum mkv_status drop(void *context, const char *name) {
     struct fake_node *node = context;
     snprintf(node->dropped, sizeof node->dropped, "%s", name);
+    if (node->drop_begun != NULL) {
+        sem_post(node->drop_begun);
+        while (sem_wait(node->drop_gate) != 0) {
+        }
+    }
     return node->drop_status;
 }
 

@@ -6,6 +6,8 @@
 #ifndef MKV_TESTS_UNIT_ADMIN_FAKE_NODE_H
 #define MKV_TESTS_UNIT_ADMIN_FAKE_NODE_H
 
+#include <semaphore.h>
+
 #include "admin/http.h"
 #include "admin/snapshot.h"
 
@@ -21,6 +23,9 @@ struct fake_node {
     uint16_t port;
     uint32_t calls;              /* of the provider */
     enum mkv_status drop_status; /* what dropping a tenant comes to */
+    sem_t
+        *drop_begun; /* posted when a drop begins, which then waits for the other; NULL: neither */
+    sem_t *drop_gate;
     char dropped[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
     uint32_t refusals; /* that the provider heard of, and the last one in words: */
     char refused[256];

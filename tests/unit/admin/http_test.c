@@ -467,6 +467,39 @@ static void test_http__one_request__one_snapshot(void **state) {
     }
 }
 
+/* One socket's thread waits for the shard: those who probe and scrape on another are answered. */
+static void test_http__a_handler_waits__other_sockets_go_on(void **state) {
+    (void)state;
+    static const char request[] = "DELETE /v1/tenants/team-7 HTTP/1.1\r\nHost: x\r\n\r\n";
+    const struct mkv_admin_auth auth = {.open = true};
+    uint16_t other_port;
+    struct fake_node *node = fake_node_start_with(&auth, fake_listen(INADDR_LOOPBACK, &other_port));
+    sem_t begun;
+    sem_t gate;
+    assert_int_equal(sem_init(&begun, 0, 0), 0);
+    assert_int_equal(sem_init(&gate, 0, 0), 0);
+    node->drop_status = MKV_STATUS_OK;
+    node->drop_gate = &gate;
+    node->drop_begun = &begun;
+    const int fd = fake_connect(other_port);
+    assert_int_equal(write(fd, request, sizeof request - 1), sizeof request - 1);
+    while (sem_wait(&begun) != 0) {
+    }
+    static const char *const paths[] = {"/v1/live", "/v1/ready", "/v1/metrics", "/v1/status"};
+    for (size_t index = 0; index < sizeof paths / sizeof paths[0]; index++) {
+        struct fake_reply reply = fake_request(node->port, "GET", paths[index]);
+        assert_int_equal(reply.status, 200);
+        fake_reply_free(&reply);
+    }
+    assert_false(has_answer(fd, 0));
+    sem_post(&gate);
+    assert_true(has_answer(fd, 5000));
+    close(fd);
+    fake_node_stop(node);
+    sem_destroy(&gate);
+    sem_destroy(&begun);
+}
+
 static void never_called(void *context, struct mkv_admin_snapshot *out) {
     (void)context;
     (void)out;
@@ -533,6 +566,7 @@ static void test_http_stop__idle_connections__closed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_http__a_handler_waits__other_sockets_go_on),
         cmocka_unit_test_setup_teardown(test_http__live_in_every_state__ok, setup, teardown),
         cmocka_unit_test_setup_teardown(test_http__health_in_every_state__status_and_drives, setup,
                                         teardown),

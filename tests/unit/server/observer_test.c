@@ -30,7 +30,10 @@ static void describe(const struct mkv_fabric *fabric, struct mkv_connection_id i
 
 static void tenant_name(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_BYTES]) {
     (void)context;
-    snprintf(name, MKV_ADMIN_TENANT_BYTES, "tenant-%u", id);
+    memset(name, 0, MKV_ADMIN_TENANT_BYTES);
+    if (id != MKV_NONE_U32) {
+        snprintf(name, MKV_ADMIN_TENANT_BYTES, "tenant-%u", id);
+    }
 }
 
 static void world_make(struct world *world) {
@@ -199,6 +202,26 @@ static void test_observer__slow_requests__the_last_are_kept_newest_first(void **
     mkv_observer_destroy(world.observer);
 }
 
+/* Such as one that asks for keys before it has stored any. */
+static void test_observer__tenant_without_a_number__is_the_one_the_client_named(void **state) {
+    (void)state;
+    struct world world;
+    world_make(&world);
+    const struct mkv_connection_id id = {1, 5};
+    begin(&world, id, MKV_OP_GET, "a/key");
+    struct mkv_request_summary summary = summary_of(id, MKV_OP_GET, 200 * MS);
+    summary.tenant = MKV_NONE_U32;
+    mkv_observer_request_ended(world.observer, &summary);
+    /* Nobody knows who an earlier client of that place was. */
+    summary.connection.generation = 4;
+    mkv_observer_request_ended(world.observer, &summary);
+    struct mkv_admin_slow slow[2];
+    assert_int_equal(mkv_observer_slow(world.observer, slow, 2), 2);
+    assert_string_equal(slow[1].tenant, "team");
+    assert_string_equal(slow[0].tenant, "");
+    mkv_observer_destroy(world.observer);
+}
+
 static void test_observer__traced_requests__the_last_of_each_bound_is_the_example(void **state) {
     (void)state;
     struct world world;
@@ -304,6 +327,7 @@ int main(void) {
         cmocka_unit_test(test_observer__answered_requests__count_under_their_operation_and_size),
         cmocka_unit_test(test_observer__gets_and_puts__are_accesses_and_halve_in_time),
         cmocka_unit_test(test_observer__slow_requests__the_last_are_kept_newest_first),
+        cmocka_unit_test(test_observer__tenant_without_a_number__is_the_one_the_client_named),
         cmocka_unit_test(test_observer__traced_requests__the_last_of_each_bound_is_the_example),
         cmocka_unit_test(test_observer__clients__are_listed_while_open_with_what_they_did),
         cmocka_unit_test(test_client_list__many_prefixes__each_once_and_the_oldest_gives_way),
