@@ -127,8 +127,12 @@ class DriveSteps(Workload):
             moved[name] = {**value, **moved.get(name, {})} if isinstance(value, dict) else \
                 value + moved.get(name, 0)
         self.step("a put and a get that waited", connections_active=2, **moved)
-        self.assertEqual(self.before.family("memkv_directory_lag"), 0)
-        self.assertEqual(self.before.family("memkv_device_io_in_flight"), 0)
+        self.await_directory()
+
+    def await_directory(self):
+        """Beside requests it alone uses the drive."""
+        self.await_figures("the directory is done", lambda now: now.family(
+            "memkv_directory_lag") == now.family("memkv_device_io_in_flight") == 0)
 
     def run_held_flushes(self):
         """A delete waits for its journal entry; a relaxed put is answered before it is durable."""
@@ -152,6 +156,7 @@ class DriveSteps(Workload):
 
     def run_read_error(self):
         client = self.client()
+        self.await_directory()
         self.faults.fail(0, "read")
         self.assertEqual(client.get(b"kept", **PART), lib.IO_ERROR)
         self.faults.heal()
@@ -193,8 +198,8 @@ class DriveSteps(Workload):
     soon = "  slow_after: 6s\n  scrub_rate: 0B\n"
 
     def run_slow(self, keys):
-        """Gets from all drives, none of which waits for another one, until the one that takes longer
-        has been told of."""
+        """Gets from all drives, none of which waits for another one, until the slow one has been
+        told of."""
         homes = {key: self.node.http(f"/v1/why?key={key.decode()}")[1] for key in keys}
         drives = [[key for key in keys if f'"d{drive:02}"' in homes[key]]
                   for drive in range(DRIVES)]
@@ -283,7 +288,6 @@ class DriveSteps(Workload):
         now = self.await_figures("trims wait for the first one",
                                  lambda now: now["memkv_trim_pending"] > 1)
         self.assertEqual(in_flight(now, "trim"), 1)
-        self.assertEqual(now.family("memkv_device_io_in_flight"), 1)
         self.assertEqual(now.family("memkv_trim_errors_total"), 0)
         self.faults.heal()
         self.await_figures("no trim is left", lambda now: now["memkv_trim_pending"] == 0 and
