@@ -3,34 +3,11 @@
 #include "admin/audit_export.h"
 
 #include "admin/audit_file.h"
+#include "tests/unit/admin/audit_rig.h"
 #include "tests/unit/admin/test.h"
 
 #define NOW_MS 1763715600000ull
 #define GARBAGE "no record\n"
-
-struct rig {
-    char directory[64];
-    char path[128];
-};
-
-static int set_up(void **state) {
-    struct rig *rig = calloc(1, sizeof *rig);
-    assert_non_null(rig);
-    snprintf(rig->directory, sizeof rig->directory, "/tmp/memkv-audit-XXXXXX");
-    assert_non_null(mkdtemp(rig->directory));
-    snprintf(rig->path, sizeof rig->path, "%s/audit.log", rig->directory);
-    *state = rig;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct rig *rig = *state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", rig->directory);
-    assert_int_equal(system(command), 0);
-    free(rig);
-    return 0;
-}
 
 /* Appends records as long as they may be, and behind them a line that is none. */
 static void append(const struct rig *rig, uint32_t count) {
@@ -128,7 +105,8 @@ static void test_audit_csv_row__no_record__file_and_line(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(
-            test_audit_export__lines_that_are_no_records__each_in_one_page, set_up, tear_down),
+            test_audit_export__lines_that_are_no_records__each_in_one_page, audit_rig_set_up,
+            audit_rig_tear_down),
         cmocka_unit_test(test_audit_csv_row__texts__no_formula_and_one_field_each),
         cmocka_unit_test(test_audit_csv_row__no_record__file_and_line),
     };

@@ -7,40 +7,17 @@
 #include <unistd.h>
 
 #include "admin/audit_verify.h"
+#include "tests/unit/admin/audit_rig.h"
 #include "tests/unit/admin/test.h"
 
 #define LINES_MAX 64u
 #define NOW_MS 1763715600000ull
-
-struct rig {
-    char directory[64];
-    char path[128];
-};
 
 /* The lines of a file, each with its newline. */
 struct lines {
     uint32_t count;
     char *line[LINES_MAX];
 };
-
-static int set_up(void **state) {
-    struct rig *rig = calloc(1, sizeof *rig);
-    assert_non_null(rig);
-    snprintf(rig->directory, sizeof rig->directory, "/tmp/memkv-audit-XXXXXX");
-    assert_non_null(mkdtemp(rig->directory));
-    snprintf(rig->path, sizeof rig->path, "%s/audit.log", rig->directory);
-    *state = rig;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct rig *rig = *state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", rig->directory);
-    assert_int_equal(system(command), 0);
-    free(rig);
-    return 0;
-}
 
 static struct mkv_audit_file *open_file(const struct rig *rig, uint64_t bytes_max,
                                         uint32_t files_max) {
@@ -420,7 +397,7 @@ static void test_audit_file__no_regular_file__refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, audit_rig_set_up, audit_rig_tear_down)
         TEST(test_audit_file__opened_again__one_chain),
         TEST(test_audit_verify__lines_removed_inserted_reordered_cut__named),
         TEST(test_audit_verify__records_of_another_chain__found),

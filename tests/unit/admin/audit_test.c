@@ -6,34 +6,11 @@
 #include <unistd.h>
 
 #include "admin/audit_verify.h"
+#include "tests/unit/admin/audit_rig.h"
 #include "tests/unit/admin/test.h"
 
 #define LINES_MAX 1024u
 #define POLLS_MAX 6000u
-
-struct rig {
-    char directory[64];
-    char path[128];
-};
-
-static int set_up(void **state) {
-    struct rig *rig = calloc(1, sizeof *rig);
-    assert_non_null(rig);
-    snprintf(rig->directory, sizeof rig->directory, "/tmp/memkv-audit-XXXXXX");
-    assert_non_null(mkdtemp(rig->directory));
-    snprintf(rig->path, sizeof rig->path, "%s/audit.log", rig->directory);
-    *state = rig;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct rig *rig = *state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -r %s", rig->directory);
-    assert_int_equal(system(command), 0);
-    free(rig);
-    return 0;
-}
 
 static void position(void *context, char text[MKV_AUDIT_POSITION_BYTES]) {
     snprintf(text, MKV_AUDIT_POSITION_BYTES, "%s", (const char *)context);
@@ -240,7 +217,7 @@ static void test_audit__refusals_from_many__all_counted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, audit_rig_set_up, audit_rig_tear_down)
         TEST(test_audit__written_and_waited_for__durable_with_its_position),
         TEST(test_audit__none_configured__takes_everything),
         TEST(test_audit__many_at_once__in_order_and_none_silently_lost),
