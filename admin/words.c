@@ -46,18 +46,15 @@ const char *const mkv_admin_io_ops[] = {
 
 const char *const mkv_admin_log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};
 
+/* The words of operations, and of what is no operation. */
+#define OPS                                                                                        \
+    [0] = "other", [MKV_OP_PUT] = "put", [MKV_OP_GET] = "get", [MKV_OP_EXISTS] = "exists",         \
+    [MKV_OP_LOOKUP] = "lookup", [MKV_OP_DELETE] = "delete", [MKV_OP_PIN] = "pin",                  \
+    [MKV_OP_UNPIN] = "unpin", [MKV_OP_SESSION] = "session", [MKV_OP_ALLOCATE] = "allocate",        \
+    [MKV_OP_COMMIT] = "commit"
+
 const char *const mkv_admin_ops[] = {
-    [0] = "other",
-    [MKV_OP_PUT] = "put",
-    [MKV_OP_GET] = "get",
-    [MKV_OP_EXISTS] = "exists",
-    [MKV_OP_LOOKUP] = "lookup",
-    [MKV_OP_DELETE] = "delete",
-    [MKV_OP_PIN] = "pin",
-    [MKV_OP_UNPIN] = "unpin",
-    [MKV_OP_SESSION] = "session",
-    [MKV_OP_ALLOCATE] = "allocate",
-    [MKV_OP_COMMIT] = "commit",
+    OPS,
     [MKV_OP_COUNT] = NULL,
 };
 
@@ -87,17 +84,7 @@ const char *const mkv_admin_misses[] = {
 };
 
 const char *const mkv_admin_commands[] = {
-    [0] = "other",
-    [MKV_OP_PUT] = "put",
-    [MKV_OP_GET] = "get",
-    [MKV_OP_EXISTS] = "exists",
-    [MKV_OP_LOOKUP] = "lookup",
-    [MKV_OP_DELETE] = "delete",
-    [MKV_OP_PIN] = "pin",
-    [MKV_OP_UNPIN] = "unpin",
-    [MKV_OP_SESSION] = "session",
-    [MKV_OP_ALLOCATE] = "allocate",
-    [MKV_OP_COMMIT] = "commit",
+    OPS,
     [MKV_ADMIN_COMMAND_PUT_SMALL] = "put_small",
     [MKV_ADMIN_COMMAND_GET_SMALL] = "get_small",
     [MKV_ADMIN_COMMAND_COUNT] = NULL,
