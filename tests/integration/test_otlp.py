@@ -131,7 +131,7 @@ class OtlpTest(unittest.TestCase):
                 self.receiver.wait_for(lambda spans: len(spans) == 3, "3 spans came")
 
     def test_otlp__a_collector_that_stays_busy__dropped_with_a_report(self):
-        said = {"http": "HTTP status 503", "grpc": "gRPC status 14: busy for now"}
+        said = {"http": "HTTP status 503", "grpc": "gRPC status 14: busy"}
         for protocol, words in said.items():
             with self.subTest(protocol):
                 self.receiver.answer("unavailable")

@@ -194,7 +194,7 @@ function answerCall(of, call, callback) {
   } else if (how === 'partial') {
     callback(null, PARTIAL);
   } else if (how === 'unavailable') {
-    callback({ code: grpc.status.UNAVAILABLE, details: 'busy for now' });
+    callback({ code: grpc.status.UNAVAILABLE, details: 'busy' });
   } else if (how === 'refuse') {
     callback({ code: grpc.status.INVALID_ARGUMENT, details: 'no such thing' });
   }
