@@ -191,7 +191,7 @@ static void base_describe(const struct mkv_fabric *base, struct mkv_connection_i
     const struct mkv_tcp_connection *connection = &fabric->connections[place];
     MKV_ASSERT(connection->id.generation == id.generation);
     *client = (struct mkv_fabric_client){.connected_ns = connection->connected_ns};
-    mkv_tcp_peer_text(connection->fd, client->address, sizeof client->address);
+    mkv_tcp_peer_text(connection->stream.fd, client->address, sizeof client->address);
     memcpy(client->tenant, connection->tenant_name, sizeof client->tenant);
     memcpy(client->name, connection->client_name, sizeof client->name);
 }
@@ -268,7 +268,7 @@ static void connections_init(struct mkv_fabric_tcp *fabric) {
         struct mkv_tcp_connection *connection = &fabric->connections[i];
         connection->fabric = fabric;
         connection->id = (struct mkv_connection_id){fabric->options.connection_base + i, 1};
-        connection->fd = -1;
+        connection->stream.fd = -1;
         connection->receive.done = mkv_tcp_receive_done;
         connection->send.done = mkv_tcp_send_done;
         connection->control = fabric->memory + i * CONNECTION_BYTES;
