@@ -126,7 +126,6 @@ static size_t part(size_t *end, size_t count, size_t bytes) {
 
 static struct front_layout layout_of(const struct mkv_front_config *config) {
     const uint32_t op_count = front_op_count(config);
-    const uint32_t lane_count = op_count - config->items_max;
     size_t end = sizeof(struct mkv_front);
     struct front_layout layout;
     layout.connections = part(&end, config->connections_max, sizeof(struct front_connection));
@@ -148,7 +147,7 @@ static struct front_layout layout_of(const struct mkv_front_config *config) {
     layout.op_links = part(&end, op_count, sizeof(struct front_link));
     layout.segmented = part(&end, config->segmented_max, sizeof(struct front_segmented));
     layout.segmented_links = part(&end, config->segmented_max, sizeof(struct front_link));
-    layout.sums = part(&end, lane_count, sizeof(uint64_t) * MKV_CHUNKS_MAX);
+    layout.sums = part(&end, config->slab_unit_count, sizeof(uint64_t));
     layout.effects = part(&end, MKV_FRONT_EFFECTS_MAX, sizeof(struct mkv_effect));
     layout.data = part(&end, MKV_FRONT_EFFECTS_MAX, FRONT_DATA_BYTES);
     layout.slabs = part(&end, 1, mkv_slab_memory_required(config->slab_unit_count));

@@ -14,6 +14,7 @@
  *               not have, and memory does, is there
  *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE. A
  *               relaxed one over nothing is answered at PUT_TAKEN
+ *               and with ROOT_LATER slab, PULL, PUT_BEGIN, PUT_WRITE
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
  *   ALLOCATE    a PUT up to PUT_READY, and its answer: slab, slot, credit and the key's lock are a
  *               reservation of the connection

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/canary.h"
 #include "core/hash.h"
 
 /* ---- the key and the volume of an op --------------------------------------------------------- */
@@ -347,6 +348,9 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
     struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_PUT_BEGIN);
     effect->message.flags = op->flags;
+    if (op->root_later && MKV_CANARY(MKV_CANARY_ROOT_LATER_PUT_REPLACES)) {
+        effect->message.flags |= MKV_PUT_REPLACE;
+    }
     effect->message.length = op->length;
     effect->message.root = op->root;
     effect->message.replaces = front_item_at(front, op->item)->old_root;
@@ -362,10 +366,11 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
 }
 
-static uint64_t *lane_sums(struct mkv_front *front, uint32_t op_index) {
-    MKV_ASSERT(op_index >= front->config.items_max);
-    uint64_t *sums = front_at(front, front->layout.sums);
-    return sums + (size_t)(op_index - front->config.items_max) * MKV_CHUNKS_MAX;
+/* The sums of what was pulled into the op's slab, which has a unit at least for each chunk. */
+static uint64_t *slab_sums(struct mkv_front *front, const struct front_op *op) {
+    MKV_ASSERT(op->has_slab);
+    MKV_ASSERT(mkv_chunk_count(op->length) <= op->slab_units);
+    return (uint64_t *)front_at(front, front->layout.sums) + op->slab.index;
 }
 
 /* The slab's bytes have the root that PUT_BEGIN named. */
@@ -393,14 +398,12 @@ static void send_put_write(struct mkv_front *front, uint32_t op_index, const uin
 
 static void run_put(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
-    const bool is_segment = op->segment != MKV_NONE_U32;
     const bool has_transfer = op->kind == FRONT_OP_PUT && op->length > 0;
     const uint32_t slab_bytes = op->kind == FRONT_OP_COMMIT ? 0 : op->length;
     if (!mkv_front_cap_take(front, op_index, slab_bytes) || !mkv_front_slab_take(front, op_index)) {
         return;
     }
-    /* A segment's root is known only when its bytes are there. */
-    if (is_segment && !op->pulled) {
+    if (op->root_later && has_transfer && !op->pulled) {
         pull(front, op_index);
         return;
     }
@@ -425,7 +428,7 @@ static void run_put(struct mkv_front *front, uint32_t op_index) {
         pull(front, op_index);
         return;
     }
-    send_put_write(front, op_index, is_segment ? lane_sums(front, op_index) : NULL);
+    send_put_write(front, op_index, has_transfer ? slab_sums(front, op) : NULL);
 }
 
 void mkv_front_op_run(struct mkv_front *front, uint32_t op_index) {
@@ -713,9 +716,9 @@ static void on_pull_done(struct mkv_front *front, uint32_t op_index,
     }
     op->pulled = true;
     const struct mkv_root root = mkv_root_of_sums(op->length, done->sums);
-    if (op->segment != MKV_NONE_U32) {
+    if (op->root_later) {
         op->root = root;
-        memcpy(lane_sums(front, op_index), done->sums, sizeof(uint64_t) * done->sum_count);
+        memcpy(slab_sums(front, op), done->sums, sizeof(uint64_t) * done->sum_count);
         op->state = FRONT_OP_GRANTED;
         mkv_front_op_run(front, op_index);
         return;

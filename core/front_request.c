@@ -49,7 +49,9 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
     }
     const uint64_t length_max =
         op == MKV_OP_ALLOCATE ? config->block_bytes_max : config->value_bytes_max;
-    if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 || item->length > length_max ||
+    const uint32_t flags =
+        MKV_PUT_REPLACE | MKV_PUT_RELAXED | (op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER : 0);
+    if ((item->flags & ~flags) != 0 || item->length > length_max ||
         item->tier_hint > MKV_TIER_HINT_MAX) {
         return false;
     }
@@ -154,6 +156,7 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->op = request->op;
     item->replace = (source->flags & MKV_PUT_REPLACE) != 0;
     item->relaxed = (source->flags & MKV_PUT_RELAXED) != 0;
+    item->root_later = (source->flags & MKV_PUT_ROOT_LATER) != 0;
     item->request = request_index;
     item->position = position;
     item->key_bytes = source->key_bytes;

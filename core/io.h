@@ -140,6 +140,9 @@ enum mkv_message_kind {
 /* Of a request's PUT: OK says that the value is in memory, not that it is durable. Of PUT_WRITE:
  * the front wants to be told with PUT_TAKEN when that may be said. */
 #define MKV_PUT_RELAXED 0x800u
+/* Of a request's PUT: its root is not known before its bytes are. The front has them sent first,
+ * whatever is live, and makes the root of them. A value above one block is segments, as ever. */
+#define MKV_PUT_ROOT_LATER 0x8000u
 /* Of a COMMIT's item: the reservation ends, and nothing is stored. */
 #define MKV_COMMIT_ABANDON 0x1000u
 /* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
@@ -229,12 +232,13 @@ enum mkv_op {
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
-    uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. COMMIT:
-                           * MKV_COMMIT_ABANDON */
+    uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. PUT:
+                           * MKV_PUT_ROOT_LATER. COMMIT: MKV_COMMIT_ABANDON */
     uint64_t length;      /* PUT: bytes of the value. ALLOCATE: the same, one block at most. COMMIT:
                            * as its ALLOCATE said. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
-    struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else all 0 */
+    struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else, and
+                           * with MKV_PUT_ROOT_LATER, all 0 */
     uint32_t expire_s;    /* PUT, ALLOCATE: seconds from now on until it is gone; 0 never. PIN:
                            * until it may be evicted again; not 0 */
     uint64_t session;     /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
