@@ -91,7 +91,7 @@ struct mkv_arena_buffers;
 /* Places that a ring needs for it: mkv_ring_options.buffers_max. */
 uint32_t mkv_arena_registration_count(const struct mkv_arena *arena);
 /* Registers all of the arena, of a part its slabs and all metadata, or as much as the kernel takes:
- * the rest is served with plain operations. False only when there is no memory for the list itself. */
+ * the rest is served with plain operations. False only when there is no memory for the list. */
 __attribute__((warn_unused_result)) bool mkv_arena_register(const struct mkv_arena *arena,
                                                             struct mkv_ring *ring,
                                                             struct mkv_arena_buffers **buffers,
