@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd) {
     MKV_ASSERT(fabric->free_connection_count > 0);
@@ -18,7 +17,7 @@ void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd) {
     MKV_ASSERT(!connection->waiting);
 
     connection->state = MKV_TCP_OPEN;
-    connection->fd = fd;
+    mkv_stream_open(&connection->stream, fabric->options.ring, fd);
     connection->greeted = false;
     connection->known = false;
     connection->client_name[0] = '\0';
@@ -117,8 +116,7 @@ void mkv_tcp_connection_break(struct mkv_tcp_connection *connection) {
         return;
     }
     connection->state = MKV_TCP_BROKEN;
-    /* Ends the receive and the send in the kernel. It fails only where the client was first. */
-    (void)shutdown(connection->fd, SHUT_RDWR);
+    mkv_stream_abort(&connection->stream);
     mkv_tcp_connection_touch(connection);
 }
 
@@ -155,7 +153,7 @@ void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection) {
 static void linger(struct mkv_tcp_connection *connection) {
     connection->state = MKV_TCP_LINGERING;
     connection->timeout_ns = connection->fabric->now_ns + connection->fabric->options.close_ns;
-    (void)shutdown(connection->fd, SHUT_WR);
+    mkv_stream_shutdown_send(&connection->stream);
     mkv_tcp_receive_drop(connection);
 }
 
@@ -197,8 +195,7 @@ static void reap(struct mkv_tcp_connection *connection) {
     mkv_tcp_ops_fail(connection);
     leave_waiting(connection);
     give_buffers(connection);
-    close(connection->fd);
-    connection->fd = -1;
+    mkv_stream_close(&connection->stream);
 
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
     input.fabric.event = MKV_FABRIC_CONNECTION_CLOSED;
@@ -207,7 +204,8 @@ static void reap(struct mkv_tcp_connection *connection) {
     connection->state = MKV_TCP_FREE;
     connection->id.generation++;
     fabric->counters.connections_active--;
-    fabric->free_connections[fabric->free_connection_count] = connection->id.index;
+    fabric->free_connections[fabric->free_connection_count] =
+        connection->id.index - fabric->options.connection_base;
     fabric->free_connection_count++;
     if (known) {
         fabric->base.sink.input(fabric->base.sink.context, &input);

@@ -31,6 +31,7 @@
 #include <sys/uio.h>
 
 #include "backends/fabric_tcp.h"
+#include "backends/stream.h"
 
 /* Holds any frame whose body is not large; see mkv_tcp_buffer_pool for the others. */
 #define MKV_TCP_CONTROL_BYTES (64u * 1024u)
@@ -137,7 +138,7 @@ struct mkv_tcp_connection {
     struct mkv_fabric_tcp *fabric;
     struct mkv_connection_id id;
     enum mkv_tcp_state state;
-    int fd;
+    struct mkv_stream stream;
     bool greeted;      /* HELLO was answered */
     uint64_t features; /* granted by that */
     bool known;        /* the front has had a request of it */

@@ -316,7 +316,8 @@ static void *work(void *context) {
     return NULL;
 }
 
-static void run_tcp(const struct run *run, const char *server) {
+/* With `put` the blocks are put, too, first. */
+static void run_tcp(const struct run *run, const char *server, bool put) {
     struct worker workers[DEPTH_MAX] = {0};
     struct memkv_error error;
     const struct memkv_options options = {.servers = server, .timeout_ms = 60000};
@@ -328,7 +329,7 @@ static void run_tcp(const struct run *run, const char *server) {
         workers[index].bytes = malloc(run->block_bytes);
         memcpy(workers[index].bytes, run->pattern, run->block_bytes);
     }
-    for (int phase = 0; phase < 2; phase++) {
+    for (int phase = put ? 0 : 1; phase < 2; phase++) {
         const uint64_t begin_ns = mkv_clock_monotonic_ns();
         const uint64_t begin_cpu_ns = cpu_ns();
         for (uint32_t index = 0; index < run->depth; index++) {
@@ -352,7 +353,8 @@ static void run_tcp(const struct run *run, const char *server) {
 int main(int argc, char **argv) {
     if (argc != 6) {
         fprintf(stderr, "usage: drive_bench storage STORE BLOCK_BYTES DEPTH BLOCK_COUNT\n"
-                        "       drive_bench tcp HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT\n");
+                        "       drive_bench tcp HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT\n"
+                        "       drive_bench get HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT\n");
         return 2;
     }
     struct run run = {
@@ -368,7 +370,7 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "storage") == 0) {
         run_storage(&run, argv[2]);
     } else {
-        run_tcp(&run, argv[2]);
+        run_tcp(&run, argv[2], strcmp(argv[1], "get") != 0);
     }
     return 0;
 }
