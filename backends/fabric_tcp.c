@@ -343,6 +343,7 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
         .port = options->port,
         .backlog = BACKLOG,
         .option = options->option,
+        .share = options->share,
     };
     if (!mkv_tcp_listen(&listen_options, &fabric->listen_fd, &fabric->port, error)) {
         mkv_fabric_tcp_destroy(fabric);

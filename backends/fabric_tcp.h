@@ -46,6 +46,7 @@
 #include "backends/fabric.h"
 #include "backends/fabric_auth.h"
 #include "backends/ring.h"
+#include "backends/tcp_listen.h"
 #include "core/tenant_names.h"
 
 #define MKV_FABRIC_TCP_CONNECTIONS_MAX 65536u
@@ -62,6 +63,7 @@ struct mkv_fabric_tcp_options {
     const char *host;         /* an IPv4 or IPv6 address */
     uint16_t port;            /* 0: any free one */
     const char *option;       /* what the user changes to move the listener; "--listen" */
+    enum mkv_tcp_share share; /* whether the fabrics of other shards listen there too */
     uint32_t connections_max; /* more are told so and closed */
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
