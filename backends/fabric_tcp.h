@@ -32,8 +32,11 @@
  *  I4  Whoever stops in the middle of a frame, or takes no bytes, is broken after stall_ns; so a
  *      buffer of a pool comes back.
  *  I5  Frames leave in the order of their effects. (READY too.)
+ *  I6  No request is handed in before its client has a grant with the right to it (fabric_auth.h).
+ *      Whoever failed to show who he is hears of it when the delay is over, and is not read from
+ *      until then; nobody else waits.
  *
- * Not responsible for: what requests do, deadlines of posted transfers (front: BREAK), rights.
+ * Not responsible for: what requests do, deadlines of posted transfers (front: BREAK), keys.
  */
 #ifndef MKV_BACKENDS_FABRIC_TCP_H
 #define MKV_BACKENDS_FABRIC_TCP_H
@@ -41,6 +44,7 @@
 #include "backends/arena.h"
 #include "backends/error.h"
 #include "backends/fabric.h"
+#include "backends/fabric_auth.h"
 #include "backends/ring.h"
 #include "core/tenant_names.h"
 
@@ -75,6 +79,8 @@ struct mkv_fabric_tcp_options {
      * is asked again in the next round. NULL: there is the default tenant alone. */
     enum mkv_tenant_resolved (*tenant)(void *context, const char *name, bool create, uint32_t *id);
     void *tenant_context;
+    /* Who is served, and what he may do; it outlives the fabric. NULL: everybody, and all. */
+    const struct mkv_fabric_auth *auth;
 };
 
 /* Listens from now on; accepts once the ring runs. The error names who holds a port in use. */
