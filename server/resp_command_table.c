@@ -20,6 +20,7 @@ const struct mkv_resp_command_row mkv_resp_commands[] = {
      "The number of this connection"},
     {"client|info", "client", 2, L | S, 0, 0, 0, "connection", "6.2.0",
      "What is known of this connection"},
+    {"client|kill", "client", -3, A | L | S, 0, 0, 0, "connection", "2.4.0", "Closes connections"},
     {"client|list", "client", -2, A | L | S, 0, 0, 0, "connection", "2.4.0",
      "What is known of all connections"},
     {"client|no-evict", "client", 3, A | L | S, 0, 0, 0, "connection", "7.0.0",

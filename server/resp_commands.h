@@ -40,8 +40,8 @@ struct mkv_resp_node {
     /* Deletes these keys of the client's tenant; NULL: there is no way to. */
     enum mkv_status (*delete_keys)(void *context, uint32_t tenant, const char *tenant_name,
                                    const struct mkv_resp_word *keys, uint32_t key_count);
-    /* Calls of commands since the start, those of the fabric too. Returns how many. */
-    uint32_t (*commands)(void *context, struct mkv_resp_info_command *out, uint32_t max);
+    /* Calls of commands since the start, on all shards. Returns how many there are. */
+    uint32_t (*figures)(void *context, struct mkv_resp_info_command *out, uint32_t max);
 };
 
 /* Who sends a command. */

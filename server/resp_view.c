@@ -141,7 +141,7 @@ static void fill_info(struct mkv_resp_commands *commands, const struct mkv_admin
     fill_machine(info);
     fill_keys(snapshot, info);
     fill_drives(snapshot, info);
-    info->command_count = node->commands(node->context, info->commands, MKV_RESP_INFO_COMMANDS_MAX);
+    info->command_count = node->figures(node->context, info->commands, MKV_RESP_INFO_COMMANDS_MAX);
     for (uint32_t i = 0; i < info->command_count; i++) {
         info->total_commands_processed += info->commands[i].calls;
     }
