@@ -30,6 +30,8 @@ static bool session_is_valid(const struct mkv_request_item *item) {
            (uint32_t)item->reason <= MKV_THINK_EXIT_MAX && exits == ((uint32_t)item->reason != 0);
 }
 
+#define CONDITIONS (MKV_PUT_IF_ABSENT | MKV_PUT_IF_PRESENT)
+
 static bool item_is_valid(const struct mkv_front_config *config, const struct mkv_input *input,
                           const struct mkv_request_item *item) {
     const enum mkv_op op = input->request.op;
@@ -48,10 +50,10 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
     }
     const uint64_t length_max =
         op == MKV_OP_ALLOCATE ? config->block_bytes_max : config->value_bytes_max;
-    const uint32_t flags =
-        MKV_PUT_REPLACE | MKV_PUT_RELAXED | (op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER : 0);
-    if ((item->flags & ~flags) != 0 || item->length > length_max ||
-        item->tier_hint > MKV_TIER_HINT_MAX) {
+    const uint32_t of_put = op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER | CONDITIONS : 0;
+    const uint32_t flags = MKV_PUT_REPLACE | MKV_PUT_RELAXED | of_put;
+    if ((item->flags & ~flags) != 0 || (item->flags & CONDITIONS) == CONDITIONS ||
+        item->length > length_max || item->tier_hint > MKV_TIER_HINT_MAX) {
         return false;
     }
     return item->length <= config->block_bytes_max ||
@@ -140,7 +142,10 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     MKV_ASSERT(item->phase == FRONT_PHASE_FREE);
     item->phase = FRONT_PHASE_START;
     item->op = request->op;
-    item->replace = (source->flags & MKV_PUT_REPLACE) != 0;
+    item->if_absent = (source->flags & MKV_PUT_IF_ABSENT) != 0;
+    item->if_present = (source->flags & MKV_PUT_IF_PRESENT) != 0;
+    item->replace =
+        item->if_present || ((source->flags & MKV_PUT_REPLACE) != 0 && !item->if_absent);
     item->relaxed = (source->flags & MKV_PUT_RELAXED) != 0;
     item->root_later = (source->flags & MKV_PUT_ROOT_LATER) != 0;
     item->request = request_index;

@@ -56,7 +56,8 @@
  *                              there is no room for another one
  *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
- *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
+ *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …;
+ *                                          of IF_PRESENT NOT_FOUND
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
  *                          <-  PUT_TAKEN   of a relaxed put: no live block gives way to it, and no
  *                                          other mutation of the key comes before it
@@ -143,6 +144,12 @@ enum mkv_message_kind {
 /* Of a request's PUT: its root is not known before its bytes are. The front has them sent first,
  * whatever is live, and makes the root of them. A value above one block is segments, as ever. */
 #define MKV_PUT_ROOT_LATER 0x8000u
+/* Of a request's PUT and of PUT_BEGIN, one or none: only where the key holds nothing, else
+ * CONFLICT, also of the same content, whatever MKV_PUT_REPLACE says; or only where it holds
+ * something, else NOT_FOUND, and that is replaced. Decided by the volume under the lock of the key:
+ * what expires behind that, while the bytes come, was there. */
+#define MKV_PUT_IF_ABSENT 0x10000u
+#define MKV_PUT_IF_PRESENT 0x20000u
 /* Of a COMMIT's item: the reservation ends, and nothing is stored. */
 #define MKV_COMMIT_ABANDON 0x1000u
 /* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
@@ -233,7 +240,7 @@ struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
     uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. PUT:
-                           * MKV_PUT_ROOT_LATER. COMMIT: MKV_COMMIT_ABANDON */
+                           * MKV_PUT_ROOT_LATER, MKV_PUT_IF_*. COMMIT: MKV_COMMIT_ABANDON */
     uint64_t length;      /* PUT: bytes of the value. ALLOCATE: the same, one block at most. COMMIT:
                            * as its ALLOCATE said. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */

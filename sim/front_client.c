@@ -111,6 +111,11 @@ static void draw_put(struct front_world *world, struct request_item *item,
             mkv_model_relax(&world->lives.model, item->key, item->place);
         }
     }
+    if (shape->share_condition > 0 && mkv_random_chance(random, shape->share_condition, 16)) {
+        wire->flags |= replace ? MKV_PUT_IF_PRESENT : MKV_PUT_IF_ABSENT;
+        item->if_present = replace;
+        mkv_model_condition(&world->lives.model, item->key, item->place);
+    }
     if (shape->share_later > 0 && mkv_random_chance(random, shape->share_later, 16)) {
         wire->flags |= MKV_PUT_ROOT_LATER;
         wire->root = (struct mkv_root){{0}};
@@ -449,7 +454,7 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
             learn_nothing(world, item);
             return;
         }
-        if (op != MKV_OP_DELETE) {
+        if (op != MKV_OP_DELETE && !item->if_present) {
             unexpected(item, op, result);
         }
         judge(world, item, MKV_MODEL_MISS);
