@@ -193,7 +193,7 @@ struct front_op {
     uint32_t block_flags;
     uint32_t length_units;
     bool leased;       /* EXISTS and PIN: what was found is not evicted for a while */
-    uint32_t expiry_s; /* GET: of the block that was read */
+    uint32_t expiry_s; /* GET, EXISTS: of the block that was read, or is there */
     uint32_t result_length;
     uint32_t result_offset;
     uint32_t result_bytes;
@@ -264,7 +264,8 @@ struct front_item {
     struct mkv_root old_root;       /* of the block that holds `old` */
     uint32_t old_expiry_s;          /* of `old`, as it was when it was read */
     uint32_t expiry_s;              /* PUT: Unix time; 0 never */
-    uint32_t pin_s;                 /* PIN */
+    uint64_t lease_ns;              /* EXISTS, LOOKUP, PIN: that is asked for; 0 none */
+    bool plain;                     /* EXISTS: it is not used */
     uint64_t session;               /* PUT, SESSION */
     uint32_t tier_hint;             /* PUT */
     enum mkv_session_action action; /* SESSION */

@@ -400,6 +400,7 @@ static bool turn_single(struct mkv_front *front, uint32_t item_index) {
         .miss = op->miss,
         .length = op->kind == FRONT_OP_EXISTS ? (uint64_t)op->length_units * MKV_UNIT_BYTES : 0,
         .leased = op->leased ? 1 : 0,
+        .expiry_s = item->op == MKV_OP_EXISTS ? op->expiry_s : 0,
     };
     mkv_front_item_decide(front, item_index, &result);
     return true;

@@ -46,7 +46,8 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
         return false;
     }
     if (op != MKV_OP_PUT && op != MKV_OP_ALLOCATE) {
-        return item->flags == 0 && (op != MKV_OP_PIN || item->expire_s > 0);
+        return (item->flags & ~(op == MKV_OP_EXISTS ? MKV_EXISTS_PLAIN : 0)) == 0 &&
+               (op != MKV_OP_PIN || item->expire_s > 0);
     }
     const uint64_t length_max =
         op == MKV_OP_ALLOCATE ? config->block_bytes_max : config->value_bytes_max;
@@ -131,6 +132,25 @@ static uint32_t expiry_of(uint32_t expire_s, uint64_t wall_ms) {
     return expire_s == 0 ? 0 : (uint32_t)mkv_min_u64(expiry_s, UINT32_MAX);
 }
 
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
+
+/* How long what is asked for is to stay. */
+static uint64_t lease_of(const struct mkv_front_config *config, enum mkv_op op,
+                         const struct mkv_request_item *item) {
+    if (op == MKV_OP_PIN) {
+        return item->expire_s * NS_PER_S;
+    }
+    if (op == MKV_OP_LOOKUP) {
+        return config->lookup_lease_ns;
+    }
+    if (op != MKV_OP_EXISTS || (item->flags & MKV_EXISTS_PLAIN) != 0 ||
+        item->lease_ms == MKV_NONE_U32) {
+        return 0;
+    }
+    return item->lease_ms == 0 ? config->exists_lease_ns : item->lease_ms * NS_PER_MS;
+}
+
 static void item_add(struct mkv_front *front, uint32_t request_index, const struct mkv_input *input,
                      uint32_t position) {
     struct front_request *request = front_request_at(front, request_index);
@@ -161,7 +181,8 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->tenant = input->request.tenant;
     item_name_tenant(front, item_index, input->request.tenant_name);
     item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
-    item->pin_s = source->expire_s;
+    item->lease_ns = lease_of(&front->config, request->op, source);
+    item->plain = request->op == MKV_OP_EXISTS && (source->flags & MKV_EXISTS_PLAIN) != 0;
     item->session = source->session;
     item->tier_hint = source->tier_hint;
     item->action = source->action;

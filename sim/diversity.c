@@ -13,6 +13,7 @@ const char *mkv_diversity_name(enum mkv_input_figure figure) {
         [MKV_INPUTS_REUSES] = "key_reuses",
         [MKV_INPUTS_REPEATS] = "versions_repeated",
         [MKV_INPUTS_OVERLAPS] = "overlaps",
+        [MKV_INPUTS_PLAIN] = "exists_plain",
         [MKV_INPUTS_IF_ABSENT] = "puts_if_absent",
         [MKV_INPUTS_IF_PRESENT] = "puts_if_present",
         [MKV_INPUTS_ROOTS_LATER] = "puts_root_later",

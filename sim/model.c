@@ -284,6 +284,27 @@ void mkv_model_condition(struct mkv_model *model, uint32_t key, uint32_t op) {
         .figures[state->kind == MKV_MODEL_PUT ? MKV_INPUTS_IF_ABSENT : MKV_INPUTS_IF_PRESENT]++;
 }
 
+void mkv_model_told_expiry(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s) {
+    MKV_ASSERT(key < model->key_count);
+    const struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->ops[op].kind == MKV_MODEL_READ);
+    if (model->lying || state->ops[op].overlapped || state->lossy) {
+        return; /* it may be of any put beside it */
+    }
+    bool known = false;
+    bool present = false;
+    for (uint32_t world = 0; world < state->world_count; world++) {
+        const bool holds = state->worlds[world].version != MKV_MODEL_ABSENT;
+        present = present || holds;
+        known = known || (holds && state->worlds[world].expiry_s == expiry_s);
+    }
+    model->evaluations++;
+    if (present && !known) {
+        mkv_fail(MKV_ORACLE_DURABLE, "a read was told that key %u expires at %u, which it does not",
+                 key, expiry_s);
+    }
+}
+
 /* Whether something of the key expires between the two times. */
 static bool expires_between(const struct mkv_model_key *state, uint64_t before_s, uint64_t now_s) {
     bool does = false;

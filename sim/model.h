@@ -128,6 +128,9 @@ void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint3
 /* The PUT that was just invoked is one for a key that holds nothing, also not the same (or it is a
  * CONFLICT); the REPLACE is one for a key that holds something (or it is a MISS). */
 void mkv_model_condition(struct mkv_model *model, uint32_t key, uint32_t op);
+/* The read, which is to be answered as PRESENT, was told when the key expires; 0: never. Fails the
+ * run (O1) when no world explains it. */
+void mkv_model_told_expiry(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s);
 /* The wall clock shows this second: what expires then is gone. */
 void mkv_model_time(struct mkv_model *model, uint64_t wall_s);
 /* The read is one of a listing: a block that is replaced while it runs may be in it by neither

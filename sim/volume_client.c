@@ -600,6 +600,10 @@ static void exists_answered(struct volume_world *world, struct client *client,
         /* It is answered from memory, by the tag alone. */
         mkv_model_cancel(&world->lives.model, client->key, client->place);
     } else {
+        if (!pin) {
+            mkv_model_told_expiry(&world->lives.model, client->key, client->place,
+                                  message->expiry_s);
+        }
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_PRESENT);
     }
     mkv_volume_client_end(world, client);

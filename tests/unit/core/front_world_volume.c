@@ -172,6 +172,7 @@ static void take_exists(struct world *world, const struct mkv_message *message,
     struct world_event *event =
         answer(world, message, GATE_EXISTS_DONE, MKV_MESSAGE_EXISTS_DONE, MKV_NONE_U32);
     world->lease_ns = message->lease_ns;
+    world->exists_flags = message->flags;
     if (message->kind != MKV_MESSAGE_EXISTS) {
         const bool pin = message->kind == MKV_MESSAGE_PIN;
         event->message.kind = pin ? MKV_MESSAGE_PIN_DONE : MKV_MESSAGE_UNPIN_DONE;
@@ -182,6 +183,7 @@ static void take_exists(struct world *world, const struct mkv_message *message,
     } else {
         event->message.length_units = message->kind == MKV_MESSAGE_EXISTS ? length_units(block) : 0;
         event->message.lease_ns = message->lease_ns;
+        event->message.expiry_s = block->expiry_s;
     }
 }
 

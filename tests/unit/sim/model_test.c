@@ -77,6 +77,25 @@ static void put_until(enum mkv_model_kind kind, uint32_t version, uint32_t expir
     answer(place, MKV_MODEL_OK);
 }
 
+static void told(uint32_t expiry_s) {
+    const uint32_t place = invoke(MKV_MODEL_READ, 0);
+    mkv_model_told_expiry(&model, 0, place, expiry_s);
+    answer(place, MKV_MODEL_PRESENT);
+}
+
+static void test_model__told_when_it_expires__is_so(void **state) {
+    (void)state;
+    make(true);
+    mkv_model_time(&model, 100);
+    put_until(MKV_MODEL_PUT, 1, 110);
+    told(110);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, told(0));
+    make(true);
+    put(1);
+    told(0);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, told(110));
+}
+
 static void test_model__time_is_over__version_is_gone_at_that_second(void **state) {
     (void)state;
     make(true);
@@ -398,6 +417,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model__one_after_another__knows_what_each_comes_to),
         cmocka_unit_test(test_model__put_with_a_condition__looks_at_what_there_is),
+        cmocka_unit_test(test_model__told_when_it_expires__is_so),
         cmocka_unit_test(test_model__acknowledged_put_is_missed__fires_o1),
         cmocka_unit_test(test_model__deleted_or_old_version_returns__fires_o2),
         cmocka_unit_test(test_model__conflict_without_a_live_block__fires_o2),
