@@ -186,8 +186,9 @@ static const struct mkv_fabric_counters *base_counters(const struct mkv_fabric *
 static void base_describe(const struct mkv_fabric *base, struct mkv_connection_id id,
                           struct mkv_fabric_client *client) {
     const struct mkv_fabric_tcp *fabric = (const struct mkv_fabric_tcp *)base;
-    MKV_ASSERT(id.index < fabric->options.connections_max);
-    const struct mkv_tcp_connection *connection = &fabric->connections[id.index];
+    const uint32_t place = id.index - fabric->options.connection_base;
+    MKV_ASSERT(place < fabric->options.connections_max);
+    const struct mkv_tcp_connection *connection = &fabric->connections[place];
     MKV_ASSERT(connection->id.generation == id.generation);
     *client = (struct mkv_fabric_client){.connected_ns = connection->connected_ns};
     mkv_tcp_peer_text(connection->stream.fd, client->address, sizeof client->address);
@@ -266,7 +267,7 @@ static void connections_init(struct mkv_fabric_tcp *fabric) {
     for (uint32_t i = 0; i < connections_max; i++) {
         struct mkv_tcp_connection *connection = &fabric->connections[i];
         connection->fabric = fabric;
-        connection->id = (struct mkv_connection_id){i, 1};
+        connection->id = (struct mkv_connection_id){fabric->options.connection_base + i, 1};
         connection->stream.fd = -1;
         connection->receive.done = mkv_tcp_receive_done;
         connection->send.done = mkv_tcp_send_done;

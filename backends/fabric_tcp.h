@@ -59,6 +59,7 @@ struct mkv_fabric_tcp_options {
     uint16_t port;            /* 0: any free one */
     const char *option;       /* what the user changes to move the listener; "--listen" */
     uint32_t connections_max; /* more are told so and closed */
+    uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
     uint32_t body_buffers;    /* for bodies that don't fit the 64 KiB of a connection, and STATS */
     uint32_t inline_buffers;  /* for payloads of inline PUTs, 64 KiB each, until their ANSWER */

@@ -204,7 +204,8 @@ static void reap(struct mkv_tcp_connection *connection) {
     connection->state = MKV_TCP_FREE;
     connection->id.generation++;
     fabric->counters.connections_active--;
-    fabric->free_connections[fabric->free_connection_count] = connection->id.index;
+    fabric->free_connections[fabric->free_connection_count] =
+        connection->id.index - fabric->options.connection_base;
     fabric->free_connection_count++;
     if (known) {
         fabric->base.sink.input(fabric->base.sink.context, &input);
