@@ -21,14 +21,13 @@
 #define HELLO_NS_DEFAULT (10 * NS_PER_S)
 #define STALL_NS_DEFAULT (30 * NS_PER_S)
 #define CLOSE_NS_DEFAULT (2 * NS_PER_S)
+#define REST_NS_DEFAULT NS_PER_S
 /* When the process is out of descriptors, or the kernel of memory. */
 #define ACCEPT_RETRY_NS (NS_PER_S / 10)
 /* A client that vanished is noticed after about KEEPALIVE_IDLE_S + 6 * KEEPALIVE_INTERVAL_S. */
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES 6
-
-#define CONNECTION_BYTES ((size_t)MKV_TCP_CONTROL_BYTES + MKV_TCP_SCRATCH_BYTES)
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
@@ -70,7 +69,9 @@ static void accept_done(struct mkv_ring_completion *completion, int32_t result, 
         (struct mkv_fabric_tcp *)((char *)completion - offsetof(struct mkv_fabric_tcp, accept));
     fabric->accept_in_flight = (flags & IORING_CQE_F_MORE) != 0;
     if (result >= 0) {
-        if (fabric->free_connection_count == 0 || fabric->draining) {
+        const bool is_full = fabric->free_connection_count == 0 &&
+                             fabric->connections_used == fabric->options.connections_max;
+        if (is_full || fabric->draining) {
             reject(fabric, result);
         } else {
             mkv_tcp_connection_start(fabric, result);
@@ -89,8 +90,11 @@ static void sweep(struct mkv_fabric_tcp *fabric) {
         return;
     }
     fabric->sweep_ns = fabric->now_ns + MKV_TCP_SWEEP_NS;
-    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
-        mkv_tcp_connection_sweep(&fabric->connections[i]);
+    uint32_t rests = MKV_TCP_RESTS_MAX;
+    for (uint32_t i = 0; i < fabric->connections_used; i++) {
+        if (fabric->quiet[i] == 0) {
+            mkv_tcp_connection_sweep(&fabric->connections[i], &rests);
+        }
     }
 }
 
@@ -129,14 +133,14 @@ void mkv_fabric_tcp_drain(struct mkv_fabric_tcp *fabric) {
     fabric->draining = true;
     /* Ends the accept in the kernel; the port is free from now on. */
     (void)shutdown(fabric->listen_fd, SHUT_RDWR);
-    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
+    for (uint32_t i = 0; i < fabric->connections_used; i++) {
         mkv_tcp_connection_touch(&fabric->connections[i]);
     }
 }
 
 void mkv_fabric_tcp_stop(struct mkv_fabric_tcp *fabric) {
     mkv_fabric_tcp_drain(fabric);
-    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
+    for (uint32_t i = 0; i < fabric->connections_used; i++) {
         if (fabric->connections[i].state != MKV_TCP_FREE) {
             mkv_tcp_connection_break(&fabric->connections[i]);
         }
@@ -232,6 +236,14 @@ static void check_options(const struct mkv_fabric_tcp_options *options) {
     MKV_ASSERT(options->hello.requests_max <= MKV_FABRIC_TCP_REQUESTS_MAX);
 }
 
+/* Memory of zeroes, of which only touched pages are taken, however much may be asked for; or NULL.
+ */
+static void *map_memory(size_t bytes) {
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 /* False when there is no memory; what was allocated is then freed by destroy. */
 static bool allocate(struct mkv_fabric_tcp *fabric) {
     const struct mkv_fabric_tcp_options *options = &fabric->options;
@@ -244,39 +256,25 @@ static bool allocate(struct mkv_fabric_tcp *fabric) {
         return false;
     }
     fabric->ops_max = (uint32_t)ops_max;
-    fabric->ops = calloc(fabric->ops_max, sizeof *fabric->ops);
+    fabric->ops = map_memory(fabric->ops_max * sizeof *fabric->ops);
     fabric->connections = calloc(connections_max, sizeof *fabric->connections);
-    fabric->requests = calloc(connections_max * requests_each, sizeof *fabric->requests);
+    fabric->quiet = calloc(connections_max, sizeof *fabric->quiet);
     fabric->free_connections = calloc(connections_max, sizeof *fabric->free_connections);
-    fabric->memory_bytes = connections_max * CONNECTION_BYTES;
-    void *memory = mmap(NULL, fabric->memory_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    fabric->memory = memory == MAP_FAILED ? NULL : memory;
-    if (fabric->ops == NULL || fabric->connections == NULL || fabric->requests == NULL ||
+    fabric->connection_bytes = mkv_round_up_u64(MKV_TCP_CONTROL_BYTES + MKV_TCP_SCRATCH_BYTES +
+                                                    sizeof(struct mkv_tcp_work) +
+                                                    requests_each * sizeof(struct mkv_tcp_request),
+                                                MKV_UNIT_BYTES);
+    fabric->memory_bytes = connections_max * fabric->connection_bytes;
+    fabric->memory = map_memory(fabric->memory_bytes);
+    if (fabric->ops == NULL || fabric->connections == NULL || fabric->quiet == NULL ||
         fabric->free_connections == NULL || fabric->memory == NULL) {
         return false;
     }
+    /* One byte of a huge page would keep those of many connections. */
+    (void)madvise(fabric->memory, fabric->memory_bytes, MADV_NOHUGEPAGE);
     return mkv_tcp_pool_create(&fabric->bodies, options->body_buffers, MKV_NATIVE_BODY_BYTES_MAX) &&
            mkv_tcp_pool_create(&fabric->inlines, options->inline_buffers,
                                MKV_NATIVE_INLINE_BYTES_MAX);
-}
-
-static void connections_init(struct mkv_fabric_tcp *fabric) {
-    const uint32_t connections_max = fabric->options.connections_max;
-    const size_t requests_each = (size_t)fabric->options.hello.requests_max + 1u;
-    for (uint32_t i = 0; i < connections_max; i++) {
-        struct mkv_tcp_connection *connection = &fabric->connections[i];
-        connection->fabric = fabric;
-        connection->id = (struct mkv_connection_id){fabric->options.connection_base + i, 1};
-        connection->stream.fd = -1;
-        connection->receive.done = mkv_tcp_receive_done;
-        connection->send.done = mkv_tcp_send_done;
-        connection->control = fabric->memory + i * CONNECTION_BYTES;
-        connection->scratch = connection->control + MKV_TCP_CONTROL_BYTES;
-        connection->requests = fabric->requests + i * requests_each;
-        fabric->free_connections[connections_max - 1 - i] = i;
-    }
-    fabric->free_connection_count = connections_max;
 }
 
 /* Accepted sockets inherit these from the listener. They tune; a refusal harms nothing. */
@@ -305,6 +303,7 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
     fabric->options.hello_ns = options->hello_ns != 0 ? options->hello_ns : HELLO_NS_DEFAULT;
     fabric->options.stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_NS_DEFAULT;
     fabric->options.close_ns = options->close_ns != 0 ? options->close_ns : CLOSE_NS_DEFAULT;
+    fabric->options.rest_ns = options->rest_ns != 0 ? options->rest_ns : REST_NS_DEFAULT;
     fabric->now_ns = mkv_clock_monotonic_ns();
     fabric->listen_fd = -1;
     fabric->accept.done = accept_done;
@@ -316,7 +315,6 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
                                   "or free memory on this machine",
                                   options->connections_max);
     }
-    connections_init(fabric);
     const struct mkv_tcp_listen_options listen_options = {
         .host = options->host,
         .port = options->port,
@@ -347,8 +345,10 @@ void mkv_fabric_tcp_destroy(struct mkv_fabric_tcp *fabric) {
         munmap(fabric->memory, fabric->memory_bytes);
     }
     free(fabric->free_connections);
-    free(fabric->requests);
+    free(fabric->quiet);
     free(fabric->connections);
-    free(fabric->ops);
+    if (fabric->ops != NULL) {
+        munmap(fabric->ops, fabric->ops_max * sizeof *fabric->ops);
+    }
     free(fabric);
 }

@@ -32,6 +32,8 @@
  *  I4  Whoever stops in the middle of a frame, or takes no bytes, is broken after stall_ns; so a
  *      buffer of a pool comes back.
  *  I5  Frames leave in the order of their effects. (READY too.)
+ *  I6  A connection that has had no frame and owed none for rest_ns holds no buffer and no page: it
+ *      waits for its socket without memory, as does the place of one that closed.
  *
  * Not responsible for: what requests do, deadlines of posted transfers (front: BREAK), rights.
  */
@@ -66,6 +68,7 @@ struct mkv_fabric_tcp_options {
     uint64_t hello_ns;        /* a connection without HELLO is closed after it; 0: 10 s */
     uint64_t stall_ns;        /* see I4; 0: 30 s */
     uint64_t close_ns;        /* what REFUSED and LINGERING have each; 0: 2 s */
+    uint64_t rest_ns;         /* see I6; 0: 1 s */
     /* What HELLO is answered with; its limits are enforced, its default deadline applied. */
     struct mkv_native_hello_answer hello;
     /* Writes the JSON text of STATS and returns its bytes, at most text_bytes_max. */

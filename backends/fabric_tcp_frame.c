@@ -88,8 +88,9 @@ static enum mkv_tcp_frame take_hello(struct mkv_tcp_connection *connection, cons
     struct mkv_native_hello_answer answer = connection->fabric->options.hello;
     answer.features &= hello.features;
     connection->features = answer.features;
-    mkv_native_hello_answer_encode(&answer, connection->own_bytes);
-    answer_own(connection, MKV_STATUS_OK, connection->own_bytes, MKV_NATIVE_HELLO_ANSWER_BYTES);
+    mkv_native_hello_answer_encode(&answer, connection->work->own_bytes);
+    answer_own(connection, MKV_STATUS_OK, connection->work->own_bytes,
+               MKV_NATIVE_HELLO_ANSWER_BYTES);
     return MKV_TCP_FRAME_TAKEN;
 }
 
@@ -112,8 +113,8 @@ static enum mkv_tcp_frame take_stats(struct mkv_tcp_connection *connection) {
 /* The server is about to close: what is in flight is finished, nothing new begins. */
 static enum mkv_tcp_frame take_while_draining(struct mkv_tcp_connection *connection) {
     static const char text[] = "the server is shutting down";
-    memcpy(connection->own_bytes, text, sizeof text - 1);
-    answer_own(connection, MKV_STATUS_UNAVAILABLE, connection->own_bytes, sizeof text - 1);
+    memcpy(connection->work->own_bytes, text, sizeof text - 1);
+    answer_own(connection, MKV_STATUS_UNAVAILABLE, connection->work->own_bytes, sizeof text - 1);
     return MKV_TCP_FRAME_TAKEN;
 }
 
@@ -218,7 +219,7 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *body,
     }
     MKV_ASSERT(key_offset == keys_bytes);
     MKV_ASSERT(connection->request_count <= fabric->options.hello.requests_max);
-    connection->requests[connection->request_count] =
+    connection->work->requests[connection->request_count] =
         (struct mkv_tcp_request){header->request_id, inline_payload};
     connection->request_count++;
     connection->known = true;
