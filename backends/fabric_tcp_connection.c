@@ -34,7 +34,8 @@ static struct mkv_tcp_connection *take_free(struct mkv_fabric_tcp *fabric) {
     return &fabric->connections[fabric->free_connections[fabric->free_connection_count]];
 }
 
-void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd) {
+void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
+                              const struct mkv_fabric_session *session) {
     struct mkv_tcp_connection *connection = take_free(fabric);
     MKV_ASSERT(connection->state == MKV_TCP_FREE);
     MKV_ASSERT(!connection->waiting);
@@ -43,6 +44,11 @@ void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd) {
     mkv_stream_open(&connection->stream, fabric->options.ring, fd);
     connection->greeted = false;
     connection->known = false;
+    connection->session = *session;
+    connection->awaits_auth = false;
+    connection->names_tenant = false;
+    connection->auth_refusal_ns = 0;
+    connection->tenant_name[0] = '\0';
     connection->client_name[0] = '\0';
     connection->connected_ns = fabric->now_ns;
     connection->timeout_ns = fabric->now_ns + fabric->options.hello_ns;
@@ -163,7 +169,7 @@ void mkv_tcp_connection_refuse(struct mkv_tcp_connection *connection, uint32_t f
         .flags = MKV_NATIVE_FLAG_ANSWER,
         .request_id = connection->header.request_id,
         .body_bytes = (uint32_t)text_bytes,
-        .status = MKV_STATUS_INVALID,
+        .status = mkv_fabric_fault_status(fault),
     };
     connection->refusal = (struct mkv_tcp_op){.kind = MKV_TCP_OP_OWN, .ends = true};
     mkv_tcp_send_own(connection, &connection->refusal, &header,
@@ -205,6 +211,11 @@ static void give_buffers(struct mkv_tcp_connection *connection) {
         mkv_tcp_pool_give(fabric, &fabric->inlines, connection->inline_payload);
         connection->inline_payload = NULL;
     }
+    if (connection->inline_counted) {
+        connection->inline_counted = false;
+        mkv_fabric_auth_request_end(fabric->options.auth, &connection->session,
+                                    connection->inline_bytes);
+    }
     while (connection->request_count > 0) {
         mkv_tcp_request_end(connection, &connection->work->requests[0]);
     }
@@ -221,6 +232,7 @@ static void reap(struct mkv_tcp_connection *connection) {
     mkv_tcp_ops_fail(connection);
     leave_waiting(connection);
     give_buffers(connection);
+    mkv_fabric_auth_close(fabric->options.auth, &connection->session);
     mkv_stream_close(&connection->stream);
 
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
@@ -288,7 +300,11 @@ void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection, uint32_t *r
     }
     const uint64_t now_ns = fabric->now_ns;
     const uint64_t stall_ns = fabric->options.stall_ns;
-    if (connection->state == MKV_TCP_OPEN && !connection->greeted &&
+    if (connection->auth_refusal_ns != 0) {
+        mkv_tcp_connection_touch(connection); /* it looks by itself whether it is time */
+        return;
+    }
+    if (connection->state == MKV_TCP_OPEN && (!connection->greeted || connection->awaits_auth) &&
         now_ns >= connection->timeout_ns) {
         fabric->counters.faults_total[MKV_FABRIC_FAULT_SILENT]++;
         mkv_tcp_connection_break(connection);

@@ -24,7 +24,7 @@ static void set_quiet(struct mkv_tcp_connection *connection, bool quiet) {
 }
 
 static bool has_nothing_to_do(const struct mkv_tcp_connection *connection) {
-    return connection->state == MKV_TCP_OPEN && connection->greeted &&
+    return connection->state == MKV_TCP_OPEN && connection->greeted && !connection->awaits_auth &&
            connection->receive_in_flight && !mkv_tcp_receive_is_within_frame(connection) &&
            connection->pulls_head == NULL && mkv_tcp_connection_owes_nothing(connection);
 }

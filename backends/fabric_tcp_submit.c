@@ -23,6 +23,8 @@ void mkv_tcp_request_end(struct mkv_tcp_connection *connection, struct mkv_tcp_r
     struct mkv_tcp_buffer *inline_payload = request->inline_payload;
     MKV_ASSERT(connection->request_count > 0);
     connection->request_count--;
+    mkv_fabric_auth_request_end(connection->fabric->options.auth, &connection->session,
+                                request->bytes);
     *request = connection->work->requests[connection->request_count];
     if (inline_payload != NULL) {
         mkv_tcp_pool_give(connection->fabric, &connection->fabric->inlines, inline_payload);

@@ -4,10 +4,11 @@
  *
  *   memkv.c             the public calls, in terms of exchanges
  *   address.c           HOST:PORT
- *   connection.c        the socket: connecting, greeting, is it still alive
+ *   transport.h         how bytes reach a server, and transport_*.c one kind each
+ *   connection.c        connecting, greeting, is it still alive
  *   exchange.c          one call's items: grouped into requests, driven to their end, or failed
- *   exchange_send.c     requests and payloads to the socket
- *   exchange_receive.c  the socket to answers and payloads
+ *   exchange_send.c     requests and payloads to the transport
+ *   exchange_receive.c  the transport to answers and payloads
  *   trace.c             the trace context of requests
  *   error.c             texts
  *
@@ -20,6 +21,7 @@
 
 #include "client/address.h"
 #include "client/memkv.h"
+#include "client/transport.h"
 #include "core/base.h"
 #include "wire/native.h"
 
@@ -36,7 +38,7 @@ struct memkv_client {
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
-    int socket; /* -1 while not connected */
+    struct mkv_transport *transport; /* NULL while not connected */
     uint64_t request_id_next;
     struct mkv_native_hello_answer limits;
     bool has_trace; /* requests carry `trace` to servers that take it */
@@ -67,8 +69,8 @@ void mkv_client_key_text(const void *key, size_t key_bytes, char *text, size_t t
 
 /* Monotonic. */
 uint64_t mkv_client_now_ns(void);
-/* Waits until `socket` is ready for `events` of poll, or the deadline. False: the deadline came. */
-bool mkv_client_wait(int socket, short events, uint64_t deadline_ns);
+/* Waits until it is ready for `events` of poll, or the deadline. False: the deadline came. */
+bool mkv_client_wait(int descriptor, short events, uint64_t deadline_ns);
 /* Makes sure there is a connection that is alive as far as can be seen, within
  * connect_timeout_ms. */
 enum memkv_status mkv_client_connect(struct memkv_client *client, struct memkv_error *error);

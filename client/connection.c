@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The socket of a client: connecting and greeting under one deadline, and noticing at the begin of
- * a call that the server has gone meanwhile.
+ * The connection of a client: connecting and greeting under one deadline, and noticing at the begin
+ * of a call that the server has gone meanwhile.
  */
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "client/client_internal.h"
 
@@ -26,7 +23,7 @@ uint64_t mkv_client_now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-bool mkv_client_wait(int socket, short events, uint64_t deadline_ns) {
+bool mkv_client_wait(int descriptor, short events, uint64_t deadline_ns) {
     for (;;) {
         const uint64_t now_ns = mkv_client_now_ns();
         if (now_ns >= deadline_ns) {
@@ -34,7 +31,7 @@ bool mkv_client_wait(int socket, short events, uint64_t deadline_ns) {
         }
         /* Rounded up, so that the last round does not spin. */
         const uint64_t left_ms = (deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS;
-        struct pollfd poll_socket = {.fd = socket, .events = events};
+        struct pollfd poll_socket = {.fd = descriptor, .events = events};
         const int count = poll(&poll_socket, 1, (int)mkv_min_u64(left_ms, 60000));
         if (count > 0 || (count < 0 && errno != EINTR)) {
             return true; /* an error shows itself in the operation that follows */
@@ -43,43 +40,38 @@ bool mkv_client_wait(int socket, short events, uint64_t deadline_ns) {
 }
 
 void mkv_client_disconnect(struct memkv_client *client) {
-    if (client->socket >= 0) {
-        close(client->socket);
-        client->socket = -1;
+    if (client->transport != NULL) {
+        client->transport->ops->close(client->transport);
+        client->transport = NULL;
     }
     client->input_begin = 0;
     client->input_end = 0;
 }
 
-/* Connects to one address. Returns a socket, or -1 and errno. */
-static int connect_one(const struct addrinfo *address, uint64_t deadline_ns) {
-    const int descriptor =
-        socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-               address->ai_protocol);
-    if (descriptor < 0) {
-        return -1;
+/* Connects to one address. NULL: `problem` says why. */
+static struct mkv_transport *connect_one(const struct addrinfo *address, uint64_t deadline_ns,
+                                         char problem[MKV_TRANSPORT_PROBLEM_BYTES]) {
+    struct mkv_transport *transport = mkv_transport_tcp_new();
+    if (transport == NULL) {
+        snprintf(problem, MKV_TRANSPORT_PROBLEM_BYTES, "%s", strerror(ENOMEM));
+        return NULL;
     }
-    int failure = 0;
-    if (connect(descriptor, address->ai_addr, address->ai_addrlen) != 0) {
-        failure = errno;
-        if (failure == EINPROGRESS) {
-            socklen_t failure_bytes = sizeof failure;
-            if (!mkv_client_wait(descriptor, POLLOUT, deadline_ns)) {
-                failure = ETIMEDOUT;
-            } else if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &failure_bytes) !=
-                       0) {
-                failure = errno;
-            }
+    enum mkv_transport_result result =
+        transport->ops->begin(transport, address->ai_addr, address->ai_addrlen);
+    while (result != MKV_TRANSPORT_BROKEN) {
+        result = transport->ops->establish(transport);
+        if (result == MKV_TRANSPORT_MOVED) {
+            return transport;
+        }
+        if (result == MKV_TRANSPORT_BLOCKED &&
+            !mkv_client_wait(transport->descriptor, transport->receive_events, deadline_ns)) {
+            snprintf(transport->problem, sizeof transport->problem, "%s", strerror(ETIMEDOUT));
+            break;
         }
     }
-    if (failure != 0) {
-        close(descriptor);
-        errno = failure;
-        return -1;
-    }
-    const int on = 1;
-    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* a matter of speed alone */
-    return descriptor;
+    memcpy(problem, transport->problem, sizeof transport->problem);
+    transport->ops->close(transport);
+    return NULL;
 }
 
 static enum memkv_status connect_any(struct memkv_client *client, uint64_t deadline_ns,
@@ -87,79 +79,66 @@ static enum memkv_status connect_any(struct memkv_client *client, uint64_t deadl
     const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *addresses = NULL;
-    const int problem = getaddrinfo(client->address.host, client->address.port, &hints, &addresses);
-    if (problem != 0) {
+    const int failure = getaddrinfo(client->address.host, client->address.port, &hints, &addresses);
+    if (failure != 0) {
         return mkv_client_fail(error, MEMKV_UNAVAILABLE,
                                "server %s: the name cannot be resolved: %s; check its spelling",
                                client->address.text,
-                               problem == EAI_SYSTEM ? strerror(errno) : gai_strerror(problem));
+                               failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
     }
-    int failure = ETIMEDOUT;
+    char problem[MKV_TRANSPORT_PROBLEM_BYTES] = "it has no address";
     for (const struct addrinfo *address = addresses; address != NULL; address = address->ai_next) {
-        client->socket = connect_one(address, deadline_ns);
-        if (client->socket >= 0) {
+        client->transport = connect_one(address, deadline_ns, problem);
+        if (client->transport != NULL) {
             break;
         }
-        failure = errno;
     }
     freeaddrinfo(addresses);
-    if (client->socket >= 0) {
+    if (client->transport != NULL) {
         return MEMKV_OK;
     }
     return mkv_client_fail(error, MEMKV_UNAVAILABLE,
                            "cannot connect to %s: %s; is memkv running there? Start it with: memkv "
                            "start, or name another server",
-                           client->address.text, strerror(failure));
+                           client->address.text, problem);
 }
 
-/* Sends all of `bytes`. False: errno says why, ETIMEDOUT for the deadline. */
-static bool send_all(int descriptor, const uint8_t *bytes, size_t byte_count,
-                     uint64_t deadline_ns) {
+/* How moving the bytes of the greeting came out. */
+enum greeting_move {
+    GREETING_MOVED,
+    GREETING_ENDED,
+    GREETING_LATE,
+    GREETING_BROKEN
+};
+
+/* Sends or receives exactly `byte_count` bytes. */
+static enum greeting_move move_all(struct mkv_transport *transport, bool is_send, uint8_t *bytes,
+                                   size_t byte_count, uint64_t deadline_ns) {
     size_t done = 0;
     while (done < byte_count) {
-        const ssize_t count = send(descriptor, bytes + done, byte_count - done, MSG_NOSIGNAL);
-        if (count >= 0) {
-            done += (size_t)count;
-        } else if (errno == EAGAIN) {
-            if (!mkv_client_wait(descriptor, POLLOUT, deadline_ns)) {
-                errno = ETIMEDOUT;
-                return false;
-            }
-        } else if (errno != EINTR) {
-            return false;
+        const struct iovec piece = {.iov_base = bytes + done, .iov_len = byte_count - done};
+        size_t moved_bytes = 0;
+        const enum mkv_transport_result result =
+            is_send ? transport->ops->send(transport, &piece, 1, &moved_bytes)
+                    : transport->ops->receive(transport, &piece, 1, &moved_bytes);
+        const short events = is_send ? transport->send_events : transport->receive_events;
+        done += moved_bytes;
+        if (result == MKV_TRANSPORT_ENDED || result == MKV_TRANSPORT_BROKEN) {
+            return result == MKV_TRANSPORT_ENDED ? GREETING_ENDED : GREETING_BROKEN;
+        }
+        if (result == MKV_TRANSPORT_BLOCKED &&
+            !mkv_client_wait(transport->descriptor, events, deadline_ns)) {
+            return GREETING_LATE;
         }
     }
-    return true;
+    return GREETING_MOVED;
 }
 
-/* Receives exactly `byte_count` bytes. False: errno says why, 0 for the end of the stream. */
-static bool receive_all(int descriptor, uint8_t *bytes, size_t byte_count, uint64_t deadline_ns) {
-    size_t done = 0;
-    while (done < byte_count) {
-        const ssize_t count = recv(descriptor, bytes + done, byte_count - done, 0);
-        if (count > 0) {
-            done += (size_t)count;
-        } else if (count == 0) {
-            errno = 0;
-            return false;
-        } else if (errno == EAGAIN) {
-            if (!mkv_client_wait(descriptor, POLLIN, deadline_ns)) {
-                errno = ETIMEDOUT;
-                return false;
-            }
-        } else if (errno != EINTR) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static enum memkv_status fail_greeting(const struct memkv_client *client,
+static enum memkv_status fail_greeting(const struct memkv_client *client, enum greeting_move move,
                                        struct memkv_error *error) {
-    const int failure = errno;
-    const char *what = failure == 0           ? "it closed the connection"
-                       : failure == ETIMEDOUT ? "no answer in time"
-                                              : strerror(failure);
+    const char *what = move == GREETING_ENDED  ? "it closed the connection"
+                       : move == GREETING_LATE ? "no answer in time"
+                                               : client->transport->problem;
     return mkv_client_fail(error, MEMKV_UNAVAILABLE,
                            "server %s does not answer the greeting: %s; is it stopping, or is this "
                            "not the port of memkv's native listener?",
@@ -192,11 +171,12 @@ static enum memkv_status greet(struct memkv_client *client, uint64_t deadline_ns
     const size_t frame_bytes = MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + tenant_bytes;
     memcpy(frame + frame_bytes - tenant_bytes, client->tenant, tenant_bytes);
     /* A server that refuses before it has read all may have sent its reason: so look for it. */
-    const bool is_sent = send_all(client->socket, frame, frame_bytes, deadline_ns);
-    const int send_failure = errno;
-    if (!receive_all(client->socket, frame, MKV_NATIVE_HEADER_BYTES, deadline_ns)) {
-        errno = is_sent ? errno : send_failure;
-        return fail_greeting(client, error);
+    const enum greeting_move sent =
+        move_all(client->transport, true, frame, frame_bytes, deadline_ns);
+    const enum greeting_move received =
+        move_all(client->transport, false, frame, MKV_NATIVE_HEADER_BYTES, deadline_ns);
+    if (received != GREETING_MOVED) {
+        return fail_greeting(client, sent != GREETING_MOVED ? sent : received, error);
     }
     const enum mkv_native_error problem = mkv_native_header_decode(frame, &header);
     if (problem != MKV_NATIVE_OK) {
@@ -206,8 +186,10 @@ static enum memkv_status greet(struct memkv_client *client, uint64_t deadline_ns
         (header.op != MKV_NATIVE_HELLO && header.status == MKV_STATUS_OK)) {
         return fail_frame(client, MKV_NATIVE_BAD_OP, error);
     }
-    if (!receive_all(client->socket, client->body, header.body_bytes, deadline_ns)) {
-        return fail_greeting(client, error);
+    const enum greeting_move body_received =
+        move_all(client->transport, false, client->body, header.body_bytes, deadline_ns);
+    if (body_received != GREETING_MOVED) {
+        return fail_greeting(client, body_received, error);
     }
     if (header.status != MKV_STATUS_OK) {
         char text[MEMKV_ERROR_TEXT_BYTES];
@@ -231,16 +213,16 @@ static enum memkv_status greet(struct memkv_client *client, uint64_t deadline_ns
 /* Nothing is under way between calls. So bytes, the end of the stream or an error mean that the
  * server gave this connection up. */
 static bool is_alive(const struct memkv_client *client) {
-    if (client->input_begin != client->input_end) {
-        return false;
-    }
     uint8_t byte;
-    return recv(client->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           (errno == EAGAIN || errno == EINTR);
+    const struct iovec piece = {.iov_base = &byte, .iov_len = 1};
+    size_t byte_count;
+    return client->input_begin == client->input_end &&
+           client->transport->ops->receive(client->transport, &piece, 1, &byte_count) ==
+               MKV_TRANSPORT_BLOCKED;
 }
 
 enum memkv_status mkv_client_connect(struct memkv_client *client, struct memkv_error *error) {
-    if (client->socket >= 0 && is_alive(client)) {
+    if (client->transport != NULL && is_alive(client)) {
         return MEMKV_OK;
     }
     mkv_client_disconnect(client);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/exchange.h"
 
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,7 +89,7 @@ static void fail_deadline(struct mkv_exchange *exchange) {
 }
 
 static void converse(struct mkv_exchange *exchange) {
-    const int descriptor = exchange->client->socket;
+    const struct mkv_transport *transport = exchange->client->transport;
     while (!exchange->is_failed && !is_finished(exchange)) {
         enum mkv_exchange_progress progress = mkv_exchange_make_request(exchange);
         if (exchange->sends_count > 0 && !exchange->is_failed &&
@@ -109,8 +108,9 @@ static void converse(struct mkv_exchange *exchange) {
             }
             continue;
         }
-        const short events = exchange->sends_count > 0 ? POLLIN | POLLOUT : POLLIN;
-        if (!mkv_client_wait(descriptor, events, exchange->deadline_ns)) {
+        const int events =
+            transport->receive_events | (exchange->sends_count > 0 ? transport->send_events : 0);
+        if (!mkv_client_wait(transport->descriptor, (short)events, exchange->deadline_ns)) {
             fail_deadline(exchange);
         }
     }

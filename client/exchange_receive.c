@@ -2,10 +2,7 @@
 /*
  * Bytes of the server to frames, and frames to what they mean for their request.
  */
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "client/exchange.h"
 #include "core/hash.h"
@@ -407,23 +404,23 @@ enum mkv_exchange_progress mkv_exchange_receive_some(struct mkv_exchange *exchan
         iovecs[iovec_count++] = (struct iovec){.iov_base = client->input + client->input_end,
                                                .iov_len = sizeof client->input - client->input_end};
     }
-    struct msghdr message = {.msg_iov = iovecs, .msg_iovlen = iovec_count};
-    const ssize_t count = recvmsg(client->socket, &message, MSG_DONTWAIT);
-    if (count < 0) {
-        if (errno == EAGAIN || errno == EINTR) {
-            return MKV_EXCHANGE_BLOCKED;
-        }
+    size_t count = 0;
+    switch (client->transport->ops->receive(client->transport, iovecs, iovec_count, &count)) {
+    case MKV_TRANSPORT_MOVED:
+        break;
+    case MKV_TRANSPORT_BLOCKED:
+        return MKV_EXCHANGE_BLOCKED;
+    case MKV_TRANSPORT_BROKEN:
         mkv_exchange_fail(exchange, MEMKV_UNAVAILABLE, "the connection to server %s broke: %s",
-                          client->address.text, strerror(errno));
+                          client->address.text, client->transport->problem);
         return MKV_EXCHANGE_MOVED;
-    }
-    if (count == 0) {
+    case MKV_TRANSPORT_ENDED:
         mkv_exchange_fail(exchange, MEMKV_UNAVAILABLE, "server %s closed the connection",
                           client->address.text);
         return MKV_EXCHANGE_MOVED;
     }
-    const size_t moved_bytes = (size_t)mkv_min_u64((uint64_t)count, direct_bytes);
-    client->input_end += (size_t)count - moved_bytes;
+    const size_t moved_bytes = (size_t)mkv_min_u64(count, direct_bytes);
+    client->input_end += count - moved_bytes;
     if (moved_bytes > 0) {
         data_moved(exchange, moved_bytes);
     }

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "client/exchange.h"
-
-#define IOVECS_MAX 64u
 
 static struct mkv_exchange_send *send_at(struct mkv_exchange *exchange, uint32_t position) {
     return &exchange->sends[(exchange->sends_begin + position) % MKV_EXCHANGE_SENDS_MAX];
@@ -54,7 +49,7 @@ static size_t gather(struct mkv_exchange *exchange, struct iovec *iovecs) {
     size_t iovec_count = 0;
     for (uint32_t position = 0; position < exchange->sends_count; position++) {
         const struct mkv_exchange_send *send = send_at(exchange, position);
-        if (iovec_count + 2 > IOVECS_MAX) {
+        if (iovec_count + 2 > MKV_TRANSPORT_IOVECS_MAX) {
             break;
         }
         if (send->done_bytes < send->head_bytes) {
@@ -118,25 +113,26 @@ static void advance(struct mkv_exchange *exchange, uint64_t sent_bytes) {
 }
 
 enum mkv_exchange_progress mkv_exchange_send_some(struct mkv_exchange *exchange) {
-    struct iovec iovecs[IOVECS_MAX];
+    struct iovec iovecs[MKV_TRANSPORT_IOVECS_MAX];
     const size_t iovec_count = gather(exchange, iovecs);
     if (iovec_count == 0) {
         MKV_ASSERT(exchange->is_failed);
         return MKV_EXCHANGE_BLOCKED;
     }
-    const struct msghdr message = {.msg_iov = iovecs, .msg_iovlen = iovec_count};
-    const ssize_t count = sendmsg(exchange->client->socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count >= 0) {
-        advance(exchange, (uint64_t)count);
+    struct mkv_transport *transport = exchange->client->transport;
+    size_t byte_count = 0;
+    switch (transport->ops->send(transport, iovecs, iovec_count, &byte_count)) {
+    case MKV_TRANSPORT_MOVED:
+        advance(exchange, byte_count);
         return MKV_EXCHANGE_MOVED;
-    }
-    if (errno == EAGAIN) {
+    case MKV_TRANSPORT_BLOCKED:
         return MKV_EXCHANGE_BLOCKED;
+    case MKV_TRANSPORT_ENDED:
+    case MKV_TRANSPORT_BROKEN:
+        break;
     }
-    if (errno != EINTR) {
-        /* The server may have said why it takes no more: what it sent is still to be read. */
-        exchange->is_send_broken = true;
-        exchange->sends_count = 0;
-    }
+    /* The server may have said why it takes no more: what it sent is still to be read. */
+    exchange->is_send_broken = true;
+    exchange->sends_count = 0;
     return MKV_EXCHANGE_MOVED;
 }

@@ -32,7 +32,6 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
         return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client of %zu bytes",
                                sizeof *client);
     }
-    client->socket = -1;
     client->address = address;
     client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : MKV_CLIENT_TIMEOUT_MS;
     client->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms
