@@ -45,24 +45,49 @@ static void accept_post(struct mkv_fabric_tcp *fabric) {
 
 /* Tells a client that there is no place for it. The socket is new, so its buffer takes the frame.
  */
-static void reject(struct mkv_fabric_tcp *fabric, int fd) {
-    static const char text[] = "the server has as many connections as it takes; try again later";
+static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status,
+                   const char *text) {
+    const size_t text_bytes = strlen(text);
+    MKV_ASSERT(text_bytes <= MKV_NATIVE_TEXT_BYTES_MAX);
     const struct mkv_native_header header = {
         .op = MKV_NATIVE_HELLO,
         .flags = MKV_NATIVE_FLAG_ANSWER,
-        .body_bytes = sizeof text - 1,
-        .status = MKV_STATUS_BUSY,
+        .body_bytes = (uint32_t)text_bytes,
+        .status = status,
     };
-    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + sizeof text - 1];
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
     mkv_native_header_encode(&header, bytes);
-    for (size_t i = 0; i < sizeof text - 1; i++) {
-        bytes[MKV_NATIVE_HEADER_BYTES + i] = (uint8_t)text[i];
-    }
+    memcpy(bytes + MKV_NATIVE_HEADER_BYTES, text, text_bytes);
     /* A client that is gone already does not miss it. */
-    (void)send(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)send(fd, bytes, MKV_NATIVE_HEADER_BYTES + text_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)shutdown(fd, SHUT_WR);
     close(fd);
     fabric->counters.connections_rejected_total++;
+}
+
+/* Gives the socket a connection, or the reason why there is none. */
+static void admit(struct mkv_fabric_tcp *fabric, int fd) {
+    if (fabric->free_connection_count == 0 || fabric->draining) {
+        reject(fabric, fd, MKV_STATUS_BUSY,
+               "the server has as many connections as it takes; try again later");
+        return;
+    }
+    struct mkv_fabric_session session;
+    switch (mkv_fabric_auth_open(fabric->options.auth, fd, MKV_FABRIC_LISTENER_NATIVE, &session)) {
+    case MKV_FABRIC_ADMITTED:
+        mkv_tcp_connection_start(fabric, fd, &session);
+        break;
+    case MKV_FABRIC_PROTECTED:
+        reject(fabric, fd, MKV_STATUS_FORBIDDEN,
+               "protected mode: the server has no key, so it serves its own machine alone; set "
+               "network.auth_key there (memkv auth keygen makes one), or network.auth: none to "
+               "serve everybody");
+        break;
+    case MKV_FABRIC_CLIENT_FULL:
+        reject(fabric, fd, MKV_STATUS_BUSY,
+               "your address has as many connections as network.client_connections_max allows");
+        break;
+    }
 }
 
 static void accept_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
@@ -70,11 +95,7 @@ static void accept_done(struct mkv_ring_completion *completion, int32_t result, 
         (struct mkv_fabric_tcp *)((char *)completion - offsetof(struct mkv_fabric_tcp, accept));
     fabric->accept_in_flight = (flags & IORING_CQE_F_MORE) != 0;
     if (result >= 0) {
-        if (fabric->free_connection_count == 0 || fabric->draining) {
-            reject(fabric, result);
-        } else {
-            mkv_tcp_connection_start(fabric, result);
-        }
+        admit(fabric, result);
     } else if (result == -EINVAL && fabric->accept_multishot && !fabric->draining) {
         fabric->accept_multishot = false; /* a kernel before 5.19 */
     } else if (result != -ECONNABORTED && result != -EINTR) {
@@ -186,11 +207,12 @@ static const struct mkv_fabric_counters *base_counters(const struct mkv_fabric *
 static void base_describe(const struct mkv_fabric *base, struct mkv_connection_id id,
                           struct mkv_fabric_client *client) {
     const struct mkv_fabric_tcp *fabric = (const struct mkv_fabric_tcp *)base;
-    MKV_ASSERT(id.index < fabric->options.connections_max);
-    const struct mkv_tcp_connection *connection = &fabric->connections[id.index];
+    const uint32_t place = id.index - fabric->options.connection_base;
+    MKV_ASSERT(place < fabric->options.connections_max);
+    const struct mkv_tcp_connection *connection = &fabric->connections[place];
     MKV_ASSERT(connection->id.generation == id.generation);
     *client = (struct mkv_fabric_client){.connected_ns = connection->connected_ns};
-    mkv_tcp_peer_text(connection->fd, client->address, sizeof client->address);
+    mkv_tcp_peer_text(connection->stream.fd, client->address, sizeof client->address);
     memcpy(client->tenant, connection->tenant_name, sizeof client->tenant);
     memcpy(client->name, connection->client_name, sizeof client->name);
 }
@@ -266,8 +288,8 @@ static void connections_init(struct mkv_fabric_tcp *fabric) {
     for (uint32_t i = 0; i < connections_max; i++) {
         struct mkv_tcp_connection *connection = &fabric->connections[i];
         connection->fabric = fabric;
-        connection->id = (struct mkv_connection_id){i, 1};
-        connection->fd = -1;
+        connection->id = (struct mkv_connection_id){fabric->options.connection_base + i, 1};
+        connection->stream.fd = -1;
         connection->receive.done = mkv_tcp_receive_done;
         connection->send.done = mkv_tcp_send_done;
         connection->control = fabric->memory + i * CONNECTION_BYTES;
@@ -321,6 +343,7 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
         .port = options->port,
         .backlog = BACKLOG,
         .option = options->option,
+        .share = options->share,
     };
     if (!mkv_tcp_listen(&listen_options, &fabric->listen_fd, &fabric->port, error)) {
         mkv_fabric_tcp_destroy(fabric);

@@ -7,9 +7,9 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd) {
+void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
+                              const struct mkv_fabric_session *session) {
     MKV_ASSERT(fabric->free_connection_count > 0);
     fabric->free_connection_count--;
     struct mkv_tcp_connection *connection =
@@ -18,9 +18,14 @@ void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd) {
     MKV_ASSERT(!connection->waiting);
 
     connection->state = MKV_TCP_OPEN;
-    connection->fd = fd;
+    mkv_stream_open(&connection->stream, fabric->options.ring, fd);
     connection->greeted = false;
     connection->known = false;
+    connection->session = *session;
+    connection->awaits_auth = false;
+    connection->names_tenant = false;
+    connection->auth_refusal_ns = 0;
+    connection->tenant_name[0] = '\0';
     connection->client_name[0] = '\0';
     connection->connected_ns = fabric->now_ns;
     connection->timeout_ns = fabric->now_ns + fabric->options.hello_ns;
@@ -117,8 +122,7 @@ void mkv_tcp_connection_break(struct mkv_tcp_connection *connection) {
         return;
     }
     connection->state = MKV_TCP_BROKEN;
-    /* Ends the receive and the send in the kernel. It fails only where the client was first. */
-    (void)shutdown(connection->fd, SHUT_RDWR);
+    mkv_stream_abort(&connection->stream);
     mkv_tcp_connection_touch(connection);
 }
 
@@ -139,7 +143,7 @@ void mkv_tcp_connection_refuse(struct mkv_tcp_connection *connection, uint32_t f
         .flags = MKV_NATIVE_FLAG_ANSWER,
         .request_id = connection->header.request_id,
         .body_bytes = (uint32_t)text_bytes,
-        .status = MKV_STATUS_INVALID,
+        .status = mkv_fabric_fault_status(fault),
     };
     connection->refusal = (struct mkv_tcp_op){.kind = MKV_TCP_OP_OWN, .ends = true};
     mkv_tcp_send_own(connection, &connection->refusal, &header,
@@ -155,7 +159,7 @@ void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection) {
 static void linger(struct mkv_tcp_connection *connection) {
     connection->state = MKV_TCP_LINGERING;
     connection->timeout_ns = connection->fabric->now_ns + connection->fabric->options.close_ns;
-    (void)shutdown(connection->fd, SHUT_WR);
+    mkv_stream_shutdown_send(&connection->stream);
     mkv_tcp_receive_drop(connection);
 }
 
@@ -181,6 +185,11 @@ static void give_buffers(struct mkv_tcp_connection *connection) {
         mkv_tcp_pool_give(fabric, &fabric->inlines, connection->inline_payload);
         connection->inline_payload = NULL;
     }
+    if (connection->inline_counted) {
+        connection->inline_counted = false;
+        mkv_fabric_auth_request_end(fabric->options.auth, &connection->session,
+                                    connection->inline_bytes);
+    }
     while (connection->request_count > 0) {
         mkv_tcp_request_end(connection, &connection->requests[0]);
     }
@@ -197,8 +206,8 @@ static void reap(struct mkv_tcp_connection *connection) {
     mkv_tcp_ops_fail(connection);
     leave_waiting(connection);
     give_buffers(connection);
-    close(connection->fd);
-    connection->fd = -1;
+    mkv_fabric_auth_close(fabric->options.auth, &connection->session);
+    mkv_stream_close(&connection->stream);
 
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
     input.fabric.event = MKV_FABRIC_CONNECTION_CLOSED;
@@ -207,7 +216,8 @@ static void reap(struct mkv_tcp_connection *connection) {
     connection->state = MKV_TCP_FREE;
     connection->id.generation++;
     fabric->counters.connections_active--;
-    fabric->free_connections[fabric->free_connection_count] = connection->id.index;
+    fabric->free_connections[fabric->free_connection_count] =
+        connection->id.index - fabric->options.connection_base;
     fabric->free_connection_count++;
     if (known) {
         fabric->base.sink.input(fabric->base.sink.context, &input);
@@ -259,7 +269,11 @@ void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection) {
     }
     const uint64_t now_ns = fabric->now_ns;
     const uint64_t stall_ns = fabric->options.stall_ns;
-    if (connection->state == MKV_TCP_OPEN && !connection->greeted &&
+    if (connection->auth_refusal_ns != 0) {
+        mkv_tcp_connection_touch(connection); /* it looks by itself whether it is time */
+        return;
+    }
+    if (connection->state == MKV_TCP_OPEN && (!connection->greeted || connection->awaits_auth) &&
         now_ns >= connection->timeout_ns) {
         fabric->counters.faults_total[MKV_FABRIC_FAULT_SILENT]++;
         mkv_tcp_connection_break(connection);

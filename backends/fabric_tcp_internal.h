@@ -6,6 +6,7 @@
  *   fabric_tcp_connection.c  the life of a connection from accept to reap; timeouts
  *   fabric_tcp_receive.c     bytes of a connection to frames, bodies and payloads
  *   fabric_tcp_frame.c       what a whole frame of a client does
+ *   fabric_tcp_hello.c       HELLO and AUTH: who the client is
  *   fabric_tcp_submit.c      effects of the front to operations; their completion
  *   fabric_tcp_send.c        operations to frames on the socket
  *   fabric_tcp_pool.c        operations, and the buffers that connections share
@@ -31,6 +32,8 @@
 #include <sys/uio.h>
 
 #include "backends/fabric_tcp.h"
+#include "backends/stream.h"
+#include "wire/native_auth.h"
 
 /* Holds any frame whose body is not large; see mkv_tcp_buffer_pool for the others. */
 #define MKV_TCP_CONTROL_BYTES (64u * 1024u)
@@ -115,6 +118,7 @@ struct mkv_tcp_buffer_pool {
 struct mkv_tcp_request {
     uint64_t request_id;
     struct mkv_tcp_buffer *inline_payload; /* NULL when the payload comes by READY, or none */
+    uint64_t bytes;                        /* that it counts for its client */
 };
 
 enum mkv_tcp_state {
@@ -137,11 +141,16 @@ struct mkv_tcp_connection {
     struct mkv_fabric_tcp *fabric;
     struct mkv_connection_id id;
     enum mkv_tcp_state state;
-    int fd;
-    bool greeted;      /* HELLO was answered */
-    uint64_t features; /* granted by that */
-    bool known;        /* the front has had a request of it */
-    uint32_t tenant;   /* its number when the frame was looked at */
+    struct mkv_stream stream;
+    bool greeted;                      /* HELLO was answered */
+    uint64_t features;                 /* granted by that */
+    bool known;                        /* the front has had a request of it */
+    struct mkv_fabric_session session; /* who it is */
+    bool awaits_auth;                  /* HELLO named a key that AUTH has not proven */
+    bool names_tenant;                 /* HELLO did */
+    /* When it is told that it did not prove who it is; 0: that has not happened. */
+    uint64_t auth_refusal_ns;
+    uint32_t tenant; /* its number when the frame was looked at */
     char tenant_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]; /* of HELLO */
     char client_name[49];                                   /* of HELLO, printable ASCII */
     uint64_t connected_ns;
@@ -168,9 +177,13 @@ struct mkv_tcp_connection {
     struct mkv_native_header header; /* of the frame being received */
     struct mkv_tcp_buffer *body;     /* its body when it is large */
     struct mkv_tcp_buffer *inline_payload;
-    uint32_t frame_control_bytes; /* of the control buffer, that this frame takes up */
-    uint32_t filled;              /* bytes of the body, inline payload or payload that have come */
-    uint32_t chunk_bytes;         /* of the payload being received */
+    bool inline_counted; /* its request counts for its client, as so many bytes */
+    uint64_t inline_bytes;
+    enum mkv_status inline_refusal;  /* not OK: its request is not handed in … */
+    const char *inline_refusal_text; /* … but answered so */
+    uint32_t frame_control_bytes;    /* of the control buffer, that this frame takes up */
+    uint32_t filled;      /* bytes of the body, inline payload or payload that have come */
+    uint32_t chunk_bytes; /* of the payload being received */
     uint32_t sum_count;
     uint64_t sums[MKV_CHUNKS_MAX];
     struct mkv_tcp_op *pulls_head;
@@ -192,7 +205,7 @@ struct mkv_tcp_connection {
     bool own_pending; /* `own` is in queue or in flight */
     struct mkv_tcp_op own;
     struct mkv_tcp_buffer *own_body; /* the text of STATS */
-    uint8_t own_bytes[MKV_NATIVE_HELLO_ANSWER_BYTES + MKV_TCP_TEXT_BYTES];
+    uint8_t own_bytes[MKV_NATIVE_HELLO_ANSWER_FRAME_BYTES_MAX + MKV_TCP_TEXT_BYTES];
     struct mkv_tcp_op refusal;
     char refusal_text[MKV_TCP_TEXT_BYTES];
 };
@@ -263,8 +276,9 @@ void mkv_tcp_pool_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_buffer_pool
 
 /* ---- fabric_tcp_connection.c ---------------------------------------------------------------- */
 
-/* Takes an accepted socket. */
-void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd);
+/* Takes an accepted socket whose client was admitted. */
+void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
+                              const struct mkv_fabric_session *session);
 /* The connection goes on in the next poll. */
 void mkv_tcp_connection_touch(struct mkv_tcp_connection *connection);
 /* The connection goes on when a buffer comes back. */
@@ -306,8 +320,17 @@ enum mkv_tcp_frame {
 uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection);
 /* Acts on connection->header with its body. */
 enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* Answers the frame with `body`, which lies in own_bytes, in own_body, is constant or empty. */
+void mkv_tcp_frame_answer(struct mkv_tcp_connection *connection, uint32_t flags,
+                          enum mkv_status status, const uint8_t *body, uint32_t body_bytes);
 /* Hands in the inline PUT whose payload is complete in connection->inline_payload. */
 void mkv_tcp_frame_take_inline(struct mkv_tcp_connection *connection, const uint8_t *body);
+
+/* ---- fabric_tcp_hello.c --------------------------------------------------------------------- */
+
+/* No answer of the fabric itself is pending. */
+enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+enum mkv_tcp_frame mkv_tcp_auth_take(struct mkv_tcp_connection *connection, const uint8_t *body);
 
 /* ---- fabric_tcp_submit.c -------------------------------------------------------------------- */
 

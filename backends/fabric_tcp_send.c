@@ -222,14 +222,7 @@ static void gather_frame(struct gathering *gathering, struct mkv_tcp_op *op) {
 
 static void post(struct mkv_tcp_connection *connection) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
-    const int flags = MSG_NOSIGNAL | MSG_WAITALL;
-    struct io_uring_sqe *sqe = mkv_ring_sqe(fabric->options.ring, &connection->send);
-    if (connection->message.msg_iovlen == 1) {
-        const struct iovec *only = connection->message.msg_iov;
-        io_uring_prep_send(sqe, connection->fd, only->iov_base, only->iov_len, flags);
-    } else {
-        io_uring_prep_sendmsg(sqe, connection->fd, &connection->message, (unsigned)flags);
-    }
+    mkv_stream_send(&connection->stream, &connection->message, &connection->send);
     connection->send_in_flight = true;
     connection->send_ns = fabric->now_ns;
 }

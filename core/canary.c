@@ -232,6 +232,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EQUAL_VALUE_CONFLICTS] =
         {"equal-value-conflicts",
          "Of two puts of one value above a block at the same time the second is a conflict."},
+    [MKV_CANARY_ROOT_LATER_PUT_REPLACES] =
+        {"root-later-put-replaces",
+         "A put whose root comes with its bytes takes the place of what is live, uncompared."},
     [MKV_CANARY_LIVE_SEGMENTS_DROPPED] =
         {"live-segments-dropped",
          "A replacing put of a value above one block drops the segments of its own."},

@@ -283,6 +283,7 @@ static void put_start(struct mkv_front *front, uint32_t item_index) {
         mkv_front_op_prepare(front, lane, item_index, FRONT_OP_PUT, segment, entry->put.id);
     op->length = segment_bytes(&entry->put, segment);
     op->flags = MKV_BLOCK_SEGMENT;
+    op->root_later = true;
     front_item_at(front, item_index)->clean = FRONT_CLEAN_OWN;
     mkv_front_op_run(front, lane);
 }

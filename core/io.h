@@ -140,6 +140,9 @@ enum mkv_message_kind {
 /* Of a request's PUT: OK says that the value is in memory, not that it is durable. Of PUT_WRITE:
  * the front wants to be told with PUT_TAKEN when that may be said. */
 #define MKV_PUT_RELAXED 0x800u
+/* Of a request's PUT: its root is not known before its bytes are. The front has them sent first,
+ * whatever is live, and makes the root of them. A value above one block is segments, as ever. */
+#define MKV_PUT_ROOT_LATER 0x8000u
 /* Of a COMMIT's item: the reservation ends, and nothing is stored. */
 #define MKV_COMMIT_ABANDON 0x1000u
 /* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
@@ -229,12 +232,13 @@ enum mkv_op {
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
-    uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. COMMIT:
-                           * MKV_COMMIT_ABANDON */
+    uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. PUT:
+                           * MKV_PUT_ROOT_LATER. COMMIT: MKV_COMMIT_ABANDON */
     uint64_t length;      /* PUT: bytes of the value. ALLOCATE: the same, one block at most. COMMIT:
                            * as its ALLOCATE said. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
-    struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else all 0 */
+    struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else, and
+                           * with MKV_PUT_ROOT_LATER, all 0 */
     uint32_t expire_s;    /* PUT, ALLOCATE: seconds from now on until it is gone; 0 never. PIN:
                            * until it may be evicted again; not 0 */
     uint64_t session;     /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
@@ -261,6 +265,10 @@ struct mkv_request {
     const struct mkv_request_item *items;
     uint64_t received_ns; /* when its first byte was there; 0, or behind now_ns: not known */
     uint64_t serial;      /* of all REQUESTs that this front gets, by its driver */
+    /* Not 0: it came over a router (router.h), which finds what belongs to it by this name. Its
+     * ANSWER is completed by CONNECTION_CLOSED too, and one that refuses it not at all. */
+    uint32_t route;
+    bool part; /* further items of it are with other fronts: it counts as no request here */
     struct mkv_trace_context trace;
 };
 
@@ -418,6 +426,7 @@ struct mkv_transfer_effect {
     struct mkv_connection_id connection;
     uint64_t request_id;
     uint32_t item;   /* index in the request */
+    uint32_t route;  /* as in the request */
     uint64_t offset; /* PULL, PUSH: of the first byte in the value */
     uint32_t bytes;  /* PULL, PUSH: from or to the slab's payload area */
     struct mkv_slab slab;
@@ -478,6 +487,7 @@ struct mkv_request_summary {
     uint64_t key_offset; /* of the first item's key, in the front's arena until its next step */
     uint32_t key_bytes;  /* as many of it as are kept; 0: it has none */
     bool key_cut;        /* there are more */
+    uint32_t route;      /* as in the request */
     struct mkv_trace_context trace;
 };
 
@@ -487,6 +497,7 @@ struct mkv_answer_effect {
     enum mkv_op op;
     enum mkv_status status; /* OK: item results count. Else the request was refused whole */
     uint32_t result_count;
+    uint32_t route;          /* as in the request */
     uint64_t results_offset; /* of struct mkv_item_result[result_count] in the front's arena */
 };
 

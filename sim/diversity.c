@@ -13,6 +13,7 @@ const char *mkv_diversity_name(enum mkv_input_figure figure) {
         [MKV_INPUTS_REUSES] = "key_reuses",
         [MKV_INPUTS_REPEATS] = "versions_repeated",
         [MKV_INPUTS_OVERLAPS] = "overlaps",
+        [MKV_INPUTS_ROOTS_LATER] = "puts_root_later",
         [MKV_INPUTS_DEDUPLICATED] = "puts_deduplicated",
         [MKV_INPUTS_CHECKPOINTS] = "checkpoints",
         [MKV_INPUTS_RING_WRAPS] = "ring_wraps",

@@ -119,7 +119,8 @@ static bool is_valid_item(const struct forged_client *client, const struct mkv_r
     if (request->op == MKV_OP_ALLOCATE && item->length > client->config.block_bytes_max) {
         return false;
     }
-    const uint32_t flags = is_put ? MKV_PUT_REPLACE | MKV_PUT_RELAXED : 0;
+    const uint32_t flags = (is_put ? MKV_PUT_REPLACE | MKV_PUT_RELAXED : 0) |
+                           (request->op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER : 0);
     return item->key_bytes > 0 && item->key_bytes <= client->config.key_bytes_max &&
            item->key_offset <= data_bytes && item->key_bytes <= data_bytes - item->key_offset &&
            (item->flags | flags) == flags &&

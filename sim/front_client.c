@@ -111,6 +111,11 @@ static void draw_put(struct front_world *world, struct request_item *item,
             mkv_model_relax(&world->lives.model, item->key, item->place);
         }
     }
+    if (shape->share_later > 0 && mkv_random_chance(random, shape->share_later, 16)) {
+        wire->flags |= MKV_PUT_ROOT_LATER;
+        wire->root = (struct mkv_root){{0}};
+        world->lives.model.diversity.figures[MKV_INPUTS_ROOTS_LATER]++;
+    }
 }
 
 static void draw_item(struct front_world *world, struct request *request, uint32_t key, bool whole,

@@ -96,6 +96,7 @@ struct mkv_shape {
     uint32_t memory_blocks;   /* that stay in memory; 0: none */
     uint32_t share_relaxed;   /* of 16 puts */
     uint32_t share_reserve;   /* of 16 puts that reserve first */
+    uint32_t share_later;     /* of 16 puts whose root is known when their bytes are there */
     /* Crashes. */
     uint32_t crashes_max;
     uint32_t crash_span; /* inputs and effects until the next crash, at most */

@@ -72,6 +72,7 @@ static const struct mkv_shape_field fields[] = {
     FIELD("eviction", eviction, 0, true),
     FIELD("memory_blocks", memory_blocks, 0, true),
     FIELD("share_relaxed", share_relaxed, 0, true),
+    FIELD("share_later", share_later, 0, true),
     FIELD("lock_yield_ns", lock_yield_ns, 0, true),
     FIELD("tenants", tenants, 0, true),
     FIELD("weight_tenant", weight_tenant, 0, true),

@@ -234,6 +234,7 @@ struct world *world_create(const struct world_options *options) {
         .arena = world->arena,
         .host = "127.0.0.1",
         .option = "--listen",
+        .connection_base = WORLD_CONNECTION_BASE,
         .connections_max = given->connections_max != 0 ? given->connections_max : 16,
         .transfers_max = units,
         .body_buffers = given->body_buffers != 0 ? given->body_buffers : 2,

@@ -17,6 +17,8 @@
 #define WORLD_REQUESTS_MAX 4096u
 #define WORLD_ITEMS_MAX 8u
 #define WORLD_LOG_MAX 16384u
+/* Of the first connection, as when it is not the only fabric. */
+#define WORLD_CONNECTION_BASE 1000u
 
 enum world_event {
     WORLD_REQUEST = 1,

@@ -548,7 +548,8 @@ void world_fail(struct world *world, enum gate gate, uint32_t after, uint32_t co
 
 static struct mkv_root value_root(const struct world *world, const struct world_item *item) {
     struct mkv_root root = {{0}};
-    if (item->length > world->config.block_bytes_max || item->seed == 0) {
+    if (item->length > world->config.block_bytes_max || item->seed == 0 ||
+        (item->flags & MKV_PUT_ROOT_LATER) != 0) {
         return root;
     }
     uint8_t *value = malloc(item->length + 1);
