@@ -14,6 +14,7 @@
  *               not have, and memory does, is there
  *   PUT         slab, PUT_BEGIN, PULL, PUT_WRITE; with REPLACE behind a FIND as for DELETE. A
  *               relaxed one over nothing is answered at PUT_TAKEN
+ *               and with ROOT_LATER slab, PULL, PUT_BEGIN, PUT_WRITE
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
  *   ALLOCATE    a PUT up to PUT_READY, and its answer: slab, slot, credit and the key's lock are a
  *               reservation of the connection
@@ -105,8 +106,13 @@ struct mkv_front_config {
     uint32_t items_per_request_max; /* 1 ... MKV_FRONT_ITEMS_PER_REQUEST_MAX; more is INVALID */
     uint32_t items_max;             /* of all requests in flight, and reservations; more is BUSY */
     uint32_t reservations_per_connection_max; /* more is BUSY */
-    uint32_t segmented_max;    /* items that move or delete segments at a time; others wait */
-    uint32_t volume_ops_max;   /* operations of this front at each volume (I4) */
+    uint32_t segmented_max;  /* items that move or delete segments at a time; others wait */
+    uint32_t volume_ops_max; /* operations of this front at each of its volumes (I4) */
+    /* Volumes of other fronts, where only segments of its own values lie, and the operations at
+     * each of them; as the others, at least MKV_FRONT_VOLUME_OPS_MIN. */
+    bool foreign[MKV_VOLUMES_MAX];
+    uint32_t foreign_ops_max;
+    uint32_t slab_unit_first;  /* of its part of the slab arena, which others have parts of too */
     uint32_t slab_unit_count;  /* stride units of the slab arena; see core/slab.h */
     uint32_t slab_share_reads; /* permille of the units that puts leave for gets */
     uint32_t slab_units_per_connection_max; /* at least one slab of block_bytes_max */
@@ -114,12 +120,12 @@ struct mkv_front_config {
      * takes 1.2 KiB of the arena. 0: none does, every read is the drive's, and every PUT is
      * answered when it is durable. */
     uint32_t memory_blocks_max;
-    uint32_t key_bytes_max;   /* 1 ... MKV_KEY_BYTES_MAX; a longer key is INVALID */
-    uint32_t block_bytes_max; /* a multiple of 64 KiB, at most MKV_BLOCK_BYTES_MAX */
-    uint64_t value_bytes_max; /* a longer PUT is INVALID; at most
+    uint32_t key_bytes_max;     /* 1 ... MKV_KEY_BYTES_MAX; a longer key is INVALID */
+    uint32_t block_bytes_max;   /* a multiple of 64 KiB, at most MKV_BLOCK_BYTES_MAX */
+    uint64_t value_bytes_max;   /* a longer PUT is INVALID; at most
                                  * block_bytes_max * MKV_SEGMENTS_MAX */
-    uint64_t lookup_lease_ns; /* of what LOOKUP reports, and EXISTS; 0: none */
-    uint64_t exists_lease_ns;
+    uint64_t lookup_lease_ns;   /* of what LOOKUP reports; 0: none */
+    uint64_t exists_lease_ns;   /* of what EXISTS reports that names no time of its own; 0: none */
     uint64_t transfer_grace_ns; /* what posted work has beyond the deadline (I6); not 0 */
     /* Of the ids of segmented values, and the names of reservations: different for each start. */
     uint64_t segment_id_seed;

@@ -110,9 +110,9 @@ enum front_op_kind {
         1,          /* credit, FIND, slab, READ; a segment: slab before FIND. DONE holds the slab */
     FRONT_OP_LEARN, /* as GET, but a block that is no manifest is released after FOUND */
     FRONT_OP_EXISTS, /* credit, EXISTS */
-    FRONT_OP_PUT,    /* slab, credit, PUT_BEGIN, PULL, PUT_WRITE; segment: PULL before the credit */
-    FRONT_OP_COMMIT, /* slab, credit, PUT_BEGIN, PUT_WRITE of the manifest */
-    FRONT_OP_DELETE, /* credit, DELETE */
+    FRONT_OP_PUT, /* slab, credit, PUT_BEGIN, PULL, PUT_WRITE; root_later: PULL before the credit */
+    FRONT_OP_COMMIT,  /* slab, credit, PUT_BEGIN, PUT_WRITE of the manifest */
+    FRONT_OP_DELETE,  /* credit, DELETE */
     FRONT_OP_SESSION, /* credit, SESSION; and so on to the next volume */
 };
 
@@ -166,6 +166,7 @@ struct front_op {
     bool found;        /* the volume holds a slot for it: READ or RELEASE is due */
     bool begun;        /* PUT_READY came: PUT_WRITE or PUT_ABORT is due */
     bool pulled;       /* the payload is in the slab */
+    bool root_later;   /* PUT: `root` is known when it is pulled, before PUT_BEGIN */
     bool alone;        /* GET: shares no read with others any more */
     bool joined;       /* GET: has waited for the read of another */
     bool looked;       /* it counts as looked up in memory */
@@ -192,7 +193,7 @@ struct front_op {
     uint32_t block_flags;
     uint32_t length_units;
     bool leased;       /* EXISTS and PIN: what was found is not evicted for a while */
-    uint32_t expiry_s; /* GET: of the block that was read */
+    uint32_t expiry_s; /* GET, EXISTS: of the block that was read, or is there */
     uint32_t result_length;
     uint32_t result_offset;
     uint32_t result_bytes;
@@ -236,9 +237,12 @@ struct front_item {
     enum mkv_op op;
     enum front_clean clean;
     bool replace;
-    bool relaxed;  /* PUT: may be answered before it is durable */
-    bool decided;  /* its result stands, or its request closed */
-    bool withheld; /* abandoned: decided with these when no PULL of it is posted any more */
+    bool if_absent;  /* PUT: only where the key holds nothing … */
+    bool if_present; /* … or only where it holds something, which it then replaces */
+    bool relaxed;    /* PUT: may be answered before it is durable */
+    bool root_later; /* PUT: its root is that of the bytes that come */
+    bool decided;    /* its result stands, or its request closed */
+    bool withheld;   /* abandoned: decided with these when no PULL of it is posted any more */
     enum mkv_status withheld_status;
     enum mkv_miss withheld_miss;
     bool ready;      /* in the ready list */
@@ -260,7 +264,8 @@ struct front_item {
     struct mkv_root old_root;       /* of the block that holds `old` */
     uint32_t old_expiry_s;          /* of `old`, as it was when it was read */
     uint32_t expiry_s;              /* PUT: Unix time; 0 never */
-    uint32_t pin_s;                 /* PIN */
+    uint64_t lease_ns;              /* EXISTS, LOOKUP, PIN: that is asked for; 0 none */
+    bool plain;                     /* EXISTS: it is not used */
     uint64_t session;               /* PUT, SESSION */
     uint32_t tier_hint;             /* PUT */
     enum mkv_session_action action; /* SESSION */
@@ -329,6 +334,8 @@ struct front_request {
     struct mkv_connection_id connection;
     uint64_t request_id;
     enum mkv_op op;
+    uint32_t route;
+    bool part; /* counts as no request */
     uint32_t item_count;
     uint32_t undecided;
     uint64_t deadline_ns;
@@ -381,6 +388,7 @@ struct front_touch {
 
 struct front_volume {
     enum mkv_front_volume_state state;
+    uint32_t credit_max[FRONT_CREDIT_COUNT];
     uint32_t outages; /* how often it went offline: what is resident of it is gone then */
     uint32_t used[FRONT_CREDIT_COUNT];
     uint32_t reserving; /* reservations of it, and those on their way to be */
@@ -411,7 +419,7 @@ struct front_layout {
     size_t op_links;
     size_t segmented;
     size_t segmented_links;
-    size_t sums;
+    size_t sums; /* by slab unit: of the payload whose slab begins there */
     size_t effects;
     size_t data;
     size_t slabs;
@@ -434,7 +442,6 @@ struct mkv_front {
     uint32_t effect_count;
     uint32_t effects_taken;
     uint32_t heap_count;
-    uint32_t credit_max[FRONT_CREDIT_COUNT];
     uint32_t ops_capped[FRONT_SIDE_COUNT]; /* in the lists of all connections */
     uint32_t write_units;                  /* held by puts */
     uint32_t write_units_max;
@@ -685,6 +692,12 @@ enum mkv_status mkv_front_op_delete_settle(struct mkv_front *front, uint32_t op,
                                            enum mkv_status status);
 
 /* front_item.c */
+
+/* The MKV_PUT_* with which the item's value takes its key. */
+static inline uint32_t mkv_front_item_put_flags(const struct front_item *item) {
+    return (item->replace ? MKV_PUT_REPLACE : 0) | (item->if_absent ? MKV_PUT_IF_ABSENT : 0) |
+           (item->if_present ? MKV_PUT_IF_PRESENT : 0);
+}
 
 /* Looks whether the item's connection closed or a deadline passed, runs what was granted, and takes
  * the item as far as it goes. The item may be free afterwards. */

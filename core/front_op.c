@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/canary.h"
 #include "core/hash.h"
 
 /* ---- the key and the volume of an op --------------------------------------------------------- */
@@ -25,7 +26,12 @@ static uint32_t op_volume(struct mkv_front *front, const struct front_op *op) {
     const uint32_t key_bytes = mkv_front_op_key(front, op, key);
     const struct mkv_root point =
         mkv_placement_point(front_tenant_name_at(front, op->item), key, key_bytes);
-    return mkv_placement_owner(point, front->members, front->config.volume_count);
+    const uint32_t volume = mkv_placement_owner(point, front->members, front->config.volume_count);
+    /* A key that another front serves: no volume of this one has it. Segments are of whoever has
+     * their manifest. */
+    const bool others =
+        op->segment == MKV_NONE_U32 && volume != MKV_NONE_U32 && front->config.foreign[volume];
+    return others ? MKV_NONE_U32 : volume;
 }
 
 static enum front_credit credit_of(enum front_op_kind kind) {
@@ -80,6 +86,12 @@ static void op_posted(struct mkv_front *front, uint32_t op_index, enum front_op_
     op->since_ns = front->now_ns;
 }
 
+/* As others know it: by its place among the slabs of all fronts. */
+static struct mkv_slab slab_named(const struct mkv_front *front, const struct front_op *op) {
+    const bool any = op->slab.index != MKV_NONE_U32;
+    return (struct mkv_slab){any ? front->config.slab_unit_first + op->slab.index : MKV_NONE_U32};
+}
+
 static struct mkv_effect *send(struct mkv_front *front, uint32_t op_index,
                                enum mkv_message_kind kind) {
     const struct front_op *op = front_op_at(front, op_index);
@@ -91,7 +103,7 @@ static struct mkv_effect *send(struct mkv_front *front, uint32_t op_index,
     effect->message.front_op = effect->op;
     effect->message.volume_op = op->volume_op;
     effect->message.tenant = front_item_at(front, op->item)->tenant;
-    effect->message.slab = op->slab;
+    effect->message.slab = slab_named(front, op);
     return effect;
 }
 
@@ -130,7 +142,8 @@ static struct mkv_effect *transfer(struct mkv_front *front, uint32_t op_index,
     effect->transfer.connection = request->connection;
     effect->transfer.request_id = request->request_id;
     effect->transfer.item = item->position;
-    effect->transfer.slab = op->slab;
+    effect->transfer.route = request->route;
+    effect->transfer.slab = slab_named(front, op);
     effect->transfer.length = item->length;
     return effect;
 }
@@ -301,14 +314,12 @@ static void run_get(struct mkv_front *front, uint32_t op_index) {
     op_posted(front, op_index, FRONT_OP_READ_POSTED);
 }
 
-#define NS_PER_S 1000000000ull
-
 /* EXISTS, PIN or UNPIN, as the item says; of a segment it asks for no lease. */
 static void send_exists(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
     const struct front_item *item = front_item_at(front, op->item);
     if (item->op == MKV_OP_PIN) {
-        send_key(front, op_index, MKV_MESSAGE_PIN)->message.lease_ns = item->pin_s * NS_PER_S;
+        send_key(front, op_index, MKV_MESSAGE_PIN)->message.lease_ns = item->lease_ns;
         return;
     }
     if (item->op == MKV_OP_UNPIN) {
@@ -316,12 +327,9 @@ static void send_exists(struct mkv_front *front, uint32_t op_index) {
         return;
     }
     struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_EXISTS);
-    if (item->op == MKV_OP_LOOKUP) {
-        effect->message.lease_ns = front->config.lookup_lease_ns;
-    } else if (item->op == MKV_OP_EXISTS) {
-        effect->message.lease_ns = front->config.exists_lease_ns;
-        effect->message.flags = MKV_LEASE_SHORT;
-    }
+    effect->message.lease_ns = item->lease_ns;
+    effect->message.flags =
+        (item->op == MKV_OP_EXISTS ? MKV_LEASE_SHORT : 0) | (item->plain ? MKV_EXISTS_NO_USE : 0);
 }
 
 struct mkv_effect *mkv_front_op_ask(struct mkv_front *front, uint32_t op_index,
@@ -335,6 +343,9 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
     struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_PUT_BEGIN);
     effect->message.flags = op->flags;
+    if (op->root_later && MKV_CANARY(MKV_CANARY_ROOT_LATER_PUT_REPLACES)) {
+        effect->message.flags |= MKV_PUT_REPLACE;
+    }
     effect->message.length = op->length;
     effect->message.root = op->root;
     effect->message.replaces = front_item_at(front, op->item)->old_root;
@@ -350,10 +361,11 @@ static void send_put_begin(struct mkv_front *front, uint32_t op_index) {
     op_posted(front, op_index, FRONT_OP_BEGIN_POSTED);
 }
 
-static uint64_t *lane_sums(struct mkv_front *front, uint32_t op_index) {
-    MKV_ASSERT(op_index >= front->config.items_max);
-    uint64_t *sums = front_at(front, front->layout.sums);
-    return sums + (size_t)(op_index - front->config.items_max) * MKV_CHUNKS_MAX;
+/* The sums of what was pulled into the op's slab, which has a unit at least for each chunk. */
+static uint64_t *slab_sums(struct mkv_front *front, const struct front_op *op) {
+    MKV_ASSERT(op->has_slab);
+    MKV_ASSERT(mkv_chunk_count(op->length) <= op->slab_units);
+    return (uint64_t *)front_at(front, front->layout.sums) + op->slab.index;
 }
 
 /* The slab's bytes have the root that PUT_BEGIN named. */
@@ -381,14 +393,12 @@ static void send_put_write(struct mkv_front *front, uint32_t op_index, const uin
 
 static void run_put(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
-    const bool is_segment = op->segment != MKV_NONE_U32;
     const bool has_transfer = op->kind == FRONT_OP_PUT && op->length > 0;
     const uint32_t slab_bytes = op->kind == FRONT_OP_COMMIT ? 0 : op->length;
     if (!mkv_front_cap_take(front, op_index, slab_bytes) || !mkv_front_slab_take(front, op_index)) {
         return;
     }
-    /* A segment's root is known only when its bytes are there. */
-    if (is_segment && !op->pulled) {
+    if (op->root_later && has_transfer && !op->pulled) {
         pull(front, op_index);
         return;
     }
@@ -413,7 +423,7 @@ static void run_put(struct mkv_front *front, uint32_t op_index) {
         pull(front, op_index);
         return;
     }
-    send_put_write(front, op_index, is_segment ? lane_sums(front, op_index) : NULL);
+    send_put_write(front, op_index, has_transfer ? slab_sums(front, op) : NULL);
 }
 
 void mkv_front_op_run(struct mkv_front *front, uint32_t op_index) {
@@ -624,6 +634,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
         op->length_units = message->length_units;
         op->leased = message->lease_ns > 0;
+        op->expiry_s = message->expiry_s;
         mkv_front_op_exists_settle(front, op_index, message->status, message->miss);
         break;
     case MKV_MESSAGE_SESSION_DONE:
@@ -701,9 +712,9 @@ static void on_pull_done(struct mkv_front *front, uint32_t op_index,
     }
     op->pulled = true;
     const struct mkv_root root = mkv_root_of_sums(op->length, done->sums);
-    if (op->segment != MKV_NONE_U32) {
+    if (op->root_later) {
         op->root = root;
-        memcpy(lane_sums(front, op_index), done->sums, sizeof(uint64_t) * done->sum_count);
+        memcpy(slab_sums(front, op), done->sums, sizeof(uint64_t) * done->sum_count);
         op->state = FRONT_OP_GRANTED;
         mkv_front_op_run(front, op_index);
         return;

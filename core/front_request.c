@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests: what is accepted and what refused, their answers, and connections that close. */
 #include "core/front_internal.h"
+#include "core/request_rules.h"
 
 #include <string.h>
 
@@ -30,6 +31,8 @@ static bool session_is_valid(const struct mkv_request_item *item) {
            (uint32_t)item->reason <= MKV_THINK_EXIT_MAX && exits == ((uint32_t)item->reason != 0);
 }
 
+#define CONDITIONS (MKV_PUT_IF_ABSENT | MKV_PUT_IF_PRESENT)
+
 static bool item_is_valid(const struct mkv_front_config *config, const struct mkv_input *input,
                           const struct mkv_request_item *item) {
     const enum mkv_op op = input->request.op;
@@ -44,21 +47,23 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
         return false;
     }
     if (op != MKV_OP_PUT && op != MKV_OP_ALLOCATE) {
-        return item->flags == 0 && (op != MKV_OP_PIN || item->expire_s > 0);
+        return (item->flags & ~(op == MKV_OP_EXISTS ? MKV_EXISTS_PLAIN : 0)) == 0 &&
+               (op != MKV_OP_PIN || item->expire_s > 0);
     }
     const uint64_t length_max =
         op == MKV_OP_ALLOCATE ? config->block_bytes_max : config->value_bytes_max;
-    if ((item->flags & ~(MKV_PUT_REPLACE | MKV_PUT_RELAXED)) != 0 || item->length > length_max ||
-        item->tier_hint > MKV_TIER_HINT_MAX) {
+    const uint32_t of_put = op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER | CONDITIONS : 0;
+    const uint32_t flags = MKV_PUT_REPLACE | MKV_PUT_RELAXED | of_put;
+    if ((item->flags & ~flags) != 0 || (item->flags & CONDITIONS) == CONDITIONS ||
+        item->length > length_max || item->tier_hint > MKV_TIER_HINT_MAX) {
         return false;
     }
     return item->length <= config->block_bytes_max ||
            item->key_bytes + MKV_SEGMENT_KEY_SUFFIX_BYTES <= MKV_KEY_BYTES_MAX;
 }
 
-static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv_input *input,
-                                       const struct front_connection *connection) {
-    const struct mkv_front_config *config = &front->config;
+enum mkv_status mkv_request_verdict(const struct mkv_front_config *config,
+                                    const struct mkv_input *input) {
     const struct mkv_request *request = &input->request;
     if (!op_is_known(request->op) || request->item_count < 1 ||
         request->item_count > config->items_per_request_max) {
@@ -71,6 +76,17 @@ static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv
         if (!item_is_valid(config, input, &request->items[index])) {
             return MKV_STATUS_INVALID;
         }
+    }
+    return MKV_STATUS_OK;
+}
+
+static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv_input *input,
+                                       const struct front_connection *connection) {
+    const struct mkv_front_config *config = &front->config;
+    const struct mkv_request *request = &input->request;
+    const enum mkv_status verdict = mkv_request_verdict(config, input);
+    if (verdict != MKV_STATUS_OK) {
+        return verdict;
     }
     const uint32_t items = request->op == MKV_OP_COMMIT ? 0 : request->item_count;
     if (front->requests_free.count == 0 || front->items_free.count < items ||
@@ -102,15 +118,18 @@ static struct front_connection *connection_open(struct mkv_front *front,
 static void refuse(struct mkv_front *front, const struct mkv_input *input, enum mkv_status status) {
     const struct mkv_request *request = &input->request;
     const enum mkv_op op = request->op;
-    front->stats.requests_answered[op_is_known(op) ? op : 0][status]++;
-    front->stats.requests_refused[op_is_known(op) ? op : 0]++;
-    front->stats.refusals_in_flight++;
+    if (!request->part) {
+        front->stats.requests_answered[op_is_known(op) ? op : 0][status]++;
+        front->stats.requests_refused[op_is_known(op) ? op : 0]++;
+    }
+    front->stats.refusals_in_flight += request->route == 0 ? 1 : 0;
     struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
     effect->op = (struct mkv_op_id){.index = MKV_NONE_U32, .generation = 0};
     effect->answer.connection = request->connection;
     effect->answer.request_id = request->request_id;
     effect->answer.op = op;
     effect->answer.status = status;
+    effect->answer.route = request->route;
     mkv_front_summary_refused(front, input, status);
 }
 
@@ -127,6 +146,25 @@ static uint32_t expiry_of(uint32_t expire_s, uint64_t wall_ms) {
     return expire_s == 0 ? 0 : (uint32_t)mkv_min_u64(expiry_s, UINT32_MAX);
 }
 
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
+
+/* How long what is asked for is to stay. */
+static uint64_t lease_of(const struct mkv_front_config *config, enum mkv_op op,
+                         const struct mkv_request_item *item) {
+    if (op == MKV_OP_PIN) {
+        return item->expire_s * NS_PER_S;
+    }
+    if (op == MKV_OP_LOOKUP) {
+        return config->lookup_lease_ns;
+    }
+    if (op != MKV_OP_EXISTS || (item->flags & MKV_EXISTS_PLAIN) != 0 ||
+        item->lease_ms == MKV_NONE_U32) {
+        return 0;
+    }
+    return item->lease_ms == 0 ? config->exists_lease_ns : item->lease_ms * NS_PER_MS;
+}
+
 static void item_add(struct mkv_front *front, uint32_t request_index, const struct mkv_input *input,
                      uint32_t position) {
     struct front_request *request = front_request_at(front, request_index);
@@ -138,8 +176,12 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     MKV_ASSERT(item->phase == FRONT_PHASE_FREE);
     item->phase = FRONT_PHASE_START;
     item->op = request->op;
-    item->replace = (source->flags & MKV_PUT_REPLACE) != 0;
+    item->if_absent = (source->flags & MKV_PUT_IF_ABSENT) != 0;
+    item->if_present = (source->flags & MKV_PUT_IF_PRESENT) != 0;
+    item->replace =
+        item->if_present || ((source->flags & MKV_PUT_REPLACE) != 0 && !item->if_absent);
     item->relaxed = (source->flags & MKV_PUT_RELAXED) != 0;
+    item->root_later = (source->flags & MKV_PUT_ROOT_LATER) != 0;
     item->request = request_index;
     item->position = position;
     item->key_bytes = source->key_bytes;
@@ -153,7 +195,8 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->tenant = input->request.tenant;
     item_name_tenant(front, item_index, input->request.tenant_name);
     item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
-    item->pin_s = source->expire_s;
+    item->lease_ns = lease_of(&front->config, request->op, source);
+    item->plain = request->op == MKV_OP_EXISTS && (source->flags & MKV_EXISTS_PLAIN) != 0;
     item->session = source->session;
     item->tier_hint = source->tier_hint;
     item->action = source->action;
@@ -185,11 +228,13 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
         .item_count = source->item_count,
         .undecided = source->item_count,
         .deadline_ns = source->deadline_ns,
+        .route = source->route,
+        .part = source->part,
         .timer = {.heap_position = MKV_NONE_U32},
     };
     mkv_front_list_init(&request->items);
     mkv_front_list_push(&connection->requests, links, request_index);
-    front->stats.requests_started[source->op]++;
+    front->stats.requests_started[source->op] += source->part ? 0 : 1;
     mkv_front_summary_begin(front, request_index, input);
     mkv_front_timer_set(front, request_index, source->deadline_ns);
     if (source->op == MKV_OP_COMMIT) {
@@ -205,8 +250,7 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* LOOKUP's one result: how many keys from the first on are resident, and why the next is not. */
-static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
+void mkv_request_fold(struct mkv_item_result *results, uint32_t item_count) {
     uint32_t count = 0;
     uint32_t leased = 0;
     while (count < item_count && results[count].status == MKV_STATUS_OK) {
@@ -221,9 +265,7 @@ static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
     results[0].leased = leased;
 }
 
-/* Under which status an answered request counts: the gravest of its items. What failed in the store
- * comes before what the client asked wrongly; not found counts only when no key was found. */
-static enum mkv_status request_status(const struct mkv_item_result *results, uint32_t count) {
+enum mkv_status mkv_request_status(const struct mkv_item_result *results, uint32_t count) {
     static const enum mkv_status gravity[] = {
         MKV_STATUS_IO_ERROR,    MKV_STATUS_NO_SPACE, MKV_STATUS_QUOTA, MKV_STATUS_DEADLINE,
         MKV_STATUS_UNAVAILABLE, MKV_STATUS_UNKNOWN,  MKV_STATUS_BUSY,  MKV_STATUS_INVALID,
@@ -250,15 +292,16 @@ static void request_answer(struct mkv_front *front, uint32_t request_index) {
     const size_t offset = front->layout.results + (size_t)request_index *
                                                       front->config.items_per_request_max *
                                                       sizeof(struct mkv_item_result);
-    if (request->op == MKV_OP_LOOKUP) {
+    const bool folds = request->op == MKV_OP_LOOKUP && !request->part;
+    if (folds) {
         struct mkv_item_result *fold = front_at(front, offset);
-        lookup_fold(fold, request->item_count);
+        mkv_request_fold(fold, request->item_count);
         front->stats.lookup_keys_asked += request->item_count;
         front->stats.lookup_keys_hit += fold->length;
     }
-    const uint32_t results = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
-    const enum mkv_status status = request_status(front_at(front, offset), results);
-    front->stats.requests_answered[request->op][status]++;
+    const uint32_t results = folds ? 1 : request->item_count;
+    const enum mkv_status status = mkv_request_status(front_at(front, offset), results);
+    front->stats.requests_answered[request->op][status] += request->part ? 0 : 1;
     mkv_front_summary_answered(front, request_index, status);
     struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
     effect->op = (struct mkv_op_id){.index = request_index, .generation = request->generation};
@@ -266,7 +309,8 @@ static void request_answer(struct mkv_front *front, uint32_t request_index) {
     effect->answer.request_id = request->request_id;
     effect->answer.op = request->op;
     effect->answer.status = MKV_STATUS_OK;
-    effect->answer.result_count = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
+    effect->answer.result_count = results;
+    effect->answer.route = request->route;
     effect->answer.results_offset = offset;
 }
 
@@ -353,10 +397,12 @@ void mkv_front_request_break(struct mkv_front *front, uint32_t request_index) {
 
 static void request_close(struct mkv_front *front, uint32_t request_index) {
     struct front_request *request = front_request_at(front, request_index);
-    /* Posted transfers and answers have completed before the connection is closed. */
+    /* Posted transfers have completed before the connection is closed; and answers, but for those
+     * that a router has. */
+    request->answer_done = request->answer_done || (request->answer_posted && request->route != 0);
     MKV_ASSERT(request->answer_posted == request->answer_done);
     request->closed = true;
-    if (!request->answer_posted) {
+    if (!request->answer_posted && !request->part) {
         front->stats.requests_dropped[request->op]++;
     }
     mkv_front_timer_remove(front, request_index);

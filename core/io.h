@@ -56,7 +56,8 @@
  *                              there is no room for another one
  *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
- *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
+ *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …;
+ *                                          of IF_PRESENT NOT_FOUND
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
  *                          <-  PUT_TAKEN   of a relaxed put: no live block gives way to it, and no
  *                                          other mutation of the key comes before it
@@ -140,6 +141,15 @@ enum mkv_message_kind {
 /* Of a request's PUT: OK says that the value is in memory, not that it is durable. Of PUT_WRITE:
  * the front wants to be told with PUT_TAKEN when that may be said. */
 #define MKV_PUT_RELAXED 0x800u
+/* Of a request's PUT: its root is not known before its bytes are. The front has them sent first,
+ * whatever is live, and makes the root of them. A value above one block is segments, as ever. */
+#define MKV_PUT_ROOT_LATER 0x8000u
+/* Of a request's PUT and of PUT_BEGIN, one or none: only where the key holds nothing, else
+ * CONFLICT, also of the same content, whatever MKV_PUT_REPLACE says; or only where it holds
+ * something, else NOT_FOUND, and that is replaced. Decided by the volume under the lock of the key:
+ * what expires behind that, while the bytes come, was there. */
+#define MKV_PUT_IF_ABSENT 0x10000u
+#define MKV_PUT_IF_PRESENT 0x20000u
 /* Of a COMMIT's item: the reservation ends, and nothing is stored. */
 #define MKV_COMMIT_ABANDON 0x1000u
 /* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
@@ -161,6 +171,8 @@ enum mkv_message_kind {
 #define MKV_LEASE_SHORT 0x800u
 /* Of EXISTS: whoever asks does not use the block; so it is worth no more for it. */
 #define MKV_EXISTS_NO_USE 0x4000u
+/* Of a request's EXISTS: the same, and no lease. */
+#define MKV_EXISTS_PLAIN 0x4000u
 
 struct mkv_message {
     enum mkv_message_kind kind;
@@ -189,7 +201,7 @@ struct mkv_message {
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
     uint64_t value_length;    /* PUT_BEGIN of a manifest: of the value, as the manifest says … */
     struct mkv_root value_root; /* … and its root */
-    /* PUT_BEGIN, READ_DONE: Unix time from which on the block is gone; 0 never. */
+    /* PUT_BEGIN, READ_DONE, EXISTS_DONE: Unix time from which on the block is gone; 0 never. */
     uint32_t expiry_s;
     uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
     uint32_t data_bytes;  /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
@@ -229,16 +241,20 @@ enum mkv_op {
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
-    uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. COMMIT:
+    uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. PUT:
+                           * MKV_PUT_ROOT_LATER, MKV_PUT_IF_*. EXISTS: MKV_EXISTS_PLAIN. COMMIT:
                            * MKV_COMMIT_ABANDON */
     uint64_t length;      /* PUT: bytes of the value. ALLOCATE: the same, one block at most. COMMIT:
                            * as its ALLOCATE said. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
-    struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else all 0 */
+    struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else, and
+                           * with MKV_PUT_ROOT_LATER, all 0 */
     uint32_t expire_s;    /* PUT, ALLOCATE: seconds from now on until it is gone; 0 never. PIN:
                            * until it may be evicted again; not 0 */
-    uint64_t session;     /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
-    uint32_t tier_hint;   /* PUT, ALLOCATE: see mkv_tier_of_hint */
+    /* EXISTS: of the lease that is asked for; 0: as the front is configured, MKV_NONE_U32: none. */
+    uint32_t lease_ms;
+    uint64_t session;   /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
+    uint32_t tier_hint; /* PUT, ALLOCATE: see mkv_tier_of_hint */
     enum mkv_session_action action; /* SESSION */
     enum mkv_think_exit reason;     /* SESSION: of its EXIT_THINK, whose length is its tokens */
     uint64_t reservation;           /* COMMIT */
@@ -261,6 +277,10 @@ struct mkv_request {
     const struct mkv_request_item *items;
     uint64_t received_ns; /* when its first byte was there; 0, or behind now_ns: not known */
     uint64_t serial;      /* of all REQUESTs that this front gets, by its driver */
+    /* Not 0: it came over a router (router.h), which finds what belongs to it by this name. Its
+     * ANSWER is completed by CONNECTION_CLOSED too, and one that refuses it not at all. */
+    uint32_t route;
+    bool part; /* further items of it are with other fronts: it counts as no request here */
     struct mkv_trace_context trace;
 };
 
@@ -269,7 +289,8 @@ struct mkv_item_result {
     enum mkv_status status;
     enum mkv_miss miss;
     union {
-        /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys */
+        /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys. A GET behind
+         * the end tells the length, and has no bytes. */
         uint64_t length;
         /* ALLOCATE with OK: names the reservation; 0 when the same is there already, and nothing is
          * reserved. */
@@ -279,6 +300,7 @@ struct mkv_item_result {
     /* EXISTS, PIN: 1 when it is not evicted for a while. LOOKUP: of how many of the keys that is
      * so. */
     uint32_t leased;
+    uint32_t expiry_s; /* EXISTS: Unix time from which on it is gone; 0 never */
 };
 /* The highest name of a reservation. */
 #define MKV_RESERVATION_MAX (1ull << 40)
@@ -418,6 +440,7 @@ struct mkv_transfer_effect {
     struct mkv_connection_id connection;
     uint64_t request_id;
     uint32_t item;   /* index in the request */
+    uint32_t route;  /* as in the request */
     uint64_t offset; /* PULL, PUSH: of the first byte in the value */
     uint32_t bytes;  /* PULL, PUSH: from or to the slab's payload area */
     struct mkv_slab slab;
@@ -478,6 +501,7 @@ struct mkv_request_summary {
     uint64_t key_offset; /* of the first item's key, in the front's arena until its next step */
     uint32_t key_bytes;  /* as many of it as are kept; 0: it has none */
     bool key_cut;        /* there are more */
+    uint32_t route;      /* as in the request */
     struct mkv_trace_context trace;
 };
 
@@ -487,6 +511,7 @@ struct mkv_answer_effect {
     enum mkv_op op;
     enum mkv_status status; /* OK: item results count. Else the request was refused whole */
     uint32_t result_count;
+    uint32_t route;          /* as in the request */
     uint64_t results_offset; /* of struct mkv_item_result[result_count] in the front's arena */
 };
 

@@ -31,6 +31,10 @@
 #define CRASHES_MAX_SHARDS 8u
 #define TIER_ONE_IN 3u
 #define TIER_SALT 0x71e2ull
+#define CONDITION_ONE_IN 3u
+#define CONDITION_SALT 0xc09dull
+#define LATER_ONE_IN 2u
+#define LATER_SALT 0x1a7e2ull
 #define RESERVE_ONE_IN 2u
 #define RESERVE_SALT 0x2e5e2ull
 /* One seed in this many has blocks of several chunks, so long. */
@@ -257,6 +261,24 @@ static void draw_reservations(struct mkv_shape *shape, uint64_t seed) {
     }
 }
 
+/* Drawn apart, too. */
+static void draw_conditions(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ CONDITION_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world != MKV_WORLD_SET && mkv_random_chance(&random, 1, CONDITION_ONE_IN)) {
+        shape->share_condition = mkv_random_between(&random, 2, 12);
+    }
+}
+
+/* Drawn apart, too. */
+static void draw_later(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ LATER_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world == MKV_WORLD_FRONT && mkv_random_chance(&random, 1, LATER_ONE_IN)) {
+        shape->share_later = mkv_random_between(&random, 2, 16);
+    }
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
     static const uint32_t spans[] = {12, 40, 80, 120, SPAN_LONG, SPAN_LONGEST};
     const bool front = shape->world == MKV_WORLD_FRONT;
@@ -347,6 +369,8 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_leases(shape, seed);
     draw_steps(shape, seed);
     draw_reservations(shape, seed);
+    draw_later(shape, seed);
+    draw_conditions(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);

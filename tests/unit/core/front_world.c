@@ -548,7 +548,8 @@ void world_fail(struct world *world, enum gate gate, uint32_t after, uint32_t co
 
 static struct mkv_root value_root(const struct world *world, const struct world_item *item) {
     struct mkv_root root = {{0}};
-    if (item->length > world->config.block_bytes_max || item->seed == 0) {
+    if (item->length > world->config.block_bytes_max || item->seed == 0 ||
+        (item->flags & MKV_PUT_ROOT_LATER) != 0) {
         return root;
     }
     uint8_t *value = malloc(item->length + 1);
@@ -584,6 +585,7 @@ uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
         sent[index].length = item->length;
         sent[index].offset = item->offset;
         sent[index].expire_s = item->expire_s;
+        sent[index].lease_ms = item->lease_ms;
         sent[index].session = item->session;
         sent[index].tier_hint = item->tier_hint;
         sent[index].action = item->action;
