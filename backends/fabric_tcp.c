@@ -42,10 +42,9 @@ static void accept_post(struct mkv_fabric_tcp *fabric) {
     fabric->accept_in_flight = true;
 }
 
-/* Tells a client that there is no place for it. The socket is new, so its buffer takes the frame.
- */
-static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status,
-                   const char *text) {
+/* Writes the HELLO answer that refuses a connection; returns its bytes. */
+static uint32_t refusal_encode(enum mkv_status status, const char *text,
+                               uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX]) {
     const size_t text_bytes = strlen(text);
     MKV_ASSERT(text_bytes <= MKV_NATIVE_TEXT_BYTES_MAX);
     const struct mkv_native_header header = {
@@ -54,11 +53,25 @@ static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status
         .body_bytes = (uint32_t)text_bytes,
         .status = status,
     };
-    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
     mkv_native_header_encode(&header, bytes);
     memcpy(bytes + MKV_NATIVE_HEADER_BYTES, text, text_bytes);
+    return (uint32_t)(MKV_NATIVE_HEADER_BYTES + text_bytes);
+}
+
+/* Tells a client that there is no place for it. The socket is new, so its buffer takes the frame.
+ */
+static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status,
+                   const char *text) {
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
+    /* Before a handshake TLS has an alert alone: access_denied, or internal_error. */
+    const uint8_t alert[] = {0x15, 3, 3, 0, 2, 2, status == MKV_STATUS_FORBIDDEN ? 49 : 80};
+    const uint32_t byte_count = refusal_encode(status, text, bytes);
     /* A client that is gone already does not miss it. */
-    (void)send(fd, bytes, MKV_NATIVE_HEADER_BYTES + text_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (fabric->options.tls != NULL) {
+        (void)send(fd, alert, sizeof alert, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else {
+        (void)send(fd, bytes, byte_count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
     (void)shutdown(fd, SHUT_WR);
     close(fd);
     fabric->counters.connections_rejected_total++;
@@ -76,7 +89,10 @@ static void admit(struct mkv_fabric_tcp *fabric, int fd) {
     struct mkv_fabric_session session;
     switch (mkv_fabric_auth_open(fabric->options.auth, fd, MKV_FABRIC_LISTENER_NATIVE, &session)) {
     case MKV_FABRIC_ADMITTED:
-        mkv_tcp_connection_start(fabric, fd, &session);
+        if (!mkv_tcp_connection_start(fabric, fd, &session)) {
+            mkv_fabric_auth_close(fabric->options.auth, &session);
+            reject(fabric, fd, MKV_STATUS_BUSY, "the server has no memory for a connection");
+        }
         break;
     case MKV_FABRIC_PROTECTED:
         reject(fabric, fd, MKV_STATUS_FORBIDDEN,
@@ -348,6 +364,8 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
         return false;
     }
     tune(fabric->listen_fd);
+    fabric->plain_answer_bytes = refusal_encode(
+        MKV_STATUS_FORBIDDEN, mkv_fabric_fault_text(MKV_FABRIC_FAULT_TLS), fabric->plain_answer);
     *fabric_out = fabric;
     return true;
 }

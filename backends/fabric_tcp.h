@@ -49,6 +49,7 @@
 #include "backends/fabric_auth.h"
 #include "backends/ring.h"
 #include "backends/tcp_listen.h"
+#include "backends/tls.h"
 #include "core/tenant_names.h"
 
 #define MKV_FABRIC_TCP_CONNECTIONS_MAX 65536u
@@ -66,6 +67,7 @@ struct mkv_fabric_tcp_options {
     uint16_t port;            /* 0: any free one */
     const char *option;       /* what the user changes to move the listener; "--listen" */
     enum mkv_tcp_share share; /* whether the fabrics of other shards listen there too */
+    struct mkv_tls *tls;      /* NULL: plain */
     uint32_t connections_max; /* more are told so and closed */
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */

@@ -34,14 +34,36 @@ static struct mkv_tcp_connection *take_free(struct mkv_fabric_tcp *fabric) {
     return &fabric->connections[fabric->free_connections[fabric->free_connection_count]];
 }
 
-void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
+static void give_free(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    fabric->free_connections[fabric->free_connection_count] =
+        connection->id.index - fabric->options.connection_base;
+    fabric->free_connection_count++;
+}
+
+static bool open_stream(struct mkv_tcp_connection *connection, int fd) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (fabric->options.tls == NULL) {
+        mkv_stream_open(&connection->stream, fabric->options.ring, fd);
+        return true;
+    }
+    const struct mkv_stream_plain_answer plain_answer = {fabric->plain_answer,
+                                                         fabric->plain_answer_bytes};
+    return mkv_stream_open_tls(&connection->stream, fabric->options.ring, fd, fabric->options.tls,
+                               plain_answer);
+}
+
+bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
                               const struct mkv_fabric_session *session) {
     struct mkv_tcp_connection *connection = take_free(fabric);
     MKV_ASSERT(connection->state == MKV_TCP_FREE);
     MKV_ASSERT(!connection->waiting);
+    if (!open_stream(connection, fd)) {
+        give_free(connection);
+        return false;
+    }
 
     connection->state = MKV_TCP_OPEN;
-    mkv_stream_open(&connection->stream, fabric->options.ring, fd);
     connection->greeted = false;
     connection->known = false;
     connection->session = *session;
@@ -64,6 +86,7 @@ void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
     fabric->counters.connections_active++;
     fabric->counters.connections_accepted_total++;
     mkv_tcp_receive_continue(connection);
+    return true;
 }
 
 void mkv_tcp_peer_text(int fd, char *text, size_t text_bytes) {
@@ -243,9 +266,7 @@ static void reap(struct mkv_tcp_connection *connection) {
     connection->received_ns = fabric->now_ns;
     connection->id.generation++;
     fabric->counters.connections_active--;
-    fabric->free_connections[fabric->free_connection_count] =
-        connection->id.index - fabric->options.connection_base;
-    fabric->free_connection_count++;
+    give_free(connection);
     if (known) {
         fabric->base.sink.input(fabric->base.sink.context, &input);
     }

@@ -236,6 +236,9 @@ struct mkv_fabric_tcp {
 
     int listen_fd;
     uint16_t port;
+    /* With TLS: what whoever speaks without it is told. */
+    uint8_t plain_answer[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
+    uint32_t plain_answer_bytes;
     struct mkv_ring_completion accept;
     bool accept_in_flight;
     bool accept_multishot;
@@ -297,8 +300,9 @@ void mkv_tcp_pool_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_buffer_pool
 
 /* ---- fabric_tcp_connection.c ---------------------------------------------------------------- */
 
-/* Takes an accepted socket whose client was admitted. */
-void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
+/* Takes an accepted socket, as admitted; false, with both still the caller's, when there is no
+ * memory. */
+bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
                               const struct mkv_fabric_session *session);
 /* The connection goes on in the next poll. */
 void mkv_tcp_connection_touch(struct mkv_tcp_connection *connection);

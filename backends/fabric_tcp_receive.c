@@ -319,6 +319,7 @@ void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result
         return;
     }
     if (result < 0 && result != -EINTR && result != -EAGAIN) {
+        connection->fabric->counters.faults_total[MKV_FABRIC_FAULT_TLS] += result == -EPROTO;
         mkv_tcp_connection_break(connection);
         return;
     }

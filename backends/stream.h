@@ -11,8 +11,8 @@
  *          --> close                       nothing is in flight any more
  *
  * A completion's result is that of recv, poll or sendmsg: a count, 0 for the end of what the peer
- * sends, or a negative errno; -EPROTO for what goes against TLS. An owner that sees -EINTR or -EAGAIN
- * asks again.
+ * sends, or a negative errno; -EPROTO for what goes against TLS. An owner that sees -EINTR or
+ * -EAGAIN asks again.
  *
  * Invariants
  *  I1  At most one of receive and wait_readable, and one send, are in flight. The owner sees to it.
