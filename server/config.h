@@ -18,7 +18,7 @@
  *      says where, what is wrong, and what to write instead, in printable ASCII.
  *  I3  Each key remembers the layer, and in the file the line, that its value came from.
  *  I4  After mkv_config_validate every host is a numeric address, that of clients and, where nobody
- *      is authenticated, that of the admin listener a loopback one; the two listeners differ,
+ *      is authenticated, that of the admin listener a loopback one; the listeners differ,
  *      drive names and paths are unique and set, and memory holds at least MKV_CONFIG_SLABS_MIN
  *      slabs of the largest block.
  *
@@ -59,6 +59,11 @@
 enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_ADDRESS,
     MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
+    MKV_CONFIG_NETWORK_RESP_ADDRESS,
+    MKV_CONFIG_RESP_VALUE_BYTES_MAX,
+    MKV_CONFIG_RESP_DURABILITY,
+    MKV_CONFIG_RESP_EXISTS_LEASE_MS,
+    MKV_CONFIG_RESP_PIPELINE_MAX,
     MKV_CONFIG_MEMORY_MAX_SIZE,
     MKV_CONFIG_MEMORY_HUGEPAGES,
     MKV_CONFIG_MEMORY_BLOCK_SIZE,
@@ -168,6 +173,11 @@ enum mkv_config_tracing {
     MKV_CONFIG_TRACING_ON,
 };
 
+enum mkv_config_durability {
+    MKV_CONFIG_DURABILITY_RELAXED = 0, /* a put is answered when it is in memory */
+    MKV_CONFIG_DURABILITY_DURABLE,     /* when it is durable */
+};
+
 struct mkv_config_drive {
     char media[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
     char name[MKV_CONFIG_NAME_BYTES];  /* stable: metrics and commands call the drive by it */
@@ -185,7 +195,14 @@ struct mkv_config {
     struct {
         struct mkv_config_address address;
         struct mkv_config_address admin_address; /* set by mkv_config_validate unless configured */
+        struct mkv_config_address resp_address;  /* host "": there is no RESP listener */
     } network;
+    struct {
+        uint64_t value_bytes_max;
+        enum mkv_config_durability durability;
+        uint64_t exists_lease_ms; /* 0: EXISTS takes no lease */
+        uint64_t pipeline_max;    /* keys of one connection under way */
+    } resp;
     struct {
         uint64_t max_size_bytes;
         uint64_t block_size_bytes; /* the reporting unit */

@@ -74,7 +74,7 @@ enum mkv_config_token_key_id {
 #define MKV_CONFIG_TOKEN_KEY_COUNT 2u
 extern const struct mkv_config_key mkv_config_token_keys[MKV_CONFIG_TOKEN_KEY_COUNT];
 
-#define MKV_CONFIG_SECTION_COUNT 12u
+#define MKV_CONFIG_SECTION_COUNT 13u
 extern const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT];
 
 /* A parsed value; which member is set follows from the key's type. */
