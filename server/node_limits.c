@@ -132,6 +132,7 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
         .connections_max = node->connections_max,
         .body_buffers = BODY_BUFFERS,
         .inline_buffers = INLINE_BUFFERS,
+        .auth = node->auth == NULL ? NULL : mkv_auth_fabric(node->auth),
     };
     struct mkv_native_hello_answer *hello = &tcp->hello;
     hello->version = MKV_NATIVE_VERSION;
@@ -167,5 +168,6 @@ void mkv_node_resp_options(const struct mkv_node *node, const struct mkv_front_c
         .exists_lease_ms = (uint32_t)node->config.resp.exists_lease_ms,
         .durable = node->config.resp.durability == MKV_CONFIG_DURABILITY_DURABLE,
         .version = MKV_RESP_REDIS_VERSION,
+        .auth = node->auth == NULL ? NULL : mkv_auth_fabric(node->auth),
     };
 }
