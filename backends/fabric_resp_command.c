@@ -106,6 +106,8 @@ void mkv_resp_refuse(struct mkv_resp_connection *connection, const char *format,
     va_start(arguments, format);
     (void)vsnprintf(connection->verdict, sizeof connection->verdict, format, arguments);
     va_end(arguments);
+    /* A text of fabric_auth.h brings the end of its line. */
+    connection->verdict[strcspn(connection->verdict, "\r\n")] = '\0';
     connection->refused = true;
     connection->keeps = false;
 }
