@@ -80,7 +80,7 @@ struct mkv_node {
     uint64_t started_ns;
     bool directory_created; /* of --dev, by this start */
     uint32_t connections_max;
-    struct mkv_tls *tls; /* NULL: plain */
+    struct mkv_tls *tls;           /* NULL: plain */
     uint32_t resp_connections_max; /* 0: there is no listener for RESP */
 
     uint32_t drive_count;
@@ -205,7 +205,7 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
 /* Where there is a listener for RESP. */
-void mkv_node_resp_options(const struct mkv_node *node, const struct mkv_front_config *front,
+void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config *front,
                            struct mkv_fabric_resp_options *resp);
 
 /* ---- node_log.c ----------------------------------------------------------------------------- */
