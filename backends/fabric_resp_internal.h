@@ -489,6 +489,8 @@ enum mkv_resp_taken mkv_resp_execute_strlen(struct mkv_resp_connection *connecti
 enum mkv_resp_taken mkv_resp_set_large(struct mkv_resp_connection *connection,
                                        uint64_t value_bytes);
 enum mkv_resp_taken mkv_resp_execute_set(struct mkv_resp_connection *connection);
+enum mkv_resp_taken mkv_resp_execute_expire(struct mkv_resp_connection *connection);
+enum mkv_resp_taken mkv_resp_execute_persist(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_setex(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_setnx(struct mkv_resp_connection *connection);
 
