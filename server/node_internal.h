@@ -205,7 +205,7 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
 /* Where there is a listener for RESP. */
-void mkv_node_resp_options(const struct mkv_node *node, const struct mkv_front_config *front,
+void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config *front,
                            struct mkv_fabric_resp_options *resp);
 
 /* ---- node_log.c ----------------------------------------------------------------------------- */
