@@ -252,6 +252,7 @@ static const struct step steps[] = {
     {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"auth", mkv_node_auth_begin, mkv_node_auth_end},
     {"resp", mkv_node_resp_begin, mkv_node_resp_end},
+    {"tls", mkv_node_tls_begin, mkv_node_tls_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},
