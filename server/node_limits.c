@@ -112,7 +112,9 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
     mkv_front_config_default(front);
     front->volume_count = node->drive_count;
     set_members(node, front);
-    front->connections_max = node->connections_max + node->resp_connections_max;
+    /* One more of RESP is the server itself: see resp_deletes.h. */
+    front->connections_max =
+        node->connections_max + node->resp_connections_max + (node->resp_connections_max > 0);
     front->requests_max = REQUESTS_MAX;
     front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
     front->items_max = ITEMS_MAX;
