@@ -305,7 +305,7 @@ struct mkv_fabric_resp {
     uint64_t commands_total;
     uint64_t now_ns; /* of the last poll */
     uint64_t sweep_ns;
-    uint64_t hurried_ns; /* when somebody last waited for a workspace */
+    bool is_hurried; /* somebody waits for a workspace: as of the last sweep */
 
     int listen_fd;
     uint16_t port;

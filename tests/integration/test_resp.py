@@ -6,6 +6,7 @@ restarts."""
 import hashlib
 import os
 import random
+import resource
 import socket
 import tempfile
 import time
@@ -362,6 +363,19 @@ class Limits(RespTest):
             self.expect(client, bulk(value), "GET", f"n{number}")
         for _ in range(60):
             self.assertTrue(deaf.reply() == bulk(content(1, 1 << 20)))
+
+
+    def test_crowd_that_stops_in_commands__gives_way_to_those_who_wait(self):
+        # More than there are workspaces, and more than some shells let a process open.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        self.start()
+        idle = [self.client() for _ in range(50)]
+        crowd = [self.client() for _ in range(1200)]
+        for client in crowd:
+            client.send(b"*2\r\n$3\r\nGET\r\n$100\r\nxx")
+        for client in idle:
+            self.expect(client, b"+PONG\r\n", "PING")
 
 
 class Restart(RespTest):
