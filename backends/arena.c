@@ -19,6 +19,8 @@ _Static_assert(ARENA_BYTES_MAX / MKV_SLAB_UNIT_STRIDE_BYTES <= MKV_SLAB_UNIT_COU
 struct mkv_arena {
     struct mkv_memory_map map;
     bool hugepages_fell_back;
+    struct mkv_arena *whole; /* itself, where it is no part */
+    uint32_t unit_first;     /* in the whole */
     uint32_t unit_count;
     uint64_t metadata_offset;
     uint64_t metadata_bytes;
@@ -54,6 +56,7 @@ bool mkv_arena_create(const struct mkv_arena_options *options, struct mkv_arena 
         free(arena);
         return false;
     }
+    arena->whole = arena;
     arena->hugepages_fell_back = options->hugepages == MKV_HUGEPAGES_AUTO && !arena->map.huge;
     arena->unit_count = (uint32_t)((bytes - metadata_bytes) / MKV_SLAB_UNIT_STRIDE_BYTES);
     arena->metadata_offset = (uint64_t)arena->unit_count * MKV_SLAB_UNIT_STRIDE_BYTES;
@@ -69,9 +72,31 @@ bool mkv_arena_create(const struct mkv_arena_options *options, struct mkv_arena 
 
 void mkv_arena_destroy(struct mkv_arena *arena) {
     if (arena != NULL) {
-        mkv_memory_unmap(&arena->map);
+        if (arena->whole == arena) {
+            mkv_memory_unmap(&arena->map);
+        }
         free(arena);
     }
+}
+
+struct mkv_arena *mkv_arena_part(struct mkv_arena *arena, uint32_t unit_first,
+                                 uint32_t unit_count) {
+    MKV_ASSERT(arena->whole == arena);
+    MKV_ASSERT(unit_first % MKV_SLAB_GROUP_UNITS == 0); /* slabs stay in one registration */
+    MKV_ASSERT(unit_first < arena->unit_count);
+    MKV_ASSERT(unit_count >= 1);
+    MKV_ASSERT(unit_count <= arena->unit_count - unit_first);
+    struct mkv_arena *part = malloc(sizeof *part);
+    if (part != NULL) {
+        *part = *arena;
+        part->unit_first = unit_first;
+        part->unit_count = unit_count;
+    }
+    return part;
+}
+
+uint32_t mkv_arena_unit_first(const struct mkv_arena *arena) {
+    return arena->unit_first;
 }
 
 uint32_t mkv_arena_unit_count(const struct mkv_arena *arena) {
@@ -79,11 +104,12 @@ uint32_t mkv_arena_unit_count(const struct mkv_arena *arena) {
 }
 
 uint8_t *mkv_arena_slab(const struct mkv_arena *arena, struct mkv_slab slab) {
-    MKV_ASSERT(slab.index < arena->unit_count);
+    MKV_ASSERT(slab.index < arena->whole->unit_count);
     return arena->map.base + (uint64_t)slab.index * MKV_SLAB_UNIT_STRIDE_BYTES;
 }
 
-void *mkv_arena_take(struct mkv_arena *arena, uint64_t bytes) {
+void *mkv_arena_take(struct mkv_arena *part, uint64_t bytes) {
+    struct mkv_arena *arena = part->whole;
     MKV_ASSERT(bytes > 0);
     MKV_ASSERT(bytes <= arena->metadata_bytes);
     uint64_t piece_bytes = mkv_round_up_u64(bytes, MKV_UNIT_BYTES);
@@ -120,6 +146,14 @@ uint32_t mkv_arena_registration_count(const struct mkv_arena *arena) {
                                        MKV_ARENA_REGISTRATION_METADATA_BYTES);
 }
 
+static uint64_t slabs_offset(const struct mkv_arena *arena) {
+    return (uint64_t)arena->unit_first * MKV_SLAB_UNIT_STRIDE_BYTES;
+}
+
+static uint64_t slabs_end(const struct mkv_arena *arena) {
+    return slabs_offset(arena) + (uint64_t)arena->unit_count * MKV_SLAB_UNIT_STRIDE_BYTES;
+}
+
 struct registration {
     uint64_t offset;
     uint64_t bytes;
@@ -128,8 +162,8 @@ struct registration {
 static struct registration registration_at(const struct mkv_arena *arena, uint32_t index) {
     uint32_t slabs = slab_registrations(arena);
     MKV_ASSERT(index < mkv_arena_registration_count(arena));
-    uint64_t start = 0;
-    uint64_t end = arena->metadata_offset;
+    uint64_t start = slabs_offset(arena);
+    uint64_t end = slabs_end(arena);
     uint64_t step = (uint64_t)MKV_ARENA_REGISTRATION_UNITS * MKV_SLAB_UNIT_STRIDE_BYTES;
     if (index >= slabs) {
         index -= slabs;
@@ -185,12 +219,15 @@ int32_t mkv_arena_buffers_find(const struct mkv_arena_buffers *buffers, const vo
         return MKV_RING_NOT_REGISTERED;
     }
     uint64_t offset = address - base;
-    uint64_t index = 0;
-    if (offset < arena->metadata_offset) {
-        index = offset / MKV_SLAB_UNIT_STRIDE_BYTES / MKV_ARENA_REGISTRATION_UNITS;
-    } else {
+    uint64_t index;
+    if (offset >= slabs_offset(arena) && offset < slabs_end(arena)) {
+        index = (offset - slabs_offset(arena)) / MKV_SLAB_UNIT_STRIDE_BYTES /
+                MKV_ARENA_REGISTRATION_UNITS;
+    } else if (offset >= arena->metadata_offset) {
         index = slab_registrations(arena) +
                 (offset - arena->metadata_offset) / MKV_ARENA_REGISTRATION_METADATA_BYTES;
+    } else {
+        return MKV_RING_NOT_REGISTERED; /* another part's */
     }
     MKV_ASSERT(index < buffers->count);
     struct registration registration = registration_at(arena, (uint32_t)index);

@@ -12,6 +12,9 @@
  *   unit: MKV_SLAB_UNIT_STRIDE_BYTES. registration: what io_uring takes as one fixed buffer, at
  * most 1 GiB; for slabs a whole number of groups (core/slab.h), so that no slab lies in two.
  *
+ * A part of an arena is what one of several shards has of it: a run of whole groups of units, and
+ * pieces of the same metadata. Slabs are named by their index in the whole arena everywhere.
+ *
  * Invariants
  *  I1  The address of a slab and of a metadata piece never changes; both are aligned to 4 KiB.
  *  I2  A slab lies in one registration. A metadata piece may lie in several; what crosses a border
@@ -54,7 +57,8 @@ void mkv_arena_destroy(struct mkv_arena *arena);
 
 /* Stride units for slabs; what core/slab.h is initialised with. */
 uint32_t mkv_arena_unit_count(const struct mkv_arena *arena);
-/* The header unit of a slab; its payload follows at MKV_UNIT_BYTES. */
+/* The header unit of a slab, also of one that lies in another part; its payload follows at
+ * MKV_UNIT_BYTES. */
 uint8_t *mkv_arena_slab(const struct mkv_arena *arena, struct mkv_slab slab);
 /* The next piece of metadata: zeroed, aligned to 4 KiB, for the life of the arena. Asserts that
  * metadata_bytes are not exceeded. */
@@ -65,6 +69,15 @@ void *mkv_arena_take(struct mkv_arena *arena, uint64_t bytes);
 const struct mkv_memory_map *mkv_arena_map(const struct mkv_arena *arena);
 bool mkv_arena_hugepages_fell_back(const struct mkv_arena *arena);
 
+/* ---- parts ---------------------------------------------------------------------------------- */
+
+/* The part of `unit_count` units from `unit_first` on, a multiple of MKV_SLAB_GROUP_UNITS; or NULL:
+ * there is no memory. Its count of units is the part's, and a ring registers those alone. It is
+ * destroyed before its arena. */
+struct mkv_arena *mkv_arena_part(struct mkv_arena *arena, uint32_t unit_first, uint32_t unit_count);
+/* 0 where it is no part. */
+uint32_t mkv_arena_unit_first(const struct mkv_arena *arena);
+
 /* ---- registration with a ring --------------------------------------------------------------- */
 
 /* Where the arena's memory stands in a ring's table of buffers. One for each ring. */
@@ -72,8 +85,8 @@ struct mkv_arena_buffers;
 
 /* Places that a ring needs for it: mkv_ring_options.buffers_max. */
 uint32_t mkv_arena_registration_count(const struct mkv_arena *arena);
-/* Registers all of the arena, or as much as the kernel takes: the rest is served with plain
- * operations. False only when there is no memory for the list itself. */
+/* Registers all of the arena, of a part its slabs and all metadata, or as much as the kernel takes:
+ * the rest is served with plain operations. False only when there is no memory for the list. */
 __attribute__((warn_unused_result)) bool mkv_arena_register(const struct mkv_arena *arena,
                                                             struct mkv_ring *ring,
                                                             struct mkv_arena_buffers **buffers,

@@ -92,7 +92,7 @@ static void payload_sum(struct mkv_tcp_connection *connection) {
             return;
         }
         MKV_ASSERT(connection->sum_count < MKV_CHUNKS_MAX);
-        connection->sums[connection->sum_count] = mkv_hash_64(payload + begin, end - begin);
+        connection->work->sums[connection->sum_count] = mkv_hash_64(payload + begin, end - begin);
         connection->sum_count++;
     }
 }
@@ -109,7 +109,7 @@ static enum progress payload_continue(struct mkv_tcp_connection *connection) {
         connection->pulls_tail = NULL;
     }
     frame_end(connection);
-    mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_OK, connection->sums,
+    mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_OK, connection->work->sums,
                         connection->sum_count);
     return PROGRESS_MORE;
 }
@@ -212,12 +212,9 @@ static enum progress take_up(struct mkv_tcp_connection *connection) {
 
 /* ---- asking the kernel ---------------------------------------------------------------------- */
 
-static void post(struct mkv_tcp_connection *connection, uint8_t *target, uint32_t bytes,
-                 int flags) {
+static void post(struct mkv_tcp_connection *connection, uint8_t *target, uint32_t bytes, bool all) {
     MKV_ASSERT(!connection->receive_in_flight);
-    MKV_ASSERT(bytes > 0);
-    struct io_uring_sqe *sqe = mkv_ring_sqe(connection->fabric->options.ring, &connection->receive);
-    io_uring_prep_recv(sqe, connection->fd, target, bytes, flags);
+    mkv_stream_receive(&connection->stream, target, bytes, all, &connection->receive);
     connection->receive_in_flight = true;
     connection->received_ns = connection->fabric->now_ns;
 }
@@ -238,7 +235,7 @@ static void post_control(struct mkv_tcp_connection *connection) {
         wanted = mkv_max_u64(wanted, frame_bytes - there);
     }
     wanted = mkv_min_u64(wanted, MKV_TCP_CONTROL_BYTES - there);
-    post(connection, connection->control + there, (uint32_t)wanted, 0);
+    post(connection, connection->control + there, (uint32_t)wanted, false);
 }
 
 /* Asks for bytes that certainly come, all of them in one completion. */
@@ -248,7 +245,7 @@ static void post_direct(struct mkv_tcp_connection *connection) {
     const uint32_t to_boundary =
         MKV_TCP_RECEIVE_BYTES_MAX - connection->filled % MKV_TCP_RECEIVE_BYTES_MAX;
     const uint32_t wanted = (uint32_t)mkv_min_u64(bytes - connection->filled, to_boundary);
-    post(connection, target + connection->filled, wanted, MSG_WAITALL);
+    post(connection, target + connection->filled, wanted, true);
 }
 
 void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection) {
@@ -268,7 +265,7 @@ void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection) {
 
 void mkv_tcp_receive_drop(struct mkv_tcp_connection *connection) {
     if (!connection->receive_in_flight) {
-        post(connection, connection->control, MKV_TCP_CONTROL_BYTES, 0);
+        post(connection, connection->control, MKV_TCP_CONTROL_BYTES, false);
     }
 }
 
@@ -293,8 +290,11 @@ void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result
     (void)flags;
     MKV_ASSERT(connection->receive_in_flight);
     connection->receive_in_flight = false;
+    const enum mkv_tcp_rest rest = connection->rest;
+    const bool is_cancelled = rest == MKV_TCP_DROWSY && result == -ECANCELED;
+    connection->rest = MKV_TCP_AWAKE;
     if (connection->state == MKV_TCP_LINGERING) {
-        if (result > 0 || result == -EINTR) {
+        if (result > 0 || result == -EINTR || is_cancelled) {
             mkv_tcp_receive_drop(connection);
         } else {
             mkv_tcp_connection_break(connection);
@@ -305,11 +305,21 @@ void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result
         mkv_tcp_connection_touch(connection); /* it may wait for this to be reaped */
         return;
     }
+    if (is_cancelled) {
+        mkv_tcp_rest_begin(connection);
+        return;
+    }
+    if (rest == MKV_TCP_RESTING) {
+        mkv_tcp_rest_end(connection);
+        mkv_tcp_receive_continue(connection); /* what there is, the receive will tell */
+        return;
+    }
     if (result == 0) {
         receive_end(connection);
         return;
     }
     if (result < 0 && result != -EINTR && result != -EAGAIN) {
+        connection->fabric->counters.faults_total[MKV_FABRIC_FAULT_TLS] += result == -EPROTO;
         mkv_tcp_connection_break(connection);
         return;
     }

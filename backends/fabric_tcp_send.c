@@ -27,14 +27,14 @@ static uint8_t *gather_scratch(struct gathering *gathering, uint32_t bytes) {
     uint8_t *target = connection->scratch + gathering->scratch_used;
     gathering->scratch_used += bytes;
     if (gathering->iovec_count > 0) {
-        struct iovec *last = &connection->iovecs[gathering->iovec_count - 1];
+        struct iovec *last = &connection->work->iovecs[gathering->iovec_count - 1];
         if ((uint8_t *)last->iov_base + last->iov_len == target) {
             last->iov_len += bytes;
             return target;
         }
     }
     MKV_ASSERT(gathering->iovec_count < MKV_TCP_IOVECS_MAX);
-    connection->iovecs[gathering->iovec_count] = (struct iovec){target, bytes};
+    connection->work->iovecs[gathering->iovec_count] = (struct iovec){target, bytes};
     gathering->iovec_count++;
     return target;
 }
@@ -45,7 +45,7 @@ static void gather_memory(struct gathering *gathering, const void *memory, uint3
     }
     MKV_ASSERT(gathering->iovec_count < MKV_TCP_IOVECS_MAX);
     /* sendmsg only reads what it is given. */
-    gathering->connection->iovecs[gathering->iovec_count] =
+    gathering->connection->work->iovecs[gathering->iovec_count] =
         (struct iovec){(void *)(uintptr_t)memory, bytes};
     gathering->iovec_count++;
     gathering->bytes += bytes;
@@ -224,14 +224,7 @@ static void gather_frame(struct gathering *gathering, struct mkv_tcp_op *op) {
 
 static void post(struct mkv_tcp_connection *connection) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
-    const int flags = MSG_NOSIGNAL | MSG_WAITALL;
-    struct io_uring_sqe *sqe = mkv_ring_sqe(fabric->options.ring, &connection->send);
-    if (connection->message.msg_iovlen == 1) {
-        const struct iovec *only = connection->message.msg_iov;
-        io_uring_prep_send(sqe, connection->fd, only->iov_base, only->iov_len, flags);
-    } else {
-        io_uring_prep_sendmsg(sqe, connection->fd, &connection->message, (unsigned)flags);
-    }
+    mkv_stream_send(&connection->stream, &connection->message, &connection->send);
     connection->send_in_flight = true;
     connection->send_ns = fabric->now_ns;
 }
@@ -260,7 +253,7 @@ void mkv_tcp_send_continue(struct mkv_tcp_connection *connection) {
         return;
     }
     connection->message = (struct msghdr){
-        .msg_iov = connection->iovecs,
+        .msg_iov = connection->work->iovecs,
         .msg_iovlen = gathering.iovec_count,
     };
     post(connection);

@@ -19,6 +19,7 @@ void mkv_front_config_default(struct mkv_front_config *config) {
     config->reservations_per_connection_max = MKV_FRONT_ITEMS_PER_REQUEST_MAX;
     config->segmented_max = 16;
     config->volume_ops_max = 512;
+    config->foreign_ops_max = 64;
     config->slab_unit_count = 1024;
     config->slab_share_reads = 250;
     config->slab_units_per_connection_max = 1024;
@@ -87,6 +88,13 @@ const char *mkv_front_config_fault(const struct mkv_front_config *config) {
     }
     if (config->volume_ops_max < MKV_FRONT_VOLUME_OPS_MIN) {
         return "volume_ops_max must be at least 8";
+    }
+    if (config->foreign_ops_max < MKV_FRONT_VOLUME_OPS_MIN) {
+        return "foreign_ops_max must be at least 8";
+    }
+    if (config->slab_unit_first % MKV_SLAB_GROUP_UNITS != 0 ||
+        config->slab_unit_first > MKV_SLAB_UNIT_COUNT_MAX) {
+        return "slab_unit_first must be a multiple of 512, and be at most 2^30";
     }
     if (config->key_bytes_max < 1 || config->key_bytes_max > MKV_KEY_BYTES_MAX) {
         return "key_bytes_max must be 1 ... 1024";
@@ -171,6 +179,17 @@ static void fill_free(struct mkv_front *front, struct front_list *list, size_t l
     }
 }
 
+static void init_credits(struct mkv_front *front, uint32_t volume) {
+    const struct mkv_front_config *config = &front->config;
+    const uint32_t ops_max =
+        config->foreign[volume] ? config->foreign_ops_max : config->volume_ops_max;
+    uint32_t *credit_max = front->volumes[volume].credit_max;
+    credit_max[FRONT_CREDIT_EXISTS] = ops_max / 8;
+    credit_max[FRONT_CREDIT_MUTATION] = ops_max / 8 * 3;
+    credit_max[FRONT_CREDIT_FIND] =
+        ops_max - credit_max[FRONT_CREDIT_EXISTS] - credit_max[FRONT_CREDIT_MUTATION];
+}
+
 static void init_lists(struct mkv_front *front) {
     const struct mkv_front_config *config = &front->config;
     const struct front_layout *layout = &front->layout;
@@ -185,6 +204,7 @@ static void init_lists(struct mkv_front *front) {
     }
     mkv_front_memory_init(front);
     for (uint32_t volume = 0; volume < MKV_VOLUMES_MAX; volume++) {
+        init_credits(front, volume);
         for (uint32_t credit = 0; credit < FRONT_CREDIT_COUNT; credit++) {
             mkv_front_list_init(&front->volumes[volume].waiting[credit]);
         }
@@ -208,11 +228,6 @@ struct mkv_front *mkv_front_init(void *memory, size_t memory_bytes,
     front->config = *config;
     front->layout = layout_of(config);
     memcpy(front->members, config->members, sizeof front->members);
-    front->credit_max[FRONT_CREDIT_EXISTS] = config->volume_ops_max / 8;
-    front->credit_max[FRONT_CREDIT_MUTATION] = config->volume_ops_max / 8 * 3;
-    front->credit_max[FRONT_CREDIT_FIND] = config->volume_ops_max -
-                                           front->credit_max[FRONT_CREDIT_EXISTS] -
-                                           front->credit_max[FRONT_CREDIT_MUTATION];
     front->write_units_max = write_units_max(config);
     front->reservations_drawn = config->segment_id_seed; /* not those of the last start */
     init_lists(front);

@@ -107,8 +107,13 @@ struct mkv_front_config {
     uint32_t items_per_request_max; /* 1 ... MKV_FRONT_ITEMS_PER_REQUEST_MAX; more is INVALID */
     uint32_t items_max;             /* of all requests in flight, and reservations; more is BUSY */
     uint32_t reservations_per_connection_max; /* more is BUSY */
-    uint32_t segmented_max;    /* items that move or delete segments at a time; others wait */
-    uint32_t volume_ops_max;   /* operations of this front at each volume (I4) */
+    uint32_t segmented_max;  /* items that move or delete segments at a time; others wait */
+    uint32_t volume_ops_max; /* operations of this front at each of its volumes (I4) */
+    /* Volumes of other fronts, where only segments of its own values lie, and the operations at
+     * each of them; as the others, at least MKV_FRONT_VOLUME_OPS_MIN. */
+    bool foreign[MKV_VOLUMES_MAX];
+    uint32_t foreign_ops_max;
+    uint32_t slab_unit_first;  /* of its part of the slab arena, which others have parts of too */
     uint32_t slab_unit_count;  /* stride units of the slab arena; see core/slab.h */
     uint32_t slab_share_reads; /* permille of the units that puts leave for gets */
     uint32_t slab_units_per_connection_max; /* at least one slab of block_bytes_max */

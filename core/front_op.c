@@ -26,7 +26,12 @@ static uint32_t op_volume(struct mkv_front *front, const struct front_op *op) {
     const uint32_t key_bytes = mkv_front_op_key(front, op, key);
     const struct mkv_root point =
         mkv_placement_point(front_tenant_name_at(front, op->item), key, key_bytes);
-    return mkv_placement_owner(point, front->members, front->config.volume_count);
+    const uint32_t volume = mkv_placement_owner(point, front->members, front->config.volume_count);
+    /* A key that another front serves: no volume of this one has it. Segments are of whoever has
+     * their manifest. */
+    const bool others =
+        op->segment == MKV_NONE_U32 && volume != MKV_NONE_U32 && front->config.foreign[volume];
+    return others ? MKV_NONE_U32 : volume;
 }
 
 static enum front_credit credit_of(enum front_op_kind kind) {
@@ -82,6 +87,12 @@ static void op_posted(struct mkv_front *front, uint32_t op_index, enum front_op_
     op->since_ns = front->now_ns;
 }
 
+/* As others know it: by its place among the slabs of all fronts. */
+static struct mkv_slab slab_named(const struct mkv_front *front, const struct front_op *op) {
+    const bool any = op->slab.index != MKV_NONE_U32;
+    return (struct mkv_slab){any ? front->config.slab_unit_first + op->slab.index : MKV_NONE_U32};
+}
+
 static struct mkv_effect *send(struct mkv_front *front, uint32_t op_index,
                                enum mkv_message_kind kind) {
     const struct front_op *op = front_op_at(front, op_index);
@@ -93,7 +104,7 @@ static struct mkv_effect *send(struct mkv_front *front, uint32_t op_index,
     effect->message.front_op = effect->op;
     effect->message.volume_op = op->volume_op;
     effect->message.tenant = front_item_at(front, op->item)->tenant;
-    effect->message.slab = op->slab;
+    effect->message.slab = slab_named(front, op);
     return effect;
 }
 
@@ -132,7 +143,8 @@ static struct mkv_effect *transfer(struct mkv_front *front, uint32_t op_index,
     effect->transfer.connection = request->connection;
     effect->transfer.request_id = request->request_id;
     effect->transfer.item = item->position;
-    effect->transfer.slab = op->slab;
+    effect->transfer.route = request->route;
+    effect->transfer.slab = slab_named(front, op);
     effect->transfer.length = item->length;
     return effect;
 }

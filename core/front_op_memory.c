@@ -54,10 +54,11 @@ static void looked(struct mkv_front *front, struct front_op *op) {
     op->looked = true;
 }
 
-/* Notes a hit for the volume, unless there are too many. */
+/* Notes a hit for the volume, unless there are too many; or it is another front's, whose ring has
+ * room for what is answered alone. */
 static void touch(struct mkv_front *front, const struct front_resident *resident) {
     struct front_volume *volume = &front->volumes[resident->volume];
-    if (volume->touch_count == MKV_TOUCH_ENTRIES_MAX) {
+    if (volume->touch_count == MKV_TOUCH_ENTRIES_MAX || front->config.foreign[resident->volume]) {
         front->stats.touches_dropped++;
         return;
     }

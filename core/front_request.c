@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests: what is accepted and what refused, their answers, and connections that close. */
 #include "core/front_internal.h"
+#include "core/request_rules.h"
 
 #include <string.h>
 
@@ -64,9 +65,8 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
            item->key_bytes + MKV_SEGMENT_KEY_SUFFIX_BYTES <= MKV_KEY_BYTES_MAX;
 }
 
-static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv_input *input,
-                                       const struct front_connection *connection) {
-    const struct mkv_front_config *config = &front->config;
+enum mkv_status mkv_request_verdict(const struct mkv_front_config *config,
+                                    const struct mkv_input *input) {
     const struct mkv_request *request = &input->request;
     if (!op_is_known(request->op) || request->item_count < 1 ||
         request->item_count > config->items_per_request_max) {
@@ -79,6 +79,17 @@ static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv
         if (!item_is_valid(config, input, &request->items[index])) {
             return MKV_STATUS_INVALID;
         }
+    }
+    return MKV_STATUS_OK;
+}
+
+static enum mkv_status request_verdict(struct mkv_front *front, const struct mkv_input *input,
+                                       const struct front_connection *connection) {
+    const struct mkv_front_config *config = &front->config;
+    const struct mkv_request *request = &input->request;
+    const enum mkv_status verdict = mkv_request_verdict(config, input);
+    if (verdict != MKV_STATUS_OK) {
+        return verdict;
     }
     const uint32_t items = request->op == MKV_OP_COMMIT ? 0 : request->item_count;
     if (front->requests_free.count == 0 || front->items_free.count < items ||
@@ -110,15 +121,18 @@ static struct front_connection *connection_open(struct mkv_front *front,
 static void refuse(struct mkv_front *front, const struct mkv_input *input, enum mkv_status status) {
     const struct mkv_request *request = &input->request;
     const enum mkv_op op = request->op;
-    front->stats.requests_answered[op_is_known(op) ? op : 0][status]++;
-    front->stats.requests_refused[op_is_known(op) ? op : 0]++;
-    front->stats.refusals_in_flight++;
+    if (!request->part) {
+        front->stats.requests_answered[op_is_known(op) ? op : 0][status]++;
+        front->stats.requests_refused[op_is_known(op) ? op : 0]++;
+    }
+    front->stats.refusals_in_flight += request->route == 0 ? 1 : 0;
     struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
     effect->op = (struct mkv_op_id){.index = MKV_NONE_U32, .generation = 0};
     effect->answer.connection = request->connection;
     effect->answer.request_id = request->request_id;
     effect->answer.op = op;
     effect->answer.status = status;
+    effect->answer.route = request->route;
     mkv_front_summary_refused(front, input, status);
 }
 
@@ -219,11 +233,13 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
         .item_count = source->item_count,
         .undecided = source->item_count,
         .deadline_ns = source->deadline_ns,
+        .route = source->route,
+        .part = source->part,
         .timer = {.heap_position = MKV_NONE_U32},
     };
     mkv_front_list_init(&request->items);
     mkv_front_list_push(&connection->requests, links, request_index);
-    front->stats.requests_started[source->op]++;
+    front->stats.requests_started[source->op] += source->part ? 0 : 1;
     mkv_front_summary_begin(front, request_index, input);
     mkv_front_timer_set(front, request_index, source->deadline_ns);
     if (source->op == MKV_OP_COMMIT) {
@@ -239,8 +255,7 @@ void mkv_front_request_accept(struct mkv_front *front, const struct mkv_input *i
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* LOOKUP's one result: how many keys from the first on are resident, and why the next is not. */
-static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
+void mkv_request_fold(struct mkv_item_result *results, uint32_t item_count) {
     uint32_t count = 0;
     uint32_t leased = 0;
     while (count < item_count && results[count].status == MKV_STATUS_OK) {
@@ -255,9 +270,7 @@ static void lookup_fold(struct mkv_item_result *results, uint32_t item_count) {
     results[0].leased = leased;
 }
 
-/* Under which status an answered request counts: the gravest of its items. What failed in the store
- * comes before what the client asked wrongly; not found counts only when no key was found. */
-static enum mkv_status request_status(const struct mkv_item_result *results, uint32_t count) {
+enum mkv_status mkv_request_status(const struct mkv_item_result *results, uint32_t count) {
     static const enum mkv_status gravity[] = {
         MKV_STATUS_IO_ERROR,    MKV_STATUS_NO_SPACE, MKV_STATUS_QUOTA, MKV_STATUS_DEADLINE,
         MKV_STATUS_UNAVAILABLE, MKV_STATUS_UNKNOWN,  MKV_STATUS_BUSY,  MKV_STATUS_INVALID,
@@ -284,15 +297,16 @@ static void request_answer(struct mkv_front *front, uint32_t request_index) {
     const size_t offset = front->layout.results + (size_t)request_index *
                                                       front->config.items_per_request_max *
                                                       sizeof(struct mkv_item_result);
-    if (request->op == MKV_OP_LOOKUP) {
+    const bool folds = request->op == MKV_OP_LOOKUP && !request->part;
+    if (folds) {
         struct mkv_item_result *fold = front_at(front, offset);
-        lookup_fold(fold, request->item_count);
+        mkv_request_fold(fold, request->item_count);
         front->stats.lookup_keys_asked += request->item_count;
         front->stats.lookup_keys_hit += fold->length;
     }
-    const uint32_t results = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
-    const enum mkv_status status = request_status(front_at(front, offset), results);
-    front->stats.requests_answered[request->op][status]++;
+    const uint32_t results = folds ? 1 : request->item_count;
+    const enum mkv_status status = mkv_request_status(front_at(front, offset), results);
+    front->stats.requests_answered[request->op][status] += request->part ? 0 : 1;
     mkv_front_summary_answered(front, request_index, status);
     struct mkv_effect *effect = mkv_front_emit(front, MKV_EFFECT_ANSWER);
     effect->op = (struct mkv_op_id){.index = request_index, .generation = request->generation};
@@ -300,7 +314,8 @@ static void request_answer(struct mkv_front *front, uint32_t request_index) {
     effect->answer.request_id = request->request_id;
     effect->answer.op = request->op;
     effect->answer.status = MKV_STATUS_OK;
-    effect->answer.result_count = request->op == MKV_OP_LOOKUP ? 1 : request->item_count;
+    effect->answer.result_count = results;
+    effect->answer.route = request->route;
     effect->answer.results_offset = offset;
 }
 
@@ -387,10 +402,12 @@ void mkv_front_request_break(struct mkv_front *front, uint32_t request_index) {
 
 static void request_close(struct mkv_front *front, uint32_t request_index) {
     struct front_request *request = front_request_at(front, request_index);
-    /* Posted transfers and answers have completed before the connection is closed. */
+    /* Posted transfers have completed before the connection is closed; and answers, but for those
+     * that a router has. */
+    request->answer_done = request->answer_done || (request->answer_posted && request->route != 0);
     MKV_ASSERT(request->answer_posted == request->answer_done);
     request->closed = true;
-    if (!request->answer_posted) {
+    if (!request->answer_posted && !request->part) {
         front->stats.requests_dropped[request->op]++;
     }
     mkv_front_timer_remove(front, request_index);

@@ -19,8 +19,8 @@
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
 /* At least one, and one of the largest block. */
-static uint32_t reserving_max(const struct mkv_front *front) {
-    return (uint32_t)mkv_max_u64(1, front->credit_max[FRONT_CREDIT_MUTATION] / RESERVED_ONE_IN);
+static uint32_t reserving_max(const struct front_volume *volume) {
+    return (uint32_t)mkv_max_u64(1, volume->credit_max[FRONT_CREDIT_MUTATION] / RESERVED_ONE_IN);
 }
 
 static uint32_t reserving_units_max(const struct mkv_front *front) {
@@ -38,7 +38,8 @@ bool mkv_front_reservation_count(struct mkv_front *front, uint32_t item_index) {
     const uint32_t units = 1u << mkv_slab_order(op->length);
     const bool has_memory = front->reserving_units + units <= reserving_units_max(front);
     front->stats.writes_without_memory += has_memory ? 0 : 1;
-    if (!has_memory || front->volumes[op->volume].reserving >= reserving_max(front) ||
+    if (!has_memory ||
+        front->volumes[op->volume].reserving >= reserving_max(&front->volumes[op->volume]) ||
         connection->reserving >= front->config.reservations_per_connection_max) {
         return false;
     }

@@ -8,6 +8,7 @@
  * A volume that is not online has no sessions any more, or begins without any.
  */
 #include "core/front_internal.h"
+#include "core/request_rules.h"
 
 /* no_space: some volume cannot keep it in mind. Else ok where any knows it. */
 static enum mkv_status combined(uint32_t answers) {
@@ -21,29 +22,35 @@ static enum mkv_status combined(uint32_t answers) {
     return MKV_STATUS_UNAVAILABLE;
 }
 
-static void count_exit(struct mkv_front *front, const struct front_item *item) {
-    struct mkv_front_stats *stats = &front->stats;
+void mkv_request_count_exit(struct mkv_front_stats *stats, enum mkv_think_exit reason,
+                            uint64_t tokens) {
     uint32_t bound = 0;
-    while (bound < MKV_FRONT_THINK_BOUNDS && item->length > (uint64_t)MKV_FRONT_THINK_FIRST
-                                                                << bound) {
+    while (bound < MKV_FRONT_THINK_BOUNDS && tokens > (uint64_t)MKV_FRONT_THINK_FIRST << bound) {
         bound++;
     }
-    stats->think_exits[item->reason]++;
+    stats->think_exits[reason]++;
     stats->think_tokens[bound]++;
-    stats->think_tokens_sum += item->length;
+    stats->think_tokens_sum += tokens;
+}
+
+/* A volume of another shard is asked by the front of that. */
+static bool is_asked(const struct mkv_front *front, uint32_t volume) {
+    return !front->config.foreign[volume] && mkv_front_volume_online(front, volume);
 }
 
 void mkv_front_session_run(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
     const struct front_item *item = front_item_at(front, op->item);
     while (!op->has_credit && op->volume < front->config.volume_count &&
-           !mkv_front_volume_online(front, op->volume)) {
+           !is_asked(front, op->volume)) {
         op->volume++;
     }
     if (op->volume == front->config.volume_count) {
         const enum mkv_status status = combined(item->session_answers);
-        if (status == MKV_STATUS_OK && item->action == MKV_SESSION_EXIT_THINK) {
-            count_exit(front, item);
+        const bool is_part =
+            item->request != MKV_NONE_U32 && front_request_at(front, item->request)->part;
+        if (status == MKV_STATUS_OK && item->action == MKV_SESSION_EXIT_THINK && !is_part) {
+            mkv_request_count_exit(&front->stats, item->reason, item->length);
         }
         mkv_front_op_done(front, op_index, status, MKV_MISS_NONE);
         return;

@@ -298,6 +298,8 @@ struct front_request {
     struct mkv_connection_id connection;
     uint64_t request_id;
     enum mkv_op op;
+    uint32_t route;
+    bool part; /* counts as no request */
     uint32_t item_count;
     uint32_t undecided;
     uint64_t deadline_ns;
@@ -350,6 +352,7 @@ struct front_touch {
 
 struct front_volume {
     enum mkv_front_volume_state state;
+    uint32_t credit_max[FRONT_CREDIT_COUNT];
     uint32_t outages; /* how often it went offline: what is resident of it is gone then */
     uint32_t used[FRONT_CREDIT_COUNT];
     uint32_t reserving; /* reservations of it, and those on their way to be */
@@ -403,7 +406,6 @@ struct mkv_front {
     uint32_t effect_count;
     uint32_t effects_taken;
     uint32_t heap_count;
-    uint32_t credit_max[FRONT_CREDIT_COUNT];
     uint32_t ops_capped[FRONT_SIDE_COUNT]; /* in the lists of all connections */
     uint32_t write_units;                  /* held by puts */
     uint32_t write_units_max;

@@ -15,6 +15,7 @@
 
 #include "core/canary.h"
 #include "core/front_internal.h"
+#include "core/request_rules.h"
 
 /* ---- stages ---------------------------------------------------------------------------------- */
 
@@ -163,7 +164,9 @@ void mkv_front_summary_begin(struct mkv_front *front, uint32_t request_index,
     request->stage_ns[MKV_STAGE_PARSE] = front->now_ns - request->received_ns;
     request->stage = MKV_STAGE_ROUTE;
     request->stage_since_ns = front->now_ns;
-    mkv_histogram_record_size(&front->times.batch_items[source->op], source->item_count);
+    if (!source->part) {
+        mkv_histogram_record_size(&front->times.batch_items[source->op], source->item_count);
+    }
 }
 
 void mkv_front_summary_answered(struct mkv_front *front, uint32_t request_index,
@@ -244,8 +247,8 @@ void mkv_front_summary_end(struct mkv_front *front, uint32_t request_index) {
                         request_index);
 }
 
-static void record_times(struct mkv_front *front, const struct mkv_request_summary *summary) {
-    struct mkv_front_times *times = &front->times;
+void mkv_request_record_times(struct mkv_front_times *times,
+                              const struct mkv_request_summary *summary) {
     mkv_histogram_record_ns(&times->request, summary->ended_ns - summary->received_ns);
     for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
         if (summary->stage_ns[stage] > 0) {
@@ -290,10 +293,13 @@ static void tell(struct mkv_front *front, uint32_t request_index) {
         .key_offset = key_offset(front, request_index),
         .key_bytes = request->key_bytes,
         .key_cut = request->key_cut,
+        .route = request->route,
         .trace = request->trace,
     };
     memcpy(summary->stage_ns, request->stage_ns, sizeof summary->stage_ns);
-    record_times(front, summary);
+    if (!request->part) {
+        mkv_request_record_times(&front->times, summary);
+    }
 }
 
 void mkv_front_summaries_tell(struct mkv_front *front) {
@@ -307,7 +313,8 @@ void mkv_front_summaries_tell(struct mkv_front *front) {
               front_request_at(front, request)->dropped)) {
             tell(front, request);
         }
-        front->stats.requests_ended[front_request_at(front, request)->op]++;
+        const struct front_request *told = front_request_at(front, request);
+        front->stats.requests_ended[told->op] += told->part ? 0 : 1;
         mkv_front_request_told(front, request);
     }
 }
@@ -331,9 +338,12 @@ void mkv_front_summary_refused(struct mkv_front *front, const struct mkv_input *
         .ended_ns = front->now_ns,
         .session = source->item_count > 0 ? source->items[0].session : 0,
         .key_offset = offset,
+        .route = source->route,
         .trace = source->trace,
     };
     summary->key_bytes = key_keep(front, offset, input, &summary->key_cut);
     summary->stage_ns[MKV_STAGE_PARSE] = front->now_ns - summary->received_ns;
-    record_times(front, summary);
+    if (!source->part) {
+        mkv_request_record_times(&front->times, summary);
+    }
 }

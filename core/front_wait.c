@@ -109,7 +109,7 @@ bool mkv_front_credit_take(struct mkv_front *front, uint32_t op_index) {
         return true;
     }
     struct front_volume *volume = &front->volumes[op->volume];
-    if (volume->used[op->credit] < front->credit_max[op->credit]) {
+    if (volume->used[op->credit] < volume->credit_max[op->credit]) {
         MKV_ASSERT(volume->waiting[op->credit].count == 0); /* who gives one back passes it on */
         volume->used[op->credit]++;
         op->has_credit = true;

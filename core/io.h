@@ -287,6 +287,10 @@ struct mkv_request {
     const struct mkv_request_item *items;
     uint64_t received_ns; /* when its first byte was there; 0, or behind now_ns: not known */
     uint64_t serial;      /* of all REQUESTs that this front gets, by its driver */
+    /* Not 0: it came over a router (router.h), which finds what belongs to it by this name. Its
+     * ANSWER is completed by CONNECTION_CLOSED too, and one that refuses it not at all. */
+    uint32_t route;
+    bool part; /* further items of it are with other fronts: it counts as no request here */
     struct mkv_trace_context trace;
 };
 
@@ -446,6 +450,7 @@ struct mkv_transfer_effect {
     struct mkv_connection_id connection;
     uint64_t request_id;
     uint32_t item;   /* index in the request */
+    uint32_t route;  /* as in the request */
     uint64_t offset; /* PULL, PUSH: of the first byte in the value */
     uint32_t bytes;  /* PULL, PUSH: from or to the slab's payload area */
     struct mkv_slab slab;
@@ -506,6 +511,7 @@ struct mkv_request_summary {
     uint64_t key_offset; /* of the first item's key, in the front's arena until its next step */
     uint32_t key_bytes;  /* as many of it as are kept; 0: it has none */
     bool key_cut;        /* there are more */
+    uint32_t route;      /* as in the request */
     struct mkv_trace_context trace;
 };
 
@@ -515,6 +521,7 @@ struct mkv_answer_effect {
     enum mkv_op op;
     enum mkv_status status; /* OK: item results count. Else the request was refused whole */
     uint32_t result_count;
+    uint32_t route;          /* as in the request */
     uint64_t results_offset; /* of struct mkv_item_result[result_count] in the front's arena */
 };
 

@@ -6,7 +6,7 @@
 #include "record/machine_codec.h"
 
 /* As in machine_codec.c: whoever adds a field adds it below. */
-_Static_assert(sizeof(struct mkv_front_config) == 1384,
+_Static_assert(sizeof(struct mkv_front_config) == 1456,
                "every field is in mkv_record_front_config");
 _Static_assert(sizeof(struct mkv_volume_config) == 1528,
                "every field is in mkv_record_volume_config");
@@ -50,6 +50,11 @@ void mkv_record_front_config(struct mkv_codec *codec, struct mkv_front_config *c
     mkv_codec_u32(codec, &config->reservations_per_connection_max);
     mkv_codec_u32(codec, &config->segmented_max);
     mkv_codec_u32(codec, &config->volume_ops_max);
+    for (uint32_t index = 0; index < config->volume_count; index++) {
+        mkv_codec_bool(codec, &config->foreign[index]);
+    }
+    mkv_codec_u32(codec, &config->foreign_ops_max);
+    mkv_codec_u32(codec, &config->slab_unit_first);
     mkv_codec_u32(codec, &config->slab_unit_count);
     mkv_codec_u32(codec, &config->slab_share_reads);
     mkv_codec_u32(codec, &config->slab_units_per_connection_max);

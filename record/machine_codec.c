@@ -19,7 +19,7 @@ _Static_assert(sizeof(struct mkv_transfer_effect) == 72, "every field is in tran
 _Static_assert(sizeof(struct mkv_answer_effect) == 40, "every field is in answer()");
 _Static_assert(sizeof(struct mkv_event) == 32, "every field is in event()");
 _Static_assert(sizeof(struct mkv_trace_context) == 25, "every field is in trace()");
-_Static_assert(sizeof(struct mkv_request_summary) == 224, "every field is in summary()");
+_Static_assert(sizeof(struct mkv_request_summary) == 232, "every field is in summary()");
 
 /* ---- what several of them have -------------------------------------------------------------- */
 
@@ -140,6 +140,8 @@ static void request(struct mkv_codec *codec, struct mkv_request *request,
     mkv_codec_u64(codec, &request->deadline_ns);
     mkv_codec_u64(codec, &request->received_ns);
     mkv_codec_u64(codec, &request->serial);
+    mkv_codec_u32(codec, &request->route);
+    mkv_codec_bool(codec, &request->part);
     trace(codec, &request->trace);
     mkv_codec_u32(codec, &request->item_count);
     if (request->item_count > MKV_FRONT_ITEMS_PER_REQUEST_MAX) {
@@ -287,6 +289,7 @@ static void transfer(struct mkv_codec *codec, struct mkv_transfer_effect *transf
     connection(codec, &transfer->connection);
     mkv_codec_u64(codec, &transfer->request_id);
     mkv_codec_u32(codec, &transfer->item);
+    mkv_codec_u32(codec, &transfer->route);
     mkv_codec_u64(codec, &transfer->offset);
     mkv_codec_u32(codec, &transfer->bytes);
     mkv_codec_u32(codec, &transfer->slab.index);
@@ -312,6 +315,7 @@ static void answer(struct mkv_codec *codec, struct mkv_answer_effect *answer,
     MKV_CODEC_ENUM(codec, mkv_op, answer->op);
     MKV_CODEC_ENUM(codec, mkv_status, answer->status);
     mkv_codec_u32(codec, &answer->result_count);
+    mkv_codec_u32(codec, &answer->route);
     mkv_codec_u64(codec, &answer->results_offset);
     if (answer->result_count > MKV_FRONT_ITEMS_PER_REQUEST_MAX) {
         codec->failed = true;
@@ -362,6 +366,7 @@ static void summary(struct mkv_codec *codec, struct mkv_request_summary *summary
     mkv_codec_u64(codec, &summary->key_offset);
     mkv_codec_u32(codec, &summary->key_bytes);
     mkv_codec_bool(codec, &summary->key_cut);
+    mkv_codec_u32(codec, &summary->route);
     trace(codec, &summary->trace);
 }
 

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "backends/clock.h"
+#include "backends/fabric_set.h"
 #include "server/shard_internal.h"
 
 #define RING_ENTRIES 1024u
@@ -17,6 +18,12 @@
 #define NS_PER_S 1000000000ull
 
 /* ---- making --------------------------------------------------------------------------------- */
+
+/* Whether the volume is one that this shard makes. */
+static bool is_own(const struct mkv_shard_options *options, uint32_t volume) {
+    return options->group == NULL ||
+           mkv_shard_group_shard_of(options->group, volume) == options->index;
+}
 
 static struct mkv_front_config front_config(const struct mkv_shard_options *options,
                                             uint32_t slab_unit_count) {
@@ -39,6 +46,9 @@ static struct mkv_volume_config volume_config(const struct mkv_shard_options *op
 uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint64_t arena_bytes) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < options->volume_count; i++) {
+        if (!is_own(options, i)) {
+            continue;
+        }
         const struct mkv_volume_config config = volume_config(options, i);
         bytes += mkv_round_up_u64(mkv_volume_memory_required(&config), MKV_UNIT_BYTES);
     }
@@ -58,6 +68,9 @@ static bool make_ring(struct mkv_shard *shard, const struct mkv_shard_options *o
      * the queue and one trim of each drive. */
     uint64_t operations = 2 + 2 * (uint64_t)options->front.connections_max;
     for (uint32_t i = 0; i < options->volume_count; i++) {
+        if (!is_own(options, i)) {
+            continue;
+        }
         const uint32_t depth = options->volumes[i].queue_depth;
         operations += 1 + (depth != 0 ? depth : MKV_DRIVE_URING_DEPTH_DEFAULT);
     }
@@ -122,6 +135,34 @@ static uint32_t tcp_stats(void *context, char *text, uint32_t text_bytes_max) {
     return shard->stats_text(shard->stats_text_context, shard->scratch, text, text_bytes_max);
 }
 
+/* Beside the TCP fabric: the front sees the connections of both. */
+static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                      struct mkv_backend_error *error) {
+    struct mkv_fabric_resp_options resp = *options->resp;
+    resp.ring = shard->ring;
+    resp.arena = options->arena;
+    resp.connection_base = options->tcp->connections_max;
+    resp.transfers_max = mkv_front_transfers_max(&options->front);
+    resp.tenant = mkv_shard_tenants_resolve;
+    resp.tenant_context = shard;
+    MKV_ASSERT(resp.connection_base + resp.connections_max <= options->front.connections_max);
+    if (!mkv_fabric_resp_create(&resp, &shard->resp, error)) {
+        return false;
+    }
+    const struct mkv_fabric_set_member members[] = {
+        {shard->fabric, 0, options->tcp->connections_max},
+        {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
+    };
+    struct mkv_fabric_set *set = mkv_fabric_set_create(members, 2);
+    if (set == NULL) {
+        members[1].fabric->ops->destroy(members[1].fabric);
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    shard->fabric = mkv_fabric_set_base(set);
+    return true;
+}
+
 static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options *options,
                         struct mkv_backend_error *error) {
     if (options->tcp == NULL) {
@@ -142,7 +183,7 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     }
     shard->fabric = mkv_fabric_tcp_base(fabric);
     shard->port = mkv_fabric_tcp_port(fabric);
-    return true;
+    return options->resp == NULL || make_resp(shard, options, error);
 }
 
 static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_options *options,
@@ -203,7 +244,7 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
     shard->scratch = calloc(1, sizeof *shard->scratch);
     shard->ask_answer = calloc(1, sizeof *shard->ask_answer);
     if (shard->pump == NULL || shard->published == NULL || shard->scratch == NULL ||
-        shard->ask_answer == NULL || !mkv_shard_tenants_make(shard, options)) {
+        shard->ask_answer == NULL) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for a shard. Free memory on this machine");
     }
@@ -235,19 +276,53 @@ static bool make_record(struct mkv_shard *shard, const struct mkv_shard_options 
 
 static void close_media(const struct mkv_shard_options *options, uint32_t from) {
     for (uint32_t i = from; i < options->volume_count; i++) {
+        if (!is_own(options, i)) {
+            continue;
+        }
         struct mkv_drive_media media = options->volumes[i].media;
         mkv_drive_media_close(&media);
     }
 }
 
+/* The group of a shard that is alone. */
+static bool make_group(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                       struct mkv_backend_error *error) {
+    shard->group = options->group;
+    shard->index = options->index;
+    if (shard->group == NULL) {
+        uint64_t volume_bytes[MKV_VOLUMES_MAX];
+        for (uint32_t i = 0; i < options->volume_count; i++) {
+            volume_bytes[i] =
+                mkv_geometry_usable_units(&options->volumes[i].config.geometry) * MKV_UNIT_BYTES;
+        }
+        const struct mkv_shard_group_options group_options = {
+            .shard_count = 1,
+            .volume_count = options->volume_count,
+            .volume_bytes = volume_bytes,
+            .plan = options->plan,
+            .quota_count = options->quota_count,
+            .quotas = options->quotas,
+        };
+        shard->group = mkv_shard_group_create(&group_options);
+        shard->group_is_own = true;
+    }
+    if (shard->group == NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    mkv_shard_group_enter(shard->group, shard->index, shard->ring);
+    return true;
+}
+
 static bool make(struct mkv_shard *shard, const struct mkv_shard_options *options,
                  struct mkv_backend_error *error) {
-    if (!make_ring(shard, options, error) || !make_front(shard, options, error)) {
+    if (!make_ring(shard, options, error) || !make_group(shard, options, error) ||
+        !make_front(shard, options, error)) {
         close_media(options, 0);
         return false;
     }
     for (uint32_t i = 0; i < options->volume_count; i++) {
-        if (!make_volume(shard, options, i, error)) {
+        if (is_own(options, i) && !make_volume(shard, options, i, error)) {
             close_media(options, i + 1);
             return false;
         }
@@ -278,7 +353,6 @@ bool mkv_shard_create(const struct mkv_shard_options *options, struct mkv_shard 
     pthread_cond_init(&shard->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     shard->fabric = options->fabric;
-    mkv_drive_set_run_begin(&shard->set_run, options->plan);
     for (uint32_t i = 0; i < MKV_VOLUMES_MAX; i++) {
         shard->volumes[i].route = MKV_DRIVE_SET_OFFLINE; /* as the front begins */
     }
@@ -317,7 +391,9 @@ void mkv_shard_destroy(struct mkv_shard *shard) {
     mkv_ring_destroy(shard->ring);
     pthread_cond_destroy(&shard->changed);
     pthread_mutex_destroy(&shard->mutex);
-    free(shard->tenants);
+    if (shard->group_is_own) {
+        mkv_shard_group_destroy(shard->group);
+    }
     free(shard->published);
     free(shard->scratch);
     free(shard->ask_answer);
@@ -378,39 +454,8 @@ bool mkv_shard_join(struct mkv_shard *shard) {
     return shard->clean;
 }
 
-/* Waits until the drop is in `state` or the time is over. The mutex is held. */
-static bool drop_await(struct mkv_shard *shard, enum shard_drop state,
-                       const struct timespec *until) {
-    int result = 0;
-    while (shard->drop != state && shard->started && !shard->ended && result != ETIMEDOUT) {
-        result = pthread_cond_timedwait(&shard->changed, &shard->mutex, until);
-    }
-    return shard->drop == state;
-}
-
 enum mkv_status mkv_shard_tenant_drop(struct mkv_shard *shard, const char *name, uint64_t wait_ns) {
-    MKV_ASSERT(mkv_tenant_name_is_valid(name, strlen(name)));
-    const uint64_t until_ns = mkv_clock_monotonic_ns() + wait_ns;
-    const struct timespec until = {
-        .tv_sec = (time_t)(until_ns / NS_PER_S),
-        .tv_nsec = (long)(until_ns % NS_PER_S),
-    };
-    enum mkv_status status = MKV_STATUS_UNAVAILABLE;
-    pthread_mutex_lock(&shard->mutex);
-    if (shard->all_opened && drop_await(shard, SHARD_DROP_NONE, &until) && !shard->ended) {
-        memcpy(shard->drop_name, name, strlen(name) + 1);
-        shard->drop = SHARD_DROP_WANTED;
-        atomic_store_explicit(&shard->drop_wanted, true, memory_order_release);
-        mkv_ring_wake(shard->ring);
-        status = MKV_STATUS_UNKNOWN;
-        if (drop_await(shard, SHARD_DROP_DONE, &until)) {
-            status = shard->drop_status;
-        }
-        shard->drop = SHARD_DROP_NONE;
-        pthread_cond_broadcast(&shard->changed);
-    }
-    pthread_mutex_unlock(&shard->mutex);
-    return status;
+    return mkv_shard_group_tenant_drop(shard->group, name, wait_ns);
 }
 
 void mkv_shard_checkpoint(struct mkv_shard *shard) {
@@ -456,4 +501,8 @@ int mkv_shard_registration_error(const struct mkv_shard *shard) {
 
 uint16_t mkv_shard_port(const struct mkv_shard *shard) {
     return shard->port;
+}
+
+uint16_t mkv_shard_resp_port(const struct mkv_shard *shard) {
+    return shard->resp == NULL ? 0 : mkv_fabric_resp_port(shard->resp);
 }

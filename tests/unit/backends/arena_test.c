@@ -140,6 +140,57 @@ static void test_arena__registered__found_within_one_registration_only(void **st
     mkv_arena_destroy(arena);
 }
 
+static void test_arena__parts__share_names_and_register_their_own(void **state) {
+    (void)state;
+    struct mkv_backend_error error;
+    struct mkv_ring *ring;
+    struct mkv_arena_buffers *buffers;
+    const uint64_t metadata_bytes = 16 * MKV_UNIT_BYTES;
+    struct mkv_arena *arena = make(3 * GROUP_BYTES + metadata_bytes, metadata_bytes);
+    const uint32_t group = MKV_SLAB_GROUP_UNITS;
+    struct mkv_arena *first = mkv_arena_part(arena, 0, group);
+    struct mkv_arena *second = mkv_arena_part(arena, group, 2 * group);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_int_equal(mkv_arena_unit_count(first), group);
+    assert_int_equal(mkv_arena_unit_count(second), 2 * group);
+    uint8_t *base = mkv_arena_slab(arena, (struct mkv_slab){0});
+    assert_int_equal(mkv_arena_unit_first(second), group);
+    const struct mkv_slab theirs = {group + 7};
+    assert_ptr_equal(mkv_arena_slab(first, theirs), mkv_arena_slab(arena, theirs));
+    assert_ptr_equal(mkv_arena_slab(second, theirs), mkv_arena_slab(arena, theirs));
+    /* Metadata is one store. */
+    uint8_t *piece = mkv_arena_take(first, 1);
+    assert_ptr_equal(mkv_arena_take(second, 1), piece + MKV_UNIT_BYTES);
+
+    assert_int_equal(mkv_arena_registration_count(second), 2);
+    struct mkv_ring_options options = {.entries = 8, .buffers_max = 2};
+    assert_true(mkv_ring_create(&options, &ring, &error));
+    assert_true(mkv_arena_register(second, ring, &buffers, &error));
+    assert_int_equal(mkv_arena_buffers_error(buffers), 0);
+    const struct {
+        const uint8_t *bytes;
+        size_t byte_count;
+        int32_t place;
+    } cases[] = {
+        {base, 1, MKV_RING_NOT_REGISTERED},
+        {base + GROUP_BYTES - 1, 1, MKV_RING_NOT_REGISTERED},
+        {base + GROUP_BYTES, 2 * GROUP_BYTES, 0},
+        {base + 3 * GROUP_BYTES - 1, 1, 0},
+        {base + 3 * GROUP_BYTES - 1, 2, MKV_RING_NOT_REGISTERED},
+        {piece, metadata_bytes, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(mkv_arena_buffers_find(buffers, cases[i].bytes, cases[i].byte_count),
+                         cases[i].place);
+    }
+    mkv_ring_destroy(ring);
+    mkv_arena_buffers_free(buffers);
+    mkv_arena_destroy(first);
+    mkv_arena_destroy(second);
+    mkv_arena_destroy(arena);
+}
+
 /* As when RLIMIT_MEMLOCK is reached: what came before stays registered. */
 static void test_arena__registration_refused__rest_is_served_plainly(void **state) {
     (void)state;
@@ -201,6 +252,7 @@ int main(void) {
         cmocka_unit_test(test_arena__require__refusal_has_the_whole_size),
         cmocka_unit_test(test_arena__hugepages_fell_back__only_from_auto),
         cmocka_unit_test(test_arena__registered__found_within_one_registration_only),
+        cmocka_unit_test(test_arena__parts__share_names_and_register_their_own),
         cmocka_unit_test(test_arena__registration_refused__rest_is_served_plainly),
         cmocka_unit_test(test_arena__more_than_a_gibibyte__slabs_lie_in_one_registration),
     };

@@ -344,6 +344,7 @@ static void test_config__front_and_volume__come_back(void **state) {
     struct mkv_front_config front;
     memset(&front, 0x44, sizeof front);
     front.volume_count = MKV_VOLUMES_MAX;
+    memset(front.foreign, true, sizeof front.foreign);
     struct mkv_codec writer = mkv_codec_writer(first, sizeof first);
     mkv_record_front_config(&writer, &front);
     struct mkv_front_config front_back;
@@ -431,6 +432,7 @@ static void test_codec__every_byte_that_is_no_padding__is_carried(void **state) 
     struct mkv_front_config front;
     memset(&front, 0x44, sizeof front);
     front.volume_count = MKV_VOLUMES_MAX;
+    memset(front.foreign, true, sizeof front.foreign);
     struct mkv_codec writer = mkv_codec_writer(first, sizeof first);
     mkv_record_front_config(&writer, &front);
     memset(&front, MARK, sizeof front);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/spsc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SIZE_BYTES 8u
+/* In place of a size: what follows is at the start of the ring. */
+#define SKIP UINT64_MAX
+
+/* Positions count bytes and never go back; their place is their remainder by the ring's size. */
+struct mkv_spsc {
+    uint64_t bytes; /* written by nobody from the creation on */
+    uint8_t *memory;
+
+    _Alignas(MKV_SPSC_LINE_BYTES) atomic_uint_fast64_t tail; /* the producer's line */
+    uint64_t written;                                        /* tail, as its owner knows it */
+    uint64_t begun;     /* where tail goes at the end of the message that is begun; 0: none is */
+    uint64_t head_seen; /* how far the consumer was when it was last looked at */
+
+    _Alignas(MKV_SPSC_LINE_BYTES) atomic_uint_fast64_t head; /* the consumer's line */
+    uint64_t read;
+    uint64_t tail_seen;
+};
+
+static uint64_t message_bytes(uint64_t bytes) {
+    return SIZE_BYTES + mkv_round_up_u64(bytes, SIZE_BYTES);
+}
+
+struct mkv_spsc *mkv_spsc_create(uint32_t bytes) {
+    MKV_ASSERT(bytes >= MKV_SPSC_BYTES_MIN);
+    MKV_ASSERT(bytes <= MKV_SPSC_BYTES_MAX);
+    MKV_ASSERT((bytes & (bytes - 1)) == 0);
+    struct mkv_spsc *ring = aligned_alloc(MKV_SPSC_LINE_BYTES, sizeof *ring);
+    uint8_t *memory = aligned_alloc(MKV_SPSC_LINE_BYTES, bytes);
+    if (ring == NULL || memory == NULL) {
+        free(ring);
+        free(memory);
+        return NULL;
+    }
+    memset(ring, 0, sizeof *ring);
+    ring->bytes = bytes;
+    ring->memory = memory;
+    atomic_init(&ring->tail, 0);
+    atomic_init(&ring->head, 0);
+    return ring;
+}
+
+void mkv_spsc_destroy(struct mkv_spsc *ring) {
+    if (ring != NULL) {
+        free(ring->memory);
+        free(ring);
+    }
+}
+
+uint32_t mkv_spsc_message_bytes_max(const struct mkv_spsc *ring) {
+    /* At worst a skip of just less than the message stands before it. */
+    return (uint32_t)(ring->bytes / 2 - SIZE_BYTES);
+}
+
+static uint64_t size_load(const struct mkv_spsc *ring, uint64_t position) {
+    uint64_t size;
+    memcpy(&size, ring->memory + (position & (ring->bytes - 1)), sizeof size);
+    return size;
+}
+
+static void size_store(struct mkv_spsc *ring, uint64_t position, uint64_t size) {
+    memcpy(ring->memory + (position & (ring->bytes - 1)), &size, sizeof size);
+}
+
+/* ---- the producer --------------------------------------------------------------------------- */
+
+static bool has_room(struct mkv_spsc *ring, uint64_t end) {
+    if (end - ring->head_seen > ring->bytes) {
+        ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
+    }
+    return end - ring->head_seen <= ring->bytes;
+}
+
+uint8_t *mkv_spsc_begin(struct mkv_spsc *ring, uint32_t bytes) {
+    MKV_ASSERT(bytes <= mkv_spsc_message_bytes_max(ring));
+    const uint64_t whole = message_bytes(bytes);
+    const uint64_t to_end = ring->bytes - (ring->written & (ring->bytes - 1));
+    uint64_t start = ring->written;
+    if (to_end < whole) {
+        start += to_end;
+    }
+    if (!has_room(ring, start + whole)) {
+        return NULL;
+    }
+    if (start != ring->written) {
+        size_store(ring, ring->written, SKIP);
+    }
+    size_store(ring, start, bytes);
+    ring->begun = start + whole;
+    return ring->memory + (start & (ring->bytes - 1)) + SIZE_BYTES;
+}
+
+void mkv_spsc_end(struct mkv_spsc *ring) {
+    MKV_ASSERT(ring->begun != 0);
+    ring->written = ring->begun;
+    ring->begun = 0;
+    atomic_store_explicit(&ring->tail, ring->written, memory_order_release);
+}
+
+/* ---- the consumer --------------------------------------------------------------------------- */
+
+const uint8_t *mkv_spsc_peek(struct mkv_spsc *ring, uint32_t *bytes) {
+    if (ring->read == ring->tail_seen) {
+        ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
+        if (ring->read == ring->tail_seen) {
+            return NULL;
+        }
+    }
+    uint64_t size = size_load(ring, ring->read);
+    if (size == SKIP) {
+        ring->read += ring->bytes - (ring->read & (ring->bytes - 1));
+        size = size_load(ring, ring->read); /* a skip ends with a message behind it */
+    }
+    MKV_ASSERT(size <= mkv_spsc_message_bytes_max(ring));
+    *bytes = (uint32_t)size;
+    return ring->memory + (ring->read & (ring->bytes - 1)) + SIZE_BYTES;
+}
+
+void mkv_spsc_next(struct mkv_spsc *ring) {
+    MKV_ASSERT(ring->read < ring->tail_seen);
+    ring->read += message_bytes(size_load(ring, ring->read));
+    MKV_ASSERT(ring->read <= ring->tail_seen);
+    atomic_store_explicit(&ring->head, ring->read, memory_order_release);
+}
+
+/* ---- the bell ------------------------------------------------------------------------------- */
+
+/*
+ * All three are exchanges, so that each reads what the one before it wrote: either the producer's
+ * comes behind the consumer's sleep and finds it asleep, or the consumer's sleep comes behind the
+ * producer's ring, and with it behind the messages that ended before that.
+ */
+
+void mkv_bell_sleep(struct mkv_bell *bell) {
+    (void)atomic_exchange_explicit(&bell->asleep, true, memory_order_seq_cst);
+}
+
+void mkv_bell_awake(struct mkv_bell *bell) {
+    (void)atomic_exchange_explicit(&bell->asleep, false, memory_order_seq_cst);
+}
+
+bool mkv_bell_ring(struct mkv_bell *bell) {
+    return atomic_exchange_explicit(&bell->asleep, false, memory_order_seq_cst);
+}
