@@ -256,6 +256,11 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EXPIRY_DROP_NOT_CHECKED] =
         {"expiry-drop-not-checked",
          "The drop of an expired block does not notice that a put before it has prolonged it."},
+    [MKV_CANARY_EXPIRE_ANSWERED_EARLY] = {"expire-answered-early",
+                                          "An EXPIRE is answered before its record is durable."},
+    [MKV_CANARY_EXPIRY_KEPT_IN_MEMORY] =
+        {"expiry-kept-in-memory",
+         "A block in memory keeps the expiry that it had when it came, whatever EXPIRE says."},
     [MKV_CANARY_LEASE_IGNORED_BY_EMPTYING] =
         {"lease-ignored-by-emptying", "An extent that runs empty takes leased blocks with it."},
     [MKV_CANARY_LEASE_GRANTED_TO_VICTIM] = {"lease-granted-to-victim",

@@ -10,6 +10,7 @@ const char *mkv_diversity_name(enum mkv_input_figure figure) {
         [MKV_INPUTS_REPLACES] = "replaces",
         [MKV_INPUTS_DELETES] = "deletes",
         [MKV_INPUTS_PURGES] = "purges",
+        [MKV_INPUTS_EXPIRES] = "expires",
         [MKV_INPUTS_REUSES] = "key_reuses",
         [MKV_INPUTS_REPEATS] = "versions_repeated",
         [MKV_INPUTS_OVERLAPS] = "overlaps",

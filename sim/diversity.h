@@ -20,6 +20,7 @@ enum mkv_input_figure {
     MKV_INPUTS_REPLACES,
     MKV_INPUTS_DELETES,
     MKV_INPUTS_PURGES,
+    MKV_INPUTS_EXPIRES,
     MKV_INPUTS_REUSES,   /* mutations of a key that was put before */
     MKV_INPUTS_REPEATS,  /* puts of an older version of the key */
     MKV_INPUTS_OVERLAPS, /* operations on a key while another one of it was unanswered */

@@ -189,6 +189,7 @@ static void draw_expiry(struct mkv_shape *shape, uint64_t seed) {
     shape->expiry_s_max = spans_s[mkv_random_below(&random, 3)];
     shape->expiry_pass_ns = mkv_random_between(&random, 1, 100000);
     shape->share_repeat = mkv_random_between(&random, 2, 10);
+    shape->weight_expire = mkv_random_below(&random, 5);
 }
 
 /* Of the seeds with a front every other one. */
@@ -331,6 +332,7 @@ static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
     shape->weight_delete = 1 + (uint32_t)(draw >> 24) % 3;
     shape->weight_list = 2;
     shape->share_expiry = 0;
+    shape->weight_expire = 0;
     shape->tenants = false;
     shape->eviction = false;
 }

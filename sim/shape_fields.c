@@ -68,6 +68,7 @@ static const struct mkv_shape_field fields[] = {
     FIELD("share_expiry", share_expiry, 0, true),
     FIELD("lease_ns_max", lease_ns_max, 0, false),
     FIELD("expiry_s_max", expiry_s_max, 0, false),
+    FIELD("weight_expire", weight_expire, 0, true),
     FIELD("expiry_pass_ns", expiry_pass_ns, 0, false),
     FIELD("scrub_rate", scrub_rate, 0, true),
     FIELD("eviction", eviction, 0, true),
@@ -167,7 +168,7 @@ bool mkv_shape_sound(const struct mkv_shape *shape) {
            shape->geometry.extent_units <= 256 && shape->geometry.ring_blocks <= 64 &&
            shape->memory_blocks <= 16 && shape->scrub_rate <= 1ull << 40 &&
            (shape->share_lease == 0 || shape->lease_ns_max > 0) &&
-           (shape->share_expiry == 0 || shape->expiry_s_max > 0) &&
+           ((shape->share_expiry == 0 && shape->weight_expire == 0) || shape->expiry_s_max > 0) &&
            (shape->share_relaxed == 0 || shape->memory_blocks > 0) &&
            shape->geometry.directory_units <= 64 && shape->geometry.tenant_units <= 4 &&
            (uint64_t)shape->geometry.extent_units * MKV_EXTENT_SPAN_MAX >

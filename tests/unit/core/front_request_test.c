@@ -235,9 +235,10 @@ static uint64_t random_seed(uint32_t key, uint64_t length) {
 
 static void random_send(struct world *world, uint64_t *seed) {
     const uint64_t lengths[] = {0, 1, 100, UNIT, BLOCK, 2 * BLOCK, 3 * BLOCK + 1, 5 * BLOCK};
-    const enum mkv_op ops[] = {MKV_OP_PUT, MKV_OP_PUT,    MKV_OP_GET,    MKV_OP_GET,
-                               MKV_OP_GET, MKV_OP_EXISTS, MKV_OP_LOOKUP, MKV_OP_DELETE};
-    const enum mkv_op op = ops[draw(seed, 8)];
+    const enum mkv_op ops[] = {MKV_OP_PUT,    MKV_OP_PUT,    MKV_OP_GET,
+                               MKV_OP_GET,    MKV_OP_GET,    MKV_OP_EXISTS,
+                               MKV_OP_LOOKUP, MKV_OP_DELETE, MKV_OP_EXPIRE};
+    const enum mkv_op op = ops[draw(seed, 9)];
     struct world_item items[3];
     const uint32_t item_count = 1 + (uint32_t)draw(seed, 3);
     for (uint32_t index = 0; index < item_count; index++) {
@@ -258,6 +259,9 @@ static void random_send(struct world *world, uint64_t *seed) {
             items[index].offset = draw(seed, 6 * BLOCK);
             items[index].length = draw(seed, 3 * BLOCK);
         }
+    }
+    if (op == MKV_OP_EXPIRE) {
+        items[0].expire_s = (uint32_t)draw(seed, 2) * 100000;
     }
     world->deadline_after_ns = draw(seed, 5) == 0 ? draw(seed, 1000) : WORLD_SECOND;
     const uint32_t connection = (uint32_t)draw(seed, WORLD_CONNECTIONS);
