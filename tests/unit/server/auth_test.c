@@ -290,7 +290,9 @@ static void test_auth__the_vectors_of_the_page__are_what_proofs_are(void **state
         frames.hello[sizeof frames.hello - 32 + i] = (uint8_t)(32 + i);
         frames.answer[sizeof frames.answer - 64 + i] = (uint8_t)(64 + i);
     }
-    static const char *const proofs[2] = {"d6c7f610ef6a02dc858f2dbf4fe763512bfc1100287fc4a2955fa181c56b1ac0", "4ca89d1741469bd014015a81fbc54c43f459e66a9fd5e7c123aedcff67101a9a"};
+    static const char *const proofs[2] = {
+        "d6c7f610ef6a02dc858f2dbf4fe763512bfc1100287fc4a2955fa181c56b1ac0",
+        "4ca89d1741469bd014015a81fbc54c43f459e66a9fd5e7c123aedcff67101a9a"};
     for (uint32_t role = 0; role < 2; role++) {
         uint8_t proof[MKV_NATIVE_PROOF_BYTES];
         char text[2 * MKV_NATIVE_PROOF_BYTES + 1];
