@@ -207,6 +207,7 @@ static void on_signal(void *context, int number) {
             mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0,
                           "SIGHUP: the log's file and those of telemetry are opened again");
         }
+        mkv_node_tls_reload(node);
         mkv_node_auth_reload(node);
         return;
     }
