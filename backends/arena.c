@@ -95,10 +95,8 @@ struct mkv_arena *mkv_arena_part(struct mkv_arena *arena, uint32_t unit_first,
     return part;
 }
 
-struct mkv_slab mkv_arena_rename(const struct mkv_arena *part, const struct mkv_arena *owner,
-                                 struct mkv_slab slab) {
-    MKV_ASSERT(part->whole == owner->whole);
-    return (struct mkv_slab){slab.index + owner->unit_first - part->unit_first};
+uint32_t mkv_arena_unit_first(const struct mkv_arena *arena) {
+    return arena->unit_first;
 }
 
 uint32_t mkv_arena_unit_count(const struct mkv_arena *arena) {
@@ -106,9 +104,8 @@ uint32_t mkv_arena_unit_count(const struct mkv_arena *arena) {
 }
 
 uint8_t *mkv_arena_slab(const struct mkv_arena *arena, struct mkv_slab slab) {
-    const uint32_t unit = slab.index + arena->unit_first;
-    MKV_ASSERT(unit < arena->whole->unit_count);
-    return arena->map.base + (uint64_t)unit * MKV_SLAB_UNIT_STRIDE_BYTES;
+    MKV_ASSERT(slab.index < arena->whole->unit_count);
+    return arena->map.base + (uint64_t)slab.index * MKV_SLAB_UNIT_STRIDE_BYTES;
 }
 
 void *mkv_arena_take(struct mkv_arena *part, uint64_t bytes) {

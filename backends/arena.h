@@ -12,12 +12,8 @@
  *   unit: MKV_SLAB_UNIT_STRIDE_BYTES. registration: what io_uring takes as one fixed buffer, at
  * most 1 GiB; for slabs a whole number of groups (core/slab.h), so that no slab lies in two.
  *
- * A part of an arena is what one of several shards has of it: a run of whole groups of units, which
- * it counts from 0 as if there were no others, and pieces of the same metadata. Its counting goes
- * on, and back, over the units of the others, so that it can name each of their slabs too:
- *
- *   arena   | 0 1 … 511 | 512 … 1023 | 1024 … |
- *   part    | -512 … -1 | 0 1 …  511 | 512  … |       (of 32 bits, with wrap-around)
+ * A part of an arena is what one of several shards has of it: a run of whole groups of units, and
+ * pieces of the same metadata. Slabs are named by their index in the whole arena everywhere.
  *
  * Invariants
  *  I1  The address of a slab and of a metadata piece never changes; both are aligned to 4 KiB.
@@ -61,8 +57,8 @@ void mkv_arena_destroy(struct mkv_arena *arena);
 
 /* Stride units for slabs; what core/slab.h is initialised with. */
 uint32_t mkv_arena_unit_count(const struct mkv_arena *arena);
-/* The header unit of a slab; its payload follows at MKV_UNIT_BYTES. A part takes those of others
- * too, by the names that mkv_arena_rename gives. */
+/* The header unit of a slab, also of one that lies in another part; its payload follows at
+ * MKV_UNIT_BYTES. */
 uint8_t *mkv_arena_slab(const struct mkv_arena *arena, struct mkv_slab slab);
 /* The next piece of metadata: zeroed, aligned to 4 KiB, for the life of the arena. Asserts that
  * metadata_bytes are not exceeded. */
@@ -76,12 +72,11 @@ bool mkv_arena_hugepages_fell_back(const struct mkv_arena *arena);
 /* ---- parts ---------------------------------------------------------------------------------- */
 
 /* The part of `unit_count` units from `unit_first` on, a multiple of MKV_SLAB_GROUP_UNITS; or NULL:
- * there is no memory. What is asked of it is the part's alone, but for metadata, of which the arena
- * has one store. It is destroyed before its arena. */
+ * there is no memory. Its count of units is the part's, and a ring registers those alone. It is
+ * destroyed before its arena. */
 struct mkv_arena *mkv_arena_part(struct mkv_arena *arena, uint32_t unit_first, uint32_t unit_count);
-/* What `part` calls a slab that `owner`, a part of the same arena, calls `slab`. */
-struct mkv_slab mkv_arena_rename(const struct mkv_arena *part, const struct mkv_arena *owner,
-                                 struct mkv_slab slab);
+/* 0 where it is no part. */
+uint32_t mkv_arena_unit_first(const struct mkv_arena *arena);
 
 /* ---- registration with a ring --------------------------------------------------------------- */
 
@@ -91,7 +86,7 @@ struct mkv_arena_buffers;
 /* Places that a ring needs for it: mkv_ring_options.buffers_max. */
 uint32_t mkv_arena_registration_count(const struct mkv_arena *arena);
 /* Registers all of the arena, of a part its slabs and all metadata, or as much as the kernel takes:
- * the rest is served with plain operations. False only when there is no memory for the list itself. */
+ * the rest is served with plain operations. False only when there is no memory for the list. */
 __attribute__((warn_unused_result)) bool mkv_arena_register(const struct mkv_arena *arena,
                                                             struct mkv_ring *ring,
                                                             struct mkv_arena_buffers **buffers,

@@ -27,6 +27,7 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
     [MKV_NATIVE_BAD_SECONDS] = {"bad_seconds", NULL},
     [MKV_NATIVE_BAD_SESSION] = {"bad_session", NULL},
     [MKV_NATIVE_BAD_TRACE] = {"bad_trace", NULL},
+    [MKV_NATIVE_BAD_KEY_ID] = {"bad_key_id", NULL},
     [MKV_FABRIC_FAULT_NO_HELLO] = {"no_hello", "the first frame of a connection must be HELLO"},
     [MKV_FABRIC_FAULT_HELLO_TWICE] = {"hello_twice", "HELLO comes once, at the start"},
     [MKV_FABRIC_FAULT_NOT_A_REQUEST] = {"not_a_request",
@@ -47,6 +48,21 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
                                   "there is no room for another tenant: drop one that is not used "
                                   "any more"},
     [MKV_FABRIC_FAULT_STALLED] = {"stalled", "the client stopped in the middle of a transfer"},
+    [MKV_FABRIC_FAULT_KEY_MISSING] = {"key_missing",
+                                      "this server serves holders of a key alone: set "
+                                      "MEMKV_AUTH_KEY, or the client's option auth_key"},
+    [MKV_FABRIC_FAULT_KEY_WRONG] = {"key_wrong",
+                                    "authentication failed: the server has no such key id, the key "
+                                    "is out of date, or it is another key"},
+    [MKV_FABRIC_FAULT_KEY_UNASKED] = {"key_unasked",
+                                      "this server has no key, so it cannot prove that it has "
+                                      "yours: leave the key out, or set network.auth_key there"},
+    [MKV_FABRIC_FAULT_AUTH_FIRST] = {"auth_first",
+                                     "AUTH comes right behind a HELLO that names a key"},
+    [MKV_FABRIC_FAULT_KEY_TENANT] = {"key_tenant", "the key has no right to this tenant"},
+    [MKV_FABRIC_FAULT_TLS] = {"tls",
+                              "this port speaks TLS: give the client the certificate that it is "
+                              "to trust (memkv: --tls-ca FILE, MEMKV_TLS_CA)"},
 };
 
 const char *mkv_fabric_fault_name(uint32_t fault) {
@@ -59,4 +75,11 @@ const char *mkv_fabric_fault_text(uint32_t fault) {
     MKV_ASSERT(fault < MKV_FABRIC_FAULT_COUNT);
     const char *text = words[fault].text;
     return text != NULL ? text : mkv_native_error_text((enum mkv_native_error)fault);
+}
+
+enum mkv_status mkv_fabric_fault_status(uint32_t fault) {
+    const bool is_of_keys =
+        fault == MKV_FABRIC_FAULT_KEY_MISSING || fault == MKV_FABRIC_FAULT_KEY_WRONG ||
+        fault == MKV_FABRIC_FAULT_KEY_UNASKED || fault == MKV_FABRIC_FAULT_KEY_TENANT;
+    return is_of_keys ? MKV_STATUS_FORBIDDEN : MKV_STATUS_INVALID;
 }

@@ -82,20 +82,29 @@ enum mkv_fabric_fault {
     MKV_FABRIC_FAULT_SILENT,        /* no HELLO in time */
     MKV_FABRIC_FAULT_TENANTS,       /* an inline PUT of a new tenant, for which there is no room */
     MKV_FABRIC_FAULT_STALLED,       /* stopped in the middle of a frame, or takes no bytes */
+    MKV_FABRIC_FAULT_KEY_MISSING,   /* HELLO names no key, and one is needed */
+    MKV_FABRIC_FAULT_KEY_WRONG,     /* an unknown key, one that is out of date, a wrong proof */
+    MKV_FABRIC_FAULT_KEY_UNASKED, /* HELLO names a key where there are none; AUTH that is not due */
+    MKV_FABRIC_FAULT_AUTH_FIRST,  /* another frame where AUTH is due */
+    MKV_FABRIC_FAULT_KEY_TENANT,  /* the key has no right to HELLO's tenant */
+    MKV_FABRIC_FAULT_TLS,         /* no TLS where TLS is spoken, or a handshake that failed */
 };
-#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 11u)
+#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 17u)
 
 /* The word of a fault in metrics: "bad_checksum", "no_hello" …; for 1 … MKV_FABRIC_FAULT_COUNT - 1.
  */
 const char *mkv_fabric_fault_name(uint32_t fault);
 /* The sentence that the client gets. */
 const char *mkv_fabric_fault_text(uint32_t fault);
+/* The status that goes with it: INVALID, or FORBIDDEN for those of keys. */
+enum mkv_status mkv_fabric_fault_status(uint32_t fault);
 
 /* Counts since creation, but for connections_active. Written by the fabric's thread alone. */
 struct mkv_fabric_counters {
     uint64_t connections_active;
     uint64_t connections_accepted_total;
-    uint64_t connections_rejected_total; /* connections_max were there already, or draining */
+    uint64_t connections_rejected_total; /* connections_max were there already, or draining;
+                                          * or it is not served (fabric_auth.h) */
     uint64_t connections_broken_total;   /* closed with operations of the front outstanding */
     uint64_t received_bytes_total;       /* payload of completed PULLs */
     uint64_t sent_bytes_total;           /* payload of completed PUSHes */

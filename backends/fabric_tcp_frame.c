@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a whole frame of a client does: HELLO, PING and STATS are answered here, DATA is matched
- * with the PULL it is for, everything else becomes a REQUEST of the front.
+ * What a whole frame of a client does: PING and STATS are answered here, HELLO and AUTH in
+ * fabric_tcp_hello.c, DATA is matched with the PULL it is for, everything else becomes a REQUEST of
+ * the front.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,12 @@ uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection) {
     }
     if (connection->greeted && header->op == MKV_NATIVE_HELLO) {
         return MKV_FABRIC_FAULT_HELLO_TWICE;
+    }
+    if (header->op == MKV_NATIVE_AUTH && !connection->awaits_auth) {
+        return MKV_FABRIC_FAULT_KEY_UNASKED;
+    }
+    if (connection->awaits_auth && header->op != MKV_NATIVE_AUTH) {
+        return MKV_FABRIC_FAULT_AUTH_FIRST;
     }
     if ((header->flags & MKV_NATIVE_FLAG_ANSWER) != 0 || header->op == MKV_NATIVE_READY) {
         return MKV_FABRIC_FAULT_NOT_A_REQUEST;
@@ -45,13 +52,12 @@ static enum mkv_tcp_frame refuse(struct mkv_tcp_connection *connection, uint32_t
 
 /* ---- frames that the fabric answers itself -------------------------------------------------- */
 
-/* Answers the frame with `body`, which lies in own_bytes, in own_body, is constant or empty. */
-static void answer_own(struct mkv_tcp_connection *connection, enum mkv_status status,
-                       const uint8_t *body, uint32_t body_bytes) {
+void mkv_tcp_frame_answer(struct mkv_tcp_connection *connection, uint32_t flags,
+                          enum mkv_status status, const uint8_t *body, uint32_t body_bytes) {
     MKV_ASSERT(!connection->own_pending);
     const struct mkv_native_header header = {
         .op = connection->header.op,
-        .flags = MKV_NATIVE_FLAG_ANSWER,
+        .flags = MKV_NATIVE_FLAG_ANSWER | flags,
         .request_id = connection->header.request_id,
         .body_bytes = body_bytes,
         .status = status,
@@ -59,38 +65,6 @@ static void answer_own(struct mkv_tcp_connection *connection, enum mkv_status st
     connection->own_pending = true;
     connection->own = (struct mkv_tcp_op){.kind = MKV_TCP_OP_OWN};
     mkv_tcp_send_own(connection, &connection->own, &header, body);
-}
-
-/* Names go to screens and logs: what is no printable ASCII becomes '?'. */
-static void take_name(struct mkv_tcp_connection *connection, const char *name) {
-    size_t i = 0;
-    for (; i + 1 < sizeof connection->client_name && name[i] != '\0'; i++) {
-        const bool plain = name[i] >= ' ' && name[i] <= '~';
-        connection->client_name[i] = plain ? name[i] : '?';
-    }
-    connection->client_name[i] = '\0';
-}
-
-static enum mkv_tcp_frame take_hello(struct mkv_tcp_connection *connection, const uint8_t *body) {
-    struct mkv_native_hello hello;
-    const enum mkv_native_error error = mkv_native_hello_decode(body, &hello);
-    if (error != MKV_NATIVE_OK) {
-        return refuse(connection, (uint32_t)error);
-    }
-    const enum mkv_native_error tenant_error = mkv_native_tenant_decode(
-        body + MKV_NATIVE_HELLO_BYTES, connection->header.body_bytes - MKV_NATIVE_HELLO_BYTES,
-        connection->tenant_name);
-    if (tenant_error != MKV_NATIVE_OK) {
-        return refuse(connection, (uint32_t)tenant_error);
-    }
-    connection->greeted = true;
-    take_name(connection, hello.name);
-    struct mkv_native_hello_answer answer = connection->fabric->options.hello;
-    answer.features &= hello.features;
-    connection->features = answer.features;
-    mkv_native_hello_answer_encode(&answer, connection->own_bytes);
-    answer_own(connection, MKV_STATUS_OK, connection->own_bytes, MKV_NATIVE_HELLO_ANSWER_BYTES);
-    return MKV_TCP_FRAME_TAKEN;
 }
 
 static enum mkv_tcp_frame take_stats(struct mkv_tcp_connection *connection) {
@@ -105,15 +79,16 @@ static enum mkv_tcp_frame take_stats(struct mkv_tcp_connection *connection) {
         fabric->options.stats(fabric->options.stats_context, (char *)connection->own_body->bytes,
                               MKV_NATIVE_BODY_BYTES_MAX);
     MKV_ASSERT(text_bytes <= MKV_NATIVE_BODY_BYTES_MAX);
-    answer_own(connection, MKV_STATUS_OK, connection->own_body->bytes, text_bytes);
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, connection->own_body->bytes, text_bytes);
     return MKV_TCP_FRAME_TAKEN;
 }
 
 /* The server is about to close: what is in flight is finished, nothing new begins. */
 static enum mkv_tcp_frame take_while_draining(struct mkv_tcp_connection *connection) {
     static const char text[] = "the server is shutting down";
-    memcpy(connection->own_bytes, text, sizeof text - 1);
-    answer_own(connection, MKV_STATUS_UNAVAILABLE, connection->own_bytes, sizeof text - 1);
+    memcpy(connection->work->own_bytes, text, sizeof text - 1);
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_UNAVAILABLE, connection->work->own_bytes,
+                         sizeof text - 1);
     return MKV_TCP_FRAME_TAKEN;
 }
 
@@ -162,6 +137,7 @@ static enum mkv_op op_of(enum mkv_native_op op) {
     case MKV_NATIVE_COMMIT:
         return MKV_OP_COMMIT;
     case MKV_NATIVE_HELLO:
+    case MKV_NATIVE_AUTH:
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
     case MKV_NATIVE_STATS:
@@ -188,7 +164,7 @@ static enum mkv_native_error decode_body(struct mkv_tcp_connection *connection, 
 /* Hands in the request whose items are in fabric->native_items. */
 static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *body,
                     uint32_t keys_offset, const struct mkv_trace_context *trace,
-                    struct mkv_tcp_buffer *inline_payload) {
+                    struct mkv_tcp_buffer *inline_payload, uint64_t bytes) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
     const struct mkv_native_header *header = &connection->header;
     const uint8_t *keys = body + keys_offset;
@@ -218,8 +194,8 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *body,
     }
     MKV_ASSERT(key_offset == keys_bytes);
     MKV_ASSERT(connection->request_count <= fabric->options.hello.requests_max);
-    connection->requests[connection->request_count] =
-        (struct mkv_tcp_request){header->request_id, inline_payload};
+    connection->work->requests[connection->request_count] =
+        (struct mkv_tcp_request){header->request_id, inline_payload, bytes};
     connection->request_count++;
     connection->known = true;
 
@@ -258,8 +234,34 @@ static enum mkv_tcp_frame start_inline(struct mkv_tcp_connection *connection) {
     }
     MKV_ASSERT(offset == connection->header.payload_bytes);
     connection->inline_payload = buffer;
+    connection->inline_refusal = MKV_STATUS_OK;
     connection->receiving = MKV_TCP_RECEIVING_INLINE;
     return MKV_TCP_FRAME_PAYLOAD;
+}
+
+/* Refuses the request alone. What it brings inline is taken off the connection first. */
+static enum mkv_tcp_frame refuse_request(struct mkv_tcp_connection *connection,
+                                         enum mkv_status status, const char *text) {
+    if (connection->own_pending) {
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    if (connection->header.payload_bytes > 0) {
+        const enum mkv_tcp_frame frame = start_inline(connection);
+        connection->inline_refusal = status;
+        connection->inline_refusal_text = text;
+        return frame;
+    }
+    mkv_tcp_frame_answer(connection, 0, status, (const uint8_t *)text, (uint32_t)strlen(text));
+    return MKV_TCP_FRAME_TAKEN;
+}
+
+/* The bytes that a request counts for its client: of the values that it names. */
+static uint64_t request_bytes(const struct mkv_tcp_connection *connection) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < connection->header.item_count; i++) {
+        bytes += connection->fabric->native_items[i].length; /* 256 of at most 2^40 */
+    }
+    return connection->header.op == MKV_NATIVE_SESSION ? 0 : bytes;
 }
 
 /* Refuses the request alone; what it brings inline is not taken. */
@@ -272,7 +274,7 @@ static enum mkv_tcp_frame refuse_tenant(struct mkv_tcp_connection *connection) {
     if (connection->own_pending) {
         return MKV_TCP_FRAME_PAUSED;
     }
-    answer_own(connection, MKV_STATUS_NO_SPACE, (const uint8_t *)text, text_bytes);
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_NO_SPACE, (const uint8_t *)text, text_bytes);
     return MKV_TCP_FRAME_TAKEN;
 }
 
@@ -317,6 +319,10 @@ static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, co
     if (connection->answers_owed >= requests_max) {
         return MKV_TCP_FRAME_PAUSED;
     }
+    if (!mkv_fabric_auth_may(&connection->session, mkv_fabric_right_of(op_of(header->op)))) {
+        return refuse_request(connection, MKV_STATUS_FORBIDDEN,
+                              "forbidden: the key of this connection has no right to it");
+    }
     const enum mkv_tenant_resolved tenant = find_tenant(connection);
     if (tenant == MKV_TENANT_PENDING) {
         return MKV_TCP_FRAME_PAUSED;
@@ -324,22 +330,43 @@ static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, co
     if (tenant == MKV_TENANT_REFUSED) {
         return refuse_tenant(connection);
     }
-    if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0) {
-        return start_inline(connection);
+    const uint64_t bytes = request_bytes(connection);
+    if (!mkv_fabric_auth_request_begin(fabric->options.auth, &connection->session, bytes)) {
+        return refuse_request(connection, MKV_STATUS_BUSY,
+                              "busy: your address has as many requests or bytes in flight as "
+                              "network.client_requests_max and client_bytes_max allow");
     }
-    hand_in(connection, body, keys_offset, &trace, NULL);
+    if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0) {
+        const enum mkv_tcp_frame frame = start_inline(connection);
+        connection->inline_counted = frame == MKV_TCP_FRAME_PAYLOAD;
+        connection->inline_bytes = bytes;
+        if (!connection->inline_counted) {
+            mkv_fabric_auth_request_end(fabric->options.auth, &connection->session, bytes);
+        }
+        return frame;
+    }
+    hand_in(connection, body, keys_offset, &trace, NULL, bytes);
     return MKV_TCP_FRAME_TAKEN;
 }
 
 void mkv_tcp_frame_take_inline(struct mkv_tcp_connection *connection, const uint8_t *body) {
     struct mkv_tcp_buffer *payload = connection->inline_payload;
+    if (connection->inline_refusal != MKV_STATUS_OK) {
+        const char *text = connection->inline_refusal_text;
+        connection->inline_payload = NULL;
+        mkv_tcp_pool_give(connection->fabric, &connection->fabric->inlines, payload);
+        mkv_tcp_frame_answer(connection, 0, connection->inline_refusal, (const uint8_t *)text,
+                             (uint32_t)strlen(text));
+        return;
+    }
     uint32_t keys_offset;
     struct mkv_trace_context trace;
     /* Again: other connections have used native_items since. */
     const enum mkv_native_error error = decode_body(connection, body, &keys_offset, &trace);
     MKV_ASSERT(error == MKV_NATIVE_OK);
     connection->inline_payload = NULL;
-    hand_in(connection, body, keys_offset, &trace, payload);
+    connection->inline_counted = false;
+    hand_in(connection, body, keys_offset, &trace, payload, connection->inline_bytes);
 }
 
 enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, const uint8_t *body) {
@@ -347,8 +374,8 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
     if (op == MKV_NATIVE_DATA) {
         return take_data(connection, body);
     }
-    const bool is_request =
-        op != MKV_NATIVE_HELLO && op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING;
+    const bool is_request = op != MKV_NATIVE_HELLO && op != MKV_NATIVE_AUTH &&
+                            op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING;
     const bool is_refused =
         connection->fabric->draining && is_request && connection->header.payload_bytes == 0;
     if (is_request && !is_refused) {
@@ -358,13 +385,16 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
         return MKV_TCP_FRAME_PAUSED;
     }
     if (op == MKV_NATIVE_HELLO) {
-        return take_hello(connection, body);
+        return mkv_tcp_hello_take(connection, body);
+    }
+    if (op == MKV_NATIVE_AUTH) {
+        return mkv_tcp_auth_take(connection, body);
     }
     if (op == MKV_NATIVE_STATS) {
         return take_stats(connection);
     }
     if (op == MKV_NATIVE_PING) {
-        answer_own(connection, MKV_STATUS_OK, NULL, 0);
+        mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, NULL, 0);
         return MKV_TCP_FRAME_TAKEN;
     }
     return take_while_draining(connection);

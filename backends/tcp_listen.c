@@ -226,6 +226,10 @@ static bool bind_and_listen(int fd, const struct mkv_tcp_listen_options *options
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0) {
         return false;
     }
+    if (options->share != MKV_TCP_ALONE &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0) {
+        return false;
+    }
     if (bind(fd, &address->any, address->bytes) != 0) {
         return false;
     }
@@ -233,6 +237,23 @@ static bool bind_and_listen(int fd, const struct mkv_tcp_listen_options *options
         return false;
     }
     return getsockname(fd, &address->any, &address->bytes) == 0;
+}
+
+/* Whether somebody listens there already, which the kernel does not say to a socket that would
+ * share the port with one of the same user. errno says what else is wrong. */
+static bool is_free(const struct mkv_tcp_listen_options *options, const struct address *address) {
+    const int one = 1;
+    const int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return false;
+    }
+    const bool is_free = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                         bind(fd, &address->any, address->bytes) == 0 &&
+                         listen(fd, (int)options->backlog) == 0;
+    const int error_number = errno;
+    close(fd);
+    errno = error_number;
+    return is_free;
 }
 
 bool mkv_tcp_listen(const struct mkv_tcp_listen_options *options, int *fd_out, uint16_t *port_out,
@@ -244,6 +265,9 @@ bool mkv_tcp_listen(const struct mkv_tcp_listen_options *options, int *fd_out, u
         return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
                                   "'%.64s' is not an IPv4 or IPv6 address. Choose another %s",
                                   options->host, options->option);
+    }
+    if (options->share == MKV_TCP_SHARED_FIRST && !is_free(options, &address)) {
+        return refuse_bind(options, &address, errno, error);
     }
     int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0) {

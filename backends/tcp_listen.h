@@ -16,11 +16,20 @@
 /* Room for "[ADDRESS]:PORT" and the closing NUL. */
 #define MKV_TCP_ADDRESS_TEXT_BYTES 64u
 
+/* Whether other sockets of this process listen at the same address: the kernel then gives each
+ * connection to one of them. */
+enum mkv_tcp_share {
+    MKV_TCP_ALONE = 0,
+    MKV_TCP_SHARED_FIRST, /* the first of them, which finds out whether somebody else is there */
+    MKV_TCP_SHARED_NEXT,  /* another, at the port that the first one got */
+};
+
 struct mkv_tcp_listen_options {
     const char *host;   /* an IPv4 or IPv6 address, without brackets */
     uint16_t port;      /* 0: any free one */
     uint32_t backlog;   /* connections that the kernel holds until they are accepted */
     const char *option; /* what the user changes to move the listener: "--listen" */
+    enum mkv_tcp_share share;
 };
 
 /* Binds and listens. On success `*fd` is close-on-exec and `*port` the port, else both are as they

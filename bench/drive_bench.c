@@ -34,7 +34,8 @@ struct run {
     uint32_t block_bytes;
     uint32_t depth;
     uint32_t block_count;
-    uint8_t *pattern; /* block_bytes of noise; the first 8 bytes are the block's number */
+    uint32_t key_count; /* of the keys, that are put one after another and got round and round */
+    uint8_t *pattern;   /* block_bytes of noise; the first 8 bytes are the block's number */
     uint64_t *sums;
 };
 
@@ -297,7 +298,8 @@ static void *work(void *context) {
     struct memkv_error error;
     for (uint32_t number = worker->index; number < run->block_count; number += run->depth) {
         char key[KEY_BYTES];
-        const int key_bytes = snprintf(key, sizeof key, "block-%08" PRIu32, number);
+        const int key_bytes =
+            snprintf(key, sizeof key, "block-%08" PRIu32, number % run->key_count);
         const uint64_t stamp_value = number;
         uint64_t got = 0;
         enum memkv_status status;
@@ -351,10 +353,10 @@ static void run_tcp(const struct run *run, const char *server, bool put) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) {
+    if (argc != 6 && !(argc == 7 && strcmp(argv[1], "get") == 0)) {
         fprintf(stderr, "usage: drive_bench storage STORE BLOCK_BYTES DEPTH BLOCK_COUNT\n"
                         "       drive_bench tcp HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT\n"
-                        "       drive_bench get HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT\n");
+                        "       drive_bench get HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT KEYS\n");
         return 2;
     }
     struct run run = {
@@ -362,8 +364,9 @@ int main(int argc, char **argv) {
         .depth = (uint32_t)strtoul(argv[4], NULL, 10),
         .block_count = (uint32_t)strtoul(argv[5], NULL, 10),
     };
+    run.key_count = argc == 7 ? (uint32_t)strtoul(argv[6], NULL, 10) : run.block_count;
     if (run.block_bytes < 8 || run.block_bytes > MKV_BLOCK_BYTES_MAX || run.depth < 1 ||
-        run.depth > DEPTH_MAX || run.block_count < run.depth) {
+        run.depth > DEPTH_MAX || run.block_count < run.depth || run.key_count == 0) {
         fail("arguments", "blocks of 8 bytes to 32 MiB, depth 1 to 256, at least depth blocks");
     }
     make_pattern(&run);

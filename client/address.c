@@ -5,22 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/client_internal.h"
+#include "client/engine.h"
+#include "core/hash.h"
 
 /* Texts that are shown are cut here. */
 #define SHOWN_BYTES_MAX 100
 
-static bool port_is_valid(const char *port) {
-    const size_t digit_count = strspn(port, "0123456789");
-    if (digit_count < 1 || digit_count > 5 || port[digit_count] != '\0') {
-        return false;
+/* 1 to `max`; 0: it is no such number. */
+static uint32_t number_of(const char *text, uint32_t max) {
+    const size_t digit_count = strspn(text, "0123456789");
+    if (digit_count < 1 || digit_count > 5 || text[digit_count] != '\0') {
+        return 0;
     }
-    const unsigned long number = strtoul(port, NULL, 10);
-    return number >= 1 && number <= 65535;
+    const unsigned long number = strtoul(text, NULL, 10);
+    return number <= max ? (uint32_t)number : 0;
 }
 
-/* What is wrong with `text`, or NULL. */
-static const char *parse(const char *text, struct mkv_client_address *out) {
+/* What is wrong with `text`, which is one server, or NULL. It is cut at its weight. */
+static const char *parse(char *text, struct mkv_client_address *out) {
+    if (strpbrk(text, "; ") != NULL) {
+        return "servers of a list have commas between them, and nothing else";
+    }
+    char *star = strchr(text, '*');
+    out->weight = 1;
+    if (star != NULL) {
+        *star = '\0';
+        out->weight = number_of(star + 1, MKV_PLACEMENT_WEIGHT_MAX);
+        if (out->weight == 0) {
+            return "its weight is not a number from 1 to 256";
+        }
+    }
     const char *host = text;
     const char *host_end = NULL;
     const char *colon = NULL;
@@ -50,7 +64,7 @@ static const char *parse(const char *text, struct mkv_client_address *out) {
             return "its host has a character that no host has";
         }
     }
-    if (!port_is_valid(colon + 1)) {
+    if (number_of(colon + 1, 65535) == 0) {
         return "its port is not a number from 1 to 65535";
     }
     memcpy(out->host, host, host_bytes);
@@ -61,8 +75,37 @@ static const char *parse(const char *text, struct mkv_client_address *out) {
     return NULL;
 }
 
-enum memkv_status mkv_client_address_parse(const char *servers, struct mkv_client_address *out,
-                                           struct memkv_error *error) {
+/* Takes the list apart; `text` is written to. What is wrong with the server at *culprit, or NULL.
+ */
+static const char *parse_all(char *text, struct mkv_client_address *out, uint32_t *count,
+                             const char **culprit) {
+    *count = 0;
+    for (char *next = text; next != NULL;) {
+        *culprit = next;
+        char *comma = strchr(next, ',');
+        if (comma != NULL) {
+            *comma = '\0';
+        }
+        if (*count == MKV_CLIENT_SERVERS_MAX) {
+            return "it is one more than the 64 servers that a client may have";
+        }
+        const char *problem = parse(next, &out[*count]);
+        if (problem != NULL) {
+            return problem;
+        }
+        for (uint32_t index = 0; index < *count; index++) {
+            if (strcmp(out[index].text, out[*count].text) == 0) {
+                return "it is in the list twice";
+            }
+        }
+        ++*count;
+        next = comma != NULL ? comma + 1 : NULL;
+    }
+    return NULL;
+}
+
+enum memkv_status mkv_client_servers_parse(const char *servers, struct mkv_client_address *out,
+                                           uint32_t *count, struct memkv_error *error) {
     const char *origin = "servers";
     if (servers == NULL) {
         origin = MKV_CLIENT_SERVERS_VARIABLE;
@@ -71,16 +114,25 @@ enum memkv_status mkv_client_address_parse(const char *servers, struct mkv_clien
     if (servers == NULL || servers[0] == '\0') {
         servers = MKV_CLIENT_SERVERS_DEFAULT;
     }
-    if (strpbrk(servers, ",; ") != NULL) {
-        return mkv_client_fail(error, MEMKV_INVALID,
-                               "%s '%.*s' is a list; this release of memkv uses exactly one "
-                               "server: give one HOST:PORT",
-                               origin, SHOWN_BYTES_MAX, servers);
+    char *text = strdup(servers);
+    if (text == NULL) {
+        return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a list of servers");
     }
-    const char *problem = parse(servers, out);
+    const char *culprit = "";
+    const char *problem = parse_all(text, out, count, &culprit);
+    enum memkv_status status = MEMKV_OK;
     if (problem != NULL) {
-        return mkv_client_fail(error, MEMKV_INVALID, "%s '%.*s': %s", origin, SHOWN_BYTES_MAX,
-                               servers, problem);
+        status = mkv_client_fail(error, MEMKV_INVALID, "%s '%.*s': %s", origin, SHOWN_BYTES_MAX,
+                                 culprit, problem);
     }
-    return MEMKV_OK;
+    free(text);
+    return status;
+}
+
+struct mkv_member mkv_client_member(const struct mkv_client_address *address) {
+    const struct mkv_root hash = mkv_hash_128(address->text, strlen(address->text));
+    struct mkv_member member = {.weight = address->weight};
+    _Static_assert(sizeof member.uuid.bytes == sizeof hash.bytes, "a uuid has 128 bits");
+    memcpy(member.uuid.bytes, hash.bytes, sizeof hash.bytes);
+    return member;
 }

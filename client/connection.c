@@ -1,239 +1,333 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The connection of a client: connecting and greeting under one deadline, and noticing at the begin
- * of a call that the server has gone meanwhile.
+ * One connection: how it comes about, address by address, and how it ends.
  */
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/epoll.h>
 
-#include "client/client_internal.h"
+#include "client/engine.h"
 
-#define NS_PER_MS 1000000ull
+/* Sends and receives of one step, so that other connections have their turn. */
+#define STEP_ROUNDS_MAX 8u
 
-/* HELLO, and only HELLO, has this id: other requests count on from there. */
-#define HELLO_REQUEST_ID 1u
-
-uint64_t mkv_client_now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
+void mkv_connection_blocked(struct mkv_connection *connection, short events) {
+    connection->is_readable = connection->is_readable && (events & POLLIN) == 0;
+    connection->is_writable = connection->is_writable && (events & POLLOUT) == 0;
 }
 
-bool mkv_client_wait(int descriptor, short events, uint64_t deadline_ns) {
-    for (;;) {
-        const uint64_t now_ns = mkv_client_now_ns();
-        if (now_ns >= deadline_ns) {
-            return false;
-        }
-        /* Rounded up, so that the last round does not spin. */
-        const uint64_t left_ms = (deadline_ns - now_ns + NS_PER_MS - 1) / NS_PER_MS;
-        struct pollfd poll_socket = {.fd = descriptor, .events = events};
-        const int count = poll(&poll_socket, 1, (int)mkv_min_u64(left_ms, 60000));
-        if (count > 0 || (count < 0 && errno != EINTR)) {
-            return true; /* an error shows itself in the operation that follows */
-        }
+/* ---- its end -------------------------------------------------------------------------------- */
+
+static void transport_close(struct mkv_connection *connection) {
+    if (connection->transport != NULL) {
+        connection->transport->ops->close(connection->transport);
+        connection->transport = NULL;
     }
 }
 
-void mkv_client_disconnect(struct memkv_client *client) {
-    if (client->transport != NULL) {
-        client->transport->ops->close(client->transport);
-        client->transport = NULL;
+static void sends_free(struct mkv_connection *connection) {
+    struct mkv_send *send;
+    while ((send = TAILQ_FIRST(&connection->sends)) != NULL) {
+        TAILQ_REMOVE(&connection->sends, send, link);
+        mkv_send_free(send);
     }
-    client->input_begin = 0;
-    client->input_end = 0;
 }
 
-/* Connects to one address. NULL: `problem` says why. */
-static struct mkv_transport *connect_one(const struct addrinfo *address, uint64_t deadline_ns,
-                                         char problem[MKV_TRANSPORT_PROBLEM_BYTES]) {
-    struct mkv_transport *transport = mkv_transport_tcp_new();
-    if (transport == NULL) {
-        snprintf(problem, MKV_TRANSPORT_PROBLEM_BYTES, "%s", strerror(ENOMEM));
-        return NULL;
+/* A request will have no answer, and its share's rest is not sent either. */
+static void request_fail(struct mkv_request *request, enum memkv_status failure, const char *text) {
+    struct mkv_share *share = request->share;
+    struct mkv_call *call = share->call;
+    const bool is_of_callback = call->source != NULL || call->target != NULL;
+    if (failure == MEMKV_CALLBACK && !is_of_callback) {
+        failure = MEMKV_UNAVAILABLE; /* it is another call's callback that failed */
     }
-    enum mkv_transport_result result =
-        transport->ops->begin(transport, address->ai_addr, address->ai_addrlen);
-    while (result != MKV_TRANSPORT_BROKEN) {
-        result = transport->ops->establish(transport);
-        if (result == MKV_TRANSPORT_MOVED) {
-            return transport;
+    for (uint32_t index = 0; index < request->part_count; index++) {
+        mkv_call_part_fail(call, &request->parts[index], failure, text);
+    }
+    if (request->part_count == 0) {
+        mkv_call_part_fail(call, NULL, failure, text);
+    }
+    share->requests_used--;
+    call->requests_used--;
+    mkv_share_fail(share, failure, text);
+    mkv_call_settle(call);
+}
+
+void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status failure,
+                         const char *format, ...) {
+    char text[MEMKV_ERROR_TEXT_BYTES];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    const bool was_ready = connection->state == MKV_CONNECTION_READY;
+    connection->state = MKV_CONNECTION_CLOSED;
+    transport_close(connection);
+    if (connection->resolver != NULL) {
+        mkv_resolver_abandon(connection->resolver);
+        connection->resolver = NULL;
+    }
+    free(connection->addresses);
+    connection->addresses = NULL;
+    connection->input_begin = 0;
+    connection->input_end = 0;
+    connection->is_send_broken = false;
+    connection->receive.state = MKV_RECEIVING_HEADER;
+    sends_free(connection);
+    connection->requests_used = 0;
+    connection->requests_live = 0;
+    struct mkv_request *request;
+    while ((request = TAILQ_FIRST(&connection->requests)) != NULL) {
+        TAILQ_REMOVE(&connection->requests, request, link);
+        if (request->share != NULL) {
+            request_fail(request, failure, text);
         }
-        if (result == MKV_TRANSPORT_BLOCKED &&
-            !mkv_client_wait(transport->descriptor, transport->receive_events, deadline_ns)) {
-            snprintf(transport->problem, sizeof transport->problem, "%s", strerror(ETIMEDOUT));
+        free(request);
+    }
+    if (!was_ready) {
+        mkv_remote_connect_failed(connection->remote, failure, text);
+    }
+}
+
+void mkv_request_abandon(struct mkv_request *request, const char *text) {
+    struct mkv_connection *connection = request->connection;
+    struct mkv_share *share = request->share;
+    struct mkv_call *call = share->call;
+    for (uint32_t index = 0; index < request->part_count; index++) {
+        mkv_call_part_fail(call, &request->parts[index], MEMKV_DEADLINE, text);
+    }
+    if (request->part_count == 0) {
+        mkv_call_part_fail(call, NULL, MEMKV_DEADLINE, text);
+    }
+    share->requests_used--;
+    call->requests_used--;
+    request->share = NULL;
+    request->parts = NULL;
+    connection->requests_live--;
+    struct mkv_receive *receive = &connection->receive;
+    if (receive->state == MKV_RECEIVING_PAYLOAD && receive->request == request) {
+        receive->request = NULL;
+        receive->part = NULL;
+        receive->target = NULL;
+    }
+    if (!request->is_sent && request->send.done_bytes == 0 && !connection->is_send_broken) {
+        TAILQ_REMOVE(&connection->sends, &request->send, link);
+        TAILQ_REMOVE(&connection->requests, request, link);
+        connection->requests_used--;
+        free(request);
+        return;
+    }
+    /* Payload that was promised can't come any more; and whoever leaves all requests of a
+     * connection unanswered is not likely to answer the next one. */
+    if (request->ready_count > 0 || connection->requests_live == 0) {
+        struct mkv_remote *remote = connection->remote;
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                            "the connection to server %s was closed when the time of another call "
+                            "was over",
+                            remote->address.text);
+        remote->failure_count += remote->failure_count == 0 ? 1 : 0;
+        mkv_client_fail(&remote->failure, MEMKV_UNAVAILABLE,
+                        "server %s has stopped answering, and is tried again",
+                        remote->address.text);
+    }
+}
+
+void mkv_connection_free(struct mkv_connection *connection) {
+    if (connection == NULL) {
+        return;
+    }
+    transport_close(connection);
+    if (connection->resolver != NULL) {
+        mkv_resolver_abandon(connection->resolver);
+    }
+    free(connection->addresses);
+    sends_free(connection);
+    struct mkv_request *request;
+    while ((request = TAILQ_FIRST(&connection->requests)) != NULL) {
+        TAILQ_REMOVE(&connection->requests, request, link);
+        free(request);
+    }
+    free(connection);
+}
+
+/* ---- how it comes about --------------------------------------------------------------------- */
+
+static void fail_connect(struct mkv_connection *connection, const char *problem) {
+    mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                        "cannot connect to %s: %s; is memkv running there? Start it with: memkv "
+                        "start, or name another server",
+                        connection->remote->address.text, problem);
+}
+
+/* Begins with the next of the addresses; `problem` is that of the one before. */
+static void next_address(struct mkv_connection *connection, const char *problem, uint64_t now_ns) {
+    char text[MKV_TRANSPORT_PROBLEM_BYTES];
+    snprintf(text, sizeof text, "%s", problem);
+    transport_close(connection);
+    const struct mkv_addresses *addresses = connection->addresses;
+    while (connection->address_next < addresses->count) {
+        const uint32_t left_count = addresses->count - connection->address_next;
+        const uint32_t index = connection->address_next++;
+        struct mkv_transport *transport = mkv_transport_tcp_new();
+        if (transport == NULL) {
+            mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a connection");
+            return;
+        }
+        connection->transport = transport;
+        const uint64_t left_ns =
+            connection->deadline_ns > now_ns ? connection->deadline_ns - now_ns : 0;
+        if (transport->ops->begin(transport, (const struct sockaddr *)&addresses->all[index].bytes,
+                                  addresses->all[index].byte_count) == MKV_TRANSPORT_MOVED) {
+            connection->state = MKV_CONNECTION_CONNECTING;
+            connection->address_deadline_ns = now_ns + left_ns / left_count;
+            connection->is_readable = true;
+            connection->is_writable = true;
+            mkv_engine_watch(connection, transport->descriptor, EPOLLIN | EPOLLOUT);
+            return;
+        }
+        memcpy(text, transport->problem, sizeof text);
+        transport_close(connection);
+    }
+    fail_connect(connection, text);
+}
+
+static void take_addresses(struct mkv_connection *connection, uint64_t now_ns) {
+    if (connection->addresses->count == 0) {
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                            "server %s: the name cannot be resolved: %s; check its spelling",
+                            connection->remote->address.text, connection->addresses->problem);
+        return;
+    }
+    next_address(connection, "", now_ns);
+}
+
+void mkv_connection_open(struct mkv_connection *connection, uint64_t now_ns) {
+    MKV_ASSERT(connection->state == MKV_CONNECTION_CLOSED);
+    struct mkv_remote *remote = connection->remote;
+    connection->state = MKV_CONNECTION_RESOLVING;
+    connection->begin_ns = now_ns;
+    connection->deadline_ns = now_ns + (uint64_t)remote->client->connect_timeout_ms * 1000000u;
+    connection->address_next = 0;
+    connection->is_readable = false;
+    connection->resolver = mkv_resolver_begin(&remote->address, &connection->addresses);
+    if (connection->resolver != NULL) {
+        mkv_engine_watch(connection, mkv_resolver_descriptor(connection->resolver), EPOLLIN);
+    } else if (connection->addresses != NULL) {
+        take_addresses(connection, now_ns);
+    } else {
+        mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory to resolve a name");
+    }
+}
+
+void mkv_connection_greet(struct mkv_connection *connection) {
+    connection->greeting_send = (struct mkv_send){.head = connection->greeting.out,
+                                                  .head_bytes = connection->greeting.out_bytes};
+    mkv_connection_append(connection, &connection->greeting_send);
+}
+
+void mkv_connection_ready(struct mkv_connection *connection) {
+    struct memkv_client *client = connection->remote->client;
+    connection->state = MKV_CONNECTION_READY;
+    connection->request_id_next = MKV_GREETING_REQUEST_ID + 1u;
+    client->serial_last = client->serial_last % MKV_RESERVATION_SERIAL_MAX + 1u;
+    connection->serial = client->serial_last;
+    free(connection->addresses);
+    connection->addresses = NULL;
+    mkv_remote_connected(connection->remote, &connection->greeting.limits);
+}
+
+static enum mkv_progress step_resolving(struct mkv_connection *connection, uint64_t now_ns) {
+    connection->addresses = mkv_resolver_finish(connection->resolver);
+    if (connection->addresses == NULL) {
+        connection->is_readable = false;
+        return MKV_PROGRESS_BLOCKED;
+    }
+    connection->resolver = NULL;
+    take_addresses(connection, now_ns);
+    return MKV_PROGRESS_MOVED;
+}
+
+static enum mkv_progress step_connecting(struct mkv_connection *connection, uint64_t now_ns) {
+    struct mkv_transport *transport = connection->transport;
+    switch (transport->ops->establish(transport)) {
+    case MKV_TRANSPORT_BLOCKED:
+        connection->is_readable = false;
+        connection->is_writable = false;
+        return MKV_PROGRESS_BLOCKED;
+    case MKV_TRANSPORT_ENDED:
+    case MKV_TRANSPORT_BROKEN:
+        next_address(connection, transport->problem, now_ns);
+        return MKV_PROGRESS_MOVED;
+    case MKV_TRANSPORT_MOVED:
+        break;
+    }
+    const struct memkv_client *client = connection->remote->client;
+    const struct mkv_greeting_options options = {
+        .server = connection->remote->address.text, .name = client->name, .tenant = client->tenant};
+    connection->state = MKV_CONNECTION_GREETING;
+    connection->is_writable = true;
+    mkv_greeting_begin(&connection->greeting, &options);
+    mkv_connection_greet(connection);
+    return MKV_PROGRESS_MOVED;
+}
+
+/* The time of what is not READY yet. */
+static void check_deadline(struct mkv_connection *connection, uint64_t now_ns) {
+    switch (connection->state) {
+    case MKV_CONNECTION_RESOLVING:
+        if (now_ns >= connection->deadline_ns) {
+            mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                                "server %s: the name was not resolved in time",
+                                connection->remote->address.text);
+        }
+        break;
+    case MKV_CONNECTION_CONNECTING:
+        if (now_ns >= connection->address_deadline_ns) {
+            next_address(connection, strerror(ETIMEDOUT), now_ns);
+        }
+        break;
+    case MKV_CONNECTION_GREETING:
+        if (now_ns >= connection->deadline_ns) {
+            mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                                "server %s does not answer the greeting: no answer in time; is it "
+                                "stopping, or is this not the port of memkv's native listener?",
+                                connection->remote->address.text);
+        }
+        break;
+    case MKV_CONNECTION_CLOSED:
+    case MKV_CONNECTION_READY:
+        break;
+    }
+}
+
+enum mkv_progress mkv_connection_step(struct mkv_connection *connection, uint64_t now_ns) {
+    enum mkv_progress progress = MKV_PROGRESS_BLOCKED;
+    for (uint32_t round = 0; round < STEP_ROUNDS_MAX; round++) {
+        bool is_moved = false;
+        if (connection->state == MKV_CONNECTION_RESOLVING) {
+            is_moved =
+                connection->is_readable && step_resolving(connection, now_ns) == MKV_PROGRESS_MOVED;
+        } else if (connection->state == MKV_CONNECTION_CONNECTING) {
+            is_moved = (connection->is_readable || connection->is_writable) &&
+                       step_connecting(connection, now_ns) == MKV_PROGRESS_MOVED;
+        }
+        if (connection->state >= MKV_CONNECTION_GREETING) {
+            is_moved = mkv_connection_send_some(connection) == MKV_PROGRESS_MOVED || is_moved;
+        }
+        if (connection->state >= MKV_CONNECTION_GREETING) {
+            is_moved = mkv_connection_receive_some(connection) == MKV_PROGRESS_MOVED || is_moved;
+        }
+        if (!is_moved) {
             break;
         }
+        progress = MKV_PROGRESS_MOVED;
     }
-    memcpy(problem, transport->problem, sizeof transport->problem);
-    transport->ops->close(transport);
-    return NULL;
-}
-
-static enum memkv_status connect_any(struct memkv_client *client, uint64_t deadline_ns,
-                                     struct memkv_error *error) {
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *addresses = NULL;
-    const int failure = getaddrinfo(client->address.host, client->address.port, &hints, &addresses);
-    if (failure != 0) {
-        return mkv_client_fail(error, MEMKV_UNAVAILABLE,
-                               "server %s: the name cannot be resolved: %s; check its spelling",
-                               client->address.text,
-                               failure == EAI_SYSTEM ? strerror(errno) : gai_strerror(failure));
+    if (progress == MKV_PROGRESS_BLOCKED) {
+        check_deadline(connection, now_ns);
     }
-    char problem[MKV_TRANSPORT_PROBLEM_BYTES] = "it has no address";
-    for (const struct addrinfo *address = addresses; address != NULL; address = address->ai_next) {
-        client->transport = connect_one(address, deadline_ns, problem);
-        if (client->transport != NULL) {
-            break;
-        }
-    }
-    freeaddrinfo(addresses);
-    if (client->transport != NULL) {
-        return MEMKV_OK;
-    }
-    return mkv_client_fail(error, MEMKV_UNAVAILABLE,
-                           "cannot connect to %s: %s; is memkv running there? Start it with: memkv "
-                           "start, or name another server",
-                           client->address.text, problem);
-}
-
-/* How moving the bytes of the greeting came out. */
-enum greeting_move {
-    GREETING_MOVED,
-    GREETING_ENDED,
-    GREETING_LATE,
-    GREETING_BROKEN
-};
-
-/* Sends or receives exactly `byte_count` bytes. */
-static enum greeting_move move_all(struct mkv_transport *transport, bool is_send, uint8_t *bytes,
-                                   size_t byte_count, uint64_t deadline_ns) {
-    size_t done = 0;
-    while (done < byte_count) {
-        const struct iovec piece = {.iov_base = bytes + done, .iov_len = byte_count - done};
-        size_t moved_bytes = 0;
-        const enum mkv_transport_result result =
-            is_send ? transport->ops->send(transport, &piece, 1, &moved_bytes)
-                    : transport->ops->receive(transport, &piece, 1, &moved_bytes);
-        const short events = is_send ? transport->send_events : transport->receive_events;
-        done += moved_bytes;
-        if (result == MKV_TRANSPORT_ENDED || result == MKV_TRANSPORT_BROKEN) {
-            return result == MKV_TRANSPORT_ENDED ? GREETING_ENDED : GREETING_BROKEN;
-        }
-        if (result == MKV_TRANSPORT_BLOCKED &&
-            !mkv_client_wait(transport->descriptor, events, deadline_ns)) {
-            return GREETING_LATE;
-        }
-    }
-    return GREETING_MOVED;
-}
-
-static enum memkv_status fail_greeting(const struct memkv_client *client, enum greeting_move move,
-                                       struct memkv_error *error) {
-    const char *what = move == GREETING_ENDED  ? "it closed the connection"
-                       : move == GREETING_LATE ? "no answer in time"
-                                               : client->transport->problem;
-    return mkv_client_fail(error, MEMKV_UNAVAILABLE,
-                           "server %s does not answer the greeting: %s; is it stopping, or is this "
-                           "not the port of memkv's native listener?",
-                           client->address.text, what);
-}
-
-static enum memkv_status fail_frame(const struct memkv_client *client,
-                                    enum mkv_native_error problem, struct memkv_error *error) {
-    return mkv_client_fail(error, MEMKV_UNAVAILABLE,
-                           "server %s: what came is no answer to the greeting: %s; is this the "
-                           "port of memkv's native listener?",
-                           client->address.text, mkv_native_error_text(problem));
-}
-
-static enum memkv_status greet(struct memkv_client *client, uint64_t deadline_ns,
-                               struct memkv_error *error) {
-    uint8_t frame[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + MKV_CLIENT_TENANT_BYTES_MAX];
-    const bool named = strcmp(client->tenant, MKV_TENANT_DEFAULT_NAME) != 0;
-    const uint32_t tenant_bytes = named ? (uint32_t)strlen(client->tenant) : 0;
-    struct mkv_native_hello hello = {.version_min = MKV_NATIVE_VERSION,
-                                     .version_max = MKV_NATIVE_VERSION,
-                                     .features = MKV_NATIVE_FEATURE_TRACE};
-    _Static_assert(sizeof hello.name == sizeof client->name, "a client's name is HELLO's");
-    memcpy(hello.name, client->name, sizeof hello.name);
-    struct mkv_native_header header = {.op = MKV_NATIVE_HELLO,
-                                       .request_id = HELLO_REQUEST_ID,
-                                       .body_bytes = MKV_NATIVE_HELLO_BYTES + tenant_bytes};
-    mkv_native_header_encode(&header, frame);
-    mkv_native_hello_encode(&hello, frame + MKV_NATIVE_HEADER_BYTES);
-    const size_t frame_bytes = MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + tenant_bytes;
-    memcpy(frame + frame_bytes - tenant_bytes, client->tenant, tenant_bytes);
-    /* A server that refuses before it has read all may have sent its reason: so look for it. */
-    const enum greeting_move sent =
-        move_all(client->transport, true, frame, frame_bytes, deadline_ns);
-    const enum greeting_move received =
-        move_all(client->transport, false, frame, MKV_NATIVE_HEADER_BYTES, deadline_ns);
-    if (received != GREETING_MOVED) {
-        return fail_greeting(client, sent != GREETING_MOVED ? sent : received, error);
-    }
-    const enum mkv_native_error problem = mkv_native_header_decode(frame, &header);
-    if (problem != MKV_NATIVE_OK) {
-        return fail_frame(client, problem, error);
-    }
-    if ((header.flags & MKV_NATIVE_FLAG_ANSWER) == 0 ||
-        (header.op != MKV_NATIVE_HELLO && header.status == MKV_STATUS_OK)) {
-        return fail_frame(client, MKV_NATIVE_BAD_OP, error);
-    }
-    const enum greeting_move body_received =
-        move_all(client->transport, false, client->body, header.body_bytes, deadline_ns);
-    if (body_received != GREETING_MOVED) {
-        return fail_greeting(client, body_received, error);
-    }
-    if (header.status != MKV_STATUS_OK) {
-        char text[MEMKV_ERROR_TEXT_BYTES];
-        mkv_client_text_copy(client->body, header.body_bytes, text, sizeof text);
-        /* Nothing that the caller gave can be wrong here, so "invalid" would blame the caller. */
-        const enum memkv_status status = header.status == MKV_STATUS_INVALID
-                                             ? MEMKV_UNAVAILABLE
-                                             : (enum memkv_status)header.status;
-        return mkv_client_fail(error, status, "server %s refused the connection: %s",
-                               client->address.text, text);
-    }
-    const enum mkv_native_error body_problem =
-        mkv_native_hello_answer_decode(client->body, &client->limits);
-    if (body_problem != MKV_NATIVE_OK) {
-        return fail_frame(client, body_problem, error);
-    }
-    client->request_id_next = HELLO_REQUEST_ID + 1u;
-    return MEMKV_OK;
-}
-
-/* Nothing is under way between calls. So bytes, the end of the stream or an error mean that the
- * server gave this connection up. */
-static bool is_alive(const struct memkv_client *client) {
-    uint8_t byte;
-    const struct iovec piece = {.iov_base = &byte, .iov_len = 1};
-    size_t byte_count;
-    return client->input_begin == client->input_end &&
-           client->transport->ops->receive(client->transport, &piece, 1, &byte_count) ==
-               MKV_TRANSPORT_BLOCKED;
-}
-
-enum memkv_status mkv_client_connect(struct memkv_client *client, struct memkv_error *error) {
-    if (client->transport != NULL && is_alive(client)) {
-        return MEMKV_OK;
-    }
-    mkv_client_disconnect(client);
-    const uint64_t deadline_ns =
-        mkv_client_now_ns() + (uint64_t)client->connect_timeout_ms * NS_PER_MS;
-    enum memkv_status status = connect_any(client, deadline_ns, error);
-    if (status == MEMKV_OK) {
-        status = greet(client, deadline_ns, error);
-    }
-    if (status != MEMKV_OK) {
-        mkv_client_disconnect(client);
-    }
-    return status;
+    return progress;
 }

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/client_internal.h"
+#include "client/engine.h"
 
 enum memkv_status mkv_client_fail(struct memkv_error *error, enum memkv_status status,
                                   const char *format, ...) {
@@ -92,6 +92,9 @@ const char *memkv_status_name(enum memkv_status status) {
 }
 
 const char *memkv_miss_name(enum memkv_miss miss) {
+    if (miss == MEMKV_MISS_SERVER_DOWN) {
+        return "server_down";
+    }
     return mkv_miss_name((enum mkv_miss)miss);
 }
 

@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The public calls, each one exchange of items (exchange.h).
+ * The public calls that wait, each one call of the engine (engine.h).
  */
 #include "client/memkv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/exchange.h"
+#include "client/engine.h"
 
-enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_client **out,
-                             struct memkv_error *error) {
-    static const struct memkv_options defaults;
-    options = options != NULL ? options : &defaults;
-    *out = NULL;
-    struct mkv_client_address address;
-    enum memkv_status status = mkv_client_address_parse(options->servers, &address, error);
-    if (status != MEMKV_OK) {
-        return status;
-    }
+/* Reads the options into *client. */
+static enum memkv_status options_take(struct memkv_client *client,
+                                      const struct memkv_options *options,
+                                      struct memkv_error *error) {
     const char *tenant = options->tenant != NULL ? options->tenant : MKV_TENANT_DEFAULT_NAME;
     if (!mkv_tenant_name_is_valid(tenant, strnlen(tenant, MKV_CLIENT_TENANT_BYTES_MAX + 1u))) {
         char text[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
@@ -27,21 +21,70 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
                                "tenant '%s': a name has 1 to 79 characters of A-Z a-z 0-9 . _ -",
                                text);
     }
-    struct memkv_client *client = calloc(1, sizeof *client);
-    if (client == NULL) {
-        return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client of %zu bytes",
-                               sizeof *client);
+    if (options->connections > MKV_CLIENT_CONNECTIONS_MAX) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%u connections to a server; 1 to %u are allowed",
+                               options->connections, MKV_CLIENT_CONNECTIONS_MAX);
     }
-    client->address = address;
-    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : MKV_CLIENT_TIMEOUT_MS;
-    client->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms
-                                                                 : MKV_CLIENT_CONNECT_TIMEOUT_MS;
     const char *name = options->client_name != NULL ? options->client_name : "libmemkv";
     memcpy(client->name, name, strnlen(name, MKV_CLIENT_NAME_BYTES_MAX));
     memcpy(client->tenant, tenant, strlen(tenant));
-    status = mkv_client_connect(client, error);
-    if (status != MEMKV_OK) {
+    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : MKV_CLIENT_TIMEOUT_MS;
+    client->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms
+                                                                 : MKV_CLIENT_CONNECT_TIMEOUT_MS;
+    client->connections_max = options->connections > 0 ? options->connections : 1;
+    return MEMKV_OK;
+}
+
+/* The servers, and their places among the keys. */
+static enum memkv_status servers_take(struct memkv_client *client,
+                                      const struct mkv_client_address *addresses,
+                                      uint32_t address_count, struct memkv_error *error) {
+    client->remotes = calloc(address_count, sizeof *client->remotes);
+    client->members = calloc(address_count, sizeof *client->members);
+    if (client->remotes == NULL || client->members == NULL) {
+        return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for %u servers", address_count);
+    }
+    client->remote_count = address_count;
+    for (uint32_t index = 0; index < address_count; index++) {
+        client->remotes[index].address = addresses[index];
+        client->members[index] = mkv_client_member(&addresses[index]);
+    }
+    return mkv_engine_open(client, error);
+}
+
+enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_client **out,
+                             struct memkv_error *error) {
+    static const struct memkv_options defaults;
+    options = options != NULL ? options : &defaults;
+    *out = NULL;
+    struct memkv_client *client = calloc(1, sizeof *client);
+    struct mkv_client_address *addresses = calloc(MKV_CLIENT_SERVERS_MAX, sizeof *addresses);
+    uint32_t address_count = 0;
+    enum memkv_status status = MEMKV_OK;
+    if (client == NULL || addresses == NULL) {
         free(client);
+        free(addresses);
+        return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client");
+    }
+    client->epoll = -1;
+    client->wake = -1;
+    client->timer = -1;
+    TAILQ_INIT(&client->running);
+    TAILQ_INIT(&client->done);
+    status = mkv_client_servers_parse(options->servers, addresses, &address_count, error);
+    if (status == MEMKV_OK) {
+        status = options_take(client, options, error);
+    }
+    if (status == MEMKV_OK) {
+        status = servers_take(client, addresses, address_count, error);
+    }
+    if (status == MEMKV_OK) {
+        status = mkv_engine_connect(client, error);
+    }
+    free(addresses);
+    if (status != MEMKV_OK) {
+        memkv_close(client);
         return status;
     }
     *out = client;
@@ -50,13 +93,19 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
 
 void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
-        mkv_client_disconnect(client);
+        mkv_engine_close(client);
+        free(client->remotes);
+        free(client->members);
         free(client);
     }
 }
 
 void memkv_server_limits(const struct memkv_client *client, struct memkv_server *server) {
-    const struct mkv_native_hello_answer *limits = &client->limits;
+    const struct mkv_native_hello_answer *limits = NULL;
+    for (uint32_t index = 0; index < client->remote_count && limits == NULL; index++) {
+        limits = client->remotes[index].limits_version > 0 ? &client->remotes[index].limits : NULL;
+    }
+    MKV_ASSERT(limits != NULL); /* memkv_open has greeted one at least */
     *server = (struct memkv_server){.items_max = limits->items_max,
                                     .inline_bytes_max = limits->inline_bytes_max,
                                     .requests_max = limits->requests_max,
@@ -67,18 +116,16 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
     memcpy(server->store_uuid, limits->store_uuid.bytes, sizeof server->store_uuid);
 }
 
-/* ---- exchanges ------------------------------------------------------------------------------ */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
-/* An exchange is some 60 KiB, so it lives on the heap. NULL: no memory, and *error says so. */
-static struct mkv_exchange *exchange_new(struct memkv_client *client, struct memkv_error *error) {
-    struct mkv_exchange *exchange = calloc(1, sizeof *exchange);
-    if (exchange == NULL) {
-        mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a call of %zu bytes",
-                        sizeof *exchange);
-        return NULL;
-    }
-    exchange->client = client;
-    return exchange;
+/* Carries a call out, and frees it. */
+static enum memkv_status run(struct mkv_call *call, struct memkv_error *error) {
+    mkv_engine_begin(call);
+    mkv_engine_run(call->client, call, UINT64_MAX);
+    const enum memkv_status status = mkv_call_report(call, error);
+    mkv_engine_arm(call->client);
+    mkv_call_free(call);
+    return status;
 }
 
 enum memkv_status memkv_batch(struct memkv_client *client, struct memkv_item *items,
@@ -86,22 +133,12 @@ enum memkv_status memkv_batch(struct memkv_client *client, struct memkv_item *it
     if (item_count == 0) {
         return mkv_client_succeed(error);
     }
-    if (item_count >= MKV_EXCHANGE_NOTE_NONE) {
+    if (item_count >= MKV_CALL_NOTE_NONE) {
         return mkv_client_fail(error, MEMKV_INVALID, "%zu items are more than one batch may have",
                                item_count);
     }
-    struct mkv_exchange *exchange = exchange_new(client, error);
-    if (exchange == NULL) {
-        for (size_t index = 0; index < item_count; index++) {
-            items[index].status = MEMKV_NO_MEMORY;
-        }
-        return MEMKV_NO_MEMORY;
-    }
-    exchange->items = items;
-    exchange->item_count = (uint32_t)item_count;
-    const enum memkv_status status = mkv_exchange_run(exchange, error);
-    free(exchange);
-    return status;
+    struct mkv_call *call = mkv_call_new(client, items, item_count, NULL, error);
+    return call != NULL ? run(call, error) : MEMKV_NO_MEMORY;
 }
 
 /* ---- one value at a time -------------------------------------------------------------------- */
@@ -216,25 +253,6 @@ enum memkv_status memkv_session_end(struct memkv_client *client, uint64_t sessio
 
 /* ---- prefixes ------------------------------------------------------------------------------- */
 
-/* One LOOKUP of as many keys as one request takes: how many were asked for, how many are resident.
- */
-static enum memkv_status lookup_some(struct memkv_client *client, struct memkv_item *items,
-                                     uint32_t item_count, uint32_t *asked, uint64_t *resident,
-                                     struct memkv_error *error) {
-    struct mkv_exchange *exchange = exchange_new(client, error);
-    if (exchange == NULL) {
-        return MEMKV_NO_MEMORY;
-    }
-    exchange->items = items;
-    exchange->item_count = item_count;
-    exchange->single = MKV_NATIVE_LOOKUP;
-    const enum memkv_status status = mkv_exchange_run(exchange, error);
-    *asked = exchange->lookup_asked;
-    *resident = exchange->lookup_count;
-    free(exchange);
-    return status;
-}
-
 enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_key *keys,
                                size_t key_count, size_t *resident_count,
                                struct memkv_error *error) {
@@ -252,6 +270,7 @@ enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_k
         return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a lookup of %zu keys",
                                key_count);
     }
+    const struct mkv_call_kind kind = {.single = MKV_NATIVE_LOOKUP};
     enum memkv_status status = MEMKV_OK;
     while (*resident_count < key_count && status == MEMKV_OK) {
         const struct memkv_key *next = keys + *resident_count;
@@ -262,11 +281,18 @@ enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_k
                                                .key = next[index].bytes,
                                                .key_bytes = next[index].byte_count};
         }
-        uint32_t asked = 0;
-        uint64_t resident = 0;
-        status = lookup_some(client, items, item_count, &asked, &resident, error);
+        struct mkv_call *call = mkv_call_new(client, items, item_count, &kind, error);
+        if (call == NULL) {
+            status = MEMKV_NO_MEMORY;
+            break;
+        }
+        mkv_engine_begin(call);
+        mkv_engine_run(client, call, UINT64_MAX);
+        status = mkv_call_report(call, error);
+        const uint64_t resident = status == MEMKV_OK ? call->lookup_gap : 0;
+        mkv_call_free(call);
         *resident_count += (size_t)resident;
-        if (resident < asked) {
+        if (resident < item_count) {
             break; /* the gap is found */
         }
     }
@@ -276,13 +302,22 @@ enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_k
 
 /* ---- values that are not in memory ---------------------------------------------------------- */
 
-static enum memkv_status run_stream(struct mkv_exchange *exchange, struct memkv_item *item,
+/* The server of a key, connected if that can be, because what a block is depends on it. */
+static struct mkv_remote *remote_of(struct memkv_client *client, const void *key, size_t key_bytes,
                                     struct memkv_error *error) {
-    exchange->items = item;
-    exchange->item_count = 1;
-    const enum memkv_status status = mkv_exchange_run(exchange, error);
-    free(exchange);
-    return status;
+    uint32_t owner = 0;
+    if (key != NULL && key_bytes >= 1 && key_bytes <= MEMKV_KEY_BYTES_MAX) {
+        owner = mkv_call_owner(client, key, (uint32_t)key_bytes);
+    }
+    struct mkv_remote *remote = &client->remotes[owner];
+    if (!mkv_engine_is_connected(remote)) {
+        const struct mkv_call_kind ping = {.single = MKV_NATIVE_PING, .remote = owner};
+        struct mkv_call *call = mkv_call_new(client, NULL, 0, &ping, error);
+        if (call == NULL || run(call, error) != MEMKV_OK) {
+            return NULL;
+        }
+    }
+    return remote;
 }
 
 enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key, size_t key_bytes,
@@ -298,13 +333,13 @@ enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key,
                               .key = key,
                               .key_bytes = key_bytes,
                               .data_bytes = length};
-    /* Now, because what a block is depends on the server that there is. */
-    const enum memkv_status connected = mkv_client_connect(client, error);
-    if (connected != MEMKV_OK) {
-        return connected;
+    struct memkv_error connect_error;
+    const struct mkv_remote *remote = remote_of(client, key, key_bytes, &connect_error);
+    if (remote == NULL) {
+        return mkv_client_fail(error, connect_error.status, "%s", connect_error.text);
     }
     /* A block is read as a whole: its root goes ahead of its bytes. */
-    if (length <= client->limits.block_bytes_max) {
+    if (length <= remote->limits.block_bytes_max) {
         uint8_t *block = malloc((size_t)length + 1u);
         if (block == NULL) {
             return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a block of %llu bytes",
@@ -319,51 +354,39 @@ enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key,
         free(block);
         return status;
     }
-    struct mkv_exchange *exchange = exchange_new(client, error);
-    if (exchange == NULL) {
-        return MEMKV_NO_MEMORY;
-    }
-    exchange->source = source;
-    exchange->context = context;
-    return run_stream(exchange, &item, error);
+    const struct mkv_call_kind kind = {.source = source, .context = context};
+    struct mkv_call *call = mkv_call_new(client, &item, 1, &kind, error);
+    return call != NULL ? run(call, error) : MEMKV_NO_MEMORY;
 }
 
 enum memkv_status memkv_get_stream(struct memkv_client *client, const void *key, size_t key_bytes,
                                    memkv_write_fn target, void *context,
                                    struct memkv_error *error) {
     struct memkv_item item = {.op = MEMKV_OP_GET, .key = key, .key_bytes = key_bytes};
-    struct mkv_exchange *exchange = exchange_new(client, error);
-    if (exchange == NULL) {
-        return MEMKV_NO_MEMORY;
-    }
-    exchange->target = target;
-    exchange->context = context;
-    return run_stream(exchange, &item, error);
+    const struct mkv_call_kind kind = {.target = target, .context = context};
+    struct mkv_call *call = mkv_call_new(client, &item, 1, &kind, error);
+    return call != NULL ? run(call, error) : MEMKV_NO_MEMORY;
 }
 
 /* ---- the server ----------------------------------------------------------------------------- */
 
 enum memkv_status memkv_ping(struct memkv_client *client, struct memkv_error *error) {
-    struct mkv_exchange *exchange = exchange_new(client, error);
-    if (exchange == NULL) {
-        return MEMKV_NO_MEMORY;
-    }
-    exchange->single = MKV_NATIVE_PING;
-    const enum memkv_status status = mkv_exchange_run(exchange, error);
-    free(exchange);
-    return status;
+    const struct mkv_call_kind kind = {.single = MKV_NATIVE_PING, .is_of_all = true};
+    struct mkv_call *call = mkv_call_new(client, NULL, 0, &kind, error);
+    return call != NULL ? run(call, error) : MEMKV_NO_MEMORY;
 }
 
 enum memkv_status memkv_stats(struct memkv_client *client, char *buffer, size_t capacity,
                               size_t *byte_count, struct memkv_error *error) {
-    struct mkv_exchange *exchange = exchange_new(client, error);
-    if (exchange == NULL) {
+    const struct mkv_call_kind kind = {.single = MKV_NATIVE_STATS};
+    struct mkv_call *call = mkv_call_new(client, NULL, 0, &kind, error);
+    if (call == NULL) {
         return MEMKV_NO_MEMORY;
     }
-    exchange->single = MKV_NATIVE_STATS;
-    enum memkv_status status = mkv_exchange_run(exchange, error);
-    const size_t text_bytes = status == MEMKV_OK ? exchange->text_bytes : 0;
-    free(exchange);
+    mkv_engine_begin(call);
+    mkv_engine_run(client, call, UINT64_MAX);
+    enum memkv_status status = mkv_call_report(call, error);
+    const size_t text_bytes = status == MEMKV_OK ? call->text_bytes : 0;
     if (byte_count != NULL) {
         *byte_count = text_bytes;
     }
@@ -373,8 +396,9 @@ enum memkv_status memkv_stats(struct memkv_client *client, char *buffer, size_t 
                                  text_bytes, capacity);
     }
     if (status == MEMKV_OK) {
-        memcpy(buffer, client->body, text_bytes);
+        memcpy(buffer, call->text, text_bytes);
         buffer[text_bytes] = '\0';
     }
+    mkv_call_free(call);
     return status;
 }

@@ -17,9 +17,10 @@
  *      MEMKV_CORRUPT and never a success.
  *  I2  A put or delete that came back with MEMKV_OK is durable on the server, unless the put was
  *      MEMKV_RELAXED.
- *  I3  No call takes longer than timeout_ms, and connect_timeout_ms where it has to connect first,
- *      plus what the caller's own callbacks and the resolution of a host name take.
- *  I4  The library keeps no pointer of the caller's beyond the call.
+ *  I3  No call takes longer than timeout_ms, with connecting and resolving names, plus what the
+ *      caller's own callbacks take.
+ *  I4  The library keeps no pointer of the caller's beyond the call, or, of memkv_submit, beyond
+ *      the completion.
  *
  * Threads: a client is used by one thread at a time. Different clients are independent of each
  * other, and nothing is shared between them. A client is not used across fork. The library sets no
@@ -27,7 +28,14 @@
  *
  * Broken connections: the calls that a break hits fail with MEMKV_UNAVAILABLE, or MEMKV_UNKNOWN
  * where a put or delete had been sent; the next call connects again. So a client outlives restarts
- * of its server.
+ * of its server. One that cannot be reached is let alone for a while, 50 ms at first and 2 s at
+ * most, in which what is asked of it fails at once.
+ *
+ * Several servers: each key belongs to one of them, by its name and weight alone (docs/protocol.md,
+ * Placement). What is asked of one that cannot be reached, or does not answer in time, is a miss
+ * where it reads (MEMKV_NOT_FOUND with MEMKV_MISS_SERVER_DOWN or MEMKV_MISS_DEADLINE; a gap of
+ * memkv_lookup), and MEMKV_UNAVAILABLE, MEMKV_DEADLINE or MEMKV_UNKNOWN where it writes. All else
+ * goes on.
  *
  * Not responsible for: retrying. Puts and deletes may be repeated: a put of the same content under
  * the same key moves no bytes.
@@ -79,7 +87,9 @@ enum memkv_miss {
     MEMKV_MISS_IO_ERROR = 6,
     MEMKV_MISS_CHECKSUM = 7,
     MEMKV_MISS_DRIVE_OFFLINE = 8,
-    MEMKV_MISS_OVERLOADED = 9
+    MEMKV_MISS_OVERLOADED = 9,
+    /* Of the library alone: the key's server cannot be reached. Only of a client of several. */
+    MEMKV_MISS_SERVER_DOWN = 100
 };
 
 /* "ok", "not_found", …; never NULL, also for numbers that are no status. Constant text. */
@@ -93,13 +103,14 @@ struct memkv_error {
     char text[MEMKV_ERROR_TEXT_BYTES]; /* UTF-8, empty with MEMKV_OK */
 };
 
-/* One connection to one server. */
+/* The servers that share a set of keys, and connections to them. */
 struct memkv_client;
 
 /* Zeroed options are the defaults. */
 struct memkv_options {
-    /* "HOST:PORT", "[IPV6]:PORT". NULL: the environment's MEMKV_SERVERS, else "127.0.0.1:9900".
-     * A list of several servers is refused: this release uses exactly one. */
+    /* "HOST:PORT", "[IPV6]:PORT", or several of them with commas between, of which each key belongs
+     * to one. "HOST:PORT*WEIGHT" takes WEIGHT times the keys that weight 1 takes; 1 to 256. NULL:
+     * the environment's MEMKV_SERVERS, else "127.0.0.1:9900". */
     const char *servers;
     uint32_t timeout_ms;         /* of one call from begin to end; 0: 30000 */
     uint32_t connect_timeout_ms; /* of connecting and greeting; 0: 5000 */
@@ -108,19 +119,21 @@ struct memkv_options {
     /* Whose keys these are: tenants have nothing in common, also not equal keys. 1 to 79 characters
      * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
     const char *tenant;
+    uint32_t connections; /* to each server at most, 1 to 64; 0: 1 */
 };
 
 /*
- * Connects and greets. `options` may be NULL. With MEMKV_OK *out is a client, which the caller ends
- * with memkv_close; else it is NULL and *error says why. Here and below `error` may be NULL, and is
- * written by every call, also by one that succeeds.
+ * Connects and greets all servers, of which one has to answer. `options` may be NULL. With MEMKV_OK
+ * *out is a client, which the caller ends with memkv_close; else it is NULL and *error says why.
+ * Here and below `error` may be NULL, and is written by every call, also by one that succeeds.
  */
 enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_client **out,
                              struct memkv_error *error);
-/* Closes the connection and frees the client. NULL is allowed. */
+/* Closes the connections and frees the client. What was submitted and is not done yet is given up:
+ * it has no completion, and its memory is the caller's again. NULL is allowed. */
 void memkv_close(struct memkv_client *client);
 
-/* What the server said of itself and its limits when this client last connected. */
+/* What a server, the first that has, said of itself when it was last connected to. */
 struct memkv_server {
     uint32_t items_max;        /* keys of one request; larger batches become several requests */
     uint32_t inline_bytes_max; /* values up to it are sent without asking first */
@@ -310,8 +323,8 @@ struct memkv_item {
 };
 
 /*
- * Carries out `item_count` items, in any number and mixture, over one connection with many requests
- * in flight; values are sent straight from `data` and received straight into `buffer`. Items run
+ * Carries out `item_count` items, in any number and mixture, with many requests in flight to each
+ * server; values are sent straight from `data` and received straight into `buffer`. Items run
  * side by side in no order, so one batch should not name a key twice where the order matters.
  * Every item gets a status of its own. Returns MEMKV_OK when each is MEMKV_OK, else the status of
  * the first item that is not, of which *error tells.
@@ -328,6 +341,43 @@ struct memkv_key {
  * prefix cache asks before it loads. MEMKV_OK also when that is 0. */
 enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_key *keys,
                                size_t key_count, size_t *resident_count, struct memkv_error *error);
+
+/* ---- many calls at a time ------------------------------------------------------------------- */
+
+/*
+ * Begins what memkv_batch does, and returns: requests of any number of submissions are in flight at
+ * once, and end in any order. The items, and all that they point to, are the library's until the
+ * completion that carries `cookie`. Every submission has exactly one, at most `timeout_ms` (0: the
+ * client's) after it. MEMKV_BUSY: 65536 submissions have no completion that was taken; then, with
+ * MEMKV_INVALID (no items) and MEMKV_NO_MEMORY, nothing was begun. Anything else is in the items.
+ */
+enum memkv_status memkv_submit(struct memkv_client *client, struct memkv_item *items,
+                               size_t item_count, uint64_t cookie, uint32_t timeout_ms,
+                               struct memkv_error *error);
+
+struct memkv_completion {
+    uint64_t cookie;
+    struct memkv_item *items; /* each with its status */
+    size_t item_count;
+    struct memkv_error error; /* what memkv_batch would have returned and told */
+};
+
+/* Takes up to `completion_max` completions, and does what there is to do without waiting. Returns
+ * how many. Submissions move only inside of this call and the others of the same client. */
+size_t memkv_poll(struct memkv_client *client, struct memkv_completion *completions,
+                  size_t completion_max);
+/* The same, and waits for the first of them, `timeout_ms` at most. 0 also, and at once, when
+ * nothing is in flight. */
+size_t memkv_wait(struct memkv_client *client, struct memkv_completion *completions,
+                  size_t completion_max, uint32_t timeout_ms);
+/* Submissions whose completion has not been taken. */
+size_t memkv_in_flight(const struct memkv_client *client);
+/*
+ * A descriptor that becomes readable when memkv_poll has something to do, deadlines included, for a
+ * loop of the caller's own (poll, epoll). It is the client's, the same always, and nobody else
+ * reads it. -1: there is none to be had; errno says why.
+ */
+int memkv_fd(struct memkv_client *client);
 
 /* ---- values that are not in memory ---------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "client/client_internal.h"
+#include "client/engine.h"
 
 #define TRACE_ID_AT 3u
 #define PARENT_ID_AT 36u

@@ -410,8 +410,9 @@ static void ticks(struct mkv_pump *pump) {
     }
     const struct mkv_input input = input_at(pump, MKV_INPUT_TICK);
     for (uint32_t i = 0; i < pump->volume_count; i++) {
-        if (is_due || mkv_volume_has_work(pump->volumes[i].volume)) {
-            (void)volume_step(&pump->volumes[i], &input);
+        struct pump_volume *volume = &pump->volumes[i];
+        if (volume->volume != NULL && (is_due || mkv_volume_has_work(volume->volume))) {
+            (void)volume_step(volume, &input);
         }
     }
     deliver_messages(pump);
@@ -423,7 +424,8 @@ static void ticks(struct mkv_pump *pump) {
 
 static bool has_work(const struct mkv_pump *pump) {
     for (uint32_t i = 0; i < pump->volume_count; i++) {
-        if (mkv_volume_has_work(pump->volumes[i].volume)) {
+        const struct mkv_volume *volume = pump->volumes[i].volume;
+        if (volume != NULL && mkv_volume_has_work(volume)) {
             return true;
         }
     }
@@ -493,8 +495,10 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
         volume->index = i;
         volume->volume = options->volumes[i].volume;
         volume->drive = options->volumes[i].drive;
-        volume->drive->complete = drive_complete;
-        volume->drive->complete_context = volume;
+        if (volume->drive != NULL) {
+            volume->drive->complete = drive_complete;
+            volume->drive->complete_context = volume;
+        }
     }
     read_clocks(pump);
     return pump;

@@ -42,6 +42,7 @@
 
 struct mkv_pump;
 
+/* Both NULL: it is another shard's. */
 struct mkv_pump_volume {
     struct mkv_volume *volume;
     struct mkv_drive *drive; /* its `complete` is set by the pump */

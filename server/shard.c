@@ -18,6 +18,12 @@
 
 /* ---- making --------------------------------------------------------------------------------- */
 
+/* Whether the volume is one that this shard makes. */
+static bool is_own(const struct mkv_shard_options *options, uint32_t volume) {
+    return options->group == NULL ||
+           mkv_shard_group_shard_of(options->group, volume) == options->index;
+}
+
 static struct mkv_front_config front_config(const struct mkv_shard_options *options,
                                             uint32_t slab_unit_count) {
     struct mkv_front_config config = options->front;
@@ -39,6 +45,9 @@ static struct mkv_volume_config volume_config(const struct mkv_shard_options *op
 uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint64_t arena_bytes) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < options->volume_count; i++) {
+        if (!is_own(options, i)) {
+            continue;
+        }
         const struct mkv_volume_config config = volume_config(options, i);
         bytes += mkv_round_up_u64(mkv_volume_memory_required(&config), MKV_UNIT_BYTES);
     }
@@ -58,6 +67,9 @@ static bool make_ring(struct mkv_shard *shard, const struct mkv_shard_options *o
      * the queue and one trim of each drive. */
     uint64_t operations = 2 + 2 * (uint64_t)options->front.connections_max;
     for (uint32_t i = 0; i < options->volume_count; i++) {
+        if (!is_own(options, i)) {
+            continue;
+        }
         const uint32_t depth = options->volumes[i].queue_depth;
         operations += 1 + (depth != 0 ? depth : MKV_DRIVE_URING_DEPTH_DEFAULT);
     }
@@ -203,7 +215,7 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
     shard->scratch = calloc(1, sizeof *shard->scratch);
     shard->ask_answer = calloc(1, sizeof *shard->ask_answer);
     if (shard->pump == NULL || shard->published == NULL || shard->scratch == NULL ||
-        shard->ask_answer == NULL || !mkv_shard_tenants_make(shard, options)) {
+        shard->ask_answer == NULL) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for a shard. Free memory on this machine");
     }
@@ -235,19 +247,53 @@ static bool make_record(struct mkv_shard *shard, const struct mkv_shard_options 
 
 static void close_media(const struct mkv_shard_options *options, uint32_t from) {
     for (uint32_t i = from; i < options->volume_count; i++) {
+        if (!is_own(options, i)) {
+            continue;
+        }
         struct mkv_drive_media media = options->volumes[i].media;
         mkv_drive_media_close(&media);
     }
 }
 
+/* The group of a shard that is alone. */
+static bool make_group(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                       struct mkv_backend_error *error) {
+    shard->group = options->group;
+    shard->index = options->index;
+    if (shard->group == NULL) {
+        uint64_t volume_bytes[MKV_VOLUMES_MAX];
+        for (uint32_t i = 0; i < options->volume_count; i++) {
+            volume_bytes[i] =
+                mkv_geometry_usable_units(&options->volumes[i].config.geometry) * MKV_UNIT_BYTES;
+        }
+        const struct mkv_shard_group_options group_options = {
+            .shard_count = 1,
+            .volume_count = options->volume_count,
+            .volume_bytes = volume_bytes,
+            .plan = options->plan,
+            .quota_count = options->quota_count,
+            .quotas = options->quotas,
+        };
+        shard->group = mkv_shard_group_create(&group_options);
+        shard->group_is_own = true;
+    }
+    if (shard->group == NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    mkv_shard_group_enter(shard->group, shard->index, shard->ring);
+    return true;
+}
+
 static bool make(struct mkv_shard *shard, const struct mkv_shard_options *options,
                  struct mkv_backend_error *error) {
-    if (!make_ring(shard, options, error) || !make_front(shard, options, error)) {
+    if (!make_ring(shard, options, error) || !make_group(shard, options, error) ||
+        !make_front(shard, options, error)) {
         close_media(options, 0);
         return false;
     }
     for (uint32_t i = 0; i < options->volume_count; i++) {
-        if (!make_volume(shard, options, i, error)) {
+        if (is_own(options, i) && !make_volume(shard, options, i, error)) {
             close_media(options, i + 1);
             return false;
         }
@@ -278,7 +324,6 @@ bool mkv_shard_create(const struct mkv_shard_options *options, struct mkv_shard 
     pthread_cond_init(&shard->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     shard->fabric = options->fabric;
-    mkv_drive_set_run_begin(&shard->set_run, options->plan);
     for (uint32_t i = 0; i < MKV_VOLUMES_MAX; i++) {
         shard->volumes[i].route = MKV_DRIVE_SET_OFFLINE; /* as the front begins */
     }
@@ -317,7 +362,9 @@ void mkv_shard_destroy(struct mkv_shard *shard) {
     mkv_ring_destroy(shard->ring);
     pthread_cond_destroy(&shard->changed);
     pthread_mutex_destroy(&shard->mutex);
-    free(shard->tenants);
+    if (shard->group_is_own) {
+        mkv_shard_group_destroy(shard->group);
+    }
     free(shard->published);
     free(shard->scratch);
     free(shard->ask_answer);
@@ -378,39 +425,8 @@ bool mkv_shard_join(struct mkv_shard *shard) {
     return shard->clean;
 }
 
-/* Waits until the drop is in `state` or the time is over. The mutex is held. */
-static bool drop_await(struct mkv_shard *shard, enum shard_drop state,
-                       const struct timespec *until) {
-    int result = 0;
-    while (shard->drop != state && shard->started && !shard->ended && result != ETIMEDOUT) {
-        result = pthread_cond_timedwait(&shard->changed, &shard->mutex, until);
-    }
-    return shard->drop == state;
-}
-
 enum mkv_status mkv_shard_tenant_drop(struct mkv_shard *shard, const char *name, uint64_t wait_ns) {
-    MKV_ASSERT(mkv_tenant_name_is_valid(name, strlen(name)));
-    const uint64_t until_ns = mkv_clock_monotonic_ns() + wait_ns;
-    const struct timespec until = {
-        .tv_sec = (time_t)(until_ns / NS_PER_S),
-        .tv_nsec = (long)(until_ns % NS_PER_S),
-    };
-    enum mkv_status status = MKV_STATUS_UNAVAILABLE;
-    pthread_mutex_lock(&shard->mutex);
-    if (shard->all_opened && drop_await(shard, SHARD_DROP_NONE, &until) && !shard->ended) {
-        memcpy(shard->drop_name, name, strlen(name) + 1);
-        shard->drop = SHARD_DROP_WANTED;
-        atomic_store_explicit(&shard->drop_wanted, true, memory_order_release);
-        mkv_ring_wake(shard->ring);
-        status = MKV_STATUS_UNKNOWN;
-        if (drop_await(shard, SHARD_DROP_DONE, &until)) {
-            status = shard->drop_status;
-        }
-        shard->drop = SHARD_DROP_NONE;
-        pthread_cond_broadcast(&shard->changed);
-    }
-    pthread_mutex_unlock(&shard->mutex);
-    return status;
+    return mkv_shard_group_tenant_drop(shard->group, name, wait_ns);
 }
 
 void mkv_shard_checkpoint(struct mkv_shard *shard) {

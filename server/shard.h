@@ -36,6 +36,7 @@
 #include "core/tenant_names.h"
 #include "core/volume.h"
 #include "server/recorder.h"
+#include "server/shard_group.h"
 
 #define MKV_SHARD_STATS_NS (100ull * 1000000u)
 /* How long figures are waited for before an old copy has to do. */
@@ -57,18 +58,23 @@ struct mkv_shard_stats;
 
 struct mkv_shard_volume_options {
     struct mkv_volume_config config; /* .volume is its place in the list */
-    struct mkv_drive_media media;    /* taken over by create, also when that fails */
-    bool format;                     /* write a new store before opening */
-    uint32_t queue_depth;            /* 0: MKV_DRIVE_URING_DEPTH_DEFAULT */
+    struct mkv_drive_media media; /* taken over by the create of its shard, also when that fails */
+    bool format;                  /* write a new store before opening */
+    uint32_t queue_depth;         /* 0: MKV_DRIVE_URING_DEPTH_DEFAULT */
 };
 
 struct mkv_shard_options {
-    struct mkv_arena *arena;
+    struct mkv_arena *arena; /* or the shard's part of it */
+    /* One of several shards: what it has in common with the others, whose volumes are those of the
+     * node, and its place there. NULL: it is alone. */
+    struct mkv_shard_group *group;
+    uint32_t index;
     /* volume_count and slab_unit_count are set by the shard; volume_ops_max is at most the ops_max
      * of every volume, which gets one more for tenants. */
     struct mkv_front_config front;
-    uint32_t volume_count;
+    uint32_t volume_count; /* of the node; it makes those that the group says are its own */
     const struct mkv_shard_volume_options *volumes;
+    /* When it is alone; else the group's. */
     uint32_t quota_count; /* at most MKV_TENANT_QUOTAS_MAX */
     const struct mkv_tenant_quota *quotas;
     /* What the drives are to each other: volume i is drive i. Copied. */
@@ -109,6 +115,7 @@ enum mkv_shard_state {
 };
 
 struct mkv_shard_volume_stats {
+    bool own; /* else all is zero: it is another shard's */
     struct mkv_volume_stats volume;
     struct mkv_volume_times times;
     struct mkv_volume_memory memory;

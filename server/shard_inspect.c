@@ -16,8 +16,8 @@ static void inspect(struct mkv_shard *shard) {
     struct mkv_shard_inspection *out = &shard->inspection;
     uint32_t tenant = MKV_NONE_U32;
     *out = (struct mkv_shard_inspection){0};
-    out->tenant_known = mkv_tenant_names_resolve(shard->tenants, shard->inspect_tenant, false,
-                                                 &tenant) == MKV_TENANT_KNOWN &&
+    out->tenant_known = mkv_shard_tenants_resolve(shard, shard->inspect_tenant, false, &tenant) ==
+                            MKV_TENANT_KNOWN &&
                         tenant != MKV_NONE_U32;
     mkv_front_inspect(shard->front, tenant, shard->inspect_tenant, shard->inspect_key,
                       shard->inspect_key_bytes, &out->front);

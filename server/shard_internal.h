@@ -29,7 +29,7 @@ enum shard_volume_state {
 };
 
 struct shard_volume {
-    struct mkv_volume *volume;
+    struct mkv_volume *volume; /* NULL: it is another shard's */
     struct mkv_drive *drive;
     bool format;
     enum shard_volume_state state;
@@ -38,11 +38,14 @@ struct shard_volume {
     enum mkv_drive_set_route route; /* as the front was told */
 };
 
-enum shard_drop {
-    SHARD_DROP_NONE = 0,
-    SHARD_DROP_WANTED, /* the thread is to begin it */
-    SHARD_DROP_BEGUN,
-    SHARD_DROP_DONE,
+/* Names whose numbers a shard has kept, by a hash of the name. */
+#define SHARD_TENANTS_KEPT 256u
+
+struct shard_tenant {
+    char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    uint32_t id;
+    bool everywhere;  /* on every volume: good for a put */
+    uint64_t version; /* of the group's names; 0: none is kept */
 };
 
 enum shard_ask_state {
@@ -63,8 +66,9 @@ struct mkv_shard {
     struct mkv_recorder *recorder; /* NULL: none */
     uint32_t volume_count;
     struct shard_volume volumes[MKV_VOLUMES_MAX];
-    struct mkv_drive_set_run set_run;
-    struct mkv_tenant_names *tenants;
+    struct mkv_shard_group *group;
+    bool group_is_own; /* nobody else's */
+    uint32_t index;    /* in the group */
     struct mkv_observer *observer;
     void (*event)(void *context, uint32_t volume, const struct mkv_event *event);
     void *event_context;
@@ -77,14 +81,14 @@ struct mkv_shard {
     struct mkv_shard_stats *scratch; /* for STATS, which must not wait for the mutex */
     uint64_t published_ns;
     bool asked; /* `ask_answer` has come */
+    struct shard_tenant tenants_kept[SHARD_TENANTS_KEPT];
     struct mkv_shard_answer *ask_answer;
 
     /* What other threads ask for; mkv_ring_wake makes the thread look. */
     atomic_bool close_wanted;
     atomic_uint_fast64_t drain_until_ns;
     atomic_bool checkpoint_wanted;
-    atomic_bool drop_wanted; /* of a tenant: `drop` is WANTED or BEGUN */
-    atomic_bool ask_wanted;  /* a question is WANTED, BEGUN or LEFT */
+    atomic_bool ask_wanted; /* a question is WANTED, BEGUN or LEFT */
     atomic_bool stats_wanted;
     atomic_uint_fast64_t round_ns;
 
@@ -107,9 +111,6 @@ struct mkv_shard {
     bool ended;
     uint32_t serving_count;
     struct mkv_shard_stats *published;
-    enum shard_drop drop; /* of a tenant, one at a time */
-    char drop_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
-    enum mkv_status drop_status;
     enum shard_ask_state ask; /* one at a time */
     enum mkv_status ask_status;
     struct mkv_message ask_message;
@@ -122,14 +123,8 @@ void *mkv_shard_thread(void *context);
 void mkv_shard_event(void *context, uint32_t volume, const struct mkv_event *event);
 /* ---- shard_tenants.c ------------------------------------------------------------------------ */
 
-/* Makes the names; false when there is no memory. */
-bool mkv_shard_tenants_make(struct mkv_shard *shard, const struct mkv_shard_options *options);
-/* An event of a volume, an answer of one. */
-void mkv_shard_tenants_event(struct mkv_shard *shard, uint32_t volume,
-                             const struct mkv_event *event);
+/* An answer of a volume. */
 void mkv_shard_tenants_done(void *context, const struct mkv_message *message);
-/* Tells volumes what there is to tell; begins and ends a drop that was asked for. */
-void mkv_shard_tenants_advance(struct mkv_shard *shard);
 /* For the fabric: `context` is the shard. */
 enum mkv_tenant_resolved mkv_shard_tenants_resolve(void *context, const char *name, bool create,
                                                    uint32_t *id);

@@ -23,6 +23,11 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
     for (uint32_t i = 0; i < shard->volume_count; i++) {
         const struct shard_volume *volume = &shard->volumes[i];
         struct mkv_shard_volume_stats *target = &stats->volumes[i];
+        target->own = volume->volume != NULL;
+        target->route = volume->route;
+        if (!target->own) {
+            continue;
+        }
         mkv_volume_stats(volume->volume, &target->volume);
         target->times = *mkv_volume_times(volume->volume);
         mkv_volume_memory(volume->volume, &target->memory);
@@ -30,10 +35,8 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
         target->drive_failed = mkv_pump_drive_is_failed(shard->pump, i);
         target->opened = volume->opened;
         target->open_error = volume->open_error;
-        target->route = volume->route;
     }
-    stats->drive_set_version = shard->set_run.current.version;
-    stats->drive_set_members = shard->set_run.current.count;
+    mkv_shard_group_set(shard->group, &stats->drive_set_version, &stats->drive_set_members);
     mkv_shard_tenants_collect(shard, stats);
 }
 
@@ -66,7 +69,6 @@ static void volume_failed(struct shard_volume *volume, enum mkv_err error) {
 void mkv_shard_event(void *context, uint32_t index, const struct mkv_event *event) {
     struct mkv_shard *shard = context;
     struct shard_volume *volume = &shard->volumes[index];
-    mkv_drive_set_run_event(&shard->set_run, index, event);
     switch (event->kind) {
     case MKV_EVENT_FORMATTED:
         MKV_ASSERT(volume->state == SHARD_VOLUME_FORMATTING);
@@ -105,7 +107,7 @@ void mkv_shard_event(void *context, uint32_t index, const struct mkv_event *even
     case MKV_EVENT_DRIVE_ERROR:
         break;
     }
-    mkv_shard_tenants_event(shard, index, event);
+    mkv_shard_group_event(shard->group, shard->index, index, volume->volume, event);
     if (shard->event != NULL) {
         shard->event(shard->event_context, index, event);
     }
@@ -122,7 +124,7 @@ static uint32_t volumes_in(const struct mkv_shard *shard, enum shard_volume_stat
 static void volumes_format(struct mkv_shard *shard) {
     for (uint32_t i = 0; i < shard->volume_count; i++) {
         struct shard_volume *volume = &shard->volumes[i];
-        if (!volume->format) {
+        if (volume->volume == NULL || !volume->format) {
             continue;
         }
         volume->state = SHARD_VOLUME_FORMATTING;
@@ -146,33 +148,51 @@ static enum mkv_front_volume_state front_state(enum mkv_drive_set_route route) {
     return MKV_FRONT_VOLUME_OFFLINE;
 }
 
-/* Tells volumes and front what the drive set's run says next. */
-static void drive_set_advance(struct mkv_shard *shard) {
-    struct mkv_drive_set_command command;
-    while (mkv_drive_set_run_next(&shard->set_run, &command)) {
-        struct shard_volume *volume = &shard->volumes[command.volume];
-        MKV_ASSERT(command.volume < shard->volume_count);
-        if (command.admin == MKV_ADMIN_OPEN || command.admin == MKV_ADMIN_JOIN) {
-            if (volume->state != SHARD_VOLUME_NEW) {
-                mkv_drive_set_run_refused(&shard->set_run, command.volume);
-                continue; /* it could not be formatted */
-            }
-            volume->state = SHARD_VOLUME_OPENING;
+static void drive_set_command(struct mkv_shard *shard,
+                              const struct mkv_drive_set_command *command) {
+    struct shard_volume *volume = &shard->volumes[command->volume];
+    MKV_ASSERT(volume->volume != NULL);
+    if (command->admin == MKV_ADMIN_OPEN || command->admin == MKV_ADMIN_JOIN) {
+        if (volume->state != SHARD_VOLUME_NEW) {
+            mkv_shard_group_refused(shard->group, shard->index, command->volume);
+            return; /* it could not be formatted */
         }
-        const enum mkv_err error =
-            mkv_pump_admin(shard->pump, command.volume, command.admin, &command.set);
-        if (error != MKV_OK) {
-            mkv_drive_set_run_refused(&shard->set_run, command.volume);
-        }
-        if (error != MKV_OK && volume->state == SHARD_VOLUME_OPENING) {
-            volume_failed(volume, error);
-        }
+        volume->state = SHARD_VOLUME_OPENING;
     }
-    for (uint32_t i = 0; i < shard->volume_count; i++) {
-        const enum mkv_drive_set_route route = mkv_drive_set_run_route(&shard->set_run, i);
-        if (route != shard->volumes[i].route) {
-            shard->volumes[i].route = route;
-            mkv_pump_route(shard->pump, i, front_state(route));
+    const enum mkv_err error =
+        mkv_pump_admin(shard->pump, command->volume, command->admin, &command->set);
+    if (error != MKV_OK && volume->state == SHARD_VOLUME_OPENING) {
+        volume_failed(volume, error);
+    }
+    if (error != MKV_OK) {
+        mkv_shard_group_refused(shard->group, shard->index, command->volume);
+    }
+}
+
+/* Volumes of other shards are never online for the own front: it has no keys of them. */
+static void route_change(struct mkv_shard *shard, uint32_t index, enum mkv_drive_set_route route) {
+    struct shard_volume *volume = &shard->volumes[index];
+    volume->route = route;
+    const bool is_others = volume->volume == NULL && route == MKV_DRIVE_SET_ONLINE;
+    mkv_pump_route(shard->pump, index, front_state(is_others ? MKV_DRIVE_SET_OFFLINE : route));
+}
+
+/* Does what the group says: commands of the drive set as long as the shard serves, or begins to. */
+static void news_advance(struct mkv_shard *shard) {
+    const bool commands = shard->state == MKV_SHARD_OPENING || shard->state == MKV_SHARD_SERVING;
+    struct mkv_shard_news news;
+    while (mkv_shard_group_has_news(shard->group, shard->index) &&
+           mkv_shard_group_next(shard->group, shard->index, commands, &news)) {
+        switch (news.kind) {
+        case MKV_SHARD_NEWS_COMMAND:
+            drive_set_command(shard, &news.command);
+            break;
+        case MKV_SHARD_NEWS_TENANT:
+            mkv_pump_tenant(shard->pump, &news.message, news.name);
+            break;
+        case MKV_SHARD_NEWS_ROUTE:
+            route_change(shard, news.volume, news.route);
+            break;
         }
     }
 }
@@ -202,7 +222,7 @@ static void volumes_checkpoint(struct mkv_shard *shard) {
 
 static bool drives_are_idle(const struct mkv_shard *shard) {
     for (uint32_t i = 0; i < shard->volume_count; i++) {
-        if (mkv_drive_in_flight(shard->volumes[i].drive) > 0) {
+        if (shard->volumes[i].volume != NULL && mkv_drive_in_flight(shard->volumes[i].drive) > 0) {
             return false;
         }
     }
@@ -219,7 +239,7 @@ static void one_round(struct mkv_shard *shard) {
     if (atomic_exchange_explicit(&shard->checkpoint_wanted, false, memory_order_acquire)) {
         volumes_checkpoint(shard);
     }
-    mkv_shard_tenants_advance(shard);
+    news_advance(shard);
     mkv_shard_ask_advance(shard);
     mkv_shard_inspect_advance(shard);
     publish(shard);
@@ -230,24 +250,21 @@ static void open_all(struct mkv_shard *shard) {
     while (volumes_in(shard, SHARD_VOLUME_FORMATTING) > 0) {
         one_round(shard);
     }
-    drive_set_advance(shard);
-    while (!mkv_drive_set_run_opened(&shard->set_run)) {
-        one_round(shard);
-        drive_set_advance(shard);
-    }
+    mkv_shard_group_begin(shard->group);
+    news_advance(shard);
     /* A name that a crash left on some volumes only is on all of them before anyone uses it. */
-    mkv_shard_tenants_advance(shard);
-    while (!mkv_tenant_names_settled(shard->tenants)) {
+    while (!mkv_shard_group_is_open(shard->group)) {
         one_round(shard);
-        drive_set_advance(shard);
     }
+    news_advance(shard); /* routes */
     shard->state = MKV_SHARD_SERVING;
     pthread_mutex_lock(&shard->mutex);
     /* Whoever asks next sees what was opened, not a copy from before. */
     mkv_shard_collect(shard, shard->published);
     shard->published_ns = mkv_clock_monotonic_ns();
     shard->all_opened = true;
-    shard->serving_count = shard->set_run.ready ? volumes_in(shard, SHARD_VOLUME_SERVING) : 0;
+    shard->serving_count =
+        mkv_shard_group_is_ready(shard->group) ? volumes_in(shard, SHARD_VOLUME_SERVING) : 0;
     pthread_cond_broadcast(&shard->changed);
     pthread_mutex_unlock(&shard->mutex);
 }
@@ -255,7 +272,6 @@ static void open_all(struct mkv_shard *shard) {
 static void serve(struct mkv_shard *shard) {
     while (!atomic_load_explicit(&shard->close_wanted, memory_order_acquire)) {
         one_round(shard);
-        drive_set_advance(shard);
     }
 }
 
@@ -296,6 +312,7 @@ void *mkv_shard_thread(void *context) {
     drain(shard);
     close_all(shard);
 
+    mkv_shard_group_end(shard->group);
     bool clean = true;
     for (uint32_t i = 0; i < shard->volume_count; i++) {
         const struct shard_volume *volume = &shard->volumes[i];
@@ -310,7 +327,7 @@ void *mkv_shard_thread(void *context) {
     pthread_mutex_unlock(&shard->mutex);
     /* Here, because only this thread may take files out of the ring. */
     for (uint32_t i = 0; i < shard->volume_count; i++) {
-        if (mkv_drive_in_flight(shard->volumes[i].drive) == 0) {
+        if (shard->volumes[i].volume != NULL && mkv_drive_in_flight(shard->volumes[i].drive) == 0) {
             mkv_drive_close(shard->volumes[i].drive);
             shard->volumes[i].drive = NULL;
         }

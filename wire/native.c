@@ -29,8 +29,12 @@ _Static_assert(MKV_NATIVE_BODY_BYTES_MAX >= MKV_NATIVE_ITEMS_MAX * MKV_NATIVE_RE
 static struct shape shape_of_request(const struct mkv_native_header *header) {
     switch (header->op) {
     case MKV_NATIVE_HELLO:
-        return (struct shape){0, 0, MKV_NATIVE_HELLO_BYTES,
-                              MKV_NATIVE_HELLO_BYTES + MKV_TENANT_STORED_NAME_BYTES_MAX, 0};
+        return (struct shape){0, 0, MKV_NATIVE_HELLO_BYTES + mkv_native_auth_bytes(header),
+                              MKV_NATIVE_HELLO_BYTES + MKV_TENANT_STORED_NAME_BYTES_MAX +
+                                  mkv_native_auth_bytes(header),
+                              0};
+    case MKV_NATIVE_AUTH:
+        return (struct shape){0, 0, MKV_NATIVE_AUTH_BYTES, MKV_NATIVE_AUTH_BYTES, 0};
     case MKV_NATIVE_READY:
         return (struct shape){0, 0, MKV_NATIVE_READY_BYTES, MKV_NATIVE_READY_BYTES, 0};
     case MKV_NATIVE_DATA:
@@ -73,8 +77,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
     }
     switch (header->op) {
     case MKV_NATIVE_HELLO:
-        return (struct shape){0, 0, MKV_NATIVE_HELLO_ANSWER_BYTES, MKV_NATIVE_HELLO_ANSWER_BYTES,
-                              0};
+        return (struct shape){0, 0, MKV_NATIVE_HELLO_ANSWER_BYTES + mkv_native_auth_bytes(header),
+                              MKV_NATIVE_HELLO_ANSWER_BYTES + mkv_native_auth_bytes(header), 0};
     case MKV_NATIVE_STATS:
         return (struct shape){0, 0, 0, MKV_NATIVE_BODY_BYTES_MAX, 0};
     case MKV_NATIVE_LOOKUP:
@@ -82,6 +86,7 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
     case MKV_NATIVE_PING:
+    case MKV_NATIVE_AUTH:
         return (struct shape){0, 0, 0, 0, 0};
     case MKV_NATIVE_PUT:
     case MKV_NATIVE_GET:
@@ -100,11 +105,12 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
 
 static bool has_items(enum mkv_native_op op) {
     return op != MKV_NATIVE_HELLO && op != MKV_NATIVE_READY && op != MKV_NATIVE_DATA &&
-           op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING;
+           op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING && op != MKV_NATIVE_AUTH;
 }
 
 static enum mkv_native_error check_flags(const struct mkv_native_header *header) {
-    const uint32_t known = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE | MKV_NATIVE_FLAG_TRACE;
+    const uint32_t known = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE | MKV_NATIVE_FLAG_TRACE |
+                           MKV_NATIVE_FLAG_AUTH;
     if ((header->flags & ~known) != 0) {
         return MKV_NATIVE_BAD_FLAGS;
     }
@@ -114,6 +120,11 @@ static enum mkv_native_error check_flags(const struct mkv_native_header *header)
     }
     if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0 &&
         (is_answer || (header->op != MKV_NATIVE_PUT && header->op != MKV_NATIVE_COMMIT))) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
+    /* A refusal proves nothing. */
+    if ((header->flags & MKV_NATIVE_FLAG_AUTH) != 0 &&
+        (header->op != MKV_NATIVE_HELLO || header->status != MKV_STATUS_OK)) {
         return MKV_NATIVE_BAD_FLAGS;
     }
     /* READY and DATA end no request; their op stands in an answer only when one is refused. */

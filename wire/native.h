@@ -11,7 +11,8 @@
  *        4     1  version (1)
  *        5     1  op (enum mkv_native_op)
  *        6     2  flags: bit 0 answer (the frame ends its request), bit 1 payload inline (PUT,
- *                 COMMIT), bit 2 trace context at the end of the body (requests with items)
+ *                 COMMIT), bit 2 trace context at the end of the body (requests with items), bit 3
+ *                 authentication block at the end of the body (HELLO and its answer)
  *        8     8  request id: the client's choice, unique among its requests in flight
  *       16     4  tenant (0 = the one that HELLO named); 0 in answers
  *       20     4  item count: descriptors in a request, results in an answer, else 0
@@ -27,6 +28,8 @@
  *   client                                   server
  *     HELLO {client limits}            ->
  *                                      <-      HELLO answer {server limits, ids}
+ *     AUTH {proof}                     ->      (where HELLO named a key: native_auth.h)
+ *                                      <-      AUTH answer
  *     PUT {items: key, length, root}   ->
  *                                      <-      READY {item, offset, bytes}      for each block
  * wanted DATA {item, offset} payload      ->      (in the order of READY)
@@ -75,6 +78,9 @@
 #define MKV_NATIVE_DATA_BYTES 56u  /* body of a DATA frame */
 #define MKV_NATIVE_HELLO_BYTES 64u /* without the tenant's name */
 #define MKV_NATIVE_HELLO_ANSWER_BYTES 96u
+/* Behind a HELLO and its answer with MKV_NATIVE_FLAG_AUTH: native_auth.h. */
+#define MKV_NATIVE_AUTH_BLOCK_BYTES 64u
+#define MKV_NATIVE_AUTH_BYTES 32u /* body of an AUTH */
 
 /* Limits of version 1 that no side may exceed, whatever HELLO says. */
 #define MKV_NATIVE_ITEMS_MAX 256u
@@ -106,13 +112,16 @@ enum mkv_native_op {
     MKV_NATIVE_ALLOCATE = 13,
     MKV_NATIVE_COMMIT = 14,
     MKV_NATIVE_SESSION = 15,
+    MKV_NATIVE_AUTH = 16,
 };
-#define MKV_NATIVE_OP_LAST MKV_NATIVE_SESSION
+#define MKV_NATIVE_OP_LAST MKV_NATIVE_AUTH
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
 #define MKV_NATIVE_FLAG_INLINE 0x2u
 /* Only on connections that MKV_NATIVE_FEATURE_TRACE was granted on. */
 #define MKV_NATIVE_FLAG_TRACE 0x4u
+/* Of HELLO, which then proves by AUTH who sent it, and of its answer. */
+#define MKV_NATIVE_FLAG_AUTH 0x8u
 
 /* Features: bits of HELLO, which wants them, and of its answer, which grants them. */
 #define MKV_NATIVE_FEATURE_TRACE 0x1ull
@@ -242,8 +251,9 @@ enum mkv_native_error {
     MKV_NATIVE_BAD_TENANT,  /* a tenant's name is too long, or has characters that none has */
     MKV_NATIVE_BAD_SESSION, /* id 0 in a SESSION, or a tier, action or reason that there is not */
     MKV_NATIVE_BAD_TRACE,   /* an id of a trace context is 0 */
+    MKV_NATIVE_BAD_KEY_ID,  /* it is empty, or has characters that none has */
 };
-#define MKV_NATIVE_ERROR_COUNT 19u
+#define MKV_NATIVE_ERROR_COUNT 20u
 const char *mkv_native_error_text(enum mkv_native_error error);
 const char *mkv_native_op_name(enum mkv_native_op op); /* "put", "get", … */
 const char *mkv_status_name(enum mkv_status status);   /* "ok", "not_found", … */
@@ -268,6 +278,11 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
 /* Bytes of trace context at the end of a request's body: 0 or MKV_NATIVE_TRACE_BYTES. */
 static inline uint32_t mkv_native_trace_bytes(const struct mkv_native_header *header) {
     return (header->flags & MKV_NATIVE_FLAG_TRACE) != 0 ? MKV_NATIVE_TRACE_BYTES : 0;
+}
+/* Bytes of the authentication block at the end of a HELLO's body: 0 or
+ * MKV_NATIVE_AUTH_BLOCK_BYTES. The tenant's name ends before it. */
+static inline uint32_t mkv_native_auth_bytes(const struct mkv_native_header *header) {
+    return (header->flags & MKV_NATIVE_FLAG_AUTH) != 0 ? MKV_NATIVE_AUTH_BLOCK_BYTES : 0;
 }
 void mkv_native_trace_encode(const struct mkv_trace_context *trace, uint8_t *bytes);
 enum mkv_native_error mkv_native_trace_decode(const uint8_t *bytes,

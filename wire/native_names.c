@@ -15,7 +15,7 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
     case MKV_NATIVE_BAD_CHECKSUM:
         return "the checksum of the header is wrong: the bytes were damaged on their way";
     case MKV_NATIVE_BAD_OP:
-        return "the op of the header is unknown: version 1 has ops 1 to 15";
+        return "the op of the header is unknown: version 1 has ops 1 to 16";
     case MKV_NATIVE_BAD_FLAGS:
         return "the flags of the header are not what the op takes";
     case MKV_NATIVE_BAD_ITEM_COUNT:
@@ -42,6 +42,8 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
         return "a session is not 0, and has a tier, an action or a reason that there is";
     case MKV_NATIVE_BAD_TRACE:
         return "the trace id or the span id of a trace context is 0";
+    case MKV_NATIVE_BAD_KEY_ID:
+        return "a key id has 1 to 32 characters of A-Z a-z 0-9 . _ -";
     case MKV_NATIVE_BAD_SECONDS:
         return "a PIN says 0 seconds: it ends by itself, after 1 or more";
     }
@@ -76,6 +78,8 @@ const char *mkv_native_op_name(enum mkv_native_op op) {
         return "commit";
     case MKV_NATIVE_SESSION:
         return "session";
+    case MKV_NATIVE_AUTH:
+        return "auth";
     case MKV_NATIVE_STATS:
         return "stats";
     case MKV_NATIVE_PING:

@@ -23,7 +23,7 @@ TIMEOUT_MS = 60000
 class Options(ctypes.Structure):
     _fields_ = [("servers", ctypes.c_char_p), ("timeout_ms", ctypes.c_uint32),
                 ("connect_timeout_ms", ctypes.c_uint32), ("client_name", ctypes.c_char_p),
-                ("tenant", ctypes.c_char_p)]
+                ("tenant", ctypes.c_char_p), ("connections", ctypes.c_uint32)]
 
 
 class Key(ctypes.Structure):

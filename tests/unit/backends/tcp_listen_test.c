@@ -103,11 +103,35 @@ static void test_tcp_listen__no_address__is_a_configuration_error(void **state) 
                                     "--listen");
 }
 
+static void test_tcp_listen__shared__by_those_who_say_so_and_not_by_others(void **state) {
+    (void)state;
+    struct mkv_backend_error error;
+    struct mkv_tcp_listen_options options = {
+        .host = "127.0.0.1", .backlog = 8, .option = "--listen", .share = MKV_TCP_SHARED_FIRST};
+    int fds[2];
+    int other = -1;
+    uint16_t ports[2];
+    uint16_t port = 0;
+    assert_true(mkv_tcp_listen(&options, &fds[0], &ports[0], &error));
+    options.share = MKV_TCP_SHARED_NEXT;
+    options.port = ports[0];
+    assert_true(mkv_tcp_listen(&options, &fds[1], &ports[1], &error));
+    assert_int_equal(ports[0], ports[1]);
+    /* Another first one is another process: it is told, though the kernel would let it in. */
+    options.share = MKV_TCP_SHARED_FIRST;
+    assert_false(mkv_tcp_listen(&options, &other, &port, &error));
+    assert_non_null(strstr(error.text, "is in use by "));
+    assert_int_equal(other, -1);
+    close(fds[0]);
+    close(fds[1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tcp_listen__free_port__listens),
         cmocka_unit_test(test_tcp_listen__port_in_use__names_who_holds_it),
         cmocka_unit_test(test_tcp_listen__port_in_use_on_ipv6__names_who_holds_it),
+        cmocka_unit_test(test_tcp_listen__shared__by_those_who_say_so_and_not_by_others),
         cmocka_unit_test(test_tcp_listen__address_of_no_interface__is_a_configuration_error),
         cmocka_unit_test(test_tcp_listen__no_address__is_a_configuration_error),
     };

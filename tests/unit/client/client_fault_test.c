@@ -313,10 +313,12 @@ static void test_client_open__address_is_wrong__is_named(void **state) {
     static const struct {
         const char *servers, *part;
     } cases[] = {
-        {"a:1,b:2", "exactly one"},   {"a:1 b:2", "exactly one"}, {"localhost", "no port"},
-        {"localhost:", "port"},       {"localhost:0", "port"},    {"localhost:65536", "port"},
-        {"localhost:99x", "port"},    {":9900", "host"},          {"::1:9900", "brackets"},
-        {"[::1:9900", "bracket"},     {"[::1]", "no port"},       {"[]:9900", "host"},
+        {"a:1,a:1", "twice"},         {"a:1 b:2", "commas"},   {"localhost", "no port"},
+        {"a:1,", "no port"},          {"a:1,,b:2", "no port"}, {"a:1,b:0", "'b:0'"},
+        {"a:1*0", "weight"},          {"a:1*257", "weight"},   {"a:1*", "weight"},
+        {"localhost:", "port"},       {"localhost:0", "port"}, {"localhost:65536", "port"},
+        {"localhost:99x", "port"},    {":9900", "host"},       {"::1:9900", "brackets"},
+        {"[::1:9900", "bracket"},     {"[::1]", "no port"},    {"[]:9900", "host"},
         {"ho\tst:9900", "character"},
     };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
@@ -336,7 +338,7 @@ static void test_client_open__environment_names_the_server__is_used(void **state
     struct memkv_error error;
     setenv("MEMKV_SERVERS", server->address, 1);
     assert_int_equal(memkv_open(NULL, &client, &error), MEMKV_OK);
-    setenv("MEMKV_SERVERS", "a:1,b:1", 1);
+    setenv("MEMKV_SERVERS", "a:1,b:x", 1);
     struct memkv_client *none = NULL;
     assert_int_equal(memkv_open(NULL, &none, &error), MEMKV_INVALID);
     test_expect_text(&error, "MEMKV_SERVERS");

@@ -1,0 +1,558 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes of the server to frames, and frames to what they mean for their request.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/engine.h"
+#include "core/hash.h"
+
+/* The most that one receive of a payload asks for, so that it is hashed while it is in the cache.
+ */
+#define RECEIVE_BYTES_MAX (1024u * 1024u)
+
+static void fail_protocol(struct mkv_connection *connection, const char *what) {
+    mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                        "server %s broke the protocol: %s; this is a bug, please report it",
+                        connection->remote->address.text, what);
+}
+
+static bool is_open(const struct mkv_connection *connection) {
+    return connection->state >= MKV_CONNECTION_GREETING;
+}
+
+static struct mkv_request *request_find(struct mkv_connection *connection, uint64_t id) {
+    struct mkv_request *request;
+    TAILQ_FOREACH(request, &connection->requests, link) {
+        if (!request->is_answered && request->id == id) {
+            return request;
+        }
+    }
+    return NULL;
+}
+
+/* ---- READY ---------------------------------------------------------------------------------- */
+
+static void take_ready(struct mkv_connection *connection, struct mkv_request *request,
+                       const struct mkv_native_ready *ready) {
+    const bool moves =
+        request != NULL && (request->op == MKV_NATIVE_PUT || request->op == MKV_NATIVE_COMMIT);
+    if (!moves || request->is_inline || !request->is_sent || ready->item >= request->part_count) {
+        fail_protocol(connection, "READY for what was not put");
+        return;
+    }
+    if (request->share == NULL) {
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                            "the connection to server %s was closed: it asked for a value whose "
+                            "call is over",
+                            connection->remote->address.text);
+        return;
+    }
+    const struct mkv_call *call = request->share->call;
+    const struct memkv_item *item = &call->items[request->parts[ready->item].item];
+    if (ready->offset > item->data_bytes || ready->bytes > item->data_bytes - ready->offset ||
+        ready->bytes > connection->remote->limits.block_bytes_max) {
+        fail_protocol(connection, "READY outside of the value");
+        return;
+    }
+    if (request->ready_count >= MKV_REQUEST_READY_MAX) {
+        fail_protocol(connection, "too many READY at a time");
+        return;
+    }
+    if (connection->is_send_broken) {
+        return;
+    }
+    struct mkv_send *send = mkv_send_new(request);
+    if (send == NULL) {
+        mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for what a server asks for");
+        return;
+    }
+    request->ready_count++;
+    send->payload_offset = ready->offset;
+    send->payload_bytes = ready->bytes;
+    if (call->source == NULL || item->data != NULL) {
+        send->payload = (const uint8_t *)item->data + ready->offset;
+    }
+    const struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
+                                             .request_id = request->id,
+                                             .body_bytes = MKV_NATIVE_DATA_BYTES,
+                                             .payload_bytes = ready->bytes};
+    const struct mkv_native_data data = {.item = ready->item,
+                                         .offset = ready->offset,
+                                         .length = item->data_bytes,
+                                         .bytes = ready->bytes};
+    mkv_native_header_encode(&header, send->data_head);
+    mkv_native_data_encode(&data, send->data_head + MKV_NATIVE_HEADER_BYTES);
+    send->head = send->data_head;
+    send->head_bytes = sizeof send->data_head;
+    mkv_connection_append(connection, send);
+}
+
+/* ---- DATA ----------------------------------------------------------------------------------- */
+
+/* Hashes the chunks that have come whole. */
+static void data_hash(struct mkv_receive *receive) {
+    const uint32_t chunk_bytes = mkv_chunk_bytes((uint32_t)receive->data.length);
+    for (;;) {
+        const uint64_t begin = (uint64_t)receive->sum_count * chunk_bytes;
+        const uint64_t end = mkv_min_u64(begin + chunk_bytes, receive->data.length);
+        if (begin >= receive->data.length || end > receive->done_bytes) {
+            return;
+        }
+        receive->sums[receive->sum_count++] =
+            mkv_hash_64(receive->target + begin, (size_t)(end - begin));
+    }
+}
+
+static void data_done(struct mkv_connection *connection) {
+    struct mkv_receive *receive = &connection->receive;
+    receive->state = MKV_RECEIVING_HEADER;
+    if (receive->request == NULL) {
+        return;
+    }
+    struct mkv_call *call = receive->request->share->call;
+    struct mkv_part *part = receive->part;
+    part->received_bytes += receive->data.bytes;
+    if (receive->is_whole) {
+        const struct mkv_root root =
+            mkv_root_of_sums((uint32_t)receive->data.length, receive->sums);
+        part->is_corrupt = !mkv_root_equal(root, receive->data.root);
+    }
+    if (call->target != NULL && !part->is_corrupt &&
+        !mkv_call_target(call, receive->data.offset, receive->data.length,
+                         (size_t)receive->data.bytes)) {
+        mkv_connection_fail(connection, MEMKV_CALLBACK, "the value was not taken whole");
+    }
+}
+
+static void data_moved(struct mkv_connection *connection, uint64_t byte_count) {
+    struct mkv_receive *receive = &connection->receive;
+    receive->done_bytes += byte_count;
+    if (receive->is_whole && receive->target != NULL) {
+        data_hash(receive);
+    }
+    if (receive->done_bytes == receive->data.bytes) {
+        data_done(connection);
+    }
+}
+
+/* Of a request whose call is over: passed over. */
+static void drop_data(struct mkv_receive *receive) {
+    receive->request = NULL;
+    receive->part = NULL;
+    receive->target = NULL;
+    receive->done_bytes = 0;
+    receive->is_whole = false;
+    receive->state = receive->data.bytes > 0 ? MKV_RECEIVING_PAYLOAD : MKV_RECEIVING_HEADER;
+}
+
+static void take_data(struct mkv_connection *connection, struct mkv_request *request) {
+    struct mkv_receive *receive = &connection->receive;
+    const struct mkv_native_data *data = &receive->data;
+    if (request == NULL || request->op != MKV_NATIVE_GET || data->item >= request->part_count) {
+        fail_protocol(connection, "DATA for what was not asked for");
+        return;
+    }
+    if (data->bytes != receive->header.payload_bytes) {
+        fail_protocol(connection, "DATA whose bytes are not its payload");
+        return;
+    }
+    if (request->share == NULL) {
+        drop_data(receive);
+        return;
+    }
+    struct mkv_part *part = &request->parts[data->item];
+    struct mkv_call *call = request->share->call;
+    const struct memkv_item *item = &call->items[part->item];
+    if (data->bytes == 0) {
+        return; /* of a range that has no bytes */
+    }
+    const uint64_t ask_bytes = part->ask_bytes > 0 ? part->ask_bytes : MKV_NATIVE_VALUE_BYTES_MAX;
+    if (data->offset != item->offset + part->received_bytes ||
+        data->bytes > ask_bytes - part->received_bytes) {
+        fail_protocol(connection, "DATA out of order, or outside of the range asked for");
+        return;
+    }
+    if (part->received_bytes > 0 && data->length != part->value_bytes) {
+        fail_protocol(connection, "DATA of one value that changes its length");
+        return;
+    }
+    part->value_bytes = data->length;
+    receive->request = request;
+    receive->part = part;
+    receive->target = NULL;
+    if (call->target != NULL) {
+        if (!mkv_call_stage_reserve(call, (size_t)data->bytes)) {
+            mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a block of %llu bytes",
+                                (unsigned long long)data->bytes);
+            return;
+        }
+        receive->target = call->stage;
+    } else if (item->capacity > 0) {
+        MKV_ASSERT(part->received_bytes + data->bytes <= item->capacity);
+        receive->target = (uint8_t *)item->buffer + part->received_bytes;
+    }
+    receive->done_bytes = 0;
+    receive->sum_count = 0;
+    receive->is_whole = receive->target != NULL && data->offset == 0 && data->bytes == data->length;
+    receive->state = MKV_RECEIVING_PAYLOAD;
+}
+
+/* ---- answers -------------------------------------------------------------------------------- */
+
+/* What a GET that was answered OK comes to; false: the connection was given up. */
+static bool finish_get(struct mkv_connection *connection, struct mkv_call *call,
+                       struct mkv_part *part, const struct mkv_native_result *result,
+                       enum memkv_status *status) {
+    struct memkv_item *item = &call->items[part->item];
+    if (part->received_bytes > 0 && result->length != part->value_bytes) {
+        fail_protocol(connection, "a GET answer with another length than its DATA");
+        return false;
+    }
+    const uint64_t behind_bytes = result->length > item->offset ? result->length - item->offset : 0;
+    const uint64_t wanted_bytes =
+        item->length > 0 ? mkv_min_u64(item->length, behind_bytes) : behind_bytes;
+    const uint64_t expected_bytes =
+        part->ask_bytes > 0 ? mkv_min_u64(part->ask_bytes, behind_bytes) : behind_bytes;
+    if (part->received_bytes != expected_bytes) {
+        fail_protocol(connection, "a GET answer before all of its DATA");
+        return false;
+    }
+    item->byte_count = wanted_bytes;
+    item->value_bytes = result->length;
+    if (part->is_corrupt) {
+        *status = MEMKV_CORRUPT;
+        item->byte_count = 0;
+        mkv_call_note(call, part->item,
+                      "the %llu bytes that came do not have the root of what was put; they were "
+                      "discarded: check the network and memory of both machines",
+                      (unsigned long long)result->length);
+    } else if (call->target == NULL && wanted_bytes > item->capacity) {
+        *status = MEMKV_TOO_SMALL;
+    } else if (call->target != NULL && result->length == 0 && !mkv_call_target(call, 0, 0, 0)) {
+        mkv_connection_fail(connection, MEMKV_CALLBACK, "the value was not taken whole");
+        return false;
+    }
+    return true;
+}
+
+/* False: the connection was given up. */
+static bool finish_part(struct mkv_connection *connection, struct mkv_request *request,
+                        struct mkv_part *part, const struct mkv_native_result *result) {
+    struct mkv_call *call = request->share->call;
+    struct memkv_item *item = &call->items[part->item];
+    enum memkv_status status = (enum memkv_status)result->status;
+    if (result->status == MKV_STATUS_OK && request->op == MKV_NATIVE_GET &&
+        !finish_get(connection, call, part, result, &status)) {
+        return false;
+    }
+    item->miss = (enum memkv_miss)result->miss;
+    item->leased = result->leased > 0;
+    if (request->op == MKV_NATIVE_ALLOCATE && result->status == MKV_STATUS_OK &&
+        result->length > 0) {
+        item->reservation = (uint64_t)connection->serial << MKV_RESERVATION_BITS | result->length;
+    } else if (result->status == MKV_STATUS_OK && request->op == MKV_NATIVE_EXISTS) {
+        item->value_bytes = result->length;
+    }
+    mkv_call_part_done(call, part, status);
+    return true;
+}
+
+/* The first of the request's keys that is missing ends the prefix of the call. */
+static void finish_lookup(struct mkv_request *request, const struct mkv_native_result *result) {
+    struct mkv_call *call = request->share->call;
+    if (call->single_status == MEMKV_OK) {
+        call->single_status = (enum memkv_status)result->status;
+    }
+    if (result->length < request->part_count) {
+        call->lookup_gap =
+            mkv_min_u64(call->lookup_gap, request->parts[(uint32_t)result->length].item);
+    }
+    for (uint32_t index = 0; index < request->part_count; index++) {
+        request->parts[index].is_done = true;
+    }
+}
+
+/* False: the connection was given up. */
+static bool take_results(struct mkv_connection *connection, struct mkv_request *request) {
+    const bool is_lookup = request->op == MKV_NATIVE_LOOKUP;
+    const uint32_t expected = is_lookup ? 1 : request->part_count;
+    if (connection->receive.header.item_count != expected) {
+        fail_protocol(connection, "an answer with another number of results than items");
+        return false;
+    }
+    for (uint32_t index = 0; index < expected && request->share != NULL; index++) {
+        struct mkv_native_result result;
+        const enum mkv_native_error problem = mkv_native_result_decode(
+            connection->body + (size_t)index * MKV_NATIVE_RESULT_BYTES, &result);
+        if (problem != MKV_NATIVE_OK) {
+            fail_protocol(connection, mkv_native_error_text(problem));
+            return false;
+        }
+        if (is_lookup && result.length > request->part_count) {
+            fail_protocol(connection, "a LOOKUP answer that counts more keys than there were");
+            return false;
+        }
+        if (is_lookup) {
+            finish_lookup(request, &result);
+        } else if (!finish_part(connection, request, &request->parts[index], &result)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The server refused a request whole, or what it could not read as one. False: the latter. */
+static bool take_refusal(struct mkv_connection *connection, struct mkv_request *request) {
+    const struct mkv_native_header *header = &connection->receive.header;
+    char text[MKV_NATIVE_TEXT_BYTES_MAX + 1u];
+    mkv_client_text_copy(connection->body, header->body_bytes, text, sizeof text);
+    if (request == NULL || request->op != header->op) {
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE, "server %s ends the connection (%s): %s",
+                            connection->remote->address.text, mkv_status_name(header->status),
+                            text);
+        return false;
+    }
+    if (request->share == NULL) {
+        return true;
+    }
+    struct mkv_call *call = request->share->call;
+    const enum memkv_status status = (enum memkv_status)header->status;
+    if (call->single != 0) {
+        call->single_status = call->single_status == MEMKV_OK ? status : call->single_status;
+        mkv_call_note(call, 0, "%s", text);
+        return true;
+    }
+    for (uint32_t index = 0; index < request->part_count; index++) {
+        struct mkv_part *part = &request->parts[index];
+        mkv_call_note(call, part->item, "%s",
+                      text[0] != '\0' ? text : mkv_client_status_text(status));
+        mkv_call_part_done(call, part, status);
+    }
+    return true;
+}
+
+/* STATS and PING. False: the connection was given up. */
+static bool take_single(struct mkv_connection *connection, struct mkv_request *request) {
+    if (request->share == NULL || request->op == MKV_NATIVE_PING) {
+        return true;
+    }
+    struct mkv_call *call = request->share->call;
+    call->text_bytes = connection->receive.header.body_bytes;
+    call->text = malloc(call->text_bytes + 1u);
+    if (call->text == NULL) {
+        mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a text of %u bytes",
+                            call->text_bytes);
+        return false;
+    }
+    memcpy(call->text, connection->body, call->text_bytes);
+    return true;
+}
+
+static void take_answer(struct mkv_connection *connection, struct mkv_request *request) {
+    const struct mkv_native_header *header = &connection->receive.header;
+    bool is_going_on = true;
+    if (header->status != MKV_STATUS_OK) {
+        is_going_on = take_refusal(connection, request);
+    } else if (request == NULL || request->op != header->op) {
+        fail_protocol(connection, "an answer to what was not asked");
+        return;
+    } else if (header->op == MKV_NATIVE_STATS || header->op == MKV_NATIVE_PING) {
+        is_going_on = take_single(connection, request);
+    } else {
+        is_going_on = take_results(connection, request);
+    }
+    if (is_going_on) {
+        request->is_answered = true;
+        mkv_request_release(request);
+    }
+}
+
+/* ---- frames --------------------------------------------------------------------------------- */
+
+static void take_greeting(struct mkv_connection *connection) {
+    struct mkv_greeting *greeting = &connection->greeting;
+    switch (mkv_greeting_frame(greeting, &connection->receive.header, connection->body)) {
+    case MKV_GREETING_DONE:
+        mkv_connection_ready(connection);
+        break;
+    case MKV_GREETING_SEND:
+        mkv_connection_greet(connection);
+        break;
+    case MKV_GREETING_FAILED:
+        mkv_connection_fail(connection, greeting->failure.status, "%s", greeting->failure.text);
+        break;
+    }
+}
+
+/* Header and body are there. */
+static void take_frame(struct mkv_connection *connection) {
+    struct mkv_receive *receive = &connection->receive;
+    const uint8_t *body = connection->body;
+    receive->state = MKV_RECEIVING_HEADER;
+    if (connection->state == MKV_CONNECTION_GREETING) {
+        take_greeting(connection);
+        return;
+    }
+    struct mkv_request *request = request_find(connection, receive->header.request_id);
+    if ((receive->header.flags & MKV_NATIVE_FLAG_ANSWER) != 0) {
+        take_answer(connection, request);
+        return;
+    }
+    enum mkv_native_error problem = MKV_NATIVE_BAD_OP; /* a request, which no server sends */
+    if (receive->header.op == MKV_NATIVE_READY) {
+        struct mkv_native_ready ready;
+        problem = mkv_native_ready_decode(body, &ready);
+        if (problem == MKV_NATIVE_OK) {
+            take_ready(connection, request, &ready);
+            return;
+        }
+    } else if (receive->header.op == MKV_NATIVE_DATA) {
+        problem = mkv_native_data_decode(body, &receive->data);
+        if (problem == MKV_NATIVE_OK) {
+            take_data(connection, request);
+            return;
+        }
+    }
+    fail_protocol(connection, mkv_native_error_text(problem));
+}
+
+static void fail_header(struct mkv_connection *connection, enum mkv_native_error problem) {
+    if (connection->state == MKV_CONNECTION_GREETING) {
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                            "server %s: what came is no answer to the greeting: %s; is this the "
+                            "port of memkv's native listener?",
+                            connection->remote->address.text, mkv_native_error_text(problem));
+    } else {
+        fail_protocol(connection, mkv_native_error_text(problem));
+    }
+}
+
+/* Takes what it can of the bytes in `input`. False: it needs more of them. */
+static bool take_input(struct mkv_connection *connection) {
+    struct mkv_receive *receive = &connection->receive;
+    const uint8_t *bytes = connection->input + connection->input_begin;
+    const size_t byte_count = connection->input_end - connection->input_begin;
+    size_t step_bytes = 0;
+    switch (receive->state) {
+    case MKV_RECEIVING_HEADER:
+        if (byte_count < MKV_NATIVE_HEADER_BYTES) {
+            return false;
+        }
+        connection->input_begin += MKV_NATIVE_HEADER_BYTES;
+        const enum mkv_native_error problem = mkv_native_header_decode(bytes, &receive->header);
+        if (problem != MKV_NATIVE_OK) {
+            fail_header(connection, problem);
+            return true;
+        }
+        receive->state = MKV_RECEIVING_BODY;
+        receive->body_done_bytes = 0;
+        break;
+    case MKV_RECEIVING_BODY:
+        step_bytes =
+            (size_t)mkv_min_u64(byte_count, receive->header.body_bytes - receive->body_done_bytes);
+        memcpy(connection->body + receive->body_done_bytes, bytes, step_bytes);
+        receive->body_done_bytes += (uint32_t)step_bytes;
+        connection->input_begin += step_bytes;
+        break;
+    case MKV_RECEIVING_PAYLOAD:
+        if (byte_count == 0) {
+            return false;
+        }
+        step_bytes = (size_t)mkv_min_u64(byte_count, receive->data.bytes - receive->done_bytes);
+        if (receive->target != NULL) {
+            memcpy(receive->target + receive->done_bytes, bytes, step_bytes);
+        }
+        connection->input_begin += step_bytes;
+        data_moved(connection, step_bytes);
+        return true;
+    }
+    if (receive->body_done_bytes < receive->header.body_bytes) {
+        return connection->input_begin < connection->input_end;
+    }
+    take_frame(connection);
+    return true;
+}
+
+/* Moves what is left in `input` to its begin, so that there is room for a header behind it. */
+static void input_compact(struct mkv_connection *connection) {
+    const size_t byte_count = connection->input_end - connection->input_begin;
+    memmove(connection->input, connection->input + connection->input_begin, byte_count);
+    connection->input_begin = 0;
+    connection->input_end = byte_count;
+}
+
+/* Where the next bytes go: straight into the payload's place where there is one, else, and behind
+ * it, into `input`. Returns how many go straight. */
+static size_t places(struct mkv_connection *connection, struct iovec *iovecs, size_t *iovec_count) {
+    const struct mkv_receive *receive = &connection->receive;
+    size_t direct_bytes = 0;
+    bool has_room_behind = true;
+    *iovec_count = 0;
+    input_compact(connection);
+    MKV_ASSERT(connection->input_end < sizeof connection->input);
+    if (receive->state == MKV_RECEIVING_PAYLOAD && receive->target != NULL) {
+        MKV_ASSERT(connection->input_end == 0);
+        const uint64_t left_bytes = receive->data.bytes - receive->done_bytes;
+        direct_bytes = (size_t)mkv_min_u64(left_bytes, RECEIVE_BYTES_MAX);
+        has_room_behind = direct_bytes == left_bytes;
+        iovecs[(*iovec_count)++] = (struct iovec){.iov_base = receive->target + receive->done_bytes,
+                                                  .iov_len = direct_bytes};
+    }
+    if (has_room_behind) {
+        iovecs[(*iovec_count)++] =
+            (struct iovec){.iov_base = connection->input + connection->input_end,
+                           .iov_len = sizeof connection->input - connection->input_end};
+    }
+    return direct_bytes;
+}
+
+static void fail_stream(struct mkv_connection *connection, bool is_end) {
+    const char *server = connection->remote->address.text;
+    const char *problem = connection->transport->problem;
+    if (connection->state == MKV_CONNECTION_GREETING) {
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
+                            "server %s does not answer the greeting: %s; is it stopping, or is "
+                            "this not the port of memkv's native listener?",
+                            server, is_end ? "it closed the connection" : problem);
+    } else if (is_end) {
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE, "server %s closed the connection",
+                            server);
+    } else {
+        mkv_connection_fail(connection, MEMKV_UNAVAILABLE, "the connection to server %s broke: %s",
+                            server, problem);
+    }
+}
+
+enum mkv_progress mkv_connection_receive_some(struct mkv_connection *connection) {
+    struct mkv_transport *transport = connection->transport;
+    struct iovec iovecs[2];
+    size_t iovec_count = 0;
+    if (!connection->is_readable) {
+        return MKV_PROGRESS_BLOCKED;
+    }
+    const size_t direct_bytes = places(connection, iovecs, &iovec_count);
+    size_t count = 0;
+    switch (transport->ops->receive(transport, iovecs, iovec_count, &count)) {
+    case MKV_TRANSPORT_MOVED:
+        break;
+    case MKV_TRANSPORT_BLOCKED:
+        mkv_connection_blocked(connection, transport->receive_events);
+        return MKV_PROGRESS_BLOCKED;
+    case MKV_TRANSPORT_BROKEN:
+        fail_stream(connection, false);
+        return MKV_PROGRESS_MOVED;
+    case MKV_TRANSPORT_ENDED:
+        fail_stream(connection, true);
+        return MKV_PROGRESS_MOVED;
+    }
+    const size_t moved_bytes = mkv_min_u64(count, direct_bytes);
+    connection->input_end += count - moved_bytes;
+    if (moved_bytes > 0) {
+        data_moved(connection, moved_bytes);
+    }
+    while (is_open(connection) && take_input(connection)) {
+    }
+    return MKV_PROGRESS_MOVED;
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What carries out the calls of a client: many at a time, over many connections, to many servers,
+ * on the thread that calls and on no other.
+ *
+ *   call ──share──▶ server ──request──▶ connection ──frames──▶ transport
+ *     │      (its items     (groups of items              ▲        │
+ *     │       of one         of one op, while             └ READY ─┤
+ *     │       server)        the connection has room)              │
+ *     └◀──────────────────── answers, DATA ────────────────────────┘
+ *
+ * A call's items go to the servers that own their keys: the items of one server are a share, which
+ * waits in the server's queue, and of which requests are made as connections have room for them.
+ * Shares of several calls take turns. A connection goes through these states:
+ *
+ *   CLOSED ──▶ RESOLVING ──▶ CONNECTING ──▶ GREETING ──▶ READY
+ *     ▲            │             │ (next address)│         │
+ *     └────────────┴─────────────┴───────────────┴─────────┘
+ *
+ * A server that could not be reached is let alone for a while (remote.c), and what goes to it
+ * meanwhile fails at once.
+ *
+ * Invariants
+ *  I1  An item gets its status once: from an answer, or from the end of its connection or call.
+ *  I2  Until a call is done, payloads are received into and sent from the caller's memory; when it
+ *      is done nothing refers to that any more. What a call's deadline cuts off is either dropped
+ *      as it comes, or its connection is closed.
+ *  I3  What a server sends is checked before it is used: no READY or DATA reaches outside of the
+ *      range that its item asked for, and DATA of one item comes in order and without gaps.
+ *  I4  Nothing waits but mkv_engine_run, and that no longer than it was told.
+ *
+ * Not responsible for: what the public calls take (memkv.c), how bytes move (transport.h).
+ */
+#ifndef MKV_CLIENT_ENGINE_H
+#define MKV_CLIENT_ENGINE_H
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "client/address.h"
+#include "client/greeting.h"
+#include "client/memkv.h"
+#include "client/resolver.h"
+#include "client/transport.h"
+#include "core/base.h"
+#include "core/placement.h"
+#include "wire/native.h"
+
+/* What one receive of headers asks for: small, because what it holds of a payload is copied. */
+#define MKV_CLIENT_INPUT_BYTES (16u * 1024u)
+#define MKV_CLIENT_TIMEOUT_MS 30000u
+#define MKV_CLIENT_CONNECT_TIMEOUT_MS 5000u
+#define MKV_CLIENT_CONNECTIONS_MAX 64u
+/* Calls in flight and not yet collected. */
+#define MKV_CLIENT_CALLS_MAX 65536u
+
+/* Requests of one connection in flight, if the server allows as many ... */
+#define MKV_CONNECTION_REQUESTS_MAX 64u
+/* ... and of one call at one server, so that others come in between. */
+#define MKV_SHARE_REQUESTS_MAX 16u
+/* Items of a request that moves payloads by READY and DATA: few, so that the requests of a batch
+ * are answered, and their deadlines begin, one after the other. */
+#define MKV_REQUEST_TRANSFER_ITEMS_MAX 8u
+/* READY that one request may have outstanding: pieces of one large value; see docs/protocol.md. */
+#define MKV_REQUEST_READY_MAX 16u
+_Static_assert(MKV_REQUEST_READY_MAX >= MKV_REQUEST_TRANSFER_ITEMS_MAX, "one READY an item");
+/* What a value that is not in memory is read in. */
+#define MKV_CALL_STAGE_BYTES (1024u * 1024u)
+
+enum mkv_progress {
+    MKV_PROGRESS_MOVED = 1,
+    MKV_PROGRESS_BLOCKED, /* by the transport, or there is nothing to do */
+};
+
+struct mkv_call;
+struct mkv_connection;
+struct mkv_remote;
+struct mkv_request;
+struct mkv_share;
+
+/* In a COMMIT's reservation: what its server calls it, and above that which connection made it. */
+#define MKV_RESERVATION_BITS 41u
+#define MKV_RESERVATION_NAME_MASK ((1ull << MKV_RESERVATION_BITS) - 1u)
+#define MKV_RESERVATION_SERIAL_MAX ((1u << (64u - MKV_RESERVATION_BITS)) - 1u)
+_Static_assert(MKV_NATIVE_RESERVATION_MAX < 1ull << MKV_RESERVATION_BITS, "servers' names fit");
+
+/* ---- calls ---------------------------------------------------------------------------------- */
+
+/* What an item asks of one server: all items but those of a session have one part. */
+struct mkv_part {
+    uint32_t item;
+    uint32_t group;          /* parts of one group may share a request (request.c) */
+    uint32_t serial;         /* COMMIT: the connection that its reservation is of */
+    bool is_done;            /* it has its status */
+    bool is_started;         /* bytes of its request may have reached the server */
+    bool is_corrupt;         /* GET: what came is not what its root names */
+    uint64_t ask_bytes;      /* GET: the length in its request; 0: all behind offset */
+    uint64_t received_bytes; /* GET */
+    uint64_t value_bytes;    /* GET: of the whole value, from its first DATA */
+};
+
+struct mkv_share {
+    TAILQ_ENTRY(mkv_share) link; /* in its server's queue */
+    struct mkv_call *call;
+    struct mkv_remote *remote;
+    struct mkv_part *parts;
+    uint32_t part_count;
+    uint32_t part_next;      /* the first that has no request yet */
+    uint32_t requests_used;  /* in flight */
+    uint32_t limits_version; /* of the limits that the parts are grouped by; 0: not yet */
+    bool is_queued;
+    bool is_single_made; /* a call of `single` without items has had its request */
+};
+TAILQ_HEAD(mkv_share_list, mkv_share);
+
+struct mkv_call {
+    TAILQ_ENTRY(mkv_call) link; /* running: by deadline; done: in the order of completion */
+    struct memkv_client *client;
+    uint64_t begin_ns;
+    uint64_t deadline_ns;
+    uint32_t timeout_ms;
+    bool is_async; /* it goes to the list of completions */
+    bool is_running;
+    uint64_t cookie;
+    bool has_trace;
+    struct mkv_trace_context trace;
+
+    struct memkv_item *items;
+    uint32_t item_count;
+    /* LOOKUP of the items (op EXISTS); STATS, PING; 0: items. */
+    enum mkv_native_op single;
+    enum memkv_status single_status;
+    uint64_t lookup_gap; /* LOOKUP: index of the first key that is missing; item_count: none is */
+    uint8_t *text;       /* STATS */
+    uint32_t text_bytes;
+
+    uint32_t share_count;
+    uint32_t shares_open;   /* that have more requests to make */
+    uint32_t requests_used; /* in flight */
+    struct mkv_share *shares;
+
+    /* One item whose value is not in memory. */
+    memkv_read_fn source;
+    memkv_write_fn target;
+    void *context;
+    uint8_t *stage; /* source: MKV_CALL_STAGE_BYTES; target: a block */
+    size_t stage_capacity;
+    uint64_t stage_offset; /* source: stage holds the value's [stage_offset, + stage_bytes) */
+    size_t stage_bytes;
+
+    /* What there is to say of one item: of the first that has such a text. */
+    uint32_t noted_item;
+    char noted_text[MEMKV_ERROR_TEXT_BYTES];
+};
+TAILQ_HEAD(mkv_call_list, mkv_call);
+
+/* For mkv_call.noted_item: of no item. */
+#define MKV_CALL_NOTE_NONE 0xffffffffu
+
+/* ---- connections ---------------------------------------------------------------------------- */
+
+/* Head, then payload. */
+struct mkv_send {
+    TAILQ_ENTRY(mkv_send) link;
+    struct mkv_request *request; /* NULL: of the greeting */
+    bool is_data;                /* else a frame of the library's own memory */
+    const uint8_t *head;
+    size_t head_bytes;
+    const uint8_t *payload; /* NULL with payload bytes: comes from the call's source */
+    uint64_t payload_bytes;
+    uint64_t payload_offset; /* in the value */
+    uint64_t done_bytes;     /* of head and payload together */
+    uint8_t data_head[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES];
+};
+TAILQ_HEAD(mkv_send_list, mkv_send);
+
+struct mkv_request {
+    TAILQ_ENTRY(mkv_request) link;
+    struct mkv_connection *connection;
+    struct mkv_share *share; /* NULL: its call is over; what still comes is dropped */
+    struct mkv_part *parts;
+    uint32_t part_count;
+    enum mkv_native_op op;
+    uint64_t id;
+    bool is_sent;
+    bool is_answered;
+    bool is_inline;
+    uint32_t ready_count; /* READY whose DATA has not been sent */
+    struct mkv_send send;
+    size_t frame_bytes;
+    uint8_t frame[]; /* header, body, inline payload */
+};
+TAILQ_HEAD(mkv_request_list, mkv_request);
+
+enum mkv_receiving {
+    MKV_RECEIVING_HEADER = 0,
+    MKV_RECEIVING_BODY,
+    MKV_RECEIVING_PAYLOAD,
+};
+
+/* The frame that is being received. */
+struct mkv_receive {
+    enum mkv_receiving state;
+    struct mkv_native_header header;
+    uint32_t body_done_bytes;
+    /* DATA. */
+    struct mkv_native_data data;
+    struct mkv_request *request; /* NULL: nobody wants it any more */
+    struct mkv_part *part;
+    uint8_t *target; /* NULL: the payload is dropped */
+    uint64_t done_bytes;
+    bool is_whole; /* the whole of a block: its root is compared */
+    uint32_t sum_count;
+    uint64_t sums[MKV_CHUNKS_MAX];
+};
+
+enum mkv_connection_state {
+    MKV_CONNECTION_CLOSED = 0,
+    MKV_CONNECTION_RESOLVING,
+    MKV_CONNECTION_CONNECTING,
+    MKV_CONNECTION_GREETING,
+    MKV_CONNECTION_READY,
+};
+
+struct mkv_connection {
+    struct mkv_remote *remote;
+    enum mkv_connection_state state;
+    uint32_t serial; /* of this time that it is open, for reservations */
+    struct mkv_transport *transport;
+    bool is_readable; /* as far as is known: true until the transport said BLOCKED */
+    bool is_writable;
+    /* Until it is READY. */
+    uint64_t begin_ns;
+    uint64_t deadline_ns;         /* of getting READY */
+    uint64_t address_deadline_ns; /* of this address */
+    struct mkv_resolver *resolver;
+    struct mkv_addresses *addresses;
+    uint32_t address_next;
+    struct mkv_greeting greeting;
+    struct mkv_send greeting_send;
+
+    uint64_t request_id_next;
+    struct mkv_request_list requests;
+    uint32_t requests_used;
+    uint32_t requests_live; /* whose call is not over */
+    struct mkv_send_list sends;
+    bool is_send_broken; /* the server takes nothing more; what it sent may say why */
+    struct mkv_receive receive;
+    /* Bytes that were received and not yet taken: input[input_begin .. input_end). */
+    size_t input_begin;
+    size_t input_end;
+    uint8_t input[MKV_CLIENT_INPUT_BYTES];
+    uint8_t body[MKV_NATIVE_BODY_BYTES_MAX];
+};
+
+/* ---- servers -------------------------------------------------------------------------------- */
+
+struct mkv_remote {
+    struct memkv_client *client;
+    struct mkv_client_address address;
+    struct mkv_native_hello_answer limits;
+    uint32_t limits_version; /* 0: it has never greeted */
+    struct mkv_share_list queue;
+    struct mkv_connection **connections; /* connections_max of them, NULL where there is none */
+    /* Failures to connect in a row, and the end of the time for which it is let alone. */
+    uint32_t failure_count;
+    uint64_t retry_ns;
+    struct memkv_error failure; /* the last one */
+};
+
+struct memkv_client {
+    char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
+    char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
+    uint32_t timeout_ms;
+    uint32_t connect_timeout_ms;
+    uint32_t connections_max; /* to each server */
+    bool has_trace;           /* requests carry `trace` to servers that take it */
+    struct mkv_trace_context trace;
+
+    struct mkv_remote *remotes;
+    struct mkv_member *members; /* the same servers, as placement sees them */
+    uint32_t remote_count;
+    uint32_t *scratch; /* one for each server */
+
+    struct mkv_call_list running;
+    struct mkv_call_list done; /* asynchronous ones */
+    uint32_t call_count;       /* in both */
+    uint32_t done_count;
+
+    int epoll;     /* of all transports and resolvers, and of the two below */
+    int wake;      /* eventfd: there is something to do or collect; -1 until memkv_fd */
+    int timer;     /* timerfd: the next deadline; -1 until memkv_fd */
+    bool is_awake; /* `wake` is readable */
+    bool has_more; /* the last round that did not wait left something to do */
+    uint64_t timer_ns;
+    uint32_t serial_last;
+    uint64_t random;
+};
+
+/* ---- error.c -------------------------------------------------------------------------------- */
+
+/* Fills *error, which may be NULL, and returns `status`. Longer texts are cut. */
+__attribute__((format(printf, 3, 4))) enum memkv_status mkv_client_fail(struct memkv_error *error,
+                                                                        enum memkv_status status,
+                                                                        const char *format, ...);
+/* *error, which may be NULL, becomes MEMKV_OK without a text. */
+enum memkv_status mkv_client_succeed(struct memkv_error *error);
+/* What a status means, as a clause. */
+const char *mkv_client_status_text(enum memkv_status status);
+/* Copies text of the server, control characters replaced, cut to `text_bytes` with its NUL. */
+void mkv_client_text_copy(const uint8_t *bytes, size_t byte_count, char *text, size_t text_bytes);
+/* The same of a key, which may be any bytes, with "…" where it was cut. */
+void mkv_client_key_text(const void *key, size_t key_bytes, char *text, size_t text_bytes);
+
+/* ---- engine.c ------------------------------------------------------------------------------- */
+
+/* Monotonic. */
+uint64_t mkv_client_now_ns(void);
+/* Makes the engine of a client whose names and options are set. `remotes` and `members` stay the
+ * caller's to free. MEMKV_NO_MEMORY, with *error. */
+enum memkv_status mkv_engine_open(struct memkv_client *client, struct memkv_error *error);
+/* Closes all connections. Calls that are not done are freed. */
+void mkv_engine_close(struct memkv_client *client);
+/* Connects to all servers at once. MEMKV_OK when one at least is READY, else *error tells why. */
+enum memkv_status mkv_engine_connect(struct memkv_client *client, struct memkv_error *error);
+/* Has a connection that is READY, as far as can be seen. */
+bool mkv_engine_is_connected(struct mkv_remote *remote);
+/* Begins a call, and sends what can be sent at once. */
+void mkv_engine_begin(struct mkv_call *call);
+/* Works until `call` is done; of NULL: until a completion is there or `deadline_ns` has come. */
+void mkv_engine_run(struct memkv_client *client, const struct mkv_call *call, uint64_t deadline_ns);
+/* Does what can be done without waiting. */
+void mkv_engine_poll(struct memkv_client *client);
+/* Makes the descriptors that memkv_fd needs. False: errno says why. */
+bool mkv_engine_fd_open(struct memkv_client *client);
+/* Has them tell what is to come; at the end of each public call. Nothing without memkv_fd. */
+void mkv_engine_arm(struct memkv_client *client);
+/* Has the epoll descriptor tell of a transport or resolver of this connection. */
+void mkv_engine_watch(struct mkv_connection *connection, int descriptor, uint32_t events);
+/* The call has ended: its status stands. */
+void mkv_engine_done(struct mkv_call *call);
+/* A running call may take so much longer. */
+void mkv_engine_extend(struct mkv_call *call, uint64_t time_ns);
+
+/* ---- call.c --------------------------------------------------------------------------------- */
+
+/* What a call is besides its items. */
+struct mkv_call_kind {
+    enum mkv_native_op single; /* LOOKUP of items of op EXISTS; STATS or PING of none; else 0 */
+    uint32_t remote;           /* STATS, PING: whose ... */
+    bool is_of_all;            /* ... or of all servers */
+    memkv_read_fn source;      /* of the one item, as are these */
+    memkv_write_fn target;
+    void *context;
+};
+
+/* A call of these items; `kind` may be NULL. Items that cannot be sent have their status. NULL: no
+ * memory, *error says so and the items' status does. */
+struct mkv_call *mkv_call_new(struct memkv_client *client, struct memkv_item *items,
+                              size_t item_count, const struct mkv_call_kind *kind,
+                              struct memkv_error *error);
+/* The server of a key. */
+uint32_t mkv_call_owner(const struct memkv_client *client, const void *key, uint32_t key_bytes);
+void mkv_call_free(struct mkv_call *call);
+/* What became of a call that is done: MEMKV_OK, or of the first item that is not. */
+enum memkv_status mkv_call_report(const struct mkv_call *call, struct memkv_error *error);
+/* Keeps a text for an item, unless an earlier item has one. */
+__attribute__((format(printf, 3, 4))) void mkv_call_note(struct mkv_call *call, uint32_t item,
+                                                         const char *format, ...);
+/* A part has come to this; with MEMKV_OK too. */
+void mkv_call_part_done(struct mkv_call *call, struct mkv_part *part, enum memkv_status status);
+/* A part, or a share without parts, has come to nothing: its connection, server or time is gone. */
+void mkv_call_part_fail(struct mkv_call *call, struct mkv_part *part, enum memkv_status failure,
+                        const char *text);
+/* What of a share has no request yet will have none. */
+void mkv_share_fail(struct mkv_share *share, enum memkv_status failure, const char *text);
+/* The call is ended if nothing of it is left to do. */
+void mkv_call_settle(struct mkv_call *call);
+/* Its deadline has come. */
+void mkv_call_expire(struct mkv_call *call);
+/* Callers' functions; false: they failed. Their time does not count. */
+bool mkv_call_source(struct mkv_call *call, uint64_t offset, size_t byte_count);
+bool mkv_call_target(struct mkv_call *call, uint64_t offset, uint64_t value_bytes,
+                     size_t byte_count);
+/* Makes `stage` at least as large. False: no memory. */
+bool mkv_call_stage_reserve(struct mkv_call *call, size_t byte_count);
+
+/* ---- request.c ------------------------------------------------------------------------------ */
+
+/* What is wrong with an item, whatever the server: noted, and false. */
+bool mkv_item_is_sound(struct mkv_call *call, uint32_t index);
+/* Has requests to make. */
+bool mkv_share_is_open(const struct mkv_share *share);
+/* Puts the parts that have no request into an order by the server's limits; those that cannot be
+ * sent get their status. */
+void mkv_share_group(struct mkv_share *share);
+/* Makes one request of an open share's next parts. NULL: there is no memory. */
+struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct mkv_share *share);
+/* Frees the request once it was sent and answered, and its call is told. */
+void mkv_request_release(struct mkv_request *request);
+
+/* ---- remote.c ------------------------------------------------------------------------------- */
+
+void mkv_remote_enqueue(struct mkv_share *share);
+void mkv_remote_dequeue(struct mkv_share *share);
+/* Makes requests of what waits, as far as there is room; connects where that is wanted, and fails
+ * what waits for a server that is let alone. */
+enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns);
+/* A connection could not be made READY. */
+void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status failure,
+                               const char *text);
+/* A connection is READY. */
+void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_native_hello_answer *limits);
+/* When something is due that no descriptor tells of; UINT64_MAX: nothing. */
+uint64_t mkv_remote_due_ns(const struct mkv_remote *remote);
+/* Begins to connect one more. */
+void mkv_remote_open_one(struct mkv_remote *remote, uint64_t now_ns);
+
+/* ---- connection.c --------------------------------------------------------------------------- */
+
+/* Begins to connect a connection that is CLOSED. It may have failed when this returns. */
+void mkv_connection_open(struct mkv_connection *connection, uint64_t now_ns);
+/* Does what can be done now. MOVED: there may be more. */
+enum mkv_progress mkv_connection_step(struct mkv_connection *connection, uint64_t now_ns);
+/* Gives the connection up: everything in flight on it fails. */
+__attribute__((format(printf, 3, 4))) void mkv_connection_fail(struct mkv_connection *connection,
+                                                               enum memkv_status failure,
+                                                               const char *format, ...);
+/* The greeting's next frame is to be sent. */
+void mkv_connection_greet(struct mkv_connection *connection);
+/* The greeting is done. */
+void mkv_connection_ready(struct mkv_connection *connection);
+/* The transport waits for these events. */
+void mkv_connection_blocked(struct mkv_connection *connection, short events);
+/* A request whose call is over stays behind, or takes its connection with it. */
+void mkv_request_abandon(struct mkv_request *request, const char *text);
+void mkv_connection_free(struct mkv_connection *connection);
+
+/* connection_send.c */
+void mkv_connection_append(struct mkv_connection *connection, struct mkv_send *send);
+/* One that can be freed by mkv_send_free; NULL: no memory. */
+struct mkv_send *mkv_send_new(struct mkv_request *request);
+void mkv_send_free(struct mkv_send *send);
+enum mkv_progress mkv_connection_send_some(struct mkv_connection *connection);
+
+/* connection_receive.c */
+enum mkv_progress mkv_connection_receive_some(struct mkv_connection *connection);
+
+#endif

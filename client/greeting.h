@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a connection begins: what the client says of itself, and what the server says of itself and
+ * its limits. Bytes in, bytes out; no socket and no clock.
+ *
+ *   begin ──▶ out: HELLO          frame (HELLO answer) ──▶ DONE, or FAILED with the reason
+ *
+ * Invariants
+ *  I1  Nothing else is sent over the connection before the greeting is DONE.
+ *
+ * Not responsible for: moving the bytes (connection.c), deadlines.
+ */
+#ifndef MKV_CLIENT_GREETING_H
+#define MKV_CLIENT_GREETING_H
+
+#include "client/memkv.h"
+#include "wire/native.h"
+
+#define MKV_CLIENT_NAME_BYTES_MAX 48u
+#define MKV_CLIENT_TENANT_BYTES_MAX MKV_TENANT_STORED_NAME_BYTES_MAX
+/* HELLO, and only HELLO, has this id: other requests count on from there. */
+#define MKV_GREETING_REQUEST_ID 1u
+
+enum mkv_greeting_result {
+    MKV_GREETING_DONE = 1, /* `limits` stand */
+    MKV_GREETING_SEND,     /* `out` is to be sent, and another frame to be waited for */
+    MKV_GREETING_FAILED,   /* `failure` says why */
+};
+
+struct mkv_greeting {
+    const char *server; /* for messages */
+    size_t out_bytes;
+    uint8_t out[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + MKV_CLIENT_TENANT_BYTES_MAX];
+    struct mkv_native_hello_answer limits;
+    struct memkv_error failure;
+};
+
+/* What a client says of itself. */
+struct mkv_greeting_options {
+    const char *server; /* HOST:PORT */
+    const char *name;   /* at most MKV_CLIENT_NAME_BYTES_MAX bytes */
+    const char *tenant;
+};
+
+/* `out` is to be sent, and a frame to be waited for. */
+void mkv_greeting_begin(struct mkv_greeting *greeting, const struct mkv_greeting_options *options);
+/* The server has sent this frame. */
+enum mkv_greeting_result mkv_greeting_frame(struct mkv_greeting *greeting,
+                                            const struct mkv_native_header *header,
+                                            const uint8_t *body);
+
+#endif

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From items to requests: which items may share a request, and the bytes of its frame.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/engine.h"
+#include "core/hash.h"
+
+/* Items of one group may share a request. */
+enum group {
+    GROUP_PUT_INLINE = 0,
+    GROUP_PUT_BLOCK,
+    GROUP_PUT_LARGE,
+    GROUP_GET,
+    GROUP_EXISTS,
+    GROUP_DELETE,
+    GROUP_PIN,
+    GROUP_UNPIN,
+    GROUP_SESSION,
+    GROUP_ALLOCATE,
+    GROUP_COMMIT_INLINE,
+    GROUP_COMMIT_BLOCK,
+};
+#define GROUP_COUNT 12u
+
+/* What a COMMIT moves. */
+static uint64_t commit_bytes_of(const struct memkv_item *item) {
+    return (item->flags & MEMKV_ABANDON) != 0 ? 0 : item->data_bytes;
+}
+
+/* Bytes that go behind the body of an item's request. */
+static uint64_t inline_bytes_of(enum group group, const struct memkv_item *item) {
+    if (group == GROUP_COMMIT_INLINE) {
+        return commit_bytes_of(item);
+    }
+    return group == GROUP_PUT_INLINE ? item->data_bytes : 0;
+}
+
+static uint32_t key_bytes_of(const struct memkv_item *item) {
+    return item->op == MEMKV_OP_COMMIT ? 0 : (uint32_t)item->key_bytes;
+}
+
+static enum group group_of(const struct mkv_native_hello_answer *limits,
+                           const struct memkv_item *item) {
+    switch (item->op) {
+    case MEMKV_OP_GET:
+        return GROUP_GET;
+    case MEMKV_OP_EXISTS:
+        return GROUP_EXISTS;
+    case MEMKV_OP_DELETE:
+        return GROUP_DELETE;
+    case MEMKV_OP_PIN:
+        return GROUP_PIN;
+    case MEMKV_OP_UNPIN:
+        return GROUP_UNPIN;
+    case MEMKV_OP_SESSION:
+        return GROUP_SESSION;
+    case MEMKV_OP_ALLOCATE:
+        return GROUP_ALLOCATE;
+    case MEMKV_OP_COMMIT:
+        return commit_bytes_of(item) <= limits->inline_bytes_max ? GROUP_COMMIT_INLINE
+                                                                 : GROUP_COMMIT_BLOCK;
+    case MEMKV_OP_PUT:
+        break;
+    }
+    if (item->data_bytes > limits->block_bytes_max) {
+        return GROUP_PUT_LARGE;
+    }
+    return item->data_bytes <= limits->inline_bytes_max ? GROUP_PUT_INLINE : GROUP_PUT_BLOCK;
+}
+
+static uint32_t group_items_max(const struct mkv_native_hello_answer *limits, enum group group) {
+    const uint32_t items_max = limits->items_max;
+    switch (group) {
+    case GROUP_PUT_LARGE:
+        return 1;
+    case GROUP_PUT_BLOCK:
+    case GROUP_COMMIT_BLOCK:
+    case GROUP_GET:
+        return (uint32_t)mkv_min_u64(items_max, MKV_REQUEST_TRANSFER_ITEMS_MAX);
+    case GROUP_PUT_INLINE:
+    case GROUP_EXISTS:
+    case GROUP_DELETE:
+    case GROUP_PIN:
+    case GROUP_UNPIN:
+    case GROUP_SESSION:
+    case GROUP_ALLOCATE:
+    case GROUP_COMMIT_INLINE:
+        break;
+    }
+    return items_max;
+}
+
+static enum mkv_native_op op_of_group(enum group group) {
+    switch (group) {
+    case GROUP_PUT_INLINE:
+    case GROUP_PUT_BLOCK:
+    case GROUP_PUT_LARGE:
+        return MKV_NATIVE_PUT;
+    case GROUP_GET:
+        return MKV_NATIVE_GET;
+    case GROUP_EXISTS:
+        return MKV_NATIVE_EXISTS;
+    case GROUP_PIN:
+        return MKV_NATIVE_PIN;
+    case GROUP_UNPIN:
+        return MKV_NATIVE_UNPIN;
+    case GROUP_SESSION:
+        return MKV_NATIVE_SESSION;
+    case GROUP_ALLOCATE:
+        return MKV_NATIVE_ALLOCATE;
+    case GROUP_COMMIT_INLINE:
+    case GROUP_COMMIT_BLOCK:
+        return MKV_NATIVE_COMMIT;
+    case GROUP_DELETE:
+        break;
+    }
+    return MKV_NATIVE_DELETE;
+}
+
+/* ---- what is wrong with items --------------------------------------------------------------- */
+
+static bool session_is_sound(struct mkv_call *call, uint32_t index) {
+    const struct memkv_item *item = &call->items[index];
+    const bool exits = item->action == MEMKV_SESSION_EXIT_THINK;
+    if (item->session == 0 || item->key != NULL || item->key_bytes != 0) {
+        mkv_call_note(call, index, "a session is any number but 0, and has no key");
+    } else if (item->action < MEMKV_SESSION_BEGIN || item->action > MEMKV_SESSION_END_FREE) {
+        mkv_call_note(call, index, "action %d of a session is unknown", (int)item->action);
+    } else if (exits &&
+               (item->reason < MEMKV_THINK_CONVERGED || item->reason > MEMKV_THINK_HARD_CAP)) {
+        mkv_call_note(call, index, "reason %d to leave thinking is unknown", (int)item->reason);
+    } else if (item->tokens > MKV_NATIVE_VALUE_BYTES_MAX) {
+        mkv_call_note(call, index, "%llu tokens are more than 2^40",
+                      (unsigned long long)item->tokens);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool tier_is_sound(struct mkv_call *call, uint32_t index) {
+    const struct memkv_item *item = &call->items[index];
+    if (item->tier < MEMKV_TIER_DEFAULT || item->tier > MEMKV_TIER_OUTPUT_CRITICAL) {
+        mkv_call_note(call, index, "tier %d is unknown", (int)item->tier);
+        return false;
+    }
+    return true;
+}
+
+static bool data_is_sound(struct mkv_call *call, uint32_t index) {
+    const struct memkv_item *item = &call->items[index];
+    if (item->data == NULL && item->data_bytes > 0 && call->source == NULL) {
+        mkv_call_note(call, index, "data is NULL, data_bytes is not 0");
+        return false;
+    }
+    return true;
+}
+
+static bool commit_is_sound(struct mkv_call *call, uint32_t index) {
+    const struct memkv_item *item = &call->items[index];
+    if ((item->flags & ~MEMKV_ABANDON) != 0) {
+        mkv_call_note(call, index, "flags 0x%x: not what the op takes", item->flags);
+        return false;
+    }
+    const uint64_t name = item->reservation & MKV_RESERVATION_NAME_MASK;
+    if (name == 0 || name > MKV_NATIVE_RESERVATION_MAX) {
+        mkv_call_note(call, index, "reservation %llu is none that an ALLOCATE has set",
+                      (unsigned long long)item->reservation);
+        return false;
+    }
+    return (item->flags & MEMKV_ABANDON) != 0 || data_is_sound(call, index);
+}
+
+static bool put_is_sound(struct mkv_call *call, uint32_t index) {
+    const struct memkv_item *item = &call->items[index];
+    if ((item->flags & ~(MEMKV_REPLACE | MEMKV_RELAXED)) != 0) {
+        mkv_call_note(call, index,
+                      "flags 0x%x: only MEMKV_REPLACE (0x1) and MEMKV_RELAXED (0x2) are known",
+                      item->flags);
+        return false;
+    }
+    return tier_is_sound(call, index) && data_is_sound(call, index);
+}
+
+static bool get_is_sound(struct mkv_call *call, uint32_t index) {
+    const struct memkv_item *item = &call->items[index];
+    if (item->offset > MKV_NATIVE_VALUE_BYTES_MAX) {
+        mkv_call_note(call, index, "offset %llu is behind the end of any value",
+                      (unsigned long long)item->offset);
+        return false;
+    }
+    if (item->buffer == NULL && item->capacity > 0) {
+        mkv_call_note(call, index, "buffer is NULL, capacity is not 0");
+        return false;
+    }
+    return true;
+}
+
+bool mkv_item_is_sound(struct mkv_call *call, uint32_t index) {
+    const struct memkv_item *item = &call->items[index];
+    if (item->op == MEMKV_OP_SESSION) {
+        return session_is_sound(call, index);
+    }
+    if (item->op == MEMKV_OP_COMMIT) {
+        return commit_is_sound(call, index);
+    }
+    if (item->key == NULL || item->key_bytes < 1 || item->key_bytes > MEMKV_KEY_BYTES_MAX) {
+        mkv_call_note(call, index, "the key has %zu bytes; a key has 1 to %d",
+                      item->key == NULL ? 0 : item->key_bytes, MEMKV_KEY_BYTES_MAX);
+        return false;
+    }
+    switch (item->op) {
+    case MEMKV_OP_PUT:
+    case MEMKV_OP_ALLOCATE:
+        return put_is_sound(call, index);
+    case MEMKV_OP_GET:
+        return get_is_sound(call, index);
+    case MEMKV_OP_PIN:
+        if (item->expire_s == 0) {
+            mkv_call_note(call, index, "a pin has 1 second or more");
+            return false;
+        }
+        return true;
+    case MEMKV_OP_EXISTS:
+    case MEMKV_OP_DELETE:
+    case MEMKV_OP_UNPIN:
+    case MEMKV_OP_SESSION:
+    case MEMKV_OP_COMMIT:
+        return true;
+    }
+    mkv_call_note(call, index, "op %d is unknown", (int)item->op);
+    return false;
+}
+
+/* By the limits of its server. */
+static bool item_fits(struct mkv_call *call, const struct mkv_native_hello_answer *limits,
+                      uint32_t index) {
+    const struct memkv_item *item = &call->items[index];
+    const unsigned long long data_bytes = item->data_bytes;
+    const unsigned long long block_bytes_max = limits->block_bytes_max;
+    if (item->op == MEMKV_OP_ALLOCATE || item->op == MEMKV_OP_COMMIT) {
+        if (commit_bytes_of(item) > limits->block_bytes_max) {
+            mkv_call_note(call, index,
+                          "the value has %llu bytes; up to %llu can be reserved, more is put",
+                          data_bytes, block_bytes_max);
+            return false;
+        }
+        return true;
+    }
+    if (item->op != MEMKV_OP_PUT) {
+        return true;
+    }
+    if (item->data_bytes > limits->value_bytes_max) {
+        mkv_call_note(call, index, "the value has %llu bytes; the server takes at most %llu",
+                      data_bytes, (unsigned long long)limits->value_bytes_max);
+        return false;
+    }
+    if (item->data_bytes > limits->block_bytes_max &&
+        item->key_bytes > MKV_NATIVE_LARGE_KEY_BYTES_MAX) {
+        mkv_call_note(call, index,
+                      "the key of a value above %llu bytes has at most %u bytes, not %zu",
+                      block_bytes_max, MKV_NATIVE_LARGE_KEY_BYTES_MAX, item->key_bytes);
+        return false;
+    }
+    /* A source supplies what is larger than a block; a block's root must go ahead of it. */
+    if (item->data == NULL && item->data_bytes > 0 && item->data_bytes <= limits->block_bytes_max) {
+        mkv_call_note(call, index, "the server's limits have just changed; try again");
+        return false;
+    }
+    return true;
+}
+
+/* ---- grouping ------------------------------------------------------------------------------- */
+
+/* The length that a GET asks for: never more than the buffer holds, so that no byte is moved in
+ * vain; of an empty buffer one byte, which is dropped and brings the value's length with it. */
+static uint64_t ask_bytes_of(const struct mkv_call *call, const struct memkv_item *item) {
+    if (call->target != NULL) {
+        return 0;
+    }
+    const uint64_t wanted = item->length > 0 ? item->length : MKV_NATIVE_VALUE_BYTES_MAX;
+    const uint64_t held = mkv_max_u64(item->capacity, 1);
+    return mkv_min_u64(mkv_min_u64(wanted, held), MKV_NATIVE_VALUE_BYTES_MAX - item->offset);
+}
+
+bool mkv_share_is_open(const struct mkv_share *share) {
+    return share->part_count > 0 ? share->part_next < share->part_count : !share->is_single_made;
+}
+
+/* By group, connection and place. */
+static int part_compare(const void *left, const void *right) {
+    const struct mkv_part *a = left;
+    const struct mkv_part *b = right;
+    if (a->group != b->group) {
+        return a->group < b->group ? -1 : 1;
+    }
+    if (a->serial != b->serial) {
+        return a->serial < b->serial ? -1 : 1;
+    }
+    return a->item < b->item ? -1 : a->item > b->item;
+}
+
+void mkv_share_group(struct mkv_share *share) {
+    struct mkv_call *call = share->call;
+    const struct mkv_native_hello_answer *limits = &share->remote->limits;
+    struct mkv_part *open = share->parts + share->part_next;
+    uint32_t open_count = share->part_count - share->part_next;
+    uint32_t kept = 0;
+    bool is_sorted = true;
+    share->limits_version = share->remote->limits_version;
+    for (uint32_t index = 0; index < open_count; index++) {
+        struct mkv_part *part = &open[index];
+        const struct memkv_item *item = &call->items[part->item];
+        if (!item_fits(call, limits, part->item)) {
+            mkv_call_part_done(call, part, MEMKV_INVALID);
+            continue;
+        }
+        part->ask_bytes = ask_bytes_of(call, item);
+        part->group = group_of(limits, item);
+        open[kept] = *part;
+        is_sorted = is_sorted && (kept == 0 || part_compare(&open[kept - 1], &open[kept]) < 0);
+        kept++;
+    }
+    share->part_count = share->part_next + kept;
+    if (!is_sorted) {
+        qsort(open, kept, sizeof *open, part_compare);
+    }
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+/* Which items the next request takes: how many, and the bytes that their frame needs. */
+struct extent_of_request {
+    uint32_t item_count;
+    uint32_t body_bytes;
+    uint64_t inline_bytes;
+};
+
+static struct extent_of_request measure_request(const struct mkv_share *share) {
+    const struct mkv_native_hello_answer *limits = &share->remote->limits;
+    const struct memkv_item *items = share->call->items;
+    const struct mkv_part *first = &share->parts[share->part_next];
+    const enum group group = (enum group)first->group;
+    const uint32_t items_max = group_items_max(limits, group);
+    struct extent_of_request extent = {0};
+    for (uint32_t next = share->part_next; next < share->part_count; next++) {
+        const struct mkv_part *part = &share->parts[next];
+        const struct memkv_item *item = &items[part->item];
+        const uint32_t body_bytes = extent.body_bytes + MKV_NATIVE_ITEM_BYTES + key_bytes_of(item);
+        const uint64_t inline_bytes = extent.inline_bytes + inline_bytes_of(group, item);
+        if (group == GROUP_ALLOCATE && item->reserve_ms != items[first->item].reserve_ms) {
+            break; /* a request has one deadline */
+        }
+        if (extent.item_count == items_max || part->group != first->group ||
+            part->serial != first->serial || body_bytes > limits->body_bytes_max ||
+            inline_bytes > limits->inline_bytes_max) {
+            break;
+        }
+        extent.item_count++;
+        extent.body_bytes = body_bytes;
+        extent.inline_bytes = inline_bytes;
+    }
+    MKV_ASSERT(extent.item_count >= 1);
+    return extent;
+}
+
+static struct mkv_root root_of(const struct memkv_item *item) {
+    uint64_t sums[MKV_CHUNKS_MAX];
+    mkv_chunk_sums(item->data, (uint32_t)item->data_bytes, sums);
+    return mkv_root_of_sums((uint32_t)item->data_bytes, sums);
+}
+
+/* What is left of the call's time less a little, so that the server's answer that time is up comes
+ * before the client gives up on it. */
+static uint32_t deadline_ms_of(const struct mkv_call *call) {
+    const uint64_t now_ns = mkv_client_now_ns();
+    const uint64_t left_ns = call->deadline_ns > now_ns ? call->deadline_ns - now_ns : 0;
+    const uint64_t left_ms = left_ns / 1000000u;
+    const uint64_t deadline_ms = left_ms - mkv_min_u64(left_ms / 10, 500);
+    return (uint32_t)mkv_min_u64(mkv_max_u64(deadline_ms, 1), UINT32_MAX);
+}
+
+static void encode_items(struct mkv_request *request, const struct mkv_trace_context *trace) {
+    const struct memkv_item *items = request->share->call->items;
+    const enum group group = request->part_count > 0 ? (enum group)request->parts[0].group : 0;
+    uint8_t *descriptor = request->frame + MKV_NATIVE_HEADER_BYTES;
+    uint8_t *key = descriptor + (size_t)request->part_count * MKV_NATIVE_ITEM_BYTES;
+    for (uint32_t index = 0; index < request->part_count; index++) {
+        const struct mkv_part *part = &request->parts[index];
+        const struct memkv_item *item = &items[part->item];
+        struct mkv_native_item native = {.key_bytes = key_bytes_of(item)};
+        if (request->op == MKV_NATIVE_COMMIT) {
+            native.reservation = item->reservation & MKV_RESERVATION_NAME_MASK;
+            native.length = commit_bytes_of(item);
+            native.flags = (item->flags & MEMKV_ABANDON) != 0 ? MKV_NATIVE_ITEM_ABANDON : 0;
+        } else if (request->op == MKV_NATIVE_PUT || request->op == MKV_NATIVE_ALLOCATE) {
+            native.length = item->data_bytes;
+            native.seconds = item->expire_s;
+            native.tier_hint = (uint32_t)item->tier;
+            native.session = item->session;
+            native.flags = ((item->flags & MEMKV_REPLACE) != 0 ? MKV_NATIVE_ITEM_REPLACE : 0) |
+                           ((item->flags & MEMKV_RELAXED) != 0 ? MKV_NATIVE_ITEM_RELAXED : 0);
+            if (group != GROUP_PUT_LARGE) {
+                native.root = root_of(item);
+            }
+        } else if (request->op == MKV_NATIVE_PIN) {
+            native.seconds = item->expire_s;
+        } else if (request->op == MKV_NATIVE_SESSION) {
+            const bool exits = item->action == MEMKV_SESSION_EXIT_THINK;
+            native.session = item->session;
+            native.action = (uint32_t)item->action;
+            native.reason = exits ? (uint32_t)item->reason : 0;
+            native.length = exits ? item->tokens : 0;
+        } else if (request->op == MKV_NATIVE_GET) {
+            native.offset = item->offset;
+            native.length = part->ask_bytes;
+        }
+        mkv_native_item_encode(&native, descriptor);
+        descriptor += MKV_NATIVE_ITEM_BYTES;
+        if (native.key_bytes > 0) {
+            memcpy(key, item->key, native.key_bytes);
+            key += native.key_bytes;
+        }
+    }
+    if (trace != NULL) {
+        mkv_native_trace_encode(trace, key);
+        key += MKV_NATIVE_TRACE_BYTES;
+    }
+    /* At most 64 KiB of payload: copying it costs less than sending it piece by piece. */
+    for (uint32_t index = 0; request->is_inline && index < request->part_count; index++) {
+        const struct memkv_item *item = &items[request->parts[index].item];
+        const uint64_t inline_bytes = inline_bytes_of(group, item);
+        if (inline_bytes > 0) {
+            memcpy(key, item->data, inline_bytes);
+            key += inline_bytes;
+        }
+    }
+    MKV_ASSERT(key == request->frame + request->frame_bytes);
+}
+
+/* What a request with that header carries; NULL: nothing. One whose keys fill the body to its limit
+ * goes without. */
+static const struct mkv_trace_context *trace_of(const struct mkv_share *share,
+                                                const struct mkv_native_header *header) {
+    const struct mkv_native_hello_answer *limits = &share->remote->limits;
+    const bool granted = (limits->features & MKV_NATIVE_FEATURE_TRACE) != 0;
+    const bool fits = header->body_bytes + MKV_NATIVE_TRACE_BYTES <= limits->body_bytes_max;
+    return share->call->has_trace && granted && fits && header->item_count > 0 ? &share->call->trace
+                                                                               : NULL;
+}
+
+/* What the header of a share's next request says. */
+static struct mkv_native_header header_of(const struct mkv_share *share,
+                                          const struct mkv_trace_context **trace) {
+    const struct mkv_call *call = share->call;
+    struct mkv_native_header header = {.op = call->single, .deadline_ms = deadline_ms_of(call)};
+    if (share->part_next < share->part_count) {
+        const struct mkv_part *first = &share->parts[share->part_next];
+        const enum group group = (enum group)first->group;
+        const struct extent_of_request extent = measure_request(share);
+        const bool is_inline = group == GROUP_PUT_INLINE || group == GROUP_COMMIT_INLINE;
+        header.op = call->single != 0 ? call->single : op_of_group(group);
+        header.item_count = extent.item_count;
+        header.body_bytes = extent.body_bytes;
+        header.payload_bytes = extent.inline_bytes;
+        header.flags = is_inline ? MKV_NATIVE_FLAG_INLINE : 0;
+        if (group == GROUP_ALLOCATE && call->items[first->item].reserve_ms > 0) {
+            header.deadline_ms = call->items[first->item].reserve_ms;
+        }
+    }
+    *trace = trace_of(share, &header);
+    if (*trace != NULL) {
+        header.flags |= MKV_NATIVE_FLAG_TRACE;
+        header.body_bytes += MKV_NATIVE_TRACE_BYTES;
+    }
+    return header;
+}
+
+struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct mkv_share *share) {
+    const struct mkv_trace_context *trace = NULL;
+    struct mkv_native_header header = header_of(share, &trace);
+    const size_t frame_bytes =
+        MKV_NATIVE_HEADER_BYTES + header.body_bytes + (size_t)header.payload_bytes;
+    struct mkv_request *request = malloc(sizeof *request + frame_bytes);
+    if (request == NULL) {
+        return NULL;
+    }
+    header.request_id = connection->request_id_next++;
+    *request = (struct mkv_request){
+        .connection = connection,
+        .share = share,
+        .parts = share->parts + share->part_next,
+        .part_count = header.item_count,
+        .op = header.op,
+        .id = header.request_id,
+        .is_inline = (header.flags & MKV_NATIVE_FLAG_INLINE) != 0,
+        .frame_bytes = frame_bytes,
+    };
+    mkv_native_header_encode(&header, request->frame);
+    encode_items(request, trace);
+    share->part_next += request->part_count;
+    share->is_single_made = true;
+    share->requests_used++;
+    share->call->requests_used++;
+    if (!mkv_share_is_open(share)) {
+        share->call->shares_open--;
+    }
+    TAILQ_INSERT_TAIL(&connection->requests, request, link);
+    connection->requests_used++;
+    connection->requests_live++;
+    request->send = (struct mkv_send){
+        .request = request, .head = request->frame, .head_bytes = request->frame_bytes};
+    mkv_connection_append(connection, &request->send);
+    return request;
+}
+
+void mkv_request_release(struct mkv_request *request) {
+    if (!request->is_sent || !request->is_answered || request->ready_count > 0) {
+        return;
+    }
+    struct mkv_connection *connection = request->connection;
+    struct mkv_share *share = request->share;
+    TAILQ_REMOVE(&connection->requests, request, link);
+    connection->requests_used--;
+    free(request);
+    if (share != NULL) {
+        connection->requests_live--;
+        share->requests_used--;
+        share->call->requests_used--;
+        mkv_call_settle(share->call);
+    }
+}
