@@ -415,7 +415,7 @@ static void test_part__lookup__is_not_folded_and_counts_as_no_request(void **sta
     world_close(world);
 }
 
-/* Whoever has its answer is told of the close by the front's own shard, and completes it no more. */
+/* A router that has its answer completes it no more when its connection closes. */
 static void test_part__closed_with_its_answer_on_the_way__ends(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
