@@ -80,6 +80,8 @@ struct mkv_node {
     uint64_t started_ns;
     bool directory_created; /* of --dev, by this start */
     uint32_t connections_max;
+    struct mkv_tls *tls; /* NULL: plain */
+    uint32_t resp_connections_max; /* 0: there is no listener for RESP */
 
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];
@@ -183,6 +185,14 @@ void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
 
+/* ---- node_tls.c ----------------------------------------------------------------------------- */
+
+__attribute__((warn_unused_result)) bool mkv_node_tls_begin(struct mkv_node *node,
+                                                            struct mkv_backend_error *error);
+void mkv_node_tls_end(struct mkv_node *node);
+/* Reads the files again, on another thread; says how that went. */
+void mkv_node_tls_reload(struct mkv_node *node);
+
 /* ---- node_limits.c -------------------------------------------------------------------------- */
 
 __attribute__((warn_unused_result)) bool mkv_node_limits_raise(struct mkv_node *node,
@@ -194,6 +204,9 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
                            struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
+/* Where there is a listener for RESP. */
+void mkv_node_resp_options(const struct mkv_node *node, const struct mkv_front_config *front,
+                           struct mkv_fabric_resp_options *resp);
 
 /* ---- node_log.c ----------------------------------------------------------------------------- */
 
