@@ -200,7 +200,6 @@ static void report_drives(struct mkv_node *node) {
 static void on_signal(void *context, int number) {
     struct mkv_node *node = context;
     if (number == SIGHUP) {
-        mkv_node_tls_reload(node);
         const bool of_telemetry = mkv_node_telemetry_reopen(node);
         const bool of_log = mkv_log_reopen(node->log);
         if (of_telemetry || of_log) {
