@@ -61,6 +61,11 @@ static uint32_t owner_of(const char *list, const char *tenant, const char *key) 
     return mkv_placement_owner(point, members, count);
 }
 
+static void list_append(char *list, size_t list_bytes, const char *server) {
+    const size_t used = strlen(list);
+    snprintf(list + used, list_bytes - used, "%s%s", used > 0 ? "," : "", server);
+}
+
 /* Servers, of which the one at `silent` says nothing (SERVERS: none), and a client of all. */
 static struct rig *rig_open(uint32_t silent, uint32_t timeout_ms) {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -69,8 +74,7 @@ static struct rig *rig_open(uint32_t silent, uint32_t timeout_ms) {
         const struct test_server_options options = {.script =
                                                         index == silent ? script_silent : NULL};
         rig->servers[index] = test_server_start(&options);
-        strcat(rig->list, index > 0 ? "," : "");
-        strcat(rig->list, rig->servers[index]->address);
+        list_append(rig->list, sizeof rig->list, rig->servers[index]->address);
     }
     const struct memkv_options options = {
         .servers = rig->list, .timeout_ms = timeout_ms, .connect_timeout_ms = 2000};
@@ -311,8 +315,8 @@ static void test_servers_placement__one_is_added_or_lost__moves_only_its_keys(vo
     for (uint32_t count = 1; count < 12; count++) {
         place(list, before, counts);
         char next[40];
-        snprintf(next, sizeof next, ",kv-%u.example:9900", count);
-        strcat(list, next);
+        snprintf(next, sizeof next, "kv-%u.example:9900", count);
+        list_append(list, sizeof list, next);
         place(list, after, counts);
         uint32_t moved = 0;
         for (uint32_t index = 0; index < PLACED; index++) {
