@@ -52,7 +52,7 @@ static uint32_t owner_of(const char *list, const char *tenant, const char *key) 
     struct mkv_client_address addresses[MKV_CLIENT_SERVERS_MAX];
     struct mkv_member members[MKV_CLIENT_SERVERS_MAX];
     uint32_t count = 0;
-    assert_int_equal(mkv_client_servers_parse(list, addresses, &count, NULL), MEMKV_OK);
+    assert_int_equal(mkv_client_servers_parse("servers", list, addresses, &count, NULL), MEMKV_OK);
     for (uint32_t index = 0; index < count; index++) {
         members[index] = mkv_client_member(&addresses[index]);
     }
@@ -293,7 +293,7 @@ static void place(const char *list, uint32_t *owners, uint32_t *counts) {
     struct mkv_client_address addresses[MKV_CLIENT_SERVERS_MAX];
     struct mkv_member members[MKV_CLIENT_SERVERS_MAX];
     uint32_t count = 0;
-    assert_int_equal(mkv_client_servers_parse(list, addresses, &count, NULL), MEMKV_OK);
+    assert_int_equal(mkv_client_servers_parse("servers", list, addresses, &count, NULL), MEMKV_OK);
     for (uint32_t index = 0; index < count; index++) {
         members[index] = mkv_client_member(&addresses[index]);
     }
