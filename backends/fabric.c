@@ -60,6 +60,9 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
     [MKV_FABRIC_FAULT_AUTH_FIRST] = {"auth_first",
                                      "AUTH comes right behind a HELLO that names a key"},
     [MKV_FABRIC_FAULT_KEY_TENANT] = {"key_tenant", "the key has no right to this tenant"},
+    [MKV_FABRIC_FAULT_TLS] = {"tls",
+                              "this port speaks TLS: give the client the certificate that it is "
+                              "to trust (memkv: --tls-ca FILE, MEMKV_TLS_CA)"},
 };
 
 const char *mkv_fabric_fault_name(uint32_t fault) {

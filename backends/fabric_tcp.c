@@ -21,14 +21,13 @@
 #define HELLO_NS_DEFAULT (10 * NS_PER_S)
 #define STALL_NS_DEFAULT (30 * NS_PER_S)
 #define CLOSE_NS_DEFAULT (2 * NS_PER_S)
+#define REST_NS_DEFAULT NS_PER_S
 /* When the process is out of descriptors, or the kernel of memory. */
 #define ACCEPT_RETRY_NS (NS_PER_S / 10)
 /* A client that vanished is noticed after about KEEPALIVE_IDLE_S + 6 * KEEPALIVE_INTERVAL_S. */
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES 6
-
-#define CONNECTION_BYTES ((size_t)MKV_TCP_CONTROL_BYTES + MKV_TCP_SCRATCH_BYTES)
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
@@ -43,10 +42,9 @@ static void accept_post(struct mkv_fabric_tcp *fabric) {
     fabric->accept_in_flight = true;
 }
 
-/* Tells a client that there is no place for it. The socket is new, so its buffer takes the frame.
- */
-static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status,
-                   const char *text) {
+/* Writes the HELLO answer that refuses a connection; returns its bytes. */
+static uint32_t refusal_encode(enum mkv_status status, const char *text,
+                               uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX]) {
     const size_t text_bytes = strlen(text);
     MKV_ASSERT(text_bytes <= MKV_NATIVE_TEXT_BYTES_MAX);
     const struct mkv_native_header header = {
@@ -55,11 +53,25 @@ static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status
         .body_bytes = (uint32_t)text_bytes,
         .status = status,
     };
-    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
     mkv_native_header_encode(&header, bytes);
     memcpy(bytes + MKV_NATIVE_HEADER_BYTES, text, text_bytes);
+    return (uint32_t)(MKV_NATIVE_HEADER_BYTES + text_bytes);
+}
+
+/* Tells a client that there is no place for it. The socket is new, so its buffer takes the frame.
+ */
+static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status,
+                   const char *text) {
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
+    /* Before a handshake TLS has an alert alone: access_denied, or internal_error. */
+    const uint8_t alert[] = {0x15, 3, 3, 0, 2, 2, status == MKV_STATUS_FORBIDDEN ? 49 : 80};
+    const uint32_t byte_count = refusal_encode(status, text, bytes);
     /* A client that is gone already does not miss it. */
-    (void)send(fd, bytes, MKV_NATIVE_HEADER_BYTES + text_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (fabric->options.tls != NULL) {
+        (void)send(fd, alert, sizeof alert, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else {
+        (void)send(fd, bytes, byte_count, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
     (void)shutdown(fd, SHUT_WR);
     close(fd);
     fabric->counters.connections_rejected_total++;
@@ -67,7 +79,9 @@ static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status
 
 /* Gives the socket a connection, or the reason why there is none. */
 static void admit(struct mkv_fabric_tcp *fabric, int fd) {
-    if (fabric->free_connection_count == 0 || fabric->draining) {
+    const bool is_full = fabric->free_connection_count == 0 &&
+                         fabric->connections_used == fabric->options.connections_max;
+    if (is_full || fabric->draining) {
         reject(fabric, fd, MKV_STATUS_BUSY,
                "the server has as many connections as it takes; try again later");
         return;
@@ -75,7 +89,10 @@ static void admit(struct mkv_fabric_tcp *fabric, int fd) {
     struct mkv_fabric_session session;
     switch (mkv_fabric_auth_open(fabric->options.auth, fd, MKV_FABRIC_LISTENER_NATIVE, &session)) {
     case MKV_FABRIC_ADMITTED:
-        mkv_tcp_connection_start(fabric, fd, &session);
+        if (!mkv_tcp_connection_start(fabric, fd, &session)) {
+            mkv_fabric_auth_close(fabric->options.auth, &session);
+            reject(fabric, fd, MKV_STATUS_BUSY, "the server has no memory for a connection");
+        }
         break;
     case MKV_FABRIC_PROTECTED:
         reject(fabric, fd, MKV_STATUS_FORBIDDEN,
@@ -110,8 +127,11 @@ static void sweep(struct mkv_fabric_tcp *fabric) {
         return;
     }
     fabric->sweep_ns = fabric->now_ns + MKV_TCP_SWEEP_NS;
-    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
-        mkv_tcp_connection_sweep(&fabric->connections[i]);
+    uint32_t rests = MKV_TCP_RESTS_MAX;
+    for (uint32_t i = 0; i < fabric->connections_used; i++) {
+        if (fabric->quiet[i] == 0) {
+            mkv_tcp_connection_sweep(&fabric->connections[i], &rests);
+        }
     }
 }
 
@@ -150,14 +170,14 @@ void mkv_fabric_tcp_drain(struct mkv_fabric_tcp *fabric) {
     fabric->draining = true;
     /* Ends the accept in the kernel; the port is free from now on. */
     (void)shutdown(fabric->listen_fd, SHUT_RDWR);
-    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
+    for (uint32_t i = 0; i < fabric->connections_used; i++) {
         mkv_tcp_connection_touch(&fabric->connections[i]);
     }
 }
 
 void mkv_fabric_tcp_stop(struct mkv_fabric_tcp *fabric) {
     mkv_fabric_tcp_drain(fabric);
-    for (uint32_t i = 0; i < fabric->options.connections_max; i++) {
+    for (uint32_t i = 0; i < fabric->connections_used; i++) {
         if (fabric->connections[i].state != MKV_TCP_FREE) {
             mkv_tcp_connection_break(&fabric->connections[i]);
         }
@@ -253,6 +273,14 @@ static void check_options(const struct mkv_fabric_tcp_options *options) {
     MKV_ASSERT(options->hello.requests_max <= MKV_FABRIC_TCP_REQUESTS_MAX);
 }
 
+/* Memory of zeroes, of which only touched pages are taken, however much may be asked for; or NULL.
+ */
+static void *map_memory(size_t bytes) {
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 /* False when there is no memory; what was allocated is then freed by destroy. */
 static bool allocate(struct mkv_fabric_tcp *fabric) {
     const struct mkv_fabric_tcp_options *options = &fabric->options;
@@ -265,39 +293,25 @@ static bool allocate(struct mkv_fabric_tcp *fabric) {
         return false;
     }
     fabric->ops_max = (uint32_t)ops_max;
-    fabric->ops = calloc(fabric->ops_max, sizeof *fabric->ops);
+    fabric->ops = map_memory(fabric->ops_max * sizeof *fabric->ops);
     fabric->connections = calloc(connections_max, sizeof *fabric->connections);
-    fabric->requests = calloc(connections_max * requests_each, sizeof *fabric->requests);
+    fabric->quiet = calloc(connections_max, sizeof *fabric->quiet);
     fabric->free_connections = calloc(connections_max, sizeof *fabric->free_connections);
-    fabric->memory_bytes = connections_max * CONNECTION_BYTES;
-    void *memory = mmap(NULL, fabric->memory_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    fabric->memory = memory == MAP_FAILED ? NULL : memory;
-    if (fabric->ops == NULL || fabric->connections == NULL || fabric->requests == NULL ||
+    fabric->connection_bytes = mkv_round_up_u64(MKV_TCP_CONTROL_BYTES + MKV_TCP_SCRATCH_BYTES +
+                                                    sizeof(struct mkv_tcp_work) +
+                                                    requests_each * sizeof(struct mkv_tcp_request),
+                                                MKV_UNIT_BYTES);
+    fabric->memory_bytes = connections_max * fabric->connection_bytes;
+    fabric->memory = map_memory(fabric->memory_bytes);
+    if (fabric->ops == NULL || fabric->connections == NULL || fabric->quiet == NULL ||
         fabric->free_connections == NULL || fabric->memory == NULL) {
         return false;
     }
+    /* One byte of a huge page would keep those of many connections. */
+    (void)madvise(fabric->memory, fabric->memory_bytes, MADV_NOHUGEPAGE);
     return mkv_tcp_pool_create(&fabric->bodies, options->body_buffers, MKV_NATIVE_BODY_BYTES_MAX) &&
            mkv_tcp_pool_create(&fabric->inlines, options->inline_buffers,
                                MKV_NATIVE_INLINE_BYTES_MAX);
-}
-
-static void connections_init(struct mkv_fabric_tcp *fabric) {
-    const uint32_t connections_max = fabric->options.connections_max;
-    const size_t requests_each = (size_t)fabric->options.hello.requests_max + 1u;
-    for (uint32_t i = 0; i < connections_max; i++) {
-        struct mkv_tcp_connection *connection = &fabric->connections[i];
-        connection->fabric = fabric;
-        connection->id = (struct mkv_connection_id){fabric->options.connection_base + i, 1};
-        connection->stream.fd = -1;
-        connection->receive.done = mkv_tcp_receive_done;
-        connection->send.done = mkv_tcp_send_done;
-        connection->control = fabric->memory + i * CONNECTION_BYTES;
-        connection->scratch = connection->control + MKV_TCP_CONTROL_BYTES;
-        connection->requests = fabric->requests + i * requests_each;
-        fabric->free_connections[connections_max - 1 - i] = i;
-    }
-    fabric->free_connection_count = connections_max;
 }
 
 /* Accepted sockets inherit these from the listener. They tune; a refusal harms nothing. */
@@ -326,6 +340,7 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
     fabric->options.hello_ns = options->hello_ns != 0 ? options->hello_ns : HELLO_NS_DEFAULT;
     fabric->options.stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_NS_DEFAULT;
     fabric->options.close_ns = options->close_ns != 0 ? options->close_ns : CLOSE_NS_DEFAULT;
+    fabric->options.rest_ns = options->rest_ns != 0 ? options->rest_ns : REST_NS_DEFAULT;
     fabric->now_ns = mkv_clock_monotonic_ns();
     fabric->listen_fd = -1;
     fabric->accept.done = accept_done;
@@ -337,7 +352,6 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
                                   "or free memory on this machine",
                                   options->connections_max);
     }
-    connections_init(fabric);
     const struct mkv_tcp_listen_options listen_options = {
         .host = options->host,
         .port = options->port,
@@ -350,6 +364,8 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
         return false;
     }
     tune(fabric->listen_fd);
+    fabric->plain_answer_bytes = refusal_encode(
+        MKV_STATUS_FORBIDDEN, mkv_fabric_fault_text(MKV_FABRIC_FAULT_TLS), fabric->plain_answer);
     *fabric_out = fabric;
     return true;
 }
@@ -369,8 +385,10 @@ void mkv_fabric_tcp_destroy(struct mkv_fabric_tcp *fabric) {
         munmap(fabric->memory, fabric->memory_bytes);
     }
     free(fabric->free_connections);
-    free(fabric->requests);
+    free(fabric->quiet);
     free(fabric->connections);
-    free(fabric->ops);
+    if (fabric->ops != NULL) {
+        munmap(fabric->ops, fabric->ops_max * sizeof *fabric->ops);
+    }
     free(fabric);
 }

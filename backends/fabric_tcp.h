@@ -35,6 +35,8 @@
  *  I6  No request is handed in before its client has a grant with the right to it (fabric_auth.h).
  *      Whoever failed to show who he is hears of it when the delay is over, and is not read from
  *      until then; nobody else waits.
+ *  I7  A connection that has had no frame and owed none for rest_ns holds no buffer and no page: it
+ *      waits for its socket without memory, as does the place of one that closed.
  *
  * Not responsible for: what requests do, deadlines of posted transfers (front: BREAK), keys.
  */
@@ -47,6 +49,7 @@
 #include "backends/fabric_auth.h"
 #include "backends/ring.h"
 #include "backends/tcp_listen.h"
+#include "backends/tls.h"
 #include "core/tenant_names.h"
 
 #define MKV_FABRIC_TCP_CONNECTIONS_MAX 65536u
@@ -64,6 +67,7 @@ struct mkv_fabric_tcp_options {
     uint16_t port;            /* 0: any free one */
     const char *option;       /* what the user changes to move the listener; "--listen" */
     enum mkv_tcp_share share; /* whether the fabrics of other shards listen there too */
+    struct mkv_tls *tls;      /* NULL: plain */
     uint32_t connections_max; /* more are told so and closed */
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
@@ -72,6 +76,7 @@ struct mkv_fabric_tcp_options {
     uint64_t hello_ns;        /* a connection without HELLO is closed after it; 0: 10 s */
     uint64_t stall_ns;        /* see I4; 0: 30 s */
     uint64_t close_ns;        /* what REFUSED and LINGERING have each; 0: 2 s */
+    uint64_t rest_ns;         /* see I7; 0: 1 s */
     /* What HELLO is answered with; its limits are enforced, its default deadline applied. */
     struct mkv_native_hello_answer hello;
     /* Writes the JSON text of STATS and returns its bytes, at most text_bytes_max. */

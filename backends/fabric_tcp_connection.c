@@ -8,17 +8,62 @@
 #include <stdio.h>
 #include <string.h>
 
-void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
-                              const struct mkv_fabric_session *session) {
-    MKV_ASSERT(fabric->free_connection_count > 0);
+/* A place that was never used. Those are taken last, so that their pages stay untouched. */
+static struct mkv_tcp_connection *take_new(struct mkv_fabric_tcp *fabric) {
+    MKV_ASSERT(fabric->connections_used < fabric->options.connections_max);
+    const uint32_t place = fabric->connections_used;
+    struct mkv_tcp_connection *connection = &fabric->connections[place];
+    uint8_t *memory = fabric->memory + place * fabric->connection_bytes;
+    fabric->connections_used++;
+    connection->fabric = fabric;
+    connection->id = (struct mkv_connection_id){fabric->options.connection_base + place, 1};
+    connection->stream.fd = -1;
+    connection->receive.done = mkv_tcp_receive_done;
+    connection->send.done = mkv_tcp_send_done;
+    connection->control = memory;
+    connection->scratch = memory + MKV_TCP_CONTROL_BYTES;
+    connection->work = (struct mkv_tcp_work *)(void *)(connection->scratch + MKV_TCP_SCRATCH_BYTES);
+    return connection;
+}
+
+static struct mkv_tcp_connection *take_free(struct mkv_fabric_tcp *fabric) {
+    if (fabric->free_connection_count == 0) {
+        return take_new(fabric);
+    }
     fabric->free_connection_count--;
-    struct mkv_tcp_connection *connection =
-        &fabric->connections[fabric->free_connections[fabric->free_connection_count]];
+    return &fabric->connections[fabric->free_connections[fabric->free_connection_count]];
+}
+
+static void give_free(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    fabric->free_connections[fabric->free_connection_count] =
+        connection->id.index - fabric->options.connection_base;
+    fabric->free_connection_count++;
+}
+
+static bool open_stream(struct mkv_tcp_connection *connection, int fd) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (fabric->options.tls == NULL) {
+        mkv_stream_open(&connection->stream, fabric->options.ring, fd);
+        return true;
+    }
+    const struct mkv_stream_plain_answer plain_answer = {fabric->plain_answer,
+                                                         fabric->plain_answer_bytes};
+    return mkv_stream_open_tls(&connection->stream, fabric->options.ring, fd, fabric->options.tls,
+                               plain_answer);
+}
+
+bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
+                              const struct mkv_fabric_session *session) {
+    struct mkv_tcp_connection *connection = take_free(fabric);
     MKV_ASSERT(connection->state == MKV_TCP_FREE);
     MKV_ASSERT(!connection->waiting);
+    if (!open_stream(connection, fd)) {
+        give_free(connection);
+        return false;
+    }
 
     connection->state = MKV_TCP_OPEN;
-    mkv_stream_open(&connection->stream, fabric->options.ring, fd);
     connection->greeted = false;
     connection->known = false;
     connection->session = *session;
@@ -35,10 +80,13 @@ void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
     connection->control_end = 0;
     connection->header_known = false;
     connection->own_pending = false;
+    connection->rest = MKV_TCP_AWAKE;
+    mkv_tcp_rest_end(connection);
     connection->refusal.announced = false;
     fabric->counters.connections_active++;
     fabric->counters.connections_accepted_total++;
     mkv_tcp_receive_continue(connection);
+    return true;
 }
 
 void mkv_tcp_peer_text(int fd, char *text, size_t text_bytes) {
@@ -122,6 +170,7 @@ void mkv_tcp_connection_break(struct mkv_tcp_connection *connection) {
         return;
     }
     connection->state = MKV_TCP_BROKEN;
+    mkv_tcp_rest_end(connection);
     mkv_stream_abort(&connection->stream);
     mkv_tcp_connection_touch(connection);
 }
@@ -134,10 +183,10 @@ void mkv_tcp_connection_refuse(struct mkv_tcp_connection *connection, uint32_t f
     connection->state = MKV_TCP_REFUSED;
     connection->timeout_ns = fabric->now_ns + fabric->options.close_ns;
 
-    int text_bytes = snprintf(connection->refusal_text, sizeof connection->refusal_text, "%s",
-                              mkv_fabric_fault_text(fault));
+    int text_bytes = snprintf(connection->work->refusal_text, sizeof connection->work->refusal_text,
+                              "%s", mkv_fabric_fault_text(fault));
     MKV_ASSERT(text_bytes > 0);
-    MKV_ASSERT((size_t)text_bytes < sizeof connection->refusal_text);
+    MKV_ASSERT((size_t)text_bytes < sizeof connection->work->refusal_text);
     const struct mkv_native_header header = {
         .op = connection->header.op,
         .flags = MKV_NATIVE_FLAG_ANSWER,
@@ -147,7 +196,7 @@ void mkv_tcp_connection_refuse(struct mkv_tcp_connection *connection, uint32_t f
     };
     connection->refusal = (struct mkv_tcp_op){.kind = MKV_TCP_OP_OWN, .ends = true};
     mkv_tcp_send_own(connection, &connection->refusal, &header,
-                     (const uint8_t *)connection->refusal_text);
+                     (const uint8_t *)connection->work->refusal_text);
 }
 
 void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection) {
@@ -158,13 +207,13 @@ void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection) {
 
 static void linger(struct mkv_tcp_connection *connection) {
     connection->state = MKV_TCP_LINGERING;
+    mkv_tcp_rest_end(connection);
     connection->timeout_ns = connection->fabric->now_ns + connection->fabric->options.close_ns;
     mkv_stream_shutdown_send(&connection->stream);
     mkv_tcp_receive_drop(connection);
 }
 
-/* Whether the client waits for nothing: no request in flight, no frame to send. */
-static bool owes_nothing(const struct mkv_tcp_connection *connection) {
+bool mkv_tcp_connection_owes_nothing(const struct mkv_tcp_connection *connection) {
     return connection->request_count == 0 && connection->queue.head == NULL &&
            !connection->send_in_flight;
 }
@@ -191,7 +240,7 @@ static void give_buffers(struct mkv_tcp_connection *connection) {
                                     connection->inline_bytes);
     }
     while (connection->request_count > 0) {
-        mkv_tcp_request_end(connection, &connection->requests[0]);
+        mkv_tcp_request_end(connection, &connection->work->requests[0]);
     }
 }
 
@@ -214,11 +263,10 @@ static void reap(struct mkv_tcp_connection *connection) {
     input.fabric.connection = connection->id;
     const bool known = connection->known;
     connection->state = MKV_TCP_FREE;
+    connection->received_ns = fabric->now_ns;
     connection->id.generation++;
     fabric->counters.connections_active--;
-    fabric->free_connections[fabric->free_connection_count] =
-        connection->id.index - fabric->options.connection_base;
-    fabric->free_connection_count++;
+    give_free(connection);
     if (known) {
         fabric->base.sink.input(fabric->base.sink.context, &input);
     }
@@ -237,13 +285,13 @@ void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection) {
     case MKV_TCP_FREE:
         break;
     case MKV_TCP_OPEN:
-        if (fabric->draining && owes_nothing(connection) &&
+        if (fabric->draining && mkv_tcp_connection_owes_nothing(connection) &&
             !mkv_tcp_receive_is_within_frame(connection)) {
             linger(connection);
         }
         break;
     case MKV_TCP_HALF_CLOSED:
-        if (owes_nothing(connection)) {
+        if (mkv_tcp_connection_owes_nothing(connection)) {
             mkv_tcp_connection_break(connection);
         }
         break;
@@ -262,9 +310,13 @@ void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection) {
     }
 }
 
-void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection) {
+void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection, uint32_t *rests) {
     struct mkv_fabric_tcp *fabric = connection->fabric;
-    if (connection->state == MKV_TCP_FREE || connection->state == MKV_TCP_BROKEN) {
+    if (connection->state == MKV_TCP_BROKEN) {
+        return;
+    }
+    if (connection->state == MKV_TCP_FREE) {
+        mkv_tcp_rest_consider(connection, rests);
         return;
     }
     const uint64_t now_ns = fabric->now_ns;
@@ -293,5 +345,7 @@ void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection) {
         connection->state == MKV_TCP_REFUSED || connection->state == MKV_TCP_LINGERING;
     if (is_closing && now_ns >= connection->timeout_ns) {
         mkv_tcp_connection_break(connection);
+        return;
     }
+    mkv_tcp_rest_consider(connection, rests);
 }

@@ -86,8 +86,8 @@ static enum mkv_tcp_frame take_stats(struct mkv_tcp_connection *connection) {
 /* The server is about to close: what is in flight is finished, nothing new begins. */
 static enum mkv_tcp_frame take_while_draining(struct mkv_tcp_connection *connection) {
     static const char text[] = "the server is shutting down";
-    memcpy(connection->own_bytes, text, sizeof text - 1);
-    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_UNAVAILABLE, connection->own_bytes,
+    memcpy(connection->work->own_bytes, text, sizeof text - 1);
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_UNAVAILABLE, connection->work->own_bytes,
                          sizeof text - 1);
     return MKV_TCP_FRAME_TAKEN;
 }
@@ -194,7 +194,7 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *body,
     }
     MKV_ASSERT(key_offset == keys_bytes);
     MKV_ASSERT(connection->request_count <= fabric->options.hello.requests_max);
-    connection->requests[connection->request_count] =
+    connection->work->requests[connection->request_count] =
         (struct mkv_tcp_request){header->request_id, inline_payload, bytes};
     connection->request_count++;
     connection->known = true;

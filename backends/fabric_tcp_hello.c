@@ -64,8 +64,8 @@ static enum mkv_tcp_frame answer_plain(struct mkv_tcp_connection *connection,
         return refuse(connection, fault);
     }
     connection->greeted = true;
-    mkv_native_hello_answer_encode(answer, connection->own_bytes);
-    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, connection->own_bytes,
+    mkv_native_hello_answer_encode(answer, connection->work->own_bytes);
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, connection->work->own_bytes,
                          MKV_NATIVE_HELLO_ANSWER_BYTES);
     return MKV_TCP_FRAME_TAKEN;
 }
@@ -90,14 +90,14 @@ static enum mkv_tcp_frame answer_proof(struct mkv_tcp_connection *connection, co
         .request_id = connection->header.request_id,
         .body_bytes = answer_body_bytes,
     };
-    mkv_native_header_encode(&header, connection->own_bytes);
-    mkv_native_hello_answer_encode(answer, connection->own_bytes + MKV_NATIVE_HEADER_BYTES);
+    mkv_native_header_encode(&header, connection->work->own_bytes);
+    mkv_native_hello_answer_encode(answer, connection->work->own_bytes + MKV_NATIVE_HEADER_BYTES);
     const struct mkv_fabric_challenge challenge = {
         .key_id = key_id,
         .client_nonce = block + MKV_NATIVE_KEY_ID_BYTES,
         .hello = body - MKV_NATIVE_HEADER_BYTES, /* the frame is in the control buffer as a whole */
         .hello_bytes = MKV_NATIVE_HEADER_BYTES + connection->header.body_bytes,
-        .answer = connection->own_bytes,
+        .answer = connection->work->own_bytes,
         .answer_bytes = MKV_NATIVE_HEADER_BYTES + answer_body_bytes,
     };
     const enum mkv_fabric_auth_result result =
@@ -111,7 +111,7 @@ static enum mkv_tcp_frame answer_proof(struct mkv_tcp_connection *connection, co
     connection->greeted = true;
     connection->awaits_auth = true;
     mkv_tcp_frame_answer(connection, MKV_NATIVE_FLAG_AUTH, MKV_STATUS_OK,
-                         connection->own_bytes + MKV_NATIVE_HEADER_BYTES, answer_body_bytes);
+                         connection->work->own_bytes + MKV_NATIVE_HEADER_BYTES, answer_body_bytes);
     return MKV_TCP_FRAME_TAKEN;
 }
 

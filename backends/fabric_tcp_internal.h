@@ -10,6 +10,7 @@
  *   fabric_tcp_submit.c      effects of the front to operations; their completion
  *   fabric_tcp_send.c        operations to frames on the socket
  *   fabric_tcp_pool.c        operations, and the buffers that connections share
+ *   fabric_tcp_rest.c        connections that nobody uses give their memory back
  *
  * A connection's lists of operations:
  *
@@ -52,6 +53,8 @@
 /* How often connections are looked over for those that are out of time. */
 #define MKV_TCP_SWEEP_NS (100ull * 1000000u)
 #define MKV_TCP_TEXT_BYTES (MKV_NATIVE_TEXT_BYTES_MAX + 1u)
+/* So many begin to rest in one look over them, so that it does not take long. */
+#define MKV_TCP_RESTS_MAX 512u
 
 _Static_assert(MKV_TCP_SCRATCH_BYTES >=
                    MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_ITEMS_MAX * MKV_NATIVE_RESULT_BYTES,
@@ -137,6 +140,23 @@ enum mkv_tcp_receiving {
     MKV_TCP_RECEIVING_PAYLOAD,   /* the rest of a DATA payload into the slab of the oldest PULL */
 };
 
+/* Where a connection is on its way to rest and back. */
+enum mkv_tcp_rest {
+    MKV_TCP_AWAKE = 0,
+    MKV_TCP_DROWSY,  /* its receive is being cancelled, so that its memory can go */
+    MKV_TCP_RESTING, /* it waits for the socket to be readable, and has no memory */
+};
+
+/* What a connection needs in order to do something, and what its memory holds besides the control
+ * buffer and the scratch: nothing of it outlasts a rest. */
+struct mkv_tcp_work {
+    uint64_t sums[MKV_CHUNKS_MAX]; /* of the payload being received */
+    struct iovec iovecs[MKV_TCP_IOVECS_MAX];
+    uint8_t own_bytes[MKV_NATIVE_HELLO_ANSWER_FRAME_BYTES_MAX + MKV_TCP_TEXT_BYTES];
+    char refusal_text[MKV_TCP_TEXT_BYTES];
+    struct mkv_tcp_request requests[]; /* the first request_count of requests_max + 1 */
+};
+
 struct mkv_tcp_connection {
     struct mkv_fabric_tcp *fabric;
     struct mkv_connection_id id;
@@ -185,12 +205,12 @@ struct mkv_tcp_connection {
     uint32_t filled;      /* bytes of the body, inline payload or payload that have come */
     uint32_t chunk_bytes; /* of the payload being received */
     uint32_t sum_count;
-    uint64_t sums[MKV_CHUNKS_MAX];
     struct mkv_tcp_op *pulls_head;
     struct mkv_tcp_op *pulls_tail;
 
-    struct mkv_tcp_request *requests; /* the first request_count of requests_max + 1 */
+    struct mkv_tcp_work *work;
     uint32_t request_count;
+    enum mkv_tcp_rest rest;
 
     struct mkv_ring_completion send;
     bool send_in_flight;
@@ -200,14 +220,11 @@ struct mkv_tcp_connection {
     uint32_t answers_owed; /* ANSWERs in queue and in flight */
     uint8_t *scratch;
     struct msghdr message;
-    struct iovec iovecs[MKV_TCP_IOVECS_MAX];
 
     bool own_pending; /* `own` is in queue or in flight */
     struct mkv_tcp_op own;
     struct mkv_tcp_buffer *own_body; /* the text of STATS */
-    uint8_t own_bytes[MKV_NATIVE_HELLO_ANSWER_FRAME_BYTES_MAX + MKV_TCP_TEXT_BYTES];
     struct mkv_tcp_op refusal;
-    char refusal_text[MKV_TCP_TEXT_BYTES];
 };
 
 struct mkv_fabric_tcp {
@@ -219,6 +236,9 @@ struct mkv_fabric_tcp {
 
     int listen_fd;
     uint16_t port;
+    /* With TLS: what whoever speaks without it is told. */
+    uint8_t plain_answer[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
+    uint32_t plain_answer_bytes;
     struct mkv_ring_completion accept;
     bool accept_in_flight;
     bool accept_multishot;
@@ -226,10 +246,14 @@ struct mkv_fabric_tcp {
     bool draining;
 
     struct mkv_tcp_connection *connections;
-    struct mkv_tcp_request *requests;
-    uint8_t *memory; /* control and scratch of every connection; untouched pages take no memory */
+    /* Of each, in this order: whether the sweep passes it by, for it is free or rests, and has no
+     * memory. Dense, since most of many connections do nothing most of the time. */
+    uint8_t *quiet;
+    uint8_t *memory; /* control, scratch and work of each; untouched pages take no memory */
     size_t memory_bytes;
-    uint32_t *free_connections; /* a stack, the last used on top */
+    size_t connection_bytes;    /* of it, for each */
+    uint32_t connections_used;  /* places below it were ever used */
+    uint32_t *free_connections; /* of those the free ones: a stack, the last used on top */
     uint32_t free_connection_count;
     struct mkv_tcp_connection *touched_head;
     struct mkv_tcp_connection *touched_tail;
@@ -276,8 +300,9 @@ void mkv_tcp_pool_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_buffer_pool
 
 /* ---- fabric_tcp_connection.c ---------------------------------------------------------------- */
 
-/* Takes an accepted socket whose client was admitted. */
-void mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
+/* Takes an accepted socket, as admitted; false, with both still the caller's, when there is no
+ * memory. */
+bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
                               const struct mkv_fabric_session *session);
 /* The connection goes on in the next poll. */
 void mkv_tcp_connection_touch(struct mkv_tcp_connection *connection);
@@ -293,8 +318,21 @@ void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection);
 void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection);
 /* "127.0.0.1:4711", "[::1]:4711": who is at the other end of a socket; "" where nobody is. */
 void mkv_tcp_peer_text(int fd, char *text, size_t text_bytes);
-/* Breaks the connection if it is out of time. */
-void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection);
+/* Breaks the connection if it is out of time; lets it rest if it has nothing to do and `rests`
+ * is above 0. */
+void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection, uint32_t *rests);
+/* Whether the client waits for nothing: no request in flight, no frame to send. */
+bool mkv_tcp_connection_owes_nothing(const struct mkv_tcp_connection *connection);
+
+/* ---- fabric_tcp_rest.c ---------------------------------------------------------------------- */
+
+/* Begins the rest of a connection that has had nothing to do, or was free, for long enough, if
+ * `rests` are left. */
+void mkv_tcp_rest_consider(struct mkv_tcp_connection *connection, uint32_t *rests);
+/* The receive was cancelled: the memory goes, and the socket is waited for without. */
+void mkv_tcp_rest_begin(struct mkv_tcp_connection *connection);
+/* The sweep looks at the connection again. */
+void mkv_tcp_rest_end(struct mkv_tcp_connection *connection);
 
 /* ---- fabric_tcp_receive.c ------------------------------------------------------------------- */
 

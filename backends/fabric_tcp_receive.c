@@ -92,7 +92,7 @@ static void payload_sum(struct mkv_tcp_connection *connection) {
             return;
         }
         MKV_ASSERT(connection->sum_count < MKV_CHUNKS_MAX);
-        connection->sums[connection->sum_count] = mkv_hash_64(payload + begin, end - begin);
+        connection->work->sums[connection->sum_count] = mkv_hash_64(payload + begin, end - begin);
         connection->sum_count++;
     }
 }
@@ -109,7 +109,7 @@ static enum progress payload_continue(struct mkv_tcp_connection *connection) {
         connection->pulls_tail = NULL;
     }
     frame_end(connection);
-    mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_OK, connection->sums,
+    mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_OK, connection->work->sums,
                         connection->sum_count);
     return PROGRESS_MORE;
 }
@@ -290,8 +290,11 @@ void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result
     (void)flags;
     MKV_ASSERT(connection->receive_in_flight);
     connection->receive_in_flight = false;
+    const enum mkv_tcp_rest rest = connection->rest;
+    const bool is_cancelled = rest == MKV_TCP_DROWSY && result == -ECANCELED;
+    connection->rest = MKV_TCP_AWAKE;
     if (connection->state == MKV_TCP_LINGERING) {
-        if (result > 0 || result == -EINTR) {
+        if (result > 0 || result == -EINTR || is_cancelled) {
             mkv_tcp_receive_drop(connection);
         } else {
             mkv_tcp_connection_break(connection);
@@ -302,11 +305,21 @@ void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result
         mkv_tcp_connection_touch(connection); /* it may wait for this to be reaped */
         return;
     }
+    if (is_cancelled) {
+        mkv_tcp_rest_begin(connection);
+        return;
+    }
+    if (rest == MKV_TCP_RESTING) {
+        mkv_tcp_rest_end(connection);
+        mkv_tcp_receive_continue(connection); /* what there is, the receive will tell */
+        return;
+    }
     if (result == 0) {
         receive_end(connection);
         return;
     }
     if (result < 0 && result != -EINTR && result != -EAGAIN) {
+        connection->fabric->counters.faults_total[MKV_FABRIC_FAULT_TLS] += result == -EPROTO;
         mkv_tcp_connection_break(connection);
         return;
     }

@@ -27,14 +27,14 @@ static uint8_t *gather_scratch(struct gathering *gathering, uint32_t bytes) {
     uint8_t *target = connection->scratch + gathering->scratch_used;
     gathering->scratch_used += bytes;
     if (gathering->iovec_count > 0) {
-        struct iovec *last = &connection->iovecs[gathering->iovec_count - 1];
+        struct iovec *last = &connection->work->iovecs[gathering->iovec_count - 1];
         if ((uint8_t *)last->iov_base + last->iov_len == target) {
             last->iov_len += bytes;
             return target;
         }
     }
     MKV_ASSERT(gathering->iovec_count < MKV_TCP_IOVECS_MAX);
-    connection->iovecs[gathering->iovec_count] = (struct iovec){target, bytes};
+    connection->work->iovecs[gathering->iovec_count] = (struct iovec){target, bytes};
     gathering->iovec_count++;
     return target;
 }
@@ -45,7 +45,7 @@ static void gather_memory(struct gathering *gathering, const void *memory, uint3
     }
     MKV_ASSERT(gathering->iovec_count < MKV_TCP_IOVECS_MAX);
     /* sendmsg only reads what it is given. */
-    gathering->connection->iovecs[gathering->iovec_count] =
+    gathering->connection->work->iovecs[gathering->iovec_count] =
         (struct iovec){(void *)(uintptr_t)memory, bytes};
     gathering->iovec_count++;
     gathering->bytes += bytes;
@@ -251,7 +251,7 @@ void mkv_tcp_send_continue(struct mkv_tcp_connection *connection) {
         return;
     }
     connection->message = (struct msghdr){
-        .msg_iov = connection->iovecs,
+        .msg_iov = connection->work->iovecs,
         .msg_iovlen = gathering.iovec_count,
     };
     post(connection);

@@ -12,8 +12,8 @@
 struct mkv_tcp_request *mkv_tcp_request_find(const struct mkv_tcp_connection *connection,
                                              uint64_t request_id) {
     for (uint32_t i = 0; i < connection->request_count; i++) {
-        if (connection->requests[i].request_id == request_id) {
-            return &connection->requests[i];
+        if (connection->work->requests[i].request_id == request_id) {
+            return &connection->work->requests[i];
         }
     }
     return NULL;
@@ -25,7 +25,7 @@ void mkv_tcp_request_end(struct mkv_tcp_connection *connection, struct mkv_tcp_r
     connection->request_count--;
     mkv_fabric_auth_request_end(connection->fabric->options.auth, &connection->session,
                                 request->bytes);
-    *request = connection->requests[connection->request_count];
+    *request = connection->work->requests[connection->request_count];
     if (inline_payload != NULL) {
         mkv_tcp_pool_give(connection->fabric, &connection->fabric->inlines, inline_payload);
     }

@@ -2,7 +2,7 @@
 /*
  * The byte stream of one accepted socket on a ring: what a fabric receives and sends goes through
  * here, so that it does not know what is between it and the socket. A plain stream hands each call
- * to io_uring as it is, without a copy.
+ * to io_uring as it is, without a copy; with TLS see stream_tls.h.
  *
  *     open --> receive | wait_readable     one of them at a time; its completion is called
  *          --> send                        one at a time; its completion is called
@@ -11,7 +11,8 @@
  *          --> close                       nothing is in flight any more
  *
  * A completion's result is that of recv, poll or sendmsg: a count, 0 for the end of what the peer
- * sends, or a negative errno. An owner that sees -EINTR or -EAGAIN asks again.
+ * sends, or a negative errno; -EPROTO for what goes against TLS. An owner that sees -EINTR or
+ * -EAGAIN asks again.
  *
  * Invariants
  *  I1  At most one of receive and wait_readable, and one send, are in flight. The owner sees to it.
@@ -29,13 +30,30 @@
 
 #include "backends/ring.h"
 
+struct mkv_stream_tls;
+struct mkv_tls;
+
 struct mkv_stream {
     struct mkv_ring *ring;
+    struct mkv_stream_tls *tls; /* NULL: plain */
     int fd; /* -1: closed. For what is not a stream's business, such as getpeername */
 };
 
 /* Takes an accepted, blocking socket. */
 void mkv_stream_open(struct mkv_stream *stream, struct mkv_ring *ring, int fd);
+
+/* What a client is told, in the owner's protocol and in plain, that does not speak TLS. */
+struct mkv_stream_plain_answer {
+    const uint8_t *bytes; /* they stay */
+    uint32_t byte_count;
+};
+/* The same with TLS, as its server. False, with the socket still the caller's, when there is no
+ * memory. */
+__attribute__((warn_unused_result)) bool mkv_stream_open_tls(
+    struct mkv_stream *stream, struct mkv_ring *ring, int fd, struct mkv_tls *tls,
+    struct mkv_stream_plain_answer plain_answer);
+/* Whether the handshake is done; true of plain streams. */
+bool mkv_stream_is_established(const struct mkv_stream *stream);
 
 /* Receives what comes, at most byte_count > 0. With `all` the completion waits for all of it, and
  * has less only when the stream ends or fails. */

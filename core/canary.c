@@ -238,6 +238,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_LIVE_SEGMENTS_DROPPED] =
         {"live-segments-dropped",
          "A replacing put of a value above one block drops the segments of its own."},
+    [MKV_CANARY_ABSENCE_DECIDED_UNLOCKED] =
+        {"absence-decided-unlocked",
+         "A put for a key that holds nothing looks when it comes, not when it has the lock."},
     [MKV_CANARY_QUOTA_WITHOUT_RESERVED] =
         {"quota-without-reserved",
          "A put that asks for room in a quota does not count the puts that are under way."},

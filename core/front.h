@@ -120,12 +120,12 @@ struct mkv_front_config {
      * takes 1.2 KiB of the arena. 0: none does, every read is the drive's, and every PUT is
      * answered when it is durable. */
     uint32_t memory_blocks_max;
-    uint32_t key_bytes_max;   /* 1 ... MKV_KEY_BYTES_MAX; a longer key is INVALID */
-    uint32_t block_bytes_max; /* a multiple of 64 KiB, at most MKV_BLOCK_BYTES_MAX */
-    uint64_t value_bytes_max; /* a longer PUT is INVALID; at most
+    uint32_t key_bytes_max;     /* 1 ... MKV_KEY_BYTES_MAX; a longer key is INVALID */
+    uint32_t block_bytes_max;   /* a multiple of 64 KiB, at most MKV_BLOCK_BYTES_MAX */
+    uint64_t value_bytes_max;   /* a longer PUT is INVALID; at most
                                  * block_bytes_max * MKV_SEGMENTS_MAX */
-    uint64_t lookup_lease_ns; /* of what LOOKUP reports, and EXISTS; 0: none */
-    uint64_t exists_lease_ns;
+    uint64_t lookup_lease_ns;   /* of what LOOKUP reports; 0: none */
+    uint64_t exists_lease_ns;   /* of what EXISTS reports that names no time of its own; 0: none */
     uint64_t transfer_grace_ns; /* what posted work has beyond the deadline (I6); not 0 */
     /* Of the ids of segmented values, and the names of reservations: different for each start. */
     uint64_t segment_id_seed;

@@ -193,7 +193,7 @@ struct front_op {
     uint32_t block_flags;
     uint32_t length_units;
     bool leased;       /* EXISTS and PIN: what was found is not evicted for a while */
-    uint32_t expiry_s; /* GET: of the block that was read */
+    uint32_t expiry_s; /* GET, EXISTS: of the block that was read, or is there */
     uint32_t result_length;
     uint32_t result_offset;
     uint32_t result_bytes;
@@ -237,6 +237,8 @@ struct front_item {
     enum mkv_op op;
     enum front_clean clean;
     bool replace;
+    bool if_absent;  /* PUT: only where the key holds nothing … */
+    bool if_present; /* … or only where it holds something, which it then replaces */
     bool relaxed;    /* PUT: may be answered before it is durable */
     bool root_later; /* PUT: its root is that of the bytes that come */
     bool decided;    /* its result stands, or its request closed */
@@ -262,7 +264,8 @@ struct front_item {
     struct mkv_root old_root;       /* of the block that holds `old` */
     uint32_t old_expiry_s;          /* of `old`, as it was when it was read */
     uint32_t expiry_s;              /* PUT: Unix time; 0 never */
-    uint32_t pin_s;                 /* PIN */
+    uint64_t lease_ns;              /* EXISTS, LOOKUP, PIN: that is asked for; 0 none */
+    bool plain;                     /* EXISTS: it is not used */
     uint64_t session;               /* PUT, SESSION */
     uint32_t tier_hint;             /* PUT */
     enum mkv_session_action action; /* SESSION */
@@ -689,6 +692,12 @@ enum mkv_status mkv_front_op_delete_settle(struct mkv_front *front, uint32_t op,
                                            enum mkv_status status);
 
 /* front_item.c */
+
+/* The MKV_PUT_* with which the item's value takes its key. */
+static inline uint32_t mkv_front_item_put_flags(const struct front_item *item) {
+    return (item->replace ? MKV_PUT_REPLACE : 0) | (item->if_absent ? MKV_PUT_IF_ABSENT : 0) |
+           (item->if_present ? MKV_PUT_IF_PRESENT : 0);
+}
 
 /* Looks whether the item's connection closed or a deadline passed, runs what was granted, and takes
  * the item as far as it goes. The item may be free afterwards. */

@@ -278,7 +278,7 @@ static void start_put(struct mkv_front *front, uint32_t item_index) {
     op->length = (uint32_t)item->length;
     const uint32_t item_count = front_request_at(front, item->request)->item_count;
     const bool is_last = item_count > 1 && item->position == item_count - 1;
-    op->flags = (item->replace ? MKV_PUT_REPLACE : 0) | (is_last ? MKV_PUT_LAST : 0);
+    op->flags = mkv_front_item_put_flags(item) | (is_last ? MKV_PUT_LAST : 0);
     op->root = item->root_later ? none : item->root; /* that of the bytes, when there are any */
     op->root_later = item->root_later;
     if (item->op == MKV_OP_ALLOCATE && !mkv_front_volume_online(front, op->volume)) {
@@ -400,6 +400,7 @@ static bool turn_single(struct mkv_front *front, uint32_t item_index) {
         .miss = op->miss,
         .length = op->kind == FRONT_OP_EXISTS ? (uint64_t)op->length_units * MKV_UNIT_BYTES : 0,
         .leased = op->leased ? 1 : 0,
+        .expiry_s = item->op == MKV_OP_EXISTS ? op->expiry_s : 0,
     };
     mkv_front_item_decide(front, item_index, &result);
     return true;
@@ -409,7 +410,7 @@ static bool turn_single(struct mkv_front *front, uint32_t item_index) {
  * The segments' roots tell equal content only when both are cut alike. A live block that is no
  * manifest may be of another key with the same tag: the commit finds that out. */
 static bool put_conflicts(const struct mkv_front *front, const struct front_item *item) {
-    return !item->replace && item->has_old &&
+    return !item->replace && !item->if_absent && item->has_old &&
            (item->old.length != item->length ||
             item->old.segment_bytes != front->config.block_bytes_max);
 }

@@ -314,14 +314,12 @@ static void run_get(struct mkv_front *front, uint32_t op_index) {
     op_posted(front, op_index, FRONT_OP_READ_POSTED);
 }
 
-#define NS_PER_S 1000000000ull
-
 /* EXISTS, PIN or UNPIN, as the item says; of a segment it asks for no lease. */
 static void send_exists(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
     const struct front_item *item = front_item_at(front, op->item);
     if (item->op == MKV_OP_PIN) {
-        send_key(front, op_index, MKV_MESSAGE_PIN)->message.lease_ns = item->pin_s * NS_PER_S;
+        send_key(front, op_index, MKV_MESSAGE_PIN)->message.lease_ns = item->lease_ns;
         return;
     }
     if (item->op == MKV_OP_UNPIN) {
@@ -329,12 +327,9 @@ static void send_exists(struct mkv_front *front, uint32_t op_index) {
         return;
     }
     struct mkv_effect *effect = send_key(front, op_index, MKV_MESSAGE_EXISTS);
-    if (item->op == MKV_OP_LOOKUP) {
-        effect->message.lease_ns = front->config.lookup_lease_ns;
-    } else if (item->op == MKV_OP_EXISTS) {
-        effect->message.lease_ns = front->config.exists_lease_ns;
-        effect->message.flags = MKV_LEASE_SHORT;
-    }
+    effect->message.lease_ns = item->lease_ns;
+    effect->message.flags =
+        (item->op == MKV_OP_EXISTS ? MKV_LEASE_SHORT : 0) | (item->plain ? MKV_EXISTS_NO_USE : 0);
 }
 
 struct mkv_effect *mkv_front_op_ask(struct mkv_front *front, uint32_t op_index,
@@ -639,6 +634,7 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
         MKV_ASSERT(op->state == FRONT_OP_EXISTS_POSTED);
         op->length_units = message->length_units;
         op->leased = message->lease_ns > 0;
+        op->expiry_s = message->expiry_s;
         mkv_front_op_exists_settle(front, op_index, message->status, message->miss);
         break;
     case MKV_MESSAGE_SESSION_DONE:

@@ -211,32 +211,27 @@ void mkv_front_op_read_alone(struct mkv_front *front, uint32_t op_index) {
     mkv_front_memory_read_end(front, op_index);
 }
 
-/* Whether the item's answer tells of a lease, which only the volume can give. */
-static bool wants_lease(const struct mkv_front *front, enum mkv_op asked) {
-    return (asked == MKV_OP_LOOKUP && front->config.lookup_lease_ns > 0) ||
-           (asked == MKV_OP_EXISTS && front->config.exists_lease_ns > 0);
-}
-
 static void exists_from_memory(struct mkv_front *front, uint32_t op_index, uint32_t resident) {
     struct front_op *op = front_op_at(front, op_index);
     front->stats.memory_hits++;
     op->from_memory = true;
     op->length_units = front_found_units(mkv_front_memory_at(front, resident)->length);
+    op->expiry_s = mkv_front_memory_at(front, resident)->expiry_s;
     mkv_front_op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);
 }
 
 /* EXISTS, LOOKUP. */
 bool mkv_front_op_exists_in_memory(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
-    const enum mkv_op asked = front_item_at(front, op->item)->op;
-    if (asked == MKV_OP_PIN || asked == MKV_OP_UNPIN) {
+    const struct front_item *item = front_item_at(front, op->item);
+    if (item->op == MKV_OP_PIN || item->op == MKV_OP_UNPIN) {
         return false; /* those are the volume's */
     }
     const uint32_t index = op_resident(front, op);
     looked(front, op);
     op->in_memory = is_held(front, index);
-    if (!op->in_memory || wants_lease(front, asked)) {
-        return false;
+    if (!op->in_memory || item->lease_ns > 0) {
+        return false; /* only the volume can give a lease */
     }
     exists_from_memory(front, op_index, index);
     return true;

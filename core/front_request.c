@@ -31,6 +31,8 @@ static bool session_is_valid(const struct mkv_request_item *item) {
            (uint32_t)item->reason <= MKV_THINK_EXIT_MAX && exits == ((uint32_t)item->reason != 0);
 }
 
+#define CONDITIONS (MKV_PUT_IF_ABSENT | MKV_PUT_IF_PRESENT)
+
 static bool item_is_valid(const struct mkv_front_config *config, const struct mkv_input *input,
                           const struct mkv_request_item *item) {
     const enum mkv_op op = input->request.op;
@@ -45,14 +47,15 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
         return false;
     }
     if (op != MKV_OP_PUT && op != MKV_OP_ALLOCATE) {
-        return item->flags == 0 && (op != MKV_OP_PIN || item->expire_s > 0);
+        return (item->flags & ~(op == MKV_OP_EXISTS ? MKV_EXISTS_PLAIN : 0)) == 0 &&
+               (op != MKV_OP_PIN || item->expire_s > 0);
     }
     const uint64_t length_max =
         op == MKV_OP_ALLOCATE ? config->block_bytes_max : config->value_bytes_max;
-    const uint32_t flags =
-        MKV_PUT_REPLACE | MKV_PUT_RELAXED | (op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER : 0);
-    if ((item->flags & ~flags) != 0 || item->length > length_max ||
-        item->tier_hint > MKV_TIER_HINT_MAX) {
+    const uint32_t of_put = op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER | CONDITIONS : 0;
+    const uint32_t flags = MKV_PUT_REPLACE | MKV_PUT_RELAXED | of_put;
+    if ((item->flags & ~flags) != 0 || (item->flags & CONDITIONS) == CONDITIONS ||
+        item->length > length_max || item->tier_hint > MKV_TIER_HINT_MAX) {
         return false;
     }
     return item->length <= config->block_bytes_max ||
@@ -143,6 +146,25 @@ static uint32_t expiry_of(uint32_t expire_s, uint64_t wall_ms) {
     return expire_s == 0 ? 0 : (uint32_t)mkv_min_u64(expiry_s, UINT32_MAX);
 }
 
+#define NS_PER_MS 1000000ull
+#define NS_PER_S 1000000000ull
+
+/* How long what is asked for is to stay. */
+static uint64_t lease_of(const struct mkv_front_config *config, enum mkv_op op,
+                         const struct mkv_request_item *item) {
+    if (op == MKV_OP_PIN) {
+        return item->expire_s * NS_PER_S;
+    }
+    if (op == MKV_OP_LOOKUP) {
+        return config->lookup_lease_ns;
+    }
+    if (op != MKV_OP_EXISTS || (item->flags & MKV_EXISTS_PLAIN) != 0 ||
+        item->lease_ms == MKV_NONE_U32) {
+        return 0;
+    }
+    return item->lease_ms == 0 ? config->exists_lease_ns : item->lease_ms * NS_PER_MS;
+}
+
 static void item_add(struct mkv_front *front, uint32_t request_index, const struct mkv_input *input,
                      uint32_t position) {
     struct front_request *request = front_request_at(front, request_index);
@@ -154,7 +176,10 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     MKV_ASSERT(item->phase == FRONT_PHASE_FREE);
     item->phase = FRONT_PHASE_START;
     item->op = request->op;
-    item->replace = (source->flags & MKV_PUT_REPLACE) != 0;
+    item->if_absent = (source->flags & MKV_PUT_IF_ABSENT) != 0;
+    item->if_present = (source->flags & MKV_PUT_IF_PRESENT) != 0;
+    item->replace =
+        item->if_present || ((source->flags & MKV_PUT_REPLACE) != 0 && !item->if_absent);
     item->relaxed = (source->flags & MKV_PUT_RELAXED) != 0;
     item->root_later = (source->flags & MKV_PUT_ROOT_LATER) != 0;
     item->request = request_index;
@@ -170,7 +195,8 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->tenant = input->request.tenant;
     item_name_tenant(front, item_index, input->request.tenant_name);
     item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
-    item->pin_s = source->expire_s;
+    item->lease_ns = lease_of(&front->config, request->op, source);
+    item->plain = request->op == MKV_OP_EXISTS && (source->flags & MKV_EXISTS_PLAIN) != 0;
     item->session = source->session;
     item->tier_hint = source->tier_hint;
     item->action = source->action;

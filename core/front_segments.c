@@ -142,7 +142,11 @@ static void check_done(struct mkv_front *front, uint32_t item_index) {
     if (item->op == MKV_OP_PUT) {
         /* A value that misses a segment is no value: it is replaced as if nothing were there. */
         item->keeps_old = !entry->missing;
-        begin_segments(front, item_index);
+        if (item->keeps_old && item->if_absent) {
+            mkv_front_item_abandon(front, item_index, MKV_STATUS_CONFLICT, MKV_MISS_NONE);
+        } else {
+            begin_segments(front, item_index);
+        }
     } else if (entry->missing) {
         mkv_front_item_abandon(front, item_index, MKV_STATUS_NOT_FOUND, entry->miss);
     } else {
@@ -314,9 +318,8 @@ static void put_commit(struct mkv_front *front, uint32_t item_index) {
     op->length = MKV_MANIFEST_BYTES;
     op->root = mkv_root_of_sums(MKV_MANIFEST_BYTES, &sum);
     /* A value that misses a segment gives way also without REPLACE, but nothing that came since. */
-    op->flags = MKV_BLOCK_MANIFEST | (item->replace   ? MKV_PUT_REPLACE
-                                      : item->has_old ? MKV_PUT_REPLACE_ROOT
-                                                      : 0);
+    op->flags = MKV_BLOCK_MANIFEST | mkv_front_item_put_flags(item) |
+                (!item->replace && item->has_old ? MKV_PUT_REPLACE_ROOT : 0);
     mkv_front_op_run(front, item_index);
 }
 

@@ -56,7 +56,8 @@
  *                              there is no room for another one
  *   PUT_BEGIN (key, length, root, expiry) ->  waits behind an earlier mutation of the same key
  *                          <-  PUT_READY   a slot is reserved; or
- *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …
+ *                          <-  PUT_DONE    OK (the same is live and durable), CONFLICT, QUOTA, …;
+ *                                          of IF_PRESENT NOT_FOUND
  *   PUT_WRITE (slab, sums) ->           after PUT_READY: exactly one of PUT_WRITE, PUT_ABORT
  *                          <-  PUT_TAKEN   of a relaxed put: no live block gives way to it, and no
  *                                          other mutation of the key comes before it
@@ -143,6 +144,12 @@ enum mkv_message_kind {
 /* Of a request's PUT: its root is not known before its bytes are. The front has them sent first,
  * whatever is live, and makes the root of them. A value above one block is segments, as ever. */
 #define MKV_PUT_ROOT_LATER 0x8000u
+/* Of a request's PUT and of PUT_BEGIN, one or none: only where the key holds nothing, else
+ * CONFLICT, also of the same content, whatever MKV_PUT_REPLACE says; or only where it holds
+ * something, else NOT_FOUND, and that is replaced. Decided by the volume under the lock of the key:
+ * what expires behind that, while the bytes come, was there. */
+#define MKV_PUT_IF_ABSENT 0x10000u
+#define MKV_PUT_IF_PRESENT 0x20000u
 /* Of a COMMIT's item: the reservation ends, and nothing is stored. */
 #define MKV_COMMIT_ABANDON 0x1000u
 /* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
@@ -164,6 +171,8 @@ enum mkv_message_kind {
 #define MKV_LEASE_SHORT 0x800u
 /* Of EXISTS: whoever asks does not use the block; so it is worth no more for it. */
 #define MKV_EXISTS_NO_USE 0x4000u
+/* Of a request's EXISTS: the same, and no lease. */
+#define MKV_EXISTS_PLAIN 0x4000u
 
 struct mkv_message {
     enum mkv_message_kind kind;
@@ -192,7 +201,7 @@ struct mkv_message {
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
     uint64_t value_length;    /* PUT_BEGIN of a manifest: of the value, as the manifest says … */
     struct mkv_root value_root; /* … and its root */
-    /* PUT_BEGIN, READ_DONE: Unix time from which on the block is gone; 0 never. */
+    /* PUT_BEGIN, READ_DONE, EXISTS_DONE: Unix time from which on the block is gone; 0 never. */
     uint32_t expiry_s;
     uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
     uint32_t data_bytes;  /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
@@ -233,7 +242,8 @@ struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
     uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. PUT:
-                           * MKV_PUT_ROOT_LATER. COMMIT: MKV_COMMIT_ABANDON */
+                           * MKV_PUT_ROOT_LATER, MKV_PUT_IF_*. EXISTS: MKV_EXISTS_PLAIN. COMMIT:
+                           * MKV_COMMIT_ABANDON */
     uint64_t length;      /* PUT: bytes of the value. ALLOCATE: the same, one block at most. COMMIT:
                            * as its ALLOCATE said. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
@@ -241,8 +251,10 @@ struct mkv_request_item {
                            * with MKV_PUT_ROOT_LATER, all 0 */
     uint32_t expire_s;    /* PUT, ALLOCATE: seconds from now on until it is gone; 0 never. PIN:
                            * until it may be evicted again; not 0 */
-    uint64_t session;     /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
-    uint32_t tier_hint;   /* PUT, ALLOCATE: see mkv_tier_of_hint */
+    /* EXISTS: of the lease that is asked for; 0: as the front is configured, MKV_NONE_U32: none. */
+    uint32_t lease_ms;
+    uint64_t session;   /* PUT, ALLOCATE: that it belongs to, 0 for none. SESSION: not 0 */
+    uint32_t tier_hint; /* PUT, ALLOCATE: see mkv_tier_of_hint */
     enum mkv_session_action action; /* SESSION */
     enum mkv_think_exit reason;     /* SESSION: of its EXIT_THINK, whose length is its tokens */
     uint64_t reservation;           /* COMMIT */
@@ -277,7 +289,8 @@ struct mkv_item_result {
     enum mkv_status status;
     enum mkv_miss miss;
     union {
-        /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys */
+        /* GET, EXISTS (rounded up to units): bytes of the whole value. LOOKUP: keys. A GET behind
+         * the end tells the length, and has no bytes. */
         uint64_t length;
         /* ALLOCATE with OK: names the reservation; 0 when the same is there already, and nothing is
          * reserved. */
@@ -287,6 +300,7 @@ struct mkv_item_result {
     /* EXISTS, PIN: 1 when it is not evicted for a while. LOOKUP: of how many of the keys that is
      * so. */
     uint32_t leased;
+    uint32_t expiry_s; /* EXISTS: Unix time from which on it is gone; 0 never */
 };
 /* The highest name of a reservation. */
 #define MKV_RESERVATION_MAX (1ull << 40)

@@ -150,6 +150,7 @@ void mkv_volume_exists(struct mkv_volume *volume, const struct mkv_input *input)
     answer->status = MKV_STATUS_OK;
     answer->length_units = entry->length_units;
     answer->flags = entry_block_flags(entry);
+    answer->expiry_s = entry->expiry_s;
     answer->volume_op = (struct mkv_op_id){slot.index, entry->generation_low};
     if (message->lease_ns > 0) {
         const bool is_short = (message->flags & MKV_LEASE_SHORT) != 0;

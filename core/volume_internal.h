@@ -163,6 +163,8 @@ void mkv_volume_mutation_cleared(struct mkv_volume *volume, uint32_t op);
 void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units);
 /* Whether another class change may be on its way. */
 bool mkv_volume_extent_op_room(const struct mkv_volume *volume);
+/* Starts giving the class an extent, unless one is on its way. False: there will be none. */
+bool mkv_volume_extent_request(struct mkv_volume *volume, uint32_t slot_units);
 /* A planned class change, for the sake of slot_units, gets an operation. */
 void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_record_extent *record,
                                 uint32_t slot_units);

@@ -131,7 +131,9 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     }
     const struct mkv_slot slot = mkv_volume_candidate(volume, op);
     if (slot.index == MKV_NONE_U32) {
-        if (op->overtaken) {
+        if ((op->flags & MKV_PUT_IF_PRESENT) != 0) {
+            mkv_volume_mutation_refuse(volume, index, MKV_STATUS_NOT_FOUND);
+        } else if (op->overtaken) {
             mark_ready(volume, index);
         } else if (op->kind == OP_KIND_PUT) {
             reserve_slot(volume, index);
@@ -229,6 +231,14 @@ static bool same_value(const struct op *op, const struct mkv_slot_header *header
            mkv_root_equal(manifest.root, op->value_root);
 }
 
+/* Whether the put gives way to what is in old_slot, or (expired) to what is not any more. */
+static enum mkv_status condition_of(const struct op *op, bool expired, bool replaces_root) {
+    if (!expired && (op->flags & MKV_PUT_IF_ABSENT) != 0 && !replaces_root) {
+        return MKV_STATUS_CONFLICT;
+    }
+    return expired && (op->flags & MKV_PUT_IF_PRESENT) != 0 ? MKV_STATUS_NOT_FOUND : MKV_STATUS_OK;
+}
+
 /* A put finds what it was to store. */
 static void old_is_same(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
@@ -251,13 +261,18 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
         drop_old(volume, index, expired ? MKV_DROP_EXPIRE : MKV_DROP_DELETE);
         return;
     }
+    const bool replaces_root =
+        (op->flags & MKV_PUT_REPLACE_ROOT) != 0 && mkv_root_equal(header->root, op->replaces);
+    const enum mkv_status condition = condition_of(op, expired, replaces_root);
+    if (condition != MKV_STATUS_OK) {
+        mkv_volume_mutation_refuse(volume, index, condition);
+        return;
+    }
     if (!expired && same_content(op, header)) {
         old_is_same(volume, index);
         return;
     }
-    bool replaces =
-        (op->flags & MKV_PUT_REPLACE) != 0 ||
-        ((op->flags & MKV_PUT_REPLACE_ROOT) != 0 && mkv_root_equal(header->root, op->replaces));
+    bool replaces = (op->flags & MKV_PUT_REPLACE) != 0 || replaces_root;
     if (!expired && !replaces && same_value(op, header, unit)) {
         if (!mkv_volume_put_prolongs(volume, op)) {
             old_is_same(volume, index);
@@ -380,6 +395,15 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
         return;
     }
     mkv_volume_session_put_begin(volume, &volume_ops(volume)[index]);
+    if ((input->message.flags & MKV_PUT_IF_ABSENT) != 0 &&
+        MKV_CANARY(MKV_CANARY_ABSENCE_DECIDED_UNLOCKED)) {
+        enum mkv_miss miss;
+        if (mkv_volume_found(volume, input, &miss).index != MKV_NONE_U32) {
+            mkv_volume_mutation_end(volume, index, MKV_STATUS_CONFLICT);
+            return;
+        }
+        volume_ops(volume)[index].flags ^= MKV_PUT_IF_ABSENT | MKV_PUT_REPLACE;
+    }
     mkv_volume_lock_take(volume, index);
 }
 
@@ -508,57 +532,6 @@ void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot,
     slot_drop(volume, slot, MKV_DROP_EVICT, DROP_OF_EVICTION | DROP_FOR_REASON(reason));
 }
 
-/* Whether an extent for this slot size is on its way. */
-static bool extent_is_coming(const struct mkv_volume *volume, uint32_t slot_units) {
-    for (uint32_t index = 0; index < volume->extent_op_count; index++) {
-        if (volume->extent_ops[index] == slot_units) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void mkv_volume_extent_op_ended(struct mkv_volume *volume, uint32_t slot_units) {
-    uint32_t index = 0;
-    while (volume->extent_ops[index] != slot_units) {
-        index++;
-        MKV_ASSERT(index < volume->extent_op_count);
-    }
-    volume->extent_op_count--;
-    volume->extent_ops[index] = volume->extent_ops[volume->extent_op_count];
-}
-
-bool mkv_volume_extent_op_room(const struct mkv_volume *volume) {
-    return volume->extent_op_count < EXTENT_OPS_MAX;
-}
-
-void mkv_volume_extent_op_start(struct mkv_volume *volume, const struct mkv_record_extent *record,
-                                uint32_t slot_units) {
-    MKV_ASSERT(mkv_volume_extent_op_room(volume));
-    const uint32_t index = mkv_volume_op_take(volume, OP_KIND_EXTENT);
-    volume_ops(volume)[index].extent = *record;
-    volume_ops(volume)[index].slot_units = slot_units;
-    volume->extent_ops[volume->extent_op_count++] = slot_units;
-    mark_ready(volume, index);
-}
-
-/* Starts giving the class an extent, unless one is on its way. False: there will be none. */
-static bool extent_request(struct mkv_volume *volume, uint32_t slot_units) {
-    if (extent_is_coming(volume, slot_units)) {
-        return true;
-    }
-    if (!mkv_volume_extent_op_room(volume)) {
-        return true; /* one of those that come wakes the waiter, which then asks again */
-    }
-    struct mkv_record_extent record;
-    if (!mkv_slot_table_plan_extent(volume_table(volume), slot_units, &record)) {
-        /* Its extents come free when the drive answers. */
-        return mkv_volume_trim_is_awaited(volume);
-    }
-    mkv_volume_extent_op_start(volume, &record, slot_units);
-    return true;
-}
-
 static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     struct mkv_slot_table *table = volume_table(volume);
@@ -575,7 +548,7 @@ static void reserve_slot(struct mkv_volume *volume, uint32_t index) {
     }
     volume->evict.tenant = op->tenant;
     bool reserved = mkv_slot_table_reserve(table, slot_units, &op->slot);
-    bool waits = !reserved && extent_request(volume, slot_units);
+    bool waits = !reserved && mkv_volume_extent_request(volume, slot_units);
     if (!reserved && !waits && mkv_volume_evict_request(volume, index, slot_units)) {
         (void)mkv_volume_empty_request(volume, slot_units);
         waits = true;

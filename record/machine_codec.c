@@ -100,6 +100,7 @@ static void item(struct mkv_codec *codec, struct mkv_request_item *item) {
     mkv_codec_u64(codec, &item->offset);
     root(codec, &item->root);
     mkv_codec_u32(codec, &item->expire_s);
+    mkv_codec_u32(codec, &item->lease_ms);
     mkv_codec_u64(codec, &item->session);
     mkv_codec_u32(codec, &item->tier_hint);
     MKV_CODEC_ENUM(codec, mkv_session_action, item->action);
@@ -303,6 +304,7 @@ static void result(struct mkv_codec *codec, struct mkv_item_result *result) {
     mkv_codec_u64(codec, &result->length); /* or the reservation, which is in the same place */
     root(codec, &result->root);
     mkv_codec_u32(codec, &result->leased);
+    mkv_codec_u32(codec, &result->expiry_s);
 }
 
 /* `results` is where they are read to; when writing they are in the arena. */

@@ -20,9 +20,12 @@ enum mkv_input_figure {
     MKV_INPUTS_REPLACES,
     MKV_INPUTS_DELETES,
     MKV_INPUTS_PURGES,
-    MKV_INPUTS_REUSES,      /* mutations of a key that was put before */
-    MKV_INPUTS_REPEATS,     /* puts of an older version of the key */
-    MKV_INPUTS_OVERLAPS,    /* operations on a key while another one of it was unanswered */
+    MKV_INPUTS_REUSES,   /* mutations of a key that was put before */
+    MKV_INPUTS_REPEATS,  /* puts of an older version of the key */
+    MKV_INPUTS_OVERLAPS, /* operations on a key while another one of it was unanswered */
+    MKV_INPUTS_PLAIN,    /* EXISTS that neither use nor lease */
+    MKV_INPUTS_IF_ABSENT,
+    MKV_INPUTS_IF_PRESENT,
     MKV_INPUTS_ROOTS_LATER, /* puts whose root is that of the bytes that come */
     MKV_INPUTS_DEDUPLICATED,
     MKV_INPUTS_CHECKPOINTS,

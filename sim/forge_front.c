@@ -103,6 +103,8 @@ static void complete_nothing(struct forged_client *client) {
     MKV_ASSERT(stale_of(client) == stale + 1);
 }
 
+#define FORGED_CONDITIONS (MKV_PUT_IF_ABSENT | MKV_PUT_IF_PRESENT)
+
 /* What protocol.md says of an item, in other words than the front's. */
 static bool is_valid_item(const struct forged_client *client, const struct mkv_request *request,
                           const struct mkv_request_item *item, uint32_t data_bytes) {
@@ -119,11 +121,14 @@ static bool is_valid_item(const struct forged_client *client, const struct mkv_r
     if (request->op == MKV_OP_ALLOCATE && item->length > client->config.block_bytes_max) {
         return false;
     }
-    const uint32_t flags = (is_put ? MKV_PUT_REPLACE | MKV_PUT_RELAXED : 0) |
-                           (request->op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER : 0);
+    const uint32_t flags =
+        (is_put ? MKV_PUT_REPLACE | MKV_PUT_RELAXED : 0) |
+        (request->op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER | FORGED_CONDITIONS : 0) |
+        (request->op == MKV_OP_EXISTS ? MKV_EXISTS_PLAIN : 0);
     return item->key_bytes > 0 && item->key_bytes <= client->config.key_bytes_max &&
            item->key_offset <= data_bytes && item->key_bytes <= data_bytes - item->key_offset &&
            (item->flags | flags) == flags &&
+           (item->flags & FORGED_CONDITIONS) != FORGED_CONDITIONS &&
            (!is_put || item->length <= client->config.value_bytes_max) &&
            (!is_put || item->tier_hint <= MKV_TIER_HINT_MAX) &&
            (!is_put || item->length <= client->config.block_bytes_max ||

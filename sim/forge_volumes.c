@@ -478,6 +478,9 @@ static void draw_item(struct volumes_world *world, const struct mkv_request *req
         item->flags = one_in(world, 2) ? MKV_PUT_REPLACE : 0;
         item->flags |= one_in(world, 2) ? MKV_PUT_RELAXED : 0;
         item->flags |= request->op == MKV_OP_PUT && one_in(world, 3) ? MKV_PUT_ROOT_LATER : 0;
+        if (request->op == MKV_OP_PUT && one_in(world, 4)) {
+            item->flags |= one_in(world, 2) ? MKV_PUT_IF_ABSENT : MKV_PUT_IF_PRESENT;
+        }
         item->length = draw_length(world, request->op);
         item->expire_s = one_in(world, 3) ? 1 + below(world, 3) : 0;
         item->session = below(world, 3);

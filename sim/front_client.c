@@ -111,11 +111,27 @@ static void draw_put(struct front_world *world, struct request_item *item,
             mkv_model_relax(&world->lives.model, item->key, item->place);
         }
     }
+    if (shape->share_condition > 0 && mkv_random_chance(random, shape->share_condition, 16)) {
+        wire->flags |= replace ? MKV_PUT_IF_PRESENT : MKV_PUT_IF_ABSENT;
+        item->if_present = replace;
+        mkv_model_condition(&world->lives.model, item->key, item->place);
+    }
     if (shape->share_later > 0 && mkv_random_chance(random, shape->share_later, 16)) {
         wire->flags |= MKV_PUT_ROOT_LATER;
         wire->root = (struct mkv_root){{0}};
         world->lives.model.diversity.figures[MKV_INPUTS_ROOTS_LATER]++;
     }
+}
+
+/* Without a lease, plain or not, with the front's, or with one of its own. */
+static void draw_exists(struct front_world *world, struct request_item *item,
+                        struct mkv_request_item *wire) {
+    const uint64_t draw = mkv_random_mix(world->request_id_last + item->key);
+    static const uint32_t leases_ms[] = {0, 0, 1, MKV_NONE_U32};
+    item->plain = draw % 3 == 0;
+    wire->flags = item->plain ? MKV_EXISTS_PLAIN : 0;
+    wire->lease_ms = world->lives.shape->share_lease > 0 ? leases_ms[draw >> 8 & 3] : 0;
+    world->lives.model.diversity.figures[MKV_INPUTS_PLAIN] += item->plain;
 }
 
 static void draw_item(struct front_world *world, struct request *request, uint32_t key, bool whole,
@@ -144,6 +160,9 @@ static void draw_item(struct front_world *world, struct request *request, uint32
         wire_item->length = item->range_bytes;
         if (request->op == MKV_OP_PIN) {
             wire_item->expire_s = 1 + mkv_random_below(random, PIN_S_MAX);
+        }
+        if (request->op == MKV_OP_EXISTS) {
+            draw_exists(world, item, wire_item);
         }
         item->place = mkv_model_invoke(&world->lives.model, key, MKV_MODEL_READ, 0);
     }
@@ -449,7 +468,7 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
             learn_nothing(world, item);
             return;
         }
-        if (op != MKV_OP_DELETE) {
+        if (op != MKV_OP_DELETE && !item->if_present) {
             unexpected(item, op, result);
         }
         judge(world, item, MKV_MODEL_MISS);
@@ -592,6 +611,18 @@ static void judge_session(struct front_world *world, struct request_item *item,
     }
 }
 
+/* What EXISTS tells of the block besides that it is there. */
+static void judge_told(struct front_world *world, struct request_item *item,
+                       const struct mkv_item_result *result) {
+    if (item->plain && result->leased != 0) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "a plain EXISTS of key %u is answered with a lease",
+                 item->key);
+    }
+    if (item->key >= world->lives.shape->colliding) {
+        mkv_model_told_expiry(&world->lives.model, item->key, item->place, result->expiry_s);
+    }
+}
+
 static void judge_presence(struct front_world *world, struct request_item *item, bool present) {
     if (!present) {
         judge(world, item, MKV_MODEL_MISS);
@@ -690,6 +721,7 @@ void mkv_sim_client_answered(struct front_world *world, const struct mkv_answer_
         } else if (request->op == MKV_OP_GET) {
             judge_get(world, item, &results[index]);
         } else if (results[index].status == MKV_STATUS_OK) {
+            judge_told(world, item, &results[index]);
             judge_presence(world, item, true);
         } else {
             judge_miss(world, item, request->op, &results[index]);

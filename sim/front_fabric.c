@@ -64,6 +64,7 @@ static uint64_t transfer_hash(const struct front_world *world, const struct tran
         hash = mkv_random_mix(hash + (uint64_t)results[index].status);
         hash = mkv_random_mix(hash + (uint64_t)results[index].miss);
         hash = mkv_random_mix(hash + results[index].length);
+        hash = mkv_random_mix(hash + results[index].leased + results[index].expiry_s);
         hash ^= mkv_hash_64(results[index].root.bytes, sizeof results[index].root.bytes);
     }
     return hash;

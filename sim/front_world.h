@@ -76,6 +76,8 @@ struct request_item {
     uint64_t range_bytes;
     struct mkv_root push_root;
     bool replaces; /* ALLOCATE */
+    bool if_present;
+    bool plain; /* EXISTS */
     bool relaxed;
     bool ended; /* COMMIT: what it names is no reservation any more. SESSION: always */
     enum mkv_session_action action; /* SESSION */

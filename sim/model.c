@@ -83,12 +83,15 @@ static uint32_t take_effect(const struct mkv_model *model, const struct mkv_mode
     const bool held = world->version != MKV_MODEL_ABSENT;
     switch (op->kind) {
     case MKV_MODEL_PUT:
-        if (held && world->version != op->version) {
+        if (held && (op->conditional || world->version != op->version)) {
             return MKV_MODEL_CONFLICT;
         }
         take_put(model, op, world);
         return MKV_MODEL_OK;
     case MKV_MODEL_REPLACE:
+        if (op->conditional && !held) {
+            return MKV_MODEL_MISS;
+        }
         take_put(model, op, world);
         return MKV_MODEL_OK;
     case MKV_MODEL_DELETE:
@@ -130,6 +133,11 @@ static void close_set(const struct mkv_model *model, const struct mkv_model_key 
                 struct mkv_model_world next = set->worlds[index];
                 next.results[op] = take_effect(model, &state->ops[op], &next);
                 set_add(set, &next);
+                if (state->ops[op].beside_purge && next.results[op] == MKV_MODEL_MISS) {
+                    take_put(model, &state->ops[op], &next);
+                    next.results[op] = MKV_MODEL_OK;
+                    set_add(set, &next);
+                }
             }
         }
         const bool never_written = state->persist_failed && set->worlds[index].unpersisted != 0;
@@ -247,6 +255,9 @@ uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_
     for (uint32_t op = 0; op < MKV_MODEL_OPS_MAX; op++) {
         state->ops[op].overlapped = state->ops[op].overlapped || mutation;
     }
+    for (uint32_t op = 0; kind == MKV_MODEL_PURGE && op < MKV_MODEL_OPS_MAX; op++) {
+        state->ops[op].beside_purge = state->ops[op].conditional;
+    }
     if (!model->lying) {
         tell_reads(model, state, mutation);
     }
@@ -261,6 +272,37 @@ void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint3
     struct mkv_model_key *state = &model->keys[key];
     MKV_ASSERT(state->ops[op].kind == MKV_MODEL_PUT || state->ops[op].kind == MKV_MODEL_REPLACE);
     state->ops[op].expiry_s = expiry_s;
+}
+
+void mkv_model_condition(struct mkv_model *model, uint32_t key, uint32_t op) {
+    MKV_ASSERT(key < model->key_count);
+    struct mkv_model_op *state = &model->keys[key].ops[op];
+    MKV_ASSERT(state->kind == MKV_MODEL_PUT || state->kind == MKV_MODEL_REPLACE);
+    state->conditional = true;
+    state->beside_purge = runs(&model->keys[key], MKV_MODEL_PURGE);
+    model->diversity
+        .figures[state->kind == MKV_MODEL_PUT ? MKV_INPUTS_IF_ABSENT : MKV_INPUTS_IF_PRESENT]++;
+}
+
+void mkv_model_told_expiry(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s) {
+    MKV_ASSERT(key < model->key_count);
+    const struct mkv_model_key *state = &model->keys[key];
+    MKV_ASSERT(state->ops[op].kind == MKV_MODEL_READ);
+    if (model->lying || state->ops[op].overlapped || state->lossy) {
+        return; /* it may be of any put beside it */
+    }
+    bool known = false;
+    bool present = false;
+    for (uint32_t world = 0; world < state->world_count; world++) {
+        const bool holds = state->worlds[world].version != MKV_MODEL_ABSENT;
+        present = present || holds;
+        known = known || (holds && state->worlds[world].expiry_s == expiry_s);
+    }
+    model->evaluations++;
+    if (present && !known) {
+        mkv_fail(MKV_ORACLE_DURABLE, "a read was told that key %u expires at %u, which it does not",
+                 key, expiry_s);
+    }
 }
 
 /* Whether something of the key expires between the two times. */

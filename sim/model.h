@@ -55,7 +55,7 @@ enum mkv_model_kind {
 enum mkv_model_result {
     MKV_MODEL_NOTHING = 0, /* it has not taken effect */
     MKV_MODEL_OK,          /* mutations */
-    MKV_MODEL_MISS,        /* READ, DELETE */
+    MKV_MODEL_MISS,        /* READ, DELETE, conditional REPLACE */
     MKV_MODEL_CONFLICT,    /* PUT */
     MKV_MODEL_PRESENT,     /* READ that did not learn the version */
     MKV_MODEL_VERSION = 16,
@@ -74,6 +74,8 @@ struct mkv_model_op {
     uint32_t expiry_s; /* PUT, REPLACE */
     uint64_t order;    /* of its invocation */
     bool relaxed;      /* PUT, REPLACE: its answer does not say that it is durable */
+    bool conditional; /* PUT: only where there is nothing. REPLACE: only where there is something */
+    bool beside_purge; /* it may be decided on what a PURGE ends, and follow it */
     bool abandoned;    /* nobody waits for its answer any more, but it may still take effect */
     /* READ */
     bool hidden;     /* a removal was unanswered at some time while it ran (I3) */
@@ -123,6 +125,12 @@ uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_
                           uint32_t version);
 /* The PUT or REPLACE that was just invoked brings an expiry. */
 void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s);
+/* The PUT that was just invoked is one for a key that holds nothing, also not the same (or it is a
+ * CONFLICT); the REPLACE is one for a key that holds something (or it is a MISS). */
+void mkv_model_condition(struct mkv_model *model, uint32_t key, uint32_t op);
+/* The read, which is to be answered as PRESENT, was told when the key expires; 0: never. Fails the
+ * run (O1) when no world explains it. */
+void mkv_model_told_expiry(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s);
 /* The wall clock shows this second: what expires then is gone. */
 void mkv_model_time(struct mkv_model *model, uint64_t wall_s);
 /* The read is one of a listing: a block that is replaced while it runs may be in it by neither

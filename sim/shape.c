@@ -31,6 +31,8 @@
 #define CRASHES_MAX_SHARDS 8u
 #define TIER_ONE_IN 3u
 #define TIER_SALT 0x71e2ull
+#define CONDITION_ONE_IN 3u
+#define CONDITION_SALT 0xc09dull
 #define LATER_ONE_IN 2u
 #define LATER_SALT 0x1a7e2ull
 #define RESERVE_ONE_IN 2u
@@ -260,6 +262,15 @@ static void draw_reservations(struct mkv_shape *shape, uint64_t seed) {
 }
 
 /* Drawn apart, too. */
+static void draw_conditions(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ CONDITION_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world != MKV_WORLD_SET && mkv_random_chance(&random, 1, CONDITION_ONE_IN)) {
+        shape->share_condition = mkv_random_between(&random, 2, 12);
+    }
+}
+
+/* Drawn apart, too. */
 static void draw_later(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed ^ LATER_SALT, MKV_CONCERN_SHAPE);
@@ -359,6 +370,7 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_steps(shape, seed);
     draw_reservations(shape, seed);
     draw_later(shape, seed);
+    draw_conditions(shape, seed);
     if (shape->world == MKV_WORLD_SET) {
         shape->colliding = 0; /* keys are told apart by what they may hold */
         shape->key_count = mkv_random_between(&random, 8, 24);

@@ -66,8 +66,9 @@ struct mkv_shape {
     uint32_t weight_exists;
     uint32_t weight_delete;
     uint32_t weight_checkpoint;
-    uint32_t share_replace; /* of puts that ask for it */
-    uint32_t share_repeat;  /* of puts that bring an older version again */
+    uint32_t share_replace;   /* of puts that ask for it */
+    uint32_t share_repeat;    /* of puts that bring an older version again */
+    uint32_t share_condition; /* not of the set: of puts for keys with nothing, or with something */
     uint32_t share_abort;
     uint32_t share_lease; /* of EXISTS that ask for a lease, or are PIN or UNPIN */
     uint64_t lease_ns_max;

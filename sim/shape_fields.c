@@ -62,6 +62,7 @@ static const struct mkv_shape_field fields[] = {
     FIELD("weight_checkpoint", weight_checkpoint, 0, true),
     FIELD("share_replace", share_replace, 0, true),
     FIELD("share_repeat", share_repeat, 0, true),
+    FIELD("share_condition", share_condition, 0, true),
     FIELD("share_abort", share_abort, 0, true),
     FIELD("share_lease", share_lease, 0, true),
     FIELD("share_expiry", share_expiry, 0, true),

@@ -74,7 +74,8 @@ static void send_key(struct volume_world *world, uint32_t index, struct mkv_mess
 /* ---- starting -------------------------------------------------------------------------------- */
 
 /* What begin() has begun: the payload is in the client's slab, and its put is asked for. */
-static void send_put(struct volume_world *world, uint32_t index, bool replace, uint32_t expiry_s) {
+static void send_put(struct volume_world *world, uint32_t index, uint32_t flags,
+                     uint32_t expiry_s) {
     struct client *client = &world->clients[index];
     if (expiry_s > 0) {
         mkv_model_expires(&world->lives.model, client->key, client->place, expiry_s);
@@ -88,7 +89,7 @@ static void send_put(struct volume_world *world, uint32_t index, bool replace, u
     client->root = mkv_root_of_sums(length, client->sums);
     struct mkv_message message = {
         .kind = MKV_MESSAGE_PUT_BEGIN,
-        .flags = replace ? MKV_PUT_REPLACE : 0,
+        .flags = flags,
         .length = length,
         .root = client->root,
         .expiry_s = expiry_s,
@@ -115,7 +116,13 @@ static void start_put(struct volume_world *world, uint32_t index, uint32_t key) 
         expiry_s = (uint32_t)(world->lives.model.wall_s +
                               mkv_random_between(random, 1, shape->expiry_s_max));
     }
-    send_put(world, index, replace, expiry_s);
+    uint32_t flags = replace ? MKV_PUT_REPLACE : 0;
+    if (shape->share_condition > 0 && mkv_random_chance(random, shape->share_condition, 16)) {
+        flags |= replace ? MKV_PUT_IF_PRESENT : MKV_PUT_IF_ABSENT;
+        mkv_model_condition(&world->lives.model, key, client->place);
+    }
+    client->if_present = (flags & MKV_PUT_IF_PRESENT) != 0;
+    send_put(world, index, flags, expiry_s);
 }
 
 static void start_delete(struct volume_world *world, uint32_t index, uint32_t key) {
@@ -190,7 +197,8 @@ bool mkv_volume_client_start_put(struct volume_world *world, uint32_t key, uint3
     if (index != MKV_NONE_U32) {
         begin(world, index, CLIENT_BEGUN, key, replace ? MKV_MODEL_REPLACE : MKV_MODEL_PUT,
               version);
-        send_put(world, index, replace, expiry_s);
+        world->clients[index].if_present = false;
+        send_put(world, index, replace ? MKV_PUT_REPLACE : 0, expiry_s);
     }
     return index != MKV_NONE_U32;
 }
@@ -379,6 +387,11 @@ static void put_answered(struct volume_world *world, struct client *client,
         mutation_failed(world, client, message->status);
         break;
     case MKV_STATUS_NOT_FOUND:
+        if (!client->if_present) {
+            unexpected(world, message, "a put finds nothing to replace, and need not");
+        }
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_MISS);
+        break;
     case MKV_STATUS_DEADLINE:
     case MKV_STATUS_INVALID:
     case MKV_STATUS_BUSY:
@@ -587,6 +600,10 @@ static void exists_answered(struct volume_world *world, struct client *client,
         /* It is answered from memory, by the tag alone. */
         mkv_model_cancel(&world->lives.model, client->key, client->place);
     } else {
+        if (!pin) {
+            mkv_model_told_expiry(&world->lives.model, client->key, client->place,
+                                  message->expiry_s);
+        }
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_PRESENT);
     }
     mkv_volume_client_end(world, client);

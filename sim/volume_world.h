@@ -62,6 +62,7 @@ struct client {
     uint32_t range_offset;
     uint32_t range_bytes;
     bool aborts;
+    bool if_present; /* PUT: it replaces, and only what there is */
     bool
         strays; /* it names the tenant that the key does not belong to, and no place in the model */
     enum mkv_session_action action; /* SESSION */

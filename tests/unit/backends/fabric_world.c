@@ -242,6 +242,7 @@ struct world *world_create(const struct world_options *options) {
         .hello_ns = given->hello_ns,
         .stall_ns = given->stall_ns,
         .close_ns = given->close_ns,
+        .rest_ns = given->rest_ns,
         .stats = stats_text,
         .tenant = given->tenants ? resolve : NULL,
         .tenant_context = world,

@@ -79,7 +79,7 @@ struct world_options {
     uint32_t requests_max;    /* 0: 64 */
     uint32_t inline_buffers;  /* 0: 4 */
     uint32_t body_buffers;    /* 0: 2 */
-    uint64_t hello_ns, stall_ns, close_ns;
+    uint64_t hello_ns, stall_ns, close_ns, rest_ns;
     bool tenants; /* the fabric asks for the numbers of tenants: see `resolved` */
 };
 

@@ -341,8 +341,7 @@ static void test_command__server_option__goes_before_the_environment(void **stat
     assert_int_equal(run(place, memkv_command_exists, words, NULL, NULL), 1);
     snprintf(words, sizeof words, "exists k --server=%s", place->server->address);
     assert_int_equal(run(place, memkv_command_exists, words, NULL, NULL), 1);
-    assert_int_equal(run(place, memkv_command_exists, "exists --server a:1,b:1 k", NULL, NULL), 2);
-    assert_non_null(strstr(place->err, "exactly one"));
+    assert_int_equal(run(place, memkv_command_exists, "exists --server a:b k", NULL, NULL), 2);
 }
 
 static void test_command__command_line_is_wrong__exits_2_and_names_it(void **state) {

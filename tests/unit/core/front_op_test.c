@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PUTs whose root is known when their bytes are there: tests of core/front_op.c. */
+/* PUTs whose root is known when their bytes are there, and PUTs with a condition: tests of
+ * core/front_op.c. */
 #include "core/front.h"
 
 #include "tests/unit/core/front_world.h"
@@ -202,6 +203,103 @@ static void test_root_later__of_what_is_no_put__is_invalid(void **state) {
     world_close(world);
 }
 
+static uint32_t put_if(struct world *world, uint64_t seed, uint64_t length, uint32_t flags) {
+    const struct world_item item = {.key = "key", .seed = seed, .length = length, .flags = flags};
+    const uint32_t request = world_send(world, 0, MKV_OP_PUT, &item, 1);
+    world_run(world);
+    return request;
+}
+
+/* Of one block, of one whose root comes later, and of segments. */
+static const struct condition_case {
+    uint64_t length;
+    uint32_t flags;
+} condition_cases[] = {{BLOCK, 0}, {BLOCK, MKV_PUT_ROOT_LATER}, {3 * BLOCK, 0}, {0, 0}};
+
+static void test_put_if_absent__key_holds_nothing__is_stored_once(void **state) {
+    (void)state;
+    for (uint32_t index = 0; index < 4; index++) {
+        const uint64_t length = condition_cases[index].length;
+        const uint32_t flags = condition_cases[index].flags | MKV_PUT_IF_ABSENT;
+        struct world *world = world_open(NULL);
+        world_expect(world, put_if(world, 5, length, flags), MKV_STATUS_OK);
+        expect_get(world, "key", 5, length);
+        world_expect(world, put_if(world, 6, length + 1, flags), MKV_STATUS_CONFLICT);
+        world_expect(world, put_if(world, 5, length, flags), MKV_STATUS_CONFLICT);
+        /* REPLACE changes nothing of that. */
+        world_expect(world, put_if(world, 6, length + 1, flags | MKV_PUT_REPLACE),
+                     MKV_STATUS_CONFLICT);
+        expect_get(world, "key", 5, length);
+        world_check_segments(world, false);
+        world_close(world);
+    }
+}
+
+static void test_put_if_present__key_holds_something__is_replaced(void **state) {
+    (void)state;
+    for (uint32_t index = 0; index < 4; index++) {
+        const uint64_t length = condition_cases[index].length;
+        const uint32_t flags = condition_cases[index].flags | MKV_PUT_IF_PRESENT;
+        struct world *world = world_open(NULL);
+        world_expect(world, put_if(world, 5, length, flags), MKV_STATUS_NOT_FOUND);
+        const uint32_t get = world_get(world, "key", 0, 0);
+        world_run(world);
+        world_expect(world, get, MKV_STATUS_NOT_FOUND);
+        world_expect(world, put_if(world, 5, length, 0), MKV_STATUS_OK);
+        world_expect(world, put_if(world, 6, length + 1, flags), MKV_STATUS_OK);
+        expect_get(world, "key", 6, length + 1);
+        world_check_segments(world, false);
+        world_close(world);
+    }
+}
+
+/* What memory alone has is no more when a put was told that there is nothing. */
+static void test_put_if_present__drive_lost_the_block__memory_forgets_it(void **state) {
+    (void)state;
+    struct mkv_front_config config;
+    world_config(&config);
+    config.memory_blocks_max = 8;
+    struct world *world = world_open(&config);
+    world_expect(world, put_if(world, 5, BLOCK, 0), MKV_STATUS_OK);
+    for (uint32_t index = 0; index < WORLD_BLOCKS_MAX; index++) {
+        world->blocks[index].live = false;
+    }
+    expect_get(world, "key", 5, BLOCK);
+    world_expect(world, put_if(world, 6, BLOCK, MKV_PUT_IF_PRESENT), MKV_STATUS_NOT_FOUND);
+    const uint32_t get = world_get(world, "key", 0, 0);
+    world_run(world);
+    world_expect(world, get, MKV_STATUS_NOT_FOUND);
+    world_close(world);
+}
+
+static void test_put_if_absent__value_misses_a_segment__is_stored(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_expect(world, put_if(world, 5, 3 * BLOCK, 0), MKV_STATUS_OK);
+    bool lost = false;
+    for (uint32_t index = 0; index < WORLD_BLOCKS_MAX && !lost; index++) {
+        struct world_block *block = &world->blocks[index];
+        lost = block->live && (block->flags & MKV_BLOCK_SEGMENT) != 0;
+        block->live = block->live && !lost;
+    }
+    assert_true(lost);
+    world_expect(world, put_if(world, 5, 3 * BLOCK, MKV_PUT_IF_ABSENT), MKV_STATUS_OK);
+    expect_get(world, "key", 5, 3 * BLOCK);
+    world_close(world);
+}
+
+static void test_put_if__both_or_of_an_allocate__is_invalid(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    const uint32_t both = put_if(world, 5, BLOCK, MKV_PUT_IF_ABSENT | MKV_PUT_IF_PRESENT);
+    assert_int_equal(world->requests[both].status, MKV_STATUS_INVALID);
+    const struct world_item item = {.key = "key", .seed = 5, .flags = MKV_PUT_IF_ABSENT};
+    const uint32_t allocate = world_send(world, 0, MKV_OP_ALLOCATE, &item, 1);
+    world_run(world);
+    assert_int_equal(world->requests[allocate].status, MKV_STATUS_INVALID);
+    world_close(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_root_later__bytes_come__the_root_is_theirs),
@@ -214,6 +312,11 @@ int main(void) {
         cmocka_unit_test(test_root_later__no_credit_until_the_deadline__ends),
         cmocka_unit_test(test_root_later__several_in_one_request__each_has_its_own_sums),
         cmocka_unit_test(test_root_later__of_what_is_no_put__is_invalid),
+        cmocka_unit_test(test_put_if_absent__key_holds_nothing__is_stored_once),
+        cmocka_unit_test(test_put_if_present__key_holds_something__is_replaced),
+        cmocka_unit_test(test_put_if_present__drive_lost_the_block__memory_forgets_it),
+        cmocka_unit_test(test_put_if_absent__value_misses_a_segment__is_stored),
+        cmocka_unit_test(test_put_if__both_or_of_an_allocate__is_invalid),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -251,6 +251,9 @@ static void random_send(struct world *world, uint64_t *seed) {
             items[index].flags = (draw(seed, 2) == 0 ? MKV_PUT_REPLACE : 0) |
                                  (draw(seed, 2) == 0 ? MKV_PUT_RELAXED : 0) |
                                  (!is_wrong && draw(seed, 3) == 0 ? MKV_PUT_ROOT_LATER : 0);
+            const uint64_t condition = draw(seed, 8);
+            items[index].flags |= condition == 0 ? MKV_PUT_IF_ABSENT : 0;
+            items[index].flags |= condition == 1 ? MKV_PUT_IF_PRESENT : 0;
         } else if (op == MKV_OP_GET && draw(seed, 3) == 0) {
             items[index].offset = draw(seed, 6 * BLOCK);
             items[index].length = draw(seed, 3 * BLOCK);

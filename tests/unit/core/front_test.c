@@ -507,6 +507,81 @@ static void test_front__exists_lookup_and_pin__ask_for_a_term_and_tell_of_it(voi
     world_close(world);
 }
 
+static const struct mkv_item_result *exists(struct world *world, uint32_t flags,
+                                            uint32_t lease_ms) {
+    const struct world_item item = {.key = "a", .flags = flags, .lease_ms = lease_ms};
+    const uint32_t id = world_send(world, 0, MKV_OP_EXISTS, &item, 1);
+    world_run(world);
+    return world_result(world, id);
+}
+
+static void test_front__exists__asks_for_the_lease_that_the_item_names(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_put(world, "a", 5, 1000);
+    world_run(world);
+    assert_int_equal(exists(world, 0, 25)->leased, 1);
+    assert_int_equal(world->lease_ns, 25000000);
+    assert_int_equal(world->exists_flags, MKV_LEASE_SHORT);
+    assert_int_equal(exists(world, 0, MKV_NONE_U32)->leased, 0);
+    assert_int_equal(world->lease_ns, 0);
+    assert_int_equal(world->exists_flags, MKV_LEASE_SHORT);
+    assert_int_equal(exists(world, MKV_EXISTS_PLAIN, 25)->leased, 0);
+    assert_int_equal(world->lease_ns, 0);
+    assert_int_equal(world->exists_flags & MKV_EXISTS_NO_USE, MKV_EXISTS_NO_USE);
+    const struct world_item lookup = {.key = "a", .flags = MKV_EXISTS_PLAIN};
+    const uint32_t id = world_send(world, 0, MKV_OP_LOOKUP, &lookup, 1);
+    world_run(world);
+    assert_int_equal(world->requests[id].status, MKV_STATUS_INVALID);
+    world_close(world);
+}
+
+/* Also of a block that memory has: there a plain one asks nobody. */
+static void test_front__exists__tells_when_it_expires(void **state) {
+    (void)state;
+    for (uint32_t blocks = 0; blocks <= 8; blocks += 8) {
+        struct mkv_front_config config;
+        world_config(&config);
+        config.memory_blocks_max = blocks;
+        struct world *world = world_open(&config);
+        const struct world_item put = {.key = "a", .seed = 5, .length = 1000, .expire_s = 20};
+        world_send(world, 0, MKV_OP_PUT, &put, 1);
+        world_run(world);
+        const uint32_t asked = world->seen[GATE_EXISTS_DONE];
+        const uint32_t expiry_s = exists(world, MKV_EXISTS_PLAIN, 0)->expiry_s;
+        assert_in_range(expiry_s, WORLD_WALL_S + 20, WORLD_WALL_S + 21);
+        assert_int_equal(world->seen[GATE_EXISTS_DONE], asked + (blocks == 0 ? 1 : 0));
+        assert_int_equal(exists(world, 0, 0)->expiry_s, expiry_s);
+        assert_int_equal(world->seen[GATE_EXISTS_DONE], asked + (blocks == 0 ? 2 : 1));
+        const uint32_t forever = world_replace(world, "a", 6, 1000);
+        world_run(world);
+        world_expect(world, forever, MKV_STATUS_OK);
+        assert_int_equal(exists(world, MKV_EXISTS_PLAIN, 0)->expiry_s, 0);
+        world_close(world);
+    }
+}
+
+static void test_front__get_behind_the_end__tells_the_length_and_moves_nothing(void **state) {
+    (void)state;
+    const uint64_t lengths[] = {0, 10, 1000, 5000, WORLD_BLOCK_BYTES, 3 * WORLD_BLOCK_BYTES + 5};
+    for (uint32_t blocks = 0; blocks <= 8; blocks += 8) {
+        for (uint32_t index = 0; index < 6; index++) {
+            struct mkv_front_config config;
+            world_config(&config);
+            config.memory_blocks_max = blocks;
+            struct world *world = world_open(&config);
+            world_put(world, "a", 5, lengths[index]);
+            world_run(world);
+            const uint32_t get = world_get(world, "a", UINT64_MAX, 0);
+            world_run(world);
+            world_expect(world, get, MKV_STATUS_OK);
+            assert_int_equal(world_result(world, get)->length, lengths[index]);
+            assert_int_equal(world->seen[GATE_PUSH], 0);
+            world_close(world);
+        }
+    }
+}
+
 static enum mkv_status tell(struct world *world, enum mkv_session_action action, uint64_t tokens) {
     const bool exits = action == MKV_SESSION_EXIT_THINK;
     const struct world_item item = {.key = "",
@@ -613,6 +688,9 @@ int main(void) {
         cmocka_unit_test(test_front__put_of_a_session__its_blocks_say_so),
         cmocka_unit_test(test_front__session_that_is_malformed__is_invalid),
         cmocka_unit_test(test_front__exists_lookup_and_pin__ask_for_a_term_and_tell_of_it),
+        cmocka_unit_test(test_front__exists__asks_for_the_lease_that_the_item_names),
+        cmocka_unit_test(test_front__exists__tells_when_it_expires),
+        cmocka_unit_test(test_front__get_behind_the_end__tells_the_length_and_moves_nothing),
         cmocka_unit_test(test_front__put_and_get_of_every_size__gives_the_bytes_back),
         cmocka_unit_test(test_front__get_of_a_range__sends_that_range_alone),
         cmocka_unit_test(test_front__put_of_the_same_content__transfers_nothing),

@@ -585,6 +585,7 @@ uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
         sent[index].length = item->length;
         sent[index].offset = item->offset;
         sent[index].expire_s = item->expire_s;
+        sent[index].lease_ms = item->lease_ms;
         sent[index].session = item->session;
         sent[index].tier_hint = item->tier_hint;
         sent[index].action = item->action;

@@ -104,6 +104,7 @@ struct world_item {
     uint64_t offset;
     uint32_t flags;
     uint32_t expire_s;
+    uint32_t lease_ms;
     uint64_t session;
     uint32_t tier_hint;
     enum mkv_session_action action;
@@ -139,11 +140,12 @@ struct world {
     uint8_t *unit_users;
     uint64_t now_ns;
     uint64_t wall_later_ms;
-    uint32_t touches;   /* blocks that volumes were told of */
-    uint64_t drive_ns;  /* that volumes say reads and writes took … */
-    uint64_t flush_ns;  /* … and writes behind it */
-    uint64_t touch_tag; /* the first of the last message */
-    uint64_t lease_ns;  /* that the last EXISTS or PIN asked for */
+    uint32_t touches;      /* blocks that volumes were told of */
+    uint64_t drive_ns;     /* that volumes say reads and writes took … */
+    uint64_t flush_ns;     /* … and writes behind it */
+    uint64_t touch_tag;    /* the first of the last message */
+    uint64_t lease_ns;     /* that the last EXISTS or PIN asked for … */
+    uint32_t exists_flags; /* … and its flags */
     enum mkv_status session_status[MKV_VOLUMES_MAX]; /* what a volume answers to SESSION */
     struct mkv_message put_message;                  /* the last PUT_BEGIN that came */
     struct mkv_message session_message;              /* the last one that came */

@@ -172,6 +172,7 @@ static void take_exists(struct world *world, const struct mkv_message *message,
     struct world_event *event =
         answer(world, message, GATE_EXISTS_DONE, MKV_MESSAGE_EXISTS_DONE, MKV_NONE_U32);
     world->lease_ns = message->lease_ns;
+    world->exists_flags = message->flags;
     if (message->kind != MKV_MESSAGE_EXISTS) {
         const bool pin = message->kind == MKV_MESSAGE_PIN;
         event->message.kind = pin ? MKV_MESSAGE_PIN_DONE : MKV_MESSAGE_UNPIN_DONE;
@@ -182,6 +183,7 @@ static void take_exists(struct world *world, const struct mkv_message *message,
     } else {
         event->message.length_units = message->kind == MKV_MESSAGE_EXISTS ? length_units(block) : 0;
         event->message.lease_ns = message->lease_ns;
+        event->message.expiry_s = block->expiry_s;
     }
 }
 
@@ -271,10 +273,17 @@ static void mutation_start(struct world *world, uint32_t index) {
         world_block_find(world, op->message.volume, op->block.key, op->block.key_bytes);
     struct world_event *event =
         answer(world, &op->message, GATE_PUT_READY, MKV_MESSAGE_PUT_READY, index);
-    if (live != NULL &&
-        ((live->length == op->block.length && mkv_root_equal(live->root, op->block.root) &&
-          live->flags == op->block.flags) ||
-         (!may_replace(op, live) && same_value(op, live)))) {
+    const bool if_absent = (op->request_flags & MKV_PUT_IF_ABSENT) != 0;
+    if (live == NULL && (op->request_flags & MKV_PUT_IF_PRESENT) != 0) {
+        event->message.kind = MKV_MESSAGE_PUT_DONE;
+        event->message.status = MKV_STATUS_NOT_FOUND;
+    } else if (live != NULL && if_absent && !may_replace(op, live)) {
+        event->message.kind = MKV_MESSAGE_PUT_DONE;
+        event->message.status = MKV_STATUS_CONFLICT;
+    } else if (live != NULL &&
+               ((live->length == op->block.length && mkv_root_equal(live->root, op->block.root) &&
+                 live->flags == op->block.flags) ||
+                (!may_replace(op, live) && same_value(op, live)))) {
         event->message.kind = MKV_MESSAGE_PUT_DONE;
         event->message.flags = MKV_PUT_THERE;
     } else if (live != NULL && !may_replace(op, live)) {

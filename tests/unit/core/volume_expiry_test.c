@@ -51,11 +51,15 @@ static void test_volume_expiry__time_is_over__is_a_miss_at_once_and_dropped_behi
     wall_to(rig, NOW_S + 9);
     sweep(rig);
     assert_int_equal(get(rig, "brief", 1), MKV_STATUS_OK);
+    assert_int_equal(rig_exists(rig, "brief"), MKV_STATUS_OK);
+    assert_int_equal(rig_last(rig)->expiry_s, NOW_S + 10);
     rig->wall_ms = (NOW_S + 10) * 1000;
     rig->answer_count = 0;
     rig_find(rig, "brief");
     assert_int_equal(rig_last(rig)->status, MKV_STATUS_NOT_FOUND);
     assert_int_equal(rig_last(rig)->miss, MKV_MISS_EXPIRED);
+    assert_int_equal(rig_exists(rig, "lasting"), MKV_STATUS_OK);
+    assert_int_equal(rig_last(rig)->expiry_s, 0);
     assert_int_equal(rig_exists(rig, "brief"), MKV_STATUS_NOT_FOUND);
     sweep(rig);
     assert_int_equal(rig_stats(rig).expired_total, 1);

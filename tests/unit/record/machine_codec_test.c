@@ -280,6 +280,7 @@ static void test_effect__answer__results_without_padding(void **state) {
     other.length = result.length;
     other.root = result.root;
     other.leased = result.leased;
+    other.expiry_s = result.expiry_s;
     memcpy(arena + 128, &other, sizeof other);
     assert_int_equal(write_effect(&effect, arena, second), bytes);
     assert_memory_equal(first, second, bytes);

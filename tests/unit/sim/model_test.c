@@ -42,10 +42,58 @@ static void test_model__one_after_another__knows_what_each_comes_to(void **state
     assert_false(mkv_model_allows(&model, 0, 2));
 }
 
+static void put_if(enum mkv_model_kind kind, uint32_t version, uint32_t result) {
+    const uint32_t place = invoke(kind, version);
+    mkv_model_condition(&model, 0, place);
+    answer(place, result);
+}
+
+static void test_model__put_with_a_condition__looks_at_what_there_is(void **state) {
+    (void)state;
+    make(true);
+    put_if(MKV_MODEL_REPLACE, 1, MKV_MODEL_MISS);
+    put_if(MKV_MODEL_PUT, 2, MKV_MODEL_OK);
+    put_if(MKV_MODEL_PUT, 2, MKV_MODEL_CONFLICT);
+    put_if(MKV_MODEL_REPLACE, 3, MKV_MODEL_OK);
+    read_is(SEEN(3));
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, put_if(MKV_MODEL_PUT, 3, MKV_MODEL_OK));
+    make(true);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, put_if(MKV_MODEL_REPLACE, 1, MKV_MODEL_OK));
+    make(true);
+    put(1);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, put_if(MKV_MODEL_REPLACE, 2, MKV_MODEL_MISS));
+    /* What a purge ends may have been there when the put was decided, which then follows it. */
+    make(true);
+    put(1);
+    const uint32_t purge = invoke(MKV_MODEL_PURGE, 0);
+    put_if(MKV_MODEL_REPLACE, 2, MKV_MODEL_OK);
+    answer(purge, MKV_MODEL_OK);
+    answer(invoke(MKV_MODEL_DELETE, 0), MKV_MODEL_OK);
+}
+
 static void put_until(enum mkv_model_kind kind, uint32_t version, uint32_t expiry_s) {
     const uint32_t place = invoke(kind, version);
     mkv_model_expires(&model, 0, place, expiry_s);
     answer(place, MKV_MODEL_OK);
+}
+
+static void told(uint32_t expiry_s) {
+    const uint32_t place = invoke(MKV_MODEL_READ, 0);
+    mkv_model_told_expiry(&model, 0, place, expiry_s);
+    answer(place, MKV_MODEL_PRESENT);
+}
+
+static void test_model__told_when_it_expires__is_so(void **state) {
+    (void)state;
+    make(true);
+    mkv_model_time(&model, 100);
+    put_until(MKV_MODEL_PUT, 1, 110);
+    told(110);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, told(0));
+    make(true);
+    put(1);
+    told(0);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, told(110));
 }
 
 static void test_model__time_is_over__version_is_gone_at_that_second(void **state) {
@@ -368,6 +416,8 @@ static void test_model__listing_beside_a_replacing_put__may_miss_the_key(void **
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model__one_after_another__knows_what_each_comes_to),
+        cmocka_unit_test(test_model__put_with_a_condition__looks_at_what_there_is),
+        cmocka_unit_test(test_model__told_when_it_expires__is_so),
         cmocka_unit_test(test_model__acknowledged_put_is_missed__fires_o1),
         cmocka_unit_test(test_model__deleted_or_old_version_returns__fires_o2),
         cmocka_unit_test(test_model__conflict_without_a_live_block__fires_o2),
