@@ -123,6 +123,16 @@ class ServersTest(unittest.TestCase):
         os.kill(self.stores[2].node.pid, signal.SIGCONT)
         self.finish(client)
 
+    def test_the_example_computes_once_and_loads_then(self):
+        servers = ",".join(store.node.address for store in self.stores)
+        program = os.path.join(BUILD, "tests/integration/prefix_cache")
+        for line in ("40 blocks: 0 resident, 0 loaded, 40 computed, 40 stored\n",
+                     "40 blocks: 40 resident, 40 loaded, 0 computed, 0 stored\n"):
+            done = subprocess.run([program, "conversation", "40"], capture_output=True, text=True,
+                                  env=environment(MEMKV_SERVERS=servers), check=False,
+                                  timeout=CHANGE_S_MAX)
+            self.assertEqual((done.stdout, done.stderr, done.returncode), (line, "", 0))
+
 
 if __name__ == "__main__":
     unittest.main()

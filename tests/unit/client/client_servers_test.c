@@ -332,6 +332,21 @@ static void test_servers_placement__one_is_added_or_lost__moves_only_its_keys(vo
     }
 }
 
+static void test_servers_placement__names_of_the_protocol_page__have_its_uuids(void **state) {
+    (void)state;
+    struct mkv_client_address addresses[MKV_CLIENT_SERVERS_MAX];
+    uint32_t count = 0;
+    static const uint8_t expected[2][4] = {{0x4e, 0x77, 0x27, 0x28}, {0x6a, 0xf1, 0x4b, 0xea}};
+    assert_int_equal(mkv_client_servers_parse("servers", "kv-0.example:9900,[2001:db8::7]:9900*4",
+                                              addresses, &count, NULL),
+                     MEMKV_OK);
+    for (uint32_t index = 0; index < 2; index++) {
+        const struct mkv_member member = mkv_client_member(&addresses[index]);
+        assert_memory_equal(member.uuid.bytes, expected[index], 4);
+        assert_int_equal(member.weight, index == 0 ? 1 : 4);
+    }
+}
+
 static void test_servers_placement__weights__are_shares_of_the_keys(void **state) {
     (void)state;
     static uint32_t owners[PLACED];
@@ -357,6 +372,7 @@ int main(void) {
         cmocka_unit_test(test_servers__one_hangs__is_missed_in_time_and_then_at_once),
         cmocka_unit_test(test_servers_open__none_answers__says_of_one_why),
         cmocka_unit_test(test_servers_placement__one_is_added_or_lost__moves_only_its_keys),
+        cmocka_unit_test(test_servers_placement__names_of_the_protocol_page__have_its_uuids),
         cmocka_unit_test(test_servers_placement__weights__are_shares_of_the_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
