@@ -242,6 +242,7 @@ static const struct step steps[] = {
     {"requests", mkv_node_requests_begin, mkv_node_requests_end},
     {"telemetry", mkv_node_telemetry_begin, mkv_node_telemetry_end},
     {"traces", mkv_node_traces_start, mkv_node_traces_end},
+    {"auth", mkv_node_auth_begin, mkv_node_auth_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},
