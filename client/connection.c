@@ -88,6 +88,12 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
         }
         free(request);
     }
+    struct mkv_metrics *metrics = connection->remote->client->metrics;
+    if (metrics != NULL && was_ready) {
+        mkv_metrics_disconnected(metrics);
+    } else if (metrics != NULL) {
+        mkv_metrics_connect_failed(metrics);
+    }
     if (!was_ready) {
         mkv_remote_connect_failed(connection->remote, failure, text);
     }
@@ -139,6 +145,10 @@ void mkv_request_abandon(struct mkv_request *request, const char *text) {
 void mkv_connection_free(struct mkv_connection *connection) {
     if (connection == NULL) {
         return;
+    }
+    struct mkv_metrics *metrics = connection->remote->client->metrics;
+    if (metrics != NULL && connection->state == MKV_CONNECTION_READY) {
+        mkv_metrics_disconnected(metrics);
     }
     transport_close(connection);
     if (connection->resolver != NULL) {
@@ -237,6 +247,9 @@ void mkv_connection_ready(struct mkv_connection *connection) {
     connection->serial = client->serial_last;
     free(connection->addresses);
     connection->addresses = NULL;
+    if (client->metrics != NULL) {
+        mkv_metrics_connected(client->metrics);
+    }
     mkv_remote_connected(connection->remote, &connection->greeting.limits);
 }
 

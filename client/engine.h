@@ -40,6 +40,7 @@
 #include "client/address.h"
 #include "client/greeting.h"
 #include "client/memkv.h"
+#include "client/metrics.h"
 #include "client/resolver.h"
 #include "client/settings.h"
 #include "client/transport.h"
@@ -295,6 +296,7 @@ struct memkv_client {
     uint64_t timer_ns;
     uint32_t serial_last;
     uint64_t random;
+    struct mkv_metrics *metrics; /* NULL: nothing is counted */
 };
 
 /* ---- error.c -------------------------------------------------------------------------------- */

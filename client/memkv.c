@@ -39,6 +39,10 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     client->timeout_ms = settings->timeout_ms;
     client->connect_timeout_ms = settings->connect_timeout_ms;
     client->connections_max = settings->connections;
+    status = mkv_metrics_open(&client->metrics, error);
+    if (status != MEMKV_OK) {
+        return status;
+    }
     status = servers_take(client, settings->servers, settings->server_count, error);
     return status == MEMKV_OK ? mkv_engine_connect(client, error) : status;
 }

@@ -13,9 +13,11 @@ import subprocess
 import threading
 import time
 import unittest
+import urllib.error
+import urllib.request
 
 from load import Store
-from node import BUILD, environment
+from node import BUILD, environment, free_port
 
 IN_FLIGHT = 2000
 TIMEOUT_MS = 1500
@@ -28,12 +30,12 @@ SLOWEST_MS_MAX = TIMEOUT_MS + 30000
 class Client:
     """servers_client as a child, whose last line of sums is `sums`."""
 
-    def __init__(self, addresses, connections):
+    def __init__(self, addresses, connections, **variables):
         self._process = subprocess.Popen(
             [os.path.join(BUILD, "tests/integration/servers_client"), ",".join(addresses),
              str(IN_FLIGHT), str(TIMEOUT_MS), str(connections)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=environment())
+            env=environment(**variables))
         self.sums = {}
         self.errors = ""
         self._readers = [threading.Thread(target=self._read_sums, daemon=True),
@@ -95,8 +97,9 @@ class ServersTest(unittest.TestCase):
             self.stores.append(store)
             store.start()
 
-    def load(self, connections):
-        client = Client([store.node.address for store in self.stores], connections)
+    def load(self, connections, **variables):
+        addresses = [store.node.address for store in self.stores]
+        client = Client(addresses, connections, **variables)
         self.addCleanup(client.kill)
         client.wait_for("all is well", is_well)
         return client
@@ -121,6 +124,33 @@ class ServersTest(unittest.TestCase):
         os.kill(self.stores[2].node.pid, signal.SIGSTOP)
         client.wait_for("a part is down, the rest goes on", is_partly_down)
         os.kill(self.stores[2].node.pid, signal.SIGCONT)
+        self.finish(client)
+
+    def test_its_metrics_are_scraped_and_come_to_what_it_did(self):
+        port = free_port()
+        client = self.load(connections=2, MEMKV_PROMETHEUS_BIND=f"127.0.0.1:{port}")
+        ok = client.sums["ok"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics",
+                                    timeout=CHANGE_S_MAX) as answer:
+            self.assertIn("version=0.0.4", answer.headers["Content-Type"])
+            text = answer.read().decode()
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/other", timeout=CHANGE_S_MAX)
+        self.assertEqual(caught.exception.code, 404)
+        caught.exception.close()
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+                                 capture_output=True, check=False, timeout=CHANGE_S_MAX)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+        done = sum(int(value) for name, value in samples.items()
+                   if name.startswith("memkv_client_items_total") and 'status="ok"' in name)
+        calls = sum(int(value) for name, value in samples.items()
+                    if name.startswith("memkv_client_call_duration_seconds_count"))
+        self.assertGreaterEqual(done, ok)
+        self.assertGreaterEqual(calls, done)
+        self.assertEqual(samples["memkv_client_connections"], "6")
+        self.assertEqual(samples['memkv_client_connects_total{result="ok"}'], "6")
+        self.assertGreater(int(samples['memkv_client_value_bytes_total{op="get"}']), 0)
         self.finish(client)
 
     def test_the_example_computes_once_and_loads_then(self):
