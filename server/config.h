@@ -66,6 +66,10 @@
 /* Every key that a file may set, except the keys of one entry of a list. */
 enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_ADDRESS,
+    MKV_CONFIG_NETWORK_CONNECTIONS_MAX,
+    MKV_CONFIG_NETWORK_TLS_CERT,
+    MKV_CONFIG_NETWORK_TLS_KEY,
+    MKV_CONFIG_NETWORK_TLS_MIN,
     MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
     MKV_CONFIG_NETWORK_AUTH,
     MKV_CONFIG_NETWORK_AUTH_KEY,
@@ -141,6 +145,10 @@ enum mkv_config_hugepages {
     MKV_CONFIG_HUGEPAGES_AUTO = 0, /* huge pages if they can be had, else normal pages */
     MKV_CONFIG_HUGEPAGES_REQUIRE,
     MKV_CONFIG_HUGEPAGES_OFF,
+};
+enum mkv_config_tls_version {
+    MKV_CONFIG_TLS_1_2 = 0,
+    MKV_CONFIG_TLS_1_3,
 };
 enum mkv_config_storage_mode {
     MKV_CONFIG_STORAGE_DIRECT = 0, /* O_DIRECT or refuse */
@@ -223,6 +231,10 @@ struct mkv_config_rule {
 struct mkv_config {
     struct {
         struct mkv_config_address address;
+        uint64_t connections_max;
+        char tls_cert[MKV_CONFIG_PATH_BYTES]; /* "": plain, as is this: */
+        char tls_key[MKV_CONFIG_PATH_BYTES];
+        enum mkv_config_tls_version tls_min;
         struct mkv_config_address admin_address; /* set by mkv_config_validate unless configured */
         enum mkv_config_network_auth auth;
         char auth_key[MKV_CONFIG_PATH_BYTES]; /* "": none */

@@ -4,6 +4,7 @@
 
 #include "admin/snapshot.h"
 #include "admin/telemetry.h"
+#include "backends/fabric_tcp.h"
 #include "server/log_filter.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #define HUGE_PAGE_BYTES (2ull * MKV_MIB)
 
 static const char *const hugepages_words[] = {"auto", "require", "off", NULL};
+static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const trim_words[] = {"auto", "on", "off", NULL};
 static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
@@ -162,6 +164,45 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_note = "none",
             .meaning = "The tenants of keys that come over RESP from a client whose key has all "
                        "tenants, in the file only: the first rule whose prefix a key has.",
+        },
+    [MKV_CONFIG_NETWORK_CONNECTIONS_MAX] =
+        {
+            .path = "network.connections_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(network.connections_max),
+            .size_min = 16,
+            .size_max = MKV_FABRIC_TCP_CONNECTIONS_MAX,
+            .default_text = "1024",
+            .meaning = "Connections of clients at a time, as far as the limit of open files "
+                       "allows, which is raised. Further ones are told so and closed. Those that "
+                       "have nothing to do take next to no memory.",
+        },
+    [MKV_CONFIG_NETWORK_TLS_CERT] =
+        {
+            .path = "network.tls_cert",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(network.tls_cert),
+            .default_note = "none: no TLS",
+            .meaning = "The certificate of all listeners over TCP, a PEM file with its chain "
+                       "behind it. SIGHUP reads it again.",
+        },
+    [MKV_CONFIG_NETWORK_TLS_KEY] =
+        {
+            .path = "network.tls_key",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(network.tls_key),
+            .default_note = "none: no TLS",
+            .meaning = "The key of `network.tls_cert`, a PEM file without a password, which not "
+                       "every user of the machine can read. One of the two alone is refused.",
+        },
+    [MKV_CONFIG_NETWORK_TLS_MIN] =
+        {
+            .path = "network.tls_min",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(network.tls_min),
+            .words = tls_words,
+            .default_text = "1.2",
+            .meaning = "The oldest version of TLS that is spoken. The newest is 1.3.",
         },
     [MKV_CONFIG_NETWORK_ADMIN_ADDRESS] =
         {

@@ -274,11 +274,27 @@ static bool check_auth(const struct mkv_config *config, struct mkv_config_error 
     return true;
 }
 
+/* Half of a pair says that TLS is wanted: a listener in plain would be a surprise. */
+static bool check_tls(const struct mkv_config *config, struct mkv_config_error *error) {
+    const bool has_cert = config->network.tls_cert[0] != '\0';
+    const bool has_key = config->network.tls_key[0] != '\0';
+    if (has_cert == has_key) {
+        return true;
+    }
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    mkv_config_origin_format(
+        config, has_cert ? MKV_CONFIG_NETWORK_TLS_CERT : MKV_CONFIG_NETWORK_TLS_KEY, where);
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                           "%s is set and %s is not; TLS takes both, or neither",
+                           has_cert ? "network.tls_cert" : "network.tls_key",
+                           has_cert ? "network.tls_key" : "network.tls_cert");
+}
+
 bool mkv_config_validate(struct mkv_config *config, struct mkv_config_error *error) {
     struct mkv_config checked = *config;
     if (!check_listeners(&checked, error) || !check_memory(&checked, error) ||
         !check_drives(&checked, error) || !check_auth(&checked, error) ||
-        !check_prometheus(&checked, error)) {
+        !check_prometheus(&checked, error) || !check_tls(&checked, error)) {
         return false;
     }
     *config = checked;

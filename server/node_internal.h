@@ -80,6 +80,7 @@ struct mkv_node {
     uint64_t started_ns;
     bool directory_created; /* of --dev, by this start */
     uint32_t connections_max;
+    struct mkv_tls *tls; /* NULL: plain */
 
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];
@@ -182,6 +183,14 @@ __attribute__((warn_unused_result)) bool mkv_node_drives_open(struct mkv_node *n
 void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
+
+/* ---- node_tls.c ----------------------------------------------------------------------------- */
+
+__attribute__((warn_unused_result)) bool mkv_node_tls_begin(struct mkv_node *node,
+                                                            struct mkv_backend_error *error);
+void mkv_node_tls_end(struct mkv_node *node);
+/* Reads the files again, on another thread; says how that went. */
+void mkv_node_tls_reload(struct mkv_node *node);
 
 /* ---- node_limits.c -------------------------------------------------------------------------- */
 

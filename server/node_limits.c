@@ -15,8 +15,6 @@
 
 #define NS_PER_S 1000000000ull
 
-/* Clients of a node are the engines of a few hosts, with some connections each. */
-#define CONNECTIONS_WANTED 1024u
 #define CONNECTIONS_MIN 16u
 /* Descriptors beside those of clients and drives: log, ring, listeners, admin connections. */
 #define DESCRIPTORS_OTHER (64u + MKV_ADMIN_CONNECTIONS_MAX)
@@ -69,7 +67,16 @@ bool mkv_node_limits_raise(struct mkv_node *node, struct mkv_backend_error *erro
                                   "%" PRIu64 ". Raise the limit: ulimit -n, or LimitNOFILE",
                                   (uint64_t)files.rlim_cur, others + CONNECTIONS_MIN);
     }
-    node->connections_max = (uint32_t)mkv_min_u64(CONNECTIONS_WANTED, files.rlim_cur - others);
+    const uint64_t wanted = node->config.network.connections_max;
+    node->connections_max = (uint32_t)mkv_min_u64(wanted, files.rlim_cur - others);
+    if (node->connections_max < wanted) {
+        mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_WARN, "server.node", NULL, 0,
+                      "network.connections_max is %" PRIu64 ", and there can be %" PRIu32
+                      ": this process may have %" PRIu64 " open files, of which %" PRIu64
+                      " are for other things. Raise the limit (LimitNOFILE, ulimit -n), or lower "
+                      "the key",
+                      wanted, node->connections_max, (uint64_t)files.rlim_cur, others);
+    }
     return true;
 }
 
@@ -117,6 +124,7 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
         .host = node->config.network.address.host,
         .port = node->config.network.address.port,
         .option = "--listen",
+        .tls = node->tls,
         .connections_max = node->connections_max,
         .body_buffers = BODY_BUFFERS,
         .inline_buffers = INLINE_BUFFERS,
