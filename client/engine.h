@@ -128,6 +128,7 @@ struct mkv_call {
 
     struct memkv_item *items;
     uint32_t item_count;
+    struct memkv_item *own_items; /* the same, where the library made them */
     /* LOOKUP of the items (op EXISTS); STATS, PING; 0: items. */
     enum mkv_native_op single;
     enum memkv_status single_status;
@@ -313,6 +314,10 @@ const char *mkv_client_status_text(enum memkv_status status);
 void mkv_client_text_copy(const uint8_t *bytes, size_t byte_count, char *text, size_t text_bytes);
 /* The same of a key, which may be any bytes, with "…" where it was cut. */
 void mkv_client_key_text(const void *key, size_t key_bytes, char *text, size_t text_bytes);
+
+/* memkv.c: notes the first key that is none. */
+enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key_count,
+                                        struct memkv_error *error);
 
 /* ---- engine.c ------------------------------------------------------------------------------- */
 

@@ -236,17 +236,26 @@ enum memkv_status memkv_session_end(struct memkv_client *client, uint64_t sessio
 
 /* ---- prefixes ------------------------------------------------------------------------------- */
 
-enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_key *keys,
-                               size_t key_count, size_t *resident_count,
-                               struct memkv_error *error) {
-    *resident_count = 0;
-    mkv_client_succeed(error);
+enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key_count,
+                                        struct memkv_error *error) {
     for (size_t index = 0; index < key_count; index++) {
         if (keys[index].bytes == NULL || keys[index].byte_count < 1 ||
             keys[index].byte_count > MEMKV_KEY_BYTES_MAX) {
             return mkv_client_fail(error, MEMKV_INVALID, "key %zu has %zu bytes; a key has 1 to %d",
                                    index, keys[index].byte_count, MEMKV_KEY_BYTES_MAX);
         }
+    }
+    return MEMKV_OK;
+}
+
+enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_key *keys,
+                               size_t key_count, size_t *resident_count,
+                               struct memkv_error *error) {
+    *resident_count = 0;
+    mkv_client_succeed(error);
+    const enum memkv_status sound = mkv_client_keys_check(keys, key_count, error);
+    if (sound != MEMKV_OK) {
+        return sound;
     }
     struct memkv_item *items = calloc(MKV_NATIVE_ITEMS_MAX, sizeof *items);
     if (items == NULL) {

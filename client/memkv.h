@@ -358,10 +358,18 @@ enum memkv_status memkv_submit(struct memkv_client *client, struct memkv_item *i
                                size_t item_count, uint64_t cookie, uint32_t timeout_ms,
                                struct memkv_error *error);
 
+/* The same of memkv_lookup: the completion has `resident_count`, and no items. The keys, and their
+ * array, are the library's until then. Of more than 256 keys some behind the first gap may be
+ * leased, too. */
+enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct memkv_key *keys,
+                                      size_t key_count, uint64_t cookie, uint32_t timeout_ms,
+                                      struct memkv_error *error);
+
 struct memkv_completion {
     uint64_t cookie;
     struct memkv_item *items; /* each with its status */
     size_t item_count;
+    size_t resident_count;    /* of a lookup, 0 where it failed */
     struct memkv_error error; /* what memkv_batch would have returned and told */
 };
 

@@ -204,6 +204,40 @@ static void test_servers__session__goes_to_all_of_them(void **state) {
     rig_close(rig, SERVERS);
 }
 
+static void test_servers_submit_lookup__keys_of_several__is_the_prefix_over_all(void **state) {
+    (void)state;
+    struct rig *rig = rig_open(SERVERS, 20000);
+    struct memkv_key keys[KEYS];
+    struct memkv_error error;
+    struct memkv_completion completions[4];
+    assert_int_equal(memkv_batch(rig->client, items_of(rig, MEMKV_OP_PUT), KEYS, &error), MEMKV_OK);
+    for (uint32_t index = 0; index < KEYS; index++) {
+        keys[index] = (struct memkv_key){rig->keys[index], strlen(rig->keys[index])};
+    }
+    assert_int_equal(memkv_delete(rig->client, keys[271].bytes, keys[271].byte_count, &error),
+                     MEMKV_OK);
+    assert_int_equal(memkv_submit_lookup(rig->client, keys, KEYS, 1, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_submit_lookup(rig->client, keys, 100, 2, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_submit_lookup(rig->client, keys + 271, 1, 3, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_submit_lookup(rig->client, keys, 0, 4, 0, &error), MEMKV_INVALID);
+    const struct memkv_key none = {NULL, 0};
+    assert_int_equal(memkv_submit_lookup(rig->client, &none, 1, 4, 0, &error), MEMKV_INVALID);
+    size_t expected[4] = {0, 271, 100, 0};
+    size_t taken = 0;
+    while (memkv_in_flight(rig->client) > 0) {
+        const size_t count = memkv_wait(rig->client, completions, 4, 20000);
+        for (size_t index = 0; index < count; index++) {
+            assert_int_equal(completions[index].error.status, MEMKV_OK);
+            assert_null(completions[index].items);
+            assert_int_equal(completions[index].resident_count,
+                             expected[completions[index].cookie]);
+        }
+        taken += count;
+    }
+    assert_int_equal(taken, 3);
+    rig_close(rig, SERVERS);
+}
+
 /* All keys of the server at `away` have that status and miss, all others are OK. */
 static void expect_away(struct rig *rig, enum memkv_op op, uint32_t away, enum memkv_status status,
                         enum memkv_miss miss) {
@@ -367,6 +401,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_servers__keys_of_a_batch__are_at_their_owners_and_nowhere_else),
         cmocka_unit_test(test_servers_lookup__keys_of_several__is_the_prefix_over_all),
+        cmocka_unit_test(test_servers_submit_lookup__keys_of_several__is_the_prefix_over_all),
         cmocka_unit_test(test_servers__session__goes_to_all_of_them),
         cmocka_unit_test(test_servers__one_is_down__its_keys_are_misses_and_the_others_go_on),
         cmocka_unit_test(test_servers__one_hangs__is_missed_in_time_and_then_at_once),
