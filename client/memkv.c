@@ -36,6 +36,9 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     _Static_assert(sizeof client->tenant == sizeof settings->tenant, "the same tenant");
     memcpy(client->name, settings->name, sizeof client->name);
     memcpy(client->tenant, settings->tenant, sizeof client->tenant);
+    memcpy(client->auth_key, settings->auth_key, sizeof client->auth_key);
+    memcpy(client->auth_key_id, settings->auth_key_id, sizeof client->auth_key_id);
+    client->has_key = settings->has_key;
     client->timeout_ms = settings->timeout_ms;
     client->connect_timeout_ms = settings->connect_timeout_ms;
     client->connections_max = settings->connections;
@@ -77,6 +80,7 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
 void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
         mkv_engine_close(client);
+        explicit_bzero(client->auth_key, sizeof client->auth_key);
         free(client->remotes);
         free(client->members);
         free(client);

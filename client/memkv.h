@@ -107,9 +107,9 @@ struct memkv_error {
 struct memkv_client;
 
 /*
- * What is zero or NULL is as the environment says (MEMKV_SERVERS), else the YAML file that
- * MEMKV_CONFIG names (servers, transport, timeout_ms, connect_timeout_ms, connections, client_name,
- * tenant), else the default that stands here. MEMKV_TRANSPORT is auto or tcp.
+ * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_AUTH_KEY,
+ * MEMKV_AUTH_KEY_ID), else the YAML file that MEMKV_CONFIG names (the members of this struct, and
+ * transport), else the default that stands here. MEMKV_TRANSPORT is auto or tcp.
  */
 struct memkv_options {
     /* "HOST:PORT", "[IPV6]:PORT", or several of them with commas between, of which each key belongs
@@ -123,6 +123,11 @@ struct memkv_options {
      * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
     const char *tenant;
     uint32_t connections; /* to each server at most, 1 to 64; 0: 1 */
+    /* The key that servers and this client prove to each other that they have, 64 hexadecimal
+     * digits, and what servers call it. A server that has not got it is refused, MEMKV_FORBIDDEN.
+     * NULL: no key, and "default". */
+    const char *auth_key;
+    const char *auth_key_id;
 };
 
 /*

@@ -9,6 +9,9 @@
 
 #define CONFIG_VARIABLE "MEMKV_CONFIG"
 #define TRANSPORT_VARIABLE "MEMKV_TRANSPORT"
+#define KEY_VARIABLE "MEMKV_AUTH_KEY"
+#define KEY_ID_VARIABLE "MEMKV_AUTH_KEY_ID"
+#define KEY_ID_DEFAULT "default"
 #define SERVERS_DEFAULT "127.0.0.1:9900"
 #define SHOWN_BYTES_MAX 100
 #define TIMEOUT_MS_MAX 86400000u
@@ -55,6 +58,50 @@ static enum memkv_status set_tenant(struct mkv_settings *settings, const char *o
     return MEMKV_OK;
 }
 
+static int digit_of(char digit) {
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+/* The message does not show the key. */
+static enum memkv_status set_key(struct mkv_settings *settings, const char *origin,
+                                 const char *what, const char *value, struct memkv_error *error) {
+    bool is_key = strnlen(value, 2u * MKV_NATIVE_KEY_BYTES + 1u) == 2u * MKV_NATIVE_KEY_BYTES;
+    for (size_t index = 0; index < MKV_NATIVE_KEY_BYTES && is_key; index++) {
+        const int high = digit_of(value[2 * index]);
+        const int low = digit_of(value[2 * index + 1]);
+        is_key = high >= 0 && low >= 0;
+        settings->auth_key[index] = is_key ? (uint8_t)(high << 4 | low) : 0;
+    }
+    if (!is_key) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%sthe key (%s) is not 64 hexadecimal digits; memkv auth keygen "
+                               "makes one",
+                               origin, what);
+    }
+    settings->has_key = true;
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_key_id(struct mkv_settings *settings, const char *origin,
+                                    const char *what, const char *value,
+                                    struct memkv_error *error) {
+    const size_t byte_count = strnlen(value, MKV_NATIVE_KEY_ID_BYTES + 1u);
+    if (!mkv_native_key_id_is_valid(value, byte_count)) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%sthe key id (%s) has 1 to 32 characters of A-Z a-z 0-9 . _ -",
+                               origin, what);
+    }
+    memset(settings->auth_key_id, 0, sizeof settings->auth_key_id);
+    memcpy(settings->auth_key_id, value, byte_count);
+    return MEMKV_OK;
+}
+
 static void set_name(struct mkv_settings *settings, const char *value) {
     memset(settings->name, 0, sizeof settings->name);
     memcpy(settings->name, value, strnlen(value, MKV_CLIENT_NAME_BYTES_MAX));
@@ -91,18 +138,27 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     if (strcmp(key, "tenant") == 0) {
         return set_tenant(settings, origin, value, error);
     }
+    if (strcmp(key, "auth_key") == 0) {
+        return set_key(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "auth_key_id") == 0) {
+        return set_key_id(settings, origin, key, value, error);
+    }
     if (strcmp(key, "client_name") == 0) {
         set_name(settings, value);
         return MEMKV_OK;
     }
     return mkv_client_fail(error, MEMKV_INVALID,
-                           "%skey '%.*s' is unknown; there are servers, transport, timeout_ms, "
-                           "connect_timeout_ms, connections, client_name, tenant",
+                           "%skey '%.*s' is unknown; there are servers, transport, auth_key, "
+                           "auth_key_id, timeout_ms, connect_timeout_ms, connections, "
+                           "client_name, tenant",
                            origin, SHOWN_BYTES_MAX, key);
 }
 
-static enum memkv_status read_environment(struct mkv_settings *settings, bool has_servers,
+static enum memkv_status read_environment(struct mkv_settings *settings,
+                                          const struct memkv_options *options,
                                           struct memkv_error *error) {
+    const bool has_servers = options->servers != NULL && options->servers[0] != '\0';
     const char *servers = has_servers ? NULL : variable(MKV_CLIENT_SERVERS_VARIABLE);
     const char *transport = variable(TRANSPORT_VARIABLE);
     enum memkv_status status = MEMKV_OK;
@@ -111,6 +167,14 @@ static enum memkv_status read_environment(struct mkv_settings *settings, bool ha
     }
     if (status == MEMKV_OK && transport != NULL) {
         status = set_transport("", TRANSPORT_VARIABLE, transport, error);
+    }
+    const char *key = options->auth_key != NULL ? NULL : variable(KEY_VARIABLE);
+    if (status == MEMKV_OK && key != NULL) {
+        status = set_key(settings, "", KEY_VARIABLE, key, error);
+    }
+    const char *key_id = options->auth_key_id != NULL ? NULL : variable(KEY_ID_VARIABLE);
+    if (status == MEMKV_OK && key_id != NULL) {
+        status = set_key_id(settings, "", KEY_ID_VARIABLE, key_id, error);
     }
     return status;
 }
@@ -137,6 +201,12 @@ static enum memkv_status read_options(struct mkv_settings *settings,
     if (status == MEMKV_OK && options->tenant != NULL) {
         status = set_tenant(settings, "", options->tenant, error);
     }
+    if (status == MEMKV_OK && options->auth_key != NULL) {
+        status = set_key(settings, "", "auth_key", options->auth_key, error);
+    }
+    if (status == MEMKV_OK && options->auth_key_id != NULL) {
+        status = set_key_id(settings, "", "auth_key_id", options->auth_key_id, error);
+    }
     return status;
 }
 
@@ -151,13 +221,15 @@ enum memkv_status mkv_settings_read(const struct memkv_options *options,
     if (status == MEMKV_OK) {
         status = set_tenant(settings, "", MKV_TENANT_DEFAULT_NAME, error);
     }
-    const bool has_servers = options->servers != NULL && options->servers[0] != '\0';
+    if (status == MEMKV_OK) {
+        status = set_key_id(settings, "", "auth_key_id", KEY_ID_DEFAULT, error);
+    }
     const char *path = variable(CONFIG_VARIABLE);
     if (status == MEMKV_OK && path != NULL) {
         status = mkv_settings_read_file(settings, path, error);
     }
     if (status == MEMKV_OK) {
-        status = read_environment(settings, has_servers, error);
+        status = read_environment(settings, options, error);
     }
     return status == MEMKV_OK ? read_options(settings, options, error) : status;
 }

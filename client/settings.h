@@ -3,7 +3,8 @@
  * What a client is told: by the options of memkv_open, the environment, and a file.
  *
  *   options of memkv_open   win over
- *   the environment         MEMKV_SERVERS, MEMKV_TRANSPORT, which win over
+ *   the environment         MEMKV_SERVERS, MEMKV_TRANSPORT, MEMKV_AUTH_KEY, MEMKV_AUTH_KEY_ID,
+ *                           which win over
  *   the file                that MEMKV_CONFIG names, whose keys win over
  *   what is built in
  *
@@ -11,11 +12,13 @@
  *     servers              HOST:PORT[*WEIGHT] with commas between, or a list of them, or a list of
  *                          {address, weight}
  *     transport            auto or tcp
- *     timeout_ms, connect_timeout_ms, connections, client_name, tenant: as in struct memkv_options
+ *     auth_key, auth_key_id, timeout_ms, connect_timeout_ms, connections, client_name, tenant: as
+ *                          in struct memkv_options
  *
  * Invariants
  *  I1  A key, variable or value that is not known is refused by its name, never passed over.
  *  I2  An empty variable counts as unset.
+ *  I3  No message shows a key.
  *
  * Not responsible for: what the settings mean.
  */
@@ -36,6 +39,9 @@ struct mkv_settings {
     uint32_t connections;
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
+    bool has_key; /* auth_key is proven to servers, and asked of them */
+    uint8_t auth_key[MKV_NATIVE_KEY_BYTES];
+    char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
 };
 
 /* Fills *settings, all of it, from options (not NULL), environment and file. MEMKV_INVALID,

@@ -33,6 +33,8 @@ static int forget(void **state) {
     unsetenv("MEMKV_CONFIG");
     unsetenv("MEMKV_SERVERS");
     unsetenv("MEMKV_TRANSPORT");
+    unsetenv("MEMKV_AUTH_KEY");
+    unsetenv("MEMKV_AUTH_KEY_ID");
     if (path[0] != '\0') {
         unlink(path);
         path[0] = '\0';
@@ -67,6 +69,9 @@ static const char full[] = "servers:\n"
                            "timeout_ms: 700\n"
                            "connect_timeout_ms: 70\n"
                            "connections: 4\n"
+                           "auth_key_id: blue\n"
+                           "auth_key: "
+                           "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF\n"
                            "client_name: engine\n"
                            "tenant: team-7\n";
 
@@ -82,6 +87,8 @@ static void test_settings__nothing_is_said__has_the_defaults(void **state) {
     assert_int_equal(settings->connections, 1);
     assert_string_equal(settings->name, "libmemkv");
     assert_string_equal(settings->tenant, "default");
+    assert_false(settings->has_key);
+    assert_string_equal(settings->auth_key_id, "default");
 }
 
 static void test_settings__file__says_all_of_it(void **state) {
@@ -98,6 +105,10 @@ static void test_settings__file__says_all_of_it(void **state) {
     assert_int_equal(settings->connections, 4);
     assert_string_equal(settings->name, "engine");
     assert_string_equal(settings->tenant, "team-7");
+    assert_true(settings->has_key);
+    assert_int_equal(settings->auth_key[1], 0x11);
+    assert_int_equal(settings->auth_key[31], 0xff);
+    assert_string_equal(settings->auth_key_id, "blue");
     write_file("servers: a:1,b:2*5\n");
     settings = read_all(NULL);
     assert_int_equal(settings->server_count, 2);
@@ -111,10 +122,14 @@ static void test_settings__environment__wins_over_the_file(void **state) {
     write_file(full);
     setenv("MEMKV_SERVERS", "x:1", 1);
     setenv("MEMKV_TRANSPORT", "auto", 1);
+    setenv("MEMKV_AUTH_KEY", "ff112233445566778899aabbccddeeff00112233445566778899aabbccddeeff", 1);
+    setenv("MEMKV_AUTH_KEY_ID", "green", 1);
     const struct mkv_settings *settings = read_all(NULL);
     assert_int_equal(settings->server_count, 1);
     assert_string_equal(settings->servers[0].text, "x:1");
     assert_int_equal(settings->timeout_ms, 700);
+    assert_int_equal(settings->auth_key[0], 0xff);
+    assert_string_equal(settings->auth_key_id, "green");
 }
 
 static void test_settings__options__win_over_all(void **state) {
@@ -156,6 +171,8 @@ static void test_settings__what_is_wrong__is_named_with_its_place(void **state) 
         {"connections: 65\n", "a number from 1 to 64"},
         {"connections: many\n", "connections 'many'"},
         {"tenant: 'no spaces'\n", "tenant 'no spaces'"},
+        {"auth_key: 0011\n", ":1: the key (auth_key) is not 64 hexadecimal digits"},
+        {"auth_key_id: 'a b'\n", ":1: the key id (auth_key_id) has 1 to 32"},
         {"timeout_ms: 5\ntimeout_ms: 6\n", ":2: this key stands in the file twice"},
         {"- a\n- b\n", "keys and values"},
         {"servers: [a:1\n", "not valid YAML"},
