@@ -8,8 +8,8 @@
 
 /* ---- labels ---------------------------------------------------------------------------------- */
 
-/* Who asks for credentials. The native protocol asks for none yet. */
-static const char *const auth_listeners[] = {"native", "admin", NULL};
+/* Who asks for credentials. */
+static const char *const auth_listeners[] = {"native", "resp", "admin", NULL};
 
 static const struct mkv_metric_label by_path[] = {LABEL_CLOSED("path", mkv_admin_paths),
                                                   LABELS_END};
@@ -21,7 +21,8 @@ static const struct mkv_metric_label by_level[] = {LABEL_CLOSED("level", mkv_adm
                                                    LABELS_END};
 static const struct mkv_metric_label by_auth_listener[] = {LABEL_CLOSED("listener", auth_listeners),
                                                            LABELS_END};
-static const struct mkv_metric_label by_key_id[] = {LABEL_OPEN("key_id", 1), LABELS_END};
+static const struct mkv_metric_label by_key_id[] = {LABEL_OPEN("key_id", MKV_ADMIN_AUTH_KEYS_MAX),
+                                                    LABELS_END};
 static const struct mkv_metric_label of_config[] = {LABEL_OPEN("hash", 1), LABELS_END};
 static const struct mkv_metric_label of_build[] = {LABEL_OPEN("version", 1),
                                                    LABEL_OPEN("commit", 1), LABELS_END};
@@ -90,8 +91,19 @@ static MKV_COLLECTOR(process) {
 
 static MKV_COLLECTOR(auth_failures) {
     (void)argument;
-    mkv_metric_count1(out, "native", 0);
+    for (uint32_t i = 0; i < MKV_ADMIN_AUTH_LISTENER_COUNT; i++) {
+        mkv_metric_count1(out, auth_listeners[i], sources->snapshot->auth_failures_total[i]);
+    }
     mkv_metric_count1(out, "admin", sources->counters->auth_failures_total);
+}
+
+static MKV_COLLECTOR(auth_sessions) {
+    (void)argument;
+    MKV_ASSERT(sources->snapshot->auth_key_count <= MKV_ADMIN_AUTH_KEYS_MAX);
+    for (uint32_t i = 0; i < sources->snapshot->auth_key_count; i++) {
+        const struct mkv_admin_auth_key *key = &sources->snapshot->auth_keys[i];
+        mkv_metric_count1(out, key->key_id, key->sessions);
+    }
 }
 
 static MKV_COLLECTOR(config_reloaded) {
@@ -116,16 +128,14 @@ static const struct mkv_metric_family node_families[] = {
             "Requests to the admin listener, by path; paths that there are not count as other",
             "Who watches, and how often", "Many of other: a probe asks for a wrong path"),
     COUNTER("memkv_auth_failures_total", "events", by_auth_listener, "admin", auth_failures, 0,
-            "Requests whose credentials were refused, by listener",
-            "A wrong token, or somebody who tries",
-            "The audit log names the address; renew tokens that leaked"),
-    PENDING(GAUGE, "memkv_auth_sessions", "sessions", by_key_id,
-            "connections bring no key yet, so there is none to tell apart",
-            "Connections by the key that they used", "Whether an old key is out of use",
-            "None needed"),
+            "Clients and requests whose credentials were refused, by listener",
+            "A wrong key or token, or somebody who tries",
+            "The audit log names the address; renew what leaked"),
+    GAUGE("memkv_auth_sessions", "sessions", by_key_id, "fabric", auth_sessions, 0,
+          "Connections by the key that they used; those that brought none count for none",
+          "Whether an old key is out of use", "0 for an old key: take it out of auth.keys"),
     GAUGE("memkv_config_last_reload_successful", "bool", mkv_no_labels, "node", config_reloaded, 0,
-          "1 where the configuration in force is the last that was asked for; it is read once, at "
-          "the start",
+          "1 where the configuration in force is the last that was asked for, by a start or SIGHUP",
           "A change that did not take", "0: the log says what is wrong with the file"),
     GAUGE("memkv_config_last_reload_success_timestamp_seconds", "seconds", mkv_no_labels, "node",
           config_time, 0, "When the configuration in force was read, in Unix time",

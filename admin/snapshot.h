@@ -58,7 +58,7 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_DRIVE_OFFLINE,          /* of a drive: its keys are misses */
     MKV_ADMIN_WARNING_CAME_UP_EMPTY,       /* of a drive: what stood on it could not be trusted */
     MKV_ADMIN_WARNING_DRIVES_MISSING,      /* of the drive set: the node waits for them */
-    MKV_ADMIN_WARNING_AUTH_DISABLED,       /* the admin listener asks nobody who he is */
+    MKV_ADMIN_WARNING_AUTH_DISABLED,       /* a listener asks nobody who he is */
     MKV_ADMIN_WARNING_SHARD_STALLED,       /* a shard has not finished a step for long */
     MKV_ADMIN_WARNING_NO_SHARED_HITS,      /* blocks are stored, and none is ever found */
     MKV_ADMIN_WARNING_DRIVE_SLOW,          /* of a drive: an outlier against its siblings */
@@ -242,6 +242,16 @@ struct mkv_admin_recent {
     uint64_t residency_s; /* median age of the blocks that were evicted; UINT64_MAX: none was */
 };
 
+/* Listeners of data, as failed authentications are told apart: native, resp. */
+#define MKV_ADMIN_AUTH_LISTENER_COUNT 2u
+/* Key ids whose sessions are told apart. */
+#define MKV_ADMIN_AUTH_KEYS_MAX 132u
+
+struct mkv_admin_auth_key {
+    char key_id[MKV_ADMIN_NAME_BYTES];
+    uint64_t sessions;
+};
+
 struct mkv_admin_snapshot {
     char node_id[MKV_ADMIN_NAME_BYTES];
     char version[MKV_ADMIN_NAME_BYTES]; /* "0.1.0" */
@@ -277,6 +287,9 @@ struct mkv_admin_snapshot {
     char config_hash[MKV_ADMIN_NAME_BYTES];
     uint64_t config_read_ms;   /* Unix time */
     bool config_reload_failed; /* the last that was asked for is not in force */
+    uint64_t auth_failures_total[MKV_ADMIN_AUTH_LISTENER_COUNT];
+    uint32_t auth_key_count; /* at most MKV_ADMIN_AUTH_KEYS_MAX */
+    struct mkv_admin_auth_key auth_keys[MKV_ADMIN_AUTH_KEYS_MAX];
     struct mkv_admin_fabric fabric;
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];

@@ -107,6 +107,11 @@ struct mkv_resp_command_figures {
     uint64_t ns;       /* from the first byte of the command to its reply, all together */
 };
 
+/* The number that clients see of a connection: no two that are there at once have the same. */
+static inline uint64_t mkv_resp_client_id(struct mkv_connection_id id) {
+    return (uint64_t)id.generation << 20 | id.index;
+}
+
 /* A connection, for lists of clients. */
 struct mkv_resp_client {
     struct mkv_connection_id id;

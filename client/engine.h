@@ -41,6 +41,7 @@
 #include "client/greeting.h"
 #include "client/memkv.h"
 #include "client/resolver.h"
+#include "client/settings.h"
 #include "client/transport.h"
 #include "core/base.h"
 #include "core/placement.h"
@@ -50,7 +51,6 @@
 #define MKV_CLIENT_INPUT_BYTES (16u * 1024u)
 #define MKV_CLIENT_TIMEOUT_MS 30000u
 #define MKV_CLIENT_CONNECT_TIMEOUT_MS 5000u
-#define MKV_CLIENT_CONNECTIONS_MAX 64u
 /* Calls in flight and not yet collected. */
 #define MKV_CLIENT_CALLS_MAX 65536u
 

@@ -106,11 +106,14 @@ struct memkv_error {
 /* The servers that share a set of keys, and connections to them. */
 struct memkv_client;
 
-/* Zeroed options are the defaults. */
+/*
+ * What is zero or NULL is as the environment says (MEMKV_SERVERS), else the YAML file that
+ * MEMKV_CONFIG names (servers, transport, timeout_ms, connect_timeout_ms, connections, client_name,
+ * tenant), else the default that stands here. MEMKV_TRANSPORT is auto or tcp.
+ */
 struct memkv_options {
     /* "HOST:PORT", "[IPV6]:PORT", or several of them with commas between, of which each key belongs
-     * to one. "HOST:PORT*WEIGHT" takes WEIGHT times the keys that weight 1 takes; 1 to 256. NULL:
-     * the environment's MEMKV_SERVERS, else "127.0.0.1:9900". */
+     * to one. "HOST:PORT*WEIGHT" takes WEIGHT times the keys that weight 1 takes; 1 to 256. */
     const char *servers;
     uint32_t timeout_ms;         /* of one call from begin to end; 0: 30000 */
     uint32_t connect_timeout_ms; /* of connecting and greeting; 0: 5000 */

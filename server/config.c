@@ -139,6 +139,11 @@ static bool refuse_both(const struct mkv_config_key *key, struct mkv_config_erro
                            "%s sets %s too; keep one of them", variable, key->path);
 }
 
+/* Variables of the client that look like slips of the daemon's. */
+static bool is_of_client(const char *name) {
+    return strcmp(name, "MEMKV_AUTH_KEY") == 0 || strcmp(name, "MEMKV_AUTH_KEY_ID") == 0;
+}
+
 /* Refuses a variable that is not known but nearly so. Others may belong to the client, or to a
  * platform that makes variables from the names of its services. */
 static bool refuse_slip(const char *entry, struct mkv_config_error *error) {
@@ -150,6 +155,9 @@ static bool refuse_slip(const char *entry, struct mkv_config_error *error) {
     }
     memcpy(name, entry, name_bytes);
     name[name_bytes] = '\0';
+    if (is_of_client(name)) {
+        return true;
+    }
     char variable[MKV_CONFIG_VARIABLE_BYTES];
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         mkv_config_key_variable(&mkv_config_keys[i], variable);
@@ -222,6 +230,14 @@ bool mkv_config_set(struct mkv_config *config, const char *key, const char *valu
     mkv_config_quote(key, quoted);
     return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, flag,
                            "unknown key '%s'; docs/configuration.md lists the keys", quoted);
+}
+
+void mkv_config_forget(struct mkv_config *config) {
+    if (mkv_config_secret_is_inline(config->network.auth_key)) {
+        const size_t digits = strlen(config->network.auth_key);
+        explicit_bzero(config->network.auth_key, sizeof config->network.auth_key);
+        memset(config->network.auth_key, '0', digits);
+    }
 }
 
 void mkv_config_origin_format(const struct mkv_config *config, enum mkv_config_key_id key,

@@ -17,8 +17,8 @@
  *  I2  A call that fails leaves the configuration as it was and writes one line of message that
  *      says where, what is wrong, and what to write instead, in printable ASCII.
  *  I3  Each key remembers the layer, and in the file the line, that its value came from.
- *  I4  After mkv_config_validate every host is a numeric address, that of clients and, where nobody
- *      is authenticated, that of the admin listener a loopback one; the two listeners differ,
+ *  I4  After mkv_config_validate every host is a numeric address, that of the admin listener a
+ *      loopback one where it asks nobody who he is; the two listeners differ,
  *      drive names and paths are unique and set, and memory holds at least MKV_CONFIG_SLABS_MIN
  *      slabs of the largest block.
  *
@@ -45,6 +45,14 @@
 #define MKV_CONFIG_RATIO_ONE 1000000000u
 #define MKV_CONFIG_GROUP_BYTES 33u
 #define MKV_CONFIG_TOKENS_MAX 16u
+#define MKV_CONFIG_KEYS_MAX 32u
+#define MKV_CONFIG_USERS_MAX 64u
+#define MKV_CONFIG_RULES_MAX 64u
+#define MKV_CONFIG_KEY_ID_BYTES 33u
+#define MKV_CONFIG_USER_BYTES 65u
+#define MKV_CONFIG_TENANT_BYTES 80u
+#define MKV_CONFIG_PREFIX_BYTES 256u
+#define MKV_CONFIG_WORDS_BYTES 512u
 #define MKV_CONFIG_FILE_BYTES_MAX (1024u * 1024u)
 /* Slabs of the largest block that memory must hold: fewer, and one reader could stop the node. */
 #define MKV_CONFIG_SLABS_MIN 4u
@@ -55,7 +63,7 @@
 #define MKV_CONFIG_DEV_SOCKET "admin.sock"
 #define MKV_CONFIG_DEV_STORE_BYTES (4ull * MKV_GIB)
 
-/* Every key that a file may set, except the keys of one drive or token. */
+/* Every key that a file may set, except the keys of one entry of a list. */
 enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_ADDRESS,
     MKV_CONFIG_NETWORK_CONNECTIONS_MAX,
@@ -63,6 +71,14 @@ enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_TLS_KEY,
     MKV_CONFIG_NETWORK_TLS_MIN,
     MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
+    MKV_CONFIG_NETWORK_AUTH,
+    MKV_CONFIG_NETWORK_AUTH_KEY,
+    MKV_CONFIG_NETWORK_CLIENT_CONNECTIONS_MAX,
+    MKV_CONFIG_NETWORK_CLIENT_REQUESTS_MAX,
+    MKV_CONFIG_NETWORK_CLIENT_BYTES_MAX,
+    MKV_CONFIG_AUTH_KEYS,
+    MKV_CONFIG_AUTH_USERS,
+    MKV_CONFIG_TENANTS_RULES,
     MKV_CONFIG_MEMORY_MAX_SIZE,
     MKV_CONFIG_MEMORY_HUGEPAGES,
     MKV_CONFIG_MEMORY_BLOCK_SIZE,
@@ -147,6 +163,10 @@ enum mkv_config_storage_eviction {
     MKV_CONFIG_EVICTION_ON = 0, /* blocks leave to make room */
     MKV_CONFIG_EVICTION_OFF,    /* a full drive refuses puts */
 };
+enum mkv_config_network_auth {
+    MKV_CONFIG_NETWORK_AUTH_REQUIRED = 0, /* keys are asked for where there are any */
+    MKV_CONFIG_NETWORK_AUTH_NONE,         /* everybody may do all, from everywhere */
+};
 enum mkv_config_admin_auth {
     MKV_CONFIG_AUTH_REQUIRED = 0, /* who asks for more than health and metrics says who he is */
     MKV_CONFIG_AUTH_NONE,         /* everybody may do all, from this machine */
@@ -189,6 +209,25 @@ struct mkv_config_token {
     char file[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
 };
 
+/* Texts as they were written; config_auth.h reads those of keys. A secret is a path, relative to
+ * the process, or "credential:NAME"; auth_key may be the 64 digits themselves. */
+struct mkv_config_auth_key {
+    char id[MKV_CONFIG_KEY_ID_BYTES];
+    char file[MKV_CONFIG_PATH_BYTES];
+    char tenants[MKV_CONFIG_WORDS_BYTES];  /* "": all */
+    char rights[MKV_CONFIG_WORDS_BYTES];   /* "": get, put, delete */
+    char not_after[MKV_CONFIG_NAME_BYTES]; /* "": never */
+};
+struct mkv_config_auth_user {
+    char name[MKV_CONFIG_USER_BYTES];
+    char password_file[MKV_CONFIG_PATH_BYTES];
+    char key_id[MKV_CONFIG_KEY_ID_BYTES]; /* whose tenants and rights it has */
+};
+struct mkv_config_rule {
+    char key_prefix[MKV_CONFIG_PREFIX_BYTES];
+    char tenant[MKV_CONFIG_TENANT_BYTES];
+};
+
 struct mkv_config {
     struct {
         struct mkv_config_address address;
@@ -197,7 +236,19 @@ struct mkv_config {
         char tls_key[MKV_CONFIG_PATH_BYTES];
         enum mkv_config_tls_version tls_min;
         struct mkv_config_address admin_address; /* set by mkv_config_validate unless configured */
+        enum mkv_config_network_auth auth;
+        char auth_key[MKV_CONFIG_PATH_BYTES]; /* "": none */
+        /* Of one client address; 0: no limit. */
+        uint64_t client_connections_max;
+        uint64_t client_requests_max; /* in flight */
+        uint64_t client_bytes_max;    /* in flight */
     } network;
+    struct {
+        uint32_t key_count;
+        uint32_t user_count;
+        struct mkv_config_auth_key keys[MKV_CONFIG_KEYS_MAX];
+        struct mkv_config_auth_user users[MKV_CONFIG_USERS_MAX];
+    } auth;
     struct {
         uint64_t max_size_bytes;
         uint64_t block_size_bytes; /* the reporting unit */
@@ -219,6 +270,8 @@ struct mkv_config {
     } storage;
     struct {
         char quotas[MKV_CONFIG_QUOTAS_BYTES]; /* as written; config_quotas.h reads it */
+        uint32_t rule_count;
+        struct mkv_config_rule rules[MKV_CONFIG_RULES_MAX]; /* the first whose prefix a key has */
     } tenants;
     struct {
         char id[MKV_CONFIG_NODE_ID_BYTES];
@@ -311,6 +364,10 @@ __attribute__((warn_unused_result)) bool mkv_config_set(struct mkv_config *confi
 /* Derives what is derived (the admin address) and checks the keys against each other. */
 __attribute__((warn_unused_result)) bool mkv_config_validate(struct mkv_config *config,
                                                              struct mkv_config_error *error);
+
+/* Wipes secrets that stand in the configuration itself: from here on it only says that there are
+ * some. */
+void mkv_config_forget(struct mkv_config *config);
 
 /* Room for the longest text of mkv_config_origin_format. */
 #define MKV_CONFIG_ORIGIN_TEXT_BYTES 192u

@@ -27,7 +27,7 @@
 /* Room for a key in a message: "storage.drives[63]." and a quoted key. */
 #define LABEL_BYTES 96u
 /* Room for a list of all keys of a map. */
-#define LIST_BYTES 160u
+#define LIST_BYTES 256u
 
 struct reader {
     yaml_parser_t parser;
@@ -415,12 +415,130 @@ static bool read_tokens(struct reader *reader) {
     }
 }
 
+/* Goes over a list of YAML, and puts its texts with commas between them into `text`. */
+static bool join_texts(struct reader *reader, const char *label,
+                       char text[MKV_CONFIG_WORDS_BYTES]) {
+    size_t used = 0;
+    text[0] = '\0';
+    for (;;) {
+        if (!next(reader)) {
+            return false;
+        }
+        if (reader->event.type == YAML_SEQUENCE_END_EVENT) {
+            return true;
+        }
+        if (reader->event.type != YAML_SCALAR_EVENT) {
+            return fail(reader, current_line(reader), "%s must be a list of texts, found %s", label,
+                        kind_of(reader));
+        }
+        const int bytes =
+            snprintf(text + used, MKV_CONFIG_WORDS_BYTES - used, "%s%s", used == 0 ? "" : ", ",
+                     (const char *)reader->event.data.scalar.value);
+        if (bytes < 0 || (size_t)bytes >= MKV_CONFIG_WORDS_BYTES - used) {
+            return fail(reader, current_line(reader), "%s: the list is too long", label);
+        }
+        used += (size_t)bytes;
+    }
+}
+
+/* Reads the value of a key of a list's entry. */
+static bool read_entry_value(struct reader *reader, const struct mkv_config_key *key,
+                             const char *label, union mkv_config_value *value) {
+    if (!key->takes_list || reader->event.type != YAML_SEQUENCE_START_EVENT) {
+        return read_value(reader, key, label, value);
+    }
+    char where[MKV_CONFIG_WHERE_BYTES];
+    char text[MKV_CONFIG_WORDS_BYTES];
+    mkv_config_where(reader->path, current_line(reader), where);
+    const struct mkv_config_source source = {
+        .where = where,
+        .label = label,
+        .directory = reader->directory,
+        .exit_code = MKV_EXIT_DAEMON_CONFIGURATION,
+    };
+    /* An empty list says less than none at all would: it is refused by the key itself. */
+    return join_texts(reader, label, text) &&
+           mkv_config_key_parse(key, text[0] == '\0' ? "," : text, &source, value, reader->error);
+}
+
+/* Reads one entry of a list into `entry`; the current event is its first. */
+static bool read_entry(struct reader *reader, const struct mkv_config_key *list_key, uint32_t index,
+                       void *entry) {
+    const struct mkv_config_list *list = list_key->list;
+    char label[LABEL_BYTES];
+    const uint32_t line = current_line(reader);
+    if (reader->event.type != YAML_MAPPING_START_EVENT) {
+        return fail(reader, line, "%s[%u] must be a map, like %s, found %s", list_key->path,
+                    (unsigned)index, list->example, kind_of(reader));
+    }
+    memset(entry, 0, list->entry_bytes);
+    char prefix[LABEL_BYTES];
+    snprintf(prefix, sizeof prefix, "%s[%u].", list_key->path, (unsigned)index);
+    struct map_keys keys = {.prefix = prefix};
+    for (uint32_t i = 0; i < list->key_count; i++) {
+        map_keys_add(&keys, list->keys[i].path, i);
+    }
+    uint32_t found = 0;
+    while (next_key(reader, &keys, &found)) {
+        if (found < keys.count) {
+            union mkv_config_value value;
+            const struct mkv_config_key *key = &list->keys[keys.ids[found]];
+            snprintf(label, sizeof label, "%s%s", prefix, key->path);
+            if (!read_entry_value(reader, key, label, &value)) {
+                return false;
+            }
+            mkv_config_key_store(key, &value, entry);
+            continue;
+        }
+        for (uint32_t i = 0; i < list->key_count; i++) {
+            if (keys.lines[i] == 0 && strcmp(list->keys[i].default_note, "required") == 0) {
+                return fail(reader, line, "%s[%u] has no %s; write it like %s", list_key->path,
+                            (unsigned)index, list->keys[i].path, list->example);
+            }
+        }
+        return true;
+    }
+    return false;
+}
+
+static bool read_list(struct reader *reader, const struct mkv_config_key *key) {
+    const struct mkv_config_list *list = key->list;
+    char *base = (char *)reader->config;
+    uint32_t count = 0;
+    if (!is_null(reader) && reader->event.type != YAML_SEQUENCE_START_EVENT) {
+        return fail(reader, current_line(reader), "%s must be a list, like [%s], found %s",
+                    key->path, list->example, kind_of(reader));
+    }
+    for (bool is_open = !is_null(reader); is_open;) {
+        if (!next(reader)) {
+            return false;
+        }
+        if (reader->event.type == YAML_SEQUENCE_END_EVENT) {
+            is_open = false;
+        } else if (count == list->entries_max) {
+            return fail(reader, current_line(reader), "%s has more than %u %s", key->path,
+                        list->entries_max, list->noun);
+        } else if (!read_entry(reader, key, count,
+                               base + list->entries_offset + count * list->entry_bytes)) {
+            return false;
+        } else {
+            count++;
+        }
+    }
+    memcpy(base + list->count_offset, &count, sizeof count);
+    return true;
+}
+
 /* Reads the value of one key of a section; the current event is its first. */
 static bool read_key(struct reader *reader, enum mkv_config_key_id id) {
     const struct mkv_config_key *key = &mkv_config_keys[id];
     struct mkv_config_origin *origin = &reader->config->origins[id];
     const struct mkv_config_origin here = {.layer = MKV_CONFIG_LAYER_FILE,
                                            .line = current_line(reader)};
+    if (key->type == MKV_CONFIG_TYPE_LIST) {
+        *origin = here;
+        return read_list(reader, key);
+    }
     if (key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS) {
         /* Only --dev and files have lists, so there is no higher layer to keep. */
         MKV_ASSERT(origin->layer <= MKV_CONFIG_LAYER_FILE);
@@ -621,6 +739,9 @@ bool mkv_config_load_file(struct mkv_config *config, const char *path,
     close(file);
     bool ok = bytes < 0 ? fail_errno(error, path, (int)-bytes)
                         : mkv_config_load_text(config, path, text, (size_t)bytes, error);
+    if (bytes > 0) {
+        explicit_bzero(text, (size_t)bytes); /* a secret may stand there */
+    }
     free(text);
     return ok;
 }

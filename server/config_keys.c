@@ -22,6 +22,7 @@ static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 static const char *const tracing_words[] = {"false", "true", NULL};
 static const char *const auth_words[] = {"required", "none", NULL};
+static const char *const network_auth_words[] = {"required", "none", NULL};
 static const char *const profiles_words[] = {"local", "anywhere", NULL};
 static const char *const role_words[] = {"viewer", "operator", NULL};
 static const char *const truth_words[] = {"false", "true", NULL};
@@ -37,8 +38,8 @@ _Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network",   "memory",     "storage", "tenants", "node",  "log",
-    "telemetry", "prometheus", "metrics", "slowlog", "audit", "admin",
+    "network",    "memory",  "storage", "tenants", "node",  "log",  "telemetry",
+    "prometheus", "metrics", "slowlog", "audit",   "admin", "auth",
 };
 
 static bool check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
@@ -77,8 +78,92 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .type = MKV_CONFIG_TYPE_ADDRESS,
             FIELD(network.address),
             .default_text = "127.0.0.1:9900",
-            .meaning = "Where clients connect. Loopback only, as long as there is no "
-                       "authentication.",
+            .meaning = "Where clients connect. On a public address without a key only clients of "
+                       "this machine are served.",
+        },
+    [MKV_CONFIG_NETWORK_AUTH] =
+        {
+            .path = "network.auth",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(network.auth),
+            .words = network_auth_words,
+            .default_text = "required",
+            .meaning = "Whether clients say who they are: all of them where there is a key or a "
+                       "user, else none, on this machine alone; `none` serves everybody from "
+                       "everywhere, on a public address under warning AUTH_DISABLED.",
+        },
+    [MKV_CONFIG_NETWORK_AUTH_KEY] =
+        {
+            .path = "network.auth_key",
+            .type = MKV_CONFIG_TYPE_SECRET,
+            FIELD(network.auth_key),
+            .takes_inline = true,
+            .default_note = "none",
+            .meaning = "The key `default`, which has all rights: a file with 64 hexadecimal digits "
+                       "that its owner alone may read (`memkv auth keygen --output FILE`), a "
+                       "systemd credential, or the digits. Over RESP the password of user "
+                       "`default`. SIGHUP reads it again.",
+        },
+    [MKV_CONFIG_NETWORK_CLIENT_CONNECTIONS_MAX] =
+        {
+            .path = "network.client_connections_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(network.client_connections_max),
+            .size_min = 0,
+            .size_max = 65536,
+            .default_text = "0",
+            .meaning = "Connections that one client address may have; more are told so and closed. "
+                       "`0`: no limit.",
+        },
+    [MKV_CONFIG_NETWORK_CLIENT_REQUESTS_MAX] =
+        {
+            .path = "network.client_requests_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(network.client_requests_max),
+            .size_min = 0,
+            .size_max = 65536,
+            .default_text = "0",
+            .meaning = "Requests that one client address may have in flight, on all of its "
+                       "connections; more are answered BUSY. `0`: no limit.",
+        },
+    [MKV_CONFIG_NETWORK_CLIENT_BYTES_MAX] =
+        {
+            .path = "network.client_bytes_max",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(network.client_bytes_max),
+            .size_min = 0,
+            .size_max = 16 * TIB,
+            .size_step = 1,
+            .default_text = "0",
+            .meaning = "Bytes of values that these requests may name together; a request beyond it "
+                       "is answered BUSY, unless it is the only one. `0`: no limit.",
+        },
+    [MKV_CONFIG_AUTH_KEYS] =
+        {
+            .path = "auth.keys",
+            .type = MKV_CONFIG_TYPE_LIST,
+            .list = &mkv_config_auth_keys_list,
+            .default_note = "none",
+            .meaning = "Keys of clients, in the file only. As many as there are live at once, and "
+                       "SIGHUP reads them again. Each has the keys of a table below.",
+        },
+    [MKV_CONFIG_AUTH_USERS] =
+        {
+            .path = "auth.users",
+            .type = MKV_CONFIG_TYPE_LIST,
+            .list = &mkv_config_auth_users_list,
+            .default_note = "none",
+            .meaning = "Users of RESP, who have the tenants and rights of a key, in the file only. "
+                       "SIGHUP reads them again.",
+        },
+    [MKV_CONFIG_TENANTS_RULES] =
+        {
+            .path = "tenants.rules",
+            .type = MKV_CONFIG_TYPE_LIST,
+            .list = &mkv_config_rules_list,
+            .default_note = "none",
+            .meaning = "The tenants of keys that come over RESP from a client whose key has all "
+                       "tenants, in the file only: the first rule whose prefix a key has.",
         },
     [MKV_CONFIG_NETWORK_CONNECTIONS_MAX] =
         {

@@ -239,6 +239,41 @@ static bool parse_path(const struct mkv_config_key *key, const char *text,
     return true;
 }
 
+bool mkv_config_secret_is_inline(const char *text) {
+    return strlen(text) == 64 && strspn(text, "0123456789abcdefABCDEF") == 64;
+}
+
+/* What looks like a key and is none is not shown: it may be one with a slip. */
+static bool parse_secret(const struct mkv_config_key *key, const char *text,
+                         const struct mkv_config_source *source, char *out,
+                         struct mkv_config_error *error) {
+    const size_t bytes = strlen(text);
+    const size_t digits = strspn(text, "0123456789abcdefABCDEF");
+    if (mkv_config_secret_is_inline(text) && key->takes_inline) {
+        memcpy(out, text, bytes);
+        return true;
+    }
+    if (digits == bytes && bytes >= 32) {
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: %zu hexadecimal digits are no %s; use %s", source->label, bytes,
+                               key->takes_inline ? "key" : "file",
+                               key->takes_inline ? "64, or the path of a file that holds them"
+                                                 : "the path of a file that holds the secret");
+    }
+    if (strncmp(text, MKV_CONFIG_CREDENTIAL, sizeof MKV_CONFIG_CREDENTIAL - 1) != 0) {
+        return parse_path(key, text, source, out, error);
+    }
+    const char *name = text + sizeof MKV_CONFIG_CREDENTIAL - 1;
+    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL || bytes > 255) {
+        return mkv_config_fail(error, source->exit_code, source->where,
+                               "%s: credential: takes the name of a systemd credential, without a "
+                               "slash or a leading dot",
+                               source->label);
+    }
+    memcpy(out, text, bytes);
+    return true;
+}
+
 bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
                           const struct mkv_config_source *source, union mkv_config_value *value,
                           struct mkv_config_error *error) {
@@ -274,8 +309,12 @@ bool mkv_config_key_parse(const struct mkv_config_key *key, const char *text,
     case MKV_CONFIG_TYPE_RATIO:
         ok = parse_ratio(key, text, source, &parsed.number, error);
         break;
+    case MKV_CONFIG_TYPE_SECRET:
+        ok = parse_secret(key, text, source, parsed.text, error);
+        break;
     case MKV_CONFIG_TYPE_DRIVES:
     case MKV_CONFIG_TYPE_TOKENS:
+    case MKV_CONFIG_TYPE_LIST:
         ok = mkv_config_fail(error, source->exit_code, source->where,
                              "%s is a list and can only be set in the configuration file",
                              source->label);
@@ -347,6 +386,14 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         break;
     case MKV_CONFIG_TYPE_RATIO:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "0 to 1 with up to 9 decimals");
+        break;
+    case MKV_CONFIG_TYPE_SECRET:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a path of up to %zu bytes, or credential:NAME%s",
+                 key->field_bytes - 1, key->takes_inline ? ", or 64 hexadecimal digits" : "");
+        break;
+    case MKV_CONFIG_TYPE_LIST:
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of up to %u %s", key->list->entries_max,
+                 key->list->noun);
         break;
     case MKV_CONFIG_TYPE_DRIVES:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a list of 1 to %u drives", MKV_CONFIG_DRIVES_MAX);

@@ -6,7 +6,8 @@
  *
  * Invariants
  *  I1  A key's path is SECTION.KEY with a section of mkv_config_sections; a drive's key stands
- *      alone, as does a token's. Paths are unique, and so are the variables made from them.
+ *      alone, as does that of another list's entry. Paths are unique, and so are the
+ *      variables made from them.
  *  I2  A value is parsed in whole before any field changes.
  *  I3  Default texts are texts that a user could write: they go through the same parser.
  *
@@ -28,8 +29,24 @@ enum mkv_config_type {
     MKV_CONFIG_TYPE_QUOTAS,  /* NAME=SIZE, with commas between them */
     MKV_CONFIG_TYPE_TEXT,    /* what `check` takes, kept as it is written */
     MKV_CONFIG_TYPE_RATIO,   /* a decimal number from 0 to 1 */
+    MKV_CONFIG_TYPE_SECRET,  /* a path, or credential:NAME */
     MKV_CONFIG_TYPE_DRIVES,
     MKV_CONFIG_TYPE_TOKENS,
+    MKV_CONFIG_TYPE_LIST, /* of maps; `list` says of what */
+};
+
+struct mkv_config_key;
+/* A list of the file whose entries are maps of keys with single values. A key whose default_note is
+ * "required" must be in each. */
+struct mkv_config_list {
+    const struct mkv_config_key *keys;
+    uint32_t key_count;
+    uint32_t entries_max;
+    size_t entry_bytes;
+    size_t entries_offset; /* in struct mkv_config */
+    size_t count_offset;   /* of a uint32_t there */
+    const char *noun;      /* "keys" */
+    const char *example;   /* of an entry, in YAML */
 };
 
 #define MKV_CONFIG_PROBLEM_BYTES 192u
@@ -46,10 +63,13 @@ struct mkv_config_key {
     const char *characters;   /* of a NAME: what isalnum-like set it may use, as ranges */
     /* Of a TEXT: whether it is one. `problem` is the end of a sentence that begins with the key. */
     bool (*check)(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]);
-    const char *allowed;          /* of a TEXT: what it takes, in words */
-    const char *short_variable;   /* another name of its variable; NULL: none */
-    const char *default_text;     /* NULL: none, or derived; then default_note says how */
-    const char *default_dev_text; /* NULL: the same as default_text */
+    bool takes_list; /* of a TEXT: a list of YAML is taken as its texts with commas between them */
+    bool takes_inline;                  /* of a SECRET: it may be 64 hexadecimal digits itself */
+    const struct mkv_config_list *list; /* of a LIST */
+    const char *allowed;                /* of a TEXT: what it takes, in words */
+    const char *short_variable;         /* another name of its variable; NULL: none */
+    const char *default_text;           /* NULL: none, or derived; then default_note says how */
+    const char *default_dev_text;       /* NULL: the same as default_text */
     const char *default_note;
     const char *meaning; /* for docs/configuration.md */
 };
@@ -74,7 +94,11 @@ enum mkv_config_token_key_id {
 #define MKV_CONFIG_TOKEN_KEY_COUNT 2u
 extern const struct mkv_config_key mkv_config_token_keys[MKV_CONFIG_TOKEN_KEY_COUNT];
 
-#define MKV_CONFIG_SECTION_COUNT 12u
+/* Of auth.keys, auth.users and tenants.rules: config_auth_keys.c. */
+extern const struct mkv_config_list mkv_config_auth_keys_list, mkv_config_auth_users_list,
+    mkv_config_rules_list;
+
+#define MKV_CONFIG_SECTION_COUNT 13u
 extern const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT];
 
 /* A parsed value; which member is set follows from the key's type. */
@@ -98,6 +122,10 @@ struct mkv_config_source {
 __attribute__((warn_unused_result)) bool mkv_config_key_parse(
     const struct mkv_config_key *key, const char *text, const struct mkv_config_source *source,
     union mkv_config_value *value, struct mkv_config_error *error);
+
+#define MKV_CONFIG_CREDENTIAL "credential:"
+/* Whether a SECRET is the secret itself, which nothing shows. */
+bool mkv_config_secret_is_inline(const char *text);
 
 /* Copies a value into its field; `base` is a struct mkv_config or, for a drive's key, its drive. */
 void mkv_config_key_store(const struct mkv_config_key *key, const union mkv_config_value *value,

@@ -64,14 +64,33 @@ void mkv_config_key_show(const struct mkv_config_key *key, const void *base,
         snprintf(out, MKV_CONFIG_VALUE_BYTES, "%.*s", (int)key->field_bytes,
                  (const char *)field_of(key, base));
         break;
+    case MKV_CONFIG_TYPE_SECRET:
+        snprintf(out, MKV_CONFIG_VALUE_BYTES, "%s",
+                 mkv_config_secret_is_inline(field_of(key, base))
+                     ? "redacted"
+                     : (const char *)field_of(key, base));
+        break;
     case MKV_CONFIG_TYPE_DRIVES:
     case MKV_CONFIG_TYPE_TOKENS:
+    case MKV_CONFIG_TYPE_LIST:
         break;
     }
 }
 
 static bool is_list(const struct mkv_config_key *key) {
-    return key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS;
+    return key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS ||
+           key->type == MKV_CONFIG_TYPE_LIST;
+}
+
+static uint32_t entry_count(const struct mkv_config_list *list, const struct mkv_config *config) {
+    uint32_t count;
+    memcpy(&count, (const char *)config + list->count_offset, sizeof count);
+    return count;
+}
+
+static const void *entry_of(const struct mkv_config_list *list, const struct mkv_config *config,
+                            uint32_t index) {
+    return (const char *)config + list->entries_offset + (size_t)index * list->entry_bytes;
 }
 
 /* A number that is 0 where there is no default is none: it is derived at the start. */
@@ -106,6 +125,31 @@ static json_t *keys_json(const struct mkv_config *config) {
     return keys;
 }
 
+/* {"auth.keys": [{"id": …}], …}: an entry's keys that are set. */
+static json_t *lists_json(const struct mkv_config *config) {
+    json_t *lists = json_object();
+    for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
+        const struct mkv_config_list *list = mkv_config_keys[i].list;
+        if (list == NULL) {
+            continue;
+        }
+        json_t *entries = json_array();
+        for (uint32_t at = 0; at < entry_count(list, config); at++) {
+            json_t *entry = json_object();
+            for (uint32_t k = 0; k < list->key_count; k++) {
+                char value[MKV_CONFIG_VALUE_BYTES];
+                mkv_config_key_show(&list->keys[k], entry_of(list, config, at), value);
+                if (value[0] != '\0') {
+                    json_object_set_new(entry, list->keys[k].path, text_json(value));
+                }
+            }
+            json_array_append_new(entries, entry);
+        }
+        json_object_set_new(lists, mkv_config_keys[i].path, entries);
+    }
+    return lists;
+}
+
 json_t *mkv_config_json(const struct mkv_config *config) {
     json_t *drives = json_array();
     json_t *tokens = json_array();
@@ -122,9 +166,10 @@ json_t *mkv_config_json(const struct mkv_config *config) {
         json_array_append_new(
             tokens, json_pack("{s:s, s:o}", "role", role, "file", text_json(token->file)));
     }
-    return json_pack("{s:o, s:o, s:o, s:o}", "file",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "file",
                      config->file[0] == '\0' ? json_null() : text_json(config->file), "keys",
-                     keys_json(config), "drives", drives, "tokens", tokens);
+                     keys_json(config), "drives", drives, "tokens", tokens, "lists",
+                     lists_json(config));
 }
 
 /* ---- YAML ------------------------------------------------------------------------------------ */
@@ -186,6 +231,23 @@ static void append_tokens(const struct mkv_config *config, struct mkv_text *out)
     }
 }
 
+static void append_list(const struct mkv_config_list *list, const struct mkv_config *config,
+                        struct mkv_text *out) {
+    for (uint32_t at = 0; at < entry_count(list, config); at++) {
+        const char *begin = "    - ";
+        for (uint32_t k = 0; k < list->key_count; k++) {
+            char value[MKV_CONFIG_VALUE_BYTES];
+            mkv_config_key_show(&list->keys[k], entry_of(list, config, at), value);
+            if (value[0] != '\0') {
+                mkv_text_format(out, "%s%s: ", begin, list->keys[k].path);
+                append_value(out, value);
+                mkv_text_string(out, "\n");
+                begin = "      ";
+            }
+        }
+    }
+}
+
 static void append_key(const struct mkv_config *config, unsigned id, bool origins,
                        struct mkv_text *out) {
     const struct mkv_config_key *key = &mkv_config_keys[id];
@@ -194,10 +256,15 @@ static void append_key(const struct mkv_config *config, unsigned id, bool origin
     mkv_config_key_show(key, config, value);
     const bool has_drives = key->type == MKV_CONFIG_TYPE_DRIVES && config->storage.drive_count > 0;
     const bool has_tokens = key->type == MKV_CONFIG_TYPE_TOKENS && config->admin.token_count > 0;
-    if (!has_drives && !has_tokens && (is_list(key) || is_unset(key, value))) {
+    const bool has_entries = key->list != NULL && entry_count(key->list, config) > 0;
+    if (!has_drives && !has_tokens && !has_entries && (is_list(key) || is_unset(key, value))) {
         return;
     }
-    mkv_text_format(out, "  %s:%s", strchr(key->path, '.') + 1, is_list(key) ? "" : " ");
+    /* What is not shown could not be taken back either. */
+    const bool is_hidden =
+        key->type == MKV_CONFIG_TYPE_SECRET && mkv_config_secret_is_inline(field_of(key, config));
+    mkv_text_format(out, is_hidden ? "  # %s:%s" : "  %s:%s", strchr(key->path, '.') + 1,
+                    is_list(key) ? "" : " ");
     if (!is_list(key)) {
         append_value(out, value);
     }
@@ -206,6 +273,8 @@ static void append_key(const struct mkv_config *config, unsigned id, bool origin
         append_drives(config, out);
     } else if (has_tokens) {
         append_tokens(config, out);
+    } else if (has_entries) {
+        append_list(key->list, config, out);
     }
 }
 

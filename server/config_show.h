@@ -27,8 +27,9 @@ void mkv_config_key_show(const struct mkv_config_key *key, const void *base,
                          char out[MKV_CONFIG_VALUE_BYTES]);
 
 /* {"file", "keys": [{"key", "value", "origin"}], "drives": [{"name", "media", "size_bytes"}],
- *  "tokens": [{"role", "file"}]}; the origin of a value is "default", "--dev", "FILE:LINE",
- * a variable or a flag. NULL when there is no memory. */
+ *  "tokens": [{"role", "file"}], "lists": {"auth.keys": [{…}], …}}; secrets are "redacted", and the
+ * origin of a value is "default", "--dev", "FILE:LINE", a variable or a flag. NULL when there is no
+ * memory. */
 json_t *mkv_config_json(const struct mkv_config *config);
 
 /* YAML that memkv start --config takes; with origins as comments. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What must hold between the keys of a configuration, whatever layer each value came from. */
+#include "server/config_schema.h"
 #include "server/config_text.h"
 #include "server/size.h"
 
@@ -13,25 +14,26 @@
 
 /* ---- listeners ------------------------------------------------------------------------------ */
 
-/* Checks one listener and replaces the name localhost by its address, which needs no resolver. */
-static bool check_loopback(const struct mkv_config *config, enum mkv_config_key_id key,
-                           const char *label, struct mkv_config_address *address,
-                           struct mkv_config_error *error) {
-    if (!mkv_config_address_is_loopback(address)) {
-        char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
-        char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
-        mkv_config_origin_format(config, key, where);
-        mkv_config_address_format(address, text);
-        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
-                               "%s %s is not a loopback address; this release has no "
-                               "authentication yet, so it serves loopback only. Use 127.0.0.1:%u",
-                               label, text, (unsigned)address->port);
-    }
+/* The name localhost becomes its address, which needs no resolver; other names are refused. */
+static bool check_host(const struct mkv_config *config, enum mkv_config_key_id key,
+                       struct mkv_config_address *address, struct mkv_config_error *error) {
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+    struct in6_addr binary;
     if (strcmp(address->host, "localhost") == 0) {
         memset(address->host, 0, sizeof address->host);
         memcpy(address->host, "127.0.0.1", sizeof "127.0.0.1");
+        return true;
     }
-    return true;
+    if (inet_pton(AF_INET, address->host, &binary) == 1 ||
+        inet_pton(AF_INET6, address->host, &binary) == 1) {
+        return true;
+    }
+    mkv_config_address_format(address, text);
+    mkv_config_origin_format(config, key, where);
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                           "%s %s is a name; use an address, 0.0.0.0:%u for all of this machine",
+                           mkv_config_keys[key].path, text, (unsigned)address->port);
 }
 
 /* The key whose value came from the higher layer is the one that the user changed last. */
@@ -45,22 +47,10 @@ static bool check_admin(const struct mkv_config *config, struct mkv_config_addre
                         struct mkv_config_error *error) {
     char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
     char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
-    struct in6_addr address;
-    const bool numeric = inet_pton(AF_INET, admin->host, &address) == 1 ||
-                         inet_pton(AF_INET6, admin->host, &address) == 1;
-    if (strcmp(admin->host, "localhost") == 0) {
-        memset(admin->host, 0, sizeof admin->host);
-        memcpy(admin->host, "127.0.0.1", sizeof "127.0.0.1");
-        return true;
+    if (!check_host(config, MKV_CONFIG_NETWORK_ADMIN_ADDRESS, admin, error)) {
+        return false;
     }
     mkv_config_address_format(admin, text);
-    if (!numeric) {
-        mkv_config_origin_format(config, MKV_CONFIG_NETWORK_ADMIN_ADDRESS, where);
-        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
-                               "network.admin_address %s is a name; use an address, 0.0.0.0:%u for "
-                               "all of this machine",
-                               text, (unsigned)admin->port);
-    }
     if (config->admin.auth == MKV_CONFIG_AUTH_NONE && !mkv_config_address_is_loopback(admin)) {
         mkv_config_origin_format(
             config, culprit(config, MKV_CONFIG_ADMIN_AUTH, MKV_CONFIG_NETWORK_ADMIN_ADDRESS),
@@ -80,7 +70,7 @@ static bool check_listeners(struct mkv_config *config, struct mkv_config_error *
     char other[MKV_CONFIG_ORIGIN_TEXT_BYTES];
     char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
 
-    if (!check_loopback(config, MKV_CONFIG_NETWORK_ADDRESS, "network.address", address, error)) {
+    if (!check_host(config, MKV_CONFIG_NETWORK_ADDRESS, address, error)) {
         return false;
     }
     if (config->origins[MKV_CONFIG_NETWORK_ADMIN_ADDRESS].layer == MKV_CONFIG_LAYER_DEFAULT) {
@@ -94,7 +84,7 @@ static bool check_listeners(struct mkv_config *config, struct mkv_config_error *
         }
         *admin = *address;
         admin->port = (uint16_t)(address->port + 1);
-        return true;
+        return check_admin(config, admin, error);
     }
     if (!check_admin(config, admin, error)) {
         return false;
@@ -243,11 +233,68 @@ static bool check_tls(const struct mkv_config *config, struct mkv_config_error *
                            has_cert ? "network.tls_key" : "network.tls_cert");
 }
 
+/* ---- keys ----------------------------------------------------------------------------------- */
+
+static bool is_key(const struct mkv_config *config, const char *id) {
+    bool found = config->network.auth_key[0] != '\0' && strcmp(id, "default") == 0;
+    for (uint32_t i = 0; i < config->auth.key_count && !found; i++) {
+        found = strcmp(config->auth.keys[i].id, id) == 0;
+    }
+    return found;
+}
+
+static bool fail_auth(const struct mkv_config *config, enum mkv_config_key_id key, uint32_t index,
+                      const char *what, struct mkv_config_error *error) {
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    mkv_config_origin_format(config, key, where);
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where, "%s[%u]: %s",
+                           mkv_config_keys[key].path, (unsigned)index, what);
+}
+
+static bool check_auth(const struct mkv_config *config, struct mkv_config_error *error) {
+    for (uint32_t i = 0; i < config->auth.key_count; i++) {
+        const char *id = config->auth.keys[i].id;
+        bool is_twice = config->network.auth_key[0] != '\0' && strcmp(id, "default") == 0;
+        for (uint32_t j = 0; j < i && !is_twice; j++) {
+            is_twice = strcmp(id, config->auth.keys[j].id) == 0;
+        }
+        if (is_twice) {
+            return fail_auth(config, MKV_CONFIG_AUTH_KEYS, i,
+                             "its id is that of another key, and network.auth_key has the id "
+                             "default; give each key an id of its own",
+                             error);
+        }
+    }
+    for (uint32_t i = 0; i < config->auth.user_count; i++) {
+        const struct mkv_config_auth_user *user = &config->auth.users[i];
+        for (uint32_t j = 0; j < i; j++) {
+            if (strcmp(user->name, config->auth.users[j].name) == 0) {
+                return fail_auth(config, MKV_CONFIG_AUTH_USERS, i,
+                                 "its name is that of another user; list each user once", error);
+            }
+        }
+        if (!is_key(config, user->key_id)) {
+            return fail_auth(config, MKV_CONFIG_AUTH_USERS, i,
+                             "its key_id is no id of auth.keys, nor default with a "
+                             "network.auth_key; name one of them",
+                             error);
+        }
+    }
+    for (uint32_t i = 0; i < config->tenants.rule_count; i++) {
+        const char *tenant = config->tenants.rules[i].tenant;
+        if (!mkv_tenant_name_is_valid(tenant, strlen(tenant))) {
+            return fail_auth(config, MKV_CONFIG_TENANTS_RULES, i, "its tenant has no valid name",
+                             error);
+        }
+    }
+    return true;
+}
+
 bool mkv_config_validate(struct mkv_config *config, struct mkv_config_error *error) {
     struct mkv_config checked = *config;
     if (!check_listeners(&checked, error) || !check_memory(&checked, error) ||
-        !check_drives(&checked, error) || !check_prometheus(&checked, error) ||
-        !check_tls(&checked, error)) {
+        !check_drives(&checked, error) || !check_auth(&checked, error) ||
+        !check_prometheus(&checked, error) || !check_tls(&checked, error)) {
         return false;
     }
     *config = checked;

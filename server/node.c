@@ -201,13 +201,16 @@ static void on_signal(void *context, int number) {
     struct mkv_node *node = context;
     if (number == SIGHUP) {
         mkv_node_tls_reload(node);
+        const bool of_keys = mkv_node_auth_reload(node);
         const bool of_telemetry = mkv_node_telemetry_reopen(node);
         const bool of_log = mkv_log_reopen(node->log);
-        mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0, "%s",
-                      of_telemetry || of_log
-                          ? "SIGHUP: the log's file and those of telemetry are opened again; the "
-                            "configuration is read at the start"
-                          : "SIGHUP changes nothing: the configuration is read at the start");
+        if (of_telemetry || of_log) {
+            mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0,
+                          "SIGHUP: the log's file and those of telemetry are opened again");
+        } else if (!of_keys) {
+            mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0,
+                          "SIGHUP changes nothing yet: the node is starting");
+        }
         return;
     }
     const unsigned count = atomic_fetch_add(&node->stop_count, 1) + 1;
@@ -329,7 +332,7 @@ static enum mkv_exit_daemon run(struct mkv_node *node) {
     return exit_code;
 }
 
-enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
+enum mkv_exit_daemon mkv_node_run(struct mkv_config *config,
                                   const struct mkv_node_options *options) {
     struct mkv_node *node = calloc(1, sizeof *node);
     struct mkv_log *log = mkv_log_create(STDERR_FILENO, MKV_CONFIG_LOG_INFO, config->log.format);
@@ -340,12 +343,14 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
         return MKV_EXIT_DAEMON_UNAVAILABLE;
     }
     node->config = *config;
+    mkv_config_forget(config);
     node->options = *options;
     node->log = log;
     node->admin_fd = -1;
     node->admin_unix_fd = -1;
     node->started_ns = mkv_clock_monotonic_ns();
-    mkv_config_hash(config, node->config_hash);
+    mkv_config_hash(&node->config, node->config_hash);
+    (void)mkv_node_auth_hash_rest(&node->config, node->config_rest_hash);
     node->config_read_ms = mkv_clock_wall_ms();
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
@@ -359,6 +364,7 @@ enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
     pthread_mutex_destroy(&node->view_mutex);
     pthread_mutex_destroy(&node->mutex);
     mkv_log_destroy(log);
+    mkv_config_forget(&node->config);
     free(node);
     return exit_code;
 }

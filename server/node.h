@@ -43,13 +43,17 @@ struct mkv_node_options {
     const char *record; /* a file to make, for what goes into the machines and comes out; or NULL */
     uint64_t record_bytes_max;
     const char *core; /* mkv_core_archive_sha256 */
+    /* Makes the configuration anew, as at the start, for a reload. NULL: there is none. */
+    bool (*configure)(void *context, struct mkv_config *config, struct mkv_config_error *error);
+    void *configure_context;
 };
 
 /*
  * Runs a node of this configuration, which is valid, to its end; returns what the process exits
- * with. Signals are handled from here on, so this is called once, before there are other threads.
+ * with. Secrets in `config` are wiped. Signals are handled from here on, so this is called once,
+ * before there are other threads.
  */
-enum mkv_exit_daemon mkv_node_run(const struct mkv_config *config,
+enum mkv_exit_daemon mkv_node_run(struct mkv_config *config,
                                   const struct mkv_node_options *options);
 
 /* Fills in a snapshot, as the provider of the admin listener does (`context` is the node). From any

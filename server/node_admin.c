@@ -320,7 +320,9 @@ bool mkv_node_admin_serve(struct mkv_node *node, struct mkv_admin_provider *prov
     if (!started) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE, "%s", text);
     }
-    if (node->config.admin.auth == MKV_CONFIG_AUTH_NONE) {
+    const bool clients_too = node->config.network.auth == MKV_CONFIG_NETWORK_AUTH_NONE &&
+                             !mkv_config_address_is_loopback(&node->config.network.address);
+    if (node->config.admin.auth == MKV_CONFIG_AUTH_NONE && !clients_too) {
         mkv_node_warn(node, MKV_ADMIN_WARNING_AUTH_DISABLED, NULL,
                       "set admin.auth: required and restart; admin.socket or admin.tokens lets you "
                       "in",

@@ -48,8 +48,10 @@ enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *k
 }
 
 char *mkv_node_config_text(void *context) {
-    const struct mkv_node *node = context;
+    struct mkv_node *node = context;
+    pthread_mutex_lock(&node->mutex);
     json_t *object = mkv_config_json(&node->config);
+    pthread_mutex_unlock(&node->mutex);
     char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
     json_decref(object);
     return text;

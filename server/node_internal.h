@@ -18,6 +18,7 @@
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
  *   node_admin.c     the sockets of the admin listener, and who may ask
+ *   node_auth.c      the keys of clients, and their reload
  *
  * Invariants
  *  I1  `mutex` guards what stands behind it; all else is written before the shard's thread starts
@@ -38,6 +39,7 @@
 #include "admin/trace.h"
 #include "backends/arena.h"
 #include "backends/drive_open.h"
+#include "server/auth.h"
 #include "server/config_hash.h"
 #include "server/drive_identity.h"
 #include "server/drive_probe.h"
@@ -76,9 +78,7 @@ struct mkv_node {
     struct mkv_node_options options;
     struct mkv_log *log;
     uint64_t started_ns;
-    char config_hash[MKV_CONFIG_HASH_BYTES]; /* of the configuration as it was read … */
-    uint64_t config_read_ms;                 /* … and when, in Unix time */
-    bool directory_created;                  /* of --dev, by this start */
+    bool directory_created; /* of --dev, by this start */
     uint32_t connections_max;
     struct mkv_tls *tls; /* NULL: plain */
 
@@ -103,6 +103,7 @@ struct mkv_node {
     struct mkv_tracer *tracer;        /* the shard's thread's, while that runs */
     struct mkv_audit *audit;          /* NULL: nothing is audited */
     struct mkv_audit_entry audit_end; /* what is recorded as the end */
+    struct mkv_auth *auth;            /* set behind the mutex */
     struct mkv_shard *shard;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
@@ -121,7 +122,11 @@ struct mkv_node {
     atomic_uint stop_count; /* signals that asked for the end */
 
     pthread_mutex_t mutex;
-    struct mkv_shard *shard_to_close; /* set as soon as there is one to be told */
+    char config_hash[MKV_CONFIG_HASH_BYTES];      /* of the configuration as it was read … */
+    uint64_t config_read_ms;                      /* … and when, in Unix time */
+    bool config_reload_failed;                    /* the last that was asked for */
+    char config_rest_hash[MKV_CONFIG_HASH_BYTES]; /* of what a reload does not apply */
+    struct mkv_shard *shard_to_close;             /* set as soon as there is one to be told */
     bool shard_started;
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
@@ -148,6 +153,19 @@ __attribute__((warn_unused_result)) bool mkv_node_admin_serve(struct mkv_node *n
                                                               struct mkv_admin_provider *provider,
                                                               struct mkv_admin_http **http,
                                                               struct mkv_backend_error *error);
+
+/* ---- node_auth.c --------------------------------------------------------------------------- */
+
+/* Step of the table: reads the keys of clients; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_auth_begin(struct mkv_node *node,
+                                                             struct mkv_backend_error *error);
+void mkv_node_auth_end(struct mkv_node *node);
+/* Reads them again, all or none, and logs what came of it; false when that is not possible yet. On
+ * the signals' thread, which alone writes to `config` from then on, behind the mutex. */
+bool mkv_node_auth_reload(struct mkv_node *node);
+/* The hash of what a reload does not apply; false when there is no memory. */
+bool mkv_node_auth_hash_rest(const struct mkv_config *config, char hash[MKV_CONFIG_HASH_BYTES]);
+void mkv_node_auth_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
 
 /* ---- node_wait.c ---------------------------------------------------------------------------- */
 
@@ -284,7 +302,7 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
 /* ---- node_view.c ---------------------------------------------------------------------------- */
 
 /* What the node knows of itself at any time: who and what it is, and its configuration. */
-void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapshot *out);
+void mkv_node_view_identity(struct mkv_node *node, struct mkv_admin_snapshot *out);
 
 /* node_times.c: behind the memory and the drives of a snapshot that was all zeroes. */
 void mkv_node_view_times(const struct mkv_shard_stats *stats, struct mkv_admin_snapshot *out);

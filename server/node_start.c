@@ -243,6 +243,7 @@ static const struct step steps[] = {
     {"telemetry", mkv_node_telemetry_begin, mkv_node_telemetry_end},
     {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"tls", mkv_node_tls_begin, mkv_node_tls_end},
+    {"auth", mkv_node_auth_begin, mkv_node_auth_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

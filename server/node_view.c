@@ -153,12 +153,15 @@ static void fill_tenants(const struct mkv_shard_stats *stats, uint64_t tenant_ro
     out->tenant_rows_max = (uint32_t)tenant_rows_max;
 }
 
-void mkv_node_view_identity(const struct mkv_node *node, struct mkv_admin_snapshot *out) {
+void mkv_node_view_identity(struct mkv_node *node, struct mkv_admin_snapshot *out) {
     snprintf(out->node_id, sizeof out->node_id, "%s", node->config.node.id);
     snprintf(out->version, sizeof out->version, "%s", mkv_version());
     snprintf(out->commit, sizeof out->commit, "%s", mkv_version_commit());
+    pthread_mutex_lock(&node->mutex);
     snprintf(out->config_hash, sizeof out->config_hash, "%s", node->config_hash);
     out->config_read_ms = node->config_read_ms;
+    out->config_reload_failed = node->config_reload_failed;
+    pthread_mutex_unlock(&node->mutex);
     out->taken_ms = mkv_clock_wall_ms();
     out->uptime_ns = mkv_clock_monotonic_ns() - node->started_ns;
     out->watchdog_ns = node->config.node.watchdog_s * 1000000000ull;
@@ -199,6 +202,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
         out->trace_spans_dropped_total = spans.dropped;
     }
     mkv_node_telemetry_fill(node, out);
+    mkv_node_auth_fill(node, out);
     pthread_mutex_lock(&node->mutex);
     out->warning_count = node->warning_count;
     memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);

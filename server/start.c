@@ -10,6 +10,10 @@
 #include "server/node.h"
 #include "server/start_options.h"
 
+static bool configure(void *context, struct mkv_config *config, struct mkv_config_error *error) {
+    return mkv_start_options_configure(context, environ, config, error);
+}
+
 int mkv_command_start(int argc, char **argv) {
     struct mkv_start_options options;
     struct mkv_config_error error;
@@ -39,6 +43,8 @@ int mkv_command_start(int argc, char **argv) {
             .record = options.record,
             .record_bytes_max = options.record_bytes_max,
             .core = mkv_core_archive_sha256,
+            .configure = configure,
+            .configure_context = &options,
         };
         exit_code = mkv_node_run(config, &node_options);
     } else {

@@ -98,7 +98,7 @@ class FormatTest(LogTest):
         with Node("--dev", self.path("data"), "--log-format", "text") as node:
             node.ready()
             node.signal(signal.SIGHUP)
-            node.wait_for("SIGHUP changes nothing")
+            node.wait_for("SIGHUP: keys, users and tenants.rules are read again")
             node.terminate()
             lines = node.errors
         self.assertTrue(lines)

@@ -313,13 +313,13 @@ static void test_client_open__address_is_wrong__is_named(void **state) {
     static const struct {
         const char *servers, *part;
     } cases[] = {
-        {"a:1,a:1", "twice"},         {"a:1 b:2", "commas"},   {"localhost", "no port"},
-        {"a:1,", "no port"},          {"a:1,,b:2", "no port"}, {"a:1,b:0", "'b:0'"},
-        {"a:1*0", "weight"},          {"a:1*257", "weight"},   {"a:1*", "weight"},
-        {"localhost:", "port"},       {"localhost:0", "port"}, {"localhost:65536", "port"},
-        {"localhost:99x", "port"},    {":9900", "host"},       {"::1:9900", "brackets"},
-        {"[::1:9900", "bracket"},     {"[::1]", "no port"},    {"[]:9900", "host"},
-        {"ho\tst:9900", "character"},
+        {"a:1,a:1", "twice"},      {"a:1 b:2", "commas"},         {"localhost", "no port"},
+        {"a:1,", "no port"},       {"a:1,,b:2", "no port"},       {"a:1,b:0", "'b:0'"},
+        {"a:1*0", "weight"},       {"a:1*257", "weight"},         {"a:1*", "weight"},
+        {"localhost:", "port"},    {"localhost:0", "port"},       {"localhost:65536", "port"},
+        {"localhost:99x", "port"}, {"localhost:0009900", "port"}, {":9900", "host"},
+        {"::1:9900", "brackets"},  {"[::1:9900", "bracket"},      {"[::1]", "no port"},
+        {"[]:9900", "host"},       {"ho\tst:9900", "character"},
     };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         struct memkv_client *client = NULL;

@@ -17,6 +17,11 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  tls_key: /etc/ssl/private/key.pem\n"
                                 "  tls_min: 1.3\n"
                                 "  admin_address: '[::1]:7100'\n"
+                                "  auth: none\n"
+                                "  auth_key: default.key\n"
+                                "  client_connections_max: 10\n"
+                                "  client_requests_max: 100\n"
+                                "  client_bytes_max: 1GiB\n"
                                 "memory:\n"
                                 "  max_size: 64GiB\n"
                                 "  hugepages: require\n"
@@ -39,6 +44,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "      size: 4GiB\n"
                                 "    - {media: \"/srv/k\\u00e9.memkv\", size: 4194304}\n"
                                 "tenants:\n"
+                                "  rules: [{key_prefix: 'llama@', tenant: llama}]\n"
                                 "  quotas: batch=1GiB, team-7=2TiB\n"
                                 "node:\n"
                                 "  id: gpu-07\n"
@@ -75,12 +81,19 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  profiles: anywhere\n"
                                 "  tokens:\n"
                                 "    - {role: viewer, file: /etc/memkv/see}\n"
-                                "    - {role: operator, file: do}\n";
+                                "    - {role: operator, file: do}\n"
+                                "auth:\n"
+                                "  keys:\n"
+                                "    - {id: a-1, file: keys/a, tenants: [batch, team-7],\n"
+                                "       rights: [get, put], not_after: 2030-01-31}\n"
+                                "    - {id: b, file: 'credential:memkv-b', tenants: x}\n"
+                                "  users:\n"
+                                "    - {name: lmcache, password_file: /run/pass, key_id: a-1}\n";
 
 /* As messages list them. */
 #define SECTIONS                                                                                   \
     "network, memory, storage, tenants, node, log, telemetry, prometheus, metrics, slowlog, "      \
-    "audit, admin"
+    "audit, admin, auth"
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -144,6 +157,28 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.admin.tokens[1].role, MKV_CONFIG_ROLE_OPERATOR);
     assert_string_equal(config.admin.tokens[1].file, "/etc/memkv/do");
 
+    assert_int_equal(config.network.auth, MKV_CONFIG_NETWORK_AUTH_NONE);
+    assert_string_equal(config.network.auth_key, "/etc/memkv/default.key");
+    assert_int_equal(config.network.client_connections_max, 10);
+    assert_int_equal(config.network.client_requests_max, 100);
+    assert_true(config.network.client_bytes_max == MKV_GIB);
+    assert_int_equal(config.auth.key_count, 2);
+    assert_string_equal(config.auth.keys[0].id, "a-1");
+    assert_string_equal(config.auth.keys[0].file, "/etc/memkv/keys/a");
+    assert_string_equal(config.auth.keys[0].tenants, "batch, team-7");
+    assert_string_equal(config.auth.keys[0].rights, "get, put");
+    assert_string_equal(config.auth.keys[0].not_after, "2030-01-31");
+    assert_string_equal(config.auth.keys[1].file, "credential:memkv-b");
+    assert_string_equal(config.auth.keys[1].tenants, "x");
+    assert_string_equal(config.auth.keys[1].rights, "");
+    assert_int_equal(config.auth.user_count, 1);
+    assert_string_equal(config.auth.users[0].name, "lmcache");
+    assert_string_equal(config.auth.users[0].password_file, "/run/pass");
+    assert_string_equal(config.auth.users[0].key_id, "a-1");
+    assert_int_equal(config.tenants.rule_count, 1);
+    assert_string_equal(config.tenants.rules[0].key_prefix, "llama@");
+    assert_string_equal(config.tenants.rules[0].tenant, "llama");
+
     const struct mkv_config_drive *drives = config.storage.drives;
     assert_int_equal(config.storage.drive_count, 3);
     assert_string_equal(drives[0].media, "/dev/nvme0n1");
@@ -155,16 +190,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 25);
-    assert_int_equal(drives[1].line, 26);
-    assert_int_equal(drives[2].line, 29);
+    assert_int_equal(drives[0].line, 30);
+    assert_int_equal(drives[1].line, 31);
+    assert_int_equal(drives[2].line, 34);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 37);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 43);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -225,8 +260,10 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"storage:\n  drvies: []\n",
          "memkv.yaml:2: unknown key 'storage.drvies', did you mean 'drives'?"},
         {"storag: {}\n", "memkv.yaml:1: unknown key 'storag', did you mean 'storage'?"},
-        {"network: {port: 1}\n", "memkv.yaml:1: unknown key 'network.port'; allowed here: address, "
-                                 "connections_max, tls_cert, tls_key, tls_min, admin_address"},
+        {"network: {port: 1}\n",
+         "memkv.yaml:1: unknown key 'network.port'; allowed here: address, "
+         "connections_max, tls_cert, tls_key, tls_min, admin_address, auth, auth_key, "
+         "client_connections_max, client_requests_max, client_bytes_max"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: " SECTIONS},
         {"network.address: x\n",
          "memkv.yaml:1: unknown key 'network.address'; allowed here: " SECTIONS},

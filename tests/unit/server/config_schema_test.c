@@ -118,7 +118,8 @@ static void format_row(const struct mkv_config_key *key, bool of_drive, char out
     char value[128];
     mkv_config_key_allowed(key, allowed);
     mkv_config_key_variable(key, name);
-    const bool is_list = key->type == MKV_CONFIG_TYPE_DRIVES || key->type == MKV_CONFIG_TYPE_TOKENS;
+    const bool is_list = key->type == MKV_CONFIG_TYPE_DRIVES ||
+                         key->type == MKV_CONFIG_TYPE_TOKENS || key->type == MKV_CONFIG_TYPE_LIST;
     if (!of_drive && is_list) {
         snprintf(variable, sizeof variable, "none | ");
     } else if (!of_drive) {
@@ -158,13 +159,21 @@ static void test_document__every_key__has_its_row_and_no_other_row(void **state)
     for (unsigned i = 0; i < MKV_CONFIG_TOKEN_KEY_COUNT; i++) {
         assert_row(document, &mkv_config_token_keys[i], true);
     }
+    unsigned entry_keys = 0;
+    for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
+        const struct mkv_config_list *list = mkv_config_keys[i].list;
+        for (unsigned k = 0; list != NULL && k < list->key_count; k++) {
+            assert_row(document, &list->keys[k], true);
+            entry_keys++;
+        }
+    }
     /* Rows that name a key, counted, must be those found above and no more. */
     unsigned rows = 0;
     for (const char *row = document; (row = strstr(row, "\n| `")) != NULL; row++) {
         rows++;
     }
     assert_int_equal(rows, MKV_CONFIG_KEY_COUNT + MKV_CONFIG_DRIVE_KEY_COUNT +
-                               MKV_CONFIG_TOKEN_KEY_COUNT);
+                               MKV_CONFIG_TOKEN_KEY_COUNT + entry_keys);
     free(document);
 }
 

@@ -275,6 +275,7 @@ static void test_environment__empty_or_foreign__left_alone(void **state) {
         "MEMKV_SERVERS=127.0.0.1:9900",
         "MEMKV_CONFIG=/etc/memkv.yaml",
         "MEMKV_AUTH_KEY=00",
+        "MEMKV_AUTH_KEY_ID=batch-1",
         "MEMKV_TRANSPORT=tcp",
         "MEMKV_RDMA_DEVICES=mlx5_0",
         "MEMKV_STORAGE_SERVICE_HOST=10.0.0.1",

@@ -43,9 +43,9 @@ static void test_validate__listeners_wrong__golden(void **state) {
         const char *listen;
         const char *message;
     } cases[] = {
-        {"# 1\nnetwork:\n  address: 0.0.0.0:9900\n" CONFIG_DRIVES, NULL,
-         "memkv.yaml:3: network.address 0.0.0.0:9900 is not a loopback address; this release has "
-         "no authentication yet, so it serves loopback only. Use 127.0.0.1:9900"},
+        {"# 1\nnetwork:\n  address: 0.0.0.0:9900\nadmin: {auth: none}\n" CONFIG_DRIVES, NULL,
+         "memkv.yaml:4: admin.auth none lets everybody do all, so network.admin_address must be "
+         "loopback, not 0.0.0.0:9901; use 127.0.0.1:9901, or admin.auth required"},
         {"network:\n  admin_address: '[::]:9000'\nadmin: {auth: none}\n" CONFIG_DRIVES, NULL,
          "memkv.yaml:3: admin.auth none lets everybody do all, so network.admin_address must be "
          "loopback, not [::]:9000; use 127.0.0.1:9000, or admin.auth required"},
@@ -53,8 +53,8 @@ static void test_validate__listeners_wrong__golden(void **state) {
          "memkv.yaml:1: network.admin_address gpu-07:9000 is a name; use an address, 0.0.0.0:9000 "
          "for all of this machine"},
         {CONFIG_DRIVES, "gpu-07:9900",
-         "--listen: network.address gpu-07:9900 is not a loopback address; this release has no "
-         "authentication yet, so it serves loopback only. Use 127.0.0.1:9900"},
+         "--listen: network.address gpu-07:9900 is a name; use an address, 0.0.0.0:9900 for all of "
+         "this machine"},
         {CONFIG_DRIVES, "127.0.0.1:65535",
          "--listen: network.address 127.0.0.1:65535 leaves no port + 1 for the admin listener; use "
          "a port up to 65534, or set network.admin_address"},
@@ -79,6 +79,52 @@ static void test_validate__listeners_wrong__golden(void **state) {
         assert_false(valid);
         assert_int_equal(error.exit_code, MKV_EXIT_DAEMON_CONFIGURATION);
     }
+}
+
+static void test_validate__clients_on_a_public_address__accepted(void **state) {
+    (void)state;
+    struct mkv_config config;
+    struct mkv_config_error error;
+    assert_true(load_and_validate(&config, CONFIG_DRIVES, "0.0.0.0:9900", &error));
+    assert_string_equal(config.network.admin_address.host, "0.0.0.0");
+}
+
+static void test_validate__keys_and_users_wrong__golden(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *message;
+    } cases[] = {
+        {"auth: {keys: [{id: a, file: x}, {id: a, file: y}]}\n",
+         "memkv.yaml:1: auth.keys[1]: its id is that of another key, and network.auth_key has the "
+         "id default; give each key an id of its own"},
+        {"network: {auth_key: k}\nauth: {keys: [{id: default, file: x}]}\n",
+         "memkv.yaml:2: auth.keys[0]: its id is that of another key, and network.auth_key has the "
+         "id default; give each key an id of its own"},
+        {"auth: {users: [{name: u, password_file: p, key_id: a}]}\n",
+         "memkv.yaml:1: auth.users[0]: its key_id is no id of auth.keys, nor default with a "
+         "network.auth_key; name one of them"},
+        {"auth:\n  keys: [{id: a, file: x}]\n"
+         "  users: [{name: u, password_file: p, key_id: a}, {name: u, password_file: q, key_id: "
+         "a}]\n",
+         "memkv.yaml:3: auth.users[1]: its name is that of another user; list each user once"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mkv_config config;
+        struct mkv_config_error error = {.message = ""};
+        char text[1024];
+        snprintf(text, sizeof text, "%s" CONFIG_DRIVES, cases[i].text);
+        assert_false(load_and_validate(&config, text, NULL, &error));
+        assert_string_equal(error.message, cases[i].message);
+        assert_int_equal(error.exit_code, MKV_EXIT_DAEMON_CONFIGURATION);
+    }
+    struct mkv_config config;
+    struct mkv_config_error error;
+    assert_true(load_and_validate(&config,
+                                  "network: {auth_key: k}\n"
+                                  "auth: {users: [{name: u, password_file: p, key_id: "
+                                  "default}]}\n" CONFIG_DRIVES,
+                                  NULL, &error));
 }
 
 static void test_validate__admin_on_a_public_address__accepted(void **state) {
@@ -205,6 +251,8 @@ static void test_validate__nothing_configured__says_how_to_start(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_validate__no_admin_address__port_plus_1),
+        cmocka_unit_test(test_validate__clients_on_a_public_address__accepted),
+        cmocka_unit_test(test_validate__keys_and_users_wrong__golden),
         cmocka_unit_test(test_validate__admin_on_a_public_address__accepted),
         cmocka_unit_test(test_validate__localhost__numeric_after),
         cmocka_unit_test(test_validate__listeners_wrong__golden),

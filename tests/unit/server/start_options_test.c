@@ -153,10 +153,10 @@ static void test_configure__values_wrong__golden(void **state) {
         enum mkv_exit_daemon exit_code;
         const char *message;
     } cases[] = {
-        {{.dev = true, .listen = "0.0.0.0:9900"},
+        {{.dev = true, .listen = "gpu-07:9900"},
          MKV_EXIT_DAEMON_CONFIGURATION,
-         "--listen: network.address 0.0.0.0:9900 is not a loopback address; this release has no "
-         "authentication yet, so it serves loopback only. Use 127.0.0.1:9900"},
+         "--listen: network.address gpu-07:9900 is a name; use an address, 0.0.0.0:9900 for all of "
+         "this machine"},
         {{.dev = true, .listen = "9900"},
          MKV_EXIT_DAEMON_USAGE,
          "--listen: network.address: '9900' has no port; use HOST:PORT, like 127.0.0.1:9900"},

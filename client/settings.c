@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/engine.h"
+
+#define CONFIG_VARIABLE "MEMKV_CONFIG"
+#define TRANSPORT_VARIABLE "MEMKV_TRANSPORT"
+#define SERVERS_DEFAULT "127.0.0.1:9900"
+#define SHOWN_BYTES_MAX 100
+#define TIMEOUT_MS_MAX 86400000u
+
+/* The value of a variable, or NULL. */
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static enum memkv_status set_number(uint32_t *target, const char *origin, const char *key,
+                                    const char *value, uint32_t max, struct memkv_error *error) {
+    *target = mkv_client_number(value, max);
+    if (*target == 0) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': a number from 1 to %u", origin,
+                               key, SHOWN_BYTES_MAX, value, max);
+    }
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_transport(const char *origin, const char *key, const char *value,
+                                       struct memkv_error *error) {
+    if (strcmp(value, "auto") != 0 && strcmp(value, "tcp") != 0) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%s%s '%.*s': this release of memkv has auto and tcp, which are the "
+                               "same",
+                               origin, key, SHOWN_BYTES_MAX, value);
+    }
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_tenant(struct mkv_settings *settings, const char *origin,
+                                    const char *value, struct memkv_error *error) {
+    const size_t byte_count = strnlen(value, sizeof settings->tenant);
+    if (!mkv_tenant_name_is_valid(value, byte_count)) {
+        char text[sizeof settings->tenant];
+        mkv_client_key_text(value, byte_count, text, sizeof text);
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%stenant '%s': a name has 1 to 79 characters of A-Z a-z 0-9 . _ -",
+                               origin, text);
+    }
+    memset(settings->tenant, 0, sizeof settings->tenant);
+    memcpy(settings->tenant, value, byte_count);
+    return MEMKV_OK;
+}
+
+static void set_name(struct mkv_settings *settings, const char *value) {
+    memset(settings->name, 0, sizeof settings->name);
+    memcpy(settings->name, value, strnlen(value, MKV_CLIENT_NAME_BYTES_MAX));
+}
+
+/* `what` is where the list stands: "servers", or the variable's name. */
+static enum memkv_status set_servers(struct mkv_settings *settings, const char *origin,
+                                     const char *what, const char *value,
+                                     struct memkv_error *error) {
+    char named[MEMKV_ERROR_TEXT_BYTES];
+    snprintf(named, sizeof named, "%s%s", origin, what);
+    return mkv_client_servers_parse(named, value, settings->servers, &settings->server_count,
+                                    error);
+}
+
+enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *origin,
+                                   const char *key, const char *value, struct memkv_error *error) {
+    if (strcmp(key, "servers") == 0) {
+        return set_servers(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "transport") == 0) {
+        return set_transport(origin, key, value, error);
+    }
+    if (strcmp(key, "timeout_ms") == 0) {
+        return set_number(&settings->timeout_ms, origin, key, value, TIMEOUT_MS_MAX, error);
+    }
+    if (strcmp(key, "connect_timeout_ms") == 0) {
+        return set_number(&settings->connect_timeout_ms, origin, key, value, TIMEOUT_MS_MAX, error);
+    }
+    if (strcmp(key, "connections") == 0) {
+        return set_number(&settings->connections, origin, key, value, MKV_CLIENT_CONNECTIONS_MAX,
+                          error);
+    }
+    if (strcmp(key, "tenant") == 0) {
+        return set_tenant(settings, origin, value, error);
+    }
+    if (strcmp(key, "client_name") == 0) {
+        set_name(settings, value);
+        return MEMKV_OK;
+    }
+    return mkv_client_fail(error, MEMKV_INVALID,
+                           "%skey '%.*s' is unknown; there are servers, transport, timeout_ms, "
+                           "connect_timeout_ms, connections, client_name, tenant",
+                           origin, SHOWN_BYTES_MAX, key);
+}
+
+static enum memkv_status read_environment(struct mkv_settings *settings, bool has_servers,
+                                          struct memkv_error *error) {
+    const char *servers = has_servers ? NULL : variable(MKV_CLIENT_SERVERS_VARIABLE);
+    const char *transport = variable(TRANSPORT_VARIABLE);
+    enum memkv_status status = MEMKV_OK;
+    if (servers != NULL) {
+        status = set_servers(settings, "", MKV_CLIENT_SERVERS_VARIABLE, servers, error);
+    }
+    if (status == MEMKV_OK && transport != NULL) {
+        status = set_transport("", TRANSPORT_VARIABLE, transport, error);
+    }
+    return status;
+}
+
+static enum memkv_status read_options(struct mkv_settings *settings,
+                                      const struct memkv_options *options,
+                                      struct memkv_error *error) {
+    enum memkv_status status = MEMKV_OK;
+    if (options->connections > MKV_CLIENT_CONNECTIONS_MAX) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%u connections to a server; 1 to %u are allowed",
+                               options->connections, MKV_CLIENT_CONNECTIONS_MAX);
+    }
+    settings->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : settings->timeout_ms;
+    settings->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms
+                                                                   : settings->connect_timeout_ms;
+    settings->connections = options->connections > 0 ? options->connections : settings->connections;
+    if (options->client_name != NULL) {
+        set_name(settings, options->client_name);
+    }
+    if (options->servers != NULL && options->servers[0] != '\0') {
+        status = set_servers(settings, "", "servers", options->servers, error);
+    }
+    if (status == MEMKV_OK && options->tenant != NULL) {
+        status = set_tenant(settings, "", options->tenant, error);
+    }
+    return status;
+}
+
+enum memkv_status mkv_settings_read(const struct memkv_options *options,
+                                    struct mkv_settings *settings, struct memkv_error *error) {
+    memset(settings, 0, sizeof *settings);
+    settings->timeout_ms = MKV_CLIENT_TIMEOUT_MS;
+    settings->connect_timeout_ms = MKV_CLIENT_CONNECT_TIMEOUT_MS;
+    settings->connections = 1;
+    set_name(settings, "libmemkv");
+    enum memkv_status status = set_servers(settings, "", "servers", SERVERS_DEFAULT, error);
+    if (status == MEMKV_OK) {
+        status = set_tenant(settings, "", MKV_TENANT_DEFAULT_NAME, error);
+    }
+    const bool has_servers = options->servers != NULL && options->servers[0] != '\0';
+    const char *path = variable(CONFIG_VARIABLE);
+    if (status == MEMKV_OK && path != NULL) {
+        status = mkv_settings_read_file(settings, path, error);
+    }
+    if (status == MEMKV_OK) {
+        status = read_environment(settings, has_servers, error);
+    }
+    return status == MEMKV_OK ? read_options(settings, options, error) : status;
+}
