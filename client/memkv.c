@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/engine.h"
+#include "client/tls.h"
 
 /* The servers, and their places among the keys. */
 static enum memkv_status servers_take(struct memkv_client *client,
@@ -39,6 +40,12 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     client->timeout_ms = settings->timeout_ms;
     client->connect_timeout_ms = settings->connect_timeout_ms;
     client->connections_max = settings->connections;
+    if (settings->has_tls) {
+        status = mkv_client_tls_open(settings->tls_ca, settings->tls_name, &client->tls, error);
+        if (status != MEMKV_OK) {
+            return status;
+        }
+    }
     status = servers_take(client, settings->servers, settings->server_count, error);
     return status == MEMKV_OK ? mkv_engine_connect(client, error) : status;
 }
@@ -73,6 +80,7 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
 void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
         mkv_engine_close(client);
+        mkv_client_tls_close(client->tls);
         free(client->remotes);
         free(client->members);
         free(client);

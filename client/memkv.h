@@ -123,6 +123,11 @@ struct memkv_options {
      * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
     const char *tenant;
     uint32_t connections; /* to each server at most, 1 to 64; 0: 1 */
+    int tls;              /* not 0: over TLS, as with either of these: */
+    /* The PEM file of the certificates that are trusted. NULL: those that the system trusts */
+    const char *tls_ca;
+    /* What the servers' certificates are for. NULL: the host of each server's address */
+    const char *tls_name;
 };
 
 /*

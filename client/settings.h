@@ -3,7 +3,8 @@
  * What a client is told: by the options of memkv_open, the environment, and a file.
  *
  *   options of memkv_open   win over
- *   the environment         MEMKV_SERVERS, MEMKV_TRANSPORT, which win over
+ *   the environment         MEMKV_SERVERS, MEMKV_TRANSPORT, MEMKV_TLS, MEMKV_TLS_CA,
+ *                           MEMKV_TLS_NAME, which win over
  *   the file                that MEMKV_CONFIG names, whose keys win over
  *   what is built in
  *
@@ -11,6 +12,8 @@
  *     servers              HOST:PORT[*WEIGHT] with commas between, or a list of them, or a list of
  *                          {address, weight}
  *     transport            auto or tcp
+ *     tls                  true or false
+ *     tls_ca, tls_name     as in struct memkv_options; either means tls: true
  *     timeout_ms, connect_timeout_ms, connections, client_name, tenant: as in struct memkv_options
  *
  * Invariants
@@ -27,6 +30,8 @@
 
 #define MKV_SETTINGS_FILE_BYTES_MAX (64u * 1024u)
 #define MKV_CLIENT_CONNECTIONS_MAX 64u
+#define MKV_CLIENT_TLS_CA_BYTES_MAX 1023u
+#define MKV_CLIENT_TLS_NAME_BYTES_MAX 253u
 
 struct mkv_settings {
     struct mkv_client_address servers[MKV_CLIENT_SERVERS_MAX];
@@ -36,6 +41,9 @@ struct mkv_settings {
     uint32_t connections;
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
+    bool has_tls;
+    char tls_ca[MKV_CLIENT_TLS_CA_BYTES_MAX + 1u];     /* "": the system's */
+    char tls_name[MKV_CLIENT_TLS_NAME_BYTES_MAX + 1u]; /* "": the host of each address */
 };
 
 /* Fills *settings, all of it, from options (not NULL), environment and file. MEMKV_INVALID,
