@@ -25,6 +25,7 @@ static const char *const auth_words[] = {"required", "none", NULL};
 static const char *const network_auth_words[] = {"required", "none", NULL};
 static const char *const profiles_words[] = {"local", "anywhere", NULL};
 static const char *const role_words[] = {"viewer", "operator", NULL};
+static const char *const durability_words[] = {"relaxed", "durable", NULL};
 static const char *const truth_words[] = {"false", "true", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
@@ -35,11 +36,12 @@ _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's
 _Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_durability) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
     "network",    "memory",  "storage", "tenants", "node",  "log",  "telemetry",
-    "prometheus", "metrics", "slowlog", "audit",   "admin", "auth",
+    "prometheus", "metrics", "slowlog", "audit",   "admin", "auth", "resp",
 };
 
 static bool check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
@@ -212,6 +214,60 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_note = "the host of `network.address`, its port + 1",
             .meaning = "Where health, status and metrics are served over HTTP. Live, ready, health "
                        "and metrics answer to everybody, all else to whoever has a token.",
+        },
+    [MKV_CONFIG_NETWORK_RESP_ADDRESS] =
+        {
+            .path = "network.resp_address",
+            .type = MKV_CONFIG_TYPE_ADDRESS,
+            FIELD(network.resp_address),
+            .default_dev_text = "127.0.0.1:9902",
+            .default_note = "none; with `--dev` and no `network.address` `127.0.0.1:9902`",
+            .meaning = "Where clients connect that speak RESP, the protocol of Redis: "
+                       "[resp.md](resp.md). Unset, there is no such listener.",
+        },
+    [MKV_CONFIG_RESP_VALUE_BYTES_MAX] =
+        {
+            .path = "resp.value_bytes_max",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(resp.value_bytes_max),
+            .size_min = MKV_UNIT_BYTES,
+            .size_max = 4 * MKV_GIB,
+            .size_step = 1,
+            .default_text = "512MiB",
+            .meaning = "A longer value is refused over RESP; its bytes are dropped, and the "
+                       "connection goes on.",
+        },
+    [MKV_CONFIG_RESP_DURABILITY] =
+        {
+            .path = "resp.durability",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(resp.durability),
+            .words = durability_words,
+            .default_text = "relaxed",
+            .meaning = "When a SET is answered: `relaxed` when its value is in memory and goes to "
+                       "the drive, `durable` when it is durable. RESP cannot ask for either.",
+        },
+    [MKV_CONFIG_RESP_EXISTS_LEASE_MS] =
+        {
+            .path = "resp.exists_lease_ms",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(resp.exists_lease_ms),
+            .size_min = 0,
+            .size_max = 3600000,
+            .default_text = "10000",
+            .meaning = "So many milliseconds a block is not evicted that EXISTS over RESP has "
+                       "found. `0`: it may be at once.",
+        },
+    [MKV_CONFIG_RESP_PIPELINE_MAX] =
+        {
+            .path = "resp.pipeline_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(resp.pipeline_max),
+            .size_min = 1,
+            .size_max = 1024,
+            .default_text = "64",
+            .meaning = "Keys of one RESP connection that are under way at a time; what a client "
+                       "sends beyond waits.",
         },
     [MKV_CONFIG_MEMORY_MAX_SIZE] =
         {

@@ -200,8 +200,8 @@ static void report_drives(struct mkv_node *node) {
 static void on_signal(void *context, int number) {
     struct mkv_node *node = context;
     if (number == SIGHUP) {
-        mkv_node_tls_reload(node);
         const bool of_keys = mkv_node_auth_reload(node);
+        mkv_node_tls_reload(node);
         const bool of_telemetry = mkv_node_telemetry_reopen(node);
         const bool of_log = mkv_log_reopen(node->log);
         if (of_telemetry || of_log) {

@@ -81,6 +81,7 @@ struct mkv_node {
     bool directory_created; /* of --dev, by this start */
     uint32_t connections_max;
     struct mkv_tls *tls; /* NULL: plain */
+    uint32_t resp_connections_max; /* 0: there is no listener for RESP */
 
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];
@@ -203,6 +204,9 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
                            struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
+/* Where there is a listener for RESP. */
+void mkv_node_resp_options(const struct mkv_node *node, const struct mkv_front_config *front,
+                           struct mkv_fabric_resp_options *resp);
 
 /* ---- node_log.c ----------------------------------------------------------------------------- */
 

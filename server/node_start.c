@@ -164,9 +164,14 @@ static void warn_of_buffered_drives(struct mkv_node *node) {
 static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error) {
     struct mkv_shard_options options;
     struct mkv_fabric_tcp_options tcp;
+    struct mkv_fabric_resp_options resp;
     shard_options(node, mkv_arena_unit_count(node->arena), &options);
     mkv_node_tcp_options(node, &options.front, &tcp);
     options.tcp = &tcp;
+    if (node->resp_connections_max > 0) {
+        mkv_node_resp_options(node, &options.front, &resp);
+        options.resp = &resp;
+    }
     /* The media are the shard's from here on, whether this succeeds or not. */
     for (uint32_t i = 0; i < node->drive_count; i++) {
         node->drives[i].media_is_ours = false;
@@ -242,8 +247,8 @@ static const struct step steps[] = {
     {"requests", mkv_node_requests_begin, mkv_node_requests_end},
     {"telemetry", mkv_node_telemetry_begin, mkv_node_telemetry_end},
     {"traces", mkv_node_traces_start, mkv_node_traces_end},
-    {"tls", mkv_node_tls_begin, mkv_node_tls_end},
     {"auth", mkv_node_auth_begin, mkv_node_auth_end},
+    {"tls", mkv_node_tls_begin, mkv_node_tls_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

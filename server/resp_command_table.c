@@ -11,7 +11,7 @@
 #define D MKV_RESP_DENYOOM
 
 /* clang-format off */
-const struct mkv_resp_command_row mkv_resp_commands[] = {
+const struct mkv_resp_command_row mkv_resp_command_rows[] = {
     {"auth", NULL, -2, F | N | L | S, 0, 0, 0, "connection", "1.0.0", "Says who the connection is"},
     {"client", NULL, -2, 0, 0, 0, 0, "connection", "2.4.0", "Commands about connections"},
     {"client|getname", "client", 2, L | S, 0, 0, 0, "connection", "2.6.9",
@@ -120,7 +120,7 @@ const struct mkv_resp_command_row mkv_resp_commands[] = {
 };
 /* clang-format on */
 
-#define ROW_COUNT ((uint32_t)(sizeof mkv_resp_commands / sizeof mkv_resp_commands[0]))
+#define ROW_COUNT ((uint32_t)(sizeof mkv_resp_command_rows / sizeof mkv_resp_command_rows[0]))
 
 uint32_t mkv_resp_command_row_count(void) {
     return ROW_COUNT;

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "backends/clock.h"
+#include "backends/fabric_set.h"
 #include "server/shard_internal.h"
 
 #define RING_ENTRIES 1024u
@@ -134,6 +135,34 @@ static uint32_t tcp_stats(void *context, char *text, uint32_t text_bytes_max) {
     return shard->stats_text(shard->stats_text_context, shard->scratch, text, text_bytes_max);
 }
 
+/* Beside the TCP fabric: the front sees the connections of both. */
+static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                      struct mkv_backend_error *error) {
+    struct mkv_fabric_resp_options resp = *options->resp;
+    resp.ring = shard->ring;
+    resp.arena = options->arena;
+    resp.connection_base = options->tcp->connections_max;
+    resp.transfers_max = mkv_front_transfers_max(&options->front);
+    resp.tenant = mkv_shard_tenants_resolve;
+    resp.tenant_context = shard;
+    MKV_ASSERT(resp.connection_base + resp.connections_max <= options->front.connections_max);
+    if (!mkv_fabric_resp_create(&resp, &shard->resp, error)) {
+        return false;
+    }
+    const struct mkv_fabric_set_member members[] = {
+        {shard->fabric, 0, options->tcp->connections_max},
+        {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
+    };
+    struct mkv_fabric_set *set = mkv_fabric_set_create(members, 2);
+    if (set == NULL) {
+        members[1].fabric->ops->destroy(members[1].fabric);
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    shard->fabric = mkv_fabric_set_base(set);
+    return true;
+}
+
 static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options *options,
                         struct mkv_backend_error *error) {
     if (options->tcp == NULL) {
@@ -154,7 +183,7 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     }
     shard->fabric = mkv_fabric_tcp_base(fabric);
     shard->port = mkv_fabric_tcp_port(fabric);
-    return true;
+    return options->resp == NULL || make_resp(shard, options, error);
 }
 
 static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_options *options,
@@ -472,4 +501,8 @@ int mkv_shard_registration_error(const struct mkv_shard *shard) {
 
 uint16_t mkv_shard_port(const struct mkv_shard *shard) {
     return shard->port;
+}
+
+uint16_t mkv_shard_resp_port(const struct mkv_shard *shard) {
+    return shard->resp == NULL ? 0 : mkv_fabric_resp_port(shard->resp);
 }

@@ -61,7 +61,8 @@ struct mkv_shard {
     struct mkv_arena_buffers *buffers;
     struct mkv_front *front;
     struct mkv_fabric *fabric;
-    uint16_t port; /* where it listens, if it is TCP */
+    uint16_t port;                /* where it listens, if it is TCP */
+    struct mkv_fabric_resp *resp; /* one of the fabrics; NULL: none */
     struct mkv_pump *pump;
     struct mkv_recorder *recorder; /* NULL: none */
     uint32_t volume_count;
