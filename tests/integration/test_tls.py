@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 import libmemkv
-from node import Node, run_memkv
+from node import Node, free_port, run_memkv
 
 VALUE = os.urandom(9_000_017)
 
@@ -101,6 +101,29 @@ class Tls(unittest.TestCase):
                                env={**os.environ, "MEMKV_TLS_NAME": "elsewhere"})
         self.assertEqual(wrong_name.returncode, 3)
         self.assertIn("certificate is not trusted: hostname mismatch", wrong_name.stderr)
+        self.assertEqual(self.session(node), "TLSv1.3")
+
+    def test_resp(self):
+        port = free_port()
+        node = self.start(MEMKV_NETWORK_RESP_ADDRESS=f"127.0.0.1:{port}")
+        context = ssl.create_default_context(cafile=self.cert)
+        # Whoever connects and says nothing keeps nobody waiting.
+        with socket.create_connection(("127.0.0.1", port)), \
+                socket.create_connection(("127.0.0.1", port), 60) as bare:
+            with context.wrap_socket(bare, server_hostname="localhost") as made:
+                with made.makefile("rwb") as file:
+                    file.write(b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$%d\r\n%s\r\n"
+                               % (len(VALUE), VALUE))
+                    file.flush()
+                    self.assertEqual(file.readline(), b"+OK\r\n")
+                    file.write(b"GET key\r\nPING\r\n")
+                    file.flush()
+                    self.assertEqual(file.readline(), b"$%d\r\n" % len(VALUE))
+                    self.assertEqual(file.read(len(VALUE) + 2), VALUE + b"\r\n")
+                    self.assertEqual(file.readline(), b"+PONG\r\n")
+        with socket.create_connection(("127.0.0.1", port), 60) as plain:
+            plain.sendall(b"PING\r\n")
+            self.assertIn(b"-ERR this port speaks TLS", plain.recv(1000))
         self.assertEqual(self.session(node), "TLSv1.3")
 
     def test_files_that_are_no_good(self):
