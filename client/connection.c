@@ -182,7 +182,10 @@ static void next_address(struct mkv_connection *connection, const char *problem,
     while (connection->address_next < addresses->count) {
         const uint32_t left_count = addresses->count - connection->address_next;
         const uint32_t index = connection->address_next++;
-        struct mkv_transport *transport = mkv_transport_tcp_new();
+        const struct mkv_client_tls *tls = connection->remote->client->tls;
+        struct mkv_transport *transport =
+            tls != NULL ? mkv_transport_tls_new(tls, connection->remote->address.host)
+                        : mkv_transport_tcp_new();
         if (transport == NULL) {
             mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a connection");
             return;

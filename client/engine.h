@@ -282,6 +282,8 @@ struct memkv_client {
     bool has_trace;           /* requests carry `trace` to servers that take it */
     struct mkv_trace_context trace;
 
+    struct mkv_client_tls *tls; /* NULL: plain */
+
     struct mkv_remote *remotes;
     struct mkv_member *members; /* the same servers, as placement sees them */
     uint32_t remote_count;

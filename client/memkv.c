@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/engine.h"
+#include "client/tls.h"
 
 /* The servers, and their places among the keys. */
 static enum memkv_status servers_take(struct memkv_client *client,
@@ -42,6 +43,12 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     client->timeout_ms = settings->timeout_ms;
     client->connect_timeout_ms = settings->connect_timeout_ms;
     client->connections_max = settings->connections;
+    if (settings->has_tls) {
+        status = mkv_client_tls_open(settings->tls_ca, settings->tls_name, &client->tls, error);
+        if (status != MEMKV_OK) {
+            return status;
+        }
+    }
     status = mkv_metrics_open(&client->metrics, error);
     if (status != MEMKV_OK) {
         return status;
@@ -68,6 +75,7 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
     TAILQ_INIT(&client->done);
     const enum memkv_status status =
         open_with(client, options != NULL ? options : &defaults, settings, error);
+    explicit_bzero(settings, sizeof *settings); /* it may hold a key */
     free(settings);
     if (status != MEMKV_OK) {
         memkv_close(client);
@@ -81,6 +89,7 @@ void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
         mkv_engine_close(client);
         explicit_bzero(client->auth_key, sizeof client->auth_key);
+        mkv_client_tls_close(client->tls);
         free(client->remotes);
         free(client->members);
         free(client);

@@ -108,8 +108,9 @@ struct memkv_client;
 
 /*
  * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_AUTH_KEY,
- * MEMKV_AUTH_KEY_ID), else the YAML file that MEMKV_CONFIG names (the members of this struct, and
- * transport), else the default that stands here. MEMKV_TRANSPORT is auto or tcp.
+ * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME), else the YAML file that MEMKV_CONFIG
+ * names (the members of this struct, and transport), else the default that stands here.
+ * MEMKV_TRANSPORT is auto or tcp.
  */
 struct memkv_options {
     /* "HOST:PORT", "[IPV6]:PORT", or several of them with commas between, of which each key belongs
@@ -128,6 +129,11 @@ struct memkv_options {
      * NULL: no key, and "default". */
     const char *auth_key;
     const char *auth_key_id;
+    int tls; /* not 0: over TLS, as with either of these: */
+    /* The PEM file of the certificates that are trusted. NULL: those that the system trusts */
+    const char *tls_ca;
+    /* What the servers' certificates are for. NULL: the host of each server's address */
+    const char *tls_name;
 };
 
 /*

@@ -102,6 +102,44 @@ static enum memkv_status set_key_id(struct mkv_settings *settings, const char *o
     return MEMKV_OK;
 }
 
+static enum memkv_status set_tls(struct mkv_settings *settings, const char *origin, const char *key,
+                                 const char *value, struct memkv_error *error) {
+    settings->has_tls = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+    if (!settings->has_tls && strcmp(value, "false") != 0 && strcmp(value, "0") != 0) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': true or false", origin, key,
+                               SHOWN_BYTES_MAX, value);
+    }
+    return MEMKV_OK;
+}
+
+/* The file or the name of TLS, which is then wanted. */
+static enum memkv_status set_tls_text(struct mkv_settings *settings, char *target,
+                                      size_t target_bytes, const char *origin, const char *key,
+                                      const char *value, struct memkv_error *error) {
+    const size_t byte_count = strlen(value);
+    if (byte_count == 0 || byte_count >= target_bytes) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s: 1 to %zu characters", origin, key,
+                               target_bytes - 1);
+    }
+    settings->has_tls = true;
+    memset(target, 0, target_bytes);
+    memcpy(target, value, byte_count);
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_tls_ca(struct mkv_settings *settings, const char *origin,
+                                    const char *key, const char *value, struct memkv_error *error) {
+    return set_tls_text(settings, settings->tls_ca, sizeof settings->tls_ca, origin, key, value,
+                        error);
+}
+
+static enum memkv_status set_tls_name(struct mkv_settings *settings, const char *origin,
+                                      const char *key, const char *value,
+                                      struct memkv_error *error) {
+    return set_tls_text(settings, settings->tls_name, sizeof settings->tls_name, origin, key, value,
+                        error);
+}
+
 static void set_name(struct mkv_settings *settings, const char *value) {
     memset(settings->name, 0, sizeof settings->name);
     memcpy(settings->name, value, strnlen(value, MKV_CLIENT_NAME_BYTES_MAX));
@@ -144,14 +182,23 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     if (strcmp(key, "auth_key_id") == 0) {
         return set_key_id(settings, origin, key, value, error);
     }
+    if (strcmp(key, "tls") == 0) {
+        return set_tls(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "tls_ca") == 0) {
+        return set_tls_ca(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "tls_name") == 0) {
+        return set_tls_name(settings, origin, key, value, error);
+    }
     if (strcmp(key, "client_name") == 0) {
         set_name(settings, value);
         return MEMKV_OK;
     }
     return mkv_client_fail(error, MEMKV_INVALID,
                            "%skey '%.*s' is unknown; there are servers, transport, auth_key, "
-                           "auth_key_id, timeout_ms, connect_timeout_ms, connections, "
-                           "client_name, tenant",
+                           "auth_key_id, tls, tls_ca, tls_name, timeout_ms, "
+                           "connect_timeout_ms, connections, client_name, tenant",
                            origin, SHOWN_BYTES_MAX, key);
 }
 
@@ -175,6 +222,18 @@ static enum memkv_status read_environment(struct mkv_settings *settings,
     const char *key_id = options->auth_key_id != NULL ? NULL : variable(KEY_ID_VARIABLE);
     if (status == MEMKV_OK && key_id != NULL) {
         status = set_key_id(settings, "", KEY_ID_VARIABLE, key_id, error);
+    }
+    static const struct {
+        const char *name;
+        enum memkv_status (*set)(struct mkv_settings *settings, const char *origin, const char *key,
+                                 const char *value, struct memkv_error *error);
+    } of_tls[] = {
+        {"MEMKV_TLS_CA", set_tls_ca}, {"MEMKV_TLS_NAME", set_tls_name}, {"MEMKV_TLS", set_tls}};
+    for (size_t i = 0; i < sizeof of_tls / sizeof of_tls[0] && status == MEMKV_OK; i++) {
+        const char *value = variable(of_tls[i].name);
+        if (value != NULL) {
+            status = of_tls[i].set(settings, "", of_tls[i].name, value, error);
+        }
     }
     return status;
 }
@@ -206,6 +265,13 @@ static enum memkv_status read_options(struct mkv_settings *settings,
     }
     if (status == MEMKV_OK && options->auth_key_id != NULL) {
         status = set_key_id(settings, "", "auth_key_id", options->auth_key_id, error);
+    }
+    settings->has_tls = settings->has_tls || options->tls != 0;
+    if (status == MEMKV_OK && options->tls_ca != NULL) {
+        status = set_tls_ca(settings, "", "tls_ca", options->tls_ca, error);
+    }
+    if (status == MEMKV_OK && options->tls_name != NULL) {
+        status = set_tls_name(settings, "", "tls_name", options->tls_name, error);
     }
     return status;
 }

@@ -4,7 +4,7 @@
  *
  *   options of memkv_open   win over
  *   the environment         MEMKV_SERVERS, MEMKV_TRANSPORT, MEMKV_AUTH_KEY, MEMKV_AUTH_KEY_ID,
- *                           which win over
+ *                           MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, which win over
  *   the file                that MEMKV_CONFIG names, whose keys win over
  *   what is built in
  *
@@ -12,6 +12,8 @@
  *     servers              HOST:PORT[*WEIGHT] with commas between, or a list of them, or a list of
  *                          {address, weight}
  *     transport            auto or tcp
+ *     tls                  true or false
+ *     tls_ca, tls_name     as in struct memkv_options; either means tls: true
  *     auth_key, auth_key_id, timeout_ms, connect_timeout_ms, connections, client_name, tenant: as
  *                          in struct memkv_options
  *
@@ -30,6 +32,8 @@
 
 #define MKV_SETTINGS_FILE_BYTES_MAX (64u * 1024u)
 #define MKV_CLIENT_CONNECTIONS_MAX 64u
+#define MKV_CLIENT_TLS_CA_BYTES_MAX 1023u
+#define MKV_CLIENT_TLS_NAME_BYTES_MAX 253u
 
 struct mkv_settings {
     struct mkv_client_address servers[MKV_CLIENT_SERVERS_MAX];
@@ -42,6 +46,9 @@ struct mkv_settings {
     bool has_key; /* auth_key is proven to servers, and asked of them */
     uint8_t auth_key[MKV_NATIVE_KEY_BYTES];
     char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
+    bool has_tls;
+    char tls_ca[MKV_CLIENT_TLS_CA_BYTES_MAX + 1u];     /* "": the system's */
+    char tls_name[MKV_CLIENT_TLS_NAME_BYTES_MAX + 1u]; /* "": the host of each address */
 };
 
 /* Fills *settings, all of it, from options (not NULL), environment and file. MEMKV_INVALID,
