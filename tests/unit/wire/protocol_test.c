@@ -574,6 +574,36 @@ static void expect_row(const struct page *page, const char *title, uint32_t numb
     }
 }
 
+static void test_protocol_page__servers__are_placed_by_their_names(void **state) {
+    struct mkv_member members[4];
+    uint32_t member_count = 0;
+    uint32_t key_count = 0;
+    for (const char *line = vector_find(*state, "servers"); strncmp(line, "```", 3) != 0;
+         line = strchr(line, '\n') + 1) {
+        char name[64], second[64], third[64];
+        if (line[0] == '#') {
+            continue;
+        }
+        assert_int_equal(sscanf(line, "%63s %63s %63s", name, second, third), 3);
+        if (strlen(third) == 32) {
+            const struct mkv_root uuid = mkv_hash_128(name, strlen(name));
+            uint8_t expected[16];
+            hex_read(third, 32, expected);
+            assert_memory_equal(uuid.bytes, expected, 16);
+            memcpy(members[member_count].uuid.bytes, uuid.bytes, 16);
+            members[member_count++].weight = (uint32_t)strtoul(second, NULL, 10);
+            continue;
+        }
+        const struct mkv_root point =
+            mkv_placement_point(name, (const uint8_t *)second, (uint32_t)strlen(second));
+        assert_int_equal(mkv_placement_owner(point, members, member_count),
+                         strtoul(third, NULL, 10));
+        key_count++;
+    }
+    assert_int_equal(member_count, 4);
+    assert_int_equal(key_count, 7);
+}
+
 static void test_protocol_page__statuses_and_misses__have_the_names_of_the_code(void **state) {
     for (uint32_t status = 0; status < MKV_STATUS_COUNT; status++) {
         expect_row(*state, "\n## Statuses", status, mkv_status_name((enum mkv_status)status));
@@ -609,6 +639,7 @@ int main(void) {
         cmocka_unit_test(test_protocol_page__other_ops__are_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__roots__are_what_the_hashes_make),
         cmocka_unit_test(test_protocol_page__placement__is_what_the_core_computes),
+        cmocka_unit_test(test_protocol_page__servers__are_placed_by_their_names),
         cmocka_unit_test(test_protocol_page__statuses_and_misses__have_the_names_of_the_code),
         cmocka_unit_test(test_protocol_page__every_vector__was_compared),
     };
