@@ -80,7 +80,7 @@ struct mkv_node {
     uint64_t started_ns;
     bool directory_created; /* of --dev, by this start */
     uint32_t connections_max;
-    struct mkv_tls *tls; /* NULL: plain */
+    struct mkv_tls *tls;           /* NULL: plain */
     uint32_t resp_connections_max; /* 0: there is no listener for RESP */
 
     uint32_t drive_count;
