@@ -376,7 +376,8 @@ void mkv_resp_retry(struct mkv_fabric_resp *fabric);
 
 /* ---- fabric_resp_connection.c --------------------------------------------------------------- */
 
-void mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd);
+/* Takes an accepted socket; false, with the socket still the caller's, when there is no memory. */
+bool mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd);
 void mkv_resp_connection_touch(struct mkv_resp_connection *connection);
 void mkv_resp_connection_break(struct mkv_resp_connection *connection);
 /* Takes no further command; closes when all is sent. */

@@ -299,6 +299,24 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_FLUSH_TIME_COUNTED_TWICE] =
         {"flush-time-counted-twice",
          "The time from data on the drive to a durable record counts as write, too."},
+    [MKV_CANARY_PART_ANSWER_LOST] =
+        {"part-answer-lost",
+         "A request of several fronts waits for more answers than it has parts."},
+    [MKV_CANARY_PART_ITEM_NOT_MAPPED] =
+        {"part-item-not-mapped",
+         "What a part moves is told to the client by the item of the part, not of the request."},
+    [MKV_CANARY_LOOKUP_PARTS_SUMMED] =
+        {"lookup-parts-summed",
+         "A LOOKUP over shards counts what is there, not what is there as a prefix."},
+    [MKV_CANARY_CLOSE_TOLD_TO_ONE_FRONT] =
+        {"close-told-to-one-front",
+         "Of the other shards with requests of a connection that closes, one is told."},
+    [MKV_CANARY_GONE_CONNECTION_SERVED] =
+        {"gone-connection-served",
+         "What a front sent to a connection that is gone goes to the next one of its index."},
+    [MKV_CANARY_ANSWERED_BY_FIRST_PART] =
+        {"answered-by-first-part",
+         "A request is answered when its first part is, before others have sent their bytes."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

@@ -176,6 +176,7 @@ void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config 
         .host = node->config.network.resp_address.host,
         .port = node->config.network.resp_address.port,
         .option = "--resp",
+        .tls = node->tls,
         .connections_max = node->resp_connections_max,
         .workspaces = RESP_WORKSPACES,
         .entries = front->requests_max,

@@ -34,6 +34,14 @@ enum mkv_input_figure {
     MKV_INPUTS_EVICTIONS,
     MKV_INPUTS_EXTENTS_EMPTIED,
     MKV_INPUTS_TRIMS,
+    /* Of several fronts. */
+    MKV_INPUTS_REQUESTS_DIRECT,
+    MKV_INPUTS_REQUESTS_WHOLE,
+    MKV_INPUTS_REQUESTS_SPLIT,
+    MKV_INPUTS_PARTS_REFUSED,
+    MKV_INPUTS_EFFECTS_DROPPED,  /* for a connection that was gone when they came */
+    MKV_INPUTS_TRANSFERS_FAILED, /* on their way to or from a connection that is gone */
+    MKV_INPUTS_SEGMENTS_ABROAD,  /* messages to volumes of other fronts */
     /* Blocks of the ring that each row of recovery_table.h decided, in its order. */
     MKV_INPUTS_RECOVERY_ROWS,
     MKV_INPUTS_COUNT = MKV_INPUTS_RECOVERY_ROWS + MKV_RECOVERY_ROWS,

@@ -213,7 +213,7 @@ static void send_request(struct front_world *world, struct request *request,
             },
     };
     mkv_sim_ends_began(world, &input.request);
-    mkv_sim_front_step(world, &input);
+    mkv_sim_shards_input(world, request->connection, &input);
 }
 
 static struct request *begin_request(struct front_world *world, enum mkv_op op) {
@@ -513,9 +513,14 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
     case MKV_STATUS_DEADLINE:
         gave_up(world, item, op);
         return;
+    case MKV_STATUS_BUSY: /* the front of its part was */
+        if (world->shard_count > 1) {
+            learn_nothing(world, item);
+            return;
+        }
+        break;
     case MKV_STATUS_INVALID:
     case MKV_STATUS_FORBIDDEN:
-    case MKV_STATUS_BUSY:
         break;
     }
     unexpected(item, op, result);
@@ -534,8 +539,11 @@ static void judge_miss(struct front_world *world, struct request_item *item, enu
     if (failed || result->miss == MKV_MISS_CHECKSUM) {
         mkv_lives_damage(&world->lives, item->key);
     }
+    const bool busy = result->status == MKV_STATUS_BUSY && world->shard_count > 1;
     if (failed || result->miss == MKV_MISS_DRIVE_OFFLINE) {
         mkv_lives_error(&world->lives);
+        learn_nothing(world, item);
+    } else if (busy) {
         learn_nothing(world, item);
     } else if (miss_is_absence(result)) {
         judge(world, item, MKV_MODEL_MISS);
@@ -611,7 +619,8 @@ static void judge_commit(struct front_world *world, struct request *request,
     }
     item->judged = true;
     if (item->abandons && result->status != MKV_STATUS_OK &&
-        result->status != MKV_STATUS_NOT_FOUND && result->status != MKV_STATUS_DEADLINE) {
+        result->status != MKV_STATUS_NOT_FOUND && result->status != MKV_STATUS_DEADLINE &&
+        (result->status != MKV_STATUS_BUSY || world->shard_count == 1)) {
         unexpected(item, request->op, result);
     }
 }
@@ -623,6 +632,7 @@ static void judge_session(struct front_world *world, struct request_item *item,
     if (result->status == MKV_STATUS_UNAVAILABLE) {
         mkv_lives_error(&world->lives);
     } else if (result->status != MKV_STATUS_OK && result->status != MKV_STATUS_DEADLINE &&
+               (result->status != MKV_STATUS_BUSY || world->shard_count == 1) &&
                result->status != (begins ? MKV_STATUS_NO_SPACE : MKV_STATUS_NOT_FOUND)) {
         unexpected(item, MKV_OP_SESSION, result);
     }
@@ -678,6 +688,7 @@ static void judge_pin(struct front_world *world, struct request_item *item, enum
     }
     if (result->status != MKV_STATUS_OK && result->status != MKV_STATUS_NOT_FOUND &&
         result->status != MKV_STATUS_DEADLINE &&
+        (result->status != MKV_STATUS_BUSY || world->shard_count == 1) &&
         (op != MKV_OP_PIN || result->status != MKV_STATUS_NO_SPACE)) {
         unexpected(item, op, result);
     }

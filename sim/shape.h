@@ -89,6 +89,7 @@ struct mkv_shape {
     uint32_t weight_list;   /* volume only: of SCAN, COUNT and PURGE */
     uint32_t think_ns;
     /* Front only. */
+    uint32_t fronts; /* that share the clients and the volumes; 0 is 1 */
     uint32_t connections;
     uint32_t items_max;
     uint32_t block_bytes_max; /* longer values are segments */

@@ -75,6 +75,7 @@ static const struct mkv_shape_field fields[] = {
     FIELD("memory_blocks", memory_blocks, 0, true),
     FIELD("share_relaxed", share_relaxed, 0, true),
     FIELD("share_later", share_later, 0, true),
+    FIELD("fronts", fronts, 0, true),
     FIELD("lock_yield_ns", lock_yield_ns, 0, true),
     FIELD("tenants", tenants, 0, true),
     FIELD("weight_tenant", weight_tenant, 0, true),
@@ -161,7 +162,7 @@ bool mkv_shape_sound(const struct mkv_shape *shape) {
            (shape->world != MKV_WORLD_SHARDS || shape->shards >= 1) &&
            shape->shards <= MKV_SHARDS_MAX && shape->key_count <= MKV_CONTENT_KEYS_MAX &&
            shape->colliding <= shape->key_count && shape->clients <= 8 && shape->connections <= 4 &&
-           shape->items_max <= 6 && shape->window_units <= 16 &&
+           shape->fronts <= 3 && shape->items_max <= 6 && shape->window_units <= 16 &&
            shape->length_max <= 36 * MKV_UNIT_BYTES && shape->length_max % MKV_UNIT_BYTES == 0 &&
            (uint32_t)shape->profile.discard <= MKV_DISCARD_ARBITRARY &&
            shape->geometry.page_count <= 128 && shape->geometry.extent_count <= 64 &&

@@ -360,7 +360,7 @@ static void test_exposition__figures__as_in_the_snapshot(void **state) {
         {"memkv_recovery_duration_seconds{device=\"d00\"}", 0.25},
         {"memkv_recovery_replayed_entries{device=\"d00\"}", 77},
         {"memkv_dirty_queue_depth", 9},
-        {"memkv_shard_commands_total{shard=\"0\"}", 10055},
+        {"memkv_shard_commands_total{shard=\"0\"}", 11066},
         {"memkv_shard_blocks{shard=\"0\"}", 1234567},
         {"memkv_admin_requests_total{path=\"/v1/live\"}", 10},
         {"memkv_admin_requests_total{path=\"other\"}", 10 + MKV_ADMIN_PATH_OTHER},

@@ -386,6 +386,62 @@ static void test_random__least_pools__ends_and_gives_no_wrong_byte(void **state)
     }
 }
 
+/* ---- parts of a request ---------------------------------------------------------------------- */
+
+static void test_part__lookup__is_not_folded_and_counts_as_no_request(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    (void)world_put(world, "b", 1, 100);
+    world_run(world);
+    const struct mkv_front_stats before = world_stats(world);
+    const uint64_t times = mkv_histogram_total(&mkv_front_times(world->front)->request);
+    const struct world_item items[] = {{.key = "a"}, {.key = "b"}};
+    world->route = 7;
+    world->part = true;
+    const uint32_t lookup = world_send(world, 0, MKV_OP_LOOKUP, items, 2);
+    world_run(world);
+    const struct world_request *request = &world->requests[lookup];
+    assert_int_equal(request->result_count, 2);
+    assert_int_equal(request->results[0].status, MKV_STATUS_NOT_FOUND);
+    assert_int_equal(request->results[1].status, MKV_STATUS_OK);
+    assert_int_equal(request->ends, 1);
+    assert_int_equal(request->summary.route, 7);
+    const struct mkv_front_stats after = world_stats(world);
+    assert_memory_equal(after.requests_started, before.requests_started,
+                        sizeof after.requests_started);
+    assert_memory_equal(after.requests_answered, before.requests_answered,
+                        sizeof after.requests_answered);
+    assert_memory_equal(after.requests_ended, before.requests_ended, sizeof after.requests_ended);
+    assert_int_equal(after.lookup_keys_asked, before.lookup_keys_asked);
+    assert_int_equal(mkv_histogram_total(&mkv_front_times(world->front)->request), times);
+    /* Its keys do count. */
+    assert_int_equal(after.keys_by_miss[MKV_OP_LOOKUP][MKV_MISS_NONE], 1);
+    world_close(world);
+}
+
+/* A router that has its answer completes it no more when its connection closes. */
+static void test_part__closed_with_its_answer_on_the_way__ends(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    const struct world_item item = {.key = "a"};
+    world->route = 7;
+    world_hold(world, GATE_ANSWER);
+    const uint32_t exists = world_send(world, 0, MKV_OP_EXISTS, &item, 1);
+    world_run(world);
+    assert_int_equal(world->requests[exists].answers, 1);
+    const struct mkv_input input = {
+        .kind = MKV_INPUT_FABRIC_DONE,
+        .now_ns = world->now_ns,
+        .fabric = {.event = MKV_FABRIC_CONNECTION_CLOSED,
+                   .connection = world->requests[exists].connection},
+    };
+    world_step(world, &input);
+    world_run(world);
+    assert_int_equal(world->requests[exists].ends, 1);
+    assert_int_equal(world_stats(world).requests_in_flight, 0);
+    world_free(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_close__behind_every_event__everything_comes_back),
@@ -396,6 +452,8 @@ int main(void) {
         cmocka_unit_test(test_random__usual_pools__ends_and_gives_no_wrong_byte),
         cmocka_unit_test(test_random__memory_tier__ends_and_gives_no_wrong_byte),
         cmocka_unit_test(test_random__least_pools__ends_and_gives_no_wrong_byte),
+        cmocka_unit_test(test_part__lookup__is_not_folded_and_counts_as_no_request),
+        cmocka_unit_test(test_part__closed_with_its_answer_on_the_way__ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
