@@ -18,6 +18,7 @@
 #define BACKLOG 4096u
 #define NS_PER_S 1000000000ull
 #define DEADLINE_NS_DEFAULT (30 * NS_PER_S)
+#define HANDSHAKE_NS_DEFAULT (10 * NS_PER_S)
 #define STALL_NS_DEFAULT (30 * NS_PER_S)
 #define CLOSE_NS_DEFAULT (2 * NS_PER_S)
 /* When the process is out of descriptors, or the kernel of memory. */
@@ -42,7 +43,13 @@ static void accept_post(struct mkv_fabric_resp *fabric) {
 /* The socket is new, so its buffer takes the line. A client that is gone already does not miss it.
  */
 static void reject(struct mkv_fabric_resp *fabric, int fd, const char *line) {
-    (void)send(fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (fabric->options.tls != NULL) {
+        /* Before a handshake TLS has an alert alone: access_denied. */
+        static const uint8_t alert[] = {0x15, 3, 3, 0, 2, 2, 49};
+        (void)send(fd, alert, sizeof alert, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else {
+        (void)send(fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
     (void)shutdown(fd, SHUT_WR);
     close(fd);
     fabric->counters.connections_rejected_total++;
@@ -62,7 +69,10 @@ static void accepted(struct mkv_fabric_resp *fabric, int fd) {
     switch (mkv_fabric_auth_open(fabric->options.auth, fd, MKV_FABRIC_LISTENER_RESP,
                                  &fabric->connections[place].session)) {
     case MKV_FABRIC_ADMITTED:
-        mkv_resp_connection_start(fabric, fd);
+        if (!mkv_resp_connection_start(fabric, fd)) {
+            mkv_fabric_auth_close(fabric->options.auth, &fabric->connections[place].session);
+            reject(fabric, fd, full);
+        }
         break;
     case MKV_FABRIC_PROTECTED:
         reject(fabric, fd, MKV_FABRIC_AUTH_RESP_DENIED);
@@ -342,6 +352,8 @@ static void tune(int fd) {
 static void set_defaults(struct mkv_fabric_resp *fabric) {
     struct mkv_fabric_resp_options *options = &fabric->options;
     options->deadline_ns = options->deadline_ns != 0 ? options->deadline_ns : DEADLINE_NS_DEFAULT;
+    options->handshake_ns =
+        options->handshake_ns != 0 ? options->handshake_ns : HANDSHAKE_NS_DEFAULT;
     options->stall_ns = options->stall_ns != 0 ? options->stall_ns : STALL_NS_DEFAULT;
     options->close_ns = options->close_ns != 0 ? options->close_ns : CLOSE_NS_DEFAULT;
 }

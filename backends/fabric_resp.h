@@ -51,6 +51,7 @@
 #include "backends/fabric.h"
 #include "backends/fabric_auth.h"
 #include "backends/ring.h"
+#include "backends/tls.h"
 #include "core/tenant_names.h"
 #include "wire/resp.h"
 
@@ -134,6 +135,7 @@ struct mkv_fabric_resp_options {
     const char *host;         /* an IPv4 or IPv6 address */
     uint16_t port;            /* 0: any free one */
     const char *option;       /* what the user changes to move the listener; "--resp" */
+    struct mkv_tls *tls;      /* NULL: plain */
     uint32_t connections_max; /* more are told so and closed */
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
@@ -144,6 +146,7 @@ struct mkv_fabric_resp_options {
     uint32_t ahead_max;       /* see I3 */
     uint64_t value_bytes_max; /* a longer value is refused, and its bytes dropped */
     uint64_t deadline_ns;     /* of each request; 0: 30 s */
+    uint64_t handshake_ns;    /* what a handshake of TLS has; 0: 10 s */
     uint64_t stall_ns;        /* see I4; 0: 30 s */
     uint64_t close_ns;        /* what LEAVING has; 0: 2 s */
     uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */

@@ -17,7 +17,20 @@ static void connection_make(struct mkv_fabric_resp *fabric, uint32_t place) {
     connection->send.done = mkv_resp_send_done;
 }
 
-void mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd) {
+static bool open_stream(struct mkv_resp_connection *connection, int fd) {
+    static const char plain[] = "-ERR this port speaks TLS: connect with TLS, and the certificate "
+                                "that the client is to trust\r\n";
+    struct mkv_fabric_resp *fabric = connection->fabric;
+    if (fabric->options.tls == NULL) {
+        mkv_stream_open(&connection->stream, fabric->options.ring, fd);
+        return true;
+    }
+    const struct mkv_stream_plain_answer answer = {(const uint8_t *)plain, sizeof plain - 1};
+    return mkv_stream_open_tls(&connection->stream, fabric->options.ring, fd, fabric->options.tls,
+                               answer);
+}
+
+bool mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd) {
     MKV_ASSERT(fabric->free_connection_count > 0);
     fabric->free_connection_count--;
     const uint32_t place = fabric->free_connections[fabric->free_connection_count];
@@ -30,8 +43,12 @@ void mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd) {
     MKV_ASSERT(connection->work == NULL);
     MKV_ASSERT(connection->entries_head == NULL);
 
+    if (!open_stream(connection, fd)) {
+        fabric->free_connections[fabric->free_connection_count] = place;
+        fabric->free_connection_count++;
+        return false;
+    }
     connection->state = MKV_RESP_OPEN;
-    mkv_stream_open(&connection->stream, fabric->options.ring, fd);
     connection->identity = (struct mkv_resp_identity){0};
     connection->protocol = 2;
     connection->known = false;
@@ -51,6 +68,7 @@ void mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd) {
     fabric->counters.connections_active++;
     fabric->counters.connections_accepted_total++;
     mkv_resp_receive_continue(connection);
+    return true;
 }
 
 void mkv_resp_peer_text(int fd, char *text, size_t text_bytes) {
@@ -235,6 +253,12 @@ void mkv_resp_connection_sweep(struct mkv_resp_connection *connection) {
     struct mkv_fabric_resp *fabric = connection->fabric;
     const uint64_t now_ns = fabric->now_ns;
     if (connection->state == MKV_RESP_FREE || connection->state == MKV_RESP_BROKEN) {
+        return;
+    }
+    if (!mkv_stream_is_established(&connection->stream) &&
+        now_ns >= connection->connected_ns + fabric->options.handshake_ns) {
+        fabric->counters.faults_total[MKV_FABRIC_FAULT_TLS]++;
+        mkv_resp_connection_break(connection);
         return;
     }
     const bool send_stalled =

@@ -499,6 +499,7 @@ void mkv_resp_receive_done(struct mkv_ring_completion *completion, int32_t resul
         return;
     }
     if (result < 0 && !is_nothing) {
+        connection->fabric->counters.faults_total[MKV_FABRIC_FAULT_TLS] += result == -EPROTO;
         mkv_resp_connection_break(connection);
         return;
     }

@@ -11,10 +11,9 @@
 /* Texts that are shown are cut here. */
 #define SHOWN_BYTES_MAX 100
 
-/* 1 to `max`; 0: it is no such number. */
-static uint32_t number_of(const char *text, uint32_t max) {
+uint32_t mkv_client_number(const char *text, uint32_t max) {
     const size_t digit_count = strspn(text, "0123456789");
-    if (digit_count < 1 || digit_count > 5 || text[digit_count] != '\0') {
+    if (digit_count < 1 || digit_count > 9 || text[digit_count] != '\0') {
         return 0;
     }
     const unsigned long number = strtoul(text, NULL, 10);
@@ -30,7 +29,7 @@ static const char *parse(char *text, struct mkv_client_address *out) {
     out->weight = 1;
     if (star != NULL) {
         *star = '\0';
-        out->weight = number_of(star + 1, MKV_PLACEMENT_WEIGHT_MAX);
+        out->weight = mkv_client_number(star + 1, MKV_PLACEMENT_WEIGHT_MAX);
         if (out->weight == 0) {
             return "its weight is not a number from 1 to 256";
         }
@@ -64,7 +63,7 @@ static const char *parse(char *text, struct mkv_client_address *out) {
             return "its host has a character that no host has";
         }
     }
-    if (number_of(colon + 1, 65535) == 0) {
+    if (strlen(colon + 1) >= sizeof out->port || mkv_client_number(colon + 1, 65535) == 0) {
         return "its port is not a number from 1 to 65535";
     }
     memcpy(out->host, host, host_bytes);
@@ -104,16 +103,9 @@ static const char *parse_all(char *text, struct mkv_client_address *out, uint32_
     return NULL;
 }
 
-enum memkv_status mkv_client_servers_parse(const char *servers, struct mkv_client_address *out,
-                                           uint32_t *count, struct memkv_error *error) {
-    const char *origin = "servers";
-    if (servers == NULL) {
-        origin = MKV_CLIENT_SERVERS_VARIABLE;
-        servers = getenv(MKV_CLIENT_SERVERS_VARIABLE);
-    }
-    if (servers == NULL || servers[0] == '\0') {
-        servers = MKV_CLIENT_SERVERS_DEFAULT;
-    }
+enum memkv_status mkv_client_servers_parse(const char *named, const char *servers,
+                                           struct mkv_client_address *out, uint32_t *count,
+                                           struct memkv_error *error) {
     char *text = strdup(servers);
     if (text == NULL) {
         return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a list of servers");
@@ -122,7 +114,7 @@ enum memkv_status mkv_client_servers_parse(const char *servers, struct mkv_clien
     const char *problem = parse_all(text, out, count, &culprit);
     enum memkv_status status = MEMKV_OK;
     if (problem != NULL) {
-        status = mkv_client_fail(error, MEMKV_INVALID, "%s '%.*s': %s", origin, SHOWN_BYTES_MAX,
+        status = mkv_client_fail(error, MEMKV_INVALID, "%s '%.*s': %s", named, SHOWN_BYTES_MAX,
                                  culprit, problem);
     }
     free(text);

@@ -24,7 +24,6 @@
 #define MKV_CLIENT_HOST_BYTES 256u
 #define MKV_CLIENT_ADDRESS_BYTES (MKV_CLIENT_HOST_BYTES + 9u)
 #define MKV_CLIENT_SERVERS_VARIABLE "MEMKV_SERVERS"
-#define MKV_CLIENT_SERVERS_DEFAULT "127.0.0.1:9900"
 #define MKV_CLIENT_SERVERS_MAX 64u
 
 struct mkv_client_address {
@@ -35,12 +34,15 @@ struct mkv_client_address {
 };
 
 /*
- * Reads `servers`; NULL stands for the environment's MEMKV_SERVERS, else 127.0.0.1:9900. `out` has
- * room for MKV_CLIENT_SERVERS_MAX and is written with MEMKV_OK; else MEMKV_INVALID, and *error (may
- * be NULL) tells what is wrong.
+ * Reads the list `servers`, which messages call `named`. `out` has room for MKV_CLIENT_SERVERS_MAX
+ * and *count is set with MEMKV_OK; else MEMKV_INVALID or MEMKV_NO_MEMORY, and *error (may be NULL)
+ * tells what is wrong.
  */
-enum memkv_status mkv_client_servers_parse(const char *servers, struct mkv_client_address *out,
-                                           uint32_t *count, struct memkv_error *error);
+enum memkv_status mkv_client_servers_parse(const char *named, const char *servers,
+                                           struct mkv_client_address *out, uint32_t *count,
+                                           struct memkv_error *error);
+/* The number in `text`, 1 to `max`; 0: it is no such number. */
+uint32_t mkv_client_number(const char *text, uint32_t max);
 /* What placement knows of a server: its uuid is the XXH3-128 of its name, in canonical bytes. */
 struct mkv_member mkv_client_member(const struct mkv_client_address *address);
 

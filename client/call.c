@@ -423,6 +423,7 @@ struct mkv_call *mkv_call_new(struct memkv_client *client, struct memkv_item *it
 }
 
 void mkv_call_free(struct mkv_call *call) {
+    free(call->own_items);
     free(call->shares);
     free(call->stage);
     free(call->text);

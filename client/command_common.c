@@ -114,6 +114,9 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
     case 'p':
         line->traceparent = optarg;
         return true;
+    case 'c':
+        line->tls_ca = optarg;
+        return true;
     case 'r':
         line->put.flags |= MEMKV_REPLACE;
         return true;
@@ -166,14 +169,19 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
 bool command_parse(const struct command_shape *shape, int argc, char **argv,
                    struct command_line *line, int *exit_code) {
     static const struct option options_plain[] = {
-        {"server", required_argument, NULL, 's'},  {"tenant", required_argument, NULL, 'n'},
-        {"timeout", required_argument, NULL, 't'}, {"traceparent", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+        {"server", required_argument, NULL, 's'},
+        {"tenant", required_argument, NULL, 'n'},
+        {"timeout", required_argument, NULL, 't'},
+        {"traceparent", required_argument, NULL, 'p'},
+        {"tls-ca", required_argument, NULL, 'c'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     static const struct option options_put[] = {
         {"server", required_argument, NULL, 's'},
         {"tenant", required_argument, NULL, 'n'},
         {"timeout", required_argument, NULL, 't'},
+        {"tls-ca", required_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},
         {"replace", no_argument, NULL, 'r'},
         {"relaxed", no_argument, NULL, 'x'},
@@ -237,7 +245,8 @@ struct memkv_client *command_connect(const struct command_line *line, int *exit_
                                           .timeout_ms = line->timeout_ms,
                                           .connect_timeout_ms = line->timeout_ms,
                                           .client_name = name,
-                                          .tenant = line->tenant};
+                                          .tenant = line->tenant,
+                                          .tls_ca = line->tls_ca};
     struct memkv_client *client = NULL;
     struct memkv_error error;
     const enum memkv_status status = memkv_open(&options, &client, &error);

@@ -37,6 +37,8 @@ struct command_shape {
     "  --timeout SECONDS   how long the command may take, 0.001 to 86400; 30 if not given\n"       \
     "  --traceparent TEXT  the W3C trace context that the command belongs to; else the\n"          \
     "                      environment's MEMKV_TRACEPARENT, else its TRACEPARENT\n"                \
+    "  --tls-ca FILE       TLS, with a server whose certificate is signed by one in FILE; else\n"  \
+    "                      the environment's MEMKV_TLS_CA, MEMKV_TLS\n"                            \
     "  -h, --help          this text\n"                                                            \
     "\n"                                                                                           \
     "Exit status: 0 done, 1 not found or refused, 2 usage or a local file, 3 no connection,\n"     \
@@ -48,6 +50,7 @@ struct command_line {
     const char *server;      /* NULL: not given */
     const char *tenant;      /* NULL: not given */
     const char *traceparent; /* the same */
+    const char *tls_ca;      /* the same */
     uint32_t timeout_ms;
     struct memkv_put_options put;
     int operand_count;

@@ -88,6 +88,12 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
         }
         free(request);
     }
+    struct mkv_metrics *metrics = connection->remote->client->metrics;
+    if (metrics != NULL && was_ready) {
+        mkv_metrics_disconnected(metrics);
+    } else if (metrics != NULL) {
+        mkv_metrics_connect_failed(metrics);
+    }
     if (!was_ready) {
         mkv_remote_connect_failed(connection->remote, failure, text);
     }
@@ -140,6 +146,10 @@ void mkv_connection_free(struct mkv_connection *connection) {
     if (connection == NULL) {
         return;
     }
+    struct mkv_metrics *metrics = connection->remote->client->metrics;
+    if (metrics != NULL && connection->state == MKV_CONNECTION_READY) {
+        mkv_metrics_disconnected(metrics);
+    }
     transport_close(connection);
     if (connection->resolver != NULL) {
         mkv_resolver_abandon(connection->resolver);
@@ -172,7 +182,10 @@ static void next_address(struct mkv_connection *connection, const char *problem,
     while (connection->address_next < addresses->count) {
         const uint32_t left_count = addresses->count - connection->address_next;
         const uint32_t index = connection->address_next++;
-        struct mkv_transport *transport = mkv_transport_tcp_new();
+        const struct mkv_client_tls *tls = connection->remote->client->tls;
+        struct mkv_transport *transport =
+            tls != NULL ? mkv_transport_tls_new(tls, connection->remote->address.host)
+                        : mkv_transport_tcp_new();
         if (transport == NULL) {
             mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a connection");
             return;
@@ -237,6 +250,9 @@ void mkv_connection_ready(struct mkv_connection *connection) {
     connection->serial = client->serial_last;
     free(connection->addresses);
     connection->addresses = NULL;
+    if (client->metrics != NULL) {
+        mkv_metrics_connected(client->metrics);
+    }
     mkv_remote_connected(connection->remote, &connection->greeting.limits);
 }
 
@@ -267,7 +283,13 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
     }
     const struct memkv_client *client = connection->remote->client;
     const struct mkv_greeting_options options = {
-        .server = connection->remote->address.text, .name = client->name, .tenant = client->tenant};
+
+        .server = connection->remote->address.text,
+        .name = client->name,
+        .tenant = client->tenant,
+        .key = client->has_key ? client->auth_key : NULL,
+        .key_id = client->auth_key_id,
+    };
     connection->state = MKV_CONNECTION_GREETING;
     connection->is_writable = true;
     mkv_greeting_begin(&connection->greeting, &options);

@@ -164,6 +164,9 @@ void mkv_engine_done(struct mkv_call *call) {
     MKV_ASSERT(call->is_running);
     TAILQ_REMOVE(&client->running, call, link);
     call->is_running = false;
+    if (client->metrics != NULL) {
+        mkv_metrics_call(client->metrics, call);
+    }
     if (call->is_async) {
         TAILQ_INSERT_TAIL(&client->done, call, link);
         client->done_count++;

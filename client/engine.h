@@ -40,7 +40,9 @@
 #include "client/address.h"
 #include "client/greeting.h"
 #include "client/memkv.h"
+#include "client/metrics.h"
 #include "client/resolver.h"
+#include "client/settings.h"
 #include "client/transport.h"
 #include "core/base.h"
 #include "core/placement.h"
@@ -50,7 +52,6 @@
 #define MKV_CLIENT_INPUT_BYTES (16u * 1024u)
 #define MKV_CLIENT_TIMEOUT_MS 30000u
 #define MKV_CLIENT_CONNECT_TIMEOUT_MS 5000u
-#define MKV_CLIENT_CONNECTIONS_MAX 64u
 /* Calls in flight and not yet collected. */
 #define MKV_CLIENT_CALLS_MAX 65536u
 
@@ -127,6 +128,7 @@ struct mkv_call {
 
     struct memkv_item *items;
     uint32_t item_count;
+    struct memkv_item *own_items; /* the same, where the library made them */
     /* LOOKUP of the items (op EXISTS); STATS, PING; 0: items. */
     enum mkv_native_op single;
     enum memkv_status single_status;
@@ -271,11 +273,16 @@ struct mkv_remote {
 struct memkv_client {
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
+    bool has_key; /* `auth_key` is proven to servers, and asked of them */
+    uint8_t auth_key[MKV_NATIVE_KEY_BYTES];
+    char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     uint32_t connections_max; /* to each server */
     bool has_trace;           /* requests carry `trace` to servers that take it */
     struct mkv_trace_context trace;
+
+    struct mkv_client_tls *tls; /* NULL: plain */
 
     struct mkv_remote *remotes;
     struct mkv_member *members; /* the same servers, as placement sees them */
@@ -295,6 +302,7 @@ struct memkv_client {
     uint64_t timer_ns;
     uint32_t serial_last;
     uint64_t random;
+    struct mkv_metrics *metrics; /* NULL: nothing is counted */
 };
 
 /* ---- error.c -------------------------------------------------------------------------------- */
@@ -311,6 +319,10 @@ const char *mkv_client_status_text(enum memkv_status status);
 void mkv_client_text_copy(const uint8_t *bytes, size_t byte_count, char *text, size_t text_bytes);
 /* The same of a key, which may be any bytes, with "…" where it was cut. */
 void mkv_client_key_text(const void *key, size_t key_bytes, char *text, size_t text_bytes);
+
+/* memkv.c: notes the first key that is none. */
+enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key_count,
+                                        struct memkv_error *error);
 
 /* ---- engine.c ------------------------------------------------------------------------------- */
 

@@ -8,33 +8,7 @@
 #include <string.h>
 
 #include "client/engine.h"
-
-/* Reads the options into *client. */
-static enum memkv_status options_take(struct memkv_client *client,
-                                      const struct memkv_options *options,
-                                      struct memkv_error *error) {
-    const char *tenant = options->tenant != NULL ? options->tenant : MKV_TENANT_DEFAULT_NAME;
-    if (!mkv_tenant_name_is_valid(tenant, strnlen(tenant, MKV_CLIENT_TENANT_BYTES_MAX + 1u))) {
-        char text[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
-        mkv_client_key_text(tenant, strnlen(tenant, sizeof text), text, sizeof text);
-        return mkv_client_fail(error, MEMKV_INVALID,
-                               "tenant '%s': a name has 1 to 79 characters of A-Z a-z 0-9 . _ -",
-                               text);
-    }
-    if (options->connections > MKV_CLIENT_CONNECTIONS_MAX) {
-        return mkv_client_fail(error, MEMKV_INVALID,
-                               "%u connections to a server; 1 to %u are allowed",
-                               options->connections, MKV_CLIENT_CONNECTIONS_MAX);
-    }
-    const char *name = options->client_name != NULL ? options->client_name : "libmemkv";
-    memcpy(client->name, name, strnlen(name, MKV_CLIENT_NAME_BYTES_MAX));
-    memcpy(client->tenant, tenant, strlen(tenant));
-    client->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : MKV_CLIENT_TIMEOUT_MS;
-    client->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms
-                                                                 : MKV_CLIENT_CONNECT_TIMEOUT_MS;
-    client->connections_max = options->connections > 0 ? options->connections : 1;
-    return MEMKV_OK;
-}
+#include "client/tls.h"
 
 /* The servers, and their places among the keys. */
 static enum memkv_status servers_take(struct memkv_client *client,
@@ -53,18 +27,45 @@ static enum memkv_status servers_take(struct memkv_client *client,
     return mkv_engine_open(client, error);
 }
 
+static enum memkv_status open_with(struct memkv_client *client, const struct memkv_options *options,
+                                   struct mkv_settings *settings, struct memkv_error *error) {
+    enum memkv_status status = mkv_settings_read(options, settings, error);
+    if (status != MEMKV_OK) {
+        return status;
+    }
+    _Static_assert(sizeof client->name == sizeof settings->name, "the same name");
+    _Static_assert(sizeof client->tenant == sizeof settings->tenant, "the same tenant");
+    memcpy(client->name, settings->name, sizeof client->name);
+    memcpy(client->tenant, settings->tenant, sizeof client->tenant);
+    memcpy(client->auth_key, settings->auth_key, sizeof client->auth_key);
+    memcpy(client->auth_key_id, settings->auth_key_id, sizeof client->auth_key_id);
+    client->has_key = settings->has_key;
+    client->timeout_ms = settings->timeout_ms;
+    client->connect_timeout_ms = settings->connect_timeout_ms;
+    client->connections_max = settings->connections;
+    if (settings->has_tls) {
+        status = mkv_client_tls_open(settings->tls_ca, settings->tls_name, &client->tls, error);
+        if (status != MEMKV_OK) {
+            return status;
+        }
+    }
+    status = mkv_metrics_open(&client->metrics, error);
+    if (status != MEMKV_OK) {
+        return status;
+    }
+    status = servers_take(client, settings->servers, settings->server_count, error);
+    return status == MEMKV_OK ? mkv_engine_connect(client, error) : status;
+}
+
 enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_client **out,
                              struct memkv_error *error) {
     static const struct memkv_options defaults;
-    options = options != NULL ? options : &defaults;
     *out = NULL;
     struct memkv_client *client = calloc(1, sizeof *client);
-    struct mkv_client_address *addresses = calloc(MKV_CLIENT_SERVERS_MAX, sizeof *addresses);
-    uint32_t address_count = 0;
-    enum memkv_status status = MEMKV_OK;
-    if (client == NULL || addresses == NULL) {
+    struct mkv_settings *settings = malloc(sizeof *settings);
+    if (client == NULL || settings == NULL) {
         free(client);
-        free(addresses);
+        free(settings);
         return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client");
     }
     client->epoll = -1;
@@ -72,17 +73,10 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
     client->timer = -1;
     TAILQ_INIT(&client->running);
     TAILQ_INIT(&client->done);
-    status = mkv_client_servers_parse(options->servers, addresses, &address_count, error);
-    if (status == MEMKV_OK) {
-        status = options_take(client, options, error);
-    }
-    if (status == MEMKV_OK) {
-        status = servers_take(client, addresses, address_count, error);
-    }
-    if (status == MEMKV_OK) {
-        status = mkv_engine_connect(client, error);
-    }
-    free(addresses);
+    const enum memkv_status status =
+        open_with(client, options != NULL ? options : &defaults, settings, error);
+    explicit_bzero(settings, sizeof *settings); /* it may hold a key */
+    free(settings);
     if (status != MEMKV_OK) {
         memkv_close(client);
         return status;
@@ -94,6 +88,8 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
 void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
         mkv_engine_close(client);
+        explicit_bzero(client->auth_key, sizeof client->auth_key);
+        mkv_client_tls_close(client->tls);
         free(client->remotes);
         free(client->members);
         free(client);
@@ -253,17 +249,26 @@ enum memkv_status memkv_session_end(struct memkv_client *client, uint64_t sessio
 
 /* ---- prefixes ------------------------------------------------------------------------------- */
 
-enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_key *keys,
-                               size_t key_count, size_t *resident_count,
-                               struct memkv_error *error) {
-    *resident_count = 0;
-    mkv_client_succeed(error);
+enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key_count,
+                                        struct memkv_error *error) {
     for (size_t index = 0; index < key_count; index++) {
         if (keys[index].bytes == NULL || keys[index].byte_count < 1 ||
             keys[index].byte_count > MEMKV_KEY_BYTES_MAX) {
             return mkv_client_fail(error, MEMKV_INVALID, "key %zu has %zu bytes; a key has 1 to %d",
                                    index, keys[index].byte_count, MEMKV_KEY_BYTES_MAX);
         }
+    }
+    return MEMKV_OK;
+}
+
+enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_key *keys,
+                               size_t key_count, size_t *resident_count,
+                               struct memkv_error *error) {
+    *resident_count = 0;
+    mkv_client_succeed(error);
+    const enum memkv_status sound = mkv_client_keys_check(keys, key_count, error);
+    if (sound != MEMKV_OK) {
+        return sound;
     }
     struct memkv_item *items = calloc(MKV_NATIVE_ITEMS_MAX, sizeof *items);
     if (items == NULL) {

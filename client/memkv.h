@@ -106,11 +106,15 @@ struct memkv_error {
 /* The servers that share a set of keys, and connections to them. */
 struct memkv_client;
 
-/* Zeroed options are the defaults. */
+/*
+ * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_AUTH_KEY,
+ * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME), else the YAML file that MEMKV_CONFIG
+ * names (the members of this struct, and transport), else the default that stands here.
+ * MEMKV_TRANSPORT is auto or tcp.
+ */
 struct memkv_options {
     /* "HOST:PORT", "[IPV6]:PORT", or several of them with commas between, of which each key belongs
-     * to one. "HOST:PORT*WEIGHT" takes WEIGHT times the keys that weight 1 takes; 1 to 256. NULL:
-     * the environment's MEMKV_SERVERS, else "127.0.0.1:9900". */
+     * to one. "HOST:PORT*WEIGHT" takes WEIGHT times the keys that weight 1 takes; 1 to 256. */
     const char *servers;
     uint32_t timeout_ms;         /* of one call from begin to end; 0: 30000 */
     uint32_t connect_timeout_ms; /* of connecting and greeting; 0: 5000 */
@@ -120,6 +124,16 @@ struct memkv_options {
      * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
     const char *tenant;
     uint32_t connections; /* to each server at most, 1 to 64; 0: 1 */
+    /* The key that servers and this client prove to each other that they have, 64 hexadecimal
+     * digits, and what servers call it. A server that has not got it is refused, MEMKV_FORBIDDEN.
+     * NULL: no key, and "default". */
+    const char *auth_key;
+    const char *auth_key_id;
+    int tls; /* not 0: over TLS, as with either of these: */
+    /* The PEM file of the certificates that are trusted. NULL: those that the system trusts */
+    const char *tls_ca;
+    /* What the servers' certificates are for. NULL: the host of each server's address */
+    const char *tls_name;
 };
 
 /*
@@ -355,10 +369,18 @@ enum memkv_status memkv_submit(struct memkv_client *client, struct memkv_item *i
                                size_t item_count, uint64_t cookie, uint32_t timeout_ms,
                                struct memkv_error *error);
 
+/* The same of memkv_lookup: the completion has `resident_count`, and no items. The keys, and their
+ * array, are the library's until then. Of more than 256 keys some behind the first gap may be
+ * leased, too. */
+enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct memkv_key *keys,
+                                      size_t key_count, uint64_t cookie, uint32_t timeout_ms,
+                                      struct memkv_error *error);
+
 struct memkv_completion {
     uint64_t cookie;
     struct memkv_item *items; /* each with its status */
     size_t item_count;
+    size_t resident_count;    /* of a lookup, 0 where it failed */
     struct memkv_error error; /* what memkv_batch would have returned and told */
 };
 

@@ -2,12 +2,14 @@
 /*
  * The public calls that do not wait for what they begin.
  */
+#include <stdlib.h>
+
 #include "client/engine.h"
 #include "client/memkv.h"
 
-enum memkv_status memkv_submit(struct memkv_client *client, struct memkv_item *items,
-                               size_t item_count, uint64_t cookie, uint32_t timeout_ms,
-                               struct memkv_error *error) {
+/* Whether one more of so many items can be taken. */
+static enum memkv_status submission_check(const struct memkv_client *client, size_t item_count,
+                                          struct memkv_error *error) {
     if (item_count == 0 || item_count >= MKV_CALL_NOTE_NONE) {
         return mkv_client_fail(error, MEMKV_INVALID, "%zu items: a submission has 1 to %u",
                                item_count, MKV_CALL_NOTE_NONE - 1u);
@@ -18,16 +20,58 @@ enum memkv_status memkv_submit(struct memkv_client *client, struct memkv_item *i
                                "completions with memkv_wait",
                                client->call_count);
     }
-    struct mkv_call *call = mkv_call_new(client, items, item_count, NULL, error);
-    if (call == NULL) {
-        return MEMKV_NO_MEMORY;
-    }
+    return MEMKV_OK;
+}
+
+static enum memkv_status submit(struct mkv_call *call, uint64_t cookie, uint32_t timeout_ms,
+                                struct memkv_error *error) {
     call->is_async = true;
     call->cookie = cookie;
     call->timeout_ms = timeout_ms > 0 ? timeout_ms : call->timeout_ms;
     mkv_engine_begin(call);
-    mkv_engine_arm(client);
+    mkv_engine_arm(call->client);
     return mkv_client_succeed(error);
+}
+
+enum memkv_status memkv_submit(struct memkv_client *client, struct memkv_item *items,
+                               size_t item_count, uint64_t cookie, uint32_t timeout_ms,
+                               struct memkv_error *error) {
+    const enum memkv_status status = submission_check(client, item_count, error);
+    if (status != MEMKV_OK) {
+        return status;
+    }
+    struct mkv_call *call = mkv_call_new(client, items, item_count, NULL, error);
+    return call != NULL ? submit(call, cookie, timeout_ms, error) : MEMKV_NO_MEMORY;
+}
+
+enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct memkv_key *keys,
+                                      size_t key_count, uint64_t cookie, uint32_t timeout_ms,
+                                      struct memkv_error *error) {
+    const struct mkv_call_kind kind = {.single = MKV_NATIVE_LOOKUP};
+    struct mkv_call *call = NULL;
+    enum memkv_status status = submission_check(client, key_count, error);
+    if (status == MEMKV_OK) {
+        status = mkv_client_keys_check(keys, key_count, error);
+    }
+    if (status != MEMKV_OK) {
+        return status;
+    }
+    struct memkv_item *items = calloc(key_count, sizeof *items);
+    if (items == NULL) {
+        return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a lookup of %zu keys",
+                               key_count);
+    }
+    for (size_t index = 0; index < key_count; index++) {
+        items[index] = (struct memkv_item){
+            .op = MEMKV_OP_EXISTS, .key = keys[index].bytes, .key_bytes = keys[index].byte_count};
+    }
+    call = mkv_call_new(client, items, key_count, &kind, error);
+    if (call == NULL) {
+        free(items);
+        return MEMKV_NO_MEMORY;
+    }
+    call->own_items = items;
+    return submit(call, cookie, timeout_ms, error);
 }
 
 static size_t take(struct memkv_client *client, struct memkv_completion *completions,
@@ -40,9 +84,11 @@ static size_t take(struct memkv_client *client, struct memkv_completion *complet
         client->call_count--;
         struct memkv_completion *completion = &completions[count++];
         completion->cookie = call->cookie;
-        completion->items = call->items;
-        completion->item_count = call->item_count;
-        mkv_call_report(call, &completion->error);
+        completion->items = call->own_items == NULL ? call->items : NULL;
+        completion->item_count = call->own_items == NULL ? call->item_count : 0;
+        const enum memkv_status status = mkv_call_report(call, &completion->error);
+        const bool has_prefix = call->single == MKV_NATIVE_LOOKUP && status == MEMKV_OK;
+        completion->resident_count = has_prefix ? (size_t)call->lookup_gap : 0;
         mkv_call_free(call);
     }
     mkv_engine_arm(client);

@@ -69,6 +69,10 @@ struct mkv_transport {
     char problem[MKV_TRANSPORT_PROBLEM_BYTES];
 };
 
+struct mkv_client_tls;
+
+/* TLS over TCP, with a server at `host`, a text that stays. NULL: there is no memory. */
+struct mkv_transport *mkv_transport_tls_new(const struct mkv_client_tls *tls, const char *host);
 /* Plain TCP. NULL: there is no memory. */
 struct mkv_transport *mkv_transport_tcp_new(void);
 

@@ -16,6 +16,7 @@
  *               relaxed one over nothing is answered at PUT_TAKEN
  *               and with ROOT_LATER slab, PULL, PUT_BEGIN, PUT_WRITE
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
+ *   EXPIRE      FIND (and READ of a manifest), EXPIRE of its segments, EXPIRE
  *   ALLOCATE    a PUT up to PUT_READY, and its answer: slab, slot, credit and the key's lock are a
  *               reservation of the connection
  *   COMMIT      PULL and PUT_WRITE of reservations, or PUT_ABORT

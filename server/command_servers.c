@@ -53,7 +53,9 @@ static bool add_addresses(struct mkv_command_servers *servers, const char *sourc
         if (server == NULL) {
             return false;
         }
-        snprintf(text, sizeof text, "%.*s", (int)mkv_min_u64(bytes, sizeof text - 1), list);
+        /* A weight behind the port is the clients' alone. */
+        const size_t address_bytes = mkv_min_u64(bytes, strcspn(list, "*"));
+        snprintf(text, sizeof text, "%.*s", (int)mkv_min_u64(address_bytes, sizeof text - 1), list);
         server->socket = NULL;
         const enum mkv_config_address_problem problem =
             mkv_config_address_parse(text, &server->address);

@@ -175,7 +175,7 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .size_min = 16,
             .size_max = MKV_FABRIC_TCP_CONNECTIONS_MAX,
             .default_text = "1024",
-            .meaning = "Connections of clients at a time, as far as the limit of open files "
+            .meaning = "Connections of native clients at a time, as far as the limit of open files "
                        "allows, which is raised. Further ones are told so and closed. Those that "
                        "have nothing to do take next to no memory.",
         },
@@ -185,8 +185,8 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .type = MKV_CONFIG_TYPE_PATH,
             FIELD(network.tls_cert),
             .default_note = "none: no TLS",
-            .meaning = "The certificate of all listeners over TCP, a PEM file with its chain "
-                       "behind it. SIGHUP reads it again.",
+            .meaning = "The certificate of the native and the RESP listener, a PEM file with its "
+                       "chain behind it. SIGHUP reads it again.",
         },
     [MKV_CONFIG_NETWORK_TLS_KEY] =
         {

@@ -82,7 +82,7 @@ struct mkv_node {
     uint64_t started_ns;
     bool directory_created; /* of --dev, by this start */
     uint32_t connections_max;
-    struct mkv_tls *tls; /* NULL: plain */
+    struct mkv_tls *tls;           /* NULL: plain */
     uint32_t resp_connections_max; /* 0: there is no listener for RESP */
 
     uint32_t drive_count;
@@ -167,9 +167,9 @@ __attribute__((warn_unused_result)) bool mkv_node_admin_serve(struct mkv_node *n
 __attribute__((warn_unused_result)) bool mkv_node_auth_begin(struct mkv_node *node,
                                                              struct mkv_backend_error *error);
 void mkv_node_auth_end(struct mkv_node *node);
-/* Reads them again, all or none, and logs what came of it; false when that is not possible yet. On
- * the signals' thread, which alone writes to `config` from then on, behind the mutex. */
-bool mkv_node_auth_reload(struct mkv_node *node);
+/* Reads them again, all or none, and logs what came of it. On the signals' thread, which alone
+ * writes to `config` from then on, behind the mutex. */
+void mkv_node_auth_reload(struct mkv_node *node);
 /* The hash of what a reload does not apply; false when there is no memory. */
 bool mkv_node_auth_hash_rest(const struct mkv_config *config, char hash[MKV_CONFIG_HASH_BYTES]);
 void mkv_node_auth_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
@@ -211,7 +211,7 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
 /* Where there is a listener for RESP. */
-void mkv_node_resp_options(const struct mkv_node *node, const struct mkv_front_config *front,
+void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config *front,
                            struct mkv_fabric_resp_options *resp);
 
 /* ---- node_log.c ----------------------------------------------------------------------------- */

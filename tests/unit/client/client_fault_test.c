@@ -313,13 +313,13 @@ static void test_client_open__address_is_wrong__is_named(void **state) {
     static const struct {
         const char *servers, *part;
     } cases[] = {
-        {"a:1,a:1", "twice"},         {"a:1 b:2", "commas"},   {"localhost", "no port"},
-        {"a:1,", "no port"},          {"a:1,,b:2", "no port"}, {"a:1,b:0", "'b:0'"},
-        {"a:1*0", "weight"},          {"a:1*257", "weight"},   {"a:1*", "weight"},
-        {"localhost:", "port"},       {"localhost:0", "port"}, {"localhost:65536", "port"},
-        {"localhost:99x", "port"},    {":9900", "host"},       {"::1:9900", "brackets"},
-        {"[::1:9900", "bracket"},     {"[::1]", "no port"},    {"[]:9900", "host"},
-        {"ho\tst:9900", "character"},
+        {"a:1,a:1", "twice"},      {"a:1 b:2", "commas"},         {"localhost", "no port"},
+        {"a:1,", "no port"},       {"a:1,,b:2", "no port"},       {"a:1,b:0", "'b:0'"},
+        {"a:1*0", "weight"},       {"a:1*257", "weight"},         {"a:1*", "weight"},
+        {"localhost:", "port"},    {"localhost:0", "port"},       {"localhost:65536", "port"},
+        {"localhost:99x", "port"}, {"localhost:0009900", "port"}, {":9900", "host"},
+        {"::1:9900", "brackets"},  {"[::1:9900", "bracket"},      {"[::1]", "no port"},
+        {"[]:9900", "host"},       {"ho\tst:9900", "character"},
     };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         struct memkv_client *client = NULL;
@@ -347,8 +347,22 @@ static void test_client_open__environment_names_the_server__is_used(void **state
     test_close_both(client, server);
 }
 
+static void test_client_open__metrics_address_is_wrong__is_named(void **state) {
+    (void)state;
+    static const char *const cases[] = {"127.0.0.1", "a:1,b:2", "a:1*2", "127.0.0.1:x"};
+    for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+        struct memkv_client *client = NULL;
+        struct memkv_error error;
+        setenv("MEMKV_PROMETHEUS_BIND", cases[index], 1);
+        assert_int_equal(memkv_open(NULL, &client, &error), MEMKV_INVALID);
+        test_expect_text(&error, "MEMKV_PROMETHEUS_BIND");
+    }
+    unsetenv("MEMKV_PROMETHEUS_BIND");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_client_open__metrics_address_is_wrong__is_named),
         cmocka_unit_test(test_client_get__a_bit_flipped_on_its_way__is_corrupt),
         cmocka_unit_test(test_client_get_stream__a_bit_flipped__target_sees_nothing),
         cmocka_unit_test(test_client_batch__one_value_damaged__the_others_are_fine),

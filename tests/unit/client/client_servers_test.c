@@ -52,13 +52,18 @@ static uint32_t owner_of(const char *list, const char *tenant, const char *key) 
     struct mkv_client_address addresses[MKV_CLIENT_SERVERS_MAX];
     struct mkv_member members[MKV_CLIENT_SERVERS_MAX];
     uint32_t count = 0;
-    assert_int_equal(mkv_client_servers_parse(list, addresses, &count, NULL), MEMKV_OK);
+    assert_int_equal(mkv_client_servers_parse("servers", list, addresses, &count, NULL), MEMKV_OK);
     for (uint32_t index = 0; index < count; index++) {
         members[index] = mkv_client_member(&addresses[index]);
     }
     const struct mkv_root point =
         mkv_placement_point(tenant, (const uint8_t *)key, (uint32_t)strlen(key));
     return mkv_placement_owner(point, members, count);
+}
+
+static void list_append(char *list, size_t list_bytes, const char *server) {
+    const size_t used = strlen(list);
+    snprintf(list + used, list_bytes - used, "%s%s", used > 0 ? "," : "", server);
 }
 
 /* Servers, of which the one at `silent` says nothing (SERVERS: none), and a client of all. */
@@ -69,8 +74,7 @@ static struct rig *rig_open(uint32_t silent, uint32_t timeout_ms) {
         const struct test_server_options options = {.script =
                                                         index == silent ? script_silent : NULL};
         rig->servers[index] = test_server_start(&options);
-        strcat(rig->list, index > 0 ? "," : "");
-        strcat(rig->list, rig->servers[index]->address);
+        list_append(rig->list, sizeof rig->list, rig->servers[index]->address);
     }
     const struct memkv_options options = {
         .servers = rig->list, .timeout_ms = timeout_ms, .connect_timeout_ms = 2000};
@@ -200,6 +204,40 @@ static void test_servers__session__goes_to_all_of_them(void **state) {
     rig_close(rig, SERVERS);
 }
 
+static void test_servers_submit_lookup__keys_of_several__is_the_prefix_over_all(void **state) {
+    (void)state;
+    struct rig *rig = rig_open(SERVERS, 20000);
+    struct memkv_key keys[KEYS];
+    struct memkv_error error;
+    struct memkv_completion completions[4];
+    assert_int_equal(memkv_batch(rig->client, items_of(rig, MEMKV_OP_PUT), KEYS, &error), MEMKV_OK);
+    for (uint32_t index = 0; index < KEYS; index++) {
+        keys[index] = (struct memkv_key){rig->keys[index], strlen(rig->keys[index])};
+    }
+    assert_int_equal(memkv_delete(rig->client, keys[271].bytes, keys[271].byte_count, &error),
+                     MEMKV_OK);
+    assert_int_equal(memkv_submit_lookup(rig->client, keys, KEYS, 1, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_submit_lookup(rig->client, keys, 100, 2, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_submit_lookup(rig->client, keys + 271, 1, 3, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_submit_lookup(rig->client, keys, 0, 4, 0, &error), MEMKV_INVALID);
+    const struct memkv_key none = {NULL, 0};
+    assert_int_equal(memkv_submit_lookup(rig->client, &none, 1, 4, 0, &error), MEMKV_INVALID);
+    size_t expected[4] = {0, 271, 100, 0};
+    size_t taken = 0;
+    while (memkv_in_flight(rig->client) > 0) {
+        const size_t count = memkv_wait(rig->client, completions, 4, 20000);
+        for (size_t index = 0; index < count; index++) {
+            assert_int_equal(completions[index].error.status, MEMKV_OK);
+            assert_null(completions[index].items);
+            assert_int_equal(completions[index].resident_count,
+                             expected[completions[index].cookie]);
+        }
+        taken += count;
+    }
+    assert_int_equal(taken, 3);
+    rig_close(rig, SERVERS);
+}
+
 /* All keys of the server at `away` have that status and miss, all others are OK. */
 static void expect_away(struct rig *rig, enum memkv_op op, uint32_t away, enum memkv_status status,
                         enum memkv_miss miss) {
@@ -289,7 +327,7 @@ static void place(const char *list, uint32_t *owners, uint32_t *counts) {
     struct mkv_client_address addresses[MKV_CLIENT_SERVERS_MAX];
     struct mkv_member members[MKV_CLIENT_SERVERS_MAX];
     uint32_t count = 0;
-    assert_int_equal(mkv_client_servers_parse(list, addresses, &count, NULL), MEMKV_OK);
+    assert_int_equal(mkv_client_servers_parse("servers", list, addresses, &count, NULL), MEMKV_OK);
     for (uint32_t index = 0; index < count; index++) {
         members[index] = mkv_client_member(&addresses[index]);
     }
@@ -311,8 +349,8 @@ static void test_servers_placement__one_is_added_or_lost__moves_only_its_keys(vo
     for (uint32_t count = 1; count < 12; count++) {
         place(list, before, counts);
         char next[40];
-        snprintf(next, sizeof next, ",kv-%u.example:9900", count);
-        strcat(list, next);
+        snprintf(next, sizeof next, "kv-%u.example:9900", count);
+        list_append(list, sizeof list, next);
         place(list, after, counts);
         uint32_t moved = 0;
         for (uint32_t index = 0; index < PLACED; index++) {
@@ -325,6 +363,21 @@ static void test_servers_placement__one_is_added_or_lost__moves_only_its_keys(vo
         for (uint32_t server = 0; server <= count; server++) {
             assert_in_range(counts[server], share * 9 / 10, share * 11 / 10);
         }
+    }
+}
+
+static void test_servers_placement__names_of_the_protocol_page__have_its_uuids(void **state) {
+    (void)state;
+    struct mkv_client_address addresses[MKV_CLIENT_SERVERS_MAX];
+    uint32_t count = 0;
+    static const uint8_t expected[2][4] = {{0x4e, 0x77, 0x27, 0x28}, {0x6a, 0xf1, 0x4b, 0xea}};
+    assert_int_equal(mkv_client_servers_parse("servers", "kv-0.example:9900,[2001:db8::7]:9900*4",
+                                              addresses, &count, NULL),
+                     MEMKV_OK);
+    for (uint32_t index = 0; index < 2; index++) {
+        const struct mkv_member member = mkv_client_member(&addresses[index]);
+        assert_memory_equal(member.uuid.bytes, expected[index], 4);
+        assert_int_equal(member.weight, index == 0 ? 1 : 4);
     }
 }
 
@@ -348,11 +401,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_servers__keys_of_a_batch__are_at_their_owners_and_nowhere_else),
         cmocka_unit_test(test_servers_lookup__keys_of_several__is_the_prefix_over_all),
+        cmocka_unit_test(test_servers_submit_lookup__keys_of_several__is_the_prefix_over_all),
         cmocka_unit_test(test_servers__session__goes_to_all_of_them),
         cmocka_unit_test(test_servers__one_is_down__its_keys_are_misses_and_the_others_go_on),
         cmocka_unit_test(test_servers__one_hangs__is_missed_in_time_and_then_at_once),
         cmocka_unit_test(test_servers_open__none_answers__says_of_one_why),
         cmocka_unit_test(test_servers_placement__one_is_added_or_lost__moves_only_its_keys),
+        cmocka_unit_test(test_servers_placement__names_of_the_protocol_page__have_its_uuids),
         cmocka_unit_test(test_servers_placement__weights__are_shares_of_the_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

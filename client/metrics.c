@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/metrics.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/engine.h"
+
+#define BIND_VARIABLE "MEMKV_PROMETHEUS_BIND"
+#define OPS 13u
+#define STATUSES 16u
+#define BOUNDS_MAX 18u
+
+static const char *const op_names[OPS] = {"mixed",  "put",   "get",     "exists",   "delete",
+                                          "pin",    "unpin", "session", "allocate", "commit",
+                                          "lookup", "stats", "ping"};
+enum {
+    OP_MIXED = 0,
+    OP_LOOKUP = 10,
+    OP_STATS,
+    OP_PING
+};
+
+/* Places of statuses: those of the wire, then those of the library. */
+#define STATUS_OF_LIBRARY 12u
+
+static const uint64_t duration_bounds_us[BOUNDS_MAX] = {
+    50,    100,    250,    500,    1000,    2500,    5000,    10000,    25000,
+    50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000};
+static const uint64_t item_bounds[BOUNDS_MAX] = {
+    1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072};
+
+/* No line is longer, also with the highest numbers; so all that there can be fits. */
+#define LINE_BYTES_MAX 120u
+#define HEADS_MAX 8u
+_Static_assert((2u * OPS * (BOUNDS_MAX + 3u) + OPS * (STATUSES + 1u) + 2u * HEADS_MAX + 4u) *
+                       LINE_BYTES_MAX <
+                   MKV_METRICS_TEXT_BYTES,
+               "the whole text has room");
+
+struct histogram {
+    atomic_uint_fast64_t counts[BOUNDS_MAX + 1u]; /* the last: above all bounds */
+    atomic_uint_fast64_t sum;
+};
+
+struct mkv_metrics {
+    struct histogram durations_us[OPS];
+    struct histogram items[OPS];
+    atomic_uint_fast64_t statuses[OPS][STATUSES];
+    atomic_uint_fast64_t value_bytes[OPS];
+    atomic_uint_fast64_t connects;
+    atomic_uint_fast64_t connect_failures;
+    atomic_uint_fast64_t disconnects;
+};
+
+static void add(atomic_uint_fast64_t *counter, uint64_t count) {
+    atomic_fetch_add_explicit(counter, count, memory_order_relaxed);
+}
+
+static uint64_t read_of(atomic_uint_fast64_t *counter) {
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void histogram_add(struct histogram *histogram, const uint64_t *bounds, uint64_t value) {
+    uint32_t place = 0;
+    while (place < BOUNDS_MAX && value > bounds[place]) {
+        place++;
+    }
+    add(&histogram->counts[place], 1);
+    add(&histogram->sum, value);
+}
+
+/* ---- counting ------------------------------------------------------------------------------- */
+
+static uint32_t op_of(const struct mkv_call *call) {
+    if (call->single != 0) {
+        return call->single == MKV_NATIVE_LOOKUP  ? OP_LOOKUP
+               : call->single == MKV_NATIVE_STATS ? OP_STATS
+                                                  : OP_PING;
+    }
+    for (uint32_t index = 1; index < call->item_count; index++) {
+        if (call->items[index].op != call->items[0].op) {
+            return OP_MIXED;
+        }
+    }
+    const uint32_t op = (uint32_t)call->items[0].op;
+    return op <= MEMKV_OP_COMMIT ? op : OP_MIXED;
+}
+
+static uint32_t place_of(enum memkv_status status) {
+    const uint32_t number = (uint32_t)status;
+    return number < STATUS_OF_LIBRARY ? number : number - MEMKV_CORRUPT + STATUS_OF_LIBRARY;
+}
+
+void mkv_metrics_call(struct mkv_metrics *metrics, const struct mkv_call *call) {
+    const uint32_t op = op_of(call);
+    histogram_add(&metrics->durations_us[op], duration_bounds_us,
+                  (mkv_client_now_ns() - call->begin_ns) / 1000u);
+    histogram_add(&metrics->items[op], item_bounds, call->item_count);
+    if (call->single != 0) {
+        add(&metrics->statuses[op][place_of(call->single_status)], 1);
+        return;
+    }
+    for (uint32_t index = 0; index < call->item_count; index++) {
+        const struct memkv_item *item = &call->items[index];
+        const uint32_t item_op = (uint32_t)item->op <= MEMKV_OP_COMMIT ? (uint32_t)item->op : 0;
+        add(&metrics->statuses[item_op][place_of(item->status)], 1);
+        if (item->status == MEMKV_OK && item->op == MEMKV_OP_GET) {
+            add(&metrics->value_bytes[item_op], item->byte_count);
+        } else if (item->status == MEMKV_OK &&
+                   (item->op == MEMKV_OP_PUT || item->op == MEMKV_OP_COMMIT)) {
+            add(&metrics->value_bytes[item_op], item->data_bytes);
+        }
+    }
+}
+
+void mkv_metrics_connected(struct mkv_metrics *metrics) {
+    add(&metrics->connects, 1);
+}
+
+void mkv_metrics_connect_failed(struct mkv_metrics *metrics) {
+    add(&metrics->connect_failures, 1);
+}
+
+void mkv_metrics_disconnected(struct mkv_metrics *metrics) {
+    add(&metrics->disconnects, 1);
+}
+
+/* ---- the text ------------------------------------------------------------------------------- */
+
+struct text {
+    char *bytes;
+    size_t byte_count;
+};
+
+__attribute__((format(printf, 2, 3))) static void print(struct text *text, const char *format,
+                                                        ...) {
+    const size_t left_bytes = MKV_METRICS_TEXT_BYTES - text->byte_count;
+    va_list arguments;
+    va_start(arguments, format);
+    const int count = vsnprintf(text->bytes + text->byte_count, left_bytes, format, arguments);
+    va_end(arguments);
+    MKV_ASSERT(count >= 0 && (size_t)count < left_bytes);
+    text->byte_count += (size_t)count;
+}
+
+static void print_head(struct text *text, const char *name, const char *type, const char *help) {
+    print(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* Of ops that were called. `per_unit`: how many of the bounds' unit are one of the metric's. */
+static void print_histogram(struct text *text, const char *name, struct histogram *histograms,
+                            const uint64_t *bounds, double per_unit) {
+    for (uint32_t op = 0; op < OPS; op++) {
+        struct histogram *histogram = &histograms[op];
+        uint64_t count = 0;
+        for (uint32_t place = 0; place <= BOUNDS_MAX; place++) {
+            count += read_of(&histogram->counts[place]);
+        }
+        if (count == 0) {
+            continue;
+        }
+        uint64_t below = 0;
+        for (uint32_t place = 0; place < BOUNDS_MAX; place++) {
+            below += read_of(&histogram->counts[place]);
+            print(text, "%s_bucket{op=\"%s\",le=\"%.10g\"} %" PRIu64 "\n", name, op_names[op],
+                  (double)bounds[place] / per_unit, below);
+        }
+        below += read_of(&histogram->counts[BOUNDS_MAX]);
+        print(text, "%s_bucket{op=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name, op_names[op], below);
+        print(text, "%s_sum{op=\"%s\"} %.10g\n", name, op_names[op],
+              (double)read_of(&histogram->sum) / per_unit);
+        print(text, "%s_count{op=\"%s\"} %" PRIu64 "\n", name, op_names[op], below);
+    }
+}
+
+static void print_items(struct text *text, struct mkv_metrics *metrics) {
+    print_head(text, "memkv_client_items_total", "counter",
+               "items of calls that are done, by what they came to; lookups and pings by call");
+    for (uint32_t op = 1; op < OPS; op++) {
+        for (uint32_t place = 0; place < STATUSES; place++) {
+            const uint64_t count = read_of(&metrics->statuses[op][place]);
+            const uint32_t number =
+                place < STATUS_OF_LIBRARY ? place : place - STATUS_OF_LIBRARY + MEMKV_CORRUPT;
+            if (count > 0) {
+                print(text, "memkv_client_items_total{op=\"%s\",status=\"%s\"} %" PRIu64 "\n",
+                      op_names[op], memkv_status_name((enum memkv_status)number), count);
+            }
+        }
+    }
+}
+
+size_t mkv_metrics_text(struct mkv_metrics *metrics, char bytes[MKV_METRICS_TEXT_BYTES]) {
+    struct text text = {.bytes = bytes};
+    print_head(&text, "memkv_client_call_duration_seconds", "histogram",
+               "time of a call of libmemkv, from its begin to its completion");
+    print_histogram(&text, "memkv_client_call_duration_seconds", metrics->durations_us,
+                    duration_bounds_us, 1e6);
+    print_head(&text, "memkv_client_call_items", "histogram", "items of a call of libmemkv");
+    print_histogram(&text, "memkv_client_call_items", metrics->items, item_bounds, 1.0);
+    print_items(&text, metrics);
+    print_head(&text, "memkv_client_value_bytes_total", "counter",
+               "bytes of values that were put and got");
+    for (uint32_t op = 1; op <= MEMKV_OP_COMMIT; op++) {
+        const uint64_t count = read_of(&metrics->value_bytes[op]);
+        if (count > 0) {
+            print(&text, "memkv_client_value_bytes_total{op=\"%s\"} %" PRIu64 "\n", op_names[op],
+                  count);
+        }
+    }
+    /* Disconnects first: so what is left of both is never below 0. */
+    const uint64_t disconnects = read_of(&metrics->disconnects);
+    const uint64_t connects = read_of(&metrics->connects);
+    print_head(&text, "memkv_client_connections", "gauge", "connections that are greeted");
+    print(&text, "memkv_client_connections %" PRIu64 "\n", connects - disconnects);
+    print_head(&text, "memkv_client_connects_total", "counter", "attempts to connect that ended");
+    print(&text, "memkv_client_connects_total{result=\"ok\"} %" PRIu64 "\n", connects);
+    print(&text, "memkv_client_connects_total{result=\"failed\"} %" PRIu64 "\n",
+          read_of(&metrics->connect_failures));
+    print_head(&text, "memkv_client_disconnects_total", "counter",
+               "greeted connections that ended, by either side");
+    print(&text, "memkv_client_disconnects_total %" PRIu64 "\n", disconnects);
+    return text.byte_count;
+}
+
+/* ---- the process's -------------------------------------------------------------------------- */
+
+enum memkv_status mkv_metrics_open(struct mkv_metrics **metrics, struct memkv_error *error) {
+    /* One for the process, as its variable is; the lock is held while it begins. */
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static struct mkv_metrics *process_metrics;
+    static bool is_tried;
+    const char *bind_text = getenv(BIND_VARIABLE);
+    *metrics = NULL;
+    if (bind_text == NULL || bind_text[0] == '\0') {
+        return MEMKV_OK;
+    }
+    struct mkv_client_address all[MKV_CLIENT_SERVERS_MAX];
+    uint32_t count = 0;
+    enum memkv_status status =
+        mkv_client_servers_parse(BIND_VARIABLE, bind_text, all, &count, error);
+    if (status == MEMKV_OK && (count != 1 || strchr(bind_text, '*') != NULL)) {
+        status = mkv_client_fail(error, MEMKV_INVALID, "%s '%.100s': one HOST:PORT to listen on",
+                                 BIND_VARIABLE, bind_text);
+    }
+    if (status != MEMKV_OK) {
+        return status;
+    }
+    pthread_mutex_lock(&lock);
+    if (!is_tried) {
+        int failure = 0;
+        is_tried = true;
+        process_metrics = calloc(1, sizeof *process_metrics);
+        if (process_metrics != NULL &&
+            !mkv_metrics_serve(process_metrics, all[0].host, all[0].port, &failure)) {
+            fprintf(stderr, "memkv: %s %s: %s; this process has no metrics\n", BIND_VARIABLE,
+                    all[0].text, strerror(failure));
+            free(process_metrics);
+            process_metrics = NULL;
+        }
+    }
+    *metrics = process_metrics;
+    pthread_mutex_unlock(&lock);
+    return MEMKV_OK;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the clients of a process do, for Prometheus: with MEMKV_PROMETHEUS_BIND=HOST:PORT the first
+ * memkv_open of the process begins to serve /metrics there, on a thread of its own. Without the
+ * variable nothing is counted: a client then has no metrics to count in, and asks for nothing else.
+ *
+ *   memkv_client_call_duration_seconds{op}   histogram: of a call, from its begin to its completion
+ *   memkv_client_call_items{op}              histogram: items of a call
+ *   memkv_client_items_total{op,status}      counter
+ *   memkv_client_value_bytes_total{op}       counter: of values that were put and got
+ *   memkv_client_connections                 gauge: greeted
+ *   memkv_client_connects_total{result}      counter: ok, failed
+ *   memkv_client_disconnects_total           counter: of greeted ones that broke
+ *
+ * The op of a call with items of several is "mixed".
+ *
+ * Invariants
+ *  I1  Counters are relaxed atomics: clients of several threads count without waiting.
+ *  I2  What is served is begun once in a process, and lives as long as it.
+ *
+ * Not responsible for: who may ask; the address decides that.
+ */
+#ifndef MKV_CLIENT_METRICS_H
+#define MKV_CLIENT_METRICS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/memkv.h"
+
+struct mkv_call;
+struct mkv_metrics;
+
+/* Room for the whole text. */
+#define MKV_METRICS_TEXT_BYTES (128u * 1024u)
+
+/* The process's, which begins with the first call; *metrics is NULL without the variable, or when
+ * the address cannot be listened on, which is said on standard error once. MEMKV_INVALID when the
+ * variable is no address. */
+enum memkv_status mkv_metrics_open(struct mkv_metrics **metrics, struct memkv_error *error);
+
+void mkv_metrics_call(struct mkv_metrics *metrics, const struct mkv_call *call);
+void mkv_metrics_connected(struct mkv_metrics *metrics);
+void mkv_metrics_connect_failed(struct mkv_metrics *metrics);
+void mkv_metrics_disconnected(struct mkv_metrics *metrics);
+
+/* The exposition, format 0.0.4, with its NUL. Returns its bytes. */
+size_t mkv_metrics_text(struct mkv_metrics *metrics, char text[MKV_METRICS_TEXT_BYTES]);
+
+/* metrics_http.c: serves them on a thread. False: *failure is an errno. */
+_Bool mkv_metrics_serve(struct mkv_metrics *metrics, const char *host, const char *port,
+                        int *failure);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/engine.h"
+
+#define CONFIG_VARIABLE "MEMKV_CONFIG"
+#define TRANSPORT_VARIABLE "MEMKV_TRANSPORT"
+#define KEY_VARIABLE "MEMKV_AUTH_KEY"
+#define KEY_ID_VARIABLE "MEMKV_AUTH_KEY_ID"
+#define KEY_ID_DEFAULT "default"
+#define SERVERS_DEFAULT "127.0.0.1:9900"
+#define SHOWN_BYTES_MAX 100
+#define TIMEOUT_MS_MAX 86400000u
+
+/* The value of a variable, or NULL. */
+static const char *variable(const char *name) {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+static enum memkv_status set_number(uint32_t *target, const char *origin, const char *key,
+                                    const char *value, uint32_t max, struct memkv_error *error) {
+    *target = mkv_client_number(value, max);
+    if (*target == 0) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': a number from 1 to %u", origin,
+                               key, SHOWN_BYTES_MAX, value, max);
+    }
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_transport(const char *origin, const char *key, const char *value,
+                                       struct memkv_error *error) {
+    if (strcmp(value, "auto") != 0 && strcmp(value, "tcp") != 0) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%s%s '%.*s': this release of memkv has auto and tcp, which are the "
+                               "same",
+                               origin, key, SHOWN_BYTES_MAX, value);
+    }
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_tenant(struct mkv_settings *settings, const char *origin,
+                                    const char *value, struct memkv_error *error) {
+    const size_t byte_count = strnlen(value, sizeof settings->tenant);
+    if (!mkv_tenant_name_is_valid(value, byte_count)) {
+        char text[sizeof settings->tenant];
+        mkv_client_key_text(value, byte_count, text, sizeof text);
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%stenant '%s': a name has 1 to 79 characters of A-Z a-z 0-9 . _ -",
+                               origin, text);
+    }
+    memset(settings->tenant, 0, sizeof settings->tenant);
+    memcpy(settings->tenant, value, byte_count);
+    return MEMKV_OK;
+}
+
+static int digit_of(char digit) {
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+/* The message does not show the key. */
+static enum memkv_status set_key(struct mkv_settings *settings, const char *origin,
+                                 const char *what, const char *value, struct memkv_error *error) {
+    bool is_key = strnlen(value, 2u * MKV_NATIVE_KEY_BYTES + 1u) == 2u * MKV_NATIVE_KEY_BYTES;
+    for (size_t index = 0; index < MKV_NATIVE_KEY_BYTES && is_key; index++) {
+        const int high = digit_of(value[2 * index]);
+        const int low = digit_of(value[2 * index + 1]);
+        is_key = high >= 0 && low >= 0;
+        settings->auth_key[index] = is_key ? (uint8_t)(high << 4 | low) : 0;
+    }
+    if (!is_key) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%sthe key (%s) is not 64 hexadecimal digits; memkv auth keygen "
+                               "makes one",
+                               origin, what);
+    }
+    settings->has_key = true;
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_key_id(struct mkv_settings *settings, const char *origin,
+                                    const char *what, const char *value,
+                                    struct memkv_error *error) {
+    const size_t byte_count = strnlen(value, MKV_NATIVE_KEY_ID_BYTES + 1u);
+    if (!mkv_native_key_id_is_valid(value, byte_count)) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%sthe key id (%s) has 1 to 32 characters of A-Z a-z 0-9 . _ -",
+                               origin, what);
+    }
+    memset(settings->auth_key_id, 0, sizeof settings->auth_key_id);
+    memcpy(settings->auth_key_id, value, byte_count);
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_tls(struct mkv_settings *settings, const char *origin, const char *key,
+                                 const char *value, struct memkv_error *error) {
+    settings->has_tls = strcmp(value, "true") == 0 || strcmp(value, "1") == 0;
+    if (!settings->has_tls && strcmp(value, "false") != 0 && strcmp(value, "0") != 0) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': true or false", origin, key,
+                               SHOWN_BYTES_MAX, value);
+    }
+    return MEMKV_OK;
+}
+
+/* The file or the name of TLS, which is then wanted. */
+static enum memkv_status set_tls_text(struct mkv_settings *settings, char *target,
+                                      size_t target_bytes, const char *origin, const char *key,
+                                      const char *value, struct memkv_error *error) {
+    const size_t byte_count = strlen(value);
+    if (byte_count == 0 || byte_count >= target_bytes) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s: 1 to %zu characters", origin, key,
+                               target_bytes - 1);
+    }
+    settings->has_tls = true;
+    memset(target, 0, target_bytes);
+    memcpy(target, value, byte_count);
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_tls_ca(struct mkv_settings *settings, const char *origin,
+                                    const char *key, const char *value, struct memkv_error *error) {
+    return set_tls_text(settings, settings->tls_ca, sizeof settings->tls_ca, origin, key, value,
+                        error);
+}
+
+static enum memkv_status set_tls_name(struct mkv_settings *settings, const char *origin,
+                                      const char *key, const char *value,
+                                      struct memkv_error *error) {
+    return set_tls_text(settings, settings->tls_name, sizeof settings->tls_name, origin, key, value,
+                        error);
+}
+
+static void set_name(struct mkv_settings *settings, const char *value) {
+    memset(settings->name, 0, sizeof settings->name);
+    memcpy(settings->name, value, strnlen(value, MKV_CLIENT_NAME_BYTES_MAX));
+}
+
+/* `what` is where the list stands: "servers", or the variable's name. */
+static enum memkv_status set_servers(struct mkv_settings *settings, const char *origin,
+                                     const char *what, const char *value,
+                                     struct memkv_error *error) {
+    char named[MEMKV_ERROR_TEXT_BYTES];
+    snprintf(named, sizeof named, "%s%s", origin, what);
+    return mkv_client_servers_parse(named, value, settings->servers, &settings->server_count,
+                                    error);
+}
+
+enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *origin,
+                                   const char *key, const char *value, struct memkv_error *error) {
+    if (strcmp(key, "servers") == 0) {
+        return set_servers(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "transport") == 0) {
+        return set_transport(origin, key, value, error);
+    }
+    if (strcmp(key, "timeout_ms") == 0) {
+        return set_number(&settings->timeout_ms, origin, key, value, TIMEOUT_MS_MAX, error);
+    }
+    if (strcmp(key, "connect_timeout_ms") == 0) {
+        return set_number(&settings->connect_timeout_ms, origin, key, value, TIMEOUT_MS_MAX, error);
+    }
+    if (strcmp(key, "connections") == 0) {
+        return set_number(&settings->connections, origin, key, value, MKV_CLIENT_CONNECTIONS_MAX,
+                          error);
+    }
+    if (strcmp(key, "tenant") == 0) {
+        return set_tenant(settings, origin, value, error);
+    }
+    if (strcmp(key, "auth_key") == 0) {
+        return set_key(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "auth_key_id") == 0) {
+        return set_key_id(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "tls") == 0) {
+        return set_tls(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "tls_ca") == 0) {
+        return set_tls_ca(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "tls_name") == 0) {
+        return set_tls_name(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "client_name") == 0) {
+        set_name(settings, value);
+        return MEMKV_OK;
+    }
+    return mkv_client_fail(error, MEMKV_INVALID,
+                           "%skey '%.*s' is unknown; there are servers, transport, auth_key, "
+                           "auth_key_id, tls, tls_ca, tls_name, timeout_ms, "
+                           "connect_timeout_ms, connections, client_name, tenant",
+                           origin, SHOWN_BYTES_MAX, key);
+}
+
+static enum memkv_status read_environment(struct mkv_settings *settings,
+                                          const struct memkv_options *options,
+                                          struct memkv_error *error) {
+    const bool has_servers = options->servers != NULL && options->servers[0] != '\0';
+    const char *servers = has_servers ? NULL : variable(MKV_CLIENT_SERVERS_VARIABLE);
+    const char *transport = variable(TRANSPORT_VARIABLE);
+    enum memkv_status status = MEMKV_OK;
+    if (servers != NULL) {
+        status = set_servers(settings, "", MKV_CLIENT_SERVERS_VARIABLE, servers, error);
+    }
+    if (status == MEMKV_OK && transport != NULL) {
+        status = set_transport("", TRANSPORT_VARIABLE, transport, error);
+    }
+    const char *key = options->auth_key != NULL ? NULL : variable(KEY_VARIABLE);
+    if (status == MEMKV_OK && key != NULL) {
+        status = set_key(settings, "", KEY_VARIABLE, key, error);
+    }
+    const char *key_id = options->auth_key_id != NULL ? NULL : variable(KEY_ID_VARIABLE);
+    if (status == MEMKV_OK && key_id != NULL) {
+        status = set_key_id(settings, "", KEY_ID_VARIABLE, key_id, error);
+    }
+    static const struct {
+        const char *name;
+        enum memkv_status (*set)(struct mkv_settings *settings, const char *origin, const char *key,
+                                 const char *value, struct memkv_error *error);
+    } of_tls[] = {
+        {"MEMKV_TLS_CA", set_tls_ca}, {"MEMKV_TLS_NAME", set_tls_name}, {"MEMKV_TLS", set_tls}};
+    for (size_t i = 0; i < sizeof of_tls / sizeof of_tls[0] && status == MEMKV_OK; i++) {
+        const char *value = variable(of_tls[i].name);
+        if (value != NULL) {
+            status = of_tls[i].set(settings, "", of_tls[i].name, value, error);
+        }
+    }
+    return status;
+}
+
+static enum memkv_status read_options(struct mkv_settings *settings,
+                                      const struct memkv_options *options,
+                                      struct memkv_error *error) {
+    enum memkv_status status = MEMKV_OK;
+    if (options->connections > MKV_CLIENT_CONNECTIONS_MAX) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "%u connections to a server; 1 to %u are allowed",
+                               options->connections, MKV_CLIENT_CONNECTIONS_MAX);
+    }
+    settings->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : settings->timeout_ms;
+    settings->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms
+                                                                   : settings->connect_timeout_ms;
+    settings->connections = options->connections > 0 ? options->connections : settings->connections;
+    if (options->client_name != NULL) {
+        set_name(settings, options->client_name);
+    }
+    if (options->servers != NULL && options->servers[0] != '\0') {
+        status = set_servers(settings, "", "servers", options->servers, error);
+    }
+    if (status == MEMKV_OK && options->tenant != NULL) {
+        status = set_tenant(settings, "", options->tenant, error);
+    }
+    if (status == MEMKV_OK && options->auth_key != NULL) {
+        status = set_key(settings, "", "auth_key", options->auth_key, error);
+    }
+    if (status == MEMKV_OK && options->auth_key_id != NULL) {
+        status = set_key_id(settings, "", "auth_key_id", options->auth_key_id, error);
+    }
+    settings->has_tls = settings->has_tls || options->tls != 0;
+    if (status == MEMKV_OK && options->tls_ca != NULL) {
+        status = set_tls_ca(settings, "", "tls_ca", options->tls_ca, error);
+    }
+    if (status == MEMKV_OK && options->tls_name != NULL) {
+        status = set_tls_name(settings, "", "tls_name", options->tls_name, error);
+    }
+    return status;
+}
+
+enum memkv_status mkv_settings_read(const struct memkv_options *options,
+                                    struct mkv_settings *settings, struct memkv_error *error) {
+    memset(settings, 0, sizeof *settings);
+    settings->timeout_ms = MKV_CLIENT_TIMEOUT_MS;
+    settings->connect_timeout_ms = MKV_CLIENT_CONNECT_TIMEOUT_MS;
+    settings->connections = 1;
+    set_name(settings, "libmemkv");
+    enum memkv_status status = set_servers(settings, "", "servers", SERVERS_DEFAULT, error);
+    if (status == MEMKV_OK) {
+        status = set_tenant(settings, "", MKV_TENANT_DEFAULT_NAME, error);
+    }
+    if (status == MEMKV_OK) {
+        status = set_key_id(settings, "", "auth_key_id", KEY_ID_DEFAULT, error);
+    }
+    const char *path = variable(CONFIG_VARIABLE);
+    if (status == MEMKV_OK && path != NULL) {
+        status = mkv_settings_read_file(settings, path, error);
+    }
+    if (status == MEMKV_OK) {
+        status = read_environment(settings, options, error);
+    }
+    return status == MEMKV_OK ? read_options(settings, options, error) : status;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a client is told: by the options of memkv_open, the environment, and a file.
+ *
+ *   options of memkv_open   win over
+ *   the environment         MEMKV_SERVERS, MEMKV_TRANSPORT, MEMKV_AUTH_KEY, MEMKV_AUTH_KEY_ID,
+ *                           MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, which win over
+ *   the file                that MEMKV_CONFIG names, whose keys win over
+ *   what is built in
+ *
+ *   file (YAML)
+ *     servers              HOST:PORT[*WEIGHT] with commas between, or a list of them, or a list of
+ *                          {address, weight}
+ *     transport            auto or tcp
+ *     tls                  true or false
+ *     tls_ca, tls_name     as in struct memkv_options; either means tls: true
+ *     auth_key, auth_key_id, timeout_ms, connect_timeout_ms, connections, client_name, tenant: as
+ *                          in struct memkv_options
+ *
+ * Invariants
+ *  I1  A key, variable or value that is not known is refused by its name, never passed over.
+ *  I2  An empty variable counts as unset.
+ *  I3  No message shows a key.
+ *
+ * Not responsible for: what the settings mean.
+ */
+#ifndef MKV_CLIENT_SETTINGS_H
+#define MKV_CLIENT_SETTINGS_H
+
+#include "client/address.h"
+#include "client/greeting.h"
+
+#define MKV_SETTINGS_FILE_BYTES_MAX (64u * 1024u)
+#define MKV_CLIENT_CONNECTIONS_MAX 64u
+#define MKV_CLIENT_TLS_CA_BYTES_MAX 1023u
+#define MKV_CLIENT_TLS_NAME_BYTES_MAX 253u
+
+struct mkv_settings {
+    struct mkv_client_address servers[MKV_CLIENT_SERVERS_MAX];
+    uint32_t server_count;
+    uint32_t timeout_ms;
+    uint32_t connect_timeout_ms;
+    uint32_t connections;
+    char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
+    char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
+    bool has_key; /* auth_key is proven to servers, and asked of them */
+    uint8_t auth_key[MKV_NATIVE_KEY_BYTES];
+    char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
+    bool has_tls;
+    char tls_ca[MKV_CLIENT_TLS_CA_BYTES_MAX + 1u];     /* "": the system's */
+    char tls_name[MKV_CLIENT_TLS_NAME_BYTES_MAX + 1u]; /* "": the host of each address */
+};
+
+/* Fills *settings, all of it, from options (not NULL), environment and file. MEMKV_INVALID,
+ * MEMKV_NO_MEMORY: *error tells what is wrong, and where it stands. */
+enum memkv_status mkv_settings_read(const struct memkv_options *options,
+                                    struct mkv_settings *settings, struct memkv_error *error);
+
+/* ---- between its files ---------------------------------------------------------------------- */
+
+/* One setting by its name in the file; `origin` is for messages: "FILE:LINE: " or "". */
+enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *origin,
+                                   const char *key, const char *value, struct memkv_error *error);
+/* settings_file.c: the file's keys, through mkv_settings_set. */
+enum memkv_status mkv_settings_read_file(struct mkv_settings *settings, const char *path,
+                                         struct memkv_error *error);
+
+#endif

@@ -1,0 +1,168 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""libmemkv over three real daemons, under load from one thread with 2000 calls in flight.
+
+One of them is killed and started again, then stopped where it stands (SIGSTOP) and let go on. What
+belongs to the others goes on all the while; what belongs to it is a miss or unavailable, in time;
+no byte is wrong; and once it is back, nothing misses it.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+from load import Store
+from node import BUILD, environment, free_port
+
+IN_FLIGHT = 2000
+TIMEOUT_MS = 1500
+# Generous: machines are slow and loaded.
+CHANGE_S_MAX = 60
+# A completion comes at its deadline; how much later it is seen depends on the machine alone.
+SLOWEST_MS_MAX = TIMEOUT_MS + 30000
+
+
+class Client:
+    """servers_client as a child, whose last line of sums is `sums`."""
+
+    def __init__(self, addresses, connections, **variables):
+        self._process = subprocess.Popen(
+            [os.path.join(BUILD, "tests/integration/servers_client"), ",".join(addresses),
+             str(IN_FLIGHT), str(TIMEOUT_MS), str(connections)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=environment(**variables))
+        self.sums = {}
+        self.errors = ""
+        self._readers = [threading.Thread(target=self._read_sums, daemon=True),
+                         threading.Thread(target=self._read_errors, daemon=True)]
+        for reader in self._readers:
+            reader.start()
+
+    def _read_sums(self):
+        for line in self._process.stdout:
+            words = line.split()
+            self.sums = dict(zip(words[::2], map(int, words[1::2])))
+
+    def _read_errors(self):
+        self.errors += self._process.stderr.read()
+
+    def wait_for(self, what, condition):
+        """Waits until two sums a while apart satisfy condition(before, after)."""
+        end = time.monotonic() + CHANGE_S_MAX
+        before = dict(self.sums)
+        while time.monotonic() < end:
+            time.sleep(0.5)
+            after = dict(self.sums)
+            if before and condition(before, after):
+                return after
+            before = after
+        raise AssertionError(f"not seen in {CHANGE_S_MAX} s: {what}; {self.sums} {self.errors}")
+
+    def end(self):
+        self._process.stdin.close()
+        status = self._process.wait(timeout=CHANGE_S_MAX)
+        for reader in self._readers:
+            reader.join(timeout=CHANGE_S_MAX)
+        self._process.stdout.close()
+        self._process.stderr.close()
+        return status
+
+    def kill(self):
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+def is_well(before, after):
+    return after["ok"] > before["ok"] + IN_FLIGHT and all(
+        after[name] == before[name] for name in ("down", "unavailable", "unknown"))
+
+
+def is_partly_down(before, after):
+    return (after["ok"] > before["ok"] and after["down"] > before["down"]
+            and after["unavailable"] > before["unavailable"])
+
+
+class ServersTest(unittest.TestCase):
+    def setUp(self):
+        self.stores = []
+        for _ in range(3):
+            store = Store(store_size="1GiB", block_bytes_max="1MiB")
+            self.addCleanup(store.close)
+            self.stores.append(store)
+            store.start()
+
+    def load(self, connections, **variables):
+        addresses = [store.node.address for store in self.stores]
+        client = Client(addresses, connections, **variables)
+        self.addCleanup(client.kill)
+        client.wait_for("all is well", is_well)
+        return client
+
+    def finish(self, client):
+        client.wait_for("all is well again", is_well)
+        self.assertEqual(client.end(), 0, client.errors)
+        self.assertEqual(client.errors, "")
+        self.assertEqual(client.sums["wrong"], 0)
+        self.assertEqual(client.sums["other"], 0)
+        self.assertLess(client.sums["slowest_ms"], SLOWEST_MS_MAX)
+
+    def test_a_server_is_killed_and_comes_back(self):
+        client = self.load(connections=1)
+        self.stores[1].kill()
+        client.wait_for("a part is down, the rest goes on", is_partly_down)
+        self.stores[1].start()
+        self.finish(client)
+
+    def test_a_server_hangs_and_goes_on(self):
+        client = self.load(connections=3)
+        os.kill(self.stores[2].node.pid, signal.SIGSTOP)
+        client.wait_for("a part is down, the rest goes on", is_partly_down)
+        os.kill(self.stores[2].node.pid, signal.SIGCONT)
+        self.finish(client)
+
+    def test_its_metrics_are_scraped_and_come_to_what_it_did(self):
+        port = free_port()
+        client = self.load(connections=2, MEMKV_PROMETHEUS_BIND=f"127.0.0.1:{port}")
+        ok = client.sums["ok"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics",
+                                    timeout=CHANGE_S_MAX) as answer:
+            self.assertIn("version=0.0.4", answer.headers["Content-Type"])
+            text = answer.read().decode()
+        with self.assertRaises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/other", timeout=CHANGE_S_MAX)
+        self.assertEqual(caught.exception.code, 404)
+        caught.exception.close()
+        checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+                                 capture_output=True, check=False, timeout=CHANGE_S_MAX)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+        done = sum(int(value) for name, value in samples.items()
+                   if name.startswith("memkv_client_items_total") and 'status="ok"' in name)
+        calls = sum(int(value) for name, value in samples.items()
+                    if name.startswith("memkv_client_call_duration_seconds_count"))
+        self.assertGreaterEqual(done, ok)
+        self.assertGreaterEqual(calls, done)
+        self.assertEqual(samples["memkv_client_connections"], "6")
+        self.assertEqual(samples['memkv_client_connects_total{result="ok"}'], "6")
+        self.assertGreater(int(samples['memkv_client_value_bytes_total{op="get"}']), 0)
+        self.finish(client)
+
+    def test_the_example_computes_once_and_loads_then(self):
+        servers = ",".join(store.node.address for store in self.stores)
+        program = os.path.join(BUILD, "tests/integration/prefix_cache")
+        for line in ("40 blocks: 0 resident, 0 loaded, 40 computed, 40 stored\n",
+                     "40 blocks: 40 resident, 40 loaded, 0 computed, 0 stored\n"):
+            done = subprocess.run([program, "conversation", "40"], capture_output=True, text=True,
+                                  env=environment(MEMKV_SERVERS=servers), check=False,
+                                  timeout=CHANGE_S_MAX)
+            self.assertEqual((done.stdout, done.stderr, done.returncode), (line, "", 0))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,143 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""TLS of a real daemon: its files, its clients, and those that do not speak it."""
+
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import unittest
+
+import libmemkv
+from node import Node, free_port, run_memkv
+
+VALUE = os.urandom(9_000_017)
+
+
+def make_certificate(directory, name):
+    """A certificate that signs itself, and its key: paths."""
+    paths = [os.path.join(directory, f"{name}-{what}.pem") for what in ("cert", "key")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1",
+                    "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)
+    os.chmod(paths[1], 0o600)
+    return paths
+
+
+class Tls(unittest.TestCase):
+    def setUp(self):
+        self._directory = tempfile.TemporaryDirectory(prefix="memkv-tls-")
+        self.addCleanup(self._directory.cleanup)
+        self.directory = self._directory.name
+        self.cert, self.key = make_certificate(self.directory, "node")
+
+    def start(self, **variables):
+        node = Node("--dev", os.path.join(self.directory, "store"),
+                    variables={"MEMKV_NETWORK_TLS_CERT": self.cert,
+                               "MEMKV_NETWORK_TLS_KEY": self.key, **variables})
+        self.addCleanup(node.__exit__)
+        return node.ready()
+
+    def session(self, node, **options):
+        """A connection of Python's own TLS."""
+        context = ssl.create_default_context(cafile=self.cert)
+        for name, value in options.items():
+            setattr(context, name, value)
+        with socket.create_connection(("127.0.0.1", node.port), 60) as plain:
+            with context.wrap_socket(plain, server_hostname="localhost") as made:
+                return made.version()
+
+    def test_commands_and_library(self):
+        node = self.start()
+        path = os.path.join(self.directory, "value")
+        with open(path, "wb") as file:
+            file.write(VALUE)
+        # Whoever connects and says nothing keeps nobody waiting.
+        with socket.create_connection(("127.0.0.1", node.port)):
+            put = node.command("put", "--tls-ca", self.cert, "key", path)
+            self.assertEqual((put.returncode, put.stderr), (0, ""))
+            out = os.path.join(self.directory, "out")
+            got = node.command("get", "--tls-ca", self.cert, "key", out)
+            self.assertEqual((got.returncode, got.stderr), (0, ""))
+        with open(out, "rb") as file:
+            self.assertEqual(file.read(), VALUE)
+        self.assertEqual(self.session(node), "TLSv1.3")
+        self.assertEqual(self.session(node, maximum_version=ssl.TLSVersion.TLSv1_2), "TLSv1.2")
+
+        client = libmemkv.Client(node.address, tls_ca=self.cert)
+        self.addCleanup(client.close)
+        self.assertEqual(client.get(b"key", capacity=len(VALUE)), VALUE)
+
+        # SIGHUP: whoever is connected stays, whoever connects meets the new certificate.
+        old_cert = self.cert
+        new_cert, new_key = make_certificate(self.directory, "other")
+        os.replace(new_key, self.key)
+        os.rename(old_cert, old_cert + ".old")
+        os.replace(new_cert, self.cert)
+        node.signal(signal.SIGHUP)
+        node.wait_for("the certificate is read again")
+        self.assertEqual(client.get(b"key", capacity=len(VALUE)), VALUE)
+        self.assertEqual(self.session(node), "TLSv1.3")
+        refused = node.command("get", "--tls-ca", old_cert + ".old", "key", out)
+        self.assertEqual(refused.returncode, 3)
+        self.assertIn("certificate is not trusted", refused.stderr)
+        with open(self.key, "w", encoding="ascii") as file:
+            file.write("no key")
+        node.signal(signal.SIGHUP)
+        node.wait_for("the certificate stays the one of before")
+        self.assertEqual(self.session(node), "TLSv1.3")
+
+    def test_those_that_speak_something_else(self):
+        node = self.start(MEMKV_NETWORK_TLS_MIN="1.3")
+        plain = node.command("get", "key", "-")
+        self.assertEqual(plain.returncode, 1)
+        self.assertIn("this port speaks TLS", plain.stderr)
+        with self.assertRaises(ssl.SSLError):
+            self.session(node, maximum_version=ssl.TLSVersion.TLSv1_2)
+        wrong_name = run_memkv("get", "--server", node.address, "--tls-ca", self.cert, "key", "-",
+                               env={**os.environ, "MEMKV_TLS_NAME": "elsewhere"})
+        self.assertEqual(wrong_name.returncode, 3)
+        self.assertIn("certificate is not trusted: hostname mismatch", wrong_name.stderr)
+        self.assertEqual(self.session(node), "TLSv1.3")
+
+    def test_resp(self):
+        port = free_port()
+        node = self.start(MEMKV_NETWORK_RESP_ADDRESS=f"127.0.0.1:{port}")
+        context = ssl.create_default_context(cafile=self.cert)
+        # Whoever connects and says nothing keeps nobody waiting.
+        with socket.create_connection(("127.0.0.1", port)), \
+                socket.create_connection(("127.0.0.1", port), 60) as bare:
+            with context.wrap_socket(bare, server_hostname="localhost") as made:
+                with made.makefile("rwb") as file:
+                    file.write(b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$%d\r\n%s\r\n"
+                               % (len(VALUE), VALUE))
+                    file.flush()
+                    self.assertEqual(file.readline(), b"+OK\r\n")
+                    file.write(b"GET key\r\nPING\r\n")
+                    file.flush()
+                    self.assertEqual(file.readline(), b"$%d\r\n" % len(VALUE))
+                    self.assertEqual(file.read(len(VALUE) + 2), VALUE + b"\r\n")
+                    self.assertEqual(file.readline(), b"+PONG\r\n")
+        with socket.create_connection(("127.0.0.1", port), 60) as plain:
+            plain.sendall(b"PING\r\n")
+            self.assertIn(b"-ERR this port speaks TLS", plain.recv(1000))
+        self.assertEqual(self.session(node), "TLSv1.3")
+
+    def test_files_that_are_no_good(self):
+        half = Node("--dev", os.path.join(self.directory, "store"),
+                    variables={"MEMKV_NETWORK_TLS_CERT": self.cert})
+        self.assertEqual(half.wait(), 78)
+        self.assertIn("TLS takes both, or neither", "\n".join(half.errors))
+        other_key = make_certificate(self.directory, "other")[1]
+        wrong = Node("--dev", os.path.join(self.directory, "store"),
+                     variables={"MEMKV_NETWORK_TLS_CERT": self.cert,
+                                "MEMKV_NETWORK_TLS_KEY": other_key})
+        self.assertEqual(wrong.wait(), 78)
+        self.assertIn("network.tls_key", "\n".join(wrong.errors))
+
+
+if __name__ == "__main__":
+    unittest.main()
