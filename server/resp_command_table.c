@@ -77,6 +77,8 @@ const struct mkv_resp_command_row mkv_resp_command_rows[] = {
     {"object|freq", "object", 3, R, 2, 2, 1, "generic", "4.0.0",
      "How often a key was asked for lately"},
     {"object|refcount", "object", 3, R, 2, 2, 1, "generic", "2.2.3", "Always 1"},
+    {"pexpiretime", NULL, 2, R | F, 1, 1, 1, "generic", "7.0.0",
+     "At which millisecond a key is gone"},
     {"ping", NULL, -1, F, 0, 0, 0, "connection", "1.0.0", "Says PONG"},
     {"psetex", NULL, 4, W | D, 1, 1, 1, "string", "2.6.0",
      "Sets a value, and in how many milliseconds it is gone"},
