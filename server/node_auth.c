@@ -170,7 +170,7 @@ void mkv_node_auth_reload(struct mkv_node *node) {
         {.name = "keys", .number = mkv_auth_key_count(node->auth)},
         {.name = "users", .number = mkv_auth_user_count(node->auth)},
     };
-    mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, fields, 2,
+    mkv_log_write(node->log, MKV_LOG_SITE_AUTH, MKV_CONFIG_LOG_INFO, TARGET, fields, 2,
                   "SIGHUP: keys, users and tenants.rules are read again, connections stay%s",
                   restart ? "; other keys of the configuration take a restart" : "");
 }
