@@ -50,6 +50,7 @@ static const char *const op_spans[MKV_OP_COUNT] = {
     [MKV_OP_SESSION] = "memkv.session",
     [MKV_OP_ALLOCATE] = "memkv.write",
     [MKV_OP_COMMIT] = "memkv.write",
+    [MKV_OP_EXPIRE] = "memkv.expire",
 };
 
 /* ---- ids and clocks ------------------------------------------------------------------------- */

@@ -36,6 +36,7 @@ const char *const mkv_admin_warning_codes[] = {
     [MKV_ADMIN_WARNING_JOURNAL_NEARLY_FULL] = "JOURNAL_NEARLY_FULL",
     [MKV_ADMIN_WARNING_SLOT_TABLE_FULL] = "SLOT_TABLE_FULL",
     [MKV_ADMIN_WARNING_DIRECTORY_OFF] = "DIRECTORY_OFF",
+    [MKV_ADMIN_WARNING_VALUE_TOO_LARGE] = "VALUE_TOO_LARGE",
     [MKV_ADMIN_WARNING_CODE_COUNT] = NULL,
 };
 
@@ -51,7 +52,7 @@ const char *const mkv_admin_log_levels[] = {"error", "warn", "info", "debug", "t
     [0] = "other", [MKV_OP_PUT] = "put", [MKV_OP_GET] = "get", [MKV_OP_EXISTS] = "exists",         \
     [MKV_OP_LOOKUP] = "lookup", [MKV_OP_DELETE] = "delete", [MKV_OP_PIN] = "pin",                  \
     [MKV_OP_UNPIN] = "unpin", [MKV_OP_SESSION] = "session", [MKV_OP_ALLOCATE] = "allocate",        \
-    [MKV_OP_COMMIT] = "commit"
+    [MKV_OP_COMMIT] = "commit", [MKV_OP_EXPIRE] = "expire"
 
 const char *const mkv_admin_ops[] = {
     OPS,

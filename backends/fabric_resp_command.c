@@ -27,6 +27,11 @@
         .name = name_, .arguments_min = count_, .arguments_max = count_,                           \
         .shape = MKV_RESP_SHAPE_VALUE, .value_at = at_, .right = RIGHT_PUT, .execute = execute_    \
     }
+#define LOOK(name_, reply_)                                                                        \
+    {                                                                                              \
+        .name = name_, .arguments_min = 2, .arguments_max = 2, .right = RIGHT_GET,                 \
+        .reply = reply_, .execute = mkv_resp_execute_look                                          \
+    }
 #define OWN(name_, min_, max_, strangers_, execute_)                                               \
     {                                                                                              \
         .name = name_, .arguments_min = min_, .arguments_max = max_, .for_strangers = strangers_,  \
@@ -69,6 +74,11 @@ const struct mkv_resp_command mkv_resp_commands[] = {
      .arguments_max = 4,
      .right = RIGHT_GET,
      .execute = mkv_resp_execute_getrange},
+    LOOK("ttl", MKV_RESP_REPLY_TTL),
+    LOOK("pttl", MKV_RESP_REPLY_PTTL),
+    LOOK("expiretime", MKV_RESP_REPLY_EXPIRETIME),
+    LOOK("pexpiretime", MKV_RESP_REPLY_PEXPIRETIME),
+    LOOK("type", MKV_RESP_REPLY_TYPE),
     OWN("ping", 1, 2, false, mkv_resp_execute_ping),
     OWN("echo", 2, 2, false, mkv_resp_execute_echo),
     OWN("select", 2, 2, false, mkv_resp_execute_select),

@@ -234,6 +234,17 @@ enum mkv_resp_taken mkv_resp_execute_strlen(struct mkv_resp_connection *connecti
     return mkv_resp_start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
 }
 
+enum mkv_resp_taken mkv_resp_execute_look(struct mkv_resp_connection *connection) {
+    const struct mkv_resp_wanted wanted = {
+        .op = MKV_OP_EXISTS,
+        .flags = MKV_EXISTS_PLAIN,
+        .reply = mkv_resp_command_of(connection)->reply,
+        .last = true,
+    };
+    struct mkv_resp_entry *entry;
+    return mkv_resp_start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
+}
+
 static enum mkv_resp_taken reply_empty(struct mkv_resp_connection *connection) {
     struct mkv_resp_writer writer;
     if (connection->entries_head != NULL ||

@@ -108,7 +108,12 @@ enum mkv_resp_reply {
     MKV_RESP_REPLY_ADDED,     /* SETNX */
     MKV_RESP_REPLY_COUNT,     /* DEL, EXISTS ...: the last one writes the sum */
     MKV_RESP_REPLY_LENGTH,    /* STRLEN */
-    MKV_RESP_REPLY_NONE,      /* its result is for the command, which goes on */
+    MKV_RESP_REPLY_TTL,       /* -2 where there is no key, -1 where it does not expire */
+    MKV_RESP_REPLY_PTTL,
+    MKV_RESP_REPLY_EXPIRETIME,
+    MKV_RESP_REPLY_PEXPIRETIME,
+    MKV_RESP_REPLY_TYPE,
+    MKV_RESP_REPLY_NONE, /* its result is for the command, which goes on */
 };
 
 /* A key of a command under way: a request of the front. */
@@ -419,7 +424,7 @@ struct mkv_resp_command {
     uint32_t value_at;         /* SHAPE_VALUE: which argument */
     uint32_t right;            /* MKV_FABRIC_RIGHT_…; 0: none is needed */
     enum mkv_op op;            /* SHAPE_KEYS */
-    enum mkv_resp_reply reply; /* SHAPE_KEYS */
+    enum mkv_resp_reply reply; /* SHAPE_KEYS, and of those that look at one */
     bool for_strangers;        /* who has not said who he is may send it */
     enum mkv_resp_taken (*execute)(struct mkv_resp_connection *connection);
 };
@@ -475,6 +480,8 @@ enum mkv_resp_taken mkv_resp_data_pair(struct mkv_resp_connection *connection,
                                        struct mkv_resp_argument key, uint64_t value_bytes);
 enum mkv_resp_taken mkv_resp_execute_get(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_getrange(struct mkv_resp_connection *connection);
+/* Commands that only look at a key: without a lease, and without a use. */
+enum mkv_resp_taken mkv_resp_execute_look(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_strlen(struct mkv_resp_connection *connection);
 
 /* ---- fabric_resp_set.c ---------------------------------------------------------------------- */

@@ -18,7 +18,6 @@
 struct options {
     uint32_t flags;    /* MKV_PUT_IF_… */
     uint32_t expire_s; /* from now on; 0 never */
-    bool is_past;      /* the expiry is over already */
 };
 
 static bool refuse(struct mkv_resp_connection *connection, const char *text) {
@@ -45,8 +44,7 @@ static bool take_expiry(struct mkv_resp_connection *connection, struct mkv_resp_
     const int64_t wall_s = (int64_t)(mkv_clock_wall_ms() / MS_PER_S);
     int64_t seconds = value / unit + (value % unit != 0 ? 1 : 0);
     if (is_absolute) {
-        options->is_past = seconds <= wall_s;
-        seconds = options->is_past ? 1 : seconds - wall_s;
+        seconds = seconds > wall_s ? seconds - wall_s : 1; /* one that is over: at once */
     }
     if (seconds > (int64_t)UINT32_MAX - wall_s) {
         return refuse_expiry(connection);

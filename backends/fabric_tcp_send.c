@@ -114,6 +114,8 @@ static enum mkv_native_op op_of(enum mkv_op op) {
         return MKV_NATIVE_ALLOCATE;
     case MKV_OP_COMMIT:
         return MKV_NATIVE_COMMIT;
+    case MKV_OP_EXPIRE: /* which no frame asks for */
+        break;
     }
     MKV_ASSERT(op == MKV_OP_PUT);
     return MKV_NATIVE_PUT;

@@ -128,6 +128,11 @@ struct memkv_options {
     const char *tls_ca;
     /* What the servers' certificates are for. NULL: the host of each server's address */
     const char *tls_name;
+    /* The key that servers and this client prove to each other that they have, 64 hexadecimal
+     * digits, and what servers call it. A server that has not got it is refused, MEMKV_FORBIDDEN.
+     * NULL: the environment's MEMKV_AUTH_KEY and MEMKV_AUTH_KEY_ID, else no key, and "default". */
+    const char *auth_key;
+    const char *auth_key_id;
 };
 
 /*

@@ -256,6 +256,11 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_EXPIRY_DROP_NOT_CHECKED] =
         {"expiry-drop-not-checked",
          "The drop of an expired block does not notice that a put before it has prolonged it."},
+    [MKV_CANARY_EXPIRE_ANSWERED_EARLY] = {"expire-answered-early",
+                                          "An EXPIRE is answered before its record is durable."},
+    [MKV_CANARY_EXPIRY_KEPT_IN_MEMORY] =
+        {"expiry-kept-in-memory",
+         "A block in memory keeps the expiry that it had when it came, whatever EXPIRE says."},
     [MKV_CANARY_LEASE_IGNORED_BY_EMPTYING] =
         {"lease-ignored-by-emptying", "An extent that runs empty takes leased blocks with it."},
     [MKV_CANARY_LEASE_GRANTED_TO_VICTIM] = {"lease-granted-to-victim",
@@ -294,6 +299,24 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_FLUSH_TIME_COUNTED_TWICE] =
         {"flush-time-counted-twice",
          "The time from data on the drive to a durable record counts as write, too."},
+    [MKV_CANARY_PART_ANSWER_LOST] =
+        {"part-answer-lost",
+         "A request of several fronts waits for more answers than it has parts."},
+    [MKV_CANARY_PART_ITEM_NOT_MAPPED] =
+        {"part-item-not-mapped",
+         "What a part moves is told to the client by the item of the part, not of the request."},
+    [MKV_CANARY_LOOKUP_PARTS_SUMMED] =
+        {"lookup-parts-summed",
+         "A LOOKUP over shards counts what is there, not what is there as a prefix."},
+    [MKV_CANARY_CLOSE_TOLD_TO_ONE_FRONT] =
+        {"close-told-to-one-front",
+         "Of the other shards with requests of a connection that closes, one is told."},
+    [MKV_CANARY_GONE_CONNECTION_SERVED] =
+        {"gone-connection-served",
+         "What a front sent to a connection that is gone goes to the next one of its index."},
+    [MKV_CANARY_ANSWERED_BY_FIRST_PART] =
+        {"answered-by-first-part",
+         "A request is answered when its first part is, before others have sent their bytes."},
 };
 
 const char *mkv_canary_name(unsigned canary) {

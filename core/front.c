@@ -41,6 +41,11 @@ static const char *slab_fault(const struct mkv_front_config *config) {
     if (config->slab_unit_count < largest || config->slab_unit_count > MKV_SLAB_UNIT_COUNT_MAX) {
         return "slab_unit_count must hold one slab of block_bytes_max, and be at most 2^30";
     }
+    if (config->slab_unit_first % largest != 0 ||
+        config->slab_unit_first > MKV_SLAB_UNIT_COUNT_MAX) {
+        return "slab_unit_first must be a multiple of the units of a slab of block_bytes_max, and "
+               "at most 2^30";
+    }
     if (config->slab_share_reads > 1000) {
         return "slab_share_reads must be 0 ... 1000 permille";
     }
@@ -91,10 +96,6 @@ const char *mkv_front_config_fault(const struct mkv_front_config *config) {
     }
     if (config->foreign_ops_max < MKV_FRONT_VOLUME_OPS_MIN) {
         return "foreign_ops_max must be at least 8";
-    }
-    if (config->slab_unit_first % MKV_SLAB_GROUP_UNITS != 0 ||
-        config->slab_unit_first > MKV_SLAB_UNIT_COUNT_MAX) {
-        return "slab_unit_first must be a multiple of 512, and be at most 2^30";
     }
     if (config->key_bytes_max < 1 || config->key_bytes_max > MKV_KEY_BYTES_MAX) {
         return "key_bytes_max must be 1 ... 1024";

@@ -16,6 +16,7 @@
  *               relaxed one over nothing is answered at PUT_TAKEN
  *               and with ROOT_LATER slab, PULL, PUT_BEGIN, PUT_WRITE
  *   DELETE      FIND (and READ of a manifest), DELETE; then, behind the answer, its segments
+ *   EXPIRE      FIND (and READ of a manifest), EXPIRE of its segments, EXPIRE
  *   ALLOCATE    a PUT up to PUT_READY, and its answer: slab, slot, credit and the key's lock are a
  *               reservation of the connection
  *   COMMIT      PULL and PUT_WRITE of reservations, or PUT_ABORT
@@ -275,6 +276,7 @@ struct mkv_front_inspection {
     bool unpersisted; /* in memory alone */
     bool used_again;  /* since it came to memory */
     uint32_t length;
+    uint32_t expiry_s; /* Unix time; 0: never */
 };
 void mkv_front_inspect(struct mkv_front *front, uint32_t tenant, const char *tenant_name,
                        const uint8_t *key, uint32_t key_bytes,

@@ -324,6 +324,7 @@ static void item_start(struct mkv_front *front, uint32_t item_index) {
         }
         break;
     case MKV_OP_DELETE:
+    case MKV_OP_EXPIRE:
         start_learn(front, item_index);
         break;
     case MKV_OP_SESSION:
@@ -415,6 +416,12 @@ static bool put_conflicts(const struct mkv_front *front, const struct front_item
             item->old.segment_bytes != front->config.block_bytes_max);
 }
 
+void mkv_front_item_expire(struct mkv_front *front, uint32_t item_index) {
+    front_item_at(front, item_index)->phase = FRONT_PHASE_SINGLE;
+    (void)mkv_front_op_prepare(front, item_index, item_index, FRONT_OP_EXPIRE, MKV_NONE_U32, 0);
+    mkv_front_op_run(front, item_index);
+}
+
 static bool turn_learn(struct mkv_front *front, uint32_t item_index) {
     struct front_item *item = front_item_at(front, item_index);
     const struct front_op *op = front_op_at(front, item_index);
@@ -438,9 +445,18 @@ static bool turn_learn(struct mkv_front *front, uint32_t item_index) {
         }
         return true;
     }
+    if (item->op == MKV_OP_EXPIRE && item->has_old) {
+        item->phase = FRONT_PHASE_PLACE;
+        if (mkv_front_segmented_take(front, item_index)) {
+            mkv_front_segments_begin(front, item_index);
+        }
+        return true;
+    }
     item->phase = FRONT_PHASE_SINGLE;
     if (item_stores(item)) {
         start_put(front, item_index);
+    } else if (item->op == MKV_OP_EXPIRE) {
+        mkv_front_item_expire(front, item_index);
     } else {
         /* Also when the key was not found: an earlier DELETE of it may not be durable yet, and the
          * volume answers behind that one. */

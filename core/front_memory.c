@@ -282,6 +282,11 @@ uint32_t mkv_front_memory_find(struct mkv_front *front, const struct front_op *o
     return index;
 }
 
+void mkv_front_memory_expire(struct mkv_front *front, uint32_t index, uint32_t expiry_s) {
+    MKV_ASSERT(resident_at(front, index)->state == FRONT_RESIDENT_HELD);
+    resident_at(front, index)->expiry_s = expiry_s;
+}
+
 void mkv_front_memory_forget(struct mkv_front *front, const struct front_op *op, const uint8_t *key,
                              uint32_t key_bytes) {
     if (!front_has_memory(front) || op->volume == MKV_NONE_U32) {
@@ -308,6 +313,7 @@ void mkv_front_inspect(struct mkv_front *front, uint32_t tenant, const char *ten
         inspection->in_memory = resident->state == FRONT_RESIDENT_HELD;
         inspection->unpersisted = resident->unpersisted;
         inspection->length = resident->length;
+        inspection->expiry_s = resident->expiry_s;
         inspection->used_again = resident->proven;
     }
 }

@@ -45,6 +45,7 @@ static enum front_credit credit_of(enum front_op_kind kind) {
     case FRONT_OP_PUT:
     case FRONT_OP_COMMIT:
     case FRONT_OP_DELETE:
+    case FRONT_OP_EXPIRE:
         return FRONT_CREDIT_MUTATION;
     }
     MKV_ASSERT(false);
@@ -453,6 +454,13 @@ void mkv_front_op_run(struct mkv_front *front, uint32_t op_index) {
             op_posted(front, op_index, FRONT_OP_DELETE_POSTED);
         }
         break;
+    case FRONT_OP_EXPIRE:
+        if (credit_or_offline(front, op_index)) {
+            send_key(front, op_index, MKV_MESSAGE_EXPIRE)->message.expiry_s =
+                front_item_at(front, op->item)->expiry_s;
+            op_posted(front, op_index, FRONT_OP_DELETE_POSTED);
+        }
+        break;
     }
 }
 
@@ -665,10 +673,16 @@ void mkv_front_op_message(struct mkv_front *front, const struct mkv_input *input
                           mkv_front_op_delete_settle(front, op_index, message->status),
                           message->miss);
         break;
+    case MKV_MESSAGE_EXPIRE_DONE:
+        MKV_ASSERT(op->state == FRONT_OP_DELETE_POSTED);
+        mkv_front_op_expire_settle(front, op_index, message->status);
+        mkv_front_op_done(front, op_index, message->status, message->miss);
+        break;
     case MKV_MESSAGE_FIND:
     case MKV_MESSAGE_READ:
     case MKV_MESSAGE_RELEASE:
     case MKV_MESSAGE_EXISTS:
+    case MKV_MESSAGE_EXPIRE:
     case MKV_MESSAGE_PIN:
     case MKV_MESSAGE_UNPIN:
     case MKV_MESSAGE_SESSION:

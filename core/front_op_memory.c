@@ -317,3 +317,17 @@ enum mkv_status mkv_front_op_delete_settle(struct mkv_front *front, uint32_t op_
     }
     return status == MKV_STATUS_NOT_FOUND && held ? MKV_STATUS_OK : status;
 }
+
+void mkv_front_op_expire_settle(struct mkv_front *front, uint32_t op_index,
+                                enum mkv_status status) {
+    const struct front_op *op = front_op_at(front, op_index);
+    const uint32_t resident = op_resident(front, op);
+    if (status == MKV_STATUS_OK && is_held(front, resident)) {
+        if (!MKV_CANARY(MKV_CANARY_EXPIRY_KEPT_IN_MEMORY)) {
+            mkv_front_memory_expire(front, resident, front_item_at(front, op->item)->expiry_s);
+        }
+        return;
+    }
+    /* What is being read may have the old one; and what only memory has is gone for all who ask. */
+    op_forget(front, op);
+}

@@ -19,6 +19,7 @@ static bool op_is_known(enum mkv_op op) {
     case MKV_OP_SESSION:
     case MKV_OP_ALLOCATE:
     case MKV_OP_COMMIT:
+    case MKV_OP_EXPIRE:
         return true;
     }
     return false;
@@ -47,12 +48,14 @@ static bool item_is_valid(const struct mkv_front_config *config, const struct mk
         return false;
     }
     if (op != MKV_OP_PUT && op != MKV_OP_ALLOCATE) {
-        return (item->flags & ~(op == MKV_OP_EXISTS ? MKV_EXISTS_PLAIN : 0)) == 0 &&
-               (op != MKV_OP_PIN || item->expire_s > 0);
+        const uint32_t flags = op == MKV_OP_EXISTS   ? MKV_EXISTS_PLAIN
+                               : op == MKV_OP_EXPIRE ? MKV_EXPIRE_AT
+                                                     : 0;
+        return (item->flags & ~flags) == 0 && (op != MKV_OP_PIN || item->expire_s > 0);
     }
     const uint64_t length_max =
         op == MKV_OP_ALLOCATE ? config->block_bytes_max : config->value_bytes_max;
-    const uint32_t of_put = op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER | CONDITIONS : 0;
+    const uint32_t of_put = op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER | MKV_EXPIRE_AT | CONDITIONS : 0;
     const uint32_t flags = MKV_PUT_REPLACE | MKV_PUT_RELAXED | of_put;
     if ((item->flags & ~flags) != 0 || (item->flags & CONDITIONS) == CONDITIONS ||
         item->length > length_max || item->tier_hint > MKV_TIER_HINT_MAX) {
@@ -194,7 +197,9 @@ static void item_add(struct mkv_front *front, uint32_t request_index, const stru
     item->root = source->root;
     item->tenant = input->request.tenant;
     item_name_tenant(front, item_index, input->request.tenant_name);
-    item->expiry_s = expiry_of(source->expire_s, input->wall_ms);
+    item->expiry_s = (source->flags & MKV_EXPIRE_AT) != 0
+                         ? source->expire_s
+                         : expiry_of(source->expire_s, input->wall_ms);
     item->lease_ns = lease_of(&front->config, request->op, source);
     item->plain = request->op == MKV_OP_EXISTS && (source->flags & MKV_EXISTS_PLAIN) != 0;
     item->session = source->session;

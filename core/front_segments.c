@@ -99,7 +99,7 @@ static void begin_segments(struct mkv_front *front, uint32_t item_index) {
 
 static void begin_put(struct mkv_front *front, uint32_t item_index) {
     struct front_item *item = front_item_at(front, item_index);
-    if (item->keeps_old) {
+    if (item->keeps_old || item->op == MKV_OP_EXPIRE) {
         item->phase = FRONT_PHASE_CHECK;
         range_set(entry_of(front, item_index), 0, item->old.segment_count);
     } else {
@@ -134,7 +134,7 @@ void mkv_front_segments_begin(struct mkv_front *front, uint32_t item_index) {
     }
 }
 
-/* ---- are all segments there? ----------------------------------------------------------------- */
+/* ---- are all segments there? And EXPIRE of them ---------------------------------------------- */
 
 static void check_done(struct mkv_front *front, uint32_t item_index) {
     struct front_item *item = front_item_at(front, item_index);
@@ -149,6 +149,8 @@ static void check_done(struct mkv_front *front, uint32_t item_index) {
         }
     } else if (entry->missing) {
         mkv_front_item_abandon(front, item_index, MKV_STATUS_NOT_FOUND, entry->miss);
+    } else if (item->op == MKV_OP_EXPIRE) {
+        mkv_front_item_expire(front, item_index);
     } else {
         item->phase = FRONT_PHASE_STREAM;
         range_set(entry, entry->first, entry->end);
@@ -178,8 +180,10 @@ bool mkv_front_segments_check(struct mkv_front *front, uint32_t item_index) {
     while (entry->next < entry->end && !entry->missing &&
            lane_op(front, item_index, entry->next)->state == FRONT_OP_IDLE) {
         const uint32_t lane = lane_of(front, item_index, entry->next);
-        const struct front_op *op = mkv_front_op_prepare(front, lane, item_index, FRONT_OP_EXISTS,
-                                                         entry->next, item->old.id);
+        const bool expires = item->op == MKV_OP_EXPIRE;
+        const struct front_op *op = mkv_front_op_prepare(
+            front, lane, item_index, expires ? FRONT_OP_EXPIRE : FRONT_OP_EXISTS, entry->next,
+            item->old.id);
         entry->next++;
         mkv_front_op_run(front, lane);
         progress = progress || op->state == FRONT_OP_DONE;

@@ -65,6 +65,8 @@
  *   PUT_ABORT              ->           no answer
  *   DELETE (key)           ->
  *                          <-  DELETE_DONE OK only when the DROP is durable; or NOT_FOUND
+ *   EXPIRE (key, expiry)   ->           sets the expiry of what is live, or ends it (0)
+ *                          <-  EXPIRE_DONE OK only when that is durable; or NOT_FOUND
  *   TENANT (id, name, quota) ->         blocks may be stored under the id from now on; of a tenant
  *                                       that is known, its quota is another from now on
  *                          <-  TENANT_DONE OK when durable; CONFLICT when the id was given before
@@ -98,7 +100,8 @@
  *
  * A block with an expiry is gone when the volume's wall clock reaches it: reads miss it as EXPIRED,
  * DELETE does not find it. A put of what is live prolongs it, durably, to the later of both
- * expiries (none is the latest); with MKV_PUT_REPLACE it gets the put's.
+ * expiries (none is the latest); with MKV_PUT_REPLACE it gets the put's. EXPIRE sets it, to sooner,
+ * too.
  */
 enum mkv_message_kind {
     MKV_MESSAGE_FIND = 1,
@@ -133,6 +136,8 @@ enum mkv_message_kind {
     MKV_MESSAGE_COUNT_DONE,
     MKV_MESSAGE_PURGE_DONE,
     MKV_MESSAGE_TOUCH,
+    MKV_MESSAGE_EXPIRE,
+    MKV_MESSAGE_EXPIRE_DONE,
 };
 
 #define MKV_PUT_REPLACE 0x100u /* of a put: other content under a live key is replaced */
@@ -150,6 +155,8 @@ enum mkv_message_kind {
  * what expires behind that, while the bytes come, was there. */
 #define MKV_PUT_IF_ABSENT 0x10000u
 #define MKV_PUT_IF_PRESENT 0x20000u
+/* Of a request's PUT and EXPIRE: `expire_s` is a Unix time, not 0. */
+#define MKV_EXPIRE_AT 0x40000u
 /* Of a COMMIT's item: the reservation ends, and nothing is stored. */
 #define MKV_COMMIT_ABANDON 0x1000u
 /* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
@@ -201,10 +208,12 @@ struct mkv_message {
     struct mkv_root replaces; /* PUT_BEGIN with MKV_PUT_REPLACE_ROOT */
     uint64_t value_length;    /* PUT_BEGIN of a manifest: of the value, as the manifest says … */
     struct mkv_root value_root; /* … and its root */
-    /* PUT_BEGIN, READ_DONE, EXISTS_DONE: Unix time from which on the block is gone; 0 never. */
+    /* PUT_BEGIN, EXPIRE, READ_DONE, EXISTS_DONE: Unix time from which on the block is gone; 0:
+     * never. */
     uint32_t expiry_s;
     uint64_t data_offset; /* effects only: where in the emitter's arena `data` lies */
-    uint32_t data_bytes;  /* FIND, EXISTS, PUT_BEGIN, DELETE: the key. PUT_WRITE: the chunk sums,
+    uint32_t
+        data_bytes; /* FIND, EXISTS, PUT_BEGIN, DELETE, EXPIRE: the key. PUT_WRITE: the chunk sums,
                           * 8 bytes each. READ_DONE of a manifest: its payload. TENANT: the name,
                           * at most MKV_TENANT_STORED_NAME_BYTES_MAX. SCAN: the prefix and, behind
                           * it, the key after which to begin. COUNT, PURGE: the prefix. SCAN_DONE:
@@ -235,21 +244,22 @@ enum mkv_op {
     MKV_OP_SESSION = 8,  /* an item tells one session something; it has no key */
     MKV_OP_ALLOCATE = 9, /* a PUT up to where its bytes are asked for, which a COMMIT does */
     MKV_OP_COMMIT = 10,  /* items name reservations of the same connection, and have no keys */
+    MKV_OP_EXPIRE = 11,  /* sets when a key expires, also sooner; of a value in segments of all */
 };
-#define MKV_OP_COUNT 11u
+#define MKV_OP_COUNT 12u
 
 struct mkv_request_item {
     uint32_t key_offset; /* into input.data */
     uint32_t key_bytes;
     uint32_t flags;       /* PUT, ALLOCATE: MKV_PUT_REPLACE, MKV_PUT_RELAXED. PUT:
-                           * MKV_PUT_ROOT_LATER, MKV_PUT_IF_*. EXISTS: MKV_EXISTS_PLAIN. COMMIT:
-                           * MKV_COMMIT_ABANDON */
+                           * MKV_PUT_ROOT_LATER, MKV_PUT_IF_*, and EXPIRE: MKV_EXPIRE_AT. EXISTS:
+                           * MKV_EXISTS_PLAIN. COMMIT: MKV_COMMIT_ABANDON */
     uint64_t length;      /* PUT: bytes of the value. ALLOCATE: the same, one block at most. COMMIT:
                            * as its ALLOCATE said. GET: bytes wanted, 0 for all behind offset */
     uint64_t offset;      /* GET */
     struct mkv_root root; /* PUT of a value up to one block, ALLOCATE: of the payload; else, and
                            * with MKV_PUT_ROOT_LATER, all 0 */
-    uint32_t expire_s;    /* PUT, ALLOCATE: seconds from now on until it is gone; 0 never. PIN:
+    uint32_t expire_s; /* PUT, ALLOCATE, EXPIRE: seconds from now on until it is gone; 0 never. PIN:
                            * until it may be evicted again; not 0 */
     /* EXISTS: of the lease that is asked for; 0: as the front is configured, MKV_NONE_U32: none. */
     uint32_t lease_ms;

@@ -17,12 +17,13 @@
  *   ====  a ring of records, one for each pair and direction, that keeps its order
  *
  * The driver of a shard:
- *   - for a REQUEST, FABRIC_DONE or effect it asks the router first. True: it goes where it would
- *     with one shard, as it is, and nothing else is to be done. False: the router has taken it;
- *   - behind each call that may have outputs (all of those below that take something), it carries
- *     out mkv_router_next() until that is false. An output for the front is a step of the front,
- *     whose effects are handed to mkv_router_effect() at once, before the next mkv_router_next();
- *   - records of the ring from another shard go to mkv_router_take(), in their order.
+ *   - hands each REQUEST and FABRIC_DONE of its fabric, each effect of its front, and each answer
+ *     of its volumes to the router first. AS_IS: it goes where it would with one shard. OUTPUT: the
+ *     output that was filled in is carried out instead, at once. TAKEN: nothing is to be done;
+ *   - behind mkv_router_request, mkv_router_done and mkv_router_take it carries out
+ *     mkv_router_next() until that is false, with the front's effects and the messages of volumes
+ *     in between, before it calls one of these three again;
+ *   - hands records of the ring from another shard to mkv_router_take(), in their order.
  *
  * A request
  *   direct   all its keys are the own front's: it is that front's alone, as with one shard
@@ -65,7 +66,7 @@
  * it, whoever sends it there.
  *
  * Memory of an output, and of what it points to, is the router's, or that of what the call was
- * given, and is good until the next mkv_router_next(), but for the results of an ANSWER for the
+ * given, and is good until the next call of the router, but for the results of an ANSWER for the
  * fabric, which are good until its completion. A record is copied into the ring by the driver, and
  * holds all that belongs to it; what mkv_router_take() is given is the driver's, until its outputs
  * are carried out. Slabs are named by their index in the one arena that all shards share.
@@ -117,42 +118,33 @@ uint32_t mkv_router_record_bytes_max(const struct mkv_router_config *config);
 uint64_t mkv_router_ring_bytes(const struct mkv_router_config *sender,
                                const struct mkv_router_config *receiver);
 
-/* ---- what it takes --------------------------------------------------------------------------- */
+/* ---- what it takes, and what comes of it ----------------------------------------------------- */
 
-/* A REQUEST of the own fabric. True: step the own front with it. */
-bool mkv_router_request(struct mkv_router *router, const struct mkv_input *input);
-/* A FABRIC_DONE of the own fabric. True: step the own front with it. */
-bool mkv_router_done(struct mkv_router *router, const struct mkv_input *input);
-/* An effect of the own front. True: carry it out as with one shard. `arena` is the front's. */
-bool mkv_router_effect(struct mkv_router *router, const struct mkv_effect *effect,
-                       const uint8_t *arena);
-/* An answer of one of the own volumes. True: it is for the own front, or for nobody. */
-bool mkv_router_message(struct mkv_router *router, const struct mkv_message *message,
-                        const uint8_t *data);
-/* A record that shard `from` has sent. It is aligned to 8 bytes. */
-void mkv_router_take(struct mkv_router *router, uint32_t from, const void *record, uint32_t bytes);
-/* As mkv_front_volume_set_state, which each front must be told, of every volume of the node: keys
- * of a volume that is ABSENT are others'. */
-void mkv_router_volume_set_state(struct mkv_router *router, uint32_t volume,
-                                 enum mkv_front_volume_state state);
-
-/* ---- what comes of it ------------------------------------------------------------------------ */
+enum mkv_router_verdict {
+    MKV_ROUTER_AS_IS = 0, /* it is the own shard's alone */
+    MKV_ROUTER_TAKEN,     /* what comes of it, if anything does, is said by mkv_router_next */
+    MKV_ROUTER_OUTPUT,    /* carry out the output, at once */
+};
 
 enum mkv_router_output_kind {
-    MKV_ROUTER_FRONT = 1, /* step the own front with `input`, with the time of now */
-    MKV_ROUTER_FABRIC,    /* submit `effect`; its results_offset counts from `base` */
-    MKV_ROUTER_SEND,      /* put the record into the ring to `shard` */
-    MKV_ROUTER_VOLUME,    /* step the own volume `message.volume` with the message and its data */
-    MKV_ROUTER_ENDED,     /* a request of the own fabric has ended; its key lies at `data`, and not
-                           * at summary.key_offset */
+    /* Step the own front with `input`: now_ns is to be set, and wall_ms where it is 0. That of a
+     * REQUEST is of when it came, which expiries count from, wherever its items go. */
+    MKV_ROUTER_FRONT = 1,
+    MKV_ROUTER_FABRIC, /* submit `effect`; its results_offset counts from `base` */
+    MKV_ROUTER_SEND,   /* put head and tail, as one record, into the ring to `shard` */
+    MKV_ROUTER_VOLUME, /* step the own volume `message.volume` with the message and the tail */
+    MKV_ROUTER_ENDED,  /* a request of the own fabric has ended; its key is the tail, and does
+                           * not lie at summary.key_offset */
 };
 
 struct mkv_router_output {
     enum mkv_router_output_kind kind;
     uint32_t shard;      /* SEND */
     const uint8_t *base; /* FABRIC */
-    const void *data;    /* SEND: the record. VOLUME: the message's. ENDED: the key */
-    uint32_t data_bytes;
+    const void *head;    /* SEND */
+    const void *tail;    /* SEND, VOLUME, ENDED */
+    uint32_t head_bytes; /* a multiple of 8 */
+    uint32_t tail_bytes;
     union {
         struct mkv_input input;             /* FRONT */
         struct mkv_effect effect;           /* FABRIC */
@@ -161,8 +153,30 @@ struct mkv_router_output {
     };
 };
 
-/* The next output, in order; false when there is none left. */
+/* A REQUEST of the own fabric: AS_IS or TAKEN. */
+enum mkv_router_verdict mkv_router_request(struct mkv_router *router,
+                                           const struct mkv_input *input);
+/* A FABRIC_DONE of the own fabric: AS_IS or TAKEN. */
+enum mkv_router_verdict mkv_router_done(struct mkv_router *router, const struct mkv_input *input);
+/* An effect of the own front, whose arena it is. */
+enum mkv_router_verdict mkv_router_effect(struct mkv_router *router,
+                                          const struct mkv_effect *effect, const uint8_t *arena,
+                                          struct mkv_router_output *output);
+/* A message of one of the own volumes: AS_IS, for the own front or for who else asked; or OUTPUT.
+ */
+enum mkv_router_verdict mkv_router_message(struct mkv_router *router,
+                                           const struct mkv_message *message, const uint8_t *data,
+                                           struct mkv_router_output *output);
+/* A record that shard `from` has sent, aligned to 8 bytes. */
+void mkv_router_take(struct mkv_router *router, uint32_t from, const void *record, uint32_t bytes);
+/* What comes of the last request, done or take: the next output, in order; false behind the last.
+ */
 bool mkv_router_next(struct mkv_router *router, struct mkv_router_output *output);
+
+/* As mkv_front_volume_set_state, which each front is told, of every volume of the node: keys of a
+ * volume that is ABSENT are others'. */
+void mkv_router_volume_set_state(struct mkv_router *router, uint32_t volume,
+                                 enum mkv_front_volume_state state);
 
 /* ---- figures --------------------------------------------------------------------------------- */
 

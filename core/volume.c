@@ -469,6 +469,7 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
         mkv_volume_put_abort(volume, message);
         return;
     case MKV_MESSAGE_DELETE:
+    case MKV_MESSAGE_EXPIRE:
         mkv_volume_delete(volume, input);
         return;
     case MKV_MESSAGE_TENANT:
@@ -490,6 +491,7 @@ static void on_message(struct mkv_volume *volume, const struct mkv_input *input)
     case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
     case MKV_MESSAGE_DELETE_DONE:
+    case MKV_MESSAGE_EXPIRE_DONE:
     case MKV_MESSAGE_TENANT_DONE:
     case MKV_MESSAGE_TENANT_DROP_DONE:
     case MKV_MESSAGE_SCAN_DONE:

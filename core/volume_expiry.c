@@ -10,7 +10,7 @@
  * take, and a step of one is bounded.
  *
  * A drop waits behind the lock of its tag. When its turn comes it looks again: a put of the same
- * content may have prolonged the block.
+ * content, or an EXPIRE, may have prolonged the block.
  */
 #include "core/volume_internal.h"
 
@@ -74,6 +74,21 @@ void mkv_volume_prolong(struct mkv_volume *volume, uint32_t index) {
     op->expiry_s = expiry_s;
     op->state = OP_READY;
     mkv_volume_list_push(volume, &volume->ready, index);
+}
+
+void mkv_volume_expire_found(struct mkv_volume *volume, uint32_t index, bool expired) {
+    struct op *op = &volume_ops(volume)[index];
+    const struct mkv_slot_entry *entry = mkv_slot_table_entry(volume_table(volume), op->old_slot);
+    MKV_ASSERT(op->kind == OP_KIND_EXPIRE);
+    if (expired) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_NOT_FOUND);
+    } else if (op->expiry_s == entry->expiry_s) {
+        mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
+    } else {
+        op->prolongs = true;
+        op->state = OP_READY;
+        mkv_volume_list_push(volume, &volume->ready, index);
+    }
 }
 
 void mkv_volume_expiry_noted(struct mkv_volume *volume, uint32_t expiry_s) {

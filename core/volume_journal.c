@@ -430,4 +430,11 @@ void mkv_volume_journal_pump(struct mkv_volume *volume) {
             apply_op(volume, index);
         }
     }
+    if (MKV_CANARY(MKV_CANARY_EXPIRE_ANSWERED_EARLY)) {
+        const uint32_t index = volume->journaled.head;
+        if (volume->journaled.count == 1 && volume_ops(volume)[index].kind == OP_KIND_EXPIRE) {
+            mkv_volume_list_pop(volume, &volume->journaled);
+            apply_op(volume, index);
+        }
+    }
 }

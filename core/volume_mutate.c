@@ -25,6 +25,8 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
             answer->status = MKV_STATUS_NOT_FOUND;
             answer->miss = MKV_MISS_EXPIRED;
         }
+    } else if (op->kind == OP_KIND_EXPIRE) {
+        mkv_volume_answer(volume, index, MKV_MESSAGE_EXPIRE_DONE, status);
     } else if (op->kind == OP_KIND_TENANT) {
         mkv_volume_answer(volume, index, MKV_MESSAGE_TENANT_DONE, status);
     } else if (op->kind == OP_KIND_TENANT_DROP) {
@@ -257,6 +259,10 @@ static void old_found(struct mkv_volume *volume, uint32_t index,
         return;
     }
     const bool expired = mkv_volume_old_is_expired(volume, op);
+    if (op->kind == OP_KIND_EXPIRE) {
+        mkv_volume_expire_found(volume, index, expired);
+        return;
+    }
     if (op->kind == OP_KIND_DELETE) {
         drop_old(volume, index, expired ? MKV_DROP_EXPIRE : MKV_DROP_DELETE);
         return;
@@ -356,7 +362,7 @@ static void checking_done(struct mkv_volume *volume, uint32_t index,
 
 /* ---- put ------------------------------------------------------------------------------------- */
 
-/* Copies what a PUT_BEGIN or DELETE names. */
+/* Copies what a PUT_BEGIN, DELETE or EXPIRE names. */
 static uint32_t mutation_take(struct mkv_volume *volume, const struct mkv_input *input,
                               enum op_kind kind) {
     const struct mkv_message *message = &input->message;
@@ -408,8 +414,9 @@ void mkv_volume_put_begin(struct mkv_volume *volume, const struct mkv_input *inp
 }
 
 void mkv_volume_delete(struct mkv_volume *volume, const struct mkv_input *input) {
-    const uint32_t index = mutation_take(volume, input, OP_KIND_DELETE);
-    volume->stats.deletes_total++;
+    const bool expires = input->message.kind == MKV_MESSAGE_EXPIRE;
+    const uint32_t index = mutation_take(volume, input, expires ? OP_KIND_EXPIRE : OP_KIND_DELETE);
+    volume->stats.deletes_total += expires ? 0 : 1;
     if (volume->state != MKV_VOLUME_SERVING || volume->stall.active) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
@@ -585,7 +592,7 @@ void mkv_volume_extent_applied(struct mkv_volume *volume) {
 
 void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t index, enum mkv_status status) {
     const struct op *op = &volume_ops(volume)[index];
-    MKV_ASSERT(op->kind == OP_KIND_PUT);
+    MKV_ASSERT(op->kind == OP_KIND_PUT || op->prolongs);
     if (!op->prolongs) {
         mkv_volume_tenant_unreserve(volume, op);
         mkv_slot_table_unreserve(volume_table(volume), op->slot);

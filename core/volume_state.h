@@ -50,6 +50,7 @@ enum op_kind {
     OP_KIND_GET = 1,
     OP_KIND_PUT,
     OP_KIND_DELETE,
+    OP_KIND_EXPIRE, /* gives what is live another expiry */
     OP_KIND_PURGE,  /* looks at a block's key, and drops it if that goes to another drive */
     OP_KIND_DROP,   /* drops a slot for the volume's own reasons */
     OP_KIND_EXTENT, /* gives an extent to a class */
@@ -110,20 +111,20 @@ struct op {
     uint32_t candidate;          /* how many slots of its tag were looked at */
     bool past_lock;
     bool holds_slot;
-    bool has_old;             /* old_slot is dropped when this mutation's record is durable */
-    bool there;               /* PUT: the same is live */
-    bool waits_for_quota;     /* PUT: for room in its tenant's quota */
-    bool of_quota;            /* DROP: for that */
-    bool retires;             /* the drive lost what was in old_slot: its DROP retires it */
-    bool clearing;            /* its record drops a slot that can't be told; then it looks on */
-    bool overtaken;           /* PUT: has its slot, and lost the lock while it waited for bytes */
-    bool prolongs;            /* PUT: its record gives old_slot the expiry; it has no slot */
-    uint32_t expiry_s;        /* PUT */
-    uint64_t session;         /* PUT: the one that it names, if that is tracked; 0 none */
-    uint64_t session_count;   /* PUT: begins and exits of sessions when it began */
-    enum mkv_tier tier;       /* PUT */
-    uint64_t reserved_ns;     /* PUT: when it got its slot */
-    struct mkv_slot slot;     /* GET: held. PUT: reserved. EXTENT: none */
+    bool has_old;           /* old_slot is dropped when this mutation's record is durable */
+    bool there;             /* PUT: the same is live */
+    bool waits_for_quota;   /* PUT: for room in its tenant's quota */
+    bool of_quota;          /* DROP: for that */
+    bool retires;           /* the drive lost what was in old_slot: its DROP retires it */
+    bool clearing;          /* its record drops a slot that can't be told; then it looks on */
+    bool overtaken;         /* PUT: has its slot, and lost the lock while it waited for bytes */
+    bool prolongs;          /* PUT, EXPIRE: its record gives old_slot the expiry; it has no slot */
+    uint32_t expiry_s;      /* PUT */
+    uint64_t session;       /* PUT: the one that it names, if that is tracked; 0 none */
+    uint64_t session_count; /* PUT: begins and exits of sessions when it began */
+    enum mkv_tier tier;     /* PUT */
+    uint64_t reserved_ns;   /* PUT: when it got its slot */
+    struct mkv_slot slot;   /* GET: held. PUT: reserved. EXTENT: none */
     struct mkv_slot old_slot; /* PUT replacing, DELETE, DROP */
     enum mkv_drop_cause drop_cause;
     struct mkv_generation generation_new;

@@ -126,7 +126,8 @@ void mkv_volume_tenant_drop_issued(struct mkv_volume *volume, uint32_t index) {
     const uint32_t count = volume->ready.count;
     for (uint32_t turn = 0; turn < count; turn++) {
         const uint32_t ready = mkv_volume_list_pop(volume, &volume->ready);
-        const bool put = ops[ready].kind == OP_KIND_PUT && !ops[ready].clearing;
+        const bool put = (ops[ready].kind == OP_KIND_PUT || ops[ready].kind == OP_KIND_EXPIRE) &&
+                         !ops[ready].clearing;
         const bool hit = put && ops[ready].tenant == tenant &&
                          !MKV_CANARY(MKV_CANARY_PUT_JOURNALED_UNDER_TENANT_DROP);
         mkv_volume_list_push(volume, hit ? &refused : &volume->ready, ready);

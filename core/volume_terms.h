@@ -72,6 +72,8 @@ bool mkv_volume_old_is_expired(const struct mkv_volume *volume, const struct op 
 bool mkv_volume_put_prolongs(const struct mkv_volume *volume, const struct op *op);
 /* The put's content is live in old_slot: there is nothing to store but, perhaps, an expiry. */
 void mkv_volume_prolong(struct mkv_volume *volume, uint32_t op);
+/* An EXPIRE's block is in old_slot, or was, and is expired. */
+void mkv_volume_expire_found(struct mkv_volume *volume, uint32_t op, bool expired);
 /* A block has this expiry from now on. */
 void mkv_volume_expiry_noted(struct mkv_volume *volume, uint32_t expiry_s);
 /* The volume serves: whatever the table holds may expire. */

@@ -112,7 +112,9 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
     mkv_front_config_default(front);
     front->volume_count = node->drive_count;
     set_members(node, front);
-    front->connections_max = node->connections_max + node->resp_connections_max;
+    /* One more of RESP is the server itself: see resp_deletes.h. */
+    front->connections_max =
+        node->connections_max + node->resp_connections_max + (node->resp_connections_max > 0);
     front->requests_max = REQUESTS_MAX;
     front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
     front->items_max = ITEMS_MAX;
@@ -157,7 +159,17 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
     snprintf(hello->server_version, sizeof hello->server_version, "memkv %s", mkv_version());
 }
 
-void mkv_node_resp_options(const struct mkv_node *node, const struct mkv_front_config *front,
+/* On the shard's thread. Whoever sends one sends many: the first is told of. */
+static void value_too_large(void *context, uint64_t value_bytes) {
+    struct mkv_node *node = context;
+    mkv_node_warn(node, MKV_ADMIN_WARNING_VALUE_TOO_LARGE, NULL,
+                  "raise resp.value_bytes_max, or have clients send smaller chunks",
+                  "a value of %" PRIu64 " bytes was refused: it is above resp.value_bytes_max, "
+                  "%" PRIu64,
+                  value_bytes, node->config.resp.value_bytes_max);
+}
+
+void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config *front,
                            struct mkv_fabric_resp_options *resp) {
     const uint32_t largest = 1u << mkv_slab_order(front->block_bytes_max);
     *resp = (struct mkv_fabric_resp_options){
@@ -177,6 +189,8 @@ void mkv_node_resp_options(const struct mkv_node *node, const struct mkv_front_c
         .exists_lease_ms = (uint32_t)node->config.resp.exists_lease_ms,
         .durable = node->config.resp.durability == MKV_CONFIG_DURABILITY_DURABLE,
         .version = MKV_RESP_REDIS_VERSION,
+        .too_large = value_too_large,
+        .too_large_context = node,
         .auth = node->auth == NULL ? NULL : mkv_auth_fabric(node->auth),
     };
 }

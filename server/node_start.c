@@ -171,6 +171,8 @@ static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error
     if (node->resp_connections_max > 0) {
         mkv_node_resp_options(node, &options.front, &resp);
         options.resp = &resp;
+        options.resp_worker = node->resp_worker;
+        options.resp_commands = node->resp_commands;
     }
     /* The media are the shard's from here on, whether this succeeds or not. */
     for (uint32_t i = 0; i < node->drive_count; i++) {
@@ -192,6 +194,7 @@ static void shard_undo(struct mkv_node *node) {
     node->shard_to_close = NULL;
     pthread_mutex_unlock(&node->mutex);
     mkv_audit_detach(node->audit);
+    mkv_node_resp_stop(node);
     mkv_shard_destroy(node->shard);
     node->shard = NULL;
 }
@@ -248,6 +251,7 @@ static const struct step steps[] = {
     {"telemetry", mkv_node_telemetry_begin, mkv_node_telemetry_end},
     {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"auth", mkv_node_auth_begin, mkv_node_auth_end},
+    {"resp", mkv_node_resp_begin, mkv_node_resp_end},
     {"tls", mkv_node_tls_begin, mkv_node_tls_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},

@@ -162,6 +162,7 @@ static bool latency_op_of(const struct mkv_request_summary *summary,
     case MKV_OP_UNPIN:
     case MKV_OP_SESSION:
     case MKV_OP_ALLOCATE:
+    case MKV_OP_EXPIRE:
         break;
     }
     return false;

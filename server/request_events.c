@@ -27,6 +27,8 @@ static const char *name_of(enum mkv_op op) {
         return "allocate";
     case MKV_OP_COMMIT:
         return "commit";
+    case MKV_OP_EXPIRE:
+        return "expire";
     }
     MKV_ASSERT(false);
     return "";
@@ -84,6 +86,7 @@ static void add_counts(struct mkv_telemetry_event *event,
     case MKV_OP_UNPIN:
     case MKV_OP_SESSION:
     case MKV_OP_ALLOCATE:
+    case MKV_OP_EXPIRE:
         return;
     }
     MKV_ASSERT(false);

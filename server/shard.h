@@ -54,6 +54,9 @@ struct mkv_observer;
 struct mkv_request_events;
 struct mkv_request_log;
 struct mkv_tracer;
+struct mkv_resp_calls;
+struct mkv_resp_commands;
+struct mkv_resp_worker;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -85,6 +88,9 @@ struct mkv_shard_options {
     const struct mkv_fabric_tcp_options *tcp;
     /* Beside it RESP, of which the same is set by the shard, and the tenants: or NULL. */
     const struct mkv_fabric_resp_options *resp;
+    /* With it: who runs the commands that are not the fabric's. They outlive the shard's thread. */
+    struct mkv_resp_worker *resp_worker;
+    struct mkv_resp_commands *resp_commands;
     /* … or when `tcp` is NULL this one, which the shard destroys, also when create fails. */
     struct mkv_fabric *fabric;
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
@@ -234,5 +240,7 @@ int mkv_shard_registration_error(const struct mkv_shard *shard);
 /* Where the TCP fabric listens, and the one for RESP; 0 when there is none. */
 uint16_t mkv_shard_port(const struct mkv_shard *shard);
 uint16_t mkv_shard_resp_port(const struct mkv_shard *shard);
+/* NULL when there is no RESP. */
+struct mkv_resp_calls *mkv_shard_resp_calls(const struct mkv_shard *shard);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "server/observer.h"
 #include "server/pump.h"
+#include "server/resp_calls.h"
 #include "server/shard.h"
 
 enum shard_volume_state {
@@ -61,8 +62,9 @@ struct mkv_shard {
     struct mkv_arena_buffers *buffers;
     struct mkv_front *front;
     struct mkv_fabric *fabric;
-    uint16_t port;                /* where it listens, if it is TCP */
-    struct mkv_fabric_resp *resp; /* one of the fabrics; NULL: none */
+    uint16_t port;                     /* where it listens, if it is TCP */
+    struct mkv_fabric_resp *resp;      /* one of the fabrics; NULL: none */
+    struct mkv_resp_calls *resp_calls; /* with it */
     struct mkv_pump *pump;
     struct mkv_recorder *recorder; /* NULL: none */
     uint32_t volume_count;

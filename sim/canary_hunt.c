@@ -51,7 +51,7 @@ static double seconds_since(const struct timespec *start) {
 }
 
 /* Whether the world of the seed has what the bug is in: only one has drives that come and go, only
- * one a front; and some have neither tiers nor sessions. */
+ * one a front; and some have neither tiers nor sessions, nor several fronts. */
 static bool seed_fits(uint64_t seed, unsigned canary) {
     struct mkv_shape shape;
     mkv_shape_draw(&shape, seed);
@@ -63,7 +63,10 @@ static bool seed_fits(uint64_t seed, unsigned canary) {
                          canary <= MKV_CANARY_FLUSH_TIME_COUNTED_TWICE;
     const bool of_tiers =
         canary >= MKV_CANARY_DEMOTION_CAPTURED && canary <= MKV_CANARY_TIERS_IGNORED;
-    return (shape.world == MKV_WORLD_SET) == of_the_set && (!of_tiers || shape.share_tier > 0) &&
+    const bool of_routing =
+        canary >= MKV_CANARY_PART_ANSWER_LOST && canary <= MKV_CANARY_ANSWERED_BY_FIRST_PART;
+    return (!of_routing || shape.fronts > 1) && (shape.world == MKV_WORLD_SET) == of_the_set &&
+           (!of_tiers || shape.share_tier > 0) &&
            (!(of_the_front || of_ends) || shape.world == MKV_WORLD_FRONT);
 }
 

@@ -20,6 +20,7 @@ enum mkv_input_figure {
     MKV_INPUTS_REPLACES,
     MKV_INPUTS_DELETES,
     MKV_INPUTS_PURGES,
+    MKV_INPUTS_EXPIRES,
     MKV_INPUTS_REUSES,   /* mutations of a key that was put before */
     MKV_INPUTS_REPEATS,  /* puts of an older version of the key */
     MKV_INPUTS_OVERLAPS, /* operations on a key while another one of it was unanswered */
@@ -33,6 +34,14 @@ enum mkv_input_figure {
     MKV_INPUTS_EVICTIONS,
     MKV_INPUTS_EXTENTS_EMPTIED,
     MKV_INPUTS_TRIMS,
+    /* Of several fronts. */
+    MKV_INPUTS_REQUESTS_DIRECT,
+    MKV_INPUTS_REQUESTS_WHOLE,
+    MKV_INPUTS_REQUESTS_SPLIT,
+    MKV_INPUTS_PARTS_REFUSED,
+    MKV_INPUTS_EFFECTS_DROPPED,  /* for a connection that was gone when they came */
+    MKV_INPUTS_TRANSFERS_FAILED, /* on their way to or from a connection that is gone */
+    MKV_INPUTS_SEGMENTS_ABROAD,  /* messages to volumes of other fronts */
     /* Blocks of the ring that each row of recovery_table.h decided, in its order. */
     MKV_INPUTS_RECOVERY_ROWS,
     MKV_INPUTS_COUNT = MKV_INPUTS_RECOVERY_ROWS + MKV_RECOVERY_ROWS,

@@ -123,8 +123,9 @@ static bool is_valid_item(const struct forged_client *client, const struct mkv_r
     }
     const uint32_t flags =
         (is_put ? MKV_PUT_REPLACE | MKV_PUT_RELAXED : 0) |
-        (request->op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER | FORGED_CONDITIONS : 0) |
-        (request->op == MKV_OP_EXISTS ? MKV_EXISTS_PLAIN : 0);
+        (request->op == MKV_OP_PUT ? MKV_PUT_ROOT_LATER | MKV_EXPIRE_AT | FORGED_CONDITIONS : 0) |
+        (request->op == MKV_OP_EXISTS ? MKV_EXISTS_PLAIN : 0) |
+        (request->op == MKV_OP_EXPIRE ? MKV_EXPIRE_AT : 0);
     return item->key_bytes > 0 && item->key_bytes <= client->config.key_bytes_max &&
            item->key_offset <= data_bytes && item->key_bytes <= data_bytes - item->key_offset &&
            (item->flags | flags) == flags &&

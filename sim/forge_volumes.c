@@ -377,6 +377,9 @@ static void answer_one(struct volumes_world *world, uint32_t which) {
     } else if (pending.message.kind == MKV_MESSAGE_DELETE) {
         answer->kind = MKV_MESSAGE_DELETE_DONE;
         answer->status = draw_status(world, ends, 2);
+    } else if (pending.message.kind == MKV_MESSAGE_EXPIRE) {
+        answer->kind = MKV_MESSAGE_EXPIRE_DONE;
+        answer->status = draw_status(world, ends, 2);
     } else if (pending.message.kind == MKV_MESSAGE_SESSION) {
         answer->kind = MKV_MESSAGE_SESSION_DONE;
         answer->status = draw_status(world, session_ends, 3);
@@ -488,7 +491,7 @@ static void draw_item(struct volumes_world *world, const struct mkv_request *req
             item->root = mkv_root_of_sums((uint32_t)item->length, world->sums);
             item->root.bytes[0] ^= one_in(world, 8) ? 1 : 0;
         }
-    } else if (request->op == MKV_OP_PIN) {
+    } else if (request->op == MKV_OP_PIN || request->op == MKV_OP_EXPIRE) {
         item->expire_s = 1;
     } else if (request->op == MKV_OP_GET && one_in(world, 3)) {
         item->offset = below(world, 2 * world->config.block_bytes_max);
@@ -499,9 +502,9 @@ static void draw_item(struct volumes_world *world, const struct mkv_request *req
 static void ask(struct volumes_world *world) {
     static const uint8_t keys[KEYS * KEY_BYTES + LONG_KEY_BYTES] = "key0key1key2key3key4";
     static const enum mkv_op ops[] = {
-        MKV_OP_PUT,    MKV_OP_PUT,      MKV_OP_PUT,    MKV_OP_GET,    MKV_OP_GET,   MKV_OP_GET,
-        MKV_OP_GET,    MKV_OP_EXISTS,   MKV_OP_LOOKUP, MKV_OP_PIN,    MKV_OP_UNPIN, MKV_OP_DELETE,
-        MKV_OP_DELETE, MKV_OP_ALLOCATE, MKV_OP_COMMIT, MKV_OP_SESSION};
+        MKV_OP_PUT,    MKV_OP_PUT,      MKV_OP_PUT,    MKV_OP_GET,     MKV_OP_GET,   MKV_OP_GET,
+        MKV_OP_GET,    MKV_OP_EXISTS,   MKV_OP_LOOKUP, MKV_OP_PIN,     MKV_OP_UNPIN, MKV_OP_DELETE,
+        MKV_OP_DELETE, MKV_OP_ALLOCATE, MKV_OP_COMMIT, MKV_OP_SESSION, MKV_OP_EXPIRE};
     struct mkv_request_item items[ITEMS];
     const uint32_t connection = below(world, CONNECTIONS);
     if (world->closing[connection] || world->asked_count == ASKED_MAX) {

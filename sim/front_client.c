@@ -123,6 +123,20 @@ static void draw_put(struct front_world *world, struct request_item *item,
     }
 }
 
+static void draw_expire(struct front_world *world, struct request_item *item,
+                        struct mkv_request_item *wire) {
+    struct mkv_random *random = client_random(world);
+    const uint64_t now_s = mkv_divide_up_u64(mkv_wall_ms(world->lives.now_ns), 1000);
+    item->place = mkv_model_invoke(&world->lives.model, item->key, MKV_MODEL_EXPIRE, 0);
+    wire->expire_s = mkv_random_below(random, 2 * world->lives.shape->expiry_s_max);
+    uint32_t expiry_s = wire->expire_s == 0 ? 0 : (uint32_t)now_s + wire->expire_s;
+    if (mkv_random_chance(random, 1, 2)) {
+        wire->flags = MKV_EXPIRE_AT;
+        wire->expire_s = expiry_s;
+    }
+    mkv_model_expires(&world->lives.model, item->key, item->place, expiry_s);
+}
+
 /* Without a lease, plain or not, with the front's, or with one of its own. */
 static void draw_exists(struct front_world *world, struct request_item *item,
                         struct mkv_request_item *wire) {
@@ -149,6 +163,8 @@ static void draw_item(struct front_world *world, struct request *request, uint32
         draw_put(world, item, wire_item);
     } else if (request->op == MKV_OP_ALLOCATE) {
         mkv_sim_reserve_draw(world, item, wire_item);
+    } else if (request->op == MKV_OP_EXPIRE) {
+        draw_expire(world, item, wire_item);
     } else if (request->op == MKV_OP_DELETE) {
         item->place = mkv_model_invoke(&world->lives.model, key, MKV_MODEL_DELETE, 0);
     } else {
@@ -197,7 +213,7 @@ static void send_request(struct front_world *world, struct request *request,
             },
     };
     mkv_sim_ends_began(world, &input.request);
-    mkv_sim_front_step(world, &input);
+    mkv_sim_shards_input(world, request->connection, &input);
 }
 
 static struct request *begin_request(struct front_world *world, enum mkv_op op) {
@@ -228,8 +244,9 @@ bool mkv_sim_client_start_get(struct front_world *world, uint32_t key) {
 static enum mkv_op draw_op(struct front_world *world) {
     const struct mkv_shape *shape = world->lives.shape;
     struct mkv_random *random = client_random(world);
-    uint32_t draw = mkv_random_below(random, shape->weight_put + shape->weight_get +
-                                                 shape->weight_exists + shape->weight_delete);
+    uint32_t draw =
+        mkv_random_below(random, shape->weight_put + shape->weight_get + shape->weight_exists +
+                                     shape->weight_delete + shape->weight_expire);
     if (draw < shape->weight_put) {
         const bool reserves =
             shape->share_reserve > 0 && mkv_random_chance(random, shape->share_reserve, 16);
@@ -246,7 +263,7 @@ static enum mkv_op draw_op(struct front_world *world) {
         }
         return mkv_random_chance(random, 1, 2) ? MKV_OP_EXISTS : MKV_OP_LOOKUP;
     }
-    return MKV_OP_DELETE;
+    return draw < shape->weight_exists + shape->weight_expire ? MKV_OP_EXPIRE : MKV_OP_DELETE;
 }
 
 static uint64_t draw_deadline(struct front_world *world, enum mkv_op op) {
@@ -443,7 +460,7 @@ static void abandon(struct front_world *world, struct request_item *item, enum m
  * yet find the same content there, and give it its expiry: where there are any, the model lets it
  * take effect. */
 static void gave_up(struct front_world *world, struct request_item *item, enum mkv_op op) {
-    const bool stores = op == MKV_OP_PUT || op == MKV_OP_ALLOCATE || op == MKV_OP_COMMIT;
+    const bool stores = op != MKV_OP_DELETE && !is_read(op);
     if (stores && world->lives.shape->share_expiry > 0) {
         abandon(world, item, op);
     } else {
@@ -468,7 +485,7 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
             learn_nothing(world, item);
             return;
         }
-        if (op != MKV_OP_DELETE && !item->if_present) {
+        if (op != MKV_OP_DELETE && op != MKV_OP_EXPIRE && !item->if_present) {
             unexpected(item, op, result);
         }
         judge(world, item, MKV_MODEL_MISS);
@@ -496,9 +513,14 @@ static void judge_mutation(struct front_world *world, struct request_item *item,
     case MKV_STATUS_DEADLINE:
         gave_up(world, item, op);
         return;
+    case MKV_STATUS_BUSY: /* the front of its part was */
+        if (world->shard_count > 1) {
+            learn_nothing(world, item);
+            return;
+        }
+        break;
     case MKV_STATUS_INVALID:
     case MKV_STATUS_FORBIDDEN:
-    case MKV_STATUS_BUSY:
         break;
     }
     unexpected(item, op, result);
@@ -517,8 +539,11 @@ static void judge_miss(struct front_world *world, struct request_item *item, enu
     if (failed || result->miss == MKV_MISS_CHECKSUM) {
         mkv_lives_damage(&world->lives, item->key);
     }
+    const bool busy = result->status == MKV_STATUS_BUSY && world->shard_count > 1;
     if (failed || result->miss == MKV_MISS_DRIVE_OFFLINE) {
         mkv_lives_error(&world->lives);
+        learn_nothing(world, item);
+    } else if (busy) {
         learn_nothing(world, item);
     } else if (miss_is_absence(result)) {
         judge(world, item, MKV_MODEL_MISS);
@@ -594,7 +619,8 @@ static void judge_commit(struct front_world *world, struct request *request,
     }
     item->judged = true;
     if (item->abandons && result->status != MKV_STATUS_OK &&
-        result->status != MKV_STATUS_NOT_FOUND && result->status != MKV_STATUS_DEADLINE) {
+        result->status != MKV_STATUS_NOT_FOUND && result->status != MKV_STATUS_DEADLINE &&
+        (result->status != MKV_STATUS_BUSY || world->shard_count == 1)) {
         unexpected(item, request->op, result);
     }
 }
@@ -606,6 +632,7 @@ static void judge_session(struct front_world *world, struct request_item *item,
     if (result->status == MKV_STATUS_UNAVAILABLE) {
         mkv_lives_error(&world->lives);
     } else if (result->status != MKV_STATUS_OK && result->status != MKV_STATUS_DEADLINE &&
+               (result->status != MKV_STATUS_BUSY || world->shard_count == 1) &&
                result->status != (begins ? MKV_STATUS_NO_SPACE : MKV_STATUS_NOT_FOUND)) {
         unexpected(item, MKV_OP_SESSION, result);
     }
@@ -661,6 +688,7 @@ static void judge_pin(struct front_world *world, struct request_item *item, enum
     }
     if (result->status != MKV_STATUS_OK && result->status != MKV_STATUS_NOT_FOUND &&
         result->status != MKV_STATUS_DEADLINE &&
+        (result->status != MKV_STATUS_BUSY || world->shard_count == 1) &&
         (op != MKV_OP_PIN || result->status != MKV_STATUS_NO_SPACE)) {
         unexpected(item, op, result);
     }

@@ -196,10 +196,16 @@ void mkv_sim_ends_idle(const struct front_world *world) {
     if (world->begun_count > 0) {
         mkv_fail(MKV_ORACLE_ENDS, "idle, %u requests have not ended", world->begun_count);
     }
-    struct mkv_front_stats stats;
-    mkv_front_stats(world->front, &stats);
-    check_requests(&stats, mkv_front_times(world->front));
-    check_times(mkv_front_times(world->front));
+    for (uint32_t shard = 0; shard < world->shard_count; shard++) {
+        const struct mkv_front *front = world->shards[shard].front;
+        const struct mkv_router *router = world->shards[shard].router;
+        struct mkv_front_stats stats;
+        mkv_front_stats(front, &stats);
+        check_requests(&stats, mkv_front_times(front));
+        check_times(mkv_front_times(front));
+        check_requests(mkv_router_request_stats(router), mkv_router_times(router));
+        check_times(mkv_router_times(router));
+    }
     for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
         check_volume(world->lives.nodes[volume].volume);
     }

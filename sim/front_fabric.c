@@ -34,13 +34,12 @@ static uint8_t *transfer_memory(const struct front_world *world, const struct tr
                                 size_t *bytes) {
     if (transfer->kind == MKV_EFFECT_ANSWER) {
         *bytes = transfer->answer.result_count * sizeof(struct mkv_item_result);
-        MKV_ASSERT(*bytes == 0 || transfer->answer.results_offset < world->arena_bytes);
-        return world->arena + transfer->answer.results_offset;
+        return (uint8_t *)(uintptr_t)transfer->base + transfer->answer.results_offset;
     }
     const struct mkv_transfer_effect *effect = &transfer->effect;
     const size_t start = (size_t)effect->slab.index * MKV_SLAB_UNIT_STRIDE_BYTES + MKV_UNIT_BYTES +
                          effect->slab_offset;
-    const size_t total = (size_t)world->config.slab_unit_count * MKV_SLAB_UNIT_STRIDE_BYTES;
+    const size_t total = (size_t)world->slab_units * MKV_SLAB_UNIT_STRIDE_BYTES;
     MKV_ASSERT(start <= total);
     MKV_ASSERT(effect->bytes <= total - start);
     *bytes = effect->bytes;
@@ -112,7 +111,8 @@ static uint64_t due_of(struct front_world *world, const struct transfer *transfe
     return connection->ordered_ns;
 }
 
-void mkv_sim_fabric_take(struct front_world *world, const struct mkv_effect *effect) {
+void mkv_sim_fabric_take(struct front_world *world, const struct mkv_effect *effect,
+                         const uint8_t *base) {
     if (effect->kind == MKV_EFFECT_BREAK) {
         (void)connection_of(world, effect->transfer.connection);
         mkv_sim_fabric_close(world, effect->transfer.connection.index);
@@ -121,7 +121,7 @@ void mkv_sim_fabric_take(struct front_world *world, const struct mkv_effect *eff
     MKV_ASSERT(world->transfer_count < MKV_TRANSFERS_MAX);
     mkv_sim_ends_took(world, effect);
     struct transfer *transfer = &world->transfers[world->transfer_count++];
-    *transfer = (struct transfer){.kind = effect->kind, .op = effect->op};
+    *transfer = (struct transfer){.kind = effect->kind, .op = effect->op, .base = base};
     if (effect->kind == MKV_EFFECT_ANSWER) {
         transfer->answer = effect->answer;
         transfer->connection = effect->answer.connection;
@@ -200,7 +200,7 @@ static void complete(struct front_world *world, uint32_t index) {
         deliver(world, &transfer, &input, sums);
     }
     mkv_guard_release(&world->lives.guard, memory, bytes, transfer.kind == MKV_EFFECT_PULL);
-    mkv_sim_front_step(world, &input);
+    mkv_sim_shards_input(world, transfer.connection, &input);
 }
 
 static bool has_transfers(const struct front_world *world, uint32_t connection) {
@@ -222,7 +222,7 @@ static void closed(struct front_world *world, uint32_t index) {
     connection->generation++;
     connection->state = CONNECTION_OPEN;
     connection->ordered_ns = world->lives.now_ns;
-    mkv_sim_front_step(world, &input);
+    mkv_sim_shards_input(world, input.fabric.connection, &input);
 }
 
 /* The transfer, or the closing connection behind them, that is due first. */

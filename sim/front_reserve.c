@@ -44,12 +44,16 @@ static struct reservation *place_of(struct front_world *world) {
 
 static void reserved(struct front_world *world, const struct request *request,
                      const struct request_item *item, uint64_t name) {
-    if (name > MKV_RESERVATION_MAX) {
+    const uint64_t own = name & ((1ull << MKV_ROUTER_RESERVATION_SHIFT) - 1);
+    if (own > MKV_RESERVATION_MAX ||
+        name >> MKV_ROUTER_RESERVATION_SHIFT > (world->shard_count > 1 ? world->shard_count : 0)) {
         mkv_fail(MKV_ORACLE_ANSWERS, "an ALLOCATE names reservation %llu, above all",
                  (unsigned long long)name);
     }
     for (uint32_t index = 0; index < MKV_RESERVATIONS_MAX; index++) {
-        if (world->reservations[index].name == name) {
+        if (world->reservations[index].name == name &&
+            mkv_sim_shard_of(world, world->reservations[index].connection.index) ==
+                mkv_sim_shard_of(world, request->connection.index)) {
             mkv_fail(MKV_ORACLE_ANSWERS, "two ALLOCATEs name the reservation %llu",
                      (unsigned long long)name);
         }
@@ -124,6 +128,8 @@ static bool draw_commit(struct front_world *world, struct reservation *reservati
         draw_forged(world, reservation, item, wire);
         return true;
     }
+    /* Its front may hear of it that late. */
+    const uint64_t way_ns = world->shard_count > 1 ? 2 * MKV_RECORD_NS_MAX : 0;
     *item = (struct request_item){
         .key = reservation->key,
         .version = reservation->version,
@@ -131,7 +137,7 @@ static bool draw_commit(struct front_world *world, struct reservation *reservati
         .ended = reservation->ended,
         .abandons = mkv_random_chance(random, 1, ABANDON_ONE_IN),
         .due = !reservation->ended && reservation->failures == world->failures &&
-               world->lives.now_ns < reservation->deadline_ns,
+               world->lives.now_ns + way_ns < reservation->deadline_ns,
     };
     *wire = (struct mkv_request_item){.reservation = reservation->name};
     wire->flags = item->abandons ? MKV_COMMIT_ABANDON : 0;
@@ -197,8 +203,13 @@ bool mkv_sim_reserve_wants_commit(struct front_world *world, struct mkv_connecti
 uint32_t mkv_sim_reserve_judge(struct front_world *world, const struct request *request,
                                const struct request_item *item,
                                const struct mkv_item_result *result) {
+    if (request->op == MKV_OP_COMMIT && result->status == MKV_STATUS_BUSY) {
+        mkv_sim_reserve_forget(world, item->reservation);
+        return MKV_MODEL_NOTHING; /* the front that has it took no request */
+    }
     if (request->op == MKV_OP_COMMIT) {
-        if (result->status == MKV_STATUS_NOT_FOUND && item->due) {
+        if (result->status == MKV_STATUS_NOT_FOUND && item->due &&
+            request->failures == world->failures) {
             mkv_fail(MKV_ORACLE_ANSWERS,
                      "reservation %llu of key %u is not found, before it was to end",
                      (unsigned long long)item->reservation, item->key);

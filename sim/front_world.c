@@ -7,11 +7,12 @@
 #include "sim/failure.h"
 
 #define RING_NS_MAX 2000u
-#define EFFECTS_AT_ONCE 16u
 #define SEGMENTED_MAX 4u
 #define ITEMS_MAX 96u
 #define REQUESTS_PER_CONNECTION_MAX 12u
 #define VOLUME_OPS_MAX 24u
+#define VOLUME_SALT 0x701e3ull
+#define VOLUMES_ANYWHERE_ONE_IN 4u
 
 /* ---- rings ----------------------------------------------------------------------------------- */
 
@@ -53,88 +54,46 @@ static void ring_input(struct message_ring *ring, struct mkv_input *input) {
     ring->count--;
 }
 
-/* ---- the front ------------------------------------------------------------------------------- */
-
 /* Notes what a volume is asked for, to know later whose answer an answer is. */
-static void note_asked(struct front_world *world, const struct mkv_message *message,
+static void note_asked(struct front_world *world, uint32_t shard, const struct mkv_message *message,
                        const uint8_t *data) {
-    if (message->kind == MKV_MESSAGE_TOUCH) {
-        return; /* has no answer */
-    }
-    MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
+    const struct mkv_op_id op = {message->front_op.index & MKV_ROUTER_OP_MASK,
+                                 message->front_op.generation};
+    MKV_ASSERT(op.index < MKV_FRONT_OPS_MAX);
+    struct asked *asked = &world->shards[shard].asked[message->volume][op.index];
     if (message->kind == MKV_MESSAGE_PUT_WRITE) {
-        world->asked[message->volume][message->front_op.index].written = true;
+        asked->written = true;
         return;
     }
     if (message->kind != MKV_MESSAGE_PUT_BEGIN && message->kind != MKV_MESSAGE_DELETE) {
         return;
     }
-    world->asked[message->volume][message->front_op.index] = (struct asked){
-        .generation = message->front_op.generation,
+    *asked = (struct asked){
+        .generation = op.generation,
         .key = mkv_content_find(&world->lives.content, data, message->data_bytes),
         .manifest = (message->flags & MKV_BLOCK_MANIFEST) != 0,
         .root = message->root,
     };
 }
 
-static void carry_out(struct front_world *world, const struct mkv_effect *effect) {
-    const uint8_t *base = mkv_front_arena(world->front);
-    mkv_trace_effect(&world->lives.trace, MKV_TRACE_FRONT, effect, base);
-    switch (effect->kind) {
-    case MKV_EFFECT_MESSAGE:
-        if (effect->message.volume >= world->lives.node_count) {
-            mkv_fail(MKV_ORACLE_ANSWERS, "the front sends a message to volume %u of %u",
-                     effect->message.volume, world->lives.node_count);
-        }
-        note_asked(world, &effect->message, base + effect->message.data_offset);
-        ring_push(world, &world->to_volume[effect->message.volume], &effect->message,
-                  base + effect->message.data_offset);
-        return;
-    case MKV_EFFECT_PULL:
-    case MKV_EFFECT_PUSH:
-    case MKV_EFFECT_ANSWER:
-    case MKV_EFFECT_BREAK:
-        mkv_sim_fabric_take(world, effect);
-        return;
-    case MKV_EFFECT_REQUEST_ENDED:
-        mkv_sim_ends_ended(world, &effect->summary);
-        return;
-    case MKV_EFFECT_EVENT:
-        return;
-    case MKV_EFFECT_DRIVE_READ:
-    case MKV_EFFECT_DRIVE_WRITE:
-    case MKV_EFFECT_DRIVE_FLUSH:
-    case MKV_EFFECT_DRIVE_TRIM:
-    case MKV_EFFECT_FAIL_DRIVE:
-        break;
+/* ---- messages -------------------------------------------------------------------------------- */
+
+void mkv_sim_volume_send(struct front_world *world, uint32_t shard,
+                         const struct mkv_message *message, const uint8_t *data) {
+    if (message->kind != MKV_MESSAGE_TOUCH) { /* that has no answer */
+        note_asked(world, shard, message, data);
     }
-    mkv_fail(MKV_ORACLE_ANSWERS, "the front hands out an effect of kind %u, which is a volume's",
-             (unsigned)effect->kind);
+    ring_push(world, &world->to_volume[message->volume], message, data);
 }
 
-void mkv_sim_front_step(struct front_world *world, struct mkv_input *input) {
-    if (mkv_fuse_burn(&world->lives.fuse)) {
-        return;
-    }
-    input->now_ns = world->lives.now_ns;
-    input->wall_ms = mkv_wall_ms(input->now_ns);
-    mkv_trace_input(&world->lives.trace, MKV_TRACE_FRONT, input);
-    (void)mkv_front_step(world->front, input);
-    struct mkv_effect effects[EFFECTS_AT_ONCE];
-    uint32_t count = 0;
-    while ((count = mkv_front_effects(world->front, effects, EFFECTS_AT_ONCE)) > 0) {
-        for (uint32_t index = 0; index < count; index++) {
-            if (mkv_fuse_burn(&world->lives.fuse)) {
-                return;
-            }
-            carry_out(world, &effects[index]);
-        }
-    }
+void mkv_sim_front_send(struct front_world *world, const struct mkv_message *message,
+                        const uint8_t *data) {
+    ring_push(world, &world->to_front[message->volume], message, data);
 }
 
-static void tick(struct front_world *world) {
+static void tick(struct front_world *world, uint32_t shard) {
     struct mkv_input input = {.kind = MKV_INPUT_TICK};
-    mkv_sim_front_step(world, &input);
+    mkv_sim_front_step(world, shard, &input);
 }
 
 /* What a relaxed put brought is durable now, or never will be. */
@@ -173,8 +132,7 @@ static void learn_lease(struct front_world *world, const struct mkv_message *mes
 static void on_message(void *context, uint32_t volume, const struct mkv_message *message,
                        const uint8_t *data) {
     struct front_world *world = context;
-    MKV_ASSERT(message->front_op.index < MKV_FRONT_OPS_MAX);
-    const struct asked *asked = &world->asked[volume][message->front_op.index];
+    const struct asked *asked = mkv_sim_asked(world, volume, &message->front_op);
     const bool asked_for =
         asked->generation == message->front_op.generation && asked->key != MKV_NONE_U32;
     const bool known = asked_for && message->status == MKV_STATUS_OK;
@@ -192,16 +150,16 @@ static void on_message(void *context, uint32_t volume, const struct mkv_message 
         mkv_watch_delete_done(&world->lives.nodes[volume].watch, asked->key);
     }
     learn_lease(world, message);
-    ring_push(world, &world->to_front[volume], message, data);
+    mkv_sim_shards_message(world, message, data);
 }
 
 /* ---- what lives.h wants ---------------------------------------------------------------------- */
 
 /* Takes over what the front of this process did in memory. */
-static void count_memory(struct front_world *world) {
+static void count_memory(struct front_world *world, const struct mkv_front *front) {
     struct mkv_world_memory *memory = &world->lives.report->memory;
     struct mkv_front_stats stats;
-    mkv_front_stats(world->front, &stats);
+    mkv_front_stats(front, &stats);
     memory->hits += stats.memory_hits;
     memory->reads_shared += stats.reads_shared;
     memory->reads_not_kept += stats.reads_not_kept;
@@ -210,17 +168,28 @@ static void count_memory(struct front_world *world) {
     memory->puts_early_lost += stats.puts_early_lost;
 }
 
+static void count_routed(struct front_world *world, const struct mkv_router *router) {
+    uint64_t *figures = world->lives.model.diversity.figures;
+    struct mkv_router_stats stats;
+    mkv_router_stats(router, &stats);
+    figures[MKV_INPUTS_REQUESTS_DIRECT] += stats.requests_direct;
+    figures[MKV_INPUTS_REQUESTS_WHOLE] += stats.requests_whole;
+    figures[MKV_INPUTS_REQUESTS_SPLIT] += stats.requests_split;
+    figures[MKV_INPUTS_PARTS_REFUSED] += stats.parts_refused;
+    figures[MKV_INPUTS_EFFECTS_DROPPED] += stats.effects_dropped;
+    figures[MKV_INPUTS_TRANSFERS_FAILED] += stats.transfers_failed;
+    figures[MKV_INPUTS_SEGMENTS_ABROAD] += stats.messages_sent;
+}
+
 static void reset(void *context, int pattern) {
     struct front_world *world = context;
-    if (world->front != NULL) {
-        count_memory(world);
+    for (uint32_t shard = 0; shard < world->shard_count; shard++) {
+        if (world->shards[shard].front != NULL) {
+            count_memory(world, world->shards[shard].front);
+            count_routed(world, world->shards[shard].router);
+        }
     }
-    if (pattern >= 0) {
-        memset(world->arena, pattern, world->arena_bytes);
-    }
-    /* Drawn anew for each start, as the daemon does. */
-    world->config.segment_id_seed = mkv_random_mix(world->config.segment_id_seed + 1);
-    world->front = mkv_front_init(world->arena, world->arena_bytes, &world->config);
+    mkv_sim_shards_reset(world, pattern);
     for (uint32_t volume = 0; volume < MKV_LIVES_NODES_MAX; volume++) {
         world->to_volume[volume].count = 0;
         world->to_front[volume].count = 0;
@@ -238,21 +207,21 @@ static void reset(void *context, int pattern) {
 static void serving(void *context) {
     struct front_world *world = context;
     for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
-        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_ONLINE);
+        mkv_sim_shards_volume_state(world, volume, MKV_FRONT_VOLUME_ONLINE);
     }
 }
 
 static void failed(void *context, uint32_t volume) {
     struct front_world *world = context;
     world->failures++;
-    mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
+    mkv_sim_shards_volume_state(world, volume, MKV_FRONT_VOLUME_OFFLINE);
 }
 
 /* So that the drive is what is read: nothing is in flight, and what is in memory goes. */
 static void forget_memory(struct front_world *world) {
     for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
-        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
-        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_ONLINE);
+        mkv_sim_shards_volume_state(world, volume, MKV_FRONT_VOLUME_OFFLINE);
+        mkv_sim_shards_volume_state(world, volume, MKV_FRONT_VOLUME_ONLINE);
     }
 }
 
@@ -279,22 +248,21 @@ static bool is_idle(const void *context) {
             return false;
         }
     }
-    struct mkv_front_stats stats;
-    mkv_front_stats(world->front, &stats);
-    return stats.requests_in_flight == 0 && stats.items_in_flight == 0;
+    return mkv_sim_shards_are_idle(world);
 }
 
 /* With nothing in flight every slab is free or holds a block in memory (O9). */
-static void check_slabs(const struct front_world *world) {
+static void check_slabs(const struct front_shard *shard) {
+    const uint32_t unit_count = shard->config.front.slab_unit_count;
     struct mkv_front_stats stats;
-    mkv_front_stats(world->front, &stats);
-    if (stats.slab_units_free + stats.memory_units != world->config.slab_unit_count ||
-        stats.memory_units_used != 0 || stats.memory_unpersisted != 0) {
+    mkv_front_stats(shard->front, &stats);
+    if (stats.slab_units_free + stats.memory_units != unit_count || stats.memory_units_used != 0 ||
+        stats.memory_unpersisted != 0) {
         mkv_fail(MKV_ORACLE_BOUNDS,
                  "idle, %u slab units are free and %u hold blocks, %u of them in use, of %u; %u "
                  "blocks are not persisted",
-                 stats.slab_units_free, stats.memory_units, stats.memory_units_used,
-                 world->config.slab_unit_count, stats.memory_unpersisted);
+                 stats.slab_units_free, stats.memory_units, stats.memory_units_used, unit_count,
+                 stats.memory_unpersisted);
     }
 }
 
@@ -306,7 +274,9 @@ static bool can_start(const void *context) {
 static void work(void *context) {
     struct front_world *world = context;
     if (is_idle(world)) {
-        check_slabs(world);
+        for (uint32_t shard = 0; shard < world->shard_count; shard++) {
+            check_slabs(&world->shards[shard]);
+        }
         mkv_sim_ends_idle(world);
     }
     if (world->abandoned > 0 && is_idle(world)) {
@@ -316,9 +286,22 @@ static void work(void *context) {
     mkv_sim_client_start(world);
 }
 
+static uint64_t timer_due_ns(const struct front_world *world, uint32_t *first) {
+    uint64_t due = UINT64_MAX;
+    *first = 0;
+    for (uint32_t shard = 0; shard < world->shard_count; shard++) {
+        const uint64_t timer_ns = mkv_front_timer_ns(world->shards[shard].front);
+        *first = timer_ns < due ? shard : *first;
+        due = mkv_min_u64(due, timer_ns);
+    }
+    return due;
+}
+
 static uint64_t due_ns(void *context) {
     struct front_world *world = context;
-    uint64_t due = mkv_min_u64(mkv_sim_fabric_due_ns(world), mkv_front_timer_ns(world->front));
+    uint32_t shard = 0;
+    uint64_t due = mkv_min_u64(mkv_sim_fabric_due_ns(world), timer_due_ns(world, &shard));
+    due = mkv_min_u64(due, mkv_sim_shards_due_ns(world));
     for (uint32_t volume = 0; volume < world->lives.node_count; volume++) {
         due = mkv_min_u64(due, ring_due_ns(&world->to_volume[volume]));
         due = mkv_min_u64(due, ring_due_ns(&world->to_front[volume]));
@@ -338,21 +321,27 @@ static void act(void *context) {
         }
         if (ring_due_ns(&world->to_front[volume]) == due) {
             ring_input(&world->to_front[volume], &input);
-            mkv_sim_front_step(world, &input);
+            mkv_sim_front_step(world, world->volume_shards[volume], &input);
             return;
         }
     }
+    uint32_t shard = 0;
     if (mkv_sim_fabric_due_ns(world) == due) {
         mkv_sim_fabric_act(world);
+    } else if (mkv_sim_shards_due_ns(world) == due) {
+        mkv_sim_shards_act(world);
     } else {
-        tick(world);
+        (void)timer_due_ns(world, &shard);
+        tick(world, shard);
     }
 }
 
 static void settle(void *context) {
     struct front_world *world = context;
-    while (!world->lives.fuse.blown && mkv_front_has_work(world->front)) {
-        tick(world);
+    for (uint32_t shard = 0; shard < world->shard_count; shard++) {
+        while (!world->lives.fuse.blown && mkv_front_has_work(world->shards[shard].front)) {
+            tick(world, shard);
+        }
     }
 }
 
@@ -378,6 +367,7 @@ static void configure(struct front_world *world, const struct mkv_shape *shape) 
     config->items_max = ITEMS_MAX;
     config->segmented_max = SEGMENTED_MAX;
     config->volume_ops_max = VOLUME_OPS_MAX;
+    config->foreign_ops_max = MKV_FRONT_VOLUME_OPS_MIN;
     config->block_bytes_max = shape->block_bytes_max;
     config->value_bytes_max = shape->length_max;
     const uint32_t largest = 1u << mkv_slab_order(shape->block_bytes_max);
@@ -390,6 +380,15 @@ static void configure(struct front_world *world, const struct mkv_shape *shape) 
     config->exists_lease_ns = shape->lease_ns_max / 2;
     config->segment_id_seed = mkv_random_mix(shape->seed);
     MKV_ASSERT(mkv_front_config_fault(config) == NULL);
+    world->shard_count = shape->fronts > 0 ? shape->fronts : 1;
+    /* Each volume is the next shard's, and in a part of the seeds any shard's. */
+    const uint64_t draw = mkv_random_mix(shape->seed ^ VOLUME_SALT);
+    for (uint32_t volume = 0; volume < shape->volume_count; volume++) {
+        const uint64_t any =
+            draw % VOLUMES_ANYWHERE_ONE_IN == 0 ? mkv_random_mix(draw + volume) : 0;
+        world->volume_shards[volume] =
+            (uint32_t)(((draw >> 8) + volume + (any >> 8)) % world->shard_count);
+    }
 }
 
 struct front_world *mkv_front_world_make(const struct mkv_world_options *options,
@@ -411,14 +410,14 @@ struct front_world *mkv_front_world_make(const struct mkv_world_options *options
     struct front_world *world = mkv_memory_take(options->memory, sizeof *world, 64);
     memset(world, 0, sizeof *world);
     configure(world, shape);
-    world->arena_bytes = mkv_front_memory_required(&world->config);
-    world->arena = mkv_memory_take(options->memory, world->arena_bytes, 64);
-    const size_t slabs_bytes = (size_t)world->config.slab_unit_count * MKV_SLAB_UNIT_STRIDE_BYTES;
+    mkv_sim_shards_make(world, options->memory);
+    const size_t slabs_bytes = (size_t)world->slab_units * MKV_SLAB_UNIT_STRIDE_BYTES;
     world->slabs = mkv_memory_take(options->memory, slabs_bytes, MKV_UNIT_BYTES);
     world->scratch = mkv_memory_take(options->memory, shape->length_max, 64);
     const struct mkv_lives_slabs slabs = {world->slabs, slabs_bytes, MKV_SLAB_UNIT_STRIDE_BYTES};
-    mkv_lives_init(&world->lives, options, report, &clients, world, VOLUME_OPS_MAX, false, &slabs,
-                   on_message);
+    mkv_lives_init(&world->lives, options, report, &clients, world,
+                   VOLUME_OPS_MAX + (world->shard_count - 1) * world->config.foreign_ops_max, false,
+                   &slabs, on_message);
     world->keys_owned = UINT64_MAX;
     return world;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the files of the front world share: a front, one or two volumes, the rings of messages
- * between them, and a simulated fabric with clients on a few connections.
+ * What the files of the front world share: one to three shards, each a front with its volumes, of
+ * which there are one or two in all; the rings of messages between them; and a simulated fabric
+ * with clients on a few connections, each of which is one shard's.
  *
- *   front_world.c    the machine: steps of the front, rings, time
+ *   front_world.c    the machine: rings of volumes, time
+ *   front_shards.c   steps of the fronts, and what passes between them over routers
  *   front_client.c   requests, and how their answers are judged
  *   front_reserve.c  reservations: what clients have, and how they are held to it
  *   front_fabric.c   PULL, PUSH, ANSWER, and connections that close
@@ -13,17 +15,23 @@
  *       ^                  |  ^             |
  *       +-- PUSH, ANSWER --+  +----ring-----+
  *
+ *   with several shards, whose routers are asked first:
+ *
+ *     router i --ring of records--> router j          one step takes one record off a ring
+ *
  * Invariants
  *  I1  PUSH and ANSWER of a connection complete in the order they were handed out.
  *  I2  When a connection closes, its transfers complete as failed, and CONNECTION_CLOSED is the
  * last that the front hears of it.
+ *  I3  Records from one shard to another come in order, after a delay that the seed draws; those of
+ *      different pairs overtake each other. A crash ends all shards.
  *
  * Not responsible for: what others see (world.h).
  */
 #ifndef MKV_SIM_FRONT_WORLD_H
 #define MKV_SIM_FRONT_WORLD_H
 
-#include "core/front.h"
+#include "core/router.h"
 #include "core/slab.h"
 #include "sim/lives.h"
 
@@ -37,6 +45,9 @@
 #define MKV_RING_MESSAGES 512u
 #define MKV_RING_DATA_BYTES 2048u
 #define MKV_FRONT_OPS_MAX 1024u
+#define MKV_FRONTS_MAX 3u
+/* How long a record is on its way to another shard. */
+#define MKV_RECORD_NS_MAX 3000u
 
 struct ring_message {
     uint64_t due_ns;
@@ -117,7 +128,8 @@ struct transfer {
     uint64_t due_ns;
     struct mkv_transfer_effect effect;
     struct mkv_answer_effect answer;
-    uint64_t hash; /* of the memory that it reads */
+    uint64_t hash;       /* of the memory that it reads */
+    const uint8_t *base; /* ANSWER: of its results */
 };
 
 /* A request that has not ended. */
@@ -143,12 +155,37 @@ struct asked {
     struct mkv_root root;
 };
 
-struct front_world {
-    struct mkv_lives lives;
-    struct mkv_front_config config;
+/* Records from one shard to another. */
+struct record_ring {
+    uint8_t *bytes;
+    uint32_t head;
+    uint32_t tail;
+    uint32_t room;
+    uint64_t used;     /* by records alone … */
+    uint64_t used_max; /* … and how much the router says that may be (O9) */
+    uint64_t due_last_ns;
+};
+
+/* A shard: its front, and its router where there are several. */
+struct front_shard {
+    struct mkv_router_config config;
     uint8_t *arena;
     size_t arena_bytes;
+    uint8_t *router_arena;
+    size_t router_arena_bytes;
     struct mkv_front *front;
+    struct mkv_router *router;
+    struct record_ring rings[MKV_FRONTS_MAX]; /* to the others */
+    struct asked asked[MKV_LIVES_NODES_MAX][MKV_FRONT_OPS_MAX];
+};
+
+struct front_world {
+    struct mkv_lives lives;
+    struct mkv_front_config config; /* what the fronts have in common */
+    uint32_t shard_count;
+    struct front_shard shards[MKV_FRONTS_MAX];
+    uint32_t volume_shards[MKV_LIVES_NODES_MAX];
+    uint32_t slab_units; /* of all shards */
     uint8_t *slabs;
     struct message_ring to_volume[MKV_LIVES_NODES_MAX];
     struct message_ring to_front[MKV_LIVES_NODES_MAX];
@@ -163,7 +200,6 @@ struct front_world {
     struct transfer transfers[MKV_TRANSFERS_MAX];
     uint32_t transfer_count;
     uint64_t transfer_order_ns;
-    struct asked asked[MKV_LIVES_NODES_MAX][MKV_FRONT_OPS_MAX];
     uint32_t abandoned;  /* operations whose end nobody will learn */
     uint64_t keys_owned; /* bit k: clients work on key k here, and not in another shard */
     uint8_t *scratch;
@@ -174,9 +210,41 @@ struct front_world {
 /* A world whose lives have not begun; it keeps to the options. */
 struct front_world *mkv_front_world_make(const struct mkv_world_options *options,
                                          struct mkv_world_report *report);
-void mkv_sim_front_step(struct front_world *world, struct mkv_input *input);
 static inline uint8_t *front_slab(const struct front_world *world, struct mkv_slab slab) {
     return world->slabs + (size_t)slab.index * MKV_SLAB_UNIT_STRIDE_BYTES;
+}
+
+/* A front's message is on its way to a volume. */
+void mkv_sim_volume_send(struct front_world *world, uint32_t shard,
+                         const struct mkv_message *message, const uint8_t *data);
+/* A volume's message is on its way to the front of its shard. */
+void mkv_sim_front_send(struct front_world *world, const struct mkv_message *message,
+                        const uint8_t *data);
+
+/* ---- front_shards.c -------------------------------------------------------------------------- */
+
+void mkv_sim_shards_make(struct front_world *world, struct mkv_memory *memory);
+/* A new process: all machines are built anew. */
+void mkv_sim_shards_reset(struct front_world *world, int pattern);
+void mkv_sim_shards_volume_state(struct front_world *world, uint32_t volume,
+                                 enum mkv_front_volume_state state);
+/* Steps the front of a shard alone. */
+void mkv_sim_front_step(struct front_world *world, uint32_t shard, struct mkv_input *input);
+/* A REQUEST or FABRIC_DONE of a connection, which is one shard's. */
+void mkv_sim_shards_input(struct front_world *world, struct mkv_connection_id connection,
+                          struct mkv_input *input);
+/* A volume's message, for whoever asked it. */
+void mkv_sim_shards_message(struct front_world *world, const struct mkv_message *message,
+                            const uint8_t *data);
+/* When the next record comes, and its coming. */
+uint64_t mkv_sim_shards_due_ns(const struct front_world *world);
+void mkv_sim_shards_act(struct front_world *world);
+bool mkv_sim_shards_are_idle(const struct front_world *world);
+/* The front that asked the volume with the op, and what for. */
+struct asked *mkv_sim_asked(struct front_world *world, uint32_t volume,
+                            const struct mkv_op_id *front_op);
+static inline uint32_t mkv_sim_shard_of(const struct front_world *world, uint32_t connection) {
+    return connection % world->shard_count;
 }
 
 /* ---- front_client.c -------------------------------------------------------------------------- */
@@ -232,8 +300,9 @@ void mkv_sim_ends_idle(const struct front_world *world);
 /* ---- front_fabric.c -------------------------------------------------------------------------- */
 
 void mkv_sim_fabric_reset(struct front_world *world);
-/* PULL, PUSH, ANSWER or BREAK is handed out. */
-void mkv_sim_fabric_take(struct front_world *world, const struct mkv_effect *effect);
+/* PULL, PUSH, ANSWER or BREAK is handed out; `base` is of an ANSWER's results. */
+void mkv_sim_fabric_take(struct front_world *world, const struct mkv_effect *effect,
+                         const uint8_t *base);
 void mkv_sim_fabric_close(struct front_world *world, uint32_t connection);
 uint64_t mkv_sim_fabric_due_ns(const struct front_world *world);
 void mkv_sim_fabric_act(struct front_world *world);

@@ -98,6 +98,10 @@ static uint32_t take_effect(const struct mkv_model *model, const struct mkv_mode
     case MKV_MODEL_PURGE:
         lose(world);
         return held || op->kind == MKV_MODEL_PURGE ? MKV_MODEL_OK : MKV_MODEL_MISS;
+    case MKV_MODEL_EXPIRE:
+        world->expiry_s = held ? op->expiry_s : 0;
+        expire(world, model->wall_s);
+        return held ? MKV_MODEL_OK : MKV_MODEL_MISS;
     case MKV_MODEL_READ:
         break;
     }
@@ -224,7 +228,7 @@ static void count_input(struct mkv_model *model, const struct mkv_model_key *sta
     static const enum mkv_input_figure figure_of[] = {
         [MKV_MODEL_READ] = MKV_INPUTS_READS,       [MKV_MODEL_PUT] = MKV_INPUTS_PUTS,
         [MKV_MODEL_REPLACE] = MKV_INPUTS_REPLACES, [MKV_MODEL_DELETE] = MKV_INPUTS_DELETES,
-        [MKV_MODEL_PURGE] = MKV_INPUTS_PURGES,
+        [MKV_MODEL_PURGE] = MKV_INPUTS_PURGES,     [MKV_MODEL_EXPIRE] = MKV_INPUTS_EXPIRES,
     };
     uint64_t *figures = model->diversity.figures;
     const bool puts = kind == MKV_MODEL_PUT || kind == MKV_MODEL_REPLACE;
@@ -270,7 +274,8 @@ uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_
 void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s) {
     MKV_ASSERT(key < model->key_count);
     struct mkv_model_key *state = &model->keys[key];
-    MKV_ASSERT(state->ops[op].kind == MKV_MODEL_PUT || state->ops[op].kind == MKV_MODEL_REPLACE);
+    MKV_ASSERT(state->ops[op].kind == MKV_MODEL_PUT || state->ops[op].kind == MKV_MODEL_REPLACE ||
+               state->ops[op].kind == MKV_MODEL_EXPIRE);
     state->ops[op].expiry_s = expiry_s;
 }
 
@@ -282,27 +287,6 @@ void mkv_model_condition(struct mkv_model *model, uint32_t key, uint32_t op) {
     state->beside_purge = runs(&model->keys[key], MKV_MODEL_PURGE);
     model->diversity
         .figures[state->kind == MKV_MODEL_PUT ? MKV_INPUTS_IF_ABSENT : MKV_INPUTS_IF_PRESENT]++;
-}
-
-void mkv_model_told_expiry(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s) {
-    MKV_ASSERT(key < model->key_count);
-    const struct mkv_model_key *state = &model->keys[key];
-    MKV_ASSERT(state->ops[op].kind == MKV_MODEL_READ);
-    if (model->lying || state->ops[op].overlapped || state->lossy) {
-        return; /* it may be of any put beside it */
-    }
-    bool known = false;
-    bool present = false;
-    for (uint32_t world = 0; world < state->world_count; world++) {
-        const bool holds = state->worlds[world].version != MKV_MODEL_ABSENT;
-        present = present || holds;
-        known = known || (holds && state->worlds[world].expiry_s == expiry_s);
-    }
-    model->evaluations++;
-    if (present && !known) {
-        mkv_fail(MKV_ORACLE_DURABLE, "a read was told that key %u expires at %u, which it does not",
-                 key, expiry_s);
-    }
 }
 
 /* Whether something of the key expires between the two times. */
@@ -421,8 +405,8 @@ static void describe(const struct mkv_model *model, uint32_t key, char *text, si
 
 static _Noreturn void contradiction(const struct mkv_model *model, uint32_t key, uint32_t op,
                                     uint32_t observed) {
-    static const char *const kinds[] = {"",         "a read", "a put", "a replacing put",
-                                        "a delete", "a purge"};
+    static const char *const kinds[] = {"",         "a read",    "a put",  "a replacing put",
+                                        "a delete", "an EXPIRE", "a purge"};
     const struct mkv_model_key *state = &model->keys[key];
     char holds[200];
     describe(model, key, holds, sizeof holds);
@@ -663,17 +647,6 @@ void mkv_model_relax(struct mkv_model *model, uint32_t key, uint32_t op) {
     model->keys[key].ops[op].relaxed = true;
 }
 
-bool mkv_model_unpersisted(const struct mkv_model *model, uint32_t key) {
-    MKV_ASSERT(key < model->key_count);
-    const struct mkv_model_key *state = &model->keys[key];
-    for (uint32_t world = 0; world < state->world_count; world++) {
-        if (state->worlds[world].unpersisted != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void mkv_model_persisted(struct mkv_model *model, uint32_t key, uint32_t version) {
     MKV_ASSERT(key < model->key_count);
     struct mkv_model_key *state = &model->keys[key];
@@ -709,39 +682,7 @@ void mkv_model_persist_failed(struct mkv_model *model, uint32_t key) {
     tell_reads(model, state, true);
 }
 
-/* ---- what is known --------------------------------------------------------------------------- */
-
-bool mkv_model_version(const struct mkv_model *model, uint32_t key, uint32_t index,
-                       uint32_t *version) {
-    MKV_ASSERT(key < model->key_count);
-    const struct mkv_model_key *state = &model->keys[key];
-    uint32_t distinct = 0;
-    for (uint32_t world = 0; world < state->world_count; world++) {
-        bool seen = false;
-        for (uint32_t earlier = 0; earlier < world && !seen; earlier++) {
-            seen = state->worlds[earlier].version == state->worlds[world].version;
-        }
-        if (!seen && distinct++ == index) {
-            *version = state->worlds[world].version;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool mkv_model_allows(const struct mkv_model *model, uint32_t key, uint32_t version) {
-    MKV_ASSERT(key < model->key_count);
-    const struct mkv_model_key *state = &model->keys[key];
-    if (version == MKV_MODEL_ABSENT && state->lossy) {
-        return true;
-    }
-    for (uint32_t world = 0; world < state->world_count; world++) {
-        if (state->worlds[world].version == version) {
-            return true;
-        }
-    }
-    return false;
-}
+/* ---- evictions and losses -------------------------------------------------------------------- */
 
 void mkv_model_evict(struct mkv_model *model, uint32_t key) {
     MKV_ASSERT(key < model->key_count);

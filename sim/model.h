@@ -48,14 +48,15 @@ enum mkv_model_kind {
     MKV_MODEL_PUT,     /* of a version; a conflict where another one is live */
     MKV_MODEL_REPLACE, /* of a version */
     MKV_MODEL_DELETE,
-    MKV_MODEL_PURGE, /* the key holds nothing, whatever it held; in no order with the others */
+    MKV_MODEL_EXPIRE, /* what is there gets another expiry */
+    MKV_MODEL_PURGE,  /* the key holds nothing, whatever it held; in no order with the others */
 };
 
 /* What an operation came to. A version that was read is MKV_MODEL_VERSION + version. */
 enum mkv_model_result {
     MKV_MODEL_NOTHING = 0, /* it has not taken effect */
     MKV_MODEL_OK,          /* mutations */
-    MKV_MODEL_MISS,        /* READ, DELETE, conditional REPLACE */
+    MKV_MODEL_MISS,        /* READ, DELETE, EXPIRE, conditional REPLACE */
     MKV_MODEL_CONFLICT,    /* PUT */
     MKV_MODEL_PRESENT,     /* READ that did not learn the version */
     MKV_MODEL_VERSION = 16,
@@ -71,7 +72,7 @@ struct mkv_model_world {
 struct mkv_model_op {
     enum mkv_model_kind kind; /* 0: the place is free */
     uint32_t version;
-    uint32_t expiry_s; /* PUT, REPLACE */
+    uint32_t expiry_s; /* PUT, REPLACE, EXPIRE */
     uint64_t order;    /* of its invocation */
     bool relaxed;      /* PUT, REPLACE: its answer does not say that it is durable */
     bool conditional; /* PUT: only where there is nothing. REPLACE: only where there is something */
@@ -123,7 +124,7 @@ bool mkv_model_has_room(const struct mkv_model *model, uint32_t key);
 /* An operation starts; returns its place, which its answer names. */
 uint32_t mkv_model_invoke(struct mkv_model *model, uint32_t key, enum mkv_model_kind kind,
                           uint32_t version);
-/* The PUT or REPLACE that was just invoked brings an expiry. */
+/* The PUT, REPLACE or EXPIRE that was just invoked brings an expiry. */
 void mkv_model_expires(struct mkv_model *model, uint32_t key, uint32_t op, uint32_t expiry_s);
 /* The PUT that was just invoked is one for a key that holds nothing, also not the same (or it is a
  * CONFLICT); the REPLACE is one for a key that holds something (or it is a MISS). */

@@ -34,7 +34,9 @@
 #define CONDITION_ONE_IN 3u
 #define CONDITION_SALT 0xc09dull
 #define LATER_ONE_IN 2u
+#define FRONTS_ONE_IN 3u
 #define LATER_SALT 0x1a7e2ull
+#define FRONTS_SALT 0xf20475ull
 #define RESERVE_ONE_IN 2u
 #define RESERVE_SALT 0x2e5e2ull
 /* One seed in this many has blocks of several chunks, so long. */
@@ -189,6 +191,7 @@ static void draw_expiry(struct mkv_shape *shape, uint64_t seed) {
     shape->expiry_s_max = spans_s[mkv_random_below(&random, 3)];
     shape->expiry_pass_ns = mkv_random_between(&random, 1, 100000);
     shape->share_repeat = mkv_random_between(&random, 2, 10);
+    shape->weight_expire = mkv_random_below(&random, 5);
 }
 
 /* Of the seeds with a front every other one. */
@@ -279,6 +282,20 @@ static void draw_later(struct mkv_shape *shape, uint64_t seed) {
     }
 }
 
+/* Drawn apart, too. Some more clients, and more keys in a request, than one front has. */
+static void draw_fronts(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ FRONTS_SALT, MKV_CONCERN_SHAPE);
+    if (shape->world != MKV_WORLD_FRONT || !mkv_random_chance(&random, 1, FRONTS_ONE_IN)) {
+        return;
+    }
+    shape->fronts = mkv_random_between(&random, 2, 3);
+    shape->volume_count = mkv_random_chance(&random, 7, 8) ? 2 : 1;
+    shape->connections = mkv_random_between(&random, shape->fronts, 4);
+    shape->items_max = mkv_random_between(&random, 2, 6);
+    shape->share_close += mkv_random_below(&random, 32);
+}
+
 static void draw_crashes(struct mkv_shape *shape, struct mkv_random *random) {
     static const uint32_t spans[] = {12, 40, 80, 120, SPAN_LONG, SPAN_LONGEST};
     const bool front = shape->world == MKV_WORLD_FRONT;
@@ -331,6 +348,7 @@ static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
     shape->weight_delete = 1 + (uint32_t)(draw >> 24) % 3;
     shape->weight_list = 2;
     shape->share_expiry = 0;
+    shape->weight_expire = 0;
     shape->tenants = false;
     shape->eviction = false;
 }
@@ -381,4 +399,5 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_memory(shape, &random);
     draw_long_keys(shape, seed);
     draw_shards(shape, seed);
+    draw_fronts(shape, seed);
 }

@@ -78,8 +78,9 @@ struct mkv_shape {
     uint32_t session_max;    /* that a volume keeps in mind */
     uint32_t session_block_max;
     uint64_t session_idle_ns;
-    uint32_t share_expiry; /* of puts that bring an expiry */
-    uint32_t expiry_s_max; /* how far ahead */
+    uint32_t share_expiry;  /* of puts that bring an expiry */
+    uint32_t expiry_s_max;  /* how far ahead */
+    uint32_t weight_expire; /* of EXPIRE */
     uint64_t expiry_pass_ns;
     uint64_t scrub_rate;    /* bytes a second, 0: nothing is scrubbed */
     uint64_t lock_yield_ns; /* 0: a slow put keeps the lock, and mutations go in order */
@@ -88,6 +89,7 @@ struct mkv_shape {
     uint32_t weight_list;   /* volume only: of SCAN, COUNT and PURGE */
     uint32_t think_ns;
     /* Front only. */
+    uint32_t fronts; /* that share the clients and the volumes; 0 is 1 */
     uint32_t connections;
     uint32_t items_max;
     uint32_t block_bytes_max; /* longer values are segments */

@@ -68,12 +68,14 @@ static const struct mkv_shape_field fields[] = {
     FIELD("share_expiry", share_expiry, 0, true),
     FIELD("lease_ns_max", lease_ns_max, 0, false),
     FIELD("expiry_s_max", expiry_s_max, 0, false),
+    FIELD("weight_expire", weight_expire, 0, true),
     FIELD("expiry_pass_ns", expiry_pass_ns, 0, false),
     FIELD("scrub_rate", scrub_rate, 0, true),
     FIELD("eviction", eviction, 0, true),
     FIELD("memory_blocks", memory_blocks, 0, true),
     FIELD("share_relaxed", share_relaxed, 0, true),
     FIELD("share_later", share_later, 0, true),
+    FIELD("fronts", fronts, 0, true),
     FIELD("lock_yield_ns", lock_yield_ns, 0, true),
     FIELD("tenants", tenants, 0, true),
     FIELD("weight_tenant", weight_tenant, 0, true),
@@ -160,14 +162,14 @@ bool mkv_shape_sound(const struct mkv_shape *shape) {
            (shape->world != MKV_WORLD_SHARDS || shape->shards >= 1) &&
            shape->shards <= MKV_SHARDS_MAX && shape->key_count <= MKV_CONTENT_KEYS_MAX &&
            shape->colliding <= shape->key_count && shape->clients <= 8 && shape->connections <= 4 &&
-           shape->items_max <= 6 && shape->window_units <= 16 &&
+           shape->fronts <= 3 && shape->items_max <= 6 && shape->window_units <= 16 &&
            shape->length_max <= 36 * MKV_UNIT_BYTES && shape->length_max % MKV_UNIT_BYTES == 0 &&
            (uint32_t)shape->profile.discard <= MKV_DISCARD_ARBITRARY &&
            shape->geometry.page_count <= 128 && shape->geometry.extent_count <= 64 &&
            shape->geometry.extent_units <= 256 && shape->geometry.ring_blocks <= 64 &&
            shape->memory_blocks <= 16 && shape->scrub_rate <= 1ull << 40 &&
            (shape->share_lease == 0 || shape->lease_ns_max > 0) &&
-           (shape->share_expiry == 0 || shape->expiry_s_max > 0) &&
+           ((shape->share_expiry == 0 && shape->weight_expire == 0) || shape->expiry_s_max > 0) &&
            (shape->share_relaxed == 0 || shape->memory_blocks > 0) &&
            shape->geometry.directory_units <= 64 && shape->geometry.tenant_units <= 4 &&
            (uint64_t)shape->geometry.extent_units * MKV_EXTENT_SPAN_MAX >

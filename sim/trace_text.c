@@ -39,10 +39,12 @@ static const char *const message_names[] = {
     [MKV_MESSAGE_COUNT_DONE] = "COUNT_DONE",
     [MKV_MESSAGE_PURGE_DONE] = "PURGE_DONE",
     [MKV_MESSAGE_TOUCH] = "TOUCH",
+    [MKV_MESSAGE_EXPIRE] = "EXPIRE",
+    [MKV_MESSAGE_EXPIRE_DONE] = "EXPIRE_DONE",
 };
 static const char *const op_names[] = {
     "?",   "PUT",   "GET",     "EXISTS",   "LOOKUP", "DELETE",
-    "PIN", "UNPIN", "SESSION", "ALLOCATE", "COMMIT",
+    "PIN", "UNPIN", "SESSION", "ALLOCATE", "COMMIT", "EXPIRE",
 };
 static const char *const event_names[] = {
     [MKV_EVENT_FORMATTED] = "formatted",

@@ -131,6 +131,16 @@ static void start_delete(struct volume_world *world, uint32_t index, uint32_t ke
     send_key(world, index, &message);
 }
 
+static void start_expire(struct volume_world *world, uint32_t index, uint32_t key) {
+    struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
+    const uint32_t ahead_s = mkv_random_below(random, 2 * world->lives.shape->expiry_s_max);
+    begin(world, index, CLIENT_EXPIRING, key, MKV_MODEL_EXPIRE, 0);
+    struct mkv_message message = {.kind = MKV_MESSAGE_EXPIRE};
+    message.expiry_s = ahead_s == 0 ? 0 : (uint32_t)world->lives.model.wall_s + ahead_s;
+    mkv_model_expires(&world->lives.model, key, world->clients[index].place, message.expiry_s);
+    send_key(world, index, &message);
+}
+
 static void start_exists(struct volume_world *world, uint32_t index, uint32_t key) {
     begin(world, index, CLIENT_ASKING, key, MKV_MODEL_READ, 0);
     struct mkv_message message = {.kind = MKV_MESSAGE_EXISTS};
@@ -228,10 +238,10 @@ void mkv_volume_client_start(struct volume_world *world) {
     struct mkv_random *random = mkv_lives_random(&world->lives, MKV_CONCERN_WORKLOAD);
     const struct mkv_shape *shape = world->lives.shape;
     const uint32_t key = mkv_random_below(random, shape->key_count);
-    uint32_t draw =
-        mkv_random_below(random, shape->weight_put + shape->weight_get + shape->weight_exists +
-                                     shape->weight_delete + shape->weight_tenant +
-                                     shape->weight_list + shape->weight_session);
+    uint32_t draw = mkv_random_below(random, shape->weight_put + shape->weight_get +
+                                                 shape->weight_exists + shape->weight_delete +
+                                                 shape->weight_tenant + shape->weight_list +
+                                                 shape->weight_session + shape->weight_expire);
     const uint32_t index = free_client(world);
     if (index == MKV_NONE_U32 || !mkv_model_has_room(&world->lives.model, key)) {
         return;
@@ -252,6 +262,13 @@ void mkv_volume_client_start(struct volume_world *world) {
     }
     draw -= shape->weight_session;
     const bool no_mutation = key_of_tenant(world, key) && !tenant_takes(world, key);
+    if (draw < shape->weight_expire) {
+        if (!no_mutation) {
+            start_expire(world, index, key);
+        }
+        return;
+    }
+    draw -= shape->weight_expire;
     if (draw < shape->weight_put) {
         if (!no_mutation) {
             start_put(world, index, key);
@@ -402,10 +419,13 @@ static void put_answered(struct volume_world *world, struct client *client,
 
 static void delete_answered(struct volume_world *world, struct client *client,
                             const struct mkv_message *message) {
-    if (client->state != CLIENT_DELETING) {
-        unexpected(world, message, "DELETE_DONE comes at the wrong time");
+    const bool deletes = message->kind == MKV_MESSAGE_DELETE_DONE;
+    if (client->state != (deletes ? CLIENT_DELETING : CLIENT_EXPIRING)) {
+        unexpected(world, message, "DELETE_DONE or EXPIRE_DONE comes at the wrong time");
     }
-    if (message->status == MKV_STATUS_OK) {
+    if (message->status == MKV_STATUS_OK && !deletes) {
+        mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_OK);
+    } else if (message->status == MKV_STATUS_OK) {
         mkv_watch_delete_done(&world->lives.nodes[0].watch, client->key);
         mkv_model_answer(&world->lives.model, client->key, client->place, MKV_MODEL_OK);
     } else if (message->status == MKV_STATUS_NOT_FOUND) {
@@ -416,7 +436,7 @@ static void delete_answered(struct volume_world *world, struct client *client,
                message->status == MKV_STATUS_UNAVAILABLE || message->status == MKV_STATUS_UNKNOWN) {
         mutation_failed(world, client, message->status);
     } else {
-        unexpected(world, message, "a delete fails for no reason");
+        unexpected(world, message, "a DELETE or EXPIRE fails for no reason");
     }
     mkv_volume_client_end(world, client);
 }
@@ -658,6 +678,7 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
         put_answered(world, client, message);
         return;
     case MKV_MESSAGE_DELETE_DONE:
+    case MKV_MESSAGE_EXPIRE_DONE:
         delete_answered(world, client, message);
         return;
     case MKV_MESSAGE_TENANT_DONE:
@@ -692,6 +713,7 @@ void mkv_volume_client_answer(struct volume_world *world, const struct mkv_messa
     case MKV_MESSAGE_PUT_WRITE:
     case MKV_MESSAGE_PUT_ABORT:
     case MKV_MESSAGE_DELETE:
+    case MKV_MESSAGE_EXPIRE:
     case MKV_MESSAGE_TENANT:
     case MKV_MESSAGE_TENANT_DROP:
     case MKV_MESSAGE_TOUCH:

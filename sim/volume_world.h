@@ -35,7 +35,8 @@ enum client_state {
     CLIENT_SCANNING, /* SCAN sent */
     CLIENT_COUNTING,
     CLIENT_PURGING,
-    CLIENT_TELLING, /* SESSION sent */
+    CLIENT_TELLING,  /* SESSION sent */
+    CLIENT_EXPIRING, /* EXPIRE sent */
 };
 
 /* The second tenant, which is dropped and comes again under the next id. */

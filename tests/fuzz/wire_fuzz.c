@@ -13,7 +13,7 @@
 #include "core/bytes.h"
 #include "core/hash.h"
 #include "sim/random.h"
-#include "wire/native.h"
+#include "wire/native_auth.h"
 
 #define CHECKSUM_AT 56u
 #define BODY_BYTES_AT 24u
@@ -120,6 +120,15 @@ static void decode_hello(const uint8_t *body) {
     }
 }
 
+static void decode_key_id(const uint8_t *block) {
+    uint8_t again[MKV_NATIVE_KEY_ID_BYTES];
+    char key_id[MKV_NATIVE_KEY_ID_BYTES + 1];
+    if (mkv_native_key_id_decode(block, key_id) == MKV_NATIVE_OK) {
+        mkv_native_key_id_encode(key_id, again);
+        MKV_ASSERT(memcmp(again, block, sizeof again) == 0);
+    }
+}
+
 static void decode_hello_answer(const uint8_t *body) {
     uint8_t again[MKV_NATIVE_HELLO_ANSWER_BYTES];
     struct mkv_native_hello_answer answer;
@@ -142,16 +151,21 @@ static void decode_body(const struct mkv_native_header *header, const uint8_t *b
         decode_data(body);
     } else if (header->op == MKV_NATIVE_HELLO) {
         if (answer) {
-            MKV_ASSERT(header->body_bytes == MKV_NATIVE_HELLO_ANSWER_BYTES);
+            MKV_ASSERT(header->body_bytes ==
+                       MKV_NATIVE_HELLO_ANSWER_BYTES + mkv_native_auth_bytes(header));
             decode_hello_answer(body);
         } else {
             char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
-            MKV_ASSERT(header->body_bytes >= MKV_NATIVE_HELLO_BYTES);
+            const uint32_t auth_bytes = mkv_native_auth_bytes(header);
+            MKV_ASSERT(header->body_bytes >= MKV_NATIVE_HELLO_BYTES + auth_bytes);
             decode_hello(body);
             if (mkv_native_tenant_decode(body + MKV_NATIVE_HELLO_BYTES,
-                                         header->body_bytes - MKV_NATIVE_HELLO_BYTES,
+                                         header->body_bytes - MKV_NATIVE_HELLO_BYTES - auth_bytes,
                                          name) == MKV_NATIVE_OK) {
                 MKV_ASSERT(mkv_tenant_name_bytes(name) >= 1);
+            }
+            if (auth_bytes > 0) {
+                decode_key_id(body + header->body_bytes - auth_bytes);
             }
         }
     } else if (header->item_count > 0) {

@@ -24,7 +24,8 @@ class Options(ctypes.Structure):
     _fields_ = [("servers", ctypes.c_char_p), ("timeout_ms", ctypes.c_uint32),
                 ("connect_timeout_ms", ctypes.c_uint32), ("client_name", ctypes.c_char_p),
                 ("tenant", ctypes.c_char_p), ("connections", ctypes.c_uint32),
-                ("tls", ctypes.c_int), ("tls_ca", ctypes.c_char_p), ("tls_name", ctypes.c_char_p)]
+                ("tls", ctypes.c_int), ("tls_ca", ctypes.c_char_p), ("tls_name", ctypes.c_char_p),
+                ("auth_key", ctypes.c_char_p), ("auth_key_id", ctypes.c_char_p)]
 
 
 class Key(ctypes.Structure):
@@ -55,12 +56,15 @@ def item(op, key=b"", data=b"", **fields):
 class Client:
     """One connection. Every call of it is one request, unless it says otherwise."""
 
-    def __init__(self, address, tenant=None, timeout_ms=TIMEOUT_MS, tls_ca=None):
+    def __init__(self, address, tenant=None, timeout_ms=TIMEOUT_MS, key=None, key_id=None,
+                 tls_ca=None):
         self._library = ctypes.CDLL(os.path.join(BUILD, "libmemkv.so"))
         self._client = ctypes.c_void_p()
         options = Options(servers=address.encode(), timeout_ms=timeout_ms, client_name=b"test",
                           tenant=tenant.encode() if tenant else None,
-                          tls_ca=tls_ca.encode() if tls_ca else None)
+                          tls_ca=tls_ca.encode() if tls_ca else None,
+                          auth_key=key.encode() if key else None,
+                          auth_key_id=key_id.encode() if key_id else None)
         status = self._library.memkv_open(ctypes.byref(options), ctypes.byref(self._client), None)
         if status != OK:
             raise AssertionError(f"no connection to {address}: {status}")

@@ -132,8 +132,18 @@ class Commands(RespTest):
             ((b"SET", "none", "x", "xx"), b"$-1\r\n"),
             ((b"SET", "k", "y", "XX", "EX", 100), b"+OK\r\n"),
             ((b"SETEX", "k", 100, "z"), b"+OK\r\n"),
-            ((b"PSETEX", "k", 1500, "zz"), b"+OK\r\n"),
+            ((b"PSETEX", "k", 100500, "zz"), b"+OK\r\n"),
             ((b"GET", "k"), b"$2\r\nzz\r\n"),
+            ((b"STRLEN", "k"), b":2\r\n"),
+            ((b"TTL", "new"), b":-1\r\n"),
+            ((b"PTTL", "none"), b":-2\r\n"),
+            ((b"EXPIRETIME", "new"), b":-1\r\n"),
+            ((b"SET", "at", "v", "EXAT", 4000000000), b"+OK\r\n"),
+            ((b"EXPIRETIME", "at"), b":4000000000\r\n"),
+            ((b"PEXPIRETIME", "at"), b":4000000000000\r\n"),
+            ((b"SET", "past", "v", "EXAT", 1000000000), b"+OK\r\n"),
+            ((b"TYPE", "k"), b"+string\r\n"),
+            ((b"TYPE", "none"), b"+none\r\n"),
             ((b"SETEX", "k", 0, "z"), b"-ERR invalid expire time in 'setex' command\r\n"),
             ((b"SET", "k", "y", "EX", "1.5"),
              b"-ERR value is not an integer or out of range\r\n"),
@@ -258,7 +268,7 @@ class Commands(RespTest):
 
 class Limits(RespTest):
     def test_value_above_the_limit__is_dropped_and_the_connection_goes_on(self):
-        self.start(MEMKV_RESP_VALUE_BYTES_MAX="1MiB")
+        node = self.start(MEMKV_RESP_VALUE_BYTES_MAX="1MiB")
         client = self.client()
         client.send(command("SET", "big", b"x" * (1 << 20)) +
                     command("SET", "bigger", b"x" * ((1 << 20) + 1)) + command("PING"))
@@ -267,6 +277,8 @@ class Limits(RespTest):
                                         b"resp.value_bytes_max (1048576)\r\n")
         self.assertEqual(client.line(), b"+PONG\r\n")
         self.expect(client, b"$-1\r\n", "GET", "bigger")
+        self.assertIn("VALUE_TOO_LARGE",
+                      [warning["code"] for warning in node.status()["warnings"]])
 
     def test_long_arguments__are_refused_and_the_connection_goes_on(self):
         self.start()

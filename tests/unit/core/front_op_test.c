@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PUTs whose root is known when their bytes are there, and PUTs with a condition: tests of
+/* PUTs whose root is known when their bytes are there, PUTs with a condition, and EXPIRE: tests of
  * core/front_op.c. */
 #include "core/front.h"
 
@@ -300,6 +300,118 @@ static void test_put_if__both_or_of_an_allocate__is_invalid(void **state) {
     world_close(world);
 }
 
+static uint32_t expire(struct world *world, uint32_t expire_s, uint32_t flags) {
+    const struct world_item item = {.key = "key", .expire_s = expire_s, .flags = flags};
+    const uint32_t request = world_send(world, 0, MKV_OP_EXPIRE, &item, 1);
+    world_run(world);
+    return request;
+}
+
+static uint32_t expiry_of(struct world *world) {
+    const struct world_item item = {.key = "key", .flags = MKV_EXISTS_PLAIN};
+    const uint32_t request = world_send(world, 0, MKV_OP_EXISTS, &item, 1);
+    world_run(world);
+    world_expect(world, request, MKV_STATUS_OK);
+    return world_result(world, request)->expiry_s;
+}
+
+/* With a block in memory, and without. */
+static void test_expire__of_a_block__is_set_and_ended(void **state) {
+    (void)state;
+    for (uint32_t blocks = 0; blocks <= 8; blocks += 8) {
+        struct mkv_front_config config;
+        world_config(&config);
+        config.memory_blocks_max = blocks;
+        struct world *world = world_open(&config);
+        world_expect(world, expire(world, 20, 0), MKV_STATUS_NOT_FOUND);
+        world_expect(world, put_if(world, 5, BLOCK, 0), MKV_STATUS_OK);
+        world_expect(world, expire(world, 20, 0), MKV_STATUS_OK);
+        assert_in_range(expiry_of(world), WORLD_WALL_S + 20, WORLD_WALL_S + 21);
+        world_expect(world, expire(world, WORLD_WALL_S + 7, MKV_EXPIRE_AT), MKV_STATUS_OK);
+        assert_int_equal(expiry_of(world), WORLD_WALL_S + 7);
+        world_expect(world, expire(world, 0, 0), MKV_STATUS_OK);
+        assert_int_equal(expiry_of(world), 0);
+        expect_get(world, "key", 5, BLOCK);
+        world_close(world);
+    }
+}
+
+static void test_expire__of_a_block_in_memory__is_not_served_behind_it(void **state) {
+    (void)state;
+    struct mkv_front_config config;
+    world_config(&config);
+    config.memory_blocks_max = 8;
+    struct world *world = world_open(&config);
+    world_expect(world, put_if(world, 5, BLOCK, 0), MKV_STATUS_OK);
+    world_expect(world, expire(world, 5, 0), MKV_STATUS_OK);
+    const uint32_t finds = world->seen[GATE_FOUND];
+    expect_get(world, "key", 5, BLOCK);
+    assert_int_equal(world->seen[GATE_FOUND], finds);
+    world->wall_later_ms = 6000;
+    world_get(world, "key", 0, 0); /* which asks the volume */
+    world_run(world);
+    assert_int_equal(world->seen[GATE_FOUND], finds + 1);
+    world_close(world);
+}
+
+/* It may come with the expiry that it had. */
+static void test_expire__beside_a_read__which_does_not_stay_in_memory(void **state) {
+    (void)state;
+    struct mkv_front_config config;
+    world_config(&config);
+    world_config(&config);
+    struct world *world = world_open(&config);
+    world_expect(world, put_if(world, 5, BLOCK, 0), MKV_STATUS_OK);
+    config.memory_blocks_max = 8;
+    world_restart(world, &config);
+    world_hold(world, GATE_READ_DONE);
+    const uint32_t get = world_get(world, "key", 0, 0);
+    world_run(world);
+    world_expect(world, expire(world, 5, 0), MKV_STATUS_OK);
+    world_release(world, GATE_READ_DONE);
+    world_expect_value(world, get, 5, BLOCK);
+    assert_int_equal(world_stats(world).memory_blocks, 0);
+    world_close(world);
+}
+
+static void test_expire__of_a_value_in_segments__sets_that_of_all(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_expect(world, put_if(world, 5, 5 * BLOCK + 1, 0), MKV_STATUS_OK);
+    world_expect(world, expire(world, WORLD_WALL_S + 9, MKV_EXPIRE_AT), MKV_STATUS_OK);
+    uint32_t blocks = 0;
+    for (uint32_t index = 0; index < WORLD_BLOCKS_MAX; index++) {
+        const struct world_block *block = &world->blocks[index];
+        blocks += block->live ? 1 : 0;
+        assert_true(!block->live || block->expiry_s == WORLD_WALL_S + 9);
+    }
+    assert_int_equal(blocks, 7);
+    expect_get(world, "key", 5, 5 * BLOCK + 1);
+    /* A value that misses a segment is no value. */
+    for (uint32_t index = 0; index < WORLD_BLOCKS_MAX; index++) {
+        struct world_block *block = &world->blocks[index];
+        block->live = block->live && (block->flags & MKV_BLOCK_SEGMENT) == 0;
+    }
+    world_expect(world, expire(world, 20, 0), MKV_STATUS_NOT_FOUND);
+    world_close(world);
+}
+
+static void test_expire__its_answer_is_late__is_unknown(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_expect(world, put_if(world, 5, BLOCK, 0), MKV_STATUS_OK);
+    world_hold(world, GATE_DELETE_DONE);
+    const uint32_t late = expire(world, 5, 0);
+    world_wait(world, 100 * WORLD_SECOND);
+    world_expect(world, late, MKV_STATUS_UNKNOWN);
+    world_release(world, GATE_DELETE_DONE);
+    for (uint32_t volume = 0; volume < WORLD_VOLUMES; volume++) {
+        mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_OFFLINE);
+    }
+    world_expect(world, expire(world, 5, 0), MKV_STATUS_UNAVAILABLE);
+    world_close(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_root_later__bytes_come__the_root_is_theirs),
@@ -317,6 +429,11 @@ int main(void) {
         cmocka_unit_test(test_put_if_present__drive_lost_the_block__memory_forgets_it),
         cmocka_unit_test(test_put_if_absent__value_misses_a_segment__is_stored),
         cmocka_unit_test(test_put_if__both_or_of_an_allocate__is_invalid),
+        cmocka_unit_test(test_expire__of_a_block__is_set_and_ended),
+        cmocka_unit_test(test_expire__of_a_block_in_memory__is_not_served_behind_it),
+        cmocka_unit_test(test_expire__beside_a_read__which_does_not_stay_in_memory),
+        cmocka_unit_test(test_expire__of_a_value_in_segments__sets_that_of_all),
+        cmocka_unit_test(test_expire__its_answer_is_late__is_unknown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

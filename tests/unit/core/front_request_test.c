@@ -235,9 +235,10 @@ static uint64_t random_seed(uint32_t key, uint64_t length) {
 
 static void random_send(struct world *world, uint64_t *seed) {
     const uint64_t lengths[] = {0, 1, 100, UNIT, BLOCK, 2 * BLOCK, 3 * BLOCK + 1, 5 * BLOCK};
-    const enum mkv_op ops[] = {MKV_OP_PUT, MKV_OP_PUT,    MKV_OP_GET,    MKV_OP_GET,
-                               MKV_OP_GET, MKV_OP_EXISTS, MKV_OP_LOOKUP, MKV_OP_DELETE};
-    const enum mkv_op op = ops[draw(seed, 8)];
+    const enum mkv_op ops[] = {MKV_OP_PUT,    MKV_OP_PUT,    MKV_OP_GET,
+                               MKV_OP_GET,    MKV_OP_GET,    MKV_OP_EXISTS,
+                               MKV_OP_LOOKUP, MKV_OP_DELETE, MKV_OP_EXPIRE};
+    const enum mkv_op op = ops[draw(seed, 9)];
     struct world_item items[3];
     const uint32_t item_count = 1 + (uint32_t)draw(seed, 3);
     for (uint32_t index = 0; index < item_count; index++) {
@@ -258,6 +259,9 @@ static void random_send(struct world *world, uint64_t *seed) {
             items[index].offset = draw(seed, 6 * BLOCK);
             items[index].length = draw(seed, 3 * BLOCK);
         }
+    }
+    if (op == MKV_OP_EXPIRE) {
+        items[0].expire_s = (uint32_t)draw(seed, 2) * 100000;
     }
     world->deadline_after_ns = draw(seed, 5) == 0 ? draw(seed, 1000) : WORLD_SECOND;
     const uint32_t connection = (uint32_t)draw(seed, WORLD_CONNECTIONS);
@@ -382,6 +386,62 @@ static void test_random__least_pools__ends_and_gives_no_wrong_byte(void **state)
     }
 }
 
+/* ---- parts of a request ---------------------------------------------------------------------- */
+
+static void test_part__lookup__is_not_folded_and_counts_as_no_request(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    (void)world_put(world, "b", 1, 100);
+    world_run(world);
+    const struct mkv_front_stats before = world_stats(world);
+    const uint64_t times = mkv_histogram_total(&mkv_front_times(world->front)->request);
+    const struct world_item items[] = {{.key = "a"}, {.key = "b"}};
+    world->route = 7;
+    world->part = true;
+    const uint32_t lookup = world_send(world, 0, MKV_OP_LOOKUP, items, 2);
+    world_run(world);
+    const struct world_request *request = &world->requests[lookup];
+    assert_int_equal(request->result_count, 2);
+    assert_int_equal(request->results[0].status, MKV_STATUS_NOT_FOUND);
+    assert_int_equal(request->results[1].status, MKV_STATUS_OK);
+    assert_int_equal(request->ends, 1);
+    assert_int_equal(request->summary.route, 7);
+    const struct mkv_front_stats after = world_stats(world);
+    assert_memory_equal(after.requests_started, before.requests_started,
+                        sizeof after.requests_started);
+    assert_memory_equal(after.requests_answered, before.requests_answered,
+                        sizeof after.requests_answered);
+    assert_memory_equal(after.requests_ended, before.requests_ended, sizeof after.requests_ended);
+    assert_int_equal(after.lookup_keys_asked, before.lookup_keys_asked);
+    assert_int_equal(mkv_histogram_total(&mkv_front_times(world->front)->request), times);
+    /* Its keys do count. */
+    assert_int_equal(after.keys_by_miss[MKV_OP_LOOKUP][MKV_MISS_NONE], 1);
+    world_close(world);
+}
+
+/* A router that has its answer completes it no more when its connection closes. */
+static void test_part__closed_with_its_answer_on_the_way__ends(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    const struct world_item item = {.key = "a"};
+    world->route = 7;
+    world_hold(world, GATE_ANSWER);
+    const uint32_t exists = world_send(world, 0, MKV_OP_EXISTS, &item, 1);
+    world_run(world);
+    assert_int_equal(world->requests[exists].answers, 1);
+    const struct mkv_input input = {
+        .kind = MKV_INPUT_FABRIC_DONE,
+        .now_ns = world->now_ns,
+        .fabric = {.event = MKV_FABRIC_CONNECTION_CLOSED,
+                   .connection = world->requests[exists].connection},
+    };
+    world_step(world, &input);
+    world_run(world);
+    assert_int_equal(world->requests[exists].ends, 1);
+    assert_int_equal(world_stats(world).requests_in_flight, 0);
+    world_free(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_close__behind_every_event__everything_comes_back),
@@ -392,6 +452,8 @@ int main(void) {
         cmocka_unit_test(test_random__usual_pools__ends_and_gives_no_wrong_byte),
         cmocka_unit_test(test_random__memory_tier__ends_and_gives_no_wrong_byte),
         cmocka_unit_test(test_random__least_pools__ends_and_gives_no_wrong_byte),
+        cmocka_unit_test(test_part__lookup__is_not_folded_and_counts_as_no_request),
+        cmocka_unit_test(test_part__closed_with_its_answer_on_the_way__ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

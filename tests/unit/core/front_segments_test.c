@@ -554,6 +554,51 @@ static void test_segments__nobody_knows_of_the_manifest__segments_stay(void **st
     world_close(world);
 }
 
+/* ---- volumes of other fronts ----------------------------------------------------------------- */
+
+/* A key of one letter that the volume has. */
+static const char *key_of(const struct world *world, uint32_t volume) {
+    static const char *const keys[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"};
+    for (uint32_t index = 0; index < sizeof keys / sizeof keys[0]; index++) {
+        const struct mkv_root point =
+            mkv_placement_point(MKV_TENANT_DEFAULT_NAME, (const uint8_t *)keys[index], 1);
+        if (mkv_placement_owner(point, world->config.members, WORLD_VOLUMES) == volume) {
+            return keys[index];
+        }
+    }
+    fail_msg("no key is the volume's");
+    return NULL;
+}
+
+static void test_segments__volumes_of_another_front__hold_segments_and_no_keys(void **state) {
+    (void)state;
+    struct mkv_front_config config;
+    world_config(&config);
+    config.foreign[1] = true;
+    config.foreign[2] = true;
+    config.foreign_ops_max = MKV_FRONT_VOLUME_OPS_MIN;
+    struct world *world = world_open(&config);
+    const char *own = key_of(world, 0);
+    const char *others = key_of(world, 1);
+    expect_put(world, world_put(world, own, 5, 20 * BLOCK), MKV_STATUS_OK);
+    uint32_t abroad = 0;
+    for (uint32_t index = 0; index < WORLD_BLOCKS_MAX; index++) {
+        const struct world_block *block = &world->blocks[index];
+        abroad += block->live && block->volume != 0 ? 1 : 0;
+        assert_true(!block->live || block->volume == 0 || block->flags == MKV_BLOCK_SEGMENT);
+    }
+    assert_true(abroad > 0);
+    expect_get(world, own, 5, 20 * BLOCK);
+    expect_put(world, world_put(world, others, 5, 100), MKV_STATUS_UNAVAILABLE);
+    const uint32_t get = world_get(world, others, 0, 0);
+    world_run(world);
+    world_expect(world, get, MKV_STATUS_NOT_FOUND);
+    assert_int_equal(world_result(world, get)->miss, MKV_MISS_DRIVE_OFFLINE);
+    expect_put(world, world_delete(world, own), MKV_STATUS_OK);
+    assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 0);
+    world_close(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_segments__put_and_get__gives_the_bytes_back),
@@ -579,6 +624,7 @@ int main(void) {
         cmocka_unit_test(test_segments__credits_and_slabs_contended__stream_does_not_block_itself),
         cmocka_unit_test(test_segments__volume_offline__value_is_a_miss_and_no_segment_blocks),
         cmocka_unit_test(test_segments__nobody_knows_of_the_manifest__segments_stay),
+        cmocka_unit_test(test_segments__volumes_of_another_front__hold_segments_and_no_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -607,6 +607,8 @@ uint32_t world_send(struct world *world, uint32_t connection, enum mkv_op op,
     input.request.item_count = item_count;
     input.request.items = sent;
     input.request.serial = id;
+    input.request.route = world->route;
+    input.request.part = world->part;
     input.request.received_ns = world->now_ns - WORLD_PARSE_NS;
     input.request.trace = (struct mkv_trace_context){.trace_id = {(uint8_t)id}};
     world_step(world, &input);

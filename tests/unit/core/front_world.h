@@ -151,7 +151,9 @@ struct world {
     struct mkv_message session_message;              /* the last one that came */
     uint32_t session_messages;
     uint64_t deadline_after_ns; /* of requests to come; one second unless a test says otherwise */
-    uint64_t random;            /* 0: events in the order in which they came up */
+    uint32_t route;             /* of those, too */
+    bool part;
+    uint64_t random; /* 0: events in the order in which they came up */
     uint64_t steps;
     uint64_t orders;
     bool held[GATE_COUNT];

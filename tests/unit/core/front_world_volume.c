@@ -268,6 +268,11 @@ static void mutation_start(struct world *world, uint32_t index) {
         (void)answer(world, &op->message, GATE_DELETE_DONE, MKV_MESSAGE_DELETE_DONE, index);
         return;
     }
+    if (op->message.kind == MKV_MESSAGE_EXPIRE) {
+        op->state = WORLD_OP_DELETING;
+        (void)answer(world, &op->message, GATE_DELETE_DONE, MKV_MESSAGE_EXPIRE_DONE, index);
+        return;
+    }
     op->state = WORLD_OP_BEGUN;
     const struct world_block *live =
         world_block_find(world, op->message.volume, op->block.key, op->block.key_bytes);
@@ -373,6 +378,7 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
         return;
     case MKV_MESSAGE_PUT_BEGIN:
     case MKV_MESSAGE_DELETE:
+    case MKV_MESSAGE_EXPIRE:
         take_mutation(world, message, data);
         return;
     case MKV_MESSAGE_PUT_WRITE:
@@ -397,6 +403,7 @@ void world_volume_take(struct world *world, const struct mkv_message *message,
     case MKV_MESSAGE_PUT_READY:
     case MKV_MESSAGE_PUT_TAKEN:
     case MKV_MESSAGE_PUT_DONE:
+    case MKV_MESSAGE_EXPIRE_DONE:
     case MKV_MESSAGE_DELETE_DONE:
     case MKV_MESSAGE_TENANT:
     case MKV_MESSAGE_TENANT_DROP:
@@ -491,6 +498,8 @@ const uint8_t *world_volume_answer(struct world *world, struct world_event *even
         block = world_block_find(world, op->message.volume, op->block.key, op->block.key_bytes);
         if (is_ok && block == NULL) {
             event->message.status = MKV_STATUS_NOT_FOUND;
+        } else if (is_ok && op->message.kind == MKV_MESSAGE_EXPIRE) {
+            block->expiry_s = op->message.expiry_s;
         } else if (is_ok) {
             block_drop(block);
         }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Blocks whose time is over. */
+#include <string.h>
+
 #include "tests/unit/core/test.h"
 #include "tests/unit/core/volume_rig.h"
 
@@ -194,6 +196,56 @@ static void test_volume_expiry__expired__is_neither_listed_nor_counted(void **st
     rig_destroy(rig);
 }
 
+static enum mkv_status expire(struct rig *rig, const char *key, uint32_t expiry_s) {
+    rig->answer_count = 0;
+    struct mkv_input input = {
+        .kind = MKV_INPUT_MESSAGE,
+        .data = (const uint8_t *)key,
+        .data_bytes = (uint32_t)strlen(key),
+        .message = {.kind = MKV_MESSAGE_EXPIRE,
+                    .tenant = rig->tenant,
+                    .data_bytes = (uint32_t)strlen(key),
+                    .expiry_s = expiry_s},
+    };
+    rig_step(rig, &input);
+    rig_settle(rig);
+    assert_int_equal(rig_last(rig)->kind, MKV_MESSAGE_EXPIRE_DONE);
+    return rig_last(rig)->status;
+}
+
+static void test_volume_expire__of_what_is_live__is_durable(void **state) {
+    (void)state;
+    struct rig *rig = rig_at_now();
+    assert_int_equal(expire(rig, "key", NOW_S + 5), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(put(rig, "key", 1, 0, NOW_S + 50), MKV_STATUS_OK);
+    assert_int_equal(expire(rig, "key", NOW_S + 5), MKV_STATUS_OK); /* sooner */
+    const uint32_t writes = rig->writes_total;
+    assert_int_equal(expire(rig, "key", NOW_S + 5), MKV_STATUS_OK); /* which it has */
+    assert_int_equal(rig->writes_total, writes);
+    rig_reopen(rig);
+    assert_int_equal(rig_exists(rig, "key"), MKV_STATUS_OK);
+    assert_int_equal(rig_last(rig)->expiry_s, NOW_S + 5);
+    assert_int_equal(expire(rig, "key", 0), MKV_STATUS_OK);
+    rig_reopen(rig);
+    wall_to(rig, NOW_S + 100);
+    sweep(rig);
+    assert_int_equal(get(rig, "key", 1), MKV_STATUS_OK);
+    assert_int_equal(expire(rig, "key", NOW_S + 100), MKV_STATUS_OK); /* now */
+    assert_int_equal(get(rig, "key", 1), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(expire(rig, "key", 0), MKV_STATUS_NOT_FOUND);
+    rig_destroy(rig);
+}
+
+static void test_volume_expire__header_is_rotten__finds_nothing_and_drops_it(void **state) {
+    (void)state;
+    struct rig *rig = rig_at_now();
+    assert_int_equal(put(rig, "key", 1, 0, 0), MKV_STATUS_OK);
+    rig_unit(rig, rig_block(rig, LENGTH / 4096).lba)[100] ^= 1;
+    assert_int_equal(expire(rig, "key", NOW_S + 5), MKV_STATUS_NOT_FOUND);
+    assert_int_equal(rig_stats(rig).blocks, 0);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume_expiry__time_is_over__is_a_miss_at_once_and_dropped_behind_it),
@@ -204,6 +256,8 @@ int main(void) {
         cmocka_unit_test(test_volume_expiry__expired_but_on_the_drive__is_as_good_as_absent),
         cmocka_unit_test(test_volume_expiry__prolonged_before_its_drop__stays),
         cmocka_unit_test(test_volume_expiry__expired__is_neither_listed_nor_counted),
+        cmocka_unit_test(test_volume_expire__of_what_is_live__is_durable),
+        cmocka_unit_test(test_volume_expire__header_is_rotten__finds_nothing_and_drops_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -255,6 +255,55 @@ static void test_auth__two_conversations__have_different_nonces(void **state) {
     world_destroy(world);
 }
 
+/* The conversation of docs/protocol.md, whose frames tests/unit/wire/protocol_test.c compares. */
+static void test_auth__the_vectors_of_the_page__are_what_proofs_are(void **state) {
+    (void)state;
+    struct frames frames;
+    uint8_t *at = frames.hello;
+    const struct mkv_native_hello hello = {.version_min = 1, .version_max = 1, .name = "example"};
+    const struct mkv_native_hello_answer answer = {.version = 1,
+                                                   .shard_count = 1,
+                                                   .items_max = 256,
+                                                   .body_bytes_max = MKV_NATIVE_BODY_BYTES_MAX,
+                                                   .inline_bytes_max = MKV_NATIVE_INLINE_BYTES_MAX,
+                                                   .block_bytes_max = MKV_BLOCK_BYTES_MAX,
+                                                   .value_bytes_max = 1ull << 39,
+                                                   .requests_max = 64,
+                                                   .deadline_ms = 5000,
+                                                   .server_version = "0.1.0"};
+    const struct mkv_native_header headers[2] = {
+        {.op = MKV_NATIVE_HELLO,
+         .flags = MKV_NATIVE_FLAG_AUTH,
+         .request_id = 1,
+         .body_bytes = MKV_NATIVE_HELLO_BYTES + MKV_NATIVE_AUTH_BLOCK_BYTES},
+        {.op = MKV_NATIVE_HELLO,
+         .flags = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_AUTH,
+         .request_id = 1,
+         .body_bytes = MKV_NATIVE_HELLO_ANSWER_BYTES + MKV_NATIVE_AUTH_BLOCK_BYTES},
+    };
+    mkv_native_header_encode(&headers[0], at);
+    mkv_native_hello_encode(&hello, at + MKV_NATIVE_HEADER_BYTES);
+    mkv_native_key_id_encode("batch-1", at + MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES);
+    mkv_native_header_encode(&headers[1], frames.answer);
+    mkv_native_hello_answer_encode(&answer, frames.answer + MKV_NATIVE_HEADER_BYTES);
+    for (uint8_t i = 0; i < 32; i++) {
+        frames.hello[sizeof frames.hello - 32 + i] = (uint8_t)(32 + i);
+        frames.answer[sizeof frames.answer - 64 + i] = (uint8_t)(64 + i);
+    }
+    static const char *const proofs[2] = {
+        "d6c7f610ef6a02dc858f2dbf4fe763512bfc1100287fc4a2955fa181c56b1ac0",
+        "4ca89d1741469bd014015a81fbc54c43f459e66a9fd5e7c123aedcff67101a9a"};
+    for (uint32_t role = 0; role < 2; role++) {
+        uint8_t proof[MKV_NATIVE_PROOF_BYTES];
+        char text[2 * MKV_NATIVE_PROOF_BYTES + 1];
+        proof_of(&frames, KEY_A, (enum mkv_native_role)role, proof);
+        for (size_t i = 0; i < sizeof proof; i++) {
+            snprintf(text + 2 * i, 3, "%02x", proof[i]);
+        }
+        assert_string_equal(text, proofs[role]);
+    }
+}
+
 /* ---- failures -------------------------------------------------------------------------------- */
 
 static void test_auth__failures__are_counted_told_and_delayed_more_and_more(void **state) {
@@ -510,6 +559,7 @@ int main(void) {
         cmocka_unit_test(test_auth__no_key__this_machine_alone_is_served),
         cmocka_unit_test(test_auth__auth_none__everybody_is_served_and_keys_are_checked),
         cmocka_unit_test(test_auth__a_key__is_proven_by_both_sides),
+        cmocka_unit_test(test_auth__the_vectors_of_the_page__are_what_proofs_are),
         cmocka_unit_test(test_auth__two_conversations__have_different_nonces),
         cmocka_unit_test(test_auth__failures__are_counted_told_and_delayed_more_and_more),
         cmocka_unit_test(test_auth__a_key_that_is_over__lets_nobody_in_and_nobody_out),

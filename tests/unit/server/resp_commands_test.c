@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "admin/why.h"
+#include "backends/clock.h"
 #include "core/bytes.h"
 
 #define VOLUMES 3u
@@ -167,6 +168,14 @@ static enum mkv_status why(void *context, const char *tenant, const uint8_t *key
     *out = (struct mkv_admin_why){.tenant_known = true};
     out->on_drive = key_bytes == 4 && memcmp(key, "mine", 4) == 0;
     out->length_units = 3;
+    if (key_bytes == 4 && memcmp(key, "soon", 4) == 0) { /* in memory alone, and it expires */
+        out->in_memory = true;
+        out->expiry_s = (uint32_t)(mkv_clock_wall_ms() / 1000 + 5000);
+    }
+    if (key_bytes == 4 && memcmp(key, "over", 4) == 0) {
+        out->in_memory = true;
+        out->expiry_s = 1000;
+    }
     return MKV_STATUS_OK;
 }
 
@@ -349,6 +358,18 @@ static void test_resp_hotkeys__of_another_tenant__are_not_told(void **state) {
     assert_string_equal(call(world, "MEMORY USAGE mine"), ":16384\r\n");
 }
 
+static void test_resp_ttl__of_what_expires__counts_down_and_ends(void **state) {
+    struct world *world = *state;
+    assert_string_equal(call(world, "TTL mine"), ":-1\r\n");
+    assert_string_equal(call(world, "PTTL none"), ":-2\r\n");
+    assert_string_equal(call(world, "EXPIRETIME over"), ":-2\r\n");
+    assert_in_range(strtol(call(world, "TTL soon") + 1, NULL, 10), 4900, 5000);
+    assert_in_range(strtol(call(world, "PTTL soon") + 1, NULL, 10), 4900000, 5000000);
+    assert_string_equal(call(world, "TYPE soon"), "+string\r\n");
+    assert_string_equal(call(world, "TYPE over"), "+none\r\n");
+    assert_string_equal(call(world, "OBJECT ENCODING over"), "$-1\r\n");
+}
+
 static void test_resp_slowlog__requests_of_others__are_for_administrators(void **state) {
     struct world *world = *state;
     assert_string_equal(call(world, "SLOWLOG LEN"), ":3\r\n");
@@ -407,6 +428,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(
             test_resp_config__patterns__are_ours_for_administrators_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resp_hotkeys__of_another_tenant__are_not_told, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_resp_ttl__of_what_expires__counts_down_and_ends, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
             test_resp_slowlog__requests_of_others__are_for_administrators, setup, teardown),

@@ -77,6 +77,34 @@ static void put_until(enum mkv_model_kind kind, uint32_t version, uint32_t expir
     answer(place, MKV_MODEL_OK);
 }
 
+static void expire_at(uint32_t expiry_s, uint32_t result) {
+    const uint32_t place = invoke(MKV_MODEL_EXPIRE, 0);
+    mkv_model_expires(&model, 0, place, expiry_s);
+    answer(place, result);
+}
+
+static void test_model__expire__sets_when_the_version_is_gone(void **state) {
+    (void)state;
+    make(true);
+    mkv_model_time(&model, 100);
+    expire_at(110, MKV_MODEL_MISS);
+    put(1);
+    expire_at(110, MKV_MODEL_OK);
+    expire_at(105, MKV_MODEL_OK); /* sooner */
+    mkv_model_time(&model, 105);
+    read_is(MKV_MODEL_MISS);
+    EXPECT_FAILURE(MKV_ORACLE_DURABLE, expire_at(0, MKV_MODEL_OK));
+    make(true);
+    mkv_model_time(&model, 100);
+    put_until(MKV_MODEL_PUT, 1, 110);
+    expire_at(0, MKV_MODEL_OK);
+    mkv_model_crash(&model);
+    mkv_model_time(&model, 110);
+    read_is(SEEN(1));
+    expire_at(110, MKV_MODEL_OK); /* now */
+    read_is(MKV_MODEL_MISS);
+}
+
 static void told(uint32_t expiry_s) {
     const uint32_t place = invoke(MKV_MODEL_READ, 0);
     mkv_model_told_expiry(&model, 0, place, expiry_s);
@@ -418,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_model__one_after_another__knows_what_each_comes_to),
         cmocka_unit_test(test_model__put_with_a_condition__looks_at_what_there_is),
         cmocka_unit_test(test_model__told_when_it_expires__is_so),
+        cmocka_unit_test(test_model__expire__sets_when_the_version_is_gone),
         cmocka_unit_test(test_model__acknowledged_put_is_missed__fires_o1),
         cmocka_unit_test(test_model__deleted_or_old_version_returns__fires_o2),
         cmocka_unit_test(test_model__conflict_without_a_live_block__fires_o2),

@@ -17,7 +17,7 @@
 #include "core/hash.h"
 #include "core/manifest.h"
 #include "core/placement.h"
-#include "wire/native.h"
+#include "wire/native_auth.h"
 
 _Static_assert(MKV_NATIVE_LARGE_KEY_BYTES_MAX + MKV_SEGMENT_KEY_SUFFIX_BYTES == MKV_KEY_BYTES_MAX,
                "the key of a segment is the value's key and a suffix");
@@ -25,6 +25,9 @@ _Static_assert(MKV_NATIVE_LARGE_KEY_BYTES_MAX + MKV_SEGMENT_KEY_SUFFIX_BYTES == 
 #define PAGE_BYTES_MAX (256u * 1024u)
 #define VECTOR_BYTES_MAX 1024u
 #define VECTORS_MAX 64u
+
+#define SERVER_PROOF "d6c7f610ef6a02dc858f2dbf4fe763512bfc1100287fc4a2955fa181c56b1ac0"
+#define CLIENT_PROOF "4ca89d1741469bd014015a81fbc54c43f459e66a9fd5e7c123aedcff67101a9a"
 
 static const char fence[] = "```vector ";
 
@@ -226,6 +229,57 @@ static void test_protocol_page__hello__is_what_the_encoders_make(void **state) {
     mkv_native_hello_answer_encode(&answer, body);
     frame_append(&frame, body, MKV_NATIVE_HELLO_ANSWER_BYTES);
     expect_vector(page, "hello-answer", frame.bytes, frame.byte_count);
+}
+
+/* Proofs take HMAC, which this room has not: tests/unit/server/auth_test.c compares them. */
+static void test_protocol_page__auth__is_what_the_encoders_make(void **state) {
+    struct page *page = *state;
+    struct frame frame;
+    uint8_t bytes[MKV_NATIVE_HELLO_ANSWER_BYTES];
+    const struct mkv_native_hello hello = {.version_min = 1, .version_max = 1, .name = "example"};
+    struct mkv_native_hello_answer answer = {.version = 1,
+                                             .shard_count = 1,
+                                             .items_max = 256,
+                                             .body_bytes_max = MKV_NATIVE_BODY_BYTES_MAX,
+                                             .inline_bytes_max = MKV_NATIVE_INLINE_BYTES_MAX,
+                                             .block_bytes_max = MKV_BLOCK_BYTES_MAX,
+                                             .value_bytes_max = 1ull << 39,
+                                             .requests_max = 64,
+                                             .deadline_ms = 5000,
+                                             .server_version = "0.1.0"};
+    uint8_t counting[3 * 32];
+    for (uint8_t index = 0; index < sizeof counting; index++) {
+        counting[index] = (uint8_t)(32 + index);
+    }
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_HELLO,
+                                                    .flags = MKV_NATIVE_FLAG_AUTH,
+                                                    .request_id = 1,
+                                                    .body_bytes = MKV_NATIVE_HELLO_BYTES + 64});
+    mkv_native_hello_encode(&hello, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_HELLO_BYTES);
+    mkv_native_key_id_encode("batch-1", bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_KEY_ID_BYTES);
+    frame_append(&frame, counting, MKV_NATIVE_NONCE_BYTES);
+    expect_vector(page, "hello-with-a-key", frame.bytes, frame.byte_count);
+
+    frame_begin(&frame,
+                &(struct mkv_native_header){.op = MKV_NATIVE_HELLO,
+                                            .flags = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_AUTH,
+                                            .request_id = 1,
+                                            .body_bytes = MKV_NATIVE_HELLO_ANSWER_BYTES + 64});
+    mkv_native_hello_answer_encode(&answer, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_HELLO_ANSWER_BYTES);
+    frame_append(&frame, counting + 32, MKV_NATIVE_NONCE_BYTES);
+    hex_read(SERVER_PROOF, 64, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_PROOF_BYTES);
+    expect_vector(page, "hello-answer-with-a-proof", frame.bytes, frame.byte_count);
+
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_AUTH,
+                                                    .request_id = 1,
+                                                    .body_bytes = MKV_NATIVE_AUTH_BYTES});
+    hex_read(CLIENT_PROOF, 64, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_PROOF_BYTES);
+    expect_vector(page, "auth", frame.bytes, frame.byte_count);
 }
 
 static void test_protocol_page__put__is_what_the_encoders_make(void **state) {
@@ -578,6 +632,7 @@ static void test_protocol_page__every_vector__was_compared(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_protocol_page__hello__is_what_the_encoders_make),
+        cmocka_unit_test(test_protocol_page__auth__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__put__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__get__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__allocate__is_what_the_encoders_make),
