@@ -25,6 +25,7 @@ struct mkv_start_options {
     const char *config_file;     /* NULL: not given */
     const char *listen;          /* NULL: not given */
     const char *log_format;      /* NULL: not given */
+    const char *shards;          /* NULL: not given */
     bool telemetry;              /* --enable-telemetry */
     bool no_prometheus;          /* --disable-prometheus */
     const char *prometheus_port; /* NULL: not given */
