@@ -51,6 +51,8 @@ struct mkv_pump {
     struct mkv_shard_relay *relay;
     uint32_t shard;
     uint32_t shard_count;
+    bool lazy;          /* what is sent is an end that nobody waits for */
+    uint64_t others_ns; /* when shards are woken for such */
 
     uint64_t now_ns;
     uint64_t wall_ms;
@@ -229,7 +231,9 @@ static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect)
         const enum mkv_router_verdict verdict =
             mkv_router_effect(pump->router, effect, pump->front_arena, &output);
         if (verdict == MKV_ROUTER_OUTPUT) {
+            pump->lazy = effect->kind == MKV_EFFECT_REQUEST_ENDED;
             carry_out(pump, &output);
+            pump->lazy = false;
         }
         if (verdict != MKV_ROUTER_AS_IS) {
             return;
@@ -354,7 +358,7 @@ static void carry_out(struct mkv_pump *pump, const struct mkv_router_output *out
         pump->fabric->ops->submit(pump->fabric, &output->effect, output->base);
         return;
     case MKV_ROUTER_SEND:
-        mkv_shard_relay_send(pump->relay, pump->shard, output);
+        mkv_shard_relay_send(pump->relay, pump->shard, output, pump->lazy);
         return;
     case MKV_ROUTER_VOLUME:
         MKV_ASSERT(output->message.volume < pump->volume_count);
@@ -375,11 +379,13 @@ static void carry_out(struct mkv_pump *pump, const struct mkv_router_output *out
 }
 
 /* Carries out what the router says, and what messages come of it. */
-static void deliver(struct mkv_pump *pump) {
+static void deliver(struct mkv_pump *pump, bool lazy) {
     deliver_messages(pump);
     struct mkv_router_output next;
     while (pump->router != NULL && mkv_router_next(pump->router, &next)) {
+        pump->lazy = lazy;
         carry_out(pump, &next);
+        pump->lazy = false;
         deliver_messages(pump);
     }
 }
@@ -392,8 +398,8 @@ static void begin(struct mkv_pump *pump) {
     read_clocks(pump);
 }
 
-static void end(struct mkv_pump *pump) {
-    deliver(pump);
+static void end_with(struct mkv_pump *pump, bool lazy) {
+    deliver(pump, lazy);
     if (MKV_OBSERVE) {
         mkv_histogram_record_ns(&pump->dispatch, mkv_clock_monotonic_ns() - pump->now_ns);
     }
@@ -406,6 +412,10 @@ static void batch_end(struct mkv_pump *pump) {
                          pump->batch_requests);
         pump->batch_requests = 0;
     }
+}
+
+static void end(struct mkv_pump *pump) {
+    end_with(pump, false);
 }
 
 /* Whether the input is for the own front, as with one shard. */
@@ -435,7 +445,9 @@ static void fabric_input(void *context, struct mkv_input *input) {
         input->fabric.event == MKV_FABRIC_CONNECTION_CLOSED && pump->connection_closed != NULL) {
         pump->connection_closed(pump->request_context, input->fabric.connection);
     }
-    end(pump);
+    end_with(pump, input->kind == MKV_INPUT_FABRIC_DONE &&
+                       (input->fabric.event == MKV_FABRIC_PUSH_DONE ||
+                        input->fabric.event == MKV_FABRIC_ANSWER_DONE));
 }
 
 static void drive_complete(void *context, const struct mkv_drive_done *done) {
@@ -514,7 +526,7 @@ static void ticks(struct mkv_pump *pump) {
             (void)volume_step(volume, &input);
         }
     }
-    deliver(pump);
+    deliver(pump, false);
     if (front_is_due || mkv_front_has_work(pump->front)) {
         front_step(pump, &input);
     }
@@ -553,7 +565,7 @@ static bool may_wait(struct mkv_pump *pump, bool fabric_waits) {
     if (pump->relay == NULL) {
         return true;
     }
-    mkv_shard_relay_flush(pump->relay, pump->shard);
+    pump->others_ns = mkv_shard_relay_flush(pump->relay, pump->shard, pump->now_ns);
     return fabric_waits || mkv_shard_relay_may_sleep(pump->relay, pump->shard);
 }
 
@@ -569,7 +581,8 @@ void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_wa
     const bool may_sleep = may_wait(pump, fabric_waits);
     uint64_t timeout_ns = 0;
     if (may_sleep && !fabric_has_work && !has_work(pump)) {
-        const uint64_t due_ns = mkv_min_u64(pump->tick_ns, mkv_front_timer_ns(pump->front));
+        uint64_t due_ns = mkv_min_u64(pump->tick_ns, mkv_front_timer_ns(pump->front));
+        due_ns = mkv_min_u64(due_ns, pump->others_ns);
         timeout_ns = due_ns > pump->now_ns ? due_ns - pump->now_ns : 0;
     }
     batch_end(pump);
@@ -577,7 +590,7 @@ void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_wa
     batch_end(pump);
     if (pump->relay != NULL) {
         mkv_shard_relay_awake(pump->relay, pump->shard);
-        mkv_shard_relay_flush(pump->relay, pump->shard);
+        pump->others_ns = mkv_shard_relay_flush(pump->relay, pump->shard, pump->now_ns);
     }
 }
 
@@ -625,6 +638,7 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->relay = options->relay;
     pump->shard = options->shard;
     pump->shard_count = options->relay == NULL ? 1 : options->shard_count;
+    pump->others_ns = UINT64_MAX;
     MKV_ASSERT((pump->router == NULL) == (pump->relay == NULL));
     pump->volume_count = options->volume_count;
     for (uint32_t i = 0; i < options->volume_count; i++) {

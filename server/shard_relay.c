@@ -10,7 +10,9 @@
 struct side {
     struct mkv_bell bell;
     struct mkv_ring *ring;
-    uint64_t sent; /* bit j: records went to shard j since the last flush */
+    uint64_t sent;    /* bit j: records went to shard j since the last flush … */
+    uint64_t lazy;    /* … lazy ones, for which it was not woken … */
+    uint64_t lazy_ns; /* … when it is */
 };
 
 struct mkv_shard_relay {
@@ -75,7 +77,7 @@ void mkv_shard_relay_enter(struct mkv_shard_relay *relay, uint32_t shard, struct
 }
 
 void mkv_shard_relay_send(struct mkv_shard_relay *relay, uint32_t shard,
-                          const struct mkv_router_output *output) {
+                          const struct mkv_router_output *output, bool lazy) {
     MKV_ASSERT(output->kind == MKV_ROUTER_SEND);
     struct mkv_spsc *ring = relay->rings[shard][output->shard];
     uint8_t *room = mkv_spsc_begin(ring, output->head_bytes + output->tail_bytes);
@@ -85,17 +87,33 @@ void mkv_shard_relay_send(struct mkv_shard_relay *relay, uint32_t shard,
         memcpy(room + output->head_bytes, output->tail, output->tail_bytes);
     }
     mkv_spsc_end(ring);
-    relay->sides[shard].sent |= 1ull << output->shard;
+    if (lazy) {
+        relay->sides[shard].lazy |= 1ull << output->shard;
+    } else {
+        relay->sides[shard].sent |= 1ull << output->shard;
+    }
 }
 
-void mkv_shard_relay_flush(struct mkv_shard_relay *relay, uint32_t shard) {
-    uint64_t sent = relay->sides[shard].sent;
-    relay->sides[shard].sent = 0;
+uint64_t mkv_shard_relay_flush(struct mkv_shard_relay *relay, uint32_t shard, uint64_t now_ns) {
+    struct side *side = &relay->sides[shard];
+    if (side->lazy != 0 && side->lazy_ns == 0) {
+        side->lazy_ns = now_ns + MKV_SHARD_RELAY_LAZY_NS;
+    }
+    uint64_t sent = side->sent;
+    if (side->lazy != 0 && now_ns >= side->lazy_ns) {
+        sent |= side->lazy;
+    }
+    side->sent = 0;
+    side->lazy &= ~sent;
+    if (side->lazy == 0) {
+        side->lazy_ns = 0;
+    }
     for (uint32_t to = 0; sent != 0; to++, sent >>= 1) {
         if ((sent & 1) != 0 && mkv_bell_ring(&relay->sides[to].bell)) {
             mkv_ring_wake(relay->sides[to].ring);
         }
     }
+    return side->lazy == 0 ? UINT64_MAX : side->lazy_ns;
 }
 
 const uint8_t *mkv_shard_relay_peek(struct mkv_shard_relay *relay, uint32_t shard, uint32_t from,

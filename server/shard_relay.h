@@ -10,7 +10,8 @@
  * Invariants
  *  I1  Records between two shards keep their order, and each is seen once.
  *  I2  There is always room: a ring holds what its sender may have outstanding.
- *  I3  A shard is woken only when it sleeps, and then once for a flush.
+ *  I3  A shard is woken only when it sleeps, and then once for a flush; for records that nobody
+ *      waits for, such as that an answer is on its way, at the latest MKV_SHARD_RELAY_LAZY_NS later.
  *
  * Not responsible for: what records say.
  */
@@ -20,6 +21,9 @@
 #include "backends/ring.h"
 #include "backends/spsc.h"
 #include "core/router.h"
+
+/* A wake-up costs about as much as half a small request: by then others have come. */
+#define MKV_SHARD_RELAY_LAZY_NS (1000ull * 1000u)
 
 struct mkv_shard_relay;
 
@@ -33,11 +37,12 @@ void mkv_shard_relay_enter(struct mkv_shard_relay *relay, uint32_t shard, struct
 
 /* ---- the thread of `shard` ------------------------------------------------------------------- */
 
-/* Puts head and tail of a MKV_ROUTER_SEND into the ring of its shard. */
+/* Puts head and tail of a MKV_ROUTER_SEND into the ring of its shard. `lazy`: nobody waits for it. */
 void mkv_shard_relay_send(struct mkv_shard_relay *relay, uint32_t shard,
-                          const struct mkv_router_output *output);
-/* Wakes those who sleep and have got records since the last flush. */
-void mkv_shard_relay_flush(struct mkv_shard_relay *relay, uint32_t shard);
+                          const struct mkv_router_output *output, bool lazy);
+/* Wakes those who sleep and have got records since the last flush. Returns when it is to be called
+ * again at the latest, for lazy ones: UINT64_MAX, there are none. */
+uint64_t mkv_shard_relay_flush(struct mkv_shard_relay *relay, uint32_t shard, uint64_t now_ns);
 /* The next record from `from`, which stays until next; NULL: there is none. */
 const uint8_t *mkv_shard_relay_peek(struct mkv_shard_relay *relay, uint32_t shard, uint32_t from,
                                     uint32_t *bytes);

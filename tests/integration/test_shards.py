@@ -25,7 +25,7 @@ CLIENTS = 12  # that both of two shards have one of: all but once in 2^11 by the
 class ShardStore(Store):
     """Drives of a node with several shards."""
 
-    def __init__(self, shards, drives, block_bytes_max="1MiB", memory="256MiB"):
+    def __init__(self, shards, drives, block_bytes_max="1MiB", memory="256MiB", drive_gib=1):
         super().__init__(block_bytes_max=block_bytes_max)
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f"memory: {{max_size: {memory}}}\nlog: {{format: text}}\n"
@@ -34,7 +34,7 @@ class ShardStore(Store):
                        "  drives:\n")
             for drive in range(drives):
                 path = os.path.join(self.directory, f"d{drive}.memkv")
-                file.write(f"    - {{media: {path}, size: {4 + drive}GiB}}\n")
+                file.write(f"    - {{media: {path}, size: {drive_gib + drive}GiB}}\n")
 
 
 def series(node, name):
@@ -197,7 +197,7 @@ class ShardsTest(unittest.TestCase):
 
     def test_kill_under_load__nothing_acknowledged_is_lost(self):
         choice = random.Random(3)
-        store = self.store(3, 3, block_bytes_max="128KiB")
+        store = self.store(3, 3, block_bytes_max="128KiB", drive_gib=4)
         load = Load(store, "--threads", "4", "--keys", "32")
         store.start()
         moved = 0
@@ -214,7 +214,7 @@ class ShardsTest(unittest.TestCase):
         store.stop()
 
     def test_stop_under_load__ends_in_order(self):
-        store = self.store(2, 2)
+        store = self.store(2, 2, drive_gib=4)
         load = Load(store, "--threads", "4", "--keys", "32")
         store.start()
         load.begin("--seconds", "60", "--seed", 5)
@@ -254,7 +254,7 @@ class ThreadSanitizerTest(unittest.TestCase):
             done = subprocess.run(command, capture_output=True, text=True, check=False,
                                   timeout=BUILD_S_MAX)
             self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
-        store = ShardStore(2, 2)
+        store = ShardStore(2, 2, drive_gib=4)
         self.addCleanup(store.close)
         node = Node("--config", store.config, port=store.port,
                     program=os.path.join(directory, "memkv"),
