@@ -66,8 +66,9 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_JOURNAL_NEARLY_FULL, /* of a drive: puts may have to wait */
     MKV_ADMIN_WARNING_SLOT_TABLE_FULL,     /* of a drive: no numbers for more slots */
     MKV_ADMIN_WARNING_DIRECTORY_OFF,       /* of a drive: keys cannot be listed */
+    MKV_ADMIN_WARNING_VALUE_TOO_LARGE,     /* a client of RESP sends values above the limit */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 14u
+#define MKV_ADMIN_WARNING_CODE_COUNT 15u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {

@@ -10,11 +10,11 @@
  *
  * The life of a connection
  *
- *   accepted --> OPEN ---- the client shut its side ----> HALF_CLOSED -- all answered --+
- *                 |                                                                     |
- *                 +-- QUIT, a fault, draining --> LEAVING -- replies sent, client gone -+
- *                 |                                                                     v
- *                 +-- reset, BREAK, stalled ------------------------------------------> BROKEN --> free
+ *   accepted --> OPEN ---- the client shut its side --> HALF_CLOSED -- all answered --+
+ *                 |                                                                   |
+ *                 +-- QUIT, a fault, draining --> LEAVING - replies sent, client gone -+
+ *                 |                                                                   v
+ *                 +-- reset, BREAK, stalled -------------------------------------> BROKEN --> free
  *
  *   LEAVING takes no further command. It sends what is owed, shuts its sending side and drops what
  *   still comes, so that the client's kernel does not throw the last reply away.
@@ -24,8 +24,8 @@
  *   a workspace  from the first byte of a command until nothing is owed: the bytes of commands, and
  *                short replies. They are of a bounded pool, MKV_FABRIC_RESP_WORK_BYTES each; who
  *                finds none is not read from until there is one.
- *   entries      one for each key of a command that is under way; the reply of an entry is sent when
- *                those before it are.
+ *   entries      one for each key of a command that is under way; its reply is sent when those
+ *                before it are.
  *
  * Invariants
  *  I1  At most one receive and one send of a connection are in the kernel, and an idle connection
@@ -146,6 +146,7 @@ struct mkv_fabric_resp_options {
     uint64_t deadline_ns;     /* of each request; 0: 30 s */
     uint64_t stall_ns;        /* see I4; 0: 30 s */
     uint64_t close_ns;        /* what LEAVING has; 0: 2 s */
+    uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */
     bool durable;             /* a SET is answered when it is durable, not when it is in memory */
     const char *version;      /* of the server, for HELLO */
     const struct mkv_fabric_auth *auth; /* NULL: everybody may do all */

@@ -22,6 +22,16 @@
         .name = name_, .arguments_min = min_, .shape = MKV_RESP_SHAPE_KEYS, .right = right_,       \
         .op = op_, .reply = reply_                                                                 \
     }
+#define VALUE(name_, count_, at_, execute_)                                                        \
+    {                                                                                              \
+        .name = name_, .arguments_min = count_, .arguments_max = count_,                           \
+        .shape = MKV_RESP_SHAPE_VALUE, .value_at = at_, .right = RIGHT_PUT, .execute = execute_    \
+    }
+#define LOOK(name_, reply_)                                                                        \
+    {                                                                                              \
+        .name = name_, .arguments_min = 2, .arguments_max = 2, .right = RIGHT_GET,                 \
+        .reply = reply_, .execute = mkv_resp_execute_look                                          \
+    }
 #define OWN(name_, min_, max_, strangers_, execute_)                                               \
     {                                                                                              \
         .name = name_, .arguments_min = min_, .arguments_max = max_, .for_strangers = strangers_,  \
@@ -40,6 +50,9 @@ const struct mkv_resp_command mkv_resp_commands[] = {
      .value_at = 2,
      .right = RIGHT_PUT,
      .execute = mkv_resp_execute_set},
+    VALUE("setex", 4, 3, mkv_resp_execute_setex),
+    VALUE("psetex", 4, 3, mkv_resp_execute_setex),
+    VALUE("setnx", 3, 2, mkv_resp_execute_setnx),
     KEYS("exists", 2, RIGHT_GET, MKV_OP_EXISTS, MKV_RESP_REPLY_COUNT),
     KEYS("del", 2, RIGHT_DELETE, MKV_OP_DELETE, MKV_RESP_REPLY_COUNT),
     KEYS("unlink", 2, RIGHT_DELETE, MKV_OP_DELETE, MKV_RESP_REPLY_COUNT),
@@ -61,6 +74,11 @@ const struct mkv_resp_command mkv_resp_commands[] = {
      .arguments_max = 4,
      .right = RIGHT_GET,
      .execute = mkv_resp_execute_getrange},
+    LOOK("ttl", MKV_RESP_REPLY_TTL),
+    LOOK("pttl", MKV_RESP_REPLY_PTTL),
+    LOOK("expiretime", MKV_RESP_REPLY_EXPIRETIME),
+    LOOK("pexpiretime", MKV_RESP_REPLY_PEXPIRETIME),
+    LOOK("type", MKV_RESP_REPLY_TYPE),
     OWN("ping", 1, 2, false, mkv_resp_execute_ping),
     OWN("echo", 2, 2, false, mkv_resp_execute_echo),
     OWN("select", 2, 2, false, mkv_resp_execute_select),
@@ -98,6 +116,8 @@ void mkv_resp_refuse(struct mkv_resp_connection *connection, const char *format,
     va_start(arguments, format);
     (void)vsnprintf(connection->verdict, sizeof connection->verdict, format, arguments);
     va_end(arguments);
+    /* A text of fabric_auth.h brings the end of its line. */
+    connection->verdict[strcspn(connection->verdict, "\r\n")] = '\0';
     connection->refused = true;
     connection->keeps = false;
 }
@@ -215,7 +235,7 @@ static enum mkv_resp_taken take_pair(struct mkv_resp_connection *connection, uin
         return MKV_RESP_TAKEN;
     }
     const struct mkv_resp_argument key = mkv_resp_argument(connection, 0);
-    if (mkv_resp_data_put(connection, key, byte_count) == MKV_RESP_WAITS) {
+    if (mkv_resp_data_pair(connection, key, byte_count) == MKV_RESP_WAITS) {
         return MKV_RESP_WAITS;
     }
     connection->keeps = false;
@@ -288,8 +308,11 @@ enum mkv_resp_taken mkv_resp_command_large(struct mkv_resp_connection *connectio
         return MKV_RESP_TAKEN;
     }
     const bool is_pair = command->shape == MKV_RESP_SHAPE_PAIRS;
-    const struct mkv_resp_argument key = mkv_resp_argument(connection, is_pair ? 0 : 1);
-    if (mkv_resp_data_put(connection, key, connection->parser.argument_bytes) == MKV_RESP_WAITS) {
+    const uint64_t value_bytes = connection->parser.argument_bytes;
+    const enum mkv_resp_taken taken =
+        is_pair ? mkv_resp_data_pair(connection, mkv_resp_argument(connection, 0), value_bytes)
+                : mkv_resp_set_large(connection, value_bytes);
+    if (taken == MKV_RESP_WAITS) {
         return MKV_RESP_WAITS;
     }
     connection->large_before = true;

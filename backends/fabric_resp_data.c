@@ -10,17 +10,6 @@
 #include "backends/fabric_resp_internal.h"
 #include "core/hash.h"
 
-/* What a request is, but for its key. */
-struct wanted {
-    enum mkv_op op;
-    enum mkv_resp_reply reply;
-    bool last;
-    uint32_t flags;
-    uint64_t length; /* PUT: of the value. GET: bytes wanted, 0 for all */
-    uint64_t offset;
-    uint32_t expire_s;
-};
-
 static bool op_changes(enum mkv_op op) {
     return op == MKV_OP_PUT || op == MKV_OP_DELETE;
 }
@@ -75,8 +64,8 @@ static bool has_room(struct mkv_resp_connection *connection, enum mkv_op op) {
 }
 
 static void hand_in(struct mkv_resp_connection *connection, struct mkv_resp_entry *entry,
-                    struct mkv_resp_argument key, const struct wanted *wanted, uint32_t tenant,
-                    const char *tenant_name) {
+                    struct mkv_resp_argument key, const struct mkv_resp_wanted *wanted,
+                    uint32_t tenant, const char *tenant_name) {
     struct mkv_fabric_resp *fabric = connection->fabric;
     const struct mkv_request_item item = {
         .key_bytes = key.byte_count,
@@ -84,6 +73,7 @@ static void hand_in(struct mkv_resp_connection *connection, struct mkv_resp_entr
         .length = wanted->length,
         .offset = wanted->offset,
         .expire_s = wanted->expire_s,
+        .lease_ms = wanted->lease_ms,
     };
     struct mkv_input input = {
         .kind = MKV_INPUT_REQUEST, .data = key.bytes, .data_bytes = key.byte_count};
@@ -103,10 +93,10 @@ static void hand_in(struct mkv_resp_connection *connection, struct mkv_resp_entr
     fabric->base.sink.input(fabric->base.sink.context, &input);
 }
 
-/* Makes the entry and hands its request in. TAKEN without an entry: the command is refused. */
-static enum mkv_resp_taken start(struct mkv_resp_connection *connection,
-                                 struct mkv_resp_argument key, const struct wanted *wanted,
-                                 struct mkv_resp_entry **entry_out) {
+enum mkv_resp_taken mkv_resp_start(struct mkv_resp_connection *connection,
+                                   struct mkv_resp_argument key,
+                                   const struct mkv_resp_wanted *wanted,
+                                   struct mkv_resp_entry **entry_out) {
     struct mkv_fabric_resp *fabric = connection->fabric;
     const uint64_t key_hash = mkv_hash_64(key.bytes, key.byte_count);
     const bool changes = op_changes(wanted->op);
@@ -142,6 +132,7 @@ static enum mkv_resp_taken start(struct mkv_resp_connection *connection,
     entry->op = wanted->op;
     entry->changes = changes;
     entry->last = wanted->last;
+    entry->conditional = wanted->conditional;
     entry->key_hash = key_hash;
     entry->value_bytes = value_bytes;
     if (wanted->op == MKV_OP_GET) {
@@ -166,8 +157,9 @@ static void refuse_length(struct mkv_resp_connection *connection, uint64_t value
     }
 }
 
-static enum mkv_resp_taken put(struct mkv_resp_connection *connection, struct mkv_resp_argument key,
-                               uint64_t value_bytes, struct wanted *wanted) {
+enum mkv_resp_taken mkv_resp_put(struct mkv_resp_connection *connection,
+                                 struct mkv_resp_argument key, uint64_t value_bytes,
+                                 struct mkv_resp_wanted *wanted) {
     if (value_bytes > connection->fabric->options.value_bytes_max) {
         refuse_length(connection, value_bytes);
         return MKV_RESP_TAKEN;
@@ -177,7 +169,7 @@ static enum mkv_resp_taken put(struct mkv_resp_connection *connection, struct mk
     wanted->length = value_bytes;
     wanted->flags |= MKV_PUT_ROOT_LATER | MKV_PUT_REPLACE;
     wanted->flags |= connection->fabric->options.durable ? 0 : MKV_PUT_RELAXED;
-    if (start(connection, key, wanted, &entry) == MKV_RESP_WAITS) {
+    if (mkv_resp_start(connection, key, wanted, &entry) == MKV_RESP_WAITS) {
         return MKV_RESP_WAITS;
     }
     if (entry != NULL) {
@@ -191,30 +183,33 @@ static enum mkv_resp_taken put(struct mkv_resp_connection *connection, struct mk
     return MKV_RESP_TAKEN;
 }
 
-enum mkv_resp_taken mkv_resp_data_put(struct mkv_resp_connection *connection,
-                                      struct mkv_resp_argument key, uint64_t value_bytes) {
-    const bool is_pair = mkv_resp_command_of(connection)->shape == MKV_RESP_SHAPE_PAIRS;
-    struct wanted wanted = {
-        .reply = is_pair ? MKV_RESP_REPLY_OK_ALL : MKV_RESP_REPLY_OK,
-        .last = !is_pair || connection->taken + 1 == connection->parser.argument_count,
+enum mkv_resp_taken mkv_resp_data_pair(struct mkv_resp_connection *connection,
+                                       struct mkv_resp_argument key, uint64_t value_bytes) {
+    struct mkv_resp_wanted wanted = {
+        .reply = MKV_RESP_REPLY_OK_ALL,
+        .last = connection->taken + 1 == connection->parser.argument_count,
     };
-    return put(connection, key, value_bytes, &wanted);
+    return mkv_resp_put(connection, key, value_bytes, &wanted);
 }
 
-/* ---- keys, each taken up as it comes ---------------------------------------------------------- */
+/* ---- keys, each taken up as it comes --------------------------------------------------------- */
 
 enum mkv_resp_taken mkv_resp_data_key(struct mkv_resp_connection *connection, uint32_t offset,
                                       uint32_t byte_count) {
     const struct mkv_resp_command *command = mkv_resp_command_of(connection);
     const struct mkv_resp_argument key = {connection->work->input + connection->start + offset,
                                           byte_count};
-    const struct wanted wanted = {
+    /* TOUCH is a use, and no more. */
+    const uint32_t lease_ms = connection->fabric->options.exists_lease_ms;
+    const bool leases = strcmp(command->name, "exists") == 0 && lease_ms != 0;
+    const struct mkv_resp_wanted wanted = {
         .op = command->op,
         .reply = command->reply,
         .last = connection->taken + 1 == connection->parser.argument_count,
+        .lease_ms = leases ? lease_ms : MKV_NONE_U32,
     };
     struct mkv_resp_entry *entry;
-    const enum mkv_resp_taken taken = start(connection, key, &wanted, &entry);
+    const enum mkv_resp_taken taken = mkv_resp_start(connection, key, &wanted, &entry);
     if (entry != NULL && command->op == MKV_OP_GET && connection->taken == 1) {
         entry->has_array = true;
         entry->array_count = connection->parser.argument_count - 1;
@@ -222,20 +217,32 @@ enum mkv_resp_taken mkv_resp_data_key(struct mkv_resp_connection *connection, ui
     return taken;
 }
 
-/* ---- commands that are executed when they are whole ------------------------------------------- */
+/* ---- commands that are executed when they are whole ------------------------------------------ */
 
 enum mkv_resp_taken mkv_resp_execute_get(struct mkv_resp_connection *connection) {
-    const struct wanted wanted = {.op = MKV_OP_GET, .reply = MKV_RESP_REPLY_VALUE, .last = true};
+    const struct mkv_resp_wanted wanted = {
+        .op = MKV_OP_GET, .reply = MKV_RESP_REPLY_VALUE, .last = true};
     struct mkv_resp_entry *entry;
-    return start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
+    return mkv_resp_start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
 }
 
 /* A GET of one byte, which is not sent: its result has the exact length. */
 enum mkv_resp_taken mkv_resp_execute_strlen(struct mkv_resp_connection *connection) {
-    const struct wanted wanted = {
+    const struct mkv_resp_wanted wanted = {
         .op = MKV_OP_GET, .length = 1, .reply = MKV_RESP_REPLY_LENGTH, .last = true};
     struct mkv_resp_entry *entry;
-    return start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
+    return mkv_resp_start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
+}
+
+enum mkv_resp_taken mkv_resp_execute_look(struct mkv_resp_connection *connection) {
+    const struct mkv_resp_wanted wanted = {
+        .op = MKV_OP_EXISTS,
+        .flags = MKV_EXISTS_PLAIN,
+        .reply = mkv_resp_command_of(connection)->reply,
+        .last = true,
+    };
+    struct mkv_resp_entry *entry;
+    return mkv_resp_start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
 }
 
 static enum mkv_resp_taken reply_empty(struct mkv_resp_connection *connection) {
@@ -255,7 +262,7 @@ static enum mkv_resp_taken get_range(struct mkv_resp_connection *connection, uin
     if (first > last) {
         return reply_empty(connection);
     }
-    const struct wanted wanted = {
+    const struct mkv_resp_wanted wanted = {
         .op = MKV_OP_GET,
         .reply = MKV_RESP_REPLY_VALUE,
         .last = true,
@@ -264,7 +271,7 @@ static enum mkv_resp_taken get_range(struct mkv_resp_connection *connection, uin
     };
     struct mkv_resp_entry *entry;
     const enum mkv_resp_taken taken =
-        start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
+        mkv_resp_start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
     if (entry != NULL) {
         entry->null_is_empty = true;
     }
@@ -295,11 +302,11 @@ enum mkv_resp_taken mkv_resp_execute_getrange(struct mkv_resp_connection *connec
         return get_range(connection, (uint64_t)first, (uint64_t)last);
     }
     if (connection->phase == 0) {
-        const struct wanted wanted = {
+        const struct mkv_resp_wanted wanted = {
             .op = MKV_OP_GET, .length = 1, .reply = MKV_RESP_REPLY_NONE, .last = false};
         struct mkv_resp_entry *entry;
         if (connection->entries_head == NULL) {
-            (void)start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
+            (void)mkv_resp_start(connection, mkv_resp_argument(connection, 1), &wanted, &entry);
         }
         return connection->refused ? MKV_RESP_TAKEN : MKV_RESP_WAITS;
     }
@@ -313,20 +320,4 @@ enum mkv_resp_taken mkv_resp_execute_getrange(struct mkv_resp_connection *connec
         return reply_empty(connection);
     }
     return get_range(connection, range_bound(first, length), range_bound(last, length));
-}
-
-enum mkv_resp_taken mkv_resp_execute_set(struct mkv_resp_connection *connection) {
-    if (connection->is_large) {
-        return MKV_RESP_TAKEN; /* its PUT has begun */
-    }
-    const struct mkv_resp_argument key = mkv_resp_argument(connection, 1);
-    const struct mkv_resp_place *value = &connection->work->arguments[2];
-    if (mkv_resp_data_put(connection, key, value->byte_count) == MKV_RESP_WAITS) {
-        return MKV_RESP_WAITS;
-    }
-    if (!connection->refused) {
-        connection->value_kept = true;
-        connection->value_offset = value->offset;
-    }
-    return MKV_RESP_TAKEN;
 }

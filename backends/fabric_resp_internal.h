@@ -7,6 +7,7 @@
  *   fabric_resp_receive.c     bytes of a connection to events of the parser, and values to slabs
  *   fabric_resp_command.c     what a command does, as its arguments come
  *   fabric_resp_data.c        commands that move data: entries and requests
+ *   fabric_resp_set.c         SET and its like, with what they may ask for
  *   fabric_resp_own.c         commands of the connection itself, and calls
  *   fabric_resp_submit.c      effects of the front to operations; their completion
  *   fabric_resp_reply.c       entries whose turn has come to replies, and replies to the socket
@@ -69,7 +70,7 @@ _Static_assert(MKV_RESP_RECEIVE_BYTES_MAX % (MKV_BLOCK_BYTES_MAX / MKV_CHUNKS_MA
 struct mkv_resp_connection;
 struct mkv_resp_entry;
 
-/* ---- operations and entries ------------------------------------------------------------------ */
+/* ---- operations and entries ----------------------------------------------------------------- */
 
 enum mkv_resp_op_kind {
     MKV_RESP_OP_PULL = 1,
@@ -107,7 +108,12 @@ enum mkv_resp_reply {
     MKV_RESP_REPLY_ADDED,     /* SETNX */
     MKV_RESP_REPLY_COUNT,     /* DEL, EXISTS ...: the last one writes the sum */
     MKV_RESP_REPLY_LENGTH,    /* STRLEN */
-    MKV_RESP_REPLY_NONE,      /* its result is for the command, which goes on */
+    MKV_RESP_REPLY_TTL,       /* -2 where there is no key, -1 where it does not expire */
+    MKV_RESP_REPLY_PTTL,
+    MKV_RESP_REPLY_EXPIRETIME,
+    MKV_RESP_REPLY_PEXPIRETIME,
+    MKV_RESP_REPLY_TYPE,
+    MKV_RESP_REPLY_NONE, /* its result is for the command, which goes on */
 };
 
 /* A key of a command under way: a request of the front. */
@@ -140,7 +146,7 @@ struct mkv_resp_entry {
     struct mkv_resp_op *answer; /* NULL until it is there */
 };
 
-/* ---- workspaces ------------------------------------------------------------------------------ */
+/* ---- workspaces ----------------------------------------------------------------------------- */
 
 struct mkv_resp_place {
     uint32_t offset; /* from the start of the command in `input` */
@@ -169,7 +175,7 @@ struct mkv_resp_slot {
     struct mkv_resp_argument arguments[MKV_FABRIC_RESP_ARGUMENTS_MAX];
 };
 
-/* ---- connections ------------------------------------------------------------------------------ */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 enum mkv_resp_state {
     MKV_RESP_FREE = 0,
@@ -344,7 +350,7 @@ static inline struct mkv_fabric_resp *mkv_resp_fabric(struct mkv_fabric *base) {
     return (struct mkv_fabric_resp *)base;
 }
 
-/* ---- fabric_resp_pool.c ---------------------------------------------------------------------- */
+/* ---- fabric_resp_pool.c --------------------------------------------------------------------- */
 
 bool mkv_resp_pools_create(struct mkv_fabric_resp *fabric);
 void mkv_resp_pools_destroy(struct mkv_fabric_resp *fabric);
@@ -368,7 +374,7 @@ void mkv_resp_await_leave(struct mkv_resp_connection *connection);
 /* Lets all that wait try again. */
 void mkv_resp_retry(struct mkv_fabric_resp *fabric);
 
-/* ---- fabric_resp_connection.c ---------------------------------------------------------------- */
+/* ---- fabric_resp_connection.c --------------------------------------------------------------- */
 
 void mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd);
 void mkv_resp_connection_touch(struct mkv_resp_connection *connection);
@@ -380,7 +386,7 @@ void mkv_resp_connection_sweep(struct mkv_resp_connection *connection);
 /* "127.0.0.1:4711": who is at the other end of a socket; "" where nobody is. */
 void mkv_resp_peer_text(int fd, char *text, size_t text_bytes);
 
-/* ---- fabric_resp_receive.c ------------------------------------------------------------------- */
+/* ---- fabric_resp_receive.c ------------------------------------------------------------------ */
 
 void mkv_resp_receive_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
 /* Takes up commands as far as that can be done now, then asks for more bytes. */
@@ -394,7 +400,7 @@ void mkv_resp_receive_drop(struct mkv_resp_connection *connection);
 /* Whether the client is in the middle of a command. */
 bool mkv_resp_receive_is_within(const struct mkv_resp_connection *connection);
 
-/* ---- fabric_resp_command.c ------------------------------------------------------------------- */
+/* ---- fabric_resp_command.c ------------------------------------------------------------------ */
 
 enum mkv_resp_taken {
     MKV_RESP_TAKEN = 0, /* it is done with */
@@ -417,7 +423,7 @@ struct mkv_resp_command {
     uint32_t value_at;         /* SHAPE_VALUE: which argument */
     uint32_t right;            /* MKV_FABRIC_RIGHT_…; 0: none is needed */
     enum mkv_op op;            /* SHAPE_KEYS */
-    enum mkv_resp_reply reply; /* SHAPE_KEYS */
+    enum mkv_resp_reply reply; /* SHAPE_KEYS, and of those that look at one */
     bool for_strangers;        /* who has not said who he is may send it */
     enum mkv_resp_taken (*execute)(struct mkv_resp_connection *connection);
 };
@@ -442,19 +448,51 @@ __attribute__((format(printf, 2, 3))) void mkv_resp_refuse(struct mkv_resp_conne
 struct mkv_resp_argument mkv_resp_argument(const struct mkv_resp_connection *connection,
                                            uint32_t index);
 
-/* ---- fabric_resp_data.c ---------------------------------------------------------------------- */
+/* ---- fabric_resp_data.c --------------------------------------------------------------------- */
 
 enum mkv_resp_taken mkv_resp_data_key(struct mkv_resp_connection *connection, uint32_t offset,
                                       uint32_t byte_count);
-/* The PUT of a value that comes: `kept` in the workspace, or LARGE. */
-enum mkv_resp_taken mkv_resp_data_put(struct mkv_resp_connection *connection,
-                                      struct mkv_resp_argument key, uint64_t value_bytes);
+/* What a request is, but for its key. */
+struct mkv_resp_wanted {
+    enum mkv_op op;
+    enum mkv_resp_reply reply;
+    bool last;
+    bool conditional;
+    uint32_t flags;
+    uint64_t length; /* PUT: of the value. GET: bytes wanted, 0 for all */
+    uint64_t offset;
+    uint32_t expire_s;
+    uint32_t lease_ms;
+};
+
+/* Makes an entry and hands its request in. TAKEN without one: the command is refused. */
+enum mkv_resp_taken mkv_resp_start(struct mkv_resp_connection *connection,
+                                   struct mkv_resp_argument key,
+                                   const struct mkv_resp_wanted *wanted,
+                                   struct mkv_resp_entry **entry);
+/* The same for a PUT, whose bytes are taken next. */
+enum mkv_resp_taken mkv_resp_put(struct mkv_resp_connection *connection,
+                                 struct mkv_resp_argument key, uint64_t value_bytes,
+                                 struct mkv_resp_wanted *wanted);
+/* The PUT of a value of MSET. */
+enum mkv_resp_taken mkv_resp_data_pair(struct mkv_resp_connection *connection,
+                                       struct mkv_resp_argument key, uint64_t value_bytes);
 enum mkv_resp_taken mkv_resp_execute_get(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_getrange(struct mkv_resp_connection *connection);
+/* Commands that only look at a key: without a lease, and without a use. */
+enum mkv_resp_taken mkv_resp_execute_look(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_strlen(struct mkv_resp_connection *connection);
-enum mkv_resp_taken mkv_resp_execute_set(struct mkv_resp_connection *connection);
 
-/* ---- fabric_resp_own.c ------------------------------------------------------------------------ */
+/* ---- fabric_resp_set.c ---------------------------------------------------------------------- */
+
+/* The value begins, and the arguments before it are there. */
+enum mkv_resp_taken mkv_resp_set_large(struct mkv_resp_connection *connection,
+                                       uint64_t value_bytes);
+enum mkv_resp_taken mkv_resp_execute_set(struct mkv_resp_connection *connection);
+enum mkv_resp_taken mkv_resp_execute_setex(struct mkv_resp_connection *connection);
+enum mkv_resp_taken mkv_resp_execute_setnx(struct mkv_resp_connection *connection);
+
+/* ---- fabric_resp_own.c ----------------------------------------------------------------------- */
 
 enum mkv_resp_taken mkv_resp_execute_ping(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_echo(struct mkv_resp_connection *connection);
@@ -468,7 +506,7 @@ enum mkv_resp_taken mkv_resp_execute_call(struct mkv_resp_connection *connection
 /* The connection of a call is reaped. */
 void mkv_resp_call_drop(struct mkv_resp_connection *connection);
 
-/* ---- fabric_resp_submit.c -------------------------------------------------------------------- */
+/* ---- fabric_resp_submit.c ------------------------------------------------------------------- */
 
 void mkv_fabric_resp_submit(struct mkv_fabric_resp *fabric, const struct mkv_effect *effect,
                             const uint8_t *front_arena);
@@ -483,7 +521,7 @@ void mkv_resp_ops_deliver(struct mkv_fabric_resp *fabric);
 /* Completes as FAILED whatever the connection still has. Its kernel operations have ended. */
 void mkv_resp_ops_fail(struct mkv_resp_connection *connection);
 
-/* ---- fabric_resp_reply.c --------------------------------------------------------------------- */
+/* ---- fabric_resp_reply.c -------------------------------------------------------------------- */
 
 void mkv_resp_send_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
 /* Writes what the first entries have to say; true when one has ended. */

@@ -61,7 +61,7 @@ void mkv_resp_pools_destroy(struct mkv_fabric_resp *fabric) {
     free(fabric->ops);
 }
 
-/* ---- operations ------------------------------------------------------------------------------ */
+/* ---- operations ----------------------------------------------------------------------------- */
 
 struct mkv_resp_op *mkv_resp_op_take(struct mkv_fabric_resp *fabric) {
     struct mkv_resp_op *op = fabric->free_ops;
@@ -103,7 +103,7 @@ struct mkv_resp_op *mkv_resp_list_pop(struct mkv_resp_op_list *list) {
     return op;
 }
 
-/* ---- entries --------------------------------------------------------------------------------- */
+/* ---- entries -------------------------------------------------------------------------------- */
 
 struct mkv_resp_entry *mkv_resp_entry_take(struct mkv_resp_connection *connection) {
     struct mkv_fabric_resp *fabric = connection->fabric;
@@ -156,7 +156,7 @@ void mkv_resp_entry_give(struct mkv_resp_connection *connection) {
     mkv_resp_retry(fabric);
 }
 
-/* ---- workspaces and slots --------------------------------------------------------------------- */
+/* ---- workspaces and slots -------------------------------------------------------------------- */
 
 bool mkv_resp_work_take(struct mkv_resp_connection *connection) {
     struct mkv_fabric_resp *fabric = connection->fabric;
@@ -224,7 +224,7 @@ void mkv_resp_slot_give(struct mkv_resp_connection *connection) {
     mkv_resp_retry(fabric);
 }
 
-/* ---- who waits for them ----------------------------------------------------------------------- */
+/* ---- who waits for them ---------------------------------------------------------------------- */
 
 void mkv_resp_await(struct mkv_resp_connection *connection) {
     struct mkv_fabric_resp *fabric = connection->fabric;

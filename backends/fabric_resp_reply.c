@@ -233,6 +233,35 @@ static void write_one(struct mkv_resp_writer *writer) {
     mkv_resp_write_integer(writer, 1);
 }
 
+/* What is left of the time until an expiry, or that itself. */
+static int64_t time_of(enum mkv_resp_reply reply, uint32_t expiry_s) {
+    const int64_t expiry_ms = (int64_t)expiry_s * 1000;
+    const int64_t now_ms = (int64_t)mkv_clock_wall_ms();
+    const int64_t left_ms = expiry_ms > now_ms ? expiry_ms - now_ms : 0;
+    if (reply == MKV_RESP_REPLY_TTL) {
+        return (left_ms + 500) / 1000; /* as Redis rounds */
+    }
+    if (reply == MKV_RESP_REPLY_PTTL) {
+        return left_ms;
+    }
+    return reply == MKV_RESP_REPLY_EXPIRETIME ? (int64_t)expiry_s : expiry_ms;
+}
+
+static void write_look(struct mkv_resp_connection *connection, enum mkv_resp_reply reply,
+                       const struct mkv_item_result *result, struct mkv_resp_writer *writer) {
+    const bool found = result->status == MKV_STATUS_OK;
+    if (!found && result->status != MKV_STATUS_NOT_FOUND) {
+        mkv_resp_write_error(writer, mkv_resp_status_text(connection->fabric, result->status));
+    } else if (reply == MKV_RESP_REPLY_TYPE) {
+        mkv_resp_write_simple(writer, found ? "string" : "none");
+    } else if (!found) {
+        mkv_resp_write_integer(writer, -2);
+    } else {
+        mkv_resp_write_integer(writer,
+                               result->expiry_s == 0 ? -1 : time_of(reply, result->expiry_s));
+    }
+}
+
 /* The reply of an answered entry, or what is left of it. */
 static void write_reply(struct mkv_resp_connection *connection, struct mkv_resp_entry *entry,
                         const struct mkv_item_result *result, struct mkv_resp_writer *writer) {
@@ -266,6 +295,13 @@ static void write_reply(struct mkv_resp_connection *connection, struct mkv_resp_
         } else {
             mkv_resp_write_error(writer, mkv_resp_status_text(connection->fabric, result->status));
         }
+        return;
+    case MKV_RESP_REPLY_TTL:
+    case MKV_RESP_REPLY_PTTL:
+    case MKV_RESP_REPLY_EXPIRETIME:
+    case MKV_RESP_REPLY_PEXPIRETIME:
+    case MKV_RESP_REPLY_TYPE:
+        write_look(connection, entry->reply, result, writer);
         return;
     case MKV_RESP_REPLY_NONE:
         connection->result = *result;

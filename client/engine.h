@@ -271,6 +271,9 @@ struct mkv_remote {
 struct memkv_client {
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
+    bool has_key; /* `auth_key` is proven to servers, and asked of them */
+    uint8_t auth_key[MKV_NATIVE_KEY_BYTES];
+    char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     uint32_t connections_max; /* to each server */

@@ -4,9 +4,13 @@
  * its limits. Bytes in, bytes out; no socket and no clock.
  *
  *   begin ──▶ out: HELLO          frame (HELLO answer) ──▶ DONE, or FAILED with the reason
+ *   with a key:                   frame (HELLO answer, the server's proof is right)
+ *                                       ──▶ SEND, out: AUTH       frame (AUTH answer) ──▶ DONE
  *
  * Invariants
  *  I1  Nothing else is sent over the connection before the greeting is DONE.
+ *  I2  With a key it is DONE only where both sides have proven that they have it, and nothing is
+ *      proven to a server that has not done so first.
  *
  * Not responsible for: moving the bytes (connection.c), deadlines.
  */
@@ -14,7 +18,7 @@
 #define MKV_CLIENT_GREETING_H
 
 #include "client/memkv.h"
-#include "wire/native.h"
+#include "wire/native_auth.h"
 
 #define MKV_CLIENT_NAME_BYTES_MAX 48u
 #define MKV_CLIENT_TENANT_BYTES_MAX MKV_TENANT_STORED_NAME_BYTES_MAX
@@ -29,8 +33,11 @@ enum mkv_greeting_result {
 
 struct mkv_greeting {
     const char *server; /* for messages */
+    const uint8_t *key; /* NULL: none */
+    bool awaits_auth;   /* AUTH was sent */
+    bool is_random;     /* the nonce is one */
     size_t out_bytes;
-    uint8_t out[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + MKV_CLIENT_TENANT_BYTES_MAX];
+    uint8_t out[MKV_NATIVE_HELLO_FRAME_BYTES_MAX];
     struct mkv_native_hello_answer limits;
     struct memkv_error failure;
 };
@@ -40,6 +47,8 @@ struct mkv_greeting_options {
     const char *server; /* HOST:PORT */
     const char *name;   /* at most MKV_CLIENT_NAME_BYTES_MAX bytes */
     const char *tenant;
+    const uint8_t *key; /* of MKV_NATIVE_KEY_BYTES, good until the greeting is over; NULL: none */
+    const char *key_id; /* with a key */
 };
 
 /* `out` is to be sent, and a frame to be waited for. */

@@ -9,6 +9,53 @@
 
 #include "client/engine.h"
 
+static int digit_of(char digit) {
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+static const char *chosen(const char *option, const char *variable) {
+    const char *text = option != NULL ? option : getenv(variable);
+    return text != NULL && (option != NULL || text[0] != '\0') ? text : NULL;
+}
+
+/* Reads the key into *client. Messages do not show it. */
+static enum memkv_status key_take(struct memkv_client *client, const struct memkv_options *options,
+                                  struct memkv_error *error) {
+    const char *text = chosen(options->auth_key, "MEMKV_AUTH_KEY");
+    const char *id = chosen(options->auth_key_id, "MEMKV_AUTH_KEY_ID");
+    if (text == NULL) {
+        return MEMKV_OK;
+    }
+    bool is_key = strnlen(text, 2u * MKV_NATIVE_KEY_BYTES + 1u) == 2u * MKV_NATIVE_KEY_BYTES;
+    for (size_t index = 0; index < MKV_NATIVE_KEY_BYTES && is_key; index++) {
+        const int high = digit_of(text[2 * index]);
+        const int low = digit_of(text[2 * index + 1]);
+        is_key = high >= 0 && low >= 0;
+        client->auth_key[index] = is_key ? (uint8_t)(high << 4 | low) : 0;
+    }
+    if (!is_key) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "the key (auth_key, MEMKV_AUTH_KEY) is not 64 hexadecimal digits; "
+                               "memkv auth keygen makes one");
+    }
+    id = id != NULL ? id : "default";
+    const size_t id_bytes = strnlen(id, MKV_NATIVE_KEY_ID_BYTES + 1u);
+    if (!mkv_native_key_id_is_valid(id, id_bytes)) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "the key id (auth_key_id, MEMKV_AUTH_KEY_ID) has 1 to 32 characters "
+                               "of A-Z a-z 0-9 . _ -");
+    }
+    memcpy(client->auth_key_id, id, id_bytes);
+    client->has_key = true;
+    return MEMKV_OK;
+}
+
 /* Reads the options into *client. */
 static enum memkv_status options_take(struct memkv_client *client,
                                       const struct memkv_options *options,
@@ -33,7 +80,7 @@ static enum memkv_status options_take(struct memkv_client *client,
     client->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms
                                                                  : MKV_CLIENT_CONNECT_TIMEOUT_MS;
     client->connections_max = options->connections > 0 ? options->connections : 1;
-    return MEMKV_OK;
+    return key_take(client, options, error);
 }
 
 /* The servers, and their places among the keys. */
@@ -94,6 +141,7 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
 void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
         mkv_engine_close(client);
+        explicit_bzero(client->auth_key, sizeof client->auth_key);
         free(client->remotes);
         free(client->members);
         free(client);

@@ -120,6 +120,11 @@ struct memkv_options {
      * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
     const char *tenant;
     uint32_t connections; /* to each server at most, 1 to 64; 0: 1 */
+    /* The key that servers and this client prove to each other that they have, 64 hexadecimal
+     * digits, and what servers call it. A server that has not got it is refused, MEMKV_FORBIDDEN.
+     * NULL: the environment's MEMKV_AUTH_KEY and MEMKV_AUTH_KEY_ID, else no key, and "default". */
+    const char *auth_key;
+    const char *auth_key_id;
 };
 
 /*

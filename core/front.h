@@ -275,6 +275,7 @@ struct mkv_front_inspection {
     bool unpersisted; /* in memory alone */
     bool used_again;  /* since it came to memory */
     uint32_t length;
+    uint32_t expiry_s; /* Unix time; 0: never */
 };
 void mkv_front_inspect(struct mkv_front *front, uint32_t tenant, const char *tenant_name,
                        const uint8_t *key, uint32_t key_bytes,

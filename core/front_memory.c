@@ -308,6 +308,7 @@ void mkv_front_inspect(struct mkv_front *front, uint32_t tenant, const char *ten
         inspection->in_memory = resident->state == FRONT_RESIDENT_HELD;
         inspection->unpersisted = resident->unpersisted;
         inspection->length = resident->length;
+        inspection->expiry_s = resident->expiry_s;
         inspection->used_again = resident->proven;
     }
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "server/auth_keys.h"
 #include "server/config_show.h"
 #include "server/start_options.h"
 
@@ -18,7 +19,9 @@ static const char help_text[] =
     "       memkv config check FILE\n"
     "\n"
     "show prints the configuration that memkv start would run with, given the same options and\n"
-    "environment: YAML that it takes back. check says whether a file can be started with.\n"
+    "environment: YAML that it takes back. check says whether a file can be started with, keys of "
+    "clients and\n"
+    "their secrets included."
     "A node that runs shows its own: memkv admin config.\n"
     "\n"
     "  --origin    where each value came from: default, --dev, FILE:LINE, a variable, a flag\n"
@@ -73,6 +76,28 @@ static int show(const struct config_line *line) {
     return exit_code;
 }
 
+/* Reads the secrets of clients as a start would, and says what there is. */
+static int check_keys(const char *file, const struct mkv_config *config) {
+    struct mkv_auth_keys *table;
+    struct mkv_backend_error error = {0};
+    if (!mkv_auth_keys_read(config, &table, &error)) {
+        fprintf(stderr, "%s: %s\n", file, error.text);
+        return error.failure == MKV_BACKEND_PERMISSION ? (int)MKV_EXIT_DAEMON_PERMISSION
+                                                       : (int)MKV_EXIT_DAEMON_CONFIGURATION;
+    }
+    const uint32_t keys = mkv_auth_keys_count(table);
+    const uint32_t drives = config->storage.drive_count;
+    printf("%s: can be started with, %u drive%s", file, drives, drives == 1 ? "" : "s");
+    if (keys > 0) {
+        const uint32_t users = mkv_auth_keys_user_count(table);
+        printf(", %u key%s and %u user%s of RESP", keys, keys == 1 ? "" : "s", users,
+               users == 1 ? "" : "s");
+    }
+    printf("\n");
+    mkv_auth_keys_release(table);
+    return MKV_EXIT_DAEMON_DONE;
+}
+
 static int check(const char *file) {
     char *arguments[] = {(char *)"check", (char *)"--config", (char *)file, NULL};
     struct config_line line = {.argc = 3};
@@ -81,11 +106,11 @@ static int check(const char *file) {
     if (config == NULL) {
         return fail("no memory for the configuration. Free memory on this machine");
     }
-    const int exit_code = make(&line, config);
+    int exit_code = make(&line, config);
     if (exit_code == MKV_EXIT_DAEMON_DONE) {
-        printf("%s: can be started with, %u drive%s\n", file, config->storage.drive_count,
-               config->storage.drive_count == 1 ? "" : "s");
+        exit_code = check_keys(file, config);
     }
+    mkv_config_forget(config);
     free(config);
     return exit_code;
 }

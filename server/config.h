@@ -18,7 +18,7 @@
  *      says where, what is wrong, and what to write instead, in printable ASCII.
  *  I3  Each key remembers the layer, and in the file the line, that its value came from.
  *  I4  After mkv_config_validate every host is a numeric address, that of the admin listener a
- *      loopback one where it asks nobody who he is; the two listeners differ,
+ *      loopback one where it asks nobody who he is; the listeners differ,
  *      drive names and paths are unique and set, and memory holds at least MKV_CONFIG_SLABS_MIN
  *      slabs of the largest block.
  *
@@ -67,7 +67,16 @@
 /* Every key that a file may set, except the keys of one entry of a list. */
 enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_ADDRESS,
+    MKV_CONFIG_NETWORK_CONNECTIONS_MAX,
+    MKV_CONFIG_NETWORK_TLS_CERT,
+    MKV_CONFIG_NETWORK_TLS_KEY,
+    MKV_CONFIG_NETWORK_TLS_MIN,
     MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
+    MKV_CONFIG_NETWORK_RESP_ADDRESS,
+    MKV_CONFIG_RESP_VALUE_BYTES_MAX,
+    MKV_CONFIG_RESP_DURABILITY,
+    MKV_CONFIG_RESP_EXISTS_LEASE_MS,
+    MKV_CONFIG_RESP_PIPELINE_MAX,
     MKV_CONFIG_NETWORK_AUTH,
     MKV_CONFIG_NETWORK_AUTH_KEY,
     MKV_CONFIG_NETWORK_CLIENT_CONNECTIONS_MAX,
@@ -144,6 +153,10 @@ enum mkv_config_hugepages {
     MKV_CONFIG_HUGEPAGES_REQUIRE,
     MKV_CONFIG_HUGEPAGES_OFF,
 };
+enum mkv_config_tls_version {
+    MKV_CONFIG_TLS_1_2 = 0,
+    MKV_CONFIG_TLS_1_3,
+};
 enum mkv_config_storage_mode {
     MKV_CONFIG_STORAGE_DIRECT = 0, /* O_DIRECT or refuse */
     MKV_CONFIG_STORAGE_FILE,       /* O_DIRECT where the file system has it, else buffered */
@@ -190,6 +203,11 @@ enum mkv_config_tracing {
     MKV_CONFIG_TRACING_ON,
 };
 
+enum mkv_config_durability {
+    MKV_CONFIG_DURABILITY_RELAXED = 0, /* a put is answered when it is in memory */
+    MKV_CONFIG_DURABILITY_DURABLE,     /* when it is durable */
+};
+
 struct mkv_config_drive {
     char media[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
     char name[MKV_CONFIG_NAME_BYTES];  /* stable: metrics and commands call the drive by it */
@@ -225,7 +243,12 @@ struct mkv_config_rule {
 struct mkv_config {
     struct {
         struct mkv_config_address address;
+        uint64_t connections_max;
+        char tls_cert[MKV_CONFIG_PATH_BYTES]; /* "": plain, as is this: */
+        char tls_key[MKV_CONFIG_PATH_BYTES];
+        enum mkv_config_tls_version tls_min;
         struct mkv_config_address admin_address; /* set by mkv_config_validate unless configured */
+        struct mkv_config_address resp_address;  /* host "": there is no RESP listener */
         enum mkv_config_network_auth auth;
         char auth_key[MKV_CONFIG_PATH_BYTES]; /* "": none */
         /* Of one client address; 0: no limit. */
@@ -233,6 +256,12 @@ struct mkv_config {
         uint64_t client_requests_max; /* in flight */
         uint64_t client_bytes_max;    /* in flight */
     } network;
+    struct {
+        uint64_t value_bytes_max;
+        enum mkv_config_durability durability;
+        uint64_t exists_lease_ms; /* 0: EXISTS takes no lease */
+        uint64_t pipeline_max;    /* keys of one connection under way */
+    } resp;
     struct {
         uint32_t key_count;
         uint32_t user_count;

@@ -4,6 +4,7 @@
 
 #include "admin/snapshot.h"
 #include "admin/telemetry.h"
+#include "backends/fabric_tcp.h"
 #include "server/log_filter.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #define HUGE_PAGE_BYTES (2ull * MKV_MIB)
 
 static const char *const hugepages_words[] = {"auto", "require", "off", NULL};
+static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const trim_words[] = {"auto", "on", "off", NULL};
 static const char *const eviction_words[] = {"on", "off", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
@@ -23,6 +25,7 @@ static const char *const auth_words[] = {"required", "none", NULL};
 static const char *const network_auth_words[] = {"required", "none", NULL};
 static const char *const profiles_words[] = {"local", "anywhere", NULL};
 static const char *const role_words[] = {"viewer", "operator", NULL};
+static const char *const durability_words[] = {"relaxed", "durable", NULL};
 static const char *const truth_words[] = {"false", "true", NULL};
 
 _Static_assert(sizeof(enum mkv_config_hugepages) == sizeof(uint32_t), "a word's index fits");
@@ -33,11 +36,12 @@ _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's
 _Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
+_Static_assert(sizeof(enum mkv_config_durability) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
     "network",    "memory",  "storage", "tenants", "node",  "log",  "telemetry",
-    "prometheus", "metrics", "slowlog", "audit",   "admin", "auth",
+    "prometheus", "metrics", "slowlog", "audit",   "admin", "auth", "resp",
 };
 
 static bool check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
@@ -163,6 +167,45 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "The tenants of keys that come over RESP from a client whose key has all "
                        "tenants, in the file only: the first rule whose prefix a key has.",
         },
+    [MKV_CONFIG_NETWORK_CONNECTIONS_MAX] =
+        {
+            .path = "network.connections_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(network.connections_max),
+            .size_min = 16,
+            .size_max = MKV_FABRIC_TCP_CONNECTIONS_MAX,
+            .default_text = "1024",
+            .meaning = "Connections of clients at a time, as far as the limit of open files "
+                       "allows, which is raised. Further ones are told so and closed. Those that "
+                       "have nothing to do take next to no memory.",
+        },
+    [MKV_CONFIG_NETWORK_TLS_CERT] =
+        {
+            .path = "network.tls_cert",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(network.tls_cert),
+            .default_note = "none: no TLS",
+            .meaning = "The certificate of all listeners over TCP, a PEM file with its chain "
+                       "behind it. SIGHUP reads it again.",
+        },
+    [MKV_CONFIG_NETWORK_TLS_KEY] =
+        {
+            .path = "network.tls_key",
+            .type = MKV_CONFIG_TYPE_PATH,
+            FIELD(network.tls_key),
+            .default_note = "none: no TLS",
+            .meaning = "The key of `network.tls_cert`, a PEM file without a password, which not "
+                       "every user of the machine can read. One of the two alone is refused.",
+        },
+    [MKV_CONFIG_NETWORK_TLS_MIN] =
+        {
+            .path = "network.tls_min",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(network.tls_min),
+            .words = tls_words,
+            .default_text = "1.2",
+            .meaning = "The oldest version of TLS that is spoken. The newest is 1.3.",
+        },
     [MKV_CONFIG_NETWORK_ADMIN_ADDRESS] =
         {
             .path = "network.admin_address",
@@ -171,6 +214,60 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_note = "the host of `network.address`, its port + 1",
             .meaning = "Where health, status and metrics are served over HTTP. Live, ready, health "
                        "and metrics answer to everybody, all else to whoever has a token.",
+        },
+    [MKV_CONFIG_NETWORK_RESP_ADDRESS] =
+        {
+            .path = "network.resp_address",
+            .type = MKV_CONFIG_TYPE_ADDRESS,
+            FIELD(network.resp_address),
+            .default_dev_text = "127.0.0.1:9902",
+            .default_note = "none; with `--dev` and no `network.address` `127.0.0.1:9902`",
+            .meaning = "Where clients connect that speak RESP, the protocol of Redis: "
+                       "[resp.md](resp.md). Unset, there is no such listener.",
+        },
+    [MKV_CONFIG_RESP_VALUE_BYTES_MAX] =
+        {
+            .path = "resp.value_bytes_max",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(resp.value_bytes_max),
+            .size_min = MKV_UNIT_BYTES,
+            .size_max = 4 * MKV_GIB,
+            .size_step = 1,
+            .default_text = "512MiB",
+            .meaning = "A longer value is refused over RESP; its bytes are dropped, and the "
+                       "connection goes on.",
+        },
+    [MKV_CONFIG_RESP_DURABILITY] =
+        {
+            .path = "resp.durability",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(resp.durability),
+            .words = durability_words,
+            .default_text = "relaxed",
+            .meaning = "When a SET is answered: `relaxed` when its value is in memory and goes to "
+                       "the drive, `durable` when it is durable. RESP cannot ask for either.",
+        },
+    [MKV_CONFIG_RESP_EXISTS_LEASE_MS] =
+        {
+            .path = "resp.exists_lease_ms",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(resp.exists_lease_ms),
+            .size_min = 0,
+            .size_max = 3600000,
+            .default_text = "10000",
+            .meaning = "So many milliseconds a block is not evicted that EXISTS over RESP has "
+                       "found. `0`: it may be at once.",
+        },
+    [MKV_CONFIG_RESP_PIPELINE_MAX] =
+        {
+            .path = "resp.pipeline_max",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(resp.pipeline_max),
+            .size_min = 1,
+            .size_max = 1024,
+            .default_text = "64",
+            .meaning = "Keys of one RESP connection that are under way at a time; what a client "
+                       "sends beyond waits.",
         },
     [MKV_CONFIG_MEMORY_MAX_SIZE] =
         {

@@ -35,8 +35,10 @@ void mkv_config_key_show(const struct mkv_config_key *key, const void *base,
     out[0] = '\0';
     switch (key->type) {
     case MKV_CONFIG_TYPE_ADDRESS:
-        mkv_config_address_format(field_of(key, base), address);
-        snprintf(out, MKV_CONFIG_VALUE_BYTES, "%s", address);
+        if (((const struct mkv_config_address *)field_of(key, base))->host[0] != '\0') {
+            mkv_config_address_format(field_of(key, base), address);
+            snprintf(out, MKV_CONFIG_VALUE_BYTES, "%s", address);
+        }
         break;
     case MKV_CONFIG_TYPE_SIZE:
         memcpy(&number, field_of(key, base), sizeof number);

@@ -5,6 +5,7 @@
 #include "server/size.h"
 
 #include <arpa/inet.h>
+#include <stddef.h>
 #include <string.h>
 
 #define PORT_MAX 65535u
@@ -102,6 +103,50 @@ static bool check_listeners(struct mkv_config *config, struct mkv_config_error *
                                "%s %s is also %s (%s); give each listener a port of its own",
                                admin_blamed ? "network.admin_address" : "network.address", text,
                                admin_blamed ? "network.address" : "network.admin_address", other);
+    }
+    return true;
+}
+
+static const struct {
+    enum mkv_config_key_id key;
+    const char *label;
+    size_t offset;
+} others[] = {
+    {MKV_CONFIG_NETWORK_ADDRESS, "network.address", offsetof(struct mkv_config, network.address)},
+    {MKV_CONFIG_NETWORK_ADMIN_ADDRESS, "network.admin_address",
+     offsetof(struct mkv_config, network.admin_address)},
+};
+
+/* The listener for RESP, if there is one. That of --dev gives way to an address that somebody has
+ * chosen for the native one: who runs several nodes chooses ports. */
+static bool check_resp(struct mkv_config *config, struct mkv_config_error *error) {
+    struct mkv_config_address *resp = &config->network.resp_address;
+    const enum mkv_config_layer layer = config->origins[MKV_CONFIG_NETWORK_RESP_ADDRESS].layer;
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+    if (layer <= MKV_CONFIG_LAYER_DEV &&
+        config->origins[MKV_CONFIG_NETWORK_ADDRESS].layer > MKV_CONFIG_LAYER_DEV) {
+        memset(resp, 0, sizeof *resp);
+    }
+    if (resp->host[0] == '\0') {
+        return true;
+    }
+    if (!check_host(config, MKV_CONFIG_NETWORK_RESP_ADDRESS, resp, error)) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        const struct mkv_config_address *other =
+            (const struct mkv_config_address *)(const void *)((const char *)config +
+                                                              others[i].offset);
+        if (mkv_config_address_collides(resp, other)) {
+            mkv_config_origin_format(
+                config, culprit(config, MKV_CONFIG_NETWORK_RESP_ADDRESS, others[i].key), where);
+            mkv_config_address_format(resp, text);
+            return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                                   "network.resp_address %s is also %s; give each listener a port "
+                                   "of its own",
+                                   text, others[i].label);
+        }
     }
     return true;
 }
@@ -274,11 +319,28 @@ static bool check_auth(const struct mkv_config *config, struct mkv_config_error 
     return true;
 }
 
+/* Half of a pair says that TLS is wanted: a listener in plain would be a surprise. */
+static bool check_tls(const struct mkv_config *config, struct mkv_config_error *error) {
+    const bool has_cert = config->network.tls_cert[0] != '\0';
+    const bool has_key = config->network.tls_key[0] != '\0';
+    if (has_cert == has_key) {
+        return true;
+    }
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    mkv_config_origin_format(
+        config, has_cert ? MKV_CONFIG_NETWORK_TLS_CERT : MKV_CONFIG_NETWORK_TLS_KEY, where);
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                           "%s is set and %s is not; TLS takes both, or neither",
+                           has_cert ? "network.tls_cert" : "network.tls_key",
+                           has_cert ? "network.tls_key" : "network.tls_cert");
+}
+
 bool mkv_config_validate(struct mkv_config *config, struct mkv_config_error *error) {
     struct mkv_config checked = *config;
-    if (!check_listeners(&checked, error) || !check_memory(&checked, error) ||
-        !check_drives(&checked, error) || !check_auth(&checked, error) ||
-        !check_prometheus(&checked, error)) {
+    if (!check_listeners(&checked, error) || !check_resp(&checked, error) ||
+        !check_memory(&checked, error) || !check_drives(&checked, error) ||
+        !check_auth(&checked, error) || !check_prometheus(&checked, error) ||
+        !check_tls(&checked, error)) {
         return false;
     }
     *config = checked;

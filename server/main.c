@@ -10,6 +10,7 @@
 
 #include "client/commands.h"
 #include "server/command_admin.h"
+#include "server/command_auth.h"
 #include "server/config_show.h"
 #include "server/config_text.h"
 #include "server/exit_codes.h"
@@ -28,6 +29,7 @@ static const struct command commands[] = {
     {"get", memkv_command_get},       {"exists", memkv_command_exists},
     {"delete", memkv_command_delete}, {"session", memkv_command_session},
     {"admin", mkv_command_admin},     {"config", mkv_command_config},
+    {"auth", mkv_command_auth},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -40,6 +42,7 @@ static const struct mkv_usage_command usage[] = {
     {"session", "NUMBER ACTION", "what becomes of the keys of a session"},
     {"admin", "status [--json]", "what a node is doing"},
     {"config", "show | check FILE", "the configuration that a start would have"},
+    {"auth", "keygen", "make a key for clients"},
     {"help", "[COMMAND]", "this list, or the help of a command"},
     {"--version", "", "print the version"},
     {NULL, NULL, NULL},

@@ -200,16 +200,14 @@ static void report_drives(struct mkv_node *node) {
 static void on_signal(void *context, int number) {
     struct mkv_node *node = context;
     if (number == SIGHUP) {
-        const bool of_keys = mkv_node_auth_reload(node);
+        mkv_node_tls_reload(node);
         const bool of_telemetry = mkv_node_telemetry_reopen(node);
         const bool of_log = mkv_log_reopen(node->log);
         if (of_telemetry || of_log) {
             mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0,
                           "SIGHUP: the log's file and those of telemetry are opened again");
-        } else if (!of_keys) {
-            mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0,
-                          "SIGHUP changes nothing yet: the node is starting");
         }
+        mkv_node_auth_reload(node);
         return;
     }
     const unsigned count = atomic_fetch_add(&node->stop_count, 1) + 1;

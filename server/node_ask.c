@@ -36,7 +36,7 @@ enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *k
         .segmented = (found.volume.block_flags & MKV_BLOCK_MANIFEST) != 0,
         .tier = found.volume.tier,
         .tier_put = found.volume.tier_put,
-        .expiry_s = found.volume.expiry_s,
+        .expiry_s = found.volume.found ? found.volume.expiry_s : found.front.expiry_s,
         .leased = found.volume.leased,
         .leaving = found.volume.leaving,
     };

@@ -132,13 +132,15 @@ bool mkv_node_auth_hash_rest(const struct mkv_config *config, char hash[MKV_CONF
     return true;
 }
 
-bool mkv_node_auth_reload(struct mkv_node *node) {
+void mkv_node_auth_reload(struct mkv_node *node) {
     pthread_mutex_lock(&node->mutex);
     const bool serves = node->auth != NULL && node->options.configure != NULL;
     pthread_mutex_unlock(&node->mutex);
     struct mkv_config *config = serves ? calloc(1, sizeof *config) : NULL;
     if (config == NULL) {
-        return false;
+        mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0,
+                      "SIGHUP: keys are not read again: the node is starting or ending");
+        return;
     }
     char problem[sizeof((struct mkv_backend_error *)0)->text] = "";
     const bool done = read_again(node, config, problem, sizeof problem);
@@ -159,7 +161,7 @@ bool mkv_node_auth_reload(struct mkv_node *node) {
     if (!done) {
         mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_ERROR, TARGET, NULL, 0,
                       "SIGHUP: the keys are those of before: %s", problem);
-        return true;
+        return;
     }
     const struct mkv_log_field fields[] = {
         {.name = "keys", .number = mkv_auth_key_count(node->auth)},
@@ -168,7 +170,6 @@ bool mkv_node_auth_reload(struct mkv_node *node) {
     mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, fields, 2,
                   "SIGHUP: keys, users and tenants.rules are read again, connections stay%s",
                   restart ? "; other keys of the configuration take a restart" : "");
-    return true;
 }
 
 void mkv_node_auth_fill(struct mkv_node *node, struct mkv_admin_snapshot *out) {

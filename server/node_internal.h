@@ -14,6 +14,7 @@
  *   node_traces.c    the tracer and its exporter
  *   node_audit.c     what of it all is audited
  *   node_ask.c       why a key is where it is, and the configuration
+ *   node_resp.c      commands of RESP clients that ask the node
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
@@ -48,6 +49,7 @@
 #include "server/node.h"
 #include "server/request_events.h"
 #include "server/request_log.h"
+#include "server/resp_calls.h"
 #include "server/shards.h"
 
 struct node_drive {
@@ -80,6 +82,8 @@ struct mkv_node {
     uint64_t started_ns;
     bool directory_created; /* of --dev, by this start */
     uint32_t connections_max;
+    struct mkv_tls *tls;           /* NULL: plain */
+    uint32_t resp_connections_max; /* 0: there is no listener for RESP */
 
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];
@@ -101,6 +105,10 @@ struct mkv_node {
     struct mkv_otlp *otlp;            /* NULL: no traces; then there is no tracer either */
     struct mkv_tracer *tracer;        /* the shard's thread's, while that runs */
     struct mkv_audit *audit;          /* NULL: nothing is audited */
+    /* Of RESP's commands, where there is a listener; else NULL. */
+    struct mkv_admin_provider resp_provider;
+    struct mkv_resp_commands *resp_commands;
+    struct mkv_resp_worker *resp_worker;
     struct mkv_audit_entry audit_end; /* what is recorded as the end */
     struct mkv_auth *auth;            /* set behind the mutex */
     struct mkv_shards *shards;
@@ -163,9 +171,9 @@ __attribute__((warn_unused_result)) bool mkv_node_admin_serve(struct mkv_node *n
 __attribute__((warn_unused_result)) bool mkv_node_auth_begin(struct mkv_node *node,
                                                              struct mkv_backend_error *error);
 void mkv_node_auth_end(struct mkv_node *node);
-/* Reads them again, all or none, and logs what came of it; false when that is not possible yet. On
- * the signals' thread, which alone writes to `config` from then on, behind the mutex. */
-bool mkv_node_auth_reload(struct mkv_node *node);
+/* Reads them again, all or none, and logs what came of it. On the signals' thread, which alone
+ * writes to `config` from then on, behind the mutex. */
+void mkv_node_auth_reload(struct mkv_node *node);
 /* The hash of what a reload does not apply; false when there is no memory. */
 bool mkv_node_auth_hash_rest(const struct mkv_config *config, char hash[MKV_CONFIG_HASH_BYTES]);
 void mkv_node_auth_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
@@ -187,6 +195,14 @@ void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
 
+/* ---- node_tls.c ----------------------------------------------------------------------------- */
+
+__attribute__((warn_unused_result)) bool mkv_node_tls_begin(struct mkv_node *node,
+                                                            struct mkv_backend_error *error);
+void mkv_node_tls_end(struct mkv_node *node);
+/* Reads the files again, on another thread; says how that went. */
+void mkv_node_tls_reload(struct mkv_node *node);
+
 /* ---- node_limits.c -------------------------------------------------------------------------- */
 
 __attribute__((warn_unused_result)) bool mkv_node_limits_raise(struct mkv_node *node,
@@ -197,6 +213,9 @@ void mkv_node_volume_limits(struct mkv_volume_config *volume);
 void mkv_node_front_config(void *context, uint32_t slab_unit_count, struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
+/* Where there is a listener for RESP. */
+void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config *front,
+                           struct mkv_fabric_resp_options *resp);
 
 /* ---- node_log.c ----------------------------------------------------------------------------- */
 
@@ -256,6 +275,15 @@ void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusa
 enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,
                              uint32_t key_bytes, struct mkv_admin_why *out);
 char *mkv_node_config_text(void *context);
+
+/* ---- node_resp.c ---------------------------------------------------------------------------- */
+
+/* Step of the table: where there is a listener for RESP; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_resp_begin(struct mkv_node *node,
+                                                             struct mkv_backend_error *error);
+void mkv_node_resp_end(struct mkv_node *node);
+/* Nothing is asked of the shard from then on. Its thread has ended; a second call does nothing. */
+void mkv_node_resp_stop(struct mkv_node *node);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

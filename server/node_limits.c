@@ -11,13 +11,19 @@
 #include <sys/resource.h>
 
 #include "core/manifest.h"
+#include "server/resp_info.h"
 #include "server/version.h"
 
 #define NS_PER_S 1000000000ull
 
-/* Clients of a node are the engines of a few hosts, with some connections each. */
-#define CONNECTIONS_WANTED 1024u
 #define CONNECTIONS_MIN 16u
+/* Of RESP there may be one for each worker of each of them; one that is idle takes 1 KiB. */
+#define RESP_CONNECTIONS_WANTED 16384u
+/* Connections that can be in the middle of something at once: 70 KiB each. */
+#define RESP_WORKSPACES 1024u
+#define RESP_CALLS 16u
+/* Keys that wait for their turn to be replied may hold this part of the memory. */
+#define RESP_AHEAD_SHARE 8u
 /* Descriptors beside those of clients and drives: log, ring, listeners, admin connections. */
 #define DESCRIPTORS_OTHER (64u + MKV_ADMIN_CONNECTIONS_MAX)
 
@@ -71,7 +77,27 @@ bool mkv_node_limits_raise(struct mkv_node *node, struct mkv_backend_error *erro
                                   "%" PRIu64 ". Raise the limit: ulimit -n, or LimitNOFILE",
                                   (uint64_t)files.rlim_cur, others + CONNECTIONS_MIN);
     }
-    node->connections_max = (uint32_t)mkv_min_u64(CONNECTIONS_WANTED, files.rlim_cur - others);
+    const bool several = node->config.node.shards > 1;
+    if (several && node->config.network.resp_address.host[0] != '\0') {
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                  "the listener for RESP takes one shard, and node.shards is %u. "
+                                  "Start with --shards 1, or without network.resp_address",
+                                  (unsigned)node->config.node.shards);
+    }
+    const uint64_t wanted = node->config.network.connections_max;
+    const uint64_t left = files.rlim_cur - others;
+    const bool has_resp = node->config.network.resp_address.host[0] != '\0';
+    node->connections_max = (uint32_t)mkv_min_u64(wanted, has_resp ? left / 2 : left);
+    node->resp_connections_max =
+        has_resp ? (uint32_t)mkv_min_u64(RESP_CONNECTIONS_WANTED, left - node->connections_max) : 0;
+    if (node->connections_max < wanted) {
+        mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_WARN, "server.node", NULL, 0,
+                      "network.connections_max is %" PRIu64 ", and there can be %" PRIu32
+                      ": this process may have %" PRIu64 " open files, of which %" PRIu64
+                      " are for other things. Raise the limit (LimitNOFILE, ulimit -n), or lower "
+                      "the key",
+                      wanted, node->connections_max, (uint64_t)files.rlim_cur, others);
+    }
     return true;
 }
 
@@ -96,7 +122,9 @@ void mkv_node_front_config(void *context, uint32_t slab_unit_count,
     mkv_front_config_default(front);
     front->volume_count = node->drive_count;
     set_members(node, front);
-    front->connections_max = node->connections_max;
+    /* One more of RESP is the server itself: see resp_deletes.h. */
+    front->connections_max =
+        node->connections_max + node->resp_connections_max + (node->resp_connections_max > 0);
     front->requests_max = REQUESTS_MAX;
     front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
     front->items_max = ITEMS_MAX;
@@ -121,6 +149,7 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
         .host = node->config.network.address.host,
         .port = node->config.network.address.port,
         .option = "--listen",
+        .tls = node->tls,
         .connections_max = node->connections_max,
         .body_buffers = BODY_BUFFERS,
         .inline_buffers = INLINE_BUFFERS,
@@ -139,4 +168,39 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
     hello->features = MKV_NATIVE_FEATURE_TRACE;
     hello->store_uuid = node->plan.store_uuid;
     snprintf(hello->server_version, sizeof hello->server_version, "memkv %s", mkv_version());
+}
+
+/* On the shard's thread. Whoever sends one sends many: the first is told of. */
+static void value_too_large(void *context, uint64_t value_bytes) {
+    struct mkv_node *node = context;
+    mkv_node_warn(node, MKV_ADMIN_WARNING_VALUE_TOO_LARGE, NULL,
+                  "raise resp.value_bytes_max, or have clients send smaller chunks",
+                  "a value of %" PRIu64 " bytes was refused: it is above resp.value_bytes_max, "
+                  "%" PRIu64,
+                  value_bytes, node->config.resp.value_bytes_max);
+}
+
+void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config *front,
+                           struct mkv_fabric_resp_options *resp) {
+    const uint32_t largest = 1u << mkv_slab_order(front->block_bytes_max);
+    *resp = (struct mkv_fabric_resp_options){
+        .host = node->config.network.resp_address.host,
+        .port = node->config.network.resp_address.port,
+        .option = "--resp",
+        .connections_max = node->resp_connections_max,
+        .workspaces = RESP_WORKSPACES,
+        .entries = front->requests_max,
+        .calls = RESP_CALLS,
+        .pipeline_max = (uint32_t)mkv_min_u64(node->config.resp.pipeline_max,
+                                              front->requests_per_connection_max),
+        .ahead_max = front->slab_unit_count / RESP_AHEAD_SHARE / largest,
+        .value_bytes_max = mkv_min_u64(node->config.resp.value_bytes_max, front->value_bytes_max),
+        .deadline_ns = DEADLINE_MS * 1000000ull,
+        .exists_lease_ms = (uint32_t)node->config.resp.exists_lease_ms,
+        .durable = node->config.resp.durability == MKV_CONFIG_DURABILITY_DURABLE,
+        .version = MKV_RESP_REDIS_VERSION,
+        .too_large = value_too_large,
+        .too_large_context = node,
+        .auth = node->auth == NULL ? NULL : mkv_auth_fabric(node->auth),
+    };
 }

@@ -175,7 +175,14 @@ static void warn_of_buffered_drives(struct mkv_node *node) {
 static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error) {
     struct mkv_shards_options options;
     struct mkv_fabric_tcp_options tcp;
+    struct mkv_fabric_resp_options resp;
     shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &options);
+    if (node->resp_connections_max > 0) {
+        mkv_node_resp_options(node, &options.shard.front, &resp);
+        options.shard.resp = &resp;
+        options.shard.resp_worker = node->resp_worker;
+        options.shard.resp_commands = node->resp_commands;
+    }
     /* The media are the shard's from here on, whether this succeeds or not. */
     for (uint32_t i = 0; i < node->drive_count; i++) {
         node->drives[i].media_is_ours = false;
@@ -196,6 +203,7 @@ static void shard_undo(struct mkv_node *node) {
     node->shard_to_close = NULL;
     pthread_mutex_unlock(&node->mutex);
     mkv_audit_detach(node->audit);
+    mkv_node_resp_stop(node);
     mkv_shards_destroy(node->shards);
     node->shards = NULL;
 }
@@ -252,6 +260,8 @@ static const struct step steps[] = {
     {"telemetry", mkv_node_telemetry_begin, mkv_node_telemetry_end},
     {"traces", mkv_node_traces_start, mkv_node_traces_end},
     {"auth", mkv_node_auth_begin, mkv_node_auth_end},
+    {"resp", mkv_node_resp_begin, mkv_node_resp_end},
+    {"tls", mkv_node_tls_begin, mkv_node_tls_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

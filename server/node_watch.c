@@ -47,6 +47,7 @@ static bool is_watched(enum mkv_admin_warning_code code) {
     case MKV_ADMIN_WARNING_CAME_UP_EMPTY:
     case MKV_ADMIN_WARNING_DRIVES_MISSING:
     case MKV_ADMIN_WARNING_AUTH_DISABLED:
+    case MKV_ADMIN_WARNING_VALUE_TOO_LARGE:
         return false;
     }
     MKV_ASSERT(false);

@@ -47,7 +47,7 @@ struct mkv_resp_calls {
 
 static void count(struct mkv_resp_calls *calls, const struct mkv_resp_command_row *row,
                   uint64_t begun_ns, const struct mkv_resp_writer *reply) {
-    struct mkv_resp_info_command *figures = &calls->own[row - mkv_resp_commands];
+    struct mkv_resp_info_command *figures = &calls->own[row - mkv_resp_command_rows];
     figures->calls++;
     figures->ns += mkv_clock_monotonic_ns() - begun_ns;
     figures->failed_calls += reply->length > 0 && reply->bytes[0] == '-';
@@ -73,7 +73,7 @@ static void publish(struct mkv_resp_calls *calls) {
         if (own->calls + own->rejected_calls > 0 &&
             calls->published_count < MKV_RESP_INFO_COMMANDS_MAX) {
             calls->published[calls->published_count] = *own;
-            calls->published[calls->published_count++].name = mkv_resp_commands[i].name;
+            calls->published[calls->published_count++].name = mkv_resp_command_rows[i].name;
         }
     }
     pthread_mutex_unlock(&calls->mutex);
@@ -293,12 +293,12 @@ enum mkv_resp_called mkv_resp_calls_call(void *context, struct mkv_resp_call *ca
     if (row == NULL) {
         row = mkv_resp_command_find(words, call->argument_count);
         if (row != NULL) {
-            calls->own[row - mkv_resp_commands].rejected_calls++;
+            calls->own[row - mkv_resp_command_rows].rejected_calls++;
         }
         return MKV_RESP_CALL_DONE;
     }
     if (!may(call, row, &call->reply)) {
-        calls->own[row - mkv_resp_commands].rejected_calls++;
+        calls->own[row - mkv_resp_command_rows].rejected_calls++;
         return MKV_RESP_CALL_DONE;
     }
     const bool is_client = row->parent != NULL && strcmp(row->parent, "client") == 0;

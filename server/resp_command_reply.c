@@ -29,10 +29,10 @@ static bool is_child(const struct mkv_resp_command_row *row,
 
 /* How many rows behind this one are subcommands of it. */
 static uint32_t child_count(const struct mkv_resp_command_row *row) {
-    const uint32_t index = (uint32_t)(row - mkv_resp_commands);
+    const uint32_t index = (uint32_t)(row - mkv_resp_command_rows);
     uint32_t count = 0;
     while (index + 1 + count < mkv_resp_command_row_count() &&
-           is_child(&mkv_resp_commands[index + 1 + count], row)) {
+           is_child(&mkv_resp_command_rows[index + 1 + count], row)) {
         count++;
     }
     return count;
@@ -40,7 +40,7 @@ static uint32_t child_count(const struct mkv_resp_command_row *row) {
 
 static const struct mkv_resp_command_row *find_top(struct mkv_resp_word word) {
     for (uint32_t i = 0; i < mkv_resp_command_row_count(); i++) {
-        const struct mkv_resp_command_row *row = &mkv_resp_commands[i];
+        const struct mkv_resp_command_row *row = &mkv_resp_command_rows[i];
         if (row->parent == NULL && mkv_resp_word_is(word, row->name)) {
             return row;
         }
@@ -214,7 +214,7 @@ static void write_doc(const struct mkv_resp_command_row *row, bool with_children
 static uint32_t top_count(void) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < mkv_resp_command_row_count(); i++) {
-        count += mkv_resp_commands[i].parent == NULL;
+        count += mkv_resp_command_rows[i].parent == NULL;
     }
     return count;
 }
@@ -222,8 +222,8 @@ static uint32_t top_count(void) {
 /* "get", "client|id": any row. */
 static const struct mkv_resp_command_row *find_full(struct mkv_resp_word word) {
     for (uint32_t i = 0; i < mkv_resp_command_row_count(); i++) {
-        if (mkv_resp_word_is(word, mkv_resp_commands[i].name)) {
-            return &mkv_resp_commands[i];
+        if (mkv_resp_word_is(word, mkv_resp_command_rows[i].name)) {
+            return &mkv_resp_command_rows[i];
         }
     }
     return NULL;
@@ -235,14 +235,14 @@ static void reply_info(const struct mkv_resp_word *names, uint32_t name_count,
     for (uint32_t i = 0; i < name_count; i++) {
         const struct mkv_resp_command_row *row = find_full(names[i]);
         if (row == NULL) {
-            mkv_resp_write_null_array(writer);
+            mkv_resp_write_null(writer);
         } else {
             write_info(row, true, writer);
         }
     }
     for (uint32_t i = 0; name_count == 0 && i < mkv_resp_command_row_count(); i++) {
-        if (mkv_resp_commands[i].parent == NULL) {
-            write_info(&mkv_resp_commands[i], true, writer);
+        if (mkv_resp_command_rows[i].parent == NULL) {
+            write_info(&mkv_resp_command_rows[i], true, writer);
         }
     }
 }
@@ -262,8 +262,8 @@ static void reply_docs(const struct mkv_resp_word *names, uint32_t name_count,
         }
     }
     for (uint32_t i = 0; name_count == 0 && i < mkv_resp_command_row_count(); i++) {
-        if (mkv_resp_commands[i].parent == NULL) {
-            write_doc(&mkv_resp_commands[i], true, writer);
+        if (mkv_resp_command_rows[i].parent == NULL) {
+            write_doc(&mkv_resp_command_rows[i], true, writer);
         }
     }
 }
@@ -290,12 +290,12 @@ static void reply_list(const struct mkv_resp_word *words, uint32_t word_count,
     }
     uint32_t count = 0;
     for (uint32_t i = 0; i < mkv_resp_command_row_count(); i++) {
-        count += is_listed(&mkv_resp_commands[i], pattern);
+        count += is_listed(&mkv_resp_command_rows[i], pattern);
     }
     mkv_resp_write_set(writer, count);
     for (uint32_t i = 0; i < mkv_resp_command_row_count(); i++) {
-        if (is_listed(&mkv_resp_commands[i], pattern)) {
-            mkv_resp_write_text(writer, mkv_resp_commands[i].name);
+        if (is_listed(&mkv_resp_command_rows[i], pattern)) {
+            mkv_resp_write_text(writer, mkv_resp_command_rows[i].name);
         }
     }
 }

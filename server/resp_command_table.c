@@ -11,7 +11,7 @@
 #define D MKV_RESP_DENYOOM
 
 /* clang-format off */
-const struct mkv_resp_command_row mkv_resp_commands[] = {
+const struct mkv_resp_command_row mkv_resp_command_rows[] = {
     {"auth", NULL, -2, F | N | L | S, 0, 0, 0, "connection", "1.0.0", "Says who the connection is"},
     {"client", NULL, -2, 0, 0, 0, 0, "connection", "2.4.0", "Commands about connections"},
     {"client|getname", "client", 2, L | S, 0, 0, 0, "connection", "2.6.9",
@@ -50,10 +50,6 @@ const struct mkv_resp_command_row mkv_resp_commands[] = {
     {"echo", NULL, 2, F | L, 0, 0, 0, "connection", "1.0.0", "Says the same"},
     {"exists", NULL, -2, R | F, 1, -1, 1, "generic", "1.0.0",
      "How many of the keys there are, which are kept for a while"},
-    {"expire", NULL, -3, W | F, 1, 1, 1, "generic", "1.0.0",
-     "Sets in how many seconds a key is gone"},
-    {"expireat", NULL, -3, W | F, 1, 1, 1, "generic", "1.2.0",
-     "Sets at which second a key is gone"},
     {"expiretime", NULL, 2, R | F, 1, 1, 1, "generic", "7.0.0", "At which second a key is gone"},
     {"flushall", NULL, -1, W, 0, 0, 0, "server", "1.0.0", "Deletes all keys"},
     {"flushdb", NULL, -1, W, 0, 0, 0, "server", "1.0.0", "Deletes all keys"},
@@ -81,9 +77,6 @@ const struct mkv_resp_command_row mkv_resp_commands[] = {
     {"object|freq", "object", 3, R, 2, 2, 1, "generic", "4.0.0",
      "How often a key was asked for lately"},
     {"object|refcount", "object", 3, R, 2, 2, 1, "generic", "2.2.3", "Always 1"},
-    {"persist", NULL, 2, W | F, 1, 1, 1, "generic", "2.2.0", "Takes back when a key is gone"},
-    {"pexpire", NULL, -3, W | F, 1, 1, 1, "generic", "2.6.0",
-     "Sets in how many milliseconds a key is gone"},
     {"ping", NULL, -1, F, 0, 0, 0, "connection", "1.0.0", "Says PONG"},
     {"psetex", NULL, 4, W | D, 1, 1, 1, "string", "2.6.0",
      "Sets a value, and in how many milliseconds it is gone"},
@@ -111,6 +104,7 @@ const struct mkv_resp_command_row mkv_resp_commands[] = {
      "Latencies of an operation in detail"},
     {"stats.memory", NULL, 1, R | L, 0, 0, 0, "server", "0.1.0", "What memory is used for"},
     {"strlen", NULL, 2, R | F, 1, 1, 1, "string", "2.2.0", "How long a value is"},
+    {"substr", NULL, 4, R, 1, 1, 1, "string", "1.0.0", "As GETRANGE"},
     {"time", NULL, 1, F | L, 0, 0, 0, "server", "2.6.0", "What time it is"},
     {"touch", NULL, -2, R | F, 1, -1, 1, "generic", "3.2.1",
      "How many of the keys there are, which counts as a use"},
@@ -120,7 +114,7 @@ const struct mkv_resp_command_row mkv_resp_commands[] = {
 };
 /* clang-format on */
 
-#define ROW_COUNT ((uint32_t)(sizeof mkv_resp_commands / sizeof mkv_resp_commands[0]))
+#define ROW_COUNT ((uint32_t)(sizeof mkv_resp_command_rows / sizeof mkv_resp_command_rows[0]))
 
 uint32_t mkv_resp_command_row_count(void) {
     return ROW_COUNT;

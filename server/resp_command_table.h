@@ -47,7 +47,7 @@ struct mkv_resp_command_row {
     const char *summary;
 };
 
-extern const struct mkv_resp_command_row mkv_resp_commands[];
+extern const struct mkv_resp_command_row mkv_resp_command_rows[];
 uint32_t mkv_resp_command_row_count(void);
 
 /* The row of a command or, where it has subcommands and words[1] names one, of that; NULL where

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "admin/why.h"
+#include "backends/clock.h"
 #include "core/bytes.h"
 #include "server/resp_commands_internal.h"
 #include "server/resp_glob.h"
@@ -16,6 +17,7 @@
 #define SCAN_BYTES_MAX (192u * 1024u)
 /* Keys of a page of FLUSHDB. */
 #define FLUSH_KEYS_MAX 64u
+#define MS_PER_S 1000u
 /* How often a volume that is BUSY is asked again. */
 #define BUSY_TRIES 200u
 
@@ -337,9 +339,15 @@ void mkv_resp_run_flush(const struct mkv_resp_run *run) {
 
 /* ---- OBJECT, MEMORY USAGE -------------------------------------------------------------------- */
 
-/* False when the key is not there, or an error was written: then nothing more is to be. */
-static bool look(const struct mkv_resp_run *run, struct mkv_resp_word key,
-                 struct mkv_admin_why *why) {
+enum look {
+    LOOK_THERE,
+    LOOK_ABSENT,
+    LOOK_REFUSED /* an error was written */
+};
+
+/* Whether the key is there, without being a use of it. */
+static enum look look(const struct mkv_resp_run *run, struct mkv_resp_word key,
+                      struct mkv_admin_why *why) {
     const struct mkv_admin_provider *provider = run->commands->node.provider;
     if (key.count > 0 && key.count <= MKV_KEY_BYTES_MAX) {
         const enum mkv_status status =
@@ -347,14 +355,25 @@ static bool look(const struct mkv_resp_run *run, struct mkv_resp_word key,
         if (status != MKV_STATUS_OK) {
             mkv_resp_run_error(run, "TRYAGAIN the key cannot be looked up now: %s. Ask again",
                                mkv_status_name(status));
-            return false;
+            return LOOK_REFUSED;
         }
-        if (why->in_memory || why->on_drive) {
-            return true;
+        const bool is_over =
+            why->expiry_s != 0 && mkv_clock_wall_ms() >= (uint64_t)why->expiry_s * MS_PER_S;
+        if ((why->in_memory || why->on_drive) && !is_over) {
+            return LOOK_THERE;
         }
     }
-    mkv_resp_write_null(run->writer);
-    return false;
+    return LOOK_ABSENT;
+}
+
+/* Absent keys are answered with nothing. */
+static bool look_or_null(const struct mkv_resp_run *run, struct mkv_resp_word key,
+                         struct mkv_admin_why *why) {
+    const enum look found = look(run, key, why);
+    if (found == LOOK_ABSENT) {
+        mkv_resp_write_null(run->writer);
+    }
+    return found == LOOK_THERE;
 }
 
 static uint64_t frequency(const struct mkv_resp_run *run, struct mkv_resp_word key) {
@@ -378,7 +397,7 @@ static uint64_t frequency(const struct mkv_resp_run *run, struct mkv_resp_word k
 
 void mkv_resp_run_object(const struct mkv_resp_run *run) {
     struct mkv_admin_why why;
-    if (!look(run, run->words[2], &why)) {
+    if (!look_or_null(run, run->words[2], &why)) {
         return;
     }
     if (mkv_resp_word_is(run->words[1], "freq")) {
@@ -402,10 +421,43 @@ void mkv_resp_run_memory_usage(const struct mkv_resp_run *run) {
         return;
     }
     struct mkv_admin_why why;
-    if (!look(run, run->words[2], &why)) {
+    if (!look_or_null(run, run->words[2], &why)) {
         return;
     }
     const uint64_t bytes =
         why.on_drive ? (1 + (uint64_t)why.length_units) * MKV_UNIT_BYTES : why.memory_length;
     mkv_resp_write_integer(run->writer, (int64_t)bytes);
+}
+
+/* ---- TTL, PTTL, EXPIRETIME, TYPE ------------------------------------------------------------- */
+
+/* -2: it is not there; -1: it does not expire. */
+void mkv_resp_run_ttl(const struct mkv_resp_run *run) {
+    struct mkv_admin_why why;
+    const enum look found = look(run, run->words[1], &why);
+    if (found == LOOK_REFUSED) {
+        return;
+    }
+    const uint64_t now_ms = mkv_clock_wall_ms();
+    const uint64_t expiry_ms = found == LOOK_ABSENT ? 0 : (uint64_t)why.expiry_s * MS_PER_S;
+    const uint64_t left_ms = expiry_ms - mkv_min_u64(expiry_ms, now_ms);
+    int64_t value = -2;
+    if (found == LOOK_THERE && why.expiry_s == 0) {
+        value = -1;
+    } else if (found == LOOK_THERE && strcmp(run->row->name, "expiretime") == 0) {
+        value = why.expiry_s;
+    } else if (found == LOOK_THERE && strcmp(run->row->name, "pttl") == 0) {
+        value = (int64_t)left_ms;
+    } else if (found == LOOK_THERE) {
+        value = (int64_t)((left_ms + MS_PER_S / 2) / MS_PER_S);
+    }
+    mkv_resp_write_integer(run->writer, value);
+}
+
+void mkv_resp_run_type(const struct mkv_resp_run *run) {
+    struct mkv_admin_why why;
+    const enum look found = look(run, run->words[1], &why);
+    if (found != LOOK_REFUSED) {
+        mkv_resp_write_simple(run->writer, found == LOOK_THERE ? "string" : "none");
+    }
 }

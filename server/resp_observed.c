@@ -273,10 +273,9 @@ static void slowlog_get(const struct mkv_resp_run *run, struct mkv_admin_slow *s
         mkv_resp_run_error(run, "ERR wrong number of arguments for 'slowlog|get' command");
         return;
     }
-    if (run->word_count == 3 && !mkv_resp_run_integer(run, 2, &wanted)) {
-        return;
-    }
-    if (wanted < -1) {
+    if ((run->word_count == 3 &&
+         !mkv_resp_integer_parse(run->words[2].bytes, run->words[2].count, &wanted)) ||
+        wanted < -1) {
         mkv_resp_run_error(run, "ERR count should be greater than or equal to -1");
         return;
     }

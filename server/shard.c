@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "backends/clock.h"
+#include "backends/fabric_set.h"
 #include "server/shard_internal.h"
 
 #define RING_ENTRIES 1024u
@@ -181,6 +182,68 @@ static uint32_t tcp_stats(void *context, char *text, uint32_t text_bytes_max) {
     return shard->stats_text(shard->stats_text_context, shard->scratch, text, text_bytes_max);
 }
 
+static void resp_wake(void *context) {
+    const struct mkv_shard *shard = context;
+    mkv_ring_wake(shard->ring);
+}
+
+/* The commands that are not the fabric's, and the connection by which they delete keys. */
+static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                            const struct mkv_fabric_resp_options *resp,
+                            struct mkv_backend_error *error) {
+    const struct mkv_resp_calls_options calls_options = {
+        .worker = options->resp_worker,
+        .commands = options->resp_commands,
+        .auth = resp->auth,
+        .tenant = mkv_shard_tenants_resolve,
+        .tenant_context = shard,
+        .wake = resp_wake,
+        .wake_context = shard,
+        .connection_base = resp->connection_base + resp->connections_max,
+    };
+    shard->resp_calls = mkv_resp_calls_create(&calls_options);
+    return shard->resp_calls != NULL ||
+           mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                              "no memory for a shard. Free memory on this machine");
+}
+
+/* Beside the TCP fabric: the front sees the connections of both. */
+static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                      struct mkv_backend_error *error) {
+    struct mkv_fabric_resp_options resp = *options->resp;
+    resp.ring = shard->ring;
+    resp.arena = options->arena;
+    resp.connection_base = options->tcp->connections_max;
+    resp.transfers_max = mkv_front_transfers_max(&options->front);
+    resp.tenant = mkv_shard_tenants_resolve;
+    resp.tenant_context = shard;
+    MKV_ASSERT(resp.connection_base + resp.connections_max < options->front.connections_max);
+    if (!make_resp_calls(shard, options, &resp, error)) {
+        return false;
+    }
+    resp.call = mkv_resp_calls_call;
+    resp.gone = mkv_resp_calls_gone;
+    resp.call_context = shard->resp_calls;
+    if (!mkv_fabric_resp_create(&resp, &shard->resp, error)) {
+        return false;
+    }
+    const struct mkv_fabric_set_member members[] = {
+        {shard->fabric, 0, options->tcp->connections_max},
+        {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
+        {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)),
+         resp.connection_base + resp.connections_max, 1},
+    };
+    mkv_resp_calls_bind(shard->resp_calls, shard->resp);
+    struct mkv_fabric_set *set = mkv_fabric_set_create(members, 3);
+    if (set == NULL) {
+        members[1].fabric->ops->destroy(members[1].fabric);
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    shard->fabric = mkv_fabric_set_base(set);
+    return true;
+}
+
 static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options *options,
                         struct mkv_backend_error *error) {
     if (options->tcp == NULL) {
@@ -201,7 +264,7 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     }
     shard->fabric = mkv_fabric_tcp_base(fabric);
     shard->port = mkv_fabric_tcp_port(fabric);
-    return true;
+    return options->resp == NULL || make_resp(shard, options, error);
 }
 
 static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_options *options,
@@ -407,6 +470,7 @@ void mkv_shard_destroy(struct mkv_shard *shard) {
     if (shard->fabric != NULL) {
         shard->fabric->ops->destroy(shard->fabric);
     }
+    mkv_resp_calls_destroy(shard->resp_calls);
     mkv_pump_destroy(shard->pump);
     mkv_arena_buffers_free(shard->buffers);
     mkv_ring_destroy(shard->ring);
@@ -528,4 +592,12 @@ int mkv_shard_registration_error(const struct mkv_shard *shard) {
 
 uint16_t mkv_shard_port(const struct mkv_shard *shard) {
     return shard->port;
+}
+
+struct mkv_resp_calls *mkv_shard_resp_calls(const struct mkv_shard *shard) {
+    return shard->resp_calls;
+}
+
+uint16_t mkv_shard_resp_port(const struct mkv_shard *shard) {
+    return shard->resp == NULL ? 0 : mkv_fabric_resp_port(shard->resp);
 }

@@ -30,6 +30,7 @@
 #include "backends/arena.h"
 #include "backends/drive_uring.h"
 #include "backends/error.h"
+#include "backends/fabric_resp.h"
 #include "backends/fabric_tcp.h"
 #include "core/drive_set_run.h"
 #include "core/front.h"
@@ -54,6 +55,9 @@ struct mkv_observer;
 struct mkv_request_events;
 struct mkv_request_log;
 struct mkv_tracer;
+struct mkv_resp_calls;
+struct mkv_resp_commands;
+struct mkv_resp_worker;
 struct mkv_shard;
 struct mkv_shard_stats;
 
@@ -84,6 +88,11 @@ struct mkv_shard_options {
     /* The fabric: TCP with these options, of which ring, arena, transfers_max, stats and
      * stats_context are set by the shard … */
     const struct mkv_fabric_tcp_options *tcp;
+    /* Beside it RESP, of which the same is set by the shard, and the tenants: or NULL. */
+    const struct mkv_fabric_resp_options *resp;
+    /* With it: who runs the commands that are not the fabric's. They outlive the shard's thread. */
+    struct mkv_resp_worker *resp_worker;
+    struct mkv_resp_commands *resp_commands;
     /* … or when `tcp` is NULL this one, which the shard destroys, also when create fails. */
     struct mkv_fabric *fabric;
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is
@@ -238,7 +247,10 @@ uint64_t mkv_shard_round_ns(const struct mkv_shard *shard);
 const char *mkv_shard_ring_mode(const struct mkv_shard *shard);
 /* 0 when all memory is registered with the ring, else the error number of the first refusal. */
 int mkv_shard_registration_error(const struct mkv_shard *shard);
-/* Where the TCP fabric listens; 0 when there is none. */
+/* Where the TCP fabric listens, and the one for RESP; 0 when there is none. */
 uint16_t mkv_shard_port(const struct mkv_shard *shard);
+uint16_t mkv_shard_resp_port(const struct mkv_shard *shard);
+/* NULL when there is no RESP. */
+struct mkv_resp_calls *mkv_shard_resp_calls(const struct mkv_shard *shard);
 
 #endif

@@ -16,6 +16,7 @@
 
 #include "server/observer.h"
 #include "server/pump.h"
+#include "server/resp_calls.h"
 #include "server/shard.h"
 
 enum shard_volume_state {
@@ -63,7 +64,9 @@ struct mkv_shard {
     struct mkv_router *router; /* NULL with one shard, as is `relay` */
     struct mkv_shard_relay *relay;
     struct mkv_fabric *fabric;
-    uint16_t port; /* where it listens, if it is TCP */
+    uint16_t port;                     /* where it listens, if it is TCP */
+    struct mkv_fabric_resp *resp;      /* one of the fabrics; NULL: none */
+    struct mkv_resp_calls *resp_calls; /* with it */
     struct mkv_pump *pump;
     struct mkv_recorder *recorder; /* NULL: none */
     uint32_t volume_count;

@@ -11,7 +11,7 @@
  *  I1  Records between two shards keep their order, and each is seen once.
  *  I2  There is always room: a ring holds what its sender may have outstanding.
  *  I3  A shard is woken only when it sleeps, and then once for a flush; for records that nobody
- *      waits for, such as that an answer is on its way, at the latest MKV_SHARD_RELAY_LAZY_NS later.
+ *      waits for, such as that an answer has left, at the latest MKV_SHARD_RELAY_LAZY_NS later.
  *
  * Not responsible for: what records say.
  */
@@ -37,7 +37,7 @@ void mkv_shard_relay_enter(struct mkv_shard_relay *relay, uint32_t shard, struct
 
 /* ---- the thread of `shard` ------------------------------------------------------------------- */
 
-/* Puts head and tail of a MKV_ROUTER_SEND into the ring of its shard. `lazy`: nobody waits for it. */
+/* Puts head and tail of a MKV_ROUTER_SEND into the ring of its shard; `lazy`: nobody waits. */
 void mkv_shard_relay_send(struct mkv_shard_relay *relay, uint32_t shard,
                           const struct mkv_router_output *output, bool lazy);
 /* Wakes those who sleep and have got records since the last flush. Returns when it is to be called

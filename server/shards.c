@@ -436,6 +436,10 @@ void mkv_shards_stats_within(struct mkv_shards *shards, const struct mkv_shard_s
     free(copy);
 }
 
+struct mkv_shard *mkv_shards_first(struct mkv_shards *shards) {
+    return shards->shards[0];
+}
+
 uint32_t mkv_shards_count(const struct mkv_shards *shards) {
     return shards->count;
 }

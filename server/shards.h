@@ -87,6 +87,8 @@ void mkv_shards_stats(struct mkv_shards *shards, struct mkv_shard_stats *stats,
 void mkv_shards_stats_within(struct mkv_shards *shards, const struct mkv_shard_stats *own,
                              struct mkv_shard_stats *stats, struct mkv_shards_brief *briefs);
 
+/* The one that has what is not several shards', a listener for RESP. */
+struct mkv_shard *mkv_shards_first(struct mkv_shards *shards);
 uint32_t mkv_shards_count(const struct mkv_shards *shards);
 const struct mkv_observer *mkv_shards_observer(const struct mkv_shards *shards, uint32_t shard);
 /* Of the shard whose last round is longest ago. */

@@ -26,6 +26,8 @@ const char mkv_start_help[] =
     "                      one store file of 4 GiB, made sparse in DIR (memkv-data)\n"
     "  --listen HOST:PORT  where clients connect (127.0.0.1:9900); health, status and\n"
     "                      metrics are at the next port. In this release loopback only\n"
+    "  --resp HOST:PORT    where clients connect that speak RESP, the protocol of Redis\n"
+    "                      (with --dev and no --listen 127.0.0.1:9902)\n"
     "  --log-format FORMAT json, or text (with --dev text)\n"
     "  --shards N          threads that serve (1)\n"
     "  --lost DRIVE        these drives are lost: go on without them and their blocks.\n"
@@ -74,6 +76,7 @@ struct option_row {
 static const struct option_row rows[] = {
     {"--config", "FILE", offsetof(struct mkv_start_options, config_file)},
     {"--listen", "HOST:PORT", offsetof(struct mkv_start_options, listen)},
+    {"--resp", "HOST:PORT", offsetof(struct mkv_start_options, resp)},
     {"--log-format", "json or text", offsetof(struct mkv_start_options, log_format)},
     {"--shards", "NUMBER", offsetof(struct mkv_start_options, shards)},
     {"--prometheus-port", "PORT", offsetof(struct mkv_start_options, prometheus_port)},
@@ -98,10 +101,10 @@ static const struct switch_row switches[] = {
 
 static bool refuse_unknown(const char *argument, struct mkv_config_error *error) {
     static const char *const names[] = {
-        "--config",           "--listen",          "--log-format",      "--lost",
-        "--record",           "--record-max-size", "--prometheus-port", OPTION_DEV,
-        OPTION_HELP,          OPTION_TELEMETRY,    OPTION_QUEUE,        OPTION_PROCESSOR,
-        OPTION_NO_PROMETHEUS, OPTION_HEAP_PROFILE, "--shards"};
+        "--config",       "--listen",           "--log-format",      "--lost",
+        "--resp",         "--record",           "--record-max-size", "--prometheus-port",
+        OPTION_DEV,       OPTION_HELP,          OPTION_TELEMETRY,    OPTION_QUEUE,
+        OPTION_PROCESSOR, OPTION_NO_PROMETHEUS, OPTION_HEAP_PROFILE, "--shards"};
     char quoted[MKV_CONFIG_QUOTE_BYTES];
     mkv_config_quote(argument, quoted);
     if (argument[0] != '-') {
@@ -341,6 +344,10 @@ bool mkv_start_options_configure(const struct mkv_start_options *options, char *
     }
     if (options->listen != NULL &&
         !mkv_config_set(config, "network.address", options->listen, "--listen", error)) {
+        return false;
+    }
+    if (options->resp != NULL &&
+        !mkv_config_set(config, "network.resp_address", options->resp, "--resp", error)) {
         return false;
     }
     if (options->log_format != NULL &&

@@ -23,7 +23,8 @@ TIMEOUT_MS = 60000
 class Options(ctypes.Structure):
     _fields_ = [("servers", ctypes.c_char_p), ("timeout_ms", ctypes.c_uint32),
                 ("connect_timeout_ms", ctypes.c_uint32), ("client_name", ctypes.c_char_p),
-                ("tenant", ctypes.c_char_p), ("connections", ctypes.c_uint32)]
+                ("tenant", ctypes.c_char_p), ("connections", ctypes.c_uint32),
+                ("auth_key", ctypes.c_char_p), ("auth_key_id", ctypes.c_char_p)]
 
 
 class Key(ctypes.Structure):
@@ -54,11 +55,13 @@ def item(op, key=b"", data=b"", **fields):
 class Client:
     """One connection. Every call of it is one request, unless it says otherwise."""
 
-    def __init__(self, address, tenant=None, timeout_ms=TIMEOUT_MS):
+    def __init__(self, address, tenant=None, timeout_ms=TIMEOUT_MS, key=None, key_id=None):
         self._library = ctypes.CDLL(os.path.join(BUILD, "libmemkv.so"))
         self._client = ctypes.c_void_p()
         options = Options(servers=address.encode(), timeout_ms=timeout_ms, client_name=b"test",
-                          tenant=tenant.encode() if tenant else None)
+                          tenant=tenant.encode() if tenant else None,
+                          auth_key=key.encode() if key else None,
+                          auth_key_id=key_id.encode() if key_id else None)
         status = self._library.memkv_open(ctypes.byref(options), ctypes.byref(self._client), None)
         if status != OK:
             raise AssertionError(f"no connection to {address}: {status}")

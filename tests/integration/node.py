@@ -76,7 +76,8 @@ class SocketConnection(http.client.HTTPConnection):
 class Node:
     """`memkv start` with these arguments; `with` makes sure that it is gone in the end."""
 
-    def __init__(self, *arguments, port=None, program=MEMKV, variables=None, **options):
+    def __init__(self, *arguments, port=None, program=MEMKV, variables=None,
+                 listen="127.0.0.1", **options):
         self.port = port or free_port()
         self.lines = []
         self.errors = []
@@ -87,7 +88,7 @@ class Node:
         options.setdefault("env", environment(MEMKV_ADMIN_SOCKET=self.socket,
                                               **(variables or {})))
         self._process = subprocess.Popen(
-            [program, "start", "--listen", f"127.0.0.1:{self.port}", *arguments],
+            [program, "start", "--listen", f"{listen}:{self.port}", *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             errors="replace", **options)
         self._readers = [

@@ -1,55 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """A collector of spans and log records as a child process of a test: otlp_receiver/receiver.js."""
 
-import fcntl
 import json
 import os
 import queue
-import shutil
 import subprocess
 import threading
 import time
-import unittest
 
+import npm
 from node import BUILD, SOURCE
 
 RECEIVER = os.path.join(SOURCE, "tests/integration/otlp_receiver")
 PROTOS = os.path.join(SOURCE, "third_party/opentelemetry-proto")
 MODULES = os.path.join(BUILD, "otlp_receiver")
-NPM_S_MAX = 60
 WAIT_S_MAX = 60
 
 
 def install_modules():
-    """Installs what the receiver needs, once for each build folder; skips the test where that
-    cannot be."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        raise unittest.SkipTest("node and npm are not installed, and the receiver of spans runs "
-                                "on them")
-    os.makedirs(MODULES, exist_ok=True)
-    with open(os.path.join(RECEIVER, "package-lock.json"), encoding="utf-8") as file:
-        wanted = file.read()
-    with open(os.path.join(MODULES, "lock"), "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = os.path.join(MODULES, "installed")
-        if os.path.exists(done):
-            with open(done, encoding="utf-8") as file:
-                if file.read() == wanted:
-                    return
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(os.path.join(RECEIVER, name), MODULES)
-        try:
-            child = subprocess.run(
-                ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error",
-                 "--fetch-retries=1", "--fetch-timeout=20000"],
-                cwd=MODULES, capture_output=True, text=True, check=False, timeout=NPM_S_MAX)
-            problem = child.stderr if child.returncode != 0 else None
-        except subprocess.TimeoutExpired:
-            problem = f"npm did not end in {NPM_S_MAX} s"
-        if problem is not None:
-            raise unittest.SkipTest(f"npm cannot install the receiver of spans: {problem[-400:]}")
-        with open(done, "w", encoding="utf-8") as file:
-            file.write(wanted)
+    npm.install(RECEIVER, MODULES, "the receiver of spans")
 
 
 class Receiver:

@@ -19,6 +19,8 @@ import workload_drives
 from collector import Collector
 from workload import BLOCK, FAMILIES, MIB, WAIT_S_MAX, Workload
 
+KEY = "0123456789abcdef" * 4
+
 # Families that no workload of a client can move here, and why.
 RDMA = "there is no RDMA in this release"
 STILL = {
@@ -30,7 +32,6 @@ STILL = {
     "memkv_freelist_cas_retries_total": "shards share no free list",
     "memkv_slab_double_free_total": "a slab that is freed twice ends the process",
     "memkv_admission_rejected_keys_total": "there is no admission policy",
-    "memkv_auth_sessions": "connections bring no key",
 }
 
 
@@ -201,10 +202,24 @@ class MetricsTest(workload_drives.DriveSteps):
                                  f'{paths}{{path="other"}}': 1,
                                  f'{paths}{{path="/v1/metrics"}}': self.scrapes - scrapes})
 
+    def with_a_key(self):
+        """Whoever brings a key proves it, and nobody has to."""
+        path = os.path.join(self.directory, "key")
+        with open(path, "w", encoding="ascii", opener=lambda name, flags: os.open(
+                name, flags, 0o600)) as file:
+            file.write(KEY)
+        return "network: {auth: none}\nauth: {keys: [{id: k, file: key}]}\n"
+
     def run_strangers(self):
         status, _ = self.node.http_tcp("/v1/status", headers={"Authorization": "Bearer nobody"})
         self.assertEqual(status, 401)
         self.step("a request with a credential that is none", auth_failures_total={"admin": 1})
+        self.client(key=KEY, key_id="k")
+        self.step("a client with a key", auth_sessions={"k": 1})
+        with self.assertRaises(AssertionError):
+            self.client(key=KEY, key_id="nobody")
+        self.step("one with a key that is unknown", auth_failures_total={"native": 1},
+                  auth_sessions=0)
 
     def run_faults(self):
         with socket.create_connection(("127.0.0.1", self.node.port)) as stranger:
@@ -516,7 +531,7 @@ class MetricsTest(workload_drives.DriveSteps):
 
     def test_workload__every_step__moves_what_it_should(self):
         self.collector = self.enterContext(Collector())
-        self.start(extra=self.told("first"))
+        self.start(extra=self.told("first") + self.with_a_key())
         client = self.client()
         self.run_requests(client)
         self.run_reservations(client)

@@ -12,7 +12,12 @@
 static const char full_file[] = "# A node with all keys set.\n"
                                 "network:\n"
                                 "  address: 127.0.0.1:7000\n"
+                                "  connections_max: 16384\n"
+                                "  tls_cert: tls/cert.pem\n"
+                                "  tls_key: /etc/ssl/private/key.pem\n"
+                                "  tls_min: 1.3\n"
                                 "  admin_address: '[::1]:7100'\n"
+                                "  resp_address: 127.0.0.1:7200\n"
                                 "  auth: none\n"
                                 "  auth_key: default.key\n"
                                 "  client_connections_max: 10\n"
@@ -79,6 +84,11 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  tokens:\n"
                                 "    - {role: viewer, file: /etc/memkv/see}\n"
                                 "    - {role: operator, file: do}\n"
+                                "resp:\n"
+                                "  value_bytes_max: 64MiB\n"
+                                "  durability: durable\n"
+                                "  exists_lease_ms: 77\n"
+                                "  pipeline_max: 9\n"
                                 "auth:\n"
                                 "  keys:\n"
                                 "    - {id: a-1, file: keys/a, tenants: [batch, team-7],\n"
@@ -90,7 +100,7 @@ static const char full_file[] = "# A node with all keys set.\n"
 /* As messages list them. */
 #define SECTIONS                                                                                   \
     "network, memory, storage, tenants, node, log, telemetry, prometheus, metrics, slowlog, "      \
-    "audit, admin, auth"
+    "audit, admin, auth, resp"
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -103,8 +113,18 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
                                      &error));
     assert_true(mkv_config_validate(&config, &error));
     assert_int_equal(config.network.address.port, 7000);
+    assert_int_equal(config.network.connections_max, 16384);
+    assert_string_equal(config.network.tls_cert, "/etc/memkv/tls/cert.pem");
+    assert_string_equal(config.network.tls_key, "/etc/ssl/private/key.pem");
+    assert_int_equal(config.network.tls_min, MKV_CONFIG_TLS_1_3);
     assert_string_equal(config.network.admin_address.host, "::1");
     assert_int_equal(config.network.admin_address.port, 7100);
+    assert_string_equal(config.network.resp_address.host, "127.0.0.1");
+    assert_int_equal(config.network.resp_address.port, 7200);
+    assert_true(config.resp.value_bytes_max == 64 * MKV_MIB);
+    assert_int_equal(config.resp.durability, MKV_CONFIG_DURABILITY_DURABLE);
+    assert_int_equal(config.resp.exists_lease_ms, 77);
+    assert_int_equal(config.resp.pipeline_max, 9);
     assert_true(config.memory.max_size_bytes == 64 * MKV_GIB);
     assert_int_equal(config.memory.hugepages, MKV_CONFIG_HUGEPAGES_REQUIRE);
     assert_true(config.memory.block_size_bytes == 2 * MKV_MIB);
@@ -184,16 +204,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 26);
-    assert_int_equal(drives[1].line, 27);
-    assert_int_equal(drives[2].line, 30);
+    assert_int_equal(drives[0].line, 31);
+    assert_int_equal(drives[1].line, 32);
+    assert_int_equal(drives[2].line, 35);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 40);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 45);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -255,8 +275,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
          "memkv.yaml:2: unknown key 'storage.drvies', did you mean 'drives'?"},
         {"storag: {}\n", "memkv.yaml:1: unknown key 'storag', did you mean 'storage'?"},
         {"network: {port: 1}\n",
-         "memkv.yaml:1: unknown key 'network.port'; allowed here: address, admin_address, "
-         "auth, auth_key, client_connections_max, client_requests_max, client_bytes_max"},
+         "memkv.yaml:1: unknown key 'network.port'; allowed here: address, connections_max, "
+         "tls_cert, tls_key, tls_min, admin_address, resp_address, auth, auth_key, "
+         "client_connections_max, client_requests_max, client_bytes_max"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: " SECTIONS},
         {"network.address: x\n",
          "memkv.yaml:1: unknown key 'network.address'; allowed here: " SECTIONS},

@@ -61,6 +61,12 @@ static void test_validate__listeners_wrong__golden(void **state) {
         {"network: {admin_address: '127.0.0.1:9901'}\n" CONFIG_DRIVES, "127.0.0.1:9901",
          "--listen: network.address 127.0.0.1:9901 is also network.admin_address (memkv.yaml:1); "
          "give each listener a port of its own"},
+        {"network:\n  tls_cert: /etc/memkv/cert.pem\n" CONFIG_DRIVES, NULL,
+         "memkv.yaml:2: network.tls_cert is set and network.tls_key is not; TLS takes both, or "
+         "neither"},
+        {"network: {tls_key: key.pem}\n" CONFIG_DRIVES, NULL,
+         "memkv.yaml:1: network.tls_key is set and network.tls_cert is not; TLS takes both, or "
+         "neither"},
         {"network: {admin_address: 'localhost:9900'}\n" CONFIG_DRIVES, NULL,
          "memkv.yaml:1: network.admin_address 127.0.0.1:9900 is also network.address (default); "
          "give each listener a port of its own"},

@@ -80,6 +80,7 @@ static int fixture_begin(void **state) {
     images_path(fixture.directory, "store.memkv", fixture.path);
     mkv_config_defaults(config, true);
     config->network.address.port = free_port();
+    config->network.resp_address.host[0] = '\0';
     config->storage.drive_count = 1;
     snprintf(config->storage.drives[0].name, MKV_CONFIG_NAME_BYTES, "d00");
     snprintf(config->storage.drives[0].media, MKV_CONFIG_PATH_BYTES, "%s", fixture.path);

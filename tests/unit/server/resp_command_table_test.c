@@ -92,7 +92,7 @@ static void test_resp_command__names_in_any_case__are_found(void **state) {
 static void test_resp_command_table__rows__are_in_order_and_parents_come_first(void **state) {
     (void)state;
     for (uint32_t i = 0; i + 1 < mkv_resp_command_row_count(); i++) {
-        const struct mkv_resp_command_row *row = &mkv_resp_commands[i];
+        const struct mkv_resp_command_row *row = &mkv_resp_command_rows[i];
         const struct mkv_resp_command_row *next = row + 1;
         if (next->parent != NULL) {
             const char *family = row->parent == NULL ? row->name : row->parent;
@@ -138,7 +138,7 @@ static void test_resp_command__command_and_docs__are_whole_replies(void **state)
     mkv_resp_command_reply(f->words, f->word_count, &f->writer);
     assert_non_null(strstr((const char *)f->reply, "*2\r\n*10\r\n$3\r\nget\r\n:2\r\n*2\r\n"
                                                    "+readonly\r\n+fast\r\n:1\r\n:1\r\n:1\r\n"));
-    assert_non_null(strstr((const char *)f->reply, "*-1\r\n"));
+    assert_non_null(strstr((const char *)f->reply, "$-1\r\n"));
     free(f);
 }
 

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SET and its like, with what they may ask for: an expiry, and only where the key is there, or only
+ * where it is not.
+ *
+ *   What follows a value is known only when the value has come. A value of up to
+ *   MKV_RESP_SMALL_BYTES waits in the workspace for it. Of a longer one the PUT has begun, and its
+ *   last PULL is held until the command is whole: then it is let go on, or dropped.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "backends/clock.h"
+#include "backends/fabric_resp_internal.h"
+
+#define MS_PER_S 1000
+
+struct options {
+    uint32_t flags;    /* MKV_PUT_IF_… */
+    uint32_t expire_s; /* from now on; 0 never */
+};
+
+static bool refuse(struct mkv_resp_connection *connection, const char *text) {
+    mkv_resp_refuse(connection, "%s", text);
+    return false;
+}
+
+static bool refuse_expiry(struct mkv_resp_connection *connection) {
+    mkv_resp_refuse(connection, "ERR invalid expire time in '%s' command",
+                    mkv_resp_command_of(connection)->name);
+    return false;
+}
+
+/* `unit` 1 for seconds, MS_PER_S for milliseconds, of which a part of a second counts as one. */
+static bool take_expiry(struct mkv_resp_connection *connection, struct mkv_resp_argument argument,
+                        int64_t unit, bool is_absolute, struct options *options) {
+    int64_t value;
+    if (!mkv_resp_integer_parse(argument.bytes, argument.byte_count, &value)) {
+        return refuse(connection, "ERR value is not an integer or out of range");
+    }
+    if (value <= 0) {
+        return refuse_expiry(connection);
+    }
+    const int64_t wall_s = (int64_t)(mkv_clock_wall_ms() / MS_PER_S);
+    int64_t seconds = value / unit + (value % unit != 0 ? 1 : 0);
+    if (is_absolute) {
+        seconds = seconds > wall_s ? seconds - wall_s : 1; /* one that is over: at once */
+    }
+    if (seconds > (int64_t)UINT32_MAX - wall_s) {
+        return refuse_expiry(connection);
+    }
+    options->expire_s = (uint32_t)seconds;
+    return true;
+}
+
+static bool is(struct mkv_resp_argument argument, const char *word) {
+    return mkv_resp_is_word(argument.bytes, argument.byte_count, word);
+}
+
+/* What follows the value of SET. False: the command is refused. */
+static bool take_options(struct mkv_resp_connection *connection, struct options *options) {
+    static const char syntax[] = "ERR syntax error";
+    static const struct {
+        const char *word;
+        int64_t unit;
+        bool is_absolute;
+    } expiries[] = {
+        {"EX", 1, false},
+        {"PX", MS_PER_S, false},
+        {"EXAT", 1, true},
+        {"PXAT", MS_PER_S, true},
+    };
+    bool has_expiry = false;
+    for (uint32_t at = 3; at < connection->argument_count; at++) {
+        const struct mkv_resp_argument option = mkv_resp_argument(connection, at);
+        bool taken = false;
+        for (uint32_t i = 0; i < 4 && !taken; i++) {
+            taken = is(option, expiries[i].word);
+            if (!taken) {
+                continue;
+            }
+            at++;
+            if (has_expiry || at == connection->argument_count) {
+                return refuse(connection, syntax);
+            }
+            has_expiry = true;
+            if (!take_expiry(connection, mkv_resp_argument(connection, at), expiries[i].unit,
+                             expiries[i].is_absolute, options)) {
+                return false;
+            }
+        }
+        if (!taken && (is(option, "NX") || is(option, "XX")) && options->flags == 0) {
+            options->flags = is(option, "NX") ? MKV_PUT_IF_ABSENT : MKV_PUT_IF_PRESENT;
+            taken = true;
+        }
+        if (!taken && (is(option, "GET") || is(option, "KEEPTTL"))) {
+            return refuse(connection, "ERR SET does not take GET and KEEPTTL here");
+        }
+        if (!taken) {
+            return refuse(connection, syntax);
+        }
+    }
+    return true;
+}
+
+/* The PUT of a value in the workspace. */
+static enum mkv_resp_taken put_small(struct mkv_resp_connection *connection, uint32_t value_at,
+                                     enum mkv_resp_reply reply, const struct options *options) {
+    const struct mkv_resp_argument key = mkv_resp_argument(connection, 1);
+    const struct mkv_resp_place *value = &connection->work->arguments[value_at];
+    struct mkv_resp_wanted wanted = {
+        .reply = reply,
+        .last = true,
+        .conditional = options->flags != 0,
+        .flags = options->flags,
+        .expire_s = options->expire_s,
+    };
+    if (mkv_resp_put(connection, key, value->byte_count, &wanted) == MKV_RESP_WAITS) {
+        return MKV_RESP_WAITS;
+    }
+    if (!connection->refused) {
+        connection->value_kept = true;
+        connection->value_offset = value->offset;
+    }
+    return MKV_RESP_TAKEN;
+}
+
+enum mkv_resp_taken mkv_resp_set_large(struct mkv_resp_connection *connection,
+                                       uint64_t value_bytes) {
+    const char *name = mkv_resp_command_of(connection)->name;
+    const bool is_nx = strcmp(name, "setnx") == 0;
+    const bool is_ex = strcmp(name, "setex") == 0;
+    struct options options = {0};
+    if ((is_ex || strcmp(name, "psetex") == 0) &&
+        !take_expiry(connection, mkv_resp_argument(connection, 2), is_ex ? 1 : MS_PER_S, false,
+                     &options)) {
+        return MKV_RESP_TAKEN;
+    }
+    struct mkv_resp_wanted wanted = {
+        .reply = is_nx ? MKV_RESP_REPLY_ADDED : MKV_RESP_REPLY_OK,
+        .last = true,
+        .conditional = is_nx,
+        .flags = is_nx ? MKV_PUT_IF_ABSENT : 0,
+        .expire_s = options.expire_s,
+    };
+    return mkv_resp_put(connection, mkv_resp_argument(connection, 1), value_bytes, &wanted);
+}
+
+enum mkv_resp_taken mkv_resp_execute_set(struct mkv_resp_connection *connection) {
+    struct options options = {0};
+    if (connection->is_large && !connection->value_held) {
+        return MKV_RESP_TAKEN; /* nothing follows its value: all has been done */
+    }
+    if (!take_options(connection, &options)) {
+        return MKV_RESP_TAKEN;
+    }
+    if (!connection->is_large) {
+        return put_small(connection, 2, MKV_RESP_REPLY_OK, &options);
+    }
+    mkv_resp_refuse(connection, "ERR SET takes options for values of up to %u bytes",
+                    MKV_RESP_SMALL_BYTES);
+    return MKV_RESP_TAKEN;
+}
+
+enum mkv_resp_taken mkv_resp_execute_setex(struct mkv_resp_connection *connection) {
+    struct options options = {0};
+    const bool is_ms = mkv_resp_command_of(connection)->name[0] == 'p';
+    if (connection->is_large) {
+        return MKV_RESP_TAKEN;
+    }
+    if (!take_expiry(connection, mkv_resp_argument(connection, 2), is_ms ? MS_PER_S : 1, false,
+                     &options)) {
+        return MKV_RESP_TAKEN;
+    }
+    return put_small(connection, 3, MKV_RESP_REPLY_OK, &options);
+}
+
+enum mkv_resp_taken mkv_resp_execute_setnx(struct mkv_resp_connection *connection) {
+    const struct options options = {.flags = MKV_PUT_IF_ABSENT};
+    return connection->is_large ? MKV_RESP_TAKEN
+                                : put_small(connection, 2, MKV_RESP_REPLY_ADDED, &options);
+}

@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""LMCache's clients, and seeded commands by the hundred thousand: also on a node that is killed."""
+
+import asyncio
+import os
+import random
+import subprocess
+import tempfile
+import time
+import unittest
+
+import lmcache_resp
+from node import BUILD
+from resp import RespNode
+
+LONG = os.environ.get("MKV_LONG") == "1"
+RESP_LOAD = os.path.join(BUILD, "tests/integration/resp_load")
+LOAD_S_MAX = 600
+# A share of the million for every day.
+COMMANDS = 1000000 if LONG else 60000
+KILL_COMMANDS = 1000000 if LONG else 60000
+KILLS = 8 if LONG else 3
+MIB = 1024 * 1024
+
+
+class CppClientTest(unittest.TestCase):
+    def test_lmcache_cpp__chunks_of_its_sizes__come_back_as_they_went(self):
+        with tempfile.TemporaryDirectory() as folder, RespNode("--dev", folder) as node:
+            node.ready()
+            client = lmcache_resp.CppClient(node.resp_port)
+            chunks = {lmcache_resp.chunk_key("llama", 0, 0, index): os.urandom(size)
+                      for index, size in enumerate([MIB // 2, MIB, 4 * MIB, 10 * MIB, 20 * MIB])}
+            for key, value in chunks.items():
+                self.assertFalse(client.exists(key))
+                self.assertIsNone(client.get(key, len(value)))
+                client.set(key, value)
+            for key, value in chunks.items():
+                self.assertTrue(client.exists(key))
+                self.assertEqual(client.get(key, len(value)), value)
+            for key, value in chunks.items():
+                self.assertTrue(client.delete(key))
+                self.assertFalse(client.delete(key))
+                self.assertIsNone(client.get(key, len(value)))
+            client.close()
+
+    def test_lmcache_cpp__eight_connections__keep_in_step(self):
+        draw = random.Random(11)
+        with tempfile.TemporaryDirectory() as folder, RespNode("--dev", folder) as node:
+            node.ready()
+            clients = [lmcache_resp.CppClient(node.resp_port) for _ in range(8)]
+            held = {}
+            for step in range(1500):
+                client = clients[step % len(clients)]
+                index = draw.randrange(64)
+                key = lmcache_resp.chunk_key("model", index % 4, index % 3, index, "salt")
+                size = 1000 + 997 * index
+                action = draw.random()
+                if action < 0.3:
+                    held[key] = draw.randbytes(size)
+                    client.set(key, held[key])
+                elif action < 0.4:
+                    self.assertEqual(client.delete(key), held.pop(key, None) is not None)
+                elif client.exists(key):
+                    self.assertEqual(client.get(key, size), held[key])
+                else:
+                    self.assertNotIn(key, held)
+            for client in clients:
+                client.close()
+
+
+class RedisUrlClientTest(unittest.TestCase):
+    def test_lmcache_redis_url__chunks_of_two_keys__come_back(self):
+        try:
+            import redis.asyncio as redis
+        except ImportError:
+            self.skipTest("redis-py is not installed; apt-get install python3-redis")
+
+        async def work(port):
+            pool = redis.ConnectionPool(host="127.0.0.1", port=port, max_connections=150)
+            connection = redis.Redis(connection_pool=pool)
+            client = lmcache_resp.RedisUrlClient(connection)
+            draw = random.Random(5)
+
+            async def one(index):
+                key = lmcache_resp.chunk_key("llama", index % 8, 0, index)
+                metadata, data = draw.randbytes(28), draw.randbytes(64 * 1024 + index)
+                self.assertIsNone(await client.get(key))
+                await client.put(key, metadata, data)
+                self.assertTrue(await client.contains(key))
+                self.assertEqual(await client.get(key), (metadata, data))
+                if index % 2:
+                    await client.remove(key)
+                    self.assertFalse(await client.contains(key))
+
+            await asyncio.gather(*(one(index) for index in range(150)))
+            await connection.close()
+            await pool.disconnect()
+
+        with tempfile.TemporaryDirectory() as folder, RespNode("--dev", folder) as node:
+            node.ready()
+            asyncio.run(work(node.resp_port))
+
+
+def load(port, *arguments):
+    return subprocess.Popen([RESP_LOAD, "--port", str(port), *arguments],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+class SeededCommandsTest(unittest.TestCase):
+    def finish(self, child, node=None):
+        output, _ = child.communicate(timeout=LOAD_S_MAX)
+        detail = "" if node is None else "\n".join(node.errors[-20:])
+        self.assertEqual(child.returncode, 0, output + detail)
+        return dict(part.split("=") for part in output.split("\n")[-2].split())
+
+    def test_resp_load__seeded_commands__are_answered_as_the_model_says(self):
+        with tempfile.TemporaryDirectory() as folder, RespNode("--dev", folder) as node:
+            node.ready()
+            figures = self.finish(load(node.resp_port, "--seed", "1", "--commands",
+                                       str(COMMANDS)), node)
+            self.assertEqual(int(figures["commands"]), COMMANDS)
+            self.assertEqual(int(figures["lost"]), 0)
+            self.assertGreater(int(figures["hits"]), COMMANDS // 4)
+            print(f"# {figures}")
+
+    def test_resp_load__the_node_is_killed_again_and_again__nothing_is_wrong(self):
+        draw = random.Random(3)
+        with tempfile.TemporaryDirectory() as folder:
+            node = RespNode("--dev", folder).ready()
+            child = load(node.resp_port, "--seed", "2", "--survive", "--commands",
+                         str(KILL_COMMANDS))
+            try:
+                for _ in range(KILLS):
+                    time.sleep(draw.uniform(0.3, 1.5))
+                    if child.poll() is not None:
+                        break
+                    node.kill()
+                    node = RespNode("--dev", folder, port=node.port,
+                                    resp_port=node.resp_port).ready()
+                figures = self.finish(child, node)
+                self.assertGreaterEqual(int(figures["reconnects"]), 8)
+                print(f"# {figures}")
+            finally:
+                child.kill()
+                child.wait()
+                node.kill()
+
+
+if __name__ == "__main__":
+    unittest.main()
