@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Families of the storage pipeline, of shards and of hot keys; see registry.h. */
+#include <stdio.h>
+#include <string.h>
+
 #include "admin/registry_collect.h"
 
 /* ---- labels ---------------------------------------------------------------------------------- */
 
 static const struct mkv_metric_label by_stage[] = {LABEL_CLOSED("stage", mkv_admin_stages),
                                                    LABELS_END};
-static const struct mkv_metric_label by_shard[] = {LABEL_OPEN("shard", 1), LABELS_END};
+static const struct mkv_metric_label of_shards[] = {LABEL_OPEN("shard", MKV_ADMIN_SHARDS_MAX),
+                                                    LABELS_END};
 
 /* ---- how samples are gathered ---------------------------------------------------------------- */
 
@@ -73,19 +77,16 @@ static MKV_COLLECTOR(leaf_miss) {
     mkv_exposition_histogram(out, bounds, counts, MKV_DIRECTORY_MISS_BOUNDS, sum);
 }
 
-/* A node has one shard. */
-static MKV_COLLECTOR(shard_commands) {
-    (void)argument;
-    uint64_t sum = 0;
-    for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
-        sum += sources->snapshot->front.requests_started[op];
+/* `argument` is the offset of a figure in struct mkv_admin_shard. */
+static MKV_COLLECTOR(by_shard) {
+    for (uint32_t index = 0; index < sources->snapshot->shard_count; index++) {
+        char shard[12];
+        const uint8_t *figures = (const uint8_t *)&sources->snapshot->shards[index];
+        uint64_t value;
+        memcpy(&value, figures + argument, sizeof value);
+        snprintf(shard, sizeof shard, "%u", index);
+        mkv_metric_count1(out, shard, value);
     }
-    mkv_metric_count1(out, "0", sum);
-}
-
-static MKV_COLLECTOR(shard_blocks) {
-    (void)argument;
-    mkv_metric_count1(out, "0", mkv_admin_blocks(sources->snapshot));
 }
 
 /* `argument` is an enum mkv_admin_io_op. */
@@ -240,10 +241,12 @@ static const struct mkv_metric_family pipeline_families[] = {
 MKV_METRIC_GROUP(pipeline, "Storage pipeline", pipeline_families);
 
 static const struct mkv_metric_family shards_families[] = {
-    COUNTER("memkv_shard_commands_total", "requests", by_shard, "front", shard_commands, 0,
-            "Requests accepted, by shard", "Balance between shards", "None needed by itself"),
-    GAUGE("memkv_shard_blocks", "blocks", by_shard, "volume", shard_blocks, 0, "Blocks by shard",
-          "Balance between shards", "None needed by itself"),
+    COUNTER("memkv_shard_commands_total", "requests", of_shards, "front", by_shard,
+            offsetof(struct mkv_admin_shard, requests), "Requests accepted, by shard",
+            "Balance between shards", "None needed by itself"),
+    GAUGE("memkv_shard_blocks", "blocks", of_shards, "volume", by_shard,
+          offsetof(struct mkv_admin_shard, blocks), "Blocks by shard", "Balance between shards",
+          "None needed by itself"),
     COUNTER("memkv_hotkey_tracked_total", "accesses", mkv_no_labels, "observer", node,
             OF_NODE(hotkey_accesses_total),
             "Accesses of keys that the sketch of hot keys has counted",

@@ -253,6 +253,13 @@ struct mkv_admin_auth_key {
     uint64_t sessions;
 };
 
+/* What is told apart by shard. */
+#define MKV_ADMIN_SHARDS_MAX 32u
+struct mkv_admin_shard {
+    uint64_t requests; /* accepted */
+    uint64_t blocks;
+};
+
 struct mkv_admin_snapshot {
     char node_id[MKV_ADMIN_NAME_BYTES];
     char version[MKV_ADMIN_NAME_BYTES]; /* "0.1.0" */
@@ -265,6 +272,8 @@ struct mkv_admin_snapshot {
      * one every second all the same. */
     uint64_t shard_quiet_ns;
     uint64_t watchdog_ns; /* then it is stuck; 0: never */
+    uint32_t shard_count;
+    struct mkv_admin_shard shards[MKV_ADMIN_SHARDS_MAX];
     struct mkv_admin_recent recent;
     uint64_t storage_block_bytes; /* storage.block_size of the configuration; not 0 */
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/trace.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +22,8 @@ struct tracer_volume {
 };
 
 struct mkv_tracer {
+    bool shared;
+    pthread_mutex_t turn; /* of several threads, where it is shared */
     struct mkv_trace_sink sink;
     uint64_t sample_below;
     uint64_t random;
@@ -116,6 +119,8 @@ struct mkv_tracer *mkv_tracer_create(const struct mkv_trace_options *options) {
     if (tracer == NULL) {
         return NULL;
     }
+    tracer->shared = options->shared;
+    pthread_mutex_init(&tracer->turn, NULL);
     tracer->sink = options->sink;
     tracer->sample_below = options->sampling_ratio == MKV_TRACE_RATIO_ONE
                                ? SAMPLE_ALL
@@ -133,6 +138,9 @@ struct mkv_tracer *mkv_tracer_create(const struct mkv_trace_options *options) {
 }
 
 void mkv_tracer_destroy(struct mkv_tracer *tracer) {
+    if (tracer != NULL) {
+        pthread_mutex_destroy(&tracer->turn);
+    }
     free(tracer);
 }
 
@@ -307,7 +315,7 @@ static void tell_parts(struct mkv_tracer *tracer, const struct request_trace *tr
     }
 }
 
-bool mkv_trace_sample(struct mkv_tracer *tracer, struct mkv_trace_context *context) {
+static bool sample(struct mkv_tracer *tracer, struct mkv_trace_context *context) {
     static const uint8_t none[MKV_TRACE_ID_BYTES];
     if (memcmp(context->trace_id, none, sizeof none) != 0) {
         return (context->flags & SAMPLED) != 0;
@@ -320,8 +328,8 @@ bool mkv_trace_sample(struct mkv_tracer *tracer, struct mkv_trace_context *conte
     return true;
 }
 
-void mkv_trace_request(struct mkv_tracer *tracer, const struct mkv_request_summary *summary,
-                       const struct mkv_trace_context *context, const char *tenant) {
+static void trace_request(struct mkv_tracer *tracer, const struct mkv_request_summary *summary,
+                          const struct mkv_trace_context *context, const char *tenant) {
     MKV_ASSERT((uint32_t)summary->op < MKV_OP_COUNT);
     MKV_ASSERT((context->flags & SAMPLED) != 0);
     struct request_trace trace;
@@ -355,8 +363,8 @@ static struct mkv_span *begin_root(struct mkv_tracer *tracer, const char *name,
     return span;
 }
 
-void mkv_trace_dispatch(struct mkv_tracer *tracer, uint64_t began_ns, uint64_t ended_ns,
-                        uint32_t requests) {
+static void trace_dispatch(struct mkv_tracer *tracer, uint64_t began_ns, uint64_t ended_ns,
+                           uint32_t requests) {
     uint8_t trace_id[MKV_TRACE_ID_BYTES];
     if (!draw_trace(tracer, trace_id)) {
         return;
@@ -417,8 +425,8 @@ static uint64_t before(uint64_t now_ns, uint64_t duration_ns) {
     return now_ns - mkv_min_u64(now_ns, duration_ns);
 }
 
-void mkv_trace_event(struct mkv_tracer *tracer, uint32_t index, const struct mkv_event *event,
-                     uint64_t now_ns) {
+static void trace_event(struct mkv_tracer *tracer, uint32_t index, const struct mkv_event *event,
+                        uint64_t now_ns) {
     MKV_ASSERT(index < tracer->volume_count);
     struct tracer_volume *volume = &tracer->volumes[index];
     const uint64_t value = event->value[0];
@@ -487,4 +495,46 @@ void mkv_trace_event(struct mkv_tracer *tracer, uint32_t index, const struct mkv
     case MKV_EVENT_PURGED:
         return; /* neither mends anything nor changes what a drive is */
     }
+}
+
+/* ---- calls ----------------------------------------------------------------------------------- */
+
+static void take_turn(struct mkv_tracer *tracer) {
+    if (tracer->shared) {
+        pthread_mutex_lock(&tracer->turn);
+    }
+}
+
+static void end_turn(struct mkv_tracer *tracer) {
+    if (tracer->shared) {
+        pthread_mutex_unlock(&tracer->turn);
+    }
+}
+
+bool mkv_trace_sample(struct mkv_tracer *tracer, struct mkv_trace_context *context) {
+    take_turn(tracer);
+    const bool is_sampled = sample(tracer, context);
+    end_turn(tracer);
+    return is_sampled;
+}
+
+void mkv_trace_request(struct mkv_tracer *tracer, const struct mkv_request_summary *summary,
+                       const struct mkv_trace_context *context, const char *tenant) {
+    take_turn(tracer);
+    trace_request(tracer, summary, context, tenant);
+    end_turn(tracer);
+}
+
+void mkv_trace_dispatch(struct mkv_tracer *tracer, uint64_t began_ns, uint64_t ended_ns,
+                        uint32_t requests) {
+    take_turn(tracer);
+    trace_dispatch(tracer, began_ns, ended_ns, requests);
+    end_turn(tracer);
+}
+
+void mkv_trace_event(struct mkv_tracer *tracer, uint32_t volume, const struct mkv_event *event,
+                     uint64_t now_ns) {
+    take_turn(tracer);
+    trace_event(tracer, volume, event, now_ns);
+    end_turn(tracer);
 }

@@ -19,7 +19,8 @@
  *  I1  Whether a request is sampled: with a trace context its sampled flag says so; without one it
  *      begins a trace, and that is sampled when its id, evenly distributed, lies in the ratio.
  *  I2  A span lies within its parent, and the phases of a request end in order and within it.
- *  I3  All calls come from one thread, and none waits.
+ *  I3  All calls come from one thread, and none waits; of a shared one they come from several
+ *      shards' threads, which wait for each other's.
  *
  * Not responsible for: sending spans (otlp.h), reading contexts off the wire.
  */
@@ -43,6 +44,7 @@ struct mkv_trace_sink {
 
 struct mkv_trace_options {
     struct mkv_trace_sink sink;
+    bool shared;             /* by several threads */
     uint64_t sampling_ratio; /* of MKV_TRACE_RATIO_ONE */
     uint64_t seed;           /* of the ids; different in each process */
     uint32_t drive_count;

@@ -103,6 +103,7 @@ static void sweep(struct mkv_fabric_resp *fabric) {
         return;
     }
     fabric->sweep_ns = fabric->now_ns + MKV_RESP_SWEEP_NS;
+    fabric->is_hurried = fabric->free_work_count == 0 && fabric->waiting_head != NULL;
     for (uint32_t i = 0; i < fabric->connections_used; i++) {
         mkv_resp_connection_sweep(&fabric->connections[i]);
     }

@@ -4,8 +4,9 @@
  * bytes of values go straight between sockets and slabs, and replies leave in the order of their
  * commands.
  *
- *   here             GET GETRANGE STRLEN SET SETEX PSETEX SETNX MGET MSET DEL UNLINK EXISTS TOUCH,
- *                    and of the connection HELLO AUTH PING ECHO SELECT QUIT RESET
+ *   here             GET GETRANGE STRLEN SET SETEX PSETEX SETNX MGET MSET DEL UNLINK EXISTS TOUCH
+ *                    TTL EXPIRE and their like, PERSIST TYPE; and of the connection HELLO AUTH PING
+ *                    ECHO SELECT QUIT RESET
  *   by options.call  every other command
  *
  * The life of a connection

@@ -32,6 +32,10 @@
         .name = name_, .arguments_min = 2, .arguments_max = 2, .right = RIGHT_GET,                 \
         .reply = reply_, .execute = mkv_resp_execute_look                                          \
     }
+#define OF_KEY(name_, right_, execute_)                                                            \
+    { .name = name_, .arguments_min = 2, .arguments_max = 2, .right = right_, .execute = execute_ }
+#define EXPIRE(name_)                                                                              \
+    { .name = name_, .arguments_min = 3, .right = RIGHT_PUT, .execute = mkv_resp_execute_expire }
 #define OWN(name_, min_, max_, strangers_, execute_)                                               \
     {                                                                                              \
         .name = name_, .arguments_min = min_, .arguments_max = max_, .for_strangers = strangers_,  \
@@ -39,11 +43,7 @@
     }
 
 const struct mkv_resp_command mkv_resp_commands[] = {
-    {.name = "get",
-     .arguments_min = 2,
-     .arguments_max = 2,
-     .right = RIGHT_GET,
-     .execute = mkv_resp_execute_get},
+    OF_KEY("get", RIGHT_GET, mkv_resp_execute_get),
     {.name = "set",
      .arguments_min = 3,
      .shape = MKV_RESP_SHAPE_VALUE,
@@ -59,11 +59,7 @@ const struct mkv_resp_command mkv_resp_commands[] = {
     KEYS("touch", 2, RIGHT_GET, MKV_OP_EXISTS, MKV_RESP_REPLY_COUNT),
     KEYS("mget", 2, RIGHT_GET, MKV_OP_GET, MKV_RESP_REPLY_VALUE),
     {.name = "mset", .arguments_min = 3, .shape = MKV_RESP_SHAPE_PAIRS, .right = RIGHT_PUT},
-    {.name = "strlen",
-     .arguments_min = 2,
-     .arguments_max = 2,
-     .right = RIGHT_GET,
-     .execute = mkv_resp_execute_strlen},
+    OF_KEY("strlen", RIGHT_GET, mkv_resp_execute_strlen),
     {.name = "getrange",
      .arguments_min = 4,
      .arguments_max = 4,
@@ -74,6 +70,11 @@ const struct mkv_resp_command mkv_resp_commands[] = {
      .arguments_max = 4,
      .right = RIGHT_GET,
      .execute = mkv_resp_execute_getrange},
+    EXPIRE("expire"),
+    EXPIRE("pexpire"),
+    EXPIRE("expireat"),
+    EXPIRE("pexpireat"),
+    OF_KEY("persist", RIGHT_PUT, mkv_resp_execute_persist),
     LOOK("ttl", MKV_RESP_REPLY_TTL),
     LOOK("pttl", MKV_RESP_REPLY_PTTL),
     LOOK("expiretime", MKV_RESP_REPLY_EXPIRETIME),
@@ -324,6 +325,9 @@ enum mkv_resp_taken mkv_resp_command_large(struct mkv_resp_connection *connectio
     connection->value_kept = false;
     connection->value_held = !is_pair && connection->parser.argument_count > connection->taken + 1;
     connection->keeps = connection->value_held;
+    if (connection->value_held) {
+        connection->value->reply = MKV_RESP_REPLY_NONE; /* its result is for what follows */
+    }
     if (!is_pair) {
         keep(connection, 0, 0); /* in the place of the value */
     }

@@ -242,10 +242,9 @@ static bool receive_is_stalled(const struct mkv_resp_connection *connection) {
         return false; /* it waits for us */
     }
     /* One byte at a time is no progress: a command has to be whole in time. */
-    const bool hurried = fabric->now_ns < fabric->hurried_ns + 2 * MKV_RESP_SWEEP_NS;
     const uint64_t stall_ns =
-        hurried ? mkv_min_u64(MKV_FABRIC_RESP_STALL_SHORT_NS, fabric->options.stall_ns)
-                : fabric->options.stall_ns;
+        fabric->is_hurried ? mkv_min_u64(MKV_FABRIC_RESP_STALL_SHORT_NS, fabric->options.stall_ns)
+                           : fabric->options.stall_ns;
     return fabric->now_ns >= mkv_max_u64(connection->command_ns, connection->resumed_ns) + stall_ns;
 }
 

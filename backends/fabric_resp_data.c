@@ -11,7 +11,7 @@
 #include "core/hash.h"
 
 static bool op_changes(enum mkv_op op) {
-    return op == MKV_OP_PUT || op == MKV_OP_DELETE;
+    return op == MKV_OP_PUT || op == MKV_OP_DELETE || op == MKV_OP_EXPIRE;
 }
 
 /* I2 of fabric_resp.h */

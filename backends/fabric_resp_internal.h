@@ -305,7 +305,7 @@ struct mkv_fabric_resp {
     uint64_t commands_total;
     uint64_t now_ns; /* of the last poll */
     uint64_t sweep_ns;
-    uint64_t hurried_ns; /* when somebody last waited for a workspace */
+    bool is_hurried; /* somebody waits for a workspace: as of the last sweep */
 
     int listen_fd;
     uint16_t port;
@@ -490,6 +490,8 @@ enum mkv_resp_taken mkv_resp_execute_strlen(struct mkv_resp_connection *connecti
 enum mkv_resp_taken mkv_resp_set_large(struct mkv_resp_connection *connection,
                                        uint64_t value_bytes);
 enum mkv_resp_taken mkv_resp_execute_set(struct mkv_resp_connection *connection);
+enum mkv_resp_taken mkv_resp_execute_expire(struct mkv_resp_connection *connection);
+enum mkv_resp_taken mkv_resp_execute_persist(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_setex(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_setnx(struct mkv_resp_connection *connection);
 

@@ -164,7 +164,6 @@ bool mkv_resp_work_take(struct mkv_resp_connection *connection) {
         return true;
     }
     if (fabric->free_work_count == 0) {
-        fabric->hurried_ns = fabric->now_ns;
         return false;
     }
     fabric->free_work_count--;

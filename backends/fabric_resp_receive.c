@@ -104,7 +104,6 @@ void mkv_resp_value_release(struct mkv_resp_connection *connection, enum mkv_tra
 
 void mkv_resp_value_abandon(struct mkv_resp_connection *connection) {
     if (connection->value_held && connection->value != NULL) {
-        connection->value->reply = MKV_RESP_REPLY_NONE;
         mkv_resp_value_release(connection, MKV_TRANSFER_FAILED);
     }
 }

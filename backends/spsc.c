@@ -7,6 +7,9 @@
 #define SIZE_BYTES 8u
 /* In place of a size: what follows is at the start of the ring. */
 #define SKIP UINT64_MAX
+/* An empty ring that has come so far begins at its start again: so that a large one, whose readers
+ * keep up, is small memory in a cache. */
+#define START_BYTES (64u * 1024u)
 
 /* Positions count bytes and never go back; their place is their remainder by the ring's size. */
 struct mkv_spsc {
@@ -77,12 +80,21 @@ static bool has_room(struct mkv_spsc *ring, uint64_t end) {
     return end - ring->head_seen <= ring->bytes;
 }
 
+static bool may_start_again(struct mkv_spsc *ring, uint64_t whole) {
+    const uint64_t place = ring->written & (ring->bytes - 1);
+    if (place < START_BYTES || whole > START_BYTES) {
+        return false;
+    }
+    ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
+    return ring->head_seen == ring->written;
+}
+
 uint8_t *mkv_spsc_begin(struct mkv_spsc *ring, uint32_t bytes) {
     MKV_ASSERT(bytes <= mkv_spsc_message_bytes_max(ring));
     const uint64_t whole = message_bytes(bytes);
     const uint64_t to_end = ring->bytes - (ring->written & (ring->bytes - 1));
     uint64_t start = ring->written;
-    if (to_end < whole) {
+    if (to_end < whole || may_start_again(ring, whole)) {
         start += to_end;
     }
     if (!has_room(ring, start + whole)) {

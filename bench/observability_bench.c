@@ -98,7 +98,6 @@ static void tenant_name(void *context, uint32_t id, char name[MKV_ADMIN_TENANT_B
 
 static struct mkv_observer *make_observer(struct bench *bench, uint64_t slow_ns) {
     const struct mkv_observer_options options = {
-        .front_arena = bench->arena,
         .connections_max = 64,
         .slow_ns = slow_ns,
         .fabric = &bench->fabric,
@@ -184,7 +183,7 @@ static struct mkv_request_summary summary_of(const struct bench *bench, uint32_t
 
 static void run_ended(struct bench *bench, uint32_t i) {
     const struct mkv_request_summary summary = summary_of(bench, i);
-    mkv_observer_request_ended(bench->observer, &summary);
+    mkv_observer_request_ended(bench->observer, &summary, bench->arena + summary.key_offset);
     if (bench->inject_ns > 0) {
         const uint64_t until_ns = mkv_clock_monotonic_ns() + bench->inject_ns;
         while (mkv_clock_monotonic_ns() < until_ns) {
@@ -194,7 +193,7 @@ static void run_ended(struct bench *bench, uint32_t i) {
 
 static void run_slow(struct bench *bench, uint32_t i) {
     const struct mkv_request_summary summary = summary_of(bench, i);
-    mkv_observer_request_ended(bench->slow_observer, &summary);
+    mkv_observer_request_ended(bench->slow_observer, &summary, bench->arena + summary.key_offset);
 }
 
 static const struct {

@@ -80,7 +80,7 @@ struct mkv_request;
 struct mkv_share;
 
 /* In a COMMIT's reservation: what its server calls it, and above that which connection made it. */
-#define MKV_RESERVATION_BITS 41u
+#define MKV_RESERVATION_BITS 48u
 #define MKV_RESERVATION_NAME_MASK ((1ull << MKV_RESERVATION_BITS) - 1u)
 #define MKV_RESERVATION_SERIAL_MAX ((1u << (64u - MKV_RESERVATION_BITS)) - 1u)
 _Static_assert(MKV_NATIVE_RESERVATION_MAX < 1ull << MKV_RESERVATION_BITS, "servers' names fit");

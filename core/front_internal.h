@@ -193,7 +193,8 @@ void mkv_front_op_exists_settle(struct mkv_front *front, uint32_t op, enum mkv_s
                                 enum mkv_miss miss);
 /* Tells the volumes which of their blocks were read from memory, when that is worth a message. */
 void mkv_front_touches_send(struct mkv_front *front);
-/* GET: a read of the whole block is about to begin, and others may wait for it. */
+/* GET: a read of the whole block, as far as is known before FOUND, is about to begin, and others
+ * may wait for it. */
 void mkv_front_op_share_read(struct mkv_front *front, uint32_t op);
 /* The op read for others, too, and no block came of it. They end as it did where the volume has
  * answered; where the reason is the op's own they look anew. */

@@ -531,6 +531,12 @@ static void on_found(struct mkv_front *front, uint32_t op_index,
     if (is_manifest(op)) {
         mkv_front_op_read_alone(front, op_index);
     }
+    if (op->segment == MKV_NONE_U32 && op->wanted > 0 &&
+        (uint64_t)op->wanted + MKV_UNIT_BYTES <= (uint64_t)op->length_units * MKV_UNIT_BYTES &&
+        mkv_front_memory_reads(front, op, op_index)) {
+        op->alone = true; /* a part of it: those who wait for the read look anew */
+        mkv_front_memory_read_end(front, op_index);
+    }
     if (op->doomed || (op->kind == FRONT_OP_LEARN && !is_manifest(op))) {
         send_release(front, op_index);
         mkv_front_op_done(front, op_index, MKV_STATUS_OK, MKV_MISS_NONE);

@@ -159,8 +159,8 @@ bool mkv_front_op_from_memory(struct mkv_front *front, uint32_t op_index) {
 void mkv_front_op_share_read(struct mkv_front *front, uint32_t op_index) {
     struct front_op *op = front_op_at(front, op_index);
     looked(front, op);
-    const bool whole = op->segment == MKV_NONE_U32 ? op->offset == 0 && op->wanted == 0
-                                                   : op->offset == 0 && op->wanted == op->length;
+    /* So many bytes from the first on are all if there are no more: FOUND and READ_DONE tell. */
+    const bool whole = op->offset == 0 && (op->segment == MKV_NONE_U32 || op->wanted == op->length);
     if (!front_has_memory(front) || op->kind != FRONT_OP_GET || !whole || op->alone ||
         op_resident(front, op) != MKV_NONE_U32) {
         return;

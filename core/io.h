@@ -20,6 +20,9 @@
  *      op. When a connection breaks its posted transfers complete with MKV_TRANSFER_FAILED first
  *      and CONNECTION_CLOSED comes last; after that the connection id may name a new connection.
  *  I5  PUSH and ANSWER of one connection reach the client in the order they were handed out.
+ *      Those of one item come in the order of their offsets, each behind the one before without a
+ *      gap, and each names the length of the whole value: what is streamed needs no more. Of a
+ *      value in segments there are several; once the first is out, a failure breaks the connection.
  *  I6  The data of a MESSAGE effect is delivered, or copied, before its emitter is stepped again.
  *  I7  No unit of a DRIVE_WRITE or DRIVE_TRIM in flight is a unit of another operation in flight.
  *  I8  A volume has at most one DRIVE_TRIM in flight.

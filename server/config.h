@@ -36,6 +36,7 @@
 #define MKV_CONFIG_PATH_BYTES 1024u
 #define MKV_CONFIG_NAME_BYTES 32u
 #define MKV_CONFIG_NODE_ID_BYTES 64u
+#define MKV_CONFIG_SHARDS_MAX 32u
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
 #define MKV_CONFIG_LOG_LEVEL_BYTES 256u
 #define MKV_CONFIG_SERVICE_NAME_BYTES 64u
@@ -120,6 +121,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_ADMIN_TOKENS,
     MKV_CONFIG_ADMIN_PROFILES,
     MKV_CONFIG_NODE_WATCHDOG,
+    MKV_CONFIG_NODE_SHARDS,
     MKV_CONFIG_STORAGE_SLOW_AFTER,
     MKV_CONFIG_TELEMETRY_TRACING_ENABLED,
     MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
@@ -292,6 +294,7 @@ struct mkv_config {
     } tenants;
     struct {
         char id[MKV_CONFIG_NODE_ID_BYTES];
+        uint64_t shards;
         uint64_t watchdog_s; /* a shard without a finished step for so long is stuck */
     } node;
     struct {

@@ -687,6 +687,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A shard that has not finished a step for so long is stuck: `/v1/live` "
                        "answers 503.",
         },
+    [MKV_CONFIG_NODE_SHARDS] =
+        {
+            .path = "node.shards",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(node.shards),
+            .size_min = 1,
+            .size_max = MKV_CONFIG_SHARDS_MAX,
+            .default_text = "1",
+            .meaning = "Threads that serve: each has its share of the drives and of the memory, "
+                       "and its own connections. See [shards](shards.md).",
+        },
     [MKV_CONFIG_STORAGE_SLOW_AFTER] =
         {
             .path = "storage.slow_after",

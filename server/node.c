@@ -101,16 +101,23 @@ static void say_what_it_is(struct mkv_node *node) {
         {.name = "commit", .text = mkv_version_commit()},
         {.name = "node", .text = node->config.node.id},
         {.name = "pid", .number = (uint64_t)getpid()},
-        {.name = "ring", .text = mkv_shard_ring_mode(node->shard)},
+        {.name = "ring", .text = mkv_shards_ring_mode(node->shards)},
     };
     say(node, MKV_LOG_SITE_NODE, fields, 5, "memkv %s (%s), node %s", mkv_version(),
         mkv_version_commit(), node->config.node.id);
+    char resp[MKV_CONFIG_ADDRESS_TEXT_BYTES] = "";
+    const bool has_resp = node->config.network.resp_address.host[0] != '\0';
+    if (has_resp) {
+        mkv_config_address_format(&node->config.network.resp_address, resp);
+    }
     const struct mkv_log_field addresses[] = {
         {.name = "clients", .text = clients},
         {.name = "admin", .text = admin},
+        {.name = "resp", .text = resp},
     };
-    say(node, MKV_LOG_SITE_NODE, addresses, 2,
-        "listening on %s for clients, on %s for health, status and metrics", clients, admin);
+    say(node, MKV_LOG_SITE_NODE, addresses, has_resp ? 3 : 2,
+        "listening on %s for clients, on %s for health, status and metrics%s%s", clients, admin,
+        has_resp ? ", for RESP on " : "", resp);
 }
 
 static void say_drives(struct mkv_node *node) {
@@ -222,7 +229,7 @@ static void on_signal(void *context, int number) {
     }
     pthread_mutex_lock(&node->mutex);
     if (node->shard_to_close != NULL) {
-        mkv_shard_close(node->shard_to_close, count == 1 ? MKV_NODE_DRAIN_NS : 0);
+        mkv_shards_close(node->shard_to_close, count == 1 ? MKV_NODE_DRAIN_NS : 0);
     }
     pthread_mutex_unlock(&node->mutex);
 }
@@ -249,7 +256,7 @@ static bool all_closed(struct mkv_node *node) {
 }
 
 static enum mkv_exit_daemon say_goodbye(struct mkv_node *node) {
-    mkv_shard_stats(node->shard, node->view_stats);
+    mkv_shards_stats(node->shards, node->view_stats, node->view_briefs);
     const struct mkv_shard_stats *stats = node->view_stats;
     uint64_t requests = 0;
     uint64_t blocks = 0;
@@ -279,19 +286,19 @@ static enum mkv_exit_daemon say_goodbye(struct mkv_node *node) {
 static enum mkv_exit_daemon serve(struct mkv_node *node) {
     say_what_it_is(node);
     say_drives(node);
-    const uint32_t serving = mkv_shard_wait_opened(node->shard);
+    const uint32_t serving = mkv_shards_wait_opened(node->shards);
     if (serving > 0 && atomic_load(&node->stop_count) == 0) {
         pthread_mutex_lock(&node->view_mutex);
-        mkv_shard_stats(node->shard, node->view_stats);
+        mkv_shards_stats(node->shards, node->view_stats, node->view_briefs);
         say_what_it_holds(node, node->view_stats);
         pthread_mutex_unlock(&node->view_mutex);
         say(node, MKV_LOG_SITE_NODE, NULL, 0, "ready in %.1f s", seconds_since(node->started_ns));
     }
     if (serving == 0) {
         report_drives(node);
-        mkv_shard_close(node->shard, 0);
+        mkv_shards_close(node->shards, 0);
     }
-    node->shard_is_stuck = !mkv_shard_join(node->shard);
+    node->shard_is_stuck = !mkv_shards_join(node->shards);
     mkv_node_requests_tell(node);
     if (serving == 0) {
         return MKV_EXIT_DAEMON_IO;
@@ -351,6 +358,7 @@ enum mkv_exit_daemon mkv_node_run(struct mkv_config *config,
     node->config_read_ms = mkv_clock_wall_ms();
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
+    pthread_mutex_init(&node->stats_mutex, NULL);
     enum mkv_exit_daemon exit_code = MKV_EXIT_DAEMON_CONFIGURATION;
     char problem[MKV_NODE_LOG_PROBLEM_BYTES];
     if (mkv_node_log_begin(node, problem)) {
@@ -358,6 +366,7 @@ enum mkv_exit_daemon mkv_node_run(struct mkv_config *config,
     } else {
         report(node, problem, exit_code);
     }
+    pthread_mutex_destroy(&node->stats_mutex);
     pthread_mutex_destroy(&node->view_mutex);
     pthread_mutex_destroy(&node->mutex);
     mkv_log_destroy(log);

@@ -19,7 +19,7 @@ enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *k
     struct mkv_node *node = context;
     struct mkv_shard_inspection found;
     const enum mkv_status status =
-        mkv_shard_inspect(node->shard, tenant, key, key_bytes, WHY_WAIT_NS, &found);
+        mkv_shards_inspect(node->shards, tenant, key, key_bytes, WHY_WAIT_NS, &found);
     if (status != MKV_STATUS_OK) {
         return status;
     }

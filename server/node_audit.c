@@ -28,7 +28,7 @@ static void fill_position(void *context, char text[MKV_AUDIT_POSITION_BYTES]) {
         return; /* the journals are not open yet */
     }
     pthread_mutex_lock(&node->view_mutex);
-    mkv_shard_stats(node->shard, node->view_stats);
+    mkv_shards_stats(node->shards, node->view_stats, node->view_briefs);
     for (uint32_t i = 0; i < node->view_stats->volume_count; i++) {
         char part[MKV_CONFIG_NAME_BYTES + 24];
         const int bytes = snprintf(part, sizeof part, "%s%s:%" PRIu64, i == 0 ? "" : " ",

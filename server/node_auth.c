@@ -39,8 +39,11 @@ static void on_failed(void *context, enum mkv_fabric_listener listener, const ch
 static void tell(struct mkv_node *node) {
     const struct mkv_config *config = &node->config;
     char address[MKV_CONFIG_ADDRESS_TEXT_BYTES];
-    const bool is_public = !mkv_config_address_is_loopback(&config->network.address);
-    mkv_config_address_format(&config->network.address, address);
+    const struct mkv_config_address *resp = &config->network.resp_address;
+    const bool resp_is_public = resp->host[0] != '\0' && !mkv_config_address_is_loopback(resp);
+    const bool is_public =
+        resp_is_public || !mkv_config_address_is_loopback(&config->network.address);
+    mkv_config_address_format(resp_is_public ? resp : &config->network.address, address);
     if (is_public && config->network.auth == MKV_CONFIG_NETWORK_AUTH_NONE) {
         mkv_node_warn(
             node, MKV_ADMIN_WARNING_AUTH_DISABLED, NULL,
@@ -167,7 +170,7 @@ void mkv_node_auth_reload(struct mkv_node *node) {
         {.name = "keys", .number = mkv_auth_key_count(node->auth)},
         {.name = "users", .number = mkv_auth_user_count(node->auth)},
     };
-    mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, fields, 2,
+    mkv_log_write(node->log, MKV_LOG_SITE_AUTH, MKV_CONFIG_LOG_INFO, TARGET, fields, 2,
                   "SIGHUP: keys, users and tenants.rules are read again, connections stay%s",
                   restart ? "; other keys of the configuration take a restart" : "");
 }

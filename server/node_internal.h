@@ -50,7 +50,7 @@
 #include "server/request_events.h"
 #include "server/request_log.h"
 #include "server/resp_calls.h"
-#include "server/shard.h"
+#include "server/shards.h"
 
 struct node_drive {
     struct mkv_drive_media media; /* the shard's from its creation on */
@@ -111,11 +111,15 @@ struct mkv_node {
     struct mkv_resp_worker *resp_worker;
     struct mkv_audit_entry audit_end; /* what is recorded as the end */
     struct mkv_auth *auth;            /* set behind the mutex */
-    struct mkv_shard *shard;
+    struct mkv_shards *shards;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
-    struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on the shard's thread */
-    struct mkv_shard_stats *view_stats;        /* of snapshots, behind view_mutex */
+    struct mkv_admin_snapshot *stats_snapshot; /* of STATS, on a shard's thread */
+    struct mkv_shard_stats *stats_sum;         /* of STATS too */
+    struct mkv_shards_brief stats_briefs[MKV_SHARDS_MAX];
+    pthread_mutex_t stats_mutex;        /* of these three: one shard at a time */
+    struct mkv_shard_stats *view_stats; /* of snapshots, behind view_mutex */
+    struct mkv_shards_brief view_briefs[MKV_SHARDS_MAX];
     pthread_mutex_t view_mutex;
     struct mkv_node_watch *watch; /* NULL before the step that makes it */
     int admin_fd;                 /* -1 as soon as they are the listener's */
@@ -133,7 +137,7 @@ struct mkv_node {
     uint64_t config_read_ms;                      /* … and when, in Unix time */
     bool config_reload_failed;                    /* the last that was asked for */
     char config_rest_hash[MKV_CONFIG_HASH_BYTES]; /* of what a reload does not apply */
-    struct mkv_shard *shard_to_close;             /* set as soon as there is one to be told */
+    struct mkv_shards *shard_to_close;            /* set as soon as there is one to be told */
     bool shard_started;
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
@@ -205,9 +209,8 @@ __attribute__((warn_unused_result)) bool mkv_node_limits_raise(struct mkv_node *
                                                                struct mkv_backend_error *error);
 /* What a volume is configured with besides what its superblock says. */
 void mkv_node_volume_limits(struct mkv_volume_config *volume);
-/* The front's figures; `slab_unit_count` may be an upper bound. */
-void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count,
-                           struct mkv_front_config *front);
+/* The figures of a shard's front; `slab_unit_count` may be a bound. `context` is the node. */
+void mkv_node_front_config(void *context, uint32_t slab_unit_count, struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
                           struct mkv_fabric_tcp_options *tcp);
 /* Where there is a listener for RESP. */

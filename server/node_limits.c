@@ -39,6 +39,8 @@
 
 /* Of a volume: 128 reads and 96 puts at a time, about 5 KiB of memory each. */
 #define VOLUME_OPS_MAX 256u
+/* And for segments of values of each other shard: enough for a few of them at a time. */
+#define FOREIGN_OPS_MAX 32u
 /* Recovery reads and checkpoints write 1 MiB at a time. */
 #define WINDOW_UNITS 256u
 #define IDLE_NS NS_PER_S
@@ -107,8 +109,9 @@ static void set_members(const struct mkv_node *node, struct mkv_front_config *fr
     }
 }
 
-void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count,
+void mkv_node_front_config(void *context, uint32_t slab_unit_count,
                            struct mkv_front_config *front) {
+    const struct mkv_node *node = context;
     mkv_front_config_default(front);
     front->volume_count = node->drive_count;
     set_members(node, front);
@@ -119,6 +122,7 @@ void mkv_node_front_config(const struct mkv_node *node, uint32_t slab_unit_count
     front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
     front->items_max = ITEMS_MAX;
     front->volume_ops_max = VOLUME_OPS_MAX;
+    front->foreign_ops_max = FOREIGN_OPS_MAX;
     front->slab_unit_count = slab_unit_count;
     front->slab_share_reads = SLAB_SHARE_READS_PERMILLE;
     /* The smallest blocks take a unit each. */
@@ -146,7 +150,7 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
     };
     struct mkv_native_hello_answer *hello = &tcp->hello;
     hello->version = MKV_NATIVE_VERSION;
-    hello->shard_count = 1;
+    hello->shard_count = (uint16_t)node->config.node.shards;
     hello->items_max = front->items_per_request_max;
     hello->body_bytes_max = MKV_NATIVE_BODY_BYTES_MAX;
     hello->inline_bytes_max = MKV_NATIVE_INLINE_BYTES_MAX;

@@ -16,9 +16,14 @@
 /* Keys of a page: so many are looked at in one step of a volume at most. */
 #define PREFIXES_PAGE 512u
 
-static const struct mkv_observer *observer_of(void *context) {
+static uint32_t count_of(void *context) {
     const struct mkv_node *node = context;
-    return mkv_shard_observer(node->shard);
+    return mkv_shards_count(node->shards);
+}
+
+static const struct mkv_observer *observer_of(void *context, uint32_t shard) {
+    const struct mkv_node *node = context;
+    return mkv_shards_observer(node->shards, shard);
 }
 
 /* ---- snapshots ------------------------------------------------------------------------------ */
@@ -39,33 +44,61 @@ static void fill_drive(const struct mkv_shard_volume_stats *stats, uint64_t take
 
 void mkv_node_observed_fill(const struct mkv_node *node, const struct mkv_shard_stats *stats,
                             struct mkv_admin_snapshot *out) {
-    const struct mkv_observer *observer = mkv_shard_observer(node->shard);
     for (uint32_t i = 0; i < node->drive_count; i++) {
         fill_drive(&stats->volumes[i], stats->taken_ns, &out->drives[i]);
     }
     out->timing.dispatch = stats->dispatch;
-    out->hotkey_accesses_total = mkv_hotkeys_counted(mkv_observer_hotkeys(observer));
-    out->hotkey_decays_total = mkv_hotkeys_halvings(mkv_observer_hotkeys(observer));
-    for (uint32_t command = 0; command < MKV_ADMIN_COMMAND_COUNT; command++) {
-        mkv_observer_exemplars(observer, command, &out->timing.command_exemplars[command]);
+    for (uint32_t shard = 0; shard < mkv_shards_count(node->shards); shard++) {
+        const struct mkv_observer *observer = mkv_shards_observer(node->shards, shard);
+        out->hotkey_accesses_total += mkv_hotkeys_counted(mkv_observer_hotkeys(observer));
+        out->hotkey_decays_total += mkv_hotkeys_halvings(mkv_observer_hotkeys(observer));
+        for (uint32_t command = 0; command < MKV_ADMIN_COMMAND_COUNT; command++) {
+            mkv_observer_exemplars(observer, command, &out->timing.command_exemplars[command]);
+        }
+        mkv_observer_request_exemplars(observer, &out->timing.request_exemplars);
     }
-    mkv_observer_request_exemplars(observer, &out->timing.request_exemplars);
 }
 
 /* ---- for the admin listener ----------------------------------------------------------------- */
 
 static void latency(void *context, enum mkv_admin_latency_op op, struct mkv_hdr *out) {
-    mkv_observer_latency(observer_of(context), op, out);
+    for (uint32_t shard = 0; shard < count_of(context); shard++) {
+        mkv_observer_latency(observer_of(context, shard), op, out);
+    }
+}
+
+static int newer_first(const void *left, const void *right) {
+    const struct mkv_admin_slow *a = left;
+    const struct mkv_admin_slow *b = right;
+    return a->time_ms < b->time_ms ? 1 : a->time_ms > b->time_ms ? -1 : 0;
 }
 
 static uint32_t slow(void *context, struct mkv_admin_slow *out, uint32_t max,
                      uint64_t *threshold_ns) {
-    *threshold_ns = mkv_observer_slow_ns(observer_of(context));
-    return mkv_observer_slow(observer_of(context), out, max);
+    const uint32_t shards = count_of(context);
+    *threshold_ns = mkv_observer_slow_ns(observer_of(context, 0));
+    if (shards == 1) {
+        return mkv_observer_slow(observer_of(context, 0), out, max);
+    }
+    struct mkv_admin_slow *all = malloc((size_t)shards * max * sizeof *all);
+    uint32_t count = 0;
+    for (uint32_t shard = 0; shard < shards && all != NULL; shard++) {
+        count += mkv_observer_slow(observer_of(context, shard), &all[count], max);
+    }
+    if (count > 0) {
+        qsort(all, count, sizeof *all, newer_first);
+        count = (uint32_t)mkv_min_u64(count, max);
+        memcpy(out, all, count * sizeof *all);
+    }
+    free(all);
+    return count;
 }
 
 static uint32_t clients(void *context, struct mkv_admin_client *out, uint32_t max) {
-    const uint32_t count = mkv_observer_clients(observer_of(context), out, max);
+    uint32_t count = 0;
+    for (uint32_t shard = 0; shard < count_of(context); shard++) {
+        count += mkv_observer_clients(observer_of(context, shard), &out[count], max - count);
+    }
     const uint64_t now_ns = mkv_clock_monotonic_ns();
     for (uint32_t i = 0; i < count; i++) {
         out[i].connected_ns = now_ns - mkv_min_u64(now_ns, out[i].connected_ns);
@@ -88,7 +121,7 @@ static struct tenants *tenants_now(struct mkv_node *node) {
         return NULL;
     }
     pthread_mutex_lock(&node->view_mutex);
-    mkv_shard_stats(node->shard, node->view_stats);
+    mkv_shards_stats(node->shards, node->view_stats, node->view_briefs);
     tenants->count = node->view_stats->tenant_count;
     for (uint32_t i = 0; i < tenants->count; i++) {
         const struct mkv_shard_tenant_stats *source = &node->view_stats->tenants[i];
@@ -99,13 +132,62 @@ static struct tenants *tenants_now(struct mkv_node *node) {
     return tenants;
 }
 
+static int hotter_first(const void *left, const void *right) {
+    const struct mkv_hotkey *a = left;
+    const struct mkv_hotkey *b = right;
+    return a->count < b->count ? 1 : a->count > b->count ? -1 : 0;
+}
+
+/* Adds those of one shard; a key that another has counted too is there once, with both. */
+static uint32_t hotkeys_add(struct mkv_hotkey *all, uint32_t count, const struct mkv_hotkey *more,
+                            uint32_t more_count) {
+    const uint32_t known = count;
+    for (uint32_t i = 0; i < more_count; i++) {
+        uint32_t place = 0;
+        while (place < known && memcmp(&all[place].hash, &more[i].hash, sizeof more[i].hash) != 0) {
+            place++;
+        }
+        if (place < known) {
+            all[place].count += more[i].count;
+            all[place].error += more[i].error;
+        } else {
+            all[count++] = more[i];
+        }
+    }
+    return count;
+}
+
+/* The hottest of all shards. */
+static uint32_t hotkeys_merge(void *context, struct mkv_hotkey *out, uint32_t max) {
+    const uint32_t shards = count_of(context);
+    if (shards == 1) {
+        return mkv_hotkeys_copy(mkv_observer_hotkeys(observer_of(context, 0)), out, max);
+    }
+    struct mkv_hotkey *all = malloc((size_t)shards * max * sizeof *all);
+    struct mkv_hotkey *one = malloc((size_t)max * sizeof *one);
+    uint32_t count = 0;
+    for (uint32_t shard = 0; shard < shards && all != NULL && one != NULL; shard++) {
+        const uint32_t found =
+            mkv_hotkeys_copy(mkv_observer_hotkeys(observer_of(context, shard)), one, max);
+        count = hotkeys_add(all, count, one, found);
+    }
+    if (count > 0) {
+        qsort(all, count, sizeof *all, hotter_first);
+        count = (uint32_t)mkv_min_u64(count, max);
+        memcpy(out, all, count * sizeof *all);
+    }
+    free(one);
+    free(all);
+    return count;
+}
+
 static uint32_t hotkeys(void *context, struct mkv_admin_hotkey *out, uint32_t max) {
     struct mkv_node *node = context;
     struct mkv_hotkey *hot = calloc(max, sizeof *hot);
     struct tenants *tenants = tenants_now(node);
     uint32_t count = 0;
     if (hot != NULL && tenants != NULL) {
-        count = mkv_hotkeys_copy(mkv_observer_hotkeys(observer_of(node)), hot, max);
+        count = hotkeys_merge(node, hot, max);
     }
     for (uint32_t i = 0; i < count; i++) {
         memset(&out[i], 0, sizeof out[i]);
@@ -157,8 +239,8 @@ static bool walk_volume(struct walk *walk, uint32_t tenant, const char *name, ui
     for (;;) {
         const uint64_t now_ns = mkv_clock_monotonic_ns();
         if (now_ns >= walk->until_ns ||
-            mkv_shard_ask(walk->node->shard, &question, after, walk->until_ns - now_ns,
-                          walk->answer) != MKV_STATUS_OK ||
+            mkv_shards_ask(walk->node->shards, &question, after, walk->until_ns - now_ns,
+                           walk->answer) != MKV_STATUS_OK ||
             walk->answer->message.status != MKV_STATUS_OK) {
             return false;
         }

@@ -57,6 +57,12 @@ bool mkv_node_record_create(struct mkv_node *node, struct mkv_backend_error *err
     if (node->options.record == NULL) {
         return true;
     }
+    if (node->config.node.shards > 1) {
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
+                                  "--record writes down one shard, and node.shards is %u. Start "
+                                  "with --shards 1, or without --record",
+                                  (unsigned)node->config.node.shards);
+    }
     char program[64];
     snprintf(program, sizeof program, "memkv %s (%s)", mkv_version(), mkv_version_commit());
     const struct mkv_recorder_options options = {

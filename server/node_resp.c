@@ -14,19 +14,21 @@
 static enum mkv_status ask(void *context, const struct mkv_message *message, const uint8_t *data,
                            struct mkv_shard_answer *answer) {
     const struct mkv_node *node = context;
-    return mkv_shard_ask(node->shard, message, data, ASK_WAIT_NS, answer);
+    return mkv_shards_ask(node->shards, message, data, ASK_WAIT_NS, answer);
 }
 
 static enum mkv_status delete_keys(void *context, uint32_t tenant, const char *tenant_name,
                                    const struct mkv_resp_word *keys, uint32_t key_count) {
     const struct mkv_node *node = context;
-    return mkv_resp_deletes_ask(mkv_resp_calls_deletes(mkv_shard_resp_calls(node->shard)), tenant,
-                                tenant_name, keys, key_count);
+    return mkv_resp_deletes_ask(
+        mkv_resp_calls_deletes(mkv_shard_resp_calls(mkv_shards_first(node->shards))), tenant,
+        tenant_name, keys, key_count);
 }
 
 static uint32_t figures(void *context, struct mkv_resp_info_command *out, uint32_t max) {
     const struct mkv_node *node = context;
-    return mkv_resp_calls_figures(mkv_shard_resp_calls(node->shard), out, 0, max);
+    return mkv_resp_calls_figures(mkv_shard_resp_calls(mkv_shards_first(node->shards)), out, 0,
+                                  max);
 }
 
 bool mkv_node_resp_begin(struct mkv_node *node, struct mkv_backend_error *error) {
@@ -64,8 +66,9 @@ bool mkv_node_resp_begin(struct mkv_node *node, struct mkv_backend_error *error)
 }
 
 void mkv_node_resp_stop(struct mkv_node *node) {
-    if (node->resp_worker != NULL && node->shard != NULL) {
-        mkv_resp_deletes_end(mkv_resp_calls_deletes(mkv_shard_resp_calls(node->shard)));
+    if (node->resp_worker != NULL && node->shards != NULL) {
+        mkv_resp_deletes_end(
+            mkv_resp_calls_deletes(mkv_shard_resp_calls(mkv_shards_first(node->shards))));
     }
     mkv_resp_worker_stop(node->resp_worker);
     node->resp_worker = NULL;

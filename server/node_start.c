@@ -61,10 +61,17 @@ static void fill_quotas(struct mkv_node *node) {
     MKV_ASSERT(valid); /* the configuration was checked when it was read */
 }
 
-static void shard_options(struct mkv_node *node, uint32_t slab_unit_count,
-                          struct mkv_shard_options *options) {
-    memset(options, 0, sizeof *options);
-    mkv_node_front_config(node, slab_unit_count, &options->front);
+/* `units` is a bound of the slab units that there will be, or their number. */
+static void shards_options(struct mkv_node *node, uint32_t units,
+                           struct mkv_fabric_tcp_options *tcp, struct mkv_shards_options *all) {
+    struct mkv_shard_options *options = &all->shard;
+    memset(all, 0, sizeof *all);
+    all->count = (uint32_t)node->config.node.shards;
+    all->front = mkv_node_front_config;
+    all->front_context = node;
+    mkv_node_front_config(node, units, &options->front);
+    mkv_node_tcp_options(node, &options->front, tcp);
+    options->tcp = tcp;
     options->arena = node->arena;
     options->volume_count = node->drive_count;
     options->volumes = node->volume_options;
@@ -96,14 +103,17 @@ static void arena_undo(struct mkv_node *node) {
     node->arena = NULL;
     free(node->volume_options);
     free(node->stats_snapshot);
+    free(node->stats_sum);
     free(node->view_stats);
 }
 
 static bool arena_perform(struct mkv_node *node, struct mkv_backend_error *error) {
     node->volume_options = calloc(node->drive_count, sizeof *node->volume_options);
     node->stats_snapshot = calloc(1, sizeof *node->stats_snapshot);
+    node->stats_sum = calloc(1, sizeof *node->stats_sum);
     node->view_stats = calloc(1, sizeof *node->view_stats);
-    if (node->volume_options == NULL || node->stats_snapshot == NULL || node->view_stats == NULL) {
+    if (node->volume_options == NULL || node->stats_snapshot == NULL || node->stats_sum == NULL ||
+        node->view_stats == NULL) {
         arena_undo(node);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for a node. Free memory on this machine");
@@ -113,9 +123,10 @@ static bool arena_perform(struct mkv_node *node, struct mkv_backend_error *error
     /* As many slabs as there would be without metadata: a bound of what the front is told later. */
     const uint64_t units = mkv_min_u64(
         node->config.memory.max_size_bytes / MKV_SLAB_UNIT_STRIDE_BYTES, MKV_SLAB_UNIT_COUNT_MAX);
-    struct mkv_shard_options options;
-    shard_options(node, (uint32_t)units, &options);
-    node->metadata_bytes = mkv_shard_metadata_bytes(&options, node->config.memory.max_size_bytes);
+    struct mkv_shards_options options;
+    struct mkv_fabric_tcp_options tcp;
+    shards_options(node, (uint32_t)units, &tcp, &options);
+    node->metadata_bytes = mkv_shards_metadata_bytes(&options, node->config.memory.max_size_bytes);
     const struct mkv_arena_options arena_options = {
         .bytes = node->config.memory.max_size_bytes,
         .metadata_bytes = node->metadata_bytes,
@@ -134,7 +145,7 @@ static bool arena_perform(struct mkv_node *node, struct mkv_backend_error *error
 /* ---- shard ---------------------------------------------------------------------------------- */
 
 static void warn_of_registration(struct mkv_node *node) {
-    const int error_number = mkv_shard_registration_error(node->shard);
+    const int error_number = mkv_shards_registration_error(node->shards);
     if (error_number == 0) {
         return;
     }
@@ -162,29 +173,27 @@ static void warn_of_buffered_drives(struct mkv_node *node) {
 }
 
 static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error) {
-    struct mkv_shard_options options;
+    struct mkv_shards_options options;
     struct mkv_fabric_tcp_options tcp;
     struct mkv_fabric_resp_options resp;
-    shard_options(node, mkv_arena_unit_count(node->arena), &options);
-    mkv_node_tcp_options(node, &options.front, &tcp);
-    options.tcp = &tcp;
+    shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &options);
     if (node->resp_connections_max > 0) {
-        mkv_node_resp_options(node, &options.front, &resp);
-        options.resp = &resp;
-        options.resp_worker = node->resp_worker;
-        options.resp_commands = node->resp_commands;
+        mkv_node_resp_options(node, &options.shard.front, &resp);
+        options.shard.resp = &resp;
+        options.shard.resp_worker = node->resp_worker;
+        options.shard.resp_commands = node->resp_commands;
     }
     /* The media are the shard's from here on, whether this succeeds or not. */
     for (uint32_t i = 0; i < node->drive_count; i++) {
         node->drives[i].media_is_ours = false;
     }
-    if (!mkv_shard_create(&options, &node->shard, error)) {
+    if (!mkv_shards_create(&options, &node->shards, error)) {
         return false;
     }
     warn_of_registration(node);
     warn_of_buffered_drives(node);
     pthread_mutex_lock(&node->mutex);
-    node->shard_to_close = node->shard;
+    node->shard_to_close = node->shards;
     pthread_mutex_unlock(&node->mutex);
     return true;
 }
@@ -195,8 +204,8 @@ static void shard_undo(struct mkv_node *node) {
     pthread_mutex_unlock(&node->mutex);
     mkv_audit_detach(node->audit);
     mkv_node_resp_stop(node);
-    mkv_shard_destroy(node->shard);
-    node->shard = NULL;
+    mkv_shards_destroy(node->shards);
+    node->shards = NULL;
 }
 
 /* ---- admin ---------------------------------------------------------------------------------- */
@@ -223,7 +232,7 @@ static void admin_undo(struct mkv_node *node) {
 /* ---- thread --------------------------------------------------------------------------------- */
 
 static bool thread_perform(struct mkv_node *node, struct mkv_backend_error *error) {
-    const bool started = mkv_shard_start(node->shard, error);
+    const bool started = mkv_shards_start(node->shards, error);
     pthread_mutex_lock(&node->mutex);
     node->shard_started = started;
     pthread_mutex_unlock(&node->mutex);

@@ -47,6 +47,7 @@ bool mkv_node_traces_start(struct mkv_node *node, struct mkv_backend_error *erro
     node->otlp = mkv_otlp_start(&options);
     struct mkv_trace_options trace = {
         .sink = {.context = node->otlp, .reserve = reserve, .commit = commit},
+        .shared = config->node.shards > 1,
         .sampling_ratio = config->telemetry.sampling_ratio,
         .drive_count = node->drive_count,
         .now_ns = mkv_clock_monotonic_ns(),

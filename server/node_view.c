@@ -170,13 +170,25 @@ void mkv_node_view_identity(struct mkv_node *node, struct mkv_admin_snapshot *ou
     out->storage_block_bytes = node->config.storage.block_size_bytes;
 }
 
-/* `stats` is all zeroes until the shard has published figures: then every drive is recovering. */
+static void fill_shards(const struct mkv_node *node, const struct mkv_shards_brief *briefs,
+                        struct mkv_admin_snapshot *out) {
+    _Static_assert(MKV_ADMIN_SHARDS_MAX == MKV_SHARDS_MAX, "each shard has a place");
+    _Static_assert(MKV_CONFIG_SHARDS_MAX == MKV_SHARDS_MAX, "as many as are allowed");
+    out->shard_count = mkv_shards_count(node->shards);
+    for (uint32_t i = 0; i < out->shard_count; i++) {
+        out->shards[i].requests = briefs[i].requests;
+        out->shards[i].blocks = briefs[i].blocks;
+    }
+}
+
+/* `stats` is all zeroes until the shards have published figures: then every drive is recovering. */
 static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
-                 struct mkv_admin_snapshot *out) {
+                 const struct mkv_shards_brief *briefs, struct mkv_admin_snapshot *out) {
     MKV_ASSERT(stats->volume_count == 0 || stats->volume_count == node->drive_count);
     const uint64_t now_ns = mkv_clock_monotonic_ns();
-    const uint64_t round_ns = mkv_shard_round_ns(node->shard);
+    const uint64_t round_ns = mkv_shards_round_ns(node->shards);
     mkv_node_view_identity(node, out);
+    fill_shards(node, briefs, out);
     out->shard_quiet_ns = now_ns > round_ns ? now_ns - round_ns : 0;
     out->drive_count = node->drive_count;
     const bool serving = stats->state != MKV_SHARD_OPENING;
@@ -217,14 +229,14 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
 void mkv_node_snapshot(void *context, struct mkv_admin_snapshot *out) {
     struct mkv_node *node = context;
     pthread_mutex_lock(&node->view_mutex);
-    mkv_shard_stats(node->shard, node->view_stats);
-    fill(node, node->view_stats, out);
+    mkv_shards_stats(node->shards, node->view_stats, node->view_briefs);
+    fill(node, node->view_stats, node->view_briefs, out);
     pthread_mutex_unlock(&node->view_mutex);
 }
 
 enum mkv_status mkv_node_tenant_drop(void *context, const char *name) {
     struct mkv_node *node = context;
-    const enum mkv_status status = mkv_shard_tenant_drop(node->shard, name, TENANT_DROP_WAIT_NS);
+    const enum mkv_status status = mkv_shards_tenant_drop(node->shards, name, TENANT_DROP_WAIT_NS);
     const struct mkv_log_field field = {.name = "tenant", .text = name};
     mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, "server.node", &field, 1,
                   status == MKV_STATUS_OK ? "a tenant was dropped, as an administrator asked"
@@ -237,9 +249,12 @@ uint32_t mkv_node_stats_text(void *context, const struct mkv_shard_stats *stats,
                              uint32_t text_bytes_max) {
     static const char sorry[] = "{\"error\":\"the node has no memory for its status\"}";
     struct mkv_node *node = context;
+    pthread_mutex_lock(&node->stats_mutex);
     memset(node->stats_snapshot, 0, sizeof *node->stats_snapshot);
-    fill(node, stats, node->stats_snapshot);
+    mkv_shards_stats_within(node->shards, stats, node->stats_sum, node->stats_briefs);
+    fill(node, node->stats_sum, node->stats_briefs, node->stats_snapshot);
     struct mkv_admin_reply reply = mkv_admin_status(node->stats_snapshot);
+    pthread_mutex_unlock(&node->stats_mutex);
     const bool fits = reply.body != NULL && reply.body_bytes <= text_bytes_max;
     const char *source = fits ? reply.body : sorry;
     const uint32_t count =

@@ -222,7 +222,8 @@ static void ended_example(struct mkv_observer *observer, uint32_t of,
 }
 
 static void ended_slow(struct mkv_observer *observer, const struct mkv_request_summary *summary,
-                       const struct mkv_trace_context *trace, uint64_t total_ns) {
+                       const uint8_t *key, const struct mkv_trace_context *trace,
+                       uint64_t total_ns) {
     struct mkv_admin_slow slow = {
         .time_ms = mkv_clock_wall_ms(),
         .bytes_in = summary->bytes_in,
@@ -238,8 +239,7 @@ static void ended_slow(struct mkv_observer *observer, const struct mkv_request_s
         .key_bytes = summary->key_bytes,
     };
     memcpy(slow.stage_ns, summary->stage_ns, sizeof slow.stage_ns);
-    memcpy(slow.key, observer->options.front_arena + summary->key_offset,
-           mkv_min_u64(summary->key_bytes, sizeof slow.key));
+    memcpy(slow.key, key, mkv_min_u64(summary->key_bytes, sizeof slow.key));
     mkv_client_list_name(observer->clients, summary->connection, slow.client, slow.client_name);
     name_tenant(observer, summary, slow.tenant);
     mkv_slow_log_add(observer->slow, &slow);
@@ -263,7 +263,8 @@ static void ended_delete(struct mkv_observer *observer, const struct mkv_request
     mkv_audit_deletes_note(&observer->deletes, &request, summary->ended_ns);
 }
 
-void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary) {
+void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary,
+                                const uint8_t *key) {
     struct mkv_observer *observer = context;
     if (summary->op == MKV_OP_DELETE && !summary->refused) {
         ended_delete(observer, summary);
@@ -290,7 +291,7 @@ void mkv_observer_request_ended(void *context, const struct mkv_request_summary 
         }
     }
     if (total_ns > observer->options.slow_ns) {
-        ended_slow(observer, summary, &trace, total_ns);
+        ended_slow(observer, summary, key, &trace, total_ns);
     }
     mkv_client_list_count(observer->clients, summary);
     if (observer->options.requests != NULL) {

@@ -33,11 +33,10 @@
 #define MKV_OBSERVER_SLOW_NS (100ull * 1000000u)
 
 struct mkv_observer_options {
-    const uint8_t *front_arena; /* the front's: summaries name keys in it */
-    uint32_t connections_max;   /* of the front */
-    uint32_t hotkeys_columns;   /* of the sketch; 0: MKV_SKETCH_COLUMNS_DEFAULT */
-    uint64_t hotkeys_decay_ns;  /* accesses count half after so long; 0: MKV_OBSERVER_DECAY_NS */
-    uint64_t slow_ns;           /* a request that took longer is slow */
+    uint32_t connections_max;  /* of the front */
+    uint32_t hotkeys_columns;  /* of the sketch; 0: MKV_SKETCH_COLUMNS_DEFAULT */
+    uint64_t hotkeys_decay_ns; /* accesses count half after so long; 0: MKV_OBSERVER_DECAY_NS */
+    uint64_t slow_ns;          /* a request that took longer is slow */
     const struct mkv_fabric *fabric; /* asked who a client is; must outlive the last request */
     /* NULL: none. They outlive the observer. */
     struct mkv_request_log *requests;
@@ -58,7 +57,8 @@ void mkv_observer_destroy(struct mkv_observer *observer);
 /* ---- the shard's thread: callbacks of the pump, whose context is the observer ---------------- */
 
 void mkv_observer_request_began(void *context, const struct mkv_input *input);
-void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary);
+void mkv_observer_request_ended(void *context, const struct mkv_request_summary *summary,
+                                const uint8_t *key);
 void mkv_observer_connection_closed(void *context, struct mkv_connection_id id);
 /* Once in each round: halves what has been hot when the time has come, and hands sums of deleted
  * keys to the audit. */

@@ -8,6 +8,8 @@
 
 /* Effects taken from a machine in one call; however many there are, all are taken. */
 #define EFFECTS_BATCH 64u
+/* Records of one other shard that are taken in one round. */
+#define RECORDS_BATCH 256u
 
 /* The front_op of a message that the front knows nothing of. */
 #define ASKED_OP ((struct mkv_op_id){MKV_NONE_U32, MKV_NONE_U32})
@@ -34,7 +36,8 @@ struct mkv_pump {
     void (*tenant_done)(void *context, const struct mkv_message *message);
     void (*asked)(void *context, const struct mkv_message *answer, const uint8_t *data);
     void (*request_began)(void *context, const struct mkv_input *input);
-    void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    void (*request_ended)(void *context, const struct mkv_request_summary *summary,
+                          const uint8_t *key);
     void (*connection_closed)(void *context, struct mkv_connection_id id);
     void *request_context;
     uint64_t request_serial; /* of the last REQUEST */
@@ -44,6 +47,12 @@ struct mkv_pump {
     uint32_t batch_requests; /* since the last wait; counted while somebody is told */
     uint64_t batch_began_ns;
     struct mkv_recorder *recorder; /* NULL: none */
+    struct mkv_router *router;     /* NULL: there is one shard */
+    struct mkv_shard_relay *relay;
+    uint32_t shard;
+    uint32_t shard_count;
+    bool lazy;          /* what is sent is an end that nobody waits for */
+    uint64_t others_ns; /* when shards are woken for such */
 
     uint64_t now_ns;
     uint64_t wall_ms;
@@ -76,7 +85,12 @@ static void front_set_state(struct mkv_pump *pump, uint32_t volume,
         mkv_recorder_route(pump->recorder, volume, state);
     }
     mkv_front_volume_set_state(pump->front, volume, state);
+    if (pump->router != NULL) {
+        mkv_router_volume_set_state(pump->router, volume, state);
+    }
 }
+
+static void carry_out(struct mkv_pump *pump, const struct mkv_router_output *output);
 
 /* ---- volumes -------------------------------------------------------------------------------- */
 
@@ -128,6 +142,20 @@ static void volume_event(struct pump_volume *volume, const struct mkv_event *eve
     pump->event(pump->event_context, volume->index, event);
 }
 
+/* An answer that another shard's front has asked for. */
+static bool taken_by_router(struct pump_volume *volume, const struct mkv_message *message) {
+    struct mkv_pump *pump = volume->pump;
+    struct mkv_router_output output;
+    if (pump->router == NULL ||
+        mkv_router_message(pump->router, message,
+                           mkv_volume_arena(volume->volume) + message->data_offset,
+                           &output) == MKV_ROUTER_AS_IS) {
+        return false;
+    }
+    carry_out(pump, &output);
+    return true;
+}
+
 static void volume_effect(struct pump_volume *volume, const struct mkv_effect *effect) {
     struct mkv_pump *pump = volume->pump;
     switch (effect->kind) {
@@ -154,7 +182,9 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
                         mkv_volume_arena(volume->volume) + effect->message.data_offset);
             return;
         }
-        message_wait(pump, &effect->message, mkv_volume_arena(volume->volume));
+        if (!taken_by_router(volume, &effect->message)) {
+            message_wait(pump, &effect->message, mkv_volume_arena(volume->volume));
+        }
         return;
     case MKV_EFFECT_EVENT:
         volume_event(volume, &effect->event);
@@ -196,6 +226,19 @@ static enum mkv_err volume_step(struct pump_volume *volume, const struct mkv_inp
 /* ---- front ---------------------------------------------------------------------------------- */
 
 static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect) {
+    if (pump->router != NULL) {
+        struct mkv_router_output output;
+        const enum mkv_router_verdict verdict =
+            mkv_router_effect(pump->router, effect, pump->front_arena, &output);
+        if (verdict == MKV_ROUTER_OUTPUT) {
+            pump->lazy = effect->kind == MKV_EFFECT_REQUEST_ENDED;
+            carry_out(pump, &output);
+            pump->lazy = false;
+        }
+        if (verdict != MKV_ROUTER_AS_IS) {
+            return;
+        }
+    }
     switch (effect->kind) {
     case MKV_EFFECT_PULL:
     case MKV_EFFECT_PUSH:
@@ -214,7 +257,8 @@ static void front_effect(struct mkv_pump *pump, const struct mkv_effect *effect)
     }
     case MKV_EFFECT_REQUEST_ENDED:
         if (pump->request_ended != NULL) {
-            pump->request_ended(pump->request_context, &effect->summary);
+            pump->request_ended(pump->request_context, &effect->summary,
+                                pump->front_arena + effect->summary.key_offset);
         }
         return;
     case MKV_EFFECT_EVENT:
@@ -235,7 +279,8 @@ static void prefetch(const struct mkv_pump *pump, const struct mkv_effect *effec
     for (uint32_t stage = 0; stage < MKV_PREFETCH_COUNT && count > 1; stage++) {
         for (uint32_t i = 0; i < count; i++) {
             const struct mkv_message *message = &effects[i].message;
-            if (effects[i].kind == MKV_EFFECT_MESSAGE) {
+            if (effects[i].kind == MKV_EFFECT_MESSAGE &&
+                pump->volumes[message->volume].volume != NULL) {
                 MKV_ASSERT(message->volume < pump->volume_count);
                 mkv_volume_prefetch(pump->volumes[message->volume].volume, message,
                                     pump->front_arena + message->data_offset,
@@ -284,22 +329,6 @@ static void deliver_messages(struct mkv_pump *pump) {
     pump->waiting_head = 0;
 }
 
-/* ---- inputs from outside -------------------------------------------------------------------- */
-
-static void begin(struct mkv_pump *pump) {
-    MKV_ASSERT(!pump->stepping);
-    pump->stepping = true;
-    read_clocks(pump);
-}
-
-static void end(struct mkv_pump *pump) {
-    deliver_messages(pump);
-    if (MKV_OBSERVE) {
-        mkv_histogram_record_ns(&pump->dispatch, mkv_clock_monotonic_ns() - pump->now_ns);
-    }
-    pump->stepping = false;
-}
-
 /* The batch that is told of as dispatched: requests without a wait between them. */
 static void batch_add(struct mkv_pump *pump) {
     if (pump->dispatched == NULL) {
@@ -311,12 +340,92 @@ static void batch_add(struct mkv_pump *pump) {
     pump->batch_requests++;
 }
 
+/* ---- other shards --------------------------------------------------------------------------- */
+
+static void carry_out(struct mkv_pump *pump, const struct mkv_router_output *output) {
+    struct mkv_input input;
+    switch (output->kind) {
+    case MKV_ROUTER_FRONT:
+        input = output->input;
+        input.now_ns = pump->now_ns;
+        if (input.wall_ms == 0) { /* else it is of when the request came, by another shard */
+            input.wall_ms = pump->wall_ms;
+        }
+        if (input.kind == MKV_INPUT_REQUEST) {
+            batch_add(pump);
+        }
+        front_step(pump, &input);
+        return;
+    case MKV_ROUTER_FABRIC:
+        pump->fabric->ops->submit(pump->fabric, &output->effect, output->base);
+        return;
+    case MKV_ROUTER_SEND:
+        mkv_shard_relay_send(pump->relay, pump->shard, output, pump->lazy);
+        return;
+    case MKV_ROUTER_VOLUME:
+        MKV_ASSERT(output->message.volume < pump->volume_count);
+        MKV_ASSERT(pump->volumes[output->message.volume].volume != NULL);
+        input = input_at(pump, MKV_INPUT_MESSAGE);
+        input.message = output->message;
+        input.data = output->tail;
+        input.data_bytes = output->tail_bytes;
+        (void)volume_step(&pump->volumes[output->message.volume], &input);
+        return;
+    case MKV_ROUTER_ENDED:
+        if (pump->request_ended != NULL) {
+            pump->request_ended(pump->request_context, &output->summary, output->tail);
+        }
+        return;
+    }
+    MKV_ASSERT(false);
+}
+
+/* Carries out what the router says, and what messages come of it. */
+static void deliver(struct mkv_pump *pump, bool lazy) {
+    deliver_messages(pump);
+    struct mkv_router_output next;
+    while (pump->router != NULL && mkv_router_next(pump->router, &next)) {
+        pump->lazy = lazy;
+        carry_out(pump, &next);
+        pump->lazy = false;
+        deliver_messages(pump);
+    }
+}
+
+/* ---- inputs from outside -------------------------------------------------------------------- */
+
+static void begin(struct mkv_pump *pump) {
+    MKV_ASSERT(!pump->stepping);
+    pump->stepping = true;
+    read_clocks(pump);
+}
+
+static void end_with(struct mkv_pump *pump, bool lazy) {
+    deliver(pump, lazy);
+    if (MKV_OBSERVE) {
+        mkv_histogram_record_ns(&pump->dispatch, mkv_clock_monotonic_ns() - pump->now_ns);
+    }
+    pump->stepping = false;
+}
+
 static void batch_end(struct mkv_pump *pump) {
     if (pump->batch_requests > 0) {
         pump->dispatched(pump->dispatched_context, pump->batch_began_ns, mkv_clock_monotonic_ns(),
                          pump->batch_requests);
         pump->batch_requests = 0;
     }
+}
+
+static void end(struct mkv_pump *pump) {
+    end_with(pump, false);
+}
+
+/* Whether the input is for the own front, as with one shard. */
+static bool is_for_own_front(struct mkv_pump *pump, const struct mkv_input *input) {
+    const enum mkv_router_verdict verdict = input->kind == MKV_INPUT_REQUEST
+                                                ? mkv_router_request(pump->router, input)
+                                                : mkv_router_done(pump->router, input);
+    return verdict == MKV_ROUTER_AS_IS;
 }
 
 static void fabric_input(void *context, struct mkv_input *input) {
@@ -331,12 +440,16 @@ static void fabric_input(void *context, struct mkv_input *input) {
         }
         batch_add(pump);
     }
-    front_step(pump, input);
+    if (pump->router == NULL || is_for_own_front(pump, input)) {
+        front_step(pump, input);
+    }
     if (input->kind == MKV_INPUT_FABRIC_DONE &&
         input->fabric.event == MKV_FABRIC_CONNECTION_CLOSED && pump->connection_closed != NULL) {
         pump->connection_closed(pump->request_context, input->fabric.connection);
     }
-    end(pump);
+    end_with(pump, input->kind == MKV_INPUT_FABRIC_DONE &&
+                       (input->fabric.event == MKV_FABRIC_PUSH_DONE ||
+                        input->fabric.event == MKV_FABRIC_ANSWER_DONE));
 }
 
 static void drive_complete(void *context, const struct mkv_drive_done *done) {
@@ -415,7 +528,7 @@ static void ticks(struct mkv_pump *pump) {
             (void)volume_step(volume, &input);
         }
     }
-    deliver_messages(pump);
+    deliver(pump, false);
     if (front_is_due || mkv_front_has_work(pump->front)) {
         front_step(pump, &input);
     }
@@ -432,20 +545,55 @@ static bool has_work(const struct mkv_pump *pump) {
     return mkv_front_has_work(pump->front);
 }
 
+void mkv_pump_take_records(struct mkv_pump *pump) {
+    for (uint32_t from = 0; from < pump->shard_count; from++) {
+        uint32_t bytes;
+        const uint8_t *record;
+        for (uint32_t taken = 0; from != pump->shard && taken < RECORDS_BATCH; taken++) {
+            record = mkv_shard_relay_peek(pump->relay, pump->shard, from, &bytes);
+            if (record == NULL) {
+                break;
+            }
+            begin(pump);
+            mkv_router_take(pump->router, from, record, bytes);
+            end(pump);
+            mkv_shard_relay_next(pump->relay, pump->shard, from);
+        }
+    }
+}
+
+/* Whether the ring may be waited on: no other shard has sent anything that was not taken. */
+static bool may_wait(struct mkv_pump *pump, bool fabric_waits) {
+    if (pump->relay == NULL) {
+        return true;
+    }
+    pump->others_ns = mkv_shard_relay_flush(pump->relay, pump->shard, pump->now_ns);
+    return fabric_waits || mkv_shard_relay_may_sleep(pump->relay, pump->shard);
+}
+
 void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits) {
     ticks(pump);
     if (!fabric_waits) {
+        if (pump->relay != NULL) {
+            mkv_pump_take_records(pump);
+        }
         pump->fabric->ops->poll(pump->fabric, pump->now_ns);
     }
     const bool fabric_has_work = !fabric_waits && pump->fabric->ops->has_work(pump->fabric);
+    const bool may_sleep = may_wait(pump, fabric_waits);
     uint64_t timeout_ns = 0;
-    if (!fabric_has_work && !has_work(pump)) {
-        const uint64_t due_ns = mkv_min_u64(pump->tick_ns, mkv_front_timer_ns(pump->front));
+    if (may_sleep && !fabric_has_work && !has_work(pump)) {
+        uint64_t due_ns = mkv_min_u64(pump->tick_ns, mkv_front_timer_ns(pump->front));
+        due_ns = mkv_min_u64(due_ns, pump->others_ns);
         timeout_ns = due_ns > pump->now_ns ? due_ns - pump->now_ns : 0;
     }
     batch_end(pump);
     mkv_ring_wait(ring, timeout_ns);
     batch_end(pump);
+    if (pump->relay != NULL) {
+        mkv_shard_relay_awake(pump->relay, pump->shard);
+        pump->others_ns = mkv_shard_relay_flush(pump->relay, pump->shard, pump->now_ns);
+    }
 }
 
 const struct mkv_histogram *mkv_pump_dispatch(const struct mkv_pump *pump) {
@@ -488,6 +636,12 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
     pump->dispatched = options->dispatched;
     pump->dispatched_context = options->dispatched_context;
     pump->recorder = options->recorder;
+    pump->router = options->router;
+    pump->relay = options->relay;
+    pump->shard = options->shard;
+    pump->shard_count = options->relay == NULL ? 1 : options->shard_count;
+    pump->others_ns = UINT64_MAX;
+    MKV_ASSERT((pump->router == NULL) == (pump->relay == NULL));
     pump->volume_count = options->volume_count;
     for (uint32_t i = 0; i < options->volume_count; i++) {
         struct pump_volume *volume = &pump->volumes[i];

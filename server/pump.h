@@ -14,10 +14,15 @@
  *   changes until the front is stepped again. A message to the front waits in a queue until the
  *   front has handed out its effects; the little data it may have is copied.
  *
+ *   With several shards a router (core/router.h) stands between all of these and the other shards:
+ *   it is asked about each request, completion and effect, and what comes of records of others, and
+ *   for them, is carried out before a call returns.
+ *
  * Invariants
  *  I1  All effects of a step are taken before the next step of the same machine.
  *  I2  When a call returns no message waits.
- *  I3  now_ns and wall_ms never go back.
+ *  I3  now_ns never goes back; nor does wall_ms, but for that of a REQUEST of another shard, which
+ *      is of when it came.
  *  I4  With a recorder, every call that changes a machine is told to it, in order.
  *  I5  Each REQUEST has a serial, 1, 2, 3 ... in the order in which they go in, and is told of
  *      twice: request_began before the front has it, request_ended once the front says so.
@@ -33,8 +38,10 @@
 #include "backends/ring.h"
 #include "core/front.h"
 #include "core/histogram.h"
+#include "core/router.h"
 #include "core/volume.h"
 #include "server/recorder.h"
+#include "server/shard_relay.h"
 
 #define MKV_PUMP_TICK_NS (10ull * 1000000u)
 /* Data of a message that waits: the payload of a manifest. */
@@ -62,11 +69,13 @@ struct mkv_pump_options {
     void (*tenant_done)(void *context, const struct mkv_message *message);
     /* The answer to mkv_pump_ask, with its data, good during the call. It may not call the pump. */
     void (*asked)(void *context, const struct mkv_message *answer, const uint8_t *data);
-    /* A REQUEST, numbered, on its way to the front; and, once for each of them, with the same
-     * serial, what it came to. The summary's key is at key_offset of the front's arena, until the
-     * call returns. They may not call the pump. NULL: nobody is told. */
+    /* A REQUEST of the fabric, numbered, on its way to the front, or to fronts of several shards;
+     * and, once for each of them, with the same serial, what it came to. `key` is the summary's,
+     * and not at its key_offset, until the call returns. They may not call the pump. NULL: nobody
+     * is told. */
     void (*request_began)(void *context, const struct mkv_input *input);
-    void (*request_ended)(void *context, const struct mkv_request_summary *summary);
+    void (*request_ended)(void *context, const struct mkv_request_summary *summary,
+                          const uint8_t *key);
     /* A connection that has sent requests is gone; dropped ones of it may still end. */
     void (*connection_closed)(void *context, struct mkv_connection_id id);
     void *request_context;
@@ -75,6 +84,11 @@ struct mkv_pump_options {
     void (*dispatched)(void *context, uint64_t began_ns, uint64_t ended_ns, uint32_t requests);
     void *dispatched_context;
     struct mkv_recorder *recorder; /* has begun with these machines; NULL: nothing is recorded */
+    /* One of several shards: its router, and the rings to the others. NULL: there is one. */
+    struct mkv_router *router;
+    struct mkv_shard_relay *relay;
+    uint32_t shard;
+    uint32_t shard_count;
 };
 
 /* NULL when there is no memory. */
@@ -97,6 +111,9 @@ void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volum
  * most until the next tick or deadline. Callbacks of the ring step the machines.
  */
 void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits);
+
+/* Takes all records that other shards have sent until now. */
+void mkv_pump_take_records(struct mkv_pump *pump);
 
 /* How long inputs took, each from when it came until all effects of it were handed out. */
 const struct mkv_histogram *mkv_pump_dispatch(const struct mkv_pump *pump);

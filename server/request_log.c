@@ -177,8 +177,9 @@ void mkv_request_log_closed(struct mkv_request_log *requests, struct mkv_connect
 /* ---- sums ------------------------------------------------------------------------------------ */
 
 static void add(struct mkv_request_log *requests, enum sum sum, uint64_t value) {
-    const uint64_t now = atomic_load_explicit(&requests->sums[sum], memory_order_relaxed);
-    atomic_store_explicit(&requests->sums[sum], now + value, memory_order_relaxed);
+    if (value > 0) {
+        atomic_fetch_add_explicit(&requests->sums[sum], value, memory_order_relaxed);
+    }
 }
 
 /* What was refused in part is not known by the block, and does not count. */

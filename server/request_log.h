@@ -28,16 +28,16 @@
 
 struct mkv_request_log;
 
-/* For one shard. The log must outlive it. NULL when there is no memory. */
+/* For the shards of a node. The log must outlive it. NULL when there is no memory. */
 struct mkv_request_log *mkv_request_log_create(struct mkv_log *log, uint64_t now_ns);
 /* NULL is allowed. */
 void mkv_request_log_destroy(struct mkv_request_log *requests);
 
-/* On the shard's thread: a client has sent its first request; its connection has closed. */
+/* On a shard's thread: a client has sent its first request; its connection has closed. */
 void mkv_request_log_connected(struct mkv_request_log *requests, struct mkv_connection_id id,
                                const struct mkv_fabric_client *client);
 void mkv_request_log_closed(struct mkv_request_log *requests, struct mkv_connection_id id);
-/* On the shard's thread. */
+/* On a shard's thread. */
 void mkv_request_log_began(struct mkv_request_log *requests, const struct mkv_request *request);
 void mkv_request_log_ended(struct mkv_request_log *requests,
                            const struct mkv_request_summary *summary);

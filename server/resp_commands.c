@@ -129,7 +129,6 @@ static const struct entry entries[] = {
     {"dbsize", false, mkv_resp_run_dbsize},
     {"flushall", false, mkv_resp_run_flush},
     {"flushdb", false, mkv_resp_run_flush},
-    {"expiretime", false, mkv_resp_run_ttl},
     {"hotkeys", false, mkv_resp_run_hotkeys},
     {"info", false, mkv_resp_run_info},
     {"lastsave", false, mkv_resp_run_lastsave},
@@ -140,7 +139,6 @@ static const struct entry entries[] = {
     {"object|encoding", false, mkv_resp_run_object},
     {"object|freq", false, mkv_resp_run_object},
     {"object|refcount", false, mkv_resp_run_object},
-    {"pttl", false, mkv_resp_run_ttl},
     {"readonly", true, run_no_cluster},
     {"readwrite", true, run_no_cluster},
     {"scan", false, mkv_resp_run_scan},
@@ -150,8 +148,6 @@ static const struct entry entries[] = {
     {"stats.latency", false, mkv_resp_run_stats_latency},
     {"stats.memory", false, mkv_resp_run_stats_memory},
     {"time", true, run_time},
-    {"ttl", false, mkv_resp_run_ttl},
-    {"type", false, mkv_resp_run_type},
 };
 
 static const struct entry *entry_of(const struct mkv_resp_command_row *row) {

@@ -3,7 +3,7 @@
  * What the files of the commands share.
  *
  *   resp_commands.c   which is which, and those that need only a line
- *   resp_keys.c       keys: SCAN, DBSIZE, FLUSHDB, OBJECT, MEMORY USAGE, TTL, TYPE
+ *   resp_keys.c       keys: SCAN, DBSIZE, FLUSHDB, OBJECT, MEMORY USAGE
  *   resp_observed.c   what the observer keeps: HOTKEYS, STATS.LATENCY, SLOWLOG, LATENCY
  *   resp_view.c       snapshots: INFO, CONFIG GET, STATS.MEMORY, LASTSAVE
  *
@@ -51,8 +51,6 @@ void mkv_resp_run_scan(const struct mkv_resp_run *run);
 void mkv_resp_run_dbsize(const struct mkv_resp_run *run);
 void mkv_resp_run_flush(const struct mkv_resp_run *run);
 void mkv_resp_run_object(const struct mkv_resp_run *run);
-void mkv_resp_run_ttl(const struct mkv_resp_run *run);
-void mkv_resp_run_type(const struct mkv_resp_run *run);
 void mkv_resp_run_memory_usage(const struct mkv_resp_run *run);
 
 void mkv_resp_run_hotkeys(const struct mkv_resp_run *run);

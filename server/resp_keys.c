@@ -428,36 +428,3 @@ void mkv_resp_run_memory_usage(const struct mkv_resp_run *run) {
         why.on_drive ? (1 + (uint64_t)why.length_units) * MKV_UNIT_BYTES : why.memory_length;
     mkv_resp_write_integer(run->writer, (int64_t)bytes);
 }
-
-/* ---- TTL, PTTL, EXPIRETIME, TYPE ------------------------------------------------------------- */
-
-/* -2: it is not there; -1: it does not expire. */
-void mkv_resp_run_ttl(const struct mkv_resp_run *run) {
-    struct mkv_admin_why why;
-    const enum look found = look(run, run->words[1], &why);
-    if (found == LOOK_REFUSED) {
-        return;
-    }
-    const uint64_t now_ms = mkv_clock_wall_ms();
-    const uint64_t expiry_ms = found == LOOK_ABSENT ? 0 : (uint64_t)why.expiry_s * MS_PER_S;
-    const uint64_t left_ms = expiry_ms - mkv_min_u64(expiry_ms, now_ms);
-    int64_t value = -2;
-    if (found == LOOK_THERE && why.expiry_s == 0) {
-        value = -1;
-    } else if (found == LOOK_THERE && strcmp(run->row->name, "expiretime") == 0) {
-        value = why.expiry_s;
-    } else if (found == LOOK_THERE && strcmp(run->row->name, "pttl") == 0) {
-        value = (int64_t)left_ms;
-    } else if (found == LOOK_THERE) {
-        value = (int64_t)((left_ms + MS_PER_S / 2) / MS_PER_S);
-    }
-    mkv_resp_write_integer(run->writer, value);
-}
-
-void mkv_resp_run_type(const struct mkv_resp_run *run) {
-    struct mkv_admin_why why;
-    const enum look found = look(run, run->words[1], &why);
-    if (found != LOOK_REFUSED) {
-        mkv_resp_write_simple(run->writer, found == LOOK_THERE ? "string" : "none");
-    }
-}

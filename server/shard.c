@@ -25,21 +25,49 @@ static bool is_own(const struct mkv_shard_options *options, uint32_t volume) {
            mkv_shard_group_shard_of(options->group, volume) == options->index;
 }
 
+static uint32_t shard_count_of(const struct mkv_shard_options *options) {
+    return options->group == NULL ? 1 : mkv_shard_group_count(options->group);
+}
+
 static struct mkv_front_config front_config(const struct mkv_shard_options *options,
-                                            uint32_t slab_unit_count) {
+                                            uint32_t slab_unit_first, uint32_t slab_unit_count) {
     struct mkv_front_config config = options->front;
     config.volume_count = options->volume_count;
+    config.slab_unit_first = slab_unit_first;
     config.slab_unit_count = slab_unit_count;
+    for (uint32_t i = 0; i < options->volume_count; i++) {
+        config.foreign[i] = !is_own(options, i);
+    }
     return config;
 }
 
+static struct mkv_router_config router_config(const struct mkv_shard_options *options,
+                                              const struct mkv_front_config *front) {
+    struct mkv_router_config config = {
+        .shard = options->index,
+        .shard_count = shard_count_of(options),
+        .front = *front,
+    };
+    for (uint32_t i = 0; i < options->volume_count; i++) {
+        config.volume_shards[i] = mkv_shard_group_shard_of(options->group, i);
+    }
+    return config;
+}
+
+void mkv_shard_router_config(const struct mkv_shard_options *options,
+                             struct mkv_router_config *config) {
+    const struct mkv_front_config front = front_config(
+        options, mkv_arena_unit_first(options->arena), mkv_arena_unit_count(options->arena));
+    *config = router_config(options, &front);
+}
+
 /* One more for what the volume is told about tenants, and one for what is asked of it, besides what
- * the front asks. */
+ * the front asks, and what fronts of other shards do about segments. */
 static struct mkv_volume_config volume_config(const struct mkv_shard_options *options,
                                               uint32_t index) {
     struct mkv_volume_config config = options->volumes[index].config;
     config.volume = index;
-    config.ops_max += 2;
+    config.ops_max += 2 + (shard_count_of(options) - 1) * options->front.foreign_ops_max;
     return config;
 }
 
@@ -55,9 +83,13 @@ uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint6
     /* As many slabs as there would be without metadata: a bound, and a close one. */
     const uint64_t units =
         mkv_min_u64(arena_bytes / MKV_SLAB_UNIT_STRIDE_BYTES, MKV_SLAB_UNIT_COUNT_MAX);
-    const struct mkv_front_config config = front_config(options, (uint32_t)units);
+    const struct mkv_front_config config = front_config(options, 0, (uint32_t)units);
     if (mkv_front_config_fault(&config) != NULL) {
         return bytes; /* create names the fault */
+    }
+    if (shard_count_of(options) > 1) {
+        const struct mkv_router_config router = router_config(options, &config);
+        bytes += mkv_round_up_u64(mkv_router_memory_required(&router), MKV_UNIT_BYTES);
     }
     return bytes + mkv_round_up_u64(mkv_front_memory_required(&config), MKV_UNIT_BYTES);
 }
@@ -90,8 +122,8 @@ static bool make_ring(struct mkv_shard *shard, const struct mkv_shard_options *o
 
 static bool make_front(struct mkv_shard *shard, const struct mkv_shard_options *options,
                        struct mkv_backend_error *error) {
-    const struct mkv_front_config config =
-        front_config(options, mkv_arena_unit_count(options->arena));
+    const struct mkv_front_config config = front_config(
+        options, mkv_arena_unit_first(options->arena), mkv_arena_unit_count(options->arena));
     const char *fault = mkv_front_config_fault(&config);
     if (fault != NULL) {
         return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
@@ -99,6 +131,21 @@ static bool make_front(struct mkv_shard *shard, const struct mkv_shard_options *
     }
     const size_t bytes = mkv_front_memory_required(&config);
     shard->front = mkv_front_init(mkv_arena_take(options->arena, bytes), bytes, &config);
+    if (shard_count_of(options) == 1) {
+        return true;
+    }
+    MKV_ASSERT(options->relay != NULL);
+    const struct mkv_router_config router = router_config(options, &config);
+    const char *router_fault = mkv_router_config_fault(&router);
+    if (router_fault != NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION, "the shards do not fit: %s",
+                                  router_fault);
+    }
+    const size_t router_bytes = mkv_router_memory_required(&router);
+    shard->router =
+        mkv_router_init(mkv_arena_take(options->arena, router_bytes), router_bytes, &router);
+    shard->relay = options->relay;
+    mkv_shard_relay_enter(shard->relay, shard->index, shard->ring);
     return true;
 }
 
@@ -166,8 +213,9 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
     struct mkv_fabric_resp_options resp = *options->resp;
     resp.ring = shard->ring;
     resp.arena = options->arena;
-    resp.connection_base = options->tcp->connections_max;
-    resp.transfers_max = mkv_front_transfers_max(&options->front);
+    /* Behind the TCP connections of all shards. */
+    resp.connection_base = shard_count_of(options) * options->tcp->connections_max;
+    resp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
     resp.tenant = mkv_shard_tenants_resolve;
     resp.tenant_context = shard;
     MKV_ASSERT(resp.connection_base + resp.connections_max < options->front.connections_max);
@@ -181,7 +229,7 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
         return false;
     }
     const struct mkv_fabric_set_member members[] = {
-        {shard->fabric, 0, options->tcp->connections_max},
+        {shard->fabric, options->tcp->connection_base, options->tcp->connections_max},
         {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
         {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)),
          resp.connection_base + resp.connections_max, 1},
@@ -206,7 +254,7 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     struct mkv_fabric_tcp_options tcp = *options->tcp;
     tcp.ring = shard->ring;
     tcp.arena = options->arena;
-    tcp.transfers_max = mkv_front_transfers_max(&options->front);
+    tcp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
     tcp.stats = tcp_stats;
     tcp.stats_context = shard;
     tcp.tenant = mkv_shard_tenants_resolve;
@@ -224,7 +272,6 @@ static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_option
                           struct mkv_backend_error *error) {
     const struct mkv_observer_options observer_options = {
         .audit = options->audit,
-        .front_arena = mkv_front_arena(shard->front),
         .connections_max = options->front.connections_max,
         .hotkeys_columns = options->hotkeys_columns,
         .hotkeys_decay_ns = options->hotkeys_decay_ns,
@@ -272,6 +319,10 @@ static bool make_pump(struct mkv_shard *shard, const struct mkv_shard_options *o
         .dispatched = options->tracer == NULL ? NULL : dispatched,
         .dispatched_context = options->tracer,
         .recorder = shard->recorder,
+        .router = shard->router,
+        .relay = shard->relay,
+        .shard = shard->index,
+        .shard_count = shard_count_of(options),
     };
     shard->pump = mkv_pump_create(&pump_options);
     shard->published = calloc(1, sizeof *shard->published);
@@ -299,8 +350,8 @@ static bool make_record(struct mkv_shard *shard, const struct mkv_shard_options 
     for (uint32_t i = 0; i < options->volume_count; i++) {
         volumes[i] = volume_config(options, i);
     }
-    const struct mkv_front_config front =
-        front_config(options, mkv_arena_unit_count(options->arena));
+    const struct mkv_front_config front = front_config(
+        options, mkv_arena_unit_first(options->arena), mkv_arena_unit_count(options->arena));
     const bool begun =
         mkv_recorder_begin(options->recorder, &front, options->volume_count, volumes, error);
     free(volumes);
@@ -514,6 +565,12 @@ void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats) {
         mkv_ring_wake(shard->ring);
         result = pthread_cond_timedwait(&shard->changed, &shard->mutex, &until);
     }
+    *stats = *shard->published;
+    pthread_mutex_unlock(&shard->mutex);
+}
+
+void mkv_shard_published(struct mkv_shard *shard, struct mkv_shard_stats *stats) {
+    pthread_mutex_lock(&shard->mutex);
     *stats = *shard->published;
     pthread_mutex_unlock(&shard->mutex);
 }

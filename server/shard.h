@@ -38,6 +38,7 @@
 #include "core/volume.h"
 #include "server/recorder.h"
 #include "server/shard_group.h"
+#include "server/shard_relay.h"
 
 #define MKV_SHARD_STATS_NS (100ull * 1000000u)
 /* How long figures are waited for before an old copy has to do. */
@@ -73,6 +74,7 @@ struct mkv_shard_options {
      * node, and its place there. NULL: it is alone. */
     struct mkv_shard_group *group;
     uint32_t index;
+    struct mkv_shard_relay *relay; /* to the others; NULL with one shard */
     /* volume_count and slab_unit_count are set by the shard; volume_ops_max is at most the ops_max
      * of every volume, which gets one more for tenants. */
     struct mkv_front_config front;
@@ -151,11 +153,13 @@ struct mkv_shard_tenant_stats {
 
 /* A copy of every figure of a shard, all taken at one moment. */
 struct mkv_shard_stats {
+    uint32_t shard;    /* its index */
     uint64_t taken_ns; /* on the clock of mkv_clock_monotonic_ns */
     enum mkv_shard_state state;
     struct mkv_front_stats front;
     struct mkv_front_times front_times;
     struct mkv_front_memory_parts front_memory;
+    struct mkv_router_stats router; /* all zero with one shard */
     struct mkv_fabric_counters fabric;
     struct mkv_ring_counters ring;
     struct mkv_histogram dispatch; /* of the pump */
@@ -171,6 +175,10 @@ struct mkv_shard_stats {
 /* The metadata that create takes from an arena of `arena_bytes`: for mkv_arena_options. `arena`,
  * media and fabrics in the options are not looked at. */
 uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint64_t arena_bytes);
+
+/* Of one of several shards, whose arena is there: for mkv_shard_relay_create. */
+void mkv_shard_router_config(const struct mkv_shard_options *options,
+                             struct mkv_router_config *config);
 
 /* Makes the machines, opens the ring and listens; nothing runs yet. */
 __attribute__((warn_unused_result)) bool mkv_shard_create(const struct mkv_shard_options *options,
@@ -229,6 +237,8 @@ void mkv_shard_checkpoint(struct mkv_shard *shard);
 /* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer
  * than MKV_SHARD_STATS_WAIT_NS (taken_ns says so). From any thread but the shard's. */
 void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats);
+/* The figures that were published last. From any thread, and no thread is waited for. */
+void mkv_shard_published(struct mkv_shard *shard, struct mkv_shard_stats *stats);
 /* What its observer keeps, which may be read from any thread until the shard is destroyed. */
 const struct mkv_observer *mkv_shard_observer(const struct mkv_shard *shard);
 /* When the last round ended, on the clock of mkv_clock_monotonic_ns. From any thread. */

@@ -35,6 +35,7 @@ struct mkv_shard_group {
     uint32_t volume_shards[MKV_VOLUMES_MAX];
     struct member members[MKV_SHARDS_MAX];
     atomic_bool open;
+    atomic_uint drained;          /* shards without clients */
     atomic_uint_fast64_t version; /* of the names */
 
     pthread_mutex_t mutex; /* of what follows */
@@ -88,6 +89,7 @@ struct mkv_shard_group *mkv_shard_group_create(const struct mkv_shard_group_opti
         }
     }
     atomic_init(&group->open, false);
+    atomic_init(&group->drained, 0);
     atomic_init(&group->version, 1);
     pthread_mutex_init(&group->mutex, NULL);
     pthread_condattr_t attributes;
@@ -312,6 +314,14 @@ void mkv_shard_group_set(struct mkv_shard_group *group, uint64_t *version, uint3
     pthread_mutex_unlock(&group->mutex);
 }
 
+void mkv_shard_group_drained(struct mkv_shard_group *group) {
+    atomic_fetch_add(&group->drained, 1);
+}
+
+bool mkv_shard_group_all_drained(const struct mkv_shard_group *group) {
+    return atomic_load(&group->drained) >= group->shard_count;
+}
+
 enum mkv_tenant_resolved mkv_shard_group_resolve(struct mkv_shard_group *group, uint32_t shard,
                                                  const char *name, bool create, uint32_t *id,
                                                  uint64_t *version) {
@@ -375,6 +385,11 @@ enum mkv_status mkv_shard_group_tenant_drop(struct mkv_shard_group *group, const
     }
     pthread_mutex_unlock(&group->mutex);
     return status;
+}
+
+void mkv_shard_group_abandon(struct mkv_shard_group *group) {
+    atomic_store(&group->drained, group->shard_count);
+    atomic_store(&group->open, true);
 }
 
 void mkv_shard_group_end(struct mkv_shard_group *group) {

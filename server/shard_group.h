@@ -88,6 +88,10 @@ bool mkv_shard_group_is_ready(struct mkv_shard_group *group);
 /* The version and the members of the set that is durable. */
 void mkv_shard_group_set(struct mkv_shard_group *group, uint64_t *version, uint32_t *members);
 
+/* The shard has no client any more; and whether none has. */
+void mkv_shard_group_drained(struct mkv_shard_group *group);
+bool mkv_shard_group_all_drained(const struct mkv_shard_group *group);
+
 /* The number of a name, as mkv_tenant_names_resolve. */
 enum mkv_tenant_resolved mkv_shard_group_resolve(struct mkv_shard_group *group, uint32_t shard,
                                                  const char *name, bool create, uint32_t *id,
@@ -103,6 +107,8 @@ void mkv_shard_group_names_unlock(struct mkv_shard_group *group);
 /* See mkv_shard_tenant_drop. Not on a shard's thread. */
 enum mkv_status mkv_shard_group_tenant_drop(struct mkv_shard_group *group, const char *name,
                                             uint64_t wait_ns);
+/* Not all shards could be started: those that were give up, and serve nobody. */
+void mkv_shard_group_abandon(struct mkv_shard_group *group);
 /* The first of the shards ends: who waits for a drop waits no more. */
 void mkv_shard_group_end(struct mkv_shard_group *group);
 

@@ -61,6 +61,8 @@ struct mkv_shard {
     struct mkv_ring *ring;
     struct mkv_arena_buffers *buffers;
     struct mkv_front *front;
+    struct mkv_router *router; /* NULL with one shard, as is `relay` */
+    struct mkv_shard_relay *relay;
     struct mkv_fabric *fabric;
     uint16_t port;                     /* where it listens, if it is TCP */
     struct mkv_fabric_resp *resp;      /* one of the fabrics; NULL: none */

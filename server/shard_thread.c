@@ -3,6 +3,7 @@
  * The thread of a shard: opening, serving, draining, closing.
  */
 #include "server/shard_internal.h"
+#include "server/shard_sum.h"
 
 #include <string.h>
 
@@ -11,11 +12,17 @@
 /* ---- figures -------------------------------------------------------------------------------- */
 
 void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *stats) {
+    stats->shard = shard->index;
     stats->taken_ns = mkv_clock_monotonic_ns();
     stats->state = shard->state;
     mkv_front_stats(shard->front, &stats->front);
     stats->front_times = *mkv_front_times(shard->front);
     mkv_front_memory_parts(shard->front, &stats->front_memory);
+    if (shard->router != NULL) {
+        mkv_router_stats(shard->router, &stats->router);
+        mkv_front_stats_add(&stats->front, mkv_router_request_stats(shard->router));
+        mkv_front_times_add(&stats->front_times, mkv_router_times(shard->router));
+    }
     stats->fabric = *shard->fabric->ops->counters(shard->fabric);
     stats->ring = *mkv_ring_counters(shard->ring);
     stats->dispatch = *mkv_pump_dispatch(shard->pump);
@@ -169,12 +176,10 @@ static void drive_set_command(struct mkv_shard *shard,
     }
 }
 
-/* Volumes of other shards are never online for the own front: it has no keys of them. */
 static void route_change(struct mkv_shard *shard, uint32_t index, enum mkv_drive_set_route route) {
     struct shard_volume *volume = &shard->volumes[index];
     volume->route = route;
-    const bool is_others = volume->volume == NULL && route == MKV_DRIVE_SET_ONLINE;
-    mkv_pump_route(shard->pump, index, front_state(is_others ? MKV_DRIVE_SET_OFFLINE : route));
+    mkv_pump_route(shard->pump, index, front_state(route));
 }
 
 /* Does what the group says: commands of the drive set as long as the shard serves, or begins to. */
@@ -290,6 +295,20 @@ static void drain(struct mkv_shard *shard) {
     }
 }
 
+/* Serves the clients of other shards on as long as they have some. */
+static void drain_others(struct mkv_shard *shard) {
+    if (shard->router == NULL) {
+        return;
+    }
+    const uint64_t until_ns = mkv_clock_monotonic_ns() + MKV_SHARD_CLOSE_NS;
+    mkv_shard_group_drained(shard->group);
+    while (!mkv_shard_group_all_drained(shard->group) && mkv_clock_monotonic_ns() < until_ns) {
+        one_round(shard);
+    }
+    /* What they sent last. */
+    one_round(shard);
+}
+
 /* Closes what serves, and waits for what the drives still have in hand. */
 static void close_all(struct mkv_shard *shard) {
     shard->state = MKV_SHARD_CLOSING;
@@ -310,6 +329,7 @@ void *mkv_shard_thread(void *context) {
     open_all(shard);
     serve(shard);
     drain(shard);
+    drain_others(shard);
     close_all(shard);
 
     mkv_shard_group_end(shard->group);

@@ -11,7 +11,7 @@
 #define COMMAND "memkv start"
 
 const char mkv_start_help[] =
-    "usage: memkv start [--config FILE] [--dev [DIR]] [--listen HOST:PORT]\n"
+    "usage: memkv start [--config FILE] [--dev [DIR]] [--listen HOST:PORT] [--shards N]\n"
     "                   [--log-format json|text] [--lost DRIVE[,DRIVE...]]\n"
     "                   [--record FILE [--record-max-size SIZE]] [--heap-profile]\n"
     "                   [--telemetry-processor JSON]... [--telemetry-max-queue-size N]\n"
@@ -30,6 +30,7 @@ const char mkv_start_help[] =
     "  --resp HOST:PORT    where clients connect that speak RESP, the protocol of Redis\n"
     "                      (with --dev and no --listen 127.0.0.1:9902)\n"
     "  --log-format FORMAT json, or text (with --dev text)\n"
+    "  --shards N          threads that serve (1)\n"
     "  --lost DRIVE        these drives are lost: go on without them and their blocks.\n"
     "                      DRIVE is a uuid that the node names as missing, or the name\n"
     "                      of a drive. If one comes back, it joins empty. For one start:\n"
@@ -78,6 +79,7 @@ static const struct option_row rows[] = {
     {"--listen", "HOST:PORT", offsetof(struct mkv_start_options, listen)},
     {"--resp", "HOST:PORT", offsetof(struct mkv_start_options, resp)},
     {"--log-format", "json or text", offsetof(struct mkv_start_options, log_format)},
+    {"--shards", "NUMBER", offsetof(struct mkv_start_options, shards)},
     {"--prometheus-port", "PORT", offsetof(struct mkv_start_options, prometheus_port)},
     {OPTION_QUEUE, "NUMBER", offsetof(struct mkv_start_options, telemetry_queue)},
     {"--lost", "DRIVE", offsetof(struct mkv_start_options, lost)},
@@ -103,7 +105,7 @@ static bool refuse_unknown(const char *argument, struct mkv_config_error *error)
         "--config",       "--listen",           "--log-format",      "--lost",
         "--resp",         "--record",           "--record-max-size", "--prometheus-port",
         OPTION_DEV,       OPTION_HELP,          OPTION_TELEMETRY,    OPTION_QUEUE,
-        OPTION_PROCESSOR, OPTION_NO_PROMETHEUS, OPTION_HEAP_PROFILE};
+        OPTION_PROCESSOR, OPTION_NO_PROMETHEUS, OPTION_HEAP_PROFILE, "--shards"};
     char quoted[MKV_CONFIG_QUOTE_BYTES];
     mkv_config_quote(argument, quoted);
     if (argument[0] != '-') {
@@ -351,6 +353,10 @@ bool mkv_start_options_configure(const struct mkv_start_options *options, char *
     }
     if (options->log_format != NULL &&
         !mkv_config_set(config, "log.format", options->log_format, "--log-format", error)) {
+        return false;
+    }
+    if (options->shards != NULL &&
+        !mkv_config_set(config, "node.shards", options->shards, "--shards", error)) {
         return false;
     }
     return set_observation(options, config, error) && mkv_config_validate(config, error);

@@ -26,6 +26,7 @@ struct mkv_start_options {
     const char *listen;          /* NULL: not given */
     const char *resp;            /* NULL: not given */
     const char *log_format;      /* NULL: not given */
+    const char *shards;          /* NULL: not given */
     bool telemetry;              /* --enable-telemetry */
     bool no_prometheus;          /* --disable-prometheus */
     const char *prometheus_port; /* NULL: not given */

@@ -171,6 +171,10 @@ static void draw_item(struct front_world *world, struct request *request, uint32
         if (request->op == MKV_OP_GET && !whole && mkv_random_chance(random, 1, RANGE_ONE_IN)) {
             item->range_offset = mkv_random_below(random, world->lives.content.length_max + 1);
             item->range_bytes = mkv_random_below(random, world->lives.content.length_max);
+            if (item->range_offset % 2 == 0) { /* what the client has room for, from the start on */
+                item->range_offset = 0;
+                item->range_bytes *= 2;
+            }
         }
         wire_item->offset = item->range_offset;
         wire_item->length = item->range_bytes;

@@ -90,7 +90,7 @@
 #define MKV_NATIVE_INLINE_BYTES_MAX (64u * 1024u)
 #define MKV_NATIVE_VALUE_BYTES_MAX (1ull << 40)
 /* The highest name of a reservation. */
-#define MKV_NATIVE_RESERVATION_MAX (1ull << 40)
+#define MKV_NATIVE_RESERVATION_MAX (1ull << 47)
 /* Keys of values above one block: the keys of their segments are made from them. */
 #define MKV_NATIVE_LARGE_KEY_BYTES_MAX 1011u
 /* The text that says why a request was refused. */

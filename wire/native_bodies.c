@@ -9,6 +9,10 @@
 #include "core/bytes.h"
 #include "wire/native_check.h"
 
+/* It may be the name of a reservation. */
+#define RESULT_LENGTH_MAX MKV_NATIVE_RESERVATION_MAX
+_Static_assert(MKV_NATIVE_RESERVATION_MAX >= MKV_NATIVE_VALUE_BYTES_MAX, "or a value's length");
+
 #define HELLO_NAME_BYTES (sizeof(((struct mkv_native_hello *)0)->name) - 1u)
 #define SERVER_VERSION_BYTES (sizeof(((struct mkv_native_hello_answer *)0)->server_version) - 1u)
 
@@ -59,7 +63,7 @@ enum mkv_native_error mkv_native_trace_decode(const uint8_t *bytes,
 void mkv_native_result_encode(const struct mkv_native_result *result, uint8_t *bytes) {
     MKV_ASSERT((uint32_t)result->status < MKV_STATUS_COUNT);
     MKV_ASSERT((uint32_t)result->miss < MKV_MISS_COUNT);
-    MKV_ASSERT(result->length <= MKV_NATIVE_VALUE_BYTES_MAX);
+    MKV_ASSERT(result->length <= RESULT_LENGTH_MAX);
     MKV_ASSERT(result->leased <= MKV_NATIVE_ITEMS_MAX);
     memset(bytes, 0, MKV_NATIVE_RESULT_BYTES);
     mkv_store_u32(bytes + 0, (uint32_t)result->status);
@@ -81,7 +85,7 @@ enum mkv_native_error mkv_native_result_decode(const uint8_t *bytes,
     result->length = mkv_load_u64(bytes + 8);
     memcpy(result->root.bytes, bytes + 16, sizeof result->root.bytes);
     result->leased = mkv_load_u32(bytes + 32);
-    if (result->length > MKV_NATIVE_VALUE_BYTES_MAX) {
+    if (result->length > RESULT_LENGTH_MAX) {
         return MKV_NATIVE_BAD_LENGTH;
     }
     if (result->leased > MKV_NATIVE_ITEMS_MAX) {

@@ -12,7 +12,7 @@ import time
 import unittest
 
 import libmemkv as lib
-from node import MEMKV, Node, environment, run_memkv
+from node import MEMKV, Node, environment, free_port, run_memkv
 
 WAIT_S_MAX = 60
 
@@ -256,6 +256,49 @@ class ProtectedTest(AuthTest):
         child = self.command(node, "exists", "k", address=f"{address}:{node.port}")
         self.assertEqual((child.returncode, child.stderr), (1, ""))
         self.assertEqual(self.metric(node, 'memkv_warning{code="AUTH_DISABLED"}'), 1)
+
+
+class RespTest(AuthTest):
+    """AUTH over RESP: to the byte what stock clients read."""
+
+    def connect(self, port):
+        connection = socket.create_connection(("127.0.0.1", port), timeout=WAIT_S_MAX)
+        self.addCleanup(connection.close)
+        return connection, connection.makefile("rb")
+
+    def say(self, pair, *words):
+        connection, lines = pair
+        connection.sendall(b"*%d\r\n" % len(words) + b"".join(
+            b"$%d\r\n%s\r\n" % (len(word), word) for word in map(str.encode, words)))
+        return lines.readline()
+
+    def test_users__passwords_tenants_and_rights(self):
+        key = self.keygen("a")
+        self.keygen("b")
+        with open(self.path("pass"), "w", encoding="ascii",
+                  opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write("a long password\n")
+        port = free_port()
+        with self.node(f"network: {{auth_key: a, resp_address: '127.0.0.1:{port}'}}\n"
+                       "auth:\n  keys: [{id: r, file: b, tenants: [batch], rights: [get]}]\n"
+                       "  users: [{name: reader, password_file: pass, key_id: r}]\n"
+                       "tenants: {rules: [{key_prefix: 'batch@', tenant: batch}]}\n") as node:
+            node.ready()
+            pair = self.connect(port)
+            self.assertTrue(self.say(pair, "GET", "k").startswith(b"-NOAUTH "))
+            self.assertTrue(self.say(pair, "AUTH", "wrong").startswith(b"-WRONGPASS "))
+            self.assertEqual(self.say(pair, "AUTH", key), b"+OK\r\n")
+            self.assertEqual(self.say(pair, "SET", "batch@1", "of batch"), b"+OK\r\n")
+            self.assertEqual(self.say(pair, "SET", "k", "of default"), b"+OK\r\n")
+            reader = self.connect(port)
+            self.assertEqual(self.say(reader, "AUTH", "reader", "a long password"), b"+OK\r\n")
+            # The rule had put it into the tenant of the reader's key, which alone it may name.
+            self.assertEqual(self.say(reader, "STRLEN", "batch@1"), b":8\r\n")
+            self.assertEqual(self.say(reader, "STRLEN", "k"), b":0\r\n")
+            self.assertTrue(self.say(reader, "SET", "k", "v").startswith(b"-NOPERM "))
+            wait_until(lambda: self.metric(node, 'memkv_auth_sessions{key_id="r"}') == 1,
+                       "the reader's session")
+            self.assertEqual(self.metric(node, 'memkv_auth_failures_total{listener="resp"}'), 1)
 
 
 class LimitsTest(AuthTest):

@@ -6,6 +6,7 @@ restarts."""
 import hashlib
 import os
 import random
+import resource
 import socket
 import tempfile
 import time
@@ -142,6 +143,28 @@ class Commands(RespTest):
             ((b"EXPIRETIME", "at"), b":4000000000\r\n"),
             ((b"PEXPIRETIME", "at"), b":4000000000000\r\n"),
             ((b"SET", "past", "v", "EXAT", 1000000000), b"+OK\r\n"),
+            ((b"EXPIRE", "new", 100), b":1\r\n"),
+            ((b"EXPIRE", "new", 200, "NX"), b":0\r\n"),
+            ((b"EXPIRE", "new", 50, "GT"), b":0\r\n"),
+            ((b"EXPIRE", "new", 200, "XX"), b":1\r\n"),
+            ((b"EXPIRE", "new", 200, "ZZ"), b"-ERR Unsupported option ZZ\r\n"),
+            ((b"EXPIREAT", "new", 4000000000), b":1\r\n"),
+            ((b"EXPIRETIME", "new"), b":4000000000\r\n"),
+            ((b"PEXPIREAT", "new", 4000000000001), b":1\r\n"),
+            ((b"EXPIRETIME", "new"), b":4000000001\r\n"),
+            ((b"PERSIST", "new"), b":1\r\n"),
+            ((b"PERSIST", "new"), b":0\r\n"),
+            ((b"TTL", "new"), b":-1\r\n"),
+            ((b"EXPIRE", "new", -1), b":1\r\n"),
+            ((b"EXISTS", "new"), b":0\r\n"),
+            ((b"PEXPIRE", "new", 1), b":0\r\n"),
+            ((b"SET", "late", "x" * 100000, "EXAT", 4000000000), b"+OK\r\n"),
+            ((b"EXPIRETIME", "late"), b":4000000000\r\n"),
+            ((b"STRLEN", "late"), b":100000\r\n"),
+            ((b"SET", "late", "x" * 100001, "ZZ"), b"-ERR syntax error\r\n"),
+            ((b"SET", "late", "x" * 100001, "NX"),
+             b"-ERR SET takes NX and XX for values of up to 18432 bytes\r\n"),
+            ((b"STRLEN", "late"), b":100000\r\n"),
             ((b"TYPE", "k"), b"+string\r\n"),
             ((b"TYPE", "none"), b"+none\r\n"),
             ((b"SETEX", "k", 0, "z"), b"-ERR invalid expire time in 'setex' command\r\n"),
@@ -340,6 +363,19 @@ class Limits(RespTest):
             self.expect(client, bulk(value), "GET", f"n{number}")
         for _ in range(60):
             self.assertTrue(deaf.reply() == bulk(content(1, 1 << 20)))
+
+
+    def test_crowd_that_stops_in_commands__gives_way_to_those_who_wait(self):
+        # More than there are workspaces, and more than some shells let a process open.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        self.start()
+        idle = [self.client() for _ in range(50)]
+        crowd = [self.client() for _ in range(1200)]
+        for client in crowd:
+            client.send(b"*2\r\n$3\r\nGET\r\n$100\r\nxx")
+        for client in idle:
+            self.expect(client, b"+PONG\r\n", "PING")
 
 
 class Restart(RespTest):

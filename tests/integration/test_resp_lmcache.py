@@ -18,9 +18,14 @@ LONG = os.environ.get("MKV_LONG") == "1"
 RESP_LOAD = os.path.join(BUILD, "tests/integration/resp_load")
 LOAD_S_MAX = 600
 # A share of the million for every day.
-COMMANDS = 1000000 if LONG else 60000
-KILL_COMMANDS = 1000000 if LONG else 60000
-KILLS = 8 if LONG else 3
+COMMANDS = 1000000 if LONG else 50000
+KILL_COMMANDS = 1000000 if LONG else 50000
+KILLS = 12 if LONG else 3
+# Fewer keys than a small store has slots: none of them is evicted.
+SHAPE = ["--connections", "32", "--pipeline", "32", "--keys", "250"]
+# As LMCache's client in C++: one command at a time.
+SHAPE_CPP = ["--connections", "8", "--pipeline", "1"]
+CPP_COMMANDS = 100000 if LONG else 10000
 MIB = 1024 * 1024
 
 
@@ -117,29 +122,30 @@ class SeededCommandsTest(unittest.TestCase):
     def test_resp_load__seeded_commands__are_answered_as_the_model_says(self):
         with tempfile.TemporaryDirectory() as folder, RespNode("--dev", folder) as node:
             node.ready()
-            figures = self.finish(load(node.resp_port, "--seed", "1", "--commands",
-                                       str(COMMANDS)), node)
-            self.assertEqual(int(figures["commands"]), COMMANDS)
-            self.assertEqual(int(figures["lost"]), 0)
-            self.assertGreater(int(figures["hits"]), COMMANDS // 4)
-            print(f"# {figures}")
+            for seed, shape, commands in ("1", SHAPE, COMMANDS), ("2", SHAPE_CPP, CPP_COMMANDS):
+                figures = self.finish(load(node.resp_port, "--seed", seed, "--commands",
+                                           str(commands), *shape), node)
+                self.assertEqual(int(figures["commands"]), commands)
+                self.assertEqual(int(figures["lost"]), 0)
+                self.assertGreater(int(figures["hits"]), commands // 10)
+                print(f"# {figures}")
 
     def test_resp_load__the_node_is_killed_again_and_again__nothing_is_wrong(self):
         draw = random.Random(3)
         with tempfile.TemporaryDirectory() as folder:
             node = RespNode("--dev", folder).ready()
             child = load(node.resp_port, "--seed", "2", "--survive", "--commands",
-                         str(KILL_COMMANDS))
+                         str(KILL_COMMANDS), *SHAPE)
             try:
                 for _ in range(KILLS):
-                    time.sleep(draw.uniform(0.3, 1.5))
+                    time.sleep(draw.uniform(0.2, 0.5))
                     if child.poll() is not None:
                         break
                     node.kill()
                     node = RespNode("--dev", folder, port=node.port,
                                     resp_port=node.resp_port).ready()
                 figures = self.finish(child, node)
-                self.assertGreaterEqual(int(figures["reconnects"]), 8)
+                self.assertGreater(int(figures["reconnects"]), 0)
                 print(f"# {figures}")
             finally:
                 child.kill()

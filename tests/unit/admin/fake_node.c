@@ -243,6 +243,9 @@ void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
     };
     snapshot->uptime_ns = (6ull * 86400 + 4 * 3600 + 11 * 60 + 30) * 1000000000ull + 500000000ull;
     snapshot->shard_quiet_ns = 2000000;
+    snapshot->shard_count = 2;
+    snapshot->shards[0] = (struct mkv_admin_shard){.requests = 10000, .blocks = 1234000};
+    snapshot->shards[1] = (struct mkv_admin_shard){.requests = 55, .blocks = 567};
     snapshot->watchdog_ns = 30000000000ull;
     snapshot->storage_block_bytes = 4u << 20;
     fake_drives(snapshot);

@@ -111,6 +111,25 @@ static void test_spsc__begun_and_not_ended__is_not_seen(void **state) {
     mkv_spsc_destroy(ring);
 }
 
+static void test_spsc__large_and_mostly_empty__uses_its_start(void **state) {
+    (void)state;
+    struct mkv_spsc *ring = mkv_spsc_create(1024 * 1024);
+    const uint8_t *first = mkv_spsc_begin(ring, 1);
+    const uint8_t *last = first;
+    for (uint32_t number = 0; number < 20000; number++) {
+        uint32_t bytes;
+        uint8_t *room = mkv_spsc_begin(ring, size_of(number));
+        fill(room, number);
+        mkv_spsc_end(ring);
+        const uint8_t *message = mkv_spsc_peek(ring, &bytes);
+        check(message, bytes, number);
+        last = message > last ? message : last;
+        mkv_spsc_next(ring);
+    }
+    assert_true(last < first + 66 * 1024);
+    mkv_spsc_destroy(ring);
+}
+
 static void test_bell__rung__tells_one_to_wake_a_sleeper(void **state) {
     (void)state;
     struct mkv_bell bell;
@@ -229,6 +248,7 @@ int main(void) {
         cmocka_unit_test(test_spsc__messages_of_all_sizes__come_whole_and_in_order),
         cmocka_unit_test(test_spsc__full__says_so_until_there_is_room),
         cmocka_unit_test(test_spsc__begun_and_not_ended__is_not_seen),
+        cmocka_unit_test(test_spsc__large_and_mostly_empty__uses_its_start),
         cmocka_unit_test(test_bell__rung__tells_one_to_wake_a_sleeper),
         cmocka_unit_test(test_spsc__two_threads_that_sleep__lose_neither_message_nor_wake_up),
     };

@@ -50,6 +50,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "node:\n"
                                 "  id: gpu-07\n"
                                 "  watchdog: 7s\n"
+                                "  shards: 3\n"
                                 "log:\n"
                                 "  level: trace\n"
                                 "  format: text\n"
@@ -159,6 +160,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_true(config.audit.max_size_bytes == MKV_MIB);
     assert_int_equal(config.audit.files_max, 5);
     assert_int_equal(config.node.watchdog_s, 7);
+    assert_int_equal(config.node.shards, 3);
     assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);
     assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
     assert_string_equal(config.admin.viewer_group, "monitoring");
@@ -211,7 +213,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 44);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 45);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {

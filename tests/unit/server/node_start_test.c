@@ -118,7 +118,7 @@ static void expect_refused(struct fixture *fixture, enum mkv_backend_failure fai
     }
     assert_int_equal(fixture->node.drive_count, 0);
     assert_null(fixture->node.arena);
-    assert_null(fixture->node.shard);
+    assert_null(fixture->node.shards);
     assert_null(fixture->node.admin);
     assert_int_equal(fixture->node.admin_fd, -1);
 }
@@ -131,7 +131,7 @@ static void expect_started(struct fixture *fixture) {
     bool up = mkv_node_bring_up(node, &error);
     assert_string_equal(error.text, "");
     assert_true(up);
-    assert_int_equal(mkv_shard_wait_opened(node->shard), 1);
+    assert_int_equal(mkv_shards_wait_opened(node->shards), 1);
     memset(&snapshot, 0, sizeof snapshot);
     mkv_node_snapshot(node, &snapshot);
     assert_int_equal(snapshot.state, MKV_ADMIN_NODE_SERVING);
@@ -141,8 +141,8 @@ static void expect_started(struct fixture *fixture) {
     assert_true(snapshot.epoch >= 1);
     assert_int_equal(snapshot.memory.bytes_used, 0);
     assert_true(snapshot.memory.bytes_total > 36 * MKV_MIB);
-    mkv_shard_close(node->shard, 0);
-    node->shard_is_stuck = !mkv_shard_join(node->shard);
+    mkv_shards_close(node->shards, 0);
+    node->shard_is_stuck = !mkv_shards_join(node->shards);
     assert_false(node->shard_is_stuck);
     memset(&snapshot, 0, sizeof snapshot);
     mkv_node_snapshot(node, &snapshot);

@@ -41,7 +41,6 @@ static void world_make(struct world *world) {
     world->ops.describe = describe;
     world->fabric.ops = &world->ops;
     const struct mkv_observer_options options = {
-        .front_arena = world->arena,
         .connections_max = CONNECTIONS,
         .hotkeys_decay_ns = 1000 * MS,
         .slow_ns = 100 * MS,
@@ -114,9 +113,9 @@ static void test_observer__answered_requests__count_under_their_operation_and_si
         struct mkv_request_summary summary = summary_of(id, cases[i].op, 1000);
         summary.bytes_in = cases[i].op == MKV_OP_PUT ? cases[i].bytes : 0;
         summary.bytes_out = cases[i].op == MKV_OP_GET ? cases[i].bytes : 0;
-        mkv_observer_request_ended(world.observer, &summary);
+        mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
         summary.refused = true;
-        mkv_observer_request_ended(world.observer, &summary);
+        mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
         for (uint32_t op = 0; op < MKV_ADMIN_LATENCY_OP_COUNT; op++) {
             const uint64_t before = (int)op < cases[i].counts_at || cases[i].counts_at < 0 ? 1 : 0;
             assert_int_equal(counted(&world, op), (int)op == cases[i].counts_at ? 1 : before);
@@ -126,7 +125,7 @@ static void test_observer__answered_requests__count_under_their_operation_and_si
     struct mkv_request_summary summary = summary_of(id, MKV_OP_EXISTS, 700);
     summary.stage_ns[MKV_STAGE_PARSE] = 600;
     summary.dropped = true;
-    mkv_observer_request_ended(world.observer, &summary);
+    mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
     struct mkv_hdr *hdr = calloc(1, sizeof *hdr);
     mkv_observer_latency(world.observer, MKV_ADMIN_LATENCY_EXISTS, hdr);
     assert_int_equal(mkv_hdr_total(hdr), 2);
@@ -178,7 +177,7 @@ static void test_observer__slow_requests__the_last_are_kept_newest_first(void **
         summary.key_bytes = 5;
         summary.stage_ns[MKV_STAGE_READ] = i;
         summary.dropped = i % 2 == 1;
-        mkv_observer_request_ended(world.observer, &summary);
+        mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
     }
     static struct mkv_admin_slow slow[MKV_ADMIN_SLOW_MAX + 1];
     assert_int_equal(mkv_observer_slow(world.observer, slow, MKV_ADMIN_SLOW_MAX + 1),
@@ -196,7 +195,7 @@ static void test_observer__slow_requests__the_last_are_kept_newest_first(void **
     assert_int_equal(mkv_observer_slow_ns(world.observer), 100 * MS);
     /* One that took exactly the threshold is not slow. */
     const struct mkv_request_summary fast = summary_of(id, MKV_OP_GET, 100 * MS);
-    mkv_observer_request_ended(world.observer, &fast);
+    mkv_observer_request_ended(world.observer, &fast, world.arena + fast.key_offset);
     assert_int_equal(mkv_observer_slow(world.observer, slow, 1), 1);
     assert_int_equal(slow[0].total_ns, 100 * MS + MKV_ADMIN_SLOW_MAX + 19);
     mkv_observer_destroy(world.observer);
@@ -211,10 +210,10 @@ static void test_observer__tenant_without_a_number__is_the_one_the_client_named(
     begin(&world, id, MKV_OP_GET, "a/key");
     struct mkv_request_summary summary = summary_of(id, MKV_OP_GET, 200 * MS);
     summary.tenant = MKV_NONE_U32;
-    mkv_observer_request_ended(world.observer, &summary);
+    mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
     /* Nobody knows who an earlier client of that place was. */
     summary.connection.generation = 4;
-    mkv_observer_request_ended(world.observer, &summary);
+    mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
     struct mkv_admin_slow slow[2];
     assert_int_equal(mkv_observer_slow(world.observer, slow, 2), 2);
     assert_string_equal(slow[1].tenant, "team");
@@ -234,7 +233,7 @@ static void test_observer__traced_requests__the_last_of_each_bound_is_the_exampl
         summary.ended_ns = summary.received_ns + (i % 2 == 0 ? 1500 : 1000);
         memset(summary.trace.trace_id, i, sizeof summary.trace.trace_id);
         summary.trace.flags = i <= 8; /* the last two are not sampled */
-        mkv_observer_request_ended(world.observer, &summary);
+        mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
     }
     uint32_t there = 0;
     for (uint32_t command = 0; command < MKV_ADMIN_COMMAND_COUNT; command++) {
@@ -269,10 +268,10 @@ static void test_observer__clients__are_listed_while_open_with_what_they_did(voi
     summary.keys_from_memory = 1;
     summary.keys_from_drive = 2;
     summary.bytes_out = 300;
-    mkv_observer_request_ended(world.observer, &summary);
+    mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
     summary = summary_of(id, MKV_OP_PUT, 1000);
     summary.bytes_in = 70;
-    mkv_observer_request_ended(world.observer, &summary);
+    mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
     assert_int_equal(mkv_observer_clients(world.observer, clients, CONNECTIONS), 1);
     assert_string_equal(clients[0].address, "10.0.0.1:5");
     assert_string_equal(clients[0].name, "vllm-3");
@@ -290,9 +289,10 @@ static void test_observer__clients__are_listed_while_open_with_what_they_did(voi
     mkv_observer_connection_closed(world.observer, id);
     assert_int_equal(mkv_observer_clients(world.observer, clients, CONNECTIONS), 0);
     summary.dropped = true;
-    mkv_observer_request_ended(world.observer, &summary); /* counts nowhere */
+    mkv_observer_request_ended(world.observer, &summary,
+                               world.arena + summary.key_offset); /* counts nowhere */
     begin(&world, (struct mkv_connection_id){1, 6}, MKV_OP_GET, "x");
-    mkv_observer_request_ended(world.observer, &summary);
+    mkv_observer_request_ended(world.observer, &summary, world.arena + summary.key_offset);
     assert_int_equal(mkv_observer_clients(world.observer, clients, CONNECTIONS), 1);
     assert_string_equal(clients[0].address, "10.0.0.1:6");
     assert_int_equal(clients[0].requests, 0);

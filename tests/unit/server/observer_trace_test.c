@@ -47,7 +47,6 @@ static void world_make(struct world *world, uint64_t ratio) {
     world->tracer = mkv_tracer_create(&trace);
     assert_non_null(world->tracer);
     const struct mkv_observer_options options = {
-        .front_arena = world->arena,
         .connections_max = 1,
         .slow_ns = 0, /* everything is slow */
         .fabric = &world->fabric,
@@ -77,7 +76,7 @@ static void end_get(struct world *world, const struct mkv_trace_context *context
         .ended_ns = 2000,
         .trace = *context,
     };
-    mkv_observer_request_ended(world->observer, &summary);
+    mkv_observer_request_ended(world->observer, &summary, world->arena + summary.key_offset);
     struct mkv_admin_slow *slow = calloc(1, sizeof *slow);
     struct mkv_admin_exemplars *exemplars = calloc(1, sizeof *exemplars);
     assert_non_null(slow);

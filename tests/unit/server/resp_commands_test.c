@@ -358,15 +358,9 @@ static void test_resp_hotkeys__of_another_tenant__are_not_told(void **state) {
     assert_string_equal(call(world, "MEMORY USAGE mine"), ":16384\r\n");
 }
 
-static void test_resp_ttl__of_what_expires__counts_down_and_ends(void **state) {
+static void test_resp_object__of_what_has_expired__is_nothing(void **state) {
     struct world *world = *state;
-    assert_string_equal(call(world, "TTL mine"), ":-1\r\n");
-    assert_string_equal(call(world, "PTTL none"), ":-2\r\n");
-    assert_string_equal(call(world, "EXPIRETIME over"), ":-2\r\n");
-    assert_in_range(strtol(call(world, "TTL soon") + 1, NULL, 10), 4900, 5000);
-    assert_in_range(strtol(call(world, "PTTL soon") + 1, NULL, 10), 4900000, 5000000);
-    assert_string_equal(call(world, "TYPE soon"), "+string\r\n");
-    assert_string_equal(call(world, "TYPE over"), "+none\r\n");
+    assert_string_equal(call(world, "OBJECT ENCODING soon"), "$3\r\nraw\r\n");
     assert_string_equal(call(world, "OBJECT ENCODING over"), "$-1\r\n");
 }
 
@@ -429,7 +423,7 @@ int main(void) {
             test_resp_config__patterns__are_ours_for_administrators_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resp_hotkeys__of_another_tenant__are_not_told, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_resp_ttl__of_what_expires__counts_down_and_ends, setup,
+        cmocka_unit_test_setup_teardown(test_resp_object__of_what_has_expired__is_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
             test_resp_slowlog__requests_of_others__are_for_administrators, setup, teardown),

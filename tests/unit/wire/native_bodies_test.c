@@ -53,7 +53,7 @@ static void test_native_result__one_field_wrong__names_it(void **state) {
     mkv_store_u32(bytes + 4, MKV_MISS_COUNT);
     assert_int_equal(mkv_native_result_decode(bytes, &result), MKV_NATIVE_BAD_STATUS);
     mkv_store_u32(bytes + 4, 0);
-    mkv_store_u64(bytes + 8, (1ull << 40) + 1);
+    mkv_store_u64(bytes + 8, (1ull << 47) + 1);
     assert_int_equal(mkv_native_result_decode(bytes, &result), MKV_NATIVE_BAD_LENGTH);
     mkv_store_u64(bytes + 8, 0);
     mkv_store_u32(bytes + 32, MKV_NATIVE_ITEMS_MAX + 1);

@@ -419,7 +419,7 @@ static const struct item_fault item_faults[] = {
     {"abandon in a PUT", MKV_NATIVE_PUT, 32, 4, 0x100, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"abandon in an ALLOCATE", MKV_NATIVE_ALLOCATE, 32, 4, 0x100, MKV_NATIVE_BAD_ITEM_FLAGS},
     {"no reservation in a COMMIT", MKV_NATIVE_COMMIT, 0, 8, 0, MKV_NATIVE_BAD_LENGTH},
-    {"reservation above all", MKV_NATIVE_COMMIT, 0, 8, (1ull << 40) + 1, MKV_NATIVE_BAD_LENGTH},
+    {"reservation above all", MKV_NATIVE_COMMIT, 0, 8, (1ull << 47) + 1, MKV_NATIVE_BAD_LENGTH},
     {"COMMIT above a block", MKV_NATIVE_COMMIT, 8, 8, 33554433, MKV_NATIVE_BAD_LENGTH},
     {"root of a COMMIT", MKV_NATIVE_COMMIT, 16, 1, 1, MKV_NATIVE_NOT_ZERO},
     {"replace in a COMMIT", MKV_NATIVE_COMMIT, 32, 4, 1, MKV_NATIVE_BAD_ITEM_FLAGS},

@@ -1,0 +1,320 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A node of several shards: to its clients it is as one, whatever shard has their connection and
+whichever has the drive of a key."""
+
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import unittest
+
+import libmemkv as lib
+from load import Load, Store
+from node import SOURCE, Node, free_port
+from resp import Connection
+
+LONG = os.environ.get("MKV_LONG") == "1"
+BUILD_S_MAX = 900
+MIB = 1 << 20
+WAIT_S_MAX = 120
+CLIENTS = 12  # that both of two shards have one of: all but once in 2^11 by the kernel's hash
+
+
+class ShardStore(Store):
+    """Drives of a node with several shards."""
+
+    def __init__(self, shards, drives, block_bytes_max="1MiB", memory="256MiB", drive_gib=1):
+        super().__init__(block_bytes_max=block_bytes_max)
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(f"memory: {{max_size: {memory}}}\nlog: {{format: text}}\n"
+                       f"node: {{shards: {shards}}}\n"
+                       f"storage:\n  mode: file\n  block_bytes_max: {block_bytes_max}\n"
+                       "  drives:\n")
+            for drive in range(drives):
+                path = os.path.join(self.directory, f"d{drive}.memkv")
+                file.write(f"    - {{media: {path}, size: {drive_gib + drive}GiB}}\n")
+
+
+def series(node, name):
+    """The values of a family by their labels."""
+    text = node.http("/v1/metrics")[1]
+    return {match[1]: float(match[2])
+            for match in re.finditer(rf"^{name}(\{{.*?\}})? (\S+)$", text, re.MULTILINE)}
+
+
+def told(node, path):
+    return json.loads(node.http(path)[1])
+
+
+def soon(look):
+    """Waits until what is looked for is there: figures are copies of a moment before."""
+    end_s = time.monotonic() + WAIT_S_MAX
+    while not look():
+        if time.monotonic() > end_s:
+            raise AssertionError("what was to come did not")
+        time.sleep(0.1)
+
+
+class ShardsTest(unittest.TestCase):
+    def store(self, shards, drives, **options):
+        store = ShardStore(shards, drives, **options)
+        self.addCleanup(store.close)
+        return store
+
+    def clients(self, node, count=CLIENTS, tenant=None):
+        clients = [lib.Client(node.address, tenant) for _ in range(count)]
+        for client in clients:
+            self.addCleanup(client.close)
+        return clients
+
+    def serve_all(self, shards, drives):
+        """Every operation, in batches of keys of all shards, over connections to all shards."""
+        store = self.store(shards, drives)
+        node = store.start()
+        clients = self.clients(node)
+        values = {f"key/{number}".encode():
+                  random.Random(number).randbytes((10, 3000, 70000, 200001)[number % 4])
+                  for number in range(64)}
+        items = [lib.item(lib.PUT, key, value) for key, value in values.items()]
+        self.assertEqual(set(clients[0].batch(*items[:32])), {lib.OK})
+        self.assertEqual(set(clients[1].batch(*items[32:])), {lib.OK})
+        # The same again transfers nothing; another value is a conflict, and replaces if it says so.
+        self.assertEqual(set(clients[2].batch(*items)), {lib.OK})
+        self.assertEqual(clients[3].put(b"key/1", b"other"), lib.CONFLICT)
+        self.assertEqual(clients[3].put(b"key/1", b"other", flags=lib.REPLACE), lib.OK)
+        values[b"key/1"] = b"other"
+        for client in clients:
+            for key, value in random.Random(7).sample(sorted(values.items()), 16):
+                self.assertEqual(client.get(key), value)
+            self.assertEqual(client.exists(*values, b"absent"), [True] * 64 + [False])
+            self.assertEqual(client.lookup(*values), 64)
+            self.assertEqual(client.lookup(*list(values)[:40], b"absent", *values), 40)
+        # A value of many segments, which lie on all drives.
+        large = random.Random(1).randbytes(21 * MIB + 17)
+        self.assertEqual(clients[4].put(b"large", large), lib.OK)
+        for client in clients[:4]:
+            self.assertEqual(client.get_whole(b"large"), large)
+        self.assertEqual(clients[5].delete(b"large", b"key/2", b"absent"),
+                         [lib.OK, lib.OK, lib.NOT_FOUND])
+        values.pop(b"key/2")
+        for client in clients:
+            self.assertEqual(client.exists(b"large", b"key/2", b"key/3"), [False, False, True])
+        # Reservations are of the connection, wherever their keys belong.
+        for number in range(8):
+            value = bytes([number]) * 100000
+            key = f"reserved/{number}".encode()
+            status, name = clients[6].allocate(key, value, reserve_ms=60000)
+            self.assertEqual(status, lib.OK)
+            self.assertEqual(clients[6].commit(name, value), lib.OK)
+            values[key] = value
+        self.assertEqual(clients[7].session(5, lib.BEGIN, tier=lib.THINK_ACTIVE), lib.OK)
+        self.assertEqual(clients[8].put(b"key/s", b"s" * 5000, session=5), lib.OK)
+        self.assertEqual(clients[7].session(5, lib.END), lib.OK)
+        values[b"key/s"] = b"s" * 5000
+        self.figures_add_up(node, shards, len(values))
+        store.stop()
+        # All of it, after an orderly end and with another number of shards.
+        node = store.start("--shards", str(shards - 1))
+        client = self.clients(node, 1)[0]
+        for key, value in values.items():
+            self.assertEqual(client.get(key), value)
+        self.assertEqual(client.exists(b"large", b"key/2"), [False, False])
+        store.stop()
+
+    def figures_add_up(self, node, shards, blocks):
+        soon(lambda: sum(series(node, "memkv_shard_blocks").values()) == blocks)
+        by_shard = series(node, "memkv_shard_blocks")
+        self.assertEqual(len(by_shard), shards)
+        drives = node.status()["storage"]["devices"]
+        self.assertEqual(sum(drive["blocks"] for drive in drives), blocks)
+        self.assertGreater(len([value for value in by_shard.values() if value > 0]), 1)
+        requests = series(node, "memkv_shard_commands_total")
+        self.assertEqual(len(requests), shards)
+        self.assertGreater(len([value for value in requests.values() if value > 0]), 1)
+        soon(lambda: sum(series(node, "memkv_requests_in_flight").values()) == 0)
+        threads = [name for name in node.thread_names() if name.startswith("memkv-shard")]
+        self.assertEqual(len(threads), shards)
+
+    def test_two_shards__every_operation__as_with_one(self):
+        self.serve_all(2, 2)
+
+    def test_three_shards__drives_of_three_sizes__as_with_one(self):
+        self.serve_all(3, 3)
+
+    def test_more_shards_than_drives__those_without__serve_connections(self):
+        store = self.store(2, 1)
+        node = store.start()
+        clients = self.clients(node)
+        for number, client in enumerate(clients):
+            self.assertEqual(client.put(f"k{number}".encode(), bytes([number]) * 70000), lib.OK)
+        for client in clients:
+            for number in range(len(clients)):
+                self.assertEqual(client.get(f"k{number}".encode()), bytes([number]) * 70000)
+        soon(lambda: sum(series(node, "memkv_shard_blocks").values()) == len(clients))
+        self.assertEqual(sorted(series(node, "memkv_shard_blocks").values()), [0, len(clients)])
+        store.stop()
+
+    def test_tenants__named_on_any_shard__are_one_and_go_as_one(self):
+        store = self.store(2, 2)
+        node = store.start()
+        for number in range(6):
+            for client in self.clients(node, 4, f"team-{number % 3}"):
+                keys = [f"k{number}/{i}".encode() for i in range(12)]
+                self.assertEqual(set(client.batch(*(lib.item(lib.PUT, key, key * 50)
+                                                    for key in keys))), {lib.OK})
+                self.assertEqual(client.exists(*keys), [True] * 12)
+        self.assertEqual(self.clients(node, 1)[0].exists(b"k1/1"), [False])
+        self.assertEqual(node.http("/v1/tenants/team-1", "DELETE")[0], 200)
+        for client in self.clients(node, 4, "team-1"):
+            self.assertEqual(client.exists(b"k1/1", b"k4/3"), [False, False])
+        store.stop()
+        node = store.start()
+        self.assertEqual(self.clients(node, 1, "team-1")[0].exists(b"k1/1", b"k4/3"),
+                         [False, False])
+        self.assertEqual(self.clients(node, 1, "team-2")[0].exists(b"k2/1", b"k5/3"), [True, True])
+        store.stop()
+
+    def test_observers__all_shards__are_told_as_one(self):
+        store = self.store(2, 2)
+        node = store.start()
+        clients = self.clients(node)
+        for client in clients:
+            for number in range(8):
+                client.put(f"hot/{number}".encode(), b"x" * 4000)
+                client.get(f"hot/{number}".encode())
+        soon(lambda: len(told(node, "/v1/clients")["clients"]) == CLIENTS)
+        listed = told(node, "/v1/clients")["clients"]
+        self.assertEqual({client["requests"] for client in listed}, {16})
+        hot = {row["key"]: row for row in told(node, "/v1/hotkeys?count=8")["keys"]}
+        self.assertEqual(len(hot), 8)
+        # 96 puts and 96 gets of 8 keys: each of them is one key, however many shards counted it.
+        self.assertEqual({row["count"] for row in hot.values()}, {2 * CLIENTS})
+        self.assertEqual(node.admin("why", "hot/3").returncode, 0)
+        self.assertIn("hot/", node.admin("prefixes").stdout)
+        store.stop()
+
+    def test_resp__the_first_shard_has_the_clients__keys_of_all_are_served(self):
+        store = self.store(2, 2)
+        port = free_port()
+        arguments = ("--resp", f"127.0.0.1:{port}")
+        node = store.start(*arguments)
+        value = {f"k{number}": random.Random(number).randbytes((0, 9, 3000, 70000)[number % 4])
+                 for number in range(24)}
+        value["large"] = random.Random(99).randbytes(5 * MIB + 3)
+        clients = [Connection(port) for _ in range(4)]
+        for client in clients:
+            self.addCleanup(client.close)
+        for number, (key, bytes_) in enumerate(value.items()):
+            self.assertEqual(clients[number % 4].call("SET", key, bytes_), b"+OK\r\n")
+        for client in clients:
+            for key, bytes_ in value.items():
+                self.assertEqual(client.bulk("GET", key), bytes_)
+            self.assertEqual(client.call("EXISTS", *value, "absent"), b":25\r\n")
+        many = list(value)[:16]
+        expected = b"*17\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(value[key]), value[key])
+                                        for key in many) + b"$-1\r\n"
+        self.assertEqual(clients[0].call("MGET", *many, "absent"), expected)
+        # The native protocol finds the same keys, over connections to both shards.
+        for client in self.clients(node):
+            self.assertEqual(client.get(b"k3"), value["k3"])
+        soon(lambda: clients[1].call("DBSIZE") == b":25\r\n")
+        page = clients[2].call("SCAN", "0", "COUNT", "1000")
+        for key in value:
+            self.assertIn(b"\r\n%s\r\n" % key.encode(), page)
+        self.assertEqual(clients[3].call("CLIENT", "LIST").count(b" addr="), 4)
+        self.assertEqual(clients[0].call("DEL", *many, "absent"), b":16\r\n")
+        self.assertEqual(clients[1].call("EXISTS", *value), b":9\r\n")
+        self.assertIn(b"cmdstat_mget:calls=1,", clients[1].bulk("INFO", "commandstats"))
+        self.assertEqual(clients[2].call("FLUSHDB"), b"+OK\r\n")
+        self.assertEqual(clients[3].call("EXISTS", *value), b":0\r\n")
+        store.stop()
+
+    def test_kill_under_load__nothing_acknowledged_is_lost(self):
+        choice = random.Random(3)
+        store = self.store(3, 3, block_bytes_max="128KiB", drive_gib=4)
+        load = Load(store, "--threads", "4", "--keys", "32")
+        store.start()
+        moved = 0
+        for number in range(8 if LONG else 2):
+            load.begin("--seconds", "60", "--seed", 100 + number)
+            time.sleep(choice.uniform(0.05, 0.3))
+            store.kill()
+            load.end()
+            store.start()
+            totals = load.verify()
+            self.assertEqual(int(totals.get("missing", 0)), 0)
+            moved += int(totals["gets"])
+        self.assertGreater(moved, 10)
+        store.stop()
+
+    def test_stop_under_load__ends_in_order(self):
+        store = self.store(2, 2, drive_gib=4)
+        load = Load(store, "--threads", "4", "--keys", "32")
+        store.start()
+        load.begin("--seconds", "60", "--seed", 5)
+        time.sleep(0.3)
+        store.stop()
+        load.end()
+        store.start()
+        self.assertEqual(int(load.verify().get("missing", 0)), 0)
+        store.stop()
+
+    def test_what_does_not_go_with_several_shards__is_refused_by_name(self):
+        store = self.store(2, 2)
+        record = os.path.join(store.directory, "record")
+        with Node("--config", store.config, "--record", record) as node:
+            self.assertNotEqual(node.wait(), 0)
+            self.assertIn("--shards 1", "\n".join(node.errors))
+        self.assertFalse(os.path.exists(record))
+        with Node("--config", store.config, "--shards", "9") as node:
+            self.assertNotEqual(node.wait(), 0)
+            self.assertIn("Set fewer node.shards", "\n".join(node.errors))
+
+
+class ThreadSanitizerTest(unittest.TestCase):
+    """A daemon with ThreadSanitizer, of which nothing is suppressed, says nothing."""
+
+    @unittest.skipUnless(LONG, "a build of its own: --long")
+    def test_two_shards_under_load__no_race(self):
+        directory = tempfile.mkdtemp(prefix="memkv-tsan-")
+        self.addCleanup(shutil.rmtree, directory)
+        # Two fences of seqlocks are not modelled, which the compiler warns of: so no -Werror.
+        for command in (["meson", "setup", directory, SOURCE, "-Db_sanitize=thread",
+                         "-Dwerror=false"], ["ninja", "-C", directory, "-j2", "memkv"]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False,
+                                  timeout=BUILD_S_MAX)
+            self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
+        store = ShardStore(2, 2, drive_gib=4)
+        self.addCleanup(store.close)
+        node = Node("--config", store.config, port=store.port,
+                    program=os.path.join(directory, "memkv"),
+                    variables={"TSAN_OPTIONS": "exitcode=66"})
+        store.node = node
+        node.wait_for("ready in ", WAIT_S_MAX)
+        load = Load(store, "--threads", "4", "--keys", "32")
+        load.begin("--seconds", "20", "--seed", 5)
+        clients = [lib.Client(node.address, f"team-{number % 3}") for number in range(8)]
+        for number, client in enumerate(clients):
+            keys = [f"k{number}/{i}".encode() for i in range(20)]
+            client.batch(*(lib.item(lib.PUT, key, key * 3000) for key in keys))
+            client.exists(*keys)
+            client.lookup(*keys)
+            for path in ("metrics", "status", "clients", "hotkeys", "slow", "latency", "prefixes"):
+                node.http(f"/v1/{path}")
+            node.admin("why", "key-1")
+        node.http("/v1/tenants/team-1", "DELETE")
+        for client in clients:
+            client.close()
+        totals = load.end()
+        self.assertGreater(int(totals["puts"]), 0)
+        self.assertEqual(store.take().terminate(), 0, "\n".join(node.errors))
+        self.assertNotIn("ThreadSanitizer", "\n".join(node.errors))
+
+
+if __name__ == "__main__":
+    unittest.main()
