@@ -105,12 +105,19 @@ static void say_what_it_is(struct mkv_node *node) {
     };
     say(node, MKV_LOG_SITE_NODE, fields, 5, "memkv %s (%s), node %s", mkv_version(),
         mkv_version_commit(), node->config.node.id);
+    char resp[MKV_CONFIG_ADDRESS_TEXT_BYTES] = "";
+    const bool has_resp = node->config.network.resp_address.host[0] != '\0';
+    if (has_resp) {
+        mkv_config_address_format(&node->config.network.resp_address, resp);
+    }
     const struct mkv_log_field addresses[] = {
         {.name = "clients", .text = clients},
         {.name = "admin", .text = admin},
+        {.name = "resp", .text = resp},
     };
-    say(node, MKV_LOG_SITE_NODE, addresses, 2,
-        "listening on %s for clients, on %s for health, status and metrics", clients, admin);
+    say(node, MKV_LOG_SITE_NODE, addresses, has_resp ? 3 : 2,
+        "listening on %s for clients, on %s for health, status and metrics%s%s", clients, admin,
+        has_resp ? ", for RESP on " : "", resp);
 }
 
 static void say_drives(struct mkv_node *node) {

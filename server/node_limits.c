@@ -77,13 +77,6 @@ bool mkv_node_limits_raise(struct mkv_node *node, struct mkv_backend_error *erro
                                   "%" PRIu64 ". Raise the limit: ulimit -n, or LimitNOFILE",
                                   (uint64_t)files.rlim_cur, others + CONNECTIONS_MIN);
     }
-    const bool several = node->config.node.shards > 1;
-    if (several && node->config.network.resp_address.host[0] != '\0') {
-        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
-                                  "the listener for RESP takes one shard, and node.shards is %u. "
-                                  "Start with --shards 1, or without network.resp_address",
-                                  (unsigned)node->config.node.shards);
-    }
     const uint64_t wanted = node->config.network.connections_max;
     const uint64_t left = files.rlim_cur - others;
     const bool has_resp = node->config.network.resp_address.host[0] != '\0';

@@ -348,7 +348,9 @@ static void carry_out(struct mkv_pump *pump, const struct mkv_router_output *out
     case MKV_ROUTER_FRONT:
         input = output->input;
         input.now_ns = pump->now_ns;
-        input.wall_ms = pump->wall_ms;
+        if (input.wall_ms == 0) { /* else it is of when the request came, by another shard */
+            input.wall_ms = pump->wall_ms;
+        }
         if (input.kind == MKV_INPUT_REQUEST) {
             batch_add(pump);
         }

@@ -21,7 +21,8 @@
  * Invariants
  *  I1  All effects of a step are taken before the next step of the same machine.
  *  I2  When a call returns no message waits.
- *  I3  now_ns and wall_ms never go back.
+ *  I3  now_ns never goes back; nor does wall_ms, but for that of a REQUEST of another shard, which
+ *      is of when it came.
  *  I4  With a recorder, every call that changes a machine is told to it, in order.
  *  I5  Each REQUEST has a serial, 1, 2, 3 ... in the order in which they go in, and is told of
  *      twice: request_began before the front has it, request_ended once the front says so.

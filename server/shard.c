@@ -213,8 +213,9 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
     struct mkv_fabric_resp_options resp = *options->resp;
     resp.ring = shard->ring;
     resp.arena = options->arena;
-    resp.connection_base = options->tcp->connections_max;
-    resp.transfers_max = mkv_front_transfers_max(&options->front);
+    /* Behind the TCP connections of all shards. */
+    resp.connection_base = shard_count_of(options) * options->tcp->connections_max;
+    resp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
     resp.tenant = mkv_shard_tenants_resolve;
     resp.tenant_context = shard;
     MKV_ASSERT(resp.connection_base + resp.connections_max < options->front.connections_max);
@@ -228,7 +229,7 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
         return false;
     }
     const struct mkv_fabric_set_member members[] = {
-        {shard->fabric, 0, options->tcp->connections_max},
+        {shard->fabric, options->tcp->connection_base, options->tcp->connections_max},
         {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
         {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)),
          resp.connection_base + resp.connections_max, 1},

@@ -119,7 +119,11 @@ static void shard_options(const struct mkv_shards_options *options, const struct
                           uint32_t shard, struct mkv_shard_options *out) {
     *out = options->shard;
     options->front(options->front_context, plan->parts[shard].unit_count, &out->front);
-    out->front.connections_max = connections_each(options) * options->count;
+    /* What there are besides those of TCP, of RESP, are the first shard's, and have their numbers
+     * behind those of all shards. */
+    out->front.connections_max +=
+        connections_each(options) * options->count - options->shard.tcp->connections_max;
+    out->resp = shard == 0 ? out->resp : NULL;
     out->index = shard;
 }
 

@@ -6,7 +6,8 @@
  *             shard may have none, and then serves connections alone
  *   memory    in whole groups of slab units, as much as the shard's drives are of all, and at least
  *             one group: a front has the keys of its own drives, and keys spread evenly
- *   clients   each shard listens at the same address; the kernel gives a connection to one of them
+ *   clients   each shard listens at the same address; the kernel gives a connection to one of them.
+ *             RESP clients are the first shard's
  *
  * Invariants
  *  I1  With one shard everything is as if that shard were called directly.

@@ -12,6 +12,8 @@
 
 #define OUTPUT_BYTES 8192u
 #define FIELDS_MAX 5u
+/* Programs that hunt at a time, on as many cores. */
+#define HUNTERS_MAX 8u
 
 struct canary_hunt {
     bool caught;
@@ -49,19 +51,21 @@ static bool find_program(char path[PATH_MAX]) {
            access(path, X_OK) == 0;
 }
 
-/* Starts the hunts and reads what they print. False when that could not be started or did not end
- * well. */
-static bool hunt(const char *path, unsigned canary, char output[OUTPUT_BYTES]) {
+/* The hunts for one bug, in a process of their own; what they print waits in a pipe. */
+struct hunter {
+    pid_t child; /* 0: it could not be started */
+    int output;
+};
+
+_Static_assert(OUTPUT_BYTES <= PIPE_BUF * 2u, "a pipe holds what a hunter prints");
+
+static struct hunter hunt_begin(const char *path, unsigned canary) {
+    struct hunter hunter = {0};
     int ends[2];
     if (pipe(ends) != 0) {
-        return false;
+        return hunter;
     }
     const pid_t child = fork();
-    if (child < 0) {
-        (void)close(ends[0]);
-        (void)close(ends[1]);
-        return false;
-    }
     if (child == 0) {
         char number[16];
         (void)snprintf(number, sizeof number, "%u", canary);
@@ -72,16 +76,30 @@ static bool hunt(const char *path, unsigned canary, char output[OUTPUT_BYTES]) {
         _exit(127);
     }
     (void)close(ends[1]);
+    if (child < 0) {
+        (void)close(ends[0]);
+        return hunter;
+    }
+    return (struct hunter){.child = child, .output = ends[0]};
+}
+
+/* Waits for the end of the hunts and reads what they print. False when they could not be started
+ * or did not end well. */
+static bool hunt_end(const struct hunter *hunter, char output[OUTPUT_BYTES]) {
+    if (hunter->child == 0) {
+        return false;
+    }
     size_t used = 0;
     ssize_t bytes = 0;
     while (used < OUTPUT_BYTES - 1 &&
-           (bytes = read(ends[0], output + used, OUTPUT_BYTES - 1 - used)) > 0) {
+           (bytes = read(hunter->output, output + used, OUTPUT_BYTES - 1 - used)) > 0) {
         used += (size_t)bytes;
     }
     output[used] = 0;
-    (void)close(ends[0]);
+    (void)close(hunter->output);
     int status = 0;
-    return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return waitpid(hunter->child, &status, 0) == hunter->child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
 }
 
 /* Cuts the line at `*line` into fields between tabs, and moves on behind it. */
@@ -215,13 +233,20 @@ int mkv_canaries_run(bool as_json) {
     struct mkv_json *out = as_json ? &json : NULL;
     uint32_t caught = 0;
     bool sound = true;
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const unsigned at_once = cores < 2 ? 1 : cores > HUNTERS_MAX ? HUNTERS_MAX : (unsigned)cores;
+    struct hunter hunters[HUNTERS_MAX];
+    unsigned begun = 0;
     if (as_json) {
         mkv_json_open(out, NULL, '{');
         mkv_json_open(out, "canaries", '[');
     }
     for (unsigned canary = 0; canary < MKV_CANARY_COUNT; canary++) {
+        for (; begun < MKV_CANARY_COUNT && begun < canary + at_once; begun++) {
+            hunters[begun % HUNTERS_MAX] = hunt_begin(path, begun);
+        }
         struct canary_result result;
-        if (!hunt(path, canary, result.output) || !parse(&result)) {
+        if (!hunt_end(&hunters[canary % HUNTERS_MAX], result.output) || !parse(&result)) {
             fprintf(stderr,
                     "memkv-sim: the hunt for planted bug %u did not end well; run `%s hunt "
                     "--canary %u`\n",

@@ -15,7 +15,8 @@ import unittest
 
 import libmemkv as lib
 from load import Load, Store
-from node import SOURCE, Node
+from node import SOURCE, Node, free_port
+from resp import Connection
 
 LONG = os.environ.get("MKV_LONG") == "1"
 BUILD_S_MAX = 900
@@ -197,6 +198,42 @@ class ShardsTest(unittest.TestCase):
         self.assertIn("hot/", node.admin("prefixes").stdout)
         store.stop()
 
+    def test_resp__the_first_shard_has_the_clients__keys_of_all_are_served(self):
+        store = self.store(2, 2)
+        port = free_port()
+        arguments = ("--resp", f"127.0.0.1:{port}")
+        node = store.start(*arguments)
+        value = {f"k{number}": random.Random(number).randbytes((0, 9, 3000, 70000)[number % 4])
+                 for number in range(24)}
+        value["large"] = random.Random(99).randbytes(5 * MIB + 3)
+        clients = [Connection(port) for _ in range(4)]
+        for client in clients:
+            self.addCleanup(client.close)
+        for number, (key, bytes_) in enumerate(value.items()):
+            self.assertEqual(clients[number % 4].call("SET", key, bytes_), b"+OK\r\n")
+        for client in clients:
+            for key, bytes_ in value.items():
+                self.assertEqual(client.bulk("GET", key), bytes_)
+            self.assertEqual(client.call("EXISTS", *value, "absent"), b":25\r\n")
+        many = list(value)[:16]
+        expected = b"*17\r\n" + b"".join(b"$%d\r\n%s\r\n" % (len(value[key]), value[key])
+                                        for key in many) + b"$-1\r\n"
+        self.assertEqual(clients[0].call("MGET", *many, "absent"), expected)
+        # The native protocol finds the same keys, over connections to both shards.
+        for client in self.clients(node):
+            self.assertEqual(client.get(b"k3"), value["k3"])
+        soon(lambda: clients[1].call("DBSIZE") == b":25\r\n")
+        page = clients[2].call("SCAN", "0", "COUNT", "1000")
+        for key in value:
+            self.assertIn(b"\r\n%s\r\n" % key.encode(), page)
+        self.assertEqual(clients[3].call("CLIENT", "LIST").count(b" addr="), 4)
+        self.assertEqual(clients[0].call("DEL", *many, "absent"), b":16\r\n")
+        self.assertEqual(clients[1].call("EXISTS", *value), b":9\r\n")
+        self.assertIn(b"cmdstat_mget:calls=1,", clients[1].bulk("INFO", "commandstats"))
+        self.assertEqual(clients[2].call("FLUSHDB"), b"+OK\r\n")
+        self.assertEqual(clients[3].call("EXISTS", *value), b":0\r\n")
+        store.stop()
+
     def test_kill_under_load__nothing_acknowledged_is_lost(self):
         choice = random.Random(3)
         store = self.store(3, 3, block_bytes_max="128KiB", drive_gib=4)
@@ -234,9 +271,6 @@ class ShardsTest(unittest.TestCase):
             self.assertNotEqual(node.wait(), 0)
             self.assertIn("--shards 1", "\n".join(node.errors))
         self.assertFalse(os.path.exists(record))
-        with Node("--config", store.config, "--resp", "127.0.0.1:1") as node:
-            self.assertNotEqual(node.wait(), 0)
-            self.assertIn("RESP takes one shard", "\n".join(node.errors))
         with Node("--config", store.config, "--shards", "9") as node:
             self.assertNotEqual(node.wait(), 0)
             self.assertIn("Set fewer node.shards", "\n".join(node.errors))

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The pump between a front, a volume, a drive in memory that fails on demand, and the in-process
- * fabric; all on the test's thread.
+ * fabric; all on the test's thread. In one test it is the pump of the first of two shards, and the
+ * test plays the other, which has no drive.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,6 +40,8 @@ struct world {
     struct mkv_ring *ring;
     struct mkv_volume *volume;
     struct mkv_front *front;
+    struct mkv_router *routers[2]; /* of two shards; else NULL, as is the next */
+    struct mkv_shard_relay *relay;
     struct memory_drive drive;
     struct mkv_fabric_local *fabric;
     struct mkv_pump *pump;
@@ -154,7 +157,7 @@ static struct mkv_volume_config volume_config(void) {
     return config;
 }
 
-static void make_machines(struct world *world) {
+static void make_machines(struct world *world, struct mkv_front_config *front_out) {
     struct mkv_backend_error error;
     const struct mkv_volume_config volume = volume_config();
     struct mkv_front_config front;
@@ -177,6 +180,26 @@ static void make_machines(struct world *world) {
     world->volume =
         mkv_volume_init(mkv_arena_take(world->arena, volume_bytes), volume_bytes, &volume);
     world->front = mkv_front_init(mkv_arena_take(world->arena, front_bytes), front_bytes, &front);
+    *front_out = front;
+}
+
+/* The drive is the first shard's. */
+static void make_shards(struct world *world, const struct mkv_front_config *front) {
+    struct mkv_router_config configs[2];
+    for (uint32_t shard = 0; shard < 2; shard++) {
+        configs[shard] = (struct mkv_router_config){
+            .shard = shard, .shard_count = 2, .volume_shards = {0}, .front = *front};
+        configs[shard].front.foreign[0] = shard != 0;
+        assert_null(mkv_router_config_fault(&configs[shard]));
+        const size_t bytes = mkv_router_memory_required(&configs[shard]);
+        void *memory = aligned_alloc(64, bytes);
+        assert_non_null(memory);
+        world->routers[shard] = mkv_router_init(memory, bytes, &configs[shard]);
+    }
+    world->relay = mkv_shard_relay_create(configs, 2);
+    assert_non_null(world->relay);
+    mkv_shard_relay_enter(world->relay, 0, world->ring);
+    mkv_shard_relay_enter(world->relay, 1, world->ring);
 }
 
 static void on_began(void *context, const struct mkv_input *input) {
@@ -194,13 +217,17 @@ static void on_ended(void *context, const struct mkv_request_summary *summary, c
     world->summary = *summary;
 }
 
-static struct world *world_create(void) {
+static struct world *world_create_of(uint32_t shard_count) {
     struct world *world = calloc(1, sizeof *world);
     assert_non_null(world);
     struct mkv_backend_error error;
     const struct mkv_ring_options ring_options = {.entries = 16};
     assert_true(mkv_ring_create(&ring_options, &world->ring, &error));
-    make_machines(world);
+    struct mkv_front_config front;
+    make_machines(world, &front);
+    if (shard_count > 1) {
+        make_shards(world, &front);
+    }
     world->drive.base.ops = &drive_ops;
     world->drive.base.capacity_units = DRIVE_BYTES / MKV_UNIT_BYTES;
     world->drive.ring = world->ring;
@@ -228,6 +255,9 @@ static struct world *world_create(void) {
         .request_began = on_began,
         .request_ended = on_ended,
         .request_context = world,
+        .router = world->routers[0],
+        .relay = world->relay,
+        .shard_count = shard_count,
     };
     world->pump = mkv_pump_create(&options);
     assert_non_null(world->pump);
@@ -237,6 +267,10 @@ static struct world *world_create(void) {
     world_await(world, MKV_EVENT_OPENED);
     mkv_pump_route(world->pump, 0, MKV_FRONT_VOLUME_ONLINE);
     return world;
+}
+
+static struct world *world_create(void) {
+    return world_create_of(1);
 }
 
 static void world_destroy(struct world *world) {
@@ -249,6 +283,9 @@ static void world_destroy(struct world *world) {
     mkv_pump_destroy(world->pump);
     fabric->ops->destroy(fabric);
     mkv_drive_close(&world->drive.base);
+    mkv_shard_relay_destroy(world->relay);
+    free(world->routers[0]);
+    free(world->routers[1]);
     mkv_ring_destroy(world->ring);
     mkv_arena_destroy(world->arena);
     free(world);
@@ -406,12 +443,47 @@ static void test_pump__value_of_segments__is_put_and_got_in_parts(void **state) 
     world_destroy(world);
 }
 
+/* Expiries count from when a request came, by the clock of the shard that it came to. */
+static void test_pump__request_of_another_shard__expires_from_when_it_came(void **state) {
+    (void)state;
+    struct world *world = world_create_of(2);
+    uint8_t value[5000] = {1, 2, 3};
+    assert_int_equal(operate(world, MKV_OP_PUT, value, sizeof value).status, MKV_STATUS_OK);
+    assert_int_equal(operate(world, MKV_OP_EXISTS, NULL, 0).status, MKV_STATUS_OK);
+    const struct mkv_request_item item = {.key_bytes = 3, .expire_s = 1000};
+    struct mkv_input input = {.kind = MKV_INPUT_REQUEST,
+                              .now_ns = mkv_clock_monotonic_ns(),
+                              .wall_ms = 5000, /* long ago: so it has expired */
+                              .data = (const uint8_t *)"key",
+                              .data_bytes = 3};
+    input.request = (struct mkv_request){.connection = {7, 1},
+                                         .op = MKV_OP_EXPIRE,
+                                         .deadline_ns = input.now_ns + WAIT_NS,
+                                         .item_count = 1,
+                                         .items = &item};
+    assert_int_equal(mkv_router_request(world->routers[1], &input), MKV_ROUTER_TAKEN);
+    struct mkv_router_output output;
+    while (mkv_router_next(world->routers[1], &output)) {
+        mkv_shard_relay_send(world->relay, 1, &output, false);
+    }
+    (void)mkv_shard_relay_flush(world->relay, 1, mkv_clock_monotonic_ns());
+    uint32_t bytes;
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WAIT_NS;
+    while (mkv_shard_relay_peek(world->relay, 1, 0, &bytes) == NULL) { /* its ANSWER */
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    }
+    assert_int_equal(operate(world, MKV_OP_EXISTS, NULL, 0).status, MKV_STATUS_NOT_FOUND);
+    world_destroy(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pump__put_get_delete__go_all_the_way),
         cmocka_unit_test(test_pump__request__is_told_of_at_its_begin_and_its_end),
         cmocka_unit_test(test_pump__drive_fails__front_hears_of_it_and_goes_on),
         cmocka_unit_test(test_pump__value_of_segments__is_put_and_got_in_parts),
+        cmocka_unit_test(test_pump__request_of_another_shard__expires_from_when_it_came),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

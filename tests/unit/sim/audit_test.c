@@ -294,6 +294,20 @@ static void test_audit__journal_that_is_no_prefix_of_what_was_issued__fires_o3(v
     EXPECT_FAILURE(MKV_ORACLE_PREFIX, check_all(bench));
 }
 
+/* A volume that came up empty with a full ring serves, and dies before its event was taken: its
+ * journal ends where the ledger does, which still has what there was. */
+static void test_audit__ledger_was_not_told_of_the_opening__does_not_count(void **state) {
+    (void)state;
+    struct bench *bench = bench_make();
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(bench->node.volume, &stats);
+    bench->node.watch.ledger.head = stats.journal_durable;
+    bench->node.watch.ledger.live += 7;
+    mkv_audit_tenants(&bench->audit);
+    mkv_watch_serve(&bench->node.watch, stats.journal_head);
+    EXPECT_FAILURE(MKV_ORACLE_STATE, mkv_audit_tenants(&bench->audit));
+}
+
 static void test_audit__other_state_than_the_journal_says__fires_o6(void **state) {
     (void)state;
     struct bench *bench = bench_make();
@@ -363,6 +377,7 @@ int main(void) {
         cmocka_unit_test(test_audit__retired_slot_is_free_again__fires_o5),
         cmocka_unit_test(test_audit__figures_that_went_back__fire_o7),
         cmocka_unit_test(test_audit__journal_that_is_no_prefix_of_what_was_issued__fires_o3),
+        cmocka_unit_test(test_audit__ledger_was_not_told_of_the_opening__does_not_count),
         cmocka_unit_test(test_audit__other_state_than_the_journal_says__fires_o6),
         cmocka_unit_test(test_audit__other_state_with_nothing_written__fires_o8),
     };
