@@ -129,7 +129,7 @@ static bool is_protected(const struct mkv_auth_keys *keys) {
 static void grant_begin(struct mkv_auth *auth, struct mkv_fabric_session *session,
                         struct mkv_auth_keys *keys) {
     const bool asks = mkv_auth_keys_count(keys) > 0 && !mkv_auth_keys_is_open(keys);
-    /* A client of another machine that was let in by a key may be here when the last one is gone. */
+    /* A client of another machine that a key let in may be here when the last one is gone. */
     const bool is_stranger = is_protected(keys) && !session->is_local;
     snprintf(session->user, sizeof session->user, "default");
     if (asks || is_stranger) {

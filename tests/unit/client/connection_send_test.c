@@ -96,6 +96,7 @@ static struct rig *rig_open(void) {
         struct memkv_error error;
         rig->items[i] = (struct memkv_item){
             .op = MEMKV_OP_PUT, .key = "key", .key_bytes = 3, .data = "value", .data_bytes = 5};
+        rig->items[i].leased = 1; /* of a call before */
         rig->calls[i] = mkv_call_new(&rig->client, &rig->items[i], 1, NULL, &error);
         assert_non_null(rig->calls[i]);
         rig->calls[i]->is_running = true;
@@ -145,6 +146,7 @@ static void test_send__a_request_that_nobody_holds__goes_with_its_call(void **st
     assert_int_equal(mkv_connection_send_some(rig->slot), MKV_PROGRESS_BLOCKED);
     mkv_request_abandon(rig->requests[1], "late");
     assert_int_equal(rig->items[1].status, MEMKV_DEADLINE);
+    assert_int_equal(rig->items[1].leased, 0);
     send_rest(rig);
     assert_int_equal(rig->transport.taken_bytes, frame_bytes);
     assert_memory_equal(rig->transport.taken, rig->requests[0]->frame, frame_bytes);
