@@ -75,6 +75,7 @@ enum mkv_resp_taken mkv_resp_execute_reset(struct mkv_resp_connection *connectio
     connection->protocol = 2;
     connection->identity.name[0] = '\0';
     mkv_fabric_auth_forget(connection->fabric->options.auth, &connection->session);
+    connection->parser.stranger = connection->session.grant == NULL;
     return MKV_RESP_TAKEN;
 }
 
@@ -105,10 +106,11 @@ static bool prove(struct mkv_resp_connection *connection, struct mkv_resp_argume
         wipe(connection, password_index);
         if (result == MKV_FABRIC_AUTH_OK) {
             connection->phase = 2;
+            connection->parser.stranger = false;
             return true;
         }
         if (result == MKV_FABRIC_AUTH_NOT_ASKED) {
-            mkv_resp_refuse(connection, "%s", MKV_FABRIC_AUTH_RESP_NO_PASSWORD + 1);
+            mkv_resp_refuse(connection, "%s", &MKV_FABRIC_AUTH_RESP_NO_PASSWORD[1]);
             return false;
         }
         connection->phase = 1;
@@ -123,7 +125,7 @@ static bool prove(struct mkv_resp_connection *connection, struct mkv_resp_argume
         *waits = true;
         return false;
     }
-    mkv_resp_refuse(connection, "%s", MKV_FABRIC_AUTH_RESP_WRONGPASS + 1);
+    mkv_resp_refuse(connection, "%s", &MKV_FABRIC_AUTH_RESP_WRONGPASS[1]);
     return false;
 }
 
