@@ -305,9 +305,9 @@ void mkv_audit_tenants(struct mkv_audit *audit) {
     uint32_t cursor = 0;
     struct mkv_volume_stats stats;
     mkv_volume_stats(volume, &stats);
-    /* The end of a flush may have got as far as the ledger, and no further. And a volume that came up
-     * empty may serve before its event was taken, which tells the ledger; with a ring that was full
-     * its journal then ends where the ledger does. */
+    /* The end of a flush may have got as far as the ledger, and no further. And a volume that came
+     * up empty may serve before its event was taken, which tells the ledger; with a ring that was
+     * full its journal then ends where the ledger does. */
     const struct mkv_watch *watch = &audit->node->watch;
     struct mkv_ledger *ledger = &audit->node->watch.ledger;
     const bool applied =
