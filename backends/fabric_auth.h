@@ -29,7 +29,7 @@
  *               before session.delay_ns have passed since the call; the connection takes no further
  *               command until then, and others go on. FAILED_LAST: the same, then close.
  *               NOT_ASKED (there is no key, and no user): MKV_FABRIC_AUTH_RESP_NO_PASSWORD.
- *   RESET       forget(): as after accept.
+ *   RESET       forget(): as after accept; where it would have been PROTECTED, without a grant.
  *   a command   !may(): "-NOPERM User %s has no permissions to run the '%s' command\r\n" with
  *               session.user; administrative ones (FLUSHDB, CLIENT KILL, CONFIG SET ...) want
  *               MKV_FABRIC_RIGHT_ADMIN.
@@ -104,6 +104,7 @@ struct mkv_fabric_session {
     char user[MKV_FABRIC_USER_BYTES_MAX + 1];
     uint64_t delay_ns; /* of the failure that was returned last */
     enum mkv_fabric_listener listener;
+    bool is_local; /* its peer is on this machine */
     uint32_t failures;
     struct mkv_fabric_auth_client *client; /* whose limits it counts for */
     char address[64];                      /* "10.0.0.7:41234", for logs */

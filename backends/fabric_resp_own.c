@@ -110,7 +110,7 @@ static bool prove(struct mkv_resp_connection *connection, struct mkv_resp_argume
             return true;
         }
         if (result == MKV_FABRIC_AUTH_NOT_ASKED) {
-            mkv_resp_refuse(connection, "%s", MKV_FABRIC_AUTH_RESP_NO_PASSWORD + 1);
+            mkv_resp_refuse(connection, "%s", &MKV_FABRIC_AUTH_RESP_NO_PASSWORD[1]);
             return false;
         }
         connection->phase = 1;
@@ -125,7 +125,7 @@ static bool prove(struct mkv_resp_connection *connection, struct mkv_resp_argume
         *waits = true;
         return false;
     }
-    mkv_resp_refuse(connection, "%s", MKV_FABRIC_AUTH_RESP_WRONGPASS + 1);
+    mkv_resp_refuse(connection, "%s", &MKV_FABRIC_AUTH_RESP_WRONGPASS[1]);
     return false;
 }
 

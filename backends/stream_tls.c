@@ -229,7 +229,10 @@ static void in_begin(struct mkv_stream_tls *tls, enum receiving receiving,
     tls->receive = completion;
     tls->cancelled = false;
     tls->filled = 0;
-    const bool is_there = tls->failed || tls->aborted || SSL_has_pending(tls->ssl) == 1;
+    /* close_notify, once taken, shows neither as pending bytes nor on the socket. */
+    const bool has_ended = (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+    const bool is_there =
+        has_ended || tls->failed || tls->aborted || SSL_has_pending(tls->ssl) == 1;
     if (is_there) {
         turn(tls, &tls->in);
     } else {

@@ -312,6 +312,7 @@ static void items_begin(struct memkv_item *items, size_t item_count) {
         item->miss = MEMKV_MISS_NONE;
         item->byte_count = 0;
         item->value_bytes = 0;
+        item->leased = 0;
         item->reservation = item->op == MEMKV_OP_ALLOCATE ? 0 : item->reservation;
     }
 }

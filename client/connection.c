@@ -120,7 +120,8 @@ void mkv_request_abandon(struct mkv_request *request, const char *text) {
         receive->part = NULL;
         receive->target = NULL;
     }
-    if (!request->is_sent && request->send.done_bytes == 0 && !connection->is_send_broken) {
+    if (!request->is_sent && request->send.done_bytes == 0 && !request->send.is_held &&
+        !connection->is_send_broken) {
         TAILQ_REMOVE(&connection->sends, &request->send, link);
         TAILQ_REMOVE(&connection->requests, request, link);
         connection->requests_used--;

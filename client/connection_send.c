@@ -102,6 +102,24 @@ static void mark_started(const struct mkv_request *request) {
     }
 }
 
+/* What the transport has of the first sends goes out with its next bytes: none of them is taken
+ * back. */
+static void mark_held(const struct mkv_connection *connection) {
+    uint64_t held_bytes = connection->transport->held_bytes;
+    struct mkv_send *send;
+    TAILQ_FOREACH(send, &connection->sends, link) {
+        if (held_bytes == 0) {
+            break;
+        }
+        const uint64_t left_bytes = send->head_bytes + send->payload_bytes - send->done_bytes;
+        held_bytes -= mkv_min_u64(held_bytes, left_bytes);
+        send->is_held = true;
+        if (send->request != NULL && !send->is_data) {
+            mark_started(send->request);
+        }
+    }
+}
+
 static void advance(struct mkv_connection *connection, uint64_t sent_bytes) {
     while (sent_bytes > 0) {
         struct mkv_send *send = TAILQ_FIRST(&connection->sends);
@@ -155,6 +173,7 @@ enum mkv_progress mkv_connection_send_some(struct mkv_connection *connection) {
         advance(connection, byte_count);
         return MKV_PROGRESS_MOVED;
     case MKV_TRANSPORT_BLOCKED:
+        mark_held(connection);
         mkv_connection_blocked(connection, transport->send_events);
         return MKV_PROGRESS_BLOCKED;
     case MKV_TRANSPORT_ENDED:

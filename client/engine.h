@@ -172,6 +172,7 @@ struct mkv_send {
     uint64_t payload_bytes;
     uint64_t payload_offset; /* in the value */
     uint64_t done_bytes;     /* of head and payload together */
+    bool is_held;            /* the transport has some of it, and sends it whatever happens */
     uint8_t data_head[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES];
 };
 TAILQ_HEAD(mkv_send_list, mkv_send);

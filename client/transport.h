@@ -19,7 +19,9 @@
  *      (establish: `receive_events`) are what to wait for before the same is tried again.
  *  I3  A transport may hold bytes that it has received and not handed out. So whoever waits for
  *      readability has called receive until it was BLOCKED.
- *  I4  After close nothing refers to any memory of the caller's.
+ *  I4  When send has said BLOCKED, the first `held_bytes` of what it was given may be on their way
+ *      (a record that is enciphered cannot be taken back): the next send begins with the same.
+ *  I5  After close nothing refers to any memory of the caller's.
  *
  * Not responsible for: names (resolver.h), deadlines, frames.
  */
@@ -66,6 +68,7 @@ struct mkv_transport {
     int descriptor;       /* to wait on; -1 before begin. It is the same until close */
     short send_events;    /* of poll */
     short receive_events; /* of poll */
+    size_t held_bytes;    /* of the last send, which said BLOCKED */
     char problem[MKV_TRANSPORT_PROBLEM_BYTES];
 };
 

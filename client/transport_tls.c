@@ -129,8 +129,10 @@ static enum mkv_transport_result tls_send(struct mkv_transport *base, const stru
     const uint8_t *bytes = gather(iovecs, iovec_count, record, &given);
     base->send_events = POLLOUT;
     ERR_clear_error();
-    return result_of(transport, SSL_write_ex(transport->ssl, bytes, given, byte_count),
-                     &base->send_events);
+    const enum mkv_transport_result result = result_of(
+        transport, SSL_write_ex(transport->ssl, bytes, given, byte_count), &base->send_events);
+    base->held_bytes = result == MKV_TRANSPORT_BLOCKED ? given : 0;
+    return result;
 }
 
 static enum mkv_transport_result tls_receive(struct mkv_transport *base, const struct iovec *iovecs,

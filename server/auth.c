@@ -120,12 +120,19 @@ static void challenge_drop(struct mkv_fabric_session *session) {
     explicit_bzero(session->challenge_proof, sizeof session->challenge_proof);
 }
 
+/* Whether clients of this machine alone are served. */
+static bool is_protected(const struct mkv_auth_keys *keys) {
+    return mkv_auth_keys_count(keys) == 0 && !mkv_auth_keys_is_open(keys);
+}
+
 /* The grant of a client that nobody has asked yet, or none. Takes over the hold of the table. */
 static void grant_begin(struct mkv_auth *auth, struct mkv_fabric_session *session,
                         struct mkv_auth_keys *keys) {
     const bool asks = mkv_auth_keys_count(keys) > 0 && !mkv_auth_keys_is_open(keys);
+    /* A client of another machine that a key let in may be here when the last one is gone. */
+    const bool is_stranger = is_protected(keys) && !session->is_local;
     snprintf(session->user, sizeof session->user, "default");
-    if (asks) {
+    if (asks || is_stranger) {
         mkv_auth_keys_release(keys);
     } else {
         grant_give(auth, session, mkv_auth_keys_open_grant(keys));
@@ -158,9 +165,8 @@ static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_
     /* A peer that is gone already is from nowhere, and served as somebody from elsewhere. */
     (void)getpeername(fd, (struct sockaddr *)&address, &address_bytes);
     struct mkv_auth_keys *keys = hold_keys(auth);
-    const bool is_protected = mkv_auth_keys_count(keys) == 0 && !mkv_auth_keys_is_open(keys) &&
-                              !mkv_fabric_peer_is_local((const struct sockaddr *)&address);
-    if (is_protected) {
+    session->is_local = mkv_fabric_peer_is_local((const struct sockaddr *)&address);
+    if (is_protected(keys) && !session->is_local) {
         mkv_auth_keys_release(keys);
         atomic_fetch_add(&auth->protected_total, 1);
         return MKV_FABRIC_PROTECTED;

@@ -14,6 +14,8 @@
  *  I2  A failure is counted, told to `failed`, and answered after a delay that grows with those of
  *      its client; the connection is closed behind the fifth.
  *  I3  The sessions of a key id count together, whichever table let them in.
+ *  I4  Without keys no client of another machine gets a grant, also not by forget, unless auth is
+ *      none.
  *
  * Not responsible for: frames and sockets, the log, the audit.
  */

@@ -312,6 +312,18 @@ static void test_stream_tls__close_notify__is_the_end_in_each_direction(void **s
     assert_int_equal(await(fixture, &fixture->receive), 0);
 }
 
+/* The end is taken from the socket by the wait, and the client keeps the socket open. */
+static void test_stream_tls__close_notify_while_waited__is_the_end_of_the_receive(void **state) {
+    struct fixture *fixture = *state;
+    char bytes[8];
+    greet(fixture);
+    mkv_stream_wait_readable(&fixture->stream, &fixture->receive.completion);
+    assert_int_equal(SSL_shutdown(fixture->ssl), 0);
+    assert_int_equal(await(fixture, &fixture->receive), 1);
+    mkv_stream_receive(&fixture->stream, bytes, sizeof bytes, false, &fixture->receive.completion);
+    assert_int_equal(await(fixture, &fixture->receive), 0);
+}
+
 static void test_stream_tls__cut_off__is_no_end(void **state) {
     struct fixture *fixture = *state;
     char byte;
@@ -428,6 +440,7 @@ int main(void) {
         TEST(test_stream_tls__more_in_a_record_than_asked_for__stays_there),
         TEST(test_stream_tls__wait_and_receive__can_be_cancelled),
         TEST(test_stream_tls__close_notify__is_the_end_in_each_direction),
+        TEST(test_stream_tls__close_notify_while_waited__is_the_end_of_the_receive),
         TEST(test_stream_tls__cut_off__is_no_end),
         TEST(test_stream_tls__abort__ends_what_is_in_flight),
         TEST(test_stream_tls__plain_client__is_told),

@@ -444,6 +444,32 @@ static void test_auth__reload__swaps_keys_and_drops_no_session(void **state) {
     world_destroy(world);
 }
 
+static void test_auth__forget_when_the_last_key_is_gone__opens_to_this_machine_alone(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    struct mkv_fabric_session local;
+    struct mkv_fabric_session elsewhere;
+    struct mkv_backend_error error;
+    add_key(world, "a", "a");
+    world_start(world);
+    assert_int_equal(open_session(world, world->local[0], &local), MKV_FABRIC_ADMITTED);
+    assert_int_equal(open_session(world, ELSEWHERE, &elsewhere), MKV_FABRIC_ADMITTED);
+    assert_null(elsewhere.grant);
+    world->config->auth.key_count = 0;
+    assert_true(mkv_auth_reload(world->auth, world->config, &error));
+    mkv_fabric_auth_forget(mkv_auth_fabric(world->auth), &local);
+    mkv_fabric_auth_forget(mkv_auth_fabric(world->auth), &elsewhere);
+    assert_true(mkv_fabric_auth_may(&local, MKV_FABRIC_RIGHTS_ALL));
+    assert_null(elsewhere.grant);
+    world->config->network.auth = MKV_CONFIG_NETWORK_AUTH_NONE;
+    assert_true(mkv_auth_reload(world->auth, world->config, &error));
+    mkv_fabric_auth_forget(mkv_auth_fabric(world->auth), &elsewhere);
+    assert_true(mkv_fabric_auth_may(&elsewhere, MKV_FABRIC_RIGHTS_ALL));
+    close_session(world, &local);
+    close_session(world, &elsewhere);
+    world_destroy(world);
+}
+
 static void test_auth__secrets_that_cannot_be_read__say_why(void **state) {
     (void)state;
     static const struct {
@@ -565,6 +591,7 @@ int main(void) {
         cmocka_unit_test(test_auth__a_key_that_is_over__lets_nobody_in_and_nobody_out),
         cmocka_unit_test(test_auth__users__have_what_their_key_has),
         cmocka_unit_test(test_auth__reload__swaps_keys_and_drops_no_session),
+        cmocka_unit_test(test_auth__forget_when_the_last_key_is_gone__opens_to_this_machine_alone),
         cmocka_unit_test(test_auth__secrets_that_cannot_be_read__say_why),
         cmocka_unit_test(test_auth__credentials__are_found_in_the_directory_of_systemd),
         cmocka_unit_test(test_auth__limits_of_a_client__refuse_what_is_beyond),
