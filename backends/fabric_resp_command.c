@@ -199,8 +199,19 @@ static void check_name(struct mkv_resp_connection *connection,
     }
 }
 
+/* The first words of what a browser sends. A page of anybody can make one send lines of its choice
+ * to this machine: behind such a word no command is one of a client. */
+static bool is_http(const uint8_t *name, uint32_t name_bytes) {
+    return mkv_resp_is_word(name, name_bytes, "post") ||
+           mkv_resp_is_word(name, name_bytes, "host:");
+}
+
 static void take_name(struct mkv_resp_connection *connection, const uint8_t *name,
                       uint32_t name_bytes) {
+    if (is_http(name, name_bytes)) {
+        connection->fabric->counters.faults_total[MKV_FABRIC_FAULT_NOT_A_REQUEST]++;
+        mkv_resp_connection_break(connection);
+    }
     connection->command = find(name, name_bytes);
     const struct mkv_resp_command *command = mkv_resp_command_of(connection);
     if (command == NULL) {

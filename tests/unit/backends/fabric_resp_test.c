@@ -302,9 +302,17 @@ static int client_connect(struct world *world) {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(mkv_fabric_resp_port(world->fabric)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct mkv_fabric *base = mkv_fabric_resp_base(world->fabric);
+    const uint64_t accepted = base->ops->counters(base)->connections_accepted_total;
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    const struct mkv_fabric_counters *counters = base->ops->counters(base);
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WAIT_NS;
+    while (counters->connections_accepted_total == accepted) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        turn(world);
+    }
     return fd;
 }
 
@@ -557,6 +565,32 @@ static void test_fabric_resp__protocol_error__comes_behind_replies_and_closes(vo
     world_destroy(world);
 }
 
+static void test_fabric_resp__http_of_a_browser__is_closed_before_its_body(void **state) {
+    (void)state;
+    static const char *const requests[] = {
+        "POST / HTTP/1.1\r\n\r\nDEL a\r\n",
+        "PUT / HTTP/1.1\r\nHost: localhost\r\n\r\nDEL a\r\n",
+    };
+    struct world *world = world_create();
+    for (uint32_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        const int fd = client_connect(world);
+        client_say(world, fd, requests[i]);
+        const uint64_t end_ns = mkv_clock_monotonic_ns() + WAIT_NS;
+        do {
+            assert_true(mkv_clock_monotonic_ns() < end_ns);
+            turn(world);
+            if (world->call != NULL) { /* PUT is a call, and there is no such command */
+                mkv_resp_write_error(&world->call->reply, "ERR unknown");
+                mkv_fabric_resp_complete(world->fabric, world->call);
+                world->call = NULL;
+            }
+        } while (active(world) > 0);
+        assert_int_equal(world->request_count, 0);
+        close(fd);
+    }
+    world_destroy(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fabric_resp__answers_out_of_order__replies_stand_in_order),
@@ -566,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_fabric_resp__mget_with_a_refused_key__has_all_elements),
         cmocka_unit_test(test_fabric_resp__client_that_vanishes__leaves_nothing_behind),
         cmocka_unit_test(test_fabric_resp__protocol_error__comes_behind_replies_and_closes),
+        cmocka_unit_test(test_fabric_resp__http_of_a_browser__is_closed_before_its_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
