@@ -196,8 +196,9 @@ struct mkv_admin_timing {
 struct mkv_admin_fabric {
     uint64_t connections_active;
     uint64_t connections_accepted_total;
-    uint64_t bytes_in_total;          /* from clients */
-    uint64_t bytes_out_total;         /* to clients */
+    uint64_t connections_rejected_total; /* told so and closed */
+    uint64_t bytes_in_total;             /* from clients */
+    uint64_t bytes_out_total;            /* to clients */
     uint64_t faults_total;            /* connections closed on a client that broke the protocol */
     uint64_t checksum_failures_total; /* of these: a frame whose checksum is wrong */
 };

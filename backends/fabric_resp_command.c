@@ -303,6 +303,12 @@ enum mkv_resp_taken mkv_resp_command_large(struct mkv_resp_connection *connectio
     if (!connection->refused && !is_value(connection, command)) {
         REJECT(connection, "ERR argument %u of '%s' is longer than %u bytes", connection->taken,
                command == NULL ? connection->other_command : command->name, MKV_RESP_SMALL_BYTES);
+        if (mkv_resp_data_is_listing(connection) &&
+            mkv_resp_data_refuse_element(connection) == MKV_RESP_WAITS) {
+            return MKV_RESP_WAITS;
+        }
+        drop_large(connection);
+        return MKV_RESP_TAKEN;
     }
     if (connection->refused) {
         drop_large(connection);

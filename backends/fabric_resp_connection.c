@@ -57,12 +57,17 @@ bool mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd) {
     connection->commands = 0;
     connection->command = MKV_RESP_COMMAND_OTHER;
     connection->other_command[0] = '\0';
-    connection->parser = (struct mkv_resp_parser){.large_above = MKV_RESP_SMALL_BYTES};
+    connection->parser = (struct mkv_resp_parser){.large_above = MKV_RESP_SMALL_BYTES,
+                                                  .stranger = connection->session.grant == NULL};
     connection->step = MKV_RESP_STEP_PARSE;
     connection->refused = false;
     connection->closes = false;
     connection->large_before = false;
     connection->value = NULL;
+    connection->value_kept = false;
+    connection->readable = false;
+    connection->sum = 0;
+    connection->sum_status = MKV_STATUS_OK;
     connection->queued = 0;
     connection->sent = 0;
     fabric->counters.connections_active++;

@@ -194,6 +194,26 @@ enum mkv_resp_taken mkv_resp_data_pair(struct mkv_resp_connection *connection,
 
 /* ---- keys, each taken up as it comes --------------------------------------------------------- */
 
+bool mkv_resp_data_is_listing(const struct mkv_resp_connection *connection) {
+    const struct mkv_resp_command *command = mkv_resp_command_of(connection);
+    return command != NULL && command->shape == MKV_RESP_SHAPE_KEYS && command->op == MKV_OP_GET &&
+           connection->taken > 1;
+}
+
+enum mkv_resp_taken mkv_resp_data_refuse_element(struct mkv_resp_connection *connection) {
+    struct mkv_resp_writer writer;
+    connection->refused = false;
+    connection->rejected = false;
+    if (connection->entries_head != NULL ||
+        !mkv_resp_reply_begin(connection, MKV_RESP_REPLY_BYTES, &writer)) {
+        return MKV_RESP_WAITS;
+    }
+    mkv_resp_write_error(&writer, connection->verdict);
+    mkv_resp_reply_end(connection, &writer);
+    connection->fabric->figures[connection->command].failed++;
+    return MKV_RESP_TAKEN;
+}
+
 enum mkv_resp_taken mkv_resp_data_key(struct mkv_resp_connection *connection, uint32_t offset,
                                       uint32_t byte_count) {
     const struct mkv_resp_command *command = mkv_resp_command_of(connection);
@@ -213,6 +233,9 @@ enum mkv_resp_taken mkv_resp_data_key(struct mkv_resp_connection *connection, ui
     if (entry != NULL && command->op == MKV_OP_GET && connection->taken == 1) {
         entry->has_array = true;
         entry->array_count = connection->parser.argument_count - 1;
+    }
+    if (connection->refused && mkv_resp_data_is_listing(connection)) {
+        return mkv_resp_data_refuse_element(connection);
     }
     return taken;
 }

@@ -478,6 +478,11 @@ enum mkv_resp_taken mkv_resp_put(struct mkv_resp_connection *connection,
 /* The PUT of a value of MSET. */
 enum mkv_resp_taken mkv_resp_data_pair(struct mkv_resp_connection *connection,
                                        struct mkv_resp_argument key, uint64_t value_bytes);
+/* Whether the command is an MGET whose array has begun. It goes on behind a key that is refused, so
+ * that the array has as many elements as its line says: */
+bool mkv_resp_data_is_listing(const struct mkv_resp_connection *connection);
+/* The refusal stands in the place of the key's value. */
+enum mkv_resp_taken mkv_resp_data_refuse_element(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_get(struct mkv_resp_connection *connection);
 enum mkv_resp_taken mkv_resp_execute_getrange(struct mkv_resp_connection *connection);
 /* Commands that only look at a key: without a lease, and without a use. */

@@ -75,6 +75,7 @@ enum mkv_resp_taken mkv_resp_execute_reset(struct mkv_resp_connection *connectio
     connection->protocol = 2;
     connection->identity.name[0] = '\0';
     mkv_fabric_auth_forget(connection->fabric->options.auth, &connection->session);
+    connection->parser.stranger = connection->session.grant == NULL;
     return MKV_RESP_TAKEN;
 }
 
@@ -105,6 +106,7 @@ static bool prove(struct mkv_resp_connection *connection, struct mkv_resp_argume
         wipe(connection, password_index);
         if (result == MKV_FABRIC_AUTH_OK) {
             connection->phase = 2;
+            connection->parser.stranger = false;
             return true;
         }
         if (result == MKV_FABRIC_AUTH_NOT_ASKED) {

@@ -76,7 +76,7 @@ static enum memkv_status set_key(struct mkv_settings *settings, const char *orig
         const int high = digit_of(value[2 * index]);
         const int low = digit_of(value[2 * index + 1]);
         is_key = high >= 0 && low >= 0;
-        settings->auth_key[index] = is_key ? (uint8_t)(high << 4 | low) : 0;
+        settings->auth_key[index] = (uint8_t)(is_key ? high << 4 | low : 0);
     }
     if (!is_key) {
         return mkv_client_fail(error, MEMKV_INVALID,

@@ -111,6 +111,7 @@ static enum mkv_admin_node_state node_state(const struct mkv_node *node,
 static void fill_fabric(const struct mkv_fabric_counters *counters, struct mkv_admin_fabric *out) {
     out->connections_active = counters->connections_active;
     out->connections_accepted_total = counters->connections_accepted_total;
+    out->connections_rejected_total = counters->connections_rejected_total;
     out->bytes_in_total = counters->received_bytes_total;
     out->bytes_out_total = counters->sent_bytes_total;
     out->checksum_failures_total = counters->faults_total[MKV_NATIVE_BAD_CHECKSUM];

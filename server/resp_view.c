@@ -128,6 +128,7 @@ static void fill_info(struct mkv_resp_commands *commands, const struct mkv_admin
     info->uptime_s = snapshot->uptime_ns / NS_PER_S;
     info->connected_clients = snapshot->fabric.connections_active;
     info->total_connections_received = snapshot->fabric.connections_accepted_total;
+    info->rejected_connections = snapshot->fabric.connections_rejected_total;
     info->connections_max = node->connections_max;
     info->blocked_clients = snapshot->front.requests_in_flight;
     info->used_memory = snapshot->memory.bytes_used;

@@ -110,12 +110,19 @@ static bool is_other_block(const struct mkv_volume_block *block,
            (uint32_t)header->generation.value != block->generation_low;
 }
 
+/* Whether clients may not find it any more: its tenant was dropped, or its time is over. A volume
+ * sees the time of its last input, and may have slept since; the model's is the time that it is. */
+static bool is_over(const struct mkv_audit *audit, const struct mkv_volume_block *block) {
+    const bool was_its_time = block->expiry_s != 0 && audit->model->wall_s >= block->expiry_s;
+    return !block->served || block->expired || was_its_time;
+}
+
 /* A fault struck the block, or what stood under it: it may be whole all the same. */
 static void check_struck_block(struct mkv_audit *audit, const struct mkv_volume_block *block,
                                const uint8_t *header_unit, const struct mkv_slot_header *header,
                                uint32_t key) {
     const uint32_t units = 1 + block->length_units;
-    if (!block->served || block->expired) {
+    if (is_over(audit, block)) {
         return;
     }
     const bool whole =
@@ -179,8 +186,8 @@ static void check_block(struct mkv_audit *audit, const struct mkv_volume_block *
                  "the header of live slot %u is of another block (generation %llx, not %x)",
                  block->slot.index, ull(header.generation.value), block->generation_low);
     }
-    if (!block->served || block->expired) {
-        return; /* its tenant was dropped, or its time is over */
+    if (is_over(audit, block)) {
+        return;
     }
     if ((audit->present >> key & 1) != 0) {
         mkv_fail(MKV_ORACLE_SLOTS, "key %u is held by slot %u and by another one", key,

@@ -286,10 +286,23 @@ class RespTest(AuthTest):
             node.ready()
             pair = self.connect(port)
             self.assertTrue(self.say(pair, "GET", "k").startswith(b"-NOAUTH "))
+            # Who has not said who he is sends little.
+            for command, text in ((b"*11\r\n", b"multibulk"),
+                                  (b"*2\r\n$4\r\nAUTH\r\n$16385\r\n", b"bulk")):
+                stranger, lines = self.connect(port)
+                stranger.sendall(command)
+                self.assertEqual(lines.readline(), b"-ERR Protocol error: unauthenticated " + text +
+                                 b" length\r\n")
+                stranger.close()
             self.assertTrue(self.say(pair, "AUTH", "wrong").startswith(b"-WRONGPASS "))
             self.assertEqual(self.say(pair, "AUTH", key), b"+OK\r\n")
             self.assertEqual(self.say(pair, "SET", "batch@1", "of batch"), b"+OK\r\n")
             self.assertEqual(self.say(pair, "SET", "k", "of default"), b"+OK\r\n")
+            self.assertEqual(self.say(pair, "SET", "long", "x" * 20000), b"+OK\r\n")
+            self.assertEqual(self.say(pair, "DEL", *["none"] * 20), b":0\r\n")
+            self.assertEqual(self.say(pair, "RESET"), b"+RESET\r\n")
+            self.assertTrue(self.say(pair, "SET", "long", "x" * 20000).startswith(
+                b"-ERR Protocol error: unauthenticated bulk length"))
             reader = self.connect(port)
             self.assertEqual(self.say(reader, "AUTH", "reader", "a long password"), b"+OK\r\n")
             # The rule had put it into the tenant of the reader's key, which alone it may name.
@@ -302,6 +315,26 @@ class RespTest(AuthTest):
 
 
 class LimitsTest(AuthTest):
+    def test_connections_over_resp__refused_ones_are_in_info(self):
+        port = free_port()
+        with self.node(f"network: {{client_connections_max: 2, "
+                       f"resp_address: '127.0.0.1:{port}'}}\n") as node:
+            node.ready()
+            connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(2)]
+            with socket.create_connection(("127.0.0.1", port)) as third:
+                self.assertEqual(third.makefile("rb").readline(),
+                                 b"-ERR max number of clients reached\r\n")
+
+            def rejected():
+                connections[0].sendall(b"INFO stats\r\n")
+                lines = connections[0].makefile("rb")
+                text = lines.read(int(lines.readline()[1:]) + 2)
+                return b"rejected_connections:1\r\n" in text
+
+            wait_until(rejected, "the refusal is in INFO")
+            for connection in connections:
+                connection.close()
+
     def test_connections_of_a_client__more_are_told_so(self):
         with self.node("network: {client_connections_max: 2}\n") as node:
             node.ready()

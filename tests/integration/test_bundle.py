@@ -49,7 +49,8 @@ class BundleTest(unittest.TestCase):
         for seed in range(1, 400, 40):
             child = run(CANARY_SIMULATOR, "run", "--canary", canary, "--seed", str(seed),
                         "--seconds", "5", "--bundles", self.folder.name)
-            found = sorted(os.listdir(self.folder.name))
+            found = sorted(name for name in os.listdir(self.folder.name)
+                           if name.endswith(".bundle"))
             if found:
                 self.assertEqual(child.returncode, 1)
                 self.assertIn(found[0], child.stderr)

@@ -13,6 +13,7 @@ import time
 import unittest
 
 from node import Node, free_port
+from resp import until
 
 WAIT_S = 60
 
@@ -313,6 +314,33 @@ class Limits(RespTest):
         self.assertTrue(client.ask("NONSENSE", *["x"] * 200).startswith(b"-ERR"))
         self.assertTrue(client.ask("NONSENSE", *["x" * 9000] * 20).startswith(b"-ERR"))
         self.expect(client, b"+PONG\r\n", "PING")
+
+    def test_mget_with_keys_that_are_refused__has_an_element_for_each(self):
+        self.start()
+        client = self.client()
+        self.expect(client, b"+OK\r\n", "SET", "a", "1")
+        for key in ("x" * 1025, "x" * 20000, ""):
+            client.send(command("MGET", "a", key, "a", key) + command("PING"))
+            self.assertEqual(client.take(11), b"*4\r\n$1\r\n1\r\n")
+            self.assertTrue(client.line().startswith(b"-ERR "))
+            self.assertEqual(client.take(7), b"$1\r\n1\r\n")
+            self.assertTrue(client.line().startswith(b"-ERR "))
+            self.assertEqual(client.line(), b"+PONG\r\n")
+            client.send(command("MGET", key, "a") + command("PING"))
+            self.assertTrue(client.line().startswith(b"-ERR "))
+            self.assertEqual(client.line(), b"+PONG\r\n")
+
+    def test_count_of_a_command_whose_client_vanished__is_not_in_the_next_ones(self):
+        self.start()
+        client = self.client()
+        for turn in range(5):
+            self.expect(client, b"+OK\r\n", "SET", "a", "1")
+            with Client(self.resp) as gone:
+                gone.send(b"*3\r\n$3\r\nDEL\r\n$1\r\na\r\n")
+                until(lambda: client.ask("EXISTS", "a") == b":0\r\n", "the key is deleted")
+            until(lambda: client.ask("CLIENT", "LIST").count(b" addr=") == 1, "its end is seen")
+            with Client(self.resp) as next_one:
+                self.expect(next_one, b":0\r\n", "DEL", "a")
 
     def test_protocol_errors__are_told_and_close_the_connection(self):
         self.start()

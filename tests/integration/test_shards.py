@@ -61,6 +61,10 @@ def soon(look):
 
 
 class ShardsTest(unittest.TestCase):
+    def setUp(self):
+        self.opened = []  # clients
+        self.addCleanup(self.leave)
+
     def store(self, shards, drives, **options):
         store = ShardStore(shards, drives, **options)
         self.addCleanup(store.close)
@@ -68,9 +72,17 @@ class ShardsTest(unittest.TestCase):
 
     def clients(self, node, count=CLIENTS, tenant=None):
         clients = [lib.Client(node.address, tenant) for _ in range(count)]
-        for client in clients:
-            self.addCleanup(client.close)
+        self.opened += clients
         return clients
+
+    def leave(self):
+        while self.opened:
+            self.opened.pop().close()
+
+    def stop(self, store):
+        """Clients leave first: a node that ends waits for those who do not."""
+        self.leave()
+        store.stop()
 
     def serve_all(self, shards, drives):
         """Every operation, in batches of keys of all shards, over connections to all shards."""
@@ -88,7 +100,7 @@ class ShardsTest(unittest.TestCase):
         self.assertEqual(clients[3].put(b"key/1", b"other"), lib.CONFLICT)
         self.assertEqual(clients[3].put(b"key/1", b"other", flags=lib.REPLACE), lib.OK)
         values[b"key/1"] = b"other"
-        for client in clients:
+        for client in clients if LONG else clients[:5]:
             for key, value in random.Random(7).sample(sorted(values.items()), 16):
                 self.assertEqual(client.get(key), value)
             self.assertEqual(client.exists(*values, b"absent"), [True] * 64 + [False])
@@ -117,14 +129,14 @@ class ShardsTest(unittest.TestCase):
         self.assertEqual(clients[7].session(5, lib.END), lib.OK)
         values[b"key/s"] = b"s" * 5000
         self.figures_add_up(node, shards, len(values))
-        store.stop()
+        self.stop(store)
         # All of it, after an orderly end and with another number of shards.
         node = store.start("--shards", str(shards - 1))
         client = self.clients(node, 1)[0]
         for key, value in values.items():
             self.assertEqual(client.get(key), value)
         self.assertEqual(client.exists(b"large", b"key/2"), [False, False])
-        store.stop()
+        self.stop(store)
 
     def figures_add_up(self, node, shards, blocks):
         soon(lambda: sum(series(node, "memkv_shard_blocks").values()) == blocks)
@@ -143,6 +155,7 @@ class ShardsTest(unittest.TestCase):
     def test_two_shards__every_operation__as_with_one(self):
         self.serve_all(2, 2)
 
+    @unittest.skipUnless(LONG, "as with two: --long")
     def test_three_shards__drives_of_three_sizes__as_with_one(self):
         self.serve_all(3, 3)
 
@@ -152,18 +165,18 @@ class ShardsTest(unittest.TestCase):
         clients = self.clients(node)
         for number, client in enumerate(clients):
             self.assertEqual(client.put(f"k{number}".encode(), bytes([number]) * 70000), lib.OK)
-        for client in clients:
+        for client in clients if LONG else clients[:5]:
             for number in range(len(clients)):
                 self.assertEqual(client.get(f"k{number}".encode()), bytes([number]) * 70000)
         soon(lambda: sum(series(node, "memkv_shard_blocks").values()) == len(clients))
         self.assertEqual(sorted(series(node, "memkv_shard_blocks").values()), [0, len(clients)])
-        store.stop()
+        self.stop(store)
 
     def test_tenants__named_on_any_shard__are_one_and_go_as_one(self):
         store = self.store(2, 2)
         node = store.start()
         for number in range(6):
-            for client in self.clients(node, 4, f"team-{number % 3}"):
+            for client in self.clients(node, 2, f"team-{number % 3}"):
                 keys = [f"k{number}/{i}".encode() for i in range(12)]
                 self.assertEqual(set(client.batch(*(lib.item(lib.PUT, key, key * 50)
                                                     for key in keys))), {lib.OK})
@@ -172,12 +185,12 @@ class ShardsTest(unittest.TestCase):
         self.assertEqual(node.http("/v1/tenants/team-1", "DELETE")[0], 200)
         for client in self.clients(node, 4, "team-1"):
             self.assertEqual(client.exists(b"k1/1", b"k4/3"), [False, False])
-        store.stop()
+        self.stop(store)
         node = store.start()
         self.assertEqual(self.clients(node, 1, "team-1")[0].exists(b"k1/1", b"k4/3"),
                          [False, False])
         self.assertEqual(self.clients(node, 1, "team-2")[0].exists(b"k2/1", b"k5/3"), [True, True])
-        store.stop()
+        self.stop(store)
 
     def test_observers__all_shards__are_told_as_one(self):
         store = self.store(2, 2)
@@ -187,16 +200,16 @@ class ShardsTest(unittest.TestCase):
             for number in range(8):
                 client.put(f"hot/{number}".encode(), b"x" * 4000)
                 client.get(f"hot/{number}".encode())
-        soon(lambda: len(told(node, "/v1/clients")["clients"]) == CLIENTS)
-        listed = told(node, "/v1/clients")["clients"]
-        self.assertEqual({client["requests"] for client in listed}, {16})
+        # A request is counted when it has ended, which another shard tells behind its answer.
+        soon(lambda: [client["requests"] for client in told(node, "/v1/clients")["clients"]] ==
+             [16] * CLIENTS)
         hot = {row["key"]: row for row in told(node, "/v1/hotkeys?count=8")["keys"]}
         self.assertEqual(len(hot), 8)
         # 96 puts and 96 gets of 8 keys: each of them is one key, however many shards counted it.
         self.assertEqual({row["count"] for row in hot.values()}, {2 * CLIENTS})
         self.assertEqual(node.admin("why", "hot/3").returncode, 0)
         self.assertIn("hot/", node.admin("prefixes").stdout)
-        store.stop()
+        self.stop(store)
 
     def test_resp__the_first_shard_has_the_clients__keys_of_all_are_served(self):
         store = self.store(2, 2)
@@ -207,8 +220,7 @@ class ShardsTest(unittest.TestCase):
                  for number in range(24)}
         value["large"] = random.Random(99).randbytes(5 * MIB + 3)
         clients = [Connection(port) for _ in range(4)]
-        for client in clients:
-            self.addCleanup(client.close)
+        self.opened += clients
         for number, (key, bytes_) in enumerate(value.items()):
             self.assertEqual(clients[number % 4].call("SET", key, bytes_), b"+OK\r\n")
         for client in clients:
@@ -232,7 +244,7 @@ class ShardsTest(unittest.TestCase):
         self.assertIn(b"cmdstat_mget:calls=1,", clients[1].bulk("INFO", "commandstats"))
         self.assertEqual(clients[2].call("FLUSHDB"), b"+OK\r\n")
         self.assertEqual(clients[3].call("EXISTS", *value), b":0\r\n")
-        store.stop()
+        self.stop(store)
 
     def test_kill_under_load__nothing_acknowledged_is_lost(self):
         choice = random.Random(3)
@@ -240,7 +252,7 @@ class ShardsTest(unittest.TestCase):
         load = Load(store, "--threads", "4", "--keys", "32")
         store.start()
         moved = 0
-        for number in range(8 if LONG else 2):
+        for number in range(8 if LONG else 1):
             load.begin("--seconds", "60", "--seed", 100 + number)
             time.sleep(choice.uniform(0.05, 0.3))
             store.kill()
@@ -250,7 +262,7 @@ class ShardsTest(unittest.TestCase):
             self.assertEqual(int(totals.get("missing", 0)), 0)
             moved += int(totals["gets"])
         self.assertGreater(moved, 10)
-        store.stop()
+        self.stop(store)
 
     def test_stop_under_load__ends_in_order(self):
         store = self.store(2, 2, drive_gib=4)
@@ -258,11 +270,11 @@ class ShardsTest(unittest.TestCase):
         store.start()
         load.begin("--seconds", "60", "--seed", 5)
         time.sleep(0.3)
-        store.stop()
+        self.stop(store)
         load.end()
         store.start()
         self.assertEqual(int(load.verify().get("missing", 0)), 0)
-        store.stop()
+        self.stop(store)
 
     def test_what_does_not_go_with_several_shards__is_refused_by_name(self):
         store = self.store(2, 2)

@@ -26,6 +26,7 @@ struct bench {
     struct mkv_audit audit;
     uint8_t *slab;
     uint64_t now_ns;
+    uint32_t expiry_s; /* of the puts that follow */
     enum mkv_event_kind event;
     struct mkv_message answer;
 };
@@ -84,10 +85,12 @@ static void put(struct bench *bench, uint32_t key, uint32_t version) {
     mkv_content_fill(&bench->content, key, version, 0, bench->slab + MKV_UNIT_BYTES, length);
     mkv_chunk_sums(bench->slab + MKV_UNIT_BYTES, length, &sum);
     const uint32_t place = mkv_model_invoke(&bench->model, key, MKV_MODEL_REPLACE, version);
+    mkv_model_expires(&bench->model, key, place, bench->expiry_s);
     send(bench,
          (struct mkv_message){.kind = MKV_MESSAGE_PUT_BEGIN,
                               .flags = MKV_PUT_REPLACE,
                               .length = length,
+                              .expiry_s = bench->expiry_s,
                               .root = mkv_root_of_sums(length, &sum)},
          content_key->bytes, content_key->byte_count);
     assert_int_equal(bench->answer.kind, MKV_MESSAGE_PUT_READY);
@@ -294,6 +297,21 @@ static void test_audit__journal_that_is_no_prefix_of_what_was_issued__fires_o3(v
     EXPECT_FAILURE(MKV_ORACLE_PREFIX, check_all(bench));
 }
 
+static void test_audit__block_expires_while_its_volume_sleeps__may_be_there(void **state) {
+    (void)state;
+    struct bench *bench = bench_make();
+    check_all(bench);
+    bench->expiry_s = (uint32_t)(mkv_wall_ms(bench->now_ns) / 1000) + 3600;
+    put(bench, 1, long_version(bench, 1));
+    mkv_model_settle(&bench->model);
+    mkv_audit_blocks(&bench->audit);
+    assert_true(bench->audit.present == 3);
+    mkv_model_time(&bench->model, bench->expiry_s);
+    mkv_audit_blocks(&bench->audit);
+    assert_true(bench->audit.present == 1);
+    mkv_audit_present(&bench->audit, 1);
+}
+
 /* A volume that came up empty with a full ring serves, and dies before its event was taken: its
  * journal ends where the ledger does, which still has what there was. */
 static void test_audit__ledger_was_not_told_of_the_opening__does_not_count(void **state) {
@@ -377,6 +395,7 @@ int main(void) {
         cmocka_unit_test(test_audit__retired_slot_is_free_again__fires_o5),
         cmocka_unit_test(test_audit__figures_that_went_back__fire_o7),
         cmocka_unit_test(test_audit__journal_that_is_no_prefix_of_what_was_issued__fires_o3),
+        cmocka_unit_test(test_audit__block_expires_while_its_volume_sleeps__may_be_there),
         cmocka_unit_test(test_audit__ledger_was_not_told_of_the_opening__does_not_count),
         cmocka_unit_test(test_audit__other_state_than_the_journal_says__fires_o6),
         cmocka_unit_test(test_audit__other_state_with_nothing_written__fires_o8),
