@@ -45,6 +45,7 @@ struct mkv_ring {
     const struct ring_mode *mode;
     struct io_uring_probe *probe;
     bool enabled;
+    uint32_t costly_count; /* of this round */
     bool dispatching;
 
     int wake_fd;
@@ -325,8 +326,15 @@ static uint32_t dispatch(struct mkv_ring *ring) {
     return count;
 }
 
+bool mkv_ring_take_costly(struct mkv_ring *ring) {
+    const bool may = ring->costly_count < MKV_RING_COSTLY_MAX;
+    ring->costly_count += may ? 1 : 0;
+    return may;
+}
+
 uint32_t mkv_ring_wait(struct mkv_ring *ring, uint64_t timeout_ns) {
     MKV_ASSERT(!ring->dispatching);
+    ring->costly_count = 0;
     start(ring);
     unsigned ready = io_uring_sq_ready(&ring->uring);
     note_submitted(ring);

@@ -49,6 +49,8 @@ struct mkv_ring_completion {
 #define MKV_RING_BUFFER_BYTES_MAX (1ull * MKV_GIB)
 /* One callback round of mkv_ring_wait handles at most this many completions. */
 #define MKV_RING_DISPATCH_MAX 1024u
+/* … and lets so many of them do what takes a core milliseconds. */
+#define MKV_RING_COSTLY_MAX 4u
 #define MKV_RING_WAIT_FOREVER UINT64_MAX
 
 struct mkv_ring_options {
@@ -96,6 +98,10 @@ void mkv_ring_submit(struct mkv_ring *ring);
  * wakes; 0 after a timeout or a signal.
  */
 uint32_t mkv_ring_wait(struct mkv_ring *ring, uint64_t timeout_ns);
+
+/* Whether a callback of this round may do something costly, which counts; else it comes back in
+ * the next one, so that others have their turn. */
+bool mkv_ring_take_costly(struct mkv_ring *ring);
 
 /* Ends the current or next wait. Safe from any thread and from a signal handler. */
 void mkv_ring_wake(struct mkv_ring *ring);

@@ -57,8 +57,9 @@ enum outcome {
     OUTCOME_MOVED = 0,
     OUTCOME_WANTS_READ,
     OUTCOME_WANTS_WRITE,
-    OUTCOME_ENDED,  /* by close_notify */
-    OUTCOME_BROKEN, /* the session or the socket */
+    OUTCOME_WANTS_TURN, /* others are shaking hands in this one */
+    OUTCOME_ENDED,      /* by close_notify */
+    OUTCOME_BROKEN,     /* the session or the socket */
 };
 
 /* ---- the session ---------------------------------------------------------------------------- */
@@ -137,6 +138,9 @@ static enum outcome establish(struct mkv_stream_tls *tls) {
             return outcome;
         }
     }
+    if (!mkv_ring_take_costly(tls->stream->ring)) {
+        return OUTCOME_WANTS_TURN;
+    }
     ERR_clear_error();
     const enum outcome outcome = outcome_of(tls, SSL_do_handshake(tls->ssl));
     tls->established = outcome == OUTCOME_MOVED;
@@ -150,8 +154,17 @@ static void turn(struct mkv_stream_tls *tls, struct mkv_ring_completion *complet
     io_uring_prep_nop(mkv_ring_sqe(tls->stream->ring, completion));
 }
 
+static bool is_to_wait(enum outcome outcome) {
+    return outcome == OUTCOME_WANTS_READ || outcome == OUTCOME_WANTS_WRITE ||
+           outcome == OUTCOME_WANTS_TURN;
+}
+
 static void await(struct mkv_stream_tls *tls, struct mkv_ring_completion *completion,
                   enum outcome outcome) {
+    if (outcome == OUTCOME_WANTS_TURN) {
+        turn(tls, completion);
+        return;
+    }
     const unsigned events = outcome == OUTCOME_WANTS_WRITE ? POLLOUT : POLLIN;
     io_uring_prep_poll_add(mkv_ring_sqe(tls->stream->ring, completion), tls->stream->fd, events);
 }
@@ -205,7 +218,7 @@ static void in_turn(struct mkv_ring_completion *completion, int32_t result, uint
             return;
         }
     }
-    if (outcome == OUTCOME_WANTS_READ || outcome == OUTCOME_WANTS_WRITE) {
+    if (is_to_wait(outcome)) {
         if (tls->cancelled) {
             in_done(tls, tls->filled > 0 ? (int32_t)tls->filled : -ECANCELED);
         } else {
@@ -329,7 +342,7 @@ static void out_turn(struct mkv_ring_completion *completion, int32_t result, uin
             return;
         }
     }
-    if (outcome == OUTCOME_WANTS_READ || outcome == OUTCOME_WANTS_WRITE) {
+    if (is_to_wait(outcome)) {
         await(tls, &tls->out, outcome);
     } else {
         out_done(tls, -EPIPE);

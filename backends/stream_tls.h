@@ -17,7 +17,8 @@
  *
  * Invariants
  *  I1  A stream without bytes in it holds no buffer: only its session, about 10 KiB.
- *  I2  One turn moves at most STEP_BYTES.
+ *  I2  One turn moves at most STEP_BYTES. One round of the ring makes at most
+ *      MKV_RING_COSTLY_MAX steps of handshakes, whoever else begins one waits for the next.
  *  I3  Behind an error of the session only errors follow, and nothing is written any more.
  *
  * Not responsible for: certificates (tls.h), the time that a handshake may take: the owner asks

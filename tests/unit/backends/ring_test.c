@@ -205,6 +205,28 @@ static void test_ring__callback_submits__goes_on(void **state) {
     assert_int_equal(mkv_ring_wait(fixture->ring, 0), 0);
 }
 
+/* Takes all that its round lets it, and counts that. */
+static void costly_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    struct probe *probe = (struct probe *)completion;
+    (void)result;
+    (void)flags;
+    while (mkv_ring_take_costly(probe->ring)) {
+        probe->count++;
+    }
+}
+
+static void test_ring__costly_callbacks__each_round_has_so_many(void **state) {
+    struct fixture *fixture = *state;
+    struct probe probe = probe_make(fixture->ring);
+    probe.completion.done = costly_done;
+    for (uint32_t round = 1; round <= 2; round++) {
+        io_uring_prep_nop(mkv_ring_sqe(fixture->ring, &probe.completion));
+        io_uring_prep_nop(mkv_ring_sqe(fixture->ring, &probe.completion));
+        assert_int_equal(mkv_ring_wait(fixture->ring, WAIT_NS), 2);
+        assert_int_equal(probe.count, round * MKV_RING_COSTLY_MAX);
+    }
+}
+
 static void test_ring__no_owner__completion_is_dropped(void **state) {
     struct fixture *fixture = *state;
     io_uring_prep_nop(mkv_ring_sqe(fixture->ring, NULL));
@@ -454,6 +476,7 @@ static void test_ring__refused_by_seccomp__error_names_it(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         RING_TEST(test_ring__nop__calls_back_in_wait_only),
+        RING_TEST(test_ring__costly_callbacks__each_round_has_so_many),
         RING_TEST(test_ring__callback_takes_long__is_not_in_the_next_ones_time),
         RING_TEST(test_ring__entries_submitted_to_make_room__each_has_its_time),
         RING_TEST(test_ring__more_entries_than_the_queue__all_complete),
