@@ -2,9 +2,9 @@
 /*
  * The score of the simulator: planted bugs that it finds. They live in a second program,
  * memkv-sim-canary, beside this one: the same files with the core's other archive. This program
- * starts it once for each bug, on each core one at a time; it hunts several times, seed by seed, until an oracle fires, and
- * goes on behind the seed that did. What caught the bug is then run here, on the core that ships,
- * where it must pass.
+ * starts it once for each bug, on each core one at a time; it hunts several times, seed by seed,
+ * until an oracle fires, and goes on behind the seed that did. What caught the bug is then run
+ * here, on the core that ships, where it must pass.
  *
  *   memkv-sim canaries  --- memkv-sim-canary hunt --canary N -->  name, faults; of each hunt:
  * caught, seed, crashes, oracle, text
