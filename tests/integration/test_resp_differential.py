@@ -137,6 +137,8 @@ class DifferentialTest(unittest.TestCase):
                 wanted, got = (int(connection.call(command, key)[1:-2])
                                for connection in (redis, node))
                 self.assertAlmostEqual(got, wanted, delta=30 * unit)
+        for key, most in (("a", 100), ("b", 5000), ("c", 70), ("d", 90)):
+            self.assertLessEqual(int(node.call("TTL", key)[1:-2]), most)
         for connection in (redis, node):
             self.assertEqual(connection.call("SET", "short", "v", "EX", "1"), b"+OK\r\n")
             until(lambda: connection.call("GET", "short") == b"$-1\r\n", "it is gone")

@@ -68,6 +68,7 @@ static void block_store(struct world *world, const struct world_block *source,
         assert_true(index < WORLD_BLOCKS_MAX);
     }
     block = &world->blocks[index];
+    free(block->data); /* of one that a test made lost */
     *block = *source;
     block->live = true;
     block->data = malloc(block->length + 1);

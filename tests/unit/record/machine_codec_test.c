@@ -349,6 +349,7 @@ static void test_config__front_and_volume__come_back(void **state) {
     mkv_record_front_config(&writer, &front);
     struct mkv_front_config front_back;
     memset(&front_back, 0x44, sizeof front_back); /* the same padding */
+    memset(front_back.foreign, false, sizeof front_back.foreign);
     front_back.segment_id_seed = 0;
     struct mkv_codec reader = mkv_codec_reader(first, writer.at);
     mkv_record_front_config(&reader, &front_back);
