@@ -15,7 +15,7 @@ CLANG_BUILD = os.environ.get("MKV_CLANG_BUILD_DIR", os.path.join(SOURCE, "build-
 LONG = os.environ.get("MKV_LONG") == "1"
 
 RUN_SEEDS = (1, 2, 3)
-RUN_SECONDS = 300 if LONG else 20
+RUN_SECONDS = 300 if LONG else 12
 REPLAY_SEEDS = range(1, 65 if LONG else 9)
 CANARIES_MIN = 50
 CANARY_HUNTS = 5
