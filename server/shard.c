@@ -557,9 +557,8 @@ void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats) {
         .tv_nsec = (long)(until_ns % NS_PER_S),
     };
     pthread_mutex_lock(&shard->mutex);
-    const uint64_t enough_ns = now_ns > MKV_SHARD_STATS_NS ? now_ns - MKV_SHARD_STATS_NS : 0;
     int result = 0;
-    while (shard->started && !shard->ended && shard->published->taken_ns < enough_ns &&
+    while (shard->started && !shard->ended && shard->published->taken_ns < now_ns &&
            result != ETIMEDOUT) {
         atomic_store_explicit(&shard->stats_wanted, true, memory_order_release);
         mkv_ring_wake(shard->ring);

@@ -40,7 +40,8 @@
 #include "server/shard_group.h"
 #include "server/shard_relay.h"
 
-#define MKV_SHARD_STATS_NS (100ull * 1000000u)
+/* At most this often, whoever asks: a copy takes some 0.1 ms of the shard. */
+#define MKV_SHARD_STATS_NS (20ull * 1000000u)
 /* How long figures are waited for before an old copy has to do. */
 #define MKV_SHARD_STATS_WAIT_NS (1000ull * 1000000u)
 /* What the volumes have to close. */
@@ -234,8 +235,9 @@ enum mkv_status mkv_shard_inspect(struct mkv_shard *shard, const char *tenant, c
                                   struct mkv_shard_inspection *inspection);
 /* Starts a checkpoint of every volume that serves. From any thread. */
 void mkv_shard_checkpoint(struct mkv_shard *shard);
-/* Figures that are at most MKV_SHARD_STATS_NS old; older ones when the shard is stuck for longer
- * than MKV_SHARD_STATS_WAIT_NS (taken_ns says so). From any thread but the shard's. */
+/* Figures that were taken behind the call, so what a client was told before it is in them; older
+ * ones when the shard is stuck for longer than MKV_SHARD_STATS_WAIT_NS (taken_ns says so). From any
+ * thread but the shard's. */
 void mkv_shard_stats(struct mkv_shard *shard, struct mkv_shard_stats *stats);
 /* The figures that were published last. From any thread, and no thread is waited for. */
 void mkv_shard_published(struct mkv_shard *shard, struct mkv_shard_stats *stats);

@@ -11,8 +11,8 @@
  *
  * Invariants
  *  I1  With one shard everything is as if that shard were called directly.
- *  I2  Figures of a node are the sum of copies that its shards made at most MKV_SHARD_STATS_NS
- *      apart from now, unless one is stuck.
+ *  I2  Figures of a node are the sum of copies that its shards made since they were asked for,
+ *      unless one is stuck.
  *  I3  All calls but create, start, join and destroy may come from any thread but a shard's; those
  *      come from one thread.
  *

@@ -82,6 +82,12 @@ class EvictTest(unittest.TestCase):
         self.assertEqual(node.terminate(), 0)
         self.check(self.start())
 
+    def test_misses__scraped_right_behind_the_answer__are_all_counted(self):
+        node = self.start()
+        for count in range(1, 31):
+            self.assertFalse(self.get(node, count))
+            self.assertEqual(self.metric(node, 'memkv_miss_keys_total{reason="unknown"}'), count)
+
     def test_evict__switched_off__a_full_store_refuses(self):
         node = self.start("  eviction: 'off'\n")
         stored = 0

@@ -119,8 +119,7 @@ class Workload(unittest.TestCase):
         return now
 
     def settled(self):
-        """Figures of a moment with nothing in flight. They are copies of up to 0.1 s of age, so two
-        in a row, further apart than that, have to agree."""
+        """Figures of a moment with nothing in flight: two scrapes in a row, a while apart, agree."""
         end_s = time.monotonic() + WAIT_S_MAX
         last = None
         while time.monotonic() < end_s:
