@@ -109,10 +109,10 @@ static void sweep(struct mkv_fabric_resp *fabric) {
     }
 }
 
-static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
-    struct mkv_fabric_resp *fabric = mkv_resp_fabric(base);
+static void poll_as(struct mkv_fabric_resp *fabric, uint64_t now_ns, bool opening) {
     MKV_ASSERT(fabric->base.sink.input != NULL);
     fabric->now_ns = now_ns;
+    fabric->opening = opening;
     mkv_resp_ops_deliver(fabric);
     sweep(fabric);
     if (fabric->tenants_wait) {
@@ -132,6 +132,14 @@ static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
     if (!fabric->accept_in_flight && !fabric->draining && now_ns >= fabric->accept_retry_ns) {
         accept_post(fabric);
     }
+}
+
+static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
+    poll_as(mkv_resp_fabric(base), now_ns, false);
+}
+
+static void resp_poll_opening(struct mkv_fabric *base, uint64_t now_ns) {
+    poll_as(mkv_resp_fabric(base), now_ns, true);
 }
 
 static bool resp_has_work(const struct mkv_fabric *base) {
@@ -220,6 +228,7 @@ static void resp_destroy(struct mkv_fabric *base) {
 static const struct mkv_fabric_ops resp_ops = {
     .submit = resp_submit,
     .poll = resp_poll,
+    .poll_opening = resp_poll_opening,
     .has_work = resp_has_work,
     .drain = resp_drain,
     .stop = resp_stop,

@@ -28,6 +28,9 @@
  *   entries      one for each key of a command that is under way; its reply is sent when those
  *                before it are.
  *
+ *   While the drives are being opened (poll_opening) the commands of a connection itself are
+ *   served, and those that `call` answers then; the others are errors that begin with LOADING.
+ *
  * Invariants
  *  I1  At most one receive and one send of a connection are in the kernel, and an idle connection
  *      holds neither a workspace nor an entry.
@@ -87,6 +90,8 @@ struct mkv_resp_call {
     uint32_t argument_count;                   /* 1 ... MKV_FABRIC_RESP_ARGUMENTS_MAX */
     const struct mkv_resp_argument *arguments; /* the first is the command's name; good until the
                                                 * call has ended */
+    const char *loading; /* while the drives are being opened, what a command comes to that needs
+                          * them; else NULL. Good until `call` returns */
     /* Empty, with room for MKV_FABRIC_RESP_REPLY_BYTES_MAX; its protocol is the connection's. One
      * that overflows becomes an error. */
     struct mkv_resp_writer reply;
@@ -153,6 +158,10 @@ struct mkv_fabric_resp_options {
     uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */
     bool durable;             /* a SET is answered when it is durable, not when it is in memory */
     const char *version;      /* of the server, for HELLO */
+    /* Writes how far the opening of the drives has come, "1/2 drives, 50 %". NULL: nothing is said
+     * of it. */
+    void (*progress)(void *context, char *text, size_t text_bytes);
+    void *progress_context;
     const struct mkv_fabric_auth *auth; /* NULL: everybody may do all */
     /* The number of a tenant's name; with `create` a new name is given one. When it is PENDING it
      * is asked again in the next round. NULL: there is the default tenant alone. */

@@ -301,6 +301,11 @@ enum mkv_resp_called mkv_resp_calls_call(void *context, struct mkv_resp_call *ca
         calls->own[row - mkv_resp_command_rows].rejected_calls++;
         return MKV_RESP_CALL_DONE;
     }
+    if (call->loading != NULL && (row->flags & MKV_RESP_LOADING) == 0) {
+        calls->own[row - mkv_resp_command_rows].rejected_calls++;
+        mkv_resp_write_error(&call->reply, call->loading);
+        return MKV_RESP_CALL_DONE;
+    }
     const bool is_client = row->parent != NULL && strcmp(row->parent, "client") == 0;
     if (!is_client && !mkv_resp_commands_has(row)) {
         return MKV_RESP_CALL_UNKNOWN; /* the fabric's own */

@@ -3,7 +3,9 @@
  * Making a shard, and what other threads may ask of it.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -187,6 +189,15 @@ static void resp_wake(void *context) {
     mkv_ring_wake(shard->ring);
 }
 
+static void resp_progress(void *context, char *text, size_t text_bytes) {
+    const struct mkv_shard *shard = context;
+    uint32_t done;
+    uint32_t total;
+    mkv_shard_group_progress(shard->group, &done, &total);
+    snprintf(text, text_bytes, "%" PRIu32 "/%" PRIu32 " drives, %" PRIu32 " %%", done, total,
+             total == 0 ? 0 : 100 * done / total);
+}
+
 /* The commands that are not the fabric's, and the connection by which they delete keys. */
 static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_options *options,
                             const struct mkv_fabric_resp_options *resp,
@@ -222,6 +233,8 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
     if (!make_resp_calls(shard, options, &resp, error)) {
         return false;
     }
+    resp.progress = resp_progress;
+    resp.progress_context = shard;
     resp.call = mkv_resp_calls_call;
     resp.gone = mkv_resp_calls_gone;
     resp.call_context = shard->resp_calls;
