@@ -278,6 +278,7 @@ bool mkv_fabric_resp_next_client(const struct mkv_fabric_resp *fabric, uint32_t 
         }
         *client = (struct mkv_resp_client){
             .id = connection->id,
+            .fd = connection->stream.fd,
             .identity = connection->identity,
             .user = connection->session.user,
             .last_command = last_command(connection),
@@ -289,10 +290,18 @@ bool mkv_fabric_resp_next_client(const struct mkv_fabric_resp *fabric, uint32_t 
             .last_ns = connection->last_ns,
             .commands = connection->commands,
         };
-        mkv_resp_peer_text(connection->stream.fd, client->address, sizeof client->address);
+        if (connection->session.address[0] != '\0') {
+            copy_text(client->address, sizeof client->address, connection->session.address);
+        } else {
+            mkv_resp_peer_text(client->fd, client->address, sizeof client->address);
+        }
         return true;
     }
     return false;
+}
+
+void mkv_fabric_resp_local_address(const struct mkv_resp_client *client, char text[64]) {
+    mkv_resp_local_text(client->fd, text, 64);
 }
 
 bool mkv_fabric_resp_next_command(const struct mkv_fabric_resp *fabric, uint32_t *cursor,
@@ -395,6 +404,7 @@ bool mkv_fabric_resp_create(const struct mkv_fabric_resp_options *options,
         .port = options->port,
         .backlog = BACKLOG,
         .option = options->option,
+        .share = options->share,
     };
     if (!mkv_tcp_listen(&listen_options, &fabric->listen_fd, &fabric->port, error)) {
         resp_destroy(&fabric->base);

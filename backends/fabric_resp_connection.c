@@ -76,23 +76,32 @@ bool mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd) {
     return true;
 }
 
-void mkv_resp_peer_text(int fd, char *text, size_t text_bytes) {
-    struct sockaddr_storage address = {0};
-    socklen_t address_bytes = sizeof address;
+static void address_text(const struct sockaddr_storage *address, char *text, size_t text_bytes) {
     char host[INET6_ADDRSTRLEN];
     text[0] = '\0';
-    if (getpeername(fd, (struct sockaddr *)&address, &address_bytes) != 0) {
-        return;
-    }
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
         (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
         snprintf(text, text_bytes, "%s:%u", host, ntohs(v4->sin_port));
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
         (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
         snprintf(text, text_bytes, "[%s]:%u", host, ntohs(v6->sin6_port));
     }
+}
+
+void mkv_resp_peer_text(int fd, char *text, size_t text_bytes) {
+    struct sockaddr_storage address = {0};
+    socklen_t address_bytes = sizeof address;
+    (void)getpeername(fd, (struct sockaddr *)&address, &address_bytes);
+    address_text(&address, text, text_bytes);
+}
+
+void mkv_resp_local_text(int fd, char *text, size_t text_bytes) {
+    struct sockaddr_storage address = {0};
+    socklen_t address_bytes = sizeof address;
+    (void)getsockname(fd, (struct sockaddr *)&address, &address_bytes);
+    address_text(&address, text, text_bytes);
 }
 
 void mkv_resp_connection_touch(struct mkv_resp_connection *connection) {

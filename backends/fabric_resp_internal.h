@@ -389,6 +389,8 @@ void mkv_resp_connection_advance(struct mkv_resp_connection *connection);
 void mkv_resp_connection_sweep(struct mkv_resp_connection *connection);
 /* "127.0.0.1:4711": who is at the other end of a socket; "" where nobody is. */
 void mkv_resp_peer_text(int fd, char *text, size_t text_bytes);
+/* The same of its own end. */
+void mkv_resp_local_text(int fd, char *text, size_t text_bytes);
 
 /* ---- fabric_resp_receive.c ------------------------------------------------------------------ */
 
