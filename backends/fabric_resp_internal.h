@@ -36,6 +36,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "backends/acceptor.h"
 #include "backends/fabric_resp.h"
 #include "backends/stream.h"
 
@@ -309,12 +310,7 @@ struct mkv_fabric_resp {
     uint64_t sweep_ns;
     bool is_hurried; /* somebody waits for a workspace: as of the last sweep */
 
-    int listen_fd;
-    uint16_t port;
-    struct mkv_ring_completion accept;
-    bool accept_in_flight;
-    bool accept_multishot;
-    uint64_t accept_retry_ns;
+    struct mkv_acceptor acceptor;
     bool opening; /* the drives are not open: as of the last poll */
     bool draining;
 
@@ -387,10 +383,6 @@ void mkv_resp_connection_break(struct mkv_resp_connection *connection);
 void mkv_resp_connection_leave(struct mkv_resp_connection *connection);
 void mkv_resp_connection_advance(struct mkv_resp_connection *connection);
 void mkv_resp_connection_sweep(struct mkv_resp_connection *connection);
-/* "127.0.0.1:4711": who is at the other end of a socket; "" where nobody is. */
-void mkv_resp_peer_text(int fd, char *text, size_t text_bytes);
-/* The same of its own end. */
-void mkv_resp_local_text(int fd, char *text, size_t text_bytes);
 
 /* ---- fabric_resp_receive.c ------------------------------------------------------------------ */
 
