@@ -153,6 +153,9 @@ void mkv_connection_free(struct mkv_connection *connection) {
     }
     transport_close(connection);
     if (connection->resolver != NULL) {
+        /* The thread may keep the descriptor open, which must not tell of what is gone. */
+        (void)epoll_ctl(connection->remote->client->epoll, EPOLL_CTL_DEL,
+                        mkv_resolver_descriptor(connection->resolver), NULL);
         mkv_resolver_abandon(connection->resolver);
     }
     free(connection->addresses);
