@@ -23,6 +23,8 @@
 static const struct mkv_discovery_source *const sources[] = {
     &mkv_discovery_static,
     &mkv_discovery_file,
+    &mkv_discovery_dns,
+    &mkv_discovery_etcd,
 };
 #define SOURCE_COUNT (sizeof sources / sizeof sources[0])
 
@@ -170,8 +172,11 @@ static void *source_open(const char *text, const struct mkv_discovery_source **s
     const char *rest = NULL;
     *source = source_of(text, &rest);
     if (*source == NULL) {
-        mkv_client_fail(error, MEMKV_INVALID,
-                        "'%.100s' is no discovery; write static:SERVERS or file:PATH", text);
+        mkv_client_fail(
+            error, MEMKV_INVALID,
+            "'%.100s' is no discovery; write static:SERVERS, file:PATH, dns:NAME:PORT or "
+            "etcd:http://HOST:PORT/PREFIX",
+            text);
         return NULL;
     }
     if (strlen(text) >= MKV_DISCOVERY_TEXT_BYTES) {

@@ -2,8 +2,10 @@
 /*
  * Which servers there are, from something that can change while a client lives.
  *
- *   static:SERVERS    a list as in `servers`, that stays as it is
- *   file:PATH         a file with a server a line, that is looked at for changes
+ *   static:SERVERS                       a list as in `servers`, that stays as it is
+ *   file:PATH                            a file with a server a line, looked at for changes
+ *   dns:NAME:PORT                        all addresses of a name, resolved again and again
+ *   etcd:http://HOST:PORT[,...]/PREFIX   the keys below a prefix (etcd.h), read again and again
  *
  * All but a static one have a thread of their own, which reads the list and puts it where the
  * client finds it when it looks for its version, which costs one load:
@@ -35,6 +37,8 @@
 #define MKV_DISCOVERY_REFRESH_MS_MAX 3600000u
 /* How often a list is read again, where the client was told nothing. */
 #define MKV_DISCOVERY_FILE_MS 1000u
+#define MKV_DISCOVERY_DNS_MS 10000u
+#define MKV_DISCOVERY_ETCD_MS 2000u
 
 struct mkv_server_list {
     uint64_t version; /* 1, 2, ...: grows with each change */

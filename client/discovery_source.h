@@ -30,5 +30,7 @@ struct mkv_discovery_source {
 
 extern const struct mkv_discovery_source mkv_discovery_static;
 extern const struct mkv_discovery_source mkv_discovery_file;
+extern const struct mkv_discovery_source mkv_discovery_dns;
+extern const struct mkv_discovery_source mkv_discovery_etcd;
 
 #endif

@@ -139,10 +139,11 @@ struct memkv_options {
     /* What the servers' certificates are for. NULL: the host of each server's address */
     const char *tls_name;
     /* Where the list of servers comes from, instead of `servers`, for as long as the client lives:
-     * "file:PATH" with a server a line, "static:SERVERS" (docs/discovery.md). NULL: `servers`, or
-     * as MEMKV_DISCOVERY says */
+     * "file:PATH" with a server a line, "dns:NAME:PORT", "etcd:http://HOST:PORT/PREFIX",
+     * "static:SERVERS" (docs/discovery.md). NULL: `servers`, or as MEMKV_DISCOVERY says */
     const char *discovery;
-    /* How often the list is read again, at most 3600000; 0: 1000 for a file */
+    /* How often the list is read again, at most 3600000; 0: 1000 for a file,
+     * 10000 for DNS, 2000 for etcd */
     uint32_t discovery_refresh_ms;
 };
 

@@ -116,6 +116,22 @@ static void test_discovery_check__texts__are_taken_or_told_why_not(void **state)
         {"static:a:1,b:2*7", NULL},
         {"file:/etc/memkv/servers", NULL},
         {"file:relative", NULL},
+        {"dns:kv.example:9900", NULL},
+        {"dns:[::1]:9900", NULL},
+        {"etcd:http://a:2379/memkv", NULL},
+        {"etcd:http://a:2379,http://[::1]:2379/memkv/blue/", NULL},
+        {"dns:kv.example", "no port"},
+        {"dns:a:1,b:2", "write dns:NAME:PORT"},
+        {"dns:a:1*2", "write dns:NAME:PORT"},
+        {"etcd:", "does not begin with http://"},
+        {"etcd:a:2379/memkv", "does not begin with http://"},
+        {"etcd:https://a:2379/memkv", "does not begin with http://"},
+        {"etcd:http://a/memkv", "no port"},
+        {"etcd:http://a:2379*2/memkv", "no weight"},
+        {"etcd:http://a:2379", "the prefix of the keys is missing"},
+        {"etcd:http://a:2379/", "the prefix of the keys is missing"},
+        {"etcd:http://a:2379,b:2379/memkv", "does not begin with http://"},
+        {"etcd:http://a:2379/mem kv", "not printable"},
         {"", "'' is no discovery"},
         {"a:1,b:2", "'a:1,b:2' is no discovery; write static:SERVERS"},
         {"static:", "no port"},
@@ -250,6 +266,35 @@ static void test_discovery_wait__no_file__tells_why_in_time(void **state) {
     assert_null(client);
 }
 
+/* ---- names ---------------------------------------------------------------------------------- */
+
+static void test_discovery_dns__name_of_this_machine__has_its_addresses(void **state) {
+    (void)state;
+    struct mkv_discovery *discovery = discovery_open("dns:localhost:9900");
+    assert_non_null(strstr(list_text(discovery), "127.0.0.1:9900*1"));
+    wait_reads(discovery, 3, 0);
+    assert_true(mkv_discovery_version(discovery) == 1);
+    mkv_discovery_close(discovery);
+    discovery = discovery_open("dns:[::1]:9900");
+    assert_string_equal(list_text(discovery), "[::1]:9900*1");
+    mkv_discovery_close(discovery);
+}
+
+static void test_discovery_dns__name_of_nobody__is_told_and_close_does_not_wait(void **state) {
+    (void)state;
+    struct mkv_discovery *discovery = NULL;
+    struct memkv_error error;
+    assert_int_equal(mkv_discovery_open("dns:nobody.invalid:9900", 1, NULL, &discovery, &error),
+                     MEMKV_OK);
+    assert_int_equal(mkv_discovery_wait(discovery, mkv_client_now_ns() + 20000000u, &error),
+                     MEMKV_UNAVAILABLE);
+    test_expect_text(&error, "discovery: ");
+    const uint64_t begin_ns = mkv_client_now_ns();
+    mkv_discovery_close(discovery);
+    /* A resolver that asks a host that does not answer takes 5 s at least. */
+    assert_in_range(mkv_client_now_ns() - begin_ns, 0, 4000000000u);
+}
+
 /* ---- a client ------------------------------------------------------------------------------- */
 
 static void put_all(struct memkv_client *client, enum memkv_op op, enum memkv_status expected) {
@@ -306,6 +351,8 @@ int main(void) {
             test_discovery_file__it_cannot_be_taken__the_list_stays_and_it_is_told, begin, end),
         cmocka_unit_test_setup_teardown(test_discovery_file__more_servers_than_may_be__is_refused,
                                         begin, end),
+        cmocka_unit_test(test_discovery_dns__name_of_this_machine__has_its_addresses),
+        cmocka_unit_test(test_discovery_dns__name_of_nobody__is_told_and_close_does_not_wait),
         cmocka_unit_test(test_discovery_wait__no_file__tells_why_in_time),
         cmocka_unit_test_setup_teardown(test_discovery__client_of_a_file__follows_it, begin, end),
     };
