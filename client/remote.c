@@ -85,6 +85,7 @@ void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status fail
 
 void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_native_hello_answer *limits) {
     remote->failure_count = 0;
+    remote->client->limits_last = *limits;
     if (remote->limits_version == 0 ||
         memcmp(&remote->limits, limits, sizeof remote->limits) != 0) {
         remote->limits = *limits;
