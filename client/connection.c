@@ -291,12 +291,12 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
     }
     const struct memkv_client *client = connection->remote->client;
     const struct mkv_greeting_options options = {
-
         .server = connection->remote->address.text,
         .name = client->name,
         .tenant = client->tenant,
         .key = client->has_key ? client->auth_key : NULL,
         .key_id = client->auth_key_id,
+        .ring_hash = mkv_remotes_ring_hash(client),
     };
     connection->state = MKV_CONNECTION_GREETING;
     connection->is_writable = true;

@@ -433,6 +433,8 @@ void mkv_remote_dequeue(struct mkv_share *share);
 /* Makes requests of what waits, as far as there is room; connects where that is wanted, and fails
  * what waits for a server that is let alone. */
 enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns);
+/* What servers are told of the client's list of them (address.h). */
+uint64_t mkv_remotes_ring_hash(const struct memkv_client *client);
 /* A connection could not be made READY. */
 void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status failure,
                                const char *text);

@@ -66,6 +66,7 @@ struct test_server {
     atomic_uint requests_in_flight_max; /* PUTs that waited for DATA at one time */
     char client_name[49];
     char client_tenant[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    uint64_t ring_hash;                  /* of HELLO; 0: it had none */
     uint32_t traced;                     /* requests that had a trace context … */
     struct mkv_trace_context trace;      /* … and the last one's */
     uint32_t seconds;                    /* of the last item that had any */
