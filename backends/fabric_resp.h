@@ -71,8 +71,8 @@ struct mkv_fabric_resp;
 /* What a client says of itself. Printable ASCII without spaces; "" where it has said nothing. */
 struct mkv_resp_identity {
     char name[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
-    char library[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
-    char library_version[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
+    char lib_name[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
+    char lib_version[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
 };
 
 struct mkv_resp_argument {
