@@ -153,6 +153,10 @@ struct mkv_fabric_resp_options {
     uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */
     bool durable;             /* a SET is answered when it is durable, not when it is in memory */
     const char *version;      /* of the server, for HELLO */
+    /* What a client is told of these statuses; NULL: as of a server. */
+    const char *invalid_text;
+    const char *unavailable_text;
+    const char *unknown_text;
     const struct mkv_fabric_auth *auth; /* NULL: everybody may do all */
     /* The number of a tenant's name; with `create` a new name is given one. When it is PENDING it
      * is asked again in the next round. NULL: there is the default tenant alone. */
