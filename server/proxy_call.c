@@ -306,6 +306,33 @@ static const struct entry *entry_of(const struct mkv_resp_command_row *row) {
     return NULL;
 }
 
+/* ---- CLIENT ---------------------------------------------------------------------------------- */
+
+/* All connections are of this thread. */
+static void look_at_own(void *context,
+                        void (*look)(void *look_context, struct mkv_fabric_resp *fabric),
+                        void *look_context) {
+    struct mkv_proxy *proxy = context;
+    look(look_context, proxy->resp);
+}
+
+static void run_client(const struct run *run) {
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    if (!mkv_resp_clients_is_of_all(run->row)) {
+        mkv_resp_clients_run(run->proxy->resp, run->call, run->row, run->words, now_ns);
+        return;
+    }
+    const struct mkv_resp_clients_question question = {
+        .asker = run->call->connection,
+        .words = run->words,
+        .word_count = run->word_count,
+        .now_ns = now_ns,
+        .each = look_at_own,
+        .context = run->proxy,
+    };
+    run->call->closes = mkv_resp_clients_ask(&question, run->row, &run->call->reply);
+}
+
 /* ---- calls ----------------------------------------------------------------------------------- */
 
 static bool may(const struct run *run) {
@@ -342,7 +369,7 @@ enum mkv_resp_called mkv_proxy_call(void *context, struct mkv_resp_call *call) {
     }
     const struct entry *entry = entry_of(row);
     if (row->parent != NULL && strcmp(row->parent, "client") == 0) {
-        mkv_resp_clients_run(proxy->resp, call, row, words, call->argument_count, begun_ns);
+        run_client(&run);
     } else if (entry != NULL) {
         entry->run(&run);
     } else {
