@@ -59,6 +59,7 @@
 #define MKV_FABRIC_TCP_DEADLINE_MS_MAX 120000u
 
 struct mkv_fabric_tcp;
+struct mkv_ring_views;
 
 struct mkv_fabric_tcp_options {
     struct mkv_ring *ring;
@@ -88,6 +89,8 @@ struct mkv_fabric_tcp_options {
     void *tenant_context;
     /* Who is served, and what he may do; it outlives the fabric. NULL: everybody, and all. */
     const struct mkv_fabric_auth *auth;
+    /* What clients tell of their servers; it outlives the fabric. NULL: it is not kept. */
+    struct mkv_ring_views *ring_views;
 };
 
 /* Listens from now on; accepts once the ring runs. The error names who holds a port in use. */

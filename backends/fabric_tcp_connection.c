@@ -71,6 +71,7 @@ bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
     connection->auth_refusal_ns = 0;
     connection->tenant_name[0] = '\0';
     connection->client_name[0] = '\0';
+    connection->ring_member = MKV_RING_NO_MEMBER;
     connection->connected_ns = fabric->now_ns;
     connection->timeout_ns = fabric->now_ns + fabric->options.hello_ns;
     connection->paused = false;
@@ -237,6 +238,9 @@ static void reap(struct mkv_tcp_connection *connection) {
     give_buffers(connection);
     mkv_fabric_auth_close(fabric->options.auth, &connection->session);
     mkv_stream_close(&connection->stream);
+    if (fabric->options.ring_views != NULL) {
+        mkv_ring_views_gone(fabric->options.ring_views, &connection->ring_member);
+    }
 
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
     input.fabric.event = MKV_FABRIC_CONNECTION_CLOSED;

@@ -34,6 +34,7 @@
 
 #include "backends/acceptor.h"
 #include "backends/fabric_tcp.h"
+#include "backends/ring_views.h"
 #include "backends/stream.h"
 #include "wire/native_auth.h"
 
@@ -174,6 +175,8 @@ struct mkv_tcp_connection {
     uint32_t tenant; /* its number when the frame was looked at */
     char tenant_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]; /* of HELLO */
     char client_name[49];                                   /* of HELLO, printable ASCII */
+    uint64_t hello_ring;  /* the hash of its list of servers, of HELLO; 0: none */
+    uint32_t ring_member; /* in options.ring_views */
     uint64_t connected_ns;
     uint64_t timeout_ns; /* when its state is out of time: before HELLO, REFUSED, LINGERING */
 
@@ -363,6 +366,8 @@ void mkv_tcp_frame_take_inline(struct mkv_tcp_connection *connection, const uint
 /* No answer of the fabric itself is pending. */
 enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, const uint8_t *body);
 enum mkv_tcp_frame mkv_tcp_auth_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* The client places keys by that list of servers; 0: by none. */
+void mkv_tcp_ring_take(struct mkv_tcp_connection *connection, uint64_t hash);
 
 /* ---- fabric_tcp_submit.c -------------------------------------------------------------------- */
 

@@ -147,6 +147,7 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
         .body_buffers = BODY_BUFFERS,
         .inline_buffers = INLINE_BUFFERS,
         .auth = node->auth == NULL ? NULL : mkv_auth_fabric(node->auth),
+        .ring_views = node->ring_views,
     };
     struct mkv_native_hello_answer *hello = &tcp->hello;
     hello->version = MKV_NATIVE_VERSION;

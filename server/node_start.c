@@ -266,6 +266,7 @@ static const struct step steps[] = {
     {"auth", mkv_node_auth_begin, mkv_node_auth_end},
     {"resp", mkv_node_resp_begin, mkv_node_resp_end},
     {"tls", mkv_node_tls_begin, mkv_node_tls_end},
+    {"ring", mkv_node_ring_begin, mkv_node_ring_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

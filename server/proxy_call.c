@@ -12,7 +12,7 @@
 
 #include "admin/process.h"
 #include "backends/clock.h"
-#include "client/servers.h"
+#include "client/servers_state.h"
 #include "server/proxy_internal.h"
 #include "server/resp_clients.h"
 #include "server/resp_glob.h"

@@ -14,7 +14,7 @@
 #define TIMEOUT_MS_MAX 600000u
 
 const char mkv_proxy_help[] =
-    "usage: memkv proxy [--listen HOST:PORT] [--servers HOST:PORT[,HOST:PORT...]]\n"
+    "usage: memkv proxy [--listen HOST:PORT] [--servers LIST | --discovery WHERE]\n"
     "                   [--tenant NAME] [--connections N] [--timeout-ms N] [--memory SIZE]\n"
     "                   [--durability relaxed|durable] [--auth-key-file FILE] [--auth none]\n"
     "                   [--log-format json|text]\n"
@@ -28,6 +28,8 @@ const char mkv_proxy_help[] =
     "  --servers LIST      the servers, HOST:PORT or HOST:PORT*WEIGHT with commas between\n"
     "                      (MEMKV_SERVERS, else 127.0.0.1:9900). All clients have to name\n"
     "                      them alike\n"
+    "  --discovery WHERE   where the list of servers comes from, and is read again, as in\n"
+    "                      file:PATH or etcd:http://HOST:PORT/PREFIX: docs/discovery.md\n"
     "  --tenant NAME       whose keys these are (default)\n"
     "  --connections N     to each server, 1 to 64 (1)\n"
     "  --timeout-ms N      what a server has to answer (5000); behind it its keys are misses\n"
@@ -53,6 +55,7 @@ const char mkv_proxy_help[] =
 struct given {
     const char *listen;
     const char *servers;
+    const char *discovery;
     const char *tenant;
     const char *connections;
     const char *timeout_ms;
@@ -70,6 +73,7 @@ static const struct {
 } rows[] = {
     {"--listen", "HOST:PORT", offsetof(struct given, listen)},
     {"--servers", "HOST:PORT,...", offsetof(struct given, servers)},
+    {"--discovery", "file:PATH", offsetof(struct given, discovery)},
     {"--tenant", "NAME", offsetof(struct given, tenant)},
     {"--connections", "NUMBER", offsetof(struct given, connections)},
     {"--timeout-ms", "NUMBER", offsetof(struct given, timeout_ms)},
@@ -195,6 +199,7 @@ static bool set(const struct given *given, struct mkv_proxy_command *command,
     bool is_second = false;
     command->timeout_ms = MKV_PROXY_TIMEOUT_MS_DEFAULT;
     command->servers.servers = given->servers;
+    command->servers.discovery = given->discovery;
     command->servers.tenant = given->tenant;
     command->servers.client_name = "memkv proxy";
     command->auth_key_file = given->auth_key_file;

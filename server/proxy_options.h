@@ -19,9 +19,10 @@ struct mkv_proxy_command {
     uint32_t timeout_ms;
     bool durable;
     enum mkv_config_log_format log_format;
-    struct memkv_options servers; /* servers, tenant, connections; texts are those of argv */
-    const char *auth_key_file;    /* NULL: not given */
-    bool is_open;                 /* --auth none */
+    struct memkv_options
+        servers; /* servers, discovery, tenant, connections; texts are those of argv */
+    const char *auth_key_file; /* NULL: not given */
+    bool is_open;              /* --auth none */
 };
 
 /* All of `memkv proxy --help`. */

@@ -59,6 +59,14 @@ class Cluster:
         self._directory.cleanup()
 
 
+def is_stopped(pid):
+    states = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8") as file:
+            states.append(file.read().rsplit(")", 1)[1].split()[0])
+    return set(states) == {"T"}
+
+
 class ProxyTest(unittest.TestCase):
     def test_proxy__commands__are_those_of_one_store(self):
         with Cluster() as cluster, cluster.proxy.connect() as client:
@@ -172,6 +180,7 @@ class ProxyTest(unittest.TestCase):
             victim = cluster.nodes[0]
             own = [key for key in keys if victim.command("exists", key).returncode == 0]
             victim.signal(signal.SIGSTOP)
+            until(lambda: is_stopped(victim.pid), "it stands still")
             try:
                 reply = client.call("MGET", *keys)
                 self.assertEqual(reply.count(b"$-1\r\n"), len(own))

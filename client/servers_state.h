@@ -5,8 +5,8 @@
  *
  * Not responsible for: how a server itself is; up means that there is a connection to it.
  */
-#ifndef MKV_CLIENT_SERVERS_H
-#define MKV_CLIENT_SERVERS_H
+#ifndef MKV_CLIENT_SERVERS_STATE_H
+#define MKV_CLIENT_SERVERS_STATE_H
 
 #include <stdbool.h>
 
