@@ -163,6 +163,10 @@ struct mkv_fabric_resp_options {
     uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */
     bool durable;             /* a SET is answered when it is durable, not when it is in memory */
     const char *version;      /* of the server, for HELLO */
+    /* What a client is told of these statuses; NULL: as of a server. */
+    const char *invalid_text;
+    const char *unavailable_text;
+    const char *unknown_text;
     /* Writes how far the opening of the drives has come, "1/2 drives, 50 %". NULL: nothing is said
      * of it. */
     void (*progress)(void *context, char *text, size_t text_bytes);
