@@ -166,13 +166,16 @@ struct mkv_send {
     TAILQ_ENTRY(mkv_send) link;
     struct mkv_request *request; /* NULL: of the greeting */
     bool is_data;                /* else a frame of the library's own memory */
+    bool is_rooted;              /* DATA whose head has the payload's root ... */
+    bool has_root;               /* ... and has it already */
     const uint8_t *head;
     size_t head_bytes;
     const uint8_t *payload; /* NULL with payload bytes: comes from the call's source */
     uint64_t payload_bytes;
-    uint64_t payload_offset; /* in the value */
-    uint64_t done_bytes;     /* of head and payload together */
-    bool is_held;            /* the transport has some of it, and sends it whatever happens */
+    uint64_t payload_offset;     /* in the value */
+    uint64_t done_bytes;         /* of head and payload together */
+    bool is_held;                /* the transport has some of it, and sends it whatever happens */
+    struct mkv_native_data data; /* as in the head */
     uint8_t data_head[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES];
 };
 TAILQ_HEAD(mkv_send_list, mkv_send);
@@ -212,7 +215,7 @@ struct mkv_receive {
     struct mkv_part *part;
     uint8_t *target; /* NULL: the payload is dropped */
     uint64_t done_bytes;
-    bool is_whole; /* the whole of a block: its root is compared */
+    bool is_rooted; /* a whole block, or a part with a root of its own: it is compared */
     uint32_t sum_count;
     uint64_t sums[MKV_CHUNKS_MAX];
 };
@@ -456,6 +459,8 @@ void mkv_connection_append(struct mkv_connection *connection, struct mkv_send *s
 /* One that can be freed by mkv_send_free; NULL: no memory. */
 struct mkv_send *mkv_send_new(struct mkv_request *request);
 void mkv_send_free(struct mkv_send *send);
+/* Puts the root of the payload, which is at `payload` whole, into the head of DATA. */
+void mkv_send_root(struct mkv_send *send, const uint8_t *payload);
 enum mkv_progress mkv_connection_send_some(struct mkv_connection *connection);
 
 /* connection_receive.c */
