@@ -51,7 +51,7 @@ static uint64_t draw(struct memkv_client *client) {
 uint64_t mkv_remotes_ring_hash(const struct memkv_client *client) {
     const struct mkv_client_address *addresses[MKV_CLIENT_SERVERS_MAX];
     for (uint32_t index = 0; index < client->remote_count; index++) {
-        addresses[index] = &client->remotes[index].address;
+        addresses[index] = &client->remotes[index]->address;
     }
     return mkv_client_ring_hash(addresses, client->remote_count);
 }
@@ -93,6 +93,7 @@ void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status fail
 
 void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_native_hello_answer *limits) {
     remote->failure_count = 0;
+    remote->client->limits_last = *limits;
     if (remote->limits_version == 0 ||
         memcmp(&remote->limits, limits, sizeof remote->limits) != 0) {
         remote->limits = *limits;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/auth.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -12,6 +11,7 @@
 #include <sys/random.h>
 
 #include "admin/text.h"
+#include "backends/acceptor.h"
 #include "backends/clock.h"
 
 /* The sessions of a key id. */
@@ -141,22 +141,6 @@ static void grant_begin(struct mkv_auth *auth, struct mkv_fabric_session *sessio
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-static void address_text(const struct sockaddr_storage *address, char text[64]) {
-    char host[INET6_ADDRSTRLEN] = "";
-    text[0] = '\0';
-    if (address->ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-        (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
-        snprintf(text, 64, "%s:%u", host, ntohs(v4->sin_port));
-    } else if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-        (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-        snprintf(text, 64, "[%s]:%u", host, ntohs(v6->sin6_port));
-    } else if (address->ss_family == AF_UNIX) {
-        snprintf(text, 64, "unix");
-    }
-}
-
 static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_listener listener,
                                          struct mkv_fabric_session *session) {
     struct mkv_auth *auth = context;
@@ -178,7 +162,8 @@ static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_
         return MKV_FABRIC_CLIENT_FULL;
     }
     session->listener = listener;
-    address_text(&address, session->address);
+    mkv_acceptor_address_text((const struct sockaddr *)&address, session->address,
+                              sizeof session->address);
     grant_begin(auth, session, keys);
     return MKV_FABRIC_ADMITTED;
 }

@@ -286,6 +286,10 @@ __attribute__((warn_unused_result)) bool mkv_node_resp_begin(struct mkv_node *no
 void mkv_node_resp_end(struct mkv_node *node);
 /* Nothing is asked of the shard from then on. Its thread has ended; a second call does nothing. */
 void mkv_node_resp_stop(struct mkv_node *node);
+/* `each` of the shards' options; the context is the node. */
+void mkv_node_resp_each(void *context,
+                        void (*look)(void *look_context, struct mkv_fabric_resp *fabric),
+                        void *look_context);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 

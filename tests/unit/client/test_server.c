@@ -519,6 +519,9 @@ static void serve(struct test_server *server) {
     struct mkv_native_header header;
     while (test_receive_frame(server->peer, &header, server->body)) {
         server->frame_count++;
+        while (server->is_paused && !server->is_stopping) {
+            usleep(1000);
+        }
         if (!take_frame(server, &header)) {
             break;
         }

@@ -59,6 +59,7 @@ struct test_server {
     char address[32]; /* HOST:PORT */
     pthread_t thread;
     atomic_bool is_stopping;
+    atomic_bool is_paused; /* what has come is not answered meanwhile */
     atomic_uint connection_count;
     atomic_uint frame_count;            /* of clients, HELLO included */
     atomic_uint put_flags;              /* of the item that was put last */
