@@ -239,7 +239,8 @@ enum mkv_connection_state {
 struct mkv_connection {
     struct mkv_remote *remote;
     enum mkv_connection_state state;
-    uint32_t serial; /* of this time that it is open, for reservations */
+    uint32_t serial;       /* of this time that it is open, for reservations */
+    uint64_t ring_version; /* of the list of servers that its server was told */
     struct mkv_transport *transport;
     bool is_readable; /* as far as is known: true until the transport said BLOCKED */
     bool is_writable;
@@ -426,6 +427,9 @@ bool mkv_share_is_open(const struct mkv_share *share);
 void mkv_share_group(struct mkv_share *share);
 /* Makes one request of an open share's next parts. NULL: there is no memory. */
 struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct mkv_share *share);
+/* Has the connection's server told the client's list of servers anew, by a PING of no call. False:
+ * there is no memory now. */
+bool mkv_request_tell_ring(struct mkv_connection *connection);
 /* Frees the request once it was sent and answered, and its call is told. */
 void mkv_request_release(struct mkv_request *request);
 
@@ -436,7 +440,7 @@ void mkv_remote_dequeue(struct mkv_share *share);
 /* Makes requests of what waits, as far as there is room; connects where that is wanted, and fails
  * what waits for a server that is let alone. */
 enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns);
-/* What servers are told of the client's list of them (address.h). */
+/* What servers are told of the client's list of them (address.h); 0: there is but one. */
 uint64_t mkv_remotes_ring_hash(const struct memkv_client *client);
 /* A connection could not be made READY. */
 void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status failure,
