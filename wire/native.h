@@ -130,6 +130,8 @@ enum mkv_native_op {
 
 /* Features: bits of HELLO, which wants them, and of its answer, which grants them. */
 #define MKV_NATIVE_FEATURE_TRACE 0x1ull
+/* DATA of a part of a value has the root of its own payload, in both directions. */
+#define MKV_NATIVE_FEATURE_ROOTS 0x2ull
 
 struct mkv_native_header {
     enum mkv_native_op op;
