@@ -45,8 +45,9 @@ enum memkv_status mkv_engine_open(struct memkv_client *client, struct memkv_erro
     for (uint32_t index = 0; index < client->remote_count && is_made; index++) {
         struct mkv_remote *remote = &client->remotes[index];
         remote->client = client;
+        remote->slots = client->connections_max;
         TAILQ_INIT(&remote->queue);
-        remote->connections = calloc(client->connections_max, sizeof(struct mkv_connection *));
+        remote->connections = calloc(MKV_CLIENT_CONNECTIONS_MAX, sizeof(struct mkv_connection *));
         is_made = remote->connections != NULL;
     }
     client->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -71,7 +72,8 @@ static void descriptor_close(int descriptor) {
 void mkv_engine_close(struct memkv_client *client) {
     for (uint32_t index = 0; index < client->remote_count; index++) {
         struct mkv_connection **connections = client->remotes[index].connections;
-        for (uint32_t slot = 0; connections != NULL && slot < client->connections_max; slot++) {
+        for (uint32_t slot = 0; connections != NULL && slot < client->remotes[index].slots;
+             slot++) {
             mkv_connection_free(connections[slot]);
         }
         free(connections);
@@ -180,7 +182,7 @@ void mkv_engine_done(struct mkv_call *call) {
 static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
     wait_events(client, 0, now_ns);
     for (uint32_t index = 0; index < client->remote_count; index++) {
-        for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+        for (uint32_t slot = 0; slot < client->remotes[index].slots; slot++) {
             struct mkv_connection *connection = client->remotes[index].connections[slot];
             if (connection != NULL && connection->state == MKV_CONNECTION_READY &&
                 connection->requests_used == 0) {
@@ -193,7 +195,7 @@ static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
 bool mkv_engine_is_connected(struct mkv_remote *remote) {
     struct memkv_client *client = remote->client;
     look_at_idle(client, mkv_client_now_ns());
-    for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (connection != NULL && connection->state == MKV_CONNECTION_READY) {
             return true;
@@ -210,7 +212,7 @@ static enum mkv_progress work(struct memkv_client *client, uint64_t now_ns) {
         if (mkv_remote_dispatch(remote, now_ns) == MKV_PROGRESS_MOVED) {
             progress = MKV_PROGRESS_MOVED;
         }
-        for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+        for (uint32_t slot = 0; slot < remote->slots; slot++) {
             struct mkv_connection *connection = remote->connections[slot];
             if (connection != NULL && connection->state != MKV_CONNECTION_CLOSED &&
                 mkv_connection_step(connection, now_ns) == MKV_PROGRESS_MOVED) {
