@@ -41,6 +41,9 @@ struct mkv_fabric_ops {
     /* Once in each round, before waiting: hands out what has completed, and posts what is to be
      * sent. A bounded amount of work. */
     void (*poll)(struct mkv_fabric *fabric, uint64_t now_ns);
+    /* The same while the drives are being opened, for a fabric that tells clients so: it hands out
+     * nothing. NULL: it is not polled before they are open. */
+    void (*poll_opening)(struct mkv_fabric *fabric, uint64_t now_ns);
     /* Whether the next poll has work that no completion of the ring will announce: don't wait. */
     bool (*has_work)(const struct mkv_fabric *fabric);
     /* Takes no further connection or request; those in flight go on. */

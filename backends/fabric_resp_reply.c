@@ -45,6 +45,17 @@ const char *mkv_resp_status_text(const struct mkv_fabric_resp *fabric, enum mkv_
     return mkv_status_name(status);
 }
 
+void mkv_resp_loading_text(const struct mkv_fabric_resp *fabric,
+                           char text[MKV_RESP_VERDICT_BYTES]) {
+    const struct mkv_fabric_resp_options *options = &fabric->options;
+    char progress[MKV_RESP_PROGRESS_BYTES] = "";
+    if (options->progress != NULL) {
+        options->progress(options->progress_context, progress, sizeof progress);
+    }
+    snprintf(text, MKV_RESP_VERDICT_BYTES, "LOADING memkv is loading what its drives hold%s%s%s",
+             progress[0] == '\0' ? "" : " (", progress, progress[0] == '\0' ? "" : ")");
+}
+
 /* ---- queueing bytes -------------------------------------------------------------------------- */
 
 static void iovec_append(struct mkv_resp_connection *connection, const uint8_t *bytes,

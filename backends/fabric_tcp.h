@@ -62,6 +62,7 @@
 #define MKV_FABRIC_TCP_DEADLINE_MS_MAX 120000u
 
 struct mkv_fabric_tcp;
+struct mkv_ring_views;
 
 /* A connection on its way to another shard. */
 struct mkv_fabric_tcp_move {
@@ -105,6 +106,8 @@ struct mkv_fabric_tcp_options {
     void *shards_context;
     /* Who is served, and what he may do; it outlives the fabric. NULL: everybody, and all. */
     const struct mkv_fabric_auth *auth;
+    /* What clients tell of their servers; it outlives the fabric. NULL: it is not kept. */
+    struct mkv_ring_views *ring_views;
 };
 
 /* Listens from now on; accepts once the ring runs. The error names who holds a port in use. */

@@ -4,7 +4,6 @@
  */
 #include "backends/fabric_tcp_internal.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,6 +73,7 @@ bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
     connection->auth_refusal_ns = 0;
     connection->tenant_name[0] = '\0';
     connection->client_name[0] = '\0';
+    connection->ring_member = MKV_RING_NO_MEMBER;
     connection->connected_ns = fabric->now_ns;
     connection->timeout_ns = fabric->now_ns + fabric->options.hello_ns;
     connection->paused = false;
@@ -96,25 +96,6 @@ bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
     }
     mkv_tcp_receive_continue(connection);
     return true;
-}
-
-void mkv_tcp_peer_text(int fd, char *text, size_t text_bytes) {
-    struct sockaddr_storage address = {0};
-    socklen_t address_bytes = sizeof address;
-    char host[INET6_ADDRSTRLEN];
-    text[0] = '\0';
-    if (getpeername(fd, (struct sockaddr *)&address, &address_bytes) != 0) {
-        return;
-    }
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
-        (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
-        snprintf(text, text_bytes, "%s:%u", host, ntohs(v4->sin_port));
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-        (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-        snprintf(text, text_bytes, "[%s]:%u", host, ntohs(v6->sin6_port));
-    }
 }
 
 void mkv_tcp_connection_touch(struct mkv_tcp_connection *connection) {
@@ -277,6 +258,9 @@ static void reap(struct mkv_tcp_connection *connection) {
     if (!connection->left) {
         mkv_fabric_auth_close(fabric->options.auth, &connection->session);
         mkv_stream_close(&connection->stream);
+    }
+    if (fabric->options.ring_views != NULL) {
+        mkv_ring_views_gone(fabric->options.ring_views, &connection->ring_member);
     }
 
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};

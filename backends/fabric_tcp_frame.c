@@ -399,6 +399,9 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
         return mkv_tcp_shards_take(connection);
     }
     if (op == MKV_NATIVE_PING) {
+        if (mkv_native_ring_bytes(&connection->header) > 0) {
+            mkv_tcp_ring_take(connection, mkv_native_ring_decode(body));
+        }
         mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, NULL, 0);
         return MKV_TCP_FRAME_TAKEN;
     }

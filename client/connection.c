@@ -14,6 +14,8 @@
 
 /* Sends and receives of one step, so that other connections have their turn. */
 #define STEP_ROUNDS_MAX 8u
+/* Addresses of one server that are tried. */
+#define TRIED_ADDRESSES_MAX 16u
 
 void mkv_connection_blocked(struct mkv_connection *connection, short events) {
     connection->is_readable = connection->is_readable && (events & POLLIN) == 0;
@@ -153,6 +155,9 @@ void mkv_connection_free(struct mkv_connection *connection) {
     }
     transport_close(connection);
     if (connection->resolver != NULL) {
+        /* The thread may keep the descriptor open, which must not tell of what is gone. */
+        (void)epoll_ctl(connection->remote->client->epoll, EPOLL_CTL_DEL,
+                        mkv_resolver_descriptor(connection->resolver), NULL);
         mkv_resolver_abandon(connection->resolver);
     }
     free(connection->addresses);
@@ -216,6 +221,8 @@ static void take_addresses(struct mkv_connection *connection, uint64_t now_ns) {
                             connection->remote->address.text, connection->addresses->problem);
         return;
     }
+    connection->addresses->count =
+        (uint32_t)mkv_min_u64(connection->addresses->count, TRIED_ADDRESSES_MAX);
     next_address(connection, "", now_ns);
 }
 
@@ -292,6 +299,7 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
         .key = client->has_key ? client->auth_key : NULL,
         .key_id = client->auth_key_id,
         .home = connection->home,
+        .ring_hash = mkv_remotes_ring_hash(client),
     };
     connection->state = MKV_CONNECTION_GREETING;
     connection->is_writable = true;

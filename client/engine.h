@@ -28,6 +28,9 @@
  *  I3  What a server sends is checked before it is used: no READY or DATA reaches outside of the
  *      range that its item asked for, and DATA of one item comes in order and without gaps.
  *  I4  Nothing waits but mkv_engine_run, and that no longer than it was told.
+ *  I5  The servers change between calls alone (mkv_servers_refresh). A server that leaves the list
+ *      stays until no call has anything in flight to it: what it was asked is answered, or fails as
+ *      with any other server.
  *
  * Not responsible for: what the public calls take (memkv.c), how bytes move (transport.h).
  */
@@ -38,6 +41,7 @@
 #include <sys/queue.h>
 
 #include "client/address.h"
+#include "client/discovery.h"
 #include "client/greeting.h"
 #include "client/memkv.h"
 #include "client/metrics.h"
@@ -54,6 +58,9 @@
 #define MKV_CLIENT_CONNECT_TIMEOUT_MS 5000u
 /* Calls in flight and not yet collected. */
 #define MKV_CLIENT_CALLS_MAX 65536u
+/* Servers that are not in the list any more, and still have calls in flight. */
+#define MKV_CLIENT_RETIRED_MAX 64u
+#define MKV_CLIENT_REMOTES_MAX (MKV_CLIENT_SERVERS_MAX + MKV_CLIENT_RETIRED_MAX)
 
 /* Requests of one connection in flight, if the server allows as many ... */
 #define MKV_CONNECTION_REQUESTS_MAX 64u
@@ -121,7 +128,8 @@ struct mkv_call {
     uint64_t begin_ns;
     uint64_t deadline_ns;
     uint32_t timeout_ms;
-    bool is_async; /* it goes to the list of completions */
+    uint64_t ring_version; /* the client's, when its items were dealt out */
+    bool is_async;         /* it goes to the list of completions */
     bool is_running;
     uint64_t cookie;
     bool has_trace;
@@ -290,10 +298,17 @@ struct memkv_client {
 
     struct mkv_client_tls *tls; /* NULL: plain */
 
-    struct mkv_remote *remotes;
-    struct mkv_member *members; /* the same servers, as placement sees them */
-    uint32_t remote_count;
-    uint32_t *scratch; /* one for each server */
+    /* The servers of the list, then those that have left it and still have calls in flight. */
+    struct mkv_remote *remotes[MKV_CLIENT_REMOTES_MAX];
+    uint32_t remote_count;                             /* of the list */
+    uint32_t remote_all_count;                         /* with those that have left it */
+    struct mkv_member members[MKV_CLIENT_SERVERS_MAX]; /* the list, as placement sees it */
+    uint32_t scratch[MKV_CLIENT_REMOTES_MAX];          /* one for each server */
+    bool has_ring;         /* of several servers, or of a list that may change: misses, no errors */
+    uint64_t ring_version; /* counts the changes of the list */
+    struct mkv_native_hello_answer limits_last; /* of the server that greeted last */
+    struct mkv_discovery *discovery;            /* NULL: the list stays as it is */
+    uint64_t discovery_version;                 /* of the list that was taken from it */
 
     struct mkv_call_list running;
     struct mkv_call_list done; /* asynchronous ones */
@@ -334,8 +349,7 @@ enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key
 
 /* Monotonic. */
 uint64_t mkv_client_now_ns(void);
-/* Makes the engine of a client whose names and options are set. `remotes` and `members` stay the
- * caller's to free. MEMKV_NO_MEMORY, with *error. */
+/* Makes the engine of a client whose names and options are set. MEMKV_NO_MEMORY, with *error. */
 enum memkv_status mkv_engine_open(struct memkv_client *client, struct memkv_error *error);
 /* Closes all connections. Calls that are not done are freed. */
 void mkv_engine_close(struct memkv_client *client);
@@ -424,6 +438,8 @@ void mkv_remote_dequeue(struct mkv_share *share);
 /* Makes requests of what waits, as far as there is room; connects where that is wanted, and fails
  * what waits for a server that is let alone. */
 enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns);
+/* What servers are told of the client's list of them (address.h). */
+uint64_t mkv_remotes_ring_hash(const struct memkv_client *client);
 /* A connection could not be made READY. */
 void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status failure,
                                const char *text);
@@ -433,6 +449,24 @@ void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_greeting *
 uint64_t mkv_remote_due_ns(const struct mkv_remote *remote);
 /* Begins to connect one more. */
 void mkv_remote_open_one(struct mkv_remote *remote, uint64_t now_ns);
+
+/* ---- servers.c ------------------------------------------------------------------------------ */
+
+/* Makes these the servers of the list. Those that were in it before keep their connections. When
+ * it fails the list stays as it was: MEMKV_NO_MEMORY, MEMKV_BUSY (too many servers have left it
+ * and still have calls in flight). Not while a call is being made. */
+enum memkv_status mkv_servers_set(struct memkv_client *client,
+                                  const struct mkv_client_address *addresses, uint32_t count,
+                                  struct memkv_error *error);
+/* Takes the discovery's list if it is a new one, and lets go of servers that have left it and are
+ * done. At the begin of each public call. */
+void mkv_servers_refresh(struct memkv_client *client);
+/* A DELETE came to this at the server that was asked: MEMKV_UNAVAILABLE where that is not its
+ * key's server any more. */
+enum memkv_status mkv_servers_deleted(struct mkv_call *call, const struct mkv_part *part,
+                                      enum memkv_status status);
+/* Closes all connections. */
+void mkv_servers_free(struct memkv_client *client);
 
 /* ---- connection.c --------------------------------------------------------------------------- */
 

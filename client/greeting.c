@@ -37,18 +37,24 @@ void mkv_greeting_begin(struct mkv_greeting *greeting, const struct mkv_greeting
                                          MKV_NATIVE_FEATURE_TRACE | MKV_NATIVE_FEATURE_SHARDS};
     _Static_assert(sizeof hello.name == MKV_CLIENT_NAME_BYTES_MAX + 1u, "a name is HELLO's");
     memcpy(hello.name, options->name, strnlen(options->name, MKV_CLIENT_NAME_BYTES_MAX));
-    const uint32_t block_bytes = options->key == NULL ? 0 : MKV_NATIVE_AUTH_BLOCK_BYTES;
+    const uint32_t auth_bytes = options->key == NULL ? 0 : MKV_NATIVE_AUTH_BLOCK_BYTES;
+    const uint32_t ring_bytes = options->ring_hash == 0 ? 0 : MKV_NATIVE_RING_BYTES;
     const struct mkv_native_header header = {
         .op = MKV_NATIVE_HELLO,
-        .flags = options->key == NULL ? 0 : MKV_NATIVE_FLAG_AUTH,
+        .flags = (auth_bytes > 0 ? MKV_NATIVE_FLAG_AUTH : 0) |
+                 (ring_bytes > 0 ? MKV_NATIVE_FLAG_RING : 0),
         .request_id = MKV_GREETING_REQUEST_ID,
-        .body_bytes = MKV_NATIVE_HELLO_BYTES + tenant_bytes + block_bytes,
+        .body_bytes = MKV_NATIVE_HELLO_BYTES + tenant_bytes + ring_bytes + auth_bytes,
     };
     mkv_native_header_encode(&header, greeting->out);
     mkv_native_hello_encode(&hello, greeting->out + MKV_NATIVE_HEADER_BYTES);
     memcpy(greeting->out + MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES, options->tenant,
            tenant_bytes);
     greeting->out_bytes = MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + tenant_bytes;
+    if (ring_bytes > 0) {
+        mkv_native_ring_encode(options->ring_hash, greeting->out + greeting->out_bytes);
+        greeting->out_bytes += ring_bytes;
+    }
     if (options->key != NULL) {
         uint8_t *block = greeting->out + greeting->out_bytes;
         mkv_native_key_id_encode(options->key_id, block);

@@ -54,6 +54,7 @@ struct mkv_greeting_options {
     const uint8_t *key; /* of MKV_NATIVE_KEY_BYTES, good until the greeting is over; NULL: none */
     const char *key_id; /* with a key */
     uint32_t home;      /* 1 + the shard that is to serve the connection; 0: any */
+    uint64_t ring_hash; /* of its list of servers; 0: it tells none */
 };
 
 /* `out` is to be sent, and a frame to be waited for. */

@@ -22,6 +22,10 @@
  *  I4  The library keeps no pointer of the caller's beyond the call, or, of memkv_submit, beyond
  *      the completion.
  *
+ * Discovery: the list of servers may change between calls. A server that leaves it answers what it
+ * was asked before; what is new goes to the servers of the new list. A DELETE whose key has another
+ * server by the time it is answered is MEMKV_UNAVAILABLE: repeat it.
+ *
  * Threads: a client is used by one thread at a time. Different clients are independent of each
  * other, and nothing is shared between them. A client is not used across fork. The library sets no
  * signal handler and raises no SIGPIPE.
@@ -107,7 +111,7 @@ struct memkv_error {
 struct memkv_client;
 
 /*
- * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_AUTH_KEY,
+ * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_AUTH_KEY,
  * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME), else the YAML file that MEMKV_CONFIG
  * names (the members of this struct, and transport), else the default that stands here.
  * MEMKV_TRANSPORT is auto or tcp.
@@ -135,6 +139,13 @@ struct memkv_options {
     const char *tls_ca;
     /* What the servers' certificates are for. NULL: the host of each server's address */
     const char *tls_name;
+    /* Where the list of servers comes from, instead of `servers`, for as long as the client lives:
+     * "file:PATH" with a server a line, "dns:NAME:PORT", "etcd:http://HOST:PORT/PREFIX",
+     * "static:SERVERS" (docs/discovery.md). NULL: `servers`, or as MEMKV_DISCOVERY says */
+    const char *discovery;
+    /* How often the list is read again, at most 3600000; 0: 1000 for a file,
+     * 10000 for DNS, 2000 for etcd */
+    uint32_t discovery_refresh_ms;
 };
 
 /*

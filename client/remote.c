@@ -48,6 +48,14 @@ static uint64_t draw(struct memkv_client *client) {
     return value ^ value >> 31;
 }
 
+uint64_t mkv_remotes_ring_hash(const struct memkv_client *client) {
+    const struct mkv_client_address *addresses[MKV_CLIENT_SERVERS_MAX];
+    for (uint32_t index = 0; index < client->remote_count; index++) {
+        addresses[index] = &client->remotes[index]->address;
+    }
+    return mkv_client_ring_hash(addresses, client->remote_count);
+}
+
 static void fail_queued(struct mkv_remote *remote) {
     struct mkv_share *share;
     while ((share = TAILQ_FIRST(&remote->queue)) != NULL) {
@@ -91,6 +99,7 @@ void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_greeting *
     remote->shards = greeting->shards;
     remote->slots =
         (uint32_t)mkv_max_u64(remote->slots, mkv_min_u64(slots, MKV_CLIENT_CONNECTIONS_MAX));
+    remote->client->limits_last = *limits;
     if (remote->limits_version == 0 ||
         memcmp(&remote->limits, limits, sizeof remote->limits) != 0) {
         remote->limits = *limits;

@@ -3,7 +3,9 @@
  * Making a shard, and what other threads may ask of it.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -215,9 +217,18 @@ static void resp_wake(void *context) {
     mkv_ring_wake(shard->ring);
 }
 
+static void resp_progress(void *context, char *text, size_t text_bytes) {
+    const struct mkv_shard *shard = context;
+    uint32_t done;
+    uint32_t total;
+    mkv_shard_group_progress(shard->group, &done, &total);
+    snprintf(text, text_bytes, "%" PRIu32 "/%" PRIu32 " drives, %" PRIu32 " %%", done, total,
+             total == 0 ? 0 : 100 * done / total);
+}
+
 /* The commands that are not the fabric's, and the connection by which they delete keys. */
 static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_options *options,
-                            const struct mkv_fabric_resp_options *resp,
+                            const struct mkv_fabric_resp_options *resp, uint32_t deletes_base,
                             struct mkv_backend_error *error) {
     const struct mkv_resp_calls_options calls_options = {
         .worker = options->resp_worker,
@@ -227,7 +238,9 @@ static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_opti
         .tenant_context = shard,
         .wake = resp_wake,
         .wake_context = shard,
-        .connection_base = resp->connection_base + resp->connections_max,
+        .connection_base = deletes_base,
+        .each = options->resp_each,
+        .each_context = options->resp_each_context,
     };
     shard->resp_calls = mkv_resp_calls_create(&calls_options);
     return shard->resp_calls != NULL ||
@@ -242,25 +255,31 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
     resp.ring = shard->ring;
     resp.arena = options->arena;
     /* Behind the TCP connections of all shards. */
-    resp.connection_base = shard_count_of(options) * options->tcp->connections_max;
+    resp.connection_base = shard_count_of(options) * options->tcp->connections_max +
+                           options->index * resp.connections_max;
     resp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
     resp.tenant = mkv_shard_tenants_resolve;
     resp.tenant_context = shard;
-    MKV_ASSERT(resp.connection_base + resp.connections_max < options->front.connections_max);
-    if (!make_resp_calls(shard, options, &resp, error)) {
+    const uint32_t deletes_base =
+        shard_count_of(options) * (options->tcp->connections_max + resp.connections_max) +
+        options->index;
+    MKV_ASSERT(deletes_base < options->front.connections_max);
+    if (!make_resp_calls(shard, options, &resp, deletes_base, error)) {
         return false;
     }
+    resp.progress = resp_progress;
+    resp.progress_context = shard;
     resp.call = mkv_resp_calls_call;
     resp.gone = mkv_resp_calls_gone;
     resp.call_context = shard->resp_calls;
     if (!mkv_fabric_resp_create(&resp, &shard->resp, error)) {
         return false;
     }
+    /* Behind the connections of all shards there is one for each. */
     const struct mkv_fabric_set_member members[] = {
         {shard->fabric, options->tcp->connection_base, options->tcp->connections_max},
         {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
-        {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)),
-         resp.connection_base + resp.connections_max, 1},
+        {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)), deletes_base, 1},
     };
     mkv_resp_calls_bind(shard->resp_calls, shard->resp);
     struct mkv_fabric_set *set = mkv_fabric_set_create(members, 3);

@@ -96,6 +96,11 @@ struct mkv_shard_options {
     /* With it: who runs the commands that are not the fabric's. They outlive the shard's thread. */
     struct mkv_resp_worker *resp_worker;
     struct mkv_resp_commands *resp_commands;
+    /* Has the thread of each shard call `look` with its RESP fabric; for that worker. */
+    void (*resp_each)(void *context,
+                      void (*look)(void *look_context, struct mkv_fabric_resp *fabric),
+                      void *look_context);
+    void *resp_each_context;
     /* … or when `tcp` is NULL this one, which the shard destroys, also when create fails. */
     struct mkv_fabric *fabric;
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is

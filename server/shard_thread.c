@@ -45,6 +45,9 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
     }
     mkv_shard_group_set(shard->group, &stats->drive_set_version, &stats->drive_set_members);
     mkv_shard_tenants_collect(shard, stats);
+    if (shard->resp_calls != NULL) {
+        mkv_resp_calls_publish(shard->resp_calls);
+    }
 }
 
 /* Publishes the figures if someone wants them, the last are old enough, and nobody is reading. */
@@ -361,6 +364,9 @@ void *mkv_shard_thread(void *context) {
             mkv_drive_close(shard->volumes[i].drive);
             shard->volumes[i].drive = NULL;
         }
+    }
+    if (shard->resp_calls != NULL) {
+        mkv_resp_calls_end(shard->resp_calls);
     }
     shard->fabric->ops->destroy(shard->fabric);
     shard->fabric = NULL;

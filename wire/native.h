@@ -85,6 +85,9 @@
 #define MKV_NATIVE_SHARD_DRIVE_BYTES 24u
 /* Of a drive, as placement has it. */
 #define MKV_NATIVE_WEIGHT_MAX 256u
+/* With MKV_NATIVE_FLAG_RING: the hash of the client's list of servers, a u64, 0 for none. In HELLO
+ * it stands behind the tenant's name, in PING it is the body. */
+#define MKV_NATIVE_RING_BYTES 8u
 
 /* Limits of version 1 that no side may exceed, whatever HELLO says. */
 #define MKV_NATIVE_ITEMS_MAX 256u
@@ -127,6 +130,8 @@ enum mkv_native_op {
 #define MKV_NATIVE_FLAG_TRACE 0x4u
 /* Of HELLO, which then proves by AUTH who sent it, and of its answer. */
 #define MKV_NATIVE_FLAG_AUTH 0x8u
+/* Of HELLO and PING: it says which servers the client places keys on. */
+#define MKV_NATIVE_FLAG_RING 0x10u
 
 /* Features: bits of HELLO, which wants them, and of its answer, which grants them. */
 #define MKV_NATIVE_FEATURE_TRACE 0x1ull
@@ -311,6 +316,10 @@ static inline uint32_t mkv_native_trace_bytes(const struct mkv_native_header *he
 static inline uint32_t mkv_native_auth_bytes(const struct mkv_native_header *header) {
     return (header->flags & MKV_NATIVE_FLAG_AUTH) != 0 ? MKV_NATIVE_AUTH_BLOCK_BYTES : 0;
 }
+/* Bytes of the ring block of a HELLO or PING: 0 or MKV_NATIVE_RING_BYTES. */
+static inline uint32_t mkv_native_ring_bytes(const struct mkv_native_header *header) {
+    return (header->flags & MKV_NATIVE_FLAG_RING) != 0 ? MKV_NATIVE_RING_BYTES : 0;
+}
 void mkv_native_trace_encode(const struct mkv_trace_context *trace, uint8_t *bytes);
 enum mkv_native_error mkv_native_trace_decode(const uint8_t *bytes,
                                               struct mkv_trace_context *trace);
@@ -329,6 +338,9 @@ enum mkv_native_error mkv_native_hello_decode(const uint8_t *bytes, struct mkv_n
 enum mkv_native_error mkv_native_tenant_decode(const uint8_t *bytes, uint32_t byte_count,
                                                char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]);
 void mkv_native_hello_answer_encode(const struct mkv_native_hello_answer *answer, uint8_t *bytes);
+void mkv_native_ring_encode(uint64_t hash, uint8_t *bytes);
+/* Any number is one. */
+uint64_t mkv_native_ring_decode(const uint8_t *bytes);
 enum mkv_native_error mkv_native_hello_answer_decode(const uint8_t *bytes,
                                                      struct mkv_native_hello_answer *answer);
 /* Returns the bytes, at most MKV_NATIVE_SHARDS_BYTES_MAX. */

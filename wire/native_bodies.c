@@ -189,6 +189,14 @@ enum mkv_native_error mkv_native_hello_decode(const uint8_t *bytes,
     return text_decode(bytes + 16, HELLO_NAME_BYTES, hello->name);
 }
 
+void mkv_native_ring_encode(uint64_t hash, uint8_t *bytes) {
+    mkv_store_u64(bytes, hash);
+}
+
+uint64_t mkv_native_ring_decode(const uint8_t *bytes) {
+    return mkv_load_u64(bytes);
+}
+
 enum mkv_native_error mkv_native_tenant_decode(const uint8_t *bytes, uint32_t byte_count,
                                                char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]) {
     if (byte_count == 0) {

@@ -494,15 +494,20 @@ bool test_greet(struct test_server *server, int peer) {
     if (!test_receive(peer, bytes, sizeof bytes)) {
         return false;
     }
-    uint8_t tenant[MKV_TENANT_STORED_NAME_BYTES_MAX];
+    uint8_t behind[MKV_TENANT_STORED_NAME_BYTES_MAX + MKV_NATIVE_RING_BYTES];
     if (mkv_native_header_decode(bytes, &header) != MKV_NATIVE_OK ||
         header.op != MKV_NATIVE_HELLO ||
         mkv_native_hello_decode(bytes + MKV_NATIVE_HEADER_BYTES, &hello) != MKV_NATIVE_OK ||
-        !test_receive(peer, tenant, header.body_bytes - MKV_NATIVE_HELLO_BYTES) ||
-        mkv_native_tenant_decode(tenant, header.body_bytes - MKV_NATIVE_HELLO_BYTES,
-                                 server->client_tenant) != MKV_NATIVE_OK) {
+        !test_receive(peer, behind, header.body_bytes - MKV_NATIVE_HELLO_BYTES)) {
         return complain(server, "the first frame is no HELLO");
     }
+    const uint32_t tenant_bytes =
+        header.body_bytes - MKV_NATIVE_HELLO_BYTES - mkv_native_ring_bytes(&header);
+    if (mkv_native_tenant_decode(behind, tenant_bytes, server->client_tenant) != MKV_NATIVE_OK) {
+        return complain(server, "a HELLO of no tenant");
+    }
+    server->ring_hash =
+        mkv_native_ring_bytes(&header) > 0 ? mkv_native_ring_decode(behind + tenant_bytes) : 0;
     memcpy(server->client_name, hello.name, sizeof server->client_name);
     server->frame_count++;
     header.flags = MKV_NATIVE_FLAG_ANSWER;
@@ -521,6 +526,9 @@ static void serve(struct test_server *server) {
     struct mkv_native_header header;
     while (test_receive_frame(server->peer, &header, server->body)) {
         server->frame_count++;
+        while (server->is_paused && !server->is_stopping) {
+            usleep(1000);
+        }
         if (!take_frame(server, &header)) {
             break;
         }
