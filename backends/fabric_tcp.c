@@ -53,11 +53,11 @@ static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status
 /* Gives the socket a connection, or the reason why there is none. */
 static void accepted(void *context, int fd) {
     struct mkv_fabric_tcp *fabric = context;
+    static const char full[] = "the server has as many connections as it takes; try again later";
     const bool is_full = fabric->free_connection_count == 0 &&
                          fabric->connections_used == fabric->options.connections_max;
     if (is_full || fabric->draining) {
-        reject(fabric, fd, MKV_STATUS_BUSY,
-               "the server has as many connections as it takes; try again later");
+        reject(fabric, fd, MKV_STATUS_BUSY, full);
         return;
     }
     struct mkv_fabric_session session;
@@ -73,6 +73,9 @@ static void accepted(void *context, int fd) {
                "protected mode: the server has no key, so it serves its own machine alone; set "
                "network.auth_key there (memkv auth keygen makes one), or network.auth: none to "
                "serve everybody");
+        break;
+    case MKV_FABRIC_FULL:
+        reject(fabric, fd, MKV_STATUS_BUSY, full);
         break;
     case MKV_FABRIC_CLIENT_FULL:
         reject(fabric, fd, MKV_STATUS_BUSY,

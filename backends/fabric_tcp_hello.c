@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "backends/acceptor.h"
 #include "backends/fabric_tcp_internal.h"
 
 static enum mkv_tcp_frame refuse(struct mkv_tcp_connection *connection, uint32_t fault) {
@@ -45,7 +46,7 @@ void mkv_tcp_ring_take(struct mkv_tcp_connection *connection, uint64_t hash) {
     struct mkv_ring_views *views = connection->fabric->options.ring_views;
     char address[MKV_RING_ADDRESS_BYTES];
     if (views != NULL && (hash != 0 || connection->ring_member != MKV_RING_NO_MEMBER)) {
-        mkv_tcp_peer_text(connection->stream.fd, address, sizeof address);
+        mkv_acceptor_peer_text(connection->stream.fd, address, sizeof address);
         mkv_ring_views_told(views, &connection->ring_member, hash, address,
                             connection->client_name);
     }

@@ -51,7 +51,7 @@ static uint64_t draw(struct memkv_client *client) {
 uint64_t mkv_remotes_ring_hash(const struct memkv_client *client) {
     const struct mkv_client_address *addresses[MKV_CLIENT_SERVERS_MAX];
     for (uint32_t index = 0; index < client->remote_count; index++) {
-        addresses[index] = &client->remotes[index].address;
+        addresses[index] = &client->remotes[index]->address;
     }
     return mkv_client_ring_hash(addresses, client->remote_count);
 }

@@ -81,10 +81,10 @@ struct mkv_node {
     struct mkv_node_options options;
     struct mkv_log *log;
     uint64_t started_ns;
-    bool directory_created; /* of --dev, by this start */
-    uint32_t connections_max;
+    bool directory_created;        /* of --dev, by this start */
+    uint32_t connections_max;      /* of all listeners together */
     struct mkv_tls *tls;           /* NULL: plain */
-    uint32_t resp_connections_max; /* 0: there is no listener for RESP */
+    uint32_t resp_connections_max; /* as many; 0: there is no listener for RESP */
 
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];

@@ -309,6 +309,35 @@ class ShardsTest(unittest.TestCase):
         self.assertEqual(node.terminate(), 0)
         store.take()
 
+    def test_connections_max__is_of_all_listeners_and_shards(self):
+        store = self.store(2, 1)
+        port = free_port()
+        with open(store.config, "a", encoding="utf-8") as file:
+            file.write("network: {connections_max: 16}\n")
+        node = store.start("--resp", f"127.0.0.1:{port}")
+        self.opened += [Connection(port) for _ in range(16)]
+        for client in self.opened:
+            self.assertEqual(client.call("PING"), b"+PONG\r\n")
+        with Connection(port) as client:
+            self.assertEqual(client.reply(), b"-ERR max number of clients reached\r\n")
+            self.assertEqual(client.reply(), b"")
+        child = node.command("exists", "k")
+        self.assertIn("as many connections as it takes", child.stderr)
+        self.assertIn(b"\r\nmaxclients:16\r\n", self.opened[0].bulk("INFO"))
+        self.assertIn(b"\r\nrejected_connections:", self.opened[0].bulk("INFO"))
+        self.opened.pop().close()
+        soon(lambda: "as many" not in node.command("exists", "k").stderr)
+        soon(lambda: self.may_ping(port))
+        self.stop(store)
+
+    @staticmethod
+    def may_ping(port):
+        try:
+            with Connection(port) as client:
+                return client.call("PING") == b"+PONG\r\n"
+        except ConnectionError:
+            return False  # it was refused while it asked
+
     def test_kill_under_load__nothing_acknowledged_is_lost(self):
         choice = random.Random(3)
         store = self.store(3, 3, block_bytes_max="128KiB", drive_gib=4)
