@@ -344,12 +344,29 @@ static json_t *fabric_json(const struct mkv_admin_snapshot *snapshot) {
     return fabric;
 }
 
+/* null: the node tells nobody that it is there. */
+static json_t *cluster_json(const struct mkv_admin_snapshot *snapshot) {
+    const struct mkv_admin_cluster *source = &snapshot->cluster;
+    if (!source->is_configured) {
+        return json_null();
+    }
+    json_t *cluster = json_object();
+    set_text(cluster, "discovery", source->discovery);
+    set_text(cluster, "address", source->advertise);
+    set_count(cluster, "weight", source->weight);
+    json_object_set_new(cluster, "registered", json_boolean(source->is_registered));
+    set_time(cluster, "since", source->since_ms);
+    set_text_or_null(cluster, "problem", source->problem);
+    return cluster;
+}
+
 struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapshot) {
     const uint64_t blocks = mkv_admin_blocks(snapshot);
     json_t *status = json_object();
     json_object_set_new(status, "node", node_json(snapshot));
     set_count(status, "uptime_seconds", snapshot->uptime_ns / NS_PER_S);
     json_object_set_new(status, "warnings", warnings_json(snapshot));
+    json_object_set_new(status, "cluster", cluster_json(snapshot));
     json_object_set_new(status, "memory", memory_json(snapshot));
     json_object_set_new(status, "storage", storage_json(snapshot));
     set_count(status, "blocks_total", mkv_admin_blocks_total(snapshot));

@@ -5,6 +5,8 @@
  *
  *   servers_client LIST IN_FLIGHT TIMEOUT_MS CONNECTIONS
  *
+ * LIST -: the servers, or the discovery, are those of the environment.
+ *
  * Prints a line of sums about five times a second:
  *
  *   ok N misses N down N unavailable N unknown N other N wrong N slowest_ms N
@@ -180,7 +182,7 @@ int main(int argc, char **argv) {
     for (uint32_t index = 0; index < sizeof pool; index++) {
         pool[index] = (uint8_t)((index * 2654435761u) >> 24);
     }
-    const struct memkv_options options = {.servers = argv[1],
+    const struct memkv_options options = {.servers = strcmp(argv[1], "-") != 0 ? argv[1] : NULL,
                                           .timeout_ms = (uint32_t)strtoul(argv[3], NULL, 10),
                                           .connections = (uint32_t)strtoul(argv[4], NULL, 10),
                                           .client_name = "servers_client"};
