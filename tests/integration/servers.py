@@ -19,12 +19,13 @@ SLOWEST_MS_MAX = TIMEOUT_MS + 30000
 class Client:
     """servers_client as a child, whose last line of sums is `sums`."""
 
-    def __init__(self, addresses, connections, prefix=(), **variables):
+    def __init__(self, addresses, connections, prefix=(), in_flight=IN_FLIGHT,
+                 timeout_ms=TIMEOUT_MS, pause_ms=0, **variables):
         """`addresses` None: as the variables say; `prefix` is a command that runs the client."""
         self._process = subprocess.Popen(
             [*prefix, os.path.join(BUILD, "tests/integration/servers_client"),
              "-" if addresses is None else ",".join(addresses),
-             str(IN_FLIGHT), str(TIMEOUT_MS), str(connections)],
+             str(in_flight), str(timeout_ms), str(connections), str(pause_ms)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=environment(**variables))
         self.sums = {}
