@@ -165,7 +165,7 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
     hello->value_bytes_max = front->value_bytes_max;
     hello->requests_max = front->requests_per_connection_max;
     hello->deadline_ms = DEADLINE_MS;
-    hello->features = MKV_NATIVE_FEATURE_TRACE;
+    hello->features = MKV_NATIVE_FEATURE_TRACE | MKV_NATIVE_FEATURE_ROOTS;
     hello->store_uuid = node->plan.store_uuid;
     snprintf(hello->server_version, sizeof hello->server_version, "memkv %s", mkv_version());
 }
