@@ -151,9 +151,9 @@ struct mkv_fabric_resp_options {
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
     uint32_t workspaces;      /* connections that can be busy at once */
-    uint32_t entries;         /* keys under way, all connections together */
+    uint32_t entries;         /* requests that the front has, all connections together */
     uint32_t calls;           /* under way at once, 256 KiB each */
-    uint32_t pipeline_max;    /* entries of one connection */
+    uint32_t pipeline_max;    /* those of one connection */
     uint32_t ahead_max;       /* see I3 */
     uint64_t value_bytes_max; /* a longer value is refused, and its bytes dropped */
     uint64_t deadline_ns;     /* of each request; 0: 30 s */

@@ -20,6 +20,9 @@
 /* Connections that can be in the middle of something at once: 70 KiB each. */
 #define RESP_WORKSPACES 1024u
 #define RESP_CALLS 16u
+/* RESP knows no "busy, send it again": a command waits before the front has no place for it. So a
+ * part of the places stays free, for requests whose end is still on its way to another shard. */
+#define RESP_REQUESTS_SHARE 4u
 /* Keys that wait for their turn to be replied may hold this part of the memory. */
 #define RESP_AHEAD_SHARE 8u
 /* Descriptors beside those of clients and drives: log, ring, listeners, admin connections. */
@@ -187,10 +190,11 @@ void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config 
         .tls = node->tls,
         .connections_max = node->resp_connections_max,
         .workspaces = RESP_WORKSPACES,
-        .entries = front->requests_max,
+        .entries = front->requests_max / RESP_REQUESTS_SHARE * (RESP_REQUESTS_SHARE - 1),
         .calls = RESP_CALLS,
         .pipeline_max = (uint32_t)mkv_min_u64(node->config.resp.pipeline_max,
-                                              front->requests_per_connection_max),
+                                              front->requests_per_connection_max /
+                                                  RESP_REQUESTS_SHARE * (RESP_REQUESTS_SHARE - 1)),
         .ahead_max = front->slab_unit_count / RESP_AHEAD_SHARE / largest,
         .value_bytes_max = mkv_min_u64(node->config.resp.value_bytes_max, front->value_bytes_max),
         .deadline_ns = DEADLINE_MS * 1000000ull,
