@@ -163,8 +163,10 @@ struct mkv_fabric_resp_options {
     uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */
     bool durable;             /* a SET is answered when it is durable, not when it is in memory */
     const char *version;      /* of the server, for HELLO */
+    /* Keys are asked for over the native protocol, which has no words for NX, XX, and the times of
+     * keys that are there: what takes these is refused. */
+    bool is_proxy;
     /* What a client is told of these statuses; NULL: as of a server. */
-    const char *invalid_text;
     const char *unavailable_text;
     const char *unknown_text;
     /* Writes how far the opening of the drives has come, "1/2 drives, 50 %". NULL: nothing is said

@@ -431,6 +431,7 @@ struct mkv_resp_command {
     enum mkv_op op;            /* SHAPE_KEYS */
     enum mkv_resp_reply reply; /* SHAPE_KEYS, and of those that look at one */
     bool for_strangers;        /* who has not said who he is may send it */
+    bool no_proxy;             /* it is about times or conditions: see is_proxy of the options */
     bool is_own;               /* it is about the connection, and needs no drive */
     enum mkv_resp_taken (*execute)(struct mkv_resp_connection *connection);
 };
