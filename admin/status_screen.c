@@ -285,9 +285,14 @@ static void append_fabric(const json_t *status, struct mkv_text *out) {
     format_size(count_of(tcp, "bytes_out"), sent);
     mkv_text_format(out,
                     "fabric    tcp %" PRIu64 " connections · in %s · out %s · %" PRIu64
-                    " requests in flight\n",
+                    " requests in flight",
                     count_of(tcp, "active_connections"), in, sent,
                     count_of(field(status, "requests"), "in_flight"));
+    const uint64_t view_count = count_of(field(status, "ring"), "views");
+    if (view_count > 0) {
+        mkv_text_format(out, " · ring views %" PRIu64, view_count);
+    }
+    mkv_text_string(out, "\n");
 }
 
 static void append_journal(const json_t *status, struct mkv_text *out) {

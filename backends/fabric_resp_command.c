@@ -39,7 +39,7 @@
 #define OWN(name_, min_, max_, strangers_, execute_)                                               \
     {                                                                                              \
         .name = name_, .arguments_min = min_, .arguments_max = max_, .for_strangers = strangers_,  \
-        .execute = execute_                                                                        \
+        .is_own = true, .execute = execute_                                                        \
     }
 
 const struct mkv_resp_command mkv_resp_commands[] = {
@@ -191,6 +191,12 @@ static void check_name(struct mkv_resp_connection *connection,
     if (command->right != 0 && !mkv_fabric_auth_may(&connection->session, command->right)) {
         REJECT(connection, "NOPERM User %s has no permissions to run the '%s' command",
                connection->session.user, name);
+        return;
+    }
+    if (connection->fabric->opening && !command->is_own) {
+        char text[MKV_RESP_VERDICT_BYTES];
+        mkv_resp_loading_text(connection->fabric, text);
+        REJECT(connection, "%s", text);
         return;
     }
     const bool changes = (command->right & (RIGHT_PUT | RIGHT_DELETE)) != 0;

@@ -174,10 +174,11 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             FIELD(network.connections_max),
             .size_min = 16,
             .size_max = MKV_FABRIC_TCP_CONNECTIONS_MAX,
-            .default_text = "1024",
-            .meaning = "Connections of native clients at a time, as far as the limit of open files "
-                       "allows, which is raised. Further ones are told so and closed. Those that "
-                       "have nothing to do take next to no memory.",
+            .default_text = "16384",
+            .meaning = "Connections of clients at a time, native ones and those of RESP together, "
+                       "as far as the limit of open files allows, which is raised. Further ones "
+                       "are told so and closed. Those that have nothing to do take next to no "
+                       "memory.",
         },
     [MKV_CONFIG_NETWORK_TLS_CERT] =
         {
@@ -740,7 +741,8 @@ const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = 
             .size_step = MKV_UNIT_BYTES,
             .default_note = "none: `media` must exist",
             .meaning = "Only for a regular file: if it does not exist, it is created sparse with "
-                       "this size.",
+                       "this size. Room is taken 16 MiB at a time, up to 32 MiB ahead of what "
+                       "is written, unless files are trimmed (`storage.trim: on`).",
         },
 };
 

@@ -15,6 +15,7 @@
  *   node_audit.c     what of it all is audited
  *   node_ask.c       why a key is where it is, and the configuration
  *   node_resp.c      commands of RESP clients that ask the node
+ *   node_ring.c      which lists of servers clients have
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
@@ -80,10 +81,10 @@ struct mkv_node {
     struct mkv_node_options options;
     struct mkv_log *log;
     uint64_t started_ns;
-    bool directory_created; /* of --dev, by this start */
-    uint32_t connections_max;
+    bool directory_created;        /* of --dev, by this start */
+    uint32_t connections_max;      /* of all listeners together */
     struct mkv_tls *tls;           /* NULL: plain */
-    uint32_t resp_connections_max; /* 0: there is no listener for RESP */
+    uint32_t resp_connections_max; /* as many; 0: there is no listener for RESP */
 
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];
@@ -121,8 +122,9 @@ struct mkv_node {
     struct mkv_shard_stats *view_stats; /* of snapshots, behind view_mutex */
     struct mkv_shards_brief view_briefs[MKV_SHARDS_MAX];
     pthread_mutex_t view_mutex;
-    struct mkv_node_watch *watch; /* NULL before the step that makes it */
-    int admin_fd;                 /* -1 as soon as they are the listener's */
+    struct mkv_ring_views *ring_views; /* of all shards */
+    struct mkv_node_watch *watch;      /* NULL before the step that makes it */
+    int admin_fd;                      /* -1 as soon as they are the listener's */
     int admin_unix_fd;
     int admin_metrics_fd;      /* 0: none */
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
@@ -284,6 +286,10 @@ __attribute__((warn_unused_result)) bool mkv_node_resp_begin(struct mkv_node *no
 void mkv_node_resp_end(struct mkv_node *node);
 /* Nothing is asked of the shard from then on. Its thread has ended; a second call does nothing. */
 void mkv_node_resp_stop(struct mkv_node *node);
+/* `each` of the shards' options; the context is the node. */
+void mkv_node_resp_each(void *context,
+                        void (*look)(void *look_context, struct mkv_fabric_resp *fabric),
+                        void *look_context);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 
@@ -320,6 +326,14 @@ __attribute__((warn_unused_result)) bool mkv_node_watch_begin(struct mkv_node *n
 void mkv_node_watch_end(struct mkv_node *node);
 /* Adds what was seen over time to a snapshot. From any thread. */
 void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot *out);
+
+/* ---- node_ring.c ---------------------------------------------------------------------------- */
+
+bool mkv_node_ring_begin(struct mkv_node *node, struct mkv_backend_error *error);
+void mkv_node_ring_end(struct mkv_node *node);
+void mkv_node_ring_fill(const struct mkv_node *node, struct mkv_admin_ring *out);
+/* Raises RING_MISMATCH, with a client of each list. */
+void mkv_node_ring_warn(struct mkv_node *node, const struct mkv_admin_ring *ring);
 
 /* ---- node_view.c ---------------------------------------------------------------------------- */
 

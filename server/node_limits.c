@@ -17,8 +17,6 @@
 #define NS_PER_S 1000000000ull
 
 #define CONNECTIONS_MIN 16u
-/* Of RESP there may be one for each worker of each of them; one that is idle takes 1 KiB. */
-#define RESP_CONNECTIONS_WANTED 16384u
 /* Connections that can be in the middle of something at once: 70 KiB each. */
 #define RESP_WORKSPACES 1024u
 #define RESP_CALLS 16u
@@ -82,11 +80,16 @@ bool mkv_node_limits_raise(struct mkv_node *node, struct mkv_backend_error *erro
     const uint64_t wanted = node->config.network.connections_max;
     const uint64_t left = files.rlim_cur - others;
     const bool has_resp = node->config.network.resp_address.host[0] != '\0';
-    node->connections_max = (uint32_t)mkv_min_u64(wanted, has_resp ? left / 2 : left);
-    node->resp_connections_max =
-        has_resp ? (uint32_t)mkv_min_u64(RESP_CONNECTIONS_WANTED, left - node->connections_max) : 0;
+    /* Each fabric has places for all, and the sum is counted (server/auth_clients.h). */
+    node->connections_max = (uint32_t)mkv_min_u64(wanted, left);
+    node->resp_connections_max = has_resp ? node->connections_max : 0;
     if (node->connections_max < wanted) {
-        mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_WARN, "server.node", NULL, 0,
+        /* Nobody has asked for as many as there are by default. */
+        const bool is_default = node->config.origins[MKV_CONFIG_NETWORK_CONNECTIONS_MAX].layer ==
+                                MKV_CONFIG_LAYER_DEFAULT;
+        mkv_log_write(node->log, MKV_LOG_SITE_NODE,
+                      is_default ? MKV_CONFIG_LOG_INFO : MKV_CONFIG_LOG_WARN, "server.node", NULL,
+                      0,
                       "network.connections_max is %" PRIu64 ", and there can be %" PRIu32
                       ": this process may have %" PRIu64 " open files, of which %" PRIu64
                       " are for other things. Raise the limit (LimitNOFILE, ulimit -n), or lower "
@@ -149,6 +152,7 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
         .body_buffers = BODY_BUFFERS,
         .inline_buffers = INLINE_BUFFERS,
         .auth = node->auth == NULL ? NULL : mkv_auth_fabric(node->auth),
+        .ring_views = node->ring_views,
     };
     struct mkv_native_hello_answer *hello = &tcp->hello;
     hello->version = MKV_NATIVE_VERSION;
@@ -160,7 +164,7 @@ void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_co
     hello->value_bytes_max = front->value_bytes_max;
     hello->requests_max = front->requests_per_connection_max;
     hello->deadline_ms = DEADLINE_MS;
-    hello->features = MKV_NATIVE_FEATURE_TRACE;
+    hello->features = MKV_NATIVE_FEATURE_TRACE | MKV_NATIVE_FEATURE_ROOTS;
     hello->store_uuid = node->plan.store_uuid;
     snprintf(hello->server_version, sizeof hello->server_version, "memkv %s", mkv_version());
 }

@@ -208,6 +208,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     mkv_node_view_times(stats, out);
     fill_tenants(stats, node->config.metrics.tenants_max, out);
     mkv_node_watch_fill(node, out);
+    mkv_node_ring_fill(node, &out->ring);
     _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");
     mkv_log_counts(node->log, out->log_messages_total);
     if (node->otlp != NULL) {

@@ -30,10 +30,11 @@ SLOWEST_MS_MAX = TIMEOUT_MS + 30000
 class Client:
     """servers_client as a child, whose last line of sums is `sums`."""
 
-    def __init__(self, addresses, connections, **variables):
+    def __init__(self, addresses, connections, in_flight=IN_FLIGHT, timeout_ms=TIMEOUT_MS,
+                 pause_ms=0, **variables):
         self._process = subprocess.Popen(
             [os.path.join(BUILD, "tests/integration/servers_client"), ",".join(addresses),
-             str(IN_FLIGHT), str(TIMEOUT_MS), str(connections)],
+             str(in_flight), str(timeout_ms), str(connections), str(pause_ms)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=environment(**variables))
         self.sums = {}
