@@ -419,6 +419,9 @@ struct mkv_call *mkv_call_new(struct memkv_client *client, struct memkv_item *it
         call->ring_version = client->ring_version;
         call->has_trace = client->has_trace;
         call->trace = client->trace;
+        if (MKV_CLIENT_EXPORTERS != 0 && client->exporter != NULL) {
+            mkv_exporter_begin(client->exporter, call);
+        }
         is_made = deal(call, kind, owners, count_parts(call, owners));
     }
     if (owners != owners_here) {

@@ -42,6 +42,7 @@
 
 #include "client/address.h"
 #include "client/discovery.h"
+#include "client/exporter.h"
 #include "client/greeting.h"
 #include "client/memkv.h"
 #include "client/metrics.h"
@@ -133,6 +134,8 @@ struct mkv_call {
     uint64_t cookie;
     bool has_trace;
     struct mkv_trace_context trace;
+    bool is_spanned;           /* it is a span of its own, which `trace` names ... */
+    uint8_t span_parent_id[8]; /* ... below this one; 0: none */
 
     struct memkv_item *items;
     uint32_t item_count;
@@ -322,7 +325,8 @@ struct memkv_client {
     uint64_t timer_ns;
     uint32_t serial_last;
     uint64_t random;
-    struct mkv_metrics *metrics; /* NULL: nothing is counted */
+    struct mkv_metrics *metrics;   /* NULL: nothing is counted */
+    struct mkv_exporter *exporter; /* NULL: calls are no spans */
 };
 
 /* ---- error.c -------------------------------------------------------------------------------- */

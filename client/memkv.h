@@ -113,9 +113,9 @@ struct memkv_client;
 
 /*
  * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_AUTH_KEY,
- * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME), else the YAML file that MEMKV_CONFIG
- * names (the members of this struct, and transport), else the default that stands here.
- * MEMKV_TRANSPORT is auto or tcp.
+ * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, MEMKV_OTEL_ENDPOINT), else the YAML
+ * file that MEMKV_CONFIG names (the members of this struct, transport, otel_sampling_ratio), else
+ * the default that stands here. MEMKV_TRANSPORT is auto or tcp.
  */
 struct memkv_options {
     /* "HOST:PORT", "[IPV6]:PORT", or several of them with commas between, of which each key belongs
@@ -146,6 +146,9 @@ struct memkv_options {
     /* How often the list is read again, at most 3600000; 0: 1000 for a file,
      * 10000 for DNS, 2000 for etcd */
     uint32_t discovery_refresh_ms;
+    /* Where a span of each call is sent: "http://HOST[:4318][/PATH]" or "grpc://HOST[:4317]", a
+     * collector of OpenTelemetry. It takes libmemkv_otel.so beside libmemkv. "": nowhere */
+    const char *otel_endpoint;
 };
 
 /*
