@@ -207,7 +207,7 @@ static enum mkv_progress work(struct memkv_client *client, uint64_t now_ns) {
 static void expire(struct memkv_client *client, uint64_t now_ns) {
     struct mkv_call *call;
     while ((call = TAILQ_FIRST(&client->running)) != NULL && call->deadline_ns <= now_ns) {
-        mkv_call_expire(call);
+        mkv_call_cut(call, MEMKV_DEADLINE);
     }
 }
 

@@ -103,6 +103,7 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
 void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
         mkv_engine_close(client);
+        mkv_buffers_close(client);
         mkv_discovery_close(client->discovery);
         mkv_exporter_close(client->exporter);
         explicit_bzero(client->auth_key, sizeof client->auth_key);

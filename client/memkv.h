@@ -78,7 +78,8 @@ enum memkv_status {
     MEMKV_CORRUPT = 100,   /* the bytes that came are not those that were put */
     MEMKV_TOO_SMALL = 101, /* the caller's buffer cannot hold what there is */
     MEMKV_CALLBACK = 102,  /* a callback of the caller's failed */
-    MEMKV_NO_MEMORY = 103
+    MEMKV_NO_MEMORY = 103,
+    MEMKV_CANCELLED = 104 /* memkv_cancel ended it, and nothing was changed */
 };
 
 /* Why a key was missed. As on the wire. */
@@ -390,6 +391,16 @@ enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct 
                                       size_t key_count, uint64_t cookie, uint32_t timeout_ms,
                                       struct memkv_error *error);
 
+/*
+ * Ends submissions with this cookie that are not done: each has its completion at once, as at its
+ * deadline, with MEMKV_CANCELLED in the place of MEMKV_DEADLINE (and no miss in its place);
+ * a put or delete that may have been done is MEMKV_UNKNOWN. What was done before keeps its status.
+ * A connection over which half a value was promised is closed, as at a deadline. MEMKV_NOT_FOUND:
+ * nothing with this cookie is under way; its completion may be there to be taken.
+ */
+enum memkv_status memkv_cancel(struct memkv_client *client, uint64_t cookie,
+                               struct memkv_error *error);
+
 struct memkv_completion {
     uint64_t cookie;
     struct memkv_item *items; /* each with its status */
@@ -414,6 +425,23 @@ size_t memkv_in_flight(const struct memkv_client *client);
  * reads it. -1: there is none to be had; errno says why.
  */
 int memkv_fd(struct memkv_client *client);
+
+/* ---- buffers -------------------------------------------------------------------------------- */
+
+/*
+ * Tells the library of memory that values go to and come from again and again, before they do: a
+ * transport that has to prepare memory can do so once then. TCP, with TLS or without, has nothing
+ * to prepare, and moves bytes of any memory alike: registering costs and brings nothing there. The
+ * memory stays the caller's, and where it is until memkv_buffer_unregister or memkv_close; *handle
+ * is never 0. Calls name addresses as before. MEMKV_INVALID: no memory, or it overlaps with what is
+ * registered; MEMKV_BUSY: 1024 buffers are.
+ */
+enum memkv_status memkv_buffer_register(struct memkv_client *client, void *address,
+                                        uint64_t byte_count, uint64_t *handle,
+                                        struct memkv_error *error);
+/* None of its bytes may be of a call in flight. MEMKV_NOT_FOUND: no such handle. */
+enum memkv_status memkv_buffer_unregister(struct memkv_client *client, uint64_t handle,
+                                          struct memkv_error *error);
 
 /* ---- values that are not in memory ---------------------------------------------------------- */
 
