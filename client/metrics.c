@@ -13,7 +13,7 @@
 
 #define BIND_VARIABLE "MEMKV_PROMETHEUS_BIND"
 #define OPS 13u
-#define STATUSES 16u
+#define STATUSES 17u
 #define BOUNDS_MAX 18u
 
 static const char *const op_names[OPS] = {"mixed",  "put",   "get",     "exists",   "delete",
