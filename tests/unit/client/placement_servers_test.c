@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Properties of the placement of keys on servers, key by key: whatever happens to one server, only
- * its own keys move, and each has its share. Names and keys are fixed: what holds once holds always.
+ * its own keys move, and each has its share. Names and keys are fixed, so what holds once holds
+ * always.
  */
 #include <setjmp.h>
 #include <stdarg.h>
