@@ -151,9 +151,9 @@ struct mkv_fabric_resp_options {
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
     uint32_t workspaces;      /* connections that can be busy at once */
-    uint32_t entries;         /* keys under way, all connections together */
+    uint32_t entries;         /* requests that the front has, all connections together */
     uint32_t calls;           /* under way at once, 256 KiB each */
-    uint32_t pipeline_max;    /* entries of one connection */
+    uint32_t pipeline_max;    /* those of one connection */
     uint32_t ahead_max;       /* see I3 */
     uint64_t value_bytes_max; /* a longer value is refused, and its bytes dropped */
     uint64_t deadline_ns;     /* of each request; 0: 30 s */
@@ -163,8 +163,10 @@ struct mkv_fabric_resp_options {
     uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */
     bool durable;             /* a SET is answered when it is durable, not when it is in memory */
     const char *version;      /* of the server, for HELLO */
+    /* Keys are asked for over the native protocol, which has no words for NX, XX, and the times of
+     * keys that are there: what takes these is refused. */
+    bool is_proxy;
     /* What a client is told of these statuses; NULL: as of a server. */
-    const char *invalid_text;
     const char *unavailable_text;
     const char *unknown_text;
     /* Writes how far the opening of the drives has come, "1/2 drives, 50 %". NULL: nothing is said

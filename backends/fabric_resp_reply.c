@@ -18,10 +18,9 @@
 /* The text that the options have for it, or NULL. */
 static const char *own_text(const struct mkv_fabric_resp *fabric, enum mkv_status status) {
     const struct mkv_fabric_resp_options *options = &fabric->options;
-    return status == MKV_STATUS_INVALID                            ? options->invalid_text
-           : status == MKV_STATUS_UNAVAILABLE && !fabric->draining ? options->unavailable_text
-           : status == MKV_STATUS_UNKNOWN                          ? options->unknown_text
-                                                                   : NULL;
+    return status == MKV_STATUS_UNAVAILABLE && !fabric->draining ? options->unavailable_text
+           : status == MKV_STATUS_UNKNOWN                        ? options->unknown_text
+                                                                 : NULL;
 }
 
 const char *mkv_resp_status_text(const struct mkv_fabric_resp *fabric, enum mkv_status status) {

@@ -172,8 +172,7 @@ static bool make_fabric(struct mkv_proxy *proxy, struct mkv_backend_error *error
         .exists_lease_ms = 10000,
         .durable = proxy->options.durable,
         .version = MKV_RESP_REDIS_VERSION,
-        .invalid_text = "ERR invalid: a key has 1 to 1024 bytes, of a value above one block 1 to "
-                        "1011; times of keys that are there, NX and XX are not served by a proxy",
+        .is_proxy = true,
         .unavailable_text = "ERR unavailable: the server of this key does not answer",
         .unknown_text = "ERR unknown: the server of this key did not answer in time, or its "
                         "connection broke; the command may come to be",

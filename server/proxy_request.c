@@ -263,20 +263,14 @@ static void begin_get(struct mkv_proxy *proxy, struct mkv_proxy_op *op) {
     mkv_proxy_want_memory(proxy, op, op->is_expected ? proxy->expected_bytes : op->length, false);
 }
 
-/* What the native protocol has no words for. */
-static bool is_served(const struct mkv_proxy_op *op) {
-    const uint32_t conditions = MKV_PUT_IF_ABSENT | MKV_PUT_IF_PRESENT;
-    return !(op->op == MKV_OP_EXPIRE || (op->op == MKV_OP_PUT && (op->flags & conditions) != 0) ||
-             (op->op == MKV_OP_EXISTS && (op->flags & MKV_EXISTS_PLAIN) != 0));
-}
-
 static void request(struct mkv_proxy *proxy, const struct mkv_input *input) {
+    /* The fabric's is_proxy. */
+    MKV_ASSERT(input->request.op == MKV_OP_PUT || input->request.op == MKV_OP_GET ||
+               input->request.op == MKV_OP_EXISTS || input->request.op == MKV_OP_DELETE);
     proxy->counters.requests[input->request.op]++;
     struct mkv_proxy_op *op = op_take(proxy, input);
     if (op == NULL) {
         refuse(proxy, &input->request);
-    } else if (!is_served(op)) {
-        mkv_proxy_fail(proxy, op, MKV_STATUS_INVALID);
     } else if (op->op == MKV_OP_GET) {
         begin_get(proxy, op);
     } else if (op->op == MKV_OP_PUT && op->length > proxy->value_bytes_max) {

@@ -86,6 +86,16 @@ class ProxyTest(unittest.TestCase):
                              b"*3\r\n$2\r\nv7\r\n$-1\r\n$3\r\nv39\r\n")
             self.assertEqual(client.call("EXISTS", "k1", "k2", "none", "k1"), b":3\r\n")
             self.assertEqual(client.call("DEL", "k1", "k2", "none"), b":2\r\n")
+            self.assertEqual(client.call("TYPE", "a"), b"+string\r\n")
+            self.assertEqual(client.call("SET", "t", "x", "EX", "1000"), b"+OK\r\n")
+            self.assertEqual(client.call("SETEX", "u", "1000", bytes(100000)), b"+OK\r\n")
+            # What the native protocol has no words for is refused, and changes nothing.
+            for words in (("TTL", "a"), ("EXPIRE", "a", "5"), ("PERSIST", "a"),
+                          ("SETNX", "a", "x"), ("SETNX", "a", bytes(100000)),
+                          ("SET", "a", "x", "NX"), ("SET", "a", "x", "EXAT", "4000000000"),
+                          ("SET", "a", bytes(100000), "EX", "5")):
+                self.assertIn(b"proxy", client.call(*words), words[:1])
+                self.assertEqual(client.call("GET", "a"), b"$5\r\nhello\r\n")
             self.assertEqual(client.call("EXISTS", "k1", "k2"), b":0\r\n")
             self.assertIn(b"server", client.call("HELLO", "3"))
             self.assertEqual(client.call("GET", "none"), b"_\r\n")
