@@ -203,6 +203,36 @@ class ProxyTest(unittest.TestCase):
                 victim.signal(signal.SIGCONT)
             until(lambda: client.bulk("GET", own[1]) == own[1].encode(), "it is asked again")
 
+    def test_proxy__clients_break_off__what_they_held_is_free_again(self):
+        draw = random.Random(6)
+        with Cluster("--memory", "64MiB", "--timeout-ms", "1000") as cluster, \
+                cluster.proxy.connect() as client:
+            value = draw.randbytes(3 * MIB)
+            for index in range(6):
+                self.assertEqual(client.call("SET", f"k{index}", value), b"+OK\r\n")
+            victim = cluster.nodes[2]
+            victim.signal(signal.SIGSTOP)
+            try:
+                for _ in range(60):
+                    with cluster.proxy.connect() as other:
+                        half = encode("SET", "half", value)
+                        other.send(draw.choice([
+                            half[:draw.randrange(len(half))],
+                            b"".join(encode("GET", f"k{draw.randrange(6)}") for _ in range(8)),
+                            half + encode("EXISTS", "k1", "k2") + encode("GET", "half"),
+                            b"".join(encode("SET", f"s{index}", bytes(900)) for index in range(40)),
+                            encode("MGET", *(f"s{index}" for index in range(40)))]))
+                        if draw.randrange(2):
+                            time.sleep(draw.random() * 0.02)
+            finally:
+                victim.signal(signal.SIGCONT)
+            until(lambda: [cluster.proxy.figures()[name]
+                           for name in ("used_memory", "keys_under_way")] == ["0", "0"],
+                  "nothing is held for clients that are gone")
+            until(lambda: all(client.bulk("GET", f"k{index}") == value for index in range(6)),
+                  "all keys hit")
+            self.assertEqual(cluster.proxy.terminate(), 0)
+
     def test_proxy__metrics__tell_of_clients_and_servers(self):
         port = free_port()
         with Cluster("--metrics", f"127.0.0.1:{port}") as cluster, \
