@@ -261,7 +261,9 @@ void mkv_connection_ready(struct mkv_connection *connection) {
     if (client->metrics != NULL) {
         mkv_metrics_connected(client->metrics);
     }
-    mkv_remote_connected(connection->remote, &connection->greeting.limits);
+    const struct mkv_native_shards *shards = &connection->greeting.shards;
+    connection->shard = shards->shard_count > 0 ? shards->shard : MKV_NONE_U32;
+    mkv_remote_connected(connection->remote, &connection->greeting);
 }
 
 static enum mkv_progress step_resolving(struct mkv_connection *connection, uint64_t now_ns) {
@@ -296,9 +298,11 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
         .tenant = client->tenant,
         .key = client->has_key ? client->auth_key : NULL,
         .key_id = client->auth_key_id,
+        .home = connection->home,
         .ring_hash = mkv_remotes_ring_hash(client),
     };
     connection->state = MKV_CONNECTION_GREETING;
+    connection->ring_version = client->ring_version;
     connection->is_writable = true;
     mkv_greeting_begin(&connection->greeting, &options);
     mkv_connection_greet(connection);
@@ -334,8 +338,20 @@ static void check_deadline(struct mkv_connection *connection, uint64_t now_ns) {
     }
 }
 
+/* The list of servers may have changed behind the greeting. One that has no room waits. */
+static void tell_ring(struct mkv_connection *connection) {
+    const struct memkv_client *client = connection->remote->client;
+    if (connection->state == MKV_CONNECTION_READY && !connection->is_send_broken &&
+        connection->ring_version != client->ring_version &&
+        connection->requests_used < connection->greeting.limits.requests_max &&
+        mkv_request_tell_ring(connection)) {
+        connection->ring_version = client->ring_version;
+    }
+}
+
 enum mkv_progress mkv_connection_step(struct mkv_connection *connection, uint64_t now_ns) {
     enum mkv_progress progress = MKV_PROGRESS_BLOCKED;
+    tell_ring(connection);
     for (uint32_t round = 0; round < STEP_ROUNDS_MAX; round++) {
         bool is_moved = false;
         if (connection->state == MKV_CONNECTION_RESOLVING) {

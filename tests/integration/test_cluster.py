@@ -24,7 +24,7 @@ from network import Network
 from node import Node
 from proxy import Proxy
 from resp import Connection, encode, until
-from test_servers import Client, is_partly_down
+from servers import Client, is_partly_down
 
 PORT = 9900
 KEYS = 800
