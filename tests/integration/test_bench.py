@@ -112,6 +112,16 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"(?m)^scrape, text +[\d.]+ ms +5\.00 .*at most 1\.0$")
 
+    def test_native__small__every_side_in_turns(self):
+        rows = self.rows("native", "--rounds", "1", "--sizes", "65536", "--bytes", "16777216",
+                         "--get-bytes", "4194304", "--memory", "150994944")
+        self.assertEqual(list(rows), ["get of 64 KiB / iperf3", "get of 64 KiB / RESP",
+                                      "put of 64 KiB / iperf3", "put of 64 KiB / RESP"])
+        for name, row in rows.items():
+            self.assertEqual((row["unit"], row["rounds"], row["bar"]), ("MiB/s", 1, None))
+            self.assertGreaterEqual(row["cpu_us_ours"], 0)
+            self.assertEqual(row["cpu_us_theirs"] is None, name.endswith("iperf3"))
+
     def test_rounds__nine_pairs__second_lowest_and_highest_bound_the_interval(self):
         table = Table()
         for ratio in (9, 1, 8, 2, 7, 3, 6, 4, 5):
