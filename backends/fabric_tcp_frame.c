@@ -108,6 +108,11 @@ static enum mkv_tcp_frame take_data(struct mkv_tcp_connection *connection, const
         data.offset != pull->offset || data.bytes != pull->bytes) {
         return refuse(connection, MKV_FABRIC_FAULT_DATA_MISMATCH);
     }
+    /* The root of a whole block was promised by its PUT, and is compared by the front. */
+    const bool is_whole = data.offset == 0 && data.bytes == data.length;
+    connection->payload_is_rooted =
+        (connection->features & MKV_NATIVE_FEATURE_ROOTS) != 0 && !is_whole;
+    connection->payload_root = data.root;
     connection->receiving = MKV_TCP_RECEIVING_PAYLOAD;
     return MKV_TCP_FRAME_PAYLOAD;
 }

@@ -210,6 +210,8 @@ struct mkv_tcp_connection {
     uint32_t filled;      /* bytes of the body, inline payload or payload that have come */
     uint32_t chunk_bytes; /* of the payload being received */
     uint32_t sum_count;
+    bool payload_is_rooted; /* it is to have this root, or is no part of a value */
+    struct mkv_root payload_root;
     struct mkv_tcp_op *pulls_head;
     struct mkv_tcp_op *pulls_tail;
 

@@ -136,9 +136,6 @@ uint64_t mkv_client_ring_hash(const struct mkv_client_address **addresses, uint3
     char text[MKV_CLIENT_SERVERS_MAX * LINE_BYTES];
     size_t byte_count = 0;
     MKV_ASSERT(count <= MKV_CLIENT_SERVERS_MAX);
-    if (count < 2) {
-        return 0;
-    }
     qsort(addresses, count, sizeof addresses[0], line_compare);
     for (uint32_t index = 0; index < count; index++) {
         byte_count += (size_t)snprintf(text + byte_count, LINE_BYTES, "%s*%u\n",

@@ -50,7 +50,7 @@ struct mkv_member mkv_client_member(const struct mkv_client_address *address);
  * What servers are told of the list that keys are placed by, so that somebody notices clients with
  * different ones (docs/protocol.md, Ring block): the XXH3-64 of its lines HOST:PORT*WEIGHT, each
  * with a newline behind it, in the order of their bytes. `addresses` is put into that order. Never
- * 0 but for a list of less than two servers, which is no ring.
+ * 0, which stands for no list.
  */
 uint64_t mkv_client_ring_hash(const struct mkv_client_address **addresses, uint32_t count);
 

@@ -302,6 +302,7 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
         .ring_hash = mkv_remotes_ring_hash(client),
     };
     connection->state = MKV_CONNECTION_GREETING;
+    connection->ring_version = client->ring_version;
     connection->is_writable = true;
     mkv_greeting_begin(&connection->greeting, &options);
     mkv_connection_greet(connection);
@@ -337,8 +338,20 @@ static void check_deadline(struct mkv_connection *connection, uint64_t now_ns) {
     }
 }
 
+/* The list of servers may have changed behind the greeting. One that has no room waits. */
+static void tell_ring(struct mkv_connection *connection) {
+    const struct memkv_client *client = connection->remote->client;
+    if (connection->state == MKV_CONNECTION_READY && !connection->is_send_broken &&
+        connection->ring_version != client->ring_version &&
+        connection->requests_used < connection->greeting.limits.requests_max &&
+        mkv_request_tell_ring(connection)) {
+        connection->ring_version = client->ring_version;
+    }
+}
+
 enum mkv_progress mkv_connection_step(struct mkv_connection *connection, uint64_t now_ns) {
     enum mkv_progress progress = MKV_PROGRESS_BLOCKED;
+    tell_ring(connection);
     for (uint32_t round = 0; round < STEP_ROUNDS_MAX; round++) {
         bool is_moved = false;
         if (connection->state == MKV_CONNECTION_RESOLVING) {

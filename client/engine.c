@@ -163,7 +163,7 @@ static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
         for (uint32_t slot = 0; slot < client->remotes[index]->slots; slot++) {
             struct mkv_connection *connection = client->remotes[index]->connections[slot];
             if (connection != NULL && connection->state == MKV_CONNECTION_READY &&
-                connection->requests_used == 0) {
+                connection->requests_live == 0) {
                 (void)mkv_connection_receive_some(connection);
             }
         }

@@ -175,13 +175,16 @@ struct mkv_send {
     TAILQ_ENTRY(mkv_send) link;
     struct mkv_request *request; /* NULL: of the greeting */
     bool is_data;                /* else a frame of the library's own memory */
+    bool is_rooted;              /* DATA whose head has the payload's root ... */
+    bool has_root;               /* ... and has it already */
     const uint8_t *head;
     size_t head_bytes;
     const uint8_t *payload; /* NULL with payload bytes: comes from the call's source */
     uint64_t payload_bytes;
-    uint64_t payload_offset; /* in the value */
-    uint64_t done_bytes;     /* of head and payload together */
-    bool is_held;            /* the transport has some of it, and sends it whatever happens */
+    uint64_t payload_offset;     /* in the value */
+    uint64_t done_bytes;         /* of head and payload together */
+    bool is_held;                /* the transport has some of it, and sends it whatever happens */
+    struct mkv_native_data data; /* as in the head */
     uint8_t data_head[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES];
 };
 TAILQ_HEAD(mkv_send_list, mkv_send);
@@ -221,7 +224,7 @@ struct mkv_receive {
     struct mkv_part *part;
     uint8_t *target; /* NULL: the payload is dropped */
     uint64_t done_bytes;
-    bool is_whole; /* the whole of a block: its root is compared */
+    bool is_rooted; /* a whole block, or a part with a root of its own: it is compared */
     uint32_t sum_count;
     uint64_t sums[MKV_CHUNKS_MAX];
 };
@@ -237,9 +240,10 @@ enum mkv_connection_state {
 struct mkv_connection {
     struct mkv_remote *remote;
     enum mkv_connection_state state;
-    uint32_t serial; /* of this time that it is open, for reservations */
-    uint32_t home;   /* 1 + the shard of the server that it was to be at; 0: any */
-    uint32_t shard;  /* that it is at; MKV_NONE_U32: not known */
+    uint32_t serial;       /* of this time that it is open, for reservations */
+    uint64_t ring_version; /* of the list of servers that its server was told */
+    uint32_t home;         /* 1 + the shard of the server that it was to be at; 0: any */
+    uint32_t shard;        /* that it is at; MKV_NONE_U32: not known */
     struct mkv_transport *transport;
     bool is_readable; /* as far as is known: true until the transport said BLOCKED */
     bool is_writable;
@@ -428,6 +432,9 @@ bool mkv_share_is_open(const struct mkv_share *share);
 void mkv_share_group(struct mkv_share *share);
 /* Makes one request of an open share's next parts. NULL: there is no memory. */
 struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct mkv_share *share);
+/* Has the connection's server told the client's list of servers anew, by a PING of no call. False:
+ * there is no memory now. */
+bool mkv_request_tell_ring(struct mkv_connection *connection);
 /* Frees the request once it was sent and answered, and its call is told. */
 void mkv_request_release(struct mkv_request *request);
 
@@ -438,7 +445,7 @@ void mkv_remote_dequeue(struct mkv_share *share);
 /* Makes requests of what waits, as far as there is room; connects where that is wanted, and fails
  * what waits for a server that is let alone. */
 enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns);
-/* What servers are told of the client's list of them (address.h). */
+/* What servers are told of the client's list of them (address.h); 0: there is but one. */
 uint64_t mkv_remotes_ring_hash(const struct memkv_client *client);
 /* A connection could not be made READY. */
 void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status failure,
@@ -493,6 +500,8 @@ void mkv_connection_append(struct mkv_connection *connection, struct mkv_send *s
 /* One that can be freed by mkv_send_free; NULL: no memory. */
 struct mkv_send *mkv_send_new(struct mkv_request *request);
 void mkv_send_free(struct mkv_send *send);
+/* Puts the root of the payload, which is at `payload` whole, into the head of DATA. */
+void mkv_send_root(struct mkv_send *send, const uint8_t *payload);
 enum mkv_progress mkv_connection_send_some(struct mkv_connection *connection);
 
 /* connection_receive.c */

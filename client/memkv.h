@@ -12,9 +12,10 @@
  *     memkv_close(client);
  *
  * Invariants
- *  I1  A value that came back with MEMKV_OK is the value that was put: what can be checked end to
- *      end is (whole values of at most block_bytes_max bytes, by their root); other bytes are
- *      MEMKV_CORRUPT and never a success.
+ *  I1  A value that came back with MEMKV_OK is the value that was put: a whole one of at most
+ *      block_bytes_max bytes by the root that it was put with, other bytes by the root that they
+ *      left the server with, which checked them when it read them; what differs is MEMKV_CORRUPT
+ *      and never a success.
  *  I2  A put or delete that came back with MEMKV_OK is durable on the server, unless the put was
  *      MEMKV_RELAXED.
  *  I3  No call takes longer than timeout_ms, with connecting and resolving names, plus what the
@@ -228,8 +229,7 @@ enum memkv_status memkv_get(struct memkv_client *client, const void *key, size_t
 
 /*
  * Reads `length` bytes from `offset` on into `buffer`, which has room for them; *byte_count (may be
- * NULL) becomes how many there were: fewer where the value ends before, 0 behind its end. A part of
- * a value is checked by the server, not end to end.
+ * NULL) becomes how many there were: fewer where the value ends before, 0 behind its end.
  */
 enum memkv_status memkv_get_range(struct memkv_client *client, const void *key, size_t key_bytes,
                                   uint64_t offset, uint64_t length, void *buffer,

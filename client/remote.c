@@ -50,6 +50,9 @@ static uint64_t draw(struct memkv_client *client) {
 
 uint64_t mkv_remotes_ring_hash(const struct memkv_client *client) {
     const struct mkv_client_address *addresses[MKV_CLIENT_SERVERS_MAX];
+    if (!client->has_ring) {
+        return 0;
+    }
     for (uint32_t index = 0; index < client->remote_count; index++) {
         addresses[index] = &client->remotes[index]->address;
     }

@@ -547,6 +547,31 @@ struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct m
     return request;
 }
 
+bool mkv_request_tell_ring(struct mkv_connection *connection) {
+    const size_t frame_bytes = MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_RING_BYTES;
+    struct mkv_request *request = malloc(sizeof *request + frame_bytes);
+    if (request == NULL) {
+        return false;
+    }
+    const struct mkv_native_header header = {.op = MKV_NATIVE_PING,
+                                             .flags = MKV_NATIVE_FLAG_RING,
+                                             .request_id = connection->request_id_next++,
+                                             .body_bytes = MKV_NATIVE_RING_BYTES};
+    *request = (struct mkv_request){.connection = connection,
+                                    .op = header.op,
+                                    .id = header.request_id,
+                                    .frame_bytes = frame_bytes};
+    mkv_native_header_encode(&header, request->frame);
+    mkv_native_ring_encode(mkv_remotes_ring_hash(connection->remote->client),
+                           request->frame + MKV_NATIVE_HEADER_BYTES);
+    TAILQ_INSERT_TAIL(&connection->requests, request, link);
+    connection->requests_used++;
+    request->send = (struct mkv_send){
+        .request = request, .head = request->frame, .head_bytes = request->frame_bytes};
+    mkv_connection_append(connection, &request->send);
+    return true;
+}
+
 void mkv_request_release(struct mkv_request *request) {
     if (!request->is_sent || !request->is_answered || request->ready_count > 0) {
         return;

@@ -135,6 +135,8 @@ enum mkv_native_op {
 
 /* Features: bits of HELLO, which wants them, and of its answer, which grants them. */
 #define MKV_NATIVE_FEATURE_TRACE 0x1ull
+/* DATA of a part of a value has the root of its own payload, in both directions. */
+#define MKV_NATIVE_FEATURE_ROOTS 0x2ull
 /* The server has several shards, says by SHARDS whose keys are whose, and has the connection served
  * by the shard that HELLO names. */
 #define MKV_NATIVE_FEATURE_SHARDS 0x10ull

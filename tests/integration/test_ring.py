@@ -69,6 +69,33 @@ class Ring(unittest.TestCase):
                 client.close()
             wait_for("no list", lambda: node.status()["ring"] == {"views": 0, "lists": []})
 
+    def test_ring__list_changes_in_a_living_client__is_told_anew(self):
+        with tempfile.TemporaryDirectory() as folder, \
+                Node("--dev", os.path.join(folder, "data")) as node:
+            node.ready()
+            path = os.path.join(folder, "servers")
+            gone = f"127.0.0.1:{free_port()}"
+
+            def write(*lines):
+                with open(path + ".new", "w", encoding="utf-8") as file:
+                    file.write("".join(line + "\n" for line in lines))
+                os.replace(path + ".new", path)
+
+            write(node.address, gone)
+            moving = memkv.Client(discovery="file:" + path)
+            fixed = memkv.Client([node.address, f"{gone}*3"])
+            self.assertEqual(node.status()["ring"]["views"], 2)
+
+            def look():
+                moving.exists(b"key")
+                return node.status()["ring"]["views"] == 1
+
+            write(f"{gone}*3", node.address)
+            wait_for("the new list", look)
+            self.assertEqual(node.status()["ring"]["lists"][0]["connections"], 2)
+            moving.close()
+            fixed.close()
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -228,7 +228,7 @@ class Client:
             auth_key=_text("auth_key", auth_key), auth_key_id=_text("auth_key_id", auth_key_id),
             tls=bool(tls), tls_ca=_text("tls_ca", None if tls_ca is None else os.fspath(tls_ca)),
             tls_name=_text("tls_name", tls_name), discovery=_text("discovery", discovery))
-        self._library = _library.library()
+        self._library = _library.load()
         self._turn = threading.Lock()
         self._process = os.getpid()
         self._handle = ctypes.c_void_p()

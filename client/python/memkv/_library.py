@@ -117,7 +117,7 @@ def candidates():
 
 
 @functools.lru_cache(maxsize=None)
-def library():
+def load():
     """The library, loaded when it is first asked for. A failure is not kept."""
     reasons = []
     for path in candidates():

@@ -166,7 +166,6 @@ static void test_servers__their_list__is_told_by_its_hash(void **state) {
     assert_int_equal(ring_of("a:1,b:2,c:3*2"), ring_of("c:3*2,a:1*1,b:2"));
     assert_int_not_equal(ring_of("a:1,b:2,c:3*2"), ring_of("a:1,b:2,c:3"));
     assert_int_not_equal(ring_of("a:1,b:2"), ring_of("a:1,b:2,c:3"));
-    assert_int_equal(ring_of("a:1*7"), 0);
 }
 
 static void test_servers__keys_of_a_batch__are_at_their_owners_and_nowhere_else(void **state) {
