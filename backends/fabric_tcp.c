@@ -6,6 +6,7 @@
 #include "backends/fabric_tcp_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -87,7 +88,9 @@ static void admit(struct mkv_fabric_tcp *fabric, int fd) {
         return;
     }
     struct mkv_fabric_session session;
-    switch (mkv_fabric_auth_open(fabric->options.auth, fd, MKV_FABRIC_LISTENER_NATIVE, &session)) {
+    const enum mkv_fabric_listener listener =
+        fabric->options.is_local ? MKV_FABRIC_LISTENER_SHM : MKV_FABRIC_LISTENER_NATIVE;
+    switch (mkv_fabric_auth_open(fabric->options.auth, fd, listener, &session)) {
     case MKV_FABRIC_ADMITTED:
         if (!mkv_tcp_connection_start(fabric, fd, &session)) {
             mkv_fabric_auth_close(fabric->options.auth, &session);
@@ -95,10 +98,14 @@ static void admit(struct mkv_fabric_tcp *fabric, int fd) {
         }
         break;
     case MKV_FABRIC_PROTECTED:
-        reject(fabric, fd, MKV_STATUS_FORBIDDEN,
-               "protected mode: the server has no key, so it serves its own machine alone; set "
-               "network.auth_key there (memkv auth keygen makes one), or network.auth: none to "
-               "serve everybody");
+        reject(
+            fabric, fd, MKV_STATUS_FORBIDDEN,
+            fabric->options.is_local
+                ? "protected mode: the server has no key, so over this socket it serves root, "
+                  "its own user and network.shm_users alone; set one of these, or network.auth_key"
+                : "protected mode: the server has no key, so it serves its own machine alone; set "
+                  "network.auth_key there (memkv auth keygen makes one), or network.auth: none "
+                  "to serve everybody");
         break;
     case MKV_FABRIC_CLIENT_FULL:
         reject(fabric, fd, MKV_STATUS_BUSY,
@@ -138,6 +145,7 @@ static void sweep(struct mkv_fabric_tcp *fabric) {
 void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
     MKV_ASSERT(fabric->base.sink.input != NULL);
     fabric->now_ns = now_ns;
+    fabric->copy_bytes_left = MKV_TCP_COPY_BYTES_MAX;
     mkv_tcp_ops_deliver(fabric);
     sweep(fabric);
     if (fabric->tenants_wait) {
@@ -168,8 +176,14 @@ void mkv_fabric_tcp_drain(struct mkv_fabric_tcp *fabric) {
         return;
     }
     fabric->draining = true;
-    /* Ends the accept in the kernel; the port is free from now on. */
-    (void)shutdown(fabric->listen_fd, SHUT_RDWR);
+    if (fabric->options.is_local) {
+        /* The socket is other shards', too. What becomes of the cancelling shows in the accept. */
+        struct io_uring_sqe *sqe = mkv_ring_sqe(fabric->options.ring, NULL);
+        io_uring_prep_cancel(sqe, &fabric->accept, 0);
+    } else {
+        /* Ends the accept in the kernel; the port is free from now on. */
+        (void)shutdown(fabric->listen_fd, SHUT_RDWR);
+    }
     for (uint32_t i = 0; i < fabric->connections_used; i++) {
         mkv_tcp_connection_touch(&fabric->connections[i]);
     }
@@ -359,11 +373,20 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
         .option = options->option,
         .share = options->share,
     };
-    if (!mkv_tcp_listen(&listen_options, &fabric->listen_fd, &fabric->port, error)) {
+    if (options->is_local) {
+        fabric->listen_fd = fcntl(options->local_fd, F_DUPFD_CLOEXEC, 0);
+        MKV_ASSERT(options->tls == NULL);
+        if (fabric->listen_fd < 0) {
+            mkv_fabric_tcp_destroy(fabric);
+            return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                      "no descriptor for a shard. Raise the limit: ulimit -n");
+        }
+    } else if (!mkv_tcp_listen(&listen_options, &fabric->listen_fd, &fabric->port, error)) {
         mkv_fabric_tcp_destroy(fabric);
         return false;
+    } else {
+        tune(fabric->listen_fd);
     }
-    tune(fabric->listen_fd);
     fabric->plain_answer_bytes = refusal_encode(
         MKV_STATUS_FORBIDDEN, mkv_fabric_fault_text(MKV_FABRIC_FAULT_TLS), fabric->plain_answer);
     *fabric_out = fabric;

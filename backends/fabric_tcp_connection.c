@@ -18,6 +18,7 @@ static struct mkv_tcp_connection *take_new(struct mkv_fabric_tcp *fabric) {
     connection->fabric = fabric;
     connection->id = (struct mkv_connection_id){fabric->options.connection_base + place, 1};
     connection->stream.fd = -1;
+    connection->window.fd = -1;
     connection->receive.done = mkv_tcp_receive_done;
     connection->send.done = mkv_tcp_send_done;
     connection->control = memory;
@@ -105,6 +106,11 @@ void mkv_tcp_peer_text(int fd, char *text, size_t text_bytes) {
         const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
         (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
         snprintf(text, text_bytes, "[%s]:%u", host, ntohs(v6->sin6_port));
+    } else if (address.ss_family == AF_UNIX) {
+        struct ucred peer = {0};
+        socklen_t peer_bytes = sizeof peer;
+        (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes);
+        snprintf(text, text_bytes, "unix:pid=%d,uid=%u", (int)peer.pid, (unsigned)peer.uid);
     }
 }
 
@@ -257,6 +263,7 @@ static void reap(struct mkv_tcp_connection *connection) {
     give_buffers(connection);
     mkv_fabric_auth_close(fabric->options.auth, &connection->session);
     mkv_stream_close(&connection->stream);
+    mkv_tcp_window_close(connection);
 
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
     input.fabric.event = MKV_FABRIC_CONNECTION_CLOSED;

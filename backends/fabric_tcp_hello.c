@@ -134,6 +134,7 @@ enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, con
     connection->names_tenant = name_bytes > 0;
     take_name(connection, hello.name);
     struct mkv_native_hello_answer answer = connection->fabric->options.hello;
+    answer.features |= connection->fabric->options.is_local ? MKV_NATIVE_FEATURE_WINDOW : 0;
     answer.features &= hello.features;
     connection->features = answer.features;
     return auth_bytes == 0 ? answer_plain(connection, &answer)

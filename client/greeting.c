@@ -32,6 +32,7 @@ void mkv_greeting_begin(struct mkv_greeting *greeting, const struct mkv_greeting
     struct mkv_native_hello hello = {.version_min = MKV_NATIVE_VERSION,
                                      .version_max = MKV_NATIVE_VERSION,
                                      .features = MKV_NATIVE_FEATURE_TRACE};
+    hello.features |= options->wants_window ? MKV_NATIVE_FEATURE_WINDOW : 0;
     _Static_assert(sizeof hello.name == MKV_CLIENT_NAME_BYTES_MAX + 1u, "a name is HELLO's");
     memcpy(hello.name, options->name, strnlen(options->name, MKV_CLIENT_NAME_BYTES_MAX));
     const uint32_t block_bytes = options->key == NULL ? 0 : MKV_NATIVE_AUTH_BLOCK_BYTES;

@@ -49,6 +49,7 @@ struct mkv_greeting_options {
     const char *tenant;
     const uint8_t *key; /* of MKV_NATIVE_KEY_BYTES, good until the greeting is over; NULL: none */
     const char *key_id; /* with a key */
+    bool wants_window;  /* to ask for one behind the greeting */
 };
 
 /* `out` is to be sent, and a frame to be waited for. */

@@ -27,6 +27,22 @@ static enum memkv_status servers_take(struct memkv_client *client,
     return mkv_engine_open(client, error);
 }
 
+/* Memory to share, where a server is on this machine. */
+static enum memkv_status window_make(struct memkv_client *client,
+                                     const struct mkv_settings *settings,
+                                     struct memkv_error *error) {
+    for (uint32_t index = 0; index < settings->server_count; index++) {
+        if (settings->servers[index].is_local) {
+            client->window = mkv_window_new((uint64_t)settings->shared_mib * 1024u * 1024u);
+            return client->window != NULL ? MEMKV_OK
+                                          : mkv_client_fail(error, MEMKV_NO_MEMORY,
+                                                            "no address space for shared_mib %u",
+                                                            settings->shared_mib);
+        }
+    }
+    return MEMKV_OK;
+}
+
 static enum memkv_status open_with(struct memkv_client *client, const struct memkv_options *options,
                                    struct mkv_settings *settings, struct memkv_error *error) {
     enum memkv_status status = mkv_settings_read(options, settings, error);
@@ -53,7 +69,10 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     if (status != MEMKV_OK) {
         return status;
     }
-    status = servers_take(client, settings->servers, settings->server_count, error);
+    status = window_make(client, settings, error);
+    if (status == MEMKV_OK) {
+        status = servers_take(client, settings->servers, settings->server_count, error);
+    }
     return status == MEMKV_OK ? mkv_engine_connect(client, error) : status;
 }
 
@@ -90,6 +109,7 @@ void memkv_close(struct memkv_client *client) {
         mkv_engine_close(client);
         explicit_bzero(client->auth_key, sizeof client->auth_key);
         mkv_client_tls_close(client->tls);
+        mkv_window_free(client->window);
         free(client->remotes);
         free(client->members);
         free(client);

@@ -176,7 +176,12 @@ static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error
     struct mkv_shards_options options;
     struct mkv_fabric_tcp_options tcp;
     struct mkv_fabric_resp_options resp;
+    struct mkv_fabric_tcp_options shm;
     shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &options);
+    if (node->shm_fd >= 0) {
+        mkv_node_shm_options(node, &tcp, &shm);
+        options.shard.shm = &shm;
+    }
     if (node->resp_connections_max > 0) {
         mkv_node_resp_options(node, &options.shard.front, &resp);
         options.shard.resp = &resp;
@@ -262,6 +267,7 @@ static const struct step steps[] = {
     {"auth", mkv_node_auth_begin, mkv_node_auth_end},
     {"resp", mkv_node_resp_begin, mkv_node_resp_end},
     {"tls", mkv_node_tls_begin, mkv_node_tls_end},
+    {"shm", mkv_node_shm_begin, mkv_node_shm_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

@@ -213,8 +213,8 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
     struct mkv_fabric_resp_options resp = *options->resp;
     resp.ring = shard->ring;
     resp.arena = options->arena;
-    /* Behind the TCP connections of all shards. */
-    resp.connection_base = shard_count_of(options) * options->tcp->connections_max;
+    /* Behind the native connections of all shards. */
+    resp.connection_base = shard_count_of(options) * mkv_shard_native_connections(options);
     resp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
     resp.tenant = mkv_shard_tenants_resolve;
     resp.tenant_context = shard;
@@ -229,7 +229,7 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
         return false;
     }
     const struct mkv_fabric_set_member members[] = {
-        {shard->fabric, options->tcp->connection_base, options->tcp->connections_max},
+        {shard->fabric, options->tcp->connection_base, mkv_shard_native_connections(options)},
         {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
         {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)),
          resp.connection_base + resp.connections_max, 1},
@@ -245,6 +245,48 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
     return true;
 }
 
+uint32_t mkv_shard_native_connections(const struct mkv_shard_options *options) {
+    return options->tcp->connections_max +
+           (options->shm == NULL ? 0 : options->shm->connections_max);
+}
+
+/* What the shard sets in the options of a native fabric. */
+static void fill_native(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                        struct mkv_fabric_tcp_options *native) {
+    native->ring = shard->ring;
+    native->arena = options->arena;
+    native->transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
+    native->stats = tcp_stats;
+    native->stats_context = shard;
+    native->tenant = mkv_shard_tenants_resolve;
+    native->tenant_context = shard;
+}
+
+/* Beside the TCP fabric, in a set with it: for clients of this machine. */
+static bool make_shm(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                     struct mkv_backend_error *error) {
+    struct mkv_fabric_tcp_options shm = *options->shm;
+    fill_native(shard, options, &shm);
+    shm.connection_base = options->tcp->connection_base + options->tcp->connections_max;
+    struct mkv_fabric_tcp *fabric;
+    if (!mkv_fabric_tcp_create(&shm, &fabric, error)) {
+        return false;
+    }
+    const struct mkv_fabric_set_member members[] = {
+        {shard->fabric, options->tcp->connection_base, options->tcp->connections_max},
+        {mkv_fabric_tcp_base(fabric), shm.connection_base, shm.connections_max},
+    };
+    struct mkv_fabric_set *set = mkv_fabric_set_create(members, 2);
+    if (set == NULL) {
+        mkv_fabric_tcp_destroy(fabric);
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    shard->fabric = mkv_fabric_set_base(set);
+    shard->shm = fabric;
+    return true;
+}
+
 static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options *options,
                         struct mkv_backend_error *error) {
     if (options->tcp == NULL) {
@@ -252,19 +294,16 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     }
     MKV_ASSERT(options->stats_text != NULL);
     struct mkv_fabric_tcp_options tcp = *options->tcp;
-    tcp.ring = shard->ring;
-    tcp.arena = options->arena;
-    tcp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
-    tcp.stats = tcp_stats;
-    tcp.stats_context = shard;
-    tcp.tenant = mkv_shard_tenants_resolve;
-    tcp.tenant_context = shard;
+    fill_native(shard, options, &tcp);
     struct mkv_fabric_tcp *fabric;
     if (!mkv_fabric_tcp_create(&tcp, &fabric, error)) {
         return false;
     }
     shard->fabric = mkv_fabric_tcp_base(fabric);
     shard->port = mkv_fabric_tcp_port(fabric);
+    if (options->shm != NULL && !make_shm(shard, options, error)) {
+        return false;
+    }
     return options->resp == NULL || make_resp(shard, options, error);
 }
 

@@ -244,10 +244,10 @@ static bool make_shard(struct mkv_shards *shards, const struct mkv_shards_option
                        struct mkv_backend_error *error) {
     struct mkv_fabric_tcp_options tcp = *options->shard.tcp;
     tcp.connections_max = connections_each(options);
-    tcp.connection_base = index * tcp.connections_max;
+    shard->tcp = &tcp;
+    tcp.connection_base = index * mkv_shard_native_connections(shard);
     tcp.share = index == 0 ? MKV_TCP_SHARED_FIRST : MKV_TCP_SHARED_NEXT;
     tcp.port = index == 0 ? tcp.port : mkv_shard_port(shards->shards[0]);
-    shard->tcp = &tcp;
     return mkv_shard_create(shard, &shards->shards[index], error);
 }
 
