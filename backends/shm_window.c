@@ -23,6 +23,7 @@ bool mkv_shm_window_make(struct mkv_shm_window *window, uint64_t bytes) {
         close(fd);
         return false;
     }
+    (void)madvise(memory, bytes, MADV_HUGEPAGE); /* pages of 2 MiB where the machine has them */
     *window = (struct mkv_shm_window){
         .state = MKV_SHM_WINDOW_OFFERED,
         .fd = fd,
@@ -41,20 +42,30 @@ bool mkv_shm_window_seal(struct mkv_shm_window *window) {
     return true;
 }
 
+/* By the mapping, which has no page fault later on; where the kernel does not know that (before
+ * 5.14), in the file alone. */
+static bool make_pages(const struct mkv_shm_window *window, uint64_t bytes) {
+    int result;
+    do {
+        result = madvise(window->memory + window->filled_bytes, bytes, MADV_POPULATE_WRITE);
+    } while (result != 0 && errno == EINTR);
+    if (result == 0 || errno != EINVAL) {
+        return result == 0;
+    }
+    do {
+        result = fallocate(window->fd, 0, (off_t)window->filled_bytes, (off_t)bytes);
+    } while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
 bool mkv_shm_window_fill(struct mkv_shm_window *window) {
     MKV_ASSERT(window->state == MKV_SHM_WINDOW_FILLING);
     MKV_ASSERT(window->filled_bytes < window->bytes);
     const uint64_t bytes =
         mkv_min_u64(window->bytes - window->filled_bytes, MKV_SHM_WINDOW_FILL_BYTES);
-    int result;
-    do {
-        result = fallocate(window->fd, 0, (off_t)window->filled_bytes, (off_t)bytes);
-    } while (result != 0 && errno == EINTR);
-    if (result != 0) {
+    if (!make_pages(window, bytes)) {
         return false;
     }
-    /* Page faults while payload is copied would cost more; a kernel without it takes those. */
-    (void)madvise(window->memory + window->filled_bytes, bytes, MADV_POPULATE_WRITE);
     window->filled_bytes += bytes;
     if (window->filled_bytes == window->bytes) {
         close(window->fd);

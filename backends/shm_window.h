@@ -30,8 +30,8 @@
 
 /* Sizes are multiples of it. */
 #define MKV_SHM_WINDOW_STEP_BYTES (64u * 1024u)
-/* What one fill makes: some 0.3 ms. */
-#define MKV_SHM_WINDOW_FILL_BYTES (1024u * 1024u)
+/* What one fill makes, a huge page: some 0.5 ms at most. */
+#define MKV_SHM_WINDOW_FILL_BYTES (2u * 1024u * 1024u)
 
 enum mkv_shm_window_state {
     MKV_SHM_WINDOW_NONE = 0,
