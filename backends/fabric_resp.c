@@ -5,15 +5,10 @@
  */
 #include "backends/fabric_resp_internal.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "backends/clock.h"
-#include "backends/tcp_listen.h"
 
 #define BACKLOG 4096u
 #define NS_PER_S 1000000000ull
@@ -21,41 +16,21 @@
 #define HANDSHAKE_NS_DEFAULT (10 * NS_PER_S)
 #define STALL_NS_DEFAULT (30 * NS_PER_S)
 #define CLOSE_NS_DEFAULT (2 * NS_PER_S)
-/* When the process is out of descriptors, or the kernel of memory. */
-#define ACCEPT_RETRY_NS (NS_PER_S / 10)
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_INTERVAL_S 10
-#define KEEPALIVE_PROBES 6
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
-static void accept_post(struct mkv_fabric_resp *fabric) {
-    MKV_ASSERT(!fabric->accept_in_flight);
-    struct io_uring_sqe *sqe = mkv_ring_sqe(fabric->options.ring, &fabric->accept);
-    if (fabric->accept_multishot) {
-        io_uring_prep_multishot_accept(sqe, fabric->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    } else {
-        io_uring_prep_accept(sqe, fabric->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    }
-    fabric->accept_in_flight = true;
-}
-
-/* The socket is new, so its buffer takes the line. A client that is gone already does not miss it.
- */
 static void reject(struct mkv_fabric_resp *fabric, int fd, const char *line) {
     if (fabric->options.tls != NULL) {
-        /* Before a handshake TLS has an alert alone: access_denied. */
-        static const uint8_t alert[] = {0x15, 3, 3, 0, 2, 2, 49};
-        (void)send(fd, alert, sizeof alert, MSG_DONTWAIT | MSG_NOSIGNAL);
+        mkv_acceptor_refuse_tls(fd, MKV_TLS_ALERT_ACCESS_DENIED);
     } else {
-        (void)send(fd, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
+        mkv_acceptor_refuse(fd, line, strlen(line));
     }
-    (void)shutdown(fd, SHUT_WR);
-    close(fd);
     fabric->counters.connections_rejected_total++;
 }
 
-static void accepted(struct mkv_fabric_resp *fabric, int fd) {
+/* Gives the socket a connection, or the reason why there is none. */
+static void accepted(void *context, int fd) {
+    struct mkv_fabric_resp *fabric = context;
     static const char full[] = "-ERR max number of clients reached\r\n";
     if (fabric->draining) {
         reject(fabric, fd, "-READONLY the server is shutting down\r\n");
@@ -77,22 +52,10 @@ static void accepted(struct mkv_fabric_resp *fabric, int fd) {
     case MKV_FABRIC_PROTECTED:
         reject(fabric, fd, MKV_FABRIC_AUTH_RESP_DENIED);
         break;
+    case MKV_FABRIC_FULL:
     case MKV_FABRIC_CLIENT_FULL:
         reject(fabric, fd, full);
         break;
-    }
-}
-
-static void accept_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
-    struct mkv_fabric_resp *fabric =
-        (struct mkv_fabric_resp *)((char *)completion - offsetof(struct mkv_fabric_resp, accept));
-    fabric->accept_in_flight = (flags & IORING_CQE_F_MORE) != 0;
-    if (result >= 0) {
-        accepted(fabric, result);
-    } else if (result == -EINVAL && fabric->accept_multishot && !fabric->draining) {
-        fabric->accept_multishot = false; /* a kernel before 5.19 */
-    } else if (result != -ECONNABORTED && result != -EINTR) {
-        fabric->accept_retry_ns = fabric->now_ns + ACCEPT_RETRY_NS;
     }
 }
 
@@ -109,10 +72,10 @@ static void sweep(struct mkv_fabric_resp *fabric) {
     }
 }
 
-static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
-    struct mkv_fabric_resp *fabric = mkv_resp_fabric(base);
+static void poll_as(struct mkv_fabric_resp *fabric, uint64_t now_ns, bool opening) {
     MKV_ASSERT(fabric->base.sink.input != NULL);
     fabric->now_ns = now_ns;
+    fabric->opening = opening;
     mkv_resp_ops_deliver(fabric);
     sweep(fabric);
     if (fabric->tenants_wait) {
@@ -129,9 +92,15 @@ static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
         mkv_resp_connection_advance(connection);
         connection = next;
     }
-    if (!fabric->accept_in_flight && !fabric->draining && now_ns >= fabric->accept_retry_ns) {
-        accept_post(fabric);
-    }
+    mkv_acceptor_poll(&fabric->acceptor, now_ns);
+}
+
+static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
+    poll_as(mkv_resp_fabric(base), now_ns, false);
+}
+
+static void resp_poll_opening(struct mkv_fabric *base, uint64_t now_ns) {
+    poll_as(mkv_resp_fabric(base), now_ns, true);
 }
 
 static bool resp_has_work(const struct mkv_fabric *base) {
@@ -145,8 +114,7 @@ static void resp_drain(struct mkv_fabric *base) {
         return;
     }
     fabric->draining = true;
-    /* Ends the accept in the kernel; the port is free from now on. */
-    (void)shutdown(fabric->listen_fd, SHUT_RDWR);
+    mkv_acceptor_drain(&fabric->acceptor);
     for (uint32_t i = 0; i < fabric->connections_used; i++) {
         if (fabric->connections[i].state != MKV_RESP_FREE) {
             mkv_resp_connection_touch(&fabric->connections[i]);
@@ -166,8 +134,8 @@ static void resp_stop(struct mkv_fabric *base) {
 
 static bool resp_is_idle(const struct mkv_fabric *base) {
     const struct mkv_fabric_resp *fabric = (const struct mkv_fabric_resp *)base;
-    return fabric->draining && !fabric->accept_in_flight &&
-           fabric->counters.connections_active == 0 && fabric->completed.head == NULL;
+    return mkv_acceptor_is_idle(&fabric->acceptor) && fabric->counters.connections_active == 0 &&
+           fabric->completed.head == NULL;
 }
 
 /* ---- as a fabric of the pump ---------------------------------------------------------------- */
@@ -196,7 +164,7 @@ static void resp_describe(const struct mkv_fabric *base, struct mkv_connection_i
     const struct mkv_resp_connection *connection = &fabric->connections[place];
     MKV_ASSERT(connection->id.generation == id.generation);
     *client = (struct mkv_fabric_client){.connected_ns = connection->connected_ns};
-    mkv_resp_peer_text(connection->stream.fd, client->address, sizeof client->address);
+    mkv_acceptor_peer_text(connection->stream.fd, client->address, sizeof client->address);
     copy_text(client->name, sizeof client->name, connection->identity.name);
     if (connection->session.grant != NULL) {
         copy_text(client->tenant, sizeof client->tenant,
@@ -206,11 +174,8 @@ static void resp_describe(const struct mkv_fabric *base, struct mkv_connection_i
 
 static void resp_destroy(struct mkv_fabric *base) {
     struct mkv_fabric_resp *fabric = mkv_resp_fabric(base);
-    MKV_ASSERT(!fabric->accept_in_flight);
     MKV_ASSERT(fabric->counters.connections_active == 0);
-    if (fabric->listen_fd >= 0) {
-        close(fabric->listen_fd);
-    }
+    mkv_acceptor_close(&fabric->acceptor);
     mkv_resp_pools_destroy(fabric);
     free(fabric->free_connections);
     free(fabric->connections);
@@ -220,6 +185,7 @@ static void resp_destroy(struct mkv_fabric *base) {
 static const struct mkv_fabric_ops resp_ops = {
     .submit = resp_submit,
     .poll = resp_poll,
+    .poll_opening = resp_poll_opening,
     .has_work = resp_has_work,
     .drain = resp_drain,
     .stop = resp_stop,
@@ -234,7 +200,7 @@ struct mkv_fabric *mkv_fabric_resp_base(struct mkv_fabric_resp *fabric) {
 }
 
 uint16_t mkv_fabric_resp_port(const struct mkv_fabric_resp *fabric) {
-    return fabric->port;
+    return fabric->acceptor.port;
 }
 
 /* ---- looking at it --------------------------------------------------------------------------- */
@@ -269,6 +235,7 @@ bool mkv_fabric_resp_next_client(const struct mkv_fabric_resp *fabric, uint32_t 
         }
         *client = (struct mkv_resp_client){
             .id = connection->id,
+            .fd = connection->stream.fd,
             .identity = connection->identity,
             .user = connection->session.user,
             .last_command = last_command(connection),
@@ -280,10 +247,18 @@ bool mkv_fabric_resp_next_client(const struct mkv_fabric_resp *fabric, uint32_t 
             .last_ns = connection->last_ns,
             .commands = connection->commands,
         };
-        mkv_resp_peer_text(connection->stream.fd, client->address, sizeof client->address);
+        if (connection->session.address[0] != '\0') {
+            copy_text(client->address, sizeof client->address, connection->session.address);
+        } else {
+            mkv_acceptor_peer_text(client->fd, client->address, sizeof client->address);
+        }
         return true;
     }
     return false;
+}
+
+void mkv_fabric_resp_local_address(const struct mkv_resp_client *client, char text[64]) {
+    mkv_acceptor_local_text(client->fd, text, 64);
 }
 
 bool mkv_fabric_resp_next_command(const struct mkv_fabric_resp *fabric, uint32_t *cursor,
@@ -337,19 +312,6 @@ static bool allocate(struct mkv_fabric_resp *fabric) {
     return mkv_resp_pools_create(fabric);
 }
 
-/* Accepted sockets inherit these from the listener. They tune; a refusal harms nothing. */
-static void tune(int fd) {
-    const int one = 1;
-    const int idle = KEEPALIVE_IDLE_S;
-    const int interval = KEEPALIVE_INTERVAL_S;
-    const int probes = KEEPALIVE_PROBES;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-}
-
 static void set_defaults(struct mkv_fabric_resp *fabric) {
     struct mkv_fabric_resp_options *options = &fabric->options;
     options->deadline_ns = options->deadline_ns != 0 ? options->deadline_ns : DEADLINE_NS_DEFAULT;
@@ -371,9 +333,6 @@ bool mkv_fabric_resp_create(const struct mkv_fabric_resp_options *options,
     fabric->options = *options;
     set_defaults(fabric);
     fabric->now_ns = mkv_clock_monotonic_ns();
-    fabric->listen_fd = -1;
-    fabric->accept.done = accept_done;
-    fabric->accept_multishot = true;
     if (!allocate(fabric)) {
         resp_destroy(&fabric->base);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
@@ -381,17 +340,23 @@ bool mkv_fabric_resp_create(const struct mkv_fabric_resp_options *options,
                                   "connections or free memory on this machine",
                                   options->connections_max);
     }
-    const struct mkv_tcp_listen_options listen_options = {
-        .host = options->host,
-        .port = options->port,
-        .backlog = BACKLOG,
-        .option = options->option,
+    const struct mkv_acceptor_options acceptor_options = {
+        .ring = options->ring,
+        .listen =
+            {
+                .host = options->host,
+                .port = options->port,
+                .backlog = BACKLOG,
+                .option = options->option,
+                .share = options->share,
+            },
+        .accepted = accepted,
+        .context = fabric,
     };
-    if (!mkv_tcp_listen(&listen_options, &fabric->listen_fd, &fabric->port, error)) {
+    if (!mkv_acceptor_open(&fabric->acceptor, &acceptor_options, error)) {
         resp_destroy(&fabric->base);
         return false;
     }
-    tune(fabric->listen_fd);
     *fabric_out = fabric;
     return true;
 }

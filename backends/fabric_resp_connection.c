@@ -4,8 +4,6 @@
  */
 #include "backends/fabric_resp_internal.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 /* What is set once, when a place is first used. */
@@ -74,25 +72,6 @@ bool mkv_resp_connection_start(struct mkv_fabric_resp *fabric, int fd) {
     fabric->counters.connections_accepted_total++;
     mkv_resp_receive_continue(connection);
     return true;
-}
-
-void mkv_resp_peer_text(int fd, char *text, size_t text_bytes) {
-    struct sockaddr_storage address = {0};
-    socklen_t address_bytes = sizeof address;
-    char host[INET6_ADDRSTRLEN];
-    text[0] = '\0';
-    if (getpeername(fd, (struct sockaddr *)&address, &address_bytes) != 0) {
-        return;
-    }
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&address;
-        (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
-        snprintf(text, text_bytes, "%s:%u", host, ntohs(v4->sin_port));
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address;
-        (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-        snprintf(text, text_bytes, "[%s]:%u", host, ntohs(v6->sin6_port));
-    }
 }
 
 void mkv_resp_connection_touch(struct mkv_resp_connection *connection) {

@@ -36,6 +36,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "backends/acceptor.h"
 #include "backends/fabric_resp.h"
 #include "backends/stream.h"
 
@@ -59,6 +60,8 @@
 #define MKV_RESP_IDLE_NS (1000ull * 1000000u)
 /* Refusals of a command. */
 #define MKV_RESP_VERDICT_BYTES 320u
+/* How far the drives are. */
+#define MKV_RESP_PROGRESS_BYTES 64u
 
 _Static_assert(MKV_RESP_INPUT_BYTES >= MKV_RESP_SMALL_BYTES + MKV_RESP_LINE_BYTES_MAX + 4096u,
                "what the parser may ask for in a row fits behind the arguments of a SET");
@@ -88,6 +91,7 @@ struct mkv_resp_op {
     union {
         struct mkv_transfer_effect transfer;
         struct {
+            struct mkv_resp_connection *connection; /* NULL: it is gone */
             enum mkv_status status;
             uint32_t result_count;
             const struct mkv_item_result *results; /* in the front's arena, until ANSWER_DONE */
@@ -270,6 +274,7 @@ struct mkv_resp_connection {
     struct mkv_resp_entry *entries_head;
     struct mkv_resp_entry *entries_tail;
     uint32_t entry_count;
+    uint32_t requests; /* that the front has: entries, and those whose reply is being sent */
     uint64_t sum;
     enum mkv_status sum_status;
     struct mkv_resp_slot *slot;
@@ -307,12 +312,8 @@ struct mkv_fabric_resp {
     uint64_t sweep_ns;
     bool is_hurried; /* somebody waits for a workspace: as of the last sweep */
 
-    int listen_fd;
-    uint16_t port;
-    struct mkv_ring_completion accept;
-    bool accept_in_flight;
-    bool accept_multishot;
-    uint64_t accept_retry_ns;
+    struct mkv_acceptor acceptor;
+    bool opening; /* the drives are not open: as of the last poll */
     bool draining;
 
     struct mkv_resp_connection *connections;
@@ -332,6 +333,7 @@ struct mkv_fabric_resp {
     struct mkv_resp_op_list completed; /* handed to the sink by the next poll */
     struct mkv_resp_entry *entries;
     struct mkv_resp_entry *free_entries;
+    uint32_t requests; /* of all connections */
     uint32_t ahead_count;
 
     struct mkv_resp_work *works;
@@ -384,8 +386,6 @@ void mkv_resp_connection_break(struct mkv_resp_connection *connection);
 void mkv_resp_connection_leave(struct mkv_resp_connection *connection);
 void mkv_resp_connection_advance(struct mkv_resp_connection *connection);
 void mkv_resp_connection_sweep(struct mkv_resp_connection *connection);
-/* "127.0.0.1:4711": who is at the other end of a socket; "" where nobody is. */
-void mkv_resp_peer_text(int fd, char *text, size_t text_bytes);
 
 /* ---- fabric_resp_receive.c ------------------------------------------------------------------ */
 
@@ -426,6 +426,8 @@ struct mkv_resp_command {
     enum mkv_op op;            /* SHAPE_KEYS */
     enum mkv_resp_reply reply; /* SHAPE_KEYS, and of those that look at one */
     bool for_strangers;        /* who has not said who he is may send it */
+    bool no_proxy;             /* it is about times or conditions: see is_proxy of the options */
+    bool is_own;               /* it is about the connection, and needs no drive */
     enum mkv_resp_taken (*execute)(struct mkv_resp_connection *connection);
 };
 
@@ -545,6 +547,8 @@ void mkv_resp_reply_end(struct mkv_resp_connection *connection,
 /* Queues bytes that stay where they are until they are sent. */
 void mkv_resp_reply_memory(struct mkv_resp_connection *connection, const uint8_t *bytes,
                            uint64_t byte_count);
+/* What a command comes to that needs the drives while they are being opened. */
+void mkv_resp_loading_text(const struct mkv_fabric_resp *fabric, char text[MKV_RESP_VERDICT_BYTES]);
 /* What a client is told of a request that came to that. */
 const char *mkv_resp_status_text(const struct mkv_fabric_resp *fabric, enum mkv_status status);
 

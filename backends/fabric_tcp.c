@@ -5,17 +5,11 @@
  */
 #include "backends/fabric_tcp_internal.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "backends/clock.h"
-#include "backends/tcp_listen.h"
 
 #define BACKLOG 1024u
 #define NS_PER_S 1000000000ull
@@ -23,25 +17,8 @@
 #define STALL_NS_DEFAULT (30 * NS_PER_S)
 #define CLOSE_NS_DEFAULT (2 * NS_PER_S)
 #define REST_NS_DEFAULT NS_PER_S
-/* When the process is out of descriptors, or the kernel of memory. */
-#define ACCEPT_RETRY_NS (NS_PER_S / 10)
-/* A client that vanished is noticed after about KEEPALIVE_IDLE_S + 6 * KEEPALIVE_INTERVAL_S. */
-#define KEEPALIVE_IDLE_S 60
-#define KEEPALIVE_INTERVAL_S 10
-#define KEEPALIVE_PROBES 6
 
 /* ---- accepting ------------------------------------------------------------------------------ */
-
-static void accept_post(struct mkv_fabric_tcp *fabric) {
-    MKV_ASSERT(!fabric->accept_in_flight);
-    struct io_uring_sqe *sqe = mkv_ring_sqe(fabric->options.ring, &fabric->accept);
-    if (fabric->accept_multishot) {
-        io_uring_prep_multishot_accept(sqe, fabric->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    } else {
-        io_uring_prep_accept(sqe, fabric->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-    }
-    fabric->accept_in_flight = true;
-}
 
 /* Writes the HELLO answer that refuses a connection; returns its bytes. */
 static uint32_t refusal_encode(enum mkv_status status, const char *text,
@@ -59,32 +36,28 @@ static uint32_t refusal_encode(enum mkv_status status, const char *text,
     return (uint32_t)(MKV_NATIVE_HEADER_BYTES + text_bytes);
 }
 
-/* Tells a client that there is no place for it. The socket is new, so its buffer takes the frame.
- */
+/* Tells a client that there is no place for it. */
 static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status,
                    const char *text) {
-    uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
-    /* Before a handshake TLS has an alert alone: access_denied, or internal_error. */
-    const uint8_t alert[] = {0x15, 3, 3, 0, 2, 2, status == MKV_STATUS_FORBIDDEN ? 49 : 80};
-    const uint32_t byte_count = refusal_encode(status, text, bytes);
-    /* A client that is gone already does not miss it. */
     if (fabric->options.tls != NULL) {
-        (void)send(fd, alert, sizeof alert, MSG_DONTWAIT | MSG_NOSIGNAL);
+        mkv_acceptor_refuse_tls(fd, status == MKV_STATUS_FORBIDDEN ? MKV_TLS_ALERT_ACCESS_DENIED
+                                                                   : MKV_TLS_ALERT_INTERNAL_ERROR);
     } else {
-        (void)send(fd, bytes, byte_count, MSG_DONTWAIT | MSG_NOSIGNAL);
+        uint8_t bytes[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_TEXT_BYTES_MAX];
+        const uint32_t byte_count = refusal_encode(status, text, bytes);
+        mkv_acceptor_refuse(fd, bytes, byte_count);
     }
-    (void)shutdown(fd, SHUT_WR);
-    close(fd);
     fabric->counters.connections_rejected_total++;
 }
 
 /* Gives the socket a connection, or the reason why there is none. */
-static void admit(struct mkv_fabric_tcp *fabric, int fd) {
+static void accepted(void *context, int fd) {
+    struct mkv_fabric_tcp *fabric = context;
+    static const char full[] = "the server has as many connections as it takes; try again later";
     const bool is_full = fabric->free_connection_count == 0 &&
                          fabric->connections_used == fabric->options.connections_max;
     if (is_full || fabric->draining) {
-        reject(fabric, fd, MKV_STATUS_BUSY,
-               "the server has as many connections as it takes; try again later");
+        reject(fabric, fd, MKV_STATUS_BUSY, full);
         return;
     }
     struct mkv_fabric_session session;
@@ -92,7 +65,7 @@ static void admit(struct mkv_fabric_tcp *fabric, int fd) {
         fabric->options.is_local ? MKV_FABRIC_LISTENER_SHM : MKV_FABRIC_LISTENER_NATIVE;
     switch (mkv_fabric_auth_open(fabric->options.auth, fd, listener, &session)) {
     case MKV_FABRIC_ADMITTED:
-        if (!mkv_tcp_connection_start(fabric, fd, &session)) {
+        if (!mkv_tcp_connection_start(fabric, fd, &session, NULL)) {
             mkv_fabric_auth_close(fabric->options.auth, &session);
             reject(fabric, fd, MKV_STATUS_BUSY, "the server has no memory for a connection");
         }
@@ -107,6 +80,9 @@ static void admit(struct mkv_fabric_tcp *fabric, int fd) {
                   "network.auth_key there (memkv auth keygen makes one), or network.auth: none "
                   "to serve everybody");
         break;
+    case MKV_FABRIC_FULL:
+        reject(fabric, fd, MKV_STATUS_BUSY, full);
+        break;
     case MKV_FABRIC_CLIENT_FULL:
         reject(fabric, fd, MKV_STATUS_BUSY,
                "your address has as many connections as network.client_connections_max allows");
@@ -114,17 +90,17 @@ static void admit(struct mkv_fabric_tcp *fabric, int fd) {
     }
 }
 
-static void accept_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
-    struct mkv_fabric_tcp *fabric =
-        (struct mkv_fabric_tcp *)((char *)completion - offsetof(struct mkv_fabric_tcp, accept));
-    fabric->accept_in_flight = (flags & IORING_CQE_F_MORE) != 0;
-    if (result >= 0) {
-        admit(fabric, result);
-    } else if (result == -EINVAL && fabric->accept_multishot && !fabric->draining) {
-        fabric->accept_multishot = false; /* a kernel before 5.19 */
-    } else if (result != -ECONNABORTED && result != -EINTR) {
-        fabric->accept_retry_ns = fabric->now_ns + ACCEPT_RETRY_NS;
+void mkv_fabric_tcp_adopt(struct mkv_fabric_tcp *fabric, const struct mkv_fabric_tcp_move *move) {
+    const bool is_full = fabric->free_connection_count == 0 &&
+                         fabric->connections_used == fabric->options.connections_max;
+    if (!is_full && !fabric->draining &&
+        mkv_tcp_connection_start(fabric, move->fd, &move->session, move)) {
+        return;
     }
+    struct mkv_fabric_session session = move->session;
+    mkv_fabric_auth_close(fabric->options.auth, &session);
+    reject(fabric, move->fd, MKV_STATUS_BUSY,
+           "this shard has as many connections as it takes; try again later");
 }
 
 /* ---- a round -------------------------------------------------------------------------------- */
@@ -162,9 +138,7 @@ void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
         mkv_tcp_connection_advance(connection);
         connection = next;
     }
-    if (!fabric->accept_in_flight && !fabric->draining && now_ns >= fabric->accept_retry_ns) {
-        accept_post(fabric);
-    }
+    mkv_acceptor_poll(&fabric->acceptor, now_ns);
 }
 
 bool mkv_fabric_tcp_has_work(const struct mkv_fabric_tcp *fabric) {
@@ -176,14 +150,7 @@ void mkv_fabric_tcp_drain(struct mkv_fabric_tcp *fabric) {
         return;
     }
     fabric->draining = true;
-    if (fabric->options.is_local) {
-        /* The socket is other shards', too. What becomes of the cancelling shows in the accept. */
-        struct io_uring_sqe *sqe = mkv_ring_sqe(fabric->options.ring, NULL);
-        io_uring_prep_cancel(sqe, &fabric->accept, 0);
-    } else {
-        /* Ends the accept in the kernel; the port is free from now on. */
-        (void)shutdown(fabric->listen_fd, SHUT_RDWR);
-    }
+    mkv_acceptor_drain(&fabric->acceptor);
     for (uint32_t i = 0; i < fabric->connections_used; i++) {
         mkv_tcp_connection_touch(&fabric->connections[i]);
     }
@@ -199,8 +166,8 @@ void mkv_fabric_tcp_stop(struct mkv_fabric_tcp *fabric) {
 }
 
 bool mkv_fabric_tcp_is_idle(const struct mkv_fabric_tcp *fabric) {
-    return fabric->draining && !fabric->accept_in_flight &&
-           fabric->counters.connections_active == 0 && fabric->completed.head == NULL;
+    return mkv_acceptor_is_idle(&fabric->acceptor) && fabric->counters.connections_active == 0 &&
+           fabric->completed.head == NULL;
 }
 
 /* ---- as a fabric of the pump ---------------------------------------------------------------- */
@@ -246,7 +213,7 @@ static void base_describe(const struct mkv_fabric *base, struct mkv_connection_i
     const struct mkv_tcp_connection *connection = &fabric->connections[place];
     MKV_ASSERT(connection->id.generation == id.generation);
     *client = (struct mkv_fabric_client){.connected_ns = connection->connected_ns};
-    mkv_tcp_peer_text(connection->stream.fd, client->address, sizeof client->address);
+    mkv_acceptor_peer_text(connection->stream.fd, client->address, sizeof client->address);
     memcpy(client->tenant, connection->tenant_name, sizeof client->tenant);
     memcpy(client->name, connection->client_name, sizeof client->name);
 }
@@ -267,8 +234,12 @@ struct mkv_fabric *mkv_fabric_tcp_base(struct mkv_fabric_tcp *fabric) {
     return &fabric->base;
 }
 
+uint32_t mkv_fabric_tcp_connection_base(const struct mkv_fabric_tcp *fabric) {
+    return fabric->options.connection_base;
+}
+
 uint16_t mkv_fabric_tcp_port(const struct mkv_fabric_tcp *fabric) {
-    return fabric->port;
+    return fabric->acceptor.port;
 }
 
 const struct mkv_fabric_counters *mkv_fabric_tcp_counters(const struct mkv_fabric_tcp *fabric) {
@@ -328,19 +299,6 @@ static bool allocate(struct mkv_fabric_tcp *fabric) {
                                MKV_NATIVE_INLINE_BYTES_MAX);
 }
 
-/* Accepted sockets inherit these from the listener. They tune; a refusal harms nothing. */
-static void tune(int fd) {
-    const int one = 1;
-    const int idle = KEEPALIVE_IDLE_S;
-    const int interval = KEEPALIVE_INTERVAL_S;
-    const int probes = KEEPALIVE_PROBES;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-}
-
 bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
                            struct mkv_fabric_tcp **fabric_out, struct mkv_backend_error *error) {
     check_options(options);
@@ -356,9 +314,6 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
     fabric->options.close_ns = options->close_ns != 0 ? options->close_ns : CLOSE_NS_DEFAULT;
     fabric->options.rest_ns = options->rest_ns != 0 ? options->rest_ns : REST_NS_DEFAULT;
     fabric->now_ns = mkv_clock_monotonic_ns();
-    fabric->listen_fd = -1;
-    fabric->accept.done = accept_done;
-    fabric->accept_multishot = true;
     if (!allocate(fabric)) {
         mkv_fabric_tcp_destroy(fabric);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
@@ -366,26 +321,24 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
                                   "or free memory on this machine",
                                   options->connections_max);
     }
-    const struct mkv_tcp_listen_options listen_options = {
-        .host = options->host,
-        .port = options->port,
-        .backlog = BACKLOG,
-        .option = options->option,
-        .share = options->share,
+    const struct mkv_acceptor_options acceptor_options = {
+        .ring = options->ring,
+        .listen =
+            {
+                .host = options->host,
+                .port = options->port,
+                .backlog = BACKLOG,
+                .option = options->option,
+                .share = options->share,
+            },
+        .is_local = options->is_local,
+        .local_fd = options->local_fd,
+        .accepted = accepted,
+        .context = fabric,
     };
-    if (options->is_local) {
-        fabric->listen_fd = fcntl(options->local_fd, F_DUPFD_CLOEXEC, 0);
-        MKV_ASSERT(options->tls == NULL);
-        if (fabric->listen_fd < 0) {
-            mkv_fabric_tcp_destroy(fabric);
-            return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                      "no descriptor for a shard. Raise the limit: ulimit -n");
-        }
-    } else if (!mkv_tcp_listen(&listen_options, &fabric->listen_fd, &fabric->port, error)) {
+    if (!mkv_acceptor_open(&fabric->acceptor, &acceptor_options, error)) {
         mkv_fabric_tcp_destroy(fabric);
         return false;
-    } else {
-        tune(fabric->listen_fd);
     }
     fabric->plain_answer_bytes = refusal_encode(
         MKV_STATUS_FORBIDDEN, mkv_fabric_fault_text(MKV_FABRIC_FAULT_TLS), fabric->plain_answer);
@@ -397,11 +350,8 @@ void mkv_fabric_tcp_destroy(struct mkv_fabric_tcp *fabric) {
     if (fabric == NULL) {
         return;
     }
-    MKV_ASSERT(!fabric->accept_in_flight);
     MKV_ASSERT(fabric->counters.connections_active == 0);
-    if (fabric->listen_fd >= 0) {
-        close(fabric->listen_fd);
-    }
+    mkv_acceptor_close(&fabric->acceptor);
     mkv_tcp_pool_destroy(&fabric->inlines);
     mkv_tcp_pool_destroy(&fabric->bodies);
     if (fabric->memory != NULL) {

@@ -12,15 +12,20 @@
  *     memkv_close(client);
  *
  * Invariants
- *  I1  A value that came back with MEMKV_OK is the value that was put: what can be checked end to
- *      end is (whole values of at most block_bytes_max bytes, by their root); other bytes are
- *      MEMKV_CORRUPT and never a success.
+ *  I1  A value that came back with MEMKV_OK is the value that was put: a whole one of at most
+ *      block_bytes_max bytes by the root that it was put with, other bytes by the root that they
+ *      left the server with, which checked them when it read them; what differs is MEMKV_CORRUPT
+ *      and never a success.
  *  I2  A put or delete that came back with MEMKV_OK is durable on the server, unless the put was
  *      MEMKV_RELAXED.
  *  I3  No call takes longer than timeout_ms, with connecting and resolving names, plus what the
  *      caller's own callbacks take.
  *  I4  The library keeps no pointer of the caller's beyond the call, or, of memkv_submit, beyond
  *      the completion.
+ *
+ * Discovery: the list of servers may change between calls. A server that leaves it answers what it
+ * was asked before; what is new goes to the servers of the new list. A DELETE whose key has another
+ * server by the time it is answered is MEMKV_UNAVAILABLE: repeat it.
  *
  * Threads: a client is used by one thread at a time. Different clients are independent of each
  * other, and nothing is shared between them. A client is not used across fork. The library sets no
@@ -107,7 +112,7 @@ struct memkv_error {
 struct memkv_client;
 
 /*
- * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_AUTH_KEY,
+ * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_AUTH_KEY,
  * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME), else the YAML file that MEMKV_CONFIG
  * names (the members of this struct, and transport), else the default that stands here.
  * MEMKV_TRANSPORT is auto, tcp or shm: by HOST:PORT alone, or by unix:/PATH alone.
@@ -124,7 +129,8 @@ struct memkv_options {
     /* Whose keys these are: tenants have nothing in common, also not equal keys. 1 to 79 characters
      * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
     const char *tenant;
-    uint32_t connections; /* to each server at most, 1 to 64; 0: 1 */
+    uint32_t connections; /* to each server at most, to one with shards to each of these; 1 to 64,
+                           * and no more than 64 to a server; 0: 1 */
     /* Memory that is shared with a server of this machine, for memkv_buffer_alloc, in MiB, 1 to
      * 65536; 0: 64. The server may give less (network.shm_window_bytes). */
     uint32_t shared_mib;
@@ -138,6 +144,13 @@ struct memkv_options {
     const char *tls_ca;
     /* What the servers' certificates are for. NULL: the host of each server's address */
     const char *tls_name;
+    /* Where the list of servers comes from, instead of `servers`, for as long as the client lives:
+     * "file:PATH" with a server a line, "dns:NAME:PORT", "etcd:http://HOST:PORT/PREFIX",
+     * "static:SERVERS" (docs/discovery.md). NULL: `servers`, or as MEMKV_DISCOVERY says */
+    const char *discovery;
+    /* How often the list is read again, at most 3600000; 0: 1000 for a file,
+     * 10000 for DNS, 2000 for etcd */
+    uint32_t discovery_refresh_ms;
 };
 
 /*
@@ -220,8 +233,7 @@ enum memkv_status memkv_get(struct memkv_client *client, const void *key, size_t
 
 /*
  * Reads `length` bytes from `offset` on into `buffer`, which has room for them; *byte_count (may be
- * NULL) becomes how many there were: fewer where the value ends before, 0 behind its end. A part of
- * a value is checked by the server, not end to end.
+ * NULL) becomes how many there were: fewer where the value ends before, 0 behind its end.
  */
 enum memkv_status memkv_get_range(struct memkv_client *client, const void *key, size_t key_bytes,
                                   uint64_t offset, uint64_t length, void *buffer,

@@ -11,6 +11,10 @@
  *   memkv_client_connections                 gauge: greeted
  *   memkv_client_connects_total{result}      counter: ok, failed
  *   memkv_client_disconnects_total           counter: of greeted ones that broke
+ *   memkv_client_servers                     gauge: of the lists of all clients
+ *   memkv_client_server_list_changes_total   counter: lists that were taken
+ *   memkv_client_discovery_reads_total{result}  counter: ok, failed
+ *   memkv_client_discovery_failing           gauge: clients whose list could not be read last
  *
  * The op of a call with items of several is "mixed".
  *
@@ -43,6 +47,12 @@ void mkv_metrics_call(struct mkv_metrics *metrics, const struct mkv_call *call);
 void mkv_metrics_connected(struct mkv_metrics *metrics);
 void mkv_metrics_connect_failed(struct mkv_metrics *metrics);
 void mkv_metrics_disconnected(struct mkv_metrics *metrics);
+/* A client has taken a list of so many servers, and had one of so many before. */
+void mkv_metrics_servers(struct mkv_metrics *metrics, uint32_t before, uint32_t count);
+/* A list was read, or could not be; and so the time before. By a discovery's thread. */
+void mkv_metrics_discovery(struct mkv_metrics *metrics, _Bool was_failing, _Bool is_failing);
+/* A discovery has ended. */
+void mkv_metrics_discovery_end(struct mkv_metrics *metrics, _Bool was_failing);
 
 /* The exposition, format 0.0.4, with its NUL. Returns its bytes. */
 size_t mkv_metrics_text(struct mkv_metrics *metrics, char text[MKV_METRICS_TEXT_BYTES]);

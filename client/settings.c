@@ -153,14 +153,43 @@ static enum memkv_status set_servers(struct mkv_settings *settings, const char *
                                      struct memkv_error *error) {
     char named[MEMKV_ERROR_TEXT_BYTES];
     snprintf(named, sizeof named, "%s%s", origin, what);
+    memset(settings->discovery, 0, sizeof settings->discovery);
     return mkv_client_servers_parse(named, value, settings->servers, &settings->server_count,
                                     error);
+}
+
+static enum memkv_status set_discovery(struct mkv_settings *settings, const char *origin,
+                                       const char *what, const char *value,
+                                       struct memkv_error *error) {
+    char named[MEMKV_ERROR_TEXT_BYTES];
+    snprintf(named, sizeof named, "%s%s", origin, what);
+    const enum memkv_status status = mkv_discovery_check(named, value, error);
+    if (status == MEMKV_OK) {
+        memset(settings->discovery, 0, sizeof settings->discovery);
+        memcpy(settings->discovery, value, strlen(value));
+    }
+    return status;
+}
+
+/* Which of the two holds would depend on chance. */
+static enum memkv_status refuse_both(const char *servers, const char *discovery,
+                                     struct memkv_error *error) {
+    return mkv_client_fail(error, MEMKV_INVALID,
+                           "%s and %s are both given; give the one where the servers come from",
+                           servers, discovery);
 }
 
 enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *origin,
                                    const char *key, const char *value, struct memkv_error *error) {
     if (strcmp(key, "servers") == 0) {
         return set_servers(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "discovery") == 0) {
+        return set_discovery(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "discovery_refresh_ms") == 0) {
+        return set_number(&settings->discovery_refresh_ms, origin, key, value,
+                          MKV_DISCOVERY_REFRESH_MS_MAX, error);
     }
     if (strcmp(key, "transport") == 0) {
         return set_transport(settings, origin, key, value, error);
@@ -202,19 +231,31 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
         return MEMKV_OK;
     }
     return mkv_client_fail(error, MEMKV_INVALID,
-                           "%skey '%.*s' is unknown; there are servers, transport, auth_key, "
-                           "auth_key_id, tls, tls_ca, tls_name, timeout_ms, "
+                           "%skey '%.*s' is unknown; there are servers, discovery, "
+                           "discovery_refresh_ms, transport, auth_key, auth_key_id, tls, tls_ca, "
+                           "tls_name, timeout_ms, "
                            "connect_timeout_ms, connections, shared_mib, client_name, tenant",
                            origin, SHOWN_BYTES_MAX, key);
+}
+
+static bool is_given(const char *option) {
+    return option != NULL && option[0] != '\0';
 }
 
 static enum memkv_status read_environment(struct mkv_settings *settings,
                                           const struct memkv_options *options,
                                           struct memkv_error *error) {
-    const bool has_servers = options->servers != NULL && options->servers[0] != '\0';
+    const bool has_servers = is_given(options->servers) || is_given(options->discovery);
     const char *servers = has_servers ? NULL : variable(MKV_CLIENT_SERVERS_VARIABLE);
+    const char *discovery = has_servers ? NULL : variable(MKV_DISCOVERY_VARIABLE);
     const char *transport = variable(TRANSPORT_VARIABLE);
     enum memkv_status status = MEMKV_OK;
+    if (servers != NULL && discovery != NULL) {
+        return refuse_both(MKV_CLIENT_SERVERS_VARIABLE, MKV_DISCOVERY_VARIABLE, error);
+    }
+    if (discovery != NULL) {
+        status = set_discovery(settings, "", MKV_DISCOVERY_VARIABLE, discovery, error);
+    }
     if (servers != NULL) {
         status = set_servers(settings, "", MKV_CLIENT_SERVERS_VARIABLE, servers, error);
     }
@@ -265,8 +306,21 @@ static enum memkv_status read_options(struct mkv_settings *settings,
     if (options->client_name != NULL) {
         set_name(settings, options->client_name);
     }
-    if (options->servers != NULL && options->servers[0] != '\0') {
+    if (options->discovery_refresh_ms > MKV_DISCOVERY_REFRESH_MS_MAX) {
+        return mkv_client_fail(error, MEMKV_INVALID, "discovery_refresh_ms %u: at most %u",
+                               options->discovery_refresh_ms, MKV_DISCOVERY_REFRESH_MS_MAX);
+    }
+    settings->discovery_refresh_ms = options->discovery_refresh_ms > 0
+                                         ? options->discovery_refresh_ms
+                                         : settings->discovery_refresh_ms;
+    if (is_given(options->servers) && is_given(options->discovery)) {
+        return refuse_both("servers", "discovery", error);
+    }
+    if (is_given(options->servers)) {
         status = set_servers(settings, "", "servers", options->servers, error);
+    }
+    if (is_given(options->discovery)) {
+        status = set_discovery(settings, "", "discovery", options->discovery, error);
     }
     if (status == MEMKV_OK && options->tenant != NULL) {
         status = set_tenant(settings, "", options->tenant, error);

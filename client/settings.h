@@ -3,15 +3,17 @@
  * What a client is told: by the options of memkv_open, the environment, and a file.
  *
  *   options of memkv_open   win over
- *   the environment         MEMKV_SERVERS, MEMKV_TRANSPORT, MEMKV_AUTH_KEY, MEMKV_AUTH_KEY_ID,
- *                           MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, which win over
+ *   the environment         MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_TRANSPORT, MEMKV_AUTH_KEY,
+ *                           MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, which win
+ *                           over
  *   the file                that MEMKV_CONFIG names, whose keys win over
  *   what is built in
  *
  *   file (YAML)
  *     servers              HOST:PORT[*WEIGHT] with commas between, or a list of them, or a list of
  *                          {address, weight}
- *     transport            auto or tcp
+ *     discovery            where the list of servers comes from (discovery.h)
+ *     discovery_refresh_ms, transport (auto or tcp)
  *     tls                  true or false
  *     tls_ca, tls_name     as in struct memkv_options; either means tls: true
  *     auth_key, auth_key_id, timeout_ms, connect_timeout_ms, connections, client_name, tenant: as
@@ -21,6 +23,7 @@
  *  I1  A key, variable or value that is not known is refused by its name, never passed over.
  *  I2  An empty variable counts as unset.
  *  I3  No message shows a key.
+ *  I4  There are servers or a discovery, whichever the highest layer names; none names both.
  *
  * Not responsible for: what the settings mean.
  */
@@ -28,6 +31,7 @@
 #define MKV_CLIENT_SETTINGS_H
 
 #include "client/address.h"
+#include "client/discovery.h"
 #include "client/greeting.h"
 
 #define MKV_SETTINGS_FILE_BYTES_MAX (64u * 1024u)
@@ -40,6 +44,8 @@
 struct mkv_settings {
     struct mkv_client_address servers[MKV_CLIENT_SERVERS_MAX];
     uint32_t server_count;
+    char discovery[MKV_DISCOVERY_TEXT_BYTES]; /* "": the servers are those of the list */
+    uint32_t discovery_refresh_ms;            /* 0: as its kind has it */
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     uint32_t connections;

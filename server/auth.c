@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "server/auth.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "admin/text.h"
+#include "backends/acceptor.h"
 #include "backends/clock.h"
 #include "server/config_shm.h"
 
@@ -166,22 +166,6 @@ static bool is_trusted(const struct mkv_auth *auth, uid_t user) {
 
 /* ---- connections ----------------------------------------------------------------------------- */
 
-static void address_text(const struct sockaddr_storage *address, char text[64]) {
-    char host[INET6_ADDRSTRLEN] = "";
-    text[0] = '\0';
-    if (address->ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
-        (void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
-        snprintf(text, 64, "%s:%u", host, ntohs(v4->sin_port));
-    } else if (address->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
-        (void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-        snprintf(text, 64, "[%s]:%u", host, ntohs(v6->sin6_port));
-    } else if (address->ss_family == AF_UNIX) {
-        snprintf(text, 64, "unix");
-    }
-}
-
 static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_listener listener,
                                          struct mkv_fabric_session *session) {
     struct mkv_auth *auth = context;
@@ -199,14 +183,16 @@ static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_
         atomic_fetch_add(&auth->protected_total, 1);
         return MKV_FABRIC_PROTECTED;
     }
-    session->client = mkv_auth_clients_enter(auth->clients, (const struct sockaddr *)&address);
-    if (session->client == NULL) {
+    const enum mkv_fabric_admission admission =
+        mkv_auth_clients_enter(auth->clients, (const struct sockaddr *)&address, &session->client);
+    if (admission != MKV_FABRIC_ADMITTED) {
         mkv_auth_keys_release(keys);
-        atomic_fetch_add(&auth->client_limit_total, 1);
-        return MKV_FABRIC_CLIENT_FULL;
+        atomic_fetch_add(&auth->client_limit_total, admission == MKV_FABRIC_CLIENT_FULL ? 1 : 0);
+        return admission;
     }
     session->listener = is_unix ? MKV_FABRIC_LISTENER_NATIVE : listener;
-    address_text(&address, session->address);
+    mkv_acceptor_address_text((const struct sockaddr *)&address, session->address,
+                              sizeof session->address);
     if (is_known) {
         grant_give(auth, session, mkv_auth_keys_open_grant(keys));
         snprintf(session->user, sizeof session->user, "default");
@@ -369,6 +355,7 @@ static void on_request_end(void *context, struct mkv_fabric_session *session, ui
 bool mkv_auth_create(const struct mkv_config *config, const struct mkv_auth_options *options,
                      struct mkv_auth **auth_out, struct mkv_backend_error *error) {
     const struct mkv_auth_limits limits = {
+        .all_connections_max = options->connections_max,
         .connections_max = config->network.client_connections_max,
         .requests_max = config->network.client_requests_max,
         .bytes_max = config->network.client_bytes_max,

@@ -3,7 +3,9 @@
  * Making a shard, and what other threads may ask of it.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -146,6 +148,10 @@ static bool make_front(struct mkv_shard *shard, const struct mkv_shard_options *
         mkv_router_init(mkv_arena_take(options->arena, router_bytes), router_bytes, &router);
     shard->relay = options->relay;
     mkv_shard_relay_enter(shard->relay, shard->index, shard->ring);
+    shard->moves = options->moves;
+    if (shard->moves != NULL) {
+        mkv_shard_moves_enter(shard->moves, shard->index, shard->ring);
+    }
     return true;
 }
 
@@ -182,14 +188,47 @@ static uint32_t tcp_stats(void *context, char *text, uint32_t text_bytes_max) {
     return shard->stats_text(shard->stats_text_context, shard->scratch, text, text_bytes_max);
 }
 
+_Static_assert(MKV_NATIVE_WEIGHT_MAX == MKV_PLACEMENT_WEIGHT_MAX, "weights of drives");
+
+/* For SHARDS, and connections that are to be at another shard. */
+static void tcp_shards(void *context, struct mkv_native_shards *shards) {
+    const struct mkv_shard *shard = context;
+    const struct mkv_member *members = mkv_router_members(shard->router);
+    memset(shards, 0, sizeof *shards);
+    shards->shard = shard->index;
+    shards->shard_count = mkv_shard_group_count(shard->group);
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        if (members[i].weight > 0) {
+            shards->drives[shards->drive_count].uuid = members[i].uuid;
+            shards->drives[shards->drive_count].weight = members[i].weight;
+            shards->drives[shards->drive_count].shard = mkv_shard_group_shard_of(shard->group, i);
+            shards->drive_count++;
+        }
+    }
+}
+
+static bool tcp_move(void *context, uint32_t to, const struct mkv_fabric_tcp_move *move) {
+    const struct mkv_shard *shard = context;
+    return to != shard->index && mkv_shard_moves_put(shard->moves, to, move);
+}
+
 static void resp_wake(void *context) {
     const struct mkv_shard *shard = context;
     mkv_ring_wake(shard->ring);
 }
 
+static void resp_progress(void *context, char *text, size_t text_bytes) {
+    const struct mkv_shard *shard = context;
+    uint32_t done;
+    uint32_t total;
+    mkv_shard_group_progress(shard->group, &done, &total);
+    snprintf(text, text_bytes, "%" PRIu32 "/%" PRIu32 " drives, %" PRIu32 " %%", done, total,
+             total == 0 ? 0 : 100 * done / total);
+}
+
 /* The commands that are not the fabric's, and the connection by which they delete keys. */
 static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_options *options,
-                            const struct mkv_fabric_resp_options *resp,
+                            const struct mkv_fabric_resp_options *resp, uint32_t deletes_base,
                             struct mkv_backend_error *error) {
     const struct mkv_resp_calls_options calls_options = {
         .worker = options->resp_worker,
@@ -199,55 +238,14 @@ static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_opti
         .tenant_context = shard,
         .wake = resp_wake,
         .wake_context = shard,
-        .connection_base = resp->connection_base + resp->connections_max,
+        .connection_base = deletes_base,
+        .each = options->resp_each,
+        .each_context = options->resp_each_context,
     };
     shard->resp_calls = mkv_resp_calls_create(&calls_options);
     return shard->resp_calls != NULL ||
            mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                               "no memory for a shard. Free memory on this machine");
-}
-
-/* Beside the TCP fabric: the front sees the connections of both. */
-static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *options,
-                      struct mkv_backend_error *error) {
-    struct mkv_fabric_resp_options resp = *options->resp;
-    resp.ring = shard->ring;
-    resp.arena = options->arena;
-    /* Behind the native connections of all shards. */
-    resp.connection_base = shard_count_of(options) * mkv_shard_native_connections(options);
-    resp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
-    resp.tenant = mkv_shard_tenants_resolve;
-    resp.tenant_context = shard;
-    MKV_ASSERT(resp.connection_base + resp.connections_max < options->front.connections_max);
-    if (!make_resp_calls(shard, options, &resp, error)) {
-        return false;
-    }
-    resp.call = mkv_resp_calls_call;
-    resp.gone = mkv_resp_calls_gone;
-    resp.call_context = shard->resp_calls;
-    if (!mkv_fabric_resp_create(&resp, &shard->resp, error)) {
-        return false;
-    }
-    const struct mkv_fabric_set_member members[] = {
-        {shard->fabric, options->tcp->connection_base, mkv_shard_native_connections(options)},
-        {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
-        {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)),
-         resp.connection_base + resp.connections_max, 1},
-    };
-    mkv_resp_calls_bind(shard->resp_calls, shard->resp);
-    struct mkv_fabric_set *set = mkv_fabric_set_create(members, 3);
-    if (set == NULL) {
-        members[1].fabric->ops->destroy(members[1].fabric);
-        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                  "no memory for a shard. Free memory on this machine");
-    }
-    shard->fabric = mkv_fabric_set_base(set);
-    return true;
-}
-
-uint32_t mkv_shard_native_connections(const struct mkv_shard_options *options) {
-    return options->tcp->connections_max +
-           (options->shm == NULL ? 0 : options->shm->connections_max);
 }
 
 /* What the shard sets in the options of a native fabric. */
@@ -262,28 +260,82 @@ static void fill_native(struct mkv_shard *shard, const struct mkv_shard_options 
     native->tenant_context = shard;
 }
 
-/* Beside the TCP fabric, in a set with it: for clients of this machine. */
+/* Beside the TCP fabric: for clients of this machine. */
 static bool make_shm(struct mkv_shard *shard, const struct mkv_shard_options *options,
                      struct mkv_backend_error *error) {
     struct mkv_fabric_tcp_options shm = *options->shm;
     fill_native(shard, options, &shm);
-    shm.connection_base = options->tcp->connection_base + options->tcp->connections_max;
-    struct mkv_fabric_tcp *fabric;
-    if (!mkv_fabric_tcp_create(&shm, &fabric, error)) {
-        return false;
+    /* Behind all that the shards have of the others, with the one that deletes keys. */
+    const uint32_t others =
+        options->tcp->connections_max +
+        (options->resp == NULL ? 0 : options->resp->connections_max + 1);
+    shm.connection_base = shard_count_of(options) * others + options->index * shm.connections_max;
+    MKV_ASSERT(shm.connection_base + shm.connections_max <= options->front.connections_max);
+    return mkv_fabric_tcp_create(&shm, &shard->shm, error);
+}
+
+/* One fabric of the members, of which the TCP fabric is the first. */
+static bool make_set(struct mkv_shard *shard, const struct mkv_fabric_set_member *others,
+                     uint32_t other_count, const struct mkv_shard_options *options,
+                     struct mkv_backend_error *error) {
+    struct mkv_fabric_set_member members[MKV_FABRIC_SET_MEMBERS_MAX];
+    uint32_t count = 0;
+    members[count++] = (struct mkv_fabric_set_member){
+        shard->fabric, options->tcp->connection_base, options->tcp->connections_max};
+    for (uint32_t i = 0; i < other_count; i++) {
+        members[count++] = others[i];
     }
-    const struct mkv_fabric_set_member members[] = {
-        {shard->fabric, options->tcp->connection_base, options->tcp->connections_max},
-        {mkv_fabric_tcp_base(fabric), shm.connection_base, shm.connections_max},
-    };
-    struct mkv_fabric_set *set = mkv_fabric_set_create(members, 2);
+    if (shard->shm != NULL) {
+        members[count++] = (struct mkv_fabric_set_member){mkv_fabric_tcp_base(shard->shm),
+                                                          mkv_fabric_tcp_connection_base(shard->shm),
+                                                          options->shm->connections_max};
+    }
+    struct mkv_fabric_set *set = mkv_fabric_set_create(members, count);
     if (set == NULL) {
-        mkv_fabric_tcp_destroy(fabric);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for a shard. Free memory on this machine");
     }
     shard->fabric = mkv_fabric_set_base(set);
-    shard->shm = fabric;
+    return true;
+}
+
+/* Beside the TCP fabric: the front sees the connections of both. */
+static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                      struct mkv_backend_error *error) {
+    struct mkv_fabric_resp_options resp = *options->resp;
+    resp.ring = shard->ring;
+    resp.arena = options->arena;
+    /* Behind the TCP connections of all shards. */
+    resp.connection_base = shard_count_of(options) * options->tcp->connections_max +
+                           options->index * resp.connections_max;
+    resp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
+    resp.tenant = mkv_shard_tenants_resolve;
+    resp.tenant_context = shard;
+    const uint32_t deletes_base =
+        shard_count_of(options) * (options->tcp->connections_max + resp.connections_max) +
+        options->index;
+    MKV_ASSERT(deletes_base < options->front.connections_max);
+    if (!make_resp_calls(shard, options, &resp, deletes_base, error)) {
+        return false;
+    }
+    resp.progress = resp_progress;
+    resp.progress_context = shard;
+    resp.call = mkv_resp_calls_call;
+    resp.gone = mkv_resp_calls_gone;
+    resp.call_context = shard->resp_calls;
+    if (!mkv_fabric_resp_create(&resp, &shard->resp, error)) {
+        return false;
+    }
+    /* Behind the connections of all shards there is one for each. */
+    const struct mkv_fabric_set_member members[] = {
+        {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
+        {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)), deletes_base, 1},
+    };
+    mkv_resp_calls_bind(shard->resp_calls, shard->resp);
+    if (!make_set(shard, members, 2, options, error)) {
+        members[0].fabric->ops->destroy(members[0].fabric);
+        return false;
+    }
     return true;
 }
 
@@ -295,16 +347,31 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     MKV_ASSERT(options->stats_text != NULL);
     struct mkv_fabric_tcp_options tcp = *options->tcp;
     fill_native(shard, options, &tcp);
+    if (shard->moves != NULL) {
+        tcp.shards = tcp_shards;
+        tcp.move = tcp_move;
+        tcp.shards_context = shard;
+    }
     struct mkv_fabric_tcp *fabric;
     if (!mkv_fabric_tcp_create(&tcp, &fabric, error)) {
         return false;
     }
+    shard->tcp = fabric;
     shard->fabric = mkv_fabric_tcp_base(fabric);
     shard->port = mkv_fabric_tcp_port(fabric);
-    if (options->shm != NULL && !make_shm(shard, options, error)) {
+    if (options->shm == NULL) {
+        return options->resp == NULL || make_resp(shard, options, error);
+    }
+    if (!make_shm(shard, options, error)) {
         return false;
     }
-    return options->resp == NULL || make_resp(shard, options, error);
+    const bool is_made = options->resp == NULL ? make_set(shard, NULL, 0, options, error)
+                                               : make_resp(shard, options, error);
+    if (!is_made) {
+        mkv_fabric_tcp_destroy(shard->shm);
+        shard->shm = NULL;
+    }
+    return is_made;
 }
 
 static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_options *options,

@@ -20,8 +20,9 @@ MEMKV = os.path.join(BUILD, "memkv")
 START_S_MAX = 60
 STOP_S_MAX = 90
 COMMAND_S_MAX = 120
-# Below the range that the kernel takes ports for connections from, so that it takes none of ours.
-PORT_FIRST, PORT_LAST = 20000, 32000
+# Below the range that the kernel takes ports for connections from, so that it takes none of ours,
+# and above those of demo.sh.
+PORT_FIRST, PORT_LAST = 21000, 32000
 
 
 def is_free(port):
@@ -34,14 +35,32 @@ def is_free(port):
     return True
 
 
+# Names in the abstract namespace that say which ports are this process's; the kernel forgets them
+# with it.
+RESERVED = []
+
+
+def reserve(port):
+    """Whether no other test has the port, from before a node listens there until the test ends."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        name.bind(f"\0memkv-test-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    RESERVED.append(name)
+    return True
+
+
 def free_port():
-    """A port that is free together with the next one, where the admin listener is."""
+    """A port that is free together with the next one, where the admin listener is. No other test
+    gets it while this process is there, so a node may go and come back."""
     count = (PORT_LAST - PORT_FIRST) // 2
     # Programs that run at the same time begin to look at different places.
     start = (os.getpid() * 7919 + time.monotonic_ns() // 1000) % count
     for step in range(count):
         port = PORT_FIRST + (start + step) % count * 2
-        if is_free(port) and is_free(port + 1):
+        if is_free(port) and is_free(port + 1) and reserve(port):
             return port
     raise RuntimeError("no two ports in a row are free")
 

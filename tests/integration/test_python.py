@@ -156,7 +156,7 @@ class LibraryTest(unittest.TestCase):
             os.symlink(LIBRARY, os.path.join(package, "libmemkv.so"))
             variables = environment(PYTHONPATH=folder, PYTHONDONTWRITEBYTECODE="1")
             child = subprocess.run(
-                [PYTHON, "-c", "import memkv._library as l; print(l.library()._name)"],
+                [PYTHON, "-c", "import memkv._library as l; print(l.load()._name)"],
                 env=variables, capture_output=True, text=True, check=True, timeout=PROGRAM_S_MAX)
             self.assertEqual(child.stdout.strip(), os.path.join(package, "libmemkv.so"))
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """ci/run_tests counts what programs report, and takes nothing that went wrong for a pass."""
 
+import importlib.machinery
+import importlib.util
 import os
 import subprocess
 import tempfile
@@ -135,6 +137,34 @@ class RunnerTest(unittest.TestCase):
         except FileNotFoundError:
             state = "gone"
         self.assertIn(state, ("Z", "gone"))
+
+    def test_programs__two_of_them__run_beside_each_other(self):
+        # Each waits for the other.
+        for own, other in ("ab", "ba"):
+            self.write(f"tests/integration/test_{own}.sh",
+                       f"#!/bin/sh\ntouch {self.root}/{own}\nfor i in $(seq 300); do\n"
+                       f"[ -e {self.root}/{other} ] && exit 0; sleep 0.1; done; exit 1\n")
+        self.expect("3 passed, 0 failed, 0 skipped")
+
+    def test_programs__those_of_alone__have_nothing_beside_them(self):
+        for name in ("bench", "memory", "x", "y"):
+            alone = name in ("bench", "memory")
+            others = "*" if alone else "alone_*"
+            own = ("alone_" if alone else "") + name
+            nothing_else = f'[ -z "$(ls {others} 2>/dev/null)" ]'
+            self.write(f"tests/integration/test_{name}.sh",
+                       f"#!/bin/sh\nset -e; mkdir -p {self.root}/on; cd {self.root}/on\n"
+                       f"{nothing_else}; touch {own}; sleep 0.3; rm {own}; {nothing_else}\n")
+        self.expect("5 passed, 0 failed, 0 skipped")
+
+    def test_programs__named_in_the_runner__are_there(self):
+        loader = importlib.machinery.SourceFileLoader(
+            "run_tests", os.path.join(SOURCE, "ci/run_tests"))
+        runner = importlib.util.module_from_spec(
+            importlib.util.spec_from_loader(loader.name, loader))
+        loader.exec_module(runner)
+        self.assertLessEqual({*runner.ALONE, *runner.FIRST},
+                             {job.name for job in runner.find_jobs()})
 
     def test_script__statuses__are_pass_skip_and_fail(self):
         for name, status in (("a", 0), ("b", 77), ("c", 3)):

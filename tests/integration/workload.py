@@ -119,7 +119,7 @@ class Workload(unittest.TestCase):
         return now
 
     def settled(self):
-        """Figures of a moment with nothing in flight: two scrapes in a row, a while apart, agree."""
+        """Figures of a moment with nothing in flight: two scrapes in a row agree."""
         end_s = time.monotonic() + WAIT_S_MAX
         last = None
         while time.monotonic() < end_s:

@@ -27,6 +27,8 @@ class Options(ctypes.Structure):
         ("tls", ctypes.c_int),
         ("tls_ca", ctypes.c_char_p),
         ("tls_name", ctypes.c_char_p),
+        ("discovery", ctypes.c_char_p),
+        ("discovery_refresh_ms", ctypes.c_uint32),
     ]
 
 
@@ -115,7 +117,7 @@ def candidates():
 
 
 @functools.lru_cache(maxsize=None)
-def library():
+def load():
     """The library, loaded when it is first asked for. A failure is not kept."""
     reasons = []
     for path in candidates():

@@ -28,7 +28,6 @@ struct rig {
     struct memkv_client client;
     struct mkv_remote remote;
     struct mkv_connection *slot;
-    uint32_t scratch;
     struct slow_transport transport;
     struct memkv_item items[CALLS];
     struct mkv_call *calls[CALLS];
@@ -66,10 +65,10 @@ static struct rig *rig_open(void) {
     assert_non_null(rig);
     rig->slot = calloc(1, sizeof *rig->slot);
     assert_non_null(rig->slot);
-    rig->client.remotes = &rig->remote;
+    rig->client.remotes[0] = &rig->remote;
     rig->client.remote_count = 1;
+    rig->client.remote_all_count = 1;
     rig->client.connections_max = 1;
-    rig->client.scratch = &rig->scratch;
     rig->client.timeout_ms = 1000;
     TAILQ_INIT(&rig->client.running);
     rig->remote.client = &rig->client;
