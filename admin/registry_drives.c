@@ -46,6 +46,7 @@ static const struct mkv_metric_label by_repair[] = {LABEL_CLOSED("kind", repair_
 
 static MKV_COLLECTOR(fabric) {
     mkv_metric_count1(out, "tcp", mkv_metric_u64_at(&sources->snapshot->fabric, argument));
+    mkv_metric_count1(out, "shm", mkv_metric_u64_at(&sources->snapshot->shm, argument));
 }
 
 static MKV_COLLECTOR(figure) {
@@ -121,7 +122,9 @@ static MKV_COLLECTOR(checksum_failures) {
     mkv_metric_count1(out, "index", sum.checksum_failures_index_total);
     mkv_metric_count1(out, "slot_header", sum.checksum_failures_header_total);
     mkv_metric_count1(out, "payload", sum.checksum_failures_payload_total);
-    mkv_metric_count1(out, "wire", sources->snapshot->fabric.checksum_failures_total);
+    mkv_metric_count1(out, "wire",
+                      sources->snapshot->fabric.checksum_failures_total +
+                          sources->snapshot->shm.checksum_failures_total);
 }
 
 /* A quarantine drops the entry, and that is how a drive's table loses one: there is no count of

@@ -50,7 +50,7 @@ static MKV_COLLECTOR(items_of_status) {
 /* Frames that are none count too: their connection is closed, and no request comes of them. */
 static MKV_COLLECTOR(invalid_requests) {
     (void)argument;
-    uint64_t sum = sources->snapshot->fabric.faults_total;
+    uint64_t sum = sources->snapshot->fabric.faults_total + sources->snapshot->shm.faults_total;
     for (uint32_t op = 0; op < MKV_OP_COUNT; op++) {
         sum += sources->snapshot->front.requests_answered[op][MKV_STATUS_INVALID];
     }
@@ -82,6 +82,7 @@ static MKV_COLLECTOR(commands) {
 static MKV_COLLECTOR(fabric_bytes) {
     mkv_metric_count2(out, "tcp", "native",
                       mkv_metric_u64_at(&sources->snapshot->fabric, argument));
+    mkv_metric_count2(out, "shm", "native", mkv_metric_u64_at(&sources->snapshot->shm, argument));
 }
 
 static MKV_COLLECTOR(lookup_keys) {

@@ -13,12 +13,16 @@ static const char *const eviction_causes[] = {"capacity", "quota", "class_rebala
                                               NULL};
 static const char *const admissions[] = {"policy", NULL};
 static const char *const tenant_results[] = {"memory", "drive", "miss", NULL};
+/* The front does not tell apart where they come from. */
+static const char *const block_fabrics[] = {"tcp", NULL};
 static const char *const directions[] = {"in", "out", NULL};
 static const char *const demotion_causes[] = {"exit_think", "session_end", "idle", NULL};
 static const char *const think_reasons[] = {"converged", "overthinking", "hard_cap", NULL};
 
 static const struct mkv_metric_label by_tier[] = {LABEL_CLOSED("tier", mkv_admin_tiers),
                                                   LABELS_END};
+static const struct mkv_metric_label by_block_fabric[] = {LABEL_CLOSED("fabric", block_fabrics),
+                                                          LABELS_END};
 static const struct mkv_metric_label by_cause[] = {LABEL_CLOSED("cause", eviction_causes),
                                                    LABELS_END};
 static const struct mkv_metric_label by_admission[] = {LABEL_CLOSED("reason", admissions),
@@ -270,8 +274,9 @@ static const struct mkv_metric_family retention_families[] = {
             "Reasoning phases that were over, by the reason that clients gave",
             "hard_cap: budgets that are too small",
             "Many by hard_cap: raise the budget of tokens, or look at the prompts"),
-    COUNTER("memkv_blocks_offloaded_total", "blocks", mkv_by_fabric, "front", blocks_offloaded, 0,
-            "Blocks received from clients", "How much engines offload",
+    COUNTER("memkv_blocks_offloaded_total", "blocks", by_block_fabric, "front", blocks_offloaded, 0,
+            "Blocks received from clients, those of shm with those of tcp",
+            "How much engines offload",
             "None at all: the engine's connector is off or stores elsewhere"),
 };
 MKV_METRIC_GROUP(retention, "Retention tiers and sessions", retention_families);

@@ -194,7 +194,7 @@ struct mkv_admin_timing {
     struct mkv_admin_exemplars command_exemplars[MKV_ADMIN_COMMAND_COUNT];
 };
 
-/* The TCP fabric. Bytes are payload without framing. */
+/* A fabric: TCP, with the listener of RESP, or shm. Bytes are payload without framing. */
 struct mkv_admin_fabric {
     uint64_t connections_active;
     uint64_t connections_accepted_total;
@@ -332,6 +332,8 @@ struct mkv_admin_snapshot {
     uint32_t auth_key_count; /* at most MKV_ADMIN_AUTH_KEYS_MAX */
     struct mkv_admin_auth_key auth_keys[MKV_ADMIN_AUTH_KEYS_MAX];
     struct mkv_admin_fabric fabric;
+    bool has_shm; /* there is a listener for clients of this machine: */
+    struct mkv_admin_fabric shm;
     struct mkv_admin_ring ring;
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];

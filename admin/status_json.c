@@ -335,14 +335,21 @@ static json_t *requests_json(const struct mkv_admin_snapshot *snapshot) {
     return requests;
 }
 
+static json_t *one_fabric_json(const struct mkv_admin_fabric *one) {
+    json_t *json = json_object();
+    set_count(json, "active_connections", one->connections_active);
+    set_count(json, "accepted_connections", one->connections_accepted_total);
+    set_count(json, "bytes_in", one->bytes_in_total);
+    set_count(json, "bytes_out", one->bytes_out_total);
+    return json;
+}
+
 static json_t *fabric_json(const struct mkv_admin_snapshot *snapshot) {
-    json_t *tcp = json_object();
-    set_count(tcp, "active_connections", snapshot->fabric.connections_active);
-    set_count(tcp, "accepted_connections", snapshot->fabric.connections_accepted_total);
-    set_count(tcp, "bytes_in", snapshot->fabric.bytes_in_total);
-    set_count(tcp, "bytes_out", snapshot->fabric.bytes_out_total);
     json_t *fabric = json_object();
-    json_object_set_new(fabric, "tcp", tcp);
+    json_object_set_new(fabric, "tcp", one_fabric_json(&snapshot->fabric));
+    if (snapshot->has_shm) {
+        json_object_set_new(fabric, "shm", one_fabric_json(&snapshot->shm));
+    }
     return fabric;
 }
 

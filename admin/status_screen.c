@@ -301,15 +301,22 @@ static void append_misses(const json_t *status, struct mkv_text *out) {
 }
 
 static void append_fabric(const json_t *status, struct mkv_text *out) {
-    const json_t *tcp = field(field(status, "fabric"), "tcp");
-    char in[NUMBER_BYTES];
-    char sent[NUMBER_BYTES];
-    format_size(count_of(tcp, "bytes_in"), in);
-    format_size(count_of(tcp, "bytes_out"), sent);
-    mkv_text_format(out,
-                    "fabric    tcp %" PRIu64 " connections · in %s · out %s · %" PRIu64
-                    " requests in flight",
-                    count_of(tcp, "active_connections"), in, sent,
+    static const char *const names[] = {"tcp", "shm"};
+    const char *between = "fabric    ";
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const json_t *fabric = field(field(status, "fabric"), names[i]);
+        char in[NUMBER_BYTES];
+        char sent[NUMBER_BYTES];
+        if (i > 0 && fabric == NULL) {
+            continue; /* there is no such listener */
+        }
+        format_size(count_of(fabric, "bytes_in"), in);
+        format_size(count_of(fabric, "bytes_out"), sent);
+        mkv_text_format(out, "%s%s %" PRIu64 " connections · in %s · out %s · ", between, names[i],
+                        count_of(fabric, "active_connections"), in, sent);
+        between = "";
+    }
+    mkv_text_format(out, "%" PRIu64 " requests in flight",
                     count_of(field(status, "requests"), "in_flight"));
     const uint64_t view_count = count_of(field(status, "ring"), "views");
     if (view_count > 0) {

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -60,10 +61,17 @@ bool mkv_acceptor_open(struct mkv_acceptor *acceptor, const struct mkv_acceptor_
     MKV_ASSERT(options->accepted != NULL);
     int listen_fd = -1;
     uint16_t port = 0;
-    if (!mkv_tcp_listen(&options->listen, &listen_fd, &port, error)) {
+    if (options->is_local) {
+        listen_fd = fcntl(options->local_fd, F_DUPFD_CLOEXEC, 0);
+        if (listen_fd < 0) {
+            return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                      "no descriptor for a listener. Raise the limit: ulimit -n");
+        }
+    } else if (!mkv_tcp_listen(&options->listen, &listen_fd, &port, error)) {
         return false;
+    } else {
+        tune(listen_fd);
     }
-    tune(listen_fd);
     *acceptor = (struct mkv_acceptor){
         .completion = {.done = accept_done},
         .ring = options->ring,
@@ -71,6 +79,7 @@ bool mkv_acceptor_open(struct mkv_acceptor *acceptor, const struct mkv_acceptor_
         .context = options->context,
         .listen_fd = listen_fd,
         .port = port,
+        .is_local = options->is_local,
         .is_multishot = true,
     };
     return true;
@@ -88,7 +97,13 @@ void mkv_acceptor_drain(struct mkv_acceptor *acceptor) {
     MKV_ASSERT(acceptor->accepted != NULL);
     if (!acceptor->is_draining) {
         acceptor->is_draining = true;
-        (void)shutdown(acceptor->listen_fd, SHUT_RDWR);
+        if (!acceptor->is_local) {
+            (void)shutdown(acceptor->listen_fd, SHUT_RDWR);
+        } else if (acceptor->is_in_flight) {
+            /* The socket is others', too. What becomes of the cancelling shows in the accept. */
+            struct io_uring_sqe *sqe = mkv_ring_sqe(acceptor->ring, NULL);
+            io_uring_prep_cancel(sqe, &acceptor->completion, 0);
+        }
     }
 }
 

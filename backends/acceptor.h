@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A listening TCP socket on a shard's ring: it accepts, and hands each new socket to its owner, who
- * takes it for a connection or refuses it. Fabrics embed one for each port.
+ * A listening socket, of TCP or of the machine alone, on a shard's ring: it accepts, and hands each
+ * new socket to its owner, who takes it for a connection or refuses it. Fabrics embed one for each
+ * port.
  *
  *   open --> poll: an accept is with the kernel <------------------+
  *              |                                                   |
@@ -33,6 +34,10 @@
 struct mkv_acceptor_options {
     struct mkv_ring *ring;
     struct mkv_tcp_listen_options listen;
+    /* Instead of it: a Unix socket that listens, of which the acceptor makes a descriptor of its
+     * own. Others may accept on the socket, too; it is the caller's to close. */
+    bool is_local;
+    int local_fd;
     void (*accepted)(void *context, int fd);
     void *context;
 };
@@ -46,6 +51,7 @@ struct mkv_acceptor {
     int listen_fd;
     uint16_t port; /* it listens on; readable by all */
     bool is_in_flight;
+    bool is_local;
     bool is_multishot;
     bool is_draining;
     uint64_t now_ns;   /* of the last poll */
@@ -59,7 +65,7 @@ __attribute__((warn_unused_result)) bool mkv_acceptor_open(
     struct mkv_backend_error *error);
 /* Posts an accept where none is with the kernel. */
 void mkv_acceptor_poll(struct mkv_acceptor *acceptor, uint64_t now_ns);
-/* Ends the accept in the kernel; the port is free from now on. */
+/* Ends the accept in the kernel; a port is free from now on. */
 void mkv_acceptor_drain(struct mkv_acceptor *acceptor);
 /* Whether it is drained, and nothing of it is with the kernel. */
 bool mkv_acceptor_is_idle(const struct mkv_acceptor *acceptor);

@@ -60,6 +60,8 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
     [MKV_FABRIC_FAULT_AUTH_FIRST] = {"auth_first",
                                      "AUTH comes right behind a HELLO that names a key"},
     [MKV_FABRIC_FAULT_KEY_TENANT] = {"key_tenant", "the key has no right to this tenant"},
+    [MKV_FABRIC_FAULT_WINDOW] = {"window",
+                                 "a place outside of the window, or a WINDOW that is not due"},
     [MKV_FABRIC_FAULT_TLS] = {"tls",
                               "this port speaks TLS: give the client the certificate that it is "
                               "to trust (memkv: --tls-ca FILE, MEMKV_TLS_CA)"},

@@ -92,8 +92,9 @@ enum mkv_fabric_fault {
     MKV_FABRIC_FAULT_KEY_TENANT,  /* the key has no right to HELLO's tenant */
     MKV_FABRIC_FAULT_TLS,         /* no TLS where TLS is spoken, or a handshake that failed */
     MKV_FABRIC_FAULT_DATA_ROOT,   /* the payload of DATA does not have the root that it names */
+    MKV_FABRIC_FAULT_WINDOW,      /* a place outside of the window, or a WINDOW that is not due */
 };
-#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 18u)
+#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 19u)
 
 /* The word of a fault in metrics: "bad_checksum", "no_hello" …; for 1 … MKV_FABRIC_FAULT_COUNT - 1.
  */

@@ -92,6 +92,9 @@ struct mkv_fabric_grant {
 enum mkv_fabric_listener {
     MKV_FABRIC_LISTENER_NATIVE = 0,
     MKV_FABRIC_LISTENER_RESP,
+    /* The native one on a Unix socket, whose clients the kernel tells apart: `listener` of a
+     * session is NATIVE then. */
+    MKV_FABRIC_LISTENER_SHM,
 };
 #define MKV_FABRIC_LISTENER_COUNT 2u
 

@@ -61,7 +61,9 @@ static void accepted(void *context, int fd) {
         return;
     }
     struct mkv_fabric_session session;
-    switch (mkv_fabric_auth_open(fabric->options.auth, fd, MKV_FABRIC_LISTENER_NATIVE, &session)) {
+    const enum mkv_fabric_listener listener =
+        fabric->options.is_local ? MKV_FABRIC_LISTENER_SHM : MKV_FABRIC_LISTENER_NATIVE;
+    switch (mkv_fabric_auth_open(fabric->options.auth, fd, listener, &session)) {
     case MKV_FABRIC_ADMITTED:
         if (!mkv_tcp_connection_start(fabric, fd, &session, NULL)) {
             mkv_fabric_auth_close(fabric->options.auth, &session);
@@ -69,10 +71,14 @@ static void accepted(void *context, int fd) {
         }
         break;
     case MKV_FABRIC_PROTECTED:
-        reject(fabric, fd, MKV_STATUS_FORBIDDEN,
-               "protected mode: the server has no key, so it serves its own machine alone; set "
-               "network.auth_key there (memkv auth keygen makes one), or network.auth: none to "
-               "serve everybody");
+        reject(
+            fabric, fd, MKV_STATUS_FORBIDDEN,
+            fabric->options.is_local
+                ? "protected mode: the server has no key, so over this socket it serves root, "
+                  "its own user and network.shm_users alone; set one of these, or network.auth_key"
+                : "protected mode: the server has no key, so it serves its own machine alone; set "
+                  "network.auth_key there (memkv auth keygen makes one), or network.auth: none "
+                  "to serve everybody");
         break;
     case MKV_FABRIC_FULL:
         reject(fabric, fd, MKV_STATUS_BUSY, full);
@@ -115,6 +121,7 @@ static void sweep(struct mkv_fabric_tcp *fabric) {
 void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
     MKV_ASSERT(fabric->base.sink.input != NULL);
     fabric->now_ns = now_ns;
+    fabric->copy_bytes_left = MKV_TCP_COPY_BYTES_MAX;
     mkv_tcp_ops_deliver(fabric);
     sweep(fabric);
     if (fabric->tenants_wait) {
@@ -227,6 +234,10 @@ struct mkv_fabric *mkv_fabric_tcp_base(struct mkv_fabric_tcp *fabric) {
     return &fabric->base;
 }
 
+uint32_t mkv_fabric_tcp_connection_base(const struct mkv_fabric_tcp *fabric) {
+    return fabric->options.connection_base;
+}
+
 uint16_t mkv_fabric_tcp_port(const struct mkv_fabric_tcp *fabric) {
     return fabric->acceptor.port;
 }
@@ -320,6 +331,8 @@ bool mkv_fabric_tcp_create(const struct mkv_fabric_tcp_options *options,
                 .option = options->option,
                 .share = options->share,
             },
+        .is_local = options->is_local,
+        .local_fd = options->local_fd,
         .accepted = accepted,
         .context = fabric,
     };

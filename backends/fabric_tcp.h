@@ -79,6 +79,11 @@ struct mkv_fabric_tcp_options {
     uint16_t port;            /* 0: any free one */
     const char *option;       /* what the user changes to move the listener; "--listen" */
     enum mkv_tcp_share share; /* whether the fabrics of other shards listen there too */
+    /* Instead of all these: a Unix socket that listens (fabric_shm.h), of which the fabric makes a
+     * descriptor of its own. There is a window for each client that wants one, of so many bytes. */
+    bool is_local;
+    int local_fd;
+    uint64_t window_bytes_max;
     struct mkv_tls *tls;      /* NULL: plain */
     uint32_t connections_max; /* more are told so and closed */
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
@@ -117,6 +122,8 @@ __attribute__((warn_unused_result)) bool mkv_fabric_tcp_create(
 /* When it is idle, or before its ring was ever waited on. NULL is allowed. */
 void mkv_fabric_tcp_destroy(struct mkv_fabric_tcp *fabric);
 
+/* The number of its first connection. */
+uint32_t mkv_fabric_tcp_connection_base(const struct mkv_fabric_tcp *fabric);
 /* The port it listens on. */
 uint16_t mkv_fabric_tcp_port(const struct mkv_fabric_tcp *fabric);
 const struct mkv_fabric_counters *mkv_fabric_tcp_counters(const struct mkv_fabric_tcp *fabric);

@@ -17,6 +17,7 @@ static struct mkv_tcp_connection *take_new(struct mkv_fabric_tcp *fabric) {
     connection->fabric = fabric;
     connection->id = (struct mkv_connection_id){fabric->options.connection_base + place, 1};
     connection->stream.fd = -1;
+    connection->window.fd = -1;
     connection->receive.done = mkv_tcp_receive_done;
     connection->send.done = mkv_tcp_send_done;
     connection->control = memory;
@@ -262,6 +263,7 @@ static void reap(struct mkv_tcp_connection *connection) {
     if (fabric->options.ring_views != NULL) {
         mkv_ring_views_gone(fabric->options.ring_views, &connection->ring_member);
     }
+    mkv_tcp_window_close(connection);
 
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
     input.fabric.event = MKV_FABRIC_CONNECTION_CLOSED;

@@ -34,6 +34,11 @@ uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection) {
         (connection->features & MKV_NATIVE_FEATURE_TRACE) == 0) {
         return MKV_NATIVE_BAD_FLAGS;
     }
+    const bool has_window = (connection->features & MKV_NATIVE_FEATURE_WINDOW) != 0;
+    if ((header->op == MKV_NATIVE_WINDOW && !has_window) ||
+        ((header->flags & MKV_NATIVE_FLAG_WINDOW) != 0 && !mkv_tcp_window_is_ready(connection))) {
+        return MKV_FABRIC_FAULT_WINDOW;
+    }
     if (header->op == MKV_NATIVE_DATA) {
         const struct mkv_tcp_op *pull = connection->pulls_head;
         return pull == NULL || !pull->announced ? MKV_FABRIC_FAULT_DATA_UNASKED : MKV_NATIVE_OK;
@@ -96,12 +101,9 @@ static enum mkv_tcp_frame take_while_draining(struct mkv_tcp_connection *connect
 
 static enum mkv_tcp_frame take_data(struct mkv_tcp_connection *connection, const uint8_t *body) {
     struct mkv_native_data data;
-    const enum mkv_native_error error = mkv_native_data_decode(body, &data);
+    const enum mkv_native_error error = mkv_native_data_decode(&connection->header, body, &data);
     if (error != MKV_NATIVE_OK) {
         return refuse(connection, (uint32_t)error);
-    }
-    if (data.bytes != connection->header.payload_bytes) {
-        return refuse(connection, MKV_NATIVE_BAD_PAYLOAD_BYTES);
     }
     const struct mkv_transfer_effect *pull = &connection->pulls_head->transfer;
     if (connection->header.request_id != pull->request_id || data.item != pull->item ||
@@ -113,7 +115,15 @@ static enum mkv_tcp_frame take_data(struct mkv_tcp_connection *connection, const
     connection->payload_is_rooted =
         (connection->features & MKV_NATIVE_FEATURE_ROOTS) != 0 && !is_whole;
     connection->payload_root = data.root;
-    connection->receiving = MKV_TCP_RECEIVING_PAYLOAD;
+    if ((connection->header.flags & MKV_NATIVE_FLAG_WINDOW) == 0) {
+        connection->receiving = MKV_TCP_RECEIVING_PAYLOAD;
+        return MKV_TCP_FRAME_PAYLOAD;
+    }
+    if (!mkv_shm_window_holds(&connection->window, data.window_offset, data.bytes)) {
+        return refuse(connection, MKV_FABRIC_FAULT_WINDOW);
+    }
+    connection->receiving = MKV_TCP_RECEIVING_WINDOW;
+    connection->window_source = data.window_offset;
     return MKV_TCP_FRAME_PAYLOAD;
 }
 
@@ -143,6 +153,7 @@ static enum mkv_op op_of(enum mkv_native_op op) {
         return MKV_OP_COMMIT;
     case MKV_NATIVE_HELLO:
     case MKV_NATIVE_AUTH:
+    case MKV_NATIVE_WINDOW:
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
     case MKV_NATIVE_STATS:
@@ -200,8 +211,10 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *body,
     }
     MKV_ASSERT(key_offset == keys_bytes);
     MKV_ASSERT(connection->request_count <= fabric->options.hello.requests_max);
+    const bool into_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
+    const uint32_t window_slot = into_window ? mkv_tcp_window_slot_take(connection) : 0;
     connection->work->requests[connection->request_count] =
-        (struct mkv_tcp_request){header->request_id, inline_payload, bytes};
+        (struct mkv_tcp_request){header->request_id, inline_payload, bytes, window_slot};
     connection->request_count++;
     connection->known = true;
 
@@ -315,6 +328,10 @@ static enum mkv_tcp_frame take_request(struct mkv_tcp_connection *connection, co
     if (error != MKV_NATIVE_OK) {
         return refuse(connection, (uint32_t)error);
     }
+    const bool into_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
+    if (into_window && !mkv_tcp_window_items_check(connection)) {
+        return refuse(connection, MKV_FABRIC_FAULT_WINDOW);
+    }
     if (mkv_tcp_request_find(connection, header->request_id) != NULL) {
         return refuse(connection, MKV_FABRIC_FAULT_REQUEST_ID);
     }
@@ -382,7 +399,7 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
     }
     const bool is_request = op != MKV_NATIVE_HELLO && op != MKV_NATIVE_AUTH &&
                             op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING &&
-                            op != MKV_NATIVE_SHARDS;
+                            op != MKV_NATIVE_SHARDS && op != MKV_NATIVE_WINDOW;
     const bool is_refused =
         connection->fabric->draining && is_request && connection->header.payload_bytes == 0;
     if (is_request && !is_refused) {
@@ -396,6 +413,9 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
     }
     if (op == MKV_NATIVE_AUTH) {
         return mkv_tcp_auth_take(connection, body);
+    }
+    if (op == MKV_NATIVE_WINDOW) {
+        return mkv_tcp_window_take(connection, body);
     }
     if (op == MKV_NATIVE_STATS) {
         return take_stats(connection);

@@ -191,6 +191,7 @@ enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, con
     connection->hello_ring =
         ring_bytes > 0 ? mkv_native_ring_decode(body + MKV_NATIVE_HELLO_BYTES + name_bytes) : 0;
     struct mkv_native_hello_answer answer = connection->fabric->options.hello;
+    answer.features |= connection->fabric->options.is_local ? MKV_NATIVE_FEATURE_WINDOW : 0;
     if (connection->fabric->options.move != NULL && connection->fabric->options.tls == NULL) {
         answer.features |= MKV_NATIVE_FEATURE_SHARDS;
     }

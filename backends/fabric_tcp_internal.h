@@ -11,6 +11,7 @@
  *   fabric_tcp_send.c        operations to frames on the socket
  *   fabric_tcp_pool.c        operations, and the buffers that connections share
  *   fabric_tcp_rest.c        connections that nobody uses give their memory back
+ *   fabric_tcp_window.c      payload through memory that is shared with the client
  *
  * A connection's lists of operations:
  *
@@ -35,6 +36,7 @@
 #include "backends/acceptor.h"
 #include "backends/fabric_tcp.h"
 #include "backends/ring_views.h"
+#include "backends/shm_window.h"
 #include "backends/stream.h"
 #include "wire/native_auth.h"
 
@@ -52,6 +54,9 @@
 #define MKV_TCP_RECEIVE_BYTES_CONTROL (16u * 1024u)
 /* The same when the next frame is probably DATA: little of the payload is then copied twice. */
 #define MKV_TCP_RECEIVE_BYTES_BEFORE_DATA (MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES + 4096u)
+/* What is copied between slabs and windows in a round of the shard: some 0.1 ms, in which others
+ * wait. */
+#define MKV_TCP_COPY_BYTES_MAX (1024u * 1024u)
 /* How often connections are looked over for those that are out of time. */
 #define MKV_TCP_SWEEP_NS (100ull * 1000000u)
 #define MKV_TCP_TEXT_BYTES (MKV_NATIVE_TEXT_BYTES_MAX + 1u)
@@ -82,7 +87,10 @@ struct mkv_tcp_op {
     struct mkv_tcp_op *next;      /* in the queue, in flight, completed or free */
     struct mkv_tcp_op *pull_next; /* PULL: in the connection's pulls */
     struct mkv_op_id id;
-    uint64_t sum; /* PULL from an inline payload: of its one chunk */
+    uint64_t sum;   /* PULL from an inline payload: of its one chunk */
+    bool in_window; /* PUSH: it goes there ... */
+    uint32_t copied_bytes;
+    uint64_t window_offset;
     union {
         struct mkv_transfer_effect transfer; /* PULL, PUSH */
         struct {
@@ -95,6 +103,7 @@ struct mkv_tcp_op {
         struct {
             struct mkv_native_header header;
             const uint8_t *body;
+            int descriptor; /* that goes with it; 0: none */
         } own;
     };
 };
@@ -124,6 +133,7 @@ struct mkv_tcp_request {
     uint64_t request_id;
     struct mkv_tcp_buffer *inline_payload; /* NULL when the payload comes by READY, or none */
     uint64_t bytes;                        /* that it counts for its client */
+    uint32_t window_slot;                  /* of a GET into the window; 0: it is not */
 };
 
 enum mkv_tcp_state {
@@ -140,6 +150,7 @@ enum mkv_tcp_receiving {
     MKV_TCP_RECEIVING_BODY,      /* the rest of a large body into a body buffer */
     MKV_TCP_RECEIVING_INLINE,    /* the rest of an inline payload into an inline buffer */
     MKV_TCP_RECEIVING_PAYLOAD,   /* the rest of a DATA payload into the slab of the oldest PULL */
+    MKV_TCP_RECEIVING_WINDOW,    /* the same out of the window: nothing of it is received */
 };
 
 /* Where a connection is on its way to rest and back. */
@@ -156,6 +167,10 @@ struct mkv_tcp_work {
     struct iovec iovecs[MKV_TCP_IOVECS_MAX];
     uint8_t own_bytes[MKV_NATIVE_HELLO_ANSWER_FRAME_BYTES_MAX + MKV_TCP_TEXT_BYTES];
     char refusal_text[MKV_TCP_TEXT_BYTES];
+    union {
+        struct cmsghdr header;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control;
     struct mkv_tcp_request requests[]; /* the first request_count of requests_max + 1 */
 };
 
@@ -187,6 +202,10 @@ struct mkv_tcp_connection {
     /* In the fabric's list of those that wait for a buffer of a pool. */
     bool waiting;
     struct mkv_tcp_connection *waiting_next;
+
+    struct mkv_shm_window window;
+    struct mkv_tcp_window_slot *window_slots; /* requests_max + 1 of them, or NULL */
+    uint64_t window_source;                   /* RECEIVING_WINDOW */
 
     struct mkv_ring_completion receive;
     bool receive_in_flight;
@@ -261,7 +280,8 @@ struct mkv_fabric_tcp {
     struct mkv_tcp_connection *touched_tail;
     struct mkv_tcp_connection *waiting_head;
     struct mkv_tcp_connection *waiting_tail;
-    bool tenants_wait; /* one of them waits for a number of its tenant instead */
+    uint32_t copy_bytes_left; /* of MKV_TCP_COPY_BYTES_MAX in this round */
+    bool tenants_wait;        /* one of them waits for a number of its tenant instead */
 
     struct mkv_tcp_op *ops;
     uint32_t ops_max;
@@ -376,6 +396,26 @@ enum mkv_tcp_frame mkv_tcp_auth_take(struct mkv_tcp_connection *connection, cons
 enum mkv_tcp_frame mkv_tcp_shards_take(struct mkv_tcp_connection *connection);
 /* The client places keys by that list of servers; 0: by none. */
 void mkv_tcp_ring_take(struct mkv_tcp_connection *connection, uint64_t hash);
+
+/* ---- fabric_tcp_window.c -------------------------------------------------------------------- */
+
+bool mkv_tcp_window_is_ready(const struct mkv_tcp_connection *connection);
+void mkv_tcp_window_close(struct mkv_tcp_connection *connection);
+/* WINDOW, which the connection's features have; no answer of the fabric itself is pending. */
+enum mkv_tcp_frame mkv_tcp_window_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* Whether all items of the GET in native_items go into the window. */
+bool mkv_tcp_window_items_check(const struct mkv_tcp_connection *connection);
+/* Keeps where they go: the name of a slot, which is given back when the request ends. */
+uint32_t mkv_tcp_window_slot_take(struct mkv_tcp_connection *connection);
+void mkv_tcp_window_slot_give(struct mkv_tcp_connection *connection, uint32_t name);
+/* Has a PUSH go to where its request's slot says. */
+void mkv_tcp_window_place(struct mkv_tcp_connection *connection, uint32_t name,
+                          struct mkv_tcp_op *op);
+/* Copies what may be copied in this round; true when all of the PUSH is there. */
+bool mkv_tcp_window_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op);
+/* Copies a piece of DATA, from `filled` on; false: nothing more in this round. */
+bool mkv_tcp_window_pull(struct mkv_tcp_connection *connection,
+                         const struct mkv_transfer_effect *transfer);
 
 /* ---- fabric_tcp_submit.c -------------------------------------------------------------------- */
 

@@ -41,10 +41,12 @@ static uint8_t *direct_target(const struct mkv_tcp_connection *connection, uint3
     case MKV_TCP_RECEIVING_PAYLOAD:
         *bytes = connection->pulls_head->transfer.bytes;
         return payload_of_slab(connection, &connection->pulls_head->transfer);
+    case MKV_TCP_RECEIVING_WINDOW:
     case MKV_TCP_RECEIVING_FRAME:
         break;
     }
     MKV_ASSERT(connection->receiving != MKV_TCP_RECEIVING_FRAME);
+    MKV_ASSERT(connection->receiving != MKV_TCP_RECEIVING_WINDOW);
     return NULL;
 }
 
@@ -121,6 +123,20 @@ static enum progress payload_continue(struct mkv_tcp_connection *connection) {
     return PROGRESS_MORE;
 }
 
+/* The payload is in the window: as much as may be copied in this round, hashed where it went. */
+static enum progress window_continue(struct mkv_tcp_connection *connection) {
+    const struct mkv_transfer_effect *transfer = &connection->pulls_head->transfer;
+    while (connection->filled < transfer->bytes) {
+        if (!mkv_tcp_window_pull(connection, transfer)) {
+            connection->paused = true;
+            mkv_tcp_connection_touch(connection);
+            return PROGRESS_STOP;
+        }
+        payload_sum(connection);
+    }
+    return payload_continue(connection);
+}
+
 static const uint8_t *frame_body(const struct mkv_tcp_connection *connection) {
     if (connection->body != NULL) {
         return connection->body->bytes;
@@ -139,11 +155,13 @@ static enum progress frame_continue(struct mkv_tcp_connection *connection) {
         return PROGRESS_MORE;
     case MKV_TCP_FRAME_PAYLOAD:
         connection->filled = 0;
-        if (connection->receiving == MKV_TCP_RECEIVING_PAYLOAD) {
+        if (connection->receiving != MKV_TCP_RECEIVING_INLINE) {
             connection->sum_count = 0;
             connection->chunk_bytes = mkv_chunk_bytes(connection->pulls_head->transfer.bytes);
         }
-        copy_from_control(connection);
+        if (connection->receiving != MKV_TCP_RECEIVING_WINDOW) {
+            copy_from_control(connection);
+        }
         return PROGRESS_MORE;
     case MKV_TCP_FRAME_PAUSED:
         connection->paused = true;
@@ -213,6 +231,8 @@ static enum progress take_up(struct mkv_tcp_connection *connection) {
         return PROGRESS_MORE;
     case MKV_TCP_RECEIVING_PAYLOAD:
         return payload_continue(connection);
+    case MKV_TCP_RECEIVING_WINDOW:
+        return window_continue(connection);
     }
     return PROGRESS_STOP;
 }

@@ -82,13 +82,15 @@ static struct mkv_root root_of(const struct mkv_tcp_connection *connection,
     return mkv_root_of_sums(transfer->bytes, sums);
 }
 
-static void gather_data(struct gathering *gathering, const struct mkv_transfer_effect *transfer) {
+static void gather_data(struct gathering *gathering, const struct mkv_tcp_op *op) {
+    const struct mkv_transfer_effect *transfer = &op->transfer;
     uint8_t *target = gather_scratch(gathering, MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES);
     const struct mkv_native_header header = {
         .op = MKV_NATIVE_DATA,
         .request_id = transfer->request_id,
         .body_bytes = MKV_NATIVE_DATA_BYTES,
-        .payload_bytes = transfer->bytes,
+        .flags = op->in_window ? MKV_NATIVE_FLAG_WINDOW : 0,
+        .payload_bytes = op->in_window ? 0 : transfer->bytes,
     };
     const struct mkv_arena *arena = gathering->connection->fabric->options.arena;
     const uint8_t *payload =
@@ -99,10 +101,13 @@ static void gather_data(struct gathering *gathering, const struct mkv_transfer_e
         .length = transfer->length,
         .bytes = transfer->bytes,
         .root = root_of(gathering->connection, transfer, payload),
+        .window_offset = op->in_window ? op->window_offset : 0,
     };
     mkv_native_header_encode(&header, target);
     mkv_native_data_encode(&data, target + MKV_NATIVE_HEADER_BYTES);
-    gather_memory(gathering, payload, transfer->bytes);
+    if (!op->in_window) { /* else it is there already */
+        gather_memory(gathering, payload, transfer->bytes);
+    }
 }
 
 static enum mkv_native_op op_of(enum mkv_op op) {
@@ -221,7 +226,7 @@ static void gather_frame(struct gathering *gathering, struct mkv_tcp_op *op) {
         op->announced = true;
         return; /* it stays among the pulls; its READY needs no completion */
     case MKV_TCP_OP_PUSH:
-        gather_data(gathering, &op->transfer);
+        gather_data(gathering, op);
         break;
     case MKV_TCP_OP_ANSWER:
         gather_answer(gathering, op);
@@ -231,6 +236,28 @@ static void gather_frame(struct gathering *gathering, struct mkv_tcp_op *op) {
         break;
     }
     mkv_tcp_list_append(&gathering->connection->in_flight, op);
+}
+
+/* A descriptor goes beside the first byte of a message. */
+static void gather_descriptor(struct mkv_tcp_connection *connection, int descriptor) {
+    struct cmsghdr *header = &connection->work->control.header;
+    memset(&connection->work->control, 0, sizeof connection->work->control);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof descriptor);
+    memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    connection->message.msg_control = header;
+    connection->message.msg_controllen = sizeof connection->work->control;
+}
+
+/* Whether the first of the queue can go: a PUSH into the window when all of it is there. */
+static bool is_due(struct mkv_tcp_connection *connection) {
+    struct mkv_tcp_op *op = connection->queue.head;
+    if (op->kind == MKV_TCP_OP_PUSH && op->in_window && !mkv_tcp_window_push(connection, op)) {
+        mkv_tcp_connection_touch(connection);
+        return false;
+    }
+    return true;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -250,15 +277,19 @@ void mkv_tcp_send_continue(struct mkv_tcp_connection *connection) {
         return;
     }
     struct gathering gathering = {.connection = connection};
+    int descriptor = 0;
     while (connection->queue.head != NULL && gathering.bytes < MKV_TCP_SEND_BYTES_ENOUGH &&
            gathering.iovec_count + 2 <= MKV_TCP_IOVECS_MAX &&
            scratch_needed(connection->queue.head) <=
-               MKV_TCP_SCRATCH_BYTES - gathering.scratch_used) {
+               MKV_TCP_SCRATCH_BYTES - gathering.scratch_used &&
+           is_due(connection)) {
         struct mkv_tcp_op *op = mkv_tcp_list_pop(&connection->queue);
-        const bool ends = op->kind == MKV_TCP_OP_OWN && op->ends;
+        const bool is_own = op->kind == MKV_TCP_OP_OWN;
+        const bool ends = is_own && op->ends;
+        descriptor = is_own ? op->own.descriptor : 0;
         gather_frame(&gathering, op);
         connection->fabric->counters.sent_frames_total++;
-        if (ends) {
+        if (ends || descriptor != 0) {
             break;
         }
     }
@@ -269,6 +300,9 @@ void mkv_tcp_send_continue(struct mkv_tcp_connection *connection) {
         .msg_iov = connection->work->iovecs,
         .msg_iovlen = gathering.iovec_count,
     };
+    if (descriptor != 0) {
+        gather_descriptor(connection, descriptor);
+    }
     post(connection);
 }
 
@@ -345,6 +379,10 @@ void mkv_tcp_send_done(struct mkv_ring_completion *completion, int32_t result, u
     if (result < 0 && !is_again) {
         mkv_tcp_connection_break(connection);
         return;
+    }
+    if (result > 0) {
+        connection->message.msg_control = NULL;
+        connection->message.msg_controllen = 0;
     }
     if (!message_advance(&connection->message, is_again ? 0 : (size_t)result)) {
         post(connection);

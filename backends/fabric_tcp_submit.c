@@ -21,11 +21,15 @@ struct mkv_tcp_request *mkv_tcp_request_find(const struct mkv_tcp_connection *co
 
 void mkv_tcp_request_end(struct mkv_tcp_connection *connection, struct mkv_tcp_request *request) {
     struct mkv_tcp_buffer *inline_payload = request->inline_payload;
+    const uint32_t window_slot = request->window_slot;
     MKV_ASSERT(connection->request_count > 0);
     connection->request_count--;
     mkv_fabric_auth_request_end(connection->fabric->options.auth, &connection->session,
                                 request->bytes);
     *request = connection->work->requests[connection->request_count];
+    if (window_slot != 0) {
+        mkv_tcp_window_slot_give(connection, window_slot);
+    }
     if (inline_payload != NULL) {
         mkv_tcp_pool_give(connection->fabric, &connection->fabric->inlines, inline_payload);
     }
@@ -90,6 +94,19 @@ static void submit_pull(struct mkv_tcp_connection *connection, struct mkv_tcp_op
     }
 }
 
+static void submit_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
+    op->in_window = false;
+    if (mkv_tcp_window_is_ready(connection)) {
+        const struct mkv_tcp_request *request =
+            mkv_tcp_request_find(connection, op->transfer.request_id);
+        MKV_ASSERT(request != NULL);
+        if (request->window_slot != 0) {
+            mkv_tcp_window_place(connection, request->window_slot, op);
+        }
+    }
+    mkv_tcp_list_append(&connection->queue, op);
+}
+
 static void submit_answer(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
     struct mkv_tcp_request *request = mkv_tcp_request_find(connection, op->answer.request_id);
     MKV_ASSERT(request != NULL);
@@ -111,7 +128,7 @@ static void submit_transfer(struct mkv_fabric_tcp *fabric, const struct mkv_effe
     if (op->kind == MKV_TCP_OP_PULL) {
         submit_pull(connection, op);
     } else {
-        mkv_tcp_list_append(&connection->queue, op);
+        submit_push(connection, op);
     }
     mkv_tcp_connection_touch(connection);
 }

@@ -53,7 +53,7 @@ void mkv_stream_send(struct mkv_stream *stream, struct msghdr *message,
     }
     const int flags = MSG_NOSIGNAL | MSG_WAITALL;
     struct io_uring_sqe *sqe = mkv_ring_sqe(stream->ring, completion);
-    if (message->msg_iovlen == 1) {
+    if (message->msg_iovlen == 1 && message->msg_controllen == 0) {
         const struct iovec *only = message->msg_iov;
         io_uring_prep_send(sqe, stream->fd, only->iov_base, only->iov_len, flags);
     } else {

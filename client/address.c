@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "client/engine.h"
 #include "core/hash.h"
@@ -22,6 +24,24 @@ uint32_t mkv_client_number(const char *text, uint32_t max) {
     return number <= max ? (uint32_t)number : 0;
 }
 
+#define LOCAL_PREFIX "unix:"
+
+/* A path of a Unix socket on this machine. */
+static const char *parse_local(const char *path, struct mkv_client_address *out) {
+    const size_t path_bytes = strlen(path);
+    if (path[0] != '/') {
+        return "the path of its Unix socket begins with /, as in unix:/run/memkv.sock";
+    }
+    if (path_bytes >= sizeof((struct sockaddr_un *)NULL)->sun_path) {
+        return "the path of its Unix socket is longer than the 107 bytes that one may have";
+    }
+    memcpy(out->host, path, path_bytes + 1);
+    out->port[0] = '\0';
+    out->is_local = true;
+    snprintf(out->text, sizeof out->text, LOCAL_PREFIX "%s", out->host);
+    return NULL;
+}
+
 /* What is wrong with `text`, which is one server, or NULL. It is cut at its weight. */
 static const char *parse(char *text, struct mkv_client_address *out) {
     if (strpbrk(text, "; ") != NULL) {
@@ -35,6 +55,10 @@ static const char *parse(char *text, struct mkv_client_address *out) {
         if (out->weight == 0) {
             return "its weight is not a number from 1 to 256";
         }
+    }
+    out->is_local = false;
+    if (strncmp(text, LOCAL_PREFIX, strlen(LOCAL_PREFIX)) == 0) {
+        return parse_local(text + strlen(LOCAL_PREFIX), out);
     }
     const char *host = text;
     const char *host_end = NULL;

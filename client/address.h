@@ -2,7 +2,7 @@
 /*
  * Where the servers are: the text that a user gives, taken apart.
  *
- *   servers = server { "," server }      server = HOST ":" PORT [ "*" WEIGHT ]
+ *   servers = server { "," server }      server = (HOST ":" PORT | "unix:" PATH) [ "*" WEIGHT ]
  *
  * A server's place among the keys comes of its name, the text HOST:PORT, and its weight
  * (docs/protocol.md, Placement): so all clients that are given the same names place keys alike.
@@ -28,6 +28,7 @@
 
 struct mkv_client_address {
     char host[MKV_CLIENT_HOST_BYTES]; /* without brackets */
+    bool is_local; /* `host` is the path of a Unix socket, and there is no port */
     char port[6];
     char text[MKV_CLIENT_ADDRESS_BYTES]; /* HOST:PORT: the name */
     uint32_t weight;

@@ -69,6 +69,7 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
     const bool was_ready = connection->state == MKV_CONNECTION_READY;
     connection->state = MKV_CONNECTION_CLOSED;
     transport_close(connection);
+    mkv_connection_window_end(connection);
     if (connection->resolver != NULL) {
         mkv_resolver_abandon(connection->resolver);
         connection->resolver = NULL;
@@ -130,10 +131,11 @@ void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, 
         free(request);
         return;
     }
-    /* Payload that was promised can't come any more; and whoever leaves all requests of a
+    /* Payload that was promised can't come any more; what the server copies by itself must not be
+     * the caller's memory any more; and whoever leaves all requests of a
      * connection unanswered is not likely to answer the next one. */
     const bool is_silent = status == MEMKV_DEADLINE && connection->requests_live == 0;
-    if (request->ready_count > 0 || is_silent) {
+    if (request->ready_count > 0 || request->uses_window || is_silent) {
         struct mkv_remote *remote = connection->remote;
         mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
                             "the connection to server %s was closed when another call was over "
@@ -183,6 +185,14 @@ static void fail_connect(struct mkv_connection *connection, const char *problem)
                         connection->remote->address.text, problem);
 }
 
+static struct mkv_transport *transport_new(const struct mkv_client_address *address,
+                                           const struct mkv_client_tls *tls) {
+    if (address->is_local) {
+        return mkv_transport_unix_new();
+    }
+    return tls != NULL ? mkv_transport_tls_new(tls, address->host) : mkv_transport_tcp_new();
+}
+
 /* Begins with the next of the addresses; `problem` is that of the one before. */
 static void next_address(struct mkv_connection *connection, const char *problem, uint64_t now_ns) {
     char text[MKV_TRANSPORT_PROBLEM_BYTES];
@@ -193,9 +203,7 @@ static void next_address(struct mkv_connection *connection, const char *problem,
         const uint32_t left_count = addresses->count - connection->address_next;
         const uint32_t index = connection->address_next++;
         const struct mkv_client_tls *tls = connection->remote->client->tls;
-        struct mkv_transport *transport =
-            tls != NULL ? mkv_transport_tls_new(tls, connection->remote->address.host)
-                        : mkv_transport_tcp_new();
+        struct mkv_transport *transport = transport_new(&connection->remote->address, tls);
         if (transport == NULL) {
             mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a connection");
             return;
@@ -302,6 +310,7 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
         .tenant = client->tenant,
         .key = client->has_key ? client->auth_key : NULL,
         .key_id = client->auth_key_id,
+        .wants_window = connection->remote->address.is_local && client->window != NULL,
         .home = connection->home,
         .ring_hash = mkv_remotes_ring_hash(client),
     };

@@ -71,17 +71,28 @@ static void take_ready(struct mkv_connection *connection, struct mkv_request *re
     request->ready_count++;
     send->payload_offset = ready->offset;
     send->payload_bytes = ready->bytes;
+    uint64_t window_offset = 0;
+    bool in_window = false;
     if (call->source == NULL || item->data != NULL) {
         send->payload = (const uint8_t *)item->data + ready->offset;
+        in_window = mkv_window_finds(connection->remote->client->window, connection, send->payload,
+                                     ready->bytes, &window_offset);
+    }
+    if (in_window) {
+        request->uses_window = true;
+        send->payload = NULL;
+        send->payload_bytes = 0;
     }
     const struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
                                              .request_id = request->id,
                                              .body_bytes = MKV_NATIVE_DATA_BYTES,
-                                             .payload_bytes = ready->bytes};
+                                             .flags = in_window ? MKV_NATIVE_FLAG_WINDOW : 0,
+                                             .payload_bytes = send->payload_bytes};
     send->data = (struct mkv_native_data){.item = ready->item,
                                           .offset = ready->offset,
                                           .length = item->data_bytes,
-                                          .bytes = ready->bytes};
+                                          .bytes = ready->bytes,
+                                          .window_offset = window_offset};
     mkv_native_header_encode(&header, send->data_head);
     mkv_native_data_encode(&send->data, send->data_head + MKV_NATIVE_HEADER_BYTES);
     /* That of a whole block went ahead with its PUT. */
@@ -149,7 +160,8 @@ static void drop_data(struct mkv_receive *receive) {
     receive->target = NULL;
     receive->done_bytes = 0;
     receive->is_rooted = false;
-    receive->state = receive->data.bytes > 0 ? MKV_RECEIVING_PAYLOAD : MKV_RECEIVING_HEADER;
+    receive->state =
+        receive->header.payload_bytes > 0 ? MKV_RECEIVING_PAYLOAD : MKV_RECEIVING_HEADER;
 }
 
 static void take_data(struct mkv_connection *connection, struct mkv_request *request) {
@@ -157,10 +169,6 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
     const struct mkv_native_data *data = &receive->data;
     if (request == NULL || request->op != MKV_NATIVE_GET || data->item >= request->part_count) {
         fail_protocol(connection, "DATA for what was not asked for");
-        return;
-    }
-    if (data->bytes != receive->header.payload_bytes) {
-        fail_protocol(connection, "DATA whose bytes are not its payload");
         return;
     }
     if (request->share == NULL) {
@@ -205,6 +213,18 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
         (connection->greeting.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0;
     receive->is_rooted = receive->target != NULL && (is_whole || is_part_rooted);
     receive->state = MKV_RECEIVING_PAYLOAD;
+    uint64_t offset = 0;
+    if ((receive->header.flags & MKV_NATIVE_FLAG_WINDOW) == 0) {
+        return;
+    }
+    if (!request->uses_window || receive->target == NULL ||
+        !mkv_window_finds(connection->remote->client->window, connection, receive->target,
+                          data->bytes, &offset) ||
+        offset != data->window_offset) {
+        fail_protocol(connection, "DATA elsewhere in the window than was asked for");
+        return;
+    }
+    data_moved(connection, data->bytes); /* it is there already */
 }
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -382,7 +402,9 @@ static void take_greeting(struct mkv_connection *connection) {
     struct mkv_greeting *greeting = &connection->greeting;
     switch (mkv_greeting_frame(greeting, &connection->receive.header, connection->body)) {
     case MKV_GREETING_DONE:
-        mkv_connection_ready(connection);
+        if (!mkv_connection_window_begin(connection)) {
+            mkv_connection_ready(connection);
+        }
         break;
     case MKV_GREETING_SEND:
         mkv_connection_greet(connection);
@@ -399,7 +421,11 @@ static void take_frame(struct mkv_connection *connection) {
     const uint8_t *body = connection->body;
     receive->state = MKV_RECEIVING_HEADER;
     if (connection->state == MKV_CONNECTION_GREETING) {
-        take_greeting(connection);
+        if (connection->window_step != MKV_WINDOW_NONE) {
+            mkv_connection_window_frame(connection);
+        } else {
+            take_greeting(connection);
+        }
         return;
     }
     struct mkv_request *request = request_find(connection, receive->header.request_id);
@@ -416,7 +442,7 @@ static void take_frame(struct mkv_connection *connection) {
             return;
         }
     } else if (receive->header.op == MKV_NATIVE_DATA) {
-        problem = mkv_native_data_decode(body, &receive->data);
+        problem = mkv_native_data_decode(&receive->header, body, &receive->data);
         if (problem == MKV_NATIVE_OK) {
             take_data(connection, request);
             return;

@@ -49,6 +49,7 @@
 #include "client/resolver.h"
 #include "client/settings.h"
 #include "client/transport.h"
+#include "client/window.h"
 #include "core/base.h"
 #include "core/placement.h"
 #include "wire/native.h"
@@ -203,6 +204,7 @@ struct mkv_request {
     bool is_sent;
     bool is_answered;
     bool is_inline;
+    bool uses_window;     /* the server writes or reads the caller's memory by itself */
     uint32_t ready_count; /* READY whose DATA has not been sent */
     struct mkv_send send;
     size_t frame_bytes;
@@ -240,6 +242,13 @@ enum mkv_connection_state {
     MKV_CONNECTION_READY,
 };
 
+/* How far a connection is with its window (connection_window.c). */
+enum mkv_window_step {
+    MKV_WINDOW_NONE = 0, /* it has none, and asks for none */
+    MKV_WINDOW_ASKED,
+    MKV_WINDOW_MAPPED,
+};
+
 struct mkv_connection {
     struct mkv_remote *remote;
     enum mkv_connection_state state;
@@ -259,6 +268,7 @@ struct mkv_connection {
     uint32_t address_next;
     struct mkv_greeting greeting;
     struct mkv_send greeting_send;
+    enum mkv_window_step window_step;
 
     uint64_t request_id_next;
     struct mkv_request_list requests;
@@ -314,6 +324,7 @@ struct memkv_client {
     struct mkv_trace_context trace;
 
     struct mkv_client_tls *tls; /* NULL: plain */
+    struct mkv_window *window;  /* NULL: no server is on this machine */
 
     /* The servers of the list, then those that have left it and still have calls in flight. */
     struct mkv_remote *remotes[MKV_CLIENT_REMOTES_MAX];
@@ -515,6 +526,14 @@ void mkv_connection_blocked(struct mkv_connection *connection, short events);
 /* A request whose call is over stays behind, or takes its connection with it. */
 void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, const char *text);
 void mkv_connection_free(struct mkv_connection *connection);
+
+/* connection_window.c */
+/* Behind the greeting: false, there is nothing to agree on. */
+bool mkv_connection_window_begin(struct mkv_connection *connection);
+/* A frame of the server, while they agree. */
+void mkv_connection_window_frame(struct mkv_connection *connection);
+/* The connection is gone, and its window with it. */
+void mkv_connection_window_end(struct mkv_connection *connection);
 
 /* connection_send.c */
 void mkv_connection_append(struct mkv_connection *connection, struct mkv_send *send);

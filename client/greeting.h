@@ -55,6 +55,7 @@ struct mkv_greeting_options {
     const char *key_id; /* with a key */
     uint32_t home;      /* 1 + the shard that is to serve the connection; 0: any */
     uint64_t ring_hash; /* of its list of servers; 0: it tells none */
+    bool wants_window;  /* to ask for one behind the greeting */
 };
 
 /* `out` is to be sent, and a frame to be waited for. */

@@ -35,6 +35,22 @@ static enum memkv_status servers_begin(struct memkv_client *client,
     return status;
 }
 
+/* Memory to share, where a server is on this machine. */
+static enum memkv_status window_make(struct memkv_client *client,
+                                     const struct mkv_settings *settings,
+                                     struct memkv_error *error) {
+    for (uint32_t index = 0; index < settings->server_count; index++) {
+        if (settings->servers[index].is_local) {
+            client->window = mkv_window_new((uint64_t)settings->shared_mib * 1024u * 1024u);
+            return client->window != NULL ? MEMKV_OK
+                                          : mkv_client_fail(error, MEMKV_NO_MEMORY,
+                                                            "no address space for shared_mib %u",
+                                                            settings->shared_mib);
+        }
+    }
+    return MEMKV_OK;
+}
+
 static enum memkv_status open_with(struct memkv_client *client, const struct memkv_options *options,
                                    struct mkv_settings *settings, struct memkv_error *error) {
     enum memkv_status status = mkv_settings_read(options, settings, error);
@@ -65,7 +81,10 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     if (status != MEMKV_OK) {
         return status;
     }
-    status = mkv_engine_open(client, error);
+    status = window_make(client, settings, error);
+    if (status == MEMKV_OK) {
+        status = mkv_engine_open(client, error);
+    }
     if (status == MEMKV_OK) {
         status = servers_begin(client, settings, error);
     }
@@ -108,6 +127,7 @@ void memkv_close(struct memkv_client *client) {
         mkv_exporter_close(client->exporter);
         explicit_bzero(client->auth_key, sizeof client->auth_key);
         mkv_client_tls_close(client->tls);
+        mkv_window_free(client->window);
         free(client);
     }
 }

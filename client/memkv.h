@@ -117,11 +117,13 @@ struct memkv_client;
  * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_AUTH_KEY,
  * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, MEMKV_OTEL_ENDPOINT), else the YAML
  * file that MEMKV_CONFIG names (the members of this struct, transport, otel_sampling_ratio), else
- * the default that stands here. MEMKV_TRANSPORT is auto or tcp.
+ * the default that stands here. MEMKV_TRANSPORT is auto, tcp or shm: by HOST:PORT alone, or by
+ * unix:/PATH alone.
  */
 struct memkv_options {
-    /* "HOST:PORT", "[IPV6]:PORT", or several of them with commas between, of which each key belongs
-     * to one. "HOST:PORT*WEIGHT" takes WEIGHT times the keys that weight 1 takes; 1 to 256. */
+    /* "HOST:PORT", "[IPV6]:PORT", "unix:/PATH" of a server on this machine, or several of them with
+     * commas between, of which each key belongs to one. "HOST:PORT*WEIGHT" takes WEIGHT times the
+     * keys that weight 1 takes; 1 to 256. */
     const char *servers;
     uint32_t timeout_ms;         /* of one call from begin to end; 0: 30000 */
     uint32_t connect_timeout_ms; /* of connecting and greeting; 0: 5000 */
@@ -132,6 +134,9 @@ struct memkv_options {
     const char *tenant;
     uint32_t connections; /* to each server at most, to one with shards to each of these; 1 to 64,
                            * and no more than 64 to a server; 0: 1 */
+    /* Memory that is shared with a server of this machine, for memkv_buffer_alloc, in MiB, 1 to
+     * 65536; 0: 64. The server may give less (network.shm_window_bytes). */
+    uint32_t shared_mib;
     /* The key that servers and this client prove to each other that they have, 64 hexadecimal
      * digits, and what servers call it. A server that has not got it is refused, MEMKV_FORBIDDEN.
      * NULL: no key, and "default". */
@@ -444,6 +449,23 @@ enum memkv_status memkv_buffer_register(struct memkv_client *client, void *addre
 /* None of its bytes may be of a call in flight. MEMKV_NOT_FOUND: no such handle. */
 enum memkv_status memkv_buffer_unregister(struct memkv_client *client, uint64_t handle,
                                           struct memkv_error *error);
+
+/* ---- shared memory -------------------------------------------------------------------------- */
+
+/*
+ * A buffer for `buffer` and `data` of items, page by page. Where a server is on this machine
+ * (unix:/PATH) it is memory that is shared with it, as long as there is some of options.shared_mib:
+ * a get into it and a put out of it move each byte once. Else it is memory like any other. It may
+ * be used for everything that memory is used for, by every call of every client, and outlives
+ * connections; what it holds is nobody's but this process's, unless a call of the client names it.
+ * It ends with memkv_buffer_free, or with the client where it is shared. NULL: there is no memory.
+ *
+ * No other thread writes to it while a call of the client runs, other than by what that call names:
+ * a connection that ends has the library put other pages in its place.
+ */
+void *memkv_buffer_alloc(struct memkv_client *client, size_t byte_count);
+/* NULL is allowed. */
+void memkv_buffer_free(struct memkv_client *client, void *buffer);
 
 /* ---- values that are not in memory ---------------------------------------------------------- */
 

@@ -14,6 +14,7 @@ enum group {
     GROUP_PUT_BLOCK,
     GROUP_PUT_LARGE,
     GROUP_GET,
+    GROUP_GET_WINDOW,
     GROUP_EXISTS,
     GROUP_DELETE,
     GROUP_PIN,
@@ -23,7 +24,7 @@ enum group {
     GROUP_COMMIT_INLINE,
     GROUP_COMMIT_BLOCK,
 };
-#define GROUP_COUNT 12u
+#define GROUP_COUNT 13u
 
 /* What a COMMIT moves. */
 static uint64_t commit_bytes_of(const struct memkv_item *item) {
@@ -42,11 +43,20 @@ static uint32_t key_bytes_of(const struct memkv_item *item) {
     return item->op == MEMKV_OP_COMMIT ? 0 : (uint32_t)item->key_bytes;
 }
 
-static enum group group_of(const struct mkv_native_hello_answer *limits,
+/* Whether a GET's buffer is memory that may be shared with the server. */
+static bool is_shared(const struct memkv_client *client, const struct memkv_item *item) {
+    const struct mkv_window *window = client->window;
+    const uintptr_t buffer = (uintptr_t)item->buffer;
+    return window != NULL && item->capacity > 0 && buffer >= (uintptr_t)window->base &&
+           buffer - (uintptr_t)window->base < window->bytes;
+}
+
+static enum group group_of(const struct memkv_client *client,
+                           const struct mkv_native_hello_answer *limits,
                            const struct memkv_item *item) {
     switch (item->op) {
     case MEMKV_OP_GET:
-        return GROUP_GET;
+        return is_shared(client, item) ? GROUP_GET_WINDOW : GROUP_GET;
     case MEMKV_OP_EXISTS:
         return GROUP_EXISTS;
     case MEMKV_OP_DELETE:
@@ -79,6 +89,7 @@ static uint32_t group_items_max(const struct mkv_native_hello_answer *limits, en
     case GROUP_PUT_BLOCK:
     case GROUP_COMMIT_BLOCK:
     case GROUP_GET:
+    case GROUP_GET_WINDOW:
         return (uint32_t)mkv_min_u64(items_max, MKV_REQUEST_TRANSFER_ITEMS_MAX);
     case GROUP_PUT_INLINE:
     case GROUP_EXISTS:
@@ -100,6 +111,7 @@ static enum mkv_native_op op_of_group(enum group group) {
     case GROUP_PUT_LARGE:
         return MKV_NATIVE_PUT;
     case GROUP_GET:
+    case GROUP_GET_WINDOW:
         return MKV_NATIVE_GET;
     case GROUP_EXISTS:
         return MKV_NATIVE_EXISTS;
@@ -348,7 +360,7 @@ void mkv_share_group(struct mkv_share *share) {
             continue;
         }
         part->ask_bytes = ask_bytes_of(call, item);
-        part->group = group_of(limits, item);
+        part->group = group_of(call->client, limits, item);
         part->shard = shard_of(share, part, open_count == 1);
         open[kept] = *part;
         is_sorted = is_sorted && (kept == 0 || part_compare(&open[kept - 1], &open[kept]) < 0);
@@ -413,6 +425,34 @@ static uint32_t deadline_ms_of(const struct mkv_call *call) {
     return (uint32_t)mkv_min_u64(mkv_max_u64(deadline_ms, 1), UINT32_MAX);
 }
 
+/* Where the bytes of a part go that `goes_into_window` was true of. */
+static uint64_t window_offset_of(const struct mkv_connection *connection,
+                                 const struct mkv_part *part, const struct memkv_item *item) {
+    uint64_t offset = 0;
+    const bool is_there = mkv_window_finds(connection->remote->client->window, connection,
+                                           item->buffer, part->ask_bytes, &offset);
+    MKV_ASSERT(is_there);
+    return offset;
+}
+
+/* Whether all buffers of a share's next GET are in the connection's window. */
+static bool goes_into_window(const struct mkv_connection *connection, const struct mkv_share *share,
+                             uint32_t item_count) {
+    const struct mkv_part *parts = share->parts + share->part_next;
+    uint64_t offset = 0;
+    if (item_count == 0 || parts[0].group != GROUP_GET_WINDOW || share->call->single != 0) {
+        return false;
+    }
+    for (uint32_t index = 0; index < item_count; index++) {
+        const struct memkv_item *item = &share->call->items[parts[index].item];
+        if (!mkv_window_finds(connection->remote->client->window, connection, item->buffer,
+                              parts[index].ask_bytes, &offset)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void encode_items(struct mkv_request *request, const struct mkv_trace_context *trace) {
     const struct memkv_item *items = request->share->call->items;
     const enum group group = request->part_count > 0 ? (enum group)request->parts[0].group : 0;
@@ -447,6 +487,9 @@ static void encode_items(struct mkv_request *request, const struct mkv_trace_con
         } else if (request->op == MKV_NATIVE_GET) {
             native.offset = item->offset;
             native.length = part->ask_bytes;
+            if (request->uses_window) {
+                native.window_offset = window_offset_of(request->connection, part, item);
+            }
         }
         mkv_native_item_encode(&native, descriptor);
         descriptor += MKV_NATIVE_ITEM_BYTES;
@@ -518,6 +561,8 @@ struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct m
     if (request == NULL) {
         return NULL;
     }
+    const bool uses_window = goes_into_window(connection, share, header.item_count);
+    header.flags |= uses_window ? MKV_NATIVE_FLAG_WINDOW : 0;
     header.request_id = connection->request_id_next++;
     *request = (struct mkv_request){
         .connection = connection,
@@ -527,6 +572,7 @@ struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct m
         .op = header.op,
         .id = header.request_id,
         .is_inline = (header.flags & MKV_NATIVE_FLAG_INLINE) != 0,
+        .uses_window = uses_window,
         .frame_bytes = frame_bytes,
     };
     mkv_native_header_encode(&header, request->frame);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct mkv_resolver {
@@ -79,11 +80,25 @@ static bool start_thread(struct mkv_resolver *resolver) {
     return failure == 0;
 }
 
+static void local_address(const struct mkv_client_address *address,
+                          struct mkv_addresses *addresses) {
+    struct sockaddr_un local = {.sun_family = AF_UNIX};
+    MKV_ASSERT(strlen(address->host) < sizeof local.sun_path);
+    memcpy(local.sun_path, address->host, strlen(address->host));
+    memcpy(&addresses->all[0].bytes, &local, sizeof local);
+    addresses->all[0].byte_count = sizeof local;
+    addresses->count = 1;
+}
+
 struct mkv_resolver *mkv_resolver_begin(const struct mkv_client_address *address,
                                         struct mkv_addresses **addresses) {
     struct mkv_addresses *made = calloc(1, sizeof *made);
     *addresses = made;
     if (made == NULL) {
+        return NULL;
+    }
+    if (address->is_local) {
+        local_address(address, made);
         return NULL;
     }
     resolve(address, AI_NUMERICHOST, made);

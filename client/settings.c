@@ -34,13 +34,15 @@ static enum memkv_status set_number(uint32_t *target, const char *origin, const 
     return MEMKV_OK;
 }
 
-static enum memkv_status set_transport(const char *origin, const char *key, const char *value,
+static enum memkv_status set_transport(struct mkv_settings *settings, const char *origin,
+                                       const char *key, const char *value,
                                        struct memkv_error *error) {
-    if (strcmp(value, "auto") != 0 && strcmp(value, "tcp") != 0) {
+    settings->is_tcp_only = strcmp(value, "tcp") == 0;
+    settings->is_shm_only = strcmp(value, "shm") == 0;
+    if (strcmp(value, "auto") != 0 && !settings->is_tcp_only && !settings->is_shm_only) {
         return mkv_client_fail(error, MEMKV_INVALID,
-                               "%s%s '%.*s': this release of memkv has auto and tcp, which are the "
-                               "same",
-                               origin, key, SHOWN_BYTES_MAX, value);
+                               "%s%s '%.*s': this release of memkv has auto, tcp and shm", origin,
+                               key, SHOWN_BYTES_MAX, value);
     }
     return MEMKV_OK;
 }
@@ -219,7 +221,7 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
                           MKV_DISCOVERY_REFRESH_MS_MAX, error);
     }
     if (strcmp(key, "transport") == 0) {
-        return set_transport(origin, key, value, error);
+        return set_transport(settings, origin, key, value, error);
     }
     if (strcmp(key, "timeout_ms") == 0) {
         return set_number(&settings->timeout_ms, origin, key, value, TIMEOUT_MS_MAX, error);
@@ -229,6 +231,10 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     }
     if (strcmp(key, "connections") == 0) {
         return set_number(&settings->connections, origin, key, value, MKV_CLIENT_CONNECTIONS_MAX,
+                          error);
+    }
+    if (strcmp(key, "shared_mib") == 0) {
+        return set_number(&settings->shared_mib, origin, key, value, MKV_CLIENT_SHARED_MIB_MAX,
                           error);
     }
     if (strcmp(key, "tenant") == 0) {
@@ -262,8 +268,8 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     return mkv_client_fail(error, MEMKV_INVALID,
                            "%skey '%.*s' is unknown; there are servers, discovery, "
                            "discovery_refresh_ms, transport, auth_key, auth_key_id, tls, tls_ca, "
-                           "tls_name, timeout_ms, connect_timeout_ms, connections, client_name, "
-                           "tenant, otel_endpoint, otel_sampling_ratio",
+                           "tls_name, timeout_ms, connect_timeout_ms, connections, shared_mib, "
+                           "client_name, tenant, otel_endpoint, otel_sampling_ratio",
                            origin, SHOWN_BYTES_MAX, key);
 }
 
@@ -289,7 +295,7 @@ static enum memkv_status read_environment(struct mkv_settings *settings,
         status = set_servers(settings, "", MKV_CLIENT_SERVERS_VARIABLE, servers, error);
     }
     if (status == MEMKV_OK && transport != NULL) {
-        status = set_transport("", TRANSPORT_VARIABLE, transport, error);
+        status = set_transport(settings, "", TRANSPORT_VARIABLE, transport, error);
     }
     const char *key = options->auth_key != NULL ? NULL : variable(KEY_VARIABLE);
     if (status == MEMKV_OK && key != NULL) {
@@ -330,6 +336,11 @@ static enum memkv_status read_options(struct mkv_settings *settings,
     settings->connect_timeout_ms = options->connect_timeout_ms > 0 ? options->connect_timeout_ms
                                                                    : settings->connect_timeout_ms;
     settings->connections = options->connections > 0 ? options->connections : settings->connections;
+    if (options->shared_mib > MKV_CLIENT_SHARED_MIB_MAX) {
+        return mkv_client_fail(error, MEMKV_INVALID, "shared_mib %u; 1 to %u are allowed",
+                               options->shared_mib, MKV_CLIENT_SHARED_MIB_MAX);
+    }
+    settings->shared_mib = options->shared_mib > 0 ? options->shared_mib : settings->shared_mib;
     if (options->client_name != NULL) {
         set_name(settings, options->client_name);
     }
@@ -380,6 +391,23 @@ static enum memkv_status read_options(struct mkv_settings *settings,
     return status;
 }
 
+/* What MEMKV_TRANSPORT says, against what the servers are reached by. */
+static enum memkv_status check_transport(const struct mkv_settings *settings,
+                                         struct memkv_error *error) {
+    for (uint32_t index = 0; index < settings->server_count; index++) {
+        const struct mkv_client_address *server = &settings->servers[index];
+        if ((settings->is_tcp_only && server->is_local) ||
+            (settings->is_shm_only && !server->is_local)) {
+            return mkv_client_fail(error, MEMKV_INVALID,
+                                   "transport %s, and server '%.*s': unix:/PATH is reached by shm, "
+                                   "HOST:PORT by tcp; auto takes both",
+                                   settings->is_tcp_only ? "tcp" : "shm", SHOWN_BYTES_MAX,
+                                   server->text);
+        }
+    }
+    return MEMKV_OK;
+}
+
 enum memkv_status mkv_settings_read(const struct memkv_options *options,
                                     struct mkv_settings *settings, struct memkv_error *error) {
     memset(settings, 0, sizeof *settings);
@@ -387,6 +415,7 @@ enum memkv_status mkv_settings_read(const struct memkv_options *options,
     settings->connect_timeout_ms = MKV_CLIENT_CONNECT_TIMEOUT_MS;
     settings->connections = 1;
     settings->otel_sampling_ratio = MKV_SETTINGS_RATIO_ONE;
+    settings->shared_mib = MKV_CLIENT_SHARED_MIB;
     set_name(settings, "libmemkv");
     enum memkv_status status = set_servers(settings, "", "servers", SERVERS_DEFAULT, error);
     if (status == MEMKV_OK) {
@@ -402,5 +431,8 @@ enum memkv_status mkv_settings_read(const struct memkv_options *options,
     if (status == MEMKV_OK) {
         status = read_environment(settings, options, error);
     }
-    return status == MEMKV_OK ? read_options(settings, options, error) : status;
+    if (status == MEMKV_OK) {
+        status = read_options(settings, options, error);
+    }
+    return status == MEMKV_OK ? check_transport(settings, error) : status;
 }

@@ -38,6 +38,8 @@
 
 #define MKV_SETTINGS_FILE_BYTES_MAX (64u * 1024u)
 #define MKV_CLIENT_CONNECTIONS_MAX 64u
+#define MKV_CLIENT_SHARED_MIB 64u
+#define MKV_CLIENT_SHARED_MIB_MAX 65536u
 #define MKV_CLIENT_TLS_CA_BYTES_MAX 1023u
 #define MKV_CLIENT_TLS_NAME_BYTES_MAX 253u
 #define MKV_CLIENT_OTEL_BYTES_MAX 255u
@@ -51,6 +53,9 @@ struct mkv_settings {
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     uint32_t connections;
+    uint32_t shared_mib; /* with servers of this machine */
+    bool is_tcp_only;    /* MEMKV_TRANSPORT */
+    bool is_shm_only;
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
     bool has_key; /* auth_key is proven to servers, and asked of them */

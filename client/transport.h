@@ -65,10 +65,11 @@ struct mkv_transport_ops {
 /* The common part; kinds that need more have it as their first member. */
 struct mkv_transport {
     const struct mkv_transport_ops *ops;
-    int descriptor;       /* to wait on; -1 before begin. It is the same until close */
-    short send_events;    /* of poll */
-    short receive_events; /* of poll */
-    size_t held_bytes;    /* of the last send, which said BLOCKED */
+    int descriptor;        /* to wait on; -1 before begin. It is the same until close */
+    short send_events;     /* of poll */
+    short receive_events;  /* of poll */
+    size_t held_bytes;     /* of the last send, which said BLOCKED */
+    int passed_descriptor; /* that came beside bytes, and whoever takes it sets to -1; -1: none */
     char problem[MKV_TRANSPORT_PROBLEM_BYTES];
 };
 
@@ -76,6 +77,8 @@ struct mkv_client_tls;
 
 /* TLS over TCP, with a server at `host`, a text that stays. NULL: there is no memory. */
 struct mkv_transport *mkv_transport_tls_new(const struct mkv_client_tls *tls, const char *host);
+/* A Unix socket. NULL: there is no memory. */
+struct mkv_transport *mkv_transport_unix_new(void);
 /* Plain TCP. NULL: there is no memory. */
 struct mkv_transport *mkv_transport_tcp_new(void);
 

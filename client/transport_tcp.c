@@ -115,6 +115,7 @@ struct mkv_transport *mkv_transport_tcp_new(void) {
     if (transport != NULL) {
         transport->ops = &tcp_ops;
         transport->descriptor = -1;
+        transport->passed_descriptor = -1;
         transport->send_events = POLLOUT;
         transport->receive_events = POLLIN;
     }

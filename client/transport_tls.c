@@ -196,6 +196,7 @@ struct mkv_transport *mkv_transport_tls_new(const struct mkv_client_tls *tls, co
     *transport = (struct transport_tls){
         .base = {.ops = &tls_ops,
                  .descriptor = -1,
+                 .passed_descriptor = -1,
                  .send_events = POLLOUT,
                  .receive_events = POLLIN},
         .tcp = tcp,

@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "admin/text.h"
 #include "backends/acceptor.h"
 #include "backends/clock.h"
+#include "server/config_shm.h"
 
 /* The sessions of a key id. */
 struct count {
@@ -24,6 +26,8 @@ struct mkv_auth {
     struct mkv_auth_options options;
     struct mkv_fabric_auth fabric;
     struct mkv_auth_clients *clients;
+    uint32_t user_count; /* of this machine, who are served over its Unix socket without a key */
+    uid_t users[MKV_CONFIG_SHM_USERS_MAX];
     atomic_uint_least64_t failures_total[MKV_FABRIC_LISTENER_COUNT];
     atomic_uint_least64_t protected_total;
     atomic_uint_least64_t client_limit_total;
@@ -139,6 +143,27 @@ static void grant_begin(struct mkv_auth *auth, struct mkv_fabric_session *sessio
     }
 }
 
+/* ---- clients of this machine ----------------------------------------------------------------- */
+
+/* Who the kernel says is at the other end of a Unix socket; false: nobody that one can name. */
+static bool find_peer(int fd, uid_t *user) {
+    struct ucred peer;
+    socklen_t peer_bytes = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &peer_bytes) != 0) {
+        return false;
+    }
+    *user = peer.uid;
+    return true;
+}
+
+static bool is_trusted(const struct mkv_auth *auth, uid_t user) {
+    bool is_listed = user == 0 || user == geteuid();
+    for (uint32_t i = 0; i < auth->user_count && !is_listed; i++) {
+        is_listed = auth->users[i] == user;
+    }
+    return is_listed;
+}
+
 /* ---- connections ----------------------------------------------------------------------------- */
 
 static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_listener listener,
@@ -150,7 +175,10 @@ static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_
     (void)getpeername(fd, (struct sockaddr *)&address, &address_bytes);
     struct mkv_auth_keys *keys = hold_keys(auth);
     session->is_local = mkv_fabric_peer_is_local((const struct sockaddr *)&address);
-    if (is_protected(keys) && !session->is_local) {
+    uid_t user = 0;
+    const bool is_unix = listener == MKV_FABRIC_LISTENER_SHM;
+    const bool is_known = is_unix && find_peer(fd, &user) && is_trusted(auth, user);
+    if (is_protected(keys) && (is_unix ? !is_known : !session->is_local)) {
         mkv_auth_keys_release(keys);
         atomic_fetch_add(&auth->protected_total, 1);
         return MKV_FABRIC_PROTECTED;
@@ -162,9 +190,14 @@ static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_
         atomic_fetch_add(&auth->client_limit_total, admission == MKV_FABRIC_CLIENT_FULL ? 1 : 0);
         return admission;
     }
-    session->listener = listener;
+    session->listener = is_unix ? MKV_FABRIC_LISTENER_NATIVE : listener;
     mkv_acceptor_address_text((const struct sockaddr *)&address, session->address,
                               sizeof session->address);
+    if (is_known) {
+        grant_give(auth, session, mkv_auth_keys_open_grant(keys));
+        snprintf(session->user, sizeof session->user, "default");
+        return MKV_FABRIC_ADMITTED;
+    }
     grant_begin(auth, session, keys);
     return MKV_FABRIC_ADMITTED;
 }
@@ -350,6 +383,12 @@ bool mkv_auth_create(const struct mkv_config *config, const struct mkv_auth_opti
         .request_begin = on_request_begin,
         .request_end = on_request_end,
     };
+    char problem[MKV_CONFIG_PROBLEM_BYTES];
+    if (!mkv_config_shm_users(config->network.shm_users, auth->users, &auth->user_count, problem)) {
+        mkv_auth_destroy(auth);
+        return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION, "network.shm_users: %s",
+                                  problem);
+    }
     if (!mkv_auth_keys_read(config, &auth->keys, error)) {
         mkv_auth_destroy(auth);
         return false;

@@ -38,6 +38,7 @@
 #define MKV_CONFIG_NODE_ID_BYTES 64u
 #define MKV_CONFIG_SHARDS_MAX 32u
 #define MKV_CONFIG_QUOTAS_BYTES 1024u
+#define MKV_CONFIG_SHM_USERS_BYTES 512u
 #define MKV_CONFIG_LOG_LEVEL_BYTES 256u
 #define MKV_CONFIG_SERVICE_NAME_BYTES 64u
 #define MKV_CONFIG_PROCESSORS_BYTES 1024u
@@ -75,6 +76,9 @@ enum mkv_config_key_id {
     MKV_CONFIG_NETWORK_TLS_MIN,
     MKV_CONFIG_NETWORK_ADMIN_ADDRESS,
     MKV_CONFIG_NETWORK_RESP_ADDRESS,
+    MKV_CONFIG_NETWORK_SHM_PATH,
+    MKV_CONFIG_NETWORK_SHM_WINDOW_BYTES,
+    MKV_CONFIG_NETWORK_SHM_USERS,
     MKV_CONFIG_RESP_VALUE_BYTES_MAX,
     MKV_CONFIG_RESP_DURABILITY,
     MKV_CONFIG_RESP_EXISTS_LEASE_MS,
@@ -256,7 +260,10 @@ struct mkv_config {
         char tls_key[MKV_CONFIG_PATH_BYTES];
         enum mkv_config_tls_version tls_min;
         struct mkv_config_address admin_address; /* set by mkv_config_validate unless configured */
-        struct mkv_config_address resp_address;  /* host "": there is no RESP listener */
+        char shm_path[MKV_CONFIG_PATH_BYTES];    /* "": there is no listener for clients here */
+        uint64_t shm_window_bytes;               /* of one client at most */
+        char shm_users[MKV_CONFIG_SHM_USERS_BYTES];
+        struct mkv_config_address resp_address; /* host "": there is no RESP listener */
         enum mkv_config_network_auth auth;
         char auth_key[MKV_CONFIG_PATH_BYTES]; /* "": none */
         /* Of one client address; 0: no limit. */

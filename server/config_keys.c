@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table of keys: config_schema.h says what its members mean. */
 #include "server/config_schema.h"
+#include "server/config_shm.h"
 
 #include "admin/snapshot.h"
 #include "admin/telemetry.h"
@@ -223,6 +224,7 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Where clients connect that speak RESP, the protocol of Redis: "
                        "[resp.md](resp.md). Unset, there is no such listener.",
         },
+    MKV_CONFIG_SHM_ROWS,
     [MKV_CONFIG_RESP_VALUE_BYTES_MAX] =
         {
             .path = "resp.value_bytes_max",

@@ -86,6 +86,7 @@ struct mkv_node {
     bool directory_created;        /* of --dev, by this start */
     uint32_t connections_max;      /* of all listeners together */
     struct mkv_tls *tls;           /* NULL: plain */
+    int shm_fd;                    /* -1: no listener for clients of this machine */
     uint32_t resp_connections_max; /* as many; 0: there is no listener for RESP */
 
     uint32_t drive_count;
@@ -211,6 +212,18 @@ __attribute__((warn_unused_result)) bool mkv_node_drives_open(struct mkv_node *n
 void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
+
+/* ---- node_shm.c ----------------------------------------------------------------------------- */
+
+/* Step of the table: listens for clients of this machine; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_shm_begin(struct mkv_node *node,
+                                                            struct mkv_backend_error *error);
+void mkv_node_shm_end(struct mkv_node *node);
+/* Connections of each shard; 0: there is no such listener. */
+uint32_t mkv_node_shm_connections(const struct mkv_node *node);
+/* The options of each shard's fabric, made of those of its TCP. */
+void mkv_node_shm_options(const struct mkv_node *node, const struct mkv_fabric_tcp_options *tcp,
+                          struct mkv_fabric_tcp_options *shm);
 
 /* ---- node_tls.c ----------------------------------------------------------------------------- */
 

@@ -76,7 +76,9 @@ bool mkv_node_limits_raise(struct mkv_node *node, struct mkv_backend_error *erro
     raise_to_hard(RLIMIT_MEMLOCK);
     struct rlimit files;
     MKV_ASSERT(getrlimit(RLIMIT_NOFILE, &files) == 0);
-    const uint64_t others = DESCRIPTORS_OTHER + (uint64_t)node->config.storage.drive_count;
+    /* A client of this machine has its socket, and a window while that is made. */
+    const uint64_t others = DESCRIPTORS_OTHER + (uint64_t)node->config.storage.drive_count +
+                            2u * node->config.node.shards * mkv_node_shm_connections(node);
     if (files.rlim_cur < others + CONNECTIONS_MIN) {
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "this process may have %" PRIu64 " open files and needs at least "
@@ -134,8 +136,9 @@ void mkv_node_front_config(void *context, uint32_t slab_unit_count,
     front->volume_count = node->drive_count;
     set_members(node, front);
     /* One more of RESP is the server itself: see resp_deletes.h. */
-    front->connections_max =
-        node->connections_max + node->resp_connections_max + (node->resp_connections_max > 0);
+    front->connections_max = node->connections_max + node->resp_connections_max +
+                             (node->resp_connections_max > 0) +
+                             (uint32_t)node->config.node.shards * mkv_node_shm_connections(node);
     front->requests_max = REQUESTS_MAX;
     front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
     front->items_max = ITEMS_MAX;

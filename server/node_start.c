@@ -63,8 +63,8 @@ static void fill_quotas(struct mkv_node *node) {
 
 /* `units` is a bound of the slab units that there will be, or their number. */
 static void shards_options(struct mkv_node *node, uint32_t units,
-                           struct mkv_fabric_tcp_options *tcp, struct mkv_fabric_resp_options *resp,
-                           struct mkv_shards_options *all) {
+                           struct mkv_fabric_tcp_options *tcp, struct mkv_fabric_tcp_options *shm,
+                           struct mkv_fabric_resp_options *resp, struct mkv_shards_options *all) {
     struct mkv_shard_options *options = &all->shard;
     memset(all, 0, sizeof *all);
     all->count = (uint32_t)node->config.node.shards;
@@ -73,6 +73,10 @@ static void shards_options(struct mkv_node *node, uint32_t units,
     mkv_node_front_config(node, units, &options->front);
     mkv_node_tcp_options(node, &options->front, tcp);
     options->tcp = tcp;
+    if (mkv_node_shm_connections(node) > 0) {
+        mkv_node_shm_options(node, tcp, shm);
+        options->shm = shm;
+    }
     if (node->resp_connections_max > 0) {
         mkv_node_resp_options(node, &options->front, resp);
         options->resp = resp;
@@ -135,7 +139,8 @@ static bool arena_perform(struct mkv_node *node, struct mkv_backend_error *error
     struct mkv_shards_options options;
     struct mkv_fabric_tcp_options tcp;
     struct mkv_fabric_resp_options resp;
-    shards_options(node, (uint32_t)units, &tcp, &resp, &options);
+    struct mkv_fabric_tcp_options shm;
+    shards_options(node, (uint32_t)units, &tcp, &shm, &resp, &options);
     node->metadata_bytes = mkv_shards_metadata_bytes(&options, node->config.memory.max_size_bytes);
     const struct mkv_arena_options arena_options = {
         .bytes = node->config.memory.max_size_bytes,
@@ -186,7 +191,8 @@ static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error
     struct mkv_shards_options options;
     struct mkv_fabric_tcp_options tcp;
     struct mkv_fabric_resp_options resp;
-    shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &resp, &options);
+    struct mkv_fabric_tcp_options shm;
+    shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &shm, &resp, &options);
     /* The media are the shard's from here on, whether this succeeds or not. */
     for (uint32_t i = 0; i < node->drive_count; i++) {
         node->drives[i].media_is_ours = false;
@@ -274,6 +280,7 @@ static const struct step steps[] = {
     {"auth", mkv_node_auth_begin, mkv_node_auth_end},
     {"resp", mkv_node_resp_begin, mkv_node_resp_end},
     {"tls", mkv_node_tls_begin, mkv_node_tls_end},
+    {"shm", mkv_node_shm_begin, mkv_node_shm_end},
     {"ring", mkv_node_ring_begin, mkv_node_ring_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},

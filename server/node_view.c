@@ -122,6 +122,17 @@ static void fill_fabric(const struct mkv_fabric_counters *counters, struct mkv_a
     }
 }
 
+/* Those of all fabrics become those of all others. */
+static void take_away(const struct mkv_admin_fabric *part, struct mkv_admin_fabric *all) {
+    all->connections_active -= part->connections_active;
+    all->connections_accepted_total -= part->connections_accepted_total;
+    all->connections_rejected_total -= part->connections_rejected_total;
+    all->bytes_in_total -= part->bytes_in_total;
+    all->bytes_out_total -= part->bytes_out_total;
+    all->faults_total -= part->faults_total;
+    all->checksum_failures_total -= part->checksum_failures_total;
+}
+
 static void fill_memory(const struct mkv_node *node, const struct mkv_shard_stats *stats,
                         struct mkv_admin_memory *out) {
     const uint64_t units = mkv_arena_unit_count(node->arena);
@@ -204,6 +215,9 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     out->state = node_state(node, out, serving);
     out->front = stats->front;
     fill_fabric(&stats->fabric, &out->fabric);
+    out->has_shm = node->config.network.shm_path[0] != '\0';
+    fill_fabric(&stats->shm, &out->shm);
+    take_away(&out->shm, &out->fabric);
     fill_memory(node, stats, &out->memory);
     mkv_node_view_times(stats, out);
     fill_tenants(stats, node->config.metrics.tenants_max, out);

@@ -248,6 +248,56 @@ static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_opti
                               "no memory for a shard. Free memory on this machine");
 }
 
+/* What the shard sets in the options of a native fabric. */
+static void fill_native(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                        struct mkv_fabric_tcp_options *native) {
+    native->ring = shard->ring;
+    native->arena = options->arena;
+    native->transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
+    native->stats = tcp_stats;
+    native->stats_context = shard;
+    native->tenant = mkv_shard_tenants_resolve;
+    native->tenant_context = shard;
+}
+
+/* Beside the TCP fabric: for clients of this machine. */
+static bool make_shm(struct mkv_shard *shard, const struct mkv_shard_options *options,
+                     struct mkv_backend_error *error) {
+    struct mkv_fabric_tcp_options shm = *options->shm;
+    fill_native(shard, options, &shm);
+    /* Behind all that the shards have of the others, with the one that deletes keys. */
+    const uint32_t others = options->tcp->connections_max +
+                            (options->resp == NULL ? 0 : options->resp->connections_max + 1);
+    shm.connection_base = shard_count_of(options) * others + options->index * shm.connections_max;
+    MKV_ASSERT(shm.connection_base + shm.connections_max <= options->front.connections_max);
+    return mkv_fabric_tcp_create(&shm, &shard->shm, error);
+}
+
+/* One fabric of the members, of which the TCP fabric is the first. */
+static bool make_set(struct mkv_shard *shard, const struct mkv_fabric_set_member *others,
+                     uint32_t other_count, const struct mkv_shard_options *options,
+                     struct mkv_backend_error *error) {
+    struct mkv_fabric_set_member members[MKV_FABRIC_SET_MEMBERS_MAX];
+    uint32_t count = 0;
+    members[count++] = (struct mkv_fabric_set_member){shard->fabric, options->tcp->connection_base,
+                                                      options->tcp->connections_max};
+    for (uint32_t i = 0; i < other_count; i++) {
+        members[count++] = others[i];
+    }
+    if (shard->shm != NULL) {
+        const uint32_t base = mkv_fabric_tcp_connection_base(shard->shm);
+        members[count++] = (struct mkv_fabric_set_member){mkv_fabric_tcp_base(shard->shm), base,
+                                                          options->shm->connections_max};
+    }
+    struct mkv_fabric_set *set = mkv_fabric_set_create(members, count);
+    if (set == NULL) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "no memory for a shard. Free memory on this machine");
+    }
+    shard->fabric = mkv_fabric_set_base(set);
+    return true;
+}
+
 /* Beside the TCP fabric: the front sees the connections of both. */
 static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *options,
                       struct mkv_backend_error *error) {
@@ -277,18 +327,14 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
     }
     /* Behind the connections of all shards there is one for each. */
     const struct mkv_fabric_set_member members[] = {
-        {shard->fabric, options->tcp->connection_base, options->tcp->connections_max},
         {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
         {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)), deletes_base, 1},
     };
     mkv_resp_calls_bind(shard->resp_calls, shard->resp);
-    struct mkv_fabric_set *set = mkv_fabric_set_create(members, 3);
-    if (set == NULL) {
-        members[1].fabric->ops->destroy(members[1].fabric);
-        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                  "no memory for a shard. Free memory on this machine");
+    if (!make_set(shard, members, 2, options, error)) {
+        members[0].fabric->ops->destroy(members[0].fabric);
+        return false;
     }
-    shard->fabric = mkv_fabric_set_base(set);
     return true;
 }
 
@@ -299,13 +345,7 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     }
     MKV_ASSERT(options->stats_text != NULL);
     struct mkv_fabric_tcp_options tcp = *options->tcp;
-    tcp.ring = shard->ring;
-    tcp.arena = options->arena;
-    tcp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
-    tcp.stats = tcp_stats;
-    tcp.stats_context = shard;
-    tcp.tenant = mkv_shard_tenants_resolve;
-    tcp.tenant_context = shard;
+    fill_native(shard, options, &tcp);
     if (shard->moves != NULL) {
         tcp.shards = tcp_shards;
         tcp.move = tcp_move;
@@ -318,7 +358,19 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     shard->tcp = fabric;
     shard->fabric = mkv_fabric_tcp_base(fabric);
     shard->port = mkv_fabric_tcp_port(fabric);
-    return options->resp == NULL || make_resp(shard, options, error);
+    if (options->shm == NULL) {
+        return options->resp == NULL || make_resp(shard, options, error);
+    }
+    if (!make_shm(shard, options, error)) {
+        return false;
+    }
+    const bool is_made = options->resp == NULL ? make_set(shard, NULL, 0, options, error)
+                                               : make_resp(shard, options, error);
+    if (!is_made) {
+        mkv_fabric_tcp_destroy(shard->shm);
+        shard->shm = NULL;
+    }
+    return is_made;
 }
 
 static bool make_observer(struct mkv_shard *shard, const struct mkv_shard_options *options,

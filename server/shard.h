@@ -91,6 +91,9 @@ struct mkv_shard_options {
     /* The fabric: TCP with these options, of which ring, arena, transfers_max, stats and
      * stats_context are set by the shard … */
     const struct mkv_fabric_tcp_options *tcp;
+    /* Beside it the same for clients of this machine (`is_local`), or NULL; connections_max are of
+     * each shard, and have their numbers behind all others. */
+    const struct mkv_fabric_tcp_options *shm;
     /* Beside it RESP, of which the same is set by the shard, and the tenants: or NULL. */
     const struct mkv_fabric_resp_options *resp;
     /* With it: who runs the commands that are not the fabric's. They outlive the shard's thread. */
@@ -169,6 +172,7 @@ struct mkv_shard_stats {
     struct mkv_front_memory_parts front_memory;
     struct mkv_router_stats router; /* all zero with one shard */
     struct mkv_fabric_counters fabric;
+    struct mkv_fabric_counters shm; /* of these */
     struct mkv_ring_counters ring;
     struct mkv_histogram dispatch; /* of the pump */
     uint32_t volume_count;

@@ -67,6 +67,7 @@ struct mkv_shard {
     struct mkv_fabric *fabric;
     struct mkv_fabric_tcp *tcp;        /* one of the fabrics, or it; NULL: none */
     uint16_t port;                     /* where it listens, if it is TCP */
+    struct mkv_fabric_tcp *shm;        /* in `fabric`, which has it; or NULL */
     struct mkv_fabric_resp *resp;      /* one of the fabrics; NULL: none */
     struct mkv_resp_calls *resp_calls; /* with it */
     struct mkv_pump *pump;

@@ -85,6 +85,7 @@ void mkv_shard_stats_add(struct mkv_shard_stats *sum, const struct mkv_shard_sta
     mkv_front_times_add(&sum->front_times, &other->front_times);
     add_u64(&sum->front_memory, &other->front_memory, sizeof sum->front_memory);
     add_u64(&sum->fabric, &other->fabric, sizeof sum->fabric);
+    add_u64(&sum->shm, &other->shm, sizeof sum->shm);
     add_u64(&sum->ring, &other->ring, sizeof sum->ring);
     mkv_histogram_merge(&sum->dispatch, &other->dispatch);
     for (uint32_t i = 0; i < sum->volume_count; i++) {

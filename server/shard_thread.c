@@ -24,6 +24,9 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
         mkv_front_times_add(&stats->front_times, mkv_router_times(shard->router));
     }
     stats->fabric = *shard->fabric->ops->counters(shard->fabric);
+    if (shard->shm != NULL) {
+        stats->shm = *mkv_fabric_tcp_counters(shard->shm);
+    }
     stats->ring = *mkv_ring_counters(shard->ring);
     stats->dispatch = *mkv_pump_dispatch(shard->pump);
     stats->volume_count = shard->volume_count;
@@ -370,5 +373,6 @@ void *mkv_shard_thread(void *context) {
     }
     shard->fabric->ops->destroy(shard->fabric);
     shard->fabric = NULL;
+    shard->shm = NULL;
     return NULL;
 }

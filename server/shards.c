@@ -125,13 +125,19 @@ static uint32_t resp_each(const struct mkv_shards_options *options) {
                : places_each(options->shard.resp->connections_max, options->count);
 }
 
+static uint32_t shm_each(const struct mkv_shards_options *options) {
+    return options->shard.shm == NULL ? 0 : options->shard.shm->connections_max;
+}
+
 static void shard_options(const struct mkv_shards_options *options, const struct plan *plan,
                           uint32_t shard, struct mkv_shard_options *out) {
     *out = options->shard;
     options->front(options->front_context, plan->parts[shard].unit_count, &out->front);
-    /* Those of TCP, then those of RESP, and one more for each shard that deletes keys. */
-    out->front.connections_max = options->count * (tcp_each(options) + resp_each(options) +
-                                                   (options->shard.resp == NULL ? 0 : 1));
+    /* Those of TCP, then those of RESP, and one more for each shard that deletes keys; those of
+     * shm. */
+    out->front.connections_max =
+        options->count * (tcp_each(options) + resp_each(options) +
+                          (options->shard.resp == NULL ? 0 : 1) + shm_each(options));
     out->index = shard;
 }
 

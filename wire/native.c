@@ -37,11 +37,14 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
                               0};
     case MKV_NATIVE_AUTH:
         return (struct shape){0, 0, MKV_NATIVE_AUTH_BYTES, MKV_NATIVE_AUTH_BYTES, 0};
+    case MKV_NATIVE_WINDOW:
+        return (struct shape){0, 0, MKV_NATIVE_WINDOW_BYTES, MKV_NATIVE_WINDOW_BYTES, 0};
     case MKV_NATIVE_READY:
         return (struct shape){0, 0, MKV_NATIVE_READY_BYTES, MKV_NATIVE_READY_BYTES, 0};
     case MKV_NATIVE_DATA:
         return (struct shape){0, 0, MKV_NATIVE_DATA_BYTES, MKV_NATIVE_DATA_BYTES,
-                              MKV_BLOCK_BYTES_MAX};
+                              (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0 ? 0
+                                                                            : MKV_BLOCK_BYTES_MAX};
     case MKV_NATIVE_PING:
         return (struct shape){0, 0, mkv_native_ring_bytes(header), mkv_native_ring_bytes(header),
                               0};
@@ -71,7 +74,9 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
                               is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
     }
     const uint64_t body_bytes_max = fixed + (uint64_t)header->item_count * MKV_KEY_BYTES_MAX;
-    return (struct shape){1, MKV_NATIVE_ITEMS_MAX, fixed + header->item_count,
+    const bool is_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
+    return (struct shape){1, is_window ? MKV_NATIVE_WINDOW_ITEMS_MAX : MKV_NATIVE_ITEMS_MAX,
+                          fixed + header->item_count,
                           mkv_min_u64(body_bytes_max, MKV_NATIVE_BODY_BYTES_MAX),
                           is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
 }
@@ -88,6 +93,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
         return (struct shape){0, 0, 0, MKV_NATIVE_BODY_BYTES_MAX, 0};
     case MKV_NATIVE_SHARDS:
         return (struct shape){0, 0, MKV_NATIVE_SHARDS_BYTES, MKV_NATIVE_SHARDS_BYTES_MAX, 0};
+    case MKV_NATIVE_WINDOW:
+        return (struct shape){0, 0, MKV_NATIVE_WINDOW_BYTES, MKV_NATIVE_WINDOW_BYTES, 0};
     case MKV_NATIVE_LOOKUP:
         return (struct shape){1, 1, MKV_NATIVE_RESULT_BYTES, MKV_NATIVE_RESULT_BYTES, 0};
     case MKV_NATIVE_READY:
@@ -113,12 +120,12 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
 static bool has_items(enum mkv_native_op op) {
     return op != MKV_NATIVE_HELLO && op != MKV_NATIVE_READY && op != MKV_NATIVE_DATA &&
            op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING && op != MKV_NATIVE_AUTH &&
-           op != MKV_NATIVE_SHARDS;
+           op != MKV_NATIVE_SHARDS && op != MKV_NATIVE_WINDOW;
 }
 
 static enum mkv_native_error check_flags(const struct mkv_native_header *header) {
     const uint32_t known = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE | MKV_NATIVE_FLAG_TRACE |
-                           MKV_NATIVE_FLAG_AUTH | MKV_NATIVE_FLAG_RING;
+                           MKV_NATIVE_FLAG_AUTH | MKV_NATIVE_FLAG_RING | MKV_NATIVE_FLAG_WINDOW;
     if ((header->flags & ~known) != 0) {
         return MKV_NATIVE_BAD_FLAGS;
     }
@@ -128,6 +135,10 @@ static enum mkv_native_error check_flags(const struct mkv_native_header *header)
     }
     if ((header->flags & MKV_NATIVE_FLAG_INLINE) != 0 &&
         (is_answer || (header->op != MKV_NATIVE_PUT && header->op != MKV_NATIVE_COMMIT))) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
+    if ((header->flags & MKV_NATIVE_FLAG_WINDOW) != 0 &&
+        (is_answer || (header->op != MKV_NATIVE_GET && header->op != MKV_NATIVE_DATA))) {
         return MKV_NATIVE_BAD_FLAGS;
     }
     /* A refusal proves nothing. */
@@ -319,11 +330,23 @@ void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes) 
     mkv_store_u64(bytes + 0, item->offset | item->session | item->reservation);
     mkv_store_u64(bytes + 8, item->length);
     memcpy(bytes + 16, item->root.bytes, sizeof item->root.bytes);
+    if (item->window_offset != 0) {
+        MKV_ASSERT(mkv_native_is_zero(item->root.bytes, sizeof item->root.bytes));
+        mkv_store_u64(bytes + 16, item->window_offset);
+    }
     mkv_store_u32(bytes + 32, item->flags);
     mkv_store_u16(bytes + 36, (uint16_t)item->key_bytes);
     bytes[38] = (uint8_t)(item->action != 0 ? item->action : item->tier_hint);
     bytes[39] = (uint8_t)item->reason;
     mkv_store_u32(bytes + 40, item->seconds);
+}
+
+/* Of a GET into the window: where it goes stands in the place of the root, and it says how much it
+ * is. What is left of the root has to be 0. */
+static bool take_window_offset(struct mkv_native_item *item) {
+    item->window_offset = mkv_load_u64(item->root.bytes);
+    memset(item->root.bytes, 0, 8);
+    return item->length > 0 && item->window_offset <= MKV_NATIVE_VALUE_BYTES_MAX;
 }
 
 enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *header,
@@ -334,6 +357,7 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
     MKV_ASSERT(header->body_bytes >= header->item_count * MKV_NATIVE_ITEM_BYTES);
     uint64_t body_bytes = (uint64_t)header->item_count * MKV_NATIVE_ITEM_BYTES;
     uint64_t length_sum = 0;
+    const bool into_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
     *keys_offset = (uint32_t)body_bytes;
     for (uint32_t index = 0; index < header->item_count; index++) {
         const uint8_t *bytes = body + (size_t)index * MKV_NATIVE_ITEM_BYTES;
@@ -347,11 +371,15 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
         item->reservation = commits ? first : 0;
         item->length = mkv_load_u64(bytes + 8);
         memcpy(item->root.bytes, bytes + 16, sizeof item->root.bytes);
+        item->window_offset = 0;
         item->flags = mkv_load_u32(bytes + 32);
         item->key_bytes = mkv_load_u16(bytes + 36);
         item->seconds = mkv_load_u32(bytes + 40);
         item->tier_hint = puts ? bytes[38] : 0;
         item->action = tells ? bytes[38] : 0;
+        if (into_window && !take_window_offset(item)) {
+            return MKV_NATIVE_BAD_LENGTH;
+        }
         item->reason = tells ? bytes[39] : 0;
         const enum mkv_native_error error = check_item(header->op, item);
         if (error != MKV_NATIVE_OK) {

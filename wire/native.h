@@ -12,7 +12,8 @@
  *        5     1  op (enum mkv_native_op)
  *        6     2  flags: bit 0 answer (the frame ends its request), bit 1 payload inline (PUT,
  *                 COMMIT), bit 2 trace context at the end of the body (requests with items), bit 3
- *                 authentication block at the end of the body (HELLO and its answer)
+ *                 authentication block at the end of the body (HELLO and its answer), bit 4 payload
+ *                 in the window (GET, DATA)
  *        8     8  request id: the client's choice, unique among its requests in flight
  *       16     4  tenant (0 = the one that HELLO named); 0 in answers
  *       20     4  item count: descriptors in a request, results in an answer, else 0
@@ -47,6 +48,8 @@
  *     PIN {items: key, seconds}, UNPIN ->
  *     SESSION {items: id, action}      ->
  *                                      <-      answer {results; LOOKUP: one}
+ *     WINDOW {bytes}                   ->      (on one machine alone: see below)
+ *                                      <-      answer {bytes}, and a descriptor of the memory
  *     STATS, PING                      ->
  *                                      <-      answer {body: JSON text; empty}
  *
@@ -55,6 +58,14 @@
  * count 0, body = at most MKV_NATIVE_TEXT_BYTES_MAX bytes of UTF-8 text for people. A frame that
  * cannot be decoded is answered so with status invalid, its op (PING where that is unknown), and a
  * close.
+ *
+ * A window is memory that client and server share, where both are on one machine and
+ * MKV_NATIVE_FEATURE_WINDOW was granted. WINDOW with the bytes that the client would like is
+ * answered with those that it gets and, beside the frame, a descriptor; WINDOW with 0 bytes says
+ * that the client has mapped it, and its answer that it may be used. A GET with
+ * MKV_NATIVE_FLAG_WINDOW names for each item where in the window its bytes go: its DATA has the
+ * flag too, and no payload. DATA of a client with the flag, for a READY, says where in the window
+ * its bytes are.
  *
  * Invariants
  *  I1  Nothing is allocated from a length before it was checked against the limits.
@@ -88,6 +99,7 @@
 /* With MKV_NATIVE_FLAG_RING: the hash of the client's list of servers, a u64, 0 for none. In HELLO
  * it stands behind the tenant's name, in PING it is the body. */
 #define MKV_NATIVE_RING_BYTES 8u
+#define MKV_NATIVE_WINDOW_BYTES 16u /* body of a WINDOW and of its answer */
 
 /* Limits of version 1 that no side may exceed, whatever HELLO says. */
 #define MKV_NATIVE_ITEMS_MAX 256u
@@ -100,6 +112,8 @@
 #define MKV_NATIVE_RESERVATION_MAX (1ull << 47)
 /* Keys of values above one block: the keys of their segments are made from them. */
 #define MKV_NATIVE_LARGE_KEY_BYTES_MAX 1011u
+/* Items of a GET into the window. */
+#define MKV_NATIVE_WINDOW_ITEMS_MAX 8u
 /* The text that says why a request was refused. */
 #define MKV_NATIVE_TEXT_BYTES_MAX 256u
 
@@ -121,8 +135,9 @@ enum mkv_native_op {
     MKV_NATIVE_SESSION = 15,
     MKV_NATIVE_AUTH = 16,
     MKV_NATIVE_SHARDS = 17, /* only where MKV_NATIVE_FEATURE_SHARDS was granted */
+    MKV_NATIVE_WINDOW = 18, /* the same of MKV_NATIVE_FEATURE_WINDOW */
 };
-#define MKV_NATIVE_OP_LAST MKV_NATIVE_SHARDS
+#define MKV_NATIVE_OP_LAST MKV_NATIVE_WINDOW
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
 #define MKV_NATIVE_FLAG_INLINE 0x2u
@@ -132,6 +147,8 @@ enum mkv_native_op {
 #define MKV_NATIVE_FLAG_AUTH 0x8u
 /* Of HELLO and PING: it says which servers the client places keys on. */
 #define MKV_NATIVE_FLAG_RING 0x10u
+/* Of a GET and of DATA: the payload is in the window. */
+#define MKV_NATIVE_FLAG_WINDOW 0x20u
 
 /* Features: bits of HELLO, which wants them, and of its answer, which grants them. */
 #define MKV_NATIVE_FEATURE_TRACE 0x1ull
@@ -140,6 +157,8 @@ enum mkv_native_op {
 /* The server has several shards, says by SHARDS whose keys are whose, and has the connection served
  * by the shard that HELLO names. */
 #define MKV_NATIVE_FEATURE_SHARDS 0x10ull
+/* The client is on the server's machine, and may share memory with it. */
+#define MKV_NATIVE_FEATURE_WINDOW 0x20ull
 
 struct mkv_native_header {
     enum mkv_native_op op;
@@ -156,11 +175,13 @@ struct mkv_native_header {
 /*
  * item (48 bytes): 0 8 offset (GET), or session (PUT, ALLOCATE: that the block belongs to, 0 none;
  * SESSION: not 0), or reservation (COMMIT) | 8 8 length (PUT, ALLOCATE, COMMIT: of the value; GET:
- * bytes wanted, 0 all behind offset; SESSION: tokens) | 16 16 root (PUT of a value up to one block,
- * ALLOCATE) | 32 4 flags (PUT, ALLOCATE: bit 0 replace, bit 1 relaxed; COMMIT: bit 8 abandon) |
- * 36 2 key bytes (SESSION, COMMIT: 0) | 38 1 tier (PUT, ALLOCATE: 0 none, else the tier and 1) or
- * action (SESSION) | 39 1 reason (SESSION: of its exit_think) | 40 4 seconds (PUT, ALLOCATE: until
- * the value is gone, 0 never; PIN: until it may be evicted again, not 0) | 44 4 0
+ * bytes wanted, 0 all behind offset, not 0 into the window; SESSION: tokens) | 16 16 root (PUT of a
+ * value up to one block, ALLOCATE; GET into the window: 8 offset there, 8 0) | 32 4 flags (PUT,
+ * ALLOCATE: bit 0 replace, bit 1 relaxed; COMMIT: bit 8 abandon) | 36 2 key bytes (SESSION, COMMIT:
+ * 0) | 38 1 tier (PUT, ALLOCATE: 0 none, else the tier and 1) or action (SESSION) | 39 1 reason
+ * (SESSION: of its exit_think) | 40 4 seconds (PUT, ALLOCATE: until the value is gone, 0 never;
+ * PIN: until it may be evicted again, not 0) | 44 4 0
+ *
  * The items stand first, then the keys, behind one another in the order of the items.
  */
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
@@ -175,10 +196,11 @@ struct mkv_native_item {
     uint32_t flags;
     uint32_t key_bytes;
     uint32_t seconds;
-    uint32_t tier_hint;   /* PUT, ALLOCATE */
-    uint32_t action;      /* SESSION: enum mkv_session_action */
-    uint32_t reason;      /* SESSION that leaves thinking: enum mkv_think_exit; else 0 */
-    uint64_t reservation; /* COMMIT, which has no offset */
+    uint32_t tier_hint;     /* PUT, ALLOCATE */
+    uint32_t action;        /* SESSION: enum mkv_session_action */
+    uint32_t reason;        /* SESSION that leaves thinking: enum mkv_think_exit; else 0 */
+    uint64_t reservation;   /* COMMIT, which has no offset */
+    uint64_t window_offset; /* GET with MKV_NATIVE_FLAG_WINDOW, else 0 */
 };
 
 /* Trace context (32 bytes), behind the keys of a request with MKV_NATIVE_FLAG_TRACE: 0 16 trace id
@@ -203,15 +225,20 @@ struct mkv_native_ready {
 };
 
 /* DATA body (56 bytes): 0 4 item | 4 4 0 | 8 8 offset in the value | 16 8 length of the whole value
- * | 24 8 bytes (= payload bytes of the frame) | 32 16 root of the whole value (server to client, 0
- * for a value of segments) | 48 8 0. The header's request id names the request. */
+ * | 24 8 bytes (= payload bytes of the frame, which are 0 with the payload in the window) | 32 16
+ * root of the whole value (server to client, 0 for a value of segments) | 48 8 offset in the window
+ * (with MKV_NATIVE_FLAG_WINDOW), else 0. The header's request id names the request. */
 struct mkv_native_data {
     uint32_t item;
     uint64_t offset;
     uint64_t length;
     uint64_t bytes;
     struct mkv_root root;
+    uint64_t window_offset;
 };
+
+/* WINDOW body (16 bytes), and that of its answer: 0 8 bytes wanted, 0 when it is mapped; the bytes
+ * of the window | 8 8 0 */
 
 /* HELLO body (64 bytes): 0 2 lowest version | 2 2 highest version | 4 4 home: 0, or 1 + the shard
  * that is to serve the connection | 8 8 features wanted | 16 48 client name, UTF-8, padded with 0.
@@ -332,8 +359,11 @@ enum mkv_native_error mkv_native_result_decode(const uint8_t *bytes,
 void mkv_native_ready_encode(const struct mkv_native_ready *ready, uint8_t *bytes);
 enum mkv_native_error mkv_native_ready_decode(const uint8_t *bytes, struct mkv_native_ready *ready);
 void mkv_native_data_encode(const struct mkv_native_data *data, uint8_t *bytes);
-/* The caller compares `bytes` with the payload bytes of the frame's header. */
-enum mkv_native_error mkv_native_data_decode(const uint8_t *bytes, struct mkv_native_data *data);
+/* The body of a frame with that header, whose payload bytes it compares, too. */
+enum mkv_native_error mkv_native_data_decode(const struct mkv_native_header *header,
+                                             const uint8_t *bytes, struct mkv_native_data *data);
+void mkv_native_window_encode(uint64_t window_bytes, uint8_t *bytes);
+enum mkv_native_error mkv_native_window_decode(const uint8_t *bytes, uint64_t *window_bytes);
 void mkv_native_hello_encode(const struct mkv_native_hello *hello, uint8_t *bytes);
 enum mkv_native_error mkv_native_hello_decode(const uint8_t *bytes, struct mkv_native_hello *hello);
 /* The bytes behind a HELLO, as text with its NUL. 0 bytes: the default tenant's name. */

@@ -148,18 +148,37 @@ void mkv_native_data_encode(const struct mkv_native_data *data, uint8_t *bytes) 
     mkv_store_u64(bytes + 16, data->length);
     mkv_store_u64(bytes + 24, data->bytes);
     memcpy(bytes + 32, data->root.bytes, sizeof data->root.bytes);
+    mkv_store_u64(bytes + 48, data->window_offset);
 }
 
-enum mkv_native_error mkv_native_data_decode(const uint8_t *bytes, struct mkv_native_data *data) {
+enum mkv_native_error mkv_native_data_decode(const struct mkv_native_header *header,
+                                             const uint8_t *bytes, struct mkv_native_data *data) {
+    const bool is_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
     data->item = mkv_load_u32(bytes + 0);
     data->offset = mkv_load_u64(bytes + 8);
     data->length = mkv_load_u64(bytes + 16);
     data->bytes = mkv_load_u64(bytes + 24);
     memcpy(data->root.bytes, bytes + 32, sizeof data->root.bytes);
-    if (!mkv_native_is_zero(bytes + 4, 4) || !mkv_native_is_zero(bytes + 48, 8)) {
+    data->window_offset = mkv_load_u64(bytes + 48);
+    if (!mkv_native_is_zero(bytes + 4, 4) || (!is_window && data->window_offset != 0)) {
         return MKV_NATIVE_NOT_ZERO;
     }
-    return check_data(data);
+    const enum mkv_native_error error = check_data(data);
+    if (error != MKV_NATIVE_OK) {
+        return error;
+    }
+    return header->payload_bytes == (is_window ? 0 : data->bytes) ? MKV_NATIVE_OK
+                                                                  : MKV_NATIVE_BAD_PAYLOAD_BYTES;
+}
+
+void mkv_native_window_encode(uint64_t window_bytes, uint8_t *bytes) {
+    memset(bytes, 0, MKV_NATIVE_WINDOW_BYTES);
+    mkv_store_u64(bytes, window_bytes);
+}
+
+enum mkv_native_error mkv_native_window_decode(const uint8_t *bytes, uint64_t *window_bytes) {
+    *window_bytes = mkv_load_u64(bytes);
+    return mkv_native_is_zero(bytes + 8, 8) ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
 }
 
 static bool versions_are_ours(uint16_t version_min, uint16_t version_max) {

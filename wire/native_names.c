@@ -80,6 +80,8 @@ const char *mkv_native_op_name(enum mkv_native_op op) {
         return "session";
     case MKV_NATIVE_AUTH:
         return "auth";
+    case MKV_NATIVE_WINDOW:
+        return "window";
     case MKV_NATIVE_STATS:
         return "stats";
     case MKV_NATIVE_PING:

@@ -102,10 +102,10 @@ static void decode_ready(const uint8_t *body) {
     }
 }
 
-static void decode_data(const uint8_t *body) {
+static void decode_data(const struct mkv_native_header *header, const uint8_t *body) {
     uint8_t again[MKV_NATIVE_DATA_BYTES];
     struct mkv_native_data data;
-    if (mkv_native_data_decode(body, &data) == MKV_NATIVE_OK) {
+    if (mkv_native_data_decode(header, body, &data) == MKV_NATIVE_OK) {
         mkv_native_data_encode(&data, again);
         MKV_ASSERT(memcmp(again, body, sizeof again) == 0);
     }
@@ -157,7 +157,7 @@ static void decode_body(const struct mkv_native_header *header, const uint8_t *b
         decode_ready(body);
     } else if (header->op == MKV_NATIVE_DATA) {
         MKV_ASSERT(header->body_bytes == MKV_NATIVE_DATA_BYTES);
-        decode_data(body);
+        decode_data(header, body);
     } else if (header->op == MKV_NATIVE_SHARDS && answer) {
         decode_shards(body, header->body_bytes);
     } else if (header->op == MKV_NATIVE_HELLO) {

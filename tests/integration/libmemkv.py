@@ -24,6 +24,7 @@ class Options(ctypes.Structure):
     _fields_ = [("servers", ctypes.c_char_p), ("timeout_ms", ctypes.c_uint32),
                 ("connect_timeout_ms", ctypes.c_uint32), ("client_name", ctypes.c_char_p),
                 ("tenant", ctypes.c_char_p), ("connections", ctypes.c_uint32),
+                ("shared_mib", ctypes.c_uint32),
                 ("auth_key", ctypes.c_char_p), ("auth_key_id", ctypes.c_char_p),
                 ("tls", ctypes.c_int), ("tls_ca", ctypes.c_char_p), ("tls_name", ctypes.c_char_p),
                 ("discovery", ctypes.c_char_p), ("discovery_refresh_ms", ctypes.c_uint32),

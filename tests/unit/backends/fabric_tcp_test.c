@@ -62,7 +62,7 @@ static void expect_data(struct world *world, struct client *client, uint64_t req
     assert_int_equal(frame.header.request_id, request_id);
     assert_int_equal(frame.header.payload_bytes, bytes);
     struct mkv_native_data data;
-    assert_int_equal(mkv_native_data_decode(frame.body, &data), MKV_NATIVE_OK);
+    assert_int_equal(mkv_native_data_decode(&frame.header, frame.body, &data), MKV_NATIVE_OK);
     assert_int_equal(data.item, item);
     assert_int_equal(data.length, bytes);
     assert_int_equal(mkv_hash_64(frame.payload, bytes), pattern_hash(request_id, item, bytes));

@@ -10,11 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "backends/clock.h"
+#include "backends/fabric_shm.h"
 #include "core/hash.h"
 
 #define ARENA_BYTES (160ull * MKV_MIB)
@@ -267,6 +269,14 @@ struct world *world_create(const struct world_options *options) {
         .tenant = given->tenants ? resolve : NULL,
         .tenant_context = world,
     };
+    if (given->window_bytes_max > 0) {
+        snprintf(world->local_path, sizeof world->local_path, "/tmp/memkv-world-%d.sock",
+                 (int)getpid());
+        assert_true(mkv_fabric_shm_listen(world->local_path, "a path", &world->local_fd, &error));
+        fabric_options.is_local = true;
+        fabric_options.local_fd = world->local_fd;
+        fabric_options.window_bytes_max = given->window_bytes_max;
+    }
     fabric_options.hello = (struct mkv_native_hello_answer){
         .version = MKV_NATIVE_VERSION,
         .shard_count = 1,
@@ -301,6 +311,9 @@ void world_destroy(struct world *world) {
     /* No transfer is left behind: every slab is free, and no answer was forgotten. */
     assert_int_equal(mkv_slab_units_free(world->slabs), mkv_arena_unit_count(world->arena));
     mkv_fabric_tcp_destroy(world->fabric);
+    if (world->local_path[0] != '\0') {
+        mkv_fabric_shm_unlisten(world->local_path, world->local_fd);
+    }
     mkv_ring_destroy(world->ring);
     mkv_arena_destroy(world->arena);
     free(world->slab_memory);
@@ -329,8 +342,21 @@ const struct mkv_fabric_counters *world_counters(const struct world *world) {
 
 /* ---- clients -------------------------------------------------------------------------------- */
 
+static struct client connect_local(const struct world *world) {
+    struct client client = {socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), -1};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    assert_true(client.fd >= 0);
+    memcpy(address.sun_path, world->local_path, strlen(world->local_path));
+    assert_int_equal(connect(client.fd, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(fcntl(client.fd, F_SETFL, O_NONBLOCK), 0);
+    return client;
+}
+
 struct client world_connect(struct world *world) {
-    struct client client = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (world->local_path[0] != '\0') {
+        return connect_local(world);
+    }
+    struct client client = {socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1};
     assert_true(client.fd >= 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(world->port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -382,12 +408,32 @@ void client_send(struct world *world, struct client *client, const void *bytes, 
 }
 
 /* Receives exactly that many bytes; false when the connection ended before the first. */
+/* As recv, and keeps a descriptor that comes beside the bytes. */
+static ssize_t receive_some(struct client *client, uint8_t *bytes, size_t byte_count) {
+    struct iovec iovec = {bytes, byte_count};
+    union {
+        struct cmsghdr header;
+        uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = &iovec,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    const ssize_t result = recvmsg(client->fd, &message, MSG_CMSG_CLOEXEC);
+    if (result > 0 && CMSG_FIRSTHDR(&message) != NULL) {
+        assert_int_equal(control.header.cmsg_type, SCM_RIGHTS);
+        assert_int_equal(client->passed_fd, -1);
+        memcpy(&client->passed_fd, CMSG_DATA(&control.header), sizeof client->passed_fd);
+    }
+    return result;
+}
+
 static bool receive(struct world *world, struct client *client, uint8_t *bytes, size_t byte_count) {
     const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
     size_t received = 0;
     while (received < byte_count) {
         assert_true(mkv_clock_monotonic_ns() < end_ns);
-        const ssize_t result = recv(client->fd, bytes + received, byte_count - received, 0);
+        const ssize_t result = receive_some(client, bytes + received, byte_count - received);
         if (result == 0 || (result < 0 && errno == ECONNRESET)) {
             assert_int_equal(received, 0);
             return false;

@@ -56,6 +56,8 @@ struct world {
     struct mkv_arena *arena;
     struct mkv_fabric_tcp *fabric;
     uint16_t port;
+    char local_path[64]; /* "": it is TCP */
+    int local_fd;
     void *slab_memory;
     struct mkv_slab_pool *slabs;
     bool in_submit; /* the sink must not be called */
@@ -83,12 +85,14 @@ struct world_options {
     uint32_t inline_buffers;  /* 0: 4 */
     uint32_t body_buffers;    /* 0: 2 */
     uint64_t hello_ns, stall_ns, close_ns, rest_ns;
-    bool shards;  /* it is the first of two: see `moves` */
-    bool tenants; /* the fabric asks for the numbers of tenants: see `resolved` */
+    bool shards;               /* it is the first of two: see `moves` */
+    bool tenants;              /* the fabric asks for the numbers of tenants: see `resolved` */
+    uint64_t window_bytes_max; /* not 0: on a Unix socket, with windows */
 };
 
 struct client {
     int fd;
+    int passed_fd; /* that came beside the last bytes; -1: none */
 };
 
 /* A frame as a client received it; body and payload are the client's until world_frame_free. */

@@ -196,7 +196,7 @@ static void test_settings__what_is_wrong__is_named_with_its_place(void **state) 
         {"servers: [{address: 'a:1', weight: [2]}]\n", "plain values"},
         {"servers: [{address: 'a:1', weight: 500}]\n", "its weight"},
         {"servers: {a: 1}\n", "no port"},
-        {"transport: rdma\n", ":1: transport 'rdma': this release of memkv has auto and tcp"},
+        {"transport: rdma\n", ":1: transport 'rdma': this release of memkv has auto, tcp and shm"},
         {"\n\ntimeout_ms: 0\n", ":3: timeout_ms '0': a number from 1 to 86400000"},
         {"connections: 65\n", "a number from 1 to 64"},
         {"connections: many\n", "connections 'many'"},
@@ -220,8 +220,8 @@ static void test_settings__what_is_wrong__is_named_with_its_place(void **state) 
     setenv("MEMKV_CONFIG", "/no/such/file", 1);
     expect_fault("MEMKV_CONFIG: /no/such/file cannot be read: No such file");
     forget(NULL);
-    setenv("MEMKV_TRANSPORT", "shm", 1);
-    expect_fault("MEMKV_TRANSPORT 'shm': this release");
+    setenv("MEMKV_TRANSPORT", "rdma", 1);
+    expect_fault("MEMKV_TRANSPORT 'rdma': this release");
     forget(NULL);
     setenv("MEMKV_SERVERS", "a:1,b", 1);
     expect_fault("MEMKV_SERVERS 'b': it has no port");

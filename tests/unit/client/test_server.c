@@ -321,7 +321,7 @@ static bool take_put(struct test_server *server, const struct mkv_native_header 
 
 static bool take_data(struct test_server *server, const struct mkv_native_header *header) {
     struct mkv_native_data data;
-    if (mkv_native_data_decode(server->body, &data) != MKV_NATIVE_OK ||
+    if (mkv_native_data_decode(header, server->body, &data) != MKV_NATIVE_OK ||
         data.bytes != header->payload_bytes) {
         return complain(server, "DATA that is none");
     }

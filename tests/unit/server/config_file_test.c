@@ -18,6 +18,9 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  tls_min: 1.3\n"
                                 "  admin_address: '[::1]:7100'\n"
                                 "  resp_address: 127.0.0.1:7200\n"
+                                "  shm_path: run/memkv.sock\n"
+                                "  shm_window_bytes: 256MiB\n"
+                                "  shm_users: 1000, root\n"
                                 "  auth: none\n"
                                 "  auth_key: default.key\n"
                                 "  client_connections_max: 10\n"
@@ -128,6 +131,9 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.network.admin_address.port, 7100);
     assert_string_equal(config.network.resp_address.host, "127.0.0.1");
     assert_int_equal(config.network.resp_address.port, 7200);
+    assert_string_equal(config.network.shm_path, "/etc/memkv/run/memkv.sock");
+    assert_true(config.network.shm_window_bytes == 256 * MKV_MIB);
+    assert_string_equal(config.network.shm_users, "1000, root");
     assert_true(config.resp.value_bytes_max == 64 * MKV_MIB);
     assert_int_equal(config.resp.durability, MKV_CONFIG_DURABILITY_DURABLE);
     assert_int_equal(config.resp.exists_lease_ms, 77);
@@ -217,16 +223,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 32);
-    assert_int_equal(drives[1].line, 33);
-    assert_int_equal(drives[2].line, 36);
+    assert_int_equal(drives[0].line, 35);
+    assert_int_equal(drives[1].line, 36);
+    assert_int_equal(drives[2].line, 39);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 46);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 49);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -289,7 +295,8 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"storag: {}\n", "memkv.yaml:1: unknown key 'storag', did you mean 'storage'?"},
         {"network: {port: 1}\n",
          "memkv.yaml:1: unknown key 'network.port'; allowed here: address, connections_max, "
-         "tls_cert, tls_key, tls_min, admin_address, resp_address, auth, auth_key, "
+         "tls_cert, tls_key, tls_min, admin_address, resp_address, shm_path, "
+         "shm_window_bytes, shm_users, auth, auth_key, "
          "client_connections_max, client_requests_max, client_bytes_max"},
         {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: " SECTIONS},
         {"network.address: x\n",
@@ -324,37 +331,6 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"? {a: b}\n: b\n", "memkv.yaml:1: a key must be plain text, found a map"},
     };
     ASSERT_GOLDEN(cases);
-}
-
-static void test_file__ratio__its_parts_or_golden(void **state) {
-    (void)state;
-    static const struct {
-        const char *text;
-        uint64_t ratio;
-    } good[] = {{"0", 0},           {"1", 1000000000},
-                {"0.5", 500000000}, {"1.000", 1000000000},
-                {"0.000000001", 1}, {"0.999999999", 999999999}};
-    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
-        struct mkv_config config;
-        char text[64];
-        snprintf(text, sizeof text, "telemetry: {sampling_ratio: %s}\n", good[i].text);
-        config_load_good(&config, text);
-        assert_int_equal(config.telemetry.sampling_ratio, good[i].ratio);
-    }
-    static const char *const bad[] = {"2", "-1", "1.1", ".5", "0.", "1.0000000000", "0.5x", "01"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct mkv_config config;
-        struct mkv_config_error error;
-        char text[64];
-        char message[128];
-        snprintf(text, sizeof text, "telemetry: {sampling_ratio: %s}\n", bad[i]);
-        snprintf(message, sizeof message,
-                 "memkv.yaml:1: telemetry.sampling_ratio: '%s' is not allowed; use 0 to 1 with up "
-                 "to 9 decimals",
-                 bad[i]);
-        assert_false(config_load(&config, text, &error));
-        assert_string_equal(error.message, message);
-    }
 }
 
 static void test_file__otlp_endpoint__golden(void **state) {
@@ -782,7 +758,6 @@ int main(void) {
         cmocka_unit_test(test_file__other_spellings_of_the_same__accepted),
         cmocka_unit_test(test_file__path_without_directory__media_stay_relative),
         cmocka_unit_test(test_file__unknown_or_repeated_key__golden),
-        cmocka_unit_test(test_file__ratio__its_parts_or_golden),
         cmocka_unit_test(test_file__otlp_endpoint__golden),
         cmocka_unit_test(test_file__wrong_kind_of_node__golden),
         cmocka_unit_test(test_file__bad_value__golden),

@@ -248,8 +248,40 @@ static void test_validate__nothing_configured__says_how_to_start(void **state) {
     assert_memory_equal(&config, &before, sizeof config);
 }
 
+static void test_file__ratio__its_parts_or_golden(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t ratio;
+    } good[] = {{"0", 0},           {"1", 1000000000},
+                {"0.5", 500000000}, {"1.000", 1000000000},
+                {"0.000000001", 1}, {"0.999999999", 999999999}};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        struct mkv_config config;
+        char text[64];
+        snprintf(text, sizeof text, "telemetry: {sampling_ratio: %s}\n", good[i].text);
+        config_load_good(&config, text);
+        assert_int_equal(config.telemetry.sampling_ratio, good[i].ratio);
+    }
+    static const char *const bad[] = {"2", "-1", "1.1", ".5", "0.", "1.0000000000", "0.5x", "01"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct mkv_config config;
+        struct mkv_config_error error;
+        char text[64];
+        char message[128];
+        snprintf(text, sizeof text, "telemetry: {sampling_ratio: %s}\n", bad[i]);
+        snprintf(message, sizeof message,
+                 "memkv.yaml:1: telemetry.sampling_ratio: '%s' is not allowed; use 0 to 1 with up "
+                 "to 9 decimals",
+                 bad[i]);
+        assert_false(config_load(&config, text, &error));
+        assert_string_equal(error.message, message);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_file__ratio__its_parts_or_golden),
         cmocka_unit_test(test_validate__no_admin_address__port_plus_1),
         cmocka_unit_test(test_validate__clients_on_a_public_address__accepted),
         cmocka_unit_test(test_validate__keys_and_users_wrong__golden),
