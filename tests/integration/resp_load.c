@@ -15,7 +15,8 @@
  *   GET: nothing        only if it might be absent; then {}
  *   EXISTS              the same without a value; after 1 a GET finds it
  *   connection lost     each command that was not answered may have been carried out, or not; and
- *                       every key may be absent. Only with --survive.
+ *                       every key may be absent. Only with --survive. A server that recovers
+ *                       (LOADING) counts as one that is not there.
  *
  * Prints one line with counts and exits with 0, or says what was wrong and exits with 1.
  */
@@ -43,6 +44,8 @@
 #define SEND_BYTES_MAX (8u * 1024u * 1024u)
 /* How long the server may be gone, or silent. */
 #define PATIENCE_MS 120000u
+/* Between two looks at whether it has recovered. */
+#define LOADING_PAUSE_US 20000u
 
 enum kind {
     PING,
@@ -462,13 +465,25 @@ static void take_reply(struct load *load, struct connection *connection,
     load->answered++;
 }
 
-static void take_replies(struct load *load, struct connection *connection) {
+/* A server that has come back says so while it recovers, and has carried out nothing. */
+static bool is_loading(const struct connection *connection, size_t at) {
+    static const char loading[] = "-LOADING ";
+    return connection->in_bytes - at >= sizeof loading - 1 &&
+           memcmp(connection->in + at, loading, sizeof loading - 1) == 0;
+}
+
+/* False when the connection is to be opened anew. */
+static bool take_replies(struct load *load, struct connection *connection) {
     size_t at = 0;
     while (connection->flight_done < connection->flight_count) {
         struct reply reply;
         const size_t bytes = parse(connection, at, &reply);
         if (bytes == 0) {
             break;
+        }
+        if (load->survive && is_loading(connection, at)) {
+            usleep(LOADING_PAUSE_US);
+            return false;
         }
         take_reply(load, connection, &connection->flight[connection->flight_done], &reply);
         connection->flight_done++;
@@ -479,6 +494,7 @@ static void take_replies(struct load *load, struct connection *connection) {
     if (connection->flight_done == connection->flight_count && connection->in_bytes > 0) {
         fail("%zu bytes more than the replies: out of step", connection->in_bytes);
     }
+    return true;
 }
 
 /* ---- connections ----------------------------------------------------------------------------- */
@@ -572,7 +588,7 @@ static void advance(struct load *load, struct connection *connection, short even
     bool is_open = true;
     if (events & (POLLIN | POLLHUP | POLLERR)) {
         is_open = receive(connection);
-        take_replies(load, connection);
+        is_open = take_replies(load, connection) && is_open;
     }
     if (is_open && (events & POLLOUT)) {
         is_open = send_more(connection);
