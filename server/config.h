@@ -123,6 +123,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_ADMIN_VIEWER_GROUP,
     MKV_CONFIG_ADMIN_TOKENS,
     MKV_CONFIG_ADMIN_PROFILES,
+    MKV_CONFIG_ADMIN_TLS,
     MKV_CONFIG_NODE_WATCHDOG,
     MKV_CONFIG_NODE_SHARDS,
     MKV_CONFIG_STORAGE_SLOW_AFTER,
@@ -308,6 +309,7 @@ struct mkv_config {
     struct {
         enum mkv_config_admin_auth auth;
         enum mkv_config_admin_profiles profiles;
+        uint32_t tls;                              /* 1: with network.tls_cert and tls_key */
         char socket[MKV_CONFIG_PATH_BYTES];        /* "": none */
         char viewer_group[MKV_CONFIG_GROUP_BYTES]; /* a name or a number; "": none */
         uint32_t token_count;

@@ -730,6 +730,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Which operators get profiles (`/debug/pprof/`): those on this machine, or "
                        "`anywhere`.",
         },
+    [MKV_CONFIG_ADMIN_TLS] =
+        {
+            .path = "admin.tls",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.tls),
+            .words = truth_words,
+            .default_text = "false",
+            .meaning = "Whether the TCP listeners of `network.admin_address` and "
+                       "`prometheus.port` speak TLS, and nothing else, with `network.tls_cert`, "
+                       "`tls_key` and `tls_min`. The Unix socket stays plain.",
+        },
     [MKV_CONFIG_NODE_WATCHDOG] =
         {
             .path = "node.watchdog",

@@ -82,6 +82,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  socket: run/admin.sock\n"
                                 "  viewer_group: monitoring\n"
                                 "  profiles: anywhere\n"
+                                "  tls: true\n"
                                 "  tokens:\n"
                                 "    - {role: viewer, file: /etc/memkv/see}\n"
                                 "    - {role: operator, file: do}\n"
@@ -176,6 +177,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
     assert_string_equal(config.admin.viewer_group, "monitoring");
     assert_int_equal(config.admin.profiles, MKV_CONFIG_PROFILES_ANYWHERE);
+    assert_int_equal(config.admin.tls, 1);
     assert_int_equal(config.admin.token_count, 2);
     assert_int_equal(config.admin.tokens[0].role, MKV_CONFIG_ROLE_VIEWER);
     assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
