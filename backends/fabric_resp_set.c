@@ -20,6 +20,7 @@
 struct options {
     uint32_t flags;    /* MKV_PUT_IF_… and MKV_EXPIRE_AT */
     uint32_t expire_s; /* from now on, or with EXPIRE_AT a Unix time; 0 never */
+    bool keeps_expiry; /* the key's */
 };
 
 static bool refuse(struct mkv_resp_connection *connection, const char *text) {
@@ -94,8 +95,13 @@ static bool take_options(struct mkv_resp_connection *connection, struct options 
             options->flags |= is(option, "NX") ? MKV_PUT_IF_ABSENT : MKV_PUT_IF_PRESENT;
             taken = true;
         }
-        if (!taken && (is(option, "GET") || is(option, "KEEPTTL"))) {
-            return refuse(connection, "ERR SET does not take GET and KEEPTTL here");
+        if (!taken && is(option, "KEEPTTL") && !has_expiry) {
+            has_expiry = true;
+            options->keeps_expiry = true;
+            taken = true;
+        }
+        if (!taken && is(option, "GET")) {
+            return refuse(connection, "ERR SET does not take GET here");
         }
         if (!taken) {
             return refuse(connection, syntax);
@@ -103,7 +109,8 @@ static bool take_options(struct mkv_resp_connection *connection, struct options 
     }
     /* The expiry of a long value would be set behind it. */
     const bool is_late = connection->is_large && options->expire_s != 0;
-    if (connection->fabric->options.is_proxy && (is_late || options->flags != 0)) {
+    if (connection->fabric->options.is_proxy &&
+        (is_late || options->flags != 0 || options->keeps_expiry)) {
         mkv_resp_refuse(connection,
                         "ERR behind a proxy SET takes EX and PX, with values of up to %u bytes, "
                         "and nothing else",
@@ -166,9 +173,9 @@ static enum mkv_resp_taken ask(struct mkv_resp_connection *connection,
 /* A long value with options: its PUT ends, then its expiry is set. */
 static enum mkv_resp_taken set_late(struct mkv_resp_connection *connection,
                                     const struct options *options) {
-    if ((options->flags & CONDITIONS) != 0) {
-        mkv_resp_refuse(connection, "ERR SET takes NX and XX for values of up to %u bytes",
-                        MKV_RESP_SMALL_BYTES);
+    if ((options->flags & CONDITIONS) != 0 || options->keeps_expiry) {
+        mkv_resp_refuse(connection, "ERR SET takes %s for values of up to %u bytes",
+                        options->keeps_expiry ? "KEEPTTL" : "NX and XX", MKV_RESP_SMALL_BYTES);
         return MKV_RESP_TAKEN;
     }
     if (connection->phase == 0) {
@@ -192,20 +199,6 @@ static enum mkv_resp_taken set_late(struct mkv_resp_connection *connection,
     return ask(connection, &wanted);
 }
 
-enum mkv_resp_taken mkv_resp_execute_set(struct mkv_resp_connection *connection) {
-    struct options options = {0};
-    if (connection->is_large && connection->argument_count == 3) {
-        return MKV_RESP_TAKEN; /* nothing follows its value: all has been done */
-    }
-    if (!take_options(connection, &options)) {
-        return MKV_RESP_TAKEN;
-    }
-    return connection->is_large ? set_late(connection, &options)
-                                : put_small(connection, 2, MKV_RESP_REPLY_OK, &options);
-}
-
-/* ---- the expiry of what is there ------------------------------------------------------------- */
-
 /* Asks what the key holds, in phase 0; true when that is known. */
 static bool look(struct mkv_resp_connection *connection) {
     const struct mkv_resp_wanted wanted = {
@@ -215,6 +208,43 @@ static bool look(struct mkv_resp_connection *connection) {
     }
     return connection->phase > 0;
 }
+
+/* KEEPTTL: the expiry that the key has now. False: it is not known yet, or the command is refused.
+ */
+static bool take_over_expiry(struct mkv_resp_connection *connection, struct options *options) {
+    if (!look(connection)) {
+        return false;
+    }
+    const enum mkv_status status = connection->result.status;
+    if (status != MKV_STATUS_OK && status != MKV_STATUS_NOT_FOUND) {
+        mkv_resp_refuse(connection, "%s", mkv_resp_status_text(connection->fabric, status));
+        return false;
+    }
+    if (status == MKV_STATUS_OK && connection->result.expiry_s != 0) {
+        options->flags |= MKV_EXPIRE_AT;
+        options->expire_s = connection->result.expiry_s;
+    }
+    return true;
+}
+
+enum mkv_resp_taken mkv_resp_execute_set(struct mkv_resp_connection *connection) {
+    struct options options = {0};
+    if (connection->is_large && connection->argument_count == 3) {
+        return MKV_RESP_TAKEN; /* nothing follows its value: all has been done */
+    }
+    if (!take_options(connection, &options)) {
+        return MKV_RESP_TAKEN;
+    }
+    if (connection->is_large) {
+        return set_late(connection, &options);
+    }
+    if (options.keeps_expiry && !take_over_expiry(connection, &options)) {
+        return connection->refused ? MKV_RESP_TAKEN : MKV_RESP_WAITS;
+    }
+    return put_small(connection, 2, MKV_RESP_REPLY_OK, &options);
+}
+
+/* ---- the expiry of what is there ------------------------------------------------------------- */
 
 static enum mkv_resp_taken reply_none_changed(struct mkv_resp_connection *connection) {
     struct mkv_resp_writer writer;
