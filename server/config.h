@@ -94,6 +94,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_STORAGE_TRIM,
     MKV_CONFIG_STORAGE_EVICTION,
     MKV_CONFIG_STORAGE_SCRUB_RATE,
+    MKV_CONFIG_STORAGE_LEASE_SHARE_MAX,
     MKV_CONFIG_STORAGE_SESSION_IDLE,
     MKV_CONFIG_STORAGE_SESSIONS_MAX,
     MKV_CONFIG_STORAGE_SESSION_BLOCKS_MAX,
@@ -284,7 +285,8 @@ struct mkv_config {
         enum mkv_config_storage_mode mode;
         enum mkv_config_storage_trim trim;
         enum mkv_config_storage_eviction eviction;
-        uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
+        uint64_t scrub_rate;      /* bytes a second for each drive; 0: none */
+        uint64_t lease_share_max; /* of MKV_CONFIG_RATIO_ONE */
         uint64_t session_idle_s;
         uint64_t slow_after_s;       /* an outlier for so long is slow */
         uint64_t sessions_max;       /* of each drive, as is this: */
