@@ -9,6 +9,10 @@
 #define RING_NS_MAX 2000u
 #define SEGMENTED_MAX 4u
 #define ITEMS_MAX 96u
+/* Of several fronts in one of so many seeds: one may have no room for a part that comes over the
+ * router of another, which had room for the whole. */
+#define ITEMS_FEW MKV_REQUEST_ITEMS_MAX
+#define ITEMS_FEW_ONE_IN 3u
 #define REQUESTS_PER_CONNECTION_MAX 12u
 #define VOLUME_OPS_MAX 24u
 #define VOLUME_SALT 0x701e3ull
@@ -232,7 +236,7 @@ static bool start_get(void *context, uint32_t key) {
     }
     /* A share of what requests there may be, so that no read is refused as BUSY. */
     return world->request_count < REQUESTS_PER_CONNECTION_MAX &&
-           mkv_sim_client_start_get(world, key);
+           world->request_count < world->config.items_max && mkv_sim_client_start_get(world, key);
 }
 
 static bool is_idle(const void *context) {
@@ -383,6 +387,9 @@ static void configure(struct front_world *world, const struct mkv_shape *shape) 
     world->shard_count = shape->fronts > 0 ? shape->fronts : 1;
     /* Each volume is the next shard's, and in a part of the seeds any shard's. */
     const uint64_t draw = mkv_random_mix(shape->seed ^ VOLUME_SALT);
+    if (world->shard_count > 1 && (draw >> 40) % ITEMS_FEW_ONE_IN == 0) {
+        config->items_max = ITEMS_FEW;
+    }
     for (uint32_t volume = 0; volume < shape->volume_count; volume++) {
         const uint64_t any =
             draw % VOLUMES_ANYWHERE_ONE_IN == 0 ? mkv_random_mix(draw + volume) : 0;
