@@ -39,7 +39,7 @@ class Etcd:
         end = time.monotonic() + START_S_MAX
         while True:
             try:
-                self.names("/")
+                self.names("/nothing/")
                 return self
             except (OSError, urllib.error.URLError):
                 if self._process.poll() is not None or time.monotonic() > end:

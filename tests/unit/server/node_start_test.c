@@ -140,7 +140,8 @@ static void expect_started(struct fixture *fixture) {
     assert_int_equal(snapshot.drives[0].state, MKV_ADMIN_DRIVE_ONLINE);
     assert_true(snapshot.epoch >= 1);
     assert_int_equal(snapshot.memory.bytes_used, 0);
-    assert_true(snapshot.memory.bytes_total > 36 * MKV_MIB);
+    /* Beside the tables there is room for the largest block, at least. */
+    assert_true(snapshot.memory.bytes_total > 32 * MKV_MIB);
     mkv_shards_close(node->shards, 0);
     node->shard_is_stuck = !mkv_shards_join(node->shards);
     assert_false(node->shard_is_stuck);
