@@ -28,6 +28,7 @@ from servers import Client, is_partly_down
 
 PORT = 9900
 KEYS = 800
+PIPELINE = 40
 CLIENT = 4  # the machine of the clients
 TIMEOUT_MS = 3000
 # A reply comes at the timeout of its server at the latest; the machine may be slow and loaded.
@@ -170,11 +171,16 @@ class Cluster:
         """The keys that are there now; every one of them is what was put."""
         found = set()
         with self.client() as connection:
-            for number in range(KEYS):
-                value = connection.bulk("GET", f"key{number}")
-                if value is not None:
-                    assert value == value_of(number), f"key{number} is another value"
-                    found.add(number)
+            for first in range(0, KEYS, PIPELINE):
+                batch = range(first, min(first + PIPELINE, KEYS))
+                connection.send(b"".join(encode("GET", f"key{number}") for number in batch))
+                for number in batch:
+                    reply = connection.reply()
+                    if reply != b"$-1\r\n":
+                        value = value_of(number)
+                        assert reply == b"$%d\r\n%s\r\n" % (len(value), value), \
+                            f"key{number} is another value: {reply[:80]}"
+                        found.add(number)
         return found
 
     def put(self, numbers):
