@@ -67,8 +67,10 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_SLOT_TABLE_FULL,     /* of a drive: no numbers for more slots */
     MKV_ADMIN_WARNING_DIRECTORY_OFF,       /* of a drive: keys cannot be listed */
     MKV_ADMIN_WARNING_VALUE_TOO_LARGE,     /* a client of RESP sends values above the limit */
+    MKV_ADMIN_WARNING_NOT_REGISTERED,      /* clients do not find the node in the list of servers */
+    MKV_ADMIN_WARNING_RING_MISMATCH,       /* clients place keys by different lists of servers */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 15u
+#define MKV_ADMIN_WARNING_CODE_COUNT 17u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {
@@ -120,7 +122,7 @@ enum mkv_admin_transition {
 #define MKV_ADMIN_PATH_BYTES 1024u
 #define MKV_ADMIN_TEXT_BYTES 512u
 /* Those of the node, and eight of each drive. */
-#define MKV_ADMIN_WARNINGS_MAX (6u + 8u * MKV_VOLUMES_MAX)
+#define MKV_ADMIN_WARNINGS_MAX (7u + 8u * MKV_VOLUMES_MAX)
 
 struct mkv_admin_warning {
     enum mkv_admin_warning_code code;
@@ -203,6 +205,22 @@ struct mkv_admin_fabric {
     uint64_t checksum_failures_total; /* of these: a frame whose checksum is wrong */
 };
 
+/* The lists of servers by which clients of several servers place keys, each by its hash. More than
+ * one is a mismatch: the same key is looked for at different servers. */
+#define MKV_ADMIN_RING_VIEWS 4u
+struct mkv_admin_ring_view {
+    uint64_t hash;
+    uint64_t connection_count;
+    /* One of its clients. */
+    char address[MKV_ADMIN_NAME_BYTES];
+    char name[MKV_ADMIN_NAME_BYTES];
+};
+struct mkv_admin_ring {
+    uint32_t view_count; /* of live connections that told one */
+    uint32_t told_count; /* of `views`: those with the most connections first */
+    struct mkv_admin_ring_view views[MKV_ADMIN_RING_VIEWS];
+};
+
 /* The arena. `slabs` are counted in the reporting unit, memory.block_size, since slabs have several
  * sizes: used ones are rounded up. */
 struct mkv_admin_memory {
@@ -261,6 +279,18 @@ struct mkv_admin_shard {
     uint64_t blocks;
 };
 
+#define MKV_ADMIN_CLUSTER_BYTES 256u
+/* How clients find the node, where it tells that it is there. */
+struct mkv_admin_cluster {
+    bool is_configured; /* else all is zero */
+    bool is_registered;
+    uint32_t weight;
+    uint64_t since_ms;                       /* Unix time: registered or not since then */
+    char discovery[MKV_ADMIN_CLUSTER_BYTES]; /* cut, where it is longer */
+    char advertise[MKV_ADMIN_CLUSTER_BYTES]; /* the address */
+    char problem[MKV_ADMIN_CLUSTER_BYTES];   /* why it is not, or "" */
+};
+
 struct mkv_admin_snapshot {
     char node_id[MKV_ADMIN_NAME_BYTES];
     char version[MKV_ADMIN_NAME_BYTES]; /* "0.1.0" */
@@ -302,6 +332,7 @@ struct mkv_admin_snapshot {
     uint32_t auth_key_count; /* at most MKV_ADMIN_AUTH_KEYS_MAX */
     struct mkv_admin_auth_key auth_keys[MKV_ADMIN_AUTH_KEYS_MAX];
     struct mkv_admin_fabric fabric;
+    struct mkv_admin_ring ring;
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
 
@@ -309,6 +340,8 @@ struct mkv_admin_snapshot {
     struct mkv_front_tenant tenants_other; /* what clients asked for under other names */
     uint32_t tenant_count; /* at most MKV_TENANT_NAMES_MAX; the default one first, then by age */
     struct mkv_admin_tenant tenants[MKV_TENANT_NAMES_MAX];
+
+    struct mkv_admin_cluster cluster;
 
     uint32_t warning_count; /* at most MKV_ADMIN_WARNINGS_MAX; oldest first */
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];

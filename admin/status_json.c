@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin/status_json.h"
 
+#include <inttypes.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "admin/figures.h"
@@ -344,12 +346,49 @@ static json_t *fabric_json(const struct mkv_admin_snapshot *snapshot) {
     return fabric;
 }
 
+/* null: the node tells nobody that it is there. */
+static json_t *cluster_json(const struct mkv_admin_snapshot *snapshot) {
+    const struct mkv_admin_cluster *source = &snapshot->cluster;
+    if (!source->is_configured) {
+        return json_null();
+    }
+    json_t *cluster = json_object();
+    set_text(cluster, "discovery", source->discovery);
+    set_text(cluster, "address", source->advertise);
+    set_count(cluster, "weight", source->weight);
+    json_object_set_new(cluster, "registered", json_boolean(source->is_registered));
+    set_time(cluster, "since", source->since_ms);
+    set_text_or_null(cluster, "problem", source->problem);
+    return cluster;
+}
+
+static json_t *ring_json(const struct mkv_admin_ring *ring) {
+    json_t *lists = json_array();
+    MKV_ASSERT(ring->told_count <= MKV_ADMIN_RING_VIEWS);
+    for (uint32_t index = 0; index < ring->told_count; index++) {
+        const struct mkv_admin_ring_view *view = &ring->views[index];
+        char hash[17];
+        snprintf(hash, sizeof hash, "%016" PRIx64, view->hash);
+        json_t *list = json_object();
+        set_text(list, "hash", hash);
+        set_count(list, "connections", view->connection_count);
+        set_text(list, "client", view->address);
+        set_text(list, "client_name", view->name);
+        json_array_append_new(lists, list);
+    }
+    json_t *object = json_object();
+    set_count(object, "views", ring->view_count);
+    json_object_set_new(object, "lists", lists);
+    return object;
+}
+
 struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapshot) {
     const uint64_t blocks = mkv_admin_blocks(snapshot);
     json_t *status = json_object();
     json_object_set_new(status, "node", node_json(snapshot));
     set_count(status, "uptime_seconds", snapshot->uptime_ns / NS_PER_S);
     json_object_set_new(status, "warnings", warnings_json(snapshot));
+    json_object_set_new(status, "cluster", cluster_json(snapshot));
     json_object_set_new(status, "memory", memory_json(snapshot));
     json_object_set_new(status, "storage", storage_json(snapshot));
     set_count(status, "blocks_total", mkv_admin_blocks_total(snapshot));
@@ -365,5 +404,6 @@ struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapsho
     set_count(rdma, "active_connections", 0);
     json_object_set_new(status, "rdma", rdma);
     json_object_set_new(status, "fabric", fabric_json(snapshot));
+    json_object_set_new(status, "ring", ring_json(&snapshot->ring));
     return mkv_admin_reply_json(MHD_HTTP_OK, status);
 }

@@ -349,6 +349,9 @@ void mkv_watch_look(struct mkv_watch *watch, const struct mkv_admin_snapshot *sn
         look_at_drive(watch, &snapshot->drives[index], index);
     }
     look_for_sharing(watch);
+    if (snapshot->ring.view_count > 1) {
+        find(watch, MKV_ADMIN_WARNING_RING_MISMATCH, MKV_NONE_U32, snapshot->ring.view_count, 0);
+    }
     count_transitions(watch, snapshot);
     keep_moment(watch);
 }

@@ -50,10 +50,11 @@ struct mkv_watch_finding {
     uint32_t drive;      /* its place in the snapshot; MKV_NONE_U32: it is of the node */
     uint64_t figures[2]; /* SHARD_STALLED: ns; DRIVE_SLOW: its p99 and its siblings', ns;
                           * JOURNAL_NEARLY_FULL: used and all blocks; SLOT_TABLE_FULL: numbers left
-                          * and all; NO_SHARED_HITS: blocks stored and keys missed */
+                          * and all; NO_SHARED_HITS: blocks stored and keys missed;
+                          * RING_MISMATCH: lists of servers, 0 */
 };
-/* Two of the node and five of each drive. */
-#define MKV_WATCH_FINDINGS_MAX (2u + 5u * MKV_VOLUMES_MAX)
+/* Three of the node and five of each drive. */
+#define MKV_WATCH_FINDINGS_MAX (3u + 5u * MKV_VOLUMES_MAX)
 
 struct mkv_watch;
 

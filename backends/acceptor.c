@@ -140,3 +140,10 @@ void mkv_acceptor_peer_text(int fd, char *text, size_t text_bytes) {
     (void)getpeername(fd, (struct sockaddr *)&address, &address_bytes);
     mkv_acceptor_address_text((const struct sockaddr *)&address, text, text_bytes);
 }
+
+void mkv_acceptor_local_text(int fd, char *text, size_t text_bytes) {
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t address_bytes = sizeof address;
+    (void)getsockname(fd, (struct sockaddr *)&address, &address_bytes);
+    mkv_acceptor_address_text((const struct sockaddr *)&address, text, text_bytes);
+}

@@ -82,5 +82,7 @@ void mkv_acceptor_refuse_tls(int fd, enum mkv_tls_alert alert);
 void mkv_acceptor_address_text(const struct sockaddr *address, char *text, size_t text_bytes);
 /* The same of whoever is at the other end of a socket; "" when nobody is any more. */
 void mkv_acceptor_peer_text(int fd, char *text, size_t text_bytes);
+/* The same of this end of the socket. */
+void mkv_acceptor_local_text(int fd, char *text, size_t text_bytes);
 
 #endif

@@ -63,6 +63,9 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
     [MKV_FABRIC_FAULT_TLS] = {"tls",
                               "this port speaks TLS: give the client the certificate that it is "
                               "to trust (memkv: --tls-ca FILE, MEMKV_TLS_CA)"},
+    [MKV_FABRIC_FAULT_DATA_ROOT] = {"data_root",
+                                    "a payload came that does not have the root that its DATA "
+                                    "names: look at the network and memory of both machines"},
 };
 
 const char *mkv_fabric_fault_name(uint32_t fault) {

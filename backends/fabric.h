@@ -41,6 +41,9 @@ struct mkv_fabric_ops {
     /* Once in each round, before waiting: hands out what has completed, and posts what is to be
      * sent. A bounded amount of work. */
     void (*poll)(struct mkv_fabric *fabric, uint64_t now_ns);
+    /* The same while the drives are being opened, for a fabric that tells clients so: it hands out
+     * nothing. NULL: it is not polled before they are open. */
+    void (*poll_opening)(struct mkv_fabric *fabric, uint64_t now_ns);
     /* Whether the next poll has work that no completion of the ring will announce: don't wait. */
     bool (*has_work)(const struct mkv_fabric *fabric);
     /* Takes no further connection or request; those in flight go on. */
@@ -88,8 +91,9 @@ enum mkv_fabric_fault {
     MKV_FABRIC_FAULT_AUTH_FIRST,  /* another frame where AUTH is due */
     MKV_FABRIC_FAULT_KEY_TENANT,  /* the key has no right to HELLO's tenant */
     MKV_FABRIC_FAULT_TLS,         /* no TLS where TLS is spoken, or a handshake that failed */
+    MKV_FABRIC_FAULT_DATA_ROOT,   /* the payload of DATA does not have the root that it names */
 };
-#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 17u)
+#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 18u)
 
 /* The word of a fault in metrics: "bad_checksum", "no_hello" …; for 1 … MKV_FABRIC_FAULT_COUNT - 1.
  */

@@ -52,6 +52,7 @@ static void accepted(void *context, int fd) {
     case MKV_FABRIC_PROTECTED:
         reject(fabric, fd, MKV_FABRIC_AUTH_RESP_DENIED);
         break;
+    case MKV_FABRIC_FULL:
     case MKV_FABRIC_CLIENT_FULL:
         reject(fabric, fd, full);
         break;
@@ -71,10 +72,10 @@ static void sweep(struct mkv_fabric_resp *fabric) {
     }
 }
 
-static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
-    struct mkv_fabric_resp *fabric = mkv_resp_fabric(base);
+static void poll_as(struct mkv_fabric_resp *fabric, uint64_t now_ns, bool opening) {
     MKV_ASSERT(fabric->base.sink.input != NULL);
     fabric->now_ns = now_ns;
+    fabric->opening = opening;
     mkv_resp_ops_deliver(fabric);
     sweep(fabric);
     if (fabric->tenants_wait) {
@@ -92,6 +93,14 @@ static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
         connection = next;
     }
     mkv_acceptor_poll(&fabric->acceptor, now_ns);
+}
+
+static void resp_poll(struct mkv_fabric *base, uint64_t now_ns) {
+    poll_as(mkv_resp_fabric(base), now_ns, false);
+}
+
+static void resp_poll_opening(struct mkv_fabric *base, uint64_t now_ns) {
+    poll_as(mkv_resp_fabric(base), now_ns, true);
 }
 
 static bool resp_has_work(const struct mkv_fabric *base) {
@@ -176,6 +185,7 @@ static void resp_destroy(struct mkv_fabric *base) {
 static const struct mkv_fabric_ops resp_ops = {
     .submit = resp_submit,
     .poll = resp_poll,
+    .poll_opening = resp_poll_opening,
     .has_work = resp_has_work,
     .drain = resp_drain,
     .stop = resp_stop,
@@ -225,6 +235,7 @@ bool mkv_fabric_resp_next_client(const struct mkv_fabric_resp *fabric, uint32_t 
         }
         *client = (struct mkv_resp_client){
             .id = connection->id,
+            .fd = connection->stream.fd,
             .identity = connection->identity,
             .user = connection->session.user,
             .last_command = last_command(connection),
@@ -236,10 +247,18 @@ bool mkv_fabric_resp_next_client(const struct mkv_fabric_resp *fabric, uint32_t 
             .last_ns = connection->last_ns,
             .commands = connection->commands,
         };
-        mkv_acceptor_peer_text(connection->stream.fd, client->address, sizeof client->address);
+        if (connection->session.address[0] != '\0') {
+            copy_text(client->address, sizeof client->address, connection->session.address);
+        } else {
+            mkv_acceptor_peer_text(client->fd, client->address, sizeof client->address);
+        }
         return true;
     }
     return false;
+}
+
+void mkv_fabric_resp_local_address(const struct mkv_resp_client *client, char text[64]) {
+    mkv_acceptor_local_text(client->fd, text, 64);
 }
 
 bool mkv_fabric_resp_next_command(const struct mkv_fabric_resp *fabric, uint32_t *cursor,
@@ -329,6 +348,7 @@ bool mkv_fabric_resp_create(const struct mkv_fabric_resp_options *options,
                 .port = options->port,
                 .backlog = BACKLOG,
                 .option = options->option,
+                .share = options->share,
             },
         .accepted = accepted,
         .context = fabric,

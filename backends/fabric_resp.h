@@ -22,11 +22,14 @@
  *
  * What a connection has
  *   always       a struct of less than 1 KiB
- *   a workspace  from the first byte of a command until nothing is owed: the bytes of commands, and
- *                short replies. They are of a bounded pool, MKV_FABRIC_RESP_WORK_BYTES each; who
- *                finds none is not read from until there is one.
+ *   a workspace  from the first byte of a command until nothing is owed, but while a value is
+ *                dropped: the bytes of commands, and short replies. They are of a bounded pool,
+ *                70 KiB each; who finds none is not read from until there is one.
  *   entries      one for each key of a command that is under way; its reply is sent when those
  *                before it are.
+ *
+ *   While the drives are being opened (poll_opening) the commands of a connection itself are
+ *   served, and those that `call` answers then; the others are errors that begin with LOADING.
  *
  * Invariants
  *  I1  At most one receive and one send of a connection are in the kernel, and an idle connection
@@ -53,6 +56,7 @@
 #include "backends/fabric.h"
 #include "backends/fabric_auth.h"
 #include "backends/ring.h"
+#include "backends/tcp_listen.h"
 #include "backends/tls.h"
 #include "core/tenant_names.h"
 #include "wire/resp.h"
@@ -88,6 +92,8 @@ struct mkv_resp_call {
     uint32_t argument_count;                   /* 1 ... MKV_FABRIC_RESP_ARGUMENTS_MAX */
     const struct mkv_resp_argument *arguments; /* the first is the command's name; good until the
                                                 * call has ended */
+    const char *loading; /* while the drives are being opened, what a command comes to that needs
+                          * them; else NULL. Good until `call` returns */
     /* Empty, with room for MKV_FABRIC_RESP_REPLY_BYTES_MAX; its protocol is the connection's. One
      * that overflows becomes an error. */
     struct mkv_resp_writer reply;
@@ -110,15 +116,17 @@ struct mkv_resp_command_figures {
     uint64_t ns;       /* from the first byte of the command to its reply, all together */
 };
 
-/* The number that clients see of a connection: no two that are there at once have the same. */
+/* The number that clients see of a connection, 1 and up: no two that are there at once have the
+ * same, of whatever shard. */
 static inline uint64_t mkv_resp_client_id(struct mkv_connection_id id) {
-    return (uint64_t)id.generation << 20 | id.index;
+    return (uint64_t)id.generation << 24 | id.index;
 }
 
 /* A connection, for lists of clients. */
 struct mkv_resp_client {
     struct mkv_connection_id id;
     char address[64]; /* "10.0.0.7:41234" */
+    int fd;           /* for local_address; and clients see it, as with Redis */
     struct mkv_resp_identity identity;
     const char *user;
     const char *last_command; /* in small letters; "" before the first */
@@ -137,14 +145,15 @@ struct mkv_fabric_resp_options {
     const char *host;         /* an IPv4 or IPv6 address */
     uint16_t port;            /* 0: any free one */
     const char *option;       /* what the user changes to move the listener; "--resp" */
+    enum mkv_tcp_share share; /* whether the fabrics of other shards listen there too */
     struct mkv_tls *tls;      /* NULL: plain */
     uint32_t connections_max; /* more are told so and closed */
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
     uint32_t workspaces;      /* connections that can be busy at once */
-    uint32_t entries;         /* keys under way, all connections together */
+    uint32_t entries;         /* requests that the front has, all connections together */
     uint32_t calls;           /* under way at once, 256 KiB each */
-    uint32_t pipeline_max;    /* entries of one connection */
+    uint32_t pipeline_max;    /* those of one connection */
     uint32_t ahead_max;       /* see I3 */
     uint64_t value_bytes_max; /* a longer value is refused, and its bytes dropped */
     uint64_t deadline_ns;     /* of each request; 0: 30 s */
@@ -154,6 +163,16 @@ struct mkv_fabric_resp_options {
     uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */
     bool durable;             /* a SET is answered when it is durable, not when it is in memory */
     const char *version;      /* of the server, for HELLO */
+    /* Keys are asked for over the native protocol, which has no words for NX, XX, and the times of
+     * keys that are there: what takes these is refused. */
+    bool is_proxy;
+    /* What a client is told of these statuses; NULL: as of a server. */
+    const char *unavailable_text;
+    const char *unknown_text;
+    /* Writes how far the opening of the drives has come, "1/2 drives, 50 %". NULL: nothing is said
+     * of it. */
+    void (*progress)(void *context, char *text, size_t text_bytes);
+    void *progress_context;
     const struct mkv_fabric_auth *auth; /* NULL: everybody may do all */
     /* The number of a tenant's name; with `create` a new name is given one. When it is PENDING it
      * is asked again in the next round. NULL: there is the default tenant alone. */
@@ -186,6 +205,8 @@ void mkv_fabric_resp_complete(struct mkv_fabric_resp *fabric, struct mkv_resp_ca
 /* Walks the connections: *cursor starts at 0; false at the end. */
 bool mkv_fabric_resp_next_client(const struct mkv_fabric_resp *fabric, uint32_t *cursor,
                                  struct mkv_resp_client *client);
+/* "127.0.0.1:9902": the address of the listener that the client found; "" where there is none. */
+void mkv_fabric_resp_local_address(const struct mkv_resp_client *client, char text[64]);
 /* Breaks a connection, in the next round; false when there is no such one. */
 bool mkv_fabric_resp_kill(struct mkv_fabric_resp *fabric, struct mkv_connection_id id);
 /* Walks the commands that are answered here; name and figures. */

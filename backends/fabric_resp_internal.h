@@ -55,11 +55,15 @@
 /* What a receive asks for when the last value did not fit into a workspace: little of the next one
  * is then copied twice. */
 #define MKV_RESP_RECEIVE_BYTES_BEFORE_VALUE 2048u
+/* The same for bytes that nobody wants. */
+#define MKV_RESP_DROP_BYTES (64u * 1024u)
 #define MKV_RESP_SWEEP_NS (100ull * 1000000u)
 /* A workspace that waits for bytes goes back after it. */
 #define MKV_RESP_IDLE_NS (1000ull * 1000000u)
 /* Refusals of a command. */
 #define MKV_RESP_VERDICT_BYTES 320u
+/* How far the drives are. */
+#define MKV_RESP_PROGRESS_BYTES 64u
 
 _Static_assert(MKV_RESP_INPUT_BYTES >= MKV_RESP_SMALL_BYTES + MKV_RESP_LINE_BYTES_MAX + 4096u,
                "what the parser may ask for in a row fits behind the arguments of a SET");
@@ -89,6 +93,7 @@ struct mkv_resp_op {
     union {
         struct mkv_transfer_effect transfer;
         struct {
+            struct mkv_resp_connection *connection; /* NULL: it is gone */
             enum mkv_status status;
             uint32_t result_count;
             const struct mkv_item_result *results; /* in the front's arena, until ANSWER_DONE */
@@ -206,6 +211,7 @@ enum mkv_resp_receiving {
     MKV_RESP_RECEIVING_WAIT,   /* until there is something to receive */
     MKV_RESP_RECEIVING_INPUT,  /* into the workspace */
     MKV_RESP_RECEIVING_DIRECT, /* into the slab of the PULL that `value` needs next */
+    MKV_RESP_RECEIVING_DROP,   /* into memory that nobody looks at: no workspace is needed */
 };
 
 struct mkv_resp_connection {
@@ -271,6 +277,7 @@ struct mkv_resp_connection {
     struct mkv_resp_entry *entries_head;
     struct mkv_resp_entry *entries_tail;
     uint32_t entry_count;
+    uint32_t requests; /* that the front has: entries, and those whose reply is being sent */
     uint64_t sum;
     enum mkv_status sum_status;
     struct mkv_resp_slot *slot;
@@ -309,6 +316,7 @@ struct mkv_fabric_resp {
     bool is_hurried; /* somebody waits for a workspace: as of the last sweep */
 
     struct mkv_acceptor acceptor;
+    bool opening; /* the drives are not open: as of the last poll */
     bool draining;
 
     struct mkv_resp_connection *connections;
@@ -328,6 +336,7 @@ struct mkv_fabric_resp {
     struct mkv_resp_op_list completed; /* handed to the sink by the next poll */
     struct mkv_resp_entry *entries;
     struct mkv_resp_entry *free_entries;
+    uint32_t requests; /* of all connections */
     uint32_t ahead_count;
 
     struct mkv_resp_work *works;
@@ -339,7 +348,7 @@ struct mkv_fabric_resp {
     struct mkv_resp_slot *free_slots;
     uint8_t *slot_memory;
     size_t slot_bytes;
-    uint8_t dropped[4096]; /* what connections send that are lingering */
+    uint8_t dropped[MKV_RESP_DROP_BYTES]; /* what nobody wants */
 };
 
 static inline struct mkv_fabric_resp *mkv_resp_fabric(struct mkv_fabric *base) {
@@ -362,6 +371,8 @@ void mkv_resp_entry_give(struct mkv_resp_connection *connection);
 /* Makes sure that the connection has a workspace; false when there is none. */
 bool mkv_resp_work_take(struct mkv_resp_connection *connection);
 void mkv_resp_work_give(struct mkv_resp_connection *connection);
+/* The same where it has one, and no bytes come into it. */
+void mkv_resp_work_give_unused(struct mkv_resp_connection *connection);
 struct mkv_resp_slot *mkv_resp_slot_take(struct mkv_resp_connection *connection);
 void mkv_resp_slot_give(struct mkv_resp_connection *connection);
 /* The connection goes on when something that all share comes back. */
@@ -420,6 +431,8 @@ struct mkv_resp_command {
     enum mkv_op op;            /* SHAPE_KEYS */
     enum mkv_resp_reply reply; /* SHAPE_KEYS, and of those that look at one */
     bool for_strangers;        /* who has not said who he is may send it */
+    bool no_proxy;             /* it is about times or conditions: see is_proxy of the options */
+    bool is_own;               /* it is about the connection, and needs no drive */
     enum mkv_resp_taken (*execute)(struct mkv_resp_connection *connection);
 };
 
@@ -539,6 +552,8 @@ void mkv_resp_reply_end(struct mkv_resp_connection *connection,
 /* Queues bytes that stay where they are until they are sent. */
 void mkv_resp_reply_memory(struct mkv_resp_connection *connection, const uint8_t *bytes,
                            uint64_t byte_count);
+/* What a command comes to that needs the drives while they are being opened. */
+void mkv_resp_loading_text(const struct mkv_fabric_resp *fabric, char text[MKV_RESP_VERDICT_BYTES]);
 /* What a client is told of a request that came to that. */
 const char *mkv_resp_status_text(const struct mkv_fabric_resp *fabric, enum mkv_status status);
 

@@ -348,7 +348,12 @@ enum mkv_resp_taken mkv_resp_execute_call(struct mkv_resp_connection *connection
             mkv_resp_await(connection);
             return MKV_RESP_WAITS;
         }
+        char loading[MKV_RESP_VERDICT_BYTES];
         call_start(connection, slot);
+        if (fabric->opening) {
+            mkv_resp_loading_text(fabric, loading);
+            slot->call.loading = loading;
+        }
         switch (options->call(options->call_context, &slot->call)) {
         case MKV_RESP_CALL_UNKNOWN:
             mkv_resp_slot_give(connection);
@@ -360,6 +365,7 @@ enum mkv_resp_taken mkv_resp_execute_call(struct mkv_resp_connection *connection
         case MKV_RESP_CALL_LATER:
             break;
         }
+        slot->call.loading = NULL;
         connection->phase = 1;
     }
     if (!connection->slot->is_done) {

@@ -15,7 +15,19 @@
 
 #include "backends/clock.h"
 
+/* The text that the options have for it, or NULL. */
+static const char *own_text(const struct mkv_fabric_resp *fabric, enum mkv_status status) {
+    const struct mkv_fabric_resp_options *options = &fabric->options;
+    return status == MKV_STATUS_UNAVAILABLE && !fabric->draining ? options->unavailable_text
+           : status == MKV_STATUS_UNKNOWN                        ? options->unknown_text
+                                                                 : NULL;
+}
+
 const char *mkv_resp_status_text(const struct mkv_fabric_resp *fabric, enum mkv_status status) {
+    const char *own = own_text(fabric, status);
+    if (own != NULL) {
+        return own;
+    }
     switch (status) {
     case MKV_STATUS_BUSY:
         return "TRYAGAIN as many requests are in flight as the server takes; send it again";
@@ -43,6 +55,17 @@ const char *mkv_resp_status_text(const struct mkv_fabric_resp *fabric, enum mkv_
         break;
     }
     return mkv_status_name(status);
+}
+
+void mkv_resp_loading_text(const struct mkv_fabric_resp *fabric,
+                           char text[MKV_RESP_VERDICT_BYTES]) {
+    const struct mkv_fabric_resp_options *options = &fabric->options;
+    char progress[MKV_RESP_PROGRESS_BYTES] = "";
+    if (options->progress != NULL) {
+        options->progress(options->progress_context, progress, sizeof progress);
+    }
+    snprintf(text, MKV_RESP_VERDICT_BYTES, "LOADING memkv is loading what its drives hold%s%s%s",
+             progress[0] == '\0' ? "" : " (", progress, progress[0] == '\0' ? "" : ")");
 }
 
 /* ---- queueing bytes -------------------------------------------------------------------------- */

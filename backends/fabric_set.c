@@ -58,6 +58,16 @@ static void set_poll(struct mkv_fabric *base, uint64_t now_ns) {
     }
 }
 
+static void set_poll_opening(struct mkv_fabric *base, uint64_t now_ns) {
+    const struct mkv_fabric_set *set = set_of(base);
+    for (uint32_t i = 0; i < set->member_count; i++) {
+        struct mkv_fabric *fabric = set->members[i].fabric;
+        if (fabric->ops->poll_opening != NULL) {
+            fabric->ops->poll_opening(fabric, now_ns);
+        }
+    }
+}
+
 static bool set_has_work(const struct mkv_fabric *base) {
     const struct mkv_fabric_set *set = const_set_of(base);
     for (uint32_t i = 0; i < set->member_count; i++) {
@@ -138,6 +148,7 @@ static void set_describe(const struct mkv_fabric *base, struct mkv_connection_id
 static const struct mkv_fabric_ops set_ops = {
     .submit = set_submit,
     .poll = set_poll,
+    .poll_opening = set_poll_opening,
     .has_work = set_has_work,
     .drain = set_drain,
     .stop = set_stop,

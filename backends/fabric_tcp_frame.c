@@ -108,6 +108,11 @@ static enum mkv_tcp_frame take_data(struct mkv_tcp_connection *connection, const
         data.offset != pull->offset || data.bytes != pull->bytes) {
         return refuse(connection, MKV_FABRIC_FAULT_DATA_MISMATCH);
     }
+    /* The root of a whole block was promised by its PUT, and is compared by the front. */
+    const bool is_whole = data.offset == 0 && data.bytes == data.length;
+    connection->payload_is_rooted =
+        (connection->features & MKV_NATIVE_FEATURE_ROOTS) != 0 && !is_whole;
+    connection->payload_root = data.root;
     connection->receiving = MKV_TCP_RECEIVING_PAYLOAD;
     return MKV_TCP_FRAME_PAYLOAD;
 }
@@ -142,6 +147,7 @@ static enum mkv_op op_of(enum mkv_native_op op) {
     case MKV_NATIVE_DATA:
     case MKV_NATIVE_STATS:
     case MKV_NATIVE_PING:
+    case MKV_NATIVE_SHARDS:
         break;
     }
     MKV_ASSERT(op == MKV_NATIVE_PUT);
@@ -375,7 +381,8 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
         return take_data(connection, body);
     }
     const bool is_request = op != MKV_NATIVE_HELLO && op != MKV_NATIVE_AUTH &&
-                            op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING;
+                            op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING &&
+                            op != MKV_NATIVE_SHARDS;
     const bool is_refused =
         connection->fabric->draining && is_request && connection->header.payload_bytes == 0;
     if (is_request && !is_refused) {
@@ -393,7 +400,13 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
     if (op == MKV_NATIVE_STATS) {
         return take_stats(connection);
     }
+    if (op == MKV_NATIVE_SHARDS) {
+        return mkv_tcp_shards_take(connection);
+    }
     if (op == MKV_NATIVE_PING) {
+        if (mkv_native_ring_bytes(&connection->header) > 0) {
+            mkv_tcp_ring_take(connection, mkv_native_ring_decode(body));
+        }
         mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, NULL, 0);
         return MKV_TCP_FRAME_TAKEN;
     }

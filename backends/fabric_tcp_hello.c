@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "backends/acceptor.h"
 #include "backends/fabric_tcp_internal.h"
 
 static enum mkv_tcp_frame refuse(struct mkv_tcp_connection *connection, uint32_t fault) {
@@ -41,6 +42,16 @@ static void take_name(struct mkv_tcp_connection *connection, const char *name) {
     connection->client_name[i] = '\0';
 }
 
+void mkv_tcp_ring_take(struct mkv_tcp_connection *connection, uint64_t hash) {
+    struct mkv_ring_views *views = connection->fabric->options.ring_views;
+    char address[MKV_RING_ADDRESS_BYTES];
+    if (views != NULL && (hash != 0 || connection->ring_member != MKV_RING_NO_MEMBER)) {
+        mkv_acceptor_peer_text(connection->stream.fd, address, sizeof address);
+        mkv_ring_views_told(views, &connection->ring_member, hash, address,
+                            connection->client_name);
+    }
+}
+
 /* The connection has its grant: 0, or the fault that its tenant is. */
 static uint32_t take_tenant(struct mkv_tcp_connection *connection) {
     struct mkv_fabric_session *session = &connection->session;
@@ -49,9 +60,11 @@ static uint32_t take_tenant(struct mkv_tcp_connection *connection) {
             mkv_fabric_auth_tenant(connection->fabric->options.auth, session, NULL, 0);
         memcpy(connection->tenant_name, name, strlen(name) + 1);
     }
-    return mkv_fabric_auth_tenant_allowed(session, connection->tenant_name)
-               ? MKV_NATIVE_OK
-               : MKV_FABRIC_FAULT_KEY_TENANT;
+    if (!mkv_fabric_auth_tenant_allowed(session, connection->tenant_name)) {
+        return MKV_FABRIC_FAULT_KEY_TENANT;
+    }
+    mkv_tcp_ring_take(connection, connection->hello_ring);
+    return MKV_NATIVE_OK;
 }
 
 static enum mkv_tcp_frame answer_plain(struct mkv_tcp_connection *connection,
@@ -115,6 +128,43 @@ static enum mkv_tcp_frame answer_proof(struct mkv_tcp_connection *connection, co
     return MKV_TCP_FRAME_TAKEN;
 }
 
+/* Whether the HELLO, all that has come, went to the shard that it names. */
+static bool moves(struct mkv_tcp_connection *connection, const struct mkv_native_hello *hello) {
+    const struct mkv_fabric_tcp_options *options = &connection->fabric->options;
+    const uint32_t byte_count = connection->control_end - connection->control_start;
+    if (options->move == NULL || options->tls != NULL || hello->home == 0 ||
+        (hello->features & MKV_NATIVE_FEATURE_SHARDS) == 0 ||
+        byte_count != MKV_NATIVE_HEADER_BYTES + connection->header.body_bytes) {
+        return false;
+    }
+    struct mkv_fabric_tcp_move move = {
+        .fd = connection->stream.fd, .session = connection->session, .byte_count = byte_count};
+    memcpy(move.bytes, connection->control + connection->control_start, byte_count);
+    if (!options->move(options->shards_context, hello->home - 1, &move)) {
+        return false;
+    }
+    mkv_tcp_connection_leave(connection);
+    return true;
+}
+
+enum mkv_tcp_frame mkv_tcp_shards_take(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if ((connection->features & MKV_NATIVE_FEATURE_SHARDS) == 0) {
+        return refuse(connection, MKV_NATIVE_BAD_OP);
+    }
+    MKV_ASSERT(connection->own_body == NULL);
+    connection->own_body = mkv_tcp_pool_take(&fabric->bodies);
+    if (connection->own_body == NULL) {
+        mkv_tcp_connection_await_buffer(connection);
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    struct mkv_native_shards shards;
+    fabric->options.shards(fabric->options.shards_context, &shards);
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, connection->own_body->bytes,
+                         mkv_native_shards_encode(&shards, connection->own_body->bytes));
+    return MKV_TCP_FRAME_TAKEN;
+}
+
 enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, const uint8_t *body) {
     struct mkv_native_hello hello;
     if (connection->auth_refusal_ns != 0) {
@@ -124,8 +174,13 @@ enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, con
     if (error != MKV_NATIVE_OK) {
         return refuse(connection, (uint32_t)error);
     }
+    if (moves(connection, &hello)) {
+        return MKV_TCP_FRAME_REFUSED;
+    }
     const uint32_t auth_bytes = mkv_native_auth_bytes(&connection->header);
-    const uint32_t name_bytes = connection->header.body_bytes - MKV_NATIVE_HELLO_BYTES - auth_bytes;
+    const uint32_t ring_bytes = mkv_native_ring_bytes(&connection->header);
+    const uint32_t name_bytes =
+        connection->header.body_bytes - MKV_NATIVE_HELLO_BYTES - ring_bytes - auth_bytes;
     const enum mkv_native_error tenant_error = mkv_native_tenant_decode(
         body + MKV_NATIVE_HELLO_BYTES, name_bytes, connection->tenant_name);
     if (tenant_error != MKV_NATIVE_OK) {
@@ -133,7 +188,12 @@ enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, con
     }
     connection->names_tenant = name_bytes > 0;
     take_name(connection, hello.name);
+    connection->hello_ring =
+        ring_bytes > 0 ? mkv_native_ring_decode(body + MKV_NATIVE_HELLO_BYTES + name_bytes) : 0;
     struct mkv_native_hello_answer answer = connection->fabric->options.hello;
+    if (connection->fabric->options.move != NULL && connection->fabric->options.tls == NULL) {
+        answer.features |= MKV_NATIVE_FEATURE_SHARDS;
+    }
     answer.features &= hello.features;
     connection->features = answer.features;
     return auth_bytes == 0 ? answer_plain(connection, &answer)

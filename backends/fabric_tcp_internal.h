@@ -34,6 +34,7 @@
 
 #include "backends/acceptor.h"
 #include "backends/fabric_tcp.h"
+#include "backends/ring_views.h"
 #include "backends/stream.h"
 #include "wire/native_auth.h"
 
@@ -163,6 +164,7 @@ struct mkv_tcp_connection {
     struct mkv_connection_id id;
     enum mkv_tcp_state state;
     struct mkv_stream stream;
+    bool left;                         /* another shard has its socket and its session */
     bool greeted;                      /* HELLO was answered */
     uint64_t features;                 /* granted by that */
     bool known;                        /* the front has had a request of it */
@@ -174,6 +176,8 @@ struct mkv_tcp_connection {
     uint32_t tenant; /* its number when the frame was looked at */
     char tenant_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]; /* of HELLO */
     char client_name[49];                                   /* of HELLO, printable ASCII */
+    uint64_t hello_ring;  /* the hash of its list of servers, of HELLO; 0: none */
+    uint32_t ring_member; /* in options.ring_views */
     uint64_t connected_ns;
     uint64_t timeout_ns; /* when its state is out of time: before HELLO, REFUSED, LINGERING */
 
@@ -206,6 +210,8 @@ struct mkv_tcp_connection {
     uint32_t filled;      /* bytes of the body, inline payload or payload that have come */
     uint32_t chunk_bytes; /* of the payload being received */
     uint32_t sum_count;
+    bool payload_is_rooted; /* it is to have this root, or is no part of a value */
+    struct mkv_root payload_root;
     struct mkv_tcp_op *pulls_head;
     struct mkv_tcp_op *pulls_tail;
 
@@ -297,9 +303,12 @@ void mkv_tcp_pool_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_buffer_pool
 /* ---- fabric_tcp_connection.c ---------------------------------------------------------------- */
 
 /* Takes an accepted socket, as admitted; false, with both still the caller's, when there is no
- * memory. */
+ * memory. `moved`: what has come already over one of another shard; else NULL. */
 bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
-                              const struct mkv_fabric_session *session);
+                              const struct mkv_fabric_session *session,
+                              const struct mkv_fabric_tcp_move *moved);
+/* The socket is another shard's from now on: the connection ends without a word. */
+void mkv_tcp_connection_leave(struct mkv_tcp_connection *connection);
 /* The connection goes on in the next poll. */
 void mkv_tcp_connection_touch(struct mkv_tcp_connection *connection);
 /* The connection goes on when a buffer comes back. */
@@ -363,6 +372,10 @@ void mkv_tcp_frame_take_inline(struct mkv_tcp_connection *connection, const uint
 /* No answer of the fabric itself is pending. */
 enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, const uint8_t *body);
 enum mkv_tcp_frame mkv_tcp_auth_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* Says which shards there are, and whose keys are whose. */
+enum mkv_tcp_frame mkv_tcp_shards_take(struct mkv_tcp_connection *connection);
+/* The client places keys by that list of servers; 0: by none. */
+void mkv_tcp_ring_take(struct mkv_tcp_connection *connection, uint64_t hash);
 
 /* ---- fabric_tcp_submit.c -------------------------------------------------------------------- */
 

@@ -104,6 +104,13 @@ static enum progress payload_continue(struct mkv_tcp_connection *connection) {
         return PROGRESS_BYTES;
     }
     MKV_ASSERT(connection->sum_count == mkv_chunk_count(op->transfer.bytes));
+    if (connection->payload_is_rooted &&
+        !mkv_root_equal(mkv_root_of_sums(op->transfer.bytes, connection->work->sums),
+                        connection->payload_root)) {
+        frame_end(connection);
+        mkv_tcp_connection_refuse(connection, MKV_FABRIC_FAULT_DATA_ROOT);
+        return PROGRESS_STOP;
+    }
     connection->pulls_head = op->pull_next;
     if (connection->pulls_head == NULL) {
         connection->pulls_tail = NULL;

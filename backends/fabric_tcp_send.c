@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "backends/fabric_tcp_internal.h"
+#include "core/hash.h"
 
 /* A send being gathered. */
 struct gathering {
@@ -69,6 +70,18 @@ static void gather_ready(struct gathering *gathering, const struct mkv_transfer_
     mkv_native_ready_encode(&ready, target + MKV_NATIVE_HEADER_BYTES);
 }
 
+/* What DATA has as its root: with the feature that of a part's own bytes, as they leave. */
+static struct mkv_root root_of(const struct mkv_tcp_connection *connection,
+                               const struct mkv_transfer_effect *transfer, const uint8_t *payload) {
+    uint64_t sums[MKV_CHUNKS_MAX];
+    const bool is_whole = transfer->offset == 0 && transfer->bytes == transfer->length;
+    if (is_whole || (connection->features & MKV_NATIVE_FEATURE_ROOTS) == 0) {
+        return transfer->root;
+    }
+    mkv_chunk_sums(payload, transfer->bytes, sums);
+    return mkv_root_of_sums(transfer->bytes, sums);
+}
+
 static void gather_data(struct gathering *gathering, const struct mkv_transfer_effect *transfer) {
     uint8_t *target = gather_scratch(gathering, MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES);
     const struct mkv_native_header header = {
@@ -77,19 +90,19 @@ static void gather_data(struct gathering *gathering, const struct mkv_transfer_e
         .body_bytes = MKV_NATIVE_DATA_BYTES,
         .payload_bytes = transfer->bytes,
     };
+    const struct mkv_arena *arena = gathering->connection->fabric->options.arena;
+    const uint8_t *payload =
+        mkv_arena_slab(arena, transfer->slab) + MKV_UNIT_BYTES + transfer->slab_offset;
     const struct mkv_native_data data = {
         .item = transfer->item,
         .offset = transfer->offset,
         .length = transfer->length,
         .bytes = transfer->bytes,
-        .root = transfer->root,
+        .root = root_of(gathering->connection, transfer, payload),
     };
     mkv_native_header_encode(&header, target);
     mkv_native_data_encode(&data, target + MKV_NATIVE_HEADER_BYTES);
-    const struct mkv_arena *arena = gathering->connection->fabric->options.arena;
-    gather_memory(gathering,
-                  mkv_arena_slab(arena, transfer->slab) + MKV_UNIT_BYTES + transfer->slab_offset,
-                  transfer->bytes);
+    gather_memory(gathering, payload, transfer->bytes);
 }
 
 static enum mkv_native_op op_of(enum mkv_op op) {

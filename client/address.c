@@ -10,6 +10,8 @@
 
 /* Texts that are shown are cut here. */
 #define SHOWN_BYTES_MAX 100
+/* A name, "*", a weight of up to 3 digits, a newline, and the closing NUL. */
+#define LINE_BYTES (MKV_CLIENT_ADDRESS_BYTES + 5u)
 
 uint32_t mkv_client_number(const char *text, uint32_t max) {
     const size_t digit_count = strspn(text, "0123456789");
@@ -119,6 +121,28 @@ enum memkv_status mkv_client_servers_parse(const char *named, const char *server
     }
     free(text);
     return status;
+}
+
+static int line_compare(const void *left, const void *right) {
+    const struct mkv_client_address *const *a = left;
+    const struct mkv_client_address *const *b = right;
+    char texts[2][LINE_BYTES];
+    snprintf(texts[0], LINE_BYTES, "%s*%u\n", (*a)->text, (*a)->weight);
+    snprintf(texts[1], LINE_BYTES, "%s*%u\n", (*b)->text, (*b)->weight);
+    return strcmp(texts[0], texts[1]);
+}
+
+uint64_t mkv_client_ring_hash(const struct mkv_client_address **addresses, uint32_t count) {
+    char text[MKV_CLIENT_SERVERS_MAX * LINE_BYTES];
+    size_t byte_count = 0;
+    MKV_ASSERT(count <= MKV_CLIENT_SERVERS_MAX);
+    qsort(addresses, count, sizeof addresses[0], line_compare);
+    for (uint32_t index = 0; index < count; index++) {
+        byte_count += (size_t)snprintf(text + byte_count, LINE_BYTES, "%s*%u\n",
+                                       addresses[index]->text, addresses[index]->weight);
+    }
+    const uint64_t hash = mkv_hash_64(text, byte_count);
+    return hash != 0 ? hash : 1;
 }
 
 struct mkv_member mkv_client_member(const struct mkv_client_address *address) {

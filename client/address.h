@@ -46,4 +46,12 @@ uint32_t mkv_client_number(const char *text, uint32_t max);
 /* What placement knows of a server: its uuid is the XXH3-128 of its name, in canonical bytes. */
 struct mkv_member mkv_client_member(const struct mkv_client_address *address);
 
+/*
+ * What servers are told of the list that keys are placed by, so that somebody notices clients with
+ * different ones (docs/protocol.md, Ring block): the XXH3-64 of its lines HOST:PORT*WEIGHT, each
+ * with a newline behind it, in the order of their bytes. `addresses` is put into that order. Never
+ * 0, which stands for no list.
+ */
+uint64_t mkv_client_ring_hash(const struct mkv_client_address **addresses, uint32_t count);
+
 #endif

@@ -105,6 +105,7 @@ static uint32_t rank_of(enum memkv_status status) {
     case MEMKV_TOO_SMALL:
     case MEMKV_CALLBACK:
     case MEMKV_NO_MEMORY:
+    case MEMKV_CANCELLED:
         break;
     }
     return 3;
@@ -114,6 +115,9 @@ void mkv_call_part_done(struct mkv_call *call, struct mkv_part *part, enum memkv
     MKV_ASSERT(!part->is_done);
     part->is_done = true;
     struct memkv_item *item = &call->items[part->item];
+    if (item->op == MEMKV_OP_DELETE && call->ring_version != call->client->ring_version) {
+        status = mkv_servers_deleted(call, part, status);
+    }
     if (item->op != MEMKV_OP_SESSION || rank_of(status) > rank_of(item->status)) {
         item->status = status;
     }
@@ -129,7 +133,7 @@ static void single_fail(struct mkv_call *call, enum memkv_status failure, const 
 
 void mkv_call_part_fail(struct mkv_call *call, struct mkv_part *part, enum memkv_status failure,
                         const char *text) {
-    const bool has_others = call->client->remote_count > 1;
+    const bool has_others = call->client->has_ring;
     if (part == NULL) {
         single_fail(call, failure, text);
         return;
@@ -139,7 +143,7 @@ void mkv_call_part_fail(struct mkv_call *call, struct mkv_part *part, enum memkv
     }
     if (call->single != 0) {
         part->is_done = true;
-        if (has_others) {
+        if (has_others && failure != MEMKV_CANCELLED) {
             call->lookup_gap = mkv_min_u64(call->lookup_gap, part->item);
         } else {
             single_fail(call, failure, text);
@@ -185,7 +189,21 @@ void mkv_call_settle(struct mkv_call *call) {
     }
 }
 
-void mkv_call_expire(struct mkv_call *call) {
+/* What is said of it; `failure` is the library's to fill. */
+static void cut_text(const struct mkv_call *call, const struct mkv_remote *remote,
+                     enum memkv_status status, struct memkv_error *failure) {
+    if (status == MEMKV_CANCELLED) {
+        mkv_client_fail(failure, status, "it was cancelled before server %s was done",
+                        remote->address.text);
+    } else {
+        mkv_client_fail(failure, status,
+                        "server %s was not done within %u ms; raise the timeout, or see what it is "
+                        "doing with: memkv admin status",
+                        remote->address.text, call->timeout_ms);
+    }
+}
+
+void mkv_call_cut(struct mkv_call *call, enum memkv_status status) {
     struct memkv_error failure;
     for (uint32_t index = 0; index < call->share_count && call->is_running; index++) {
         struct mkv_share *share = &call->shares[index];
@@ -193,13 +211,9 @@ void mkv_call_expire(struct mkv_call *call) {
             continue;
         }
         struct mkv_remote *remote = share->remote;
-        mkv_client_fail(
-            &failure, MEMKV_DEADLINE,
-            "server %s was not done within %u ms; raise the timeout, or see what it is doing "
-            "with: memkv admin status",
-            remote->address.text, call->timeout_ms);
+        cut_text(call, remote, status, &failure);
         /* First what is in flight: the call may be gone with the last of it. */
-        for (uint32_t slot = 0; slot < call->client->connections_max; slot++) {
+        for (uint32_t slot = 0; slot < remote->slots; slot++) {
             struct mkv_connection *connection = remote->connections[slot];
             struct mkv_request *next;
             for (struct mkv_request *request =
@@ -207,14 +221,14 @@ void mkv_call_expire(struct mkv_call *call) {
                  request != NULL && share->requests_used > 0; request = next) {
                 next = TAILQ_NEXT(request, link);
                 if (request->share == share) {
-                    mkv_request_abandon(request, failure.text);
+                    mkv_request_abandon(request, status, failure.text);
                     if (connection->requests_used == 0) {
                         break; /* the connection has gone with it */
                     }
                 }
             }
         }
-        mkv_share_fail(share, MEMKV_DEADLINE, failure.text);
+        mkv_share_fail(share, status, failure.text);
     }
     mkv_call_settle(call);
     MKV_ASSERT(!call->is_running);
@@ -272,9 +286,9 @@ uint32_t mkv_call_owner(const struct memkv_client *client, const void *key, uint
 static uint32_t owner_of_reservation(struct mkv_call *call, uint32_t index) {
     const uint32_t serial = (uint32_t)(call->items[index].reservation >> MKV_RESERVATION_BITS);
     const struct memkv_client *client = call->client;
-    for (uint32_t remote = 0; remote < client->remote_count; remote++) {
-        for (uint32_t slot = 0; slot < client->connections_max; slot++) {
-            const struct mkv_connection *connection = client->remotes[remote].connections[slot];
+    for (uint32_t remote = 0; remote < client->remote_all_count; remote++) {
+        for (uint32_t slot = 0; slot < client->remotes[remote]->slots; slot++) {
+            const struct mkv_connection *connection = client->remotes[remote]->connections[slot];
             if (connection != NULL && connection->state == MKV_CONNECTION_READY &&
                 connection->serial == serial) {
                 return remote;
@@ -321,7 +335,7 @@ static void items_begin(struct memkv_item *items, size_t item_count) {
 static uint64_t count_parts(struct mkv_call *call, uint32_t *owners) {
     struct memkv_client *client = call->client;
     uint64_t part_count = 0;
-    memset(client->scratch, 0, client->remote_count * sizeof *client->scratch);
+    memset(client->scratch, 0, client->remote_all_count * sizeof *client->scratch);
     for (uint32_t index = 0; index < call->item_count; index++) {
         const uint32_t owner = owner_of(call, index);
         owners[index] = owner;
@@ -337,14 +351,20 @@ static uint64_t count_parts(struct mkv_call *call, uint32_t *owners) {
     return part_count;
 }
 
+/* Whether a call without items goes to this server. */
+static bool is_asked(const struct memkv_client *client, const struct mkv_call_kind *kind,
+                     uint32_t remote) {
+    return kind->is_of_all ? remote < client->remote_count : remote == kind->remote;
+}
+
 /* Makes the shares, and fills in their parts. False: no memory. */
 static bool deal(struct mkv_call *call, const struct mkv_call_kind *kind, const uint32_t *owners,
                  uint64_t part_count) {
     struct memkv_client *client = call->client;
     const bool is_plain = kind->single != 0 && kind->single != MKV_NATIVE_LOOKUP;
     uint32_t share_count = 0;
-    for (uint32_t remote = 0; remote < client->remote_count; remote++) {
-        const bool is_plain_of = is_plain && (kind->is_of_all || remote == kind->remote);
+    for (uint32_t remote = 0; remote < client->remote_all_count; remote++) {
+        const bool is_plain_of = is_plain && is_asked(client, kind, remote);
         share_count += client->scratch[remote] > 0 || is_plain_of ? 1 : 0;
     }
     if (share_count == 0) {
@@ -356,15 +376,15 @@ static bool deal(struct mkv_call *call, const struct mkv_call_kind *kind, const 
         return false;
     }
     struct mkv_part *parts = (struct mkv_part *)(void *)(call->shares + share_count);
-    for (uint32_t remote = 0; remote < client->remote_count; remote++) {
+    for (uint32_t remote = 0; remote < client->remote_all_count; remote++) {
         const uint32_t count = client->scratch[remote];
-        const bool is_plain_of = is_plain && (kind->is_of_all || remote == kind->remote);
+        const bool is_plain_of = is_plain && is_asked(client, kind, remote);
         if (count == 0 && !is_plain_of) {
             continue;
         }
         struct mkv_share *share = &call->shares[call->share_count++];
         share->call = call;
-        share->remote = &client->remotes[remote];
+        share->remote = client->remotes[remote];
         share->parts = parts;
         for (uint32_t index = 0; count > 0 && index < call->item_count; index++) {
             if (owners[index] == remote || owners[index] == OWNER_ALL) {
@@ -407,8 +427,12 @@ struct mkv_call *mkv_call_new(struct memkv_client *client, struct memkv_item *it
         call->lookup_gap = item_count;
         call->noted_item = MKV_CALL_NOTE_NONE;
         call->timeout_ms = client->timeout_ms;
+        call->ring_version = client->ring_version;
         call->has_trace = client->has_trace;
         call->trace = client->trace;
+        if (MKV_CLIENT_EXPORTERS != 0 && client->exporter != NULL) {
+            mkv_exporter_begin(client->exporter, call);
+        }
         is_made = deal(call, kind, owners, count_parts(call, owners));
     }
     if (owners != owners_here) {

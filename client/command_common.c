@@ -44,6 +44,7 @@ int command_exit_of(enum memkv_status status) {
     case MEMKV_CORRUPT:
     case MEMKV_TOO_SMALL:
     case MEMKV_NO_MEMORY:
+    case MEMKV_CANCELLED:
         break;
     }
     return COMMAND_EXIT_SERVER_ERROR;
@@ -108,6 +109,9 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
     case 's':
         line->server = optarg;
         return true;
+    case 'd':
+        line->discovery = optarg;
+        return true;
     case 'n':
         line->tenant = optarg;
         return true;
@@ -170,6 +174,7 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
                    struct command_line *line, int *exit_code) {
     static const struct option options_plain[] = {
         {"server", required_argument, NULL, 's'},
+        {"discovery", required_argument, NULL, 'd'},
         {"tenant", required_argument, NULL, 'n'},
         {"timeout", required_argument, NULL, 't'},
         {"traceparent", required_argument, NULL, 'p'},
@@ -179,6 +184,7 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
     };
     static const struct option options_put[] = {
         {"server", required_argument, NULL, 's'},
+        {"discovery", required_argument, NULL, 'd'},
         {"tenant", required_argument, NULL, 'n'},
         {"timeout", required_argument, NULL, 't'},
         {"tls-ca", required_argument, NULL, 'c'},
@@ -242,6 +248,7 @@ struct memkv_client *command_connect(const struct command_line *line, int *exit_
     char name[32];
     snprintf(name, sizeof name, "memkv %s", line->shape->name);
     const struct memkv_options options = {.servers = line->server,
+                                          .discovery = line->discovery,
                                           .timeout_ms = line->timeout_ms,
                                           .connect_timeout_ms = line->timeout_ms,
                                           .client_name = name,

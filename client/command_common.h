@@ -32,6 +32,9 @@ struct command_shape {
 #define COMMAND_HELP_OPTIONS                                                                       \
     "  --server HOST:PORT  the server; else the environment's MEMKV_SERVERS, else\n"               \
     "                      127.0.0.1:9900\n"                                                       \
+    "  --discovery TEXT    where the list of servers comes from instead: file:PATH,\n"             \
+    "                      dns:NAME:PORT or etcd:http://HOST:PORT/PREFIX; else the\n"              \
+    "                      environment's MEMKV_DISCOVERY\n"                                        \
     "  --tenant NAME       whose keys: 1 to 79 characters of A-Z a-z 0-9 . _ -; else\n"            \
     "                      default\n"                                                              \
     "  --timeout SECONDS   how long the command may take, 0.001 to 86400; 30 if not given\n"       \
@@ -48,6 +51,7 @@ struct command_shape {
 struct command_line {
     const struct command_shape *shape;
     const char *server;      /* NULL: not given */
+    const char *discovery;   /* the same */
     const char *tenant;      /* NULL: not given */
     const char *traceparent; /* the same */
     const char *tls_ca;      /* the same */

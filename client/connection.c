@@ -14,6 +14,8 @@
 
 /* Sends and receives of one step, so that other connections have their turn. */
 #define STEP_ROUNDS_MAX 8u
+/* Addresses of one server that are tried. */
+#define TRIED_ADDRESSES_MAX 16u
 
 void mkv_connection_blocked(struct mkv_connection *connection, short events) {
     connection->is_readable = connection->is_readable && (events & POLLIN) == 0;
@@ -99,15 +101,15 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
     }
 }
 
-void mkv_request_abandon(struct mkv_request *request, const char *text) {
+void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, const char *text) {
     struct mkv_connection *connection = request->connection;
     struct mkv_share *share = request->share;
     struct mkv_call *call = share->call;
     for (uint32_t index = 0; index < request->part_count; index++) {
-        mkv_call_part_fail(call, &request->parts[index], MEMKV_DEADLINE, text);
+        mkv_call_part_fail(call, &request->parts[index], status, text);
     }
     if (request->part_count == 0) {
-        mkv_call_part_fail(call, NULL, MEMKV_DEADLINE, text);
+        mkv_call_part_fail(call, NULL, status, text);
     }
     share->requests_used--;
     call->requests_used--;
@@ -130,12 +132,16 @@ void mkv_request_abandon(struct mkv_request *request, const char *text) {
     }
     /* Payload that was promised can't come any more; and whoever leaves all requests of a
      * connection unanswered is not likely to answer the next one. */
-    if (request->ready_count > 0 || connection->requests_live == 0) {
+    const bool is_silent = status == MEMKV_DEADLINE && connection->requests_live == 0;
+    if (request->ready_count > 0 || is_silent) {
         struct mkv_remote *remote = connection->remote;
         mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
-                            "the connection to server %s was closed when the time of another call "
-                            "was over",
+                            "the connection to server %s was closed when another call was over "
+                            "before it was done",
                             remote->address.text);
+        if (status != MEMKV_DEADLINE) {
+            return; /* nothing is known against the server */
+        }
         remote->failure_count += remote->failure_count == 0 ? 1 : 0;
         mkv_client_fail(&remote->failure, MEMKV_UNAVAILABLE,
                         "server %s has stopped answering, and is tried again",
@@ -153,6 +159,9 @@ void mkv_connection_free(struct mkv_connection *connection) {
     }
     transport_close(connection);
     if (connection->resolver != NULL) {
+        /* The thread may keep the descriptor open, which must not tell of what is gone. */
+        (void)epoll_ctl(connection->remote->client->epoll, EPOLL_CTL_DEL,
+                        mkv_resolver_descriptor(connection->resolver), NULL);
         mkv_resolver_abandon(connection->resolver);
     }
     free(connection->addresses);
@@ -216,6 +225,8 @@ static void take_addresses(struct mkv_connection *connection, uint64_t now_ns) {
                             connection->remote->address.text, connection->addresses->problem);
         return;
     }
+    connection->addresses->count =
+        (uint32_t)mkv_min_u64(connection->addresses->count, TRIED_ADDRESSES_MAX);
     next_address(connection, "", now_ns);
 }
 
@@ -254,7 +265,9 @@ void mkv_connection_ready(struct mkv_connection *connection) {
     if (client->metrics != NULL) {
         mkv_metrics_connected(client->metrics);
     }
-    mkv_remote_connected(connection->remote, &connection->greeting.limits);
+    const struct mkv_native_shards *shards = &connection->greeting.shards;
+    connection->shard = shards->shard_count > 0 ? shards->shard : MKV_NONE_U32;
+    mkv_remote_connected(connection->remote, &connection->greeting);
 }
 
 static enum mkv_progress step_resolving(struct mkv_connection *connection, uint64_t now_ns) {
@@ -284,14 +297,16 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
     }
     const struct memkv_client *client = connection->remote->client;
     const struct mkv_greeting_options options = {
-
         .server = connection->remote->address.text,
         .name = client->name,
         .tenant = client->tenant,
         .key = client->has_key ? client->auth_key : NULL,
         .key_id = client->auth_key_id,
+        .home = connection->home,
+        .ring_hash = mkv_remotes_ring_hash(client),
     };
     connection->state = MKV_CONNECTION_GREETING;
+    connection->ring_version = client->ring_version;
     connection->is_writable = true;
     mkv_greeting_begin(&connection->greeting, &options);
     mkv_connection_greet(connection);
@@ -327,8 +342,20 @@ static void check_deadline(struct mkv_connection *connection, uint64_t now_ns) {
     }
 }
 
+/* The list of servers may have changed behind the greeting. One that has no room waits. */
+static void tell_ring(struct mkv_connection *connection) {
+    const struct memkv_client *client = connection->remote->client;
+    if (connection->state == MKV_CONNECTION_READY && !connection->is_send_broken &&
+        connection->ring_version != client->ring_version &&
+        connection->requests_used < connection->greeting.limits.requests_max &&
+        mkv_request_tell_ring(connection)) {
+        connection->ring_version = client->ring_version;
+    }
+}
+
 enum mkv_progress mkv_connection_step(struct mkv_connection *connection, uint64_t now_ns) {
     enum mkv_progress progress = MKV_PROGRESS_BLOCKED;
+    tell_ring(connection);
     for (uint32_t round = 0; round < STEP_ROUNDS_MAX; round++) {
         bool is_moved = false;
         if (connection->state == MKV_CONNECTION_RESOLVING) {

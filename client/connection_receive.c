@@ -78,12 +78,18 @@ static void take_ready(struct mkv_connection *connection, struct mkv_request *re
                                              .request_id = request->id,
                                              .body_bytes = MKV_NATIVE_DATA_BYTES,
                                              .payload_bytes = ready->bytes};
-    const struct mkv_native_data data = {.item = ready->item,
-                                         .offset = ready->offset,
-                                         .length = item->data_bytes,
-                                         .bytes = ready->bytes};
+    send->data = (struct mkv_native_data){.item = ready->item,
+                                          .offset = ready->offset,
+                                          .length = item->data_bytes,
+                                          .bytes = ready->bytes};
     mkv_native_header_encode(&header, send->data_head);
-    mkv_native_data_encode(&data, send->data_head + MKV_NATIVE_HEADER_BYTES);
+    mkv_native_data_encode(&send->data, send->data_head + MKV_NATIVE_HEADER_BYTES);
+    /* That of a whole block went ahead with its PUT. */
+    send->is_rooted = ready->bytes < item->data_bytes &&
+                      (connection->greeting.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0;
+    if (send->is_rooted && send->payload != NULL) {
+        mkv_send_root(send, send->payload);
+    }
     send->head = send->data_head;
     send->head_bytes = sizeof send->data_head;
     mkv_connection_append(connection, send);
@@ -93,11 +99,11 @@ static void take_ready(struct mkv_connection *connection, struct mkv_request *re
 
 /* Hashes the chunks that have come whole. */
 static void data_hash(struct mkv_receive *receive) {
-    const uint32_t chunk_bytes = mkv_chunk_bytes((uint32_t)receive->data.length);
+    const uint32_t chunk_bytes = mkv_chunk_bytes((uint32_t)receive->data.bytes);
     for (;;) {
         const uint64_t begin = (uint64_t)receive->sum_count * chunk_bytes;
-        const uint64_t end = mkv_min_u64(begin + chunk_bytes, receive->data.length);
-        if (begin >= receive->data.length || end > receive->done_bytes) {
+        const uint64_t end = mkv_min_u64(begin + chunk_bytes, receive->data.bytes);
+        if (begin >= receive->data.bytes || end > receive->done_bytes) {
             return;
         }
         receive->sums[receive->sum_count++] =
@@ -114,10 +120,9 @@ static void data_done(struct mkv_connection *connection) {
     struct mkv_call *call = receive->request->share->call;
     struct mkv_part *part = receive->part;
     part->received_bytes += receive->data.bytes;
-    if (receive->is_whole) {
-        const struct mkv_root root =
-            mkv_root_of_sums((uint32_t)receive->data.length, receive->sums);
-        part->is_corrupt = !mkv_root_equal(root, receive->data.root);
+    if (receive->is_rooted) {
+        const struct mkv_root root = mkv_root_of_sums((uint32_t)receive->data.bytes, receive->sums);
+        part->is_corrupt = part->is_corrupt || !mkv_root_equal(root, receive->data.root);
     }
     if (call->target != NULL && !part->is_corrupt &&
         !mkv_call_target(call, receive->data.offset, receive->data.length,
@@ -129,7 +134,7 @@ static void data_done(struct mkv_connection *connection) {
 static void data_moved(struct mkv_connection *connection, uint64_t byte_count) {
     struct mkv_receive *receive = &connection->receive;
     receive->done_bytes += byte_count;
-    if (receive->is_whole && receive->target != NULL) {
+    if (receive->is_rooted) {
         data_hash(receive);
     }
     if (receive->done_bytes == receive->data.bytes) {
@@ -143,7 +148,7 @@ static void drop_data(struct mkv_receive *receive) {
     receive->part = NULL;
     receive->target = NULL;
     receive->done_bytes = 0;
-    receive->is_whole = false;
+    receive->is_rooted = false;
     receive->state = receive->data.bytes > 0 ? MKV_RECEIVING_PAYLOAD : MKV_RECEIVING_HEADER;
 }
 
@@ -195,7 +200,10 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
     }
     receive->done_bytes = 0;
     receive->sum_count = 0;
-    receive->is_whole = receive->target != NULL && data->offset == 0 && data->bytes == data->length;
+    const bool is_whole = data->offset == 0 && data->bytes == data->length;
+    const bool is_part_rooted =
+        (connection->greeting.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0;
+    receive->is_rooted = receive->target != NULL && (is_whole || is_part_rooted);
     receive->state = MKV_RECEIVING_PAYLOAD;
 }
 
@@ -225,9 +233,8 @@ static bool finish_get(struct mkv_connection *connection, struct mkv_call *call,
         *status = MEMKV_CORRUPT;
         item->byte_count = 0;
         mkv_call_note(call, part->item,
-                      "the %llu bytes that came do not have the root of what was put; they were "
-                      "discarded: check the network and memory of both machines",
-                      (unsigned long long)result->length);
+                      "bytes that came do not have the root that they were sent with; they were "
+                      "discarded: check the network and memory of both machines");
     } else if (call->target == NULL && wanted_bytes > item->capacity) {
         *status = MEMKV_TOO_SMALL;
     } else if (call->target != NULL && result->length == 0 && !mkv_call_target(call, 0, 0, 0)) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/engine.h"
+#include "core/hash.h"
 
 void mkv_connection_append(struct mkv_connection *connection, struct mkv_send *send) {
     TAILQ_INSERT_TAIL(&connection->sends, send, link);
@@ -27,6 +28,15 @@ void mkv_send_free(struct mkv_send *send) {
     }
 }
 
+void mkv_send_root(struct mkv_send *send, const uint8_t *payload) {
+    uint64_t sums[MKV_CHUNKS_MAX];
+    MKV_ASSERT(send->done_bytes == 0);
+    mkv_chunk_sums(payload, (uint32_t)send->payload_bytes, sums);
+    send->data.root = mkv_root_of_sums((uint32_t)send->payload_bytes, sums);
+    mkv_native_data_encode(&send->data, send->data_head + MKV_NATIVE_HEADER_BYTES);
+    send->has_root = true;
+}
+
 /* What comes next of a payload that the source supplies; NULL when the source failed. */
 static const uint8_t *stage_fill(const struct mkv_send *send, uint64_t payload_done,
                                  size_t *byte_count) {
@@ -36,8 +46,11 @@ static const uint8_t *stage_fill(const struct mkv_send *send, uint64_t payload_d
     const bool is_staged =
         offset >= call->stage_offset && offset - call->stage_offset < call->stage_bytes;
     if (!is_staged) {
-        const size_t read_bytes = (size_t)mkv_min_u64(left_bytes, MKV_CALL_STAGE_BYTES);
-        if (!mkv_call_stage_reserve(call, MKV_CALL_STAGE_BYTES)) {
+        /* What has a root is needed whole before its head. */
+        const size_t read_bytes = send->is_rooted
+                                      ? (size_t)left_bytes
+                                      : (size_t)mkv_min_u64(left_bytes, MKV_CALL_STAGE_BYTES);
+        if (!mkv_call_stage_reserve(call, read_bytes)) {
             mkv_call_note(call, 0, "no memory for a piece of the value");
             return NULL;
         }
@@ -67,6 +80,19 @@ static size_t gather(struct mkv_connection *connection, struct iovec *iovecs) {
     TAILQ_FOREACH(send, &connection->sends, link) {
         if (iovec_count + 2 > MKV_TRANSPORT_IOVECS_MAX) {
             break;
+        }
+        if (send->is_rooted && !send->has_root) {
+            /* Only the first can be staged; the others wait until they are it. */
+            size_t staged_bytes = 0;
+            if (send != TAILQ_FIRST(&connection->sends)) {
+                break;
+            }
+            const uint8_t *staged = stage_fill(send, 0, &staged_bytes);
+            if (staged == NULL) {
+                return 0;
+            }
+            MKV_ASSERT(staged_bytes == send->payload_bytes);
+            mkv_send_root(send, staged);
         }
         if (send->done_bytes < send->head_bytes) {
             iovec_append(iovecs, &iovec_count, send->head + send->done_bytes,

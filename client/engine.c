@@ -40,20 +40,7 @@ enum memkv_status mkv_engine_open(struct memkv_client *client, struct memkv_erro
     if (getrandom(&drawn, sizeof drawn, GRND_NONBLOCK) == sizeof drawn) {
         client->random ^= drawn;
     }
-    client->scratch = calloc(client->remote_count, sizeof *client->scratch);
-    bool is_made = client->scratch != NULL;
-    for (uint32_t index = 0; index < client->remote_count && is_made; index++) {
-        struct mkv_remote *remote = &client->remotes[index];
-        remote->client = client;
-        TAILQ_INIT(&remote->queue);
-        remote->connections = calloc(client->connections_max, sizeof(struct mkv_connection *));
-        is_made = remote->connections != NULL;
-    }
     client->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (!is_made) {
-        return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client of %u servers",
-                               client->remote_count);
-    }
     if (client->epoll < 0) {
         return mkv_client_fail(error, MEMKV_NO_MEMORY,
                                "no descriptor for the client: %s; raise the limit of open files",
@@ -69,13 +56,7 @@ static void descriptor_close(int descriptor) {
 }
 
 void mkv_engine_close(struct memkv_client *client) {
-    for (uint32_t index = 0; index < client->remote_count; index++) {
-        struct mkv_connection **connections = client->remotes[index].connections;
-        for (uint32_t slot = 0; connections != NULL && slot < client->connections_max; slot++) {
-            mkv_connection_free(connections[slot]);
-        }
-        free(connections);
-    }
+    mkv_servers_free(client);
     struct mkv_call *call;
     while ((call = TAILQ_FIRST(&client->running)) != NULL) {
         TAILQ_REMOVE(&client->running, call, link);
@@ -85,7 +66,6 @@ void mkv_engine_close(struct memkv_client *client) {
         TAILQ_REMOVE(&client->done, call, link);
         mkv_call_free(call);
     }
-    free(client->scratch);
     descriptor_close(client->epoll);
     descriptor_close(client->wake);
     descriptor_close(client->timer);
@@ -164,8 +144,11 @@ void mkv_engine_done(struct mkv_call *call) {
     MKV_ASSERT(call->is_running);
     TAILQ_REMOVE(&client->running, call, link);
     call->is_running = false;
-    if (client->metrics != NULL) {
+    if (MKV_CLIENT_EXPORTERS != 0 && client->metrics != NULL) {
         mkv_metrics_call(client->metrics, call);
+    }
+    if (MKV_CLIENT_EXPORTERS != 0 && client->exporter != NULL) {
+        mkv_exporter_end(client->exporter, call);
     }
     if (call->is_async) {
         TAILQ_INSERT_TAIL(&client->done, call, link);
@@ -179,11 +162,11 @@ void mkv_engine_done(struct mkv_call *call) {
  * is known to be gone. */
 static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
     wait_events(client, 0, now_ns);
-    for (uint32_t index = 0; index < client->remote_count; index++) {
-        for (uint32_t slot = 0; slot < client->connections_max; slot++) {
-            struct mkv_connection *connection = client->remotes[index].connections[slot];
+    for (uint32_t index = 0; index < client->remote_all_count; index++) {
+        for (uint32_t slot = 0; slot < client->remotes[index]->slots; slot++) {
+            struct mkv_connection *connection = client->remotes[index]->connections[slot];
             if (connection != NULL && connection->state == MKV_CONNECTION_READY &&
-                connection->requests_used == 0) {
+                connection->requests_live == 0) {
                 (void)mkv_connection_receive_some(connection);
             }
         }
@@ -193,7 +176,7 @@ static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
 bool mkv_engine_is_connected(struct mkv_remote *remote) {
     struct memkv_client *client = remote->client;
     look_at_idle(client, mkv_client_now_ns());
-    for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (connection != NULL && connection->state == MKV_CONNECTION_READY) {
             return true;
@@ -202,15 +185,15 @@ bool mkv_engine_is_connected(struct mkv_remote *remote) {
     return false;
 }
 
-/* One round over all servers. */
+/* One round over all servers, with those that have left the list. */
 static enum mkv_progress work(struct memkv_client *client, uint64_t now_ns) {
     enum mkv_progress progress = MKV_PROGRESS_BLOCKED;
-    for (uint32_t index = 0; index < client->remote_count; index++) {
-        struct mkv_remote *remote = &client->remotes[index];
+    for (uint32_t index = 0; index < client->remote_all_count; index++) {
+        struct mkv_remote *remote = client->remotes[index];
         if (mkv_remote_dispatch(remote, now_ns) == MKV_PROGRESS_MOVED) {
             progress = MKV_PROGRESS_MOVED;
         }
-        for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+        for (uint32_t slot = 0; slot < remote->slots; slot++) {
             struct mkv_connection *connection = remote->connections[slot];
             if (connection != NULL && connection->state != MKV_CONNECTION_CLOSED &&
                 mkv_connection_step(connection, now_ns) == MKV_PROGRESS_MOVED) {
@@ -224,15 +207,15 @@ static enum mkv_progress work(struct memkv_client *client, uint64_t now_ns) {
 static void expire(struct memkv_client *client, uint64_t now_ns) {
     struct mkv_call *call;
     while ((call = TAILQ_FIRST(&client->running)) != NULL && call->deadline_ns <= now_ns) {
-        mkv_call_expire(call);
+        mkv_call_cut(call, MEMKV_DEADLINE);
     }
 }
 
 static uint64_t due_ns_of(const struct memkv_client *client) {
     const struct mkv_call *first = TAILQ_FIRST(&client->running);
     uint64_t due_ns = first != NULL ? first->deadline_ns : UINT64_MAX;
-    for (uint32_t index = 0; index < client->remote_count; index++) {
-        due_ns = mkv_min_u64(due_ns, mkv_remote_due_ns(&client->remotes[index]));
+    for (uint32_t index = 0; index < client->remote_all_count; index++) {
+        due_ns = mkv_min_u64(due_ns, mkv_remote_due_ns(client->remotes[index]));
     }
     return due_ns;
 }
@@ -343,7 +326,7 @@ void mkv_engine_arm(struct memkv_client *client) {
 enum memkv_status mkv_engine_connect(struct memkv_client *client, struct memkv_error *error) {
     const uint64_t begin_ns = mkv_client_now_ns();
     for (uint32_t index = 0; index < client->remote_count; index++) {
-        mkv_remote_open_one(&client->remotes[index], begin_ns);
+        mkv_remote_open_one(client->remotes[index], begin_ns);
     }
     for (;;) {
         const uint64_t now_ns = mkv_client_now_ns();
@@ -352,7 +335,7 @@ enum memkv_status mkv_engine_connect(struct memkv_client *client, struct memkv_e
         uint32_t settled_count = 0;
         bool is_any_ready = false;
         for (uint32_t index = 0; index < client->remote_count; index++) {
-            const struct mkv_remote *remote = &client->remotes[index];
+            const struct mkv_remote *remote = client->remotes[index];
             const struct mkv_connection *connection = remote->connections[0];
             const bool is_ready = remote->limits_version > 0;
             is_any_ready = is_any_ready || is_ready;

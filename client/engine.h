@@ -28,6 +28,9 @@
  *  I3  What a server sends is checked before it is used: no READY or DATA reaches outside of the
  *      range that its item asked for, and DATA of one item comes in order and without gaps.
  *  I4  Nothing waits but mkv_engine_run, and that no longer than it was told.
+ *  I5  The servers change between calls alone (mkv_servers_refresh). A server that leaves the list
+ *      stays until no call has anything in flight to it: what it was asked is answered, or fails as
+ *      with any other server.
  *
  * Not responsible for: what the public calls take (memkv.c), how bytes move (transport.h).
  */
@@ -38,6 +41,8 @@
 #include <sys/queue.h>
 
 #include "client/address.h"
+#include "client/discovery.h"
+#include "client/exporter.h"
 #include "client/greeting.h"
 #include "client/memkv.h"
 #include "client/metrics.h"
@@ -54,6 +59,9 @@
 #define MKV_CLIENT_CONNECT_TIMEOUT_MS 5000u
 /* Calls in flight and not yet collected. */
 #define MKV_CLIENT_CALLS_MAX 65536u
+/* Servers that are not in the list any more, and still have calls in flight. */
+#define MKV_CLIENT_RETIRED_MAX 64u
+#define MKV_CLIENT_REMOTES_MAX (MKV_CLIENT_SERVERS_MAX + MKV_CLIENT_RETIRED_MAX)
 
 /* Requests of one connection in flight, if the server allows as many ... */
 #define MKV_CONNECTION_REQUESTS_MAX 64u
@@ -92,6 +100,7 @@ struct mkv_part {
     uint32_t item;
     uint32_t group;          /* parts of one group may share a request (request.c) */
     uint32_t serial;         /* COMMIT: the connection that its reservation is of */
+    uint32_t shard;          /* of the server, that is best asked; MKV_NONE_U32: any */
     bool is_done;            /* it has its status */
     bool is_started;         /* bytes of its request may have reached the server */
     bool is_corrupt;         /* GET: what came is not what its root names */
@@ -120,11 +129,14 @@ struct mkv_call {
     uint64_t begin_ns;
     uint64_t deadline_ns;
     uint32_t timeout_ms;
-    bool is_async; /* it goes to the list of completions */
+    uint64_t ring_version; /* the client's, when its items were dealt out */
+    bool is_async;         /* it goes to the list of completions */
     bool is_running;
     uint64_t cookie;
     bool has_trace;
     struct mkv_trace_context trace;
+    bool is_spanned;           /* it is a span of its own, which `trace` names ... */
+    uint8_t span_parent_id[8]; /* ... below this one; 0: none */
 
     struct memkv_item *items;
     uint32_t item_count;
@@ -166,13 +178,16 @@ struct mkv_send {
     TAILQ_ENTRY(mkv_send) link;
     struct mkv_request *request; /* NULL: of the greeting */
     bool is_data;                /* else a frame of the library's own memory */
+    bool is_rooted;              /* DATA whose head has the payload's root ... */
+    bool has_root;               /* ... and has it already */
     const uint8_t *head;
     size_t head_bytes;
     const uint8_t *payload; /* NULL with payload bytes: comes from the call's source */
     uint64_t payload_bytes;
-    uint64_t payload_offset; /* in the value */
-    uint64_t done_bytes;     /* of head and payload together */
-    bool is_held;            /* the transport has some of it, and sends it whatever happens */
+    uint64_t payload_offset;     /* in the value */
+    uint64_t done_bytes;         /* of head and payload together */
+    bool is_held;                /* the transport has some of it, and sends it whatever happens */
+    struct mkv_native_data data; /* as in the head */
     uint8_t data_head[MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_DATA_BYTES];
 };
 TAILQ_HEAD(mkv_send_list, mkv_send);
@@ -212,7 +227,7 @@ struct mkv_receive {
     struct mkv_part *part;
     uint8_t *target; /* NULL: the payload is dropped */
     uint64_t done_bytes;
-    bool is_whole; /* the whole of a block: its root is compared */
+    bool is_rooted; /* a whole block, or a part with a root of its own: it is compared */
     uint32_t sum_count;
     uint64_t sums[MKV_CHUNKS_MAX];
 };
@@ -228,7 +243,10 @@ enum mkv_connection_state {
 struct mkv_connection {
     struct mkv_remote *remote;
     enum mkv_connection_state state;
-    uint32_t serial; /* of this time that it is open, for reservations */
+    uint32_t serial;       /* of this time that it is open, for reservations */
+    uint64_t ring_version; /* of the list of servers that its server was told */
+    uint32_t home;         /* 1 + the shard of the server that it was to be at; 0: any */
+    uint32_t shard;        /* that it is at; MKV_NONE_U32: not known */
     struct mkv_transport *transport;
     bool is_readable; /* as far as is known: true until the transport said BLOCKED */
     bool is_writable;
@@ -262,14 +280,26 @@ struct mkv_remote {
     struct memkv_client *client;
     struct mkv_client_address address;
     struct mkv_native_hello_answer limits;
-    uint32_t limits_version; /* 0: it has never greeted */
+    uint32_t limits_version;         /* 0: it has never greeted */
+    struct mkv_native_shards shards; /* as it last said; shard_count 0: it has one */
     struct mkv_share_list queue;
-    struct mkv_connection **connections; /* connections_max of them, NULL where there is none */
+    uint32_t slots; /* connections_max, for each of its shards; it never gets less */
+    struct mkv_connection **connections; /* slots of them, NULL where there is none */
     /* Failures to connect in a row, and the end of the time for which it is let alone. */
     uint32_t failure_count;
     uint64_t retry_ns;
     struct memkv_error failure; /* the last one */
 };
+
+/* Memory that the caller has registered. */
+struct mkv_buffer {
+    LIST_ENTRY(mkv_buffer) link;
+    uint64_t handle;
+    uint8_t *address;
+    uint64_t byte_count;
+};
+LIST_HEAD(mkv_buffer_list, mkv_buffer);
+#define MKV_CLIENT_BUFFERS_MAX 1024u
 
 struct memkv_client {
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
@@ -279,16 +309,23 @@ struct memkv_client {
     char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
-    uint32_t connections_max; /* to each server */
+    uint32_t connections_max; /* to each shard of a server */
     bool has_trace;           /* requests carry `trace` to servers that take it */
     struct mkv_trace_context trace;
 
     struct mkv_client_tls *tls; /* NULL: plain */
 
-    struct mkv_remote *remotes;
-    struct mkv_member *members; /* the same servers, as placement sees them */
-    uint32_t remote_count;
-    uint32_t *scratch; /* one for each server */
+    /* The servers of the list, then those that have left it and still have calls in flight. */
+    struct mkv_remote *remotes[MKV_CLIENT_REMOTES_MAX];
+    uint32_t remote_count;                             /* of the list */
+    uint32_t remote_all_count;                         /* with those that have left it */
+    struct mkv_member members[MKV_CLIENT_SERVERS_MAX]; /* the list, as placement sees it */
+    uint32_t scratch[MKV_CLIENT_REMOTES_MAX];          /* one for each server */
+    bool has_ring;         /* of several servers, or of a list that may change: misses, no errors */
+    uint64_t ring_version; /* counts the changes of the list */
+    struct mkv_native_hello_answer limits_last; /* of the server that greeted last */
+    struct mkv_discovery *discovery;            /* NULL: the list stays as it is */
+    uint64_t discovery_version;                 /* of the list that was taken from it */
 
     struct mkv_call_list running;
     struct mkv_call_list done; /* asynchronous ones */
@@ -303,7 +340,11 @@ struct memkv_client {
     uint64_t timer_ns;
     uint32_t serial_last;
     uint64_t random;
-    struct mkv_metrics *metrics; /* NULL: nothing is counted */
+    struct mkv_metrics *metrics;    /* NULL: nothing is counted */
+    struct mkv_exporter *exporter;  /* NULL: calls are no spans */
+    struct mkv_buffer_list buffers; /* that are registered */
+    uint32_t buffer_count;
+    uint64_t buffer_handle_last;
 };
 
 /* ---- error.c -------------------------------------------------------------------------------- */
@@ -325,12 +366,15 @@ void mkv_client_key_text(const void *key, size_t key_bytes, char *text, size_t t
 enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key_count,
                                         struct memkv_error *error);
 
+/* ---- memkv_register.c ----------------------------------------------------------------------- */
+
+void mkv_buffers_close(struct memkv_client *client);
+
 /* ---- engine.c ------------------------------------------------------------------------------- */
 
 /* Monotonic. */
 uint64_t mkv_client_now_ns(void);
-/* Makes the engine of a client whose names and options are set. `remotes` and `members` stay the
- * caller's to free. MEMKV_NO_MEMORY, with *error. */
+/* Makes the engine of a client whose names and options are set. MEMKV_NO_MEMORY, with *error. */
 enum memkv_status mkv_engine_open(struct memkv_client *client, struct memkv_error *error);
 /* Closes all connections. Calls that are not done are freed. */
 void mkv_engine_close(struct memkv_client *client);
@@ -389,8 +433,8 @@ void mkv_call_part_fail(struct mkv_call *call, struct mkv_part *part, enum memkv
 void mkv_share_fail(struct mkv_share *share, enum memkv_status failure, const char *text);
 /* The call is ended if nothing of it is left to do. */
 void mkv_call_settle(struct mkv_call *call);
-/* Its deadline has come. */
-void mkv_call_expire(struct mkv_call *call);
+/* Its deadline has come, or it is cancelled: it ends at once, with that status. */
+void mkv_call_cut(struct mkv_call *call, enum memkv_status status);
 /* Callers' functions; false: they failed. Their time does not count. */
 bool mkv_call_source(struct mkv_call *call, uint64_t offset, size_t byte_count);
 bool mkv_call_target(struct mkv_call *call, uint64_t offset, uint64_t value_bytes,
@@ -409,6 +453,9 @@ bool mkv_share_is_open(const struct mkv_share *share);
 void mkv_share_group(struct mkv_share *share);
 /* Makes one request of an open share's next parts. NULL: there is no memory. */
 struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct mkv_share *share);
+/* Has the connection's server told the client's list of servers anew, by a PING of no call. False:
+ * there is no memory now. */
+bool mkv_request_tell_ring(struct mkv_connection *connection);
 /* Frees the request once it was sent and answered, and its call is told. */
 void mkv_request_release(struct mkv_request *request);
 
@@ -419,15 +466,35 @@ void mkv_remote_dequeue(struct mkv_share *share);
 /* Makes requests of what waits, as far as there is room; connects where that is wanted, and fails
  * what waits for a server that is let alone. */
 enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns);
+/* What servers are told of the client's list of them (address.h); 0: there is but one. */
+uint64_t mkv_remotes_ring_hash(const struct memkv_client *client);
 /* A connection could not be made READY. */
 void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status failure,
                                const char *text);
 /* A connection is READY. */
-void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_native_hello_answer *limits);
+void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_greeting *greeting);
 /* When something is due that no descriptor tells of; UINT64_MAX: nothing. */
 uint64_t mkv_remote_due_ns(const struct mkv_remote *remote);
 /* Begins to connect one more. */
 void mkv_remote_open_one(struct mkv_remote *remote, uint64_t now_ns);
+
+/* ---- servers.c ------------------------------------------------------------------------------ */
+
+/* Makes these the servers of the list. Those that were in it before keep their connections. When
+ * it fails the list stays as it was: MEMKV_NO_MEMORY, MEMKV_BUSY (too many servers have left it
+ * and still have calls in flight). Not while a call is being made. */
+enum memkv_status mkv_servers_set(struct memkv_client *client,
+                                  const struct mkv_client_address *addresses, uint32_t count,
+                                  struct memkv_error *error);
+/* Takes the discovery's list if it is a new one, and lets go of servers that have left it and are
+ * done. At the begin of each public call. */
+void mkv_servers_refresh(struct memkv_client *client);
+/* A DELETE came to this at the server that was asked: MEMKV_UNAVAILABLE where that is not its
+ * key's server any more. */
+enum memkv_status mkv_servers_deleted(struct mkv_call *call, const struct mkv_part *part,
+                                      enum memkv_status status);
+/* Closes all connections. */
+void mkv_servers_free(struct memkv_client *client);
 
 /* ---- connection.c --------------------------------------------------------------------------- */
 
@@ -446,7 +513,7 @@ void mkv_connection_ready(struct mkv_connection *connection);
 /* The transport waits for these events. */
 void mkv_connection_blocked(struct mkv_connection *connection, short events);
 /* A request whose call is over stays behind, or takes its connection with it. */
-void mkv_request_abandon(struct mkv_request *request, const char *text);
+void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, const char *text);
 void mkv_connection_free(struct mkv_connection *connection);
 
 /* connection_send.c */
@@ -454,6 +521,8 @@ void mkv_connection_append(struct mkv_connection *connection, struct mkv_send *s
 /* One that can be freed by mkv_send_free; NULL: no memory. */
 struct mkv_send *mkv_send_new(struct mkv_request *request);
 void mkv_send_free(struct mkv_send *send);
+/* Puts the root of the payload, which is at `payload` whole, into the head of DATA. */
+void mkv_send_root(struct mkv_send *send, const uint8_t *payload);
 enum mkv_progress mkv_connection_send_some(struct mkv_connection *connection);
 
 /* connection_receive.c */

@@ -10,21 +10,29 @@
 #include "client/engine.h"
 #include "client/tls.h"
 
-/* The servers, and their places among the keys. */
-static enum memkv_status servers_take(struct memkv_client *client,
-                                      const struct mkv_client_address *addresses,
-                                      uint32_t address_count, struct memkv_error *error) {
-    client->remotes = calloc(address_count, sizeof *client->remotes);
-    client->members = calloc(address_count, sizeof *client->members);
-    if (client->remotes == NULL || client->members == NULL) {
-        return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for %u servers", address_count);
+/* The servers, from the list that was given or of the discovery, which has the time of a connection
+ * to find one. */
+static enum memkv_status servers_begin(struct memkv_client *client,
+                                       const struct mkv_settings *settings,
+                                       struct memkv_error *error) {
+    if (settings->discovery[0] == '\0') {
+        return mkv_servers_set(client, settings->servers, settings->server_count, error);
     }
-    client->remote_count = address_count;
-    for (uint32_t index = 0; index < address_count; index++) {
-        client->remotes[index].address = addresses[index];
-        client->members[index] = mkv_client_member(&addresses[index]);
+    enum memkv_status status =
+        mkv_discovery_open(settings->discovery, settings->discovery_refresh_ms, client->metrics,
+                           &client->discovery, error);
+    if (status == MEMKV_OK) {
+        status = mkv_discovery_wait(
+            client->discovery,
+            mkv_client_now_ns() + (uint64_t)client->connect_timeout_ms * 1000000u, error);
     }
-    return mkv_engine_open(client, error);
+    if (status == MEMKV_OK) {
+        struct mkv_server_list list;
+        mkv_discovery_servers(client->discovery, &list);
+        client->discovery_version = list.version;
+        status = mkv_servers_set(client, list.servers, list.count, error);
+    }
+    return status;
 }
 
 static enum memkv_status open_with(struct memkv_client *client, const struct memkv_options *options,
@@ -53,7 +61,14 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     if (status != MEMKV_OK) {
         return status;
     }
-    status = servers_take(client, settings->servers, settings->server_count, error);
+    status = mkv_exporter_open(settings, &client->exporter, error);
+    if (status != MEMKV_OK) {
+        return status;
+    }
+    status = mkv_engine_open(client, error);
+    if (status == MEMKV_OK) {
+        status = servers_begin(client, settings, error);
+    }
     return status == MEMKV_OK ? mkv_engine_connect(client, error) : status;
 }
 
@@ -88,10 +103,11 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
 void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
         mkv_engine_close(client);
+        mkv_buffers_close(client);
+        mkv_discovery_close(client->discovery);
+        mkv_exporter_close(client->exporter);
         explicit_bzero(client->auth_key, sizeof client->auth_key);
         mkv_client_tls_close(client->tls);
-        free(client->remotes);
-        free(client->members);
         free(client);
     }
 }
@@ -99,9 +115,11 @@ void memkv_close(struct memkv_client *client) {
 void memkv_server_limits(const struct memkv_client *client, struct memkv_server *server) {
     const struct mkv_native_hello_answer *limits = NULL;
     for (uint32_t index = 0; index < client->remote_count && limits == NULL; index++) {
-        limits = client->remotes[index].limits_version > 0 ? &client->remotes[index].limits : NULL;
+        limits =
+            client->remotes[index]->limits_version > 0 ? &client->remotes[index]->limits : NULL;
     }
-    MKV_ASSERT(limits != NULL); /* memkv_open has greeted one at least */
+    /* memkv_open has greeted one at least; a new list may have others, which say so later. */
+    limits = limits != NULL ? limits : &client->limits_last;
     *server = (struct memkv_server){.items_max = limits->items_max,
                                     .inline_bytes_max = limits->inline_bytes_max,
                                     .requests_max = limits->requests_max,
@@ -133,6 +151,7 @@ enum memkv_status memkv_batch(struct memkv_client *client, struct memkv_item *it
         return mkv_client_fail(error, MEMKV_INVALID, "%zu items are more than one batch may have",
                                item_count);
     }
+    mkv_servers_refresh(client);
     struct mkv_call *call = mkv_call_new(client, items, item_count, NULL, error);
     return call != NULL ? run(call, error) : MEMKV_NO_MEMORY;
 }
@@ -277,6 +296,7 @@ enum memkv_status memkv_lookup(struct memkv_client *client, const struct memkv_k
     }
     const struct mkv_call_kind kind = {.single = MKV_NATIVE_LOOKUP};
     enum memkv_status status = MEMKV_OK;
+    mkv_servers_refresh(client);
     while (*resident_count < key_count && status == MEMKV_OK) {
         const struct memkv_key *next = keys + *resident_count;
         const uint32_t item_count =
@@ -314,7 +334,7 @@ static struct mkv_remote *remote_of(struct memkv_client *client, const void *key
     if (key != NULL && key_bytes >= 1 && key_bytes <= MEMKV_KEY_BYTES_MAX) {
         owner = mkv_call_owner(client, key, (uint32_t)key_bytes);
     }
-    struct mkv_remote *remote = &client->remotes[owner];
+    struct mkv_remote *remote = client->remotes[owner];
     if (!mkv_engine_is_connected(remote)) {
         const struct mkv_call_kind ping = {.single = MKV_NATIVE_PING, .remote = owner};
         struct mkv_call *call = mkv_call_new(client, NULL, 0, &ping, error);
@@ -339,6 +359,7 @@ enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key,
                               .key_bytes = key_bytes,
                               .data_bytes = length};
     struct memkv_error connect_error;
+    mkv_servers_refresh(client);
     const struct mkv_remote *remote = remote_of(client, key, key_bytes, &connect_error);
     if (remote == NULL) {
         return mkv_client_fail(error, connect_error.status, "%s", connect_error.text);
@@ -369,6 +390,7 @@ enum memkv_status memkv_get_stream(struct memkv_client *client, const void *key,
                                    struct memkv_error *error) {
     struct memkv_item item = {.op = MEMKV_OP_GET, .key = key, .key_bytes = key_bytes};
     const struct mkv_call_kind kind = {.target = target, .context = context};
+    mkv_servers_refresh(client);
     struct mkv_call *call = mkv_call_new(client, &item, 1, &kind, error);
     return call != NULL ? run(call, error) : MEMKV_NO_MEMORY;
 }
@@ -377,6 +399,7 @@ enum memkv_status memkv_get_stream(struct memkv_client *client, const void *key,
 
 enum memkv_status memkv_ping(struct memkv_client *client, struct memkv_error *error) {
     const struct mkv_call_kind kind = {.single = MKV_NATIVE_PING, .is_of_all = true};
+    mkv_servers_refresh(client);
     struct mkv_call *call = mkv_call_new(client, NULL, 0, &kind, error);
     return call != NULL ? run(call, error) : MEMKV_NO_MEMORY;
 }
@@ -384,6 +407,7 @@ enum memkv_status memkv_ping(struct memkv_client *client, struct memkv_error *er
 enum memkv_status memkv_stats(struct memkv_client *client, char *buffer, size_t capacity,
                               size_t *byte_count, struct memkv_error *error) {
     const struct mkv_call_kind kind = {.single = MKV_NATIVE_STATS};
+    mkv_servers_refresh(client);
     struct mkv_call *call = mkv_call_new(client, NULL, 0, &kind, error);
     if (call == NULL) {
         return MEMKV_NO_MEMORY;

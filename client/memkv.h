@@ -12,15 +12,21 @@
  *     memkv_close(client);
  *
  * Invariants
- *  I1  A value that came back with MEMKV_OK is the value that was put: what can be checked end to
- *      end is (whole values of at most block_bytes_max bytes, by their root); other bytes are
- *      MEMKV_CORRUPT and never a success.
+ *  I1  A value that came back with MEMKV_OK is the value that was put: a whole one of at most
+ *      block_bytes_max bytes by the root that it was put with, other bytes by the root that they
+ *      left the server with, which checked them when it read them; what differs is MEMKV_CORRUPT
+ *      and never a success.
  *  I2  A put or delete that came back with MEMKV_OK is durable on the server, unless the put was
  *      MEMKV_RELAXED.
  *  I3  No call takes longer than timeout_ms, with connecting and resolving names, plus what the
  *      caller's own callbacks take.
  *  I4  The library keeps no pointer of the caller's beyond the call, or, of memkv_submit, beyond
  *      the completion.
+ *
+ * Discovery: the list of servers may change between calls. A server that leaves it answers what it
+ * was asked before; what is new goes to the servers of the new list. A DELETE whose key has another
+ * server by the time it is answered is MEMKV_UNAVAILABLE: repeat it. All that is said of several
+ * servers holds while a list has one, too.
  *
  * Threads: a client is used by one thread at a time. Different clients are independent of each
  * other, and nothing is shared between them. A client is not used across fork. The library sets no
@@ -73,7 +79,8 @@ enum memkv_status {
     MEMKV_CORRUPT = 100,   /* the bytes that came are not those that were put */
     MEMKV_TOO_SMALL = 101, /* the caller's buffer cannot hold what there is */
     MEMKV_CALLBACK = 102,  /* a callback of the caller's failed */
-    MEMKV_NO_MEMORY = 103
+    MEMKV_NO_MEMORY = 103,
+    MEMKV_CANCELLED = 104 /* memkv_cancel ended it, and nothing was changed */
 };
 
 /* Why a key was missed. As on the wire. */
@@ -107,10 +114,10 @@ struct memkv_error {
 struct memkv_client;
 
 /*
- * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_AUTH_KEY,
- * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME), else the YAML file that MEMKV_CONFIG
- * names (the members of this struct, and transport), else the default that stands here.
- * MEMKV_TRANSPORT is auto or tcp.
+ * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_AUTH_KEY,
+ * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, MEMKV_OTEL_ENDPOINT), else the YAML
+ * file that MEMKV_CONFIG names (the members of this struct, transport, otel_sampling_ratio), else
+ * the default that stands here. MEMKV_TRANSPORT is auto or tcp.
  */
 struct memkv_options {
     /* "HOST:PORT", "[IPV6]:PORT", or several of them with commas between, of which each key belongs
@@ -123,7 +130,8 @@ struct memkv_options {
     /* Whose keys these are: tenants have nothing in common, also not equal keys. 1 to 79 characters
      * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
     const char *tenant;
-    uint32_t connections; /* to each server at most, 1 to 64; 0: 1 */
+    uint32_t connections; /* to each server at most, to one with shards to each of these; 1 to 64,
+                           * and no more than 64 to a server; 0: 1 */
     /* The key that servers and this client prove to each other that they have, 64 hexadecimal
      * digits, and what servers call it. A server that has not got it is refused, MEMKV_FORBIDDEN.
      * NULL: no key, and "default". */
@@ -134,6 +142,16 @@ struct memkv_options {
     const char *tls_ca;
     /* What the servers' certificates are for. NULL: the host of each server's address */
     const char *tls_name;
+    /* Where the list of servers comes from, instead of `servers`, for as long as the client lives:
+     * "file:PATH" with a server a line, "dns:NAME:PORT", "etcd:http://HOST:PORT/PREFIX",
+     * "static:SERVERS" (docs/discovery.md). NULL: `servers`, or as MEMKV_DISCOVERY says */
+    const char *discovery;
+    /* How often the list is read again, at most 3600000; 0: 1000 for a file,
+     * 10000 for DNS, 2000 for etcd */
+    uint32_t discovery_refresh_ms;
+    /* Where a span of each call is sent: "http://HOST[:4318][/PATH]" or "grpc://HOST[:4317]", a
+     * collector of OpenTelemetry. It takes libmemkv_otel.so beside libmemkv. "": nowhere */
+    const char *otel_endpoint;
 };
 
 /*
@@ -216,8 +234,7 @@ enum memkv_status memkv_get(struct memkv_client *client, const void *key, size_t
 
 /*
  * Reads `length` bytes from `offset` on into `buffer`, which has room for them; *byte_count (may be
- * NULL) becomes how many there were: fewer where the value ends before, 0 behind its end. A part of
- * a value is checked by the server, not end to end.
+ * NULL) becomes how many there were: fewer where the value ends before, 0 behind its end.
  */
 enum memkv_status memkv_get_range(struct memkv_client *client, const void *key, size_t key_bytes,
                                   uint64_t offset, uint64_t length, void *buffer,
@@ -376,6 +393,16 @@ enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct 
                                       size_t key_count, uint64_t cookie, uint32_t timeout_ms,
                                       struct memkv_error *error);
 
+/*
+ * Ends submissions with this cookie that are not done: each has its completion at once, as at its
+ * deadline, with MEMKV_CANCELLED in the place of MEMKV_DEADLINE (and no miss in its place);
+ * a put or delete that may have been done is MEMKV_UNKNOWN. What was done before keeps its status.
+ * A connection over which half a value was promised is closed, as at a deadline. MEMKV_NOT_FOUND:
+ * nothing with this cookie is under way; its completion may be there to be taken.
+ */
+enum memkv_status memkv_cancel(struct memkv_client *client, uint64_t cookie,
+                               struct memkv_error *error);
+
 struct memkv_completion {
     uint64_t cookie;
     struct memkv_item *items; /* each with its status */
@@ -400,6 +427,23 @@ size_t memkv_in_flight(const struct memkv_client *client);
  * reads it. -1: there is none to be had; errno says why.
  */
 int memkv_fd(struct memkv_client *client);
+
+/* ---- buffers -------------------------------------------------------------------------------- */
+
+/*
+ * Tells the library of memory that values go to and come from again and again, before they do: a
+ * transport that has to prepare memory can do so once then. TCP, with TLS or without, has nothing
+ * to prepare, and moves bytes of any memory alike: registering costs and brings nothing there. The
+ * memory stays the caller's, and where it is until memkv_buffer_unregister or memkv_close; *handle
+ * is never 0. Calls name addresses as before. MEMKV_INVALID: no memory, or it overlaps with what is
+ * registered; MEMKV_BUSY: 1024 buffers are.
+ */
+enum memkv_status memkv_buffer_register(struct memkv_client *client, void *address,
+                                        uint64_t byte_count, uint64_t *handle,
+                                        struct memkv_error *error);
+/* None of its bytes may be of a call in flight. MEMKV_NOT_FOUND: no such handle. */
+enum memkv_status memkv_buffer_unregister(struct memkv_client *client, uint64_t handle,
+                                          struct memkv_error *error);
 
 /* ---- values that are not in memory ---------------------------------------------------------- */
 

@@ -40,6 +40,7 @@ enum memkv_status memkv_submit(struct memkv_client *client, struct memkv_item *i
     if (status != MEMKV_OK) {
         return status;
     }
+    mkv_servers_refresh(client);
     struct mkv_call *call = mkv_call_new(client, items, item_count, NULL, error);
     return call != NULL ? submit(call, cookie, timeout_ms, error) : MEMKV_NO_MEMORY;
 }
@@ -65,6 +66,7 @@ enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct 
         items[index] = (struct memkv_item){
             .op = MEMKV_OP_EXISTS, .key = keys[index].bytes, .key_bytes = keys[index].byte_count};
     }
+    mkv_servers_refresh(client);
     call = mkv_call_new(client, items, key_count, &kind, error);
     if (call == NULL) {
         free(items);
@@ -72,6 +74,28 @@ enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct 
     }
     call->own_items = items;
     return submit(call, cookie, timeout_ms, error);
+}
+
+enum memkv_status memkv_cancel(struct memkv_client *client, uint64_t cookie,
+                               struct memkv_error *error) {
+    uint32_t count = 0;
+    struct mkv_call *next;
+    for (struct mkv_call *call = TAILQ_FIRST(&client->running); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
+        if (call->is_async && call->cookie == cookie) {
+            mkv_call_cut(call, MEMKV_CANCELLED);
+            count++;
+            /* A connection that went with it may have ended others. */
+            next = TAILQ_FIRST(&client->running);
+        }
+    }
+    mkv_engine_arm(client);
+    if (count == 0) {
+        return mkv_client_fail(error, MEMKV_NOT_FOUND,
+                               "no submission with cookie %llu is under way",
+                               (unsigned long long)cookie);
+    }
+    return mkv_client_succeed(error);
 }
 
 static size_t take(struct memkv_client *client, struct memkv_completion *completions,
@@ -97,12 +121,14 @@ static size_t take(struct memkv_client *client, struct memkv_completion *complet
 
 size_t memkv_poll(struct memkv_client *client, struct memkv_completion *completions,
                   size_t completion_max) {
+    mkv_servers_refresh(client);
     mkv_engine_poll(client);
     return take(client, completions, completion_max);
 }
 
 size_t memkv_wait(struct memkv_client *client, struct memkv_completion *completions,
                   size_t completion_max, uint32_t timeout_ms) {
+    mkv_servers_refresh(client);
     mkv_engine_poll(client);
     if (client->done_count == 0 && client->call_count > 0) {
         mkv_engine_run(client, NULL, mkv_client_now_ns() + (uint64_t)timeout_ms * 1000000u);

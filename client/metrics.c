@@ -13,7 +13,7 @@
 
 #define BIND_VARIABLE "MEMKV_PROMETHEUS_BIND"
 #define OPS 13u
-#define STATUSES 16u
+#define STATUSES 17u
 #define BOUNDS_MAX 18u
 
 static const char *const op_names[OPS] = {"mixed",  "put",   "get",     "exists",   "delete",
@@ -37,7 +37,7 @@ static const uint64_t item_bounds[BOUNDS_MAX] = {
 
 /* No line is longer, also with the highest numbers; so all that there can be fits. */
 #define LINE_BYTES_MAX 120u
-#define HEADS_MAX 8u
+#define HEADS_MAX 16u
 _Static_assert((2u * OPS * (BOUNDS_MAX + 3u) + OPS * (STATUSES + 1u) + 2u * HEADS_MAX + 4u) *
                        LINE_BYTES_MAX <
                    MKV_METRICS_TEXT_BYTES,
@@ -56,6 +56,13 @@ struct mkv_metrics {
     atomic_uint_fast64_t connects;
     atomic_uint_fast64_t connect_failures;
     atomic_uint_fast64_t disconnects;
+    atomic_uint_fast64_t servers;
+    atomic_uint_fast64_t list_changes;
+    atomic_uint_fast64_t list_reads;
+    atomic_uint_fast64_t list_failures;
+    atomic_uint_fast64_t lists_failing;
+    pthread_mutex_t also_lock;
+    const struct mkv_metrics_also *also; /* NULL: none */
 };
 
 static void add(atomic_uint_fast64_t *counter, uint64_t count) {
@@ -131,6 +138,20 @@ void mkv_metrics_disconnected(struct mkv_metrics *metrics) {
     add(&metrics->disconnects, 1);
 }
 
+void mkv_metrics_servers(struct mkv_metrics *metrics, uint32_t before, uint32_t count) {
+    add(&metrics->servers, (uint64_t)count - before); /* less of them: it wraps around to that */
+    add(&metrics->list_changes, count > 0 ? 1 : 0);
+}
+
+void mkv_metrics_discovery(struct mkv_metrics *metrics, bool was_failing, bool is_failing) {
+    add(is_failing ? &metrics->list_failures : &metrics->list_reads, 1);
+    add(&metrics->lists_failing, (uint64_t)is_failing - was_failing);
+}
+
+void mkv_metrics_discovery_end(struct mkv_metrics *metrics, bool was_failing) {
+    add(&metrics->lists_failing, (uint64_t)0 - was_failing);
+}
+
 /* ---- the text ------------------------------------------------------------------------------- */
 
 struct text {
@@ -195,6 +216,24 @@ static void print_items(struct text *text, struct mkv_metrics *metrics) {
     }
 }
 
+static void print_servers(struct text *text, struct mkv_metrics *metrics) {
+    print_head(text, "memkv_client_servers", "gauge", "servers of the lists of all clients");
+    print(text, "memkv_client_servers %" PRIu64 "\n", read_of(&metrics->servers));
+    print_head(text, "memkv_client_server_list_changes_total", "counter",
+               "lists of servers that clients have taken");
+    print(text, "memkv_client_server_list_changes_total %" PRIu64 "\n",
+          read_of(&metrics->list_changes));
+    print_head(text, "memkv_client_discovery_reads_total", "counter",
+               "times that a discovery's list was read, or could not be");
+    print(text, "memkv_client_discovery_reads_total{result=\"ok\"} %" PRIu64 "\n",
+          read_of(&metrics->list_reads));
+    print(text, "memkv_client_discovery_reads_total{result=\"failed\"} %" PRIu64 "\n",
+          read_of(&metrics->list_failures));
+    print_head(text, "memkv_client_discovery_failing", "gauge",
+               "clients whose list could not be read the last time, and stays as it was");
+    print(text, "memkv_client_discovery_failing %" PRIu64 "\n", read_of(&metrics->lists_failing));
+}
+
 size_t mkv_metrics_text(struct mkv_metrics *metrics, char bytes[MKV_METRICS_TEXT_BYTES]) {
     struct text text = {.bytes = bytes};
     print_head(&text, "memkv_client_call_duration_seconds", "histogram",
@@ -225,7 +264,23 @@ size_t mkv_metrics_text(struct mkv_metrics *metrics, char bytes[MKV_METRICS_TEXT
     print_head(&text, "memkv_client_disconnects_total", "counter",
                "greeted connections that ended, by either side");
     print(&text, "memkv_client_disconnects_total %" PRIu64 "\n", disconnects);
+    print_servers(&text, metrics);
     return text.byte_count;
+}
+
+void mkv_metrics_also(struct mkv_metrics *metrics, const struct mkv_metrics_also *also) {
+    pthread_mutex_lock(&metrics->also_lock);
+    metrics->also = also;
+    pthread_mutex_unlock(&metrics->also_lock);
+}
+
+size_t mkv_metrics_also_text(struct mkv_metrics *metrics, char text[MKV_METRICS_ALSO_BYTES]) {
+    pthread_mutex_lock(&metrics->also_lock);
+    const struct mkv_metrics_also *also = metrics->also;
+    const size_t byte_count = also == NULL ? 0 : also->write(also->context, text);
+    pthread_mutex_unlock(&metrics->also_lock);
+    MKV_ASSERT(byte_count <= MKV_METRICS_ALSO_BYTES);
+    return byte_count;
 }
 
 /* ---- the process's -------------------------------------------------------------------------- */
@@ -256,6 +311,9 @@ enum memkv_status mkv_metrics_open(struct mkv_metrics **metrics, struct memkv_er
         int failure = 0;
         is_tried = true;
         process_metrics = calloc(1, sizeof *process_metrics);
+        if (process_metrics != NULL) {
+            pthread_mutex_init(&process_metrics->also_lock, NULL);
+        }
         if (process_metrics != NULL &&
             !mkv_metrics_serve(process_metrics, all[0].host, all[0].port, &failure)) {
             fprintf(stderr, "memkv: %s %s: %s; this process has no metrics\n", BIND_VARIABLE,

@@ -11,6 +11,10 @@
  *   memkv_client_connections                 gauge: greeted
  *   memkv_client_connects_total{result}      counter: ok, failed
  *   memkv_client_disconnects_total           counter: of greeted ones that broke
+ *   memkv_client_servers                     gauge: of the lists of all clients
+ *   memkv_client_server_list_changes_total   counter: lists that were taken
+ *   memkv_client_discovery_reads_total{result}  counter: ok, failed
+ *   memkv_client_discovery_failing           gauge: clients whose list could not be read last
  *
  * The op of a call with items of several is "mixed".
  *
@@ -43,9 +47,29 @@ void mkv_metrics_call(struct mkv_metrics *metrics, const struct mkv_call *call);
 void mkv_metrics_connected(struct mkv_metrics *metrics);
 void mkv_metrics_connect_failed(struct mkv_metrics *metrics);
 void mkv_metrics_disconnected(struct mkv_metrics *metrics);
+/* A client has taken a list of so many servers, and had one of so many before. */
+void mkv_metrics_servers(struct mkv_metrics *metrics, uint32_t before, uint32_t count);
+/* A list was read, or could not be; and so the time before. By a discovery's thread. */
+void mkv_metrics_discovery(struct mkv_metrics *metrics, _Bool was_failing, _Bool is_failing);
+/* A discovery has ended. */
+void mkv_metrics_discovery_end(struct mkv_metrics *metrics, _Bool was_failing);
 
 /* The exposition, format 0.0.4, with its NUL. Returns its bytes. */
 size_t mkv_metrics_text(struct mkv_metrics *metrics, char text[MKV_METRICS_TEXT_BYTES]);
+
+/* What else is told behind them, by a program of this tree. */
+#define MKV_METRICS_ALSO_BYTES (64u * 1024u)
+struct mkv_metrics_also {
+    /* On the thread that serves: writes exposition of the same format, without a NUL, and returns
+     * its bytes. */
+    size_t (*write)(void *context, char text[MKV_METRICS_ALSO_BYTES]);
+    void *context;
+};
+/* From the next scrape on; `also` is not copied. NULL: nothing else, and no call is under way when
+ * this returns. */
+void mkv_metrics_also(struct mkv_metrics *metrics, const struct mkv_metrics_also *also);
+/* Its text, and 0 where there is none. */
+size_t mkv_metrics_also_text(struct mkv_metrics *metrics, char text[MKV_METRICS_ALSO_BYTES]);
 
 /* metrics_http.c: serves them on a thread. False: *failure is an errno. */
 _Bool mkv_metrics_serve(struct mkv_metrics *metrics, const char *host, const char *port,

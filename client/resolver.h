@@ -22,8 +22,8 @@
 
 #include "client/address.h"
 
-/* Addresses of one name that are tried. */
-#define MKV_ADDRESSES_MAX 16u
+/* Addresses of one name that are kept: one more than a discovery takes servers. */
+#define MKV_ADDRESSES_MAX 65u
 #define MKV_RESOLVER_PROBLEM_BYTES 128u
 
 struct mkv_addresses {

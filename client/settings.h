@@ -3,17 +3,21 @@
  * What a client is told: by the options of memkv_open, the environment, and a file.
  *
  *   options of memkv_open   win over
- *   the environment         MEMKV_SERVERS, MEMKV_TRANSPORT, MEMKV_AUTH_KEY, MEMKV_AUTH_KEY_ID,
- *                           MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, which win over
+ *   the environment         MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_TRANSPORT, MEMKV_AUTH_KEY,
+ *                           MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME,
+ *                           MEMKV_OTEL_ENDPOINT, MEMKV_OTEL_SAMPLING_RATIO, which win over
  *   the file                that MEMKV_CONFIG names, whose keys win over
+ *   OTEL_EXPORTER_OTLP_ENDPOINT, for otel_endpoint, which wins over
  *   what is built in
  *
  *   file (YAML)
  *     servers              HOST:PORT[*WEIGHT] with commas between, or a list of them, or a list of
  *                          {address, weight}
- *     transport            auto or tcp
+ *     discovery            where the list of servers comes from (discovery.h)
+ *     discovery_refresh_ms, transport (auto or tcp)
  *     tls                  true or false
  *     tls_ca, tls_name     as in struct memkv_options; either means tls: true
+ *     otel_endpoint, otel_sampling_ratio (0 to 1)
  *     auth_key, auth_key_id, timeout_ms, connect_timeout_ms, connections, client_name, tenant: as
  *                          in struct memkv_options
  *
@@ -21,6 +25,7 @@
  *  I1  A key, variable or value that is not known is refused by its name, never passed over.
  *  I2  An empty variable counts as unset.
  *  I3  No message shows a key.
+ *  I4  There are servers or a discovery, whichever the highest layer names; none names both.
  *
  * Not responsible for: what the settings mean.
  */
@@ -28,16 +33,21 @@
 #define MKV_CLIENT_SETTINGS_H
 
 #include "client/address.h"
+#include "client/discovery.h"
 #include "client/greeting.h"
 
 #define MKV_SETTINGS_FILE_BYTES_MAX (64u * 1024u)
 #define MKV_CLIENT_CONNECTIONS_MAX 64u
 #define MKV_CLIENT_TLS_CA_BYTES_MAX 1023u
 #define MKV_CLIENT_TLS_NAME_BYTES_MAX 253u
+#define MKV_CLIENT_OTEL_BYTES_MAX 255u
+#define MKV_SETTINGS_RATIO_ONE 1000000u
 
 struct mkv_settings {
     struct mkv_client_address servers[MKV_CLIENT_SERVERS_MAX];
     uint32_t server_count;
+    char discovery[MKV_DISCOVERY_TEXT_BYTES]; /* "": the servers are those of the list */
+    uint32_t discovery_refresh_ms;            /* 0: as its kind has it */
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
     uint32_t connections;
@@ -47,8 +57,12 @@ struct mkv_settings {
     uint8_t auth_key[MKV_NATIVE_KEY_BYTES];
     char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
     bool has_tls;
-    char tls_ca[MKV_CLIENT_TLS_CA_BYTES_MAX + 1u];     /* "": the system's */
-    char tls_name[MKV_CLIENT_TLS_NAME_BYTES_MAX + 1u]; /* "": the host of each address */
+    char tls_ca[MKV_CLIENT_TLS_CA_BYTES_MAX + 1u];      /* "": the system's */
+    char tls_name[MKV_CLIENT_TLS_NAME_BYTES_MAX + 1u];  /* "": the host of each address */
+    char otel_endpoint[MKV_CLIENT_OTEL_BYTES_MAX + 1u]; /* "": spans go nowhere */
+    const char *otel_origin;                            /* what named it, for messages */
+    bool otel_is_of_all;                                /* a variable that is not ours alone did */
+    uint32_t otel_sampling_ratio;                       /* of MKV_SETTINGS_RATIO_ONE */
 };
 
 /* Fills *settings, all of it, from options (not NULL), environment and file. MEMKV_INVALID,

@@ -110,6 +110,15 @@ static enum memkv_status read_list(struct reader *reader, const yaml_node_t *nod
                             "servers", reader->list, reader->error);
 }
 
+static bool is_among(const char *const *names, uint32_t count, const char *name) {
+    for (uint32_t index = 0; index < count; index++) {
+        if (strcmp(names[index], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum memkv_status read_root(struct reader *reader) {
     const yaml_node_t *root = yaml_document_get_root_node(&reader->document);
     const char *seen[KEYS_MAX];
@@ -130,10 +139,8 @@ static enum memkv_status read_root(struct reader *reader) {
         if (name == NULL || seen_count == KEYS_MAX) {
             return fail_at(reader, key, "a key is a plain word");
         }
-        for (uint32_t index = 0; index < seen_count; index++) {
-            if (strcmp(seen[index], name) == 0) {
-                return fail_at(reader, key, "this key stands in the file twice");
-            }
+        if (is_among(seen, seen_count, name)) {
+            return fail_at(reader, key, "this key stands in the file twice");
         }
         seen[seen_count++] = name;
         enum memkv_status status = MEMKV_OK;
@@ -148,7 +155,12 @@ static enum memkv_status read_root(struct reader *reader) {
             return status;
         }
     }
-    return MEMKV_OK;
+    const bool has_both =
+        is_among(seen, seen_count, "servers") && is_among(seen, seen_count, "discovery");
+    return has_both ? fail_at(reader, root,
+                              "servers and discovery are both given; give the one where the "
+                              "servers come from")
+                    : MEMKV_OK;
 }
 
 /* Reads the whole file into `bytes`, which has room for one byte more than may be. */

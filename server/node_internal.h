@@ -15,11 +15,13 @@
  *   node_audit.c     what of it all is audited
  *   node_ask.c       why a key is where it is, and the configuration
  *   node_resp.c      commands of RESP clients that ask the node
+ *   node_ring.c      which lists of servers clients have
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
  *   node_admin.c     the sockets of the admin listener, and who may ask
  *   node_auth.c      the keys of clients, and their reload
+ *   node_cluster.c   how clients find the node
  *
  * Invariants
  *  I1  `mutex` guards what stands behind it; all else is written before the shard's thread starts
@@ -47,6 +49,7 @@
 #include "server/drive_set.h"
 #include "server/log.h"
 #include "server/node.h"
+#include "server/registration.h"
 #include "server/request_events.h"
 #include "server/request_log.h"
 #include "server/resp_calls.h"
@@ -80,10 +83,10 @@ struct mkv_node {
     struct mkv_node_options options;
     struct mkv_log *log;
     uint64_t started_ns;
-    bool directory_created; /* of --dev, by this start */
-    uint32_t connections_max;
+    bool directory_created;        /* of --dev, by this start */
+    uint32_t connections_max;      /* of all listeners together */
     struct mkv_tls *tls;           /* NULL: plain */
-    uint32_t resp_connections_max; /* 0: there is no listener for RESP */
+    uint32_t resp_connections_max; /* as many; 0: there is no listener for RESP */
 
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];
@@ -109,8 +112,9 @@ struct mkv_node {
     struct mkv_admin_provider resp_provider;
     struct mkv_resp_commands *resp_commands;
     struct mkv_resp_worker *resp_worker;
-    struct mkv_audit_entry audit_end; /* what is recorded as the end */
-    struct mkv_auth *auth;            /* set behind the mutex */
+    struct mkv_audit_entry audit_end;      /* what is recorded as the end */
+    struct mkv_auth *auth;                 /* set behind the mutex */
+    struct mkv_registration *registration; /* NULL: nobody is told; set behind the mutex */
     struct mkv_shards *shards;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
@@ -121,8 +125,9 @@ struct mkv_node {
     struct mkv_shard_stats *view_stats; /* of snapshots, behind view_mutex */
     struct mkv_shards_brief view_briefs[MKV_SHARDS_MAX];
     pthread_mutex_t view_mutex;
-    struct mkv_node_watch *watch; /* NULL before the step that makes it */
-    int admin_fd;                 /* -1 as soon as they are the listener's */
+    struct mkv_ring_views *ring_views; /* of all shards */
+    struct mkv_node_watch *watch;      /* NULL before the step that makes it */
+    int admin_fd;                      /* -1 as soon as they are the listener's */
     int admin_unix_fd;
     int admin_metrics_fd;      /* 0: none */
     dev_t admin_socket_device; /* of the socket's file, while it is there: */
@@ -139,6 +144,7 @@ struct mkv_node {
     char config_rest_hash[MKV_CONFIG_HASH_BYTES]; /* of what a reload does not apply */
     struct mkv_shards *shard_to_close;            /* set as soon as there is one to be told */
     bool shard_started;
+    struct mkv_admin_cluster cluster; /* what the registration came to */
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
     struct mkv_admin_warning waiting; /* what the node waits for, while it does */
@@ -178,6 +184,17 @@ void mkv_node_auth_reload(struct mkv_node *node);
 bool mkv_node_auth_hash_rest(const struct mkv_config *config, char hash[MKV_CONFIG_HASH_BYTES]);
 void mkv_node_auth_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
 
+/* ---- node_cluster.c ------------------------------------------------------------------------- */
+
+/* Tells etcd that the node serves, where the configuration says so. False: it cannot begin to. */
+__attribute__((warn_unused_result)) bool mkv_node_cluster_begin(struct mkv_node *node,
+                                                                struct mkv_backend_error *error);
+/* Has that taken back, and does not wait. From any thread. */
+void mkv_node_cluster_leave(struct mkv_node *node);
+/* The same, and waits, for a bounded time. */
+void mkv_node_cluster_end(struct mkv_node *node);
+void mkv_node_cluster_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
+
 /* ---- node_wait.c ---------------------------------------------------------------------------- */
 
 /* Step of the table: opens the drives, and waits while members of their set are missing, with the
@@ -208,7 +225,8 @@ void mkv_node_tls_reload(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_limits_raise(struct mkv_node *node,
                                                                struct mkv_backend_error *error);
 /* What a volume is configured with besides what its superblock says. */
-void mkv_node_volume_limits(struct mkv_volume_config *volume);
+void mkv_node_volume_limits(uint64_t memory_bytes, uint32_t drive_count,
+                            struct mkv_volume_config *volume);
 /* The figures of a shard's front; `slab_unit_count` may be a bound. `context` is the node. */
 void mkv_node_front_config(void *context, uint32_t slab_unit_count, struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,
@@ -284,6 +302,10 @@ __attribute__((warn_unused_result)) bool mkv_node_resp_begin(struct mkv_node *no
 void mkv_node_resp_end(struct mkv_node *node);
 /* Nothing is asked of the shard from then on. Its thread has ended; a second call does nothing. */
 void mkv_node_resp_stop(struct mkv_node *node);
+/* `each` of the shards' options; the context is the node. */
+void mkv_node_resp_each(void *context,
+                        void (*look)(void *look_context, struct mkv_fabric_resp *fabric),
+                        void *look_context);
 
 /* ---- node_events.c -------------------------------------------------------------------------- */
 
@@ -320,6 +342,14 @@ __attribute__((warn_unused_result)) bool mkv_node_watch_begin(struct mkv_node *n
 void mkv_node_watch_end(struct mkv_node *node);
 /* Adds what was seen over time to a snapshot. From any thread. */
 void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot *out);
+
+/* ---- node_ring.c ---------------------------------------------------------------------------- */
+
+bool mkv_node_ring_begin(struct mkv_node *node, struct mkv_backend_error *error);
+void mkv_node_ring_end(struct mkv_node *node);
+void mkv_node_ring_fill(const struct mkv_node *node, struct mkv_admin_ring *out);
+/* Raises RING_MISMATCH, with a client of each list. */
+void mkv_node_ring_warn(struct mkv_node *node, const struct mkv_admin_ring *ring);
 
 /* ---- node_view.c ---------------------------------------------------------------------------- */
 

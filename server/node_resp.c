@@ -20,15 +20,26 @@ static enum mkv_status ask(void *context, const struct mkv_message *message, con
 static enum mkv_status delete_keys(void *context, uint32_t tenant, const char *tenant_name,
                                    const struct mkv_resp_word *keys, uint32_t key_count) {
     const struct mkv_node *node = context;
-    return mkv_resp_deletes_ask(
-        mkv_resp_calls_deletes(mkv_shard_resp_calls(mkv_shards_first(node->shards))), tenant,
-        tenant_name, keys, key_count);
+    return mkv_resp_deletes_ask(mkv_resp_calls_deletes(mkv_shards_resp_calls(node->shards, 0)),
+                                tenant, tenant_name, keys, key_count);
 }
 
 static uint32_t figures(void *context, struct mkv_resp_info_command *out, uint32_t max) {
     const struct mkv_node *node = context;
-    return mkv_resp_calls_figures(mkv_shard_resp_calls(mkv_shards_first(node->shards)), out, 0,
-                                  max);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < mkv_shards_count(node->shards); i++) {
+        count = mkv_resp_calls_figures(mkv_shards_resp_calls(node->shards, i), out, count, max);
+    }
+    return count;
+}
+
+void mkv_node_resp_each(void *context,
+                        void (*look)(void *look_context, struct mkv_fabric_resp *fabric),
+                        void *look_context) {
+    const struct mkv_node *node = context;
+    for (uint32_t i = 0; i < mkv_shards_count(node->shards); i++) {
+        mkv_resp_calls_visit(mkv_shards_resp_calls(node->shards, i), look, look_context);
+    }
 }
 
 bool mkv_node_resp_begin(struct mkv_node *node, struct mkv_backend_error *error) {
@@ -66,9 +77,10 @@ bool mkv_node_resp_begin(struct mkv_node *node, struct mkv_backend_error *error)
 }
 
 void mkv_node_resp_stop(struct mkv_node *node) {
-    if (node->resp_worker != NULL && node->shards != NULL) {
-        mkv_resp_deletes_end(
-            mkv_resp_calls_deletes(mkv_shard_resp_calls(mkv_shards_first(node->shards))));
+    for (uint32_t i = 0;
+         node->resp_worker != NULL && node->shards != NULL && i < mkv_shards_count(node->shards);
+         i++) {
+        mkv_resp_calls_end(mkv_shards_resp_calls(node->shards, i));
     }
     mkv_resp_worker_stop(node->resp_worker);
     node->resp_worker = NULL;

@@ -63,7 +63,8 @@ static void fill_quotas(struct mkv_node *node) {
 
 /* `units` is a bound of the slab units that there will be, or their number. */
 static void shards_options(struct mkv_node *node, uint32_t units,
-                           struct mkv_fabric_tcp_options *tcp, struct mkv_shards_options *all) {
+                           struct mkv_fabric_tcp_options *tcp, struct mkv_fabric_resp_options *resp,
+                           struct mkv_shards_options *all) {
     struct mkv_shard_options *options = &all->shard;
     memset(all, 0, sizeof *all);
     all->count = (uint32_t)node->config.node.shards;
@@ -72,6 +73,14 @@ static void shards_options(struct mkv_node *node, uint32_t units,
     mkv_node_front_config(node, units, &options->front);
     mkv_node_tcp_options(node, &options->front, tcp);
     options->tcp = tcp;
+    if (node->resp_connections_max > 0) {
+        mkv_node_resp_options(node, &options->front, resp);
+        options->resp = resp;
+        options->resp_worker = node->resp_worker;
+        options->resp_commands = node->resp_commands;
+        options->resp_each = mkv_node_resp_each;
+        options->resp_each_context = node;
+    }
     options->arena = node->arena;
     options->volume_count = node->drive_count;
     options->volumes = node->volume_options;
@@ -125,7 +134,8 @@ static bool arena_perform(struct mkv_node *node, struct mkv_backend_error *error
         node->config.memory.max_size_bytes / MKV_SLAB_UNIT_STRIDE_BYTES, MKV_SLAB_UNIT_COUNT_MAX);
     struct mkv_shards_options options;
     struct mkv_fabric_tcp_options tcp;
-    shards_options(node, (uint32_t)units, &tcp, &options);
+    struct mkv_fabric_resp_options resp;
+    shards_options(node, (uint32_t)units, &tcp, &resp, &options);
     node->metadata_bytes = mkv_shards_metadata_bytes(&options, node->config.memory.max_size_bytes);
     const struct mkv_arena_options arena_options = {
         .bytes = node->config.memory.max_size_bytes,
@@ -176,13 +186,7 @@ static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error
     struct mkv_shards_options options;
     struct mkv_fabric_tcp_options tcp;
     struct mkv_fabric_resp_options resp;
-    shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &options);
-    if (node->resp_connections_max > 0) {
-        mkv_node_resp_options(node, &options.shard.front, &resp);
-        options.shard.resp = &resp;
-        options.shard.resp_worker = node->resp_worker;
-        options.shard.resp_commands = node->resp_commands;
-    }
+    shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &resp, &options);
     /* The media are the shard's from here on, whether this succeeds or not. */
     for (uint32_t i = 0; i < node->drive_count; i++) {
         node->drives[i].media_is_ours = false;
@@ -262,6 +266,7 @@ static const struct step steps[] = {
     {"auth", mkv_node_auth_begin, mkv_node_auth_end},
     {"resp", mkv_node_resp_begin, mkv_node_resp_end},
     {"tls", mkv_node_tls_begin, mkv_node_tls_end},
+    {"ring", mkv_node_ring_begin, mkv_node_ring_end},
     {"shard", shard_perform, shard_undo},
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},

@@ -208,6 +208,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     mkv_node_view_times(stats, out);
     fill_tenants(stats, node->config.metrics.tenants_max, out);
     mkv_node_watch_fill(node, out);
+    mkv_node_ring_fill(node, &out->ring);
     _Static_assert(MKV_ADMIN_LOG_LEVEL_COUNT == MKV_LOG_LEVEL_COUNT, "the levels are the same");
     mkv_log_counts(node->log, out->log_messages_total);
     if (node->otlp != NULL) {
@@ -218,6 +219,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     }
     mkv_node_telemetry_fill(node, out);
     mkv_node_auth_fill(node, out);
+    mkv_node_cluster_fill(node, out);
     pthread_mutex_lock(&node->mutex);
     out->warning_count = node->warning_count;
     memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);

@@ -34,6 +34,7 @@ static bool is_watched(enum mkv_admin_warning_code code) {
     switch (code) {
     case MKV_ADMIN_WARNING_SHARD_STALLED:
     case MKV_ADMIN_WARNING_NO_SHARED_HITS:
+    case MKV_ADMIN_WARNING_RING_MISMATCH:
     case MKV_ADMIN_WARNING_DRIVE_SLOW:
     case MKV_ADMIN_WARNING_DRIVE_STALLED:
     case MKV_ADMIN_WARNING_JOURNAL_NEARLY_FULL:
@@ -48,6 +49,7 @@ static bool is_watched(enum mkv_admin_warning_code code) {
     case MKV_ADMIN_WARNING_DRIVES_MISSING:
     case MKV_ADMIN_WARNING_AUTH_DISABLED:
     case MKV_ADMIN_WARNING_VALUE_TOO_LARGE:
+    case MKV_ADMIN_WARNING_NOT_REGISTERED:
         return false;
     }
     MKV_ASSERT(false);
@@ -56,7 +58,12 @@ static bool is_watched(enum mkv_admin_warning_code code) {
 
 /* ---- words ----------------------------------------------------------------------------------- */
 
-static void raise_of_node(struct mkv_node *node, const struct mkv_watch_finding *finding) {
+static void raise_of_node(struct mkv_node *node, const struct mkv_admin_snapshot *snapshot,
+                          const struct mkv_watch_finding *finding) {
+    if (finding->code == MKV_ADMIN_WARNING_RING_MISMATCH) {
+        mkv_node_ring_warn(node, &snapshot->ring);
+        return;
+    }
     if (finding->code == MKV_ADMIN_WARNING_SHARD_STALLED) {
         mkv_node_warn(node, finding->code, NULL,
                       "restart the node, as a liveness probe on /v1/live does; before that, gdb -p "
@@ -153,7 +160,7 @@ static void look(struct mkv_node_watch *self) {
     MKV_ASSERT(count <= MKV_WATCH_FINDINGS_MAX);
     for (uint32_t index = 0; index < count; index++) {
         if (findings[index].drive == MKV_NONE_U32) {
-            raise_of_node(self->node, &findings[index]);
+            raise_of_node(self->node, self->snapshot, &findings[index]);
         } else {
             raise_of_drive(self->node, &findings[index]);
         }

@@ -563,24 +563,29 @@ void mkv_pump_take_records(struct mkv_pump *pump) {
 }
 
 /* Whether the ring may be waited on: no other shard has sent anything that was not taken. */
-static bool may_wait(struct mkv_pump *pump, bool fabric_waits) {
+static bool may_wait(struct mkv_pump *pump, bool opening) {
     if (pump->relay == NULL) {
         return true;
     }
     pump->others_ns = mkv_shard_relay_flush(pump->relay, pump->shard, pump->now_ns);
-    return fabric_waits || mkv_shard_relay_may_sleep(pump->relay, pump->shard);
+    return opening || mkv_shard_relay_may_sleep(pump->relay, pump->shard);
 }
 
-void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits) {
+void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool opening) {
     ticks(pump);
-    if (!fabric_waits) {
+    bool polled = true;
+    if (!opening) {
         if (pump->relay != NULL) {
             mkv_pump_take_records(pump);
         }
         pump->fabric->ops->poll(pump->fabric, pump->now_ns);
+    } else if (pump->fabric->ops->poll_opening != NULL) {
+        pump->fabric->ops->poll_opening(pump->fabric, pump->now_ns);
+    } else {
+        polled = false;
     }
-    const bool fabric_has_work = !fabric_waits && pump->fabric->ops->has_work(pump->fabric);
-    const bool may_sleep = may_wait(pump, fabric_waits);
+    const bool fabric_has_work = polled && pump->fabric->ops->has_work(pump->fabric);
+    const bool may_sleep = may_wait(pump, opening);
     uint64_t timeout_ns = 0;
     if (may_sleep && !fabric_has_work && !has_work(pump)) {
         uint64_t due_ns = mkv_min_u64(pump->tick_ns, mkv_front_timer_ns(pump->front));

@@ -107,10 +107,11 @@ void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, cons
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state);
 
 /*
- * One round: ticks when they are due, the fabric unless `fabric_waits`, then the ring, waiting at
- * most until the next tick or deadline. Callbacks of the ring step the machines.
+ * One round: ticks when they are due, the fabric, while the drives are `opening` only as far as it
+ * serves then, and the ring, waiting at most until the next tick or deadline. Callbacks of the ring
+ * step the machines.
  */
-void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool fabric_waits);
+void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool opening);
 
 /* Takes all records that other shards have sent until now. */
 void mkv_pump_take_records(struct mkv_pump *pump);

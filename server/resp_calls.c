@@ -10,8 +10,6 @@
 #include "backends/clock.h"
 #include "server/resp_clients.h"
 
-#define FIGURES_NS (100ull * 1000000u)
-
 /* A command on its way through the worker, with copies of all that it needs. */
 struct job {
     struct mkv_resp_job base; /* the first member */
@@ -19,11 +17,13 @@ struct job {
     struct mkv_resp_call *call; /* NULL: its connection is gone. The shard's thread's */
     const struct mkv_resp_command_row *row;
     uint64_t begun_ns;
+    struct mkv_connection_id connection;
     struct mkv_resp_who who;
     char tenant_name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
     uint32_t word_count;
     struct mkv_resp_word words[MKV_FABRIC_RESP_ARGUMENTS_MAX];
     struct mkv_resp_writer writer;
+    bool closes; /* the connection, behind the reply */
     uint8_t *reply;
     uint8_t bytes[]; /* of the words */
 };
@@ -32,9 +32,9 @@ struct mkv_resp_calls {
     struct mkv_resp_calls_options options;
     struct mkv_fabric_resp *fabric;
     struct mkv_resp_deletes *deletes;
+    struct mkv_resp_visits *visits;
     /* The shard's thread's; a place for each row of the table. */
     struct mkv_resp_info_command own[MKV_RESP_INFO_COMMANDS_MAX];
-    uint64_t published_ns;
 
     atomic_bool any_done;
     pthread_mutex_t mutex;
@@ -53,7 +53,7 @@ static void count(struct mkv_resp_calls *calls, const struct mkv_resp_command_ro
     figures->failed_calls += reply->length > 0 && reply->bytes[0] == '-';
 }
 
-static void publish(struct mkv_resp_calls *calls) {
+void mkv_resp_calls_publish(struct mkv_resp_calls *calls) {
     struct mkv_resp_command_figures figures;
     uint32_t cursor = 0;
     pthread_mutex_lock(&calls->mutex);
@@ -77,7 +77,6 @@ static void publish(struct mkv_resp_calls *calls) {
         }
     }
     pthread_mutex_unlock(&calls->mutex);
-    calls->published_ns = mkv_clock_monotonic_ns();
 }
 
 uint32_t mkv_resp_calls_figures(struct mkv_resp_calls *calls, struct mkv_resp_info_command *out,
@@ -107,6 +106,18 @@ uint32_t mkv_resp_calls_figures(struct mkv_resp_calls *calls, struct mkv_resp_in
 
 static void job_run(struct mkv_resp_job *base) {
     struct job *job = (struct job *)base;
+    if (mkv_resp_clients_is_of_all(job->row)) {
+        const struct mkv_resp_clients_question question = {
+            .asker = job->connection,
+            .words = job->words,
+            .word_count = job->word_count,
+            .now_ns = job->begun_ns,
+            .each = job->calls->options.each,
+            .context = job->calls->options.each_context,
+        };
+        job->closes = mkv_resp_clients_ask(&question, job->row, &job->writer);
+        return;
+    }
     mkv_resp_commands_run(job->calls->options.commands, job->row, &job->who, job->words,
                           job->word_count, &job->writer);
 }
@@ -139,6 +150,8 @@ static void job_complete(struct mkv_resp_calls *calls, struct job *job) {
         } else {
             mkv_resp_write_error(&call->reply, "ERR the server ends");
         }
+        call->reply.overflowed = job->writer.overflowed;
+        call->closes = job->closes;
         mkv_fabric_resp_complete(calls->fabric, call);
     }
     job_free(job);
@@ -161,9 +174,7 @@ static void turn(void *context) {
             done = next;
         }
     }
-    if (mkv_clock_monotonic_ns() - calls->published_ns >= FIGURES_NS) {
-        publish(calls);
-    }
+    mkv_resp_visits_turn(calls->visits, calls->fabric);
 }
 
 static bool turn_has_work(const void *context) {
@@ -218,6 +229,7 @@ static struct job *job_create(struct mkv_resp_calls *calls, struct mkv_resp_call
     job->calls = calls;
     job->call = call;
     job->row = row;
+    job->connection = call->connection;
     job->begun_ns = mkv_clock_monotonic_ns();
     snprintf(job->tenant_name, sizeof job->tenant_name, "%s", who->tenant_name);
     job->who = *who;
@@ -274,7 +286,6 @@ static enum mkv_resp_called call_later(struct mkv_resp_calls *calls, struct mkv_
                                            "server");
         return MKV_RESP_CALL_DONE;
     }
-    publish(calls);
     call->callee = job;
     mkv_resp_worker_submit(calls->options.worker, &job->base);
     return MKV_RESP_CALL_LATER;
@@ -301,15 +312,20 @@ enum mkv_resp_called mkv_resp_calls_call(void *context, struct mkv_resp_call *ca
         calls->own[row - mkv_resp_command_rows].rejected_calls++;
         return MKV_RESP_CALL_DONE;
     }
+    if (call->loading != NULL && (row->flags & MKV_RESP_LOADING) == 0) {
+        calls->own[row - mkv_resp_command_rows].rejected_calls++;
+        mkv_resp_write_error(&call->reply, call->loading);
+        return MKV_RESP_CALL_DONE;
+    }
     const bool is_client = row->parent != NULL && strcmp(row->parent, "client") == 0;
     if (!is_client && !mkv_resp_commands_has(row)) {
         return MKV_RESP_CALL_UNKNOWN; /* the fabric's own */
     }
     struct mkv_resp_who who;
     resolve(calls, call, row, &who);
-    if (is_client) {
-        mkv_resp_clients_run(calls->fabric, call, row, words, call->argument_count, begun_ns);
-    } else if (mkv_resp_commands_is_quick(row)) {
+    if (is_client && !mkv_resp_clients_is_of_all(row)) {
+        mkv_resp_clients_run(calls->fabric, call, row, words, begun_ns);
+    } else if (!is_client && mkv_resp_commands_is_quick(row)) {
         mkv_resp_commands_run(calls->options.commands, row, &who, words, call->argument_count,
                               &call->reply);
     } else {
@@ -343,7 +359,8 @@ struct mkv_resp_calls *mkv_resp_calls_create(const struct mkv_resp_calls_options
         .wake = wake,
         .context = calls,
     });
-    if (calls->deletes == NULL) {
+    calls->visits = mkv_resp_visits_create(wake, calls);
+    if (calls->deletes == NULL || calls->visits == NULL) {
         mkv_resp_calls_destroy(calls);
         return NULL;
     }
@@ -360,6 +377,7 @@ void mkv_resp_calls_destroy(struct mkv_resp_calls *calls) {
         job = next;
     }
     mkv_resp_deletes_destroy(calls->deletes);
+    mkv_resp_visits_destroy(calls->visits);
     pthread_mutex_destroy(&calls->mutex);
     free(calls);
 }
@@ -370,4 +388,15 @@ void mkv_resp_calls_bind(struct mkv_resp_calls *calls, struct mkv_fabric_resp *f
 
 struct mkv_resp_deletes *mkv_resp_calls_deletes(struct mkv_resp_calls *calls) {
     return calls->deletes;
+}
+
+void mkv_resp_calls_visit(struct mkv_resp_calls *calls,
+                          void (*look)(void *context, struct mkv_fabric_resp *fabric),
+                          void *context) {
+    (void)mkv_resp_visits_ask(calls->visits, look, context);
+}
+
+void mkv_resp_calls_end(struct mkv_resp_calls *calls) {
+    mkv_resp_deletes_end(calls->deletes);
+    mkv_resp_visits_end(calls->visits);
 }

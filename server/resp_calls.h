@@ -4,7 +4,7 @@
  * run at once or by the worker, whose reply goes back to the fabric in a later round.
  *
  *   fabric --call--> unknown, arity, rights --> an error
- *                    CLIENT, COMMAND ...    --> run at once
+ *                    CLIENT ID, COMMAND ... --> run at once
  *                    the rest               --> job --> worker --> done list --> turn --> complete
  *
  * Invariants
@@ -21,6 +21,7 @@
 #include "backends/fabric_resp.h"
 #include "server/resp_commands.h"
 #include "server/resp_deletes.h"
+#include "server/resp_visits.h"
 #include "server/resp_worker.h"
 
 struct mkv_resp_calls;
@@ -36,6 +37,10 @@ struct mkv_resp_calls_options {
     void (*wake)(void *context);
     void *wake_context;
     uint32_t connection_base; /* of the connection by which keys are deleted */
+    /* For the worker: has the thread of each shard call `look` with its RESP fabric. */
+    void (*each)(void *context, void (*look)(void *look_context, struct mkv_fabric_resp *fabric),
+                 void *look_context);
+    void *each_context;
 };
 
 /* NULL when there is no memory. */
@@ -50,9 +55,17 @@ void mkv_resp_calls_gone(void *context, struct mkv_resp_call *call);
 /* A fabric of one connection that has to be polled with the other one: it ends calls, and deletes
  * keys. */
 struct mkv_resp_deletes *mkv_resp_calls_deletes(struct mkv_resp_calls *calls);
-/* From any thread: adds calls of commands since the start to `out`, by name; returns how many
- * there are. At most 0.1 s old, but that the shard's own INFO is in it. */
+/* Publishes the calls of commands since the start, for mkv_resp_calls_figures. On the shard's
+ * thread, with its other figures. */
+void mkv_resp_calls_publish(struct mkv_resp_calls *calls);
+/* From any thread: adds what was published last to `out`, by name; returns how many there are. */
 uint32_t mkv_resp_calls_figures(struct mkv_resp_calls *calls, struct mkv_resp_info_command *out,
                                 uint32_t count, uint32_t max);
+/* Has the shard's thread call `look`, unless it has ended. On the worker's thread. */
+void mkv_resp_calls_visit(struct mkv_resp_calls *calls,
+                          void (*look)(void *context, struct mkv_fabric_resp *fabric),
+                          void *context);
+/* The shard's thread takes no further round: nobody waits for it any more. */
+void mkv_resp_calls_end(struct mkv_resp_calls *calls);
 
 #endif

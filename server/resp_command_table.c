@@ -84,7 +84,7 @@ const struct mkv_resp_command_row mkv_resp_command_rows[] = {
     {"pexpireat", NULL, -3, W | F, 1, 1, 1, "generic", "2.6.0", "As expireat, in milliseconds"},
     {"pexpiretime", NULL, 2, R | F, 1, 1, 1, "generic", "7.0.0",
      "At which millisecond a key is gone"},
-    {"ping", NULL, -1, F, 0, 0, 0, "connection", "1.0.0", "Says PONG"},
+    {"ping", NULL, -1, F | L, 0, 0, 0, "connection", "1.0.0", "Says PONG"},
     {"psetex", NULL, 4, W | D, 1, 1, 1, "string", "2.6.0",
      "Sets a value, and in how many milliseconds it is gone"},
     {"pttl", NULL, 2, R | F, 1, 1, 1, "generic", "2.6.0", "In how many milliseconds a key is gone"},

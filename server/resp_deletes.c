@@ -145,6 +145,13 @@ static void deletes_poll(struct mkv_fabric *base, uint64_t now_ns) {
     }
 }
 
+/* Calls end before the drives are open, too; nothing is deleted then. */
+static void deletes_poll_opening(struct mkv_fabric *base, uint64_t now_ns) {
+    struct mkv_resp_deletes *deletes = of(base);
+    (void)now_ns;
+    deletes->options.turn(deletes->options.context);
+}
+
 static bool deletes_has_work(const struct mkv_fabric *base) {
     const struct mkv_resp_deletes *deletes = const_of(base);
     return deletes->broken || deletes->state == STATE_ANSWERED ||
@@ -186,6 +193,7 @@ static void deletes_describe(const struct mkv_fabric *base, struct mkv_connectio
 static const struct mkv_fabric_ops deletes_ops = {
     .submit = deletes_submit,
     .poll = deletes_poll,
+    .poll_opening = deletes_poll_opening,
     .has_work = deletes_has_work,
     .drain = deletes_drain,
     .stop = deletes_stop,

@@ -3,7 +3,9 @@
  * Making a shard, and what other threads may ask of it.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -146,6 +148,10 @@ static bool make_front(struct mkv_shard *shard, const struct mkv_shard_options *
         mkv_router_init(mkv_arena_take(options->arena, router_bytes), router_bytes, &router);
     shard->relay = options->relay;
     mkv_shard_relay_enter(shard->relay, shard->index, shard->ring);
+    shard->moves = options->moves;
+    if (shard->moves != NULL) {
+        mkv_shard_moves_enter(shard->moves, shard->index, shard->ring);
+    }
     return true;
 }
 
@@ -182,14 +188,47 @@ static uint32_t tcp_stats(void *context, char *text, uint32_t text_bytes_max) {
     return shard->stats_text(shard->stats_text_context, shard->scratch, text, text_bytes_max);
 }
 
+_Static_assert(MKV_NATIVE_WEIGHT_MAX == MKV_PLACEMENT_WEIGHT_MAX, "weights of drives");
+
+/* For SHARDS, and connections that are to be at another shard. */
+static void tcp_shards(void *context, struct mkv_native_shards *shards) {
+    const struct mkv_shard *shard = context;
+    const struct mkv_member *members = mkv_router_members(shard->router);
+    memset(shards, 0, sizeof *shards);
+    shards->shard = shard->index;
+    shards->shard_count = mkv_shard_group_count(shard->group);
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        if (members[i].weight > 0) {
+            shards->drives[shards->drive_count].uuid = members[i].uuid;
+            shards->drives[shards->drive_count].weight = members[i].weight;
+            shards->drives[shards->drive_count].shard = mkv_shard_group_shard_of(shard->group, i);
+            shards->drive_count++;
+        }
+    }
+}
+
+static bool tcp_move(void *context, uint32_t to, const struct mkv_fabric_tcp_move *move) {
+    const struct mkv_shard *shard = context;
+    return to != shard->index && mkv_shard_moves_put(shard->moves, to, move);
+}
+
 static void resp_wake(void *context) {
     const struct mkv_shard *shard = context;
     mkv_ring_wake(shard->ring);
 }
 
+static void resp_progress(void *context, char *text, size_t text_bytes) {
+    const struct mkv_shard *shard = context;
+    uint32_t done;
+    uint32_t total;
+    mkv_shard_group_progress(shard->group, &done, &total);
+    snprintf(text, text_bytes, "%" PRIu32 "/%" PRIu32 " drives, %" PRIu32 " %%", done, total,
+             total == 0 ? 0 : 100 * done / total);
+}
+
 /* The commands that are not the fabric's, and the connection by which they delete keys. */
 static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_options *options,
-                            const struct mkv_fabric_resp_options *resp,
+                            const struct mkv_fabric_resp_options *resp, uint32_t deletes_base,
                             struct mkv_backend_error *error) {
     const struct mkv_resp_calls_options calls_options = {
         .worker = options->resp_worker,
@@ -199,7 +238,9 @@ static bool make_resp_calls(struct mkv_shard *shard, const struct mkv_shard_opti
         .tenant_context = shard,
         .wake = resp_wake,
         .wake_context = shard,
-        .connection_base = resp->connection_base + resp->connections_max,
+        .connection_base = deletes_base,
+        .each = options->resp_each,
+        .each_context = options->resp_each_context,
     };
     shard->resp_calls = mkv_resp_calls_create(&calls_options);
     return shard->resp_calls != NULL ||
@@ -214,25 +255,31 @@ static bool make_resp(struct mkv_shard *shard, const struct mkv_shard_options *o
     resp.ring = shard->ring;
     resp.arena = options->arena;
     /* Behind the TCP connections of all shards. */
-    resp.connection_base = shard_count_of(options) * options->tcp->connections_max;
+    resp.connection_base = shard_count_of(options) * options->tcp->connections_max +
+                           options->index * resp.connections_max;
     resp.transfers_max = shard_count_of(options) * mkv_front_transfers_max(&options->front);
     resp.tenant = mkv_shard_tenants_resolve;
     resp.tenant_context = shard;
-    MKV_ASSERT(resp.connection_base + resp.connections_max < options->front.connections_max);
-    if (!make_resp_calls(shard, options, &resp, error)) {
+    const uint32_t deletes_base =
+        shard_count_of(options) * (options->tcp->connections_max + resp.connections_max) +
+        options->index;
+    MKV_ASSERT(deletes_base < options->front.connections_max);
+    if (!make_resp_calls(shard, options, &resp, deletes_base, error)) {
         return false;
     }
+    resp.progress = resp_progress;
+    resp.progress_context = shard;
     resp.call = mkv_resp_calls_call;
     resp.gone = mkv_resp_calls_gone;
     resp.call_context = shard->resp_calls;
     if (!mkv_fabric_resp_create(&resp, &shard->resp, error)) {
         return false;
     }
+    /* Behind the connections of all shards there is one for each. */
     const struct mkv_fabric_set_member members[] = {
         {shard->fabric, options->tcp->connection_base, options->tcp->connections_max},
         {mkv_fabric_resp_base(shard->resp), resp.connection_base, resp.connections_max},
-        {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)),
-         resp.connection_base + resp.connections_max, 1},
+        {mkv_resp_deletes_base(mkv_resp_calls_deletes(shard->resp_calls)), deletes_base, 1},
     };
     mkv_resp_calls_bind(shard->resp_calls, shard->resp);
     struct mkv_fabric_set *set = mkv_fabric_set_create(members, 3);
@@ -259,10 +306,16 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     tcp.stats_context = shard;
     tcp.tenant = mkv_shard_tenants_resolve;
     tcp.tenant_context = shard;
+    if (shard->moves != NULL) {
+        tcp.shards = tcp_shards;
+        tcp.move = tcp_move;
+        tcp.shards_context = shard;
+    }
     struct mkv_fabric_tcp *fabric;
     if (!mkv_fabric_tcp_create(&tcp, &fabric, error)) {
         return false;
     }
+    shard->tcp = fabric;
     shard->fabric = mkv_fabric_tcp_base(fabric);
     shard->port = mkv_fabric_tcp_port(fabric);
     return options->resp == NULL || make_resp(shard, options, error);

@@ -38,6 +38,7 @@
 #include "core/volume.h"
 #include "server/recorder.h"
 #include "server/shard_group.h"
+#include "server/shard_moves.h"
 #include "server/shard_relay.h"
 
 /* At most this often, whoever asks: a copy takes some 0.1 ms of the shard. */
@@ -76,6 +77,7 @@ struct mkv_shard_options {
     struct mkv_shard_group *group;
     uint32_t index;
     struct mkv_shard_relay *relay; /* to the others; NULL with one shard */
+    struct mkv_shard_moves *moves; /* of connections, the same */
     /* volume_count and slab_unit_count are set by the shard; volume_ops_max is at most the ops_max
      * of every volume, which gets one more for tenants. */
     struct mkv_front_config front;
@@ -94,6 +96,11 @@ struct mkv_shard_options {
     /* With it: who runs the commands that are not the fabric's. They outlive the shard's thread. */
     struct mkv_resp_worker *resp_worker;
     struct mkv_resp_commands *resp_commands;
+    /* Has the thread of each shard call `look` with its RESP fabric; for that worker. */
+    void (*resp_each)(void *context,
+                      void (*look)(void *look_context, struct mkv_fabric_resp *fabric),
+                      void *look_context);
+    void *resp_each_context;
     /* … or when `tcp` is NULL this one, which the shard destroys, also when create fails. */
     struct mkv_fabric *fabric;
     /* Created and not begun; the caller's, and used until the shard is joined. NULL: nothing is

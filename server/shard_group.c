@@ -307,6 +307,17 @@ bool mkv_shard_group_is_ready(struct mkv_shard_group *group) {
     return ready;
 }
 
+void mkv_shard_group_progress(struct mkv_shard_group *group, uint32_t *done, uint32_t *total) {
+    pthread_mutex_lock(&group->mutex);
+    *done = 0;
+    *total = group->volume_count;
+    for (uint32_t i = 0; i < group->volume_count; i++) {
+        const enum mkv_drive_set_life life = group->run.volumes[i].life;
+        *done += life != MKV_DRIVE_SET_CLOSED && life != MKV_DRIVE_SET_OPENING;
+    }
+    pthread_mutex_unlock(&group->mutex);
+}
+
 void mkv_shard_group_set(struct mkv_shard_group *group, uint64_t *version, uint32_t *members) {
     pthread_mutex_lock(&group->mutex);
     *version = group->run.current.version;

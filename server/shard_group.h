@@ -83,6 +83,8 @@ void mkv_shard_group_tenant_done(struct mkv_shard_group *group, uint32_t shard,
                                  const struct mkv_message *message);
 /* Whether the drive set is decided, and every name is on all volumes; it stays so. */
 bool mkv_shard_group_is_open(const struct mkv_shard_group *group);
+/* How many drives there are, and how many of them were opened, or will not be. */
+void mkv_shard_group_progress(struct mkv_shard_group *group, uint32_t *done, uint32_t *total);
 /* Whether requests may be taken, once it is open. */
 bool mkv_shard_group_is_ready(struct mkv_shard_group *group);
 /* The version and the members of the set that is durable. */

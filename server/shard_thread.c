@@ -45,6 +45,9 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
     }
     mkv_shard_group_set(shard->group, &stats->drive_set_version, &stats->drive_set_members);
     mkv_shard_tenants_collect(shard, stats);
+    if (shard->resp_calls != NULL) {
+        mkv_resp_calls_publish(shard->resp_calls);
+    }
 }
 
 /* Publishes the figures if someone wants them, the last are old enough, and nobody is reading. */
@@ -236,6 +239,15 @@ static bool drives_are_idle(const struct mkv_shard *shard) {
 
 /* ---- phases --------------------------------------------------------------------------------- */
 
+/* Connections that another shard has accepted. */
+static void moves_advance(struct mkv_shard *shard) {
+    struct mkv_fabric_tcp_move move;
+    while (shard->moves != NULL && shard->state != MKV_SHARD_OPENING &&
+           mkv_shard_moves_take(shard->moves, shard->index, &move)) {
+        mkv_fabric_tcp_adopt(shard->tcp, &move);
+    }
+}
+
 static void one_round(struct mkv_shard *shard) {
     mkv_pump_round(shard->pump, shard->ring, shard->state == MKV_SHARD_OPENING);
     const uint64_t now_ns = mkv_clock_monotonic_ns();
@@ -245,6 +257,7 @@ static void one_round(struct mkv_shard *shard) {
         volumes_checkpoint(shard);
     }
     news_advance(shard);
+    moves_advance(shard);
     mkv_shard_ask_advance(shard);
     mkv_shard_inspect_advance(shard);
     publish(shard);
@@ -351,6 +364,9 @@ void *mkv_shard_thread(void *context) {
             mkv_drive_close(shard->volumes[i].drive);
             shard->volumes[i].drive = NULL;
         }
+    }
+    if (shard->resp_calls != NULL) {
+        mkv_resp_calls_end(shard->resp_calls);
     }
     shard->fabric->ops->destroy(shard->fabric);
     shard->fabric = NULL;

@@ -11,14 +11,15 @@
 
 /* Connections spread by the kernel's hash of addresses, not evenly: a shard has places for so many
  * more than its share. */
-#define CONNECTIONS_SPARE(share) ((share) / 4 + 32)
+#define PLACES_SPARE(share) ((share) / 4 + 32)
 
 struct mkv_shards {
     uint32_t count;
     struct mkv_shard *shards[MKV_SHARDS_MAX];
-    struct mkv_arena *parts[MKV_SHARDS_MAX]; /* NULL with one shard, as are the next two */
+    struct mkv_arena *parts[MKV_SHARDS_MAX]; /* NULL with one shard, as are the next three */
     struct mkv_shard_group *group;
     struct mkv_shard_relay *relay;
+    struct mkv_shard_moves *moves;
     struct mkv_shard_stats *scratch; /* of one shard, behind the mutex */
     pthread_mutex_t mutex;
 };
@@ -108,22 +109,29 @@ static bool plan_make(const struct mkv_shards_options *options, uint64_t unit_co
     return mkv_shards_divide((uint32_t)unit_count, options->count, plan->shard_bytes, plan->parts);
 }
 
-/* Connections of one shard, and where its numbers begin. */
-static uint32_t connections_each(const struct mkv_shards_options *options) {
-    const uint32_t all = options->shard.tcp->connections_max;
-    const uint32_t share = (uint32_t)mkv_divide_up_u64(all, options->count);
-    return (uint32_t)mkv_min_u64(all, share + CONNECTIONS_SPARE(share));
+/* Places of one shard of what all have together. */
+static uint32_t places_each(uint32_t all, uint32_t shard_count) {
+    const uint32_t share = (uint32_t)mkv_divide_up_u64(all, shard_count);
+    return (uint32_t)mkv_min_u64(all, share + PLACES_SPARE(share));
+}
+
+static uint32_t tcp_each(const struct mkv_shards_options *options) {
+    return places_each(options->shard.tcp->connections_max, options->count);
+}
+
+static uint32_t resp_each(const struct mkv_shards_options *options) {
+    return options->shard.resp == NULL
+               ? 0
+               : places_each(options->shard.resp->connections_max, options->count);
 }
 
 static void shard_options(const struct mkv_shards_options *options, const struct plan *plan,
                           uint32_t shard, struct mkv_shard_options *out) {
     *out = options->shard;
     options->front(options->front_context, plan->parts[shard].unit_count, &out->front);
-    /* What there are besides those of TCP, of RESP, are the first shard's, and have their numbers
-     * behind those of all shards. */
-    out->front.connections_max +=
-        connections_each(options) * options->count - options->shard.tcp->connections_max;
-    out->resp = shard == 0 ? out->resp : NULL;
+    /* Those of TCP, then those of RESP, and one more for each shard that deletes keys. */
+    out->front.connections_max = options->count * (tcp_each(options) + resp_each(options) +
+                                                   (options->shard.resp == NULL ? 0 : 1));
     out->index = shard;
 }
 
@@ -221,8 +229,13 @@ static bool make_common(struct mkv_shards *shards, const struct mkv_shards_optio
     if (!make_relay(shards, each, error)) {
         return false;
     }
+    shards->moves = mkv_shard_moves_create(shards->count);
+    if (shards->moves == NULL) {
+        return refuse_memory(error);
+    }
     for (uint32_t i = 0; i < shards->count; i++) {
         each[i].relay = shards->relay;
+        each[i].moves = shards->moves;
     }
     return true;
 }
@@ -239,15 +252,35 @@ static void close_media(const struct mkv_shards *shards, const struct mkv_shards
     }
 }
 
+/* What one shard's fabric of RESP has. Its keys are those of all shards, so that the fabrics take
+ * no more requests together than each front does, and what waits for its turn may lie in the memory
+ * of one of them. */
+static void resp_share(const struct mkv_shards_options *options,
+                       struct mkv_fabric_resp_options *resp) {
+    resp->connections_max = resp_each(options);
+    resp->workspaces = places_each(resp->workspaces, options->count);
+    resp->entries = (uint32_t)mkv_max_u64(1, resp->entries / options->count);
+    resp->pipeline_max = (uint32_t)mkv_min_u64(resp->pipeline_max, resp->entries);
+    resp->ahead_max /= options->count * options->count;
+}
+
 static bool make_shard(struct mkv_shards *shards, const struct mkv_shards_options *options,
                        struct mkv_shard_options *shard, uint32_t index,
                        struct mkv_backend_error *error) {
     struct mkv_fabric_tcp_options tcp = *options->shard.tcp;
-    tcp.connections_max = connections_each(options);
+    tcp.connections_max = tcp_each(options);
     tcp.connection_base = index * tcp.connections_max;
     tcp.share = index == 0 ? MKV_TCP_SHARED_FIRST : MKV_TCP_SHARED_NEXT;
     tcp.port = index == 0 ? tcp.port : mkv_shard_port(shards->shards[0]);
     shard->tcp = &tcp;
+    struct mkv_fabric_resp_options resp;
+    if (options->shard.resp != NULL) {
+        resp = *options->shard.resp;
+        resp_share(options, &resp);
+        resp.share = tcp.share;
+        resp.port = index == 0 ? resp.port : mkv_shard_resp_port(shards->shards[0]);
+        shard->resp = &resp;
+    }
     return mkv_shard_create(shard, &shards->shards[index], error);
 }
 
@@ -306,6 +339,7 @@ void mkv_shards_destroy(struct mkv_shards *shards) {
         mkv_shard_destroy(shards->shards[i]);
     }
     mkv_shard_relay_destroy(shards->relay);
+    mkv_shard_moves_destroy(shards->moves);
     mkv_shard_group_destroy(shards->group);
     for (uint32_t i = 0; i < shards->count; i++) {
         mkv_arena_destroy(shards->parts[i]);
@@ -440,8 +474,9 @@ void mkv_shards_stats_within(struct mkv_shards *shards, const struct mkv_shard_s
     free(copy);
 }
 
-struct mkv_shard *mkv_shards_first(struct mkv_shards *shards) {
-    return shards->shards[0];
+struct mkv_resp_calls *mkv_shards_resp_calls(const struct mkv_shards *shards, uint32_t shard) {
+    MKV_ASSERT(shard < shards->count);
+    return mkv_shard_resp_calls(shards->shards[shard]);
 }
 
 uint32_t mkv_shards_count(const struct mkv_shards *shards) {

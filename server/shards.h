@@ -6,8 +6,8 @@
  *             shard may have none, and then serves connections alone
  *   memory    in whole groups of slab units, as much as the shard's drives are of all, and at least
  *             one group: a front has the keys of its own drives, and keys spread evenly
- *   clients   each shard listens at the same address; the kernel gives a connection to one of them.
- *             RESP clients are the first shard's
+ *   clients   each shard listens at the same addresses, that of RESP, too; the kernel gives a
+ *             connection to one of them
  *
  * Invariants
  *  I1  With one shard everything is as if that shard were called directly.
@@ -27,8 +27,9 @@ struct mkv_shards;
 
 struct mkv_shards_options {
     uint32_t count; /* 1 … MKV_SHARDS_MAX */
-    /* Of one shard that has it all; group, index, relay and tcp's share, base and number of
-     * connections are set here, the front's figures by `front`. */
+    /* Of one shard that has it all; group, index, relay and share, base and number of
+     * connections of tcp and resp are set here, and what else one shard has of resp's; the front's
+     * figures by `front`. With RESP `resp` is set for mkv_shards_metadata_bytes, too. */
     struct mkv_shard_options shard;
     /* The figures of a front with so many slab units. */
     void (*front)(void *context, uint32_t slab_unit_count, struct mkv_front_config *front);
@@ -88,8 +89,8 @@ void mkv_shards_stats(struct mkv_shards *shards, struct mkv_shard_stats *stats,
 void mkv_shards_stats_within(struct mkv_shards *shards, const struct mkv_shard_stats *own,
                              struct mkv_shard_stats *stats, struct mkv_shards_brief *briefs);
 
-/* The one that has what is not several shards', a listener for RESP. */
-struct mkv_shard *mkv_shards_first(struct mkv_shards *shards);
+/* NULL when there is no RESP. */
+struct mkv_resp_calls *mkv_shards_resp_calls(const struct mkv_shards *shards, uint32_t shard);
 uint32_t mkv_shards_count(const struct mkv_shards *shards);
 const struct mkv_observer *mkv_shards_observer(const struct mkv_shards *shards, uint32_t shard);
 /* Of the shard whose last round is longest ago. */

@@ -29,9 +29,11 @@ _Static_assert(MKV_NATIVE_BODY_BYTES_MAX >= MKV_NATIVE_ITEMS_MAX * MKV_NATIVE_RE
 static struct shape shape_of_request(const struct mkv_native_header *header) {
     switch (header->op) {
     case MKV_NATIVE_HELLO:
-        return (struct shape){0, 0, MKV_NATIVE_HELLO_BYTES + mkv_native_auth_bytes(header),
-                              MKV_NATIVE_HELLO_BYTES + MKV_TENANT_STORED_NAME_BYTES_MAX +
+        return (struct shape){0, 0,
+                              MKV_NATIVE_HELLO_BYTES + mkv_native_ring_bytes(header) +
                                   mkv_native_auth_bytes(header),
+                              MKV_NATIVE_HELLO_BYTES + MKV_TENANT_STORED_NAME_BYTES_MAX +
+                                  mkv_native_ring_bytes(header) + mkv_native_auth_bytes(header),
                               0};
     case MKV_NATIVE_AUTH:
         return (struct shape){0, 0, MKV_NATIVE_AUTH_BYTES, MKV_NATIVE_AUTH_BYTES, 0};
@@ -40,8 +42,11 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
     case MKV_NATIVE_DATA:
         return (struct shape){0, 0, MKV_NATIVE_DATA_BYTES, MKV_NATIVE_DATA_BYTES,
                               MKV_BLOCK_BYTES_MAX};
-    case MKV_NATIVE_STATS:
     case MKV_NATIVE_PING:
+        return (struct shape){0, 0, mkv_native_ring_bytes(header), mkv_native_ring_bytes(header),
+                              0};
+    case MKV_NATIVE_STATS:
+    case MKV_NATIVE_SHARDS:
         return (struct shape){0, 0, 0, 0, 0};
     case MKV_NATIVE_PUT:
     case MKV_NATIVE_GET:
@@ -81,6 +86,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
                               MKV_NATIVE_HELLO_ANSWER_BYTES + mkv_native_auth_bytes(header), 0};
     case MKV_NATIVE_STATS:
         return (struct shape){0, 0, 0, MKV_NATIVE_BODY_BYTES_MAX, 0};
+    case MKV_NATIVE_SHARDS:
+        return (struct shape){0, 0, MKV_NATIVE_SHARDS_BYTES, MKV_NATIVE_SHARDS_BYTES_MAX, 0};
     case MKV_NATIVE_LOOKUP:
         return (struct shape){1, 1, MKV_NATIVE_RESULT_BYTES, MKV_NATIVE_RESULT_BYTES, 0};
     case MKV_NATIVE_READY:
@@ -105,12 +112,13 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
 
 static bool has_items(enum mkv_native_op op) {
     return op != MKV_NATIVE_HELLO && op != MKV_NATIVE_READY && op != MKV_NATIVE_DATA &&
-           op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING && op != MKV_NATIVE_AUTH;
+           op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING && op != MKV_NATIVE_AUTH &&
+           op != MKV_NATIVE_SHARDS;
 }
 
 static enum mkv_native_error check_flags(const struct mkv_native_header *header) {
     const uint32_t known = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE | MKV_NATIVE_FLAG_TRACE |
-                           MKV_NATIVE_FLAG_AUTH;
+                           MKV_NATIVE_FLAG_AUTH | MKV_NATIVE_FLAG_RING;
     if ((header->flags & ~known) != 0) {
         return MKV_NATIVE_BAD_FLAGS;
     }
@@ -125,6 +133,10 @@ static enum mkv_native_error check_flags(const struct mkv_native_header *header)
     /* A refusal proves nothing. */
     if ((header->flags & MKV_NATIVE_FLAG_AUTH) != 0 &&
         (header->op != MKV_NATIVE_HELLO || header->status != MKV_STATUS_OK)) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
+    if ((header->flags & MKV_NATIVE_FLAG_RING) != 0 &&
+        (is_answer || (header->op != MKV_NATIVE_HELLO && header->op != MKV_NATIVE_PING))) {
         return MKV_NATIVE_BAD_FLAGS;
     }
     /* READY and DATA end no request; their op stands in an answer only when one is refused. */

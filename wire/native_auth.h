@@ -44,7 +44,7 @@ _Static_assert(MKV_NATIVE_AUTH_BLOCK_BYTES == MKV_NATIVE_NONCE_BYTES + MKV_NATIV
 /* The frames of a conversation without an authentication block are smaller than this. */
 #define MKV_NATIVE_HELLO_FRAME_BYTES_MAX                                                           \
     (MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_BYTES + MKV_TENANT_STORED_NAME_BYTES_MAX +         \
-     MKV_NATIVE_AUTH_BLOCK_BYTES)
+     MKV_NATIVE_RING_BYTES + MKV_NATIVE_AUTH_BLOCK_BYTES)
 #define MKV_NATIVE_HELLO_ANSWER_FRAME_BYTES_MAX                                                    \
     (MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_HELLO_ANSWER_BYTES + MKV_NATIVE_AUTH_BLOCK_BYTES)
 #define MKV_NATIVE_PROOF_TEXT_BYTES_MAX                                                            \

@@ -88,6 +88,11 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"(?m)^ +2,000 +64 +[\d,]+ +[\d.]+ ")
 
+    def test_client__small__both_builds_in_turns(self):
+        rows = self.rows("client", "--rounds", "2", "--calls", "500")
+        self.assertEqual(len(rows), 4)
+        self.assertEqual(rows["waiting, calls a second of processor time"]["bar"], 0.98)
+
     def test_observability__small__every_recording_and_both_scrapes(self):
         rows = self.rows("observability", "--no-throughput", "--runs", "1", "--calls", "5000",
                          "--block", "65536", "--count", "100")

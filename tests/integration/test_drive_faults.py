@@ -13,7 +13,8 @@ import time
 import unittest
 
 from faults import FAULTY, Faults
-from node import MEMKV, Node, environment
+from node import MEMKV, Node, environment, free_port
+from resp import Connection
 
 WAIT_S_MAX = 90
 KEY_BYTES = 70_000
@@ -30,7 +31,7 @@ class DriveFaultsTest(unittest.TestCase):
         with open(self.value, "wb") as file:
             file.write(os.urandom(KEY_BYTES))
 
-    def start(self, drives, extra=""):
+    def start(self, drives, extra="", *arguments):
         config = os.path.join(self.folder, "memkv.yaml")
         with open(config, "w", encoding="utf-8") as file:
             file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n" + extra +
@@ -42,8 +43,8 @@ class DriveFaultsTest(unittest.TestCase):
         path = os.path.join(sockets, "s")
         variables = environment(MEMKV_ADMIN_SOCKET=path,
                                 MKV_FAULTY_DRIVES=os.path.join(self.folder, "faults"))
-        node = self.enterContext(Node("--config", config, program=FAULTY, env=variables,
-                                      cwd=self.folder))
+        node = self.enterContext(Node("--config", config, *arguments, program=FAULTY,
+                                      env=variables, cwd=self.folder))
         node.socket = path
         self.addCleanup(self.faults.heal)
         return node
@@ -154,6 +155,54 @@ class DriveFaultsTest(unittest.TestCase):
         self.faults.stall(1, on=False)
         self.await_answer(node, "/v1/ready", 200)
         self.assertEqual(node.command("exists", "kept").returncode, 0)
+        self.assertEqual(node.terminate(), 0)
+
+    def test_drives__are_being_opened__resp_clients_are_told_how_far(self):
+        port = free_port()
+        arguments = ("node: {shards: 2}\n", "--resp", f"127.0.0.1:{port}")
+        node = self.start(2, *arguments).ready()
+        with Connection(port) as client:
+            self.assertEqual(client.call("SET", "kept", "value"), b"+OK\r\n")
+        self.assertEqual(node.terminate(), 0)
+        self.faults.stall(1)
+        node = self.start(2, *arguments)
+
+        def connect():
+            try:
+                return Connection(port)
+            except OSError:
+                return None  # it does not listen yet
+
+        client = self.await_it("the listener", connect)
+        self.addCleanup(client.close)
+        what = b"-LOADING memkv is loading what its drives hold (%d/2 drives, %d %%)\r\n"
+        self.assertIn(client.call("GET", "kept"), (what % (0, 0), what % (1, 50)))
+        self.await_it("half of the drives", lambda: client.call("GET", "kept") == what % (1, 50))
+        # What needs drives is refused, whole, and the connection stays in step.
+        half = what % (1, 50)
+        for words in (("SET", "k", b"v" * 100_000), ("MSET", "a", "1", "b", "2"), ("DEL", "kept"),
+                      ("MGET", "a", "b"), ("EXISTS", "kept"), ("DBSIZE",), ("SCAN", "0"),
+                      ("FLUSHDB",), ("MEMORY", "USAGE", "kept")):
+            self.assertEqual(client.call(*words), half, words)
+        for words, reply in ((("PING",), b"+PONG\r\n"), (("ECHO", "x"), b"$1\r\nx\r\n"),
+                             (("SELECT", "0"), b"+OK\r\n"),
+                             (("CLIENT", "SETNAME", "early"), b"+OK\r\n"),
+                             (("GET",), b"-ERR wrong number of arguments for 'get' command\r\n")):
+            self.assertEqual(client.call(*words), reply, words)
+        self.assertTrue(client.call("HELLO", "3").startswith(b"%7\r\n"))
+        self.assertTrue(client.call("HELLO", "2").startswith(b"*14\r\n"))
+        self.assertIn(b" name=early ", client.bulk("CLIENT", "LIST"))
+        info = client.bulk("INFO")
+        self.assertIn(b"\r\nloading:1\r\nloading_loaded_perc:50.00\r\n", info)
+        self.assertIn(b"\r\nconnected_clients:1\r\n", info)
+        with Connection(port) as other:
+            self.assertEqual(other.call("QUIT"), b"+OK\r\n")
+            self.assertEqual(other.reply(), b"")
+        self.faults.stall(1, on=False)
+        self.await_it("the drives", lambda: client.call("EXISTS", "kept") == b":1\r\n")
+        self.assertEqual(client.bulk("GET", "kept"), b"value")
+        self.assertIn(b"\r\nloading:0\r\n", client.bulk("INFO"))
+        client.close()
         self.assertEqual(node.terminate(), 0)
 
     def test_shard__hangs__not_live_until_it_goes_on(self):

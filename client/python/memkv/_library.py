@@ -27,6 +27,9 @@ class Options(ctypes.Structure):
         ("tls", ctypes.c_int),
         ("tls_ca", ctypes.c_char_p),
         ("tls_name", ctypes.c_char_p),
+        ("discovery", ctypes.c_char_p),
+        ("discovery_refresh_ms", ctypes.c_uint32),
+        ("otel_endpoint", ctypes.c_char_p),
     ]
 
 

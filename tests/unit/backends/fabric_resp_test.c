@@ -29,6 +29,7 @@
 #define PIECES_MAX 16u
 #define VALUE_BYTES_MAX 200000u
 #define CONNECTION_BASE 1000u
+#define PIPELINE_MAX 16u
 
 struct request {
     struct mkv_request request;
@@ -49,14 +50,18 @@ struct world {
     void *slab_memory;
     struct mkv_resp_call *call; /* that is LATER */
     uint32_t calls_gone;
+    bool call_was_loading;
     bool in_submit;
 
     uint32_t piece_bytes;
     uint32_t get_bytes; /* the length of every value that is read */
     bool backwards;     /* pieces of a GET come in the wrong order */
+    bool opening;       /* the drives are not open */
 
     struct request requests[REQUESTS_MAX];
     uint32_t request_count;
+    uint32_t answer_done_count;
+    uint32_t requests_at_once; /* the most that there ever were */
     uint32_t closed;
 };
 
@@ -134,6 +139,8 @@ static void serve(struct world *world, uint32_t index) {
 static void take_request(struct world *world, const struct mkv_input *input) {
     assert_true(world->request_count < REQUESTS_MAX);
     struct request *request = &world->requests[world->request_count++];
+    world->requests_at_once = (uint32_t)mkv_max_u64(
+        world->requests_at_once, world->request_count - world->answer_done_count);
     request->request = input->request;
     request->item = input->request.items[0];
     assert_int_equal(input->request.item_count, 1);
@@ -164,6 +171,7 @@ static void take_done(struct world *world, const struct mkv_fabric_done *done) {
         return;
     }
     if (done->event == MKV_FABRIC_ANSWER_DONE) {
+        world->answer_done_count++;
         return;
     }
     struct request *request = &world->requests[done->op.index];
@@ -194,7 +202,14 @@ static void sink_input(void *context, struct mkv_input *input) {
 static enum mkv_resp_called call_later(void *context, struct mkv_resp_call *call) {
     struct world *world = context;
     world->call = call;
+    world->call_was_loading = call->loading != NULL;
     return MKV_RESP_CALL_LATER;
+}
+
+static void progress(void *context, char *text, size_t text_bytes) {
+    const struct world *world = context;
+    assert_true(world->opening);
+    snprintf(text, text_bytes, "1/2 drives, 50 %%");
 }
 
 static void call_gone(void *context, struct mkv_resp_call *call) {
@@ -206,7 +221,8 @@ static void call_gone(void *context, struct mkv_resp_call *call) {
 
 /* ---- the world ------------------------------------------------------------------------------ */
 
-static struct world *world_create(void) {
+/* Timeouts that no test waits for, where `is_patient`. */
+static struct world *world_create_with(uint32_t workspaces, bool is_patient) {
     struct world *world = calloc(1, sizeof *world);
     struct mkv_backend_error error;
     assert_non_null(world);
@@ -228,13 +244,17 @@ static struct world *world_create(void) {
         .connections_max = 8,
         .connection_base = CONNECTION_BASE,
         .transfers_max = units,
-        .workspaces = 8,
+        .workspaces = workspaces,
+        .stall_ns = is_patient ? 10 * WAIT_NS : 0,
+        .close_ns = is_patient ? 10 * WAIT_NS : 0,
         .entries = 64,
         .calls = 2,
-        .pipeline_max = 16,
+        .pipeline_max = PIPELINE_MAX,
         .ahead_max = 16,
         .value_bytes_max = VALUE_BYTES_MAX,
         .version = "7.0.0",
+        .progress = progress,
+        .progress_context = world,
         .call = call_later,
         .gone = call_gone,
         .call_context = world,
@@ -244,9 +264,17 @@ static struct world *world_create(void) {
     return world;
 }
 
+static struct world *world_create(void) {
+    return world_create_with(8, false);
+}
+
 static void turn(struct world *world) {
     struct mkv_fabric *base = mkv_fabric_resp_base(world->fabric);
-    base->ops->poll(base, mkv_clock_monotonic_ns());
+    if (world->opening) {
+        base->ops->poll_opening(base, mkv_clock_monotonic_ns());
+    } else {
+        base->ops->poll(base, mkv_clock_monotonic_ns());
+    }
     mkv_ring_wait(world->ring, base->ops->has_work(base) ? 0 : 1000000);
 }
 
@@ -443,6 +471,40 @@ static void test_fabric_resp__keys_under_way__a_change_waits_and_reads_do_not(vo
     world_destroy(world);
 }
 
+static void test_fabric_resp__pipeline__front_has_no_more_requests_than_it_takes(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    char said[REQUESTS_MAX * 16];
+    size_t used = 0;
+    const int fds[] = {client_connect(world), client_connect(world)};
+    /* One key each, and many keys of one command, of which only the last replies. */
+    for (uint32_t i = 0; i < 80; i++) {
+        used += (size_t)snprintf(said + used, sizeof said - used, "EXISTS k%u\r\n", i);
+    }
+    used += (size_t)snprintf(said + used, sizeof said - used, "DEL");
+    for (uint32_t i = 0; i < 80; i++) {
+        used += (size_t)snprintf(said + used, sizeof said - used, " k%u", i);
+    }
+    used += (size_t)snprintf(said + used, sizeof said - used, "\r\n");
+    client_send(world, fds[0], said, used);
+    for (uint32_t i = 0; i < 80; i++) {
+        client_expect(world, fds[0], ":1\r\n");
+    }
+    client_expect(world, fds[0], ":80\r\n");
+    assert_int_equal(world->requests_at_once, PIPELINE_MAX);
+    /* Those that wait for us leave with their client, and the next one has all again. */
+    client_say(world, fds[0], "GET h1\r\nGET h2\r\n");
+    await(world, &world->request_count, 162);
+    client_reset(fds[0]);
+    turn_often(world);
+    client_say(world, fds[1], "GET h3\r\n");
+    await(world, &world->request_count, 163);
+    serve(world, 162);
+    client_expect_value(world, fds[1], 5);
+    close(fds[1]);
+    world_destroy(world);
+}
+
 /* ---- values --------------------------------------------------------------------------------- */
 
 static void test_fabric_resp__values_in_pieces__are_whole_and_in_step(void **state) {
@@ -488,6 +550,132 @@ static void test_fabric_resp__mget_with_a_refused_key__has_all_elements(void **s
     client_expect(world, fd, "-ERR a key has 1 to 1024 bytes, this one has 0\r\n");
     client_expect_value(world, fd, 5);
     client_expect(world, fd, "+PONG\r\n");
+    close(fd);
+    world_destroy(world);
+}
+
+/* ---- before the drives are open -------------------------------------------------------------- */
+
+static void test_fabric_resp__drives_are_being_opened__data_is_refused_in_step(void **state) {
+    (void)state;
+    static const char loading[] =
+        "-LOADING memkv is loading what its drives hold (1/2 drives, 50 %)\r\n";
+    static const char *const refused[] = {
+        "GET k\r\n", "MGET a b\r\n", "MSET a 1 b 2\r\n", "DEL a\r\n", "EXPIRE a 1\r\n", "TTL a\r\n",
+    };
+    struct world *world = world_create();
+    world->opening = true;
+    const int fd = client_connect(world);
+    for (uint32_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        client_say(world, fd, refused[i]);
+        client_expect(world, fd, loading);
+    }
+    client_set(world, fd, "k", 100000, 30011, "PING\r\n");
+    client_expect(world, fd, loading);
+    client_expect(world, fd, "+PONG\r\n");
+    client_say(world, fd, "GET\r\nECHO x\r\nSELECT 0\r\n");
+    client_expect(world, fd,
+                  "-ERR wrong number of arguments for 'get' command\r\n"
+                  "$1\r\nx\r\n+OK\r\n");
+    /* Who answers a call says what it is, and may end it later. */
+    client_say(world, fd, "INFO\r\n");
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WAIT_NS;
+    while (world->call == NULL) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        turn(world);
+    }
+    assert_true(world->call_was_loading);
+    mkv_resp_write_simple(&world->call->reply, "info");
+    mkv_fabric_resp_complete(world->fabric, world->call);
+    world->call = NULL;
+    client_expect(world, fd, "+info\r\n");
+    assert_int_equal(world->request_count, 0);
+    world->opening = false;
+    turn(world);
+    client_say(world, fd, "GET k\r\n");
+    client_expect_value(world, fd, 5);
+    assert_int_equal(world->request_count, 1);
+    close(fd);
+    await_nobody(world);
+    /* Who never handed a request in is not told of when he leaves. */
+    world->opening = true;
+    client_reset(client_connect(world));
+    await_nobody(world);
+    assert_int_equal(world->closed, 1);
+    world_destroy(world);
+}
+
+/* ---- workspaces ------------------------------------------------------------------------------ */
+
+/* The bytes of a SET of the pattern, from `first` on. */
+static void client_send_value(struct world *world, int fd, uint32_t first, uint32_t end) {
+    uint8_t *bytes = malloc(end - first);
+    assert_non_null(bytes);
+    for (uint32_t i = first; i < end; i++) {
+        bytes[i - first] = pattern(i);
+    }
+    client_send(world, fd, bytes, end - first);
+    free(bytes);
+}
+
+static void test_fabric_resp__one_workspace__no_slow_sender_of_dropped_bytes_has_it(void **state) {
+    (void)state;
+    struct world *world = world_create_with(1, true);
+    const int slow = client_connect(world);
+    const int other = client_connect(world);
+    client_say(world, slow, "PING\r\n*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n");
+    client_expect(world, slow, "+PONG\r\n");
+    for (uint32_t i = 0; i < 5; i++) {
+        client_send_value(world, slow, i, i + 1);
+        client_say(world, other, "EXISTS k\r\n");
+        client_expect(world, other, ":1\r\n");
+    }
+    /* What is behind the value is taken up in a workspace again. */
+    client_send_value(world, slow, 5, 300000);
+    client_say(world, other, "PING\r\n");
+    client_expect(world, other, "+PONG\r\n");
+    client_say(world, slow, "\r\n$2\r\nEX\r\n$1\r\n7\r\nPING\r\n");
+    client_expect(world, slow,
+                  "-ERR value of 300000 bytes exceeds resp.value_bytes_max (200000)\r\n+PONG\r\n");
+    client_say(world, other, "PING\r\n");
+    client_expect(world, other, "+PONG\r\n");
+    assert_int_equal(world->request_count, 5);
+    close(slow);
+    close(other);
+    world_destroy(world);
+}
+
+static void test_fabric_resp__one_workspace__who_has_quit_does_not_have_it(void **state) {
+    (void)state;
+    struct world *world = world_create_with(1, true);
+    const int gone = client_connect(world);
+    const int other = client_connect(world);
+    client_say(world, gone, "QUIT\r\n");
+    client_expect(world, gone, "+OK\r\n");
+    client_say(world, other, "PING\r\n");
+    client_expect(world, other, "+PONG\r\n");
+    client_say(world, gone, "what still comes");
+    client_say(world, other, "PING\r\n");
+    client_expect(world, other, "+PONG\r\n");
+    assert_int_equal(active(world), 2);
+    close(gone);
+    close(other);
+    await_nobody(world);
+    world_destroy(world);
+}
+
+static void test_fabric_resp__stops_behind_dropped_bytes__is_broken(void **state) {
+    (void)state;
+    struct world *world = world_create_with(1, false);
+    const int fd = client_connect(world);
+    client_say(world, fd, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n");
+    client_send_value(world, fd, 0, 300000);
+    turn_often(world);
+    assert_int_equal(active(world), 1);
+    struct mkv_fabric *base = mkv_fabric_resp_base(world->fabric);
+    base->ops->poll(base, mkv_clock_monotonic_ns() + 31000000000ull);
+    base->ops->poll(base, mkv_clock_monotonic_ns() + 32000000000ull);
+    await_nobody(world);
     close(fd);
     world_destroy(world);
 }
@@ -595,9 +783,14 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fabric_resp__answers_out_of_order__replies_stand_in_order),
         cmocka_unit_test(test_fabric_resp__keys_under_way__a_change_waits_and_reads_do_not),
+        cmocka_unit_test(test_fabric_resp__pipeline__front_has_no_more_requests_than_it_takes),
         cmocka_unit_test(test_fabric_resp__values_in_pieces__are_whole_and_in_step),
         cmocka_unit_test(test_fabric_resp__value_above_the_limit__is_dropped_and_in_step),
         cmocka_unit_test(test_fabric_resp__mget_with_a_refused_key__has_all_elements),
+        cmocka_unit_test(test_fabric_resp__drives_are_being_opened__data_is_refused_in_step),
+        cmocka_unit_test(test_fabric_resp__one_workspace__no_slow_sender_of_dropped_bytes_has_it),
+        cmocka_unit_test(test_fabric_resp__one_workspace__who_has_quit_does_not_have_it),
+        cmocka_unit_test(test_fabric_resp__stops_behind_dropped_bytes__is_broken),
         cmocka_unit_test(test_fabric_resp__client_that_vanishes__leaves_nothing_behind),
         cmocka_unit_test(test_fabric_resp__protocol_error__comes_behind_replies_and_closes),
         cmocka_unit_test(test_fabric_resp__http_of_a_browser__is_closed_before_its_body),

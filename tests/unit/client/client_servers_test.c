@@ -140,6 +140,34 @@ static bool holds(const struct test_server *server, const char *key) {
     return false;
 }
 
+static uint64_t ring_of(const char *list) {
+    struct mkv_client_address all[MKV_CLIENT_SERVERS_MAX];
+    const struct mkv_client_address *places[MKV_CLIENT_SERVERS_MAX];
+    uint32_t count = 0;
+    assert_int_equal(mkv_client_servers_parse("servers", list, all, &count, NULL), MEMKV_OK);
+    for (uint32_t index = 0; index < count; index++) {
+        places[index] = &all[index];
+    }
+    return mkv_client_ring_hash(places, count);
+}
+
+static void test_servers__their_list__is_told_by_its_hash(void **state) {
+    (void)state;
+    struct rig *rig = rig_open(SERVERS, 20000);
+    struct memkv_error error;
+    assert_int_equal(memkv_ping(rig->client, &error), MEMKV_OK);
+    for (uint32_t index = 0; index < SERVERS; index++) {
+        assert_int_equal(rig->servers[index]->ring_hash, ring_of(rig->list));
+    }
+    rig_close(rig, SERVERS);
+
+    /* The vector of the protocol page. */
+    assert_int_equal(ring_of("kv-0.example:9900,[2001:db8::7]:9900*4"), 0x967903da47d7491full);
+    assert_int_equal(ring_of("a:1,b:2,c:3*2"), ring_of("c:3*2,a:1*1,b:2"));
+    assert_int_not_equal(ring_of("a:1,b:2,c:3*2"), ring_of("a:1,b:2,c:3"));
+    assert_int_not_equal(ring_of("a:1,b:2"), ring_of("a:1,b:2,c:3"));
+}
+
 static void test_servers__keys_of_a_batch__are_at_their_owners_and_nowhere_else(void **state) {
     (void)state;
     struct rig *rig = rig_open(SERVERS, 20000);
@@ -399,6 +427,7 @@ static void test_servers_placement__weights__are_shares_of_the_keys(void **state
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_servers__their_list__is_told_by_its_hash),
         cmocka_unit_test(test_servers__keys_of_a_batch__are_at_their_owners_and_nowhere_else),
         cmocka_unit_test(test_servers_lookup__keys_of_several__is_the_prefix_over_all),
         cmocka_unit_test(test_servers_submit_lookup__keys_of_several__is_the_prefix_over_all),

@@ -28,7 +28,6 @@ struct rig {
     struct memkv_client client;
     struct mkv_remote remote;
     struct mkv_connection *slot;
-    uint32_t scratch;
     struct slow_transport transport;
     struct memkv_item items[CALLS];
     struct mkv_call *calls[CALLS];
@@ -66,10 +65,10 @@ static struct rig *rig_open(void) {
     assert_non_null(rig);
     rig->slot = calloc(1, sizeof *rig->slot);
     assert_non_null(rig->slot);
-    rig->client.remotes = &rig->remote;
+    rig->client.remotes[0] = &rig->remote;
     rig->client.remote_count = 1;
+    rig->client.remote_all_count = 1;
     rig->client.connections_max = 1;
-    rig->client.scratch = &rig->scratch;
     rig->client.timeout_ms = 1000;
     TAILQ_INIT(&rig->client.running);
     rig->remote.client = &rig->client;
@@ -129,7 +128,7 @@ static void test_send__a_held_request_whose_call_ends__is_sent_all_the_same(void
     const size_t frame_bytes = rig->requests[0]->frame_bytes;
     rig->transport.hold_bytes = frame_bytes / 2;
     assert_int_equal(mkv_connection_send_some(rig->slot), MKV_PROGRESS_BLOCKED);
-    mkv_request_abandon(rig->requests[0], "late");
+    mkv_request_abandon(rig->requests[0], MEMKV_DEADLINE, "late");
     assert_int_equal(rig->items[0].status, MEMKV_UNKNOWN);
     send_rest(rig);
     assert_int_equal(rig->transport.taken_bytes, 2 * frame_bytes);
@@ -144,7 +143,7 @@ static void test_send__a_request_that_nobody_holds__goes_with_its_call(void **st
     const size_t frame_bytes = rig->requests[0]->frame_bytes;
     rig->transport.hold_bytes = frame_bytes;
     assert_int_equal(mkv_connection_send_some(rig->slot), MKV_PROGRESS_BLOCKED);
-    mkv_request_abandon(rig->requests[1], "late");
+    mkv_request_abandon(rig->requests[1], MEMKV_DEADLINE, "late");
     assert_int_equal(rig->items[1].status, MEMKV_DEADLINE);
     assert_int_equal(rig->items[1].leased, 0);
     send_rest(rig);

@@ -32,6 +32,7 @@ static int forget(void **state) {
     (void)state;
     unsetenv("MEMKV_CONFIG");
     unsetenv("MEMKV_SERVERS");
+    unsetenv("MEMKV_DISCOVERY");
     unsetenv("MEMKV_TRANSPORT");
     unsetenv("MEMKV_AUTH_KEY");
     unsetenv("MEMKV_AUTH_KEY_ID");
@@ -152,6 +153,35 @@ static void test_settings__options__win_over_all(void **state) {
     assert_int_equal(settings->connections, 7);
 }
 
+static void test_settings__otel_endpoint__of_all_comes_last(void **state) {
+    (void)state;
+    struct memkv_options options = {0};
+    struct mkv_settings *settings = malloc(sizeof *settings);
+    struct memkv_error error;
+    assert_non_null(settings);
+    assert_int_equal(mkv_settings_read(&options, settings, &error), MEMKV_OK);
+    assert_string_equal(settings->otel_endpoint, "");
+    assert_int_equal(settings->otel_sampling_ratio, MKV_SETTINGS_RATIO_ONE);
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318", 1);
+    assert_int_equal(mkv_settings_read(&options, settings, &error), MEMKV_OK);
+    assert_string_equal(settings->otel_endpoint, "http://all:4318");
+    assert_true(settings->otel_is_of_all);
+    setenv("MEMKV_OTEL_ENDPOINT", "grpc://ours", 1);
+    setenv("MEMKV_OTEL_SAMPLING_RATIO", "0.25", 1);
+    assert_int_equal(mkv_settings_read(&options, settings, &error), MEMKV_OK);
+    assert_string_equal(settings->otel_endpoint, "grpc://ours");
+    assert_string_equal(settings->otel_origin, "MEMKV_OTEL_ENDPOINT");
+    assert_false(settings->otel_is_of_all);
+    assert_int_equal(settings->otel_sampling_ratio, MKV_SETTINGS_RATIO_ONE / 4);
+    options.otel_endpoint = ""; /* none, whatever the environment says */
+    assert_int_equal(mkv_settings_read(&options, settings, &error), MEMKV_OK);
+    assert_string_equal(settings->otel_endpoint, "");
+    unsetenv("OTEL_EXPORTER_OTLP_ENDPOINT");
+    unsetenv("MEMKV_OTEL_ENDPOINT");
+    unsetenv("MEMKV_OTEL_SAMPLING_RATIO");
+    free(settings);
+}
+
 static void test_settings__what_is_wrong__is_named_with_its_place(void **state) {
     (void)state;
     static const struct {
@@ -170,6 +200,8 @@ static void test_settings__what_is_wrong__is_named_with_its_place(void **state) 
         {"\n\ntimeout_ms: 0\n", ":3: timeout_ms '0': a number from 1 to 86400000"},
         {"connections: 65\n", "a number from 1 to 64"},
         {"connections: many\n", "connections 'many'"},
+        {"otel_sampling_ratio: 1.5\n", ":1: otel_sampling_ratio '1.5': a number from 0 to 1"},
+        {"otel_sampling_ratio: nan\n", "a number from 0 to 1"},
         {"tenant: 'no spaces'\n", "tenant 'no spaces'"},
         {"auth_key: 0011\n", ":1: the key (auth_key) is not 64 hexadecimal digits"},
         {"auth_key_id: 'a b'\n", ":1: the key id (auth_key_id) has 1 to 32"},
@@ -195,6 +227,48 @@ static void test_settings__what_is_wrong__is_named_with_its_place(void **state) 
     expect_fault("MEMKV_SERVERS 'b': it has no port");
 }
 
+static void test_settings__discovery__holds_where_the_highest_layer_names_it(void **state) {
+    (void)state;
+    write_file("discovery: static:a:1\ndiscovery_refresh_ms: 50\n");
+    const struct mkv_settings *settings = read_all(NULL);
+    assert_string_equal(settings->discovery, "static:a:1");
+    assert_int_equal(settings->discovery_refresh_ms, 50);
+    setenv("MEMKV_SERVERS", "x:1", 1);
+    settings = read_all(NULL);
+    assert_string_equal(settings->discovery, "");
+    assert_string_equal(settings->servers[0].text, "x:1");
+    const struct memkv_options options = {.discovery = "file:/servers", .discovery_refresh_ms = 9};
+    settings = read_all(&options);
+    assert_string_equal(settings->discovery, "file:/servers");
+    assert_int_equal(settings->discovery_refresh_ms, 9);
+    unsetenv("MEMKV_SERVERS");
+    setenv("MEMKV_DISCOVERY", "static:b:2", 1);
+    assert_string_equal(read_all(NULL)->discovery, "static:b:2");
+    const struct memkv_options servers = {.servers = "y:2"};
+    assert_string_equal(read_all(&servers)->discovery, "");
+}
+
+static void test_settings__servers_and_discovery_in_one_place__are_refused(void **state) {
+    (void)state;
+    static struct mkv_settings settings;
+    struct memkv_error error;
+    const struct memkv_options both = {.servers = "a:1", .discovery = "static:b:2"};
+    assert_int_equal(mkv_settings_read(&both, &settings, &error), MEMKV_INVALID);
+    test_expect_text(&error, "servers and discovery are both given");
+    write_file("servers: a:1\ndiscovery: static:b:2\n");
+    expect_fault("servers and discovery are both given");
+    expect_fault(path);
+    write_file("discovery: b:2\n");
+    expect_fault(":1: discovery: 'b:2' is no discovery");
+    forget(NULL);
+    setenv("MEMKV_SERVERS", "a:1", 1);
+    setenv("MEMKV_DISCOVERY", "static:b:2", 1);
+    expect_fault("MEMKV_SERVERS and MEMKV_DISCOVERY are both given");
+    unsetenv("MEMKV_SERVERS");
+    setenv("MEMKV_DISCOVERY", "static:b", 1);
+    expect_fault("MEMKV_DISCOVERY: static 'b': it has no port");
+}
+
 static void test_settings__file_is_too_long__is_refused(void **state) {
     (void)state;
     char *text = malloc(MKV_SETTINGS_FILE_BYTES_MAX + 2u);
@@ -212,8 +286,13 @@ int main(void) {
         cmocka_unit_test_teardown(test_settings__file__says_all_of_it, forget),
         cmocka_unit_test_teardown(test_settings__environment__wins_over_the_file, forget),
         cmocka_unit_test_teardown(test_settings__options__win_over_all, forget),
+        cmocka_unit_test(test_settings__otel_endpoint__of_all_comes_last),
         cmocka_unit_test_teardown(test_settings__what_is_wrong__is_named_with_its_place, forget),
         cmocka_unit_test_teardown(test_settings__file_is_too_long__is_refused, forget),
+        cmocka_unit_test_teardown(test_settings__discovery__holds_where_the_highest_layer_names_it,
+                                  forget),
+        cmocka_unit_test_teardown(test_settings__servers_and_discovery_in_one_place__are_refused,
+                                  forget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -442,6 +442,11 @@ static bool take_frame(struct test_server *server, const struct mkv_native_heade
     if (header->op == MKV_NATIVE_PING) {
         return send_answer(server, answer, NULL);
     }
+    if (header->op == MKV_NATIVE_SHARDS && server->options.shards.shard_count > 0) {
+        uint8_t body[MKV_NATIVE_SHARDS_BYTES_MAX];
+        answer.body_bytes = mkv_native_shards_encode(&server->options.shards, body);
+        return send_answer(server, answer, body);
+    }
     if (header->op == MKV_NATIVE_STATS) {
         answer.body_bytes = sizeof stats - 1;
         return send_answer(server, answer, (const uint8_t *)stats);
@@ -489,21 +494,28 @@ bool test_greet(struct test_server *server, int peer) {
     if (!test_receive(peer, bytes, sizeof bytes)) {
         return false;
     }
-    uint8_t tenant[MKV_TENANT_STORED_NAME_BYTES_MAX];
+    uint8_t behind[MKV_TENANT_STORED_NAME_BYTES_MAX + MKV_NATIVE_RING_BYTES];
     if (mkv_native_header_decode(bytes, &header) != MKV_NATIVE_OK ||
         header.op != MKV_NATIVE_HELLO ||
         mkv_native_hello_decode(bytes + MKV_NATIVE_HEADER_BYTES, &hello) != MKV_NATIVE_OK ||
-        !test_receive(peer, tenant, header.body_bytes - MKV_NATIVE_HELLO_BYTES) ||
-        mkv_native_tenant_decode(tenant, header.body_bytes - MKV_NATIVE_HELLO_BYTES,
-                                 server->client_tenant) != MKV_NATIVE_OK) {
+        !test_receive(peer, behind, header.body_bytes - MKV_NATIVE_HELLO_BYTES)) {
         return complain(server, "the first frame is no HELLO");
     }
+    const uint32_t tenant_bytes =
+        header.body_bytes - MKV_NATIVE_HELLO_BYTES - mkv_native_ring_bytes(&header);
+    if (mkv_native_tenant_decode(behind, tenant_bytes, server->client_tenant) != MKV_NATIVE_OK) {
+        return complain(server, "a HELLO of no tenant");
+    }
+    server->ring_hash =
+        mkv_native_ring_bytes(&header) > 0 ? mkv_native_ring_decode(behind + tenant_bytes) : 0;
     memcpy(server->client_name, hello.name, sizeof server->client_name);
     server->frame_count++;
     header.flags = MKV_NATIVE_FLAG_ANSWER;
     header.body_bytes = MKV_NATIVE_HELLO_ANSWER_BYTES;
     uint8_t body[MKV_NATIVE_HELLO_ANSWER_BYTES];
-    mkv_native_hello_answer_encode(&server->options.limits, body);
+    struct mkv_native_hello_answer limits = server->options.limits;
+    limits.features |= server->options.shards.shard_count > 0 ? MKV_NATIVE_FEATURE_SHARDS : 0;
+    mkv_native_hello_answer_encode(&limits, body);
     return test_send_frame(peer, &header, body, NULL);
 }
 
@@ -514,6 +526,9 @@ static void serve(struct test_server *server) {
     struct mkv_native_header header;
     while (test_receive_frame(server->peer, &header, server->body)) {
         server->frame_count++;
+        while (server->is_paused && !server->is_stopping) {
+            usleep(1000);
+        }
         if (!take_frame(server, &header)) {
             break;
         }

@@ -41,6 +41,7 @@ struct test_server;
 
 struct test_server_options {
     struct mkv_native_hello_answer limits; /* version 0: usual ones */
+    struct mkv_native_shards shards; /* what SHARDS is answered with; shard_count 0: not known */
     bool send_byte_by_byte;
     bool ready_reversed;   /* of one request; the last item first */
     uint32_t answers_held; /* PUT answers are held until there are so many, then sent reversed */
@@ -59,12 +60,14 @@ struct test_server {
     char address[32]; /* HOST:PORT */
     pthread_t thread;
     atomic_bool is_stopping;
+    atomic_bool is_paused; /* what has come is not answered meanwhile */
     atomic_uint connection_count;
     atomic_uint frame_count;            /* of clients, HELLO included */
     atomic_uint put_flags;              /* of the item that was put last */
     atomic_uint requests_in_flight_max; /* PUTs that waited for DATA at one time */
     char client_name[49];
     char client_tenant[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
+    uint64_t ring_hash;                  /* of HELLO; 0: it had none */
     uint32_t traced;                     /* requests that had a trace context … */
     struct mkv_trace_context trace;      /* … and the last one's */
     uint32_t seconds;                    /* of the last item that had any */

@@ -209,6 +209,20 @@ static void test_protocol_page__hello__is_what_the_encoders_make(void **state) {
     frame_append(&frame, "batch", 5);
     expect_vector(page, "hello-of-a-tenant", frame.bytes, frame.byte_count);
 
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_HELLO,
+                                                    .flags = MKV_NATIVE_FLAG_RING,
+                                                    .request_id = 1,
+                                                    .body_bytes = MKV_NATIVE_HELLO_BYTES + 5 +
+                                                                  MKV_NATIVE_RING_BYTES});
+    frame_append(&frame, body, MKV_NATIVE_HELLO_BYTES);
+    frame_append(&frame, "batch", 5);
+    static const char lines[] = "[2001:db8::7]:9900*4\nkv-0.example:9900*1\n";
+    uint8_t ring[MKV_NATIVE_RING_BYTES];
+    mkv_native_ring_encode(mkv_hash_64(lines, sizeof lines - 1), ring);
+    assert_int_equal(mkv_native_ring_decode(ring), mkv_hash_64(lines, sizeof lines - 1));
+    frame_append(&frame, ring, sizeof ring);
+    expect_vector(page, "hello-of-a-ring", frame.bytes, frame.byte_count);
+
     struct mkv_native_hello_answer answer = {.version = 1,
                                              .shard_count = 1,
                                              .items_max = 256,
