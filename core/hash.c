@@ -11,13 +11,38 @@
 
 #include <string.h>
 
+/* Vectors of 32 bytes where the processor has them, which halves the time of a sum; programs are
+ * built for processors that have those of 16 alone. The parts of XXH3 that this is made of are as
+ * in version 0.8.1 of its header, so another one goes without. Coverage is of what all have. */
+#if defined(__x86_64__) && !defined(MKV_COVERAGE)
+#include <immintrin.h>
+#define XXH_DISPATCH_AVX2 1
+#define XXH_ACC_ALIGN 32 /* such vectors are loaded from its accumulators */
+#define XXH_TARGET_AVX2 __attribute__((target("avx2")))
+#endif
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "core/bytes.h"
 
+#if defined(XXH_DISPATCH_AVX2) && XXH_VERSION_NUMBER == 801
+/* Of more than XXH3_MIDSIZE_MAX bytes. */
+__attribute__((noinline)) XXH_TARGET_AVX2 static uint64_t hash_64_wide(const void *bytes,
+                                                                       size_t byte_count) {
+    return XXH3_hashLong_64b_internal(bytes, byte_count, XXH3_kSecret, sizeof XXH3_kSecret,
+                                      XXH3_accumulate_512_avx2, XXH3_scrambleAcc_avx2);
+}
+
+static bool is_wide(size_t byte_count) {
+    return byte_count > XXH3_MIDSIZE_MAX && __builtin_cpu_supports("avx2");
+}
+#else
+#define is_wide(byte_count) false
+#define hash_64_wide XXH3_64bits
+#endif
+
 uint64_t mkv_hash_64(const void *bytes, size_t byte_count) {
-    return XXH3_64bits(bytes, byte_count);
+    return is_wide(byte_count) ? hash_64_wide(bytes, byte_count) : XXH3_64bits(bytes, byte_count);
 }
 
 uint64_t mkv_hash_64_seeded(const void *bytes, size_t byte_count, uint64_t seed) {
@@ -57,7 +82,7 @@ void mkv_chunk_sums(const uint8_t *payload, uint32_t length, uint64_t *sums) {
     uint32_t index = 0;
     for (uint32_t offset = 0; offset < length; offset += chunk_bytes) {
         const size_t bytes = (size_t)mkv_min_u64(chunk_bytes, length - offset);
-        sums[index++] = XXH3_64bits(payload + offset, bytes);
+        sums[index++] = mkv_hash_64(payload + offset, bytes);
     }
     MKV_ASSERT(index == mkv_chunk_count(length));
 }

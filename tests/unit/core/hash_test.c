@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "core/hash.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "core/bytes.h"
 #include "tests/unit/core/samples.h"
 #include "tests/unit/core/test.h"
@@ -51,9 +54,27 @@ static void test_hash__key_tag__differs_by_tenant(void **state) {
     expect_assert_failure((void)mkv_key_tag(0, key, MKV_KEY_BYTES_MAX + 1));
 }
 
+/* As XXH3 has it without what the processor may have on top. */
+static void test_hash__every_length__is_that_of_xxh3(void **state) {
+    (void)state;
+    static uint8_t bytes[3 * 64 * 1024 + 64];
+    for (size_t at = 0; at < sizeof bytes; at++) {
+        bytes[at] = (uint8_t)(at * 131 + at / 251);
+    }
+    for (size_t length = 0; length <= 2500; length++) {
+        assert_int_equal(mkv_hash_64(bytes + length % 64, length),
+                         XXH3_64bits(bytes + length % 64, length));
+    }
+    for (size_t length = sizeof bytes - 200; length <= sizeof bytes - 64; length++) {
+        assert_int_equal(mkv_hash_64(bytes + length % 64, length),
+                         XXH3_64bits(bytes + length % 64, length));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hash__chunks_of_lengths__64_kib_doubled_until_256),
+        cmocka_unit_test(test_hash__every_length__is_that_of_xxh3),
         cmocka_unit_test(test_hash__root__length_then_sums),
         cmocka_unit_test(test_hash__key_tag__differs_by_tenant),
     };
