@@ -202,6 +202,8 @@ static proto_span *set_span(struct span_room *room, const struct mkv_span *span)
     target->name = text_of(span->name);
     target->kind = span->kind == MKV_SPAN_SERVER
                        ? OPENTELEMETRY__PROTO__TRACE__V1__SPAN__SPAN_KIND__SPAN_KIND_SERVER
+                   : span->kind == MKV_SPAN_CLIENT
+                       ? OPENTELEMETRY__PROTO__TRACE__V1__SPAN__SPAN_KIND__SPAN_KIND_CLIENT
                        : OPENTELEMETRY__PROTO__TRACE__V1__SPAN__SPAN_KIND__SPAN_KIND_INTERNAL;
     target->start_time_unix_nano = span->start_ns;
     target->end_time_unix_nano = span->end_ns;

@@ -32,6 +32,7 @@
 enum mkv_span_kind {
     MKV_SPAN_INTERNAL = 0,
     MKV_SPAN_SERVER, /* a client's request */
+    MKV_SPAN_CLIENT, /* a call of libmemkv */
 };
 
 enum mkv_span_value {

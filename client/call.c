@@ -105,6 +105,7 @@ static uint32_t rank_of(enum memkv_status status) {
     case MEMKV_TOO_SMALL:
     case MEMKV_CALLBACK:
     case MEMKV_NO_MEMORY:
+    case MEMKV_CANCELLED:
         break;
     }
     return 3;
@@ -142,7 +143,7 @@ void mkv_call_part_fail(struct mkv_call *call, struct mkv_part *part, enum memkv
     }
     if (call->single != 0) {
         part->is_done = true;
-        if (has_others) {
+        if (has_others && failure != MEMKV_CANCELLED) {
             call->lookup_gap = mkv_min_u64(call->lookup_gap, part->item);
         } else {
             single_fail(call, failure, text);
@@ -188,7 +189,21 @@ void mkv_call_settle(struct mkv_call *call) {
     }
 }
 
-void mkv_call_expire(struct mkv_call *call) {
+/* What is said of it; `failure` is the library's to fill. */
+static void cut_text(const struct mkv_call *call, const struct mkv_remote *remote,
+                     enum memkv_status status, struct memkv_error *failure) {
+    if (status == MEMKV_CANCELLED) {
+        mkv_client_fail(failure, status, "it was cancelled before server %s was done",
+                        remote->address.text);
+    } else {
+        mkv_client_fail(failure, status,
+                        "server %s was not done within %u ms; raise the timeout, or see what it is "
+                        "doing with: memkv admin status",
+                        remote->address.text, call->timeout_ms);
+    }
+}
+
+void mkv_call_cut(struct mkv_call *call, enum memkv_status status) {
     struct memkv_error failure;
     for (uint32_t index = 0; index < call->share_count && call->is_running; index++) {
         struct mkv_share *share = &call->shares[index];
@@ -196,11 +211,7 @@ void mkv_call_expire(struct mkv_call *call) {
             continue;
         }
         struct mkv_remote *remote = share->remote;
-        mkv_client_fail(
-            &failure, MEMKV_DEADLINE,
-            "server %s was not done within %u ms; raise the timeout, or see what it is doing "
-            "with: memkv admin status",
-            remote->address.text, call->timeout_ms);
+        cut_text(call, remote, status, &failure);
         /* First what is in flight: the call may be gone with the last of it. */
         for (uint32_t slot = 0; slot < remote->slots; slot++) {
             struct mkv_connection *connection = remote->connections[slot];
@@ -210,14 +221,14 @@ void mkv_call_expire(struct mkv_call *call) {
                  request != NULL && share->requests_used > 0; request = next) {
                 next = TAILQ_NEXT(request, link);
                 if (request->share == share) {
-                    mkv_request_abandon(request, failure.text);
+                    mkv_request_abandon(request, status, failure.text);
                     if (connection->requests_used == 0) {
                         break; /* the connection has gone with it */
                     }
                 }
             }
         }
-        mkv_share_fail(share, MEMKV_DEADLINE, failure.text);
+        mkv_share_fail(share, status, failure.text);
     }
     mkv_call_settle(call);
     MKV_ASSERT(!call->is_running);
@@ -419,6 +430,9 @@ struct mkv_call *mkv_call_new(struct memkv_client *client, struct memkv_item *it
         call->ring_version = client->ring_version;
         call->has_trace = client->has_trace;
         call->trace = client->trace;
+        if (MKV_CLIENT_EXPORTERS != 0 && client->exporter != NULL) {
+            mkv_exporter_begin(client->exporter, call);
+        }
         is_made = deal(call, kind, owners, count_parts(call, owners));
     }
     if (owners != owners_here) {

@@ -44,6 +44,7 @@ int command_exit_of(enum memkv_status status) {
     case MEMKV_CORRUPT:
     case MEMKV_TOO_SMALL:
     case MEMKV_NO_MEMORY:
+    case MEMKV_CANCELLED:
         break;
     }
     return COMMAND_EXIT_SERVER_ERROR;

@@ -102,15 +102,15 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
     }
 }
 
-void mkv_request_abandon(struct mkv_request *request, const char *text) {
+void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, const char *text) {
     struct mkv_connection *connection = request->connection;
     struct mkv_share *share = request->share;
     struct mkv_call *call = share->call;
     for (uint32_t index = 0; index < request->part_count; index++) {
-        mkv_call_part_fail(call, &request->parts[index], MEMKV_DEADLINE, text);
+        mkv_call_part_fail(call, &request->parts[index], status, text);
     }
     if (request->part_count == 0) {
-        mkv_call_part_fail(call, NULL, MEMKV_DEADLINE, text);
+        mkv_call_part_fail(call, NULL, status, text);
     }
     share->requests_used--;
     call->requests_used--;
@@ -134,12 +134,16 @@ void mkv_request_abandon(struct mkv_request *request, const char *text) {
     /* Payload that was promised can't come any more; what the server copies by itself must not be
      * the caller's memory any more; and whoever leaves all requests of a
      * connection unanswered is not likely to answer the next one. */
-    if (request->ready_count > 0 || request->uses_window || connection->requests_live == 0) {
+    const bool is_silent = status == MEMKV_DEADLINE && connection->requests_live == 0;
+    if (request->ready_count > 0 || request->uses_window || is_silent) {
         struct mkv_remote *remote = connection->remote;
         mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
-                            "the connection to server %s was closed when the time of another call "
-                            "was over",
+                            "the connection to server %s was closed when another call was over "
+                            "before it was done",
                             remote->address.text);
+        if (status != MEMKV_DEADLINE) {
+            return; /* nothing is known against the server */
+        }
         remote->failure_count += remote->failure_count == 0 ? 1 : 0;
         mkv_client_fail(&remote->failure, MEMKV_UNAVAILABLE,
                         "server %s has stopped answering, and is tried again",

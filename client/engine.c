@@ -144,8 +144,11 @@ void mkv_engine_done(struct mkv_call *call) {
     MKV_ASSERT(call->is_running);
     TAILQ_REMOVE(&client->running, call, link);
     call->is_running = false;
-    if (client->metrics != NULL) {
+    if (MKV_CLIENT_EXPORTERS != 0 && client->metrics != NULL) {
         mkv_metrics_call(client->metrics, call);
+    }
+    if (MKV_CLIENT_EXPORTERS != 0 && client->exporter != NULL) {
+        mkv_exporter_end(client->exporter, call);
     }
     if (call->is_async) {
         TAILQ_INSERT_TAIL(&client->done, call, link);
@@ -204,7 +207,7 @@ static enum mkv_progress work(struct memkv_client *client, uint64_t now_ns) {
 static void expire(struct memkv_client *client, uint64_t now_ns) {
     struct mkv_call *call;
     while ((call = TAILQ_FIRST(&client->running)) != NULL && call->deadline_ns <= now_ns) {
-        mkv_call_expire(call);
+        mkv_call_cut(call, MEMKV_DEADLINE);
     }
 }
 

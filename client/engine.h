@@ -42,6 +42,7 @@
 
 #include "client/address.h"
 #include "client/discovery.h"
+#include "client/exporter.h"
 #include "client/greeting.h"
 #include "client/memkv.h"
 #include "client/metrics.h"
@@ -135,6 +136,8 @@ struct mkv_call {
     uint64_t cookie;
     bool has_trace;
     struct mkv_trace_context trace;
+    bool is_spanned;           /* it is a span of its own, which `trace` names ... */
+    uint8_t span_parent_id[8]; /* ... below this one; 0: none */
 
     struct memkv_item *items;
     uint32_t item_count;
@@ -298,6 +301,16 @@ struct mkv_remote {
     struct memkv_error failure; /* the last one */
 };
 
+/* Memory that the caller has registered. */
+struct mkv_buffer {
+    LIST_ENTRY(mkv_buffer) link;
+    uint64_t handle;
+    uint8_t *address;
+    uint64_t byte_count;
+};
+LIST_HEAD(mkv_buffer_list, mkv_buffer);
+#define MKV_CLIENT_BUFFERS_MAX 1024u
+
 struct memkv_client {
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
@@ -338,7 +351,11 @@ struct memkv_client {
     uint64_t timer_ns;
     uint32_t serial_last;
     uint64_t random;
-    struct mkv_metrics *metrics; /* NULL: nothing is counted */
+    struct mkv_metrics *metrics;    /* NULL: nothing is counted */
+    struct mkv_exporter *exporter;  /* NULL: calls are no spans */
+    struct mkv_buffer_list buffers; /* that are registered */
+    uint32_t buffer_count;
+    uint64_t buffer_handle_last;
 };
 
 /* ---- error.c -------------------------------------------------------------------------------- */
@@ -359,6 +376,10 @@ void mkv_client_key_text(const void *key, size_t key_bytes, char *text, size_t t
 /* memkv.c: notes the first key that is none. */
 enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key_count,
                                         struct memkv_error *error);
+
+/* ---- memkv_register.c ----------------------------------------------------------------------- */
+
+void mkv_buffers_close(struct memkv_client *client);
 
 /* ---- engine.c ------------------------------------------------------------------------------- */
 
@@ -423,8 +444,8 @@ void mkv_call_part_fail(struct mkv_call *call, struct mkv_part *part, enum memkv
 void mkv_share_fail(struct mkv_share *share, enum memkv_status failure, const char *text);
 /* The call is ended if nothing of it is left to do. */
 void mkv_call_settle(struct mkv_call *call);
-/* Its deadline has come. */
-void mkv_call_expire(struct mkv_call *call);
+/* Its deadline has come, or it is cancelled: it ends at once, with that status. */
+void mkv_call_cut(struct mkv_call *call, enum memkv_status status);
 /* Callers' functions; false: they failed. Their time does not count. */
 bool mkv_call_source(struct mkv_call *call, uint64_t offset, size_t byte_count);
 bool mkv_call_target(struct mkv_call *call, uint64_t offset, uint64_t value_bytes,
@@ -503,7 +524,7 @@ void mkv_connection_ready(struct mkv_connection *connection);
 /* The transport waits for these events. */
 void mkv_connection_blocked(struct mkv_connection *connection, short events);
 /* A request whose call is over stays behind, or takes its connection with it. */
-void mkv_request_abandon(struct mkv_request *request, const char *text);
+void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, const char *text);
 void mkv_connection_free(struct mkv_connection *connection);
 
 /* connection_window.c */

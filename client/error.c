@@ -60,6 +60,8 @@ const char *mkv_client_status_text(enum memkv_status status) {
         return "the caller's function failed";
     case MEMKV_NO_MEMORY:
         return "there is no memory left in this process";
+    case MEMKV_CANCELLED:
+        return "it was cancelled";
     }
     return "the server answered with a status that this client does not know";
 }
@@ -87,6 +89,8 @@ const char *memkv_status_name(enum memkv_status status) {
         return "callback";
     case MEMKV_NO_MEMORY:
         return "no_memory";
+    case MEMKV_CANCELLED:
+        return "cancelled";
     }
     return "unknown status";
 }

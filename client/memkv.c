@@ -77,6 +77,10 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     if (status != MEMKV_OK) {
         return status;
     }
+    status = mkv_exporter_open(settings, &client->exporter, error);
+    if (status != MEMKV_OK) {
+        return status;
+    }
     status = window_make(client, settings, error);
     if (status == MEMKV_OK) {
         status = mkv_engine_open(client, error);
@@ -118,7 +122,9 @@ enum memkv_status memkv_open(const struct memkv_options *options, struct memkv_c
 void memkv_close(struct memkv_client *client) {
     if (client != NULL) {
         mkv_engine_close(client);
+        mkv_buffers_close(client);
         mkv_discovery_close(client->discovery);
+        mkv_exporter_close(client->exporter);
         explicit_bzero(client->auth_key, sizeof client->auth_key);
         mkv_client_tls_close(client->tls);
         mkv_window_free(client->window);

@@ -25,7 +25,8 @@
  *
  * Discovery: the list of servers may change between calls. A server that leaves it answers what it
  * was asked before; what is new goes to the servers of the new list. A DELETE whose key has another
- * server by the time it is answered is MEMKV_UNAVAILABLE: repeat it.
+ * server by the time it is answered is MEMKV_UNAVAILABLE: repeat it. All that is said of several
+ * servers holds while a list has one, too.
  *
  * Threads: a client is used by one thread at a time. Different clients are independent of each
  * other, and nothing is shared between them. A client is not used across fork. The library sets no
@@ -78,7 +79,8 @@ enum memkv_status {
     MEMKV_CORRUPT = 100,   /* the bytes that came are not those that were put */
     MEMKV_TOO_SMALL = 101, /* the caller's buffer cannot hold what there is */
     MEMKV_CALLBACK = 102,  /* a callback of the caller's failed */
-    MEMKV_NO_MEMORY = 103
+    MEMKV_NO_MEMORY = 103,
+    MEMKV_CANCELLED = 104 /* memkv_cancel ended it, and nothing was changed */
 };
 
 /* Why a key was missed. As on the wire. */
@@ -113,9 +115,10 @@ struct memkv_client;
 
 /*
  * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_AUTH_KEY,
- * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME), else the YAML file that MEMKV_CONFIG
- * names (the members of this struct, and transport), else the default that stands here.
- * MEMKV_TRANSPORT is auto, tcp or shm: by HOST:PORT alone, or by unix:/PATH alone.
+ * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, MEMKV_OTEL_ENDPOINT), else the YAML
+ * file that MEMKV_CONFIG names (the members of this struct, transport, otel_sampling_ratio), else
+ * the default that stands here. MEMKV_TRANSPORT is auto, tcp or shm: by HOST:PORT
+ * alone, or by unix:/PATH alone.
  */
 struct memkv_options {
     /* "HOST:PORT", "[IPV6]:PORT", "unix:/PATH" of a server on this machine, or several of them with
@@ -151,6 +154,9 @@ struct memkv_options {
     /* How often the list is read again, at most 3600000; 0: 1000 for a file,
      * 10000 for DNS, 2000 for etcd */
     uint32_t discovery_refresh_ms;
+    /* Where a span of each call is sent: "http://HOST[:4318][/PATH]" or "grpc://HOST[:4317]", a
+     * collector of OpenTelemetry. It takes libmemkv_otel.so beside libmemkv. "": nowhere */
+    const char *otel_endpoint;
 };
 
 /*
@@ -392,6 +398,16 @@ enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct 
                                       size_t key_count, uint64_t cookie, uint32_t timeout_ms,
                                       struct memkv_error *error);
 
+/*
+ * Ends submissions with this cookie that are not done: each has its completion at once, as at its
+ * deadline, with MEMKV_CANCELLED in the place of MEMKV_DEADLINE (and no miss in its place);
+ * a put or delete that may have been done is MEMKV_UNKNOWN. What was done before keeps its status.
+ * A connection over which half a value was promised is closed, as at a deadline. MEMKV_NOT_FOUND:
+ * nothing with this cookie is under way; its completion may be there to be taken.
+ */
+enum memkv_status memkv_cancel(struct memkv_client *client, uint64_t cookie,
+                               struct memkv_error *error);
+
 struct memkv_completion {
     uint64_t cookie;
     struct memkv_item *items; /* each with its status */
@@ -433,6 +449,23 @@ int memkv_fd(struct memkv_client *client);
 void *memkv_buffer_alloc(struct memkv_client *client, size_t byte_count);
 /* NULL is allowed. */
 void memkv_buffer_free(struct memkv_client *client, void *buffer);
+
+/* ---- buffers -------------------------------------------------------------------------------- */
+
+/*
+ * Tells the library of memory that values go to and come from again and again, before they do: a
+ * transport that has to prepare memory can do so once then. TCP, with TLS or without, has nothing
+ * to prepare, and moves bytes of any memory alike: registering costs and brings nothing there. The
+ * memory stays the caller's, and where it is until memkv_buffer_unregister or memkv_close; *handle
+ * is never 0. Calls name addresses as before. MEMKV_INVALID: no memory, or it overlaps with what is
+ * registered; MEMKV_BUSY: 1024 buffers are.
+ */
+enum memkv_status memkv_buffer_register(struct memkv_client *client, void *address,
+                                        uint64_t byte_count, uint64_t *handle,
+                                        struct memkv_error *error);
+/* None of its bytes may be of a call in flight. MEMKV_NOT_FOUND: no such handle. */
+enum memkv_status memkv_buffer_unregister(struct memkv_client *client, uint64_t handle,
+                                          struct memkv_error *error);
 
 /* ---- values that are not in memory ---------------------------------------------------------- */
 

@@ -76,6 +76,28 @@ enum memkv_status memkv_submit_lookup(struct memkv_client *client, const struct 
     return submit(call, cookie, timeout_ms, error);
 }
 
+enum memkv_status memkv_cancel(struct memkv_client *client, uint64_t cookie,
+                               struct memkv_error *error) {
+    uint32_t count = 0;
+    struct mkv_call *next;
+    for (struct mkv_call *call = TAILQ_FIRST(&client->running); call != NULL; call = next) {
+        next = TAILQ_NEXT(call, link);
+        if (call->is_async && call->cookie == cookie) {
+            mkv_call_cut(call, MEMKV_CANCELLED);
+            count++;
+            /* A connection that went with it may have ended others. */
+            next = TAILQ_FIRST(&client->running);
+        }
+    }
+    mkv_engine_arm(client);
+    if (count == 0) {
+        return mkv_client_fail(error, MEMKV_NOT_FOUND,
+                               "no submission with cookie %llu is under way",
+                               (unsigned long long)cookie);
+    }
+    return mkv_client_succeed(error);
+}
+
 static size_t take(struct memkv_client *client, struct memkv_completion *completions,
                    size_t completion_max) {
     size_t count = 0;

@@ -12,6 +12,8 @@
 #define KEY_VARIABLE "MEMKV_AUTH_KEY"
 #define KEY_ID_VARIABLE "MEMKV_AUTH_KEY_ID"
 #define KEY_ID_DEFAULT "default"
+#define OTEL_VARIABLE "MEMKV_OTEL_ENDPOINT"
+#define OTEL_VARIABLE_OF_ALL "OTEL_EXPORTER_OTLP_ENDPOINT"
 #define SERVERS_DEFAULT "127.0.0.1:9900"
 #define SHOWN_BYTES_MAX 100
 #define TIMEOUT_MS_MAX 86400000u
@@ -142,6 +144,33 @@ static enum memkv_status set_tls_name(struct mkv_settings *settings, const char 
                         error);
 }
 
+static enum memkv_status set_otel_endpoint(struct mkv_settings *settings, const char *origin,
+                                           const char *key, const char *value,
+                                           struct memkv_error *error) {
+    if (strlen(value) > MKV_CLIENT_OTEL_BYTES_MAX) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s: at most %u characters", origin, key,
+                               MKV_CLIENT_OTEL_BYTES_MAX);
+    }
+    snprintf(settings->otel_endpoint, sizeof settings->otel_endpoint, "%s", value);
+    /* In the file it is the key, which is a constant here. */
+    settings->otel_origin = strcmp(key, "otel_endpoint") == 0 ? "otel_endpoint" : OTEL_VARIABLE;
+    settings->otel_is_of_all = false;
+    return MEMKV_OK;
+}
+
+static enum memkv_status set_otel_ratio(struct mkv_settings *settings, const char *origin,
+                                        const char *key, const char *value,
+                                        struct memkv_error *error) {
+    char *end = NULL;
+    const double ratio = strtod(value, &end);
+    if (end == value || *end != '\0' || !(ratio >= 0 && ratio <= 1)) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': a number from 0 to 1", origin,
+                               key, SHOWN_BYTES_MAX, value);
+    }
+    settings->otel_sampling_ratio = (uint32_t)(ratio * MKV_SETTINGS_RATIO_ONE + 0.5);
+    return MEMKV_OK;
+}
+
 static void set_name(struct mkv_settings *settings, const char *value) {
     memset(settings->name, 0, sizeof settings->name);
     memcpy(settings->name, value, strnlen(value, MKV_CLIENT_NAME_BYTES_MAX));
@@ -226,6 +255,12 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     if (strcmp(key, "tls_name") == 0) {
         return set_tls_name(settings, origin, key, value, error);
     }
+    if (strcmp(key, "otel_endpoint") == 0) {
+        return set_otel_endpoint(settings, origin, key, value, error);
+    }
+    if (strcmp(key, "otel_sampling_ratio") == 0) {
+        return set_otel_ratio(settings, origin, key, value, error);
+    }
     if (strcmp(key, "client_name") == 0) {
         set_name(settings, value);
         return MEMKV_OK;
@@ -233,8 +268,8 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     return mkv_client_fail(error, MEMKV_INVALID,
                            "%skey '%.*s' is unknown; there are servers, discovery, "
                            "discovery_refresh_ms, transport, auth_key, auth_key_id, tls, tls_ca, "
-                           "tls_name, timeout_ms, "
-                           "connect_timeout_ms, connections, shared_mib, client_name, tenant",
+                           "tls_name, timeout_ms, connect_timeout_ms, connections, "
+                           "shared_mib, client_name, tenant, otel_endpoint, otel_sampling_ratio",
                            origin, SHOWN_BYTES_MAX, key);
 }
 
@@ -274,12 +309,15 @@ static enum memkv_status read_environment(struct mkv_settings *settings,
         const char *name;
         enum memkv_status (*set)(struct mkv_settings *settings, const char *origin, const char *key,
                                  const char *value, struct memkv_error *error);
-    } of_tls[] = {
-        {"MEMKV_TLS_CA", set_tls_ca}, {"MEMKV_TLS_NAME", set_tls_name}, {"MEMKV_TLS", set_tls}};
-    for (size_t i = 0; i < sizeof of_tls / sizeof of_tls[0] && status == MEMKV_OK; i++) {
-        const char *value = variable(of_tls[i].name);
+    } others[] = {{"MEMKV_TLS_CA", set_tls_ca},
+                  {"MEMKV_TLS_NAME", set_tls_name},
+                  {"MEMKV_TLS", set_tls},
+                  {OTEL_VARIABLE, set_otel_endpoint},
+                  {"MEMKV_OTEL_SAMPLING_RATIO", set_otel_ratio}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0] && status == MEMKV_OK; i++) {
+        const char *value = variable(others[i].name);
         if (value != NULL) {
-            status = of_tls[i].set(settings, "", of_tls[i].name, value, error);
+            status = others[i].set(settings, "", others[i].name, value, error);
         }
     }
     return status;
@@ -338,6 +376,18 @@ static enum memkv_status read_options(struct mkv_settings *settings,
     if (status == MEMKV_OK && options->tls_name != NULL) {
         status = set_tls_name(settings, "", "tls_name", options->tls_name, error);
     }
+    if (status == MEMKV_OK && options->otel_endpoint != NULL) {
+        status = set_otel_endpoint(settings, "", "otel_endpoint", options->otel_endpoint, error);
+    }
+    /* What others in the process send their spans to comes last of all, also behind the file. */
+    const char *of_all = variable(OTEL_VARIABLE_OF_ALL);
+    if (status == MEMKV_OK && settings->otel_endpoint[0] == '\0' &&
+        options->otel_endpoint == NULL && of_all != NULL &&
+        strlen(of_all) <= MKV_CLIENT_OTEL_BYTES_MAX) {
+        snprintf(settings->otel_endpoint, sizeof settings->otel_endpoint, "%s", of_all);
+        settings->otel_origin = OTEL_VARIABLE_OF_ALL;
+        settings->otel_is_of_all = true;
+    }
     return status;
 }
 
@@ -365,6 +415,7 @@ enum memkv_status mkv_settings_read(const struct memkv_options *options,
     settings->connect_timeout_ms = MKV_CLIENT_CONNECT_TIMEOUT_MS;
     settings->connections = 1;
     settings->shared_mib = MKV_CLIENT_SHARED_MIB;
+    settings->otel_sampling_ratio = MKV_SETTINGS_RATIO_ONE;
     set_name(settings, "libmemkv");
     enum memkv_status status = set_servers(settings, "", "servers", SERVERS_DEFAULT, error);
     if (status == MEMKV_OK) {

@@ -4,9 +4,10 @@
  *
  *   options of memkv_open   win over
  *   the environment         MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_TRANSPORT, MEMKV_AUTH_KEY,
- *                           MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, which win
- *                           over
+ *                           MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME,
+ *                           MEMKV_OTEL_ENDPOINT, MEMKV_OTEL_SAMPLING_RATIO, which win over
  *   the file                that MEMKV_CONFIG names, whose keys win over
+ *   OTEL_EXPORTER_OTLP_ENDPOINT, for otel_endpoint, which wins over
  *   what is built in
  *
  *   file (YAML)
@@ -16,6 +17,7 @@
  *     discovery_refresh_ms, transport (auto or tcp)
  *     tls                  true or false
  *     tls_ca, tls_name     as in struct memkv_options; either means tls: true
+ *     otel_endpoint, otel_sampling_ratio (0 to 1)
  *     auth_key, auth_key_id, timeout_ms, connect_timeout_ms, connections, client_name, tenant: as
  *                          in struct memkv_options
  *
@@ -40,6 +42,8 @@
 #define MKV_CLIENT_SHARED_MIB_MAX 65536u
 #define MKV_CLIENT_TLS_CA_BYTES_MAX 1023u
 #define MKV_CLIENT_TLS_NAME_BYTES_MAX 253u
+#define MKV_CLIENT_OTEL_BYTES_MAX 255u
+#define MKV_SETTINGS_RATIO_ONE 1000000u
 
 struct mkv_settings {
     struct mkv_client_address servers[MKV_CLIENT_SERVERS_MAX];
@@ -58,8 +62,12 @@ struct mkv_settings {
     uint8_t auth_key[MKV_NATIVE_KEY_BYTES];
     char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
     bool has_tls;
-    char tls_ca[MKV_CLIENT_TLS_CA_BYTES_MAX + 1u];     /* "": the system's */
-    char tls_name[MKV_CLIENT_TLS_NAME_BYTES_MAX + 1u]; /* "": the host of each address */
+    char tls_ca[MKV_CLIENT_TLS_CA_BYTES_MAX + 1u];      /* "": the system's */
+    char tls_name[MKV_CLIENT_TLS_NAME_BYTES_MAX + 1u];  /* "": the host of each address */
+    char otel_endpoint[MKV_CLIENT_OTEL_BYTES_MAX + 1u]; /* "": spans go nowhere */
+    const char *otel_origin;                            /* what named it, for messages */
+    bool otel_is_of_all;                                /* a variable that is not ours alone did */
+    uint32_t otel_sampling_ratio;                       /* of MKV_SETTINGS_RATIO_ONE */
 };
 
 /* Fills *settings, all of it, from options (not NULL), environment and file. MEMKV_INVALID,

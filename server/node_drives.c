@@ -351,7 +351,7 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
                              struct mkv_backend_error *error) {
     struct node_drive *drive = &node->drives[index];
     struct mkv_volume_config *volume = &drive->volume;
-    mkv_node_volume_limits(volume);
+    mkv_node_volume_limits(node->config.memory.max_size_bytes, node->drive_count, volume);
     volume->volume = index;
     volume->capacity_units = drive->media.capacity_units;
     volume->store_uuid = node->plan.store_uuid;

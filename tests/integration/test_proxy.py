@@ -5,10 +5,12 @@
 import os
 import random
 import signal
+import subprocess
 import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
 from node import Node, free_port, run_memkv
 from proxy import Proxy
@@ -200,6 +202,75 @@ class ProxyTest(unittest.TestCase):
             finally:
                 victim.signal(signal.SIGCONT)
             until(lambda: client.bulk("GET", own[1]) == own[1].encode(), "it is asked again")
+
+    def test_proxy__clients_break_off__what_they_held_is_free_again(self):
+        draw = random.Random(6)
+        with Cluster("--memory", "64MiB", "--timeout-ms", "1000") as cluster, \
+                cluster.proxy.connect() as client:
+            value = draw.randbytes(3 * MIB)
+            for index in range(6):
+                self.assertEqual(client.call("SET", f"k{index}", value), b"+OK\r\n")
+            victim = cluster.nodes[2]
+            victim.signal(signal.SIGSTOP)
+            try:
+                for _ in range(60):
+                    with cluster.proxy.connect() as other:
+                        half = encode("SET", "half", value)
+                        other.send(draw.choice([
+                            half[:draw.randrange(len(half))],
+                            b"".join(encode("GET", f"k{draw.randrange(6)}") for _ in range(8)),
+                            half + encode("EXISTS", "k1", "k2") + encode("GET", "half"),
+                            b"".join(encode("SET", f"s{index}", bytes(900)) for index in range(40)),
+                            encode("MGET", *(f"s{index}" for index in range(40)))]))
+                        if draw.randrange(2):
+                            time.sleep(draw.random() * 0.02)
+            finally:
+                victim.signal(signal.SIGCONT)
+            until(lambda: [cluster.proxy.figures()[name]
+                           for name in ("used_memory", "keys_under_way")] == ["0", "0"],
+                  "nothing is held for clients that are gone")
+            until(lambda: all(client.bulk("GET", f"k{index}") == value for index in range(6)),
+                  "all keys hit")
+            self.assertEqual(cluster.proxy.terminate(), 0)
+
+    def test_proxy__metrics__tell_of_clients_and_servers(self):
+        port = free_port()
+        with Cluster("--metrics", f"127.0.0.1:{port}") as cluster, \
+                cluster.proxy.connect() as client:
+            for index in range(10):
+                client.call("SET", f"k{index}", bytes(1000))
+            client.call("MGET", "k1", "k2", "none")
+            client.call("EXISTS", "k1")
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics",
+                                        timeout=60) as answer:
+                text = answer.read().decode()
+            checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+                                     capture_output=True, check=False, timeout=60)
+            self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+            samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+            self.assertEqual(samples['memkv_proxy_keys_total{op="set"}'], "10")
+            self.assertEqual(samples["memkv_proxy_hits_total"], "3")
+            self.assertEqual(samples['memkv_proxy_misses_total{reason="server"}'], "1")
+            self.assertEqual(samples["memkv_proxy_received_bytes_total"], "10000")
+            self.assertEqual(samples["memkv_proxy_connections"], "1")
+            for node in cluster.nodes:
+                self.assertEqual(samples[f'memkv_proxy_server_up{{server="{node.address}"}}'],
+                                 "1")
+            self.assertEqual(samples['memkv_client_items_total{op="put",status="ok"}'], "10")
+            self.assertEqual(cluster.proxy.terminate(), 0)
+
+    def test_proxy__key__is_asked_of_clients(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "key")
+            self.assertEqual(run_memkv("auth", "keygen", "--output", path).returncode, 0)
+            with open(path, encoding="ascii") as file:
+                key = file.read().strip()
+            with Cluster("--auth-key-file", path, servers=1) as cluster, \
+                    cluster.proxy.connect() as client:
+                self.assertEqual(client.call("GET", "a")[:8], b"-NOAUTH ")
+                self.assertEqual(client.call("AUTH", "wrong")[:11], b"-WRONGPASS ")
+                self.assertEqual(client.call("AUTH", key), b"+OK\r\n")
+                self.assertEqual(client.call("GET", "a"), b"$-1\r\n")
 
     def test_proxy__stops__commands_in_flight_are_finished(self):
         with Cluster() as cluster, cluster.proxy.connect() as client:

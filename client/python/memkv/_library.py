@@ -29,6 +29,7 @@ class Options(ctypes.Structure):
         ("tls_name", ctypes.c_char_p),
         ("discovery", ctypes.c_char_p),
         ("discovery_refresh_ms", ctypes.c_uint32),
+        ("otel_endpoint", ctypes.c_char_p),
     ]
 
 

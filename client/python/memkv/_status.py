@@ -23,6 +23,7 @@ class Status(enum.IntEnum):
     TOO_SMALL = 101
     CALLBACK = 102
     NO_MEMORY = 103
+    CANCELLED = 104
 
 
 class Miss(enum.IntEnum):

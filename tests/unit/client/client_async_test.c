@@ -245,6 +245,105 @@ static void test_client_submit__value_comes_after_its_deadline__is_dropped_and_h
     test_close_both(client, server);
 }
 
+static void test_client_cancel__get_under_way__ends_and_keeps_the_connection(void **state) {
+    (void)state;
+    const struct test_server_options options = {.script = script_late};
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 60000);
+    uint8_t *buffer = calloc(1, 100000);
+    struct memkv_item item = {
+        .op = MEMKV_OP_GET, .key = "k", .key_bytes = 1, .buffer = buffer, .capacity = 100000};
+    struct memkv_item held = {.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1};
+    struct memkv_completion completion;
+    struct memkv_error error;
+    assert_non_null(buffer);
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 0, NULL), MEMKV_OK);
+    assert_int_equal(memkv_cancel(client, 2, &error), MEMKV_NOT_FOUND);
+    assert_non_null(strstr(error.text, "cookie 2"));
+    assert_int_equal(memkv_cancel(client, 1, &error), MEMKV_OK);
+    assert_int_equal(memkv_cancel(client, 1, &error), MEMKV_NOT_FOUND);
+    assert_int_equal(memkv_wait(client, &completion, 1, 0), 1);
+    assert_int_equal(completion.cookie, 1);
+    assert_int_equal(completion.error.status, MEMKV_CANCELLED);
+    assert_non_null(strstr(completion.error.text, "cancelled"));
+    assert_int_equal(item.status, MEMKV_CANCELLED);
+    free(buffer); /* the library has no claim to it any more */
+    /* The script never answers the next one, and sends the value behind the one after it. */
+    assert_int_equal(memkv_submit(client, &held, 1, 3, 0, NULL), MEMKV_OK);
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_int_equal(server->connection_count, 1);
+    test_close_both(client, server);
+}
+
+static void test_client_cancel__any_of_many_puts__each_is_completed_once(void **state) {
+    (void)state;
+    const struct test_server_options options = {.answers_held = 3};
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 60000);
+    static uint8_t value[300000];
+    static struct memkv_item items[400];
+    static char keys[400][8];
+    uint32_t taken_count = 0;
+    uint32_t cancelled_count = 0;
+    for (uint32_t index = 0; index < 400; index++) {
+        snprintf(keys[index], sizeof keys[index], "k%u", index % 40);
+        items[index] = (struct memkv_item){.op = index % 7 == 0 ? MEMKV_OP_DELETE : MEMKV_OP_PUT,
+                                           .flags = index % 7 == 0 ? 0 : MEMKV_REPLACE,
+                                           .key = keys[index],
+                                           .key_bytes = strlen(keys[index]),
+                                           .data = value + index,
+                                           .data_bytes = sizeof value - 400};
+        assert_int_equal(memkv_submit(client, &items[index], 1, index, 0, NULL), MEMKV_OK);
+        if (index % 5 == 4) {
+            cancelled_count += memkv_cancel(client, index - index % 4, NULL) == MEMKV_OK ? 1 : 0;
+        }
+    }
+    while (memkv_in_flight(client) > 0) {
+        struct memkv_completion completions[TAKEN_MAX];
+        const size_t count = memkv_wait(client, completions, TAKEN_MAX, WAIT_MS);
+        assert_true(count > 0);
+        taken_count += (uint32_t)count;
+        /* A connection that half a value was promised over went with a cancelled put. */
+        for (size_t index = 0; index < count; index++) {
+            const enum memkv_status status = completions[index].error.status;
+            assert_true(status == MEMKV_OK || status == MEMKV_NOT_FOUND ||
+                        status == MEMKV_UNKNOWN || status == MEMKV_CANCELLED ||
+                        status == MEMKV_UNAVAILABLE);
+        }
+    }
+    assert_int_equal(taken_count, 400);
+    assert_true(cancelled_count > 0);
+    assert_int_equal(memkv_put(client, "last", 4, value, sizeof value, MEMKV_REPLACE, NULL),
+                     MEMKV_OK);
+    test_close_both(client, server);
+}
+
+static void test_client_buffer_register__once_each__and_unregister_what_is_there(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    struct memkv_client *client = test_client_open(server, 60000);
+    static uint8_t memory[4096];
+    uint64_t handles[2] = {0};
+    uint64_t other = 7;
+    struct memkv_error error;
+    assert_int_equal(memkv_buffer_register(client, memory, 2048, &handles[0], &error), MEMKV_OK);
+    assert_int_equal(memkv_buffer_register(client, memory + 2048, 2048, &handles[1], &error),
+                     MEMKV_OK);
+    assert_int_not_equal(handles[0], 0);
+    assert_int_not_equal(handles[0], handles[1]);
+    assert_int_equal(memkv_buffer_register(client, memory + 2047, 2, &other, &error),
+                     MEMKV_INVALID);
+    assert_int_equal(other, 0);
+    assert_int_equal(memkv_buffer_register(client, NULL, 2, &other, &error), MEMKV_INVALID);
+    assert_int_equal(memkv_buffer_register(client, memory, 0, &other, &error), MEMKV_INVALID);
+    assert_int_equal(memkv_put(client, "k", 1, memory, sizeof memory, 0, &error), MEMKV_OK);
+    assert_int_equal(memkv_buffer_unregister(client, handles[0], &error), MEMKV_OK);
+    assert_int_equal(memkv_buffer_unregister(client, handles[0], &error), MEMKV_NOT_FOUND);
+    assert_int_equal(memkv_buffer_register(client, memory, 16, &handles[0], &error), MEMKV_OK);
+    test_close_both(client, server);
+}
+
 static void test_client_close__much_in_flight__gives_it_up(void **state) {
     (void)state;
     const struct test_server_options options = {.script = script_silent};
@@ -274,6 +373,9 @@ int main(void) {
         cmocka_unit_test(test_client_fd__deadline_of_a_silent_server__becomes_readable),
         cmocka_unit_test(
             test_client_submit__value_comes_after_its_deadline__is_dropped_and_harms_nobody),
+        cmocka_unit_test(test_client_cancel__get_under_way__ends_and_keeps_the_connection),
+        cmocka_unit_test(test_client_cancel__any_of_many_puts__each_is_completed_once),
+        cmocka_unit_test(test_client_buffer_register__once_each__and_unregister_what_is_there),
         cmocka_unit_test(test_client_close__much_in_flight__gives_it_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

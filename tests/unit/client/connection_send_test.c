@@ -128,7 +128,7 @@ static void test_send__a_held_request_whose_call_ends__is_sent_all_the_same(void
     const size_t frame_bytes = rig->requests[0]->frame_bytes;
     rig->transport.hold_bytes = frame_bytes / 2;
     assert_int_equal(mkv_connection_send_some(rig->slot), MKV_PROGRESS_BLOCKED);
-    mkv_request_abandon(rig->requests[0], "late");
+    mkv_request_abandon(rig->requests[0], MEMKV_DEADLINE, "late");
     assert_int_equal(rig->items[0].status, MEMKV_UNKNOWN);
     send_rest(rig);
     assert_int_equal(rig->transport.taken_bytes, 2 * frame_bytes);
@@ -143,7 +143,7 @@ static void test_send__a_request_that_nobody_holds__goes_with_its_call(void **st
     const size_t frame_bytes = rig->requests[0]->frame_bytes;
     rig->transport.hold_bytes = frame_bytes;
     assert_int_equal(mkv_connection_send_some(rig->slot), MKV_PROGRESS_BLOCKED);
-    mkv_request_abandon(rig->requests[1], "late");
+    mkv_request_abandon(rig->requests[1], MEMKV_DEADLINE, "late");
     assert_int_equal(rig->items[1].status, MEMKV_DEADLINE);
     assert_int_equal(rig->items[1].leased, 0);
     send_rest(rig);

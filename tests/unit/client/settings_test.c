@@ -153,6 +153,35 @@ static void test_settings__options__win_over_all(void **state) {
     assert_int_equal(settings->connections, 7);
 }
 
+static void test_settings__otel_endpoint__of_all_comes_last(void **state) {
+    (void)state;
+    struct memkv_options options = {0};
+    struct mkv_settings *settings = malloc(sizeof *settings);
+    struct memkv_error error;
+    assert_non_null(settings);
+    assert_int_equal(mkv_settings_read(&options, settings, &error), MEMKV_OK);
+    assert_string_equal(settings->otel_endpoint, "");
+    assert_int_equal(settings->otel_sampling_ratio, MKV_SETTINGS_RATIO_ONE);
+    setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all:4318", 1);
+    assert_int_equal(mkv_settings_read(&options, settings, &error), MEMKV_OK);
+    assert_string_equal(settings->otel_endpoint, "http://all:4318");
+    assert_true(settings->otel_is_of_all);
+    setenv("MEMKV_OTEL_ENDPOINT", "grpc://ours", 1);
+    setenv("MEMKV_OTEL_SAMPLING_RATIO", "0.25", 1);
+    assert_int_equal(mkv_settings_read(&options, settings, &error), MEMKV_OK);
+    assert_string_equal(settings->otel_endpoint, "grpc://ours");
+    assert_string_equal(settings->otel_origin, "MEMKV_OTEL_ENDPOINT");
+    assert_false(settings->otel_is_of_all);
+    assert_int_equal(settings->otel_sampling_ratio, MKV_SETTINGS_RATIO_ONE / 4);
+    options.otel_endpoint = ""; /* none, whatever the environment says */
+    assert_int_equal(mkv_settings_read(&options, settings, &error), MEMKV_OK);
+    assert_string_equal(settings->otel_endpoint, "");
+    unsetenv("OTEL_EXPORTER_OTLP_ENDPOINT");
+    unsetenv("MEMKV_OTEL_ENDPOINT");
+    unsetenv("MEMKV_OTEL_SAMPLING_RATIO");
+    free(settings);
+}
+
 static void test_settings__what_is_wrong__is_named_with_its_place(void **state) {
     (void)state;
     static const struct {
@@ -171,6 +200,8 @@ static void test_settings__what_is_wrong__is_named_with_its_place(void **state) 
         {"\n\ntimeout_ms: 0\n", ":3: timeout_ms '0': a number from 1 to 86400000"},
         {"connections: 65\n", "a number from 1 to 64"},
         {"connections: many\n", "connections 'many'"},
+        {"otel_sampling_ratio: 1.5\n", ":1: otel_sampling_ratio '1.5': a number from 0 to 1"},
+        {"otel_sampling_ratio: nan\n", "a number from 0 to 1"},
         {"tenant: 'no spaces'\n", "tenant 'no spaces'"},
         {"auth_key: 0011\n", ":1: the key (auth_key) is not 64 hexadecimal digits"},
         {"auth_key_id: 'a b'\n", ":1: the key id (auth_key_id) has 1 to 32"},
@@ -255,6 +286,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_settings__file__says_all_of_it, forget),
         cmocka_unit_test_teardown(test_settings__environment__wins_over_the_file, forget),
         cmocka_unit_test_teardown(test_settings__options__win_over_all, forget),
+        cmocka_unit_test(test_settings__otel_endpoint__of_all_comes_last),
         cmocka_unit_test_teardown(test_settings__what_is_wrong__is_named_with_its_place, forget),
         cmocka_unit_test_teardown(test_settings__file_is_too_long__is_refused, forget),
         cmocka_unit_test_teardown(test_settings__discovery__holds_where_the_highest_layer_names_it,
