@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A listening socket, of TCP or of the machine alone, on a shard's ring: it accepts, and hands each new socket to its owner, who
- * takes it for a connection or refuses it. Fabrics embed one for each port.
+ * A listening socket, of TCP or of the machine alone, on a shard's ring: it accepts, and hands
+ * each new socket to its owner, who takes it for a connection or refuses it. Fabrics embed one for
+ * each port.
  *
  *   open --> poll: an accept is with the kernel <------------------+
  *              |                                                   |

@@ -266,9 +266,8 @@ static bool make_shm(struct mkv_shard *shard, const struct mkv_shard_options *op
     struct mkv_fabric_tcp_options shm = *options->shm;
     fill_native(shard, options, &shm);
     /* Behind all that the shards have of the others, with the one that deletes keys. */
-    const uint32_t others =
-        options->tcp->connections_max +
-        (options->resp == NULL ? 0 : options->resp->connections_max + 1);
+    const uint32_t others = options->tcp->connections_max +
+                            (options->resp == NULL ? 0 : options->resp->connections_max + 1);
     shm.connection_base = shard_count_of(options) * others + options->index * shm.connections_max;
     MKV_ASSERT(shm.connection_base + shm.connections_max <= options->front.connections_max);
     return mkv_fabric_tcp_create(&shm, &shard->shm, error);
@@ -280,15 +279,15 @@ static bool make_set(struct mkv_shard *shard, const struct mkv_fabric_set_member
                      struct mkv_backend_error *error) {
     struct mkv_fabric_set_member members[MKV_FABRIC_SET_MEMBERS_MAX];
     uint32_t count = 0;
-    members[count++] = (struct mkv_fabric_set_member){
-        shard->fabric, options->tcp->connection_base, options->tcp->connections_max};
+    members[count++] = (struct mkv_fabric_set_member){shard->fabric, options->tcp->connection_base,
+                                                      options->tcp->connections_max};
     for (uint32_t i = 0; i < other_count; i++) {
         members[count++] = others[i];
     }
     if (shard->shm != NULL) {
-        members[count++] = (struct mkv_fabric_set_member){mkv_fabric_tcp_base(shard->shm),
-                                                          mkv_fabric_tcp_connection_base(shard->shm),
-                                                          options->shm->connections_max};
+        members[count++] = (struct mkv_fabric_set_member){
+            mkv_fabric_tcp_base(shard->shm), mkv_fabric_tcp_connection_base(shard->shm),
+            options->shm->connections_max};
     }
     struct mkv_fabric_set *set = mkv_fabric_set_create(members, count);
     if (set == NULL) {

@@ -135,9 +135,9 @@ static void shard_options(const struct mkv_shards_options *options, const struct
     options->front(options->front_context, plan->parts[shard].unit_count, &out->front);
     /* Those of TCP, then those of RESP, and one more for each shard that deletes keys; those of
      * shm. */
-    out->front.connections_max = options->count * (tcp_each(options) + resp_each(options) +
-                                                   (options->shard.resp == NULL ? 0 : 1) +
-                                                   shm_each(options));
+    out->front.connections_max =
+        options->count * (tcp_each(options) + resp_each(options) +
+                          (options->shard.resp == NULL ? 0 : 1) + shm_each(options));
     out->index = shard;
 }
 

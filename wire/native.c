@@ -125,8 +125,7 @@ static bool has_items(enum mkv_native_op op) {
 
 static enum mkv_native_error check_flags(const struct mkv_native_header *header) {
     const uint32_t known = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE | MKV_NATIVE_FLAG_TRACE |
-                           MKV_NATIVE_FLAG_AUTH | MKV_NATIVE_FLAG_RING |
-                           MKV_NATIVE_FLAG_WINDOW;
+                           MKV_NATIVE_FLAG_AUTH | MKV_NATIVE_FLAG_RING | MKV_NATIVE_FLAG_WINDOW;
     if ((header->flags & ~known) != 0) {
         return MKV_NATIVE_BAD_FLAGS;
     }

@@ -126,6 +126,7 @@ static void count(const struct slot *slot, struct sums *sums) {
     case MEMKV_TOO_SMALL:
     case MEMKV_CALLBACK:
     case MEMKV_NO_MEMORY:
+    case MEMKV_CANCELLED:
         fprintf(stderr, "%s of %s: %s\n", item->op == MEMKV_OP_GET ? "get" : "other", slot->key,
                 memkv_status_name(item->status));
         sums->other++;

@@ -85,8 +85,8 @@ struct world_options {
     uint32_t inline_buffers;  /* 0: 4 */
     uint32_t body_buffers;    /* 0: 2 */
     uint64_t hello_ns, stall_ns, close_ns, rest_ns;
-    bool shards;  /* it is the first of two: see `moves` */
-    bool tenants; /* the fabric asks for the numbers of tenants: see `resolved` */
+    bool shards;               /* it is the first of two: see `moves` */
+    bool tenants;              /* the fabric asks for the numbers of tenants: see `resolved` */
     uint64_t window_bytes_max; /* not 0: on a Unix socket, with windows */
 };
 

