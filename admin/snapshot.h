@@ -67,9 +67,10 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_SLOT_TABLE_FULL,     /* of a drive: no numbers for more slots */
     MKV_ADMIN_WARNING_DIRECTORY_OFF,       /* of a drive: keys cannot be listed */
     MKV_ADMIN_WARNING_VALUE_TOO_LARGE,     /* a client of RESP sends values above the limit */
+    MKV_ADMIN_WARNING_NOT_REGISTERED,      /* clients do not find the node in the list of servers */
     MKV_ADMIN_WARNING_RING_MISMATCH,       /* clients place keys by different lists of servers */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 16u
+#define MKV_ADMIN_WARNING_CODE_COUNT 17u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {
@@ -278,6 +279,18 @@ struct mkv_admin_shard {
     uint64_t blocks;
 };
 
+#define MKV_ADMIN_CLUSTER_BYTES 256u
+/* How clients find the node, where it tells that it is there. */
+struct mkv_admin_cluster {
+    bool is_configured; /* else all is zero */
+    bool is_registered;
+    uint32_t weight;
+    uint64_t since_ms;                       /* Unix time: registered or not since then */
+    char discovery[MKV_ADMIN_CLUSTER_BYTES]; /* cut, where it is longer */
+    char advertise[MKV_ADMIN_CLUSTER_BYTES]; /* the address */
+    char problem[MKV_ADMIN_CLUSTER_BYTES];   /* why it is not, or "" */
+};
+
 struct mkv_admin_snapshot {
     char node_id[MKV_ADMIN_NAME_BYTES];
     char version[MKV_ADMIN_NAME_BYTES]; /* "0.1.0" */
@@ -327,6 +340,8 @@ struct mkv_admin_snapshot {
     struct mkv_front_tenant tenants_other; /* what clients asked for under other names */
     uint32_t tenant_count; /* at most MKV_TENANT_NAMES_MAX; the default one first, then by age */
     struct mkv_admin_tenant tenants[MKV_TENANT_NAMES_MAX];
+
+    struct mkv_admin_cluster cluster;
 
     uint32_t warning_count; /* at most MKV_ADMIN_WARNINGS_MAX; oldest first */
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];

@@ -346,6 +346,22 @@ static json_t *fabric_json(const struct mkv_admin_snapshot *snapshot) {
     return fabric;
 }
 
+/* null: the node tells nobody that it is there. */
+static json_t *cluster_json(const struct mkv_admin_snapshot *snapshot) {
+    const struct mkv_admin_cluster *source = &snapshot->cluster;
+    if (!source->is_configured) {
+        return json_null();
+    }
+    json_t *cluster = json_object();
+    set_text(cluster, "discovery", source->discovery);
+    set_text(cluster, "address", source->advertise);
+    set_count(cluster, "weight", source->weight);
+    json_object_set_new(cluster, "registered", json_boolean(source->is_registered));
+    set_time(cluster, "since", source->since_ms);
+    set_text_or_null(cluster, "problem", source->problem);
+    return cluster;
+}
+
 static json_t *ring_json(const struct mkv_admin_ring *ring) {
     json_t *lists = json_array();
     MKV_ASSERT(ring->told_count <= MKV_ADMIN_RING_VIEWS);
@@ -372,6 +388,7 @@ struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapsho
     json_object_set_new(status, "node", node_json(snapshot));
     set_count(status, "uptime_seconds", snapshot->uptime_ns / NS_PER_S);
     json_object_set_new(status, "warnings", warnings_json(snapshot));
+    json_object_set_new(status, "cluster", cluster_json(snapshot));
     json_object_set_new(status, "memory", memory_json(snapshot));
     json_object_set_new(status, "storage", storage_json(snapshot));
     set_count(status, "blocks_total", mkv_admin_blocks_total(snapshot));

@@ -143,6 +143,29 @@ static void append_node(const json_t *status, struct mkv_text *out) {
     mkv_text_string(out, "\n");
 }
 
+/* How clients find the node, where it tells that it is there. */
+static void append_cluster(const json_t *status, struct mkv_text *out) {
+    const json_t *cluster = field(status, "cluster");
+    char address[SHOWN_BYTES];
+    char discovery[SHOWN_BYTES];
+    char problem[SHOWN_BYTES];
+    if (!json_is_object(cluster)) {
+        return;
+    }
+    text_of(cluster, "address", address);
+    text_of(cluster, "discovery", discovery);
+    text_of(cluster, "problem", problem);
+    const bool is_registered = json_is_true(field(cluster, "registered"));
+    mkv_text_format(out, "cluster  %sregistered as %s  weight %" PRIu64 "  ",
+                    is_registered ? "" : "not ", address, count_of(cluster, "weight"));
+    mkv_text_string(out, discovery);
+    if (!is_registered && strcmp(problem, "-") != 0) {
+        mkv_text_string(out, ": ");
+        mkv_text_string(out, problem);
+    }
+    mkv_text_string(out, "\n");
+}
+
 static void append_warnings(const json_t *status, struct mkv_text *out) {
     size_t index;
     const json_t *warning;
@@ -448,6 +471,7 @@ static void append_tenants(const json_t *status, struct mkv_text *out) {
 
 void mkv_status_screen(const json_t *status, struct mkv_text *out) {
     append_node(status, out);
+    append_cluster(status, out);
     append_warnings(status, out);
     mkv_text_string(out, "\n");
     append_capacity(status, out);

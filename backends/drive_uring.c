@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backends/clock.h"
+#include "backends/drive_room.h"
 #include "backends/drive_trim.h"
 
 /* The longest single transfer; the kernel takes up to 2 GiB less a page. */
@@ -31,9 +32,22 @@ struct operation {
     /* The kernel is asked for nothing but to call back; then this is what the effect came to. */
     bool decided;
     enum mkv_io_result decision;
+    uint64_t serial; /* see drive_uring.last_serial; 0: it was not held */
     uint64_t submitted_ns;
     uint64_t issued_ns; /* to the kernel, the first time; 0 until that has come back */
     struct operation *next_free;
+};
+
+/* Writes side by side that are with the kernel as one. */
+struct merged {
+    struct mkv_ring_completion completion;
+    struct drive_uring *drive;
+    struct merged *next_free;
+    uint32_t count;
+    uint32_t bytes;
+    uint64_t serial;
+    struct operation *operations[MKV_DRIVE_URING_MERGED_MAX];
+    struct iovec iovecs[MKV_DRIVE_URING_MERGED_MAX];
 };
 
 struct waiting {
@@ -52,6 +66,18 @@ struct drive_uring {
     struct waiting *waiting;
     uint32_t waiting_head;
     uint32_t waiting_count;
+    /* Writes that wait for the ring to be submitted, at most queue_depth. */
+    struct mkv_ring_hook hook;
+    struct operation **held;
+    uint32_t held_count;
+    /* The write, of those that were held, that went to the kernel last: its number, where it ends,
+     * and whether it is still there. */
+    uint64_t last_serial;
+    uint64_t last_end;
+    bool last_in_flight;
+    struct merged *merged;
+    struct merged *free_merged;
+    struct mkv_drive_room *room; /* NULL: none is allocated ahead */
     struct mkv_drive_trim *trim; /* NULL: takes none */
     /* The one that is in flight. */
     struct {
@@ -118,16 +144,38 @@ static void prepare_transfer(const struct operation *operation, struct io_uring_
     }
 }
 
+/* What entries have as their file. */
+static int drive_fd(const struct drive_uring *drive, bool *registered) {
+    *registered = drive->file_place != MKV_RING_NOT_REGISTERED;
+    return *registered ? drive->file_place : drive->media.fd;
+}
+
+static uint64_t operation_offset(const struct operation *operation) {
+    return operation->effect.lba.unit * MKV_UNIT_BYTES;
+}
+
+/* Before a write is given to the ring. */
+static void make_room(const struct drive_uring *drive, uint64_t offset, uint64_t byte_count) {
+    bool registered;
+    const int fd = drive_fd(drive, &registered);
+    if (drive->room != NULL) {
+        mkv_drive_room_write(drive->room, fd, registered, offset, byte_count);
+    }
+}
+
 /* Gives the ring the transfer, the flush, or nothing but a call back. */
 static void operation_issue(struct operation *operation) {
     const struct drive_uring *drive = operation->drive;
+    if (operation->kind == MKV_DRIVE_OP_WRITE) {
+        make_room(drive, operation_offset(operation), operation->bytes);
+    }
     struct io_uring_sqe *sqe = mkv_ring_sqe(drive->options.ring, &operation->completion);
     if (operation->decided) {
         io_uring_prep_nop(sqe);
         return;
     }
-    bool registered = drive->file_place != MKV_RING_NOT_REGISTERED;
-    int fd = registered ? drive->file_place : drive->media.fd;
+    bool registered;
+    const int fd = drive_fd(drive, &registered);
     if (operation->kind == MKV_DRIVE_OP_FLUSH) {
         io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
     } else {
@@ -137,6 +185,133 @@ static void operation_issue(struct operation *operation) {
         io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
     }
 }
+
+/* ---- writes side by side -------------------------------------------------------------------- */
+
+/* A write that was held goes to the kernel; its number. */
+static uint64_t last_begin(struct drive_uring *drive, uint64_t end) {
+    drive->last_serial++;
+    drive->last_end = end;
+    drive->last_in_flight = true;
+    return drive->last_serial;
+}
+
+static void last_ended(struct drive_uring *drive, uint64_t serial) {
+    if (serial == drive->last_serial) {
+        drive->last_in_flight = false;
+    }
+}
+
+static void merged_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    struct merged *merged = (struct merged *)completion;
+    struct drive_uring *drive = merged->drive;
+    (void)flags;
+    last_ended(drive, merged->serial);
+    struct operation *operations[MKV_DRIVE_URING_MERGED_MAX];
+    const uint32_t count = merged->count;
+    const bool is_whole = result == (int32_t)merged->bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        operations[i] = merged->operations[i];
+        operations[i]->completion.submitted_ns = completion->submitted_ns;
+        operations[i]->completion.arrived_ns = completion->arrived_ns;
+    }
+    merged->next_free = drive->free_merged;
+    drive->free_merged = merged;
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_whole) {
+            operation_done(&operations[i]->completion, (int32_t)operations[i]->bytes, 0);
+        } else { /* I5 */
+            operations[i]->issued_ns = operations[i]->completion.submitted_ns;
+            mkv_drive_counter_add(&drive->base.counters.continued, 1);
+            operation_issue(operations[i]);
+        }
+    }
+}
+
+static void merged_issue(struct drive_uring *drive, struct operation *const *operations,
+                         uint32_t count, uint32_t bytes) {
+    struct merged *merged = drive->free_merged;
+    MKV_ASSERT(merged != NULL); /* each has two operations or more */
+    drive->free_merged = merged->next_free;
+    merged->count = count;
+    merged->bytes = bytes;
+    for (uint32_t i = 0; i < count; i++) {
+        merged->operations[i] = operations[i];
+        merged->iovecs[i] = (struct iovec){operations[i]->memory, operations[i]->bytes};
+    }
+    const uint64_t offset = operation_offset(operations[0]);
+    merged->serial = last_begin(drive, offset + bytes);
+    make_room(drive, offset, bytes);
+    struct io_uring_sqe *sqe = mkv_ring_sqe(drive->options.ring, &merged->completion);
+    bool registered;
+    const int fd = drive_fd(drive, &registered);
+    io_uring_prep_writev(sqe, fd, merged->iovecs, count, offset);
+    if (registered) {
+        io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+    }
+}
+
+/* By their places on the drive. */
+static int compare_places(const void *a, const void *b) {
+    const uint64_t x = (*(struct operation *const *)a)->effect.lba.unit;
+    const uint64_t y = (*(struct operation *const *)b)->effect.lba.unit;
+    return x < y ? -1 : x > y;
+}
+
+/* How many of the first of `count` held writes go as one. */
+static uint32_t run_of(struct operation *const *held, uint32_t count, uint32_t *bytes) {
+    uint32_t end = 1;
+    *bytes = held[0]->bytes;
+    while (end < count && end < MKV_DRIVE_URING_MERGED_MAX) {
+        const struct operation *next = held[end];
+        if (operation_offset(next) != operation_offset(held[0]) + *bytes ||
+            *bytes + next->bytes > MKV_DRIVE_URING_MERGED_BYTES_MAX) {
+            break;
+        }
+        *bytes += next->bytes;
+        end++;
+    }
+    return end;
+}
+
+/* Whether a run goes on where the last one ends, which is still under way, and has room for more:
+ * until that one is done, or this one is full, others may join it. Not the journal's: whoever waits
+ * for that has waited for the slot's write already. */
+static bool is_held_on(const struct drive_uring *drive, const struct operation *first,
+                       uint32_t count, uint32_t bytes) {
+    return drive->last_in_flight && first->effect.memory == MKV_DRIVE_SLOT &&
+           operation_offset(first) == drive->last_end && count < MKV_DRIVE_URING_MERGED_MAX &&
+           bytes + MKV_DRIVE_URING_HELD_BYTES_MAX <= MKV_DRIVE_URING_MERGED_BYTES_MAX;
+}
+
+/* Gives the ring what is held, as few writes as that can be. */
+static void issue_held(struct mkv_ring_hook *hook) {
+    struct drive_uring *drive =
+        (struct drive_uring *)((char *)hook - offsetof(struct drive_uring, hook));
+    const uint32_t count = drive->held_count;
+    if (count > 1) {
+        qsort(drive->held, count, sizeof drive->held[0], compare_places);
+    }
+    uint32_t kept = 0;
+    uint32_t run_count;
+    for (uint32_t first = 0; first < count; first += run_count) {
+        struct operation *const *run = drive->held + first;
+        uint32_t bytes;
+        run_count = run_of(run, count - first, &bytes);
+        if (is_held_on(drive, run[0], run_count, bytes)) {
+            memmove(drive->held + kept, run, run_count * sizeof(struct operation *));
+            kept += run_count;
+        } else if (run_count == 1) {
+            run[0]->serial = last_begin(drive, operation_offset(run[0]) + bytes);
+            operation_issue(run[0]);
+        } else {
+            merged_issue(drive, run, run_count, bytes);
+        }
+    }
+    drive->held_count = kept;
+}
+
+/* ---- effects -------------------------------------------------------------------------------- */
 
 static void operation_decide(struct operation *operation, enum mkv_io_result decision) {
     operation->decided = true;
@@ -184,6 +359,13 @@ static void operation_start(struct drive_uring *drive, const struct mkv_effect *
     if (drive->options.buffers != NULL) {
         operation->place =
             mkv_arena_buffers_find(drive->options.buffers, operation->memory, operation->bytes);
+    }
+    if (operation->kind == MKV_DRIVE_OP_WRITE &&
+        operation->bytes <= MKV_DRIVE_URING_HELD_BYTES_MAX) {
+        MKV_ASSERT(drive->held_count < drive->options.queue_depth); /* each is of the pool */
+        drive->held[drive->held_count] = operation;
+        drive->held_count++;
+        return;
     }
     operation_issue(operation);
 }
@@ -246,6 +428,7 @@ static void operation_done(struct mkv_ring_completion *completion, int32_t resul
     struct drive_uring *drive = operation->drive;
     struct mkv_drive_done done = {.op = operation->op};
     MKV_ASSERT((flags & IORING_CQE_F_MORE) == 0);
+    last_ended(drive, operation->serial);
     operation->issued_ns =
         operation->issued_ns != 0 ? operation->issued_ns : completion->submitted_ns;
     if (!operation_finished(operation, result, &done.result)) {
@@ -328,6 +511,9 @@ static uint32_t drive_in_flight(const struct mkv_drive *base) {
 static void drive_free(struct drive_uring *drive) {
     mkv_drive_trim_close(drive->trim);
     mkv_drive_media_close(&drive->media);
+    mkv_drive_room_free(drive->room);
+    free(drive->held);
+    free(drive->merged);
     free(drive->operations);
     free(drive->waiting);
     free(drive);
@@ -336,6 +522,7 @@ static void drive_free(struct drive_uring *drive) {
 static void drive_close(struct mkv_drive *base) {
     struct drive_uring *drive = drive_of(base);
     MKV_ASSERT(base->counters.in_flight == 0);
+    mkv_ring_hook_remove(drive->options.ring, &drive->hook);
     mkv_ring_file_remove(drive->options.ring, drive->file_place);
     drive_free(drive);
 }
@@ -370,7 +557,10 @@ bool mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
     uint32_t depth = drive->options.queue_depth;
     drive->operations = calloc(depth, sizeof *drive->operations);
     drive->waiting = calloc(options->waiting_max, sizeof *drive->waiting);
-    if (drive->operations == NULL || drive->waiting == NULL) {
+    drive->held = calloc(depth, sizeof(struct operation *));
+    drive->merged = calloc(depth / 2 + 1, sizeof *drive->merged);
+    if (drive->operations == NULL || drive->waiting == NULL || drive->held == NULL ||
+        drive->merged == NULL) {
         drive_free(drive);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "no memory for the %" PRIu32 " operations of a drive. Free "
@@ -393,7 +583,19 @@ bool mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
         drive->operations[i].next_free = drive->free_operations;
         drive->free_operations = &drive->operations[i];
     }
+    for (uint32_t i = depth / 2 + 1; i-- > 0;) {
+        drive->merged[i].completion.done = merged_done;
+        drive->merged[i].drive = drive;
+        drive->merged[i].next_free = drive->free_merged;
+        drive->free_merged = &drive->merged[i];
+    }
+    /* Room that is given back is not to be taken again before it is needed. */
+    if (!media->block_device && !options->trim) {
+        drive->room = mkv_drive_room_create(options->ring, media->capacity_units * MKV_UNIT_BYTES);
+    }
     drive->file_place = mkv_ring_file_add(options->ring, media->fd);
+    drive->hook.before = issue_held;
+    mkv_ring_hook_add(options->ring, &drive->hook);
     *drive_out = &drive->base;
     return true;
 }

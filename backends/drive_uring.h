@@ -5,8 +5,15 @@
  * a thread of its own (drive_trim.h).
  *
  *     submit --> pool has room? --yes--> prepared in the ring --> kernel --> finished? --> complete
- *                    | no                    ^                                  | short, EINTR
- *                    +--> waiting (FIFO) ----+------- continued (bounded) <-----+
+ *                    | no                    ^   ^                              | short, EINTR
+ *                    +--> waiting (FIFO) ----+   +--- continued (bounded) <-----+
+ *
+ * Short writes are held until the ring is submitted: those that lie side by side on the drive then
+ * go to the kernel as one. Those that go on where the one before them ends, as puts one behind the
+ * other do, wait for more while that one is under way. On a file, the room that writes come to next is allocated ahead of them
+ * (drive_room.h).
+ *
+ *     held:  [4 5][0 1 2 3][9 10][6 7 8]  -->  one writev of 0 ... 10
  *
  * Invariants
  *  I1  At most queue_depth operations are with the kernel, at most waiting_max wait.
@@ -16,6 +23,8 @@
  *  I4  Trims are handed to it only when it was made with `trim`, one at a time (core/io.h, I8), and
  *      within the capacity (all asserted). They take no place in the queue: a slow one holds up
  *      nothing but the next.
+ *  I5  Writes that went as one are reported one by one, as if each had gone alone: if the whole did
+ *      not succeed, each is done again alone.
  *
  * Not responsible for: finding, creating and locking the medium (drive_open.h).
  */
@@ -29,6 +38,10 @@
 
 #define MKV_DRIVE_URING_TRIES_MAX 16u
 #define MKV_DRIVE_URING_DEPTH_DEFAULT 256u
+/* Writes of up to so many bytes are held for others, and so many, of so many bytes, go as one. */
+#define MKV_DRIVE_URING_HELD_BYTES_MAX (128u * 1024u)
+#define MKV_DRIVE_URING_MERGED_MAX 16u
+#define MKV_DRIVE_URING_MERGED_BYTES_MAX (1024u * 1024u)
 
 struct mkv_drive_uring_options {
     struct mkv_ring *ring; /* outlives the drive */

@@ -10,7 +10,7 @@
  *                |                 native: challenge (HELLO) --> prove (AUTH) --+
  *                |                 RESP:   password (AUTH, HELLO .. AUTH) ------+--> grant set
  *                |                                                              +--> failed
- *                +----> PROTECTED, CLIENT_FULL: the refusal is sent, the socket closed
+ *                +----> PROTECTED, FULL, CLIENT_FULL: the refusal is sent, the socket closed
  *
  *   a request   may(session, op) and tenant_allowed(session, name)
  *               --> request_begin --> OK: handed in, and request_end when it is answered
@@ -18,7 +18,7 @@
  *   the end     close, once for each ADMITTED, behind the last request_end
  *
  * What RESP does with it:
- *   accept      PROTECTED: send MKV_FABRIC_AUTH_RESP_DENIED, close. CLIENT_FULL: send
+ *   accept      PROTECTED: send MKV_FABRIC_AUTH_RESP_DENIED, close. FULL, CLIENT_FULL: send
  *               "-ERR max number of clients reached\r\n", close.
  *   before each command but AUTH, HELLO, QUIT and RESET, where session.grant is NULL:
  *               "-NOAUTH Authentication required.\r\n"
@@ -116,6 +116,7 @@ struct mkv_fabric_session {
 enum mkv_fabric_admission {
     MKV_FABRIC_ADMITTED = 0,
     MKV_FABRIC_PROTECTED,   /* no key is set, and the peer is on another machine */
+    MKV_FABRIC_FULL,        /* there are as many connections as there may be, of all fabrics */
     MKV_FABRIC_CLIENT_FULL, /* its address has as many connections as one may have */
 };
 

@@ -52,6 +52,7 @@ static void accepted(void *context, int fd) {
     case MKV_FABRIC_PROTECTED:
         reject(fabric, fd, MKV_FABRIC_AUTH_RESP_DENIED);
         break;
+    case MKV_FABRIC_FULL:
     case MKV_FABRIC_CLIENT_FULL:
         reject(fabric, fd, full);
         break;

@@ -38,8 +38,9 @@
  *      waits when one of the two changes it.
  *  I3  An entry whose turn to reply has not come holds a slab only while fewer than ahead_max
  *      others do, so that entries that wait for theirs can't hold all slabs.
- *  I4  Whoever stops in the middle of a command, or takes no bytes, is broken after stall_ns, and
- *      while others wait for a workspace after MKV_FABRIC_RESP_STALL_SHORT_NS.
+ *  I4  Whoever does not get to the end of a command is broken after stall_ns, and while others wait
+ *      for a workspace after MKV_FABRIC_RESP_STALL_SHORT_NS. A receive of a value's bytes, refused
+ *      or not, and a send have stall_ns each.
  *  I5  A value's bytes are taken even where the command has failed already: the connection stays
  *      in step. Only protocol errors end it.
  *  I6  A call is the only thing of its connection that is under way.
@@ -74,8 +75,8 @@ struct mkv_fabric_resp;
 /* What a client says of itself. Printable ASCII without spaces; "" where it has said nothing. */
 struct mkv_resp_identity {
     char name[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
-    char library[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
-    char library_version[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
+    char lib_name[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
+    char lib_version[MKV_FABRIC_RESP_NAME_BYTES_MAX + 1];
 };
 
 struct mkv_resp_argument {
@@ -150,9 +151,9 @@ struct mkv_fabric_resp_options {
     uint32_t connection_base; /* the number of the first one: see fabric_set.h */
     uint32_t transfers_max;   /* PULL and PUSH that the front can have posted at once */
     uint32_t workspaces;      /* connections that can be busy at once */
-    uint32_t entries;         /* keys under way, all connections together */
+    uint32_t entries;         /* requests that the front has, all connections together */
     uint32_t calls;           /* under way at once, 256 KiB each */
-    uint32_t pipeline_max;    /* entries of one connection */
+    uint32_t pipeline_max;    /* those of one connection */
     uint32_t ahead_max;       /* see I3 */
     uint64_t value_bytes_max; /* a longer value is refused, and its bytes dropped */
     uint64_t deadline_ns;     /* of each request; 0: 30 s */
@@ -162,6 +163,12 @@ struct mkv_fabric_resp_options {
     uint32_t exists_lease_ms; /* of what EXISTS has found; 0: none */
     bool durable;             /* a SET is answered when it is durable, not when it is in memory */
     const char *version;      /* of the server, for HELLO */
+    /* Keys are asked for over the native protocol, which has no words for NX, XX, and the times of
+     * keys that are there: what takes these is refused. */
+    bool is_proxy;
+    /* What a client is told of these statuses; NULL: as of a server. */
+    const char *unavailable_text;
+    const char *unknown_text;
     /* Writes how far the opening of the drives has come, "1/2 drives, 50 %". NULL: nothing is said
      * of it. */
     void (*progress)(void *context, char *text, size_t text_bytes);

@@ -30,12 +30,16 @@
 #define LOOK(name_, reply_)                                                                        \
     {                                                                                              \
         .name = name_, .arguments_min = 2, .arguments_max = 2, .right = RIGHT_GET,                 \
-        .reply = reply_, .execute = mkv_resp_execute_look                                          \
+        .reply = reply_, .no_proxy = reply_ != MKV_RESP_REPLY_TYPE,                                \
+        .execute = mkv_resp_execute_look                                                           \
     }
 #define OF_KEY(name_, right_, execute_)                                                            \
     { .name = name_, .arguments_min = 2, .arguments_max = 2, .right = right_, .execute = execute_ }
 #define EXPIRE(name_)                                                                              \
-    { .name = name_, .arguments_min = 3, .right = RIGHT_PUT, .execute = mkv_resp_execute_expire }
+    {                                                                                              \
+        .name = name_, .arguments_min = 3, .right = RIGHT_PUT, .no_proxy = true,                   \
+        .execute = mkv_resp_execute_expire                                                         \
+    }
 #define OWN(name_, min_, max_, strangers_, execute_)                                               \
     {                                                                                              \
         .name = name_, .arguments_min = min_, .arguments_max = max_, .for_strangers = strangers_,  \
@@ -52,7 +56,14 @@ const struct mkv_resp_command mkv_resp_commands[] = {
      .execute = mkv_resp_execute_set},
     VALUE("setex", 4, 3, mkv_resp_execute_setex),
     VALUE("psetex", 4, 3, mkv_resp_execute_setex),
-    VALUE("setnx", 3, 2, mkv_resp_execute_setnx),
+    {.name = "setnx",
+     .arguments_min = 3,
+     .arguments_max = 3,
+     .shape = MKV_RESP_SHAPE_VALUE,
+     .value_at = 2,
+     .right = RIGHT_PUT,
+     .no_proxy = true,
+     .execute = mkv_resp_execute_setnx},
     KEYS("exists", 2, RIGHT_GET, MKV_OP_EXISTS, MKV_RESP_REPLY_COUNT),
     KEYS("del", 2, RIGHT_DELETE, MKV_OP_DELETE, MKV_RESP_REPLY_COUNT),
     KEYS("unlink", 2, RIGHT_DELETE, MKV_OP_DELETE, MKV_RESP_REPLY_COUNT),
@@ -74,7 +85,12 @@ const struct mkv_resp_command mkv_resp_commands[] = {
     EXPIRE("pexpire"),
     EXPIRE("expireat"),
     EXPIRE("pexpireat"),
-    OF_KEY("persist", RIGHT_PUT, mkv_resp_execute_persist),
+    {.name = "persist",
+     .arguments_min = 2,
+     .arguments_max = 2,
+     .right = RIGHT_PUT,
+     .no_proxy = true,
+     .execute = mkv_resp_execute_persist},
     LOOK("ttl", MKV_RESP_REPLY_TTL),
     LOOK("pttl", MKV_RESP_REPLY_PTTL),
     LOOK("expiretime", MKV_RESP_REPLY_EXPIRETIME),
@@ -197,6 +213,10 @@ static void check_name(struct mkv_resp_connection *connection,
         char text[MKV_RESP_VERDICT_BYTES];
         mkv_resp_loading_text(connection->fabric, text);
         REJECT(connection, "%s", text);
+        return;
+    }
+    if (connection->fabric->options.is_proxy && command->no_proxy) {
+        REJECT(connection, "ERR '%s' is not served by a proxy", name);
         return;
     }
     const bool changes = (command->right & (RIGHT_PUT | RIGHT_DELETE)) != 0;

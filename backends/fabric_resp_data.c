@@ -49,14 +49,14 @@ static enum mkv_tenant_resolved find_tenant(struct mkv_resp_connection *connecti
 /* Whether there is room for an entry more; if not the connection goes on when there is. */
 static bool has_room(struct mkv_resp_connection *connection, enum mkv_op op) {
     struct mkv_fabric_resp *fabric = connection->fabric;
-    if (connection->entry_count >= fabric->options.pipeline_max) {
-        return false;
+    if (connection->requests >= fabric->options.pipeline_max) {
+        return false; /* goes on when the first of them has ended */
     }
     if (op == MKV_OP_GET && connection->entries_head != NULL &&
         fabric->ahead_count >= fabric->options.ahead_max) {
         return false; /* I3: goes on when those before it have replied */
     }
-    if (fabric->free_entries == NULL) {
+    if (fabric->requests >= fabric->options.entries) {
         mkv_resp_await(connection);
         return false;
     }
@@ -89,6 +89,8 @@ static void hand_in(struct mkv_resp_connection *connection, struct mkv_resp_entr
         .received_ns = connection->command_ns,
     };
     connection->known = true;
+    connection->requests++;
+    fabric->requests++;
     fabric->counters.received_frames_total++;
     fabric->base.sink.input(fabric->base.sink.context, &input);
 }

@@ -91,6 +91,7 @@ struct mkv_resp_op {
     union {
         struct mkv_transfer_effect transfer;
         struct {
+            struct mkv_resp_connection *connection; /* NULL: it is gone */
             enum mkv_status status;
             uint32_t result_count;
             const struct mkv_item_result *results; /* in the front's arena, until ANSWER_DONE */
@@ -273,6 +274,7 @@ struct mkv_resp_connection {
     struct mkv_resp_entry *entries_head;
     struct mkv_resp_entry *entries_tail;
     uint32_t entry_count;
+    uint32_t requests; /* that the front has: entries, and those whose reply is being sent */
     uint64_t sum;
     enum mkv_status sum_status;
     struct mkv_resp_slot *slot;
@@ -331,6 +333,7 @@ struct mkv_fabric_resp {
     struct mkv_resp_op_list completed; /* handed to the sink by the next poll */
     struct mkv_resp_entry *entries;
     struct mkv_resp_entry *free_entries;
+    uint32_t requests; /* of all connections */
     uint32_t ahead_count;
 
     struct mkv_resp_work *works;
@@ -423,6 +426,7 @@ struct mkv_resp_command {
     enum mkv_op op;            /* SHAPE_KEYS */
     enum mkv_resp_reply reply; /* SHAPE_KEYS, and of those that look at one */
     bool for_strangers;        /* who has not said who he is may send it */
+    bool no_proxy;             /* it is about times or conditions: see is_proxy of the options */
     bool is_own;               /* it is about the connection, and needs no drive */
     enum mkv_resp_taken (*execute)(struct mkv_resp_connection *connection);
 };

@@ -15,7 +15,19 @@
 
 #include "backends/clock.h"
 
+/* The text that the options have for it, or NULL. */
+static const char *own_text(const struct mkv_fabric_resp *fabric, enum mkv_status status) {
+    const struct mkv_fabric_resp_options *options = &fabric->options;
+    return status == MKV_STATUS_UNAVAILABLE && !fabric->draining ? options->unavailable_text
+           : status == MKV_STATUS_UNKNOWN                        ? options->unknown_text
+                                                                 : NULL;
+}
+
 const char *mkv_resp_status_text(const struct mkv_fabric_resp *fabric, enum mkv_status status) {
+    const char *own = own_text(fabric, status);
+    if (own != NULL) {
+        return own;
+    }
     switch (status) {
     case MKV_STATUS_BUSY:
         return "TRYAGAIN as many requests are in flight as the server takes; send it again";

@@ -101,6 +101,15 @@ static bool take_options(struct mkv_resp_connection *connection, struct options 
             return refuse(connection, syntax);
         }
     }
+    /* The expiry of a long value would be set behind it. */
+    const bool is_late = connection->is_large && options->expire_s != 0;
+    if (connection->fabric->options.is_proxy && (is_late || options->flags != 0)) {
+        mkv_resp_refuse(connection,
+                        "ERR behind a proxy SET takes EX and PX, with values of up to %u bytes, "
+                        "and nothing else",
+                        MKV_RESP_SMALL_BYTES);
+        return false;
+    }
     return true;
 }
 

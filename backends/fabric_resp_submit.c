@@ -65,6 +65,7 @@ void mkv_fabric_resp_submit(struct mkv_fabric_resp *fabric, const struct mkv_eff
     struct mkv_resp_op *op = mkv_resp_op_take(fabric);
     op->kind = MKV_RESP_OP_ANSWER;
     op->id = effect->op;
+    op->answer.connection = NULL;
     op->answer.status = effect->answer.status;
     op->answer.result_count = effect->answer.result_count;
     op->answer.results =
@@ -80,6 +81,7 @@ void mkv_fabric_resp_submit(struct mkv_fabric_resp *fabric, const struct mkv_eff
     entry->answer = op;
     entry->answered = true;
     struct mkv_resp_connection *connection = entry->connection;
+    op->answer.connection = connection;
     mkv_fabric_auth_request_end(fabric->options.auth, &connection->session, entry->value_bytes);
     mkv_resp_connection_touch(connection);
 }
@@ -99,6 +101,20 @@ static enum mkv_fabric_event event_of(enum mkv_resp_op_kind kind) {
     return MKV_FABRIC_ANSWER_DONE;
 }
 
+/* The front is about to hear that the answer is out: it has a request less. */
+static void request_ended(struct mkv_fabric_resp *fabric, const struct mkv_resp_op *op) {
+    struct mkv_resp_connection *connection = op->answer.connection;
+    if (connection == NULL) {
+        return;
+    }
+    MKV_ASSERT(connection->requests > 0);
+    MKV_ASSERT(fabric->requests > 0);
+    connection->requests--;
+    fabric->requests--;
+    mkv_resp_connection_touch(connection); /* a command may have waited for that */
+    mkv_resp_retry(fabric);
+}
+
 void mkv_resp_op_complete(struct mkv_fabric_resp *fabric, struct mkv_resp_op *op,
                           enum mkv_transfer transfer, const uint64_t *sums, uint32_t sum_count) {
     struct mkv_input input = {.kind = MKV_INPUT_FABRIC_DONE};
@@ -113,6 +129,9 @@ void mkv_resp_op_complete(struct mkv_fabric_resp *fabric, struct mkv_resp_op *op
         fabric->counters.received_bytes_total += op->transfer.bytes;
     } else if (transfer == MKV_TRANSFER_OK && op->kind == MKV_RESP_OP_PUSH) {
         fabric->counters.sent_bytes_total += op->transfer.bytes;
+    }
+    if (op->kind == MKV_RESP_OP_ANSWER) {
+        request_ended(fabric, op);
     }
     mkv_resp_op_give(fabric, op);
     fabric->base.sink.input(fabric->base.sink.context, &input);
@@ -185,4 +204,8 @@ void mkv_resp_ops_fail(struct mkv_resp_connection *connection) {
         }
         mkv_resp_entry_give(connection);
     }
+    MKV_ASSERT(fabric->requests >= connection->requests);
+    fabric->requests -= connection->requests;
+    connection->requests = 0;
+    mkv_resp_retry(fabric);
 }

@@ -53,17 +53,17 @@ static void reject(struct mkv_fabric_tcp *fabric, int fd, enum mkv_status status
 /* Gives the socket a connection, or the reason why there is none. */
 static void accepted(void *context, int fd) {
     struct mkv_fabric_tcp *fabric = context;
+    static const char full[] = "the server has as many connections as it takes; try again later";
     const bool is_full = fabric->free_connection_count == 0 &&
                          fabric->connections_used == fabric->options.connections_max;
     if (is_full || fabric->draining) {
-        reject(fabric, fd, MKV_STATUS_BUSY,
-               "the server has as many connections as it takes; try again later");
+        reject(fabric, fd, MKV_STATUS_BUSY, full);
         return;
     }
     struct mkv_fabric_session session;
     switch (mkv_fabric_auth_open(fabric->options.auth, fd, MKV_FABRIC_LISTENER_NATIVE, &session)) {
     case MKV_FABRIC_ADMITTED:
-        if (!mkv_tcp_connection_start(fabric, fd, &session)) {
+        if (!mkv_tcp_connection_start(fabric, fd, &session, NULL)) {
             mkv_fabric_auth_close(fabric->options.auth, &session);
             reject(fabric, fd, MKV_STATUS_BUSY, "the server has no memory for a connection");
         }
@@ -74,11 +74,27 @@ static void accepted(void *context, int fd) {
                "network.auth_key there (memkv auth keygen makes one), or network.auth: none to "
                "serve everybody");
         break;
+    case MKV_FABRIC_FULL:
+        reject(fabric, fd, MKV_STATUS_BUSY, full);
+        break;
     case MKV_FABRIC_CLIENT_FULL:
         reject(fabric, fd, MKV_STATUS_BUSY,
                "your address has as many connections as network.client_connections_max allows");
         break;
     }
+}
+
+void mkv_fabric_tcp_adopt(struct mkv_fabric_tcp *fabric, const struct mkv_fabric_tcp_move *move) {
+    const bool is_full = fabric->free_connection_count == 0 &&
+                         fabric->connections_used == fabric->options.connections_max;
+    if (!is_full && !fabric->draining &&
+        mkv_tcp_connection_start(fabric, move->fd, &move->session, move)) {
+        return;
+    }
+    struct mkv_fabric_session session = move->session;
+    mkv_fabric_auth_close(fabric->options.auth, &session);
+    reject(fabric, move->fd, MKV_STATUS_BUSY,
+           "this shard has as many connections as it takes; try again later");
 }
 
 /* ---- a round -------------------------------------------------------------------------------- */

@@ -37,6 +37,8 @@
  *      until then; nobody else waits.
  *  I7  A connection that has had no frame and owed none for rest_ns holds no buffer and no page: it
  *      waits for its socket without memory, as does the place of one that closed.
+ *  I8  A connection whose HELLO names another shard goes there with that frame, before it was
+ *      answered: the shard's fabric takes it up as if it had come to it.
  *
  * Not responsible for: what requests do, deadlines of posted transfers (front: BREAK), keys.
  */
@@ -51,6 +53,7 @@
 #include "backends/tcp_listen.h"
 #include "backends/tls.h"
 #include "core/tenant_names.h"
+#include "wire/native_auth.h"
 
 #define MKV_FABRIC_TCP_CONNECTIONS_MAX 65536u
 #define MKV_FABRIC_TCP_REQUESTS_MAX 4096u
@@ -60,6 +63,14 @@
 
 struct mkv_fabric_tcp;
 struct mkv_ring_views;
+
+/* A connection on its way to another shard. */
+struct mkv_fabric_tcp_move {
+    int fd;
+    struct mkv_fabric_session session;
+    uint32_t byte_count;
+    uint8_t bytes[MKV_NATIVE_HELLO_FRAME_BYTES_MAX]; /* what it has sent: its HELLO */
+};
 
 struct mkv_fabric_tcp_options {
     struct mkv_ring *ring;
@@ -87,6 +98,12 @@ struct mkv_fabric_tcp_options {
      * is asked again in the next round. NULL: there is the default tenant alone. */
     enum mkv_tenant_resolved (*tenant)(void *context, const char *name, bool create, uint32_t *id);
     void *tenant_context;
+    /* One of several shards: which are there, and whose keys are whose, as the answer to SHARDS;
+     * and how a connection goes to another one, false: it cannot now, and stays. NULL: the feature
+     * is not granted. Connections with TLS stay where they are, and are not granted it. */
+    void (*shards)(void *context, struct mkv_native_shards *shards);
+    bool (*move)(void *context, uint32_t shard, const struct mkv_fabric_tcp_move *move);
+    void *shards_context;
     /* Who is served, and what he may do; it outlives the fabric. NULL: everybody, and all. */
     const struct mkv_fabric_auth *auth;
     /* What clients tell of their servers; it outlives the fabric. NULL: it is not kept. */
@@ -106,6 +123,9 @@ const struct mkv_fabric_counters *mkv_fabric_tcp_counters(const struct mkv_fabri
 
 /* As what the pump drives (fabric.h); the functions below are its operations. */
 struct mkv_fabric *mkv_fabric_tcp_base(struct mkv_fabric_tcp *fabric);
+
+/* Takes a connection of another shard over, or refuses it as it would one of its own. */
+void mkv_fabric_tcp_adopt(struct mkv_fabric_tcp *fabric, const struct mkv_fabric_tcp_move *move);
 
 void mkv_fabric_tcp_submit(struct mkv_fabric_tcp *fabric, const struct mkv_effect *effect,
                            const uint8_t *front_arena);

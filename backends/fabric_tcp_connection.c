@@ -53,7 +53,8 @@ static bool open_stream(struct mkv_tcp_connection *connection, int fd) {
 }
 
 bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
-                              const struct mkv_fabric_session *session) {
+                              const struct mkv_fabric_session *session,
+                              const struct mkv_fabric_tcp_move *moved) {
     struct mkv_tcp_connection *connection = take_free(fabric);
     MKV_ASSERT(connection->state == MKV_TCP_FREE);
     MKV_ASSERT(!connection->waiting);
@@ -63,6 +64,7 @@ bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
     }
 
     connection->state = MKV_TCP_OPEN;
+    connection->left = false;
     connection->greeted = false;
     connection->known = false;
     connection->session = *session;
@@ -84,7 +86,14 @@ bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
     mkv_tcp_rest_end(connection);
     connection->refusal.announced = false;
     fabric->counters.connections_active++;
-    fabric->counters.connections_accepted_total++;
+    if (moved == NULL) {
+        fabric->counters.connections_accepted_total++;
+    } else {
+        memcpy(connection->control, moved->bytes, moved->byte_count);
+        connection->control_end = moved->byte_count;
+        connection->arrived_ns = fabric->now_ns;
+        connection->frame_ns = fabric->now_ns;
+    }
     mkv_tcp_receive_continue(connection);
     return true;
 }
@@ -153,6 +162,16 @@ void mkv_tcp_connection_break(struct mkv_tcp_connection *connection) {
     connection->state = MKV_TCP_BROKEN;
     mkv_tcp_rest_end(connection);
     mkv_stream_abort(&connection->stream);
+    mkv_tcp_connection_touch(connection);
+}
+
+void mkv_tcp_connection_leave(struct mkv_tcp_connection *connection) {
+    MKV_ASSERT(connection->state == MKV_TCP_OPEN);
+    MKV_ASSERT(!connection->receive_in_flight);
+    MKV_ASSERT(mkv_tcp_connection_owes_nothing(connection));
+    connection->state = MKV_TCP_BROKEN;
+    connection->left = true;
+    (void)mkv_stream_detach(&connection->stream);
     mkv_tcp_connection_touch(connection);
 }
 
@@ -236,8 +255,10 @@ static void reap(struct mkv_tcp_connection *connection) {
     mkv_tcp_ops_fail(connection);
     leave_waiting(connection);
     give_buffers(connection);
-    mkv_fabric_auth_close(fabric->options.auth, &connection->session);
-    mkv_stream_close(&connection->stream);
+    if (!connection->left) {
+        mkv_fabric_auth_close(fabric->options.auth, &connection->session);
+        mkv_stream_close(&connection->stream);
+    }
     if (fabric->options.ring_views != NULL) {
         mkv_ring_views_gone(fabric->options.ring_views, &connection->ring_member);
     }

@@ -147,6 +147,7 @@ static enum mkv_op op_of(enum mkv_native_op op) {
     case MKV_NATIVE_DATA:
     case MKV_NATIVE_STATS:
     case MKV_NATIVE_PING:
+    case MKV_NATIVE_SHARDS:
         break;
     }
     MKV_ASSERT(op == MKV_NATIVE_PUT);
@@ -380,7 +381,8 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
         return take_data(connection, body);
     }
     const bool is_request = op != MKV_NATIVE_HELLO && op != MKV_NATIVE_AUTH &&
-                            op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING;
+                            op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING &&
+                            op != MKV_NATIVE_SHARDS;
     const bool is_refused =
         connection->fabric->draining && is_request && connection->header.payload_bytes == 0;
     if (is_request && !is_refused) {
@@ -397,6 +399,9 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
     }
     if (op == MKV_NATIVE_STATS) {
         return take_stats(connection);
+    }
+    if (op == MKV_NATIVE_SHARDS) {
+        return mkv_tcp_shards_take(connection);
     }
     if (op == MKV_NATIVE_PING) {
         if (mkv_native_ring_bytes(&connection->header) > 0) {

@@ -128,6 +128,43 @@ static enum mkv_tcp_frame answer_proof(struct mkv_tcp_connection *connection, co
     return MKV_TCP_FRAME_TAKEN;
 }
 
+/* Whether the HELLO, all that has come, went to the shard that it names. */
+static bool moves(struct mkv_tcp_connection *connection, const struct mkv_native_hello *hello) {
+    const struct mkv_fabric_tcp_options *options = &connection->fabric->options;
+    const uint32_t byte_count = connection->control_end - connection->control_start;
+    if (options->move == NULL || options->tls != NULL || hello->home == 0 ||
+        (hello->features & MKV_NATIVE_FEATURE_SHARDS) == 0 ||
+        byte_count != MKV_NATIVE_HEADER_BYTES + connection->header.body_bytes) {
+        return false;
+    }
+    struct mkv_fabric_tcp_move move = {
+        .fd = connection->stream.fd, .session = connection->session, .byte_count = byte_count};
+    memcpy(move.bytes, connection->control + connection->control_start, byte_count);
+    if (!options->move(options->shards_context, hello->home - 1, &move)) {
+        return false;
+    }
+    mkv_tcp_connection_leave(connection);
+    return true;
+}
+
+enum mkv_tcp_frame mkv_tcp_shards_take(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if ((connection->features & MKV_NATIVE_FEATURE_SHARDS) == 0) {
+        return refuse(connection, MKV_NATIVE_BAD_OP);
+    }
+    MKV_ASSERT(connection->own_body == NULL);
+    connection->own_body = mkv_tcp_pool_take(&fabric->bodies);
+    if (connection->own_body == NULL) {
+        mkv_tcp_connection_await_buffer(connection);
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    struct mkv_native_shards shards;
+    fabric->options.shards(fabric->options.shards_context, &shards);
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, connection->own_body->bytes,
+                         mkv_native_shards_encode(&shards, connection->own_body->bytes));
+    return MKV_TCP_FRAME_TAKEN;
+}
+
 enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, const uint8_t *body) {
     struct mkv_native_hello hello;
     if (connection->auth_refusal_ns != 0) {
@@ -136,6 +173,9 @@ enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, con
     const enum mkv_native_error error = mkv_native_hello_decode(body, &hello);
     if (error != MKV_NATIVE_OK) {
         return refuse(connection, (uint32_t)error);
+    }
+    if (moves(connection, &hello)) {
+        return MKV_TCP_FRAME_REFUSED;
     }
     const uint32_t auth_bytes = mkv_native_auth_bytes(&connection->header);
     const uint32_t ring_bytes = mkv_native_ring_bytes(&connection->header);
@@ -151,6 +191,9 @@ enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, con
     connection->hello_ring =
         ring_bytes > 0 ? mkv_native_ring_decode(body + MKV_NATIVE_HELLO_BYTES + name_bytes) : 0;
     struct mkv_native_hello_answer answer = connection->fabric->options.hello;
+    if (connection->fabric->options.move != NULL && connection->fabric->options.tls == NULL) {
+        answer.features |= MKV_NATIVE_FEATURE_SHARDS;
+    }
     answer.features &= hello.features;
     connection->features = answer.features;
     return auth_bytes == 0 ? answer_plain(connection, &answer)

@@ -164,6 +164,7 @@ struct mkv_tcp_connection {
     struct mkv_connection_id id;
     enum mkv_tcp_state state;
     struct mkv_stream stream;
+    bool left;                         /* another shard has its socket and its session */
     bool greeted;                      /* HELLO was answered */
     uint64_t features;                 /* granted by that */
     bool known;                        /* the front has had a request of it */
@@ -302,9 +303,12 @@ void mkv_tcp_pool_give(struct mkv_fabric_tcp *fabric, struct mkv_tcp_buffer_pool
 /* ---- fabric_tcp_connection.c ---------------------------------------------------------------- */
 
 /* Takes an accepted socket, as admitted; false, with both still the caller's, when there is no
- * memory. */
+ * memory. `moved`: what has come already over one of another shard; else NULL. */
 bool mkv_tcp_connection_start(struct mkv_fabric_tcp *fabric, int fd,
-                              const struct mkv_fabric_session *session);
+                              const struct mkv_fabric_session *session,
+                              const struct mkv_fabric_tcp_move *moved);
+/* The socket is another shard's from now on: the connection ends without a word. */
+void mkv_tcp_connection_leave(struct mkv_tcp_connection *connection);
 /* The connection goes on in the next poll. */
 void mkv_tcp_connection_touch(struct mkv_tcp_connection *connection);
 /* The connection goes on when a buffer comes back. */
@@ -368,6 +372,8 @@ void mkv_tcp_frame_take_inline(struct mkv_tcp_connection *connection, const uint
 /* No answer of the fabric itself is pending. */
 enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, const uint8_t *body);
 enum mkv_tcp_frame mkv_tcp_auth_take(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* Says which shards there are, and whose keys are whose. */
+enum mkv_tcp_frame mkv_tcp_shards_take(struct mkv_tcp_connection *connection);
 /* The client places keys by that list of servers; 0: by none. */
 void mkv_tcp_ring_take(struct mkv_tcp_connection *connection, uint64_t hash);
 

@@ -53,6 +53,7 @@ struct mkv_ring {
     struct mkv_ring_completion wake;
     void (*woken)(void *context);
     void *woken_context;
+    struct mkv_ring_hook *hooks;
 
     /* Places of registered files: a stack of the free ones. */
     uint32_t files_max;
@@ -257,8 +258,29 @@ static void account(struct mkv_ring *ring, unsigned ready_before, int result) {
                result == -EBUSY || result == -ENOMEM);
 }
 
+void mkv_ring_hook_add(struct mkv_ring *ring, struct mkv_ring_hook *hook) {
+    hook->next = ring->hooks;
+    ring->hooks = hook;
+}
+
+void mkv_ring_hook_remove(struct mkv_ring *ring, struct mkv_ring_hook *hook) {
+    struct mkv_ring_hook **link = &ring->hooks;
+    while (*link != hook) {
+        MKV_ASSERT(*link != NULL);
+        link = &(*link)->next;
+    }
+    *link = hook->next;
+}
+
+static void call_hooks(struct mkv_ring *ring) {
+    for (struct mkv_ring_hook *hook = ring->hooks; hook != NULL; hook = hook->next) {
+        hook->before(hook);
+    }
+}
+
 void mkv_ring_submit(struct mkv_ring *ring) {
     start(ring);
+    call_hooks(ring);
     unsigned ready = io_uring_sq_ready(&ring->uring);
     if (ready == 0) {
         return;
@@ -336,6 +358,7 @@ uint32_t mkv_ring_wait(struct mkv_ring *ring, uint64_t timeout_ns) {
     MKV_ASSERT(!ring->dispatching);
     ring->costly_count = 0;
     start(ring);
+    call_hooks(ring);
     unsigned ready = io_uring_sq_ready(&ring->uring);
     note_submitted(ring);
     int result;

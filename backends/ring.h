@@ -43,6 +43,13 @@ struct mkv_ring_completion {
     uint64_t arrived_ns;
 };
 
+/* What somebody wants to be called for before entries go to the kernel, to prepare what it has held
+ * back so far. It is its owner's memory. */
+struct mkv_ring_hook {
+    void (*before)(struct mkv_ring_hook *hook);
+    struct mkv_ring_hook *next; /* the ring's */
+};
+
 /* A place that a caller could not get in the table of registered files or buffers. */
 #define MKV_RING_NOT_REGISTERED (-1)
 /* io_uring refuses a larger registered buffer. */
@@ -88,6 +95,11 @@ void mkv_ring_destroy(struct mkv_ring *ring);
  * set already and liburing's io_uring_prep_… leave it alone.
  */
 struct io_uring_sqe *mkv_ring_sqe(struct mkv_ring *ring, struct mkv_ring_completion *completion);
+
+/* Calls `hook->before` at the begin of each mkv_ring_submit and mkv_ring_wait, until it is removed.
+ * It may take entries, and not wait or submit. */
+void mkv_ring_hook_add(struct mkv_ring *ring, struct mkv_ring_hook *hook);
+void mkv_ring_hook_remove(struct mkv_ring *ring, struct mkv_ring_hook *hook);
 
 /* Hands the prepared entries to the kernel now rather than with the next wait. */
 void mkv_ring_submit(struct mkv_ring *ring);

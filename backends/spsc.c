@@ -20,6 +20,11 @@ struct mkv_spsc {
     uint64_t written;                                        /* tail, as its owner knows it */
     uint64_t begun;     /* where tail goes at the end of the message that is begun; 0: none is */
     uint64_t head_seen; /* how far the consumer was when it was last looked at */
+    uint64_t base;      /* where the empty ring last began again: all before it was read by then */
+    uint64_t base_begun;
+    /* The position whose next one is `base`, for the consumer, which sees it with the tail that
+     * comes behind: a mark in the ring would take the room behind it until it is read. */
+    uint64_t again_from;
 
     _Alignas(MKV_SPSC_LINE_BYTES) atomic_uint_fast64_t head; /* the consumer's line */
     uint64_t read;
@@ -44,6 +49,7 @@ struct mkv_spsc *mkv_spsc_create(uint32_t bytes) {
     memset(ring, 0, sizeof *ring);
     ring->bytes = bytes;
     ring->memory = memory;
+    ring->again_from = UINT64_MAX;
     atomic_init(&ring->tail, 0);
     atomic_init(&ring->head, 0);
     return ring;
@@ -74,10 +80,10 @@ static void size_store(struct mkv_spsc *ring, uint64_t position, uint64_t size) 
 /* ---- the producer --------------------------------------------------------------------------- */
 
 static bool has_room(struct mkv_spsc *ring, uint64_t end) {
-    if (end - ring->head_seen > ring->bytes) {
+    if (end - mkv_max_u64(ring->head_seen, ring->base) > ring->bytes) {
         ring->head_seen = atomic_load_explicit(&ring->head, memory_order_acquire);
     }
-    return end - ring->head_seen <= ring->bytes;
+    return end - mkv_max_u64(ring->head_seen, ring->base) <= ring->bytes;
 }
 
 static bool may_start_again(struct mkv_spsc *ring, uint64_t whole) {
@@ -94,14 +100,18 @@ uint8_t *mkv_spsc_begin(struct mkv_spsc *ring, uint32_t bytes) {
     const uint64_t whole = message_bytes(bytes);
     const uint64_t to_end = ring->bytes - (ring->written & (ring->bytes - 1));
     uint64_t start = ring->written;
-    if (to_end < whole || may_start_again(ring, whole)) {
+    ring->base_begun = ring->base;
+    if (may_start_again(ring, whole)) {
         start += to_end;
-    }
-    if (!has_room(ring, start + whole)) {
-        return NULL;
-    }
-    if (start != ring->written) {
+        ring->base_begun = start;
+    } else if (to_end < whole) {
+        start += to_end;
+        if (!has_room(ring, start + whole)) {
+            return NULL;
+        }
         size_store(ring, ring->written, SKIP);
+    } else if (!has_room(ring, start + whole)) {
+        return NULL;
     }
     size_store(ring, start, bytes);
     ring->begun = start + whole;
@@ -110,6 +120,11 @@ uint8_t *mkv_spsc_begin(struct mkv_spsc *ring, uint32_t bytes) {
 
 void mkv_spsc_end(struct mkv_spsc *ring) {
     MKV_ASSERT(ring->begun != 0);
+    if (ring->base_begun != ring->base) {
+        /* The consumer has read all, and looks here only when it has seen what follows. */
+        ring->base = ring->base_begun;
+        ring->again_from = ring->written;
+    }
     ring->written = ring->begun;
     ring->begun = 0;
     atomic_store_explicit(&ring->tail, ring->written, memory_order_release);
@@ -122,6 +137,9 @@ const uint8_t *mkv_spsc_peek(struct mkv_spsc *ring, uint32_t *bytes) {
         ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
         if (ring->read == ring->tail_seen) {
             return NULL;
+        }
+        if (ring->read == ring->again_from) {
+            ring->read += ring->bytes - (ring->read & (ring->bytes - 1));
         }
     }
     uint64_t size = size_load(ring, ring->read);

@@ -84,3 +84,11 @@ void mkv_stream_close(struct mkv_stream *stream) {
     close(stream->fd);
     stream->fd = -1;
 }
+
+int mkv_stream_detach(struct mkv_stream *stream) {
+    MKV_ASSERT(stream->fd >= 0);
+    MKV_ASSERT(stream->tls == NULL);
+    const int fd = stream->fd;
+    stream->fd = -1;
+    return fd;
+}

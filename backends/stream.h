@@ -75,5 +75,7 @@ void mkv_stream_shutdown_send(struct mkv_stream *stream);
 void mkv_stream_abort(struct mkv_stream *stream);
 /* When nothing is in flight. */
 void mkv_stream_close(struct mkv_stream *stream);
+/* The same of a plain one, whose socket stays open and is the caller's: returned. */
+int mkv_stream_detach(struct mkv_stream *stream);
 
 #endif

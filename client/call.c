@@ -213,7 +213,7 @@ void mkv_call_cut(struct mkv_call *call, enum memkv_status status) {
         struct mkv_remote *remote = share->remote;
         cut_text(call, remote, status, &failure);
         /* First what is in flight: the call may be gone with the last of it. */
-        for (uint32_t slot = 0; slot < call->client->connections_max; slot++) {
+        for (uint32_t slot = 0; slot < remote->slots; slot++) {
             struct mkv_connection *connection = remote->connections[slot];
             struct mkv_request *next;
             for (struct mkv_request *request =
@@ -287,7 +287,7 @@ static uint32_t owner_of_reservation(struct mkv_call *call, uint32_t index) {
     const uint32_t serial = (uint32_t)(call->items[index].reservation >> MKV_RESERVATION_BITS);
     const struct memkv_client *client = call->client;
     for (uint32_t remote = 0; remote < client->remote_all_count; remote++) {
-        for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+        for (uint32_t slot = 0; slot < client->remotes[remote]->slots; slot++) {
             const struct mkv_connection *connection = client->remotes[remote]->connections[slot];
             if (connection != NULL && connection->state == MKV_CONNECTION_READY &&
                 connection->serial == serial) {

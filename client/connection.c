@@ -265,7 +265,9 @@ void mkv_connection_ready(struct mkv_connection *connection) {
     if (client->metrics != NULL) {
         mkv_metrics_connected(client->metrics);
     }
-    mkv_remote_connected(connection->remote, &connection->greeting.limits);
+    const struct mkv_native_shards *shards = &connection->greeting.shards;
+    connection->shard = shards->shard_count > 0 ? shards->shard : MKV_NONE_U32;
+    mkv_remote_connected(connection->remote, &connection->greeting);
 }
 
 static enum mkv_progress step_resolving(struct mkv_connection *connection, uint64_t now_ns) {
@@ -300,6 +302,7 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
         .tenant = client->tenant,
         .key = client->has_key ? client->auth_key : NULL,
         .key_id = client->auth_key_id,
+        .home = connection->home,
         .ring_hash = mkv_remotes_ring_hash(client),
     };
     connection->state = MKV_CONNECTION_GREETING;

@@ -163,7 +163,7 @@ void mkv_engine_done(struct mkv_call *call) {
 static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
     wait_events(client, 0, now_ns);
     for (uint32_t index = 0; index < client->remote_all_count; index++) {
-        for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+        for (uint32_t slot = 0; slot < client->remotes[index]->slots; slot++) {
             struct mkv_connection *connection = client->remotes[index]->connections[slot];
             if (connection != NULL && connection->state == MKV_CONNECTION_READY &&
                 connection->requests_live == 0) {
@@ -176,7 +176,7 @@ static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
 bool mkv_engine_is_connected(struct mkv_remote *remote) {
     struct memkv_client *client = remote->client;
     look_at_idle(client, mkv_client_now_ns());
-    for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (connection != NULL && connection->state == MKV_CONNECTION_READY) {
             return true;
@@ -193,7 +193,7 @@ static enum mkv_progress work(struct memkv_client *client, uint64_t now_ns) {
         if (mkv_remote_dispatch(remote, now_ns) == MKV_PROGRESS_MOVED) {
             progress = MKV_PROGRESS_MOVED;
         }
-        for (uint32_t slot = 0; slot < client->connections_max; slot++) {
+        for (uint32_t slot = 0; slot < remote->slots; slot++) {
             struct mkv_connection *connection = remote->connections[slot];
             if (connection != NULL && connection->state != MKV_CONNECTION_CLOSED &&
                 mkv_connection_step(connection, now_ns) == MKV_PROGRESS_MOVED) {

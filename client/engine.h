@@ -100,6 +100,7 @@ struct mkv_part {
     uint32_t item;
     uint32_t group;          /* parts of one group may share a request (request.c) */
     uint32_t serial;         /* COMMIT: the connection that its reservation is of */
+    uint32_t shard;          /* of the server, that is best asked; MKV_NONE_U32: any */
     bool is_done;            /* it has its status */
     bool is_started;         /* bytes of its request may have reached the server */
     bool is_corrupt;         /* GET: what came is not what its root names */
@@ -244,6 +245,8 @@ struct mkv_connection {
     enum mkv_connection_state state;
     uint32_t serial;       /* of this time that it is open, for reservations */
     uint64_t ring_version; /* of the list of servers that its server was told */
+    uint32_t home;         /* 1 + the shard of the server that it was to be at; 0: any */
+    uint32_t shard;        /* that it is at; MKV_NONE_U32: not known */
     struct mkv_transport *transport;
     bool is_readable; /* as far as is known: true until the transport said BLOCKED */
     bool is_writable;
@@ -277,9 +280,11 @@ struct mkv_remote {
     struct memkv_client *client;
     struct mkv_client_address address;
     struct mkv_native_hello_answer limits;
-    uint32_t limits_version; /* 0: it has never greeted */
+    uint32_t limits_version;         /* 0: it has never greeted */
+    struct mkv_native_shards shards; /* as it last said; shard_count 0: it has one */
     struct mkv_share_list queue;
-    struct mkv_connection **connections; /* connections_max of them, NULL where there is none */
+    uint32_t slots; /* connections_max, for each of its shards; it never gets less */
+    struct mkv_connection **connections; /* slots of them, NULL where there is none */
     /* Failures to connect in a row, and the end of the time for which it is let alone. */
     uint32_t failure_count;
     uint64_t retry_ns;
@@ -304,7 +309,7 @@ struct memkv_client {
     char auth_key_id[MKV_NATIVE_KEY_ID_BYTES + 1u];
     uint32_t timeout_ms;
     uint32_t connect_timeout_ms;
-    uint32_t connections_max; /* to each server */
+    uint32_t connections_max; /* to each shard of a server */
     bool has_trace;           /* requests carry `trace` to servers that take it */
     struct mkv_trace_context trace;
 
@@ -467,7 +472,7 @@ uint64_t mkv_remotes_ring_hash(const struct memkv_client *client);
 void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status failure,
                                const char *text);
 /* A connection is READY. */
-void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_native_hello_answer *limits);
+void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_greeting *greeting);
 /* When something is due that no descriptor tells of; UINT64_MAX: nothing. */
 uint64_t mkv_remote_due_ns(const struct mkv_remote *remote);
 /* Begins to connect one more. */

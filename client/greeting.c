@@ -27,12 +27,15 @@ void mkv_greeting_begin(struct mkv_greeting *greeting, const struct mkv_greeting
     memset(greeting, 0, sizeof *greeting);
     greeting->server = options->server;
     greeting->key = options->key;
+    greeting->awaits = MKV_NATIVE_HELLO;
     const bool named = strcmp(options->tenant, MKV_TENANT_DEFAULT_NAME) != 0;
     const uint32_t tenant_bytes = named ? (uint32_t)strlen(options->tenant) : 0;
     struct mkv_native_hello hello = {.version_min = MKV_NATIVE_VERSION,
                                      .version_max = MKV_NATIVE_VERSION,
-                                     .features =
-                                         MKV_NATIVE_FEATURE_TRACE | MKV_NATIVE_FEATURE_ROOTS};
+                                     .home = options->home,
+                                     .features = MKV_NATIVE_FEATURE_TRACE |
+                                                 MKV_NATIVE_FEATURE_ROOTS |
+                                                 MKV_NATIVE_FEATURE_SHARDS};
     _Static_assert(sizeof hello.name == MKV_CLIENT_NAME_BYTES_MAX + 1u, "a name is HELLO's");
     memcpy(hello.name, options->name, strnlen(options->name, MKV_CLIENT_NAME_BYTES_MAX));
     const uint32_t auth_bytes = options->key == NULL ? 0 : MKV_NATIVE_AUTH_BLOCK_BYTES;
@@ -111,16 +114,36 @@ static enum mkv_greeting_result prove(struct mkv_greeting *greeting,
     mkv_native_header_encode(&auth, greeting->out);
     memcpy(greeting->out + MKV_NATIVE_HEADER_BYTES, proof, sizeof proof);
     greeting->out_bytes = MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_AUTH_BYTES;
-    greeting->awaits_auth = true;
+    greeting->awaits = MKV_NATIVE_AUTH;
     return MKV_GREETING_SEND;
+}
+
+/* Both know each other: that is all, but for the shards where there are several. */
+static enum mkv_greeting_result know(struct mkv_greeting *greeting) {
+    if ((greeting->limits.features & MKV_NATIVE_FEATURE_SHARDS) == 0) {
+        return MKV_GREETING_DONE;
+    }
+    const struct mkv_native_header shards = {.op = MKV_NATIVE_SHARDS,
+                                             .request_id = MKV_GREETING_REQUEST_ID};
+    mkv_native_header_encode(&shards, greeting->out);
+    greeting->out_bytes = MKV_NATIVE_HEADER_BYTES;
+    greeting->awaits = MKV_NATIVE_SHARDS;
+    return MKV_GREETING_SEND;
+}
+
+static enum mkv_greeting_result take_shards(struct mkv_greeting *greeting,
+                                            const struct mkv_native_header *header,
+                                            const uint8_t *body) {
+    const enum mkv_native_error problem =
+        mkv_native_shards_decode(body, header->body_bytes, &greeting->shards);
+    return problem == MKV_NATIVE_OK ? MKV_GREETING_DONE : fail_frame(greeting, problem);
 }
 
 enum mkv_greeting_result mkv_greeting_frame(struct mkv_greeting *greeting,
                                             const struct mkv_native_header *header,
                                             const uint8_t *body) {
     if ((header->flags & MKV_NATIVE_FLAG_ANSWER) == 0 ||
-        (header->op != (greeting->awaits_auth ? MKV_NATIVE_AUTH : MKV_NATIVE_HELLO) &&
-         header->status == MKV_STATUS_OK)) {
+        (header->op != greeting->awaits && header->status == MKV_STATUS_OK)) {
         return fail_frame(greeting, MKV_NATIVE_BAD_OP);
     }
     if (header->status != MKV_STATUS_OK) {
@@ -134,8 +157,11 @@ enum mkv_greeting_result mkv_greeting_frame(struct mkv_greeting *greeting,
                         greeting->server, text);
         return MKV_GREETING_FAILED;
     }
-    if (greeting->awaits_auth) {
-        return MKV_GREETING_DONE;
+    if (greeting->awaits == MKV_NATIVE_SHARDS) {
+        return take_shards(greeting, header, body);
+    }
+    if (greeting->awaits == MKV_NATIVE_AUTH) {
+        return know(greeting);
     }
     const bool proves = (header->flags & MKV_NATIVE_FLAG_AUTH) != 0;
     if (proves != (greeting->key != NULL)) {
@@ -145,5 +171,5 @@ enum mkv_greeting_result mkv_greeting_frame(struct mkv_greeting *greeting,
     if (problem != MKV_NATIVE_OK) {
         return fail_frame(greeting, problem);
     }
-    return greeting->key == NULL ? MKV_GREETING_DONE : prove(greeting, header, body);
+    return greeting->key == NULL ? know(greeting) : prove(greeting, header, body);
 }

@@ -7,6 +7,9 @@
  *   with a key:                   frame (HELLO answer, the server's proof is right)
  *                                       ──▶ SEND, out: AUTH       frame (AUTH answer) ──▶ DONE
  *
+ *   several shards:              frame (HELLO or AUTH answer) ──▶ SEND, out: SHARDS
+ *                                frame (SHARDS answer) ──▶ DONE
+ *
  * Invariants
  *  I1  Nothing else is sent over the connection before the greeting is DONE.
  *  I2  With a key it is DONE only where both sides have proven that they have it, and nothing is
@@ -26,19 +29,20 @@
 #define MKV_GREETING_REQUEST_ID 1u
 
 enum mkv_greeting_result {
-    MKV_GREETING_DONE = 1, /* `limits` stand */
+    MKV_GREETING_DONE = 1, /* `limits` and `shards` stand */
     MKV_GREETING_SEND,     /* `out` is to be sent, and another frame to be waited for */
     MKV_GREETING_FAILED,   /* `failure` says why */
 };
 
 struct mkv_greeting {
-    const char *server; /* for messages */
-    const uint8_t *key; /* NULL: none */
-    bool awaits_auth;   /* AUTH was sent */
-    bool is_random;     /* the nonce is one */
+    const char *server;        /* for messages */
+    const uint8_t *key;        /* NULL: none */
+    enum mkv_native_op awaits; /* whose answer */
+    bool is_random;            /* the nonce is one */
     size_t out_bytes;
     uint8_t out[MKV_NATIVE_HELLO_FRAME_BYTES_MAX];
     struct mkv_native_hello_answer limits;
+    struct mkv_native_shards shards; /* shard_count 0: the server does not say */
     struct memkv_error failure;
 };
 
@@ -49,6 +53,7 @@ struct mkv_greeting_options {
     const char *tenant;
     const uint8_t *key; /* of MKV_NATIVE_KEY_BYTES, good until the greeting is over; NULL: none */
     const char *key_id; /* with a key */
+    uint32_t home;      /* 1 + the shard that is to serve the connection; 0: any */
     uint64_t ring_hash; /* of its list of servers; 0: it tells none */
 };
 

@@ -129,7 +129,8 @@ struct memkv_options {
     /* Whose keys these are: tenants have nothing in common, also not equal keys. 1 to 79 characters
      * of A-Z a-z 0-9 . _ -; the first put makes a tenant. NULL: "default" */
     const char *tenant;
-    uint32_t connections; /* to each server at most, 1 to 64; 0: 1 */
+    uint32_t connections; /* to each server at most, to one with shards to each of these; 1 to 64,
+                           * and no more than 64 to a server; 0: 1 */
     /* The key that servers and this client prove to each other that they have, 64 hexadecimal
      * digits, and what servers call it. A server that has not got it is refused, MEMKV_FORBIDDEN.
      * NULL: no key, and "default". */
@@ -184,6 +185,10 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
  */
 enum memkv_status memkv_trace_context(struct memkv_client *client, const char *traceparent,
                                       struct memkv_error *error);
+
+/* Calls to come take so long at most, from begin to end; 0: 30000. What is under way keeps its
+ * deadline. Sends nothing and cannot fail. */
+void memkv_set_timeout(struct memkv_client *client, uint32_t timeout_ms);
 
 /* ---- one value at a time -------------------------------------------------------------------- */
 

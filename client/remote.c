@@ -69,7 +69,7 @@ static void fail_queued(struct mkv_remote *remote) {
 /* One of its connections is not CLOSED, and in such a state or a later one. */
 static struct mkv_connection *find(const struct mkv_remote *remote,
                                    enum mkv_connection_state state) {
-    for (uint32_t slot = 0; slot < remote->client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         struct mkv_connection *connection = remote->connections[slot];
         if (connection != NULL && connection->state >= state) {
             return connection;
@@ -94,8 +94,14 @@ void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status fail
     }
 }
 
-void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_native_hello_answer *limits) {
+void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_greeting *greeting) {
+    const struct mkv_native_hello_answer *limits = &greeting->limits;
+    const uint64_t slots =
+        (uint64_t)remote->client->connections_max * mkv_max_u64(greeting->shards.shard_count, 1);
     remote->failure_count = 0;
+    remote->shards = greeting->shards;
+    remote->slots =
+        (uint32_t)mkv_max_u64(remote->slots, mkv_min_u64(slots, MKV_CLIENT_CONNECTIONS_MAX));
     remote->client->limits_last = *limits;
     if (remote->limits_version == 0 ||
         memcmp(&remote->limits, limits, sizeof remote->limits) != 0) {
@@ -104,8 +110,9 @@ void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_native_hel
     }
 }
 
-void mkv_remote_open_one(struct mkv_remote *remote, uint64_t now_ns) {
-    for (uint32_t slot = 0; slot < remote->client->connections_max; slot++) {
+/* Begins to connect one more, to that shard of the server; `home` is as in HELLO. */
+static void open_at(struct mkv_remote *remote, uint32_t home, uint64_t now_ns) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         struct mkv_connection *connection = remote->connections[slot];
         if (connection == NULL) {
             connection = calloc(1, sizeof *connection);
@@ -119,10 +126,15 @@ void mkv_remote_open_one(struct mkv_remote *remote, uint64_t now_ns) {
             remote->connections[slot] = connection;
         }
         if (connection->state == MKV_CONNECTION_CLOSED) {
+            connection->home = home;
             mkv_connection_open(connection, now_ns);
             return;
         }
     }
+}
+
+void mkv_remote_open_one(struct mkv_remote *remote, uint64_t now_ns) {
+    open_at(remote, 0, now_ns);
 }
 
 /* Nothing is READY: what waits goes on waiting, or fails. */
@@ -141,19 +153,29 @@ static void dispatch_unready(struct mkv_remote *remote, uint64_t now_ns) {
     }
 }
 
+/* Of two that a request may go over: the one at the shard of its keys, then the one with less. */
+static bool is_better(const struct mkv_connection *left, const struct mkv_connection *right,
+                      uint32_t shard) {
+    const bool left_is_there = shard != MKV_NONE_U32 && left->shard == shard;
+    const bool right_is_there = shard != MKV_NONE_U32 && right->shard == shard;
+    return left_is_there != right_is_there ? left_is_there
+                                           : left->requests_used < right->requests_used;
+}
+
 /* Where the next request of a share goes; NULL: nowhere now. */
-static struct mkv_connection *pick(const struct mkv_remote *remote, uint32_t serial) {
+static struct mkv_connection *pick(const struct mkv_remote *remote, uint32_t serial,
+                                   uint32_t shard) {
     const uint32_t requests_max =
         (uint32_t)mkv_min_u64(remote->limits.requests_max, MKV_CONNECTION_REQUESTS_MAX);
     struct mkv_connection *picked = NULL;
-    for (uint32_t slot = 0; slot < remote->client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         struct mkv_connection *connection = remote->connections[slot];
         if (connection == NULL || connection->state != MKV_CONNECTION_READY ||
             connection->is_send_broken || connection->requests_used >= requests_max ||
             (serial != 0 && connection->serial != serial)) {
             continue;
         }
-        if (picked == NULL || connection->requests_used < picked->requests_used) {
+        if (picked == NULL || is_better(connection, picked, shard)) {
             picked = connection;
         }
     }
@@ -162,7 +184,7 @@ static struct mkv_connection *pick(const struct mkv_remote *remote, uint32_t ser
 
 /* A reservation's connection may have gone while the COMMIT waited. */
 static bool serial_is_gone(const struct mkv_remote *remote, uint32_t serial) {
-    for (uint32_t slot = 0; slot < remote->client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (connection != NULL && connection->state == MKV_CONNECTION_READY &&
             connection->serial == serial) {
@@ -198,11 +220,46 @@ static bool share_prepare(struct mkv_share *share) {
     return is_open;
 }
 
+/* Connections at a shard, or on their way there. */
+static uint32_t connections_at(const struct mkv_remote *remote, uint32_t shard) {
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
+        const struct mkv_connection *connection = remote->connections[slot];
+        if (connection == NULL || connection->state == MKV_CONNECTION_CLOSED) {
+            continue;
+        }
+        const bool is_there =
+            connection->state == MKV_CONNECTION_READY && connection->shard == shard;
+        count += is_there || connection->home == shard + 1 ? 1 : 0;
+    }
+    return count;
+}
+
+/* The shard that fewest connections are at, as in HELLO. */
+static uint32_t home_of_next(const struct mkv_remote *remote) {
+    uint32_t home = 0;
+    uint32_t fewest = UINT32_MAX;
+    for (uint32_t shard = 0; shard < remote->shards.shard_count; shard++) {
+        const uint32_t count = connections_at(remote, shard);
+        home = count < fewest ? shard + 1 : home;
+        fewest = (uint32_t)mkv_min_u64(count, fewest);
+    }
+    return home;
+}
+
+/* A request goes over a connection that is not at the shard of its keys, which passes it on: opens
+ * one there, for those to come, unless that was tried or all places are taken. */
+static void approach(struct mkv_remote *remote, uint32_t shard, uint64_t now_ns) {
+    if (shard < remote->shards.shard_count && connections_at(remote, shard) == 0 &&
+        now_ns >= remote->retry_ns) {
+        open_at(remote, shard + 1, now_ns);
+    }
+}
+
 /* Opens one more where all have enough to do. */
 static void grow(struct mkv_remote *remote, uint64_t now_ns) {
-    const uint32_t connections_max = remote->client->connections_max;
     bool has_room = false;
-    for (uint32_t slot = 0; slot < connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (connection == NULL || connection->state == MKV_CONNECTION_CLOSED) {
             has_room = true;
@@ -212,7 +269,7 @@ static void grow(struct mkv_remote *remote, uint64_t now_ns) {
         }
     }
     if (has_room && now_ns >= remote->retry_ns) {
-        mkv_remote_open_one(remote, now_ns);
+        open_at(remote, home_of_next(remote), now_ns);
     }
 }
 
@@ -228,17 +285,21 @@ enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns
     uint64_t byte_count = 0;
     struct mkv_share *next;
     for (struct mkv_share *share = TAILQ_FIRST(&remote->queue);
-         share != NULL && byte_count < DISPATCH_BYTES_MAX && pick(remote, 0) != NULL;
+         share != NULL && byte_count < DISPATCH_BYTES_MAX && pick(remote, 0, MKV_NONE_U32) != NULL;
          share = next) {
         next = TAILQ_NEXT(share, link);
         if (share->requests_used >= MKV_SHARE_REQUESTS_MAX || !share_prepare(share)) {
             continue;
         }
         const bool has_parts = share->part_next < share->part_count;
-        struct mkv_connection *connection =
-            pick(remote, has_parts ? share->parts[share->part_next].serial : 0);
+        const struct mkv_part *first = has_parts ? &share->parts[share->part_next] : NULL;
+        const uint32_t shard = has_parts ? first->shard : MKV_NONE_U32;
+        struct mkv_connection *connection = pick(remote, has_parts ? first->serial : 0, shard);
         if (connection == NULL) {
             continue;
+        }
+        if (connection->shard != shard) {
+            approach(remote, shard, now_ns);
         }
         const struct mkv_request *request = mkv_request_make(connection, share);
         if (request == NULL) {
@@ -263,7 +324,7 @@ enum mkv_progress mkv_remote_dispatch(struct mkv_remote *remote, uint64_t now_ns
 
 uint64_t mkv_remote_due_ns(const struct mkv_remote *remote) {
     uint64_t due_ns = UINT64_MAX;
-    for (uint32_t slot = 0; slot < remote->client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (connection == NULL || connection->state == MKV_CONNECTION_CLOSED ||
             connection->state == MKV_CONNECTION_READY) {

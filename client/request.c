@@ -290,7 +290,33 @@ bool mkv_share_is_open(const struct mkv_share *share) {
     return share->part_count > 0 ? share->part_next < share->part_count : !share->is_single_made;
 }
 
-/* By group, connection and place. */
+static bool moves_payload(enum group group) {
+    return group == GROUP_GET || group == GROUP_PUT_INLINE || group == GROUP_PUT_BLOCK ||
+           group == GROUP_PUT_LARGE || group == GROUP_ALLOCATE;
+}
+
+/* The shard of a server with several that has the item's key. Another one passes requests on, which
+ * costs about as much as to serve them; requests of many keys without payloads are not torn apart
+ * for that. */
+static uint32_t shard_of(const struct mkv_share *share, const struct mkv_part *part, bool is_only) {
+    const struct mkv_native_shards *shards = &share->remote->shards;
+    const struct memkv_item *item = &share->call->items[part->item];
+    if (shards->shard_count == 0 || part->serial != 0 || item->op == MEMKV_OP_SESSION ||
+        !(is_only || moves_payload((enum group)part->group))) {
+        return MKV_NONE_U32;
+    }
+    struct mkv_member members[MKV_VOLUMES_MAX];
+    for (uint32_t index = 0; index < shards->drive_count; index++) {
+        members[index] =
+            (struct mkv_member){shards->drives[index].uuid, shards->drives[index].weight};
+    }
+    const struct mkv_root point =
+        mkv_placement_point(share->call->client->tenant, item->key, (uint32_t)item->key_bytes);
+    const uint32_t owner = mkv_placement_owner(point, members, shards->drive_count);
+    return owner == MKV_NONE_U32 ? MKV_NONE_U32 : shards->drives[owner].shard;
+}
+
+/* By group, connection, shard and place. */
 static int part_compare(const void *left, const void *right) {
     const struct mkv_part *a = left;
     const struct mkv_part *b = right;
@@ -299,6 +325,9 @@ static int part_compare(const void *left, const void *right) {
     }
     if (a->serial != b->serial) {
         return a->serial < b->serial ? -1 : 1;
+    }
+    if (a->shard != b->shard) {
+        return a->shard < b->shard ? -1 : 1;
     }
     return a->item < b->item ? -1 : a->item > b->item;
 }
@@ -320,6 +349,7 @@ void mkv_share_group(struct mkv_share *share) {
         }
         part->ask_bytes = ask_bytes_of(call, item);
         part->group = group_of(limits, item);
+        part->shard = shard_of(share, part, open_count == 1);
         open[kept] = *part;
         is_sorted = is_sorted && (kept == 0 || part_compare(&open[kept - 1], &open[kept]) < 0);
         kept++;
@@ -355,8 +385,8 @@ static struct extent_of_request measure_request(const struct mkv_share *share) {
             break; /* a request has one deadline */
         }
         if (extent.item_count == items_max || part->group != first->group ||
-            part->serial != first->serial || body_bytes > limits->body_bytes_max ||
-            inline_bytes > limits->inline_bytes_max) {
+            part->serial != first->serial || part->shard != first->shard ||
+            body_bytes > limits->body_bytes_max || inline_bytes > limits->inline_bytes_max) {
             break;
         }
         extent.item_count++;

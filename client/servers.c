@@ -14,7 +14,7 @@
 #include "client/engine.h"
 
 static void remote_free(struct mkv_remote *remote) {
-    for (uint32_t slot = 0; slot < remote->client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         mkv_connection_free(remote->connections[slot]);
     }
     free(remote->connections);
@@ -25,7 +25,7 @@ static struct mkv_remote *remote_new(struct memkv_client *client,
                                      const struct mkv_client_address *address) {
     struct mkv_remote *remote = calloc(1, sizeof *remote);
     struct mkv_connection **connections =
-        calloc(client->connections_max, sizeof(struct mkv_connection *));
+        calloc(MKV_CLIENT_CONNECTIONS_MAX, sizeof(struct mkv_connection *));
     if (remote == NULL || connections == NULL) {
         free(remote);
         free(connections);
@@ -33,6 +33,7 @@ static struct mkv_remote *remote_new(struct memkv_client *client,
     }
     remote->client = client;
     remote->address = *address;
+    remote->slots = client->connections_max;
     remote->connections = connections;
     TAILQ_INIT(&remote->queue);
     return remote;
@@ -43,7 +44,7 @@ static bool is_idle(const struct mkv_remote *remote) {
     if (!TAILQ_EMPTY(&remote->queue)) {
         return false;
     }
-    for (uint32_t slot = 0; slot < remote->client->connections_max; slot++) {
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (connection != NULL && connection->requests_live > 0) {
             return false;

@@ -581,6 +581,10 @@ void mkv_router_volume_set_state(struct mkv_router *router, uint32_t volume,
         state == MKV_FRONT_VOLUME_ABSENT ? 0 : router->config.front.members[volume].weight;
 }
 
+const struct mkv_member *mkv_router_members(const struct mkv_router *router) {
+    return router->members;
+}
+
 void mkv_router_stats(const struct mkv_router *router, struct mkv_router_stats *stats) {
     *stats = router->stats;
 }

@@ -178,6 +178,9 @@ bool mkv_router_next(struct mkv_router *router, struct mkv_router_output *output
 void mkv_router_volume_set_state(struct mkv_router *router, uint32_t volume,
                                  enum mkv_front_volume_state state);
 
+/* The volumes of the node as keys are placed on them: of a weight of 0, on none. */
+const struct mkv_member *mkv_router_members(const struct mkv_router *router);
+
 /* ---- figures --------------------------------------------------------------------------------- */
 
 struct mkv_router_stats {

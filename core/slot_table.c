@@ -187,6 +187,10 @@ static void free_slot(struct mkv_slot_table *table, struct mkv_slot slot) {
     table->used_units -= state->slot_units;
     if (state->used == 0) {
         table->empty_count++;
+        /* They are given out in their order again: puts one behind the other then lie side by side
+         * on the drive, whatever order they were freed in. */
+        state->free_head = MKV_NONE_U32;
+        state->fresh = 0;
     }
     if (!state->listed && !state->emptying) {
         mkv_slot_table_list_extent(table, extent.index);

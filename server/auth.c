@@ -155,11 +155,12 @@ static enum mkv_fabric_admission on_open(void *context, int fd, enum mkv_fabric_
         atomic_fetch_add(&auth->protected_total, 1);
         return MKV_FABRIC_PROTECTED;
     }
-    session->client = mkv_auth_clients_enter(auth->clients, (const struct sockaddr *)&address);
-    if (session->client == NULL) {
+    const enum mkv_fabric_admission admission =
+        mkv_auth_clients_enter(auth->clients, (const struct sockaddr *)&address, &session->client);
+    if (admission != MKV_FABRIC_ADMITTED) {
         mkv_auth_keys_release(keys);
-        atomic_fetch_add(&auth->client_limit_total, 1);
-        return MKV_FABRIC_CLIENT_FULL;
+        atomic_fetch_add(&auth->client_limit_total, admission == MKV_FABRIC_CLIENT_FULL ? 1 : 0);
+        return admission;
     }
     session->listener = listener;
     mkv_acceptor_address_text((const struct sockaddr *)&address, session->address,
@@ -321,6 +322,7 @@ static void on_request_end(void *context, struct mkv_fabric_session *session, ui
 bool mkv_auth_create(const struct mkv_config *config, const struct mkv_auth_options *options,
                      struct mkv_auth **auth_out, struct mkv_backend_error *error) {
     const struct mkv_auth_limits limits = {
+        .all_connections_max = options->connections_max,
         .connections_max = config->network.client_connections_max,
         .requests_max = config->network.client_requests_max,
         .bytes_max = config->network.client_bytes_max,

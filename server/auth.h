@@ -41,6 +41,7 @@ const char *mkv_auth_failure_text(enum mkv_auth_failure failure);
 struct mkv_auth;
 
 struct mkv_auth_options {
+    uint64_t connections_max; /* of all clients, on all listeners; 0: no limit */
     /* Called on the thread of the listener, which may not wait. `name` is the key's id or the
      * user, cleaned for people. May be NULL. */
     void (*failed)(void *context, enum mkv_fabric_listener listener, const char *address,

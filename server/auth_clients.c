@@ -29,8 +29,9 @@ struct mkv_fabric_auth_client {
 struct mkv_auth_clients {
     struct mkv_auth_limits limits;
     pthread_mutex_t mutex;
-    uint32_t used;   /* of `clients`, ever */
-    uint32_t search; /* where the next one that is not needed is looked for */
+    uint64_t connections; /* of all */
+    uint32_t used;        /* of `clients`, ever */
+    uint32_t search;      /* where the next one that is not needed is looked for */
     uint32_t buckets[BUCKETS];
     struct mkv_fabric_auth_client clients[MKV_AUTH_CLIENTS_MAX];
     struct mkv_fabric_auth_client others; /* those for whom there was no room */
@@ -125,26 +126,36 @@ static struct mkv_fabric_auth_client *find(struct mkv_auth_clients *clients,
     return client;
 }
 
-struct mkv_fabric_auth_client *mkv_auth_clients_enter(struct mkv_auth_clients *clients,
-                                                      const struct sockaddr *address) {
+enum mkv_fabric_admission mkv_auth_clients_enter(struct mkv_auth_clients *clients,
+                                                 const struct sockaddr *address,
+                                                 struct mkv_fabric_auth_client **client_out) {
     uint8_t bytes[ADDRESS_BYTES];
+    const struct mkv_auth_limits *limits = &clients->limits;
+    enum mkv_fabric_admission admission = MKV_FABRIC_ADMITTED;
     address_of(address, bytes);
     pthread_mutex_lock(&clients->mutex);
     struct mkv_fabric_auth_client *client = find(clients, bytes);
-    const uint64_t max = clients->limits.connections_max;
-    const bool is_full = max != 0 && client->is_listed && client->connections >= max;
-    if (!is_full) {
+    if (limits->all_connections_max != 0 && clients->connections >= limits->all_connections_max) {
+        admission = MKV_FABRIC_FULL;
+    } else if (limits->connections_max != 0 && client->is_listed &&
+               client->connections >= limits->connections_max) {
+        admission = MKV_FABRIC_CLIENT_FULL;
+    } else {
+        clients->connections++;
         client->connections++;
+        *client_out = client;
     }
     pthread_mutex_unlock(&clients->mutex);
-    return is_full ? NULL : client;
+    return admission;
 }
 
 void mkv_auth_clients_leave(struct mkv_auth_clients *clients,
                             struct mkv_fabric_auth_client *client) {
     pthread_mutex_lock(&clients->mutex);
     MKV_ASSERT(client->connections > 0);
+    MKV_ASSERT(clients->connections > 0);
     client->connections--;
+    clients->connections--;
     pthread_mutex_unlock(&clients->mutex);
 }
 

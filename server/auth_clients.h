@@ -19,7 +19,7 @@
 
 #include <sys/socket.h>
 
-#include "core/base.h"
+#include "backends/fabric_auth.h"
 
 #define MKV_AUTH_CLIENTS_MAX 8192u
 #define MKV_AUTH_DELAY_NS (250ull * 1000000u)
@@ -27,10 +27,10 @@
 #define MKV_AUTH_FORGET_NS (60ull * 1000000000u)
 
 struct mkv_auth_clients;
-struct mkv_fabric_auth_client;
 
 /* 0: no limit. */
 struct mkv_auth_limits {
+    uint64_t all_connections_max; /* of all clients together; the others are of each: */
     uint64_t connections_max;
     uint64_t requests_max;
     uint64_t bytes_max;
@@ -41,9 +41,11 @@ struct mkv_auth_clients *mkv_auth_clients_create(const struct mkv_auth_limits *l
 /* NULL is allowed. */
 void mkv_auth_clients_destroy(struct mkv_auth_clients *clients);
 
-/* The client at that address, with one connection more; NULL: it has as many as it may. */
-struct mkv_fabric_auth_client *mkv_auth_clients_enter(struct mkv_auth_clients *clients,
-                                                      const struct sockaddr *address);
+/* ADMITTED: `*client` is the one at that address, with one connection more. FULL, CLIENT_FULL: all
+ * have, or it has, as many as there may be. */
+enum mkv_fabric_admission mkv_auth_clients_enter(struct mkv_auth_clients *clients,
+                                                 const struct sockaddr *address,
+                                                 struct mkv_fabric_auth_client **client);
 void mkv_auth_clients_leave(struct mkv_auth_clients *clients,
                             struct mkv_fabric_auth_client *client);
 /* Counts a failure, and returns how long its answer is held back. */

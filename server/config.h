@@ -45,6 +45,8 @@
 /* A ratio is kept in parts of so many. */
 #define MKV_CONFIG_RATIO_ONE 1000000000u
 #define MKV_CONFIG_GROUP_BYTES 33u
+/* Of HOST:PORT, with its NUL: as libmemkv has it. */
+#define MKV_CONFIG_ADVERTISE_BYTES 265u
 #define MKV_CONFIG_TOKENS_MAX 16u
 #define MKV_CONFIG_KEYS_MAX 32u
 #define MKV_CONFIG_USERS_MAX 64u
@@ -123,6 +125,10 @@ enum mkv_config_key_id {
     MKV_CONFIG_NODE_WATCHDOG,
     MKV_CONFIG_NODE_SHARDS,
     MKV_CONFIG_STORAGE_SLOW_AFTER,
+    MKV_CONFIG_CLUSTER_DISCOVERY,
+    MKV_CONFIG_CLUSTER_ADVERTISE,
+    MKV_CONFIG_CLUSTER_WEIGHT,
+    MKV_CONFIG_CLUSTER_LEASE_TTL,
     MKV_CONFIG_TELEMETRY_TRACING_ENABLED,
     MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
     MKV_CONFIG_TELEMETRY_SERVICE_NAME,
@@ -337,6 +343,13 @@ struct mkv_config {
         uint64_t max_size_bytes;          /* of one file */
         uint64_t files_max;
     } audit;
+    struct {
+        char discovery
+            [MKV_CONFIG_PATH_BYTES]; /* as written; client/discovery.h reads it. "": none */
+        char advertise[MKV_CONFIG_ADVERTISE_BYTES]; /* set by mkv_config_validate with discovery */
+        uint64_t weight;
+        uint64_t lease_ttl_s;
+    } cluster;
     char file[MKV_CONFIG_PATH_BYTES]; /* as the user named it; "" when no file was loaded */
     struct mkv_config_origin origins[MKV_CONFIG_KEY_COUNT];
 };

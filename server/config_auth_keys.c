@@ -15,6 +15,13 @@
         sizeof(((struct mkv_config *)0)->member) / sizeof(((struct mkv_config *)0)->member[0])
 #define ENTRY_FIELD(type, member)                                                                  \
     .field_offset = offsetof(struct type, member), .field_bytes = sizeof(((struct type *)0)->member)
+/* Members that every entry has to have: a name, and a file with a secret. */
+#define NAME_FIELD(entry, member)                                                                  \
+    .path = #member, .type = MKV_CONFIG_TYPE_NAME, ENTRY_FIELD(entry, member),                     \
+    .characters = "A-Z a-z 0-9 . _ -", .default_note = "required"
+#define SECRET_FIELD(entry, member)                                                                \
+    .path = #member, .type = MKV_CONFIG_TYPE_SECRET, ENTRY_FIELD(entry, member),                   \
+    .default_note = "required"
 
 static bool check_tenants(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
     struct mkv_fabric_grant grant;
@@ -43,18 +50,11 @@ static bool check_prefix(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES
 
 static const struct mkv_config_key key_keys[] = {
     {
-        .path = "id",
-        .type = MKV_CONFIG_TYPE_NAME,
-        ENTRY_FIELD(mkv_config_auth_key, id),
-        .characters = "A-Z a-z 0-9 . _ -",
-        .default_note = "required",
+        NAME_FIELD(mkv_config_auth_key, id),
         .meaning = "What clients, metrics and logs call the key.",
     },
     {
-        .path = "file",
-        .type = MKV_CONFIG_TYPE_SECRET,
-        ENTRY_FIELD(mkv_config_auth_key, file),
-        .default_note = "required",
+        SECRET_FIELD(mkv_config_auth_key, file),
         .meaning = "The file with the key, 64 hexadecimal digits that its owner alone may read, or "
                    "a systemd credential.",
     },
@@ -93,27 +93,16 @@ static const struct mkv_config_key key_keys[] = {
 
 static const struct mkv_config_key user_keys[] = {
     {
-        .path = "name",
-        .type = MKV_CONFIG_TYPE_NAME,
-        ENTRY_FIELD(mkv_config_auth_user, name),
-        .characters = "A-Z a-z 0-9 . _ -",
-        .default_note = "required",
+        NAME_FIELD(mkv_config_auth_user, name),
         .meaning = "As in `AUTH name password`. `default` is who gives a password alone.",
     },
     {
-        .path = "password_file",
-        .type = MKV_CONFIG_TYPE_SECRET,
-        ENTRY_FIELD(mkv_config_auth_user, password_file),
-        .default_note = "required",
+        SECRET_FIELD(mkv_config_auth_user, password_file),
         .meaning = "The file with the password, one line of 8 to 256 characters that its owner "
                    "alone may read, or a systemd credential.",
     },
     {
-        .path = "key_id",
-        .type = MKV_CONFIG_TYPE_NAME,
-        ENTRY_FIELD(mkv_config_auth_user, key_id),
-        .characters = "A-Z a-z 0-9 . _ -",
-        .default_note = "required",
+        NAME_FIELD(mkv_config_auth_user, key_id),
         .meaning = "The entry of `auth.keys` whose tenants, rights and end the user has; `default` "
                    "is `network.auth_key`.",
     },
@@ -130,11 +119,7 @@ static const struct mkv_config_key rule_keys[] = {
         .meaning = "What a key begins with.",
     },
     {
-        .path = "tenant",
-        .type = MKV_CONFIG_TYPE_NAME,
-        ENTRY_FIELD(mkv_config_rule, tenant),
-        .characters = "A-Z a-z 0-9 . _ -",
-        .default_note = "required",
+        NAME_FIELD(mkv_config_rule, tenant),
         .meaning = "The tenant that it belongs to.",
     },
 };

@@ -5,6 +5,8 @@
 #include "admin/snapshot.h"
 #include "admin/telemetry.h"
 #include "backends/fabric_tcp.h"
+#include "core/placement.h"
+#include "server/config_cluster.h"
 #include "server/log_filter.h"
 
 #include <stdio.h>
@@ -24,7 +26,6 @@ static const char *const tracing_words[] = {"false", "true", NULL};
 static const char *const auth_words[] = {"required", "none", NULL};
 static const char *const network_auth_words[] = {"required", "none", NULL};
 static const char *const profiles_words[] = {"local", "anywhere", NULL};
-static const char *const role_words[] = {"viewer", "operator", NULL};
 static const char *const durability_words[] = {"relaxed", "durable", NULL};
 static const char *const truth_words[] = {"false", "true", NULL};
 
@@ -35,13 +36,12 @@ _Static_assert(sizeof(enum mkv_config_storage_eviction) == sizeof(uint32_t), "a 
 _Static_assert(sizeof(enum mkv_config_log_format) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_auth) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_admin_profiles) == sizeof(uint32_t), "a word's index fits");
-_Static_assert(sizeof(enum mkv_config_admin_role) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_durability) == sizeof(uint32_t), "a word's index fits");
 _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's index fits");
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
-    "network",    "memory",  "storage", "tenants", "node",  "log",  "telemetry",
-    "prometheus", "metrics", "slowlog", "audit",   "admin", "auth", "resp",
+    "network", "memory",  "storage", "tenants", "node", "log",  "telemetry", "prometheus",
+    "metrics", "slowlog", "audit",   "admin",   "auth", "resp", "cluster",
 };
 
 static bool check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
@@ -63,9 +63,6 @@ static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLE
 #define FIELD(member)                                                                              \
     .field_offset = offsetof(struct mkv_config, member),                                           \
     .field_bytes = sizeof(((struct mkv_config *)0)->member)
-#define DRIVE_FIELD(member)                                                                        \
-    .field_offset = offsetof(struct mkv_config_drive, member),                                     \
-    .field_bytes = sizeof(((struct mkv_config_drive *)0)->member)
 
 static bool check_log_level(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
     _Static_assert(MKV_LOG_FILTER_PROBLEM_BYTES == MKV_CONFIG_PROBLEM_BYTES, "problems fit");
@@ -174,10 +171,11 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             FIELD(network.connections_max),
             .size_min = 16,
             .size_max = MKV_FABRIC_TCP_CONNECTIONS_MAX,
-            .default_text = "1024",
-            .meaning = "Connections of native clients at a time, as far as the limit of open files "
-                       "allows, which is raised. Further ones are told so and closed. Those that "
-                       "have nothing to do take next to no memory.",
+            .default_text = "16384",
+            .meaning = "Connections of clients at a time, native ones and those of RESP together, "
+                       "as far as the limit of open files allows, which is raised. Further ones "
+                       "are told so and closed. Those that have nothing to do take next to no "
+                       "memory.",
         },
     [MKV_CONFIG_NETWORK_TLS_CERT] =
         {
@@ -463,6 +461,50 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "A file that lines are appended to, besides standard error. SIGHUP opens it "
                        "again.",
         },
+    [MKV_CONFIG_CLUSTER_DISCOVERY] =
+        {
+            .path = "cluster.discovery",
+            .type = MKV_CONFIG_TYPE_TEXT,
+            FIELD(cluster.discovery),
+            .check = mkv_config_check_discovery,
+            .allowed = "etcd:http://HOST:PORT/PREFIX",
+            .default_note = "none",
+            .meaning = "Where the node tells that it is there while it serves, with a lease that "
+                       "it keeps alive; clients with the same `discovery` find it "
+                       "(`docs/discovery.md`). Several `http://HOST:PORT` have commas between "
+                       "them.",
+        },
+    [MKV_CONFIG_CLUSTER_ADVERTISE] =
+        {
+            .path = "cluster.advertise",
+            .type = MKV_CONFIG_TYPE_TEXT,
+            FIELD(cluster.advertise),
+            .check = mkv_config_check_advertise,
+            .allowed = "HOST:PORT",
+            .default_note = "`network.address`",
+            .meaning = "The address that the node tells: where clients connect, and its name among "
+                       "the servers that keys are placed on.",
+        },
+    [MKV_CONFIG_CLUSTER_WEIGHT] =
+        {
+            .path = "cluster.weight",
+            .type = MKV_CONFIG_TYPE_COUNT,
+            FIELD(cluster.weight),
+            .size_min = 1,
+            .size_max = MKV_PLACEMENT_WEIGHT_MAX,
+            .default_text = "1",
+            .meaning = "How many times the keys of a server of weight 1 the node takes.",
+        },
+    [MKV_CONFIG_CLUSTER_LEASE_TTL] =
+        {
+            .path = "cluster.lease_ttl",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(cluster.lease_ttl_s),
+            .size_min = 2,
+            .size_max = 3600,
+            .default_text = "10s",
+            .meaning = "After so long without a word of the node it is in the list no more.",
+        },
     [MKV_CONFIG_TELEMETRY_TRACING_ENABLED] =
         {
             .path = "telemetry.tracing_enabled",
@@ -708,63 +750,5 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "60s",
             .meaning = "How long a drive's p99 must be more than 4 times the median of its "
                        "siblings' for warning DRIVE_SLOW, and well again for its end.",
-        },
-};
-
-const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = {
-    [MKV_CONFIG_DRIVE_MEDIA] =
-        {
-            .path = "media",
-            .type = MKV_CONFIG_TYPE_PATH,
-            DRIVE_FIELD(media),
-            .default_note = "required",
-            .meaning = "The block device or regular file.",
-        },
-    [MKV_CONFIG_DRIVE_NAME] =
-        {
-            .path = "name",
-            .type = MKV_CONFIG_TYPE_NAME,
-            DRIVE_FIELD(name),
-            .characters = "a-z 0-9 _ -",
-            .default_note = "`d00`, `d01`, … by position",
-            .meaning = "What commands, metrics and logs call the drive. It stays when the device's "
-                       "name changes.",
-        },
-    [MKV_CONFIG_DRIVE_SIZE] =
-        {
-            .path = "size",
-            .type = MKV_CONFIG_TYPE_SIZE,
-            DRIVE_FIELD(size_bytes),
-            .size_min = 4 * MKV_MIB,
-            .size_max = 1024 * TIB,
-            .size_step = MKV_UNIT_BYTES,
-            .default_note = "none: `media` must exist",
-            .meaning = "Only for a regular file: if it does not exist, it is created sparse with "
-                       "this size.",
-        },
-};
-
-#define TOKEN_FIELD(member)                                                                        \
-    .field_offset = offsetof(struct mkv_config_token, member),                                     \
-    .field_bytes = sizeof(((struct mkv_config_token *)0)->member)
-
-const struct mkv_config_key mkv_config_token_keys[MKV_CONFIG_TOKEN_KEY_COUNT] = {
-    [MKV_CONFIG_TOKEN_ROLE] =
-        {
-            .path = "role",
-            .type = MKV_CONFIG_TYPE_WORD,
-            TOKEN_FIELD(role),
-            .words = role_words,
-            .default_note = "required",
-            .meaning = "What whoever sends the token may do: see, or all.",
-        },
-    [MKV_CONFIG_TOKEN_FILE] =
-        {
-            .path = "file",
-            .type = MKV_CONFIG_TYPE_PATH,
-            TOKEN_FIELD(file),
-            .default_note = "required",
-            .meaning = "The file with the token, one line of 32 to 256 characters without spaces, "
-                       "that its owner alone may read.",
         },
 };

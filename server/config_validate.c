@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #define PORT_MAX 65535u
@@ -335,12 +336,51 @@ static bool check_tls(const struct mkv_config *config, struct mkv_config_error *
                            has_cert ? "network.tls_key" : "network.tls_cert");
 }
 
+/* All of the machine's addresses, of which none is a place to connect to. */
+static bool is_any_address(const char *host) {
+    struct in_addr v4;
+    struct in6_addr v6;
+    return (inet_pton(AF_INET, host, &v4) == 1 && v4.s_addr == 0) ||
+           (inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6));
+}
+
+/* Derives the address that clients are told. */
+static bool check_cluster(struct mkv_config *config, struct mkv_config_error *error) {
+    const struct mkv_config_address *address = &config->network.address;
+    const bool has_discovery = config->cluster.discovery[0] != '\0';
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    if (config->origins[MKV_CONFIG_CLUSTER_ADVERTISE].layer != MKV_CONFIG_LAYER_DEFAULT) {
+        if (has_discovery) {
+            return true;
+        }
+        mkv_config_origin_format(config, MKV_CONFIG_CLUSTER_ADVERTISE, where);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "cluster.advertise is set and cluster.discovery is not: nobody is "
+                               "told; set it, too, or leave both out");
+    }
+    if (!has_discovery) {
+        return true;
+    }
+    if (is_any_address(address->host)) {
+        mkv_config_origin_format(config, MKV_CONFIG_CLUSTER_DISCOVERY, where);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "cluster.discovery is set, and clients cannot connect to "
+                               "network.address %s; set cluster.advertise to the HOST:PORT that "
+                               "they can",
+                               address->host);
+    }
+    char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
+    mkv_config_address_format(address, text);
+    snprintf(config->cluster.advertise, sizeof config->cluster.advertise, "%s", text);
+    return true;
+}
+
 bool mkv_config_validate(struct mkv_config *config, struct mkv_config_error *error) {
     struct mkv_config checked = *config;
     if (!check_listeners(&checked, error) || !check_resp(&checked, error) ||
         !check_memory(&checked, error) || !check_drives(&checked, error) ||
         !check_auth(&checked, error) || !check_prometheus(&checked, error) ||
-        !check_tls(&checked, error)) {
+        !check_tls(&checked, error) || !check_cluster(&checked, error)) {
         return false;
     }
     *config = checked;

@@ -11,6 +11,7 @@
 #include "client/commands.h"
 #include "server/command_admin.h"
 #include "server/command_auth.h"
+#include "server/command_proxy.h"
 #include "server/config_show.h"
 #include "server/config_text.h"
 #include "server/exit_codes.h"
@@ -29,12 +30,13 @@ static const struct command commands[] = {
     {"get", memkv_command_get},       {"exists", memkv_command_exists},
     {"delete", memkv_command_delete}, {"session", memkv_command_session},
     {"admin", mkv_command_admin},     {"config", mkv_command_config},
-    {"auth", mkv_command_auth},
+    {"auth", mkv_command_auth},       {"proxy", mkv_command_proxy},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static const struct mkv_usage_command usage[] = {
     {"start", "[OPTIONS]", "run a node; --dev for one to try things on"},
+    {"proxy", "[OPTIONS]", "serve clients of RESP from several nodes"},
     {"put", "KEY FILE", "store a file under a key"},
     {"get", "KEY [FILE]", "fetch it back"},
     {"exists", "KEY...", "whether keys are stored"},

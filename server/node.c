@@ -220,6 +220,7 @@ static void on_signal(void *context, int number) {
     const unsigned count = atomic_fetch_add(&node->stop_count, 1) + 1;
     const char *name = number == SIGTERM ? "SIGTERM" : "SIGINT";
     mkv_node_audit_drain(node, name);
+    mkv_node_cluster_leave(node);
     if (count == 1) {
         say(node, MKV_LOG_SITE_NODE, NULL, 0,
             "%s: stopping when the requests in flight are done, at most %.0f s", name,
@@ -283,6 +284,14 @@ static enum mkv_exit_daemon say_goodbye(struct mkv_node *node) {
 
 /* ---- the run -------------------------------------------------------------------------------- */
 
+/* A node that serves goes on serving those who know of it. */
+static void begin_cluster(struct mkv_node *node) {
+    struct mkv_backend_error error;
+    if (!mkv_node_cluster_begin(node, &error)) {
+        report(node, error.text, exit_code_of(error.failure));
+    }
+}
+
 static enum mkv_exit_daemon serve(struct mkv_node *node) {
     say_what_it_is(node);
     say_drives(node);
@@ -293,12 +302,14 @@ static enum mkv_exit_daemon serve(struct mkv_node *node) {
         say_what_it_holds(node, node->view_stats);
         pthread_mutex_unlock(&node->view_mutex);
         say(node, MKV_LOG_SITE_NODE, NULL, 0, "ready in %.1f s", seconds_since(node->started_ns));
+        begin_cluster(node);
     }
     if (serving == 0) {
         report_drives(node);
         mkv_shards_close(node->shards, 0);
     }
     node->shard_is_stuck = !mkv_shards_join(node->shards);
+    mkv_node_cluster_end(node);
     mkv_node_requests_tell(node);
     if (serving == 0) {
         return MKV_EXIT_DAEMON_IO;

@@ -61,7 +61,8 @@ static void tell(struct mkv_node *node) {
 }
 
 bool mkv_node_auth_begin(struct mkv_node *node, struct mkv_backend_error *error) {
-    const struct mkv_auth_options options = {.failed = on_failed, .context = node};
+    const struct mkv_auth_options options = {
+        .connections_max = node->connections_max, .failed = on_failed, .context = node};
     struct mkv_auth *auth;
     if (!mkv_auth_create(&node->config, &options, &auth, error)) {
         return false;

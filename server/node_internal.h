@@ -21,6 +21,7 @@
  *   node_watch.c     the thread that looks at them, and raises warnings
  *   node_admin.c     the sockets of the admin listener, and who may ask
  *   node_auth.c      the keys of clients, and their reload
+ *   node_cluster.c   how clients find the node
  *
  * Invariants
  *  I1  `mutex` guards what stands behind it; all else is written before the shard's thread starts
@@ -48,6 +49,7 @@
 #include "server/drive_set.h"
 #include "server/log.h"
 #include "server/node.h"
+#include "server/registration.h"
 #include "server/request_events.h"
 #include "server/request_log.h"
 #include "server/resp_calls.h"
@@ -81,10 +83,10 @@ struct mkv_node {
     struct mkv_node_options options;
     struct mkv_log *log;
     uint64_t started_ns;
-    bool directory_created; /* of --dev, by this start */
-    uint32_t connections_max;
+    bool directory_created;        /* of --dev, by this start */
+    uint32_t connections_max;      /* of all listeners together */
     struct mkv_tls *tls;           /* NULL: plain */
-    uint32_t resp_connections_max; /* 0: there is no listener for RESP */
+    uint32_t resp_connections_max; /* as many; 0: there is no listener for RESP */
 
     uint32_t drive_count;
     struct node_drive drives[MKV_VOLUMES_MAX];
@@ -110,8 +112,9 @@ struct mkv_node {
     struct mkv_admin_provider resp_provider;
     struct mkv_resp_commands *resp_commands;
     struct mkv_resp_worker *resp_worker;
-    struct mkv_audit_entry audit_end; /* what is recorded as the end */
-    struct mkv_auth *auth;            /* set behind the mutex */
+    struct mkv_audit_entry audit_end;      /* what is recorded as the end */
+    struct mkv_auth *auth;                 /* set behind the mutex */
+    struct mkv_registration *registration; /* NULL: nobody is told; set behind the mutex */
     struct mkv_shards *shards;
     /* The shard's thread ended with operations of a drive in the kernel: their memory must stay. */
     bool shard_is_stuck;
@@ -141,6 +144,7 @@ struct mkv_node {
     char config_rest_hash[MKV_CONFIG_HASH_BYTES]; /* of what a reload does not apply */
     struct mkv_shards *shard_to_close;            /* set as soon as there is one to be told */
     bool shard_started;
+    struct mkv_admin_cluster cluster; /* what the registration came to */
     uint32_t warning_count;
     struct mkv_admin_warning warnings[MKV_ADMIN_WARNINGS_MAX];
     struct mkv_admin_warning waiting; /* what the node waits for, while it does */
@@ -179,6 +183,17 @@ void mkv_node_auth_reload(struct mkv_node *node);
 /* The hash of what a reload does not apply; false when there is no memory. */
 bool mkv_node_auth_hash_rest(const struct mkv_config *config, char hash[MKV_CONFIG_HASH_BYTES]);
 void mkv_node_auth_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
+
+/* ---- node_cluster.c ------------------------------------------------------------------------- */
+
+/* Tells etcd that the node serves, where the configuration says so. False: it cannot begin to. */
+__attribute__((warn_unused_result)) bool mkv_node_cluster_begin(struct mkv_node *node,
+                                                                struct mkv_backend_error *error);
+/* Has that taken back, and does not wait. From any thread. */
+void mkv_node_cluster_leave(struct mkv_node *node);
+/* The same, and waits, for a bounded time. */
+void mkv_node_cluster_end(struct mkv_node *node);
+void mkv_node_cluster_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
 
 /* ---- node_wait.c ---------------------------------------------------------------------------- */
 

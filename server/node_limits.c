@@ -17,11 +17,12 @@
 #define NS_PER_S 1000000000ull
 
 #define CONNECTIONS_MIN 16u
-/* Of RESP there may be one for each worker of each of them; one that is idle takes 1 KiB. */
-#define RESP_CONNECTIONS_WANTED 16384u
 /* Connections that can be in the middle of something at once: 70 KiB each. */
 #define RESP_WORKSPACES 1024u
 #define RESP_CALLS 16u
+/* RESP knows no "busy, send it again": a command waits before the front has no place for it. So a
+ * part of the places stays free, for requests whose end is still on its way to another shard. */
+#define RESP_REQUESTS_SHARE 4u
 /* Keys that wait for their turn to be replied may hold this part of the memory. */
 #define RESP_AHEAD_SHARE 8u
 /* Descriptors beside those of clients and drives: log, ring, listeners, admin connections. */
@@ -37,8 +38,10 @@
 /* One connection may hold half of the memory. */
 #define CONNECTION_SHARE 2u
 
-/* Of a volume: 128 reads and 96 puts at a time, about 5 KiB of memory each. */
-#define VOLUME_OPS_MAX 256u
+/* Of a volume: 512 reads and 384 puts at a time, about 5 KiB of memory each. A put is one of them
+ * until it is durable, two flushes behind its write, also one that was answered before that: 384
+ * of 16 KiB are some 30,000 a second on a drive that takes 5 ms for a flush. */
+#define VOLUME_OPS_MAX 1024u
 /* And for segments of values of each other shard: enough for a few of them at a time. */
 #define FOREIGN_OPS_MAX 32u
 /* Recovery reads and checkpoints write 1 MiB at a time. */
@@ -80,11 +83,16 @@ bool mkv_node_limits_raise(struct mkv_node *node, struct mkv_backend_error *erro
     const uint64_t wanted = node->config.network.connections_max;
     const uint64_t left = files.rlim_cur - others;
     const bool has_resp = node->config.network.resp_address.host[0] != '\0';
-    node->connections_max = (uint32_t)mkv_min_u64(wanted, has_resp ? left / 2 : left);
-    node->resp_connections_max =
-        has_resp ? (uint32_t)mkv_min_u64(RESP_CONNECTIONS_WANTED, left - node->connections_max) : 0;
+    /* Each fabric has places for all, and the sum is counted (server/auth_clients.h). */
+    node->connections_max = (uint32_t)mkv_min_u64(wanted, left);
+    node->resp_connections_max = has_resp ? node->connections_max : 0;
     if (node->connections_max < wanted) {
-        mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_WARN, "server.node", NULL, 0,
+        /* Nobody has asked for as many as there are by default. */
+        const bool is_default = node->config.origins[MKV_CONFIG_NETWORK_CONNECTIONS_MAX].layer ==
+                                MKV_CONFIG_LAYER_DEFAULT;
+        mkv_log_write(node->log, MKV_LOG_SITE_NODE,
+                      is_default ? MKV_CONFIG_LOG_INFO : MKV_CONFIG_LOG_WARN, "server.node", NULL,
+                      0,
                       "network.connections_max is %" PRIu64 ", and there can be %" PRIu32
                       ": this process may have %" PRIu64 " open files, of which %" PRIu64
                       " are for other things. Raise the limit (LimitNOFILE, ulimit -n), or lower "
@@ -184,10 +192,11 @@ void mkv_node_resp_options(struct mkv_node *node, const struct mkv_front_config 
         .tls = node->tls,
         .connections_max = node->resp_connections_max,
         .workspaces = RESP_WORKSPACES,
-        .entries = front->requests_max,
+        .entries = front->requests_max / RESP_REQUESTS_SHARE * (RESP_REQUESTS_SHARE - 1),
         .calls = RESP_CALLS,
         .pipeline_max = (uint32_t)mkv_min_u64(node->config.resp.pipeline_max,
-                                              front->requests_per_connection_max),
+                                              front->requests_per_connection_max /
+                                                  RESP_REQUESTS_SHARE * (RESP_REQUESTS_SHARE - 1)),
         .ahead_max = front->slab_unit_count / RESP_AHEAD_SHARE / largest,
         .value_bytes_max = mkv_min_u64(node->config.resp.value_bytes_max, front->value_bytes_max),
         .deadline_ns = DEADLINE_MS * 1000000ull,

@@ -219,6 +219,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     }
     mkv_node_telemetry_fill(node, out);
     mkv_node_auth_fill(node, out);
+    mkv_node_cluster_fill(node, out);
     pthread_mutex_lock(&node->mutex);
     out->warning_count = node->warning_count;
     memcpy(out->warnings, node->warnings, node->warning_count * sizeof out->warnings[0]);

@@ -49,6 +49,7 @@ static bool is_watched(enum mkv_admin_warning_code code) {
     case MKV_ADMIN_WARNING_DRIVES_MISSING:
     case MKV_ADMIN_WARNING_AUTH_DISABLED:
     case MKV_ADMIN_WARNING_VALUE_TOO_LARGE:
+    case MKV_ADMIN_WARNING_NOT_REGISTERED:
         return false;
     }
     MKV_ASSERT(false);

@@ -22,7 +22,7 @@ void mkv_resp_client_line(const struct mkv_resp_client *client, uint64_t now_ns,
                     client->last_command[0] == '\0' ? "NULL" : client->last_command,
                     client->user[0] == '\0' ? "default" : client->user);
     mkv_text_format(out, "redir=-1 resp=%u lib-name=%s lib-ver=%s\n", client->protocol,
-                    client->identity.library, client->identity.library_version);
+                    client->identity.lib_name, client->identity.lib_version);
 }
 
 /* ---- what a connection says of itself -------------------------------------------------------- */
@@ -52,10 +52,10 @@ static void take_name(struct mkv_resp_call *call, struct mkv_resp_word word,
 
 static void set_info(struct mkv_resp_call *call, const struct mkv_resp_word *words) {
     if (mkv_resp_word_is(words[2], "lib-name")) {
-        take_name(call, words[3], call->identity->library,
+        take_name(call, words[3], call->identity->lib_name,
                   "ERR lib-name cannot contain spaces, newlines or special characters.");
     } else if (mkv_resp_word_is(words[2], "lib-ver")) {
-        take_name(call, words[3], call->identity->library_version,
+        take_name(call, words[3], call->identity->lib_version,
                   "ERR lib-ver cannot contain spaces, newlines or special characters.");
     } else {
         char text[128];

@@ -178,7 +178,8 @@ void mkv_resp_info_write(const struct mkv_resp_info *info, const struct mkv_resp
     MKV_ASSERT(info->command_count <= MKV_RESP_INFO_COMMANDS_MAX);
     bool first = true;
     for (size_t i = 0; i < sizeof sections_all / sizeof sections_all[0]; i++) {
-        if (!is_wanted(sections_all[i].name, sections_all[i].by_default, sections, section_count)) {
+        if (!is_wanted(sections_all[i].name, sections_all[i].by_default, sections, section_count) ||
+            (info->is_proxy && sections_all[i].write == write_memkv)) {
             continue;
         }
         mkv_text_format(out, "%s# %s\r\n", first ? "" : "\r\n", sections_all[i].name);

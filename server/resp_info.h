@@ -35,6 +35,7 @@ struct mkv_resp_info_command {
 };
 
 struct mkv_resp_info {
+    bool is_proxy; /* it has no section Memkv */
     /* Server */
     char memkv_version[64];
     char commit[64];

@@ -148,6 +148,10 @@ static bool make_front(struct mkv_shard *shard, const struct mkv_shard_options *
         mkv_router_init(mkv_arena_take(options->arena, router_bytes), router_bytes, &router);
     shard->relay = options->relay;
     mkv_shard_relay_enter(shard->relay, shard->index, shard->ring);
+    shard->moves = options->moves;
+    if (shard->moves != NULL) {
+        mkv_shard_moves_enter(shard->moves, shard->index, shard->ring);
+    }
     return true;
 }
 
@@ -182,6 +186,30 @@ static uint32_t tcp_stats(void *context, char *text, uint32_t text_bytes_max) {
     struct mkv_shard *shard = context;
     mkv_shard_collect(shard, shard->scratch);
     return shard->stats_text(shard->stats_text_context, shard->scratch, text, text_bytes_max);
+}
+
+_Static_assert(MKV_NATIVE_WEIGHT_MAX == MKV_PLACEMENT_WEIGHT_MAX, "weights of drives");
+
+/* For SHARDS, and connections that are to be at another shard. */
+static void tcp_shards(void *context, struct mkv_native_shards *shards) {
+    const struct mkv_shard *shard = context;
+    const struct mkv_member *members = mkv_router_members(shard->router);
+    memset(shards, 0, sizeof *shards);
+    shards->shard = shard->index;
+    shards->shard_count = mkv_shard_group_count(shard->group);
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        if (members[i].weight > 0) {
+            shards->drives[shards->drive_count].uuid = members[i].uuid;
+            shards->drives[shards->drive_count].weight = members[i].weight;
+            shards->drives[shards->drive_count].shard = mkv_shard_group_shard_of(shard->group, i);
+            shards->drive_count++;
+        }
+    }
+}
+
+static bool tcp_move(void *context, uint32_t to, const struct mkv_fabric_tcp_move *move) {
+    const struct mkv_shard *shard = context;
+    return to != shard->index && mkv_shard_moves_put(shard->moves, to, move);
 }
 
 static void resp_wake(void *context) {
@@ -278,10 +306,16 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
     tcp.stats_context = shard;
     tcp.tenant = mkv_shard_tenants_resolve;
     tcp.tenant_context = shard;
+    if (shard->moves != NULL) {
+        tcp.shards = tcp_shards;
+        tcp.move = tcp_move;
+        tcp.shards_context = shard;
+    }
     struct mkv_fabric_tcp *fabric;
     if (!mkv_fabric_tcp_create(&tcp, &fabric, error)) {
         return false;
     }
+    shard->tcp = fabric;
     shard->fabric = mkv_fabric_tcp_base(fabric);
     shard->port = mkv_fabric_tcp_port(fabric);
     return options->resp == NULL || make_resp(shard, options, error);

@@ -38,6 +38,7 @@
 #include "core/volume.h"
 #include "server/recorder.h"
 #include "server/shard_group.h"
+#include "server/shard_moves.h"
 #include "server/shard_relay.h"
 
 /* At most this often, whoever asks: a copy takes some 0.1 ms of the shard. */
@@ -76,6 +77,7 @@ struct mkv_shard_options {
     struct mkv_shard_group *group;
     uint32_t index;
     struct mkv_shard_relay *relay; /* to the others; NULL with one shard */
+    struct mkv_shard_moves *moves; /* of connections, the same */
     /* volume_count and slab_unit_count are set by the shard; volume_ops_max is at most the ops_max
      * of every volume, which gets one more for tenants. */
     struct mkv_front_config front;

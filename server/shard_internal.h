@@ -61,9 +61,11 @@ struct mkv_shard {
     struct mkv_ring *ring;
     struct mkv_arena_buffers *buffers;
     struct mkv_front *front;
-    struct mkv_router *router; /* NULL with one shard, as is `relay` */
+    struct mkv_router *router; /* NULL with one shard, as are the next two */
     struct mkv_shard_relay *relay;
+    struct mkv_shard_moves *moves;
     struct mkv_fabric *fabric;
+    struct mkv_fabric_tcp *tcp;        /* one of the fabrics, or it; NULL: none */
     uint16_t port;                     /* where it listens, if it is TCP */
     struct mkv_fabric_resp *resp;      /* one of the fabrics; NULL: none */
     struct mkv_resp_calls *resp_calls; /* with it */

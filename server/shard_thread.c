@@ -239,6 +239,15 @@ static bool drives_are_idle(const struct mkv_shard *shard) {
 
 /* ---- phases --------------------------------------------------------------------------------- */
 
+/* Connections that another shard has accepted. */
+static void moves_advance(struct mkv_shard *shard) {
+    struct mkv_fabric_tcp_move move;
+    while (shard->moves != NULL && shard->state != MKV_SHARD_OPENING &&
+           mkv_shard_moves_take(shard->moves, shard->index, &move)) {
+        mkv_fabric_tcp_adopt(shard->tcp, &move);
+    }
+}
+
 static void one_round(struct mkv_shard *shard) {
     mkv_pump_round(shard->pump, shard->ring, shard->state == MKV_SHARD_OPENING);
     const uint64_t now_ns = mkv_clock_monotonic_ns();
@@ -248,6 +257,7 @@ static void one_round(struct mkv_shard *shard) {
         volumes_checkpoint(shard);
     }
     news_advance(shard);
+    moves_advance(shard);
     mkv_shard_ask_advance(shard);
     mkv_shard_inspect_advance(shard);
     publish(shard);

@@ -16,9 +16,10 @@
 struct mkv_shards {
     uint32_t count;
     struct mkv_shard *shards[MKV_SHARDS_MAX];
-    struct mkv_arena *parts[MKV_SHARDS_MAX]; /* NULL with one shard, as are the next two */
+    struct mkv_arena *parts[MKV_SHARDS_MAX]; /* NULL with one shard, as are the next three */
     struct mkv_shard_group *group;
     struct mkv_shard_relay *relay;
+    struct mkv_shard_moves *moves;
     struct mkv_shard_stats *scratch; /* of one shard, behind the mutex */
     pthread_mutex_t mutex;
 };
@@ -228,8 +229,13 @@ static bool make_common(struct mkv_shards *shards, const struct mkv_shards_optio
     if (!make_relay(shards, each, error)) {
         return false;
     }
+    shards->moves = mkv_shard_moves_create(shards->count);
+    if (shards->moves == NULL) {
+        return refuse_memory(error);
+    }
     for (uint32_t i = 0; i < shards->count; i++) {
         each[i].relay = shards->relay;
+        each[i].moves = shards->moves;
     }
     return true;
 }
@@ -333,6 +339,7 @@ void mkv_shards_destroy(struct mkv_shards *shards) {
         mkv_shard_destroy(shards->shards[i]);
     }
     mkv_shard_relay_destroy(shards->relay);
+    mkv_shard_moves_destroy(shards->moves);
     mkv_shard_group_destroy(shards->group);
     for (uint32_t i = 0; i < shards->count; i++) {
         mkv_arena_destroy(shards->parts[i]);

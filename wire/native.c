@@ -46,6 +46,7 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
         return (struct shape){0, 0, mkv_native_ring_bytes(header), mkv_native_ring_bytes(header),
                               0};
     case MKV_NATIVE_STATS:
+    case MKV_NATIVE_SHARDS:
         return (struct shape){0, 0, 0, 0, 0};
     case MKV_NATIVE_PUT:
     case MKV_NATIVE_GET:
@@ -85,6 +86,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
                               MKV_NATIVE_HELLO_ANSWER_BYTES + mkv_native_auth_bytes(header), 0};
     case MKV_NATIVE_STATS:
         return (struct shape){0, 0, 0, MKV_NATIVE_BODY_BYTES_MAX, 0};
+    case MKV_NATIVE_SHARDS:
+        return (struct shape){0, 0, MKV_NATIVE_SHARDS_BYTES, MKV_NATIVE_SHARDS_BYTES_MAX, 0};
     case MKV_NATIVE_LOOKUP:
         return (struct shape){1, 1, MKV_NATIVE_RESULT_BYTES, MKV_NATIVE_RESULT_BYTES, 0};
     case MKV_NATIVE_READY:
@@ -109,7 +112,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
 
 static bool has_items(enum mkv_native_op op) {
     return op != MKV_NATIVE_HELLO && op != MKV_NATIVE_READY && op != MKV_NATIVE_DATA &&
-           op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING && op != MKV_NATIVE_AUTH;
+           op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING && op != MKV_NATIVE_AUTH &&
+           op != MKV_NATIVE_SHARDS;
 }
 
 static enum mkv_native_error check_flags(const struct mkv_native_header *header) {

@@ -80,7 +80,11 @@
 #define MKV_NATIVE_HELLO_ANSWER_BYTES 96u
 /* Behind a HELLO and its answer with MKV_NATIVE_FLAG_AUTH: native_auth.h. */
 #define MKV_NATIVE_AUTH_BLOCK_BYTES 64u
-#define MKV_NATIVE_AUTH_BYTES 32u /* body of an AUTH */
+#define MKV_NATIVE_AUTH_BYTES 32u  /* body of an AUTH */
+#define MKV_NATIVE_SHARDS_BYTES 8u /* body of an answer to SHARDS, without its drives */
+#define MKV_NATIVE_SHARD_DRIVE_BYTES 24u
+/* Of a drive, as placement has it. */
+#define MKV_NATIVE_WEIGHT_MAX 256u
 /* With MKV_NATIVE_FLAG_RING: the hash of the client's list of servers, a u64, 0 for none. In HELLO
  * it stands behind the tenant's name, in PING it is the body. */
 #define MKV_NATIVE_RING_BYTES 8u
@@ -116,8 +120,9 @@ enum mkv_native_op {
     MKV_NATIVE_COMMIT = 14,
     MKV_NATIVE_SESSION = 15,
     MKV_NATIVE_AUTH = 16,
+    MKV_NATIVE_SHARDS = 17, /* only where MKV_NATIVE_FEATURE_SHARDS was granted */
 };
-#define MKV_NATIVE_OP_LAST MKV_NATIVE_AUTH
+#define MKV_NATIVE_OP_LAST MKV_NATIVE_SHARDS
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
 #define MKV_NATIVE_FLAG_INLINE 0x2u
@@ -132,6 +137,9 @@ enum mkv_native_op {
 #define MKV_NATIVE_FEATURE_TRACE 0x1ull
 /* DATA of a part of a value has the root of its own payload, in both directions. */
 #define MKV_NATIVE_FEATURE_ROOTS 0x2ull
+/* The server has several shards, says by SHARDS whose keys are whose, and has the connection served
+ * by the shard that HELLO names. */
+#define MKV_NATIVE_FEATURE_SHARDS 0x10ull
 
 struct mkv_native_header {
     enum mkv_native_op op;
@@ -205,12 +213,14 @@ struct mkv_native_data {
     struct mkv_root root;
 };
 
-/* HELLO body (64 bytes): 0 2 lowest version | 2 2 highest version | 4 4 0 | 8 8 features wanted
- * | 16 48 client name, UTF-8, padded with 0. Behind it the name of the connection's tenant, 1 to 79
- * bytes; none for the default tenant: mkv_native_tenant_decode */
+/* HELLO body (64 bytes): 0 2 lowest version | 2 2 highest version | 4 4 home: 0, or 1 + the shard
+ * that is to serve the connection | 8 8 features wanted | 16 48 client name, UTF-8, padded with 0.
+ * Behind it the name of the connection's tenant, 1 to 79 bytes; none for the default tenant:
+ * mkv_native_tenant_decode */
 struct mkv_native_hello {
     uint16_t version_min;
     uint16_t version_max;
+    uint32_t home;
     uint64_t features;
     char name[49];
 };
@@ -235,6 +245,22 @@ struct mkv_native_hello_answer {
     char server_version[25];
 };
 
+/* SHARDS answer body (8 bytes): 0 4 the shard that serves this connection | 4 4 how many there are.
+ * Behind it the drives that keys belong to, by core/placement.h, of 24 bytes each: 0 16 uuid | 16 4
+ * weight | 20 4 its shard */
+struct mkv_native_shards {
+    uint32_t shard;
+    uint32_t shard_count;
+    uint32_t drive_count;
+    struct {
+        struct mkv_uuid uuid;
+        uint32_t weight;
+        uint32_t shard;
+    } drives[MKV_VOLUMES_MAX];
+};
+#define MKV_NATIVE_SHARDS_BYTES_MAX                                                                \
+    (MKV_NATIVE_SHARDS_BYTES + MKV_VOLUMES_MAX * MKV_NATIVE_SHARD_DRIVE_BYTES)
+
 /* Why bytes are not a frame. mkv_native_error_text gives the sentence that the peer and log get. */
 enum mkv_native_error {
     MKV_NATIVE_OK = 0,
@@ -252,7 +278,8 @@ enum mkv_native_error {
     MKV_NATIVE_BAD_LENGTH,        /* of a value or range, above MKV_NATIVE_VALUE_BYTES_MAX */
     MKV_NATIVE_BAD_ITEM_FLAGS,
     MKV_NATIVE_BAD_STATUS,  /* not a status or miss reason, or where the op has none */
-    MKV_NATIVE_BAD_LIMIT,   /* a limit in a HELLO answer is 0 or above that of version 1 */
+    MKV_NATIVE_BAD_LIMIT,   /* a limit in a HELLO answer is 0 or above that of version 1; a shard or
+                             * a weight of a SHARDS answer is none */
     MKV_NATIVE_NOT_ZERO,    /* reserved bytes, or a field that the op has no use for */
     MKV_NATIVE_BAD_SECONDS, /* 0 in a PIN */
     MKV_NATIVE_BAD_TENANT,  /* a tenant's name is too long, or has characters that none has */
@@ -318,5 +345,9 @@ void mkv_native_ring_encode(uint64_t hash, uint8_t *bytes);
 uint64_t mkv_native_ring_decode(const uint8_t *bytes);
 enum mkv_native_error mkv_native_hello_answer_decode(const uint8_t *bytes,
                                                      struct mkv_native_hello_answer *answer);
+/* Returns the bytes, at most MKV_NATIVE_SHARDS_BYTES_MAX. */
+uint32_t mkv_native_shards_encode(const struct mkv_native_shards *shards, uint8_t *bytes);
+enum mkv_native_error mkv_native_shards_decode(const uint8_t *bytes, uint32_t byte_count,
+                                               struct mkv_native_shards *shards);
 
 #endif

@@ -172,6 +172,7 @@ void mkv_native_hello_encode(const struct mkv_native_hello *hello, uint8_t *byte
     memset(bytes, 0, MKV_NATIVE_HELLO_BYTES);
     mkv_store_u16(bytes + 0, hello->version_min);
     mkv_store_u16(bytes + 2, hello->version_max);
+    mkv_store_u32(bytes + 4, hello->home);
     mkv_store_u64(bytes + 8, hello->features);
     text_encode(hello->name, bytes + 16, HELLO_NAME_BYTES);
 }
@@ -180,12 +181,10 @@ enum mkv_native_error mkv_native_hello_decode(const uint8_t *bytes,
                                               struct mkv_native_hello *hello) {
     hello->version_min = mkv_load_u16(bytes + 0);
     hello->version_max = mkv_load_u16(bytes + 2);
+    hello->home = mkv_load_u32(bytes + 4);
     hello->features = mkv_load_u64(bytes + 8);
     if (!versions_are_ours(hello->version_min, hello->version_max)) {
         return MKV_NATIVE_BAD_VERSION;
-    }
-    if (!mkv_native_is_zero(bytes + 4, 4)) {
-        return MKV_NATIVE_NOT_ZERO;
     }
     return text_decode(bytes + 16, HELLO_NAME_BYTES, hello->name);
 }
@@ -266,4 +265,51 @@ enum mkv_native_error mkv_native_hello_answer_decode(const uint8_t *bytes,
         return error;
     }
     return text_decode(bytes + 72, SERVER_VERSION_BYTES, answer->server_version);
+}
+
+/* ---- SHARDS ---------------------------------------------------------------------------------- */
+
+static bool shards_are_sound(const struct mkv_native_shards *shards) {
+    bool sound = shards->shard_count >= 1 && shards->shard < shards->shard_count &&
+                 shards->drive_count <= MKV_VOLUMES_MAX;
+    for (uint32_t index = 0; sound && index < shards->drive_count; index++) {
+        sound = shards->drives[index].weight >= 1 &&
+                shards->drives[index].weight <= MKV_NATIVE_WEIGHT_MAX &&
+                shards->drives[index].shard < shards->shard_count;
+    }
+    return sound;
+}
+
+uint32_t mkv_native_shards_encode(const struct mkv_native_shards *shards, uint8_t *bytes) {
+    MKV_ASSERT(shards_are_sound(shards));
+    mkv_store_u32(bytes, shards->shard);
+    mkv_store_u32(bytes + 4, shards->shard_count);
+    uint8_t *drive = bytes + MKV_NATIVE_SHARDS_BYTES;
+    for (uint32_t index = 0; index < shards->drive_count; index++) {
+        memcpy(drive, shards->drives[index].uuid.bytes, sizeof shards->drives[index].uuid.bytes);
+        mkv_store_u32(drive + 16, shards->drives[index].weight);
+        mkv_store_u32(drive + 20, shards->drives[index].shard);
+        drive += MKV_NATIVE_SHARD_DRIVE_BYTES;
+    }
+    return (uint32_t)(drive - bytes);
+}
+
+enum mkv_native_error mkv_native_shards_decode(const uint8_t *bytes, uint32_t byte_count,
+                                               struct mkv_native_shards *shards) {
+    if (byte_count < MKV_NATIVE_SHARDS_BYTES || byte_count > MKV_NATIVE_SHARDS_BYTES_MAX ||
+        (byte_count - MKV_NATIVE_SHARDS_BYTES) % MKV_NATIVE_SHARD_DRIVE_BYTES != 0) {
+        return MKV_NATIVE_BAD_BODY_BYTES;
+    }
+    memset(shards, 0, sizeof *shards);
+    shards->shard = mkv_load_u32(bytes);
+    shards->shard_count = mkv_load_u32(bytes + 4);
+    shards->drive_count = (byte_count - MKV_NATIVE_SHARDS_BYTES) / MKV_NATIVE_SHARD_DRIVE_BYTES;
+    const uint8_t *drive = bytes + MKV_NATIVE_SHARDS_BYTES;
+    for (uint32_t index = 0; index < shards->drive_count; index++) {
+        memcpy(shards->drives[index].uuid.bytes, drive, sizeof shards->drives[index].uuid.bytes);
+        shards->drives[index].weight = mkv_load_u32(drive + 16);
+        shards->drives[index].shard = mkv_load_u32(drive + 20);
+        drive += MKV_NATIVE_SHARD_DRIVE_BYTES;
+    }
+    return shards_are_sound(shards) ? MKV_NATIVE_OK : MKV_NATIVE_BAD_LIMIT;
 }

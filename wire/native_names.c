@@ -15,7 +15,7 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
     case MKV_NATIVE_BAD_CHECKSUM:
         return "the checksum of the header is wrong: the bytes were damaged on their way";
     case MKV_NATIVE_BAD_OP:
-        return "the op of the header is unknown: version 1 has ops 1 to 16";
+        return "the op of the header is unknown: version 1 has ops 1 to 17";
     case MKV_NATIVE_BAD_FLAGS:
         return "the flags of the header are not what the op takes";
     case MKV_NATIVE_BAD_ITEM_COUNT:
@@ -33,7 +33,7 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
     case MKV_NATIVE_BAD_STATUS:
         return "a status or miss reason is unknown, or stands where none may be";
     case MKV_NATIVE_BAD_LIMIT:
-        return "a limit in the HELLO answer is 0 or above that of version 1";
+        return "a limit in the HELLO answer, or a shard, is 0 or above what version 1 has";
     case MKV_NATIVE_NOT_ZERO:
         return "reserved bytes, or fields that the op has no use for, are not 0";
     case MKV_NATIVE_BAD_TENANT:
@@ -84,6 +84,8 @@ const char *mkv_native_op_name(enum mkv_native_op op) {
         return "stats";
     case MKV_NATIVE_PING:
         return "ping";
+    case MKV_NATIVE_SHARDS:
+        return "shards";
     }
     return "unknown op";
 }

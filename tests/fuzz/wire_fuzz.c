@@ -120,6 +120,15 @@ static void decode_hello(const uint8_t *body) {
     }
 }
 
+static void decode_shards(const uint8_t *body, uint32_t byte_count) {
+    uint8_t again[MKV_NATIVE_SHARDS_BYTES_MAX];
+    struct mkv_native_shards shards;
+    if (mkv_native_shards_decode(body, byte_count, &shards) == MKV_NATIVE_OK) {
+        MKV_ASSERT(mkv_native_shards_encode(&shards, again) == byte_count);
+        MKV_ASSERT(memcmp(again, body, byte_count) == 0);
+    }
+}
+
 static void decode_key_id(const uint8_t *block) {
     uint8_t again[MKV_NATIVE_KEY_ID_BYTES];
     char key_id[MKV_NATIVE_KEY_ID_BYTES + 1];
@@ -149,6 +158,8 @@ static void decode_body(const struct mkv_native_header *header, const uint8_t *b
     } else if (header->op == MKV_NATIVE_DATA) {
         MKV_ASSERT(header->body_bytes == MKV_NATIVE_DATA_BYTES);
         decode_data(body);
+    } else if (header->op == MKV_NATIVE_SHARDS && answer) {
+        decode_shards(body, header->body_bytes);
     } else if (header->op == MKV_NATIVE_HELLO) {
         if (answer) {
             MKV_ASSERT(header->body_bytes ==

@@ -18,7 +18,7 @@ LOAD_S_MAX = 120
 class Store:
     """A drive in a directory that goes away with close(), and one node at a time that serves it."""
 
-    def __init__(self, store_size="4GiB", memory="64MiB", block_bytes_max="1MiB"):
+    def __init__(self, store_size="4GiB", memory="72MiB", block_bytes_max="1MiB"):
         self.directory = tempfile.mkdtemp(prefix="memkv-test-")
         self.path = os.path.join(self.directory, "store.memkv")
         self.config = os.path.join(self.directory, "memkv.yaml")

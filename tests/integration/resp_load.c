@@ -4,7 +4,7 @@
  * they are durable, so a server that was killed may have lost some; it may never have a wrong one.
  *
  *   resp_load --port P --seed S --commands N [--connections C] [--pipeline D] [--keys K]
- *             [--survive]
+ *             [--survive] [--no-setnx]
  *
  * Each connection has keys of its own, so that its own order of commands decides what they hold.
  * A key's model is a set of versions that it may have, and whether it may be absent:
@@ -91,6 +91,7 @@ struct load {
     uint64_t commands, issued, answered;
     uint32_t connection_count, pipeline, key_count;
     bool survive;
+    bool no_setnx; /* SET in its place */
     uint64_t by_kind[KIND_COUNT];
     uint64_t hits, misses, lost, reconnects;
     char *expected;
@@ -259,6 +260,9 @@ static void draw(struct load *load, struct connection *connection, struct comman
                     : kind < 985 ? SETNX
                     : kind < 995 ? PING
                                  : UNKNOWN;
+    if (command->kind == SETNX && load->no_setnx) {
+        command->kind = SET;
+    }
     if (connection->follow != 0) {
         command->kind = GET;
         command->key = connection->follow - 1;
@@ -623,6 +627,8 @@ static void read_options(struct load *load, int argc, char **argv) {
         const bool has_value = i + 1 < argc;
         if (strcmp(argv[i], "--survive") == 0) {
             load->survive = true;
+        } else if (strcmp(argv[i], "--no-setnx") == 0) {
+            load->no_setnx = true;
         } else if (has_value && strcmp(argv[i], "--port") == 0) {
             load->port = (uint16_t)number_of(argv[++i]);
         } else if (has_value && strcmp(argv[i], "--seed") == 0) {

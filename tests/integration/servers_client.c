@@ -3,7 +3,10 @@
  * Load on several servers from one thread: so many calls in flight, each with a value of its key
  * that is compared when it comes back, until standard input ends.
  *
- *   servers_client LIST IN_FLIGHT TIMEOUT_MS CONNECTIONS
+ *   servers_client LIST IN_FLIGHT TIMEOUT_MS CONNECTIONS [PAUSE_MS]
+ *
+ * With a pause it takes completions so often at most, and leaves the machine to others. The list
+ * "-" is what the environment says (MEMKV_SERVERS, MEMKV_DISCOVERY).
  *
  * Prints a line of sums about five times a second:
  *
@@ -123,6 +126,7 @@ static void count(const struct slot *slot, struct sums *sums) {
     case MEMKV_TOO_SMALL:
     case MEMKV_CALLBACK:
     case MEMKV_NO_MEMORY:
+    case MEMKV_CANCELLED:
         fprintf(stderr, "%s of %s: %s\n", item->op == MEMKV_OP_GET ? "get" : "other", slot->key,
                 memkv_status_name(item->status));
         sums->other++;
@@ -144,7 +148,8 @@ static bool is_over(void) {
     return poll(&input, 1, 0) == 1;
 }
 
-static void run(struct memkv_client *client, struct slot *slots, uint32_t in_flight) {
+static void run(struct memkv_client *client, struct slot *slots, uint32_t in_flight,
+                uint32_t pause_ms) {
     struct sums sums = {0};
     uint32_t random = 1;
     uint64_t line_ms = now_ms();
@@ -154,6 +159,9 @@ static void run(struct memkv_client *client, struct slot *slots, uint32_t in_fli
     bool over = false;
     while (memkv_in_flight(client) > 0) {
         struct memkv_completion completions[COMPLETIONS_MAX];
+        if (pause_ms > 0) {
+            usleep(pause_ms * 1000u);
+        }
         const size_t taken = memkv_wait(client, completions, COMPLETIONS_MAX, LINE_EVERY_MS);
         for (size_t index = 0; index < taken; index++) {
             struct slot *slot = &slots[completions[index].cookie];
@@ -172,15 +180,16 @@ static void run(struct memkv_client *client, struct slot *slots, uint32_t in_fli
 }
 
 int main(int argc, char **argv) {
-    const uint32_t in_flight = argc == 5 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
+    const uint32_t in_flight = argc == 5 || argc == 6 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
+    const uint32_t pause_ms = argc == 6 ? (uint32_t)strtoul(argv[5], NULL, 10) : 0;
     if (in_flight < 1 || in_flight > IN_FLIGHT_MAX) {
-        fprintf(stderr, "usage: servers_client LIST IN_FLIGHT TIMEOUT_MS CONNECTIONS\n");
+        fprintf(stderr, "usage: servers_client LIST IN_FLIGHT TIMEOUT_MS CONNECTIONS [PAUSE_MS]\n");
         return 2;
     }
     for (uint32_t index = 0; index < sizeof pool; index++) {
         pool[index] = (uint8_t)((index * 2654435761u) >> 24);
     }
-    const struct memkv_options options = {.servers = argv[1],
+    const struct memkv_options options = {.servers = strcmp(argv[1], "-") == 0 ? NULL : argv[1],
                                           .timeout_ms = (uint32_t)strtoul(argv[3], NULL, 10),
                                           .connections = (uint32_t)strtoul(argv[4], NULL, 10),
                                           .client_name = "servers_client"};
@@ -198,7 +207,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }
-    run(client, slots, in_flight);
+    run(client, slots, in_flight, pause_ms);
     memkv_close(client);
     free(buffers);
     free(slots);

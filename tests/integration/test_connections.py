@@ -3,8 +3,9 @@
 """Thousands of connections, most of which do nothing, and some that only take up time.
 
 The client is a process of its own, this file with arguments: half of its connections speak the
-native protocol, half RESP. The frames of the former are the vectors of docs/protocol.md. With
---long there are 10,000 idle connections and 1,000 busy ones, else a share of that.
+native protocol, half RESP, or all speak RESP. The frames of the former are the vectors of
+docs/protocol.md. With --long there are 10,000 idle connections and 1,000 busy ones, else a share of
+that.
 """
 
 import json
@@ -36,6 +37,7 @@ BESIDES_BYTES_MAX = 24 << 20
 PHASE_S_MAX = 120
 HEADER_BYTES = 64
 BIG = os.urandom(2 << 20)
+SMALL_BYTES = 3000
 
 
 def vector(name):
@@ -46,18 +48,35 @@ def vector(name):
 
 
 class Connection:
-    """One socket, and the reply that it waits for."""
+    """One socket, and the reply that it waits for: a miss, or of one that `stores` its value."""
 
-    def __init__(self, port, native):
+    def __init__(self, port, native, name=0, stores=False):
         self.socket = socket.create_connection(("127.0.0.1", port), PHASE_S_MAX)
         self.native = native
         self.received = b""
         self.replies = 0
+        self.name = b"k%d" % name
+        self.value = (b"%d " % name * SMALL_BYTES)[:SMALL_BYTES] if stores else None
+        self.stored = False
+        self.answer = b"$-1\r\n"
         if native:
             self.exchange(vector("hello"))
 
     def ask(self):
-        self.socket.sendall(vector_get if self.native else b"GET nothing\r\n")
+        """A SET and a GET of the same in turn, or only the latter."""
+        if self.native:
+            self.socket.sendall(vector_get)
+        elif self.value is None:
+            self.answer = b"$-1\r\n"
+            self.socket.sendall(b"GET nothing\r\n")
+        elif self.stored:
+            self.answer = b"$%d\r\n%s\r\n" % (SMALL_BYTES, self.value)
+            self.socket.sendall(b"GET %s\r\n" % self.name)
+        else:
+            self.answer = b"+OK\r\n"
+            self.socket.sendall(b"*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n" % (
+                len(self.name), self.name, SMALL_BYTES, self.value))
+        self.stored = not self.stored
 
     def take(self):
         """Whether a whole reply has come."""
@@ -68,11 +87,12 @@ class Connection:
             body, = struct.unpack_from("<I", self.received, 24)
             whole = HEADER_BYTES + body
         else:
-            whole = self.received.find(b"\r\n") + 2
-        if whole < 3 or len(self.received) < whole:
+            whole = len(self.answer)
+        if len(self.received) < whole:
+            assert self.native or self.answer.startswith(self.received), self.received
             return False
         assert len(self.received) == whole, self.received
-        assert self.native or self.received in (b"$-1\r\n", b"+PONG\r\n"), self.received
+        assert self.native or self.received == self.answer, self.received
         self.received = b""
         self.replies += 1
         return True
@@ -133,13 +153,14 @@ def turn_busy(connections, dripping):
 
 
 def run_client(native_port, resp_port):
+    """`native_port` 0: all speak RESP."""
     def say(**what):
         print(json.dumps(what), flush=True)
         sys.stdin.readline()
 
-    def connect(count):
-        return [Connection(native_port if index % 2 else resp_port, index % 2 == 1)
-                for index in range(count)]
+    def connect(count, stores=False):
+        return [Connection(native_port, True) if native_port != 0 and index % 2 else
+                Connection(resp_port, False, index, stores) for index in range(count)]
 
     idle = connect(IDLE)
     for connection in idle:
@@ -147,7 +168,7 @@ def run_client(native_port, resp_port):
     say(idle=len(idle))
     dripping = connect(DRIPPING)
     deaf = [deafen(resp_port) for _ in range(DEAF)]
-    busy = connect(BUSY)
+    busy = connect(BUSY, stores=True)
     seconds = turn_busy(busy, dripping)
     say(busy=len(busy), seconds=round(seconds, 2), deaf=len(deaf))
     for connection in idle:
@@ -160,12 +181,18 @@ class Connections(unittest.TestCase):
         with open(f"/proc/{node.pid}/status", encoding="ascii") as file:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * 1024
 
-    def test_idle_and_busy(self):
+    def test_idle_and_busy__of_both_protocols(self):
+        self.idle_and_busy(1, both=True)
+
+    def test_idle_and_busy__of_resp_on_two_shards(self):
+        self.idle_and_busy(2, both=False)
+
+    def idle_and_busy(self, shards, both):
         resp_port = free_port()
         with tempfile.TemporaryDirectory(prefix="memkv-connections-") as directory, \
-                Node("--dev", os.path.join(directory, "store"),
+                Node("--dev", os.path.join(directory, "store"), "--shards", str(shards),
                      variables={"MEMKV_NETWORK_RESP_ADDRESS": f"127.0.0.1:{resp_port}",
-                                "MEMKV_NETWORK_CONNECTIONS_MAX": "16384",
+                                "MEMKV_STORAGE_BLOCK_BYTES_MAX": "4MiB",
                                 "MEMKV_MEMORY_MAX_SIZE": "256MiB"}) as node:
             node.ready()
             path = os.path.join(directory, "big")
@@ -174,10 +201,11 @@ class Connections(unittest.TestCase):
             self.assertEqual(node.command("put", "big", path).returncode, 0)
             node.http("/v1/metrics")
             before = self.resident(node)
-            client = subprocess.Popen([sys.executable, __file__, str(node.port), str(resp_port)],
-                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            client = subprocess.Popen(
+                [sys.executable, __file__, str(node.port if both else 0), str(resp_port)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             try:
-                self.go_through(node, client, before)
+                self.go_through(node, client, before, shards)
             finally:
                 client.kill()
                 client.wait()
@@ -189,9 +217,9 @@ class Connections(unittest.TestCase):
         self.assertTrue(line.startswith("{"), "the client ended")
         return json.loads(line)
 
-    def go_through(self, node, client, before):
+    def go_through(self, node, client, before, shards):
         self.assertEqual(self.phase(client)["idle"], IDLE)
-        bound = before + IDLE * IDLE_BYTES_MAX + BESIDES_BYTES_MAX // 8
+        bound = before + IDLE * IDLE_BYTES_MAX + shards * BESIDES_BYTES_MAX // 8
         end = time.monotonic() + PHASE_S_MAX
         idle, last = self.resident(node), None
         while (idle > bound or idle != last) and time.monotonic() < end:
@@ -207,7 +235,7 @@ class Connections(unittest.TestCase):
         print(f"{BUSY} busy ones, {REPLIES_EACH} answers each in {said['seconds']} s: "
               f"{(busy - idle) / (BUSY + DRIPPING + DEAF):.0f} bytes each", flush=True)
         self.assertLessEqual(
-            busy, bound + (BUSY + DRIPPING + DEAF) * BUSY_BYTES_MAX + BESIDES_BYTES_MAX)
+            busy, bound + (BUSY + DRIPPING + DEAF) * BUSY_BYTES_MAX + shards * BESIDES_BYTES_MAX)
         client.stdin.write("\n")
         client.stdin.flush()
         self.assertEqual(self.phase(client)["awake"], IDLE)

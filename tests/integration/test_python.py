@@ -36,7 +36,7 @@ from memkv import _library, _status  # noqa: E402
 
 STRUCTS = {"memkv_options": _library.Options, "memkv_error": _library.Error,
            "memkv_server": _library.Server, "memkv_key": _library.Key,
-           "memkv_item": _library.Item}
+           "memkv_item": _library.Item, "memkv_completion": _library.Completion}
 ENUMS = {"status": _status.Status, "miss": _status.Miss, "tier": _status.Tier,
          "think_exit": _status.ThinkExit, "op": _status.Op,
          "session_action": _status.SessionAction}
@@ -156,7 +156,7 @@ class LibraryTest(unittest.TestCase):
             os.symlink(LIBRARY, os.path.join(package, "libmemkv.so"))
             variables = environment(PYTHONPATH=folder, PYTHONDONTWRITEBYTECODE="1")
             child = subprocess.run(
-                [PYTHON, "-c", "import memkv._library as l; print(l.library()._name)"],
+                [PYTHON, "-c", "import memkv._library as l; print(l.load()._name)"],
                 env=variables, capture_output=True, text=True, check=True, timeout=PROGRAM_S_MAX)
             self.assertEqual(child.stdout.strip(), os.path.join(package, "libmemkv.so"))
 

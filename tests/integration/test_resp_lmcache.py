@@ -29,6 +29,61 @@ CPP_COMMANDS = 100000 if LONG else 10000
 MIB = 1024 * 1024
 
 
+def keep_in_step(test, port, steps):
+    """LMCache's client in C++ over eight connections, whose answers a model knows."""
+    draw = random.Random(11)
+    clients = [lmcache_resp.CppClient(port) for _ in range(8)]
+    held = {}
+    for step in range(steps):
+        client = clients[step % len(clients)]
+        index = draw.randrange(64)
+        key = lmcache_resp.chunk_key("model", index % 4, index % 3, index, "salt")
+        size = 1000 + 997 * index
+        action = draw.random()
+        if action < 0.3:
+            held[key] = draw.randbytes(size)
+            client.set(key, held[key])
+        elif action < 0.4:
+            test.assertEqual(client.delete(key), held.pop(key, None) is not None)
+        elif client.exists(key):
+            test.assertEqual(client.get(key, size), held[key])
+        else:
+            test.assertNotIn(key, held)
+    for client in clients:
+        client.close()
+
+
+def chunks_of_two_keys(test, port, count):
+    """LMCache's redis:// client, on many connections."""
+    try:
+        import redis.asyncio as redis
+    except ImportError:
+        test.skipTest("redis-py is not installed; apt-get install python3-redis")
+
+    async def work():
+        pool = redis.ConnectionPool(host="127.0.0.1", port=port, max_connections=150)
+        connection = redis.Redis(connection_pool=pool)
+        client = lmcache_resp.RedisUrlClient(connection)
+        draw = random.Random(5)
+
+        async def one(index):
+            key = lmcache_resp.chunk_key("llama", index % 8, 0, index)
+            metadata, data = draw.randbytes(28), draw.randbytes(64 * 1024 + index)
+            test.assertIsNone(await client.get(key))
+            await client.put(key, metadata, data)
+            test.assertTrue(await client.contains(key))
+            test.assertEqual(await client.get(key), (metadata, data))
+            if index % 2:
+                await client.remove(key)
+                test.assertFalse(await client.contains(key))
+
+        await asyncio.gather(*(one(index) for index in range(count)))
+        await connection.close()
+        await pool.disconnect()
+
+    asyncio.run(work())
+
+
 class CppClientTest(unittest.TestCase):
     def test_lmcache_cpp__chunks_of_its_sizes__come_back_as_they_went(self):
         with tempfile.TemporaryDirectory() as folder, RespNode("--dev", folder) as node:
@@ -50,61 +105,16 @@ class CppClientTest(unittest.TestCase):
             client.close()
 
     def test_lmcache_cpp__eight_connections__keep_in_step(self):
-        draw = random.Random(11)
         with tempfile.TemporaryDirectory() as folder, RespNode("--dev", folder) as node:
             node.ready()
-            clients = [lmcache_resp.CppClient(node.resp_port) for _ in range(8)]
-            held = {}
-            for step in range(1500):
-                client = clients[step % len(clients)]
-                index = draw.randrange(64)
-                key = lmcache_resp.chunk_key("model", index % 4, index % 3, index, "salt")
-                size = 1000 + 997 * index
-                action = draw.random()
-                if action < 0.3:
-                    held[key] = draw.randbytes(size)
-                    client.set(key, held[key])
-                elif action < 0.4:
-                    self.assertEqual(client.delete(key), held.pop(key, None) is not None)
-                elif client.exists(key):
-                    self.assertEqual(client.get(key, size), held[key])
-                else:
-                    self.assertNotIn(key, held)
-            for client in clients:
-                client.close()
+            keep_in_step(self, node.resp_port, 1500)
 
 
 class RedisUrlClientTest(unittest.TestCase):
     def test_lmcache_redis_url__chunks_of_two_keys__come_back(self):
-        try:
-            import redis.asyncio as redis
-        except ImportError:
-            self.skipTest("redis-py is not installed; apt-get install python3-redis")
-
-        async def work(port):
-            pool = redis.ConnectionPool(host="127.0.0.1", port=port, max_connections=150)
-            connection = redis.Redis(connection_pool=pool)
-            client = lmcache_resp.RedisUrlClient(connection)
-            draw = random.Random(5)
-
-            async def one(index):
-                key = lmcache_resp.chunk_key("llama", index % 8, 0, index)
-                metadata, data = draw.randbytes(28), draw.randbytes(64 * 1024 + index)
-                self.assertIsNone(await client.get(key))
-                await client.put(key, metadata, data)
-                self.assertTrue(await client.contains(key))
-                self.assertEqual(await client.get(key), (metadata, data))
-                if index % 2:
-                    await client.remove(key)
-                    self.assertFalse(await client.contains(key))
-
-            await asyncio.gather(*(one(index) for index in range(150)))
-            await connection.close()
-            await pool.disconnect()
-
         with tempfile.TemporaryDirectory() as folder, RespNode("--dev", folder) as node:
             node.ready()
-            asyncio.run(work(node.resp_port))
+            chunks_of_two_keys(self, node.resp_port, 150)
 
 
 def load(port, *arguments):

@@ -10,82 +10,13 @@ no byte is wrong; and once it is back, nothing misses it.
 import os
 import signal
 import subprocess
-import threading
-import time
 import unittest
 import urllib.error
 import urllib.request
 
 from load import Store
 from node import BUILD, environment, free_port
-
-IN_FLIGHT = 2000
-TIMEOUT_MS = 1500
-# Generous: machines are slow and loaded.
-CHANGE_S_MAX = 60
-# A completion comes at its deadline; how much later it is seen depends on the machine alone.
-SLOWEST_MS_MAX = TIMEOUT_MS + 30000
-
-
-class Client:
-    """servers_client as a child, whose last line of sums is `sums`."""
-
-    def __init__(self, addresses, connections, **variables):
-        self._process = subprocess.Popen(
-            [os.path.join(BUILD, "tests/integration/servers_client"), ",".join(addresses),
-             str(IN_FLIGHT), str(TIMEOUT_MS), str(connections)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=environment(**variables))
-        self.sums = {}
-        self.errors = ""
-        self._readers = [threading.Thread(target=self._read_sums, daemon=True),
-                         threading.Thread(target=self._read_errors, daemon=True)]
-        for reader in self._readers:
-            reader.start()
-
-    def _read_sums(self):
-        for line in self._process.stdout:
-            words = line.split()
-            self.sums = dict(zip(words[::2], map(int, words[1::2])))
-
-    def _read_errors(self):
-        self.errors += self._process.stderr.read()
-
-    def wait_for(self, what, condition):
-        """Waits until two sums a while apart satisfy condition(before, after)."""
-        end = time.monotonic() + CHANGE_S_MAX
-        before = dict(self.sums)
-        while time.monotonic() < end:
-            time.sleep(0.5)
-            after = dict(self.sums)
-            if before and condition(before, after):
-                return after
-            before = after
-        raise AssertionError(f"not seen in {CHANGE_S_MAX} s: {what}; {self.sums} {self.errors}")
-
-    def end(self):
-        self._process.stdin.close()
-        status = self._process.wait(timeout=CHANGE_S_MAX)
-        for reader in self._readers:
-            reader.join(timeout=CHANGE_S_MAX)
-        self._process.stdout.close()
-        self._process.stderr.close()
-        return status
-
-    def kill(self):
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait()
-
-
-def is_well(before, after):
-    return after["ok"] > before["ok"] + IN_FLIGHT and all(
-        after[name] == before[name] for name in ("down", "unavailable", "unknown"))
-
-
-def is_partly_down(before, after):
-    return (after["ok"] > before["ok"] and after["down"] > before["down"]
-            and after["unavailable"] > before["unavailable"])
+from servers import CHANGE_S_MAX, SLOWEST_MS_MAX, Client, is_partly_down, is_well
 
 
 class ServersTest(unittest.TestCase):

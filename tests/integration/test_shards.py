@@ -8,8 +8,10 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -152,6 +154,22 @@ class ShardsTest(unittest.TestCase):
         threads = [name for name in node.thread_names() if name.startswith("memkv-shard")]
         self.assertEqual(len(threads), shards)
 
+    def test_client__of_one_connection__has_one_at_each_shard_it_needs(self):
+        store = self.store(3, 2)
+        node = store.start()
+        client, = self.clients(node, 1)
+        keys = [f"key/{number}".encode() for number in range(24)]
+        for key in keys:
+            self.assertEqual(client.put(key, key * 1000), lib.OK)
+        # Two shards have drives; the one that took the first connection may be the third.
+        soon(lambda: 2 <= series(node, "memkv_connections_active")["{fabric=\"tcp\"}"] <= 3)
+        for key in keys:
+            self.assertEqual(client.get(key), key * 1000)
+        self.assertEqual(client.exists(*keys), [True] * len(keys))
+        shards = series(node, "memkv_shard_commands_total")
+        self.assertEqual(sum(shards.values()), 49)
+        self.stop(store)
+
     def test_two_shards__every_operation__as_with_one(self):
         self.serve_all(2, 2)
 
@@ -201,8 +219,9 @@ class ShardsTest(unittest.TestCase):
                 client.put(f"hot/{number}".encode(), b"x" * 4000)
                 client.get(f"hot/{number}".encode())
         # A request is counted when it has ended, which another shard tells behind its answer.
-        soon(lambda: [client["requests"] for client in told(node, "/v1/clients")["clients"]] ==
-             [16] * CLIENTS)
+        # A client has a connection to each shard that it needs.
+        soon(lambda: sum(client["requests"] for client in told(node, "/v1/clients")["clients"]) ==
+             16 * CLIENTS)
         hot = {row["key"]: row for row in told(node, "/v1/hotkeys?count=8")["keys"]}
         self.assertEqual(len(hot), 8)
         # 96 puts and 96 gets of 8 keys: each of them is one key, however many shards counted it.
@@ -255,8 +274,10 @@ class ShardsTest(unittest.TestCase):
         for client in clients:
             self.assertIn(b"\r\ncmdstat_mget:calls=%d," % len(clients),
                           client.bulk("INFO", "commandstats"))
-        self.assertIn(b"\r\nconnected_clients:%d\r\n" % (len(clients) + CLIENTS),
-                      clients[0].bulk("INFO", "clients"))
+        # Those of the native protocol have one at each shard that they need.
+        connected = re.search(rb"\r\nconnected_clients:(\d+)\r\n",
+                              clients[0].bulk("INFO", "clients"))
+        self.assertIn(int(connected[1]) - len(clients), range(CLIENTS, 2 * CLIENTS + 1))
         self.assertEqual(clients[2].call("FLUSHDB"), b"+OK\r\n")
         self.assertEqual(clients[3].call("EXISTS", *value), b":0\r\n")
         self.stop(store)
@@ -309,6 +330,35 @@ class ShardsTest(unittest.TestCase):
         self.assertEqual(node.terminate(), 0)
         store.take()
 
+    def test_connections_max__is_of_all_listeners_and_shards(self):
+        store = self.store(2, 1)
+        port = free_port()
+        with open(store.config, "a", encoding="utf-8") as file:
+            file.write("network: {connections_max: 16}\n")
+        node = store.start("--resp", f"127.0.0.1:{port}")
+        self.opened += [Connection(port) for _ in range(16)]
+        for client in self.opened:
+            self.assertEqual(client.call("PING"), b"+PONG\r\n")
+        with Connection(port) as client:
+            self.assertEqual(client.reply(), b"-ERR max number of clients reached\r\n")
+            self.assertEqual(client.reply(), b"")
+        child = node.command("exists", "k")
+        self.assertIn("as many connections as it takes", child.stderr)
+        self.assertIn(b"\r\nmaxclients:16\r\n", self.opened[0].bulk("INFO"))
+        self.assertIn(b"\r\nrejected_connections:", self.opened[0].bulk("INFO"))
+        self.opened.pop().close()
+        soon(lambda: "as many" not in node.command("exists", "k").stderr)
+        soon(lambda: self.may_ping(port))
+        self.stop(store)
+
+    @staticmethod
+    def may_ping(port):
+        try:
+            with Connection(port) as client:
+                return client.call("PING") == b"+PONG\r\n"
+        except ConnectionError:
+            return False  # it was refused while it asked
+
     def test_kill_under_load__nothing_acknowledged_is_lost(self):
         choice = random.Random(3)
         store = self.store(3, 3, block_bytes_max="128KiB", drive_gib=4)
@@ -355,7 +405,7 @@ class ThreadSanitizerTest(unittest.TestCase):
     """A daemon with ThreadSanitizer, of which nothing is suppressed, says nothing."""
 
     @unittest.skipUnless(LONG, "a build of its own: --long")
-    def test_two_shards_under_load__no_race(self):
+    def test_shards_under_load__no_race(self):
         directory = tempfile.mkdtemp(prefix="memkv-tsan-")
         self.addCleanup(shutil.rmtree, directory)
         # Two fences of seqlocks are not modelled, which the compiler warns of: so no -Werror.
@@ -364,27 +414,59 @@ class ThreadSanitizerTest(unittest.TestCase):
             done = subprocess.run(command, capture_output=True, text=True, check=False,
                                   timeout=BUILD_S_MAX)
             self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr)
-        store = ShardStore(2, 2, drive_gib=4)
+        for shards in (2, 3):
+            with self.subTest(shards=shards):
+                self.load(os.path.join(directory, "memkv"), shards)
+
+    def resp(self, port, number, until_s):
+        """Commands of one client of RESP over keys of all shards."""
+        client = Connection(port)
+        draws = random.Random(number)
+        while time.monotonic() < until_s:
+            key = f"r{draws.randrange(50)}"
+            client.call("SET", key, draws.randbytes(draws.choice((10, 3000, 70000, 2 * MIB))))
+            client.bulk("GET", key)
+            client.call("MGET", "r1", "r2", "r3")
+            client.call("EXISTS", "r1", "r2", "r3", "r4")
+            if draws.random() < .05:
+                client.call("DEL", key, "r1")
+                client.bulk("INFO")
+                client.call("CLIENT", "LIST")
+        client.close()
+
+    def load(self, program, shards):
+        store = ShardStore(shards, shards, drive_gib=4)
         self.addCleanup(store.close)
-        node = Node("--config", store.config, port=store.port,
-                    program=os.path.join(directory, "memkv"),
-                    variables={"TSAN_OPTIONS": "exitcode=66"})
+        port = free_port()
+        node = Node("--config", store.config, "--resp", f"127.0.0.1:{port}", port=store.port,
+                    program=program, variables={"TSAN_OPTIONS": "exitcode=66"})
         store.node = node
         node.wait_for("ready in ", WAIT_S_MAX)
         load = Load(store, "--threads", "4", "--keys", "32")
-        load.begin("--seconds", "20", "--seed", 5)
-        clients = [lib.Client(node.address, f"team-{number % 3}") for number in range(8)]
-        for number, client in enumerate(clients):
-            keys = [f"k{number}/{i}".encode() for i in range(20)]
-            client.batch(*(lib.item(lib.PUT, key, key * 3000) for key in keys))
-            client.exists(*keys)
-            client.lookup(*keys)
-            for path in ("metrics", "status", "clients", "hotkeys", "slow", "latency", "prefixes"):
-                node.http(f"/v1/{path}")
-            node.admin("why", "key-1")
-        node.http("/v1/tenants/team-1", "DELETE")
-        for client in clients:
-            client.close()
+        load.begin("--seconds", "15", "--seed", 5)
+        until_s = time.monotonic() + 12
+        threads = [threading.Thread(target=self.resp, args=(port, number, until_s))
+                   for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for turn in range(3):
+            clients = [lib.Client(node.address, f"team-{number % 3}") for number in range(6)]
+            for number, client in enumerate(clients):
+                keys = [f"k{number}/{i}".encode() for i in range(20)]
+                client.batch(*(lib.item(lib.PUT, key, key * 3000) for key in keys))
+                client.get(keys[0])
+                client.exists(*keys)
+                client.lookup(*keys)
+                for path in ("metrics", "status", "clients", "hotkeys", "slow", "latency",
+                             "prefixes"):
+                    node.http(f"/v1/{path}")
+                node.admin("why", "key-1")
+            os.kill(node.pid, signal.SIGHUP)
+            node.http(f"/v1/tenants/team-{turn}", "DELETE")
+            for client in clients:
+                client.close()
+        for thread in threads:
+            thread.join()
         totals = load.end()
         self.assertGreater(int(totals["puts"]), 0)
         self.assertEqual(store.take().terminate(), 0, "\n".join(node.errors))

@@ -166,9 +166,42 @@ static void test_screen__very_long_texts__cut(void **state) {
     free(text);
 }
 
+static void expect_line(const struct mkv_admin_snapshot *snapshot, const char *line) {
+    struct mkv_admin_reply reply = mkv_admin_status(snapshot);
+    json_t *status = json_loads(reply.body, 0, NULL);
+    struct mkv_text screen = {0};
+    mkv_status_screen(status, &screen);
+    assert_false(screen.failed);
+    if (strstr(screen.bytes, line) == NULL) {
+        fail_msg("no line '%s' in:\n%s", line, screen.bytes);
+    }
+    mkv_text_free(&screen);
+    json_decref(status);
+    free(reply.body);
+}
+
+static void test_screen__node_of_a_cluster__whether_clients_find_it(void **state) {
+    struct mkv_admin_snapshot *snapshot = *state;
+    snapshot->cluster = (struct mkv_admin_cluster){.is_configured = true,
+                                                   .is_registered = true,
+                                                   .weight = 2,
+                                                   .since_ms = 1767233647000,
+                                                   .discovery = "etcd:http://a:2379/memkv",
+                                                   .advertise = "kv-0:9900"};
+    expect_line(snapshot,
+                "\ncluster  registered as kv-0:9900  weight 2  etcd:http://a:2379/memkv\n");
+    snapshot->cluster.is_registered = false;
+    expect_line(snapshot,
+                "\ncluster  not registered as kv-0:9900  weight 2  etcd:http://a:2379/memkv\n");
+    snprintf(snapshot->cluster.problem, sizeof snapshot->cluster.problem, "it is away");
+    expect_line(snapshot, "  etcd:http://a:2379/memkv: it is away\n");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_screen__a_node_under_load__golden, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_screen__node_of_a_cluster__whether_clients_find_it,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_screen__a_new_node__golden, setup, teardown),
         cmocka_unit_test_setup_teardown(test_screen__nothing_in_it__zeroes_and_dashes, setup,
                                         teardown),

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "backends/clock.h"
+#include "backends/drive_room.h"
 #include "backends/drive_uring.h"
 #include "tests/unit/backends/drive_conformance.h"
 #include "tests/unit/backends/loop_device.h"
@@ -28,6 +29,7 @@ struct shape {
     bool registered; /* fixed buffers and files */
     bool buffered;   /* without O_DIRECT */
     bool skip_flush; /* as on a device without a volatile cache */
+    bool no_trim;    /* though the medium takes them: so room is allocated ahead */
     bool device;     /* on a block device; where there is none, on the file behind it */
     uint32_t queue_depth;
 };
@@ -91,7 +93,7 @@ static struct fixture *fixture_make(struct shape shape) {
         assert_int_equal(fcntl(fixture->media.fd, F_SETFL, flags & ~O_DIRECT), 0);
     }
     fixture->media.flush_needed = !shape.skip_flush;
-    fixture->target.trims = fixture->media.trim_supported;
+    fixture->target.trims = fixture->media.trim_supported && !shape.no_trim;
     fixture->target.meta = mkv_arena_take(fixture->arena, DRIVE_CONFORMANCE_META_BYTES);
     fixture->target.slabs = mkv_arena_slab(fixture->arena, (struct mkv_slab){0});
     fixture->target.poll = poll_ring;
@@ -102,7 +104,7 @@ static struct fixture *fixture_make(struct shape shape) {
         .buffers = fixture->buffers,
         .meta = fixture->target.meta,
         .meta_bytes = DRIVE_CONFORMANCE_META_BYTES,
-        .trim = fixture->media.trim_supported,
+        .trim = fixture->target.trims,
         .queue_depth = shape.queue_depth,
         .waiting_max = DRIVE_CONFORMANCE_OPERATIONS_MAX,
     };
@@ -126,6 +128,10 @@ static int tear_down(void **state) {
 
 static int set_up(void **state) {
     *state = fixture_make((struct shape){.registered = true});
+    return 0;
+}
+static int set_up_ahead(void **state) {
+    *state = fixture_make((struct shape){.registered = true, .no_trim = true});
     return 0;
 }
 static int set_up_plain(void **state) {
@@ -285,6 +291,125 @@ static void test_drive_uring__handed_over_late__is_no_time_in_the_device(void **
     assert_true(device->sum - before_ns <= mkv_clock_monotonic_ns() - wait_ns);
 }
 
+/* ---- writes side by side -------------------------------------------------------------------- */
+
+#define SIDE_COUNT 6u
+
+struct side_results {
+    uint32_t count;
+    enum mkv_io_result results[SIDE_COUNT];
+};
+
+static void note_side(void *context, const struct mkv_drive_done *done) {
+    struct side_results *results = context;
+    assert_true(done->op.index < SIDE_COUNT);
+    results->results[done->op.index] = done->result;
+    results->count++;
+}
+
+/* Submits writes of a unit each, out of order, and of one that stands alone: 40 ... 44 and 60. */
+static uint64_t write_sides(struct fixture *fixture, struct side_results *results) {
+    static const uint64_t units[SIDE_COUNT] = {42, 40, 44, 60, 41, 43};
+    struct mkv_drive *drive = fixture->target.drive;
+    drive->complete = note_side;
+    drive->complete_context = results;
+    const uint64_t before = mkv_ring_counters(fixture->ring)->submitted;
+    for (uint32_t i = 0; i < SIDE_COUNT; i++) {
+        struct mkv_effect write = drive_conformance_meta(MKV_EFFECT_DRIVE_WRITE, units[i], 1,
+                                                         (uint64_t)i * MKV_UNIT_BYTES);
+        write.op.index = i;
+        memset(fixture->target.meta + (size_t)i * MKV_UNIT_BYTES, (int)units[i], MKV_UNIT_BYTES);
+        mkv_drive_submit(drive, &write);
+    }
+    for (uint32_t i = 0; i < POLLS_MAX && mkv_drive_in_flight(drive) > 0; i++) {
+        mkv_ring_wait(fixture->ring, POLL_NS);
+    }
+    return mkv_ring_counters(fixture->ring)->submitted - before;
+}
+
+static void test_drive_uring__writes_side_by_side__go_as_one(void **state) {
+    struct fixture *fixture = *state;
+    struct side_results results = {0};
+    (void)write_sides(fixture, &results); /* now there is room for all of them */
+    results.count = 0;
+    assert_int_equal(write_sides(fixture, &results), 2);
+    assert_int_equal(results.count, SIDE_COUNT);
+    for (uint32_t i = 0; i < SIDE_COUNT; i++) {
+        assert_int_equal(results.results[i], MKV_IO_OK);
+    }
+    struct mkv_effect read = effect_of(MKV_EFFECT_DRIVE_READ, 40, 5);
+    assert_int_equal(drive_conformance_run(&fixture->target, &read).result, MKV_IO_OK);
+    for (uint32_t at = 0; at < 5 * MKV_UNIT_BYTES; at++) {
+        assert_int_equal(fixture->target.meta[at], 40 + at / MKV_UNIT_BYTES);
+    }
+}
+
+/* The limit on file size lets the first three of five be written. */
+static void test_drive_uring__writes_side_by_side_fail__each_has_its_own_result(void **state) {
+    struct fixture *fixture = *state;
+    struct side_results results = {0};
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit limit = {43 * MKV_UNIT_BYTES, before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    (void)write_sides(fixture, &results);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    static const enum mkv_io_result wanted[SIDE_COUNT] = {MKV_IO_OK,     MKV_IO_OK, MKV_IO_DEVICE,
+                                                          MKV_IO_DEVICE, MKV_IO_OK, MKV_IO_DEVICE};
+    assert_int_equal(results.count, SIDE_COUNT);
+    for (uint32_t i = 0; i < SIDE_COUNT; i++) {
+        assert_int_equal(results.results[i], wanted[i]);
+    }
+}
+
+/* Slots one behind the other, each handed in while the one before it is under way. */
+static void test_drive_uring__slots_in_a_row__wait_for_company(void **state) {
+    struct fixture *fixture = *state;
+    struct side_results results = {0};
+    struct mkv_drive *drive = fixture->target.drive;
+    drive->complete = note_side;
+    drive->complete_context = &results;
+    const uint64_t before = mkv_ring_counters(fixture->ring)->submitted;
+    for (uint32_t i = 0; i < SIDE_COUNT; i++) {
+        struct mkv_effect write = drive_conformance_meta(MKV_EFFECT_DRIVE_WRITE, 100 + i, 1,
+                                                         (uint64_t)i * MKV_UNIT_BYTES);
+        write.op.index = i;
+        write.drive.memory = MKV_DRIVE_SLOT;
+        write.drive.slab.index = i;
+        mkv_drive_submit(drive, &write);
+        if (i < 3) {
+            mkv_ring_submit(fixture->ring); /* completions are seen by a wait alone */
+        }
+    }
+    for (uint32_t i = 0; i < POLLS_MAX && mkv_drive_in_flight(drive) > 0; i++) {
+        mkv_ring_wait(fixture->ring, POLL_NS);
+    }
+    assert_int_equal(results.count, SIDE_COUNT);
+    for (uint32_t i = 0; i < SIDE_COUNT; i++) {
+        assert_int_equal(results.results[i], MKV_IO_OK);
+    }
+    /* The first, and all others as one; and room was asked for. */
+    assert_true(mkv_ring_counters(fixture->ring)->submitted - before <= 4);
+}
+
+/* A sparse file has room behind what was written to it. */
+static void test_drive_uring__first_write__has_room_allocated_ahead(void **state) {
+    struct fixture *fixture = *state;
+    struct stat status;
+    struct mkv_effect write = effect_of(MKV_EFFECT_DRIVE_WRITE, 3, 1);
+    assert_int_equal(drive_conformance_run(&fixture->target, &write).result, MKV_IO_OK);
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < POLLS_MAX && bytes < 2 * MKV_DRIVE_ROOM_REGION_BYTES; i++) {
+        usleep(10000);
+        assert_int_equal(fstat(fixture->media.fd, &status), 0);
+        bytes = (uint64_t)status.st_blocks * 512;
+    }
+    assert_true(bytes >= 2 * MKV_DRIVE_ROOM_REGION_BYTES);
+    assert_int_equal(status.st_size, FILE_BYTES);
+}
+
 static void test_drive_uring__no_volatile_cache__flush_is_skipped(void **state) {
     struct fixture *fixture = *state;
     struct mkv_drive_counters before = fixture->target.drive->counters;
@@ -413,10 +538,17 @@ int main(void) {
         cmocka_unit_test(test_drive_uring__trimmed__room_is_given_back),
         cmocka_unit_test(test_drive_uring__written_and_flushed__is_in_the_file),
         cmocka_unit_test(test_drive_uring__handed_over_late__is_no_time_in_the_device),
+        cmocka_unit_test(test_drive_uring__writes_side_by_side__go_as_one),
+        cmocka_unit_test(test_drive_uring__writes_side_by_side_fail__each_has_its_own_result),
+        cmocka_unit_test(test_drive_uring__slots_in_a_row__wait_for_company),
         cmocka_unit_test(test_drive_uring__short_read__is_continued),
         cmocka_unit_test(test_drive_uring__write_cut_short__is_continued_then_device_error),
         cmocka_unit_test(test_drive_uring__file_shrunk__read_is_device_error),
         cmocka_unit_test(test_drive_uring__closed__lock_and_place_are_free_at_once),
+    };
+    static const struct CMUnitTest ahead[] = {
+        cmocka_unit_test(test_drive_uring__first_write__has_room_allocated_ahead),
+        cmocka_unit_test(test_drive_uring__writes_side_by_side__go_as_one),
     };
     static const struct CMUnitTest plain[] = {
         cmocka_unit_test(test_drive_uring__written_and_flushed__is_in_the_file),
@@ -441,6 +573,8 @@ int main(void) {
     failed += cmocka_run_group_tests_name("block device", conformance, set_up_device, tear_down);
     failed += cmocka_run_group_tests_name("block device: own", device, set_up_device, tear_down);
     failed += cmocka_run_group_tests_name("registered: own", registered, set_up, tear_down);
+    failed += cmocka_run_group_tests_name("room ahead", conformance, set_up_ahead, tear_down);
+    failed += cmocka_run_group_tests_name("room ahead: own", ahead, set_up_ahead, tear_down);
     failed += cmocka_run_group_tests_name("plain: own", plain, set_up_plain, tear_down);
     failed += cmocka_run_group_tests_name("depth 1: own", depth_one, set_up_depth_one, tear_down);
     failed +=

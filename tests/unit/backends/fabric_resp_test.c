@@ -29,6 +29,7 @@
 #define PIECES_MAX 16u
 #define VALUE_BYTES_MAX 200000u
 #define CONNECTION_BASE 1000u
+#define PIPELINE_MAX 16u
 
 struct request {
     struct mkv_request request;
@@ -59,6 +60,8 @@ struct world {
 
     struct request requests[REQUESTS_MAX];
     uint32_t request_count;
+    uint32_t answer_done_count;
+    uint32_t requests_at_once; /* the most that there ever were */
     uint32_t closed;
 };
 
@@ -136,6 +139,8 @@ static void serve(struct world *world, uint32_t index) {
 static void take_request(struct world *world, const struct mkv_input *input) {
     assert_true(world->request_count < REQUESTS_MAX);
     struct request *request = &world->requests[world->request_count++];
+    world->requests_at_once = (uint32_t)mkv_max_u64(
+        world->requests_at_once, world->request_count - world->answer_done_count);
     request->request = input->request;
     request->item = input->request.items[0];
     assert_int_equal(input->request.item_count, 1);
@@ -166,6 +171,7 @@ static void take_done(struct world *world, const struct mkv_fabric_done *done) {
         return;
     }
     if (done->event == MKV_FABRIC_ANSWER_DONE) {
+        world->answer_done_count++;
         return;
     }
     struct request *request = &world->requests[done->op.index];
@@ -240,7 +246,7 @@ static struct world *world_create(void) {
         .workspaces = 8,
         .entries = 64,
         .calls = 2,
-        .pipeline_max = 16,
+        .pipeline_max = PIPELINE_MAX,
         .ahead_max = 16,
         .value_bytes_max = VALUE_BYTES_MAX,
         .version = "7.0.0",
@@ -458,6 +464,40 @@ static void test_fabric_resp__keys_under_way__a_change_waits_and_reads_do_not(vo
     world_destroy(world);
 }
 
+static void test_fabric_resp__pipeline__front_has_no_more_requests_than_it_takes(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    char said[REQUESTS_MAX * 16];
+    size_t used = 0;
+    const int fds[] = {client_connect(world), client_connect(world)};
+    /* One key each, and many keys of one command, of which only the last replies. */
+    for (uint32_t i = 0; i < 80; i++) {
+        used += (size_t)snprintf(said + used, sizeof said - used, "EXISTS k%u\r\n", i);
+    }
+    used += (size_t)snprintf(said + used, sizeof said - used, "DEL");
+    for (uint32_t i = 0; i < 80; i++) {
+        used += (size_t)snprintf(said + used, sizeof said - used, " k%u", i);
+    }
+    used += (size_t)snprintf(said + used, sizeof said - used, "\r\n");
+    client_send(world, fds[0], said, used);
+    for (uint32_t i = 0; i < 80; i++) {
+        client_expect(world, fds[0], ":1\r\n");
+    }
+    client_expect(world, fds[0], ":80\r\n");
+    assert_int_equal(world->requests_at_once, PIPELINE_MAX);
+    /* Those that wait for us leave with their client, and the next one has all again. */
+    client_say(world, fds[0], "GET h1\r\nGET h2\r\n");
+    await(world, &world->request_count, 162);
+    client_reset(fds[0]);
+    turn_often(world);
+    client_say(world, fds[1], "GET h3\r\n");
+    await(world, &world->request_count, 163);
+    serve(world, 162);
+    client_expect_value(world, fds[1], 5);
+    close(fds[1]);
+    world_destroy(world);
+}
+
 /* ---- values --------------------------------------------------------------------------------- */
 
 static void test_fabric_resp__values_in_pieces__are_whole_and_in_step(void **state) {
@@ -661,6 +701,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fabric_resp__answers_out_of_order__replies_stand_in_order),
         cmocka_unit_test(test_fabric_resp__keys_under_way__a_change_waits_and_reads_do_not),
+        cmocka_unit_test(test_fabric_resp__pipeline__front_has_no_more_requests_than_it_takes),
         cmocka_unit_test(test_fabric_resp__values_in_pieces__are_whole_and_in_step),
         cmocka_unit_test(test_fabric_resp__value_above_the_limit__is_dropped_and_in_step),
         cmocka_unit_test(test_fabric_resp__mget_with_a_refused_key__has_all_elements),

@@ -543,6 +543,100 @@ static void test_fabric_fault__all__have_words(void **state) {
     }
 }
 
+static size_t frame_hello_home(uint8_t *bytes, uint32_t home) {
+    const size_t byte_count = frame_hello(bytes);
+    mkv_store_u32(bytes + HEADER + 4, home);
+    mkv_store_u64(bytes + HEADER + 8, MKV_NATIVE_FEATURE_SHARDS);
+    return byte_count;
+}
+
+static void expect_granted(struct world *world, struct client *client) {
+    struct frame frame = client_frame(world, client);
+    struct mkv_native_hello_answer answer;
+    assert_int_equal(mkv_native_hello_answer_decode(frame.body, &answer), MKV_NATIVE_OK);
+    assert_int_equal(answer.features, MKV_NATIVE_FEATURE_SHARDS);
+    world_frame_free(&frame);
+}
+
+static void test_fabric_tcp_frame__hello_that_names_a_shard__is_answered_there(void **state) {
+    (void)state;
+    const struct world_options options = {.shards = true};
+    struct world *world = world_create(&options);
+    world->moves_max = 1;
+    struct client client = world_connect(world);
+    uint8_t bytes[4096];
+    client_send(world, &client, bytes, frame_hello_home(bytes, 2));
+    while (world->moves == 0 || world_counters(world)->connections_active > 0) {
+        world_turn(world);
+    }
+    assert_int_equal(world->move.byte_count, frame_hello_home(bytes, 2));
+    assert_memory_equal(world->move.bytes, bytes, world->move.byte_count);
+
+    /* This fabric is the other shard's, too: it may not be moved again. */
+    mkv_fabric_tcp_adopt(world->fabric, &world->move);
+    expect_granted(world, &client);
+    client_send(world, &client, bytes, frame_simple(bytes, MKV_NATIVE_SHARDS, 3));
+    struct frame frame = client_frame(world, &client);
+    struct mkv_native_shards shards;
+    assert_int_equal(frame.header.op, MKV_NATIVE_SHARDS);
+    assert_int_equal(mkv_native_shards_decode(frame.body, frame.header.body_bytes, &shards),
+                     MKV_NATIVE_OK);
+    assert_int_equal(shards.shard_count, 2);
+    assert_int_equal(shards.drive_count, 1);
+    world_frame_free(&frame);
+    client_send(world, &client, bytes, frame_request(bytes, MKV_NATIVE_EXISTS, 4, 1, 0, false));
+    frame = client_frame(world, &client);
+    assert_int_equal(frame.header.request_id, 4);
+    world_frame_free(&frame);
+    assert_int_equal(world_counters(world)->connections_accepted_total, 1);
+    assert_int_equal(world_counters(world)->connections_active, 1);
+    client_close(&client);
+    world_destroy(world);
+}
+
+static void test_fabric_tcp_frame__no_way_to_the_shard__is_answered_here(void **state) {
+    (void)state;
+    const struct world_options options = {.shards = true};
+    struct world *world = world_create(&options);
+    uint8_t bytes[256];
+    for (uint32_t home = 0; home < 4; home++) {
+        struct client client = world_connect(world);
+        client_send(world, &client, bytes, frame_hello_home(bytes, home));
+        expect_granted(world, &client);
+        client_close(&client);
+    }
+    assert_int_equal(world->moves, 0);
+    world_destroy(world);
+}
+
+static void test_fabric_tcp_frame__moved_where_all_places_are_taken__is_told_so(void **state) {
+    (void)state;
+    const struct world_options options = {.shards = true, .connections_max = 1};
+    struct world *world = world_create(&options);
+    world->moves_max = 1;
+    struct client client = world_connect(world);
+    uint8_t bytes[256];
+    client_send(world, &client, bytes, frame_hello_home(bytes, 2));
+    while (world->moves == 0 || world_counters(world)->connections_active > 0) {
+        world_turn(world);
+    }
+    struct client other = world_greeted(world);
+    mkv_fabric_tcp_adopt(world->fabric, &world->move);
+    struct frame frame = client_frame(world, &client);
+    assert_int_equal(frame.header.status, MKV_STATUS_BUSY);
+    world_frame_free(&frame);
+    client_await_end(world, &client);
+    client_close(&client);
+    client_close(&other);
+    world_destroy(world);
+}
+
+static void test_fabric_tcp_frame__shards_that_were_not_agreed__are_refused(void **state) {
+    (void)state;
+    uint8_t bytes[256];
+    refused(bytes, frame_simple(bytes, MKV_NATIVE_SHARDS, 5), MKV_NATIVE_BAD_OP);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fabric_tcp_frame__garbage__is_bad_magic),
@@ -572,6 +666,10 @@ int main(void) {
         cmocka_unit_test(test_fabric_tcp_frame__bytes_behind_a_fault__do_not_reset_the_connection),
         cmocka_unit_test(test_fabric_tcp_frame__refused_client_that_stays__is_closed_in_time),
         cmocka_unit_test(test_fabric_tcp_frame__random_bytes_behind_hello__never_do_harm),
+        cmocka_unit_test(test_fabric_tcp_frame__hello_that_names_a_shard__is_answered_there),
+        cmocka_unit_test(test_fabric_tcp_frame__no_way_to_the_shard__is_answered_here),
+        cmocka_unit_test(test_fabric_tcp_frame__moved_where_all_places_are_taken__is_told_so),
+        cmocka_unit_test(test_fabric_tcp_frame__shards_that_were_not_agreed__are_refused),
         cmocka_unit_test(test_fabric_fault__all__have_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,23 @@ static enum mkv_tenant_resolved resolve(void *context, const char *name, bool cr
 
 /* ---- the world ------------------------------------------------------------------------------ */
 
+static void shards_of(void *context, struct mkv_native_shards *shards) {
+    (void)context;
+    *shards = (struct mkv_native_shards){.shard = 0, .shard_count = 2, .drive_count = 1};
+    shards->drives[0].weight = 1;
+    shards->drives[0].shard = 1;
+}
+
+static bool take_move(void *context, uint32_t shard, const struct mkv_fabric_tcp_move *move) {
+    struct world *world = context;
+    if (shard != 1 || world->moves == world->moves_max) {
+        return false;
+    }
+    world->moves++;
+    world->move = *move;
+    return true;
+}
+
 struct world *world_create(const struct world_options *options) {
     static const struct world_options defaults = {0};
     const struct world_options *given = options != NULL ? options : &defaults;
@@ -244,6 +261,9 @@ struct world *world_create(const struct world_options *options) {
         .close_ns = given->close_ns,
         .rest_ns = given->rest_ns,
         .stats = stats_text,
+        .shards = given->shards ? shards_of : NULL,
+        .move = given->shards ? take_move : NULL,
+        .shards_context = world,
         .tenant = given->tenants ? resolve : NULL,
         .tenant_context = world,
     };

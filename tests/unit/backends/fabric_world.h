@@ -66,7 +66,10 @@ struct world {
     bool pull_backwards;
     enum mkv_tenant_resolved resolved; /* what a tenant's name comes to; its number is 7 */
     bool resolved_create;              /* what was asked last */
-    enum mkv_status refuse;            /* every request is refused with it, unless OK */
+    uint32_t moves_max;                /* so many connections may go to the second shard … */
+    uint32_t moves;                    /* … and have; the last one is */
+    struct mkv_fabric_tcp_move move;
+    enum mkv_status refuse; /* every request is refused with it, unless OK */
 
     struct world_request requests[WORLD_REQUESTS_MAX];
     uint32_t request_count;
@@ -80,6 +83,7 @@ struct world_options {
     uint32_t inline_buffers;  /* 0: 4 */
     uint32_t body_buffers;    /* 0: 2 */
     uint64_t hello_ns, stall_ns, close_ns, rest_ns;
+    bool shards;  /* it is the first of two: see `moves` */
     bool tenants; /* the fabric asks for the numbers of tenants: see `resolved` */
 };
 

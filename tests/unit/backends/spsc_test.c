@@ -130,6 +130,41 @@ static void test_spsc__large_and_mostly_empty__uses_its_start(void **state) {
     mkv_spsc_destroy(ring);
 }
 
+/* Whoever sized the ring counts on all of it, also while the consumer does nothing. */
+static void test_spsc__begins_again_at_its_start__has_all_its_room(void **state) {
+    (void)state;
+    const uint32_t ring_bytes = 1024 * 1024;
+    const uint32_t message_bytes = 1000;
+    struct mkv_spsc *ring = mkv_spsc_create(ring_bytes);
+    uint32_t bytes;
+    for (uint32_t turn = 0; turn < 40; turn++) {
+        /* Until it stands where it would begin again; then nothing is read for a while. */
+        for (uint32_t number = 0; number < 60 + turn; number++) {
+            memset(mkv_spsc_begin(ring, message_bytes), 1, message_bytes);
+            mkv_spsc_end(ring);
+            assert_non_null(mkv_spsc_peek(ring, &bytes));
+            mkv_spsc_next(ring);
+        }
+        uint32_t sent = 0;
+        uint8_t *room;
+        while ((room = mkv_spsc_begin(ring, message_bytes)) != NULL) {
+            memset(room, (int)(sent++ % 251), message_bytes);
+            mkv_spsc_end(ring);
+        }
+        assert_true(sent >= ring_bytes / (message_bytes + 8) - 1);
+        for (uint32_t number = 0; number < sent; number++) {
+            const uint8_t *message = mkv_spsc_peek(ring, &bytes);
+            assert_non_null(message);
+            assert_int_equal(bytes, message_bytes);
+            assert_int_equal(message[0], number % 251);
+            assert_int_equal(message[message_bytes - 1], number % 251);
+            mkv_spsc_next(ring);
+        }
+        assert_null(mkv_spsc_peek(ring, &bytes));
+    }
+    mkv_spsc_destroy(ring);
+}
+
 static void test_bell__rung__tells_one_to_wake_a_sleeper(void **state) {
     (void)state;
     struct mkv_bell bell;
@@ -249,6 +284,7 @@ int main(void) {
         cmocka_unit_test(test_spsc__full__says_so_until_there_is_room),
         cmocka_unit_test(test_spsc__begun_and_not_ended__is_not_seen),
         cmocka_unit_test(test_spsc__large_and_mostly_empty__uses_its_start),
+        cmocka_unit_test(test_spsc__begins_again_at_its_start__has_all_its_room),
         cmocka_unit_test(test_bell__rung__tells_one_to_wake_a_sleeper),
         cmocka_unit_test(test_spsc__two_threads_that_sleep__lose_neither_message_nor_wake_up),
     };

@@ -433,6 +433,37 @@ static void test_client_trace__older_server__does_not_get_it(void **state) {
     test_close_both(client, server);
 }
 
+/* The second shard's connection never comes to be: this server has one connection at a time. */
+static void test_client__server_with_shards__is_asked_and_serves_on(void **state) {
+    (void)state;
+    struct test_server_options options = {.limits = test_limits()};
+    options.shards = (struct mkv_native_shards){.shard = 0, .shard_count = 2, .drive_count = 2};
+    for (uint32_t drive = 0; drive < 2; drive++) {
+        options.shards.drives[drive].uuid.bytes[0] = (uint8_t)(drive + 1);
+        options.shards.drives[drive].weight = 1;
+        options.shards.drives[drive].shard = drive;
+    }
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 20000);
+    struct memkv_error error;
+    struct memkv_item items[32];
+    char keys[32][8];
+    memset(items, 0, sizeof items);
+    for (uint32_t index = 0; index < 32; index++) {
+        snprintf(keys[index], sizeof keys[index], "k%u", index);
+        items[index] = (struct memkv_item){
+            .op = MEMKV_OP_PUT, .key = keys[index], .key_bytes = strlen(keys[index]), .data = "v"};
+        items[index].data_bytes = 1;
+        assert_int_equal(memkv_put(client, keys[index], strlen(keys[index]), "v", 1, 0, &error),
+                         MEMKV_OK);
+    }
+    assert_int_equal(memkv_batch(client, items, 32, &error), MEMKV_OK);
+    for (uint32_t index = 0; index < 32; index++) {
+        assert_int_equal(items[index].status, MEMKV_OK);
+    }
+    test_close_both(client, server);
+}
+
 static void test_client_trace__no_traceparent__is_invalid_and_changes_nothing(void **state) {
     (void)state;
     static const char *const wrong[] = {
@@ -758,6 +789,7 @@ int main(void) {
         cmocka_unit_test(
             test_client_trace__server_takes_it__requests_have_it_until_it_is_taken_back),
         cmocka_unit_test(test_client_trace__older_server__does_not_get_it),
+        cmocka_unit_test(test_client__server_with_shards__is_asked_and_serves_on),
         cmocka_unit_test(test_client_trace__no_traceparent__is_invalid_and_changes_nothing),
         cmocka_unit_test(test_client_stream__values_of_every_size__round_trip),
         cmocka_unit_test(test_client_stream__pieces_larger_than_the_stage__are_whole),

@@ -442,6 +442,11 @@ static bool take_frame(struct test_server *server, const struct mkv_native_heade
     if (header->op == MKV_NATIVE_PING) {
         return send_answer(server, answer, NULL);
     }
+    if (header->op == MKV_NATIVE_SHARDS && server->options.shards.shard_count > 0) {
+        uint8_t body[MKV_NATIVE_SHARDS_BYTES_MAX];
+        answer.body_bytes = mkv_native_shards_encode(&server->options.shards, body);
+        return send_answer(server, answer, body);
+    }
     if (header->op == MKV_NATIVE_STATS) {
         answer.body_bytes = sizeof stats - 1;
         return send_answer(server, answer, (const uint8_t *)stats);
@@ -508,7 +513,9 @@ bool test_greet(struct test_server *server, int peer) {
     header.flags = MKV_NATIVE_FLAG_ANSWER;
     header.body_bytes = MKV_NATIVE_HELLO_ANSWER_BYTES;
     uint8_t body[MKV_NATIVE_HELLO_ANSWER_BYTES];
-    mkv_native_hello_answer_encode(&server->options.limits, body);
+    struct mkv_native_hello_answer limits = server->options.limits;
+    limits.features |= server->options.shards.shard_count > 0 ? MKV_NATIVE_FEATURE_SHARDS : 0;
+    mkv_native_hello_answer_encode(&limits, body);
     return test_send_frame(peer, &header, body, NULL);
 }
 

@@ -41,6 +41,7 @@ struct test_server;
 
 struct test_server_options {
     struct mkv_native_hello_answer limits; /* version 0: usual ones */
+    struct mkv_native_shards shards; /* what SHARDS is answered with; shard_count 0: not known */
     bool send_byte_by_byte;
     bool ready_reversed;   /* of one request; the last item first */
     uint32_t answers_held; /* PUT answers are held until there are so many, then sent reversed */

@@ -25,12 +25,6 @@ static void expect_deadline(struct world *world, uint32_t id, enum mkv_front_sta
     assert_int_equal(deadlines(world, stage), 1);
 }
 
-static void put_ok(struct world *world, const char *key, uint64_t length) {
-    const uint32_t put = world_put(world, key, 5, length);
-    world_run(world);
-    world_expect(world, put, MKV_STATUS_OK);
-}
-
 static void test_deadline__passed_on_arrival__nothing_is_started(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
@@ -87,8 +81,8 @@ static void test_deadline__waiting_for_a_credit__ends(void **state) {
 static void test_deadline__waiting_for_a_slab__releases_the_slot(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
-    put_ok(world, "key", BLOCK);
-    put_ok(world, "small", 10);
+    world_store(world, "key", 5, BLOCK);
+    world_store(world, "small", 5, 10);
     const struct world_item want = {.key = "key"};
     world->deadline_after_ns = 100 * WORLD_SECOND;
     world_hold(world, GATE_PUSH);
@@ -125,7 +119,7 @@ static void test_deadline__head_of_the_slab_queue_gives_up__next_is_served(void 
     config.slab_share_reads = 0;
     config.slab_units_per_connection_max = 2;
     struct world *world = world_open(&config);
-    put_ok(world, "small", 10);
+    world_store(world, "small", 5, 10);
     world_hold(world, GATE_PUSH);
     world->deadline_after_ns = 100 * WORLD_SECOND;
     world_get(world, "small", 0, 0);
@@ -150,8 +144,8 @@ static void test_deadline__waiting_behind_the_cap__ends(void **state) {
     world_config(&config);
     config.slab_units_per_connection_max = 2;
     struct world *world = world_open(&config);
-    put_ok(world, "key", BLOCK);
-    put_ok(world, "small", 10);
+    world_store(world, "key", 5, BLOCK);
+    world_store(world, "small", 5, 10);
     world->deadline_after_ns = 100 * WORLD_SECOND;
     world_hold(world, GATE_PUSH);
     const uint32_t first = world_get(world, "small", 0, 0);
@@ -174,7 +168,7 @@ static void test_deadline__waiting_behind_the_cap__ends(void **state) {
 static void test_deadline__waiting_for_a_place_for_segments__ends(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
-    put_ok(world, "old", 2 * BLOCK);
+    world_store(world, "old", 5, 2 * BLOCK);
     world->deadline_after_ns = 100 * WORLD_SECOND;
     world_hold(world, GATE_PULL);
     world_put(world, "a", 5, 2 * BLOCK);
@@ -221,7 +215,7 @@ static void test_deadline__put_begin_unanswered__ends_and_is_aborted_later(void 
 static void test_deadline__passes_with_the_answer__nothing_is_moved(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
-    put_ok(world, "there", 10);
+    world_store(world, "there", 5, 10);
     world_hold(world, GATE_PUT_READY);
     world_hold(world, GATE_FOUND);
     const uint32_t put = world_put(world, "key", 5, 1000);
@@ -242,7 +236,7 @@ static void test_deadline__read_posted__has_its_grace(void **state) {
     (void)state;
     for (uint32_t late = 0; late < 2; late++) {
         struct world *world = world_open(NULL);
-        put_ok(world, "key", 1000);
+        world_store(world, "key", 5, 1000);
         world_hold(world, GATE_READ_DONE);
         const uint32_t get = world_get(world, "key", 0, 0);
         world_run(world);
@@ -268,8 +262,8 @@ static void test_deadline__read_posted__has_its_grace(void **state) {
 static void test_deadline__write_or_delete_posted__is_answered_unknown_and_goes_on(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
-    put_ok(world, "old", 3 * BLOCK);
-    put_ok(world, "gone", 2 * BLOCK);
+    world_store(world, "old", 5, 3 * BLOCK);
+    world_store(world, "gone", 5, 2 * BLOCK);
     world_hold(world, GATE_PUT_DONE);
     world_hold(world, GATE_DELETE_DONE);
     const uint32_t put = world_put(world, "key", 5, 1000);
@@ -299,7 +293,7 @@ static void test_deadline__transfer_posted__breaks_the_connection(void **state) 
     const enum gate gates[] = {GATE_PULL, GATE_PUSH};
     for (uint32_t index = 0; index < 2; index++) {
         struct world *world = world_open(NULL);
-        put_ok(world, "key", 1000);
+        world_store(world, "key", 5, 1000);
         world_hold(world, gates[index]);
         const uint32_t get = world_get(world, "key", 0, 0);
         const uint32_t put = world_put(world, "other", 5, 1000);
@@ -351,7 +345,7 @@ static void test_deadline__large_value_stalls__leaves_nothing(void **state) {
     for (uint32_t index = 0; index < sizeof gates / sizeof gates[0]; index++) {
         for (uint32_t after = 0; after < 14; after++) {
             struct world *world = world_open(NULL);
-            put_ok(world, "old", 6 * BLOCK);
+            world_store(world, "old", 5, 6 * BLOCK);
             world_hold(world, gates[index]);
             const uint32_t get = world_get(world, "old", 0, 0);
             const uint32_t put = world_replace(world, "old", 6, 5 * BLOCK);

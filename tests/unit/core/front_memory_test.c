@@ -28,18 +28,6 @@ static uint32_t get_on(struct world *world, uint32_t connection, const char *key
     return world_send(world, connection, MKV_OP_GET, &item, 1);
 }
 
-static void expect_get(struct world *world, const char *key, uint64_t seed, uint64_t length) {
-    const uint32_t id = world_get(world, key, 0, 0);
-    world_run(world);
-    world_expect_value(world, id, seed, length);
-}
-
-static void expect_miss(struct world *world, const char *key) {
-    const uint32_t id = world_get(world, key, 0, 0);
-    world_run(world);
-    world_expect(world, id, MKV_STATUS_NOT_FOUND);
-}
-
 /* The volumes forget a block, as when one evicts it. */
 static void volumes_lose(struct world *world, const char *key) {
     for (uint32_t volume = 0; volume < WORLD_VOLUMES; volume++) {
@@ -70,12 +58,12 @@ static void test_memory__time_is_over__is_not_served(void **state) {
             block->expiry_s = WORLD_WALL_S + 21;
         }
     }
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     volumes_lose(world, "key");
     world->wall_later_ms = 19000;
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     world->wall_later_ms = 21000;
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     world_close(world);
 }
 
@@ -86,7 +74,7 @@ static void test_memory__get_after_put__asks_no_volume(void **state) {
     struct world *world = open_with(16);
     world_put(world, "key", 5, BLOCK);
     world_run(world);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     const uint32_t range = world_get(world, "key", 1000, 70000);
     const uint32_t behind = world_get(world, "key", BLOCK, 10);
     const uint32_t exists = world_exists(world, "key");
@@ -119,11 +107,11 @@ static void test_memory__second_get_from_the_drive__is_a_hit(void **state) {
     struct mkv_front_config config = world->config;
     config.memory_blocks_max = 16;
     world_restart(world, &config);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     assert_int_equal(world->seen[GATE_READ_DONE], 1);
     assert_int_equal(world_stats(world).keys_from_memory[MKV_OP_GET], 0);
     assert_int_equal(world_stats(world).memory_kept_reads, 1);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     assert_int_equal(world->seen[GATE_READ_DONE], 1);
     assert_int_equal(world_stats(world).keys_from_memory[MKV_OP_GET], 1);
     world_close(world);
@@ -137,7 +125,7 @@ static void test_memory__part_of_a_block_was_read__is_not_kept(void **state) {
     mkv_front_volume_set_state(world->front, 0, MKV_FRONT_VOLUME_OFFLINE);
     mkv_front_volume_set_state(world->front, 1, MKV_FRONT_VOLUME_OFFLINE);
     mkv_front_volume_set_state(world->front, 2, MKV_FRONT_VOLUME_OFFLINE);
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     for (uint32_t volume = 0; volume < WORLD_VOLUMES; volume++) {
         mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_ONLINE);
     }
@@ -154,7 +142,7 @@ static void test_memory__segments__come_from_memory(void **state) {
     struct world *world = open_with(16);
     world_put(world, "key", 5, 3 * BLOCK + 1);
     world_run(world);
-    expect_get(world, "key", 5, 3 * BLOCK + 1);
+    world_expect_get(world, "key", 5, 3 * BLOCK + 1);
     assert_int_equal(world->seen[GATE_READ_DONE], 1); /* the manifest */
     assert_int_equal(world->seen[GATE_EXISTS_DONE], 0);
     assert_int_equal(world_stats(world).keys_from_memory[MKV_OP_GET], 0);
@@ -174,7 +162,7 @@ static void test_memory__volume_was_offline__what_was_there_is_not_served(void *
         mkv_front_volume_set_state(world->front, volume, MKV_FRONT_VOLUME_ONLINE);
     }
     volumes_lose(world, "key");
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     world_close(world);
 }
 
@@ -207,15 +195,15 @@ static void test_memory__replaced_or_deleted__is_not_seen_again(void **state) {
     world_run(world);
     world_replace(world, "key", 6, 2000);
     world_run(world);
-    expect_get(world, "key", 6, 2000);
+    world_expect_get(world, "key", 6, 2000);
     const uint32_t conflict = world_put(world, "key", 7, 3000);
     world_run(world);
     world_expect(world, conflict, MKV_STATUS_CONFLICT);
-    expect_get(world, "key", 6, 2000);
+    world_expect_get(world, "key", 6, 2000);
     assert_int_equal(world->seen[GATE_READ_DONE], 0);
     world_delete(world, "key");
     world_run(world);
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     assert_int_equal(world_stats(world).memory_blocks, 0);
     world_close(world);
 }
@@ -228,9 +216,9 @@ static void test_memory__mutation_unanswered__the_old_value_is_served(void **sta
     world_hold(world, GATE_PUT_DONE);
     world_replace(world, "key", 6, 2000);
     world_run(world);
-    expect_get(world, "key", 5, 1000);
+    world_expect_get(world, "key", 5, 1000);
     world_release(world, GATE_PUT_DONE);
-    expect_get(world, "key", 6, 2000);
+    world_expect_get(world, "key", 6, 2000);
     world_close(world);
 }
 
@@ -250,7 +238,7 @@ static void test_memory__read_while_the_key_is_replaced__is_not_kept(void **stat
     world_release(world, GATE_READ_DONE);
     world_expect_value(world, get, 5, 1000);
     assert_int_equal(world_stats(world).reads_not_kept, 1);
-    expect_get(world, "key", 6, 2000);
+    world_expect_get(world, "key", 6, 2000);
     world_close(world);
 }
 
@@ -261,7 +249,7 @@ static void test_memory__write_failed__nothing_stays(void **state) {
     const uint32_t put = world_put(world, "key", 5, 1000);
     world_run(world);
     world_expect(world, put, MKV_STATUS_IO_ERROR);
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     world_close(world);
 }
 
@@ -271,14 +259,14 @@ static void test_memory__drive_lost_the_block__is_served_and_deleted(void **stat
     world_put(world, "key", 5, 1000);
     world_run(world);
     volumes_lose(world, "key");
-    expect_get(world, "key", 5, 1000);
+    world_expect_get(world, "key", 5, 1000);
     const uint32_t first = world_delete(world, "key");
     world_run(world);
     world_expect(world, first, MKV_STATUS_OK);
     const uint32_t second = world_delete(world, "key");
     world_run(world);
     world_expect(world, second, MKV_STATUS_NOT_FOUND);
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     world_close(world);
 }
 
@@ -336,7 +324,7 @@ static void test_memory__shared_read_fails__all_are_told(void **state) {
         assert_int_equal(world_result(world, ids[index])->miss, MKV_MISS_IO_ERROR);
     }
     assert_int_equal(world->seen[GATE_READ_DONE], 1);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     world_close(world);
 }
 
@@ -407,16 +395,16 @@ static void test_memory__slabs_are_needed__the_coldest_go(void **state) {
     char keys[16][2];
     fill_memory(world, keys, 16, UNIT);
     assert_int_equal(world_stats(world).slab_units_free, 0);
-    expect_get(world, "a", 1, UNIT); /* used again: others go first */
+    world_expect_get(world, "a", 1, UNIT); /* used again: others go first */
     world_put(world, "x", 30, UNIT);
     world_put(world, "y", 31, UNIT);
     world_run(world);
     assert_int_equal(world_stats(world).memory_taken, 2);
     assert_int_equal(world->seen[GATE_READ_DONE], 0);
-    expect_get(world, "a", 1, UNIT);
-    expect_get(world, "d", 4, UNIT);
+    world_expect_get(world, "a", 1, UNIT);
+    world_expect_get(world, "d", 4, UNIT);
     assert_int_equal(world->seen[GATE_READ_DONE], 0);
-    expect_get(world, "b", 2, UNIT);
+    world_expect_get(world, "b", 2, UNIT);
     assert_int_equal(world->seen[GATE_READ_DONE], 1);
     world_close(world);
 }
@@ -457,7 +445,7 @@ static void test_memory__large_slab_is_needed__a_whole_run_goes(void **state) {
     const struct mkv_front_stats stats = world_stats(world);
     assert_int_equal(stats.memory_taken, 2);
     assert_int_equal(stats.memory_blocks, 15);
-    expect_get(world, "x", 30, BLOCK);
+    world_expect_get(world, "x", 30, BLOCK);
     world_close(world);
 }
 
@@ -472,10 +460,10 @@ static void test_memory__stream_of_blocks_read_once__leaves_those_that_are_used(
         world_put(world, key, index + 1, UNIT);
         world_run(world);
         if (index == 0) {
-            expect_get(world, "hot", 99, UNIT); /* once is enough */
+            world_expect_get(world, "hot", 99, UNIT); /* once is enough */
         }
     }
-    expect_get(world, "hot", 99, UNIT);
+    world_expect_get(world, "hot", 99, UNIT);
     assert_int_equal(world->seen[GATE_READ_DONE], 0);
     world_close(world);
 }
@@ -491,8 +479,8 @@ static void test_memory__more_blocks_than_places__the_coldest_go(void **state) {
     const struct mkv_front_stats stats = world_stats(world);
     assert_int_equal(stats.memory_blocks, 3);
     assert_int_equal(stats.memory_taken, 13);
-    expect_get(world, "p", 16, 100);
-    expect_get(world, "a", 1, 100);
+    world_expect_get(world, "p", 16, 100);
+    world_expect_get(world, "a", 1, 100);
     world_close(world);
 }
 
@@ -530,15 +518,15 @@ static void test_memory__hits__are_told_to_the_volume_a_while_later(void **state
     struct world *world = open_with(16);
     world_put(world, "key", 5, BLOCK);
     world_run(world);
-    expect_get(world, "key", 5, BLOCK);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     assert_int_equal(world->touches, 0);
     world_wait(world, 10000000);
     assert_int_equal(world->touches, 2);
     assert_true(world->touch_tag == mkv_key_tag(MKV_TENANT_DEFAULT, (const uint8_t *)"key", 3));
     assert_int_equal(world_stats(world).touches_sent, 2);
     for (uint32_t hit = 0; hit < 40; hit++) { /* of which a message takes 32 */
-        expect_get(world, "key", 5, BLOCK);
+        world_expect_get(world, "key", 5, BLOCK);
     }
     assert_int_equal(world->touches, 2 + 32);
     assert_int_equal(world->seen[GATE_FOUND], 0);
@@ -576,7 +564,7 @@ static void test_relaxed__put__is_answered_and_served_before_it_is_durable(void 
     assert_int_equal(stats.memory_unpersisted, 2);
     assert_int_equal(stats.requests_in_flight, 0);
     assert_int_equal(world_block_count(world, 0), 0);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     const uint32_t exists = world_exists(world, "key");
     world_run(world);
     world_expect(world, exists, MKV_STATUS_OK);
@@ -586,7 +574,7 @@ static void test_relaxed__put__is_answered_and_served_before_it_is_durable(void 
     assert_int_equal(stats.puts_early, 2);
     assert_int_equal(stats.puts_early_lost, 0);
     assert_int_equal(world_block_count(world, 0), 2);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     world_close(world);
 }
 
@@ -599,10 +587,10 @@ static void test_relaxed__put_over_a_live_block__waits_until_it_is_durable(void 
     const uint32_t put = relaxed_put(world, "key", 5, BLOCK, MKV_PUT_REPLACE);
     world_run(world);
     assert_int_equal(world->requests[put].answers, 0);
-    expect_get(world, "key", 4, 1000);
+    world_expect_get(world, "key", 4, 1000);
     world_release(world, GATE_PUT_DONE);
     world_expect(world, put, MKV_STATUS_OK);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     assert_int_equal(world_stats(world).puts_early, 0);
     world_close(world);
 }
@@ -618,7 +606,7 @@ static void test_relaxed__persist_fails__the_block_is_gone_and_counted(void **st
     world_release(world, GATE_PUT_DONE);
     assert_int_equal(world_stats(world).puts_early_lost, 1);
     assert_int_equal(world_stats(world).memory_unpersisted, 0);
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     world_close(world);
 }
 
@@ -672,10 +660,10 @@ static void test_relaxed__deleted_before_it_is_durable__stays_deleted(void **sta
     const uint32_t gone = world_delete(world, "key");
     world_run(world);
     assert_int_equal(world->requests[gone].answers, 0);
-    expect_get(world, "key", 5, 1000);
+    world_expect_get(world, "key", 5, 1000);
     world_release(world, GATE_PUT_DONE);
     world_expect(world, gone, MKV_STATUS_OK);
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     world_close(world);
 }
 

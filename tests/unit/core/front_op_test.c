@@ -15,12 +15,6 @@ static uint32_t put(struct world *world, const char *key, uint64_t seed, uint64_
     return world_send(world, 0, MKV_OP_PUT, &item, 1);
 }
 
-static void expect_get(struct world *world, const char *key, uint64_t seed, uint64_t length) {
-    const uint32_t get = world_get(world, key, 0, 0);
-    world_run(world);
-    world_expect_value(world, get, seed, length);
-}
-
 static void test_root_later__bytes_come__the_root_is_theirs(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
@@ -30,7 +24,7 @@ static void test_root_later__bytes_come__the_root_is_theirs(void **state) {
         const uint32_t later = put(world, key, 5, lengths[index], 0);
         world_run(world);
         world_expect(world, later, MKV_STATUS_OK);
-        expect_get(world, key, 5, lengths[index]);
+        world_expect_get(world, key, 5, lengths[index]);
         /* The same with its root is there: so the root that was made is the right one. */
         const uint32_t same = world_put(world, key, 5, lengths[index]);
         const uint32_t writes = world->seen[GATE_PUT_DONE];
@@ -48,9 +42,7 @@ static void test_root_later__empty_value__pulls_nothing(void **state) {
     world_run(world);
     world_expect(world, later, MKV_STATUS_OK);
     assert_int_equal(world->seen[GATE_PULL], 0);
-    const uint32_t same = world_put(world, "key", 5, 0);
-    world_run(world);
-    world_expect(world, same, MKV_STATUS_OK);
+    world_store(world, "key", 5, 0);
     world_close(world);
 }
 
@@ -72,9 +64,7 @@ static void test_root_later__no_slot_is_asked_for__before_the_bytes_are_there(vo
 static void test_root_later__over_a_live_block__is_compared(void **state) {
     (void)state;
     struct world *world = world_open(NULL);
-    const uint32_t first = world_put(world, "key", 5, BLOCK);
-    world_run(world);
-    world_expect(world, first, MKV_STATUS_OK);
+    world_store(world, "key", 5, BLOCK);
     const uint32_t writes = world->seen[GATE_PUT_DONE];
     const uint32_t same = put(world, "key", 5, BLOCK, 0);
     const uint32_t same_replaced = put(world, "key", 5, BLOCK, MKV_PUT_REPLACE);
@@ -87,7 +77,7 @@ static void test_root_later__over_a_live_block__is_compared(void **state) {
     const uint32_t replaced = put(world, "key", 6, BLOCK, MKV_PUT_REPLACE);
     world_run(world);
     world_expect(world, replaced, MKV_STATUS_OK);
-    expect_get(world, "key", 6, BLOCK);
+    world_expect_get(world, "key", 6, BLOCK);
     world_close(world);
 }
 
@@ -101,7 +91,7 @@ static void test_root_later__relaxed__is_answered_before_it_is_durable(void **st
     const uint32_t later = put(world, "key", 5, BLOCK, MKV_PUT_REPLACE | MKV_PUT_RELAXED);
     world_run(world);
     world_expect(world, later, MKV_STATUS_OK);
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     world_release(world, GATE_PUT_DONE);
     world_close(world);
 }
@@ -112,7 +102,7 @@ static void test_root_later__above_a_block__is_segments_as_ever(void **state) {
     const uint32_t later = put(world, "key", 5, 3 * BLOCK + 1, 0);
     world_run(world);
     world_expect(world, later, MKV_STATUS_OK);
-    expect_get(world, "key", 5, 3 * BLOCK + 1);
+    world_expect_get(world, "key", 5, 3 * BLOCK + 1);
     world_close(world);
 }
 
@@ -184,7 +174,7 @@ static void test_root_later__several_in_one_request__each_has_its_own_sums(void 
     world_release(world, GATE_PUT_READY);
     for (uint32_t index = 0; index < 3; index++) {
         assert_int_equal(world->requests[request].results[index].status, MKV_STATUS_OK);
-        expect_get(world, items[index].key, items[index].seed, items[index].length);
+        world_expect_get(world, items[index].key, items[index].seed, items[index].length);
     }
     world_close(world);
 }
@@ -223,13 +213,13 @@ static void test_put_if_absent__key_holds_nothing__is_stored_once(void **state) 
         const uint32_t flags = condition_cases[index].flags | MKV_PUT_IF_ABSENT;
         struct world *world = world_open(NULL);
         world_expect(world, put_if(world, 5, length, flags), MKV_STATUS_OK);
-        expect_get(world, "key", 5, length);
+        world_expect_get(world, "key", 5, length);
         world_expect(world, put_if(world, 6, length + 1, flags), MKV_STATUS_CONFLICT);
         world_expect(world, put_if(world, 5, length, flags), MKV_STATUS_CONFLICT);
         /* REPLACE changes nothing of that. */
         world_expect(world, put_if(world, 6, length + 1, flags | MKV_PUT_REPLACE),
                      MKV_STATUS_CONFLICT);
-        expect_get(world, "key", 5, length);
+        world_expect_get(world, "key", 5, length);
         world_check_segments(world, false);
         world_close(world);
     }
@@ -242,12 +232,10 @@ static void test_put_if_present__key_holds_something__is_replaced(void **state) 
         const uint32_t flags = condition_cases[index].flags | MKV_PUT_IF_PRESENT;
         struct world *world = world_open(NULL);
         world_expect(world, put_if(world, 5, length, flags), MKV_STATUS_NOT_FOUND);
-        const uint32_t get = world_get(world, "key", 0, 0);
-        world_run(world);
-        world_expect(world, get, MKV_STATUS_NOT_FOUND);
+        world_expect_miss(world, "key");
         world_expect(world, put_if(world, 5, length, 0), MKV_STATUS_OK);
         world_expect(world, put_if(world, 6, length + 1, flags), MKV_STATUS_OK);
-        expect_get(world, "key", 6, length + 1);
+        world_expect_get(world, "key", 6, length + 1);
         world_check_segments(world, false);
         world_close(world);
     }
@@ -264,11 +252,9 @@ static void test_put_if_present__drive_lost_the_block__memory_forgets_it(void **
     for (uint32_t index = 0; index < WORLD_BLOCKS_MAX; index++) {
         world->blocks[index].live = false;
     }
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     world_expect(world, put_if(world, 6, BLOCK, MKV_PUT_IF_PRESENT), MKV_STATUS_NOT_FOUND);
-    const uint32_t get = world_get(world, "key", 0, 0);
-    world_run(world);
-    world_expect(world, get, MKV_STATUS_NOT_FOUND);
+    world_expect_miss(world, "key");
     world_close(world);
 }
 
@@ -284,7 +270,7 @@ static void test_put_if_absent__value_misses_a_segment__is_stored(void **state) 
     }
     assert_true(lost);
     world_expect(world, put_if(world, 5, 3 * BLOCK, MKV_PUT_IF_ABSENT), MKV_STATUS_OK);
-    expect_get(world, "key", 5, 3 * BLOCK);
+    world_expect_get(world, "key", 5, 3 * BLOCK);
     world_close(world);
 }
 
@@ -331,7 +317,7 @@ static void test_expire__of_a_block__is_set_and_ended(void **state) {
         assert_int_equal(expiry_of(world), WORLD_WALL_S + 7);
         world_expect(world, expire(world, 0, 0), MKV_STATUS_OK);
         assert_int_equal(expiry_of(world), 0);
-        expect_get(world, "key", 5, BLOCK);
+        world_expect_get(world, "key", 5, BLOCK);
         world_close(world);
     }
 }
@@ -345,7 +331,7 @@ static void test_expire__of_a_block_in_memory__is_not_served_behind_it(void **st
     world_expect(world, put_if(world, 5, BLOCK, 0), MKV_STATUS_OK);
     world_expect(world, expire(world, 5, 0), MKV_STATUS_OK);
     const uint32_t finds = world->seen[GATE_FOUND];
-    expect_get(world, "key", 5, BLOCK);
+    world_expect_get(world, "key", 5, BLOCK);
     assert_int_equal(world->seen[GATE_FOUND], finds);
     world->wall_later_ms = 6000;
     world_get(world, "key", 0, 0); /* which asks the volume */
@@ -386,7 +372,7 @@ static void test_expire__of_a_value_in_segments__sets_that_of_all(void **state) 
         assert_true(!block->live || block->expiry_s == WORLD_WALL_S + 9);
     }
     assert_int_equal(blocks, 7);
-    expect_get(world, "key", 5, 5 * BLOCK + 1);
+    world_expect_get(world, "key", 5, 5 * BLOCK + 1);
     /* A value that misses a segment is no value. */
     for (uint32_t index = 0; index < WORLD_BLOCKS_MAX; index++) {
         struct world_block *block = &world->blocks[index];

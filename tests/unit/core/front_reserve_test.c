@@ -24,18 +24,6 @@ static void abandon(struct world *world, uint32_t allocate, enum mkv_status stat
     world_expect(world, commit, status);
 }
 
-static void expect_bytes(struct world *world, const char *key, uint64_t seed, uint64_t length) {
-    const uint32_t get = world_get(world, key, 0, 0);
-    world_run(world);
-    world_expect_value(world, get, seed, length);
-}
-
-static void expect_nothing(struct world *world, const char *key) {
-    const uint32_t get = world_get(world, key, 0, 0);
-    world_run(world);
-    world_expect(world, get, MKV_STATUS_NOT_FOUND);
-}
-
 /* ---- the usual way --------------------------------------------------------------------------- */
 
 static void test_front_reserve__committed__is_stored(void **state) {
@@ -50,11 +38,11 @@ static void test_front_reserve__committed__is_stored(void **state) {
         assert_int_equal(stats.reservations, 1);
         assert_int_equal(stats.requests_in_flight, 0);
         assert_true(stats.slab_units_free < 16);
-        expect_nothing(world, keys[index]);
+        world_expect_miss(world, keys[index]);
         const uint32_t commit = world_commit(world, allocate, index + 1, lengths[index]);
         world_run(world);
         world_expect(world, commit, MKV_STATUS_OK);
-        expect_bytes(world, keys[index], index + 1, lengths[index]);
+        world_expect_get(world, keys[index], index + 1, lengths[index]);
         world_check_idle(world);
     }
     const struct mkv_front_stats stats = world_stats(world);
@@ -116,8 +104,8 @@ static void test_front_reserve__batch__is_answered_item_by_item(void **state) {
     assert_int_equal(results[1].status, MKV_STATUS_NOT_FOUND);
     assert_int_equal(results[2].status, MKV_STATUS_OK);
     assert_int_equal(results[3].status, MKV_STATUS_NOT_FOUND);
-    expect_bytes(world, "a", 1, 100);
-    expect_bytes(world, "b", 2, BLOCK);
+    world_expect_get(world, "a", 1, 100);
+    world_expect_get(world, "b", 2, BLOCK);
     world_check_idle(world);
     world_close(world);
 }
@@ -131,13 +119,13 @@ static void test_front_reserve__over_segments_with_replace__drops_them(void **st
     const uint32_t first = world_send(world, 0, MKV_OP_ALLOCATE, &item, 1);
     world_run(world);
     abandon(world, first, MKV_STATUS_OK);
-    expect_bytes(world, "k", 3, 4 * BLOCK);
+    world_expect_get(world, "k", 3, 4 * BLOCK);
     const uint32_t second = world_send(world, 0, MKV_OP_ALLOCATE, &item, 1);
     world_run(world);
     const uint32_t commit = world_commit(world, second, 4, 900);
     world_run(world);
     world_expect(world, commit, MKV_STATUS_OK);
-    expect_bytes(world, "k", 4, 900);
+    world_expect_get(world, "k", 4, 900);
     world_check_segments(world, false);
     world_close(world);
 }
@@ -151,7 +139,7 @@ static void test_front_reserve__abandoned__gives_all_back_and_stores_nothing(voi
     abandon(world, allocate, MKV_STATUS_OK);
     world_check_idle(world);
     abandon(world, allocate, MKV_STATUS_NOT_FOUND);
-    expect_nothing(world, "a");
+    world_expect_miss(world, "a");
     assert_int_equal(world_stats(world).reservations_abandoned, 1);
     world_close(world);
 }
@@ -169,7 +157,7 @@ static void test_front_reserve__deadline__ends_it(void **state) {
     const uint32_t commit = world_commit(world, allocate, 1, 5000);
     world_run(world);
     world_expect(world, commit, MKV_STATUS_NOT_FOUND);
-    expect_nothing(world, "a");
+    world_expect_miss(world, "a");
     world_close(world);
 }
 
@@ -306,7 +294,7 @@ static void test_front_reserve__other_bytes__are_invalid(void **state) {
     const uint32_t commit = world_commit(world, allocate, 2, 5000);
     world_run(world);
     world_expect(world, commit, MKV_STATUS_INVALID);
-    expect_nothing(world, "a");
+    world_expect_miss(world, "a");
     world_check_idle(world);
     world_close(world);
 }
@@ -361,9 +349,7 @@ static void test_front_reserve__half_of_a_volume__is_all(void **state) {
     world_expect(world, fourth, MKV_STATUS_BUSY);
     for (uint32_t index = 0; index < 5; index++) {
         const char key[] = {'p', (char)('0' + index), '\0'};
-        const uint32_t put = world_put(world, key, 1, 10);
-        world_run(world);
-        world_expect(world, put, MKV_STATUS_OK);
+        world_store(world, key, 1, 10);
     }
     abandon(world, third, MKV_STATUS_OK);
     (void)reserve(world, "d", 1, 10);

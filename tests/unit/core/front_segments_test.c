@@ -7,18 +7,6 @@
 
 #define BLOCK WORLD_BLOCK_BYTES
 
-static void expect_get(struct world *world, const char *key, uint64_t seed, uint64_t length) {
-    const uint32_t get = world_get(world, key, 0, 0);
-    world_run(world);
-    world_expect_value(world, get, seed, length);
-}
-
-static void expect_miss(struct world *world, const char *key) {
-    const uint32_t get = world_get(world, key, 0, 0);
-    world_run(world);
-    world_expect(world, get, MKV_STATUS_NOT_FOUND);
-}
-
 static void expect_put(struct world *world, uint32_t put, enum mkv_status status) {
     world_run(world);
     world_expect(world, put, status);
@@ -50,7 +38,7 @@ static void test_segments__put_and_get__gives_the_bytes_back(void **state) {
         assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), segments);
         assert_int_equal(world_block_count(world, MKV_BLOCK_MANIFEST), 1);
         world_check_segments(world, false);
-        expect_get(world, "key", 5, lengths[index]);
+        world_expect_get(world, "key", 5, lengths[index]);
         const struct mkv_front_stats stats = world_stats(world);
         assert_int_equal(stats.segments_put, segments);
         assert_int_equal(stats.segments_pushed, segments);
@@ -106,7 +94,7 @@ static void test_segments__delete__answers_behind_the_manifest_and_leaves_no_seg
     world_release(world, GATE_DELETE_DONE);
     assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 0);
     assert_int_equal(world_stats(world).segments_deleted, 7);
-    expect_miss(world, "key");
+    world_expect_miss(world, "key");
     world_close(world);
 }
 
@@ -119,7 +107,7 @@ static void test_segments__replace__leaves_no_old_segment(void **state) {
     for (uint32_t index = 0; index < sizeof lengths / sizeof lengths[0]; index++) {
         expect_put(world, world_replace(world, "key", index + 1, lengths[index]), MKV_STATUS_OK);
         world_check_segments(world, false);
-        expect_get(world, "key", index + 1, lengths[index]);
+        world_expect_get(world, "key", index + 1, lengths[index]);
     }
     expect_put(world, world_delete(world, "key"), MKV_STATUS_OK);
     assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 0);
@@ -133,7 +121,7 @@ static void test_segments__same_content_again__is_ok_and_leaves_one_copy(void **
     expect_put(world, world_put(world, "key", 5, 3 * BLOCK), MKV_STATUS_OK);
     world_check_segments(world, false);
     assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 3);
-    expect_get(world, "key", 5, 3 * BLOCK);
+    world_expect_get(world, "key", 5, 3 * BLOCK);
     world_close(world);
 }
 
@@ -182,7 +170,7 @@ static void test_segments__same_content_again__is_prolonged_and_never_shortened(
     expect_expiry(world, 0);
     world_check_segments(world, false);
     assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 3);
-    expect_get(world, "key", 5, 3 * BLOCK);
+    world_expect_get(world, "key", 5, 3 * BLOCK);
     world_close(world);
 }
 
@@ -202,7 +190,7 @@ static void test_segments__same_content_at_the_same_time__is_ok_for_both(void **
         world_expect(world, second, MKV_STATUS_OK);
         world_check_segments(world, false);
         assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 3);
-        expect_get(world, "key", 5, 3 * BLOCK);
+        world_expect_get(world, "key", 5, 3 * BLOCK);
         world_close(world);
     }
 }
@@ -220,7 +208,7 @@ static void test_segments__other_content_at_the_same_time__is_a_conflict_for_one
     world_expect(world, first, MKV_STATUS_OK);
     world_expect(world, second, MKV_STATUS_CONFLICT);
     world_check_segments(world, false);
-    expect_get(world, "key", 5, 3 * BLOCK);
+    world_expect_get(world, "key", 5, 3 * BLOCK);
     world_close(world);
 }
 
@@ -238,8 +226,8 @@ static void test_segments__other_content__is_a_conflict(void **state) {
     expect_put(world, world_put(world, "key", 7, 3 * BLOCK), MKV_STATUS_CONFLICT);
     world_check_segments(world, false);
     assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 3);
-    expect_get(world, "key", 5, 3 * BLOCK);
-    expect_get(world, "small", 6, 3);
+    world_expect_get(world, "key", 5, 3 * BLOCK);
+    world_expect_get(world, "small", 6, 3);
     world_close(world);
 }
 
@@ -249,11 +237,11 @@ static void test_segments__old_value_misses_a_segment__is_put_anew(void **state)
         struct world *world = world_open(NULL);
         expect_put(world, world_put(world, "key", 5, 6 * BLOCK), MKV_STATUS_OK);
         drop_segment(world, which);
-        expect_miss(world, "key");
+        world_expect_miss(world, "key");
         expect_put(world, world_put(world, "key", which % 2 == 0 ? 5 : 8, 6 * BLOCK),
                    MKV_STATUS_OK);
         world_check_segments(world, false);
-        expect_get(world, "key", which % 2 == 0 ? 5 : 8, 6 * BLOCK);
+        world_expect_get(world, "key", which % 2 == 0 ? 5 : 8, 6 * BLOCK);
         world_close(world);
     }
 }
@@ -274,9 +262,9 @@ static void run_put_failure(enum gate gate, uint32_t after, bool has_old) {
     world_check_idle(world);
     world_check_segments(world, false);
     if (has_old) {
-        expect_get(world, "key", 4, 2 * BLOCK);
+        world_expect_get(world, "key", 4, 2 * BLOCK);
     } else {
-        expect_miss(world, "key");
+        world_expect_miss(world, "key");
         assert_int_equal(world_block_count(world, MKV_BLOCK_SEGMENT), 0);
     }
     world_close(world);
@@ -588,7 +576,7 @@ static void test_segments__volumes_of_another_front__hold_segments_and_no_keys(v
         assert_true(!block->live || block->volume == 0 || block->flags == MKV_BLOCK_SEGMENT);
     }
     assert_true(abroad > 0);
-    expect_get(world, own, 5, 20 * BLOCK);
+    world_expect_get(world, own, 5, 20 * BLOCK);
     expect_put(world, world_put(world, others, 5, 100), MKV_STATUS_UNAVAILABLE);
     const uint32_t get = world_get(world, others, 0, 0);
     world_run(world);

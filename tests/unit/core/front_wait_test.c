@@ -103,9 +103,7 @@ static void test_wait__puts_hold_their_share__gets_still_have_slabs(void **state
     world_run(world);
     assert_int_equal(world_stats(world).slab_units_free, 4); /* 250 permille of 16 */
     assert_int_equal(world_stats(world).ops_waiting_slab, 4);
-    const uint32_t get = world_get(world, "key", 0, 0);
-    world_run(world);
-    world_expect_value(world, get, 5, 1000);
+    world_expect_get(world, "key", 5, 1000);
     world_close(world);
 }
 

@@ -685,6 +685,24 @@ void world_expect_value(struct world *world, uint32_t id, uint64_t seed, uint64_
     free(expected);
 }
 
+void world_store(struct world *world, const char *key, uint64_t seed, uint64_t length) {
+    const uint32_t put = world_put(world, key, seed, length);
+    world_run(world);
+    world_expect(world, put, MKV_STATUS_OK);
+}
+
+void world_expect_get(struct world *world, const char *key, uint64_t seed, uint64_t length) {
+    const uint32_t get = world_get(world, key, 0, 0);
+    world_run(world);
+    world_expect_value(world, get, seed, length);
+}
+
+void world_expect_miss(struct world *world, const char *key) {
+    const uint32_t get = world_get(world, key, 0, 0);
+    world_run(world);
+    world_expect(world, get, MKV_STATUS_NOT_FOUND);
+}
+
 struct mkv_front_stats world_stats(struct world *world) {
     struct mkv_front_stats stats;
     mkv_front_stats(world->front, &stats);

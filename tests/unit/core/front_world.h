@@ -220,6 +220,11 @@ const struct mkv_item_result *world_result(struct world *world, uint32_t request
 void world_expect(struct world *world, uint32_t request, enum mkv_status status);
 /* That a GET was answered with these bytes of the value made from `seed`. */
 void world_expect_value(struct world *world, uint32_t request, uint64_t seed, uint64_t length);
+/* A request of its own, run until it is answered: that it stores the value made from `seed`, that
+ * it gets that, that it gets nothing. */
+void world_store(struct world *world, const char *key, uint64_t seed, uint64_t length);
+void world_expect_get(struct world *world, const char *key, uint64_t seed, uint64_t length);
+void world_expect_miss(struct world *world, const char *key);
 struct mkv_front_stats world_stats(struct world *world);
 uint8_t world_byte(uint64_t seed, uint64_t offset);
 

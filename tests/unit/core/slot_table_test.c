@@ -130,6 +130,24 @@ static void test_slot_table__retired_free_slot__leaves_the_free_list(void **stat
     table_rig_free(rig);
 }
 
+static void test_slot_table__emptied_extent__gives_its_slots_out_in_order_again(void **state) {
+    (void)state;
+    struct table_rig *rig = rig_of_one_extent();
+    struct mkv_slot slots[16];
+    for (uint32_t index = 0; index < 16; index++) {
+        slots[index] = table_rig_put(rig, UNITS);
+    }
+    for (uint32_t index = 0; index < 16; index++) {
+        table_rig_drop(rig, slots[index * 7 % 16], false);
+        mkv_slot_table_check(rig->table);
+    }
+    for (uint32_t index = 0; index < 16; index++) {
+        assert_int_equal(table_rig_put(rig, UNITS).index, index);
+        mkv_slot_table_check(rig->table);
+    }
+    table_rig_free(rig);
+}
+
 static void test_slot_table__retired_last_free_slot__unlists_its_extent(void **state) {
     (void)state;
     struct table_rig *rig = rig_of_one_extent();
@@ -213,6 +231,7 @@ int main(void) {
         cmocka_unit_test(test_slot_table__prefetch__in_every_bucket__changes_nothing),
         cmocka_unit_test(test_slot_table__retired_fresh_slot__is_not_given_out),
         cmocka_unit_test(test_slot_table__retired_free_slot__leaves_the_free_list),
+        cmocka_unit_test(test_slot_table__emptied_extent__gives_its_slots_out_in_order_again),
         cmocka_unit_test(test_slot_table__retired_last_free_slot__unlists_its_extent),
         cmocka_unit_test(test_slot_table__reserved_slot__is_retired_at_once_and_then_durably),
         cmocka_unit_test(test_slot_table__drop_that_retires__keeps_the_slot_from_use_even_if_held),

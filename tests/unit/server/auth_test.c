@@ -80,12 +80,17 @@ static struct world *world_create(void) {
     return world;
 }
 
-static void world_start(struct world *world) {
+static void world_start_with(struct world *world, uint64_t connections_max) {
     struct mkv_backend_error error = {0};
-    const struct mkv_auth_options options = {.failed = on_failed, .wall_ms = wall_ms};
+    const struct mkv_auth_options options = {
+        .connections_max = connections_max, .failed = on_failed, .wall_ms = wall_ms};
     if (!mkv_auth_create(world->config, &options, &world->auth, &error)) {
         fail_msg("%s", error.text);
     }
+}
+
+static void world_start(struct world *world) {
+    world_start_with(world, 0);
 }
 
 static void world_destroy(struct world *world) {
@@ -525,6 +530,24 @@ static void test_auth__credentials__are_found_in_the_directory_of_systemd(void *
 
 /* ---- limits and rules ------------------------------------------------------------------------ */
 
+static void test_auth__connections_of_all__as_many_as_there_may_be(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    struct mkv_fabric_session sessions[3];
+    world_start_with(world, 2);
+    assert_int_equal(open_session(world, world->local[0], &sessions[0]), MKV_FABRIC_ADMITTED);
+    assert_int_equal(open_session(world, world->local[0], &sessions[1]), MKV_FABRIC_ADMITTED);
+    assert_int_equal(open_session(world, world->local[0], &sessions[2]), MKV_FABRIC_FULL);
+    struct mkv_auth_figures figures;
+    mkv_auth_figures(world->auth, &figures);
+    assert_int_equal(figures.client_limit_total, 0); /* it is not the client's limit */
+    close_session(world, &sessions[0]);
+    assert_int_equal(open_session(world, world->local[0], &sessions[2]), MKV_FABRIC_ADMITTED);
+    close_session(world, &sessions[1]);
+    close_session(world, &sessions[2]);
+    world_destroy(world);
+}
+
 static void test_auth__limits_of_a_client__refuse_what_is_beyond(void **state) {
     (void)state;
     struct world *world = world_create();
@@ -594,6 +617,7 @@ int main(void) {
         cmocka_unit_test(test_auth__forget_when_the_last_key_is_gone__opens_to_this_machine_alone),
         cmocka_unit_test(test_auth__secrets_that_cannot_be_read__say_why),
         cmocka_unit_test(test_auth__credentials__are_found_in_the_directory_of_systemd),
+        cmocka_unit_test(test_auth__connections_of_all__as_many_as_there_may_be),
         cmocka_unit_test(test_auth__limits_of_a_client__refuse_what_is_beyond),
         cmocka_unit_test(test_auth__rules__give_a_key_the_tenant_of_its_first_prefix),
     };

@@ -89,6 +89,11 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  durability: durable\n"
                                 "  exists_lease_ms: 77\n"
                                 "  pipeline_max: 9\n"
+                                "cluster:\n"
+                                "  discovery: etcd:http://a:2379,http://b:2379/memkv\n"
+                                "  advertise: kv-0.example:9900\n"
+                                "  weight: 3\n"
+                                "  lease_ttl: 7s\n"
                                 "auth:\n"
                                 "  keys:\n"
                                 "    - {id: a-1, file: keys/a, tenants: [batch, team-7],\n"
@@ -100,7 +105,7 @@ static const char full_file[] = "# A node with all keys set.\n"
 /* As messages list them. */
 #define SECTIONS                                                                                   \
     "network, memory, storage, tenants, node, log, telemetry, prometheus, metrics, slowlog, "      \
-    "audit, admin, auth, resp"
+    "audit, admin, auth, resp, cluster"
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -159,6 +164,10 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.audit.file, "/etc/memkv/audit.log");
     assert_true(config.audit.max_size_bytes == MKV_MIB);
     assert_int_equal(config.audit.files_max, 5);
+    assert_string_equal(config.cluster.discovery, "etcd:http://a:2379,http://b:2379/memkv");
+    assert_string_equal(config.cluster.advertise, "kv-0.example:9900");
+    assert_int_equal(config.cluster.weight, 3);
+    assert_int_equal(config.cluster.lease_ttl_s, 7);
     assert_int_equal(config.node.watchdog_s, 7);
     assert_int_equal(config.node.shards, 3);
     assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);

@@ -273,6 +273,7 @@ static void test_environment__empty_or_foreign__left_alone(void **state) {
         "MEMKV_NETWORK_ADDRESS",
         "XMEMKV_NETWORK_ADDRESS=x",
         "MEMKV_SERVERS=127.0.0.1:9900",
+        "MEMKV_DISCOVERY=file:/etc/servers",
         "MEMKV_CONFIG=/etc/memkv.yaml",
         "MEMKV_AUTH_KEY=00",
         "MEMKV_AUTH_KEY_ID=batch-1",

@@ -158,7 +158,8 @@ static void test_native_trace__ids_and_flags__round_trip(void **state) {
 
 static void test_native_hello__name_of_48_bytes__round_trips(void **state) {
     (void)state;
-    struct mkv_native_hello hello = {.version_min = 1, .version_max = 9, .features = 1ull << 63};
+    struct mkv_native_hello hello = {
+        .version_min = 1, .version_max = 9, .home = 65, .features = 1ull << 63};
     memset(hello.name, 'n', sizeof hello.name - 1);
     uint8_t *bytes = malloc(MKV_NATIVE_HELLO_BYTES);
     assert_non_null(bytes);
@@ -167,15 +168,13 @@ static void test_native_hello__name_of_48_bytes__round_trips(void **state) {
     assert_int_equal(mkv_native_hello_decode(bytes, &decoded), MKV_NATIVE_OK);
     assert_int_equal(decoded.version_min, 1);
     assert_int_equal(decoded.version_max, 9);
+    assert_int_equal(decoded.home, 65);
     assert_int_equal(decoded.features, 1ull << 63);
     assert_string_equal(decoded.name, hello.name);
 
     bytes[20] = 0; /* the name ends here, and yet goes on */
     assert_int_equal(mkv_native_hello_decode(bytes, &decoded), MKV_NATIVE_NOT_ZERO);
     mkv_native_hello_encode(&hello, bytes);
-    bytes[4] = 1;
-    assert_int_equal(mkv_native_hello_decode(bytes, &decoded), MKV_NATIVE_NOT_ZERO);
-    bytes[4] = 0;
     mkv_store_u16(bytes, 2); /* a client that no longer speaks version 1 */
     assert_int_equal(mkv_native_hello_decode(bytes, &decoded), MKV_NATIVE_BAD_VERSION);
     mkv_store_u16(bytes, 0);
@@ -195,6 +194,63 @@ static void test_native_tenant__behind_hello__checked(void **state) {
     assert_int_equal(mkv_native_tenant_decode(bytes, 6, name), MKV_NATIVE_OK);
     assert_string_equal(name, "team-7");
     assert_int_equal(mkv_native_tenant_decode(bytes, 8, name), MKV_NATIVE_BAD_TENANT);
+}
+
+static struct mkv_native_shards shards_most(void) {
+    struct mkv_native_shards shards = {
+        .shard = 31, .shard_count = 32, .drive_count = MKV_VOLUMES_MAX};
+    for (uint32_t index = 0; index < MKV_VOLUMES_MAX; index++) {
+        memset(shards.drives[index].uuid.bytes, (int)index, sizeof shards.drives[index].uuid.bytes);
+        shards.drives[index].weight = 1 + 4 * index;
+        shards.drives[index].shard = index % 32;
+    }
+    return shards;
+}
+
+static void test_native_shards__as_many_drives_as_may_be__round_trip(void **state) {
+    (void)state;
+    const struct mkv_native_shards shards = shards_most();
+    uint8_t *bytes = malloc(MKV_NATIVE_SHARDS_BYTES_MAX);
+    assert_non_null(bytes);
+    const uint32_t byte_count = mkv_native_shards_encode(&shards, bytes);
+    assert_int_equal(byte_count, MKV_NATIVE_SHARDS_BYTES_MAX);
+    struct mkv_native_shards decoded;
+    assert_int_equal(mkv_native_shards_decode(bytes, byte_count, &decoded), MKV_NATIVE_OK);
+    assert_memory_equal(&decoded, &shards, sizeof shards);
+    assert_int_equal(mkv_native_shards_decode(bytes, MKV_NATIVE_SHARDS_BYTES, &decoded),
+                     MKV_NATIVE_OK);
+    assert_int_equal(decoded.drive_count, 0);
+    free(bytes);
+}
+
+static void test_native_shards__what_there_is_not__is_refused(void **state) {
+    (void)state;
+    const struct mkv_native_shards shards = shards_most();
+    uint8_t good[MKV_NATIVE_SHARDS_BYTES_MAX];
+    (void)mkv_native_shards_encode(&shards, good);
+    static const struct {
+        uint32_t offset;
+        uint32_t value;
+    } faults[] = {
+        {0, 32},                                /* a shard of its own that there is not */
+        {4, 0},                                 /* no shard */
+        {MKV_NATIVE_SHARDS_BYTES + 16, 0},      /* a drive that no key belongs to */
+        {MKV_NATIVE_SHARDS_BYTES + 16, 257},    /* a weight above the largest */
+        {MKV_NATIVE_SHARDS_BYTES + 24 + 20, 32} /* a drive of a shard that there is not */
+    };
+    struct mkv_native_shards decoded;
+    for (size_t index = 0; index < sizeof faults / sizeof faults[0]; index++) {
+        uint8_t bytes[MKV_NATIVE_SHARDS_BYTES_MAX];
+        memcpy(bytes, good, sizeof bytes);
+        mkv_store_u32(bytes + faults[index].offset, faults[index].value);
+        assert_int_equal(mkv_native_shards_decode(bytes, sizeof bytes, &decoded),
+                         MKV_NATIVE_BAD_LIMIT);
+    }
+    static const uint32_t counts[] = {0, 7, 9, 31, MKV_NATIVE_SHARDS_BYTES_MAX + 24};
+    for (size_t index = 0; index < sizeof counts / sizeof counts[0]; index++) {
+        assert_int_equal(mkv_native_shards_decode(good, counts[index], &decoded),
+                         MKV_NATIVE_BAD_BODY_BYTES);
+    }
 }
 
 static struct mkv_native_hello_answer hello_answer_most(void) {
@@ -332,6 +388,8 @@ int main(void) {
         cmocka_unit_test(test_native_trace__ids_and_flags__round_trip),
         cmocka_unit_test(test_native_hello__name_of_48_bytes__round_trips),
         cmocka_unit_test(test_native_tenant__behind_hello__checked),
+        cmocka_unit_test(test_native_shards__as_many_drives_as_may_be__round_trip),
+        cmocka_unit_test(test_native_shards__what_there_is_not__is_refused),
         cmocka_unit_test(test_native_hello_answer__largest_limits__round_trip),
         cmocka_unit_test(test_native_hello_answer__limit_0_or_above_version_1__is_refused),
         cmocka_unit_test(test_native_bodies__random_bytes__decode_or_are_named),

@@ -98,6 +98,8 @@ static const struct mkv_native_header headers_valid[] = {
      .body_bytes = 81,
      .payload_bytes = 5},
     {.op = MKV_NATIVE_STATS},
+    {.op = MKV_NATIVE_SHARDS},
+    {.op = MKV_NATIVE_SHARDS, .flags = MKV_NATIVE_FLAG_ANSWER, .body_bytes = 8 + 64 * 24},
     {.op = MKV_NATIVE_PING, .deadline_ms = UINT32_MAX},
     {.op = MKV_NATIVE_HELLO, .flags = MKV_NATIVE_FLAG_ANSWER, .body_bytes = 96},
     {.op = MKV_NATIVE_PUT, .flags = MKV_NATIVE_FLAG_ANSWER, .item_count = 256, .body_bytes = 10240},

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backends/drive_room.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+
+struct mkv_drive_room {
+    struct mkv_ring *ring;
+    uint64_t file_bytes;
+    uint64_t region_count;
+    uint64_t last; /* the region of the last write, so that most look no further */
+    bool asked[];
+};
+
+struct mkv_drive_room *mkv_drive_room_create(struct mkv_ring *ring, uint64_t file_bytes) {
+    if (!mkv_ring_supports(ring, IORING_OP_FALLOCATE)) {
+        return NULL;
+    }
+    const uint64_t region_count = mkv_divide_up_u64(file_bytes, MKV_DRIVE_ROOM_REGION_BYTES);
+    struct mkv_drive_room *room = calloc(1, sizeof *room + region_count * sizeof room->asked[0]);
+    if (room != NULL) {
+        room->ring = ring;
+        room->file_bytes = file_bytes;
+        room->region_count = region_count;
+        room->last = UINT64_MAX;
+    }
+    return room;
+}
+
+static void ask(struct mkv_drive_room *room, int fd, bool is_place, uint64_t region) {
+    if (region >= room->region_count || room->asked[region]) {
+        return;
+    }
+    room->asked[region] = true;
+    const uint64_t offset = region * MKV_DRIVE_ROOM_REGION_BYTES;
+    const uint64_t bytes = mkv_min_u64(MKV_DRIVE_ROOM_REGION_BYTES, room->file_bytes - offset);
+    struct io_uring_sqe *sqe = mkv_ring_sqe(room->ring, NULL);
+    io_uring_prep_fallocate(sqe, fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
+    if (is_place) {
+        io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+    }
+}
+
+void mkv_drive_room_write(struct mkv_drive_room *room, int fd, bool is_place, uint64_t offset,
+                          uint64_t byte_count) {
+    MKV_ASSERT(byte_count > 0);
+    MKV_ASSERT(offset + byte_count <= room->file_bytes);
+    const uint64_t region = (offset + byte_count - 1) / MKV_DRIVE_ROOM_REGION_BYTES;
+    if (region == room->last) {
+        return;
+    }
+    room->last = region;
+    ask(room, fd, is_place, offset / MKV_DRIVE_ROOM_REGION_BYTES);
+    ask(room, fd, is_place, region);
+    ask(room, fd, is_place, region + 1);
+}
+
+void mkv_drive_room_free(struct mkv_drive_room *room) {
+    free(room);
+}

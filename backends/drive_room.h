@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Room of a sparse file, allocated in regions ahead of the writes that come to them: a file system
+ * that has to find room for each write has a thread of the kernel do it, which costs more than the
+ * write itself.
+ *
+ *     regions  [ asked for ][ asked for ][ not yet ][ not yet ]
+ *                             ^ a write here has the next one asked for, too
+ *
+ * Invariants
+ *  I1  Each region is asked for once, and nothing waits for that or looks at what came of it: a
+ *      write finds its room with it or without.
+ *  I2  The file keeps its size and all that was written.
+ *
+ * Not responsible for: files whose room is given back (trims), devices.
+ */
+#ifndef MKV_BACKENDS_DRIVE_ROOM_H
+#define MKV_BACKENDS_DRIVE_ROOM_H
+
+#include "backends/ring.h"
+#include "core/base.h"
+
+#define MKV_DRIVE_ROOM_REGION_BYTES (16ull * MKV_MIB)
+
+struct mkv_drive_room;
+
+/* Of a file that fills whole regions or more; NULL: there is no memory, or the kernel cannot. */
+struct mkv_drive_room *mkv_drive_room_create(struct mkv_ring *ring, uint64_t file_bytes);
+/* A write is about to be handed to the ring. `fd` is a place of it where `is_place`. */
+void mkv_drive_room_write(struct mkv_drive_room *room, int fd, bool is_place, uint64_t offset,
+                          uint64_t byte_count);
+/* NULL is ignored. */
+void mkv_drive_room_free(struct mkv_drive_room *room);
+
+#endif

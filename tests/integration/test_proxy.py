@@ -1,0 +1,233 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""`memkv proxy` in front of three real daemons, one of which is killed and started again."""
+
+import os
+import random
+import signal
+import tempfile
+import threading
+import time
+import unittest
+
+from node import Node, free_port, run_memkv
+from proxy import Proxy
+from resp import encode, until
+
+SERVERS = 3
+MIB = 1024 * 1024
+
+
+class Cluster:
+    """So many nodes, and a proxy in front of them."""
+
+    def __init__(self, *arguments, servers=SERVERS):
+        self._directory = tempfile.TemporaryDirectory(prefix="memkv-cluster-")
+        self._ports = []
+        while len(self._ports) < servers:
+            port = free_port()
+            if port not in self._ports:
+                self._ports.append(port)
+        self.nodes = [self.spawn(index) for index in range(servers)]
+        self.proxy = None
+        try:
+            for node in self.nodes:
+                node.ready()
+            self.proxy = Proxy([node.address for node in self.nodes], *arguments).ready()
+        except AssertionError:
+            self.close()
+            raise
+
+    def spawn(self, index):
+        return Node("--dev", os.path.join(self._directory.name, str(index)),
+                    port=self._ports[index])
+
+    def restart(self, index):
+        self.nodes[index] = self.spawn(index).ready()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        if self.proxy is not None:
+            self.proxy.kill()
+        for node in self.nodes:
+            node.kill()
+        self._directory.cleanup()
+
+
+def is_stopped(pid):
+    states = []
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/stat", encoding="utf-8") as file:
+            states.append(file.read().rsplit(")", 1)[1].split()[0])
+    return set(states) == {"T"}
+
+
+class ProxyTest(unittest.TestCase):
+    def test_proxy__commands__are_those_of_one_store(self):
+        with Cluster() as cluster, cluster.proxy.connect() as client:
+            self.assertEqual(client.call("PING"), b"+PONG\r\n")
+            self.assertEqual(client.call("SET", "a", "hello"), b"+OK\r\n")
+            self.assertEqual(client.call("GET", "a"), b"$5\r\nhello\r\n")
+            self.assertEqual(client.call("GETRANGE", "a", "1", "3"), b"$3\r\nell\r\n")
+            self.assertEqual(client.call("GETRANGE", "a", "-3", "-1"), b"$3\r\nllo\r\n")
+            self.assertEqual(client.call("GETRANGE", "a", "3", "1000000"), b"$2\r\nlo\r\n")
+            self.assertEqual(client.call("STRLEN", "a"), b":5\r\n")
+            self.assertEqual(client.call("SET", "empty", ""), b"+OK\r\n")
+            self.assertEqual(client.call("GET", "empty"), b"$0\r\n\r\n")
+            self.assertEqual(client.call("GET", "none"), b"$-1\r\n")
+            self.assertEqual(client.call("MSET", *(word for index in range(40) for word in
+                                                   (f"k{index}", f"v{index}"))), b"+OK\r\n")
+            self.assertEqual(client.call("MGET", "k7", "none", "k39"),
+                             b"*3\r\n$2\r\nv7\r\n$-1\r\n$3\r\nv39\r\n")
+            self.assertEqual(client.call("EXISTS", "k1", "k2", "none", "k1"), b":3\r\n")
+            self.assertEqual(client.call("DEL", "k1", "k2", "none"), b":2\r\n")
+            self.assertEqual(client.call("TYPE", "a"), b"+string\r\n")
+            self.assertEqual(client.call("SET", "t", "x", "EX", "1000"), b"+OK\r\n")
+            self.assertEqual(client.call("SETEX", "u", "1000", bytes(100000)), b"+OK\r\n")
+            # What the native protocol has no words for is refused, and changes nothing.
+            for words in (("TTL", "a"), ("EXPIRE", "a", "5"), ("PERSIST", "a"),
+                          ("SETNX", "a", "x"), ("SETNX", "a", bytes(100000)),
+                          ("SET", "a", "x", "NX"), ("SET", "a", "x", "EXAT", "4000000000"),
+                          ("SET", "a", bytes(100000), "EX", "5")):
+                self.assertIn(b"proxy", client.call(*words), words[:1])
+                self.assertEqual(client.call("GET", "a"), b"$5\r\nhello\r\n")
+            self.assertEqual(client.call("EXISTS", "k1", "k2"), b":0\r\n")
+            self.assertIn(b"server", client.call("HELLO", "3"))
+            self.assertEqual(client.call("GET", "none"), b"_\r\n")
+            self.assertIn(b"'scan' is not served by a proxy", client.call("SCAN", "0"))
+            self.assertIn(b"unknown command", client.call("LPUSH", "a", "b"))
+            # What goes through the proxy is what clients of the servers see.
+            owned = [node for node in cluster.nodes
+                     if node.command("exists", "a").returncode == 0]
+            self.assertEqual(len(owned), 1)
+            figures = cluster.proxy.figures()
+            self.assertEqual(figures["role"], "master")
+            self.assertEqual((figures["servers"], figures["servers_up"]), ("3", "3"))
+            self.assertEqual(cluster.proxy.terminate(), 0)
+
+    def test_proxy__values_of_all_lengths__come_back_as_they_went(self):
+        draw = random.Random(4)
+        lengths = [1, 17, 4096, 18431, 18433, 65536, 69632, 70000, MIB - 1, 3 * MIB + 5,
+                   31 * MIB + 917504, 32 * MIB + 1, 60 * MIB]
+        with Cluster() as cluster, cluster.proxy.connect() as client:
+            for length in lengths:
+                value = draw.randbytes(length)
+                self.assertEqual(client.call("SET", f"v{length}", value), b"+OK\r\n")
+                self.assertTrue(client.bulk("GET", f"v{length}") == value, length)
+                self.assertTrue(client.bulk("GETRANGE", f"v{length}", length // 2, -1) ==
+                                value[length // 2:], length)
+            # Beyond half of the memory: refused, and in step.
+            reply = client.call("SET", "long", bytes(140 * MIB))
+            self.assertIn(b"exceeds", reply)
+            self.assertEqual(client.call("PING"), b"+PONG\r\n")
+            until(lambda: cluster.proxy.figures()["used_memory"] == "0", "all of it is free")
+
+    def test_proxy__long_pipelines_of_long_values__take_turns_for_its_memory(self):
+        draw = random.Random(5)
+        values = {f"k{index}": draw.randbytes(draw.randrange(1, 3) * 2 * MIB + index)
+                  for index in range(24)}
+        problems = []
+
+        def work(proxy, seed):
+            order = random.Random(seed).sample(sorted(values), len(values))
+            with proxy.connect() as client:
+                for key in order:
+                    client.send(encode("GET", key))
+                for key in order:
+                    if client.reply() != b"$%d\r\n%s\r\n" % (len(values[key]), values[key]):
+                        problems.append(key)
+
+        with Cluster("--memory", "64MiB") as cluster:
+            with cluster.proxy.connect() as client:
+                for key, value in values.items():
+                    self.assertEqual(client.call("SET", key, value), b"+OK\r\n")
+            threads = [threading.Thread(target=work, args=(cluster.proxy, seed))
+                       for seed in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            figures = cluster.proxy.figures()
+            self.assertEqual(problems, [])
+            self.assertGreater(int(figures["memory_waits"]), 0)
+            until(lambda: cluster.proxy.figures()["used_memory"] == "0", "all of it is free")
+
+    def test_proxy__a_server_is_killed__its_keys_are_misses_until_it_is_back(self):
+        keys = [f"key{index}" for index in range(60)]
+        with Cluster("--durability", "durable") as cluster, cluster.proxy.connect() as client:
+            for key in keys:
+                self.assertEqual(client.call("SET", key, key * 3), b"+OK\r\n")
+            victim = cluster.nodes[1]
+            own = [key for key in keys if victim.command("exists", key).returncode == 0]
+            self.assertGreater(len(own), 5)
+            victim.kill()
+            for key in keys:
+                value = client.bulk("GET", key)
+                self.assertEqual(value, None if key in own else key.encode() * 3)
+                self.assertEqual(client.call("EXISTS", key), b":%d\r\n" % (key not in own))
+            self.assertEqual(client.call("DEL", own[0])[:5], b"-ERR ")
+            self.assertEqual(client.call("SET", own[0], "x")[:5], b"-ERR ")
+            self.assertEqual(client.call("MGET", *keys).count(b"$-1\r\n"), len(own))
+            figures = cluster.proxy.figures()
+            self.assertEqual(figures["servers_up"], "2")
+            self.assertIn("state=down", figures["server1"])
+            self.assertGreaterEqual(int(figures["misses_server_down"]), 2 * len(own))
+            cluster.restart(1)
+            until(lambda: client.bulk("GET", own[1]) == own[1].encode() * 3, "it is asked again")
+            for key in keys:
+                self.assertEqual(client.bulk("GET", key), key.encode() * 3)
+
+    def test_proxy__a_server_stands_still__what_is_asked_of_it_is_answered_in_time(self):
+        keys = [f"key{index}" for index in range(30)]
+        with Cluster("--timeout-ms", "500") as cluster, cluster.proxy.connect() as client:
+            for key in keys:
+                self.assertEqual(client.call("SET", key, key), b"+OK\r\n")
+            victim = cluster.nodes[0]
+            own = [key for key in keys if victim.command("exists", key).returncode == 0]
+            victim.signal(signal.SIGSTOP)
+            until(lambda: is_stopped(victim.pid), "it stands still")
+            try:
+                reply = client.call("MGET", *keys)
+                self.assertEqual(reply.count(b"$-1\r\n"), len(own))
+                self.assertEqual(client.call("DEL", own[0])[:5], b"-ERR ")
+                other = next(key for key in keys if key not in own)
+                self.assertEqual(client.bulk("GET", other), other.encode())
+            finally:
+                victim.signal(signal.SIGCONT)
+            until(lambda: client.bulk("GET", own[1]) == own[1].encode(), "it is asked again")
+
+    def test_proxy__stops__commands_in_flight_are_finished(self):
+        with Cluster() as cluster, cluster.proxy.connect() as client:
+            self.assertEqual(client.call("SET", "a", bytes(MIB)), b"+OK\r\n")
+            client.send(encode("GET", "a") * 20)
+            time.sleep(0.05)
+            cluster.proxy.signal(signal.SIGTERM)
+            replies = []
+            while (reply := client.reply()) != b"":
+                replies.append(reply)
+            self.assertTrue(all(len(reply) == MIB + len("$1048576\r\n\r\n")
+                                for reply in replies))
+            self.assertEqual(cluster.proxy.wait(), 0)
+
+    def test_proxy__what_it_cannot_begin_with__is_said_in_a_line(self):
+        nobody = f"127.0.0.1:{free_port()}"
+        for arguments, status, text in (
+                (("--servers", nobody), 69, nobody),
+                (("--servers", "a:b"), 78, "a:b"),
+                (("--severs", nobody), 64, "did you mean '--servers'?"),
+                (("--memory", "1MiB"), 64, "is below 64MiB"),
+                (("--timeout-ms", "0"), 64, "no number from 1 to"),
+                (("--listen", "9902"), 64, "--listen")):
+            result = run_memkv("proxy", *arguments)
+            self.assertEqual(result.returncode, status, result.stderr)
+            self.assertIn(text, result.stderr)
+        self.assertIn("usage: memkv proxy", run_memkv("proxy", "--help").stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
