@@ -21,9 +21,8 @@ from ._submit import Submission
 
 __all__ = [
     "AsyncClient", "BusyError", "CancelledError", "Client", "ConflictError", "CorruptError",
-    "DeadlineError", "Delete",
-    "DriveError", "Error", "Exists", "ForbiddenError", "Get", "InvalidError", "Miss",
-    "NoMemoryError", "NoSpaceError", "NotFoundError", "Pin", "Put", "QuotaError", "Result",
-    "Server", "Status", "Submission", "ThinkExit", "Tier", "TooSmallError", "UnavailableError", "UnknownError",
-    "Unpin",
+    "DeadlineError", "Delete", "DriveError", "Error", "Exists", "ForbiddenError", "Get",
+    "InvalidError", "Miss", "NoMemoryError", "NoSpaceError", "NotFoundError", "Pin", "Put",
+    "QuotaError", "Result", "Server", "Status", "Submission", "ThinkExit", "Tier",
+    "TooSmallError", "UnavailableError", "UnknownError", "Unpin",
 ]
