@@ -10,8 +10,8 @@
  *
  * Short writes are held until the ring is submitted: those that lie side by side on the drive then
  * go to the kernel as one. Those that go on where the one before them ends, as puts one behind the
- * other do, wait for more while that one is under way. On a file, the room that writes come to next is allocated ahead of them
- * (drive_room.h).
+ * other do, wait for more while that one is under way. On a file, the room that writes come to next
+ * is allocated ahead of them (drive_room.h).
  *
  *     held:  [4 5][0 1 2 3][9 10][6 7 8]  -->  one writev of 0 ... 10
  *
