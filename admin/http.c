@@ -27,6 +27,10 @@
 struct listener {
     struct mkv_admin_http *http;
     struct MHD_Daemon *daemon; /* NULL: there is no such socket */
+    struct mkv_http_files files;
+    /* The one before a reload, which takes no connection any more, and its files. */
+    struct MHD_Daemon *retired;
+    struct mkv_http_files retired_files;
     bool is_unix;
     bool metrics_only;
 };
@@ -39,6 +43,8 @@ struct mkv_admin_http {
     struct listener metrics;
     bool profiles_anywhere;
     bool metrics_off;
+    bool has_tls; /* on the TCP sockets: */
+    struct mkv_http_tls tls;
     struct mkv_later *later;
     pthread_mutex_t waits_mutex; /* of handlers that wait; alone */
     pthread_mutex_t mutex;       /* of all that follows, and of all other handlers */
@@ -464,27 +470,120 @@ static bool make_nonblocking(int fd) {
 
 /* Starts the library's thread with all signals blocked: they are for the daemon's main thread, but
  * for the one that a profiler asks each thread with. */
-static bool listener_start(struct listener *listener, int fd) {
-    if (fd < 0) {
-        return true;
-    }
-    if (!make_nonblocking(fd)) {
-        return false;
-    }
+static bool daemon_start(struct listener *listener, int fd) {
+    const bool has_tls = listener->files.key != NULL;
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, listener->files.certificate},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, listener->files.key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, NULL},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    char priorities[256];
+    snprintf(priorities, sizeof priorities, "%s",
+             mkv_http_priorities(listener->http->tls.is_1_3_only));
+    tls[2].ptr_value = priorities;
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     sigdelset(&all, SIGPROF);
     MKV_ASSERT(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
     listener->daemon = MHD_start_daemon(
-        MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-        on_request, listener, MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_CONNECTION_LIMIT,
+        MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
+            (has_tls ? MHD_USE_TLS : 0u),
+        0, NULL, NULL, on_request, listener, MHD_OPTION_ARRAY, has_tls ? tls : &tls[3],
+        MHD_OPTION_LISTEN_SOCKET, (MHD_socket)fd, MHD_OPTION_CONNECTION_LIMIT,
         MKV_ADMIN_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, MKV_ADMIN_IDLE_S_MAX,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MKV_ADMIN_CONNECTION_BYTES,
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL, MHD_OPTION_END);
     MKV_ASSERT(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     return listener->daemon != NULL;
+}
+
+static bool listener_start(struct listener *listener, int fd) {
+    if (fd < 0) {
+        return true;
+    }
+    const struct mkv_admin_http *http = listener->http;
+    const char *path;
+    if (!make_nonblocking(fd) || (http->has_tls && !listener->is_unix &&
+                                  !mkv_http_files_read(&http->tls, &listener->files, &path))) {
+        return false;
+    }
+    errno = EINVAL; /* what the library says, as far as it says anything */
+    if (!daemon_start(listener, fd)) {
+        mkv_http_files_free(&listener->files);
+        return false;
+    }
+    return true;
+}
+
+/* Whoever was connected before the last reload has left: its daemon ends. */
+static bool listener_retire(struct listener *listener) {
+    if (listener->retired == NULL) {
+        return true;
+    }
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(listener->retired, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    if (info == NULL || info->num_connections > 0) {
+        return false;
+    }
+    MHD_stop_daemon(listener->retired);
+    listener->retired = NULL;
+    mkv_http_files_free(&listener->retired_files);
+    return true;
+}
+
+/* The socket goes to another daemon of the library, which has the new files; the one of before
+ * serves those to the end that it has. */
+static bool listener_reload(struct listener *listener, char error[MKV_ADMIN_ERROR_BYTES]) {
+    struct mkv_http_files files;
+    const char *path;
+    if (!listener_retire(listener)) {
+        snprintf(error, MKV_ADMIN_ERROR_BYTES,
+                 "clients of the certificate before this one are still being served; reload again "
+                 "in %u s",
+                 MKV_ADMIN_IDLE_S_MAX);
+        return false;
+    }
+    if (!mkv_http_files_read(&listener->http->tls, &files, &path)) {
+        snprintf(error, MKV_ADMIN_ERROR_BYTES, "%s cannot be read: %s", path, strerror(errno));
+        return false;
+    }
+    struct listener before = *listener;
+    const MHD_socket fd = MHD_quiesce_daemon(before.daemon);
+    listener->files = files;
+    if (fd == MHD_INVALID_SOCKET || !daemon_start(listener, (int)fd)) {
+        /* The old files were good, and are there. */
+        listener->files = before.files;
+        listener->daemon = NULL;
+        mkv_http_files_free(&files);
+        snprintf(error, MKV_ADMIN_ERROR_BYTES, "the new certificate is not taken");
+        if (fd == MHD_INVALID_SOCKET || !daemon_start(listener, (int)fd)) {
+            listener->daemon = before.daemon;
+            return false;
+        }
+        listener->retired = before.daemon;
+        return false;
+    }
+    listener->retired = before.daemon;
+    listener->retired_files = before.files;
+    return true;
+}
+
+bool mkv_admin_http_reload(struct mkv_admin_http *http, char error[MKV_ADMIN_ERROR_BYTES]) {
+    MKV_ASSERT(http->has_tls);
+    return (http->tcp.daemon == NULL || listener_reload(&http->tcp, error)) &&
+           (http->metrics.daemon == NULL || listener_reload(&http->metrics, error));
+}
+
+static void listener_stop(struct listener *listener) {
+    if (listener->retired != NULL) {
+        MHD_stop_daemon(listener->retired);
+    }
+    if (listener->daemon != NULL) {
+        MHD_stop_daemon(listener->daemon);
+    }
 }
 
 /* Ends a listener whose socket stays the caller's. */
@@ -500,6 +599,10 @@ static void http_free(struct mkv_admin_http *http) {
         pthread_mutex_destroy(&http->mutex);
         pthread_mutex_destroy(&http->waits_mutex);
         mkv_later_destroy(http->later);
+        mkv_http_files_free(&http->tcp.files);
+        mkv_http_files_free(&http->tcp.retired_files);
+        mkv_http_files_free(&http->metrics.files);
+        mkv_http_files_free(&http->metrics.retired_files);
         free(http->snapshot);
         explicit_bzero(&http->auth, sizeof http->auth);
         free(http);
@@ -530,6 +633,10 @@ bool mkv_admin_http_start(const struct mkv_admin_http_options *options,
         made->metrics.http = made;
         made->metrics.metrics_only = true;
         made->metrics_off = options->metrics_off;
+        made->has_tls = options->tls != NULL;
+        if (made->has_tls) {
+            made->tls = *options->tls;
+        }
         made->snapshot = calloc(1, sizeof *made->snapshot);
     }
     if (made == NULL || made->snapshot == NULL || made->later == NULL ||
@@ -556,14 +663,8 @@ void mkv_admin_http_stop(struct mkv_admin_http *http) {
     }
     /* The library cannot stop while a connection sleeps. */
     mkv_later_close(http->later);
-    if (http->tcp.daemon != NULL) {
-        MHD_stop_daemon(http->tcp.daemon);
-    }
-    if (http->local.daemon != NULL) {
-        MHD_stop_daemon(http->local.daemon);
-    }
-    if (http->metrics.daemon != NULL) {
-        MHD_stop_daemon(http->metrics.daemon);
-    }
+    listener_stop(&http->tcp);
+    listener_stop(&http->local);
+    listener_stop(&http->metrics);
     http_free(http);
 }

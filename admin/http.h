@@ -24,6 +24,8 @@
  *      that nobody can hide one behind another. The Host header decides nothing, and no answer
  *      invites pages of other origins.
  *  I6  An answer that takes its time (later.h) keeps nobody else waiting; a stop cuts it short.
+ *  I7  With TLS the TCP sockets speak nothing else. Another certificate is met by whoever connects
+ *      behind its reload; who is connected is served to the end under the one of before.
  *
  * Not responsible for: making the sockets.
  */
@@ -31,6 +33,7 @@
 #define MKV_ADMIN_HTTP_H
 
 #include "admin/auth.h"
+#include "admin/http_files.h"
 #include "admin/snapshot.h"
 
 /* Of each socket. */
@@ -51,9 +54,10 @@ struct mkv_admin_http_options {
     int unix_fd;
     const struct mkv_admin_provider *provider; /* copied, as is this: */
     const struct mkv_admin_auth *auth;
-    bool profiles_anywhere; /* profiles are for operators on other machines, too */
-    int metrics_fd;         /* a listening stream socket for metrics alone; 0: none */
-    bool metrics_off;       /* there are no metrics at any socket */
+    bool profiles_anywhere;         /* profiles are for operators on other machines, too */
+    int metrics_fd;                 /* a listening stream socket for metrics alone; 0: none */
+    bool metrics_off;               /* there are no metrics at any socket */
+    const struct mkv_http_tls *tls; /* of the TCP sockets; NULL: plain. Its paths stay */
 };
 
 /*
@@ -64,6 +68,11 @@ struct mkv_admin_http_options {
 __attribute__((warn_unused_result)) bool mkv_admin_http_start(
     const struct mkv_admin_http_options *options, struct mkv_admin_http **http,
     char error[MKV_ADMIN_ERROR_BYTES]);
+
+/* With TLS: reads its files again. False with one line that says what is wrong: then the
+ * certificate stays the one of before. From any thread, but one at a time, and before the stop. */
+__attribute__((warn_unused_result)) bool mkv_admin_http_reload(struct mkv_admin_http *http,
+                                                               char error[MKV_ADMIN_ERROR_BYTES]);
 
 /* Closes the sockets and every connection, and waits for the answer that is being made. NULL is
  * allowed. */

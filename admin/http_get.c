@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/http_get_tls.h"
 #include "admin/text.h"
 #include "admin/unix_path.h"
 
@@ -23,6 +24,7 @@ struct exchange {
     int fd;
     uint64_t deadline_ms;
     char *error;
+    struct mkv_http_get_tls *tls; /* NULL: plain */
 };
 
 static uint64_t now_ms(void) {
@@ -131,13 +133,54 @@ static enum mkv_http_get_result connect_socket(struct exchange *exchange, const 
 
 /* ---- the exchange ---------------------------------------------------------------------------- */
 
+/* Waits for what a session waits for, or says why it has ended. */
+static enum mkv_http_get_result wait_tls(const struct exchange *exchange) {
+    short events;
+    const char *why = mkv_http_get_tls_problem(exchange->tls, &events);
+    if (why != NULL) {
+        return unreachable(exchange, why);
+    }
+    return wait_for(exchange, events) ? MKV_HTTP_GET_OK
+                                      : unreachable(exchange, "no answer in time");
+}
+
+static enum mkv_http_get_result begin_tls(struct exchange *exchange,
+                                          const struct mkv_http_call *call) {
+    char why[MKV_HTTP_GET_ERROR_BYTES];
+    exchange->tls = mkv_http_get_tls_begin(
+        exchange->fd, call->tls_ca, call->tls_name != NULL ? call->tls_name : call->host, why);
+    if (exchange->tls == NULL) {
+        return unreachable(exchange, why);
+    }
+    enum mkv_http_get_result result = MKV_HTTP_GET_OK;
+    while (result == MKV_HTTP_GET_OK && !mkv_http_get_tls_establish(exchange->tls)) {
+        result = wait_tls(exchange);
+    }
+    return result;
+}
+
+static ssize_t send_some(const struct exchange *exchange, const char *bytes, size_t count) {
+    return exchange->tls != NULL ? mkv_http_get_tls_send(exchange->tls, bytes, count)
+                                 : send(exchange->fd, bytes, count, MSG_NOSIGNAL);
+}
+
+static ssize_t receive_some(const struct exchange *exchange, char *bytes, size_t count) {
+    return exchange->tls != NULL ? mkv_http_get_tls_receive(exchange->tls, bytes, count)
+                                 : recv(exchange->fd, bytes, count, 0);
+}
+
 static enum mkv_http_get_result send_all(const struct exchange *exchange, const char *bytes,
                                          size_t count) {
     size_t sent = 0;
     while (sent < count) {
-        const ssize_t step = send(exchange->fd, bytes + sent, count - sent, MSG_NOSIGNAL);
+        const ssize_t step = send_some(exchange, bytes + sent, count - sent);
         if (step > 0) {
             sent += (size_t)step;
+        } else if (exchange->tls != NULL) {
+            const enum mkv_http_get_result result = wait_tls(exchange);
+            if (result != MKV_HTTP_GET_OK) {
+                return result;
+            }
         } else if (errno != EAGAIN && errno != EINTR) {
             return unreachable(exchange, strerror(errno));
         } else if (!wait_for(exchange, POLLOUT)) {
@@ -182,7 +225,7 @@ static enum mkv_http_get_result receive_all(const struct exchange *exchange,
                                             struct mkv_text *text) {
     char bytes[READ_BYTES];
     for (;;) {
-        const ssize_t step = recv(exchange->fd, bytes, sizeof bytes, 0);
+        const ssize_t step = receive_some(exchange, bytes, sizeof bytes);
         if (step == 0) {
             return MKV_HTTP_GET_OK;
         }
@@ -193,6 +236,11 @@ static enum mkv_http_get_result receive_all(const struct exchange *exchange,
             mkv_text_append(text, bytes, (size_t)step);
             if (text->failed) {
                 return failed(exchange, "no memory for the answer");
+            }
+        } else if (exchange->tls != NULL) {
+            const enum mkv_http_get_result result = wait_tls(exchange);
+            if (result != MKV_HTTP_GET_OK) {
+                return result;
             }
         } else if (errno != EAGAIN && errno != EINTR) {
             return unreachable(exchange, strerror(errno));
@@ -256,6 +304,9 @@ enum mkv_http_get_result mkv_http_ask(const struct mkv_http_call *call,
     enum mkv_http_get_result result = call->socket != NULL
                                           ? connect_socket(&exchange, call->socket)
                                           : connect_any(&exchange, call->host, call->port);
+    if (result == MKV_HTTP_GET_OK && call->socket == NULL && call->tls_ca != NULL) {
+        result = begin_tls(&exchange, call);
+    }
     if (result == MKV_HTTP_GET_OK) {
         result = send_request(&exchange, call);
     }
@@ -265,6 +316,7 @@ enum mkv_http_get_result mkv_http_ask(const struct mkv_http_call *call,
     if (result == MKV_HTTP_GET_OK) {
         result = parse(&exchange, &text, response);
     }
+    mkv_http_get_tls_end(exchange.tls);
     if (exchange.fd >= 0) {
         close(exchange.fd);
     }

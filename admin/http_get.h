@@ -14,7 +14,7 @@
  *  I2  No call takes longer than its deadline (the resolver's own time aside) or reads more than
  *      MKV_HTTP_GET_BYTES_MAX.
  *
- * Not responsible for: TLS, redirects, chunked bodies; memkv's listener sends none of them.
+ * Not responsible for: redirects, chunked bodies; memkv's listener sends none of them.
  */
 #ifndef MKV_ADMIN_HTTP_GET_H
 #define MKV_ADMIN_HTTP_GET_H
@@ -43,10 +43,14 @@ struct mkv_http_call {
     const char *socket; /* the path of a Unix socket; NULL: host and port */
     const char *host;   /* a name or an address without brackets */
     uint16_t port;
-    const char *token;  /* sent as Authorization: Bearer; NULL: none */
-    const char *method; /* NULL: GET */
-    const char *path;   /* with its query, escaped */
-    const char *body;   /* of body_bytes; JSON */
+    /* Over TCP: TLS, and whose certificates are trusted, a PEM file or "" for those that the system
+     * trusts; NULL: plain. The certificate is for `tls_name`, or the host. */
+    const char *tls_ca;
+    const char *tls_name; /* NULL: the host */
+    const char *token;    /* sent as Authorization: Bearer; NULL: none */
+    const char *method;   /* NULL: GET */
+    const char *path;     /* with its query, escaped */
+    const char *body;     /* of body_bytes; JSON */
     size_t body_bytes;
     uint32_t timeout_ms;
 };

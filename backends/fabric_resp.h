@@ -22,9 +22,9 @@
  *
  * What a connection has
  *   always       a struct of less than 1 KiB
- *   a workspace  from the first byte of a command until nothing is owed: the bytes of commands, and
- *                short replies. They are of a bounded pool, MKV_FABRIC_RESP_WORK_BYTES each; who
- *                finds none is not read from until there is one.
+ *   a workspace  from the first byte of a command until nothing is owed, but while a value is
+ *                dropped: the bytes of commands, and short replies. They are of a bounded pool,
+ *                70 KiB each; who finds none is not read from until there is one.
  *   entries      one for each key of a command that is under way; its reply is sent when those
  *                before it are.
  *

@@ -119,6 +119,7 @@ static void linger(struct mkv_resp_connection *connection) {
     connection->state = MKV_RESP_LINGERING;
     connection->timeout_ns = connection->fabric->now_ns + connection->fabric->options.close_ns;
     mkv_stream_shutdown_send(&connection->stream);
+    mkv_resp_work_give_unused(connection);
     mkv_resp_receive_drop(connection);
 }
 
@@ -159,11 +160,14 @@ static void reap(struct mkv_resp_connection *connection) {
 
 /* ---- rounds --------------------------------------------------------------------------------- */
 
-/* An idle connection needs no memory: its workspace goes back, unless bytes may come into it. */
+/* An idle connection needs no memory: its workspace goes back, unless bytes may come into it; nor
+ * does one whose value nobody wants, if nothing of the command is kept. */
 static void settle(struct mkv_resp_connection *connection) {
-    if (connection->work != NULL && connection->receiving == MKV_RESP_RECEIVING_WAIT &&
-        owes_nothing(connection)) {
-        mkv_resp_work_give(connection);
+    const bool needs_none =
+        connection->receiving == MKV_RESP_RECEIVING_WAIT ||
+        (connection->receiving == MKV_RESP_RECEIVING_DROP && !connection->keeps);
+    if (needs_none && owes_nothing(connection)) {
+        mkv_resp_work_give_unused(connection);
     }
 }
 
@@ -218,11 +222,14 @@ static bool receive_is_stalled(const struct mkv_resp_connection *connection) {
         return false;
     }
     if (connection->receiving == MKV_RESP_RECEIVING_DIRECT ||
+        connection->receiving == MKV_RESP_RECEIVING_DROP ||
         (connection->receiving == MKV_RESP_RECEIVING_INPUT &&
-         (connection->step == MKV_RESP_STEP_VALUE || connection->step == MKV_RESP_STEP_DROP))) {
+         connection->step == MKV_RESP_STEP_VALUE)) {
         return fabric->now_ns >= connection->received_ns + fabric->options.stall_ns;
     }
-    if (connection->receiving != MKV_RESP_RECEIVING_INPUT) {
+    /* WAIT: behind bytes that were dropped. */
+    if (connection->receiving != MKV_RESP_RECEIVING_INPUT &&
+        connection->receiving != MKV_RESP_RECEIVING_WAIT) {
         return false; /* it waits for us */
     }
     /* One byte at a time is no progress: a command has to be whole in time. */

@@ -55,6 +55,8 @@
 /* What a receive asks for when the last value did not fit into a workspace: little of the next one
  * is then copied twice. */
 #define MKV_RESP_RECEIVE_BYTES_BEFORE_VALUE 2048u
+/* The same for bytes that nobody wants. */
+#define MKV_RESP_DROP_BYTES (64u * 1024u)
 #define MKV_RESP_SWEEP_NS (100ull * 1000000u)
 /* A workspace that waits for bytes goes back after it. */
 #define MKV_RESP_IDLE_NS (1000ull * 1000000u)
@@ -209,6 +211,7 @@ enum mkv_resp_receiving {
     MKV_RESP_RECEIVING_WAIT,   /* until there is something to receive */
     MKV_RESP_RECEIVING_INPUT,  /* into the workspace */
     MKV_RESP_RECEIVING_DIRECT, /* into the slab of the PULL that `value` needs next */
+    MKV_RESP_RECEIVING_DROP,   /* into memory that nobody looks at: no workspace is needed */
 };
 
 struct mkv_resp_connection {
@@ -345,7 +348,7 @@ struct mkv_fabric_resp {
     struct mkv_resp_slot *free_slots;
     uint8_t *slot_memory;
     size_t slot_bytes;
-    uint8_t dropped[4096]; /* what connections send that are lingering */
+    uint8_t dropped[MKV_RESP_DROP_BYTES]; /* what nobody wants */
 };
 
 static inline struct mkv_fabric_resp *mkv_resp_fabric(struct mkv_fabric *base) {
@@ -368,6 +371,8 @@ void mkv_resp_entry_give(struct mkv_resp_connection *connection);
 /* Makes sure that the connection has a workspace; false when there is none. */
 bool mkv_resp_work_take(struct mkv_resp_connection *connection);
 void mkv_resp_work_give(struct mkv_resp_connection *connection);
+/* The same where it has one, and no bytes come into it. */
+void mkv_resp_work_give_unused(struct mkv_resp_connection *connection);
 struct mkv_resp_slot *mkv_resp_slot_take(struct mkv_resp_connection *connection);
 void mkv_resp_slot_give(struct mkv_resp_connection *connection);
 /* The connection goes on when something that all share comes back. */

@@ -196,6 +196,13 @@ void mkv_resp_work_give(struct mkv_resp_connection *connection) {
     mkv_resp_retry(fabric);
 }
 
+void mkv_resp_work_give_unused(struct mkv_resp_connection *connection) {
+    if (connection->work != NULL && connection->receiving != MKV_RESP_RECEIVING_INPUT &&
+        connection->receiving != MKV_RESP_RECEIVING_DIRECT) {
+        mkv_resp_work_give(connection);
+    }
+}
+
 struct mkv_resp_slot *mkv_resp_slot_take(struct mkv_resp_connection *connection) {
     struct mkv_fabric_resp *fabric = connection->fabric;
     struct mkv_resp_slot *slot = fabric->free_slots;

@@ -347,6 +347,15 @@ static void post_direct(struct mkv_resp_connection *connection) {
          MKV_RESP_RECEIVING_DIRECT);
 }
 
+/* The rest of an argument that nobody wants, for which no workspace is needed. */
+static void post_drop(struct mkv_resp_connection *connection) {
+    MKV_ASSERT(connection->drop_bytes > 0);
+    post(connection, connection->fabric->dropped,
+         (uint32_t)mkv_min_u64(connection->drop_bytes, MKV_RESP_DROP_BYTES), false,
+         MKV_RESP_RECEIVING_DROP);
+    mkv_resp_connection_touch(connection); /* its workspace may go back */
+}
+
 static bool is_scarce(const struct mkv_fabric_resp *fabric) {
     return fabric->free_work_count < fabric->options.workspaces / 4;
 }
@@ -393,6 +402,10 @@ void mkv_resp_receive_continue(struct mkv_resp_connection *connection) {
         return;
     }
     if (connection->work == NULL) {
+        if (connection->step == MKV_RESP_STEP_DROP) {
+            post_drop(connection);
+            return;
+        }
         if (!connection->readable) {
             post_wait(connection);
             return;
@@ -417,6 +430,10 @@ void mkv_resp_receive_continue(struct mkv_resp_connection *connection) {
         post_direct(connection);
         return;
     }
+    if (connection->step == MKV_RESP_STEP_DROP) {
+        post_drop(connection);
+        return;
+    }
     if (is_full(connection)) {
         make_room(connection);
     }
@@ -426,7 +443,7 @@ void mkv_resp_receive_continue(struct mkv_resp_connection *connection) {
 void mkv_resp_receive_drop(struct mkv_resp_connection *connection) {
     if (connection->receiving == MKV_RESP_RECEIVING_NOTHING) {
         post(connection, connection->fabric->dropped, sizeof connection->fabric->dropped, false,
-             MKV_RESP_RECEIVING_INPUT);
+             MKV_RESP_RECEIVING_DROP);
     }
 }
 
@@ -453,6 +470,15 @@ static void arrived(struct mkv_resp_connection *connection, enum mkv_resp_receiv
         return;
     }
     connection->last_ns = mkv_clock_monotonic_ns();
+    if (receiving == MKV_RESP_RECEIVING_DROP) {
+        MKV_ASSERT(bytes <= connection->drop_bytes);
+        connection->drop_bytes -= bytes;
+        if (connection->drop_bytes == 0) {
+            connection->step = MKV_RESP_STEP_PARSE;
+            connection->resumed_ns = connection->fabric->now_ns;
+        }
+        return;
+    }
     if (connection->start == connection->end && connection->step == MKV_RESP_STEP_PARSE &&
         !mkv_resp_parser_is_within(&connection->parser)) {
         connection->command_ns = connection->last_ns;
@@ -472,6 +498,7 @@ void mkv_resp_receive_done(struct mkv_ring_completion *completion, int32_t resul
     connection->cancelled = false;
     const bool is_nothing = result == -EINTR || result == -EAGAIN || result == -ECANCELED;
     if (connection->state == MKV_RESP_LINGERING) {
+        mkv_resp_work_give_unused(connection);
         const bool goes_on = receiving == MKV_RESP_RECEIVING_WAIT || result > 0 || is_nothing;
         if (goes_on) {
             mkv_resp_receive_drop(connection);

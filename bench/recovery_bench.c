@@ -400,7 +400,7 @@ static void configure(struct world *world, uint32_t ring_blocks) {
     if (mkv_geometry_plan(config->capacity_units, &options, &config->geometry) != MKV_OK) {
         fail("a drive for so many slots", "cannot be laid out");
     }
-    mkv_node_volume_limits(config);
+    mkv_node_volume_limits(0, 1, config);
     config->stall_ns = 0; /* the checkpoint's write that is kept from ending is meant to be old */
     config->store_uuid.bytes[0] = 1;
     config->drive_uuid.bytes[0] = 2;

@@ -149,6 +149,9 @@ static bool start_thread(struct mkv_discovery *discovery) {
     const int failure = pthread_create(&discovery->thread, NULL, run, discovery);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     discovery->has_thread = failure == 0;
+    if (discovery->has_thread) {
+        (void)pthread_setname_np(discovery->thread, "memkv-servers");
+    }
     errno = failure;
     return failure == 0;
 }

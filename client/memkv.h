@@ -25,7 +25,8 @@
  *
  * Discovery: the list of servers may change between calls. A server that leaves it answers what it
  * was asked before; what is new goes to the servers of the new list. A DELETE whose key has another
- * server by the time it is answered is MEMKV_UNAVAILABLE: repeat it.
+ * server by the time it is answered is MEMKV_UNAVAILABLE: repeat it. All that is said of several
+ * servers holds while a list has one, too.
  *
  * Threads: a client is used by one thread at a time. Different clients are independent of each
  * other, and nothing is shared between them. A client is not used across fork. The library sets no

@@ -61,6 +61,8 @@ struct mkv_metrics {
     atomic_uint_fast64_t list_reads;
     atomic_uint_fast64_t list_failures;
     atomic_uint_fast64_t lists_failing;
+    pthread_mutex_t also_lock;
+    const struct mkv_metrics_also *also; /* NULL: none */
 };
 
 static void add(atomic_uint_fast64_t *counter, uint64_t count) {
@@ -266,6 +268,21 @@ size_t mkv_metrics_text(struct mkv_metrics *metrics, char bytes[MKV_METRICS_TEXT
     return text.byte_count;
 }
 
+void mkv_metrics_also(struct mkv_metrics *metrics, const struct mkv_metrics_also *also) {
+    pthread_mutex_lock(&metrics->also_lock);
+    metrics->also = also;
+    pthread_mutex_unlock(&metrics->also_lock);
+}
+
+size_t mkv_metrics_also_text(struct mkv_metrics *metrics, char text[MKV_METRICS_ALSO_BYTES]) {
+    pthread_mutex_lock(&metrics->also_lock);
+    const struct mkv_metrics_also *also = metrics->also;
+    const size_t byte_count = also == NULL ? 0 : also->write(also->context, text);
+    pthread_mutex_unlock(&metrics->also_lock);
+    MKV_ASSERT(byte_count <= MKV_METRICS_ALSO_BYTES);
+    return byte_count;
+}
+
 /* ---- the process's -------------------------------------------------------------------------- */
 
 enum memkv_status mkv_metrics_open(struct mkv_metrics **metrics, struct memkv_error *error) {
@@ -294,6 +311,9 @@ enum memkv_status mkv_metrics_open(struct mkv_metrics **metrics, struct memkv_er
         int failure = 0;
         is_tried = true;
         process_metrics = calloc(1, sizeof *process_metrics);
+        if (process_metrics != NULL) {
+            pthread_mutex_init(&process_metrics->also_lock, NULL);
+        }
         if (process_metrics != NULL &&
             !mkv_metrics_serve(process_metrics, all[0].host, all[0].port, &failure)) {
             fprintf(stderr, "memkv: %s %s: %s; this process has no metrics\n", BIND_VARIABLE,

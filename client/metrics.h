@@ -57,6 +57,20 @@ void mkv_metrics_discovery_end(struct mkv_metrics *metrics, _Bool was_failing);
 /* The exposition, format 0.0.4, with its NUL. Returns its bytes. */
 size_t mkv_metrics_text(struct mkv_metrics *metrics, char text[MKV_METRICS_TEXT_BYTES]);
 
+/* What else is told behind them, by a program of this tree. */
+#define MKV_METRICS_ALSO_BYTES (64u * 1024u)
+struct mkv_metrics_also {
+    /* On the thread that serves: writes exposition of the same format, without a NUL, and returns
+     * its bytes. */
+    size_t (*write)(void *context, char text[MKV_METRICS_ALSO_BYTES]);
+    void *context;
+};
+/* From the next scrape on; `also` is not copied. NULL: nothing else, and no call is under way when
+ * this returns. */
+void mkv_metrics_also(struct mkv_metrics *metrics, const struct mkv_metrics_also *also);
+/* Its text, and 0 where there is none. */
+size_t mkv_metrics_also_text(struct mkv_metrics *metrics, char text[MKV_METRICS_ALSO_BYTES]);
+
 /* metrics_http.c: serves them on a thread. False: *failure is an errno. */
 _Bool mkv_metrics_serve(struct mkv_metrics *metrics, const char *host, const char *port,
                         int *failure);

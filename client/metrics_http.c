@@ -26,7 +26,7 @@
 struct server {
     struct mkv_metrics *metrics;
     int listener;
-    char text[MKV_METRICS_TEXT_BYTES];
+    char text[MKV_METRICS_TEXT_BYTES + MKV_METRICS_ALSO_BYTES];
     char request[REQUEST_BYTES_MAX + 1u];
 };
 
@@ -72,6 +72,7 @@ static void answer(struct server *server, int peer) {
         status = "200 OK";
         type = "text/plain; version=0.0.4; charset=utf-8";
         byte_count = mkv_metrics_text(server->metrics, server->text);
+        byte_count += mkv_metrics_also_text(server->metrics, server->text + byte_count);
     } else {
         byte_count = (size_t)snprintf(server->text, sizeof server->text, "GET /metrics\n");
     }

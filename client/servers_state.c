@@ -18,3 +18,7 @@ uint32_t mkv_client_servers(struct memkv_client *client, struct mkv_client_serve
     }
     return client->remote_count;
 }
+
+struct mkv_metrics *mkv_client_metrics(const struct memkv_client *client) {
+    return client->metrics;
+}

@@ -24,4 +24,8 @@ struct mkv_client_server {
 uint32_t mkv_client_servers(struct memkv_client *client, struct mkv_client_server *out,
                             uint32_t max);
 
+struct mkv_metrics;
+/* What the client is counted in; NULL: nothing counts it. */
+struct mkv_metrics *mkv_client_metrics(const struct memkv_client *client);
+
 #endif

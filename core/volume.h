@@ -60,6 +60,8 @@
 #define MKV_EMPTY_GRAIN_NS 1000000000ull
 #define MKV_EXPIRY_PASS_NS 1000000000ull
 #define MKV_EVICT_READY_DIVISOR 64u
+#define MKV_LEASE_SHARE 100u
+#define MKV_LEASE_SHARE_NONE UINT32_MAX
 #define MKV_SESSION_MAX 4096u
 #define MKV_SESSION_IDLE_NS 60000000000ull
 
@@ -90,6 +92,9 @@ struct mkv_volume_config {
      * MKV_EXPIRY_PASS_NS. */
     uint64_t expiry_pass_ns;
     uint32_t lease_max; /* blocks that are leased or pinned at a time. 0: by the slots */
+    /* EXISTS leases only as long as leases and pins are on less than this of the drive's bytes, of
+     * 1000. 0: MKV_LEASE_SHARE; MKV_LEASE_SHARE_NONE: it leases nothing. */
+    uint32_t lease_share;
     /* Blocks make room for puts; else a put into a full drive is NO_SPACE, unless it can have an
      * extent of another class. */
     bool eviction;

@@ -188,7 +188,7 @@ static struct lease *lease_take(struct mkv_volume *volume, struct mkv_slot slot,
     const uint32_t units =
         mkv_slot_table_extent(table, mkv_slot_table_extent_of(table, slot))->slot_units;
     const uint64_t units_max =
-        mkv_geometry_usable_units(&volume->config.geometry) * (uint64_t)share / 100;
+        mkv_geometry_usable_units(&volume->config.geometry) * (uint64_t)share / 1000;
     if (state->free_head == MKV_NONE_U32 || state->units + units > units_max) {
         mkv_volume_lease_pump(volume); /* no more often than at leisure: lookups are many */
     }
@@ -207,12 +207,21 @@ static struct lease *lease_take(struct mkv_volume *volume, struct mkv_slot slot,
     return lease;
 }
 
+/* What all leases may be on when EXISTS asks for one. */
+static uint32_t share_of_exists(const struct mkv_volume *volume) {
+    const uint32_t share = volume->config.lease_share;
+    if (share == MKV_LEASE_SHARE_NONE) {
+        return 0;
+    }
+    return share == 0 ? MKV_LEASE_SHARE : (uint32_t)mkv_min_u64(share, LEASED_SHARE);
+}
+
 uint64_t mkv_volume_lease(struct mkv_volume *volume, struct mkv_slot slot, uint64_t lease_ns,
                           bool is_short) {
     const uint64_t term_ns = term_of(volume, slot, lease_ns);
     struct lease *lease =
         term_ns == 0 ? NULL
-                     : lease_take(volume, slot, is_short ? LEASED_SHARE_SHORT : LEASED_SHARE);
+                     : lease_take(volume, slot, is_short ? share_of_exists(volume) : LEASED_SHARE);
     if (lease == NULL) {
         volume->stats.leases_refused_total++;
         return 0;

@@ -10,7 +10,7 @@
  *  I1  A leased or pinned block is not evicted. Everything else that ends a block overrides both:
  *      DELETE, replacement, PURGE, a tenant's drop, expiry, damage.
  *  I2  Together they are on at most LEASED_SHARE of the drive's bytes; those of EXISTS are granted
- *      only as long as all are on less than LEASED_SHARE_SHORT of them.
+ *      only as long as all are on less than the configuration's lease_share of them.
  *  I3  None outlives its block's expiry, nor LEASE_NS_MAX; a restart ends all.
  *  I4  A block whose eviction is on its way is granted nothing.
  *
@@ -25,9 +25,8 @@
 
 struct op;
 
-/* Of 100. */
-#define LEASED_SHARE 25u
-#define LEASED_SHARE_SHORT 10u
+/* Of 1000. */
+#define LEASED_SHARE 250u
 #define LEASE_NS_MAX 3600000000000ull
 
 /* See volume_expiry.c. */

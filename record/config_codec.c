@@ -95,6 +95,7 @@ void mkv_record_volume_config(struct mkv_codec *codec, struct mkv_volume_config 
     mkv_codec_u64(codec, &config->empty_grain_ns);
     mkv_codec_u64(codec, &config->expiry_pass_ns);
     mkv_codec_u32(codec, &config->lease_max);
+    mkv_codec_u32(codec, &config->lease_share);
     mkv_codec_bool(codec, &config->eviction);
     mkv_codec_bool(codec, &config->never_empties);
     mkv_codec_u32(codec, &config->ghost_count);

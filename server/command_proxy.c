@@ -121,6 +121,7 @@ static bool begin(struct run *run, struct mkv_backend_error *error) {
         .connections_max = connections_max(),
         .memory_bytes = command->memory_bytes,
         .timeout_ms = command->timeout_ms,
+        .has_metrics = command->metrics != NULL,
         .durable = command->durable,
         .servers = &command->servers,
         .auth = mkv_auth_fabric(run->auth),
@@ -217,6 +218,13 @@ int mkv_command_proxy(int argc, char **argv) {
     if (run.command.help) {
         fputs(mkv_proxy_help, stdout);
         return MKV_EXIT_DAEMON_DONE;
+    }
+    /* Before there is another thread. */
+    if (run.command.metrics != NULL &&
+        setenv("MEMKV_PROMETHEUS_BIND", run.command.metrics, 1) != 0) {
+        fprintf(stderr,
+                "memkv proxy: no memory for the environment. Free memory on this machine\n");
+        return MKV_EXIT_DAEMON_UNAVAILABLE;
     }
     run.log = mkv_log_create(STDERR_FILENO, MKV_CONFIG_LOG_INFO, run.command.log_format);
     if (run.log == NULL) {

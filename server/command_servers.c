@@ -17,6 +17,7 @@
 #define SERVERS_VARIABLE "MEMKV_SERVERS"
 #define SOCKET_VARIABLE "MEMKV_ADMIN_SOCKET"
 #define TOKEN_FILE_VARIABLE "MEMKV_ADMIN_TOKEN_FILE"
+#define TLS_CA_VARIABLE "MEMKV_TLS_CA"
 #define SERVER_DEFAULT "127.0.0.1:9901"
 #define SOCKET_DEFAULT MKV_CONFIG_DEV_DIRECTORY "/" MKV_CONFIG_DEV_SOCKET
 
@@ -26,6 +27,11 @@ const char mkv_command_servers_help[] =
     "  --socket PATH       the node's Unix socket, which knows you by your uid\n"
     "  --token-file FILE   the token that the node's admin.tokens has, for --server; else the\n"
     "                      file that MEMKV_ADMIN_TOKEN_FILE names\n"
+    "  --tls-ca FILE       TLS to addresses, whose certificates have to come from one in FILE; "
+    "else\n"
+    "                      https://HOST:PORT with the file of MEMKV_TLS_CA, or what the system "
+    "trusts\n"
+    "  --tls-name NAME     TLS, and what the certificates are for, where that is not HOST\n"
     "                      Without --server and --socket: the socket of MEMKV_ADMIN_SOCKET, else\n"
     "                      the servers of MEMKV_SERVERS, each at its port + 1, else\n"
     "                      ./memkv-data/admin.sock if it is there, else 127.0.0.1:9901\n";
@@ -47,6 +53,9 @@ static struct mkv_command_server *next_server(struct mkv_command_servers *server
 static bool add_addresses(struct mkv_command_servers *servers, const char *source, const char *list,
                           uint16_t port_offset) {
     while (true) {
+        static const char scheme[] = "https://";
+        const bool is_https = strncmp(list, scheme, sizeof scheme - 1) == 0;
+        list += is_https ? sizeof scheme - 1 : 0;
         const size_t bytes = strcspn(list, ",");
         char text[MKV_CONFIG_ADDRESS_TEXT_BYTES];
         struct mkv_command_server *server = next_server(servers, source);
@@ -57,6 +66,7 @@ static bool add_addresses(struct mkv_command_servers *servers, const char *sourc
         const size_t address_bytes = mkv_min_u64(bytes, strcspn(list, "*"));
         snprintf(text, sizeof text, "%.*s", (int)mkv_min_u64(address_bytes, sizeof text - 1), list);
         server->socket = NULL;
+        server->is_https = is_https;
         const enum mkv_config_address_problem problem =
             mkv_config_address_parse(text, &server->address);
         if (problem != MKV_CONFIG_ADDRESS_OK) {
@@ -132,6 +142,18 @@ enum mkv_command_option mkv_command_servers_option(struct mkv_command_servers *s
             return MKV_COMMAND_OPTION_WRONG;
         }
         servers->token_file = value;
+    } else if (is_option("--tls-ca", argc, argv, index, &value)) {
+        if (value == NULL) {
+            mkv_command_admin_complain("--tls-ca needs a FILE behind it");
+            return MKV_COMMAND_OPTION_WRONG;
+        }
+        servers->tls_ca = value;
+    } else if (is_option("--tls-name", argc, argv, index, &value)) {
+        if (value == NULL) {
+            mkv_command_admin_complain("--tls-name needs a NAME behind it");
+            return MKV_COMMAND_OPTION_WRONG;
+        }
+        servers->tls_name = value;
     } else {
         return MKV_COMMAND_OPTION_OTHER;
     }
@@ -226,6 +248,11 @@ enum mkv_http_get_result mkv_command_servers_ask(const struct mkv_command_server
     whole.socket = server->socket;
     whole.host = server->address.host;
     whole.port = server->address.port;
+    if (server->is_https || servers->tls_ca != NULL || servers->tls_name != NULL) {
+        const char *trusted = servers->tls_ca != NULL ? servers->tls_ca : variable(TLS_CA_VARIABLE);
+        whole.tls_ca = trusted != NULL ? trusted : "";
+        whole.tls_name = servers->tls_name;
+    }
     whole.token = servers->token[0] == '\0' ? NULL : servers->token;
     return mkv_http_ask(&whole, response, error);
 }

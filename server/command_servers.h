@@ -6,6 +6,8 @@
  *   --server HOST:PORT, --servers A,B  admin addresses; may come several times
  *   --socket PATH                      the Unix socket of a node on this machine
  *   --token-file FILE                  the token for addresses, else MEMKV_ADMIN_TOKEN_FILE
+ *   --tls-ca FILE, --tls-name NAME     TLS to addresses: whose certificates are trusted, and what
+ *                                      for; https:// before an address is TLS, too
  *
  * Without the first two: MEMKV_ADMIN_SOCKET, else the servers of MEMKV_SERVERS at their port + 1,
  * else ./memkv-data/admin.sock when it is there, else 127.0.0.1:9901.
@@ -29,12 +31,15 @@
 struct mkv_command_server {
     const char *socket; /* NULL: the address */
     struct mkv_config_address address;
+    bool is_https;
 };
 
 struct mkv_command_servers {
     uint32_t count;
     struct mkv_command_server list[MKV_COMMAND_SERVERS_MAX];
     const char *token_file;
+    const char *tls_ca; /* NULL: not given, as is this */
+    const char *tls_name;
     char token[MKV_ADMIN_TOKEN_BYTES_MAX + 1]; /* "": none */
 };
 

@@ -94,6 +94,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_STORAGE_TRIM,
     MKV_CONFIG_STORAGE_EVICTION,
     MKV_CONFIG_STORAGE_SCRUB_RATE,
+    MKV_CONFIG_STORAGE_LEASE_SHARE_MAX,
     MKV_CONFIG_STORAGE_SESSION_IDLE,
     MKV_CONFIG_STORAGE_SESSIONS_MAX,
     MKV_CONFIG_STORAGE_SESSION_BLOCKS_MAX,
@@ -122,6 +123,7 @@ enum mkv_config_key_id {
     MKV_CONFIG_ADMIN_VIEWER_GROUP,
     MKV_CONFIG_ADMIN_TOKENS,
     MKV_CONFIG_ADMIN_PROFILES,
+    MKV_CONFIG_ADMIN_TLS,
     MKV_CONFIG_NODE_WATCHDOG,
     MKV_CONFIG_NODE_SHARDS,
     MKV_CONFIG_STORAGE_SLOW_AFTER,
@@ -283,7 +285,8 @@ struct mkv_config {
         enum mkv_config_storage_mode mode;
         enum mkv_config_storage_trim trim;
         enum mkv_config_storage_eviction eviction;
-        uint64_t scrub_rate; /* bytes a second for each drive; 0: none */
+        uint64_t scrub_rate;      /* bytes a second for each drive; 0: none */
+        uint64_t lease_share_max; /* of MKV_CONFIG_RATIO_ONE */
         uint64_t session_idle_s;
         uint64_t slow_after_s;       /* an outlier for so long is slow */
         uint64_t sessions_max;       /* of each drive, as is this: */
@@ -306,6 +309,7 @@ struct mkv_config {
     struct {
         enum mkv_config_admin_auth auth;
         enum mkv_config_admin_profiles profiles;
+        uint32_t tls;                              /* 1: with network.tls_cert and tls_key */
         char socket[MKV_CONFIG_PATH_BYTES];        /* "": none */
         char viewer_group[MKV_CONFIG_GROUP_BYTES]; /* a name or a number; "": none */
         uint32_t token_count;

@@ -40,7 +40,8 @@ const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = 
             .size_step = MKV_UNIT_BYTES,
             .default_note = "none: `media` must exist",
             .meaning = "Only for a regular file: if it does not exist, it is created sparse with "
-                       "this size.",
+                       "this size. Room is taken 16 MiB at a time, up to 32 MiB ahead of what "
+                       "is written, unless files are trimmed (`storage.trim: on`).",
         },
 };
 

@@ -345,6 +345,18 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Bytes a second at which each drive's blocks are read again and compared "
                        "with their checksums; what is damaged is dropped. `0` reads none.",
         },
+    [MKV_CONFIG_STORAGE_LEASE_SHARE_MAX] =
+        {
+            .path = "storage.lease_share_max",
+            .type = MKV_CONFIG_TYPE_RATIO,
+            FIELD(storage.lease_share_max),
+            .default_text = "0.1",
+            .meaning =
+                "EXISTS leases the blocks that it finds, so that they stay for a while, only "
+                "as long as leases and pins are on less than this part of a drive's bytes; "
+                "beyond it, it says what it found and leases nothing. More than 0.25 is "
+                "0.25, what all of them may be on.",
+        },
     [MKV_CONFIG_STORAGE_SESSION_IDLE] =
         {
             .path = "storage.session_idle",
@@ -717,6 +729,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "local",
             .meaning = "Which operators get profiles (`/debug/pprof/`): those on this machine, or "
                        "`anywhere`.",
+        },
+    [MKV_CONFIG_ADMIN_TLS] =
+        {
+            .path = "admin.tls",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(admin.tls),
+            .words = truth_words,
+            .default_text = "false",
+            .meaning = "Whether the TCP listeners of `network.admin_address` and "
+                       "`prometheus.port` speak TLS, and nothing else, with `network.tls_cert`, "
+                       "`tls_key` and `tls_min`. The Unix socket stays plain.",
         },
     [MKV_CONFIG_NODE_WATCHDOG] =
         {

@@ -324,10 +324,16 @@ static bool check_auth(const struct mkv_config *config, struct mkv_config_error 
 static bool check_tls(const struct mkv_config *config, struct mkv_config_error *error) {
     const bool has_cert = config->network.tls_cert[0] != '\0';
     const bool has_key = config->network.tls_key[0] != '\0';
-    if (has_cert == has_key) {
-        return true;
-    }
     char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    if (has_cert == has_key) {
+        if (config->admin.tls == 0 || has_cert) {
+            return true;
+        }
+        mkv_config_origin_format(config, MKV_CONFIG_ADMIN_TLS, where);
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "admin.tls is true and there is no certificate; set "
+                               "network.tls_cert and network.tls_key");
+    }
     mkv_config_origin_format(
         config, has_cert ? MKV_CONFIG_NETWORK_TLS_CERT : MKV_CONFIG_NETWORK_TLS_KEY, where);
     return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,

@@ -303,7 +303,13 @@ bool mkv_node_admin_serve(struct mkv_node *node, struct mkv_admin_provider *prov
     struct mkv_admin_auth auth;
     char text[MKV_ADMIN_ERROR_BYTES];
     provider->refused = on_refused;
+    const struct mkv_http_tls tls = {
+        .certificate = node->config.network.tls_cert,
+        .key = node->config.network.tls_key,
+        .is_1_3_only = node->config.network.tls_min == MKV_CONFIG_TLS_1_3,
+    };
     const struct mkv_admin_http_options options = {
+        .tls = node->config.admin.tls != 0 ? &tls : NULL,
         .tcp_fd = node->admin_fd,
         .unix_fd = node->admin_unix_fd,
         .provider = provider,

@@ -351,7 +351,7 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
                              struct mkv_backend_error *error) {
     struct node_drive *drive = &node->drives[index];
     struct mkv_volume_config *volume = &drive->volume;
-    mkv_node_volume_limits(volume);
+    mkv_node_volume_limits(node->config.memory.max_size_bytes, node->drive_count, volume);
     volume->volume = index;
     volume->capacity_units = drive->media.capacity_units;
     volume->store_uuid = node->plan.store_uuid;
@@ -363,6 +363,10 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
     volume->eviction = node->config.storage.eviction == MKV_CONFIG_EVICTION_ON;
     volume->never_empties = !volume->eviction;
     volume->scrub_rate = node->config.storage.scrub_rate;
+    /* Of 1000; less than one of them is none. */
+    volume->lease_share =
+        (uint32_t)(node->config.storage.lease_share_max / (MKV_CONFIG_RATIO_ONE / 1000));
+    volume->lease_share = volume->lease_share == 0 ? MKV_LEASE_SHARE_NONE : volume->lease_share;
     volume->session_idle_ns = node->config.storage.session_idle_s * NS_PER_S;
     volume->session_max = (uint32_t)node->config.storage.sessions_max;
     volume->session_block_max = (uint32_t)node->config.storage.session_blocks_max;

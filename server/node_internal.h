@@ -225,7 +225,8 @@ void mkv_node_tls_reload(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_limits_raise(struct mkv_node *node,
                                                                struct mkv_backend_error *error);
 /* What a volume is configured with besides what its superblock says. */
-void mkv_node_volume_limits(struct mkv_volume_config *volume);
+void mkv_node_volume_limits(uint64_t memory_bytes, uint32_t drive_count,
+                            struct mkv_volume_config *volume);
 /* The figures of a shard's front; `slab_unit_count` may be a bound. `context` is the node. */
 void mkv_node_front_config(void *context, uint32_t slab_unit_count, struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,

@@ -38,10 +38,13 @@
 /* One connection may hold half of the memory. */
 #define CONNECTION_SHARE 2u
 
-/* Of a volume: 512 reads and 384 puts at a time, about 5 KiB of memory each. A put is one of them
- * until it is durable, two flushes behind its write, also one that was answered before that: 384
- * of 16 KiB are some 30,000 a second on a drive that takes 5 ms for a flush. */
+/* Of a volume: half of them reads and three eighths puts. A put is one of them until it is durable,
+ * two flushes behind its write, also one that was answered before that: 384 of 16 KiB are some
+ * 30,000 a second on a drive that takes 5 ms for a flush. Each takes about 9 KiB of memory with
+ * what the front keeps for it, so where there is little memory for a drive there are fewer. */
+#define VOLUME_OPS_MIN 256u
 #define VOLUME_OPS_MAX 1024u
+#define VOLUME_OPS_MEMORY_BYTES (256ull * 1024u)
 /* And for segments of values of each other shard: enough for a few of them at a time. */
 #define FOREIGN_OPS_MAX 32u
 /* Recovery reads and checkpoints write 1 MiB at a time. */
@@ -102,8 +105,15 @@ bool mkv_node_limits_raise(struct mkv_node *node, struct mkv_backend_error *erro
     return true;
 }
 
-void mkv_node_volume_limits(struct mkv_volume_config *volume) {
-    volume->ops_max = VOLUME_OPS_MAX;
+static uint32_t volume_ops_max(uint64_t memory_bytes, uint32_t drive_count) {
+    const uint64_t each = memory_bytes / mkv_max_u64(drive_count, 1);
+    const uint64_t ops = mkv_min_u64(each / VOLUME_OPS_MEMORY_BYTES, VOLUME_OPS_MAX);
+    return (uint32_t)mkv_max_u64(ops, VOLUME_OPS_MIN) / 8u * 8u;
+}
+
+void mkv_node_volume_limits(uint64_t memory_bytes, uint32_t drive_count,
+                            struct mkv_volume_config *volume) {
+    volume->ops_max = volume_ops_max(memory_bytes, drive_count);
     volume->window_units = WINDOW_UNITS;
     volume->idle_ns = IDLE_NS;
     volume->trim_idle_ns = TRIM_IDLE_NS;
@@ -129,7 +139,7 @@ void mkv_node_front_config(void *context, uint32_t slab_unit_count,
     front->requests_max = REQUESTS_MAX;
     front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
     front->items_max = ITEMS_MAX;
-    front->volume_ops_max = VOLUME_OPS_MAX;
+    front->volume_ops_max = volume_ops_max(node->config.memory.max_size_bytes, node->drive_count);
     front->foreign_ops_max = FOREIGN_OPS_MAX;
     front->slab_unit_count = slab_unit_count;
     front->slab_share_reads = SLAB_SHARE_READS_PERMILLE;

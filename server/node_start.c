@@ -225,12 +225,20 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .config = mkv_node_config_text,
     };
     mkv_node_log_provide(node, &provider.log);
-    return mkv_node_admin_serve(node, &provider, &node->admin, error);
+    struct mkv_admin_http *admin = NULL;
+    const bool served = mkv_node_admin_serve(node, &provider, &admin, error);
+    pthread_mutex_lock(&node->mutex);
+    node->admin = admin;
+    pthread_mutex_unlock(&node->mutex);
+    return served;
 }
 
 static void admin_undo(struct mkv_node *node) {
-    mkv_admin_http_stop(node->admin);
+    pthread_mutex_lock(&node->mutex);
+    struct mkv_admin_http *admin = node->admin;
     node->admin = NULL;
+    pthread_mutex_unlock(&node->mutex);
+    mkv_admin_http_stop(admin);
 }
 
 /* ---- thread --------------------------------------------------------------------------------- */

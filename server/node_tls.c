@@ -38,7 +38,13 @@ void mkv_node_tls_reload(struct mkv_node *node) {
     struct mkv_backend_error error = {0};
     pthread_mutex_lock(&node->mutex);
     const bool has_tls = node->tls != NULL;
-    const bool reloaded = has_tls && mkv_tls_reload(node->tls, &error);
+    bool reloaded = has_tls && mkv_tls_reload(node->tls, &error);
+    if (reloaded && node->config.admin.tls != 0 && node->admin != NULL) {
+        char text[MKV_ADMIN_ERROR_BYTES];
+        reloaded = mkv_admin_http_reload(node->admin, text) ||
+                   mkv_backend_refuse(&error, MKV_BACKEND_UNAVAILABLE,
+                                      "of the admin listener alone: %s", text);
+    }
     pthread_mutex_unlock(&node->mutex);
     if (reloaded) {
         mkv_log_write(node->log, MKV_LOG_SITE_NODE, MKV_CONFIG_LOG_INFO, TARGET, NULL, 0,

@@ -52,6 +52,7 @@ void mkv_proxy_round(struct mkv_proxy *proxy) {
     mkv_proxy_take_completions(proxy);
     mkv_proxy_serve_waiting(proxy, now_ns);
     mkv_proxy_submit_ready(proxy);
+    mkv_proxy_metrics_turn(proxy);
     const bool has_work = proxy->has_more || proxy->fabric->ops->has_work(proxy->fabric);
     poll_client(proxy);
     mkv_ring_wait(proxy->ring, has_work ? 0 : TICK_NS);
@@ -202,7 +203,8 @@ bool mkv_proxy_create(const struct mkv_proxy_options *options, struct mkv_proxy 
     for (size_t i = 0; i < sizeof random; i++) {
         snprintf(proxy->run_id + 2 * i, 3, "%02x", random[i]);
     }
-    if (!make_ring(proxy, error) || !make_client(proxy, error) || !make_fabric(proxy, error)) {
+    if (!make_ring(proxy, error) || !make_client(proxy, error) || !make_fabric(proxy, error) ||
+        (options->has_metrics && !mkv_proxy_metrics_begin(proxy, error))) {
         mkv_proxy_destroy(proxy);
         return false;
     }
@@ -233,6 +235,7 @@ void mkv_proxy_destroy(struct mkv_proxy *proxy) {
     if (proxy == NULL) {
         return;
     }
+    mkv_proxy_metrics_end(proxy);
     if (proxy->fabric != NULL) {
         end_poll(proxy);
         proxy->fabric->ops->destroy(proxy->fabric);

@@ -48,6 +48,7 @@ struct mkv_proxy_options {
     uint32_t connections_max;
     uint64_t memory_bytes;
     uint32_t timeout_ms;                 /* that a server has for what it is asked */
+    bool has_metrics;                    /* where MEMKV_PROMETHEUS_BIND says: it has to be there */
     bool durable;                        /* SETs are answered when they are durable */
     const struct memkv_options *servers; /* timeout_ms is set by the proxy */
     struct mkv_tls *tls;                 /* of the listener; NULL: plain */

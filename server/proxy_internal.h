@@ -6,6 +6,7 @@
  *   proxy_request.c  what the fabric hands in: requests, completions of transfers; memory for them
  *   proxy_submit.c   operations to submissions of libmemkv, and completions to replies
  *   proxy_call.c     commands that move no data: INFO, CLIENT, COMMAND ...
+ *   proxy_metrics.c  the proxy's counts, for libmemkv's page of metrics
  *
  * Invariants
  *  I1  An operation is free, or in exactly one of: `waiting`, the PULL that it has posted, `ready`,
@@ -79,6 +80,8 @@ struct mkv_proxy_batch {
 };
 LIST_HEAD(mkv_proxy_batch_list, mkv_proxy_batch);
 
+struct mkv_proxy_metrics;
+
 struct mkv_proxy {
     struct mkv_proxy_options options;
     struct mkv_ring *ring;
@@ -104,6 +107,7 @@ struct mkv_proxy {
     uint32_t expected_rounds; /* ... and GETs since */
     uint64_t sweep_ns;
 
+    struct mkv_proxy_metrics *metrics; /* NULL: none */
     uint64_t value_bytes_max;
     uint64_t expected_bytes_max;
     struct mkv_proxy_counters counters;
@@ -143,6 +147,15 @@ void mkv_proxy_op_free(struct mkv_proxy *proxy, struct mkv_proxy_op *op);
 void mkv_proxy_submit_ready(struct mkv_proxy *proxy);
 /* Takes what libmemkv has done. */
 void mkv_proxy_take_completions(struct mkv_proxy *proxy);
+
+/* ---- proxy_metrics.c ------------------------------------------------------------------------ */
+
+/* Has libmemkv's page tell of the proxy, too. */
+__attribute__((warn_unused_result)) bool mkv_proxy_metrics_begin(struct mkv_proxy *proxy,
+                                                                 struct mkv_backend_error *error);
+/* In each round: writes them when somebody waits for them. */
+void mkv_proxy_metrics_turn(struct mkv_proxy *proxy);
+void mkv_proxy_metrics_end(struct mkv_proxy *proxy);
 
 /* ---- proxy_call.c --------------------------------------------------------------------------- */
 

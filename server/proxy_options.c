@@ -17,7 +17,7 @@ const char mkv_proxy_help[] =
     "usage: memkv proxy [--listen HOST:PORT] [--servers LIST | --discovery WHERE]\n"
     "                   [--tenant NAME] [--connections N] [--timeout-ms N] [--memory SIZE]\n"
     "                   [--durability relaxed|durable] [--auth-key-file FILE] [--auth none]\n"
-    "                   [--log-format json|text]\n"
+    "                   [--metrics HOST:PORT] [--log-format json|text]\n"
     "\n"
     "Serves clients of RESP, the protocol of Redis, from several servers: each key is at one\n"
     "of them. It runs in the foreground until it gets SIGTERM or SIGINT, then lets commands\n"
@@ -42,6 +42,7 @@ const char mkv_proxy_help[] =
     "                      auth keygen makes it\n"
     "  --auth none         clients of other machines need no key: everybody who reaches the\n"
     "                      address may read, write and delete\n"
+    "  --metrics HOST:PORT where Prometheus scrapes /metrics (nowhere)\n"
     "  --log-format FORMAT json or text (text)\n"
     "  -h, --help          this text\n"
     "\n"
@@ -63,6 +64,7 @@ struct given {
     const char *durability;
     const char *auth_key_file;
     const char *auth;
+    const char *metrics;
     const char *log_format;
 };
 
@@ -81,6 +83,7 @@ static const struct {
     {"--durability", "relaxed or durable", offsetof(struct given, durability)},
     {"--auth-key-file", "FILE", offsetof(struct given, auth_key_file)},
     {"--auth", "none", offsetof(struct given, auth)},
+    {"--metrics", "HOST:PORT", offsetof(struct given, metrics)},
     {"--log-format", "json or text", offsetof(struct given, log_format)},
 };
 #define ROW_COUNT (sizeof rows / sizeof rows[0])
@@ -204,6 +207,11 @@ static bool set(const struct given *given, struct mkv_proxy_command *command,
     command->servers.client_name = "memkv proxy";
     command->auth_key_file = given->auth_key_file;
     command->is_open = given->auth != NULL;
+    command->metrics = given->metrics;
+    if (given->metrics != NULL &&
+        !set_address("--metrics", given->metrics, &(struct mkv_config_address){0}, error)) {
+        return false;
+    }
     if (!set_address("--listen", given->listen != NULL ? given->listen : LISTEN_DEFAULT,
                      &command->listen, error) ||
         !set_number("--connections", given->connections, CONNECTIONS_MAX,

@@ -14,7 +14,7 @@
 struct mkv_proxy_command {
     bool help;
     struct mkv_config_address listen;
-    struct mkv_config_address metrics; /* host "": none */
+    const char *metrics; /* HOST:PORT; NULL: none */
     uint64_t memory_bytes;
     uint32_t timeout_ms;
     bool durable;

@@ -12,7 +12,9 @@
 
 #include "client/engine.h"
 
-/* What one look at etcd may take. */
+/* What one call may take: a third of the lease, so that there is time for another one, within these
+ * bounds. */
+#define CALL_MS_MIN 1000u
 #define CALL_MS_MAX 5000u
 #define RETRY_MS 1000u
 #define SCHEME "etcd:"
@@ -72,9 +74,16 @@ static bool look(struct mkv_registration *registration, const struct mkv_etcd_wa
     return true;
 }
 
+static uint32_t third_ms(const struct mkv_registration *registration) {
+    return registration->options.lease_ttl_s * 1000u / 3u;
+}
+
 /* Has the key stand for another while. */
 static bool keep(struct mkv_registration *registration, struct memkv_error *error) {
-    const struct mkv_etcd_wait wait = {.stop = registration->stop, .timeout_ms = CALL_MS_MAX};
+    const struct mkv_etcd_wait wait = {
+        .stop = registration->stop,
+        .timeout_ms =
+            (uint32_t)mkv_min_u64(mkv_max_u64(third_ms(registration), CALL_MS_MIN), CALL_MS_MAX)};
     if (!look(registration, &wait, error)) {
         return false;
     }
@@ -110,8 +119,7 @@ static void *run(void *context) {
     for (;;) {
         struct memkv_error error;
         const bool is_kept = keep(registration, &error);
-        const uint32_t wait_ms =
-            is_kept ? registration->options.lease_ttl_s * 1000u / 3u : RETRY_MS;
+        const uint32_t wait_ms = is_kept ? third_ms(registration) : RETRY_MS;
         const bool is_over = poll(&stop, 1, 0) > 0;
         if (!is_over) {
             tell_change(registration, !is_kept, is_kept ? "" : error.text);

@@ -22,7 +22,7 @@
 
 #include "client/etcd.h"
 
-#define MKV_REGISTRATION_LEAVE_MS 2000u
+#define MKV_REGISTRATION_LEAVE_MS 5000u
 
 enum mkv_registration_event {
     MKV_REGISTRATION_DONE = 0,  /* clients find the server */

@@ -78,9 +78,16 @@ static void fill_keys(const struct mkv_admin_snapshot *snapshot, struct mkv_resp
     }
     info->keys_from_drive =
         info->keyspace_hits - mkv_min_u64(info->keyspace_hits, info->keys_from_memory);
+}
+
+/* Blocks of the client's tenant: what else there is is none of its business. */
+static uint64_t blocks_of(const struct mkv_admin_snapshot *snapshot, const char *tenant_name) {
     for (uint32_t i = 0; i < snapshot->tenant_count; i++) {
-        info->keys += snapshot->tenants[i].blocks;
+        if (strcmp(snapshot->tenants[i].name, tenant_name) == 0) {
+            return snapshot->tenants[i].blocks;
+        }
     }
+    return 0;
 }
 
 static void fill_drives(const struct mkv_admin_snapshot *snapshot, struct mkv_resp_info *info) {
@@ -115,8 +122,9 @@ static uint64_t ops_per_s(struct mkv_resp_commands *commands, uint64_t calls, ui
     return commands->ops_per_s;
 }
 
-static void fill_info(struct mkv_resp_commands *commands, const struct mkv_admin_snapshot *snapshot,
+static void fill_info(const struct mkv_resp_run *run, const struct mkv_admin_snapshot *snapshot,
                       struct mkv_resp_info *info) {
+    struct mkv_resp_commands *commands = run->commands;
     const struct mkv_resp_node *node = &commands->node;
     copy_text(info->memkv_version, sizeof info->memkv_version, snapshot->version);
     copy_text(info->commit, sizeof info->commit, snapshot->commit);
@@ -141,6 +149,7 @@ static void fill_info(struct mkv_resp_commands *commands, const struct mkv_admin
     info->warnings = snapshot->warning_count;
     fill_machine(info);
     fill_keys(snapshot, info);
+    info->keys = blocks_of(snapshot, run->who->tenant_name);
     fill_drives(snapshot, info);
     info->command_count = node->figures(node->context, info->commands, MKV_RESP_INFO_COMMANDS_MAX);
     for (uint32_t i = 0; i < info->command_count; i++) {
@@ -154,7 +163,7 @@ void mkv_resp_run_info(const struct mkv_resp_run *run) {
     struct mkv_resp_info *info = calloc(1, sizeof *info);
     struct mkv_text text = {0};
     if (snapshot != NULL && info != NULL) {
-        fill_info(run->commands, snapshot, info);
+        fill_info(run, snapshot, info);
         mkv_resp_info_write(info, run->words + 1, run->word_count - 1, &text);
         mkv_resp_write_verbatim(run->writer, text.count == 0 ? "" : text.bytes,
                                 (uint32_t)text.count);

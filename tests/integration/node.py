@@ -173,6 +173,25 @@ class Node:
     def signal(self, number):
         self._process.send_signal(number)
 
+    def freeze(self):
+        """Stops it where it stands; returns when none of its threads runs any more."""
+        self.signal(signal.SIGSTOP)
+        end = time.monotonic() + STOP_S_MAX
+        while any(state != "T" for state in self._thread_states()):
+            if time.monotonic() > end:
+                raise AssertionError(f"the node is not stopped: {self._thread_states()}")
+            time.sleep(0.001)
+
+    def _thread_states(self):
+        states = []
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            try:
+                with open(f"/proc/{self.pid}/task/{thread}/stat", encoding="utf-8") as file:
+                    states.append(file.read().rsplit(")", 1)[1].split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has ended since
+        return states
+
     def kill(self):
         """As a machine that loses the process: nothing is said, nothing is closed."""
         self._process.kill()

@@ -117,6 +117,32 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"(?m)^scrape, text +[\d.]+ ms +5\.00 .*at most 1\.0$")
 
+    def test_native__small__every_side_in_turns(self):
+        rows = self.rows("native", "--rounds", "1", "--sizes", "65536", "--bytes", "16777216",
+                         "--get-bytes", "4194304", "--memory", "150994944")
+        self.assertEqual(list(rows), ["get of 64 KiB / iperf3", "get of 64 KiB / RESP",
+                                      "put of 64 KiB / iperf3", "put of 64 KiB / RESP"])
+        for name, row in rows.items():
+            self.assertEqual((row["unit"], row["rounds"], row["bar"]), ("MiB/s", 1, None))
+            self.assertGreaterEqual(row["cpu_us_ours"], 0)
+            self.assertEqual(row["cpu_us_theirs"] is None, name.endswith("iperf3"))
+
+    def test_mixed__small__finds_all_that_was_stored(self):
+        rows = self.rows("mixed", "--rounds", "1", "--reads", "1000", "--memory", "67108864",
+                         "--requests", "110", "--parts", "50", "--rate", "500")
+        uniform = rows["uniform reads over 4 x memory"]
+        part = rows["trace, memory for 50 % of its blocks"]
+        self.assertEqual((uniform["ours"], uniform["bar"], uniform["unit"]), (100, 3, "% hits"))
+        self.assertGreater(uniform["ratio"], 3)
+        self.assertGreaterEqual(uniform["stored_theirs"], 0.99)
+        # Two requests at once may each miss what the other is about to store.
+        self.assertAlmostEqual(part["ours"], part["unbounded"], delta=1)
+        self.assertGreaterEqual(part["ours"], part["theirs"])
+        self.assertEqual((part["bar"], part["unbounded_whole_trace"]), (None, 36.64))
+        for row in (uniform, part):
+            self.assertGreaterEqual(row["stored_ours"], 0.99)
+            self.assertGreater(row["p99_ms_ours"], 0)
+
     def test_rounds__nine_pairs__second_lowest_and_highest_bound_the_interval(self):
         table = Table()
         for ratio in (9, 1, 8, 2, 7, 3, 6, 4, 5):

@@ -5,10 +5,12 @@
 import os
 import random
 import signal
+import subprocess
 import tempfile
 import threading
 import time
 import unittest
+import urllib.request
 
 from node import Node, free_port, run_memkv
 from proxy import Proxy
@@ -19,41 +21,40 @@ MIB = 1024 * 1024
 
 
 class Cluster:
-    """So many nodes, and a proxy in front of them."""
+    """So many nodes, and proxies in front of them."""
 
-    def __init__(self, *arguments, servers=SERVERS):
+    def __init__(self, servers=SERVERS):
         self._directory = tempfile.TemporaryDirectory(prefix="memkv-cluster-")
         self._ports = []
         while len(self._ports) < servers:
             port = free_port()
             if port not in self._ports:
                 self._ports.append(port)
-        self.nodes = [self.spawn(index) for index in range(servers)]
-        self.proxy = None
+        self.nodes = [self._spawn(index) for index in range(servers)]
         try:
             for node in self.nodes:
                 node.ready()
-            self.proxy = Proxy([node.address for node in self.nodes], *arguments).ready()
         except AssertionError:
             self.close()
             raise
 
-    def spawn(self, index):
+    def _spawn(self, index):
         return Node("--dev", os.path.join(self._directory.name, str(index)),
-                    port=self._ports[index])
+                    port=self._ports[index], variables={"MEMKV_MEMORY_MAX_SIZE": "192MiB"})
 
     def restart(self, index):
-        self.nodes[index] = self.spawn(index).ready()
+        self.nodes[index] = self._spawn(index).ready()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+    def proxy(self, *arguments, servers=SERVERS):
+        """A proxy in front of the first so many."""
+        proxy = Proxy([node.address for node in self.nodes[:servers]], *arguments)
+        try:
+            return proxy.ready()
+        except AssertionError:
+            proxy.kill()
+            raise
 
     def close(self):
-        if self.proxy is not None:
-            self.proxy.kill()
         for node in self.nodes:
             node.kill()
         self._directory.cleanup()
@@ -68,8 +69,30 @@ def is_stopped(pid):
 
 
 class ProxyTest(unittest.TestCase):
+    """Each test has a proxy of its own and, as its tenant, keys of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.close()
+
+    @property
+    def tenant(self):
+        return self.id().rsplit(".", 1)[1].split("__")[1][:70]
+
+    def proxy(self, *arguments, **options):
+        return self.cluster.proxy("--tenant", self.tenant, *arguments, **options)
+
+    def held(self, node, keys):
+        """Those of the keys that the node has, as a client of its own sees it."""
+        lines = node.command("exists", "--tenant", self.tenant, *keys).stdout.splitlines()
+        return [line.removeprefix("found ") for line in lines if line.startswith("found ")]
+
     def test_proxy__commands__are_those_of_one_store(self):
-        with Cluster() as cluster, cluster.proxy.connect() as client:
+        with self.proxy() as proxy, proxy.connect() as client:
             self.assertEqual(client.call("PING"), b"+PONG\r\n")
             self.assertEqual(client.call("SET", "a", "hello"), b"+OK\r\n")
             self.assertEqual(client.call("GET", "a"), b"$5\r\nhello\r\n")
@@ -102,19 +125,18 @@ class ProxyTest(unittest.TestCase):
             self.assertIn(b"'scan' is not served by a proxy", client.call("SCAN", "0"))
             self.assertIn(b"unknown command", client.call("LPUSH", "a", "b"))
             # What goes through the proxy is what clients of the servers see.
-            owned = [node for node in cluster.nodes
-                     if node.command("exists", "a").returncode == 0]
-            self.assertEqual(len(owned), 1)
-            figures = cluster.proxy.figures()
+            owners = [node for node in self.cluster.nodes if self.held(node, ["a"])]
+            self.assertEqual(len(owners), 1)
+            figures = proxy.figures()
             self.assertEqual(figures["role"], "master")
             self.assertEqual((figures["servers"], figures["servers_up"]), ("3", "3"))
-            self.assertEqual(cluster.proxy.terminate(), 0)
+            self.assertEqual(proxy.terminate(), 0)
 
     def test_proxy__values_of_all_lengths__come_back_as_they_went(self):
         draw = random.Random(4)
         lengths = [1, 17, 4096, 18431, 18433, 65536, 69632, 70000, MIB - 1, 3 * MIB + 5,
                    31 * MIB + 917504, 32 * MIB + 1, 60 * MIB]
-        with Cluster() as cluster, cluster.proxy.connect() as client:
+        with self.proxy() as proxy, proxy.connect() as client:
             for length in lengths:
                 value = draw.randbytes(length)
                 self.assertEqual(client.call("SET", f"v{length}", value), b"+OK\r\n")
@@ -125,7 +147,7 @@ class ProxyTest(unittest.TestCase):
             reply = client.call("SET", "long", bytes(140 * MIB))
             self.assertIn(b"exceeds", reply)
             self.assertEqual(client.call("PING"), b"+PONG\r\n")
-            until(lambda: cluster.proxy.figures()["used_memory"] == "0", "all of it is free")
+            until(lambda: proxy.figures()["used_memory"] == "0", "all of it is free")
 
     def test_proxy__long_pipelines_of_long_values__take_turns_for_its_memory(self):
         draw = random.Random(5)
@@ -142,28 +164,28 @@ class ProxyTest(unittest.TestCase):
                     if client.reply() != b"$%d\r\n%s\r\n" % (len(values[key]), values[key]):
                         problems.append(key)
 
-        with Cluster("--memory", "64MiB") as cluster:
-            with cluster.proxy.connect() as client:
+        with self.proxy("--memory", "64MiB") as proxy:
+            with proxy.connect() as client:
                 for key, value in values.items():
                     self.assertEqual(client.call("SET", key, value), b"+OK\r\n")
-            threads = [threading.Thread(target=work, args=(cluster.proxy, seed))
+            threads = [threading.Thread(target=work, args=(proxy, seed))
                        for seed in range(6)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-            figures = cluster.proxy.figures()
+            figures = proxy.figures()
             self.assertEqual(problems, [])
             self.assertGreater(int(figures["memory_waits"]), 0)
-            until(lambda: cluster.proxy.figures()["used_memory"] == "0", "all of it is free")
+            until(lambda: proxy.figures()["used_memory"] == "0", "all of it is free")
 
     def test_proxy__a_server_is_killed__its_keys_are_misses_until_it_is_back(self):
         keys = [f"key{index}" for index in range(60)]
-        with Cluster("--durability", "durable") as cluster, cluster.proxy.connect() as client:
+        with self.proxy("--durability", "durable") as proxy, proxy.connect() as client:
             for key in keys:
                 self.assertEqual(client.call("SET", key, key * 3), b"+OK\r\n")
-            victim = cluster.nodes[1]
-            own = [key for key in keys if victim.command("exists", key).returncode == 0]
+            victim = self.cluster.nodes[1]
+            own = self.held(victim, keys)
             self.assertGreater(len(own), 5)
             victim.kill()
             for key in keys:
@@ -173,46 +195,115 @@ class ProxyTest(unittest.TestCase):
             self.assertEqual(client.call("DEL", own[0])[:5], b"-ERR ")
             self.assertEqual(client.call("SET", own[0], "x")[:5], b"-ERR ")
             self.assertEqual(client.call("MGET", *keys).count(b"$-1\r\n"), len(own))
-            figures = cluster.proxy.figures()
+            figures = proxy.figures()
             self.assertEqual(figures["servers_up"], "2")
             self.assertIn("state=down", figures["server1"])
             self.assertGreaterEqual(int(figures["misses_server_down"]), 2 * len(own))
-            cluster.restart(1)
+            self.cluster.restart(1)
             until(lambda: client.bulk("GET", own[1]) == own[1].encode() * 3, "it is asked again")
             for key in keys:
                 self.assertEqual(client.bulk("GET", key), key.encode() * 3)
 
     def test_proxy__a_server_stands_still__what_is_asked_of_it_is_answered_in_time(self):
         keys = [f"key{index}" for index in range(30)]
-        with Cluster("--timeout-ms", "500") as cluster, cluster.proxy.connect() as client:
+        with self.proxy("--timeout-ms", "3000") as proxy, proxy.connect() as client:
             for key in keys:
                 self.assertEqual(client.call("SET", key, key), b"+OK\r\n")
-            victim = cluster.nodes[0]
-            own = [key for key in keys if victim.command("exists", key).returncode == 0]
+            victim = self.cluster.nodes[0]
+            own = self.held(victim, keys)
             victim.signal(signal.SIGSTOP)
             until(lambda: is_stopped(victim.pid), "it stands still")
             try:
-                reply = client.call("MGET", *keys)
-                self.assertEqual(reply.count(b"$-1\r\n"), len(own))
+                until(lambda: client.call("MGET", *keys).count(b"$-1\r\n") == len(own),
+                      "its keys are misses")
                 self.assertEqual(client.call("DEL", own[0])[:5], b"-ERR ")
                 other = next(key for key in keys if key not in own)
-                self.assertEqual(client.bulk("GET", other), other.encode())
+                until(lambda: client.bulk("GET", other) == other.encode(), "others are served")
             finally:
                 victim.signal(signal.SIGCONT)
             until(lambda: client.bulk("GET", own[1]) == own[1].encode(), "it is asked again")
 
+    def test_proxy__clients_break_off__what_they_held_is_free_again(self):
+        draw = random.Random(6)
+        with self.proxy("--memory", "64MiB", "--timeout-ms", "4000") as proxy, \
+                proxy.connect() as client:
+            value = draw.randbytes(3 * MIB)
+            for index in range(6):
+                self.assertEqual(client.call("SET", f"k{index}", value), b"+OK\r\n")
+            victim = self.cluster.nodes[2]
+            victim.signal(signal.SIGSTOP)
+            try:
+                for _ in range(60):
+                    with proxy.connect() as other:
+                        half = encode("SET", "half", value)
+                        other.send(draw.choice([
+                            half[:draw.randrange(len(half))],
+                            b"".join(encode("GET", f"k{draw.randrange(6)}") for _ in range(8)),
+                            half + encode("EXISTS", "k1", "k2") + encode("GET", "half"),
+                            b"".join(encode("SET", f"s{index}", bytes(900)) for index in range(40)),
+                            encode("MGET", *(f"s{index}" for index in range(40)))]))
+                        if draw.randrange(2):
+                            time.sleep(draw.random() * 0.02)
+            finally:
+                victim.signal(signal.SIGCONT)
+            until(lambda: [proxy.figures()[name]
+                           for name in ("used_memory", "keys_under_way")] == ["0", "0"],
+                  "nothing is held for clients that are gone")
+            until(lambda: all(client.bulk("GET", f"k{index}") == value for index in range(6)),
+                  "all keys hit")
+            self.assertEqual(proxy.terminate(), 0)
+
+    def test_proxy__metrics__tell_of_clients_and_servers(self):
+        port = free_port()
+        with self.proxy("--metrics", f"127.0.0.1:{port}") as proxy, \
+                proxy.connect() as client:
+            for index in range(10):
+                client.call("SET", f"k{index}", bytes(1000))
+            client.call("MGET", "k1", "k2", "none")
+            client.call("EXISTS", "k1")
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics",
+                                        timeout=60) as answer:
+                text = answer.read().decode()
+            checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
+                                     capture_output=True, check=False, timeout=60)
+            self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+            samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+            self.assertEqual(samples['memkv_proxy_keys_total{op="set"}'], "10")
+            self.assertEqual(samples["memkv_proxy_hits_total"], "3")
+            self.assertEqual(samples['memkv_proxy_misses_total{reason="server"}'], "1")
+            self.assertEqual(samples["memkv_proxy_received_bytes_total"], "10000")
+            self.assertEqual(samples["memkv_proxy_connections"], "1")
+            for node in self.cluster.nodes:
+                self.assertEqual(samples[f'memkv_proxy_server_up{{server="{node.address}"}}'],
+                                 "1")
+            self.assertEqual(samples['memkv_client_items_total{op="put",status="ok"}'], "10")
+            self.assertEqual(proxy.terminate(), 0)
+
+    def test_proxy__key__is_asked_of_clients(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "key")
+            self.assertEqual(run_memkv("auth", "keygen", "--output", path).returncode, 0)
+            with open(path, encoding="ascii") as file:
+                key = file.read().strip()
+            with self.proxy("--auth-key-file", path, servers=1) as proxy, \
+                    proxy.connect() as client:
+                self.assertEqual(client.call("GET", "a")[:8], b"-NOAUTH ")
+                self.assertEqual(client.call("AUTH", "wrong")[:11], b"-WRONGPASS ")
+                self.assertEqual(client.call("AUTH", key), b"+OK\r\n")
+                self.assertEqual(client.call("GET", "a"), b"$-1\r\n")
+
     def test_proxy__stops__commands_in_flight_are_finished(self):
-        with Cluster() as cluster, cluster.proxy.connect() as client:
+        with self.proxy() as proxy, proxy.connect() as client:
             self.assertEqual(client.call("SET", "a", bytes(MIB)), b"+OK\r\n")
             client.send(encode("GET", "a") * 20)
             time.sleep(0.05)
-            cluster.proxy.signal(signal.SIGTERM)
+            proxy.signal(signal.SIGTERM)
             replies = []
             while (reply := client.reply()) != b"":
                 replies.append(reply)
             self.assertTrue(all(len(reply) == MIB + len("$1048576\r\n\r\n")
                                 for reply in replies))
-            self.assertEqual(cluster.proxy.wait(), 0)
+            self.assertEqual(proxy.wait(), 0)
 
     def test_proxy__what_it_cannot_begin_with__is_said_in_a_line(self):
         nobody = f"127.0.0.1:{free_port()}"

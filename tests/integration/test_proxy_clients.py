@@ -29,17 +29,28 @@ def is_served(words):
     return words[0] not in UNSERVED and not is_conditional
 
 
+CLUSTER = []
+
+
+def setUpModule():
+    CLUSTER.append(Cluster())
+
+
+def tearDownModule():
+    CLUSTER.pop().close()
+
+
 class OneServerTest(unittest.TestCase):
     servers = 1
 
     @classmethod
     def setUpClass(cls):
-        cls.cluster = Cluster(servers=cls.servers)
-        cls.port = cls.cluster.proxy.resp_port
+        cls.proxy = CLUSTER[0].proxy("--tenant", f"of-{cls.servers}", servers=cls.servers)
+        cls.port = cls.proxy.resp_port
 
     @classmethod
     def tearDownClass(cls):
-        cls.cluster.close()
+        cls.proxy.kill()
 
     def run_program(self, *arguments, **options):
         child = subprocess.run(arguments, capture_output=True, check=False, timeout=CLIENT_S_MAX,
@@ -85,7 +96,7 @@ class ThreeServersTest(OneServerTest):
     def test_replies__of_the_script__are_those_of_redis(self):
         different = []
         with RedisServer() as server, server.connect() as redis, \
-                self.cluster.proxy.connect() as proxy:
+                self.proxy.connect() as proxy:
             for words in filter(is_served, SCRIPT):
                 wanted, got = redis.call(*words), proxy.call(*words)
                 if wanted != got:

@@ -8,7 +8,6 @@ import ctypes
 import gc
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -554,7 +553,7 @@ class AwayTest(unittest.TestCase):
                 patient.put("key", b"1")
             with memkv.Client(node.address, timeout=1.5) as client:
                 buffer = bytearray(8)
-                node.signal(signal.SIGSTOP)
+                node.freeze()
                 with self.assertRaises(memkv.DeadlineError) as caught:
                     client.get_into("key", buffer)
                 self.assertIsInstance(caught.exception, TimeoutError)

@@ -52,7 +52,7 @@ class ServersTest(unittest.TestCase):
 
     def test_a_server_hangs_and_goes_on(self):
         client = self.load(connections=3)
-        os.kill(self.stores[2].node.pid, signal.SIGSTOP)
+        self.stores[2].node.freeze()
         client.wait_for("a part is down, the rest goes on", is_partly_down)
         os.kill(self.stores[2].node.pid, signal.SIGCONT)
         self.finish(client)

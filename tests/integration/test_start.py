@@ -118,7 +118,7 @@ class DevTest(StartTest):
         self.assertEqual(stat.S_IMODE(os.stat(folder).st_mode), 0o700)
         self.assertEqual(stat.S_IMODE(status.st_mode), 0o600)
         self.assertEqual(status.st_size, DEV_STORE_BYTES)
-        self.assertLess(status.st_blocks * 512, 16 * MIB)
+        self.assertLess(status.st_blocks * 512, 64 * MIB)
 
     def test_dev__no_directory_named__memkv_data_here(self):
         with Node("--dev", cwd=self.folder) as node:

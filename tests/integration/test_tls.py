@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS of a real daemon: its files, its clients, and those that do not speak it."""
 
+import http.client
+import json
 import os
 import signal
 import socket
@@ -9,6 +11,8 @@ import ssl
 import subprocess
 import tempfile
 import unittest
+import urllib.error
+import urllib.request
 
 import libmemkv
 from node import Node, free_port, run_memkv
@@ -126,7 +130,88 @@ class Tls(unittest.TestCase):
             self.assertIn(b"-ERR this port speaks TLS", plain.recv(1000))
         self.assertEqual(self.session(node), "TLSv1.3")
 
+    def start_admin(self):
+        """A node whose admin listener speaks TLS: 1.3 only, and with a listener of metrics."""
+        self.metrics_port = free_port()
+        node = Node("--dev", os.path.join(self.directory, "store"),
+                    variables={"MEMKV_NETWORK_TLS_CERT": self.cert,
+                               "MEMKV_NETWORK_TLS_KEY": self.key,
+                               "MEMKV_NETWORK_TLS_MIN": "1.3", "MEMKV_ADMIN_TLS": "true",
+                               "MEMKV_PROMETHEUS_PORT": str(self.metrics_port)})
+        self.addCleanup(node.__exit__)
+        node.wait_for("ready in ")
+        return node
+
+    def ask(self, port, path, cafile=None, **options):
+        context = ssl.create_default_context(cafile=cafile or self.cert)
+        for name, value in options.items():
+            setattr(context, name, value)
+        url = f"https://localhost:{port}{path}"
+        with urllib.request.urlopen(url, timeout=60, context=context) as answer:
+            return answer.read().decode()
+
+    def test_admin(self):
+        node = self.start_admin()
+        port = node.port + 1
+        self.assertIn("memkv_", self.ask(port, "/v1/metrics"))
+        self.assertIn("memkv_", self.ask(self.metrics_port, "/v1/metrics"))
+        self.assertTrue(json.loads(self.ask(port, "/v1/health")))
+        with self.assertRaises(urllib.error.URLError):
+            self.ask(port, "/v1/health", maximum_version=ssl.TLSVersion.TLSv1_2)
+        # Who says nothing, or speaks no TLS, is closed, and keeps nobody waiting.
+        with socket.create_connection(("127.0.0.1", port)), \
+                socket.create_connection(("127.0.0.1", port), 60) as plain:
+            plain.sendall(b"GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n")
+            try:
+                self.assertNotIn(b"HTTP/1.1 200", plain.recv(1000))
+            except ConnectionError:
+                pass
+            self.assertIn("memkv_", self.ask(port, "/v1/metrics"))
+
+        def status(*arguments, server=f"https://127.0.0.1:{port}"):
+            return run_memkv("admin", "status", "--server", server, *arguments)
+        # Who has no token is told so: the answer came over TLS.
+        for answer, words in ((status("--tls-ca", self.cert), "needs the role viewer"),
+                              (status("--tls-ca", self.cert, server=f"127.0.0.1:{port}"),
+                               "needs the role viewer"),
+                              (status(), "certificate is not trusted"),
+                              (status("--tls-ca", self.cert, "--tls-name", "elsewhere"),
+                               "certificate is not trusted: hostname mismatch"),
+                              (status("--tls-ca", "/nowhere"), "No such file"),
+                              (status(server=f"127.0.0.1:{port}"), f"127.0.0.1:{port}")):
+            self.assertNotEqual(answer.returncode, 0)
+            self.assertIn(words, answer.stdout + answer.stderr)
+        self.assertEqual(node.admin("status").returncode, 0)  # over its socket, plain
+
+    def test_admin__reload__those_who_connect_meet_it(self):
+        node = self.start_admin()
+        port = node.port + 1
+        context = ssl.create_default_context(cafile=self.cert)
+        stays = http.client.HTTPSConnection("localhost", port, timeout=60, context=context)
+        self.addCleanup(stays.close)
+        stays.request("GET", "/v1/live")
+        self.assertEqual(stays.getresponse().read() != b"", True)
+        os.rename(self.cert, self.cert + ".old")
+        new_cert, new_key = make_certificate(self.directory, "other")
+        os.replace(new_key, self.key)
+        os.replace(new_cert, self.cert)
+        node.signal(signal.SIGHUP)
+        node.wait_for("the certificate is read again")
+        stays.request("GET", "/v1/live")
+        self.assertEqual(stays.getresponse().status, 200)
+        for where in (port, self.metrics_port):
+            self.assertIn("memkv_", self.ask(where, "/v1/metrics"))
+            with self.assertRaises(urllib.error.URLError):
+                self.ask(where, "/v1/metrics", cafile=self.cert + ".old")
+        stays.close()
+        node.signal(signal.SIGTERM)
+        self.assertEqual(node.wait(), 0)
+
     def test_files_that_are_no_good(self):
+        none = Node("--dev", os.path.join(self.directory, "store"),
+                    variables={"MEMKV_ADMIN_TLS": "true"})
+        self.assertEqual(none.wait(), 78)
+        self.assertIn("admin.tls is true and there is no certificate", "\n".join(none.errors))
         half = Node("--dev", os.path.join(self.directory, "store"),
                     variables={"MEMKV_NETWORK_TLS_CERT": self.cert})
         self.assertEqual(half.wait(), 78)

@@ -221,7 +221,8 @@ static void call_gone(void *context, struct mkv_resp_call *call) {
 
 /* ---- the world ------------------------------------------------------------------------------ */
 
-static struct world *world_create(void) {
+/* Timeouts that no test waits for, where `is_patient`. */
+static struct world *world_create_with(uint32_t workspaces, bool is_patient) {
     struct world *world = calloc(1, sizeof *world);
     struct mkv_backend_error error;
     assert_non_null(world);
@@ -243,7 +244,9 @@ static struct world *world_create(void) {
         .connections_max = 8,
         .connection_base = CONNECTION_BASE,
         .transfers_max = units,
-        .workspaces = 8,
+        .workspaces = workspaces,
+        .stall_ns = is_patient ? 10 * WAIT_NS : 0,
+        .close_ns = is_patient ? 10 * WAIT_NS : 0,
         .entries = 64,
         .calls = 2,
         .pipeline_max = PIPELINE_MAX,
@@ -259,6 +262,10 @@ static struct world *world_create(void) {
     assert_true(mkv_fabric_resp_create(&options, &world->fabric, &error));
     mkv_fabric_resp_base(world->fabric)->sink = (struct mkv_fabric_sink){world, sink_input};
     return world;
+}
+
+static struct world *world_create(void) {
+    return world_create_with(8, false);
 }
 
 static void turn(struct world *world) {
@@ -598,6 +605,81 @@ static void test_fabric_resp__drives_are_being_opened__data_is_refused_in_step(v
     world_destroy(world);
 }
 
+/* ---- workspaces ------------------------------------------------------------------------------ */
+
+/* The bytes of a SET of the pattern, from `first` on. */
+static void client_send_value(struct world *world, int fd, uint32_t first, uint32_t end) {
+    uint8_t *bytes = malloc(end - first);
+    assert_non_null(bytes);
+    for (uint32_t i = first; i < end; i++) {
+        bytes[i - first] = pattern(i);
+    }
+    client_send(world, fd, bytes, end - first);
+    free(bytes);
+}
+
+static void test_fabric_resp__one_workspace__no_slow_sender_of_dropped_bytes_has_it(void **state) {
+    (void)state;
+    struct world *world = world_create_with(1, true);
+    const int slow = client_connect(world);
+    const int other = client_connect(world);
+    client_say(world, slow, "PING\r\n*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n");
+    client_expect(world, slow, "+PONG\r\n");
+    for (uint32_t i = 0; i < 5; i++) {
+        client_send_value(world, slow, i, i + 1);
+        client_say(world, other, "EXISTS k\r\n");
+        client_expect(world, other, ":1\r\n");
+    }
+    /* What is behind the value is taken up in a workspace again. */
+    client_send_value(world, slow, 5, 300000);
+    client_say(world, other, "PING\r\n");
+    client_expect(world, other, "+PONG\r\n");
+    client_say(world, slow, "\r\n$2\r\nEX\r\n$1\r\n7\r\nPING\r\n");
+    client_expect(world, slow,
+                  "-ERR value of 300000 bytes exceeds resp.value_bytes_max (200000)\r\n+PONG\r\n");
+    client_say(world, other, "PING\r\n");
+    client_expect(world, other, "+PONG\r\n");
+    assert_int_equal(world->request_count, 5);
+    close(slow);
+    close(other);
+    world_destroy(world);
+}
+
+static void test_fabric_resp__one_workspace__who_has_quit_does_not_have_it(void **state) {
+    (void)state;
+    struct world *world = world_create_with(1, true);
+    const int gone = client_connect(world);
+    const int other = client_connect(world);
+    client_say(world, gone, "QUIT\r\n");
+    client_expect(world, gone, "+OK\r\n");
+    client_say(world, other, "PING\r\n");
+    client_expect(world, other, "+PONG\r\n");
+    client_say(world, gone, "what still comes");
+    client_say(world, other, "PING\r\n");
+    client_expect(world, other, "+PONG\r\n");
+    assert_int_equal(active(world), 2);
+    close(gone);
+    close(other);
+    await_nobody(world);
+    world_destroy(world);
+}
+
+static void test_fabric_resp__stops_behind_dropped_bytes__is_broken(void **state) {
+    (void)state;
+    struct world *world = world_create_with(1, false);
+    const int fd = client_connect(world);
+    client_say(world, fd, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$300000\r\n");
+    client_send_value(world, fd, 0, 300000);
+    turn_often(world);
+    assert_int_equal(active(world), 1);
+    struct mkv_fabric *base = mkv_fabric_resp_base(world->fabric);
+    base->ops->poll(base, mkv_clock_monotonic_ns() + 31000000000ull);
+    base->ops->poll(base, mkv_clock_monotonic_ns() + 32000000000ull);
+    await_nobody(world);
+    close(fd);
+    world_destroy(world);
+}
+
 /* ---- ends ----------------------------------------------------------------------------------- */
 
 static void test_fabric_resp__client_that_vanishes__leaves_nothing_behind(void **state) {
@@ -706,6 +788,9 @@ int main(void) {
         cmocka_unit_test(test_fabric_resp__value_above_the_limit__is_dropped_and_in_step),
         cmocka_unit_test(test_fabric_resp__mget_with_a_refused_key__has_all_elements),
         cmocka_unit_test(test_fabric_resp__drives_are_being_opened__data_is_refused_in_step),
+        cmocka_unit_test(test_fabric_resp__one_workspace__no_slow_sender_of_dropped_bytes_has_it),
+        cmocka_unit_test(test_fabric_resp__one_workspace__who_has_quit_does_not_have_it),
+        cmocka_unit_test(test_fabric_resp__stops_behind_dropped_bytes__is_broken),
         cmocka_unit_test(test_fabric_resp__client_that_vanishes__leaves_nothing_behind),
         cmocka_unit_test(test_fabric_resp__protocol_error__comes_behind_replies_and_closes),
         cmocka_unit_test(test_fabric_resp__http_of_a_browser__is_closed_before_its_body),

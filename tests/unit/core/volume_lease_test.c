@@ -145,6 +145,27 @@ static void test_volume_lease__share_of_the_drive__is_not_exceeded(void **state)
     rig_destroy(rig);
 }
 
+static void test_volume_lease__share_of_exists__is_as_configured(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t share;
+        uint32_t of_1000;
+    } rows[] = {{0, 100}, {50, 50}, {1000, 250}, {MKV_LEASE_SHARE_NONE, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint32_t count;
+        struct rig *rig = rig_full(false, &count);
+        const uint64_t bytes = (1 + LARGE / MKV_UNIT_BYTES) * (uint64_t)MKV_UNIT_BYTES;
+        rig->config.lease_share = rows[i].share;
+        rig_reopen(rig);
+        uint32_t granted = 0;
+        while (lease(rig, granted, SECOND_NS, MKV_LEASE_SHORT)) {
+            granted++;
+        }
+        assert_int_equal(granted, rig_stats(rig).bytes_usable * rows[i].of_1000 / 1000 / bytes);
+        rig_destroy(rig);
+    }
+}
+
 static void test_volume_pin__counts__and_ends_by_itself(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -219,6 +240,7 @@ int main(void) {
         cmocka_unit_test(test_volume_lease__longer_than_emptying_may_take__another_extent_is_taken),
         cmocka_unit_test(test_volume_lease__store_evicts__passes_leased_blocks_over),
         cmocka_unit_test(test_volume_lease__share_of_the_drive__is_not_exceeded),
+        cmocka_unit_test(test_volume_lease__share_of_exists__is_as_configured),
         cmocka_unit_test(test_volume_pin__counts__and_ends_by_itself),
         cmocka_unit_test(test_volume_lease__block_that_expires__is_leased_until_then),
         cmocka_unit_test(test_volume_lease__table_is_full__is_refused),

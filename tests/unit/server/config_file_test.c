@@ -32,6 +32,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  trim: on\n"
                                 "  eviction: off\n"
                                 "  scrub_rate: 1MiB\n"
+                                "  lease_share_max: 0.05\n"
                                 "  session_idle: 90s\n"
                                 "  slow_after: 8s\n"
                                 "  sessions_max: 100\n"
@@ -81,6 +82,7 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  socket: run/admin.sock\n"
                                 "  viewer_group: monitoring\n"
                                 "  profiles: anywhere\n"
+                                "  tls: true\n"
                                 "  tokens:\n"
                                 "    - {role: viewer, file: /etc/memkv/see}\n"
                                 "    - {role: operator, file: do}\n"
@@ -137,6 +139,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.storage.trim, MKV_CONFIG_TRIM_ON);
     assert_int_equal(config.storage.eviction, MKV_CONFIG_EVICTION_OFF);
     assert_true(config.storage.scrub_rate == MKV_MIB);
+    assert_int_equal(config.storage.lease_share_max, 50000000);
     assert_int_equal(config.storage.session_idle_s, 90);
     assert_int_equal(config.storage.slow_after_s, 8);
     assert_int_equal(config.storage.sessions_max, 100);
@@ -174,6 +177,7 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.admin.socket, "/etc/memkv/run/admin.sock");
     assert_string_equal(config.admin.viewer_group, "monitoring");
     assert_int_equal(config.admin.profiles, MKV_CONFIG_PROFILES_ANYWHERE);
+    assert_int_equal(config.admin.tls, 1);
     assert_int_equal(config.admin.token_count, 2);
     assert_int_equal(config.admin.tokens[0].role, MKV_CONFIG_ROLE_VIEWER);
     assert_string_equal(config.admin.tokens[0].file, "/etc/memkv/see");
@@ -213,16 +217,16 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 31);
-    assert_int_equal(drives[1].line, 32);
-    assert_int_equal(drives[2].line, 35);
+    assert_int_equal(drives[0].line, 32);
+    assert_int_equal(drives[1].line, 33);
+    assert_int_equal(drives[2].line, 36);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 45);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 46);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -291,7 +295,8 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
         {"network.address: x\n",
          "memkv.yaml:1: unknown key 'network.address'; allowed here: " SECTIONS},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "
-                                    "mode, trim, eviction, scrub_rate, session_idle, "
+                                    "mode, trim, eviction, scrub_rate, lease_share_max, "
+                                    "session_idle, "
                                     "sessions_max, session_blocks_max, "
                                     "block_size, "
                                     "block_bytes_max, drives, slow_after"},

@@ -9,7 +9,7 @@
 #include "server/proxy.h"
 #include "server/proxy_options.h"
 
-#define WORDS_MAX 16
+#define WORDS_MAX 24
 
 /* Parses the words, of which the last is NULL. */
 static bool parse(struct mkv_proxy_command *command, struct mkv_config_error *error,
@@ -46,7 +46,8 @@ static void test_proxy_options__all_of_them__are_taken(void **state) {
     struct mkv_config_error error;
     assert_true(PARSE(&command, &error, "--listen", "[::1]:77", "--servers=a:1,b:2", "--tenant",
                       "t", "--connections", "4", "--timeout-ms", "250", "--memory=1GiB",
-                      "--durability", "durable", "--auth=none", "--log-format", "json"));
+                      "--durability", "durable", "--auth=none", "--log-format", "json", "--metrics",
+                      "localhost:1"));
     assert_string_equal(command.listen.host, "::1");
     assert_int_equal(command.listen.port, 77);
     assert_string_equal(command.servers.servers, "a:1,b:2");
@@ -57,6 +58,7 @@ static void test_proxy_options__all_of_them__are_taken(void **state) {
     assert_true(command.durable);
     assert_true(command.is_open);
     assert_int_equal(command.log_format, MKV_CONFIG_LOG_JSON);
+    assert_string_equal(command.metrics, "localhost:1");
 }
 
 static void test_proxy_options__what_is_wrong__is_refused_by_name(void **state) {
@@ -76,6 +78,7 @@ static void test_proxy_options__what_is_wrong__is_refused_by_name(void **state) 
         {{"--durability", "fast"}, "relaxed or durable"},
         {{"--auth", "all"}, "is not none"},
         {{"--auth=none", "--auth=none"}, "given twice"},
+        {{"--metrics", "9"}, "--metrics"},
         {{"extra"}, "unexpected argument 'extra'"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

@@ -125,8 +125,11 @@ static void snapshot(void *context, struct mkv_admin_snapshot *out) {
     out->uptime_ns = 5000000000ull;
     out->front.keys_by_miss[MKV_OP_GET][MKV_MISS_NONE] = 11;
     out->front.keys_by_miss[MKV_OP_GET][MKV_MISS_UNKNOWN] = 7;
-    out->tenant_count = 1;
-    out->tenants[0].blocks = 42;
+    out->tenant_count = 2;
+    snprintf(out->tenants[0].name, sizeof out->tenants[0].name, "default");
+    out->tenants[0].blocks = 11;
+    snprintf(out->tenants[1].name, sizeof out->tenants[1].name, "team"); /* who asks */
+    out->tenants[1].blocks = 42;
 }
 
 static uint32_t hotkeys(void *context, struct mkv_admin_hotkey *out, uint32_t max) {
