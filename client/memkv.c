@@ -150,6 +150,10 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
     memcpy(server->store_uuid, limits->store_uuid.bytes, sizeof server->store_uuid);
 }
 
+void memkv_set_timeout(struct memkv_client *client, uint32_t timeout_ms) {
+    client->timeout_ms = timeout_ms > 0 ? timeout_ms : MKV_CLIENT_TIMEOUT_MS;
+}
+
 /* ---- calls ---------------------------------------------------------------------------------- */
 
 /* Carries a call out, and frees it. */

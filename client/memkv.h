@@ -192,6 +192,10 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
 enum memkv_status memkv_trace_context(struct memkv_client *client, const char *traceparent,
                                       struct memkv_error *error);
 
+/* Calls to come take so long at most, from begin to end; 0: 30000. What is under way keeps its
+ * deadline. Sends nothing and cannot fail. */
+void memkv_set_timeout(struct memkv_client *client, uint32_t timeout_ms);
+
 /* ---- one value at a time -------------------------------------------------------------------- */
 
 /* Put: other content under the key is replaced; without it that is MEMKV_CONFLICT. */

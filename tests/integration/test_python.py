@@ -35,7 +35,7 @@ from memkv import _library, _status  # noqa: E402
 
 STRUCTS = {"memkv_options": _library.Options, "memkv_error": _library.Error,
            "memkv_server": _library.Server, "memkv_key": _library.Key,
-           "memkv_item": _library.Item}
+           "memkv_item": _library.Item, "memkv_completion": _library.Completion}
 ENUMS = {"status": _status.Status, "miss": _status.Miss, "tier": _status.Tier,
          "think_exit": _status.ThinkExit, "op": _status.Op,
          "session_action": _status.SessionAction}

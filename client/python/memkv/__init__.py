@@ -11,16 +11,18 @@ It is libmemkv, called by ctypes: CPython 3.9 or newer, and nothing to compile. 
 one that the variable MEMKV_LIBRARY names, else one beside this module, else the system's.
 """
 
+from ._aio import AsyncClient
 from ._client import (Client, Delete, Exists, Get, Pin, Put, Result, Server, Unpin)
-from ._status import (BusyError, ConflictError, CorruptError, DeadlineError, DriveError, Error,
-                      ForbiddenError, InvalidError, Miss, NoMemoryError, NoSpaceError,
-                      NotFoundError, QuotaError, Status, ThinkExit, Tier, TooSmallError,
-                      UnavailableError, UnknownError)
+from ._status import (BusyError, CancelledError, ConflictError, CorruptError, DeadlineError,
+                      DriveError, Error, ForbiddenError, InvalidError, Miss, NoMemoryError,
+                      NoSpaceError, NotFoundError, QuotaError, Status, ThinkExit, Tier,
+                      TooSmallError, UnavailableError, UnknownError)
+from ._submit import Submission
 
 __all__ = [
-    "BusyError", "Client", "ConflictError", "CorruptError", "DeadlineError", "Delete",
-    "DriveError", "Error", "Exists", "ForbiddenError", "Get", "InvalidError", "Miss",
-    "NoMemoryError", "NoSpaceError", "NotFoundError", "Pin", "Put", "QuotaError", "Result",
-    "Server", "Status", "ThinkExit", "Tier", "TooSmallError", "UnavailableError", "UnknownError",
-    "Unpin",
+    "AsyncClient", "BusyError", "CancelledError", "Client", "ConflictError", "CorruptError",
+    "DeadlineError", "Delete", "DriveError", "Error", "Exists", "ForbiddenError", "Get",
+    "InvalidError", "Miss", "NoMemoryError", "NoSpaceError", "NotFoundError", "Pin", "Put",
+    "QuotaError", "Result", "Server", "Status", "Submission", "ThinkExit", "Tier",
+    "TooSmallError", "UnavailableError", "UnknownError", "Unpin",
 ]

@@ -50,6 +50,9 @@ class Held:
         while self._views:
             _release(self._views.pop())
 
+    def __del__(self):
+        self.__exit__()
+
     def hold(self, name, what, writable=False):
         """The address and the bytes of an object; `name` says in errors whose it is."""
         view = _View()

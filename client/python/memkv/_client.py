@@ -14,6 +14,7 @@ import weakref
 from . import _library
 from ._buffer import Held
 from ._status import (REPLACE, RELAXED, Miss, Op, SessionAction, Status, Tier, error_of, name_of)
+from ._submit import Submissions, result_of
 
 # What get makes room for when it is not told; a larger value takes a second round trip.
 GET_BYTES = 65536
@@ -201,7 +202,7 @@ def _check(status, error, byte_count=0):
         raise error_of(status, error.text.decode("utf-8", "replace"), byte_count)
 
 
-class Client:
+class Client(Submissions):
     """
     The servers that share a set of keys, and connections to them.
 
@@ -230,6 +231,8 @@ class Client:
             tls_name=_text("tls_name", tls_name), discovery=_text("discovery", discovery),
             otel_endpoint=_text("otel_endpoint", otel_endpoint))
         self._library = _library.load()
+        self._submissions_begin()
+        self._timeout = timeout
         self._turn = threading.Lock()
         self._process = os.getpid()
         self._handle = ctypes.c_void_p()
@@ -254,6 +257,7 @@ class Client:
         try:
             self._finalizer()
             self._handle.value = None
+            self._submissions_end()
         finally:
             self._turn.release()
 
@@ -344,6 +348,53 @@ class Client:
         count = ctypes.c_size_t()
         self._call("memkv_lookup", array, len(keys), ctypes.byref(count))
         return count.value
+
+    # ---- many calls at a time -------------------------------------------------------------------
+
+    _result_of = result_of(Result)
+    _milliseconds = staticmethod(_milliseconds)
+
+    def submit(self, operations, *, timeout=None):
+        """
+        Begins what batch does, and returns a Submission, which poll or wait give back when it is
+        done, `timeout` seconds (None: the client's) after this at most. Its buffers are held, and
+        are not to be touched, until then.
+        """
+        operations = list(operations)
+
+        def make(held):
+            items = (_library.Item * len(operations))()
+            for index, what in enumerate(operations):
+                _fill(items[index], what, held, f"item {index}, " if len(items) > 1 else "")
+            return "memkv_submit", items, None
+
+        return self._submit(make, False, _milliseconds("timeout", timeout))
+
+    def submit_lookup(self, keys, *, timeout=None):
+        """The same of lookup: the Submission has `resident` then."""
+        keys = [_key(key) for key in keys]
+
+        def make(_):
+            return ("memkv_submit_lookup",
+                    (_library.Key * len(keys))(*((key, len(key)) for key in keys)), keys)
+
+        return self._submit(make, True, _milliseconds("timeout", timeout))
+
+    @property
+    def timeout(self):
+        """Seconds that a call may take; None: the library's default. What is set goes for the
+        calls to come."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds):
+        milliseconds = _milliseconds("timeout", seconds)
+        self._begin()
+        try:
+            self._library.memkv_set_timeout(self._handle, milliseconds)
+            self._timeout = seconds
+        finally:
+            self._turn.release()
 
     # ---- sessions -------------------------------------------------------------------------------
 

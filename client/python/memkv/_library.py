@@ -90,6 +90,18 @@ class Item(ctypes.Structure):
     ]
 
 
+class Completion(ctypes.Structure):
+    """struct memkv_completion"""
+
+    _fields_ = [
+        ("cookie", ctypes.c_uint64),
+        ("items", ctypes.POINTER(Item)),
+        ("item_count", ctypes.c_size_t),
+        ("resident_count", ctypes.c_size_t),
+        ("error", Error),
+    ]
+
+
 _CLIENT = ctypes.c_void_p
 _ERROR = ctypes.POINTER(Error)
 # What each call returns, and what it takes.
@@ -101,6 +113,16 @@ CALLS = {
     "memkv_batch": (ctypes.c_uint, [_CLIENT, ctypes.POINTER(Item), ctypes.c_size_t, _ERROR]),
     "memkv_lookup": (ctypes.c_uint, [_CLIENT, ctypes.POINTER(Key), ctypes.c_size_t,
                                      ctypes.POINTER(ctypes.c_size_t), _ERROR]),
+    "memkv_submit": (ctypes.c_uint, [_CLIENT, ctypes.POINTER(Item), ctypes.c_size_t,
+                                     ctypes.c_uint64, ctypes.c_uint32, _ERROR]),
+    "memkv_submit_lookup": (ctypes.c_uint, [_CLIENT, ctypes.POINTER(Key), ctypes.c_size_t,
+                                            ctypes.c_uint64, ctypes.c_uint32, _ERROR]),
+    "memkv_poll": (ctypes.c_size_t, [_CLIENT, ctypes.POINTER(Completion), ctypes.c_size_t]),
+    "memkv_wait": (ctypes.c_size_t, [_CLIENT, ctypes.POINTER(Completion), ctypes.c_size_t,
+                                     ctypes.c_uint32]),
+    "memkv_cancel": (ctypes.c_uint, [_CLIENT, ctypes.c_uint64, _ERROR]),
+    "memkv_fd": (ctypes.c_int, [_CLIENT]),
+    "memkv_set_timeout": (None, [_CLIENT, ctypes.c_uint32]),
     "memkv_ping": (ctypes.c_uint, [_CLIENT, _ERROR]),
     "memkv_stats": (ctypes.c_uint, [_CLIENT, ctypes.c_char_p, ctypes.c_size_t,
                                     ctypes.POINTER(ctypes.c_size_t), _ERROR]),

@@ -185,10 +185,16 @@ class NoMemoryError(Error, MemoryError):
     status = Status.NO_MEMORY
 
 
+class CancelledError(Error):
+    """It was cancelled, and nothing was changed."""
+
+    status = Status.CANCELLED
+
+
 ERRORS = {error.status: error for error in (
     NotFoundError, NoSpaceError, DeadlineError, DriveError, InvalidError, ForbiddenError,
     BusyError, UnknownError, UnavailableError, ConflictError, QuotaError, CorruptError,
-    TooSmallError, NoMemoryError)}
+    TooSmallError, NoMemoryError, CancelledError)}
 
 
 def name_of(numbers, number):
