@@ -34,41 +34,41 @@ class Client:
     """libmemkv with buffers that it gives."""
 
     def __init__(self, servers, **options):
-        self.library = ctypes.CDLL(os.path.join(BUILD, "libmemkv.so"))
+        self.calls = ctypes.CDLL(os.path.join(BUILD, "libmemkv.so"))
         pointer = ctypes.c_void_p
-        self.library.memkv_buffer_alloc.restype = pointer
-        self.library.memkv_buffer_alloc.argtypes = [pointer, ctypes.c_size_t]
-        self.library.memkv_buffer_free.argtypes = [pointer, pointer]
-        self.library.memkv_put.argtypes = [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer,
+        self.calls.memkv_buffer_alloc.restype = pointer
+        self.calls.memkv_buffer_alloc.argtypes = [pointer, ctypes.c_size_t]
+        self.calls.memkv_buffer_free.argtypes = [pointer, pointer]
+        self.calls.memkv_put.argtypes = [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer,
                                            ctypes.c_uint64, ctypes.c_uint32, pointer]
-        self.library.memkv_get.argtypes = [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer,
+        self.calls.memkv_get.argtypes = [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer,
                                            ctypes.c_uint64, pointer, pointer]
-        self.library.memkv_close.argtypes = [pointer]
+        self.calls.memkv_close.argtypes = [pointer]
         self.handle = pointer()
         self.error = Error()
         options = lib.Options(servers=servers.encode(), timeout_ms=lib.TIMEOUT_MS, **options)
-        self.opened = self.library.memkv_open(ctypes.byref(options), ctypes.byref(self.handle),
+        self.opened = self.calls.memkv_open(ctypes.byref(options), ctypes.byref(self.handle),
                                               ctypes.byref(self.error))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.library.memkv_close(self.handle)
+        self.calls.memkv_close(self.handle)
 
     def buffer(self, size):
-        return self.library.memkv_buffer_alloc(self.handle, size)
+        return self.calls.memkv_buffer_alloc(self.handle, size)
 
     def free(self, buffer):
-        self.library.memkv_buffer_free(self.handle, buffer)
+        self.calls.memkv_buffer_free(self.handle, buffer)
 
     def put(self, key, buffer, size, flags=0):
-        return self.library.memkv_put(self.handle, key, len(key), buffer, size, flags,
+        return self.calls.memkv_put(self.handle, key, len(key), buffer, size, flags,
                                       ctypes.byref(self.error))
 
     def get(self, key, buffer, capacity):
         count = ctypes.c_uint64()
-        status = self.library.memkv_get(self.handle, key, len(key), buffer, capacity,
+        status = self.calls.memkv_get(self.handle, key, len(key), buffer, capacity,
                                         ctypes.byref(count), ctypes.byref(self.error))
         return status, count.value
 
