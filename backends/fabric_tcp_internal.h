@@ -167,10 +167,8 @@ struct mkv_tcp_work {
     struct iovec iovecs[MKV_TCP_IOVECS_MAX];
     uint8_t own_bytes[MKV_NATIVE_HELLO_ANSWER_FRAME_BYTES_MAX + MKV_TCP_TEXT_BYTES];
     char refusal_text[MKV_TCP_TEXT_BYTES];
-    union {
-        struct cmsghdr header;
-        uint8_t bytes[CMSG_SPACE(sizeof(int))];
-    } control;
+    /* A struct cmsghdr and the descriptor that it passes. */
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
     struct mkv_tcp_request requests[]; /* the first request_count of requests_max + 1 */
 };
 
