@@ -191,6 +191,25 @@ class ShmTest(unittest.TestCase):
         for peer in silent:
             peer.close()
 
+    def test_shm__two_shards__each_serves_the_keys_of_both(self):
+        node = self.start(MEMKV_NODE_SHARDS="2")
+        clients = [Client(self.servers, shared_mib=8) for _ in range(6)]
+        for number, client in enumerate(clients):
+            self.assertEqual(client.opened, lib.OK, client.error.text)
+            buffer = client.buffer(MIB)
+            ctypes.memset(buffer, number + 1, MIB)
+            self.assertEqual(client.put(b"key-%d" % number, buffer, MIB), lib.OK)
+        for client in clients:
+            buffer = client.buffer(MIB)
+            for number in range(len(clients)):
+                self.assertEqual(client.get(b"key-%d" % number, buffer, MIB), (lib.OK, MIB))
+                self.assertEqual(ctypes.string_at(buffer, MIB), bytes([number + 1]) * MIB)
+        self.assertEqual(self.windows(node), len(clients))
+        for client in clients:
+            client.__exit__()
+        wait_until(lambda: self.windows(node) == 0, "windows go with their clients")
+        self.assertEqual(node.terminate(), 0)
+
     @unittest.skipUnless(os.geteuid() == 0, "only root can become other users")
     def test_shm__other_users__need_a_key_or_a_place_in_the_list(self):
         os.chmod(self.directory, 0o777)
