@@ -79,6 +79,11 @@ void mkv_engine_watch(struct mkv_connection *connection, int descriptor, uint32_
     (void)epoll_ctl(connection->remote->client->epoll, EPOLL_CTL_ADD, descriptor, &event);
 }
 
+void mkv_engine_unwatch(struct mkv_connection *connection, int descriptor) {
+    /* It fails for what was never watched. */
+    (void)epoll_ctl(connection->remote->client->epoll, EPOLL_CTL_DEL, descriptor, NULL);
+}
+
 static void take_event(struct memkv_client *client, const struct epoll_event *event) {
     uint64_t count;
     if (event->data.ptr == &client->timer) {
