@@ -116,7 +116,8 @@ class ShmTest(unittest.TestCase):
         with Client(self.servers) as client:
             self.assertEqual(client.opened, lib.OK, client.error.text)
             self.assertEqual(self.windows(node), 1)
-            self.round_trip(client, [1, 4096, 65536, 65537, MIB + 1, 4 * MIB, 20 * MIB])
+            self.round_trip(client, [1, 4096, 65536, 65537, MIB + 1, 4 * MIB, 20 * MIB,
+                                     36 * MIB + 1])  # more than a block has
             with Client(node.address) as other:  # over TCP: the same keys
                 buffer = other.buffer(4 * MIB)
                 self.assertEqual(other.get(b"key-4194304", buffer, 4 * MIB), (lib.OK, 4 * MIB))
