@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +29,9 @@ struct listener {
     struct mkv_admin_http *http;
     struct MHD_Daemon *daemon; /* NULL: there is no such socket */
     struct mkv_http_files files;
-    /* The one before a reload, which takes no connection any more, and its files. */
-    struct MHD_Daemon *retired;
+    /* The one before a reload, which takes no connection any more, and its files. Its thread reads
+     * that it is; all else is whoever starts, reloads and stops. */
+    _Atomic(struct MHD_Daemon *) retired;
     struct mkv_http_files retired_files;
     bool is_unix;
     bool metrics_only;
@@ -261,6 +263,15 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct mkv_
     return result;
 }
 
+/* Whether the connection was made before the certificate was read again. Its client is to come
+ * back: as long as one stays, the daemon that serves it does, and there is no other reload. */
+static bool is_of_retired(struct listener *listener, struct MHD_Connection *connection) {
+    struct MHD_Daemon *retired = atomic_load_explicit(&listener->retired, memory_order_relaxed);
+    const union MHD_ConnectionInfo *info =
+        retired == NULL ? NULL : MHD_get_connection_info(connection, MHD_CONNECTION_INFO_DAEMON);
+    return info != NULL && info->daemon == retired;
+}
+
 /* ---- requests -------------------------------------------------------------------------------- */
 
 static enum MHD_Result count_length(void *context, enum MHD_ValueKind kind, const char *name,
@@ -390,6 +401,7 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
         mkv_later_begin(reply.later, resume, connection);
         return MHD_YES;
     }
+    reply.close = reply.close || is_of_retired(listener, connection);
     return send_reply(connection, reply, path);
 }
 
@@ -421,8 +433,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return MHD_YES;
     }
     if (exchange->later != NULL) {
-        const struct mkv_admin_reply reply = mkv_later_end(exchange->later);
+        struct mkv_admin_reply reply = mkv_later_end(exchange->later);
         exchange->later = NULL;
+        reply.close = reply.close || is_of_retired(context, connection);
         return send_reply(connection, reply, path);
     }
     return exchange->refused ? MHD_YES : answer(context, connection, path, method, exchange);
@@ -500,6 +513,39 @@ static bool daemon_start(struct listener *listener, int fd) {
     return listener->daemon != NULL;
 }
 
+static enum MHD_Result on_nobody(void *context, struct MHD_Connection *connection, const char *path,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_bytes, void **state) {
+    (void)context;
+    (void)connection;
+    (void)path;
+    (void)method;
+    (void)version;
+    (void)upload;
+    (void)upload_bytes;
+    (void)state;
+    return MHD_NO;
+}
+
+/* Whether the library takes the files, which others may have found good. It closes the socket that
+ * it was given with files that it does not take, so it is asked without one. */
+static bool files_are_taken(const struct mkv_http_tls *tls, const struct mkv_http_files *files) {
+    struct MHD_Daemon *trial = MHD_start_daemon(
+        MHD_USE_TLS | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_nobody, NULL,
+        MHD_OPTION_HTTPS_MEM_CERT, files->certificate, MHD_OPTION_HTTPS_MEM_KEY, files->key,
+        MHD_OPTION_HTTPS_PRIORITIES, mkv_http_priorities(tls->is_1_3_only), MHD_OPTION_END);
+    if (trial != NULL) {
+        MHD_stop_daemon(trial);
+    }
+    return trial != NULL;
+}
+
+static void write_not_taken(const struct mkv_http_tls *tls, char error[MKV_ADMIN_ERROR_BYTES]) {
+    snprintf(error, MKV_ADMIN_ERROR_BYTES,
+             "GnuTLS does not take %s with its key; use a key of RSA, or of P-256 or P-384",
+             tls->certificate);
+}
+
 static bool listener_start(struct listener *listener, int fd) {
     if (fd < 0) {
         return true;
@@ -510,9 +556,14 @@ static bool listener_start(struct listener *listener, int fd) {
                                   !mkv_http_files_read(&http->tls, &listener->files, &path))) {
         return false;
     }
-    errno = EINVAL; /* what the library says, as far as it says anything */
-    if (!daemon_start(listener, fd)) {
+    const bool has_good_files =
+        listener->files.key == NULL || files_are_taken(&http->tls, &listener->files);
+    /* What the library says, as far as it says anything. */
+    errno = has_good_files ? EINVAL : EKEYREJECTED;
+    if (!has_good_files || !daemon_start(listener, fd)) {
+        const int number = errno;
         mkv_http_files_free(&listener->files);
+        errno = number;
         return false;
     }
     return true;
@@ -550,24 +601,30 @@ static bool listener_reload(struct listener *listener, char error[MKV_ADMIN_ERRO
         snprintf(error, MKV_ADMIN_ERROR_BYTES, "%s cannot be read: %s", path, strerror(errno));
         return false;
     }
-    struct listener before = *listener;
-    const MHD_socket fd = MHD_quiesce_daemon(before.daemon);
+    if (!files_are_taken(&listener->http->tls, &files)) {
+        mkv_http_files_free(&files);
+        write_not_taken(&listener->http->tls, error);
+        return false;
+    }
+    struct MHD_Daemon *before = listener->daemon;
+    const struct mkv_http_files files_before = listener->files;
+    const MHD_socket fd = MHD_quiesce_daemon(before);
     listener->files = files;
     if (fd == MHD_INVALID_SOCKET || !daemon_start(listener, (int)fd)) {
         /* The old files were good, and are there. */
-        listener->files = before.files;
+        listener->files = files_before;
         listener->daemon = NULL;
         mkv_http_files_free(&files);
-        snprintf(error, MKV_ADMIN_ERROR_BYTES, "the new certificate is not taken");
+        snprintf(error, MKV_ADMIN_ERROR_BYTES, "no memory, or no thread, for the new certificate");
         if (fd == MHD_INVALID_SOCKET || !daemon_start(listener, (int)fd)) {
-            listener->daemon = before.daemon;
+            listener->daemon = before;
             return false;
         }
-        listener->retired = before.daemon;
+        listener->retired = before;
         return false;
     }
-    listener->retired = before.daemon;
-    listener->retired_files = before.files;
+    listener->retired = before;
+    listener->retired_files = files_before;
     return true;
 }
 
@@ -643,9 +700,13 @@ bool mkv_admin_http_start(const struct mkv_admin_http_options *options,
         !listener_start(&made->tcp, options->tcp_fd) ||
         !listener_start(&made->local, options->unix_fd) ||
         !listener_start(&made->metrics, options->metrics_fd > 0 ? options->metrics_fd : -1)) {
-        snprintf(error, MKV_ADMIN_ERROR_BYTES,
-                 "the admin listener cannot start: %s; free memory, threads or descriptors",
-                 strerror(errno));
+        if (errno == EKEYREJECTED) {
+            write_not_taken(options->tls, error);
+        } else {
+            snprintf(error, MKV_ADMIN_ERROR_BYTES,
+                     "the admin listener cannot start: %s; free memory, threads or descriptors",
+                     strerror(errno));
+        }
         if (made != NULL) {
             listener_take_back(&made->tcp);
             listener_take_back(&made->local);

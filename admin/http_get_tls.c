@@ -65,10 +65,11 @@ static bool make(struct mkv_http_get_tls *tls, int fd) {
     SSL_CTX_set_mode(tls->context,
                      SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
+    /* Before the session, which takes over what the context says. */
+    const bool has_min = SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION) == 1;
     tls->ssl = SSL_new(tls->context);
     BIO *bio = BIO_new(tls->socket);
-    if (tls->ssl == NULL || bio == NULL ||
-        SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION) != 1) {
+    if (tls->ssl == NULL || bio == NULL || !has_min) {
         BIO_free(bio);
         return false;
     }

@@ -167,10 +167,8 @@ struct mkv_tcp_work {
     struct iovec iovecs[MKV_TCP_IOVECS_MAX];
     uint8_t own_bytes[MKV_NATIVE_HELLO_ANSWER_FRAME_BYTES_MAX + MKV_TCP_TEXT_BYTES];
     char refusal_text[MKV_TCP_TEXT_BYTES];
-    union {
-        struct cmsghdr header;
-        uint8_t bytes[CMSG_SPACE(sizeof(int))];
-    } control;
+    /* A struct cmsghdr and the descriptor that it passes. */
+    _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
     struct mkv_tcp_request requests[]; /* the first request_count of requests_max + 1 */
 };
 
@@ -281,6 +279,7 @@ struct mkv_fabric_tcp {
     struct mkv_tcp_connection *waiting_head;
     struct mkv_tcp_connection *waiting_tail;
     uint32_t copy_bytes_left; /* of MKV_TCP_COPY_BYTES_MAX in this round */
+    bool has_filled;          /* a piece of some window in this round */
     bool tenants_wait;        /* one of them waits for a number of its tenant instead */
 
     struct mkv_tcp_op *ops;

@@ -240,8 +240,9 @@ static void gather_frame(struct gathering *gathering, struct mkv_tcp_op *op) {
 
 /* A descriptor goes beside the first byte of a message. */
 static void gather_descriptor(struct mkv_tcp_connection *connection, int descriptor) {
-    struct cmsghdr *header = &connection->work->control.header;
-    memset(&connection->work->control, 0, sizeof connection->work->control);
+    uint8_t *control = connection->work->control;
+    struct cmsghdr *header = (void *)control;
+    memset(control, 0, sizeof connection->work->control);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof descriptor);

@@ -6,15 +6,19 @@
 
 #define NS_PER_S 1000000000ull
 
+/* Whole seconds since then; none since what came while the command waited for its turn. */
+static unsigned long long seconds_since(uint64_t then_ns, uint64_t now_ns) {
+    return (now_ns - mkv_min_u64(now_ns, then_ns)) / NS_PER_S;
+}
+
 void mkv_resp_client_line(const struct mkv_resp_client *client, uint64_t now_ns,
                           struct mkv_text *out) {
     char local[64];
     mkv_fabric_resp_local_address(client, local);
     mkv_text_format(out, "id=%llu addr=%s laddr=%s fd=%d name=%s age=%llu idle=%llu flags=N db=0 ",
                     (unsigned long long)mkv_resp_client_id(client->id), client->address, local,
-                    client->fd, client->identity.name,
-                    (unsigned long long)((now_ns - client->connected_ns) / NS_PER_S),
-                    (unsigned long long)((now_ns - client->last_ns) / NS_PER_S));
+                    client->fd, client->identity.name, seconds_since(client->connected_ns, now_ns),
+                    seconds_since(client->last_ns, now_ns));
     mkv_text_format(out, "sub=0 psub=0 ssub=0 multi=-1 qbuf=%u qbuf-free=0 argv-mem=0 multi-mem=0 ",
                     client->received_bytes);
     mkv_text_format(out, "rbs=0 rbp=0 obl=%u oll=%u omem=0 tot-mem=0 events=r cmd=%s user=%s ",

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 import unittest
 import urllib.error
 import urllib.request
@@ -20,11 +21,11 @@ from node import Node, free_port, run_memkv
 VALUE = os.urandom(9_000_017)
 
 
-def make_certificate(directory, name):
+def make_certificate(directory, name, curve="P-256"):
     """A certificate that signs itself, and its key: paths."""
     paths = [os.path.join(directory, f"{name}-{what}.pem") for what in ("cert", "key")]
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                    f"ec_paramgen_curve:{curve}", "-nodes", "-days", "2", "-subj", f"/CN={name}",
                     "-addext", f"subjectAltName=DNS:{name},DNS:localhost,IP:127.0.0.1",
                     "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)
     os.chmod(paths[1], 0o600)
@@ -183,6 +184,15 @@ class Tls(unittest.TestCase):
             self.assertIn(words, answer.stdout + answer.stderr)
         self.assertEqual(node.admin("status").returncode, 0)  # over its socket, plain
 
+    def reload_until(self, node, text, count):
+        """Until it is said so often: who was connected may not have left before the first time."""
+        for _ in range(300):
+            node.signal(signal.SIGHUP)
+            time.sleep(0.2)
+            if sum(text in line for line in node.lines + node.errors) >= count:
+                return
+        self.fail(f"no '{text}':\n" + "\n".join(node.lines + node.errors))
+
     def test_admin__reload__those_who_connect_meet_it(self):
         node = self.start_admin()
         port = node.port + 1
@@ -198,11 +208,28 @@ class Tls(unittest.TestCase):
         node.signal(signal.SIGHUP)
         node.wait_for("the certificate is read again")
         stays.request("GET", "/v1/live")
-        self.assertEqual(stays.getresponse().status, 200)
+        answer = stays.getresponse()
+        self.assertEqual((answer.status, answer.read() != b""), (200, True))
         for where in (port, self.metrics_port):
             self.assertIn("memkv_", self.ask(where, "/v1/metrics"))
             with self.assertRaises(urllib.error.URLError):
                 self.ask(where, "/v1/metrics", cafile=self.cert + ".old")
+        # It was asked to come back: it keeps no later reload from being done.
+        self.assertEqual(answer.getheader("Connection", "").lower(), "close")
+        third_cert, third_key = make_certificate(self.directory, "third")
+        os.replace(third_key, self.key)
+        os.replace(third_cert, self.cert)
+        self.reload_until(node, "the certificate is read again", 2)
+        self.assertIn("memkv_", self.ask(port, "/v1/metrics"))
+        # One that the library of this listener does not take: that of before stays.
+        odd_cert, odd_key = make_certificate(self.directory, "odd", "secp256k1")
+        good = self.cert + ".good"
+        os.rename(self.cert, good)
+        os.replace(odd_key, self.key)
+        os.replace(odd_cert, self.cert)
+        self.reload_until(node, "GnuTLS does not take", 1)
+        for where in (port, self.metrics_port):
+            self.assertIn("memkv_", self.ask(where, "/v1/metrics", cafile=good))
         stays.close()
         node.signal(signal.SIGTERM)
         self.assertEqual(node.wait(), 0)
@@ -222,6 +249,12 @@ class Tls(unittest.TestCase):
                                 "MEMKV_NETWORK_TLS_KEY": other_key})
         self.assertEqual(wrong.wait(), 78)
         self.assertIn("network.tls_key", "\n".join(wrong.errors))
+        odd_cert, odd_key = make_certificate(self.directory, "odd", "secp256k1")
+        odd = Node("--dev", os.path.join(self.directory, "store"),
+                   variables={"MEMKV_NETWORK_TLS_CERT": odd_cert, "MEMKV_ADMIN_TLS": "true",
+                              "MEMKV_NETWORK_TLS_KEY": odd_key})
+        self.assertNotEqual(odd.wait(), 0)
+        self.assertIn("GnuTLS does not take", "\n".join(odd.errors))
 
 
 if __name__ == "__main__":
