@@ -12,6 +12,7 @@
 #define LISTEN_DEFAULT "127.0.0.1:9902"
 #define CONNECTIONS_MAX 64u
 #define TIMEOUT_MS_MAX 600000u
+#define MEMORY_BYTES_MAX (4ull << 40) /* what an arena can have */
 
 const char mkv_proxy_help[] =
     "usage: memkv proxy [--listen HOST:PORT] [--servers LIST | --discovery WHERE]\n"
@@ -175,6 +176,9 @@ static bool set_memory(const char *text, struct mkv_proxy_command *command,
         mkv_size_explain(problem, text, explanation);
         return refuse(error, "--memory", text, explanation);
     }
+    if (command->memory_bytes > MEMORY_BYTES_MAX) {
+        return refuse(error, "--memory", text, "is above 4TiB; use 4TiB or less");
+    }
     return command->memory_bytes >= MKV_PROXY_MEMORY_BYTES_MIN ||
            refuse(error, "--memory", text, "is below 64MiB; use 64MiB or more");
 }
@@ -224,6 +228,11 @@ static bool set(const struct given *given, struct mkv_proxy_command *command,
         !set_word("--auth", given->auth, "none", NULL, &is_second, error) ||
         !set_word("--log-format", given->log_format, "text", "json", &is_json, error)) {
         return false;
+    }
+    if (command->is_open && command->auth_key_file != NULL) {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_USAGE, COMMAND,
+                               "--auth none and --auth-key-file are both given: nobody would be "
+                               "asked for the key. Give one");
     }
     command->log_format = is_json ? MKV_CONFIG_LOG_JSON : MKV_CONFIG_LOG_TEXT;
     return true;

@@ -287,9 +287,17 @@ class ProxyTest(unittest.TestCase):
                 client.call("SET", f"k{index}", bytes(1000))
             client.call("MGET", "k1", "k2", "none")
             client.call("EXISTS", "k1")
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics",
-                                        timeout=60) as answer:
-                text = answer.read().decode()
+            text = ""
+
+            def scrape():
+                """A proxy that has no time for two seconds is left out of a scrape."""
+                nonlocal text
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics",
+                                            timeout=60) as answer:
+                    text = answer.read().decode()
+                return "memkv_proxy_keys_total" in text
+
+            until(scrape, "the proxy's metrics are there")
             need("promtool", "prometheus")
             checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True,
                                      capture_output=True, check=False, timeout=60)

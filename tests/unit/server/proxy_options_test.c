@@ -74,6 +74,8 @@ static void test_proxy_options__what_is_wrong__is_refused_by_name(void **state) 
         {{"--connections", "-1"}, "no number from 1 to 64"},
         {{"--timeout-ms", "1x"}, "no number"},
         {{"--memory", "63MiB"}, "64MiB or more"},
+        {{"--memory", "5TiB"}, "4TiB or less"},
+        {{"--auth=none", "--auth-key-file=k"}, "both given"},
         {{"--memory", "1GB"}, "--memory: '1GB'"},
         {{"--durability", "fast"}, "relaxed or durable"},
         {{"--auth", "all"}, "is not none"},
