@@ -56,8 +56,8 @@ class Server:
                 sys.exit(f"{PROGRAM}: {self.name} ended while it started{self.last_words()}")
             try:
                 self.resp = Resp(self.port)
-                if self.resp.ask("PING") == b"PONG":
-                    return self
+                self.resp.ask("EXISTS", "ready")  # PING is answered while drives open, too
+                return self
             except (OSError, RuntimeError):
                 time.sleep(0.05)
         sys.exit(f"{PROGRAM}: {self.name} does not answer at port {self.port}")

@@ -23,6 +23,7 @@ const char *const mkv_log_targets[MKV_LOG_TARGET_COUNT] = {
     [MKV_LOG_DRIVE] = "drive",
     [MKV_LOG_FABRIC] = "fabric",
     [MKV_LOG_SERVER_AUTH] = "server.auth",
+    [MKV_LOG_SERVER_CLUSTER] = "server.cluster",
     [MKV_LOG_SERVER_LOG] = "server.log",
     [MKV_LOG_SERVER_NODE] = "server.node",
     [MKV_LOG_SERVER_RECORD] = "server.record",

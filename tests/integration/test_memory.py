@@ -14,7 +14,7 @@ from load import Load, Store
 
 LONG = os.environ.get("MKV_LONG") == "1"
 
-MEMORY_MIB = 64
+MEMORY_MIB = 72
 EARLY_S = 10
 LATE_S = 600 if LONG else 60
 # What a process may have beside memory.max_size: program, libraries, stacks, rings, HTTP, and what
