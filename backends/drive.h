@@ -71,7 +71,7 @@ struct mkv_drive;
 struct mkv_drive_ops {
     /* DRIVE_READ, DRIVE_WRITE, DRIVE_FLUSH or DRIVE_TRIM; the effect is copied. */
     void (*submit)(struct mkv_drive *drive, const struct mkv_effect *effect);
-    /* Effects submitted and not yet completed. */
+    /* Effects submitted and not yet completed, and what the drive does for itself. */
     uint32_t (*in_flight)(const struct mkv_drive *drive);
     /* Asserts that nothing is in flight; releases the medium, its lock and the drive itself. */
     void (*close)(struct mkv_drive *drive);

@@ -6,12 +6,23 @@
 #include <stdlib.h>
 
 struct mkv_drive_room {
+    struct mkv_ring_completion completion; /* of each that was asked for */
+    uint32_t in_flight;
     struct mkv_ring *ring;
     uint64_t file_bytes;
     uint64_t region_count;
     uint64_t last; /* the region of the last write, so that most look no further */
     bool asked[];
 };
+
+/* Whatever came of it (I1). */
+static void answered(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    struct mkv_drive_room *room = (struct mkv_drive_room *)completion;
+    (void)result;
+    (void)flags;
+    MKV_ASSERT(room->in_flight > 0);
+    room->in_flight--;
+}
 
 struct mkv_drive_room *mkv_drive_room_create(struct mkv_ring *ring, uint64_t file_bytes) {
     if (!mkv_ring_supports(ring, IORING_OP_FALLOCATE)) {
@@ -20,6 +31,7 @@ struct mkv_drive_room *mkv_drive_room_create(struct mkv_ring *ring, uint64_t fil
     const uint64_t region_count = mkv_divide_up_u64(file_bytes, MKV_DRIVE_ROOM_REGION_BYTES);
     struct mkv_drive_room *room = calloc(1, sizeof *room + region_count * sizeof room->asked[0]);
     if (room != NULL) {
+        room->completion.done = answered;
         room->ring = ring;
         room->file_bytes = file_bytes;
         room->region_count = region_count;
@@ -35,11 +47,12 @@ static void ask(struct mkv_drive_room *room, int fd, bool is_place, uint64_t reg
     room->asked[region] = true;
     const uint64_t offset = region * MKV_DRIVE_ROOM_REGION_BYTES;
     const uint64_t bytes = mkv_min_u64(MKV_DRIVE_ROOM_REGION_BYTES, room->file_bytes - offset);
-    struct io_uring_sqe *sqe = mkv_ring_sqe(room->ring, NULL);
+    struct io_uring_sqe *sqe = mkv_ring_sqe(room->ring, &room->completion);
     io_uring_prep_fallocate(sqe, fd, FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)bytes);
     if (is_place) {
         io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
     }
+    room->in_flight++;
 }
 
 void mkv_drive_room_write(struct mkv_drive_room *room, int fd, bool is_place, uint64_t offset,
@@ -56,6 +69,11 @@ void mkv_drive_room_write(struct mkv_drive_room *room, int fd, bool is_place, ui
     ask(room, fd, is_place, region + 1);
 }
 
+uint32_t mkv_drive_room_in_flight(const struct mkv_drive_room *room) {
+    return room == NULL ? 0 : room->in_flight;
+}
+
 void mkv_drive_room_free(struct mkv_drive_room *room) {
+    MKV_ASSERT(mkv_drive_room_in_flight(room) == 0);
     free(room);
 }

@@ -10,7 +10,9 @@
  * Invariants
  *  I1  Each region is asked for once, and nothing waits for that or looks at what came of it: a
  *      write finds its room with it or without.
- *  I2  The file keeps its size and all that was written.
+ *  I2  A file that was asked for room is in use until that is answered, whatever is closed
+ *      meanwhile, and so is its lock: whoever closes it waits until nothing is in flight.
+ *  I3  The file keeps its size and all that was written.
  *
  * Not responsible for: files whose room is given back (trims), devices.
  */
@@ -29,7 +31,9 @@ struct mkv_drive_room *mkv_drive_room_create(struct mkv_ring *ring, uint64_t fil
 /* A write is about to be handed to the ring. `fd` is a place of it where `is_place`. */
 void mkv_drive_room_write(struct mkv_drive_room *room, int fd, bool is_place, uint64_t offset,
                           uint64_t byte_count);
-/* NULL is ignored. */
+/* What was asked for and not answered; of NULL none. */
+uint32_t mkv_drive_room_in_flight(const struct mkv_drive_room *room);
+/* Asserts that nothing is in flight. NULL is ignored. */
 void mkv_drive_room_free(struct mkv_drive_room *room);
 
 #endif

@@ -505,7 +505,8 @@ static void drive_submit(struct mkv_drive *base, const struct mkv_effect *effect
 }
 
 static uint32_t drive_in_flight(const struct mkv_drive *base) {
-    return (uint32_t)base->counters.in_flight;
+    const struct drive_uring *drive = (const struct drive_uring *)base;
+    return (uint32_t)base->counters.in_flight + mkv_drive_room_in_flight(drive->room);
 }
 
 static void drive_free(struct drive_uring *drive) {
@@ -521,7 +522,7 @@ static void drive_free(struct drive_uring *drive) {
 
 static void drive_close(struct mkv_drive *base) {
     struct drive_uring *drive = drive_of(base);
-    MKV_ASSERT(base->counters.in_flight == 0);
+    MKV_ASSERT(drive_in_flight(base) == 0);
     mkv_ring_hook_remove(drive->options.ring, &drive->hook);
     mkv_ring_file_remove(drive->options.ring, drive->file_place);
     drive_free(drive);

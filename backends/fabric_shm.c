@@ -21,17 +21,18 @@ static bool address_of(const char *path, struct sockaddr_un *address) {
     return true;
 }
 
-static int make_socket(void) {
-    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+static int make_socket(int flags) {
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
 }
 
-/* Whether the path is a socket that nobody listens on any more. */
+/* Whether the path is a socket that nobody listens on any more. Whoever listens may be too busy to
+ * accept: nobody waits for that. */
 static bool is_left_over(const struct sockaddr_un *address) {
     struct stat found;
     if (lstat(address->sun_path, &found) != 0 || !S_ISSOCK(found.st_mode)) {
         return false;
     }
-    const int fd = make_socket();
+    const int fd = make_socket(SOCK_NONBLOCK);
     if (fd < 0) {
         return false;
     }
@@ -61,8 +62,14 @@ static bool bind_socket(int fd, const struct sockaddr_un *address) {
     if (bind(fd, any, sizeof *address) == 0) {
         return true;
     }
-    return errno == EADDRINUSE && is_left_over(address) && unlink(address->sun_path) == 0 &&
-           bind(fd, any, sizeof *address) == 0;
+    if (errno != EADDRINUSE) {
+        return false;
+    }
+    if (!is_left_over(address)) {
+        errno = EADDRINUSE; /* that is what there is to tell, not how it was found out */
+        return false;
+    }
+    return unlink(address->sun_path) == 0 && bind(fd, any, sizeof *address) == 0;
 }
 
 bool mkv_fabric_shm_listen(const char *path, const char *option, int *fd_out,
@@ -74,7 +81,7 @@ bool mkv_fabric_shm_listen(const char *path, const char *option, int *fd_out,
                                   "Choose another %s",
                                   path, MKV_FABRIC_SHM_PATH_BYTES - 1u, option);
     }
-    const int fd = make_socket();
+    const int fd = make_socket(0);
     if (fd < 0) {
         return refuse(path, option, errno, error);
     }

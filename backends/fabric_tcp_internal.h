@@ -279,6 +279,7 @@ struct mkv_fabric_tcp {
     struct mkv_tcp_connection *waiting_head;
     struct mkv_tcp_connection *waiting_tail;
     uint32_t copy_bytes_left; /* of MKV_TCP_COPY_BYTES_MAX in this round */
+    bool has_filled;          /* a piece of some window in this round */
     bool tenants_wait;        /* one of them waits for a number of its tenant instead */
 
     struct mkv_tcp_op *ops;

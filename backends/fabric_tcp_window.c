@@ -74,8 +74,15 @@ static enum mkv_tcp_frame make(struct mkv_tcp_connection *connection, uint64_t w
     return frame;
 }
 
-/* The frame stays where it is, and is looked at again in the next round, until all is there. */
+/* The frame stays where it is, and is looked at again in the next round, until all is there. Of all
+ * windows that are being made one gets a piece in a round: others wait for no more. */
 static enum mkv_tcp_frame fill(struct mkv_tcp_connection *connection) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    if (fabric->has_filled) {
+        mkv_tcp_connection_touch(connection);
+        return MKV_TCP_FRAME_PAUSED;
+    }
+    fabric->has_filled = true;
     if (!mkv_shm_window_fill(&connection->window)) {
         return answer_none(connection);
     }

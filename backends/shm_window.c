@@ -3,8 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#define STACK_BYTES (256u * 1024u)
 
 bool mkv_shm_window_make(struct mkv_shm_window *window, uint64_t bytes) {
     MKV_ASSERT(window->state == MKV_SHM_WINDOW_NONE);
@@ -80,11 +85,54 @@ bool mkv_shm_window_holds(const struct mkv_shm_window *window, uint64_t offset, 
            bytes <= window->bytes - offset;
 }
 
+/* Memory that a thread of its own gives back. */
+struct released {
+    void *memory;
+    uint64_t bytes;
+};
+
+static void *release(void *argument) {
+    struct released *released = argument;
+    (void)munmap(released->memory, released->bytes);
+    free(released);
+    return NULL;
+}
+
+/* Has a thread give the memory back; false: there is none. Signals are for the others. */
+static bool release_aside(const struct mkv_shm_window *window) {
+    struct released *released = malloc(sizeof *released);
+    if (released == NULL) {
+        return false;
+    }
+    *released = (struct released){window->memory, window->bytes};
+    pthread_attr_t attributes;
+    sigset_t all;
+    sigset_t before;
+    pthread_t thread;
+    sigfillset(&all);
+    bool is_made = pthread_attr_init(&attributes) == 0;
+    if (is_made) {
+        (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
+        (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+        is_made = pthread_create(&thread, &attributes, release, released) == 0;
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+        (void)pthread_attr_destroy(&attributes);
+    }
+    if (!is_made) {
+        free(released);
+    }
+    return is_made;
+}
+
 void mkv_shm_window_close(struct mkv_shm_window *window) {
     if (window->state == MKV_SHM_WINDOW_NONE) {
         return;
     }
-    (void)munmap(window->memory, window->bytes);
+    const bool is_small = window->filled_bytes <= MKV_SHM_WINDOW_FILL_BYTES;
+    if (is_small || !release_aside(window)) {
+        (void)munmap(window->memory, window->bytes);
+    }
     if (window->fd >= 0) {
         close(window->fd);
     }

@@ -19,7 +19,8 @@
  *  I2  What stands in a window is the client's, who may change it at any moment: nobody reads a
  *      byte of it twice to decide something.
  *  I3  Every place in it is checked by `holds` before it is used.
- *  I4  fill does a bounded piece: a large window takes several rounds of its shard.
+ *  I4  fill does a bounded piece: a large window takes several rounds of its shard. close does not
+ *      free many pages either: a thread that lives for that does, for 64 MiB take some 20 ms.
  *
  * Not responsible for: how the descriptor gets to the client (fabric_tcp_window.c).
  */
@@ -30,7 +31,7 @@
 
 /* Sizes are multiples of it. */
 #define MKV_SHM_WINDOW_STEP_BYTES (64u * 1024u)
-/* What one fill makes, a huge page: some 0.5 ms at most. */
+/* What one fill makes, a huge page: some 1 ms at most. */
 #define MKV_SHM_WINDOW_FILL_BYTES (2u * 1024u * 1024u)
 
 enum mkv_shm_window_state {
@@ -58,7 +59,7 @@ __attribute__((warn_unused_result)) bool mkv_shm_window_seal(struct mkv_shm_wind
 __attribute__((warn_unused_result)) bool mkv_shm_window_fill(struct mkv_shm_window *window);
 /* Whether READY, and `bytes` from `offset` on are in it. */
 bool mkv_shm_window_holds(const struct mkv_shm_window *window, uint64_t offset, uint64_t bytes);
-/* The server lets go of it; in any state. */
+/* The server lets go of it; in any state. Its memory may be mapped for a moment more. */
 void mkv_shm_window_close(struct mkv_shm_window *window);
 
 #endif

@@ -26,8 +26,17 @@ void mkv_connection_blocked(struct mkv_connection *connection, short events) {
 
 static void transport_close(struct mkv_connection *connection) {
     if (connection->transport != NULL) {
+        mkv_engine_unwatch(connection, connection->transport->descriptor);
         connection->transport->ops->close(connection->transport);
         connection->transport = NULL;
+    }
+}
+
+static void resolver_abandon(struct mkv_connection *connection) {
+    if (connection->resolver != NULL) {
+        mkv_engine_unwatch(connection, mkv_resolver_descriptor(connection->resolver));
+        mkv_resolver_abandon(connection->resolver);
+        connection->resolver = NULL;
     }
 }
 
@@ -70,10 +79,7 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
     connection->state = MKV_CONNECTION_CLOSED;
     transport_close(connection);
     mkv_connection_window_end(connection);
-    if (connection->resolver != NULL) {
-        mkv_resolver_abandon(connection->resolver);
-        connection->resolver = NULL;
-    }
+    resolver_abandon(connection);
     free(connection->addresses);
     connection->addresses = NULL;
     connection->input_begin = 0;
@@ -160,12 +166,8 @@ void mkv_connection_free(struct mkv_connection *connection) {
         mkv_metrics_disconnected(metrics);
     }
     transport_close(connection);
-    if (connection->resolver != NULL) {
-        /* The thread may keep the descriptor open, which must not tell of what is gone. */
-        (void)epoll_ctl(connection->remote->client->epoll, EPOLL_CTL_DEL,
-                        mkv_resolver_descriptor(connection->resolver), NULL);
-        mkv_resolver_abandon(connection->resolver);
-    }
+    mkv_connection_window_end(connection);
+    resolver_abandon(connection);
     free(connection->addresses);
     sends_free(connection);
     struct mkv_request *request;

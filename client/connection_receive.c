@@ -73,10 +73,12 @@ static void take_ready(struct mkv_connection *connection, struct mkv_request *re
     send->payload_bytes = ready->bytes;
     uint64_t window_offset = 0;
     bool in_window = false;
+    const uint8_t *payload = NULL; /* it comes from the call's source */
     if (call->source == NULL || item->data != NULL) {
-        send->payload = (const uint8_t *)item->data + ready->offset;
-        in_window = mkv_window_finds(connection->remote->client->window, connection, send->payload,
+        payload = (const uint8_t *)item->data + ready->offset;
+        in_window = mkv_window_finds(connection->remote->client->window, connection, payload,
                                      ready->bytes, &window_offset);
+        send->payload = payload;
     }
     if (in_window) {
         request->uses_window = true;
@@ -98,8 +100,8 @@ static void take_ready(struct mkv_connection *connection, struct mkv_request *re
     /* That of a whole block went ahead with its PUT. */
     send->is_rooted = ready->bytes < item->data_bytes &&
                       (connection->greeting.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0;
-    if (send->is_rooted && send->payload != NULL) {
-        mkv_send_root(send, send->payload);
+    if (send->is_rooted && payload != NULL) {
+        mkv_send_root(send, payload);
     }
     send->head = send->data_head;
     send->head_bytes = sizeof send->data_head;

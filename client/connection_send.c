@@ -31,8 +31,8 @@ void mkv_send_free(struct mkv_send *send) {
 void mkv_send_root(struct mkv_send *send, const uint8_t *payload) {
     uint64_t sums[MKV_CHUNKS_MAX];
     MKV_ASSERT(send->done_bytes == 0);
-    mkv_chunk_sums(payload, (uint32_t)send->payload_bytes, sums);
-    send->data.root = mkv_root_of_sums((uint32_t)send->payload_bytes, sums);
+    mkv_chunk_sums(payload, (uint32_t)send->data.bytes, sums);
+    send->data.root = mkv_root_of_sums((uint32_t)send->data.bytes, sums);
     mkv_native_data_encode(&send->data, send->data_head + MKV_NATIVE_HEADER_BYTES);
     send->has_root = true;
 }

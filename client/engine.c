@@ -79,6 +79,11 @@ void mkv_engine_watch(struct mkv_connection *connection, int descriptor, uint32_
     (void)epoll_ctl(connection->remote->client->epoll, EPOLL_CTL_ADD, descriptor, &event);
 }
 
+void mkv_engine_unwatch(struct mkv_connection *connection, int descriptor) {
+    /* It fails for what was never watched. */
+    (void)epoll_ctl(connection->remote->client->epoll, EPOLL_CTL_DEL, descriptor, NULL);
+}
+
 static void take_event(struct memkv_client *client, const struct epoll_event *event) {
     uint64_t count;
     if (event->data.ptr == &client->timer) {
@@ -176,6 +181,9 @@ static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
 bool mkv_engine_is_connected(struct mkv_remote *remote) {
     struct memkv_client *client = remote->client;
     look_at_idle(client, mkv_client_now_ns());
+    /* What it has heard of others is not told again. */
+    client->has_more = client->has_more || !TAILQ_EMPTY(&client->running);
+    mkv_engine_arm(client);
     for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
         if (connection != NULL && connection->state == MKV_CONNECTION_READY) {
@@ -249,7 +257,8 @@ void mkv_engine_run(struct memkv_client *client, const struct mkv_call *call,
                     uint64_t deadline_ns) {
     while (!is_reached(client, call)) {
         const uint64_t now_ns = mkv_client_now_ns();
-        if (work(client, now_ns) == MKV_PROGRESS_MOVED) {
+        client->has_more = work(client, now_ns) == MKV_PROGRESS_MOVED;
+        if (client->has_more) {
             expire(client, now_ns);
             if (!is_reached(client, call)) {
                 wait_events(client, 0, now_ns);

@@ -405,6 +405,9 @@ bool mkv_engine_fd_open(struct memkv_client *client);
 void mkv_engine_arm(struct memkv_client *client);
 /* Has the epoll descriptor tell of a transport or resolver of this connection. */
 void mkv_engine_watch(struct mkv_connection *connection, int descriptor, uint32_t events);
+/* Has it tell no more, which closing the descriptor alone does not: a thread or a child of the
+ * process may have it open, too. */
+void mkv_engine_unwatch(struct mkv_connection *connection, int descriptor);
 /* The call has ended: its status stands. */
 void mkv_engine_done(struct mkv_call *call);
 /* A running call may take so much longer. */

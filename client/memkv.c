@@ -452,6 +452,7 @@ enum memkv_status memkv_stats(struct memkv_client *client, char *buffer, size_t 
         memcpy(buffer, call->text, text_bytes);
         buffer[text_bytes] = '\0';
     }
+    mkv_engine_arm(client);
     mkv_call_free(call);
     return status;
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/window.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "core/base.h"
 
@@ -84,10 +86,21 @@ static bool replace(struct mkv_window *window, uint8_t *made, uint64_t byte_coun
            MAP_FAILED;
 }
 
+/* Whether nobody can take a page of it away: an access to one that is gone is a SIGBUS. */
+static bool is_kept(int descriptor, uint64_t byte_count) {
+    struct stat status;
+    const int seals = fcntl(descriptor, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK) != 0 && fstat(descriptor, &status) == 0 &&
+           (uint64_t)status.st_size >= byte_count;
+}
+
 bool mkv_window_attach(struct mkv_window *window, int descriptor, uint64_t mapped_bytes) {
     MKV_ASSERT(window->mapped_bytes == 0);
     MKV_ASSERT(mapped_bytes > 0);
     MKV_ASSERT(mapped_bytes <= window->bytes);
+    if (!is_kept(descriptor, mapped_bytes)) {
+        return false;
+    }
     void *made = mmap(NULL, mapped_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
     if (made == MAP_FAILED) {
         return false;

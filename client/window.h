@@ -52,8 +52,8 @@ void *mkv_window_buffer_take(struct mkv_window *window, size_t bytes);
 /* False: it is none of the buffers. */
 bool mkv_window_buffer_give(struct mkv_window *window, const void *buffer);
 
-/* Puts the memory behind `descriptor`, of `mapped_bytes`, in place. False: it cannot be mapped, and
- * nothing has changed. The descriptor stays the caller's. */
+/* Puts the memory behind `descriptor`, of `mapped_bytes`, in place. False: it cannot be mapped, or
+ * is not sealed against shrinking, and nothing has changed. The descriptor stays the caller's. */
 bool mkv_window_attach(struct mkv_window *window, int descriptor, uint64_t mapped_bytes);
 void mkv_window_detach(struct mkv_window *window);
 

@@ -129,6 +129,16 @@ static void set_members(const struct mkv_node *node, struct mkv_front_config *fr
     }
 }
 
+/* Less of few units: puts are left a slab of the largest blocks. A shard without drives may have no
+ * more than that. */
+static uint32_t share_reads(uint32_t slab_unit_count, uint32_t largest) {
+    if (slab_unit_count < largest) {
+        return 0; /* it has a worse fault */
+    }
+    const uint64_t most = (slab_unit_count - largest) * 1000ull / slab_unit_count;
+    return (uint32_t)mkv_min_u64(most, SLAB_SHARE_READS_PERMILLE);
+}
+
 void mkv_node_front_config(void *context, uint32_t slab_unit_count,
                            struct mkv_front_config *front) {
     const struct mkv_node *node = context;
@@ -145,11 +155,11 @@ void mkv_node_front_config(void *context, uint32_t slab_unit_count,
     front->volume_ops_max = volume_ops_max(node->config.memory.max_size_bytes, node->drive_count);
     front->foreign_ops_max = FOREIGN_OPS_MAX;
     front->slab_unit_count = slab_unit_count;
-    front->slab_share_reads = SLAB_SHARE_READS_PERMILLE;
     /* The smallest blocks take a unit each. */
     front->memory_blocks_max = (uint32_t)mkv_min_u64(slab_unit_count, MKV_FRONT_MEMORY_BLOCKS_MAX);
     front->block_bytes_max = (uint32_t)node->config.storage.block_bytes_max;
     const uint32_t largest = 1u << mkv_slab_order(front->block_bytes_max);
+    front->slab_share_reads = share_reads(slab_unit_count, largest);
     front->slab_units_per_connection_max =
         (uint32_t)mkv_max_u64(largest, slab_unit_count / CONNECTION_SHARE);
     front->value_bytes_max =

@@ -11,7 +11,8 @@
  * Invariants
  *  I1  An operation is free, or in exactly one of: `waiting`, the PULL that it has posted, `ready`,
  *      a batch, the PUSH and ANSWER that it has posted.
- *  I2  It is in the list of its connection until its reply begins, in the order of requests. An
+ *  I2  It is in the list of its connection until its value is with the client, or its reply begins
+ *      where it has none, in the order of requests: the first one is it whose turn has come. An
  *      operation whose connection is gone is an orphan, and is in no such list.
  *
  * Not responsible for: anything outside these files.
@@ -51,6 +52,7 @@ struct mkv_proxy_op {
     enum mkv_proxy_state state;
     uint32_t generation;
     bool is_orphan;
+    bool is_listed;   /* in the list of its connection */
     bool is_expected; /* GET: its memory is of the length that is expected of values */
     bool counted_wait;
     uint8_t posted; /* PUSH and ANSWER that are not completed */

@@ -55,8 +55,17 @@ static struct mkv_proxy_op *op_take(struct mkv_proxy *proxy, const struct mkv_in
     op->key_bytes = item->key_bytes;
     memcpy(op->key, input->data + item->key_offset, item->key_bytes);
     TAILQ_INSERT_TAIL(list_of(proxy, op->connection), op, of_connection);
+    op->is_listed = true;
     proxy->counters.under_way++;
     return op;
+}
+
+static void unlist(struct mkv_proxy *proxy, struct mkv_proxy_op *op) {
+    if (op->is_listed) {
+        TAILQ_REMOVE(list_of(proxy, op->connection), op, of_connection);
+        op->is_listed = false;
+        proxy->memory_changed = true; /* another one is the first now */
+    }
 }
 
 void mkv_proxy_op_free(struct mkv_proxy *proxy, struct mkv_proxy_op *op) {
@@ -193,8 +202,6 @@ void mkv_proxy_reply(struct mkv_proxy *proxy, struct mkv_proxy_op *op, uint64_t 
     MKV_ASSERT(!op->is_orphan);
     MKV_ASSERT(op->posted == 0);
     op->state = MKV_PROXY_OP_REPLYING;
-    TAILQ_REMOVE(list_of(proxy, op->connection), op, of_connection);
-    proxy->memory_changed = true; /* another one is the first now */
     if (push_bytes > 0) {
         MKV_ASSERT(push_bytes <= op->room_bytes);
         const struct mkv_effect push = {
@@ -214,6 +221,7 @@ void mkv_proxy_reply(struct mkv_proxy *proxy, struct mkv_proxy_op *op, uint64_t 
         proxy->fabric->ops->submit(proxy->fabric, &push, (const uint8_t *)proxy->ops);
     } else {
         mkv_proxy_memory_release(proxy, op);
+        unlist(proxy, op);
     }
     const struct mkv_effect answer = {
         .kind = MKV_EFFECT_ANSWER,
@@ -307,7 +315,7 @@ static void connection_closed(struct mkv_proxy *proxy, struct mkv_connection_id 
     struct mkv_proxy_op *op;
     while ((op = TAILQ_FIRST(list)) != NULL) {
         MKV_ASSERT(op->connection.generation == connection.generation);
-        TAILQ_REMOVE(list, op, of_connection);
+        unlist(proxy, op);
         switch (op->state) {
         case MKV_PROXY_OP_WAITING:
             TAILQ_REMOVE(&proxy->waiting, op, link);
@@ -320,9 +328,10 @@ static void connection_closed(struct mkv_proxy *proxy, struct mkv_connection_id 
         case MKV_PROXY_OP_SUBMITTED:
             op->is_orphan = true;
             break;
+        case MKV_PROXY_OP_REPLYING: /* its completions are on their way */
+            break;
         case MKV_PROXY_OP_FREE:
         case MKV_PROXY_OP_PULLING:
-        case MKV_PROXY_OP_REPLYING:
             MKV_ASSERT(op->state == MKV_PROXY_OP_SUBMITTED);
         }
     }
@@ -349,6 +358,7 @@ static void fabric_done(struct mkv_proxy *proxy, const struct mkv_fabric_done *d
     op->posted--;
     if (done->event == MKV_FABRIC_PUSH_DONE) {
         mkv_proxy_memory_release(proxy, op);
+        unlist(proxy, op);
     }
     if (op->posted == 0) {
         mkv_proxy_op_free(proxy, op);

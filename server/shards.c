@@ -211,12 +211,14 @@ static bool make_common(struct mkv_shards *shards, const struct mkv_shards_optio
                         struct mkv_shard_options *each, struct mkv_backend_error *error) {
     struct plan plan;
     struct mkv_arena *arena = options->shard.arena;
+    const uint64_t block_bytes = (uint64_t)mkv_arena_unit_count(arena) * MKV_SLAB_UNIT_STRIDE_BYTES;
     if (!plan_make(options, mkv_arena_unit_count(arena), &plan)) {
         return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
                                   "the memory has no room for %" PRIu32
-                                  " shards, which need 34 MiB each besides tables. Set fewer "
-                                  "node.shards or a larger memory.max_size",
-                                  shards->count);
+                                  " shards: their tables leave %" PRIu64
+                                  " MiB of it for blocks, and each shard needs 34 MiB of that. Set "
+                                  "fewer node.shards or a larger memory.max_size",
+                                  shards->count, (uint64_t)(block_bytes / MKV_MIB));
     }
     shards->group = group_make(options, &plan);
     if (shards->group == NULL) {

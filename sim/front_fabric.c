@@ -34,7 +34,8 @@ static uint8_t *transfer_memory(const struct front_world *world, const struct tr
                                 size_t *bytes) {
     if (transfer->kind == MKV_EFFECT_ANSWER) {
         *bytes = transfer->answer.result_count * sizeof(struct mkv_item_result);
-        return (uint8_t *)(uintptr_t)transfer->base + transfer->answer.results_offset;
+        uint8_t *results = (uint8_t *)(uintptr_t)transfer->base;
+        return results == NULL ? NULL : results + transfer->answer.results_offset;
     }
     const struct mkv_transfer_effect *effect = &transfer->effect;
     const size_t start = (size_t)effect->slab.index * MKV_SLAB_UNIT_STRIDE_BYTES + MKV_UNIT_BYTES +

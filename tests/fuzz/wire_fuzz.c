@@ -120,6 +120,15 @@ static void decode_hello(const uint8_t *body) {
     }
 }
 
+static void decode_window(const uint8_t *body) {
+    uint8_t again[MKV_NATIVE_WINDOW_BYTES];
+    uint64_t window_bytes;
+    if (mkv_native_window_decode(body, &window_bytes) == MKV_NATIVE_OK) {
+        mkv_native_window_encode(window_bytes, again);
+        MKV_ASSERT(memcmp(again, body, sizeof again) == 0);
+    }
+}
+
 static void decode_shards(const uint8_t *body, uint32_t byte_count) {
     uint8_t again[MKV_NATIVE_SHARDS_BYTES_MAX];
     struct mkv_native_shards shards;
@@ -158,6 +167,9 @@ static void decode_body(const struct mkv_native_header *header, const uint8_t *b
     } else if (header->op == MKV_NATIVE_DATA) {
         MKV_ASSERT(header->body_bytes == MKV_NATIVE_DATA_BYTES);
         decode_data(header, body);
+    } else if (header->op == MKV_NATIVE_WINDOW) {
+        MKV_ASSERT(header->body_bytes == MKV_NATIVE_WINDOW_BYTES);
+        decode_window(body);
     } else if (header->op == MKV_NATIVE_SHARDS && answer) {
         decode_shards(body, header->body_bytes);
     } else if (header->op == MKV_NATIVE_HELLO) {

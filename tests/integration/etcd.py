@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 
 from node import environment, free_port
+from resp import need
 
 START_S_MAX = 60
 
@@ -20,6 +21,7 @@ class Etcd:
     """One member on two free ports, whose data goes away with close()."""
 
     def __init__(self):
+        need("etcd", "etcd-server")
         self._directory = tempfile.mkdtemp(prefix="memkv-etcd-")
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"

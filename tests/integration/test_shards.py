@@ -364,10 +364,12 @@ class ShardsTest(unittest.TestCase):
         store = self.store(3, 3, block_bytes_max="128KiB", drive_gib=4)
         load = Load(store, "--threads", "4", "--keys", "32")
         store.start()
-        moved = 0
-        for number in range(8 if LONG else 1):
+        moved, number = 0, 0
+        # As often as it takes for something to have been served, however slow the machine is.
+        while number < (8 if LONG else 1) or (moved <= 10 and number < 40):
             load.begin("--seconds", "60", "--seed", 100 + number)
-            time.sleep(choice.uniform(0.05, 0.3))
+            number += 1
+            time.sleep(choice.uniform(0.2, 0.5))
             store.kill()
             load.end()
             store.start()

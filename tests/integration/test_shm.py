@@ -34,41 +34,41 @@ class Client:
     """libmemkv with buffers that it gives."""
 
     def __init__(self, servers, **options):
-        self.library = ctypes.CDLL(os.path.join(BUILD, "libmemkv.so"))
+        self.calls = ctypes.CDLL(os.path.join(BUILD, "libmemkv.so"))
         pointer = ctypes.c_void_p
-        self.library.memkv_buffer_alloc.restype = pointer
-        self.library.memkv_buffer_alloc.argtypes = [pointer, ctypes.c_size_t]
-        self.library.memkv_buffer_free.argtypes = [pointer, pointer]
-        self.library.memkv_put.argtypes = [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer,
+        self.calls.memkv_buffer_alloc.restype = pointer
+        self.calls.memkv_buffer_alloc.argtypes = [pointer, ctypes.c_size_t]
+        self.calls.memkv_buffer_free.argtypes = [pointer, pointer]
+        self.calls.memkv_put.argtypes = [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer,
                                            ctypes.c_uint64, ctypes.c_uint32, pointer]
-        self.library.memkv_get.argtypes = [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer,
+        self.calls.memkv_get.argtypes = [pointer, ctypes.c_char_p, ctypes.c_size_t, pointer,
                                            ctypes.c_uint64, pointer, pointer]
-        self.library.memkv_close.argtypes = [pointer]
+        self.calls.memkv_close.argtypes = [pointer]
         self.handle = pointer()
         self.error = Error()
         options = lib.Options(servers=servers.encode(), timeout_ms=lib.TIMEOUT_MS, **options)
-        self.opened = self.library.memkv_open(ctypes.byref(options), ctypes.byref(self.handle),
+        self.opened = self.calls.memkv_open(ctypes.byref(options), ctypes.byref(self.handle),
                                               ctypes.byref(self.error))
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.library.memkv_close(self.handle)
+        self.calls.memkv_close(self.handle)
 
     def buffer(self, size):
-        return self.library.memkv_buffer_alloc(self.handle, size)
+        return self.calls.memkv_buffer_alloc(self.handle, size)
 
     def free(self, buffer):
-        self.library.memkv_buffer_free(self.handle, buffer)
+        self.calls.memkv_buffer_free(self.handle, buffer)
 
     def put(self, key, buffer, size, flags=0):
-        return self.library.memkv_put(self.handle, key, len(key), buffer, size, flags,
+        return self.calls.memkv_put(self.handle, key, len(key), buffer, size, flags,
                                       ctypes.byref(self.error))
 
     def get(self, key, buffer, capacity):
         count = ctypes.c_uint64()
-        status = self.library.memkv_get(self.handle, key, len(key), buffer, capacity,
+        status = self.calls.memkv_get(self.handle, key, len(key), buffer, capacity,
                                         ctypes.byref(count), ctypes.byref(self.error))
         return status, count.value
 
@@ -116,7 +116,8 @@ class ShmTest(unittest.TestCase):
         with Client(self.servers) as client:
             self.assertEqual(client.opened, lib.OK, client.error.text)
             self.assertEqual(self.windows(node), 1)
-            self.round_trip(client, [1, 4096, 65536, 65537, MIB + 1, 4 * MIB, 20 * MIB])
+            self.round_trip(client, [1, 4096, 65536, 65537, MIB + 1, 4 * MIB, 20 * MIB,
+                                     36 * MIB + 1])  # more than a block has
             with Client(node.address) as other:  # over TCP: the same keys
                 buffer = other.buffer(4 * MIB)
                 self.assertEqual(other.get(b"key-4194304", buffer, 4 * MIB), (lib.OK, 4 * MIB))
@@ -190,6 +191,25 @@ class ShmTest(unittest.TestCase):
             self.round_trip(client, [MIB, 2 * MIB])  # the second is beyond what is shared
         for peer in silent:
             peer.close()
+
+    def test_shm__two_shards__each_serves_the_keys_of_both(self):
+        node = self.start(MEMKV_NODE_SHARDS="2")
+        clients = [Client(self.servers, shared_mib=8) for _ in range(6)]
+        for number, client in enumerate(clients):
+            self.assertEqual(client.opened, lib.OK, client.error.text)
+            buffer = client.buffer(MIB)
+            ctypes.memset(buffer, number + 1, MIB)
+            self.assertEqual(client.put(b"key-%d" % number, buffer, MIB), lib.OK)
+        for client in clients:
+            buffer = client.buffer(MIB)
+            for number in range(len(clients)):
+                self.assertEqual(client.get(b"key-%d" % number, buffer, MIB), (lib.OK, MIB))
+                self.assertEqual(ctypes.string_at(buffer, MIB), bytes([number + 1]) * MIB)
+        self.assertEqual(self.windows(node), len(clients))
+        for client in clients:
+            client.__exit__()
+        wait_until(lambda: self.windows(node) == 0, "windows go with their clients")
+        self.assertEqual(node.terminate(), 0)
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can become other users")
     def test_shm__other_users__need_a_key_or_a_place_in_the_list(self):

@@ -127,6 +127,25 @@ class DevTest(StartTest):
             self.assertEqual(node.terminate(), 0)
         self.assertEqual(os.listdir(self.folder), ["memkv-data"])
 
+    def test_dev__shard_without_a_drive__starts_and_serves(self):
+        """It has the memory of one slab of the largest blocks, and how much more is chance: tables
+        of connections are as large as the limit of open files."""
+        def few_files():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))
+
+        folder = self.path("data")
+        with Node("--dev", folder, "--shards", "2", preexec_fn=few_files) as node:
+            node.ready()
+            self.assertEqual(node.command("put", "key", MEMKV).returncode, 0)
+            self.assertEqual(node.terminate(), 0, node.errors)
+
+    def test_dev__more_shards_than_memory__says_what_they_take(self):
+        code, line = self.refused("--dev", self.path("data"), "--shards", "8")
+        self.assertRegex(line, r"^the memory has no room for 8 shards: their tables leave \d+ MiB "
+                               r"of it for blocks, and each shard needs 34 MiB of that\. Set "
+                               r"fewer node\.shards or a larger memory\.max_size$")
+        self.assertEqual(code, CONFIGURATION)
+
     def test_dev__stopped_and_started__recovers_without_replay(self):
         folder = self.path("data")
         with Node("--dev", folder) as node:

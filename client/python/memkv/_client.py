@@ -225,7 +225,7 @@ class Client(Submissions):
             timeout_ms=_milliseconds("timeout", timeout),
             connect_timeout_ms=_milliseconds("connect_timeout", connect_timeout),
             client_name=_text("client_name", client_name), tenant=_text("tenant", tenant),
-            connections=0 if connections is None else _uint("connections", connections, 32),
+            connections=0 if connections is None else _uint("connections", connections, 64),
             auth_key=_text("auth_key", auth_key), auth_key_id=_text("auth_key_id", auth_key_id),
             tls=bool(tls), tls_ca=_text("tls_ca", None if tls_ca is None else os.fspath(tls_ca)),
             tls_name=_text("tls_name", tls_name), discovery=_text("discovery", discovery),

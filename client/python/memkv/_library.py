@@ -22,6 +22,7 @@ class Options(ctypes.Structure):
         ("client_name", ctypes.c_char_p),
         ("tenant", ctypes.c_char_p),
         ("connections", ctypes.c_uint32),
+        ("shared_mib", ctypes.c_uint32),
         ("auth_key", ctypes.c_char_p),
         ("auth_key_id", ctypes.c_char_p),
         ("tls", ctypes.c_int),

@@ -505,16 +505,18 @@ static void test_drive_uring__written_and_flushed__is_in_the_file(void **state) 
     assert_int_equal(bytes[3 * MKV_UNIT_BYTES], 0);
 }
 
-static void test_drive_uring__closed__lock_and_place_are_free_at_once(void **state) {
-    (void)state;
+static void close_and_open(struct shape shape) {
     struct mkv_backend_error error;
-    struct fixture *fixture = fixture_make((struct shape){.registered = true});
+    struct fixture *fixture = fixture_make(shape);
     struct mkv_drive_open_options options = {
         .name = "d00", .media = fixture->path, .mode = MKV_DRIVE_MODE_FILE};
     struct mkv_drive_media media;
     assert_false(mkv_drive_open(&options, &media, &error));
     struct mkv_effect write = effect_of(MKV_EFFECT_DRIVE_WRITE, 21, 2);
     assert_int_equal(drive_conformance_run(&fixture->target, &write).result, MKV_IO_OK);
+    for (uint32_t i = 0; i < POLLS_MAX && mkv_drive_in_flight(fixture->target.drive) > 0; i++) {
+        mkv_ring_wait(fixture->ring, POLL_NS);
+    }
     mkv_drive_close(fixture->target.drive);
     assert_true(mkv_drive_open(&options, &media, &error));
     assert_false(media.created);
@@ -528,6 +530,19 @@ static void test_drive_uring__closed__lock_and_place_are_free_at_once(void **sta
     mkv_arena_destroy(fixture->arena);
     temporary_remove(fixture->directory);
     free(fixture);
+}
+
+static void test_drive_uring__closed__lock_and_place_are_free_at_once(void **state) {
+    (void)state;
+    close_and_open((struct shape){.registered = true});
+}
+
+/* Nor does the room that is asked for keep the file. */
+static void test_drive_uring__closed_when_room_was_asked_for__lock_is_free_at_once(void **state) {
+    (void)state;
+    for (uint32_t i = 0; i < 20; i++) {
+        close_and_open((struct shape){.registered = true, .no_trim = true});
+    }
 }
 
 int main(void) {
@@ -545,6 +560,7 @@ int main(void) {
         cmocka_unit_test(test_drive_uring__write_cut_short__is_continued_then_device_error),
         cmocka_unit_test(test_drive_uring__file_shrunk__read_is_device_error),
         cmocka_unit_test(test_drive_uring__closed__lock_and_place_are_free_at_once),
+        cmocka_unit_test(test_drive_uring__closed_when_room_was_asked_for__lock_is_free_at_once),
     };
     static const struct CMUnitTest ahead[] = {
         cmocka_unit_test(test_drive_uring__first_write__has_room_allocated_ahead),

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -407,6 +410,94 @@ static void test_fabric_shm__path__taken_only_from_the_dead(void **state) {
     assert_false(mkv_fabric_shm_listen("/nonexistent/x.sock", "--here", &fd, &error));
 }
 
+static uint64_t filled_bytes(const struct world *world) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < world->fabric->connections_used; i++) {
+        bytes += world->fabric->connections[i].window.filled_bytes;
+    }
+    return bytes;
+}
+
+/* However many windows are made, a round makes two pieces at most: one as the frame comes. */
+static void test_fabric_shm__many_windows_at_a_time__filled_in_turn(void **state) {
+    (void)state;
+    enum {
+        CLIENTS = 6
+    };
+    struct world *world = world_create(&with_windows);
+    struct shared shared[CLIENTS];
+    uint8_t bytes[FRAME_BYTES];
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        shared[i] = offered(world, 8 * MKV_MIB);
+    }
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        const size_t count = frame_window(bytes, 0);
+        assert_int_equal(write(shared[i].client.fd, bytes, count), (ssize_t)count);
+    }
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    for (uint64_t before = 0; before < CLIENTS * 8 * MKV_MIB;) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+        const uint64_t now = filled_bytes(world);
+        assert_true(now - before <= 2 * MKV_SHM_WINDOW_FILL_BYTES);
+        before = now;
+    }
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        assert_true(expect_window(world, &shared[i].client) == 8 * MKV_MIB);
+        let_go(&shared[i]);
+    }
+    world_destroy(world);
+}
+
+static uint64_t thread_ns(void) {
+    struct timespec time;
+    assert_int_equal(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time), 0);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+/* The shard does not free the pages of a large window itself: processor time tells, not the clock,
+ * and as a part of what the pages took to be made. */
+static void test_shm_window__closed__pages_are_freed_by_another_thread(void **state) {
+    (void)state;
+    struct mkv_shm_window window = {.fd = -1};
+    assert_true(mkv_shm_window_make(&window, 128 * MKV_MIB));
+    assert_true(mkv_shm_window_seal(&window));
+    const uint64_t begin_ns = thread_ns();
+    while (window.state == MKV_SHM_WINDOW_FILLING) {
+        assert_true(mkv_shm_window_fill(&window));
+    }
+    const uint64_t filled_ns = thread_ns();
+    mkv_shm_window_close(&window);
+    assert_true((thread_ns() - filled_ns) * 40 < filled_ns - begin_ns);
+    assert_int_equal(window.state, MKV_SHM_WINDOW_NONE);
+}
+
+/* A server that has hung accepts nobody: the kernel makes whoever connects wait. */
+static void test_fabric_shm__path_of_one_that_hangs__refused_at_once(void **state) {
+    (void)state;
+    struct mkv_backend_error error;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int clients[4];
+    int fd;
+    snprintf(address.sun_path, sizeof address.sun_path, "/tmp/memkv-hang-%d.sock", (int)getpid());
+    const int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(server, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(server, 0), 0);
+    for (size_t i = 0; i < 4; i++) {
+        clients[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(clients[i], (struct sockaddr *)&address, sizeof address);
+    }
+    alarm(60); /* rather than for ever */
+    assert_false(mkv_fabric_shm_listen(address.sun_path, "--here", &fd, &error));
+    alarm(0);
+    assert_non_null(strstr(error.text, "another process listens there"));
+    for (size_t i = 0; i < 4; i++) {
+        close(clients[i]);
+    }
+    close(server);
+    unlink(address.sun_path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fabric_shm__get_and_put__go_through_the_window),
@@ -419,6 +510,9 @@ int main(void) {
         cmocka_unit_test(test_fabric_shm__scribbled_while_it_is_copied__sums_are_of_the_slab),
         cmocka_unit_test(test_fabric_shm__client_that_never_reads__closed),
         cmocka_unit_test(test_fabric_shm__path__taken_only_from_the_dead),
+        cmocka_unit_test(test_fabric_shm__path_of_one_that_hangs__refused_at_once),
+        cmocka_unit_test(test_fabric_shm__many_windows_at_a_time__filled_in_turn),
+        cmocka_unit_test(test_shm_window__closed__pages_are_freed_by_another_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

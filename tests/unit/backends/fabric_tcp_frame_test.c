@@ -171,7 +171,8 @@ static void test_fabric_tcp_frame__trace__is_in_the_request(void **state) {
     (void)state;
     struct world *world = world_create(NULL);
     struct client client = world_connect(world);
-    assert_int_equal(hello_with(world, &client, UINT64_MAX), MKV_NATIVE_FEATURE_TRACE);
+    assert_int_equal(hello_with(world, &client, UINT64_MAX),
+                     MKV_NATIVE_FEATURE_TRACE | MKV_NATIVE_FEATURE_ROOTS);
     uint8_t bytes[4096];
     client_send(world, &client, bytes, frame_traced(bytes, MKV_NATIVE_EXISTS, 0, false));
     struct frame frame = client_frame(world, &client);

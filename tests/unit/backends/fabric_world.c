@@ -268,6 +268,7 @@ struct world *world_create(const struct world_options *options) {
         .shards_context = world,
         .tenant = given->tenants ? resolve : NULL,
         .tenant_context = world,
+        .ring_views = given->ring_views,
     };
     if (given->window_bytes_max > 0) {
         snprintf(world->local_path, sizeof world->local_path, "/tmp/memkv-world-%d.sock",
@@ -287,7 +288,7 @@ struct world *world_create(const struct world_options *options) {
         .value_bytes_max = MKV_NATIVE_VALUE_BYTES_MAX,
         .requests_max = given->requests_max != 0 ? given->requests_max : 64,
         .deadline_ms = 5000,
-        .features = MKV_NATIVE_FEATURE_TRACE,
+        .features = MKV_NATIVE_FEATURE_TRACE | MKV_NATIVE_FEATURE_ROOTS,
         .server_version = "test",
     };
     assert_true(mkv_fabric_tcp_create(&fabric_options, &world->fabric, &error));

@@ -88,6 +88,7 @@ struct world_options {
     bool shards;               /* it is the first of two: see `moves` */
     bool tenants;              /* the fabric asks for the numbers of tenants: see `resolved` */
     uint64_t window_bytes_max; /* not 0: on a Unix socket, with windows */
+    struct mkv_ring_views *ring_views; /* NULL: nobody keeps what clients tell of their lists */
 };
 
 struct client {

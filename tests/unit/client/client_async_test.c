@@ -152,6 +152,24 @@ static void test_client_fd__in_a_loop_of_poll__becomes_readable_for_all_there_is
     test_close_both(client, server);
 }
 
+static void test_client_fd__a_call_that_waits_completes_another__becomes_readable(void **state) {
+    (void)state;
+    struct test_server *server = test_server_start(NULL);
+    struct memkv_client *client = test_client_open(server, 60000);
+    struct memkv_item item = {.op = MEMKV_OP_EXISTS, .key = "a", .key_bytes = 1};
+    struct memkv_completion completion;
+    char text[4096];
+    struct pollfd ready = {.fd = memkv_fd(client), .events = POLLIN};
+    assert_true(ready.fd >= 0);
+    assert_int_equal(memkv_submit(client, &item, 1, 7, 0, NULL), MEMKV_OK);
+    /* One connection, and answers in order: so the submission is done before STATS is. */
+    assert_int_equal(memkv_stats(client, text, sizeof text, NULL, NULL), MEMKV_OK);
+    assert_int_equal(poll(&ready, 1, 0), 1);
+    assert_int_equal(memkv_poll(client, &completion, 1), 1);
+    assert_int_equal(completion.cookie, 7);
+    test_close_both(client, server);
+}
+
 /* Greets, then reads all and says nothing. */
 static void script_silent(struct test_server *server, int peer) {
     char bytes[4096];
@@ -370,6 +388,7 @@ int main(void) {
             test_client_submit__no_items_or_other_faults__are_told_at_once_or_in_items),
         cmocka_unit_test(
             test_client_fd__in_a_loop_of_poll__becomes_readable_for_all_there_is_to_do),
+        cmocka_unit_test(test_client_fd__a_call_that_waits_completes_another__becomes_readable),
         cmocka_unit_test(test_client_fd__deadline_of_a_silent_server__becomes_readable),
         cmocka_unit_test(
             test_client_submit__value_comes_after_its_deadline__is_dropped_and_harms_nobody),

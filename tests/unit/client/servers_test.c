@@ -12,6 +12,9 @@
 
 #include <arpa/inet.h>
 #include <cmocka.h>
+#include <dlfcn.h>
+#include <netdb.h>
+#include <semaphore.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -143,6 +146,39 @@ static uint32_t key_of(const struct rig *rig, uint32_t server) {
         assert_in_range(key, 0, KEYS - 1);
     }
     return key;
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+#define SLOW_HOST "slow.test"
+static sem_t slow_is_over;
+
+/* The system's, but for one host that is resolved when the test says so. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                struct addrinfo **found) {
+    union {
+        void *address;
+        int (*call)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    } next = {.address = dlsym(RTLD_NEXT, "getaddrinfo")};
+    if (strcmp(host, SLOW_HOST) == 0 && (hints->ai_flags & AI_NUMERICHOST) == 0) {
+        sem_wait(&slow_is_over);
+        host = "127.0.0.1";
+    }
+    return next.call(host, port, hints, found);
+}
+
+/* Descriptors that the client is told of. */
+static uint32_t watched_count(const struct memkv_client *client) {
+    char line[256];
+    uint32_t count = 0;
+    snprintf(line, sizeof line, "/proc/self/fdinfo/%d", client->epoll);
+    FILE *file = fopen(line, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file) != NULL) {
+        count += strncmp(line, "tfd:", 4) == 0 ? 1 : 0;
+    }
+    fclose(file);
+    return count;
 }
 
 /* ---- keys ----------------------------------------------------------------------------------- */
@@ -278,6 +314,45 @@ static void test_servers_set__server_comes_back__keeps_its_connection_and_calls(
     rig_close(rig);
 }
 
+/* The thread that resolves it has its end of the descriptor still. */
+static void test_servers_set__server_leaves_whose_name_came_too_late__tells_no_more(void **state) {
+    (void)state;
+    struct rig *rig = rig_open(0x1, LONG_MS);
+    struct mkv_client_address addresses[MKV_CLIENT_SERVERS_MAX];
+    char list[128];
+    uint32_t count = 0;
+    assert_int_equal(sem_init(&slow_is_over, 0, 0), 0);
+    rig->client->connect_timeout_ms = 20;
+    snprintf(list, sizeof list, "%s,%s:9900", rig->servers[0]->address, SLOW_HOST);
+    assert_int_equal(mkv_client_servers_parse("servers", list, addresses, &count, NULL), MEMKV_OK);
+    assert_int_equal(mkv_servers_set(rig->client, addresses, count, NULL), MEMKV_OK);
+    const struct mkv_remote *slow = rig->client->remotes[1];
+    assert_string_equal(slow->address.text, SLOW_HOST ":9900");
+    for (uint32_t key = 0; slow->failure_count == 0; key++) {
+        struct memkv_item item = item_of(rig, MEMKV_OP_EXISTS, key % KEYS);
+        assert_int_equal(memkv_batch(rig->client, &item, 1, NULL), MEMKV_NOT_FOUND);
+    }
+    servers_set(rig, 0x1, NULL);
+    assert_int_equal(watched_count(rig->client), 1);
+    sem_post(&slow_is_over);
+    assert_int_equal(memkv_ping(rig->client, NULL), MEMKV_OK);
+    rig_close(rig);
+}
+
+/* As by a child of the process, which has all that was open when it was forked. */
+static void test_servers_set__server_leaves_and_others_have_its_socket__tells_no_more(
+    void **state) {
+    (void)state;
+    struct rig *rig = rig_open(0x3, LONG_MS);
+    const int other = dup(rig->client->remotes[1]->connections[0]->transport->descriptor);
+    assert_true(other >= 0);
+    assert_int_equal(watched_count(rig->client), 2);
+    servers_set(rig, 0x1, NULL);
+    assert_int_equal(watched_count(rig->client), 1);
+    close(other);
+    rig_close(rig);
+}
+
 static void test_servers_set__delete_is_answered_by_one_that_left__is_unavailable(void **state) {
     (void)state;
     struct rig *rig = rig_open(0x7, LONG_MS);
@@ -356,6 +431,8 @@ int main(void) {
         cmocka_unit_test(test_servers_set__server_leaves_with_calls__they_are_answered),
         cmocka_unit_test(test_servers_set__server_leaves_and_is_silent__its_calls_end_in_time),
         cmocka_unit_test(test_servers_set__server_comes_back__keeps_its_connection_and_calls),
+        cmocka_unit_test(test_servers_set__server_leaves_whose_name_came_too_late__tells_no_more),
+        cmocka_unit_test(test_servers_set__server_leaves_and_others_have_its_socket__tells_no_more),
         cmocka_unit_test(test_servers_set__delete_is_answered_by_one_that_left__is_unavailable),
         cmocka_unit_test(test_servers_set__too_many_have_left_with_calls__is_put_off),
     };
