@@ -90,6 +90,13 @@ static void accepted(void *context, int fd) {
     }
 }
 
+uint32_t mkv_fabric_tcp_adopts_max(const struct mkv_fabric_tcp *fabric) {
+    const uint32_t places = fabric->options.connections_max;
+    const uint32_t free_places = fabric->free_connection_count + places - fabric->connections_used;
+    const uint32_t kept = places / 2;
+    return fabric->draining || free_places <= kept ? 0 : free_places - kept;
+}
+
 void mkv_fabric_tcp_adopt(struct mkv_fabric_tcp *fabric, const struct mkv_fabric_tcp_move *move) {
     const bool is_full = fabric->free_connection_count == 0 &&
                          fabric->connections_used == fabric->options.connections_max;

@@ -131,6 +131,9 @@ const struct mkv_fabric_counters *mkv_fabric_tcp_counters(const struct mkv_fabri
 /* As what the pump drives (fabric.h); the functions below are its operations. */
 struct mkv_fabric *mkv_fabric_tcp_base(struct mkv_fabric_tcp *fabric);
 
+/* How many connections of other shards it has room for: half of the places are for those that come
+ * by themselves, whom it would refuse. */
+uint32_t mkv_fabric_tcp_adopts_max(const struct mkv_fabric_tcp *fabric);
 /* Takes a connection of another shard over, or refuses it as it would one of its own. */
 void mkv_fabric_tcp_adopt(struct mkv_fabric_tcp *fabric, const struct mkv_fabric_tcp_move *move);
 

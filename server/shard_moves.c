@@ -9,6 +9,7 @@
 struct queue {
     struct mkv_ring *ring;
     atomic_uint count; /* written behind the mutex */
+    atomic_uint room;  /* for so many: its shard says so */
     uint32_t first;
     struct mkv_fabric_tcp_move moves[MKV_SHARD_MOVES_MAX];
 };
@@ -29,6 +30,7 @@ struct mkv_shard_moves *mkv_shard_moves_create(uint32_t shard_count) {
     moves->shard_count = shard_count;
     for (uint32_t shard = 0; shard < shard_count; shard++) {
         atomic_init(&moves->queues[shard].count, 0);
+        atomic_init(&moves->queues[shard].room, MKV_SHARD_MOVES_MAX);
     }
     return moves;
 }
@@ -52,6 +54,12 @@ void mkv_shard_moves_enter(struct mkv_shard_moves *moves, uint32_t shard, struct
     moves->queues[shard].ring = ring;
 }
 
+void mkv_shard_moves_room(struct mkv_shard_moves *moves, uint32_t shard, uint32_t room) {
+    MKV_ASSERT(shard < moves->shard_count);
+    atomic_store_explicit(&moves->queues[shard].room,
+                          (uint32_t)mkv_min_u64(room, MKV_SHARD_MOVES_MAX), memory_order_relaxed);
+}
+
 bool mkv_shard_moves_put(struct mkv_shard_moves *moves, uint32_t shard,
                          const struct mkv_fabric_tcp_move *move) {
     if (shard >= moves->shard_count) {
@@ -60,7 +68,7 @@ bool mkv_shard_moves_put(struct mkv_shard_moves *moves, uint32_t shard,
     struct queue *queue = &moves->queues[shard];
     pthread_mutex_lock(&moves->mutex);
     const uint32_t count = atomic_load_explicit(&queue->count, memory_order_relaxed);
-    const bool has_room = count < MKV_SHARD_MOVES_MAX;
+    const bool has_room = count < atomic_load_explicit(&queue->room, memory_order_relaxed);
     if (has_room) {
         queue->moves[(queue->first + count) % MKV_SHARD_MOVES_MAX] = *move;
         atomic_store_explicit(&queue->count, count + 1, memory_order_release);

@@ -30,6 +30,10 @@ void mkv_shard_moves_destroy(struct mkv_shard_moves *moves);
 /* What wakes the shard, before any of them runs. */
 void mkv_shard_moves_enter(struct mkv_shard_moves *moves, uint32_t shard, struct mkv_ring *ring);
 
+/* By the thread of `shard`: how many it would take now; who finds no room stays where it is. Until
+ * it says so, as many as there may be. */
+void mkv_shard_moves_room(struct mkv_shard_moves *moves, uint32_t shard, uint32_t room);
+
 /* By any shard's thread: false when there is no such shard, or no room. */
 bool mkv_shard_moves_put(struct mkv_shard_moves *moves, uint32_t shard,
                          const struct mkv_fabric_tcp_move *move);

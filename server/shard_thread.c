@@ -245,9 +245,13 @@ static bool drives_are_idle(const struct mkv_shard *shard) {
 /* Connections that another shard has accepted. */
 static void moves_advance(struct mkv_shard *shard) {
     struct mkv_fabric_tcp_move move;
-    while (shard->moves != NULL && shard->state != MKV_SHARD_OPENING &&
-           mkv_shard_moves_take(shard->moves, shard->index, &move)) {
+    if (shard->moves == NULL || shard->state == MKV_SHARD_OPENING) {
+        return;
+    }
+    mkv_shard_moves_room(shard->moves, shard->index, mkv_fabric_tcp_adopts_max(shard->tcp));
+    while (mkv_shard_moves_take(shard->moves, shard->index, &move)) {
         mkv_fabric_tcp_adopt(shard->tcp, &move);
+        mkv_shard_moves_room(shard->moves, shard->index, mkv_fabric_tcp_adopts_max(shard->tcp));
     }
 }
 

@@ -632,6 +632,28 @@ static void test_fabric_tcp_frame__moved_where_all_places_are_taken__is_told_so(
     world_destroy(world);
 }
 
+static void test_fabric_tcp_frame__half_of_the_places__is_not_for_those_of_others(void **state) {
+    (void)state;
+    const struct world_options options = {.shards = true, .connections_max = 4};
+    struct world *world = world_create(&options);
+    struct client clients[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(mkv_fabric_tcp_adopts_max(world->fabric), 2 - i);
+        clients[i] = world_greeted(world);
+    }
+    assert_int_equal(mkv_fabric_tcp_adopts_max(world->fabric), 0);
+    client_close(&clients[0]);
+    client_close(&clients[1]);
+    while (world_counters(world)->connections_active > 1) {
+        world_turn(world);
+    }
+    assert_int_equal(mkv_fabric_tcp_adopts_max(world->fabric), 1);
+    mkv_fabric_tcp_drain(world->fabric);
+    assert_int_equal(mkv_fabric_tcp_adopts_max(world->fabric), 0);
+    client_close(&clients[2]);
+    world_destroy(world);
+}
+
 static void test_fabric_tcp_frame__shards_that_were_not_agreed__are_refused(void **state) {
     (void)state;
     uint8_t bytes[256];
@@ -670,6 +692,7 @@ int main(void) {
         cmocka_unit_test(test_fabric_tcp_frame__hello_that_names_a_shard__is_answered_there),
         cmocka_unit_test(test_fabric_tcp_frame__no_way_to_the_shard__is_answered_here),
         cmocka_unit_test(test_fabric_tcp_frame__moved_where_all_places_are_taken__is_told_so),
+        cmocka_unit_test(test_fabric_tcp_frame__half_of_the_places__is_not_for_those_of_others),
         cmocka_unit_test(test_fabric_tcp_frame__shards_that_were_not_agreed__are_refused),
         cmocka_unit_test(test_fabric_fault__all__have_words),
     };

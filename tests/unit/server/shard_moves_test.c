@@ -58,6 +58,30 @@ static void test_shard_moves__no_room_or_no_shard__is_not_taken(void **state) {
     mkv_shard_moves_destroy(moves);
 }
 
+static void test_shard_moves__room_that_the_shard_has__no_more_are_taken(void **state) {
+    (void)state;
+    struct mkv_shard_moves *moves = mkv_shard_moves_create(2);
+    assert_non_null(moves);
+    struct mkv_fabric_tcp_move move = move_of(1000);
+    mkv_shard_moves_room(moves, 1, 0);
+    assert_false(mkv_shard_moves_put(moves, 1, &move));
+    assert_true(mkv_shard_moves_put(moves, 0, &move));
+    mkv_shard_moves_room(moves, 1, 2);
+    assert_true(mkv_shard_moves_put(moves, 1, &move));
+    assert_true(mkv_shard_moves_put(moves, 1, &move));
+    assert_false(mkv_shard_moves_put(moves, 1, &move));
+    mkv_shard_moves_room(moves, 1, UINT32_MAX);
+    for (uint32_t i = 2; i < MKV_SHARD_MOVES_MAX; i++) {
+        assert_true(mkv_shard_moves_put(moves, 1, &move));
+    }
+    assert_false(mkv_shard_moves_put(moves, 1, &move));
+    assert_true(mkv_shard_moves_take(moves, 0, &move));
+    while (mkv_shard_moves_take(moves, 1, &move)) {
+        assert_int_equal(move.fd, 1000);
+    }
+    mkv_shard_moves_destroy(moves);
+}
+
 static void test_shard_moves__put__wakes_the_shard(void **state) {
     (void)state;
     struct mkv_shard_moves *moves = mkv_shard_moves_create(2);
@@ -94,6 +118,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shard_moves__put__taken_once_in_order_by_its_shard),
         cmocka_unit_test(test_shard_moves__no_room_or_no_shard__is_not_taken),
+        cmocka_unit_test(test_shard_moves__room_that_the_shard_has__no_more_are_taken),
         cmocka_unit_test(test_shard_moves__put__wakes_the_shard),
         cmocka_unit_test(test_shard_moves__nobody_took_it__destroy_closes_it),
     };
