@@ -25,7 +25,7 @@
  *
  * Invariants
  *  I1  A slot is in one state of enum mkv_slot_state; of an extent's slots, fresh ones (never given
- *      out since the extent got its class) are FREE and in no list.
+ *      out since all of the extent's were free) are FREE and in no list.
  *  I2  extent.used counts its slots that are not FREE, extent.retired those that are RETIRED or
  *      RETIRED_UNTIL_RESTART.
  *  I3  Exactly the LIVE entries that are not hidden are found through the hash.
@@ -110,7 +110,7 @@ struct mkv_extent_state {
     uint32_t slot_count;
     uint32_t used;
     uint32_t retired;
-    uint32_t fresh;     /* slots from this index on were never given out */
+    uint32_t fresh;     /* none from here on was given out since all were free */
     uint32_t free_head; /* slot index, MKV_NONE_U32 at the end */
     uint32_t next;      /* in its class's list of extents with free slots */
     uint32_t previous;
