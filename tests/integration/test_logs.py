@@ -167,8 +167,8 @@ class LevelTest(LogTest):
             node.ready()
             self.assertEqual(self.level(node), (200, "info"))
             self.assertEqual(self.level(node, "info,server=debug,core.front=trace"),
-                             (200, "info,core.front=trace,server.auth=debug,server.log=debug,"
-                                   "server.node=debug,"
+                             (200, "info,core.front=trace,server.auth=debug,server.cluster=debug,"
+                                   "server.log=debug,server.node=debug,"
                                    "server.record=debug"))
             node.wait_for("the level of the log was changed")
             status, text = self.level(node, "loud")
