@@ -65,6 +65,7 @@ class Table:
         shown = min(digits, 2)
         print(f"{'':58} {'ours':>8} {'theirs':>8} {'ratio':>6}  90 % interval   bar")
         for row in rows:
-            bar = "" if row["bar"] is None else f">= {row['bar']}"
+            relation = "<=" if row["unit"] == "us" else ">="  # of costs and of rates
+            bar = "" if row["bar"] is None else f"{relation} {row['bar']}"
             print(f"{row['name']:58} {row['ours']:8.{shown}f} {row['theirs']:8.{shown}f} "
                   f"{row['ratio']:6.2f}  {row['ratio_low']:.2f} to {row['ratio_high']:.2f}   {bar}")
