@@ -14,6 +14,7 @@
 #include "backends/clock.h"
 #include "client/servers_state.h"
 #include "server/proxy_internal.h"
+#include "server/resp_calls.h"
 #include "server/resp_clients.h"
 #include "server/resp_glob.h"
 #include "server/version.h"
@@ -53,26 +54,7 @@ static void fill_machine(struct mkv_resp_info *info) {
 }
 
 static void fill_commands(struct mkv_proxy *proxy, struct mkv_resp_info *info) {
-    struct mkv_resp_command_figures figures;
-    uint32_t cursor = 0;
-    while (info->command_count < MKV_RESP_INFO_COMMANDS_MAX &&
-           mkv_fabric_resp_next_command(proxy->resp, &cursor, &figures)) {
-        info->commands[info->command_count++] = (struct mkv_resp_info_command){
-            .name = figures.name,
-            .calls = figures.calls,
-            .ns = figures.ns,
-            .rejected_calls = figures.rejected,
-            .failed_calls = figures.failed,
-        };
-    }
-    for (uint32_t i = 0; i < mkv_resp_command_row_count(); i++) {
-        const struct mkv_resp_info_command *own = &proxy->own[i];
-        if (own->calls + own->rejected_calls > 0 &&
-            info->command_count < MKV_RESP_INFO_COMMANDS_MAX) {
-            info->commands[info->command_count] = *own;
-            info->commands[info->command_count++].name = mkv_resp_command_rows[i].name;
-        }
-    }
+    info->command_count = mkv_resp_calls_gather(proxy->resp, proxy->own, info->commands);
     for (uint32_t i = 0; i < info->command_count; i++) {
         info->total_commands_processed += info->commands[i].calls;
     }

@@ -53,14 +53,15 @@ static void count(struct mkv_resp_calls *calls, const struct mkv_resp_command_ro
     figures->failed_calls += reply->length > 0 && reply->bytes[0] == '-';
 }
 
-void mkv_resp_calls_publish(struct mkv_resp_calls *calls) {
+uint32_t mkv_resp_calls_gather(struct mkv_fabric_resp *fabric,
+                               const struct mkv_resp_info_command *own,
+                               struct mkv_resp_info_command *out) {
     struct mkv_resp_command_figures figures;
     uint32_t cursor = 0;
-    pthread_mutex_lock(&calls->mutex);
-    calls->published_count = 0;
-    while (calls->published_count < MKV_RESP_INFO_COMMANDS_MAX &&
-           mkv_fabric_resp_next_command(calls->fabric, &cursor, &figures)) {
-        calls->published[calls->published_count++] = (struct mkv_resp_info_command){
+    uint32_t count = 0;
+    while (count < MKV_RESP_INFO_COMMANDS_MAX &&
+           mkv_fabric_resp_next_command(fabric, &cursor, &figures)) {
+        out[count++] = (struct mkv_resp_info_command){
             .name = figures.name,
             .calls = figures.calls,
             .ns = figures.ns,
@@ -69,13 +70,17 @@ void mkv_resp_calls_publish(struct mkv_resp_calls *calls) {
         };
     }
     for (uint32_t i = 0; i < mkv_resp_command_row_count(); i++) {
-        const struct mkv_resp_info_command *own = &calls->own[i];
-        if (own->calls + own->rejected_calls > 0 &&
-            calls->published_count < MKV_RESP_INFO_COMMANDS_MAX) {
-            calls->published[calls->published_count] = *own;
-            calls->published[calls->published_count++].name = mkv_resp_command_rows[i].name;
+        if (own[i].calls + own[i].rejected_calls > 0 && count < MKV_RESP_INFO_COMMANDS_MAX) {
+            out[count] = own[i];
+            out[count++].name = mkv_resp_command_rows[i].name;
         }
     }
+    return count;
+}
+
+void mkv_resp_calls_publish(struct mkv_resp_calls *calls) {
+    pthread_mutex_lock(&calls->mutex);
+    calls->published_count = mkv_resp_calls_gather(calls->fabric, calls->own, calls->published);
     pthread_mutex_unlock(&calls->mutex);
 }
 

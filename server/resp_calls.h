@@ -55,6 +55,12 @@ void mkv_resp_calls_gone(void *context, struct mkv_resp_call *call);
 /* A fabric of one connection that has to be polled with the other one: it ends calls, and deletes
  * keys. */
 struct mkv_resp_deletes *mkv_resp_calls_deletes(struct mkv_resp_calls *calls);
+/* The calls of commands since the start: first those that the fabric answers, then `own`, which has
+ * a row for each of mkv_resp_command_rows. Returns how many there are; `out` has room for
+ * MKV_RESP_INFO_COMMANDS_MAX. */
+uint32_t mkv_resp_calls_gather(struct mkv_fabric_resp *fabric,
+                               const struct mkv_resp_info_command *own,
+                               struct mkv_resp_info_command *out);
 /* Publishes the calls of commands since the start, for mkv_resp_calls_figures. On the shard's
  * thread, with its other figures. */
 void mkv_resp_calls_publish(struct mkv_resp_calls *calls);
