@@ -44,6 +44,7 @@ const char *const mkv_audit_operations[MKV_AUDIT_OPERATION_COUNT + 1] = {
     [MKV_AUDIT_REPAIR] = "repair",
     [MKV_AUDIT_BROKEN] = "broken",
     [MKV_AUDIT_LOST] = "lost",
+    [MKV_AUDIT_DRIVE_LIFE] = "drive_life",
 };
 
 const char *mkv_audit_fault_text(enum mkv_audit_fault fault) {

@@ -60,8 +60,9 @@ enum mkv_audit_operation {
     MKV_AUDIT_REPAIR,       /* a record that a crash had cut short was taken away */
     MKV_AUDIT_BROKEN,       /* the last record of the file before does not fit */
     MKV_AUDIT_LOST,         /* records that found no room */
+    MKV_AUDIT_DRIVE_LIFE,   /* an operator took a drive out, brought it back, replaced, erased it */
 };
-#define MKV_AUDIT_OPERATION_COUNT 22u
+#define MKV_AUDIT_OPERATION_COUNT 23u
 extern const char *const mkv_audit_operations[MKV_AUDIT_OPERATION_COUNT + 1];
 
 /* What happened. Texts are cleaned when they are written; "" is null in the line. */

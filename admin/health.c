@@ -17,13 +17,22 @@ enum mkv_admin_node_state mkv_admin_health_state(const struct mkv_admin_snapshot
 }
 
 uint32_t mkv_admin_drives_in_state(const struct mkv_admin_snapshot *snapshot,
-                                   enum mkv_admin_drive_state state) {
+                                   enum mkv_drive_state state) {
     MKV_ASSERT(snapshot->drive_count <= MKV_VOLUMES_MAX);
     uint32_t count = 0;
     for (uint32_t index = 0; index < snapshot->drive_count; index++) {
         count += snapshot->drives[index].state == state ? 1u : 0u;
     }
     return count;
+}
+
+bool mkv_admin_drive_drains(const struct mkv_admin_drive *drive) {
+    return drive->state == MKV_DRIVE_STATE_DRAINING && drive->volume.state == MKV_VOLUME_SERVING;
+}
+
+uint32_t mkv_admin_drives_serving(const struct mkv_admin_snapshot *snapshot) {
+    return mkv_admin_drives_in_state(snapshot, MKV_DRIVE_STATE_ONLINE) +
+           mkv_admin_drives_in_state(snapshot, MKV_DRIVE_STATE_SLOW);
 }
 
 const char *mkv_admin_unready_reason(const struct mkv_admin_snapshot *snapshot) {
@@ -39,7 +48,7 @@ const char *mkv_admin_unready_reason(const struct mkv_admin_snapshot *snapshot) 
     if (snapshot->state == MKV_ADMIN_NODE_DRAINING) {
         return "draining";
     }
-    if (mkv_admin_drives_in_state(snapshot, MKV_ADMIN_DRIVE_ONLINE) == 0) {
+    if (mkv_admin_drives_serving(snapshot) == 0) {
         return "no_writable_drive";
     }
     return NULL;
@@ -58,7 +67,7 @@ struct mkv_admin_reply mkv_admin_live(const struct mkv_admin_snapshot *snapshot)
 struct mkv_admin_reply mkv_admin_health(const struct mkv_admin_snapshot *snapshot) {
     const enum mkv_admin_node_state state = mkv_admin_health_state(snapshot);
     const char *status = state == MKV_ADMIN_NODE_SERVING ? "healthy" : mkv_admin_node_states[state];
-    const uint32_t online = mkv_admin_drives_in_state(snapshot, MKV_ADMIN_DRIVE_ONLINE);
+    const uint32_t online = mkv_admin_drives_serving(snapshot);
     json_t *body = json_pack("{s:s, s:b, s:I, s:I, s:I}", "status", status, "rdma_active", 0,
                              "drives_online", (json_int_t)online, "drives_offline",
                              (json_int_t)(snapshot->drive_count - online), "drives_total",
@@ -70,8 +79,8 @@ struct mkv_admin_reply mkv_admin_health(const struct mkv_admin_snapshot *snapsho
 /* How far recovery has come: the share of drives that are opened or have failed to, in thousandths.
  */
 static void add_progress(const struct mkv_admin_snapshot *snapshot, json_t *body) {
-    const uint32_t pending = mkv_admin_drives_in_state(snapshot, MKV_ADMIN_DRIVE_NEW) +
-                             mkv_admin_drives_in_state(snapshot, MKV_ADMIN_DRIVE_RECOVERING);
+    const uint32_t pending = mkv_admin_drives_in_state(snapshot, MKV_DRIVE_STATE_NEW) +
+                             mkv_admin_drives_in_state(snapshot, MKV_DRIVE_STATE_RECOVERING);
     const uint32_t total = snapshot->drive_count;
     const uint32_t done = total - pending;
     json_object_set_new(body, "progress",

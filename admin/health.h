@@ -26,8 +26,12 @@
 /* The state that is shown everywhere: the node's own, but unhealthy when a shard is stuck. */
 enum mkv_admin_node_state mkv_admin_health_state(const struct mkv_admin_snapshot *snapshot);
 bool mkv_admin_health_stalled(const struct mkv_admin_snapshot *snapshot);
+/* Those that answer gets and take puts. */
+/* An operator wants no new puts on it: its blocks are served all the same. */
+bool mkv_admin_drive_drains(const struct mkv_admin_drive *drive);
+uint32_t mkv_admin_drives_serving(const struct mkv_admin_snapshot *snapshot);
 uint32_t mkv_admin_drives_in_state(const struct mkv_admin_snapshot *snapshot,
-                                   enum mkv_admin_drive_state state);
+                                   enum mkv_drive_state state);
 /* Why the node takes no requests: "recovering", "draining", "stalled", "no_writable_drive",
  * "drives_missing"; NULL
  * when it takes them. */

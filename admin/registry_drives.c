@@ -25,7 +25,7 @@ static const struct mkv_metric_label by_transition[] = {LABEL_CLOSED("kind", mkv
 static const struct mkv_metric_label by_device_op[] = {
     LABEL_DEVICE, LABEL_CLOSED("op", mkv_admin_io_ops), LABELS_END};
 static const struct mkv_metric_label by_device_state[] = {
-    LABEL_DEVICE, LABEL_CLOSED("state", mkv_admin_drive_states), LABELS_END};
+    LABEL_DEVICE, LABEL_CLOSED("state", mkv_drive_state_words), LABELS_END};
 static const struct mkv_metric_label of_device[] = {LABEL_DEVICE,
                                                     LABEL_OPEN("path", MKV_VOLUMES_MAX),
                                                     LABEL_OPEN("model", MKV_VOLUMES_MAX),
@@ -62,7 +62,7 @@ static MKV_COLLECTOR(device_online) {
     (void)argument;
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
-        mkv_metric_count1(out, drive->name, drive->state == MKV_ADMIN_DRIVE_ONLINE ? 1 : 0);
+        mkv_metric_count1(out, drive->name, mkv_drive_state_serves(drive->state) ? 1 : 0);
     }
 }
 
@@ -80,9 +80,9 @@ static MKV_COLLECTOR(device_state) {
     (void)argument;
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
         const struct mkv_admin_drive *drive = &sources->snapshot->drives[index];
-        for (uint32_t state = 0; state < MKV_ADMIN_DRIVE_WORD_COUNT; state++) {
-            mkv_metric_count2(out, drive->name, mkv_admin_drive_states[state],
-                              mkv_admin_drive_word(drive) == state ? 1 : 0);
+        for (uint32_t state = 0; state < MKV_DRIVE_STATE_COUNT; state++) {
+            mkv_metric_count2(out, drive->name, mkv_drive_state_words[state],
+                              (uint32_t)drive->state == state ? 1 : 0);
         }
     }
 }

@@ -11,7 +11,8 @@
 
 static const char *const eviction_causes[] = {"capacity", "quota", "class_rebalance", "expire",
                                               NULL};
-static const char *const admissions[] = {"policy", NULL};
+/* By enum mkv_admission_reason. */
+static const char *const admissions[] = {"drive_slow", "first_touch", "write_limit", NULL};
 static const char *const tenant_results[] = {"memory", "drive", "miss", NULL};
 /* The front does not tell apart where they come from. */
 static const char *const block_fabrics[] = {"tcp", NULL};
@@ -72,6 +73,17 @@ static MKV_COLLECTOR(evictions_by_cause) {
     mkv_metric_count1(out, "quota", quota);
     mkv_metric_count1(out, "class_rebalance", rebalance);
     mkv_metric_count1(out, "expire", expired);
+}
+
+static MKV_COLLECTOR(admission) {
+    (void)argument;
+    for (uint32_t reason = 0; reason < MKV_ADMISSION_REASON_COUNT; reason++) {
+        uint64_t sum = 0;
+        for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
+            sum += sources->snapshot->drives[index].volume.admission_refused[reason];
+        }
+        mkv_metric_count1(out, admissions[reason], sum);
+    }
 }
 
 static MKV_COLLECTOR(critical_evictions) {
@@ -248,10 +260,11 @@ static const struct mkv_metric_family retention_families[] = {
             "because their time was over",
             "Why blocks leave",
             "class_rebalance for long: the sizes of blocks change; a full cache does the rest"),
-    PENDING(COUNTER, "memkv_admission_rejected_keys_total", "keys", by_admission,
-            "every key is admitted: there is no admission policy",
-            "Keys that an admission policy did not write to a drive",
-            "What is kept from wearing the drives", "None needed"),
+    COUNTER("memkv_admission_rejected_keys_total", "keys", by_admission, "volume", admission, 0,
+            "Keys of relaxed puts that were not written to a drive and stayed in memory: the drive "
+            "is slow, storage.admission wants a second put, or the drive has taken enough",
+            "What is kept from wearing the drives, or from waiting for a slow one",
+            "drive_slow: see the warning DRIVE_SLOW; write_limit: more drives, or a higher limit"),
     COUNTER("memkv_output_critical_evictions_total", "blocks", mkv_no_labels, "volume",
             critical_evictions, 0, "Evicted blocks of the highest retention tier",
             "Zero is the target",

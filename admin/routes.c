@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "admin/audit_endpoint.h"
+#include "admin/drive_endpoint.h"
+#include "admin/drives.h"
 #include "admin/endpoint_logs.h"
 #include "admin/endpoints.h"
 #include "admin/observed_endpoints.h"
@@ -38,6 +40,8 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_CATALOG, {NULL}, GET, VIEWER, mkv_endpoint_catalog, QUICK},
     {MKV_ADMIN_PATH_STATUS, {"/status"}, GET, VIEWER, mkv_endpoint_status, QUICK},
     {MKV_ADMIN_PATH_TENANTS, {NULL}, GET, VIEWER, mkv_endpoint_tenants, QUICK},
+    {MKV_ADMIN_PATH_DRIVES, {NULL}, GET, VIEWER, mkv_endpoint_drives, QUICK},
+    {MKV_ADMIN_PATH_DRIVE, {NULL}, GET, VIEWER, mkv_endpoint_drive_show, QUICK},
     {MKV_ADMIN_PATH_LATENCY, {NULL}, GET, VIEWER, mkv_endpoint_latency, QUICK},
     {MKV_ADMIN_PATH_HOTKEYS, {NULL}, GET, VIEWER, mkv_endpoint_hotkeys, QUICK},
     {MKV_ADMIN_PATH_PREFIXES, {NULL}, GET, VIEWER, mkv_endpoint_prefixes, WAITS},
@@ -56,6 +60,7 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_WHY, {NULL}, GET, VIEWER, mkv_endpoint_why, WAITS},
     {MKV_ADMIN_PATH_CONFIG, {NULL}, GET, OPERATOR, mkv_endpoint_config, QUICK},
     {MKV_ADMIN_PATH_SYSTEM, {NULL}, GET, OPERATOR, mkv_endpoint_system, WAITS},
+    {MKV_ADMIN_PATH_DRIVE, {NULL}, POST, OPERATOR, mkv_endpoint_drive, WAITS},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];
 

@@ -29,6 +29,7 @@
     PATH(CATALOG, "/v1/metrics/catalog")                                                           \
     PATH(STATUS, "/v1/status")                                                                     \
     PATH(TENANTS, "/v1/tenants")                                                                   \
+    PATH(DRIVES, "/v1/drives")                                                                     \
     PATH(LOG_LEVEL, "/v1/log-level")                                                               \
     PATH(LOGS, "/v1/logs")                                                                         \
     PATH(LATENCY, "/v1/latency")                                                                   \
@@ -45,7 +46,8 @@
     PATH(AUDIT_VERIFY, "/v1/audit/verify")                                                         \
     PATH(WHY, "/v1/why")                                                                           \
     PATH(CONFIG, "/v1/config")                                                                     \
-    PATH(SYSTEM, "/v1/system")
+    PATH(SYSTEM, "/v1/system")                                                                     \
+    PATH(DRIVE, "/v1/drives/")
 
 enum mkv_admin_path {
 #define MKV_ADMIN_PATH_OF(name, path) MKV_ADMIN_PATH_##name,

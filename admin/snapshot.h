@@ -23,7 +23,9 @@
 #define MKV_ADMIN_SNAPSHOT_H
 
 #include "admin/auth.h"
+#include "admin/drive_life.h"
 #include "core/base.h"
+#include "core/drive_state.h"
 #include "core/front.h"
 #include "core/histogram.h"
 #include "core/tenant_names.h"
@@ -32,23 +34,13 @@
 /* The values of the enums below are places in the lists of words.h. */
 enum mkv_admin_node_state {
     MKV_ADMIN_NODE_RECOVERING = 0, /* some drive is still being opened */
-    MKV_ADMIN_NODE_SERVING,        /* every drive is online */
-    MKV_ADMIN_NODE_DEGRADED,       /* at least one drive is online, and at least one is not */
+    MKV_ADMIN_NODE_SERVING,        /* every drive serves */
+    MKV_ADMIN_NODE_DEGRADED,       /* at least one drive serves, and at least one does not */
     MKV_ADMIN_NODE_DRAINING,       /* finishes what it has; takes no put */
-    MKV_ADMIN_NODE_UNHEALTHY,      /* no drive is online */
+    MKV_ADMIN_NODE_UNHEALTHY,      /* no drive serves */
     MKV_ADMIN_NODE_WAITING, /* for drives of its set: nothing is opened before they are there */
 };
 #define MKV_ADMIN_NODE_STATE_COUNT 6u
-
-enum mkv_admin_drive_state {
-    MKV_ADMIN_DRIVE_NEW = 0, /* being formatted, or about to join */
-    MKV_ADMIN_DRIVE_RECOVERING,
-    MKV_ADMIN_DRIVE_ONLINE,
-    MKV_ADMIN_DRIVE_DRAINING, /* being closed */
-    MKV_ADMIN_DRIVE_OFFLINE,  /* closed, or never opened */
-    MKV_ADMIN_DRIVE_FAILED,   /* it served, then failed an operation that must not fail */
-};
-#define MKV_ADMIN_DRIVE_STATE_COUNT 6u
 
 /* Warnings are a closed list; a code never changes its meaning. */
 enum mkv_admin_warning_code {
@@ -69,8 +61,11 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_VALUE_TOO_LARGE,     /* a client of RESP sends values above the limit */
     MKV_ADMIN_WARNING_NOT_REGISTERED,      /* clients do not find the node in the list of servers */
     MKV_ADMIN_WARNING_RING_MISMATCH,       /* clients place keys by different lists of servers */
+    MKV_ADMIN_WARNING_FILE_SYSTEM_SMALL,   /* of a drive: its file may come to find no room */
+    MKV_ADMIN_WARNING_FILE_SYSTEM_FULL,    /* of a drive: its file has found no room */
+    MKV_ADMIN_WARNING_ENDURANCE,           /* of a drive: it is written more than it is rated for */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 17u
+#define MKV_ADMIN_WARNING_CODE_COUNT 20u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {
@@ -121,8 +116,8 @@ enum mkv_admin_transition {
 #define MKV_ADMIN_NAME_BYTES 64u
 #define MKV_ADMIN_PATH_BYTES 1024u
 #define MKV_ADMIN_TEXT_BYTES 512u
-/* Those of the node, and eight of each drive. */
-#define MKV_ADMIN_WARNINGS_MAX (7u + 8u * MKV_VOLUMES_MAX)
+/* Those of the node, and nine of each drive. */
+#define MKV_ADMIN_WARNINGS_MAX (7u + 9u * MKV_VOLUMES_MAX)
 
 struct mkv_admin_warning {
     enum mkv_admin_warning_code code;
@@ -139,12 +134,40 @@ struct mkv_admin_io {
     uint64_t errors;               /* completed with a failure */
     uint64_t in_flight;            /* submitted, not completed */
     struct mkv_histogram duration; /* of those that completed, in ns */
+    uint64_t no_room;              /* of the errors: the file system had no room */
 };
 
-/* Of the last minute. */
+/* Of the last minute; 0: there were none. */
 struct mkv_admin_drive_recent {
     uint64_t read_bytes_s, write_bytes_s;
-    uint64_t read_p99_ns, write_p99_ns; /* 0: there were none */
+    uint64_t read_p99_ns, write_p99_ns;
+    uint64_t p50_ns[MKV_ADMIN_IO_OP_COUNT];
+    uint64_t p99_ns[MKV_ADMIN_IO_OP_COUNT];
+    uint64_t siblings_p99_ns[MKV_ADMIN_IO_OP_COUNT]; /* the median of the other drives' */
+};
+
+/* The last operation of a drive that failed. */
+struct mkv_admin_drive_error {
+    uint64_t wall_ms; /* Unix time; 0: none has failed */
+    enum mkv_admin_io_op op;
+    enum mkv_io_result result;
+    int error_number; /* 0: it ended before all of its bytes were moved */
+};
+
+#define MKV_ADMIN_SMART_TEXT_BYTES 192u
+/* What a drive says of its own health, read every minute, on a thread that may wait for it. Where
+ * it is not available all figures are 0. */
+struct mkv_admin_smart {
+    bool available;
+    char why[MKV_ADMIN_SMART_TEXT_BYTES];     /* why it is not */
+    char warning[MKV_ADMIN_SMART_TEXT_BYTES]; /* "spare blocks are low", …, or "" */
+    uint64_t read_ms;                         /* Unix time; 0: it was not read yet */
+    int32_t temperature_celsius;
+    uint32_t spare_percent, spare_threshold_percent;
+    uint32_t used_percent; /* of its rated life; may go above 100 */
+    uint64_t read_bytes, written_bytes;
+    uint64_t power_cycles, power_on_hours, unsafe_shutdowns;
+    uint64_t media_errors, error_log_entries;
 };
 
 struct mkv_admin_drive {
@@ -154,7 +177,11 @@ struct mkv_admin_drive {
     char serial[MKV_ADMIN_NAME_BYTES];
     char firmware[MKV_ADMIN_NAME_BYTES];
     struct mkv_uuid uuid; /* the drive's own; zeroes: not known */
-    enum mkv_admin_drive_state state;
+    enum mkv_drive_state state;
+    enum mkv_drive_failure failure; /* what is wrong with it */
+    uint64_t state_since_ms;        /* Unix time; 0: not known yet */
+    struct mkv_admin_drive_error last_error;
+    struct mkv_admin_smart smart;
     bool write_cache;       /* what was written may lie in a volatile cache until it is flushed */
     bool slow;              /* an outlier against its siblings */
     uint64_t slots_max;     /* numbers for slots that it was formatted with; 0: not known */
@@ -397,6 +424,9 @@ struct mkv_admin_provider {
                            uint32_t key_bytes, struct mkv_admin_why *out);
     /* The configuration in force as JSON, without secrets; the caller frees it. */
     char *(*config)(void *context);
+    /* What an operator wants of a drive: drive_life.h. NULL: the node does not serve yet. */
+    void (*drive_act)(void *context, const struct mkv_admin_drive_wish *wish,
+                      struct mkv_admin_drive_outcome *outcome);
 };
 
 #endif

@@ -36,7 +36,7 @@ static void set_text_or_null(json_t *object, const char *name, const char *value
     }
 }
 
-static void set_time(json_t *object, const char *name, uint64_t unix_ms) {
+void mkv_admin_json_time(json_t *object, const char *name, uint64_t unix_ms) {
     const time_t seconds = (time_t)mkv_min_u64(unix_ms / 1000, INT64_MAX);
     struct tm parts;
     char text[TIME_BYTES] = "";
@@ -78,7 +78,7 @@ static json_t *warnings_json(const struct mkv_admin_snapshot *snapshot) {
         MKV_ASSERT((uint32_t)source->code < MKV_ADMIN_WARNING_CODE_COUNT);
         json_t *warning = json_object();
         set_text(warning, "code", mkv_admin_warning_codes[source->code]);
-        set_time(warning, "since", source->since_ms);
+        mkv_admin_json_time(warning, "since", source->since_ms);
         set_text_or_null(warning, "device_id", source->drive);
         set_text(warning, "message", source->message);
         set_text(warning, "action", source->action);
@@ -157,7 +157,7 @@ static json_t *device_json(const struct mkv_admin_drive *drive,
     json_t *device = json_object();
     set_text(device, "device_id", drive->name);
     set_text(device, "path", drive->path);
-    set_text(device, "state", mkv_admin_drive_states[mkv_admin_drive_word(drive)]);
+    set_text(device, "state", mkv_drive_state_words[drive->state]);
     set_text_or_null(device, "model", drive->model);
     set_text_or_null(device, "serial", drive->serial);
     set_text_or_null(device, "firmware", drive->firmware);
@@ -177,6 +177,11 @@ static json_t *device_json(const struct mkv_admin_drive *drive,
     json_object_set_new(device, "io", io_json(drive));
     json_object_set_new(device, "recent", device_recent_json(&drive->recent));
     return device;
+}
+
+json_t *mkv_admin_device_json(const struct mkv_admin_snapshot *snapshot, uint32_t drive) {
+    const struct mkv_admin_drive_figures figures = mkv_admin_drive_figures(snapshot, drive);
+    return device_json(&snapshot->drives[drive], &figures);
 }
 
 static json_t *storage_json(const struct mkv_admin_snapshot *snapshot) {
@@ -364,7 +369,7 @@ static json_t *cluster_json(const struct mkv_admin_snapshot *snapshot) {
     set_text(cluster, "address", source->advertise);
     set_count(cluster, "weight", source->weight);
     json_object_set_new(cluster, "registered", json_boolean(source->is_registered));
-    set_time(cluster, "since", source->since_ms);
+    mkv_admin_json_time(cluster, "since", source->since_ms);
     set_text_or_null(cluster, "problem", source->problem);
     return cluster;
 }

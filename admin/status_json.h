@@ -20,6 +20,11 @@
 
 struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapshot);
 
+/* A drive as it stands in the status. */
+json_t *mkv_admin_device_json(const struct mkv_admin_snapshot *snapshot, uint32_t drive);
+/* "2026-01-01T02:14:07Z". */
+void mkv_admin_json_time(json_t *object, const char *name, uint64_t unix_ms);
+
 /* GET /v1/tenants: every tenant, the default one first, then by age. */
 struct mkv_admin_reply mkv_admin_tenants(const struct mkv_admin_snapshot *snapshot);
 

@@ -16,7 +16,7 @@
 
 struct tracer_volume {
     const char *name;
-    enum mkv_admin_drive_state state;
+    enum mkv_drive_state state;
     uint64_t since_ns;   /* when that began */
     uint64_t damaged_ns; /* when its directory was found damaged */
 };
@@ -130,7 +130,7 @@ struct mkv_tracer *mkv_tracer_create(const struct mkv_trace_options *options) {
     for (uint32_t i = 0; i < options->drive_count; i++) {
         tracer->volumes[i] = (struct tracer_volume){
             .name = options->drive_names[i],
-            .state = MKV_ADMIN_DRIVE_RECOVERING,
+            .state = MKV_DRIVE_STATE_RECOVERING,
             .since_ns = options->now_ns,
         };
     }
@@ -412,10 +412,10 @@ static void tell_transition(struct mkv_tracer *tracer, struct tracer_volume *vol
 }
 
 static void change_state(struct mkv_tracer *tracer, struct tracer_volume *volume,
-                         enum mkv_admin_drive_state state, const char *error, uint64_t now_ns) {
-    const bool took_time = volume->state == MKV_ADMIN_DRIVE_RECOVERING;
-    tell_transition(tracer, volume, mkv_admin_drive_states[volume->state],
-                    mkv_admin_drive_states[state], error, took_time ? volume->since_ns : now_ns,
+                         enum mkv_drive_state state, const char *error, uint64_t now_ns) {
+    const bool took_time = volume->state == MKV_DRIVE_STATE_RECOVERING;
+    tell_transition(tracer, volume, mkv_drive_state_words[volume->state],
+                    mkv_drive_state_words[state], error, took_time ? volume->since_ns : now_ns,
                     now_ns);
     volume->state = state;
     volume->since_ns = now_ns;
@@ -465,23 +465,23 @@ static void trace_event(struct mkv_tracer *tracer, uint32_t index, const struct 
         volume->damaged_ns = 0;
         return;
     case MKV_EVENT_OPENED:
-        change_state(tracer, volume, MKV_ADMIN_DRIVE_ONLINE, NULL, now_ns);
+        change_state(tracer, volume, MKV_DRIVE_STATE_ONLINE, NULL, now_ns);
         return;
     case MKV_EVENT_OPEN_FAILED:
-        change_state(tracer, volume, MKV_ADMIN_DRIVE_OFFLINE, "the drive cannot be opened", now_ns);
+        change_state(tracer, volume, MKV_DRIVE_STATE_OFFLINE, "the drive cannot be opened", now_ns);
         return;
     case MKV_EVENT_DRIVE_FAILED:
-        change_state(tracer, volume, MKV_ADMIN_DRIVE_FAILED, "the drive failed", now_ns);
+        change_state(tracer, volume, MKV_DRIVE_STATE_FAILED, "the drive failed", now_ns);
         return;
     case MKV_EVENT_CLOSED:
-        change_state(tracer, volume, MKV_ADMIN_DRIVE_OFFLINE, NULL, now_ns);
+        change_state(tracer, volume, MKV_DRIVE_STATE_OFFLINE, NULL, now_ns);
         return;
     case MKV_EVENT_DRIVE_STALLED:
-        tell_transition(tracer, volume, mkv_admin_drive_states[volume->state], "stalled",
+        tell_transition(tracer, volume, mkv_drive_state_words[volume->state], "stalled",
                         "the drive does not answer", before(now_ns, value), now_ns);
         return;
     case MKV_EVENT_DRIVE_RESUMED:
-        tell_transition(tracer, volume, "stalled", mkv_admin_drive_states[volume->state], NULL,
+        tell_transition(tracer, volume, "stalled", mkv_drive_state_words[volume->state], NULL,
                         before(now_ns, value), now_ns);
         return;
     case MKV_EVENT_FORMATTED:

@@ -7,12 +7,13 @@
 #include "admin/figures.h"
 
 #define MOMENTS_MAX ((uint32_t)(MKV_WATCH_WINDOW_NS / MKV_WATCH_MOMENT_NS) + 1u)
+#define P50 500u
 #define P99 990u
 #define NS_PER_S 1000000000ull
 
 struct drive_moment {
     uint64_t read_bytes, write_bytes;
-    struct mkv_histogram read, write;
+    struct mkv_histogram duration[MKV_ADMIN_IO_OP_COUNT];
 };
 struct tenant_moment {
     char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1];
@@ -32,8 +33,11 @@ struct moment {
 
 struct watched_drive {
     bool was_online;
+    enum mkv_drive_state state;
+    uint64_t state_since_ms; /* 0: it was not looked at yet */
     bool journal_full;
     bool slow;
+    uint64_t slow_since_ns;
     uint32_t periods_bad, periods_well; /* in a row */
     uint64_t p99_ns, siblings_ns;       /* of the last bad period */
 };
@@ -55,8 +59,30 @@ struct mkv_watch {
 
 /* ---- figures over time ----------------------------------------------------------------------- */
 
-uint64_t mkv_watch_quantile_ns(const struct mkv_histogram *before, const struct mkv_histogram *now,
+/* What was counted before, if that is still counted: else nothing was. */
+static const struct mkv_histogram *counted_before(const struct mkv_histogram *before,
+                                                  const struct mkv_histogram *now) {
+    static const struct mkv_histogram nothing;
+    for (uint32_t bound = 0; bound <= MKV_HISTOGRAM_BOUNDS; bound++) {
+        if (before->counts[bound] > now->counts[bound]) {
+            return &nothing;
+        }
+    }
+    return before;
+}
+
+static uint64_t grown(uint64_t now, uint64_t before) {
+    return now > before ? now - before : 0;
+}
+
+/* The same of a count that may have begun anew. */
+static uint64_t counted_since(uint64_t now, uint64_t before) {
+    return now >= before ? now - before : now;
+}
+
+uint64_t mkv_watch_quantile_ns(const struct mkv_histogram *first, const struct mkv_histogram *now,
                                uint32_t per_mille) {
+    const struct mkv_histogram *before = counted_before(first, now);
     const uint64_t total = mkv_histogram_total(now) - mkv_histogram_total(before);
     if (total == 0) {
         return 0;
@@ -80,7 +106,7 @@ static uint64_t median_s(const struct mkv_volume_seconds *before,
                          const struct mkv_volume_seconds *now) {
     uint64_t total = 0;
     for (uint32_t bound = 0; bound <= MKV_VOLUME_SECONDS_BOUNDS; bound++) {
-        total += now->counts[bound] - before->counts[bound];
+        total += grown(now->counts[bound], before->counts[bound]);
     }
     if (total == 0) {
         return UINT64_MAX;
@@ -113,9 +139,10 @@ static void take_moment(struct moment *moment, const struct mkv_admin_snapshot *
         moment->drives[index] = (struct drive_moment){
             .read_bytes = drive->io[MKV_ADMIN_IO_READ].bytes,
             .write_bytes = drive->io[MKV_ADMIN_IO_WRITE].bytes,
-            .read = drive->io[MKV_ADMIN_IO_READ].duration,
-            .write = drive->io[MKV_ADMIN_IO_WRITE].duration,
         };
+        for (uint32_t op = 0; op < MKV_ADMIN_IO_OP_COUNT; op++) {
+            moment->drives[index].duration[op] = drive->io[op].duration;
+        }
         for (uint32_t bound = 0; bound <= MKV_VOLUME_SECONDS_BOUNDS; bound++) {
             moment->lifetime.counts[bound] += drive->volume.evicted_lifetime.counts[bound];
         }
@@ -168,13 +195,12 @@ static void keep_moment(struct mkv_watch *watch) {
 /* ---- slow drives ----------------------------------------------------------------------------- */
 
 /* The 99th percentiles of a period by drive, 0 where there was too little to say. */
-static void period_p99(const struct mkv_watch *watch, bool reads,
+static void period_p99(const struct mkv_watch *watch, enum mkv_admin_io_op op,
                        uint64_t p99_ns[MKV_VOLUMES_MAX]) {
     for (uint32_t index = 0; index < watch->latest.drive_count; index++) {
-        const struct drive_moment *before = &watch->period[index];
-        const struct drive_moment *now = &watch->latest.drives[index];
-        const struct mkv_histogram *first = reads ? &before->read : &before->write;
-        const struct mkv_histogram *last = reads ? &now->read : &now->write;
+        const struct mkv_histogram *last = &watch->latest.drives[index].duration[op];
+        const struct mkv_histogram *first =
+            counted_before(&watch->period[index].duration[op], last);
         const uint64_t count = mkv_histogram_total(last) - mkv_histogram_total(first);
         p99_ns[index] =
             count < MKV_WATCH_SLOW_OPERATIONS ? 0 : mkv_watch_quantile_ns(first, last, P99);
@@ -203,8 +229,8 @@ static uint64_t siblings_median(const uint64_t *p99_ns, uint32_t count, uint32_t
 static void judge_period(struct mkv_watch *watch) {
     uint64_t p99_ns[2][MKV_VOLUMES_MAX];
     const uint32_t count = watch->latest.drive_count;
-    period_p99(watch, true, p99_ns[0]);
-    period_p99(watch, false, p99_ns[1]);
+    period_p99(watch, MKV_ADMIN_IO_READ, p99_ns[0]);
+    period_p99(watch, MKV_ADMIN_IO_WRITE, p99_ns[1]);
     for (uint32_t index = 0; index < count; index++) {
         struct watched_drive *drive = &watch->drives[index];
         bool bad = false;
@@ -219,6 +245,7 @@ static void judge_period(struct mkv_watch *watch) {
         drive->periods_bad = bad ? drive->periods_bad + 1 : 0;
         drive->periods_well = bad ? 0 : drive->periods_well + 1;
         if (drive->periods_bad >= MKV_WATCH_SLOW_PERIODS) {
+            drive->slow_since_ns = drive->slow ? drive->slow_since_ns : watch->latest.now_ns;
             drive->slow = true;
         } else if (drive->periods_well >= MKV_WATCH_SLOW_PERIODS) {
             drive->slow = false;
@@ -253,7 +280,7 @@ static void find(struct mkv_watch *watch, enum mkv_admin_warning_code code, uint
  * needs a number and there are too few. */
 static bool slots_are_out(const struct mkv_admin_drive *drive, uint64_t *left) {
     const struct mkv_volume_stats *volume = &drive->volume;
-    const uint64_t given = volume->slots_used + volume->slots_free + volume->slots_retired;
+    const uint64_t given = volume->slots_used + volume->slots_free;
     *left = drive->slots_max > given ? drive->slots_max - given : 0;
     if (volume->extents_free == 0) {
         return false;
@@ -271,16 +298,21 @@ static void look_at_drive(struct mkv_watch *watch, const struct mkv_admin_drive 
                           uint32_t index) {
     const struct mkv_volume_stats *volume = &drive->volume;
     struct watched_drive *watched = &watch->drives[index];
-    if (drive->state != MKV_ADMIN_DRIVE_ONLINE) {
+    /* Then it serves nobody, until it answers; one that has failed or left says that itself. */
+    const bool may_answer =
+        mkv_drive_state_serves(drive->state) ||
+        (drive->state == MKV_DRIVE_STATE_OFFLINE && drive->failure == MKV_DRIVE_FAILURE_TIMEOUT);
+    if (volume->stalled && may_answer) {
+        find(watch, MKV_ADMIN_WARNING_DRIVE_STALLED, index, 0, 0);
+    }
+    if (!mkv_drive_state_serves(drive->state)) {
         watched->slow = false;
+        watched->periods_bad = 0;
         watched->journal_full = false;
         return;
     }
     if (watched->slow) {
         find(watch, MKV_ADMIN_WARNING_DRIVE_SLOW, index, watched->p99_ns, watched->siblings_ns);
-    }
-    if (volume->stalled) {
-        find(watch, MKV_ADMIN_WARNING_DRIVE_STALLED, index, 0, 0);
     }
     const uint64_t lag = mkv_admin_journal_lag(volume);
     const uint64_t bound =
@@ -297,6 +329,17 @@ static void look_at_drive(struct mkv_watch *watch, const struct mkv_admin_drive 
         volume->directory.state == MKV_DIRECTORY_OFF) {
         find(watch, MKV_ADMIN_WARNING_DIRECTORY_OFF, index,
              volume->directory.state == MKV_DIRECTORY_FULL, 0);
+    }
+}
+
+static void note_states(struct mkv_watch *watch, const struct mkv_admin_snapshot *snapshot) {
+    for (uint32_t index = 0; index < snapshot->drive_count; index++) {
+        struct watched_drive *watched = &watch->drives[index];
+        const enum mkv_drive_state state = snapshot->drives[index].state;
+        if (watched->state_since_ms == 0 || watched->state != state) {
+            watched->state = state;
+            watched->state_since_ms = snapshot->taken_ms;
+        }
     }
 }
 
@@ -328,7 +371,7 @@ static void count_transitions(struct mkv_watch *watch, const struct mkv_admin_sn
     }
     watch->served = true;
     for (uint32_t index = 0; index < snapshot->drive_count; index++) {
-        const bool online = snapshot->drives[index].state == MKV_ADMIN_DRIVE_ONLINE;
+        const bool online = mkv_drive_state_serves(snapshot->drives[index].state);
         if (!first && online != watch->drives[index].was_online) {
             watch->transitions[online ? 1 : 0]++;
         }
@@ -353,6 +396,7 @@ void mkv_watch_look(struct mkv_watch *watch, const struct mkv_admin_snapshot *sn
         find(watch, MKV_ADMIN_WARNING_RING_MISMATCH, MKV_NONE_U32, snapshot->ring.view_count, 0);
     }
     count_transitions(watch, snapshot);
+    note_states(watch, snapshot);
     keep_moment(watch);
 }
 
@@ -369,8 +413,38 @@ bool mkv_watch_drive_is_slow(const struct mkv_watch *watch, uint32_t drive) {
     return watch->drives[drive].slow;
 }
 
+uint64_t mkv_watch_drive_slow_ns(const struct mkv_watch *watch, uint32_t drive) {
+    MKV_ASSERT(drive < MKV_VOLUMES_MAX);
+    const struct watched_drive *watched = &watch->drives[drive];
+    return watched->slow ? watch->latest.now_ns - watched->slow_since_ns : 0;
+}
+
 uint64_t mkv_watch_transitions(const struct mkv_watch *watch, bool online) {
     return watch->transitions[online ? 1 : 0];
+}
+
+/* A drive that was not looked at in this state came to it just now. */
+static void recent_states(const struct mkv_watch *watch, struct mkv_admin_snapshot *snapshot) {
+    for (uint32_t index = 0; index < snapshot->drive_count; index++) {
+        const struct watched_drive *watched = &watch->drives[index];
+        struct mkv_admin_drive *drive = &snapshot->drives[index];
+        const bool known = watched->state_since_ms != 0 && watched->state == drive->state;
+        drive->state_since_ms = known ? watched->state_since_ms : snapshot->taken_ms;
+    }
+}
+
+/* What the other drives have, for each operation. */
+static void recent_siblings(struct mkv_admin_snapshot *snapshot, uint32_t count) {
+    for (uint32_t op = 0; op < MKV_ADMIN_IO_OP_COUNT; op++) {
+        uint64_t p99_ns[MKV_VOLUMES_MAX];
+        for (uint32_t index = 0; index < count; index++) {
+            p99_ns[index] = snapshot->drives[index].recent.p99_ns[op];
+        }
+        for (uint32_t index = 0; index < count; index++) {
+            snapshot->drives[index].recent.siblings_p99_ns[op] =
+                siblings_median(p99_ns, count, index);
+        }
+    }
 }
 
 static void recent_drives(const struct mkv_watch *watch, struct mkv_admin_snapshot *snapshot) {
@@ -384,13 +458,20 @@ static void recent_drives(const struct mkv_watch *watch, struct mkv_admin_snapsh
     for (uint32_t index = 0; index < count; index++) {
         const struct drive_moment *first = &before->drives[index];
         const struct drive_moment *last = &now->drives[index];
-        snapshot->drives[index].recent = (struct mkv_admin_drive_recent){
-            .read_bytes_s = (uint64_t)((double)(last->read_bytes - first->read_bytes) / seconds),
-            .write_bytes_s = (uint64_t)((double)(last->write_bytes - first->write_bytes) / seconds),
-            .read_p99_ns = mkv_watch_quantile_ns(&first->read, &last->read, P99),
-            .write_p99_ns = mkv_watch_quantile_ns(&first->write, &last->write, P99),
-        };
+        struct mkv_admin_drive_recent *recent = &snapshot->drives[index].recent;
+        recent->read_bytes_s =
+            (uint64_t)((double)counted_since(last->read_bytes, first->read_bytes) / seconds);
+        recent->write_bytes_s =
+            (uint64_t)((double)counted_since(last->write_bytes, first->write_bytes) / seconds);
+        for (uint32_t op = 0; op < MKV_ADMIN_IO_OP_COUNT; op++) {
+            const struct mkv_histogram *then = &first->duration[op];
+            recent->p50_ns[op] = mkv_watch_quantile_ns(then, &last->duration[op], P50);
+            recent->p99_ns[op] = mkv_watch_quantile_ns(then, &last->duration[op], P99);
+        }
+        recent->read_p99_ns = recent->p99_ns[MKV_ADMIN_IO_READ];
+        recent->write_p99_ns = recent->p99_ns[MKV_ADMIN_IO_WRITE];
     }
+    recent_siblings(snapshot, count);
 }
 
 /* What a tenant of that name had; zeroes when there was none. */
@@ -403,11 +484,6 @@ static struct tenant_moment tenant_of(const struct moment *moment, const char *n
     return (struct tenant_moment){.name = ""};
 }
 
-/* A tenant that was dropped and made anew begins with nothing. */
-static uint64_t grown(uint64_t now, uint64_t before) {
-    return now > before ? now - before : 0;
-}
-
 static void recent_tenants(const struct mkv_watch *watch, const struct moment *before,
                            struct mkv_admin_snapshot *snapshot) {
     const uint32_t count = (uint32_t)mkv_min_u64(snapshot->tenant_count, MKV_ADMIN_TENANTS_TOLD);
@@ -415,6 +491,7 @@ static void recent_tenants(const struct mkv_watch *watch, const struct moment *b
         const struct tenant_moment first = tenant_of(before, snapshot->tenants[index].name);
         const struct tenant_moment last = tenant_of(&watch->latest, snapshot->tenants[index].name);
         snapshot->tenants[index].recent = (struct mkv_admin_tenant_recent){
+            /* One that was dropped and made anew begins with nothing. */
             .keys_found = grown(last.keys_found, first.keys_found),
             .keys_missed = grown(last.keys_missed, first.keys_missed),
             .evicted = grown(last.evicted, first.evicted),
@@ -428,6 +505,7 @@ void mkv_watch_recent(const struct mkv_watch *watch, struct mkv_admin_snapshot *
     const struct moment *before = moment_before(watch, MKV_WATCH_WINDOW_NS);
     struct mkv_admin_recent *recent = &snapshot->recent;
     recent->residency_s = UINT64_MAX;
+    recent_states(watch, snapshot);
     recent_drives(watch, snapshot);
     if (before == NULL) {
         return;

@@ -12,6 +12,8 @@
  * is no more when as many in a row were well. Periods with fewer than MKV_WATCH_SLOW_OPERATIONS
  * say nothing bad of a drive.
  *
+ * Counts of a drive begin anew when it is opened again: what was counted before is then nothing.
+ *
  * Invariants
  *  I1  Everything follows from the snapshots and the times that were handed in.
  *  I2  A finding is there exactly as long as what it says is true, but that a journal that was
@@ -70,6 +72,8 @@ void mkv_watch_look(struct mkv_watch *watch, const struct mkv_admin_snapshot *sn
 uint32_t mkv_watch_findings(const struct mkv_watch *watch,
                             struct mkv_watch_finding out[MKV_WATCH_FINDINGS_MAX]);
 bool mkv_watch_drive_is_slow(const struct mkv_watch *watch, uint32_t drive);
+/* How long it was slow at the last look; 0: it was not. */
+uint64_t mkv_watch_drive_slow_ns(const struct mkv_watch *watch, uint32_t drive);
 /* Drives that went online, or off, while the node served. */
 uint64_t mkv_watch_transitions(const struct mkv_watch *watch, bool online);
 /* Fills in `recent` of the snapshot, of its drives and of its tenants. */
@@ -77,7 +81,7 @@ void mkv_watch_recent(const struct mkv_watch *watch, struct mkv_admin_snapshot *
 
 /* The value that `per_mille` of those recorded between two copies of a histogram do not exceed,
  * taken as evenly spread between two bounds; 0 when there are none. */
-uint64_t mkv_watch_quantile_ns(const struct mkv_histogram *before, const struct mkv_histogram *now,
+uint64_t mkv_watch_quantile_ns(const struct mkv_histogram *first, const struct mkv_histogram *now,
                                uint32_t per_mille);
 
 #endif

@@ -8,19 +8,6 @@ const char *const mkv_admin_node_states[] = {
     [MKV_ADMIN_NODE_STATE_COUNT] = NULL,
 };
 
-const char *const mkv_admin_drive_states[] = {
-    [MKV_ADMIN_DRIVE_NEW] = "new",          [MKV_ADMIN_DRIVE_RECOVERING] = "recovering",
-    [MKV_ADMIN_DRIVE_ONLINE] = "online",    [MKV_ADMIN_DRIVE_DRAINING] = "draining",
-    [MKV_ADMIN_DRIVE_OFFLINE] = "offline",  [MKV_ADMIN_DRIVE_FAILED] = "failed",
-    [MKV_ADMIN_DRIVE_STATE_COUNT] = "slow", [MKV_ADMIN_DRIVE_WORD_COUNT] = NULL,
-};
-
-uint32_t mkv_admin_drive_word(const struct mkv_admin_drive *drive) {
-    MKV_ASSERT((uint32_t)drive->state < MKV_ADMIN_DRIVE_STATE_COUNT);
-    return drive->slow && drive->state == MKV_ADMIN_DRIVE_ONLINE ? MKV_ADMIN_DRIVE_STATE_COUNT
-                                                                 : (uint32_t)drive->state;
-}
-
 const char *const mkv_admin_warning_codes[] = {
     [MKV_ADMIN_WARNING_HUGEPAGES_FALLBACK] = "HUGEPAGES_FALLBACK",
     [MKV_ADMIN_WARNING_MEMLOCK_FALLBACK] = "MEMLOCK_FALLBACK",
@@ -39,12 +26,27 @@ const char *const mkv_admin_warning_codes[] = {
     [MKV_ADMIN_WARNING_VALUE_TOO_LARGE] = "VALUE_TOO_LARGE",
     [MKV_ADMIN_WARNING_NOT_REGISTERED] = "NOT_REGISTERED",
     [MKV_ADMIN_WARNING_RING_MISMATCH] = "RING_MISMATCH",
+    [MKV_ADMIN_WARNING_FILE_SYSTEM_SMALL] = "FILE_SYSTEM_SMALL",
+    [MKV_ADMIN_WARNING_FILE_SYSTEM_FULL] = "FILE_SYSTEM_FULL",
+    [MKV_ADMIN_WARNING_ENDURANCE] = "ENDURANCE",
     [MKV_ADMIN_WARNING_CODE_COUNT] = NULL,
 };
 
 const char *const mkv_admin_io_ops[] = {
     [MKV_ADMIN_IO_READ] = "read", [MKV_ADMIN_IO_WRITE] = "write", [MKV_ADMIN_IO_FLUSH] = "flush",
     [MKV_ADMIN_IO_TRIM] = "trim", [MKV_ADMIN_IO_OP_COUNT] = NULL,
+};
+
+const char *const mkv_admin_io_results[] = {
+    [MKV_IO_OK] = "ok",
+    [MKV_IO_MEDIUM] = "medium",
+    [MKV_IO_DEVICE] = "device",
+    [MKV_IO_GONE] = "gone",
+    [MKV_IO_NO_ROOM] = "no_room",
+    [MKV_IO_TIMEOUT] = "timeout",
+    [MKV_IO_READ_ONLY] = "read_only",
+    [MKV_IO_SHRUNK] = "shrunk",
+    [MKV_IO_RESULT_COUNT] = NULL,
 };
 
 const char *const mkv_admin_log_levels[] = {"error", "warn", "info", "debug", "trace", NULL};

@@ -12,13 +12,10 @@
 #include "admin/snapshot.h"
 
 extern const char *const mkv_admin_node_states[MKV_ADMIN_NODE_STATE_COUNT + 1];
-/* Behind the states of the enum "slow": what a drive is called that is online and slow. */
-#define MKV_ADMIN_DRIVE_WORD_COUNT (MKV_ADMIN_DRIVE_STATE_COUNT + 1u)
-extern const char *const mkv_admin_drive_states[MKV_ADMIN_DRIVE_WORD_COUNT + 1];
-/* The place of a drive's word in that list. */
-uint32_t mkv_admin_drive_word(const struct mkv_admin_drive *drive);
 extern const char *const mkv_admin_warning_codes[MKV_ADMIN_WARNING_CODE_COUNT + 1];
 extern const char *const mkv_admin_io_ops[MKV_ADMIN_IO_OP_COUNT + 1];
+/* What an operation of a drive came to. */
+extern const char *const mkv_admin_io_results[MKV_IO_RESULT_COUNT + 1];
 extern const char *const mkv_admin_log_levels[MKV_ADMIN_LOG_LEVEL_COUNT + 1];
 
 /* Of the core: enum mkv_op, whose place 0 stands for every op that there is not; enum mkv_status;

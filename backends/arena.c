@@ -2,7 +2,9 @@
 #include "backends/arena.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #define ARENA_BYTES_MAX (4096ull * MKV_GIB)
@@ -16,6 +18,16 @@ _Static_assert((uint64_t)MKV_ARENA_REGISTRATION_UNITS *MKV_SLAB_UNIT_STRIDE_BYTE
 _Static_assert(ARENA_BYTES_MAX / MKV_SLAB_UNIT_STRIDE_BYTES <= MKV_SLAB_UNIT_COUNT_MAX,
                "every unit has an index");
 
+/* The places whose pages were exchanged, as offsets. Readers take the count first. */
+struct exchanges {
+    pthread_mutex_t mutex;
+    uint32_t count;
+    struct {
+        uint64_t offset;
+        uint64_t end;
+    } places[MKV_ARENA_EXCHANGES_MAX];
+};
+
 struct mkv_arena {
     struct mkv_memory_map map;
     bool hugepages_fell_back;
@@ -25,6 +37,7 @@ struct mkv_arena {
     uint64_t metadata_offset;
     uint64_t metadata_bytes;
     uint64_t metadata_taken;
+    struct exchanges *exchanges; /* of the whole */
 };
 
 bool mkv_arena_create(const struct mkv_arena_options *options, struct mkv_arena **arena_out,
@@ -49,13 +62,19 @@ bool mkv_arena_create(const struct mkv_arena_options *options, struct mkv_arena 
                                   needed);
     }
     struct mkv_arena *arena = calloc(1, sizeof *arena);
-    if (arena == NULL) {
+    struct exchanges *exchanges = calloc(1, sizeof *exchanges);
+    if (arena == NULL || exchanges == NULL) {
+        free(arena);
+        free(exchanges);
         return mkv_memory_refuse_bytes(SETTING, options->bytes, 0, error);
     }
     if (!mkv_memory_map(bytes, options->hugepages, SETTING, &arena->map, error)) {
         free(arena);
+        free(exchanges);
         return false;
     }
+    pthread_mutex_init(&exchanges->mutex, NULL);
+    arena->exchanges = exchanges;
     arena->whole = arena;
     arena->hugepages_fell_back = options->hugepages == MKV_HUGEPAGES_AUTO && !arena->map.huge;
     arena->unit_count = (uint32_t)((bytes - metadata_bytes) / MKV_SLAB_UNIT_STRIDE_BYTES);
@@ -74,6 +93,8 @@ void mkv_arena_destroy(struct mkv_arena *arena) {
     if (arena != NULL) {
         if (arena->whole == arena) {
             mkv_memory_unmap(&arena->map);
+            pthread_mutex_destroy(&arena->exchanges->mutex);
+            free(arena->exchanges);
         }
         free(arena);
     }
@@ -209,6 +230,18 @@ int mkv_arena_buffers_error(const struct mkv_arena_buffers *buffers) {
     return buffers->error_number;
 }
 
+static bool was_exchanged(const struct mkv_arena *arena, uint64_t offset, size_t byte_count) {
+    const struct exchanges *exchanges = arena->exchanges;
+    const uint32_t count = __atomic_load_n(&exchanges->count, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < count; i++) {
+        if (offset < exchanges->places[i].end &&
+            exchanges->places[i].offset < offset + byte_count) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int32_t mkv_arena_buffers_find(const struct mkv_arena_buffers *buffers, const void *bytes,
                                size_t byte_count) {
     const struct mkv_arena *arena = buffers->arena;
@@ -232,8 +265,46 @@ int32_t mkv_arena_buffers_find(const struct mkv_arena_buffers *buffers, const vo
     MKV_ASSERT(index < buffers->count);
     struct registration registration = registration_at(arena, (uint32_t)index);
     MKV_ASSERT(offset >= registration.offset);
-    if (byte_count > registration.bytes - (offset - registration.offset)) {
+    if (byte_count > registration.bytes - (offset - registration.offset) ||
+        was_exchanged(arena, offset, byte_count)) {
         return MKV_RING_NOT_REGISTERED;
     }
     return buffers->places[index];
+}
+
+/* ---- memory that the kernel does not give back ---------------------------------------------- */
+
+bool mkv_arena_exchange(const struct mkv_arena *arena, uint8_t *bytes, size_t byte_count) {
+    MKV_ASSERT(byte_count > 0);
+    MKV_ASSERT(byte_count % MKV_UNIT_BYTES == 0);
+    MKV_ASSERT((uintptr_t)bytes % MKV_UNIT_BYTES == 0);
+    MKV_ASSERT(bytes >= arena->map.base);
+    const uint64_t offset = (uint64_t)(bytes - arena->map.base);
+    MKV_ASSERT(offset + byte_count <= arena->map.bytes);
+    if (arena->map.huge) {
+        return false; /* its pages are larger than what is to be exchanged */
+    }
+    struct exchanges *exchanges = arena->exchanges;
+    bool exchanged = false;
+    pthread_mutex_lock(&exchanges->mutex);
+    uint8_t *others = MAP_FAILED;
+    if (exchanges->count < MKV_ARENA_EXCHANGES_MAX) {
+        others = mmap(NULL, byte_count, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    }
+    if (others != MAP_FAILED) {
+        memcpy(others, bytes, byte_count);
+        exchanges->places[exchanges->count].offset = offset;
+        exchanges->places[exchanges->count].end = offset + byte_count;
+        /* The kernel moves them there in one step. */
+        exchanged = mremap(others, byte_count, byte_count, MREMAP_MAYMOVE | MREMAP_FIXED, bytes) ==
+                    (void *)bytes;
+        if (exchanged) {
+            __atomic_store_n(&exchanges->count, exchanges->count + 1, __ATOMIC_RELEASE);
+        } else {
+            munmap(others, byte_count);
+        }
+    }
+    pthread_mutex_unlock(&exchanges->mutex);
+    return exchanged;
 }

@@ -99,4 +99,17 @@ int mkv_arena_buffers_error(const struct mkv_arena_buffers *buffers);
 int32_t mkv_arena_buffers_find(const struct mkv_arena_buffers *buffers, const void *bytes,
                                size_t byte_count);
 
+/* ---- memory that the kernel does not give back ---------------------------------------------- */
+
+/* Exchanges of an arena in all. */
+#define MKV_ARENA_EXCHANGES_MAX 1024u
+
+/* Puts other pages, with the same content, in the place of these whole units: an operation that the
+ * kernel has with registered buffers keeps the old ones, and nobody else has them any more. From
+ * then on the place is found to be not registered. From any thread; at no moment is the content
+ * missing. False, and nothing has changed: on huge pages of hugetlbfs, without memory, or when
+ * there were too many exchanges. */
+__attribute__((warn_unused_result)) bool mkv_arena_exchange(const struct mkv_arena *arena,
+                                                            uint8_t *bytes, size_t byte_count);
+
 #endif

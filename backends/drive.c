@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backends/clock.h"
 #include "core/hash.h"
 #include "core/slot_header.h"
 
@@ -29,12 +30,20 @@ enum mkv_io_result mkv_drive_result_of_errno(int error_number) {
         return MKV_IO_MEDIUM;
     case ENODEV:
     case ENXIO:
+    case ENOMEDIUM:
+    case ESHUTDOWN:
+    case EBADF: /* of a descriptor that was opened and works: what it names was taken away */
         return MKV_IO_GONE;
+    case EROFS:
+    case EPERM: /* a block device that was set read-only */
+        return MKV_IO_READ_ONLY;
+    case ETIMEDOUT:
+        return MKV_IO_TIMEOUT;
     case ENOSPC:
     case EDQUOT:
         return MKV_IO_NO_ROOM;
     default:
-        /* EIO, ETIMEDOUT, ENOLINK, EREMOTEIO, EROFS …: whatever it is, the drive did not do it. */
+        /* EIO, ENOLINK, EREMOTEIO …: whatever it is, the drive did not do it. */
         return MKV_IO_DEVICE;
     }
 }
@@ -130,6 +139,9 @@ void mkv_drive_count_completed(struct mkv_drive *drive, enum mkv_drive_operation
     }
     if (times->device_ns > 0) {
         mkv_histogram_record_ns(&kind->device, times->device_ns);
+    }
+    if (result == MKV_IO_TIMEOUT) { /* nobody has said so: it was not waited for any longer */
+        mkv_drive_note_error(drive, operation, result, ETIMEDOUT, mkv_clock_wall_ms());
     }
     __atomic_store_n(&counters->in_flight, counters->in_flight - 1, __ATOMIC_RELAXED);
     mkv_drive_counter_add(&kind->completed, 1);

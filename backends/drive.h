@@ -26,8 +26,6 @@
 #include "core/histogram.h"
 #include "core/io.h"
 
-#define MKV_IO_RESULT_COUNT 5u
-
 enum mkv_drive_operation {
     MKV_DRIVE_OP_READ = 0,
     MKV_DRIVE_OP_WRITE,
@@ -49,6 +47,13 @@ struct mkv_drive_operation_counters {
      * was done. Neither the wait for a place in the queue nor the making of sums is in it. */
     struct mkv_histogram device;
 };
+/* Of the last operation that failed. */
+struct mkv_drive_last_error {
+    uint64_t wall_ms; /* Unix time; 0: none has failed */
+    enum mkv_drive_operation operation;
+    enum mkv_io_result result;
+    int error_number; /* 0: a transfer ended before all of its units were moved */
+};
 struct mkv_drive_counters {
     struct mkv_drive_operation_counters operations[MKV_DRIVE_OP_COUNT];
     uint64_t in_flight; /* submitted, not completed */
@@ -58,6 +63,7 @@ struct mkv_drive_counters {
     uint64_t flushes_skipped; /* on a device without a volatile cache */
     uint64_t busy_ns;         /* with at least one in flight, up to busy_since_ns … */
     uint64_t busy_since_ns;   /* … and from then on, while there is one */
+    struct mkv_drive_last_error last_error; /* the thread's own: others get copies */
 };
 /* All of it, up to now. */
 static inline uint64_t mkv_drive_busy_ns(const struct mkv_drive_counters *counters,
@@ -133,5 +139,17 @@ void mkv_drive_count_submitted(struct mkv_drive *drive, enum mkv_drive_operation
 void mkv_drive_count_completed(struct mkv_drive *drive, enum mkv_drive_operation operation,
                                enum mkv_io_result result, uint64_t bytes,
                                const struct mkv_drive_times *times);
+
+/* An operation has failed. */
+static inline void mkv_drive_note_error(struct mkv_drive *drive, enum mkv_drive_operation operation,
+                                        enum mkv_io_result result, int error_number,
+                                        uint64_t wall_ms) {
+    drive->counters.last_error = (struct mkv_drive_last_error){
+        .wall_ms = wall_ms,
+        .operation = operation,
+        .result = result,
+        .error_number = error_number,
+    };
+}
 
 #endif

@@ -227,11 +227,11 @@ static bool explain_use(const char *name, const char *path, dev_t device,
 }
 
 int mkv_drive_lock_device(const char *name, const char *path, dev_t device, uint32_t wait_ms,
-                          struct mkv_backend_error *error) {
+                          bool read_only, struct mkv_backend_error *error) {
     MKV_ASSERT(wait_ms <= MKV_DRIVE_LOCK_WAIT_MS_MAX);
     uint64_t end_ns = mkv_clock_monotonic_ns() + (uint64_t)wait_ms * 1000000u;
     for (;;) {
-        int fd = open(path, O_RDWR | O_EXCL | O_CLOEXEC);
+        int fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_EXCL | O_CLOEXEC);
         if (fd >= 0 || (errno != EBUSY && errno != EINTR)) {
             return fd;
         }

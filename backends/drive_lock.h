@@ -22,9 +22,10 @@ __attribute__((warn_unused_result)) bool mkv_drive_lock_file(int fd, const char 
                                                              const char *path, uint32_t wait_ms,
                                                              struct mkv_backend_error *error);
 
-/* Opens a block device for reading and writing and for nobody else, likewise. Returns the file
- * descriptor, or -1 and errno for what is not about holding it, or -1 and errno 0 with `error`. */
+/* Opens a block device for reading and writing, or with `read_only` for reading, and for nobody
+ * else, likewise. Returns the file descriptor, or -1 and errno for what is not about holding it, or
+ * -1 and errno 0 with `error`. */
 int mkv_drive_lock_device(const char *name, const char *path, dev_t device, uint32_t wait_ms,
-                          struct mkv_backend_error *error);
+                          bool read_only, struct mkv_backend_error *error);
 
 #endif

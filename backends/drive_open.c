@@ -143,7 +143,7 @@ static bool use_direct(const struct mkv_drive_open_options *options, struct mkv_
 /* ---- files ---------------------------------------------------------------------------------- */
 
 /* Makes the directory entry durable: fsync of a file does not promise that (I3). */
-static bool sync_directory(const char *path) {
+bool mkv_drive_directory_sync(const char *path) {
     char directory[PATH_BYTES];
     directory_of(path, directory);
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -171,7 +171,7 @@ static bool fill_in_size(const struct mkv_drive_open_options *options,
         return refuse_open(options->name, options->media, EFBIG, error);
     }
     if (ftruncate(media->fd, (off_t)bytes) != 0 || fsync(media->fd) != 0 ||
-        !sync_directory(options->media)) {
+        !mkv_drive_directory_sync(options->media)) {
         return refuse_open(options->name, options->media, errno, error);
     }
     return true;
@@ -218,13 +218,15 @@ static bool set_up_file(const struct mkv_drive_open_options *options, struct mkv
     }
     media->capacity_units = (uint64_t)status.st_size / MKV_UNIT_BYTES;
     media->flush_needed = true;
-    media->trim_supported = file_takes_holes(media->fd, status.st_size);
+    media->trim_supported = !options->read_only && file_takes_holes(media->fd, status.st_size);
+    media->queue_depth = MKV_DRIVE_DEPTH_MAX;
     return use_direct(options, media, error);
 }
 
 static bool open_file(const struct mkv_drive_open_options *options, bool exists,
                       struct mkv_drive_media *media, struct mkv_backend_error *error) {
-    int flags = O_RDWR | O_CLOEXEC | (exists ? 0 : O_CREAT);
+    MKV_ASSERT(exists || !options->read_only);
+    int flags = (options->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (exists ? 0 : O_CREAT);
     media->fd = open(options->media, flags, S_IRUSR | S_IWUSR);
     if (media->fd < 0 && errno == ENOENT) {
         return refuse_missing(options, error);
@@ -275,6 +277,16 @@ static bool device_takes_discard(dev_t device) {
     return device_queue_read(device, "discard_max_bytes", text) && strtoull(text, NULL, 10) > 0;
 }
 
+/* What the device's queue takes; a device that says nothing is taken for one that takes all. */
+static uint32_t device_depth(dev_t device) {
+    char text[32];
+    uint64_t depth = MKV_DRIVE_DEPTH_MAX;
+    if (device_queue_read(device, "nr_requests", text)) {
+        depth = strtoull(text, NULL, 10);
+    }
+    return (uint32_t)mkv_max_u64(mkv_min_u64(depth, MKV_DRIVE_DEPTH_MAX), MKV_DRIVE_DEPTH_MIN);
+}
+
 static bool set_up_device(const struct mkv_drive_open_options *options, dev_t device,
                           struct mkv_drive_media *media, struct mkv_backend_error *error) {
     uint64_t bytes = 0;
@@ -290,14 +302,15 @@ static bool set_up_device(const struct mkv_drive_open_options *options, dev_t de
     media->capacity_units = bytes / MKV_UNIT_BYTES;
     media->flush_needed = device_needs_flush(device);
     media->trim_supported = device_takes_discard(device);
+    media->queue_depth = device_depth(device);
     return use_direct(options, media, error);
 }
 
 static bool open_device(const struct mkv_drive_open_options *options, dev_t device,
                         struct mkv_drive_media *media, struct mkv_backend_error *error) {
     media->block_device = true;
-    media->fd =
-        mkv_drive_lock_device(options->name, options->media, device, options->lock_wait_ms, error);
+    media->fd = mkv_drive_lock_device(options->name, options->media, device, options->lock_wait_ms,
+                                      options->read_only, error);
     if (media->fd < 0) {
         return errno == 0 ? false : refuse_open(options->name, options->media, errno, error);
     }
@@ -351,12 +364,23 @@ void mkv_drive_media_close(struct mkv_drive_media *media) {
     media->fd = -1;
 }
 
-static bool range_is_blank(int fd, uint64_t start, uint64_t end, uint8_t *buffer, bool *blank) {
+static void pass_over(uint64_t passed_over, uint64_t offset, size_t bytes, uint8_t *buffer) {
+    for (uint64_t unit = 0; unit < 64; unit++) {
+        const uint64_t at = unit * MKV_UNIT_BYTES;
+        if ((passed_over >> unit & 1) != 0 && at >= offset && at < offset + bytes) {
+            memset(buffer + (at - offset), 0, MKV_UNIT_BYTES);
+        }
+    }
+}
+
+static bool range_is_blank(int fd, uint64_t start, uint64_t end, uint64_t passed_over,
+                           uint8_t *buffer, bool *blank) {
     for (uint64_t offset = start; offset < end; offset += BLANK_STEP_BYTES) {
         size_t bytes = mkv_min_u64(BLANK_STEP_BYTES, end - offset);
         if (pread(fd, buffer, bytes, (off_t)offset) != (ssize_t)bytes) {
             return false;
         }
+        pass_over(passed_over, offset, bytes, buffer);
         if (buffer[0] != 0 || memcmp(buffer, buffer + 1, bytes - 1) != 0) {
             *blank = false;
             return true;
@@ -367,13 +391,19 @@ static bool range_is_blank(int fd, uint64_t start, uint64_t end, uint8_t *buffer
 
 bool mkv_drive_media_blank(const struct mkv_drive_media *media, const char *name, bool *blank,
                            struct mkv_backend_error *error) {
+    return mkv_drive_media_blank_but(media, name, 0, blank, error);
+}
+
+bool mkv_drive_media_blank_but(const struct mkv_drive_media *media, const char *name,
+                               uint64_t passed_over, bool *blank, struct mkv_backend_error *error) {
     uint64_t capacity_bytes = media->capacity_units * MKV_UNIT_BYTES;
     MKV_ASSERT(capacity_bytes >= MKV_DRIVE_BYTES_MIN);
     *blank = true;
     uint8_t *buffer = aligned_alloc(MKV_UNIT_BYTES, BLANK_STEP_BYTES);
-    bool done = buffer != NULL && range_is_blank(media->fd, 0, MKV_MIB, buffer, blank) &&
-                (!*blank || range_is_blank(media->fd, capacity_bytes - MKV_MIB, capacity_bytes,
-                                           buffer, blank));
+    bool done =
+        buffer != NULL && range_is_blank(media->fd, 0, MKV_MIB, passed_over, buffer, blank) &&
+        (!*blank ||
+         range_is_blank(media->fd, capacity_bytes - MKV_MIB, capacity_bytes, 0, buffer, blank));
     int error_number = errno;
     free(buffer);
     if (!done) {

@@ -28,6 +28,10 @@
 #define MKV_DRIVE_LOCK_WAIT_MS_MAX 10000u
 #define MKV_DRIVE_LOCK_WAIT_STEP_MS 20u
 
+/* Bounds of mkv_drive_media.queue_depth. */
+#define MKV_DRIVE_DEPTH_MIN 8u
+#define MKV_DRIVE_DEPTH_MAX 256u
+
 enum mkv_drive_mode {
     MKV_DRIVE_MODE_DIRECT = 0, /* O_DIRECT or refuse */
     MKV_DRIVE_MODE_FILE,       /* O_DIRECT where the file system has it, else buffered */
@@ -39,6 +43,7 @@ struct mkv_drive_open_options {
     uint64_t size_bytes; /* of a file to create; 0: it must exist. Ignored where it does */
     enum mkv_drive_mode mode;
     uint32_t lock_wait_ms; /* at most MKV_DRIVE_LOCK_WAIT_MS_MAX; 0: refuse at once */
+    bool read_only; /* nothing is written: what can only be read is opened, too; size_bytes is 0 */
 };
 
 struct mkv_drive_media {
@@ -50,6 +55,9 @@ struct mkv_drive_media {
     /* Block devices: the kernel reports discard. Files: the file system punches holes. */
     bool trim_supported;
     uint64_t capacity_units;
+    /* Operations that the device is to have at a time: as many as its queue takes, within
+     * MKV_DRIVE_DEPTH_MIN and MKV_DRIVE_DEPTH_MAX. Files: the latter. */
+    uint32_t queue_depth;
 };
 
 __attribute__((warn_unused_result)) bool mkv_drive_open(
@@ -58,9 +66,15 @@ __attribute__((warn_unused_result)) bool mkv_drive_open(
 /* Releases the lock and the descriptor. */
 void mkv_drive_media_close(struct mkv_drive_media *media);
 
+/* Makes the entry of a new file in its directory durable. False: errno says why. */
+__attribute__((warn_unused_result)) bool mkv_drive_directory_sync(const char *path);
 /* Whether the first and last MiB hold zeroes only: what formatting may overwrite without asking. */
 __attribute__((warn_unused_result)) bool mkv_drive_media_blank(const struct mkv_drive_media *media,
                                                                const char *name, bool *blank,
                                                                struct mkv_backend_error *error);
+/* The same, but for units of the first 64, bit u of `passed_over` for unit u. */
+__attribute__((warn_unused_result)) bool mkv_drive_media_blank_but(
+    const struct mkv_drive_media *media, const char *name, uint64_t passed_over, bool *blank,
+    struct mkv_backend_error *error);
 
 #endif

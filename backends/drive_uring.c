@@ -7,89 +7,13 @@
 #include <string.h>
 
 #include "backends/clock.h"
-#include "backends/drive_room.h"
-#include "backends/drive_trim.h"
+#include "backends/drive_uring_internal.h"
 
 /* The longest single transfer; the kernel takes up to 2 GiB less a page. */
 #define TRANSFER_UNITS_MAX 65536u
 
 _Static_assert((uint64_t)TRANSFER_UNITS_MAX *MKV_UNIT_BYTES < (1ull << 31), "one entry moves it");
 _Static_assert(MKV_BLOCK_BYTES_MAX / MKV_UNIT_BYTES + 1 <= TRANSFER_UNITS_MAX, "so is every slot");
-
-/* One effect with the kernel. */
-struct operation {
-    struct mkv_ring_completion completion;
-    struct drive_uring *drive;
-    struct mkv_op_id op;
-    enum mkv_drive_operation kind;
-    struct mkv_drive_effect effect;
-    uint8_t *slab;   /* header unit of the slab; NULL for metadata */
-    uint8_t *memory; /* first byte to move */
-    uint32_t bytes;  /* to move */
-    uint32_t moved;  /* so far, whole units */
-    int32_t place;   /* of the memory in the ring's buffers */
-    uint32_t tries;  /* in a row without progress */
-    /* The kernel is asked for nothing but to call back; then this is what the effect came to. */
-    bool decided;
-    enum mkv_io_result decision;
-    uint64_t serial; /* see drive_uring.last_serial; 0: it was not held */
-    uint64_t submitted_ns;
-    uint64_t issued_ns; /* to the kernel, the first time; 0 until that has come back */
-    struct operation *next_free;
-};
-
-/* Writes side by side that are with the kernel as one. */
-struct merged {
-    struct mkv_ring_completion completion;
-    struct drive_uring *drive;
-    struct merged *next_free;
-    uint32_t count;
-    uint32_t bytes;
-    uint64_t serial;
-    struct operation *operations[MKV_DRIVE_URING_MERGED_MAX];
-    struct iovec iovecs[MKV_DRIVE_URING_MERGED_MAX];
-};
-
-struct waiting {
-    struct mkv_effect effect;
-    uint64_t submitted_ns;
-};
-
-struct drive_uring {
-    struct mkv_drive base;
-    struct mkv_drive_uring_options options;
-    struct mkv_drive_media media;
-    int32_t file_place;
-    struct operation *operations;
-    struct operation *free_operations;
-    /* A ring buffer of waiting_max places. */
-    struct waiting *waiting;
-    uint32_t waiting_head;
-    uint32_t waiting_count;
-    /* Writes that wait for the ring to be submitted, at most queue_depth. */
-    struct mkv_ring_hook hook;
-    struct operation **held;
-    uint32_t held_count;
-    /* The write, of those that were held, that went to the kernel last: its number, where it ends,
-     * and whether it is still there. */
-    uint64_t last_serial;
-    uint64_t last_end;
-    bool last_in_flight;
-    struct merged *merged;
-    struct merged *free_merged;
-    struct mkv_drive_room *room; /* NULL: none is allocated ahead */
-    struct mkv_drive_trim *trim; /* NULL: takes none */
-    /* The one that is in flight. */
-    struct {
-        struct mkv_op_id op;
-        uint64_t byte_count;
-        uint64_t submitted_ns;
-    } trimming;
-    /* Of the completion that is being reported. */
-    uint64_t sums[MKV_CHUNKS_MAX];
-};
-
-static void operation_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
 
 static struct drive_uring *drive_of(struct mkv_drive *drive) {
     return (struct drive_uring *)drive;
@@ -144,30 +68,29 @@ static void prepare_transfer(const struct operation *operation, struct io_uring_
     }
 }
 
-/* What entries have as their file. */
-static int drive_fd(const struct drive_uring *drive, bool *registered) {
+int mkv_drive_uring_fd(const struct drive_uring *drive, bool *registered) {
     *registered = drive->file_place != MKV_RING_NOT_REGISTERED;
     return *registered ? drive->file_place : drive->media.fd;
 }
 
-static uint64_t operation_offset(const struct operation *operation) {
-    return operation->effect.lba.unit * MKV_UNIT_BYTES;
-}
-
-/* Before a write is given to the ring. */
-static void make_room(const struct drive_uring *drive, uint64_t offset, uint64_t byte_count) {
-    bool registered;
-    const int fd = drive_fd(drive, &registered);
-    if (drive->room != NULL) {
-        mkv_drive_room_write(drive->room, fd, registered, offset, byte_count);
+void mkv_drive_uring_look_for_room(struct drive_uring *drive, uint64_t offset,
+                                   uint64_t byte_count) {
+    const uint64_t unit = offset / MKV_UNIT_BYTES;
+    const struct mkv_drive_uring_options *options = &drive->options;
+    if (options->room_end_unit != 0 &&
+        (unit < options->room_first_unit || unit >= options->room_end_unit)) {
+        return;
+    }
+    if (drive->room != NULL && mkv_drive_room_write(drive->room, offset, byte_count)) {
+        drive->makes_room = true;
+        mkv_drive_queue_pause(drive->queue, true);
     }
 }
 
-/* Gives the ring the transfer, the flush, or nothing but a call back. */
-static void operation_issue(struct operation *operation) {
-    const struct drive_uring *drive = operation->drive;
+void mkv_drive_uring_issue(struct operation *operation) {
+    struct drive_uring *drive = operation->drive;
     if (operation->kind == MKV_DRIVE_OP_WRITE) {
-        make_room(drive, operation_offset(operation), operation->bytes);
+        mkv_drive_uring_look_for_room(drive, operation_offset(operation), operation->bytes);
     }
     struct io_uring_sqe *sqe = mkv_ring_sqe(drive->options.ring, &operation->completion);
     if (operation->decided) {
@@ -175,7 +98,7 @@ static void operation_issue(struct operation *operation) {
         return;
     }
     bool registered;
-    const int fd = drive_fd(drive, &registered);
+    const int fd = mkv_drive_uring_fd(drive, &registered);
     if (operation->kind == MKV_DRIVE_OP_FLUSH) {
         io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
     } else {
@@ -186,131 +109,6 @@ static void operation_issue(struct operation *operation) {
     }
 }
 
-/* ---- writes side by side -------------------------------------------------------------------- */
-
-/* A write that was held goes to the kernel; its number. */
-static uint64_t last_begin(struct drive_uring *drive, uint64_t end) {
-    drive->last_serial++;
-    drive->last_end = end;
-    drive->last_in_flight = true;
-    return drive->last_serial;
-}
-
-static void last_ended(struct drive_uring *drive, uint64_t serial) {
-    if (serial == drive->last_serial) {
-        drive->last_in_flight = false;
-    }
-}
-
-static void merged_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
-    struct merged *merged = (struct merged *)completion;
-    struct drive_uring *drive = merged->drive;
-    (void)flags;
-    last_ended(drive, merged->serial);
-    struct operation *operations[MKV_DRIVE_URING_MERGED_MAX];
-    const uint32_t count = merged->count;
-    const bool is_whole = result == (int32_t)merged->bytes;
-    for (uint32_t i = 0; i < count; i++) {
-        operations[i] = merged->operations[i];
-        operations[i]->completion.submitted_ns = completion->submitted_ns;
-        operations[i]->completion.arrived_ns = completion->arrived_ns;
-    }
-    merged->next_free = drive->free_merged;
-    drive->free_merged = merged;
-    for (uint32_t i = 0; i < count; i++) {
-        if (is_whole) {
-            operation_done(&operations[i]->completion, (int32_t)operations[i]->bytes, 0);
-        } else { /* I5 */
-            operations[i]->issued_ns = operations[i]->completion.submitted_ns;
-            mkv_drive_counter_add(&drive->base.counters.continued, 1);
-            operation_issue(operations[i]);
-        }
-    }
-}
-
-static void merged_issue(struct drive_uring *drive, struct operation *const *operations,
-                         uint32_t count, uint32_t bytes) {
-    struct merged *merged = drive->free_merged;
-    MKV_ASSERT(merged != NULL); /* each has two operations or more */
-    drive->free_merged = merged->next_free;
-    merged->count = count;
-    merged->bytes = bytes;
-    for (uint32_t i = 0; i < count; i++) {
-        merged->operations[i] = operations[i];
-        merged->iovecs[i] = (struct iovec){operations[i]->memory, operations[i]->bytes};
-    }
-    const uint64_t offset = operation_offset(operations[0]);
-    merged->serial = last_begin(drive, offset + bytes);
-    make_room(drive, offset, bytes);
-    struct io_uring_sqe *sqe = mkv_ring_sqe(drive->options.ring, &merged->completion);
-    bool registered;
-    const int fd = drive_fd(drive, &registered);
-    io_uring_prep_writev(sqe, fd, merged->iovecs, count, offset);
-    if (registered) {
-        io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
-    }
-}
-
-/* By their places on the drive. */
-static int compare_places(const void *a, const void *b) {
-    const uint64_t x = (*(struct operation *const *)a)->effect.lba.unit;
-    const uint64_t y = (*(struct operation *const *)b)->effect.lba.unit;
-    return x < y ? -1 : x > y;
-}
-
-/* How many of the first of `count` held writes go as one. */
-static uint32_t run_of(struct operation *const *held, uint32_t count, uint32_t *bytes) {
-    uint32_t end = 1;
-    *bytes = held[0]->bytes;
-    while (end < count && end < MKV_DRIVE_URING_MERGED_MAX) {
-        const struct operation *next = held[end];
-        if (operation_offset(next) != operation_offset(held[0]) + *bytes ||
-            *bytes + next->bytes > MKV_DRIVE_URING_MERGED_BYTES_MAX) {
-            break;
-        }
-        *bytes += next->bytes;
-        end++;
-    }
-    return end;
-}
-
-/* Whether a run goes on where the last one ends, which is still under way, and has room for more:
- * until that one is done, or this one is full, others may join it. Not the journal's: whoever waits
- * for that has waited for the slot's write already. */
-static bool is_held_on(const struct drive_uring *drive, const struct operation *first,
-                       uint32_t count, uint32_t bytes) {
-    return drive->last_in_flight && first->effect.memory == MKV_DRIVE_SLOT &&
-           operation_offset(first) == drive->last_end && count < MKV_DRIVE_URING_MERGED_MAX &&
-           bytes + MKV_DRIVE_URING_HELD_BYTES_MAX <= MKV_DRIVE_URING_MERGED_BYTES_MAX;
-}
-
-/* Gives the ring what is held, as few writes as that can be. */
-static void issue_held(struct mkv_ring_hook *hook) {
-    struct drive_uring *drive =
-        (struct drive_uring *)((char *)hook - offsetof(struct drive_uring, hook));
-    const uint32_t count = drive->held_count;
-    if (count > 1) {
-        qsort(drive->held, count, sizeof drive->held[0], compare_places);
-    }
-    uint32_t kept = 0;
-    uint32_t run_count;
-    for (uint32_t first = 0; first < count; first += run_count) {
-        struct operation *const *run = drive->held + first;
-        uint32_t bytes;
-        run_count = run_of(run, count - first, &bytes);
-        if (is_held_on(drive, run[0], run_count, bytes)) {
-            memmove(drive->held + kept, run, run_count * sizeof(struct operation *));
-            kept += run_count;
-        } else if (run_count == 1) {
-            run[0]->serial = last_begin(drive, operation_offset(run[0]) + bytes);
-            operation_issue(run[0]);
-        } else {
-            merged_issue(drive, run, run_count, bytes);
-        }
-    }
-    drive->held_count = kept;
-}
-
 /* ---- effects -------------------------------------------------------------------------------- */
 
 static void operation_decide(struct operation *operation, enum mkv_io_result decision) {
@@ -318,15 +116,17 @@ static void operation_decide(struct operation *operation, enum mkv_io_result dec
     operation->decision = decision;
 }
 
-/* Takes an operation from the pool for an effect and gives it to the ring. */
+/* Takes an operation from the pool for an effect whose turn it is, and gives it to the ring. */
 static void operation_start(struct drive_uring *drive, const struct mkv_effect *effect,
                             uint64_t submitted_ns) {
     struct operation *operation = drive->free_operations;
     MKV_ASSERT(operation != NULL);
     drive->free_operations = operation->next_free;
     *operation = (struct operation){
-        .completion = {.done = operation_done},
+        .completion = {.done = mkv_drive_uring_done},
+        .cancelled = {.done = mkv_drive_uring_cancel_done},
         .drive = drive,
+        .in_use = true,
         .op = effect->op,
         .kind = mkv_drive_operation_of(effect),
         .effect = effect->drive,
@@ -338,9 +138,10 @@ static void operation_start(struct drive_uring *drive, const struct mkv_effect *
             mkv_drive_counter_add(&drive->base.counters.flushes_skipped, 1);
             operation_decide(operation, MKV_IO_OK);
         }
-        operation_issue(operation);
+        mkv_drive_uring_issue(operation);
         return;
     }
+    drive->writes_started += operation->kind == MKV_DRIVE_OP_WRITE;
     operation_locate(operation);
     uint64_t capacity_units = drive->base.capacity_units;
     bool inside = effect->drive.lba.unit <= capacity_units &&
@@ -363,24 +164,45 @@ static void operation_start(struct drive_uring *drive, const struct mkv_effect *
     if (operation->kind == MKV_DRIVE_OP_WRITE &&
         operation->bytes <= MKV_DRIVE_URING_HELD_BYTES_MAX) {
         MKV_ASSERT(drive->held_count < drive->options.queue_depth); /* each is of the pool */
+        operation->is_held = true;
         drive->held[drive->held_count] = operation;
         drive->held_count++;
+        drive->holds_commits |= operation->effect.share == MKV_DRIVE_FOR_COMMIT;
         return;
     }
-    operation_issue(operation);
+    if (drive->holds_commits && operation->kind == MKV_DRIVE_OP_WRITE) {
+        /* All puts wait for these, and what the device gets first it does first. */
+        mkv_drive_uring_issue_held(drive);
+    }
+    mkv_drive_uring_issue(operation);
 }
 
-static void start_waiting(struct drive_uring *drive) {
-    while (drive->waiting_count > 0 && drive->free_operations != NULL) {
-        const struct waiting *first = &drive->waiting[drive->waiting_head];
-        operation_start(drive, &first->effect, first->submitted_ns);
-        drive->waiting_head = (drive->waiting_head + 1) % drive->options.waiting_max;
-        drive->waiting_count--;
-        __atomic_store_n(&drive->base.counters.waiting, drive->waiting_count, __ATOMIC_RELAXED);
+void mkv_drive_uring_show_waiting(struct drive_uring *drive) {
+    __atomic_store_n(&drive->base.counters.waiting, mkv_drive_queue_waiting(drive->queue),
+                     __ATOMIC_RELAXED);
+}
+
+static void start_waiting(struct drive_uring *drive, uint64_t now_ns) {
+    const struct mkv_drive_waiting *next;
+    while ((next = mkv_drive_queue_start(drive->queue, now_ns)) != NULL) {
+        operation_start(drive, &next->effect, next->submitted_ns);
     }
+    mkv_drive_uring_show_waiting(drive);
 }
 
 /* ---- completion ----------------------------------------------------------------------------- */
+
+static bool was_interrupted(int32_t result) {
+    return result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+}
+
+enum mkv_io_result mkv_drive_uring_judge(const struct operation *operation, int error_number) {
+    const struct mkv_drive_effect *effect = &operation->effect;
+    const bool is_flush = operation->kind == MKV_DRIVE_OP_FLUSH;
+    return mkv_drive_judge_error(&operation->drive->base, &operation->drive->media, operation->kind,
+                                 error_number,
+                                 is_flush ? 0 : effect->lba.unit + effect->unit_count);
+}
 
 /* What an operation came to, or false when it was taken up again. */
 static bool operation_finished(struct operation *operation, int32_t result,
@@ -390,10 +212,14 @@ static bool operation_finished(struct operation *operation, int32_t result,
         *verdict = operation->decision;
         return true;
     }
+    if (operation->was_cancelled && was_interrupted(result)) {
+        *verdict = MKV_IO_TIMEOUT;
+        return true;
+    }
     if (operation->kind == MKV_DRIVE_OP_FLUSH) {
         /* Never tried again, whatever the error: the kernel reports a lost write once, and a second
          * flush would succeed without it. */
-        *verdict = result < 0 ? mkv_drive_result_of_errno(-result) : MKV_IO_OK;
+        *verdict = result < 0 ? mkv_drive_uring_judge(operation, -result) : MKV_IO_OK;
         return true;
     }
     uint32_t left = operation->bytes - operation->moved;
@@ -410,45 +236,100 @@ static bool operation_finished(struct operation *operation, int32_t result,
     } else if (result == -EINTR || result == -EAGAIN || result == -ENOMEM) {
         operation->tries++;
     } else {
-        *verdict = mkv_drive_result_of_errno(-result);
+        *verdict = mkv_drive_uring_judge(operation, -result);
         return true;
     }
-    /* I2. A read at the end of a file that has shrunk ends here, too. */
-    if (operation->tries == MKV_DRIVE_URING_TRIES_MAX) {
-        *verdict = MKV_IO_DEVICE;
+    /* I2. A read at the end of a file that has shrunk ends here, too; and what is answered. */
+    if (operation->tries == MKV_DRIVE_URING_TRIES_MAX || operation->answered) {
+        *verdict = mkv_drive_uring_judge(operation, result < 0 ? -result : 0);
         return true;
     }
     mkv_drive_counter_add(&operation->drive->base.counters.continued, 1);
-    operation_issue(operation);
+    mkv_drive_uring_issue(operation);
     return false;
 }
 
-static void operation_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+static void room_answered(void *context) {
+    struct drive_uring *drive = context;
+    drive->makes_room = false;
+    mkv_drive_queue_pause(drive->queue, false);
+    start_waiting(drive, mkv_clock_monotonic_ns());
+}
+
+/* Once all writes are done that were under way: allocating would wait for them, and keep loads
+ * waiting all that time. */
+static void make_room(struct drive_uring *drive) {
+    if (drive->makes_room && drive->writes_started == 0 &&
+        mkv_drive_room_in_flight(drive->room) == 0) {
+        bool registered;
+        const int fd = mkv_drive_uring_fd(drive, &registered);
+        mkv_drive_room_ask(drive->room, fd, registered, room_answered, drive);
+    }
+}
+
+void mkv_drive_uring_operation_free(struct operation *operation) {
+    struct drive_uring *drive = operation->drive;
+    MKV_ASSERT(operation->in_use);
+    operation->in_use = false;
+    drive->writes_started -= operation->kind == MKV_DRIVE_OP_WRITE;
+    make_room(drive);
+    operation->next_free = drive->free_operations;
+    drive->free_operations = operation;
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    mkv_drive_queue_ended(drive->queue, &operation->effect, now_ns);
+    start_waiting(drive, now_ns);
+}
+
+void mkv_drive_uring_answer(struct drive_uring *drive, const struct operation *operation,
+                            struct mkv_drive_done *done, uint64_t device_ns) {
+    const struct mkv_drive_times times = {
+        .submitted_ns = operation->submitted_ns,
+        .device_ns = device_ns,
+        .now_ns = mkv_clock_monotonic_ns(),
+    };
+    done->op = operation->op;
+    mkv_drive_count_completed(&drive->base, operation->kind, done->result, operation->bytes,
+                              &times);
+    drive->base.complete(drive->base.complete_context, done);
+}
+
+void mkv_drive_uring_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
     struct operation *operation = (struct operation *)completion;
     struct drive_uring *drive = operation->drive;
-    struct mkv_drive_done done = {.op = operation->op};
+    struct mkv_drive_done done = {.result = MKV_IO_OK};
     MKV_ASSERT((flags & IORING_CQE_F_MORE) == 0);
-    last_ended(drive, operation->serial);
+    mkv_drive_uring_last_ended(drive, operation->serial);
     operation->issued_ns =
         operation->issued_ns != 0 ? operation->issued_ns : completion->submitted_ns;
     if (!operation_finished(operation, result, &done.result)) {
         return;
     }
-    struct operation finished = *operation;
-    operation->next_free = drive->free_operations;
-    drive->free_operations = operation;
-    start_waiting(drive);
+    const struct operation finished = *operation;
+    operation->let_go = true;
+    if (finished.answered) {
+        MKV_ASSERT(drive->answered_count > 0);
+        drive->answered_count--;
+    }
+    operation->answered = true;
+    if (!operation->cancelling) {
+        mkv_drive_uring_operation_free(operation);
+    }
+    if (finished.answered) {
+        return; /* I6 */
+    }
     if (done.result == MKV_IO_OK && finished.kind == MKV_DRIVE_OP_READ) {
         mkv_drive_finish_read(&finished.effect, finished.memory, drive->sums, &done);
     }
     const uint64_t device_ns = finished.completion.arrived_ns - finished.issued_ns;
-    const struct mkv_drive_times times = {
-        .submitted_ns = finished.submitted_ns,
-        .device_ns = finished.decided ? 0 : mkv_max_u64(device_ns, 1),
-        .now_ns = mkv_clock_monotonic_ns(),
-    };
-    mkv_drive_count_completed(&drive->base, finished.kind, done.result, finished.bytes, &times);
-    drive->base.complete(drive->base.complete_context, &done);
+    mkv_drive_uring_answer(drive, &finished, &done,
+                           finished.decided ? 0 : mkv_max_u64(device_ns, 1));
+}
+
+static void before_submit(struct mkv_ring_hook *hook) {
+    struct drive_uring *drive =
+        (struct drive_uring *)((char *)hook - offsetof(struct drive_uring, hook));
+    mkv_drive_uring_issue_held(drive);
+    mkv_drive_uring_ask_for_look(drive);
 }
 
 /* ---- trims ---------------------------------------------------------------------------------- */
@@ -471,7 +352,9 @@ static void trim_done(void *context, int error_number, uint64_t device_ns) {
     struct drive_uring *drive = context;
     const struct mkv_drive_done done = {
         .op = drive->trimming.op,
-        .result = error_number == 0 ? MKV_IO_OK : mkv_drive_result_of_errno(error_number),
+        .result = error_number == 0 ? MKV_IO_OK
+                                    : mkv_drive_judge_error(&drive->base, &drive->media,
+                                                            MKV_DRIVE_OP_TRIM, error_number, 0),
     };
     const struct mkv_drive_times times = {
         .submitted_ns = drive->trimming.submitted_ns,
@@ -493,20 +376,14 @@ static void drive_submit(struct mkv_drive *base, const struct mkv_effect *effect
         trim_start(drive, effect);
         return;
     }
-    if (drive->waiting_count == 0 && drive->free_operations != NULL) {
-        operation_start(drive, effect, now_ns);
-        return;
-    }
-    MKV_ASSERT(drive->waiting_count < drive->options.waiting_max); /* I1 */
-    uint32_t last = (drive->waiting_head + drive->waiting_count) % drive->options.waiting_max;
-    drive->waiting[last] = (struct waiting){*effect, now_ns};
-    drive->waiting_count++;
-    __atomic_store_n(&base->counters.waiting, drive->waiting_count, __ATOMIC_RELAXED);
+    mkv_drive_queue_enter(drive->queue, effect, now_ns);
+    start_waiting(drive, now_ns);
 }
 
 static uint32_t drive_in_flight(const struct mkv_drive *base) {
     const struct drive_uring *drive = (const struct drive_uring *)base;
-    return (uint32_t)base->counters.in_flight + mkv_drive_room_in_flight(drive->room);
+    return (uint32_t)base->counters.in_flight + mkv_drive_room_in_flight(drive->room) +
+           drive->answered_count + drive->cancelling_count + (drive->looking ? 1 : 0);
 }
 
 static void drive_free(struct drive_uring *drive) {
@@ -516,7 +393,7 @@ static void drive_free(struct drive_uring *drive) {
     free(drive->held);
     free(drive->merged);
     free(drive->operations);
-    free(drive->waiting);
+    mkv_drive_queue_free(drive->queue);
     free(drive);
 }
 
@@ -557,10 +434,10 @@ bool mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
     drive->media = *media;
     uint32_t depth = drive->options.queue_depth;
     drive->operations = calloc(depth, sizeof *drive->operations);
-    drive->waiting = calloc(options->waiting_max, sizeof *drive->waiting);
+    drive->queue = mkv_drive_queue_create(depth, options->waiting_max);
     drive->held = calloc(depth, sizeof(struct operation *));
     drive->merged = calloc(depth / 2 + 1, sizeof *drive->merged);
-    if (drive->operations == NULL || drive->waiting == NULL || drive->held == NULL ||
+    if (drive->operations == NULL || drive->queue == NULL || drive->held == NULL ||
         drive->merged == NULL) {
         drive_free(drive);
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
@@ -585,7 +462,7 @@ bool mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
         drive->free_operations = &drive->operations[i];
     }
     for (uint32_t i = depth / 2 + 1; i-- > 0;) {
-        drive->merged[i].completion.done = merged_done;
+        drive->merged[i].completion.done = mkv_drive_uring_merged_done;
         drive->merged[i].drive = drive;
         drive->merged[i].next_free = drive->free_merged;
         drive->free_merged = &drive->merged[i];
@@ -595,7 +472,8 @@ bool mkv_drive_uring_create(const struct mkv_drive_uring_options *options,
         drive->room = mkv_drive_room_create(options->ring, media->capacity_units * MKV_UNIT_BYTES);
     }
     drive->file_place = mkv_ring_file_add(options->ring, media->fd);
-    drive->hook.before = issue_held;
+    drive->look.done = mkv_drive_uring_look_done;
+    drive->hook.before = before_submit;
     mkv_ring_hook_add(options->ring, &drive->hook);
     *drive_out = &drive->base;
     return true;

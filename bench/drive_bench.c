@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Moves blocks through the storage path or through a daemon, once, and prints what it took as a
- * line of JSON. bench/drive runs it in turns with fio and iperf3.
+ * Moves blocks through the storage path or through a daemon, once, and prints what it took as lines
+ * of JSON. bench/drive runs it in turns with fio and iperf3.
  *
  *   drive_bench storage STORE BLOCK_BYTES DEPTH BLOCK_COUNT
- *       a new store in the file STORE (which is there, written in full), a shard with the
- * in-process fabric: BLOCK_COUNT durable puts with DEPTH in flight, then as many gets. drive_bench
- * tcp HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT the same through libmemkv, DEPTH connections with one
- * thread each.
+ *       a new store on STORE, a file or a block device (written in full before), and a shard with
+ *       the in-process fabric: BLOCK_COUNT durable puts with DEPTH in flight, as many gets in their
+ *       order, and as many of both at random, 70 gets to 30 puts of new blocks
+ *   drive_bench tcp HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT
+ *       puts and gets through libmemkv, DEPTH connections with one thread each
+ *   drive_bench get HOST:PORT BLOCK_BYTES DEPTH BLOCK_COUNT KEYS
+ *       gets alone, of so many blocks that are there
  *
  * Every block has bytes of its own and every get is verified by the server's sums (and over TCP by
- * the client's root), so nothing is deduplicated and nothing is taken on trust.
+ * the client's root), so nothing is deduplicated and nothing is taken on trust. Of the storage path
+ * each line has the bytes that its drive moved, by which memory can be seen to have had no part in
+ * it, the time that a request spent in each stage, and that of the device's operations.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -26,9 +31,13 @@
 #include "core/hash.h"
 #include "server/shard.h"
 
-#define ARENA_BYTES (1024ull * MKV_MIB)
+/* Memory beyond the shard's own tables: for what is in flight, and little more, so that gets are
+ * from the drive. */
+#define SLAB_BYTES (96ull * MKV_MIB)
+#define SLABS_OF_DEPTH 3u
 #define DEPTH_MAX 256u
 #define KEY_BYTES 24u
+#define MIXED_GETS_PERCENT 70u
 
 struct run {
     uint32_t block_bytes;
@@ -82,61 +91,60 @@ struct place {
     uint8_t key[KEY_BYTES];
     uint8_t *bytes;
     uint64_t *sums;
+    bool put;
+    uint64_t begin_ns;
 };
 
 enum phase {
-    PHASE_WAIT = 0,
-    PHASE_PUT,
+    PHASE_PUT = 0,
     PHASE_GET,
-    PHASE_END
+    PHASE_MIXED,
+    PHASE_COUNT,
 };
+static const char *const phase_names[PHASE_COUNT] = {"put", "get", "mixed"};
 
 struct storage {
     struct run run;
     struct mkv_fabric_local *fabric;
     struct place places[DEPTH_MAX];
-    enum phase phase; /* written by the main thread before the shard starts, then by the shard's */
+    /* Of the phase that runs; the shard's thread has them from begin to end. */
+    enum phase phase;
     uint32_t started;
     uint32_t finished;
+    uint32_t put_count; /* blocks that there are, or will be */
+    uint64_t random;
     uint64_t begin_ns;
-    uint64_t begin_cpu_ns;
+    uint64_t end_ns;
+    uint32_t *latency_us[2]; /* of gets, of puts; block_count of each */
+    uint32_t latency_count[2];
+    /* Between the threads. */
     pthread_mutex_t lock;
     pthread_cond_t ended;
+    bool wanted;
+    bool over;
 };
 
 static void start_one(struct storage *storage, struct place *place);
-
-static void phase_begin(struct storage *storage, enum phase phase) {
-    storage->phase = phase;
-    storage->started = 0;
-    storage->finished = 0;
-    storage->begin_ns = mkv_clock_monotonic_ns();
-    storage->begin_cpu_ns = cpu_ns();
-    if (phase == PHASE_END) {
-        pthread_mutex_lock(&storage->lock);
-        pthread_cond_signal(&storage->ended);
-        pthread_mutex_unlock(&storage->lock);
-        return;
-    }
-    for (uint32_t index = 0; index < storage->run.depth; index++) {
-        start_one(storage, &storage->places[index]);
-    }
-}
 
 static void one_done(void *context, struct mkv_fabric_local_request *request) {
     struct place *place = context;
     struct storage *storage = place->storage;
     if (request->status != MKV_STATUS_OK || place->result.status != MKV_STATUS_OK) {
-        fail("a request failed", storage->phase == PHASE_PUT ? "put" : "get");
+        fail("a request failed", place->put ? "put" : "get");
     }
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    uint32_t *count = &storage->latency_count[place->put];
+    storage->latency_us[place->put][(*count)++] = (uint32_t)((now_ns - place->begin_ns) / 1000);
     storage->finished++;
-    if (storage->finished < storage->run.block_count) {
-        start_one(storage, place);
+    if (storage->finished == storage->run.block_count) {
+        pthread_mutex_lock(&storage->lock);
+        storage->end_ns = now_ns;
+        storage->over = true;
+        pthread_cond_signal(&storage->ended);
+        pthread_mutex_unlock(&storage->lock);
         return;
     }
-    report(storage->phase == PHASE_PUT ? "put" : "get", &storage->run,
-           mkv_clock_monotonic_ns() - storage->begin_ns, cpu_ns() - storage->begin_cpu_ns);
-    phase_begin(storage, storage->phase == PHASE_PUT ? PHASE_GET : PHASE_END);
+    start_one(storage, place);
 }
 
 /* The first chunk differs in each block: its sum is made anew, the others are known. */
@@ -147,25 +155,44 @@ static void stamp(struct place *place, uint64_t number) {
     place->sums[0] = mkv_hash_64(place->bytes, first);
 }
 
+static uint32_t draw(struct storage *storage, uint32_t below) {
+    storage->random ^= storage->random << 13;
+    storage->random ^= storage->random >> 7;
+    storage->random ^= storage->random << 17;
+    return (uint32_t)(storage->random >> 32) % below;
+}
+
+/* Which block the next request is of. Blocks that are being put are not got. */
+static uint32_t choose(struct storage *storage, struct place *place) {
+    place->put = storage->phase == PHASE_PUT ||
+                 (storage->phase == PHASE_MIXED && draw(storage, 100) >= MIXED_GETS_PERCENT);
+    if (place->put) {
+        return storage->put_count++;
+    }
+    return storage->phase == PHASE_MIXED ? draw(storage, storage->run.block_count)
+                                         : storage->started;
+}
+
 static void start_one(struct storage *storage, struct place *place) {
     if (storage->started == storage->run.block_count) {
         return;
     }
-    const uint32_t number = storage->started++;
-    const bool put = storage->phase == PHASE_PUT;
+    const uint32_t number = choose(storage, place);
+    storage->started++;
     const int key_bytes = snprintf((char *)place->key, KEY_BYTES, "block-%08" PRIu32, number);
     place->item = (struct mkv_request_item){.key_bytes = (uint32_t)key_bytes};
     place->payload = (struct mkv_fabric_local_payload){0};
-    if (put) {
+    if (place->put) {
         stamp(place, number);
         place->item.length = storage->run.block_bytes;
         place->item.root = mkv_root_of_sums(storage->run.block_bytes, place->sums);
         place->payload.bytes = place->bytes;
         place->payload.sums = place->sums;
     }
+    place->begin_ns = mkv_clock_monotonic_ns();
     place->request = (struct mkv_fabric_local_request){
-        .op = put ? MKV_OP_PUT : MKV_OP_GET,
-        .deadline_ns = mkv_clock_monotonic_ns() + 60000000000u,
+        .op = place->put ? MKV_OP_PUT : MKV_OP_GET,
+        .deadline_ns = place->begin_ns + 60000000000u,
         .item_count = 1,
         .items = &place->item,
         .keys = place->key,
@@ -180,10 +207,18 @@ static void start_one(struct storage *storage, struct place *place) {
     }
 }
 
+/* On the shard's thread, in each of its rounds. */
 static void turn(void *context) {
     struct storage *storage = context;
-    if (storage->phase == PHASE_WAIT) {
-        phase_begin(storage, PHASE_PUT);
+    pthread_mutex_lock(&storage->lock);
+    const bool begins = storage->wanted;
+    storage->wanted = false;
+    pthread_mutex_unlock(&storage->lock);
+    if (begins) {
+        storage->begin_ns = mkv_clock_monotonic_ns();
+        for (uint32_t index = 0; index < storage->run.depth; index++) {
+            start_one(storage, &storage->places[index]);
+        }
     }
 }
 
@@ -203,6 +238,7 @@ static struct mkv_shard_volume_options volume_options(const char *path) {
     if (!mkv_drive_open(&open, &options.media, &error)) {
         fail(path, error.text);
     }
+    options.queue_depth = options.media.queue_depth;
     struct mkv_volume_config *config = &options.config;
     config->capacity_units = options.media.capacity_units;
     const struct mkv_geometry_options geometry = {0};
@@ -230,26 +266,138 @@ static void make_places(struct storage *storage) {
         memcpy(place->bytes, storage->run.pattern, storage->run.block_bytes);
         memcpy(place->sums, storage->run.sums, sums_bytes);
     }
+    for (uint32_t put = 0; put < 2; put++) {
+        storage->latency_us[put] = malloc(storage->run.block_count * sizeof(uint32_t));
+    }
+}
+
+/* ---- what a phase came to -------------------------------------------------------------------- */
+
+static int compare_u32(const void *left, const void *right) {
+    const uint32_t a = *(const uint32_t *)left;
+    const uint32_t b = *(const uint32_t *)right;
+    return a < b ? -1 : a > b;
+}
+
+static void print_latency(const char *name, uint32_t *latency_us, uint32_t count) {
+    if (count == 0) {
+        return;
+    }
+    qsort(latency_us, count, sizeof *latency_us, compare_u32);
+    printf(", \"%s_p50_us\": %" PRIu32 ", \"%s_p99_us\": %" PRIu32, name, latency_us[count / 2],
+           name, latency_us[count - 1 - count / 100]);
+}
+
+static void print_stages(const struct mkv_shard_stats *before, const struct mkv_shard_stats *after,
+                         uint32_t requests) {
+    static const char *const names[MKV_STAGE_COUNT] = {
+        [MKV_STAGE_PARSE] = "parse", [MKV_STAGE_ROUTE] = "route", [MKV_STAGE_WAIT_SLAB] = "slab",
+        [MKV_STAGE_REPLY] = "reply", [MKV_STAGE_PULL] = "pull",   [MKV_STAGE_PUSH] = "push",
+        [MKV_STAGE_FLUSH] = "flush", [MKV_STAGE_WRITE] = "write", [MKV_STAGE_READ] = "read",
+    };
+    const char *comma = "";
+    printf(", \"stages_us\": {");
+    for (uint32_t stage = 0; stage < MKV_STAGE_COUNT; stage++) {
+        const uint64_t ns =
+            after->front_times.stages[stage].sum - before->front_times.stages[stage].sum;
+        if (ns / requests >= 1000) {
+            printf("%s\"%s\": %.0f", comma, names[stage], (double)ns / 1000 / requests);
+            comma = ", ";
+        }
+    }
+    printf("}");
+}
+
+static void print_device(const struct mkv_drive_counters *before,
+                         const struct mkv_drive_counters *after) {
+    static const char *const names[MKV_DRIVE_OP_COUNT] = {"read", "write", "flush", "trim"};
+    const char *comma = "";
+    printf(", \"device\": {");
+    for (uint32_t kind = 0; kind < MKV_DRIVE_OP_COUNT; kind++) {
+        const struct mkv_drive_operation_counters *from = &before->operations[kind];
+        const struct mkv_drive_operation_counters *to = &after->operations[kind];
+        const uint64_t count =
+            mkv_histogram_total(&to->device) - mkv_histogram_total(&from->device);
+        if (count > 0) {
+            printf("%s\"%s\": {\"count\": %" PRIu64 ", \"mib\": %.1f, \"avg_us\": %.0f}", comma,
+                   names[kind], count, (double)(to->bytes - from->bytes) / (double)MKV_MIB,
+                   (double)(to->device.sum - from->device.sum) / 1000 / (double)count);
+            comma = ", ";
+        }
+    }
+    printf("}");
+}
+
+static void print_phase(struct storage *storage, const struct mkv_shard_stats *before,
+                        const struct mkv_shard_stats *after, uint64_t used_cpu_ns) {
+    const struct run *run = &storage->run;
+    const double bytes = (double)run->block_count * run->block_bytes;
+    const double seconds = (double)(storage->end_ns - storage->begin_ns) / 1e9;
+    printf("{\"op\": \"%s\", \"mib_per_s\": %.1f, \"seconds\": %.3f, \"cpu_s_per_gib\": %.3f",
+           phase_names[storage->phase], bytes / (double)MKV_MIB / seconds, seconds,
+           (double)used_cpu_ns / 1e9 / (bytes / (double)MKV_GIB));
+    printf(", \"gets\": %" PRIu32 ", \"puts\": %" PRIu32, storage->latency_count[0],
+           storage->latency_count[1]);
+    print_latency("get", storage->latency_us[0], storage->latency_count[0]);
+    print_latency("put", storage->latency_us[1], storage->latency_count[1]);
+    print_stages(before, after, run->block_count);
+    print_device(&before->volumes[0].drive, &after->volumes[0].drive);
+    printf("}\n");
+}
+
+static void run_phase(struct storage *storage, struct mkv_shard *shard, enum phase phase,
+                      struct mkv_shard_stats *before, struct mkv_shard_stats *after) {
+    storage->phase = phase;
+    storage->started = 0;
+    storage->finished = 0;
+    storage->latency_count[0] = 0;
+    storage->latency_count[1] = 0;
+    storage->over = false;
+    mkv_shard_stats(shard, before);
+    const uint64_t begin_cpu_ns = cpu_ns();
+    pthread_mutex_lock(&storage->lock);
+    storage->wanted = true;
+    while (!storage->over) {
+        pthread_cond_wait(&storage->ended, &storage->lock);
+    }
+    pthread_mutex_unlock(&storage->lock);
+    const uint64_t used_cpu_ns = cpu_ns() - begin_cpu_ns;
+    mkv_shard_stats(shard, after);
+    print_phase(storage, before, after, used_cpu_ns);
 }
 
 static void run_storage(const struct run *run, const char *path) {
     struct storage *storage = calloc(1, sizeof *storage);
     storage->run = *run;
+    storage->random = 88172645463325252u;
     pthread_mutex_init(&storage->lock, NULL);
     pthread_cond_init(&storage->ended, NULL);
     make_places(storage);
     struct mkv_backend_error error;
     const struct mkv_shard_volume_options volume = volume_options(path);
-    struct mkv_shard_options options = {
-        .volume_count = 1, .volumes = &volume, .event = on_event, .event_context = storage};
+    struct mkv_drive_set_plan plan = {
+        .newest = volume.config.drive_set,
+        .first = volume.config.drive_set,
+        .actions = {MKV_DRIVE_FORMAT},
+        .drive_uuids = {volume.config.drive_uuid},
+        .weights = {1},
+    };
+    struct mkv_shard_options options = {.volume_count = 1,
+                                        .volumes = &volume,
+                                        .plan = &plan,
+                                        .event = on_event,
+                                        .event_context = storage};
     mkv_front_config_default(&options.front);
     options.front.volume_count = 1;
     options.front.members[0] = (struct mkv_member){volume.config.drive_uuid, 1};
     options.front.volume_ops_max = DEPTH_MAX;
     options.front.requests_per_connection_max = DEPTH_MAX;
     options.front.slab_units_per_connection_max = UINT32_MAX;
-    const struct mkv_arena_options arena_options = {
-        .bytes = ARENA_BYTES, .metadata_bytes = mkv_shard_metadata_bytes(&options, ARENA_BYTES)};
+    const uint64_t slab_bytes =
+        SLAB_BYTES + (uint64_t)SLABS_OF_DEPTH * run->depth * run->block_bytes;
+    const uint64_t metadata_bytes = mkv_shard_metadata_bytes(&options, 2 * slab_bytes);
+    const struct mkv_arena_options arena_options = {.bytes = slab_bytes + metadata_bytes,
+                                                    .metadata_bytes = metadata_bytes};
     struct mkv_arena *arena;
     if (!mkv_arena_create(&arena_options, &arena, &error)) {
         fail("the arena", error.text);
@@ -267,17 +415,20 @@ static void run_storage(const struct run *run, const char *path) {
     if (!mkv_shard_create(&options, &shard, &error) || !mkv_shard_start(shard, &error)) {
         fail("the shard", error.text);
     }
-    pthread_mutex_lock(&storage->lock);
-    while (storage->phase != PHASE_END) {
-        pthread_cond_wait(&storage->ended, &storage->lock);
+    if (mkv_shard_wait_opened(shard) != 1) {
+        fail("the store", "does not open");
     }
-    pthread_mutex_unlock(&storage->lock);
+    struct mkv_shard_stats *stats = calloc(2, sizeof *stats);
+    for (uint32_t phase = 0; phase < PHASE_COUNT; phase++) {
+        run_phase(storage, shard, (enum phase)phase, &stats[0], &stats[1]);
+    }
     mkv_shard_close(shard, 1000000000);
     if (!mkv_shard_join(shard)) {
         fail("the shard", "did not close");
     }
     mkv_shard_destroy(shard);
     mkv_arena_destroy(arena);
+    free(stats);
 }
 
 /* ---- end to end ------------------------------------------------------------------------------ */

@@ -249,7 +249,7 @@ static void fill_snapshot(struct mkv_admin_snapshot *snapshot) {
         struct mkv_admin_drive *drive = &snapshot->drives[i];
         snprintf(drive->name, sizeof drive->name, "d%02u", i);
         snprintf(drive->path, sizeof drive->path, "/dev/disk/by-id/nvme-%u", i);
-        drive->state = MKV_ADMIN_DRIVE_ONLINE;
+        drive->state = MKV_DRIVE_STATE_ONLINE;
         for (uint32_t op = 0; op < MKV_ADMIN_IO_OP_COUNT; op++) {
             for (uint32_t value = 0; value < 1000; value++) {
                 mkv_histogram_record_ns(&drive->io[op].duration, 1000ull << (value % 24));

@@ -77,6 +77,15 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_JOINED_BEFORE_MEMBERS] =
         {"joined-before-members",
          "A drive that joins opens under the new set before the members have it."},
+    [MKV_CANARY_PURGED_ONCE] =
+        {"purged-once",
+         "When a drive joins, members that have purged for an earlier one do not purge again."},
+    [MKV_CANARY_PUT_TAKEN_BEHIND_PURGE] =
+        {"put-taken-behind-purge",
+         "A put that is under way when its key goes to a joining drive still gets a record."},
+    [MKV_CANARY_RETURNED_DRIVE_KEEPS_CONTENT] =
+        {"returned-drive-keeps-content",
+         "A drive that is taken out and brought back while others serve keeps what it held."},
     [MKV_CANARY_TENANT_DROP_NOT_IN_CHECKPOINT] =
         {"tenant-drop-not-in-checkpoint",
          "A checkpoint holds a tenant that is being dropped as if it were not."},
@@ -136,6 +145,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
          "A checkpoint some of whose pages could not be written is named by the superblock."},
     [MKV_CANARY_DATA_ERROR_IGNORED] =
         {"data-error-ignored", "A put whose data could not be written goes on as if it were."},
+    [MKV_CANARY_NO_ROOM_RETIRES_SLOT] =
+        {"no-room-retires-slot",
+         "The slot of a put that found no room is not given out again until the restart."},
     [MKV_CANARY_FAILED_SLOT_REUSED] = {"failed-slot-reused",
                                        "A slot whose write failed is given to the next put, and "
                                        "the failed write may arrive late."},
@@ -223,6 +235,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_RELAXED_PUT_OVER_OLD_ANSWERED_EARLY] =
         {"relaxed-put-over-old-answered-early",
          "A relaxed put is answered before the DROP of what it replaces is durable."},
+    [MKV_CANARY_UNWRITTEN_PUT_OVER_OLD] =
+        {"unwritten-put-over-old",
+         "A relaxed put that replaces a live block may not be written, and that block stays."},
     [MKV_CANARY_RESERVATION_OUTLIVES_CONNECTION] =
         {"reservation-outlives-connection",
          "A reservation is neither found nor given back when its connection is closed."},

@@ -437,3 +437,38 @@ void mkv_drive_set_decide(const struct mkv_drive_set_question *question,
     MKV_ASSERT(!done || mkv_drive_set_valid(&plan->newest));
     MKV_ASSERT(!done || mkv_drive_set_valid(&plan->first));
 }
+
+/* ---- a guest --------------------------------------------------------------------------------- */
+
+static enum mkv_drive_set_refusal refusal_of(const struct mkv_drive_set_guest *guest) {
+    const struct mkv_drive_claim *claim = guest->claim;
+    if (claim->kind == MKV_DRIVE_CLAIM_BLANK) {
+        return MKV_DRIVE_SET_ACCEPTED;
+    }
+    if (!mkv_drive_set_valid(&claim->set) || !names(&claim->set, claim->drive_uuid)) {
+        return MKV_DRIVE_SET_TORN;
+    }
+    if (!mkv_uuid_equal(claim->store_uuid, guest->store_uuid)) {
+        return MKV_DRIVE_SET_FOREIGN;
+    }
+    if (names(guest->served, claim->drive_uuid)) {
+        return MKV_DRIVE_SET_TWINS;
+    }
+    const bool older = claim->set.version < guest->served->version;
+    const bool clashes = claim->set.version != 0 && sets_clash(&claim->set, guest->served);
+    return older && !clashes ? MKV_DRIVE_SET_ACCEPTED : MKV_DRIVE_SET_TWO_SETS;
+}
+
+void mkv_drive_set_admit(const struct mkv_drive_set_guest *guest,
+                         struct mkv_drive_set_admission *admission) {
+    const struct mkv_drive_claim *claim = guest->claim;
+    const struct mkv_drive_claim member = {.usable_units = guest->member_units};
+    const bool blank = claim->kind == MKV_DRIVE_CLAIM_BLANK;
+    MKV_ASSERT(claim->kind != MKV_DRIVE_CLAIM_ABSENT);
+    *admission = (struct mkv_drive_set_admission){
+        .refusal = refusal_of(guest),
+        .action = blank ? MKV_DRIVE_FORMAT : MKV_DRIVE_JOIN_EMPTY,
+        .member = {.uuid = blank ? guest->fresh : claim->drive_uuid,
+                   .weight = joiner_weight(claim->usable_units, &member, guest->member_weight)},
+    };
+}

@@ -149,4 +149,24 @@ struct mkv_drive_set_plan {
 void mkv_drive_set_decide(const struct mkv_drive_set_question *question,
                           struct mkv_drive_set_plan *plan);
 
+/* A drive that is to join a set while it is served. */
+struct mkv_drive_set_guest {
+    const struct mkv_drive_claim *claim; /* BLANK or STORE */
+    const struct mkv_drive_set *served;
+    struct mkv_uuid store_uuid;
+    struct mkv_uuid fresh; /* that nothing has */
+    /* A member, and room for blocks that it has. */
+    uint64_t member_units;
+    uint32_t member_weight;
+};
+struct mkv_drive_set_admission {
+    enum mkv_drive_set_refusal refusal; /* ACCEPTED, FOREIGN, TWINS, TORN or TWO_SETS */
+    enum mkv_drive_action action;       /* FORMAT or JOIN_EMPTY */
+    struct mkv_member member;
+};
+/* Whether it may: not when it is a member, or another store's, nor when its set may be newer than
+ * the one that is served, or came from another: it may have gone on without these drives (I4). */
+void mkv_drive_set_admit(const struct mkv_drive_set_guest *guest,
+                         struct mkv_drive_set_admission *admission);
+
 #endif

@@ -17,6 +17,20 @@ static bool is_member(const struct mkv_drive_set_run *run,
     return volume->role == MKV_DRIVE_SET_MEMBER && in_set(&run->current, volume);
 }
 
+/* Whether the volume's drive has no part in what is served any more. */
+static bool is_gone(const struct mkv_drive_set_volume *volume) {
+    return volume->life == MKV_DRIVE_SET_FAILED || volume->life == MKV_DRIVE_SET_CLOSING ||
+           volume->life == MKV_DRIVE_SET_LEFT;
+}
+
+static uint32_t members_gone(const struct mkv_drive_set_run *run) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->count; i++) {
+        count += is_member(run, &run->volumes[i]) && is_gone(&run->volumes[i]);
+    }
+    return count;
+}
+
 static uint32_t members_in(const struct mkv_drive_set_run *run, enum mkv_drive_set_life life) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < run->count; i++) {
@@ -52,6 +66,7 @@ void mkv_drive_set_run_begin(struct mkv_drive_set_run *run, const struct mkv_dri
     run->current = plan->newest;
     run->first = plan->first;
     run->count = MKV_VOLUMES_MAX;
+    run->round = 1;
     for (uint32_t i = 0; i < run->count; i++) {
         struct mkv_drive_set_volume *volume = &run->volumes[i];
         volume->role = role_of(plan, i);
@@ -82,13 +97,16 @@ void mkv_drive_set_run_event(struct mkv_drive_set_run *run, uint32_t index,
         volume->version_durable = volume->version_told;
     } else if (event->kind == MKV_EVENT_OPEN_FAILED) {
         on_open_failed(run, volume);
-    } else if (event->kind == MKV_EVENT_DRIVE_FAILED && volume->life == MKV_DRIVE_SET_SERVING) {
+    } else if (event->kind == MKV_EVENT_DRIVE_FAILED &&
+               (volume->life == MKV_DRIVE_SET_SERVING || volume->life == MKV_DRIVE_SET_CLOSING)) {
         volume->life = MKV_DRIVE_SET_FAILED;
+    } else if (event->kind == MKV_EVENT_CLOSED && volume->life == MKV_DRIVE_SET_CLOSING) {
+        volume->life = MKV_DRIVE_SET_LEFT;
     } else if (event->kind == MKV_EVENT_DRIVE_SET_DURABLE) {
         volume->version_durable = event->value[0];
     } else if (event->kind == MKV_EVENT_PURGED) {
         volume->purging = false;
-        volume->purged = true;
+        volume->purged_round = volume->purge_round;
     }
 }
 
@@ -99,6 +117,98 @@ void mkv_drive_set_run_refused(struct mkv_drive_set_run *run, uint32_t index) {
     } else if (volume->life == MKV_DRIVE_SET_SERVING) {
         volume->life = MKV_DRIVE_SET_FAILED;
     }
+}
+
+void mkv_drive_set_run_closing(struct mkv_drive_set_run *run, uint32_t index) {
+    MKV_ASSERT(index < run->count);
+    struct mkv_drive_set_volume *volume = &run->volumes[index];
+    MKV_ASSERT(volume->close_told);
+    if (volume->life == MKV_DRIVE_SET_SERVING) {
+        volume->life = MKV_DRIVE_SET_CLOSING;
+    }
+}
+
+/* ---- the operator's wishes ------------------------------------------------------------------- */
+
+/* Whether the set can change now, or soon. */
+static enum mkv_drive_set_verdict may_change(const struct mkv_drive_set_run *run) {
+    if (!run->ready || run->state == MKV_DRIVE_SET_STUCK) {
+        return MKV_DRIVE_SET_NOT_NOW;
+    }
+    return members_in(run, MKV_DRIVE_SET_OPEN_FAILED) > 0 ? MKV_DRIVE_SET_UNKNOWN
+                                                          : MKV_DRIVE_SET_GRANTED;
+}
+
+/* Members that serve and are to go on, other than `index`. */
+static uint32_t others_serve(const struct mkv_drive_set_run *run, uint32_t index) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct mkv_drive_set_volume *volume = &run->volumes[i];
+        count += i != index && is_member(run, volume) && !volume->leaving &&
+                 volume->life == MKV_DRIVE_SET_SERVING;
+    }
+    return count;
+}
+
+enum mkv_drive_set_verdict mkv_drive_set_run_leave(struct mkv_drive_set_run *run, uint32_t index) {
+    MKV_ASSERT(index < run->count);
+    struct mkv_drive_set_volume *volume = &run->volumes[index];
+    const enum mkv_drive_set_verdict may = may_change(run);
+    if (volume->leaving) {
+        return MKV_DRIVE_SET_GRANTED;
+    }
+    if (volume->role == MKV_DRIVE_SET_OUT || is_gone(volume)) {
+        return MKV_DRIVE_SET_IS_OUT;
+    }
+    if (may != MKV_DRIVE_SET_GRANTED) {
+        return may;
+    }
+    if (volume->role == MKV_DRIVE_SET_JOINER || volume->life != MKV_DRIVE_SET_SERVING) {
+        return MKV_DRIVE_SET_NOT_NOW;
+    }
+    if (others_serve(run, index) == 0) {
+        return MKV_DRIVE_SET_NO_OTHER; /* I7 */
+    }
+    volume->leaving = true;
+    volume->close_told = false;
+    return MKV_DRIVE_SET_GRANTED;
+}
+
+enum mkv_drive_set_verdict mkv_drive_set_run_may_join(const struct mkv_drive_set_run *run,
+                                                      uint32_t index) {
+    MKV_ASSERT(index < run->count);
+    const struct mkv_drive_set_volume *volume = &run->volumes[index];
+    const enum mkv_drive_set_verdict may = may_change(run);
+    if (may != MKV_DRIVE_SET_GRANTED) {
+        return may;
+    }
+    if (volume->role == MKV_DRIVE_SET_JOINER ||
+        (volume->role == MKV_DRIVE_SET_MEMBER && !volume->leaving && !is_gone(volume))) {
+        return MKV_DRIVE_SET_IS_IN;
+    }
+    if (volume->role != MKV_DRIVE_SET_OUT || volume->life == MKV_DRIVE_SET_CLOSING) {
+        return MKV_DRIVE_SET_NOT_NOW;
+    }
+    return others_serve(run, index) > 0 ? MKV_DRIVE_SET_GRANTED : MKV_DRIVE_SET_NO_OTHER;
+}
+
+enum mkv_drive_set_verdict mkv_drive_set_run_join(struct mkv_drive_set_run *run, uint32_t index,
+                                                  struct mkv_member member) {
+    const enum mkv_drive_set_verdict verdict = mkv_drive_set_run_may_join(run, index);
+    if (verdict != MKV_DRIVE_SET_GRANTED) {
+        return verdict;
+    }
+    for (uint32_t i = 0; i < run->count; i++) {
+        const struct mkv_drive_set_volume *other = &run->volumes[i];
+        if (other->role != MKV_DRIVE_SET_OUT && mkv_uuid_equal(other->member.uuid, member.uuid)) {
+            return MKV_DRIVE_SET_IS_IN;
+        }
+    }
+    const uint32_t number = run->volumes[index].member_number + 1;
+    run->volumes[index] = (struct mkv_drive_set_volume){
+        .role = MKV_DRIVE_SET_JOINER, .member = member, .member_number = number};
+    run->round++;
+    return MKV_DRIVE_SET_GRANTED;
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
@@ -117,6 +227,7 @@ static void leave_out(struct mkv_drive_set_run *run, const struct mkv_drive_set 
         struct mkv_drive_set_volume *volume = &run->volumes[i];
         if (volume->role == MKV_DRIVE_SET_MEMBER && !in_set(set, volume)) {
             volume->role = MKV_DRIVE_SET_OUT;
+            volume->leaving = false;
         }
     }
 }
@@ -148,7 +259,7 @@ static void change_end(struct mkv_drive_set_run *run) {
         if (volume->role == MKV_DRIVE_SET_JOINER && in_set(&run->current, volume)) {
             volume->role = MKV_DRIVE_SET_MEMBER;
             volume->joined = true;
-            volume->purged = true; /* it is empty */
+            volume->purged_round = run->round; /* it is empty, and those to come have their keys */
             if (volume->life == MKV_DRIVE_SET_OPEN_FAILED) {
                 volume->life = MKV_DRIVE_SET_FAILED; /* it holds nothing that is waited for */
             }
@@ -225,7 +336,7 @@ static bool member_next(struct mkv_drive_set_run *run, struct mkv_drive_set_comm
     for (uint32_t i = 0; i < run->count; i++) {
         struct mkv_drive_set_volume *volume = &run->volumes[i];
         if (volume->role != MKV_DRIVE_SET_MEMBER || !in_set(&run->target, volume) ||
-            volume->life != MKV_DRIVE_SET_SERVING) {
+            volume->life != MKV_DRIVE_SET_SERVING || volume->leaving) {
             continue;
         }
         *serve = true;
@@ -312,10 +423,10 @@ static bool may_leave_out(const struct mkv_drive_set_run *run) {
 static void settled_next(struct mkv_drive_set_run *run) {
     const uint32_t serving = members_in(run, MKV_DRIVE_SET_SERVING);
     const bool fixed = members_in(run, MKV_DRIVE_SET_OPEN_FAILED) > 0;
-    if (serving > 0 && !fixed && members_in(run, MKV_DRIVE_SET_FAILED) > 0 && may_leave_out(run)) {
+    if (serving > 0 && !fixed && members_gone(run) > 0 && may_leave_out(run)) {
         struct mkv_drive_set set = next_set(run);
         for (uint32_t i = 0; i < run->count; i++) {
-            if (is_member(run, &run->volumes[i]) && run->volumes[i].life == MKV_DRIVE_SET_FAILED) {
+            if (is_member(run, &run->volumes[i]) && is_gone(&run->volumes[i])) {
                 mkv_drive_set_remove(&set, run->volumes[i].member.uuid);
             }
         }
@@ -333,8 +444,20 @@ static void settled_next(struct mkv_drive_set_run *run) {
     }
 }
 
+/* Whether the member has dropped what all drives that are to join take. */
+static bool has_purged(const struct mkv_drive_set_run *run,
+                       const struct mkv_drive_set_volume *volume) {
+    if (MKV_CANARY(MKV_CANARY_JOINED_WITHOUT_PURGE)) {
+        return true;
+    }
+    if (MKV_CANARY(MKV_CANARY_PURGED_ONCE)) {
+        return volume->purged_round > 0;
+    }
+    return volume->purged_round == run->round;
+}
+
 static bool purge_next(struct mkv_drive_set_run *run, struct mkv_drive_set_command *command) {
-    if (members_in(run, MKV_DRIVE_SET_FAILED) > 0) {
+    if (members_gone(run) > 0) {
         run->state = MKV_DRIVE_SET_SETTLED;
         return false;
     }
@@ -342,13 +465,13 @@ static bool purge_next(struct mkv_drive_set_run *run, struct mkv_drive_set_comma
     bool purged = true;
     for (uint32_t i = 0; i < run->count; i++) {
         struct mkv_drive_set_volume *volume = &run->volumes[i];
-        if (!is_member(run, volume) || volume->purged ||
-            MKV_CANARY(MKV_CANARY_JOINED_WITHOUT_PURGE)) {
+        if (!is_member(run, volume) || has_purged(run, volume)) {
             continue;
         }
         purged = false;
-        if (!volume->purging) {
+        if (!volume->purging && !volume->leaving) {
             volume->purging = true;
+            volume->purge_round = run->round;
             return tell(&joined, i, MKV_ADMIN_PURGE, command);
         }
     }
@@ -358,7 +481,22 @@ static bool purge_next(struct mkv_drive_set_run *run, struct mkv_drive_set_comma
     return false;
 }
 
+/* The next volume that leaves is told to close. */
+static bool leave_next(struct mkv_drive_set_run *run, struct mkv_drive_set_command *command) {
+    for (uint32_t i = 0; i < run->count; i++) {
+        struct mkv_drive_set_volume *volume = &run->volumes[i];
+        if (volume->leaving && !volume->close_told && volume->life == MKV_DRIVE_SET_SERVING) {
+            volume->close_told = true;
+            return tell(&run->current, i, MKV_ADMIN_CLOSE, command);
+        }
+    }
+    return false;
+}
+
 bool mkv_drive_set_run_next(struct mkv_drive_set_run *run, struct mkv_drive_set_command *command) {
+    if (leave_next(run, command)) {
+        return true;
+    }
     for (uint32_t turn = 0; turn < TURNS_MAX; turn++) {
         const enum mkv_drive_set_state before = run->state;
         bool told = false;
@@ -395,6 +533,7 @@ enum mkv_drive_set_route mkv_drive_set_run_route(const struct mkv_drive_set_run 
     if (volume->role == MKV_DRIVE_SET_OUT) {
         return MKV_DRIVE_SET_ABSENT;
     }
-    const bool serves = volume->life == MKV_DRIVE_SET_SERVING && in_set(&run->routed, volume);
+    const bool serves =
+        volume->life == MKV_DRIVE_SET_SERVING && !volume->leaving && in_set(&run->routed, volume);
     return serves ? MKV_DRIVE_SET_ONLINE : MKV_DRIVE_SET_OFFLINE;
 }

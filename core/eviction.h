@@ -56,6 +56,8 @@
 #define MKV_EVICTION_TAIL_STATE (MKV_EVICTION_KINDS * MKV_EVICTION_LEVELS)
 #define MKV_EVICTION_STATES (MKV_EVICTION_TAIL_STATE + 1u)
 #define MKV_EVICTION_TIERS 4u
+/* Of a block that was stored just now, and that nobody has used. */
+#define MKV_EVICTION_STATE_FIRST 0u
 
 /* Where tier and state lie in the 16 bits of an entry. */
 #define MKV_EVICTION_TIER_SHIFT 8u

@@ -349,7 +349,15 @@ bool mkv_front_has_work(const struct mkv_front *front) {
 void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
                                 enum mkv_front_volume_state state) {
     MKV_ASSERT(volume < front->config.volume_count);
-    front->volumes[volume].state = state;
+    struct front_volume *own = &front->volumes[volume];
+    const bool was_absent = own->state == MKV_FRONT_VOLUME_ABSENT;
+    if (was_absent && state != MKV_FRONT_VOLUME_ABSENT) {
+        own->arrival = ++front->arrivals;
+    } else if (!was_absent && state == MKV_FRONT_VOLUME_ABSENT) {
+        /* What came before its drive did may have been mutated there. */
+        front->arrivals_left = (uint32_t)mkv_max_u64(front->arrivals_left, own->arrival);
+    }
+    own->state = state;
     front->members[volume].weight =
         state == MKV_FRONT_VOLUME_ABSENT ? 0 : front->config.members[volume].weight;
     if (state != MKV_FRONT_VOLUME_ONLINE) {
@@ -357,6 +365,22 @@ void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
         mkv_front_wait_volume_gone(front, volume);
         mkv_front_reservations_of_volume_gone(front, volume);
     }
+}
+
+void mkv_front_volume_set_draining(struct mkv_front *front, uint32_t volume, bool draining) {
+    MKV_ASSERT(volume < front->config.volume_count);
+    front->volumes[volume].draining = draining;
+}
+
+void mkv_front_volume_set_member(struct mkv_front *front, uint32_t volume,
+                                 struct mkv_member member) {
+    MKV_ASSERT(volume < front->config.volume_count);
+    MKV_ASSERT(member.weight >= 1);
+    MKV_ASSERT(member.weight <= MKV_PLACEMENT_WEIGHT_MAX);
+    mkv_front_volume_set_state(front, volume, MKV_FRONT_VOLUME_ABSENT);
+    front->volumes[volume].draining = false;
+    front->config.members[volume] = member;
+    front->members[volume].uuid = member.uuid;
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */

@@ -39,11 +39,12 @@
  *      READ_DONE), three eighths mutations, one eighth EXISTS.
  *  I5  Everything is in the caller's arena and holds indexes, no pointers: a byte copy of it is a
  *      snapshot, and may go on at another address.
- *  I6  Waiting (for a credit, a slab, a place among the segmented values, the volume's answer to
- *      FIND, EXISTS and PUT_BEGIN) ends at the request's deadline. Posted work has
- *      transfer_grace_ns more: then a transfer's connection is broken, a PUT_WRITE or DELETE is
- *      answered UNKNOWN, a READ is answered DEADLINE. Once bytes of a segmented value have moved,
- *      each of its waits has transfer_grace_ns beyond the deadline. UINT64_MAX is no deadline.
+ *  I6  Waiting, for a credit, a slab, a place among the segmented values, or any answer of the
+ *      volume, ends at the request's deadline, whatever the drive does: a PUT_WRITE or DELETE is
+ *      then answered UNKNOWN, all else DEADLINE. What is posted goes on, and keeps its slab. A
+ *      posted transfer has transfer_grace_ns more; then its connection is broken. Once bytes of a
+ *      segmented value have moved, each of its waits has transfer_grace_ns beyond the deadline.
+ *      UINT64_MAX is no deadline.
  *  I7  No GET returns from memory what a mutation that was answered before the GET came has ended:
  *      a block is in memory as what its key holds until the volume's answer to the next mutation,
  *      and one that was read meanwhile does not stay. What is in memory of a volume that goes
@@ -127,7 +128,7 @@ struct mkv_front_config {
                                  * block_bytes_max * MKV_SEGMENTS_MAX */
     uint64_t lookup_lease_ns;   /* of what LOOKUP reports; 0: none */
     uint64_t exists_lease_ns;   /* of what EXISTS reports that names no time of its own; 0: none */
-    uint64_t transfer_grace_ns; /* what posted work has beyond the deadline (I6); not 0 */
+    uint64_t transfer_grace_ns; /* what transfers have beyond the deadline (I6); not 0 */
     /* Of the ids of segmented values, and the names of reservations: different for each start. */
     uint64_t segment_id_seed;
 };
@@ -175,6 +176,12 @@ enum mkv_front_volume_state {
  * has are still answered by it. No step and no effect, but the front may have work after it. */
 void mkv_front_volume_set_state(struct mkv_front *front, uint32_t volume,
                                 enum mkv_front_volume_state state);
+/* Whether new puts of its keys are UNAVAILABLE; what it holds is served, and deleted, as ever. Not
+ * when it comes back with another member. */
+void mkv_front_volume_set_draining(struct mkv_front *front, uint32_t volume, bool draining);
+/* The volume is absent, and will come back with this member's drive. */
+void mkv_front_volume_set_member(struct mkv_front *front, uint32_t volume,
+                                 struct mkv_member member);
 
 /* Where a deadline ended an item. */
 enum mkv_front_stage {

@@ -133,11 +133,12 @@ static uint64_t op_limit_ns(const struct mkv_front *front, const struct front_it
     case FRONT_OP_FIND_POSTED:
     case FRONT_OP_EXISTS_POSTED:
     case FRONT_OP_BEGIN_POSTED:
-        return item->moving ? grace_end : item->deadline_ns;
+    /* With its drive. Its memory stays in use until that answers; whoever asked does not wait. */
     case FRONT_OP_READ_POSTED:
-    case FRONT_OP_PULL_POSTED:
     case FRONT_OP_WRITE_POSTED:
     case FRONT_OP_DELETE_POSTED:
+        return item->moving ? grace_end : item->deadline_ns;
+    case FRONT_OP_PULL_POSTED:
     case FRONT_OP_PUSH_POSTED:
         return front_add_ns(mkv_max_u64(item->deadline_ns, op->since_ns),
                             front->config.transfer_grace_ns);
@@ -192,6 +193,11 @@ static void op_overdue(struct mkv_front *front, uint32_t item_index, uint32_t op
     const enum mkv_front_stage stage = op_stage(op);
     if (op->state == FRONT_OP_READ_POSTED || op->state == FRONT_OP_WRITE_POSTED) {
         mkv_front_summary_drive(front, op, front->now_ns - op->since_ns); /* or longer */
+    }
+    if (op->state == FRONT_OP_READ_POSTED && mkv_front_memory_reads(front, op, op_index)) {
+        /* Nobody else waits for what has come too late: they ask the volume, which may know that
+         * its drive does not answer. */
+        mkv_front_memory_read_end(front, op_index);
     }
     if (stage == MKV_FRONT_STAGE_TRANSFER) {
         const struct front_request *request = front_request_at(front, item->request);

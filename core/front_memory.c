@@ -222,6 +222,7 @@ static uint32_t index_add(struct mkv_front *front, const struct front_op *op, co
         .hash_next = *head,
         .volume = op->volume,
         .volume_outages = front->volumes[op->volume].outages,
+        .arrivals = op->arrivals,
         .tenant = tenant_of(front, op),
         .key_bytes = key_bytes,
         .tag = tag,
@@ -275,7 +276,8 @@ uint32_t mkv_front_memory_find(struct mkv_front *front, const struct front_op *o
     }
     if (resident_at(front, index)->volume != op->volume ||
         volume->state != MKV_FRONT_VOLUME_ONLINE ||
-        volume->outages != resident_at(front, index)->volume_outages) {
+        volume->outages != resident_at(front, index)->volume_outages ||
+        resident_at(front, index)->arrivals < front->arrivals_left) {
         forget(front, index);
         return MKV_NONE_U32;
     }

@@ -68,6 +68,7 @@ struct front_op *mkv_front_op_prepare(struct mkv_front *front, uint32_t op_index
     op->segment_id = segment_id;
     op->credit = credit_of(kind);
     op->volume = kind == FRONT_OP_SESSION ? 0 : op_volume(front, op);
+    op->arrivals = front->arrivals;
     op->slab.index = MKV_NONE_U32;
     op->resident = MKV_NONE_U32;
     op->since_ns = front->now_ns;
@@ -230,7 +231,9 @@ static uint32_t read_slab_bytes(uint32_t length, uint32_t offset, uint32_t wante
 
 static bool credit_or_offline(struct mkv_front *front, uint32_t op_index) {
     const struct front_op *op = front_op_at(front, op_index);
-    if (!op->has_credit && !mkv_front_volume_online(front, op->volume)) {
+    const bool drains = op->kind == FRONT_OP_PUT && op->volume != MKV_NONE_U32 &&
+                        front->volumes[op->volume].draining;
+    if (!op->has_credit && (drains || !mkv_front_volume_online(front, op->volume))) {
         op_done_offline(front, op_index);
         return false;
     }

@@ -140,6 +140,7 @@ struct front_op {
     bool early;        /* PUT: the client has its OK before the value is durable */
     uint32_t resident; /* that it reads, waits for or uses; MKV_NONE_U32 */
     uint32_t volume;   /* MKV_NONE_U32: no volume owns the key */
+    uint32_t arrivals; /* of drives, when it was placed there */
     struct mkv_op_id volume_op;
     uint64_t since_ns; /* of the present state */
     uint64_t ticket;   /* order of arrival in the slab queues */
@@ -276,6 +277,7 @@ struct front_resident {
     uint32_t hash_next;
     uint32_t volume;
     uint32_t volume_outages; /* of the volume, when it came */
+    uint32_t arrivals;       /* of drives, when its key was placed */
     uint32_t tenant;
     uint32_t key_bytes;
     uint32_t length;
@@ -352,8 +354,10 @@ struct front_touch {
 
 struct front_volume {
     enum mkv_front_volume_state state;
+    bool draining; /* it gets no new puts */
     uint32_t credit_max[FRONT_CREDIT_COUNT];
     uint32_t outages; /* how often it went offline: what is resident of it is gone then */
+    uint32_t arrival; /* the number with which its drive came since init; 0: it was there */
     uint32_t used[FRONT_CREDIT_COUNT];
     uint32_t reserving; /* reservations of it, and those on their way to be */
     uint32_t touch_count;
@@ -429,6 +433,8 @@ struct mkv_front {
     uint64_t reclaims_due;  /* … and until all were seen cold */
     bool reclaiming;        /* someone waits for a slab, and the next step looks on */
     struct front_volume volumes[MKV_VOLUMES_MAX];
+    uint32_t arrivals;      /* drives that came into placement since init … */
+    uint32_t arrivals_left; /* … and the last of these that has left it again */
     struct mkv_member members[MKV_VOLUMES_MAX]; /* of placement; an absent one has no weight */
     struct mkv_front_stats stats;               /* the counts; states are filled in when asked */
     struct mkv_front_times times;

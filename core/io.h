@@ -164,6 +164,8 @@ enum mkv_message_kind {
 #define MKV_COMMIT_ABANDON 0x1000u
 /* Of PUT_DONE with OK: the same was there already, and nothing was stored. */
 #define MKV_PUT_THERE 0x2000u
+/* Of PUT_DONE with OK of a relaxed put: it was not written, and is in memory alone. */
+#define MKV_PUT_UNWRITTEN 0x80000u
 /* Of SCAN_DONE: there are keys behind the last one. */
 #define MKV_SCAN_MORE 0x400u
 /* An entry of SCAN_DONE: slot u32, generation (low 32 bits) u32, length in units u16, block flags
@@ -333,10 +335,22 @@ enum mkv_input_kind {
 enum mkv_io_result {
     MKV_IO_OK = 0,
     MKV_IO_MEDIUM,  /* these units cannot be read or written (ENODATA, EILSEQ) */
-    MKV_IO_DEVICE,  /* the drive failed the operation (EIO, ETIMEDOUT, ENOLINK, short transfer) */
+    MKV_IO_DEVICE,  /* the drive failed the operation (EIO, ENOLINK, short transfer) */
     MKV_IO_GONE,    /* the drive is not there any more (ENODEV, ENXIO) */
     MKV_IO_NO_ROOM, /* the file system under a file store is full (ENOSPC, EDQUOT) */
+    /* It was not done within its time, or the kernel gave up waiting (ETIMEDOUT). The memory is no
+     * longer in use; but what a write brings may still reach the drive, until the backend has
+     * nothing of it in flight. */
+    MKV_IO_TIMEOUT,
+    MKV_IO_READ_ONLY, /* the drive takes no writes (EROFS) */
+    MKV_IO_SHRUNK,    /* the drive ends before these units, and did not when it was opened */
 };
+#define MKV_IO_RESULT_COUNT 8u
+
+/* Whether a volume fails by it, whatever the operation was for: every other would come to it. */
+static inline bool mkv_io_result_is_final(enum mkv_io_result result) {
+    return result == MKV_IO_GONE || result == MKV_IO_READ_ONLY || result == MKV_IO_SHRUNK;
+}
 
 struct mkv_drive_done {
     struct mkv_op_id op;
@@ -383,6 +397,10 @@ enum mkv_admin_command {
     MKV_ADMIN_PURGE,
     MKV_ADMIN_CHECKPOINT, /* volume: start a checkpoint now */
     MKV_ADMIN_CLOSE, /* volume: refuse mutations, drain, checkpoint, write the clean mark, close */
+    /* Volume that serves: its drive is slow, and relaxed puts are not written to it; and not any
+     * more. An opening begins without. */
+    MKV_ADMIN_AVOID,
+    MKV_ADMIN_AVOID_OVER,
 };
 
 struct mkv_input {
@@ -439,8 +457,25 @@ enum mkv_drive_memory {
     MKV_DRIVE_PAYLOAD,
 };
 
+/* For whom an operation is. A drive that has more of them than it takes at a time gives each share
+ * its part of the queue (backends/drive_queue.h), so that nobody waits behind all that others
+ * want. It is no order: operations that depend on each other are not in flight together. */
+enum mkv_drive_share {
+    /* The journal, flushes and superblocks: short, and all puts wait for them. Recovery. */
+    MKV_DRIVE_FOR_COMMIT = 0,
+    /* A client waits for what is read: a GET, and the header that a mutation looks at first. */
+    MKV_DRIVE_FOR_LOAD,
+    /* Data of puts. */
+    MKV_DRIVE_FOR_STORE,
+    /* Checkpoints, the directory, the scrubber, purges of keys that are another drive's, trims:
+     * nobody waits for it now. */
+    MKV_DRIVE_FOR_BACKGROUND,
+};
+#define MKV_DRIVE_SHARE_COUNT 4u
+
 struct mkv_drive_effect {
     enum mkv_drive_memory memory;
+    enum mkv_drive_share share;
     struct mkv_lba lba;
     uint32_t unit_count;
     uint64_t meta_offset;

@@ -581,6 +581,13 @@ void mkv_router_volume_set_state(struct mkv_router *router, uint32_t volume,
         state == MKV_FRONT_VOLUME_ABSENT ? 0 : router->config.front.members[volume].weight;
 }
 
+void mkv_router_volume_set_member(struct mkv_router *router, uint32_t volume,
+                                  struct mkv_member member) {
+    MKV_ASSERT(volume < router->config.front.volume_count);
+    router->config.front.members[volume] = member;
+    router->members[volume] = (struct mkv_member){.uuid = member.uuid};
+}
+
 const struct mkv_member *mkv_router_members(const struct mkv_router *router) {
     return router->members;
 }

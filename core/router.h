@@ -177,6 +177,9 @@ bool mkv_router_next(struct mkv_router *router, struct mkv_router_output *output
  * volume that is ABSENT are others'. */
 void mkv_router_volume_set_state(struct mkv_router *router, uint32_t volume,
                                  enum mkv_front_volume_state state);
+/* As mkv_front_volume_set_member. */
+void mkv_router_volume_set_member(struct mkv_router *router, uint32_t volume,
+                                  struct mkv_member member);
 
 /* The volumes of the node as keys are placed on them: of a weight of 0, on none. */
 const struct mkv_member *mkv_router_members(const struct mkv_router *router);

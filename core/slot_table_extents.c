@@ -382,8 +382,9 @@ bool mkv_slot_table_choose_victim(struct mkv_slot_table *table, uint32_t slot_un
         }
         const uint64_t age = age_grains(table, state, grain_ns);
         if (state->slot_units == slot_units) {
-            has_own = true;
-            own_age = mkv_max_u64(own_age, age);
+            /* One that runs empty for another class is the class's no more. */
+            has_own = has_own || !state->emptying;
+            own_age = state->emptying ? own_age : mkv_max_u64(own_age, age);
         } else if (state->retired == 0 && !state->emptying && extent != except.index &&
                    (victim->index == MKV_NONE_U32 || age > best_age) &&
                    room_around(table, extent, needed) >= needed) {
@@ -408,6 +409,7 @@ void mkv_slot_table_empty_begin(struct mkv_slot_table *table, struct mkv_extent 
         mkv_slot_table_unlist_extent(table, extent.index);
     }
     state->emptying = true;
+    extent_class(table, state)->refused_until_ns = 0; /* it may have no other */
 }
 
 void mkv_slot_table_empty_end(struct mkv_slot_table *table, struct mkv_extent extent) {

@@ -277,3 +277,52 @@ void mkv_superblock_choose(const uint8_t *units, uint32_t unreadable,
         choice->err = MKV_ERR_NOT_FORMATTED;
     }
 }
+
+/* ---- a format that was cut ------------------------------------------------------------------- */
+
+static bool bytes_are_zero(const uint8_t *bytes, size_t count) {
+    uint8_t any = 0;
+    for (size_t i = 0; i < count; i++) {
+        any |= bytes[i];
+    }
+    return any == 0;
+}
+
+static bool is_zero_or(uint64_t value, uint64_t wanted) {
+    return value == 0 || value == wanted;
+}
+
+/* Whether each field that later superblocks have otherwise is of a first format, or not written. */
+static bool is_piece_of_format(const uint8_t *unit, uint32_t copy, uint64_t capacity_units) {
+    const bool magic_or_none =
+        memcmp(unit + AT_MAGIC, magic, sizeof magic) == 0 || mkv_load_u64(unit + AT_MAGIC) == 0;
+    return magic_or_none && is_zero_or(mkv_load_u32(unit + AT_COPY), copy) &&
+           mkv_load_u32(unit + AT_COPY_ZERO) == 0 &&
+           is_zero_or(mkv_load_u32(unit + AT_VERSION), MKV_FORMAT_VERSION) &&
+           is_zero_or(mkv_load_u32(unit + AT_FLAGS), MKV_SUPERBLOCK_NO_CHECKPOINT) &&
+           is_zero_or(mkv_load_u64(unit + AT_SEQUENCE), 1) && mkv_load_u32(unit + AT_EPOCH) == 0 &&
+           mkv_load_u32(unit + AT_CHECKPOINT_SIDE) == 0 &&
+           is_zero_or(mkv_load_u64(unit + AT_JOURNAL_SEQUENCE), 1) &&
+           mkv_load_u64(unit + AT_GENERATION_COUNTER) == 0 &&
+           mkv_load_u64(unit + AT_CHECKPOINT_NUMBER) == 0 &&
+           mkv_load_u32(unit + AT_CHECKPOINT_PAGES) == 0 &&
+           is_zero_or(mkv_load_u64(unit + AT_CAPACITY_UNITS), capacity_units) &&
+           bytes_are_zero(unit + AT_END, MKV_UNIT_BYTES - AT_END);
+}
+
+bool mkv_superblock_format_was_cut(const uint8_t *units, uint32_t unreadable,
+                                   uint64_t capacity_units) {
+    const uint8_t *second_pair = units + 2 * (size_t)MKV_UNIT_BYTES;
+    if (unreadable != 0 || !bytes_are_zero(second_pair, 2 * (size_t)MKV_UNIT_BYTES)) {
+        return false;
+    }
+    bool has_magic = false;
+    for (uint32_t copy = 0; copy < 2; copy++) {
+        const uint8_t *unit = units + copy * (size_t)MKV_UNIT_BYTES;
+        if (!is_piece_of_format(unit, copy, capacity_units)) {
+            return false;
+        }
+        has_magic = has_magic || memcmp(unit + AT_MAGIC, magic, sizeof magic) == 0;
+    }
+    return has_magic;
+}

@@ -40,7 +40,7 @@
  *  I1  Only a content that two copies agree on counts, and the one with the highest sequence of
  *      those is the superblock. A single copy is what an interrupted write left.
  *  I2  A write goes to copies 0 and 1, flush, then 2 and 3, flush; so at every moment one pair is
- *      whole and equal.
+ *      whole and equal, but for the first one of all: before its first flush there is none.
  *
  * Not responsible for: the order of writes and flushes (volume), nor for the drive set's rules.
  */
@@ -94,5 +94,14 @@ struct mkv_superblock_choice {
 };
 void mkv_superblock_choose(const uint8_t *units, uint32_t unreadable,
                            struct mkv_superblock_choice *choice);
+
+/* Whether four units, of which the choice is CORRUPT_SUPERBLOCK, are what the first format of an
+ * empty drive of this capacity leaves that was cut before two copies were whole: copies 2 and 3 are
+ * zeroes, copies 0 and 1 hold nothing but pieces of it, one of them with the magic. No opening left
+ * that: it begins with a superblock of a higher sequence and epoch, durable in all places. So
+ * nothing was ever acknowledged on the drive, and it may be formatted again. What is written in
+ * other places than these, of which the caller knows, must be zeroes, too. */
+bool mkv_superblock_format_was_cut(const uint8_t *units, uint32_t unreadable,
+                                   uint64_t capacity_units);
 
 #endif

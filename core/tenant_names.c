@@ -205,6 +205,13 @@ void mkv_tenant_names_volume_serves(struct mkv_tenant_names *names, uint32_t vol
     forget_dropped(names);
 }
 
+void mkv_tenant_names_volume_size(struct mkv_tenant_names *names, uint32_t volume, uint64_t bytes) {
+    MKV_ASSERT(volume < names->volume_count);
+    MKV_ASSERT((names->serving & bit_of(volume)) == 0);
+    names->volume_bytes_total += bytes - names->volume_bytes[volume];
+    names->volume_bytes[volume] = bytes;
+}
+
 void mkv_tenant_names_volume_lost(struct mkv_tenant_names *names, uint32_t volume) {
     if ((names->serving & bit_of(volume)) == 0) {
         return;

@@ -82,6 +82,8 @@ void mkv_tenant_names_volume_serves(struct mkv_tenant_names *names, uint32_t vol
                                     uint32_t id_max);
 /* The volume does not serve any more; what it was told may still be answered. */
 void mkv_tenant_names_volume_lost(struct mkv_tenant_names *names, uint32_t volume);
+/* The volume, which does not serve, has another drive now. */
+void mkv_tenant_names_volume_size(struct mkv_tenant_names *names, uint32_t volume, uint64_t bytes);
 /* Places of tenants have come free there. */
 void mkv_tenant_names_volume_swept(struct mkv_tenant_names *names, uint32_t volume);
 

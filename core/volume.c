@@ -213,9 +213,7 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
     if (kind_is_internal(op->kind)) {
         volume->ops_internal--;
     }
-    if (op->kind == OP_KIND_PURGE) {
-        mkv_volume_purge_op_ended(volume);
-    }
+    mkv_volume_purge_op_ended(volume, op);
     volume->catch_ups -= op->kind == OP_KIND_CATCH_UP ? 1u : 0u;
     if (op->numbered) {
         mkv_volume_put_unnumbered(volume, index);
@@ -228,8 +226,7 @@ void mkv_volume_op_free(struct mkv_volume *volume, uint32_t index) {
         mkv_directory_catch_up_gone(volume_directory(volume));
     }
     if (op->of_eviction) {
-        MKV_ASSERT(volume->evict_drops > 0);
-        volume->evict_drops--;
+        mkv_volume_evict_drop_ended(volume, op);
     }
     if (op->of_quota) {
         mkv_volume_quota_drop_ended(volume, op);
@@ -322,53 +319,7 @@ struct mkv_message *mkv_volume_answer(struct mkv_volume *volume, uint32_t index,
     return &effect->message;
 }
 
-struct mkv_drive_effect *mkv_volume_op_io(struct mkv_volume *volume, uint32_t index,
-                                          enum mkv_effect_kind kind) {
-    MKV_ASSERT(volume->state != MKV_VOLUME_FAILED); /* I8 */
-    struct mkv_effect *effect = mkv_volume_emit(volume, kind);
-    effect->op = (struct mkv_op_id){index, volume_ops(volume)[index].generation};
-    volume_ops(volume)[index].io_issued_ns = volume->now_ns;
-    volume->io_in_flight++;
-    return &effect->drive;
-}
-
-struct mkv_drive_effect *mkv_volume_internal_io(struct mkv_volume *volume, uint32_t which,
-                                                enum mkv_effect_kind kind, struct mkv_lba lba,
-                                                uint32_t unit_count, uint64_t meta_offset) {
-    MKV_ASSERT(volume->state != MKV_VOLUME_FAILED); /* I8 */
-    MKV_ASSERT(which < IO_COUNT);
-    struct internal_io_state *io = &volume->io[which];
-    MKV_ASSERT(!io->in_flight);
-    io->in_flight = true;
-    io->issued_ns = volume->now_ns;
-    io->generation++;
-    struct mkv_effect *effect = mkv_volume_emit(volume, kind);
-    effect->op = (struct mkv_op_id){volume->op_total + which, io->generation};
-    effect->drive.memory = MKV_DRIVE_META;
-    effect->drive.lba = lba;
-    effect->drive.unit_count = unit_count;
-    effect->drive.meta_offset = meta_offset;
-    MKV_ASSERT(lba.unit + unit_count <= volume->config.geometry.capacity_units);
-    volume->io_in_flight++;
-    return &effect->drive;
-}
-
 /* ---- failing --------------------------------------------------------------------------------- */
-
-void mkv_volume_note_error(struct mkv_volume *volume, enum mkv_effect_kind kind,
-                           enum mkv_io_result result, uint64_t lba) {
-    if (kind == MKV_EFFECT_DRIVE_READ) {
-        volume->stats.io_errors_read_total++;
-    } else if (kind == MKV_EFFECT_DRIVE_WRITE) {
-        volume->stats.io_errors_write_total++;
-    } else if (kind == MKV_EFFECT_DRIVE_FLUSH) {
-        volume->stats.io_errors_flush_total++;
-    } else {
-        MKV_ASSERT(kind == MKV_EFFECT_DRIVE_TRIM);
-        volume->stats.trim_errors_total++;
-    }
-    mkv_volume_event(volume, MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO, (uint64_t)result, lba, 0);
-}
 
 /* Whether an operation of this state waits for nothing that will still come. */
 static bool op_is_stranded(enum op_state state) {
@@ -544,6 +495,7 @@ static void on_drive_done(struct mkv_volume *volume, const struct mkv_drive_done
     struct op *op = &volume_ops(volume)[done->op.index];
     MKV_ASSERT(op->generation == done->op.generation);
     op->drive_ns += op->written_ns == 0 ? volume->now_ns - op->io_issued_ns : 0;
+    mkv_volume_error_run_end(volume, done->result, op->state == OP_WRITING);
     if (op->kind == OP_KIND_GET) {
         mkv_volume_get_io_done(volume, done->op.index, done);
     } else if (op->kind == OP_KIND_CATCH_UP) {
@@ -588,6 +540,10 @@ static enum mkv_err on_admin(struct mkv_volume *volume, const struct mkv_input *
         }
         volume->state = MKV_VOLUME_CLOSING;
         return MKV_OK;
+    case MKV_ADMIN_AVOID:
+    case MKV_ADMIN_AVOID_OVER:
+        mkv_volume_avoid(volume, input->admin == MKV_ADMIN_AVOID);
+        return MKV_OK;
     }
     MKV_ASSERT(false);
     return MKV_ERR_STATE;
@@ -621,6 +577,7 @@ enum mkv_err mkv_volume_step(struct mkv_volume *volume, const struct mkv_input *
     if (volume->state == MKV_VOLUME_RECOVERING) {
         mkv_volume_recover_pump(volume);
     }
+    mkv_volume_error_pump(volume);
     mkv_volume_stall_pump(volume);
     mkv_volume_yield_pump(volume);
     if (volume->state == MKV_VOLUME_SERVING) {

@@ -37,7 +37,10 @@
  *  I8  After MKV_EFFECT_FAIL_DRIVE the volume hands out no drive operation.
  *  I9  While an operation of the drive is older than stall_ns, and until all that were in flight
  *      then are back, no client waits for the drive: reads miss, mutations are UNAVAILABLE.
- *  I10 Nothing is allocated after init, and a step does work bounded by the configuration.
+ *  I10 A drive is failed at once by a journal, superblock or flush operation that fails, and by one
+ *      that says that it is gone, read-only or shrunk; and when reads of slots, or writes, fail at
+ *      many places in a row and none succeeds between.
+ *  I11 Nothing is allocated after init, and a step does work bounded by the configuration.
  *
  * Not responsible for: clients and slabs (front), choosing the volume of a key (front), I/O.
  */
@@ -64,6 +67,20 @@
 #define MKV_LEASE_SHARE_NONE UINT32_MAX
 #define MKV_SESSION_MAX 4096u
 #define MKV_SESSION_IDLE_NS 60000000000ull
+
+/* Which relaxed puts are written to the drive; durable ones always are. */
+enum mkv_admission {
+    MKV_ADMISSION_ALWAYS = 0,
+    MKV_ADMISSION_SECOND_TOUCH, /* of keys that were put before, or evicted lately; with eviction */
+    MKV_ADMISSION_LIMIT,        /* as many bytes as write_limit allows */
+};
+/* Why one is not. */
+enum mkv_admission_reason {
+    MKV_ADMISSION_DRIVE_SLOW = 0,
+    MKV_ADMISSION_FIRST_TOUCH,
+    MKV_ADMISSION_WRITE_LIMIT,
+};
+#define MKV_ADMISSION_REASON_COUNT 3u
 
 struct mkv_volume_config {
     uint32_t volume; /* index of this volume on its node */
@@ -113,7 +130,9 @@ struct mkv_volume_config {
      * more than 2^20. */
     uint32_t session_max;
     uint32_t session_block_max;
-    uint64_t session_idle_ns;       /* a session unused for so long ends. 0: MKV_SESSION_IDLE_NS */
+    uint64_t session_idle_ns; /* a session unused for so long ends. 0: MKV_SESSION_IDLE_NS */
+    enum mkv_admission admission;
+    uint64_t write_limit;           /* of LIMIT: payload bytes a second, in the mean of a minute */
     struct mkv_uuid store_uuid;     /* FORMAT: written. OPEN: must match, else MKV_ERR_FOREIGN */
     struct mkv_uuid drive_uuid;     /* FORMAT: written. OPEN: must match */
     struct mkv_drive_set drive_set; /* FORMAT: written */
@@ -163,13 +182,13 @@ struct mkv_volume_stats {
     /* Of their payloads, each rounded up to units; those of up to 2 KiB lie in the header's unit
      * and count as 0. */
     uint64_t bytes_payload;
-    uint64_t bytes_used;   /* slots that are not free, times their size */
-    uint64_t bytes_usable; /* of all extents */
-    uint64_t bytes_raw;    /* of the drive */
-    uint64_t slots_used;   /* live, reserved, being freed */
-    uint64_t slots_free;   /* in extents that have a class */
-    uint64_t slots_retired;
-    uint32_t extents_free; /* without a class */
+    uint64_t bytes_used;    /* slots that are not free, times their size */
+    uint64_t bytes_usable;  /* of all extents */
+    uint64_t bytes_raw;     /* of the drive */
+    uint64_t slots_used;    /* live, reserved, being freed, retired */
+    uint64_t slots_free;    /* in extents that have a class */
+    uint64_t slots_retired; /* of those used */
+    uint32_t extents_free;  /* without a class */
     uint32_t extents_total;
     uint32_t extent_units;
     uint32_t class_count;
@@ -200,6 +219,7 @@ struct mkv_volume_stats {
     uint64_t leases;          /* blocks that are leased or pinned, or were a moment ago */
     uint64_t leases_used_total, leases_expired_total, leases_overridden_total;
     uint64_t leases_refused_total;
+    uint64_t admission_refused[MKV_ADMISSION_REASON_COUNT]; /* puts that were not written */
     uint64_t promises_broken_total; /* reads of a leased block that found nothing */
     uint64_t touches_total;         /* blocks that were read from memory, as the policy was told */
     uint64_t evictions_total; /* by tier, and by cause: for room in the class, for another class */

@@ -367,7 +367,7 @@ void mkv_volume_catch_up_done(struct mkv_volume *volume, uint32_t index,
         mkv_directory_catch_up_failed(volume_directory(volume));
     }
     mkv_volume_op_free(volume, index);
-    if (!failed && done->result == MKV_IO_GONE) {
+    if (!failed && mkv_io_result_is_final(done->result)) {
         mkv_volume_fail(volume, done->result, lba);
     }
 }
@@ -402,7 +402,9 @@ void mkv_volume_directory_io_done(struct mkv_volume *volume, uint32_t which,
         mkv_volume_note_error(
             volume, volume->directory_writes[id] ? MKV_EFFECT_DRIVE_WRITE : MKV_EFFECT_DRIVE_READ,
             done->result, lba);
-        if (done->result == MKV_IO_GONE) {
+        /* What a write brings late must not find its unit in use again. */
+        const bool may_land = done->result == MKV_IO_TIMEOUT && volume->directory_writes[id];
+        if (mkv_io_result_is_final(done->result) || may_land) {
             mkv_volume_fail(volume, done->result, lba);
             return;
         }

@@ -113,7 +113,7 @@ static void advance(struct mkv_volume *volume, const struct mkv_extent_state *st
     }
     uint32_t look_max = volume_step_slots(volume, STEP_SLOTS_MAX);
     struct mkv_slot slot;
-    while (mkv_volume_evict_room(volume) &&
+    while (mkv_volume_evict_room_beside(volume) &&
            mkv_slot_table_next_live(table, job->extent, &job->cursor, &look_max, &slot)) {
         if (mkv_volume_is_leased(volume, slot) &&
             !MKV_CANARY(MKV_CANARY_LEASE_IGNORED_BY_EMPTYING)) {
@@ -126,7 +126,7 @@ static void advance(struct mkv_volume *volume, const struct mkv_extent_state *st
 
 bool mkv_volume_empty_has_work(const struct mkv_volume *volume) {
     const struct empty_job *job = &volume->empty_job;
-    if (!job->active || !mkv_volume_evict_room(volume)) {
+    if (!job->active || !mkv_volume_evict_room_beside(volume)) {
         return false;
     }
     const struct mkv_extent_state *state = mkv_slot_table_extent(volume_table(volume), job->extent);

@@ -291,20 +291,23 @@ static uint32_t ready_wanted(struct mkv_volume *volume, uint32_t class_index, ui
         /* It may take an extent of a class that is used less. */
         (void)mkv_volume_empty_request(volume, class_state->slot_units);
     }
-    return job->waiting[class_index] + ((job->filling[class_index / 64] & bit) != 0 ? high : 0);
+    return (job->filling[class_index / 64] & bit) != 0 ? high : 0;
 }
 
-/* Evicts what the class needs; takes the searches for it off *searches. */
-static void evict_for(struct mkv_volume *volume, uint32_t class_index, uint32_t *searches) {
+/* Evicts what the class needs for the puts that wait, or beyond that for those to come; takes the
+ * searches for it off *searches. */
+static void evict_for(struct mkv_volume *volume, uint32_t class_index, bool for_coming,
+                      uint32_t *searches) {
+    struct evict_job *job = &volume->evict;
     const struct mkv_eviction_slots slots = slots_of(volume);
     const uint32_t ready = ready_count(volume, class_index);
-    const uint32_t wanted = ready_wanted(volume, class_index, ready);
-    /* Drops that make room for other classes are taken for this one's: it asks again when they are
-     * done. */
-    while (wanted > ready + volume->evict_drops && mkv_volume_evict_room(volume) &&
+    const uint32_t wanted =
+        job->waiting[class_index] + (for_coming ? ready_wanted(volume, class_index, ready) : 0);
+    while (wanted > ready + job->drops[class_index] &&
+           (for_coming ? mkv_volume_evict_room_beside(volume) : mkv_volume_evict_room(volume)) &&
            !mkv_eviction_is_exhausted(policy_of(volume), class_index)) {
         if (*searches == 0) {
-            volume->evict.more = true;
+            job->more = true;
             return;
         }
         --*searches;
@@ -315,20 +318,67 @@ static void evict_for(struct mkv_volume *volume, uint32_t class_index, uint32_t 
     }
 }
 
+/* The first full class from this one on; MKV_CLASSES_MAX: there is none. */
+static uint32_t full_class_from(const struct evict_job *job, uint32_t class_index) {
+    while (class_index < MKV_CLASSES_MAX) {
+        const uint64_t bits = job->full[class_index / 64] >> (class_index % 64);
+        if (bits != 0) {
+            return class_index + (uint32_t)__builtin_ctzll(bits);
+        }
+        class_index = (class_index / 64 + 1) * 64;
+    }
+    return MKV_CLASSES_MAX;
+}
+
+/* Every full class has its turn, and each time another one is first: what all share, the drops on
+ * their way and the searches of a step, goes round. */
+static void evict_for_all(struct mkv_volume *volume, bool for_coming, uint32_t *searches) {
+    const struct evict_job *job = &volume->evict;
+    const uint32_t first = job->class_first;
+    for (uint32_t class_index = full_class_from(job, first); class_index < MKV_CLASSES_MAX;
+         class_index = full_class_from(job, class_index + 1)) {
+        evict_for(volume, class_index, for_coming, searches);
+    }
+    for (uint32_t class_index = full_class_from(job, 0); class_index < first;
+         class_index = full_class_from(job, class_index + 1)) {
+        evict_for(volume, class_index, for_coming, searches);
+    }
+}
+
 void mkv_volume_evict_pump(struct mkv_volume *volume) {
     struct evict_job *job = &volume->evict;
     uint32_t searches = STEP_SEARCHES_MAX;
     job->more = false;
-    if (!volume->config.eviction || volume->stall.active) {
+    if (!volume->config.eviction || volume->stall.active ||
+        full_class_from(job, 0) == MKV_CLASSES_MAX) {
         return;
     }
-    for (uint32_t class_index = 0; class_index < MKV_CLASSES_MAX; class_index++) {
-        const uint64_t word = *full_word(job, class_index);
-        if (word == 0) {
-            class_index |= 63u;
-        } else if ((word >> (class_index % 64) & 1u) != 0) {
-            evict_for(volume, class_index, &searches);
-        }
+    evict_for_all(volume, false, &searches);
+    evict_for_all(volume, true, &searches);
+    const uint32_t next = full_class_from(job, job->class_first + 1);
+    job->class_first = next < MKV_CLASSES_MAX ? next : 0;
+}
+
+void mkv_volume_evict_drop_begun(struct mkv_volume *volume, struct op *drop) {
+    const struct mkv_slot_table *table = volume_table(volume);
+    const struct mkv_extent extent = mkv_slot_table_extent_of(table, drop->old_slot);
+    volume->evict_drops++;
+    /* What leaves an extent that runs empty makes no room for puts of its class. */
+    drop->wait_class = mkv_slot_table_extent(table, extent)->class_index;
+    if (drop->evict_reason == MKV_EVICTION_FOR_CLASS) {
+        drop->wait_class = MKV_CLASSES_MAX;
+    }
+    if (drop->wait_class < MKV_CLASSES_MAX) {
+        volume->evict.drops[drop->wait_class]++;
+    }
+}
+
+void mkv_volume_evict_drop_ended(struct mkv_volume *volume, const struct op *drop) {
+    MKV_ASSERT(volume->evict_drops > 0);
+    volume->evict_drops--;
+    if (drop->wait_class < MKV_CLASSES_MAX) {
+        MKV_ASSERT(volume->evict.drops[drop->wait_class] > 0);
+        volume->evict.drops[drop->wait_class]--;
     }
 }
 

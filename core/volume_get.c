@@ -512,7 +512,7 @@ void mkv_volume_get_io_done(struct mkv_volume *volume, uint32_t index,
             mkv_volume_quarantine(volume, slot, MKV_ERR_DRIVE_IO);
         }
         read_end(volume, index, MKV_STATUS_IO_ERROR, MKV_MISS_IO_ERROR);
-        if (done->result == MKV_IO_GONE) {
+        if (mkv_io_result_is_final(done->result)) {
             mkv_volume_fail(volume, done->result, lba);
         }
         return;

@@ -13,6 +13,8 @@
  *   volume_session.c     blocks of one session go to a lower tier, or leave (volume_session.h)
  *   volume_tenant.c      TENANT, TENANT_DROP, and the sweep behind a drop
  *   volume_directory.c   names: telling the directory, its I/O, SCAN, COUNT, PURGE
+ *   volume_admission.c   puts that are not written
+ *   volume_error.c       a drive that fails one operation after another
  *   volume_stall.c       a drive that does not answer
  *   volume_trim.c        empty extents, and telling the drive
  *   volume_journal.c     batches of records, flushes, applying what is durable, answers
@@ -62,9 +64,6 @@ struct mkv_drive_effect *mkv_volume_internal_io(struct mkv_volume *volume, uint3
                                                 uint32_t unit_count, uint64_t meta_offset);
 /* The drive can't be trusted any more: fails the volume, answers what can be answered. */
 void mkv_volume_fail(struct mkv_volume *volume, enum mkv_io_result result, uint64_t lba);
-/* Counts and reports a failed operation that does not fail the drive. */
-void mkv_volume_note_error(struct mkv_volume *volume, enum mkv_effect_kind kind,
-                           enum mkv_io_result result, uint64_t lba);
 static inline bool volume_writes_clean_mark(const struct mkv_volume *volume) {
     return volume->superblock_writer.step != SUPERBLOCK_IDLE &&
            volume->superblock_writer.purpose == SUPERBLOCK_CLEAN;
@@ -153,6 +152,8 @@ bool mkv_volume_purge_drop(struct mkv_volume *volume, struct mkv_slot slot, uint
 void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot,
                       enum mkv_eviction_reason reason);
 bool mkv_volume_evict_room(const struct mkv_volume *volume);
+/* The same for what no put waits for yet. */
+bool mkv_volume_evict_room_beside(const struct mkv_volume *volume);
 /* Takes the slot of a put that will have no record back; its write has ended, or never began. */
 void mkv_volume_put_refused(struct mkv_volume *volume, uint32_t op, enum mkv_status status);
 void mkv_volume_mutate_io_done(struct mkv_volume *volume, uint32_t op,
@@ -216,6 +217,9 @@ void mkv_volume_policy_check(const struct mkv_volume *volume);
  * class make room: the put waits until it is tried again (mkv_volume_evict_wait_ended). */
 bool mkv_volume_evict_request(struct mkv_volume *volume, uint32_t op, uint32_t slot_units);
 void mkv_volume_evict_wait_ended(struct mkv_volume *volume, uint32_t op);
+/* A DROP that makes room is on its way, and has ended. */
+void mkv_volume_evict_drop_begun(struct mkv_volume *volume, struct op *drop);
+void mkv_volume_evict_drop_ended(struct mkv_volume *volume, const struct op *drop);
 /* Whether the block may be evicted now; and of two that may, whether the first one should be. */
 bool mkv_volume_policy_may_leave(const struct mkv_volume *volume, struct mkv_slot slot);
 bool mkv_volume_policy_leaves_before(const struct mkv_volume *volume, struct mkv_slot slot,
@@ -311,6 +315,24 @@ void mkv_volume_directory_io_done(struct mkv_volume *volume, uint32_t which,
                                   const struct mkv_drive_done *done);
 void mkv_volume_directory_pump(struct mkv_volume *volume);
 
+/* ---- volume_admission.c ---------------------------------------------------------------------- */
+
+/* At each opening. */
+void mkv_volume_admission_init(struct mkv_volume *volume);
+void mkv_volume_avoid(struct mkv_volume *volume, bool avoid);
+/* Whether a put whose bytes have come, with the flags of its PUT_WRITE, is not to be written. */
+bool mkv_volume_admission_refuses(struct mkv_volume *volume, const struct op *op, uint32_t flags);
+
+/* ---- volume_error.c -------------------------------------------------------------------------- */
+
+/* Counts and reports a failed operation that does not fail the drive. */
+void mkv_volume_note_error(struct mkv_volume *volume, enum mkv_effect_kind kind,
+                           enum mkv_io_result result, uint64_t lba);
+/* An operation on a slot ended, which ends a run of errors if it succeeded. */
+void mkv_volume_error_run_end(struct mkv_volume *volume, enum mkv_io_result result, bool write);
+/* Fails the volume when a run is long enough. */
+void mkv_volume_error_pump(struct mkv_volume *volume);
+
 /* ---- volume_stall.c -------------------------------------------------------------------------- */
 
 /* Looks at the age of what is in flight, now and then. */
@@ -389,6 +411,9 @@ bool mkv_volume_purge_has_work(const struct mkv_volume *volume);
 void mkv_volume_purge_start(struct mkv_volume *volume, uint32_t op);
 void mkv_volume_purge_io_done(struct mkv_volume *volume, uint32_t op,
                               const struct mkv_drive_done *done);
-void mkv_volume_purge_op_ended(struct mkv_volume *volume);
+/* Of every operation. */
+void mkv_volume_purge_op_ended(struct mkv_volume *volume, const struct op *op);
+/* Whether keys may be mutated here: not when one goes to a drive that joins, or has joined. */
+bool mkv_volume_purge_takes(const struct mkv_volume *volume, const struct op *op);
 
 #endif

@@ -390,6 +390,10 @@ void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_don
             mkv_volume_put_refused(volume, index, MKV_STATUS_FORBIDDEN);
             continue;
         }
+        if (!mkv_volume_purge_takes(volume, &volume_ops(volume)[index])) {
+            mkv_volume_put_refused(volume, index, MKV_STATUS_UNAVAILABLE);
+            continue;
+        }
         mkv_volume_put_flushed(volume, index);
     }
     volume->quiet_since_ns = volume->now_ns;

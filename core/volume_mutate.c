@@ -14,7 +14,8 @@ void mkv_volume_mutation_end(struct mkv_volume *volume, uint32_t index, enum mkv
     struct op *op = &volume_ops(volume)[index];
     if (op->kind == OP_KIND_PUT) {
         struct mkv_message *answer = mkv_volume_answer(volume, index, MKV_MESSAGE_PUT_DONE, status);
-        answer->flags = op->there && status == MKV_STATUS_OK ? MKV_PUT_THERE : 0;
+        answer->flags = (op->there && status == MKV_STATUS_OK ? MKV_PUT_THERE : 0) |
+                        (op->unwritten ? MKV_PUT_UNWRITTEN : 0);
         answer->drive_ns = op->written_ns != 0 ? op->drive_ns : 0;
         answer->flush_ns = op->written_ns != 0 ? volume->now_ns - op->written_ns : 0;
     } else if (op->kind == OP_KIND_DELETE) {
@@ -129,6 +130,10 @@ static void check_candidate(struct mkv_volume *volume, uint32_t index) {
     struct op *op = &volume_ops(volume)[index];
     if (!mkv_volume_tenant_takes(volume, op->tenant)) {
         mkv_volume_mutation_refuse(volume, index, MKV_STATUS_FORBIDDEN);
+        return;
+    }
+    if (!mkv_volume_purge_takes(volume, op)) {
+        mkv_volume_mutation_refuse(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
     const struct mkv_slot slot = mkv_volume_candidate(volume, op);
@@ -337,7 +342,7 @@ static void checking_done(struct mkv_volume *volume, uint32_t index,
     }
     if (done->result != MKV_IO_OK) {
         mkv_volume_mutation_refuse(volume, index, MKV_STATUS_IO_ERROR);
-        if (done->result == MKV_IO_GONE) {
+        if (mkv_io_result_is_final(done->result)) {
             mkv_volume_fail(volume, done->result, lba);
         }
         return;
@@ -462,7 +467,9 @@ static void slot_drop(struct mkv_volume *volume, struct mkv_slot slot, enum mkv_
     op->purge = flags / DROP_OF_LISTING(0);
     op->generation_new = (struct mkv_generation){entry->generation_low};
     volume->job_drops += op->of_job ? 1u : 0u;
-    volume->evict_drops += op->of_eviction ? 1u : 0u;
+    if (op->of_eviction) {
+        mkv_volume_evict_drop_begun(volume, op);
+    }
     mkv_volume_lock_take(volume, index);
 }
 
@@ -520,8 +527,18 @@ static void evict_by_waiter(struct mkv_volume *volume, uint32_t index, struct mk
     drop_old(volume, index, MKV_DROP_EVICT);
 }
 
+static uint32_t evict_drops_max(const struct mkv_volume *volume) {
+    return (uint32_t)mkv_max_u64(EVICT_DROPS_MIN, volume->config.ops_max / EVICT_DROPS_SHARE);
+}
+
 bool mkv_volume_evict_room(const struct mkv_volume *volume) {
-    return volume->evict_drops < EVICT_DROPS_MAX && mkv_volume_drop_room(volume);
+    return volume->evict_drops < evict_drops_max(volume) && mkv_volume_drop_room(volume);
+}
+
+bool mkv_volume_evict_room_beside(const struct mkv_volume *volume) {
+    const uint32_t most = evict_drops_max(volume);
+    return volume->evict_drops < most - most / EVICT_DROPS_OF_WAITERS_SHARE &&
+           mkv_volume_drop_room(volume);
 }
 
 void mkv_volume_evict(struct mkv_volume *volume, struct mkv_slot slot,
@@ -646,6 +663,11 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
         mkv_volume_put_refused(volume, index, MKV_STATUS_UNAVAILABLE);
         return;
     }
+    if (mkv_volume_admission_refuses(volume, op, message->flags)) {
+        op->unwritten = true;
+        mkv_volume_put_refused(volume, index, MKV_STATUS_OK);
+        return;
+    }
     op->generation_new = next_generation(volume);
     mkv_volume_put_numbered(volume, index);
     const bool manifest = (op->flags & MKV_BLOCK_MANIFEST) != 0;
@@ -729,14 +751,16 @@ static void writing_done(struct mkv_volume *volume, uint32_t index,
     const uint64_t lba = mkv_slot_table_lba(volume_table(volume), op->slot).unit;
     mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_WRITE, done->result, lba);
     mkv_volume_tenant_unreserve(volume, op);
-    if (done->result == MKV_IO_NO_ROOM || MKV_CANARY(MKV_CANARY_FAILED_SLOT_REUSED)) {
+    const bool no_room =
+        done->result == MKV_IO_NO_ROOM && !MKV_CANARY(MKV_CANARY_NO_ROOM_RETIRES_SLOT);
+    if (no_room || MKV_CANARY(MKV_CANARY_FAILED_SLOT_REUSED)) {
         mkv_slot_table_unreserve(volume_table(volume), op->slot);
     } else {
         slot_retire(volume, op->slot, done->result);
     }
     mkv_volume_mutation_end(
         volume, index, done->result == MKV_IO_NO_ROOM ? MKV_STATUS_NO_SPACE : MKV_STATUS_IO_ERROR);
-    if (done->result == MKV_IO_GONE) {
+    if (mkv_io_result_is_final(done->result) || done->result == MKV_IO_TIMEOUT) {
         mkv_volume_fail(volume, done->result, lba);
     }
 }

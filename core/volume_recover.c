@@ -41,6 +41,8 @@ enum mkv_err mkv_volume_open(struct mkv_volume *volume, const struct mkv_drive_s
     volume->tenant_sweep.place = MKV_NONE_U32;
     memset(&volume->trim, 0, sizeof volume->trim);
     memset(&volume->stall, 0, sizeof volume->stall);
+    memset(&volume->error_runs, 0, sizeof volume->error_runs);
+    mkv_volume_admission_init(volume);
     memset(&volume->checkpoint, 0, sizeof volume->checkpoint);
     memset(&volume->superblock_writer, 0, sizeof volume->superblock_writer);
     memset(&volume->purge, 0, sizeof volume->purge);
@@ -124,7 +126,8 @@ static void set_raise(struct mkv_volume *volume) {
     if (volume->recover.joins) {
         superblock->drive_set = volume->set_wanted;
         volume->set_is_wanted = false;
-        if (MKV_CANARY(MKV_CANARY_OLDER_DRIVE_KEEPS_CONTENT)) {
+        if (MKV_CANARY(MKV_CANARY_OLDER_DRIVE_KEEPS_CONTENT) ||
+            MKV_CANARY(MKV_CANARY_RETURNED_DRIVE_KEEPS_CONTENT)) {
             checkpoint_head_read(volume);
             return;
         }

@@ -181,7 +181,7 @@ void mkv_volume_scrub_io_done(struct mkv_volume *volume, uint32_t index,
         return;
     }
     block_ended(volume, index); /* it may read well when its turn comes again */
-    if (done->result == MKV_IO_GONE) {
+    if (mkv_io_result_is_final(done->result)) {
         mkv_volume_fail(volume, done->result, lba);
     }
 }

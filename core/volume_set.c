@@ -11,6 +11,11 @@
  *
  * Behind the lock of its tag a block is dropped by nobody else, so when the last op has ended, each
  * block that was there at the start has been looked at, or was dropped durably.
+ *
+ * And none comes behind that. From the PURGE on, mutations of keys that go elsewhere are refused
+ * when they come, when they look and, of a put, before its record: whoever sent them did not know
+ * of the drive that joins. Puts whose records were issued before are waited for first. The next
+ * set that is durable says which keys go elsewhere from then on.
  */
 #include <string.h>
 
@@ -48,7 +53,19 @@ void mkv_volume_drive_set_pump(struct mkv_volume *volume) {
     mkv_volume_superblock_write(volume, SUPERBLOCK_DRIVE_SET, SUPERBLOCK_ALL_COPIES);
 }
 
+/* The drives by whose weights keys are judged from now on. */
+static void members_take(struct mkv_volume *volume, const struct mkv_drive_set *set) {
+    struct purge *purge = &volume->purge;
+    purge->guards = true;
+    purge->member_count = set->count;
+    purge->member_own = mkv_drive_set_find(set, volume->config.drive_uuid);
+    memcpy(purge->members, set->members, sizeof purge->members);
+}
+
 void mkv_volume_drive_set_durable(struct mkv_volume *volume) {
+    if (volume->purge.guards && !volume->purge.active) {
+        members_take(volume, &volume->superblock.drive_set);
+    }
     mkv_volume_event(volume, MKV_EVENT_DRIVE_SET_DURABLE, MKV_OK,
                      volume->superblock.drive_set.version, 0, 0);
 }
@@ -57,12 +74,19 @@ void mkv_volume_drive_set_durable(struct mkv_volume *volume) {
 
 enum mkv_err mkv_volume_purge(struct mkv_volume *volume, const struct mkv_drive_set *set) {
     struct purge *purge = &volume->purge;
-    const uint32_t own = mkv_drive_set_find(set, volume->config.drive_uuid);
-    if (volume->state != MKV_VOLUME_SERVING || purge->active || own == MKV_NONE_U32) {
+    if (volume->state != MKV_VOLUME_SERVING || purge->active ||
+        mkv_drive_set_find(set, volume->config.drive_uuid) == MKV_NONE_U32) {
         return MKV_ERR_STATE;
     }
-    *purge = (struct purge){.active = true, .member_count = set->count, .member_own = own};
-    memcpy(purge->members, set->members, sizeof purge->members);
+    *purge = (struct purge){.active = true};
+    members_take(volume, set);
+    for (uint32_t index = 0; index < volume->op_total; index++) {
+        struct op *op = &volume_ops(volume)[index];
+        if (op->kind == OP_KIND_PUT && (op->state == OP_READY || op->state == OP_JOURNALED)) {
+            op->before_purge = true;
+            purge->before++;
+        }
+    }
     return MKV_OK;
 }
 
@@ -72,7 +96,7 @@ static uint32_t slots_end(const struct mkv_volume *volume) {
 
 bool mkv_volume_purge_has_work(const struct mkv_volume *volume) {
     const struct purge *purge = &volume->purge;
-    return purge->active && volume->state == MKV_VOLUME_SERVING &&
+    return purge->active && volume->state == MKV_VOLUME_SERVING && purge->before == 0 &&
            purge->in_flight < PURGE_OPS_MAX && purge->cursor < slots_end(volume);
 }
 
@@ -95,7 +119,7 @@ static void look_at(struct mkv_volume *volume, struct mkv_slot slot) {
 
 void mkv_volume_purge_pump(struct mkv_volume *volume) {
     struct purge *purge = &volume->purge;
-    if (!purge->active || volume->state != MKV_VOLUME_SERVING) {
+    if (!purge->active || volume->state != MKV_VOLUME_SERVING || purge->before > 0) {
         return;
     }
     const uint32_t look_max = volume_step_slots(volume, PURGE_SLOTS_PER_STEP_MAX);
@@ -116,9 +140,14 @@ void mkv_volume_purge_pump(struct mkv_volume *volume) {
     }
 }
 
-void mkv_volume_purge_op_ended(struct mkv_volume *volume) {
-    MKV_ASSERT(volume->purge.in_flight > 0);
-    volume->purge.in_flight--;
+void mkv_volume_purge_op_ended(struct mkv_volume *volume, const struct op *op) {
+    if (op->kind == OP_KIND_PURGE) {
+        MKV_ASSERT(volume->purge.in_flight > 0);
+        volume->purge.in_flight--;
+    } else if (op->before_purge) {
+        MKV_ASSERT(volume->purge.before > 0);
+        volume->purge.before--;
+    }
 }
 
 static void header_read(struct mkv_volume *volume, uint32_t index) {
@@ -144,19 +173,27 @@ void mkv_volume_purge_start(struct mkv_volume *volume, uint32_t index) {
     header_read(volume, index);
 }
 
-/* Whether the block is this drive's under the set. */
-static bool stays(const struct mkv_volume *volume, const struct mkv_slot_header *header) {
+/* Whether the key is this drive's under the set. */
+static bool stays(const struct mkv_volume *volume, uint32_t tenant_id, const uint8_t *key,
+                  uint32_t key_bytes) {
     const struct purge *purge = &volume->purge;
     const struct mkv_tenant_table *tenants = volume_tenants(volume);
-    const uint32_t place = mkv_tenant_table_find(tenants, header->tenant);
+    const uint32_t place = mkv_tenant_table_find(tenants, tenant_id);
     if (place == MKV_NONE_U32) {
         return false; /* dropped, so nobody may have it */
     }
     const struct mkv_tenant *tenant = mkv_tenant_table_at(tenants, place);
     char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1] = {0};
     memcpy(name, tenant->name, tenant->name_bytes);
-    const struct mkv_root point = mkv_placement_point(name, header->key, header->key_bytes);
+    const struct mkv_root point = mkv_placement_point(name, key, key_bytes);
     return mkv_placement_owner(point, purge->members, purge->member_count) == purge->member_own;
+}
+
+bool mkv_volume_purge_takes(const struct mkv_volume *volume, const struct op *op) {
+    const bool names_key =
+        op->kind == OP_KIND_PUT || op->kind == OP_KIND_DELETE || op->kind == OP_KIND_EXPIRE;
+    return !volume->purge.guards || !names_key || MKV_CANARY(MKV_CANARY_PUT_TAKEN_BEHIND_PURGE) ||
+           stays(volume, op->tenant, op->key, op->key_bytes);
 }
 
 /* The block's key can't be told. */
@@ -175,7 +212,7 @@ static void header_came(struct mkv_volume *volume, uint32_t index) {
     if (mkv_volume_judge_header(volume, op, op->old_slot, unit, &header) == HEADER_CORRUPT) {
         volume->stats.checksum_failures_header_total++;
         give_up(volume, index, MKV_CORRUPT_SLOT_HEADER);
-    } else if (stays(volume, &header)) {
+    } else if (stays(volume, header.tenant, header.key, header.key_bytes)) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_OK);
     } else {
         volume->purge.dropped++;
@@ -192,7 +229,7 @@ void mkv_volume_purge_io_done(struct mkv_volume *volume, uint32_t index,
         return;
     }
     mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_READ, done->result, lba);
-    if (done->result == MKV_IO_GONE) {
+    if (mkv_io_result_is_final(done->result)) {
         mkv_volume_mutation_end(volume, index, MKV_STATUS_IO_ERROR);
         mkv_volume_fail(volume, done->result, lba);
     } else if (done->result != MKV_IO_MEDIUM && op->purge_reads < PURGE_READS_MAX) {

@@ -36,8 +36,13 @@
 #define STEP_PAGES_MAX 64u
 /* Drops that background jobs may have under way, and slots that one step of theirs looks at. */
 #define JOB_DROPS_MAX 16u
-/* Drops that make room, on their way at a time. */
-#define EVICT_DROPS_MAX 32u
+/* Drops that make room, on their way at a time: so many, or this share of the messages that the
+ * front may have outstanding, where that is more. An extent of thousands of small blocks runs empty
+ * in so many commits of the journal. */
+#define EVICT_DROPS_MIN 32u
+#define EVICT_DROPS_SHARE 4u
+/* This share of them is left for puts that wait, by what makes room ahead of need. */
+#define EVICT_DROPS_OF_WAITERS_SHARE 4u
 #define JOB_SLOTS_MAX 2048u
 /* Bytes of the slot table that one step of recovery clears. */
 #define STEP_CLEAR_BYTES_MAX (1u << 20)
@@ -113,6 +118,7 @@ struct op {
     bool holds_slot;
     bool has_old;           /* old_slot is dropped when this mutation's record is durable */
     bool there;             /* PUT: the same is live */
+    bool unwritten;         /* PUT: it was not admitted */
     bool waits_for_quota;   /* PUT: for room in its tenant's quota */
     bool of_quota;          /* DROP: for that */
     bool retires;           /* the drive lost what was in old_slot: its DROP retires it */
@@ -143,12 +149,14 @@ struct op {
     bool of_job;                     /* DROP: counts against the limit of background jobs */
     bool waits_for_slot;             /* PUT: it is one of those that wait for a slot ... */
     uint32_t policy_state;           /* DROP of an eviction: what the policy will remember */
-    uint8_t wait_class;              /* ... of this class, that evictions make ready */
+    uint8_t wait_class;              /* ... of this class, that evictions make ready. Of a DROP of
+                                      * an eviction: the class of its slot */
     bool of_eviction;                /* DROP: counts against the limit of evictions */
     enum mkv_eviction_reason evict_reason;
-    uint32_t purge;                           /* DROP: the listing it is done for and 1; 0 none */
-    bool of_catch_up;                         /* DROP: the directory waits for its end */
-    uint32_t purge_reads;                     /* PURGE: of its header, handed out so far */
+    uint32_t purge;       /* DROP: the listing it is done for and 1; 0 none */
+    bool of_catch_up;     /* DROP: the directory waits for its end */
+    uint32_t purge_reads; /* PURGE: of its header, handed out so far */
+    bool before_purge;    /* PUT: had a record, or was about to, when the purge began */
     enum mkv_directory_job_kind listing_kind; /* LIST */
     bool numbered;                            /* PUT: in the list of those with a generation */
     uint32_t numbered_next;
@@ -238,6 +246,21 @@ struct stall {
     uint64_t look_ns;  /* when the operations in flight are looked at next */
 };
 
+/* Places whose reads, or whose writes, failed one after another with none that succeeded between:
+ * so many different ones are no bad spots, the drive itself fails. */
+#define ERROR_PLACES_MAX 64u
+struct error_run {
+    uint32_t count;
+    uint64_t places[ERROR_PLACES_MAX]; /* units */
+    enum mkv_io_result result;         /* of the last one */
+};
+
+struct admission {
+    bool avoided;
+    uint64_t room_bytes; /* that may be written now */
+    uint64_t room_ms;    /* when there was as much */
+};
+
 struct trim {
     bool in_flight;
     bool is_slow;            /* nobody waits for it any more */
@@ -316,6 +339,8 @@ struct recover {
 
 struct purge {
     bool active;
+    bool guards;        /* keys that go elsewhere under `members` are not mutated here */
+    uint32_t before;    /* puts with records that it waits for before it looks at slots */
     uint32_t cursor;    /* the next slot to look at */
     uint32_t in_flight; /* its ops */
     uint64_t looked;
@@ -344,6 +369,8 @@ struct evict_job {
     uint64_t full[MKV_CLASSES_MAX / 64]; /* bit c: class c can get no extent, as far as is known */
     uint64_t filling[MKV_CLASSES_MAX / 64]; /* bit c: until it has the ready slots it wants */
     uint16_t waiting[MKV_CLASSES_MAX];      /* puts that wait for a slot */
+    uint16_t drops[MKV_CLASSES_MAX];        /* of its slots, on their way to make room */
+    uint32_t class_first;                   /* whose turn it is to be looked at first */
     uint32_t tenant;                        /* of the last put that asked for one */
     bool more;                              /* the next step would find more to do */
 };
@@ -394,6 +421,8 @@ struct mkv_volume {
     struct tenant_sweep tenant_sweep;
     struct trim trim;
     struct stall stall;
+    struct admission admission;
+    struct error_run error_runs[2]; /* of reads, of writes */
     struct listing listings[LISTINGS_MAX];
     uint32_t catch_ups;      /* operations that read a header for the directory */
     uint32_t numbered_first; /* puts that have a generation and are not applied, oldest first */

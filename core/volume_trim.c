@@ -7,7 +7,9 @@
  *   empty for trim_idle_ns --EXTENT without a class, durable--> classless --DRIVE_TRIM--> trimmed
  *
  * An extent that is being trimmed can be taken by no class until the drive has answered, so a trim
- * never meets other I/O on its extents. A failed trim is counted, and is no loss.
+ * never meets other I/O on its extents. A failed trim is counted, and is no loss; one that was
+ * given up is the end of the volume, as any other operation that may yet change what the drive
+ * holds.
  */
 #include "core/volume_internal.h"
 
@@ -81,7 +83,8 @@ void mkv_volume_trim_done(struct mkv_volume *volume, const struct mkv_drive_done
     } else {
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_TRIM, done->result, lba);
     }
-    if (done->result == MKV_IO_GONE) {
+    /* One that was given up may have its effect later, on what puts have written there by then. */
+    if (mkv_io_result_is_final(done->result) || done->result == MKV_IO_TIMEOUT) {
         mkv_volume_fail(volume, done->result, lba);
         return;
     }

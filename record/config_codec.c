@@ -8,7 +8,7 @@
 /* As in machine_codec.c: whoever adds a field adds it below. */
 _Static_assert(sizeof(struct mkv_front_config) == 1456,
                "every field is in mkv_record_front_config");
-_Static_assert(sizeof(struct mkv_volume_config) == 1528,
+_Static_assert(sizeof(struct mkv_volume_config) == 1544,
                "every field is in mkv_record_volume_config");
 _Static_assert(sizeof(struct mkv_geometry) == 32, "every field is in geometry()");
 _Static_assert(sizeof(struct mkv_member) == 20, "every field is in member()");
@@ -106,6 +106,8 @@ void mkv_record_volume_config(struct mkv_codec *codec, struct mkv_volume_config 
     mkv_codec_u32(codec, &config->session_max);
     mkv_codec_u32(codec, &config->session_block_max);
     mkv_codec_u64(codec, &config->session_idle_ns);
+    MKV_CODEC_ENUM(codec, mkv_admission, config->admission);
+    mkv_codec_u64(codec, &config->write_limit);
     mkv_codec_raw(codec, config->store_uuid.bytes, sizeof config->store_uuid.bytes);
     mkv_codec_raw(codec, config->drive_uuid.bytes, sizeof config->drive_uuid.bytes);
     mkv_record_drive_set(codec, &config->drive_set);

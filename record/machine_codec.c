@@ -277,6 +277,7 @@ void mkv_record_input_read(struct mkv_codec *codec, struct mkv_record_storage *s
 
 static void drive_effect(struct mkv_codec *codec, struct mkv_drive_effect *drive) {
     MKV_CODEC_ENUM(codec, mkv_drive_memory, drive->memory);
+    MKV_CODEC_ENUM(codec, mkv_drive_share, drive->share);
     mkv_codec_u64(codec, &drive->lba.unit);
     mkv_codec_u32(codec, &drive->unit_count);
     mkv_codec_u64(codec, &drive->meta_offset);

@@ -39,6 +39,8 @@ static const struct admin_command admin_commands[] = {
      mkv_command_audit},
     {"log-level", "[LEVEL]", "which messages are logged; with LEVEL, from now on",
      mkv_command_log_level},
+    {"drive", "COMMAND NAME", "lists drives, shows one; takes it out, back, replaces or erases it",
+     mkv_command_drive_admin},
     {"tenant-drop", "NAME", "drops a tenant with all its keys, durably", mkv_command_tenant_drop},
 };
 #define ADMIN_COMMAND_COUNT (sizeof admin_commands / sizeof admin_commands[0])

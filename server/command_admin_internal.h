@@ -20,5 +20,7 @@ int mkv_command_audit(int argc, char **argv);
 int mkv_command_log_level(int argc, char **argv);
 int mkv_command_diagnostics(int argc, char **argv);
 int mkv_command_doctor(int argc, char **argv);
+/* command_drive_admin.c */
+int mkv_command_drive_admin(int argc, char **argv);
 
 #endif

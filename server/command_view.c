@@ -60,6 +60,17 @@ static bool add_parameter(const struct mkv_view *view, struct view_line *line, c
     return true;
 }
 
+/* What a path that ends with '/' is of. */
+static bool add_to_path(const struct mkv_view *view, struct view_line *line, const char *value) {
+    const size_t used = strlen(line->path);
+    if (value[0] == '\0' ||
+        !mkv_http_escape(value, strlen(value), line->path + used, sizeof line->path - used)) {
+        mkv_command_admin_complain("%s: this is no %s: '%s'", view->name, view->operand, value);
+        return false;
+    }
+    return true;
+}
+
 static const struct mkv_view_option *option_of(const struct mkv_view *view, const char *argument) {
     for (uint32_t i = 0; i < MKV_VIEW_OPTIONS_MAX && view->options[i].name != NULL; i++) {
         const size_t bytes = strlen(view->options[i].name);
@@ -117,7 +128,9 @@ static bool take_argument(const struct mkv_view *view, struct view_line *line, i
         return false;
     }
     line->has_operand = true;
-    return add_parameter(view, line, view->operand_parameter, argument);
+    return view->operand_parameter == NULL
+               ? add_to_path(view, line, argument)
+               : add_parameter(view, line, view->operand_parameter, argument);
 }
 
 /* False: *exit_code is what to exit with. */

@@ -46,7 +46,7 @@ struct mkv_view {
     const char *help;    /* what stands behind the usage, closed by a newline */
     const char *path;
     const char *operand;           /* "KEY", or NULL: none */
-    const char *operand_parameter; /* "key" */
+    const char *operand_parameter; /* "key"; NULL: the operand stands behind the path */
     struct mkv_view_option options[MKV_VIEW_OPTIONS_MAX];
     enum mkv_view_form form;
     bool is_check; /* an answer of 503 is one, and exits with 1; "ok" becomes {"ready": true} */

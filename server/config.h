@@ -131,6 +131,9 @@ enum mkv_config_key_id {
     MKV_CONFIG_NODE_WATCHDOG,
     MKV_CONFIG_NODE_SHARDS,
     MKV_CONFIG_STORAGE_SLOW_AFTER,
+    MKV_CONFIG_STORAGE_SLOW_FENCE,
+    MKV_CONFIG_STORAGE_ADMISSION,
+    MKV_CONFIG_STORAGE_WRITE_LIMIT_PER_DRIVE,
     MKV_CONFIG_CLUSTER_DISCOVERY,
     MKV_CONFIG_CLUSTER_ADVERTISE,
     MKV_CONFIG_CLUSTER_WEIGHT,
@@ -182,6 +185,11 @@ enum mkv_config_storage_eviction {
     MKV_CONFIG_EVICTION_ON = 0, /* blocks leave to make room */
     MKV_CONFIG_EVICTION_OFF,    /* a full drive refuses puts */
 };
+enum mkv_config_storage_admission {
+    MKV_CONFIG_ADMISSION_ALWAYS = 0, /* every put is written */
+    MKV_CONFIG_ADMISSION_SECOND_TOUCH,
+    MKV_CONFIG_ADMISSION_LIMIT,
+};
 enum mkv_config_network_auth {
     MKV_CONFIG_NETWORK_AUTH_REQUIRED = 0, /* keys are asked for where there are any */
     MKV_CONFIG_NETWORK_AUTH_NONE,         /* everybody may do all, from everywhere */
@@ -224,6 +232,7 @@ struct mkv_config_drive {
     char media[MKV_CONFIG_PATH_BYTES]; /* relative to the process, not to the file any more */
     char name[MKV_CONFIG_NAME_BYTES];  /* stable: metrics and commands call the drive by it */
     uint64_t size_bytes;               /* 0: the file or device must exist and has its size */
+    uint64_t rated_dwpd;               /* of MKV_CONFIG_RATIO_ONE; 0: not known */
     uint32_t line;                     /* where the drive begins in the file; 0: not in a file */
 };
 
@@ -295,8 +304,11 @@ struct mkv_config {
         uint64_t scrub_rate;      /* bytes a second for each drive; 0: none */
         uint64_t lease_share_max; /* of MKV_CONFIG_RATIO_ONE */
         uint64_t session_idle_s;
-        uint64_t slow_after_s;       /* an outlier for so long is slow */
-        uint64_t sessions_max;       /* of each drive, as is this: */
+        uint64_t slow_after_s; /* an outlier for so long is slow */
+        uint64_t slow_fence_s; /* slow for so long is taken offline; 0: never */
+        enum mkv_config_storage_admission admission;
+        uint64_t write_limit;  /* bytes a second for each drive, of ADMISSION_LIMIT; 0: not set */
+        uint64_t sessions_max; /* of each drive, as is this: */
         uint64_t session_blocks_max; /* 0: by its slots */
         uint32_t drive_count;
         uint64_t block_size_bytes; /* the reporting unit */

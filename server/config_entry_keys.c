@@ -39,9 +39,21 @@ const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT] = 
             .size_max = 1024 * TIB,
             .size_step = MKV_UNIT_BYTES,
             .default_note = "none: `media` must exist",
-            .meaning = "Only for a regular file: if it does not exist, it is created sparse with "
-                       "this size. Room is taken 16 MiB at a time, up to 32 MiB ahead of what "
-                       "is written, unless files are trimmed (`storage.trim: on`).",
+            .meaning = "Only for a regular file: the most that it ever takes of its file system,"
+                       " and the size that it is created with, sparse, if it does not exist; one"
+                       " that is larger is refused. Room for journal and tables is taken at the "
+                       "start, other room 128 MiB at a time, up to 256 MiB ahead of what is "
+                       "written, unless files are trimmed (`storage.trim: on`).",
+        },
+    [MKV_CONFIG_DRIVE_RATED_DWPD] =
+        {
+            .path = "rated_dwpd",
+            .type = MKV_CONFIG_TYPE_RATIO,
+            DRIVE_FIELD(rated_dwpd),
+            .size_max = 100ull * MKV_CONFIG_RATIO_ONE,
+            .default_note = "none",
+            .meaning = "How often a day the maker rates the drive to be written in whole (DWPD); "
+                       "more gives warning ENDURANCE. `0`: not known.",
         },
 };
 

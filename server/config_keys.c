@@ -7,10 +7,8 @@
 #include "admin/telemetry.h"
 #include "backends/fabric_tcp.h"
 #include "core/placement.h"
+#include "server/config_checks.h"
 #include "server/config_cluster.h"
-#include "server/log_filter.h"
-
-#include <stdio.h>
 
 #define TIB (1024ull * MKV_GIB)
 
@@ -21,6 +19,7 @@ static const char *const hugepages_words[] = {"auto", "require", "off", NULL};
 static const char *const tls_words[] = {"1.2", "1.3", NULL};
 static const char *const trim_words[] = {"auto", "on", "off", NULL};
 static const char *const eviction_words[] = {"on", "off", NULL};
+static const char *const admission_words[] = {"always", "second_touch", "limit", NULL};
 static const char *const mode_words[] = {"direct", "file", NULL};
 static const char *const format_words[] = {"json", "text", NULL};
 static const char *const tracing_words[] = {"false", "true", NULL};
@@ -45,31 +44,9 @@ const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
     "metrics", "slowlog", "audit",   "admin",   "auth", "resp", "cluster",
 };
 
-static bool check_processors(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
-    _Static_assert(MKV_TELEMETRY_PROBLEM_BYTES == MKV_CONFIG_PROBLEM_BYTES, "problems fit");
-    struct mkv_telemetry_processor_spec specs[MKV_TELEMETRY_PROCESSORS_MAX];
-    uint32_t count;
-    return mkv_telemetry_processors_parse(text, specs, &count, problem);
-}
-
-static bool check_otlp_endpoint(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
-    struct mkv_otlp_endpoint endpoint;
-    const char *found = mkv_otlp_endpoint_parse(text, &endpoint);
-    if (found != NULL) {
-        snprintf(problem, MKV_CONFIG_PROBLEM_BYTES, "it %s", found);
-    }
-    return found == NULL;
-}
-
 #define FIELD(member)                                                                              \
     .field_offset = offsetof(struct mkv_config, member),                                           \
     .field_bytes = sizeof(((struct mkv_config *)0)->member)
-
-static bool check_log_level(const char *text, char problem[MKV_CONFIG_PROBLEM_BYTES]) {
-    _Static_assert(MKV_LOG_FILTER_PROBLEM_BYTES == MKV_CONFIG_PROBLEM_BYTES, "problems fit");
-    struct mkv_log_filter filter;
-    return mkv_log_filter_parse(text, &filter, problem);
-}
 
 const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
     [MKV_CONFIG_NETWORK_ADDRESS] =
@@ -340,7 +317,6 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .path = "storage.scrub_rate",
             .type = MKV_CONFIG_TYPE_SIZE,
             FIELD(storage.scrub_rate),
-            .size_min = 0,
             .size_max = 64 * MKV_GIB,
             .size_step = 1,
             .default_text = "16MiB",
@@ -448,7 +424,7 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .path = "log.level",
             .type = MKV_CONFIG_TYPE_TEXT,
             FIELD(log.level),
-            .check = check_log_level,
+            .check = mkv_config_check_log_level,
             .allowed = "LEVEL, TARGET=LEVEL, ...",
             .short_variable = "MEMKV_LOG",
             .default_text = "info",
@@ -534,7 +510,7 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .path = "telemetry.otlp_endpoint",
             .type = MKV_CONFIG_TYPE_TEXT,
             FIELD(telemetry.otlp_endpoint),
-            .check = check_otlp_endpoint,
+            .check = mkv_config_check_otlp_endpoint,
             .allowed = "http://HOST[:PORT][/PATH] or grpc://HOST[:PORT]",
             .default_text = "http://127.0.0.1:4318",
             .meaning = "That collector: `http://` speaks OTLP/HTTP, `grpc://` OTLP/gRPC. Without a "
@@ -584,7 +560,7 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .path = "telemetry.processors",
             .type = MKV_CONFIG_TYPE_TEXT,
             FIELD(telemetry.processors),
-            .check = check_processors,
+            .check = mkv_config_check_processors,
             .allowed = "JSON, in quotes",
             .default_text = "[{\"type\":\"logging\"}]",
             .meaning = "Who gets the events: an object with a `type`, or an array of up to 8 of "
@@ -765,6 +741,27 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "Threads that serve: each has its share of the drives and of the memory, "
                        "and its own connections. See [shards](shards.md).",
         },
+    [MKV_CONFIG_STORAGE_ADMISSION] =
+        {
+            .path = "storage.admission",
+            .type = MKV_CONFIG_TYPE_WORD,
+            FIELD(storage.admission),
+            .words = admission_words,
+            .default_text = "always",
+            .meaning =
+                "Relaxed puts that are written and not kept in memory alone. `second_touch`: "
+                "keys put before or evicted lately; `limit`: as `write_limit_per_drive`.",
+        },
+    [MKV_CONFIG_STORAGE_WRITE_LIMIT_PER_DRIVE] =
+        {
+            .path = "storage.write_limit_per_drive",
+            .type = MKV_CONFIG_TYPE_SIZE,
+            FIELD(storage.write_limit),
+            .size_max = 64 * MKV_GIB,
+            .size_step = 1,
+            .default_text = "0B",
+            .meaning = "Of `storage.admission: limit`: bytes a second, in a minute's mean.",
+        },
     [MKV_CONFIG_STORAGE_SLOW_AFTER] =
         {
             .path = "storage.slow_after",
@@ -775,5 +772,17 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .default_text = "60s",
             .meaning = "How long a drive's p99 must be more than 4 times the median of its "
                        "siblings' for warning DRIVE_SLOW, and well again for its end.",
+        },
+    [MKV_CONFIG_STORAGE_SLOW_FENCE] =
+        {
+            .path = "storage.slow_fence",
+            .type = MKV_CONFIG_TYPE_SECONDS,
+            FIELD(storage.slow_fence_s),
+            .size_min = 1,
+            .size_max = 604800,
+            .zero_word = "off",
+            .default_text = "off",
+            .meaning = "How long a drive must be slow to be taken offline, as `memkv admin drive "
+                       "offline` does: one at a time, and only while all others are online.",
         },
 };

@@ -72,6 +72,10 @@ static const char *number_unit(const struct mkv_config_key *key) {
 static bool parse_number(const struct mkv_config_key *key, const char *text,
                          const struct mkv_config_source *source, uint64_t *number_out,
                          struct mkv_config_error *error) {
+    if (key->zero_word != NULL && strcmp(text, key->zero_word) == 0) {
+        *number_out = 0;
+        return true;
+    }
     /* No bound has so many digits, so that nothing can wrap. */
     const size_t digits = strspn(text, "0123456789");
     const bool is_number =
@@ -179,21 +183,30 @@ static bool parse_text(const struct mkv_config_key *key, const char *text,
     return true;
 }
 
+static uint64_t ratio_max(const struct mkv_config_key *key) {
+    return key->size_max == 0 ? MKV_CONFIG_RATIO_ONE : key->size_max;
+}
+
 /* "0", "1", "0.25", "1.000": at most as many decimals as MKV_CONFIG_RATIO_ONE has. */
 static bool parse_ratio(const struct mkv_config_key *key, const char *text,
                         const struct mkv_config_source *source, uint64_t *ratio_out,
                         struct mkv_config_error *error) {
-    const bool begins = (text[0] == '0' || text[0] == '1') && (text[1] == '\0' || text[1] == '.');
-    const char *decimals = begins && text[1] == '.' ? text + 2 : "0";
+    const size_t whole = strspn(text, "0123456789");
+    /* No bound has so many digits, so that nothing can wrap. */
+    const bool begins = whole > 0 && whole <= 3 && (text[0] != '0' || whole == 1) &&
+                        (text[whole] == '\0' || text[whole] == '.');
+    const char *decimals = begins && text[whole] == '.' ? text + whole + 1 : "0";
     const size_t digits = strspn(decimals, "0123456789");
-    uint64_t ratio = begins && text[0] == '1' ? MKV_CONFIG_RATIO_ONE : 0;
+    uint64_t ratio = 0;
+    for (size_t i = 0; begins && i < whole; i++) {
+        ratio = ratio * 10 + (uint64_t)(text[i] - '0') * MKV_CONFIG_RATIO_ONE;
+    }
     uint64_t part = MKV_CONFIG_RATIO_ONE / 10;
     for (size_t i = 0; i < digits; i++) {
         ratio += part * (uint64_t)(decimals[i] - '0');
         part /= 10;
     }
-    if (!begins || digits < 1 || digits > 9 || decimals[digits] != '\0' ||
-        ratio > MKV_CONFIG_RATIO_ONE) {
+    if (!begins || digits < 1 || digits > 9 || decimals[digits] != '\0' || ratio > ratio_max(key)) {
         char quoted[MKV_CONFIG_QUOTE_BYTES];
         char allowed[MKV_CONFIG_ALLOWED_BYTES];
         mkv_config_quote(text, quoted);
@@ -363,9 +376,10 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         break;
     case MKV_CONFIG_TYPE_COUNT:
     case MKV_CONFIG_TYPE_SECONDS:
-        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%llu%s to %llu%s",
-                 (unsigned long long)key->size_min, number_unit(key),
-                 (unsigned long long)key->size_max, number_unit(key));
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%s%s%llu%s to %llu%s",
+                 key->zero_word == NULL ? "" : key->zero_word,
+                 key->zero_word == NULL ? "" : ", or ", (unsigned long long)key->size_min,
+                 number_unit(key), (unsigned long long)key->size_max, number_unit(key));
         break;
     case MKV_CONFIG_TYPE_WORD:
         format_words_list(key->words, out);
@@ -385,7 +399,8 @@ void mkv_config_key_allowed(const struct mkv_config_key *key, char out[MKV_CONFI
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "%s", key->allowed);
         break;
     case MKV_CONFIG_TYPE_RATIO:
-        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "0 to 1 with up to 9 decimals");
+        snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "0 to %llu with up to 9 decimals",
+                 (unsigned long long)(ratio_max(key) / MKV_CONFIG_RATIO_ONE));
         break;
     case MKV_CONFIG_TYPE_SECRET:
         snprintf(out, MKV_CONFIG_ALLOWED_BYTES, "a path of up to %zu bytes, or credential:NAME%s",

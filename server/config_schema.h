@@ -28,7 +28,7 @@ enum mkv_config_type {
     MKV_CONFIG_TYPE_PATH,    /* relative to the directory of the file */
     MKV_CONFIG_TYPE_QUOTAS,  /* NAME=SIZE, with commas between them */
     MKV_CONFIG_TYPE_TEXT,    /* what `check` takes, kept as it is written */
-    MKV_CONFIG_TYPE_RATIO,   /* a decimal number from 0 to 1 */
+    MKV_CONFIG_TYPE_RATIO,   /* a decimal number from 0 to 1, or to size_max of 1 */
     MKV_CONFIG_TYPE_SECRET,  /* a path, or credential:NAME */
     MKV_CONFIG_TYPE_DRIVES,
     MKV_CONFIG_TYPE_TOKENS,
@@ -59,6 +59,7 @@ struct mkv_config_key {
     uint64_t size_min; /* of a SIZE, COUNT or SECONDS: inclusive bounds */
     uint64_t size_max;
     uint64_t size_step;       /* of a SIZE: the value is a multiple of it */
+    const char *zero_word;    /* of SECONDS: what stands for 0, beside the bounds; NULL: nothing */
     const char *const *words; /* of a WORD: closed by NULL, in the order of its enum */
     const char *characters;   /* of a NAME: what isalnum-like set it may use, as ranges */
     /* Of a TEXT: whether it is one. `problem` is the end of a sentence that begins with the key. */
@@ -82,8 +83,9 @@ enum mkv_config_drive_key_id {
     MKV_CONFIG_DRIVE_MEDIA,
     MKV_CONFIG_DRIVE_NAME,
     MKV_CONFIG_DRIVE_SIZE,
+    MKV_CONFIG_DRIVE_RATED_DWPD,
 };
-#define MKV_CONFIG_DRIVE_KEY_COUNT 3u
+#define MKV_CONFIG_DRIVE_KEY_COUNT 4u
 extern const struct mkv_config_key mkv_config_drive_keys[MKV_CONFIG_DRIVE_KEY_COUNT];
 
 /* The keys of one entry of admin.tokens; their fields are those of struct mkv_config_token. */

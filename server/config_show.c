@@ -48,6 +48,10 @@ void mkv_config_key_show(const struct mkv_config_key *key, const void *base,
     case MKV_CONFIG_TYPE_COUNT:
     case MKV_CONFIG_TYPE_SECONDS:
         memcpy(&number, field_of(key, base), sizeof number);
+        if (number == 0 && key->zero_word != NULL) {
+            snprintf(out, MKV_CONFIG_VALUE_BYTES, "%s", key->zero_word);
+            break;
+        }
         snprintf(out, MKV_CONFIG_VALUE_BYTES, "%" PRIu64 "%s", number,
                  key->type == MKV_CONFIG_TYPE_SECONDS ? "s" : "");
         break;
@@ -157,9 +161,11 @@ json_t *mkv_config_json(const struct mkv_config *config) {
     json_t *tokens = json_array();
     for (uint32_t i = 0; i < config->storage.drive_count; i++) {
         const struct mkv_config_drive *drive = &config->storage.drives[i];
-        json_array_append_new(drives, json_pack("{s:s, s:o, s:I}", "name", drive->name, "media",
-                                                text_json(drive->media), "size_bytes",
-                                                (json_int_t)drive->size_bytes));
+        json_array_append_new(drives,
+                              json_pack("{s:s, s:o, s:I, s:f}", "name", drive->name, "media",
+                                        text_json(drive->media), "size_bytes",
+                                        (json_int_t)drive->size_bytes, "rated_dwpd",
+                                        (double)drive->rated_dwpd / (double)MKV_CONFIG_RATIO_ONE));
     }
     for (uint32_t i = 0; i < config->admin.token_count; i++) {
         const struct mkv_config_token *token = &config->admin.tokens[i];
@@ -176,8 +182,7 @@ json_t *mkv_config_json(const struct mkv_config *config) {
 
 /* ---- YAML ------------------------------------------------------------------------------------ */
 
-/* A value in double quotes, unless it can stand as it is. */
-static void append_value(struct mkv_text *out, const char *value) {
+void mkv_config_yaml_value(const char *value, struct mkv_text *out) {
     const size_t plain =
         strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-:");
     const bool is_plain = value[plain] == '\0' && value[0] != '-' && value[0] != ':' &&
@@ -213,11 +218,16 @@ static void append_drives(const struct mkv_config *config, struct mkv_text *out)
         const struct mkv_config_drive *drive = &config->storage.drives[i];
         char size[MKV_SIZE_TEXT_BYTES];
         mkv_text_string(out, "    - media: ");
-        append_value(out, drive->media);
+        mkv_config_yaml_value(drive->media, out);
         mkv_text_format(out, "\n      name: %s\n", drive->name);
         if (drive->size_bytes > 0) {
             mkv_size_format(drive->size_bytes, size);
             mkv_text_format(out, "      size: %s\n", size);
+        }
+        if (drive->rated_dwpd > 0) {
+            char dwpd[MKV_CONFIG_VALUE_BYTES];
+            mkv_config_key_show(&mkv_config_drive_keys[MKV_CONFIG_DRIVE_RATED_DWPD], drive, dwpd);
+            mkv_text_format(out, "      rated_dwpd: %s\n", dwpd);
         }
     }
 }
@@ -228,7 +238,7 @@ static void append_tokens(const struct mkv_config *config, struct mkv_text *out)
         mkv_config_key_show(&mkv_config_token_keys[MKV_CONFIG_TOKEN_ROLE], &config->admin.tokens[i],
                             role);
         mkv_text_format(out, "    - role: %s\n      file: ", role);
-        append_value(out, config->admin.tokens[i].file);
+        mkv_config_yaml_value(config->admin.tokens[i].file, out);
         mkv_text_string(out, "\n");
     }
 }
@@ -242,7 +252,7 @@ static void append_list(const struct mkv_config_list *list, const struct mkv_con
             mkv_config_key_show(&list->keys[k], entry_of(list, config, at), value);
             if (value[0] != '\0') {
                 mkv_text_format(out, "%s%s: ", begin, list->keys[k].path);
-                append_value(out, value);
+                mkv_config_yaml_value(value, out);
                 mkv_text_string(out, "\n");
                 begin = "      ";
             }
@@ -268,7 +278,7 @@ static void append_key(const struct mkv_config *config, unsigned id, bool origin
     mkv_text_format(out, is_hidden ? "  # %s:%s" : "  %s:%s", strchr(key->path, '.') + 1,
                     is_list(key) ? "" : " ");
     if (!is_list(key)) {
-        append_value(out, value);
+        mkv_config_yaml_value(value, out);
     }
     append_origin(config, id, origins, line_start, out);
     if (has_drives) {

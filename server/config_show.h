@@ -35,6 +35,9 @@ json_t *mkv_config_json(const struct mkv_config *config);
 /* YAML that memkv start --config takes; with origins as comments. */
 void mkv_config_yaml(const struct mkv_config *config, bool origins, struct mkv_text *out);
 
+/* One value, in double quotes unless it can stand as it is. */
+void mkv_config_yaml_value(const char *value, struct mkv_text *out);
+
 /* `memkv config show|check`; argv[0] is "config". */
 int mkv_command_config(int argc, char **argv);
 

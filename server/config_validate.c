@@ -250,6 +250,25 @@ static bool check_drives(const struct mkv_config *config, struct mkv_config_erro
 }
 
 /* A port for what there is not. */
+static bool check_admission(const struct mkv_config *config, struct mkv_config_error *error) {
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    mkv_config_origin_format(config, MKV_CONFIG_STORAGE_ADMISSION, where);
+    if (config->storage.admission == MKV_CONFIG_ADMISSION_LIMIT &&
+        config->storage.write_limit == 0) {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "storage.admission limit needs storage.write_limit_per_drive; set "
+                               "it to the bytes a second that a drive may take, or admission to "
+                               "always");
+    }
+    if (config->storage.admission == MKV_CONFIG_ADMISSION_SECOND_TOUCH &&
+        config->storage.eviction == MKV_CONFIG_EVICTION_OFF) {
+        return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                               "storage.admission second_touch needs storage.eviction on, which "
+                               "remembers keys; set one or the other");
+    }
+    return true;
+}
+
 static bool check_prometheus(const struct mkv_config *config, struct mkv_config_error *error) {
     if (config->prometheus.enabled != 0 || config->prometheus.port == 0) {
         return true;
@@ -386,7 +405,8 @@ bool mkv_config_validate(struct mkv_config *config, struct mkv_config_error *err
     if (!check_listeners(&checked, error) || !check_resp(&checked, error) ||
         !check_memory(&checked, error) || !check_drives(&checked, error) ||
         !check_auth(&checked, error) || !check_prometheus(&checked, error) ||
-        !check_tls(&checked, error) || !check_cluster(&checked, error)) {
+        !check_tls(&checked, error) || !check_cluster(&checked, error) ||
+        !check_admission(&checked, error)) {
         return false;
     }
     *config = checked;

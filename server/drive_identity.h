@@ -22,8 +22,4 @@ struct mkv_drive_identity {
 /* Of what is open at `fd`; of a partition, its disk's. */
 void mkv_drive_identity_read(int fd, struct mkv_drive_identity *identity);
 
-/* The first line of a file without surrounding spaces, cut to fit and in printable ASCII; "" when
- * it cannot be read. */
-void mkv_drive_identity_line(const char *path, char out[MKV_DRIVE_IDENTITY_BYTES]);
-
 #endif

@@ -62,6 +62,36 @@ static bool judge_unformatted(const struct mkv_drive_media *media, const char *n
         return false;
     }
     probe->kind = blank ? MKV_DRIVE_PROBE_BLANK : MKV_DRIVE_PROBE_OTHER;
+    if (!blank && !mkv_drive_signature_read(media->fd, media->capacity_units * MKV_UNIT_BYTES,
+                                            &probe->signature)) {
+        return mkv_backend_refuse(error, MKV_BACKEND_IO,
+                                  "drive %s: the first or last MiB cannot be read: %s. See dmesg; "
+                                  "the drive may need replacing",
+                                  name, strerror(errno));
+    }
+    return true;
+}
+
+/* What two copies could not agree on: a store that is damaged; or what the first format of an empty
+ * drive left that was cut, on which nothing was ever opened: the journal's first block would stand
+ * in the first MiB. `reader` holds the copies of a store as large as the medium. */
+static bool judge_disagreeing(const struct reader *reader, const char *name,
+                              struct mkv_drive_probe *probe, struct mkv_backend_error *error) {
+    const uint64_t capacity_units = reader->media->capacity_units;
+    uint64_t start_pair = 0;
+    bool blank = false;
+    probe->kind = MKV_DRIVE_PROBE_DAMAGED;
+    if (!mkv_superblock_format_was_cut(reader->units, reader->unreadable, capacity_units)) {
+        return true;
+    }
+    for (uint32_t copy = 0; copy < COPIES_AT_START; copy++) {
+        start_pair |= UINT64_C(1) << mkv_geometry_superblock(capacity_units, copy).unit;
+    }
+    if (!mkv_drive_media_blank_but(reader->media, name, start_pair, &blank, error)) {
+        return false;
+    }
+    probe->kind = blank ? MKV_DRIVE_PROBE_BLANK : MKV_DRIVE_PROBE_DAMAGED;
+    probe->format_was_cut = blank;
     return true;
 }
 
@@ -108,8 +138,8 @@ static bool judge(struct reader *reader, const char *name, const char *path,
     if (first_err == MKV_ERR_NOT_FORMATTED) {
         return judge_unformatted(reader->media, name, probe, error);
     }
-    probe->kind = MKV_DRIVE_PROBE_DAMAGED;
-    return true;
+    read_copies(reader, medium_units); /* those of other sizes were looked at since */
+    return judge_disagreeing(reader, name, probe, error);
 }
 
 bool mkv_drive_probe(const struct mkv_drive_media *media, const char *name, const char *path,

@@ -13,12 +13,14 @@
  *     +-- two copies of a format that is newer than this release --------------------> NEWER
  *     +-- no copy at all: first and last MiB are zeroes ------------------------------> BLANK
  *     |                   they are not ------------------------------------------------> OTHER
- *     +-- copies, no two of which agree ----------------------------------------------> DAMAGED
+ *     +-- pieces of a first format, and zeroes at the other places: it was cut -------> BLANK
+ *     +-- other copies, no two of which agree ----------------------------------------> DAMAGED
  *
  * Invariants
  *  I1  Nothing is written, and what is read is durable: what was in a cache is flushed first.
  *  I2  BLANK, which formatting may overwrite, is said only after every copy and the first and last
- *      MiB were read and hold zeroes.
+ *      MiB were read and hold zeroes, or nothing else than what a first format left that was cut
+ *      before its first two copies were durable.
  *
  * Not responsible for: repairing copies (volume), whether the drives belong together (drive_set.h).
  */
@@ -26,6 +28,7 @@
 #define MKV_SERVER_DRIVE_PROBE_H
 
 #include "backends/drive_open.h"
+#include "backends/drive_signature.h"
 #include "core/superblock.h"
 
 enum mkv_drive_probe_kind {
@@ -43,6 +46,8 @@ struct mkv_drive_probe {
     struct mkv_superblock superblock; /* STORE; of NEWER its version alone */
     uint64_t store_capacity_units;    /* STORE, SHRUNK: what the superblock says */
     uint64_t medium_capacity_units;
+    bool format_was_cut;                  /* BLANK, but for what a format left that was cut */
+    struct mkv_drive_signature signature; /* OTHER: what stands there, where that is known */
 };
 
 /* False when the medium cannot be read, or there is no memory to read into. */

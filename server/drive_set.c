@@ -97,15 +97,19 @@ static bool check_alone(const struct mkv_drive_set_candidate *candidate,
         return true;
     case MKV_DRIVE_PROBE_OTHER:
         return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
-                                  "drive %s: %s holds data that is no memkv store, which is not "
-                                  "overwritten. Name another path, or remove what is there first",
-                                  candidate->name, candidate->path);
+                                  "drive %s: %s holds %s, which is not overwritten. Name another "
+                                  "path, or remove what is there first",
+                                  candidate->name, candidate->path,
+                                  probe->signature.kind == MKV_DRIVE_SIGNATURE_NONE
+                                      ? "data that is no memkv store"
+                                      : probe->signature.name);
     case MKV_DRIVE_PROBE_DAMAGED:
         return mkv_backend_refuse(error, MKV_BACKEND_IO,
                                   "drive %s: the store on %s is damaged: no two of its four "
-                                  "superblocks agree. Name another path, or remove the store to "
-                                  "start anew",
-                                  candidate->name, candidate->path);
+                                  "superblocks agree. Run: memkv drive repair --to FILE %s; or, to "
+                                  "start anew without its blocks: memkv drive wipe --yes %s",
+                                  candidate->name, candidate->path, candidate->path,
+                                  candidate->path);
     case MKV_DRIVE_PROBE_NEWER:
         return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
                                   "drive %s: the store on %s has format version %u, and this "

@@ -11,10 +11,12 @@
 #include "client/commands.h"
 #include "server/command_admin.h"
 #include "server/command_auth.h"
+#include "server/command_drive.h"
 #include "server/command_proxy.h"
 #include "server/config_show.h"
 #include "server/config_text.h"
 #include "server/exit_codes.h"
+#include "server/setup.h"
 #include "server/start.h"
 #include "server/usage.h"
 #include "server/version.h"
@@ -31,11 +33,13 @@ static const struct command commands[] = {
     {"delete", memkv_command_delete}, {"session", memkv_command_session},
     {"admin", mkv_command_admin},     {"config", mkv_command_config},
     {"auth", mkv_command_auth},       {"proxy", mkv_command_proxy},
+    {"drive", mkv_command_drive},     {"setup", mkv_command_setup},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static const struct mkv_usage_command usage[] = {
     {"start", "[OPTIONS]", "run a node; --dev for one to try things on"},
+    {"setup", "--drives PATH,...", "make a store of drives, print its configuration"},
     {"proxy", "[OPTIONS]", "serve clients of RESP from several nodes"},
     {"put", "KEY FILE", "store a file under a key"},
     {"get", "KEY [FILE]", "fetch it back"},
@@ -45,6 +49,7 @@ static const struct mkv_usage_command usage[] = {
     {"admin", "status [--json]", "what a node is doing"},
     {"config", "show | check FILE", "the configuration that a start would have"},
     {"auth", "keygen", "make a key for clients"},
+    {"drive", "COMMAND PATH", "see, check, mend, wipe drives that no node has"},
     {"help", "[COMMAND]", "this list, or the help of a command"},
     {"--version", "", "print the version"},
     {NULL, NULL, NULL},

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -139,9 +138,8 @@ static bool is_absent(const struct mkv_config_drive *own) {
 }
 
 /* Opens the medium; what it holds is not looked at. */
-static bool open_medium(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
-    struct node_drive *drive = &node->drives[index];
-    const struct mkv_config_drive *own = configured(node, index);
+static bool open_as(const struct mkv_node *node, const struct mkv_config_drive *own,
+                    struct node_drive *drive, struct mkv_backend_error *error) {
     const struct mkv_drive_open_options options = {
         .name = own->name,
         .media = own->media,
@@ -150,7 +148,7 @@ static bool open_medium(struct mkv_node *node, uint32_t index, struct mkv_backen
                                                                        : MKV_DRIVE_MODE_FILE,
         .lock_wait_ms = LOCK_WAIT_MS,
     };
-    if (!check_distinct(node, index, error) || !mkv_drive_open(&options, &drive->media, error)) {
+    if (!mkv_drive_open(&options, &drive->media, error)) {
         drive->media.fd = -1;
         return false;
     }
@@ -161,6 +159,13 @@ static bool open_medium(struct mkv_node *node, uint32_t index, struct mkv_backen
     drive->flush_needed = drive->media.flush_needed;
     mkv_drive_identity_read(drive->media.fd, &drive->identity);
     return true;
+}
+
+static bool open_medium(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
+    struct node_drive *drive = &node->drives[index];
+    drive->media.fd = -1;
+    return check_distinct(node, index, error) &&
+           open_as(node, configured(node, index), drive, error);
 }
 
 /* A drive that is not there, or none of whose superblocks can be read, is absent, and `error` says
@@ -178,9 +183,11 @@ static bool look_at_drive(struct mkv_node *node, uint32_t index, struct mkv_back
     }
     if (!open_medium(node, index, error)) {
         drive->absent = is_absent(own);
+        drive->failure = MKV_DRIVE_FAILURE_GONE;
         return drive->absent;
     }
     drive->absent = !mkv_drive_probe(&drive->media, own->name, own->media, &drive->probe, error);
+    drive->failure = drive->absent ? MKV_DRIVE_FAILURE_IO_ERROR : MKV_DRIVE_FAILURE_NONE;
     return true;
 }
 
@@ -202,10 +209,9 @@ static bool make_drive(struct mkv_node *node, uint32_t index, struct mkv_backend
 }
 
 /* What a drive gets that holds nothing yet. */
-static bool plan_geometry(const struct mkv_node *node, uint32_t index,
+static bool plan_geometry(const struct mkv_config_drive *own, uint64_t units,
                           struct mkv_geometry *geometry, struct mkv_backend_error *error) {
     const struct mkv_geometry_options defaults = {0};
-    const uint64_t units = node->drives[index].media.capacity_units;
     const enum mkv_err err = mkv_geometry_plan(units, &defaults, geometry);
     if (err == MKV_OK) {
         return true;
@@ -214,7 +220,7 @@ static bool plan_geometry(const struct mkv_node *node, uint32_t index,
     mkv_size_format(units * MKV_UNIT_BYTES, size);
     return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
                               "drive %s: %s has %s, which is too %s for a store. Name a %s one",
-                              configured(node, index)->name, configured(node, index)->media, size,
+                              own->name, own->media, size,
                               err == MKV_ERR_TOO_SMALL ? "small" : "large",
                               err == MKV_ERR_TOO_SMALL ? "larger" : "smaller");
 }
@@ -235,7 +241,7 @@ static bool make_candidates(const struct mkv_node *node,
             continue;
         }
         if (drive->probe.kind == MKV_DRIVE_PROBE_BLANK &&
-            !plan_geometry(node, i, &geometry, error)) {
+            !plan_geometry(configured(node, i), drive->media.capacity_units, &geometry, error)) {
             return false;
         }
         candidates[i].usable_units = mkv_geometry_usable_units(&geometry);
@@ -253,6 +259,7 @@ static void leave_out_absent(struct mkv_node *node) {
                 mkv_drive_media_close(&node->drives[i].media);
             }
             node->absent[node->absent_count] = *own;
+            node->absent_failures[node->absent_count] = node->drives[i].failure;
             node->absent_count++;
             continue;
         }
@@ -305,8 +312,10 @@ static void warn_of_absent(struct mkv_node *node) {
         mkv_node_warn(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive,
                       "look at dmesg; bring the drive back and restart, when it joins empty; or "
                       "take it out of storage.drives",
-                      "drive %s (%s) is not there; the node goes on without it", drive->name,
-                      drive->media);
+                      node->absent_failures[i] == MKV_DRIVE_FAILURE_GONE
+                          ? "drive %s (%s) is not there; the node goes on without it"
+                          : "drive %s (%s) cannot be read; the node goes on without it",
+                      drive->name, drive->media);
     }
 }
 
@@ -330,9 +339,9 @@ static void say_actions(struct mkv_node *node) {
     }
 }
 
-static bool choose_trim(const struct mkv_node *node, uint32_t index, bool *trim,
+static bool choose_trim(const struct mkv_node *node, const struct mkv_config_drive *own,
+                        const struct mkv_drive_media *media, bool *trim,
                         struct mkv_backend_error *error) {
-    const struct mkv_drive_media *media = &node->drives[index].media;
     const enum mkv_config_storage_trim setting = node->config.storage.trim;
     *trim = media->trim_supported && (setting == MKV_CONFIG_TRIM_ON ||
                                       (setting == MKV_CONFIG_TRIM_AUTO && media->block_device));
@@ -342,27 +351,24 @@ static bool choose_trim(const struct mkv_node *node, uint32_t index, bool *trim,
     return mkv_backend_refuse(error, MKV_BACKEND_CONFIGURATION,
                               "drive %s: %s cannot be trimmed, which storage.trim on needs: %s. "
                               "Set storage.trim: auto",
-                              configured(node, index)->name, configured(node, index)->media,
+                              own->name, own->media,
                               media->block_device ? "the kernel reports no discard for the device"
                                                   : "its file system does not punch holes");
 }
 
-static bool configure_volume(struct mkv_node *node, uint32_t index,
-                             struct mkv_backend_error *error) {
-    struct node_drive *drive = &node->drives[index];
-    struct mkv_volume_config *volume = &drive->volume;
+/* All that is configured of a volume, but for who its drive is and its geometry. */
+static bool configure_common(const struct mkv_node *node, const struct mkv_config_drive *own,
+                             uint32_t index, const struct mkv_drive_media *media,
+                             struct mkv_volume_config *volume, struct mkv_backend_error *error) {
     mkv_node_volume_limits(node->config.memory.max_size_bytes, node->drive_count, volume);
     volume->volume = index;
-    volume->capacity_units = drive->media.capacity_units;
+    volume->capacity_units = media->capacity_units;
     volume->store_uuid = node->plan.store_uuid;
-    volume->drive_uuid = node->plan.drive_uuids[index];
-    volume->drive_set = node->plan.newest;
-    if (mkv_drive_set_find(&node->plan.newest, volume->drive_uuid) == MKV_NONE_U32) {
-        mkv_drive_set_outside(volume->drive_uuid, &volume->drive_set); /* it joins, if it is new */
-    }
     volume->eviction = node->config.storage.eviction == MKV_CONFIG_EVICTION_ON;
     volume->never_empties = !volume->eviction;
     volume->scrub_rate = node->config.storage.scrub_rate;
+    volume->admission = (enum mkv_admission)node->config.storage.admission;
+    volume->write_limit = node->config.storage.write_limit;
     /* Of 1000; less than one of them is none. */
     volume->lease_share =
         (uint32_t)(node->config.storage.lease_share_max / (MKV_CONFIG_RATIO_ONE / 1000));
@@ -370,11 +376,24 @@ static bool configure_volume(struct mkv_node *node, uint32_t index,
     volume->session_idle_ns = node->config.storage.session_idle_s * NS_PER_S;
     volume->session_max = (uint32_t)node->config.storage.sessions_max;
     volume->session_block_max = (uint32_t)node->config.storage.session_blocks_max;
-    if (!choose_trim(node, index, &volume->trim, error)) {
+    return choose_trim(node, own, media, &volume->trim, error);
+}
+
+static bool configure_volume(struct mkv_node *node, uint32_t index,
+                             struct mkv_backend_error *error) {
+    struct node_drive *drive = &node->drives[index];
+    struct mkv_volume_config *volume = &drive->volume;
+    const struct mkv_config_drive *own = configured(node, index);
+    if (!configure_common(node, own, index, &drive->media, volume, error)) {
         return false;
     }
+    volume->drive_uuid = node->plan.drive_uuids[index];
+    volume->drive_set = node->plan.newest;
+    if (mkv_drive_set_find(&node->plan.newest, volume->drive_uuid) == MKV_NONE_U32) {
+        mkv_drive_set_outside(volume->drive_uuid, &volume->drive_set); /* it joins, if it is new */
+    }
     if (node->plan.actions[index] == MKV_DRIVE_FORMAT) {
-        return plan_geometry(node, index, &volume->geometry, error);
+        return plan_geometry(own, drive->media.capacity_units, &volume->geometry, error);
     }
     volume->geometry = drive->probe.superblock.geometry;
     return true;
@@ -393,7 +412,9 @@ bool mkv_node_drives_open(struct mkv_node *node, struct mkv_backend_error *error
     done = done && decide_set(node, &absent_error, error);
     for (uint32_t i = 0; i < node->drive_count && done; i++) {
         done = (!node->drives[i].to_make || make_drive(node, i, error)) &&
-               configure_volume(node, i, error);
+               configure_volume(node, i, error) &&
+               mkv_node_room_check_size(node, configured(node, i), &node->drives[i], error) &&
+               mkv_node_room_reserve(configured(node, i), &node->drives[i], error);
     }
     if (!done) {
         mkv_node_drives_close(node);
@@ -429,30 +450,15 @@ void mkv_node_drives_close(struct mkv_node *node) {
 
 /* ---- formatting ----------------------------------------------------------------------------- */
 
-static bool format_drive(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
-    struct node_drive *drive = &node->drives[index];
-    const struct mkv_config_drive *own = configured(node, index);
-    /* Only what a format touches of it becomes memory, and it is gone before the arena is made. */
-    const size_t memory_bytes = mkv_volume_memory_required(&drive->volume);
-    void *memory = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                  "drive %s: no memory to format %s: %s. Free memory on this "
-                                  "machine",
-                                  own->name, own->media, strerror(errno));
-    }
+static bool format_as(const struct mkv_node *node, const struct mkv_config_drive *own,
+                      struct node_drive *drive, struct mkv_backend_error *error) {
     const struct mkv_node_format_options options = {
         .name = own->name,
         .path = own->media,
         .media = &drive->media,
         .config = &drive->volume,
-        .memory = memory,
-        .memory_bytes = memory_bytes,
     };
-    const bool formatted = mkv_node_format(&options, error);
-    munmap(memory, memory_bytes);
-    if (!formatted) {
+    if (!mkv_node_format_alone(&options, error)) {
         return false;
     }
     drive->file_created = false;
@@ -467,6 +473,10 @@ static bool format_drive(struct mkv_node *node, uint32_t index, struct mkv_backe
     return true;
 }
 
+static bool format_drive(struct mkv_node *node, uint32_t index, struct mkv_backend_error *error) {
+    return format_as(node, configured(node, index), &node->drives[index], error);
+}
+
 bool mkv_node_drives_format(struct mkv_node *node, struct mkv_backend_error *error) {
     for (uint32_t i = 0; i < node->drive_count; i++) {
         if (node->plan.actions[i] == MKV_DRIVE_FORMAT && !format_drive(node, i, error)) {
@@ -476,4 +486,44 @@ bool mkv_node_drives_format(struct mkv_node *node, struct mkv_backend_error *err
     /* The store that is in the directory now is the user's. */
     node->directory_created = false;
     return true;
+}
+
+/* ---- while it serves ------------------------------------------------------------------------- */
+
+bool mkv_node_drive_look(const struct mkv_node *node, const struct mkv_config_drive *own,
+                         uint32_t index, struct node_drive *drive,
+                         struct mkv_backend_error *error) {
+    *drive = (struct node_drive){.media.fd = -1};
+    if (!open_as(node, own, drive, error)) {
+        return false;
+    }
+    struct mkv_volume_config *volume = &drive->volume;
+    bool done = mkv_drive_probe(&drive->media, own->name, own->media, &drive->probe, error) &&
+                configure_common(node, own, index, &drive->media, volume, error);
+    if (done && drive->probe.kind == MKV_DRIVE_PROBE_BLANK) {
+        done = plan_geometry(own, drive->media.capacity_units, &volume->geometry, error);
+    } else if (done && drive->probe.kind == MKV_DRIVE_PROBE_STORE) {
+        volume->geometry = drive->probe.superblock.geometry;
+    }
+    done = done && mkv_node_room_check_size(node, own, drive, error);
+    if (!done) {
+        mkv_node_drive_leave(own, drive);
+    }
+    return done;
+}
+
+void mkv_node_drive_leave(const struct mkv_config_drive *own, struct node_drive *drive) {
+    if (drive->file_created) {
+        (void)unlink(own->media);
+    }
+    if (drive->media_is_ours) {
+        mkv_drive_media_close(&drive->media);
+    }
+    *drive = (struct node_drive){.media.fd = -1};
+}
+
+bool mkv_node_drive_format(const struct mkv_node *node, const struct mkv_config_drive *own,
+                           struct node_drive *drive, struct mkv_backend_error *error) {
+    MKV_ASSERT(drive->probe.kind == MKV_DRIVE_PROBE_BLANK);
+    return format_as(node, own, drive, error);
 }

@@ -12,7 +12,6 @@
 #include "backends/clock.h"
 
 #define TARGET "core.volume"
-#define ACTION_FAILED "look at dmesg and the drive's health; replace it if it goes on, then restart"
 #define ACTION_EMPTY                                                                               \
     "nothing to do for the node: it fills again; check the drive's health if this was no power "   \
     "cut"
@@ -66,8 +65,39 @@ static const char *io_result_text(uint64_t result) {
         return "drive is gone";
     case MKV_IO_NO_ROOM:
         return "file system is full";
+    case MKV_IO_TIMEOUT:
+        return "not done in time";
+    case MKV_IO_READ_ONLY:
+        return "drive takes no writes";
+    case MKV_IO_SHRUNK:
+        return "drive has become smaller";
     }
     return "unknown";
+}
+
+/* What to do about a drive that does not serve. */
+static const char *failure_action(enum mkv_drive_failure failure) {
+    static const char *const actions[MKV_DRIVE_FAILURE_COUNT] = {
+        [MKV_DRIVE_FAILURE_NONE] =
+            "look at dmesg and the drive's health, "
+            "then bring it back with memkv admin drive online, or replace it",
+        [MKV_DRIVE_FAILURE_IO_ERROR] =
+            "look at dmesg and the drive's health, "
+            "then bring it back with memkv admin drive online, or replace it",
+        [MKV_DRIVE_FAILURE_TIMEOUT] = "look at dmesg for resets of the drive, then bring it back "
+                                      "with memkv admin drive online, or replace it",
+        [MKV_DRIVE_FAILURE_GONE] = "look at dmesg, the drive's slot and its link; bring it back, "
+                                   "then memkv admin drive online",
+        [MKV_DRIVE_FAILURE_READ_ONLY] =
+            "see blockdev --getro and the drive's health: worn out drives take no writes; set it "
+            "writable, then memkv admin drive online, or replace it",
+        [MKV_DRIVE_FAILURE_SHRUNK] = "give the drive, partition or file back the size that it had, "
+                                     "then memkv admin drive online; or replace it",
+        [MKV_DRIVE_FAILURE_FOREIGN] = "see what wrote to the drive; bring the right one back, then "
+                                      "memkv admin drive online, or replace it",
+    };
+    MKV_ASSERT((uint32_t)failure < MKV_DRIVE_FAILURE_COUNT);
+    return actions[failure];
 }
 
 /* ---- warnings ------------------------------------------------------------------------------- */
@@ -146,7 +176,22 @@ void mkv_node_warn_over(struct mkv_node *node, enum mkv_admin_warning_code code,
 
 /* ---- events --------------------------------------------------------------------------------- */
 
-static void on_opened(struct mkv_node *node, const struct mkv_config_drive *drive,
+/* The class of what an event tells, which the drive has from now on. */
+static enum mkv_drive_failure note_failure(struct mkv_node *node, uint32_t index,
+                                           const struct mkv_event *event) {
+    const enum mkv_drive_failure failure =
+        event->err == MKV_ERR_DRIVE_IO
+            ? mkv_drive_failure_of_result((enum mkv_io_result)event->value[0])
+            : mkv_drive_failure_of_err(event->err);
+    pthread_mutex_lock(&node->mutex);
+    node->drives[index].failed = true;
+    node->drives[index].failed_err = event->err;
+    node->drives[index].failure = failure;
+    pthread_mutex_unlock(&node->mutex);
+    return failure;
+}
+
+static void on_opened(struct mkv_node *node, uint32_t index, const struct mkv_config_drive *drive,
                       const struct mkv_event *event) {
     const struct mkv_log_field fields[] = {
         {.name = "drive", .text = drive->name},
@@ -155,43 +200,47 @@ static void on_opened(struct mkv_node *node, const struct mkv_config_drive *driv
     };
     mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_INFO, TARGET, fields, 3,
                   "drive serves");
+    pthread_mutex_lock(&node->mutex);
+    node->drives[index].failed = false;
+    node->drives[index].failure = MKV_DRIVE_FAILURE_NONE;
+    pthread_mutex_unlock(&node->mutex);
+    mkv_node_warn_over(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive);
 }
 
 static void on_open_failed(struct mkv_node *node, uint32_t index,
                            const struct mkv_config_drive *drive, const struct mkv_event *event) {
-    pthread_mutex_lock(&node->mutex);
-    node->drives[index].failed = true;
-    node->drives[index].failed_err = event->err;
-    pthread_mutex_unlock(&node->mutex);
+    const enum mkv_drive_failure failure = note_failure(node, index, event);
+    const char *class_word = mkv_drive_failure_words[failure];
     const struct mkv_log_field fields[] = {
         {.name = "drive", .text = drive->name},
         {.name = "path", .text = drive->media},
         {.name = "error", .text = mkv_node_err_text(event->err)},
+        {.name = "class", .text = class_word},
     };
-    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_ERROR, TARGET, fields, 3,
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_ERROR, TARGET, fields, 4,
                   "drive cannot be opened, its keys are misses");
-    mkv_node_warn(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive, ACTION_FAILED,
-                  "drive %s is offline since the start: %s; its keys are misses", drive->name,
-                  mkv_node_err_text(event->err));
+    mkv_node_warn(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive, failure_action(failure),
+                  "drive %s is offline since its opening (%s): %s; its keys are misses",
+                  drive->name, class_word, mkv_node_err_text(event->err));
 }
 
 static void on_drive_failed(struct mkv_node *node, uint32_t index,
                             const struct mkv_config_drive *drive, const struct mkv_event *event) {
-    pthread_mutex_lock(&node->mutex);
-    node->drives[index].failed = true;
-    node->drives[index].failed_err = event->err;
-    pthread_mutex_unlock(&node->mutex);
+    const enum mkv_drive_failure failure = note_failure(node, index, event);
+    const char *class_word = mkv_drive_failure_words[failure];
     const char *why = io_result_text(event->value[0]);
     const struct mkv_log_field fields[] = {
         {.name = "drive", .text = drive->name},
         {.name = "path", .text = drive->media},
         {.name = "error", .text = why},
+        {.name = "class", .text = class_word},
         {.name = "unit", .number = event->value[1]},
     };
-    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_ERROR, TARGET, fields, 4,
+    mkv_log_write(node->log, MKV_LOG_SITE_DRIVE, MKV_CONFIG_LOG_ERROR, TARGET, fields, 5,
                   "drive failed and is taken out of service, its keys are misses");
-    mkv_node_warn(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive, ACTION_FAILED,
-                  "drive %s failed and is offline: %s; its keys are misses", drive->name, why);
+    mkv_node_warn(node, MKV_ADMIN_WARNING_DRIVE_OFFLINE, drive, failure_action(failure),
+                  "drive %s failed and is offline (%s): %s; its keys are misses", drive->name,
+                  class_word, why);
 }
 
 static void on_came_up_empty(struct mkv_node *node, uint32_t index,
@@ -292,7 +341,7 @@ void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event
     case MKV_EVENT_FORMATTED:
         return; /* drives are formatted before there is a shard */
     case MKV_EVENT_OPENED:
-        on_opened(node, drive, event);
+        on_opened(node, index, drive, event);
         return;
     case MKV_EVENT_OPEN_FAILED:
         on_open_failed(node, index, drive, event);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "backends/clock.h"
@@ -92,4 +93,21 @@ bool mkv_node_format(const struct mkv_node_format_options *options,
     }
     MKV_ASSERT(format.formatted);
     return true;
+}
+
+bool mkv_node_format_alone(const struct mkv_node_format_options *options,
+                           struct mkv_backend_error *error) {
+    struct mkv_node_format_options own = *options;
+    own.memory_bytes = mkv_volume_memory_required(options->config);
+    own.memory = mmap(NULL, own.memory_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (own.memory == MAP_FAILED) {
+        return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                                  "drive %s: no memory to format %s: %s. Free memory on this "
+                                  "machine",
+                                  options->name, options->path, strerror(errno));
+    }
+    const bool formatted = mkv_node_format(&own, error);
+    munmap(own.memory, own.memory_bytes);
+    return formatted;
 }

@@ -24,4 +24,9 @@ struct mkv_node_format_options {
 __attribute__((warn_unused_result)) bool mkv_node_format(
     const struct mkv_node_format_options *options, struct mkv_backend_error *error);
 
+/* The same with memory of its own, of which only what a format touches becomes real, and which is
+ * gone again when this returns. `options->memory` is not looked at. */
+__attribute__((warn_unused_result)) bool mkv_node_format_alone(
+    const struct mkv_node_format_options *options, struct mkv_backend_error *error);
+
 #endif

@@ -5,6 +5,7 @@
  *   node.c           the run from start to end, and what it says about it
  *   node_start.c     the table of steps
  *   node_drives.c    opening, judging and formatting drives
+ *   node_room.c      store files and the room of their file systems
  *   node_wait.c      waiting for drives that are missing
  *   node_limits.c    what the process may use, and how the shard's limits follow from it
  *   node_events.c    what volumes report: log lines and warnings
@@ -19,6 +20,7 @@
  *   node_view.c      snapshots
  *   node_observed.c  what the shard's observer keeps
  *   node_watch.c     the thread that looks at them, and raises warnings
+ *   node_life.c      drives that come and go while it serves; node_life_steps.c
  *   node_admin.c     the sockets of the admin listener, and who may ask
  *   node_auth.c      the keys of clients, and their reload
  *   node_cluster.c   how clients find the node
@@ -40,6 +42,9 @@
 #include "admin/http.h"
 #include "admin/otlp.h"
 #include "admin/trace.h"
+#include "admin/watch_endurance.h"
+#include "admin/watch_fence.h"
+#include "admin/watch_room.h"
 #include "backends/arena.h"
 #include "backends/drive_open.h"
 #include "server/auth.h"
@@ -72,10 +77,13 @@ struct node_drive {
     bool failed; /* to open, or later */
     bool closed; /* its clean mark is durable */
     enum mkv_err failed_err;
+    enum mkv_drive_failure failure;
     uint64_t checkpoint_ms; /* when its last checkpoint became durable; 0: none did */
     bool came_up_empty;
 };
 
+struct mkv_node_life;
+struct mkv_node_smart;
 struct mkv_node_watch;
 
 struct mkv_node {
@@ -97,6 +105,7 @@ struct mkv_node {
      * are in `config` and `drives` no more. */
     uint32_t absent_count;
     struct mkv_config_drive absent[MKV_VOLUMES_MAX];
+    enum mkv_drive_failure absent_failures[MKV_VOLUMES_MAX];
 
     struct mkv_arena *arena;
     uint64_t metadata_bytes;
@@ -127,7 +136,9 @@ struct mkv_node {
     struct mkv_shards_brief view_briefs[MKV_SHARDS_MAX];
     pthread_mutex_t view_mutex;
     struct mkv_ring_views *ring_views; /* of all shards */
+    struct mkv_node_life *life;        /* NULL while drives do not come and go; behind the mutex */
     struct mkv_node_watch *watch;      /* NULL before the step that makes it */
+    struct mkv_node_smart *smart;      /* likewise */
     int admin_fd;                      /* -1 as soon as they are the listener's */
     int admin_unix_fd;
     int admin_metrics_fd;      /* 0: none */
@@ -136,6 +147,9 @@ struct mkv_node {
     uint32_t admin_viewer_gid;
     struct mkv_admin_http *admin;
 
+    atomic_uint_fast64_t draining; /* drives that get no new puts, by bit */
+    /* Drives that an operator or the fence has taken offline, by bit: as long as they stay so. */
+    atomic_uint_fast64_t taken_off;
     atomic_uint stop_count; /* signals that asked for the end */
 
     pthread_mutex_t mutex;
@@ -213,6 +227,71 @@ void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
 
+/* One more drive while the node serves, of a configuration that need not be the node's: opened,
+ * probed, and its volume configured but for who it is; without a geometry where it holds neither a
+ * store nor nothing. What it holds is not changed. */
+__attribute__((warn_unused_result)) bool mkv_node_drive_look(const struct mkv_node *node,
+                                                             const struct mkv_config_drive *own,
+                                                             uint32_t index,
+                                                             struct node_drive *drive,
+                                                             struct mkv_backend_error *error);
+/* Lets it go again; a file that was made for it goes, too. */
+void mkv_node_drive_leave(const struct mkv_config_drive *own, struct node_drive *drive);
+/* Formats it, which is blank, as its volume is configured. */
+__attribute__((warn_unused_result)) bool mkv_node_drive_format(const struct mkv_node *node,
+                                                               const struct mkv_config_drive *own,
+                                                               struct node_drive *drive,
+                                                               struct mkv_backend_error *error);
+
+/* ---- node_life.c ---------------------------------------------------------------------------- */
+
+/* Step of the table: drives may come and go from now on; and what undoes it. */
+__attribute__((warn_unused_result)) bool mkv_node_life_begin(struct mkv_node *node,
+                                                             struct mkv_backend_error *error);
+void mkv_node_life_end(struct mkv_node *node);
+
+/* ---- node_smart.c ---------------------------------------------------------------------------- */
+
+__attribute__((warn_unused_result)) bool mkv_node_smart_begin(struct mkv_node *node,
+                                                              struct mkv_backend_error *error);
+void mkv_node_smart_end(struct mkv_node *node);
+/* What was read last; waits for no drive. */
+void mkv_node_smart_fill(struct mkv_node *node, struct mkv_admin_snapshot *out);
+/* Another drive stands in its place: not behind the node's mutex. */
+void mkv_node_smart_forget(struct mkv_node *node, uint32_t drive);
+
+/* ---- node_endurance.c ------------------------------------------------------------------------ */
+
+/* Warns of drives that are written more than they are rated for; on the thread that watches. */
+void mkv_node_endurance_look(struct mkv_node *node, const struct mkv_admin_snapshot *snapshot,
+                             struct mkv_watch_endurance endurance[MKV_VOLUMES_MAX]);
+
+/* ---- node_fence.c ---------------------------------------------------------------------------- */
+
+/* Has the drive taken offline that was slow for too long, if there is one; waits for nothing. On
+ * the thread that watches. `slow_ns`: of each drive of the snapshot, how long it was slow. */
+void mkv_node_fence_look(struct mkv_node *node, const struct mkv_admin_snapshot *snapshot,
+                         struct mkv_watch_fence *fence, const uint64_t slow_ns[MKV_VOLUMES_MAX]);
+void mkv_node_fence_audit(struct mkv_node *node, uint32_t drive, const char *outcome,
+                          const char *detail);
+/* The provider's. */
+void mkv_node_drive_act(void *context, const struct mkv_admin_drive_wish *wish,
+                        struct mkv_admin_drive_outcome *outcome);
+
+/* ---- node_room.c ---------------------------------------------------------------------------- */
+
+/* Refuses a store that is larger than the size that its drive is given. */
+__attribute__((warn_unused_result)) bool mkv_node_room_check_size(
+    const struct mkv_node *node, const struct mkv_config_drive *own, const struct node_drive *drive,
+    struct mkv_backend_error *error);
+/* Allocates what a store cannot do without. */
+__attribute__((warn_unused_result)) bool mkv_node_room_reserve(const struct mkv_config_drive *own,
+                                                               const struct node_drive *drive,
+                                                               struct mkv_backend_error *error);
+/* Looks at the file systems, and raises warnings and takes them back. */
+void mkv_node_room_look(struct mkv_node *node, const struct mkv_admin_snapshot *snapshot,
+                        struct mkv_watch_room rooms[MKV_VOLUMES_MAX]);
+
 /* ---- node_shm.c ----------------------------------------------------------------------------- */
 
 /* Step of the table: listens for clients of this machine; and what undoes it. */
@@ -235,11 +314,21 @@ void mkv_node_tls_reload(struct mkv_node *node);
 
 /* ---- node_limits.c -------------------------------------------------------------------------- */
 
+/* A read that its drive keeps longer is a miss, and its memory is taken back: twice as long as a
+ * volume waits before it sends nobody to that drive any more. */
+#define MKV_NODE_READ_TIMEOUT_NS (10ull * 1000000000u)
+/* A write or flush that takes longer than the kernel's own timeout, and its reset of the drive,
+ * fails the drive: nobody knows what it will still write. */
+#define MKV_NODE_WRITE_TIMEOUT_NS (60ull * 1000000000u)
+
 __attribute__((warn_unused_result)) bool mkv_node_limits_raise(struct mkv_node *node,
                                                                struct mkv_backend_error *error);
 /* What a volume is configured with besides what its superblock says. */
 void mkv_node_volume_limits(uint64_t memory_bytes, uint32_t drive_count,
                             struct mkv_volume_config *volume);
+/* What a front is configured with that does not depend on the rest of the configuration. */
+void mkv_node_front_limits(uint64_t memory_bytes, uint32_t drive_count, uint32_t slab_unit_count,
+                           struct mkv_front_config *front);
 /* The figures of a shard's front; `slab_unit_count` may be a bound. `context` is the node. */
 void mkv_node_front_config(void *context, uint32_t slab_unit_count, struct mkv_front_config *front);
 void mkv_node_tcp_options(const struct mkv_node *node, const struct mkv_front_config *front,

@@ -44,7 +44,7 @@
  * what the front keeps for it, so where there is little memory for a drive there are fewer. */
 #define VOLUME_OPS_MIN 256u
 #define VOLUME_OPS_MAX 1024u
-#define VOLUME_OPS_MEMORY_BYTES (256ull * 1024u)
+#define VOLUME_OPS_MEMORY_BYTES (128ull * 1024u)
 /* And for segments of values of each other shard: enough for a few of them at a time. */
 #define FOREIGN_OPS_MAX 32u
 /* Recovery reads and checkpoints write 1 MiB at a time. */
@@ -139,24 +139,30 @@ static uint32_t share_reads(uint32_t slab_unit_count, uint32_t largest) {
     return (uint32_t)mkv_min_u64(most, SLAB_SHARE_READS_PERMILLE);
 }
 
+void mkv_node_front_limits(uint64_t memory_bytes, uint32_t drive_count, uint32_t slab_unit_count,
+                           struct mkv_front_config *front) {
+    mkv_front_config_default(front);
+    front->volume_count = drive_count;
+    front->requests_max = REQUESTS_MAX;
+    front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
+    front->items_max = ITEMS_MAX;
+    front->volume_ops_max = volume_ops_max(memory_bytes, drive_count);
+    front->foreign_ops_max = FOREIGN_OPS_MAX;
+    front->slab_unit_count = slab_unit_count;
+    /* The smallest blocks take a unit each. */
+    front->memory_blocks_max = (uint32_t)mkv_min_u64(slab_unit_count, MKV_FRONT_MEMORY_BLOCKS_MAX);
+}
+
 void mkv_node_front_config(void *context, uint32_t slab_unit_count,
                            struct mkv_front_config *front) {
     const struct mkv_node *node = context;
-    mkv_front_config_default(front);
-    front->volume_count = node->drive_count;
+    mkv_node_front_limits(node->config.memory.max_size_bytes, node->drive_count, slab_unit_count,
+                          front);
     set_members(node, front);
     /* One more of RESP is the server itself: see resp_deletes.h. */
     front->connections_max = node->connections_max + node->resp_connections_max +
                              (node->resp_connections_max > 0) +
                              (uint32_t)node->config.node.shards * mkv_node_shm_connections(node);
-    front->requests_max = REQUESTS_MAX;
-    front->requests_per_connection_max = REQUESTS_PER_CONNECTION_MAX;
-    front->items_max = ITEMS_MAX;
-    front->volume_ops_max = volume_ops_max(node->config.memory.max_size_bytes, node->drive_count);
-    front->foreign_ops_max = FOREIGN_OPS_MAX;
-    front->slab_unit_count = slab_unit_count;
-    /* The smallest blocks take a unit each. */
-    front->memory_blocks_max = (uint32_t)mkv_min_u64(slab_unit_count, MKV_FRONT_MEMORY_BLOCKS_MAX);
     front->block_bytes_max = (uint32_t)node->config.storage.block_bytes_max;
     const uint32_t largest = 1u << mkv_slab_order(front->block_bytes_max);
     front->slab_share_reads = share_reads(slab_unit_count, largest);

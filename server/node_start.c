@@ -50,6 +50,9 @@ static void fill_volume_options(struct mkv_node *node) {
         node->volume_options[i] = (struct mkv_shard_volume_options){
             .config = node->drives[i].volume,
             .media = node->drives[i].media,
+            .queue_depth = node->drives[i].media.queue_depth,
+            .read_timeout_ns = MKV_NODE_READ_TIMEOUT_NS,
+            .write_timeout_ns = MKV_NODE_WRITE_TIMEOUT_NS,
         };
     }
 }
@@ -229,6 +232,7 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .audit = node->audit,
         .why = mkv_node_why,
         .config = mkv_node_config_text,
+        .drive_act = mkv_node_drive_act,
     };
     mkv_node_log_provide(node, &provider.log);
     struct mkv_admin_http *admin = NULL;
@@ -282,7 +286,9 @@ static const struct step steps[] = {
     {"tls", mkv_node_tls_begin, mkv_node_tls_end},
     {"shm", mkv_node_shm_begin, mkv_node_shm_end},
     {"ring", mkv_node_ring_begin, mkv_node_ring_end},
+    {"smart", mkv_node_smart_begin, mkv_node_smart_end}, /* asked by those below */
     {"shard", shard_perform, shard_undo},
+    {"life", mkv_node_life_begin, mkv_node_life_end}, /* asked by admin, of shard */
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},
     {"look", mkv_node_watch_begin, mkv_node_watch_end},

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/health.h"
 #include "admin/status_json.h"
 #include "backends/clock.h"
 #include "server/version.h"
@@ -15,31 +16,24 @@
 /* Less than a client of the admin listener waits. */
 #define TENANT_DROP_WAIT_NS (4ull * 1000000000u)
 
-/* `serving`: the node takes requests, so a drive that is not open yet is one that joins. */
-static enum mkv_admin_drive_state drive_state(const struct mkv_shard_volume_stats *stats,
-                                              bool serving) {
-    const bool opens = !stats->opened && stats->open_error == MKV_OK;
-    if (serving && opens && stats->volume.state != MKV_VOLUME_FAILED) {
-        return MKV_ADMIN_DRIVE_NEW;
-    }
-
-    switch (stats->volume.state) {
-    case MKV_VOLUME_FORMATTING:
-        return MKV_ADMIN_DRIVE_NEW;
-    case MKV_VOLUME_RECOVERING:
-        return MKV_ADMIN_DRIVE_RECOVERING;
-    case MKV_VOLUME_SERVING:
-        return MKV_ADMIN_DRIVE_ONLINE;
-    case MKV_VOLUME_CLOSING:
-        return MKV_ADMIN_DRIVE_DRAINING;
-    case MKV_VOLUME_FAILED:
-        return stats->opened ? MKV_ADMIN_DRIVE_FAILED : MKV_ADMIN_DRIVE_OFFLINE;
-    case MKV_VOLUME_CLOSED:
-        /* Closed again, refused, or its turn to be opened comes yet. */
-        return opens ? MKV_ADMIN_DRIVE_RECOVERING : MKV_ADMIN_DRIVE_OFFLINE;
-    }
-    MKV_ASSERT(false);
-    return MKV_ADMIN_DRIVE_OFFLINE;
+/* `serving`: the node takes requests. */
+static void fill_state(struct mkv_node *node, uint32_t index, enum mkv_drive_failure failure,
+                       const struct mkv_shard_volume_stats *stats, bool serving,
+                       struct mkv_admin_drive *out) {
+    const struct mkv_drive_situation situation = {
+        .taken_off = (atomic_load(&node->taken_off) >> index & 1u) != 0,
+        .drains = (atomic_load(&node->draining) >> index & 1u) != 0,
+        .node_serves = serving,
+        .opened = stats->opened,
+        .refused = stats->open_error != MKV_OK,
+        .stalled = stats->volume.stalled,
+        .volume = stats->volume.state,
+        .failure = failure,
+    };
+    out->state = mkv_drive_state_of(&situation);
+    out->failure = situation.stalled && situation.volume == MKV_VOLUME_SERVING
+                       ? MKV_DRIVE_FAILURE_TIMEOUT
+                       : failure;
 }
 
 static void fill_io(const struct mkv_drive_counters *counters, struct mkv_admin_drive *out) {
@@ -54,16 +48,24 @@ static void fill_io(const struct mkv_drive_counters *counters, struct mkv_admin_
         out->io[i].operations = source->completed;
         out->io[i].bytes = source->bytes;
         out->io[i].errors = source->completed - source->results[MKV_IO_OK];
+        out->io[i].no_room = source->results[MKV_IO_NO_ROOM];
         MKV_ASSERT(source->completed <= source->submitted);
         out->io[i].in_flight = source->submitted - source->completed;
+        if (counters->last_error.operation == operations[i]) {
+            out->last_error.op = (enum mkv_admin_io_op)i;
+        }
     }
+    out->last_error.wall_ms = counters->last_error.wall_ms;
+    out->last_error.result = counters->last_error.result;
+    out->last_error.error_number = counters->last_error.error_number;
 }
 
-static void fill_drive(const struct mkv_node *node, uint32_t index,
+static void fill_drive(struct mkv_node *node, uint32_t index,
                        const struct mkv_shard_volume_stats *stats, bool serving,
                        struct mkv_admin_drive *out) {
     const struct mkv_config_drive *configured = &node->config.storage.drives[index];
     const struct node_drive *drive = &node->drives[index];
+    pthread_mutex_lock(&node->mutex); /* another drive may come in its place */
     snprintf(out->name, sizeof out->name, "%s", configured->name);
     snprintf(out->path, sizeof out->path, "%s", configured->media);
     snprintf(out->model, sizeof out->model, "%s", drive->identity.model);
@@ -72,7 +74,9 @@ static void fill_drive(const struct mkv_node *node, uint32_t index,
     out->uuid = drive->volume.drive_uuid;
     out->write_cache = drive->flush_needed;
     out->slots_max = (uint64_t)drive->volume.geometry.page_count * MKV_PAGE_SLOTS;
-    out->state = drive_state(stats, serving);
+    const enum mkv_drive_failure failure = drive->failure;
+    pthread_mutex_unlock(&node->mutex);
+    fill_state(node, index, failure, stats, serving, out);
     out->volume = stats->volume;
     fill_io(&stats->drive, out);
 }
@@ -83,7 +87,10 @@ static void fill_absent(const struct mkv_node *node, struct mkv_admin_snapshot *
         struct mkv_admin_drive *drive = &out->drives[out->drive_count];
         snprintf(drive->name, sizeof drive->name, "%s", node->absent[i].name);
         snprintf(drive->path, sizeof drive->path, "%s", node->absent[i].media);
-        drive->state = MKV_ADMIN_DRIVE_OFFLINE;
+        const struct mkv_drive_situation situation = {
+            .absent = true, .volume = MKV_VOLUME_CLOSED, .failure = node->absent_failures[i]};
+        drive->state = mkv_drive_state_of(&situation);
+        drive->failure = situation.failure;
         out->drive_count++;
     }
 }
@@ -95,17 +102,19 @@ static enum mkv_admin_node_state node_state(const struct mkv_node *node,
         return MKV_ADMIN_NODE_DRAINING;
     }
     uint32_t online = 0;
+    bool any_drains = false; /* its blocks are served, and no puts taken */
     for (uint32_t i = 0; i < snapshot->drive_count; i++) {
-        const enum mkv_admin_drive_state state = snapshot->drives[i].state;
-        if (!serving && (state == MKV_ADMIN_DRIVE_NEW || state == MKV_ADMIN_DRIVE_RECOVERING)) {
+        const enum mkv_drive_state state = snapshot->drives[i].state;
+        any_drains = any_drains || mkv_admin_drive_drains(&snapshot->drives[i]);
+        if (!serving && (state == MKV_DRIVE_STATE_NEW || state == MKV_DRIVE_STATE_RECOVERING)) {
             return MKV_ADMIN_NODE_RECOVERING;
         }
-        online += state == MKV_ADMIN_DRIVE_ONLINE;
+        online += mkv_drive_state_serves(state);
     }
     if (online == snapshot->drive_count) {
         return MKV_ADMIN_NODE_SERVING;
     }
-    return online > 0 ? MKV_ADMIN_NODE_DEGRADED : MKV_ADMIN_NODE_UNHEALTHY;
+    return online > 0 || any_drains ? MKV_ADMIN_NODE_DEGRADED : MKV_ADMIN_NODE_UNHEALTHY;
 }
 
 static void fill_fabric(const struct mkv_fabric_counters *counters, struct mkv_admin_fabric *out) {
@@ -209,6 +218,7 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
         out->epoch = (uint32_t)mkv_max_u64(out->epoch, stats->volumes[i].volume.epoch);
     }
     fill_absent(node, out);
+    mkv_node_smart_fill(node, out);
     mkv_node_observed_fill(node, stats, out);
     out->drive_set_version = stats->drive_set_version;
     out->drive_set_members = stats->drive_set_members;

@@ -26,7 +26,7 @@ static void waiting_snapshot(void *context, struct mkv_admin_snapshot *out) {
         const struct mkv_config_drive *drive = &node->config.storage.drives[i];
         snprintf(out->drives[i].name, sizeof out->drives[i].name, "%s", drive->name);
         snprintf(out->drives[i].path, sizeof out->drives[i].path, "%s", drive->media);
-        out->drives[i].state = MKV_ADMIN_DRIVE_OFFLINE;
+        out->drives[i].state = MKV_DRIVE_STATE_OFFLINE;
     }
     mkv_log_counts(node->log, out->log_messages_total);
     pthread_mutex_lock(&node->mutex);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The thread that looks at the node every second, and what it says when something is wrong: it
- * raises warnings and takes them back. It waits for no drive and no client.
+ * raises warnings and takes them back, and has the fence look. It waits for no drive and no client.
  */
 #include "server/node_internal.h"
 
@@ -21,7 +21,10 @@
 
 struct mkv_node_watch {
     struct mkv_node *node;
-    struct mkv_admin_snapshot *snapshot; /* the thread's own */
+    struct mkv_admin_snapshot *snapshot;                   /* the thread's own */
+    struct mkv_watch_room rooms[MKV_VOLUMES_MAX];          /* likewise */
+    struct mkv_watch_endurance endurance[MKV_VOLUMES_MAX]; /* likewise */
+    struct mkv_watch_fence fence;                          /* likewise */
     pthread_t thread;
     pthread_mutex_t mutex; /* of what follows */
     pthread_cond_t changed;
@@ -50,6 +53,9 @@ static bool is_watched(enum mkv_admin_warning_code code) {
     case MKV_ADMIN_WARNING_AUTH_DISABLED:
     case MKV_ADMIN_WARNING_VALUE_TOO_LARGE:
     case MKV_ADMIN_WARNING_NOT_REGISTERED:
+    case MKV_ADMIN_WARNING_FILE_SYSTEM_SMALL: /* node_room.c looks for these */
+    case MKV_ADMIN_WARNING_FILE_SYSTEM_FULL:
+    case MKV_ADMIN_WARNING_ENDURANCE: /* node_endurance.c for this */
         return false;
     }
     MKV_ASSERT(false);
@@ -156,6 +162,12 @@ static void look(struct mkv_node_watch *self) {
     pthread_mutex_lock(&self->mutex);
     mkv_watch_look(self->watch, self->snapshot, mkv_clock_monotonic_ns());
     const uint32_t count = mkv_watch_findings(self->watch, findings);
+    uint64_t slow = 0;
+    uint64_t slow_ns[MKV_VOLUMES_MAX];
+    for (uint32_t index = 0; index < MKV_VOLUMES_MAX; index++) {
+        slow |= (uint64_t)mkv_watch_drive_is_slow(self->watch, index) << index;
+        slow_ns[index] = mkv_watch_drive_slow_ns(self->watch, index);
+    }
     pthread_mutex_unlock(&self->mutex);
     MKV_ASSERT(count <= MKV_WATCH_FINDINGS_MAX);
     for (uint32_t index = 0; index < count; index++) {
@@ -166,6 +178,10 @@ static void look(struct mkv_node_watch *self) {
         }
     }
     take_back(self->node, findings, count);
+    mkv_node_room_look(self->node, self->snapshot, self->rooms);
+    mkv_node_endurance_look(self->node, self->snapshot, self->endurance);
+    mkv_shards_avoid(self->node->shards, slow);
+    mkv_node_fence_look(self->node, self->snapshot, &self->fence, slow_ns);
 }
 
 static void *run(void *context) {
@@ -195,7 +211,11 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
     pthread_mutex_lock(&self->mutex);
     mkv_watch_recent(self->watch, out);
     for (uint32_t index = 0; index < out->drive_count; index++) {
-        out->drives[index].slow = mkv_watch_drive_is_slow(self->watch, index);
+        struct mkv_admin_drive *drive = &out->drives[index];
+        drive->slow = mkv_watch_drive_is_slow(self->watch, index);
+        if (drive->slow && drive->state == MKV_DRIVE_STATE_ONLINE) {
+            drive->state = MKV_DRIVE_STATE_SLOW;
+        }
     }
     out->transitions_total[MKV_ADMIN_TRANSITION_DRIVE_ONLINE] =
         mkv_watch_transitions(self->watch, true);
@@ -230,6 +250,7 @@ bool mkv_node_watch_create(struct mkv_node *node, struct mkv_backend_error *erro
         pthread_condattr_destroy(&attributes);
         pthread_mutex_init(&self->mutex, NULL);
         self->node = node;
+        self->fence.after_ns = node->config.storage.slow_fence_s * NS_PER_S;
         self->snapshot = calloc(1, sizeof *self->snapshot);
         self->watch = mkv_watch_create(&options);
     }

@@ -25,6 +25,7 @@ struct pump_volume {
     struct mkv_volume *volume;
     struct mkv_drive *drive;
     bool drive_failed;
+    bool absent; /* as the front knows it */
 };
 
 struct mkv_pump {
@@ -84,9 +85,17 @@ static void front_set_state(struct mkv_pump *pump, uint32_t volume,
     if (pump->recorder != NULL) {
         mkv_recorder_route(pump->recorder, volume, state);
     }
+    pump->volumes[volume].absent = state == MKV_FRONT_VOLUME_ABSENT;
     mkv_front_volume_set_state(pump->front, volume, state);
     if (pump->router != NULL) {
         mkv_router_volume_set_state(pump->router, volume, state);
+    }
+}
+
+/* The volume serves no more. Keys that do not go to it any more do not come back to it so. */
+static void front_offline(struct mkv_pump *pump, uint32_t volume) {
+    if (!pump->volumes[volume].absent) {
+        front_set_state(pump, volume, MKV_FRONT_VOLUME_OFFLINE);
     }
 }
 
@@ -114,7 +123,7 @@ static void volume_event(struct pump_volume *volume, const struct mkv_event *eve
     case MKV_EVENT_OPEN_FAILED:
     case MKV_EVENT_DRIVE_FAILED:
     case MKV_EVENT_CLOSED:
-        front_set_state(pump, volume->index, MKV_FRONT_VOLUME_OFFLINE);
+        front_offline(pump, volume->index);
         break;
     case MKV_EVENT_BLOCK_EVICTED:
         return; /* as many as there are puts: counted, not told one by one */
@@ -168,7 +177,7 @@ static void volume_effect(struct pump_volume *volume, const struct mkv_effect *e
         return;
     case MKV_EFFECT_FAIL_DRIVE:
         volume->drive_failed = true;
-        front_set_state(pump, volume->index, MKV_FRONT_VOLUME_OFFLINE);
+        front_offline(pump, volume->index);
         return;
     case MKV_EFFECT_MESSAGE:
         MKV_ASSERT(effect->message.volume == volume->index);
@@ -510,6 +519,46 @@ void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volum
     front_set_state(pump, volume, state);
 }
 
+void mkv_pump_drain(struct mkv_pump *pump, uint64_t volumes) {
+    MKV_ASSERT(pump->recorder == NULL);
+    for (uint32_t i = 0; i < pump->volume_count; i++) {
+        mkv_front_volume_set_draining(pump->front, i, (volumes >> i & 1u) != 0);
+    }
+}
+
+void mkv_pump_member(struct mkv_pump *pump, uint32_t volume, struct mkv_member member) {
+    MKV_ASSERT(volume < pump->volume_count);
+    MKV_ASSERT(pump->recorder == NULL);
+    pump->volumes[volume].absent = true;
+    mkv_front_volume_set_member(pump->front, volume, member);
+    if (pump->router != NULL) {
+        mkv_router_volume_set_member(pump->router, volume, member);
+    }
+}
+
+void mkv_pump_volume_detach(struct mkv_pump *pump, uint32_t volume) {
+    MKV_ASSERT(volume < pump->volume_count);
+    MKV_ASSERT(!pump->stepping);
+    pump->volumes[volume].drive = NULL;
+}
+
+static void drive_bind(struct pump_volume *volume, struct mkv_drive *drive) {
+    volume->drive = drive;
+    drive->complete = drive_complete;
+    drive->complete_context = volume;
+}
+
+void mkv_pump_volume_attach(struct mkv_pump *pump, uint32_t index, struct mkv_volume *volume,
+                            struct mkv_drive *drive) {
+    MKV_ASSERT(index < pump->volume_count);
+    MKV_ASSERT(!pump->stepping);
+    MKV_ASSERT(pump->recorder == NULL);
+    MKV_ASSERT(pump->volumes[index].drive == NULL);
+    pump->volumes[index].volume = volume;
+    pump->volumes[index].drive_failed = false;
+    drive_bind(&pump->volumes[index], drive);
+}
+
 /* Ticks every machine when the time has come, and else those with more to do. */
 static void ticks(struct mkv_pump *pump) {
     begin(pump);
@@ -653,10 +702,8 @@ struct mkv_pump *mkv_pump_create(const struct mkv_pump_options *options) {
         volume->pump = pump;
         volume->index = i;
         volume->volume = options->volumes[i].volume;
-        volume->drive = options->volumes[i].drive;
-        if (volume->drive != NULL) {
-            volume->drive->complete = drive_complete;
-            volume->drive->complete_context = volume;
+        if (options->volumes[i].drive != NULL) {
+            drive_bind(volume, options->volumes[i].drive);
         }
     }
     read_clocks(pump);

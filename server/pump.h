@@ -105,6 +105,16 @@ void mkv_pump_tenant(struct mkv_pump *pump, const struct mkv_message *message, c
 void mkv_pump_ask(struct mkv_pump *pump, const struct mkv_message *message, const uint8_t *data);
 /* Tells the front about a volume. One whose drive has failed cannot be online. */
 void mkv_pump_route(struct mkv_pump *pump, uint32_t volume, enum mkv_front_volume_state state);
+/* Which volumes, by bit, get no new puts. Not while there is a recorder. */
+void mkv_pump_drain(struct mkv_pump *pump, uint64_t volumes);
+/* The volume is absent, and will come back with this member's drive. Not while there is a recorder.
+ */
+void mkv_pump_member(struct mkv_pump *pump, uint32_t volume, struct mkv_member member);
+/* The drive of a volume that is closed, or has failed, and has nothing in flight, is not used any
+ * more; and the volume was made anew, with another. Not while there is a recorder. */
+void mkv_pump_volume_detach(struct mkv_pump *pump, uint32_t volume);
+void mkv_pump_volume_attach(struct mkv_pump *pump, uint32_t index, struct mkv_volume *volume,
+                            struct mkv_drive *drive);
 
 /*
  * One round: ticks when they are due, the fabric, while the drives are `opening` only as far as it

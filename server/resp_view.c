@@ -94,7 +94,7 @@ static void fill_drives(const struct mkv_admin_snapshot *snapshot, struct mkv_re
     info->drives = snapshot->drive_count;
     for (uint32_t i = 0; i < snapshot->drive_count; i++) {
         const struct mkv_admin_drive *drive = &snapshot->drives[i];
-        info->drives_online += drive->state == MKV_ADMIN_DRIVE_ONLINE;
+        info->drives_online += mkv_drive_state_serves(drive->state);
         info->drive_bytes_used += drive->volume.bytes_used;
         info->drive_bytes_usable += drive->volume.bytes_usable;
         info->evicted_keys += drive->volume.evictions_total;

@@ -99,14 +99,15 @@ uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint6
 static bool make_ring(struct mkv_shard *shard, const struct mkv_shard_options *options,
                       struct mkv_backend_error *error) {
     /* What can be in flight at once: a receive and a send of each connection, accept and wake, and
-     * the queue and one trim of each drive. */
+     * the queue, as many requests to take its operations back, a look and one trim of each drive.
+     */
     uint64_t operations = 2 + 2 * (uint64_t)options->front.connections_max;
     for (uint32_t i = 0; i < options->volume_count; i++) {
         if (!is_own(options, i)) {
             continue;
         }
         const uint32_t depth = options->volumes[i].queue_depth;
-        operations += 1 + (depth != 0 ? depth : MKV_DRIVE_URING_DEPTH_DEFAULT);
+        operations += 2 + 2 * (uint64_t)(depth != 0 ? depth : MKV_DRIVE_URING_DEPTH_DEFAULT);
     }
     uint32_t completions = RING_COMPLETIONS_MIN;
     while (completions < operations && completions < RING_COMPLETIONS_MAX) {
@@ -165,21 +166,39 @@ static bool make_volume(struct mkv_shard *shard, const struct mkv_shard_options 
     const size_t bytes = mkv_volume_memory_required(&config);
     uint8_t *memory = mkv_arena_take(options->arena, bytes);
     volume->volume = mkv_volume_init(memory, bytes, &config);
+    volume->config = config;
+    volume->memory = memory;
+    volume->memory_bytes = bytes;
+    volume->queue_depth = source->queue_depth;
+    volume->read_timeout_ns = source->read_timeout_ns;
+    volume->write_timeout_ns = source->write_timeout_ns;
     volume->format = source->format;
+    return mkv_shard_volume_drive(shard, index, &config, &source->media, error);
+}
+
+bool mkv_shard_volume_drive(struct mkv_shard *shard, uint32_t index,
+                            const struct mkv_volume_config *config,
+                            const struct mkv_drive_media *media, struct mkv_backend_error *error) {
+    struct shard_volume *volume = &shard->volumes[index];
     uint8_t *meta = mkv_volume_arena(volume->volume);
-    MKV_ASSERT(meta >= memory);
-    MKV_ASSERT(meta < memory + bytes);
+    MKV_ASSERT(meta >= volume->memory);
+    MKV_ASSERT(meta < volume->memory + volume->memory_bytes);
+    const uint64_t data_unit = mkv_geometry_data_start(&config->geometry).unit;
     const struct mkv_drive_uring_options drive_options = {
         .ring = shard->ring,
-        .arena = options->arena,
+        .arena = shard->arena,
         .buffers = shard->buffers,
         .meta = meta,
-        .meta_bytes = bytes - (size_t)(meta - memory),
-        .trim = config.trim,
-        .queue_depth = source->queue_depth,
-        .waiting_max = config.ops_max + mkv_volume_effects_max(&config),
+        .meta_bytes = volume->memory_bytes - (size_t)(meta - volume->memory),
+        .trim = config->trim,
+        .queue_depth = volume->queue_depth,
+        .read_timeout_ns = volume->read_timeout_ns,
+        .write_timeout_ns = volume->write_timeout_ns,
+        .room_first_unit = data_unit, /* what lies around has its room (drive_reserve.h) */
+        .room_end_unit = data_unit + mkv_geometry_usable_units(&config->geometry),
+        .waiting_max = config->ops_max + mkv_volume_effects_max(config),
     };
-    return mkv_drive_uring_create(&drive_options, &source->media, &volume->drive, error);
+    return mkv_drive_uring_create(&drive_options, media, &volume->drive, error);
 }
 
 static uint32_t tcp_stats(void *context, char *text, uint32_t text_bytes_max) {
@@ -543,6 +562,7 @@ bool mkv_shard_create(const struct mkv_shard_options *options, struct mkv_shard 
     pthread_cond_init(&shard->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     shard->fabric = options->fabric;
+    shard->arena = options->arena;
     for (uint32_t i = 0; i < MKV_VOLUMES_MAX; i++) {
         shard->volumes[i].route = MKV_DRIVE_SET_OFFLINE; /* as the front begins */
     }
@@ -611,7 +631,9 @@ bool mkv_shard_start(struct mkv_shard *shard, struct mkv_backend_error *error) {
                                   "-u, TasksMax)",
                                   strerror(result));
     }
+    pthread_mutex_lock(&shard->mutex); /* others may have asked for figures already */
     shard->started = true;
+    pthread_mutex_unlock(&shard->mutex);
     return true;
 }
 
@@ -647,6 +669,10 @@ bool mkv_shard_join(struct mkv_shard *shard) {
 
 enum mkv_status mkv_shard_tenant_drop(struct mkv_shard *shard, const char *name, uint64_t wait_ns) {
     return mkv_shard_group_tenant_drop(shard->group, name, wait_ns);
+}
+
+void mkv_shard_avoid(struct mkv_shard *shard, uint64_t volumes) {
+    atomic_store(&shard->avoid_wanted, volumes);
 }
 
 void mkv_shard_checkpoint(struct mkv_shard *shard) {

@@ -68,6 +68,8 @@ struct mkv_shard_volume_options {
     struct mkv_drive_media media; /* taken over by the create of its shard, also when that fails */
     bool format;                  /* write a new store before opening */
     uint32_t queue_depth;         /* 0: MKV_DRIVE_URING_DEPTH_DEFAULT */
+    uint64_t read_timeout_ns;     /* as in drive_uring.h; 0: none … */
+    uint64_t write_timeout_ns;    /* … the same */
 };
 
 struct mkv_shard_options {
@@ -244,6 +246,25 @@ struct mkv_shard_inspection {
 enum mkv_status mkv_shard_inspect(struct mkv_shard *shard, const char *tenant, const uint8_t *key,
                                   uint32_t key_bytes, uint64_t wait_ns,
                                   struct mkv_shard_inspection *inspection);
+/* Which volumes of the node, by bit, get no new puts from now on. Not of a shard with a recorder.
+ * From any thread. */
+void mkv_shard_drain(struct mkv_shard *shard, uint64_t volumes);
+/* Which volumes' drives are slow, by bit: relaxed puts are not written to them. From any thread. */
+void mkv_shard_avoid(struct mkv_shard *shard, uint64_t volumes);
+/* Its group, which may be its own. */
+struct mkv_shard_group *mkv_shard_group_of(const struct mkv_shard *shard);
+/* Takes the drive of an own volume away, which has left the drive set, or failed: closes its medium
+ * once nothing is under way there. False: that was not so within wait_ns. From one other thread. */
+__attribute__((warn_unused_result)) bool mkv_shard_drive_release(struct mkv_shard *shard,
+                                                                 uint32_t volume, uint64_t wait_ns);
+/* Gives a released volume a drive, whose volume is then made anew and not open yet: for
+ * mkv_shard_group_join. Takes the medium over, also when it refuses. */
+__attribute__((warn_unused_result)) bool mkv_shard_drive_give(
+    struct mkv_shard *shard, uint32_t volume, const struct mkv_volume_config *config,
+    const struct mkv_drive_media *media, uint64_t wait_ns, struct mkv_backend_error *error);
+/* The memory that there is for the volume, and what it would need with this configuration. */
+uint64_t mkv_shard_drive_room(const struct mkv_shard *shard, uint32_t volume,
+                              const struct mkv_volume_config *config, uint64_t *needed);
 /* Starts a checkpoint of every volume that serves. From any thread. */
 void mkv_shard_checkpoint(struct mkv_shard *shard);
 /* Figures that were taken behind the call, so what a client was told before it is in them; older

@@ -11,8 +11,9 @@
 #include "backends/clock.h"
 
 #define NS_PER_S 1000000000ull
-/* Of the drive set that wait for one volume: a purge that a failure overtook, and the next set. */
-#define COMMANDS_MAX 4u
+/* Of the drive set that wait for one volume: a purge that a failure overtook, the next set, another
+ * purge and its set, and to close. */
+#define COMMANDS_MAX 8u
 
 /* What waits for a volume's shard to take it. */
 struct box {
@@ -27,6 +28,7 @@ struct member {
     struct mkv_ring *ring;
     atomic_bool news;
     enum mkv_drive_set_route told[MKV_VOLUMES_MAX]; /* behind the mutex */
+    uint32_t told_member[MKV_VOLUMES_MAX];          /* the number of its member; the same */
 };
 
 struct mkv_shard_group {
@@ -141,6 +143,12 @@ static void tell_all(struct mkv_shard_group *group, uint32_t asking) {
     }
 }
 
+static bool knows_route(const struct mkv_shard_group *group, const struct member *member,
+                        uint32_t volume) {
+    return mkv_drive_set_run_route(&group->run, volume) == member->told[volume] &&
+           group->run.volumes[volume].member_number == member->told_member[volume];
+}
+
 /* Takes everything there is to say out of the two machines, and puts it where shards find it. */
 static void advance(struct mkv_shard_group *group, uint32_t asking) {
     if (group->begun < group->shard_count) {
@@ -166,7 +174,7 @@ static void advance(struct mkv_shard_group *group, uint32_t asking) {
     }
     for (uint32_t shard = 0; shard < group->shard_count; shard++) {
         for (uint32_t i = 0; i < group->volume_count; i++) {
-            if (mkv_drive_set_run_route(&group->run, i) != group->members[shard].told[i]) {
+            if (!knows_route(group, &group->members[shard], i)) {
                 tell(group, shard, asking);
             }
         }
@@ -189,6 +197,20 @@ static void names_changed(struct mkv_shard_group *group, uint32_t asking) {
 
 static bool next(struct mkv_shard_group *group, uint32_t shard, bool commands,
                  struct mkv_shard_news *news) {
+    struct member *member = &group->members[shard];
+    for (uint32_t i = 0; i < group->volume_count; i++) {
+        if (!knows_route(group, member, i)) {
+            const struct mkv_drive_set_volume *volume = &group->run.volumes[i];
+            news->kind = MKV_SHARD_NEWS_ROUTE;
+            news->volume = i;
+            news->route = mkv_drive_set_run_route(&group->run, i);
+            news->is_other = volume->member_number != member->told_member[i];
+            news->member = volume->member;
+            member->told[i] = news->route;
+            member->told_member[i] = volume->member_number;
+            return true;
+        }
+    }
     for (uint32_t i = 0; i < group->volume_count; i++) {
         struct box *box = &group->boxes[i];
         if (group->volume_shards[i] != shard) {
@@ -207,17 +229,6 @@ static bool next(struct mkv_shard_group *group, uint32_t shard, bool commands,
             news->kind = MKV_SHARD_NEWS_TENANT;
             news->message = box->tenant;
             memcpy(news->name, box->name, sizeof news->name);
-            return true;
-        }
-    }
-    struct member *member = &group->members[shard];
-    for (uint32_t i = 0; i < group->volume_count; i++) {
-        const enum mkv_drive_set_route route = mkv_drive_set_run_route(&group->run, i);
-        if (route != member->told[i]) {
-            member->told[i] = route;
-            news->kind = MKV_SHARD_NEWS_ROUTE;
-            news->volume = i;
-            news->route = route;
             return true;
         }
     }
@@ -265,6 +276,13 @@ bool mkv_shard_group_next(struct mkv_shard_group *group, uint32_t shard, bool co
 void mkv_shard_group_refused(struct mkv_shard_group *group, uint32_t shard, uint32_t volume) {
     pthread_mutex_lock(&group->mutex);
     mkv_drive_set_run_refused(&group->run, volume);
+    advance(group, shard);
+    pthread_mutex_unlock(&group->mutex);
+}
+
+void mkv_shard_group_closing(struct mkv_shard_group *group, uint32_t shard, uint32_t volume) {
+    pthread_mutex_lock(&group->mutex);
+    mkv_drive_set_run_closing(&group->run, volume);
     advance(group, shard);
     pthread_mutex_unlock(&group->mutex);
 }
@@ -396,6 +414,56 @@ enum mkv_status mkv_shard_group_tenant_drop(struct mkv_shard_group *group, const
     }
     pthread_mutex_unlock(&group->mutex);
     return status;
+}
+
+enum mkv_drive_set_verdict mkv_shard_group_leave(struct mkv_shard_group *group, uint32_t volume) {
+    MKV_ASSERT(volume < group->volume_count);
+    pthread_mutex_lock(&group->mutex);
+    const enum mkv_drive_set_verdict verdict =
+        group->ended ? MKV_DRIVE_SET_NOT_NOW : mkv_drive_set_run_leave(&group->run, volume);
+    advance(group, MKV_NONE_U32);
+    pthread_mutex_unlock(&group->mutex);
+    return verdict;
+}
+
+enum mkv_drive_set_verdict mkv_shard_group_may_join(struct mkv_shard_group *group,
+                                                    uint32_t volume) {
+    MKV_ASSERT(volume < group->volume_count);
+    pthread_mutex_lock(&group->mutex);
+    const enum mkv_drive_set_verdict verdict =
+        group->ended ? MKV_DRIVE_SET_NOT_NOW : mkv_drive_set_run_may_join(&group->run, volume);
+    pthread_mutex_unlock(&group->mutex);
+    return verdict;
+}
+
+enum mkv_drive_set_verdict mkv_shard_group_join(struct mkv_shard_group *group, uint32_t volume,
+                                                struct mkv_member member, uint64_t bytes) {
+    MKV_ASSERT(volume < group->volume_count);
+    pthread_mutex_lock(&group->mutex);
+    const enum mkv_drive_set_verdict verdict =
+        group->ended ? MKV_DRIVE_SET_NOT_NOW : mkv_drive_set_run_join(&group->run, volume, member);
+    if (verdict == MKV_DRIVE_SET_GRANTED) {
+        mkv_tenant_names_volume_size(group->names, volume, bytes);
+    }
+    advance(group, MKV_NONE_U32);
+    pthread_mutex_unlock(&group->mutex);
+    return verdict;
+}
+
+void mkv_shard_group_drive(struct mkv_shard_group *group, uint32_t volume,
+                           struct mkv_shard_group_drive *drive) {
+    MKV_ASSERT(volume < group->volume_count);
+    pthread_mutex_lock(&group->mutex);
+    const struct mkv_drive_set_volume *own = &group->run.volumes[volume];
+    *drive = (struct mkv_shard_group_drive){
+        .role = own->role,
+        .life = own->life,
+        .route = mkv_drive_set_run_route(&group->run, volume),
+        .leaving = own->leaving,
+        .member = own->member,
+        .set = group->run.current,
+    };
+    pthread_mutex_unlock(&group->mutex);
 }
 
 void mkv_shard_group_abandon(struct mkv_shard_group *group) {

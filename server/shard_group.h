@@ -10,7 +10,9 @@
  *
  * Invariants
  *  I1  Nobody calls a machine, or waits, while the mutex is held: so holding it is short.
- *  I2  What is for a volume is taken by the shard that has it, once, in the order in which it came.
+ *  I2  What is for a volume is taken by the shard that has it, once, in the order in which it came;
+ *      where keys go is taken before: so a shard knows that a drive is to join, and asks members no
+ *      more for its keys, before its own members purge them.
  *  I3  A number that a shard has kept is that of its name, as long as the version that it was
  *      kept with is the group's.
  *  I4  With one shard nobody is woken, and the mutex has one user besides administrators.
@@ -64,6 +66,8 @@ struct mkv_shard_news {
     char name[MKV_TENANT_STORED_NAME_BYTES_MAX + 1]; /* TENANT: the message's data */
     uint32_t volume;                                 /* ROUTE */
     enum mkv_drive_set_route route;
+    bool is_other; /* ROUTE: another drive is to join in its place, or the same again, as: */
+    struct mkv_member member;
 };
 
 /* The shard's volumes may be opened: what was to be formatted is. When all shards have said so the
@@ -75,6 +79,8 @@ bool mkv_shard_group_next(struct mkv_shard_group *group, uint32_t shard, bool co
                           struct mkv_shard_news *news);
 /* An own volume did not take a command. */
 void mkv_shard_group_refused(struct mkv_shard_group *group, uint32_t shard, uint32_t volume);
+/* An own volume has taken its CLOSE. */
+void mkv_shard_group_closing(struct mkv_shard_group *group, uint32_t shard, uint32_t volume);
 /* An own volume has reported something; `machine` is asked for its tenants. */
 void mkv_shard_group_event(struct mkv_shard_group *group, uint32_t shard, uint32_t volume,
                            const struct mkv_volume *machine, const struct mkv_event *event);
@@ -109,6 +115,23 @@ void mkv_shard_group_names_unlock(struct mkv_shard_group *group);
 /* See mkv_shard_tenant_drop. Not on a shard's thread. */
 enum mkv_status mkv_shard_group_tenant_drop(struct mkv_shard_group *group, const char *name,
                                             uint64_t wait_ns);
+/* The operator's wishes; see drive_set_run.h. */
+enum mkv_drive_set_verdict mkv_shard_group_leave(struct mkv_shard_group *group, uint32_t volume);
+enum mkv_drive_set_verdict mkv_shard_group_may_join(struct mkv_shard_group *group, uint32_t volume);
+/* `bytes`: what the drive can hold. */
+enum mkv_drive_set_verdict mkv_shard_group_join(struct mkv_shard_group *group, uint32_t volume,
+                                                struct mkv_member member, uint64_t bytes);
+/* What the run knows of a volume, and the set that is durable. */
+struct mkv_shard_group_drive {
+    enum mkv_drive_set_role role;
+    enum mkv_drive_set_life life;
+    enum mkv_drive_set_route route;
+    bool leaving;
+    struct mkv_member member;
+    struct mkv_drive_set set;
+};
+void mkv_shard_group_drive(struct mkv_shard_group *group, uint32_t volume,
+                           struct mkv_shard_group_drive *drive);
 /* Not all shards could be started: those that were give up, and serve nobody. */
 void mkv_shard_group_abandon(struct mkv_shard_group *group);
 /* The first of the shards ends: who waits for a drop waits no more. */

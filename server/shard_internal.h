@@ -31,10 +31,17 @@ enum shard_volume_state {
 
 struct shard_volume {
     struct mkv_volume *volume; /* NULL: it is another shard's */
-    struct mkv_drive *drive;
+    struct mkv_drive *drive;   /* NULL, too, while its drive was taken away */
+    struct mkv_volume_config config;
+    uint8_t *memory;
+    size_t memory_bytes;
+    uint32_t queue_depth;
+    uint64_t read_timeout_ns;
+    uint64_t write_timeout_ns;
     bool format;
     enum shard_volume_state state;
     bool opened;
+    bool avoided; /* as the volume was told */
     enum mkv_err open_error;
     enum mkv_drive_set_route route; /* as the front was told */
 };
@@ -57,8 +64,26 @@ enum shard_ask_state {
     SHARD_ASK_DONE,
 };
 
+enum shard_drive_state {
+    SHARD_DRIVE_NONE = 0,
+    SHARD_DRIVE_WANTED,
+    SHARD_DRIVE_DONE,
+};
+
+/* What the drive of a volume is to become; see shard_drive.c. */
+struct shard_drive_change {
+    enum shard_drive_state state;
+    uint32_t volume;
+    bool gives; /* else it is taken away */
+    struct mkv_volume_config config;
+    struct mkv_drive_media media;
+    bool given;
+    struct mkv_backend_error error;
+};
+
 struct mkv_shard {
     struct mkv_ring *ring;
+    struct mkv_arena *arena;
     struct mkv_arena_buffers *buffers;
     struct mkv_front *front;
     struct mkv_router *router; /* NULL with one shard, as are the next two */
@@ -96,7 +121,8 @@ struct mkv_shard {
     atomic_bool close_wanted;
     atomic_uint_fast64_t drain_until_ns;
     atomic_bool checkpoint_wanted;
-    atomic_bool ask_wanted; /* a question is WANTED, BEGUN or LEFT */
+    atomic_uint_fast64_t avoid_wanted; /* volumes, by bit */
+    atomic_bool ask_wanted;            /* a question is WANTED, BEGUN or LEFT */
     atomic_bool stats_wanted;
     atomic_uint_fast64_t round_ns;
 
@@ -106,6 +132,9 @@ struct mkv_shard {
     bool clean; /* set by the thread before it ends: see mkv_shard_join */
 
     atomic_bool inspect_wanted;
+    atomic_bool drive_wanted;
+    atomic_uint_fast64_t drain_wanted; /* volumes, by bit */
+    uint64_t draining;                 /* as the front was told */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;
@@ -123,6 +152,7 @@ struct mkv_shard {
     enum mkv_status ask_status;
     struct mkv_message ask_message;
     uint8_t ask_data[MKV_SHARD_QUESTION_BYTES_MAX];
+    struct shard_drive_change drive_change; /* one at a time */
 };
 
 /* The body of the thread; `context` is the shard. */
@@ -151,6 +181,18 @@ void mkv_shard_ask_advance(struct mkv_shard *shard);
 
 /* Answers a question about a key, if there is one. */
 void mkv_shard_inspect_advance(struct mkv_shard *shard);
+
+/* ---- shard_drive.c -------------------------------------------------------------------------- */
+
+/* Takes a drive away, or gives one, when somebody wants that. */
+void mkv_shard_drive_advance(struct mkv_shard *shard);
+
+/* ---- shard.c -------------------------------------------------------------------------------- */
+
+/* Makes the drive of a volume, which is there and not open. Takes the medium over. */
+__attribute__((warn_unused_result)) bool mkv_shard_volume_drive(
+    struct mkv_shard *shard, uint32_t volume, const struct mkv_volume_config *config,
+    const struct mkv_drive_media *media, struct mkv_backend_error *error);
 
 /* ---- shard_thread.c ------------------------------------------------------------------------- */
 

@@ -41,7 +41,11 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
         mkv_volume_stats(volume->volume, &target->volume);
         target->times = *mkv_volume_times(volume->volume);
         mkv_volume_memory(volume->volume, &target->memory);
-        target->drive = volume->drive->counters;
+        if (volume->drive != NULL) {
+            target->drive = volume->drive->counters;
+        } else {
+            memset(&target->drive, 0, sizeof target->drive);
+        }
         target->drive_failed = mkv_pump_drive_is_failed(shard->pump, i);
         target->opened = volume->opened;
         target->open_error = volume->open_error;
@@ -171,6 +175,8 @@ static void drive_set_command(struct mkv_shard *shard,
             return; /* it could not be formatted */
         }
         volume->state = SHARD_VOLUME_OPENING;
+    } else if (command->admin == MKV_ADMIN_CLOSE && volume->state == SHARD_VOLUME_SERVING) {
+        volume->state = SHARD_VOLUME_CLOSING;
     }
     const enum mkv_err error =
         mkv_pump_admin(shard->pump, command->volume, command->admin, &command->set);
@@ -179,13 +185,18 @@ static void drive_set_command(struct mkv_shard *shard,
     }
     if (error != MKV_OK) {
         mkv_shard_group_refused(shard->group, shard->index, command->volume);
+    } else if (command->admin == MKV_ADMIN_CLOSE) {
+        mkv_shard_group_closing(shard->group, shard->index, command->volume);
     }
 }
 
-static void route_change(struct mkv_shard *shard, uint32_t index, enum mkv_drive_set_route route) {
-    struct shard_volume *volume = &shard->volumes[index];
-    volume->route = route;
-    mkv_pump_route(shard->pump, index, front_state(route));
+static void route_change(struct mkv_shard *shard, const struct mkv_shard_news *news) {
+    struct shard_volume *volume = &shard->volumes[news->volume];
+    volume->route = news->route;
+    if (news->is_other) {
+        mkv_pump_member(shard->pump, news->volume, news->member);
+    }
+    mkv_pump_route(shard->pump, news->volume, front_state(news->route));
 }
 
 /* Does what the group says: commands of the drive set as long as the shard serves, or begins to. */
@@ -202,7 +213,7 @@ static void news_advance(struct mkv_shard *shard) {
             mkv_pump_tenant(shard->pump, &news.message, news.name);
             break;
         case MKV_SHARD_NEWS_ROUTE:
-            route_change(shard, news.volume, news.route);
+            route_change(shard, &news);
             break;
         }
     }
@@ -222,6 +233,25 @@ static void volumes_close(struct mkv_shard *shard) {
     }
 }
 
+_Static_assert(MKV_VOLUMES_MAX <= 64, "each volume has a bit");
+
+/* Tells volumes whose drives have become slow, or are no more. One that was opened anew has
+ * forgotten it. */
+static void volumes_avoid(struct mkv_shard *shard) {
+    const uint64_t wanted = atomic_load_explicit(&shard->avoid_wanted, memory_order_relaxed);
+    for (uint32_t i = 0; i < shard->volume_count; i++) {
+        const bool avoid = (wanted >> i & 1u) != 0;
+        struct shard_volume *volume = &shard->volumes[i];
+        if (volume->state != SHARD_VOLUME_SERVING) {
+            volume->avoided = false;
+        } else if (volume->avoided != avoid) {
+            volume->avoided = avoid;
+            (void)mkv_pump_admin(shard->pump, i, avoid ? MKV_ADMIN_AVOID : MKV_ADMIN_AVOID_OVER,
+                                 NULL);
+        }
+    }
+}
+
 static void volumes_checkpoint(struct mkv_shard *shard) {
     for (uint32_t i = 0; i < shard->volume_count; i++) {
         if (shard->volumes[i].state == SHARD_VOLUME_SERVING) {
@@ -233,7 +263,7 @@ static void volumes_checkpoint(struct mkv_shard *shard) {
 
 static bool drives_are_idle(const struct mkv_shard *shard) {
     for (uint32_t i = 0; i < shard->volume_count; i++) {
-        if (shard->volumes[i].volume != NULL && mkv_drive_in_flight(shard->volumes[i].drive) > 0) {
+        if (shard->volumes[i].drive != NULL && mkv_drive_in_flight(shard->volumes[i].drive) > 0) {
             return false;
         }
     }
@@ -263,7 +293,9 @@ static void one_round(struct mkv_shard *shard) {
     if (atomic_exchange_explicit(&shard->checkpoint_wanted, false, memory_order_acquire)) {
         volumes_checkpoint(shard);
     }
+    volumes_avoid(shard);
     news_advance(shard);
+    mkv_shard_drive_advance(shard);
     moves_advance(shard);
     mkv_shard_ask_advance(shard);
     mkv_shard_inspect_advance(shard);
@@ -367,7 +399,7 @@ void *mkv_shard_thread(void *context) {
     pthread_mutex_unlock(&shard->mutex);
     /* Here, because only this thread may take files out of the ring. */
     for (uint32_t i = 0; i < shard->volume_count; i++) {
-        if (shard->volumes[i].volume != NULL && mkv_drive_in_flight(shard->volumes[i].drive) == 0) {
+        if (shard->volumes[i].drive != NULL && mkv_drive_in_flight(shard->volumes[i].drive) == 0) {
             mkv_drive_close(shard->volumes[i].drive);
             shard->volumes[i].drive = NULL;
         }

@@ -400,7 +400,7 @@ enum mkv_status mkv_shards_tenant_drop(struct mkv_shards *shards, const char *na
     return mkv_shard_tenant_drop(shards->shards[0], name, wait_ns);
 }
 
-static struct mkv_shard *shard_of(struct mkv_shards *shards, uint32_t volume) {
+static struct mkv_shard *shard_of(const struct mkv_shards *shards, uint32_t volume) {
     return shards
         ->shards[shards->group == NULL ? 0 : mkv_shard_group_shard_of(shards->group, volume)];
 }
@@ -426,10 +426,42 @@ enum mkv_status mkv_shards_inspect(struct mkv_shards *shards, const char *tenant
                : mkv_shard_inspect(owner, tenant, key, key_bytes, wait_ns, inspection);
 }
 
+void mkv_shards_avoid(struct mkv_shards *shards, uint64_t volumes) {
+    for (uint32_t i = 0; i < shards->count; i++) {
+        mkv_shard_avoid(shards->shards[i], volumes);
+    }
+}
+
 void mkv_shards_checkpoint(struct mkv_shards *shards) {
     for (uint32_t i = 0; i < shards->count; i++) {
         mkv_shard_checkpoint(shards->shards[i]);
     }
+}
+
+struct mkv_shard_group *mkv_shards_group(const struct mkv_shards *shards) {
+    return mkv_shard_group_of(shards->shards[0]);
+}
+
+void mkv_shards_drain(struct mkv_shards *shards, uint64_t volumes) {
+    for (uint32_t i = 0; i < shards->count; i++) {
+        mkv_shard_drain(shards->shards[i], volumes);
+    }
+}
+
+bool mkv_shards_drive_release(struct mkv_shards *shards, uint32_t volume, uint64_t wait_ns) {
+    return mkv_shard_drive_release(shard_of(shards, volume), volume, wait_ns);
+}
+
+bool mkv_shards_drive_give(struct mkv_shards *shards, uint32_t volume,
+                           const struct mkv_volume_config *config,
+                           const struct mkv_drive_media *media, uint64_t wait_ns,
+                           struct mkv_backend_error *error) {
+    return mkv_shard_drive_give(shard_of(shards, volume), volume, config, media, wait_ns, error);
+}
+
+uint64_t mkv_shards_drive_room(const struct mkv_shards *shards, uint32_t volume,
+                               const struct mkv_volume_config *config, uint64_t *needed) {
+    return mkv_shard_drive_room(shard_of(shards, volume), volume, config, needed);
 }
 
 /* ---- figures --------------------------------------------------------------------------------- */

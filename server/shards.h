@@ -72,7 +72,21 @@ enum mkv_status mkv_shards_ask(struct mkv_shards *shards, const struct mkv_messa
 enum mkv_status mkv_shards_inspect(struct mkv_shards *shards, const char *tenant,
                                    const uint8_t *key, uint32_t key_bytes, uint64_t wait_ns,
                                    struct mkv_shard_inspection *inspection);
+/* What the shards have in common; for the operator's wishes. */
+struct mkv_shard_group *mkv_shards_group(const struct mkv_shards *shards);
+/* See mkv_shard_drain. */
+void mkv_shards_drain(struct mkv_shards *shards, uint64_t volumes);
+/* See mkv_shard_drive_release, _give and _room. */
+__attribute__((warn_unused_result)) bool mkv_shards_drive_release(struct mkv_shards *shards,
+                                                                  uint32_t volume,
+                                                                  uint64_t wait_ns);
+__attribute__((warn_unused_result)) bool mkv_shards_drive_give(
+    struct mkv_shards *shards, uint32_t volume, const struct mkv_volume_config *config,
+    const struct mkv_drive_media *media, uint64_t wait_ns, struct mkv_backend_error *error);
+uint64_t mkv_shards_drive_room(const struct mkv_shards *shards, uint32_t volume,
+                               const struct mkv_volume_config *config, uint64_t *needed);
 void mkv_shards_checkpoint(struct mkv_shards *shards);
+void mkv_shards_avoid(struct mkv_shards *shards, uint64_t volumes);
 
 /* What is told apart by shard. */
 struct mkv_shards_brief {

@@ -298,7 +298,19 @@ void mkv_audit_blocks(struct mkv_audit *audit) {
     walk_blocks(audit, false);
 }
 
+/* A put that finds no room gives its slot back, so that puts go on when there is some. */
+static void check_retired(const struct mkv_audit *audit) {
+    struct mkv_volume_stats stats;
+    mkv_volume_stats(audit->node->volume, &stats);
+    if (stats.slots_retired != 0 && audit->faults->errors == 0 &&
+        audit->faults->content_hits == 0 && !audit->model->lying) {
+        mkv_fail(MKV_ORACLE_ACCOUNTING, "%llu slots are retired of a drive that had no error",
+                 ull(stats.slots_retired));
+    }
+}
+
 void mkv_audit_tenants(struct mkv_audit *audit) {
+    check_retired(audit);
     const struct mkv_volume *volume = audit->node->volume;
     struct walked_tenants walked = {0};
     struct mkv_volume_block block;

@@ -51,12 +51,13 @@ static double seconds_since(const struct timespec *start) {
 }
 
 /* Whether the world of the seed has what the bug is in: only one has drives that come and go, only
- * one a front; and some have neither tiers nor sessions, nor several fronts. */
+ * one a front; and some have neither tiers nor sessions, nor several fronts, nor write less than
+ * all. */
 static bool seed_fits(uint64_t seed, unsigned canary) {
     struct mkv_shape shape;
     mkv_shape_draw(&shape, seed);
     const bool of_the_set = canary >= MKV_CANARY_SET_OPENED_WITH_MISSING_MEMBER &&
-                            canary <= MKV_CANARY_JOINED_BEFORE_MEMBERS;
+                            canary <= MKV_CANARY_RETURNED_DRIVE_KEEPS_CONTENT;
     const bool of_the_front = canary >= MKV_CANARY_RESIDENT_KEPT_OVER_REPLACE &&
                               canary <= MKV_CANARY_LIVE_SEGMENTS_DROPPED;
     const bool of_ends = canary >= MKV_CANARY_DROPPED_REQUEST_NOT_TOLD &&
@@ -65,8 +66,10 @@ static bool seed_fits(uint64_t seed, unsigned canary) {
         canary >= MKV_CANARY_DEMOTION_CAPTURED && canary <= MKV_CANARY_TIERS_IGNORED;
     const bool of_routing =
         canary >= MKV_CANARY_PART_ANSWER_LOST && canary <= MKV_CANARY_ANSWERED_BY_FIRST_PART;
-    return (!of_routing || shape.fronts > 1) && (shape.world == MKV_WORLD_SET) == of_the_set &&
-           (!of_tiers || shape.share_tier > 0) &&
+    const bool of_admission = canary == MKV_CANARY_UNWRITTEN_PUT_OVER_OLD;
+    const bool refuses = shape.admission != MKV_ADMISSION_ALWAYS || shape.avoids;
+    return (!of_routing || shape.fronts > 1) && (!of_admission || refuses) &&
+           (shape.world == MKV_WORLD_SET) == of_the_set && (!of_tiers || shape.share_tier > 0) &&
            (!(of_the_front || of_ends) || shape.world == MKV_WORLD_FRONT);
 }
 
@@ -80,6 +83,7 @@ static const struct canary_faults {
     {MKV_CANARY_SUPERBLOCK_NOT_REPAIRED, "rot,reordering"},
     {MKV_CANARY_SINGLE_COPY_NOT_REPAIRED, "rot,reordering"},
     {MKV_CANARY_TRIM_OVERLAPS_WRITE, "reordering,slow"},
+    {MKV_CANARY_NO_ROOM_RETIRES_SLOT, "no-room,reordering"},
     {MKV_CANARY_FLUSH_ERROR_IGNORED, "flush-error,reordering"},
     {MKV_CANARY_SUPERBLOCK_ERROR_IGNORED, "write-device,reordering"},
     {MKV_CANARY_DATA_ERROR_IGNORED, "write-device,reordering"},

@@ -244,6 +244,7 @@ static void print_changes_json(struct mkv_json *json, const struct mkv_world_cha
     mkv_json_close(json, '}');
     mkv_json_u64(json, "evictions", changes->evictions);
     mkv_json_u64(json, "puts_overtaken", changes->puts_overtaken);
+    mkv_json_u64(json, "puts_not_admitted", changes->puts_not_admitted);
     mkv_json_u64(json, "scrubbed", changes->scrubbed);
     mkv_json_u64(json, "scrub_damaged", changes->scrub_damaged);
     mkv_json_open(json, "directory", '{');
@@ -276,13 +277,15 @@ static void print_memory_text(const struct mkv_world_memory *memory) {
 static void print_changes_text(const struct mkv_world_changes *changes) {
     printf(
         "extents: %llu given to classes (%llu of several as one), %llu given back, %llu emptied, "
-        "%llu emptyings given up; %llu blocks evicted, %llu slow puts overtaken\n",
+        "%llu emptyings given up; %llu blocks evicted, %llu slow puts overtaken, "
+        "%llu not admitted\n",
         (unsigned long long)changes->extents_given,
         (unsigned long long)changes->extents_given_spanned,
         (unsigned long long)changes->extents_given_back,
         (unsigned long long)changes->extents_emptied,
         (unsigned long long)changes->emptyings_given_up, (unsigned long long)changes->evictions,
-        (unsigned long long)changes->puts_overtaken);
+        (unsigned long long)changes->puts_overtaken,
+        (unsigned long long)changes->puts_not_admitted);
     printf("directory: %llu commits, %llu keys from headers, %llu made anew; listed %llu times\n",
            (unsigned long long)changes->directory_commits,
            (unsigned long long)changes->directory_caught_up,

@@ -369,7 +369,11 @@ void mkv_drive_sim_complete(struct mkv_drive_sim *drive, struct mkv_drive_sim_do
     if (io.kind != MKV_EFFECT_DRIVE_FLUSH && io.kind != MKV_EFFECT_DRIVE_TRIM) {
         hold(drive, io.kind, &io.drive, false);
     }
-    if (io.kind == MKV_EFFECT_DRIVE_TRIM) {
+    if (io.kind == MKV_EFFECT_DRIVE_TRIM && io.act.fault == MKV_FAULT_TRIM_TIMEOUT) {
+        /* Whoever gave it up does not know what it has yet to change. */
+        mkv_drive_versions_failed(drive, io.drive.lba.unit, io.drive.unit_count, io.write, 0, true,
+                                  false);
+    } else if (io.kind == MKV_EFFECT_DRIVE_TRIM) {
         /* Also one that fails has changed what it has changed. */
         mkv_drive_versions_completed(drive, io.drive.lba.unit, io.drive.unit_count, io.write);
     }

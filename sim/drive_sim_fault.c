@@ -119,9 +119,10 @@ const uint8_t *mkv_drive_fault_read_unit(struct mkv_drive_sim *drive, const stru
 
 /* ---- completion ------------------------------------------------------------------------------ */
 
-static enum mkv_io_result fail_flush(struct mkv_drive_sim *drive, const struct drive_io *io) {
-    mkv_drive_versions_flush_failed(drive, io->flush_stamp);
-    return MKV_IO_DEVICE;
+/* How an operation ends that is no write. */
+static enum mkv_io_result result_of(enum mkv_fault fault) {
+    const bool given_up = fault == MKV_FAULT_TIMEOUT || fault == MKV_FAULT_TRIM_TIMEOUT;
+    return fault == MKV_FAULT_GONE ? MKV_IO_GONE : given_up ? MKV_IO_TIMEOUT : MKV_IO_DEVICE;
 }
 
 static enum mkv_io_result fail_write(struct mkv_drive_sim *drive, const struct drive_io *io,
@@ -144,12 +145,24 @@ static enum mkv_io_result fail_write(struct mkv_drive_sim *drive, const struct d
     case MKV_FAULT_WRITE_DEVICE:
         late = true;
         break;
+    case MKV_FAULT_TIMEOUT:
+        result = MKV_IO_TIMEOUT;
+        late = true;
+        break;
     case MKV_FAULT_GONE:
         result = MKV_IO_GONE;
         late = true;
         break;
+    case MKV_FAULT_READ_ONLY:
+        result = MKV_IO_READ_ONLY;
+        never = true;
+        break;
+    case MKV_FAULT_SHRUNK:
+        result = MKV_IO_SHRUNK;
+        never = true;
+        break;
     default:
-        never = true; /* the drive takes no write, or has no such units */
+        never = true;
         break;
     }
     uint64_t unit = io->drive.lba.unit;
@@ -178,7 +191,10 @@ static enum mkv_io_result fail_read(struct mkv_drive_sim *drive, const struct dr
         }
         return MKV_IO_MEDIUM;
     }
-    return fault == MKV_FAULT_GONE ? MKV_IO_GONE : MKV_IO_DEVICE;
+    if (fault == MKV_FAULT_SHRUNK) {
+        return MKV_IO_SHRUNK;
+    }
+    return result_of(fault);
 }
 
 static bool is_failure(enum mkv_fault fault) {
@@ -194,6 +210,8 @@ static bool is_failure(enum mkv_fault fault) {
     case MKV_FAULT_READ_ONLY:
     case MKV_FAULT_SHRUNK:
     case MKV_FAULT_TRIM_ERROR:
+    case MKV_FAULT_TIMEOUT:
+    case MKV_FAULT_TRIM_TIMEOUT:
         return true;
     case MKV_FAULT_SLOW:
     case MKV_FAULT_REORDERING:
@@ -245,12 +263,12 @@ bool mkv_drive_fault_complete(struct mkv_drive_sim *drive, const struct drive_io
     if (fault != MKV_FAULT_READ_MEDIUM && fault != MKV_FAULT_SHRUNK) {
         mkv_faults_hit(faults, fault); /* the first is counted with its bytes, the other once */
     }
-    mkv_faults_error(faults, io->drive.lba.unit, io->drive.unit_count);
+    mkv_faults_error(faults, fault, io->drive.lba.unit, io->drive.unit_count);
     if (io->kind == MKV_EFFECT_DRIVE_FLUSH) {
-        *result = fail_flush(drive, io);
-        *result = fault == MKV_FAULT_GONE ? MKV_IO_GONE : *result;
+        mkv_drive_versions_flush_failed(drive, io->flush_stamp);
+        *result = result_of(fault);
     } else if (io->kind == MKV_EFFECT_DRIVE_TRIM) {
-        *result = fault == MKV_FAULT_GONE ? MKV_IO_GONE : MKV_IO_DEVICE;
+        *result = result_of(fault);
     } else if (io->kind == MKV_EFFECT_DRIVE_WRITE) {
         *result = fail_write(drive, io, fault);
     } else {
@@ -287,7 +305,7 @@ void mkv_drive_trim_submit(struct mkv_drive_sim *drive, struct drive_io *io) {
     } else if (io->act.fault == MKV_FAULT_TRIM_ARBITRARY) {
         discard = MKV_DISCARD_ARBITRARY;
     }
-    if (io->act.fault >= MKV_FAULT_TRIM_IGNORED && io->act.fault < MKV_FAULT_NONE) {
+    if (io->act.fault >= MKV_FAULT_TRIM_IGNORED && io->act.fault <= MKV_FAULT_TRIM_ARBITRARY) {
         mkv_faults_hit(drive->faults, io->act.fault); /* one that fails is counted at its end */
     }
     if (drive->faults != NULL) {

@@ -104,6 +104,10 @@ void mkv_evictions_turn(struct mkv_evictions *evictions, struct mkv_model *model
 }
 
 void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume_stats *stats) {
+    uint64_t not_admitted = 0;
+    for (uint32_t reason = 0; reason < MKV_ADMISSION_REASON_COUNT; reason++) {
+        not_admitted += stats->admission_refused[reason];
+    }
     const struct mkv_world_changes changes = {
         .evictions = stats->evictions_total,
         .puts_overtaken = stats->puts_overtaken_total,
@@ -114,6 +118,7 @@ void mkv_changes_of(struct mkv_world_changes *sum, const struct mkv_volume_stats
         .extents_given_back = stats->extents_given_back_total,
         .extents_emptied = stats->extents_emptied_total,
         .emptyings_given_up = stats->emptyings_given_up_total,
+        .puts_not_admitted = not_admitted,
         .directory_commits = stats->directory.commits_total,
         .directory_caught_up = stats->directory.caught_up_total,
         .directory_rebuilds = stats->directory.rebuilds_total,
@@ -131,6 +136,7 @@ void mkv_changes_add(struct mkv_world_changes *sum, const struct mkv_world_chang
     sum->extents_given_back += more->extents_given_back;
     sum->extents_emptied += more->extents_emptied;
     sum->emptyings_given_up += more->emptyings_given_up;
+    sum->puts_not_admitted += more->puts_not_admitted;
     sum->directory_commits += more->directory_commits;
     sum->directory_caught_up += more->directory_caught_up;
     sum->directory_rebuilds += more->directory_rebuilds;

@@ -52,8 +52,9 @@ static const struct mkv_fault_info infos[MKV_FAULT_COUNT] = {
     [MKV_FAULT_WRITE_DEVICE] = {"write-device",
                                 "a write fails; its units arrive now, later or never", 128,
                                 MKV_RELAX_OUTAGE},
-    [MKV_FAULT_NO_ROOM] = {"no-room", "a write fails as the file system under it is full", 128,
-                           MKV_RELAX_OUTAGE},
+    [MKV_FAULT_NO_ROOM] = {"no-room",
+                           "a write of a block fails as the file system under it is full", 128,
+                           MKV_RELAX_NOTHING},
     [MKV_FAULT_SHORT_WRITE] = {"short-write", "a write stops part of the way and says so", 128,
                                MKV_RELAX_OUTAGE},
     [MKV_FAULT_MISDIRECTED_WRITE] = {"misdirected-write",
@@ -82,6 +83,13 @@ static const struct mkv_fault_info infos[MKV_FAULT_COUNT] = {
     [MKV_FAULT_TRIM_ARBITRARY] = {"trim-arbitrary",
                                   "units that were trimmed hold what others did, or zeros", 4,
                                   MKV_RELAX_NOTHING},
+    [MKV_FAULT_TIMEOUT] = {"timeout",
+                           "a read, write or flush is given up after its time; what a write "
+                           "brings arrives now, later or never",
+                           256, MKV_RELAX_OUTAGE},
+    [MKV_FAULT_TRIM_TIMEOUT] = {"trim-timeout",
+                                "a trim is given up; what it changes arrives now, later or never",
+                                4, MKV_RELAX_OUTAGE},
 };
 
 const struct mkv_fault_info *mkv_fault_info(enum mkv_fault fault) {
@@ -128,16 +136,23 @@ bool mkv_faults_parse(const char *text, uint32_t *mask, char unknown[MKV_FAULT_N
 
 /* ---- plans ----------------------------------------------------------------------------------- */
 
-static void draw_rates(struct mkv_fault_plan *plan, struct mkv_random *random) {
+/* Faults behind these are drawn by a generator of their own, so that seeds keep their meaning. */
+#define FAULTS_DRAWN_FIRST MKV_FAULT_TIMEOUT
+
+static void draw_rates(struct mkv_fault_plan *plan, struct mkv_random *random,
+                       struct mkv_random *random_of_later) {
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
-        plan->one_in[fault] = infos[fault].one_in << (2 * mkv_random_below(random, RATE_STEPS));
+        struct mkv_random *draws = fault < FAULTS_DRAWN_FIRST ? random : random_of_later;
+        plan->one_in[fault] = infos[fault].one_in << (2 * mkv_random_below(draws, RATE_STEPS));
     }
     plan->one_in[MKV_FAULT_REORDERING] = infos[MKV_FAULT_REORDERING].one_in;
 }
 
 void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random) {
+    struct mkv_random random_of_later = *random;
+    mkv_random_seed(&random_of_later, mkv_random_next(&random_of_later), MKV_CONCERN_FAULTS);
     *plan = (struct mkv_fault_plan){0};
-    draw_rates(plan, random);
+    draw_rates(plan, random, &random_of_later);
     plan->checkpoints = mkv_random_chance(random, 1, CHECKPOINTS_ONE_IN);
     /* Which kinds a run has is drawn before which faults of them, so that each kind is often met
      * without the others. */
@@ -147,8 +162,9 @@ void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random)
         kinds |= mkv_random_chance(random, 1, LYING_ONE_IN / FAULTY_ONE_IN) ? MKV_RELAX_LYING : 0;
     }
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
-        const bool on = mkv_random_chance(random, 1, ON_ONE_IN);
-        const bool often = mkv_random_chance(random, 3, 4);
+        struct mkv_random *draws = fault < FAULTS_DRAWN_FIRST ? random : &random_of_later;
+        const bool on = mkv_random_chance(draws, 1, ON_ONE_IN);
+        const bool often = mkv_random_chance(draws, 3, 4);
         const uint32_t relaxes = infos[fault].relaxes;
         const bool usual = fault == MKV_FAULT_REORDERING || fault == MKV_FAULT_SLOW;
         if (usual ? often : on && (relaxes == MKV_RELAX_NOTHING || (relaxes & kinds) != 0)) {
@@ -260,8 +276,13 @@ void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint6
     mkv_faults_struck(faults, fault, unit, count);
 }
 
-void mkv_faults_error(struct mkv_faults *faults, uint64_t unit, uint32_t count) {
+void mkv_faults_error(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                      uint32_t count) {
     uint32_t copy = 0;
+    if (fault == MKV_FAULT_NO_ROOM) {
+        faults->no_room_life++;
+        return;
+    }
     faults->errors++;
     faults->errors_life++;
     const enum mkv_place place =
@@ -330,6 +351,7 @@ static uint64_t astray(struct mkv_faults *faults, uint64_t unit, uint32_t count)
 /* Whether the fault can strike the operation at all; says which units of it. */
 static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
                        uint32_t count, struct mkv_fault_act *act) {
+    uint32_t copy = 0;
     act->first = 0;
     act->count = count;
     switch (fault) {
@@ -356,6 +378,9 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
         }
         act->other = astray(faults, unit, count);
         return act->other != MKV_NONE_U32;
+    case MKV_FAULT_NO_ROOM:
+        /* All else has its room from the start. */
+        return mkv_faults_place(faults, unit, &copy) == MKV_PLACE_DATA;
     case MKV_FAULT_SHORT_WRITE:
     case MKV_FAULT_WRITE_MEDIUM:
         act->first = mkv_random_below(&faults->random, count);
@@ -371,7 +396,6 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     case MKV_FAULT_ROT_PAIR:
     case MKV_FAULT_READ_PAIR:
     case MKV_FAULT_WRITE_DEVICE:
-    case MKV_FAULT_NO_ROOM:
     case MKV_FAULT_GONE:
     case MKV_FAULT_READ_ONLY:
     case MKV_FAULT_SHRUNK:
@@ -381,6 +405,8 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     case MKV_FAULT_TRIM_IGNORED:
     case MKV_FAULT_TRIM_PARTIAL:
     case MKV_FAULT_TRIM_ARBITRARY:
+    case MKV_FAULT_TIMEOUT:
+    case MKV_FAULT_TRIM_TIMEOUT:
     case MKV_FAULT_COUNT:
         return true;
     }
@@ -390,16 +416,17 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
 
 #define OF_ANY (BIT(MKV_FAULT_STALLED) | BIT(MKV_FAULT_GONE))
 #define OF_READS                                                                                   \
-    (OF_ANY | BIT(MKV_FAULT_READ_MEDIUM) | BIT(MKV_FAULT_READ_DEVICE) |                            \
+    (OF_ANY | BIT(MKV_FAULT_TIMEOUT) | BIT(MKV_FAULT_READ_MEDIUM) | BIT(MKV_FAULT_READ_DEVICE) |   \
      BIT(MKV_FAULT_MISDIRECTED_READ) | BIT(MKV_FAULT_STALE_READ))
 #define OF_WRITES                                                                                  \
-    (OF_ANY | BIT(MKV_FAULT_WRITE_MEDIUM) | BIT(MKV_FAULT_WRITE_DEVICE) | BIT(MKV_FAULT_NO_ROOM) | \
-     BIT(MKV_FAULT_SHORT_WRITE) | BIT(MKV_FAULT_MISDIRECTED_WRITE) | BIT(MKV_FAULT_LOST_WRITE) |   \
-     BIT(MKV_FAULT_READ_ONLY))
+    (OF_ANY | BIT(MKV_FAULT_TIMEOUT) | BIT(MKV_FAULT_WRITE_MEDIUM) | BIT(MKV_FAULT_WRITE_DEVICE) | \
+     BIT(MKV_FAULT_NO_ROOM) | BIT(MKV_FAULT_SHORT_WRITE) | BIT(MKV_FAULT_MISDIRECTED_WRITE) |      \
+     BIT(MKV_FAULT_LOST_WRITE) | BIT(MKV_FAULT_READ_ONLY))
 #define OF_TRIMS                                                                                   \
-    (OF_ANY | BIT(MKV_FAULT_TRIM_ERROR) | BIT(MKV_FAULT_TRIM_IGNORED) |                            \
-     BIT(MKV_FAULT_TRIM_PARTIAL) | BIT(MKV_FAULT_TRIM_ARBITRARY))
-#define OF_FLUSHES (OF_ANY | BIT(MKV_FAULT_FLUSH_ERROR) | BIT(MKV_FAULT_LYING_FLUSH))
+    (OF_ANY | BIT(MKV_FAULT_TRIM_TIMEOUT) | BIT(MKV_FAULT_TRIM_ERROR) |                            \
+     BIT(MKV_FAULT_TRIM_IGNORED) | BIT(MKV_FAULT_TRIM_PARTIAL) | BIT(MKV_FAULT_TRIM_ARBITRARY))
+#define OF_FLUSHES                                                                                 \
+    (OF_ANY | BIT(MKV_FAULT_TIMEOUT) | BIT(MKV_FAULT_FLUSH_ERROR) | BIT(MKV_FAULT_LYING_FLUSH))
 
 /* What the state of the drive does to the operation, or MKV_FAULT_NONE. */
 static enum mkv_fault state_strikes(const struct mkv_faults *faults, enum mkv_effect_kind kind,
@@ -441,6 +468,7 @@ enum mkv_fault_opening mkv_faults_opening(struct mkv_faults *faults) {
     faults->read_only = false;
     faults->end_unit = faults->geometry.capacity_units;
     faults->errors_life = 0;
+    faults->no_room_life = 0;
     faults->stalls_life = 0;
     faults->superblock_errors_life = 0;
     faults->checkpoint_misread = false;

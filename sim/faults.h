@@ -60,6 +60,8 @@ enum mkv_fault {
     MKV_FAULT_TRIM_IGNORED,
     MKV_FAULT_TRIM_PARTIAL,
     MKV_FAULT_TRIM_ARBITRARY,
+    MKV_FAULT_TIMEOUT,
+    MKV_FAULT_TRIM_TIMEOUT,
     MKV_FAULT_COUNT,
     MKV_FAULT_NONE = MKV_FAULT_COUNT,
 };
@@ -154,8 +156,9 @@ struct mkv_faults {
     bool opening; /* a recovery follows a first scripted hit */
     bool second_done;
     uint64_t hits[MKV_FAULT_COUNT];
-    uint64_t errors;      /* operations that came back as failed */
+    uint64_t errors;      /* operations that came back as failed, but for want of room */
     uint64_t errors_life; /* since the last opening began */
+    uint64_t no_room_life;
     uint64_t stalls_life;
     uint64_t superblock_errors_life;
     uint64_t directory_hits; /* errors and other bytes in its region */
@@ -188,8 +191,9 @@ void mkv_faults_hit_bytes(struct mkv_faults *faults, enum mkv_fault fault, uint6
 /* The same fault has struck these, too: tells. */
 void mkv_faults_struck(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
                        uint32_t count);
-/* An operation comes back as failed. */
-void mkv_faults_error(struct mkv_faults *faults, uint64_t unit, uint32_t count);
+/* An operation comes back as failed, by this fault. */
+void mkv_faults_error(struct mkv_faults *faults, enum mkv_fault fault, uint64_t unit,
+                      uint32_t count);
 bool mkv_faults_any_flag(const struct mkv_faults *faults, uint64_t unit, uint32_t count,
                          uint32_t flags);
 void mkv_faults_flag(struct mkv_faults *faults, uint64_t unit, uint32_t count, uint32_t flags);

@@ -141,9 +141,14 @@ static void on_message(void *context, uint32_t volume, const struct mkv_message 
         asked->generation == message->front_op.generation && asked->key != MKV_NONE_U32;
     const bool known = asked_for && message->status == MKV_STATUS_OK;
     if (asked_for && message->kind == MKV_MESSAGE_PUT_DONE) {
-        learn_persisted(world, asked, known);
+        const bool unwritten = (message->flags & MKV_PUT_UNWRITTEN) != 0;
+        learn_persisted(world, asked, known && !unwritten);
+        if (known && unwritten) {
+            mkv_model_unwritten(&world->lives.model, asked->key);
+        }
     }
-    if (known && message->kind == MKV_MESSAGE_PUT_DONE) {
+    if (known && message->kind == MKV_MESSAGE_PUT_DONE &&
+        (message->flags & MKV_PUT_UNWRITTEN) == 0) {
         struct mkv_watch *watch = &world->lives.nodes[volume].watch;
         if (asked->manifest && (message->flags & MKV_PUT_THERE) != 0) {
             mkv_watch_put_was_there(watch, asked->key);

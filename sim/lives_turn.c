@@ -17,6 +17,15 @@ static bool next_turn_is_due(const struct mkv_lives *lives, uint64_t others_ns) 
            mkv_wall_ms(lives->work_due_ns) / 1000 == lives->model.wall_s;
 }
 
+/* With checkpoints, so that no draw is another one for it. */
+static void avoid_or_not(struct mkv_lives *lives, uint32_t node) {
+    if (lives->shape->avoids) {
+        const bool avoid = lives->client_turns % 2 == 0;
+        (void)mkv_node_admin(&lives->nodes[node], avoid ? MKV_ADMIN_AVOID : MKV_ADMIN_AVOID_OVER,
+                             lives->now_ns);
+    }
+}
+
 /* The clients have their turn, and bytes decide what they do with it. */
 static void work_decided(struct mkv_lives *lives, struct mkv_random *random) {
     const uint64_t number = lives->client_turns++;
@@ -29,6 +38,7 @@ static void work_decided(struct mkv_lives *lives, struct mkv_random *random) {
     if (mkv_random_chance(random, lives->shape->weight_checkpoint, 64)) {
         const uint32_t node = mkv_random_below(random, lives->node_count);
         (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
+        avoid_or_not(lives, node);
     } else {
         lives->clients->work(lives->world);
     }
@@ -68,6 +78,7 @@ static void work(struct mkv_lives *lives, uint64_t others_ns) {
     if (checkpoint) {
         const uint32_t node = mkv_random_below(random, lives->node_count);
         (void)mkv_node_admin(&lives->nodes[node], MKV_ADMIN_CHECKPOINT, lives->now_ns);
+        avoid_or_not(lives, node);
     } else if (starts) {
         lives->clients->work(lives->world);
     }

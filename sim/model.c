@@ -682,6 +682,11 @@ void mkv_model_persist_failed(struct mkv_model *model, uint32_t key) {
     tell_reads(model, state, true);
 }
 
+void mkv_model_unwritten(struct mkv_model *model, uint32_t key) {
+    mkv_model_persist_failed(model, key);
+    model->keys[key].memory_only = model->has_memory;
+}
+
 /* ---- evictions and losses -------------------------------------------------------------------- */
 
 void mkv_model_evict(struct mkv_model *model, uint32_t key) {

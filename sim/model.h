@@ -163,6 +163,9 @@ bool mkv_model_unpersisted(const struct mkv_model *model, uint32_t key);
 void mkv_model_persisted(struct mkv_model *model, uint32_t key, uint32_t version);
 /* What was not persisted will not be: it is gone, or about to go. */
 void mkv_model_persist_failed(struct mkv_model *model, uint32_t key);
+/* A relaxed put of the key was left unwritten: memory alone holds what it brought, and may let go
+ * of it at any time. */
+void mkv_model_unwritten(struct mkv_model *model, uint32_t key);
 
 /* Whether the key may hold the version (or MKV_MODEL_ABSENT), with nothing unanswered. */
 bool mkv_model_allows(const struct mkv_model *model, uint32_t key, uint32_t version);

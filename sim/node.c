@@ -41,6 +41,8 @@ void mkv_node_init(struct mkv_node *node, struct mkv_memory *memory,
     config->evict_ready_divisor = shape->evict_ready_divisor;
     config->lock_yield_ns = shape->lock_yield_ns;
     config->scrub_rate = shape->scrub_rate;
+    config->admission = (enum mkv_admission)shape->admission;
+    config->write_limit = shape->write_limit;
     config->session_max = shape->session_max;
     config->session_block_max = shape->session_block_max;
     config->session_idle_ns = shape->session_idle_ns;

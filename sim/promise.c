@@ -71,10 +71,15 @@ void mkv_promise_judge(const struct mkv_faults *faults, enum mkv_fault_opening o
         }
         break;
     case MKV_EVENT_DRIVE_ERROR:
-    case MKV_EVENT_DRIVE_FAILED:
-        if (faults->errors_life == 0) {
+        if (faults->errors_life == 0 && faults->no_room_life == 0) {
             mkv_fail(MKV_ORACLE_DURABLE, "volume %u reports an error of a drive that had none",
                      volume);
+        }
+        break;
+    case MKV_EVENT_DRIVE_FAILED:
+        /* A file system without room is no error of the drive, which goes on. */
+        if (faults->errors_life == 0) {
+            mkv_fail(MKV_ORACLE_DURABLE, "volume %u gives up a drive that had no error", volume);
         }
         break;
     case MKV_EVENT_BLOCK_QUARANTINED:

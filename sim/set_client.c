@@ -87,6 +87,11 @@ void mkv_set_keys_routed(struct set_world *world) {
             allow(key, 0, 0);
         }
     }
+    for (uint32_t index = 0; index < SET_CLIENTS_MAX; index++) {
+        struct set_client *client = &world->clients[index];
+        client->strayed = client->strayed || (client->state != SET_CLIENT_FREE &&
+                                              owner_routed(world, client->key) != client->drive);
+    }
 }
 
 void mkv_set_keys_purged(struct set_world *world) {
@@ -166,6 +171,7 @@ bool mkv_set_client_start(struct set_world *world, uint32_t key, bool get) {
     client->generation++;
     client->key = key;
     client->drive = drive;
+    client->strayed = false;
     client->due_ns = UINT64_MAX;
     world->keys[key].busy = true;
     world->clients_busy++;
@@ -192,9 +198,21 @@ static void end(struct set_world *world, struct set_client *client) {
     world->report->evaluations++;
 }
 
-/* The drive counts: one that was routed away has no part in what the key holds. */
+/* The drive counts: one that was routed away has no part in what the key holds; one from which the
+ * key is to go to a drive that joins has, until that has joined. */
 static bool counts(const struct set_world *world, const struct set_client *client) {
-    return owner(world, client->key) == client->drive;
+    return owner_routed(world, client->key) == client->drive;
+}
+
+/* The read tells what the key holds now: not of a block that it found before the key went to
+ * another drive, and holds while it is purged, also when the key is back by then. */
+static bool tells(const struct set_world *world, const struct set_client *client) {
+    return counts(world, client) && !client->strayed;
+}
+
+/* The key is on its way from the drive to one that joins: what it holds may be dropped. */
+static bool is_leaving(const struct set_world *world, const struct set_client *client) {
+    return owner(world, client->key) != client->drive;
 }
 
 /* An answer comes within a step of the volume: what follows it is sent in a step of its own. */
@@ -213,7 +231,12 @@ static void put_answered(struct set_world *world, struct set_client *client,
         return;
     }
     if (message->status == MKV_STATUS_OK) {
-        settle(key, client->version, client->drive);
+        if (counts(world, client)) {
+            settle(key, client->version, client->drive);
+        }
+        if (is_leaving(world, client)) {
+            allow(key, 0, 0);
+        }
     } else if (message->status != MKV_STATUS_NO_SPACE && counts(world, client)) {
         allow(key, client->version, client->drive);
     }
@@ -253,14 +276,17 @@ static void get_hit(struct set_world *world, struct set_client *client,
         mkv_fail(MKV_ORACLE_DURABLE, "drive %u holds bytes of key %u that no put brought",
                  client->drive, client->key);
     }
+    if (!tells(world, client)) {
+        return;
+    }
     if (!allowed) {
         mkv_fail(MKV_ORACLE_NO_RETURN, "drive %u returns version %u of key %u, which was gone",
                  client->drive, found, client->key);
     }
     const bool evicted = key->evicted;
     settle(key, found, client->drive);
-    if (evicted) { /* after it was found, maybe */
-        key->evicted = true;
+    if (evicted || is_leaving(world, client)) { /* after it was found, maybe */
+        key->evicted = evicted;
         allow(key, 0, 0);
     }
 }
@@ -279,7 +305,7 @@ static void get_answered(struct set_world *world, struct set_client *client,
             mkv_fail(MKV_ORACLE_DURABLE, "drive %u misses key %u, which was put and is not lost",
                      client->drive, client->key);
         }
-        if (!key->evicted) {
+        if (!key->evicted && tells(world, client) && !is_leaving(world, client)) {
             settle(key, 0, 0);
         }
     } else if (message->miss != MKV_MISS_DRIVE_OFFLINE && message->miss != MKV_MISS_IO_ERROR) {

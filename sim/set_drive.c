@@ -19,7 +19,6 @@ void mkv_set_drive_start(struct set_drive *drive) {
     drive->gone = false;
     drive->gone_count = 0;
     drive->formatted = false;
-    drive->purge_told = false;
     const struct mkv_drive_memory_map map = {
         .arena = mkv_volume_arena(drive->volume),
         .arena_bytes = drive->arena_bytes,
@@ -146,8 +145,13 @@ void mkv_set_drive_claim(const struct set_drive *drive, struct mkv_drive_claim *
         .set = choice.superblock.drive_set,
     };
     if (choice.err != MKV_OK) {
-        /* A format that was cut before two copies were equal; a server takes the drive for damaged,
-         * and its operator wipes it. */
+        /* A format that was cut before two copies were equal: a server formats the drive again. A
+         * piece of it without the magic it takes for something else, and its operator wipes it. */
+        if (choice.err != MKV_ERR_NOT_FORMATTED &&
+            !mkv_superblock_format_was_cut(units, 0, drive->config.geometry.capacity_units)) {
+            mkv_fail(MKV_ORACLE_DURABLE,
+                     "the superblocks are neither a store's nor a cut format's");
+        }
         *claim = (struct mkv_drive_claim){.kind = MKV_DRIVE_CLAIM_BLANK,
                                           .usable_units = claim->usable_units};
     }

@@ -19,6 +19,8 @@ const char *mkv_set_row_name(enum mkv_set_row row) {
         [MKV_SET_ROW_NO_MEMBER] = "no-member",
         [MKV_SET_ROW_TWO_SETS] = "two-sets",
         [MKV_SET_ROW_MISSING] = "missing",
+        [MKV_SET_ROW_TAKEN_OUT] = "taken-out",
+        [MKV_SET_ROW_BROUGHT_BACK] = "brought-back",
     };
     return names[row];
 }

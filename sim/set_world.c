@@ -22,6 +22,11 @@
 #define UNCUT_ONE_IN 4u
 /* Of these many steps of work one makes a drive be gone. */
 #define GONE_ONE_IN 160u
+/* Of these many steps of work in one the operator takes a drive out, or brings one back. */
+#define WISH_ONE_IN 24u
+/* One life of these many is calm: no drive is gone in it, nothing cuts it, and it is longer. */
+#define CALM_ONE_IN 6u
+#define CALM_TURNS_MAX 6000u
 #define GONE_TOO_ONE_IN 2u
 #define GONE_CUT_ONE_IN 2u
 #define GONE_CUT_SPAN 160u
@@ -199,13 +204,13 @@ static bool judge(struct set_world *world, bool last_life) {
         kept |= action == MKV_DRIVE_KEEP || action == MKV_DRIVE_KEEP_AND_RAISE ? bit(drive) : 0;
     }
     const bool taken_back =
-        (kept & ~world->declared) == 0 && (world->served & ~world->present) != 0;
+        mkv_set_operator_gave_up(&world->word, kept) && (world->served & ~world->present) != 0;
     if (lost == 0 ? taken_back : (kept & world->served) == 0) {
         return false; /* I1 */
     }
-    world->declared = lost != 0 ? (world->declared & ~kept) | lost : world->declared;
     world->words += lost != 0;
     if (lost != 0) {
+        mkv_set_operator_says(&world->word, kept, lost);
         world->report
             ->set_rows[two_sets ? MKV_SET_ROW_LOST_OF_TWO_SETS : MKV_SET_ROW_LOST_MISSING]++;
     }
@@ -245,8 +250,7 @@ static void advance(struct set_world *world) {
     while (!world->fuse.blown && mkv_drive_set_run_next(&world->run, &command)) {
         struct set_drive *drive = &world->drives[command.volume];
         MKV_ASSERT(drive->volume != NULL);
-        if (command.admin == MKV_ADMIN_PURGE && !drive->purge_told) {
-            drive->purge_told = true;
+        if (command.admin == MKV_ADMIN_PURGE) {
             mkv_set_keys_purged(world);
         }
         struct mkv_input input = {.kind = MKV_INPUT_ADMIN,
@@ -255,6 +259,8 @@ static void advance(struct set_world *world) {
                                   .data_bytes = sizeof command.set};
         if (mkv_set_drive_step(drive, &input) != MKV_OK) {
             mkv_drive_set_run_refused(&world->run, command.volume);
+        } else if (command.admin == MKV_ADMIN_CLOSE) {
+            mkv_drive_set_run_closing(&world->run, command.volume);
         }
     }
     if (world->run.ready && world->run.routed.version != world->routed_version) {
@@ -266,7 +272,7 @@ static void advance(struct set_world *world) {
                                                    world->plan.drive_uuids[drive]) != MKV_NONE_U32;
             world->served |= member && (world->present & bit(drive)) ? bit(drive) : 0;
         }
-        world->declared &= ~world->served;
+        mkv_set_operator_served(&world->word, world->served);
         world->failed = 0;
         if (world->served == bit(world->drive_count) - 1) {
             world->words = 0;
@@ -292,16 +298,91 @@ static void drive_goes(struct set_world *world, uint32_t drive) {
     }
 }
 
+/* Whether nothing of the volume is under way, nor of its drive: then it may be made anew. */
+static bool is_quiet(const struct set_drive *drive) {
+    struct mkv_volume_stats stats;
+    if (drive->volume == NULL) {
+        return false;
+    }
+    mkv_volume_stats(drive->volume, &stats);
+    return (stats.state == MKV_VOLUME_CLOSED || stats.state == MKV_VOLUME_FAILED) &&
+           stats.ops_in_flight == 0 && drive->gone_count == 0 &&
+           mkv_drive_sim_in_flight(drive->drive) == 0;
+}
+
+/* What the drive set says of the drive, which was put in again. */
+static void admit(struct set_world *world, uint32_t drive,
+                  struct mkv_drive_set_admission *admission) {
+    const struct mkv_drive_set *served = &world->run.current;
+    struct mkv_drive_claim claim;
+    mkv_set_drive_claim(&world->drives[drive], &claim);
+    const struct mkv_drive_set_guest guest = {
+        .claim = &claim,
+        .served = served,
+        .store_uuid = world->plan.store_uuid,
+        .fresh = draw_uuid(world),
+        .member_units = mkv_geometry_usable_units(&world->shape->geometry),
+        .member_weight = served->members[0].weight,
+    };
+    mkv_drive_set_admit(&guest, admission);
+}
+
+/* The operator brings back a drive that was taken out, or was gone: with power all the time, or
+ * without. */
+static void bring_back(struct set_world *world, uint32_t index) {
+    struct mkv_random *random = set_random(world, MKV_CONCERN_SCHEDULE);
+    struct set_drive *drive = &world->drives[index];
+    if (!is_quiet(drive) ||
+        mkv_drive_set_run_may_join(&world->run, index) != MKV_DRIVE_SET_GRANTED) {
+        return;
+    }
+    const enum mkv_crash_keep keep =
+        (enum mkv_crash_keep)mkv_random_below(random, MKV_CRASH_KEEP_COUNT);
+    const bool power_was_lost = drive->gone || mkv_random_chance(random, 1, 2);
+    mkv_drive_sim_crash(drive->drive, power_was_lost ? MKV_CRASH_POWER : MKV_CRASH_KILL, keep);
+    mkv_set_drive_flush(drive);
+    struct mkv_drive_set_admission admission;
+    admit(world, index, &admission);
+    if (admission.refusal != MKV_DRIVE_SET_ACCEPTED || admission.action != MKV_DRIVE_JOIN_EMPTY) {
+        mkv_fail(MKV_ORACLE_ANSWERS, "drive %u was taken out, and refusal %u keeps it out", index,
+                 (unsigned)admission.refusal);
+    }
+    mkv_set_drive_start(drive);
+    world->plan.weights[index] = admission.member.weight;
+    const enum mkv_drive_set_verdict verdict =
+        mkv_drive_set_run_join(&world->run, index, admission.member);
+    MKV_ASSERT(verdict == MKV_DRIVE_SET_GRANTED);
+    world->report->set_rows[MKV_SET_ROW_BROUGHT_BACK]++;
+    mkv_trace_note(&world->trace, "drive brought back", index, admission.member.weight);
+}
+
+/* The operator takes a drive out, or brings one back. */
+static void wish(struct set_world *world, uint32_t drive) {
+    if (world->drives[drive].volume == NULL || !world->run.ready) {
+        return;
+    }
+    if (world->run.volumes[drive].role == MKV_DRIVE_SET_OUT) {
+        bring_back(world, drive);
+    } else if (mkv_drive_set_run_leave(&world->run, drive) == MKV_DRIVE_SET_GRANTED) {
+        world->failed |= bit(drive); /* as good as: its blocks are given up */
+        world->report->set_rows[MKV_SET_ROW_TAKEN_OUT]++;
+        mkv_trace_note(&world->trace, "drive is to leave", drive, 0);
+    }
+}
+
 static void work(struct set_world *world) {
     struct mkv_random *random = set_random(world, MKV_CONCERN_WORKLOAD);
     world->work_due_ns = world->now_ns + 1 + mkv_random_below(random, world->shape->think_ns);
     const uint32_t drive = mkv_random_below(random, world->configured);
     const uint32_t key = mkv_random_below(random, world->content.key_count);
-    if (!world->last_life && mkv_random_chance(random, 1, GONE_ONE_IN)) {
+    if (!world->last_life && !world->calm && mkv_random_chance(random, 1, GONE_ONE_IN)) {
         drive_goes(world, drive);
         if (mkv_random_chance(random, 1, GONE_TOO_ONE_IN)) {
             drive_goes(world, (drive + 1) % world->configured);
         }
+    }
+    if (!world->last_life && mkv_random_chance(random, 1, WISH_ONE_IN)) {
+        wish(world, drive);
     }
     if (!world->run.ready) {
         return;
@@ -441,8 +522,10 @@ static bool is_over(const struct set_world *world, uint32_t work_turns) {
 
 /* Serves until the fuse blows or the work is done. */
 static void run_node(struct set_world *world, bool last_life) {
-    uint32_t work_turns =
-        last_life ? 0 : mkv_random_below(set_random(world, MKV_CONCERN_SCHEDULE), WORK_TURNS_MAX);
+    uint32_t work_turns = last_life
+                              ? 0
+                              : mkv_random_below(set_random(world, MKV_CONCERN_SCHEDULE),
+                                                 world->calm ? CALM_TURNS_MAX : WORK_TURNS_MAX);
     world->running = true;
     world->routed_version = 0;
     mkv_drive_set_run_begin(&world->run, &world->plan);
@@ -518,7 +601,8 @@ static void live(struct set_world *world, bool last_life) {
         }
         return;
     }
-    if (!last_life && !mkv_random_chance(random, 1, UNCUT_ONE_IN)) {
+    world->calm = !last_life && world->served != 0 && mkv_random_chance(random, 1, CALM_ONE_IN);
+    if (!last_life && !world->calm && !mkv_random_chance(random, 1, UNCUT_ONE_IN)) {
         const bool early = mkv_random_chance(random, 1, CUT_EARLY_ONE_IN);
         world->fuse.armed = true;
         world->fuse.left = mkv_random_below(random, early ? CUT_EARLY_SPAN : CUT_SPAN);

@@ -3,11 +3,14 @@
  * What the files of the set world share. It is a node with two or three drives that go away and
  * come back: at the end of each life some are taken out, with what they hold, and others put in;
  * while it runs, a drive may be gone from one moment to the next; and an operator declares drives
- * lost that are only away. The decision (core/drive_set.h), its run (core/drive_set_run.h) and the
- * volumes are those that ship; this world does what they say and judges what comes of it.
+ * lost that are only away. While it serves he also takes drives out of the set and brings drives
+ * back, those that were gone, too. The decision (core/drive_set.h), its run
+ * (core/drive_set_run.h) and the volumes are those that ship; this world does what they say and
+ * judges what comes of it.
  *
  *   set_world.c    lives: which drives are there, the decision, formatting, the run, crashes
  *   set_drive.c    a volume on its simulated drive, which may be gone
+ *   set_operator.c what the operator's words have given up
  *   set_rows.c     which rows of the decision were met
  *   set_client.c   puts, gets and deletes, and what each key may hold
  *
@@ -15,12 +18,13 @@
  *     an operation without an answer       what was, or what it would have made
  *     keys go elsewhere, durably           what stood where they no longer go is gone for good
  *     a purge began, and the node crashed  what a joining drive would take may be gone
+ *     keys go elsewhere under an operation what comes of it where they went from does not count
  *
  * Invariants
  *  I1  The operator leaves one drive at least that was served last: nobody can know what was
- *      deleted on drives that are all lost. And while drives that were served
- *      last are away he runs no node on those alone that he declared lost, unless he takes his
- *      word back by another.
+ *      deleted on drives that are all lost. And while drives that were served last are away he runs
+ *      no node on those alone that he gave up (set_operator.h), unless he takes his word back by
+ *      another.
  *  I2  At most one operation of a key is under way.
  *
  * Not responsible for: what single volumes do with faults (the other worlds).
@@ -34,13 +38,14 @@
 #include "sim/drive_sim.h"
 #include "sim/guard.h"
 #include "sim/node.h"
+#include "sim/set_operator.h"
 #include "sim/trace.h"
 #include "sim/world.h"
 
 #define SET_DRIVES_MAX 3u
 #define SET_KEYS_MAX 32u
 #define SET_CLIENTS_MAX 6u
-#define SET_CANDIDATES_MAX 12u
+#define SET_CANDIDATES_MAX 64u
 #define SET_GONE_MAX 128u
 
 /* ---- set_drive.c ----------------------------------------------------------------------------- */
@@ -58,7 +63,6 @@ struct set_drive {
     struct mkv_volume *volume; /* NULL: not there in this life */
     bool gone;                 /* it answers every operation so, until the process ends */
     bool formatted;
-    bool purge_told;
     bool ever_formatted;
     struct mkv_op_id gone_ops[SET_GONE_MAX];
     uint32_t gone_count;
@@ -102,6 +106,7 @@ struct set_client {
     uint32_t key;
     uint32_t version;
     uint32_t drive;
+    bool strayed;    /* its key went to another drive meanwhile, and may be back */
     uint64_t due_ns; /* of `next`; UINT64_MAX while it waits for an answer */
     struct mkv_message next;
 };
@@ -144,11 +149,11 @@ struct set_world {
 
     uint32_t drive_count;
     struct set_drive drives[SET_DRIVES_MAX];
-    uint32_t configured; /* the first so many are in the configuration */
-    uint32_t present;    /* bits: there in this life */
-    uint32_t served;     /* bits: the members of the set that was served last */
-    uint32_t declared;   /* bits: declared lost by the last word on them, and not served since */
-    uint32_t failed;     /* bits: of those served, gone while they were */
+    uint32_t configured;          /* the first so many are in the configuration */
+    uint32_t present;             /* bits: there in this life */
+    uint32_t served;              /* bits: the members of the set that was served last */
+    struct mkv_set_operator word; /* what the operator has said */
+    uint32_t failed;              /* bits: of those served, gone while they were, or to leave */
     bool operator_speaks;
     uint32_t words; /* of the operator that were acted on, since all drives were served */
     uint64_t uuids_drawn;
@@ -156,6 +161,7 @@ struct set_world {
     struct mkv_drive_set_run run;
     bool running;
     bool last_life;          /* nothing goes wrong in it */
+    bool calm;               /* only the operator takes drives out, and brings them back */
     uint64_t routed_version; /* of the set that keys were judged by last */
 
     struct set_key keys[SET_KEYS_MAX];

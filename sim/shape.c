@@ -44,6 +44,7 @@
 /* One seed in this many has many long keys, and these extents, which have room for all of them. */
 #define LONG_KEYS_ONE_IN 24u
 #define LONG_KEYS_SALT 0x10e6ull
+#define ADMISSION_SALT 0xad317ull
 #define LONG_KEYS_EXTENTS 12u
 #define LONG_KEYS_EXTENT_UNITS 16u
 /* One seed in this many has extents that are small against its blocks, so that several are used as
@@ -327,6 +328,18 @@ static void draw_eviction(struct mkv_shape *shape, struct mkv_random *random) {
     shape->ghost_count = 8u << mkv_random_below(random, 3);
 }
 
+/* In a part of the seeds not all relaxed puts are written. */
+static void draw_admission(struct mkv_shape *shape, uint64_t seed) {
+    const uint64_t draw = mkv_random_mix(seed ^ ADMISSION_SALT);
+    if (shape->share_relaxed == 0 || draw % 2 == 0) {
+        return;
+    }
+    shape->admission = (uint32_t)(draw / 2 % 3);
+    /* Of a world in which a second is long. */
+    shape->write_limit = MKV_MIB << (draw / 8 % 8);
+    shape->avoids = draw / 64 % 2 == 0;
+}
+
 /* Many keys, long ones, of short payloads: the directory gets deep, and full. */
 static void draw_long_keys(struct mkv_shape *shape, uint64_t seed) {
     const uint64_t draw = mkv_random_mix(seed ^ LONG_KEYS_SALT);
@@ -398,6 +411,7 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_tiers(shape, seed);
     draw_memory(shape, &random);
     draw_long_keys(shape, seed);
+    draw_admission(shape, seed);
     draw_shards(shape, seed);
     draw_fronts(shape, seed);
 }

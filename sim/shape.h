@@ -98,8 +98,11 @@ struct mkv_shape {
     uint64_t deadline_ns;     /* the shortest; the longest is 64 times that */
     uint32_t memory_blocks;   /* that stay in memory; 0: none */
     uint32_t share_relaxed;   /* of 16 puts */
-    uint32_t share_reserve;   /* of 16 puts that reserve first */
-    uint32_t share_later;     /* of 16 puts whose root is known when their bytes are there */
+    uint32_t admission;       /* enum mkv_admission, of relaxed puts */
+    uint64_t write_limit;
+    bool avoids;            /* a drive is slow from now and then on, as its volume is told */
+    uint32_t share_reserve; /* of 16 puts that reserve first */
+    uint32_t share_later;   /* of 16 puts whose root is known when their bytes are there */
     /* Crashes. */
     uint32_t crashes_max;
     uint32_t crash_span; /* inputs and effects until the next crash, at most */

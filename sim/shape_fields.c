@@ -74,6 +74,9 @@ static const struct mkv_shape_field fields[] = {
     FIELD("eviction", eviction, 0, true),
     FIELD("memory_blocks", memory_blocks, 0, true),
     FIELD("share_relaxed", share_relaxed, 0, true),
+    FIELD("admission", admission, 0, true),
+    FIELD("write_limit", write_limit, 0, true),
+    FIELD("avoids", avoids, 0, true),
     FIELD("share_later", share_later, 0, true),
     FIELD("fronts", fronts, 0, true),
     FIELD("lock_yield_ns", lock_yield_ns, 0, true),
@@ -171,6 +174,7 @@ bool mkv_shape_sound(const struct mkv_shape *shape) {
            (shape->share_lease == 0 || shape->lease_ns_max > 0) &&
            ((shape->share_expiry == 0 && shape->weight_expire == 0) || shape->expiry_s_max > 0) &&
            (shape->share_relaxed == 0 || shape->memory_blocks > 0) &&
+           shape->admission <= MKV_ADMISSION_LIMIT && shape->write_limit <= 1ull << 40 &&
            shape->geometry.directory_units <= 64 && shape->geometry.tenant_units <= 4 &&
            (uint64_t)shape->geometry.extent_units * MKV_EXTENT_SPAN_MAX >
                longest / MKV_UNIT_BYTES &&

@@ -72,10 +72,15 @@ static const char *const event_names[] = {
     [MKV_EVENT_PURGED] = "purged",
 };
 static const char *const admin_names[] = {
-    [MKV_ADMIN_FORMAT] = "FORMAT", [MKV_ADMIN_OPEN] = "OPEN",
-    [MKV_ADMIN_JOIN] = "JOIN",     [MKV_ADMIN_DRIVE_SET] = "DRIVE_SET",
-    [MKV_ADMIN_PURGE] = "PURGE",   [MKV_ADMIN_CHECKPOINT] = "CHECKPOINT",
+    [MKV_ADMIN_FORMAT] = "FORMAT",
+    [MKV_ADMIN_OPEN] = "OPEN",
+    [MKV_ADMIN_JOIN] = "JOIN",
+    [MKV_ADMIN_DRIVE_SET] = "DRIVE_SET",
+    [MKV_ADMIN_PURGE] = "PURGE",
+    [MKV_ADMIN_CHECKPOINT] = "CHECKPOINT",
     [MKV_ADMIN_CLOSE] = "CLOSE",
+    [MKV_ADMIN_AVOID] = "AVOID",
+    [MKV_ADMIN_AVOID_OVER] = "AVOID_OVER",
 };
 
 #define COUNT_OF(names) (sizeof(names) / sizeof(names)[0])

@@ -62,6 +62,7 @@ struct mkv_world_changes {
     uint64_t extents_given_back;
     uint64_t extents_emptied;
     uint64_t emptyings_given_up;
+    uint64_t puts_not_admitted; /* relaxed ones that were not written (core/volume_admission.c) */
     uint64_t directory_commits;
     uint64_t directory_caught_up; /* keys that it had from headers */
     uint64_t directory_rebuilds;
@@ -97,6 +98,8 @@ enum mkv_set_row {
     MKV_SET_ROW_NO_MEMBER,
     MKV_SET_ROW_TWO_SETS,
     MKV_SET_ROW_MISSING,
+    MKV_SET_ROW_TAKEN_OUT,    /* by the operator, while others serve … */
+    MKV_SET_ROW_BROUGHT_BACK, /* … and back, as one that was gone */
     MKV_SET_ROW_COUNT
 };
 const char *mkv_set_row_name(enum mkv_set_row row);

@@ -10,7 +10,7 @@ from node import BUILD
 FAULTY = os.path.join(BUILD, "tests", "integration", "memkv-faulty")
 ROW_BYTES = 64
 OPERATIONS = ("read", "write", "flush", "trim")
-IO_DEVICE, IO_GONE = 2, 3
+IO_DEVICE, IO_GONE, IO_TIMEOUT, IO_READ_ONLY = 2, 3, 5, 6
 
 
 class Faults:
@@ -37,6 +37,11 @@ class Faults:
         """Fails them as those of a drive that is not there any more."""
         for name in operations:
             self._set(drive, OPERATIONS.index(name), IO_GONE)
+
+    def answer(self, drive, result, *operations):
+        """Fails them with that result."""
+        for name in operations:
+            self._set(drive, OPERATIONS.index(name), result)
 
     def delay(self, drive, milliseconds, *operations):
         for name in operations:

@@ -12,6 +12,7 @@
  */
 #include "backends/drive_uring.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,16 @@ static void on_inner_done(void *context, const struct mkv_drive_done *done) {
     faulty->drive.complete(faulty->drive.complete_context, done);
 }
 
+/* As if the medium had said so. */
+static int errno_of(enum mkv_io_result result) {
+    static const int numbers[MKV_IO_RESULT_COUNT] = {
+        [MKV_IO_MEDIUM] = ENODATA, [MKV_IO_DEVICE] = EIO,        [MKV_IO_GONE] = ENODEV,
+        [MKV_IO_NO_ROOM] = ENOSPC, [MKV_IO_TIMEOUT] = ETIMEDOUT, [MKV_IO_READ_ONLY] = EROFS,
+    };
+    MKV_ASSERT((uint32_t)result < MKV_IO_RESULT_COUNT);
+    return numbers[result];
+}
+
 static void fail(struct faulty *faulty, const struct held *held, enum mkv_io_result result) {
     const enum mkv_drive_operation operation = mkv_drive_operation_of(&held->effect);
     const struct mkv_drive_done done = {.op = held->effect.op, .result = result};
@@ -92,6 +103,7 @@ static void fail(struct faulty *faulty, const struct held *held, enum mkv_io_res
     counters->submitted++;
     counters->completed++;
     counters->results[result]++;
+    mkv_drive_note_error(faulty->inner, operation, result, errno_of(result), mkv_clock_wall_ms());
     show_counters(faulty);
     faulty->drive.complete(faulty->drive.complete_context, &done);
 }

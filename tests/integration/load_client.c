@@ -9,6 +9,10 @@
  *   load_client verify  reads every key: acknowledged puts are identical, deletes stay deleted,
  *                       what was under way when the server went is old or new
  *
+ * With --allow-missing drives of the server may fail meanwhile: a key may be missing where a reason
+ * is told, and what an operation came to may be open until the key is read. Bytes that come are
+ * right all the same.
+ *
  * The last line is JSON. Exit status: 0 as it should be, 1 the server broke a promise (each case is
  * a line on standard error), 2 the program could not do its work.
  *
@@ -34,6 +38,7 @@
 struct options {
     const char *server;
     const char *log_path;
+    const char *tenant;
     uint32_t threads;
     uint32_t keys; /* of one thread */
     uint32_t bytes_max;
@@ -50,7 +55,8 @@ struct totals {
     uint64_t misses;
     uint64_t bytes;
     uint64_t refused, no_space;        /* without effect: busy or too late; no room */
-    uint64_t settled_old, settled_new; /* what the last kill cut short */
+    uint64_t settled_old, settled_new; /* what the last kill cut short, or a drive that failed */
+    uint64_t failed;                   /* with --allow-missing: what a drive failed */
     uint64_t missing;                  /* with --allow-missing: lost, and said so */
     uint64_t broken_promises;
     bool server_gone;
@@ -118,7 +124,8 @@ static bool is_gone(enum memkv_status status) {
 
 static bool connect_worker(struct worker *worker) {
     const struct memkv_options options = {.servers = worker->load->options.server,
-                                          .client_name = "load_client"};
+                                          .client_name = "load_client",
+                                          .tenant = worker->load->options.tenant};
     struct memkv_error error;
     const enum memkv_status status = memkv_open(&options, &worker->client, &error);
     if (status != MEMKV_OK && !is_gone(status)) {
@@ -178,6 +185,7 @@ static char judge_mutation(struct worker *worker, uint32_t index, enum memkv_op 
     struct totals *totals = &worker->totals;
     const uint32_t key = worker->keys[index];
     const bool was_there = worker->load->log.keys[key].value.present;
+    const bool drives_fail = worker->load->options.allow_missing;
     switch ((int)worker->items[index].status) {
     case MEMKV_OK:
         if (op == MEMKV_OP_PUT) {
@@ -191,16 +199,19 @@ static char judge_mutation(struct worker *worker, uint32_t index, enum memkv_op 
         }
         return LOAD_DONE;
     case MEMKV_NOT_FOUND:
-        if (op == MEMKV_OP_PUT || was_there) {
+        if (op == MEMKV_OP_PUT || (was_there && !drives_fail)) {
             complain(worker, key, "is not found");
         }
+        totals->missing += was_there;
         return LOAD_DONE;
     case MEMKV_UNKNOWN:
-        totals->server_gone = true;
+        totals->server_gone = !drives_fail;
+        totals->failed += drives_fail;
         return 0;
-    case MEMKV_UNAVAILABLE: /* was not sent */
-        totals->server_gone = true;
-        return LOAD_REFUSED;
+    case MEMKV_UNAVAILABLE: /* was not sent, or a drive is not there */
+        totals->server_gone = !drives_fail;
+        totals->failed += drives_fail;
+        return drives_fail ? 0 : LOAD_REFUSED;
     case MEMKV_NO_SPACE:
         totals->no_space++;
         return LOAD_REFUSED;
@@ -209,7 +220,11 @@ static char judge_mutation(struct worker *worker, uint32_t index, enum memkv_op 
         totals->refused++;
         return LOAD_REFUSED;
     default:
-        complain(worker, key, memkv_status_name(worker->items[index].status));
+        if (drives_fail && worker->items[index].status == MEMKV_IO_ERROR) {
+            totals->failed++;
+        } else {
+            complain(worker, key, memkv_status_name(worker->items[index].status));
+        }
         return 0;
     }
 }
@@ -267,25 +282,56 @@ static void complain_of_get(struct worker *worker, uint32_t index) {
     complain(worker, worker->keys[index], what);
 }
 
+/* What a key holds that was read: what was under way on it is settled from now on. */
+static void judge_get(struct worker *worker, uint32_t index) {
+    struct load_log *log = &worker->load->log;
+    struct totals *totals = &worker->totals;
+    const uint32_t key = worker->keys[index];
+    const struct load_key state = log->keys[key];
+    struct load_value held = state.value;
+    const struct memkv_item *item = &worker->items[index];
+    const bool may_miss = worker->load->options.allow_missing && item->status == MEMKV_NOT_FOUND &&
+                          item->miss != MEMKV_MISS_NONE;
+    if (found(worker, index, state.value)) {
+        totals->settled_old += state.is_pending;
+    } else if (state.is_pending && found(worker, index, state.pending)) {
+        held = state.pending;
+        totals->settled_new++;
+    } else if (may_miss) {
+        held = (struct load_value){0};
+        totals->missing++;
+    } else {
+        complain_of_get(worker, index);
+        return;
+    }
+    if (held.present) {
+        totals->gets++;
+        totals->bytes += held.size;
+    } else {
+        totals->misses++;
+    }
+    if (state.is_pending || held.present != state.value.present) {
+        char text[LOAD_LINE_BYTES_MAX];
+        load_log_write(log, text, load_log_note(log, LOAD_SETTLED, key, held, text));
+    }
+}
+
+/* Reads the keys that are chosen. */
 static void get(struct worker *worker, uint32_t count) {
     for (uint32_t index = 0; index < count; index++) {
         prepare_get(worker, index);
     }
     memkv_batch(worker->client, worker->items, count, NULL);
     for (uint32_t index = 0; index < count; index++) {
-        const struct load_value owed = worker->load->log.keys[worker->keys[index]].value;
         const struct memkv_item *item = &worker->items[index];
         if (is_gone(item->status)) {
-            worker->totals.server_gone = true;
+            worker->totals.server_gone = !worker->load->options.allow_missing;
         } else if (item->status == MEMKV_BUSY || item->status == MEMKV_DEADLINE) {
             worker->totals.refused++;
-        } else if (!found(worker, index, owed)) {
-            complain_of_get(worker, index);
-        } else if (owed.present) {
-            worker->totals.gets++;
-            worker->totals.bytes += owed.size;
+        } else if (item->status == MEMKV_IO_ERROR && worker->load->options.allow_missing) {
+            worker->totals.failed++;
         } else {
-            worker->totals.misses++;
+            judge_get(worker, index);
         }
     }
 }
@@ -294,9 +340,13 @@ static void exists(struct worker *worker) {
     name_item(worker, 0, MEMKV_OP_EXISTS);
     memkv_batch(worker->client, worker->items, 1, NULL);
     const enum memkv_status status = worker->items[0].status;
-    const bool owed = worker->load->log.keys[worker->keys[0]].value.present;
+    const struct load_key *state = &worker->load->log.keys[worker->keys[0]];
+    const bool owed = state->value.present;
     if (is_gone(status)) {
-        worker->totals.server_gone = true;
+        worker->totals.server_gone = !worker->load->options.allow_missing;
+    } else if (worker->load->options.allow_missing &&
+               (status == MEMKV_NOT_FOUND || status == MEMKV_IO_ERROR)) {
+        worker->totals.missing += owed;
     } else if (status == MEMKV_BUSY || status == MEMKV_DEADLINE) {
         worker->totals.refused++;
     } else if (status != (owed ? MEMKV_OK : MEMKV_NOT_FOUND)) {
@@ -313,6 +363,16 @@ static void reconnect(struct worker *worker) {
     }
 }
 
+/* Whether it is open what one of the keys that are chosen holds. */
+static bool is_open(const struct worker *worker, uint32_t count) {
+    for (uint32_t index = 0; index < count; index++) {
+        if (worker->load->log.keys[worker->keys[index]].is_pending) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void run(struct worker *worker) {
     const struct options *options = &worker->load->options;
     const double end = now_s() + options->seconds;
@@ -321,7 +381,9 @@ static void run(struct worker *worker) {
         const uint32_t count = 1 + (uint32_t)(random_next(worker) % BATCH_MAX);
         const uint32_t choice = (uint32_t)(random_next(worker) % 100);
         choose_keys(worker, count);
-        if (choice < 50) {
+        if (is_open(worker, count)) {
+            get(worker, count); /* of two open mutations nobody could say what they come to */
+        } else if (choice < 50) {
             mutate(worker, count, MEMKV_OP_PUT);
         } else if (choice < 65) {
             mutate(worker, count, MEMKV_OP_DELETE);
@@ -338,44 +400,15 @@ static void run(struct worker *worker) {
     }
 }
 
-/* One key: what was under way is settled from now on. */
 static void verify_key(struct worker *worker, uint32_t key) {
-    struct load_log *log = &worker->load->log;
-    struct totals *totals = &worker->totals;
-    const struct load_key state = log->keys[key];
-    struct load_value held = state.value;
     worker->keys[0] = key;
     prepare_get(worker, 0);
     memkv_batch(worker->client, worker->items, 1, NULL);
-    const struct memkv_item *item = &worker->items[0];
-    if (is_gone(item->status)) {
-        totals->server_gone = true;
+    if (is_gone(worker->items[0].status)) {
+        worker->totals.server_gone = true;
         return;
     }
-    const bool may_miss = worker->load->options.allow_missing && item->status == MEMKV_NOT_FOUND &&
-                          item->miss != MEMKV_MISS_NONE;
-    if (found(worker, 0, state.value)) {
-        totals->settled_old += state.is_pending;
-    } else if (state.is_pending && found(worker, 0, state.pending)) {
-        held = state.pending;
-        totals->settled_new++;
-    } else if (may_miss) {
-        held = (struct load_value){0};
-        totals->missing++;
-    } else {
-        complain_of_get(worker, 0);
-        return;
-    }
-    if (held.present) {
-        totals->gets++;
-        totals->bytes += held.size;
-    } else {
-        totals->misses++;
-    }
-    if (state.is_pending || held.present != state.value.present) {
-        char text[LOAD_LINE_BYTES_MAX];
-        load_log_write(log, text, load_log_note(log, LOAD_SETTLED, key, held, text));
-    }
+    judge_get(worker, 0);
 }
 
 static void verify(struct worker *worker) {
@@ -432,6 +465,7 @@ static void add(struct totals *sum, const struct totals *part) {
     sum->no_space += part->no_space;
     sum->settled_old += part->settled_old;
     sum->settled_new += part->settled_new;
+    sum->failed += part->failed;
     sum->missing += part->missing;
     sum->broken_promises += part->broken_promises;
     sum->server_gone = sum->server_gone || part->server_gone;
@@ -440,11 +474,12 @@ static void add(struct totals *sum, const struct totals *part) {
 static void print_totals(const struct totals *totals) {
     printf("{\"puts\":%" PRIu64 ",\"deletes\":%" PRIu64 ",\"gets\":%" PRIu64 ",\"misses\":%" PRIu64
            ",\"bytes\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"no_space\":%" PRIu64
-           ",\"settled_old\":%" PRIu64 ",\"settled_new\":%" PRIu64 ",\"missing\":%" PRIu64
-           ",\"broken_promises\":%" PRIu64 ",\"server_gone\":%s}\n",
+           ",\"settled_old\":%" PRIu64 ",\"settled_new\":%" PRIu64 ",\"failed\":%" PRIu64
+           ",\"missing\":%" PRIu64 ",\"broken_promises\":%" PRIu64 ",\"server_gone\":%s}\n",
            totals->puts, totals->deletes, totals->gets, totals->misses, totals->bytes,
            totals->refused, totals->no_space, totals->settled_old, totals->settled_new,
-           totals->missing, totals->broken_promises, totals->server_gone ? "true" : "false");
+           totals->failed, totals->missing, totals->broken_promises,
+           totals->server_gone ? "true" : "false");
 }
 
 /* ---- the command line ----------------------------------------------------------------------- */
@@ -452,7 +487,7 @@ static void print_totals(const struct totals *totals) {
 _Noreturn static void usage(void) {
     fputs("usage: load_client run|verify --server HOST:PORT --log FILE [--threads N] [--keys N]\n"
           "                   [--bytes-max N] [--seed N] [--seconds S] [--reconnect-every N]\n"
-          "                   [--allow-missing]\n",
+          "                   [--allow-missing] [--tenant NAME]\n",
           stderr);
     exit(2);
 }
@@ -486,6 +521,7 @@ static void parse(int argc, char **argv, struct options *options) {
         {"seconds", required_argument, NULL, 'd'},
         {"reconnect-every", required_argument, NULL, 'r'},
         {"allow-missing", no_argument, NULL, 'm'},
+        {"tenant", required_argument, NULL, 'n'},
         {NULL, 0, NULL, 0},
     };
     *options = (struct options){
@@ -519,6 +555,9 @@ static void parse(int argc, char **argv, struct options *options) {
             break;
         case 'm':
             options->allow_missing = true;
+            break;
+        case 'n':
+            options->tenant = optarg;
             break;
         default:
             usage();

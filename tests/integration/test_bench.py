@@ -57,6 +57,25 @@ class BenchTest(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertRegex(done.stdout, r"(?m)^get +[\d.]+ +[\d.]+ +[\d.]+ .*>= 5$")
 
+    def test_capacity__small_drive_in_memory__no_put_refused_and_little_written(self):
+        rows = self.rows("capacity", "--part", "refill", "--refill-capacity", str(2 << 30),
+                         "--fills", "5")
+        self.assertEqual(len(rows), 5)
+        for row in rows.values():
+            self.assertEqual(row["refused"], 0)
+            self.assertGreater(row["full"], 0.6)
+            self.assertLess(row["ours"], 1.1)
+
+    def test_capacity__small_store__fills_and_stays_in_its_file(self):
+        done = bench("capacity", "--part", "load", "--capacity", str(64 << 20), "--times", "3",
+                     "--sizes", "65536,1048576", "--json")
+        rows = {row["name"]: row for row in json.loads(done.stdout)}
+        self.assertEqual(len(rows), 3)
+        # How even it is says nothing beside other tests; the rest has to be right.
+        self.assertNotIn("refused", done.stderr)
+        self.assertNotIn("more than its size", done.stderr)
+        self.assertNotIn("failed", done.stderr)
+
     def test_fill__small_and_large_stores__are_above_their_bars(self):
         rows = self.rows("fill", "--capacities", f"{4 << 30},{10 ** 12}")
         self.assertEqual(len(rows), 26)
@@ -134,7 +153,7 @@ class BenchTest(unittest.TestCase):
 
     def test_mixed__small__finds_all_that_was_stored(self):
         need("redis-server", "redis-server")
-        rows = self.rows("mixed", "--rounds", "1", "--reads", "500", "--memory", "67108864",
+        rows = self.rows("mixed", "--rounds", "1", "--reads", "500", "--memory", "100663296",
                          "--requests", "110", "--parts", "50", "--rate", "500")
         uniform = rows["uniform reads over 4 x memory"]
         part = rows["trace, memory for 50 % of its blocks"]

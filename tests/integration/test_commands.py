@@ -293,11 +293,18 @@ class UsageTest(unittest.TestCase):
                 continue
             text = self.check("admin", name, "--help", code=0).stdout
             self.assertTrue(text.startswith(f"usage: memkv admin {name}"), text)
-            if name != "audit":
+            if name not in ("audit", "drive"):
                 self.assertIn("Exit status", text)
                 self.assertIn("--json", text)
         for name in ("export", "verify"):
             self.assertIn("Exit status", self.check("admin", "audit", name, "-h", code=0).stdout)
+        for name in ("list", "show", "offline", "online", "drain", "replace", "erase"):
+            text = self.check("admin", "drive", name, "-h", code=0).stdout
+            self.assertTrue(text.startswith(f"usage: memkv admin drive {name}"), text)
+            self.assertIn("Exit status", text)
+        self.check("admin", "drive", "nonsense", error="see memkv admin drive --help")
+        self.check("admin", "drive", "offline", error="needs the NAME of a drive")
+        self.check("admin", "drive", "replace", "d0", error="the PATH of the new one")
 
     def test_admin__wrong_arguments__refused_with_where_to_look(self):
         for view in VIEWS:
@@ -335,7 +342,7 @@ class UsageTest(unittest.TestCase):
     def test_admin__random_arguments__never_a_crash(self):
         words = ["--json", "--server", "", "-", "--", "--op", "%00", "é", "a" * 300, "--server=",
                  "--k=-1", "--file", "--output=", "\n", "--help=1", "-x", "--socket", "=", "--="]
-        commands = [*VIEWS, "why", "doctor", "audit", "log-level", "tenant-drop"]
+        commands = [*VIEWS, "why", "doctor", "audit", "log-level", "tenant-drop", "drive"]
         for number in range(120):
             chosen = [words[(number * 7 + step * step * 3 + step) % len(words)]
                       for step in range(number % 4 + 1)]

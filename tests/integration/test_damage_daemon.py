@@ -160,8 +160,8 @@ class DamageTest(unittest.TestCase):
             missing = self.load.verify("--allow-missing")["missing"]
             for text in says:
                 self.store.node.wait_for(text)
-            self.load.begin("--seconds", "0.1", "--seed", "3")
-            self.assertGreater(self.load.end()["puts"], 10)
+            self.load.begin("--seconds", "0.5", "--seed", "3")
+            self.assertGreater(self.load.end()["puts"], 0)
         finally:
             self.store.stop()
         self.store.start()

@@ -13,7 +13,8 @@ import time
 import unittest
 
 from faults import FAULTY, Faults
-from node import MEMKV, Node, environment, free_port
+from libmemkv import OK, PUT, RELAXED, Client, item
+from node import MEMKV, Node, environment, free_port, run_memkv
 from resp import Connection
 
 WAIT_S_MAX = 90
@@ -31,12 +32,12 @@ class DriveFaultsTest(unittest.TestCase):
         with open(self.value, "wb") as file:
             file.write(os.urandom(KEY_BYTES))
 
-    def start(self, drives, extra="", *arguments):
+    def start(self, drives, extra="", *arguments, storage=""):
         config = os.path.join(self.folder, "memkv.yaml")
         with open(config, "w", encoding="utf-8") as file:
             file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n" + extra +
                        "storage:\n  mode: file\n  block_bytes_max: 1MiB\n  slow_after: 6s\n"
-                       "  scrub_rate: 0B\n  drives:\n")
+                       "  scrub_rate: 0B\n" + storage + "  drives:\n")
             for drive in range(drives):
                 file.write(f"    - {{media: d{drive:02}.memkv, size: 64MiB}}\n")
         sockets = self.enterContext(tempfile.TemporaryDirectory(prefix="memkv-faulty-"))
@@ -64,6 +65,22 @@ class DriveFaultsTest(unittest.TestCase):
 
     def put(self, node, key):
         return node.command("put", key, self.value).returncode
+
+    def load(self, node, ending):
+        """Enough for every drive to be judged by each second, at next to no processor time."""
+        def put(name):
+            client = Client(node.address)
+            number = 0
+            while not ending.is_set():
+                keys = [b"%d-%d-%d" % (name, number, place) for place in range(24)]
+                client.batch(*(item(PUT, key, b"v" * 1000) for key in keys))
+                number += 1
+            client.close()
+
+        threads = [threading.Thread(target=put, args=(name,)) for name in range(8)]
+        for thread in threads:
+            thread.start()
+        return threads
 
     def codes(self, node):
         return {(warning["code"], warning["device_id"])
@@ -264,16 +281,7 @@ class DriveFaultsTest(unittest.TestCase):
         # Long against what the others take, however busy this machine is.
         self.faults.delay(2, 500, "write", "read")
         ending = threading.Event()
-
-        def load(name):
-            number = 0
-            while not ending.is_set():
-                self.put(node, f"{name}-{number}")
-                number += 1
-
-        threads = [threading.Thread(target=load, args=(str(name),)) for name in range(16)]
-        for thread in threads:
-            thread.start()
+        threads = self.load(node, ending)
         try:
             self.await_it("the warning", lambda: ("DRIVE_SLOW", "d02") in self.codes(node))
             self.assertEqual(self.metric(node, 'memkv_device_slow{device="d02"}'), 1)
@@ -281,6 +289,14 @@ class DriveFaultsTest(unittest.TestCase):
             self.assertEqual(self.metric(
                 node, 'memkv_device_state{device="d02",state="slow"}'), 1)
             self.assertEqual(node.http("/v1/ready"), (200, "ok"))
+            # What need not be durable stays in memory, and is found there.
+            client = Client(node.address)
+            self.addCleanup(client.close)
+            spared = 'memkv_admission_rejected_keys_total{reason="drive_slow"}'
+            for number in range(24):
+                self.assertEqual(client.put(b"r%d" % number, b"v" * 1000, flags=RELAXED), OK)
+                self.assertEqual(client.get(b"r%d" % number), b"v" * 1000)
+            self.assertGreater(self.metric(node, spared), 0)
         finally:
             ending.set()
             for thread in threads:
@@ -289,6 +305,41 @@ class DriveFaultsTest(unittest.TestCase):
         self.await_it("the end of the warning",
                       lambda: ("DRIVE_SLOW", "d02") not in self.codes(node))
         self.assertEqual(node.terminate(), 0)
+
+    def test_drive__slow_for_the_fence__offline_alone_and_comes_back(self):
+        audit = os.path.join(self.folder, "audit.log")
+        node = self.start(3, f"audit: {{file: {audit}}}\n", storage="  slow_fence: 2s\n").ready()
+        self.faults.delay(2, 500, "write", "read")
+        ending = threading.Event()
+
+        def states():
+            return [drive["state"] for drive in node.status()["storage"]["devices"]]
+
+        threads = self.load(node, ending)
+        try:
+            self.await_it("the fence", lambda: states()[2] == "offline")
+        finally:
+            ending.set()
+            for thread in threads:
+                thread.join()
+        self.await_it("the warning", lambda: any(
+            warning["code"] == "DRIVE_OFFLINE" and "storage.slow_fence" in warning["message"]
+            for warning in node.status()["warnings"]))
+        self.assertEqual(states()[:2], ["online", "online"])
+        self.assertEqual(json.loads(node.http("/v1/health")[1])["status"], "degraded")
+        self.assertEqual(node.http("/v1/ready"), (200, "ok"))
+        self.assertNotIn(("DRIVE_SLOW", "d02"), self.codes(node))
+        with open(audit, encoding="utf-8") as file:
+            fenced = [line for line in file if "storage.slow_fence" in line]
+        self.assertEqual(len(fenced), 2, fenced)  # it began, and it was done
+        self.faults.heal()
+        back = run_memkv("admin", "drive", "online", "d02", "--socket", node.socket,
+                         "--timeout", str(WAIT_S_MAX))
+        self.assertEqual(back.returncode, 0, back.stdout + back.stderr)
+        self.assertEqual(states(), ["online"] * 3)
+        self.assertNotIn(("DRIVE_OFFLINE", "d02"), self.codes(node))
+        self.assertEqual(node.terminate(), 0)
+        self.assertTrue(any("is taken offline" in line for line in node.errors), node.errors)
 
     def test_program__that_ships__has_no_faults(self):
         with open(MEMKV, "rb") as file:

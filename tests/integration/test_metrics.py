@@ -31,7 +31,6 @@ STILL = {
     "memkv_batch_fallback_total": "batches never fall back",
     "memkv_freelist_cas_retries_total": "shards share no free list",
     "memkv_slab_double_free_total": "a slab that is freed twice ends the process",
-    "memkv_admission_rejected_keys_total": "there is no admission policy",
 }
 
 
@@ -528,6 +527,16 @@ class MetricsTest(workload_drives.DriveSteps):
         self.assertEqual(now.family("memkv_bytes_out_total"), got)
         self.assertEqual(now.family("memkv_requests_total"), requests)
         self.check_relations(now)
+
+    def test_relaxed_put__of_a_key_for_the_first_time__stays_unwritten(self):
+        self.start(storage="  scrub_rate: 0MiB\n  admission: second_touch")
+        client = self.client()
+        value = os.urandom(5000)
+        self.assertEqual(client.put(b"once", value, flags=lib.RELAXED), lib.OK)
+        self.assertEqual(client.get(b"once", capacity=6000), value)
+        now = self.settled()
+        self.assertEqual(now.of("memkv_admission_rejected_keys_total", reason="first_touch"), 1)
+        self.assertEqual(now.family("memkv_l2_stored_keys_total"), 0)
 
     def test_workload__every_step__moves_what_it_should(self):
         self.collector = self.enterContext(Collector())

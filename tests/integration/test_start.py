@@ -441,9 +441,28 @@ class MediaTest(StartTest):
                 file.write(b"damage")
         code, line = self.refused("--config", config)
         self.assertEqual(line, f"drive d00: the store on {path} is damaged: no two of its four "
-                               "superblocks agree. Name another path, or remove the store to start "
-                               "anew")
+                               f"superblocks agree. Run: memkv drive repair --to FILE {path}; or, "
+                               "to start anew without its blocks: memkv drive wipe --yes "
+                               f"{path}")
         self.assertEqual(code, IO)
+
+    def test_format_cut_behind_one_superblock__formatted_again(self):
+        path = self.path("store.memkv")
+        config = self.make_store("memkv.yaml", [(path, "64MiB")])
+        with open(path, "rb") as file:
+            copy = bytearray(file.read(UNIT))
+        # As the format wrote it: no opening has raised these, and none has written more.
+        for at, bytes_, value in ((28, 4, 2), (64, 8, 1), (72, 4, 0), (76, 4, 0), (80, 8, 1),
+                                  (96, 8, 0), (112, 8, 0), (120, 4, 0)):
+            copy[at:at + bytes_] = value.to_bytes(bytes_, "little")
+        os.truncate(path, 0)
+        os.truncate(path, STORE_BYTES)
+        with open(path, "r+b") as file:
+            file.write(copy)
+        with Node("--config", config) as node:
+            node.ready()
+            self.assertEqual(node.command("put", "key", "-", input="bytes").returncode, 0)
+            self.assertEqual(node.terminate(), 0)
 
     def test_superblock_copies_lost__repaired(self):
         path = self.path("store.memkv")

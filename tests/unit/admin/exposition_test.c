@@ -211,7 +211,7 @@ static void test_exposition__figures__as_in_the_snapshot(void **state) {
         {"memkv_blocks_by_state{state=\"unpersisted\"}", 9},
         {"memkv_memory_bytes{kind=\"slabs\"}", 83},
         {"memkv_block_reuse_gap_seconds_bucket{le=\"4.0\"}", 9},
-        {"memkv_admission_rejected_keys_total{reason=\"policy\"}", 0},
+        {"memkv_admission_rejected_keys_total{reason=\"drive_slow\"}", 0},
         {"memkv_blocks_offloaded_total{fabric=\"tcp\"}", 71},
         {"memkv_persist_us_sum", 3000},
         {"memkv_persist_pre_wait_us_sum", 1000},

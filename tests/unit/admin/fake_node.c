@@ -18,7 +18,7 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
         .serial = "S1",
         .firmware = "F7",
         .uuid = {{0x0c, 0x1d, 0x2e, 0x3f, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}},
-        .state = MKV_ADMIN_DRIVE_ONLINE,
+        .state = MKV_DRIVE_STATE_SLOW,
         .write_cache = true,
         .volume =
             {
@@ -84,15 +84,19 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
             },
         .io =
             {
-                [MKV_ADMIN_IO_READ] = {101, 1175ull << 30, 2, 3, {{[6] = 100, [24] = 1}, 7500000}},
-                [MKV_ADMIN_IO_WRITE] = {104, 191ull << 20, 5, 6, {{[9] = 104}, 104000000}},
-                [MKV_ADMIN_IO_FLUSH] = {107, 0, 8, 1, {{[12] = 107}, 1070000000}},
-                [MKV_ADMIN_IO_TRIM] = {110, 3ull << 20, 9, 0, {{[15] = 110}, 11000000000}},
+                [MKV_ADMIN_IO_READ] =
+                    {101, 1175ull << 30, 2, 3, {{[6] = 100, [24] = 1}, 7500000}, 0},
+                [MKV_ADMIN_IO_WRITE] = {104, 191ull << 20, 5, 6, {{[9] = 104}, 104000000}, 0},
+                [MKV_ADMIN_IO_FLUSH] = {107, 0, 8, 1, {{[12] = 107}, 1070000000}, 0},
+                [MKV_ADMIN_IO_TRIM] = {110, 3ull << 20, 9, 0, {{[15] = 110}, 11000000000}, 0},
             },
         .slow = true,
         .slots_max = 65536,
         .checkpoint_ms = 1767233688000,
-        .recent = {1175000000, 191000000, 2995000, 800000},
+        .recent = {.read_bytes_s = 1175000000,
+                   .write_bytes_s = 191000000,
+                   .read_p99_ns = 2995000,
+                   .write_p99_ns = 800000},
         .io_busy_ns = 2500000000,
         .flush_writes = {{[3] = 107}, 800},
         .reuse_gap = {.counts = {[2] = 9}, .sum = 30},
@@ -100,7 +104,7 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
     snapshot->drives[1] = (struct mkv_admin_drive){
         .name = "d01",
         .path = "memkv-data/store.memkv",
-        .state = MKV_ADMIN_DRIVE_ONLINE,
+        .state = MKV_DRIVE_STATE_ONLINE,
         .volume =
             {
                 .state = MKV_VOLUME_SERVING,
@@ -281,18 +285,19 @@ void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
 
 void fake_snapshot_state(struct mkv_admin_snapshot *snapshot, enum mkv_admin_node_state state) {
     snapshot->state = state;
-    snapshot->drives[0].state = MKV_ADMIN_DRIVE_ONLINE;
-    snapshot->drives[1].state = MKV_ADMIN_DRIVE_ONLINE;
+    snapshot->drives[0].state =
+        snapshot->drives[0].slow ? MKV_DRIVE_STATE_SLOW : MKV_DRIVE_STATE_ONLINE;
+    snapshot->drives[1].state = MKV_DRIVE_STATE_ONLINE;
     if (state == MKV_ADMIN_NODE_RECOVERING) {
-        snapshot->drives[1].state = MKV_ADMIN_DRIVE_RECOVERING;
+        snapshot->drives[1].state = MKV_DRIVE_STATE_RECOVERING;
     } else if (state == MKV_ADMIN_NODE_DEGRADED) {
-        snapshot->drives[1].state = MKV_ADMIN_DRIVE_FAILED;
+        snapshot->drives[1].state = MKV_DRIVE_STATE_FAILED;
     } else if (state == MKV_ADMIN_NODE_UNHEALTHY) {
-        snapshot->drives[0].state = MKV_ADMIN_DRIVE_FAILED;
-        snapshot->drives[1].state = MKV_ADMIN_DRIVE_OFFLINE;
+        snapshot->drives[0].state = MKV_DRIVE_STATE_FAILED;
+        snapshot->drives[1].state = MKV_DRIVE_STATE_OFFLINE;
     } else if (state == MKV_ADMIN_NODE_WAITING) {
-        snapshot->drives[0].state = MKV_ADMIN_DRIVE_OFFLINE;
-        snapshot->drives[1].state = MKV_ADMIN_DRIVE_OFFLINE;
+        snapshot->drives[0].state = MKV_DRIVE_STATE_OFFLINE;
+        snapshot->drives[1].state = MKV_DRIVE_STATE_OFFLINE;
     }
 }
 

@@ -77,7 +77,7 @@ static void test_screen__a_new_node__golden(void **state) {
     snapshot->warning_count = 0;
     snapshot->drives[0] = snapshot->drives[1];
     snprintf(snapshot->drives[0].name, sizeof snapshot->drives[0].name, "a-long-name");
-    snapshot->drives[0].state = MKV_ADMIN_DRIVE_RECOVERING;
+    snapshot->drives[0].state = MKV_DRIVE_STATE_RECOVERING;
     snapshot->drive_count = 1;
     snapshot->memory = (struct mkv_admin_memory){.bytes_total = 200 << 20, .block_bytes = 2 << 20};
     memset(&snapshot->front, 0, sizeof snapshot->front);

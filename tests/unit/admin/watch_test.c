@@ -31,7 +31,7 @@ static int setup(void **state) {
     world->snapshot->drive_count = DRIVES;
     for (uint32_t index = 0; index < DRIVES; index++) {
         struct mkv_admin_drive *drive = &world->snapshot->drives[index];
-        drive->state = MKV_ADMIN_DRIVE_ONLINE;
+        drive->state = MKV_DRIVE_STATE_ONLINE;
         drive->volume.journal_ring_blocks = RING;
         drive->volume.extents_free = 5;
         drive->volume.extent_units = 100;
@@ -125,6 +125,7 @@ static void test_watch__slots_without_numbers__found_while_extents_are_free(void
     volume->classes[1] = (struct mkv_volume_class_stats){.slot_units = 2, .extents = 1};
     volume->slots_used = 4000;
     volume->slots_free = 46;
+    volume->slots_retired = 5; /* of those that are used */
     pass(world, 1);
     assert_int_equal(finding_count(world), 0); /* 50 are left, just enough */
     volume->slots_free = 47;
@@ -150,11 +151,18 @@ static void test_watch__stalls_and_directories__as_the_volume_says(void **state)
     volume->directory.state = MKV_DIRECTORY_OFF;
     pass(world, 1);
     assert_int_equal(found(world, MKV_ADMIN_WARNING_DIRECTORY_OFF, 0)->figures[0], 0);
+    /* What does not answer is offline, and said to be so all the same. */
+    world->snapshot->drives[0].state = MKV_DRIVE_STATE_OFFLINE;
+    world->snapshot->drives[0].failure = MKV_DRIVE_FAILURE_TIMEOUT;
+    pass(world, 1);
+    assert_non_null(found(world, MKV_ADMIN_WARNING_DRIVE_STALLED, 0));
+    assert_int_equal(finding_count(world), 1);
     /* Of a drive that is out of service nothing else is said. */
-    world->snapshot->drives[0].state = MKV_ADMIN_DRIVE_FAILED;
+    world->snapshot->drives[0].state = MKV_DRIVE_STATE_FAILED;
     pass(world, 1);
     assert_int_equal(finding_count(world), 0);
-    world->snapshot->drives[0].state = MKV_ADMIN_DRIVE_ONLINE;
+    world->snapshot->drives[0].state = MKV_DRIVE_STATE_ONLINE;
+    world->snapshot->drives[0].failure = MKV_DRIVE_FAILURE_NONE;
     volume->stalled = false;
     volume->directory.state = MKV_DIRECTORY_REBUILDING;
     pass(world, 1);
@@ -195,6 +203,41 @@ static void test_watch__a_slow_drive__after_a_minute_and_until_it_is_well_for_on
     read_for(world, 40, well);
     assert_false(mkv_watch_drive_is_slow(world->watch, 2));
     assert_int_equal(finding_count(world), 0);
+}
+
+static void test_watch__a_slow_drive__for_how_long(void **state) {
+    struct world *world = *state;
+    const uint64_t bad[DRIVES] = {3, 3, 30};
+    uint64_t seconds = 0;
+    for (; !mkv_watch_drive_is_slow(world->watch, 2); seconds++) {
+        assert_int_equal(mkv_watch_drive_slow_ns(world->watch, 2), 0);
+        assert_true(seconds < 100);
+        read_for(world, 1, bad);
+    }
+    assert_int_equal(mkv_watch_drive_slow_ns(world->watch, 2), 0);
+    read_for(world, 200, bad);
+    assert_int_equal(mkv_watch_drive_slow_ns(world->watch, 2), 200 * S);
+    world->snapshot->drives[2].state = MKV_DRIVE_STATE_OFFLINE;
+    read_for(world, 1, bad);
+    assert_int_equal(mkv_watch_drive_slow_ns(world->watch, 2), 0);
+    assert_int_equal(mkv_watch_drive_slow_ns(world->watch, 1), 0);
+}
+
+static void test_watch__a_drive_is_opened_again__its_counts_begin_anew(void **state) {
+    struct world *world = *state;
+    struct mkv_admin_snapshot *out = calloc(1, sizeof *out);
+    assert_non_null(out);
+    const uint64_t well[DRIVES] = {3, 3, 3};
+    read_for(world, 100, well);
+    memset(world->snapshot->drives[2].io, 0, sizeof world->snapshot->drives[2].io);
+    read_for(world, 15, well);
+    out->drive_count = DRIVES;
+    mkv_watch_recent(world->watch, out);
+    assert_in_range(out->drives[2].recent.read_bytes_s, 1000, 10100);
+    assert_in_range(out->drives[2].recent.read_p99_ns, 2 * MS, 5 * MS);
+    read_for(world, 100, well);
+    assert_false(mkv_watch_drive_is_slow(world->watch, 2));
+    free(out);
 }
 
 static void test_watch__slow_now_and_then__not_slow(void **state) {
@@ -321,22 +364,22 @@ static void test_watch__drives_come_and_go__counted_while_the_node_serves(void *
     struct world *world = *state;
     struct mkv_admin_snapshot *snapshot = world->snapshot;
     snapshot->state = MKV_ADMIN_NODE_RECOVERING;
-    snapshot->drives[0].state = MKV_ADMIN_DRIVE_RECOVERING;
+    snapshot->drives[0].state = MKV_DRIVE_STATE_RECOVERING;
     pass(world, 1);
     snapshot->state = MKV_ADMIN_NODE_SERVING;
-    snapshot->drives[0].state = MKV_ADMIN_DRIVE_ONLINE;
+    snapshot->drives[0].state = MKV_DRIVE_STATE_ONLINE;
     pass(world, 1);
     assert_int_equal(mkv_watch_transitions(world->watch, true), 0);
     snapshot->state = MKV_ADMIN_NODE_DEGRADED;
-    snapshot->drives[0].state = MKV_ADMIN_DRIVE_FAILED;
-    snapshot->drives[2].state = MKV_ADMIN_DRIVE_NEW;
+    snapshot->drives[0].state = MKV_DRIVE_STATE_FAILED;
+    snapshot->drives[2].state = MKV_DRIVE_STATE_NEW;
     pass(world, 3);
     assert_int_equal(mkv_watch_transitions(world->watch, false), 2);
-    snapshot->drives[2].state = MKV_ADMIN_DRIVE_ONLINE;
+    snapshot->drives[2].state = MKV_DRIVE_STATE_ONLINE;
     pass(world, 3);
     assert_int_equal(mkv_watch_transitions(world->watch, true), 1);
     snapshot->state = MKV_ADMIN_NODE_DRAINING;
-    snapshot->drives[2].state = MKV_ADMIN_DRIVE_DRAINING;
+    snapshot->drives[2].state = MKV_DRIVE_STATE_DRAINING;
     pass(world, 1);
     assert_int_equal(mkv_watch_transitions(world->watch, false), 2);
 }
@@ -371,6 +414,8 @@ int main(void) {
         TEST(test_watch__slots_without_numbers__found_while_extents_are_free),
         TEST(test_watch__stalls_and_directories__as_the_volume_says),
         TEST(test_watch__a_slow_drive__after_a_minute_and_until_it_is_well_for_one),
+        TEST(test_watch__a_slow_drive__for_how_long),
+        TEST(test_watch__a_drive_is_opened_again__its_counts_begin_anew),
         TEST(test_watch__slow_now_and_then__not_slow),
         TEST(test_watch__all_slow_or_nobody_to_compare_with__not_slow),
         TEST(test_watch__a_slow_drive_that_idles__not_slow_any_more),

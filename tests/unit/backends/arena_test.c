@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backends/arena.h"
 
@@ -243,6 +245,50 @@ static void test_arena__more_than_a_gibibyte__slabs_lie_in_one_registration(void
     mkv_arena_destroy(arena);
 }
 
+/* ---- memory that the kernel does not give back ---------------------------------------------- */
+
+static void note_result(struct mkv_ring_completion *completion, int32_t result, uint32_t flags) {
+    (void)completion;
+    (void)flags;
+    assert_int_equal(result, MKV_UNIT_BYTES);
+}
+
+/* What the kernel brings late goes to pages that nobody has any more. */
+static void test_arena__exchanged__late_bytes_are_not_seen(void **state) {
+    (void)state;
+    struct mkv_backend_error error;
+    struct mkv_ring *ring;
+    struct mkv_arena_buffers *buffers;
+    struct mkv_arena *arena = make(GROUP_BYTES, 0);
+    struct mkv_ring_options options = {.entries = 8, .buffers_max = 2};
+    assert_true(mkv_ring_create(&options, &ring, &error));
+    assert_true(mkv_arena_register(arena, ring, &buffers, &error));
+    uint8_t *slab = mkv_arena_slab(arena, (struct mkv_slab){3});
+    const int32_t place = mkv_arena_buffers_find(buffers, slab, MKV_UNIT_BYTES);
+    assert_int_not_equal(place, MKV_RING_NOT_REGISTERED);
+    memset(slab, 0x61, 3 * MKV_UNIT_BYTES);
+    assert_true(mkv_arena_exchange(arena, slab + MKV_UNIT_BYTES, MKV_UNIT_BYTES));
+    for (uint32_t at = 0; at < 3 * MKV_UNIT_BYTES; at++) {
+        assert_int_equal(slab[at], 0x61);
+    }
+    const int zeroes = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    struct mkv_ring_completion completion = {.done = note_result};
+    io_uring_prep_read_fixed(mkv_ring_sqe(ring, &completion), zeroes, slab + MKV_UNIT_BYTES,
+                             MKV_UNIT_BYTES, 0, place);
+    assert_int_equal(mkv_ring_wait(ring, MKV_RING_WAIT_FOREVER), 1);
+    close(zeroes);
+    assert_int_equal(slab[MKV_UNIT_BYTES], 0x61);
+    assert_int_equal(mkv_arena_buffers_find(buffers, slab, MKV_UNIT_BYTES), place);
+    assert_int_equal(mkv_arena_buffers_find(buffers, slab, MKV_UNIT_BYTES + 1),
+                     MKV_RING_NOT_REGISTERED);
+    assert_int_equal(mkv_arena_buffers_find(buffers, slab + 2 * MKV_UNIT_BYTES - 1, 1),
+                     MKV_RING_NOT_REGISTERED);
+    assert_int_equal(mkv_arena_buffers_find(buffers, slab + 2 * MKV_UNIT_BYTES, 8), place);
+    mkv_ring_destroy(ring);
+    mkv_arena_buffers_free(buffers);
+    mkv_arena_destroy(arena);
+}
+
 int main(void) {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arena__slabs__lie_at_the_stride_and_are_aligned),
@@ -255,6 +301,7 @@ int main(void) {
         cmocka_unit_test(test_arena__parts__share_names_and_register_their_own),
         cmocka_unit_test(test_arena__registration_refused__rest_is_served_plainly),
         cmocka_unit_test(test_arena__more_than_a_gibibyte__slabs_lie_in_one_registration),
+        cmocka_unit_test(test_arena__exchanged__late_bytes_are_not_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

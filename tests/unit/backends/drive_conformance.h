@@ -5,6 +5,7 @@
  * it. The tests use the whole drive and all memory, and leave nothing in flight.
  *
  *     static const struct CMUnitTest tests[] = {DRIVE_CONFORMANCE_TESTS};
+ *     // and, where `reopen` is given, DRIVE_CONFORMANCE_REOPENING_TESTS
  *     cmocka_run_group_tests_name("drive on a file", tests, set_up, tear_down);
  *
  * where set_up leaves a struct drive_conformance * in *state.
@@ -28,10 +29,15 @@ struct drive_conformance {
     struct mkv_drive *drive;
     uint8_t *slabs; /* the header unit of slab 0; the others follow at the stride of core/slab.h */
     uint8_t *meta;
-    bool trims; /* whether it takes trims */
+    bool trims;               /* whether it takes trims */
+    uint32_t block_bytes_max; /* that the tests write; 0: MKV_BLOCK_BYTES_MAX */
     /* Lets the drive make progress and deliver completions, waiting for a moment if there are
      * none. */
     void (*poll)(void *context);
+    /* Closes the drive, and makes `drive` one that another process finds: what no flush covers may
+     * be lost, and is where the medium can do that. Nothing is in flight. For the tests of
+     * DRIVE_CONFORMANCE_REOPENING_TESTS alone. */
+    void (*reopen)(void *context);
     void *context;
 };
 
@@ -55,6 +61,17 @@ void test_drive__counters__agree_with_what_was_done(void **state);
 void test_drive__trimmed__neighbours_stay_and_it_is_written_again(void **state);
 void test_drive__trims_among_other_operations__each_completes_once(void **state);
 
+/* In drive_conformance_order.c. */
+void test_drive__slots_in_flight_together__each_has_its_own_bytes(void **state);
+void test_drive__written__memory_is_left_as_it_was(void **state);
+void test_drive__slot_at_the_very_end__reads_back_the_same(void **state);
+void test_drive__trims_up_to_the_end__rest_stays_and_all_is_written_again(void **state);
+void test_drive__random_operations__agree_with_a_model(void **state);
+void test_drive__written_and_flushed__is_there_when_opened_again(void **state);
+void test_drive__flush_among_writes__covers_what_was_completed(void **state);
+void test_drive__trimmed_then_written__trim_does_not_come_late(void **state);
+void test_drive__opened_again__agrees_with_a_model(void **state);
+
 /* clang-format off */
 #define DRIVE_CONFORMANCE_TESTS                                                                    \
     cmocka_unit_test(test_drive__metadata_written__reads_back_the_same),                           \
@@ -75,7 +92,18 @@ void test_drive__trims_among_other_operations__each_completes_once(void **state)
     cmocka_unit_test(test_drive__submitted_in_a_callback__completes),                              \
     cmocka_unit_test(test_drive__counters__agree_with_what_was_done),                              \
     cmocka_unit_test(test_drive__trimmed__neighbours_stay_and_it_is_written_again),                \
-    cmocka_unit_test(test_drive__trims_among_other_operations__each_completes_once)
+    cmocka_unit_test(test_drive__trims_among_other_operations__each_completes_once),               \
+    cmocka_unit_test(test_drive__slots_in_flight_together__each_has_its_own_bytes),                \
+    cmocka_unit_test(test_drive__written__memory_is_left_as_it_was),                               \
+    cmocka_unit_test(test_drive__slot_at_the_very_end__reads_back_the_same),                       \
+    cmocka_unit_test(test_drive__trims_up_to_the_end__rest_stays_and_all_is_written_again),        \
+    cmocka_unit_test(test_drive__random_operations__agree_with_a_model)
+
+#define DRIVE_CONFORMANCE_REOPENING_TESTS                                                          \
+    cmocka_unit_test(test_drive__written_and_flushed__is_there_when_opened_again),                 \
+    cmocka_unit_test(test_drive__flush_among_writes__covers_what_was_completed),                   \
+    cmocka_unit_test(test_drive__trimmed_then_written__trim_does_not_come_late),                   \
+    cmocka_unit_test(test_drive__opened_again__agrees_with_a_model)
 /* clang-format on */
 
 /* ---- for tests beside the suite ------------------------------------------------------------- */
@@ -95,5 +123,7 @@ struct drive_conformance_done drive_conformance_run(struct drive_conformance *ta
 struct mkv_effect drive_conformance_meta(enum mkv_effect_kind kind, uint64_t lba_unit,
                                          uint32_t unit_count, uint64_t meta_offset);
 uint8_t *drive_conformance_slab(const struct drive_conformance *target, struct mkv_slab slab);
+/* Waits until nothing is in flight. */
+void drive_conformance_drain(struct drive_conformance *target);
 
 #endif

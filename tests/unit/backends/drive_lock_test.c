@@ -160,7 +160,8 @@ static void test_drive_lock_device__not_there__errno_is_passed(void **state) {
     (void)state;
     struct mkv_backend_error error;
     errno = 0;
-    assert_int_equal(mkv_drive_lock_device("d03", "/dev/memkv-test-no-such", 0, 0, &error), -1);
+    assert_int_equal(mkv_drive_lock_device("d03", "/dev/memkv-test-no-such", 0, 0, false, &error),
+                     -1);
     assert_int_equal(errno, ENOENT);
 }
 
@@ -200,7 +201,7 @@ static void test_drive_lock_device__mounted__refused_with_the_mount_point(void *
     uint64_t before_ns = mkv_clock_monotonic_ns();
     if (mounted == 0) {
         fd = mkv_drive_lock_device("d03", device.path, status.st_rdev, MKV_DRIVE_LOCK_WAIT_MS_MAX,
-                                   &error);
+                                   false, &error);
         error_number = errno;
         assert_int_equal(umount(point), 0);
     }

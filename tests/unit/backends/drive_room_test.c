@@ -59,11 +59,20 @@ static void drain(struct fixture *fixture) {
     assert_int_equal(mkv_drive_room_in_flight(fixture->room), 0);
 }
 
+static void on_answered(void *context) {
+    (*(uint32_t *)context)++;
+}
+
 /* How many regions a write has asked for. */
 static uint32_t asked(struct fixture *fixture, uint64_t offset, uint64_t byte_count) {
-    mkv_drive_room_write(fixture->room, fixture->fd, false, offset, byte_count);
+    uint32_t answered = 0;
+    const bool wanted = mkv_drive_room_write(fixture->room, offset, byte_count);
+    assert_int_equal(mkv_drive_room_in_flight(fixture->room), 0);
+    mkv_drive_room_ask(fixture->room, fixture->fd, false, on_answered, &answered);
     const uint32_t count = mkv_drive_room_in_flight(fixture->room);
+    assert_int_equal(wanted, count > 0);
     drain(fixture);
+    assert_int_equal(answered, wanted);
     return count;
 }
 
@@ -101,7 +110,9 @@ static void test_drive_room__refused__is_over_all_the_same(void **state) {
     struct fixture *fixture = *state;
     int pipe_fds[2];
     assert_int_equal(pipe(pipe_fds), 0);
-    mkv_drive_room_write(fixture->room, pipe_fds[1], false, 0, 4096);
+    uint32_t answered = 0;
+    assert_true(mkv_drive_room_write(fixture->room, 0, 4096));
+    mkv_drive_room_ask(fixture->room, pipe_fds[1], false, on_answered, &answered);
     assert_int_equal(mkv_drive_room_in_flight(fixture->room), 2);
     drain(fixture);
     close(pipe_fds[0]);

@@ -18,10 +18,11 @@ static void test_drive_result_of_errno__each_kind__is_translated(void **state) {
         int error_number;
         enum mkv_io_result result;
     } cases[] = {
-        {ENODATA, MKV_IO_MEDIUM},   {EILSEQ, MKV_IO_MEDIUM},  {EIO, MKV_IO_DEVICE},
-        {ETIMEDOUT, MKV_IO_DEVICE}, {ENOLINK, MKV_IO_DEVICE}, {EBADF, MKV_IO_DEVICE},
-        {EREMOTEIO, MKV_IO_DEVICE}, {EROFS, MKV_IO_DEVICE},   {EINVAL, MKV_IO_DEVICE},
-        {ENODEV, MKV_IO_GONE},      {ENXIO, MKV_IO_GONE},     {ENOSPC, MKV_IO_NO_ROOM},
+        {ENODATA, MKV_IO_MEDIUM},    {EILSEQ, MKV_IO_MEDIUM},   {EIO, MKV_IO_DEVICE},
+        {ETIMEDOUT, MKV_IO_TIMEOUT}, {ENOLINK, MKV_IO_DEVICE},  {EBADF, MKV_IO_GONE},
+        {EREMOTEIO, MKV_IO_DEVICE},  {EROFS, MKV_IO_READ_ONLY}, {EINVAL, MKV_IO_DEVICE},
+        {EPERM, MKV_IO_READ_ONLY},   {ENOMEDIUM, MKV_IO_GONE},  {ESHUTDOWN, MKV_IO_GONE},
+        {ENODEV, MKV_IO_GONE},       {ENXIO, MKV_IO_GONE},      {ENOSPC, MKV_IO_NO_ROOM},
         {EDQUOT, MKV_IO_NO_ROOM},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

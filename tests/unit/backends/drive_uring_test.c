@@ -20,7 +20,7 @@
 #include "tests/unit/backends/loop_device.h"
 #include "tests/unit/backends/temporary.h"
 
-#define FILE_BYTES (128ull * MKV_MIB)
+#define FILE_BYTES (2 * MKV_DRIVE_ROOM_REGION_BYTES)
 #define POLL_NS 1000000000ull
 #define POLLS_MAX 1000u
 
@@ -172,14 +172,14 @@ static void test_drive_uring__registered__fixed_buffers_and_file_are_used(void *
     mkv_ring_file_remove(fixture->ring, place);
 }
 
-static void test_drive_uring__file_shrunk__read_is_device_error(void **state) {
+static void test_drive_uring__file_shrunk__read_says_so(void **state) {
     struct fixture *fixture = *state;
     assert_int_equal(ftruncate(fixture->media.fd, 10 * MKV_UNIT_BYTES), 0);
     static const struct {
         uint64_t lba_unit;
         uint32_t units;
         enum mkv_io_result result;
-    } cases[] = {{9, 1, MKV_IO_OK}, {9, 2, MKV_IO_DEVICE}, {10, 1, MKV_IO_DEVICE}};
+    } cases[] = {{9, 1, MKV_IO_OK}, {9, 2, MKV_IO_SHRUNK}, {10, 1, MKV_IO_SHRUNK}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct mkv_effect read =
             effect_of(MKV_EFFECT_DRIVE_READ, cases[i].lba_unit, cases[i].units);
@@ -188,7 +188,7 @@ static void test_drive_uring__file_shrunk__read_is_device_error(void **state) {
     /* An end that is within a unit, too. */
     assert_int_equal(ftruncate(fixture->media.fd, 10 * MKV_UNIT_BYTES + 700), 0);
     struct mkv_effect read = effect_of(MKV_EFFECT_DRIVE_READ, 8, 4);
-    assert_int_equal(drive_conformance_run(&fixture->target, &read).result, MKV_IO_DEVICE);
+    assert_int_equal(drive_conformance_run(&fixture->target, &read).result, MKV_IO_SHRUNK);
 }
 
 static void note_result(void *context, const struct mkv_drive_done *done) {
@@ -487,7 +487,7 @@ static void test_drive_uring__file__flush_is_not_skipped(void **state) {
 }
 
 /* The descriptor names nothing any more: every operation fails, none hangs. */
-static void test_drive_uring__descriptor_closed__device_errors(void **state) {
+static void test_drive_uring__descriptor_closed__drive_is_gone(void **state) {
     struct fixture *fixture = *state;
     int kept = dup(fixture->media.fd);
     assert_true(kept >= 0);
@@ -499,14 +499,14 @@ static void test_drive_uring__descriptor_closed__device_errors(void **state) {
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         struct mkv_effect effect = effect_of(kinds[i], 3, 2);
-        assert_int_equal(drive_conformance_run(&fixture->target, &effect).result, MKV_IO_DEVICE);
+        assert_int_equal(drive_conformance_run(&fixture->target, &effect).result, MKV_IO_GONE);
     }
     if (fixture->target.trims) {
         struct mkv_effect trim = effect_of(MKV_EFFECT_DRIVE_TRIM, 3, 2);
-        assert_int_equal(drive_conformance_run(&fixture->target, &trim).result, MKV_IO_DEVICE);
+        assert_int_equal(drive_conformance_run(&fixture->target, &trim).result, MKV_IO_GONE);
         const struct mkv_drive_operation_counters *counters =
             &fixture->target.drive->counters.operations[MKV_DRIVE_OP_TRIM];
-        assert_int_equal(counters->results[MKV_IO_DEVICE], 1);
+        assert_int_equal(counters->results[MKV_IO_GONE], 1);
         assert_int_equal(counters->bytes, 0);
     }
     assert_int_equal(dup2(kept, fixture->media.fd), fixture->media.fd);
@@ -613,7 +613,7 @@ int main(void) {
         cmocka_unit_test(test_drive_uring__writes_in_a_row__as_one_within_bounds),
         cmocka_unit_test(test_drive_uring__short_read__is_continued),
         cmocka_unit_test(test_drive_uring__write_cut_short__is_continued_then_device_error),
-        cmocka_unit_test(test_drive_uring__file_shrunk__read_is_device_error),
+        cmocka_unit_test(test_drive_uring__file_shrunk__read_says_so),
         cmocka_unit_test(test_drive_uring__closed__lock_and_place_are_free_at_once),
         cmocka_unit_test(test_drive_uring__closed_when_room_was_asked_for__lock_is_free_at_once),
     };
@@ -624,7 +624,7 @@ int main(void) {
     static const struct CMUnitTest plain[] = {
         cmocka_unit_test(test_drive_uring__written_and_flushed__is_in_the_file),
         cmocka_unit_test(test_drive_uring__short_read__is_continued),
-        cmocka_unit_test(test_drive_uring__descriptor_closed__device_errors),
+        cmocka_unit_test(test_drive_uring__descriptor_closed__drive_is_gone),
     };
     static const struct CMUnitTest depth_one[] = {
         cmocka_unit_test(test_drive_uring__more_than_the_depth__waits_in_order),

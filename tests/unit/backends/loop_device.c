@@ -18,6 +18,15 @@
 /* Another process may take the number between asking and using it. */
 #define TRIES_MAX 20u
 
+/* The device is there for as long as this has it open. */
+static void hold(struct loop_device *device, int fd) {
+    struct loop_info64 info;
+    assert_int_equal(ioctl(fd, LOOP_GET_STATUS64, &info), 0);
+    info.lo_flags |= LO_FLAGS_AUTOCLEAR;
+    assert_int_equal(ioctl(fd, LOOP_SET_STATUS64, &info), 0);
+    device->held_fd = fd;
+}
+
 /* Returns 0 or an error number. */
 static int attach(int control, int file, struct loop_device *device) {
     for (uint32_t i = 0; i < TRIES_MAX; i++) {
@@ -31,12 +40,12 @@ static int attach(int control, int file, struct loop_device *device) {
         if (fd < 0) {
             return errno;
         }
-        int result = ioctl(fd, LOOP_SET_FD, file);
-        int error_number = errno;
-        close(fd);
-        if (result == 0) {
+        if (ioctl(fd, LOOP_SET_FD, file) == 0) {
+            hold(device, fd);
             return 0;
         }
+        int error_number = errno;
+        close(fd);
         if (error_number != EBUSY) {
             return error_number;
         }
@@ -62,11 +71,17 @@ bool loop_device_make(const char *path, struct loop_device *device) {
 }
 
 void loop_device_remove(const struct loop_device *device) {
+    /* Takes effect when the last one who has it open lets go. */
+    assert_int_equal(ioctl(device->held_fd, LOOP_CLR_FD), 0);
+    close(device->held_fd);
+}
+
+bool loop_device_set_direct(const struct loop_device *device) {
     int fd = open(device->path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
-    /* Takes effect when the last one who has it open lets go. */
-    assert_int_equal(ioctl(fd, LOOP_CLR_FD), 0);
+    bool direct = ioctl(fd, LOOP_SET_DIRECT_IO, 1ul) == 0;
     close(fd);
+    return direct;
 }
 
 static bool set_queue(const struct loop_device *device, const char *name, const char *text) {

@@ -53,6 +53,7 @@ static void take_commands(struct rig *rig) {
         const char *name = command.admin == MKV_ADMIN_OPEN        ? "open"
                            : command.admin == MKV_ADMIN_JOIN      ? "join"
                            : command.admin == MKV_ADMIN_DRIVE_SET ? "set"
+                           : command.admin == MKV_ADMIN_CLOSE     ? "close"
                                                                   : "purge";
         const size_t used = strlen(rig->log);
         snprintf(rig->log + used, LOG_BYTES - used, "%s%s %c%u", used == 0 ? "" : " ", name,
@@ -335,6 +336,177 @@ static void test_run__only_the_joining_one_fails_before_that__left_out(void **st
     expect_routes(&rig, "++.");
 }
 
+/* ---- the operator's wishes ------------------------------------------------------------------- */
+
+static enum mkv_drive_set_verdict leave(struct rig *rig, char drive) {
+    return mkv_drive_set_run_leave(&rig->run, (uint32_t)(drive - 'a'));
+}
+
+static enum mkv_drive_set_verdict join(struct rig *rig, char drive, char uuid) {
+    return mkv_drive_set_run_join(&rig->run, (uint32_t)(drive - 'a'),
+                                  (struct mkv_member){uuid_of(uuid), 1});
+}
+
+static void closing(struct rig *rig, char drive) {
+    mkv_drive_set_run_closing(&rig->run, (uint32_t)(drive - 'a'));
+}
+
+/* Takes the drive out; the caller looks at what the others are told. */
+static void take_out(struct rig *rig, char drive) {
+    assert_int_equal(leave(rig, drive), MKV_DRIVE_SET_GRANTED);
+    take_commands(rig);
+    closing(rig, drive);
+    rig->log[0] = '\0';
+    take_commands(rig);
+    for (char other = 'a'; other < 'a' + 4; other++) {
+        if (rig->told[other - 'a'] == rig->run.target.version) {
+            event(rig, other, MKV_EVENT_DRIVE_SET_DURABLE);
+        }
+    }
+    event(rig, drive, MKV_EVENT_CLOSED);
+    take_commands(rig);
+    rig->log[0] = '\0';
+}
+
+/* The set changes when the volume has taken the CLOSE, and does not wait for its end. */
+static void test_run__a_member_leaves__closes_and_is_routed_away(void **state) {
+    (void)state;
+    struct rig rig = serving("kkk", "abc");
+    rig.log[0] = '\0';
+    assert_int_equal(leave(&rig, 'b'), MKV_DRIVE_SET_GRANTED);
+    assert_int_equal(leave(&rig, 'b'), MKV_DRIVE_SET_GRANTED); /* it is under way */
+    EXPECT(rig, "close b4");
+    expect_routes(&rig, "+-+");
+    EXPECT(rig, "");
+    closing(&rig, 'b');
+    EXPECT(rig, "set a5 set c5");
+    event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    expect_routes(&rig, "+-+");
+    event(&rig, 'c', MKV_EVENT_DRIVE_SET_DURABLE);
+    EXPECT(rig, "");
+    expect_routes(&rig, "+.+");
+    assert_int_equal(join(&rig, 'b', 'b'), MKV_DRIVE_SET_NOT_NOW); /* it is still closing */
+    event(&rig, 'b', MKV_EVENT_CLOSED);
+    EXPECT(rig, "");
+    assert_int_equal(leave(&rig, 'b'), MKV_DRIVE_SET_IS_OUT);
+}
+
+static void test_run__a_drive_that_leaves_fails__as_one_that_left(void **state) {
+    (void)state;
+    struct rig rig = serving("kkk", "abc");
+    assert_int_equal(leave(&rig, 'b'), MKV_DRIVE_SET_GRANTED);
+    take_commands(&rig);
+    closing(&rig, 'b');
+    rig.log[0] = '\0';
+    event(&rig, 'b', MKV_EVENT_DRIVE_FAILED);
+    EXPECT(rig, "set a5 set c5");
+    event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    event(&rig, 'c', MKV_EVENT_DRIVE_SET_DURABLE);
+    EXPECT(rig, "");
+    expect_routes(&rig, "+.+");
+    assert_int_equal(mkv_drive_set_run_may_join(&rig.run, 1), MKV_DRIVE_SET_GRANTED);
+}
+
+/* I6: the second time, too; under another uuid as well. */
+static void test_run__a_drive_that_left_joins__members_purge_each_time(void **state) {
+    (void)state;
+    struct rig rig = serving("kkk", "abc");
+    for (uint64_t version = 5; version < 9; version += 2) {
+        char expected[LOG_BYTES];
+        const char uuid = version == 5 ? 'b' : 'x';
+        take_out(&rig, 'b');
+        expect_routes(&rig, "+.+");
+        assert_int_equal(join(&rig, 'b', uuid), MKV_DRIVE_SET_GRANTED);
+        assert_int_equal(join(&rig, 'b', uuid), MKV_DRIVE_SET_IS_IN);
+        expect_routes(&rig, "+-+");
+        snprintf(expected, sizeof expected, "purge a%u purge c%u", (unsigned)version + 1,
+                 (unsigned)version + 1);
+        EXPECT(rig, expected);
+        event(&rig, 'a', MKV_EVENT_PURGED);
+        EXPECT(rig, "");
+        event(&rig, 'c', MKV_EVENT_PURGED);
+        snprintf(expected, sizeof expected, "set a%u set c%u", (unsigned)version + 1,
+                 (unsigned)version + 1);
+        EXPECT(rig, expected);
+        event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+        event(&rig, 'c', MKV_EVENT_DRIVE_SET_DURABLE);
+        snprintf(expected, sizeof expected, "join b%u", (unsigned)version + 1);
+        EXPECT(rig, expected);
+        event(&rig, 'b', MKV_EVENT_OPENED);
+        EXPECT(rig, "");
+        expect_routes(&rig, "+++");
+        assert_int_not_equal(mkv_drive_set_find(&rig.run.routed, uuid_of(uuid)), MKV_NONE_U32);
+    }
+}
+
+/* What is purged for one drive is not purged for the next. */
+static void test_run__another_joins_meanwhile__all_purge_for_both(void **state) {
+    (void)state;
+    struct rig rig = serving("kkkk", "abcd");
+    take_out(&rig, 'c');
+    take_out(&rig, 'd');
+    expect_routes(&rig, "++..");
+    assert_int_equal(join(&rig, 'c', 'c'), MKV_DRIVE_SET_GRANTED);
+    EXPECT(rig, "purge a7 purge b7");
+    event(&rig, 'a', MKV_EVENT_PURGED);
+    assert_int_equal(join(&rig, 'd', 'd'), MKV_DRIVE_SET_GRANTED);
+    EXPECT(rig, "purge a7"); /* b is at it, and may not be told twice at a time */
+    event(&rig, 'b', MKV_EVENT_PURGED);
+    EXPECT(rig, "purge b7");
+    event(&rig, 'a', MKV_EVENT_PURGED);
+    event(&rig, 'b', MKV_EVENT_PURGED);
+    EXPECT(rig, "set a7 set b7");
+    event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    event(&rig, 'b', MKV_EVENT_DRIVE_SET_DURABLE);
+    EXPECT(rig, "join c7 join d7");
+    event(&rig, 'c', MKV_EVENT_OPENED);
+    event(&rig, 'd', MKV_EVENT_OPENED);
+    EXPECT(rig, "");
+    expect_routes(&rig, "++++");
+}
+
+static void test_run__a_member_leaves_while_it_purges__others_go_on_without_it(void **state) {
+    (void)state;
+    struct rig rig = serving("kkk", "abc");
+    take_out(&rig, 'c');
+    assert_int_equal(join(&rig, 'c', 'c'), MKV_DRIVE_SET_GRANTED);
+    EXPECT(rig, "purge a6 purge b6");
+    assert_int_equal(leave(&rig, 'b'), MKV_DRIVE_SET_GRANTED);
+    EXPECT(rig, "close b5");
+    closing(&rig, 'b');
+    EXPECT(rig, "set a6");
+    event(&rig, 'a', MKV_EVENT_PURGED);
+    event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    EXPECT(rig, "set a7");
+    event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    EXPECT(rig, "join c7");
+    event(&rig, 'c', MKV_EVENT_OPENED);
+    EXPECT(rig, "");
+    expect_routes(&rig, "+.+");
+}
+
+static void test_run__wishes_that_cannot_be__refused_by_reason(void **state) {
+    (void)state;
+    struct rig rig = make("kkj", set_of(4, 3, "ab"), set_of(4, 3, "ab"));
+    assert_int_equal(leave(&rig, 'a'), MKV_DRIVE_SET_NOT_NOW); /* nothing is served */
+    rig = serving("kkj", "ab");
+    assert_int_equal(leave(&rig, 'c'), MKV_DRIVE_SET_NOT_NOW); /* it is to join */
+    assert_int_equal(join(&rig, 'c', 'c'), MKV_DRIVE_SET_IS_IN);
+    assert_int_equal(join(&rig, 'a', 'a'), MKV_DRIVE_SET_IS_IN);
+    assert_int_equal(leave(&rig, 'a'), MKV_DRIVE_SET_GRANTED);
+    assert_int_equal(leave(&rig, 'b'), MKV_DRIVE_SET_NO_OTHER); /* I7 */
+    rig = serving("kkk", "abc");
+    take_out(&rig, 'c');
+    assert_int_equal(join(&rig, 'c', 'a'), MKV_DRIVE_SET_IS_IN); /* another has this uuid */
+    rig = make("kkk", set_of(2, 1, "abc"), set_of(2, 1, "abc"));
+    take_commands(&rig);
+    event(&rig, 'a', MKV_EVENT_OPENED);
+    event(&rig, 'b', MKV_EVENT_OPENED);
+    event(&rig, 'c', MKV_EVENT_OPEN_FAILED);
+    take_commands(&rig);
+    assert_int_equal(leave(&rig, 'a'), MKV_DRIVE_SET_UNKNOWN); /* I4 */
+}
+
 static void test_run__a_command_is_refused__as_a_failure(void **state) {
     (void)state;
     struct rig rig = serving("kk", "ab");
@@ -362,6 +534,12 @@ int main(void) {
         cmocka_unit_test(test_run__a_member_fails_before_anything_is_served__stuck),
         cmocka_unit_test(test_run__only_the_joining_one_fails_before_that__left_out),
         cmocka_unit_test(test_run__a_command_is_refused__as_a_failure),
+        cmocka_unit_test(test_run__a_member_leaves__closes_and_is_routed_away),
+        cmocka_unit_test(test_run__a_drive_that_leaves_fails__as_one_that_left),
+        cmocka_unit_test(test_run__a_drive_that_left_joins__members_purge_each_time),
+        cmocka_unit_test(test_run__another_joins_meanwhile__all_purge_for_both),
+        cmocka_unit_test(test_run__a_member_leaves_while_it_purges__others_go_on_without_it),
+        cmocka_unit_test(test_run__wishes_that_cannot_be__refused_by_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

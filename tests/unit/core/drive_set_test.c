@@ -464,6 +464,63 @@ static void test_valid__figures_out_of_bounds__not(void **state) {
     assert_true(mkv_drive_set_valid(&set));
 }
 
+/* A guest beside the served set {a, b} of version 5. */
+static void test_admit__guests__by_what_their_superblocks_say(void **state) {
+    (void)state;
+    static const struct {
+        struct says says;
+        char store;
+        enum mkv_drive_set_refusal refusal;
+        enum mkv_drive_action action;
+    } guests[] = {
+        {{.kind = MKV_DRIVE_CLAIM_BLANK}, 'S', MKV_DRIVE_SET_ACCEPTED, MKV_DRIVE_FORMAT},
+        {{MKV_DRIVE_CLAIM_STORE, 4, 3, 7, true, 0},
+         'S',
+         MKV_DRIVE_SET_ACCEPTED,
+         MKV_DRIVE_JOIN_EMPTY},
+        {{MKV_DRIVE_CLAIM_STORE, 0, 0, 4, false, 0},
+         'S',
+         MKV_DRIVE_SET_ACCEPTED,
+         MKV_DRIVE_JOIN_EMPTY},
+        {{MKV_DRIVE_CLAIM_STORE, 4, 3, 7, true, 0},
+         'X',
+         MKV_DRIVE_SET_FOREIGN,
+         MKV_DRIVE_JOIN_EMPTY},
+        {{MKV_DRIVE_CLAIM_STORE, 4, 3, 3, true, 0}, 'S', MKV_DRIVE_SET_TORN, MKV_DRIVE_JOIN_EMPTY},
+        {{MKV_DRIVE_CLAIM_STORE, 5, 4, 4, true, 0},
+         'S',
+         MKV_DRIVE_SET_TWO_SETS,
+         MKV_DRIVE_JOIN_EMPTY},
+        {{MKV_DRIVE_CLAIM_STORE, WORD, 4, 4, true, 5},
+         'S',
+         MKV_DRIVE_SET_TWO_SETS,
+         MKV_DRIVE_JOIN_EMPTY},
+    };
+    const struct says served_says = {MKV_DRIVE_CLAIM_STORE, 5, 4, 3, true, 0};
+    const struct mkv_drive_set served = set_of(&served_says);
+    struct mkv_drive_claim claim;
+    struct mkv_drive_set_guest guest = {
+        .claim = &claim,
+        .served = &served,
+        .store_uuid = uuid_of('S'),
+        .fresh = fresh[0],
+        .member_units = 500,
+        .member_weight = 3,
+    };
+    struct mkv_drive_set_admission admission;
+    for (size_t i = 0; i < sizeof guests / sizeof guests[0]; i++) {
+        claim = claim_of(&guests[i].says, 2);
+        claim.store_uuid = uuid_of(guests[i].store);
+        mkv_drive_set_admit(&guest, &admission);
+        assert_int_equal(admission.refusal, guests[i].refusal);
+        assert_int_equal(admission.action, guests[i].action);
+        assert_int_equal(admission.member.weight, 6); /* it has twice the room of a member */
+    }
+    claim = claim_of(&guests[1].says, 0); /* a copy of a member */
+    mkv_drive_set_admit(&guest, &admission);
+    assert_int_equal(admission.refusal, MKV_DRIVE_SET_TWINS);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decide__every_combination__matches_exactly_one_row),
@@ -475,6 +532,7 @@ int main(void) {
         cmocka_unit_test(test_weights__equal_or_nearly__one_each),
         cmocka_unit_test(test_weights__unequal__by_size_and_in_bounds),
         cmocka_unit_test(test_valid__figures_out_of_bounds__not),
+        cmocka_unit_test(test_admit__guests__by_what_their_superblocks_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

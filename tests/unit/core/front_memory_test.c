@@ -137,6 +137,24 @@ static void test_memory__part_of_a_block_was_read__is_not_kept(void **state) {
     world_close(world);
 }
 
+/* What went to the drive that came, and back, may have been replaced there. */
+static void test_memory__a_drive_comes_and_goes_again__what_came_before_it_is_not_kept(
+    void **state) {
+    (void)state;
+    struct world *world = open_with(16);
+    mkv_front_volume_set_state(world->front, 2, MKV_FRONT_VOLUME_ABSENT);
+    world_put(world, "key", 5, BLOCK);
+    world_run(world);
+    mkv_front_volume_set_state(world->front, 2, MKV_FRONT_VOLUME_OFFLINE);
+    mkv_front_volume_set_state(world->front, 2, MKV_FRONT_VOLUME_ONLINE);
+    mkv_front_volume_set_state(world->front, 2, MKV_FRONT_VOLUME_ABSENT);
+    world_expect_get(world, "key", 5, BLOCK);
+    assert_int_equal(world->seen[GATE_READ_DONE], 1);
+    world_expect_get(world, "key", 5, BLOCK); /* and this is kept */
+    assert_int_equal(world->seen[GATE_READ_DONE], 1);
+    world_close(world);
+}
+
 static void test_memory__segments__come_from_memory(void **state) {
     (void)state;
     struct world *world = open_with(16);
@@ -673,6 +691,8 @@ int main(void) {
         cmocka_unit_test(test_memory__get_after_put__asks_no_volume),
         cmocka_unit_test(test_memory__second_get_from_the_drive__is_a_hit),
         cmocka_unit_test(test_memory__part_of_a_block_was_read__is_not_kept),
+        cmocka_unit_test(
+            test_memory__a_drive_comes_and_goes_again__what_came_before_it_is_not_kept),
         cmocka_unit_test(test_memory__segments__come_from_memory),
         cmocka_unit_test(test_memory__volume_was_offline__what_was_there_is_not_served),
         cmocka_unit_test(test_memory__hits_of_one_connection__count_against_its_cap),

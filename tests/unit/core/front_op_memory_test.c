@@ -95,12 +95,37 @@ static void test_memory__all_was_asked_for_while_it_is_replaced__is_not_kept(voi
     world_close(world);
 }
 
+/* A drive that hangs: who comes behind the first deadline asks the volume, and waits for nobody. */
+static void test_memory__read_is_past_its_deadline__the_next_one_asks_anew(void **state) {
+    (void)state;
+    struct world *world = world_open(NULL);
+    world_put(world, "key", 5, BLOCK);
+    world_run(world);
+    struct mkv_front_config config = world->config;
+    config.memory_blocks_max = 16;
+    world_restart(world, &config);
+    world_hold(world, GATE_READ_DONE);
+    const uint32_t late = world_get(world, "key", 0, 0);
+    world_run(world);
+    world_wait(world, WORLD_SECOND);
+    world_expect(world, late, MKV_STATUS_DEADLINE);
+    const uint32_t found = world->seen[GATE_FOUND];
+    const uint32_t next = world_get(world, "key", 0, 0);
+    world_run(world);
+    assert_int_equal(world->seen[GATE_FOUND], found + 1);
+    world_release(world, GATE_READ_DONE);
+    world_expect_value(world, next, 5, BLOCK);
+    world_check_idle(world);
+    world_close(world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory__as_many_bytes_were_asked_for_as_there_are__is_kept),
         cmocka_unit_test(test_memory__read_of_a_part_was_waited_for__the_others_read_the_whole),
         cmocka_unit_test(test_memory__one_byte_less_was_asked_for__is_not_kept),
         cmocka_unit_test(test_memory__all_was_asked_for_while_it_is_replaced__is_not_kept),
+        cmocka_unit_test(test_memory__read_is_past_its_deadline__the_next_one_asks_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -198,7 +198,7 @@ static void test_summary__deadline_in_the_drive__drive_time_is_what_has_passed(v
     world_hold(world, GATE_PUT_DONE);
     const uint32_t put = world_put(world, "key", 5, 1000);
     world_run(world);
-    world_wait(world, WORLD_SECOND + world->config.transfer_grace_ns);
+    world_wait(world, WORLD_SECOND);
     const struct mkv_request_summary *summary = ended(world, put);
     assert_int_equal(summary->status, MKV_STATUS_UNKNOWN);
     assert_false(summary->dropped);

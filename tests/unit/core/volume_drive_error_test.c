@@ -112,6 +112,77 @@ static void test_volume__put_over_a_lost_block__drops_it_first_and_retires_its_s
     rig_destroy(rig);
 }
 
+/* Reads block `number`; what was told before is forgotten. */
+static void read_that_ends(struct rig *rig, uint32_t number, enum mkv_io_result result) {
+    char key[16];
+    rig->answer_count = 0;
+    rig->event_count = 0;
+    snprintf(key, sizeof key, "k%u", number);
+    rig_find(rig, key);
+    rig_read(rig, rig_last(rig)->volume_op, 1, 0, 0);
+    rig_complete(rig, 0, result);
+}
+
+#define PLACES 64u
+
+static struct rig *rig_with_blocks(void) {
+    struct rig *rig = rig_create();
+    for (uint32_t number = 0; number < PLACES; number++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%u", number);
+        assert_int_equal(rig_put(rig, key, 100, 1, 0), MKV_STATUS_OK);
+    }
+    return rig;
+}
+
+static void test_volume__many_places_fail_in_a_row__drive_fails(void **state) {
+    (void)state;
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        const enum mkv_io_result result = turn == 0 ? MKV_IO_DEVICE : MKV_IO_TIMEOUT;
+        struct rig *rig = rig_with_blocks();
+        for (uint32_t number = 0; number < PLACES; number++) {
+            assert_int_equal(rig_stats(rig).state, MKV_VOLUME_SERVING);
+            read_that_ends(rig, number, result);
+        }
+        assert_int_equal(rig_stats(rig).state, MKV_VOLUME_FAILED);
+        assert_int_equal(rig_event(rig, MKV_EVENT_DRIVE_FAILED)->value[0], result);
+        rig_destroy(rig);
+    }
+}
+
+static void test_volume__one_of_many_reads_succeeds__drive_serves_on(void **state) {
+    (void)state;
+    struct rig *rig = rig_with_blocks();
+    for (uint32_t turn = 0; turn < 3; turn++) {
+        for (uint32_t number = 0; number < PLACES - 1; number++) {
+            read_that_ends(rig, number, MKV_IO_DEVICE);
+        }
+        read_that_ends(rig, PLACES - 1, MKV_IO_OK);
+    }
+    /* One bad spot, however often it is asked for. */
+    for (uint32_t turn = 0; turn < 3 * PLACES; turn++) {
+        read_that_ends(rig, turn % 2, MKV_IO_DEVICE);
+    }
+    assert_int_equal(rig_stats(rig).state, MKV_VOLUME_SERVING);
+    rig_destroy(rig);
+}
+
+static void test_volume__write_says_what_ends_the_drive__fails_at_once(void **state) {
+    (void)state;
+    const enum mkv_io_result results[] = {MKV_IO_GONE, MKV_IO_READ_ONLY, MKV_IO_SHRUNK};
+    for (uint32_t turn = 0; turn < 3; turn++) {
+        struct rig *rig = rig_create();
+        rig_put_begin(rig, "k", 5000, 1, 0);
+        rig_settle(rig);
+        rig_put_write(rig, rig_last(rig)->volume_op, 0, 5000, 1);
+        rig_complete(rig, 0, results[turn]);
+        assert_int_equal(rig_last(rig)->status, MKV_STATUS_IO_ERROR);
+        assert_int_equal(rig_stats(rig).state, MKV_VOLUME_FAILED);
+        assert_int_equal(rig_event(rig, MKV_EVENT_DRIVE_FAILED)->value[0], results[turn]);
+        rig_destroy(rig);
+    }
+}
+
 static void test_volume__operation_older_than_the_limit__stalls_until_all_are_back(void **state) {
     (void)state;
     struct rig *rig = rig_that_stalls();
@@ -210,6 +281,9 @@ int main(void) {
         cmocka_unit_test(test_volume__block_that_the_medium_lost__slot_is_retired_by_its_drop),
         cmocka_unit_test(test_volume__lost_block_is_held_by_a_reader__retired_when_it_lets_go),
         cmocka_unit_test(test_volume__put_over_a_lost_block__drops_it_first_and_retires_its_slot),
+        cmocka_unit_test(test_volume__many_places_fail_in_a_row__drive_fails),
+        cmocka_unit_test(test_volume__one_of_many_reads_succeeds__drive_serves_on),
+        cmocka_unit_test(test_volume__write_says_what_ends_the_drive__fails_at_once),
         cmocka_unit_test(test_volume__operation_older_than_the_limit__stalls_until_all_are_back),
         cmocka_unit_test(test_volume__stall_with_writes_behind_it__ends_when_the_old_ones_are_back),
         cmocka_unit_test(test_volume__closed_under_a_stall__closes_when_the_drive_answers),

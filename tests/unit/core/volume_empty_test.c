@@ -105,6 +105,29 @@ static void test_volume_empty__own_extents_as_cold__take_from_no_other_class(voi
     rig_destroy(rig);
 }
 
+static void test_volume_empty__only_extent_runs_empty_for_another__put_waits_for_its_own(
+    void **state) {
+    (void)state;
+    uint32_t count;
+    struct rig *rig = rig_full(&count);
+    assert_int_equal(rig_put(rig, "small", SMALL, 9, 0), MKV_STATUS_OK);
+    rig_tick(rig, 100 * SECOND_NS);
+    assert_int_equal(present(rig, 0, count), count - SLOTS);
+    rig_tick(rig, 2 * SECOND_NS);
+    rig->answer_count = 0;
+    rig_put_begin(rig, "more", LARGE, 1, 0);
+    rig_put_begin(rig, "small too", SMALL, 2, 0);
+    assert_int_equal(rig->answer_count, 0);
+    rig_settle(rig);
+    assert_int_equal(rig->answer_count, 2);
+    for (uint32_t index = 0; index < 2; index++) {
+        assert_int_equal(rig->answers[index].kind, MKV_MESSAGE_PUT_READY);
+    }
+    assert_int_equal(rig_stats(rig).extents_emptied_total, 3);
+    mkv_volume_check(rig->volume);
+    rig_destroy(rig);
+}
+
 /* Makes extent 0 the coldest although an operation has held a slot of it since. */
 static void read_all_but_the_first(struct rig *rig, uint32_t count) {
     rig_tick(rig, 5 * SECOND_NS);
@@ -283,6 +306,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_volume_empty__told_never_to__put_is_refused_and_all_stays),
         cmocka_unit_test(test_volume_empty__class_without_extents__takes_the_coldest_one),
+        cmocka_unit_test(
+            test_volume_empty__only_extent_runs_empty_for_another__put_waits_for_its_own),
         cmocka_unit_test(test_volume_empty__own_extents_as_cold__take_from_no_other_class),
         cmocka_unit_test(test_volume_empty__slot_that_stays_held__another_extent_is_taken),
         cmocka_unit_test(test_volume_empty__slot_that_is_let_go__is_waited_for),

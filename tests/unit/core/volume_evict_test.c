@@ -108,6 +108,54 @@ static void test_volume_evict__ready_slots__a_put_does_not_wait(void **state) {
     rig_destroy(rig);
 }
 
+#define SMALL_LENGTH 4096u
+#define WAITING 10u
+
+/* Both sizes have half of the extents, are full, and keep nothing ready. */
+static struct rig *rig_of_two_sizes(void) {
+    struct rig *rig = rig_create_raw(64, 40 * MKV_PAGE_SLOTS, EXTENT_UNITS);
+    assert_int_equal(rig_admin(rig, MKV_ADMIN_FORMAT), MKV_OK);
+    rig_settle(rig);
+    rig->config.eviction = true;
+    rig->config.never_empties = true;
+    rig->config.evict_ready_divisor = 1000;
+    rig_reopen(rig);
+    const uint32_t extents = rig_stats(rig).extents_total;
+    const uint32_t large = extents / 2 * (EXTENT_UNITS / (1 + LENGTH / MKV_UNIT_BYTES));
+    const uint32_t small = (extents - extents / 2) * (EXTENT_UNITS / 2);
+    for (uint32_t number = 0; number < large + small; number++) {
+        assert_int_equal(
+            rig_put(rig, key_of(number), number < large ? LENGTH : SMALL_LENGTH, number, 0),
+            MKV_STATUS_OK);
+        rig->answer_count = 0;
+        rig->event_count = 0;
+    }
+    assert_int_equal(rig_stats(rig).evictions_total, 0);
+    assert_int_equal(rig_put(rig, "large", LENGTH, 1, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_put(rig, "small", SMALL_LENGTH, 1, 0), MKV_STATUS_OK);
+    assert_int_equal(rig_stats(rig).evictions_total, 2);
+    return rig;
+}
+
+/* Drops that make room for one size are none for another, which would wait until there is a moment
+ * without any. */
+static void test_volume_evict__drops_of_another_size_on_their_way__a_put_has_its_own(void **state) {
+    (void)state;
+    struct rig *rig = rig_of_two_sizes();
+    for (uint32_t number = 0; number < WAITING; number++) {
+        rig_put_begin(rig, key_of(10000 + number), LENGTH, number, 0);
+    }
+    assert_int_equal(rig_stats(rig).evictions_pending, WAITING);
+    rig_put_begin(rig, "s", SMALL_LENGTH, 1, 0);
+    assert_int_equal(rig_stats(rig).evictions_pending, WAITING + 1);
+    rig->answer_count = 0;
+    rig_settle(rig);
+    assert_int_equal(rig->answer_count, WAITING + 1);
+    assert_int_equal(rig_stats(rig).evictions_total, 2 + WAITING + 1);
+    mkv_volume_check(rig->volume);
+    rig_destroy(rig);
+}
+
 static void test_volume_evict__evicted_key__its_miss_says_so(void **state) {
     (void)state;
     uint32_t count;
@@ -304,6 +352,7 @@ int main(void) {
         cmocka_unit_test(test_volume_evict__full_store__a_put_takes_the_oldest_blocks_place),
         cmocka_unit_test(test_volume_evict__three_times_what_fits__every_put_succeeds),
         cmocka_unit_test(test_volume_evict__ready_slots__a_put_does_not_wait),
+        cmocka_unit_test(test_volume_evict__drops_of_another_size_on_their_way__a_put_has_its_own),
         cmocka_unit_test(test_volume_evict__evicted_key__its_miss_says_so),
         cmocka_unit_test(test_volume_evict__block_in_use__stays_while_others_go),
         cmocka_unit_test(test_volume_evict__drop_not_durable__its_slot_is_not_given_out),

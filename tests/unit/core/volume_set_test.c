@@ -244,6 +244,42 @@ static void test_purge__header_read_fails__read_again_before_it_is_dropped(void 
     rig_destroy(rig);
 }
 
+/* The next set says which keys go elsewhere; until then those of the joining drive do. */
+static void test_purge__mutations_of_keys_that_go_elsewhere__refused_until_the_set_says_so(
+    void **state) {
+    (void)state;
+    struct rig *rig = rig_create();
+    const struct mkv_drive_set set = two_drives(2, 1);
+    struct mkv_drive_set alone = {
+        .version = 3, .version_before = 2, .count = 1, .members = {{{{2}}, 1}}};
+    const char *own = NULL;
+    const char *others = NULL;
+    static const char *const keys[] = {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (goes_elsewhere(keys[i], &set)) {
+            others = keys[i];
+        } else {
+            own = keys[i];
+        }
+    }
+    assert_non_null(own);
+    assert_non_null(others);
+    assert_int_equal(rig_put(rig, others, 100, 1, 0), MKV_STATUS_OK);
+    command(rig, MKV_ADMIN_PURGE, &set);
+    rig_settle(rig);
+    assert_int_equal(rig_event(rig, MKV_EVENT_PURGED)->value[1], 1);
+    assert_int_equal(rig_put(rig, others, 100, 2, 0), MKV_STATUS_UNAVAILABLE);
+    assert_int_equal(rig_remove(rig, others), MKV_STATUS_UNAVAILABLE);
+    assert_int_equal(rig_put(rig, own, 100, 3, 0), MKV_STATUS_OK);
+    command(rig, MKV_ADMIN_DRIVE_SET, &set);
+    rig_settle(rig);
+    assert_int_equal(rig_put(rig, others, 100, 4, 0), MKV_STATUS_UNAVAILABLE);
+    command(rig, MKV_ADMIN_DRIVE_SET, &alone); /* the other drive has left again */
+    rig_settle(rig);
+    assert_int_equal(rig_put(rig, others, 100, 5, 0), MKV_STATUS_OK);
+    rig_destroy(rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open__the_set_that_follows__durable_before_the_epoch),
@@ -254,6 +290,8 @@ int main(void) {
         cmocka_unit_test(test_purge__keys_of_another_drive__dropped_durably_others_stay),
         cmocka_unit_test(test_purge__header_unreadable__dropped),
         cmocka_unit_test(test_purge__header_read_fails__read_again_before_it_is_dropped),
+        cmocka_unit_test(
+            test_purge__mutations_of_keys_that_go_elsewhere__refused_until_the_set_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,20 @@ static void test_volume__failed_trim__is_counted_and_nothing_else(void **state) 
     rig_destroy(rig);
 }
 
+static void test_volume__trim_that_may_come_late__is_the_end_of_the_volume(void **state) {
+    (void)state;
+    static const enum mkv_io_result results[] = {MKV_IO_TIMEOUT, MKV_IO_READ_ONLY, MKV_IO_SHRUNK};
+    for (uint32_t index = 0; index < sizeof results / sizeof results[0]; index++) {
+        struct rig *rig = rig_with_empty_extent();
+        await_trim(rig);
+        rig_complete(rig, 0, results[index]);
+        rig_settle(rig);
+        assert_true(rig->drive_failed);
+        assert_int_equal(rig_stats(rig).state, MKV_VOLUME_FAILED);
+        rig_destroy(rig);
+    }
+}
+
 static void test_volume__drive_without_trim__is_never_asked(void **state) {
     (void)state;
     struct rig *rig = rig_create();
@@ -164,6 +178,7 @@ int main(void) {
         cmocka_unit_test(test_volume__put_while_its_only_extent_is_trimmed__waits_for_it),
         cmocka_unit_test(test_volume__trim_that_does_not_end__puts_wait_no_longer),
         cmocka_unit_test(test_volume__failed_trim__is_counted_and_nothing_else),
+        cmocka_unit_test(test_volume__trim_that_may_come_late__is_the_end_of_the_volume),
         cmocka_unit_test(test_volume__drive_without_trim__is_never_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,9 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  lease_share_max: 0.05\n"
                                 "  session_idle: 90s\n"
                                 "  slow_after: 8s\n"
+                                "  slow_fence: 300s\n"
+                                "  admission: limit\n"
+                                "  write_limit_per_drive: 5MiB\n"
                                 "  sessions_max: 100\n"
                                 "  session_blocks_max: 7000\n"
                                 "  block_size: 4MiB\n"
@@ -46,7 +49,8 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "    - media: data/store.memkv\n"
                                 "      name: bay-2\n"
                                 "      size: 4GiB\n"
-                                "    - {media: \"/srv/k\\u00e9.memkv\", size: 4194304}\n"
+                                "    - {media: \"/srv/k\\u00e9.memkv\", size: 4194304, "
+                                "rated_dwpd: 12.5}\n"
                                 "tenants:\n"
                                 "  rules: [{key_prefix: 'llama@', tenant: llama}]\n"
                                 "  quotas: batch=1GiB, team-7=2TiB\n"
@@ -144,6 +148,9 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_int_equal(config.storage.lease_share_max, 50000000);
     assert_int_equal(config.storage.session_idle_s, 90);
     assert_int_equal(config.storage.slow_after_s, 8);
+    assert_int_equal(config.storage.slow_fence_s, 300);
+    assert_int_equal(config.storage.admission, MKV_CONFIG_ADMISSION_LIMIT);
+    assert_true(config.storage.write_limit == 5 * MKV_MIB);
     assert_int_equal(config.storage.sessions_max, 100);
     assert_int_equal(config.storage.session_blocks_max, 7000);
     assert_true(config.storage.block_size_bytes == 4 * MKV_MIB);
@@ -218,16 +225,18 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(drives[2].media, "/srv/k\xc3\xa9.memkv");
     assert_string_equal(drives[2].name, "d02");
     assert_true(drives[2].size_bytes == 4 * MKV_MIB);
-    assert_int_equal(drives[0].line, 35);
-    assert_int_equal(drives[1].line, 36);
-    assert_int_equal(drives[2].line, 39);
+    assert_true(drives[2].rated_dwpd == 25ull * MKV_CONFIG_RATIO_ONE / 2);
+    assert_int_equal(drives[1].rated_dwpd, 0);
+    assert_int_equal(drives[0].line, 38);
+    assert_int_equal(drives[1].line, 39);
+    assert_int_equal(drives[2].line, 42);
 
     assert_string_equal(config.file, "/etc/memkv/memkv.yaml");
     for (unsigned i = 0; i < MKV_CONFIG_KEY_COUNT; i++) {
         assert_int_equal(config.origins[i].layer, MKV_CONFIG_LAYER_FILE);
     }
     assert_int_equal(config.origins[MKV_CONFIG_NETWORK_ADDRESS].line, 3);
-    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 49);
+    assert_int_equal(config.origins[MKV_CONFIG_LOG_FORMAT].line, 52);
 }
 
 static void test_file__other_spellings_of_the_same__accepted(void **state) {
@@ -301,11 +310,13 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
                                     "session_idle, "
                                     "sessions_max, session_blocks_max, "
                                     "block_size, "
-                                    "block_bytes_max, drives, slow_after"},
+                                    "block_bytes_max, drives, slow_after, slow_fence, "
+                                    "admission, write_limit_per_drive"},
         {"storage:\n  drives:\n  - media: a\n  - meda: b\n",
          "memkv.yaml:4: unknown key 'storage.drives[1].meda', did you mean 'media'?"},
         {"storage: {drives: [{path: a}]}\n", "memkv.yaml:1: unknown key 'storage.drives[0].path'; "
-                                             "allowed here: media, name, size"},
+                                             "allowed here: media, name, size, "
+                                             "rated_dwpd"},
         {"\"log\\0\": {}\n", "memkv.yaml:1: unknown key 'log', did you mean 'log'?"},
         {"'': {}\n", "memkv.yaml:1: unknown key ''; allowed here: " SECTIONS},
         {"'\xc3\xa9': {}\n", "memkv.yaml:1: unknown key '?\?'; allowed here: " SECTIONS},

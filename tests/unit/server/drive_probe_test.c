@@ -93,13 +93,23 @@ static void test_probe__a_byte_at_either_end__other(void **state) {
         struct mkv_drive_probe found;
         images_fill_unit(&fixture->media, units[i], 0x42);
         assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_OTHER);
+        assert_int_equal(found.signature.kind, MKV_DRIVE_SIGNATURE_NONE);
         images_fill_unit(&fixture->media, units[i], 0);
         assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_BLANK);
     }
 }
 
-/* Every set of copies that is lost: as long as two are left there is a store, and what is left of
- * one is never taken for an empty medium. */
+static void test_probe__a_partition_table__other_and_named(void **state) {
+    struct fixture *fixture = *state;
+    struct mkv_drive_probe found;
+    _Alignas(MKV_UNIT_BYTES) const uint8_t unit[MKV_UNIT_BYTES] = "EFI PART";
+    assert_int_equal(pwrite(fixture->media.fd, unit, sizeof unit, MKV_UNIT_BYTES), sizeof unit);
+    assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_OTHER);
+    assert_string_equal(found.signature.name, "a GPT partition table");
+}
+
+/* Every set of copies that is lost: as long as two are left there is a store. One alone that was
+ * never rewritten, and at the start, is what a format leaves that was cut. */
 static void test_probe__copies_zeroed__store_while_two_are_left(void **state) {
     struct fixture *fixture = *state;
     for (uint32_t lost = 0; lost < 1u << MKV_SUPERBLOCK_COPIES; lost++) {
@@ -118,9 +128,72 @@ static void test_probe__copies_zeroed__store_while_two_are_left(void **state) {
             assert_int_equal(kind, MKV_DRIVE_PROBE_STORE);
             expect_store(fixture, &found);
         } else {
-            assert_int_equal(kind, left == 1 ? MKV_DRIVE_PROBE_DAMAGED : MKV_DRIVE_PROBE_BLANK);
+            const bool at_end = lost == 0xb || lost == 0x7;
+            assert_int_equal(kind, at_end ? MKV_DRIVE_PROBE_DAMAGED : MKV_DRIVE_PROBE_BLANK);
         }
     }
+}
+
+/* Copies of a first format, of which only the bytes from..to of copy 0 and none of the others came
+ * to the medium. */
+static void cut_format(struct fixture *fixture, size_t from, size_t to) {
+    struct mkv_drive_probe found;
+    uint8_t whole[MKV_UNIT_BYTES];
+    uint8_t unit[MKV_UNIT_BYTES] = {0};
+    images_format(&fixture->media, &fixture->config);
+    assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_STORE);
+    mkv_superblock_encode(&found.superblock, 0, whole);
+    memcpy(unit + from, whole + from, to - from);
+    for (uint32_t copy = 0; copy < MKV_SUPERBLOCK_COPIES; copy++) {
+        images_fill_unit(&fixture->media, copy_unit(IMAGE_UNITS, copy), 0);
+    }
+    images_write_unit(&fixture->media, 0, unit);
+}
+
+static void test_probe__format_was_cut__blank_and_can_be_formatted(void **state) {
+    struct fixture *fixture = *state;
+    struct mkv_drive_probe found;
+    static const size_t ends[] = {MKV_UNIT_BYTES, 1536, 512, 64};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        cut_format(fixture, 0, ends[i]);
+        assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_BLANK);
+    }
+    images_format(&fixture->media, &fixture->config);
+    assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_STORE);
+    expect_store(fixture, &found);
+}
+
+/* Anything else beside that one copy may be of a store that was opened. */
+static void test_probe__single_copy_and_more__damaged(void **state) {
+    struct fixture *fixture = *state;
+    struct mkv_drive_probe found;
+    static const uint64_t units[] = {1, 7, 9, 17, 255, IMAGE_UNITS - 256, IMAGE_UNITS - 1};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        cut_format(fixture, 0, MKV_UNIT_BYTES);
+        images_fill_unit(&fixture->media, units[i], 0x42);
+        assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_DAMAGED);
+        images_fill_unit(&fixture->media, units[i], 0);
+        assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_BLANK);
+    }
+}
+
+static void test_probe__single_copy_of_an_opening__damaged(void **state) {
+    struct fixture *fixture = *state;
+    uint8_t unit[MKV_UNIT_BYTES];
+    images_format(&fixture->media, &fixture->config);
+    struct mkv_drive_probe found;
+    assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_STORE);
+    struct mkv_superblock opened = found.superblock;
+    opened.sequence++;
+    cut_format(fixture, 0, MKV_UNIT_BYTES);
+    mkv_superblock_encode(&opened, 0, unit);
+    images_write_unit(&fixture->media, 0, unit);
+    assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_DAMAGED);
+    opened.sequence--;
+    opened.epoch++;
+    mkv_superblock_encode(&opened, 0, unit);
+    images_write_unit(&fixture->media, 0, unit);
+    assert_int_equal(probe(fixture, &found), MKV_DRIVE_PROBE_DAMAGED);
 }
 
 static void test_probe__start_pair_half_written__end_pair_is_the_store(void **state) {
@@ -210,7 +283,11 @@ int main(void) {
         FIXTURE_TEST(test_probe__new_file__blank),
         FIXTURE_TEST(test_probe__formatted__store),
         FIXTURE_TEST(test_probe__a_byte_at_either_end__other),
+        FIXTURE_TEST(test_probe__a_partition_table__other_and_named),
         FIXTURE_TEST(test_probe__copies_zeroed__store_while_two_are_left),
+        FIXTURE_TEST(test_probe__format_was_cut__blank_and_can_be_formatted),
+        FIXTURE_TEST(test_probe__single_copy_and_more__damaged),
+        FIXTURE_TEST(test_probe__single_copy_of_an_opening__damaged),
         FIXTURE_TEST(test_probe__start_pair_half_written__end_pair_is_the_store),
         FIXTURE_TEST(test_probe__grown__store_at_its_old_size),
         FIXTURE_TEST(test_probe__shrunk__both_sizes),

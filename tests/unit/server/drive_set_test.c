@@ -22,6 +22,7 @@ static struct mkv_uuid uuid_of(char letter) {
 /* One configured drive in a few characters:
  *   "."      not there
  *   "-"      blank           "?" other data        "!" damaged    "v" newer    "s" shrunk
+ *   "x"      a file system
  *   "S:a=ab" of store S, drive a, set {a, b}; opened. "S:a=ab0": never opened; "S:a=ab2": version 2
  */
 static void probe_of(const char *text, struct mkv_drive_probe *probe) {
@@ -35,6 +36,11 @@ static void probe_of(const char *text, struct mkv_drive_probe *probe) {
         return;
     case '?':
         probe->kind = MKV_DRIVE_PROBE_OTHER;
+        return;
+    case 'x':
+        probe->kind = MKV_DRIVE_PROBE_OTHER;
+        probe->signature.kind = MKV_DRIVE_SIGNATURE_FILE_SYSTEM;
+        snprintf(probe->signature.name, sizeof probe->signature.name, "an XFS file system");
         return;
     case '!':
         probe->kind = MKV_DRIVE_PROBE_DAMAGED;
@@ -171,10 +177,15 @@ static void test_decide__drives_that_do_not__golden(void **state) {
          MKV_BACKEND_CONFIGURATION,
          "drive d00: /a holds data that is no memkv store, which is not overwritten. Name another "
          "path, or remove what is there first"},
+        {{"x"},
+         MKV_BACKEND_CONFIGURATION,
+         "drive d00: /a holds an XFS file system, which is not overwritten. Name another path, or "
+         "remove what is there first"},
         {{"S:a=a", "!"},
          MKV_BACKEND_IO,
-         "drive d01: the store on /b is damaged: no two of its four superblocks agree. Name "
-         "another path, or remove the store to start anew"},
+         "drive d01: the store on /b is damaged: no two of its four superblocks agree. Run: "
+         "memkv drive repair --to FILE /b; or, to start anew without its blocks: memkv drive wipe "
+         "--yes /b"},
         {{"v"},
          MKV_BACKEND_UNAVAILABLE,
          "drive d00: the store on /a has format version 7, and this release knows versions up to "

@@ -145,15 +145,16 @@ static void test_event__drive_failed_and_open_failed__one_warning_a_drive(void *
         MKV_EVENT_DRIVE_FAILED, MKV_ERR_DRIVE_IO, {MKV_IO_DEVICE, 3, 0}};
     const struct mkv_event open_failed = {
         MKV_EVENT_OPEN_FAILED, MKV_ERR_DRIVE_IO, {MKV_IO_DEVICE, 3, 0}};
-    expect_log(fixture, 0, &failed,
-               "ERROR core.volume: drive failed and is taken out of service, its keys are misses "
-               "drive=d00 path=/a error=\"device error\" unit=3\n"
-               "WARN server.node: drive d00 failed and is offline: device error; its keys are "
-               "misses code=DRIVE_OFFLINE action=\"look at dmesg and the drive's health; replace "
-               "it if it goes on, then restart\" drive=d00\n");
+    expect_log(
+        fixture, 0, &failed,
+        "ERROR core.volume: drive failed and is taken out of service, its keys are misses "
+        "drive=d00 path=/a error=\"device error\" class=io_error unit=3\n"
+        "WARN server.node: drive d00 failed and is offline (io_error): device error; its "
+        "keys are misses code=DRIVE_OFFLINE action=\"look at dmesg and the drive's health, then "
+        "bring it back with memkv admin drive online, or replace it\" drive=d00\n");
     expect_log(fixture, 0, &open_failed,
                "ERROR core.volume: drive cannot be opened, its keys are misses drive=d00 path=/a "
-               "error=\"the drive failed an operation\"\n");
+               "error=\"the drive failed an operation\" class=io_error\n");
     assert_int_equal(fixture->node.warning_count, 1);
     mkv_node_event(&fixture->node, 1, &failed);
     assert_int_equal(fixture->node.warning_count, 2);

@@ -137,7 +137,7 @@ static void expect_started(struct fixture *fixture) {
     assert_int_equal(snapshot.state, MKV_ADMIN_NODE_SERVING);
     assert_int_equal(snapshot.drive_count, 1);
     assert_string_equal(snapshot.drives[0].name, "d00");
-    assert_int_equal(snapshot.drives[0].state, MKV_ADMIN_DRIVE_ONLINE);
+    assert_int_equal(snapshot.drives[0].state, MKV_DRIVE_STATE_ONLINE);
     assert_true(snapshot.epoch >= 1);
     assert_int_equal(snapshot.memory.bytes_used, 0);
     /* Beside the tables there is room for the largest block, at least. */
@@ -147,7 +147,7 @@ static void expect_started(struct fixture *fixture) {
     assert_false(node->shard_is_stuck);
     memset(&snapshot, 0, sizeof snapshot);
     mkv_node_snapshot(node, &snapshot);
-    assert_int_equal(snapshot.drives[0].state, MKV_ADMIN_DRIVE_OFFLINE);
+    assert_int_equal(snapshot.drives[0].state, MKV_DRIVE_STATE_OFFLINE);
     mkv_node_take_down(node);
     assert_true(node->drives[0].closed);
 }

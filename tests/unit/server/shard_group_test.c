@@ -177,15 +177,65 @@ static void test_shard_group__last_volume_opens__all_shards_learn_it(void **stat
     assert_int_equal(mkv_ring_counters(world.rings[0])->wakes, woken[0]);
     assert_int_equal(mkv_ring_counters(world.rings[1])->wakes, woken[1] + 1);
     for (uint32_t shard = 0; shard < SHARDS; shard++) {
-        struct mkv_shard_news news = expect_news(&world, shard, MKV_SHARD_NEWS_COMMAND);
+        struct mkv_shard_news news = expect_news(&world, shard, MKV_SHARD_NEWS_ROUTE);
+        assert_int_equal(news.volume, 2);
+        assert_int_equal(news.route, MKV_DRIVE_SET_OFFLINE);
+        news = expect_news(&world, shard, MKV_SHARD_NEWS_COMMAND);
         assert_int_equal(news.command.admin, MKV_ADMIN_DRIVE_SET); /* without it */
         assert_int_equal(news.command.volume, shard);
         assert_int_equal(news.command.set.count, 2);
-        news = expect_news(&world, shard, MKV_SHARD_NEWS_ROUTE);
-        assert_int_equal(news.volume, 2);
-        assert_int_equal(news.route, MKV_DRIVE_SET_OFFLINE);
         expect_none(&world, shard);
     }
+    world_close(&world);
+}
+
+/* The next piece of news of a volume's route, as shards 0 and 1 have it; then this command. */
+static void expect_route_then(struct world *world, uint32_t shard, enum mkv_drive_set_route route,
+                              bool is_other, enum mkv_admin_command admin) {
+    struct mkv_shard_news news = expect_news(world, shard, MKV_SHARD_NEWS_ROUTE);
+    assert_int_equal(news.volume, 2);
+    assert_int_equal(news.route, route);
+    assert_int_equal(news.is_other, is_other);
+    news = expect_news(world, shard, MKV_SHARD_NEWS_COMMAND);
+    assert_int_equal(news.command.admin, admin);
+    expect_none(world, shard);
+}
+
+/* I2: no member is told to purge before its shard asks it no more for the keys. */
+static void test_shard_group__drive_leaves_and_joins__routes_before_commands(void **state) {
+    (void)state;
+    struct world world = world_open();
+    struct mkv_shard_group_drive drive;
+    open_all(&world);
+    assert_int_equal(mkv_shard_group_leave(world.group, 2), MKV_DRIVE_SET_GRANTED);
+    expect_route_then(&world, 0, MKV_DRIVE_SET_OFFLINE, false, MKV_ADMIN_CLOSE);
+    const struct mkv_shard_news route = expect_news(&world, 1, MKV_SHARD_NEWS_ROUTE);
+    assert_int_equal(route.route, MKV_DRIVE_SET_OFFLINE);
+    expect_none(&world, 1);
+    mkv_shard_group_closing(world.group, 0, 2);
+    for (uint32_t volume = 0; volume < 2; volume++) {
+        const struct mkv_shard_news news = expect_news(&world, volume, MKV_SHARD_NEWS_COMMAND);
+        assert_int_equal(news.command.admin, MKV_ADMIN_DRIVE_SET);
+        const struct mkv_event durable = {.kind = MKV_EVENT_DRIVE_SET_DURABLE, .value = {2}};
+        mkv_shard_group_event(world.group, volume, volume, world.machine, &durable);
+    }
+    event(&world, 2, MKV_EVENT_CLOSED);
+    mkv_shard_group_drive(world.group, 2, &drive);
+    assert_int_equal(drive.role, MKV_DRIVE_SET_OUT);
+    assert_int_equal(drive.life, MKV_DRIVE_SET_LEFT);
+    assert_int_equal(drive.set.count, 2);
+
+    /* Shard 1 was not told that it is absent before it is to join: it learns of the new member. */
+    const struct mkv_shard_news absent = expect_news(&world, 0, MKV_SHARD_NEWS_ROUTE);
+    assert_int_equal(absent.route, MKV_DRIVE_SET_ABSENT);
+    assert_int_equal(mkv_shard_group_may_join(world.group, 2), MKV_DRIVE_SET_GRANTED);
+    const struct mkv_member member = {{{77}}, 2};
+    assert_int_equal(mkv_shard_group_join(world.group, 2, member, MKV_MIB), MKV_DRIVE_SET_GRANTED);
+    for (uint32_t shard = 0; shard < SHARDS; shard++) {
+        expect_route_then(&world, shard, MKV_DRIVE_SET_OFFLINE, true, MKV_ADMIN_PURGE);
+    }
+    mkv_shard_group_end(world.group);
+    assert_int_equal(mkv_shard_group_leave(world.group, 0), MKV_DRIVE_SET_NOT_NOW);
     world_close(&world);
 }
 
@@ -302,6 +352,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shard_group__not_all_have_begun__nothing_is_opened),
         cmocka_unit_test(test_shard_group__last_volume_opens__all_shards_learn_it),
+        cmocka_unit_test(test_shard_group__drive_leaves_and_joins__routes_before_commands),
         cmocka_unit_test(test_shard_group__shard_that_drains__takes_no_commands_of_the_set),
         cmocka_unit_test(test_shard_group__new_tenant__known_when_every_volume_has_it),
         cmocka_unit_test(test_shard_group__tenant_dropped__waits_for_every_volume),

@@ -320,6 +320,30 @@ static void test_shard__blocks__survive_a_clean_restart(void **state) {
     world_destroy(world);
 }
 
+static void test_shard__drive_was_given_and_does_not_join__is_taken_away_again(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    world_open(world, true);
+    assert_int_equal(mkv_shard_wait_opened(world->shard), DRIVES);
+    struct mkv_shard_group *group = mkv_shard_group_of(world->shard);
+    struct mkv_backend_error error = {0};
+    assert_false(mkv_shard_drive_release(world->shard, 1, 1)); /* it serves */
+    assert_int_equal(mkv_shard_group_leave(group, 1), MKV_DRIVE_SET_GRANTED);
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        const uint64_t end_ns = mkv_clock_monotonic_ns() + WAIT_NS;
+        while (!mkv_shard_drive_release(world->shard, 1, 1000000)) {
+            assert_true(mkv_clock_monotonic_ns() < end_ns);
+        }
+        const struct mkv_shard_volume_options again = volume_options(world, 1);
+        if (!mkv_shard_drive_give(world->shard, 1, &again.config, &again.media, WAIT_NS, &error)) {
+            fail_msg("%s", error.text);
+        }
+    }
+    assert_int_equal(mkv_shard_group_may_join(group, 1), MKV_DRIVE_SET_GRANTED);
+    assert_true(world_close(world));
+    world_destroy(world);
+}
+
 static void test_shard__stats__come_from_another_thread(void **state) {
     (void)state;
     struct world *world = world_create();
@@ -590,6 +614,7 @@ static void test_shard_ask__time_is_over__the_next_is_answered_all_the_same(void
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shard__blocks__survive_a_clean_restart),
+        cmocka_unit_test(test_shard__drive_was_given_and_does_not_join__is_taken_away_again),
         cmocka_unit_test(test_shard__stats__come_from_another_thread),
         cmocka_unit_test(test_shard_ask__scan_and_exists__are_answered_while_it_serves),
         cmocka_unit_test(test_shard_ask__time_is_over__the_next_is_answered_all_the_same),

@@ -166,8 +166,9 @@ static void test_failed_writes__say_why_and_leave_any_part(void **state) {
         {MKV_FAULT_WRITE_MEDIUM, MKV_IO_MEDIUM, false},
         {MKV_FAULT_WRITE_DEVICE, MKV_IO_DEVICE, true},
         {MKV_FAULT_NO_ROOM, MKV_IO_NO_ROOM, false},
+        {MKV_FAULT_TIMEOUT, MKV_IO_TIMEOUT, true},
     };
-    for (uint32_t index = 0; index < 3; index++) {
+    for (uint32_t index = 0; index < sizeof kinds / sizeof kinds[0]; index++) {
         bool now = false;
         bool later = false;
         bool never = false;
@@ -279,8 +280,8 @@ static void test_read_only__takes_no_write_and_still_reads(void **state) {
     (void)state;
     struct bench *bench = make(MKV_FAULT_READ_ONLY, 1);
     assert_int_equal(do_write(bench, DATA_UNIT, 1, 0xa1), MKV_IO_OK);
-    assert_int_equal(STRUCK(bench, do_write(bench, DATA_UNIT, 1, 0xb2)), MKV_IO_DEVICE);
-    assert_int_equal(do_write(bench, DATA_UNIT, 1, 0xc3), MKV_IO_DEVICE);
+    assert_int_equal(STRUCK(bench, do_write(bench, DATA_UNIT, 1, 0xb2)), MKV_IO_READ_ONLY);
+    assert_int_equal(do_write(bench, DATA_UNIT, 1, 0xc3), MKV_IO_READ_ONLY);
     assert_int_equal(do_read(bench, DATA_UNIT, 1), MKV_IO_OK);
     assert_int_equal(bench->arena[0], 0xa1);
 }
@@ -333,6 +334,26 @@ static void test_trim__each_kind__leaves_what_it_may(void **state) {
     assert_int_equal(trim_results(MKV_FAULT_TRIM_ERROR, MKV_IO_DEVICE), 1 | 2);
 }
 
+static void test_timeout__trim__may_change_units_that_were_written_since(void **state) {
+    (void)state;
+    bool late = false;
+    bool never = false;
+    for (uint64_t seed = 1; seed < 60; seed++) {
+        struct bench *bench = make(MKV_FAULT_TRIM_TIMEOUT, seed);
+        assert_int_equal(do_write(bench, DATA_UNIT, 1, 0xa1), MKV_IO_OK);
+        bench->faults.calm = false;
+        submit(bench, MKV_EFFECT_DRIVE_TRIM, DATA_UNIT, 1);
+        bench->faults.calm = true;
+        assert_int_equal(end(bench), MKV_IO_TIMEOUT);
+        assert_int_equal(do_write(bench, DATA_UNIT, 1, 0xb2), MKV_IO_OK);
+        assert_int_equal(seen(bench, DATA_UNIT), 0xb2);
+        assert_int_equal(do_flush(bench), MKV_IO_OK);
+        late = late || durable(bench, DATA_UNIT) == 0;
+        never = never || durable(bench, DATA_UNIT) == 0xb2;
+    }
+    assert_true(late && never);
+}
+
 static void test_order__without_reordering__is_that_of_submission(void **state) {
     (void)state;
     struct bench *bench = make(MKV_FAULT_STALLED, 1);
@@ -355,6 +376,7 @@ int main(void) {
         cmocka_unit_test(test_lost_write__reports_success_and_leaves_units_as_they_were),
         cmocka_unit_test(test_misdirected_write__lands_elsewhere),
         cmocka_unit_test(test_short_write__leaves_its_first_units),
+        cmocka_unit_test(test_timeout__trim__may_change_units_that_were_written_since),
         cmocka_unit_test(test_failed_writes__say_why_and_leave_any_part),
         cmocka_unit_test(test_flush_error__persists_some_and_loses_some),
         cmocka_unit_test(test_lying_flush__reports_success_and_persists_nothing),

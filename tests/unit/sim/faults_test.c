@@ -145,17 +145,30 @@ static void test_faults__operations__are_struck_by_the_faults_of_their_kind(void
     make(UINT32_MAX >> (32 - MKV_FAULT_COUNT), 8);
     const uint64_t any = 1ull << MKV_FAULT_NONE | 1u << MKV_FAULT_STALLED | 1u << MKV_FAULT_GONE;
     assert_true(decide_often(MKV_EFFECT_DRIVE_READ, data, 3) ==
-                (any | 1u << MKV_FAULT_READ_MEDIUM | 1u << MKV_FAULT_READ_DEVICE |
-                 1u << MKV_FAULT_MISDIRECTED_READ | 1u << MKV_FAULT_STALE_READ));
+                (any | 1u << MKV_FAULT_TIMEOUT | 1u << MKV_FAULT_READ_MEDIUM |
+                 1u << MKV_FAULT_READ_DEVICE | 1u << MKV_FAULT_MISDIRECTED_READ |
+                 1u << MKV_FAULT_STALE_READ));
     assert_true(decide_often(MKV_EFFECT_DRIVE_WRITE, data, 3) ==
-                (any | 1u << MKV_FAULT_WRITE_MEDIUM | 1u << MKV_FAULT_WRITE_DEVICE |
-                 1u << MKV_FAULT_NO_ROOM | 1u << MKV_FAULT_SHORT_WRITE |
-                 1u << MKV_FAULT_MISDIRECTED_WRITE | 1u << MKV_FAULT_LOST_WRITE |
-                 1u << MKV_FAULT_READ_ONLY));
+                (any | 1u << MKV_FAULT_TIMEOUT | 1u << MKV_FAULT_WRITE_MEDIUM |
+                 1u << MKV_FAULT_WRITE_DEVICE | 1u << MKV_FAULT_NO_ROOM |
+                 1u << MKV_FAULT_SHORT_WRITE | 1u << MKV_FAULT_MISDIRECTED_WRITE |
+                 1u << MKV_FAULT_LOST_WRITE | 1u << MKV_FAULT_READ_ONLY));
     assert_true(decide_often(MKV_EFFECT_DRIVE_FLUSH, 0, 0) ==
-                (any | 1u << MKV_FAULT_FLUSH_ERROR | 1u << MKV_FAULT_LYING_FLUSH));
+                (any | 1u << MKV_FAULT_TIMEOUT | 1u << MKV_FAULT_FLUSH_ERROR |
+                 1u << MKV_FAULT_LYING_FLUSH));
     faults.calm = true;
     assert_true(decide_often(MKV_EFFECT_DRIVE_WRITE, data, 3) == 1ull << MKV_FAULT_NONE);
+}
+
+static void test_faults__no_room__strikes_no_metadata(void **state) {
+    (void)state;
+    make(1u << MKV_FAULT_NO_ROOM, 2);
+    const uint64_t data = mkv_geometry_data_start(&geometry).unit;
+    for (uint64_t unit = 0; unit < data; unit++) {
+        assert_true(decide_often(MKV_EFFECT_DRIVE_WRITE, unit, 1) == 1ull << MKV_FAULT_NONE);
+    }
+    assert_true(decide_often(MKV_EFFECT_DRIVE_WRITE, data, 3) ==
+                (1ull << MKV_FAULT_NONE | 1u << MKV_FAULT_NO_ROOM));
 }
 
 static void test_faults__drive_that_went__fails_everything_until_the_next_opening(void **state) {
@@ -247,6 +260,7 @@ int main(void) {
         cmocka_unit_test(test_faults__metadata__is_reached_in_the_weak_copies_alone),
         cmocka_unit_test(test_faults__superblock_that_tears_within_a_sector__is_struck_when_quiet),
         cmocka_unit_test(test_faults__operations__are_struck_by_the_faults_of_their_kind),
+        cmocka_unit_test(test_faults__no_room__strikes_no_metadata),
         cmocka_unit_test(test_faults__drive_that_went__fails_everything_until_the_next_opening),
         cmocka_unit_test(test_faults__shrunk_drive__fails_what_lies_behind_its_end),
         cmocka_unit_test(test_faults__script__strikes_at_its_two_operations),

@@ -390,6 +390,22 @@ static void test_model__relaxed_put_not_written__is_gone_at_the_latest_when_idle
     read_is(SEEN(3));
 }
 
+static void test_model__relaxed_put_left_unwritten__is_there_or_not_until_a_crash(void **state) {
+    (void)state;
+    make(false);
+    model.has_memory = true;
+    put_relaxed(2);
+    mkv_model_unwritten(&model, 0);
+    mkv_model_settle(&model);
+    read_is(SEEN(2));
+    read_is(MKV_MODEL_MISS); /* memory has let go of it */
+    put(3);
+    read_is(SEEN(3));
+    mkv_model_crash(&model);
+    EXPECT_FAILURE(MKV_ORACLE_NO_RETURN, read_is(SEEN(2)));
+    read_is(SEEN(3));
+}
+
 static void test_model__evicted_with_memory__is_there_or_not_until_a_crash(void **state) {
     (void)state;
     make(false);
@@ -463,6 +479,7 @@ int main(void) {
         cmocka_unit_test(test_model__relaxed_put__a_crash_alone_takes_it_away),
         cmocka_unit_test(test_model__relaxed_put_persisted_or_put_durably_again__stays),
         cmocka_unit_test(test_model__relaxed_put_not_written__is_gone_at_the_latest_when_idle),
+        cmocka_unit_test(test_model__relaxed_put_left_unwritten__is_there_or_not_until_a_crash),
         cmocka_unit_test(test_model__evicted_with_memory__is_there_or_not_until_a_crash),
         cmocka_unit_test(test_model__time_is_over__version_is_gone_at_that_second),
         cmocka_unit_test(test_model__put_beside_the_end_of_the_old__may_have_met_either),

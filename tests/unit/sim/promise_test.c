@@ -77,7 +77,8 @@ static void test_promise__errors_of_the_drive__explain_an_outage(void **state) {
     (void)state;
     make(1u << MKV_FAULT_READ_DEVICE);
     assert_false(mkv_promise_excuses_error(&faults));
-    mkv_faults_error(&faults, mkv_geometry_superblock(geometry.capacity_units, 1).unit, 1);
+    mkv_faults_error(&faults, MKV_FAULT_READ_DEVICE,
+                     mkv_geometry_superblock(geometry.capacity_units, 1).unit, 1);
     assert_true(mkv_promise_excuses_error(&faults));
     judge(MKV_OPENING_SOUND, MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO);
     judge(MKV_OPENING_SOUND, MKV_EVENT_OPEN_FAILED, MKV_ERR_DRIVE_IO);
@@ -85,6 +86,17 @@ static void test_promise__errors_of_the_drive__explain_an_outage(void **state) {
     EXPECT_FAILURE(MKV_ORACLE_DURABLE,
                    judge(MKV_OPENING_SOUND, MKV_EVENT_BLOCK_QUARANTINED, MKV_CORRUPT_SLOT_HEADER));
     (void)mkv_faults_opening(&faults); /* the drive is back */
+    assert_false(mkv_promise_excuses_error(&faults));
+}
+
+static void test_promise__file_system_without_room__explains_no_failure_of_the_drive(void **state) {
+    (void)state;
+    make(1u << MKV_FAULT_NO_ROOM);
+    assert_int_equal(mkv_promise_of(1u << MKV_FAULT_NO_ROOM), MKV_PROMISE_CRASH_ONLY);
+    expect_unexplained(MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO);
+    mkv_faults_error(&faults, MKV_FAULT_NO_ROOM, mkv_geometry_data_start(&geometry).unit, 2);
+    judge(MKV_OPENING_SOUND, MKV_EVENT_DRIVE_ERROR, MKV_ERR_DRIVE_IO);
+    expect_unexplained(MKV_EVENT_DRIVE_FAILED, MKV_ERR_DRIVE_IO);
     assert_false(mkv_promise_excuses_error(&faults));
 }
 
@@ -115,6 +127,7 @@ int main(void) {
         cmocka_unit_test(test_promise__sets_of_faults__have_the_class_of_their_worst),
         cmocka_unit_test(test_promise__sound_drive__explains_no_report),
         cmocka_unit_test(test_promise__errors_of_the_drive__explain_an_outage),
+        cmocka_unit_test(test_promise__file_system_without_room__explains_no_failure_of_the_drive),
         cmocka_unit_test(test_promise__drive_that_stalls__explains_that_nobody_waits),
         cmocka_unit_test(test_promise__drive_that_is_not_the_one__must_be_refused),
     };
