@@ -5,7 +5,9 @@
 
 /* A start has a few lines for each of up to 64 drives. What may repeat as long as a fault lasts has
  * a minute's window, so that an hour of it can be read. Lines of single requests, which nobody sees
- * who has not asked for them, come by the thousand. */
+ * who has not asked for them, come by the thousand. Who tells of dropped events keeps to one line a
+ * second, and a last one at the end: were that the bound here too, one line that comes late would
+ * take the place of the next, and its number would be lost. */
 const struct mkv_log_site_limit mkv_log_site_limits[MKV_LOG_SITE_COUNT] = {
     [MKV_LOG_SITE_NODE] = {"node", 10, 1},
     [MKV_LOG_SITE_STEP] = {"step", 32, 1},
@@ -24,7 +26,7 @@ const struct mkv_log_site_limit mkv_log_site_limits[MKV_LOG_SITE_COUNT] = {
     [MKV_LOG_SITE_CONNECTION] = {"connection", 100, 1},
     [MKV_LOG_SITE_ADMIN] = {"admin", 10, 10},
     [MKV_LOG_SITE_TELEMETRY] = {"telemetry", 1000, 1},
-    [MKV_LOG_SITE_DROPS] = {"drops", 1, 1},
+    [MKV_LOG_SITE_DROPS] = {"drops", 10, 1},
     [MKV_LOG_SITE_AUTH] = {"auth", 5, 60},
 };
 
