@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A port of an RDMA device as the daemon's shards and the library use it: queue pairs that carry a
+ * stream of bytes both ways, and READs and WRITEs between registered memory and the peer's. What is
+ * posted when, and when a buffer is free, is wire/lane.h's; this is the hand that does it.
+ *
+ *   mkv_verbs_open --> mkv_verbs_register(memory) --> for each connection:
+ *
+ *   create --> local parameters go to the peer, its own come back (CONNECT of wire/native.h)
+ *          --> connect --> opened --> send, receive, read, write, expose
+ *          --> broken (once, if it was not stopped) --> drained --> destroy
+ *
+ *   In a loop: poll; when nothing came and nothing is due, arm, poll once more, and wait for
+ *   `descriptor` to be readable, at the latest at mkv_verbs_timer_ns.
+ *
+ * Invariants
+ *  I1  Calls back come from mkv_verbs_poll alone, one thread; they may call anything but destroy.
+ *  I2  Where memkv was built without RDMA, open fails and says so; nothing else is ever reached.
+ *
+ * Not responsible for: frames, who the peer is, when to go back to RDMA.
+ */
+#ifndef MKV_VERBS_ENDPOINT_H
+#define MKV_VERBS_ENDPOINT_H
+
+#include <stddef.h>
+#include <sys/uio.h>
+
+#include "wire/lane.h"
+
+#define MKV_VERBS_PROBLEM_BYTES 256u
+
+struct mkv_verbs;        /* an open port */
+struct mkv_verbs_region; /* registered memory */
+struct mkv_endpoint;     /* a queue pair and its lane */
+
+struct mkv_verbs_options {
+    const char *device;  /* "rxe0"; NULL: the first with an active port */
+    uint32_t port;       /* 0: the first active one */
+    int32_t gid_index;   /* -1: chosen: RoCE v2 of `address`, else of an IPv4 address */
+    const char *address; /* the local IP address that peers connect to, or NULL */
+    uint32_t traffic_class;
+    uint32_t service_level;
+    uint32_t mtu;           /* of the path, bytes; 0: what the port has */
+    uint32_t endpoints_max; /* queue pairs */
+    uint32_t message_bytes; /* of wire/lane.h */
+    uint32_t receives_each; /* messages that a peer may have on their way */
+    bool is_server;         /* receives are of one shared queue */
+};
+
+/* What an operator wants to know, and the log says. */
+struct mkv_verbs_facts {
+    char device[64];
+    uint32_t port;
+    char gid[48]; /* "::ffff:10.0.0.7" */
+    int32_t gid_index;
+    bool is_ethernet;
+    uint32_t mtu;
+    uint32_t reads_max;
+    uint32_t traffic_class;
+    uint32_t service_level;
+    int32_t numa_node;
+    bool has_dmabuf; /* ibv_reg_dmabuf_mr is there; untested */
+};
+
+/* What one side tells the other: the body of CONNECT and of its answer. */
+struct mkv_native_connect;
+
+struct mkv_endpoint_ops {
+    void (*opened)(void *context);
+    void (*readable)(void *context); /* bytes came; mkv_endpoint_receive until it returns 0 */
+    void (*writable)(void *context); /* mkv_endpoint_send had no room and has */
+    void (*transfer_done)(void *context, uint64_t tag, bool is_ok);
+    void (*exposure_end)(void *context, uint64_t tag);
+    void (*broken)(void *context, enum mkv_lane_reason reason, const char *problem);
+    void (*drained)(void *context);
+};
+
+/* False: `problem` says what is missing and what to do. */
+__attribute__((warn_unused_result)) bool mkv_verbs_open(const struct mkv_verbs_options *options,
+                                                        struct mkv_verbs **verbs, char *problem);
+/* When it has no endpoints and no regions. NULL is allowed. */
+void mkv_verbs_close(struct mkv_verbs *verbs);
+const struct mkv_verbs_facts *mkv_verbs_facts(const struct mkv_verbs *verbs);
+
+/* `remote`: a peer may read and write it, too. */
+__attribute__((warn_unused_result)) bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory,
+                                                            size_t bytes, bool remote,
+                                                            struct mkv_verbs_region **region,
+                                                            char *problem);
+void mkv_verbs_unregister(struct mkv_verbs_region *region);
+uint32_t mkv_verbs_region_key(const struct mkv_verbs_region *region); /* for the peer */
+
+/* Hands out what has completed and happened, a bounded amount; returns how much. */
+uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns);
+int mkv_verbs_descriptor(const struct mkv_verbs *verbs);
+/* `descriptor` becomes readable with the next completion or event. */
+void mkv_verbs_arm(struct mkv_verbs *verbs);
+uint64_t mkv_verbs_timer_ns(const struct mkv_verbs *verbs);
+
+/* False: no queue pair or memory is left. */
+__attribute__((warn_unused_result)) bool mkv_endpoint_create(struct mkv_verbs *verbs,
+                                                             const struct mkv_endpoint_ops *ops,
+                                                             void *context,
+                                                             struct mkv_endpoint **endpoint,
+                                                             char *problem);
+void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_native_connect *out);
+/* With what the peer has told. False: it does not go together; `problem` says why. */
+__attribute__((warn_unused_result)) bool mkv_endpoint_connect(struct mkv_endpoint *endpoint,
+                                                              const struct mkv_native_connect *peer,
+                                                              uint64_t now_ns, char *problem);
+bool mkv_endpoint_is_open(const struct mkv_endpoint *endpoint);
+
+/* Takes as many of the bytes as there is room for, in order; returns how many. What has been taken
+ * is on its way at the latest with the next poll. */
+size_t mkv_endpoint_send(struct mkv_endpoint *endpoint, const struct iovec *iovecs,
+                         size_t iovec_count, uint64_t now_ns);
+/* Copies bytes that have come; returns how many. */
+size_t mkv_endpoint_receive(struct mkv_endpoint *endpoint, void *bytes, size_t bytes_max,
+                            uint64_t now_ns);
+/* Between `memory`, which is in `region`, and the peer's. False: no room now; try again after the
+ * next transfer_done. A WRITE is at the peer before any byte that is sent after it. */
+bool mkv_endpoint_transfer(struct mkv_endpoint *endpoint, bool is_read, uint64_t remote_address,
+                           uint32_t remote_key, const struct mkv_verbs_region *region, void *memory,
+                           uint32_t bytes, uint64_t tag, uint64_t now_ns);
+bool mkv_endpoint_expose(struct mkv_endpoint *endpoint, uint64_t tag);
+bool mkv_endpoint_unexpose(struct mkv_endpoint *endpoint, uint64_t tag);
+/* The connection that it was made over has ended, or this side wants no more: then drained. Behind
+ * the return the peer reaches no memory of this side any more. */
+void mkv_endpoint_stop(struct mkv_endpoint *endpoint, enum mkv_lane_reason reason, uint64_t now_ns);
+const struct mkv_lane_counters *mkv_endpoint_counters(const struct mkv_endpoint *endpoint);
+/* When it is drained, or was never connected. */
+void mkv_endpoint_destroy(struct mkv_endpoint *endpoint);
+
+#endif
