@@ -206,9 +206,9 @@ struct mkv_native_header {
  *
  * The items stand first, then the keys, behind one another in the order of the items.
  *
- * remote (16 bytes, with MKV_NATIVE_FLAG_REMOTE; one for each item, between the items and the keys):
- * 0 8 address of the item's first byte in the client's memory | 8 4 remote key of that memory | 12 4
- * 0. All 0 where the item's length is 0, which it is not in a GET: it is the room there.
+ * remote (16 bytes, with MKV_NATIVE_FLAG_REMOTE; one for each item, behind the items and before the
+ * keys): 0 8 address of the item's first byte in the client's memory | 8 4 remote key of that
+ * memory | 12 4 0. All 0 where the item's length is 0, which it is not in a GET: it is the room.
  */
 struct mkv_native_remote {
     uint64_t address;
@@ -310,8 +310,8 @@ uint32_t mkv_native_fallback_known(uint32_t fallback);
 /* Why a server refuses a CONNECT: with status unavailable, and a text that begins with the word of
  * one of these and a colon. The connection goes on without. */
 enum mkv_native_refusal {
-    MKV_NATIVE_REFUSAL_NO_DEVICE =
-        0,                         /* none for the address that the client came to, or it is down */
+    /* There is none for the address that the client came to, or it is down. */
+    MKV_NATIVE_REFUSAL_NO_DEVICE = 0,
     MKV_NATIVE_REFUSAL_FULL,       /* as many connections as may be have one */
     MKV_NATIVE_REFUSAL_OFF,        /* turned off since HELLO */
     MKV_NATIVE_REFUSAL_PARAMETERS, /* what the client named does not go with what the server has */
