@@ -28,7 +28,7 @@ static void test_run_seed__again_in_other_memory__has_the_same_trace(void **stat
 static void test_run_seed__one_fault_on__strikes_and_no_other_does(void **state) {
     (void)state;
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
-        const struct mkv_run_choice choice = {.has_faults = true, .fault_mask = 1u << fault};
+        const struct mkv_run_choice choice = {.has_faults = true, .fault_mask = 1ull << fault};
         uint64_t hits = 0;
         for (uint64_t seed = 1; hits == 0 && seed <= STRIKE_SEEDS_MAX; seed++) {
             struct mkv_seed_outcome outcome;
