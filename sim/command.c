@@ -184,7 +184,7 @@ static int parse_options(int argc, char **argv, struct options *options) {
         if (canary && !mkv_usage_number(value, 0, UINT64_MAX, &options->canary)) {
             options->canary = mkv_canary_of_name(value);
         }
-        if (canary && options->canary >= MKV_CANARY_COUNT) {
+        if (canary && options->canary >= MKV_CANARIES_ALL) {
             return mkv_usage_error("--canary '%s' is no planted bug of this program", value);
         }
         if ((first || second) &&

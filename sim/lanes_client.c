@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A client: requests with deadlines over the lane that it has, and another lane when that breaks.
- * Memory that a request exposes is the caller's again when it is answered, or when the lane says so.
+ * Memory that a request exposes is its own again when it is answered, or when the lane says so.
  */
 #include <string.h>
 

@@ -9,9 +9,9 @@
  *   lanes_faults.c: links, ports, devices and processes that fail; lanes_world.c: whose turn it is
  *
  * A request is a GET (the server WRITEs to the client's memory), a PUT (it READs from there) or an
- * ECHO (bytes that come back in the stream). Each ends once: answered, or failed by its deadline, by
- * the client or with its lane. A client whose lane has broken connects again, with a new epoch, while
- * the old one still drains.
+ * ECHO (bytes that come back in the stream). Each ends once: answered, or failed by its deadline,
+ * by the client or with its lane. A client whose lane has broken connects again, with a new epoch,
+ * while the old one still drains.
  *
  * What is held against the ends, besides R1 (lanes_memory.h): what comes is what was sent (R2);
  * credits, send queues, READs and memory are in bounds and come back (O9); each request ends once
@@ -48,7 +48,7 @@
 #define MKV_LANES_FRAME_BYTES 48u
 #define MKV_LANES_ECHO_BYTES_MAX 24576u
 #define MKV_LANES_VALUE_BYTES_MAX 32768u
-#define MKV_LANES_WORKS_MAX 256u
+#define MKV_LANES_WORKS_MAX 64u /* more than both kinds that are posted */
 /* What a shape may ask for. */
 #define MKV_LANES_MESSAGE_BYTES_MAX 16384u
 #define MKV_LANES_SENDS_MAX 16u

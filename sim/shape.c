@@ -405,6 +405,8 @@ static void draw_lanes(struct mkv_shape *shape, uint64_t seed) {
     static const uint64_t deadlines_ns[] = {100000, 3000000, 50000000};
     shape->world = MKV_WORLD_LANES;
     shape->volume_count = 1;
+    shape->fronts = 0;
+    shape->shards = 0;
     shape->tenants = false;
     mkv_fault_plan_draw_lanes(&shape->faults, &random);
     shape->connections = mkv_random_between(&random, 1, MKV_LANES_CLIENTS_MAX);

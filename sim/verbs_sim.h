@@ -11,8 +11,8 @@
  * packet or an answer that is lost is sent again after a time, so many times; then the oldest work
  * request fails with RETRY_EXCEEDED, although the peer may have got all of it. A peer without a
  * receive says so (RNR), and is asked again as often. The first work request that fails has a
- * completion; those behind it are flushed in order, as are a pair's own receives, and the pair is in
- * its error state: nothing moves for it any more, in either direction.
+ * completion; those behind it are flushed in order, as are a pair's own receives, and the pair is
+ * in its error state: nothing moves for it any more, in either direction.
  *
  * Invariants
  *  I1  Completions of a send queue come in its order. One that is not signalled has none unless it
@@ -23,8 +23,8 @@
  *  I4  Numbers of queue pairs are used again at once, the lowest first. A packet of an earlier pair
  *      does not arrive at a later one of its number, unless the fault says so.
  *
- * Not responsible for: whose the memory is (lanes_memory.h), when a fault strikes that is not of one
- * packet (lanes_faults.c).
+ * Not responsible for: whose the memory is (lanes_memory.h), when a fault strikes that is not of
+ * one packet (lanes_faults.c).
  */
 #ifndef MKV_SIM_VERBS_SIM_H
 #define MKV_SIM_VERBS_SIM_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the simulated verbs share: verbs_sim.c has devices, verbs_sim_wire.c packets. */
+/* What the files of the simulated verbs share: devices are verbs_sim.c, packets the other. */
 #ifndef MKV_SIM_VERBS_SIM_INTERNAL_H
 #define MKV_SIM_VERBS_SIM_INTERNAL_H
 
