@@ -391,10 +391,12 @@ void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusa
 
 /* ---- node_ask.c ----------------------------------------------------------------------------- */
 
-/* The provider's: what is known of a key, and the configuration in force; `context` is the node. */
+/* The provider's: what is known of a key, the configuration in force, and the checks of the machine
+ * by this process; `context` is the node. */
 enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,
                              uint32_t key_bytes, struct mkv_admin_why *out);
 char *mkv_node_config_text(void *context);
+char *mkv_node_host_text(void *context);
 
 /* ---- node_resp.c ---------------------------------------------------------------------------- */
 
