@@ -93,7 +93,8 @@ enum mkv_verbs_state {
 /* As of the last poll. */
 enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs);
 
-/* `remote`: a peer may read and write it, too. */
+/* `remote`: a peer may read and write it, too; read alone where the process itself can do no more.
+ * This and unregister may be called by any thread. */
 __attribute__((warn_unused_result)) bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory,
                                                             size_t bytes, bool remote,
                                                             struct mkv_verbs_region **region,

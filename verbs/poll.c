@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "verbs/device.h"
@@ -56,6 +57,8 @@ static void tell_lanes(struct mkv_verbs *verbs, enum mkv_lane_event event, uint6
 static void device_is_gone(struct mkv_verbs *verbs, uint64_t now_ns) {
     if (verbs->state != MKV_VERBS_GONE) {
         verbs->state = MKV_VERBS_GONE;
+        /* It may be readable for ever from now on, and tells no more than this. */
+        (void)epoll_ctl(verbs->epoll, EPOLL_CTL_DEL, verbs->context->async_fd, NULL);
         tell_lanes(verbs, MKV_LANE_EVENT_DEVICE_FATAL, now_ns);
     }
 }
