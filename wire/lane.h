@@ -192,8 +192,9 @@ enum mkv_lane_effect_kind {
     MKV_LANE_EFFECT_TRANSFER_DONE,
     MKV_LANE_EFFECT_STOP, /* have the queue pair in its error state, then mkv_lane_stopped */
     MKV_LANE_EFFECT_EXPOSURE_END, /* without an answer: the request has failed */
-    /* Completions have not come drain_ns after stopped (the device is gone, say): destroy the queue
-     * pair, after which it touches no memory, then mkv_lane_destroyed. */
+    /* Completions have not come drain_ns after stopped: the device is gone, say, or it did not take
+     * the signalled end of a chain whose beginning then succeeded, which nothing tells. Destroy the
+     * queue pair, after which it touches no memory, then mkv_lane_destroyed. */
     MKV_LANE_EFFECT_DESTROY,
     MKV_LANE_EFFECT_DRAINED, /* nothing is posted: the queue pair may go */
 };
