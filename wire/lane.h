@@ -225,7 +225,9 @@ struct mkv_lane_counters {
     uint64_t writes_total;
     uint64_t credit_messages_total;
     uint64_t credit_waits_total; /* a message found no credit */
-    uint64_t errors_total;       /* failed completions, the flushed ones included */
+    /* Failed completions, those flushed behind the first too; not those of a lane that one of the
+     * sides has closed. */
+    uint64_t errors_total;
 };
 
 /* A work request, in the order of the send queue. */
