@@ -93,8 +93,9 @@ enum mkv_fabric_fault {
     MKV_FABRIC_FAULT_TLS,         /* no TLS where TLS is spoken, or a handshake that failed */
     MKV_FABRIC_FAULT_DATA_ROOT,   /* the payload of DATA does not have the root that it names */
     MKV_FABRIC_FAULT_WINDOW,      /* a place outside of the window, or a WINDOW that is not due */
+    MKV_FABRIC_FAULT_RDMA,        /* a CONNECT that is not due, or memory for RDMA without a lane */
 };
-#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 19u)
+#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 20u)
 
 /* The word of a fault in metrics: "bad_checksum", "no_hello" …; for 1 … MKV_FABRIC_FAULT_COUNT - 1.
  */

@@ -39,6 +39,9 @@ uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection) {
         ((header->flags & MKV_NATIVE_FLAG_WINDOW) != 0 && !mkv_tcp_window_is_ready(connection))) {
         return MKV_FABRIC_FAULT_WINDOW;
     }
+    if (header->op == MKV_NATIVE_CONNECT || (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0) {
+        return MKV_FABRIC_FAULT_RDMA;
+    }
     if (header->op == MKV_NATIVE_DATA) {
         const struct mkv_tcp_op *pull = connection->pulls_head;
         return pull == NULL || !pull->announced ? MKV_FABRIC_FAULT_DATA_UNASKED : MKV_NATIVE_OK;
@@ -154,6 +157,7 @@ static enum mkv_op op_of(enum mkv_native_op op) {
     case MKV_NATIVE_HELLO:
     case MKV_NATIVE_AUTH:
     case MKV_NATIVE_WINDOW:
+    case MKV_NATIVE_CONNECT:
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
     case MKV_NATIVE_STATS:
