@@ -291,8 +291,8 @@ static double mib_of(const struct bench_row *row) {
     return (double)row->operations * (double)row->block_bytes / (double)MIB;
 }
 
-static double cpu_of_gib(const struct bench_row *row) {
-    return row->operations == 0 ? 0 : row->cpu_seconds / (mib_of(row) / 1024);
+static double of_gib(const struct bench_row *row, double seconds) {
+    return row->operations == 0 ? 0 : seconds / (mib_of(row) / 1024);
 }
 
 static void print_text(const struct wish *wish, const struct memkv_server *server,
@@ -310,18 +310,20 @@ static void print_text(const struct wish *wish, const struct memkv_server *serve
         size_text(row->block_bytes, size);
         printf("%-9s  %-5s  %-6s  %9u  %9.1f  %9.0f  %9.1f  %9.1f  %9.3f\n", size,
                bench_op_names[row->op], row->fabric, row->in_flight, mib_of(row) / row->seconds,
-               (double)row->operations / row->seconds, row->p50_us, row->p99_us, cpu_of_gib(row));
+               (double)row->operations / row->seconds, row->p50_us, row->p99_us,
+               of_gib(row, row->cpu_seconds));
     }
 }
 
 static json_t *row_json(const struct bench_row *row) {
-    return json_pack("{s:s, s:I, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "op",
+    return json_pack("{s:s, s:I, s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "op",
                      bench_op_names[row->op], "block_bytes", (json_int_t)row->block_bytes, "fabric",
                      row->fabric, "in_flight", (json_int_t)row->in_flight, "operations",
                      (json_int_t)row->operations, "seconds", row->seconds, "mib_per_s",
                      mib_of(row) / row->seconds, "ops_per_s",
                      (double)row->operations / row->seconds, "p50_us", row->p50_us, "p99_us",
-                     row->p99_us, "client_cpu_s_per_gib", cpu_of_gib(row));
+                     row->p99_us, "client_cpu_s_per_gib", of_gib(row, row->cpu_seconds),
+                     "host_cpu_s_per_gib", of_gib(row, row->host_cpu_seconds));
 }
 
 static bool print_json(const struct wish *wish, const struct memkv_server *server,

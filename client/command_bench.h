@@ -59,7 +59,8 @@ struct bench_row {
     uint32_t in_flight;
     uint64_t operations;
     double seconds;
-    double cpu_seconds; /* of this process */
+    double cpu_seconds;      /* of this process */
+    double host_cpu_seconds; /* of all of this host, its kernel included; 0: it does not tell */
     double p50_us;
     double p99_us;
     char fabric[BENCH_FABRIC_BYTES]; /* at its end */

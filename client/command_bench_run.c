@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KEY_BYTES 96u
 #define NS_PER_S 1000000000ull
@@ -77,6 +78,23 @@ static uint64_t clock_ns(clockid_t clock) {
     struct timespec now;
     clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* What the processors of this host have worked since it was started. 0: it does not tell. */
+static double host_cpu_seconds(void) {
+    unsigned long long user;
+    unsigned long long nice;
+    unsigned long long system;
+    unsigned long long irq;
+    unsigned long long soft_irq;
+    FILE *file = fopen("/proc/stat", "re");
+    const bool is_known = file != NULL && fscanf(file, "cpu %llu %llu %llu %*u %*u %llu %llu",
+                                                 &user, &nice, &system, &irq, &soft_irq) == 5;
+    if (file != NULL) {
+        fclose(file);
+    }
+    return is_known ? (double)(user + nice + system + irq + soft_irq) / (double)sysconf(_SC_CLK_TCK)
+                    : 0;
 }
 
 static uint64_t next_random(uint64_t *state) {
@@ -258,6 +276,7 @@ static enum memkv_status measure(struct bench *bench, enum bench_op op,
                                  struct bench_result *result) {
     const uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
     const uint64_t begin_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+    const double begin_host_cpu = host_cpu_seconds();
     const struct leg leg = {.op = op, .end_ns = begin_ns + bench->options->seconds * NS_PER_S};
     bench->sample_total = 0;
     const enum memkv_status status = go(bench, &leg);
@@ -273,6 +292,7 @@ static enum memkv_status measure(struct bench *bench, enum bench_op op,
         .operations = bench->sample_total,
         .seconds = (double)(clock_ns(CLOCK_MONOTONIC) - begin_ns) / 1e9,
         .cpu_seconds = (double)(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - begin_cpu_ns) / 1e9,
+        .host_cpu_seconds = host_cpu_seconds() - begin_host_cpu,
     };
     percentiles(bench, &row->p50_us, &row->p99_us);
     snprintf(row->fabric, sizeof row->fabric, "%s", memkv_transport(bench->client));

@@ -18,7 +18,7 @@ from resp import RespNode
 NOBODY = "127.0.0.1:1"
 POLL_S = 60
 ROW = ["op", "block_bytes", "fabric", "in_flight", "operations", "seconds", "mib_per_s",
-       "ops_per_s", "p50_us", "p99_us", "client_cpu_s_per_gib"]
+       "ops_per_s", "p50_us", "p99_us", "client_cpu_s_per_gib", "host_cpu_s_per_gib"]
 
 
 class BenchCommandTest(unittest.TestCase):
@@ -82,6 +82,7 @@ class BenchCommandTest(unittest.TestCase):
                     self.assertGreaterEqual(row["seconds"], 1)
                     self.assertLessEqual(row["p50_us"], row["p99_us"])
                     self.assertGreater(row["client_cpu_s_per_gib"], 0)
+                    self.assertGreater(row["host_cpu_s_per_gib"], row["client_cpu_s_per_gib"] / 2)
                     moved = row["operations"] * row["block_bytes"] / (1 << 20) / row["seconds"]
                     self.assertAlmostEqual(row["mib_per_s"], moved, delta=moved / 50)
                 self.assertEqual(self.keys(), [])
