@@ -227,6 +227,10 @@ void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
 
+/* The drive as it is configured, with the place where it is now: another one may come in its place
+ * while the node serves, and then `media` changes, behind the mutex, which the caller does not
+ * hold. Its name never does. */
+void mkv_node_drive_now(struct mkv_node *node, uint32_t index, struct mkv_config_drive *out);
 /* One more drive while the node serves, of a configuration that need not be the node's: opened,
  * probed, and its volume configured but for who it is; without a geometry where it holds neither a
  * store nor nothing. What it holds is not changed. */

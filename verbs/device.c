@@ -33,9 +33,8 @@ static bool check_options(const struct mkv_verbs_options *options, char *problem
         wrong = "receives_each is not within 4 and 64";
     } else if (options->traffic_class > 255 || options->service_level > 15) {
         wrong = "the traffic class is at most 255, the service level at most 15";
-    } else if (options->mtu != 0 &&
-               (options->mtu < 256 || options->mtu > 4096 ||
-                (options->mtu & (options->mtu - 1)) != 0)) {
+    } else if (options->mtu != 0 && (options->mtu < 256 || options->mtu > 4096 ||
+                                     (options->mtu & (options->mtu - 1)) != 0)) {
         wrong = "the MTU of RDMA is 256, 512, 1024, 2048 or 4096";
     }
     if (wrong != NULL) {
@@ -56,8 +55,9 @@ static bool bound(struct mkv_verbs *verbs, char *problem) {
     verbs->transfers_max = options->is_server ? MKV_LANE_TRANSFERS_MAX : 0;
     if (device->max_qp_wr < (int)(verbs->sends_max + verbs->transfers_max)) {
         verbs->transfers_max = 0;
-        mkv_verbs_say(problem, "RDMA device %s has room for %d work requests of a connection; memkv "
-                               "needs %u",
+        mkv_verbs_say(problem,
+                      "RDMA device %s has room for %d work requests of a connection; memkv "
+                      "needs %u",
                       verbs->facts.device, device->max_qp_wr,
                       verbs->sends_max + MKV_LANE_TRANSFERS_MAX);
         return false;
@@ -70,8 +70,9 @@ static bool bound(struct mkv_verbs *verbs, char *problem) {
         most = at_most(most, device->max_srq_wr / (int)options->receives_each);
     }
     if (most == 0) {
-        mkv_verbs_say(problem, "RDMA device %s has no room for one connection (%d queue pairs, %d "
-                               "completions, %d shared receives)",
+        mkv_verbs_say(problem,
+                      "RDMA device %s has no room for one connection (%d queue pairs, %d "
+                      "completions, %d shared receives)",
                       verbs->facts.device, device->max_qp, device->max_cqe, device->max_srq_wr);
         return false;
     }
@@ -85,8 +86,7 @@ static bool bound(struct mkv_verbs *verbs, char *problem) {
 
 static bool make_queues(struct mkv_verbs *verbs, char *problem) {
     const struct mkv_verbs_library *library = verbs->library;
-    const uint32_t each =
-        verbs->options.receives_each + verbs->sends_max + verbs->transfers_max;
+    const uint32_t each = verbs->options.receives_each + verbs->sends_max + verbs->transfers_max;
     verbs->pd = library->alloc_pd(verbs->context);
     verbs->channel = library->create_comp_channel(verbs->context);
     if (verbs->pd != NULL && verbs->channel != NULL) {
@@ -101,8 +101,9 @@ static bool make_queues(struct mkv_verbs *verbs, char *problem) {
         verbs->srq = library->create_srq(verbs->pd, &attributes);
     }
     if (verbs->cq == NULL || (verbs->options.is_server && verbs->srq == NULL)) {
-        mkv_verbs_say(problem, "RDMA device %s gives no queues for %u connections: %s; allow fewer, "
-                               "or raise the limit of locked memory (LimitMEMLOCK=infinity)",
+        mkv_verbs_say(problem,
+                      "RDMA device %s gives no queues for %u connections: %s; allow fewer, "
+                      "or raise the limit of locked memory (LimitMEMLOCK=infinity)",
                       verbs->facts.device, verbs->endpoints_max, strerror(errno));
         return false;
     }
@@ -219,7 +220,7 @@ int mkv_verbs_descriptor(const struct mkv_verbs *verbs) {
     return verbs->epoll;
 }
 
-/* ---- registered memory ------------------------------------------------------------------------ */
+/* ---- registered memory ----------------------------------------------------------------------- */
 
 static bool finish_region(struct mkv_verbs *verbs, struct ibv_mr *mr, const char *what,
                           size_t bytes, struct mkv_verbs_region **out, char *problem) {
@@ -247,8 +248,8 @@ static bool finish_region(struct mkv_verbs *verbs, struct ibv_mr *mr, const char
 
 bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, bool remote,
                         struct mkv_verbs_region **region, char *problem) {
-    const int all = IBV_ACCESS_LOCAL_WRITE |
-                    (remote ? IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE : 0);
+    const int all =
+        IBV_ACCESS_LOCAL_WRITE | (remote ? IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE : 0);
     struct ibv_mr *mr = verbs->library->reg_mr(verbs->pd, memory, bytes, all);
     if (mr == NULL && remote && (errno == EFAULT || errno == EACCES)) {
         /* The process itself cannot write there. */
@@ -266,8 +267,8 @@ bool mkv_verbs_register_dmabuf(struct mkv_verbs *verbs, int descriptor, uint64_t
                                "dma-buf; install rdma-core 34 or newer");
         return false;
     }
-    const int all = IBV_ACCESS_LOCAL_WRITE |
-                    (remote ? IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE : 0);
+    const int all =
+        IBV_ACCESS_LOCAL_WRITE | (remote ? IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE : 0);
     struct ibv_mr *mr =
         verbs->library->reg_dmabuf_mr(verbs->pd, offset, bytes, address, descriptor, all);
     return finish_region(verbs, mr, "a dma-buf", bytes, region, problem);

@@ -80,6 +80,8 @@ struct mkv_verbs {
     bool is_armed;
     uint64_t events_seen_ns;
     uint64_t timer_ns; /* nothing is due before */
+    bool has_node;     /* of the device, in sysfs, when it was opened */
+    uint64_t node_seen_ns;
 };
 
 enum told_kind {
@@ -120,13 +122,13 @@ struct mkv_endpoint {
     struct mkv_endpoint_ops ops;
     void *context;
 
-    bool is_connected;     /* it has a lane */
-    bool is_stopped;       /* by its user: nothing is told of what broke it */
+    bool is_connected; /* it has a lane */
+    bool is_stopped;   /* by its user: nothing is told of what broke it */
     bool is_told_drained;
-    bool wants_room;       /* `writable` is to be called */
-    bool has_news;         /* `readable` is to be called */
-    bool last_receive;     /* the device said so; told to the lane when the queue was empty */
-    bool drain_is_due;     /* the lane is drained, receives of its own are not yet */
+    bool wants_room;   /* `writable` is to be called */
+    bool has_news;     /* `readable` is to be called */
+    bool last_receive; /* the device said so; told to the lane when the queue was empty */
+    bool drain_is_due; /* the lane is drained, receives of its own are not yet */
     bool is_busy;
     struct mkv_endpoint *busy_next;
     uint64_t drain_end_ns;
@@ -157,7 +159,7 @@ __attribute__((warn_unused_result)) bool mkv_verbs_find(struct mkv_verbs *verbs,
 /* Asks the port again; the GID may have gone, or be at another index. Sets `state`. */
 void mkv_verbs_refresh(struct mkv_verbs *verbs);
 
-/* device_place.c: makes the memory of the next place, and posts its receives to the shared queue. */
+/* device_place.c: makes the memory of the next place, and posts its receives to the shared one. */
 __attribute__((warn_unused_result)) bool mkv_verbs_place_make(struct mkv_verbs *verbs,
                                                               char *problem);
 void mkv_verbs_place_remove(struct mkv_verbs *verbs, struct place *place);
@@ -185,8 +187,7 @@ void mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint);
 void mkv_endpoint_work(struct mkv_endpoint *endpoint, uint64_t now_ns);
 void mkv_endpoint_completed(struct mkv_endpoint *endpoint, const struct ibv_wc *wc,
                             uint64_t now_ns);
-void mkv_endpoint_received(struct mkv_endpoint *endpoint, const struct ibv_wc *wc,
-                           uint64_t now_ns);
+void mkv_endpoint_received(struct mkv_endpoint *endpoint, const struct ibv_wc *wc, uint64_t now_ns);
 /* Tells it all; returns how much that was. */
 uint32_t mkv_endpoint_tell(struct mkv_endpoint *endpoint);
 enum mkv_lane_status mkv_verbs_status(enum ibv_wc_status status);

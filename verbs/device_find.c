@@ -112,20 +112,23 @@ static struct choice choose_port(const struct mkv_verbs *verbs, struct ibv_conte
         }
         choice.is_ethernet = choice.attributes.link_layer == IBV_LINK_LAYER_ETHERNET;
         if (choice.attributes.state != IBV_PORT_ACTIVE) {
-            mkv_verbs_say(why, "port %u of RDMA device %s is not active; see `rdma link` and the "
-                               "cable, the switch and `ip link`",
+            mkv_verbs_say(why,
+                          "port %u of RDMA device %s is not active; see `rdma link` and the "
+                          "cable, the switch and `ip link`",
                           port, device);
             continue;
         }
         choose_gid(verbs, context, &choice);
         if (choice.worth == WORTH_NONE && verbs->options.gid_index >= 0) {
-            mkv_verbs_say(why, "GID %d of port %u of RDMA device %s is not one of RoCE v2, or not "
-                               "there; `ibv_devinfo -v` lists them; without rdma.gid_index one is "
-                               "chosen",
+            mkv_verbs_say(why,
+                          "GID %d of port %u of RDMA device %s is not one of RoCE v2, or not "
+                          "there; `ibv_devinfo -v` lists them; without rdma.gid_index one is "
+                          "chosen",
                           verbs->options.gid_index, port, device);
         } else if (choice.worth == WORTH_NONE) {
-            mkv_verbs_say(why, "port %u of RDMA device %s has no GID of RoCE v2; give its network "
-                               "interface an IP address",
+            mkv_verbs_say(why,
+                          "port %u of RDMA device %s has no GID of RoCE v2; give its network "
+                          "interface an IP address",
                           port, device);
         }
         if (choice.worth > best.worth) {
@@ -175,9 +178,10 @@ bool mkv_verbs_find(struct mkv_verbs *verbs, char *problem) {
     struct ibv_device **devices = library->get_device_list(&count);
     struct choice best = {.worth = WORTH_NONE};
     if (devices == NULL || count == 0) {
-        mkv_verbs_say(problem, "this machine has no RDMA device; `rdma link` lists them. Its driver "
-                               "and ib_uverbs have to be loaded, and /dev/infiniband has to be "
-                               "there in a container");
+        mkv_verbs_say(problem,
+                      "this machine has no RDMA device; `rdma link` lists them. Its driver "
+                      "and ib_uverbs have to be loaded, and /dev/infiniband has to be "
+                      "there in a container");
     } else {
         mkv_verbs_say(problem, "there is no RDMA device %s; `rdma link` lists those that are there",
                       wanted == NULL ? "" : wanted);
@@ -190,8 +194,9 @@ bool mkv_verbs_find(struct mkv_verbs *verbs, char *problem) {
         }
         struct ibv_context *context = library->open_device(devices[index]);
         if (context == NULL || library->query_device(context, &attributes) != 0) {
-            mkv_verbs_say(problem, "RDMA device %s cannot be opened: %s; see the rights of "
-                                   "/dev/infiniband and the device's provider (ibverbs-providers)",
+            mkv_verbs_say(problem,
+                          "RDMA device %s cannot be opened: %s; see the rights of "
+                          "/dev/infiniband and the device's provider (ibverbs-providers)",
                           name, strerror(errno));
             if (context != NULL) {
                 (void)library->close_device(context);

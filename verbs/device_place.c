@@ -40,8 +40,7 @@ bool mkv_verbs_place_make(struct mkv_verbs *verbs, char *problem) {
     MKV_ASSERT(verbs->places_made < verbs->endpoints_max);
     struct place *place = &verbs->places[verbs->places_made];
     const size_t bytes = place_bytes(verbs);
-    void *memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         mkv_verbs_say(problem, "there is no memory for another connection over RDMA (%zu bytes)",
                       bytes);
@@ -52,8 +51,9 @@ bool mkv_verbs_place_make(struct mkv_verbs *verbs, char *problem) {
     (void)madvise(memory, bytes, MADV_DONTFORK);
     place->mr = verbs->library->reg_mr(verbs->pd, memory, bytes, IBV_ACCESS_LOCAL_WRITE);
     if (place->mr == NULL) {
-        mkv_verbs_say(problem, "%zu bytes for another connection over RDMA cannot be registered: "
-                               "%s; raise the limit of locked memory (LimitMEMLOCK=infinity)",
+        mkv_verbs_say(problem,
+                      "%zu bytes for another connection over RDMA cannot be registered: "
+                      "%s; raise the limit of locked memory (LimitMEMLOCK=infinity)",
                       bytes, strerror(errno));
         (void)munmap(memory, bytes);
         return false;
@@ -77,7 +77,7 @@ void mkv_verbs_place_remove(struct mkv_verbs *verbs, struct place *place) {
     *place = (struct place){0};
 }
 
-/* ---- endpoints by the number of their queue pair ---------------------------------------------- */
+/* ---- endpoints by the number of their queue pair --------------------------------------------- */
 
 static uint32_t table_home(const struct mkv_verbs *verbs, uint32_t qp_number) {
     return (qp_number * 2654435761u >> 8) & verbs->table_mask;

@@ -5,10 +5,11 @@
 
 #include "verbs/device.h"
 
-/* 4.096 us * 2^16: 268 ms without an answer, eight times, and a peer that is silent is found out
- * after two seconds. Devices take up to four times as long. */
+/* 4.096 us * 2^16: 268 ms without an answer, seven times, and a peer that is silent is found out
+ * after two seconds. Devices take up to four times as long. Seven retries would be for ever with
+ * Soft-RoCE. */
 #define TIMEOUT_EXPONENT 16
-#define RETRIES 7
+#define RETRIES 6
 /* A peer without a receive has broken its word (credits); it is asked again six times, 20 ms apart
  * (code 22). Seven would be for ever. */
 #define RECEIVER_RETRIES 6
@@ -52,8 +53,9 @@ bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint, char *problem) {
         endpoint->qp = verbs->library->create_qp(verbs->pd, &attributes);
     }
     if (endpoint->qp == NULL) {
-        mkv_verbs_say(problem, "RDMA device %s gives no queue pair: %s; allow fewer connections, or "
-                               "raise the limit of locked memory (LimitMEMLOCK=infinity)",
+        mkv_verbs_say(problem,
+                      "RDMA device %s gives no queue pair: %s; allow fewer connections, or "
+                      "raise the limit of locked memory (LimitMEMLOCK=infinity)",
                       verbs->facts.device, strerror(errno));
         return false;
     }
@@ -64,13 +66,11 @@ bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint, char *problem) {
         .pkey_index = 0,
         .port_num = (uint8_t)verbs->facts.port,
         /* A client's memory is read and written by the server, never the other way round. */
-        .qp_access_flags = verbs->options.is_server
-                               ? 0
-                               : IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE,
+        .qp_access_flags =
+            verbs->options.is_server ? 0 : IBV_ACCESS_REMOTE_READ | IBV_ACCESS_REMOTE_WRITE,
     };
-    const int error =
-        verbs->library->modify_qp(endpoint->qp, &init, IBV_QP_STATE | IBV_QP_PKEY_INDEX |
-                                                           IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
+    const int error = verbs->library->modify_qp(
+        endpoint->qp, &init, IBV_QP_STATE | IBV_QP_PKEY_INDEX | IBV_QP_PORT | IBV_QP_ACCESS_FLAGS);
     if (error != 0) {
         mkv_verbs_say(problem, "a queue pair of RDMA device %s cannot be set up: %s",
                       verbs->facts.device, strerror(error));
@@ -117,10 +117,10 @@ bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint, uint32_t mtu, uint32
         .sq_psn = endpoint->packet_number,
         .max_rd_atomic = (uint8_t)reads,
     };
-    int error = verbs->library->modify_qp(
-        endpoint->qp, &receive,
-        IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
-            IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
+    int error = verbs->library->modify_qp(endpoint->qp, &receive,
+                                          IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU |
+                                              IBV_QP_DEST_QPN | IBV_QP_RQ_PSN |
+                                              IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);
     if (error == 0) {
         error = verbs->library->modify_qp(endpoint->qp, &send,
                                           IBV_QP_STATE | IBV_QP_TIMEOUT | IBV_QP_RETRY_CNT |
@@ -130,8 +130,9 @@ bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint, uint32_t mtu, uint32
     if (error != 0) {
         char gid[INET6_ADDRSTRLEN] = "";
         (void)inet_ntop(AF_INET6, endpoint->peer.gid, gid, sizeof gid);
-        mkv_verbs_say(problem, "%s cannot be reached from %s, port %u of RDMA device %s: %s; see "
-                               "`ip route` and the network of both",
+        mkv_verbs_say(problem,
+                      "%s cannot be reached from %s, port %u of RDMA device %s: %s; see "
+                      "`ip route` and the network of both",
                       gid, verbs->facts.gid, verbs->facts.port, verbs->facts.device,
                       strerror(error));
         return false;

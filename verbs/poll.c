@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <unistd.h>
 
 #include "verbs/device.h"
 
 #define COMPLETIONS_AT_ONCE 32
 /* Of one poll: others of the thread want to go on. */
 #define ROUNDS_MAX 8u
+/* A device whose driver tells no one that it is removed waits until all have closed it: its node is
+ * looked for this often. */
+#define NODE_EVERY_NS 1000000000ull
 /* Where nobody waits for the descriptor, the events of the device are asked for this often. */
 #define EVENTS_EVERY_NS 1000000ull
 
@@ -32,7 +36,7 @@ void mkv_verbs_timer_note(struct mkv_endpoint *endpoint) {
     }
 }
 
-/* ---- events of the device --------------------------------------------------------------------- */
+/* ---- events of the device -------------------------------------------------------------------- */
 
 static void tell_lane(struct mkv_endpoint *endpoint, enum mkv_lane_event event, uint64_t now_ns) {
     if (endpoint->is_connected) {
@@ -106,6 +110,15 @@ static uint32_t take_events(struct mkv_verbs *verbs, uint64_t now_ns) {
     return count;
 }
 
+static void look_for_node(struct mkv_verbs *verbs, uint64_t now_ns) {
+    const bool is_there = access(verbs->context->device->dev_path, F_OK) == 0;
+    verbs->node_seen_ns = now_ns;
+    if (verbs->has_node && !is_there) {
+        device_is_gone(verbs, now_ns);
+    }
+    verbs->has_node = is_there;
+}
+
 static void disarm(struct mkv_verbs *verbs) {
     struct ibv_cq *cq = NULL;
     void *context = NULL;
@@ -115,7 +128,7 @@ static void disarm(struct mkv_verbs *verbs) {
     }
 }
 
-/* ---- completions ------------------------------------------------------------------------------ */
+/* ---- completions ----------------------------------------------------------------------------- */
 
 static void take_completion(struct mkv_verbs *verbs, const struct ibv_wc *wc, uint64_t now_ns) {
     struct mkv_endpoint *endpoint = mkv_verbs_table_find(verbs, wc->qp_num);
@@ -158,7 +171,7 @@ static void take_last_receives(struct mkv_verbs *verbs, uint64_t now_ns) {
     }
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 
 static void take_time(struct mkv_verbs *verbs, uint64_t now_ns) {
     verbs->timer_ns = UINT64_MAX;
@@ -195,12 +208,15 @@ static uint32_t work_busy(struct mkv_verbs *verbs, uint64_t now_ns) {
 
 uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
     uint32_t count = 0;
+    const bool has_events = verbs->is_armed || now_ns >= verbs->events_seen_ns + EVENTS_EVERY_NS;
     if (verbs->is_armed) {
         disarm(verbs);
     }
-    const bool has_events = verbs->is_armed || now_ns >= verbs->events_seen_ns + EVENTS_EVERY_NS;
     if (has_events) {
         count += take_events(verbs, now_ns);
+    }
+    if (now_ns >= verbs->node_seen_ns + NODE_EVERY_NS) {
+        look_for_node(verbs, now_ns);
     }
     for (uint32_t round = 0; round < ROUNDS_MAX; round++) {
         const uint32_t before = count;
@@ -226,5 +242,9 @@ void mkv_verbs_arm(struct mkv_verbs *verbs) {
 }
 
 uint64_t mkv_verbs_timer_ns(const struct mkv_verbs *verbs) {
-    return verbs->busy_first != NULL ? 0 : verbs->timer_ns;
+    if (verbs->busy_first != NULL) {
+        return 0;
+    }
+    return verbs->has_node ? mkv_min_u64(verbs->timer_ns, verbs->node_seen_ns + NODE_EVERY_NS)
+                           : verbs->timer_ns;
 }

@@ -11,10 +11,25 @@
 # nomaster` cuts the wire where nobody sees it but by silence, and `… master middle` mends it;
 # `ip link set right_middle mtu 1500` drops large packets, as a switch does that was not told of
 # them; `tc qdisc add dev right_middle root netem loss 5%` loses some of those that go to the right.
+# `soft_roce_wire routes` brings back what the kernel forgets of an end that was down,
 # `soft_roce_wire down` takes all of it away. In scripts, that `ip` is /usr/bin/ip.
 set -eu
 # The shell's own `ip` knows no bridges and no types of neighbours.
 ip=/usr/bin/ip
+
+routes() {
+    $ip route replace 10.78.0.2/32 dev left src 10.78.0.1 table 101
+    $ip route replace 10.78.0.1/32 dev right src 10.78.0.2 table 102
+    # Who is where, so that no answer of ARP is needed while the wire is cut and mended.
+    $ip neighbour replace 10.78.0.2 dev left lladdr "$(cat /sys/class/net/right/address)" \
+        nud permanent
+    $ip neighbour replace 10.78.0.1 dev right lladdr "$(cat /sys/class/net/left/address)" \
+        nud permanent
+}
+if [ "${1:-up}" = routes ]; then
+    routes
+    exit 0
+fi
 
 for end in left right; do
     rdma link delete rxe_$end 2>/dev/null || true
@@ -44,16 +59,12 @@ $ip link set dev right up
 # and not the table of local addresses, which would have it stay within.
 $ip rule add priority 1 iif left lookup local
 $ip rule add priority 1 iif right lookup local
-$ip route replace 10.78.0.2/32 dev left src 10.78.0.1 table 101
-$ip route replace 10.78.0.1/32 dev right src 10.78.0.2 table 102
+routes
 $ip rule add priority 2 from 10.78.0.1 to 10.78.0.2 lookup 101
 $ip rule add priority 2 from 10.78.0.2 to 10.78.0.1 lookup 102
 if $ip rule | grep -q '^0:'; then
     $ip rule add priority 3 lookup local
     $ip rule delete priority 0 lookup local
 fi
-# Who is where, so that no answer of ARP is needed while the wire is cut and mended.
-$ip neighbour replace 10.78.0.2 dev left lladdr "$(cat /sys/class/net/right/address)" nud permanent
-$ip neighbour replace 10.78.0.1 dev right lladdr "$(cat /sys/class/net/left/address)" nud permanent
 rdma link add rxe_left type rxe netdev left
 rdma link add rxe_right type rxe netdev right
