@@ -87,7 +87,7 @@ const struct mkv_verbs_facts *mkv_verbs_facts(const struct mkv_verbs *verbs);
 enum mkv_verbs_state {
     MKV_VERBS_ACTIVE = 0,
     MKV_VERBS_PORT_DOWN, /* its endpoints stop, and none is created until it is back by itself */
-    MKV_VERBS_GONE,      /* the device failed or was removed: close it when its endpoints are gone */
+    MKV_VERBS_GONE, /* the device failed or was removed: close it when its endpoints are gone */
 };
 /* As of the last poll. */
 enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs);
