@@ -128,7 +128,7 @@ struct mkv_fabric_lane_counters {
     uint64_t connections_active;
     uint64_t connects_total; /* CONNECTs that were taken */
     uint64_t opened_total;   /* of these: full packets went both ways */
-    /* CONNECTs that were refused, of clients that had no lane before (fallbacks_total has those). */
+    /* CONNECTs that were refused, of clients that had no lane before; fallbacks_total has those. */
     uint64_t refusals_total[MKV_NATIVE_REFUSAL_COUNT];
     uint64_t received_bytes_total; /* payload of completed PULLs */
     uint64_t sent_bytes_total;     /* payload of completed PUSHes */

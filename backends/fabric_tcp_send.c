@@ -253,8 +253,8 @@ static void gather_descriptor(struct mkv_tcp_connection *connection, int descrip
     connection->message.msg_controllen = sizeof connection->work->control;
 }
 
-/* Whether the first of the queue can go: a PUSH into the window when all of it is there, one by RDMA
- * when all of it is on its way before the frame. */
+/* Whether the first of the queue can go: a PUSH into the window when all of it is there, one by
+ * RDMA when all of it is on its way before the frame. */
 static bool is_due(struct mkv_tcp_connection *connection) {
     struct mkv_tcp_op *op = connection->queue.head;
     if (op->kind == MKV_TCP_OP_PUSH && op->remote.is_used) {

@@ -3,10 +3,10 @@
  * The ports of RDMA devices that the connections of a shard may go on over: found, opened, with the
  * slabs registered at each, polled, and opened again when a device was gone.
  *
- *              a look, on a thread of its own:                    on the shard's thread:
- *   +--> list the devices, open those that are wanted,     --> handed over: OPEN --- gone ---> ENDING
- *   |    register the slabs                                                                      |
- *   +----------------- 1 s, doubling to 60 s, where one is wanted and not open <-----------------+
+ *              a look, on a thread of its own:                 on the shard's thread:
+ *   +--> list the devices, open those that are wanted,  --> handed over: OPEN --- gone --> ENDING
+ *   |    register the slabs                                                                  |
+ *   +--------------- 1 s, doubling to 60 s, where one is wanted and not open <---------------+
  *
  * The first look is made by create, so that a node that must have RDMA is refused without.
  *
@@ -77,7 +77,7 @@ struct mkv_lane_ports_options {
 enum mkv_lane_port_state {
     MKV_LANE_PORT_EMPTY = 0,
     MKV_LANE_PORT_OPEN,
-    MKV_LANE_PORT_ENDING, /* no lane is made over it; when those there are have ended it is closed */
+    MKV_LANE_PORT_ENDING, /* no lane is made over it, and it is closed behind those there are */
 };
 
 /* One that is open; lanes use what stands here. */

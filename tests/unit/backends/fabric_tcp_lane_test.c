@@ -415,6 +415,8 @@ static void test_lane__pages_exchanged__payload_goes_round(void **state) {
     /* All of the memory that slabs may lie in, of which a device has the old pages. */
     size_t slab_bytes;
     uint8_t *slabs = mkv_arena_slabs(world->arena, &slab_bytes);
+    fake_rdma.forbidden = slabs;
+    fake_rdma.forbidden_bytes = slab_bytes;
     assert_true(mkv_arena_exchange(world->arena, slabs, slab_bytes / 4096 * 4096));
     put(world, &lane, 1, 3, 2 * MKV_MIB + 9);
     get(world, &lane, 2, 3, 2 * MKV_MIB + 9);

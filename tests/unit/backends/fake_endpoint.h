@@ -31,6 +31,8 @@ struct fake_machine_rdma {
     uint32_t transfers_room; /* of an endpoint */
     uint32_t stream_room;    /* bytes that are on their way to one and not taken */
     uint32_t endpoints_max;  /* of a port */
+    const uint8_t *forbidden; /* memory whose registered pages are not its pages any more */
+    size_t forbidden_bytes;
     /* What was seen. */
     uint32_t opens;
     uint32_t armed; /* calls of mkv_verbs_arm */
