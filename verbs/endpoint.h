@@ -75,12 +75,22 @@ struct mkv_endpoint_ops {
     void (*drained)(void *context);
 };
 
+/* Whether memkv was built with RDMA. */
+bool mkv_verbs_is_built(void);
 /* False: `problem` says what is missing and what to do. */
 __attribute__((warn_unused_result)) bool mkv_verbs_open(const struct mkv_verbs_options *options,
                                                         struct mkv_verbs **verbs, char *problem);
 /* When it has no endpoints and no regions. NULL is allowed. */
 void mkv_verbs_close(struct mkv_verbs *verbs);
 const struct mkv_verbs_facts *mkv_verbs_facts(const struct mkv_verbs *verbs);
+
+enum mkv_verbs_state {
+    MKV_VERBS_ACTIVE = 0,
+    MKV_VERBS_PORT_DOWN, /* its endpoints stop, and none is created until it is back by itself */
+    MKV_VERBS_GONE, /* the device failed or was removed: close it when its endpoints are gone */
+};
+/* As of the last poll. */
+enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs);
 
 /* `remote`: a peer may read and write it, too. */
 __attribute__((warn_unused_result)) bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory,
