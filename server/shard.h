@@ -174,7 +174,8 @@ struct mkv_shard_stats {
     struct mkv_front_memory_parts front_memory;
     struct mkv_router_stats router; /* all zero with one shard */
     struct mkv_fabric_counters fabric;
-    struct mkv_fabric_counters shm; /* of these */
+    struct mkv_fabric_counters shm;        /* of these */
+    struct mkv_fabric_lane_counters lanes; /* of `fabric`, too */
     struct mkv_ring_counters ring;
     struct mkv_histogram dispatch; /* of the pump */
     uint32_t volume_count;
