@@ -153,7 +153,6 @@ static enum mkv_tcp_frame answer(struct mkv_tcp_connection *connection, struct m
     mkv_endpoint_parameters(lane->endpoint, &own);
     mkv_native_connect_encode(&own, connection->work->own_bytes);
     connection->lane = lane;
-    connection->fabric->lanes.connects_total++;
     mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, connection->work->own_bytes,
                          MKV_NATIVE_CONNECT_BYTES);
     /* Nothing may come over the socket any more but its end. */
@@ -178,6 +177,7 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
     if (!mkv_tcp_connection_owes_nothing(connection)) {
         return MKV_TCP_FRAME_PAUSED; /* what is owed leaves over TCP */
     }
+    fabric->lanes.connects_total++;
     if (fabric->draining) {
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_OFF, "the server is shutting down");
     }
