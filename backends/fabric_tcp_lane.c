@@ -79,8 +79,8 @@ static void broken(void *context, enum mkv_lane_reason reason, const char *probl
         char text[PEER_BYTES + MKV_VERBS_PROBLEM_BYTES + 64];
         connection->fabric->lanes.failures_total[reason]++;
         mkv_acceptor_peer_text(connection->stream.fd, peer, sizeof peer);
-        snprintf(text, sizeof text, "RDMA to %s (%s) broke: %s: %s", peer, connection->client_name,
-                 mkv_lane_reason_name(reason), problem);
+        snprintf(text, sizeof text, "the connection of %s (%s) broke: %s: %s", peer,
+                 connection->client_name, mkv_lane_reason_name(reason), problem);
         mkv_lane_ports_tell(lane->port, MKV_LANE_PORT_LANE_BROKEN, text);
     }
     mkv_tcp_connection_break(connection);
