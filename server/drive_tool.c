@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backends/drive_facts.h"
-
 /* Of a daemon that was killed a moment ago and whose last I/O still runs. */
 #define LOCK_WAIT_MS 2000u
 /* A signal, or a short transfer, is taken up again so often in a row. */
@@ -16,19 +14,6 @@
 
 bool mkv_drive_tool_probe(struct mkv_drive_tool *drive, struct mkv_backend_error *error) {
     return mkv_drive_probe(&drive->media, drive->name, drive->path, &drive->probe, error);
-}
-
-/* A file that is attached to a loop device may be mounted there, or have a daemon: its lock does
- * not say so. */
-static bool is_nobodys(const struct mkv_drive_tool *drive, struct mkv_backend_error *error) {
-    struct mkv_drive_facts facts;
-    return drive->media.block_device ||
-           !mkv_drive_facts_read_fd(&mkv_drive_roots_kernel, drive->media.fd, &facts) ||
-           facts.holder_count == 0 ||
-           mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                              "file %s is attached to %s, through which somebody may use it. Name "
-                              "the device instead, or run: losetup --detach /dev/%s",
-                              drive->path, facts.holders, facts.holders);
 }
 
 bool mkv_drive_tool_open(struct mkv_drive_tool *drive, const char *path,
@@ -50,8 +35,7 @@ bool mkv_drive_tool_open(struct mkv_drive_tool *drive, const char *path,
         drive->media.fd = -1;
         return false;
     }
-    if ((access == MKV_DRIVE_TOOL_WRITE && !is_nobodys(drive, error)) ||
-        !mkv_drive_tool_probe(drive, error)) {
+    if (!mkv_drive_tool_probe(drive, error)) {
         mkv_drive_tool_close(drive);
         return false;
     }

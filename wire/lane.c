@@ -702,19 +702,19 @@ static bool is_drained(const struct mkv_lane *lane) {
     return lane->state == MKV_LANE_STOPPING && lane->is_stopped && !is_posted && !awaits_receive;
 }
 
-/* What the end of a lane is made of, in this order. */
+/* What the end of a lane is made of. */
 static bool next_of_end(struct mkv_lane *lane, struct mkv_lane_effect *effect) {
+    if (exposures_end(lane) && lane->exposure_count > 0) {
+        lane->exposure_count--;
+        effect->kind = MKV_LANE_EFFECT_EXPOSURE_END;
+        effect->tag = lane->exposures[lane->exposure_count];
+        return true;
+    }
     if (lane->stop_is_due) {
         lane->stop_is_due = false;
         lane->stop_is_handed = true;
         effect->kind = MKV_LANE_EFFECT_STOP;
         effect->reason = lane->reason;
-        return true;
-    }
-    if (exposures_end(lane) && lane->exposure_count > 0) {
-        lane->exposure_count--;
-        effect->kind = MKV_LANE_EFFECT_EXPOSURE_END;
-        effect->tag = lane->exposures[lane->exposure_count];
         return true;
     }
     if (lane->destroy_is_due && lane->head != lane->handed) {
