@@ -126,7 +126,7 @@ struct mkv_fabric_counters {
  * count among those above, too. The same thread writes them. All of it is uint64_t. */
 struct mkv_fabric_lane_counters {
     uint64_t connections_active;
-    uint64_t connects_total; /* CONNECTs that were taken */
+    uint64_t connects_total; /* CONNECTs, refused ones too */
     uint64_t opened_total;   /* of these: full packets went both ways */
     /* CONNECTs that were refused, of clients that had no lane before; fallbacks_total has those. */
     uint64_t refusals_total[MKV_NATIVE_REFUSAL_COUNT];

@@ -79,8 +79,8 @@ static void broken(void *context, enum mkv_lane_reason reason, const char *probl
         char text[PEER_BYTES + MKV_VERBS_PROBLEM_BYTES + 64];
         connection->fabric->lanes.failures_total[reason]++;
         mkv_acceptor_peer_text(connection->stream.fd, peer, sizeof peer);
-        snprintf(text, sizeof text, "RDMA to %s (%s) broke: %s: %s", peer, connection->client_name,
-                 mkv_lane_reason_name(reason), problem);
+        snprintf(text, sizeof text, "the connection of %s (%s) broke: %s: %s", peer,
+                 connection->client_name, mkv_lane_reason_name(reason), problem);
         mkv_lane_ports_tell(lane->port, MKV_LANE_PORT_LANE_BROKEN, text);
     }
     mkv_tcp_connection_break(connection);
@@ -153,7 +153,6 @@ static enum mkv_tcp_frame answer(struct mkv_tcp_connection *connection, struct m
     mkv_endpoint_parameters(lane->endpoint, &own);
     mkv_native_connect_encode(&own, connection->work->own_bytes);
     connection->lane = lane;
-    connection->fabric->lanes.connects_total++;
     mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, connection->work->own_bytes,
                          MKV_NATIVE_CONNECT_BYTES);
     /* Nothing may come over the socket any more but its end. */
@@ -178,6 +177,7 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
     if (!mkv_tcp_connection_owes_nothing(connection)) {
         return MKV_TCP_FRAME_PAUSED; /* what is owed leaves over TCP */
     }
+    fabric->lanes.connects_total++;
     if (fabric->draining) {
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_OFF, "the server is shutting down");
     }

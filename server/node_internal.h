@@ -472,6 +472,9 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
 /* An event of a shard's ports (lane_ports.h), from any thread; `context` is the node. */
 void mkv_node_rdma_event(void *context, uint32_t shard, enum mkv_lane_port_event event,
                          const struct mkv_verbs_facts *facts, const char *text);
+/* The options of each shard's ports, of which `lanes_max` is what all may have together; false: the
+ * configuration wants none. */
+bool mkv_node_rdma_options(const struct mkv_node *node, struct mkv_lane_ports_options *rdma);
 /* `lanes` of all shards together. */
 void mkv_node_rdma_fill(struct mkv_node *node, const struct mkv_fabric_lane_counters *lanes,
                         struct mkv_admin_snapshot *out);

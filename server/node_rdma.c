@@ -17,6 +17,7 @@
 
 #include "admin/words.h"
 #include "backends/clock.h"
+#include "server/config_rdma.h"
 
 #define TARGET "fabric.rdma"
 #define IPV4_PREFIX "::ffff:"
@@ -26,6 +27,34 @@ _Static_assert(MKV_LANE_REASON_COUNT - MKV_LANE_REASON_LOCAL_ERROR == MKV_ADMIN_
 _Static_assert(MKV_LANE_REASON_COUNT - MKV_LANE_REASON_CLOSED + 1 + MKV_NATIVE_REFUSAL_COUNT ==
                    MKV_ADMIN_RDMA_FALLBACK_COUNT,
                "and so has each reason of a fallback");
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+/* The address that the listener is bound to, where that tells networks apart. */
+static const char *bound_address(const char *host) {
+    static const char *const any[] = {"", "0.0.0.0", "::", "::1", "localhost"};
+    for (size_t i = 0; i < sizeof any / sizeof any[0]; i++) {
+        if (strcmp(host, any[i]) == 0) {
+            return NULL;
+        }
+    }
+    return strncmp(host, "127.", 4) == 0 ? NULL : host;
+}
+
+bool mkv_node_rdma_options(const struct mkv_node *node, struct mkv_lane_ports_options *rdma) {
+    const struct mkv_config *config = &node->config;
+    *rdma = (struct mkv_lane_ports_options){
+        .is_required = config->rdma.mode == MKV_CONFIG_RDMA_REQUIRE,
+        .device = config->rdma.device[0] == '\0' ? NULL : config->rdma.device,
+        .gid_index = mkv_config_rdma_gid_index(config),
+        .address = bound_address(config->network.address.host),
+        .traffic_class = (uint32_t)config->rdma.traffic_class,
+        .service_level = (uint32_t)config->rdma.service_level,
+        .mtu = mkv_config_rdma_mtu(config),
+        .lanes_max = (uint32_t)config->rdma.connections_max,
+    };
+    return config->rdma.mode != MKV_CONFIG_RDMA_OFF && node->tls == NULL;
+}
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 

@@ -28,9 +28,9 @@ struct fake_machine_rdma {
     bool hold_writes;
     bool hold_probe;
     bool hold_drain;
-    uint32_t transfers_room; /* of an endpoint */
-    uint32_t stream_room;    /* bytes that are on their way to one and not taken */
-    uint32_t endpoints_max;  /* of a port */
+    uint32_t transfers_room;  /* of an endpoint */
+    uint32_t stream_room;     /* bytes that are on their way to one and not taken */
+    uint32_t endpoints_max;   /* of a port */
     const uint8_t *forbidden; /* memory whose registered pages are not its pages any more */
     size_t forbidden_bytes;
     /* What was seen. */
