@@ -436,7 +436,8 @@ bool mkv_lane_unexpose(struct mkv_lane *lane, uint64_t tag) {
 
 /* ---- completions ----------------------------------------------------------------------------- */
 
-/* The first failure, and what the device said of it. */
+/* The first failure, and what the device said of it. What fails because one of the sides has closed
+ * is no error. */
 static void stop_by(struct mkv_lane *lane, const struct mkv_lane_completion *completion) {
     enum mkv_lane_reason reason = mkv_lane_reason_of(completion->status);
     if (lane->state == MKV_LANE_PROBING && reason == MKV_LANE_REASON_RETRY_EXCEEDED) {
@@ -448,6 +449,9 @@ static void stop_by(struct mkv_lane *lane, const struct mkv_lane_completion *com
         lane->vendor = completion->vendor;
     }
     stop(lane, reason);
+    if (lane->reason != MKV_LANE_REASON_CLOSED && lane->reason != MKV_LANE_REASON_PEER) {
+        lane->counters.errors_total++;
+    }
 }
 
 void mkv_lane_completed(struct mkv_lane *lane, const struct mkv_lane_completion *completion,
@@ -468,7 +472,6 @@ void mkv_lane_completed(struct mkv_lane *lane, const struct mkv_lane_completion 
         end_below(lane, lane->handed, counts_as_ok);
     }
     if (!is_ok) {
-        lane->counters.errors_total++;
         lane->has_failed = true;
         stop_by(lane, completion);
     } else if (lane->state == MKV_LANE_PROBING && lane->probe_is_answered &&
@@ -600,7 +603,6 @@ void mkv_lane_receive_failed(struct mkv_lane *lane, const struct mkv_lane_comple
                              uint64_t now_ns) {
     see_time(lane, now_ns);
     MKV_ASSERT(completion->status != MKV_LANE_SUCCESS);
-    lane->counters.errors_total++;
     stop_by(lane, completion);
 }
 
