@@ -67,6 +67,15 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     client->timeout_ms = settings->timeout_ms;
     client->connect_timeout_ms = settings->connect_timeout_ms;
     client->connections_max = settings->connections;
+    if (settings->transport == MKV_TRANSPORT_WISH_RDMA ||
+        (settings->transport == MKV_TRANSPORT_WISH_AUTO && !settings->has_tls &&
+         mkv_verbs_is_built())) {
+        client->rdma = mkv_rdma_new(client, settings->transport == MKV_TRANSPORT_WISH_RDMA,
+                                    settings->rdma_devices);
+        if (client->rdma == NULL) {
+            return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client");
+        }
+    }
     if (settings->has_tls) {
         status = mkv_client_tls_open(settings->tls_ca, settings->tls_name, &client->tls, error);
         if (status != MEMKV_OK) {

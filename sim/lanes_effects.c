@@ -42,13 +42,13 @@ static void check_credits(const struct lanes_end *end, const struct mkv_lane_hea
     }
 }
 
-static struct lanes_work *new_work(struct lanes_end *end, uint64_t work) {
+static struct lanes_work *new_work(struct lanes_end *end, uint64_t work, uint64_t now_ns) {
     struct lanes_work *entry = &end->works[work % MKV_LANES_WORKS_MAX];
     if (entry->is_posted) {
         mkv_fail(MKV_ORACLE_BOUNDS, "lane %llu has more work requests posted than it may",
                  (unsigned long long)end->serial);
     }
-    *entry = (struct lanes_work){.work = work, .is_posted = true};
+    *entry = (struct lanes_work){.work = work, .is_posted = true, .posted_ns = now_ns};
     return entry;
 }
 
@@ -88,7 +88,7 @@ static bool do_send(struct lanes_world *world, struct lanes_end *end,
     end->credits_given += header->credits;
     check_credits(end, header);
     mkv_lane_header_encode(header, message);
-    struct lanes_work *entry = new_work(end, effect->work);
+    struct lanes_work *entry = new_work(end, effect->work, world->now_ns);
     entry->buffer = buffer;
     entry->is_send = true;
     mkv_lanes_memory_give(memory, buffer, MKV_LANES_SEND, end->serial);
@@ -113,7 +113,7 @@ static uint32_t count_reads(const struct lanes_end *end) {
 static bool do_transfer(struct lanes_world *world, struct lanes_end *end,
                         const struct mkv_lane_effect *effect) {
     const struct mkv_lane_transfer *transfer = &effect->transfer;
-    struct lanes_work *entry = new_work(end, effect->work);
+    struct lanes_work *entry = new_work(end, effect->work, world->now_ns);
     struct lanes_task *task = &world->tasks[transfer->tag >> 8];
     MKV_ASSERT(end->node == 0 && task->is_used && task->end_serial == end->serial);
     entry->is_read = transfer->is_read;
@@ -163,6 +163,7 @@ static void do_stop(struct lanes_world *world, struct lanes_end *end,
     mkv_lanes_note(world, mkv_lane_reason_name(effect->reason), end->serial, 0);
     check_reason(world, end, effect->reason);
     end->has_stopped = true;
+    end->reason = effect->reason;
     end->stop_ns = world->now_ns + mkv_random_below(&world->schedule, STOP_NS);
     if (end->node != 0) {
         mkv_lanes_client_broken(world, end);
@@ -175,6 +176,11 @@ static void do_drained(struct lanes_world *world, struct lanes_end *end) {
     if (end->is_drained) {
         mkv_fail(MKV_ORACLE_ANSWERS, "lane %llu is drained a second time",
                  (unsigned long long)end->serial);
+    }
+    if (end->lane.reason != end->reason) { /* L5 */
+        mkv_fail(MKV_ORACLE_ENDS, "lane %llu stopped for '%s', and now says '%s'",
+                 (unsigned long long)end->serial, mkv_lane_reason_name(end->reason),
+                 mkv_lane_reason_name(end->lane.reason));
     }
     for (uint32_t index = 0; index < MKV_LANES_WORKS_MAX; index++) {
         if (end->works[index].is_posted && !end->destroy_came) {

@@ -13,6 +13,7 @@
 #define TAKE_LATER_NS 40000u
 #define PUMP_LATER_ONE_IN 8u
 #define PUMP_LATER_NS 10000u
+#define SILENT_LATE_NS 1000000u
 
 static uint8_t side_of(const struct lanes_end *end) {
     return end->node == 0 ? 1 : 0;
@@ -481,6 +482,27 @@ void mkv_lanes_poll_events(struct lanes_world *world, uint32_t node) {
                 (event.number == 0 || (!end->is_dead_pair && end->number == event.number))) {
                 mkv_lanes_end_event(world, end, event.event);
             }
+        }
+    }
+}
+
+/* A lane that runs has nothing posted for longer than it may be silent. */
+static void check_silence(const struct lanes_world *world, const struct lanes_end *end) {
+    for (uint32_t index = 0; !end->has_stopped && index < MKV_LANES_WORKS_MAX; index++) {
+        const struct lanes_work *work = &end->works[index];
+        if (work->is_posted &&
+            world->now_ns > work->posted_ns + MKV_LANES_SILENT_NS + SILENT_LATE_NS) {
+            mkv_fail(MKV_ORACLE_ANSWERS,
+                     "work request %llu of lane %llu is posted for too long, and it goes on",
+                     (unsigned long long)work->work, (unsigned long long)end->serial);
+        }
+    }
+}
+
+void mkv_lanes_check_ends(const struct lanes_world *world) {
+    for (uint32_t index = 0; index < MKV_LANES_ENDS_MAX; index++) {
+        if (world->ends[index].is_used) {
+            check_silence(world, &world->ends[index]);
         }
     }
 }

@@ -7,6 +7,8 @@
 
 #define LANES_SALT 0x1a9e5ull
 #define STEPS_MAX 4000000u
+/* Steps between looks at what is posted. */
+#define CHECK_EVERY 16u
 #define POLL_NS_MIN 100u
 #define POLL_NS_MAX 1500u
 #define POLL_LATE_NS 3000000u
@@ -232,6 +234,9 @@ static void step(struct lanes_world *world) {
         }
     }
     free_drained(world);
+    if (world->steps % CHECK_EVERY == 0) {
+        mkv_lanes_check_ends(world);
+    }
     wake_servers(world);
     plan_polls(world);
     world->report->trace_hash = world->trace.hash;
@@ -406,6 +411,12 @@ static struct lanes_world *make(const struct mkv_world_options *options,
     const struct mkv_verbs_sim_ops ops = {.context = world, .moves = moves, .strikes = strikes};
     world->verbs = mkv_memory_take(options->memory, sizeof *world->verbs, 64);
     mkv_verbs_sim_init(world->verbs, &ops, &world->fabric);
+    for (uint32_t talk = 0; talk < MKV_LANES_TALKS_MAX; talk++) {
+        for (uint32_t side = 0; side < 2; side++) {
+            world->talks[talk].logs[side].bytes =
+                mkv_memory_take(options->memory, MKV_LANES_LOG_BYTES, 64);
+        }
+    }
     make_server(world);
     for (uint32_t index = 0; index < world->client_count; index++) {
         make_client(world, index);

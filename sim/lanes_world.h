@@ -81,7 +81,7 @@ struct lanes_frame {
 
 /* One direction of a stream: what was written, of which some was sent, of which some has come. */
 struct lanes_log {
-    uint8_t bytes[MKV_LANES_LOG_BYTES];
+    uint8_t *bytes; /* MKV_LANES_LOG_BYTES */
     uint64_t written;
     uint64_t sent;
     uint64_t come;
@@ -105,6 +105,7 @@ struct lanes_work {
     uint32_t buffer;
     bool is_send;
     bool is_posted; /* and has not completed as far as was polled */
+    uint64_t posted_ns;
     bool is_read;
 };
 
@@ -127,7 +128,8 @@ struct lanes_end {
     uint64_t stopped_ns;
     bool last_receive;
     bool destroy_came;
-    bool is_drained; /* its end is freed at the end of the step */
+    enum mkv_lane_reason reason; /* that STOP gave */
+    bool is_drained;             /* its end is freed at the end of the step */
     bool in_turn;
     enum mkv_lane_reason expected; /* by what was told first; NONE: by nothing */
     struct mkv_lane lane;
@@ -295,6 +297,8 @@ uint64_t mkv_lanes_end_next_ns(const struct lanes_end *end);
 /* Hands out what has completed on the node. */
 void mkv_lanes_poll(struct lanes_world *world, uint32_t node);
 void mkv_lanes_poll_events(struct lanes_world *world, uint32_t node);
+/* Fails the run where an end goes on that should have stopped. */
+void mkv_lanes_check_ends(const struct lanes_world *world);
 /* Sends bytes that are written, as far as there are slots. */
 void mkv_lanes_pump(struct lanes_world *world, struct lanes_end *end);
 /* A work request that is posted no more. */

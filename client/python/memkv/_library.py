@@ -31,6 +31,8 @@ class Options(ctypes.Structure):
         ("discovery", ctypes.c_char_p),
         ("discovery_refresh_ms", ctypes.c_uint32),
         ("otel_endpoint", ctypes.c_char_p),
+        ("transport", ctypes.c_char_p),
+        ("rdma_devices", ctypes.c_char_p),
     ]
 
 

@@ -563,6 +563,23 @@ static void test_close__told_to__tells_the_peer_before_it_stops(void **state) {
     expect_effect(MKV_LANE_EFFECT_DRAINED);
 }
 
+static void test_close__what_it_flushes__is_no_error(void **state) {
+    (void)state;
+    for (int by_peer = 0; by_peer <= 1; by_peer++) {
+        begin_posted(2);
+        if (by_peer) {
+            mkv_lane_event(&lane, MKV_LANE_EVENT_PEER_GONE, 3);
+        } else {
+            mkv_lane_stop(&lane, MKV_LANE_REASON_CLOSED, 3);
+        }
+        (void)effects();
+        complete(1, MKV_LANE_FLUSHED, 4);
+        complete(2, MKV_LANE_FLUSHED, 4);
+        receive_fails(MKV_LANE_FLUSHED, 4);
+        assert_int_equal(lane.counters.errors_total, 0);
+    }
+}
+
 static void test_close__last_credit__is_used_for_it_and_without_one_it_stops(void **state) {
     (void)state;
     begin_open(false);
@@ -630,6 +647,7 @@ int main(void) {
         cmocka_unit_test(test_exposures__as_many_as_there_may_be__all_end),
         cmocka_unit_test(test_effects__as_many_as_there_may_be__fit),
         cmocka_unit_test(test_close__told_to__tells_the_peer_before_it_stops),
+        cmocka_unit_test(test_close__what_it_flushes__is_no_error),
         cmocka_unit_test(test_close__last_credit__is_used_for_it_and_without_one_it_stops),
         cmocka_unit_test(test_close__of_the_peer__stops),
         cmocka_unit_test(test_stop__other_reason_than_closed_or_peer__asserts),

@@ -28,6 +28,9 @@
 #define STEPS 1200u
 /* Steps in which all that was begun ends, when nothing new is. */
 #define STEPS_TO_END 6000u
+/* Of the other side's news, and then of what is not told at all; a step is 1 ns. */
+#define STEPS_TO_HEAR 2000u
+#define DRAIN_NS 2000u
 
 enum {
     CLIENT = 0,
@@ -60,7 +63,6 @@ struct end {
     bool is_opened;
     uint32_t stops;
     uint32_t drains;
-    bool was_destroyed;
 };
 
 enum region_use {
@@ -89,6 +91,7 @@ struct pair {
     bool has_failed;
     bool is_ending; /* nothing new begins */
     uint64_t transfers;
+    uint32_t destroyed; /* queue pairs whose completions did not come */
 };
 
 static struct pair pair;
@@ -261,17 +264,19 @@ static void apply(struct end *end, const struct mkv_lane_effect *effect) {
         end_exposure(end, effect->tag);
         break;
     case MKV_LANE_EFFECT_DESTROY:
-        end->was_destroyed = true;
         end->queue_count = 0;
         end->rung_count = 0;
         end->completion_count = 0;
+        end->message_count = 0;
+        end->flushed_receives = 0;
         mkv_lane_destroyed(&end->lane);
+        pair.destroyed++;
         break;
     case MKV_LANE_EFFECT_DRAINED:
         end->drains++;
         assert_int_equal(end->queue_count, 0);
         assert_int_equal(end->completion_count, 0);
-        assert_true(!end->lane.config.awaits_last_receive ||
+        assert_true(!end->lane.config.awaits_last_receive || end->lane.drain_is_over ||
                     (end->message_count == 0 && end->flushed_receives == 0));
         break;
     }
@@ -281,7 +286,7 @@ static bool is_posted(const struct mkv_lane_effect *effect) {
     return effect->kind == MKV_LANE_EFFECT_SEND || effect->kind == MKV_LANE_EFFECT_TRANSFER;
 }
 
-static void take_effects(struct end *end) {
+static void take_effects(struct end *end, struct end *peer) {
     struct mkv_lane_effect effects[8];
     uint32_t count = 0;
     bool is_refused = false;
@@ -300,6 +305,9 @@ static void take_effects(struct end *end) {
                 pair.has_failed = true;
                 end->rung_count = end->queue_count;
                 mkv_lane_not_posted(&end->lane, effects[index].work, pair.now_ns);
+                while (strikes(2)) {
+                    carry_out(end, peer);
+                }
             }
             if (!posts || !is_refused) {
                 apply(end, &effects[index]);
@@ -470,7 +478,7 @@ static void begin(uint64_t seed, bool may_fail) {
             .reads_max = is_server ? 1 + (uint32_t)draw(4) : 0,
             .probe_ns = UINT64_MAX,
             .silent_ns = UINT64_MAX,
-            .drain_ns = UINT64_MAX,
+            .drain_ns = DRAIN_NS,
             .awaits_last_receive = is_server,
         };
         end->receives_posted = config.receives;
@@ -484,6 +492,7 @@ static void step(void) {
     const uint64_t side = draw(2);
     struct end *end = &pair.ends[side];
     pair.now_ns++;
+    mkv_lane_time(&end->lane, pair.now_ns);
     switch (draw(pair.is_ending ? 6 : 9)) {
     case 0:
         carry_out(end, &pair.ends[1 - side]);
@@ -498,7 +507,7 @@ static void step(void) {
         give_back(end);
         break;
     case 4:
-        take_effects(end);
+        take_effects(end, &pair.ends[1 - side]);
         break;
     case 5:
         serve_request(&pair.ends[SERVER]);
@@ -557,7 +566,7 @@ static void drain(int stopped, enum mkv_lane_reason reason) {
     uint32_t steps = 0;
     while (!are_drained()) {
         assert_true(steps++ < STEPS_TO_END);
-        if (steps == STEPS_TO_END / 2) {
+        if (steps == STEPS_TO_HEAR) {
             mkv_lane_event(&pair.ends[1 - stopped].lane, MKV_LANE_EVENT_PEER_GONE, pair.now_ns);
         }
         step();
@@ -598,6 +607,7 @@ static void test_pair__any_order__all_arrives_in_order_and_all_comes_back(void *
         credit_messages += client->lane.counters.credit_messages_total;
         waits += client->lane.counters.credit_waits_total;
         drain((int)(seed % 2), MKV_LANE_REASON_CLOSED);
+        assert_int_equal(pair.destroyed, 0);
         assert_int_equal(pair.ends[seed % 2].lane.reason, MKV_LANE_REASON_CLOSED);
     }
     /* It was tried. */
@@ -610,6 +620,7 @@ static void test_pair__any_order__all_arrives_in_order_and_all_comes_back(void *
 static void test_pair__devices_fail__each_buffer_comes_back_once_and_none_early(void **state) {
     (void)state;
     uint32_t failed = 0;
+    uint32_t destroyed = 0;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         begin(seed, true);
         for (uint32_t count = 0; count < STEPS && !are_drained(); count++) {
@@ -617,8 +628,10 @@ static void test_pair__devices_fail__each_buffer_comes_back_once_and_none_early(
         }
         failed += pair.has_failed;
         drain((int)(seed % 2), MKV_LANE_REASON_PEER);
+        destroyed += pair.destroyed;
     }
     assert_true(failed > SEEDS / 2);
+    assert_true(destroyed > 0);
 }
 
 int main(void) {
