@@ -15,6 +15,13 @@ NETWORK = ("network: {address: '10.78.0.1:9900', admin_address: '127.0.0.1:9901'
 CLIENT = "MEMKV_SERVERS=10.78.0.1:9900 MEMKV_RDMA_DEVICES=rxe_right MEMKV_TRANSPORT="
 SIZES = (1, 4096, 65536, 65537, 1 << 20, (1 << 20) + 1, 5000003)
 
+# What is done to the wire or its ends, and what mends it. TCP does not take the wire.
+FAULTS = (
+    ("ip link set left down", "ip link set left up; soft_roce_wire routes"),
+    ("ip link set right_middle nomaster", "ip link set right_middle master middle"),
+    ("rdma link delete rxe_left", "rdma link add rxe_left type rxe netdev left"),
+)
+
 
 class Node(LabNode):
     def rdma(self):
@@ -37,6 +44,10 @@ class Node(LabNode):
         """Payload bytes over RDMA so far: in, out."""
         return (self.sample('memkv_bytes_in_total{fabric="rdma",listener="native"}'),
                 self.sample('memkv_bytes_out_total{fabric="rdma",listener="native"}'))
+
+    def until_lanes(self):
+        return self.until("a lane", "ask /v1/metrics | grep -q "
+                          "'memkv_connections_active{fabric=\"rdma\"} [1-9]'")
 
     def until_said(self, words, count=1):
         return self.until(words, f"[ $(grep -c '{words}' {self.folder}/log) -ge {count} ]")
@@ -123,6 +134,37 @@ class RdmaTest(unittest.TestCase):
         line = line.replace("load_client run", "load_client verify")
         self.machine.sh(f"{CLIENT}tcp {line}", seconds=200)
         node.stop()
+
+    def test_faults_under_load__clients_go_on_and_come_back__no_byte_is_wrong(self):
+        node = self.node(NETWORK, "faults").start()
+        node.until_rdma(True)
+        line = node.load_line("run", "faults", "--threads 2 --seconds 100 --bytes-max 200000 "
+                              "--allow-missing").replace("127.0.0.1:9900", "10.78.0.1:9900")
+        self.machine.sh(f"""(
+            {CLIENT}auto {line}
+            echo "status $?") >{node.folder}/faults.said 2>&1 &""")
+        back = 0
+        for fault, repair in FAULTS:
+            node.until_lanes()
+            self.machine.sh(fault)
+            node.until("lanes end", "! ask /v1/metrics | grep -q "
+                       "'memkv_connections_active{fabric=\"rdma\"} [1-9]'")
+            self.machine.sh(repair)
+            node.until_lanes()
+            self.assertGreater(node.sample("memkv_rdma_recoveries_total"), back)
+            back = node.sample("memkv_rdma_recoveries_total")
+        sums = node.load_end("faults")
+        self.assertEqual(sums["broken_promises"], 0)
+        self.assertGreater(sums["gets"], 10)
+        verify = line.replace("load_client run", "load_client verify")
+        self.machine.sh(f"{CLIENT}auto {verify}", seconds=200)
+        self.assertGreater(sum(self.failures(node)), 0)
+        node.stop()
+
+    @staticmethod
+    def failures(node):
+        return [float(line.rsplit(" ", 1)[1]) for line in node.http("/v1/metrics")[1].splitlines()
+                if line.startswith("memkv_rdma_failures_total{")]
 
     def test_off__no_port_is_opened(self):
         node = self.node("rdma: {mode: off}\n", "off").start()
