@@ -460,6 +460,8 @@ struct mkv_admin_provider {
                            uint32_t key_bytes, struct mkv_admin_why *out);
     /* The configuration in force as JSON, without secrets; the caller frees it. */
     char *(*config)(void *context);
+    /* Checks of the machine that the node runs on, as JSON; the caller frees it. NULL: none. */
+    char *(*host)(void *context);
     /* What an operator wants of a drive: drive_life.h. NULL: the node does not serve yet. */
     void (*drive_act)(void *context, const struct mkv_admin_drive_wish *wish,
                       struct mkv_admin_drive_outcome *outcome);

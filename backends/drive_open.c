@@ -16,6 +16,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "backends/drive_facts.h"
 #include "backends/drive_lock.h"
 
 #define PATH_BYTES 1024u
@@ -182,12 +183,28 @@ static bool file_takes_holes(int fd, off_t size) {
     return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, size, MKV_UNIT_BYTES) == 0;
 }
 
+/* A file that is attached to a loop device may be mounted there, or have a daemon: its lock does
+ * not say so. */
+static bool is_nobodys(const struct mkv_drive_open_options *options,
+                       const struct mkv_drive_media *media, struct mkv_backend_error *error) {
+    struct mkv_drive_facts facts;
+    return !mkv_drive_facts_read_fd(&mkv_drive_roots_kernel, media->fd, &facts) ||
+           facts.holder_count == 0 ||
+           mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                              "file %s is attached to %s, through which somebody may use it. Name "
+                              "the device instead, or run: losetup --detach /dev/%s",
+                              options->media, facts.holders, facts.holders);
+}
+
 /* Everything between having the descriptor and having the medium. */
 static bool set_up_file(const struct mkv_drive_open_options *options, struct mkv_drive_media *media,
                         struct mkv_backend_error *error) {
     struct stat status;
     if (!mkv_drive_lock_file(media->fd, options->name, options->media, options->lock_wait_ms,
                              error)) {
+        return false;
+    }
+    if (!options->read_only && !is_nobodys(options, media, error)) {
         return false;
     }
     /* Only now: another process may have been creating it until it let go of the lock. */

@@ -116,6 +116,23 @@ static void operation_decide(struct operation *operation, enum mkv_io_result dec
     operation->decision = decision;
 }
 
+/* A large store goes to the kernel at once, before the shard goes on to what takes it long, such as
+ * copying the bytes of the next one: the device would do nothing meanwhile. So does what large ones
+ * wait for, a flush or a commit. Small ones take the shard no long time, and go together at the end
+ * of its round: those that lie side by side in one write. */
+static void hurry(struct drive_uring *drive, const struct operation *operation) {
+    const bool is_write = operation->kind == MKV_DRIVE_OP_WRITE;
+    if (is_write && operation->effect.share == MKV_DRIVE_FOR_STORE) {
+        drive->stores_are_large = operation->bytes > MKV_DRIVE_URING_HELD_BYTES_MAX;
+    } else if (operation->kind != MKV_DRIVE_OP_FLUSH &&
+               operation->effect.share != MKV_DRIVE_FOR_COMMIT) {
+        return;
+    }
+    if (drive->stores_are_large) {
+        mkv_ring_hurry(drive->options.ring);
+    }
+}
+
 /* Takes an operation from the pool for an effect whose turn it is, and gives it to the ring. */
 static void operation_start(struct drive_uring *drive, const struct mkv_effect *effect,
                             uint64_t submitted_ns) {
@@ -139,10 +156,12 @@ static void operation_start(struct drive_uring *drive, const struct mkv_effect *
             operation_decide(operation, MKV_IO_OK);
         }
         mkv_drive_uring_issue(operation);
+        hurry(drive, operation);
         return;
     }
     drive->writes_started += operation->kind == MKV_DRIVE_OP_WRITE;
     operation_locate(operation);
+    hurry(drive, operation);
     uint64_t capacity_units = drive->base.capacity_units;
     bool inside = effect->drive.lba.unit <= capacity_units &&
                   effect->drive.unit_count <= capacity_units - effect->drive.lba.unit;

@@ -78,7 +78,8 @@ struct drive_uring {
     struct mkv_ring_hook hook;
     struct operation **held;
     uint32_t held_count;
-    bool holds_commits; /* among them */
+    bool holds_commits;    /* among them */
+    bool stores_are_large; /* the last one was */
     /* The write, of those that were held, that went to the kernel last: its number, where it ends,
      * and whether it is still there. */
     uint64_t last_serial;

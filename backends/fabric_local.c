@@ -117,21 +117,28 @@ static uint8_t *slab_payload(const struct mkv_fabric_local *fabric, struct mkv_s
     return mkv_arena_slab(fabric->options.arena, slab) + MKV_UNIT_BYTES;
 }
 
-static void move_payload(struct mkv_fabric_local *fabric, const struct mkv_effect *effect) {
-    const struct mkv_transfer_effect *transfer = &effect->transfer;
+static void push_payload(struct mkv_fabric_local *fabric,
+                         const struct mkv_transfer_effect *transfer) {
     const struct mkv_fabric_local_request *request = request_at(fabric, transfer->request_id);
     MKV_ASSERT(transfer->item < request->item_count);
     uint8_t *bytes = request->payloads[transfer->item].bytes;
-    if (bytes == NULL || transfer->bytes == 0) {
-        return;
+    const uint64_t begin = request->items[transfer->item].offset;
+    MKV_ASSERT(transfer->offset >= begin);
+    if (bytes != NULL && transfer->bytes > 0) {
+        memcpy(bytes + (transfer->offset - begin),
+               slab_payload(fabric, transfer->slab) + transfer->slab_offset, transfer->bytes);
     }
-    uint8_t *slab = slab_payload(fabric, transfer->slab);
-    if (effect->kind == MKV_EFFECT_PULL) {
-        memcpy(slab, bytes + transfer->offset, transfer->bytes);
-    } else {
-        const uint64_t begin = request->items[transfer->item].offset;
-        MKV_ASSERT(transfer->offset >= begin);
-        memcpy(bytes + (transfer->offset - begin), slab + transfer->slab_offset, transfer->bytes);
+}
+
+/* Only when it is handed out, so that the write of one goes on its way before the next one is
+ * copied. */
+static void pull_payload(struct mkv_fabric_local *fabric,
+                         const struct mkv_transfer_effect *transfer) {
+    const struct mkv_fabric_local_request *request = request_at(fabric, transfer->request_id);
+    MKV_ASSERT(transfer->item < request->item_count);
+    const uint8_t *bytes = request->payloads[transfer->item].bytes;
+    if (bytes != NULL && transfer->bytes > 0) {
+        memcpy(slab_payload(fabric, transfer->slab), bytes + transfer->offset, transfer->bytes);
     }
 }
 
@@ -162,8 +169,10 @@ static void local_submit(struct mkv_fabric *base, const struct mkv_effect *effec
                          const uint8_t *front_arena) {
     struct mkv_fabric_local *fabric = local(base);
     if (effect->kind == MKV_EFFECT_PULL || effect->kind == MKV_EFFECT_PUSH) {
-        move_payload(fabric, effect);
         const bool is_pull = effect->kind == MKV_EFFECT_PULL;
+        if (!is_pull) {
+            push_payload(fabric, &effect->transfer);
+        }
         complete_later(fabric, (struct completion){
                                    .event = is_pull ? MKV_FABRIC_PULL_DONE : MKV_FABRIC_PUSH_DONE,
                                    .op = effect->op,
@@ -217,6 +226,7 @@ static void hand_out(struct mkv_fabric_local *fabric, const struct completion *c
     if (completion->event == MKV_FABRIC_ANSWER_DONE) {
         fabric->counters.sent_frames_total++;
     } else if (!failed && completion->event == MKV_FABRIC_PULL_DONE) {
+        pull_payload(fabric, &completion->transfer);
         input.fabric.sums = pull_sums(fabric, completion, sums);
         input.fabric.sum_count = mkv_chunk_count(completion->transfer.bytes);
         fabric->counters.received_bytes_total += completion->transfer.bytes;

@@ -47,6 +47,7 @@ struct mkv_ring {
     bool enabled;
     uint32_t costly_count; /* of this round */
     bool dispatching;
+    bool hurried; /* something is to be submitted before anything that takes long */
 
     int wake_fd;
     uint64_t wake_value; /* where the read of wake_fd goes; how often it was woken is of no use */
@@ -281,12 +282,23 @@ static void call_hooks(struct mkv_ring *ring) {
 void mkv_ring_submit(struct mkv_ring *ring) {
     start(ring);
     call_hooks(ring);
+    ring->hurried = false;
     unsigned ready = io_uring_sq_ready(&ring->uring);
     if (ready == 0) {
         return;
     }
     note_submitted(ring);
     account(ring, ready, io_uring_submit(&ring->uring));
+}
+
+void mkv_ring_hurry(struct mkv_ring *ring) {
+    ring->hurried = true;
+}
+
+void mkv_ring_submit_hurried(struct mkv_ring *ring) {
+    if (ring->hurried) {
+        mkv_ring_submit(ring);
+    }
 }
 
 /* Submits until the queue has a place. Completions pile up meanwhile; no callback runs. */
@@ -359,6 +371,7 @@ uint32_t mkv_ring_wait(struct mkv_ring *ring, uint64_t timeout_ns) {
     ring->costly_count = 0;
     start(ring);
     call_hooks(ring);
+    ring->hurried = false;
     unsigned ready = io_uring_sq_ready(&ring->uring);
     note_submitted(ring);
     int result;

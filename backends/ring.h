@@ -104,6 +104,11 @@ void mkv_ring_hook_remove(struct mkv_ring *ring, struct mkv_ring_hook *hook);
 /* Hands the prepared entries to the kernel now rather than with the next wait. */
 void mkv_ring_submit(struct mkv_ring *ring);
 
+/* Others wait for what is prepared, or is about to be by a hook: it is to be handed over before
+ * anything that takes long. mkv_ring_submit_hurried does that, and nothing where nobody asked. */
+void mkv_ring_hurry(struct mkv_ring *ring);
+void mkv_ring_submit_hurried(struct mkv_ring *ring);
+
 /*
  * Submits, waits until there is a completion, a wake or the timeout (0: does not wait), then calls
  * back for what has completed, at most MKV_RING_DISPATCH_MAX. Returns the number of callbacks and

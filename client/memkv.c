@@ -159,6 +159,26 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
     memcpy(server->store_uuid, limits->store_uuid.bytes, sizeof server->store_uuid);
 }
 
+static const char *transport_of(const struct mkv_connection *connection) {
+    const char *name = connection->transport->ops->name;
+    /* A Unix socket is asked for as "shm", and may have no window. */
+    const bool is_plain = strcmp(name, "shm") == 0 && connection->window_step != MKV_WINDOW_MAPPED;
+    return is_plain ? "unix" : name;
+}
+
+const char *memkv_transport(const struct memkv_client *client) {
+    for (uint32_t index = 0; index < client->remote_count; index++) {
+        const struct mkv_remote *remote = client->remotes[index];
+        for (uint32_t slot = 0; slot < remote->slots; slot++) {
+            const struct mkv_connection *connection = remote->connections[slot];
+            if (connection != NULL && connection->state == MKV_CONNECTION_READY) {
+                return transport_of(connection);
+            }
+        }
+    }
+    return "";
+}
+
 void memkv_set_timeout(struct memkv_client *client, uint32_t timeout_ms) {
     client->timeout_ms = timeout_ms > 0 ? timeout_ms : MKV_CLIENT_TIMEOUT_MS;
 }

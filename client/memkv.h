@@ -193,6 +193,11 @@ struct memkv_server {
 /* Fills *server. Sends nothing and cannot fail. */
 void memkv_server_limits(const struct memkv_client *client, struct memkv_server *server);
 
+/* How bytes reach the first server that there is a connection to now: "tcp", "tls", "unix" (a Unix
+ * socket), "shm" (the same, and memory is shared), "rdma"; "" without a connection. Constant text.
+ * Sends nothing and cannot fail. */
+const char *memkv_transport(const struct memkv_client *client);
+
 /*
  * Requests of the calls to come belong to that span, until another is set: `traceparent` is as in
  * the HTTP header of W3C Trace Context, "00-" 32 hexadecimal digits "-" 16 "-" 2; NULL: to none.

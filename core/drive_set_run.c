@@ -75,6 +75,18 @@ void mkv_drive_set_run_begin(struct mkv_drive_set_run *run, const struct mkv_dri
     }
 }
 
+/* No member is left that could take in who is to join, so that nobody waits for it. One that opens
+ * already, empty, is left to it. */
+static void give_up_joiners(struct mkv_drive_set_run *run) {
+    for (uint32_t i = 0; i < run->count; i++) {
+        struct mkv_drive_set_volume *volume = &run->volumes[i];
+        if (volume->role == MKV_DRIVE_SET_JOINER && volume->life == MKV_DRIVE_SET_CLOSED) {
+            volume->role = MKV_DRIVE_SET_OUT;
+            volume->life = MKV_DRIVE_SET_LEFT;
+        }
+    }
+}
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 static void on_open_failed(struct mkv_drive_set_run *run, struct mkv_drive_set_volume *volume) {
@@ -368,7 +380,11 @@ static bool change_next(struct mkv_drive_set_run *run, struct mkv_drive_set_comm
         return true;
     }
     if (!serve) {
-        run->state = run->ready ? run->state : MKV_DRIVE_SET_STUCK;
+        if (run->ready) {
+            give_up_joiners(run);
+        } else {
+            run->state = MKV_DRIVE_SET_STUCK;
+        }
         return false;
     }
     if (!have_it) {
@@ -436,6 +452,9 @@ static void settled_next(struct mkv_drive_set_run *run) {
     if (!run->ready) {
         run->state = MKV_DRIVE_SET_STUCK;
         return;
+    }
+    if (serving == 0) {
+        give_up_joiners(run);
     }
     for (uint32_t i = 0; i < run->count; i++) {
         if (serving > 0 && !fixed && wants_to_join(run, &run->volumes[i])) {

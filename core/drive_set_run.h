@@ -26,6 +26,9 @@
  *   join:   LEFT, or failed and out, and its owner has made the volume anew --> as at a start: it
  *           is a JOINER, all members PURGE, the next set names it, it opens empty
  *
+ *           who waits to be opened when no member serves any more is OUT again: nobody is left to
+ *           take it in
+ *
  *   The set changes without waiting for the drive that leaves, but not before its volume has taken
  *   the CLOSE: from then on it refuses mutations, and its keys are misses. So a drive that does not
  *   answer any more can be taken out, too.

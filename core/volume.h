@@ -297,6 +297,9 @@ uint32_t mkv_volume_effects(struct mkv_volume *volume, struct mkv_effect *out, u
 uint8_t *mkv_volume_arena(struct mkv_volume *volume);
 /* True when a TICK would make progress at once: a bounded job has more to do. */
 bool mkv_volume_has_work(const struct mkv_volume *volume);
+/* When a TICK would make progress that is not to wait for the next one of those that come anyway;
+ * UINT64_MAX: there is no such time. */
+uint64_t mkv_volume_timer_ns(const struct mkv_volume *volume);
 /* Effects that one step can hand out at most. */
 uint32_t mkv_volume_effects_max(const struct mkv_volume_config *config);
 void mkv_volume_stats(const struct mkv_volume *volume, struct mkv_volume_stats *stats);

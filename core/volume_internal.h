@@ -353,6 +353,8 @@ uint64_t mkv_volume_trims_pending(const struct mkv_volume *volume);
 void mkv_volume_journal_pump(struct mkv_volume *volume);
 void mkv_volume_journal_io_done(struct mkv_volume *volume, uint32_t which,
                                 const struct mkv_drive_done *done);
+/* The op's data write is about to be handed out. */
+void mkv_volume_data_write_issued(struct mkv_volume *volume, struct op *op);
 /* A data write has come back, whatever it came to. */
 void mkv_volume_data_write_done(struct mkv_volume *volume, const struct op *op);
 void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_done *done);

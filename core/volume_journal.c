@@ -14,6 +14,9 @@
 
 /* The longest that a flush waits for more data to cover. */
 #define FLUSH_HELD_NS_MAX 20000000ull
+/* What a flush takes, and how far the ends of writes are apart, are means over the last few: each
+ * new one counts for an eighth. */
+#define MEAN_SHIFT 3u
 
 uint64_t mkv_volume_ring_used(const struct mkv_volume *volume) {
     return volume->issued_sequence.value + 1 - volume->ring_start.value;
@@ -197,20 +200,67 @@ static void pump_idle(struct mkv_volume *volume) {
 
 /* ---- flush ----------------------------------------------------------------------------------- */
 
+/* Takes a time into a mean. Longer ones than a flush may wait count as that: more makes no
+ * difference, and one operation that hangs is soon forgotten. */
+static void mean_add(uint64_t *mean_ns, uint64_t ns) {
+    ns = mkv_max_u64(1, mkv_min_u64(ns, FLUSH_HELD_NS_MAX));
+    if (*mean_ns == 0) {
+        *mean_ns = ns;
+    } else if (ns > *mean_ns) {
+        *mean_ns += mkv_divide_up_u64(ns - *mean_ns, 1u << MEAN_SHIFT);
+    } else {
+        *mean_ns -= (*mean_ns - ns) >> MEAN_SHIFT;
+    }
+    MKV_ASSERT(*mean_ns >= 1);
+    MKV_ASSERT(*mean_ns <= FLUSH_HELD_NS_MAX);
+}
+
+void mkv_volume_data_write_issued(struct mkv_volume *volume, struct op *op) {
+    if (volume->writes_in_flight == 0) {
+        volume->write_ended_ns = volume->now_ns;
+    }
+    op->write_number = ++volume->write_number;
+    volume->writes_in_flight++;
+}
+
 void mkv_volume_data_write_done(struct mkv_volume *volume, const struct op *op) {
     MKV_ASSERT(volume->writes_in_flight > 0);
     volume->writes_in_flight--;
+    mean_add(&volume->write_gap_ns, volume->now_ns - volume->write_ended_ns);
+    volume->write_ended_ns = volume->now_ns;
     if (volume->flush_held && op->write_number <= volume->flush_held_number) {
         MKV_ASSERT(volume->flush_held_writes > 0);
         volume->flush_held_writes--;
     }
 }
 
-/* Whether the flush waits for more data to cover. A flush costs much the same for one block as for
- * many, and a put needs two; so it waits until it covers half of the puts that are under way, the
- * other half being those whose records it makes durable. It waits at most for the writes that were
- * in flight when it was first wanted, so that a stream of puts cannot put it off, and not for long,
- * so that a write that does not come back cannot either. */
+/* The longest that a flush waits now: as long as flushes take. None is known yet: as long as any
+ * may. */
+static uint64_t flush_held_max_ns(const struct mkv_volume *volume) {
+    MKV_ASSERT(volume->flush_ns <= FLUSH_HELD_NS_MAX);
+    return volume->flush_ns == 0 ? FLUSH_HELD_NS_MAX : volume->flush_ns;
+}
+
+/* Whether the flush waits for more data to cover.
+ *
+ * A put needs two flushes, one for its data and one for its record. Where a flush takes long, what
+ * counts is how many puts share it: so it waits until it covers the data of half of the puts that
+ * are under way, the other half being those whose records it makes durable, and all go round in two
+ * halves with two flushes. Where a flush takes less than the writes that it would wait for, a wait
+ * only keeps those waiting that are written, and the drive without the puts that come after them:
+ * so it goes at once.
+ *
+ * Both follow from one rule, that of whoever may rent or buy and does not know for how long: wait
+ * as long as the flush takes that might be spared, and no longer, and not at all if what is waited
+ * for is not expected within that time. When it is expected follows from how fast writes have come
+ * back of late, one after the other while any are in flight.
+ *
+ * It waits for none but the writes that were in flight when it was first wanted, so that a stream
+ * of puts cannot put it off; and so not at all where nothing is being written.
+ *
+ * What was tried and is not done, as it gained nothing and took three times the flushes: a flush of
+ * data beside the journal blocks that are being written, which goes before the one that covers
+ * them; and a batch beside the one before it. */
 static bool flush_is_held(struct mkv_volume *volume) {
     const uint32_t under_way = volume->writes_in_flight + volume->written.count +
                                volume->journaled.count + volume->ready.count;
@@ -223,8 +273,17 @@ static bool flush_is_held(struct mkv_volume *volume) {
         volume->flush_held_number = volume->write_number;
         volume->flush_held_writes = volume->writes_in_flight;
     }
-    return volume->flush_held_writes > 0 &&
-           volume->now_ns - volume->flush_held_since_ns < FLUSH_HELD_NS_MAX;
+    const uint32_t lacking = (under_way + 1) / 2 - volume->written.count;
+    const uint64_t awaited = mkv_min_u64(lacking, volume->flush_held_writes);
+    const uint64_t expected_ns = volume->write_ended_ns + awaited * volume->write_gap_ns;
+    const uint64_t until_ns = volume->flush_held_since_ns + flush_held_max_ns(volume);
+    return awaited > 0 && expected_ns <= until_ns && volume->now_ns < until_ns;
+}
+
+uint64_t mkv_volume_timer_ns(const struct mkv_volume *volume) {
+    const bool waits = volume->flush_held && !volume->flush_in_flight &&
+                       volume->batch_pending == 0 && volume->state != MKV_VOLUME_FAILED;
+    return waits ? volume->flush_held_since_ns + flush_held_max_ns(volume) : UINT64_MAX;
 }
 
 static void pump_flush(struct mkv_volume *volume) {
@@ -371,6 +430,9 @@ void mkv_volume_flush_done(struct mkv_volume *volume, const struct mkv_drive_don
     }
     volume->flush_completed++;
     MKV_ASSERT(volume->flush_covers >= volume->flushed_sequence.value);
+    if (volume->flush_covers > volume->flushed_sequence.value || volume->flushing.count > 0) {
+        mean_add(&volume->flush_ns, volume->now_ns - volume->io[IO_FLUSH].issued_ns);
+    }
     if (volume->flush_covers > volume->flushed_sequence.value) {
         volume->stats.journal_commits_total++;
         if (volume->flush_issued_ns != 0) {

@@ -690,8 +690,7 @@ void mkv_volume_put_write(struct mkv_volume *volume, const struct mkv_input *inp
     put_taken(volume, index, message->flags);
     op->state = OP_WRITING;
     op->drive_ns = 0;
-    op->write_number = ++volume->write_number;
-    volume->writes_in_flight++;
+    mkv_volume_data_write_issued(volume, op);
     struct mkv_drive_effect *drive = mkv_volume_op_io(volume, index, MKV_EFFECT_DRIVE_WRITE);
     drive->lba = mkv_slot_table_lba(volume_table(volume), op->slot);
     drive->unit_count = mkv_slot_content_units(op->length);

@@ -483,6 +483,9 @@ struct mkv_volume {
     uint64_t yield_look_ns;    /* when they are looked at next */
     uint64_t write_number;     /* data writes handed out since init */
     uint32_t writes_in_flight; /* of them */
+    uint64_t write_ended_ns;   /* the last one; later: when the first one in flight began */
+    uint64_t write_gap_ns;     /* mean time between the ends of two, while any is in flight; or 0 */
+    uint64_t flush_ns;         /* mean time of flushes with something to cover; 0: there was none */
     uint64_t flush_held_since_ns;
     bool flush_held;            /* a flush waits for the data writes up to ... */
     uint64_t flush_held_number; /* ... this one, */

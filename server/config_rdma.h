@@ -66,8 +66,8 @@ uint32_t mkv_config_rdma_mtu(const struct mkv_config *config);
             .type = MKV_CONFIG_TYPE_COUNT,                                                         \
             MKV_CONFIG_RDMA_FIELD(traffic_class),                                                  \
             .size_max = 255,                                                                       \
-            .default_text = "0",                                                                   \
-            .meaning = "Of the packets that the server sends: four times the DSCP by which "       \
+            .default_text = "104",                                                                 \
+            .meaning = "Of packets both ways: four times the DSCP by which "                       \
                        "switches tell them apart, and the two bits of ECN.",                       \
     },                                                                                             \
     [MKV_CONFIG_RDMA_SERVICE_LEVEL] =                                                              \

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "backends/drive_facts.h"
-
 /* Of a daemon that was killed a moment ago and whose last I/O still runs. */
 #define LOCK_WAIT_MS 2000u
 /* A signal, or a short transfer, is taken up again so often in a row. */
@@ -16,19 +14,6 @@
 
 bool mkv_drive_tool_probe(struct mkv_drive_tool *drive, struct mkv_backend_error *error) {
     return mkv_drive_probe(&drive->media, drive->name, drive->path, &drive->probe, error);
-}
-
-/* A file that is attached to a loop device may be mounted there, or have a daemon: its lock does
- * not say so. */
-static bool is_nobodys(const struct mkv_drive_tool *drive, struct mkv_backend_error *error) {
-    struct mkv_drive_facts facts;
-    return drive->media.block_device ||
-           !mkv_drive_facts_read_fd(&mkv_drive_roots_kernel, drive->media.fd, &facts) ||
-           facts.holder_count == 0 ||
-           mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                              "file %s is attached to %s, through which somebody may use it. Name "
-                              "the device instead, or run: losetup --detach /dev/%s",
-                              drive->path, facts.holders, facts.holders);
 }
 
 bool mkv_drive_tool_open(struct mkv_drive_tool *drive, const char *path,
@@ -50,8 +35,7 @@ bool mkv_drive_tool_open(struct mkv_drive_tool *drive, const char *path,
         drive->media.fd = -1;
         return false;
     }
-    if ((access == MKV_DRIVE_TOOL_WRITE && !is_nobodys(drive, error)) ||
-        !mkv_drive_tool_probe(drive, error)) {
+    if (!mkv_drive_tool_probe(drive, error)) {
         mkv_drive_tool_close(drive);
         return false;
     }
@@ -107,19 +91,20 @@ bool mkv_drive_tool_is_store(const struct mkv_drive_tool *drive, struct mkv_back
     return false;
 }
 
-int mkv_drive_tool_read(const struct mkv_drive_tool *drive, uint64_t unit, uint32_t count,
-                        void *bytes) {
+/* Reads the units into `bytes`, or writes them from there. */
+static int move_units(const struct mkv_drive_tool *drive, bool writes, uint64_t unit,
+                      uint32_t count, uint8_t *bytes) {
     size_t left = (size_t)count * MKV_UNIT_BYTES;
-    uint8_t *at = bytes;
     off_t offset = (off_t)(unit * MKV_UNIT_BYTES);
     for (uint32_t tries = 0; left > 0; tries++) {
-        const ssize_t moved = pread(drive->media.fd, at, left, offset);
+        const ssize_t moved = writes ? pwrite(drive->media.fd, bytes, left, offset)
+                                     : pread(drive->media.fd, bytes, left, offset);
         if (moved <= 0 && (moved == 0 || errno != EINTR || tries == TRIES_MAX)) {
             return moved == 0 ? EIO : errno;
         }
         if (moved > 0) {
             tries = 0;
-            at += moved;
+            bytes += moved;
             left -= (size_t)moved;
             offset += moved;
         }
@@ -127,26 +112,16 @@ int mkv_drive_tool_read(const struct mkv_drive_tool *drive, uint64_t unit, uint3
     return 0;
 }
 
+int mkv_drive_tool_read(const struct mkv_drive_tool *drive, uint64_t unit, uint32_t count,
+                        void *bytes) {
+    return move_units(drive, false, unit, count, bytes);
+}
+
 int mkv_drive_tool_write(const struct mkv_drive_tool *drive, uint64_t unit, uint32_t count,
                          const void *bytes) {
     MKV_ASSERT(drive->access == MKV_DRIVE_TOOL_WRITE);
     MKV_ASSERT(unit + count <= drive->media.capacity_units);
-    size_t left = (size_t)count * MKV_UNIT_BYTES;
-    const uint8_t *at = bytes;
-    off_t offset = (off_t)(unit * MKV_UNIT_BYTES);
-    for (uint32_t tries = 0; left > 0; tries++) {
-        const ssize_t moved = pwrite(drive->media.fd, at, left, offset);
-        if (moved <= 0 && (moved == 0 || errno != EINTR || tries == TRIES_MAX)) {
-            return moved == 0 ? EIO : errno;
-        }
-        if (moved > 0) {
-            tries = 0;
-            at += moved;
-            left -= (size_t)moved;
-            offset += moved;
-        }
-    }
-    return 0;
+    return move_units(drive, true, unit, count, (uint8_t *)(uintptr_t)bytes); /* is only read */
 }
 
 int mkv_drive_tool_flush(const struct mkv_drive_tool *drive) {

@@ -185,7 +185,8 @@ static void say_what_it_holds(struct mkv_node *node, const struct mkv_shard_stat
 static void report_drives(struct mkv_node *node) {
     for (uint32_t i = 0; i < node->drive_count; i++) {
         char line[LINE_BYTES];
-        const struct mkv_config_drive *drive = &node->config.storage.drives[i];
+        struct mkv_config_drive drive;
+        mkv_node_drive_now(node, i, &drive);
         pthread_mutex_lock(&node->mutex);
         const bool failed = node->drives[i].failed;
         const enum mkv_err err = node->drives[i].failed_err;
@@ -196,7 +197,7 @@ static void report_drives(struct mkv_node *node) {
         snprintf(line, sizeof line,
                  "drive %s: the store on %s cannot be opened: %s. See dmesg and the drive's "
                  "health, or name another path to start anew",
-                 drive->name, drive->media, mkv_node_err_text(err));
+                 drive.name, drive.media, mkv_node_err_text(err));
         report(node, line, MKV_EXIT_DAEMON_IO);
     }
 }
@@ -244,11 +245,12 @@ static bool all_closed(struct mkv_node *node) {
         pthread_mutex_unlock(&node->mutex);
         if (!done) {
             char line[LINE_BYTES];
-            const struct mkv_config_drive *drive = &node->config.storage.drives[i];
+            struct mkv_config_drive drive;
+            mkv_node_drive_now(node, i, &drive);
             snprintf(line, sizeof line,
                      "drive %s: %s could not be closed in time. Nothing is lost: the next start "
                      "replays its journal; see dmesg for what holds the drive",
-                     drive->name, drive->media);
+                     drive.name, drive.media);
             report(node, line, MKV_EXIT_DAEMON_IO);
             all = false;
         }

@@ -490,6 +490,12 @@ bool mkv_node_drives_format(struct mkv_node *node, struct mkv_backend_error *err
 
 /* ---- while it serves ------------------------------------------------------------------------- */
 
+void mkv_node_drive_now(struct mkv_node *node, uint32_t index, struct mkv_config_drive *out) {
+    pthread_mutex_lock(&node->mutex);
+    *out = *configured(node, index);
+    pthread_mutex_unlock(&node->mutex);
+}
+
 bool mkv_node_drive_look(const struct mkv_node *node, const struct mkv_config_drive *own,
                          uint32_t index, struct node_drive *drive,
                          struct mkv_backend_error *error) {

@@ -37,8 +37,10 @@ void mkv_node_endurance_look(struct mkv_node *node, const struct mkv_admin_snaps
     for (uint32_t index = 0; index < count; index++) {
         const struct mkv_config_drive *own = &node->config.storage.drives[index];
         const struct mkv_admin_drive *drive = &snapshot->drives[index];
-        const double capacity_bytes =
-            (double)(node->drives[index].volume.geometry.capacity_units * MKV_UNIT_BYTES);
+        pthread_mutex_lock(&node->mutex); /* another drive may come in its place */
+        const uint64_t units = node->drives[index].volume.geometry.capacity_units;
+        pthread_mutex_unlock(&node->mutex);
+        const double capacity_bytes = (double)(units * MKV_UNIT_BYTES);
         const struct mkv_watch_endurance_facts facts = {
             .written_bytes = drive->io[MKV_ADMIN_IO_WRITE].bytes,
             .rated_bytes =

@@ -332,7 +332,9 @@ static void on_closed(struct mkv_node *node, uint32_t index, const struct mkv_co
 void mkv_node_event(void *context, uint32_t index, const struct mkv_event *event) {
     struct mkv_node *node = context;
     MKV_ASSERT(index < node->drive_count);
-    const struct mkv_config_drive *drive = &node->config.storage.drives[index];
+    struct mkv_config_drive own;
+    mkv_node_drive_now(node, index, &own);
+    const struct mkv_config_drive *drive = &own;
     if (node->tracer != NULL) {
         mkv_trace_event(node->tracer, index, event, mkv_clock_monotonic_ns());
     }

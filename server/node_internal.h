@@ -249,6 +249,10 @@ void mkv_node_drives_close(struct mkv_node *node);
 __attribute__((warn_unused_result)) bool mkv_node_drives_format(struct mkv_node *node,
                                                                 struct mkv_backend_error *error);
 
+/* The drive as it is configured, with the place where it is now: another one may come in its place
+ * while the node serves, and then `media` changes, behind the mutex, which the caller does not
+ * hold. Its name never does. */
+void mkv_node_drive_now(struct mkv_node *node, uint32_t index, struct mkv_config_drive *out);
 /* One more drive while the node serves, of a configuration that need not be the node's: opened,
  * probed, and its volume configured but for who it is; without a geometry where it holds neither a
  * store nor nothing. What it holds is not changed. */
@@ -413,10 +417,12 @@ void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusa
 
 /* ---- node_ask.c ----------------------------------------------------------------------------- */
 
-/* The provider's: what is known of a key, and the configuration in force; `context` is the node. */
+/* The provider's: what is known of a key, the configuration in force, and the checks of the machine
+ * by this process; `context` is the node. */
 enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,
                              uint32_t key_bytes, struct mkv_admin_why *out);
 char *mkv_node_config_text(void *context);
+char *mkv_node_host_text(void *context);
 
 /* ---- node_resp.c ---------------------------------------------------------------------------- */
 

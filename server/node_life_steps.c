@@ -448,6 +448,16 @@ static bool wait_in(struct mkv_node_life *life, uint32_t drive,
     const uint64_t until_ns = mkv_clock_monotonic_ns() + JOIN_NS;
     struct mkv_shard_group_drive now;
     for (look(node, drive, &now); now.route != MKV_DRIVE_SET_ONLINE; look(node, drive, &now)) {
+        uint64_t units;
+        uint32_t weight;
+        if ((now.role == MKV_DRIVE_SET_JOINER || now.life == MKV_DRIVE_SET_LEFT) &&
+            !member_of(node, drive, &units, &weight)) {
+            return say(message,
+                       "drive %s: no drive is left that could take it in: all others failed as it "
+                       "joined. See the log; the node serves again when it is restarted with those "
+                       "that are sound",
+                       name);
+        }
         if (now.life == MKV_DRIVE_SET_FAILED || now.role == MKV_DRIVE_SET_OUT) {
             return say(message, "drive %s failed as it joined, and is offline. See the log", name);
         }

@@ -134,9 +134,10 @@ void mkv_node_room_look(struct mkv_node *node, const struct mkv_admin_snapshot *
     struct place places[MKV_VOLUMES_MAX];
     const uint32_t count = (uint32_t)mkv_min_u64(snapshot->drive_count, node->drive_count);
     for (uint32_t index = 0; index < count; index++) {
-        places[index] =
-            look_at_place(&snapshot->drives[index],
-                          node->drives[index].volume.geometry.capacity_units * MKV_UNIT_BYTES);
+        pthread_mutex_lock(&node->mutex); /* another drive may come in its place */
+        const uint64_t units = node->drives[index].volume.geometry.capacity_units;
+        pthread_mutex_unlock(&node->mutex);
+        places[index] = look_at_place(&snapshot->drives[index], units * MKV_UNIT_BYTES);
     }
     const uint64_t now_ns = mkv_clock_monotonic_ns();
     for (uint32_t index = 0; index < count; index++) {
@@ -153,9 +154,10 @@ void mkv_node_room_look(struct mkv_node *node, const struct mkv_admin_snapshot *
                 facts.needed_bytes += places[other].own_bytes;
             }
         }
-        const struct mkv_config_drive *own = &node->config.storage.drives[index];
+        struct mkv_config_drive own;
+        mkv_node_drive_now(node, index, &own);
         mkv_watch_room_look(&rooms[index], &facts, now_ns);
-        tell_small(node, own, rooms[index].small, &facts);
-        tell_full(node, own, rooms[index].full);
+        tell_small(node, &own, rooms[index].small, &facts);
+        tell_full(node, &own, rooms[index].full);
     }
 }

@@ -99,14 +99,12 @@ static void read_drive(const char *path, struct mkv_admin_smart *out) {
 
 /* Reads one drive; behind the mutex, which is let go meanwhile. */
 static void read_at(struct mkv_node_smart *self, uint32_t index) {
-    char path[MKV_CONFIG_PATH_BYTES];
+    struct mkv_config_drive own;
     struct mkv_admin_smart smart;
-    pthread_mutex_lock(&self->node->mutex);
-    memcpy(path, self->node->config.storage.drives[index].media, sizeof path);
-    pthread_mutex_unlock(&self->node->mutex);
+    mkv_node_drive_now(self->node, index, &own);
     const uint64_t generation = self->drives[index].generation;
     pthread_mutex_unlock(&self->mutex);
-    read_drive(path, &smart);
+    read_drive(own.media, &smart);
     pthread_mutex_lock(&self->mutex);
     if (self->drives[index].generation == generation) {
         self->drives[index].smart = smart;

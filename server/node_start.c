@@ -240,6 +240,7 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .audit = node->audit,
         .why = mkv_node_why,
         .config = mkv_node_config_text,
+        .host = mkv_node_host_text,
         .drive_act = mkv_node_drive_act,
     };
     mkv_node_log_provide(node, &provider.log);

@@ -57,8 +57,9 @@ struct mkv_pump {
 
     uint64_t now_ns;
     uint64_t wall_ms;
-    uint64_t tick_ns; /* when the next tick is due */
-    bool stepping;    /* a machine has effects that are not taken yet */
+    uint64_t tick_ns;      /* when the next tick is due */
+    struct mkv_ring *ring; /* of the rounds; NULL before the first one */
+    bool stepping;         /* a machine has effects that are not taken yet */
 
     /* Messages to the front: a ring that is empty whenever a call returns. */
     struct waiting_message *waiting;
@@ -415,6 +416,9 @@ static void end_with(struct mkv_pump *pump, bool lazy) {
         mkv_histogram_record_ns(&pump->dispatch, mkv_clock_monotonic_ns() - pump->now_ns);
     }
     pump->stepping = false;
+    if (pump->ring != NULL) {
+        mkv_ring_submit_hurried(pump->ring);
+    }
 }
 
 static void batch_end(struct mkv_pump *pump) {
@@ -573,7 +577,8 @@ static void ticks(struct mkv_pump *pump) {
     const struct mkv_input input = input_at(pump, MKV_INPUT_TICK);
     for (uint32_t i = 0; i < pump->volume_count; i++) {
         struct pump_volume *volume = &pump->volumes[i];
-        if (volume->volume != NULL && (is_due || mkv_volume_has_work(volume->volume))) {
+        if (volume->volume != NULL && (is_due || mkv_volume_has_work(volume->volume) ||
+                                       pump->now_ns >= mkv_volume_timer_ns(volume->volume))) {
             (void)volume_step(volume, &input);
         }
     }
@@ -582,6 +587,18 @@ static void ticks(struct mkv_pump *pump) {
         front_step(pump, &input);
     }
     end(pump);
+}
+
+/* When the first of the machines wants a tick that is not due yet. */
+static uint64_t timer_ns(const struct mkv_pump *pump) {
+    uint64_t due_ns = mkv_front_timer_ns(pump->front);
+    for (uint32_t i = 0; i < pump->volume_count; i++) {
+        const struct mkv_volume *volume = pump->volumes[i].volume;
+        if (volume != NULL) {
+            due_ns = mkv_min_u64(due_ns, mkv_volume_timer_ns(volume));
+        }
+    }
+    return due_ns;
 }
 
 static bool has_work(const struct mkv_pump *pump) {
@@ -621,6 +638,7 @@ static bool may_wait(struct mkv_pump *pump, bool opening) {
 }
 
 void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool opening) {
+    pump->ring = ring;
     ticks(pump);
     bool polled = true;
     if (!opening) {
@@ -637,7 +655,7 @@ void mkv_pump_round(struct mkv_pump *pump, struct mkv_ring *ring, bool opening) 
     const bool may_sleep = may_wait(pump, opening);
     uint64_t timeout_ns = 0;
     if (may_sleep && !fabric_has_work && !has_work(pump)) {
-        uint64_t due_ns = mkv_min_u64(pump->tick_ns, mkv_front_timer_ns(pump->front));
+        uint64_t due_ns = mkv_min_u64(pump->tick_ns, timer_ns(pump));
         due_ns = mkv_min_u64(due_ns, pump->others_ns);
         timeout_ns = due_ns > pump->now_ns ? due_ns - pump->now_ns : 0;
     }

@@ -160,6 +160,12 @@ bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **
     verbs->options.address = options->address == NULL ? NULL : strdup(options->address);
     verbs->epoll = -1;
     verbs->timer_ns = UINT64_MAX;
+    if ((options->device != NULL && verbs->options.device == NULL) ||
+        (options->address != NULL && verbs->options.address == NULL)) {
+        mkv_verbs_say(problem, "there is no memory to open an RDMA device");
+        mkv_verbs_close(verbs);
+        return false;
+    }
     verbs->library = mkv_verbs_library(problem);
     if (verbs->library == NULL || !mkv_verbs_find(verbs, problem) || !bound(verbs, problem) ||
         !make_tables(verbs, problem) || !make_queues(verbs, problem) ||

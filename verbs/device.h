@@ -118,6 +118,7 @@ struct mkv_endpoint {
     uint32_t qp_number;
     uint32_t packet_number;
     uint32_t epoch;
+    uint32_t mtu;
     uint32_t inline_bytes_max;
     struct mkv_endpoint_ops ops;
     void *context;

@@ -11,7 +11,7 @@
 #define PROBE_NS 10000000000ull
 /* The device says nothing of a work request, neither well nor ill. */
 #define SILENT_NS 30000000000ull
-#define DRAIN_NS 1000000000ull
+#define DRAIN_NS 500000000ull
 #define PACKET_NUMBER_MASK 0xffffffu
 
 static bool draw(struct mkv_endpoint *endpoint) {
@@ -72,6 +72,7 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     endpoint->context = context;
     endpoint->open_slot = MKV_NONE_U32;
     verbs->places[place].endpoint = endpoint;
+    mkv_verbs_say(problem, "the kernel gives no random numbers");
     if (!draw(endpoint) || !mkv_endpoint_qp_make(endpoint, problem)) {
         mkv_endpoint_destroy(endpoint);
         return false;
@@ -81,6 +82,8 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
         mkv_endpoint_destroy(endpoint);
         return false;
     }
+    /* What a port has may change until the peer's answer is here. */
+    endpoint->mtu = verbs->facts.mtu;
     *out = endpoint;
     return true;
 }
@@ -91,12 +94,14 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
         .queue_pair = endpoint->qp_number,
         .packet_number = endpoint->packet_number,
         .epoch = endpoint->epoch,
-        .mtu_bytes = verbs->facts.mtu,
+        .mtu_bytes = endpoint->mtu,
         .message_bytes = verbs->options.message_bytes,
         .receives = verbs->options.receives_each,
         .reads = verbs->facts.reads_max,
         .lid = verbs->port.lid,
         .link = verbs->facts.is_ethernet ? MKV_NATIVE_LINK_ETHERNET : MKV_NATIVE_LINK_INFINIBAND,
+        .traffic_class = verbs->options.is_server ? verbs->options.traffic_class : 0,
+        .service_level = verbs->options.is_server ? verbs->options.service_level : 0,
     };
     memcpy(out->gid, verbs->gid.raw, sizeof out->gid);
 }
@@ -144,7 +149,7 @@ bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native
         mkv_verbs_say(problem, "what the peer tells of its queue pair does not go: %s", wrong);
         return false;
     }
-    const uint32_t mtu = (uint32_t)mkv_min_u64(verbs->facts.mtu, peer->mtu_bytes);
+    const uint32_t mtu = (uint32_t)mkv_min_u64(endpoint->mtu, peer->mtu_bytes);
     if (!mkv_endpoint_qp_connect(endpoint, mtu, config.reads_max, problem)) {
         return false;
     }

@@ -38,8 +38,8 @@ struct mkv_verbs_options {
     uint32_t port;       /* 0: the first active one */
     int32_t gid_index;   /* -1: chosen: RoCE v2 of `address`, else of an IPv4 address */
     const char *address; /* the local IP address that peers connect to, or NULL */
-    uint32_t traffic_class;
-    uint32_t service_level;
+    uint32_t traffic_class; /* the server's, which tells the client */
+    uint32_t service_level; /* likewise */
     uint32_t mtu;           /* of the path, bytes; 0: what the port has */
     uint32_t endpoints_max; /* queue pairs */
     uint32_t message_bytes; /* of wire/lane.h */
@@ -93,7 +93,8 @@ enum mkv_verbs_state {
 /* As of the last poll. */
 enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs);
 
-/* `remote`: a peer may read and write it, too. */
+/* `remote`: a peer may read and write it, too; read alone where the process itself can do no more.
+ * This and unregister may be called by any thread. */
 __attribute__((warn_unused_result)) bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory,
                                                             size_t bytes, bool remote,
                                                             struct mkv_verbs_region **region,

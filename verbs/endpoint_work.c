@@ -6,7 +6,7 @@
 
 #define EFFECTS_AT_ONCE 32u
 /* What a client's own receives may take to come back from a queue pair in its error state. */
-#define DRAIN_NS 1000000000ull
+#define DRAIN_NS 500000000ull
 
 enum mkv_lane_status mkv_verbs_status(enum ibv_wc_status status) {
     switch ((int)status) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "verbs/device.h"
@@ -7,6 +8,8 @@
 #define COMPLETIONS_AT_ONCE 32
 /* Of one poll: others of the thread want to go on. */
 #define ROUNDS_MAX 8u
+/* Where the completion queue does not become empty, time is put off for so long. */
+#define TIME_LATE_NS 1000000000ull
 /* A device whose driver tells no one that it is removed waits until all have closed it: its node is
  * looked for this often. */
 #define NODE_EVERY_NS 1000000000ull
@@ -56,6 +59,8 @@ static void tell_lanes(struct mkv_verbs *verbs, enum mkv_lane_event event, uint6
 static void device_is_gone(struct mkv_verbs *verbs, uint64_t now_ns) {
     if (verbs->state != MKV_VERBS_GONE) {
         verbs->state = MKV_VERBS_GONE;
+        /* It may be readable for ever from now on, and tells no more than this. */
+        (void)epoll_ctl(verbs->epoll, EPOLL_CTL_DEL, verbs->context->async_fd, NULL);
         tell_lanes(verbs, MKV_LANE_EVENT_DEVICE_FATAL, now_ns);
     }
 }
@@ -224,7 +229,9 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
         if (!has_more && has_events) {
             take_last_receives(verbs, now_ns);
         }
-        if (now_ns >= verbs->timer_ns) {
+        /* What a lane waits for may lie in the queue still. */
+        const bool is_due = now_ns >= verbs->timer_ns;
+        if (is_due && (!has_more || now_ns - verbs->timer_ns >= TIME_LATE_NS)) {
             take_time(verbs, now_ns);
         }
         count += work_busy(verbs, now_ns);

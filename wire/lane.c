@@ -62,6 +62,10 @@ static uint32_t payload_bytes_max(const struct mkv_lane *lane) {
     return lane->config.message_bytes - MKV_LANE_HEADER_BYTES;
 }
 
+static uint32_t probe_bytes(const struct mkv_lane *lane) {
+    return MKV_CANARY(MKV_LANE_CANARY_PROBE_SMALL) ? PROBE_PERIOD : payload_bytes_max(lane);
+}
+
 /* Effects are asked for without a time: it is that of the last input. */
 static void see_time(struct mkv_lane *lane, uint64_t now_ns) {
     lane->now_ns = mkv_max_u64(lane->now_ns, now_ns);
@@ -192,6 +196,9 @@ static bool can_send_own(const struct mkv_lane *lane) {
 static void stop(struct mkv_lane *lane, enum mkv_lane_reason reason) {
     MKV_ASSERT(reason != MKV_LANE_REASON_NONE);
     if (is_over(lane)) {
+        if (MKV_CANARY(MKV_LANE_CANARY_LATER_FAILURE_DECIDES)) {
+            lane->reason = reason;
+        }
         if (MKV_CANARY(MKV_LANE_CANARY_STOPS_TWICE) && lane->state == MKV_LANE_STOPPING) {
             lane->stop_is_due = true;
         }
@@ -224,7 +231,7 @@ void mkv_lane_connected(struct mkv_lane *lane, uint64_t now_ns) {
     lane->state = MKV_LANE_PROBING;
     lane->since_ns = now_ns;
     if (!lane->config.is_server) {
-        enqueue_own(lane, MKV_LANE_MESSAGE_PROBE, payload_bytes_max(lane));
+        enqueue_own(lane, MKV_LANE_MESSAGE_PROBE, probe_bytes(lane));
     }
 }
 
@@ -286,7 +293,7 @@ static uint64_t later(uint64_t from_ns, uint64_t by_ns) {
 }
 
 static uint64_t silent_at_ns(const struct mkv_lane *lane) {
-    if (lane->head == lane->handed) {
+    if (lane->head == lane->handed || MKV_CANARY(MKV_LANE_CANARY_SILENCE_UNNOTICED)) {
         return UINT64_MAX;
     }
     return later(lane->posted[lane->head % MKV_LANE_POSTED_MAX].posted_ns, lane->config.silent_ns);
@@ -429,7 +436,8 @@ bool mkv_lane_unexpose(struct mkv_lane *lane, uint64_t tag) {
 
 /* ---- completions ----------------------------------------------------------------------------- */
 
-/* The first failure, and what the device said of it. */
+/* The first failure, and what the device said of it. What fails because one of the sides has closed
+ * is no error. */
 static void stop_by(struct mkv_lane *lane, const struct mkv_lane_completion *completion) {
     enum mkv_lane_reason reason = mkv_lane_reason_of(completion->status);
     if (lane->state == MKV_LANE_PROBING && reason == MKV_LANE_REASON_RETRY_EXCEEDED) {
@@ -441,6 +449,9 @@ static void stop_by(struct mkv_lane *lane, const struct mkv_lane_completion *com
         lane->vendor = completion->vendor;
     }
     stop(lane, reason);
+    if (lane->reason != MKV_LANE_REASON_CLOSED && lane->reason != MKV_LANE_REASON_PEER) {
+        lane->counters.errors_total++;
+    }
 }
 
 void mkv_lane_completed(struct mkv_lane *lane, const struct mkv_lane_completion *completion,
@@ -461,7 +472,6 @@ void mkv_lane_completed(struct mkv_lane *lane, const struct mkv_lane_completion 
         end_below(lane, lane->handed, counts_as_ok);
     }
     if (!is_ok) {
-        lane->counters.errors_total++;
         lane->has_failed = true;
         stop_by(lane, completion);
     } else if (lane->state == MKV_LANE_PROBING && lane->probe_is_answered &&
@@ -503,7 +513,7 @@ static bool length_is_right(const struct mkv_lane *lane, const struct mkv_lane_h
     switch (header->kind) {
     case MKV_LANE_MESSAGE_PROBE:
     case MKV_LANE_MESSAGE_PROBE_ANSWER:
-        return header->bytes == payload_bytes_max(lane);
+        return header->bytes == probe_bytes(lane);
     case MKV_LANE_MESSAGE_STREAM:
         return header->bytes >= 1;
     case MKV_LANE_MESSAGE_CREDIT:
@@ -522,7 +532,7 @@ static enum mkv_lane_fault find_fault(const struct mkv_lane *lane, const uint8_t
     if (header->epoch != lane->config.epoch && !MKV_CANARY(MKV_LANE_CANARY_EPOCH_UNCHECKED)) {
         return MKV_LANE_FAULT_EPOCH;
     }
-    if (header->number != lane->number_expected) {
+    if (header->number != lane->number_expected && !MKV_CANARY(MKV_LANE_CANARY_NUMBER_UNCHECKED)) {
         return MKV_LANE_FAULT_NUMBER;
     }
     if (message_bytes > lane->config.message_bytes ||
@@ -577,7 +587,7 @@ bool mkv_lane_received(struct mkv_lane *lane, const uint8_t *message, uint32_t m
         MKV_ASSERT(can_send_own(lane));
         lane->probe_is_answered = true;
         lane->probe_answer = lane->tail;
-        enqueue_own(lane, MKV_LANE_MESSAGE_PROBE_ANSWER, payload_bytes_max(lane));
+        enqueue_own(lane, MKV_LANE_MESSAGE_PROBE_ANSWER, probe_bytes(lane));
     } else if (lane->state == MKV_LANE_PROBING) {
         /* The answer to the probe, or what the client says behind it. */
         open_lane(lane);
@@ -593,7 +603,6 @@ void mkv_lane_receive_failed(struct mkv_lane *lane, const struct mkv_lane_comple
                              uint64_t now_ns) {
     see_time(lane, now_ns);
     MKV_ASSERT(completion->status != MKV_LANE_SUCCESS);
-    lane->counters.errors_total++;
     stop_by(lane, completion);
 }
 
@@ -702,19 +711,19 @@ static bool is_drained(const struct mkv_lane *lane) {
     return lane->state == MKV_LANE_STOPPING && lane->is_stopped && !is_posted && !awaits_receive;
 }
 
-/* What the end of a lane is made of, in this order. */
+/* What the end of a lane is made of. */
 static bool next_of_end(struct mkv_lane *lane, struct mkv_lane_effect *effect) {
+    if (exposures_end(lane) && lane->exposure_count > 0) {
+        lane->exposure_count--;
+        effect->kind = MKV_LANE_EFFECT_EXPOSURE_END;
+        effect->tag = lane->exposures[lane->exposure_count];
+        return true;
+    }
     if (lane->stop_is_due) {
         lane->stop_is_due = false;
         lane->stop_is_handed = true;
         effect->kind = MKV_LANE_EFFECT_STOP;
         effect->reason = lane->reason;
-        return true;
-    }
-    if (exposures_end(lane) && lane->exposure_count > 0) {
-        lane->exposure_count--;
-        effect->kind = MKV_LANE_EFFECT_EXPOSURE_END;
-        effect->tag = lane->exposures[lane->exposure_count];
         return true;
     }
     if (lane->destroy_is_due && lane->head != lane->handed) {

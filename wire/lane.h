@@ -192,8 +192,9 @@ enum mkv_lane_effect_kind {
     MKV_LANE_EFFECT_TRANSFER_DONE,
     MKV_LANE_EFFECT_STOP, /* have the queue pair in its error state, then mkv_lane_stopped */
     MKV_LANE_EFFECT_EXPOSURE_END, /* without an answer: the request has failed */
-    /* Completions have not come drain_ns after stopped (the device is gone, say): destroy the queue
-     * pair, after which it touches no memory, then mkv_lane_destroyed. */
+    /* Completions have not come drain_ns after stopped: the device is gone, say, or it did not take
+     * the signalled end of a chain whose beginning then succeeded, which nothing tells. Destroy the
+     * queue pair, after which it touches no memory, then mkv_lane_destroyed. */
     MKV_LANE_EFFECT_DESTROY,
     MKV_LANE_EFFECT_DRAINED, /* nothing is posted: the queue pair may go */
 };
@@ -224,7 +225,9 @@ struct mkv_lane_counters {
     uint64_t writes_total;
     uint64_t credit_messages_total;
     uint64_t credit_waits_total; /* a message found no credit */
-    uint64_t errors_total;       /* failed completions, the flushed ones included */
+    /* Failed completions, those flushed behind the first too; not those of a lane that one of the
+     * sides has closed. */
+    uint64_t errors_total;
 };
 
 /* A work request, in the order of the send queue. */

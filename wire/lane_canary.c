@@ -56,6 +56,15 @@ static const struct canary_text texts[MKV_LANE_CANARY_COUNT] = {
         {"lane-has-more-at-end", "The last work request of a chain says that another one follows."},
     AT(MKV_LANE_CANARY_STOPS_TWICE) = {"lane-stops-twice",
                                        "A failure behind the first one stops the lane again."},
+    AT(MKV_LANE_CANARY_NUMBER_UNCHECKED) =
+        {"lane-number-unchecked", "A message is taken for the next one, whatever its number."},
+    AT(MKV_LANE_CANARY_PROBE_SMALL) = {"lane-probe-small",
+                                       "The probe and its answer fit in one small packet."},
+    AT(MKV_LANE_CANARY_SILENCE_UNNOTICED) =
+        {"lane-silence-unnoticed", "A lane whose work requests do not complete goes on waiting."},
+    AT(MKV_LANE_CANARY_LATER_FAILURE_DECIDES) =
+        {"lane-later-failure-decides",
+         "The reason of a lane that stops becomes that of a later failure, its consequence."},
 };
 
 const char *mkv_lane_canary_name(unsigned canary) {

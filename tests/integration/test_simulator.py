@@ -76,7 +76,7 @@ class SimulatorTest(unittest.TestCase):
                 self.assertEqual(canary["crashes_median"],
                                  statistics.median(hunt["crashes"] for hunt in canary["hunts"]))
                 self.assertEqual(len({hunt["seed"] for hunt in canary["hunts"]}), CANARY_HUNTS)
-                self.assertRegex(canary["oracle"], r"^(O\d+|assertion)$")
+                self.assertRegex(canary["oracle"], r"^([OR]\d+|assertion)$")
 
 
 if __name__ == "__main__":

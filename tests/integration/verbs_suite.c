@@ -363,6 +363,45 @@ static void test_device_removed(void) {
     mkv_endpoint_destroy(client->endpoint);
 }
 
+/* ---- figures, beside those of perftest on the same wire -------------------------------------- */
+
+#define BENCH_BYTES (1u << 20)
+#define BENCH_TRANSFERS 40u
+#define BENCH_DEPTH 5u
+#define BENCH_ROUND_TRIPS 300u
+
+static double bench_transfers(bool is_read) {
+    const uint32_t before = server->done_ok;
+    const uint64_t start_ns = now_ns();
+    for (uint32_t posted = 0; server->done_ok < before + BENCH_TRANSFERS;) {
+        while (posted < BENCH_TRANSFERS && posted < server->done_ok - before + BENCH_DEPTH &&
+               transfer(is_read, (uint64_t)(posted % 16) << 20, (uint64_t)(posted % 16) << 20,
+                        BENCH_BYTES, posted % TAGS_MAX)) {
+            posted++;
+        }
+        world_step();
+    }
+    return (double)BENCH_TRANSFERS * BENCH_BYTES * 1e3 / (double)(now_ns() - start_ns);
+}
+
+static void run_bench(void) {
+    world_connect_open();
+    for (uint32_t round = 0; round < 3; round++) {
+        const double write_mb = bench_transfers(false);
+        const double read_mb = bench_transfers(true);
+        const uint64_t start_ns = now_ns();
+        for (uint32_t trip = 0; trip < BENCH_ROUND_TRIPS; trip++) {
+            world_send(CLIENT, client->sent + 64);
+            UNTIL(60, server->received == client->sent);
+            world_send(SERVER, server->sent + 64);
+            UNTIL(60, client->received == server->sent);
+        }
+        printf("figures\twrite_mb_s %.2f\tread_mb_s %.2f\thalf_trip_us %.1f\n", write_mb, read_mb,
+               (double)(now_ns() - start_ns) / 2e3 / BENCH_ROUND_TRIPS);
+    }
+    world_disconnect();
+}
+
 static const struct test {
     const char *name;
     void (*run)(void);
@@ -384,6 +423,7 @@ static const struct test {
     {"mtu", test_mtu},
     {"no_receive", test_no_receive},
     {"device_removed", test_device_removed},
+    {"bench", run_bench},
 };
 
 int main(int count, char **arguments) {

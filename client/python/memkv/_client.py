@@ -443,6 +443,15 @@ class Client(Submissions):
                       server.block_bytes_max, server.value_bytes_max,
                       uuid.UUID(bytes=bytes(server.store_uuid)), server.version.decode())
 
+    def transport(self):
+        """How bytes reach the first server that is connected: "tcp", "tls", "unix", "shm", "rdma";
+        "" without a connection. Sends nothing."""
+        self._begin()
+        try:
+            return self._library.memkv_transport(self._handle).decode()
+        finally:
+            self._turn.release()
+
     # ---- calls ----------------------------------------------------------------------------------
 
     def _begin(self, may_be_closed=False):

@@ -426,6 +426,30 @@ static void test_drive_open__block_device_too_small__refused(void **state) {
     loop_device_remove(&device);
 }
 
+/* Its lock is free, and somebody may have mounted what is on the device. */
+static void test_drive_open__file_of_a_loop_device__refused_but_for_reading(void **state) {
+    struct fixture *fixture = *state;
+    struct loop_device device;
+    char text[4 * TEMPORARY_PATH_BYTES];
+    write_file(fixture->path, STORE_BYTES);
+    if (!loop_device_make(fixture->path, &device)) {
+        skip();
+    }
+    const char *name = device.path + strlen("/dev/");
+    snprintf(text, sizeof text,
+             "file %s is attached to %s, through which somebody may use it. Name the device "
+             "instead, or run: losetup --detach /dev/%s",
+             fixture->path, name, name);
+    open_refused(fixture, MKV_BACKEND_UNAVAILABLE, text);
+    fixture->options.read_only = true;
+    open_good(fixture);
+    mkv_drive_media_close(&fixture->media);
+    loop_device_remove(&device);
+    fixture->options.read_only = false;
+    open_good(fixture);
+    mkv_drive_media_close(&fixture->media);
+}
+
 #define OPEN_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -449,6 +473,7 @@ int main(void) {
         OPEN_TEST(test_drive_media_blank__first_and_last_mib__decide),
         OPEN_TEST(test_drive_open__block_device__size_cache_and_exclusion),
         OPEN_TEST(test_drive_open__block_device_too_small__refused),
+        OPEN_TEST(test_drive_open__file_of_a_loop_device__refused_but_for_reading),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -291,6 +291,47 @@ static void test_drive_uring__handed_over_late__is_no_time_in_the_device(void **
     assert_true(device->sum - before_ns <= mkv_clock_monotonic_ns() - wait_ns);
 }
 
+/* How many entries the ring has handed to the kernel once those in a hurry are. */
+static uint64_t handed_over(struct fixture *fixture, enum mkv_effect_kind kind, uint32_t units,
+                            enum mkv_drive_share share) {
+    const struct mkv_ring_counters *counters = mkv_ring_counters(fixture->ring);
+    struct mkv_drive *drive = fixture->target.drive;
+    enum mkv_io_result result = MKV_IO_GONE;
+    drive->complete = note_result;
+    drive->complete_context = &result;
+    struct mkv_effect effect = effect_of(kind, 64, units);
+    effect.drive.share = share;
+    mkv_ring_submit(fixture->ring);
+    const uint64_t before = counters->submitted;
+    mkv_drive_submit(drive, &effect);
+    mkv_ring_submit_hurried(fixture->ring);
+    const uint64_t count = counters->submitted - before;
+    for (uint32_t i = 0; i < POLLS_MAX && mkv_drive_in_flight(drive) > 0; i++) {
+        mkv_ring_wait(fixture->ring, POLL_NS);
+    }
+    assert_int_equal(result, MKV_IO_OK);
+    return count;
+}
+
+static void test_drive_uring__large_stores__go_at_once_with_what_they_wait_for(void **state) {
+    struct fixture *fixture = *state;
+    const uint32_t large = MKV_DRIVE_URING_HELD_BYTES_MAX / MKV_UNIT_BYTES + 1;
+    const enum mkv_effect_kind write = MKV_EFFECT_DRIVE_WRITE;
+    const enum mkv_effect_kind flush = MKV_EFFECT_DRIVE_FLUSH;
+    const enum mkv_drive_share commit = MKV_DRIVE_FOR_COMMIT;
+    (void)handed_over(fixture, write, large, MKV_DRIVE_FOR_STORE); /* now there is room for it */
+    assert_int_equal(handed_over(fixture, write, 1, MKV_DRIVE_FOR_STORE), 0);
+    assert_int_equal(handed_over(fixture, write, 1, commit), 0);
+    assert_int_equal(handed_over(fixture, flush, 1, commit), 0);
+    assert_int_equal(handed_over(fixture, write, large, MKV_DRIVE_FOR_STORE), 1);
+    assert_int_equal(handed_over(fixture, write, 1, commit), 1);
+    assert_int_equal(handed_over(fixture, flush, 1, commit), 1);
+    assert_int_equal(handed_over(fixture, MKV_EFFECT_DRIVE_READ, 1, MKV_DRIVE_FOR_LOAD), 0);
+    assert_int_equal(handed_over(fixture, write, 1, MKV_DRIVE_FOR_BACKGROUND), 0);
+    assert_int_equal(handed_over(fixture, write, 1, MKV_DRIVE_FOR_STORE), 0);
+    assert_int_equal(handed_over(fixture, write, 1, commit), 0);
+}
+
 /* ---- writes side by side -------------------------------------------------------------------- */
 
 #define SIDE_COUNT 6u
@@ -607,6 +648,7 @@ int main(void) {
         cmocka_unit_test(test_drive_uring__trimmed__room_is_given_back),
         cmocka_unit_test(test_drive_uring__written_and_flushed__is_in_the_file),
         cmocka_unit_test(test_drive_uring__handed_over_late__is_no_time_in_the_device),
+        cmocka_unit_test(test_drive_uring__large_stores__go_at_once_with_what_they_wait_for),
         cmocka_unit_test(test_drive_uring__writes_side_by_side__go_as_one),
         cmocka_unit_test(test_drive_uring__writes_side_by_side_fail__each_has_its_own_result),
         cmocka_unit_test(test_drive_uring__slots_in_a_row__wait_for_company),

@@ -97,6 +97,32 @@ static void test_ring__nop__calls_back_in_wait_only(void **state) {
     assert_int_equal(probe.result, 0);
 }
 
+static void test_ring__hurried__is_handed_over_once(void **state) {
+    struct fixture *fixture = *state;
+    const struct mkv_ring_counters *counters = mkv_ring_counters(fixture->ring);
+    struct probe probe = probe_make(fixture->ring);
+    mkv_ring_submit(fixture->ring);
+    const uint64_t before = counters->submitted;
+    io_uring_prep_nop(mkv_ring_sqe(fixture->ring, &probe.completion));
+    mkv_ring_submit_hurried(fixture->ring); /* nobody is in a hurry */
+    assert_int_equal(counters->submitted, before);
+    mkv_ring_hurry(fixture->ring);
+    assert_int_equal(counters->submitted, before);
+    mkv_ring_submit_hurried(fixture->ring);
+    assert_int_equal(counters->submitted, before + 1);
+    io_uring_prep_nop(mkv_ring_sqe(fixture->ring, &probe.completion));
+    mkv_ring_submit_hurried(fixture->ring); /* that is over */
+    assert_int_equal(counters->submitted, before + 1);
+    mkv_ring_hurry(fixture->ring);
+    while (probe.count < 2) {
+        assert_true(mkv_ring_wait(fixture->ring, WAIT_NS) > 0);
+    }
+    io_uring_prep_nop(mkv_ring_sqe(fixture->ring, &probe.completion));
+    mkv_ring_submit_hurried(fixture->ring); /* a wait ends it, too */
+    assert_int_equal(counters->submitted, before + 2);
+    assert_int_equal(mkv_ring_wait(fixture->ring, WAIT_NS), 1);
+}
+
 /* The two are done at once; the callback of the first takes long. */
 struct slow_probe {
     struct probe probe;
@@ -476,6 +502,7 @@ static void test_ring__refused_by_seccomp__error_names_it(void **state) {
 int main(void) {
     static const struct CMUnitTest tests[] = {
         RING_TEST(test_ring__nop__calls_back_in_wait_only),
+        RING_TEST(test_ring__hurried__is_handed_over_once),
         RING_TEST(test_ring__costly_callbacks__each_round_has_so_many),
         RING_TEST(test_ring__callback_takes_long__is_not_in_the_next_ones_time),
         RING_TEST(test_ring__entries_submitted_to_make_room__each_has_its_time),

@@ -288,6 +288,36 @@ static void test_run__a_member_fails_while_it_purges__left_out_first(void **stat
     expect_routes(&rig, "+.+");
 }
 
+static void test_run__the_last_member_fails_while_it_purges__nobody_joins(void **state) {
+    (void)state;
+    struct rig rig = serving("kkj", "ab");
+    event(&rig, 'a', MKV_EVENT_DRIVE_FAILED);
+    take_commands(&rig);
+    event(&rig, 'b', MKV_EVENT_DRIVE_SET_DURABLE);
+    take_commands(&rig);
+    rig.log[0] = '\0';
+    expect_routes(&rig, ".+-");
+    event(&rig, 'b', MKV_EVENT_DRIVE_FAILED);
+    EXPECT(rig, "");
+    expect_routes(&rig, ".-.");
+    assert_int_equal(rig.run.volumes[2].role, MKV_DRIVE_SET_OUT);
+    assert_int_equal(rig.run.volumes[2].life, MKV_DRIVE_SET_LEFT);
+    assert_int_equal(mkv_drive_set_run_may_join(&rig.run, 2), MKV_DRIVE_SET_NO_OTHER);
+}
+
+static void test_run__the_last_member_fails_while_the_set_changes__nobody_joins(void **state) {
+    (void)state;
+    struct rig rig = serving("kj", "a");
+    rig.log[0] = '\0';
+    event(&rig, 'a', MKV_EVENT_PURGED);
+    EXPECT(rig, "set a5");
+    assert_int_equal(rig.run.volumes[1].role, MKV_DRIVE_SET_JOINER);
+    event(&rig, 'a', MKV_EVENT_DRIVE_FAILED);
+    EXPECT(rig, "");
+    expect_routes(&rig, "-.");
+    assert_int_equal(rig.run.volumes[1].role, MKV_DRIVE_SET_OUT);
+}
+
 /* The members had the set when the last process ended; the one that joins had not. */
 static void test_run__joining_was_cut_short__ends_before_anything_is_served(void **state) {
     (void)state;
@@ -530,6 +560,8 @@ int main(void) {
         cmocka_unit_test(test_run__a_drive_joins__purge_members_joiner_in_this_order),
         cmocka_unit_test(test_run__the_joining_drive_fails__its_keys_wait_for_the_next_set),
         cmocka_unit_test(test_run__a_member_fails_while_it_purges__left_out_first),
+        cmocka_unit_test(test_run__the_last_member_fails_while_it_purges__nobody_joins),
+        cmocka_unit_test(test_run__the_last_member_fails_while_the_set_changes__nobody_joins),
         cmocka_unit_test(test_run__joining_was_cut_short__ends_before_anything_is_served),
         cmocka_unit_test(test_run__a_member_fails_before_anything_is_served__stuck),
         cmocka_unit_test(test_run__only_the_joining_one_fails_before_that__left_out),

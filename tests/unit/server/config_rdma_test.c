@@ -21,7 +21,7 @@ static void test_rdma__nothing_said__is_automatic(void **state) {
     assert_string_equal(config.rdma.device, "");
     assert_int_equal(mkv_config_rdma_gid_index(&config), -1);
     assert_int_equal(mkv_config_rdma_mtu(&config), 0);
-    assert_int_equal(config.rdma.traffic_class, 0);
+    assert_int_equal(config.rdma.traffic_class, 104); /* DSCP 26 */
     assert_int_equal(config.rdma.service_level, 0);
     assert_int_equal(config.rdma.connections_max, 256);
 }

@@ -33,6 +33,9 @@ struct memory_drive {
     bool fail;
     struct mkv_effect pending[PENDING_MAX];
     uint32_t pending_count;
+    bool hurries; /* with the data of puts, of which each then takes an entry of the ring */
+    uint32_t hurried_count;
+    uint64_t handed_over[2]; /* entries of the ring when the first two came */
 };
 
 struct world {
@@ -58,6 +61,13 @@ static void drive_submit(struct mkv_drive *base, const struct mkv_effect *effect
     struct memory_drive *drive = (struct memory_drive *)base;
     assert_true(drive->pending_count < PENDING_MAX);
     drive->pending[drive->pending_count++] = *effect;
+    if (drive->hurries && effect->kind == MKV_EFFECT_DRIVE_WRITE &&
+        effect->drive.memory == MKV_DRIVE_SLOT) {
+        assert_true(drive->hurried_count < 2);
+        drive->handed_over[drive->hurried_count++] = mkv_ring_counters(drive->ring)->submitted;
+        io_uring_prep_nop(mkv_ring_sqe(drive->ring, NULL));
+        mkv_ring_hurry(drive->ring);
+    }
     mkv_ring_wake(drive->ring); /* as a drive's completion would end its wait */
 }
 
@@ -359,6 +369,48 @@ static void test_pump__put_get_delete__go_all_the_way(void **state) {
     world_destroy(world);
 }
 
+/* The data of two puts is copied in one round; the drive has the first before the second is. */
+static void test_pump__drive_in_a_hurry__is_served_between_two_inputs(void **state) {
+    (void)state;
+    struct world *world = world_create();
+    uint8_t bytes[2][5000] = {{1}, {2}};
+    struct mkv_request_item items[2];
+    struct mkv_fabric_local_payload payloads[2];
+    struct mkv_item_result results[2] = {{0}, {0}};
+    struct mkv_fabric_local_request requests[2];
+    assert_int_equal(operate(world, MKV_OP_PUT, bytes[0], sizeof bytes[0]).status, MKV_STATUS_OK);
+    world->drive.hurries = true;
+    for (uint32_t put = 0; put < 2; put++) {
+        uint64_t sums[MKV_CHUNKS_MAX];
+        mkv_chunk_sums(bytes[put], sizeof bytes[put], sums);
+        items[put] = (struct mkv_request_item){
+            .key_bytes = 4,
+            .length = sizeof bytes[put],
+            .root = mkv_root_of_sums(sizeof bytes[put], sums),
+        };
+        payloads[put] = (struct mkv_fabric_local_payload){.bytes = bytes[put]};
+        requests[put] = (struct mkv_fabric_local_request){
+            .op = MKV_OP_PUT,
+            .deadline_ns = mkv_clock_monotonic_ns() + WAIT_NS,
+            .item_count = 1,
+            .items = &items[put],
+            .keys = (const uint8_t *)(put == 0 ? "key1" : "key2"),
+            .keys_bytes = 4,
+            .payloads = &payloads[put],
+            .results = &results[put],
+            .done = on_done,
+            .context = world,
+        };
+        assert_true(mkv_fabric_local_start(world->fabric, &requests[put]));
+    }
+    while (mkv_fabric_local_in_flight(world->fabric) > 0) {
+        world_turn(world);
+    }
+    assert_int_equal(world->drive.hurried_count, 2);
+    assert_true(world->drive.handed_over[1] > world->drive.handed_over[0]);
+    world_destroy(world);
+}
+
 static void test_pump__request__is_told_of_at_its_begin_and_its_end(void **state) {
     (void)state;
     struct world *world = world_create();
@@ -480,6 +532,7 @@ static void test_pump__request_of_another_shard__expires_from_when_it_came(void 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pump__put_get_delete__go_all_the_way),
+        cmocka_unit_test(test_pump__drive_in_a_hurry__is_served_between_two_inputs),
         cmocka_unit_test(test_pump__request__is_told_of_at_its_begin_and_its_end),
         cmocka_unit_test(test_pump__drive_fails__front_hears_of_it_and_goes_on),
         cmocka_unit_test(test_pump__value_of_segments__is_put_and_got_in_parts),
