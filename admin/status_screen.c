@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Texts of the server are shown up to this size. */
-#define SHOWN_BYTES 512u
+#include "admin/field.h"
+
 #define NUMBER_BYTES 32u
 #define PAIR_BYTES 64u
 #define BAR_CELLS 20u
@@ -18,23 +18,6 @@ struct size_unit {
     const char *name;
     double bytes;
 };
-
-/* ---- fields ---------------------------------------------------------------------------------- */
-
-static const json_t *field(const json_t *object, const char *name) {
-    return json_object_get(object, name);
-}
-
-static uint64_t count_of(const json_t *object, const char *name) {
-    const json_int_t value = json_integer_value(field(object, name));
-    return value < 0 ? 0 : (uint64_t)value;
-}
-
-/* The text of a field, "-" where there is none. */
-static void text_of(const json_t *object, const char *name, char target[SHOWN_BYTES]) {
-    const char *value = json_string_value(field(object, name));
-    mkv_text_clean(value == NULL || value[0] == '\0' ? "-" : value, target, SHOWN_BYTES);
-}
 
 static double share(uint64_t part, uint64_t whole) {
     return whole == 0 ? 0 : (double)part / (double)whole;
@@ -108,24 +91,24 @@ static void format_duration(uint64_t seconds, char target[NUMBER_BYTES]) {
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 static void append_node(const json_t *status, struct mkv_text *out) {
-    const json_t *node = field(status, "node");
-    char id[SHOWN_BYTES];
-    char state[SHOWN_BYTES];
-    char version[SHOWN_BYTES];
-    char commit[SHOWN_BYTES];
-    char reason[SHOWN_BYTES];
+    const json_t *node = mkv_field(status, "node");
+    char id[MKV_FIELD_TEXT_BYTES];
+    char state[MKV_FIELD_TEXT_BYTES];
+    char version[MKV_FIELD_TEXT_BYTES];
+    char commit[MKV_FIELD_TEXT_BYTES];
+    char reason[MKV_FIELD_TEXT_BYTES];
     char up[NUMBER_BYTES];
-    text_of(node, "id", id);
-    text_of(node, "state", state);
-    text_of(node, "version", version);
-    text_of(node, "commit", commit);
-    text_of(node, "unready_reason", reason);
-    format_duration(count_of(status, "uptime_seconds"), up);
+    mkv_field_text(node, "id", id);
+    mkv_field_text(node, "state", state);
+    mkv_field_text(node, "version", version);
+    mkv_field_text(node, "commit", commit);
+    mkv_field_text(node, "unready_reason", reason);
+    format_duration(mkv_field_count(status, "uptime_seconds"), up);
     for (char *letter = state; *letter != '\0'; letter++) {
         *letter = (char)toupper((unsigned char)*letter);
     }
     mkv_text_format(out, "node %s  %s  ", id, state);
-    if (json_is_true(field(node, "ready"))) {
+    if (json_is_true(mkv_field(node, "ready"))) {
         mkv_text_string(out, "ready");
     } else {
         mkv_text_format(out, "not ready: %s", reason);
@@ -135,8 +118,8 @@ static void append_node(const json_t *status, struct mkv_text *out) {
     if (strcmp(commit, "-") != 0) {
         mkv_text_format(out, " (%s)", commit);
     }
-    mkv_text_format(out, "  epoch %" PRIu64, count_of(node, "epoch"));
-    text_of(node, "config_hash", commit);
+    mkv_text_format(out, "  epoch %" PRIu64, mkv_field_count(node, "epoch"));
+    mkv_field_text(node, "config_hash", commit);
     if (strcmp(commit, "-") != 0) {
         mkv_text_format(out, "  config %.4s", commit);
     }
@@ -145,19 +128,19 @@ static void append_node(const json_t *status, struct mkv_text *out) {
 
 /* How clients find the node, where it tells that it is there. */
 static void append_cluster(const json_t *status, struct mkv_text *out) {
-    const json_t *cluster = field(status, "cluster");
-    char address[SHOWN_BYTES];
-    char discovery[SHOWN_BYTES];
-    char problem[SHOWN_BYTES];
+    const json_t *cluster = mkv_field(status, "cluster");
+    char address[MKV_FIELD_TEXT_BYTES];
+    char discovery[MKV_FIELD_TEXT_BYTES];
+    char problem[MKV_FIELD_TEXT_BYTES];
     if (!json_is_object(cluster)) {
         return;
     }
-    text_of(cluster, "address", address);
-    text_of(cluster, "discovery", discovery);
-    text_of(cluster, "problem", problem);
-    const bool is_registered = json_is_true(field(cluster, "registered"));
+    mkv_field_text(cluster, "address", address);
+    mkv_field_text(cluster, "discovery", discovery);
+    mkv_field_text(cluster, "problem", problem);
+    const bool is_registered = json_is_true(mkv_field(cluster, "registered"));
     mkv_text_format(out, "cluster  %sregistered as %s  weight %" PRIu64 "  ",
-                    is_registered ? "" : "not ", address, count_of(cluster, "weight"));
+                    is_registered ? "" : "not ", address, mkv_field_count(cluster, "weight"));
     mkv_text_string(out, discovery);
     if (!is_registered && strcmp(problem, "-") != 0) {
         mkv_text_string(out, ": ");
@@ -169,18 +152,18 @@ static void append_cluster(const json_t *status, struct mkv_text *out) {
 static void append_warnings(const json_t *status, struct mkv_text *out) {
     size_t index;
     const json_t *warning;
-    json_array_foreach(field(status, "warnings"), index, warning) {
-        char code[SHOWN_BYTES];
-        char device[SHOWN_BYTES];
-        char text[SHOWN_BYTES];
-        text_of(warning, "code", code);
-        text_of(warning, "device_id", device);
+    json_array_foreach(mkv_field(status, "warnings"), index, warning) {
+        char code[MKV_FIELD_TEXT_BYTES];
+        char device[MKV_FIELD_TEXT_BYTES];
+        char text[MKV_FIELD_TEXT_BYTES];
+        mkv_field_text(warning, "code", code);
+        mkv_field_text(warning, "device_id", device);
         mkv_text_format(out, "! %-18s  %s  ", code, strcmp(device, "-") == 0 ? "node" : device);
-        text_of(warning, "message", text);
+        mkv_field_text(warning, "message", text);
         mkv_text_string(out, text);
-        text_of(warning, "since", text);
+        mkv_field_text(warning, "since", text);
         mkv_text_format(out, ", since %s → ", text);
-        text_of(warning, "action", text);
+        mkv_field_text(warning, "action", text);
         mkv_text_string(out, text);
         mkv_text_string(out, "\n");
     }
@@ -213,21 +196,21 @@ static void format_age(uint64_t seconds, char target[NUMBER_BYTES]) {
 }
 
 static void append_capacity(const json_t *status, struct mkv_text *out) {
-    const json_t *storage = field(status, "storage");
-    const json_t *residency = field(field(status, "recent"), "residency_seconds");
-    const uint64_t used = count_of(storage, "used_bytes_total");
-    const uint64_t usable = count_of(storage, "usable_bytes_total");
+    const json_t *storage = mkv_field(status, "storage");
+    const json_t *residency = mkv_field(mkv_field(status, "recent"), "residency_seconds");
+    const uint64_t used = mkv_field_count(storage, "used_bytes_total");
+    const uint64_t usable = mkv_field_count(storage, "usable_bytes_total");
     char pair[PAIR_BYTES];
     char blocks[NUMBER_BYTES];
     char persisted[NUMBER_BYTES];
     format_pair(used, usable, " / ", pair);
-    format_count(count_of(status, "blocks_total"), blocks);
-    format_count(count_of(status, "blocks_persisted"), persisted);
+    format_count(mkv_field_count(status, "blocks_total"), blocks);
+    format_count(mkv_field_count(status, "blocks_persisted"), persisted);
     mkv_text_format(out, "capacity  %-23s ", pair);
     append_bar(used, usable, out);
     if (used > 0) {
         mkv_text_format(out, "   payload %.2f %% of used",
-                        100 * share(count_of(storage, "payload_bytes_total"), used));
+                        100 * share(mkv_field_count(storage, "payload_bytes_total"), used));
     }
     mkv_text_format(out, "\n          %s blocks · %s persisted", blocks, persisted);
     if (json_is_integer(residency)) {
@@ -239,29 +222,29 @@ static void append_capacity(const json_t *status, struct mkv_text *out) {
 }
 
 static void append_memory(const json_t *status, struct mkv_text *out) {
-    const json_t *memory = field(status, "memory");
-    const uint64_t used = count_of(memory, "used_bytes");
-    const uint64_t total = count_of(memory, "total_bytes");
+    const json_t *memory = mkv_field(status, "memory");
+    const uint64_t used = mkv_field_count(memory, "used_bytes");
+    const uint64_t total = mkv_field_count(memory, "total_bytes");
     char pair[PAIR_BYTES];
     format_pair(used, total, " / ", pair);
     mkv_text_format(out, "memory    %-23s ", pair);
     append_bar(used, total, out);
-    mkv_text_string(out, json_is_true(field(memory, "huge_pages")) ? "   huge pages 2 MiB\n"
-                                                                   : "   normal pages\n");
+    mkv_text_string(out, json_is_true(mkv_field(memory, "huge_pages")) ? "   huge pages 2 MiB\n"
+                                                                       : "   normal pages\n");
 }
 
 /* "10m", "45s": how long the window of the recent figures is. */
 static void format_window(const json_t *recent, char target[NUMBER_BYTES]) {
-    const uint64_t seconds = count_of(recent, "window_seconds");
+    const uint64_t seconds = mkv_field_count(recent, "window_seconds");
     snprintf(target, NUMBER_BYTES, "%" PRIu64 "%s", seconds < 60 ? seconds : seconds / 60,
              seconds < 60 ? "s" : "m");
 }
 
 static void append_hits(const json_t *status, struct mkv_text *out) {
-    const json_t *recent = field(status, "recent");
-    const uint64_t memory = count_of(recent, "memory_keys");
-    const uint64_t drive = count_of(recent, "drive_keys");
-    const uint64_t miss = count_of(recent, "miss_keys");
+    const json_t *recent = mkv_field(status, "recent");
+    const uint64_t memory = mkv_field_count(recent, "memory_keys");
+    const uint64_t drive = mkv_field_count(recent, "drive_keys");
+    const uint64_t miss = mkv_field_count(recent, "miss_keys");
     const uint64_t sum = memory + drive + miss;
     char keys[NUMBER_BYTES];
     char window[NUMBER_BYTES];
@@ -278,8 +261,8 @@ static void append_hits(const json_t *status, struct mkv_text *out) {
 }
 
 static void append_misses(const json_t *status, struct mkv_text *out) {
-    const json_t *recent = field(status, "recent");
-    const uint64_t sum = count_of(recent, "miss_keys");
+    const json_t *recent = mkv_field(status, "recent");
+    const uint64_t sum = mkv_field_count(recent, "miss_keys");
     mkv_text_string(out, "misses    ");
     const char *between = "";
     const char *reason;
@@ -300,25 +283,53 @@ static void append_misses(const json_t *status, struct mkv_text *out) {
     mkv_text_string(out, between[0] == '\0' ? "none\n" : "\n");
 }
 
+/* How many connections go on over TCP instead of RDMA, and why most of them do. */
+static void append_fallbacks(const json_t *rdma, struct mkv_text *out) {
+    uint64_t sum = 0;
+    uint64_t most = 0;
+    char most_reason[PAIR_BYTES] = "";
+    const char *reason;
+    json_t *value;
+    json_object_foreach(json_object_get(rdma, "fallbacks"), reason, value) {
+        const uint64_t count = mkv_field_count(mkv_field(rdma, "fallbacks"), reason);
+        sum += count;
+        if (count > most) {
+            most = count;
+            mkv_text_clean(reason, most_reason, sizeof most_reason);
+        }
+    }
+    if (sum > 0) {
+        mkv_text_format(out, "%" PRIu64 " fallback%s: %s · ", sum, sum == 1 ? "" : "s",
+                        most_reason);
+    }
+}
+
 static void append_fabric(const json_t *status, struct mkv_text *out) {
-    static const char *const names[] = {"tcp", "shm"};
-    const char *between = "fabric    ";
+    static const char *const names[] = {"rdma", "tcp", "shm"};
+    const json_t *rdma = mkv_field(status, "rdma");
+    mkv_text_string(out, "fabric    ");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const json_t *fabric = field(field(status, "fabric"), names[i]);
+        const json_t *fabric = mkv_field(mkv_field(status, "fabric"), names[i]);
+        const bool is_tcp = strcmp(names[i], "tcp") == 0;
+        const bool is_lost =
+            strcmp(names[i], "rdma") == 0 && json_is_false(json_object_get(rdma, "active"));
         char in[NUMBER_BYTES];
         char sent[NUMBER_BYTES];
-        if (i > 0 && fabric == NULL) {
+        if (!is_tcp && fabric == NULL) {
             continue; /* there is no such listener */
         }
-        format_size(count_of(fabric, "bytes_in"), in);
-        format_size(count_of(fabric, "bytes_out"), sent);
-        mkv_text_format(out, "%s%s %" PRIu64 " connections · in %s · out %s · ", between, names[i],
-                        count_of(fabric, "active_connections"), in, sent);
-        between = "";
+        format_size(mkv_field_count(fabric, "bytes_in"), in);
+        format_size(mkv_field_count(fabric, "bytes_out"), sent);
+        mkv_text_format(out, "%s%s %" PRIu64 " connections · in %s · out %s · ", names[i],
+                        is_lost ? " down," : "", mkv_field_count(fabric, "active_connections"), in,
+                        sent);
+        if (is_tcp) {
+            append_fallbacks(rdma, out);
+        }
     }
     mkv_text_format(out, "%" PRIu64 " requests in flight",
-                    count_of(field(status, "requests"), "in_flight"));
-    const uint64_t view_count = count_of(field(status, "ring"), "views");
+                    mkv_field_count(mkv_field(status, "requests"), "in_flight"));
+    const uint64_t view_count = mkv_field_count(mkv_field(status, "ring"), "views");
     if (view_count > 0) {
         mkv_text_format(out, " · ring views %" PRIu64, view_count);
     }
@@ -326,19 +337,20 @@ static void append_fabric(const json_t *status, struct mkv_text *out) {
 }
 
 static void append_journal(const json_t *status, struct mkv_text *out) {
-    char fullest_name[SHOWN_BYTES] = "-";
+    char fullest_name[MKV_FIELD_TEXT_BYTES] = "-";
     double fullest = -1;
     uint64_t youngest = UINT64_MAX;
     size_t index;
     const json_t *drive;
-    json_array_foreach(field(status, "journal"), index, drive) {
-        const double fill = share(count_of(drive, "lag"), count_of(drive, "ring_blocks"));
+    json_array_foreach(mkv_field(status, "journal"), index, drive) {
+        const double fill =
+            share(mkv_field_count(drive, "lag"), mkv_field_count(drive, "ring_blocks"));
         if (fill > fullest) {
             fullest = fill;
-            text_of(drive, "device_id", fullest_name);
+            mkv_field_text(drive, "device_id", fullest_name);
         }
-        if (json_is_integer(field(drive, "checkpoint_age_seconds"))) {
-            youngest = mkv_min_u64(youngest, count_of(drive, "checkpoint_age_seconds"));
+        if (json_is_integer(mkv_field(drive, "checkpoint_age_seconds"))) {
+            youngest = mkv_min_u64(youngest, mkv_field_count(drive, "checkpoint_age_seconds"));
         }
     }
     mkv_text_format(out, "journal   fullest %s %.1f %% · ", fullest_name,
@@ -359,8 +371,8 @@ static int widest_name(const json_t *devices) {
     size_t index;
     const json_t *device;
     json_array_foreach(devices, index, device) {
-        char name[SHOWN_BYTES];
-        text_of(device, "device_id", name);
+        char name[MKV_FIELD_TEXT_BYTES];
+        mkv_field_text(device, "device_id", name);
         const size_t width = strlen(name);
         widest = width > widest ? width : widest;
     }
@@ -369,12 +381,12 @@ static int widest_name(const json_t *devices) {
 
 /* Megabytes a second. */
 static void format_rate(const json_t *recent, const char *name, char target[NUMBER_BYTES]) {
-    const double rate = (double)count_of(recent, name) / 1e6;
+    const double rate = (double)mkv_field_count(recent, name) / 1e6;
     snprintf(target, NUMBER_BYTES, "%.*f", rate > 0 && rate < 10 ? 1 : 0, rate);
 }
 
 static void format_latency(const json_t *recent, const char *name, char target[NUMBER_BYTES]) {
-    const uint64_t us = count_of(recent, name);
+    const uint64_t us = mkv_field_count(recent, name);
     if (us == 0) {
         snprintf(target, NUMBER_BYTES, "-");
     } else if (us < 1000) {
@@ -385,19 +397,19 @@ static void format_latency(const json_t *recent, const char *name, char target[N
 }
 
 static void append_drive(const json_t *device, int name_width, struct mkv_text *out) {
-    const uint64_t used = count_of(device, "used_bytes");
-    const uint64_t usable = count_of(device, "usable_bytes");
-    const json_t *recent = field(device, "recent");
-    char name[SHOWN_BYTES];
-    char state[SHOWN_BYTES];
-    char text[SHOWN_BYTES];
+    const uint64_t used = mkv_field_count(device, "used_bytes");
+    const uint64_t usable = mkv_field_count(device, "usable_bytes");
+    const json_t *recent = mkv_field(device, "recent");
+    char name[MKV_FIELD_TEXT_BYTES];
+    char state[MKV_FIELD_TEXT_BYTES];
+    char text[MKV_FIELD_TEXT_BYTES];
     char pair[PAIR_BYTES];
     char read[NUMBER_BYTES];
     char written[NUMBER_BYTES];
     char read_p99[NUMBER_BYTES];
     char write_p99[NUMBER_BYTES];
-    text_of(device, "device_id", name);
-    text_of(device, "state", state);
+    mkv_field_text(device, "device_id", name);
+    mkv_field_text(device, "state", state);
     format_pair(used, usable, "/", pair);
     format_rate(recent, "read_bytes_per_second", read);
     format_rate(recent, "write_bytes_per_second", written);
@@ -405,21 +417,21 @@ static void append_drive(const json_t *device, int name_width, struct mkv_text *
     format_latency(recent, "write_p99_us", write_p99);
     mkv_text_format(out, "%-*s  %-10s %19s %5.1f %%  %9s %10s %9s %9s %4" PRIu64 "  ", name_width,
                     name, state, pair, 100 * share(used, usable), read, written, read_p99,
-                    write_p99, count_of(device, "errors"));
-    text_of(device, "model", text);
+                    write_p99, mkv_field_count(device, "errors"));
+    mkv_field_text(device, "model", text);
     if (strcmp(text, "-") == 0) {
-        text_of(device, "path", text);
+        mkv_field_text(device, "path", text);
         mkv_text_string(out, text);
     } else {
         mkv_text_string(out, text);
-        text_of(device, "serial", text);
+        mkv_field_text(device, "serial", text);
         mkv_text_format(out, " (%s)", text);
     }
     mkv_text_string(out, "\n");
 }
 
 static void append_drives(const json_t *status, struct mkv_text *out) {
-    const json_t *devices = field(field(status, "storage"), "devices");
+    const json_t *devices = mkv_field(mkv_field(status, "storage"), "devices");
     const int name_width = widest_name(devices);
     mkv_text_format(out, "\n%-*s  %-10s %19s %7s  %9s %10s %9s %9s %4s  %s\n", name_width, "DRIVE",
                     "STATE", "USED/USABLE", "", "READ MB/s", "WRITE MB/s", "READ p99", "WRITE p99",
@@ -434,22 +446,22 @@ static void append_drives(const json_t *status, struct mkv_text *out) {
 /* ---- the table of tenants -------------------------------------------------------------------- */
 
 static void append_tenant(const json_t *tenant, struct mkv_text *out) {
-    const json_t *recent = field(tenant, "recent");
-    const uint64_t found = count_of(recent, "found_keys");
-    const uint64_t keys = found + count_of(recent, "missed_keys");
-    const double evicted = json_number_value(field(recent, "evicted_per_second"));
-    const double caused = json_number_value(field(recent, "caused_per_second"));
-    char name[SHOWN_BYTES];
+    const json_t *recent = mkv_field(tenant, "recent");
+    const uint64_t found = mkv_field_count(recent, "found_keys");
+    const uint64_t keys = found + mkv_field_count(recent, "missed_keys");
+    const double evicted = json_number_value(mkv_field(recent, "evicted_per_second"));
+    const double caused = json_number_value(mkv_field(recent, "caused_per_second"));
+    char name[MKV_FIELD_TEXT_BYTES];
     char bytes[NUMBER_BYTES];
     char quota[NUMBER_BYTES] = "-";
     char blocks[NUMBER_BYTES];
     char hit[NUMBER_BYTES] = "-";
-    text_of(tenant, "tenant", name);
-    format_size(count_of(tenant, "used_bytes"), bytes);
-    if (json_is_integer(field(tenant, "quota_bytes"))) {
-        format_size(count_of(tenant, "quota_bytes"), quota);
+    mkv_field_text(tenant, "tenant", name);
+    format_size(mkv_field_count(tenant, "used_bytes"), bytes);
+    if (json_is_integer(mkv_field(tenant, "quota_bytes"))) {
+        format_size(mkv_field_count(tenant, "quota_bytes"), quota);
     }
-    format_count(count_of(tenant, "blocks"), blocks);
+    format_count(mkv_field_count(tenant, "blocks"), blocks);
     if (keys > 0) {
         snprintf(hit, sizeof hit, "%.0f %%", 100 * share(found, keys));
     }
@@ -458,8 +470,8 @@ static void append_tenant(const json_t *tenant, struct mkv_text *out) {
 }
 
 static void append_tenants(const json_t *status, struct mkv_text *out) {
-    const json_t *tenants = field(status, "tenants");
-    const uint64_t all = count_of(status, "tenants_total");
+    const json_t *tenants = mkv_field(status, "tenants");
+    const uint64_t all = mkv_field_count(status, "tenants_total");
     if (json_array_size(tenants) == 0) {
         return; /* nothing serves yet */
     }

@@ -20,7 +20,9 @@
 #ifndef MKV_BACKENDS_FABRIC_H
 #define MKV_BACKENDS_FABRIC_H
 
+#include "core/histogram.h"
 #include "core/io.h"
+#include "wire/lane.h"
 #include "wire/native.h"
 
 struct mkv_fabric;
@@ -118,6 +120,24 @@ struct mkv_fabric_counters {
     uint64_t sent_frames_total;
     uint64_t receive_pauses_total; /* a client waited for a buffer or for its own reading */
     uint64_t faults_total[MKV_FABRIC_FAULT_COUNT]; /* by mkv_native_error, then mkv_fabric_fault */
+};
+
+/* Of connections that go on over RDMA, in counts since creation but for connections_active; they
+ * count among those above, too. The same thread writes them. All of it is uint64_t. */
+struct mkv_fabric_lane_counters {
+    uint64_t connections_active;
+    uint64_t connects_total; /* CONNECTs, refused ones too */
+    uint64_t opened_total;   /* of these: full packets went both ways */
+    /* CONNECTs that were refused, of clients that had no lane before; fallbacks_total has those. */
+    uint64_t refusals_total[MKV_NATIVE_REFUSAL_COUNT];
+    uint64_t received_bytes_total; /* payload of completed PULLs */
+    uint64_t sent_bytes_total;     /* payload of completed PUSHes */
+    uint64_t errors_total;         /* work requests that failed, the flushed ones too */
+    uint64_t failures_total[MKV_LANE_REASON_COUNT];      /* lanes that broke, by the first reason */
+    uint64_t fallbacks_total[MKV_NATIVE_FALLBACK_COUNT]; /* connections of clients that had RDMA */
+    uint64_t recoveries_total;                           /* that went back to it */
+    struct mkv_histogram read;                           /* READs from post to completion */
+    struct mkv_histogram write;                          /* WRITEs */
 };
 
 #endif

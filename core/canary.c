@@ -151,6 +151,9 @@ static const struct canary_text texts[MKV_CANARY_COUNT] = {
     [MKV_CANARY_FAILED_SLOT_REUSED] = {"failed-slot-reused",
                                        "A slot whose write failed is given to the next put, and "
                                        "the failed write may arrive late."},
+    [MKV_CANARY_LATE_TRIM_IGNORED] =
+        {"late-trim-ignored",
+         "The volume goes on after a trim that was given up, and may have its effect later."},
     [MKV_CANARY_FAILURE_LEAVES_WAITING] =
         {"failure-leaves-waiting",
          "When the drive fails, operations that wait for it are not answered."},

@@ -84,7 +84,9 @@ void mkv_volume_trim_done(struct mkv_volume *volume, const struct mkv_drive_done
         mkv_volume_note_error(volume, MKV_EFFECT_DRIVE_TRIM, done->result, lba);
     }
     /* One that was given up may have its effect later, on what puts have written there by then. */
-    if (mkv_io_result_is_final(done->result) || done->result == MKV_IO_TIMEOUT) {
+    const bool may_be_late =
+        done->result == MKV_IO_TIMEOUT && !MKV_CANARY(MKV_CANARY_LATE_TRIM_IGNORED);
+    if (mkv_io_result_is_final(done->result) || may_be_late) {
         mkv_volume_fail(volume, done->result, lba);
         return;
     }

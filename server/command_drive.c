@@ -154,6 +154,26 @@ bool mkv_command_drive_parse(struct mkv_command_drive_line *line, int argc, char
                                    line->command);
         return false;
     }
+    if (line->needs_to && line->to_count == 0) {
+        mkv_command_drive_complain(line->command, "it needs --to FILE");
+        return false;
+    }
+    return true;
+}
+
+bool mkv_command_drive_begin(struct mkv_command_drive_line *line, int argc, char **argv,
+                             enum mkv_drive_tool_access access, struct mkv_drive_tool *drive,
+                             int *exit_code) {
+    struct mkv_backend_error error;
+    MKV_ASSERT(line->paths_min == 1);
+    MKV_ASSERT(line->paths_max == 1);
+    if (!mkv_command_drive_parse(line, argc, argv, exit_code)) {
+        return false;
+    }
+    if (!mkv_drive_tool_open(drive, line->paths[0], access, &error)) {
+        *exit_code = mkv_command_drive_fail(line->command, &error);
+        return false;
+    }
     return true;
 }
 

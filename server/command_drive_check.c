@@ -111,11 +111,8 @@ int mkv_command_drive_verify(int argc, char **argv) {
     struct mkv_drive_tool drive;
     struct mkv_backend_error error;
     int exit_code;
-    if (!mkv_command_drive_parse(&line, argc, argv, &exit_code)) {
+    if (!mkv_command_drive_begin(&line, argc, argv, MKV_DRIVE_TOOL_READ, &drive, &exit_code)) {
         return exit_code;
-    }
-    if (!mkv_drive_tool_open(&drive, line.paths[0], MKV_DRIVE_TOOL_READ, &error)) {
-        return mkv_command_drive_fail("verify", &error);
     }
     struct mkv_command_drive_report report;
     struct mkv_drive_verified verified;

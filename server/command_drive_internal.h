@@ -19,6 +19,7 @@ struct mkv_command_drive_line {
     /* What it takes. */
     bool takes_json, takes_to, takes_to_many, takes_in_place, takes_yes, takes_force, takes_config,
         takes_replace;
+    bool needs_to;
     uint32_t paths_min, paths_max;
     /* What was said. */
     bool json, in_place, yes, force, replace;
@@ -31,6 +32,11 @@ struct mkv_command_drive_line {
 /* False: *exit_code is what to exit with. */
 __attribute__((warn_unused_result)) bool mkv_command_drive_parse(
     struct mkv_command_drive_line *line, int argc, char **argv, int *exit_code);
+
+/* The same, and opens the drive that the one path names; the caller closes it. */
+__attribute__((warn_unused_result)) bool mkv_command_drive_begin(
+    struct mkv_command_drive_line *line, int argc, char **argv, enum mkv_drive_tool_access access,
+    struct mkv_drive_tool *drive, int *exit_code);
 
 __attribute__((format(printf, 2, 3))) void mkv_command_drive_complain(const char *command,
                                                                       const char *format, ...);

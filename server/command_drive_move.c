@@ -136,13 +136,9 @@ int mkv_command_drive_wipe(int argc, char **argv) {
                                           .paths_min = 1,
                                           .paths_max = 1};
     struct mkv_drive_tool drive;
-    struct mkv_backend_error error;
     int exit_code;
-    if (!mkv_command_drive_parse(&line, argc, argv, &exit_code)) {
+    if (!mkv_command_drive_begin(&line, argc, argv, MKV_DRIVE_TOOL_WRITE, &drive, &exit_code)) {
         return exit_code;
-    }
-    if (!mkv_drive_tool_open(&drive, line.paths[0], MKV_DRIVE_TOOL_WRITE, &error)) {
-        return mkv_command_drive_fail("wipe", &error);
     }
     exit_code = wipe(&drive, &line);
     mkv_drive_tool_close(&drive);
@@ -202,20 +198,13 @@ int mkv_command_drive_export(int argc, char **argv) {
                                           .help = help_export,
                                           .takes_json = true,
                                           .takes_to = true,
+                                          .needs_to = true,
                                           .paths_min = 1,
                                           .paths_max = 1};
     struct mkv_drive_tool drive;
-    struct mkv_backend_error error;
     int exit_code;
-    if (!mkv_command_drive_parse(&line, argc, argv, &exit_code)) {
+    if (!mkv_command_drive_begin(&line, argc, argv, MKV_DRIVE_TOOL_READ, &drive, &exit_code)) {
         return exit_code;
-    }
-    if (line.to_count == 0) {
-        mkv_command_drive_complain("export", "it needs --to FILE");
-        return MKV_EXIT_CLIENT_USAGE;
-    }
-    if (!mkv_drive_tool_open(&drive, line.paths[0], MKV_DRIVE_TOOL_READ, &error)) {
-        return mkv_command_drive_fail("export", &error);
     }
     exit_code = export(&drive, &line);
     mkv_drive_tool_close(&drive);

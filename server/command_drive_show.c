@@ -495,13 +495,9 @@ int mkv_command_drive_inspect(int argc, char **argv) {
                                           .paths_min = 1,
                                           .paths_max = 1};
     struct mkv_drive_tool drive;
-    struct mkv_backend_error error;
     int exit_code;
-    if (!mkv_command_drive_parse(&line, argc, argv, &exit_code)) {
+    if (!mkv_command_drive_begin(&line, argc, argv, MKV_DRIVE_TOOL_READ, &drive, &exit_code)) {
         return exit_code;
-    }
-    if (!mkv_drive_tool_open(&drive, line.paths[0], MKV_DRIVE_TOOL_READ, &error)) {
-        return mkv_command_drive_fail("inspect", &error);
     }
     exit_code = inspect(&drive, line.json);
     mkv_drive_tool_close(&drive);

@@ -91,19 +91,20 @@ bool mkv_drive_tool_is_store(const struct mkv_drive_tool *drive, struct mkv_back
     return false;
 }
 
-int mkv_drive_tool_read(const struct mkv_drive_tool *drive, uint64_t unit, uint32_t count,
-                        void *bytes) {
+/* Reads the units into `bytes`, or writes them from there. */
+static int move_units(const struct mkv_drive_tool *drive, bool writes, uint64_t unit,
+                      uint32_t count, uint8_t *bytes) {
     size_t left = (size_t)count * MKV_UNIT_BYTES;
-    uint8_t *at = bytes;
     off_t offset = (off_t)(unit * MKV_UNIT_BYTES);
     for (uint32_t tries = 0; left > 0; tries++) {
-        const ssize_t moved = pread(drive->media.fd, at, left, offset);
+        const ssize_t moved = writes ? pwrite(drive->media.fd, bytes, left, offset)
+                                     : pread(drive->media.fd, bytes, left, offset);
         if (moved <= 0 && (moved == 0 || errno != EINTR || tries == TRIES_MAX)) {
             return moved == 0 ? EIO : errno;
         }
         if (moved > 0) {
             tries = 0;
-            at += moved;
+            bytes += moved;
             left -= (size_t)moved;
             offset += moved;
         }
@@ -111,26 +112,16 @@ int mkv_drive_tool_read(const struct mkv_drive_tool *drive, uint64_t unit, uint3
     return 0;
 }
 
+int mkv_drive_tool_read(const struct mkv_drive_tool *drive, uint64_t unit, uint32_t count,
+                        void *bytes) {
+    return move_units(drive, false, unit, count, bytes);
+}
+
 int mkv_drive_tool_write(const struct mkv_drive_tool *drive, uint64_t unit, uint32_t count,
                          const void *bytes) {
     MKV_ASSERT(drive->access == MKV_DRIVE_TOOL_WRITE);
     MKV_ASSERT(unit + count <= drive->media.capacity_units);
-    size_t left = (size_t)count * MKV_UNIT_BYTES;
-    const uint8_t *at = bytes;
-    off_t offset = (off_t)(unit * MKV_UNIT_BYTES);
-    for (uint32_t tries = 0; left > 0; tries++) {
-        const ssize_t moved = pwrite(drive->media.fd, at, left, offset);
-        if (moved <= 0 && (moved == 0 || errno != EINTR || tries == TRIES_MAX)) {
-            return moved == 0 ? EIO : errno;
-        }
-        if (moved > 0) {
-            tries = 0;
-            at += moved;
-            left -= (size_t)moved;
-            offset += moved;
-        }
-    }
-    return 0;
+    return move_units(drive, true, unit, count, (uint8_t *)(uintptr_t)bytes); /* is only read */
 }
 
 int mkv_drive_tool_flush(const struct mkv_drive_tool *drive) {

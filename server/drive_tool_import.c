@@ -16,6 +16,8 @@
 
 /* Numbers of tenants that one stream may have. */
 #define STREAM_TENANTS_MAX (MKV_TENANT_UNITS_MAX * MKV_UNIT_TENANTS)
+/* The volumes are told of a new tenant so often: when they have taken it, all know it. */
+#define TENANT_TELLS_MAX 1u
 
 /* A tenant of a stream. */
 struct stream_tenant {
@@ -223,7 +225,8 @@ static bool tenants_tell(struct import *import, struct mkv_backend_error *error)
 /* The number of the tenant in the store, which every volume knows when this returns. */
 static bool tenant_resolve(struct import *import, struct stream_tenant *tenant,
                            struct mkv_backend_error *error) {
-    while (tenant->own_id == MKV_NONE_U32) {
+    for (uint32_t tells = 0; tenant->own_id == MKV_NONE_U32; tells++) {
+        MKV_ASSERT(tells <= TENANT_TELLS_MAX);
         switch (mkv_tenant_names_resolve(&import->names, tenant->name, true, &tenant->own_id)) {
         case MKV_TENANT_KNOWN:
             return true;

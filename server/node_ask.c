@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "admin/why.h"
+#include "server/config_rdma.h"
 #include "server/config_show.h"
 #include "server/host_check.h"
 #include "server/node_internal.h"
@@ -59,13 +60,16 @@ char *mkv_node_config_text(void *context) {
 }
 
 char *mkv_node_host_text(void *context) {
-    (void)context;
+    const struct mkv_node *node = context;
     struct mkv_host_sources sources;
     struct mkv_host_report *report = calloc(1, sizeof *report);
     if (report == NULL) {
         return NULL;
     }
     mkv_host_sources_read(&sources, true);
+    sources.is_rdma_required = node->config.rdma.mode == MKV_CONFIG_RDMA_REQUIRE;
+    sources.rdma_mtu_bytes = mkv_config_rdma_mtu(&node->config);
+    sources.traffic_class = (uint32_t)node->config.rdma.traffic_class;
     mkv_host_check(&sources, report);
     json_t *object = mkv_host_json(report);
     char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);

@@ -108,6 +108,7 @@ static const struct canary_faults {
     {MKV_CANARY_SUPERBLOCK_ERROR_IGNORED, "write-device,reordering"},
     {MKV_CANARY_DATA_ERROR_IGNORED, "write-device,reordering"},
     {MKV_CANARY_FAILED_SLOT_REUSED, "write-device,reordering"},
+    {MKV_CANARY_LATE_TRIM_IGNORED, "trim-timeout"},
     {MKV_CANARY_MEDIUM_READ_NOT_QUARANTINED, "read-medium,reordering"},
     {MKV_CANARY_QUARANTINE_OF_WHAT_FOLLOWED, "rot,reordering"},
     {MKV_CANARY_RANGE_UNCHECKED, "rot"},

@@ -24,8 +24,9 @@
  *  I3  Bytes change in steps of profile.tear_bytes at a crash, and never otherwise.
  *  I4  Pages are copied when written: a crash touches only units that have versions.
  *  I5  image_hash depends on the durable pages alone.
- *  I6  What a killed process left in flight lands no later than its successor's first flush is
- *      submitted.
+ *  I6  What a killed process left in flight, and what is late of an operation that failed in it,
+ *      lands no later than its successor's first flush is submitted. Until then the latter lands
+ *      with any flush, also over what was written and flushed since.
  *  I7  What goes wrong beyond crashes was decided by the drive's faults, and is counted there.
  *
  * Not responsible for: what the bytes mean, nor for when the crash comes (worlds), nor for which

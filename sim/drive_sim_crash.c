@@ -6,6 +6,8 @@
 
 #include "sim/drive_sim_internal.h"
 
+/* Of what came late in a flush, one in so many lands with it, and one never does. */
+#define LATE_ONE_IN 4u
 /* Of units that keep a version in a crash that tears, one in this many is torn. */
 #define TEAR_ONE_IN 3u
 
@@ -66,6 +68,25 @@ static void versions_drop(struct mkv_drive_sim *drive, uint32_t version) {
     }
 }
 
+/* Frees a list of versions with their pages, but for what may still land: returns those. */
+static uint32_t versions_drop_landed(struct mkv_drive_sim *drive, uint32_t version) {
+    uint32_t orphans = MKV_NONE_U32;
+    uint32_t *end = &orphans;
+    while (version != MKV_NONE_U32) {
+        const uint32_t next = drive->versions[version].next;
+        if (drive->versions[version].orphan) {
+            *end = version;
+            end = &drive->versions[version].next;
+        } else {
+            page_free(drive, drive->versions[version].page);
+            version_free(drive, version);
+        }
+        version = next;
+    }
+    *end = MKV_NONE_U32;
+    return orphans;
+}
+
 void mkv_drive_version_push(struct mkv_drive_sim *drive, uint64_t unit, uint32_t write,
                             const uint8_t *bytes) {
     MKV_ASSERT(drive->versions_free_count > 0);
@@ -120,8 +141,7 @@ void mkv_drive_versions_flush(struct mkv_drive_sim *drive, uint64_t stamp) {
             const uint32_t version = *link;
             const uint64_t completed = drive->versions[version].completed;
             if (completed != 0 && completed <= stamp) {
-                versions_drop(drive, drive->versions[version].next);
-                *link = MKV_NONE_U32;
+                *link = versions_drop_landed(drive, drive->versions[version].next);
                 mkv_drive_set_durable(drive, unit, drive->versions[version].page);
                 version_free(drive, version);
                 break;
@@ -205,28 +225,52 @@ void mkv_drive_versions_flush_failed(struct mkv_drive_sim *drive, uint64_t stamp
             continue;
         }
         const uint32_t version = *link;
-        versions_drop(drive, drive->versions[version].next);
-        *link = MKV_NONE_U32;
+        *link = versions_drop_landed(drive, drive->versions[version].next);
         mkv_drive_set_durable(drive, unit, drive->versions[version].page);
         version_free(drive, version);
     }
     dirty_compact(drive);
 }
 
-/* Takes the orphans off the unit's list; those that land are then its newest versions, as they
- * reach the drive after whatever was written since. */
+enum fate {
+    FATE_LANDS = 0,
+    FATE_NEVER,
+    FATE_STAYS,
+};
+
+/* What becomes of an orphan now. That of a process that is gone does not outlast its successor's
+ * first flush; that of an operation that failed may land as long as its process lives. */
+static enum fate fate_of(struct mkv_drive_sim *drive) {
+    if (drive->lands) {
+        return FATE_LANDS;
+    }
+    if (drive->is_gone) {
+        return mkv_random_chance(&drive->random, 1, 2) ? FATE_LANDS : FATE_NEVER;
+    }
+    const uint32_t draw = mkv_random_below(&drive->random, LATE_ONE_IN);
+    return draw == 0 ? FATE_LANDS : draw == 1 ? FATE_NEVER : FATE_STAYS;
+}
+
+/* Takes the orphans off the unit's list, but for those that stay; one that lands is then its newest
+ * version, as it reaches the drive after whatever was written since. */
 static void land_unit(struct mkv_drive_sim *drive, uint32_t unit, uint64_t stamp) {
     struct sector *sector = &drive->sectors[unit];
     uint32_t landed = MKV_NONE_U32;
     uint32_t *link = &sector->newest;
     while (*link != MKV_NONE_U32) {
         const uint32_t version = *link;
-        if (!drive->versions[version].orphan) {
+        enum fate fate = FATE_STAYS;
+        if (drive->versions[version].orphan && landed == MKV_NONE_U32) {
+            fate = fate_of(drive);
+        } else if (drive->versions[version].orphan && drive->is_gone) {
+            fate = FATE_NEVER;
+        }
+        if (fate == FATE_STAYS) {
             link = &drive->versions[version].next;
             continue;
         }
         *link = drive->versions[version].next;
-        if (landed == MKV_NONE_U32 && (drive->lands || mkv_random_chance(&drive->random, 1, 2))) {
+        if (landed == MKV_NONE_U32 && fate == FATE_LANDS) {
             landed = version;
         } else {
             page_free(drive, drive->versions[version].page);
@@ -244,18 +288,19 @@ static void land_unit(struct mkv_drive_sim *drive, uint32_t unit, uint64_t stamp
 }
 
 void mkv_drive_versions_land(struct mkv_drive_sim *drive) {
-    if (drive->orphan_count == 0) {
-        return;
+    if (drive->orphan_count > 0) {
+        const uint64_t stamp = ++drive->completion_stamp;
+        for (uint32_t index = 0; index < drive->dirty_count; index++) {
+            land_unit(drive, drive->dirty[index], stamp);
+        }
+        MKV_ASSERT(drive->orphan_count == 0 || !drive->is_gone);
+        dirty_compact(drive);
+        if (!drive->profile.volatile_cache) {
+            mkv_drive_versions_flush(drive, stamp);
+        }
     }
-    const uint64_t stamp = ++drive->completion_stamp;
-    for (uint32_t index = 0; index < drive->dirty_count; index++) {
-        land_unit(drive, drive->dirty[index], stamp);
-    }
-    MKV_ASSERT(drive->orphan_count == 0);
-    dirty_compact(drive);
-    if (!drive->profile.volatile_cache) {
-        mkv_drive_versions_flush(drive, stamp);
-    }
+    drive->is_gone = false;
+    drive->lands = false;
 }
 
 /* ---- crashes --------------------------------------------------------------------------------- */
@@ -395,6 +440,7 @@ void mkv_drive_sim_crash(struct mkv_drive_sim *drive, enum mkv_crash_kind kind,
         kind = mkv_drive_end_begin(drive);
     }
     drive->lands = drive->choosing;
+    drive->is_gone = true;
     if (kind == MKV_CRASH_KILL) {
         kill_process(drive);
     } else {

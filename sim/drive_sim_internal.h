@@ -19,7 +19,7 @@ struct version {
     uint32_t write;      /* serial of the write or trim that brought it */
     uint64_t completed;  /* 0 while in flight */
     uint32_t next;       /* the next older one, MKV_NONE_U32 at the end */
-    bool orphan;         /* in flight from a process that is gone, or of a write that failed */
+    bool orphan;         /* of a process that is gone, or an operation that failed; may yet land */
     bool atomic;         /* of a write that is kept whole or not at all */
     uint64_t image_part; /* what it would add to image_hash; for drive_sim_ends.c alone */
 };
@@ -66,6 +66,7 @@ struct mkv_drive_sim {
 
     bool choosing;   /* the next crash has the end that was chosen */
     bool lands;      /* what it leaves for later lands */
+    bool is_gone;    /* a process crashed, and no flush was handed out since */
     uint64_t chosen; /* what is left of its number, as digits of the units and versions to come */
     struct mkv_drive_ends *ends; /* NULL, or they are listed */
 
@@ -111,7 +112,8 @@ void mkv_drive_versions_flush_failed(struct mkv_drive_sim *drive, uint64_t stamp
 void mkv_drive_set_durable(struct mkv_drive_sim *drive, uint64_t unit, uint32_t page);
 /* Makes durable what was completed up to the stamp. */
 void mkv_drive_versions_flush(struct mkv_drive_sim *drive, uint64_t stamp);
-/* What a dead process left in flight lands now, or never. */
+/* A flush is handed out. What a dead process left in flight lands now, or never; what is late of an
+ * operation that failed lands, stays, or never does. */
 void mkv_drive_versions_land(struct mkv_drive_sim *drive);
 
 /* ---- drive_sim_ends.c ------------------------------------------------------------------------ */

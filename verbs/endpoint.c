@@ -100,6 +100,8 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
         .reads = verbs->facts.reads_max,
         .lid = verbs->port.lid,
         .link = verbs->facts.is_ethernet ? MKV_NATIVE_LINK_ETHERNET : MKV_NATIVE_LINK_INFINIBAND,
+        .traffic_class = verbs->options.is_server ? verbs->options.traffic_class : 0,
+        .service_level = verbs->options.is_server ? verbs->options.service_level : 0,
     };
     memcpy(out->gid, verbs->gid.raw, sizeof out->gid);
 }

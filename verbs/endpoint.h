@@ -38,8 +38,8 @@ struct mkv_verbs_options {
     uint32_t port;       /* 0: the first active one */
     int32_t gid_index;   /* -1: chosen: RoCE v2 of `address`, else of an IPv4 address */
     const char *address; /* the local IP address that peers connect to, or NULL */
-    uint32_t traffic_class;
-    uint32_t service_level;
+    uint32_t traffic_class; /* the server's, which tells the client */
+    uint32_t service_level; /* likewise */
     uint32_t mtu;           /* of the path, bytes; 0: what the port has */
     uint32_t endpoints_max; /* queue pairs */
     uint32_t message_bytes; /* of wire/lane.h */

@@ -84,14 +84,20 @@ bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint, char *problem) {
 
 static struct ibv_ah_attr address_of(const struct mkv_endpoint *endpoint) {
     const struct mkv_verbs *verbs = endpoint->verbs;
+    /* What a PUT sends are packets of the client: they go as the server's do. */
+    const bool is_server = verbs->options.is_server;
+    const uint32_t service_level =
+        is_server ? verbs->options.service_level : endpoint->peer.service_level;
+    const uint32_t traffic_class =
+        is_server ? verbs->options.traffic_class : endpoint->peer.traffic_class;
     struct ibv_ah_attr address = {
         .dlid = (uint16_t)endpoint->peer.lid,
-        .sl = (uint8_t)verbs->options.service_level,
+        .sl = (uint8_t)service_level,
         .port_num = (uint8_t)verbs->facts.port,
         .is_global = verbs->facts.is_ethernet || endpoint->peer.lid == 0,
         .grh = {.sgid_index = (uint8_t)verbs->facts.gid_index,
                 .hop_limit = HOPS_MAX,
-                .traffic_class = (uint8_t)verbs->options.traffic_class},
+                .traffic_class = (uint8_t)traffic_class},
     };
     memcpy(address.grh.dgid.raw, endpoint->peer.gid, sizeof address.grh.dgid.raw);
     return address;

@@ -277,8 +277,9 @@ struct mkv_native_data {
  * sends, 24 bits | 24 4 epoch: 0, in the answer what the server drew, not 0 | 28 4 MTU of the path,
  * bytes: 256, 512, 1024, 2048 or 4096 | 32 4 bytes of a message, as lane.h has them | 36 2 receives
  * posted, the same | 38 2 READs that it answers at a time, at most 255, of the client not 0 | 40 2
- * lid | 42 1 link layer | 43 1 fallback of the client, in the answer 0 | 44 20 0. Of MTU and
- * message bytes both sides take the smaller. */
+ * lid | 42 1 link layer | 43 1 fallback of the client, in the answer 0 | 44 1 traffic class, 45 1
+ * service level, both of the answer: the client's packets have them, too; of the client 0 | 46 18
+ * 0. Of MTU and message bytes both sides take the smaller. */
 enum mkv_native_link {
     MKV_NATIVE_LINK_ETHERNET = 1, /* RoCE v2: the gid is an IP address */
     MKV_NATIVE_LINK_INFINIBAND = 2,
@@ -295,6 +296,8 @@ struct mkv_native_connect {
     uint32_t lid;
     enum mkv_native_link link;
     uint32_t fallback; /* which this CONNECT tries to end: 0 for none, else as in HELLO */
+    uint32_t traffic_class;
+    uint32_t service_level; /* at most 15 */
 };
 
 /* Why a client that had a lane to this server, or asked for one, goes without: a number of one byte

@@ -187,7 +187,8 @@ enum mkv_native_error mkv_native_window_decode(const uint8_t *bytes, uint64_t *w
 
 #define CONNECT_24_BITS 0xffffffu
 #define CONNECT_READS_MAX 255u
-#define CONNECT_RESERVED_AT 44u
+#define CONNECT_SERVICE_LEVEL_MAX 15u
+#define CONNECT_RESERVED_AT 46u
 
 _Static_assert(MKV_LANE_REASON_COUNT <= MKV_NATIVE_FALLBACK_REFUSED, "reasons have numbers below");
 /* These numbers are the protocol's: they do not change, and others come behind them. */
@@ -223,15 +224,17 @@ static enum mkv_native_error check_connect(bool is_answer,
         connect->message_bytes < MKV_LANE_MESSAGE_BYTES_MIN ||
         connect->message_bytes > MKV_LANE_MESSAGE_BYTES_MAX ||
         connect->receives < MKV_LANE_CREDITS_MIN || connect->receives > MKV_LANE_CREDITS_MAX ||
-        connect->reads > CONNECT_READS_MAX ||
+        connect->reads > CONNECT_READS_MAX || connect->service_level > CONNECT_SERVICE_LEVEL_MAX ||
         (needs_gid && mkv_native_is_zero(connect->gid, sizeof connect->gid))) {
         return MKV_NATIVE_BAD_LANE;
     }
     if (is_answer ? connect->epoch == 0 : connect->reads == 0) {
         return MKV_NATIVE_BAD_LANE;
     }
-    return (is_answer ? connect->fallback : connect->epoch) == 0 ? MKV_NATIVE_OK
-                                                                 : MKV_NATIVE_NOT_ZERO;
+    const bool is_clean = is_answer ? connect->fallback == 0
+                                    : connect->epoch == 0 && connect->traffic_class == 0 &&
+                                          connect->service_level == 0;
+    return is_clean ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
 }
 
 void mkv_native_connect_encode(const struct mkv_native_connect *connect, uint8_t *bytes) {
@@ -239,6 +242,7 @@ void mkv_native_connect_encode(const struct mkv_native_connect *connect, uint8_t
                connect->link == MKV_NATIVE_LINK_INFINIBAND);
     MKV_ASSERT(connect->lid <= UINT16_MAX);
     MKV_ASSERT(connect->fallback <= UINT8_MAX);
+    MKV_ASSERT(connect->traffic_class <= UINT8_MAX);
     MKV_ASSERT(check_connect(connect->epoch != 0, connect) == MKV_NATIVE_OK);
     memset(bytes, 0, MKV_NATIVE_CONNECT_BYTES);
     memcpy(bytes + 0, connect->gid, sizeof connect->gid);
@@ -252,6 +256,8 @@ void mkv_native_connect_encode(const struct mkv_native_connect *connect, uint8_t
     mkv_store_u16(bytes + 40, (uint16_t)connect->lid);
     bytes[42] = (uint8_t)connect->link;
     bytes[43] = (uint8_t)connect->fallback;
+    bytes[44] = (uint8_t)connect->traffic_class;
+    bytes[45] = (uint8_t)connect->service_level;
 }
 
 enum mkv_native_error mkv_native_connect_decode(const struct mkv_native_header *header,
@@ -271,6 +277,8 @@ enum mkv_native_error mkv_native_connect_decode(const struct mkv_native_header *
     connect->lid = mkv_load_u16(bytes + 40);
     connect->link = (enum mkv_native_link)bytes[42];
     connect->fallback = bytes[43];
+    connect->traffic_class = bytes[44];
+    connect->service_level = bytes[45];
     if (!mkv_native_is_zero(bytes + CONNECT_RESERVED_AT,
                             MKV_NATIVE_CONNECT_BYTES - CONNECT_RESERVED_AT)) {
         return MKV_NATIVE_NOT_ZERO;

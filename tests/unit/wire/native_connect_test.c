@@ -68,6 +68,8 @@ static void expect_round_trip(const struct mkv_native_header *header,
     assert_int_equal(decoded.lid, connect->lid);
     assert_int_equal(decoded.link, connect->link);
     assert_int_equal(decoded.fallback, connect->fallback);
+    assert_int_equal(decoded.traffic_class, connect->traffic_class);
+    assert_int_equal(decoded.service_level, connect->service_level);
     free(bytes);
 }
 
@@ -77,6 +79,8 @@ static void test_native_connect__most_and_least__round_trip(void **state) {
     expect_round_trip(&request, &connect);
     connect.fallback = 0;
     connect.epoch = UINT32_MAX;
+    connect.traffic_class = 255;
+    connect.service_level = 15;
     expect_round_trip(&answer, &connect);
     connect = connect_least();
     expect_round_trip(&request, &connect);
@@ -117,7 +121,10 @@ static void test_native_connect__one_field_wrong__is_refused(void **state) {
         {"no link", false, 42, 1, 0, MKV_NATIVE_BAD_LANE},
         {"a link that there is not", false, 42, 1, 3, MKV_NATIVE_BAD_LANE},
         {"fallback of a server", true, 43, 1, 5, MKV_NATIVE_NOT_ZERO},
-        {"first reserved byte", false, 44, 1, 1, MKV_NATIVE_NOT_ZERO},
+        {"traffic class of a client", false, 44, 1, 1, MKV_NATIVE_NOT_ZERO},
+        {"service level of a client", false, 45, 1, 1, MKV_NATIVE_NOT_ZERO},
+        {"service level above 4 bits", true, 45, 1, 16, MKV_NATIVE_BAD_LANE},
+        {"first reserved byte", false, 46, 1, 1, MKV_NATIVE_NOT_ZERO},
         {"last reserved byte", true, 63, 1, 0x80, MKV_NATIVE_NOT_ZERO},
     };
     for (size_t index = 0; index < sizeof faults / sizeof faults[0]; index++) {

@@ -463,7 +463,8 @@ static void test_protocol_page__connect__is_what_the_encoders_make(void **state)
                                           .mtu_bytes = 4096,
                                           .message_bytes = 16384,
                                           .receives = 16,
-                                          .link = MKV_NATIVE_LINK_ETHERNET};
+                                          .link = MKV_NATIVE_LINK_ETHERNET,
+                                          .traffic_class = 104};
     frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_CONNECT,
                                                     .flags = MKV_NATIVE_FLAG_ANSWER,
                                                     .request_id = 2,
