@@ -278,8 +278,8 @@ struct mkv_native_data {
  * bytes: 256, 512, 1024, 2048 or 4096 | 32 4 bytes of a message, as lane.h has them | 36 2 receives
  * posted, the same | 38 2 READs that it answers at a time, at most 255, of the client not 0 | 40 2
  * lid | 42 1 link layer | 43 1 fallback of the client, in the answer 0 | 44 1 traffic class, 45 1
- * service level, both of the answer: the client's packets have them, too; of the client 0 | 46 18 0.
- * Of MTU and message bytes both sides take the smaller. */
+ * service level, both of the answer: the client's packets have them, too; of the client 0 | 46 18
+ * 0. Of MTU and message bytes both sides take the smaller. */
 enum mkv_native_link {
     MKV_NATIVE_LINK_ETHERNET = 1, /* RoCE v2: the gid is an IP address */
     MKV_NATIVE_LINK_INFINIBAND = 2,
