@@ -287,7 +287,7 @@ static void append_misses(const json_t *status, struct mkv_text *out) {
 static void append_fallbacks(const json_t *rdma, struct mkv_text *out) {
     uint64_t sum = 0;
     uint64_t most = 0;
-    char most_reason[MKV_FIELD_TEXT_BYTES] = "";
+    char most_reason[PAIR_BYTES] = "";
     const char *reason;
     json_t *value;
     json_object_foreach(json_object_get(rdma, "fallbacks"), reason, value) {

@@ -16,18 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "backends/clock.h"
 #include "backends/memory_map.h"
+#include "bench/memory_drive.h"
 #include "core/hash.h"
-#include "core/slot_header.h"
-#include "core/volume.h"
 #include "server/node_internal.h"
 
 #define BLOCK_BYTES (256u * MKV_KIB)
 #define SLOT_UNITS (1u + BLOCK_BYTES / MKV_UNIT_BYTES)
-#define KEY_BYTES 20u
 #define DEPTH 256u
 /* Between keys that are changed one after the other, so that their slots lie far apart. A prime, so
  * that all keys get their turn. */
@@ -51,21 +48,13 @@ enum part {
 static const char *const part_names[PART_COUNT] = {"begin",  "superblock", "checkpoint", "journal",
                                                    "derive", "flush",      "drive"};
 
-/* What distinguishes a slot's header from others. */
-struct header_memo {
-    struct mkv_generation generation;
-    uint32_t slot;
-    uint32_t number; /* of the key */
-};
-
 struct world {
     uint64_t slots;
     struct mkv_volume_config config;
     struct mkv_memory_map map;
     struct mkv_volume *volume;
-    uint8_t *units;            /* of the drive, but for the data area */
-    struct header_memo *memos; /* by place in the data area, in slot sizes */
-    uint64_t now_ns;           /* the volume's clock */
+    struct mkv_memory_drive drive;
+    uint64_t now_ns; /* the volume's clock */
     struct mkv_effect queue[QUEUE_MAX];
     uint32_t queue_head;
     uint32_t queue_count;
@@ -93,12 +82,6 @@ static bool in_checkpoint(const struct world *world, uint64_t unit) {
            unit < mkv_geometry_data_start(geometry).unit;
 }
 
-static bool in_data(const struct world *world, uint64_t unit) {
-    const struct mkv_geometry *geometry = &world->config.geometry;
-    const uint64_t start = mkv_geometry_data_start(geometry).unit;
-    return unit >= start && unit < start + mkv_geometry_usable_units(geometry);
-}
-
 static enum part part_of(const struct world *world, const struct mkv_effect *effect) {
     const uint64_t unit = effect->drive.lba.unit;
     if (effect->kind == MKV_EFFECT_DRIVE_FLUSH) {
@@ -113,65 +96,12 @@ static enum part part_of(const struct world *world, const struct mkv_effect *eff
     return journal ? PART_JOURNAL : PART_SUPERBLOCK;
 }
 
-static void make_key(uint64_t number, uint8_t key[KEY_BYTES]) {
-    memset(key, 0, KEY_BYTES);
-    memcpy(key, &number, sizeof number);
-}
-
-/* Slots are at least SLOT_UNITS apart. */
-static struct header_memo *memo_of(const struct world *world, uint64_t unit) {
-    return &world->memos[(unit - mkv_geometry_data_start(&world->config.geometry).unit) /
-                         SLOT_UNITS];
-}
-
-static void slot_written(struct world *world, uint64_t unit, const uint8_t *header_unit) {
-    struct mkv_slot_header header;
-    if (mkv_slot_header_decode(header_unit, &header) != MKV_OK) {
-        fail("the header of a slot", "does not decode");
-    }
-    struct header_memo *memo = memo_of(world, unit);
-    memo->generation = header.generation;
-    memo->slot = header.slot.index;
-    memcpy(&memo->number, header.key, sizeof memo->number);
-}
-
-static void slot_read(const struct world *world, uint64_t unit, uint8_t *header_unit) {
-    const struct header_memo *memo = memo_of(world, unit);
-    uint8_t key[KEY_BYTES];
-    make_key(memo->number, key);
-    const struct mkv_slot_header header = {
-        .drive_uuid = world->config.drive_uuid,
-        .slot = {memo->slot},
-        .tenant = MKV_TENANT_DEFAULT,
-        .generation = memo->generation,
-        .length = BLOCK_BYTES,
-        .root = world->root,
-        .key_bytes = KEY_BYTES,
-        .key = key,
-        .sums = (const uint8_t *)world->sums,
-    };
-    mkv_slot_header_encode(&header, header_unit);
-}
-
 static void carry_out(struct world *world, const struct mkv_effect *effect) {
     if (effect->kind == MKV_EFFECT_DRIVE_FLUSH || effect->kind == MKV_EFFECT_DRIVE_TRIM) {
         return;
     }
-    uint8_t *memory = mkv_volume_arena(world->volume) + effect->drive.meta_offset;
-    if (in_data(world, effect->drive.lba.unit)) {
-        if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {
-            slot_written(world, effect->drive.lba.unit, memory);
-        } else {
-            slot_read(world, effect->drive.lba.unit, memory);
-        }
-        return;
-    }
-    uint8_t *stored = world->units + effect->drive.lba.unit * MKV_UNIT_BYTES;
-    const size_t bytes = (size_t)effect->drive.unit_count * MKV_UNIT_BYTES;
-    if (effect->kind == MKV_EFFECT_DRIVE_WRITE) {
-        memcpy(stored, memory, bytes);
-    } else {
-        memcpy(memory, stored, bytes);
+    if (!mkv_memory_drive_carry_out(&world->drive, mkv_volume_arena(world->volume), effect)) {
+        fail("the header of a slot", "does not decode");
     }
 }
 
@@ -262,14 +192,15 @@ static void settle(struct world *world) {
 /* ---- what is on the drive -------------------------------------------------------------------- */
 
 static void send_key(struct world *world, enum mkv_message_kind kind, uint64_t number) {
-    uint8_t key[KEY_BYTES];
-    make_key(number, key);
-    struct mkv_input input = {.kind = MKV_INPUT_MESSAGE, .data = key, .data_bytes = KEY_BYTES};
+    uint8_t key[MKV_MEMORY_DRIVE_KEY_BYTES];
+    mkv_memory_drive_key(number, key);
+    struct mkv_input input = {
+        .kind = MKV_INPUT_MESSAGE, .data = key, .data_bytes = MKV_MEMORY_DRIVE_KEY_BYTES};
     input.message = (struct mkv_message){
         .kind = kind,
         .front_op = {(uint32_t)number, 1},
         .tenant = MKV_TENANT_DEFAULT,
-        .data_bytes = KEY_BYTES,
+        .data_bytes = MKV_MEMORY_DRIVE_KEY_BYTES,
     };
     if (kind == MKV_MESSAGE_PUT_BEGIN) {
         input.message.length = BLOCK_BYTES;
@@ -408,16 +339,6 @@ static void configure(struct world *world, uint32_t ring_blocks) {
     mkv_drive_set_add(&config->drive_set, (struct mkv_member){config->drive_uuid, 1});
 }
 
-/* What is never touched takes no memory. */
-static void *map_sparse(uint64_t bytes) {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
-        fail("the drive", "cannot be mapped");
-    }
-    return memory;
-}
-
 int main(int argc, char **argv) {
     const uint64_t slots = argc == 4 ? strtoull(argv[1], NULL, 10) : 0;
     if (slots < 1000 || slots > 1u << 26) {
@@ -435,9 +356,9 @@ int main(int argc, char **argv) {
     mkv_chunk_sums(payload, BLOCK_BYTES, world->sums);
     world->root = mkv_root_of_sums(BLOCK_BYTES, world->sums);
     free(payload);
-    world->units = map_sparse(world->config.capacity_units * MKV_UNIT_BYTES);
-    world->memos =
-        map_sparse((world->config.capacity_units / SLOT_UNITS + 1) * sizeof *world->memos);
+    if (!mkv_memory_drive_create(&world->drive, &world->config, SLOT_UNITS, world->sums)) {
+        fail("the drive", "cannot be mapped");
+    }
     start(world);
     fill(world);
     for (uint64_t opening = 0; opening < strtoull(argv[3], NULL, 10); opening++) {

@@ -15,12 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "backends/memory_map.h"
+#include "bench/memory_drive.h"
 #include "core/hash.h"
-#include "core/slot_header.h"
-#include "core/volume.h"
 #include "server/node_internal.h"
 
 /* DRIVE: of each operation, and for each byte of a transfer (2 GB/s). */
@@ -29,7 +27,6 @@
 #define FLUSH_NS 100000u
 #define BYTES_PER_NS 2u
 
-#define KEY_BYTES 20u
 #define DEPTH 64u
 #define QUEUE_MAX 8192u
 #define EFFECTS_AT_ONCE 64u
@@ -64,13 +61,6 @@ enum region {
 static const char *const region_names[REGION_COUNT] = {"data", "journal", "checkpoint", "directory",
                                                        "superblock"};
 
-struct memo {
-    struct mkv_generation generation;
-    uint64_t number; /* of the key */
-    uint32_t slot;
-    uint32_t length;
-};
-
 struct put {
     bool busy;
     uint32_t length;
@@ -81,8 +71,7 @@ struct world {
     struct mkv_volume_config config;
     struct mkv_memory_map map;
     struct mkv_volume *volume;
-    uint8_t *units;
-    struct memo *memos;
+    struct mkv_memory_drive drive;
     uint64_t random;
     uint64_t now_ns;
     uint64_t number; /* of the last key */
@@ -124,7 +113,7 @@ static uint64_t draw(struct world *world, uint64_t below) {
 static enum region region_of(const struct world *world, uint64_t unit) {
     const struct mkv_geometry *geometry = &world->config.geometry;
     const uint64_t data = mkv_geometry_data_start(geometry).unit;
-    if (unit >= data && unit < data + mkv_geometry_usable_units(geometry)) {
+    if (mkv_memory_drive_is_data(&world->drive, unit)) {
         return REGION_DATA;
     }
     if (unit >= mkv_geometry_directory(geometry).unit && unit < data) {
@@ -137,46 +126,6 @@ static enum region region_of(const struct world *world, uint64_t unit) {
     return unit >= ring && unit < data ? REGION_JOURNAL : REGION_SUPERBLOCK;
 }
 
-static void make_key(uint64_t number, uint8_t key[KEY_BYTES]) {
-    memset(key, 0, KEY_BYTES);
-    memcpy(key, &number, sizeof number);
-}
-
-static struct memo *memo_of(const struct world *world, uint64_t unit) {
-    return &world->memos[(unit - mkv_geometry_data_start(&world->config.geometry).unit) /
-                         PLACE_UNITS];
-}
-
-static void slot_written(struct world *world, uint64_t unit, const uint8_t *header_unit) {
-    struct mkv_slot_header header;
-    if (mkv_slot_header_decode(header_unit, &header) != MKV_OK) {
-        fail("the header of a slot", "does not decode");
-    }
-    struct memo *memo = memo_of(world, unit);
-    memo->generation = header.generation;
-    memo->slot = header.slot.index;
-    memo->length = header.length;
-    memcpy(&memo->number, header.key, sizeof memo->number);
-}
-
-static void slot_read(const struct world *world, uint64_t unit, uint8_t *header_unit) {
-    const struct memo *memo = memo_of(world, unit);
-    uint8_t key[KEY_BYTES];
-    make_key(memo->number, key);
-    const struct mkv_slot_header header = {
-        .drive_uuid = world->config.drive_uuid,
-        .slot = {memo->slot},
-        .tenant = MKV_TENANT_DEFAULT,
-        .generation = memo->generation,
-        .length = memo->length,
-        .root = mkv_root_of_sums(memo->length, no_sums),
-        .key_bytes = KEY_BYTES,
-        .key = key,
-        .sums = (const uint8_t *)no_sums,
-    };
-    mkv_slot_header_encode(&header, header_unit);
-}
-
 static void carry_out(struct world *world, const struct mkv_effect *effect) {
     if (effect->kind == MKV_EFFECT_DRIVE_FLUSH || effect->kind == MKV_EFFECT_DRIVE_TRIM) {
         world->now_ns += FLUSH_NS;
@@ -186,17 +135,10 @@ static void carry_out(struct world *world, const struct mkv_effect *effect) {
     const uint64_t bytes = (uint64_t)effect->drive.unit_count * MKV_UNIT_BYTES;
     const uint64_t unit = effect->drive.lba.unit;
     const enum region region = region_of(world, unit);
-    uint8_t *memory = mkv_volume_arena(world->volume) + effect->drive.meta_offset;
     world->now_ns += (writes ? WRITE_NS : READ_NS) + bytes / BYTES_PER_NS;
     world->region_bytes[region] += writes ? bytes : 0;
-    if (region == REGION_DATA && writes) {
-        slot_written(world, unit, memory);
-    } else if (region == REGION_DATA) {
-        slot_read(world, unit, memory);
-    } else if (writes) {
-        memcpy(world->units + unit * MKV_UNIT_BYTES, memory, bytes);
-    } else {
-        memcpy(memory, world->units + unit * MKV_UNIT_BYTES, bytes);
+    if (!mkv_memory_drive_carry_out(&world->drive, mkv_volume_arena(world->volume), effect)) {
+        fail("the header of a slot", "does not decode");
     }
 }
 
@@ -292,14 +234,15 @@ static void begin_put(struct world *world, uint32_t length) {
     }
     world->puts[index] = (struct put){true, length, world->now_ns};
     world->in_flight++;
-    uint8_t key[KEY_BYTES];
-    make_key(++world->number, key);
-    struct mkv_input input = {.kind = MKV_INPUT_MESSAGE, .data = key, .data_bytes = KEY_BYTES};
+    uint8_t key[MKV_MEMORY_DRIVE_KEY_BYTES];
+    mkv_memory_drive_key(++world->number, key);
+    struct mkv_input input = {
+        .kind = MKV_INPUT_MESSAGE, .data = key, .data_bytes = MKV_MEMORY_DRIVE_KEY_BYTES};
     input.message = (struct mkv_message){
         .kind = MKV_MESSAGE_PUT_BEGIN,
         .front_op = {index, 1},
         .tenant = MKV_TENANT_DEFAULT,
-        .data_bytes = KEY_BYTES,
+        .data_bytes = MKV_MEMORY_DRIVE_KEY_BYTES,
         .length = length,
         .root = mkv_root_of_sums(length, no_sums),
     };
@@ -430,9 +373,8 @@ static void fill_once(struct world *world, uint32_t fill) {
 /* ---- the store ------------------------------------------------------------------------------- */
 
 static void *map_sparse(uint64_t bytes) {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) {
+    void *memory = mkv_memory_drive_map(bytes);
+    if (memory == NULL) {
         fail("memory", "there is none");
     }
     return memory;
@@ -453,8 +395,9 @@ static void make_store(struct world *world, uint64_t capacity_units) {
     config->drive_uuid.bytes[0] = 2;
     config->drive_set.version = MKV_DRIVE_SET_VERSION_FIRST;
     mkv_drive_set_add(&config->drive_set, (struct mkv_member){config->drive_uuid, 1});
-    world->units = map_sparse(capacity_units * MKV_UNIT_BYTES);
-    world->memos = map_sparse((capacity_units / PLACE_UNITS + 1) * sizeof *world->memos);
+    if (!mkv_memory_drive_create(&world->drive, config, PLACE_UNITS, no_sums)) {
+        fail("memory", "there is none");
+    }
     world->slot_wait_ns = map_sparse(PUTS_PER_FILL_MAX * sizeof(uint64_t));
     world->put_ns = map_sparse(PUTS_PER_FILL_MAX * sizeof(uint64_t));
     const size_t bytes = mkv_volume_memory_required(config);

@@ -430,6 +430,9 @@ enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key,
             failure == 0 ? memkv_batch(client, &item, 1, error)
                          : mkv_client_fail(error, MEMKV_CALLBACK,
                                            "the caller's source failed with %d", failure);
+        if (client->rdma != NULL) {
+            mkv_rdma_forget(client->rdma, block, length + 1u);
+        }
         free(block);
         return status;
     }

@@ -105,6 +105,8 @@ struct mkv_rdma_memory {
     uint32_t range_count; /* of both */
     uint64_t range_bytes;
     uint64_t refused_ns;    /* when the device last refused to register; 0: never */
+    uint64_t distrust_ns;   /* until when nothing is kept registered: what was, was stale ... */
+    uint32_t stale_count;   /* ... so often */
     uint8_t *bounce;        /* NULL: not yet, or there is none */
     uint64_t bounce_bytes;  /* of it */
     bool is_bounce_refused; /* there will be none */

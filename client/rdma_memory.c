@@ -12,6 +12,10 @@
 
 /* Behind a refusal nothing is tried to be kept for so long: each trial is a call of the kernel. */
 #define REFUSED_NS 1000000000ull
+/* Of a program that unmaps what it has named, what is kept registered is worse than nothing: for so
+ * long, and twice as long with each time, bounce buffers are used instead. */
+#define DISTRUST_NS_MIN 1000000000ull
+#define DISTRUST_NS_MAX 60000000000ull
 
 /* Whether all of the bytes at `memory` are in [address, address + byte_count). */
 static bool holds(const uint8_t *address, uint64_t byte_count, const void *memory, uint64_t bytes) {
@@ -139,6 +143,9 @@ static bool take_cached(struct mkv_rdma_port *port, void *address, uint64_t byte
                         struct mkv_rdma_place *place) {
     struct mkv_rdma_memory *memory = &port->memory;
     struct mkv_rdma_range *range;
+    if (memory->distrust_ns != 0 && mkv_client_now_ns() < memory->distrust_ns) {
+        return false;
+    }
     TAILQ_FOREACH(range, &memory->ranges, link) {
         if (holds(range->address, range->bytes, address, bytes)) {
             break;
@@ -269,6 +276,15 @@ bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t byte
     return is_taken;
 }
 
+static void distrust(struct mkv_rdma_memory *memory) {
+    uint64_t time_ns = DISTRUST_NS_MIN;
+    for (uint32_t count = 0; count < memory->stale_count && time_ns < DISTRUST_NS_MAX; count++) {
+        time_ns *= 2;
+    }
+    memory->stale_count += memory->stale_count < UINT32_MAX ? 1 : 0;
+    memory->distrust_ns = mkv_client_now_ns() + mkv_min_u64(time_ns, DISTRUST_NS_MAX);
+}
+
 void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *place, bool is_stale) {
     struct mkv_rdma_memory *memory = &port->memory;
     MKV_ASSERT(port->place_count > 0);
@@ -279,6 +295,9 @@ void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *plac
     case MKV_RDMA_CACHED:
         MKV_ASSERT(place->range->use_count > 0);
         place->range->use_count--;
+        if (is_stale) {
+            distrust(memory);
+        }
         if (is_stale || place->range->is_dropped) {
             range_drop(memory, place->range);
         }

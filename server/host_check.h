@@ -71,7 +71,8 @@ struct mkv_host_sources {
         bool is_synchronised;
         uint64_t error_us; /* the kernel's bound of its error */
     } clock;
-    int ring_error; /* 0: an io_uring can be made; else why not, an error number */
+    int ring_error;             /* 0: an io_uring can be made; else why not, an error number */
+    bool is_built_without_rdma; /* this memkv, whatever the host has */
     struct {
         bool is_there;
         char problem[128];     /* why it is not */

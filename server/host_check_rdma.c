@@ -47,7 +47,12 @@ static uint32_t device_count(const struct mkv_host *host) {
 void mkv_host_check_library(struct mkv_host *host) {
     const struct mkv_host_sources *sources = host->sources;
     const uint32_t devices = device_count(host);
-    if (!sources->library.is_there) {
+    if (sources->is_built_without_rdma) {
+        mkv_host_row(host->report, "rdma_library", "",
+                     devices > 0 || sources->is_rdma_required ? MKV_HOST_FAIL : MKV_HOST_WARN,
+                     "take a memkv that was built with libibverbs-dev (meson -Dverbs=enabled)",
+                     "this memkv was built without RDMA");
+    } else if (!sources->library.is_there) {
         mkv_host_row(host->report, "rdma_library", "",
                      devices > 0 || sources->is_rdma_required ? MKV_HOST_FAIL : MKV_HOST_WARN,
                      "apt-get install libibverbs1 ibverbs-providers (dnf install libibverbs)",
@@ -241,10 +246,10 @@ static void check_dscp(struct mkv_host *host, const char *interface, const struc
     const uint32_t dscp = host->sources->traffic_class >> 2;
     const uint8_t priority = dcb->priority_of_dscp[dscp];
     snprintf(remedy, sizeof remedy,
-             "mlnx_qos -i %s --trust dscp; dcb app add dev %s dscp-prio %" PRIu32
-             ":3, so that DSCP %" PRIu32 " (traffic class %" PRIu32 ") is priority 3; see dcb app "
-             "show dev %s",
-             interface, interface, dscp, dscp, host->sources->traffic_class, interface);
+             "rdma.traffic_class: 104, which is DSCP 26 (it is %" PRIu32 " now); mlnx_qos -i %s "
+             "--trust dscp; dcb app add dev %s dscp-prio 26:3, so that DSCP 26 is priority 3; see "
+             "dcb app show dev %s",
+             host->sources->traffic_class, interface, interface, interface);
     if (!dcb->has_dscp) {
         mkv_host_row(host->report, "dscp", interface, MKV_HOST_WARN, remedy,
                      "not readable: the driver tells no rules by DSCP");

@@ -9,6 +9,7 @@
 #include <sys/timex.h>
 
 #include "server/host_check_internal.h"
+#include "verbs/endpoint.h"
 
 #define LIBRARY "libibverbs.so.1"
 #define RING_ENTRIES 8u
@@ -77,6 +78,7 @@ void mkv_host_sources_read(struct mkv_host_sources *sources, bool is_guarded) {
     if (!is_guarded || !has_filter(sources)) {
         ask_clock(sources);
     }
+    sources->is_built_without_rdma = !mkv_verbs_is_built();
     sources->ring_error = try_ring();
     ask_library(sources);
 }

@@ -11,6 +11,7 @@
 
 #define TAKE_LATER_ONE_IN 8u
 #define TAKE_LATER_NS 40000u
+#define GIVE_ONE_IN 16u
 #define PUMP_LATER_ONE_IN 8u
 #define PUMP_LATER_NS 10000u
 #define SILENT_LATE_NS 1000000u
@@ -318,6 +319,10 @@ void mkv_lanes_pump(struct lanes_world *world, struct lanes_end *end) {
         const uint32_t slot = mkv_lane_slot_take(&end->lane);
         if (slot == MKV_NONE_U32) {
             return;
+        }
+        if (mkv_random_chance(&world->schedule, 1, GIVE_ONE_IN)) {
+            mkv_lane_slot_give(&end->lane, slot); /* its driver finds nothing to send after all */
+            continue;
         }
         if (slot >= world->shape->lane_sends) {
             mkv_fail(MKV_ORACLE_BOUNDS, "lane %llu has no slot %u", (unsigned long long)end->serial,

@@ -240,7 +240,8 @@ class SimTest(unittest.TestCase):
     def test_what_ships__symbols__have_nothing_of_the_planted_bugs(self):
         symbols = run("nm", SIMULATOR).stdout
         self.assertIn("mkv_volume_step", symbols)
-        for name in ("mkv_canary_is_on", "mkv_canary_hunt", "mkv_canary_name"):
+        for name in ("mkv_canary_is_on", "mkv_canary_hunt", "mkv_canary_name",
+                     "mkv_lane_canary_name"):
             self.assertNotIn(name, symbols)
             self.assertIn(name, run("nm", CANARY_SIMULATOR).stdout)
 

@@ -414,10 +414,10 @@ static void test_client_rdma__idle__nothing_is_polled_and_descriptors_wait(void 
     const uint32_t polls = test_verbs.polls;
     assert_int_equal(memkv_wait(client, &completion, 1, 300), 0);
     /* Some while it polls on, then it sleeps. */
-    assert_in_range(test_verbs.polls - polls, 1, 20000);
+    assert_in_range(test_verbs.polls - polls, 1, 5000);
     const uint32_t still = test_verbs.polls;
     assert_int_equal(memkv_wait(client, &completion, 1, 300), 0);
-    assert_in_range(test_verbs.polls - still, 1, 100);
+    assert_in_range(test_verbs.polls - still, 1, 5000);
     server->is_paused = false;
     assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
     test_rdma_end(client, server);

@@ -181,6 +181,32 @@ static void test_client_rdma__other_memory__is_kept_registered_until_it_is_forgo
     test_rdma_end(client, server);
 }
 
+static int source_zeros(void *context, uint64_t offset, void *buffer, size_t byte_count) {
+    (void)context;
+    (void)offset;
+    memset(buffer, 0, byte_count);
+    return 0;
+}
+
+static void test_client_rdma__memory_of_the_library__is_not_kept_behind_its_end(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    assert_int_equal(
+        memkv_put_stream(client, "s", 1, TEST_RDMA_BYTES, NULL, source_zeros, NULL, &error),
+        MEMKV_OK);
+    assert_int_equal(server->remote_puts, 1);
+    assert_int_equal(test_verbs.regions, 0);
+    uint8_t *buffer = memkv_buffer_alloc(client, TEST_RDMA_BYTES);
+    assert_non_null(buffer);
+    assert_int_equal(memkv_get(client, "s", 1, buffer, TEST_RDMA_BYTES, NULL, &error), MEMKV_OK);
+    assert_int_equal(test_verbs.regions, 1);
+    memkv_buffer_free(client, buffer);
+    assert_int_equal(test_verbs.regions, 0);
+    test_rdma_end(client, server);
+}
+
 static void test_client_rdma__many_ranges__the_oldest_leave_first(void **state) {
     (void)state;
     struct test_server *server = test_rdma_server();
@@ -257,6 +283,11 @@ static void test_client_rdma__memory_was_unmapped_and_is_other_now__moved_once_m
     test_verbs_remap(got, TEST_RDMA_BYTES);
     test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
     assert_int_equal(test_verbs.regions, 1); /* it is not used again */
+    /* For a while nothing is kept registered: what this program names does not stay. */
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(test_verbs.regions, 2); /* with the bounce buffers */
+    assert_int_equal(test_verbs.registrations, 3);
+    client->rdma->ports[0].memory.distrust_ns = 0;
     test_verbs_remap(put, TEST_RDMA_BYTES);
     test_pattern_fill(9, put, TEST_RDMA_BYTES);
     test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
@@ -367,6 +398,8 @@ int main(void) {
         cmocka_unit_test_setup(
             test_client_rdma__other_memory__is_kept_registered_until_it_is_forgotten,
             test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__memory_of_the_library__is_not_kept_behind_its_end,
+                               test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__many_ranges__the_oldest_leave_first,
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__nothing_can_be_registered__goes_through_the_stream,

@@ -382,6 +382,9 @@ static void test_library__missing_or_blind__fails_where_there_is_a_device(void *
     fixture->sources.library.is_there = false;
     check(fixture);
     expect(fixture, "rdma_library", MKV_HOST_FAIL, "cannot be loaded");
+    fixture->sources.is_built_without_rdma = true;
+    check(fixture);
+    expect(fixture, "rdma_library", MKV_HOST_FAIL, "built without RDMA");
     fixture->sources.library.has_dmabuf = false;
     check(fixture);
     expect(fixture, "dma_buf", MKV_HOST_WARN, "has no ibv_reg_dmabuf_mr");
