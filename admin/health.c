@@ -68,10 +68,10 @@ struct mkv_admin_reply mkv_admin_health(const struct mkv_admin_snapshot *snapsho
     const enum mkv_admin_node_state state = mkv_admin_health_state(snapshot);
     const char *status = state == MKV_ADMIN_NODE_SERVING ? "healthy" : mkv_admin_node_states[state];
     const uint32_t online = mkv_admin_drives_serving(snapshot);
-    json_t *body = json_pack("{s:s, s:b, s:I, s:I, s:I}", "status", status, "rdma_active", 0,
-                             "drives_online", (json_int_t)online, "drives_offline",
-                             (json_int_t)(snapshot->drive_count - online), "drives_total",
-                             (json_int_t)snapshot->drive_count);
+    json_t *body = json_pack("{s:s, s:b, s:I, s:I, s:I}", "status", status, "rdma_active",
+                             snapshot->rdma.is_active ? 1 : 0, "drives_online", (json_int_t)online,
+                             "drives_offline", (json_int_t)(snapshot->drive_count - online),
+                             "drives_total", (json_int_t)snapshot->drive_count);
     const bool well = state != MKV_ADMIN_NODE_UNHEALTHY && state != MKV_ADMIN_NODE_WAITING;
     return mkv_admin_reply_json(well ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, body);
 }

@@ -3,8 +3,9 @@
  * The registry of metrics: an entry for each family that there is. The exposition, the catalog and
  * docs/metrics.md are made from it, and nothing else names a metric.
  *
- *   registry_requests.c  registry_drives.c   registry_memory.c    a group or two of families each,
- *   registry_retention.c registry_pipeline.c registry_node.c      with how they gather samples
+ *   registry_requests.c  registry_transport.c registry_drives.c   a group or two of families each,
+ *   registry_memory.c    registry_retention.c registry_pipeline.c with how they gather samples
+ *   registry_node.c
  *   registry_collect.c   what most of them gather samples with
  *   registry_table.c     the groups, in the order of the contract
  *   exposition.c         the text that scrapers read

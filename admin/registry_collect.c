@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const char *const mkv_metric_fabrics[] = {"tcp", "shm", NULL};
+const char *const mkv_metric_fabrics[] = {"tcp", "rdma", "shm", NULL};
 
 const struct mkv_metric_label mkv_no_labels[] = {LABELS_END};
 const struct mkv_metric_label mkv_by_device[] = {LABEL_DEVICE, LABELS_END};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Families of the transport and of the drives; see registry.h. */
+/* Families of the drives; see registry.h. */
 #include "admin/registry_collect.h"
 
 #include "admin/text.h"
@@ -11,17 +11,6 @@ static const char *const components[] = {"superblock", "journal", "index", "slot
 static const char *const repair_kinds[] = {"superblock_copy", "quarantined_slot", "torn_tail",
                                            NULL};
 static const char *const write_caches[] = {"volatile", "none", NULL};
-/* The completion statuses of the verbs interface, by what they mean to an operator. */
-static const char *const completions[] = {
-    "local_error", "remote_error", "retry_exceeded", "rnr_exceeded", "flushed", "other", NULL};
-static const char *const fallbacks[] = {"no_device", "refused", "failed", NULL};
-
-static const struct mkv_metric_label by_completion[] = {LABEL_CLOSED("status", completions),
-                                                        LABELS_END};
-static const struct mkv_metric_label by_fallback[] = {LABEL_CLOSED("reason", fallbacks),
-                                                      LABELS_END};
-static const struct mkv_metric_label by_transition[] = {LABEL_CLOSED("kind", mkv_admin_transitions),
-                                                        LABELS_END};
 static const struct mkv_metric_label by_device_op[] = {
     LABEL_DEVICE, LABEL_CLOSED("op", mkv_admin_io_ops), LABELS_END};
 static const struct mkv_metric_label by_device_state[] = {
@@ -40,14 +29,8 @@ static const struct mkv_metric_label by_repair[] = {LABEL_CLOSED("kind", repair_
 
 #define OF_FIGURES(field) offsetof(struct mkv_admin_drive_figures, field)
 #define OF_IO(field) offsetof(struct mkv_admin_io, field)
-#define OF_FABRIC(field) offsetof(struct mkv_admin_fabric, field)
 
 /* ---- how samples are gathered ---------------------------------------------------------------- */
-
-static MKV_COLLECTOR(fabric) {
-    mkv_metric_count1(out, "tcp", mkv_metric_u64_at(&sources->snapshot->fabric, argument));
-    mkv_metric_count1(out, "shm", mkv_metric_u64_at(&sources->snapshot->shm, argument));
-}
 
 static MKV_COLLECTOR(figure) {
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
@@ -151,14 +134,6 @@ static MKV_COLLECTOR(scrub_progress) {
     }
 }
 
-static MKV_COLLECTOR(transitions) {
-    (void)argument;
-    for (uint32_t kind = 0; kind < MKV_ADMIN_TRANSITION_COUNT; kind++) {
-        mkv_metric_count1(out, mkv_admin_transitions[kind],
-                          sources->snapshot->transitions_total[kind]);
-    }
-}
-
 static MKV_COLLECTOR(trim_latency) {
     (void)argument;
     for (uint32_t index = 0; index < sources->snapshot->drive_count; index++) {
@@ -196,45 +171,6 @@ static MKV_COLLECTOR(device_slow) {
 }
 
 /* ---- families -------------------------------------------------------------------------------- */
-
-static const struct mkv_metric_family transport_families[] = {
-    PENDING(GAUGE, "memkv_rdma_active", "bool", mkv_no_labels, "this release serves over TCP only",
-            "1 where the RDMA data path is active", "Whether clients can use RDMA", "None needed"),
-    PENDING(GAUGE, "memkv_rdma_connections_active", "connections", mkv_no_labels,
-            "this release serves over TCP only", "RDMA connections", "Who uses RDMA",
-            "None needed"),
-    PENDING(HISTOGRAM, "memkv_rdma_read_latency_us", "microseconds", mkv_no_labels,
-            "this release serves over TCP only", "RDMA READ, from post to completion",
-            "Time on the network", "None needed"),
-    PENDING(HISTOGRAM, "memkv_rdma_write_latency_us", "microseconds", mkv_no_labels,
-            "this release serves over TCP only", "RDMA WRITE, from post to completion",
-            "Time on the network", "None needed"),
-    PENDING(COUNTER, "memkv_rdma_errors_total", "errors", mkv_no_labels,
-            "this release serves over TCP only", "Failed RDMA posts and completions",
-            "Faults of the network", "None needed"),
-    PENDING(COUNTER, "memkv_rdma_failures_total", "failures", by_completion,
-            "this release serves over TCP only",
-            "First failure of a queue pair, by its completion status", "Why a connection broke",
-            "None needed"),
-    PENDING(GAUGE, "memkv_rdma_configured", "bool", mkv_no_labels,
-            "this release serves over TCP only", "1 where RDMA is configured",
-            "Tells RDMA that failed from RDMA that was never meant", "None needed"),
-    PENDING(COUNTER, "memkv_rdma_fallbacks_total", "events", by_fallback,
-            "this release serves over TCP only", "Connections moved from RDMA to TCP, by reason",
-            "Clients that are slower than they need be", "None needed"),
-    PENDING(COUNTER, "memkv_rdma_recoveries_total", "events", mkv_no_labels,
-            "this release serves over TCP only", "Connections moved back to RDMA",
-            "Whether RDMA comes back by itself", "None needed"),
-    GAUGE("memkv_connections_active", "connections", mkv_by_fabric, "fabric", fabric,
-          OF_FABRIC(connections_active), "Open connections of clients",
-          "Whether clients reach the node",
-          "Fewer than there are clients: look at the network and at the clients' logs"),
-    COUNTER("memkv_transport_transitions_total", "events", by_transition, "node", transitions, 0,
-            "Drives that came online or went offline, and RDMA that came or went",
-            "A node that is not steady",
-            "More than one in ten minutes: the log names the drive, and why"),
-};
-MKV_METRIC_GROUP(transport, "Transport", transport_families);
 
 static const struct mkv_metric_family drives_families[] = {
     GAUGE("memkv_device_slots_used", "slots", mkv_by_device, "volume", figure,

@@ -82,6 +82,8 @@ static MKV_COLLECTOR(commands) {
 static MKV_COLLECTOR(fabric_bytes) {
     mkv_metric_count2(out, "tcp", "native",
                       mkv_metric_u64_at(&sources->snapshot->fabric, argument));
+    mkv_metric_count2(out, "rdma", "native",
+                      mkv_metric_u64_at(&sources->snapshot->rdma.fabric, argument));
     mkv_metric_count2(out, "shm", "native", mkv_metric_u64_at(&sources->snapshot->shm, argument));
 }
 
@@ -220,9 +222,11 @@ static const struct mkv_metric_family requests_families[] = {
             OF_VOLUME(write_bytes_total), "Payload bytes that became durable on drives",
             "Write bandwidth, and what wears the drives",
             "Beyond the drives' rated writes a day: admit less or add drives"),
-    PENDING(COUNTER, "memkv_connect_total", "requests", mkv_no_labels,
-            "this release serves over TCP only", "RDMA connect requests", "Who begins to use RDMA",
-            "None needed"),
+    COUNTER("memkv_connect_total", "requests", mkv_no_labels, "fabric", node,
+            OF_NODE(rdma.connects_total),
+            "CONNECT requests of clients that want RDMA, those that are refused too",
+            "Who begins to use RDMA",
+            "Growing without end: RDMA fails again and again; see memkv_rdma_failures_total"),
     COUNTER("memkv_exists_total", "requests", mkv_no_labels, "front", requests_of, MKV_OP_EXISTS,
             "EXISTS requests", "Some engines ask with EXISTS in place of LOOKUP",
             "None needed by itself"),

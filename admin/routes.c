@@ -60,6 +60,7 @@ const struct mkv_admin_route mkv_admin_routes[] = {
     {MKV_ADMIN_PATH_WHY, {NULL}, GET, VIEWER, mkv_endpoint_why, WAITS},
     {MKV_ADMIN_PATH_CONFIG, {NULL}, GET, OPERATOR, mkv_endpoint_config, QUICK},
     {MKV_ADMIN_PATH_SYSTEM, {NULL}, GET, OPERATOR, mkv_endpoint_system, WAITS},
+    {MKV_ADMIN_PATH_HOST, {NULL}, GET, VIEWER, mkv_endpoint_host, WAITS},
     {MKV_ADMIN_PATH_DRIVE, {NULL}, POST, OPERATOR, mkv_endpoint_drive, WAITS},
 };
 const uint32_t mkv_admin_route_count = sizeof mkv_admin_routes / sizeof mkv_admin_routes[0];

@@ -47,6 +47,7 @@
     PATH(WHY, "/v1/why")                                                                           \
     PATH(CONFIG, "/v1/config")                                                                     \
     PATH(SYSTEM, "/v1/system")                                                                     \
+    PATH(HOST, "/v1/host")                                                                         \
     PATH(DRIVE, "/v1/drives/")
 
 enum mkv_admin_path {

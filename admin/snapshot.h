@@ -35,7 +35,8 @@
 enum mkv_admin_node_state {
     MKV_ADMIN_NODE_RECOVERING = 0, /* some drive is still being opened */
     MKV_ADMIN_NODE_SERVING,        /* every drive serves */
-    MKV_ADMIN_NODE_DEGRADED,       /* at least one drive serves, and at least one does not */
+    MKV_ADMIN_NODE_DEGRADED,       /* at least one drive serves, and at least one does not; or
+                                    * clients have lost RDMA */
     MKV_ADMIN_NODE_DRAINING,       /* finishes what it has; takes no put */
     MKV_ADMIN_NODE_UNHEALTHY,      /* no drive serves */
     MKV_ADMIN_NODE_WAITING, /* for drives of its set: nothing is opened before they are there */
@@ -64,8 +65,9 @@ enum mkv_admin_warning_code {
     MKV_ADMIN_WARNING_FILE_SYSTEM_SMALL,   /* of a drive: its file may come to find no room */
     MKV_ADMIN_WARNING_FILE_SYSTEM_FULL,    /* of a drive: its file has found no room */
     MKV_ADMIN_WARNING_ENDURANCE,           /* of a drive: it is written more than it is rated for */
+    MKV_ADMIN_WARNING_RDMA_DOWN,           /* clients go on over TCP */
 };
-#define MKV_ADMIN_WARNING_CODE_COUNT 20u
+#define MKV_ADMIN_WARNING_CODE_COUNT 21u
 
 /* The operations of a drive that are counted. */
 enum mkv_admin_io_op {
@@ -117,7 +119,7 @@ enum mkv_admin_transition {
 #define MKV_ADMIN_PATH_BYTES 1024u
 #define MKV_ADMIN_TEXT_BYTES 512u
 /* Those of the node, and nine of each drive. */
-#define MKV_ADMIN_WARNINGS_MAX (7u + 9u * MKV_VOLUMES_MAX)
+#define MKV_ADMIN_WARNINGS_MAX (8u + 9u * MKV_VOLUMES_MAX)
 
 struct mkv_admin_warning {
     enum mkv_admin_warning_code code;
@@ -221,7 +223,8 @@ struct mkv_admin_timing {
     struct mkv_admin_exemplars command_exemplars[MKV_ADMIN_COMMAND_COUNT];
 };
 
-/* A fabric: TCP, with the listener of RESP, or shm. Bytes are payload without framing. */
+/* A fabric: TCP, with the listener of RESP, RDMA, or shm. Bytes are payload without framing. A
+ * connection over RDMA was accepted over TCP, and counts there until it goes on over RDMA. */
 struct mkv_admin_fabric {
     uint64_t connections_active;
     uint64_t connections_accepted_total;
@@ -230,6 +233,38 @@ struct mkv_admin_fabric {
     uint64_t bytes_out_total;            /* to clients */
     uint64_t faults_total;            /* connections closed on a client that broke the protocol */
     uint64_t checksum_failures_total; /* of these: a frame whose checksum is wrong */
+};
+
+/* Why a queue pair failed first, and why connections go on over TCP: the places of these in their
+ * lists of words. */
+#define MKV_ADMIN_RDMA_FAILURE_COUNT 11u
+#define MKV_ADMIN_RDMA_FALLBACK_COUNT 18u
+/* Ports that status tells apart. */
+#define MKV_ADMIN_RDMA_PORTS_MAX 16u
+
+struct mkv_admin_rdma_port {
+    char device[MKV_ADMIN_NAME_BYTES];
+    uint32_t port;
+    char address[MKV_ADMIN_NAME_BYTES]; /* its GID, as an IP address where it is one */
+    int32_t gid_index;
+    uint32_t mtu; /* bytes */
+    bool is_up;
+    uint64_t since_ms; /* Unix time: up or not since then */
+};
+
+struct mkv_admin_rdma {
+    bool is_configured; /* it is wanted, and not only taken where it happens to be */
+    bool is_active;     /* a client could get it now */
+    bool is_lost;       /* it was active, or must be, and is not: the node is degraded */
+    uint32_t port_count;
+    struct mkv_admin_rdma_port ports[MKV_ADMIN_RDMA_PORTS_MAX];
+    struct mkv_admin_fabric fabric;
+    uint64_t connects_total; /* CONNECT requests, refused ones too */
+    uint64_t errors_total;   /* posts and completions that failed */
+    uint64_t failures_total[MKV_ADMIN_RDMA_FAILURE_COUNT];
+    uint64_t fallbacks_total[MKV_ADMIN_RDMA_FALLBACK_COUNT];
+    uint64_t recoveries_total;
+    struct mkv_histogram read, write; /* from post to completion, ns */
 };
 
 /* The lists of servers by which clients of several servers place keys, each by its hash. More than
@@ -361,6 +396,7 @@ struct mkv_admin_snapshot {
     struct mkv_admin_fabric fabric;
     bool has_shm; /* there is a listener for clients of this machine: */
     struct mkv_admin_fabric shm;
+    struct mkv_admin_rdma rdma;
     struct mkv_admin_ring ring;
     struct mkv_admin_memory memory;
     uint64_t log_messages_total[MKV_ADMIN_LOG_LEVEL_COUNT];
@@ -424,6 +460,8 @@ struct mkv_admin_provider {
                            uint32_t key_bytes, struct mkv_admin_why *out);
     /* The configuration in force as JSON, without secrets; the caller frees it. */
     char *(*config)(void *context);
+    /* Checks of the machine that the node runs on, as JSON; the caller frees it. NULL: none. */
+    char *(*host)(void *context);
     /* What an operator wants of a drive: drive_life.h. NULL: the node does not serve yet. */
     void (*drive_act)(void *context, const struct mkv_admin_drive_wish *wish,
                       struct mkv_admin_drive_outcome *outcome);

@@ -352,10 +352,53 @@ static json_t *one_fabric_json(const struct mkv_admin_fabric *one) {
 static json_t *fabric_json(const struct mkv_admin_snapshot *snapshot) {
     json_t *fabric = json_object();
     json_object_set_new(fabric, "tcp", one_fabric_json(&snapshot->fabric));
+    if (snapshot->rdma.is_configured) {
+        json_object_set_new(fabric, "rdma", one_fabric_json(&snapshot->rdma.fabric));
+    }
     if (snapshot->has_shm) {
         json_object_set_new(fabric, "shm", one_fabric_json(&snapshot->shm));
     }
     return fabric;
+}
+
+/* The reasons that there were, with how often. */
+static json_t *reasons_json(const uint64_t *counts, const char *const *words) {
+    json_t *reasons = json_object();
+    for (uint32_t index = 0; words[index] != NULL; index++) {
+        if (counts[index] > 0) {
+            set_count(reasons, words[index], counts[index]);
+        }
+    }
+    return reasons;
+}
+
+static json_t *rdma_json(const struct mkv_admin_rdma *source) {
+    json_t *ports = json_array();
+    MKV_ASSERT(source->port_count <= MKV_ADMIN_RDMA_PORTS_MAX);
+    for (uint32_t index = 0; index < source->port_count; index++) {
+        const struct mkv_admin_rdma_port *one = &source->ports[index];
+        json_t *port = json_object();
+        set_text(port, "device", one->device);
+        set_count(port, "port", one->port);
+        set_text(port, "address", one->address);
+        json_object_set_new(port, "gid_index", json_integer(one->gid_index));
+        set_count(port, "mtu", one->mtu);
+        json_object_set_new(port, "up", json_boolean(one->is_up));
+        mkv_admin_json_time(port, "since", one->since_ms);
+        json_array_append_new(ports, port);
+    }
+    json_t *rdma = json_object();
+    json_object_set_new(rdma, "active", json_boolean(source->is_active));
+    json_object_set_new(rdma, "configured", json_boolean(source->is_configured));
+    set_count(rdma, "active_connections", source->fabric.connections_active);
+    json_object_set_new(rdma, "ports", ports);
+    set_count(rdma, "connects", source->connects_total);
+    json_object_set_new(rdma, "failures",
+                        reasons_json(source->failures_total, mkv_admin_rdma_failures));
+    json_object_set_new(rdma, "fallbacks",
+                        reasons_json(source->fallbacks_total, mkv_admin_rdma_fallbacks));
+    set_count(rdma, "recoveries", source->recoveries_total);
+    return rdma;
 }
 
 /* null: the node tells nobody that it is there. */
@@ -412,9 +455,7 @@ struct mkv_admin_reply mkv_admin_status(const struct mkv_admin_snapshot *snapsho
     json_object_set_new(status, "lookups", lookups_json(snapshot));
     json_object_set_new(status, "recent", recent_json(snapshot));
     json_object_set_new(status, "requests", requests_json(snapshot));
-    json_t *rdma = json_object();
-    set_count(rdma, "active_connections", 0);
-    json_object_set_new(status, "rdma", rdma);
+    json_object_set_new(status, "rdma", rdma_json(&snapshot->rdma));
     json_object_set_new(status, "fabric", fabric_json(snapshot));
     json_object_set_new(status, "ring", ring_json(&snapshot->ring));
     return mkv_admin_reply_json(MHD_HTTP_OK, status);

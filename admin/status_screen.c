@@ -283,21 +283,49 @@ static void append_misses(const json_t *status, struct mkv_text *out) {
     mkv_text_string(out, between[0] == '\0' ? "none\n" : "\n");
 }
 
+/* How many connections go on over TCP instead of RDMA, and why most of them do. */
+static void append_fallbacks(const json_t *rdma, struct mkv_text *out) {
+    uint64_t sum = 0;
+    uint64_t most = 0;
+    char most_reason[PAIR_BYTES] = "";
+    const char *reason;
+    json_t *value;
+    json_object_foreach(json_object_get(rdma, "fallbacks"), reason, value) {
+        const uint64_t count = mkv_field_count(mkv_field(rdma, "fallbacks"), reason);
+        sum += count;
+        if (count > most) {
+            most = count;
+            mkv_text_clean(reason, most_reason, sizeof most_reason);
+        }
+    }
+    if (sum > 0) {
+        mkv_text_format(out, "%" PRIu64 " fallback%s: %s · ", sum, sum == 1 ? "" : "s",
+                        most_reason);
+    }
+}
+
 static void append_fabric(const json_t *status, struct mkv_text *out) {
-    static const char *const names[] = {"tcp", "shm"};
-    const char *between = "fabric    ";
+    static const char *const names[] = {"rdma", "tcp", "shm"};
+    const json_t *rdma = mkv_field(status, "rdma");
+    mkv_text_string(out, "fabric    ");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *fabric = mkv_field(mkv_field(status, "fabric"), names[i]);
+        const bool is_tcp = strcmp(names[i], "tcp") == 0;
+        const bool is_lost =
+            strcmp(names[i], "rdma") == 0 && json_is_false(json_object_get(rdma, "active"));
         char in[NUMBER_BYTES];
         char sent[NUMBER_BYTES];
-        if (i > 0 && fabric == NULL) {
+        if (!is_tcp && fabric == NULL) {
             continue; /* there is no such listener */
         }
         format_size(mkv_field_count(fabric, "bytes_in"), in);
         format_size(mkv_field_count(fabric, "bytes_out"), sent);
-        mkv_text_format(out, "%s%s %" PRIu64 " connections · in %s · out %s · ", between, names[i],
-                        mkv_field_count(fabric, "active_connections"), in, sent);
-        between = "";
+        mkv_text_format(out, "%s%s %" PRIu64 " connections · in %s · out %s · ", names[i],
+                        is_lost ? " down," : "", mkv_field_count(fabric, "active_connections"), in,
+                        sent);
+        if (is_tcp) {
+            append_fallbacks(rdma, out);
+        }
     }
     mkv_text_format(out, "%" PRIu64 " requests in flight",
                     mkv_field_count(mkv_field(status, "requests"), "in_flight"));

@@ -93,6 +93,21 @@ struct mkv_admin_reply mkv_endpoint_system(const struct mkv_admin_request *reque
     return mkv_admin_reply_json(MHD_HTTP_OK, mkv_system_json());
 }
 
+struct mkv_admin_reply mkv_endpoint_host(const struct mkv_admin_request *request) {
+    const struct mkv_admin_provider *provider = request->provider;
+    char *body = provider->host == NULL ? NULL : provider->host(provider->context);
+    if (body == NULL) {
+        return mkv_admin_refuse(MHD_HTTP_SERVICE_UNAVAILABLE,
+                                "the node cannot check its machine now");
+    }
+    return (struct mkv_admin_reply){
+        .status = MHD_HTTP_OK,
+        .content_type = "application/json",
+        .body = body,
+        .body_bytes = strlen(body),
+    };
+}
+
 struct mkv_admin_reply mkv_endpoint_config(const struct mkv_admin_request *request) {
     const struct mkv_admin_provider *provider = request->provider;
     char *body = provider->config == NULL ? NULL : provider->config(provider->context);

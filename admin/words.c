@@ -29,6 +29,7 @@ const char *const mkv_admin_warning_codes[] = {
     [MKV_ADMIN_WARNING_FILE_SYSTEM_SMALL] = "FILE_SYSTEM_SMALL",
     [MKV_ADMIN_WARNING_FILE_SYSTEM_FULL] = "FILE_SYSTEM_FULL",
     [MKV_ADMIN_WARNING_ENDURANCE] = "ENDURANCE",
+    [MKV_ADMIN_WARNING_RDMA_DOWN] = "RDMA_DOWN",
     [MKV_ADMIN_WARNING_CODE_COUNT] = NULL,
 };
 
@@ -114,6 +115,19 @@ const char *const mkv_admin_memory_kinds[] = {"index",   "slot_table",  "leaf_ca
                                               "journal", "connections", NULL};
 const char *const mkv_admin_transitions[] = {"rdma_up", "rdma_down", "drive_online",
                                              "drive_offline", NULL};
+
+#define LANE_FAILURES                                                                              \
+    "local_error", "remote_error", "retry_exceeded", "rnr_exceeded", "flushed", "other", "probe",  \
+        "silent", "protocol", "port_down", "device"
+const char *const mkv_admin_rdma_failures[] = {LANE_FAILURES, NULL};
+const char *const mkv_admin_rdma_fallbacks[] = {
+    "closed", "peer", LANE_FAILURES, "refused", "no_device", "full", "off", "parameters", NULL};
+_Static_assert(sizeof mkv_admin_rdma_failures / sizeof mkv_admin_rdma_failures[0] ==
+                   MKV_ADMIN_RDMA_FAILURE_COUNT + 1,
+               "each has its word");
+_Static_assert(sizeof mkv_admin_rdma_fallbacks / sizeof mkv_admin_rdma_fallbacks[0] ==
+                   MKV_ADMIN_RDMA_FALLBACK_COUNT + 1,
+               "each has its word");
 
 const char *const mkv_admin_lookup_ops[] = {"lookup", "exists", "get", NULL};
 const char *const mkv_admin_lookup_results[] = {"memory", "drive", "miss", NULL};

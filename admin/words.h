@@ -32,6 +32,11 @@ extern const char *const mkv_admin_queues[MKV_ADMIN_QUEUE_COUNT + 1];
 extern const char *const mkv_admin_memory_kinds[MKV_ADMIN_MEMORY_KIND_COUNT + 1];
 extern const char *const mkv_admin_transitions[MKV_ADMIN_TRANSITION_COUNT + 1];
 
+/* Why a queue pair failed first, in the words of the native protocol for the end of a lane; and why
+ * connections go on over TCP: those words, then those of a CONNECT that is refused. */
+extern const char *const mkv_admin_rdma_failures[MKV_ADMIN_RDMA_FAILURE_COUNT + 1];
+extern const char *const mkv_admin_rdma_fallbacks[MKV_ADMIN_RDMA_FALLBACK_COUNT + 1];
+
 /* The operations that ask for keys, and where keys were found. */
 extern const char *const mkv_admin_lookup_ops[4];
 extern const char *const mkv_admin_lookup_results[4];

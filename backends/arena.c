@@ -129,6 +129,11 @@ uint8_t *mkv_arena_slab(const struct mkv_arena *arena, struct mkv_slab slab) {
     return arena->map.base + (uint64_t)slab.index * MKV_SLAB_UNIT_STRIDE_BYTES;
 }
 
+uint8_t *mkv_arena_slabs(const struct mkv_arena *arena, size_t *byte_count) {
+    *byte_count = (size_t)arena->whole->unit_count * MKV_SLAB_UNIT_STRIDE_BYTES;
+    return arena->map.base;
+}
+
 void *mkv_arena_take(struct mkv_arena *part, uint64_t bytes) {
     struct mkv_arena *arena = part->whole;
     MKV_ASSERT(bytes > 0);
@@ -307,4 +312,10 @@ bool mkv_arena_exchange(const struct mkv_arena *arena, uint8_t *bytes, size_t by
     }
     pthread_mutex_unlock(&exchanges->mutex);
     return exchanged;
+}
+
+bool mkv_arena_was_exchanged(const struct mkv_arena *arena, const uint8_t *bytes,
+                             size_t byte_count) {
+    MKV_ASSERT(bytes >= arena->map.base);
+    return was_exchanged(arena, (uint64_t)(bytes - arena->map.base), byte_count);
 }

@@ -60,6 +60,8 @@ uint32_t mkv_arena_unit_count(const struct mkv_arena *arena);
 /* The header unit of a slab, also of one that lies in another part; its payload follows at
  * MKV_UNIT_BYTES. */
 uint8_t *mkv_arena_slab(const struct mkv_arena *arena, struct mkv_slab slab);
+/* The memory of all slabs of the whole arena, those of other parts too. */
+uint8_t *mkv_arena_slabs(const struct mkv_arena *arena, size_t *byte_count);
 /* The next piece of metadata: zeroed, aligned to 4 KiB, for the life of the arena. Asserts that
  * metadata_bytes are not exceeded. */
 void *mkv_arena_take(struct mkv_arena *arena, uint64_t bytes);
@@ -111,5 +113,9 @@ int32_t mkv_arena_buffers_find(const struct mkv_arena_buffers *buffers, const vo
  * there were too many exchanges. */
 __attribute__((warn_unused_result)) bool mkv_arena_exchange(const struct mkv_arena *arena,
                                                             uint8_t *bytes, size_t byte_count);
+/* Whether any of these bytes, which are in the arena, have been exchanged: whoever registered them
+ * with a device has other pages than those that are there now. */
+bool mkv_arena_was_exchanged(const struct mkv_arena *arena, const uint8_t *bytes,
+                             size_t byte_count);
 
 #endif

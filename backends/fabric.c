@@ -28,6 +28,7 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
     [MKV_NATIVE_BAD_SESSION] = {"bad_session", NULL},
     [MKV_NATIVE_BAD_TRACE] = {"bad_trace", NULL},
     [MKV_NATIVE_BAD_KEY_ID] = {"bad_key_id", NULL},
+    [MKV_NATIVE_BAD_LANE] = {"bad_lane", NULL},
     [MKV_FABRIC_FAULT_NO_HELLO] = {"no_hello", "the first frame of a connection must be HELLO"},
     [MKV_FABRIC_FAULT_HELLO_TWICE] = {"hello_twice", "HELLO comes once, at the start"},
     [MKV_FABRIC_FAULT_NOT_A_REQUEST] = {"not_a_request",
@@ -62,6 +63,9 @@ static const struct fault_words words[MKV_FABRIC_FAULT_COUNT] = {
     [MKV_FABRIC_FAULT_KEY_TENANT] = {"key_tenant", "the key has no right to this tenant"},
     [MKV_FABRIC_FAULT_WINDOW] = {"window",
                                  "a place outside of the window, or a WINDOW that is not due"},
+    [MKV_FABRIC_FAULT_RDMA] = {"rdma",
+                               "CONNECT, or memory for RDMA, on a connection that this server has "
+                               "granted none"},
     [MKV_FABRIC_FAULT_TLS] = {"tls",
                               "this port speaks TLS: give the client the certificate that it is "
                               "to trust (memkv: --tls-ca FILE, MEMKV_TLS_CA)"},

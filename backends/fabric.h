@@ -20,7 +20,9 @@
 #ifndef MKV_BACKENDS_FABRIC_H
 #define MKV_BACKENDS_FABRIC_H
 
+#include "core/histogram.h"
 #include "core/io.h"
+#include "wire/lane.h"
 #include "wire/native.h"
 
 struct mkv_fabric;
@@ -93,8 +95,9 @@ enum mkv_fabric_fault {
     MKV_FABRIC_FAULT_TLS,         /* no TLS where TLS is spoken, or a handshake that failed */
     MKV_FABRIC_FAULT_DATA_ROOT,   /* the payload of DATA does not have the root that it names */
     MKV_FABRIC_FAULT_WINDOW,      /* a place outside of the window, or a WINDOW that is not due */
+    MKV_FABRIC_FAULT_RDMA,        /* a CONNECT that is not due, or memory for RDMA without a lane */
 };
-#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 19u)
+#define MKV_FABRIC_FAULT_COUNT (MKV_NATIVE_ERROR_COUNT + 20u)
 
 /* The word of a fault in metrics: "bad_checksum", "no_hello" …; for 1 … MKV_FABRIC_FAULT_COUNT - 1.
  */
@@ -117,6 +120,24 @@ struct mkv_fabric_counters {
     uint64_t sent_frames_total;
     uint64_t receive_pauses_total; /* a client waited for a buffer or for its own reading */
     uint64_t faults_total[MKV_FABRIC_FAULT_COUNT]; /* by mkv_native_error, then mkv_fabric_fault */
+};
+
+/* Of connections that go on over RDMA, in counts since creation but for connections_active; they
+ * count among those above, too. The same thread writes them. All of it is uint64_t. */
+struct mkv_fabric_lane_counters {
+    uint64_t connections_active;
+    uint64_t connects_total; /* CONNECTs, refused ones too */
+    uint64_t opened_total;   /* of these: full packets went both ways */
+    /* CONNECTs that were refused, of clients that had no lane before; fallbacks_total has those. */
+    uint64_t refusals_total[MKV_NATIVE_REFUSAL_COUNT];
+    uint64_t received_bytes_total; /* payload of completed PULLs */
+    uint64_t sent_bytes_total;     /* payload of completed PUSHes */
+    uint64_t errors_total;         /* work requests that failed, the flushed ones too */
+    uint64_t failures_total[MKV_LANE_REASON_COUNT];      /* lanes that broke, by the first reason */
+    uint64_t fallbacks_total[MKV_NATIVE_FALLBACK_COUNT]; /* connections of clients that had RDMA */
+    uint64_t recoveries_total;                           /* that went back to it */
+    struct mkv_histogram read;                           /* READs from post to completion */
+    struct mkv_histogram write;                          /* WRITEs */
 };
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "backends/clock.h"
+#include "backends/lane_ports.h"
 
 #define BACKLOG 1024u
 #define NS_PER_S 1000000000ull
@@ -125,6 +126,32 @@ static void sweep(struct mkv_fabric_tcp *fabric) {
     }
 }
 
+static void touched_advance(struct mkv_fabric_tcp *fabric) {
+    struct mkv_tcp_connection *connection = fabric->touched_head;
+    fabric->touched_head = NULL;
+    fabric->touched_tail = NULL;
+    while (connection != NULL) {
+        struct mkv_tcp_connection *next = connection->touched_next;
+        connection->touched = false;
+        connection->touched_next = NULL;
+        mkv_tcp_connection_advance(connection);
+        connection = next;
+    }
+}
+
+/* The last of a round: what was made ready for lanes leaves. */
+static void lanes_end(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
+    struct mkv_lane_ports *ports = fabric->options.lane_ports;
+    if (fabric->lanes.connections_active > 0) {
+        /* Requests that came in this round may have their answers already. */
+        touched_advance(fabric);
+    }
+    mkv_lane_ports_flush(ports, now_ns);
+    if (fabric->draining && fabric->counters.connections_active == 0) {
+        mkv_lane_ports_stop(ports);
+    }
+}
+
 void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
     MKV_ASSERT(fabric->base.sink.input != NULL);
     fabric->now_ns = now_ns;
@@ -136,21 +163,20 @@ void mkv_fabric_tcp_poll(struct mkv_fabric_tcp *fabric, uint64_t now_ns) {
         fabric->tenants_wait = false;
         mkv_tcp_pool_retry(fabric);
     }
-    struct mkv_tcp_connection *connection = fabric->touched_head;
-    fabric->touched_head = NULL;
-    fabric->touched_tail = NULL;
-    while (connection != NULL) {
-        struct mkv_tcp_connection *next = connection->touched_next;
-        connection->touched = false;
-        connection->touched_next = NULL;
-        mkv_tcp_connection_advance(connection);
-        connection = next;
+    if (fabric->options.lane_ports != NULL) {
+        mkv_lane_ports_poll(fabric->options.lane_ports, now_ns);
     }
+    touched_advance(fabric);
     mkv_acceptor_poll(&fabric->acceptor, now_ns);
+    if (fabric->options.lane_ports != NULL) {
+        lanes_end(fabric, now_ns);
+    }
 }
 
 bool mkv_fabric_tcp_has_work(const struct mkv_fabric_tcp *fabric) {
-    return fabric->completed.head != NULL || fabric->touched_head != NULL;
+    const struct mkv_lane_ports *ports = fabric->options.lane_ports;
+    return fabric->completed.head != NULL || fabric->touched_head != NULL ||
+           (ports != NULL && mkv_lane_ports_has_work(ports));
 }
 
 void mkv_fabric_tcp_drain(struct mkv_fabric_tcp *fabric) {
@@ -174,8 +200,9 @@ void mkv_fabric_tcp_stop(struct mkv_fabric_tcp *fabric) {
 }
 
 bool mkv_fabric_tcp_is_idle(const struct mkv_fabric_tcp *fabric) {
+    const struct mkv_lane_ports *ports = fabric->options.lane_ports;
     return mkv_acceptor_is_idle(&fabric->acceptor) && fabric->counters.connections_active == 0 &&
-           fabric->completed.head == NULL;
+           fabric->completed.head == NULL && (ports == NULL || mkv_lane_ports_is_idle(ports));
 }
 
 /* ---- as a fabric of the pump ---------------------------------------------------------------- */
@@ -252,6 +279,11 @@ uint16_t mkv_fabric_tcp_port(const struct mkv_fabric_tcp *fabric) {
 
 const struct mkv_fabric_counters *mkv_fabric_tcp_counters(const struct mkv_fabric_tcp *fabric) {
     return &fabric->counters;
+}
+
+const struct mkv_fabric_lane_counters *mkv_fabric_tcp_lane_counters(
+    const struct mkv_fabric_tcp *fabric) {
+    return &fabric->lanes;
 }
 
 /* ---- creation ------------------------------------------------------------------------------- */

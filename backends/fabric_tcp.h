@@ -22,6 +22,7 @@
  *   after READY: received into the slab of the oldest PULL, hashed chunk by chunk as it comes.
  *   inline:      received into a buffer of a bounded pool before the REQUEST is handed in; PULL
  *                copies from it, and it goes back with the ANSWER.
+ *   by RDMA:     read out of the client's memory (fabric_tcp_lane.c).
  *
  * Invariants
  *  I1  At most one receive and one send of a connection are in the kernel.
@@ -37,7 +38,9 @@
  *      until then; nobody else waits.
  *  I7  A connection that has had no frame and owed none for rest_ns holds no buffer and no page: it
  *      waits for its socket without memory, as does the place of one that closed.
- *  I8  A connection whose HELLO names another shard goes there with that frame, before it was
+ *  I8  A slab that RDMA reads into or writes from is not completed before that has ended, or the
+ *      queue pair is drained. A connection with a lane is BROKEN until it is, whatever ends first.
+ *  I9  A connection whose HELLO names another shard goes there with that frame, before it was
  *      answered: the shard's fabric takes it up as if it had come to it.
  *
  * Not responsible for: what requests do, deadlines of posted transfers (front: BREAK), keys.
@@ -62,6 +65,7 @@
 #define MKV_FABRIC_TCP_DEADLINE_MS_MAX 120000u
 
 struct mkv_fabric_tcp;
+struct mkv_lane_ports;
 struct mkv_ring_views;
 
 /* A connection on its way to another shard. */
@@ -111,6 +115,9 @@ struct mkv_fabric_tcp_options {
     void *shards_context;
     /* Who is served, and what he may do; it outlives the fabric. NULL: everybody, and all. */
     const struct mkv_fabric_auth *auth;
+    /* Ports that connections may go on over by RDMA, which outlive the fabric and are driven by it.
+     * NULL: none. Connections with TLS, and local ones, are not granted the feature. */
+    struct mkv_lane_ports *lane_ports;
     /* What clients tell of their servers; it outlives the fabric. NULL: it is not kept. */
     struct mkv_ring_views *ring_views;
 };
@@ -127,6 +134,8 @@ uint32_t mkv_fabric_tcp_connection_base(const struct mkv_fabric_tcp *fabric);
 /* The port it listens on. */
 uint16_t mkv_fabric_tcp_port(const struct mkv_fabric_tcp *fabric);
 const struct mkv_fabric_counters *mkv_fabric_tcp_counters(const struct mkv_fabric_tcp *fabric);
+const struct mkv_fabric_lane_counters *mkv_fabric_tcp_lane_counters(
+    const struct mkv_fabric_tcp *fabric);
 
 /* As what the pump drives (fabric.h); the functions below are its operations. */
 struct mkv_fabric *mkv_fabric_tcp_base(struct mkv_fabric_tcp *fabric);

@@ -162,6 +162,7 @@ void mkv_tcp_connection_break(struct mkv_tcp_connection *connection) {
     }
     connection->state = MKV_TCP_BROKEN;
     mkv_tcp_rest_end(connection);
+    mkv_tcp_lane_stop(connection, MKV_LANE_REASON_CLOSED);
     mkv_stream_abort(&connection->stream);
     mkv_tcp_connection_touch(connection);
 }
@@ -178,7 +179,8 @@ void mkv_tcp_connection_leave(struct mkv_tcp_connection *connection) {
 
 void mkv_tcp_connection_refuse(struct mkv_tcp_connection *connection, uint32_t fault) {
     MKV_ASSERT(connection->state == MKV_TCP_OPEN);
-    MKV_ASSERT(!connection->receive_in_flight);
+    /* A lane's socket is always waited for. */
+    MKV_ASSERT(connection->lane != NULL || !connection->receive_in_flight);
     struct mkv_fabric_tcp *fabric = connection->fabric;
     fabric->counters.faults_total[fault]++;
     connection->state = MKV_TCP_REFUSED;
@@ -216,7 +218,7 @@ static void linger(struct mkv_tcp_connection *connection) {
 
 bool mkv_tcp_connection_owes_nothing(const struct mkv_tcp_connection *connection) {
     return connection->request_count == 0 && connection->queue.head == NULL &&
-           !connection->send_in_flight;
+           !connection->send_in_flight && !mkv_tcp_lane_has_ops(connection);
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */
@@ -256,6 +258,7 @@ static void reap(struct mkv_tcp_connection *connection) {
     mkv_tcp_ops_fail(connection);
     leave_waiting(connection);
     give_buffers(connection);
+    mkv_tcp_lane_close(connection);
     if (!connection->left) {
         mkv_fabric_auth_close(fabric->options.auth, &connection->session);
         mkv_stream_close(&connection->stream);
@@ -287,6 +290,7 @@ void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection) {
         connection->paused = false;
         mkv_tcp_receive_continue(connection);
     }
+    mkv_tcp_lane_advance(connection);
     mkv_tcp_send_continue(connection);
     switch (connection->state) {
     case MKV_TCP_FREE:
@@ -310,7 +314,8 @@ void mkv_tcp_connection_advance(struct mkv_tcp_connection *connection) {
     case MKV_TCP_LINGERING:
         break;
     case MKV_TCP_BROKEN:
-        if (!connection->receive_in_flight && !connection->send_in_flight) {
+        if (!connection->receive_in_flight && !connection->send_in_flight &&
+            mkv_tcp_lane_is_ended(connection)) {
             reap(connection);
         }
         break;
@@ -338,9 +343,11 @@ void mkv_tcp_connection_sweep(struct mkv_tcp_connection *connection, uint32_t *r
         mkv_tcp_connection_break(connection);
         return;
     }
-    const bool receive_stalled =
-        connection->state == MKV_TCP_OPEN && connection->receive_in_flight &&
-        mkv_tcp_receive_is_within_frame(connection) && now_ns >= connection->received_ns + stall_ns;
+    const bool is_received =
+        connection->lane == NULL ? connection->receive_in_flight : !connection->paused;
+    const bool receive_stalled = connection->state == MKV_TCP_OPEN && is_received &&
+                                 mkv_tcp_receive_is_within_frame(connection) &&
+                                 now_ns >= connection->received_ns + stall_ns;
     const bool send_stalled =
         connection->send_in_flight && now_ns >= connection->send_ns + stall_ns;
     if (receive_stalled || send_stalled) {

@@ -39,6 +39,12 @@ uint32_t mkv_tcp_frame_check(const struct mkv_tcp_connection *connection) {
         ((header->flags & MKV_NATIVE_FLAG_WINDOW) != 0 && !mkv_tcp_window_is_ready(connection))) {
         return MKV_FABRIC_FAULT_WINDOW;
     }
+    const bool has_rdma = (connection->features & MKV_NATIVE_FEATURE_RDMA) != 0;
+    const bool is_remote = (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
+    if ((header->op == MKV_NATIVE_CONNECT && (!has_rdma || connection->lane != NULL)) ||
+        (is_remote && (connection->lane == NULL || header->op == MKV_NATIVE_DATA))) {
+        return MKV_FABRIC_FAULT_RDMA;
+    }
     if (header->op == MKV_NATIVE_DATA) {
         const struct mkv_tcp_op *pull = connection->pulls_head;
         return pull == NULL || !pull->announced ? MKV_FABRIC_FAULT_DATA_UNASKED : MKV_NATIVE_OK;
@@ -154,6 +160,7 @@ static enum mkv_op op_of(enum mkv_native_op op) {
     case MKV_NATIVE_HELLO:
     case MKV_NATIVE_AUTH:
     case MKV_NATIVE_WINDOW:
+    case MKV_NATIVE_CONNECT:
     case MKV_NATIVE_READY:
     case MKV_NATIVE_DATA:
     case MKV_NATIVE_STATS:
@@ -213,8 +220,10 @@ static void hand_in(struct mkv_tcp_connection *connection, const uint8_t *body,
     MKV_ASSERT(connection->request_count <= fabric->options.hello.requests_max);
     const bool into_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
     const uint32_t window_slot = into_window ? mkv_tcp_window_slot_take(connection) : 0;
+    const bool is_remote = (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
+    const uint32_t lane_slot = is_remote ? mkv_tcp_lane_slot_take(connection) : 0;
     connection->work->requests[connection->request_count] =
-        (struct mkv_tcp_request){header->request_id, inline_payload, bytes, window_slot};
+        (struct mkv_tcp_request){header->request_id, inline_payload, bytes, window_slot, lane_slot};
     connection->request_count++;
     connection->known = true;
 
@@ -399,7 +408,8 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
     }
     const bool is_request = op != MKV_NATIVE_HELLO && op != MKV_NATIVE_AUTH &&
                             op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING &&
-                            op != MKV_NATIVE_SHARDS && op != MKV_NATIVE_WINDOW;
+                            op != MKV_NATIVE_SHARDS && op != MKV_NATIVE_WINDOW &&
+                            op != MKV_NATIVE_CONNECT;
     const bool is_refused =
         connection->fabric->draining && is_request && connection->header.payload_bytes == 0;
     if (is_request && !is_refused) {
@@ -416,6 +426,9 @@ enum mkv_tcp_frame mkv_tcp_frame_take(struct mkv_tcp_connection *connection, con
     }
     if (op == MKV_NATIVE_WINDOW) {
         return mkv_tcp_window_take(connection, body);
+    }
+    if (op == MKV_NATIVE_CONNECT) {
+        return mkv_tcp_lane_connect(connection, body);
     }
     if (op == MKV_NATIVE_STATS) {
         return take_stats(connection);

@@ -195,8 +195,10 @@ enum mkv_tcp_frame mkv_tcp_hello_take(struct mkv_tcp_connection *connection, con
     if (connection->fabric->options.move != NULL && connection->fabric->options.tls == NULL) {
         answer.features |= MKV_NATIVE_FEATURE_SHARDS;
     }
+    answer.features |= mkv_tcp_lane_is_granted(connection->fabric) ? MKV_NATIVE_FEATURE_RDMA : 0;
     answer.features &= hello.features;
     connection->features = answer.features;
+    mkv_tcp_lane_count_fallback(connection->fabric, hello.fallback);
     return auth_bytes == 0 ? answer_plain(connection, &answer)
                            : answer_proof(connection, body, &answer);
 }

@@ -12,6 +12,8 @@
  *   fabric_tcp_pool.c        operations, and the buffers that connections share
  *   fabric_tcp_rest.c        connections that nobody uses give their memory back
  *   fabric_tcp_window.c      payload through memory that is shared with the client
+ *   fabric_tcp_lane.c        connections that go on over RDMA, and ...
+ *   fabric_tcp_lane_transfer.c   ... payload that it reads and writes there
  *
  * A connection's lists of operations:
  *
@@ -57,6 +59,8 @@
 /* What is copied between slabs and windows in a round of the shard: some 0.1 ms, in which others
  * wait. */
 #define MKV_TCP_COPY_BYTES_MAX (1024u * 1024u)
+/* What is taken off a lane in one turn of its connection. */
+#define MKV_TCP_LANE_TURN_BYTES (256u * 1024u)
 /* How often connections are looked over for those that are out of time. */
 #define MKV_TCP_SWEEP_NS (100ull * 1000000u)
 #define MKV_TCP_TEXT_BYTES (MKV_NATIVE_TEXT_BYTES_MAX + 1u)
@@ -78,6 +82,15 @@ enum mkv_tcp_op_kind {
     MKV_TCP_OP_OWN, /* an answer of the fabric itself: HELLO, PING, STATS, a refusal */
 };
 
+/* Payload by RDMA, in pieces of MKV_LANE_PIECE_BYTES. */
+struct mkv_tcp_remote {
+    bool is_used;
+    uint32_t key;
+    uint64_t address; /* of the transfer's first byte, in the client's memory */
+    uint32_t posted_bytes;
+    uint64_t done; /* a bit for each piece that has completed */
+};
+
 /* An effect of the front that is not completed yet, or an answer of the fabric itself. */
 struct mkv_tcp_op {
     enum mkv_tcp_op_kind kind;
@@ -91,6 +104,8 @@ struct mkv_tcp_op {
     bool in_window; /* PUSH: it goes there ... */
     uint32_t copied_bytes;
     uint64_t window_offset;
+    bool over_lane; /* PULL, PUSH: of a connection that has one */
+    struct mkv_tcp_remote remote;
     union {
         struct mkv_transfer_effect transfer; /* PULL, PUSH */
         struct {
@@ -134,6 +149,7 @@ struct mkv_tcp_request {
     struct mkv_tcp_buffer *inline_payload; /* NULL when the payload comes by READY, or none */
     uint64_t bytes;                        /* that it counts for its client */
     uint32_t window_slot;                  /* of a GET into the window; 0: it is not */
+    uint32_t lane_slot;                    /* of one whose payload goes by RDMA; 0: it does not */
 };
 
 enum mkv_tcp_state {
@@ -204,6 +220,7 @@ struct mkv_tcp_connection {
     struct mkv_shm_window window;
     struct mkv_tcp_window_slot *window_slots; /* requests_max + 1 of them, or NULL */
     uint64_t window_source;                   /* RECEIVING_WINDOW */
+    struct mkv_tcp_lane *lane;                /* since its CONNECT; NULL: none */
 
     struct mkv_ring_completion receive;
     bool receive_in_flight;
@@ -255,6 +272,7 @@ struct mkv_fabric_tcp {
     struct mkv_fabric base;
     struct mkv_fabric_tcp_options options;
     struct mkv_fabric_counters counters;
+    struct mkv_fabric_lane_counters lanes;
     uint64_t now_ns; /* of the last poll; timeouts need no better */
     uint64_t sweep_ns;
 
@@ -416,6 +434,53 @@ bool mkv_tcp_window_push(struct mkv_tcp_connection *connection, struct mkv_tcp_o
 bool mkv_tcp_window_pull(struct mkv_tcp_connection *connection,
                          const struct mkv_transfer_effect *transfer);
 
+/* ---- fabric_tcp_lane.c ---------------------------------------------------------------------- */
+
+/* Whether a client that asks for it is granted RDMA. */
+bool mkv_tcp_lane_is_granted(const struct mkv_fabric_tcp *fabric);
+/* What HELLO says about why its client goes without a lane. */
+void mkv_tcp_lane_count_fallback(struct mkv_fabric_tcp *fabric, uint32_t fallback);
+/* CONNECT, which the connection's features have; no answer of the fabric itself is pending. */
+enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* An answer of the fabric itself has left, which may be that to CONNECT. */
+void mkv_tcp_lane_answered(struct mkv_tcp_connection *connection);
+/* Whether frames leave over it. */
+bool mkv_tcp_lane_is_used(const struct mkv_tcp_connection *connection);
+/* Bytes that have come over it, at most bytes_max; 0: none are there. */
+uint32_t mkv_tcp_lane_receive(struct mkv_tcp_connection *connection, uint8_t *bytes,
+                              uint32_t bytes_max);
+/* Goes on with the message of the send in flight. */
+void mkv_tcp_lane_send(struct mkv_tcp_connection *connection);
+/* The socket below it is readable: it has ended, or what comes has no business there. */
+void mkv_tcp_lane_lifeline(struct mkv_tcp_connection *connection);
+/* What there is to do: frames that have come, transfers. */
+void mkv_tcp_lane_advance(struct mkv_tcp_connection *connection);
+/* Its queue pair ends, if there is one. */
+void mkv_tcp_lane_stop(struct mkv_tcp_connection *connection, enum mkv_lane_reason reason);
+/* Whether nothing of it is with the device any more, or there is none. */
+bool mkv_tcp_lane_is_ended(const struct mkv_tcp_connection *connection);
+void mkv_tcp_lane_close(struct mkv_tcp_connection *connection);
+/* Whether nothing is moved, or there is none. */
+bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection);
+
+/* ---- fabric_tcp_lane_transfer.c ------------------------------------------------------------- */
+
+/* Keeps where the items in native_items are: the name of a slot, given back with the request. */
+uint32_t mkv_tcp_lane_slot_take(struct mkv_tcp_connection *connection);
+void mkv_tcp_lane_slot_give(struct mkv_tcp_connection *connection, uint32_t name);
+/* Reads a PULL from where its request's slot says, in its turn. */
+void mkv_tcp_lane_pull(struct mkv_tcp_connection *connection, uint32_t slot, struct mkv_tcp_op *op);
+/* Has a PUSH go to where its request's slot says. */
+void mkv_tcp_lane_place(struct mkv_tcp_connection *connection, uint32_t slot,
+                        struct mkv_tcp_op *op);
+/* Posts as much as there is room for; true when all of the PUSH is posted: its DATA may leave. */
+bool mkv_tcp_lane_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op);
+/* The frame of an operation has left. True: it is the lane's until all of it is written. */
+bool mkv_tcp_lane_keeps(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op);
+bool mkv_tcp_lane_has_ops(const struct mkv_tcp_connection *connection);
+/* Completes as FAILED what it has; see mkv_tcp_ops_fail. */
+void mkv_tcp_lane_ops_fail(struct mkv_tcp_connection *connection);
+
 /* ---- fabric_tcp_submit.c -------------------------------------------------------------------- */
 
 /* Hands a PULL_DONE, PUSH_DONE or ANSWER_DONE to the sink and gives the operation back. */
@@ -434,6 +499,8 @@ void mkv_tcp_request_end(struct mkv_tcp_connection *connection, struct mkv_tcp_r
 /* ---- fabric_tcp_send.c ---------------------------------------------------------------------- */
 
 void mkv_tcp_send_done(struct mkv_ring_completion *completion, int32_t result, uint32_t flags);
+/* So many bytes of the message have been taken; with the last its operations are done. */
+void mkv_tcp_send_advanced(struct mkv_tcp_connection *connection, size_t bytes);
 /* Posts a send when there is something to send and none in flight. */
 void mkv_tcp_send_continue(struct mkv_tcp_connection *connection);
 /* Queues an answer of the fabric itself. `body` stays until it is sent. */

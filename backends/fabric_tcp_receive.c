@@ -246,14 +246,20 @@ static void post(struct mkv_tcp_connection *connection, uint8_t *target, uint32_
     connection->received_ns = connection->fabric->now_ns;
 }
 
-/* Asks for frames: for all of the one that has begun, and for what may follow it. */
-static void post_control(struct mkv_tcp_connection *connection) {
+/* Moves what is not taken up yet to the begin of the control buffer; returns its bytes. */
+static uint32_t control_compact(struct mkv_tcp_connection *connection) {
     const uint32_t there = control_bytes(connection);
     if (connection->control_start > 0) {
         memmove(connection->control, connection->control + connection->control_start, there);
         connection->control_start = 0;
         connection->control_end = there;
     }
+    return there;
+}
+
+/* Asks for frames: for all of the one that has begun, and for what may follow it. */
+static void post_control(struct mkv_tcp_connection *connection) {
+    const uint32_t there = control_compact(connection);
     uint64_t wanted = connection->pulls_head != NULL ? MKV_TCP_RECEIVE_BYTES_BEFORE_DATA
                                                      : MKV_TCP_RECEIVE_BYTES_CONTROL;
     if (connection->header_known) {
@@ -275,13 +281,58 @@ static void post_direct(struct mkv_tcp_connection *connection) {
     post(connection, target + connection->filled, wanted, true);
 }
 
-void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection) {
-    enum progress progress = PROGRESS_MORE;
-    while (connection->state == MKV_TCP_OPEN && progress == PROGRESS_MORE) {
-        progress = take_up(connection);
+/* Bytes have come: of frames, or of what goes elsewhere. */
+static void arrived(struct mkv_tcp_connection *connection, uint32_t bytes) {
+    if (connection->receiving == MKV_TCP_RECEIVING_FRAME) {
+        connection->arrived_ns = mkv_clock_monotonic_ns();
+        if (control_bytes(connection) == 0) {
+            connection->frame_ns = connection->arrived_ns;
+        }
+        connection->control_end += bytes;
+        MKV_ASSERT(connection->control_end <= MKV_TCP_CONTROL_BYTES);
+    } else {
+        connection->filled += bytes;
     }
-    if (connection->state != MKV_TCP_OPEN || progress != PROGRESS_BYTES) {
-        return;
+}
+
+/* Takes what is wanted off the lane; false: nothing is there, or it had its turn. `taken` counts.
+ */
+static bool lane_take(struct mkv_tcp_connection *connection, uint32_t *taken) {
+    uint8_t *target;
+    uint32_t bytes;
+    if (*taken >= MKV_TCP_LANE_TURN_BYTES) {
+        mkv_tcp_connection_touch(connection);
+        return false;
+    }
+    if (connection->receiving == MKV_TCP_RECEIVING_FRAME) {
+        const uint32_t there = control_compact(connection);
+        target = connection->control + there;
+        bytes = MKV_TCP_CONTROL_BYTES - there;
+    } else {
+        target = direct_target(connection, &bytes) + connection->filled;
+        bytes -= connection->filled;
+    }
+    MKV_ASSERT(bytes > 0);
+    const uint32_t count = mkv_tcp_lane_receive(connection, target, bytes);
+    *taken += count;
+    connection->received_ns = connection->fabric->now_ns;
+    arrived(connection, count);
+    return count > 0;
+}
+
+void mkv_tcp_receive_continue(struct mkv_tcp_connection *connection) {
+    uint32_t taken = 0;
+    do {
+        enum progress progress = PROGRESS_MORE;
+        while (connection->state == MKV_TCP_OPEN && progress == PROGRESS_MORE) {
+            progress = take_up(connection);
+        }
+        if (connection->state != MKV_TCP_OPEN || progress != PROGRESS_BYTES) {
+            return;
+        }
+    } while (connection->lane != NULL && lane_take(connection, &taken));
+    if (connection->lane != NULL) {
+        return; /* the endpoint says when there is more */
     }
     if (connection->receiving == MKV_TCP_RECEIVING_FRAME) {
         post_control(connection);
@@ -317,6 +368,10 @@ void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result
     (void)flags;
     MKV_ASSERT(connection->receive_in_flight);
     connection->receive_in_flight = false;
+    if (connection->lane != NULL) {
+        mkv_tcp_lane_lifeline(connection);
+        return;
+    }
     const enum mkv_tcp_rest rest = connection->rest;
     const bool is_cancelled = rest == MKV_TCP_DROWSY && result == -ECANCELED;
     connection->rest = MKV_TCP_AWAKE;
@@ -350,16 +405,6 @@ void mkv_tcp_receive_done(struct mkv_ring_completion *completion, int32_t result
         mkv_tcp_connection_break(connection);
         return;
     }
-    const uint32_t bytes = result > 0 ? (uint32_t)result : 0;
-    if (connection->receiving == MKV_TCP_RECEIVING_FRAME) {
-        connection->arrived_ns = mkv_clock_monotonic_ns();
-        if (control_bytes(connection) == 0) {
-            connection->frame_ns = connection->arrived_ns;
-        }
-        connection->control_end += bytes;
-        MKV_ASSERT(connection->control_end <= MKV_TCP_CONTROL_BYTES);
-    } else {
-        connection->filled += bytes;
-    }
+    arrived(connection, result > 0 ? (uint32_t)result : 0);
     mkv_tcp_receive_continue(connection);
 }

@@ -7,6 +7,8 @@
  *     ^                                        |                                          |
  *     +---- bytes came before the cancelling --+         +-- the socket is readable ------+
  *     +--------------------------------------------------+
+ *
+ * One with a lane has its memory named by nobody, and rests at once; it wakes when bytes come.
  */
 #include <sys/mman.h>
 
@@ -26,7 +28,8 @@ static void set_quiet(struct mkv_tcp_connection *connection, bool quiet) {
 static bool has_nothing_to_do(const struct mkv_tcp_connection *connection) {
     return connection->state == MKV_TCP_OPEN && connection->greeted && !connection->awaits_auth &&
            connection->receive_in_flight && !mkv_tcp_receive_is_within_frame(connection) &&
-           connection->pulls_head == NULL && mkv_tcp_connection_owes_nothing(connection);
+           connection->pulls_head == NULL && mkv_tcp_connection_owes_nothing(connection) &&
+           mkv_tcp_lane_is_quiet(connection);
 }
 
 void mkv_tcp_rest_consider(struct mkv_tcp_connection *connection, uint32_t *rests) {
@@ -38,6 +41,11 @@ void mkv_tcp_rest_consider(struct mkv_tcp_connection *connection, uint32_t *rest
     if (connection->state == MKV_TCP_FREE) {
         *rests -= 1;
         memory_drop(connection);
+        set_quiet(connection, true);
+    } else if (has_nothing_to_do(connection) && connection->lane != NULL) {
+        *rests -= 1;
+        memory_drop(connection);
+        connection->rest = MKV_TCP_RESTING;
         set_quiet(connection, true);
     } else if (has_nothing_to_do(connection)) {
         *rests -= 1;

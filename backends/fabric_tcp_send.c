@@ -89,8 +89,10 @@ static void gather_data(struct gathering *gathering, const struct mkv_tcp_op *op
         .op = MKV_NATIVE_DATA,
         .request_id = transfer->request_id,
         .body_bytes = MKV_NATIVE_DATA_BYTES,
-        .flags = op->in_window ? MKV_NATIVE_FLAG_WINDOW : 0,
-        .payload_bytes = op->in_window ? 0 : transfer->bytes,
+        .flags = op->in_window        ? MKV_NATIVE_FLAG_WINDOW
+                 : op->remote.is_used ? MKV_NATIVE_FLAG_REMOTE
+                                      : 0,
+        .payload_bytes = op->in_window || op->remote.is_used ? 0 : transfer->bytes,
     };
     const struct mkv_arena *arena = gathering->connection->fabric->options.arena;
     const uint8_t *payload =
@@ -105,7 +107,7 @@ static void gather_data(struct gathering *gathering, const struct mkv_tcp_op *op
     };
     mkv_native_header_encode(&header, target);
     mkv_native_data_encode(&data, target + MKV_NATIVE_HEADER_BYTES);
-    if (!op->in_window) { /* else it is there already */
+    if (header.payload_bytes > 0) { /* else it is there already, or before this frame */
         gather_memory(gathering, payload, transfer->bytes);
     }
 }
@@ -251,9 +253,13 @@ static void gather_descriptor(struct mkv_tcp_connection *connection, int descrip
     connection->message.msg_controllen = sizeof connection->work->control;
 }
 
-/* Whether the first of the queue can go: a PUSH into the window when all of it is there. */
+/* Whether the first of the queue can go: a PUSH into the window when all of it is there, one by
+ * RDMA when all of it is on its way before the frame. */
 static bool is_due(struct mkv_tcp_connection *connection) {
     struct mkv_tcp_op *op = connection->queue.head;
+    if (op->kind == MKV_TCP_OP_PUSH && op->remote.is_used) {
+        return mkv_tcp_lane_push(connection, op); /* what has completed makes room */
+    }
     if (op->kind == MKV_TCP_OP_PUSH && op->in_window && !mkv_tcp_window_push(connection, op)) {
         mkv_tcp_connection_touch(connection);
         return false;
@@ -264,10 +270,13 @@ static bool is_due(struct mkv_tcp_connection *connection) {
 /* ---- sending -------------------------------------------------------------------------------- */
 
 static void post(struct mkv_tcp_connection *connection) {
-    struct mkv_fabric_tcp *fabric = connection->fabric;
-    mkv_stream_send(&connection->stream, &connection->message, &connection->send);
     connection->send_in_flight = true;
-    connection->send_ns = fabric->now_ns;
+    connection->send_ns = connection->fabric->now_ns;
+    if (mkv_tcp_lane_is_used(connection)) {
+        mkv_tcp_lane_send(connection);
+    } else {
+        mkv_stream_send(&connection->stream, &connection->message, &connection->send);
+    }
 }
 
 void mkv_tcp_send_continue(struct mkv_tcp_connection *connection) {
@@ -340,6 +349,7 @@ static void own_sent(struct mkv_tcp_connection *connection, struct mkv_tcp_op *o
     }
     MKV_ASSERT(op == &connection->own);
     connection->own_pending = false;
+    mkv_tcp_lane_answered(connection);
     if (connection->own_body != NULL) {
         struct mkv_tcp_buffer *body = connection->own_body;
         connection->own_body = NULL;
@@ -361,7 +371,18 @@ static void message_sent(struct mkv_tcp_connection *connection) {
             MKV_ASSERT(connection->answers_owed > 0);
             connection->answers_owed--;
         }
-        mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_OK, NULL, 0);
+        if (!mkv_tcp_lane_keeps(connection, op)) {
+            mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_OK, NULL, 0);
+        }
+    }
+}
+
+void mkv_tcp_send_advanced(struct mkv_tcp_connection *connection, size_t bytes) {
+    MKV_ASSERT(connection->send_in_flight);
+    if (message_advance(&connection->message, bytes)) {
+        connection->send_in_flight = false;
+        mkv_tcp_connection_touch(connection); /* there may be more to send */
+        message_sent(connection);
     }
 }
 

@@ -22,6 +22,7 @@ struct mkv_tcp_request *mkv_tcp_request_find(const struct mkv_tcp_connection *co
 void mkv_tcp_request_end(struct mkv_tcp_connection *connection, struct mkv_tcp_request *request) {
     struct mkv_tcp_buffer *inline_payload = request->inline_payload;
     const uint32_t window_slot = request->window_slot;
+    const uint32_t lane_slot = request->lane_slot;
     MKV_ASSERT(connection->request_count > 0);
     connection->request_count--;
     mkv_fabric_auth_request_end(connection->fabric->options.auth, &connection->session,
@@ -29,6 +30,9 @@ void mkv_tcp_request_end(struct mkv_tcp_connection *connection, struct mkv_tcp_r
     *request = connection->work->requests[connection->request_count];
     if (window_slot != 0) {
         mkv_tcp_window_slot_give(connection, window_slot);
+    }
+    if (lane_slot != 0) {
+        mkv_tcp_lane_slot_give(connection, lane_slot);
     }
     if (inline_payload != NULL) {
         mkv_tcp_pool_give(connection->fabric, &connection->fabric->inlines, inline_payload);
@@ -82,6 +86,10 @@ static void submit_pull(struct mkv_tcp_connection *connection, struct mkv_tcp_op
         pull_inline(connection, op, request->inline_payload);
         return;
     }
+    if (request->lane_slot != 0) {
+        mkv_tcp_lane_pull(connection, request->lane_slot, op);
+        return;
+    }
     if (connection->pulls_tail == NULL) {
         connection->pulls_head = op;
     } else {
@@ -96,12 +104,15 @@ static void submit_pull(struct mkv_tcp_connection *connection, struct mkv_tcp_op
 
 static void submit_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
     op->in_window = false;
-    if (mkv_tcp_window_is_ready(connection)) {
+    if (mkv_tcp_window_is_ready(connection) || connection->lane != NULL) {
         const struct mkv_tcp_request *request =
             mkv_tcp_request_find(connection, op->transfer.request_id);
         MKV_ASSERT(request != NULL);
         if (request->window_slot != 0) {
             mkv_tcp_window_place(connection, request->window_slot, op);
+        }
+        if (request->lane_slot != 0) {
+            mkv_tcp_lane_place(connection, request->lane_slot, op);
         }
     }
     mkv_tcp_list_append(&connection->queue, op);
@@ -125,6 +136,7 @@ static void submit_transfer(struct mkv_fabric_tcp *fabric, const struct mkv_effe
         complete_later(fabric, op, MKV_TRANSFER_FAILED);
         return;
     }
+    op->over_lane = connection->lane != NULL;
     if (op->kind == MKV_TCP_OP_PULL) {
         submit_pull(connection, op);
     } else {
@@ -195,8 +207,10 @@ void mkv_tcp_op_complete(struct mkv_fabric_tcp *fabric, struct mkv_tcp_op *op,
     };
     if (transfer == MKV_TRANSFER_OK && op->kind == MKV_TCP_OP_PULL) {
         fabric->counters.received_bytes_total += op->transfer.bytes;
+        fabric->lanes.received_bytes_total += op->over_lane ? op->transfer.bytes : 0;
     } else if (transfer == MKV_TRANSFER_OK && op->kind == MKV_TCP_OP_PUSH) {
         fabric->counters.sent_bytes_total += op->transfer.bytes;
+        fabric->lanes.sent_bytes_total += op->over_lane ? op->transfer.bytes : 0;
     }
     mkv_tcp_op_give(fabric, op);
     fabric->base.sink.input(fabric->base.sink.context, &input);
@@ -240,7 +254,7 @@ void mkv_tcp_ops_fail(struct mkv_tcp_connection *connection) {
         const struct mkv_tcp_op_list queue = connection->queue;
         struct mkv_tcp_op *pull = connection->pulls_head;
         if (in_flight.head == NULL && queue.head == NULL && pull == NULL &&
-            fabric->completed.head == NULL) {
+            !mkv_tcp_lane_has_ops(connection) && fabric->completed.head == NULL) {
             return;
         }
         connection->in_flight = (struct mkv_tcp_op_list){0};
@@ -250,6 +264,7 @@ void mkv_tcp_ops_fail(struct mkv_tcp_connection *connection) {
         /* The queue first: it names PULLs, which are given back behind it. */
         list_fail(connection, in_flight);
         list_fail(connection, queue);
+        mkv_tcp_lane_ops_fail(connection);
         while (pull != NULL) {
             struct mkv_tcp_op *next = pull->pull_next;
             mkv_tcp_op_complete(fabric, pull, MKV_TRANSFER_FAILED, NULL, 0);

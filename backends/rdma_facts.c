@@ -57,6 +57,10 @@ static void find_gid(const char *directory, struct mkv_rdma_port *port) {
             (void)mkv_drive_attribute(directory, name, port->interface, sizeof port->interface);
         }
     }
+    if (best == GID_NONE) {
+        (void)mkv_drive_attribute(directory, "gid_attrs/ndevs/0", port->interface,
+                                  sizeof port->interface);
+    }
 }
 
 static void read_port(const struct mkv_drive_roots *roots, const char *device, uint32_t number,

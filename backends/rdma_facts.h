@@ -35,7 +35,7 @@ struct mkv_rdma_port {
     int32_t numa_node;                    /* -1: not known */
     int32_t gid_index;                    /* of RoCE v2; -1: it has none with an address */
     char address[MKV_RDMA_ADDRESS_BYTES]; /* of that GID: "10.0.0.7"; "" without */
-    char interface[MKV_DRIVE_FACT_BYTES]; /* "ens1f0np0" */
+    char interface[MKV_DRIVE_FACT_BYTES]; /* of that GID, else of the first one: "ens1f0np0" */
     uint32_t mtu;                         /* of the interface; 0: not known */
 };
 

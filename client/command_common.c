@@ -121,6 +121,9 @@ static bool option_take(int option, char **argv, struct command_line *line, int 
     case 'c':
         line->tls_ca = optarg;
         return true;
+    case 'T':
+        line->transport = optarg;
+        return true;
     case 'r':
         line->put.flags |= MEMKV_REPLACE;
         return true;
@@ -179,6 +182,7 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
         {"timeout", required_argument, NULL, 't'},
         {"traceparent", required_argument, NULL, 'p'},
         {"tls-ca", required_argument, NULL, 'c'},
+        {"transport", required_argument, NULL, 'T'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
@@ -188,6 +192,7 @@ bool command_parse(const struct command_shape *shape, int argc, char **argv,
         {"tenant", required_argument, NULL, 'n'},
         {"timeout", required_argument, NULL, 't'},
         {"tls-ca", required_argument, NULL, 'c'},
+        {"transport", required_argument, NULL, 'T'},
         {"help", no_argument, NULL, 'h'},
         {"replace", no_argument, NULL, 'r'},
         {"relaxed", no_argument, NULL, 'x'},
@@ -253,13 +258,14 @@ struct memkv_client *command_connect(const struct command_line *line, int *exit_
                                           .connect_timeout_ms = line->timeout_ms,
                                           .client_name = name,
                                           .tenant = line->tenant,
-                                          .tls_ca = line->tls_ca};
+                                          .tls_ca = line->tls_ca,
+                                          .transport = line->transport};
     struct memkv_client *client = NULL;
     struct memkv_error error;
     const enum memkv_status status = memkv_open(&options, &client, &error);
     if (status != MEMKV_OK) {
         command_complain(line->shape, "%s", error.text);
-        /* Before there is a connection only the address can be invalid: that is usage. */
+        /* Before there is a connection only address and transport can be invalid: that is usage. */
         *exit_code = status == MEMKV_INVALID ? COMMAND_EXIT_USAGE : command_exit_of(status);
     } else if (!trace(line, client)) {
         *exit_code = COMMAND_EXIT_USAGE;

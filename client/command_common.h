@@ -42,6 +42,8 @@ struct command_shape {
     "                      environment's MEMKV_TRACEPARENT, else its TRACEPARENT\n"                \
     "  --tls-ca FILE       TLS, with a server whose certificate is signed by one in FILE; else\n"  \
     "                      the environment's MEMKV_TLS_CA, MEMKV_TLS\n"                            \
+    "  --transport WHICH   auto, rdma, shm or tcp: how the server is reached; else the\n"          \
+    "                      environment's MEMKV_TRANSPORT, else auto\n"                             \
     "  -h, --help          this text\n"                                                            \
     "\n"                                                                                           \
     "Exit status: 0 done, 1 not found or refused, 2 usage or a local file, 3 no connection,\n"     \
@@ -55,6 +57,7 @@ struct command_line {
     const char *tenant;      /* NULL: not given */
     const char *traceparent; /* the same */
     const char *tls_ca;      /* the same */
+    const char *transport;   /* the same */
     uint32_t timeout_ms;
     struct memkv_put_options put;
     int operand_count;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands `memkv put`, `get`, `exists` and `delete`: each a main of its own, with the
- * command's name in argv[0]. They return what the process exits with:
+ * The commands `memkv put`, `get`, `exists`, `delete`, `session` and `bench`: each a main of its
+ * own, with the command's name in argv[0]. They return what the process exits with:
  *
  *   0  done
  *   1  a key was not found, or the server refused
@@ -30,5 +30,7 @@ int memkv_command_exists(int argc, char **argv);
 int memkv_command_delete(int argc, char **argv);
 /* memkv session NUMBER ACTION */
 int memkv_command_session(int argc, char **argv);
+/* memkv bench [OPTIONS] */
+int memkv_command_bench(int argc, char **argv);
 
 #endif

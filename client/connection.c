@@ -68,6 +68,15 @@ static void request_fail(struct mkv_request *request, enum memkv_status failure,
     mkv_call_settle(call);
 }
 
+/* Nothing of what came, or was to be sent, is left. */
+static void streams_reset(struct mkv_connection *connection) {
+    connection->input_begin = 0;
+    connection->input_end = 0;
+    connection->is_send_broken = false;
+    connection->receive.state = MKV_RECEIVING_HEADER;
+    sends_free(connection);
+}
+
 void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status failure,
                          const char *format, ...) {
     char text[MEMKV_ERROR_TEXT_BYTES];
@@ -76,17 +85,19 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     const bool was_ready = connection->state == MKV_CONNECTION_READY;
+    const bool was_candidate = connection->is_candidate;
+    const bool had_lane = connection->lane != NULL;
+    if (connection->remote->client->rdma != NULL) {
+        mkv_connection_rdma_failing(connection, text);
+    }
     connection->state = MKV_CONNECTION_CLOSED;
     transport_close(connection);
+    mkv_connection_rdma_end(connection);
     mkv_connection_window_end(connection);
     resolver_abandon(connection);
     free(connection->addresses);
     connection->addresses = NULL;
-    connection->input_begin = 0;
-    connection->input_end = 0;
-    connection->is_send_broken = false;
-    connection->receive.state = MKV_RECEIVING_HEADER;
-    sends_free(connection);
+    streams_reset(connection);
     connection->requests_used = 0;
     connection->requests_live = 0;
     struct mkv_request *request;
@@ -95,15 +106,16 @@ void mkv_connection_fail(struct mkv_connection *connection, enum memkv_status fa
         if (request->share != NULL) {
             request_fail(request, failure, text);
         }
-        free(request);
+        mkv_request_free(request);
     }
     struct mkv_metrics *metrics = connection->remote->client->metrics;
     if (metrics != NULL && was_ready) {
-        mkv_metrics_disconnected(metrics);
+        mkv_metrics_disconnected(metrics, had_lane);
     } else if (metrics != NULL) {
         mkv_metrics_connect_failed(metrics);
     }
-    if (!was_ready) {
+    /* The others of its server do not wait for a candidate. */
+    if (!was_ready && !was_candidate) {
         mkv_remote_connect_failed(connection->remote, failure, text);
     }
 }
@@ -134,14 +146,16 @@ void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, 
         TAILQ_REMOVE(&connection->sends, &request->send, link);
         TAILQ_REMOVE(&connection->requests, request, link);
         connection->requests_used--;
-        free(request);
+        mkv_request_conceal(request, false);
+        mkv_request_free(request);
         return;
     }
-    /* Payload that was promised can't come any more; what the server copies by itself must not be
-     * the caller's memory any more; and whoever leaves all requests of a
-     * connection unanswered is not likely to answer the next one. */
+    /* Payload that was promised can't come any more; what the server copies by itself, or reaches
+     * by RDMA, must not be the caller's memory any more; and
+     * whoever leaves all requests of a connection unanswered is not likely to answer the next one.
+     */
     const bool is_silent = status == MEMKV_DEADLINE && connection->requests_live == 0;
-    if (request->ready_count > 0 || request->uses_window || is_silent) {
+    if (request->ready_count > 0 || request->uses_window || request->uses_remote || is_silent) {
         struct mkv_remote *remote = connection->remote;
         mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
                             "the connection to server %s was closed when another call was over "
@@ -163,9 +177,13 @@ void mkv_connection_free(struct mkv_connection *connection) {
     }
     struct mkv_metrics *metrics = connection->remote->client->metrics;
     if (metrics != NULL && connection->state == MKV_CONNECTION_READY) {
-        mkv_metrics_disconnected(metrics);
+        mkv_metrics_disconnected(metrics, connection->lane != NULL);
+    }
+    if (connection->remote->client->rdma != NULL) {
+        mkv_connection_candidate_over(connection);
     }
     transport_close(connection);
+    mkv_connection_rdma_end(connection);
     mkv_connection_window_end(connection);
     resolver_abandon(connection);
     free(connection->addresses);
@@ -173,7 +191,7 @@ void mkv_connection_free(struct mkv_connection *connection) {
     struct mkv_request *request;
     while ((request = TAILQ_FIRST(&connection->requests)) != NULL) {
         TAILQ_REMOVE(&connection->requests, request, link);
-        free(request);
+        mkv_request_free(request);
     }
     free(connection);
 }
@@ -258,6 +276,15 @@ void mkv_connection_open(struct mkv_connection *connection, uint64_t now_ns) {
     }
 }
 
+void mkv_connection_reopen(struct mkv_connection *connection, uint64_t now_ns) {
+    transport_close(connection);
+    mkv_connection_rdma_end(connection);
+    streams_reset(connection);
+    connection->state = MKV_CONNECTION_CLOSED;
+    connection->address_next = 0;
+    next_address(connection, "", now_ns);
+}
+
 void mkv_connection_greet(struct mkv_connection *connection) {
     connection->greeting_send = (struct mkv_send){.head = connection->greeting.out,
                                                   .head_bytes = connection->greeting.out_bytes};
@@ -273,7 +300,14 @@ void mkv_connection_ready(struct mkv_connection *connection) {
     free(connection->addresses);
     connection->addresses = NULL;
     if (client->metrics != NULL) {
-        mkv_metrics_connected(client->metrics);
+        mkv_metrics_connected(client->metrics, connection->lane != NULL);
+    }
+    connection->reserved_until_ns = 0;
+    if (client->rdma != NULL) {
+        mkv_connection_candidate_over(connection);
+    }
+    if (connection->lane != NULL) {
+        mkv_remote_rdma_ready(connection->remote);
     }
     const struct mkv_native_shards *shards = &connection->greeting.shards;
     connection->shard = shards->shard_count > 0 ? shards->shard : MKV_NONE_U32;
@@ -306,6 +340,7 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
         break;
     }
     const struct memkv_client *client = connection->remote->client;
+    connection->wants_rdma = mkv_connection_rdma_is_wanted(connection);
     const struct mkv_greeting_options options = {
         .server = connection->remote->address.text,
         .name = client->name,
@@ -313,6 +348,9 @@ static enum mkv_progress step_connecting(struct mkv_connection *connection, uint
         .key = client->has_key ? client->auth_key : NULL,
         .key_id = client->auth_key_id,
         .wants_window = connection->remote->address.is_local && client->window != NULL,
+        .wants_rdma = connection->wants_rdma,
+        .fallback =
+            connection->wants_rdma ? MKV_NATIVE_FALLBACK_NONE : connection->remote->rdma.fallback,
         .home = connection->home,
         .ring_hash = mkv_remotes_ring_hash(client),
     };
@@ -340,7 +378,9 @@ static void check_deadline(struct mkv_connection *connection, uint64_t now_ns) {
         }
         break;
     case MKV_CONNECTION_GREETING:
-        if (now_ns >= connection->deadline_ns) {
+        if (connection->rdma_step == MKV_RDMA_ASKED && now_ns >= connection->rdma_deadline_ns) {
+            mkv_connection_rdma_late(connection, now_ns);
+        } else if (now_ns >= connection->deadline_ns) {
             mkv_connection_fail(connection, MEMKV_UNAVAILABLE,
                                 "server %s does not answer the greeting: no answer in time; is it "
                                 "stopping, or is this not the port of memkv's native listener?",
@@ -375,6 +415,16 @@ enum mkv_progress mkv_connection_step(struct mkv_connection *connection, uint64_
         } else if (connection->state == MKV_CONNECTION_CONNECTING) {
             is_moved = (connection->is_readable || connection->is_writable) &&
                        step_connecting(connection, now_ns) == MKV_PROGRESS_MOVED;
+        }
+        if (connection->state == MKV_CONNECTION_GREETING &&
+            connection->rdma_step == MKV_RDMA_PROBING) {
+            /* The transport is a lane, which carries nothing yet. */
+            is_moved = mkv_connection_rdma_step(connection, now_ns) == MKV_PROGRESS_MOVED;
+            progress = is_moved ? MKV_PROGRESS_MOVED : progress;
+            if (is_moved) {
+                continue;
+            }
+            break;
         }
         if (connection->state >= MKV_CONNECTION_GREETING) {
             is_moved = mkv_connection_send_some(connection) == MKV_PROGRESS_MOVED || is_moved;

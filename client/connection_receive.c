@@ -38,7 +38,8 @@ static void take_ready(struct mkv_connection *connection, struct mkv_request *re
                        const struct mkv_native_ready *ready) {
     const bool moves =
         request != NULL && (request->op == MKV_NATIVE_PUT || request->op == MKV_NATIVE_COMMIT);
-    if (!moves || request->is_inline || !request->is_sent || ready->item >= request->part_count) {
+    if (!moves || request->is_inline || request->place_count > 0 || !request->is_sent ||
+        ready->item >= request->part_count) {
         fail_protocol(connection, "READY for what was not put");
         return;
     }
@@ -166,6 +167,21 @@ static void drop_data(struct mkv_receive *receive) {
         receive->header.payload_bytes > 0 ? MKV_RECEIVING_PAYLOAD : MKV_RECEIVING_HEADER;
 }
 
+/* The server has written the bytes of DATA, by RDMA, before it sent this. */
+static void take_remote_data(struct mkv_connection *connection, struct mkv_request *request) {
+    struct mkv_receive *receive = &connection->receive;
+    if (request->place_count == 0 || receive->target == NULL) {
+        fail_protocol(connection, "DATA by RDMA for a request that names no memory");
+        return;
+    }
+    const struct mkv_rdma_place *place = &request->places[receive->data.item];
+    if (place->kind == MKV_RDMA_BOUNCED) {
+        memcpy(receive->target, place->bounce + receive->part->received_bytes,
+               (size_t)receive->data.bytes);
+    }
+    data_moved(connection, receive->data.bytes);
+}
+
 static void take_data(struct mkv_connection *connection, struct mkv_request *request) {
     struct mkv_receive *receive = &connection->receive;
     const struct mkv_native_data *data = &receive->data;
@@ -215,6 +231,10 @@ static void take_data(struct mkv_connection *connection, struct mkv_request *req
         (connection->greeting.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0;
     receive->is_rooted = receive->target != NULL && (is_whole || is_part_rooted);
     receive->state = MKV_RECEIVING_PAYLOAD;
+    if ((receive->header.flags & MKV_NATIVE_FLAG_REMOTE) != 0) {
+        take_remote_data(connection, request);
+        return;
+    }
     uint64_t offset = 0;
     if ((receive->header.flags & MKV_NATIVE_FLAG_WINDOW) == 0) {
         return;
@@ -379,9 +399,48 @@ static bool take_single(struct mkv_connection *connection, struct mkv_request *r
     return true;
 }
 
+/* Whether memory that the library had registered by itself was not what the server reached: it was
+ * unmapped since, and other memory is there now. Then GETs have bytes of another root, and so had
+ * PUTs, which are refused. */
+static bool request_is_stale(const struct mkv_connection *connection,
+                             const struct mkv_request *request) {
+    const struct mkv_native_header *header = &connection->receive.header;
+    if (request->share == NULL || header->op != request->op ||
+        header->item_count != request->part_count) {
+        return false;
+    }
+    for (uint32_t index = 0; index < request->part_count; index++) {
+        struct mkv_native_result result;
+        if (request->places[index].kind != MKV_RDMA_CACHED ||
+            mkv_native_result_decode(connection->body + (size_t)index * MKV_NATIVE_RESULT_BYTES,
+                                     &result) != MKV_NATIVE_OK) {
+            continue;
+        }
+        if (request->op == MKV_NATIVE_GET ? request->parts[index].is_corrupt
+                                          : result.status == MKV_STATUS_INVALID) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void take_answer(struct mkv_connection *connection, struct mkv_request *request) {
     const struct mkv_native_header *header = &connection->receive.header;
     bool is_going_on = true;
+    if (request != NULL && request->place_count > 0) {
+        const bool is_stale =
+            header->status == MKV_STATUS_OK && request_is_stale(connection, request);
+        mkv_request_conceal(request, is_stale);
+        if (is_stale) {
+            if (!mkv_request_again(request)) {
+                mkv_connection_fail(connection, MEMKV_NO_MEMORY, "no memory for a request");
+                return;
+            }
+            request->is_answered = true;
+            mkv_request_release(request);
+            return;
+        }
+    }
     if (header->status != MKV_STATUS_OK) {
         is_going_on = take_refusal(connection, request);
     } else if (request == NULL || request->op != header->op) {
@@ -404,7 +463,7 @@ static void take_greeting(struct mkv_connection *connection) {
     struct mkv_greeting *greeting = &connection->greeting;
     switch (mkv_greeting_frame(greeting, &connection->receive.header, connection->body)) {
     case MKV_GREETING_DONE:
-        if (!mkv_connection_window_begin(connection)) {
+        if (!mkv_connection_window_begin(connection) && !mkv_connection_rdma_begin(connection)) {
             mkv_connection_ready(connection);
         }
         break;
@@ -425,6 +484,8 @@ static void take_frame(struct mkv_connection *connection) {
     if (connection->state == MKV_CONNECTION_GREETING) {
         if (connection->window_step != MKV_WINDOW_NONE) {
             mkv_connection_window_frame(connection);
+        } else if (connection->rdma_step != MKV_RDMA_NONE) {
+            mkv_connection_rdma_frame(connection);
         } else {
             take_greeting(connection);
         }

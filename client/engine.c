@@ -66,6 +66,8 @@ void mkv_engine_close(struct memkv_client *client) {
         TAILQ_REMOVE(&client->done, call, link);
         mkv_call_free(call);
     }
+    mkv_rdma_free(client->rdma);
+    client->rdma = NULL;
     descriptor_close(client->epoll);
     descriptor_close(client->wake);
     descriptor_close(client->timer);
@@ -98,7 +100,13 @@ static void take_event(struct memkv_client *client, const struct epoll_event *ev
         client->is_awake = read(client->wake, &count, sizeof count) != sizeof count;
         return;
     }
+    if (client->rdma != NULL && mkv_rdma_has_port(client->rdma, event->data.ptr)) {
+        return; /* the next poll finds what it is */
+    }
     struct mkv_connection *connection = event->data.ptr;
+    if (connection->transport != NULL) {
+        connection->transport->is_woken = true;
+    }
     if ((event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
         connection->is_readable = true;
     }
@@ -111,6 +119,10 @@ static void take_event(struct memkv_client *client, const struct epoll_event *ev
 static void wait_events(struct memkv_client *client, uint64_t due_ns, uint64_t now_ns) {
     struct epoll_event events[EVENTS_MAX];
     uint64_t wait_ms = 0;
+    if (client->rdma != NULL && due_ns > now_ns &&
+        mkv_rdma_rest(client->rdma, !TAILQ_EMPTY(&client->running), &due_ns)) {
+        due_ns = 0; /* something has come meanwhile */
+    }
     if (due_ns > now_ns) {
         /* Rounded up, so that the last round does not spin. */
         wait_ms = due_ns - now_ns < WAIT_MS_MAX * NS_PER_MS
@@ -167,6 +179,9 @@ void mkv_engine_done(struct mkv_call *call) {
  * is known to be gone. */
 static void look_at_idle(struct memkv_client *client, uint64_t now_ns) {
     wait_events(client, 0, now_ns);
+    if (client->rdma != NULL) {
+        (void)mkv_rdma_poll(client->rdma, now_ns);
+    }
     for (uint32_t index = 0; index < client->remote_all_count; index++) {
         for (uint32_t slot = 0; slot < client->remotes[index]->slots; slot++) {
             struct mkv_connection *connection = client->remotes[index]->connections[slot];
@@ -196,8 +211,14 @@ bool mkv_engine_is_connected(struct mkv_remote *remote) {
 /* One round over all servers, with those that have left the list. */
 static enum mkv_progress work(struct memkv_client *client, uint64_t now_ns) {
     enum mkv_progress progress = MKV_PROGRESS_BLOCKED;
+    if (client->rdma != NULL) {
+        (void)mkv_rdma_poll(client->rdma, now_ns);
+    }
     for (uint32_t index = 0; index < client->remote_all_count; index++) {
         struct mkv_remote *remote = client->remotes[index];
+        if (client->rdma != NULL && index < client->remote_count) {
+            mkv_remote_rdma_tend(remote, now_ns);
+        }
         if (mkv_remote_dispatch(remote, now_ns) == MKV_PROGRESS_MOVED) {
             progress = MKV_PROGRESS_MOVED;
         }
@@ -245,6 +266,22 @@ void mkv_engine_begin(struct mkv_call *call) {
     mkv_call_settle(call);
     if (call->is_async) {
         client->has_more = work(client, now_ns) == MKV_PROGRESS_MOVED;
+        if (client->rdma != NULL && mkv_rdma_poll(client->rdma, now_ns) > 0) {
+            client->has_more = true; /* it also has what was sent leave */
+        }
+    }
+}
+
+/* A call that is done gives a connection that tries RDMA again a little time, within its own. */
+static void linger(struct memkv_client *client, const struct mkv_call *call) {
+    while (client->rdma != NULL && client->rdma->candidate_count > 0) {
+        const uint64_t now_ns = mkv_client_now_ns();
+        const uint64_t end_ns = mkv_min_u64(client->rdma->linger_ns, call->deadline_ns);
+        if (now_ns >= end_ns) {
+            return;
+        }
+        const bool is_moved = work(client, now_ns) == MKV_PROGRESS_MOVED;
+        wait_events(client, is_moved ? 0 : mkv_min_u64(end_ns, due_ns_of(client)), now_ns);
     }
 }
 
@@ -267,9 +304,12 @@ void mkv_engine_run(struct memkv_client *client, const struct mkv_call *call,
         }
         expire(client, now_ns);
         if (is_reached(client, call) || now_ns >= deadline_ns) {
-            return;
+            break;
         }
         wait_events(client, mkv_min_u64(deadline_ns, due_ns_of(client)), now_ns);
+    }
+    if (call != NULL) {
+        linger(client, call);
     }
 }
 
@@ -312,6 +352,10 @@ void mkv_engine_arm(struct memkv_client *client) {
     if (client->wake < 0) {
         return;
     }
+    uint64_t due_ns = due_ns_of(client);
+    if (client->rdma != NULL && mkv_rdma_arm(client->rdma, &due_ns)) {
+        client->has_more = true;
+    }
     const bool is_awake = client->has_more || client->done_count > 0;
     uint64_t count = 1;
     if (is_awake && !client->is_awake) {
@@ -320,7 +364,6 @@ void mkv_engine_arm(struct memkv_client *client) {
         client->is_awake = read(client->wake, &count, sizeof count) != sizeof count;
     }
     /* One that comes too early costs a look, so it is not put off. */
-    const uint64_t due_ns = due_ns_of(client);
     if (due_ns < client->timer_ns) {
         const struct itimerspec at = {
             .it_value = {.tv_sec = (time_t)(due_ns / 1000000000u),

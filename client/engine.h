@@ -46,6 +46,7 @@
 #include "client/greeting.h"
 #include "client/memkv.h"
 #include "client/metrics.h"
+#include "client/rdma.h"
 #include "client/resolver.h"
 #include "client/settings.h"
 #include "client/transport.h"
@@ -204,8 +205,12 @@ struct mkv_request {
     bool is_sent;
     bool is_answered;
     bool is_inline;
-    bool uses_window;     /* the server writes or reads the caller's memory by itself */
-    uint32_t ready_count; /* READY whose DATA has not been sent */
+    bool uses_window;              /* the server writes or reads the caller's memory by itself */
+    bool uses_remote;              /* the same by RDMA, and it is the caller's own */
+    uint32_t place_count;          /* of `places`: 0, or one for each part */
+    struct mkv_rdma_place *places; /* where the server finds the parts' memory; NULL: nowhere */
+    struct mkv_rdma_port *port;    /* of the places */
+    uint32_t ready_count;          /* READY whose DATA has not been sent */
     struct mkv_send send;
     size_t frame_bytes;
     uint8_t frame[]; /* header, body, inline payload */
@@ -249,6 +254,13 @@ enum mkv_window_step {
     MKV_WINDOW_MAPPED,
 };
 
+/* How far a connection is with its lane (connection_rdma.c). */
+enum mkv_rdma_step {
+    MKV_RDMA_NONE = 0, /* it has one, or asks for none */
+    MKV_RDMA_ASKED,
+    MKV_RDMA_PROBING,
+};
+
 struct mkv_connection {
     struct mkv_remote *remote;
     enum mkv_connection_state state;
@@ -270,6 +282,15 @@ struct mkv_connection {
     struct mkv_send greeting_send;
     enum mkv_window_step window_step;
 
+    bool wants_rdma;   /* it has said so in HELLO */
+    bool is_candidate; /* it tries RDMA again, beside others (remote_rdma.c) */
+    enum mkv_rdma_step rdma_step;
+    uint32_t rdma_fallback;     /* why it got no lane, as in HELLO */
+    uint64_t rdma_deadline_ns;  /* of this step */
+    struct mkv_rdma_lane *lane; /* NULL: none */
+    bool lane_is_given;         /* it is the transport's, which ends it */
+    uint64_t reserved_until_ns; /* the last of its reservations ends */
+
     uint64_t request_id_next;
     struct mkv_request_list requests;
     uint32_t requests_used;
@@ -286,6 +307,14 @@ struct mkv_connection {
 
 /* ---- servers -------------------------------------------------------------------------------- */
 
+/* Whether a server is reached by RDMA (remote_rdma.c). */
+struct mkv_remote_rdma {
+    uint32_t failure_count; /* in a row; 0: connections ask for a lane */
+    uint32_t fallback;      /* why it goes without, as in HELLO; 0: it does not */
+    uint64_t retry_ns;      /* when it is tried again */
+    bool is_leaving_tcp;    /* connections without a lane get nothing new, and close */
+};
+
 struct mkv_remote {
     struct memkv_client *client;
     struct mkv_client_address address;
@@ -293,12 +322,15 @@ struct mkv_remote {
     uint32_t limits_version;         /* 0: it has never greeted */
     struct mkv_native_shards shards; /* as it last said; shard_count 0: it has one */
     struct mkv_share_list queue;
-    uint32_t slots; /* connections_max, for each of its shards; it never gets less */
+    /* connections_max, for each of its shards; it never gets less. One more with RDMA, for a
+     * connection that tries it again. */
+    uint32_t slots;
     struct mkv_connection **connections; /* slots of them, NULL where there is none */
     /* Failures to connect in a row, and the end of the time for which it is let alone. */
     uint32_t failure_count;
     uint64_t retry_ns;
     struct memkv_error failure; /* the last one */
+    struct mkv_remote_rdma rdma;
 };
 
 /* Memory that the caller has registered. */
@@ -307,6 +339,10 @@ struct mkv_buffer {
     uint64_t handle;
     uint8_t *address;
     uint64_t byte_count;
+    struct mkv_buffer_region {
+        struct mkv_verbs_region *region; /* NULL: not registered there, or not yet */
+        bool is_refused;
+    } regions[MKV_RDMA_PORTS_MAX];
 };
 LIST_HEAD(mkv_buffer_list, mkv_buffer);
 #define MKV_CLIENT_BUFFERS_MAX 1024u
@@ -325,6 +361,7 @@ struct memkv_client {
 
     struct mkv_client_tls *tls; /* NULL: plain */
     struct mkv_window *window;  /* NULL: no server is on this machine */
+    struct mkv_rdma *rdma;      /* NULL: transport says that there is to be none */
 
     /* The servers of the list, then those that have left it and still have calls in flight. */
     struct mkv_remote *remotes[MKV_CLIENT_REMOTES_MAX];
@@ -380,6 +417,13 @@ enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key
 /* ---- memkv_register.c ----------------------------------------------------------------------- */
 
 void mkv_buffers_close(struct memkv_client *client);
+
+/* rdma_memory.c */
+/* Registers a buffer at a port, once. False: the device refuses; *problem says why, the first time.
+ */
+bool mkv_buffer_prepare(struct mkv_buffer *buffer, struct mkv_rdma_port *port, char *problem);
+/* Ends its registration there, if there is one. */
+void mkv_buffer_release(struct mkv_buffer *buffer, uint32_t place);
 
 /* ---- engine.c ------------------------------------------------------------------------------- */
 
@@ -472,6 +516,15 @@ struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct m
 bool mkv_request_tell_ring(struct mkv_connection *connection);
 /* Frees the request once it was sent and answered, and its call is told. */
 void mkv_request_release(struct mkv_request *request);
+/* Frees it, with its places. Its lane is done with them: it was answered, never sent, or the lane
+ * has ended. */
+void mkv_request_free(struct mkv_request *request);
+/* The server has answered: its memory is no longer the server's. `is_stale`: what came, or was
+ * read, was of other memory: what the library has registered by itself is not used again. */
+void mkv_request_conceal(struct mkv_request *request, bool is_stale);
+/* Makes the same request once more, of the same parts and without their memory. False: there is no
+ * memory. */
+bool mkv_request_again(struct mkv_request *request);
 
 /* ---- remote.c ------------------------------------------------------------------------------- */
 
@@ -491,6 +544,25 @@ void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_greeting *
 uint64_t mkv_remote_due_ns(const struct mkv_remote *remote);
 /* Begins to connect one more. */
 void mkv_remote_open_one(struct mkv_remote *remote, uint64_t now_ns);
+/* The same in this free place, beside the others, to try RDMA again. */
+void mkv_remote_open_candidate(struct mkv_remote *remote, uint32_t slot, uint64_t now_ns);
+/* A number that nobody knows before. */
+uint64_t mkv_remotes_draw(struct memkv_client *client);
+
+/* ---- remote_rdma.c, with client->rdma alone ------------------------------------------------- */
+
+/* A lane broke, or none could be had: the server is reached over TCP. `is_retry`: it was already,
+ * and has just been tried again. */
+void mkv_remote_rdma_failed(struct mkv_remote *remote, uint32_t fallback, const char *text,
+                            bool is_retry);
+/* A lane is open. */
+void mkv_remote_rdma_ready(struct mkv_remote *remote);
+/* Opens a candidate when it is time, and closes TCP connections that nobody needs any more. */
+void mkv_remote_rdma_tend(struct mkv_remote *remote, uint64_t now_ns);
+/* A connection over TCP that is to get nothing new. */
+bool mkv_remote_rdma_is_leaving(const struct mkv_connection *connection);
+/* The server is none of the client's any more. */
+void mkv_remote_rdma_end(struct mkv_remote *remote);
 
 /* ---- servers.c ------------------------------------------------------------------------------ */
 
@@ -529,6 +601,28 @@ void mkv_connection_blocked(struct mkv_connection *connection, short events);
 /* A request whose call is over stays behind, or takes its connection with it. */
 void mkv_request_abandon(struct mkv_request *request, enum memkv_status status, const char *text);
 void mkv_connection_free(struct mkv_connection *connection);
+
+/* Begins anew with the first address, in what is left of its time. */
+void mkv_connection_reopen(struct mkv_connection *connection, uint64_t now_ns);
+
+/* connection_rdma.c */
+/* Whether its HELLO asks for RDMA. */
+bool mkv_connection_rdma_is_wanted(const struct mkv_connection *connection);
+/* Behind the greeting: false, there is nothing to agree on, and it may be READY. */
+bool mkv_connection_rdma_begin(struct mkv_connection *connection);
+/* A frame of the server, while they agree. */
+void mkv_connection_rdma_frame(struct mkv_connection *connection);
+/* Looks whether a lane that probes is open. */
+enum mkv_progress mkv_connection_rdma_step(struct mkv_connection *connection, uint64_t now_ns);
+/* The time of its step is over. */
+void mkv_connection_rdma_late(struct mkv_connection *connection, uint64_t now_ns);
+/* The connection is about to be given up, with this text: where RDMA is at fault its server is
+ * reached without. */
+void mkv_connection_rdma_failing(struct mkv_connection *connection, const char *text);
+/* It is READY, or gone: no candidate any more. */
+void mkv_connection_candidate_over(struct mkv_connection *connection);
+/* The connection has no lane any more; one that is its transport's has ended with that. */
+void mkv_connection_rdma_end(struct mkv_connection *connection);
 
 /* connection_window.c */
 /* Behind the greeting: false, there is nothing to agree on. */

@@ -37,6 +37,8 @@ void mkv_greeting_begin(struct mkv_greeting *greeting, const struct mkv_greeting
                                                  MKV_NATIVE_FEATURE_ROOTS |
                                                  MKV_NATIVE_FEATURE_SHARDS};
     hello.features |= options->wants_window ? MKV_NATIVE_FEATURE_WINDOW : 0;
+    hello.features |= options->wants_rdma ? MKV_NATIVE_FEATURE_RDMA : 0;
+    hello.fallback = options->fallback;
     _Static_assert(sizeof hello.name == MKV_CLIENT_NAME_BYTES_MAX + 1u, "a name is HELLO's");
     memcpy(hello.name, options->name, strnlen(options->name, MKV_CLIENT_NAME_BYTES_MAX));
     const uint32_t auth_bytes = options->key == NULL ? 0 : MKV_NATIVE_AUTH_BLOCK_BYTES;

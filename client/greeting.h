@@ -56,6 +56,8 @@ struct mkv_greeting_options {
     uint32_t home;      /* 1 + the shard that is to serve the connection; 0: any */
     uint64_t ring_hash; /* of its list of servers; 0: it tells none */
     bool wants_window;  /* to ask for one behind the greeting */
+    bool wants_rdma;    /* the same of a lane */
+    uint32_t fallback;  /* why it goes without, as in HELLO */
 };
 
 /* `out` is to be sent, and a frame to be waited for. */

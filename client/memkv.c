@@ -67,6 +67,15 @@ static enum memkv_status open_with(struct memkv_client *client, const struct mem
     client->timeout_ms = settings->timeout_ms;
     client->connect_timeout_ms = settings->connect_timeout_ms;
     client->connections_max = settings->connections;
+    if (settings->transport == MKV_TRANSPORT_WISH_RDMA ||
+        (settings->transport == MKV_TRANSPORT_WISH_AUTO && !settings->has_tls &&
+         mkv_verbs_is_built())) {
+        client->rdma = mkv_rdma_new(client, settings->transport == MKV_TRANSPORT_WISH_RDMA,
+                                    settings->rdma_devices);
+        if (client->rdma == NULL) {
+            return mkv_client_fail(error, MEMKV_NO_MEMORY, "no memory for a client");
+        }
+    }
     if (settings->has_tls) {
         status = mkv_client_tls_open(settings->tls_ca, settings->tls_name, &client->tls, error);
         if (status != MEMKV_OK) {
@@ -148,6 +157,26 @@ void memkv_server_limits(const struct memkv_client *client, struct memkv_server 
     _Static_assert(sizeof server->version == sizeof limits->server_version, "as in HELLO");
     memcpy(server->version, limits->server_version, sizeof server->version);
     memcpy(server->store_uuid, limits->store_uuid.bytes, sizeof server->store_uuid);
+}
+
+static const char *transport_of(const struct mkv_connection *connection) {
+    const char *name = connection->transport->ops->name;
+    /* A Unix socket is asked for as "shm", and may have no window. */
+    const bool is_plain = strcmp(name, "shm") == 0 && connection->window_step != MKV_WINDOW_MAPPED;
+    return is_plain ? "unix" : name;
+}
+
+const char *memkv_transport(const struct memkv_client *client) {
+    for (uint32_t index = 0; index < client->remote_count; index++) {
+        const struct mkv_remote *remote = client->remotes[index];
+        for (uint32_t slot = 0; slot < remote->slots; slot++) {
+            const struct mkv_connection *connection = remote->connections[slot];
+            if (connection != NULL && connection->state == MKV_CONNECTION_READY) {
+                return transport_of(connection);
+            }
+        }
+    }
+    return "";
 }
 
 void memkv_set_timeout(struct memkv_client *client, uint32_t timeout_ms) {
@@ -401,6 +430,9 @@ enum memkv_status memkv_put_stream(struct memkv_client *client, const void *key,
             failure == 0 ? memkv_batch(client, &item, 1, error)
                          : mkv_client_fail(error, MEMKV_CALLBACK,
                                            "the caller's source failed with %d", failure);
+        if (client->rdma != NULL) {
+            mkv_rdma_forget(client->rdma, block, length + 1u);
+        }
         free(block);
         return status;
     }

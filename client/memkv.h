@@ -35,7 +35,9 @@
  * Broken connections: the calls that a break hits fail with MEMKV_UNAVAILABLE, or MEMKV_UNKNOWN
  * where a put or delete had been sent; the next call connects again. So a client outlives restarts
  * of its server. One that cannot be reached is let alone for a while, 50 ms at first and 2 s at
- * most, in which what is asked of it fails at once.
+ * most, in which what is asked of it fails at once. One that can no longer be reached by RDMA is
+ * reached over TCP from the next call on; beside the calls RDMA is tried again, after 1 s at first
+ * and 60 s at most. A call in whose time that falls may return up to 50 ms later.
  *
  * Several servers: each key belongs to one of them, by its name and weight alone (docs/protocol.md,
  * Placement). What is asked of one that cannot be reached, or does not answer in time, is a miss
@@ -115,10 +117,9 @@ struct memkv_client;
 
 /*
  * What is zero or NULL is as the environment says (MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_AUTH_KEY,
- * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, MEMKV_OTEL_ENDPOINT), else the YAML
- * file that MEMKV_CONFIG names (the members of this struct, transport, otel_sampling_ratio), else
- * the default that stands here. MEMKV_TRANSPORT is auto, tcp or shm: by HOST:PORT alone, or by
- * unix:/PATH alone.
+ * MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME, MEMKV_OTEL_ENDPOINT, MEMKV_TRANSPORT,
+ * MEMKV_RDMA_DEVICES), else the YAML file that MEMKV_CONFIG names (the members of this struct,
+ * otel_sampling_ratio), else the default that stands here.
  */
 struct memkv_options {
     /* "HOST:PORT", "[IPV6]:PORT", "unix:/PATH" of a server on this machine, or several of them with
@@ -157,6 +158,15 @@ struct memkv_options {
     /* Where a span of each call is sent: "http://HOST[:4318][/PATH]" or "grpc://HOST[:4317]", a
      * collector of OpenTelemetry. It takes libmemkv_otel.so beside libmemkv. "": nowhere */
     const char *otel_endpoint;
+    /* How servers are reached. "auto": unix:/PATH by shared memory, HOST:PORT by RDMA where server
+     * and client have it, and over TCP as long as it fails; "rdma": by RDMA, and not at all where
+     * that fails; "tcp", "shm": by that alone. What a name rules out is MEMKV_INVALID. RDMA has no
+     * TLS. NULL: "auto" */
+    const char *transport;
+    /* The RDMA devices that are used, as `rdma link` names them, with commas between. A connection
+     * takes the one whose address it comes from, else the one that fewest have. NULL: the one whose
+     * address it comes from, else the first */
+    const char *rdma_devices;
 };
 
 /*
@@ -182,6 +192,11 @@ struct memkv_server {
 };
 /* Fills *server. Sends nothing and cannot fail. */
 void memkv_server_limits(const struct memkv_client *client, struct memkv_server *server);
+
+/* How bytes reach the first server that there is a connection to now: "tcp", "tls", "unix" (a Unix
+ * socket), "shm" (the same, and memory is shared), "rdma"; "" without a connection. Constant text.
+ * Sends nothing and cannot fail. */
+const char *memkv_transport(const struct memkv_client *client);
 
 /*
  * Requests of the calls to come belong to that span, until another is set: `traceparent` is as in
@@ -440,12 +455,25 @@ int memkv_fd(struct memkv_client *client);
 /* ---- buffers -------------------------------------------------------------------------------- */
 
 /*
- * Tells the library of memory that values go to and come from again and again, before they do: a
- * transport that has to prepare memory can do so once then. TCP, with TLS or without, has nothing
- * to prepare, and moves bytes of any memory alike: registering costs and brings nothing there. The
- * memory stays the caller's, and where it is until memkv_buffer_unregister or memkv_close; *handle
- * is never 0. Calls name addresses as before. MEMKV_INVALID: no memory, or it overlaps with what is
- * registered; MEMKV_BUSY: 1024 buffers are.
+ * Tells the library of memory that values go to and come from again and again, before they do. With
+ * RDMA it is registered with the device, so that servers write values of more than inline_bytes_max
+ * bytes straight into it and read them straight out of it; the memory has to be writable, is kept
+ * from being swapped out, and counts against the process's limit of locked memory (ulimit -l). TCP,
+ * with TLS or without, has nothing to prepare, and moves bytes of any memory alike: registering
+ * costs and brings nothing there. The memory stays the caller's, and mapped where it is until
+ * memkv_buffer_unregister or memkv_close; *handle is never 0. Calls name addresses as before.
+ * MEMKV_INVALID: no memory, or it overlaps with what is registered; MEMKV_BUSY: 1024 buffers are.
+ * What a device refuses goes through bounce buffers, and is MEMKV_NO_MEMORY with transport rdma.
+ *
+ * Values of other memory go by RDMA, too. The library registers it when a call first names it, and
+ * keeps up to 256 such ranges of together 256 MiB registered, of which the ones that were used
+ * longest ago leave first; what cannot be registered is copied, through 16 MiB at most. So memory
+ * that calls have named is to be forgotten before it is unmapped: by memkv_buffer_unregister, or
+ * memkv_buffer_forget. A call that names what was mapped in its place without that sees bytes that
+ * have not the root that they should, and moves them once more, over the connection itself; then
+ * nothing is kept registered for a while. No wrong byte is a success, but the server has written to
+ * what was there before, which matters where that was the shared mapping of a file, or memory that
+ * other processes share.
  */
 enum memkv_status memkv_buffer_register(struct memkv_client *client, void *address,
                                         uint64_t byte_count, uint64_t *handle,
@@ -453,6 +481,12 @@ enum memkv_status memkv_buffer_register(struct memkv_client *client, void *addre
 /* None of its bytes may be of a call in flight. MEMKV_NOT_FOUND: no such handle. */
 enum memkv_status memkv_buffer_unregister(struct memkv_client *client, uint64_t handle,
                                           struct memkv_error *error);
+
+/* Nothing of these bytes is kept registered any more by the library itself, as described above, for
+ * memory that is about to be unmapped. None of them may be of a call in flight. What was registered
+ * by memkv_buffer_register stays. Costs nothing without RDMA. MEMKV_INVALID: no memory. */
+enum memkv_status memkv_buffer_forget(struct memkv_client *client, const void *address,
+                                      uint64_t byte_count, struct memkv_error *error);
 
 /* ---- shared memory -------------------------------------------------------------------------- */
 

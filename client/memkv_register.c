@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory that the caller registers. Transports that move bytes of any memory alike never look here.
+ * Memory that the caller registers: with RDMA at each port that is open, and at others when a call
+ * first names it. Transports that move bytes of any memory alike never look here.
  */
 #include <stdlib.h>
 
@@ -10,6 +11,29 @@ static bool overlaps(const struct mkv_buffer *buffer, const uint8_t *address, ui
     const uintptr_t begin = (uintptr_t)address;
     const uintptr_t other = (uintptr_t)buffer->address;
     return begin < other + buffer->byte_count && other < begin + byte_count;
+}
+
+static void forget_regions(struct mkv_buffer *buffer) {
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        mkv_buffer_release(buffer, place);
+    }
+}
+
+/* Registers it at the ports that are open. Where one refuses, its bytes go through bounce buffers
+ * there, unless there is to be nothing but RDMA: then it is an error, and false. */
+static bool prepare(struct mkv_rdma *rdma, struct mkv_buffer *buffer, struct memkv_error *error) {
+    /* What was registered for a call names the same memory in vain. */
+    mkv_rdma_forget(rdma, buffer->address, buffer->byte_count);
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        char problem[MKV_VERBS_PROBLEM_BYTES];
+        if (rdma->ports[place].verbs != NULL &&
+            !mkv_buffer_prepare(buffer, &rdma->ports[place], problem) && rdma->is_required) {
+            mkv_client_fail(error, MEMKV_NO_MEMORY, "%llu bytes cannot be registered for RDMA: %s",
+                            (unsigned long long)buffer->byte_count, problem);
+            return false;
+        }
+    }
+    return true;
 }
 
 enum memkv_status memkv_buffer_register(struct memkv_client *client, void *address,
@@ -39,6 +63,11 @@ enum memkv_status memkv_buffer_register(struct memkv_client *client, void *addre
     }
     *buffer = (struct mkv_buffer){
         .handle = ++client->buffer_handle_last, .address = address, .byte_count = byte_count};
+    if (client->rdma != NULL && !prepare(client->rdma, buffer, error)) {
+        forget_regions(buffer);
+        free(buffer);
+        return MEMKV_NO_MEMORY;
+    }
     LIST_INSERT_HEAD(&client->buffers, buffer, link);
     client->buffer_count++;
     *handle = buffer->handle;
@@ -46,6 +75,10 @@ enum memkv_status memkv_buffer_register(struct memkv_client *client, void *addre
 }
 
 static void forget(struct memkv_client *client, struct mkv_buffer *buffer) {
+    if (client->rdma != NULL) {
+        forget_regions(buffer);
+        mkv_rdma_forget(client->rdma, buffer->address, buffer->byte_count);
+    }
     LIST_REMOVE(buffer, link);
     client->buffer_count--;
     free(buffer);
@@ -62,6 +95,19 @@ enum memkv_status memkv_buffer_unregister(struct memkv_client *client, uint64_t 
     }
     return mkv_client_fail(error, MEMKV_NOT_FOUND, "no buffer %llu is registered",
                            (unsigned long long)handle);
+}
+
+enum memkv_status memkv_buffer_forget(struct memkv_client *client, const void *address,
+                                      uint64_t byte_count, struct memkv_error *error) {
+    if (address == NULL || byte_count == 0 || byte_count > UINTPTR_MAX - (uintptr_t)address) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "memory has an address and at least one byte, and ends within the "
+                               "address space");
+    }
+    if (client->rdma != NULL) {
+        mkv_rdma_forget(client->rdma, address, byte_count);
+    }
+    return mkv_client_succeed(error);
 }
 
 void mkv_buffers_close(struct memkv_client *client) {

@@ -37,8 +37,9 @@ static const uint64_t item_bounds[BOUNDS_MAX] = {
 
 /* No line is longer, also with the highest numbers; so all that there can be fits. */
 #define LINE_BYTES_MAX 120u
-#define HEADS_MAX 16u
-_Static_assert((2u * OPS * (BOUNDS_MAX + 3u) + OPS * (STATUSES + 1u) + 2u * HEADS_MAX + 4u) *
+#define HEADS_MAX 24u
+_Static_assert((2u * OPS * (BOUNDS_MAX + 3u) + OPS * (STATUSES + 1u) + 2u * HEADS_MAX + 4u +
+                MKV_NATIVE_FALLBACK_COUNT + MKV_RDMA_KINDS + 6u) *
                        LINE_BYTES_MAX <
                    MKV_METRICS_TEXT_BYTES,
                "the whole text has room");
@@ -56,6 +57,15 @@ struct mkv_metrics {
     atomic_uint_fast64_t connects;
     atomic_uint_fast64_t connect_failures;
     atomic_uint_fast64_t disconnects;
+    atomic_uint_fast64_t lanes;
+    atomic_uint_fast64_t lane_ends;
+    atomic_uint_fast64_t fallbacks[MKV_NATIVE_FALLBACK_COUNT];
+    atomic_uint_fast64_t servers_on_tcp;
+    atomic_uint_fast64_t rdma_retries;
+    atomic_uint_fast64_t rdma_recoveries;
+    atomic_uint_fast64_t rdma_bytes[MKV_RDMA_KINDS];
+    atomic_uint_fast64_t registrations;
+    atomic_uint_fast64_t registration_failures;
     atomic_uint_fast64_t servers;
     atomic_uint_fast64_t list_changes;
     atomic_uint_fast64_t list_reads;
@@ -126,16 +136,45 @@ void mkv_metrics_call(struct mkv_metrics *metrics, const struct mkv_call *call) 
     }
 }
 
-void mkv_metrics_connected(struct mkv_metrics *metrics) {
+void mkv_metrics_connected(struct mkv_metrics *metrics, bool has_lane) {
     add(&metrics->connects, 1);
+    add(&metrics->lanes, has_lane ? 1 : 0);
 }
 
 void mkv_metrics_connect_failed(struct mkv_metrics *metrics) {
     add(&metrics->connect_failures, 1);
 }
 
-void mkv_metrics_disconnected(struct mkv_metrics *metrics) {
+void mkv_metrics_disconnected(struct mkv_metrics *metrics, bool had_lane) {
     add(&metrics->disconnects, 1);
+    add(&metrics->lane_ends, had_lane ? 1 : 0);
+}
+
+void mkv_metrics_rdma_failed(struct mkv_metrics *metrics, uint32_t fallback, bool is_first) {
+    if (is_first) {
+        add(&metrics->fallbacks[mkv_native_fallback_known(fallback)], 1);
+        add(&metrics->servers_on_tcp, 1);
+    } else {
+        add(&metrics->rdma_retries, 1);
+    }
+}
+
+void mkv_metrics_rdma_recovered(struct mkv_metrics *metrics) {
+    add(&metrics->rdma_recoveries, 1);
+    mkv_metrics_rdma_forgotten(metrics);
+}
+
+void mkv_metrics_rdma_forgotten(struct mkv_metrics *metrics) {
+    add(&metrics->servers_on_tcp, (uint64_t)0 - 1);
+}
+
+void mkv_metrics_rdma_moved(struct mkv_metrics *metrics, uint32_t kind, uint64_t bytes) {
+    MKV_ASSERT(kind < MKV_RDMA_KINDS);
+    add(&metrics->rdma_bytes[kind], bytes);
+}
+
+void mkv_metrics_rdma_registered(struct mkv_metrics *metrics, bool is_done) {
+    add(is_done ? &metrics->registrations : &metrics->registration_failures, 1);
 }
 
 void mkv_metrics_servers(struct mkv_metrics *metrics, uint32_t before, uint32_t count) {
@@ -234,6 +273,50 @@ static void print_servers(struct text *text, struct mkv_metrics *metrics) {
     print(text, "memkv_client_discovery_failing %" PRIu64 "\n", read_of(&metrics->lists_failing));
 }
 
+static void print_result(struct text *text, const char *name, const char *result, uint64_t count) {
+    print(text, "%s{result=\"%s\"} %" PRIu64 "\n", name, result, count);
+}
+
+static void print_rdma(struct text *text, struct mkv_metrics *metrics) {
+    static const char *const kinds[MKV_RDMA_KINDS] = {"registered", "cached", "bounced"};
+    const uint64_t ends = read_of(&metrics->lane_ends); /* first, as with connections */
+    print_head(text, "memkv_client_rdma_connections", "gauge", "connections by RDMA");
+    print(text, "memkv_client_rdma_connections %" PRIu64 "\n", read_of(&metrics->lanes) - ends);
+    print_head(text, "memkv_client_rdma_servers_on_tcp", "gauge",
+               "servers that are reached over TCP since RDMA failed");
+    print(text, "memkv_client_rdma_servers_on_tcp %" PRIu64 "\n",
+          read_of(&metrics->servers_on_tcp));
+    print_head(text, "memkv_client_rdma_fallbacks_total", "counter",
+               "times that a server came to be reached over TCP instead of by RDMA");
+    for (uint32_t fallback = 1; fallback < MKV_NATIVE_FALLBACK_COUNT; fallback++) {
+        const uint64_t count = read_of(&metrics->fallbacks[fallback]);
+        const char *reason = fallback == MKV_NATIVE_FALLBACK_REFUSED
+                                 ? "refused"
+                                 : mkv_lane_reason_name((enum mkv_lane_reason)fallback);
+        if (count > 0) {
+            print(text, "memkv_client_rdma_fallbacks_total{reason=\"%s\"} %" PRIu64 "\n", reason,
+                  count);
+        }
+    }
+    print_head(text, "memkv_client_rdma_retries_total", "counter",
+               "times that RDMA was tried again with a server that is reached over TCP");
+    print_result(text, "memkv_client_rdma_retries_total", "ok", read_of(&metrics->rdma_recoveries));
+    print_result(text, "memkv_client_rdma_retries_total", "failed",
+                 read_of(&metrics->rdma_retries));
+    print_head(text, "memkv_client_rdma_value_bytes_total", "counter",
+               "bytes of values that servers wrote or read by RDMA, by whose memory it was");
+    for (uint32_t kind = 0; kind < MKV_RDMA_KINDS; kind++) {
+        print(text, "memkv_client_rdma_value_bytes_total{memory=\"%s\"} %" PRIu64 "\n", kinds[kind],
+              read_of(&metrics->rdma_bytes[kind]));
+    }
+    print_head(text, "memkv_client_rdma_registrations_total", "counter",
+               "pieces of memory that were to be registered with an RDMA device");
+    print_result(text, "memkv_client_rdma_registrations_total", "ok",
+                 read_of(&metrics->registrations));
+    print_result(text, "memkv_client_rdma_registrations_total", "failed",
+                 read_of(&metrics->registration_failures));
+}
+
 size_t mkv_metrics_text(struct mkv_metrics *metrics, char bytes[MKV_METRICS_TEXT_BYTES]) {
     struct text text = {.bytes = bytes};
     print_head(&text, "memkv_client_call_duration_seconds", "histogram",
@@ -264,6 +347,7 @@ size_t mkv_metrics_text(struct mkv_metrics *metrics, char bytes[MKV_METRICS_TEXT
     print_head(&text, "memkv_client_disconnects_total", "counter",
                "greeted connections that ended, by either side");
     print(&text, "memkv_client_disconnects_total %" PRIu64 "\n", disconnects);
+    print_rdma(&text, metrics);
     print_servers(&text, metrics);
     return text.byte_count;
 }

@@ -11,6 +11,13 @@
  *   memkv_client_connections                 gauge: greeted
  *   memkv_client_connects_total{result}      counter: ok, failed
  *   memkv_client_disconnects_total           counter: of greeted ones that broke
+ *   memkv_client_rdma_connections            gauge: of them, those that have a lane
+ *   memkv_client_rdma_servers_on_tcp         gauge: that are reached over TCP since RDMA failed
+ *   memkv_client_rdma_fallbacks_total{reason}   counter: servers that came to be
+ *   memkv_client_rdma_retries_total{result}  counter: RDMA tried again: ok, failed
+ *   memkv_client_rdma_value_bytes_total{memory}  counter: of values that a server wrote or read by
+ *                                            itself: registered, cached, bounced
+ *   memkv_client_rdma_registrations_total{result}  counter: of memory: ok, failed
  *   memkv_client_servers                     gauge: of the lists of all clients
  *   memkv_client_server_list_changes_total   counter: lists that were taken
  *   memkv_client_discovery_reads_total{result}  counter: ok, failed
@@ -44,9 +51,18 @@ struct mkv_metrics;
 enum memkv_status mkv_metrics_open(struct mkv_metrics **metrics, struct memkv_error *error);
 
 void mkv_metrics_call(struct mkv_metrics *metrics, const struct mkv_call *call);
-void mkv_metrics_connected(struct mkv_metrics *metrics);
+void mkv_metrics_connected(struct mkv_metrics *metrics, _Bool has_lane);
 void mkv_metrics_connect_failed(struct mkv_metrics *metrics);
-void mkv_metrics_disconnected(struct mkv_metrics *metrics);
+void mkv_metrics_disconnected(struct mkv_metrics *metrics, _Bool had_lane);
+/* A server has no RDMA, for a reason as in HELLO; `is_first`: it has had until now. */
+void mkv_metrics_rdma_failed(struct mkv_metrics *metrics, uint32_t fallback, _Bool is_first);
+/* One that had none has it again. */
+void mkv_metrics_rdma_recovered(struct mkv_metrics *metrics);
+/* One that has none is none of the client's any more. */
+void mkv_metrics_rdma_forgotten(struct mkv_metrics *metrics);
+/* Bytes of a value, in memory of enum mkv_rdma_kind. */
+void mkv_metrics_rdma_moved(struct mkv_metrics *metrics, uint32_t kind, uint64_t bytes);
+void mkv_metrics_rdma_registered(struct mkv_metrics *metrics, _Bool is_done);
 /* A client has taken a list of so many servers, and had one of so many before. */
 void mkv_metrics_servers(struct mkv_metrics *metrics, uint32_t before, uint32_t count);
 /* A list was read, or could not be; and so the time before. By a discovery's thread. */

@@ -40,7 +40,7 @@ void mkv_remote_dequeue(struct mkv_share *share) {
 }
 
 /* splitmix64, after Steele, Lea and Flood (2014). */
-static uint64_t draw(struct memkv_client *client) {
+uint64_t mkv_remotes_draw(struct memkv_client *client) {
     client->random += 0x9e3779b97f4a7c15ull;
     uint64_t value = client->random;
     value = (value ^ value >> 30) * 0xbf58476d1ce4e5b9ull;
@@ -87,21 +87,27 @@ void mkv_remote_connect_failed(struct mkv_remote *remote, enum memkv_status fail
     }
     wait_ns = mkv_min_u64(wait_ns, RETRY_NS_MAX);
     remote->failure_count += remote->failure_count < UINT32_MAX ? 1 : 0;
-    remote->retry_ns = mkv_client_now_ns() + wait_ns / 2 + draw(client) % (wait_ns / 2);
+    remote->retry_ns = mkv_client_now_ns() + wait_ns / 2 + mkv_remotes_draw(client) % (wait_ns / 2);
     mkv_client_fail(&remote->failure, failure, "%s", text);
     if (find(remote, MKV_CONNECTION_RESOLVING) == NULL) {
         fail_queued(remote);
     }
 }
 
+/* The place of a connection that tries RDMA again. */
+static uint32_t spare_slots(const struct mkv_remote *remote) {
+    return remote->client->rdma != NULL ? 1 : 0;
+}
+
 void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_greeting *greeting) {
     const struct mkv_native_hello_answer *limits = &greeting->limits;
     const uint64_t slots =
         (uint64_t)remote->client->connections_max * mkv_max_u64(greeting->shards.shard_count, 1);
+    const uint32_t spare = spare_slots(remote);
     remote->failure_count = 0;
     remote->shards = greeting->shards;
-    remote->slots =
-        (uint32_t)mkv_max_u64(remote->slots, mkv_min_u64(slots, MKV_CLIENT_CONNECTIONS_MAX));
+    remote->slots = (uint32_t)mkv_max_u64(remote->slots,
+                                          mkv_min_u64(slots, MKV_CLIENT_CONNECTIONS_MAX) + spare);
     remote->client->limits_last = *limits;
     if (remote->limits_version == 0 ||
         memcmp(&remote->limits, limits, sizeof remote->limits) != 0) {
@@ -110,26 +116,62 @@ void mkv_remote_connected(struct mkv_remote *remote, const struct mkv_greeting *
     }
 }
 
+/* Whether a connection is one of those that there may be so many of. */
+static bool is_counted(const struct mkv_connection *connection) {
+    return connection != NULL && connection->state != MKV_CONNECTION_CLOSED &&
+           !connection->is_candidate && !mkv_remote_rdma_is_leaving(connection);
+}
+
+static bool has_room(const struct mkv_remote *remote) {
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
+        count += is_counted(remote->connections[slot]) ? 1 : 0;
+    }
+    return count < remote->slots - spare_slots(remote);
+}
+
+/* The connection of a place that is free; NULL: there is no memory. */
+static struct mkv_connection *take_slot(struct mkv_remote *remote, uint32_t slot) {
+    struct mkv_connection *connection = remote->connections[slot];
+    if (connection == NULL) {
+        connection = calloc(1, sizeof *connection);
+        if (connection == NULL) {
+            return NULL;
+        }
+        connection->remote = remote;
+        TAILQ_INIT(&connection->requests);
+        TAILQ_INIT(&connection->sends);
+        remote->connections[slot] = connection;
+    }
+    connection->rdma_fallback = MKV_NATIVE_FALLBACK_NONE;
+    return connection;
+}
+
 /* Begins to connect one more, to that shard of the server; `home` is as in HELLO. */
 static void open_at(struct mkv_remote *remote, uint32_t home, uint64_t now_ns) {
-    for (uint32_t slot = 0; slot < remote->slots; slot++) {
-        struct mkv_connection *connection = remote->connections[slot];
-        if (connection == NULL) {
-            connection = calloc(1, sizeof *connection);
-            if (connection == NULL) {
-                mkv_remote_connect_failed(remote, MEMKV_NO_MEMORY, "no memory for a connection");
-                return;
-            }
-            connection->remote = remote;
-            TAILQ_INIT(&connection->requests);
-            TAILQ_INIT(&connection->sends);
-            remote->connections[slot] = connection;
+    for (uint32_t slot = 0; slot < remote->slots && has_room(remote); slot++) {
+        const struct mkv_connection *there = remote->connections[slot];
+        if (there != NULL && there->state != MKV_CONNECTION_CLOSED) {
+            continue;
         }
-        if (connection->state == MKV_CONNECTION_CLOSED) {
-            connection->home = home;
-            mkv_connection_open(connection, now_ns);
+        struct mkv_connection *connection = take_slot(remote, slot);
+        if (connection == NULL) {
+            mkv_remote_connect_failed(remote, MEMKV_NO_MEMORY, "no memory for a connection");
             return;
         }
+        connection->home = home;
+        mkv_connection_open(connection, now_ns);
+        return;
+    }
+}
+
+void mkv_remote_open_candidate(struct mkv_remote *remote, uint32_t slot, uint64_t now_ns) {
+    struct mkv_connection *connection = take_slot(remote, slot);
+    if (connection != NULL) {
+        connection->home = 0;
+        connection->is_candidate = true;
+        remote->client->rdma->candidate_count++;
+        mkv_connection_open(connection, now_ns);
     }
 }
 
@@ -172,7 +214,8 @@ static struct mkv_connection *pick(const struct mkv_remote *remote, uint32_t ser
         struct mkv_connection *connection = remote->connections[slot];
         if (connection == NULL || connection->state != MKV_CONNECTION_READY ||
             connection->is_send_broken || connection->requests_used >= requests_max ||
-            (serial != 0 && connection->serial != serial)) {
+            (serial != 0 && connection->serial != serial) ||
+            (serial == 0 && mkv_remote_rdma_is_leaving(connection))) {
             continue;
         }
         if (picked == NULL || is_better(connection, picked, shard)) {
@@ -258,17 +301,14 @@ static void approach(struct mkv_remote *remote, uint32_t shard, uint64_t now_ns)
 
 /* Opens one more where all have enough to do. */
 static void grow(struct mkv_remote *remote, uint64_t now_ns) {
-    bool has_room = false;
     for (uint32_t slot = 0; slot < remote->slots; slot++) {
         const struct mkv_connection *connection = remote->connections[slot];
-        if (connection == NULL || connection->state == MKV_CONNECTION_CLOSED) {
-            has_room = true;
-        } else if (connection->state != MKV_CONNECTION_READY ||
-                   connection->requests_used < REQUESTS_BEFORE_NEXT) {
+        if (is_counted(connection) && (connection->state != MKV_CONNECTION_READY ||
+                                       connection->requests_used < REQUESTS_BEFORE_NEXT)) {
             return;
         }
     }
-    if (has_room && now_ns >= remote->retry_ns) {
+    if (has_room(remote) && now_ns >= remote->retry_ns) {
         open_at(remote, home_of_next(remote), now_ns);
     }
 }
@@ -333,6 +373,9 @@ uint64_t mkv_remote_due_ns(const struct mkv_remote *remote) {
         due_ns = mkv_min_u64(due_ns, connection->deadline_ns);
         if (connection->state == MKV_CONNECTION_CONNECTING) {
             due_ns = mkv_min_u64(due_ns, connection->address_deadline_ns);
+        }
+        if (connection->rdma_step != MKV_RDMA_NONE) {
+            due_ns = mkv_min_u64(due_ns, connection->rdma_deadline_ns);
         }
         if (remote->failure_count > 0 && !TAILQ_EMPTY(&remote->queue)) {
             due_ns = mkv_min_u64(due_ns, connection->begin_ns + PROBE_WAIT_NS);

@@ -15,6 +15,7 @@ enum group {
     GROUP_PUT_LARGE,
     GROUP_GET,
     GROUP_GET_WINDOW,
+    GROUP_GET_REMOTE, /* worth it to be written by RDMA, where the connection has it */
     GROUP_EXISTS,
     GROUP_DELETE,
     GROUP_PIN,
@@ -24,7 +25,6 @@ enum group {
     GROUP_COMMIT_INLINE,
     GROUP_COMMIT_BLOCK,
 };
-#define GROUP_COUNT 13u
 
 /* What a COMMIT moves. */
 static uint64_t commit_bytes_of(const struct memkv_item *item) {
@@ -51,12 +51,24 @@ static bool is_shared(const struct memkv_client *client, const struct memkv_item
            buffer - (uintptr_t)window->base < window->bytes;
 }
 
-static enum group group_of(const struct memkv_client *client,
+static enum group group_of_get(const struct mkv_call *call,
+                               const struct mkv_native_hello_answer *limits,
+                               const struct memkv_item *item, uint64_t ask_bytes) {
+    if (is_shared(call->client, item)) {
+        return GROUP_GET_WINDOW;
+    }
+    return call->client->rdma != NULL && call->target == NULL &&
+                   ask_bytes > limits->inline_bytes_max
+               ? GROUP_GET_REMOTE
+               : GROUP_GET;
+}
+
+static enum group group_of(const struct mkv_call *call,
                            const struct mkv_native_hello_answer *limits,
-                           const struct memkv_item *item) {
+                           const struct memkv_item *item, uint64_t ask_bytes) {
     switch (item->op) {
     case MEMKV_OP_GET:
-        return is_shared(client, item) ? GROUP_GET_WINDOW : GROUP_GET;
+        return group_of_get(call, limits, item, ask_bytes);
     case MEMKV_OP_EXISTS:
         return GROUP_EXISTS;
     case MEMKV_OP_DELETE:
@@ -90,6 +102,7 @@ static uint32_t group_items_max(const struct mkv_native_hello_answer *limits, en
     case GROUP_COMMIT_BLOCK:
     case GROUP_GET:
     case GROUP_GET_WINDOW:
+    case GROUP_GET_REMOTE:
         return (uint32_t)mkv_min_u64(items_max, MKV_REQUEST_TRANSFER_ITEMS_MAX);
     case GROUP_PUT_INLINE:
     case GROUP_EXISTS:
@@ -112,6 +125,7 @@ static enum mkv_native_op op_of_group(enum group group) {
         return MKV_NATIVE_PUT;
     case GROUP_GET:
     case GROUP_GET_WINDOW:
+    case GROUP_GET_REMOTE:
         return MKV_NATIVE_GET;
     case GROUP_EXISTS:
         return MKV_NATIVE_EXISTS;
@@ -303,8 +317,8 @@ bool mkv_share_is_open(const struct mkv_share *share) {
 }
 
 static bool moves_payload(enum group group) {
-    return group == GROUP_GET || group == GROUP_PUT_INLINE || group == GROUP_PUT_BLOCK ||
-           group == GROUP_PUT_LARGE || group == GROUP_ALLOCATE;
+    return group == GROUP_GET || group == GROUP_GET_REMOTE || group == GROUP_PUT_INLINE ||
+           group == GROUP_PUT_BLOCK || group == GROUP_PUT_LARGE || group == GROUP_ALLOCATE;
 }
 
 /* The shard of a server with several that has the item's key. Another one passes requests on, which
@@ -360,7 +374,7 @@ void mkv_share_group(struct mkv_share *share) {
             continue;
         }
         part->ask_bytes = ask_bytes_of(call, item);
-        part->group = group_of(call->client, limits, item);
+        part->group = group_of(call, limits, item, part->ask_bytes);
         part->shard = shard_of(share, part, open_count == 1);
         open[kept] = *part;
         is_sorted = is_sorted && (kept == 0 || part_compare(&open[kept - 1], &open[kept]) < 0);
@@ -453,11 +467,108 @@ static bool goes_into_window(const struct mkv_connection *connection, const stru
     return true;
 }
 
+/* ---- places, by RDMA ------------------------------------------------------------------------- */
+
+static uint64_t remote_bytes_of(const struct mkv_part *part, const struct memkv_item *item) {
+    return part->group == GROUP_GET_REMOTE ? part->ask_bytes : item->data_bytes;
+}
+
+static void *remote_memory_of(const struct mkv_part *part, const struct memkv_item *item) {
+    /* What is registered may be written, also what is only read. */
+    union {
+        const void *given;
+        void *taken;
+    } memory = {.given = part->group == GROUP_GET_REMOTE ? item->buffer : item->data};
+    return memory.taken;
+}
+
+static bool is_of_remote(uint32_t group) {
+    return group == GROUP_GET_REMOTE || group == GROUP_PUT_BLOCK || group == GROUP_COMMIT_BLOCK;
+}
+
+static void places_give(struct mkv_request *request, bool is_stale) {
+    for (uint32_t index = 0; index < request->place_count; index++) {
+        mkv_rdma_place_give(request->port, &request->places[index], is_stale);
+    }
+    free(request->places);
+    request->places = NULL;
+    request->place_count = 0;
+}
+
+/* Has the server reach the memory of all parts, where the connection has a lane; else they go
+ * through the stream. */
+static void places_take(struct mkv_request *request, struct mkv_native_header *header) {
+    const struct mkv_connection *connection = request->connection;
+    const struct memkv_item *items = request->share->call->items;
+    const struct mkv_native_hello_answer *limits = &connection->greeting.limits;
+    const uint32_t remote_bytes = request->part_count * MKV_NATIVE_REMOTE_BYTES;
+    const bool has_roots = (limits->features & MKV_NATIVE_FEATURE_ROOTS) != 0;
+    if (connection->lane == NULL || request->part_count == 0 ||
+        !is_of_remote(request->parts[0].group) ||
+        header->body_bytes + remote_bytes > limits->body_bytes_max) {
+        return;
+    }
+    request->places = calloc(request->part_count, sizeof *request->places);
+    if (request->places == NULL) {
+        return;
+    }
+    request->port = connection->lane->port;
+    for (uint32_t index = 0; index < request->part_count; index++) {
+        const struct mkv_part *part = &request->parts[index];
+        const struct memkv_item *item = &items[part->item];
+        /* What may be other memory than it was is used only where its bytes are compared. */
+        if (!mkv_rdma_place_take(request->port, remote_memory_of(part, item),
+                                 remote_bytes_of(part, item), request->op != MKV_NATIVE_GET,
+                                 has_roots, &request->places[index])) {
+            places_give(request, false);
+            return;
+        }
+        request->place_count++;
+        request->uses_remote =
+            request->uses_remote || request->places[index].kind != MKV_RDMA_BOUNCED;
+    }
+    if (!mkv_endpoint_expose(connection->lane->endpoint, request->id)) {
+        places_give(request, false);
+        request->uses_remote = false;
+        return;
+    }
+    header->flags |= MKV_NATIVE_FLAG_REMOTE;
+    header->body_bytes += remote_bytes;
+}
+
+void mkv_request_conceal(struct mkv_request *request, bool is_stale) {
+    const struct mkv_connection *connection = request->connection;
+    if (request->place_count == 0) {
+        return;
+    }
+    if (connection->lane != NULL) {
+        (void)mkv_endpoint_unexpose(connection->lane->endpoint, request->id);
+    }
+    struct mkv_metrics *metrics = connection->remote->client->metrics;
+    const bool is_counted =
+        metrics != NULL && request->share != NULL && request->is_sent && !is_stale;
+    for (uint32_t index = 0; is_counted && index < request->place_count; index++) {
+        const struct mkv_part *part = &request->parts[index];
+        mkv_metrics_rdma_moved(metrics, request->places[index].kind,
+                               request->op == MKV_NATIVE_GET
+                                   ? part->received_bytes
+                                   : request->share->call->items[part->item].data_bytes);
+    }
+    places_give(request, is_stale);
+    request->uses_remote = false;
+}
+
+void mkv_request_free(struct mkv_request *request) {
+    places_give(request, false);
+    free(request);
+}
+
 static void encode_items(struct mkv_request *request, const struct mkv_trace_context *trace) {
     const struct memkv_item *items = request->share->call->items;
     const enum group group = request->part_count > 0 ? (enum group)request->parts[0].group : 0;
     uint8_t *descriptor = request->frame + MKV_NATIVE_HEADER_BYTES;
-    uint8_t *key = descriptor + (size_t)request->part_count * MKV_NATIVE_ITEM_BYTES;
+    uint8_t *remote = descriptor + (size_t)request->part_count * MKV_NATIVE_ITEM_BYTES;
+    uint8_t *key = remote + (size_t)request->place_count * MKV_NATIVE_REMOTE_BYTES;
     for (uint32_t index = 0; index < request->part_count; index++) {
         const struct mkv_part *part = &request->parts[index];
         const struct memkv_item *item = &items[part->item];
@@ -493,6 +604,10 @@ static void encode_items(struct mkv_request *request, const struct mkv_trace_con
         }
         mkv_native_item_encode(&native, descriptor);
         descriptor += MKV_NATIVE_ITEM_BYTES;
+        if (request->place_count > 0) {
+            mkv_native_remote_encode(&request->places[index].remote, remote);
+            remote += MKV_NATIVE_REMOTE_BYTES;
+        }
         if (native.key_bytes > 0) {
             memcpy(key, item->key, native.key_bytes);
             key += native.key_bytes;
@@ -552,38 +667,35 @@ static struct mkv_native_header header_of(const struct mkv_share *share,
     return header;
 }
 
-struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct mkv_share *share) {
-    const struct mkv_trace_context *trace = NULL;
-    struct mkv_native_header header = header_of(share, &trace);
-    const size_t frame_bytes =
-        MKV_NATIVE_HEADER_BYTES + header.body_bytes + (size_t)header.payload_bytes;
-    struct mkv_request *request = malloc(sizeof *request + frame_bytes);
-    if (request == NULL) {
-        return NULL;
-    }
-    const bool uses_window = goes_into_window(connection, share, header.item_count);
-    header.flags |= uses_window ? MKV_NATIVE_FLAG_WINDOW : 0;
+/* One of these parts, with that header but for its request id. NULL: there is no memory. */
+static struct mkv_request *build(struct mkv_connection *connection, struct mkv_share *share,
+                                 struct mkv_part *parts, struct mkv_native_header header,
+                                 const struct mkv_trace_context *trace, bool may_be_remote) {
     header.request_id = connection->request_id_next++;
-    *request = (struct mkv_request){
+    struct mkv_request plan = {
         .connection = connection,
         .share = share,
-        .parts = share->parts + share->part_next,
+        .parts = parts,
         .part_count = header.item_count,
         .op = header.op,
         .id = header.request_id,
         .is_inline = (header.flags & MKV_NATIVE_FLAG_INLINE) != 0,
-        .uses_window = uses_window,
-        .frame_bytes = frame_bytes,
+        .uses_window = (header.flags & MKV_NATIVE_FLAG_WINDOW) != 0,
     };
+    if (may_be_remote) {
+        places_take(&plan, &header);
+    }
+    plan.frame_bytes = MKV_NATIVE_HEADER_BYTES + header.body_bytes + (size_t)header.payload_bytes;
+    struct mkv_request *request = malloc(sizeof *request + plan.frame_bytes);
+    if (request == NULL) {
+        mkv_request_conceal(&plan, false);
+        return NULL;
+    }
+    *request = plan;
     mkv_native_header_encode(&header, request->frame);
     encode_items(request, trace);
-    share->part_next += request->part_count;
-    share->is_single_made = true;
     share->requests_used++;
     share->call->requests_used++;
-    if (!mkv_share_is_open(share)) {
-        share->call->shares_open--;
-    }
     TAILQ_INSERT_TAIL(&connection->requests, request, link);
     connection->requests_used++;
     connection->requests_live++;
@@ -591,6 +703,47 @@ struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct m
         .request = request, .head = request->frame, .head_bytes = request->frame_bytes};
     mkv_connection_append(connection, &request->send);
     return request;
+}
+
+struct mkv_request *mkv_request_make(struct mkv_connection *connection, struct mkv_share *share) {
+    const struct mkv_trace_context *trace = NULL;
+    struct mkv_native_header header = header_of(share, &trace);
+    if (goes_into_window(connection, share, header.item_count)) {
+        header.flags |= MKV_NATIVE_FLAG_WINDOW;
+    }
+    struct mkv_request *request =
+        build(connection, share, share->parts + share->part_next, header, trace, true);
+    if (request == NULL) {
+        return NULL;
+    }
+    if (request->op == MKV_NATIVE_ALLOCATE) {
+        connection->reserved_until_ns =
+            mkv_max_u64(connection->reserved_until_ns,
+                        mkv_client_now_ns() + (uint64_t)header.deadline_ms * 1000000u);
+    }
+    share->part_next += request->part_count;
+    share->is_single_made = true;
+    if (!mkv_share_is_open(share)) {
+        share->call->shares_open--;
+    }
+    return request;
+}
+
+bool mkv_request_again(struct mkv_request *request) {
+    struct mkv_native_header header;
+    const enum mkv_native_error error = mkv_native_header_decode(request->frame, &header);
+    MKV_ASSERT(error == MKV_NATIVE_OK);
+    MKV_ASSERT((header.flags & MKV_NATIVE_FLAG_REMOTE) != 0);
+    const struct mkv_call *call = request->share->call;
+    header.flags &= ~MKV_NATIVE_FLAG_REMOTE;
+    header.body_bytes -= header.item_count * MKV_NATIVE_REMOTE_BYTES;
+    header.deadline_ms = deadline_ms_of(call);
+    for (uint32_t index = 0; index < request->part_count; index++) {
+        request->parts[index].is_corrupt = false;
+        request->parts[index].received_bytes = 0;
+    }
+    return build(request->connection, request->share, request->parts, header,
+                 (header.flags & MKV_NATIVE_FLAG_TRACE) != 0 ? &call->trace : NULL, false) != NULL;
 }
 
 bool mkv_request_tell_ring(struct mkv_connection *connection) {
@@ -626,7 +779,7 @@ void mkv_request_release(struct mkv_request *request) {
     struct mkv_share *share = request->share;
     TAILQ_REMOVE(&connection->requests, request, link);
     connection->requests_used--;
-    free(request);
+    mkv_request_free(request);
     if (share != NULL) {
         connection->requests_live--;
         share->requests_used--;

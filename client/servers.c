@@ -17,6 +17,7 @@ static void remote_free(struct mkv_remote *remote) {
     for (uint32_t slot = 0; slot < remote->slots; slot++) {
         mkv_connection_free(remote->connections[slot]);
     }
+    mkv_remote_rdma_end(remote);
     free(remote->connections);
     free(remote);
 }
@@ -25,7 +26,7 @@ static struct mkv_remote *remote_new(struct memkv_client *client,
                                      const struct mkv_client_address *address) {
     struct mkv_remote *remote = calloc(1, sizeof *remote);
     struct mkv_connection **connections =
-        calloc(MKV_CLIENT_CONNECTIONS_MAX, sizeof(struct mkv_connection *));
+        calloc(MKV_CLIENT_CONNECTIONS_MAX + 1u, sizeof(struct mkv_connection *));
     if (remote == NULL || connections == NULL) {
         free(remote);
         free(connections);
@@ -33,7 +34,7 @@ static struct mkv_remote *remote_new(struct memkv_client *client,
     }
     remote->client = client;
     remote->address = *address;
-    remote->slots = client->connections_max;
+    remote->slots = client->connections_max + (client->rdma != NULL ? 1 : 0);
     remote->connections = connections;
     TAILQ_INIT(&remote->queue);
     return remote;

@@ -34,16 +34,38 @@ static enum memkv_status set_number(uint32_t *target, const char *origin, const 
     return MEMKV_OK;
 }
 
+static const char *const transport_names[] = {
+    [MKV_TRANSPORT_WISH_AUTO] = "auto",
+    [MKV_TRANSPORT_WISH_RDMA] = "rdma",
+    [MKV_TRANSPORT_WISH_SHM] = "shm",
+    [MKV_TRANSPORT_WISH_TCP] = "tcp",
+};
+
 static enum memkv_status set_transport(struct mkv_settings *settings, const char *origin,
                                        const char *key, const char *value,
                                        struct memkv_error *error) {
-    settings->is_tcp_only = strcmp(value, "tcp") == 0;
-    settings->is_shm_only = strcmp(value, "shm") == 0;
-    if (strcmp(value, "auto") != 0 && !settings->is_tcp_only && !settings->is_shm_only) {
-        return mkv_client_fail(error, MEMKV_INVALID,
-                               "%s%s '%.*s': this release of memkv has auto, tcp and shm", origin,
-                               key, SHOWN_BYTES_MAX, value);
+    for (uint32_t index = 0; index < sizeof transport_names / sizeof transport_names[0]; index++) {
+        if (strcmp(value, transport_names[index]) == 0) {
+            settings->transport = (enum mkv_transport_wish)index;
+            return MEMKV_OK;
+        }
     }
+    return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': one of auto, rdma, shm and tcp",
+                           origin, key, SHOWN_BYTES_MAX, value);
+}
+
+static enum memkv_status set_rdma_devices(struct mkv_settings *settings, const char *origin,
+                                          const char *key, const char *value,
+                                          struct memkv_error *error) {
+    const char *problem = mkv_rdma_devices_problem(value);
+    if (problem == NULL && strlen(value) > MKV_CLIENT_RDMA_DEVICES_BYTES_MAX) {
+        problem = "too long";
+    }
+    if (problem != NULL) {
+        return mkv_client_fail(error, MEMKV_INVALID, "%s%s '%.*s': %s", origin, key,
+                               SHOWN_BYTES_MAX, value, problem);
+    }
+    snprintf(settings->rdma_devices, sizeof settings->rdma_devices, "%s", value);
     return MEMKV_OK;
 }
 
@@ -223,6 +245,9 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
     if (strcmp(key, "transport") == 0) {
         return set_transport(settings, origin, key, value, error);
     }
+    if (strcmp(key, "rdma_devices") == 0) {
+        return set_rdma_devices(settings, origin, key, value, error);
+    }
     if (strcmp(key, "timeout_ms") == 0) {
         return set_number(&settings->timeout_ms, origin, key, value, TIMEOUT_MS_MAX, error);
     }
@@ -265,12 +290,13 @@ enum memkv_status mkv_settings_set(struct mkv_settings *settings, const char *or
         set_name(settings, value);
         return MEMKV_OK;
     }
-    return mkv_client_fail(error, MEMKV_INVALID,
-                           "%skey '%.*s' is unknown; there are servers, discovery, "
-                           "discovery_refresh_ms, transport, auth_key, auth_key_id, tls, tls_ca, "
-                           "tls_name, timeout_ms, connect_timeout_ms, connections, shared_mib, "
-                           "client_name, tenant, otel_endpoint, otel_sampling_ratio",
-                           origin, SHOWN_BYTES_MAX, key);
+    return mkv_client_fail(
+        error, MEMKV_INVALID,
+        "%skey '%.*s' is unknown; there are servers, discovery, "
+        "discovery_refresh_ms, transport, rdma_devices, auth_key, auth_key_id, "
+        "tls, tls_ca, tls_name, timeout_ms, connect_timeout_ms, connections, shared_mib, "
+        "client_name, tenant, otel_endpoint, otel_sampling_ratio",
+        origin, SHOWN_BYTES_MAX, key);
 }
 
 static bool is_given(const char *option) {
@@ -283,7 +309,7 @@ static enum memkv_status read_environment(struct mkv_settings *settings,
     const bool has_servers = is_given(options->servers) || is_given(options->discovery);
     const char *servers = has_servers ? NULL : variable(MKV_CLIENT_SERVERS_VARIABLE);
     const char *discovery = has_servers ? NULL : variable(MKV_DISCOVERY_VARIABLE);
-    const char *transport = variable(TRANSPORT_VARIABLE);
+    const char *transport = is_given(options->transport) ? NULL : variable(TRANSPORT_VARIABLE);
     enum memkv_status status = MEMKV_OK;
     if (servers != NULL && discovery != NULL) {
         return refuse_both(MKV_CLIENT_SERVERS_VARIABLE, MKV_DISCOVERY_VARIABLE, error);
@@ -309,11 +335,10 @@ static enum memkv_status read_environment(struct mkv_settings *settings,
         const char *name;
         enum memkv_status (*set)(struct mkv_settings *settings, const char *origin, const char *key,
                                  const char *value, struct memkv_error *error);
-    } others[] = {{"MEMKV_TLS_CA", set_tls_ca},
-                  {"MEMKV_TLS_NAME", set_tls_name},
-                  {"MEMKV_TLS", set_tls},
-                  {OTEL_VARIABLE, set_otel_endpoint},
-                  {"MEMKV_OTEL_SAMPLING_RATIO", set_otel_ratio}};
+    } others[] = {
+        {"MEMKV_RDMA_DEVICES", set_rdma_devices}, {"MEMKV_TLS_CA", set_tls_ca},
+        {"MEMKV_TLS_NAME", set_tls_name},         {"MEMKV_TLS", set_tls},
+        {OTEL_VARIABLE, set_otel_endpoint},       {"MEMKV_OTEL_SAMPLING_RATIO", set_otel_ratio}};
     for (size_t i = 0; i < sizeof others / sizeof others[0] && status == MEMKV_OK; i++) {
         const char *value = variable(others[i].name);
         if (value != NULL) {
@@ -369,6 +394,12 @@ static enum memkv_status read_options(struct mkv_settings *settings,
     if (status == MEMKV_OK && options->auth_key_id != NULL) {
         status = set_key_id(settings, "", "auth_key_id", options->auth_key_id, error);
     }
+    if (status == MEMKV_OK && is_given(options->transport)) {
+        status = set_transport(settings, "", "transport", options->transport, error);
+    }
+    if (status == MEMKV_OK && is_given(options->rdma_devices)) {
+        status = set_rdma_devices(settings, "", "rdma_devices", options->rdma_devices, error);
+    }
     settings->has_tls = settings->has_tls || options->tls != 0;
     if (status == MEMKV_OK && options->tls_ca != NULL) {
         status = set_tls_ca(settings, "", "tls_ca", options->tls_ca, error);
@@ -391,17 +422,31 @@ static enum memkv_status read_options(struct mkv_settings *settings,
     return status;
 }
 
-/* What MEMKV_TRANSPORT says, against what the servers are reached by. */
+/* What the transport is to be, against what the servers are reached by. */
 static enum memkv_status check_transport(const struct mkv_settings *settings,
                                          struct memkv_error *error) {
+    if (settings->transport == MKV_TRANSPORT_WISH_AUTO) {
+        return MEMKV_OK;
+    }
+    if (settings->transport == MKV_TRANSPORT_WISH_RDMA && settings->has_tls) {
+        return mkv_client_fail(
+            error, MEMKV_INVALID,
+            "transport rdma, and TLS: what goes by RDMA is not enciphered; take "
+            "auto or tcp for TLS, or leave TLS out on a network that is trusted");
+    }
+    if (settings->transport == MKV_TRANSPORT_WISH_RDMA && !mkv_verbs_is_built()) {
+        return mkv_client_fail(error, MEMKV_INVALID,
+                               "transport rdma: this build of memkv has no RDMA (verbs); take auto "
+                               "or tcp, or one that was built with libibverbs");
+    }
+    const bool is_local = settings->transport == MKV_TRANSPORT_WISH_SHM;
     for (uint32_t index = 0; index < settings->server_count; index++) {
         const struct mkv_client_address *server = &settings->servers[index];
-        if ((settings->is_tcp_only && server->is_local) ||
-            (settings->is_shm_only && !server->is_local)) {
+        if (server->is_local != is_local) {
             return mkv_client_fail(error, MEMKV_INVALID,
                                    "transport %s, and server '%.*s': unix:/PATH is reached by shm, "
-                                   "HOST:PORT by tcp; auto takes both",
-                                   settings->is_tcp_only ? "tcp" : "shm", SHOWN_BYTES_MAX,
+                                   "HOST:PORT by tcp and rdma; auto takes all",
+                                   transport_names[settings->transport], SHOWN_BYTES_MAX,
                                    server->text);
         }
     }

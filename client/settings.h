@@ -3,9 +3,10 @@
  * What a client is told: by the options of memkv_open, the environment, and a file.
  *
  *   options of memkv_open   win over
- *   the environment         MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_TRANSPORT, MEMKV_AUTH_KEY,
- *                           MEMKV_AUTH_KEY_ID, MEMKV_TLS, MEMKV_TLS_CA, MEMKV_TLS_NAME,
- *                           MEMKV_OTEL_ENDPOINT, MEMKV_OTEL_SAMPLING_RATIO, which win over
+ *   the environment         MEMKV_SERVERS, MEMKV_DISCOVERY, MEMKV_TRANSPORT,
+ *                           MEMKV_RDMA_DEVICES, MEMKV_AUTH_KEY, MEMKV_AUTH_KEY_ID, MEMKV_TLS,
+ *                           MEMKV_TLS_CA, MEMKV_TLS_NAME, MEMKV_OTEL_ENDPOINT,
+ *                           MEMKV_OTEL_SAMPLING_RATIO, which win over
  *   the file                that MEMKV_CONFIG names, whose keys win over
  *   OTEL_EXPORTER_OTLP_ENDPOINT, for otel_endpoint, which wins over
  *   what is built in
@@ -14,7 +15,9 @@
  *     servers              HOST:PORT[*WEIGHT] with commas between, or a list of them, or a list of
  *                          {address, weight}
  *     discovery            where the list of servers comes from (discovery.h)
- *     discovery_refresh_ms, transport (auto or tcp)
+ *     discovery_refresh_ms
+ *     transport            auto, rdma, shm or tcp
+ *     rdma_devices         names with commas between, or a list of them
  *     tls                  true or false
  *     tls_ca, tls_name     as in struct memkv_options; either means tls: true
  *     otel_endpoint, otel_sampling_ratio (0 to 1)
@@ -43,7 +46,16 @@
 #define MKV_CLIENT_TLS_CA_BYTES_MAX 1023u
 #define MKV_CLIENT_TLS_NAME_BYTES_MAX 253u
 #define MKV_CLIENT_OTEL_BYTES_MAX 255u
+#define MKV_CLIENT_RDMA_DEVICES_BYTES_MAX 519u
 #define MKV_SETTINGS_RATIO_ONE 1000000u
+
+/* How servers are to be reached. */
+enum mkv_transport_wish {
+    MKV_TRANSPORT_WISH_AUTO = 0, /* shm by unix:/PATH; by HOST:PORT rdma where both sides have it */
+    MKV_TRANSPORT_WISH_RDMA,     /* by nothing else */
+    MKV_TRANSPORT_WISH_SHM,
+    MKV_TRANSPORT_WISH_TCP,
+};
 
 struct mkv_settings {
     struct mkv_client_address servers[MKV_CLIENT_SERVERS_MAX];
@@ -54,8 +66,8 @@ struct mkv_settings {
     uint32_t connect_timeout_ms;
     uint32_t connections;
     uint32_t shared_mib; /* with servers of this machine */
-    bool is_tcp_only;    /* MEMKV_TRANSPORT */
-    bool is_shm_only;
+    enum mkv_transport_wish transport;
+    char rdma_devices[MKV_CLIENT_RDMA_DEVICES_BYTES_MAX + 1u]; /* "": any */
     char name[MKV_CLIENT_NAME_BYTES_MAX + 1u];
     char tenant[MKV_CLIENT_TENANT_BYTES_MAX + 1u];
     bool has_key; /* auth_key is proven to servers, and asked of them */

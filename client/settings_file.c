@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file of settings: one mapping of plain keys and values, and a list of servers.
+ * The file of settings: one mapping of plain keys and values, and lists of servers and devices.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -110,6 +110,22 @@ static enum memkv_status read_list(struct reader *reader, const yaml_node_t *nod
                             "servers", reader->list, reader->error);
 }
 
+/* The RDMA devices, as one text. */
+static enum memkv_status read_devices(struct reader *reader, const yaml_node_t *node) {
+    reader->list_bytes = 0;
+    for (const yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top; item++) {
+        const char *text = scalar_of(yaml_document_get_node(&reader->document, *item));
+        if (text == NULL || strchr(text, ',') != NULL || !list_add(reader, text, NULL)) {
+            return fail_at(reader, node, "a list of RDMA devices has a name in each place");
+        }
+    }
+    char origin[200];
+    reader->list[reader->list_bytes] = '\0';
+    return mkv_settings_set(reader->settings, origin_of(reader, node, origin, sizeof origin),
+                            "rdma_devices", reader->list, reader->error);
+}
+
 static bool is_among(const char *const *names, uint32_t count, const char *name) {
     for (uint32_t index = 0; index < count; index++) {
         if (strcmp(names[index], name) == 0) {
@@ -146,6 +162,8 @@ static enum memkv_status read_root(struct reader *reader) {
         enum memkv_status status = MEMKV_OK;
         if (strcmp(name, "servers") == 0 && value->type == YAML_SEQUENCE_NODE) {
             status = read_list(reader, value);
+        } else if (strcmp(name, "rdma_devices") == 0 && value->type == YAML_SEQUENCE_NODE) {
+            status = read_devices(reader, value);
         } else {
             status =
                 mkv_settings_set(reader->settings, origin_of(reader, key, origin, sizeof origin),

@@ -69,6 +69,7 @@ struct mkv_transport {
     short send_events;     /* of poll */
     short receive_events;  /* of poll */
     size_t held_bytes;     /* of the last send, which said BLOCKED */
+    bool is_woken;         /* the descriptor had an event; whoever looks why clears it */
     int passed_descriptor; /* that came beside bytes, and whoever takes it sets to -1; -1: none */
     char problem[MKV_TRANSPORT_PROBLEM_BYTES];
 };
@@ -81,5 +82,12 @@ struct mkv_transport *mkv_transport_tls_new(const struct mkv_client_tls *tls, co
 struct mkv_transport *mkv_transport_unix_new(void);
 /* Plain TCP. NULL: there is no memory. */
 struct mkv_transport *mkv_transport_tcp_new(void);
+
+struct mkv_rdma_lane;
+
+/* A lane that is connected, and the established connection that it was made over: both are the
+ * transport's, which has the connection's descriptor. NULL: there is no memory; they are not. */
+struct mkv_transport *mkv_transport_rdma_new(struct mkv_transport *lifeline,
+                                             struct mkv_rdma_lane *lane);
 
 #endif

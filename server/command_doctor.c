@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `memkv admin doctor`: asks a node for all it can say, and shows what is wrong with it.
+ * `memkv admin doctor`: asks a node for all it can say, and shows what is wrong with it and with
+ * its machine.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,23 +10,27 @@
 #include "server/command_line.h"
 #include "server/command_parts.h"
 #include "server/exit_codes.h"
+#include "server/host_check.h"
 
 static const char help_doctor[] =
     "usage: memkv admin doctor [OPTIONS]\n"
     "\n"
     "Asks a node for all that it can say of itself and lists what is wrong, gravest first, each\n"
-    "with its evidence and what to do. docs/doctor.md has all findings.\n"
+    "with its evidence and what to do; and has it check the machine that it runs on, as memkv\n"
+    "doctor does: each check is pass, warn or fail. docs/doctor.md has all findings and checks.\n"
     "\n"
-    "  --json              {\"server\", \"findings\"}; of several nodes one a line\n";
-static const char help_behind[] =
-    "\n"
-    "Exit status: 0 nothing critical, 1 something is critical, 2 usage, 3 a node is not to be\n"
-    "reached, 4 server error.\n";
+    "  --json              {\"server\", \"findings\", \"host\"}; of several nodes one a line\n";
+static const char help_behind[] = "\n"
+                                  "Exit status: 0 nothing critical, 1 something is critical or a "
+                                  "check failed, 2 usage, 3 a node\n"
+                                  "is not to be reached, 4 server error.\n";
 
-static int worst_of(const json_t *findings) {
+static int worst_of(const json_t *findings, const json_t *host) {
     const char *severity =
         json_string_value(json_object_get(json_array_get(findings, 0), "severity"));
-    return severity != NULL && strcmp(severity, mkv_doctor_severities[MKV_DOCTOR_CRITICAL]) == 0
+    const bool is_critical =
+        severity != NULL && strcmp(severity, mkv_doctor_severities[MKV_DOCTOR_CRITICAL]) == 0;
+    return is_critical || json_integer_value(json_object_get(host, "failed")) > 0
                ? MKV_EXIT_CLIENT_NOT_FOUND
                : MKV_EXIT_CLIENT_DONE;
 }
@@ -44,8 +49,11 @@ static int examine(const struct mkv_command_servers *servers, uint32_t index, bo
         return exit_code;
     }
     json_t *findings = mkv_doctor_examine(parts);
+    /* A node of an older release checks nothing, and a finding says that it was not asked. */
+    json_t *host = json_object_get(parts, "host");
     if (json) {
-        json_t *object = json_pack("{s:s, s:O}", "server", where, "findings", findings);
+        json_t *object =
+            json_pack("{s:s, s:O, s:O?}", "server", where, "findings", findings, "host", host);
         json_dumpf(object, stdout, JSON_COMPACT);
         printf("\n");
         json_decref(object);
@@ -55,10 +63,14 @@ static int examine(const struct mkv_command_servers *servers, uint32_t index, bo
             mkv_text_format(&text, "%s# %s\n", index == 0 ? "" : "\n", where);
         }
         mkv_doctor_text(findings, &text);
+        if (host != NULL) {
+            mkv_text_string(&text, "\n");
+            mkv_host_text(host, &text);
+        }
         fputs(text.failed ? "no memory for this text\n" : text.bytes, stdout);
         mkv_text_free(&text);
     }
-    exit_code = worst_of(findings);
+    exit_code = worst_of(findings, host);
     json_decref(findings);
     json_decref(parts);
     return exit_code;

@@ -11,6 +11,7 @@ const struct mkv_part mkv_parts[] = {
     {"ready", "/v1/ready", false, true, "what readiness checks see"},
     {"config", "/v1/config", false, false, "the configuration in force, without secrets"},
     {"system", "/v1/system", false, false, "kernel, memory, limits, mounts, io_uring"},
+    {"host", "/v1/host", false, false, "checks of the machine, as memkv doctor makes them"},
     {"metrics", "/v1/metrics", true, false, "all metrics"},
     {"latency", "/v1/latency", false, false, "latencies by operation"},
     {"slow", "/v1/slow", false, false, "the last slow requests"},

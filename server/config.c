@@ -141,7 +141,13 @@ static bool refuse_both(const struct mkv_config_key *key, struct mkv_config_erro
 
 /* Variables of the client that look like slips of the daemon's. */
 static bool is_of_client(const char *name) {
-    return strcmp(name, "MEMKV_AUTH_KEY") == 0 || strcmp(name, "MEMKV_AUTH_KEY_ID") == 0;
+    static const char *const names[] = {"MEMKV_AUTH_KEY", "MEMKV_AUTH_KEY_ID",
+                                        "MEMKV_RDMA_DEVICES"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        found = found || strcmp(name, names[i]) == 0;
+    }
+    return found;
 }
 
 /* Refuses a variable that is not known but nearly so. Others may belong to the client, or to a

@@ -45,6 +45,8 @@
 #define MKV_CONFIG_FLAG_BYTES 32u
 /* A ratio is kept in parts of so many. */
 #define MKV_CONFIG_RATIO_ONE 1000000000u
+#define MKV_CONFIG_DEVICE_BYTES 64u
+#define MKV_CONFIG_GID_INDEX_BYTES 8u
 #define MKV_CONFIG_GROUP_BYTES 33u
 /* Of HOST:PORT, with its NUL: as libmemkv has it. */
 #define MKV_CONFIG_ADVERTISE_BYTES 265u
@@ -142,9 +144,16 @@ enum mkv_config_key_id {
     MKV_CONFIG_TELEMETRY_OTLP_ENDPOINT,
     MKV_CONFIG_TELEMETRY_SERVICE_NAME,
     MKV_CONFIG_TELEMETRY_SAMPLING_RATIO,
+    MKV_CONFIG_RDMA_MODE,
+    MKV_CONFIG_RDMA_DEVICE,
+    MKV_CONFIG_RDMA_GID_INDEX,
+    MKV_CONFIG_RDMA_TRAFFIC_CLASS,
+    MKV_CONFIG_RDMA_SERVICE_LEVEL,
+    MKV_CONFIG_RDMA_MTU,
+    MKV_CONFIG_RDMA_CONNECTIONS_MAX,
 };
-/* TELEMETRY_SAMPLING_RATIO is the last one. */
-#define MKV_CONFIG_KEY_COUNT ((uint32_t)MKV_CONFIG_TELEMETRY_SAMPLING_RATIO + 1u)
+/* RDMA_CONNECTIONS_MAX is the last one. */
+#define MKV_CONFIG_KEY_COUNT ((uint32_t)MKV_CONFIG_RDMA_CONNECTIONS_MAX + 1u)
 
 /* The order is the order of precedence, lowest first. */
 enum mkv_config_layer {
@@ -167,6 +176,11 @@ enum mkv_config_hugepages {
     MKV_CONFIG_HUGEPAGES_AUTO = 0, /* huge pages if they can be had, else normal pages */
     MKV_CONFIG_HUGEPAGES_REQUIRE,
     MKV_CONFIG_HUGEPAGES_OFF,
+};
+enum mkv_config_rdma {
+    MKV_CONFIG_RDMA_AUTO = 0, /* where a device can be had */
+    MKV_CONFIG_RDMA_REQUIRE,
+    MKV_CONFIG_RDMA_OFF,
 };
 enum mkv_config_tls_version {
     MKV_CONFIG_TLS_1_2 = 0,
@@ -280,6 +294,15 @@ struct mkv_config {
         uint64_t client_requests_max; /* in flight */
         uint64_t client_bytes_max;    /* in flight */
     } network;
+    struct {
+        enum mkv_config_rdma mode;
+        char device[MKV_CONFIG_DEVICE_BYTES];       /* "": by the address */
+        char gid_index[MKV_CONFIG_GID_INDEX_BYTES]; /* as written; config_rdma.h reads it, and */
+        uint32_t mtu;                               /* this */
+        uint64_t traffic_class;
+        uint64_t service_level;
+        uint64_t connections_max; /* of the node */
+    } rdma;
     struct {
         uint64_t value_bytes_max;
         enum mkv_config_durability durability;

@@ -9,6 +9,7 @@
 #include "core/placement.h"
 #include "server/config_checks.h"
 #include "server/config_cluster.h"
+#include "server/config_rdma.h"
 
 #define TIB (1024ull * MKV_GIB)
 
@@ -41,7 +42,7 @@ _Static_assert(sizeof(enum mkv_config_tracing) == sizeof(uint32_t), "a word's in
 
 const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT] = {
     "network", "memory",  "storage", "tenants", "node", "log",  "telemetry", "prometheus",
-    "metrics", "slowlog", "audit",   "admin",   "auth", "resp", "cluster",
+    "metrics", "slowlog", "audit",   "admin",   "auth", "resp", "cluster",   "rdma",
 };
 
 #define FIELD(member)                                                                              \
@@ -785,4 +786,5 @@ const struct mkv_config_key mkv_config_keys[MKV_CONFIG_KEY_COUNT] = {
             .meaning = "How long a drive must be slow to be taken offline, as `memkv admin drive "
                        "offline` does: one at a time, and only while all others are online.",
         },
+    MKV_CONFIG_RDMA_KEYS,
 };

@@ -100,7 +100,7 @@ extern const struct mkv_config_key mkv_config_token_keys[MKV_CONFIG_TOKEN_KEY_CO
 extern const struct mkv_config_list mkv_config_auth_keys_list, mkv_config_auth_users_list,
     mkv_config_rules_list;
 
-#define MKV_CONFIG_SECTION_COUNT 15u
+#define MKV_CONFIG_SECTION_COUNT 16u
 extern const char *const mkv_config_sections[MKV_CONFIG_SECTION_COUNT];
 
 /* A parsed value; which member is set follows from the key's type. */

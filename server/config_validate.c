@@ -361,6 +361,20 @@ static bool check_tls(const struct mkv_config *config, struct mkv_config_error *
                            has_cert ? "network.tls_key" : "network.tls_cert");
 }
 
+/* Whoever speaks TLS gets no RDMA, which is not encrypted. */
+static bool check_rdma(const struct mkv_config *config, struct mkv_config_error *error) {
+    if (config->rdma.mode != MKV_CONFIG_RDMA_REQUIRE || config->network.tls_cert[0] == '\0') {
+        return true;
+    }
+    char where[MKV_CONFIG_ORIGIN_TEXT_BYTES];
+    mkv_config_origin_format(
+        config, culprit(config, MKV_CONFIG_RDMA_MODE, MKV_CONFIG_NETWORK_TLS_CERT), where);
+    return mkv_config_fail(error, MKV_EXIT_DAEMON_CONFIGURATION, where,
+                           "rdma.mode is require, and with network.tls_cert all native clients "
+                           "speak TLS, which goes over TCP alone; set rdma.mode: auto, or leave "
+                           "TLS out on a network that can be trusted");
+}
+
 /* All of the machine's addresses, of which none is a place to connect to. */
 static bool is_any_address(const char *host) {
     struct in_addr v4;
@@ -405,8 +419,8 @@ bool mkv_config_validate(struct mkv_config *config, struct mkv_config_error *err
     if (!check_listeners(&checked, error) || !check_resp(&checked, error) ||
         !check_memory(&checked, error) || !check_drives(&checked, error) ||
         !check_auth(&checked, error) || !check_prometheus(&checked, error) ||
-        !check_tls(&checked, error) || !check_cluster(&checked, error) ||
-        !check_admission(&checked, error)) {
+        !check_tls(&checked, error) || !check_rdma(&checked, error) ||
+        !check_cluster(&checked, error) || !check_admission(&checked, error)) {
         return false;
     }
     *config = checked;

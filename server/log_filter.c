@@ -10,7 +10,7 @@
 /* Longer than the longest name of a target with its '=' and level. */
 #define ENTRY_BYTES 64u
 /* More entries than there are names of targets and of what they begin with. */
-#define ENTRIES_MAX 16u
+#define ENTRIES_MAX 18u
 #define LEVELS "error, warn, info, debug or trace"
 
 const char *const mkv_log_targets[MKV_LOG_TARGET_COUNT] = {
@@ -22,6 +22,7 @@ const char *const mkv_log_targets[MKV_LOG_TARGET_COUNT] = {
     [MKV_LOG_CORE_VOLUME] = "core.volume",
     [MKV_LOG_DRIVE] = "drive",
     [MKV_LOG_FABRIC] = "fabric",
+    [MKV_LOG_FABRIC_RDMA] = "fabric.rdma",
     [MKV_LOG_SERVER_AUTH] = "server.auth",
     [MKV_LOG_SERVER_CLUSTER] = "server.cluster",
     [MKV_LOG_SERVER_LOG] = "server.log",

@@ -32,6 +32,7 @@ enum mkv_log_target {
     MKV_LOG_CORE_VOLUME,    /* what a drive holds: opened, closed, failed, damaged */
     MKV_LOG_DRIVE,          /* operations of drives */
     MKV_LOG_FABRIC,         /* connections of clients */
+    MKV_LOG_FABRIC_RDMA,    /* ports of RDMA devices, and connections that lose them */
     MKV_LOG_SERVER_AUTH,    /* keys of clients */
     MKV_LOG_SERVER_CLUSTER, /* how the node announces itself */
     MKV_LOG_SERVER_LOG,     /* the log about itself */
@@ -39,7 +40,7 @@ enum mkv_log_target {
     MKV_LOG_SERVER_RECORD,  /* the record of --record */
     MKV_LOG_TELEMETRY,      /* telemetry events, and who takes them */
 };
-#define MKV_LOG_TARGET_COUNT 14u
+#define MKV_LOG_TARGET_COUNT 15u
 extern const char *const mkv_log_targets[MKV_LOG_TARGET_COUNT];
 
 /* The target of this name, MKV_LOG_SERVER_NODE where there is none. */

@@ -28,6 +28,8 @@ const struct mkv_log_site_limit mkv_log_site_limits[MKV_LOG_SITE_COUNT] = {
     [MKV_LOG_SITE_TELEMETRY] = {"telemetry", 1000, 1},
     [MKV_LOG_SITE_DROPS] = {"drops", 10, 1},
     [MKV_LOG_SITE_AUTH] = {"auth", 5, 60},
+    [MKV_LOG_SITE_RDMA] = {"rdma", 64, 60},
+    [MKV_LOG_SITE_LANE] = {"lane", 10, 60},
 };
 
 bool mkv_log_limit_admit(struct mkv_log_limit *limit, const struct mkv_log_site_limit *bounds,

@@ -40,8 +40,10 @@ enum mkv_log_site {
     MKV_LOG_SITE_TELEMETRY,   /* one event */
     MKV_LOG_SITE_DROPS,       /* events had no room */
     MKV_LOG_SITE_AUTH,        /* somebody was not let through */
+    MKV_LOG_SITE_RDMA,        /* a port came or went */
+    MKV_LOG_SITE_LANE,        /* RDMA of one connection broke */
 };
-#define MKV_LOG_SITE_COUNT 19u
+#define MKV_LOG_SITE_COUNT 21u
 
 struct mkv_log_site_limit {
     const char *name; /* in the line that says how many were suppressed */

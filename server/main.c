@@ -12,6 +12,7 @@
 #include "server/command_admin.h"
 #include "server/command_auth.h"
 #include "server/command_drive.h"
+#include "server/command_host.h"
 #include "server/command_proxy.h"
 #include "server/config_show.h"
 #include "server/config_text.h"
@@ -34,6 +35,7 @@ static const struct command commands[] = {
     {"admin", mkv_command_admin},     {"config", mkv_command_config},
     {"auth", mkv_command_auth},       {"proxy", mkv_command_proxy},
     {"drive", mkv_command_drive},     {"setup", mkv_command_setup},
+    {"doctor", mkv_command_host},     {"bench", memkv_command_bench},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -50,6 +52,8 @@ static const struct mkv_usage_command usage[] = {
     {"config", "show | check FILE", "the configuration that a start would have"},
     {"auth", "keygen", "make a key for clients"},
     {"drive", "COMMAND PATH", "see, check, mend, wipe drives that no node has"},
+    {"doctor", "[--peer HOST]", "whether this host is fit for it, and what to do"},
+    {"bench", "[OPTIONS]", "what a server gives this client, by block size"},
     {"help", "[COMMAND]", "this list, or the help of a command"},
     {"--version", "", "print the version"},
     {NULL, NULL, NULL},

@@ -372,6 +372,7 @@ enum mkv_exit_daemon mkv_node_run(struct mkv_config *config,
     pthread_mutex_init(&node->mutex, NULL);
     pthread_mutex_init(&node->view_mutex, NULL);
     pthread_mutex_init(&node->stats_mutex, NULL);
+    pthread_mutex_init(&node->rdma.mutex, NULL);
     enum mkv_exit_daemon exit_code = MKV_EXIT_DAEMON_CONFIGURATION;
     char problem[MKV_NODE_LOG_PROBLEM_BYTES];
     if (mkv_node_log_begin(node, problem)) {
@@ -379,6 +380,7 @@ enum mkv_exit_daemon mkv_node_run(struct mkv_config *config,
     } else {
         report(node, problem, exit_code);
     }
+    pthread_mutex_destroy(&node->rdma.mutex);
     pthread_mutex_destroy(&node->stats_mutex);
     pthread_mutex_destroy(&node->view_mutex);
     pthread_mutex_destroy(&node->mutex);

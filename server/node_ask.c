@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What administrators ask of a node besides its figures: why a key is where it is, and with what
- * configuration it runs.
+ * What administrators ask of a node besides its figures: why a key is where it is, with what
+ * configuration it runs, and whether its machine is fit.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "admin/why.h"
+#include "server/config_rdma.h"
 #include "server/config_show.h"
+#include "server/host_check.h"
 #include "server/node_internal.h"
 
 /* Other requests on the same socket wait behind this. */
@@ -54,5 +56,24 @@ char *mkv_node_config_text(void *context) {
     pthread_mutex_unlock(&node->mutex);
     char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
     json_decref(object);
+    return text;
+}
+
+char *mkv_node_host_text(void *context) {
+    const struct mkv_node *node = context;
+    struct mkv_host_sources sources;
+    struct mkv_host_report *report = calloc(1, sizeof *report);
+    if (report == NULL) {
+        return NULL;
+    }
+    mkv_host_sources_read(&sources, true);
+    sources.is_rdma_required = node->config.rdma.mode == MKV_CONFIG_RDMA_REQUIRE;
+    sources.rdma_mtu_bytes = mkv_config_rdma_mtu(&node->config);
+    sources.traffic_class = (uint32_t)node->config.rdma.traffic_class;
+    mkv_host_check(&sources, report);
+    json_t *object = mkv_host_json(report);
+    char *text = object == NULL ? NULL : json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    free(report);
     return text;
 }

@@ -47,6 +47,7 @@
 #include "admin/watch_room.h"
 #include "backends/arena.h"
 #include "backends/drive_open.h"
+#include "backends/lane_ports.h"
 #include "server/auth.h"
 #include "server/config_hash.h"
 #include "server/drive_identity.h"
@@ -80,6 +81,26 @@ struct node_drive {
     enum mkv_drive_failure failure;
     uint64_t checkpoint_ms; /* when its last checkpoint became durable; 0: none did */
     bool came_up_empty;
+};
+
+struct node_rdma_port {
+    char device[MKV_ADMIN_NAME_BYTES];
+    char address[MKV_ADMIN_NAME_BYTES];
+    uint32_t port;
+    int32_t gid_index;
+    uint32_t mtu;
+    uint64_t shards_up; /* by bit: it is up for them */
+    uint64_t since_ms;  /* up or not since then */
+};
+
+/* Behind its mutex, which may be held where the node's is taken, and not the other way round. */
+struct node_rdma {
+    pthread_mutex_t mutex;
+    uint32_t port_count;
+    struct node_rdma_port ports[MKV_ADMIN_RDMA_PORTS_MAX];
+    bool has_been_up;
+    uint64_t ups_total;
+    uint64_t downs_total;
 };
 
 struct mkv_node_life;
@@ -135,6 +156,7 @@ struct mkv_node {
     struct mkv_shard_stats *view_stats; /* of snapshots, behind view_mutex */
     struct mkv_shards_brief view_briefs[MKV_SHARDS_MAX];
     pthread_mutex_t view_mutex;
+    struct node_rdma rdma;
     struct mkv_ring_views *ring_views; /* of all shards */
     struct mkv_node_life *life;        /* NULL while drives do not come and go; behind the mutex */
     struct mkv_node_watch *watch;      /* NULL before the step that makes it */
@@ -395,10 +417,12 @@ void mkv_node_audit_refused(struct mkv_node *node, const struct mkv_admin_refusa
 
 /* ---- node_ask.c ----------------------------------------------------------------------------- */
 
-/* The provider's: what is known of a key, and the configuration in force; `context` is the node. */
+/* The provider's: what is known of a key, the configuration in force, and the checks of the machine
+ * by this process; `context` is the node. */
 enum mkv_status mkv_node_why(void *context, const char *tenant, const uint8_t *key,
                              uint32_t key_bytes, struct mkv_admin_why *out);
 char *mkv_node_config_text(void *context);
+char *mkv_node_host_text(void *context);
 
 /* ---- node_resp.c ---------------------------------------------------------------------------- */
 
@@ -448,6 +472,18 @@ __attribute__((warn_unused_result)) bool mkv_node_watch_begin(struct mkv_node *n
 void mkv_node_watch_end(struct mkv_node *node);
 /* Adds what was seen over time to a snapshot. From any thread. */
 void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot *out);
+
+/* ---- node_rdma.c ---------------------------------------------------------------------------- */
+
+/* An event of a shard's ports (lane_ports.h), from any thread; `context` is the node. */
+void mkv_node_rdma_event(void *context, uint32_t shard, enum mkv_lane_port_event event,
+                         const struct mkv_verbs_facts *facts, const char *text);
+/* The options of each shard's ports, of which `lanes_max` is what all may have together; false: the
+ * configuration wants none. */
+bool mkv_node_rdma_options(const struct mkv_node *node, struct mkv_lane_ports_options *rdma);
+/* `lanes` of all shards together. */
+void mkv_node_rdma_fill(struct mkv_node *node, const struct mkv_fabric_lane_counters *lanes,
+                        struct mkv_admin_snapshot *out);
 
 /* ---- node_ring.c ---------------------------------------------------------------------------- */
 

@@ -67,7 +67,8 @@ static void fill_quotas(struct mkv_node *node) {
 /* `units` is a bound of the slab units that there will be, or their number. */
 static void shards_options(struct mkv_node *node, uint32_t units,
                            struct mkv_fabric_tcp_options *tcp, struct mkv_fabric_tcp_options *shm,
-                           struct mkv_fabric_resp_options *resp, struct mkv_shards_options *all) {
+                           struct mkv_fabric_resp_options *resp,
+                           struct mkv_lane_ports_options *rdma, struct mkv_shards_options *all) {
     struct mkv_shard_options *options = &all->shard;
     memset(all, 0, sizeof *all);
     all->count = (uint32_t)node->config.node.shards;
@@ -79,6 +80,11 @@ static void shards_options(struct mkv_node *node, uint32_t units,
     if (mkv_node_shm_connections(node) > 0) {
         mkv_node_shm_options(node, tcp, shm);
         options->shm = shm;
+    }
+    if (mkv_node_rdma_options(node, rdma)) {
+        options->rdma = rdma;
+        options->rdma_event = mkv_node_rdma_event;
+        options->rdma_event_context = node;
     }
     if (node->resp_connections_max > 0) {
         mkv_node_resp_options(node, &options->front, resp);
@@ -143,7 +149,8 @@ static bool arena_perform(struct mkv_node *node, struct mkv_backend_error *error
     struct mkv_fabric_tcp_options tcp;
     struct mkv_fabric_resp_options resp;
     struct mkv_fabric_tcp_options shm;
-    shards_options(node, (uint32_t)units, &tcp, &shm, &resp, &options);
+    struct mkv_lane_ports_options rdma;
+    shards_options(node, (uint32_t)units, &tcp, &shm, &resp, &rdma, &options);
     node->metadata_bytes = mkv_shards_metadata_bytes(&options, node->config.memory.max_size_bytes);
     const struct mkv_arena_options arena_options = {
         .bytes = node->config.memory.max_size_bytes,
@@ -195,7 +202,8 @@ static bool shard_perform(struct mkv_node *node, struct mkv_backend_error *error
     struct mkv_fabric_tcp_options tcp;
     struct mkv_fabric_resp_options resp;
     struct mkv_fabric_tcp_options shm;
-    shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &shm, &resp, &options);
+    struct mkv_lane_ports_options rdma;
+    shards_options(node, mkv_arena_unit_count(node->arena), &tcp, &shm, &resp, &rdma, &options);
     /* The media are the shard's from here on, whether this succeeds or not. */
     for (uint32_t i = 0; i < node->drive_count; i++) {
         node->drives[i].media_is_ours = false;
@@ -232,6 +240,7 @@ static bool admin_perform(struct mkv_node *node, struct mkv_backend_error *error
         .audit = node->audit,
         .why = mkv_node_why,
         .config = mkv_node_config_text,
+        .host = mkv_node_host_text,
         .drive_act = mkv_node_drive_act,
     };
     mkv_node_log_provide(node, &provider.log);

@@ -112,7 +112,7 @@ static enum mkv_admin_node_state node_state(const struct mkv_node *node,
         online += mkv_drive_state_serves(state);
     }
     if (online == snapshot->drive_count) {
-        return MKV_ADMIN_NODE_SERVING;
+        return snapshot->rdma.is_lost ? MKV_ADMIN_NODE_DEGRADED : MKV_ADMIN_NODE_SERVING;
     }
     return online > 0 || any_drains ? MKV_ADMIN_NODE_DEGRADED : MKV_ADMIN_NODE_UNHEALTHY;
 }
@@ -222,9 +222,11 @@ static void fill(struct mkv_node *node, const struct mkv_shard_stats *stats,
     mkv_node_observed_fill(node, stats, out);
     out->drive_set_version = stats->drive_set_version;
     out->drive_set_members = stats->drive_set_members;
+    mkv_node_rdma_fill(node, &stats->lanes, out);
     out->state = node_state(node, out, serving);
     out->front = stats->front;
     fill_fabric(&stats->fabric, &out->fabric);
+    take_away(&out->rdma.fabric, &out->fabric);
     out->has_shm = node->config.network.shm_path[0] != '\0';
     fill_fabric(&stats->shm, &out->shm);
     take_away(&out->shm, &out->fabric);

@@ -56,6 +56,7 @@ static bool is_watched(enum mkv_admin_warning_code code) {
     case MKV_ADMIN_WARNING_FILE_SYSTEM_SMALL: /* node_room.c looks for these */
     case MKV_ADMIN_WARNING_FILE_SYSTEM_FULL:
     case MKV_ADMIN_WARNING_ENDURANCE: /* node_endurance.c for this */
+    case MKV_ADMIN_WARNING_RDMA_DOWN: /* node_rdma.c hears of this */
         return false;
     }
     MKV_ASSERT(false);

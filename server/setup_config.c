@@ -24,6 +24,7 @@ static void append_network(const struct mkv_rdma_port *rdma, struct mkv_text *ya
     mkv_text_string(yaml, "  address: \"");
     mkv_text_format(yaml, is_ipv6 ? "[%s]" : "%s", rdma->address);
     mkv_text_format(yaml, ":%u\"\n", NATIVE_PORT);
+    mkv_text_format(yaml, "rdma:\n  mode: require\n  device: %s\n", rdma->device);
 }
 
 static void append_drives(const struct mkv_setup_config *config, struct mkv_text *yaml) {

@@ -99,9 +99,9 @@ uint64_t mkv_shard_metadata_bytes(const struct mkv_shard_options *options, uint6
 static bool make_ring(struct mkv_shard *shard, const struct mkv_shard_options *options,
                       struct mkv_backend_error *error) {
     /* What can be in flight at once: a receive and a send of each connection, accept and wake, and
-     * the queue, as many requests to take its operations back, a look and one trim of each drive.
-     */
-    uint64_t operations = 2 + 2 * (uint64_t)options->front.connections_max;
+     * the queue, as many requests to take its operations back, a look and one trim of each drive;
+     * a wait for each RDMA port, and its end. */
+    uint64_t operations = 2 + 2 * (uint64_t)options->front.connections_max + 2 * MKV_LANE_PORTS_MAX;
     for (uint32_t i = 0; i < options->volume_count; i++) {
         if (!is_own(options, i)) {
             continue;
@@ -371,6 +371,10 @@ static bool make_fabric(struct mkv_shard *shard, const struct mkv_shard_options 
         tcp.shards_context = shard;
     }
     struct mkv_fabric_tcp *fabric;
+    if (!mkv_shard_rdma_make(shard, options, error)) {
+        return false;
+    }
+    tcp.lane_ports = shard->lane_ports;
     if (!mkv_fabric_tcp_create(&tcp, &fabric, error)) {
         return false;
     }
@@ -596,6 +600,7 @@ void mkv_shard_destroy(struct mkv_shard *shard) {
     if (shard->fabric != NULL) {
         shard->fabric->ops->destroy(shard->fabric);
     }
+    mkv_shard_rdma_end(shard);
     mkv_resp_calls_destroy(shard->resp_calls);
     mkv_pump_destroy(shard->pump);
     mkv_arena_buffers_free(shard->buffers);

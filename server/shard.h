@@ -32,6 +32,7 @@
 #include "backends/error.h"
 #include "backends/fabric_resp.h"
 #include "backends/fabric_tcp.h"
+#include "backends/lane_ports.h"
 #include "core/drive_set_run.h"
 #include "core/front.h"
 #include "core/tenant_names.h"
@@ -96,6 +97,13 @@ struct mkv_shard_options {
     /* Beside it the same for clients of this machine (`is_local`), or NULL; connections_max are of
      * each shard, and have their numbers behind all others. */
     const struct mkv_fabric_tcp_options *shm;
+    /* What its native clients may go on over by RDMA: of which ring, arena and event are set by the
+     * shard. NULL: it has none. */
+    const struct mkv_lane_ports_options *rdma;
+    /* What happens to its ports; on the shard's thread, or on that of create. May be NULL. */
+    void (*rdma_event)(void *context, uint32_t shard, enum mkv_lane_port_event event,
+                       const struct mkv_verbs_facts *facts, const char *text);
+    void *rdma_event_context;
     /* Beside it RESP, of which the same is set by the shard, and the tenants: or NULL. */
     const struct mkv_fabric_resp_options *resp;
     /* With it: who runs the commands that are not the fabric's. They outlive the shard's thread. */
@@ -174,7 +182,8 @@ struct mkv_shard_stats {
     struct mkv_front_memory_parts front_memory;
     struct mkv_router_stats router; /* all zero with one shard */
     struct mkv_fabric_counters fabric;
-    struct mkv_fabric_counters shm; /* of these */
+    struct mkv_fabric_counters shm;        /* of these */
+    struct mkv_fabric_lane_counters lanes; /* of `fabric`, too */
     struct mkv_ring_counters ring;
     struct mkv_histogram dispatch; /* of the pump */
     uint32_t volume_count;

@@ -93,6 +93,10 @@ struct mkv_shard {
     struct mkv_fabric_tcp *tcp;        /* one of the fabrics, or it; NULL: none */
     uint16_t port;                     /* where it listens, if it is TCP */
     struct mkv_fabric_tcp *shm;        /* in `fabric`, which has it; or NULL */
+    struct mkv_lane_ports *lane_ports; /* of `tcp`; NULL: none */
+    void (*rdma_event)(void *context, uint32_t shard, enum mkv_lane_port_event event,
+                       const struct mkv_verbs_facts *facts, const char *text);
+    void *rdma_event_context;
     struct mkv_fabric_resp *resp;      /* one of the fabrics; NULL: none */
     struct mkv_resp_calls *resp_calls; /* with it */
     struct mkv_pump *pump;
@@ -186,6 +190,15 @@ void mkv_shard_inspect_advance(struct mkv_shard *shard);
 
 /* Takes a drive away, or gives one, when somebody wants that. */
 void mkv_shard_drive_advance(struct mkv_shard *shard);
+
+/* ---- shard_rdma.c --------------------------------------------------------------------------- */
+
+/* Opens the RDMA ports of the options, if they name some. */
+__attribute__((warn_unused_result)) bool mkv_shard_rdma_make(
+    struct mkv_shard *shard, const struct mkv_shard_options *options,
+    struct mkv_backend_error *error);
+/* Behind the end of the fabric. */
+void mkv_shard_rdma_end(struct mkv_shard *shard);
 
 /* ---- shard.c -------------------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@ _Static_assert(offsetof(struct mkv_front_stats, requests_in_flight) % sizeof(uin
 _Static_assert(sizeof(struct mkv_front_times) % sizeof(struct mkv_histogram) == 0,
                "times are histograms");
 _Static_assert(sizeof(struct mkv_fabric_counters) % sizeof(uint64_t) == 0, "counts");
+_Static_assert(offsetof(struct mkv_fabric_lane_counters, read) % sizeof(uint64_t) == 0, "counts");
 _Static_assert(sizeof(struct mkv_ring_counters) % sizeof(uint64_t) == 0, "counts");
 _Static_assert(sizeof(struct mkv_front_memory_parts) % sizeof(uint64_t) == 0, "sizes");
 
@@ -86,6 +87,9 @@ void mkv_shard_stats_add(struct mkv_shard_stats *sum, const struct mkv_shard_sta
     add_u64(&sum->front_memory, &other->front_memory, sizeof sum->front_memory);
     add_u64(&sum->fabric, &other->fabric, sizeof sum->fabric);
     add_u64(&sum->shm, &other->shm, sizeof sum->shm);
+    add_u64(&sum->lanes, &other->lanes, offsetof(struct mkv_fabric_lane_counters, read));
+    mkv_histogram_merge(&sum->lanes.read, &other->lanes.read);
+    mkv_histogram_merge(&sum->lanes.write, &other->lanes.write);
     add_u64(&sum->ring, &other->ring, sizeof sum->ring);
     mkv_histogram_merge(&sum->dispatch, &other->dispatch);
     for (uint32_t i = 0; i < sum->volume_count; i++) {

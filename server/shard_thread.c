@@ -27,6 +27,9 @@ void mkv_shard_collect(const struct mkv_shard *shard, struct mkv_shard_stats *st
     if (shard->shm != NULL) {
         stats->shm = *mkv_fabric_tcp_counters(shard->shm);
     }
+    if (shard->tcp != NULL) {
+        stats->lanes = *mkv_fabric_tcp_lane_counters(shard->tcp);
+    }
     stats->ring = *mkv_ring_counters(shard->ring);
     stats->dispatch = *mkv_pump_dispatch(shard->pump);
     stats->volume_count = shard->volume_count;
@@ -410,5 +413,6 @@ void *mkv_shard_thread(void *context) {
     shard->fabric->ops->destroy(shard->fabric);
     shard->fabric = NULL;
     shard->shm = NULL;
+    mkv_shard_rdma_end(shard);
     return NULL;
 }

@@ -281,6 +281,12 @@ static bool make_shard(struct mkv_shards *shards, const struct mkv_shards_option
     tcp.share = index == 0 ? MKV_TCP_SHARED_FIRST : MKV_TCP_SHARED_NEXT;
     tcp.port = index == 0 ? tcp.port : mkv_shard_port(shards->shards[0]);
     shard->tcp = &tcp;
+    struct mkv_lane_ports_options rdma;
+    if (options->shard.rdma != NULL) {
+        rdma = *options->shard.rdma;
+        rdma.lanes_max = places_each(rdma.lanes_max, options->count);
+        shard->rdma = &rdma;
+    }
     struct mkv_fabric_resp_options resp;
     if (options->shard.resp != NULL) {
         resp = *options->shard.resp;

@@ -16,6 +16,7 @@ const char mkv_start_help[] =
     "                   [--record FILE [--record-max-size SIZE]] [--heap-profile]\n"
     "                   [--telemetry-processor JSON]... [--telemetry-max-queue-size N]\n"
     "                   [--enable-telemetry] [--prometheus-port PORT] [--disable-prometheus]\n"
+    "                   [--rdma auto|require|off]\n"
     "\n"
     "Starts a node in the foreground. It serves until it gets SIGTERM or SIGINT, then\n"
     "finishes the requests in flight, closes its drives and exits; a second signal\n"
@@ -29,6 +30,8 @@ const char mkv_start_help[] =
     "                      this machine alone are served: docs/security.md\n"
     "  --resp HOST:PORT    where clients connect that speak RESP, the protocol of Redis\n"
     "                      (with --dev and no --listen 127.0.0.1:9902)\n"
+    "  --rdma MODE         whether native clients get RDMA: where this machine has it\n"
+    "                      (auto), else no start (require), or not (off)\n"
     "  --log-format FORMAT json, or text (with --dev text)\n"
     "  --shards N          threads that serve (1)\n"
     "  --lost DRIVE        these drives are lost: go on without them and their blocks.\n"
@@ -78,6 +81,7 @@ static const struct option_row rows[] = {
     {"--config", "FILE", offsetof(struct mkv_start_options, config_file)},
     {"--listen", "HOST:PORT", offsetof(struct mkv_start_options, listen)},
     {"--resp", "HOST:PORT", offsetof(struct mkv_start_options, resp)},
+    {"--rdma", "auto, require or off", offsetof(struct mkv_start_options, rdma)},
     {"--log-format", "json or text", offsetof(struct mkv_start_options, log_format)},
     {"--shards", "NUMBER", offsetof(struct mkv_start_options, shards)},
     {"--prometheus-port", "PORT", offsetof(struct mkv_start_options, prometheus_port)},
@@ -105,7 +109,8 @@ static bool refuse_unknown(const char *argument, struct mkv_config_error *error)
         "--config",       "--listen",           "--log-format",      "--lost",
         "--resp",         "--record",           "--record-max-size", "--prometheus-port",
         OPTION_DEV,       OPTION_HELP,          OPTION_TELEMETRY,    OPTION_QUEUE,
-        OPTION_PROCESSOR, OPTION_NO_PROMETHEUS, OPTION_HEAP_PROFILE, "--shards"};
+        OPTION_PROCESSOR, OPTION_NO_PROMETHEUS, OPTION_HEAP_PROFILE, "--shards",
+        "--rdma"};
     char quoted[MKV_CONFIG_QUOTE_BYTES];
     mkv_config_quote(argument, quoted);
     if (argument[0] != '-') {
@@ -349,6 +354,10 @@ bool mkv_start_options_configure(const struct mkv_start_options *options, char *
     }
     if (options->resp != NULL &&
         !mkv_config_set(config, "network.resp_address", options->resp, "--resp", error)) {
+        return false;
+    }
+    if (options->rdma != NULL &&
+        !mkv_config_set(config, "rdma.mode", options->rdma, "--rdma", error)) {
         return false;
     }
     if (options->log_format != NULL &&

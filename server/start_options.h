@@ -25,6 +25,7 @@ struct mkv_start_options {
     const char *config_file;     /* NULL: not given */
     const char *listen;          /* NULL: not given */
     const char *resp;            /* NULL: not given */
+    const char *rdma;            /* NULL: not given */
     const char *log_format;      /* NULL: not given */
     const char *shards;          /* NULL: not given */
     bool telemetry;              /* --enable-telemetry */

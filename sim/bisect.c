@@ -67,8 +67,9 @@ static bool last_line(struct search *search, uint64_t count, char text[MKV_BISEC
 
 static const char *halve(struct search *search) {
     const struct mkv_bundle *bundle = search->bundle;
-    if (bundle->shape.world == MKV_WORLD_SET || bundle->shape.world == MKV_WORLD_SHARDS) {
-        return "a run of drives that come and go, or of several shards, cannot be cut off";
+    if (bundle->shape.world == MKV_WORLD_SET || bundle->shape.world == MKV_WORLD_SHARDS ||
+        bundle->shape.world == MKV_WORLD_LANES) {
+        return "a run of drives that come and go, of several shards or of lanes cannot be cut off";
     }
     search->run.shape = bundle->shape;
     mkv_run_shaped(bundle->seed, search->memory, NULL, NULL, 0, &search->run);

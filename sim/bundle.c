@@ -174,8 +174,13 @@ static bool read_oracle(struct mkv_bundle *bundle, const char *value) {
         bundle->oracle = MKV_ORACLE_ASSERTION;
         return true;
     }
-    bundle->oracle = (enum mkv_oracle)strtoul(value + 1, NULL, 10);
-    return value[0] == 'O' && (uint32_t)bundle->oracle > 0;
+    const unsigned long number = strtoul(value[0] != 0 ? value + 1 : value, NULL, 10);
+    if (value[0] == 'R' && (number == 1 || number == 2)) {
+        bundle->oracle = number == 1 ? MKV_ORACLE_DMA : MKV_ORACLE_SAME_BYTES;
+        return true;
+    }
+    bundle->oracle = (enum mkv_oracle)number;
+    return value[0] == 'O' && number > 0;
 }
 
 /* One line of a name and a value. */

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/canary.h"
 #include "sim/json.h"
 
 #define OUTPUT_BYTES 8192u
@@ -241,8 +240,8 @@ int mkv_canaries_run(bool as_json) {
         mkv_json_open(out, NULL, '{');
         mkv_json_open(out, "canaries", '[');
     }
-    for (unsigned canary = 0; canary < MKV_CANARY_COUNT; canary++) {
-        for (; begun < MKV_CANARY_COUNT && begun < canary + at_once; begun++) {
+    for (unsigned canary = 0; canary < MKV_CANARIES_ALL; canary++) {
+        for (; begun < MKV_CANARIES_ALL && begun < canary + at_once; begun++) {
             hunters[begun % HUNTERS_MAX] = hunt_begin(path, begun);
         }
         struct canary_result result;
@@ -261,12 +260,12 @@ int mkv_canaries_run(bool as_json) {
     }
     if (as_json) {
         mkv_json_close(out, ']');
-        mkv_json_u64(out, "planted", MKV_CANARY_COUNT);
+        mkv_json_u64(out, "planted", MKV_CANARIES_ALL);
         mkv_json_u64(out, "caught", caught);
         mkv_json_close(out, '}');
         fputc('\n', stdout);
     } else {
-        printf("%u of %u planted bugs caught\n", caught, MKV_CANARY_COUNT);
+        printf("%u of %u planted bugs caught\n", caught, MKV_CANARIES_ALL);
     }
     mkv_memory_destroy(&memory);
     return sound ? 0 : 1;

@@ -13,12 +13,14 @@
  * Invariants
  *  I1  What a hunt finds depends on the two programs alone, not on time, unless it finds nothing.
  *
- * Not responsible for: the bugs (core/canary.h).
+ * Not responsible for: the bugs (core/canary.h, wire/lane_canary.h).
  */
 #ifndef MKV_SIM_CANARIES_H
 #define MKV_SIM_CANARIES_H
 
+#include "core/canary.h"
 #include "sim/run.h"
+#include "wire/lane_canary.h"
 
 /* Hunts for each bug; the median of the crashes that they need is its figure. */
 #define MKV_CANARY_HUNTS 5u
@@ -32,14 +34,16 @@ int mkv_canaries_run(bool json);
 
 /* The name of the planted bug that is on; empty when none is, as in what ships. */
 const char *mkv_canary_planted_name(void);
-/* The number of the planted bug of this name, or MKV_CANARY_COUNT where this program has none. */
+/* Planted bugs are numbered through: the core's, then the lane's (wire/lane_canary.h). */
+#define MKV_CANARIES_ALL ((unsigned)MKV_CANARY_COUNT + (unsigned)MKV_LANE_CANARY_COUNT)
+/* The number of the planted bug of this name, or MKV_CANARIES_ALL where this program has none. */
 unsigned mkv_canary_of_name(const char *name);
 /* Turns it on; false when this program has none of the name. */
 bool mkv_canary_plant_named(const char *name);
 
 #ifdef MKV_CANARIES
 /* From now on this planted bug is on, and all others are off. */
-void mkv_canary_plant(unsigned canary);
+void mkv_canary_plant(unsigned number);
 /* One hunt. */
 struct mkv_canary_hunt {
     bool caught;
@@ -50,7 +54,7 @@ struct mkv_canary_hunt {
 /* The hunts for one bug, in the program that has them. Prints a line of fields between tabs, name,
  * faults ("drawn" where the seeds draw them), description, and one for each hunt up to the first
  * that finds nothing: caught (0, 1), seed, crashes, oracle, what the oracle said. */
-int mkv_canary_hunt(unsigned canary);
+int mkv_canary_hunt(unsigned number);
 #endif
 
 #endif

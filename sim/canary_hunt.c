@@ -4,44 +4,62 @@
  */
 #include "sim/canaries.h"
 
-#include "core/canary.h"
-
 #ifdef MKV_CANARIES
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-/* The core asks without a context, so it is asked of the process; set before any run. */
-static unsigned canary_planted = MKV_CANARY_COUNT;
+#define NO_CANARY UINT32_MAX
+
+/* Core and lane ask without a context, so it is asked of the process; set before any run. */
+static unsigned canary_planted = NO_CANARY;
 
 bool mkv_canary_is_on(unsigned canary) {
     return canary == canary_planted;
 }
 
-void mkv_canary_plant(unsigned canary) {
-    MKV_ASSERT(canary < MKV_CANARY_COUNT);
-    canary_planted = canary;
+/* What core and lane call the planted bug of this number. */
+static unsigned canary_at(unsigned number) {
+    MKV_ASSERT(number < MKV_CANARIES_ALL);
+    return number < MKV_CANARY_COUNT ? number : MKV_LANE_CANARY_FIRST + (number - MKV_CANARY_COUNT);
+}
+
+static bool is_of_lane(unsigned canary) {
+    return canary >= MKV_LANE_CANARY_FIRST;
+}
+
+static const char *name_of(unsigned canary) {
+    return is_of_lane(canary) ? mkv_lane_canary_name(canary) : mkv_canary_name(canary);
+}
+
+static const char *description_of(unsigned canary) {
+    return is_of_lane(canary) ? mkv_lane_canary_description(canary)
+                              : mkv_canary_description(canary);
+}
+
+void mkv_canary_plant(unsigned number) {
+    canary_planted = canary_at(number);
 }
 
 const char *mkv_canary_planted_name(void) {
-    return canary_planted < MKV_CANARY_COUNT ? mkv_canary_name(canary_planted) : "";
+    return canary_planted != NO_CANARY ? name_of(canary_planted) : "";
 }
 
 unsigned mkv_canary_of_name(const char *name) {
-    unsigned canary = 0;
-    while (canary < MKV_CANARY_COUNT && strcmp(mkv_canary_name(canary), name) != 0) {
-        canary++;
+    unsigned number = 0;
+    while (number < MKV_CANARIES_ALL && strcmp(name_of(canary_at(number)), name) != 0) {
+        number++;
     }
-    return canary;
+    return number;
 }
 
 bool mkv_canary_plant_named(const char *name) {
-    const unsigned canary = mkv_canary_of_name(name);
-    if (canary < MKV_CANARY_COUNT) {
-        mkv_canary_plant(canary);
+    const unsigned number = mkv_canary_of_name(name);
+    if (number < MKV_CANARIES_ALL) {
+        mkv_canary_plant(number);
     }
-    return canary < MKV_CANARY_COUNT;
+    return number < MKV_CANARIES_ALL;
 }
 
 static double seconds_since(const struct timespec *start) {
@@ -51,8 +69,8 @@ static double seconds_since(const struct timespec *start) {
 }
 
 /* Whether the world of the seed has what the bug is in: only one has drives that come and go, only
- * one a front; and some have neither tiers nor sessions, nor several fronts, nor write less than
- * all. */
+ * one a front, one lanes; and some have neither tiers nor sessions, nor several fronts, nor write
+ * less than all. */
 static bool seed_fits(uint64_t seed, unsigned canary) {
     struct mkv_shape shape;
     mkv_shape_draw(&shape, seed);
@@ -68,8 +86,10 @@ static bool seed_fits(uint64_t seed, unsigned canary) {
         canary >= MKV_CANARY_PART_ANSWER_LOST && canary <= MKV_CANARY_ANSWERED_BY_FIRST_PART;
     const bool of_admission = canary == MKV_CANARY_UNWRITTEN_PUT_OVER_OLD;
     const bool refuses = shape.admission != MKV_ADMISSION_ALWAYS || shape.avoids;
-    return (!of_routing || shape.fronts > 1) && (!of_admission || refuses) &&
-           (shape.world == MKV_WORLD_SET) == of_the_set && (!of_tiers || shape.share_tier > 0) &&
+    const bool of_lanes = is_of_lane(canary);
+    return (shape.world == MKV_WORLD_LANES) == of_lanes && (!of_routing || shape.fronts > 1) &&
+           (!of_admission || refuses) && (shape.world == MKV_WORLD_SET) == of_the_set &&
+           (!of_tiers || shape.share_tier > 0) &&
            (!(of_the_front || of_ends) || shape.world == MKV_WORLD_FRONT);
 }
 
@@ -134,17 +154,18 @@ static void hunt_from(uint64_t seed, unsigned canary, const struct mkv_run_choic
     hunt->failure = outcome.failure;
 }
 
-int mkv_canary_hunt(unsigned canary) {
+int mkv_canary_hunt(unsigned number) {
+    const unsigned canary = canary_at(number);
     struct mkv_memory memory;
     if (!mkv_run_memory_create(&memory)) {
         fputs(MKV_CANARY_PROGRAM ": there is no address space for a run; raise ulimit -v\n",
               stderr);
         return 1;
     }
-    mkv_canary_plant(canary);
+    mkv_canary_plant(number);
     struct mkv_run_choice choice;
     const char *faults = faults_of(canary, &choice);
-    printf("%s\t%s\t%s\n", mkv_canary_name(canary), faults, mkv_canary_description(canary));
+    printf("%s\t%s\t%s\n", name_of(canary), faults, description_of(canary));
     uint64_t seed = 1;
     struct mkv_canary_hunt hunt = {.caught = true};
     for (uint32_t index = 0; index < MKV_CANARY_HUNTS && hunt.caught; index++) {
@@ -170,7 +191,7 @@ const char *mkv_canary_planted_name(void) {
 
 unsigned mkv_canary_of_name(const char *name) {
     (void)name;
-    return MKV_CANARY_COUNT;
+    return MKV_CANARIES_ALL;
 }
 
 bool mkv_canary_plant_named(const char *name) {

@@ -184,7 +184,7 @@ static int parse_options(int argc, char **argv, struct options *options) {
         if (canary && !mkv_usage_number(value, 0, UINT64_MAX, &options->canary)) {
             options->canary = mkv_canary_of_name(value);
         }
-        if (canary && options->canary >= MKV_CANARY_COUNT) {
+        if (canary && options->canary >= MKV_CANARIES_ALL) {
             return mkv_usage_error("--canary '%s' is no planted bug of this program", value);
         }
         if ((first || second) &&
@@ -576,9 +576,9 @@ static int check_options(const struct command *command, const struct options *op
 
 /* The one fault of a mask, or MKV_FAULT_NONE where it has none or several, or none that strikes
  * single operations. */
-static enum mkv_fault only_fault(uint32_t mask) {
+static enum mkv_fault only_fault(uint64_t mask) {
     uint32_t fault = 0;
-    while (fault < MKV_FAULT_COUNT && mask != 1u << fault) {
+    while (fault < MKV_FAULT_COUNT && mask != 1ull << fault) {
         fault++;
     }
     return fault < MKV_FAULT_COUNT && mkv_sweep_has((enum mkv_fault)fault) ? (enum mkv_fault)fault
@@ -675,7 +675,7 @@ static int run_command(const char *name, struct options *options) {
     }
     if (strcmp(name, "sweep") == 0) {
         return mkv_sweep_command(options->seed,
-                                 options->has_faults ? options->choice.fault_mask : UINT32_MAX,
+                                 options->has_faults ? options->choice.fault_mask : UINT64_MAX,
                                  options->json);
     }
     if (strcmp(name, "forge") == 0) {

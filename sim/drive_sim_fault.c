@@ -229,6 +229,24 @@ static bool is_failure(enum mkv_fault fault) {
     case MKV_FAULT_TRIM_IGNORED:
     case MKV_FAULT_TRIM_PARTIAL:
     case MKV_FAULT_TRIM_ARBITRARY:
+    case MKV_FAULT_LANE_SLOW:
+    case MKV_FAULT_LANE_LOSS:
+    case MKV_FAULT_LANE_RNR:
+    case MKV_FAULT_LANE_PARTITION:
+    case MKV_FAULT_LANE_MTU:
+    case MKV_FAULT_LANE_DEATH:
+    case MKV_FAULT_LANE_ACCESS:
+    case MKV_FAULT_LANE_PORT:
+    case MKV_FAULT_LANE_DEVICE:
+    case MKV_FAULT_LANE_PAIR:
+    case MKV_FAULT_LANE_LOCAL:
+    case MKV_FAULT_LANE_HANG:
+    case MKV_FAULT_LANE_LATE:
+    case MKV_FAULT_LANE_LAST_LATE:
+    case MKV_FAULT_LANE_LAST_MISSING:
+    case MKV_FAULT_LANE_CLOSE_LOST:
+    case MKV_FAULT_LANE_STALE:
+    case MKV_FAULT_LANE_DUPLICATE:
     case MKV_FAULT_COUNT:
         return false;
     }

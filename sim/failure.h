@@ -41,6 +41,9 @@ enum mkv_oracle {
     MKV_ORACLE_TENANT = 15,     /* no key returns what another tenant stored */
     MKV_ORACLE_BUFFERS = 16,    /* no buffer is reused under a transfer */
     MKV_ORACLE_ENDS = 17,       /* each request that began ends once, and as it was */
+    /* Of the world of lanes; "R1", "R2". */
+    MKV_ORACLE_DMA = 51,        /* no bytes move in a buffer that is somebody else's */
+    MKV_ORACLE_SAME_BYTES = 52, /* what comes is what was sent, in order, once, all of it */
     MKV_ORACLE_ASSERTION = 100, /* not an oracle of the list: an assertion failed */
 };
 
@@ -63,7 +66,7 @@ void mkv_trap_set(struct mkv_trap *trap);
 __attribute__((format(printf, 2, 3))) _Noreturn void mkv_fail(enum mkv_oracle oracle,
                                                               const char *format, ...);
 
-/* "O1", ..., "assertion"; into `text`, which takes at least 16 bytes. */
+/* "O1", ..., "R1", ..., "assertion"; into `text`, which takes at least 16 bytes. */
 const char *mkv_oracle_name(enum mkv_oracle oracle, char *text);
 
 #endif

@@ -14,7 +14,7 @@ int mkv_faults_command(bool as_json) {
     }
     for (unsigned fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         const struct mkv_fault_info *info = mkv_fault_info((enum mkv_fault)fault);
-        const char *promise = mkv_promise_name(mkv_promise_of(1u << fault));
+        const char *promise = mkv_promise_name(mkv_promise_of(1ull << fault));
         if (!as_json) {
             printf("%-18s %-10s  %s\n", info->name, promise, info->description);
             continue;
@@ -128,7 +128,7 @@ static void tell_sweep(const struct mkv_sweep_outcome *sweep, uint64_t seed) {
     }
 }
 
-int mkv_sweep_command(uint64_t seed, uint32_t fault_mask, bool as_json) {
+int mkv_sweep_command(uint64_t seed, uint64_t fault_mask, bool as_json) {
     struct mkv_memory memory;
     struct mkv_sweep_outcome sweep;
     if (!mkv_run_memory_create(&memory)) {

@@ -13,6 +13,6 @@
 int mkv_faults_command(bool json);
 /* Lists the scenarios. */
 int mkv_scenarios_command(bool json);
-int mkv_sweep_command(uint64_t seed, uint32_t fault_mask, bool json);
+int mkv_sweep_command(uint64_t seed, uint64_t fault_mask, bool json);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define BIT(fault) (1u << (fault))
+#define BIT(fault) (1ull << (fault))
 
 /* Of the runs drawn, one in this many: lies; has faults at all but slowness and reordering. */
 #define LYING_ONE_IN 24u
@@ -11,6 +11,8 @@
 /* One run in this many with faults has each fault of its kind on. */
 #define ON_ONE_IN 3u
 #define CHECKPOINTS_ONE_IN 4u
+/* One run of lanes in this many has no fault of the fabric. */
+#define LANES_SOUND_ONE_IN 8u
 /* Rates are drawn as the default times one of 1, 4, 16. */
 #define RATE_STEPS 3u
 /* Where a transfer goes astray to: so many tries to find units that it may strike. */
@@ -90,6 +92,50 @@ static const struct mkv_fault_info infos[MKV_FAULT_COUNT] = {
     [MKV_FAULT_TRIM_TIMEOUT] = {"trim-timeout",
                                 "a trim is given up; what it changes arrives now, later or never",
                                 4, MKV_RELAX_OUTAGE},
+    [MKV_FAULT_LANE_SLOW] = {"lane-slow", "a packet or an answer to it takes up to 2 ms", 16,
+                             MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_LOSS] = {"lane-loss", "a packet is lost, and sent again after its time", 32,
+                             MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_RNR] = {"lane-rnr", "a node takes no message for a while, and says so", 64,
+                            MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_PARTITION] = {"lane-partition",
+                                  "nothing gets from a client to the server or back for a while",
+                                  96, MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_MTU] = {"lane-mtu",
+                            "packets of the full MTU vanish one way for a while; smaller ones pass",
+                            24, MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_DEATH] = {"lane-death", "a process dies, and another one starts in its place",
+                              192, MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_ACCESS] =
+        {"lane-access", "a request names memory that its key does not cover, or a revoked key", 48,
+         MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_PORT] = {"lane-port-down", "a port goes down, and comes back after a while",
+                             192, MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_DEVICE] =
+        {"lane-device",
+         "a device fails: its queue pairs are in error, and it is back after a while", 256,
+         MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_PAIR] = {"lane-pair-error", "a queue pair fails by itself, with an event", 256,
+                             MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_LOCAL] = {"lane-local-error", "a work request fails at its own side", 256,
+                              MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_HANG] = {"lane-hang", "a queue pair completes nothing more", 256,
+                             MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_LATE] = {"lane-late", "completions are handed out late, and many at a time", 32,
+                             MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_LAST_LATE] = {"lane-last-late", "the event of the last receive comes late", 4,
+                                  MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_LAST_MISSING] = {"lane-last-missing",
+                                     "the event of the last receive never comes", 4,
+                                     MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_CLOSE_LOST] = {"lane-close-lost",
+                                   "the end of a connection is told when it is long over", 4,
+                                   MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_STALE] =
+        {"lane-stale", "a message of an earlier queue pair of this number arrives in place of one",
+         8, MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_DUPLICATE] = {"lane-duplicate", "a message arrives twice", 128,
+                                  MKV_RELAX_NOTHING},
 };
 
 const struct mkv_fault_info *mkv_fault_info(enum mkv_fault fault) {
@@ -97,7 +143,7 @@ const struct mkv_fault_info *mkv_fault_info(enum mkv_fault fault) {
     return &infos[fault];
 }
 
-uint32_t mkv_faults_relax(uint32_t mask) {
+uint32_t mkv_faults_relax(uint64_t mask) {
     uint32_t relaxes = MKV_RELAX_NOTHING;
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         relaxes |= (mask >> fault & 1u) != 0 ? (uint32_t)infos[fault].relaxes : 0;
@@ -105,9 +151,9 @@ uint32_t mkv_faults_relax(uint32_t mask) {
     return relaxes;
 }
 
-#define ALL_FAULTS ((uint32_t)((1ull << MKV_FAULT_COUNT) - 1))
+#define ALL_FAULTS ((1ull << MKV_FAULT_COUNT) - 1)
 
-bool mkv_faults_parse(const char *text, uint32_t *mask, char unknown[MKV_FAULT_NAME_BYTES]) {
+bool mkv_faults_parse(const char *text, uint64_t *mask, char unknown[MKV_FAULT_NAME_BYTES]) {
     *mask = 0;
     if (strcmp(text, "none") == 0 || strcmp(text, "all") == 0) {
         *mask = text[0] == 'a' ? ALL_FAULTS : 0;
@@ -141,7 +187,7 @@ bool mkv_faults_parse(const char *text, uint32_t *mask, char unknown[MKV_FAULT_N
 
 static void draw_rates(struct mkv_fault_plan *plan, struct mkv_random *random,
                        struct mkv_random *random_of_later) {
-    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+    for (uint32_t fault = 0; fault < MKV_FAULT_DRIVE_COUNT; fault++) {
         struct mkv_random *draws = fault < FAULTS_DRAWN_FIRST ? random : random_of_later;
         plan->one_in[fault] = infos[fault].one_in << (2 * mkv_random_below(draws, RATE_STEPS));
     }
@@ -161,7 +207,7 @@ void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random)
         kinds = 1 + mkv_random_below(random, 3); /* OUTAGE, MEDIA or both */
         kinds |= mkv_random_chance(random, 1, LYING_ONE_IN / FAULTY_ONE_IN) ? MKV_RELAX_LYING : 0;
     }
-    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+    for (uint32_t fault = 0; fault < MKV_FAULT_DRIVE_COUNT; fault++) {
         struct mkv_random *draws = fault < FAULTS_DRAWN_FIRST ? random : &random_of_later;
         const bool on = mkv_random_chance(draws, 1, ON_ONE_IN);
         const bool often = mkv_random_chance(draws, 3, 4);
@@ -173,8 +219,22 @@ void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random)
     }
 }
 
-void mkv_fault_plan_set(struct mkv_fault_plan *plan, uint32_t mask) {
+void mkv_fault_plan_draw_lanes(struct mkv_fault_plan *plan, struct mkv_random *random) {
+    *plan = (struct mkv_fault_plan){0};
+    const bool any = !mkv_random_chance(random, 1, LANES_SOUND_ONE_IN);
+    for (uint32_t fault = MKV_FAULT_DRIVE_COUNT; fault < MKV_FAULT_COUNT; fault++) {
+        const bool on = mkv_random_chance(random, 1, ON_ONE_IN);
+        plan->one_in[fault] = infos[fault].one_in << (2 * mkv_random_below(random, RATE_STEPS));
+        plan->mask |= any && on ? BIT(fault) : 0;
+    }
+}
+
+void mkv_fault_plan_set(struct mkv_fault_plan *plan, uint64_t mask) {
     plan->mask = mask;
+    /* What no seed of this world draws has no rate yet. */
+    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        plan->one_in[fault] = plan->one_in[fault] > 0 ? plan->one_in[fault] : infos[fault].one_in;
+    }
 }
 
 /* ---- one drive ------------------------------------------------------------------------------- */
@@ -407,6 +467,24 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     case MKV_FAULT_TRIM_ARBITRARY:
     case MKV_FAULT_TIMEOUT:
     case MKV_FAULT_TRIM_TIMEOUT:
+    case MKV_FAULT_LANE_SLOW:
+    case MKV_FAULT_LANE_LOSS:
+    case MKV_FAULT_LANE_RNR:
+    case MKV_FAULT_LANE_PARTITION:
+    case MKV_FAULT_LANE_MTU:
+    case MKV_FAULT_LANE_DEATH:
+    case MKV_FAULT_LANE_ACCESS:
+    case MKV_FAULT_LANE_PORT:
+    case MKV_FAULT_LANE_DEVICE:
+    case MKV_FAULT_LANE_PAIR:
+    case MKV_FAULT_LANE_LOCAL:
+    case MKV_FAULT_LANE_HANG:
+    case MKV_FAULT_LANE_LATE:
+    case MKV_FAULT_LANE_LAST_LATE:
+    case MKV_FAULT_LANE_LAST_MISSING:
+    case MKV_FAULT_LANE_CLOSE_LOST:
+    case MKV_FAULT_LANE_STALE:
+    case MKV_FAULT_LANE_DUPLICATE:
     case MKV_FAULT_COUNT:
         return true;
     }
@@ -443,7 +521,7 @@ static enum mkv_fault state_strikes(const struct mkv_faults *faults, enum mkv_ef
 void mkv_faults_decide(struct mkv_faults *faults, enum mkv_effect_kind kind, uint64_t unit,
                        uint32_t unit_count, struct mkv_fault_act *act) {
     *act = (struct mkv_fault_act){.fault = state_strikes(faults, kind, unit, unit_count)};
-    uint32_t left = kind == MKV_EFFECT_DRIVE_READ    ? OF_READS
+    uint64_t left = kind == MKV_EFFECT_DRIVE_READ    ? OF_READS
                     : kind == MKV_EFFECT_DRIVE_WRITE ? OF_WRITES
                     : kind == MKV_EFFECT_DRIVE_TRIM  ? OF_TRIMS
                                                      : OF_FLUSHES;

@@ -2,7 +2,8 @@
 /*
  * What goes wrong with a simulated drive besides crashes: which faults there are, which of them a
  * run has on and how often they strike (swarm), and, for one drive, whom they strike, how often
- * they did, and what on the drive is not as the store wrote it.
+ * they did, and what on the drive is not as the store wrote it. Faults of the fabric have their
+ * names, switches and rates here, too; verbs_sim.h and lanes_world.h do them.
  *
  *   drive_sim --decide(operation)--> faults       at submit; what is decided is done by the drive
  *             --struck(fault, units)-->           counts, remembers, tells the run
@@ -31,6 +32,9 @@
 #include "core/io.h"
 #include "sim/memory.h"
 #include "sim/random.h"
+
+/* Of drives; behind them stand those of the fabric. */
+#define MKV_FAULT_DRIVE_COUNT 29
 
 enum mkv_fault {
     MKV_FAULT_SLOW = 0,
@@ -62,10 +66,30 @@ enum mkv_fault {
     MKV_FAULT_TRIM_ARBITRARY,
     MKV_FAULT_TIMEOUT,
     MKV_FAULT_TRIM_TIMEOUT,
+    /* From here on: of the fabric, in the world of lanes (lanes_world.h). */
+    MKV_FAULT_LANE_SLOW = MKV_FAULT_DRIVE_COUNT,
+    MKV_FAULT_LANE_LOSS,
+    MKV_FAULT_LANE_RNR,
+    MKV_FAULT_LANE_PARTITION,
+    MKV_FAULT_LANE_MTU,
+    MKV_FAULT_LANE_DEATH,
+    MKV_FAULT_LANE_ACCESS,
+    MKV_FAULT_LANE_PORT,
+    MKV_FAULT_LANE_DEVICE,
+    MKV_FAULT_LANE_PAIR,
+    MKV_FAULT_LANE_LOCAL,
+    MKV_FAULT_LANE_HANG,
+    MKV_FAULT_LANE_LATE,
+    MKV_FAULT_LANE_LAST_LATE,
+    MKV_FAULT_LANE_LAST_MISSING,
+    MKV_FAULT_LANE_CLOSE_LOST,
+    MKV_FAULT_LANE_STALE,
+    MKV_FAULT_LANE_DUPLICATE,
     MKV_FAULT_COUNT,
     MKV_FAULT_NONE = MKV_FAULT_COUNT,
 };
-_Static_assert(MKV_FAULT_COUNT <= 32, "a bit for each fault");
+_Static_assert(MKV_FAULT_COUNT <= 64, "a bit for each fault");
+_Static_assert(MKV_FAULT_DRIVE_COUNT == MKV_FAULT_TRIM_TIMEOUT + 1, "drives come first");
 
 /* What a run under a fault no longer promises. A run has the union over its faults. */
 enum mkv_relaxation {
@@ -83,15 +107,15 @@ struct mkv_fault_info {
 };
 const struct mkv_fault_info *mkv_fault_info(enum mkv_fault fault);
 /* The union over a set of faults. */
-uint32_t mkv_faults_relax(uint32_t mask);
+uint32_t mkv_faults_relax(uint64_t mask);
 /* Reads "name,name,...", "none" or "all" into a set. False, with the part that names no fault in
  * `unknown`, when there is one. */
 #define MKV_FAULT_NAME_BYTES 32u
-bool mkv_faults_parse(const char *text, uint32_t *mask, char unknown[MKV_FAULT_NAME_BYTES]);
+bool mkv_faults_parse(const char *text, uint64_t *mask, char unknown[MKV_FAULT_NAME_BYTES]);
 
 /* What a run has of them; part of its shape. */
 struct mkv_fault_plan {
-    uint32_t mask;
+    uint64_t mask;
     uint32_t one_in[MKV_FAULT_COUNT];
     bool checkpoints; /* checkpoint pages are struck, too */
     /* A sweep: the one fault that is on strikes the operation with this number, counted from 1
@@ -103,8 +127,10 @@ struct mkv_fault_plan {
 };
 /* Draws a plan; the most frequent one has no fault beyond slowness and reordering. */
 void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random);
+/* Draws a plan of faults of the fabric alone, in place of what was drawn of drives. */
+void mkv_fault_plan_draw_lanes(struct mkv_fault_plan *plan, struct mkv_random *random);
 /* The same run with exactly these faults. */
-void mkv_fault_plan_set(struct mkv_fault_plan *plan, uint32_t mask);
+void mkv_fault_plan_set(struct mkv_fault_plan *plan, uint64_t mask);
 
 /* An operation older than this stalls the volume. One that no fault stalls takes less. */
 #define MKV_FAULT_STALL_NS 4000000u

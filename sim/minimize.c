@@ -119,7 +119,7 @@ static void leap_shape(struct search *search, struct mkv_shape *shape, uint64_t 
     shape->turns_max = (uint32_t)mkv_min_u64(turns, mkv_max_u64(search->turns, 1));
     memset(shape->turns_skipped, 0, sizeof shape->turns_skipped);
     if (mkv_random_chance(random, 1, 2)) {
-        shape->faults.mask &= (uint32_t)mkv_random_next(random);
+        shape->faults.mask &= mkv_random_next(random);
     }
     if (mkv_random_chance(random, 1, 4)) {
         shape->faults.mask = 0;
@@ -216,7 +216,7 @@ static bool remove_faults(struct search *search) {
         if ((shape.faults.mask >> fault & 1u) == 0) {
             continue;
         }
-        shape.faults.mask &= ~(1u << fault);
+        shape.faults.mask &= ~(1ull << fault);
         if (try_shape(search, &shape, TRIES_FEW)) {
             search->figures->faults_removed++;
             any = true;

@@ -19,6 +19,8 @@ void mkv_trap_set(struct mkv_trap *trap) {
 const char *mkv_oracle_name(enum mkv_oracle oracle, char *text) {
     if (oracle == MKV_ORACLE_ASSERTION) {
         memcpy(text, "assertion", sizeof "assertion");
+    } else if (oracle == MKV_ORACLE_DMA || oracle == MKV_ORACLE_SAME_BYTES) {
+        (void)snprintf(text, 16, "R%u", (unsigned)oracle - MKV_ORACLE_DMA + 1);
     } else {
         (void)snprintf(text, 16, "O%u", (unsigned)oracle);
     }

@@ -3,7 +3,7 @@
 
 #include "sim/failure.h"
 
-enum mkv_promise mkv_promise_of(uint32_t fault_mask) {
+enum mkv_promise mkv_promise_of(uint64_t fault_mask) {
     const uint32_t relaxes = mkv_faults_relax(fault_mask);
     if ((relaxes & MKV_RELAX_LYING) != 0) {
         return MKV_PROMISE_LYING;

@@ -28,7 +28,7 @@ enum mkv_promise {
 };
 #define MKV_PROMISE_COUNT 5u
 
-enum mkv_promise mkv_promise_of(uint32_t fault_mask);
+enum mkv_promise mkv_promise_of(uint64_t fault_mask);
 const char *mkv_promise_name(enum mkv_promise promise);
 
 /* Whether the drive has given a reason for an operation to fail: IO_ERROR, UNAVAILABLE, UNKNOWN, a

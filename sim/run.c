@@ -16,7 +16,7 @@ bool mkv_run_memory_create(struct mkv_memory *memory) {
 }
 
 const char *mkv_world_name(enum mkv_world_kind world) {
-    static const char *const names[MKV_WORLD_COUNT] = {"volume", "front", "set", "shards"};
+    static const char *const names[MKV_WORLD_COUNT] = {"volume", "front", "set", "shards", "lanes"};
     return names[world];
 }
 
@@ -62,6 +62,8 @@ static void run_options(uint64_t seed, struct mkv_world_options *options,
             mkv_front_world_run(options, &outcome->report);
         } else if (outcome->shape.world == MKV_WORLD_SHARDS) {
             mkv_shards_world_run(options, &outcome->report);
+        } else if (outcome->shape.world == MKV_WORLD_LANES) {
+            mkv_lanes_world_run(options, &outcome->report);
         } else {
             mkv_set_world_run(options, &outcome->report);
         }
@@ -108,7 +110,7 @@ void mkv_run_decided(const uint8_t *bytes, size_t count, struct mkv_memory *memo
         seed += DECIDED_SEEDS;
         mkv_shape_draw(&outcome->shape, seed);
     }
-    const uint32_t known = (uint32_t)((1ull << MKV_FAULT_COUNT) - 1);
+    const uint32_t known = (uint32_t)((1ull << MKV_FAULT_DRIVE_COUNT) - 1);
     mkv_fault_plan_set(&outcome->shape.faults, (uint32_t)mkv_decisions_take(&head, 4) & known);
     outcome->shape.crashes_max =
         (uint32_t)mkv_min_u64(outcome->shape.crashes_max, DECIDED_CRASHES_MAX);

@@ -28,7 +28,7 @@
 struct mkv_run_choice {
     const struct mkv_scenario *scenario; /* before the other choices; or NULL */
     bool has_faults;                     /* exactly these */
-    uint32_t fault_mask;
+    uint64_t fault_mask;
     /* Of a sweep (faults.h). */
     bool scripted;
     uint32_t first_at;

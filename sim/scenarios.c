@@ -103,6 +103,11 @@ static const struct mkv_scenario scenarios[] = {
      MKV_WORLD_SHARDS,
      NULL,
      {{NULL, 0}}},
+    {"lanes",
+     "clients and a server over queue pairs that fail in every way",
+     MKV_WORLD_LANES,
+     NULL,
+     {{NULL, 0}}},
     {"drive-set", "drives go away and come back", MKV_WORLD_SET, NULL, {{NULL, 0}}},
 };
 #define SCENARIOS ((uint32_t)(sizeof scenarios / sizeof scenarios[0]))
@@ -147,7 +152,7 @@ void mkv_scenario_apply(const struct mkv_scenario *scenario, struct mkv_shape *s
     }
     if (scenario->faults != NULL) {
         char unknown[MKV_FAULT_NAME_BYTES];
-        uint32_t mask = 0;
+        uint64_t mask = 0;
         const bool known = mkv_faults_parse(scenario->faults, &mask, unknown);
         MKV_ASSERT(known);
         mkv_fault_plan_set(&shape->faults, mask);

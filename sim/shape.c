@@ -4,6 +4,7 @@
 #include "core/volume.h"
 
 #include "sim/content.h"
+#include "sim/lanes_world.h"
 #include "sim/random.h"
 #include "sim/shards_world.h"
 
@@ -29,6 +30,11 @@
 #define SHARDS_ONE_IN 4u
 #define SHARDS_SALT 0x54a2d5ull
 #define CRASHES_MAX_SHARDS 8u
+/* One seed in this many has lanes instead of all else. */
+#define LANES_ONE_IN 24u
+#define LANES_SALT 0x1a9e5ull
+#define LANE_TURNS_DRAWN_MAX 400u
+#define CRASHES_MAX_LANES 16u
 #define TIER_ONE_IN 3u
 #define TIER_SALT 0x71e2ull
 #define CONDITION_ONE_IN 3u
@@ -379,6 +385,43 @@ static void draw_shards(struct mkv_shape *shape, uint64_t seed) {
     shape->crashes_max = CRASHES_MAX_SHARDS;
 }
 
+/* Drawn apart, too: in all worlds the figures, so that they are sound. */
+static void draw_lanes(struct mkv_shape *shape, uint64_t seed) {
+    struct mkv_random random;
+    mkv_random_seed(&random, seed ^ LANES_SALT, MKV_CONCERN_SHAPE);
+    const bool is_lanes = mkv_random_chance(&random, 1, LANES_ONE_IN);
+    static const uint32_t bytes[] = {8192, 8192, 9000, 16384};
+    shape->lane_message_bytes = bytes[mkv_random_below(&random, 4)];
+    shape->lane_sends = mkv_random_between(&random, 2, MKV_LANES_SENDS_MAX);
+    shape->lane_receives =
+        mkv_random_between(&random, MKV_LANE_CREDITS_MIN, MKV_LANES_RECEIVES_MAX);
+    shape->lane_transfers = mkv_random_between(&random, 1, MKV_LANES_TRANSFERS_MAX);
+    shape->lane_reads = (uint32_t)mkv_min_u64(shape->lane_transfers,
+                                              mkv_random_between(&random, 1, MKV_LANES_READS_MAX));
+    shape->lane_turns = mkv_random_between(&random, 40, LANE_TURNS_DRAWN_MAX);
+    if (!is_lanes) {
+        return;
+    }
+    static const uint64_t deadlines_ns[] = {100000, 3000000, 50000000};
+    shape->world = MKV_WORLD_LANES;
+    shape->volume_count = 1;
+    shape->fronts = 0;
+    shape->shards = 0;
+    shape->tenants = false;
+    mkv_fault_plan_draw_lanes(&shape->faults, &random);
+    shape->connections = mkv_random_between(&random, 1, MKV_LANES_CLIENTS_MAX);
+    shape->clients = mkv_random_between(&random, 1, 8);
+    shape->weight_put = mkv_random_between(&random, 1, 8);
+    shape->weight_get = mkv_random_below(&random, 8);
+    shape->weight_exists = mkv_random_below(&random, 8);
+    shape->length_max = MKV_UNIT_BYTES * mkv_random_between(&random, 1, 8);
+    shape->block_bytes_max = (uint32_t)mkv_round_up_u64(shape->length_max, MKV_CHUNK_BYTES_MIN);
+    shape->think_ns = mkv_random_chance(&random, 1, 2) ? 2000 : 100000;
+    shape->deadline_ns = deadlines_ns[mkv_random_below(&random, 3)];
+    shape->share_close = mkv_random_below(&random, 8);
+    shape->crashes_max = mkv_random_between(&random, 1, CRASHES_MAX_LANES);
+}
+
 void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     struct mkv_random random;
     mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
@@ -414,4 +457,5 @@ void mkv_shape_draw(struct mkv_shape *shape, uint64_t seed) {
     draw_admission(shape, seed);
     draw_shards(shape, seed);
     draw_fronts(shape, seed);
+    draw_lanes(shape, seed);
 }

@@ -23,8 +23,9 @@ enum mkv_world_kind {
     MKV_WORLD_FRONT = 1,  /* front, one or two volumes, fabric, connections */
     MKV_WORLD_SET = 2,    /* two or three drives that go away and come back, and an operator */
     MKV_WORLD_SHARDS = 3, /* one to three fronts with volumes of their own, in one process */
+    MKV_WORLD_LANES = 4,  /* clients and a server over queue pairs: no drives, no volumes */
 };
-#define MKV_WORLD_COUNT 4u
+#define MKV_WORLD_COUNT 5u
 /* The set world has drives that are gone, at moments of its own, and no other faults that relax
  * what is promised. */
 #define MKV_FAULTS_OF_SET (1u << MKV_FAULT_SLOW | 1u << MKV_FAULT_REORDERING)
@@ -103,6 +104,13 @@ struct mkv_shape {
     bool avoids;            /* a drive is slow from now and then on, as its volume is told */
     uint32_t share_reserve; /* of 16 puts that reserve first */
     uint32_t share_later;   /* of 16 puts whose root is known when their bytes are there */
+    /* Lanes only; both sides are of the same size. */
+    uint32_t lane_message_bytes;
+    uint32_t lane_sends;
+    uint32_t lane_receives;
+    uint32_t lane_transfers;
+    uint32_t lane_reads;
+    uint32_t lane_turns; /* of the clients, in all */
     /* Crashes. */
     uint32_t crashes_max;
     uint32_t crash_span; /* inputs and effects until the next crash, at most */

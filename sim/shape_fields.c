@@ -4,6 +4,7 @@
 
 #include "sim/bundle.h"
 #include "sim/content.h"
+#include "sim/lanes_world.h"
 #include "sim/shards_world.h"
 
 #define FIELD(name, member, least, shrinks)                                                        \
@@ -90,6 +91,12 @@ static const struct mkv_shape_field fields[] = {
     FIELD("slabs", slabs, 1, false),
     FIELD("share_close", share_close, 0, true),
     FIELD("deadline_ns", deadline_ns, 1, false),
+    FIELD("lane_message_bytes", lane_message_bytes, MKV_LANE_MESSAGE_BYTES_MIN, true),
+    FIELD("lane_sends", lane_sends, 2, true),
+    FIELD("lane_receives", lane_receives, MKV_LANE_CREDITS_MIN, true),
+    FIELD("lane_transfers", lane_transfers, 1, true),
+    FIELD("lane_reads", lane_reads, 1, true),
+    FIELD("lane_turns", lane_turns, 1, true),
     FIELD("fault_checkpoints", faults.checkpoints, 0, true),
     FIELD("fault_scripted", faults.scripted, 0, false),
     FIELD("fault_first_at", faults.first_at, 0, false),
@@ -163,9 +170,10 @@ bool mkv_shape_sound(const struct mkv_shape *shape) {
     return (uint32_t)shape->world < MKV_WORLD_COUNT && shape->volume_count <= nodes_max &&
            (shape->world != MKV_WORLD_SET || shape->volume_count >= 2) &&
            (shape->world != MKV_WORLD_SHARDS || shape->shards >= 1) &&
-           shape->shards <= MKV_SHARDS_MAX && shape->key_count <= MKV_CONTENT_KEYS_MAX &&
-           shape->colliding <= shape->key_count && shape->clients <= 8 && shape->connections <= 4 &&
-           shape->fronts <= 3 && shape->items_max <= 6 && shape->window_units <= 16 &&
+           mkv_lanes_shape_problem(shape) == NULL && shape->shards <= MKV_SHARDS_MAX &&
+           shape->key_count <= MKV_CONTENT_KEYS_MAX && shape->colliding <= shape->key_count &&
+           shape->clients <= 8 && shape->connections <= 4 && shape->fronts <= 3 &&
+           shape->items_max <= 6 && shape->window_units <= 16 &&
            shape->length_max <= 36 * MKV_UNIT_BYTES && shape->length_max % MKV_UNIT_BYTES == 0 &&
            (uint32_t)shape->profile.discard <= MKV_DISCARD_ARBITRARY &&
            shape->geometry.page_count <= 128 && shape->geometry.extent_count <= 64 &&

@@ -62,15 +62,35 @@ static void show_clients(const struct mkv_shape *shape, FILE *out) {
             shape->weight_list, shape->weight_tenant);
 }
 
+static void show_lanes(const struct mkv_shape *shape, FILE *out) {
+    fprintf(
+        out,
+        "world %s: %u clients, each with %u requests at a time of up to %u bytes; of 1024 turns "
+        "%u close the connection\n",
+        mkv_world_name(shape->world), shape->connections, shape->clients, shape->length_max,
+        shape->share_close);
+    fprintf(out,
+            "lanes: messages of %u bytes, %u send slots, %u receives, %u transfers at a time, of "
+            "them %u READs\n",
+            shape->lane_message_bytes, shape->lane_sends, shape->lane_receives,
+            shape->lane_transfers, shape->lane_reads);
+    fprintf(out, "  weights: put %u, get %u, echo %u; %u turns, faults of a moment: %u at most\n",
+            shape->weight_put, shape->weight_get, shape->weight_exists, shape->lane_turns,
+            shape->crashes_max);
+}
+
 static void show_crashes(const struct mkv_shape *shape, FILE *out) {
-    uint32_t skipped = 0;
-    for (uint32_t turn = 0; turn < MKV_SHAPE_SKIP_MAX; turn++) {
-        skipped += (shape->turns_skipped[turn / 64] >> turn % 64 & 1u) != 0;
-    }
     fprintf(out,
             "crashes: %u at most, within %u inputs and effects; of 16, %u kill the process, and of "
             "16 recoveries %u are cut\n",
             shape->crashes_max, shape->crash_span, shape->share_kill, shape->share_cut);
+}
+
+static void show_left_out(const struct mkv_shape *shape, FILE *out) {
+    uint32_t skipped = 0;
+    for (uint32_t turn = 0; turn < MKV_SHAPE_SKIP_MAX; turn++) {
+        skipped += (shape->turns_skipped[turn / 64] >> turn % 64 & 1u) != 0;
+    }
     if (shape->turns_max > 0) {
         fprintf(out, "left out: %u turns of clients, and all from turn %u on\n", skipped,
                 shape->turns_max);
@@ -78,9 +98,16 @@ static void show_crashes(const struct mkv_shape *shape, FILE *out) {
 }
 
 void mkv_bundle_show(const struct mkv_bundle *bundle, FILE *out) {
+    const struct mkv_shape *shape = &bundle->shape;
     show_failure(bundle, out);
-    show_drive(&bundle->shape, out);
-    show_faults(&bundle->shape.faults, out);
-    show_clients(&bundle->shape, out);
-    show_crashes(&bundle->shape, out);
+    if (shape->world == MKV_WORLD_LANES) {
+        show_lanes(shape, out);
+        show_faults(&shape->faults, out);
+    } else {
+        show_drive(shape, out);
+        show_faults(&shape->faults, out);
+        show_clients(shape, out);
+        show_crashes(shape, out);
+    }
+    show_left_out(shape, out);
 }

@@ -2,8 +2,9 @@
 #include "sim/sweep.h"
 
 bool mkv_sweep_has(enum mkv_fault fault) {
-    /* These are properties of the whole run. */
-    return fault != MKV_FAULT_SLOW && fault != MKV_FAULT_REORDERING;
+    /* These are properties of the whole run, and drives alone are swept. */
+    return fault != MKV_FAULT_SLOW && fault != MKV_FAULT_REORDERING &&
+           (uint32_t)fault < MKV_FAULT_DRIVE_COUNT;
 }
 
 void mkv_sweep_choose(struct mkv_run_choice *choice, enum mkv_fault fault, uint32_t first_at,
@@ -12,7 +13,7 @@ void mkv_sweep_choose(struct mkv_run_choice *choice, enum mkv_fault fault, uint3
     MKV_ASSERT(first_at >= 1);
     *choice = (struct mkv_run_choice){
         .has_faults = true,
-        .fault_mask = 1u << fault,
+        .fault_mask = 1ull << fault,
         .scripted = true,
         .first_at = first_at,
         .second_at = second_at,
@@ -38,7 +39,7 @@ static bool run_point(uint64_t seed, enum mkv_fault fault, uint32_t first_at, ui
     return outcome.failed || outcome.report.fault_candidates >= first_at;
 }
 
-void mkv_sweep_run(uint64_t seed, uint32_t fault_mask, struct mkv_memory *memory,
+void mkv_sweep_run(uint64_t seed, uint64_t fault_mask, struct mkv_memory *memory,
                    struct mkv_sweep_outcome *sweep) {
     *sweep = (struct mkv_sweep_outcome){0};
     for (uint32_t index = 0; index < MKV_FAULT_COUNT; index++) {

@@ -52,7 +52,7 @@ void mkv_sweep_choose(struct mkv_run_choice *choice, enum mkv_fault fault, uint3
 /* Whether the fault strikes single operations, or openings. */
 bool mkv_sweep_has(enum mkv_fault fault);
 /* Sweeps the faults of the mask that can be. */
-void mkv_sweep_run(uint64_t seed, uint32_t fault_mask, struct mkv_memory *memory,
+void mkv_sweep_run(uint64_t seed, uint64_t fault_mask, struct mkv_memory *memory,
                    struct mkv_sweep_outcome *outcome);
 
 #endif

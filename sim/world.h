@@ -34,7 +34,7 @@ struct mkv_world_options {
     struct mkv_decisions *decisions;
     /* 0, or the number of an input or effect, from 1 on, with which the run is cut off: instead of
      * it the process dies, the next one serves, everything is read back, and all drains. Not in the
-     * worlds of drive sets and shards. */
+     * worlds of drive sets, shards and lanes. */
     uint64_t cut_at;
     enum mkv_cut_end {
         MKV_CUT_NOTHING_KEPT = 0, /* power is lost, and with it what is not durable */
@@ -127,6 +127,7 @@ void mkv_volume_world_run(const struct mkv_world_options *options, struct mkv_wo
 void mkv_front_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
 void mkv_set_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
 void mkv_shards_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
+void mkv_lanes_world_run(const struct mkv_world_options *options, struct mkv_world_report *report);
 
 /* Adds what is counted; neither turns, trace nor candidates. */
 void mkv_world_report_add(struct mkv_world_report *sum, const struct mkv_world_report *more);

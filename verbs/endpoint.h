@@ -27,19 +27,19 @@
 
 #include "wire/lane.h"
 
-#define MKV_VERBS_PROBLEM_BYTES 256u
+#define MKV_VERBS_PROBLEM_BYTES 512u
 
 struct mkv_verbs;        /* an open port */
 struct mkv_verbs_region; /* registered memory */
 struct mkv_endpoint;     /* a queue pair and its lane */
 
 struct mkv_verbs_options {
-    const char *device;  /* "rxe0"; NULL: the first with an active port */
+    const char *device;  /* "rxe0"; NULL: that of `address`, else the first with an active port */
     uint32_t port;       /* 0: the first active one */
     int32_t gid_index;   /* -1: chosen: RoCE v2 of `address`, else of an IPv4 address */
     const char *address; /* the local IP address that peers connect to, or NULL */
-    uint32_t traffic_class;
-    uint32_t service_level;
+    uint32_t traffic_class; /* the server's, which tells the client */
+    uint32_t service_level; /* likewise */
     uint32_t mtu;           /* of the path, bytes; 0: what the port has */
     uint32_t endpoints_max; /* queue pairs */
     uint32_t message_bytes; /* of wire/lane.h */
@@ -55,7 +55,8 @@ struct mkv_verbs_facts {
     int32_t gid_index;
     bool is_ethernet;
     uint32_t mtu;
-    uint32_t reads_max;
+    uint32_t reads_max;     /* at a time, of a queue pair */
+    uint32_t endpoints_max; /* what the device has room for, at most options.endpoints_max */
     uint32_t traffic_class;
     uint32_t service_level;
     int32_t numa_node;
@@ -75,6 +76,8 @@ struct mkv_endpoint_ops {
     void (*drained)(void *context);
 };
 
+/* Whether memkv was built with RDMA. */
+bool mkv_verbs_is_built(void);
 /* False: `problem` says what is missing and what to do. */
 __attribute__((warn_unused_result)) bool mkv_verbs_open(const struct mkv_verbs_options *options,
                                                         struct mkv_verbs **verbs, char *problem);
@@ -82,11 +85,25 @@ __attribute__((warn_unused_result)) bool mkv_verbs_open(const struct mkv_verbs_o
 void mkv_verbs_close(struct mkv_verbs *verbs);
 const struct mkv_verbs_facts *mkv_verbs_facts(const struct mkv_verbs *verbs);
 
-/* `remote`: a peer may read and write it, too. */
+enum mkv_verbs_state {
+    MKV_VERBS_ACTIVE = 0,
+    MKV_VERBS_PORT_DOWN, /* its endpoints stop, and none is created until it is back by itself */
+    MKV_VERBS_GONE, /* the device failed or was removed: close it when its endpoints are gone */
+};
+/* As of the last poll. */
+enum mkv_verbs_state mkv_verbs_state(const struct mkv_verbs *verbs);
+
+/* `remote`: a peer may read and write it, too; read alone where the process itself can do no more.
+ * This and unregister may be called by any thread. */
 __attribute__((warn_unused_result)) bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory,
                                                             size_t bytes, bool remote,
                                                             struct mkv_verbs_region **region,
                                                             char *problem);
+/* The same of memory of another device, a GPU say, that is `offset` into the dma-buf `descriptor`;
+ * peers name it by `address` and up. Untested: no device of the lab has such memory. */
+__attribute__((warn_unused_result)) bool mkv_verbs_register_dmabuf(
+    struct mkv_verbs *verbs, int descriptor, uint64_t offset, size_t bytes, uint64_t address,
+    bool remote, struct mkv_verbs_region **region, char *problem);
 void mkv_verbs_unregister(struct mkv_verbs_region *region);
 uint32_t mkv_verbs_region_key(const struct mkv_verbs_region *region); /* for the peer */
 

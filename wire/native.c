@@ -22,6 +22,9 @@ struct shape {
     uint64_t payload_bytes_max;
 };
 
+/* The payload is not in the frame. */
+#define FLAGS_ELSEWHERE (MKV_NATIVE_FLAG_WINDOW | MKV_NATIVE_FLAG_REMOTE)
+
 _Static_assert(MKV_NATIVE_HEADER_BYTES == CHECKSUM_OFFSET + 8u, "the checksum ends a header");
 _Static_assert(MKV_NATIVE_BODY_BYTES_MAX >= MKV_NATIVE_ITEMS_MAX * MKV_NATIVE_RESULT_BYTES,
                "the results of the largest request fit into a body");
@@ -39,12 +42,13 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
         return (struct shape){0, 0, MKV_NATIVE_AUTH_BYTES, MKV_NATIVE_AUTH_BYTES, 0};
     case MKV_NATIVE_WINDOW:
         return (struct shape){0, 0, MKV_NATIVE_WINDOW_BYTES, MKV_NATIVE_WINDOW_BYTES, 0};
+    case MKV_NATIVE_CONNECT:
+        return (struct shape){0, 0, MKV_NATIVE_CONNECT_BYTES, MKV_NATIVE_CONNECT_BYTES, 0};
     case MKV_NATIVE_READY:
         return (struct shape){0, 0, MKV_NATIVE_READY_BYTES, MKV_NATIVE_READY_BYTES, 0};
     case MKV_NATIVE_DATA:
         return (struct shape){0, 0, MKV_NATIVE_DATA_BYTES, MKV_NATIVE_DATA_BYTES,
-                              (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0 ? 0
-                                                                            : MKV_BLOCK_BYTES_MAX};
+                              (header->flags & FLAGS_ELSEWHERE) != 0 ? 0 : MKV_BLOCK_BYTES_MAX};
     case MKV_NATIVE_PING:
         return (struct shape){0, 0, mkv_native_ring_bytes(header), mkv_native_ring_bytes(header),
                               0};
@@ -63,20 +67,23 @@ static struct shape shape_of_request(const struct mkv_native_header *header) {
     case MKV_NATIVE_COMMIT:
         break;
     }
-    const uint64_t fixed =
-        (uint64_t)header->item_count * MKV_NATIVE_ITEM_BYTES + mkv_native_trace_bytes(header);
+    const bool is_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
+    const bool is_remote = (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
+    const uint32_t item_count_max = is_window   ? MKV_NATIVE_WINDOW_ITEMS_MAX
+                                    : is_remote ? MKV_NATIVE_REMOTE_ITEMS_MAX
+                                                : MKV_NATIVE_ITEMS_MAX;
+    const uint64_t item_bytes = MKV_NATIVE_ITEM_BYTES + (is_remote ? MKV_NATIVE_REMOTE_BYTES : 0);
+    const uint64_t fixed = header->item_count * item_bytes + mkv_native_trace_bytes(header);
     if (header->op == MKV_NATIVE_SESSION) {
         return (struct shape){1, MKV_NATIVE_ITEMS_MAX, fixed, fixed, 0};
     }
     const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;
     if (header->op == MKV_NATIVE_COMMIT) {
-        return (struct shape){1, MKV_NATIVE_ITEMS_MAX, fixed, fixed,
+        return (struct shape){1, item_count_max, fixed, fixed,
                               is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
     }
     const uint64_t body_bytes_max = fixed + (uint64_t)header->item_count * MKV_KEY_BYTES_MAX;
-    const bool is_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
-    return (struct shape){1, is_window ? MKV_NATIVE_WINDOW_ITEMS_MAX : MKV_NATIVE_ITEMS_MAX,
-                          fixed + header->item_count,
+    return (struct shape){1, item_count_max, fixed + header->item_count,
                           mkv_min_u64(body_bytes_max, MKV_NATIVE_BODY_BYTES_MAX),
                           is_inline ? MKV_NATIVE_INLINE_BYTES_MAX : 0};
 }
@@ -95,6 +102,8 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
         return (struct shape){0, 0, MKV_NATIVE_SHARDS_BYTES, MKV_NATIVE_SHARDS_BYTES_MAX, 0};
     case MKV_NATIVE_WINDOW:
         return (struct shape){0, 0, MKV_NATIVE_WINDOW_BYTES, MKV_NATIVE_WINDOW_BYTES, 0};
+    case MKV_NATIVE_CONNECT:
+        return (struct shape){0, 0, MKV_NATIVE_CONNECT_BYTES, MKV_NATIVE_CONNECT_BYTES, 0};
     case MKV_NATIVE_LOOKUP:
         return (struct shape){1, 1, MKV_NATIVE_RESULT_BYTES, MKV_NATIVE_RESULT_BYTES, 0};
     case MKV_NATIVE_READY:
@@ -120,12 +129,13 @@ static struct shape shape_of_answer(const struct mkv_native_header *header) {
 static bool has_items(enum mkv_native_op op) {
     return op != MKV_NATIVE_HELLO && op != MKV_NATIVE_READY && op != MKV_NATIVE_DATA &&
            op != MKV_NATIVE_STATS && op != MKV_NATIVE_PING && op != MKV_NATIVE_AUTH &&
-           op != MKV_NATIVE_SHARDS && op != MKV_NATIVE_WINDOW;
+           op != MKV_NATIVE_SHARDS && op != MKV_NATIVE_WINDOW && op != MKV_NATIVE_CONNECT;
 }
 
 static enum mkv_native_error check_flags(const struct mkv_native_header *header) {
     const uint32_t known = MKV_NATIVE_FLAG_ANSWER | MKV_NATIVE_FLAG_INLINE | MKV_NATIVE_FLAG_TRACE |
-                           MKV_NATIVE_FLAG_AUTH | MKV_NATIVE_FLAG_RING | MKV_NATIVE_FLAG_WINDOW;
+                           MKV_NATIVE_FLAG_AUTH | MKV_NATIVE_FLAG_RING | MKV_NATIVE_FLAG_WINDOW |
+                           MKV_NATIVE_FLAG_REMOTE;
     if ((header->flags & ~known) != 0) {
         return MKV_NATIVE_BAD_FLAGS;
     }
@@ -139,6 +149,13 @@ static enum mkv_native_error check_flags(const struct mkv_native_header *header)
     }
     if ((header->flags & MKV_NATIVE_FLAG_WINDOW) != 0 &&
         (is_answer || (header->op != MKV_NATIVE_GET && header->op != MKV_NATIVE_DATA))) {
+        return MKV_NATIVE_BAD_FLAGS;
+    }
+    const bool may_be_remote = header->op == MKV_NATIVE_PUT || header->op == MKV_NATIVE_COMMIT ||
+                               header->op == MKV_NATIVE_GET || header->op == MKV_NATIVE_DATA;
+    if ((header->flags & MKV_NATIVE_FLAG_REMOTE) != 0 &&
+        (is_answer || !may_be_remote ||
+         (header->flags & (MKV_NATIVE_FLAG_INLINE | MKV_NATIVE_FLAG_WINDOW)) != 0)) {
         return MKV_NATIVE_BAD_FLAGS;
     }
     /* A refusal proves nothing. */
@@ -349,16 +366,42 @@ static bool take_window_offset(struct mkv_native_item *item) {
     return item->length > 0 && item->window_offset <= MKV_NATIVE_VALUE_BYTES_MAX;
 }
 
+void mkv_native_remote_encode(const struct mkv_native_remote *remote, uint8_t *bytes) {
+    mkv_store_u64(bytes + 0, remote->address);
+    mkv_store_u32(bytes + 8, remote->key);
+    mkv_store_u32(bytes + 12, 0);
+}
+
+/* The memory of an item, whose length is right. */
+static enum mkv_native_error take_remote(enum mkv_native_op op, const uint8_t *bytes,
+                                         struct mkv_native_item *item) {
+    item->remote.address = mkv_load_u64(bytes + 0);
+    item->remote.key = mkv_load_u32(bytes + 8);
+    if (!mkv_native_is_zero(bytes + 12, 4)) {
+        return MKV_NATIVE_NOT_ZERO;
+    }
+    if (item->length == 0) {
+        const bool is_clean = item->remote.address == 0 && item->remote.key == 0;
+        return op == MKV_NATIVE_GET ? MKV_NATIVE_BAD_LENGTH
+               : is_clean           ? MKV_NATIVE_OK
+                                    : MKV_NATIVE_NOT_ZERO;
+    }
+    return item->remote.address <= UINT64_MAX - item->length ? MKV_NATIVE_OK
+                                                             : MKV_NATIVE_BAD_LENGTH;
+}
+
 enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *header,
                                               const uint8_t *body, struct mkv_native_item *items,
                                               uint32_t *keys_offset) {
     MKV_ASSERT(header->item_count >= 1);
     MKV_ASSERT(header->item_count <= MKV_NATIVE_ITEMS_MAX);
-    MKV_ASSERT(header->body_bytes >= header->item_count * MKV_NATIVE_ITEM_BYTES);
-    uint64_t body_bytes = (uint64_t)header->item_count * MKV_NATIVE_ITEM_BYTES;
+    const uint32_t items_bytes = header->item_count * MKV_NATIVE_ITEM_BYTES;
+    *keys_offset = items_bytes + mkv_native_remote_bytes(header);
+    MKV_ASSERT(header->body_bytes >= *keys_offset);
+    uint64_t body_bytes = *keys_offset;
     uint64_t length_sum = 0;
     const bool into_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
-    *keys_offset = (uint32_t)body_bytes;
+    const bool is_remote = (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
     for (uint32_t index = 0; index < header->item_count; index++) {
         const uint8_t *bytes = body + (size_t)index * MKV_NATIVE_ITEM_BYTES;
         struct mkv_native_item *item = &items[index];
@@ -372,6 +415,7 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
         item->length = mkv_load_u64(bytes + 8);
         memcpy(item->root.bytes, bytes + 16, sizeof item->root.bytes);
         item->window_offset = 0;
+        item->remote = (struct mkv_native_remote){0};
         item->flags = mkv_load_u32(bytes + 32);
         item->key_bytes = mkv_load_u16(bytes + 36);
         item->seconds = mkv_load_u32(bytes + 40);
@@ -381,7 +425,11 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
             return MKV_NATIVE_BAD_LENGTH;
         }
         item->reason = tells ? bytes[39] : 0;
-        const enum mkv_native_error error = check_item(header->op, item);
+        enum mkv_native_error error = check_item(header->op, item);
+        if (error == MKV_NATIVE_OK && is_remote) {
+            error = take_remote(header->op,
+                                body + items_bytes + (size_t)index * MKV_NATIVE_REMOTE_BYTES, item);
+        }
         if (error != MKV_NATIVE_OK) {
             return error;
         }

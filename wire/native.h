@@ -12,8 +12,9 @@
  *        5     1  op (enum mkv_native_op)
  *        6     2  flags: bit 0 answer (the frame ends its request), bit 1 payload inline (PUT,
  *                 COMMIT), bit 2 trace context at the end of the body (requests with items), bit 3
- *                 authentication block at the end of the body (HELLO and its answer), bit 4 payload
- *                 in the window (GET, DATA)
+ *                 authentication block at the end of the body (HELLO and its answer), bit 4 ring
+ *                 block (HELLO, PING), bit 5 payload in the window (GET, DATA), bit 6 payload in
+ *                 the client's memory by RDMA (PUT, COMMIT, GET, DATA)
  *        8     8  request id: the client's choice, unique among its requests in flight
  *       16     4  tenant (0 = the one that HELLO named); 0 in answers
  *       20     4  item count: descriptors in a request, results in an answer, else 0
@@ -50,6 +51,8 @@
  *                                      <-      answer {results; LOOKUP: one}
  *     WINDOW {bytes}                   ->      (on one machine alone: see below)
  *                                      <-      answer {bytes}, and a descriptor of the memory
+ *     CONNECT {queue pair}             ->      (all frames behind it go over RDMA: see below)
+ *                                      <-      answer {queue pair}
  *     STATS, PING                      ->
  *                                      <-      answer {body: JSON text; empty}
  *
@@ -66,6 +69,13 @@
  * MKV_NATIVE_FLAG_WINDOW names for each item where in the window its bytes go: its DATA has the
  * flag too, and no payload. DATA of a client with the flag, for a READY, says where in the window
  * its bytes are.
+ *
+ * RDMA takes the place of the bytes of a TCP connection where MKV_NATIVE_FEATURE_RDMA was granted:
+ * CONNECT names the client's queue pair, its answer the server's, and from then on all frames, both
+ * ways, are the stream of a lane (lane.h); the TCP connection stays, and ends it. There a PUT, a
+ * COMMIT or a GET with MKV_NATIVE_FLAG_REMOTE names for each item memory of the client, behind the
+ * items and before the keys: the server reads the payloads of the first two from there, without
+ * READY and DATA, and writes those of a GET there, whose DATA has the flag too, and no payload.
  *
  * Invariants
  *  I1  Nothing is allocated from a length before it was checked against the limits.
@@ -99,7 +109,9 @@
 /* With MKV_NATIVE_FLAG_RING: the hash of the client's list of servers, a u64, 0 for none. In HELLO
  * it stands behind the tenant's name, in PING it is the body. */
 #define MKV_NATIVE_RING_BYTES 8u
-#define MKV_NATIVE_WINDOW_BYTES 16u /* body of a WINDOW and of its answer */
+#define MKV_NATIVE_WINDOW_BYTES 16u  /* body of a WINDOW and of its answer */
+#define MKV_NATIVE_CONNECT_BYTES 64u /* body of a CONNECT and of its answer */
+#define MKV_NATIVE_REMOTE_BYTES 16u  /* of an item with MKV_NATIVE_FLAG_REMOTE */
 
 /* Limits of version 1 that no side may exceed, whatever HELLO says. */
 #define MKV_NATIVE_ITEMS_MAX 256u
@@ -114,6 +126,8 @@
 #define MKV_NATIVE_LARGE_KEY_BYTES_MAX 1011u
 /* Items of a GET into the window. */
 #define MKV_NATIVE_WINDOW_ITEMS_MAX 8u
+/* Items of a request with MKV_NATIVE_FLAG_REMOTE. */
+#define MKV_NATIVE_REMOTE_ITEMS_MAX 64u
 /* The text that says why a request was refused. */
 #define MKV_NATIVE_TEXT_BYTES_MAX 256u
 
@@ -134,10 +148,11 @@ enum mkv_native_op {
     MKV_NATIVE_COMMIT = 14,
     MKV_NATIVE_SESSION = 15,
     MKV_NATIVE_AUTH = 16,
-    MKV_NATIVE_SHARDS = 17, /* only where MKV_NATIVE_FEATURE_SHARDS was granted */
-    MKV_NATIVE_WINDOW = 18, /* the same of MKV_NATIVE_FEATURE_WINDOW */
+    MKV_NATIVE_SHARDS = 17,  /* only where MKV_NATIVE_FEATURE_SHARDS was granted */
+    MKV_NATIVE_WINDOW = 18,  /* the same of MKV_NATIVE_FEATURE_WINDOW */
+    MKV_NATIVE_CONNECT = 19, /* the same of MKV_NATIVE_FEATURE_RDMA */
 };
-#define MKV_NATIVE_OP_LAST MKV_NATIVE_WINDOW
+#define MKV_NATIVE_OP_LAST MKV_NATIVE_CONNECT
 
 #define MKV_NATIVE_FLAG_ANSWER 0x1u
 #define MKV_NATIVE_FLAG_INLINE 0x2u
@@ -149,6 +164,9 @@ enum mkv_native_op {
 #define MKV_NATIVE_FLAG_RING 0x10u
 /* Of a GET and of DATA: the payload is in the window. */
 #define MKV_NATIVE_FLAG_WINDOW 0x20u
+/* Of a PUT, COMMIT or GET: its items name memory of the client. Of DATA, the server's alone: the
+ * bytes have been written there. Only on connections that have a lane. */
+#define MKV_NATIVE_FLAG_REMOTE 0x40u
 
 /* Features: bits of HELLO, which wants them, and of its answer, which grants them. */
 #define MKV_NATIVE_FEATURE_TRACE 0x1ull
@@ -159,6 +177,10 @@ enum mkv_native_op {
 #define MKV_NATIVE_FEATURE_SHARDS 0x10ull
 /* The client is on the server's machine, and may share memory with it. */
 #define MKV_NATIVE_FEATURE_WINDOW 0x20ull
+/* The server has RDMA, and takes CONNECT. */
+#define MKV_NATIVE_FEATURE_RDMA 0x40ull
+/* All that HELLO has room for. */
+#define MKV_NATIVE_FEATURES_MAX 0x00ffffffffffffffull
 
 struct mkv_native_header {
     enum mkv_native_op op;
@@ -183,7 +205,15 @@ struct mkv_native_header {
  * PIN: until it may be evicted again, not 0) | 44 4 0
  *
  * The items stand first, then the keys, behind one another in the order of the items.
+ *
+ * remote (16 bytes, with MKV_NATIVE_FLAG_REMOTE; one for each item, behind the items and before the
+ * keys): 0 8 address of the item's first byte in the client's memory | 8 4 remote key of that
+ * memory | 12 4 0. All 0 where the item's length is 0, which it is not in a GET: it is the room.
  */
+struct mkv_native_remote {
+    uint64_t address;
+    uint32_t key;
+};
 #define MKV_NATIVE_ITEM_REPLACE 0x1u
 #define MKV_NATIVE_ITEM_RELAXED 0x2u
 #define MKV_NATIVE_ITEM_FLAGS (MKV_NATIVE_ITEM_REPLACE | MKV_NATIVE_ITEM_RELAXED)
@@ -196,11 +226,12 @@ struct mkv_native_item {
     uint32_t flags;
     uint32_t key_bytes;
     uint32_t seconds;
-    uint32_t tier_hint;     /* PUT, ALLOCATE */
-    uint32_t action;        /* SESSION: enum mkv_session_action */
-    uint32_t reason;        /* SESSION that leaves thinking: enum mkv_think_exit; else 0 */
-    uint64_t reservation;   /* COMMIT, which has no offset */
-    uint64_t window_offset; /* GET with MKV_NATIVE_FLAG_WINDOW, else 0 */
+    uint32_t tier_hint;              /* PUT, ALLOCATE */
+    uint32_t action;                 /* SESSION: enum mkv_session_action */
+    uint32_t reason;                 /* SESSION that leaves thinking: enum mkv_think_exit; else 0 */
+    uint64_t reservation;            /* COMMIT, which has no offset */
+    uint64_t window_offset;          /* GET with MKV_NATIVE_FLAG_WINDOW, else 0 */
+    struct mkv_native_remote remote; /* with MKV_NATIVE_FLAG_REMOTE, else 0 */
 };
 
 /* Trace context (32 bytes), behind the keys of a request with MKV_NATIVE_FLAG_TRACE: 0 16 trace id
@@ -225,9 +256,10 @@ struct mkv_native_ready {
 };
 
 /* DATA body (56 bytes): 0 4 item | 4 4 0 | 8 8 offset in the value | 16 8 length of the whole value
- * | 24 8 bytes (= payload bytes of the frame, which are 0 with the payload in the window) | 32 16
- * root of the whole value (server to client, 0 for a value of segments) | 48 8 offset in the window
- * (with MKV_NATIVE_FLAG_WINDOW), else 0. The header's request id names the request. */
+ * | 24 8 bytes (= payload bytes of the frame, which are 0 with the payload in the window or written
+ * by RDMA) | 32 16 root of the whole value (server to client, 0 for a value of segments) | 48 8
+ * offset in the window (with MKV_NATIVE_FLAG_WINDOW), else 0. The header's request id names the
+ * request. */
 struct mkv_native_data {
     uint32_t item;
     uint64_t offset;
@@ -240,15 +272,67 @@ struct mkv_native_data {
 /* WINDOW body (16 bytes), and that of its answer: 0 8 bytes wanted, 0 when it is mapped; the bytes
  * of the window | 8 8 0 */
 
+/* CONNECT body (64 bytes), and that of its answer: 0 16 gid of the port, 0 where the link needs
+ * none | 16 4 queue pair number, 24 bits, not 0 or 1 | 20 4 number of the first packet that it
+ * sends, 24 bits | 24 4 epoch: 0, in the answer what the server drew, not 0 | 28 4 MTU of the path,
+ * bytes: 256, 512, 1024, 2048 or 4096 | 32 4 bytes of a message, as lane.h has them | 36 2 receives
+ * posted, the same | 38 2 READs that it answers at a time, at most 255, of the client not 0 | 40 2
+ * lid | 42 1 link layer | 43 1 fallback of the client, in the answer 0 | 44 1 traffic class, 45 1
+ * service level, both of the answer: the client's packets have them, too; of the client 0 | 46 18
+ * 0. Of MTU and message bytes both sides take the smaller. */
+enum mkv_native_link {
+    MKV_NATIVE_LINK_ETHERNET = 1, /* RoCE v2: the gid is an IP address */
+    MKV_NATIVE_LINK_INFINIBAND = 2,
+};
+struct mkv_native_connect {
+    uint8_t gid[16];
+    uint32_t queue_pair;
+    uint32_t packet_number;
+    uint32_t epoch;
+    uint32_t mtu_bytes;
+    uint32_t message_bytes;
+    uint32_t receives;
+    uint32_t reads;
+    uint32_t lid;
+    enum mkv_native_link link;
+    uint32_t fallback; /* which this CONNECT tries to end: 0 for none, else as in HELLO */
+    uint32_t traffic_class;
+    uint32_t service_level; /* at most 15 */
+};
+
+/* Why a client that had a lane to this server, or asked for one, goes without: a number of one byte
+ * in the HELLO of each connection that it goes on over, and in the CONNECT by which it tries again.
+ * 0 none, 1 to MKV_LANE_REASON_COUNT - 1 as lane.h numbers the reasons why a lane stops, 32 the
+ * server refused CONNECT. Others are taken for MKV_LANE_REASON_OTHER. */
+#define MKV_NATIVE_FALLBACK_NONE 0u
+#define MKV_NATIVE_FALLBACK_REFUSED 32u
+#define MKV_NATIVE_FALLBACK_COUNT 33u
+/* One of those above, whatever came. */
+uint32_t mkv_native_fallback_known(uint32_t fallback);
+
+/* Why a server refuses a CONNECT: with status unavailable, and a text that begins with the word of
+ * one of these and a colon. The connection goes on without. */
+enum mkv_native_refusal {
+    /* There is none for the address that the client came to, or it is down. */
+    MKV_NATIVE_REFUSAL_NO_DEVICE = 0,
+    MKV_NATIVE_REFUSAL_FULL,       /* as many connections as may be have one */
+    MKV_NATIVE_REFUSAL_OFF,        /* turned off since HELLO */
+    MKV_NATIVE_REFUSAL_PARAMETERS, /* what the client named does not go with what the server has */
+};
+#define MKV_NATIVE_REFUSAL_COUNT 4u
+const char *mkv_native_refusal_name(enum mkv_native_refusal refusal); /* "no_device", … */
+
 /* HELLO body (64 bytes): 0 2 lowest version | 2 2 highest version | 4 4 home: 0, or 1 + the shard
- * that is to serve the connection | 8 8 features wanted | 16 48 client name, UTF-8, padded with 0.
+ * that is to serve the connection | 8 7 features wanted | 15 1 fallback: why a client that does not
+ * ask for a lane on this connection goes without | 16 48 client name, UTF-8, padded with 0.
  * Behind it the name of the connection's tenant, 1 to 79 bytes; none for the default tenant:
  * mkv_native_tenant_decode */
 struct mkv_native_hello {
     uint16_t version_min;
     uint16_t version_max;
     uint32_t home;
-    uint64_t features;
+    uint64_t features; /* at most MKV_NATIVE_FEATURES_MAX */
+    uint32_t fallback; /* MKV_NATIVE_FALLBACK_NONE ...; any byte */
     char name[49];
 };
 
@@ -313,8 +397,9 @@ enum mkv_native_error {
     MKV_NATIVE_BAD_SESSION, /* id 0 in a SESSION, or a tier, action or reason that there is not */
     MKV_NATIVE_BAD_TRACE,   /* an id of a trace context is 0 */
     MKV_NATIVE_BAD_KEY_ID,  /* it is empty, or has characters that none has */
+    MKV_NATIVE_BAD_LANE,    /* a field of a CONNECT is outside of what there is */
 };
-#define MKV_NATIVE_ERROR_COUNT 20u
+#define MKV_NATIVE_ERROR_COUNT 21u
 const char *mkv_native_error_text(enum mkv_native_error error);
 const char *mkv_native_op_name(enum mkv_native_op op); /* "put", "get", … */
 const char *mkv_status_name(enum mkv_status status);   /* "ok", "not_found", … */
@@ -330,8 +415,10 @@ enum mkv_native_error mkv_native_header_decode(const uint8_t *bytes,
                                                struct mkv_native_header *header);
 
 void mkv_native_item_encode(const struct mkv_native_item *item, uint8_t *bytes);
-/* Decodes the items of a request body: `items` takes header->item_count of them, and *keys_offset
- * becomes where in the body the first key stands. Checks every length against the body. */
+void mkv_native_remote_encode(const struct mkv_native_remote *remote, uint8_t *bytes);
+/* Decodes the items of a request body, and their memory: `items` takes header->item_count of them,
+ * and *keys_offset becomes where in the body the first key stands. Checks every length against the
+ * body. */
 enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *header,
                                               const uint8_t *body, struct mkv_native_item *items,
                                               uint32_t *keys_offset);
@@ -339,6 +426,12 @@ enum mkv_native_error mkv_native_items_decode(const struct mkv_native_header *he
 /* Bytes of trace context at the end of a request's body: 0 or MKV_NATIVE_TRACE_BYTES. */
 static inline uint32_t mkv_native_trace_bytes(const struct mkv_native_header *header) {
     return (header->flags & MKV_NATIVE_FLAG_TRACE) != 0 ? MKV_NATIVE_TRACE_BYTES : 0;
+}
+/* Bytes of memory descriptors behind the items of a request: 0, or 16 for each item. */
+static inline uint32_t mkv_native_remote_bytes(const struct mkv_native_header *header) {
+    return (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0
+               ? header->item_count * MKV_NATIVE_REMOTE_BYTES
+               : 0;
 }
 /* Bytes of the authentication block at the end of a HELLO's body: 0 or
  * MKV_NATIVE_AUTH_BLOCK_BYTES. The tenant's name ends before it. */
@@ -364,6 +457,11 @@ enum mkv_native_error mkv_native_data_decode(const struct mkv_native_header *hea
                                              const uint8_t *bytes, struct mkv_native_data *data);
 void mkv_native_window_encode(uint64_t window_bytes, uint8_t *bytes);
 enum mkv_native_error mkv_native_window_decode(const uint8_t *bytes, uint64_t *window_bytes);
+/* That of a request, or with an epoch that of an answer. */
+void mkv_native_connect_encode(const struct mkv_native_connect *connect, uint8_t *bytes);
+enum mkv_native_error mkv_native_connect_decode(const struct mkv_native_header *header,
+                                                const uint8_t *bytes,
+                                                struct mkv_native_connect *connect);
 void mkv_native_hello_encode(const struct mkv_native_hello *hello, uint8_t *bytes);
 enum mkv_native_error mkv_native_hello_decode(const uint8_t *bytes, struct mkv_native_hello *hello);
 /* The bytes behind a HELLO, as text with its NUL. 0 bytes: the default tenant's name. */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bodies of fixed size: results, READY, DATA and both sides of HELLO.
+ * Bodies of fixed size: results, READY, DATA, and both sides of WINDOW, CONNECT and HELLO.
  */
 #include "wire/native.h"
 
 #include <string.h>
 
 #include "core/bytes.h"
+#include "wire/lane.h"
 #include "wire/native_check.h"
 
 /* It may be the name of a reservation. */
@@ -154,6 +155,7 @@ void mkv_native_data_encode(const struct mkv_native_data *data, uint8_t *bytes) 
 enum mkv_native_error mkv_native_data_decode(const struct mkv_native_header *header,
                                              const uint8_t *bytes, struct mkv_native_data *data) {
     const bool is_window = (header->flags & MKV_NATIVE_FLAG_WINDOW) != 0;
+    const bool is_elsewhere = is_window || (header->flags & MKV_NATIVE_FLAG_REMOTE) != 0;
     data->item = mkv_load_u32(bytes + 0);
     data->offset = mkv_load_u64(bytes + 8);
     data->length = mkv_load_u64(bytes + 16);
@@ -167,8 +169,8 @@ enum mkv_native_error mkv_native_data_decode(const struct mkv_native_header *hea
     if (error != MKV_NATIVE_OK) {
         return error;
     }
-    return header->payload_bytes == (is_window ? 0 : data->bytes) ? MKV_NATIVE_OK
-                                                                  : MKV_NATIVE_BAD_PAYLOAD_BYTES;
+    return header->payload_bytes == (is_elsewhere ? 0 : data->bytes) ? MKV_NATIVE_OK
+                                                                     : MKV_NATIVE_BAD_PAYLOAD_BYTES;
 }
 
 void mkv_native_window_encode(uint64_t window_bytes, uint8_t *bytes) {
@@ -181,6 +183,111 @@ enum mkv_native_error mkv_native_window_decode(const uint8_t *bytes, uint64_t *w
     return mkv_native_is_zero(bytes + 8, 8) ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
 }
 
+/* ---- CONNECT --------------------------------------------------------------------------------- */
+
+#define CONNECT_24_BITS 0xffffffu
+#define CONNECT_READS_MAX 255u
+#define CONNECT_SERVICE_LEVEL_MAX 15u
+#define CONNECT_RESERVED_AT 46u
+
+_Static_assert(MKV_LANE_REASON_COUNT <= MKV_NATIVE_FALLBACK_REFUSED, "reasons have numbers below");
+/* These numbers are the protocol's: they do not change, and others come behind them. */
+_Static_assert(MKV_LANE_REASON_CLOSED == 1, "");
+_Static_assert(MKV_LANE_REASON_PEER == 2, "");
+_Static_assert(MKV_LANE_REASON_LOCAL_ERROR == 3, "");
+_Static_assert(MKV_LANE_REASON_REMOTE_ERROR == 4, "");
+_Static_assert(MKV_LANE_REASON_RETRY_EXCEEDED == 5, "");
+_Static_assert(MKV_LANE_REASON_RNR_EXCEEDED == 6, "");
+_Static_assert(MKV_LANE_REASON_FLUSHED == 7, "");
+_Static_assert(MKV_LANE_REASON_OTHER == 8, "");
+_Static_assert(MKV_LANE_REASON_PROBE == 9, "");
+_Static_assert(MKV_LANE_REASON_SILENT == 10, "");
+_Static_assert(MKV_LANE_REASON_PROTOCOL == 11, "");
+_Static_assert(MKV_LANE_REASON_PORT_DOWN == 12, "");
+_Static_assert(MKV_LANE_REASON_DEVICE == 13, "");
+
+uint32_t mkv_native_fallback_known(uint32_t fallback) {
+    const bool is_known =
+        fallback < MKV_LANE_REASON_COUNT || fallback == MKV_NATIVE_FALLBACK_REFUSED;
+    return is_known ? fallback : MKV_LANE_REASON_OTHER;
+}
+
+static bool is_mtu(uint32_t bytes) {
+    return bytes >= 256 && bytes <= 4096 && (bytes & (bytes - 1)) == 0;
+}
+
+static enum mkv_native_error check_connect(bool is_answer,
+                                           const struct mkv_native_connect *connect) {
+    const bool needs_gid = connect->link == MKV_NATIVE_LINK_ETHERNET;
+    if (connect->queue_pair < 2 || connect->queue_pair > CONNECT_24_BITS ||
+        connect->packet_number > CONNECT_24_BITS || !is_mtu(connect->mtu_bytes) ||
+        connect->message_bytes < MKV_LANE_MESSAGE_BYTES_MIN ||
+        connect->message_bytes > MKV_LANE_MESSAGE_BYTES_MAX ||
+        connect->receives < MKV_LANE_CREDITS_MIN || connect->receives > MKV_LANE_CREDITS_MAX ||
+        connect->reads > CONNECT_READS_MAX || connect->service_level > CONNECT_SERVICE_LEVEL_MAX ||
+        (needs_gid && mkv_native_is_zero(connect->gid, sizeof connect->gid))) {
+        return MKV_NATIVE_BAD_LANE;
+    }
+    if (is_answer ? connect->epoch == 0 : connect->reads == 0) {
+        return MKV_NATIVE_BAD_LANE;
+    }
+    const bool is_clean = is_answer ? connect->fallback == 0
+                                    : connect->epoch == 0 && connect->traffic_class == 0 &&
+                                          connect->service_level == 0;
+    return is_clean ? MKV_NATIVE_OK : MKV_NATIVE_NOT_ZERO;
+}
+
+void mkv_native_connect_encode(const struct mkv_native_connect *connect, uint8_t *bytes) {
+    MKV_ASSERT(connect->link == MKV_NATIVE_LINK_ETHERNET ||
+               connect->link == MKV_NATIVE_LINK_INFINIBAND);
+    MKV_ASSERT(connect->lid <= UINT16_MAX);
+    MKV_ASSERT(connect->fallback <= UINT8_MAX);
+    MKV_ASSERT(connect->traffic_class <= UINT8_MAX);
+    MKV_ASSERT(check_connect(connect->epoch != 0, connect) == MKV_NATIVE_OK);
+    memset(bytes, 0, MKV_NATIVE_CONNECT_BYTES);
+    memcpy(bytes + 0, connect->gid, sizeof connect->gid);
+    mkv_store_u32(bytes + 16, connect->queue_pair);
+    mkv_store_u32(bytes + 20, connect->packet_number);
+    mkv_store_u32(bytes + 24, connect->epoch);
+    mkv_store_u32(bytes + 28, connect->mtu_bytes);
+    mkv_store_u32(bytes + 32, connect->message_bytes);
+    mkv_store_u16(bytes + 36, (uint16_t)connect->receives);
+    mkv_store_u16(bytes + 38, (uint16_t)connect->reads);
+    mkv_store_u16(bytes + 40, (uint16_t)connect->lid);
+    bytes[42] = (uint8_t)connect->link;
+    bytes[43] = (uint8_t)connect->fallback;
+    bytes[44] = (uint8_t)connect->traffic_class;
+    bytes[45] = (uint8_t)connect->service_level;
+}
+
+enum mkv_native_error mkv_native_connect_decode(const struct mkv_native_header *header,
+                                                const uint8_t *bytes,
+                                                struct mkv_native_connect *connect) {
+    if (bytes[42] != MKV_NATIVE_LINK_ETHERNET && bytes[42] != MKV_NATIVE_LINK_INFINIBAND) {
+        return MKV_NATIVE_BAD_LANE;
+    }
+    memcpy(connect->gid, bytes + 0, sizeof connect->gid);
+    connect->queue_pair = mkv_load_u32(bytes + 16);
+    connect->packet_number = mkv_load_u32(bytes + 20);
+    connect->epoch = mkv_load_u32(bytes + 24);
+    connect->mtu_bytes = mkv_load_u32(bytes + 28);
+    connect->message_bytes = mkv_load_u32(bytes + 32);
+    connect->receives = mkv_load_u16(bytes + 36);
+    connect->reads = mkv_load_u16(bytes + 38);
+    connect->lid = mkv_load_u16(bytes + 40);
+    connect->link = (enum mkv_native_link)bytes[42];
+    connect->fallback = bytes[43];
+    connect->traffic_class = bytes[44];
+    connect->service_level = bytes[45];
+    if (!mkv_native_is_zero(bytes + CONNECT_RESERVED_AT,
+                            MKV_NATIVE_CONNECT_BYTES - CONNECT_RESERVED_AT)) {
+        return MKV_NATIVE_NOT_ZERO;
+    }
+    return check_connect((header->flags & MKV_NATIVE_FLAG_ANSWER) != 0, connect);
+}
+
+/* ---- HELLO ----------------------------------------------------------------------------------- */
+
 static bool versions_are_ours(uint16_t version_min, uint16_t version_max) {
     return version_min >= 1 && version_min <= MKV_NATIVE_VERSION &&
            version_max >= MKV_NATIVE_VERSION;
@@ -188,11 +295,14 @@ static bool versions_are_ours(uint16_t version_min, uint16_t version_max) {
 
 void mkv_native_hello_encode(const struct mkv_native_hello *hello, uint8_t *bytes) {
     MKV_ASSERT(versions_are_ours(hello->version_min, hello->version_max));
+    MKV_ASSERT(hello->features <= MKV_NATIVE_FEATURES_MAX);
+    MKV_ASSERT(hello->fallback <= UINT8_MAX);
     memset(bytes, 0, MKV_NATIVE_HELLO_BYTES);
     mkv_store_u16(bytes + 0, hello->version_min);
     mkv_store_u16(bytes + 2, hello->version_max);
     mkv_store_u32(bytes + 4, hello->home);
     mkv_store_u64(bytes + 8, hello->features);
+    bytes[15] = (uint8_t)hello->fallback;
     text_encode(hello->name, bytes + 16, HELLO_NAME_BYTES);
 }
 
@@ -201,7 +311,8 @@ enum mkv_native_error mkv_native_hello_decode(const uint8_t *bytes,
     hello->version_min = mkv_load_u16(bytes + 0);
     hello->version_max = mkv_load_u16(bytes + 2);
     hello->home = mkv_load_u32(bytes + 4);
-    hello->features = mkv_load_u64(bytes + 8);
+    hello->features = mkv_load_u64(bytes + 8) & MKV_NATIVE_FEATURES_MAX;
+    hello->fallback = bytes[15];
     if (!versions_are_ours(hello->version_min, hello->version_max)) {
         return MKV_NATIVE_BAD_VERSION;
     }

@@ -15,7 +15,7 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
     case MKV_NATIVE_BAD_CHECKSUM:
         return "the checksum of the header is wrong: the bytes were damaged on their way";
     case MKV_NATIVE_BAD_OP:
-        return "the op of the header is unknown: version 1 has ops 1 to 17";
+        return "the op of the header is unknown: version 1 has ops 1 to 19";
     case MKV_NATIVE_BAD_FLAGS:
         return "the flags of the header are not what the op takes";
     case MKV_NATIVE_BAD_ITEM_COUNT:
@@ -44,6 +44,9 @@ const char *mkv_native_error_text(enum mkv_native_error error) {
         return "the trace id or the span id of a trace context is 0";
     case MKV_NATIVE_BAD_KEY_ID:
         return "a key id has 1 to 32 characters of A-Z a-z 0-9 . _ -";
+    case MKV_NATIVE_BAD_LANE:
+        return "a queue pair, its MTU, messages, receives or READs of a CONNECT are none that can "
+               "be";
     case MKV_NATIVE_BAD_SECONDS:
         return "a PIN says 0 seconds: it ends by itself, after 1 or more";
     }
@@ -82,6 +85,8 @@ const char *mkv_native_op_name(enum mkv_native_op op) {
         return "auth";
     case MKV_NATIVE_WINDOW:
         return "window";
+    case MKV_NATIVE_CONNECT:
+        return "connect";
     case MKV_NATIVE_STATS:
         return "stats";
     case MKV_NATIVE_PING:
@@ -90,6 +95,20 @@ const char *mkv_native_op_name(enum mkv_native_op op) {
         return "shards";
     }
     return "unknown op";
+}
+
+const char *mkv_native_refusal_name(enum mkv_native_refusal refusal) {
+    switch (refusal) {
+    case MKV_NATIVE_REFUSAL_NO_DEVICE:
+        return "no_device";
+    case MKV_NATIVE_REFUSAL_FULL:
+        return "full";
+    case MKV_NATIVE_REFUSAL_OFF:
+        return "off";
+    case MKV_NATIVE_REFUSAL_PARAMETERS:
+        return "parameters";
+    }
+    return "unknown refusal";
 }
 
 const char *mkv_status_name(enum mkv_status status) {

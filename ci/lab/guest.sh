@@ -3,7 +3,8 @@
 # Process 1 of a machine of the lab: makes it ready, says so, and runs what it is sent.
 #
 # /lab/machine, which machine.py writes, sets MACHINE, MACHINES, ADDRESS, OTHER, MTU, MODULES and
-# DRIVE_NAMES, and WRITE_THROUGH, the drives whose cache the kernel is told not to flush.
+# DRIVE_NAMES, WRITE_THROUGH, the drives whose cache the kernel is told not to flush, and RDMA,
+# which is not empty where there is to be Soft-RoCE.
 # Two ports connect it with the outside: `memkv.command`, where scripts come in and what they say
 # goes out, and `memkv.log`, for what scripts say while they run.
 #
@@ -82,6 +83,9 @@ done
 if [ -n "$ADDRESS" ]; then
     ip link set eth0 mtu "$MTU" up && ip address add "$ADDRESS/24" dev eth0 ||
         die "the network cannot be set up"
+fi
+if [ -n "$RDMA" ]; then
+    rdma link add rxe0 type rxe netdev eth0 || die "there is no Soft-RoCE"
 fi
 DRIVES=
 for name in $DRIVE_NAMES; do

@@ -119,9 +119,10 @@ def busybox():
     return path, shown.split()
 
 
-def write_image(path, kernel, settings, programs, files):
+def write_image(path, kernel, settings, programs, files, loaded=()):
     """Writes the archive. `settings` is the text of /lab/machine, which the guest reads;
-    `programs` are names or paths; `files` says what lies where: {path of the guest: path here}."""
+    `programs` are names or paths; `files` says what lies where: {path of the guest: path here};
+    `loaded` are shared libraries that programs look for themselves while they run."""
     with Image(path) as image:
         image.copy(INIT, "/init")
         image.character_device("/dev/console", 5, 1)
@@ -144,4 +145,7 @@ def write_image(path, kernel, settings, programs, files):
             source, name = find_program(program)
             image.copy(source, f"{PROGRAMS_AT}/{name}")
             for library in libraries(source):
+                image.copy(library, library)
+        for path in loaded:
+            for library in (path, *libraries(path)):
                 image.copy(library, library)

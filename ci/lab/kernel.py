@@ -25,6 +25,7 @@ MODULES = (
     "loop", "dm_mod", "dm_flakey", "dm_delay", "dm_log_writes",
     "crc32_generic", "crc32_pclmul", "crc32c_generic", "crc32c_intel",
     "ib_uverbs", "rdma_cm", "rdma_ucm", "rdma_rxe",
+    "veth", "bridge", "sch_netem", "sch_prio", "cls_u32", "cls_basic", "em_meta", "act_gact",
 )
 META_PACKAGE = "linux-image-amd64"
 APT_LISTS = "/var/lib/apt/lists"

@@ -24,7 +24,7 @@ import tempfile
 import threading
 import time
 
-from lab import image, keeper
+from lab import image, keeper, soft_roce
 from lab.error import LabError
 from lab.kernel import kernel
 from lab.qmp import Monitor
@@ -174,6 +174,7 @@ class Machine:
     memory_mib      what the guest has
     network         None: no network; "user": a network card, and QEMU behind it, for forward();
                     a Network: the other machine
+    rdma            Soft-RoCE on that card, rxe0, with the programs of ci/lab/soft_roce.py
     number, count   which machine this is, of how many
     modules         modules of kernel.MODULES loaded at boot; others come by modprobe
     seconds         how long it lives after a boot at most
@@ -181,13 +182,20 @@ class Machine:
     """
 
     def __init__(self, drives=(), programs=(), files=None, memory_mib=MEMORY_MIB, network=None,
-                 number=1, count=1, modules=(), seconds=300, processors=2, folder=None):
+                 number=1, count=1, modules=(), seconds=300, processors=2, folder=None,
+                 rdma=False):
         require_qemu()
         assert len({drive.name for drive in drives}) == len(drives)
         self.drives = {drive.name: drive for drive in drives}
         self.programs, self.files, self.modules = list(programs), dict(files or {}), list(modules)
         self.memory_mib, self.network, self.seconds = memory_mib, network, seconds
         self.number, self.count, self.processors = number, count, processors
+        self.rdma = soft_roce.parts() if rdma else None
+        if rdma:
+            assert network is not None, "Soft-RoCE stands on a network card"
+            self.programs += self.rdma.programs
+            self.files.update(self.rdma.files)
+            self.modules += soft_roce.MODULES
         self._own_folder = folder is None
         self.folder = folder or tempfile.mkdtemp(prefix="memkv-lab-")
         self.monitor = None
@@ -250,7 +258,7 @@ class Machine:
     def _write_image(self, chosen):
         try:
             image.write_image(self.path("initrd"), chosen, self._settings(), self.programs,
-                              self.files)
+                              self.files, self.rdma.loaded if self.rdma else ())
         except OSError as error:
             raise LabError(f"{self._who()} cannot be put together in {self.folder}: "
                            f"{error.strerror or error}; TMPDIR names another place") from None
@@ -271,7 +279,7 @@ class Machine:
             ("ADDRESS", self._address(self.number) if self.network else ""), ("OTHER", other),
             ("MTU", MTU if isinstance(self.network, Network) else 1500),
             ("MODULES", " ".join(modules)), ("DRIVE_NAMES", " ".join(self.drives)),
-            ("WRITE_THROUGH", " ".join(through))))
+            ("WRITE_THROUGH", " ".join(through)), ("RDMA", "yes" if self.rdma else "")))
 
     def _qemu(self, chosen, descriptors, plug):
         command = [

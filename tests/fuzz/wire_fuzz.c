@@ -56,6 +56,12 @@ static uint8_t *copy_of(const uint8_t *bytes, size_t size) {
     return copy;
 }
 
+static void check_remote(const struct mkv_native_remote *remote, const uint8_t *bytes) {
+    uint8_t again[MKV_NATIVE_REMOTE_BYTES];
+    mkv_native_remote_encode(remote, again);
+    MKV_ASSERT(memcmp(again, bytes, sizeof again) == 0);
+}
+
 static void decode_items(const struct mkv_native_header *header, const uint8_t *body) {
     struct mkv_native_item *items = malloc(header->item_count * sizeof *items);
     uint32_t keys_offset = 0;
@@ -66,6 +72,11 @@ static void decode_items(const struct mkv_native_header *header, const uint8_t *
             uint8_t again[MKV_NATIVE_ITEM_BYTES];
             mkv_native_item_encode(&items[item], again);
             MKV_ASSERT(memcmp(again, body + (size_t)item * sizeof again, sizeof again) == 0);
+            if (mkv_native_remote_bytes(header) > 0) {
+                check_remote(&items[item].remote, body +
+                                                      header->item_count * MKV_NATIVE_ITEM_BYTES +
+                                                      (size_t)item * MKV_NATIVE_REMOTE_BYTES);
+            }
             end += items[item].key_bytes;
         }
         const uint32_t trace_bytes = mkv_native_trace_bytes(header);
@@ -129,6 +140,16 @@ static void decode_window(const uint8_t *body) {
     }
 }
 
+static void decode_connect(const struct mkv_native_header *header, const uint8_t *body) {
+    uint8_t again[MKV_NATIVE_CONNECT_BYTES];
+    struct mkv_native_connect connect;
+    if (mkv_native_connect_decode(header, body, &connect) == MKV_NATIVE_OK) {
+        mkv_native_connect_encode(&connect, again);
+        MKV_ASSERT(memcmp(again, body, sizeof again) == 0);
+        MKV_ASSERT(mkv_native_fallback_known(connect.fallback) < MKV_NATIVE_FALLBACK_COUNT);
+    }
+}
+
 static void decode_shards(const uint8_t *body, uint32_t byte_count) {
     uint8_t again[MKV_NATIVE_SHARDS_BYTES_MAX];
     struct mkv_native_shards shards;
@@ -170,6 +191,9 @@ static void decode_body(const struct mkv_native_header *header, const uint8_t *b
     } else if (header->op == MKV_NATIVE_WINDOW) {
         MKV_ASSERT(header->body_bytes == MKV_NATIVE_WINDOW_BYTES);
         decode_window(body);
+    } else if (header->op == MKV_NATIVE_CONNECT) {
+        MKV_ASSERT(header->body_bytes == MKV_NATIVE_CONNECT_BYTES);
+        decode_connect(header, body);
     } else if (header->op == MKV_NATIVE_SHARDS && answer) {
         decode_shards(body, header->body_bytes);
     } else if (header->op == MKV_NATIVE_HELLO) {

@@ -165,10 +165,18 @@ class CommandsTest(unittest.TestCase):
         text = self.both("doctor").stdout
         for node in self.nodes:
             self.assertIn(f"# {node.socket}\n", text)
+        self.assertIn("RESULT  CHECK ", text)
         for line in lines_of(self.both("doctor", "--json")):
             for finding in json.loads(line)["findings"]:
                 self.assertEqual(list(finding),
                                  ["severity", "code", "message", "evidence", "action"])
+            host = json.loads(line)["host"]
+            self.assertEqual(list(host), ["checks", "passed", "warned", "failed"])
+            results = {row["check"]: row["result"] for row in host["checks"]}
+            # A node that runs has a ring and a kernel for it.
+            self.assertEqual((results["io_uring"], results["kernel"]), ("pass", "pass"))
+            self.assertIn("rdma_device", results)
+            self.assertEqual(host["failed"], list(results.values()).count("fail"))
         child = self.both("doctor", code=3, more=("--server", NOBODY))
         self.assertIn(f"{NOBODY}: ", child.stderr)
 

@@ -150,7 +150,7 @@ class LevelTest(LogTest):
         self.assertEqual(self.targets_at("error"), set())
         seen = self.targets_at("error,core.volume=info")
         self.assertEqual(seen, {("core.volume", "INFO")})
-        seen = self.targets_at("server=debug,core=error")
+        seen = self.targets_at("server=debug,core=error,fabric=error")
         self.assertIn(("server.node", "DEBUG"), seen)
         self.assertEqual({target for target, _ in seen}, {"server.node"})
 

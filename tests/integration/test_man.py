@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Man pages of libmemkv, made from its header: one for each call that the library shows, and well
-formed; and the table of options of docs/libmemkv.md, which has each key and variable once."""
+"""Man pages of libmemkv, made from its header: one for each call that the library shows; those of
+the commands of memkv; all of them well formed; and the table of options of docs/libmemkv.md, which
+has each key and variable once."""
 
 import os
 import re
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 import unittest
 
-from node import BUILD, SOURCE
+from node import BUILD, SOURCE, run_memkv
 
 
 def read(path):
@@ -31,11 +32,22 @@ class ManTest(unittest.TestCase):
         self.assertIn("enum memkv_status memkv_get(struct memkv_client *client", text)
         self.assertIn("MEMKV_TOO_SMALL", text)
 
+    def test_pages__of_the_commands__are_those_that_help_lists(self):
+        help_text = run_memkv("help").stdout
+        commands = set(re.findall(r"^  ([a-z]+) ", help_text, re.M)) - {"help"}
+        self.assertGreater(len(commands), 10)
+        pages = {name for name in os.listdir(BUILD) if name.endswith(".1")}
+        self.assertEqual(pages, {f"memkv-{name}.1" for name in commands})
+        text = read(os.path.join(BUILD, "memkv-bench.1"))
+        self.assertIn(r"memkv-bench \- what a server gives this client", text)
+        self.assertIn(r"\-\-in\-flight N", text)
+        self.assertIn("memkv bench [OPTIONS]", text)
+
     def test_pages__by_groff__have_nothing_to_warn_of(self):
         if shutil.which("groff") is None:
             self.skipTest("groff is not installed")
         pages = [os.path.join(BUILD, name) for name in sorted(os.listdir(BUILD))
-                 if name.endswith(".3")]
+                 if name.endswith((".1", ".3"))]
         done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z", *pages],
                               capture_output=True, text=True, check=True)
         self.assertEqual(done.stderr, "")

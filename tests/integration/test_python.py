@@ -428,6 +428,7 @@ class ClientTest(unittest.TestCase):
         limits = self.client.limits()
         self.assertGreaterEqual(limits.value_bytes_max, limits.block_bytes_max)
         self.assertIn("memkv", limits.version)
+        self.assertEqual(self.client.transport(), "tcp")
 
     def test_trace_context__a_good_one_and_a_bad_one__is_taken_and_refused(self):
         self.client.trace_context("00-" + "1" * 32 + "-" + "2" * 16 + "-01")

@@ -154,9 +154,12 @@ class SimTest(unittest.TestCase):
     def test_fault_model__page__names_every_fault_and_planted_bug_and_no_others(self):
         faults = {fault["name"]
                   for fault in json.loads(run(SIMULATOR, "faults", "--json").stdout)["faults"]}
-        with open(os.path.join(SOURCE, "core", "canary.c"), encoding="utf-8") as source:
-            bugs = set(re.findall(r'\{\s*"([a-z0-9-]+)"', source.read()))
-        self.assertGreater(len(bugs), 30)
+        bugs = set()
+        for path in ("core/canary.c", "wire/lane_canary.c"):
+            with open(os.path.join(SOURCE, path), encoding="utf-8") as source:
+                found = set(re.findall(r'\{\s*"([a-z0-9-]+)"', source.read()))
+            self.assertGreater(len(found), 15)
+            bugs |= found
         with open(os.path.join(SOURCE, "docs", "fault-model.md"), encoding="utf-8") as page:
             named = set(re.findall(r"`([a-z0-9-]+)`", page.read()))
         self.assertEqual((faults | bugs) - named, set())
@@ -237,7 +240,8 @@ class SimTest(unittest.TestCase):
     def test_what_ships__symbols__have_nothing_of_the_planted_bugs(self):
         symbols = run("nm", SIMULATOR).stdout
         self.assertIn("mkv_volume_step", symbols)
-        for name in ("mkv_canary_is_on", "mkv_canary_hunt", "mkv_canary_name"):
+        for name in ("mkv_canary_is_on", "mkv_canary_hunt", "mkv_canary_name",
+                     "mkv_lane_canary_name"):
             self.assertNotIn(name, symbols)
             self.assertIn(name, run("nm", CANARY_SIMULATOR).stdout)
 

@@ -217,7 +217,8 @@ class Client(Submissions):
 
     def __init__(self, servers=None, *, timeout=None, connect_timeout=None, client_name=None,
                  tenant=None, connections=None, auth_key=None, auth_key_id=None, tls=False,
-                 tls_ca=None, tls_name=None, discovery=None, otel_endpoint=None):
+                 tls_ca=None, tls_name=None, discovery=None, otel_endpoint=None,
+                 transport=None, rdma_devices=None):
         if servers is not None and not isinstance(servers, str):
             servers = ",".join(servers)
         options = _library.Options(
@@ -229,7 +230,9 @@ class Client(Submissions):
             auth_key=_text("auth_key", auth_key), auth_key_id=_text("auth_key_id", auth_key_id),
             tls=bool(tls), tls_ca=_text("tls_ca", None if tls_ca is None else os.fspath(tls_ca)),
             tls_name=_text("tls_name", tls_name), discovery=_text("discovery", discovery),
-            otel_endpoint=_text("otel_endpoint", otel_endpoint))
+            otel_endpoint=_text("otel_endpoint", otel_endpoint),
+            transport=_text("transport", transport),
+            rdma_devices=_text("rdma_devices", rdma_devices))
         self._library = _library.load()
         self._submissions_begin()
         self._timeout = timeout
@@ -442,6 +445,15 @@ class Client(Submissions):
         return Server(server.items_max, server.inline_bytes_max, server.requests_max,
                       server.block_bytes_max, server.value_bytes_max,
                       uuid.UUID(bytes=bytes(server.store_uuid)), server.version.decode())
+
+    def transport(self):
+        """How bytes reach the first server that is connected: "tcp", "tls", "unix", "shm", "rdma";
+        "" without a connection. Sends nothing."""
+        self._begin()
+        try:
+            return self._library.memkv_transport(self._handle).decode()
+        finally:
+            self._turn.release()
 
     # ---- calls ----------------------------------------------------------------------------------
 

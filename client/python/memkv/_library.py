@@ -31,6 +31,8 @@ class Options(ctypes.Structure):
         ("discovery", ctypes.c_char_p),
         ("discovery_refresh_ms", ctypes.c_uint32),
         ("otel_endpoint", ctypes.c_char_p),
+        ("transport", ctypes.c_char_p),
+        ("rdma_devices", ctypes.c_char_p),
     ]
 
 
@@ -110,6 +112,7 @@ CALLS = {
     "memkv_open": (ctypes.c_uint, [ctypes.POINTER(Options), ctypes.POINTER(_CLIENT), _ERROR]),
     "memkv_close": (None, [_CLIENT]),
     "memkv_server_limits": (None, [_CLIENT, ctypes.POINTER(Server)]),
+    "memkv_transport": (ctypes.c_char_p, [_CLIENT]),
     "memkv_trace_context": (ctypes.c_uint, [_CLIENT, ctypes.c_char_p, _ERROR]),
     "memkv_batch": (ctypes.c_uint, [_CLIENT, ctypes.POINTER(Item), ctypes.c_size_t, _ERROR]),
     "memkv_lookup": (ctypes.c_uint, [_CLIENT, ctypes.POINTER(Key), ctypes.c_size_t,

@@ -119,6 +119,33 @@ static void fake_drives(struct mkv_admin_snapshot *snapshot) {
     };
 }
 
+static void fake_rdma(struct mkv_admin_rdma *rdma) {
+    *rdma = (struct mkv_admin_rdma){
+        .is_configured = true,
+        .is_active = true,
+        .port_count = 1,
+        .ports = {{.device = "mlx5_0",
+                   .port = 1,
+                   .address = "10.0.0.7",
+                   .gid_index = 3,
+                   .mtu = 4096,
+                   .is_up = true,
+                   .since_ms = 1767233647123}},
+        .fabric = {.connections_active = 3, .bytes_in_total = 134, .bytes_out_total = 135},
+        .connects_total = 131,
+        .errors_total = 132,
+        .recoveries_total = 133,
+        .read = {.counts = {[3] = 7}, .sum = 63000},
+        .write = {.counts = {[4] = 8}, .sum = 80000},
+    };
+    for (uint32_t index = 0; index < MKV_ADMIN_RDMA_FAILURE_COUNT; index++) {
+        rdma->failures_total[index] = 140 + index;
+    }
+    for (uint32_t index = 0; index < MKV_ADMIN_RDMA_FALLBACK_COUNT; index++) {
+        rdma->fallbacks_total[index] = 160 + index;
+    }
+}
+
 static void fake_front(struct mkv_front_stats *front) {
     for (uint32_t op = MKV_OP_PUT; op < MKV_OP_COUNT; op++) {
         front->requests_started[op] = 1000 + op;
@@ -264,6 +291,7 @@ void fake_snapshot(struct mkv_admin_snapshot *snapshot) {
         .faults_total = 4,
         .checksum_failures_total = 1,
     };
+    fake_rdma(&snapshot->rdma);
     snapshot->memory = (struct mkv_admin_memory){
         .bytes_total = 64ull << 30,
         .bytes_used = (61ull << 30) + 1,

@@ -64,25 +64,30 @@ static void test_http__health_in_every_state__status_and_drives(void **state) {
         const char *body;
     } cases[] = {
         {MKV_ADMIN_NODE_RECOVERING, 200,
-         "{\"status\":\"recovering\",\"rdma_active\":false,\"drives_online\":1,"
+         "{\"status\":\"recovering\",\"rdma_active\":true,\"drives_online\":1,"
          "\"drives_offline\":1,\"drives_total\":2}"},
         {MKV_ADMIN_NODE_SERVING, 200,
-         "{\"status\":\"healthy\",\"rdma_active\":false,\"drives_online\":2,"
+         "{\"status\":\"healthy\",\"rdma_active\":true,\"drives_online\":2,"
          "\"drives_offline\":0,\"drives_total\":2}"},
         {MKV_ADMIN_NODE_DEGRADED, 200,
-         "{\"status\":\"degraded\",\"rdma_active\":false,\"drives_online\":1,"
+         "{\"status\":\"degraded\",\"rdma_active\":true,\"drives_online\":1,"
          "\"drives_offline\":1,\"drives_total\":2}"},
         {MKV_ADMIN_NODE_DRAINING, 200,
-         "{\"status\":\"draining\",\"rdma_active\":false,\"drives_online\":2,"
+         "{\"status\":\"draining\",\"rdma_active\":true,\"drives_online\":2,"
          "\"drives_offline\":0,\"drives_total\":2}"},
         {MKV_ADMIN_NODE_UNHEALTHY, 503,
-         "{\"status\":\"unhealthy\",\"rdma_active\":false,\"drives_online\":0,"
+         "{\"status\":\"unhealthy\",\"rdma_active\":true,\"drives_online\":0,"
          "\"drives_offline\":2,\"drives_total\":2}"},
     };
     for (size_t index = 0; index < sizeof cases / sizeof cases[0]; index++) {
         fake_snapshot_state(&node->snapshot, cases[index].state);
         expect(node, "/v1/health", cases[index].status, cases[index].body);
     }
+    fake_snapshot_state(&node->snapshot, MKV_ADMIN_NODE_SERVING);
+    node->snapshot.rdma.is_active = false;
+    expect(node, "/v1/health", 200,
+           "{\"status\":\"healthy\",\"rdma_active\":false,\"drives_online\":2,"
+           "\"drives_offline\":0,\"drives_total\":2}");
 }
 
 static void test_http__ready_in_every_state__ok_or_reason(void **state) {
@@ -131,7 +136,7 @@ static void test_http__a_shard_is_stuck__not_live(void **state) {
     fake_snapshot_state(&node->snapshot, MKV_ADMIN_NODE_SERVING);
     node->snapshot.shard_quiet_ns = node->snapshot.watchdog_ns;
     expect(node, "/v1/health", 503,
-           "{\"status\":\"unhealthy\",\"rdma_active\":false,\"drives_online\":2,"
+           "{\"status\":\"unhealthy\",\"rdma_active\":true,\"drives_online\":2,"
            "\"drives_offline\":0,\"drives_total\":2}");
 }
 

@@ -52,7 +52,8 @@ static void test_screen__a_node_under_load__golden(void **state) {
         "memory    61.00 / 64.00 GiB       [###################.] 95.3 %   huge pages 2 MiB\n"
         "hit 10m   memory 22.0 % · drive 51.0 % · miss 27.0 % of 1 000 keys\n"
         "misses    unknown 70 % · evicted 24 % · drive offline 6 %\n"
-        "fabric    tcp 62 connections · in 2.00 GiB · out 3.00 TiB · 37 requests in flight\n"
+        "fabric    rdma 3 connections · in 134 B · out 135 B · tcp 62 connections · in 2.00 GiB · "
+        "out 3.00 TiB · 3033 fallbacks: parameters · 37 requests in flight\n"
         "journal   fullest d00 31.1 % · checkpoint 12 s ago\n"
         "\n"
         "DRIVE  STATE              USED/USABLE          "
@@ -82,6 +83,7 @@ static void test_screen__a_new_node__golden(void **state) {
     snapshot->memory = (struct mkv_admin_memory){.bytes_total = 200 << 20, .block_bytes = 2 << 20};
     memset(&snapshot->front, 0, sizeof snapshot->front);
     memset(&snapshot->fabric, 0, sizeof snapshot->fabric);
+    memset(&snapshot->rdma, 0, sizeof snapshot->rdma);
     snapshot->recent =
         (struct mkv_admin_recent){.window_ns = 45999999999ull, .residency_s = UINT64_MAX};
     snapshot->config_hash[0] = '\0';
@@ -123,6 +125,27 @@ static void test_screen__nothing_in_it__zeroes_and_dashes(void **state) {
     expect_screen("{\"node\":7,\"warnings\":{},\"storage\":[],\"lookups\":\"\",\"journal\":{},"
                   "\"uptime_seconds\":-1,\"memory\":null}",
                   expected);
+}
+
+static void test_screen__rdma_is_lost__says_so_and_why(void **state) {
+    struct mkv_admin_snapshot *snapshot = *state;
+    snapshot->rdma.is_active = false;
+    snapshot->rdma.fabric.connections_active = 0;
+    memset(snapshot->rdma.fallbacks_total, 0, sizeof snapshot->rdma.fallbacks_total);
+    snapshot->rdma.fallbacks_total[11] = 1;
+    struct mkv_admin_reply reply = mkv_admin_status(snapshot);
+    assert_non_null(reply.body);
+    json_t *status = json_loads(reply.body, 0, NULL);
+    struct mkv_text screen = {0};
+    mkv_status_screen(status, &screen);
+    assert_false(screen.failed);
+    assert_non_null(strstr(screen.bytes,
+                           "\nfabric    rdma down, 0 connections · in 134 B · out 135 B · tcp "
+                           "62 connections · in 2.00 GiB · out 3.00 TiB · 1 fallback: "
+                           "port_down · 37 requests in flight\n"));
+    mkv_text_free(&screen);
+    json_decref(status);
+    free(reply.body);
 }
 
 /* A server is not trusted with the terminal. */
@@ -200,6 +223,8 @@ static void test_screen__node_of_a_cluster__whether_clients_find_it(void **state
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_screen__a_node_under_load__golden, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_screen__rdma_is_lost__says_so_and_why, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_screen__node_of_a_cluster__whether_clients_find_it,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(test_screen__a_new_node__golden, setup, teardown),

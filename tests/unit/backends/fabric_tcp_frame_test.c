@@ -660,6 +660,41 @@ static void test_fabric_tcp_frame__shards_that_were_not_agreed__are_refused(void
     refused(bytes, frame_simple(bytes, MKV_NATIVE_SHARDS, 5), MKV_NATIVE_BAD_OP);
 }
 
+static void test_fabric_tcp_frame__rdma_that_was_not_granted__is_refused(void **state) {
+    (void)state;
+    uint8_t bytes[512];
+    struct world *world = world_create(NULL);
+    struct client client = world_connect(world);
+    const uint64_t wanted = MKV_NATIVE_FEATURE_RDMA | MKV_NATIVE_FEATURE_ROOTS;
+    assert_int_equal(hello_with(world, &client, wanted), MKV_NATIVE_FEATURE_ROOTS);
+    client_close(&client);
+    world_destroy(world);
+
+    struct mkv_native_header header = {
+        .op = MKV_NATIVE_CONNECT, .request_id = 1, .body_bytes = MKV_NATIVE_CONNECT_BYTES};
+    const struct mkv_native_connect connect = {.queue_pair = 2,
+                                               .mtu_bytes = 1024,
+                                               .message_bytes = 8192,
+                                               .receives = 4,
+                                               .reads = 1,
+                                               .link = MKV_NATIVE_LINK_INFINIBAND};
+    mkv_native_header_encode(&header, bytes);
+    mkv_native_connect_encode(&connect, bytes + HEADER);
+    refused(bytes, HEADER + MKV_NATIVE_CONNECT_BYTES, MKV_FABRIC_FAULT_RDMA);
+
+    header = (struct mkv_native_header){.op = MKV_NATIVE_GET,
+                                        .flags = MKV_NATIVE_FLAG_REMOTE,
+                                        .request_id = 1,
+                                        .item_count = 1,
+                                        .body_bytes = 48 + 16 + 1};
+    const struct mkv_native_item item = {.key_bytes = 1, .length = 5};
+    mkv_native_header_encode(&header, bytes);
+    mkv_native_item_encode(&item, bytes + HEADER);
+    mkv_native_remote_encode(&item.remote, bytes + HEADER + MKV_NATIVE_ITEM_BYTES);
+    bytes[HEADER + 48 + 16] = 'k';
+    refused(bytes, HEADER + 65, MKV_FABRIC_FAULT_RDMA);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fabric_tcp_frame__garbage__is_bad_magic),
@@ -694,6 +729,7 @@ int main(void) {
         cmocka_unit_test(test_fabric_tcp_frame__moved_where_all_places_are_taken__is_told_so),
         cmocka_unit_test(test_fabric_tcp_frame__half_of_the_places__is_not_for_those_of_others),
         cmocka_unit_test(test_fabric_tcp_frame__shards_that_were_not_agreed__are_refused),
+        cmocka_unit_test(test_fabric_tcp_frame__rdma_that_was_not_granted__is_refused),
         cmocka_unit_test(test_fabric_fault__all__have_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

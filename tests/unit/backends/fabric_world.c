@@ -18,6 +18,7 @@
 #include "backends/clock.h"
 #include "backends/fabric_shm.h"
 #include "core/hash.h"
+#include "tests/unit/backends/fake_endpoint.h"
 
 #define ARENA_BYTES (160ull * MKV_MIB)
 
@@ -178,6 +179,9 @@ static void take_done(struct world *world, const struct mkv_fabric_done *done) {
     const uint32_t item = done->op.generation - 1;
     assert_true(request->transfers_left > 0);
     request->transfers_left--;
+    /* The slab is free from here on: nothing may read from it or write to it any more. */
+    assert_false(fake_rdma_is_posted(mkv_arena_slab(world->arena, request->slabs[item]),
+                                     MKV_UNIT_BYTES + request->items[item].length));
     if (done->event == MKV_FABRIC_PULL_DONE) {
         log_event(world, is_ok ? WORLD_PULL_OK : WORLD_PULL_FAILED, connection, request_id);
         take_pull(world, done->op.index, item, done);
@@ -232,6 +236,30 @@ static bool take_move(void *context, uint32_t shard, const struct mkv_fabric_tcp
     return true;
 }
 
+static void lane_event(void *context, enum mkv_lane_port_event event,
+                       const struct mkv_verbs_facts *facts, const char *text) {
+    struct world *world = context;
+    assert_true(facts != NULL || event == MKV_LANE_PORT_NOT_OPENED);
+    snprintf(world->lane_text, sizeof world->lane_text, "%s", text);
+    world->lane_events[event]++;
+}
+
+static void make_lane_ports(struct world *world, const struct world_options *options) {
+    struct mkv_backend_error error;
+    const struct mkv_lane_ports_options ports_options = {
+        .ring = world->ring,
+        .arena = world->arena,
+        .device = options->lane_roots == NULL ? "fake0" : NULL,
+        .roots = options->lane_roots,
+        .gid_index = -1,
+        .lanes_max = 16,
+        .retry_ns = 1000000,
+        .event = lane_event,
+        .event_context = world,
+    };
+    assert_true(mkv_lane_ports_create(&ports_options, &world->lane_ports, &error));
+}
+
 struct world *world_create(const struct world_options *options) {
     static const struct world_options defaults = {0};
     const struct world_options *given = options != NULL ? options : &defaults;
@@ -241,15 +269,21 @@ struct world *world_create(const struct world_options *options) {
     const struct mkv_ring_options ring_options = {.entries = 128};
     assert_true(mkv_ring_create(&ring_options, &world->ring, &error));
     const struct mkv_arena_options arena_options = {
-        .bytes = ARENA_BYTES, .metadata_bytes = 0, .hugepages = MKV_HUGEPAGES_OFF};
+        .bytes = given->arena_bytes != 0 ? given->arena_bytes : ARENA_BYTES,
+        .metadata_bytes = 0,
+        .hugepages = MKV_HUGEPAGES_OFF};
     assert_true(mkv_arena_create(&arena_options, &world->arena, &error));
     const uint32_t units = mkv_arena_unit_count(world->arena);
     const size_t slab_bytes = mkv_slab_memory_required(units);
     world->slab_memory = malloc(slab_bytes);
     assert_non_null(world->slab_memory);
     world->slabs = mkv_slab_init(world->slab_memory, slab_bytes, units);
+    if (given->lanes) {
+        make_lane_ports(world, given);
+    }
     struct mkv_fabric_tcp_options fabric_options = {
         .ring = world->ring,
+        .lane_ports = world->lane_ports,
         .arena = world->arena,
         .host = "127.0.0.1",
         .option = "--listen",
@@ -312,6 +346,7 @@ void world_destroy(struct world *world) {
     /* No transfer is left behind: every slab is free, and no answer was forgotten. */
     assert_int_equal(mkv_slab_units_free(world->slabs), mkv_arena_unit_count(world->arena));
     mkv_fabric_tcp_destroy(world->fabric);
+    mkv_lane_ports_destroy(world->lane_ports);
     if (world->local_path[0] != '\0') {
         mkv_fabric_shm_unlisten(world->local_path, world->local_fd);
     }

@@ -10,6 +10,7 @@
 #define MKV_TESTS_BACKENDS_FABRIC_WORLD_H
 
 #include "backends/fabric_tcp.h"
+#include "backends/lane_ports.h"
 #include "core/slab.h"
 
 /* A test that waits longer for anything has failed. */
@@ -55,6 +56,10 @@ struct world {
     struct mkv_ring *ring;
     struct mkv_arena *arena;
     struct mkv_fabric_tcp *fabric;
+    struct mkv_lane_ports *lane_ports; /* NULL: it has no RDMA */
+    /* What its ports have told: the last text, and how often of each event. */
+    char lane_text[1024];
+    uint32_t lane_events[MKV_LANE_PORT_LANE_BROKEN + 1];
     uint16_t port;
     char local_path[64]; /* "": it is TCP */
     int local_fd;
@@ -85,6 +90,9 @@ struct world_options {
     uint32_t inline_buffers;  /* 0: 4 */
     uint32_t body_buffers;    /* 0: 2 */
     uint64_t hello_ns, stall_ns, close_ns, rest_ns;
+    uint64_t arena_bytes; /* 0: 160 MiB */
+    bool lanes;           /* over "fake0" (fake_endpoint.h); with the next: found by itself */
+    const struct mkv_drive_roots *lane_roots;
     bool shards;               /* it is the first of two: see `moves` */
     bool tenants;              /* the fabric asks for the numbers of tenants: see `resolved` */
     uint64_t window_bytes_max; /* not 0: on a Unix socket, with windows */

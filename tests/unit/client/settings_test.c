@@ -34,6 +34,8 @@ static int forget(void **state) {
     unsetenv("MEMKV_SERVERS");
     unsetenv("MEMKV_DISCOVERY");
     unsetenv("MEMKV_TRANSPORT");
+    unsetenv("MEMKV_RDMA_DEVICES");
+    unsetenv("MEMKV_TLS");
     unsetenv("MEMKV_AUTH_KEY");
     unsetenv("MEMKV_AUTH_KEY_ID");
     if (path[0] != '\0') {
@@ -196,7 +198,7 @@ static void test_settings__what_is_wrong__is_named_with_its_place(void **state) 
         {"servers: [{address: 'a:1', weight: [2]}]\n", "plain values"},
         {"servers: [{address: 'a:1', weight: 500}]\n", "its weight"},
         {"servers: {a: 1}\n", "no port"},
-        {"transport: rdma\n", ":1: transport 'rdma': this release of memkv has auto, tcp and shm"},
+        {"transport: udp\n", ":1: transport 'udp': one of auto, rdma, shm and tcp"},
         {"\n\ntimeout_ms: 0\n", ":3: timeout_ms '0': a number from 1 to 86400000"},
         {"connections: 65\n", "a number from 1 to 64"},
         {"connections: many\n", "connections 'many'"},
@@ -220,11 +222,41 @@ static void test_settings__what_is_wrong__is_named_with_its_place(void **state) 
     setenv("MEMKV_CONFIG", "/no/such/file", 1);
     expect_fault("MEMKV_CONFIG: /no/such/file cannot be read: No such file");
     forget(NULL);
-    setenv("MEMKV_TRANSPORT", "rdma", 1);
-    expect_fault("MEMKV_TRANSPORT 'rdma': this release");
+    setenv("MEMKV_TRANSPORT", "RDMA", 1);
+    expect_fault("MEMKV_TRANSPORT 'RDMA': one of auto, rdma, shm and tcp");
+    forget(NULL);
+    setenv("MEMKV_RDMA_DEVICES", "mlx5_0,,mlx5_1", 1);
+    expect_fault("MEMKV_RDMA_DEVICES 'mlx5_0,,mlx5_1': names of RDMA devices");
+    setenv("MEMKV_RDMA_DEVICES", "a,b,c,d,e,f,g,h,i", 1);
+    expect_fault("at most 8 RDMA devices");
     forget(NULL);
     setenv("MEMKV_SERVERS", "a:1,b", 1);
     expect_fault("MEMKV_SERVERS 'b': it has no port");
+}
+
+static void test_settings__transport__says_what_it_rules_out(void **state) {
+    (void)state;
+    const struct memkv_options local = {.servers = "unix:/run/memkv.sock"};
+    static struct mkv_settings settings;
+    struct memkv_error error;
+    assert_int_equal(read_all(NULL)->transport, MKV_TRANSPORT_WISH_AUTO);
+    write_file("transport: rdma\nrdma_devices: [mlx5_0, mlx5_1]\n");
+    assert_int_equal(read_all(NULL)->transport, MKV_TRANSPORT_WISH_RDMA);
+    assert_string_equal(read_all(NULL)->rdma_devices, "mlx5_0,mlx5_1");
+    assert_int_equal(mkv_settings_read(&local, &settings, &error), MEMKV_INVALID);
+    test_expect_text(&error, "transport rdma, and server 'unix:/run/memkv.sock'");
+    setenv("MEMKV_TLS", "true", 1);
+    expect_fault("transport rdma, and TLS");
+    forget(NULL);
+    setenv("MEMKV_TRANSPORT", "rdma", 1);
+    setenv("MEMKV_RDMA_DEVICES", "rxe0", 1);
+    assert_string_equal(read_all(NULL)->rdma_devices, "rxe0");
+    const struct memkv_options tcp = {.transport = "tcp", .rdma_devices = "rxe1"};
+    assert_int_equal(read_all(&tcp)->transport, MKV_TRANSPORT_WISH_TCP);
+    assert_string_equal(read_all(&tcp)->rdma_devices, "rxe1");
+    const struct memkv_options shm = {.transport = "shm"};
+    assert_int_equal(mkv_settings_read(&shm, &settings, &error), MEMKV_INVALID);
+    test_expect_text(&error, "transport shm, and server '127.0.0.1:9900'");
 }
 
 static void test_settings__discovery__holds_where_the_highest_layer_names_it(void **state) {
@@ -289,6 +321,7 @@ int main(void) {
         cmocka_unit_test(test_settings__otel_endpoint__of_all_comes_last),
         cmocka_unit_test_teardown(test_settings__what_is_wrong__is_named_with_its_place, forget),
         cmocka_unit_test_teardown(test_settings__file_is_too_long__is_refused, forget),
+        cmocka_unit_test_teardown(test_settings__transport__says_what_it_rules_out, forget),
         cmocka_unit_test_teardown(test_settings__discovery__holds_where_the_highest_layer_names_it,
                                   forget),
         cmocka_unit_test_teardown(test_settings__servers_and_discovery_in_one_place__are_refused,

@@ -21,6 +21,9 @@
 
 __attribute__((format(printf, 2, 3))) static bool complain(struct test_server *server,
                                                            const char *format, ...) {
+    if (server->parent != NULL) {
+        server = server->parent;
+    }
     if (server->problem[0] == '\0') {
         va_list arguments;
         va_start(arguments, format);
@@ -82,7 +85,20 @@ bool test_send_frame(int peer, const struct mkv_native_header *header, const voi
 
 /* ---- what the server sends ------------------------------------------------------------------ */
 
+/* That of all connections. */
+static struct test_server *whole(struct test_server *server) {
+    return server->parent != NULL ? server->parent : server;
+}
+
+static bool receive_bytes(struct test_server *server, void *bytes, size_t byte_count) {
+    return server->lane != NULL ? test_lane_receive(server->lane, bytes, byte_count)
+                                : test_receive(server->peer, bytes, byte_count);
+}
+
 static bool send_bytes(struct test_server *server, const uint8_t *bytes, size_t byte_count) {
+    if (server->lane != NULL) {
+        return test_lane_send(server->lane, bytes, byte_count);
+    }
     if (!server->options.send_byte_by_byte) {
         return test_send(server->peer, bytes, byte_count);
     }
@@ -154,7 +170,7 @@ static bool send_results(struct test_server *server, const struct mkv_native_hea
 static struct test_value *value_find(struct test_server *server, const uint8_t *key,
                                      uint32_t key_bytes) {
     for (uint32_t index = 0; index < TEST_VALUES_MAX; index++) {
-        struct test_value *value = &server->values[index];
+        struct test_value *value = &whole(server)->values[index];
         if (value->is_used && value->key_bytes == key_bytes &&
             memcmp(value->key, key, key_bytes) == 0) {
             return value;
@@ -176,7 +192,7 @@ static void value_store(struct test_server *server, const uint8_t *key, uint32_t
         value_drop(value);
     }
     for (uint32_t index = 0; index < TEST_VALUES_MAX; index++) {
-        value = &server->values[index];
+        value = &whole(server)->values[index];
         if (!value->is_used) {
             value->is_used = true;
             value->key_bytes = key_bytes;
@@ -272,6 +288,28 @@ static bool send_ready_of_item(struct test_server *server, struct test_pending *
     return true;
 }
 
+/* Reads what a PUT puts from the client's memory. Bytes of another root are refused, as they are by
+ * the daemon. */
+static bool pull_remote(struct test_server *server, struct test_pending *pending) {
+    for (uint32_t index = 0; index < pending->header.item_count; index++) {
+        const struct mkv_native_item *item = &pending->items[index];
+        uint8_t *bytes = pending->values[index];
+        if (bytes == NULL || item->length == 0) {
+            continue;
+        }
+        if (!test_lane_read(server->lane, &item->remote, 0, bytes, item->length)) {
+            return false;
+        }
+        whole(server)->remote_puts++;
+        if (!mkv_root_equal(root_of(bytes, item->length), item->root)) {
+            pending->results[index].status = MKV_STATUS_INVALID;
+            pending->values[index] = NULL;
+            free(bytes);
+        }
+    }
+    return true;
+}
+
 static bool take_put(struct test_server *server, const struct mkv_native_header *header,
                      const struct mkv_native_item *items, const uint8_t *keys) {
     struct test_pending *pending = server->pending;
@@ -291,13 +329,15 @@ static bool take_put(struct test_server *server, const struct mkv_native_header 
     pending->header = *header;
     pending->pieces_left = 0;
     memcpy(pending->items, items, header->item_count * sizeof *items);
-    memcpy(pending->keys, keys, header->body_bytes - header->item_count * MKV_NATIVE_ITEM_BYTES);
+    memcpy(pending->keys, keys,
+           header->body_bytes - header->item_count * MKV_NATIVE_ITEM_BYTES -
+               mkv_native_remote_bytes(header));
     const uint8_t *key = keys;
     for (uint32_t index = 0; index < header->item_count; index++) {
         const uint64_t length = items[index].length;
         const bool is_inline = (header->flags & MKV_NATIVE_FLAG_INLINE) != 0;
         uint8_t *bytes = malloc(length + 1);
-        if (is_inline && !test_receive(server->peer, bytes, length)) {
+        if (is_inline && !receive_bytes(server, bytes, length)) {
             free(bytes);
             return false;
         }
@@ -307,6 +347,9 @@ static bool take_put(struct test_server *server, const struct mkv_native_header 
             free(bytes);
         }
         key += items[index].key_bytes;
+    }
+    if ((header->flags & MKV_NATIVE_FLAG_REMOTE) != 0) {
+        return pull_remote(server, pending) && finish_put(server, pending);
     }
     for (uint32_t step = 0; step < header->item_count; step++) {
         const uint32_t index =
@@ -333,7 +376,7 @@ static bool take_data(struct test_server *server, const struct mkv_native_header
         if (pending->values[data.item] == NULL || data.length != pending->items[data.item].length) {
             return complain(server, "DATA that was not asked for");
         }
-        if (!test_receive(server->peer, pending->values[data.item] + data.offset, data.bytes)) {
+        if (!receive_bytes(server, pending->values[data.item] + data.offset, data.bytes)) {
             return false;
         }
         return --pending->pieces_left > 0 || finish_put(server, pending);
@@ -341,24 +384,44 @@ static bool take_data(struct test_server *server, const struct mkv_native_header
     return complain(server, "DATA of no PUT");
 }
 
+/* Writes a piece into the client's memory. */
+static bool push_remote(struct test_server *server, const struct mkv_native_item *item,
+                        uint64_t offset, const uint8_t *bytes, uint64_t byte_count) {
+    pthread_mutex_unlock(&whole(server)->values_lock); /* other connections go on */
+    while (whole(server)->holds_writes && !whole(server)->is_stopping) {
+        usleep(1000);
+    }
+    pthread_mutex_lock(&whole(server)->values_lock);
+    whole(server)->remote_gets++;
+    const bool is_written =
+        test_lane_write(server->lane, &item->remote, offset - item->offset, bytes, byte_count);
+    whole(server)->late_writes += is_written ? 0 : 1;
+    return is_written;
+}
+
 static bool send_value(struct test_server *server, const struct mkv_native_header *request,
-                       uint32_t item, const struct test_value *value, uint64_t offset,
-                       uint64_t length) {
+                       const struct mkv_native_item *wanted, uint32_t item,
+                       const struct test_value *value, uint64_t offset, uint64_t length) {
     const uint64_t piece_max = server->options.piece_bytes != 0
                                    ? server->options.piece_bytes
                                    : server->options.limits.block_bytes_max;
     uint64_t done = 0;
     while (done < length) {
         const uint64_t bytes = mkv_min_u64(piece_max, length - done);
-        const struct mkv_native_data data = {.item = item,
-                                             .offset = offset + done,
-                                             .length = value->length,
-                                             .bytes = bytes,
-                                             .root = root_of_value(server, value)};
-        const struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
-                                                 .request_id = request->request_id,
-                                                 .body_bytes = MKV_NATIVE_DATA_BYTES,
-                                                 .payload_bytes = bytes};
+        const bool is_part_rooted =
+            (server->options.limits.features & MKV_NATIVE_FEATURE_ROOTS) != 0 &&
+            bytes < value->length;
+        const struct mkv_native_data data = {
+            .item = item,
+            .offset = offset + done,
+            .length = value->length,
+            .bytes = bytes,
+            .root = is_part_rooted ? root_of(value->bytes + offset + done, bytes)
+                                   : root_of_value(server, value)};
+        struct mkv_native_header header = {.op = MKV_NATIVE_DATA,
+                                           .request_id = request->request_id,
+                                           .body_bytes = MKV_NATIVE_DATA_BYTES,
+                                           .payload_bytes = bytes};
         uint8_t body[MKV_NATIVE_DATA_BYTES];
         mkv_native_data_encode(&data, body);
         uint8_t *payload = malloc(bytes);
@@ -366,7 +429,13 @@ static bool send_value(struct test_server *server, const struct mkv_native_heade
         if (++server->data_count == server->options.corrupt_at) {
             payload[bytes / 2] ^= 0x10;
         }
-        const bool is_sent = send_frame(server, &header, body, payload);
+        bool is_sent = true;
+        if ((request->flags & MKV_NATIVE_FLAG_REMOTE) != 0 && !server->options.puts_by_stream) {
+            header.flags = MKV_NATIVE_FLAG_REMOTE;
+            header.payload_bytes = 0;
+            is_sent = push_remote(server, wanted, offset + done, payload, bytes);
+        }
+        is_sent = is_sent && send_frame(server, &header, body, payload);
         free(payload);
         if (!is_sent) {
             return false;
@@ -392,7 +461,7 @@ static bool take_get(struct test_server *server, const struct mkv_native_header 
         results[index].length = value->length;
         const uint64_t behind = value->length > item->offset ? value->length - item->offset : 0;
         const uint64_t length = item->length > 0 ? mkv_min_u64(item->length, behind) : behind;
-        if (!send_value(server, header, index, value, item->offset, length)) {
+        if (!send_value(server, header, item, index, value, item->offset, length)) {
             return false;
         }
     }
@@ -433,11 +502,46 @@ static bool take_keys(struct test_server *server, const struct mkv_native_header
     return send_results(server, header, results, header->item_count);
 }
 
+/* The connection becomes a lane. */
+static bool take_connect(struct test_server *server, const struct mkv_native_header *header) {
+    struct mkv_native_connect connect;
+    struct mkv_native_connect answer;
+    uint8_t body[MKV_NATIVE_CONNECT_BYTES];
+    struct mkv_native_header out = {.op = MKV_NATIVE_CONNECT,
+                                    .flags = MKV_NATIVE_FLAG_ANSWER,
+                                    .request_id = header->request_id};
+    if (!server->options.has_rdma || server->lane != NULL ||
+        mkv_native_connect_decode(header, server->body, &connect) != MKV_NATIVE_OK) {
+        return complain(server, "a CONNECT that is not due, or none");
+    }
+    whole(server)->connect_fallback = connect.fallback;
+    const char *refusal = whole(server)->rdma_refusal;
+    if (refusal != NULL) {
+        out.status = MKV_STATUS_UNAVAILABLE;
+        out.body_bytes = (uint32_t)strlen(refusal);
+        return test_send_frame(server->peer, &out, refusal, NULL);
+    }
+    struct mkv_endpoint *lane = test_lane_accept(&connect, &answer);
+    if (lane == NULL) {
+        return complain(server, "a CONNECT of no queue pair");
+    }
+    answer.mtu_bytes = server->options.rdma_mtu > 0 ? server->options.rdma_mtu : answer.mtu_bytes;
+    mkv_native_connect_encode(&answer, body);
+    out.body_bytes = sizeof body;
+    whole(server)->connect_count++;
+    const bool is_sent = test_send_frame(server->peer, &out, body, NULL);
+    server->lane = lane;
+    return is_sent;
+}
+
 static bool take_frame(struct test_server *server, const struct mkv_native_header *header) {
     static const char stats[] = "{\"blocks\":7}";
     struct mkv_native_header answer = {.op = header->op, .request_id = header->request_id};
     if (header->op == MKV_NATIVE_DATA) {
         return take_data(server, header);
+    }
+    if (header->op == MKV_NATIVE_CONNECT) {
+        return take_connect(server, header);
     }
     if (header->op == MKV_NATIVE_PING) {
         return send_answer(server, answer, NULL);
@@ -466,6 +570,12 @@ static bool take_frame(struct test_server *server, const struct mkv_native_heade
     if (header->item_count > limits->items_max || header->body_bytes > limits->body_bytes_max ||
         header->payload_bytes > limits->inline_bytes_max) {
         return complain(server, "a request above the limits of HELLO");
+    }
+    if ((header->flags & MKV_NATIVE_FLAG_REMOTE) != 0) {
+        whole(server)->remote_frames++;
+        if (server->lane == NULL) {
+            return complain(server, "memory by RDMA, without a lane");
+        }
     }
     if (mkv_native_trace_bytes(header) > 0) {
         const uint8_t *trace = server->body + header->body_bytes - MKV_NATIVE_TRACE_BYTES;
@@ -510,13 +620,23 @@ bool test_greet(struct test_server *server, int peer) {
         mkv_native_ring_bytes(&header) > 0 ? mkv_native_ring_decode(behind + tenant_bytes) : 0;
     memcpy(server->client_name, hello.name, sizeof server->client_name);
     server->frame_count++;
+    whole(server)->hello_fallback = hello.fallback;
+    whole(server)->hello_wants_rdma += (hello.features & MKV_NATIVE_FEATURE_RDMA) != 0 ? 1 : 0;
     header.flags = MKV_NATIVE_FLAG_ANSWER;
     header.body_bytes = MKV_NATIVE_HELLO_ANSWER_BYTES;
     uint8_t body[MKV_NATIVE_HELLO_ANSWER_BYTES];
     struct mkv_native_hello_answer limits = server->options.limits;
     limits.features |= server->options.shards.shard_count > 0 ? MKV_NATIVE_FEATURE_SHARDS : 0;
+    limits.features |= server->options.has_rdma ? hello.features & MKV_NATIVE_FEATURE_RDMA : 0;
     mkv_native_hello_answer_encode(&limits, body);
     return test_send_frame(peer, &header, body, NULL);
+}
+
+static bool receive_frame(struct test_server *server, struct mkv_native_header *header) {
+    uint8_t bytes[MKV_NATIVE_HEADER_BYTES];
+    return receive_bytes(server, bytes, sizeof bytes) &&
+           mkv_native_header_decode(bytes, header) == MKV_NATIVE_OK &&
+           receive_bytes(server, server->body, header->body_bytes);
 }
 
 static void serve(struct test_server *server) {
@@ -524,15 +644,19 @@ static void serve(struct test_server *server) {
         return;
     }
     struct mkv_native_header header;
-    while (test_receive_frame(server->peer, &header, server->body)) {
-        server->frame_count++;
-        while (server->is_paused && !server->is_stopping) {
+    while (receive_frame(server, &header)) {
+        whole(server)->frame_count++;
+        while (whole(server)->is_paused && !whole(server)->is_stopping) {
             usleep(1000);
         }
-        if (!take_frame(server, &header)) {
+        pthread_mutex_lock(&whole(server)->values_lock);
+        const bool is_going_on = take_frame(server, &header);
+        pthread_mutex_unlock(&whole(server)->values_lock);
+        if (!is_going_on) {
             break;
         }
     }
+    server->lane = NULL;
     for (uint32_t index = 0; index < TEST_PENDING_MAX; index++) {
         for (uint32_t item = 0; server->pending[index].is_used && item < MKV_NATIVE_ITEMS_MAX;
              item++) {
@@ -540,6 +664,41 @@ static void serve(struct test_server *server) {
         }
         server->pending[index].is_used = false;
     }
+}
+
+static void buffers_make(struct test_server *server) {
+    server->body = malloc(MKV_NATIVE_BODY_BYTES_MAX);
+    server->pending = calloc(TEST_PENDING_MAX, sizeof *server->pending);
+    assert_non_null(server->body);
+    assert_non_null(server->pending);
+}
+
+static void buffers_free(struct test_server *server) {
+    for (uint32_t index = 0; index < server->held_count; index++) {
+        free(server->held[index].bytes);
+    }
+    free(server->pending);
+    free(server->body);
+}
+
+static void *serve_child(void *context) {
+    struct test_server *server = context;
+    serve(server);
+    shutdown(server->peer, SHUT_RDWR);
+    return NULL;
+}
+
+/* Serves a connection on a thread of its own, which ends with the server. */
+static void child_start(struct test_server *server, int peer) {
+    struct test_server *child = calloc(1, sizeof *child);
+    assert_non_null(child);
+    assert_true(server->child_count < TEST_CHILDREN_MAX);
+    child->options = server->options;
+    child->parent = server;
+    child->peer = peer;
+    buffers_make(child);
+    server->children[server->child_count++] = child;
+    assert_int_equal(pthread_create(&child->thread, NULL, serve_child, child), 0);
 }
 
 static void *accept_loop(void *context) {
@@ -556,6 +715,10 @@ static void *accept_loop(void *context) {
         setsockopt(peer, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         server->connection_count++;
         server->peer = peer;
+        if (server->options.is_concurrent) {
+            child_start(server, peer);
+            continue;
+        }
         if (server->options.script != NULL) {
             server->options.script(server, peer);
         } else {
@@ -587,10 +750,8 @@ struct test_server *test_server_start(const struct test_server_options *options)
     if (server->options.limits.version == 0) {
         server->options.limits = test_limits();
     }
-    server->body = malloc(MKV_NATIVE_BODY_BYTES_MAX);
-    server->pending = calloc(TEST_PENDING_MAX, sizeof *server->pending);
-    assert_non_null(server->body);
-    assert_non_null(server->pending);
+    buffers_make(server);
+    pthread_mutex_init(&server->values_lock, NULL);
     server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t address_bytes = sizeof address;
@@ -608,16 +769,20 @@ void test_server_stop(struct test_server *server) {
     shutdown(server->listener, SHUT_RDWR); /* wakes accept */
     pthread_join(server->thread, NULL);
     close(server->listener);
+    for (uint32_t index = 0; index < server->child_count; index++) {
+        struct test_server *child = server->children[index];
+        shutdown(child->peer, SHUT_RDWR);
+        pthread_join(child->thread, NULL);
+        close(child->peer);
+        buffers_free(child);
+        free(child);
+    }
     char problem[sizeof server->problem];
     memcpy(problem, server->problem, sizeof problem);
     for (uint32_t index = 0; index < TEST_VALUES_MAX; index++) {
         free(server->values[index].bytes);
     }
-    for (uint32_t index = 0; index < server->held_count; index++) {
-        free(server->held[index].bytes);
-    }
-    free(server->pending);
-    free(server->body);
+    buffers_free(server);
     free(server);
     assert_string_equal(problem, "");
 }

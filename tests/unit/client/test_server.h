@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A small memkv server in a thread, for tests of the client: values in memory, one connection at a
- * time, and faults on demand. It is written against docs/protocol.md with the codecs of wire/, and
- * checks what it is sent: whatever is wrong is kept as a text, which test_server_stop expects to be
- * empty.
+ * time (or each in a thread of its own), RDMA by test_verbs.h, and faults on demand. It is written
+ * against docs/protocol.md with the codecs of wire/, and checks what it is sent: whatever is wrong
+ * is kept as a text, which test_server_stop expects to be empty.
  *
  * Not responsible for: speed, deadlines, rights.
  */
@@ -13,10 +13,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "tests/unit/client/test_verbs.h"
 #include "wire/native.h"
 
 #define TEST_VALUES_MAX 2048u
 #define TEST_PENDING_MAX 64u
+#define TEST_CHILDREN_MAX 64u
 
 struct test_value {
     bool is_used;
@@ -49,12 +51,31 @@ struct test_server_options {
     uint32_t piece_bytes;  /* GET: DATA frames have at most so many; 0: block_bytes_max */
     uint32_t close_after;  /* 1, 2 …: the connection is closed instead of this frame's answer */
     uint32_t close_inside; /* of that answer so many bytes are sent before */
+    bool is_concurrent;    /* each connection has a thread; a script has none */
+    bool has_rdma;         /* it takes CONNECT, unless `rdma_refusal` says why not */
+    bool puts_by_stream;   /* DATA of a GET by RDMA comes with its payload all the same */
+    uint32_t rdma_mtu;     /* of its CONNECT answer; 0: the client's */
     /* Instead of HELLO and all else. */
     void (*script)(struct test_server *server, int peer);
 };
 
 struct test_server {
     struct test_server_options options;
+    struct test_server *parent; /* of a connection with a thread of its own; NULL: it has none */
+    struct test_server *children[TEST_CHILDREN_MAX];
+    uint32_t child_count;
+    pthread_mutex_t values_lock;
+    _Atomic(const char *) rdma_refusal; /* NULL: CONNECT is taken */
+    atomic_uint connect_count;          /* CONNECTs that were taken */
+    atomic_uint connect_fallback;       /* of the last CONNECT */
+    atomic_uint hello_fallback;         /* of the last HELLO */
+    atomic_uint hello_wants_rdma;       /* HELLOs that asked for it */
+    atomic_uint remote_frames;          /* requests that named memory */
+    atomic_uint remote_puts;            /* values that were read by RDMA */
+    atomic_uint remote_gets;            /* values that were written by RDMA */
+    atomic_bool holds_writes; /* a GET by RDMA waits until this is false, or its lane ends */
+    atomic_uint late_writes;  /* WRITEs behind the end of a lane */
+    struct mkv_endpoint *_Atomic lane; /* NULL: frames go over TCP */
     int listener;
     uint16_t port;
     char address[32]; /* HOST:PORT */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "server/config_rdma.h"
 #include "tests/unit/server/config_helper.h"
 
 #include <fcntl.h>
@@ -102,6 +103,14 @@ static const char full_file[] = "# A node with all keys set.\n"
                                 "  advertise: kv-0.example:9900\n"
                                 "  weight: 3\n"
                                 "  lease_ttl: 7s\n"
+                                "rdma:\n"
+                                "  mode: off\n"
+                                "  device: mlx5_0\n"
+                                "  gid_index: 3\n"
+                                "  traffic_class: 106\n"
+                                "  service_level: 3\n"
+                                "  mtu: 2048\n"
+                                "  connections_max: 1000\n"
                                 "auth:\n"
                                 "  keys:\n"
                                 "    - {id: a-1, file: keys/a, tenants: [batch, team-7],\n"
@@ -113,7 +122,7 @@ static const char full_file[] = "# A node with all keys set.\n"
 /* As messages list them. */
 #define SECTIONS                                                                                   \
     "network, memory, storage, tenants, node, log, telemetry, prometheus, metrics, slowlog, "      \
-    "audit, admin, auth, resp, cluster"
+    "audit, admin, auth, resp, cluster, rdma"
 
 /* ---- good files ------------------------------------------------------------------------------ */
 
@@ -180,6 +189,13 @@ static void test_file__all_keys__all_values_and_lines(void **state) {
     assert_string_equal(config.cluster.advertise, "kv-0.example:9900");
     assert_int_equal(config.cluster.weight, 3);
     assert_int_equal(config.cluster.lease_ttl_s, 7);
+    assert_int_equal(config.rdma.mode, MKV_CONFIG_RDMA_OFF);
+    assert_string_equal(config.rdma.device, "mlx5_0");
+    assert_int_equal(mkv_config_rdma_gid_index(&config), 3);
+    assert_int_equal(config.rdma.traffic_class, 106);
+    assert_int_equal(config.rdma.service_level, 3);
+    assert_int_equal(mkv_config_rdma_mtu(&config), 2048);
+    assert_int_equal(config.rdma.connections_max, 1000);
     assert_int_equal(config.node.watchdog_s, 7);
     assert_int_equal(config.node.shards, 3);
     assert_int_equal(config.admin.auth, MKV_CONFIG_AUTH_NONE);
@@ -302,7 +318,9 @@ static void test_file__unknown_or_repeated_key__golden(void **state) {
          "tls_cert, tls_key, tls_min, admin_address, resp_address, shm_path, "
          "shm_window_bytes, shm_users, auth, auth_key, "
          "client_connections_max, client_requests_max, client_bytes_max"},
-        {"rdma: {}\n", "memkv.yaml:1: unknown key 'rdma'; allowed here: " SECTIONS},
+        {"infiniband: {}\n", "memkv.yaml:1: unknown key 'infiniband'; allowed here: " SECTIONS},
+        {"rdma: {gid: 1}\n", "memkv.yaml:1: unknown key 'rdma.gid'; allowed here: mode, device, "
+                             "gid_index, traffic_class, service_level, mtu, connections_max"},
         {"network.address: x\n",
          "memkv.yaml:1: unknown key 'network.address'; allowed here: " SECTIONS},
         {"storage:\n  shards: 1\n", "memkv.yaml:2: unknown key 'storage.shards'; allowed here: "

@@ -78,6 +78,9 @@ static void test_schema__every_word__the_value_of_its_enum(void **state) {
     assert_word(MKV_CONFIG_MEMORY_HUGEPAGES, MKV_CONFIG_HUGEPAGES_AUTO, "auto");
     assert_word(MKV_CONFIG_MEMORY_HUGEPAGES, MKV_CONFIG_HUGEPAGES_REQUIRE, "require");
     assert_word(MKV_CONFIG_MEMORY_HUGEPAGES, MKV_CONFIG_HUGEPAGES_OFF, "off");
+    assert_word(MKV_CONFIG_RDMA_MODE, MKV_CONFIG_RDMA_AUTO, "auto");
+    assert_word(MKV_CONFIG_RDMA_MODE, MKV_CONFIG_RDMA_REQUIRE, "require");
+    assert_word(MKV_CONFIG_RDMA_MODE, MKV_CONFIG_RDMA_OFF, "off");
     assert_word(MKV_CONFIG_STORAGE_MODE, MKV_CONFIG_STORAGE_DIRECT, "direct");
     assert_word(MKV_CONFIG_STORAGE_MODE, MKV_CONFIG_STORAGE_FILE, "file");
     assert_word(MKV_CONFIG_STORAGE_TRIM, MKV_CONFIG_TRIM_AUTO, "auto");

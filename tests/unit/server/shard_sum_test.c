@@ -68,6 +68,32 @@ static void test_front_times_add__histograms__are_merged(void **state) {
     free(other);
 }
 
+static void test_shard_stats_add__lanes__are_added_and_their_times_merged(void **state) {
+    (void)state;
+    struct mkv_shard_stats *sum = stats_new();
+    struct mkv_shard_stats *other = stats_new();
+    sum->lanes.connections_active = 2;
+    other->lanes.connections_active = 3;
+    other->lanes.failures_total[MKV_LANE_REASON_COUNT - 1] = 4;
+    sum->lanes.fallbacks_total[MKV_NATIVE_FALLBACK_REFUSED] = 5;
+    other->lanes.fallbacks_total[MKV_NATIVE_FALLBACK_REFUSED] = 6;
+    sum->lanes.recoveries_total = 7;
+    other->lanes.recoveries_total = 8;
+    mkv_histogram_record_ns(&sum->lanes.read, 1000);
+    mkv_histogram_record_ns(&other->lanes.read, 2000);
+    mkv_histogram_record_ns(&other->lanes.write, 3000);
+    mkv_shard_stats_add(sum, other);
+    assert_int_equal(sum->lanes.connections_active, 5);
+    assert_int_equal(sum->lanes.failures_total[MKV_LANE_REASON_COUNT - 1], 4);
+    assert_int_equal(sum->lanes.fallbacks_total[MKV_NATIVE_FALLBACK_REFUSED], 11);
+    assert_int_equal(sum->lanes.recoveries_total, 15);
+    assert_int_equal(recorded(&sum->lanes.read), 2);
+    assert_int_equal(recorded(&sum->lanes.write), 1);
+    assert_int_equal(sum->lanes.read.sum, 3000);
+    free(sum);
+    free(other);
+}
+
 static void test_shard_stats_add__volumes__are_of_who_has_them(void **state) {
     (void)state;
     struct mkv_shard_stats *sum = stats_new();
@@ -148,6 +174,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_front_stats_add__every_figure__is_added),
         cmocka_unit_test(test_front_times_add__histograms__are_merged),
+        cmocka_unit_test(test_shard_stats_add__lanes__are_added_and_their_times_merged),
         cmocka_unit_test(test_shard_stats_add__volumes__are_of_who_has_them),
         cmocka_unit_test(test_shard_stats_add__tenants__are_matched_by_their_numbers),
     };

@@ -30,7 +30,7 @@ static void test_parse__every_option__taken(void **state) {
     (void)state;
     static const char *const spaced[] = {"--config",     "a.yaml", "--listen", "127.0.0.1:1",
                                          "--log-format", "json",   "--record", "r",
-                                         "--dev",        NULL};
+                                         "--rdma",       "off",    "--dev",    NULL};
     static const char *const joined[] = {"--config=a.yaml", "--listen=127.0.0.1:1",
                                          "--log-format=json", "--dev=dir", NULL};
     struct mkv_start_options options;
@@ -39,6 +39,7 @@ static void test_parse__every_option__taken(void **state) {
     assert_string_equal(options.config_file, "a.yaml");
     assert_string_equal(options.listen, "127.0.0.1:1");
     assert_string_equal(options.log_format, "json");
+    assert_string_equal(options.rdma, "off");
     assert_string_equal(options.record, "r");
     assert_int_equal(options.record_bytes_max, 1024ull * MKV_MIB);
     assert_true(options.dev);
@@ -93,6 +94,7 @@ static void test_parse__wrong_words__golden(void **state) {
         {{"--dev", "a", "b"}, "memkv start: unexpected argument 'b'; see memkv start --help"},
         {{"--listen"}, "memkv start: --listen needs a value: --listen HOST:PORT"},
         {{"--config="}, "memkv start: --config needs a value: --config FILE"},
+        {{"--rdma"}, "memkv start: --rdma needs a value: --rdma auto, require or off"},
         {{"--log-format"}, "memkv start: --log-format needs a value: --log-format json or text"},
         {{"--dev", "--dev"}, "memkv start: --dev is given twice; give it once"},
         {{"--heap-profile", "--heap-profile"},
@@ -138,12 +140,15 @@ static void test_configure__flags_over_variables__in_order(void **state) {
     assert_int_equal(config.network.address.port, 7000);
     assert_int_equal(config.network.admin_address.port, 7001);
     assert_string_equal(config.storage.drives[0].media, "d/store.memkv");
+    assert_int_equal(config.rdma.mode, MKV_CONFIG_RDMA_AUTO);
     options.listen = "127.0.0.1:8000";
+    options.rdma = "require";
     options.log_format = "text";
     assert_true(mkv_start_options_configure(&options, environment, &config, &error));
     assert_int_equal(config.log.format, MKV_CONFIG_LOG_TEXT);
     assert_int_equal(config.network.address.port, 8000);
     assert_int_equal(config.network.admin_address.port, 8001);
+    assert_int_equal(config.rdma.mode, MKV_CONFIG_RDMA_REQUIRE);
 }
 
 static void test_configure__values_wrong__golden(void **state) {
@@ -163,6 +168,9 @@ static void test_configure__values_wrong__golden(void **state) {
         {{.dev = true, .log_format = "xml"},
          MKV_EXIT_DAEMON_USAGE,
          "--log-format: log.format: 'xml' is not allowed; use json or text"},
+        {{.dev = true, .rdma = "on"},
+         MKV_EXIT_DAEMON_USAGE,
+         "--rdma: rdma.mode: 'on' is not allowed; use auto, require or off"},
         {{.dev = false},
          MKV_EXIT_DAEMON_CONFIGURATION,
          "configuration: no drive is named; start with --config FILE that has storage.drives, or "

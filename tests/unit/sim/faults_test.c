@@ -25,7 +25,7 @@ static void on_struck(void *context, enum mkv_fault fault, uint64_t unit, uint32
     struck_unit = unit;
 }
 
-static void make(uint32_t mask, uint32_t one_in) {
+static void make(uint64_t mask, uint32_t one_in) {
     struct mkv_fault_plan plan = {.mask = mask};
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         plan.one_in[fault] = one_in;
@@ -40,20 +40,20 @@ static void make(uint32_t mask, uint32_t one_in) {
 static void test_faults__names__are_read_and_told_apart(void **state) {
     (void)state;
     char unknown[MKV_FAULT_NAME_BYTES];
-    uint32_t mask = 0;
+    uint64_t mask = 0;
     for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
         const struct mkv_fault_info *info = mkv_fault_info((enum mkv_fault)fault);
         assert_true(strlen(info->name) < MKV_FAULT_NAME_BYTES);
         assert_true(strlen(info->description) > 10);
         assert_true(mkv_faults_parse(info->name, &mask, unknown));
-        assert_int_equal(mask, 1u << fault);
+        assert_true(mask == 1ull << fault);
     }
     assert_true(mkv_faults_parse("rot,rot-pair,gone", &mask, unknown));
     assert_int_equal(mask, 1u << MKV_FAULT_ROT | 1u << MKV_FAULT_ROT_PAIR | 1u << MKV_FAULT_GONE);
     assert_true(mkv_faults_parse("none", &mask, unknown));
     assert_int_equal(mask, 0);
     assert_true(mkv_faults_parse("all", &mask, unknown));
-    assert_int_equal(mask, (1ull << MKV_FAULT_COUNT) - 1);
+    assert_true(mask == (1ull << MKV_FAULT_COUNT) - 1);
 }
 
 static void test_faults__name_of_none__is_handed_back(void **state) {
@@ -62,7 +62,7 @@ static void test_faults__name_of_none__is_handed_back(void **state) {
     static const char *const parts[] = {"", "rots", "", "", "none", "ro", "Rot"};
     for (uint32_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
         char unknown[MKV_FAULT_NAME_BYTES];
-        uint32_t mask = 0;
+        uint64_t mask = 0;
         assert_false(mkv_faults_parse(texts[index], &mask, unknown));
         assert_string_equal(unknown, parts[index]);
     }
@@ -78,14 +78,35 @@ static void test_faults__drawn_plans__have_each_fault_and_are_often_without(void
         mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
         mkv_fault_plan_draw(&plan, &random);
         plain += mkv_faults_relax(plan.mask) == MKV_RELAX_NOTHING;
-        for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        for (uint32_t fault = 0; fault < MKV_FAULT_DRIVE_COUNT; fault++) {
             counts[fault] += plan.mask >> fault & 1u;
             assert_true(plan.one_in[fault] >= mkv_fault_info((enum mkv_fault)fault)->one_in);
         }
     }
     assert_true(plain > 900 && plain < 1300);
-    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+    for (uint32_t fault = 0; fault < MKV_FAULT_DRIVE_COUNT; fault++) {
         assert_true(counts[fault] > 10 && counts[fault] < 1900);
+    }
+}
+
+static void test_faults__drawn_plans_of_lanes__have_each_fault_of_the_fabric_alone(void **state) {
+    (void)state;
+    uint32_t sound = 0;
+    uint32_t counts[MKV_FAULT_COUNT] = {0};
+    for (uint64_t seed = 0; seed < 2000; seed++) {
+        struct mkv_fault_plan plan;
+        struct mkv_random random;
+        mkv_random_seed(&random, seed, MKV_CONCERN_SHAPE);
+        mkv_fault_plan_draw_lanes(&plan, &random);
+        sound += plan.mask == 0;
+        assert_true(mkv_faults_relax(plan.mask) == MKV_RELAX_NOTHING);
+        for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+            counts[fault] += plan.mask >> fault & 1u;
+        }
+    }
+    assert_true(sound > 100 && sound < 500);
+    for (uint32_t fault = 0; fault < MKV_FAULT_COUNT; fault++) {
+        assert_true(fault < MKV_FAULT_DRIVE_COUNT ? counts[fault] == 0 : counts[fault] > 100);
     }
 }
 
@@ -142,7 +163,7 @@ static uint64_t decide_often(enum mkv_effect_kind kind, uint64_t unit, uint32_t 
 static void test_faults__operations__are_struck_by_the_faults_of_their_kind(void **state) {
     (void)state;
     const uint64_t data = mkv_geometry_data_start(&geometry).unit;
-    make(UINT32_MAX >> (32 - MKV_FAULT_COUNT), 8);
+    make(UINT64_MAX >> (64 - MKV_FAULT_COUNT), 8);
     const uint64_t any = 1ull << MKV_FAULT_NONE | 1u << MKV_FAULT_STALLED | 1u << MKV_FAULT_GONE;
     assert_true(decide_often(MKV_EFFECT_DRIVE_READ, data, 3) ==
                 (any | 1u << MKV_FAULT_TIMEOUT | 1u << MKV_FAULT_READ_MEDIUM |
@@ -257,6 +278,7 @@ int main(void) {
         cmocka_unit_test(test_faults__names__are_read_and_told_apart),
         cmocka_unit_test(test_faults__name_of_none__is_handed_back),
         cmocka_unit_test(test_faults__drawn_plans__have_each_fault_and_are_often_without),
+        cmocka_unit_test(test_faults__drawn_plans_of_lanes__have_each_fault_of_the_fabric_alone),
         cmocka_unit_test(test_faults__metadata__is_reached_in_the_weak_copies_alone),
         cmocka_unit_test(test_faults__superblock_that_tears_within_a_sector__is_struck_when_quiet),
         cmocka_unit_test(test_faults__operations__are_struck_by_the_faults_of_their_kind),

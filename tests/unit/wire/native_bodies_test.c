@@ -166,7 +166,7 @@ static void test_native_trace__ids_and_flags__round_trip(void **state) {
 static void test_native_hello__name_of_48_bytes__round_trips(void **state) {
     (void)state;
     struct mkv_native_hello hello = {
-        .version_min = 1, .version_max = 9, .home = 65, .features = 1ull << 63};
+        .version_min = 1, .version_max = 9, .home = 65, .features = 1ull << 55, .fallback = 255};
     memset(hello.name, 'n', sizeof hello.name - 1);
     uint8_t *bytes = malloc(MKV_NATIVE_HELLO_BYTES);
     assert_non_null(bytes);
@@ -176,7 +176,8 @@ static void test_native_hello__name_of_48_bytes__round_trips(void **state) {
     assert_int_equal(decoded.version_min, 1);
     assert_int_equal(decoded.version_max, 9);
     assert_int_equal(decoded.home, 65);
-    assert_int_equal(decoded.features, 1ull << 63);
+    assert_int_equal(decoded.features, 1ull << 55);
+    assert_int_equal(decoded.fallback, 255);
     assert_string_equal(decoded.name, hello.name);
 
     bytes[20] = 0; /* the name ends here, and yet goes on */

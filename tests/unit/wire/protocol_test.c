@@ -436,6 +436,108 @@ static void test_protocol_page__get__is_what_the_encoders_make(void **state) {
     expect_vector(page, "get-answer", frame.bytes, frame.byte_count);
 }
 
+static void test_protocol_page__connect__is_what_the_encoders_make(void **state) {
+    struct page *page = *state;
+    struct frame frame;
+    uint8_t bytes[MKV_NATIVE_HELLO_BYTES];
+    struct mkv_native_connect connect = {.gid = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 9},
+                                         .queue_pair = 0x11,
+                                         .packet_number = 0xabcdef,
+                                         .mtu_bytes = 1024,
+                                         .message_bytes = 16384,
+                                         .receives = 32,
+                                         .reads = 16,
+                                         .link = MKV_NATIVE_LINK_ETHERNET,
+                                         .fallback = 5};
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_CONNECT,
+                                                    .request_id = 2,
+                                                    .body_bytes = MKV_NATIVE_CONNECT_BYTES});
+    mkv_native_connect_encode(&connect, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_CONNECT_BYTES);
+    expect_vector(page, "connect", frame.bytes, frame.byte_count);
+
+    connect = (struct mkv_native_connect){.gid = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 7},
+                                          .queue_pair = 0x102,
+                                          .packet_number = 0x123456,
+                                          .epoch = 0xfeedbee5,
+                                          .mtu_bytes = 4096,
+                                          .message_bytes = 16384,
+                                          .receives = 16,
+                                          .link = MKV_NATIVE_LINK_ETHERNET,
+                                          .traffic_class = 104};
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_CONNECT,
+                                                    .flags = MKV_NATIVE_FLAG_ANSWER,
+                                                    .request_id = 2,
+                                                    .body_bytes = MKV_NATIVE_CONNECT_BYTES});
+    mkv_native_connect_encode(&connect, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_CONNECT_BYTES);
+    expect_vector(page, "connect-answer", frame.bytes, frame.byte_count);
+
+    static const char text[] = "full: 256 connections have a lane already (rdma.connections_max)";
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_CONNECT,
+                                                    .flags = MKV_NATIVE_FLAG_ANSWER,
+                                                    .request_id = 2,
+                                                    .body_bytes = sizeof text - 1,
+                                                    .status = MKV_STATUS_UNAVAILABLE});
+    frame_append(&frame, text, sizeof text - 1);
+    expect_vector(page, "connect-refusal", frame.bytes, frame.byte_count);
+
+    /* The connection that it goes on over. */
+    const struct mkv_native_hello hello = {.version_min = 1,
+                                           .version_max = 1,
+                                           .features = MKV_NATIVE_FEATURE_ROOTS,
+                                           .fallback = 5,
+                                           .name = "example"};
+    frame_begin(&frame, &(struct mkv_native_header){.op = MKV_NATIVE_HELLO,
+                                                    .request_id = 1,
+                                                    .body_bytes = MKV_NATIVE_HELLO_BYTES});
+    mkv_native_hello_encode(&hello, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_HELLO_BYTES);
+    expect_vector(page, "hello-after-a-lane", frame.bytes, frame.byte_count);
+}
+
+static void test_protocol_page__remote__is_what_the_encoders_make(void **state) {
+    struct page *page = *state;
+    struct frame frame;
+    struct mkv_native_item items[2] = {
+        {.length = 1048576, .remote = {.address = 0x00007f1200000000, .key = 0x1234}},
+        {.offset = 65536, .length = 4096, .remote = {.address = 0x00007f1200100000, .key = 0x1234}},
+    };
+    uint8_t bytes[MKV_NATIVE_DATA_BYTES];
+    struct mkv_native_header header = {.op = MKV_NATIVE_GET,
+                                       .flags = MKV_NATIVE_FLAG_REMOTE,
+                                       .request_id = 4,
+                                       .item_count = 2,
+                                       .body_bytes = 2 * 48 + 2 * 16 + 2 * 9,
+                                       .deadline_ms = 1000};
+    frame_begin(&frame, &header);
+    for (uint32_t index = 0; index < 2; index++) {
+        items[index].key_bytes = 9;
+        mkv_native_item_encode(&items[index], bytes);
+        frame_append(&frame, bytes, MKV_NATIVE_ITEM_BYTES);
+    }
+    for (uint32_t index = 0; index < 2; index++) {
+        mkv_native_remote_encode(&items[index].remote, bytes);
+        frame_append(&frame, bytes, MKV_NATIVE_REMOTE_BYTES);
+    }
+    frame_append(&frame, "model/a/0model/a/1", 18);
+    expect_vector(page, "get-remote", frame.bytes, frame.byte_count);
+
+    const struct mkv_native_data data = {.item = 1,
+                                         .offset = 65536,
+                                         .length = 100000,
+                                         .bytes = 4096,
+                                         .root = root_of_pattern(100000)};
+    header = (struct mkv_native_header){.op = MKV_NATIVE_DATA,
+                                        .flags = MKV_NATIVE_FLAG_REMOTE,
+                                        .request_id = 4,
+                                        .body_bytes = MKV_NATIVE_DATA_BYTES};
+    frame_begin(&frame, &header);
+    mkv_native_data_encode(&data, bytes);
+    frame_append(&frame, bytes, MKV_NATIVE_DATA_BYTES);
+    expect_vector(page, "data-remote", frame.bytes, frame.byte_count);
+}
+
 static void test_protocol_page__other_ops__are_what_the_encoders_make(void **state) {
     struct page *page = *state;
     struct frame frame;
@@ -650,6 +752,8 @@ int main(void) {
         cmocka_unit_test(test_protocol_page__put__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__get__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__allocate__is_what_the_encoders_make),
+        cmocka_unit_test(test_protocol_page__connect__is_what_the_encoders_make),
+        cmocka_unit_test(test_protocol_page__remote__is_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__other_ops__are_what_the_encoders_make),
         cmocka_unit_test(test_protocol_page__roots__are_what_the_hashes_make),
         cmocka_unit_test(test_protocol_page__placement__is_what_the_core_computes),

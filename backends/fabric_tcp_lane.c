@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a lane: CONNECT, bytes in and out, the end. What it moves by READ and WRITE is in
+ * fabric_tcp_lane_transfer.c.
+ */
+#include "backends/fabric_tcp_lane.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/acceptor.h"
+#include "backends/clock.h"
+
+#define PEER_BYTES 64u
+
+bool mkv_tcp_lane_is_used(const struct mkv_tcp_connection *connection) {
+    return connection->lane != NULL && connection->lane->is_used;
+}
+
+bool mkv_tcp_lane_is_granted(const struct mkv_fabric_tcp *fabric) {
+    const struct mkv_fabric_tcp_options *options = &fabric->options;
+    return options->lane_ports != NULL && options->tls == NULL && !options->is_local &&
+           mkv_lane_ports_is_up(options->lane_ports);
+}
+
+/* ---- what happens to it; from within a poll of the ports ------------------------------------- */
+
+static void opened(void *context) {
+    struct mkv_tcp_lane *lane = context;
+    struct mkv_fabric_lane_counters *counters = &lane->connection->fabric->lanes;
+    counters->opened_total++;
+    counters->recoveries_total += lane->fallback != MKV_NATIVE_FALLBACK_NONE;
+    mkv_tcp_connection_touch(lane->connection);
+}
+
+static void readable(void *context) {
+    struct mkv_tcp_lane *lane = context;
+    struct mkv_tcp_connection *connection = lane->connection;
+    lane->is_readable = true;
+    if (connection->rest == MKV_TCP_RESTING) {
+        connection->rest = MKV_TCP_AWAKE;
+        mkv_tcp_rest_end(connection);
+    }
+    mkv_tcp_connection_touch(connection);
+}
+
+static void writable(void *context) {
+    struct mkv_tcp_lane *lane = context;
+    mkv_tcp_connection_touch(lane->connection);
+}
+
+static void transfer_done(void *context, uint64_t tag, bool is_ok) {
+    struct mkv_tcp_lane *lane = context;
+    mkv_tcp_lane_piece_done(lane, tag, is_ok);
+    mkv_tcp_connection_touch(lane->connection);
+}
+
+/* The server exposes no memory. */
+static void exposure_end(void *context, uint64_t tag) {
+    (void)context;
+    MKV_ASSERT(tag == 0);
+    MKV_ASSERT(false);
+}
+
+/* A peer that closes, or whose connection has ended, is no failure. */
+static bool is_failure(enum mkv_lane_reason reason) {
+    return reason != MKV_LANE_REASON_NONE && reason != MKV_LANE_REASON_CLOSED &&
+           reason != MKV_LANE_REASON_PEER;
+}
+
+static void broken(void *context, enum mkv_lane_reason reason, const char *problem) {
+    struct mkv_tcp_lane *lane = context;
+    struct mkv_tcp_connection *connection = lane->connection;
+    MKV_ASSERT((uint32_t)reason < MKV_LANE_REASON_COUNT);
+    lane->is_stopped = true;
+    if (is_failure(reason)) {
+        char peer[PEER_BYTES];
+        char text[PEER_BYTES + MKV_VERBS_PROBLEM_BYTES + 64];
+        connection->fabric->lanes.failures_total[reason]++;
+        mkv_acceptor_peer_text(connection->stream.fd, peer, sizeof peer);
+        snprintf(text, sizeof text, "the connection of %s (%s) broke: %s: %s", peer,
+                 connection->client_name, mkv_lane_reason_name(reason), problem);
+        mkv_lane_ports_tell(lane->port, MKV_LANE_PORT_LANE_BROKEN, text);
+    }
+    mkv_tcp_connection_break(connection);
+}
+
+static void drained(void *context) {
+    struct mkv_tcp_lane *lane = context;
+    lane->is_drained = true;
+    mkv_tcp_connection_touch(lane->connection);
+}
+
+static const struct mkv_endpoint_ops endpoint_ops = {
+    .opened = opened,
+    .readable = readable,
+    .writable = writable,
+    .transfer_done = transfer_done,
+    .exposure_end = exposure_end,
+    .broken = broken,
+    .drained = drained,
+};
+
+/* ---- CONNECT --------------------------------------------------------------------------------- */
+
+/* The connection goes on without; the first word tells the client why. */
+static enum mkv_tcp_frame refuse(struct mkv_tcp_connection *connection,
+                                 const struct mkv_native_connect *peer,
+                                 enum mkv_native_refusal refusal, const char *text) {
+    char *target = (char *)connection->work->own_bytes;
+    const int byte_count =
+        snprintf(target, MKV_TCP_TEXT_BYTES, "%s: %s", mkv_native_refusal_name(refusal), text);
+    MKV_ASSERT(byte_count > 0);
+    connection->fabric->lanes.refusals_total[refusal] += peer->fallback == MKV_NATIVE_FALLBACK_NONE;
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_UNAVAILABLE, connection->work->own_bytes,
+                         (uint32_t)mkv_min_u64((uint64_t)byte_count, MKV_NATIVE_TEXT_BYTES_MAX));
+    return MKV_TCP_FRAME_TAKEN;
+}
+
+static struct mkv_tcp_lane *lane_make(struct mkv_tcp_connection *connection,
+                                      struct mkv_lane_port *port, char *problem) {
+    const size_t slot_count = (size_t)connection->fabric->options.hello.requests_max + 1u;
+    struct mkv_tcp_lane *lane = calloc(1, sizeof *lane + slot_count * sizeof lane->slots[0]);
+    if (lane == NULL) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "the server has no memory for it");
+        return NULL;
+    }
+    lane->connection = connection;
+    lane->port = port;
+    if (!mkv_endpoint_create(port->verbs, &endpoint_ops, lane, &lane->endpoint, problem)) {
+        free(lane);
+        return NULL;
+    }
+    port->lane_count++;
+    connection->fabric->lanes.connections_active++;
+    return lane;
+}
+
+static void lane_free(struct mkv_tcp_lane *lane) {
+    MKV_ASSERT(lane->port->lane_count > 0);
+    lane->connection->fabric->lanes.errors_total +=
+        mkv_endpoint_counters(lane->endpoint)->errors_total;
+    mkv_endpoint_destroy(lane->endpoint);
+    lane->port->lane_count--;
+    lane->connection->fabric->lanes.connections_active--;
+    free(lane);
+}
+
+/* The stream of the connection is the lane's as soon as the client has the answer. */
+static enum mkv_tcp_frame answer(struct mkv_tcp_connection *connection, struct mkv_tcp_lane *lane) {
+    struct mkv_native_connect own;
+    mkv_endpoint_parameters(lane->endpoint, &own);
+    mkv_native_connect_encode(&own, connection->work->own_bytes);
+    connection->lane = lane;
+    mkv_tcp_frame_answer(connection, 0, MKV_STATUS_OK, connection->work->own_bytes,
+                         MKV_NATIVE_CONNECT_BYTES);
+    /* Nothing may come over the socket any more but its end. */
+    connection->receive_in_flight = true;
+    mkv_stream_wait_readable(&connection->stream, &connection->receive);
+    return MKV_TCP_FRAME_TAKEN;
+}
+
+enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
+                                        const uint8_t *body) {
+    struct mkv_fabric_tcp *fabric = connection->fabric;
+    struct mkv_native_connect peer;
+    char problem[MKV_VERBS_PROBLEM_BYTES] = "";
+    const enum mkv_native_error error = mkv_native_connect_decode(&connection->header, body, &peer);
+    const bool is_alone = connection->control_end - connection->control_start ==
+                          MKV_NATIVE_HEADER_BYTES + MKV_NATIVE_CONNECT_BYTES;
+    if (error != MKV_NATIVE_OK || !is_alone) {
+        mkv_tcp_connection_refuse(connection,
+                                  error != MKV_NATIVE_OK ? (uint32_t)error : MKV_FABRIC_FAULT_RDMA);
+        return MKV_TCP_FRAME_REFUSED;
+    }
+    if (!mkv_tcp_connection_owes_nothing(connection)) {
+        return MKV_TCP_FRAME_PAUSED; /* what is owed leaves over TCP */
+    }
+    fabric->lanes.connects_total++;
+    if (fabric->draining) {
+        return refuse(connection, &peer, MKV_NATIVE_REFUSAL_OFF, "the server is shutting down");
+    }
+    struct mkv_lane_port *port =
+        mkv_lane_ports_choose(fabric->options.lane_ports, connection->stream.fd);
+    if (port == NULL) {
+        return refuse(connection, &peer, MKV_NATIVE_REFUSAL_NO_DEVICE,
+                      "the server has no RDMA port that is up with the address that this "
+                      "connection came to; its rdma.device names one for all addresses");
+    }
+    struct mkv_tcp_lane *lane = lane_make(connection, port, problem);
+    if (lane == NULL) {
+        return refuse(connection, &peer, MKV_NATIVE_REFUSAL_FULL, problem);
+    }
+    lane->fallback = mkv_native_fallback_known(peer.fallback);
+    if (!mkv_endpoint_connect(lane->endpoint, &peer, mkv_clock_monotonic_ns(), problem)) {
+        lane_free(lane);
+        return refuse(connection, &peer, MKV_NATIVE_REFUSAL_PARAMETERS, problem);
+    }
+    port->is_dirty = true;
+    return answer(connection, lane);
+}
+
+void mkv_tcp_lane_answered(struct mkv_tcp_connection *connection) {
+    if (connection->lane != NULL) {
+        connection->lane->is_used = true;
+    }
+}
+
+void mkv_tcp_lane_count_fallback(struct mkv_fabric_tcp *fabric, uint32_t fallback) {
+    if (fallback != MKV_NATIVE_FALLBACK_NONE) {
+        fabric->lanes.fallbacks_total[mkv_native_fallback_known(fallback)]++;
+    }
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+uint32_t mkv_tcp_lane_receive(struct mkv_tcp_connection *connection, uint8_t *bytes,
+                              uint32_t bytes_max) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    if (lane->is_stopped) {
+        return 0;
+    }
+    const size_t count =
+        mkv_endpoint_receive(lane->endpoint, bytes, bytes_max, connection->fabric->now_ns);
+    lane->port->is_dirty = lane->port->is_dirty || count > 0; /* credits may go back */
+    lane->is_readable = count > 0;
+    return (uint32_t)count;
+}
+
+void mkv_tcp_lane_send(struct mkv_tcp_connection *connection) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    MKV_ASSERT(connection->send_in_flight);
+    if (lane->is_stopped) {
+        return;
+    }
+    const uint64_t now_ns = connection->fabric->now_ns;
+    const size_t count = mkv_endpoint_send(lane->endpoint, connection->message.msg_iov,
+                                           connection->message.msg_iovlen, now_ns);
+    if (count > 0) {
+        connection->send_ns = now_ns;
+        lane->port->is_dirty = true;
+        mkv_tcp_send_advanced(connection, count);
+    }
+}
+
+/* ---- rounds ---------------------------------------------------------------------------------- */
+
+void mkv_tcp_lane_advance(struct mkv_tcp_connection *connection) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    if (lane == NULL || connection->state == MKV_TCP_BROKEN) {
+        return;
+    }
+    if (lane->is_readable && connection->state == MKV_TCP_OPEN && !connection->paused) {
+        mkv_tcp_receive_continue(connection);
+    }
+    mkv_tcp_lane_transfers_advance(lane);
+    if (lane->is_used && connection->send_in_flight && connection->state != MKV_TCP_BROKEN) {
+        mkv_tcp_lane_send(connection);
+    }
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+void mkv_tcp_lane_lifeline(struct mkv_tcp_connection *connection) {
+    if (connection->state != MKV_TCP_BROKEN) {
+        mkv_tcp_lane_stop(connection, MKV_LANE_REASON_PEER);
+    }
+    mkv_tcp_connection_break(connection);
+    mkv_tcp_connection_touch(connection);
+}
+
+void mkv_tcp_lane_stop(struct mkv_tcp_connection *connection, enum mkv_lane_reason reason) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    if (lane == NULL) {
+        return;
+    }
+    if (!lane->is_stopped) {
+        lane->is_stopped = true;
+        lane->port->is_dirty = true;
+        mkv_endpoint_stop(lane->endpoint, reason, mkv_clock_monotonic_ns());
+    }
+    if (lane->is_used) {
+        connection->send_in_flight = false; /* it is not the kernel's */
+    }
+}
+
+bool mkv_tcp_lane_is_ended(const struct mkv_tcp_connection *connection) {
+    return connection->lane == NULL || connection->lane->is_drained;
+}
+
+void mkv_tcp_lane_close(struct mkv_tcp_connection *connection) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    if (lane != NULL) {
+        MKV_ASSERT(lane->is_drained);
+        MKV_ASSERT(lane->reads.head == NULL);
+        MKV_ASSERT(lane->writes.head == NULL);
+        connection->lane = NULL;
+        lane_free(lane);
+    }
+}
+
+bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection) {
+    const struct mkv_tcp_lane *lane = connection->lane;
+    return lane == NULL || (lane->is_used && !lane->is_readable && lane->reads.head == NULL &&
+                            lane->writes.head == NULL);
+}

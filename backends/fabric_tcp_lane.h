@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection that goes on over RDMA. Its frames are the stream of a lane (verbs/endpoint.h), its
+ * TCP socket is the lifeline: nothing comes over it any more, and its end is the lane's end, as the
+ * lane's is the socket's.
+ *
+ *   CONNECT --> a lane is made, its answer goes out over TCP --> used: frames leave over the lane
+ *                                                                too (they came over it already)
+ *
+ *   broken, drained ... are called from within mkv_lane_ports_poll: they note what happened, and
+ *   the connection goes on in this round's turn (mkv_tcp_connection_touch).
+ *
+ *   PULL   pieces, posted in order, as many as there is room for; hashed in that order when they
+ *          are there, a bounded amount in a round, while those behind them are on their way
+ *   PUSH   pieces; then its DATA, without a payload, in the stream; done when the DATA has left and
+ *          the last piece has completed
+ *
+ * Invariants
+ *  I1  Nothing is posted but in state OPEN, or for what is to be sent in REFUSED and LINGERING.
+ *  I2  An operation with a piece that is posted is in `reads`, in `writes`, in the connection's
+ *      queue or in flight; none of these is completed as failed before the lane is drained.
+ *
+ * Not responsible for: the queue pair (verbs/), when a client goes back to RDMA (client/).
+ */
+#ifndef MKV_BACKENDS_FABRIC_TCP_LANE_H
+#define MKV_BACKENDS_FABRIC_TCP_LANE_H
+
+#include "backends/fabric_tcp_internal.h"
+#include "backends/lane_ports.h"
+
+/* A connection hashes so much in its turn even where others have used up the round's share. */
+#define MKV_TCP_LANE_HASH_BYTES (128u * 1024u)
+
+/* Where the items of one request are in the client's memory. */
+struct mkv_tcp_lane_slot {
+    bool is_used;
+    struct {
+        uint64_t offset; /* in the value, of the byte at `remote` */
+        uint64_t length;
+        struct mkv_native_remote remote;
+    } items[MKV_NATIVE_REMOTE_ITEMS_MAX];
+};
+
+/* A READ or WRITE that is posted. */
+struct mkv_tcp_piece {
+    struct mkv_tcp_op *op; /* NULL: it is free */
+    uint32_t offset;       /* in the transfer */
+    uint32_t bytes;
+    bool is_read;
+    bool is_round; /* it goes by way of the port's piece */
+    uint64_t posted_ns;
+};
+
+struct mkv_tcp_lane {
+    struct mkv_tcp_connection *connection;
+    struct mkv_lane_port *port;
+    struct mkv_endpoint *endpoint;
+    bool is_used; /* the answer to CONNECT has left */
+    bool is_readable;
+    bool is_stopped; /* by this side, or it broke */
+    bool is_drained;
+    uint32_t fallback;             /* of its CONNECT */
+    struct mkv_tcp_op_list reads;  /* PULLs, in their order */
+    struct mkv_tcp_op *reads_next; /* the first of them that is not posted whole */
+    struct mkv_tcp_op_list writes; /* PUSHes whose DATA has left, and not all pieces are done */
+    uint64_t sums[MKV_CHUNKS_MAX]; /* of the first of `reads` */
+    uint32_t sum_count;
+    uint32_t piece_count; /* posted */
+    struct mkv_tcp_piece pieces[MKV_LANE_TRANSFERS_MAX];
+    struct mkv_tcp_lane_slot slots[]; /* requests_max + 1 */
+};
+
+/* ---- fabric_tcp_lane_transfer.c ------------------------------------------------------------- */
+
+/* Posts READs as far as there is room, and completes PULLs and PUSHes that are there. */
+void mkv_tcp_lane_transfers_advance(struct mkv_tcp_lane *lane);
+/* A piece has completed; from within a poll. */
+void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok);
+
+#endif

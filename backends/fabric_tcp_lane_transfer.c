@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * READs out of the memory of clients, and WRITEs into it, in pieces:
+ *
+ *   PULL of 3 MiB, a slab     | 0: done, hashed | 1: done | 2: posted |
+ *   PUSH of 2.5 MiB           | 0: done | 1: posted | . not posted    |  its DATA waits
+ *
+ * Where the pages of a slab are not those that were registered (mkv_arena_exchange), a piece goes
+ * by way of the one that the port has for it.
+ */
+#include <string.h>
+
+#include "backends/clock.h"
+#include "backends/fabric_tcp_lane.h"
+#include "core/hash.h"
+
+_Static_assert(MKV_BLOCK_BYTES_MAX / MKV_LANE_PIECE_BYTES <= 32, "a bit for each piece");
+
+/* ---- where the items of a request are -------------------------------------------------------- */
+
+uint32_t mkv_tcp_lane_slot_take(struct mkv_tcp_connection *connection) {
+    const struct mkv_native_item *items = connection->fabric->native_items;
+    const uint32_t item_count = connection->header.item_count;
+    struct mkv_tcp_lane *lane = connection->lane;
+    uint32_t index = 0;
+    MKV_ASSERT(item_count <= MKV_NATIVE_REMOTE_ITEMS_MAX);
+    while (lane->slots[index].is_used) {
+        index++;
+        MKV_ASSERT(index <= connection->fabric->options.hello.requests_max);
+    }
+    struct mkv_tcp_lane_slot *slot = &lane->slots[index];
+    slot->is_used = true;
+    for (uint32_t i = 0; i < item_count; i++) {
+        slot->items[i].offset = items[i].offset;
+        slot->items[i].length = items[i].length;
+        slot->items[i].remote = items[i].remote;
+    }
+    return index + 1;
+}
+
+void mkv_tcp_lane_slot_give(struct mkv_tcp_connection *connection, uint32_t name) {
+    MKV_ASSERT(connection->lane->slots[name - 1].is_used);
+    connection->lane->slots[name - 1].is_used = false;
+}
+
+/* Has a transfer go to or come from where its request's slot says. */
+static void place(struct mkv_tcp_lane *lane, uint32_t name, struct mkv_tcp_op *op) {
+    const struct mkv_transfer_effect *transfer = &op->transfer;
+    const struct mkv_tcp_lane_slot *slot = &lane->slots[name - 1];
+    MKV_ASSERT(slot->is_used);
+    MKV_ASSERT(transfer->item < MKV_NATIVE_REMOTE_ITEMS_MAX);
+    op->remote = (struct mkv_tcp_remote){.is_used = true};
+    if (transfer->bytes == 0) {
+        return;
+    }
+    MKV_ASSERT(transfer->offset >= slot->items[transfer->item].offset);
+    const uint64_t begin = transfer->offset - slot->items[transfer->item].offset;
+    MKV_ASSERT(begin <= slot->items[transfer->item].length);
+    MKV_ASSERT(transfer->bytes <= slot->items[transfer->item].length - begin);
+    op->remote.address = slot->items[transfer->item].remote.address + begin;
+    op->remote.key = slot->items[transfer->item].remote.key;
+}
+
+/* ---- pieces ---------------------------------------------------------------------------------- */
+
+static uint32_t pieces_of(const struct mkv_tcp_op *op) {
+    return (uint32_t)mkv_divide_up_u64(op->transfer.bytes, MKV_LANE_PIECE_BYTES);
+}
+
+/* Bytes from the first on that have come, or gone. */
+static uint32_t bytes_done(const struct mkv_tcp_op *op) {
+    uint64_t pieces = 0;
+    while ((op->remote.done >> pieces & 1u) != 0) {
+        pieces++;
+    }
+    return (uint32_t)mkv_min_u64(pieces * MKV_LANE_PIECE_BYTES, op->transfer.bytes);
+}
+
+static bool is_done(const struct mkv_tcp_op *op) {
+    return op->remote.done == (1ull << pieces_of(op)) - 1;
+}
+
+static uint8_t *memory_of(const struct mkv_tcp_lane *lane, const struct mkv_tcp_op *op,
+                          uint32_t offset) {
+    const struct mkv_transfer_effect *transfer = &op->transfer;
+    const uint32_t begin = op->kind == MKV_TCP_OP_PULL ? 0 : transfer->slab_offset;
+    return mkv_arena_slab(lane->connection->fabric->options.arena, transfer->slab) +
+           MKV_UNIT_BYTES + begin + offset;
+}
+
+/* One that is free; there is one whenever the endpoint has room. NULL: it has none. */
+static struct mkv_tcp_piece *piece_take(struct mkv_tcp_lane *lane) {
+    for (uint32_t i = 0; i < MKV_LANE_TRANSFERS_MAX; i++) {
+        if (lane->pieces[i].op == NULL) {
+            return &lane->pieces[i];
+        }
+    }
+    return NULL;
+}
+
+/* Posts the next piece; false: there is no room. */
+static bool piece_post(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
+    struct mkv_lane_port *port = lane->port;
+    struct mkv_tcp_piece *piece = piece_take(lane);
+    if (piece == NULL || lane->is_stopped) {
+        return false;
+    }
+    const uint32_t offset = op->remote.posted_bytes;
+    const uint32_t bytes = (uint32_t)mkv_min_u64(op->transfer.bytes - offset, MKV_LANE_PIECE_BYTES);
+    const bool is_read = op->kind == MKV_TCP_OP_PULL;
+    uint8_t *memory = memory_of(lane, op, offset);
+    const struct mkv_verbs_region *region = port->slabs;
+    const bool is_round =
+        mkv_arena_was_exchanged(lane->connection->fabric->options.arena, memory, bytes);
+    if (is_round && port->piece_is_used) {
+        mkv_tcp_connection_touch(lane->connection);
+        return false;
+    }
+    if (is_round && !is_read) {
+        memcpy(port->piece, memory, bytes);
+    }
+    if (is_round) {
+        memory = port->piece;
+        region = port->piece_region;
+    }
+    const uint64_t now_ns = mkv_clock_monotonic_ns();
+    if (!mkv_endpoint_transfer(lane->endpoint, is_read, op->remote.address + offset, op->remote.key,
+                               region, memory, bytes, (uint64_t)(piece - lane->pieces), now_ns)) {
+        return false;
+    }
+    *piece = (struct mkv_tcp_piece){op, offset, bytes, is_read, is_round, now_ns};
+    port->piece_is_used = port->piece_is_used || is_round;
+    port->is_dirty = true;
+    op->remote.posted_bytes += bytes;
+    return true;
+}
+
+void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok) {
+    MKV_ASSERT(tag < MKV_LANE_TRANSFERS_MAX);
+    struct mkv_tcp_piece *piece = &lane->pieces[tag];
+    struct mkv_fabric_lane_counters *counters = &lane->connection->fabric->lanes;
+    MKV_ASSERT(piece->op != NULL);
+    if (is_ok) {
+        const uint64_t now_ns = mkv_clock_monotonic_ns();
+        mkv_histogram_record_ns(piece->is_read ? &counters->read : &counters->write,
+                                now_ns - piece->posted_ns);
+        piece->op->remote.done |= 1ull << (piece->offset / MKV_LANE_PIECE_BYTES);
+    }
+    if (is_ok && piece->is_read && piece->is_round) {
+        memcpy(memory_of(lane, piece->op, piece->offset), lane->port->piece, piece->bytes);
+    }
+    if (piece->is_round) {
+        lane->port->piece_is_used = false;
+    }
+    piece->op = NULL;
+}
+
+/* ---- PULL ------------------------------------------------------------------------------------ */
+
+void mkv_tcp_lane_pull(struct mkv_tcp_connection *connection, uint32_t slot,
+                       struct mkv_tcp_op *op) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    place(lane, slot, op);
+    mkv_tcp_list_append(&lane->reads, op);
+    if (lane->reads_next == NULL) {
+        lane->reads_next = op;
+    }
+}
+
+static void reads_post(struct mkv_tcp_lane *lane) {
+    while (lane->reads_next != NULL) {
+        struct mkv_tcp_op *op = lane->reads_next;
+        while (op->remote.posted_bytes < op->transfer.bytes) {
+            if (!piece_post(lane, op)) {
+                return;
+            }
+        }
+        lane->reads_next = op->next;
+    }
+}
+
+/* Hashes what has come of the first PULL; true when all of it is. */
+static bool first_hash(struct mkv_tcp_lane *lane, uint32_t *own_bytes) {
+    struct mkv_fabric_tcp *fabric = lane->connection->fabric;
+    const struct mkv_tcp_op *op = lane->reads.head;
+    const uint32_t chunk_bytes = mkv_chunk_bytes(op->transfer.bytes);
+    const uint32_t done = bytes_done(op);
+    const uint8_t *payload = memory_of(lane, op, 0);
+    for (;;) {
+        const uint64_t begin = (uint64_t)lane->sum_count * chunk_bytes;
+        if (begin >= op->transfer.bytes) {
+            return true;
+        }
+        const uint64_t end = mkv_min_u64(begin + chunk_bytes, op->transfer.bytes);
+        if (end > done) {
+            return false;
+        }
+        const uint32_t bytes = (uint32_t)(end - begin);
+        if (fabric->copy_bytes_left < bytes && *own_bytes < bytes) {
+            mkv_tcp_connection_touch(lane->connection);
+            return false;
+        }
+        fabric->copy_bytes_left -= (uint32_t)mkv_min_u64(fabric->copy_bytes_left, bytes);
+        *own_bytes -= (uint32_t)mkv_min_u64(*own_bytes, bytes);
+        lane->sums[lane->sum_count] = mkv_hash_64(payload + begin, bytes);
+        lane->sum_count++;
+    }
+}
+
+/* The front may answer a completion with further effects, and break the connection. */
+static bool is_served(const struct mkv_tcp_lane *lane) {
+    return lane->connection->state == MKV_TCP_OPEN && !lane->is_stopped;
+}
+
+static void reads_finish(struct mkv_tcp_lane *lane) {
+    uint32_t own_bytes = MKV_TCP_LANE_HASH_BYTES;
+    while (is_served(lane) && lane->reads.head != NULL && first_hash(lane, &own_bytes)) {
+        struct mkv_tcp_op *op = mkv_tcp_list_pop(&lane->reads);
+        const uint32_t sum_count = lane->sum_count;
+        MKV_ASSERT(op != lane->reads_next);
+        MKV_ASSERT(sum_count == mkv_chunk_count(op->transfer.bytes));
+        MKV_ASSERT(is_done(op));
+        lane->sum_count = 0;
+        mkv_tcp_op_complete(lane->connection->fabric, op, MKV_TRANSFER_OK, lane->sums, sum_count);
+    }
+}
+
+/* ---- PUSH ------------------------------------------------------------------------------------ */
+
+void mkv_tcp_lane_place(struct mkv_tcp_connection *connection, uint32_t slot,
+                        struct mkv_tcp_op *op) {
+    place(connection->lane, slot, op);
+}
+
+bool mkv_tcp_lane_push(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
+    while (op->remote.posted_bytes < op->transfer.bytes) {
+        if (!piece_post(connection->lane, op)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool mkv_tcp_lane_keeps(struct mkv_tcp_connection *connection, struct mkv_tcp_op *op) {
+    if (!op->remote.is_used || is_done(op)) {
+        return false;
+    }
+    mkv_tcp_list_append(&connection->lane->writes, op);
+    return true;
+}
+
+static void writes_finish(struct mkv_tcp_lane *lane) {
+    while (!lane->is_stopped && lane->writes.head != NULL && is_done(lane->writes.head)) {
+        struct mkv_tcp_op *op = mkv_tcp_list_pop(&lane->writes);
+        mkv_tcp_op_complete(lane->connection->fabric, op, MKV_TRANSFER_OK, NULL, 0);
+    }
+}
+
+/* ---- rounds, the end ------------------------------------------------------------------------- */
+
+void mkv_tcp_lane_transfers_advance(struct mkv_tcp_lane *lane) {
+    if (is_served(lane)) {
+        reads_post(lane);
+        reads_finish(lane);
+    }
+    writes_finish(lane);
+}
+
+bool mkv_tcp_lane_has_ops(const struct mkv_tcp_connection *connection) {
+    const struct mkv_tcp_lane *lane = connection->lane;
+    return lane != NULL && (lane->reads.head != NULL || lane->writes.head != NULL);
+}
+
+void mkv_tcp_lane_ops_fail(struct mkv_tcp_connection *connection) {
+    struct mkv_tcp_lane *lane = connection->lane;
+    if (lane == NULL) {
+        return;
+    }
+    MKV_ASSERT(lane->is_drained); /* I2 */
+    for (uint32_t i = 0; i < MKV_LANE_TRANSFERS_MAX; i++) {
+        MKV_ASSERT(lane->pieces[i].op == NULL);
+    }
+    struct mkv_tcp_op_list reads = lane->reads;
+    struct mkv_tcp_op_list writes = lane->writes;
+    lane->reads = (struct mkv_tcp_op_list){0};
+    lane->reads_next = NULL;
+    lane->writes = (struct mkv_tcp_op_list){0};
+    struct mkv_tcp_op *op;
+    while ((op = mkv_tcp_list_pop(&reads)) != NULL) {
+        mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_FAILED, NULL, 0);
+    }
+    while ((op = mkv_tcp_list_pop(&writes)) != NULL) {
+        mkv_tcp_op_complete(connection->fabric, op, MKV_TRANSFER_FAILED, NULL, 0);
+    }
+}

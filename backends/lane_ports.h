@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The ports of RDMA devices that the connections of a shard may go on over: found, opened, with the
+ * slabs registered at each, polled, and opened again when a device was gone.
+ *
+ *              a look, on a thread of its own:                 on the shard's thread:
+ *   +--> list the devices, open those that are wanted,  --> handed over: OPEN --- gone --> ENDING
+ *   |    register the slabs                                                                  |
+ *   +--------------- 1 s, doubling to 60 s, where one is wanted and not open <---------------+
+ *
+ * The first look is made by create, so that a node that must have RDMA is refused without.
+ *
+ * Which port a connection goes over: where the configuration names a device, that one; else the one
+ * whose GID is the address that the client came to; from the same machine (127.0.0.1), the first.
+ *
+ *   poll:  nothing has come for MKV_LANE_PORT_SPIN_NS --> armed: the ring waits for the descriptor
+ *          of the port; until then the shard comes round again at once
+ *
+ * Invariants
+ *  I1  All calls but create and destroy are made by the shard's thread. Calls back of endpoints
+ *      (verbs/endpoint.h) come from within poll and flush.
+ *  I2  A port is closed only when no lane is over it and the ring does not wait for it.
+ *  I3  What is gone is looked for again, for ever; nothing but `is_off` ends that.
+ *
+ * Not responsible for: connections (fabric_tcp_lane.c), what is said about it (event).
+ */
+#ifndef MKV_BACKENDS_LANE_PORTS_H
+#define MKV_BACKENDS_LANE_PORTS_H
+
+#include "backends/arena.h"
+#include "backends/drive_facts.h"
+#include "backends/error.h"
+#include "backends/ring.h"
+#include "verbs/endpoint.h"
+
+/* Of a shard, open at a time. */
+#define MKV_LANE_PORTS_MAX 8u
+/* So long after the last completion the completion queue is looked at in each round. */
+#define MKV_LANE_PORT_SPIN_NS (50ull * 1000u)
+#define MKV_LANE_PORT_RETRY_NS_MIN (1ull * 1000000000u)
+#define MKV_LANE_PORT_RETRY_NS_MAX (60ull * 1000000000u)
+/* What goes to or from a slab whose registered pages are not its pages any more takes a way round,
+ * in pieces of so much: it is also the most that one READ or WRITE moves. */
+#define MKV_LANE_PIECE_BYTES (1024u * 1024u)
+
+struct mkv_lane_ports;
+
+enum mkv_lane_port_event {
+    MKV_LANE_PORT_UP = 1,      /* open, or its link is back; `facts` */
+    MKV_LANE_PORT_DOWN,        /* its link is down; `facts`, `text` */
+    MKV_LANE_PORT_GONE,        /* the device failed or was removed; `facts`, `text` */
+    MKV_LANE_PORT_NOT_OPENED,  /* it is wanted and cannot be had; `text` says why: told when it is
+                                * another reason than the last time */
+    MKV_LANE_PORT_LANE_BROKEN, /* a connection's; `text` has who, why and what to do */
+};
+
+struct mkv_lane_ports_options {
+    struct mkv_ring *ring;
+    const struct mkv_arena *arena;
+    bool is_required; /* create refuses where no port can be opened */
+    /* As in verbs/endpoint.h; the texts outlive it. */
+    const char *device; /* NULL: all that have an active port with an address of RoCE v2 */
+    int32_t gid_index;
+    const char *address; /* that the listener is bound to; NULL: any */
+    uint32_t traffic_class;
+    uint32_t service_level;
+    uint32_t mtu;
+    uint32_t lanes_max;                  /* of a port */
+    const struct mkv_drive_roots *roots; /* NULL: the running kernel's */
+    uint64_t retry_ns;                   /* 0: MKV_LANE_PORT_RETRY_NS_MIN */
+    /* On the shard's thread, or on that of create before it returns. NULL: nobody is told. */
+    void (*event)(void *context, enum mkv_lane_port_event event,
+                  const struct mkv_verbs_facts *facts, const char *text);
+    void *event_context;
+};
+
+enum mkv_lane_port_state {
+    MKV_LANE_PORT_EMPTY = 0,
+    MKV_LANE_PORT_OPEN,
+    MKV_LANE_PORT_ENDING, /* no lane is made over it, and it is closed behind those there are */
+};
+
+/* One that is open; lanes use what stands here. */
+struct mkv_lane_port {
+    enum mkv_lane_port_state state;
+    struct mkv_verbs *verbs;
+    struct mkv_verbs_region *slabs;
+    uint8_t *piece; /* MKV_LANE_PIECE_BYTES, registered: the way round, of one transfer at a time */
+    struct mkv_verbs_region *piece_region;
+    bool piece_is_used;
+    uint32_t lane_count; /* endpoints that are not destroyed */
+    bool is_dirty;       /* something was posted since the last poll */
+
+    /* lane_ports.c's. */
+    struct mkv_lane_ports *ports;
+    struct mkv_ring_completion watch; /* the ring waits for the descriptor */
+    bool is_watched;
+    bool is_armed;
+    bool has_fired;   /* the descriptor was readable */
+    bool may_be_more; /* the last poll handed something out */
+    bool was_up;
+    uint64_t active_ns; /* when something was last handed out */
+    uint64_t look_ns;   /* polled at the latest then, whatever the descriptor says */
+};
+
+/* Looks for the first time. With `is_required` it refuses, with a remedy, where there is no port,
+ * or the slabs cannot be registered. */
+__attribute__((warn_unused_result)) bool mkv_lane_ports_create(
+    const struct mkv_lane_ports_options *options, struct mkv_lane_ports **ports,
+    struct mkv_backend_error *error);
+/* When it is idle, or was never polled. Waits for a look that is under way. NULL is allowed. */
+void mkv_lane_ports_destroy(struct mkv_lane_ports *ports);
+
+/* Whether a lane could be made over any port. */
+bool mkv_lane_ports_is_up(const struct mkv_lane_ports *ports);
+/* The port for the connection of this socket; NULL: there is none that is up. */
+struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd);
+/* For whoever has something to tell of a port's lane. */
+void mkv_lane_ports_tell(const struct mkv_lane_port *port, enum mkv_lane_port_event event,
+                         const char *text);
+
+/* At the begin of a round: hands out what has come. */
+void mkv_lane_ports_poll(struct mkv_lane_ports *ports, uint64_t now_ns);
+/* At its end: has on its way what was posted in it. */
+void mkv_lane_ports_flush(struct mkv_lane_ports *ports, uint64_t now_ns);
+/* Whether to come round again without waiting. */
+bool mkv_lane_ports_has_work(const struct mkv_lane_ports *ports);
+/* No lane is made any more, nothing is looked for, and ports are left as their lanes end. */
+void mkv_lane_ports_stop(struct mkv_lane_ports *ports);
+/* True after stop when no port is open, and nothing is in the kernel. */
+bool mkv_lane_ports_is_idle(const struct mkv_lane_ports *ports);
+
+#endif

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/rdma.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "client/engine.h"
+
+/* A host that had no device a moment ago is not looked through again at once. */
+#define ABSENT_NS 1000000000ull
+/* Polling of one wait, at most; a wait that took longer is worth no polling. */
+#define SPIN_NS_MAX 50000u
+#define SPIN_NS_MIN 2000u
+/* For the last lanes, when the client ends. */
+#define END_NS_MAX 2000000000ull
+#define END_WAIT_MS 10
+
+/* ---- devices -------------------------------------------------------------------------------- */
+
+/* Takes the next name of a list: its length, with *next behind it; NULL: there is none. */
+static const char *name_next(const char **next, size_t *byte_count) {
+    const char *name = *next;
+    if (name == NULL) {
+        return NULL;
+    }
+    *byte_count = strcspn(name, ",");
+    *next = name[*byte_count] == ',' ? name + *byte_count + 1 : NULL;
+    return name;
+}
+
+const char *mkv_rdma_devices_problem(const char *devices) {
+    uint32_t count = 0;
+    size_t byte_count = 0;
+    const char *next = devices;
+    for (const char *name; (name = name_next(&next, &byte_count)) != NULL; count++) {
+        if (byte_count == 0 || byte_count >= MKV_RDMA_DEVICE_BYTES ||
+            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") <
+                byte_count) {
+            return "names of RDMA devices as `rdma link` shows them, with commas between";
+        }
+    }
+    return count <= MKV_RDMA_DEVICES_MAX ? NULL : "at most 8 RDMA devices";
+}
+
+struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices) {
+    struct mkv_rdma *rdma = calloc(1, sizeof *rdma);
+    if (rdma == NULL) {
+        return NULL;
+    }
+    rdma->client = client;
+    rdma->is_required = is_required;
+    size_t byte_count = 0;
+    const char *next = devices[0] != '\0' ? devices : NULL;
+    for (const char *name; (name = name_next(&next, &byte_count)) != NULL;) {
+        MKV_ASSERT(rdma->device_count < MKV_RDMA_DEVICES_MAX);
+        MKV_ASSERT(byte_count < MKV_RDMA_DEVICE_BYTES);
+        memcpy(rdma->devices[rdma->device_count++], name, byte_count);
+    }
+    return rdma;
+}
+
+/* ---- ports ---------------------------------------------------------------------------------- */
+
+static void port_close(struct mkv_rdma_port *port) {
+    MKV_ASSERT(port->lane_count == 0);
+    mkv_rdma_memory_end(port);
+    (void)epoll_ctl(port->rdma->client->epoll, EPOLL_CTL_DEL, mkv_verbs_descriptor(port->verbs),
+                    NULL);
+    mkv_verbs_close(port->verbs);
+    port->verbs = NULL;
+    port->rdma->port_count--;
+}
+
+/* Opens a port in a free place. NULL: *problem says why not. */
+static struct mkv_rdma_port *port_open(struct mkv_rdma *rdma, const char *device,
+                                       const char *address, char *problem) {
+    uint32_t place = 0;
+    while (place < MKV_RDMA_PORTS_MAX && rdma->ports[place].verbs != NULL) {
+        place++;
+    }
+    if (place == MKV_RDMA_PORTS_MAX) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "%u RDMA ports are in use already",
+                 MKV_RDMA_PORTS_MAX);
+        return NULL;
+    }
+    const struct mkv_verbs_options options = {
+        .device = device[0] != '\0' ? device : NULL,
+        .gid_index = -1,
+        .address = address[0] != '\0' ? address : NULL,
+        .endpoints_max = MKV_RDMA_LANES_MAX,
+        .message_bytes = MKV_RDMA_MESSAGE_BYTES,
+        .receives_each = MKV_RDMA_RECEIVES,
+    };
+    struct mkv_rdma_port *port = &rdma->ports[place];
+    struct mkv_verbs *verbs = NULL;
+    if (!mkv_verbs_open(&options, &verbs, problem)) {
+        return NULL;
+    }
+    *port = (struct mkv_rdma_port){.rdma = rdma, .verbs = verbs, .place = place};
+    snprintf(port->device, sizeof port->device, "%s", device);
+    snprintf(port->address, sizeof port->address, "%s", address);
+    LIST_INIT(&port->lanes);
+    mkv_rdma_memory_init(&port->memory);
+    rdma->port_count++;
+    rdma->had_port = true;
+    /* Without it the client would wait for what nobody tells it: as good as no port. */
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = port};
+    if (epoll_ctl(rdma->client->epoll, EPOLL_CTL_ADD, mkv_verbs_descriptor(verbs), &event) != 0) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "no memory to wait for an RDMA port");
+        port_close(port);
+        return NULL;
+    }
+    return port;
+}
+
+void mkv_rdma_tell_absent(struct mkv_rdma *rdma, const char *problem) {
+    if (rdma->device_count > 0 && !rdma->is_told) {
+        rdma->is_told = true;
+        fprintf(stderr, "memkv: rdma_devices: %s; servers are reached over TCP\n", problem);
+    }
+}
+
+static bool is_usable(const struct mkv_rdma_port *port) {
+    return port->verbs != NULL && mkv_verbs_state(port->verbs) == MKV_VERBS_ACTIVE;
+}
+
+/* The port of a device that is open already, or of an address where any device will do. */
+static struct mkv_rdma_port *port_find(struct mkv_rdma *rdma, const char *device,
+                                       const char *address) {
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        struct mkv_rdma_port *port = &rdma->ports[place];
+        if (port->verbs != NULL && strcmp(port->device, device) == 0 &&
+            (device[0] != '\0' || strcmp(port->address, address) == 0)) {
+            return port;
+        }
+    }
+    return NULL;
+}
+
+/* Whether a port has the address that a connection comes from. */
+static bool is_near(const struct mkv_rdma_port *port, const char *address) {
+    static const char mapped[] = "::ffff:";
+    const char *gid = mkv_verbs_facts(port->verbs)->gid;
+    const bool is_mapped = strncmp(gid, mapped, sizeof mapped - 1) == 0;
+    return strcmp(gid, address) == 0 ||
+           (is_mapped && strcmp(gid + sizeof mapped - 1, address) == 0);
+}
+
+/* Where a lane is made: at the port with the connection's own address, else at the one with the
+ * fewest. NULL: *problem says why nowhere. */
+static struct mkv_rdma_port *port_for(struct mkv_rdma *rdma, const char *address, uint64_t now_ns,
+                                      char *problem) {
+    struct mkv_rdma_port *chosen = NULL;
+    const uint32_t count = rdma->device_count > 0 ? rdma->device_count : 1;
+    const bool is_absent = now_ns < rdma->absent_until_ns;
+    snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "%s",
+             is_absent ? rdma->absent_problem : "the port of the RDMA device is down");
+    for (uint32_t index = 0; index < count; index++) {
+        const char *device = rdma->device_count > 0 ? rdma->devices[index] : "";
+        struct mkv_rdma_port *port = port_find(rdma, device, address);
+        if (port == NULL && !is_absent) {
+            port = port_open(rdma, device, address, problem);
+        }
+        if (port == NULL || !is_usable(port)) {
+            continue;
+        }
+        const bool is_nearer = chosen != NULL && is_near(port, address) != is_near(chosen, address);
+        if (chosen == NULL ||
+            (is_nearer ? is_near(port, address) : port->lane_count < chosen->lane_count)) {
+            chosen = port;
+        }
+    }
+    if (chosen == NULL && !is_absent) {
+        snprintf(rdma->absent_problem, sizeof rdma->absent_problem, "%s", problem);
+        rdma->absent_until_ns = now_ns + ABSENT_NS;
+    }
+    return chosen;
+}
+
+bool mkv_rdma_has_port(const struct mkv_rdma *rdma, const void *pointer) {
+    const uintptr_t begin = (uintptr_t)rdma->ports;
+    const uintptr_t at = (uintptr_t)pointer;
+    return at >= begin && at < begin + sizeof rdma->ports;
+}
+
+/* ---- lanes ---------------------------------------------------------------------------------- */
+
+static void wake(const struct mkv_rdma_lane *lane) {
+    if (lane->connection != NULL) {
+        lane->connection->is_readable = true;
+        lane->connection->is_writable = true;
+    }
+}
+
+static void on_opened(void *context) {
+    struct mkv_rdma_lane *lane = context;
+    lane->is_open = true;
+    lane->open_ns = mkv_client_now_ns();
+    wake(lane);
+}
+
+static void on_moved(void *context) {
+    wake(context);
+}
+
+/* Only servers read and write. */
+static void on_transfer_done(void *context, uint64_t tag, bool is_ok) {
+    (void)context;
+    (void)tag;
+    (void)is_ok;
+}
+
+/* Only of a lane that breaks, which ends all requests of its connection. */
+static void on_exposure_end(void *context, uint64_t tag) {
+    (void)tag;
+    wake(context);
+}
+
+static void on_broken(void *context, enum mkv_lane_reason reason, const char *problem) {
+    struct mkv_rdma_lane *lane = context;
+    lane->is_broken = true;
+    lane->reason = reason;
+    snprintf(lane->problem, sizeof lane->problem, "%s", problem);
+    wake(lane);
+}
+
+static void on_drained(void *context) {
+    struct mkv_rdma_lane *lane = context;
+    lane->is_drained = true;
+}
+
+struct mkv_rdma_lane *mkv_rdma_lane_new(struct mkv_rdma *rdma, struct mkv_connection *connection,
+                                        const char *address, uint64_t now_ns, char *problem) {
+    static const struct mkv_endpoint_ops ops = {
+        .opened = on_opened,
+        .readable = on_moved,
+        .writable = on_moved,
+        .transfer_done = on_transfer_done,
+        .exposure_end = on_exposure_end,
+        .broken = on_broken,
+        .drained = on_drained,
+    };
+    struct mkv_rdma_port *port = port_for(rdma, address, now_ns, problem);
+    if (port == NULL) {
+        return NULL;
+    }
+    if (port->lane_count == MKV_RDMA_LANES_MAX) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "%u connections over RDMA are all there may be",
+                 MKV_RDMA_LANES_MAX);
+        return NULL;
+    }
+    struct mkv_rdma_lane *lane = calloc(1, sizeof *lane);
+    if (lane == NULL) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "no memory for a lane");
+        return NULL;
+    }
+    if (!mkv_endpoint_create(port->verbs, &ops, lane, &lane->endpoint, problem)) {
+        free(lane);
+        return NULL;
+    }
+    lane->port = port;
+    lane->connection = connection;
+    LIST_INSERT_HEAD(&port->lanes, lane, link);
+    port->lane_count++;
+    return lane;
+}
+
+static void lane_free(struct mkv_rdma_lane *lane) {
+    mkv_endpoint_destroy(lane->endpoint);
+    LIST_REMOVE(lane, link);
+    lane->port->lane_count--;
+    free(lane);
+}
+
+void mkv_rdma_lane_end(struct mkv_rdma_lane *lane) {
+    MKV_ASSERT(lane->connection != NULL);
+    lane->connection = NULL;
+    if (lane->is_connected && !lane->is_drained) {
+        mkv_endpoint_stop(lane->endpoint, MKV_LANE_REASON_CLOSED, mkv_client_now_ns());
+        lane->port->draining_count++;
+    } else {
+        lane_free(lane);
+    }
+}
+
+/* Lets go of what has drained, and of a port whose device is gone. */
+static void reap(struct mkv_rdma_port *port) {
+    struct mkv_rdma_lane *next;
+    for (struct mkv_rdma_lane *lane = port->draining_count > 0 ? LIST_FIRST(&port->lanes) : NULL;
+         lane != NULL; lane = next) {
+        next = LIST_NEXT(lane, link);
+        if (lane->connection == NULL && lane->is_drained) {
+            port->draining_count--;
+            lane_free(lane);
+        }
+    }
+    if (port->lane_count == 0 && port->place_count == 0 &&
+        mkv_verbs_state(port->verbs) == MKV_VERBS_GONE) {
+        port_close(port);
+    }
+}
+
+/* ---- polling and waiting -------------------------------------------------------------------- */
+
+/* How long something was waited for says how long polling for the next is worth it. */
+static void has_come(struct mkv_rdma *rdma, uint64_t now_ns) {
+    if (rdma->rest_ns == 0) {
+        return;
+    }
+    const uint64_t waited_ns = now_ns - mkv_min_u64(rdma->rest_ns, now_ns);
+    rdma->rest_ns = 0;
+    if (waited_ns <= SPIN_NS_MAX) {
+        rdma->spin_ns = mkv_min_u64(mkv_max_u64(2 * waited_ns, SPIN_NS_MIN), SPIN_NS_MAX);
+    } else {
+        rdma->spin_ns = rdma->spin_ns / 2 >= SPIN_NS_MIN ? rdma->spin_ns / 2 : 0;
+    }
+}
+
+uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
+    uint32_t count = 0;
+    for (uint32_t place = 0; rdma->port_count > 0 && place < MKV_RDMA_PORTS_MAX; place++) {
+        struct mkv_rdma_port *port = &rdma->ports[place];
+        if (port->verbs != NULL) {
+            count += mkv_verbs_poll(port->verbs, now_ns);
+            reap(port);
+        }
+    }
+    if (count > 0) {
+        has_come(rdma, now_ns);
+    }
+    return count;
+}
+
+bool mkv_rdma_arm(struct mkv_rdma *rdma, uint64_t *due_ns) {
+    if (rdma->port_count == 0) {
+        return false;
+    }
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        if (rdma->ports[place].verbs != NULL) {
+            mkv_verbs_arm(rdma->ports[place].verbs);
+        }
+    }
+    /* What came before it was armed is told by no descriptor. */
+    if (mkv_rdma_poll(rdma, mkv_client_now_ns()) > 0) {
+        return true;
+    }
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        if (rdma->ports[place].verbs != NULL) {
+            *due_ns = mkv_min_u64(*due_ns, mkv_verbs_timer_ns(rdma->ports[place].verbs));
+        }
+    }
+    return false;
+}
+
+bool mkv_rdma_rest(struct mkv_rdma *rdma, bool is_busy, uint64_t *due_ns) {
+    if (rdma->port_count == 0) {
+        return false;
+    }
+    uint64_t now_ns = mkv_client_now_ns();
+    const uint64_t end_ns = mkv_min_u64(now_ns + rdma->spin_ns, *due_ns);
+    rdma->rest_ns = is_busy ? now_ns : 0;
+    while (is_busy && now_ns < end_ns) {
+        if (mkv_rdma_poll(rdma, now_ns) > 0) {
+            return true;
+        }
+        now_ns = mkv_client_now_ns();
+    }
+    return mkv_rdma_arm(rdma, due_ns);
+}
+
+void mkv_rdma_free(struct mkv_rdma *rdma) {
+    if (rdma == NULL) {
+        return;
+    }
+    const uint64_t end_ns = mkv_client_now_ns() + END_NS_MAX;
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        struct mkv_rdma_port *port = &rdma->ports[place];
+        while (port->verbs != NULL && port->lane_count > 0 && mkv_client_now_ns() < end_ns) {
+            struct pollfd ready = {.fd = mkv_verbs_descriptor(port->verbs), .events = POLLIN};
+            uint64_t due_ns = UINT64_MAX;
+            if (!mkv_rdma_arm(rdma, &due_ns) && port->verbs != NULL && port->lane_count > 0) {
+                (void)poll(&ready, 1, END_WAIT_MS);
+            }
+        }
+    }
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        struct mkv_rdma_port *port = &rdma->ports[place];
+        if (port->verbs != NULL && port->lane_count > 0) {
+            /* The device does not say that it is done with its buffers: they stay its own, and the
+             * lanes' callbacks find what they have always found. */
+            return;
+        }
+    }
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        if (rdma->ports[place].verbs != NULL) {
+            port_close(&rdma->ports[place]);
+        }
+    }
+    free(rdma);
+}

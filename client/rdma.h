@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * RDMA as a client has it: the ports that it uses, what of its memory servers may reach through
+ * them, and the lanes that connections have there.
+ *
+ *   client ──▶ port ──▶ lane of a connection            made, connected, open; then it drains
+ *                │
+ *                ├──▶ memory that the caller has registered            until it unregisters it
+ *                ├──▶ memory that a call named, kept registered        LRU, bounded
+ *                └──▶ bounce buffers                                   where neither can be
+ *
+ * A port is opened when the first connection asks for a lane there, and again after its device has
+ * failed. All that is told of it comes from mkv_rdma_poll.
+ *
+ * Invariants
+ *  I1  A lane that has been connected is let go of when it is drained, and not before: what the
+ *      device may still do to its buffers is over then.
+ *  I2  A place is given back when its request is answered, or behind the end of its lane: until
+ *      then neither its registration ends nor is its bounce buffer used again.
+ *  I3  What is kept registered is at most MKV_RDMA_CACHED_MAX ranges of together at most
+ *      MKV_RDMA_CACHED_BYTES_MAX, and what is in no call leaves first.
+ *
+ * Not responsible for: when a server is asked for a lane (connection_rdma.c), when it is tried
+ * again (remote_rdma.c), frames.
+ */
+#ifndef MKV_CLIENT_RDMA_H
+#define MKV_CLIENT_RDMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
+#include "client/memkv.h"
+#include "verbs/endpoint.h"
+#include "wire/native.h"
+
+/* Devices that a client may be told to use. */
+#define MKV_RDMA_DEVICES_MAX 8u
+#define MKV_RDMA_DEVICE_BYTES 64u
+/* Ports that it uses at a time: those of its devices, or of the addresses that it connects from. */
+#define MKV_RDMA_PORTS_MAX 8u
+#define MKV_RDMA_LANES_MAX 128u
+/* Of a text that says what to do. */
+#define MKV_RDMA_PROBLEM_BYTES 512u
+_Static_assert(MKV_RDMA_PROBLEM_BYTES >= MKV_VERBS_PROBLEM_BYTES, "a port's problem fits");
+#define MKV_RDMA_MESSAGE_BYTES 16384u
+#define MKV_RDMA_RECEIVES 32u
+/* Memory that is kept registered, of one port. */
+#define MKV_RDMA_CACHED_MAX 256u
+#define MKV_RDMA_CACHED_BYTES_MAX (256ull * 1024u * 1024u)
+#define MKV_RDMA_CACHED_RANGE_BYTES_MAX (64ull * 1024u * 1024u)
+/* Bounce buffers of one port: a piece of memory, in steps. Half as much, and so on, where the
+ * process may not have so much memory locked. */
+#define MKV_RDMA_BOUNCE_BYTES (16u * 1024u * 1024u)
+#define MKV_RDMA_BOUNCE_BYTES_MIN (1024u * 1024u)
+#define MKV_RDMA_BOUNCE_STEP_BYTES (64u * 1024u)
+#define MKV_RDMA_BOUNCE_STEPS (MKV_RDMA_BOUNCE_BYTES / MKV_RDMA_BOUNCE_STEP_BYTES)
+
+struct mkv_connection;
+struct mkv_rdma_port;
+struct memkv_client;
+
+/* How memory is reached; labels of memkv_client_rdma_value_bytes_total. */
+enum mkv_rdma_kind {
+    MKV_RDMA_REGISTERED = 0,
+    MKV_RDMA_CACHED,
+    MKV_RDMA_BOUNCED,
+};
+#define MKV_RDMA_KINDS 3u
+
+/* ---- lanes ---------------------------------------------------------------------------------- */
+
+struct mkv_rdma_lane {
+    LIST_ENTRY(mkv_rdma_lane) link;
+    struct mkv_rdma_port *port;
+    struct mkv_endpoint *endpoint;
+    struct mkv_connection *connection; /* NULL: it has ended, and the lane drains */
+    bool is_connected;
+    bool is_open;
+    bool is_broken; /* `reason` and `problem` say why */
+    bool is_drained;
+    bool is_lifeline_gone; /* the server has ended the connection that it was made over */
+    enum mkv_lane_reason reason;
+    char problem[MKV_RDMA_PROBLEM_BYTES];
+    uint64_t open_ns; /* since when it is open */
+};
+LIST_HEAD(mkv_rdma_lane_list, mkv_rdma_lane);
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* A range that is kept registered. */
+struct mkv_rdma_range {
+    TAILQ_ENTRY(mkv_rdma_range) link; /* what was used last is the last */
+    uint8_t *address;
+    uint64_t bytes;
+    struct mkv_verbs_region *region;
+    uint32_t use_count; /* places that have it */
+    bool is_dropped;    /* it ends with the last of them, and is found no more */
+};
+TAILQ_HEAD(mkv_rdma_range_list, mkv_rdma_range);
+
+struct mkv_rdma_memory {
+    struct mkv_rdma_range_list ranges;
+    struct mkv_rdma_range_list dropped;
+    uint32_t range_count; /* of both */
+    uint64_t range_bytes;
+    uint64_t refused_ns;    /* when the device last refused to register; 0: never */
+    uint64_t distrust_ns;   /* until when nothing is kept registered: what was, was stale ... */
+    uint32_t stale_count;   /* ... so often */
+    uint8_t *bounce;        /* NULL: not yet, or there is none */
+    uint64_t bounce_bytes;  /* of it */
+    bool is_bounce_refused; /* there will be none */
+    struct mkv_verbs_region *bounce_region;
+    uint64_t bounce_used[MKV_RDMA_BOUNCE_STEPS / 64u]; /* a bit for each step */
+};
+
+/* Where the server finds the memory of an item. */
+struct mkv_rdma_place {
+    enum mkv_rdma_kind kind;
+    struct mkv_native_remote remote;
+    struct mkv_rdma_range *range; /* CACHED */
+    uint8_t *bounce;              /* BOUNCED: where the bytes are instead ... */
+    uint64_t bounce_bytes;        /* ... and how many */
+};
+
+/* ---- ports ---------------------------------------------------------------------------------- */
+
+struct mkv_rdma_port {
+    struct mkv_rdma *rdma;
+    struct mkv_verbs *verbs;            /* NULL: this place is free */
+    uint32_t place;                     /* of it in mkv_rdma.ports */
+    char device[MKV_RDMA_DEVICE_BYTES]; /* that was asked for; "": any */
+    char address[48];                   /* that connections came from */
+    struct mkv_rdma_lane_list lanes;
+    uint32_t lane_count;
+    uint32_t draining_count; /* of them without a connection */
+    uint32_t place_count;    /* of requests */
+    struct mkv_rdma_memory memory;
+};
+
+struct mkv_rdma {
+    struct memkv_client *client;
+    bool is_required; /* transport rdma: nothing goes on without */
+    uint32_t device_count;
+    char devices[MKV_RDMA_DEVICES_MAX][MKV_RDMA_DEVICE_BYTES];
+    struct mkv_rdma_port ports[MKV_RDMA_PORTS_MAX];
+    uint32_t port_count; /* that are open */
+    bool had_port;       /* ever */
+    bool is_told;        /* that there is no such device */
+    /* Connections that try RDMA again beside others, and until when a call that is done waits for
+     * them: between calls nothing goes on. */
+    uint32_t candidate_count;
+    uint64_t linger_ns;
+    /* A host without a device is not looked through for each connection. */
+    uint64_t absent_until_ns;
+    char absent_problem[MKV_VERBS_PROBLEM_BYTES];
+    /* How long completions are polled for before they are waited for (mkv_rdma_rest). */
+    uint64_t spin_ns;
+    uint64_t rest_ns; /* since when nothing has come; 0: it has */
+};
+
+/* What a client with these settings has. `devices`: names with commas between, "": any. NULL: there
+ * is no memory. */
+struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices);
+/* When no connection has a lane and no request a place. Waits until the last lanes are drained, for
+ * a bounded time. NULL is allowed. */
+void mkv_rdma_free(struct mkv_rdma *rdma);
+/* What is wrong with a list of devices, in words; NULL: nothing. */
+const char *mkv_rdma_devices_problem(const char *devices);
+
+/* A lane of a connection whose socket has this local address ("10.0.0.7"; "" not known), not yet
+ * connected. NULL: *problem says why not. */
+struct mkv_rdma_lane *mkv_rdma_lane_new(struct mkv_rdma *rdma, struct mkv_connection *connection,
+                                        const char *address, uint64_t now_ns, char *problem);
+/* The host has no device: said once on standard error where one was named. */
+void mkv_rdma_tell_absent(struct mkv_rdma *rdma, const char *problem);
+/* The connection has ended: behind the return no byte of the server's arrives in memory that it was
+ * shown. The lane is let go of in its time. */
+void mkv_rdma_lane_end(struct mkv_rdma_lane *lane);
+
+/* Has the ports tell what has come; connections of lanes become readable and writable by it. What
+ * was sent before is on its way then. Returns how much has come. */
+uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns);
+/* Before the client waits: polls a little longer where `is_busy`, that is, answers are due; has the
+ * descriptors tell, and *due_ns become what the ports need. True: something has come, and there is
+ * to be no waiting. */
+bool mkv_rdma_rest(struct mkv_rdma *rdma, bool is_busy, uint64_t *due_ns);
+/* The same without polling longer: the caller waits in a loop of its own. */
+bool mkv_rdma_arm(struct mkv_rdma *rdma, uint64_t *due_ns);
+/* Whether that is one of its ports, which an event may name. */
+bool mkv_rdma_has_port(const struct mkv_rdma *rdma, const void *pointer);
+
+/* ---- rdma_memory.c -------------------------------------------------------------------------- */
+
+void mkv_rdma_memory_init(struct mkv_rdma_memory *memory);
+/* Ends all registrations of a port that has no lane and no place. */
+void mkv_rdma_memory_end(struct mkv_rdma_port *port);
+/* Has the server reach `bytes` bytes at `memory`; of a put the bytes are there already. False: it
+ * cannot be done now, and they go through the stream. `may_cache`: registering what the caller has
+ * not is allowed. */
+bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t bytes, bool is_put,
+                         bool may_cache, struct mkv_rdma_place *place);
+/* `is_stale`: the registration is of other memory than is there now: it is not used again. */
+void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *place, bool is_stale);
+/* Nothing of this memory is kept registered any more, but by places. */
+void mkv_rdma_forget(struct mkv_rdma *rdma, const void *address, uint64_t bytes);
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a port reaches of the client's memory: first what the caller has registered, then what has
+ * been registered for a call before and is still kept, then what can be registered now, else a
+ * bounce buffer, and where there is none of these, nothing: then bytes go through the stream.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "client/engine.h"
+
+/* Behind a refusal nothing is tried to be kept for so long: each trial is a call of the kernel. */
+#define REFUSED_NS 1000000000ull
+/* Of a program that unmaps what it has named, what is kept registered is worse than nothing: for so
+ * long, and twice as long with each time, bounce buffers are used instead. */
+#define DISTRUST_NS_MIN 1000000000ull
+#define DISTRUST_NS_MAX 60000000000ull
+
+/* Whether all of the bytes at `memory` are in [address, address + byte_count). */
+static bool holds(const uint8_t *address, uint64_t byte_count, const void *memory, uint64_t bytes) {
+    const uintptr_t begin = (uintptr_t)address;
+    const uintptr_t wanted = (uintptr_t)memory;
+    return wanted >= begin && wanted - begin <= byte_count &&
+           bytes <= byte_count - (wanted - begin);
+}
+
+static struct mkv_native_remote remote_of(const struct mkv_verbs_region *region,
+                                          const void *memory) {
+    return (struct mkv_native_remote){.address = (uint64_t)(uintptr_t)memory,
+                                      .key = mkv_verbs_region_key(region)};
+}
+
+static bool do_register(struct mkv_rdma_port *port, void *memory, uint64_t bytes,
+                        struct mkv_verbs_region **region, char *problem) {
+    struct mkv_metrics *metrics = port->rdma->client->metrics;
+    const bool is_done = bytes <= SIZE_MAX && mkv_verbs_register(port->verbs, memory, (size_t)bytes,
+                                                                 true, region, problem);
+    if (metrics != NULL) {
+        mkv_metrics_rdma_registered(metrics, is_done);
+    }
+    return is_done;
+}
+
+/* ---- what the caller has registered --------------------------------------------------------- */
+
+bool mkv_buffer_prepare(struct mkv_buffer *buffer, struct mkv_rdma_port *port, char *problem) {
+    struct mkv_buffer_region *region = &buffer->regions[port->place];
+    if (region->region == NULL && !region->is_refused) {
+        region->is_refused =
+            !do_register(port, buffer->address, buffer->byte_count, &region->region, problem);
+    }
+    return region->region != NULL;
+}
+
+void mkv_buffer_release(struct mkv_buffer *buffer, uint32_t place) {
+    struct mkv_buffer_region *region = &buffer->regions[place];
+    if (region->region != NULL) {
+        mkv_verbs_unregister(region->region);
+    }
+    *region = (struct mkv_buffer_region){0};
+}
+
+static bool take_registered(struct mkv_rdma_port *port, void *memory, uint64_t bytes,
+                            struct mkv_rdma_place *place) {
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    struct mkv_buffer *buffer;
+    LIST_FOREACH(buffer, &port->rdma->client->buffers, link) {
+        if (!holds(buffer->address, buffer->byte_count, memory, bytes)) {
+            continue;
+        }
+        if (!mkv_buffer_prepare(buffer, port, problem)) {
+            return false;
+        }
+        *place = (struct mkv_rdma_place){
+            .kind = MKV_RDMA_REGISTERED,
+            .remote = remote_of(buffer->regions[port->place].region, memory)};
+        return true;
+    }
+    return false;
+}
+
+/* ---- what is kept registered ---------------------------------------------------------------- */
+
+static void range_end(struct mkv_rdma_memory *memory, struct mkv_rdma_range *range) {
+    MKV_ASSERT(range->use_count == 0);
+    TAILQ_REMOVE(range->is_dropped ? &memory->dropped : &memory->ranges, range, link);
+    memory->range_count--;
+    memory->range_bytes -= range->bytes;
+    mkv_verbs_unregister(range->region);
+    free(range);
+}
+
+/* It is found no more, and ends with its last place. */
+static void range_drop(struct mkv_rdma_memory *memory, struct mkv_rdma_range *range) {
+    if (range->use_count == 0) {
+        range_end(memory, range);
+    } else if (!range->is_dropped) {
+        TAILQ_REMOVE(&memory->ranges, range, link);
+        TAILQ_INSERT_TAIL(&memory->dropped, range, link);
+        range->is_dropped = true;
+    }
+}
+
+/* Ends what is in no call, the least recently used first, until there is room for so many bytes.
+ * False: what is left is in calls. */
+static bool make_room(struct mkv_rdma_memory *memory, uint64_t bytes) {
+    struct mkv_rdma_range *next;
+    for (struct mkv_rdma_range *range = TAILQ_FIRST(&memory->ranges);
+         range != NULL && (memory->range_count == MKV_RDMA_CACHED_MAX ||
+                           memory->range_bytes > MKV_RDMA_CACHED_BYTES_MAX - bytes);
+         range = next) {
+        next = TAILQ_NEXT(range, link);
+        if (range->use_count == 0) {
+            range_end(memory, range);
+        }
+    }
+    return memory->range_count < MKV_RDMA_CACHED_MAX &&
+           memory->range_bytes <= MKV_RDMA_CACHED_BYTES_MAX - bytes;
+}
+
+static struct mkv_rdma_range *range_new(struct mkv_rdma_port *port, void *address, uint64_t bytes) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    struct mkv_rdma_range *range = calloc(1, sizeof *range);
+    if (range == NULL) {
+        return NULL;
+    }
+    if (!do_register(port, address, bytes, &range->region, problem)) {
+        free(range);
+        memory->refused_ns = mkv_client_now_ns();
+        return NULL;
+    }
+    range->address = address;
+    range->bytes = bytes;
+    memory->range_count++;
+    memory->range_bytes += bytes;
+    TAILQ_INSERT_TAIL(&memory->ranges, range, link);
+    return range;
+}
+
+static bool take_cached(struct mkv_rdma_port *port, void *address, uint64_t bytes,
+                        struct mkv_rdma_place *place) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    struct mkv_rdma_range *range;
+    if (memory->distrust_ns != 0 && mkv_client_now_ns() < memory->distrust_ns) {
+        return false;
+    }
+    TAILQ_FOREACH(range, &memory->ranges, link) {
+        if (holds(range->address, range->bytes, address, bytes)) {
+            break;
+        }
+    }
+    if (range == NULL) {
+        const bool is_refused =
+            memory->refused_ns != 0 && mkv_client_now_ns() - memory->refused_ns < REFUSED_NS;
+        if (is_refused || bytes > MKV_RDMA_CACHED_RANGE_BYTES_MAX || !make_room(memory, bytes)) {
+            return false;
+        }
+        range = range_new(port, address, bytes);
+        if (range == NULL) {
+            return false;
+        }
+    }
+    TAILQ_REMOVE(&memory->ranges, range, link);
+    TAILQ_INSERT_TAIL(&memory->ranges, range, link);
+    range->use_count++;
+    *place = (struct mkv_rdma_place){
+        .kind = MKV_RDMA_CACHED, .remote = remote_of(range->region, address), .range = range};
+    return true;
+}
+
+void mkv_rdma_forget(struct mkv_rdma *rdma, const void *address, uint64_t bytes) {
+    const uintptr_t begin = (uintptr_t)address;
+    for (uint32_t index = 0; index < MKV_RDMA_PORTS_MAX; index++) {
+        struct mkv_rdma_port *port = &rdma->ports[index];
+        struct mkv_rdma_range *next;
+        for (struct mkv_rdma_range *range = port->verbs != NULL ? TAILQ_FIRST(&port->memory.ranges)
+                                                                : NULL;
+             range != NULL; range = next) {
+            next = TAILQ_NEXT(range, link);
+            const uintptr_t other = (uintptr_t)range->address;
+            if (begin < other + range->bytes && other < begin + bytes) {
+                range_drop(&port->memory, range);
+            }
+        }
+    }
+}
+
+/* ---- bounce buffers ------------------------------------------------------------------------- */
+
+static void bounce_make(struct mkv_rdma_port *port) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    void *made = mmap(NULL, MKV_RDMA_BOUNCE_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memory->is_bounce_refused = true;
+    if (made == MAP_FAILED) {
+        return;
+    }
+    for (uint64_t bytes = MKV_RDMA_BOUNCE_BYTES; bytes >= MKV_RDMA_BOUNCE_BYTES_MIN; bytes /= 2) {
+        if (do_register(port, made, bytes, &memory->bounce_region, problem)) {
+            memory->bounce = made;
+            memory->bounce_bytes = bytes;
+            memory->is_bounce_refused = false;
+            return;
+        }
+    }
+    (void)munmap(made, MKV_RDMA_BOUNCE_BYTES);
+}
+
+static bool step_is_used(const struct mkv_rdma_memory *memory, uint64_t step) {
+    return (memory->bounce_used[step / 64u] >> step % 64u & 1u) != 0;
+}
+
+static void steps_mark(struct mkv_rdma_memory *memory, uint64_t begin, uint64_t count,
+                       bool is_used) {
+    for (uint64_t step = begin; step < begin + count; step++) {
+        const uint64_t bit = 1ull << step % 64u;
+        MKV_ASSERT(step_is_used(memory, step) != is_used);
+        memory->bounce_used[step / 64u] ^= bit;
+    }
+}
+
+/* The first run of so many free steps, or UINT64_MAX. */
+static uint64_t steps_find(const struct mkv_rdma_memory *memory, uint64_t count) {
+    const uint64_t step_count = memory->bounce_bytes / MKV_RDMA_BOUNCE_STEP_BYTES;
+    uint64_t free_count = 0;
+    for (uint64_t step = 0; step < step_count; step++) {
+        free_count = step_is_used(memory, step) ? 0 : free_count + 1;
+        if (free_count == count) {
+            return step + 1 - count;
+        }
+    }
+    return UINT64_MAX;
+}
+
+static bool take_bounce(struct mkv_rdma_port *port, const void *source, uint64_t bytes, bool is_put,
+                        struct mkv_rdma_place *place) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    if (bytes > MKV_RDMA_BOUNCE_BYTES) {
+        return false;
+    }
+    if (memory->bounce == NULL && !memory->is_bounce_refused) {
+        bounce_make(port);
+    }
+    if (memory->bounce == NULL) {
+        return false;
+    }
+    const uint64_t count = mkv_divide_up_u64(bytes, MKV_RDMA_BOUNCE_STEP_BYTES);
+    const uint64_t begin = steps_find(memory, count);
+    if (begin == UINT64_MAX) {
+        return false;
+    }
+    steps_mark(memory, begin, count, true);
+    uint8_t *bounce = memory->bounce + begin * MKV_RDMA_BOUNCE_STEP_BYTES;
+    if (is_put) {
+        memcpy(bounce, source, (size_t)bytes);
+    }
+    *place = (struct mkv_rdma_place){.kind = MKV_RDMA_BOUNCED,
+                                     .remote = remote_of(memory->bounce_region, bounce),
+                                     .bounce = bounce,
+                                     .bounce_bytes = bytes};
+    return true;
+}
+
+/* ---- places --------------------------------------------------------------------------------- */
+
+bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t bytes, bool is_put,
+                         bool may_cache, struct mkv_rdma_place *place) {
+    MKV_ASSERT(bytes > 0);
+    const bool is_taken = take_registered(port, memory, bytes, place) ||
+                          (may_cache && take_cached(port, memory, bytes, place)) ||
+                          take_bounce(port, memory, bytes, is_put, place);
+    port->place_count += is_taken ? 1 : 0;
+    return is_taken;
+}
+
+static void distrust(struct mkv_rdma_memory *memory) {
+    uint64_t time_ns = DISTRUST_NS_MIN;
+    for (uint32_t count = 0; count < memory->stale_count && time_ns < DISTRUST_NS_MAX; count++) {
+        time_ns *= 2;
+    }
+    memory->stale_count += memory->stale_count < UINT32_MAX ? 1 : 0;
+    memory->distrust_ns = mkv_client_now_ns() + mkv_min_u64(time_ns, DISTRUST_NS_MAX);
+}
+
+void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *place, bool is_stale) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    MKV_ASSERT(port->place_count > 0);
+    port->place_count--;
+    switch (place->kind) {
+    case MKV_RDMA_REGISTERED:
+        break;
+    case MKV_RDMA_CACHED:
+        MKV_ASSERT(place->range->use_count > 0);
+        place->range->use_count--;
+        if (is_stale) {
+            distrust(memory);
+        }
+        if (is_stale || place->range->is_dropped) {
+            range_drop(memory, place->range);
+        }
+        break;
+    case MKV_RDMA_BOUNCED:
+        steps_mark(memory, (uint64_t)(place->bounce - memory->bounce) / MKV_RDMA_BOUNCE_STEP_BYTES,
+                   mkv_divide_up_u64(place->bounce_bytes, MKV_RDMA_BOUNCE_STEP_BYTES), false);
+        break;
+    }
+    *place = (struct mkv_rdma_place){0};
+}
+
+void mkv_rdma_memory_init(struct mkv_rdma_memory *memory) {
+    memset(memory, 0, sizeof *memory);
+    TAILQ_INIT(&memory->ranges);
+    TAILQ_INIT(&memory->dropped);
+}
+
+void mkv_rdma_memory_end(struct mkv_rdma_port *port) {
+    struct mkv_rdma_memory *memory = &port->memory;
+    struct mkv_rdma_range *range;
+    struct mkv_buffer *buffer;
+    MKV_ASSERT(port->place_count == 0);
+    MKV_ASSERT(TAILQ_EMPTY(&memory->dropped));
+    while ((range = TAILQ_FIRST(&memory->ranges)) != NULL) {
+        range_end(memory, range);
+    }
+    LIST_FOREACH(buffer, &port->rdma->client->buffers, link) {
+        mkv_buffer_release(buffer, port->place);
+    }
+    if (memory->bounce != NULL) {
+        mkv_verbs_unregister(memory->bounce_region);
+        (void)munmap(memory->bounce, MKV_RDMA_BOUNCE_BYTES);
+        memory->bounce = NULL;
+    }
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Ports of RDMA devices that come and go. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "backends/clock.h"
+#include "backends/lane_ports.h"
+#include "tests/unit/backends/fake_endpoint.h"
+#include "tests/unit/backends/fake_machine.h"
+#include "tests/unit/backends/lane_client.h"
+
+#define PORT_PATH "sys/class/infiniband/%s/ports/1/%s"
+
+static int set_up(void **state) {
+    (void)state;
+    fake_rdma_reset();
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    assert_int_equal(fake_rdma_endpoints(), 0);
+    assert_int_equal(fake_rdma_ports(), 0);
+    return 0;
+}
+
+static void await_event(struct world *world, enum mkv_lane_port_event event, uint32_t count) {
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    while (world->lane_events[event] < count) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    }
+}
+
+/* A round trip over a lane that is made for it. */
+static void expect_served(struct world *world) {
+    struct lane_client lane;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    lane_open(world, &lane);
+    lane_send(world, &lane, bytes, lane_request(&lane, bytes, MKV_NATIVE_PUT, 1, 1, MKV_MIB, 0));
+    lane_expect(world, &lane, MKV_NATIVE_PUT, 1);
+    lane_close(world, &lane);
+}
+
+static void test_ports__link_goes_down__lanes_end_and_come_back(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    uint64_t features;
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_UP], 1);
+    lane_open(world, &lane);
+    fake_rdma.devices[0].state = MKV_VERBS_PORT_DOWN;
+    lane_await(world, &lane, &lane.is_broken);
+    await_event(world, MKV_LANE_PORT_DOWN, 1);
+    assert_false(mkv_lane_ports_is_up(world->lane_ports));
+    lane_close(world, &lane);
+    struct client client = lane_greeted(world, MKV_NATIVE_FEATURE_RDMA, 0, &features);
+    assert_true(features == 0);
+    client_close(&client);
+    fake_rdma.devices[0].state = MKV_VERBS_ACTIVE;
+    await_event(world, MKV_LANE_PORT_UP, 2);
+    expect_served(world);
+    assert_int_equal(fake_rdma.opens, 3); /* the server's once, and each client's */
+    world_destroy(world);
+}
+
+static void test_ports__device_is_gone__opened_again_when_it_is_back(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    lane_open(world, &lane);
+    fake_rdma.devices[0].state = MKV_VERBS_GONE;
+    await_event(world, MKV_LANE_PORT_GONE, 1);
+    lane_await(world, &lane, &lane.is_broken);
+    lane_close(world, &lane);
+    await_event(world, MKV_LANE_PORT_NOT_OPENED, 1);
+    for (uint32_t i = 0; i < 100; i++) {
+        world_turn(world);
+    }
+    assert_int_equal(fake_rdma_ports(), 0);
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_NOT_OPENED], 1); /* not again and again */
+    fake_rdma.devices[0].state = MKV_VERBS_ACTIVE;
+    await_event(world, MKV_LANE_PORT_UP, 2);
+    expect_served(world);
+    world_destroy(world);
+}
+
+static void test_ports__memory_is_refused__says_so_and_tries_again(void **state) {
+    (void)state;
+    fake_rdma.register_problem = "raise LimitMEMLOCK";
+    struct world *world = world_create(&lane_world);
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_NOT_OPENED], 1);
+    assert_non_null(strstr(world->lane_text, "raise LimitMEMLOCK"));
+    assert_int_equal(fake_rdma_ports(), 0);
+    fake_rdma.register_problem = NULL;
+    await_event(world, MKV_LANE_PORT_UP, 1);
+    expect_served(world);
+    world_destroy(world);
+}
+
+static void test_ports__required__refused_without(void **state) {
+    (void)state;
+    struct mkv_ring *ring;
+    struct mkv_arena *arena;
+    struct mkv_lane_ports *ports;
+    struct mkv_backend_error error;
+    const struct mkv_ring_options ring_options = {.entries = 16};
+    const struct mkv_arena_options arena_options = {.bytes = 64 * MKV_MIB,
+                                                    .hugepages = MKV_HUGEPAGES_OFF};
+    assert_true(mkv_ring_create(&ring_options, &ring, &error));
+    assert_true(mkv_arena_create(&arena_options, &arena, &error));
+    struct mkv_lane_ports_options options = {
+        .ring = ring, .arena = arena, .device = "other0", .is_required = true, .lanes_max = 1};
+    assert_false(mkv_lane_ports_create(&options, &ports, &error));
+    assert_int_equal(error.failure, MKV_BACKEND_UNAVAILABLE);
+    assert_non_null(strstr(error.text, "other0"));
+    assert_non_null(strstr(error.text, "rdma.mode: auto"));
+    options.device = "fake0";
+    assert_true(mkv_lane_ports_create(&options, &ports, &error));
+    mkv_lane_ports_destroy(ports);
+    mkv_ring_destroy(ring);
+    mkv_arena_destroy(arena);
+}
+
+/* ---- found by themselves --------------------------------------------------------------------- */
+
+static void add_device(const struct fake_machine *machine, const char *name, const char *state,
+                       const char *gid) {
+    const struct {
+        const char *file;
+        const char *text;
+    } files[] = {
+        {"state", state},
+        {"link_layer", "Ethernet\n"},
+        {"gids/0", gid},
+        {"gid_attrs/types/0", "RoCE v2\n"},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char path[128];
+        snprintf(path, sizeof path, PORT_PATH, name, files[i].file);
+        fake_machine_write(machine, path, files[i].text);
+    }
+}
+
+/* A socket that has come to an address of this machine. */
+static int socket_at(const char *address) {
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET};
+    socklen_t bytes = sizeof at;
+    assert_int_equal(inet_pton(AF_INET, address, &at.sin_addr), 1);
+    assert_int_equal(bind(listener, (struct sockaddr *)&at, bytes), 0);
+    return listener;
+}
+
+static void test_ports__several_devices__each_for_its_address(void **state) {
+    (void)state;
+    struct fake_machine machine;
+    fake_machine_make(&machine);
+    add_device(&machine, "fake0", "4: ACTIVE\n", "0000:0000:0000:0000:0000:ffff:7f00:0001\n");
+    add_device(&machine, "fake1", "4: ACTIVE\n", "0000:0000:0000:0000:0000:ffff:7f00:0002\n");
+    add_device(&machine, "fake2", "1: DOWN\n", "0000:0000:0000:0000:0000:ffff:7f00:0003\n");
+    fake_rdma.devices[1] = (struct fake_device){.name = "fake1", .gid = "::ffff:127.0.0.2"};
+    fake_rdma.devices[2] = (struct fake_device){.name = "fake2", .gid = "::ffff:127.0.0.3"};
+    const struct world_options options = {.lanes = true, .lane_roots = &machine.roots};
+    struct world *world = world_create(&options);
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_UP], 2);
+    assert_non_null(strstr(world->lane_text, "fake2")); /* it is wanted, and told of */
+    expect_served(world);
+    /* The others are not of a loopback address; the fake says which. */
+    fake_machine_write(&machine, "sys/class/infiniband/fake2/ports/1/state", "4: ACTIVE\n");
+    await_event(world, MKV_LANE_PORT_UP, 3);
+    const int fd = socket_at("127.0.0.1");
+    struct mkv_lane_port *port = mkv_lane_ports_choose(world->lane_ports, fd);
+    assert_non_null(port);
+    assert_string_equal(mkv_verbs_facts(port->verbs)->device, "fake0");
+    close(fd);
+    world_destroy(world);
+    fake_machine_remove(&machine);
+}
+
+static void test_ports__no_device_on_the_machine__looked_for_until_there_is(void **state) {
+    (void)state;
+    struct fake_machine machine;
+    fake_machine_make(&machine);
+    const struct world_options options = {.lanes = true, .lane_roots = &machine.roots};
+    struct world *world = world_create(&options);
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_NOT_OPENED], 1);
+    assert_non_null(strstr(world->lane_text, "no RDMA device"));
+    add_device(&machine, "fake0", "4: ACTIVE\n", "0000:0000:0000:0000:0000:ffff:7f00:0001\n");
+    await_event(world, MKV_LANE_PORT_UP, 1);
+    expect_served(world);
+    world_destroy(world);
+    fake_machine_remove(&machine);
+}
+
+/* ---- waiting --------------------------------------------------------------------------------- */
+
+static void test_ports__nothing_to_do__the_ring_waits_until_something_comes(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    lane_open(world, &lane);
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + WORLD_WAIT_NS;
+    while (mkv_fabric_tcp_has_work(world->fabric)) {
+        assert_true(mkv_clock_monotonic_ns() < end_ns);
+        world_turn(world);
+    }
+    assert_true(fake_rdma.armed > 0);
+    /* What comes now ends a wait that would be far longer. */
+    const struct iovec iovec = {bytes, frame_simple(bytes, MKV_NATIVE_PING, 1)};
+    assert_int_equal(mkv_endpoint_send(lane.endpoint, &iovec, 1, 0), iovec.iov_len);
+    const uint64_t before_ns = mkv_clock_monotonic_ns();
+    mkv_ring_wait(world->ring, 5000000000ull);
+    assert_true(mkv_clock_monotonic_ns() - before_ns < 2000000000ull);
+    lane_expect(world, &lane, MKV_NATIVE_PING, 1);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+#define PORTS_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+        PORTS_TEST(test_ports__link_goes_down__lanes_end_and_come_back),
+        PORTS_TEST(test_ports__device_is_gone__opened_again_when_it_is_back),
+        PORTS_TEST(test_ports__memory_is_refused__says_so_and_tries_again),
+        PORTS_TEST(test_ports__required__refused_without),
+        PORTS_TEST(test_ports__several_devices__each_for_its_address),
+        PORTS_TEST(test_ports__no_device_on_the_machine__looked_for_until_there_is),
+        PORTS_TEST(test_ports__nothing_to_do__the_ring_waits_until_something_comes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libmemkv by RDMA: values that a server writes into and reads out of the caller's memory, and
+ * whose that memory is when.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "client/engine.h"
+#include "tests/unit/client/test_rdma.h"
+
+#define MIB (1024u * 1024u)
+
+/* ---- values --------------------------------------------------------------------------------- */
+
+static void test_client_rdma__values_of_all_sizes__come_back_as_they_were(void **state) {
+    (void)state;
+    static const uint64_t sizes[] = {0, 1, 300, 65536, 65537, 300000, MIB, MIB + 1, 3 * MIB + 7};
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    for (size_t index = 0; index < sizeof sizes / sizeof sizes[0]; index++) {
+        uint8_t *put = test_rdma_value((uint32_t)index, sizes[index] + 1);
+        uint8_t *got = malloc(sizes[index] + 1);
+        char key[8];
+        snprintf(key, sizeof key, "k%zu", index);
+        test_rdma_put(client, key, put, sizes[index]);
+        test_rdma_get(client, key, put, sizes[index], got);
+        free(put);
+        free(got);
+    }
+    assert_int_equal(server->connect_count, 1);
+    assert_int_equal(server->connection_count, 1);
+    /* Of more than the inline limit and of at most a block; GETs of more come in pieces. */
+    assert_int_equal(server->remote_puts, 3);
+    assert_int_equal(server->remote_gets, 3 + 2 + 4);
+    assert_string_equal(test_verbs.address, "127.0.0.1");
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__ranges_and_batches__go_where_they_should(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    enum {
+        COUNT = 40
+    };
+    uint8_t *all = test_rdma_value(3, COUNT * TEST_RDMA_BYTES);
+    uint8_t *got = calloc(COUNT, TEST_RDMA_BYTES);
+    struct memkv_item items[COUNT] = {0};
+    char names[COUNT][8];
+    for (uint32_t index = 0; index < COUNT; index++) {
+        snprintf(names[index], sizeof names[index], "%u", index);
+        items[index] = (struct memkv_item){.op = MEMKV_OP_PUT,
+                                           .key = names[index],
+                                           .key_bytes = strlen(names[index]),
+                                           .data = all + index * TEST_RDMA_BYTES,
+                                           .data_bytes = TEST_RDMA_BYTES,
+                                           .buffer = got + index * TEST_RDMA_BYTES,
+                                           .capacity = TEST_RDMA_BYTES};
+    }
+    const uint32_t doorbells = test_verbs.doorbells;
+    assert_int_equal(memkv_batch(client, items, COUNT, &error), MEMKV_OK);
+    /* Five requests, which are made in one round or in a few, and not one by one. */
+    assert_in_range(test_verbs.doorbells - doorbells, 1, 15);
+    for (uint32_t index = 0; index < COUNT; index++) {
+        items[index].op = MEMKV_OP_GET;
+    }
+    assert_int_equal(memkv_batch(client, items, COUNT, &error), MEMKV_OK);
+    assert_memory_equal(all, got, COUNT * TEST_RDMA_BYTES);
+    uint64_t got_bytes = 0;
+    memset(got, 0, TEST_RDMA_BYTES);
+    assert_int_equal(memkv_get_range(client, "7", 1, 1000, 100000, got, &got_bytes, &error),
+                     MEMKV_OK);
+    assert_int_equal(got_bytes, 100000);
+    assert_memory_equal(got, all + 7 * TEST_RDMA_BYTES + 1000, 100000);
+    assert_int_equal(got[100000], 0);
+    assert_int_equal(server->remote_gets, COUNT + 1);
+    assert_int_equal(test_verbs.exposures, 0);
+    free(all);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__server_sends_in_the_stream_all_the_same__taken(void **state) {
+    (void)state;
+    struct test_server_options options = test_with_rdma;
+    options.puts_by_stream = true;
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 10000);
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(TEST_RDMA_BYTES);
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(server->remote_gets, 0);
+    assert_in_range(server->remote_frames, 1, 2);
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__flipped_bit__is_corrupt_in_registered_memory(void **state) {
+    (void)state;
+    struct test_server_options options = test_with_rdma;
+    options.corrupt_at = 1;
+    struct test_server *server = test_server_start(&options);
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(TEST_RDMA_BYTES);
+    uint64_t handle;
+    assert_int_equal(memkv_buffer_register(client, got, TEST_RDMA_BYTES, &handle, &error),
+                     MEMKV_OK);
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    assert_int_equal(memkv_get(client, "k", 1, got, TEST_RDMA_BYTES, NULL, &error), MEMKV_CORRUPT);
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    free(put);
+    test_rdma_end(client, server);
+    free(got);
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+static void test_client_rdma__registered_buffer__is_registered_once_and_until_it_is_not(
+    void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    uint8_t *memory = test_rdma_value(1, 4 * TEST_RDMA_BYTES);
+    uint64_t handle;
+    assert_int_equal(memkv_buffer_register(client, memory, 4 * TEST_RDMA_BYTES, &handle, &error),
+                     MEMKV_OK);
+    assert_int_equal(test_verbs.regions, 1);
+    for (uint32_t index = 0; index < 3; index++) {
+        test_rdma_put(client, "k", memory + index * TEST_RDMA_BYTES, TEST_RDMA_BYTES);
+        assert_int_equal(
+            memkv_get(client, "k", 1, memory + 3 * TEST_RDMA_BYTES, TEST_RDMA_BYTES, NULL, &error),
+            MEMKV_OK);
+        assert_memory_equal(memory + index * TEST_RDMA_BYTES, memory + 3 * TEST_RDMA_BYTES,
+                            TEST_RDMA_BYTES);
+    }
+    assert_int_equal(test_verbs.registrations, 1);
+    assert_int_equal(memkv_buffer_unregister(client, handle, &error), MEMKV_OK);
+    assert_int_equal(test_verbs.regions, 0);
+    free(memory);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__other_memory__is_kept_registered_until_it_is_forgotten(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(TEST_RDMA_BYTES);
+    for (uint32_t index = 0; index < 5; index++) {
+        put[0] = (uint8_t)index;
+        test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+        test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    }
+    assert_int_equal(test_verbs.registrations, 2);
+    assert_int_equal(test_verbs.regions, 2);
+    assert_int_equal(memkv_buffer_forget(client, NULL, 1, &error), MEMKV_INVALID);
+    assert_int_equal(memkv_buffer_forget(client, put + TEST_RDMA_BYTES - 1, 1, &error), MEMKV_OK);
+    assert_int_equal(test_verbs.regions, 1);
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(test_verbs.registrations, 2);
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+static int source_zeros(void *context, uint64_t offset, void *buffer, size_t byte_count) {
+    (void)context;
+    (void)offset;
+    memset(buffer, 0, byte_count);
+    return 0;
+}
+
+static void test_client_rdma__memory_of_the_library__is_not_kept_behind_its_end(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    assert_int_equal(
+        memkv_put_stream(client, "s", 1, TEST_RDMA_BYTES, NULL, source_zeros, NULL, &error),
+        MEMKV_OK);
+    assert_int_equal(server->remote_puts, 1);
+    assert_int_equal(test_verbs.regions, 0);
+    uint8_t *buffer = memkv_buffer_alloc(client, TEST_RDMA_BYTES);
+    assert_non_null(buffer);
+    assert_int_equal(memkv_get(client, "s", 1, buffer, TEST_RDMA_BYTES, NULL, &error), MEMKV_OK);
+    assert_int_equal(test_verbs.regions, 1);
+    memkv_buffer_free(client, buffer);
+    assert_int_equal(test_verbs.regions, 0);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__many_ranges__the_oldest_leave_first(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    enum {
+        RANGES = MKV_RDMA_CACHED_MAX + 20
+    };
+    uint8_t *memory = calloc(RANGES, 66000);
+    uint8_t *put = test_rdma_value(1, 66000);
+    test_rdma_put(client, "k", put, 66000);
+    for (uint32_t index = 0; index < RANGES; index++) {
+        test_rdma_get(client, "k", put, 66000, memory + (uint64_t)index * 66000);
+        assert_in_range(test_verbs.regions, 1, MKV_RDMA_CACHED_MAX);
+    }
+    const uint32_t registrations = test_verbs.registrations;
+    test_rdma_get(client, "k", put, 66000, memory + (uint64_t)(RANGES - 1) * 66000);
+    assert_int_equal(test_verbs.registrations, registrations);
+    test_rdma_get(client, "k", put, 66000, memory);
+    assert_int_equal(test_verbs.registrations, registrations + 1);
+    free(memory);
+    free(put);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__nothing_can_be_registered__goes_through_the_stream(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(TEST_RDMA_BYTES);
+    uint64_t handle;
+    test_verbs.refuses_to_register = true;
+    assert_int_equal(memkv_buffer_register(client, got, TEST_RDMA_BYTES, &handle, &error),
+                     MEMKV_OK);
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(server->remote_frames, 0);
+    assert_int_equal(server->connect_count, 1);
+    free(put);
+    test_rdma_end(client, server);
+    free(got);
+}
+
+static void test_client_rdma__caller_memory_is_refused__goes_through_a_bounce_buffer(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    uint8_t *small = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(MIB);
+    /* The first takes the bounce buffer: its own memory is not worth keeping. */
+    client->rdma->ports[0].memory.refused_ns = mkv_client_now_ns();
+    test_rdma_put(client, "k", small, TEST_RDMA_BYTES);
+    client->rdma->ports[0].memory.refused_ns = mkv_client_now_ns();
+    test_rdma_get(client, "k", small, TEST_RDMA_BYTES, got);
+    assert_int_equal(test_verbs.registrations, 1); /* of the bounce buffer */
+    assert_int_equal(server->remote_puts, 1);
+    assert_int_equal(server->remote_gets, 1);
+    assert_int_equal(client->rdma->ports[0].memory.bounce_used[0], 0);
+    free(small);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__memory_was_unmapped_and_is_other_now__moved_once_more(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(TEST_RDMA_BYTES);
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(test_verbs.regions, 2);
+    test_verbs_remap(got, TEST_RDMA_BYTES);
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(test_verbs.regions, 1); /* it is not used again */
+    /* For a while nothing is kept registered: what this program names does not stay. */
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(test_verbs.regions, 2); /* with the bounce buffers */
+    assert_int_equal(test_verbs.registrations, 3);
+    client->rdma->ports[0].memory.distrust_ns = 0;
+    test_verbs_remap(put, TEST_RDMA_BYTES);
+    test_pattern_fill(9, put, TEST_RDMA_BYTES);
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(server->connection_count, 1);
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+/* ---- L2: memory that the caller has back is nobody else's ----------------------------------- */
+
+/* A call that ends before its time, with a WRITE that comes late. */
+static void expect_late_write_to_miss(bool is_cancelled) {
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    struct memkv_completion completion;
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(TEST_RDMA_BYTES);
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    server->holds_writes = true;
+    struct memkv_item item = {
+        .op = MEMKV_OP_GET, .key = "k", .key_bytes = 1, .buffer = got, .capacity = TEST_RDMA_BYTES};
+    assert_int_equal(memkv_submit(client, &item, 1, 1, is_cancelled ? 10000 : 100, &error),
+                     MEMKV_OK);
+    if (is_cancelled) {
+        /* The request is on its way. */
+        assert_int_equal(memkv_wait(client, &completion, 1, 50), 0);
+        assert_int_equal(memkv_cancel(client, 1, &error), MEMKV_OK);
+    }
+    assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
+    assert_int_equal(item.status, is_cancelled ? MEMKV_CANCELLED : MEMKV_DEADLINE);
+    memset(got, 0x77, TEST_RDMA_BYTES);
+    server->holds_writes = false;
+    for (uint32_t round = 0; round < 2000 && server->late_writes == 0; round++) {
+        usleep(1000);
+    }
+    assert_int_equal(server->late_writes, 1);
+    for (uint32_t index = 0; index < TEST_RDMA_BYTES; index++) {
+        assert_int_equal(got[index], 0x77);
+    }
+    /* It was this side's doing: the next goes by RDMA again. */
+    test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
+    assert_int_equal(server->connect_count, 2);
+    assert_int_equal(server->hello_fallback, 0);
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__deadline_with_memory_shown__late_write_misses_it(void **state) {
+    (void)state;
+    expect_late_write_to_miss(false);
+}
+
+static void test_client_rdma__cancelled_with_memory_shown__late_write_misses_it(void **state) {
+    (void)state;
+    expect_late_write_to_miss(true);
+}
+
+static void test_client_rdma__deadline_of_a_bounced_get__other_calls_go_on(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_error error;
+    struct memkv_completion completion;
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    uint8_t *got = malloc(TEST_RDMA_BYTES);
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    mkv_rdma_forget(client->rdma, put, TEST_RDMA_BYTES);
+    client->rdma->ports[0].memory.refused_ns = mkv_client_now_ns();
+    server->holds_writes = true;
+    struct memkv_item item = {
+        .op = MEMKV_OP_GET, .key = "k", .key_bytes = 1, .buffer = got, .capacity = TEST_RDMA_BYTES};
+    struct memkv_item other = {.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1};
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 100, &error), MEMKV_OK);
+    assert_int_equal(memkv_submit(client, &other, 1, 2, 10000, &error), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
+    assert_int_equal(item.status, MEMKV_DEADLINE);
+    assert_int_not_equal(client->rdma->ports[0].memory.bounce_used[0], 0);
+    memset(got, 0x77, TEST_RDMA_BYTES);
+    server->holds_writes = false;
+    assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
+    assert_int_equal(other.status, MEMKV_OK);
+    assert_int_equal(got[0], 0x77);
+    assert_int_equal(got[TEST_RDMA_BYTES - 1], 0x77);
+    assert_int_equal(client->rdma->ports[0].memory.bounce_used[0], 0);
+    assert_int_equal(server->connect_count, 1);
+    free(put);
+    free(got);
+    test_rdma_end(client, server);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_client_rdma__values_of_all_sizes__come_back_as_they_were,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__ranges_and_batches__go_where_they_should,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__server_sends_in_the_stream_all_the_same__taken,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__flipped_bit__is_corrupt_in_registered_memory,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__registered_buffer__is_registered_once_and_until_it_is_not,
+            test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__other_memory__is_kept_registered_until_it_is_forgotten,
+            test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__memory_of_the_library__is_not_kept_behind_its_end,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__many_ranges__the_oldest_leave_first,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__nothing_can_be_registered__goes_through_the_stream,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__caller_memory_is_refused__goes_through_a_bounce_buffer,
+            test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__memory_was_unmapped_and_is_other_now__moved_once_more,
+            test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__deadline_with_memory_shown__late_write_misses_it,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__cancelled_with_memory_shown__late_write_misses_it,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__deadline_of_a_bounced_get__other_calls_go_on,
+                               test_rdma_begin),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests of the client by RDMA have in common. */
+#ifndef MKV_TESTS_CLIENT_TEST_RDMA_H
+#define MKV_TESTS_CLIENT_TEST_RDMA_H
+
+#include "tests/unit/client/test_client.h"
+#include "tests/unit/client/test_verbs.h"
+
+/* Of a value that goes by RDMA. */
+#define TEST_RDMA_BYTES 300000u
+
+/* A server that takes CONNECT, and serves connections side by side. */
+extern const struct test_server_options test_with_rdma;
+
+/* Before each test: a host with a device, and an environment that says nothing. */
+int test_rdma_begin(void **state);
+/* The same server, with roots of parts. */
+struct test_server *test_rdma_server(void);
+/* Closes both; nothing of the client's is left at the device. */
+void test_rdma_end(struct memkv_client *client, struct test_server *server);
+/* The pattern of a seed, on the heap. */
+uint8_t *test_rdma_value(uint32_t seed, uint64_t byte_count);
+/* Each succeeds, or fails the test. A get compares what came to `bytes`. */
+void test_rdma_put(struct memkv_client *client, const char *key, const uint8_t *bytes,
+                   uint64_t byte_count);
+void test_rdma_get(struct memkv_client *client, const char *key, const uint8_t *bytes,
+                   uint64_t byte_count, uint8_t *buffer);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "verbs/device.h"
+
+static size_t place_bytes(const struct mkv_verbs *verbs) {
+    const size_t buffers = (size_t)verbs->options.receives_each + verbs->sends_max;
+    return mkv_round_up_u64(buffers * verbs->options.message_bytes, PLACE_BYTES_ALIGN);
+}
+
+uint8_t *mkv_verbs_receive_memory(const struct mkv_verbs *verbs, uint32_t receive) {
+    const struct place *place = &verbs->places[receive / verbs->options.receives_each];
+    return place->memory +
+           (size_t)(receive % verbs->options.receives_each) * verbs->options.message_bytes;
+}
+
+bool mkv_verbs_receive_post(struct mkv_verbs *verbs, struct mkv_endpoint *endpoint,
+                            uint32_t receive) {
+    struct ibv_sge piece = {
+        .addr = (uintptr_t)mkv_verbs_receive_memory(verbs, receive),
+        .length = verbs->options.message_bytes,
+        .lkey = verbs->places[receive / verbs->options.receives_each].mr->lkey,
+    };
+    struct ibv_recv_wr work = {.wr_id = RECEIVE_BIT | receive, .sg_list = &piece, .num_sge = 1};
+    struct ibv_recv_wr *bad = NULL;
+    if (verbs->srq != NULL) {
+        return ibv_post_srq_recv(verbs->srq, &work, &bad) == 0;
+    }
+    if (ibv_post_recv(endpoint->qp, &work, &bad) != 0) {
+        return false;
+    }
+    endpoint->receives_posted++;
+    return true;
+}
+
+bool mkv_verbs_place_make(struct mkv_verbs *verbs, char *problem) {
+    MKV_ASSERT(verbs->places_made < verbs->endpoints_max);
+    struct place *place = &verbs->places[verbs->places_made];
+    const size_t bytes = place_bytes(verbs);
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        mkv_verbs_say(problem, "there is no memory for another connection over RDMA (%zu bytes)",
+                      bytes);
+        return false;
+    }
+    /* A child of this process does without it: else a write of its own would move the pages here
+     * that the device has. */
+    (void)madvise(memory, bytes, MADV_DONTFORK);
+    place->mr = verbs->library->reg_mr(verbs->pd, memory, bytes, IBV_ACCESS_LOCAL_WRITE);
+    if (place->mr == NULL) {
+        mkv_verbs_say(problem,
+                      "%zu bytes for another connection over RDMA cannot be registered: "
+                      "%s; raise the limit of locked memory (LimitMEMLOCK=infinity)",
+                      bytes, strerror(errno));
+        (void)munmap(memory, bytes);
+        return false;
+    }
+    place->memory = memory;
+    const uint32_t first = verbs->places_made * verbs->options.receives_each;
+    verbs->places_made++;
+    for (uint32_t index = 0; verbs->srq != NULL && index < verbs->options.receives_each; index++) {
+        if (!mkv_verbs_receive_post(verbs, NULL, first + index)) {
+            mkv_verbs_say(problem, "RDMA device %s takes no more receives", verbs->facts.device);
+            return false;
+        }
+    }
+    return true;
+}
+
+void mkv_verbs_place_remove(struct mkv_verbs *verbs, struct place *place) {
+    MKV_ASSERT(place->endpoint == NULL);
+    (void)verbs->library->dereg_mr(place->mr);
+    (void)munmap(place->memory, place_bytes(verbs));
+    *place = (struct place){0};
+}
+
+/* ---- endpoints by the number of their queue pair --------------------------------------------- */
+
+static uint32_t table_home(const struct mkv_verbs *verbs, uint32_t qp_number) {
+    return (qp_number * 2654435761u >> 8) & verbs->table_mask;
+}
+
+void mkv_verbs_table_put(struct mkv_verbs *verbs, struct mkv_endpoint *endpoint) {
+    uint32_t at = table_home(verbs, endpoint->qp_number);
+    while (verbs->table[at] != NULL) {
+        at = (at + 1) & verbs->table_mask;
+    }
+    verbs->table[at] = endpoint;
+}
+
+struct mkv_endpoint *mkv_verbs_table_find(const struct mkv_verbs *verbs, uint32_t qp_number) {
+    uint32_t at = table_home(verbs, qp_number);
+    while (verbs->table[at] != NULL && verbs->table[at]->qp_number != qp_number) {
+        at = (at + 1) & verbs->table_mask;
+    }
+    return verbs->table[at];
+}
+
+void mkv_verbs_table_remove(struct mkv_verbs *verbs, const struct mkv_endpoint *endpoint) {
+    uint32_t at = table_home(verbs, endpoint->qp_number);
+    while (verbs->table[at] != endpoint) {
+        MKV_ASSERT(verbs->table[at] != NULL);
+        at = (at + 1) & verbs->table_mask;
+    }
+    verbs->table[at] = NULL;
+    /* Those behind it, up to the next gap, may stand where they do because of it. */
+    for (at = (at + 1) & verbs->table_mask; verbs->table[at] != NULL;
+         at = (at + 1) & verbs->table_mask) {
+        struct mkv_endpoint *moved = verbs->table[at];
+        verbs->table[at] = NULL;
+        mkv_verbs_table_put(verbs, moved);
+    }
+}
