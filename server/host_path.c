@@ -339,11 +339,21 @@ void mkv_host_path_check(const char *peer, struct mkv_host_report *report) {
 
 /* ---- the other side ------------------------------------------------------------------------- */
 
+/* That of a socket for all addresses: IPv6, which takes IPv4 too, where the kernel has it. */
+static int any_family(void) {
+    const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return AF_INET;
+    }
+    close(fd);
+    return AF_INET6;
+}
+
 int mkv_host_path_listen(const char *listen, char problem[MKV_HOST_PATH_PROBLEM_BYTES]) {
     char host[HOST_BYTES];
     char service[SERVICE_BYTES];
     const bool is_port = listen[0] != '\0' && strspn(listen, "0123456789") == strlen(listen);
-    const struct addrinfo hints = {.ai_family = is_port ? AF_INET6 : AF_UNSPEC,
+    const struct addrinfo hints = {.ai_family = is_port ? any_family() : AF_UNSPEC,
                                    .ai_socktype = SOCK_DGRAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *list = NULL;
