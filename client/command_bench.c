@@ -363,6 +363,7 @@ static struct memkv_client *connect_to(const struct wish *wish, int *exit_code) 
         .connections = wish->connections,
         .shared_mib = (uint32_t)(shared_mib < SHARED_MIB_MAX ? shared_mib : SHARED_MIB_MAX),
         .tls_ca = wish->tls_ca,
+        .transport = wish->transport,
     };
     struct memkv_client *client = NULL;
     struct memkv_error error;
@@ -416,11 +417,6 @@ int memkv_command_bench(int argc, char **argv) {
     int exit_code;
     if (!parse(argc, argv, &wish, &exit_code)) {
         return exit_code;
-    }
-    /* The library has it from the environment, which is this process's own. */
-    if (wish.transport != NULL && setenv("MEMKV_TRANSPORT", wish.transport, 1) != 0) {
-        command_complain(&shape, "no memory for the name of the transport");
-        return COMMAND_EXIT_SERVER_ERROR;
     }
     struct memkv_client *client = connect_to(&wish, &exit_code);
     if (client == NULL) {

@@ -290,11 +290,11 @@ static void print_rdma(struct text *text, struct mkv_metrics *metrics) {
                "times that a server came to be reached over TCP instead of by RDMA");
     for (uint32_t fallback = 1; fallback < MKV_NATIVE_FALLBACK_COUNT; fallback++) {
         const uint64_t count = read_of(&metrics->fallbacks[fallback]);
-        const char *reason = fallback == MKV_NATIVE_FALLBACK_REFUSED
-                                 ? "refused"
-                                 : mkv_lane_reason_name((enum mkv_lane_reason)fallback);
-        if (count > 0) {
-            print(text, "memkv_client_rdma_fallbacks_total{reason=\"%s\"} %" PRIu64 "\n", reason,
+        if (count > 0) { /* numbers that are no reasons have none */
+            print(text, "memkv_client_rdma_fallbacks_total{reason=\"%s\"} %" PRIu64 "\n",
+                  fallback == MKV_NATIVE_FALLBACK_REFUSED
+                      ? "refused"
+                      : mkv_lane_reason_name((enum mkv_lane_reason)fallback),
                   count);
         }
     }

@@ -106,6 +106,15 @@ static bool tries_again(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pa
     return true;
 }
 
+/* A pair that has refused is in error; some devices tell of it by an event, others do not. */
+static void refuse(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *peer) {
+    mkv_verbs_sim_to_error(sim, peer);
+    if (mkv_random_chance(&sim->random, 1, 2)) {
+        mkv_verbs_sim_tell(sim, peer->node, MKV_LANE_EVENT_QP_FATAL, peer->number,
+                           sim->now_ns + mkv_random_below(&sim->random, 20000));
+    }
+}
+
 /* What the peer refuses counts when all before it has been answered. */
 static void fail_asked(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair,
                        enum mkv_lane_status status, bool peer_fails) {
@@ -118,9 +127,7 @@ static void fail_asked(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pai
     struct mkv_verbs_sim_pair *peer = peer_fails ? peer_of(sim, pair) : NULL;
     fail_at(sim, pair, pair->asked, status);
     if (peer != NULL) {
-        mkv_verbs_sim_to_error(sim, peer);
-        mkv_verbs_sim_tell(sim, peer->node, MKV_LANE_EVENT_QP_FATAL, peer->number,
-                           sim->now_ns + mkv_random_below(&sim->random, 20000));
+        refuse(sim, peer);
     }
 }
 
@@ -361,7 +368,7 @@ static void answer(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair) {
     if (is_read) {
         if (!remote(sim, pair, peer, sent, sent->answered_bytes, bytes)) {
             fail_at(sim, pair, pair->head, MKV_LANE_REMOTE_ACCESS);
-            mkv_verbs_sim_pair_fails(sim, (uint32_t)(peer - sim->pairs));
+            refuse(sim, peer);
             return;
         }
         sent->answered_bytes += bytes;

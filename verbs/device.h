@@ -180,7 +180,9 @@ __attribute__((warn_unused_result)) bool mkv_endpoint_qp_make(struct mkv_endpoin
 __attribute__((warn_unused_result)) bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint,
                                                                  uint32_t mtu, uint32_t reads,
                                                                  char *problem);
-/* Into its error state, or, where the device does not do that, destroyed. */
+/* No memory is read or written for the peer any more. A server's is in its error state, from where
+ * all that is posted comes back; a client's, and one that the device does not take there, is
+ * destroyed. */
 void mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint);
 void mkv_endpoint_qp_destroy(struct mkv_endpoint *endpoint);
 

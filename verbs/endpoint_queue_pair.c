@@ -5,10 +5,10 @@
 
 #include "verbs/device.h"
 
-/* 4.096 us * 2^16: 268 ms without an answer, seven times, and a peer that is silent is found out
- * after two seconds. Devices take up to four times as long. Seven retries would be for ever with
+/* 4.096 us * 2^17: 537 ms without an answer, seven times, and a peer that is silent is found out
+ * after four seconds. Devices take up to four times as long. Seven retries would be for ever with
  * Soft-RoCE. */
-#define TIMEOUT_EXPONENT 16
+#define TIMEOUT_EXPONENT 17
 #define RETRIES 6
 /* A peer without a receive has broken its word (credits); it is asked again six times, 20 ms apart
  * (code 22). Seven would be for ever. */
@@ -148,8 +148,13 @@ bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint, uint32_t mtu, uint32
 
 void mkv_endpoint_qp_stop(struct mkv_endpoint *endpoint) {
     struct ibv_qp_attr attributes = {.qp_state = IBV_QPS_ERR};
-    if (endpoint->qp != NULL &&
-        endpoint->verbs->library->modify_qp(endpoint->qp, &attributes, IBV_QP_STATE) != 0) {
+    if (!endpoint->verbs->options.is_server) {
+        /* Memory that the peer writes is its owner's again when this returns. Soft-RoCE ends a
+         * packet that it is about to write when the queue pair is in its error state already; what
+         * is destroyed writes no more. */
+        mkv_endpoint_qp_destroy(endpoint);
+    } else if (endpoint->qp != NULL &&
+               endpoint->verbs->library->modify_qp(endpoint->qp, &attributes, IBV_QP_STATE) != 0) {
         mkv_endpoint_qp_destroy(endpoint);
     }
 }

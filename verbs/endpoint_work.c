@@ -213,8 +213,16 @@ static void describe(struct mkv_endpoint *endpoint) {
 }
 
 static void stop_queue_pair(struct mkv_endpoint *endpoint, uint64_t now_ns) {
+    struct mkv_lane *lane = &endpoint->lane;
     mkv_endpoint_qp_stop(endpoint);
-    mkv_lane_stopped(&endpoint->lane, now_ns);
+    mkv_lane_stopped(lane, now_ns);
+    if (endpoint->qp == NULL && lane->config.transfers_max == 0 &&
+        mkv_lane_posted_count(lane) > 0) {
+        /* Messages are all that it had posted, and none of them is sent any more. */
+        const struct mkv_lane_completion completion = {.work = lane->handed - 1,
+                                                       .status = MKV_LANE_FLUSHED};
+        mkv_lane_completed(lane, &completion, now_ns);
+    }
     if (!endpoint->is_stopped) {
         describe(endpoint);
         note(endpoint, TOLD_BROKEN, endpoint->lane.reason, false);

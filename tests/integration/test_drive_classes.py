@@ -5,46 +5,19 @@
 import errno
 import json
 import os
-import tempfile
 import threading
-import time
 import unittest
 
-from faults import FAULTY, IO_DEVICE, IO_GONE, IO_READ_ONLY, IO_TIMEOUT, Faults
+from faults import IO_DEVICE, IO_GONE, IO_READ_ONLY, IO_TIMEOUT
+from faulty_node import FaultyNodeTest
 from libmemkv import DEADLINE, OK, UNAVAILABLE, Client
-from node import Node, environment, run_memkv
+from node import run_memkv
 
-WAIT_S_MAX = 90
 KEYS = 96
 VALUE = os.urandom(70_000)
 
 
-class DriveClassesTest(unittest.TestCase):
-    def setUp(self):
-        self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="memkv-classes-"))
-        self.faults = Faults(os.path.join(self.folder, "faults"))
-        self.addCleanup(self.faults.close)
-        # Drives let go of what they hold before the node is waited for.
-        self.addCleanup(self.faults.heal)
-
-    def start(self, drives):
-        config = os.path.join(self.folder, "memkv.yaml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n"
-                       "storage:\n  mode: file\n  block_bytes_max: 1MiB\n"
-                       "  scrub_rate: 0B\n  drives:\n")
-            for drive in range(drives):
-                file.write(f"    - {{media: d{drive:02}.memkv, size: 64MiB}}\n")
-        sockets = self.enterContext(tempfile.TemporaryDirectory(prefix="memkv-classes-"))
-        path = os.path.join(sockets, "s")
-        variables = environment(MEMKV_ADMIN_SOCKET=path,
-                                MKV_FAULTY_DRIVES=os.path.join(self.folder, "faults"))
-        node = self.enterContext(Node("--config", config, program=FAULTY, env=variables,
-                                      cwd=self.folder))
-        node.socket = path
-        self.addCleanup(self.faults.heal)
-        return node.ready()
-
+class DriveClassesTest(FaultyNodeTest):
     def client(self, node, **options):
         client = Client(node.address, **options)
         self.addCleanup(client.close)
@@ -52,32 +25,17 @@ class DriveClassesTest(unittest.TestCase):
 
     def fill_and_restart(self, drives):
         """A node whose blocks are on drives alone."""
-        node = self.start(drives)
+        node = self.start(drives).ready()
         client = self.client(node)
         for number in range(KEYS):
             self.assertEqual(client.put(b"k%d" % number, VALUE), OK)
         self.assertEqual(node.terminate(), 0)
-        return self.start(drives)
-
-    def await_it(self, what, condition):
-        end = time.monotonic() + WAIT_S_MAX
-        while True:
-            found = condition()
-            if found:
-                return found
-            self.assertLess(time.monotonic(), end, f"{what} does not come")
-            time.sleep(0.05)
+        return self.start(drives).ready()
 
     def drive(self, node, number):
         status, body = node.http(f"/v1/drives/d{number:02}")
         self.assertEqual(status, 200, body)
         return json.loads(body)
-
-    def metric(self, node, name):
-        for line in node.http("/v1/metrics")[1].splitlines():
-            if line.startswith(name + " "):
-                return float(line.rsplit(" ", 1)[1])
-        raise AssertionError(f"there is no {name}")
 
     def of_drive(self, node, number):
         """The keys that are on a drive."""

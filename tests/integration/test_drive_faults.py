@@ -7,57 +7,28 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 import unittest
 
-from faults import FAULTY, Faults
+from faults import FAULTY
+from faulty_node import WAIT_S_MAX, FaultyNodeTest
 from libmemkv import OK, PUT, RELAXED, Client, item
-from node import MEMKV, Node, environment, free_port, run_memkv
+from node import MEMKV, environment, free_port, run_memkv
 from resp import Connection
 
-WAIT_S_MAX = 90
 KEY_BYTES = 70_000
 
 
-class DriveFaultsTest(unittest.TestCase):
+class DriveFaultsTest(FaultyNodeTest):
     def setUp(self):
-        self.folder = self.enterContext(tempfile.TemporaryDirectory(prefix="memkv-faults-"))
-        self.faults = Faults(os.path.join(self.folder, "faults"))
-        self.addCleanup(self.faults.close)
-        # Drives let go of what they hold before the node is waited for.
-        self.addCleanup(self.faults.heal)
+        super().setUp()
         self.value = os.path.join(self.folder, "value")
         with open(self.value, "wb") as file:
             file.write(os.urandom(KEY_BYTES))
 
     def start(self, drives, extra="", *arguments, storage=""):
-        config = os.path.join(self.folder, "memkv.yaml")
-        with open(config, "w", encoding="utf-8") as file:
-            file.write("memory: {max_size: 256MiB}\nlog: {format: text}\n" + extra +
-                       "storage:\n  mode: file\n  block_bytes_max: 1MiB\n  slow_after: 6s\n"
-                       "  scrub_rate: 0B\n" + storage + "  drives:\n")
-            for drive in range(drives):
-                file.write(f"    - {{media: d{drive:02}.memkv, size: 64MiB}}\n")
-        sockets = self.enterContext(tempfile.TemporaryDirectory(prefix="memkv-faulty-"))
-        path = os.path.join(sockets, "s")
-        variables = environment(MEMKV_ADMIN_SOCKET=path,
-                                MKV_FAULTY_DRIVES=os.path.join(self.folder, "faults"))
-        node = self.enterContext(Node("--config", config, *arguments, program=FAULTY,
-                                      env=variables, cwd=self.folder))
-        node.socket = path
-        self.addCleanup(self.faults.heal)
-        return node
-
-    def await_it(self, what, condition):
-        end = time.monotonic() + WAIT_S_MAX
-        while True:
-            found = condition()
-            if found:
-                return found
-            self.assertLess(time.monotonic(), end, f"{what} does not come")
-            time.sleep(0.05)
+        return super().start(drives, extra, *arguments, storage="  slow_after: 6s\n" + storage)
 
     def await_answer(self, node, path, status):
         return self.await_it(f"{path} with {status}", lambda: next(
@@ -85,12 +56,6 @@ class DriveFaultsTest(unittest.TestCase):
     def codes(self, node):
         return {(warning["code"], warning["device_id"])
                 for warning in node.status()["warnings"]}
-
-    def metric(self, node, name):
-        for line in node.http("/v1/metrics")[1].splitlines():
-            if line.startswith(name + " "):
-                return float(line.rsplit(" ", 1)[1])
-        raise AssertionError(f"there is no {name}")
 
     def fail_drive(self, node, drive):
         """Fails the drive's writes, and puts until it is out of service."""

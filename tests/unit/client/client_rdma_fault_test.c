@@ -356,6 +356,48 @@ static void test_client_rdma__transport_rdma_and_lane_breaks__nothing_goes_over_
     test_rdma_end(client, server);
 }
 
+/* ---- metrics -------------------------------------------------------------------------------- */
+
+static void expect_metric(struct memkv_client *client, const char *line) {
+    static char text[MKV_METRICS_TEXT_BYTES];
+    mkv_metrics_text(client->metrics, text);
+    if (strstr(text, line) == NULL) {
+        fail_msg("'%s' is not in: %s", line, text);
+    }
+}
+
+static void test_client_rdma__metrics__tell_where_bytes_go_and_what_failed(void **state) {
+    (void)state;
+    setenv("MEMKV_PROMETHEUS_BIND", "127.0.0.1:39917", 1);
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    unsetenv("MEMKV_PROMETHEUS_BIND");
+    if (client->metrics == NULL) {
+        test_rdma_end(client, server);
+        skip(); /* somebody else has the port */
+    }
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    expect_metric(client, "memkv_client_rdma_connections 1\n");
+    expect_metric(client, "memkv_client_rdma_servers_on_tcp 0\n");
+    test_rdma_put(client, "k", put, TEST_RDMA_BYTES);
+    expect_metric(client, "memkv_client_rdma_value_bytes_total{memory=\"cached\"} 300000\n");
+    expect_metric(client, "memkv_client_rdma_registrations_total{result=\"ok\"} 1\n");
+    test_lanes_break(MKV_LANE_REASON_PORT_DOWN);
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    expect_metric(client, "memkv_client_rdma_connections 0\n");
+    expect_metric(client, "memkv_client_rdma_servers_on_tcp 1\n");
+    expect_metric(client, "memkv_client_rdma_fallbacks_total{reason=\"port_down\"} 1\n");
+    server->rdma_refusal = "full: no lane is left";
+    try_again(client);
+    expect_metric(client, "memkv_client_rdma_retries_total{result=\"failed\"} 1\n");
+    server->rdma_refusal = NULL;
+    try_again(client);
+    expect_metric(client, "memkv_client_rdma_retries_total{result=\"ok\"} 1\n");
+    expect_metric(client, "memkv_client_rdma_servers_on_tcp 0\n");
+    free(put);
+    test_rdma_end(client, server);
+}
+
 /* ---- loops ---------------------------------------------------------------------------------- */
 
 static void test_client_rdma__thousands_submitted__each_is_completed_once(void **state) {
@@ -452,6 +494,8 @@ int main(void) {
         cmocka_unit_test_setup(
             test_client_rdma__transport_rdma_and_lane_breaks__nothing_goes_over_tcp,
             test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__metrics__tell_where_bytes_go_and_what_failed,
+                               test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__thousands_submitted__each_is_completed_once,
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__idle__nothing_is_polled_and_descriptors_wait,
