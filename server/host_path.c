@@ -85,14 +85,17 @@ static bool take_apart(const char *text, char host[HOST_BYTES], char service[SER
     return end > begin && end - begin < (long)HOST_BYTES;
 }
 
-/* Never fragments, and asks nobody's opinion of what fits; hears of errors with the packets. */
+/* Never fragments, and asks nobody's opinion of what fits; hears of errors with the packets. A
+ * socket of IPv6 has both families' options: what it sends to IPv4 goes by those of IPv4. */
 static bool set_up(int fd, bool is_ipv6) {
     const int on = 1;
-    const int probe = is_ipv6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE;
-    const int level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
-    return setsockopt(fd, level, is_ipv6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &probe,
-                      sizeof probe) == 0 &&
-           setsockopt(fd, level, is_ipv6 ? IPV6_RECVERR : IP_RECVERR, &on, sizeof on) == 0;
+    const int probe = IP_PMTUDISC_PROBE;
+    const int probe6 = IPV6_PMTUDISC_PROBE;
+    return setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe) == 0 &&
+           setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) == 0 &&
+           (!is_ipv6 ||
+            (setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe6, sizeof probe6) == 0 &&
+             setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on) == 0));
 }
 
 static bool is_same_address(const struct sockaddr *a, const struct sockaddr *b) {
