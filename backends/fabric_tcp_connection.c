@@ -208,7 +208,12 @@ void mkv_tcp_connection_half_close(struct mkv_tcp_connection *connection) {
     mkv_tcp_connection_touch(connection);
 }
 
+/* Ends the socket behind all that was sent: over a lane that is when the client has it. */
 static void linger(struct mkv_tcp_connection *connection) {
+    if (!mkv_tcp_lane_has_sent(connection)) {
+        mkv_tcp_connection_touch(connection);
+        return;
+    }
     connection->state = MKV_TCP_LINGERING;
     mkv_tcp_rest_end(connection);
     connection->timeout_ns = connection->fabric->now_ns + connection->fabric->options.close_ns;
@@ -274,6 +279,7 @@ static void reap(struct mkv_tcp_connection *connection) {
     input.fabric.connection = connection->id;
     const bool known = connection->known;
     connection->state = MKV_TCP_FREE;
+    connection->rest = MKV_TCP_AWAKE; /* one with a lane may have ended in its sleep */
     connection->received_ns = fabric->now_ns;
     connection->id.generation++;
     fabric->counters.connections_active--;

@@ -463,6 +463,9 @@ bool mkv_tcp_lane_is_ended(const struct mkv_tcp_connection *connection);
  * packet that it had in hand behind the queue pair's error state. */
 void mkv_tcp_lane_release(struct mkv_tcp_connection *connection);
 void mkv_tcp_lane_close(struct mkv_tcp_connection *connection);
+/* Whether all that left over it is at the client, or there is none: until then the socket's end
+ * would come before it. */
+bool mkv_tcp_lane_has_sent(const struct mkv_tcp_connection *connection);
 /* Whether nothing is moved, or there is none. */
 bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection);
 

@@ -291,6 +291,11 @@ void mkv_tcp_lane_stop(struct mkv_tcp_connection *connection, enum mkv_lane_reas
     }
 }
 
+bool mkv_tcp_lane_has_sent(const struct mkv_tcp_connection *connection) {
+    const struct mkv_tcp_lane *lane = connection->lane;
+    return lane == NULL || lane->is_stopped || mkv_endpoint_has_sent(lane->endpoint);
+}
+
 bool mkv_tcp_lane_is_ended(const struct mkv_tcp_connection *connection) {
     return connection->lane == NULL || connection->lane->is_drained;
 }

@@ -111,6 +111,11 @@ size_t mkv_endpoint_send(struct mkv_endpoint *endpoint, const struct iovec *iove
     unreachable();
 }
 
+bool mkv_endpoint_has_sent(const struct mkv_endpoint *endpoint) {
+    (void)endpoint;
+    unreachable();
+}
+
 size_t mkv_endpoint_receive(struct mkv_endpoint *endpoint, void *bytes, size_t bytes_max,
                             uint64_t now_ns) {
     (void)endpoint, (void)bytes, (void)bytes_max, (void)now_ns;

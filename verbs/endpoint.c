@@ -217,6 +217,11 @@ size_t mkv_endpoint_send(struct mkv_endpoint *endpoint, const struct iovec *iove
     return taken;
 }
 
+bool mkv_endpoint_has_sent(const struct mkv_endpoint *endpoint) {
+    /* What has been taken and is not posted yet makes it busy. */
+    return !endpoint->is_busy && mkv_lane_posted_count(&endpoint->lane) == 0;
+}
+
 bool mkv_endpoint_transfer(struct mkv_endpoint *endpoint, bool is_read, uint64_t remote_address,
                            uint32_t remote_key, const struct mkv_verbs_region *region, void *memory,
                            uint32_t bytes, uint64_t tag, uint64_t now_ns) {

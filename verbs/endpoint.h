@@ -131,6 +131,9 @@ bool mkv_endpoint_is_open(const struct mkv_endpoint *endpoint);
  * is on its way at the latest with the next poll. */
 size_t mkv_endpoint_send(struct mkv_endpoint *endpoint, const struct iovec *iovecs,
                          size_t iovec_count, uint64_t now_ns);
+/* Whether nothing that was taken is on its way any more: it has come to the peer's memory, or never
+ * will. */
+bool mkv_endpoint_has_sent(const struct mkv_endpoint *endpoint);
 /* Copies bytes that have come; returns how many. */
 size_t mkv_endpoint_receive(struct mkv_endpoint *endpoint, void *bytes, size_t bytes_max,
                             uint64_t now_ns);

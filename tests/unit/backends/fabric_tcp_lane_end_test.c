@@ -377,6 +377,50 @@ static void test_lane_end__drained__what_is_under_way_is_finished(void **state) 
     world_destroy(world);
 }
 
+static bool is_ended(const struct lane_client *lane) {
+    uint8_t byte;
+    return recv(lane->client.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* The socket's end ends the lane: what is on its way there must have come before. */
+static void test_lane_end__drained__socket_ends_behind_the_last_answer(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    lane_open(world, &lane);
+    fake_rdma.hold_sends = true;
+    send_request(world, &lane, MKV_NATIVE_PUT, 1, MKV_MIB);
+    world_await(world, WORLD_ANSWER_OK, 1);
+    mkv_fabric_tcp_drain(world->fabric);
+    turns(world, &lane, 20);
+    assert_false(is_ended(&lane));
+    fake_rdma.hold_sends = false;
+    client_await_end(world, &lane.client);
+    lane_expect(world, &lane, MKV_NATIVE_PUT, 1);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
+static void test_lane_end__refused__socket_ends_behind_the_reason(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    struct lane_client lane;
+    uint8_t bytes[LANE_FRAME_BYTES];
+    lane_open(world, &lane);
+    fake_rdma.hold_sends = true;
+    size_t size = frame_simple(bytes, MKV_NATIVE_PING, 1);
+    bytes[MKV_NATIVE_HEADER_BYTES - 1] ^= 1;
+    lane_send(world, &lane, bytes, size);
+    struct frame frame = lane_frame(world, &lane);
+    world_frame_free(&frame);
+    turns(world, &lane, 20);
+    assert_false(is_ended(&lane));
+    fake_rdma.hold_sends = false;
+    client_await_end(world, &lane.client);
+    lane_close(world, &lane);
+    world_destroy(world);
+}
+
 static void test_lane_end__client_stays_when_drained__is_left_in_time(void **state) {
     (void)state;
     struct world *world = world_create(&brief);
@@ -417,6 +461,8 @@ int main(void) {
         END_TEST(test_lane_end__client_takes_no_bytes__is_stalled),
         END_TEST(test_lane_end__idle_or_slow_put__is_not_stalled),
         END_TEST(test_lane_end__drained__what_is_under_way_is_finished),
+        END_TEST(test_lane_end__drained__socket_ends_behind_the_last_answer),
+        END_TEST(test_lane_end__refused__socket_ends_behind_the_reason),
         END_TEST(test_lane_end__client_stays_when_drained__is_left_in_time),
         END_TEST(test_lane_end__stopped__breaks_all),
     };

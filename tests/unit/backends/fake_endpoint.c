@@ -313,6 +313,7 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
     (void)now_ns;
     (void)!read(verbs->event_fd, &events, sizeof events);
     const enum mkv_verbs_state state = fake_rdma.devices[verbs->device].state;
+    snprintf(verbs->facts.gid, sizeof verbs->facts.gid, "%s", fake_rdma.devices[verbs->device].gid);
     for (uint32_t i = 0; i < ENDPOINTS_MAX; i++) {
         if (endpoints[i] == NULL || endpoints[i]->verbs != verbs) {
             continue;
@@ -419,6 +420,11 @@ size_t mkv_endpoint_send(struct mkv_endpoint *endpoint, const struct iovec *iove
     fake_rdma.largest_send =
         sent > fake_rdma.largest_send ? (uint32_t)sent : fake_rdma.largest_send;
     return sent;
+}
+
+bool mkv_endpoint_has_sent(const struct mkv_endpoint *endpoint) {
+    (void)endpoint;
+    return !fake_rdma.hold_sends;
 }
 
 size_t mkv_endpoint_receive(struct mkv_endpoint *endpoint, void *bytes, size_t bytes_max,

@@ -26,6 +26,7 @@ struct fake_machine_rdma {
     const char *register_problem; /* not NULL: registering fails with it */
     bool hold_reads;
     bool hold_writes;
+    bool hold_sends; /* the peer has them, and this side does not know that */
     bool hold_probe;
     bool hold_drain;
     uint32_t transfers_room;  /* of an endpoint */
