@@ -22,6 +22,8 @@
 /* Of a port that is armed: a timer of its lanes may be due (verbs/endpoint.h). */
 #define LOOK_NS (10ull * 1000000u)
 #define TEXT_BYTES 512u
+/* Times the shortest time between looks: when to look for devices that nobody misses yet. */
+#define RESCAN_TIMES (MKV_LANE_PORT_RETRY_NS_MAX / MKV_LANE_PORT_RETRY_NS_MIN)
 
 _Static_assert(MKV_LANE_PIECE_BYTES % (MKV_BLOCK_BYTES_MAX / MKV_CHUNKS_MAX) == 0,
                "a piece ends at the end of a chunk");
@@ -254,6 +256,17 @@ void mkv_lane_ports_tell(const struct mkv_lane_port *port, enum mkv_lane_port_ev
     tell(port->ports, event, mkv_verbs_facts(port->verbs), text);
 }
 
+static void tell_up(struct mkv_lane_port *port) {
+    port->told = *mkv_verbs_facts(port->verbs);
+    tell(port->ports, MKV_LANE_PORT_UP, &port->told, "");
+}
+
+static bool is_told(const struct mkv_lane_port *port) {
+    const struct mkv_verbs_facts *facts = mkv_verbs_facts(port->verbs);
+    return strcmp(port->told.gid, facts->gid) == 0 && port->told.gid_index == facts->gid_index &&
+           port->told.mtu == facts->mtu;
+}
+
 /* The problem of a look, unless it is the one that was told last. */
 static void tell_problem(struct mkv_lane_ports *ports) {
     const struct look *look = &ports->look;
@@ -290,7 +303,7 @@ static void look_end(struct mkv_lane_ports *ports, uint64_t now_ns) {
         port->ports = ports;
         port->watch.done = watched;
         port->was_up = true;
-        tell(ports, MKV_LANE_PORT_UP, mkv_verbs_facts(port->verbs), "");
+        tell_up(port);
     }
     tell_problem(ports);
     if (look->is_missing) {
@@ -298,7 +311,9 @@ static void look_end(struct mkv_lane_ports *ports, uint64_t now_ns) {
         ports->retry_ns = mkv_min_u64(2 * ports->retry_ns, MKV_LANE_PORT_RETRY_NS_MAX);
     } else {
         ports->retry_ns = ports->options.retry_ns;
-        ports->next_ns = ports->is_one_lost ? now_ns + ports->retry_ns : UINT64_MAX;
+        ports->next_ns = ports->is_one_lost              ? now_ns + ports->retry_ns
+                         : ports->options.device == NULL ? now_ns + RESCAN_TIMES * ports->retry_ns
+                                                         : UINT64_MAX;
     }
     look->count = 0;
 }
@@ -335,11 +350,12 @@ static void port_look(struct mkv_lane_port *port) {
              "the RDMA device failed or was removed: clients go on over TCP until it is back; see "
              "dmesg and rdma link");
         port_end(port);
-    } else if (is_up != port->was_up) {
-        tell(port->ports, is_up ? MKV_LANE_PORT_UP : MKV_LANE_PORT_DOWN, facts,
-             is_up ? ""
-                   : "the link of the RDMA port is down: clients go on over TCP until it is back; "
-                     "look at the cable, the switch and ip link");
+    } else if (is_up && !(port->was_up && is_told(port))) {
+        tell_up(port);
+    } else if (!is_up && port->was_up) {
+        tell(port->ports, MKV_LANE_PORT_DOWN, facts,
+             "the RDMA port has no link or no address any more: clients go on over TCP until it is "
+             "back; look at the cable, the switch, ip link and ip address");
     }
     port->was_up = is_up;
 }
@@ -399,6 +415,7 @@ void mkv_lane_ports_poll(struct mkv_lane_ports *ports, uint64_t now_ns) {
         if (port->state == MKV_LANE_PORT_ENDING && port->lane_count == 0 && !port->is_watched) {
             port_close(port);
             ports->is_one_lost = true;
+            ports->retry_ns = ports->options.retry_ns; /* however long another is missing */
             ports->next_ns = now_ns + ports->retry_ns;
         }
     }

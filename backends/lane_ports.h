@@ -8,6 +8,9 @@
  *   |    register the slabs                                                                  |
  *   +--------------- 1 s, doubling to 60 s, where one is wanted and not open <---------------+
  *
+ * Where none is missing and the configuration names no device it looks again after 60 s: there may
+ * be one more by then.
+ *
  * The first look is made by create, so that a node that must have RDMA is refused without.
  *
  * Which port a connection goes over: where the configuration names a device, that one; else the one
@@ -46,7 +49,7 @@
 struct mkv_lane_ports;
 
 enum mkv_lane_port_event {
-    MKV_LANE_PORT_UP = 1,      /* open, or its link is back; `facts` */
+    MKV_LANE_PORT_UP = 1,      /* open, its link is back, or it has another address; `facts` */
     MKV_LANE_PORT_DOWN,        /* its link is down; `facts`, `text` */
     MKV_LANE_PORT_GONE,        /* the device failed or was removed; `facts`, `text` */
     MKV_LANE_PORT_NOT_OPENED,  /* it is wanted and cannot be had; `text` says why: told when it is
@@ -99,8 +102,9 @@ struct mkv_lane_port {
     bool has_fired;   /* the descriptor was readable */
     bool may_be_more; /* the last poll handed something out */
     bool was_up;
-    uint64_t active_ns; /* when something was last handed out */
-    uint64_t look_ns;   /* polled at the latest then, whatever the descriptor says */
+    struct mkv_verbs_facts told; /* when it was last said to be up */
+    uint64_t active_ns;          /* when something was last handed out */
+    uint64_t look_ns;            /* polled at the latest then, whatever the descriptor says */
 };
 
 /* Looks for the first time. With `is_required` it refuses, with a remedy, where there is no port,

@@ -70,9 +70,8 @@ static struct node_rdma_port *find_port(struct node_rdma *rdma,
                                         const struct mkv_verbs_facts *facts) {
     for (uint32_t i = 0; i < rdma->port_count; i++) {
         struct node_rdma_port *port = &rdma->ports[i];
-        if (strcmp(port->device, facts->device) == 0 && port->port == facts->port &&
-            port->gid_index == facts->gid_index) {
-            return port;
+        if (strcmp(port->device, facts->device) == 0 && port->port == facts->port) {
+            return port; /* whatever its address and its place are by now */
         }
     }
     return NULL;
@@ -89,18 +88,28 @@ static struct node_rdma_port *make_port(struct node_rdma *rdma,
         port = rdma->ports[i].shards_up == 0 ? &rdma->ports[i] : NULL;
     }
     if (port != NULL) {
-        *port = (struct node_rdma_port){.port = facts->port, .gid_index = facts->gid_index};
+        *port = (struct node_rdma_port){.port = facts->port};
         snprintf(port->device, sizeof port->device, "%s", facts->device);
     }
     return port;
 }
 
-static void note_facts(struct node_rdma_port *port, const struct mkv_verbs_facts *facts) {
+/* The GID as an address. */
+static const char *address_of(const struct mkv_verbs_facts *facts) {
     const size_t prefix = strlen(IPV4_PREFIX);
     const bool is_ipv4 = strncmp(facts->gid, IPV4_PREFIX, prefix) == 0;
-    snprintf(port->address, sizeof port->address, "%s", facts->gid + (is_ipv4 ? prefix : 0));
+    return facts->gid + (is_ipv4 ? prefix : 0);
+}
+
+static bool is_noted(const struct node_rdma_port *port, const struct mkv_verbs_facts *facts) {
+    return strcmp(port->address, address_of(facts)) == 0 && port->gid_index == facts->gid_index &&
+           port->mtu == facts->mtu;
+}
+
+static void note_facts(struct node_rdma_port *port, const struct mkv_verbs_facts *facts) {
+    snprintf(port->address, sizeof port->address, "%s", address_of(facts));
+    port->gid_index = facts->gid_index;
     port->mtu = facts->mtu;
-    port->since_ms = mkv_clock_wall_ms();
 }
 
 /* ---- what is said ---------------------------------------------------------------------------- */
@@ -161,10 +170,11 @@ static void port_up(struct mkv_node *node, uint32_t shard, const struct mkv_verb
     }
     const bool is_first = port->shards_up == 0;
     port->shards_up |= 1ull << shard;
-    if (!is_first) {
+    if (!is_first && is_noted(port, facts)) {
         return;
     }
     note_facts(port, facts);
+    port->since_ms = is_first ? mkv_clock_wall_ms() : port->since_ms;
     say_up(node, port, facts);
     if (!was_active) {
         rdma->ups_total += rdma->has_been_up ? 1 : 0; /* being there at the start is no change */

@@ -202,6 +202,59 @@ static void test_ports__no_device_on_the_machine__looked_for_until_there_is(void
     fake_machine_remove(&machine);
 }
 
+static void test_ports__one_more_device__found_though_none_was_missing(void **state) {
+    (void)state;
+    struct fake_machine machine;
+    fake_machine_make(&machine);
+    add_device(&machine, "fake0", "4: ACTIVE\n", "0000:0000:0000:0000:0000:ffff:7f00:0001\n");
+    const struct world_options options = {.lanes = true, .lane_roots = &machine.roots};
+    struct world *world = world_create(&options);
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_UP], 1);
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_NOT_OPENED], 0);
+    fake_rdma.devices[1] = (struct fake_device){.name = "fake1", .gid = "::ffff:127.0.0.2"};
+    add_device(&machine, "fake1", "4: ACTIVE\n", "0000:0000:0000:0000:0000:ffff:7f00:0002\n");
+    await_event(world, MKV_LANE_PORT_UP, 2);
+    world_destroy(world);
+    fake_machine_remove(&machine);
+}
+
+/* However long one has been missing, another that is lost is looked for at once. */
+static void test_ports__lost_while_another_is_missing__looked_for_at_once(void **state) {
+    (void)state;
+    struct fake_machine machine;
+    fake_machine_make(&machine);
+    add_device(&machine, "fake0", "4: ACTIVE\n", "0000:0000:0000:0000:0000:ffff:7f00:0001\n");
+    add_device(&machine, "fake2", "1: DOWN\n", "0000:0000:0000:0000:0000:ffff:7f00:0003\n");
+    fake_rdma.devices[2] = (struct fake_device){.name = "fake2", .gid = "::ffff:127.0.0.3"};
+    const struct world_options options = {.lanes = true, .lane_roots = &machine.roots};
+    struct world *world = world_create(&options);
+    const uint64_t end_ns = mkv_clock_monotonic_ns() + 1200000000;
+    while (mkv_clock_monotonic_ns() < end_ns) {
+        world_turn(world); /* the pauses between looks double, from 1 ms on */
+    }
+    fake_rdma.devices[0].state = MKV_VERBS_GONE;
+    await_event(world, MKV_LANE_PORT_GONE, 1);
+    fake_rdma.devices[0].state = MKV_VERBS_ACTIVE;
+    const uint64_t gone_ns = mkv_clock_monotonic_ns();
+    await_event(world, MKV_LANE_PORT_UP, 2);
+    assert_true(mkv_clock_monotonic_ns() - gone_ns < 500000000);
+    world_destroy(world);
+    fake_machine_remove(&machine);
+}
+
+static void test_ports__another_address__is_told(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    for (uint32_t i = 0; i < 100; i++) {
+        world_turn(world);
+    }
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_UP], 1);
+    fake_rdma.devices[0].gid = "::ffff:127.0.0.9";
+    await_event(world, MKV_LANE_PORT_UP, 2);
+    assert_int_equal(world->lane_events[MKV_LANE_PORT_DOWN], 0);
+    world_destroy(world);
+}
+
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 static void test_ports__nothing_to_do__the_ring_waits_until_something_comes(void **state) {
@@ -236,6 +289,9 @@ int main(void) {
         PORTS_TEST(test_ports__required__refused_without),
         PORTS_TEST(test_ports__several_devices__each_for_its_address),
         PORTS_TEST(test_ports__no_device_on_the_machine__looked_for_until_there_is),
+        PORTS_TEST(test_ports__one_more_device__found_though_none_was_missing),
+        PORTS_TEST(test_ports__lost_while_another_is_missing__looked_for_at_once),
+        PORTS_TEST(test_ports__another_address__is_told),
         PORTS_TEST(test_ports__nothing_to_do__the_ring_waits_until_something_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,17 +200,39 @@ static void test_node_rdma__more_ports_than_are_told_apart__those_that_are_down_
     struct fixture *fixture = *state;
     struct mkv_verbs_facts facts = left;
     for (uint32_t i = 0; i < MKV_ADMIN_RDMA_PORTS_MAX; i++) {
-        facts.gid_index = (int32_t)i;
+        facts.port = i;
         tell(fixture, 0, MKV_LANE_PORT_UP, &facts, "");
     }
-    facts.gid_index = 100;
+    facts.port = 100;
     tell(fixture, 0, MKV_LANE_PORT_UP, &facts, "");
     assert_int_equal(look(fixture)->port_count, MKV_ADMIN_RDMA_PORTS_MAX);
-    facts.gid_index = 5;
+    facts.port = 5;
     tell(fixture, 0, MKV_LANE_PORT_DOWN, &facts, "down");
-    facts.gid_index = 101;
+    facts.port = 101;
     tell(fixture, 0, MKV_LANE_PORT_UP, &facts, "");
-    assert_int_equal(look(fixture)->ports[5].gid_index, 101);
+    assert_int_equal(look(fixture)->ports[5].port, 101);
+}
+
+/* A device lists its addresses at other places when one of them has come or gone. */
+static void test_node_rdma__port_with_another_address__is_the_same_port(void **state) {
+    struct fixture *fixture = *state;
+    struct mkv_verbs_facts moved = left;
+    memcpy(moved.gid, "::ffff:10.0.0.8", sizeof "::ffff:10.0.0.8");
+    moved.gid_index = 3;
+    tell(fixture, 0, MKV_LANE_PORT_UP, &left, "");
+    tell(fixture, 1, MKV_LANE_PORT_UP, &left, "");
+    tell(fixture, 0, MKV_LANE_PORT_UP, &moved, "");
+    tell(fixture, 1, MKV_LANE_PORT_UP, &moved, "");
+    const struct mkv_admin_rdma *rdma = look(fixture);
+    assert_int_equal(rdma->port_count, 1);
+    assert_string_equal(rdma->ports[0].address, "10.0.0.8");
+    assert_int_equal(rdma->ports[0].gid_index, 3);
+    expect_transitions(fixture, 0, 0);
+    moved.gid_index = 2; /* moved again, and down before that was told */
+    tell(fixture, 0, MKV_LANE_PORT_DOWN, &moved, "down");
+    tell(fixture, 1, MKV_LANE_PORT_DOWN, &moved, "down");
+    assert_false(look(fixture)->is_active);
+    assert_int_equal(fixture->node.warning_count, 1);
 }
 
 static void test_node_rdma__lane_that_broke__is_in_the_log(void **state) {
@@ -280,6 +302,7 @@ int main(void) {
         TEST(test_node_rdma__two_ports__one_that_is_left_is_enough),
         TEST(test_node_rdma__node_that_stops__loses_nothing),
         TEST(test_node_rdma__more_ports_than_are_told_apart__those_that_are_down_give_way),
+        TEST(test_node_rdma__port_with_another_address__is_the_same_port),
         TEST(test_node_rdma__lane_that_broke__is_in_the_log),
         TEST(test_node_rdma__counts__are_under_their_words),
     };
