@@ -98,8 +98,8 @@ uint32_t mkv_config_rdma_mtu(const struct mkv_config *config);
         .size_min = 1,                                                                             \
         .size_max = MKV_CONFIG_RDMA_CONNECTIONS_LIMIT,                                             \
         .default_text = "256",                                                                     \
-        .meaning = "Connections over RDMA at a time, in shares of equal size for the shards; "     \
-                   "further ones go on over TCP.",                                                 \
+        .meaning = "Connections over RDMA of a port at a time. Each of several shards takes its "  \
+                   "share and some more; further ones go on over TCP.",                            \
     }
 
 #endif
