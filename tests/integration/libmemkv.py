@@ -28,7 +28,8 @@ class Options(ctypes.Structure):
                 ("auth_key", ctypes.c_char_p), ("auth_key_id", ctypes.c_char_p),
                 ("tls", ctypes.c_int), ("tls_ca", ctypes.c_char_p), ("tls_name", ctypes.c_char_p),
                 ("discovery", ctypes.c_char_p), ("discovery_refresh_ms", ctypes.c_uint32),
-                ("otel_endpoint", ctypes.c_char_p)]
+                ("otel_endpoint", ctypes.c_char_p), ("transport", ctypes.c_char_p),
+                ("rdma_devices", ctypes.c_char_p)]
 
 
 class Key(ctypes.Structure):

@@ -12,7 +12,7 @@ import tempfile
 import time
 import unittest
 
-import test_drive_faults
+from faults import FAULTY, Faults
 from load import Load, Store
 from node import MEMKV, SOURCE, Node, environment, free_port, run_memkv
 
@@ -357,7 +357,7 @@ class RequestTest(LogTest):
 
 class FaultTest(LogTest):
     def test_drive_fails__puts_go_on__a_few_lines_say_so(self):
-        faults = test_drive_faults.Faults(self.path("faults"))
+        faults = Faults(self.path("faults"))
         self.addCleanup(faults.close)
         config = self.config("log: {format: text}\n")
         with open(self.path("memkv.yaml"), encoding="utf-8") as file:
@@ -365,7 +365,7 @@ class FaultTest(LogTest):
                                        "{media: d0, size: 64MiB}, {media: d1, size: 64MiB}")
         with open(self.path("memkv.yaml"), "w", encoding="utf-8") as file:
             file.write(text)
-        with Node(*config, program=test_drive_faults.FAULTY,
+        with Node(*config, program=FAULTY,
                   env=environment(MKV_FAULTY_DRIVES=self.path("faults"))) as node:
             node.ready()
             before = len(node.errors)

@@ -92,7 +92,7 @@ static void test_path__of_either_family__one_socket_answers(void **state) {
     expect(&second, MKV_HOST_PASS, "both directions");
 }
 
-/* Or an answer that does not fit would come in pieces, and the way back look as if it carried it. */
+/* Or an answer that does not fit would come in pieces, and the way back look as if it took it. */
 static void test_listen__for_either_family__fragments_answers_of_neither(void **state) {
     (void)state;
     char problem[MKV_HOST_PATH_PROBLEM_BYTES];
