@@ -100,8 +100,11 @@ bool mkv_connection_rdma_begin(struct mkv_connection *connection) {
         return false;
     }
     if ((connection->greeting.limits.features & MKV_NATIVE_FEATURE_RDMA) == 0) {
-        return (rdma->is_required || connection->is_candidate) &&
-               give_up(connection, connection->remote->rdma.fallback,
+        /* Of a server that never had it nothing more is expected. */
+        const struct mkv_remote_rdma *before = &connection->remote->rdma;
+        return (rdma->is_required || connection->is_candidate || before->had_lane) &&
+               give_up(connection,
+                       before->failure_count > 0 ? before->fallback : MKV_NATIVE_FALLBACK_REFUSED,
                        "it does not offer RDMA (rdma.mode off, or no device there)", true, 0);
     }
     char address[INET6_ADDRSTRLEN];

@@ -313,6 +313,9 @@ struct mkv_remote_rdma {
     uint32_t fallback;      /* why it goes without, as in HELLO; 0: it does not */
     uint64_t retry_ns;      /* when it is tried again */
     bool is_leaving_tcp;    /* connections without a lane get nothing new, and close */
+    bool had_lane;          /* once, so that it will have one again */
+    uint32_t pause_count;   /* how often the next pause is doubled */
+    uint64_t recovered_ns;  /* when it was last reached by RDMA again; 0: never */
 };
 
 struct mkv_remote {

@@ -202,6 +202,8 @@ bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t byte
                          bool may_cache, struct mkv_rdma_place *place);
 /* `is_stale`: the registration is of other memory than is there now: it is not used again. */
 void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *place, bool is_stale);
+/* What was kept registered for it ends with its last place, and is found by no other any more. */
+void mkv_rdma_place_doubt(struct mkv_rdma_port *port, const struct mkv_rdma_place *place);
 /* Nothing of this memory is kept registered any more, but by places. */
 void mkv_rdma_forget(struct mkv_rdma *rdma, const void *address, uint64_t bytes);
 
