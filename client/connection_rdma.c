@@ -94,6 +94,13 @@ static void send_connect(struct mkv_connection *connection) {
     mkv_connection_greet(connection);
 }
 
+bool mkv_connection_rdma_is_possible(const struct mkv_connection *connection, uint64_t now_ns) {
+    char address[INET6_ADDRSTRLEN];
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    local_address(connection, address, sizeof address);
+    return mkv_rdma_has_usable(connection->remote->client->rdma, address, now_ns, problem);
+}
+
 bool mkv_connection_rdma_begin(struct mkv_connection *connection) {
     struct mkv_rdma *rdma = connection->remote->client->rdma;
     if (!connection->wants_rdma) {
@@ -116,6 +123,7 @@ bool mkv_connection_rdma_begin(struct mkv_connection *connection) {
         const bool is_silent = !rdma->had_port && !rdma->is_required && !connection->is_candidate;
         if (is_silent) {
             mkv_rdma_tell_absent(rdma, problem);
+            mkv_remote_rdma_absent(connection->remote, now_ns);
         }
         return !is_silent && give_up(connection, MKV_LANE_REASON_DEVICE, problem, true, now_ns);
     }

@@ -172,6 +172,9 @@ const char *mkv_rdma_devices_problem(const char *devices);
  * connected. NULL: *problem says why not. */
 struct mkv_rdma_lane *mkv_rdma_lane_new(struct mkv_rdma *rdma, struct mkv_connection *connection,
                                         const char *address, uint64_t now_ns, char *problem);
+/* Whether there is a port for such a lane, which is opened then. False: *problem says why not. */
+bool mkv_rdma_has_usable(struct mkv_rdma *rdma, const char *address, uint64_t now_ns,
+                         char *problem);
 /* The host has no device: said once on standard error where one was named. */
 void mkv_rdma_tell_absent(struct mkv_rdma *rdma, const char *problem);
 /* The connection has ended: behind the return no byte of the server's arrives in memory that it was

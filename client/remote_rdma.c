@@ -67,10 +67,15 @@ void mkv_remote_rdma_failed(struct mkv_remote *remote, uint32_t fallback, const 
     }
 }
 
+void mkv_remote_rdma_absent(struct mkv_remote *remote, uint64_t now_ns) {
+    remote->rdma.look_ns = now_ns + RETRY_NS_MAX;
+}
+
 void mkv_remote_rdma_ready(struct mkv_remote *remote) {
     struct memkv_client *client = remote->client;
     struct mkv_remote_rdma *rdma = &remote->rdma;
     rdma->had_lane = true;
+    rdma->look_ns = 0;
     if (rdma->failure_count == 0) {
         return;
     }
@@ -113,9 +118,30 @@ static void leave_tcp(struct mkv_remote *remote, uint64_t now_ns) {
     remote->rdma.is_leaving_tcp = is_left;
 }
 
+/* Where this host has got a device, or its port has come up, the server is reached by RDMA again as
+ * after a failure. */
+static void look_for_device(struct mkv_remote *remote, uint64_t now_ns) {
+    remote->rdma.look_ns = now_ns + RETRY_NS_MAX;
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
+        const struct mkv_connection *connection = remote->connections[slot];
+        if (!is_over_tcp(connection)) {
+            continue;
+        }
+        if (mkv_connection_rdma_is_possible(connection, now_ns)) {
+            remote->rdma.look_ns = 0;
+            mkv_remote_rdma_failed(remote, MKV_LANE_REASON_DEVICE,
+                                   "this host had no RDMA device, and has one now", false);
+        }
+        return;
+    }
+}
+
 void mkv_remote_rdma_tend(struct mkv_remote *remote, uint64_t now_ns) {
     struct mkv_rdma *client_rdma = remote->client->rdma;
     struct mkv_remote_rdma *rdma = &remote->rdma;
+    if (rdma->look_ns != 0 && now_ns >= rdma->look_ns) {
+        look_for_device(remote, now_ns);
+    }
     if (rdma->is_leaving_tcp) {
         leave_tcp(remote, now_ns);
     }

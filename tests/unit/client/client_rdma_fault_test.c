@@ -332,6 +332,29 @@ static void test_client_rdma__server_loses_its_device__gone_back_to_when_it_has_
     test_rdma_end(client, server);
 }
 
+static void test_client_rdma__host_gets_a_device_late__is_found_beside_the_calls(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    test_verbs.has_device = false;
+    struct memkv_client *client = test_client_open(server, 10000);
+    const struct mkv_remote_rdma *rdma = &client->remotes[0]->rdma;
+    const uint64_t left_ns = rdma->look_ns - mkv_client_now_ns();
+    assert_in_range(left_ns, 50000000000u, 60000000000u);
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        test_verbs.has_device = turn == 1;
+        client->rdma->absent_until_ns = 0;
+        client->remotes[0]->rdma.look_ns = 1;
+        assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+        assert_int_equal(rdma->failure_count, turn);
+    }
+    try_again(client);
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_int_equal(connections_ready(client, true), 1);
+    assert_int_equal(connections_ready(client, false), 0);
+    assert_int_equal(rdma->look_ns, 0);
+    test_rdma_end(client, server);
+}
+
 static void test_client_rdma__breaks_again_soon__waits_longer_each_time(void **state) {
     (void)state;
     struct test_server *server = test_rdma_server();
@@ -535,6 +558,8 @@ int main(void) {
         cmocka_unit_test_setup(
             test_client_rdma__server_loses_its_device__gone_back_to_when_it_has_one,
             test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__host_gets_a_device_late__is_found_beside_the_calls, test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__breaks_again_soon__waits_longer_each_time,
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__reservation_on_tcp__its_connection_stays_for_it,
