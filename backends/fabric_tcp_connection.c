@@ -255,6 +255,7 @@ static void reap(struct mkv_tcp_connection *connection) {
     if (connection->request_count > 0 || connection->answers_owed > 0) {
         fabric->counters.connections_broken_total++;
     }
+    mkv_tcp_lane_release(connection);
     mkv_tcp_ops_fail(connection);
     leave_waiting(connection);
     give_buffers(connection);

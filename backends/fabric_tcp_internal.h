@@ -459,6 +459,9 @@ void mkv_tcp_lane_advance(struct mkv_tcp_connection *connection);
 void mkv_tcp_lane_stop(struct mkv_tcp_connection *connection, enum mkv_lane_reason reason);
 /* Whether nothing of it is with the device any more, or there is none. */
 bool mkv_tcp_lane_is_ended(const struct mkv_tcp_connection *connection);
+/* Its queue pair goes, before slabs that it named are given back: Soft-RoCE was seen to write a
+ * packet that it had in hand behind the queue pair's error state. */
+void mkv_tcp_lane_release(struct mkv_tcp_connection *connection);
 void mkv_tcp_lane_close(struct mkv_tcp_connection *connection);
 /* Whether nothing is moved, or there is none. */
 bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection);

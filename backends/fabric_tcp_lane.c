@@ -137,11 +137,16 @@ static struct mkv_tcp_lane *lane_make(struct mkv_tcp_connection *connection,
     return lane;
 }
 
-static void lane_free(struct mkv_tcp_lane *lane) {
-    MKV_ASSERT(lane->port->lane_count > 0);
+static void endpoint_free(struct mkv_tcp_lane *lane) {
     lane->connection->fabric->lanes.errors_total +=
         mkv_endpoint_counters(lane->endpoint)->errors_total;
     mkv_endpoint_destroy(lane->endpoint);
+    lane->endpoint = NULL;
+}
+
+static void lane_free(struct mkv_tcp_lane *lane) {
+    MKV_ASSERT(lane->endpoint == NULL);
+    MKV_ASSERT(lane->port->lane_count > 0);
     lane->port->lane_count--;
     lane->connection->fabric->lanes.connections_active--;
     free(lane);
@@ -194,6 +199,7 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
     }
     lane->fallback = mkv_native_fallback_known(peer.fallback);
     if (!mkv_endpoint_connect(lane->endpoint, &peer, mkv_clock_monotonic_ns(), problem)) {
+        endpoint_free(lane);
         lane_free(lane);
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_PARAMETERS, problem);
     }
@@ -287,6 +293,13 @@ void mkv_tcp_lane_stop(struct mkv_tcp_connection *connection, enum mkv_lane_reas
 
 bool mkv_tcp_lane_is_ended(const struct mkv_tcp_connection *connection) {
     return connection->lane == NULL || connection->lane->is_drained;
+}
+
+void mkv_tcp_lane_release(struct mkv_tcp_connection *connection) {
+    if (connection->lane != NULL) {
+        MKV_ASSERT(connection->lane->is_drained);
+        endpoint_free(connection->lane);
+    }
 }
 
 void mkv_tcp_lane_close(struct mkv_tcp_connection *connection) {

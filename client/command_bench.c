@@ -38,7 +38,7 @@ static const struct command_shape shape = {
         "fabric it was. Values are verified. Writes are acknowledged from memory unless "
         "--durable,\n"
         "and reads are of what was just written, so mostly from memory. The keys are its own\n"
-        "(memkv-bench/...), deleted in the end, and expire within an hour should it be killed;\n"
+        "(memkv-bench/...), deleted in the end, and expire by themselves should it be killed;\n"
         "on a server that is full they take the place of other blocks.\n"
         "\n"
         "  --server HOST:PORT  the server, or unix:/PATH; else the environment's MEMKV_SERVERS,\n"

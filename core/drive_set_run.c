@@ -279,10 +279,17 @@ static void change_end(struct mkv_drive_set_run *run) {
     }
     /* I4: in this run no drive joins any more. */
     const bool fixed = members_in(run, MKV_DRIVE_SET_OPEN_FAILED) > 0;
-    for (uint32_t i = 0; i < run->count && fixed; i++) {
+    bool awaited = false;
+    for (uint32_t i = 0; i < run->count; i++) {
         if (run->volumes[i].role == MKV_DRIVE_SET_JOINER) {
-            run->volumes[i].role = MKV_DRIVE_SET_OUT;
+            run->volumes[i].role = fixed ? MKV_DRIVE_SET_OUT : MKV_DRIVE_SET_JOINER;
+            awaited = !fixed;
         }
+    }
+    if (awaited) {
+        /* What members have refused since they purged, they take by the set that is durable now:
+         * for the drives that still wait they purge anew. */
+        run->round++;
     }
     run->state = MKV_DRIVE_SET_SETTLED;
     if (set_is_durable(run)) {

@@ -189,7 +189,9 @@ void mkv_host_check(const struct mkv_host_sources *sources, struct mkv_host_repo
         mkv_host_check_dmabuf,
     };
     struct mkv_host host = {.sources = sources, .report = report};
-    host.port_count = mkv_rdma_list(&sources->roots, host.ports, MKV_RDMA_PORTS_MAX);
+    if (!sources->is_rdma_off) {
+        host.port_count = mkv_rdma_list(&sources->roots, host.ports, MKV_RDMA_PORTS_MAX);
+    }
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         checks[i](&host);
     }

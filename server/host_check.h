@@ -84,6 +84,7 @@ struct mkv_host_sources {
     void *context;
     /* What is wanted. */
     bool is_rdma_required;
+    bool is_rdma_off;        /* the node does without: what there is of it is not looked at */
     uint32_t rdma_mtu_bytes; /* rdma.mtu; 0: what the port carries */
     uint32_t traffic_class;  /* rdma.traffic_class */
 };

@@ -117,8 +117,8 @@ void mkv_host_check_memlock(struct mkv_host *host) {
                      host->port_count > 0 || host->sources->is_rdma_required ? MKV_HOST_FAIL
                                                                              : MKV_HOST_WARN,
                      lock_remedy,
-                     "this process may lock %s; RDMA and io_uring want all of "
-                     "memory.max_size",
+                     "this process may lock %s; io_uring and RDMA want all of memory.max_size, "
+                     "RDMA for each shard and port",
                      size);
     }
 }

@@ -71,7 +71,10 @@ void mkv_host_check_library(struct mkv_host *host) {
 }
 
 void mkv_host_check_device(struct mkv_host *host) {
-    if (host->port_count == 0) {
+    if (host->sources->is_rdma_off) {
+        mkv_host_row(host->report, "rdma_device", "", MKV_HOST_PASS, "",
+                     "not looked at: the node is configured without RDMA");
+    } else if (host->port_count == 0) {
         mkv_host_row(host->report, "rdma_device", "",
                      host->sources->is_rdma_required ? MKV_HOST_FAIL : MKV_HOST_WARN,
                      no_rdma_remedy,

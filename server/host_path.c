@@ -85,14 +85,17 @@ static bool take_apart(const char *text, char host[HOST_BYTES], char service[SER
     return end > begin && end - begin < (long)HOST_BYTES;
 }
 
-/* Never fragments, and asks nobody's opinion of what fits; hears of errors with the packets. */
+/* Never fragments, and asks nobody's opinion of what fits; hears of errors with the packets. A
+ * socket of IPv6 has both families' options: what it sends to IPv4 goes by those of IPv4. */
 static bool set_up(int fd, bool is_ipv6) {
     const int on = 1;
-    const int probe = is_ipv6 ? IPV6_PMTUDISC_PROBE : IP_PMTUDISC_PROBE;
-    const int level = is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IP;
-    return setsockopt(fd, level, is_ipv6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &probe,
-                      sizeof probe) == 0 &&
-           setsockopt(fd, level, is_ipv6 ? IPV6_RECVERR : IP_RECVERR, &on, sizeof on) == 0;
+    const int probe = IP_PMTUDISC_PROBE;
+    const int probe6 = IPV6_PMTUDISC_PROBE;
+    return setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe) == 0 &&
+           setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on) == 0 &&
+           (!is_ipv6 ||
+            (setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe6, sizeof probe6) == 0 &&
+             setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof on) == 0));
 }
 
 static bool is_same_address(const struct sockaddr *a, const struct sockaddr *b) {
@@ -336,11 +339,21 @@ void mkv_host_path_check(const char *peer, struct mkv_host_report *report) {
 
 /* ---- the other side ------------------------------------------------------------------------- */
 
+/* That of a socket for all addresses: IPv6, which takes IPv4 too, where the kernel has it. */
+static int any_family(void) {
+    const int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return AF_INET;
+    }
+    close(fd);
+    return AF_INET6;
+}
+
 int mkv_host_path_listen(const char *listen, char problem[MKV_HOST_PATH_PROBLEM_BYTES]) {
     char host[HOST_BYTES];
     char service[SERVICE_BYTES];
     const bool is_port = listen[0] != '\0' && strspn(listen, "0123456789") == strlen(listen);
-    const struct addrinfo hints = {.ai_family = is_port ? AF_INET6 : AF_UNSPEC,
+    const struct addrinfo hints = {.ai_family = is_port ? any_family() : AF_UNSPEC,
                                    .ai_socktype = SOCK_DGRAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *list = NULL;

@@ -61,6 +61,7 @@ char *mkv_node_config_text(void *context) {
 
 char *mkv_node_host_text(void *context) {
     const struct mkv_node *node = context;
+    struct mkv_lane_ports_options rdma;
     struct mkv_host_sources sources;
     struct mkv_host_report *report = calloc(1, sizeof *report);
     if (report == NULL) {
@@ -68,6 +69,7 @@ char *mkv_node_host_text(void *context) {
     }
     mkv_host_sources_read(&sources, true);
     sources.is_rdma_required = node->config.rdma.mode == MKV_CONFIG_RDMA_REQUIRE;
+    sources.is_rdma_off = !mkv_node_rdma_options(node, &rdma);
     sources.rdma_mtu_bytes = mkv_config_rdma_mtu(&node->config);
     sources.traffic_class = (uint32_t)node->config.rdma.traffic_class;
     mkv_host_check(&sources, report);

@@ -455,7 +455,7 @@ bool mkv_endpoint_transfer(struct mkv_endpoint *endpoint, bool is_read, uint64_t
         return false;
     }
     MKV_ASSERT(!fake_rdma_is_posted(memory, bytes));
-    MKV_ASSERT((uint8_t *)memory + bytes <= fake_rdma.forbidden ||
+    MKV_ASSERT(fake_rdma.forbidden_bytes == 0 || (uint8_t *)memory + bytes <= fake_rdma.forbidden ||
                (uint8_t *)memory >= fake_rdma.forbidden + fake_rdma.forbidden_bytes);
     *free_one = (struct transfer){
         .is_posted = true,

@@ -279,6 +279,9 @@ static void test_run__a_member_fails_while_it_purges__left_out_first(void **stat
     event(&rig, 'b', MKV_EVENT_DRIVE_FAILED);
     EXPECT(rig, "set a5");
     event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    /* By the set without b it has taken keys, since, that are to go to c. */
+    EXPECT(rig, "purge a6");
+    event(&rig, 'a', MKV_EVENT_PURGED);
     EXPECT(rig, "set a6");
     expect_routes(&rig, "+.-");
     event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
@@ -469,6 +472,30 @@ static void test_run__a_drive_that_left_joins__members_purge_each_time(void **st
     }
 }
 
+/* A drive that has just joined takes keys at once, also of those that the next one is to have. */
+static void test_run__another_joins_while_one_is_let_in__that_one_purges_too(void **state) {
+    (void)state;
+    struct rig rig = serving("kkkk", "abcd");
+    take_out(&rig, 'c');
+    take_out(&rig, 'd');
+    assert_int_equal(join(&rig, 'c', 'c'), MKV_DRIVE_SET_GRANTED);
+    EXPECT(rig, "purge a7 purge b7");
+    event(&rig, 'a', MKV_EVENT_PURGED);
+    event(&rig, 'b', MKV_EVENT_PURGED);
+    EXPECT(rig, "set a7 set b7");
+    assert_int_equal(join(&rig, 'd', 'd'), MKV_DRIVE_SET_GRANTED);
+    event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    event(&rig, 'b', MKV_EVENT_DRIVE_SET_DURABLE);
+    EXPECT(rig, "join c7");
+    event(&rig, 'c', MKV_EVENT_OPENED);
+    EXPECT(rig, "purge a8 purge b8 purge c8");
+    event(&rig, 'a', MKV_EVENT_PURGED);
+    event(&rig, 'b', MKV_EVENT_PURGED);
+    EXPECT(rig, "");
+    event(&rig, 'c', MKV_EVENT_PURGED);
+    EXPECT(rig, "set a8 set b8 set c8");
+}
+
 /* What is purged for one drive is not purged for the next. */
 static void test_run__another_joins_meanwhile__all_purge_for_both(void **state) {
     (void)state;
@@ -507,6 +534,8 @@ static void test_run__a_member_leaves_while_it_purges__others_go_on_without_it(v
     EXPECT(rig, "set a6");
     event(&rig, 'a', MKV_EVENT_PURGED);
     event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
+    EXPECT(rig, "purge a7"); /* it took keys of c's by the set without b */
+    event(&rig, 'a', MKV_EVENT_PURGED);
     EXPECT(rig, "set a7");
     event(&rig, 'a', MKV_EVENT_DRIVE_SET_DURABLE);
     EXPECT(rig, "join c7");
@@ -569,6 +598,7 @@ int main(void) {
         cmocka_unit_test(test_run__a_member_leaves__closes_and_is_routed_away),
         cmocka_unit_test(test_run__a_drive_that_leaves_fails__as_one_that_left),
         cmocka_unit_test(test_run__a_drive_that_left_joins__members_purge_each_time),
+        cmocka_unit_test(test_run__another_joins_while_one_is_let_in__that_one_purges_too),
         cmocka_unit_test(test_run__another_joins_meanwhile__all_purge_for_both),
         cmocka_unit_test(test_run__a_member_leaves_while_it_purges__others_go_on_without_it),
         cmocka_unit_test(test_run__wishes_that_cannot_be__refused_by_reason),

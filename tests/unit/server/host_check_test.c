@@ -374,6 +374,23 @@ static void test_rdma__none__one_row_that_says_so(void **state) {
     expect(fixture, "rdma_library", MKV_HOST_FAIL, "no file");
 }
 
+/* A card that the node leaves alone is no reason for it to fail. */
+static void test_rdma__off__what_is_there_is_not_looked_at(void **state) {
+    struct fixture *fixture = *state;
+    put(fixture, "proc/self/limits",
+        LIMITS FILES "Max locked memory         8388608              8388608              bytes\n");
+    put(fixture, PORT "state", "1: DOWN\n");
+    fixture->sources.library.is_there = false;
+    check(fixture);
+    assert_true(mkv_host_count(&fixture->report, MKV_HOST_FAIL) >= 3);
+    fixture->sources.is_rdma_off = true;
+    check(fixture);
+    assert_int_equal(mkv_host_count(&fixture->report, MKV_HOST_FAIL), 0);
+    expect(fixture, "rdma_device", MKV_HOST_PASS, "not looked at");
+    expect(fixture, "memlock", MKV_HOST_WARN, "8.00 MiB");
+    assert_null(row_of(fixture, "rdma_port"));
+}
+
 static void test_library__missing_or_blind__fails_where_there_is_a_device(void **state) {
     struct fixture *fixture = *state;
     fixture->sources.library.device_count = 0;
@@ -501,6 +518,7 @@ int main(void) {
         CASE(test_clock__unknown_unsynchronised_or_far_off__warned),
         CASE(test_numa__one_node__pass),
         CASE(test_rdma__none__one_row_that_says_so),
+        CASE(test_rdma__off__what_is_there_is_not_looked_at),
         CASE(test_library__missing_or_blind__fails_where_there_is_a_device),
         CASE(test_port__down_beside_an_active_one__warned),
         CASE(test_mtu__that_is_wanted__held_against_the_interface),

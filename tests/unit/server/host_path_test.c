@@ -92,6 +92,22 @@ static void test_path__of_either_family__one_socket_answers(void **state) {
     expect(&second, MKV_HOST_PASS, "both directions");
 }
 
+/* Or an answer that does not fit would come in pieces, and the way back look as if it carried it. */
+static void test_listen__for_either_family__fragments_answers_of_neither(void **state) {
+    (void)state;
+    char problem[MKV_HOST_PATH_PROBLEM_BYTES];
+    int way = -1;
+    int way6 = -1;
+    socklen_t bytes = sizeof way;
+    const int fd = mkv_host_path_listen("0", problem);
+    assert_true(fd >= 0);
+    assert_int_equal(getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &way, &bytes), 0);
+    assert_int_equal(getsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &way6, &bytes), 0);
+    assert_int_equal(way, IP_PMTUDISC_PROBE);
+    assert_int_equal(way6, IPV6_PMTUDISC_PROBE);
+    close(fd);
+}
+
 static void test_path__that_loses_long_ones__fails_and_names_the_largest(void **state) {
     (void)state;
     struct answerer answerer;
@@ -185,6 +201,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_path__that_carries_all__pass),
         cmocka_unit_test(test_path__of_either_family__one_socket_answers),
+        cmocka_unit_test(test_listen__for_either_family__fragments_answers_of_neither),
         cmocka_unit_test(test_path__that_loses_long_ones__fails_and_names_the_largest),
         cmocka_unit_test(test_path__with_room_for_roce_alone__warned),
         cmocka_unit_test(test_path__nobody_answers__the_refusals_tell_of_one_direction),

@@ -92,7 +92,7 @@ static bool bring_about(const char *fault) {
         return post(SERVER, MKV_VERBS_SIM_SEND, 0, 0, 100);
     }
     if (strcmp(fault, "peer_stopped") == 0) {
-        mkv_verbs_sim_error(&sim, pairs[CLIENT]);
+        mkv_verbs_sim_destroy(&sim, pairs[CLIENT]); /* what a client does that stops */
         return sends(SERVER, 100);
     }
     if (strcmp(fault, "stopped") == 0) {
