@@ -94,14 +94,24 @@ static void send_connect(struct mkv_connection *connection) {
     mkv_connection_greet(connection);
 }
 
+bool mkv_connection_rdma_is_possible(const struct mkv_connection *connection, uint64_t now_ns) {
+    char address[INET6_ADDRSTRLEN];
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    local_address(connection, address, sizeof address);
+    return mkv_rdma_has_usable(connection->remote->client->rdma, address, now_ns, problem);
+}
+
 bool mkv_connection_rdma_begin(struct mkv_connection *connection) {
     struct mkv_rdma *rdma = connection->remote->client->rdma;
     if (!connection->wants_rdma) {
         return false;
     }
     if ((connection->greeting.limits.features & MKV_NATIVE_FEATURE_RDMA) == 0) {
-        return (rdma->is_required || connection->is_candidate) &&
-               give_up(connection, connection->remote->rdma.fallback,
+        /* Of a server that never had it nothing more is expected. */
+        const struct mkv_remote_rdma *before = &connection->remote->rdma;
+        return (rdma->is_required || connection->is_candidate || before->had_lane) &&
+               give_up(connection,
+                       before->failure_count > 0 ? before->fallback : MKV_NATIVE_FALLBACK_REFUSED,
                        "it does not offer RDMA (rdma.mode off, or no device there)", true, 0);
     }
     char address[INET6_ADDRSTRLEN];
@@ -113,6 +123,7 @@ bool mkv_connection_rdma_begin(struct mkv_connection *connection) {
         const bool is_silent = !rdma->had_port && !rdma->is_required && !connection->is_candidate;
         if (is_silent) {
             mkv_rdma_tell_absent(rdma, problem);
+            mkv_remote_rdma_absent(connection->remote, now_ns);
         }
         return !is_silent && give_up(connection, MKV_LANE_REASON_DEVICE, problem, true, now_ns);
     }

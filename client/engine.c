@@ -282,6 +282,7 @@ static void linger(struct memkv_client *client, const struct mkv_call *call) {
         }
         const bool is_moved = work(client, now_ns) == MKV_PROGRESS_MOVED;
         wait_events(client, is_moved ? 0 : mkv_min_u64(end_ns, due_ns_of(client)), now_ns);
+        client->has_more = true; /* no event tells again of what has come now */
     }
 }
 

@@ -313,6 +313,10 @@ struct mkv_remote_rdma {
     uint32_t fallback;      /* why it goes without, as in HELLO; 0: it does not */
     uint64_t retry_ns;      /* when it is tried again */
     bool is_leaving_tcp;    /* connections without a lane get nothing new, and close */
+    bool had_lane;          /* once, so that it will have one again */
+    uint32_t pause_count;   /* how often the next pause is doubled */
+    uint64_t recovered_ns;  /* when it was last reached by RDMA again; 0: never */
+    uint64_t look_ns;       /* it offers RDMA and this host has none: when to look; 0: never */
 };
 
 struct mkv_remote {
@@ -555,6 +559,8 @@ uint64_t mkv_remotes_draw(struct memkv_client *client);
  * and has just been tried again. */
 void mkv_remote_rdma_failed(struct mkv_remote *remote, uint32_t fallback, const char *text,
                             bool is_retry);
+/* It offers RDMA, and this host has no device: which it may have later. */
+void mkv_remote_rdma_absent(struct mkv_remote *remote, uint64_t now_ns);
 /* A lane is open. */
 void mkv_remote_rdma_ready(struct mkv_remote *remote);
 /* Opens a candidate when it is time, and closes TCP connections that nobody needs any more. */
@@ -610,6 +616,8 @@ void mkv_connection_reopen(struct mkv_connection *connection, uint64_t now_ns);
 bool mkv_connection_rdma_is_wanted(const struct mkv_connection *connection);
 /* Behind the greeting: false, there is nothing to agree on, and it may be READY. */
 bool mkv_connection_rdma_begin(struct mkv_connection *connection);
+/* Whether this host has a port by now that a lane to the same server could be made at. */
+bool mkv_connection_rdma_is_possible(const struct mkv_connection *connection, uint64_t now_ns);
 /* A frame of the server, while they agree. */
 void mkv_connection_rdma_frame(struct mkv_connection *connection);
 /* Looks whether a lane that probes is open. */

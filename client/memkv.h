@@ -467,13 +467,13 @@ int memkv_fd(struct memkv_client *client);
  *
  * Values of other memory go by RDMA, too. The library registers it when a call first names it, and
  * keeps up to 256 such ranges of together 256 MiB registered, of which the ones that were used
- * longest ago leave first; what cannot be registered is copied, through 16 MiB at most. So memory
- * that calls have named is to be forgotten before it is unmapped: by memkv_buffer_unregister, or
- * memkv_buffer_forget. A call that names what was mapped in its place without that sees bytes that
- * have not the root that they should, and moves them once more, over the connection itself; then
- * nothing is kept registered for a while. No wrong byte is a success, but the server has written to
- * what was there before, which matters where that was the shared mapping of a file, or memory that
- * other processes share.
+ * longest ago leave first; what cannot be registered, and what a MEMKV_OP_COMMIT names, is copied,
+ * through 16 MiB at most. So memory that calls have named is to be forgotten before it is unmapped:
+ * by memkv_buffer_unregister, or memkv_buffer_forget. A call that names what was mapped in its
+ * place without that sees bytes that have not the root that they should, and moves them once more,
+ * over the connection itself; then nothing is kept registered for a while. No wrong byte is a
+ * success, but the server has written to what was there before, which matters where that was the
+ * shared mapping of a file, or memory that other processes share.
  */
 enum memkv_status memkv_buffer_register(struct memkv_client *client, void *address,
                                         uint64_t byte_count, uint64_t *handle,

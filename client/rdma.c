@@ -180,6 +180,11 @@ static struct mkv_rdma_port *port_for(struct mkv_rdma *rdma, const char *address
     return chosen;
 }
 
+bool mkv_rdma_has_usable(struct mkv_rdma *rdma, const char *address, uint64_t now_ns,
+                         char *problem) {
+    return port_for(rdma, address, now_ns, problem) != NULL;
+}
+
 bool mkv_rdma_has_port(const struct mkv_rdma *rdma, const void *pointer) {
     const uintptr_t begin = (uintptr_t)rdma->ports;
     const uintptr_t at = (uintptr_t)pointer;

@@ -172,6 +172,9 @@ const char *mkv_rdma_devices_problem(const char *devices);
  * connected. NULL: *problem says why not. */
 struct mkv_rdma_lane *mkv_rdma_lane_new(struct mkv_rdma *rdma, struct mkv_connection *connection,
                                         const char *address, uint64_t now_ns, char *problem);
+/* Whether there is a port for such a lane, which is opened then. False: *problem says why not. */
+bool mkv_rdma_has_usable(struct mkv_rdma *rdma, const char *address, uint64_t now_ns,
+                         char *problem);
 /* The host has no device: said once on standard error where one was named. */
 void mkv_rdma_tell_absent(struct mkv_rdma *rdma, const char *problem);
 /* The connection has ended: behind the return no byte of the server's arrives in memory that it was
@@ -202,6 +205,8 @@ bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t byte
                          bool may_cache, struct mkv_rdma_place *place);
 /* `is_stale`: the registration is of other memory than is there now: it is not used again. */
 void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *place, bool is_stale);
+/* What was kept registered for it ends with its last place, and is found by no other any more. */
+void mkv_rdma_place_doubt(struct mkv_rdma_port *port, const struct mkv_rdma_place *place);
 /* Nothing of this memory is kept registered any more, but by places. */
 void mkv_rdma_forget(struct mkv_rdma *rdma, const void *address, uint64_t bytes);
 

@@ -310,6 +310,12 @@ void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *plac
     *place = (struct mkv_rdma_place){0};
 }
 
+void mkv_rdma_place_doubt(struct mkv_rdma_port *port, const struct mkv_rdma_place *place) {
+    if (place->kind == MKV_RDMA_CACHED) {
+        range_drop(&port->memory, place->range);
+    }
+}
+
 void mkv_rdma_memory_init(struct mkv_rdma_memory *memory) {
     memset(memory, 0, sizeof *memory);
     TAILQ_INIT(&memory->ranges);

@@ -20,6 +20,9 @@
 
 #define RETRY_NS_MIN 1000000000ull
 #define RETRY_NS_MAX 60000000000ull
+/* What breaks again so soon goes on with the pauses that it had: a lane that opens and does not
+ * last costs calls each time. */
+#define STEADY_NS 60000000000ull
 /* What a call that is done gives a candidate, so that calls with long pauses between them get it
  * through its handshake, too. */
 #define LINGER_NS 50000000ull
@@ -44,14 +47,19 @@ void mkv_remote_rdma_failed(struct mkv_remote *remote, uint32_t fallback, const 
     if (!is_first && !is_retry) {
         return; /* others that the same fault has hit */
     }
+    const uint64_t now_ns = mkv_client_now_ns();
+    if (is_first && now_ns - rdma->recovered_ns >= STEADY_NS) {
+        rdma->pause_count = 0;
+    }
     uint64_t wait_ns = RETRY_NS_MIN;
-    for (uint32_t count = 0; count < rdma->failure_count && wait_ns < RETRY_NS_MAX; count++) {
+    for (uint32_t count = 0; count < rdma->pause_count && wait_ns < RETRY_NS_MAX; count++) {
         wait_ns *= 2;
     }
     wait_ns = mkv_min_u64(wait_ns, RETRY_NS_MAX);
+    rdma->pause_count += rdma->pause_count < UINT32_MAX ? 1 : 0;
     rdma->failure_count += rdma->failure_count < UINT32_MAX ? 1 : 0;
     rdma->fallback = fallback;
-    rdma->retry_ns = mkv_client_now_ns() + wait_ns / 2 + mkv_remotes_draw(client) % (wait_ns / 2);
+    rdma->retry_ns = now_ns + wait_ns / 2 + mkv_remotes_draw(client) % (wait_ns / 2);
     rdma->is_leaving_tcp = false;
     if (is_first) {
         fprintf(stderr, "memkv: server %s is reached over TCP, and RDMA is tried again: %s\n",
@@ -59,13 +67,22 @@ void mkv_remote_rdma_failed(struct mkv_remote *remote, uint32_t fallback, const 
     }
 }
 
+void mkv_remote_rdma_absent(struct mkv_remote *remote, uint64_t now_ns) {
+    remote->rdma.look_ns = now_ns + RETRY_NS_MAX;
+}
+
 void mkv_remote_rdma_ready(struct mkv_remote *remote) {
     struct memkv_client *client = remote->client;
     struct mkv_remote_rdma *rdma = &remote->rdma;
+    rdma->had_lane = true;
+    rdma->look_ns = 0;
     if (rdma->failure_count == 0) {
         return;
     }
-    *rdma = (struct mkv_remote_rdma){.is_leaving_tcp = true};
+    *rdma = (struct mkv_remote_rdma){.is_leaving_tcp = true,
+                                     .had_lane = true,
+                                     .pause_count = rdma->pause_count,
+                                     .recovered_ns = mkv_client_now_ns()};
     if (client->metrics != NULL) {
         mkv_metrics_rdma_recovered(client->metrics);
     }
@@ -85,6 +102,9 @@ static void leave_tcp(struct mkv_remote *remote, uint64_t now_ns) {
     for (uint32_t slot = 0; slot < remote->slots; slot++) {
         struct mkv_connection *connection = remote->connections[slot];
         if (!is_over_tcp(connection)) {
+            /* One that has begun without asking for a lane is to leave when it is READY. */
+            is_left = is_left || (connection != NULL && !connection->wants_rdma &&
+                                  connection->state == MKV_CONNECTION_GREETING);
             continue;
         }
         if (connection->requests_used == 0 && TAILQ_EMPTY(&connection->sends) &&
@@ -98,9 +118,30 @@ static void leave_tcp(struct mkv_remote *remote, uint64_t now_ns) {
     remote->rdma.is_leaving_tcp = is_left;
 }
 
+/* Where this host has got a device, or its port has come up, the server is reached by RDMA again as
+ * after a failure. */
+static void look_for_device(struct mkv_remote *remote, uint64_t now_ns) {
+    remote->rdma.look_ns = now_ns + RETRY_NS_MAX;
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
+        const struct mkv_connection *connection = remote->connections[slot];
+        if (!is_over_tcp(connection)) {
+            continue;
+        }
+        if (mkv_connection_rdma_is_possible(connection, now_ns)) {
+            remote->rdma.look_ns = 0;
+            mkv_remote_rdma_failed(remote, MKV_LANE_REASON_DEVICE,
+                                   "this host had no RDMA device, and has one now", false);
+        }
+        return;
+    }
+}
+
 void mkv_remote_rdma_tend(struct mkv_remote *remote, uint64_t now_ns) {
     struct mkv_rdma *client_rdma = remote->client->rdma;
     struct mkv_remote_rdma *rdma = &remote->rdma;
+    if (rdma->look_ns != 0 && now_ns >= rdma->look_ns) {
+        look_for_device(remote, now_ns);
+    }
     if (rdma->is_leaving_tcp) {
         leave_tcp(remote, now_ns);
     }
@@ -116,7 +157,7 @@ void mkv_remote_rdma_tend(struct mkv_remote *remote, uint64_t now_ns) {
         } else if (connection->is_candidate) {
             return;
         }
-        is_ready = is_ready || is_over_tcp(connection);
+        is_ready = is_ready || (connection != NULL && connection->state == MKV_CONNECTION_READY);
     }
     /* Without one that is READY the next call opens one, over TCP: nobody is to wait for more. */
     if (!is_ready || free_slot == MKV_NONE_U32) {

@@ -57,7 +57,7 @@ static enum group group_of_get(const struct mkv_call *call,
     if (is_shared(call->client, item)) {
         return GROUP_GET_WINDOW;
     }
-    return call->client->rdma != NULL && call->target == NULL &&
+    return call->client->rdma != NULL && call->target == NULL && item->capacity > 0 &&
                    ask_bytes > limits->inline_bytes_max
                ? GROUP_GET_REMOTE
                : GROUP_GET;
@@ -502,7 +502,10 @@ static void places_take(struct mkv_request *request, struct mkv_native_header *h
     const struct memkv_item *items = request->share->call->items;
     const struct mkv_native_hello_answer *limits = &connection->greeting.limits;
     const uint32_t remote_bytes = request->part_count * MKV_NATIVE_REMOTE_BYTES;
-    const bool has_roots = (limits->features & MKV_NATIVE_FEATURE_ROOTS) != 0;
+    /* What may be other memory than it was is used only where its bytes are compared, and can be
+     * moved once more: a COMMIT ends its reservation, whatever came. */
+    const bool may_cache =
+        (limits->features & MKV_NATIVE_FEATURE_ROOTS) != 0 && request->op != MKV_NATIVE_COMMIT;
     if (connection->lane == NULL || request->part_count == 0 ||
         !is_of_remote(request->parts[0].group) ||
         header->body_bytes + remote_bytes > limits->body_bytes_max) {
@@ -516,11 +519,11 @@ static void places_take(struct mkv_request *request, struct mkv_native_header *h
     for (uint32_t index = 0; index < request->part_count; index++) {
         const struct mkv_part *part = &request->parts[index];
         const struct memkv_item *item = &items[part->item];
-        /* What may be other memory than it was is used only where its bytes are compared. */
         if (!mkv_rdma_place_take(request->port, remote_memory_of(part, item),
                                  remote_bytes_of(part, item), request->op != MKV_NATIVE_GET,
-                                 has_roots, &request->places[index])) {
+                                 may_cache, &request->places[index])) {
             places_give(request, false);
+            request->uses_remote = false;
             return;
         }
         request->place_count++;
@@ -559,6 +562,11 @@ void mkv_request_conceal(struct mkv_request *request, bool is_stale) {
 }
 
 void mkv_request_free(struct mkv_request *request) {
+    /* Its lane has ended, maybe because a registration does not allow any more what the memory
+     * does: so it is made anew when the memory is named again. */
+    for (uint32_t index = 0; index < request->place_count; index++) {
+        mkv_rdma_place_doubt(request->port, &request->places[index]);
+    }
     places_give(request, false);
     free(request);
 }

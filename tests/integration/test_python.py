@@ -430,6 +430,15 @@ class ClientTest(unittest.TestCase):
         self.assertIn("memkv", limits.version)
         self.assertEqual(self.client.transport(), "tcp")
 
+    def test_forget__buffers_of_any_kind__are_none_of_the_librarys(self):
+        buffer = bytearray(100000)
+        self.client.put("forgotten", buffer)
+        self.client.forget(buffer)
+        buffer.append(1)  # it is held no more
+        self.client.forget(b"")
+        with self.assertRaisesRegex(TypeError, "buffer: "):
+            self.client.forget(7)
+
     def test_trace_context__a_good_one_and_a_bad_one__is_taken_and_refused(self):
         self.client.trace_context("00-" + "1" * 32 + "-" + "2" * 16 + "-01")
         self.client.put("traced", b"1")

@@ -455,6 +455,17 @@ class Client(Submissions):
         finally:
             self._turn.release()
 
+    def forget(self, buffer):
+        """
+        Nothing of a buffer that calls have named is kept registered with RDMA devices any more: for
+        memory that others share, such as a mapped file, before it is unmapped. It is none of a call
+        in flight. Without RDMA there is nothing to forget.
+        """
+        with Held() as held:
+            address, byte_count = held.hold("buffer", buffer)
+            if byte_count > 0:
+                self._call("memkv_buffer_forget", address, byte_count)
+
     # ---- calls ----------------------------------------------------------------------------------
 
     def _begin(self, may_be_closed=False):

@@ -113,6 +113,7 @@ CALLS = {
     "memkv_close": (None, [_CLIENT]),
     "memkv_server_limits": (None, [_CLIENT, ctypes.POINTER(Server)]),
     "memkv_transport": (ctypes.c_char_p, [_CLIENT]),
+    "memkv_buffer_forget": (ctypes.c_uint, [_CLIENT, ctypes.c_void_p, ctypes.c_uint64, _ERROR]),
     "memkv_trace_context": (ctypes.c_uint, [_CLIENT, ctypes.c_char_p, _ERROR]),
     "memkv_batch": (ctypes.c_uint, [_CLIENT, ctypes.POINTER(Item), ctypes.c_size_t, _ERROR]),
     "memkv_lookup": (ctypes.c_uint, [_CLIENT, ctypes.POINTER(Key), ctypes.c_size_t,

@@ -260,6 +260,8 @@ static void test_client_rdma__lane_breaks_under_calls__each_ends_once(void **sta
     assert_int_equal(taken, CALLS);
     assert_in_range(test_verbs.exposure_ends, 1, CALLS);
     assert_int_equal(test_verbs.exposures, 0);
+    /* What may have broken it is registered anew. */
+    assert_int_equal(client->rdma->ports[0].memory.range_count, 0);
     server->is_paused = false;
     test_rdma_get(client, "k", put, TEST_RDMA_BYTES, got);
     assert_int_equal(server->hello_fallback, MKV_LANE_REASON_PORT_DOWN);
@@ -308,6 +310,70 @@ static void test_client_rdma__server_closes__the_next_call_connects_by_rdma_agai
     assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
     assert_int_equal(server->connect_count, 2);
     assert_int_equal(client->remotes[0]->rdma.failure_count, 0);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__server_loses_its_device__gone_back_to_when_it_has_one(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    server->rdma_is_gone = true;
+    shutdown(server->children[0]->peer, SHUT_RDWR); /* nothing was under way */
+    usleep(20000);
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_int_equal(connections_ready(client, false), 1);
+    try_again(client); /* not yet */
+    assert_int_equal(connections_ready(client, true), 0);
+    server->rdma_is_gone = false;
+    try_again(client);
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_int_equal(connections_ready(client, true), 1);
+    assert_int_equal(connections_ready(client, false), 0);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__host_gets_a_device_late__is_found_beside_the_calls(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    test_verbs.has_device = false;
+    struct memkv_client *client = test_client_open(server, 10000);
+    const struct mkv_remote_rdma *rdma = &client->remotes[0]->rdma;
+    const uint64_t left_ns = rdma->look_ns - mkv_client_now_ns();
+    assert_in_range(left_ns, 50000000000u, 60000000000u);
+    for (uint32_t turn = 0; turn < 2; turn++) {
+        test_verbs.has_device = turn == 1;
+        client->rdma->absent_until_ns = 0;
+        client->remotes[0]->rdma.look_ns = 1;
+        assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+        assert_int_equal(rdma->failure_count, turn);
+    }
+    try_again(client);
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_int_equal(connections_ready(client, true), 1);
+    assert_int_equal(connections_ready(client, false), 0);
+    assert_int_equal(rdma->look_ns, 0);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__breaks_again_soon__waits_longer_each_time(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct mkv_remote_rdma *rdma = &client->remotes[0]->rdma;
+    uint64_t second_ns = 1000000000u;
+    for (uint32_t turn = 1; turn <= 4; turn++) {
+        test_lanes_break(MKV_LANE_REASON_REMOTE_ERROR);
+        assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+        assert_in_range(rdma->retry_ns - mkv_client_now_ns(), second_ns / 2 - 300000000u,
+                        second_ns);
+        second_ns *= 2;
+        try_again(client);
+        assert_int_equal(connections_ready(client, true), 1);
+    }
+    rdma->recovered_ns -= 60000000000u; /* and this one held */
+    test_lanes_break(MKV_LANE_REASON_REMOTE_ERROR);
+    assert_int_equal(memkv_ping(client, NULL), MEMKV_OK);
+    assert_in_range(rdma->retry_ns - mkv_client_now_ns(), 200000000u, 1000000000u);
     test_rdma_end(client, server);
 }
 
@@ -489,6 +555,13 @@ int main(void) {
             test_client_rdma__device_goes_and_comes_back__its_port_is_opened_anew, test_rdma_begin),
         cmocka_unit_test_setup(
             test_client_rdma__server_closes__the_next_call_connects_by_rdma_again, test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__server_loses_its_device__gone_back_to_when_it_has_one,
+            test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__host_gets_a_device_late__is_found_beside_the_calls, test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__breaks_again_soon__waits_longer_each_time,
+                               test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__reservation_on_tcp__its_connection_stays_for_it,
                                test_rdma_begin),
         cmocka_unit_test_setup(

@@ -298,6 +298,76 @@ static void test_client_rdma__memory_was_unmapped_and_is_other_now__moved_once_m
     test_rdma_end(client, server);
 }
 
+static const struct mkv_connection *ready_connection(const struct memkv_client *client) {
+    const struct mkv_remote *remote = client->remotes[0];
+    for (uint32_t slot = 0; slot < remote->slots; slot++) {
+        const struct mkv_connection *connection = remote->connections[slot];
+        if (connection != NULL && connection->state == MKV_CONNECTION_READY) {
+            return connection;
+        }
+    }
+    fail();
+    return NULL;
+}
+
+static void test_client_rdma__commit__its_memory_is_not_kept_registered(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_completion completion;
+    uint8_t *put = test_rdma_value(1, TEST_RDMA_BYTES);
+    struct memkv_item item = {
+        .op = MEMKV_OP_COMMIT,
+        .reservation = (uint64_t)ready_connection(client)->serial << MKV_RESERVATION_BITS | 1u,
+        .data = put,
+        .data_bytes = TEST_RDMA_BYTES};
+    server->is_paused = true;
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 0, NULL), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 30), 0);
+    assert_int_equal(test_verbs.exposures, 1);
+    assert_int_equal(client->rdma->ports[0].memory.range_count, 0);
+    assert_int_not_equal(client->rdma->ports[0].memory.bounce_used[0], 0);
+    assert_int_equal(memkv_cancel(client, 1, NULL), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
+    server->is_paused = false;
+    free(put);
+    test_rdma_end(client, server);
+}
+
+static void test_client_rdma__batch_half_of_it_registered__cancelled_and_connection_stays(
+    void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_completion completion;
+    uint64_t handle = 0;
+    uint8_t *got = malloc(2ul * TEST_RDMA_BYTES);
+    struct memkv_item items[2];
+    assert_int_equal(memkv_buffer_register(client, got, TEST_RDMA_BYTES, &handle, NULL), MEMKV_OK);
+    test_verbs.refuses_to_register = true;
+    for (uint32_t index = 0; index < 2; index++) {
+        items[index] = (struct memkv_item){.op = MEMKV_OP_GET,
+                                           .key = index == 0 ? "a" : "b",
+                                           .key_bytes = 1,
+                                           .buffer = got + (size_t)index * TEST_RDMA_BYTES,
+                                           .capacity = TEST_RDMA_BYTES};
+    }
+    server->is_paused = true;
+    assert_int_equal(memkv_submit(client, items, 2, 1, 0, NULL), MEMKV_OK);
+    struct memkv_item other = {.op = MEMKV_OP_EXISTS, .key = "c", .key_bytes = 1};
+    assert_int_equal(memkv_submit(client, &other, 1, 2, 0, NULL), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 30), 0);
+    assert_int_equal(memkv_cancel(client, 1, NULL), MEMKV_OK);
+    assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
+    assert_int_equal(completion.cookie, 1);
+    server->is_paused = false;
+    assert_int_equal(memkv_wait(client, &completion, 1, 5000), 1);
+    assert_int_equal(other.status, MEMKV_NOT_FOUND);
+    assert_int_equal(server->connection_count, 1);
+    free(got);
+    test_rdma_end(client, server);
+}
+
 /* ---- L2: memory that the caller has back is nobody else's ----------------------------------- */
 
 /* A call that ends before its time, with a WRITE that comes late. */
@@ -409,6 +479,11 @@ int main(void) {
             test_rdma_begin),
         cmocka_unit_test_setup(
             test_client_rdma__memory_was_unmapped_and_is_other_now__moved_once_more,
+            test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__commit__its_memory_is_not_kept_registered,
+                               test_rdma_begin),
+        cmocka_unit_test_setup(
+            test_client_rdma__batch_half_of_it_registered__cancelled_and_connection_stays,
             test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__deadline_with_memory_shown__late_write_misses_it,
                                test_rdma_begin),

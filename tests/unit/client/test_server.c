@@ -627,7 +627,9 @@ bool test_greet(struct test_server *server, int peer) {
     uint8_t body[MKV_NATIVE_HELLO_ANSWER_BYTES];
     struct mkv_native_hello_answer limits = server->options.limits;
     limits.features |= server->options.shards.shard_count > 0 ? MKV_NATIVE_FEATURE_SHARDS : 0;
-    limits.features |= server->options.has_rdma ? hello.features & MKV_NATIVE_FEATURE_RDMA : 0;
+    limits.features |= server->options.has_rdma && !whole(server)->rdma_is_gone
+                           ? hello.features & MKV_NATIVE_FEATURE_RDMA
+                           : 0;
     mkv_native_hello_answer_encode(&limits, body);
     return test_send_frame(peer, &header, body, NULL);
 }

@@ -66,6 +66,7 @@ struct test_server {
     uint32_t child_count;
     pthread_mutex_t values_lock;
     _Atomic(const char *) rdma_refusal; /* NULL: CONNECT is taken */
+    atomic_bool rdma_is_gone;           /* it is offered to nobody any more */
     atomic_uint connect_count;          /* CONNECTs that were taken */
     atomic_uint connect_fallback;       /* of the last CONNECT */
     atomic_uint hello_fallback;         /* of the last HELLO */
