@@ -48,7 +48,7 @@ static struct lanes_work *new_work(struct lanes_end *end, uint64_t work, uint64_
         mkv_fail(MKV_ORACLE_BOUNDS, "lane %llu has more work requests posted than it may",
                  (unsigned long long)end->serial);
     }
-    *entry = (struct lanes_work){.work = work, .is_posted = true, .posted_ns = now_ns};
+    *entry = (struct lanes_work){.work = work, .is_posted = true, .waits_ns = now_ns};
     return entry;
 }
 

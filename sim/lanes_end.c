@@ -249,9 +249,11 @@ void mkv_lanes_work_over(struct lanes_world *world, struct lanes_end *end, uint6
 /* A completion says that all before it are over, too. */
 static void works_over(struct lanes_world *world, struct lanes_end *end, uint64_t last) {
     for (uint32_t index = 0; index < MKV_LANES_WORKS_MAX; index++) {
-        if (end->works[index].is_posted && end->works[index].work <= last) {
-            mkv_lanes_work_over(world, end, end->works[index].work);
+        struct lanes_work *work = &end->works[index];
+        if (work->is_posted && work->work <= last) {
+            mkv_lanes_work_over(world, end, work->work);
         }
+        work->waits_ns = world->now_ns; /* of those behind it */
     }
 }
 
@@ -496,9 +498,9 @@ static void check_silence(const struct lanes_world *world, const struct lanes_en
     for (uint32_t index = 0; !end->has_stopped && index < MKV_LANES_WORKS_MAX; index++) {
         const struct lanes_work *work = &end->works[index];
         if (work->is_posted &&
-            world->now_ns > work->posted_ns + MKV_LANES_SILENT_NS + SILENT_LATE_NS) {
+            world->now_ns > work->waits_ns + MKV_LANES_SILENT_NS + SILENT_LATE_NS) {
             mkv_fail(MKV_ORACLE_ANSWERS,
-                     "work request %llu of lane %llu is posted for too long, and it goes on",
+                     "work request %llu of lane %llu waits for too long, and it goes on",
                      (unsigned long long)work->work, (unsigned long long)end->serial);
         }
     }

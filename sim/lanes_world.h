@@ -104,8 +104,8 @@ struct lanes_work {
     uint64_t work;
     uint32_t buffer;
     bool is_send;
-    bool is_posted; /* and has not completed as far as was polled */
-    uint64_t posted_ns;
+    bool is_posted;    /* and has not completed as far as was polled */
+    uint64_t waits_ns; /* since it was posted, or one before it completed */
     bool is_read;
 };
 

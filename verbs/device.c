@@ -53,16 +53,15 @@ static bool bound(struct mkv_verbs *verbs, char *problem) {
     const struct ibv_device_attr *device = &verbs->attributes;
     verbs->sends_max = (uint32_t)mkv_min_u64(options->receives_each, MKV_LANE_SENDS_MAX);
     verbs->transfers_max = options->is_server ? MKV_LANE_TRANSFERS_MAX : 0;
-    if (device->max_qp_wr < (int)(verbs->sends_max + verbs->transfers_max)) {
-        verbs->transfers_max = 0;
+    const uint32_t needed = verbs->sends_max + verbs->transfers_max;
+    if (device->max_qp_wr < (int)needed) {
         mkv_verbs_say(problem,
                       "RDMA device %s has room for %d work requests of a connection; memkv "
                       "needs %u",
-                      verbs->facts.device, device->max_qp_wr,
-                      verbs->sends_max + MKV_LANE_TRANSFERS_MAX);
+                      verbs->facts.device, device->max_qp_wr, needed);
         return false;
     }
-    const uint32_t each = options->receives_each + verbs->sends_max + verbs->transfers_max;
+    const uint32_t each = options->receives_each + needed;
     uint32_t most = at_most(options->endpoints_max, device->max_qp);
     most = at_most(most, device->max_cqe / (int)each);
     most = at_most(most, device->max_mr);
@@ -81,6 +80,11 @@ static bool bound(struct mkv_verbs *verbs, char *problem) {
     verbs->facts.reads_max = options->is_server
                                  ? at_most(MKV_LANE_READS_MAX, device->max_qp_init_rd_atom)
                                  : at_most(MKV_LANE_READS_MAX, device->max_qp_rd_atom);
+    if (verbs->facts.reads_max == 0) {
+        mkv_verbs_say(problem, "RDMA device %s has no RDMA READ, which memkv needs",
+                      verbs->facts.device);
+        return false;
+    }
     return true;
 }
 

@@ -80,6 +80,7 @@ struct mkv_verbs {
     bool is_armed;
     uint64_t events_seen_ns;
     uint64_t timer_ns; /* nothing is due before */
+    uint64_t late_ns;  /* since when what is due has been put off, or 0 */
     bool has_node;     /* of the device, in sysfs, when it was opened */
     uint64_t node_seen_ns;
 };

@@ -8,8 +8,8 @@
 #include "verbs/device.h"
 
 #define PORTS_MAX 8u
-/* The table may be larger; entries that are not looked at are taken for not there. */
-#define GIDS_MAX 256u
+/* Of all ports of a device. The kernel lists all or none, and fills no more room than this. */
+#define GIDS_MAX (UINT16_MAX / sizeof(struct ibv_gid_entry))
 #define SYSFS_NUMA "/sys/class/infiniband/%.63s/device/numa_node"
 
 /* How well a GID of RoCE v2 serves, and how well a port does. */

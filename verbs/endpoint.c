@@ -6,7 +6,7 @@
 
 #include "verbs/device.h"
 
-/* From connected to the probe's answer; what drops full packets is found out by retries, in two
+/* From connected to the probe's answer; what drops full packets is found out by retries, in four
  * seconds, and this is for what else there may be. */
 #define PROBE_NS 10000000000ull
 /* The device says nothing of a work request, neither well nor ill. */

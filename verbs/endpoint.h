@@ -87,7 +87,9 @@ const struct mkv_verbs_facts *mkv_verbs_facts(const struct mkv_verbs *verbs);
 
 enum mkv_verbs_state {
     MKV_VERBS_ACTIVE = 0,
-    MKV_VERBS_PORT_DOWN, /* its endpoints stop, and none is created until it is back by itself */
+    /* Its endpoints stop, and none is created until it is back by itself. Where it is its GID alone
+     * that has gone, endpoints go on as far as the network lets them. */
+    MKV_VERBS_PORT_DOWN,
     MKV_VERBS_GONE, /* the device failed or was removed: close it when its endpoints are gone */
 };
 /* As of the last poll. */

@@ -70,7 +70,8 @@ static void take_event(struct mkv_verbs *verbs, const struct ibv_async_event *ev
     const int type = (int)event->event_type; /* devices have events of later versions, too */
     switch (type) {
     case IBV_EVENT_PORT_ERR:
-        if (event->element.port_num == (int)verbs->facts.port && verbs->state == MKV_VERBS_ACTIVE) {
+        /* Its GID may have gone first, and the state with it: nobody was told then. */
+        if (event->element.port_num == (int)verbs->facts.port && verbs->state != MKV_VERBS_GONE) {
             verbs->state = MKV_VERBS_PORT_DOWN;
             tell_lanes(verbs, MKV_LANE_EVENT_PORT_DOWN, now_ns);
         }
@@ -196,6 +197,15 @@ static void take_time(struct mkv_verbs *verbs, uint64_t now_ns) {
     }
 }
 
+/* Counted from when time was first put off, not from when it was due: whoever has not polled for
+ * minutes finds the queue full of what came in time. */
+static bool is_late(struct mkv_verbs *verbs, uint64_t now_ns) {
+    if (verbs->late_ns == 0) {
+        verbs->late_ns = now_ns;
+    }
+    return now_ns - verbs->late_ns >= TIME_LATE_NS;
+}
+
 /* Those that are in the list now; what they cause comes in the next round. */
 static uint32_t work_busy(struct mkv_verbs *verbs, uint64_t now_ns) {
     uint32_t count = 0;
@@ -230,8 +240,8 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
             take_last_receives(verbs, now_ns);
         }
         /* What a lane waits for may lie in the queue still. */
-        const bool is_due = now_ns >= verbs->timer_ns;
-        if (is_due && (!has_more || now_ns - verbs->timer_ns >= TIME_LATE_NS)) {
+        if (now_ns >= verbs->timer_ns && (!has_more || is_late(verbs, now_ns))) {
+            verbs->late_ns = 0;
             take_time(verbs, now_ns);
         }
         count += work_busy(verbs, now_ns);

@@ -138,6 +138,9 @@ static void end_below(struct mkv_lane *lane, uint64_t end, bool is_ok) {
         end_posted(lane, lane->head, is_ok);
         lane->head++;
     }
+    /* What is next was behind this one until now, and much may be posted on a slow path. */
+    struct mkv_lane_posted *next = posted_at(lane, lane->head);
+    next->posted_ns = mkv_max_u64(next->posted_ns, lane->now_ns);
 }
 
 /* What has not reached the device from `position` on never will. */

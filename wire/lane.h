@@ -32,8 +32,8 @@
  *  L1  What was posted completes exactly once: by its own completion, by that of a later one of the
  *      send queue, or as failed when the lane stops.
  *  L2  A buffer, send slot or transfer, is free only behind L1. Memory that is exposed is the
- *      peer's until its request is answered, or until this side's queue pair is in its error state:
- *      no byte of the peer's can then arrive any more. EXPOSURE_END says so, once for each.
+ *      peer's until its request is answered, or until this side's queue pair is stopped: no byte of
+ *      the peer's can then arrive any more. EXPOSURE_END says so, once for each.
  *  L3  At most `credits` messages are on their way that the peer has not given back; the last is
  *      kept for messages that give back, so that of two sides that both send all the time one can
  *      always go on. The last free slot is kept for messages of the lane's own.
@@ -145,7 +145,8 @@ struct mkv_lane_config {
     uint32_t transfers_max; /* 0 on the client */
     uint32_t reads_max;
     uint64_t probe_ns;        /* from connected to OPEN */
-    uint64_t silent_ns;       /* from post to completion of the oldest that is posted */
+    uint64_t silent_ns;       /* to the completion of the oldest that is posted, from when it was
+                               * posted and the one before it had completed */
     uint64_t drain_ns;        /* from stopped: what has not come then, LAST_RECEIVE or a completion,
                                * is not waited for any longer */
     bool awaits_last_receive; /* receives come from a shared queue */
@@ -190,7 +191,9 @@ enum mkv_lane_effect_kind {
     MKV_LANE_EFFECT_TRANSFER, /* post the READ or WRITE */
     MKV_LANE_EFFECT_OPENED,
     MKV_LANE_EFFECT_TRANSFER_DONE,
-    MKV_LANE_EFFECT_STOP, /* have the queue pair in its error state, then mkv_lane_stopped */
+    /* Have the queue pair in its error state, then mkv_lane_stopped. Where memory is exposed, have
+     * it destroyed: some devices end a packet that they are about to write. */
+    MKV_LANE_EFFECT_STOP,
     MKV_LANE_EFFECT_EXPOSURE_END, /* without an answer: the request has failed */
     /* Completions have not come drain_ns after stopped: the device is gone, say, or it did not take
      * the signalled end of a chain whose beginning then succeeded, which nothing tells. Destroy the

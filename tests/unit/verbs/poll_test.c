@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A port of a client whose device is this file: what is in its queues, and what its kernel says. */
+#include "verbs/device.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECEIVES 4u
+#define MESSAGE_BYTES 8192u
+#define QP_NUMBER 17u
+#define OTHER_QP_NUMBER 99u
+#define EPOCH 0x1234567u
+#define SECOND_NS 1000000000ull
+#define COMPLETIONS_MAX 64u
+#define EVENTS_MAX 4u
+
+struct device {
+    struct ibv_device device;
+    struct ibv_context context;
+    struct ibv_cq cq;
+    struct ibv_qp qp;
+    struct ibv_mr mr;
+    struct ibv_wc completions[COMPLETIONS_MAX];
+    uint32_t completion_first;
+    uint32_t completion_count;
+    struct ibv_async_event events[EVENTS_MAX];
+    uint32_t event_first;
+    uint32_t event_count;
+    bool is_active;
+    size_t gid_count;
+};
+
+struct seen {
+    uint32_t opened;
+    uint32_t broken;
+    enum mkv_lane_reason reason;
+};
+
+static struct device fake;
+static struct seen seen;
+
+/* ---- the device ------------------------------------------------------------------------------ */
+
+static int poll_cq(struct ibv_cq *cq, int max, struct ibv_wc *out) {
+    int count = 0;
+    (void)cq;
+    while (count < max && fake.completion_first < fake.completion_count) {
+        out[count++] = fake.completions[fake.completion_first++];
+    }
+    return count;
+}
+
+static int post_send(struct ibv_qp *qp, struct ibv_send_wr *work, struct ibv_send_wr **bad) {
+    (void)qp, (void)work, (void)bad;
+    return 0;
+}
+
+static int post_recv(struct ibv_qp *qp, struct ibv_recv_wr *work, struct ibv_recv_wr **bad) {
+    (void)qp, (void)work, (void)bad;
+    return 0;
+}
+
+static struct ibv_mr *reg_mr(struct ibv_pd *pd, void *memory, size_t bytes, int access) {
+    (void)pd, (void)memory, (void)bytes, (void)access;
+    return &fake.mr;
+}
+
+static int dereg_mr(struct ibv_mr *mr) {
+    (void)mr;
+    return 0;
+}
+
+static struct ibv_qp *create_qp(struct ibv_pd *pd, struct ibv_qp_init_attr *attributes) {
+    (void)pd;
+    fake.qp.context = &fake.context;
+    fake.qp.qp_context = attributes->qp_context;
+    fake.qp.qp_num = QP_NUMBER;
+    return &fake.qp;
+}
+
+static int modify_qp(struct ibv_qp *qp, struct ibv_qp_attr *attributes, int mask) {
+    (void)qp, (void)attributes, (void)mask;
+    return 0;
+}
+
+static int destroy_qp(struct ibv_qp *qp) {
+    (void)qp;
+    return 0;
+}
+
+static int get_async_event(struct ibv_context *context, struct ibv_async_event *event) {
+    (void)context;
+    if (fake.event_first == fake.event_count) {
+        errno = EAGAIN;
+        return -1;
+    }
+    *event = fake.events[fake.event_first++];
+    return 0;
+}
+
+static void ack_async_event(struct ibv_async_event *event) {
+    (void)event;
+}
+
+static int query_port(struct ibv_context *context, uint8_t port,
+                      struct _compat_ibv_port_attr *attributes) {
+    struct ibv_port_attr *answer = (struct ibv_port_attr *)attributes;
+    (void)context, (void)port;
+    answer->state = fake.is_active ? IBV_PORT_ACTIVE : IBV_PORT_DOWN;
+    answer->link_layer = IBV_LINK_LAYER_ETHERNET;
+    answer->active_mtu = IBV_MTU_1024;
+    return 0;
+}
+
+/* As the kernel does: all of them, or none. The last is an IPv4 address. */
+static ssize_t query_gid_table(struct ibv_context *context, struct ibv_gid_entry *entries,
+                               size_t entries_max, uint32_t flags, size_t entry_bytes) {
+    (void)context, (void)flags;
+    if (entries_max * entry_bytes > UINT16_MAX || fake.gid_count > entries_max) {
+        return -EINVAL;
+    }
+    for (size_t index = 0; index < fake.gid_count; index++) {
+        entries[index] = (struct ibv_gid_entry){
+            .gid_index = (uint32_t)index, .port_num = 1, .gid_type = IBV_GID_TYPE_ROCE_V2};
+        entries[index].gid.raw[0] = 0xfe;
+        entries[index].gid.raw[1] = 0x80;
+    }
+    if (fake.gid_count > 0) {
+        union ibv_gid *last = &entries[fake.gid_count - 1].gid;
+        *last = (union ibv_gid){.raw = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 7}};
+    }
+    return (ssize_t)fake.gid_count;
+}
+
+static const struct mkv_verbs_library library = {
+    .reg_mr = reg_mr,
+    .dereg_mr = dereg_mr,
+    .create_qp = create_qp,
+    .modify_qp = modify_qp,
+    .destroy_qp = destroy_qp,
+    .get_async_event = get_async_event,
+    .ack_async_event = ack_async_event,
+    .query_port = query_port,
+    .query_gid_table = query_gid_table,
+};
+
+static void tell(enum ibv_event_type type) {
+    fake.events[fake.event_count++] =
+        (struct ibv_async_event){.event_type = type, .element = {.port_num = 1}};
+}
+
+/* ---- a port and an endpoint of it ------------------------------------------------------------ */
+
+static struct mkv_verbs *make_verbs(void) {
+    struct mkv_verbs *verbs = calloc(1, sizeof *verbs);
+    assert_non_null(verbs);
+    fake = (struct device){.is_active = true, .gid_count = 2};
+    seen = (struct seen){0};
+    fake.context.device = &fake.device;
+    fake.context.ops.poll_cq = poll_cq;
+    fake.context.ops.post_send = post_send;
+    fake.context.ops.post_recv = post_recv;
+    fake.cq.context = &fake.context;
+    verbs->library = &library;
+    verbs->options = (struct mkv_verbs_options){
+        .gid_index = -1, .message_bytes = MESSAGE_BYTES, .receives_each = RECEIVES};
+    verbs->facts.port = 1;
+    verbs->facts.is_ethernet = true;
+    verbs->facts.mtu = 1024;
+    verbs->facts.reads_max = 4;
+    verbs->context = &fake.context;
+    verbs->cq = &fake.cq;
+    verbs->epoll = -1;
+    verbs->timer_ns = UINT64_MAX;
+    verbs->sends_max = RECEIVES;
+    verbs->endpoints_max = 1;
+    verbs->table_mask = 15;
+    verbs->table = calloc(16, sizeof(struct mkv_endpoint *));
+    verbs->places = calloc(1, sizeof *verbs->places);
+    assert_non_null(verbs->table);
+    assert_non_null(verbs->places);
+    return verbs;
+}
+
+static void opened(void *context) {
+    (void)context;
+    seen.opened++;
+}
+
+static void ignore(void *context) {
+    (void)context;
+}
+
+static void broken(void *context, enum mkv_lane_reason reason, const char *problem) {
+    (void)context, (void)problem;
+    seen.broken++;
+    seen.reason = reason;
+}
+
+static struct mkv_endpoint *connect_endpoint(struct mkv_verbs *verbs, uint64_t now_ns) {
+    static const struct mkv_endpoint_ops ops = {.opened = opened,
+                                                .readable = ignore,
+                                                .writable = ignore,
+                                                .broken = broken,
+                                                .drained = ignore};
+    const struct mkv_native_connect peer = {
+        .queue_pair = 5,
+        .epoch = EPOCH,
+        .mtu_bytes = 1024,
+        .message_bytes = MESSAGE_BYTES,
+        .receives = RECEIVES,
+        .link = MKV_NATIVE_LINK_ETHERNET,
+    };
+    char problem[MKV_VERBS_PROBLEM_BYTES];
+    struct mkv_endpoint *endpoint = NULL;
+    assert_true(mkv_endpoint_create(verbs, &ops, NULL, &endpoint, problem));
+    assert_true(mkv_endpoint_connect(endpoint, &peer, now_ns, problem));
+    (void)mkv_verbs_poll(verbs, now_ns);
+    return endpoint;
+}
+
+static void end(struct mkv_verbs *verbs, struct mkv_endpoint *endpoint, uint64_t now_ns) {
+    mkv_endpoint_stop(endpoint, MKV_LANE_REASON_CLOSED, now_ns);
+    (void)mkv_verbs_poll(verbs, now_ns);
+    mkv_endpoint_destroy(endpoint);
+    mkv_verbs_place_remove(verbs, &verbs->places[0]);
+    free(verbs->table);
+    free(verbs->places);
+    free(verbs);
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+/* A completion of a queue pair that is gone. */
+static void complete_other(void) {
+    fake.completions[fake.completion_count++] = (struct ibv_wc){.qp_num = OTHER_QP_NUMBER};
+}
+
+/* The probe has been sent, and its answer has come. */
+static void complete_probe(const struct mkv_verbs *verbs) {
+    const struct mkv_lane_header header = {
+        .epoch = EPOCH,
+        .kind = MKV_LANE_MESSAGE_PROBE_ANSWER,
+        .bytes = MESSAGE_BYTES - MKV_LANE_HEADER_BYTES,
+    };
+    uint8_t *memory = mkv_verbs_receive_memory(verbs, 0);
+    mkv_lane_header_encode(&header, memory);
+    mkv_lane_probe_fill(memory + MKV_LANE_HEADER_BYTES, header.bytes);
+    fake.completions[fake.completion_count++] = (struct ibv_wc){.wr_id = 0, .qp_num = QP_NUMBER};
+    fake.completions[fake.completion_count++] =
+        (struct ibv_wc){.wr_id = RECEIVE_BIT, .qp_num = QP_NUMBER, .byte_len = MESSAGE_BYTES};
+}
+
+static void test_poll__long_not_called_and_much_came__time_is_looked_at_last(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
+    (void)state;
+    for (uint32_t count = 0; count < 40; count++) {
+        complete_other();
+    }
+    complete_probe(verbs);
+    (void)mkv_verbs_poll(verbs, 60 * SECOND_NS);
+    assert_int_equal(seen.broken, 0);
+    assert_int_equal(seen.opened, 1);
+    end(verbs, endpoint, 60 * SECOND_NS);
+}
+
+static void test_poll__port_goes_down_behind_its_gid__endpoints_break(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
+    (void)state;
+    fake.is_active = false;
+    tell(IBV_EVENT_GID_CHANGE);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_PORT_DOWN);
+    tell(IBV_EVENT_PORT_ERR);
+    (void)mkv_verbs_poll(verbs, 3 * SECOND_NS);
+    assert_int_equal(seen.broken, 1);
+    assert_int_equal(seen.reason, MKV_LANE_REASON_PORT_DOWN);
+    end(verbs, endpoint, 3 * SECOND_NS);
+}
+
+static void test_refresh__a_device_with_many_gids__one_is_found(void **state) {
+    struct mkv_verbs *verbs = make_verbs();
+    struct mkv_endpoint *endpoint = connect_endpoint(verbs, SECOND_NS);
+    (void)state;
+    fake.gid_count = 250 * 8;
+    tell(IBV_EVENT_GID_CHANGE);
+    (void)mkv_verbs_poll(verbs, 2 * SECOND_NS);
+    assert_int_equal(mkv_verbs_state(verbs), MKV_VERBS_ACTIVE);
+    assert_string_equal(mkv_verbs_facts(verbs)->gid, "::ffff:10.0.0.7");
+    end(verbs, endpoint, 2 * SECOND_NS);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_poll__long_not_called_and_much_came__time_is_looked_at_last),
+        cmocka_unit_test(test_poll__port_goes_down_behind_its_gid__endpoints_break),
+        cmocka_unit_test(test_refresh__a_device_with_many_gids__one_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
