@@ -558,8 +558,8 @@ int main(void) {
         cmocka_unit_test_setup(
             test_client_rdma__server_loses_its_device__gone_back_to_when_it_has_one,
             test_rdma_begin),
-        cmocka_unit_test_setup(
-            test_client_rdma__host_gets_a_device_late__is_found_beside_the_calls, test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__host_gets_a_device_late__is_found_beside_the_calls,
+                               test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__breaks_again_soon__waits_longer_each_time,
                                test_rdma_begin),
         cmocka_unit_test_setup(test_client_rdma__reservation_on_tcp__its_connection_stays_for_it,
