@@ -84,6 +84,7 @@ class RdmaTest(unittest.TestCase):
     def bytes_sent(self, end):
         return int(self.machine.sh(f"cat /sys/class/net/{end}/statistics/tx_bytes").said)
 
+    @unittest.skipUnless(LONG, "it takes minutes; ./dev test --long")
     def test_wire__perftest__bytes_take_it(self):
         self.machine.sh("soft_roce_wire")
         before = self.bytes_sent("left")
@@ -91,6 +92,7 @@ class RdmaTest(unittest.TestCase):
         self.assertRegex(done.said, r"(?m)^ 1048576 +5 +[\d.]+ ")
         self.assertGreater(self.bytes_sent("left") - before, 5 << 20)
 
+    @unittest.skipUnless(LONG, "it takes minutes; ./dev test --long")
     def test_wire__the_middle_takes_small_packets_only__writes_do_not_arrive(self):
         self.machine.sh("soft_roce_wire && /usr/bin/ip link set right_middle mtu 1500")
         done = self.machine.sh(OVER_THE_WIRE.format(seconds=40), seconds=150, check=False)
@@ -137,6 +139,7 @@ class VerbsTest(unittest.TestCase):
     def test_stream__both_ways__every_byte_comes_once_in_order(self):
         self.suite("stream")
 
+    @unittest.skipUnless(LONG, "it takes minutes; ./dev test --long")
     def test_transfers__one_byte_to_32_mib__every_byte_and_none_beyond(self):
         self.suite("transfers")
 
@@ -146,6 +149,7 @@ class VerbsTest(unittest.TestCase):
     def test_stream__nobody_takes_it_up__waits_and_no_receive_is_missing(self):
         self.suite("credits")
 
+    @unittest.skipUnless(LONG, "it takes minutes; ./dev test --long")
     def test_wire__loses_packets__every_byte_comes_all_the_same(self):
         self.suite("lossy")
 

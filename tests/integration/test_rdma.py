@@ -100,9 +100,9 @@ class RdmaTest(unittest.TestCase):
     def test_put_and_get__every_size__the_same_bytes(self):
         node = self.node(NETWORK, "bytes").start()
         node.until_rdma(True)
-        for transport in ("rdma", "auto"):
+        for transport, sizes in (("rdma", SIZES), ("auto", SIZES[-2:])):
             before = node.moved()
-            for size in SIZES:
+            for size in sizes:
                 self.machine.sh(f"""
                     head -c {size} /dev/urandom >/tmp/in
                     export {CLIENT}{transport}
@@ -114,14 +114,14 @@ class RdmaTest(unittest.TestCase):
                     MEMKV_TRANSPORT=tcp memkv get {transport}-{size} /tmp/out
                     cmp /tmp/in /tmp/out""", seconds=100)
             after = node.moved()
-            self.assertEqual(after[0] - before[0], sum(SIZES))
-            self.assertEqual(after[1] - before[1], sum(SIZES))
+            self.assertEqual(after[0] - before[0], sum(sizes))
+            self.assertEqual(after[1] - before[1], sum(sizes))
         node.stop()
 
     def test_batches__of_several_threads__are_what_they_have_to_be(self):
         node = self.node(NETWORK, "batches").start()
         node.until_rdma(True)
-        line = node.load_line("run", "busy", "--threads 2 --seconds 20 --bytes-max 300000")
+        line = node.load_line("run", "busy", "--threads 2 --seconds 8 --bytes-max 300000")
         line = line.replace("127.0.0.1:9900", "10.78.0.1:9900")
         done = self.machine.sh(f"{CLIENT}rdma {line}", seconds=200)
         sums = json.loads(done.said.strip().splitlines()[-1])
