@@ -59,6 +59,7 @@ def statuses():
 
 
 class AcrossTest(unittest.TestCase):
+    @unittest.skipUnless(LONG, "two machines, for a minute: --long")
     def test_perftest__two_machines__messages_and_writes_go_across(self):
         with tempfile.NamedTemporaryFile("w", suffix=".sh") as script:
             script.write(ACROSS)
