@@ -41,7 +41,6 @@ struct look {
         uint32_t port;
     } known[MKV_LANE_PORTS_MAX];
     bool is_missing; /* one is wanted that is not open */
-    bool is_refused; /* the slabs could not be registered */
     char problem[TEXT_BYTES];
 };
 
@@ -159,7 +158,6 @@ static void open_one(const struct mkv_lane_ports_options *options, struct look *
         return;
     }
     if (!register_memory(options, &port, problem)) {
-        look->is_refused = true;
         note(look, "RDMA device %s cannot be used: the memory for blocks cannot be registered: %s",
              device, problem);
         port_close(&port);
@@ -175,7 +173,6 @@ static void look_around(const struct mkv_lane_ports_options *options, struct loo
     struct mkv_rdma_port ports[MKV_RDMA_PORTS_MAX];
     look->count = 0;
     look->is_missing = false;
-    look->is_refused = false;
     look->problem[0] = '\0';
     if (options->device != NULL) {
         if (!is_known(look, options->device, 0)) {
