@@ -94,8 +94,8 @@ struct mkv_host_sources {
 };
 
 /* Those of the running system, with nothing wanted but what the defaults of the configuration are.
- * In a process with a seccomp filter, `is_guarded` asks for nothing that such filters kill for: then
- * the clock stays unknown. */
+ * In a process with a seccomp filter, `is_guarded` asks for nothing that such filters kill for:
+ * then the clock stays unknown. */
 void mkv_host_sources_read(struct mkv_host_sources *sources, bool is_guarded);
 
 /* Carries out all checks of the host. */
