@@ -28,6 +28,7 @@ _Static_assert(MKV_LANE_REASON_COUNT - MKV_LANE_REASON_LOCAL_ERROR == MKV_ADMIN_
 _Static_assert(MKV_LANE_REASON_COUNT - MKV_LANE_REASON_CLOSED + 1 + MKV_NATIVE_REFUSAL_COUNT ==
                    MKV_ADMIN_RDMA_FALLBACK_COUNT,
                "and so has each reason of a fallback");
+_Static_assert(MKV_RDMA_TROUBLE_COUNT == MKV_ADMIN_RDMA_TROUBLE_COUNT, "and each trouble");
 
 /* ---- options --------------------------------------------------------------------------------- */
 
@@ -307,7 +308,10 @@ void mkv_node_rdma_fill(struct mkv_node *node, const struct mkv_fabric_lane_coun
                                                         .gid_index = port->gid_index,
                                                         .mtu = port->mtu,
                                                         .is_up = port->shards_up != 0,
-                                                        .since_ms = port->since_ms};
+                                                        .since_ms = port->since_ms,
+                                                        .troubles_told = port->troubles.told};
+        memcpy(target->ports[i].troubles_total, port->troubles.counts,
+               sizeof target->ports[i].troubles_total);
         snprintf(target->ports[i].device, sizeof target->ports[i].device, "%s", port->device);
         snprintf(target->ports[i].address, sizeof target->ports[i].address, "%s", port->address);
     }

@@ -300,6 +300,7 @@ static const struct step steps[] = {
     {"ring", mkv_node_ring_begin, mkv_node_ring_end},
     {"smart", mkv_node_smart_begin, mkv_node_smart_end}, /* asked by those below */
     {"shard", shard_perform, shard_undo},
+    {"rdma_reader", mkv_node_rdma_reader_begin, mkv_node_rdma_reader_end},
     {"life", mkv_node_life_begin, mkv_node_life_end}, /* asked by admin, of shard */
     {"admin", admin_perform, admin_undo},
     {"thread", thread_perform, NULL},
