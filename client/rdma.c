@@ -74,13 +74,30 @@ static void port_close(struct mkv_rdma_port *port) {
     port->rdma->port_count--;
 }
 
-/* Opens a port in a free place. NULL: *problem says why not. */
+/* A place for a port: one that is free, else that of the port which has had no lane for longest,
+ * which is closed. MKV_RDMA_PORTS_MAX: all have lanes. */
+static uint32_t place_make(struct mkv_rdma *rdma) {
+    uint32_t idle = MKV_RDMA_PORTS_MAX;
+    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
+        const struct mkv_rdma_port *port = &rdma->ports[place];
+        if (port->verbs == NULL) {
+            return place;
+        }
+        if (port->lane_count == 0 && port->place_count == 0 &&
+            (idle == MKV_RDMA_PORTS_MAX || port->idle_ns < rdma->ports[idle].idle_ns)) {
+            idle = place;
+        }
+    }
+    if (idle < MKV_RDMA_PORTS_MAX) {
+        port_close(&rdma->ports[idle]);
+    }
+    return idle;
+}
+
+/* NULL: *problem says why not. */
 static struct mkv_rdma_port *port_open(struct mkv_rdma *rdma, const char *device,
                                        const char *address, char *problem) {
-    uint32_t place = 0;
-    while (place < MKV_RDMA_PORTS_MAX && rdma->ports[place].verbs != NULL) {
-        place++;
-    }
+    const uint32_t place = place_make(rdma);
     if (place == MKV_RDMA_PORTS_MAX) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "%u RDMA ports are in use already",
                  MKV_RDMA_PORTS_MAX);
@@ -99,7 +116,8 @@ static struct mkv_rdma_port *port_open(struct mkv_rdma *rdma, const char *device
     if (!mkv_verbs_open(&options, &verbs, problem)) {
         return NULL;
     }
-    *port = (struct mkv_rdma_port){.rdma = rdma, .verbs = verbs, .place = place};
+    *port = (struct mkv_rdma_port){
+        .rdma = rdma, .verbs = verbs, .place = place, .idle_ns = mkv_client_now_ns()};
     snprintf(port->device, sizeof port->device, "%s", device);
     snprintf(port->address, sizeof port->address, "%s", address);
     LIST_INIT(&port->lanes);
@@ -277,6 +295,7 @@ static void lane_free(struct mkv_rdma_lane *lane) {
     mkv_endpoint_destroy(lane->endpoint);
     LIST_REMOVE(lane, link);
     lane->port->lane_count--;
+    lane->port->idle_ns = mkv_client_now_ns();
     free(lane);
 }
 
@@ -391,18 +410,22 @@ void mkv_rdma_free(struct mkv_rdma *rdma) {
             }
         }
     }
+    bool is_left = false;
     for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
         struct mkv_rdma_port *port = &rdma->ports[place];
         if (port->verbs != NULL && port->lane_count > 0) {
-            /* The device does not say that it is done with its buffers: they stay its own, and the
-             * lanes' callbacks find what they have always found. */
-            return;
+            fprintf(stderr,
+                    "memkv: RDMA device %s does not let go of %u connection%s: their memory stays "
+                    "its own until the process ends; see dmesg\n",
+                    mkv_verbs_facts(port->verbs)->device, port->lane_count,
+                    port->lane_count == 1 ? "" : "s");
+            is_left = true;
+        } else if (port->verbs != NULL) {
+            port_close(port);
         }
     }
-    for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
-        if (rdma->ports[place].verbs != NULL) {
-            port_close(&rdma->ports[place]);
-        }
+    /* What such a device has not said that it is done with stays where it is. */
+    if (!is_left) {
+        free(rdma);
     }
-    free(rdma);
 }

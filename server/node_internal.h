@@ -475,6 +475,12 @@ void mkv_node_watch_fill(const struct mkv_node *node, struct mkv_admin_snapshot 
 
 /* ---- node_rdma.c ---------------------------------------------------------------------------- */
 
+/* Steps of the table: where rdma.mode is require, whether there is a port, and whether the memory
+ * for blocks can be registered there. */
+__attribute__((warn_unused_result)) bool mkv_node_rdma_check_ports(struct mkv_node *node,
+                                                                   struct mkv_backend_error *error);
+__attribute__((warn_unused_result)) bool mkv_node_rdma_check_memory(
+    struct mkv_node *node, struct mkv_backend_error *error);
 /* An event of a shard's ports (lane_ports.h), from any thread; `context` is the node. */
 void mkv_node_rdma_event(void *context, uint32_t shard, enum mkv_lane_port_event event,
                          const struct mkv_verbs_facts *facts, const char *text);

@@ -6,6 +6,7 @@
  *     each shard:  port up, down, gone  --> one state for each port: up while any shard has it up
  *                                       --> active while any port is up
  *                  active, not active   --> transitions, warning RDMA_DOWN, the node's state
+ *                  the device that the configuration names cannot be had   --> the warning alone
  *
  * What is said of a port is said once, and not once a shard.
  */
@@ -54,6 +55,26 @@ bool mkv_node_rdma_options(const struct mkv_node *node, struct mkv_lane_ports_op
         .lanes_max = (uint32_t)config->rdma.connections_max,
     };
     return config->rdma.mode != MKV_CONFIG_RDMA_OFF && node->tls == NULL;
+}
+
+/* Before anything is changed that a start that is refused would leave behind. */
+static bool check(const struct mkv_node *node, const struct mkv_arena *arena,
+                  struct mkv_backend_error *error) {
+    struct mkv_lane_ports_options options;
+    if (node->config.rdma.mode != MKV_CONFIG_RDMA_REQUIRE) {
+        return true;
+    }
+    (void)mkv_node_rdma_options(node, &options);
+    options.arena = arena;
+    return mkv_lane_ports_check(&options, error);
+}
+
+bool mkv_node_rdma_check_ports(struct mkv_node *node, struct mkv_backend_error *error) {
+    return check(node, NULL, error);
+}
+
+bool mkv_node_rdma_check_memory(struct mkv_node *node, struct mkv_backend_error *error) {
+    return check(node, node->arena, error);
 }
 
 /* ---- ports ----------------------------------------------------------------------------------- */
@@ -158,6 +179,15 @@ static void warn(struct mkv_node *node, const struct node_rdma_port *last) {
                   last->device, last->port, last->address);
 }
 
+/* Of a device that the configuration names and that has not been there yet. The node is not
+ * degraded by that: it has lost nothing. */
+static void warn_of_absent(struct mkv_node *node, const char *text) {
+    mkv_node_warn(node, MKV_ADMIN_WARNING_RDMA_DOWN, NULL,
+                  "run memkv doctor, or set rdma.device to what rdma link lists; it is tried "
+                  "again, and clients go over to RDMA by themselves when it is there",
+                  "%s; native clients are served over TCP", text);
+}
+
 /* ---- events ---------------------------------------------------------------------------------- */
 
 static void port_up(struct mkv_node *node, uint32_t shard, const struct mkv_verbs_facts *facts) {
@@ -222,6 +252,9 @@ void mkv_node_rdma_event(void *context, uint32_t shard, enum mkv_lane_port_event
         if (shard == 0) { /* the others see the same */
             say(node, MKV_LOG_SITE_RDMA, is_wanted ? MKV_CONFIG_LOG_WARN : MKV_CONFIG_LOG_INFO,
                 text);
+        }
+        if (shard == 0 && is_wanted && !node->rdma.has_been_up) {
+            warn_of_absent(node, text);
         }
         break;
     case MKV_LANE_PORT_LANE_BROKEN:

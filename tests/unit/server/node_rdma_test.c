@@ -108,13 +108,30 @@ static void test_node_rdma__never_there__neither_meant_nor_lost(void **state) {
     assert_int_equal(fixture->node.warning_count, 0);
 }
 
-static void test_node_rdma__device_that_is_named__is_missed_in_a_warning_of_the_log(void **state) {
+static void test_node_rdma__device_that_is_named__is_missed_in_a_warning(void **state) {
     struct fixture *fixture = *state;
     memcpy(fixture->node.config.rdma.device, "rxe0", sizeof "rxe0");
     tell(fixture, 0, MKV_LANE_PORT_NOT_OPENED, NULL, "there is no rxe0");
-    expect_log(fixture, "WARN fabric.rdma: RDMA: there is no rxe0\n");
+    tell(fixture, 1, MKV_LANE_PORT_NOT_OPENED, NULL, "there is no rxe0");
+    expect_log(fixture,
+               "WARN fabric.rdma: RDMA: there is no rxe0\n"
+               "WARN server.node: there is no rxe0; native clients are served over TCP "
+               "code=RDMA_DOWN action=\"run memkv doctor, or set rdma.device to what rdma link "
+               "lists; it is tried again, and clients go over to RDMA by themselves when it is "
+               "there\"\n");
     assert_true(look(fixture)->is_configured);
     assert_false(look(fixture)->is_lost);
+    assert_int_equal(fixture->node.warning_count, 1);
+    tell(fixture, 0, MKV_LANE_PORT_NOT_OPENED, NULL, "rxe0 has no address");
+    assert_int_equal(fixture->node.warning_count, 1);
+    assert_non_null(strstr(fixture->node.warnings[0].message, "rxe0 has no address"));
+    tell(fixture, 0, MKV_LANE_PORT_UP, &left, "");
+    assert_int_equal(fixture->node.warning_count, 0);
+    expect_transitions(fixture, 0, 0);
+    /* What it loses from here on is told as a loss. */
+    tell(fixture, 0, MKV_LANE_PORT_DOWN, &left, "no link");
+    tell(fixture, 0, MKV_LANE_PORT_NOT_OPENED, NULL, "there is no rxe0");
+    assert_non_null(strstr(fixture->node.warnings[0].message, "no RDMA port is up"));
     fixture->node.config.rdma.mode = MKV_CONFIG_RDMA_OFF;
     assert_false(look(fixture)->is_configured);
 }
@@ -296,7 +313,7 @@ static void test_node_rdma__counts__are_under_their_words(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_node_rdma__never_there__neither_meant_nor_lost),
-        TEST(test_node_rdma__device_that_is_named__is_missed_in_a_warning_of_the_log),
+        TEST(test_node_rdma__device_that_is_named__is_missed_in_a_warning),
         TEST(test_node_rdma__port_of_three_shards__is_told_once_and_is_up_until_the_last),
         TEST(test_node_rdma__port_that_is_back__takes_the_warning_back),
         TEST(test_node_rdma__two_ports__one_that_is_left_is_enough),
