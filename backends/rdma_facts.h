@@ -58,7 +58,7 @@ struct mkv_rdma_troubles {
     uint64_t counts[MKV_RDMA_TROUBLE_COUNT]; /* since the device is there */
 };
 
-/* Reads what the driver of a port tells. May take as long as a device likes that does not answer. */
+/* Reads what the driver of a port tells. May take as long as a device that fails does. */
 void mkv_rdma_troubles_read(const struct mkv_drive_roots *roots, const char *device, uint32_t port,
                             struct mkv_rdma_troubles *out);
 
