@@ -305,6 +305,7 @@ static void look_end(struct mkv_lane_ports *ports, uint64_t now_ns) {
         port->ports = ports;
         port->watch.done = watched;
         port->was_up = true;
+        mkv_spin_init(&port->spin, ports->options.poll_ns);
         tell_up(port);
     }
     tell_problem(ports);
@@ -369,7 +370,7 @@ static void port_take(struct mkv_lane_port *port, uint64_t now_ns) {
     port->may_be_more = mkv_verbs_poll(port->verbs, now_ns) > 0;
     port->look_ns = now_ns + LOOK_NS;
     if (port->may_be_more) {
-        port->active_ns = now_ns;
+        mkv_spin_came(&port->spin, now_ns);
         port->is_armed = false;
     }
     if (port->state == MKV_LANE_PORT_OPEN) {
@@ -377,7 +378,7 @@ static void port_take(struct mkv_lane_port *port, uint64_t now_ns) {
     }
 }
 
-/* Nothing has come for a while: the next completion ends the wait of the ring. */
+/* Polling is not worth it any more: the next completion ends the wait of the ring. */
 static void port_arm(struct mkv_lane_port *port, uint64_t now_ns) {
     mkv_verbs_arm(port->verbs);
     port->is_armed = true;
@@ -397,10 +398,6 @@ static void port_poll(struct mkv_lane_port *port, uint64_t now_ns) {
         port->is_armed = false;
     }
     port_take(port, now_ns);
-    const bool is_quiet = !port->may_be_more && now_ns >= port->active_ns + MKV_LANE_PORT_SPIN_NS;
-    if (port->state == MKV_LANE_PORT_OPEN && is_quiet && !port->is_armed) {
-        port_arm(port, now_ns);
-    }
 }
 
 void mkv_lane_ports_poll(struct mkv_lane_ports *ports, uint64_t now_ns) {
@@ -427,9 +424,13 @@ void mkv_lane_ports_flush(struct mkv_lane_ports *ports, uint64_t now_ns) {
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
         struct mkv_lane_port *port = &ports->all[i];
         if (port->state != MKV_LANE_PORT_EMPTY && port->is_dirty) {
-            port->active_ns = now_ns; /* its completion is near */
+            mkv_spin_restart(&port->spin); /* what was posted now is what is waited for */
             port->is_armed = false;
             port_take(port, now_ns);
+        }
+        if (port->state == MKV_LANE_PORT_OPEN && !port->is_armed && !port->is_dirty &&
+            !port->may_be_more && now_ns >= mkv_spin_end_ns(&port->spin, now_ns)) {
+            port_arm(port, now_ns);
         }
     }
 }

@@ -390,6 +390,7 @@ struct memkv_client {
     bool is_awake; /* `wake` is readable */
     bool has_more; /* the last round that did not wait left something to do */
     uint64_t timer_ns;
+    uint64_t look_ns; /* when its events were last looked at without waiting, beside lanes */
     uint32_t serial_last;
     uint64_t random;
     struct mkv_metrics *metrics;    /* NULL: nothing is counted */

@@ -11,9 +11,6 @@
 
 /* A host that had no device a moment ago is not looked through again at once. */
 #define ABSENT_NS 1000000000ull
-/* Polling of one wait, at most; a wait that took longer is worth no polling. */
-#define SPIN_NS_MAX 50000u
-#define SPIN_NS_MIN 2000u
 /* For the last lanes, when the client ends. */
 #define END_NS_MAX 2000000000ull
 #define END_WAIT_MS 10
@@ -45,13 +42,15 @@ const char *mkv_rdma_devices_problem(const char *devices) {
     return count <= MKV_RDMA_DEVICES_MAX ? NULL : "at most 8 RDMA devices";
 }
 
-struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices) {
+struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices,
+                              uint64_t poll_ns) {
     struct mkv_rdma *rdma = calloc(1, sizeof *rdma);
     if (rdma == NULL) {
         return NULL;
     }
     rdma->client = client;
     rdma->is_required = is_required;
+    mkv_spin_init(&rdma->spin, poll_ns);
     size_t byte_count = 0;
     const char *next = devices[0] != '\0' ? devices : NULL;
     for (const char *name; (name = name_next(&next, &byte_count)) != NULL;) {
@@ -329,20 +328,6 @@ static void reap(struct mkv_rdma_port *port) {
 
 /* ---- polling and waiting -------------------------------------------------------------------- */
 
-/* How long something was waited for says how long polling for the next is worth it. */
-static void has_come(struct mkv_rdma *rdma, uint64_t now_ns) {
-    if (rdma->rest_ns == 0) {
-        return;
-    }
-    const uint64_t waited_ns = now_ns - mkv_min_u64(rdma->rest_ns, now_ns);
-    rdma->rest_ns = 0;
-    if (waited_ns <= SPIN_NS_MAX) {
-        rdma->spin_ns = mkv_min_u64(mkv_max_u64(2 * waited_ns, SPIN_NS_MIN), SPIN_NS_MAX);
-    } else {
-        rdma->spin_ns = rdma->spin_ns / 2 >= SPIN_NS_MIN ? rdma->spin_ns / 2 : 0;
-    }
-}
-
 uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
     uint32_t count = 0;
     for (uint32_t place = 0; rdma->port_count > 0 && place < MKV_RDMA_PORTS_MAX; place++) {
@@ -353,7 +338,7 @@ uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
         }
     }
     if (count > 0) {
-        has_come(rdma, now_ns);
+        mkv_spin_came(&rdma->spin, now_ns);
     }
     return count;
 }
@@ -383,10 +368,13 @@ bool mkv_rdma_rest(struct mkv_rdma *rdma, bool is_busy, uint64_t *due_ns) {
     if (rdma->port_count == 0) {
         return false;
     }
+    if (!is_busy) {
+        mkv_spin_restart(&rdma->spin);
+        return mkv_rdma_arm(rdma, due_ns);
+    }
     uint64_t now_ns = mkv_client_now_ns();
-    const uint64_t end_ns = mkv_min_u64(now_ns + rdma->spin_ns, *due_ns);
-    rdma->rest_ns = is_busy ? now_ns : 0;
-    while (is_busy && now_ns < end_ns) {
+    const uint64_t end_ns = mkv_min_u64(mkv_spin_end_ns(&rdma->spin, now_ns), *due_ns);
+    while (now_ns < end_ns) {
         if (mkv_rdma_poll(rdma, now_ns) > 0) {
             return true;
         }

@@ -34,6 +34,7 @@
 #include "client/memkv.h"
 #include "verbs/endpoint.h"
 #include "wire/native.h"
+#include "wire/spin.h"
 
 /* Devices that a client may be told to use. */
 #define MKV_RDMA_DEVICES_MAX 8u
@@ -156,14 +157,13 @@ struct mkv_rdma {
     /* A host without a device is not looked through for each connection. */
     uint64_t absent_until_ns;
     char absent_problem[MKV_VERBS_PROBLEM_BYTES];
-    /* How long completions are polled for before they are waited for (mkv_rdma_rest). */
-    uint64_t spin_ns;
-    uint64_t rest_ns; /* since when nothing has come; 0: it has */
+    struct mkv_spin spin; /* before it is waited for (mkv_rdma_rest) */
 };
 
-/* What a client with these settings has. `devices`: names with commas between, "": any. NULL: there
- * is no memory. */
-struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices);
+/* What a client with these settings has. `devices`: names with commas between, "": any; `poll_ns`:
+ * so long answers are polled for at most, before they are waited for. NULL: there is no memory. */
+struct mkv_rdma *mkv_rdma_new(struct memkv_client *client, bool is_required, const char *devices,
+                              uint64_t poll_ns);
 /* When no connection has a lane and no request a place. Waits until the last lanes are drained, for
  * a bounded time; of a device that lets go of them later still, which is said on standard error,
  * the memory is never freed. NULL is allowed. */

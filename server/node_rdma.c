@@ -54,6 +54,7 @@ bool mkv_node_rdma_options(const struct mkv_node *node, struct mkv_lane_ports_op
         .service_level = (uint32_t)config->rdma.service_level,
         .mtu = mkv_config_rdma_mtu(config),
         .lanes_max = (uint32_t)config->rdma.connections_max,
+        .poll_ns = config->rdma.poll_us * 1000u,
     };
     return config->rdma.mode != MKV_CONFIG_RDMA_OFF && node->tls == NULL;
 }
