@@ -355,7 +355,7 @@ struct mkv_buffer {
     uint64_t byte_count;
     struct mkv_buffer_region {
         struct mkv_verbs_region *region; /* NULL: not registered there, or not yet */
-        bool is_refused;
+        uint64_t refused_ns;             /* when the device last refused it; 0: never */
     } regions[MKV_RDMA_PORTS_MAX];
 };
 LIST_HEAD(mkv_buffer_list, mkv_buffer);
@@ -400,6 +400,7 @@ struct memkv_client {
     bool is_awake; /* `wake` is readable */
     bool has_more; /* the last round that did not wait left something to do */
     uint64_t timer_ns;
+    uint64_t look_ns; /* when its events were last looked at without waiting, beside lanes */
     uint32_t serial_last;
     uint64_t random;
     struct mkv_metrics *metrics;    /* NULL: nothing is counted */
@@ -433,8 +434,8 @@ enum memkv_status mkv_client_keys_check(const struct memkv_key *keys, size_t key
 void mkv_buffers_close(struct memkv_client *client);
 
 /* rdma_memory.c */
-/* Registers a buffer at a port, once. False: the device refuses; *problem says why, the first time.
- */
+/* Registers a buffer at a port, where it is not. False: the device refuses, or has within the last
+ * second; *problem says why when it was asked. */
 bool mkv_buffer_prepare(struct mkv_buffer *buffer, struct mkv_rdma_port *port, char *problem);
 /* Ends its registration there, if there is one. */
 void mkv_buffer_release(struct mkv_buffer *buffer, uint32_t place);

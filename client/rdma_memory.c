@@ -10,7 +10,7 @@
 
 #include "client/engine.h"
 
-/* Behind a refusal nothing is tried to be kept for so long: each trial is a call of the kernel. */
+/* Behind a refusal it is not tried again for so long: each trial is a call of the kernel. */
 #define REFUSED_NS 1000000000ull
 /* Of a program that unmaps what it has named, what is kept registered is worse than nothing: for so
  * long, and twice as long with each time, bounce buffers are used instead. */
@@ -42,13 +42,18 @@ static bool do_register(struct mkv_rdma_port *port, void *memory, uint64_t bytes
     return is_done;
 }
 
+/* `refused_ns`: when that was; 0: never. */
+static bool is_refused_lately(uint64_t refused_ns) {
+    return refused_ns != 0 && mkv_client_now_ns() - refused_ns < REFUSED_NS;
+}
+
 /* ---- what the caller has registered --------------------------------------------------------- */
 
 bool mkv_buffer_prepare(struct mkv_buffer *buffer, struct mkv_rdma_port *port, char *problem) {
     struct mkv_buffer_region *region = &buffer->regions[port->place];
-    if (region->region == NULL && !region->is_refused) {
-        region->is_refused =
-            !do_register(port, buffer->address, buffer->byte_count, &region->region, problem);
+    if (region->region == NULL && !is_refused_lately(region->refused_ns) &&
+        !do_register(port, buffer->address, buffer->byte_count, &region->region, problem)) {
+        region->refused_ns = mkv_client_now_ns();
     }
     return region->region != NULL;
 }
@@ -152,9 +157,8 @@ static bool take_cached(struct mkv_rdma_port *port, void *address, uint64_t byte
         }
     }
     if (range == NULL) {
-        const bool is_refused =
-            memory->refused_ns != 0 && mkv_client_now_ns() - memory->refused_ns < REFUSED_NS;
-        if (is_refused || bytes > MKV_RDMA_CACHED_RANGE_BYTES_MAX || !make_room(memory, bytes)) {
+        if (is_refused_lately(memory->refused_ns) || bytes > MKV_RDMA_CACHED_RANGE_BYTES_MAX ||
+            !make_room(memory, bytes)) {
             return false;
         }
         range = range_new(port, address, bytes);
@@ -194,7 +198,7 @@ static void bounce_make(struct mkv_rdma_port *port) {
     char problem[MKV_VERBS_PROBLEM_BYTES];
     void *made = mmap(NULL, MKV_RDMA_BOUNCE_BYTES, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    memory->is_bounce_refused = true;
+    memory->bounce_refused_ns = mkv_client_now_ns();
     if (made == MAP_FAILED) {
         return;
     }
@@ -202,7 +206,6 @@ static void bounce_make(struct mkv_rdma_port *port) {
         if (do_register(port, made, bytes, &memory->bounce_region, problem)) {
             memory->bounce = made;
             memory->bounce_bytes = bytes;
-            memory->is_bounce_refused = false;
             return;
         }
     }
@@ -242,7 +245,7 @@ static bool take_bounce(struct mkv_rdma_port *port, const void *source, uint64_t
     if (bytes > MKV_RDMA_BOUNCE_BYTES) {
         return false;
     }
-    if (memory->bounce == NULL && !memory->is_bounce_refused) {
+    if (memory->bounce == NULL && !is_refused_lately(memory->bounce_refused_ns)) {
         bounce_make(port);
     }
     if (memory->bounce == NULL) {

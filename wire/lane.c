@@ -16,6 +16,7 @@
 #define SLOTS_KEPT 1u
 /* A probe's bytes are their offsets modulo this: a packet in the place of another is seen. */
 #define PROBE_PERIOD 251u
+#define PACKET_NUMBER_MASK 0xffffffu
 
 enum slot_use {
     SLOT_FREE = 0,
@@ -40,6 +41,10 @@ static bool probe_is_right(const uint8_t *payload, uint32_t bytes) {
         wrong |= payload[offset] ^ (offset % PROBE_PERIOD);
     }
     return wrong == 0;
+}
+
+uint32_t mkv_lane_packet_number(uint32_t drawn) {
+    return MKV_CANARY(MKV_LANE_CANARY_PACKET_NUMBER_KEPT) ? 0 : drawn & PACKET_NUMBER_MASK;
 }
 
 void mkv_lane_init(struct mkv_lane *lane, const struct mkv_lane_config *config) {
@@ -266,7 +271,7 @@ void mkv_lane_destroyed(struct mkv_lane *lane) {
 
 void mkv_lane_event(struct mkv_lane *lane, enum mkv_lane_event event, uint64_t now_ns) {
     MKV_ASSERT(event >= MKV_LANE_EVENT_QP_FATAL);
-    MKV_ASSERT(event <= MKV_LANE_EVENT_LAST_RECEIVE);
+    MKV_ASSERT(event <= MKV_LANE_EVENT_PATH);
     see_time(lane, now_ns);
     switch (event) {
     case MKV_LANE_EVENT_QP_FATAL:
@@ -285,6 +290,11 @@ void mkv_lane_event(struct mkv_lane *lane, enum mkv_lane_event event, uint64_t n
         /* It comes of a queue pair in its error state alone: one that this side did not see. */
         lane->last_receive_came = true;
         stop(lane, MKV_LANE_REASON_FLUSHED);
+        return;
+    case MKV_LANE_EVENT_PATH:
+        if (MKV_CANARY(MKV_LANE_CANARY_PATH_ENDS_LANE)) {
+            stop(lane, MKV_LANE_REASON_PORT_DOWN);
+        }
         return;
     }
 }

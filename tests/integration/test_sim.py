@@ -61,6 +61,7 @@ class SimTest(unittest.TestCase):
             (["run", "--first", "1"], "run has no --first"),
             (["faults", "--faults", "rot"], "faults has no --faults"),
             (["canaries", "--faults", "rot"], "canaries has no --faults"),
+            (["run", "--seeds", "a"], "run has no --seeds"),
             (["sweep", "--seconds", "1"], "sweep has no --seconds"),
             (["replay", "--seed", "1", "--second", "2"], "--second needs --first"),
             (["replay", "--seed", "1", "--faults", "rot,gone", "--first", "1"],
@@ -236,6 +237,18 @@ class SimTest(unittest.TestCase):
             child = run(lonely, "canaries", "--json")
         self.assertEqual(child.returncode, 1)
         self.assertIn("memkv-sim-canary", child.stderr)
+
+    def test_canaries__seeds_that_cannot_be_read__says_which_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "seeds")
+            child = run(SIMULATOR, "canaries", "--seeds", path)
+            self.assertEqual(child.returncode, 1)
+            self.assertIn("cannot be opened", child.stderr)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("# a comment\nrecord-before-data\tone\n")
+            child = run(SIMULATOR, "canaries", "--seeds", path)
+            self.assertEqual(child.returncode, 1)
+            self.assertIn("line 2", child.stderr)
 
     def test_what_ships__symbols__have_nothing_of_the_planted_bugs(self):
         symbols = run("nm", SIMULATOR).stdout
