@@ -7,7 +7,8 @@
  *                │
  *                ├──▶ memory that the caller has registered            until it unregisters it
  *                ├──▶ memory that a call named, kept registered        LRU, bounded
- *                └──▶ bounce buffers                                   where neither can be
+ *                ├──▶ bounce buffers                                   where neither can be
+ *                └──▶ stages                                           pieces of large puts
  *
  * A port is opened when the first connection asks for a lane there, and again after its device has
  * failed; it is closed when there are as many as there may be, and another one is asked for. All
@@ -57,6 +58,13 @@ _Static_assert(MKV_RDMA_PROBLEM_BYTES >= MKV_VERBS_PROBLEM_BYTES, "a port's prob
 #define MKV_RDMA_BOUNCE_BYTES_MIN (1024u * 1024u)
 #define MKV_RDMA_BOUNCE_STEP_BYTES (64u * 1024u)
 #define MKV_RDMA_BOUNCE_STEPS (MKV_RDMA_BOUNCE_BYTES / MKV_RDMA_BOUNCE_STEP_BYTES)
+/* Of a GET whose bytes come by way of slots that the server fills in turn: half of the bounce
+ * buffers, or what there is of that. */
+#define MKV_RDMA_SLOTS 8u
+_Static_assert(MKV_RDMA_SLOTS *MKV_NATIVE_SLOT_BYTES <= MKV_RDMA_BOUNCE_BYTES / 2, "see above");
+/* Pieces of values above one block, of one port, that are not in registered memory: the next one is
+ * filled while the server reads one. */
+#define MKV_RDMA_STAGES 2u
 
 struct mkv_connection;
 struct mkv_rdma_port;
@@ -101,6 +109,14 @@ struct mkv_rdma_range {
 };
 TAILQ_HEAD(mkv_rdma_range_list, mkv_rdma_range);
 
+/* Memory of the library for one piece. */
+struct mkv_rdma_stage {
+    uint8_t *memory; /* NULL: there is none yet */
+    uint64_t bytes;
+    struct mkv_verbs_region *region;
+    bool is_used;
+};
+
 struct mkv_rdma_memory {
     struct mkv_rdma_range_list ranges;
     struct mkv_rdma_range_list dropped;
@@ -114,6 +130,7 @@ struct mkv_rdma_memory {
     uint64_t bounce_refused_ns; /* when there was none to be had; 0: never */
     struct mkv_verbs_region *bounce_region;
     uint64_t bounce_used[MKV_RDMA_BOUNCE_STEPS / 64u]; /* a bit for each step */
+    struct mkv_rdma_stage stages[MKV_RDMA_STAGES];
 };
 
 /* Where the server finds the memory of an item. */
@@ -123,6 +140,7 @@ struct mkv_rdma_place {
     struct mkv_rdma_range *range; /* CACHED */
     uint8_t *bounce;              /* BOUNCED: where the bytes are instead ... */
     uint64_t bounce_bytes;        /* ... and how many */
+    struct mkv_rdma_stage *stage; /* BOUNCED: they are in this one; NULL: in bounce buffers */
 };
 
 /* ---- ports ---------------------------------------------------------------------------------- */
@@ -206,6 +224,15 @@ void mkv_rdma_memory_end(struct mkv_rdma_port *port);
  * not is allowed. */
 bool mkv_rdma_place_take(struct mkv_rdma_port *port, void *memory, uint64_t bytes, bool is_put,
                          bool may_cache, struct mkv_rdma_place *place);
+/* The same in what the caller has registered, or not at all. */
+bool mkv_rdma_place_find(struct mkv_rdma_port *port, const void *memory, uint64_t bytes,
+                         struct mkv_rdma_place *place);
+/* Slots that the server is to fill in turn, in bounce buffers; place->remote.slots of them. */
+bool mkv_rdma_slots_take(struct mkv_rdma_port *port, struct mkv_rdma_place *place);
+/* Whether there is a stage of so many bytes, in use or not; makes one. */
+bool mkv_rdma_stage_prepare(struct mkv_rdma_port *port, uint64_t bytes);
+/* A stage that is not in use; false: wait until one is given back, if that was prepared. */
+bool mkv_rdma_stage_take(struct mkv_rdma_port *port, uint64_t bytes, struct mkv_rdma_place *place);
 /* `is_stale`: the registration is of other memory than is there now: it is not used again. */
 void mkv_rdma_place_give(struct mkv_rdma_port *port, struct mkv_rdma_place *place, bool is_stale);
 /* What was kept registered for it ends with its last place, and is found by no other any more. */

@@ -40,9 +40,11 @@ static void test_client_rdma__values_of_all_sizes__come_back_as_they_were(void *
     }
     assert_int_equal(server->connect_count, 1);
     assert_int_equal(server->connection_count, 1);
-    /* Of more than the inline limit and of at most a block; GETs of more come in pieces. */
+    /* Of more than the inline limit and of at most a block; more comes and goes in pieces. */
     assert_int_equal(server->remote_puts, 3);
+    assert_int_equal(server->remote_pieces, 2 + 4);
     assert_int_equal(server->remote_gets, 3 + 2 + 4);
+    assert_int_equal(server->stream_bytes, 1 + 300 + 65536);
     assert_string_equal(test_verbs.address, "127.0.0.1");
     test_rdma_end(client, server);
 }
