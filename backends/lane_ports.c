@@ -157,7 +157,7 @@ static void open_one(const struct mkv_lane_ports_options *options, struct look *
         port_close(&port);
         return;
     }
-    if (!register_memory(options, &port, problem)) {
+    if (options->arena != NULL && !register_memory(options, &port, problem)) {
         note(look, "RDMA device %s cannot be used: the memory for blocks cannot be registered: %s",
              device, problem);
         port_close(&port);
@@ -174,6 +174,11 @@ static void look_around(const struct mkv_lane_ports_options *options, struct loo
     look->count = 0;
     look->is_missing = false;
     look->problem[0] = '\0';
+    if (options->device == NULL && !mkv_verbs_is_built()) {
+        look->is_missing = true;
+        note(look, "this memkv was built without RDMA (-Dverbs=enabled builds it with)");
+        return;
+    }
     if (options->device != NULL) {
         if (!is_known(look, options->device, 0)) {
             open_one(options, look, options->device, 0, options->gid_index);
@@ -535,6 +540,23 @@ void mkv_lane_ports_destroy(struct mkv_lane_ports *ports) {
     free(ports);
 }
 
+static bool refuse(const struct look *look, struct mkv_backend_error *error) {
+    return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                              "rdma.mode is require, and %s. Or set rdma.mode: auto, which "
+                              "serves over TCP until there is one",
+                              look->problem);
+}
+
+bool mkv_lane_ports_check(const struct mkv_lane_ports_options *options,
+                          struct mkv_backend_error *error) {
+    struct look look = {0};
+    look_around(options, &look);
+    for (uint32_t i = 0; i < look.count; i++) {
+        port_close(&look.found[i]);
+    }
+    return look.count > 0 || refuse(&look, error);
+}
+
 bool mkv_lane_ports_create(const struct mkv_lane_ports_options *options,
                            struct mkv_lane_ports **ports_out, struct mkv_backend_error *error) {
     MKV_ASSERT(options->lanes_max >= 1);
@@ -550,10 +572,7 @@ bool mkv_lane_ports_create(const struct mkv_lane_ports_options *options,
     ports->retry_ns = ports->options.retry_ns;
     look_around(&ports->options, &ports->look);
     if (options->is_required && ports->look.count == 0) {
-        (void)mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                 "rdma.mode is require, and %s. Or set rdma.mode: auto, which "
-                                 "serves over TCP until there is one",
-                                 ports->look.problem);
+        (void)refuse(&ports->look, error);
         mkv_lane_ports_destroy(ports);
         return false;
     }

@@ -107,6 +107,10 @@ struct mkv_lane_port {
     uint64_t look_ns; /* polled at the latest then, whatever the descriptor says */
 };
 
+/* Whether create would find a port: opens what it would and closes it again. `ring` is not used;
+ * without an arena nothing is registered. False: the error has the reason and a remedy. */
+__attribute__((warn_unused_result)) bool mkv_lane_ports_check(
+    const struct mkv_lane_ports_options *options, struct mkv_backend_error *error);
 /* Looks for the first time. With `is_required` it refuses, with a remedy, where there is no port,
  * or the slabs cannot be registered. */
 __attribute__((warn_unused_result)) bool mkv_lane_ports_create(
