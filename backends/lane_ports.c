@@ -483,21 +483,24 @@ static bool is_loopback(const struct in6_addr *address) {
            (IN6_IS_ADDR_V4MAPPED(address) && address->s6_addr[12] == 127);
 }
 
-struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd) {
-    struct in6_addr address;
-    if (ports->is_stopping || !local_address(fd, &address)) {
+struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd,
+                                            struct in6_addr *address) {
+    if (ports->is_stopping || !local_address(fd, address)) {
         return NULL;
     }
-    const bool any = ports->options.device != NULL || is_loopback(&address);
+    struct mkv_lane_port *chosen = NULL;
+    const bool any = ports->options.device != NULL || is_loopback(address);
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
         struct mkv_lane_port *port = &ports->all[i];
-        struct in6_addr gid;
-        if (is_usable(port) && (any || (address_parse(mkv_verbs_facts(port->verbs)->gid, &gid) &&
-                                        memcmp(&gid, &address, sizeof gid) == 0))) {
+        if (!is_usable(port)) {
+            continue;
+        }
+        if (mkv_verbs_has_address(port->verbs, address->s6_addr)) {
             return port;
         }
+        chosen = chosen == NULL && any ? port : chosen;
     }
-    return NULL;
+    return chosen;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

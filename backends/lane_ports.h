@@ -13,8 +13,8 @@
  *
  * The first look is made by create, so that a node that must have RDMA is refused without.
  *
- * Which port a connection goes over: where the configuration names a device, that one; else the one
- * whose GID is the address that the client came to; from the same machine (127.0.0.1), the first.
+ * Which port a connection goes over: the one that has the address that the client came to; where the
+ * configuration names a device, that one in any case; from the same machine (127.0.0.1), the first.
  *
  *   poll:  nothing has come for MKV_LANE_PORT_SPIN_NS --> armed: the ring waits for the descriptor
  *          of the port; until then the shard comes round again at once
@@ -29,6 +29,8 @@
  */
 #ifndef MKV_BACKENDS_LANE_PORTS_H
 #define MKV_BACKENDS_LANE_PORTS_H
+
+#include <netinet/in.h>
 
 #include "backends/arena.h"
 #include "backends/drive_facts.h"
@@ -117,8 +119,10 @@ void mkv_lane_ports_destroy(struct mkv_lane_ports *ports);
 
 /* Whether a lane could be made over any port. */
 bool mkv_lane_ports_is_up(const struct mkv_lane_ports *ports);
-/* The port for the connection of this socket; NULL: there is none that is up. */
-struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd);
+/* The port for the connection of this socket, and the address that its client came to; NULL: there
+ * is none that is up. */
+struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd,
+                                            struct in6_addr *address);
 /* For whoever has something to tell of a port's lane. */
 void mkv_lane_ports_tell(const struct mkv_lane_port *port, enum mkv_lane_port_event event,
                          const char *text);

@@ -18,8 +18,9 @@
 #define FAKE_DEVICES_MAX 4u
 
 struct fake_device {
-    const char *name; /* NULL: there is none in this place */
-    const char *gid;  /* "::ffff:127.0.0.1" */
+    const char *name;       /* NULL: there is none in this place */
+    const char *gid;        /* "::ffff:127.0.0.1" */
+    const char *gid_second; /* another address of it, or NULL */
     enum mkv_verbs_state state;
 };
 
