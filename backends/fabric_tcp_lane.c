@@ -402,6 +402,7 @@ void mkv_tcp_lane_close(struct mkv_tcp_connection *connection) {
         MKV_ASSERT(lane->is_drained);
         MKV_ASSERT(lane->reads.head == NULL);
         MKV_ASSERT(lane->writes.head == NULL);
+        MKV_ASSERT(lane->held.head == NULL);
         connection->lane = NULL;
         lane_free(lane);
     }
@@ -410,5 +411,12 @@ void mkv_tcp_lane_close(struct mkv_tcp_connection *connection) {
 bool mkv_tcp_lane_is_quiet(const struct mkv_tcp_connection *connection) {
     const struct mkv_tcp_lane *lane = connection->lane;
     return lane == NULL || (lane->is_used && !lane->is_readable && lane->reads.head == NULL &&
-                            lane->writes.head == NULL);
+                            lane->writes.head == NULL && lane->held.head == NULL);
+}
+
+bool mkv_tcp_lane_is_stalled(const struct mkv_tcp_connection *connection) {
+    const struct mkv_tcp_lane *lane = connection->lane;
+    const struct mkv_fabric_tcp *fabric = connection->fabric;
+    return lane != NULL && lane->held.head != NULL &&
+           fabric->now_ns >= lane->held_ns + fabric->options.stall_ns;
 }

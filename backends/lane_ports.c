@@ -157,7 +157,7 @@ static void open_one(const struct mkv_lane_ports_options *options, struct look *
         port_close(&port);
         return;
     }
-    if (!register_memory(options, &port, problem)) {
+    if (options->arena != NULL && !register_memory(options, &port, problem)) {
         note(look, "RDMA device %s cannot be used: the memory for blocks cannot be registered: %s",
              device, problem);
         port_close(&port);
@@ -174,6 +174,11 @@ static void look_around(const struct mkv_lane_ports_options *options, struct loo
     look->count = 0;
     look->is_missing = false;
     look->problem[0] = '\0';
+    if (options->device == NULL && !mkv_verbs_is_built()) {
+        look->is_missing = true;
+        note(look, "this memkv was built without RDMA (-Dverbs=enabled builds it with)");
+        return;
+    }
     if (options->device != NULL) {
         if (!is_known(look, options->device, 0)) {
             open_one(options, look, options->device, 0, options->gid_index);
@@ -300,6 +305,7 @@ static void look_end(struct mkv_lane_ports *ports, uint64_t now_ns) {
         port->ports = ports;
         port->watch.done = watched;
         port->was_up = true;
+        mkv_spin_init(&port->spin, ports->options.poll_ns);
         tell_up(port);
     }
     tell_problem(ports);
@@ -364,7 +370,7 @@ static void port_take(struct mkv_lane_port *port, uint64_t now_ns) {
     port->may_be_more = mkv_verbs_poll(port->verbs, now_ns) > 0;
     port->look_ns = now_ns + LOOK_NS;
     if (port->may_be_more) {
-        port->active_ns = now_ns;
+        mkv_spin_came(&port->spin, now_ns);
         port->is_armed = false;
     }
     if (port->state == MKV_LANE_PORT_OPEN) {
@@ -372,7 +378,7 @@ static void port_take(struct mkv_lane_port *port, uint64_t now_ns) {
     }
 }
 
-/* Nothing has come for a while: the next completion ends the wait of the ring. */
+/* Polling is not worth it any more: the next completion ends the wait of the ring. */
 static void port_arm(struct mkv_lane_port *port, uint64_t now_ns) {
     mkv_verbs_arm(port->verbs);
     port->is_armed = true;
@@ -392,10 +398,6 @@ static void port_poll(struct mkv_lane_port *port, uint64_t now_ns) {
         port->is_armed = false;
     }
     port_take(port, now_ns);
-    const bool is_quiet = !port->may_be_more && now_ns >= port->active_ns + MKV_LANE_PORT_SPIN_NS;
-    if (port->state == MKV_LANE_PORT_OPEN && is_quiet && !port->is_armed) {
-        port_arm(port, now_ns);
-    }
 }
 
 void mkv_lane_ports_poll(struct mkv_lane_ports *ports, uint64_t now_ns) {
@@ -422,9 +424,13 @@ void mkv_lane_ports_flush(struct mkv_lane_ports *ports, uint64_t now_ns) {
     for (uint32_t i = 0; i < MKV_LANE_PORTS_MAX; i++) {
         struct mkv_lane_port *port = &ports->all[i];
         if (port->state != MKV_LANE_PORT_EMPTY && port->is_dirty) {
-            port->active_ns = now_ns; /* its completion is near */
+            mkv_spin_restart(&port->spin); /* what was posted now is what is waited for */
             port->is_armed = false;
             port_take(port, now_ns);
+        }
+        if (port->state == MKV_LANE_PORT_OPEN && !port->is_armed && !port->is_dirty &&
+            !port->may_be_more && now_ns >= mkv_spin_end_ns(&port->spin, now_ns)) {
+            port_arm(port, now_ns);
         }
     }
 }
@@ -537,6 +543,23 @@ void mkv_lane_ports_destroy(struct mkv_lane_ports *ports) {
     free(ports);
 }
 
+static bool refuse(const struct look *look, struct mkv_backend_error *error) {
+    return mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
+                              "rdma.mode is require, and %s. Or set rdma.mode: auto, which "
+                              "serves over TCP until there is one",
+                              look->problem);
+}
+
+bool mkv_lane_ports_check(const struct mkv_lane_ports_options *options,
+                          struct mkv_backend_error *error) {
+    struct look look = {0};
+    look_around(options, &look);
+    for (uint32_t i = 0; i < look.count; i++) {
+        port_close(&look.found[i]);
+    }
+    return look.count > 0 || refuse(&look, error);
+}
+
 bool mkv_lane_ports_create(const struct mkv_lane_ports_options *options,
                            struct mkv_lane_ports **ports_out, struct mkv_backend_error *error) {
     MKV_ASSERT(options->lanes_max >= 1);
@@ -552,10 +575,7 @@ bool mkv_lane_ports_create(const struct mkv_lane_ports_options *options,
     ports->retry_ns = ports->options.retry_ns;
     look_around(&ports->options, &ports->look);
     if (options->is_required && ports->look.count == 0) {
-        (void)mkv_backend_refuse(error, MKV_BACKEND_UNAVAILABLE,
-                                 "rdma.mode is require, and %s. Or set rdma.mode: auto, which "
-                                 "serves over TCP until there is one",
-                                 ports->look.problem);
+        (void)refuse(&ports->look, error);
         mkv_lane_ports_destroy(ports);
         return false;
     }

@@ -16,8 +16,8 @@
  * Which port a connection goes over: the one that has the address that the client came to; where the
  * configuration names a device, that one in any case; from the same machine (127.0.0.1), the first.
  *
- *   poll:  nothing has come for MKV_LANE_PORT_SPIN_NS --> armed: the ring waits for the descriptor
- *          of the port; until then the shard comes round again at once
+ *   flush: nothing has come for as long as is worth polling for (wire/spin.h) --> armed: the ring
+ *          waits for the descriptor of the port; until then the shard comes round again at once
  *
  * Invariants
  *  I1  All calls but create and destroy are made by the shard's thread. Calls back of endpoints
@@ -37,11 +37,10 @@
 #include "backends/error.h"
 #include "backends/ring.h"
 #include "verbs/endpoint.h"
+#include "wire/spin.h"
 
 /* Of a shard, open at a time. */
 #define MKV_LANE_PORTS_MAX 8u
-/* So long after the last completion the completion queue is looked at in each round. */
-#define MKV_LANE_PORT_SPIN_NS (50ull * 1000u)
 #define MKV_LANE_PORT_RETRY_NS_MIN (1ull * 1000000000u)
 #define MKV_LANE_PORT_RETRY_NS_MAX (60ull * 1000000000u)
 /* What goes to or from a slab whose registered pages are not its pages any more takes a way round,
@@ -70,7 +69,8 @@ struct mkv_lane_ports_options {
     uint32_t traffic_class;
     uint32_t service_level;
     uint32_t mtu;
-    uint32_t lanes_max;                  /* of a port */
+    uint32_t lanes_max; /* of a port */
+    uint64_t poll_ns;   /* so long after the last completion the next is polled for, at most */
     const struct mkv_drive_roots *roots; /* NULL: the running kernel's */
     uint64_t retry_ns;                   /* 0: MKV_LANE_PORT_RETRY_NS_MIN */
     /* On the shard's thread, or on that of create before it returns. NULL: nobody is told. */
@@ -105,10 +105,14 @@ struct mkv_lane_port {
     bool may_be_more; /* the last poll handed something out */
     bool was_up;
     struct mkv_verbs_facts told; /* when it was last said to be up */
-    uint64_t active_ns;          /* when something was last handed out */
-    uint64_t look_ns;            /* polled at the latest then, whatever the descriptor says */
+    struct mkv_spin spin;
+    uint64_t look_ns; /* polled at the latest then, whatever the descriptor says */
 };
 
+/* Whether create would find a port: opens what it would and closes it again. `ring` is not used;
+ * without an arena nothing is registered. False: the error has the reason and a remedy. */
+__attribute__((warn_unused_result)) bool mkv_lane_ports_check(
+    const struct mkv_lane_ports_options *options, struct mkv_backend_error *error);
 /* Looks for the first time. With `is_required` it refuses, with a remedy, where there is no port,
  * or the slabs cannot be registered. */
 __attribute__((warn_unused_result)) bool mkv_lane_ports_create(
@@ -129,7 +133,7 @@ void mkv_lane_ports_tell(const struct mkv_lane_port *port, enum mkv_lane_port_ev
 
 /* At the begin of a round: hands out what has come. */
 void mkv_lane_ports_poll(struct mkv_lane_ports *ports, uint64_t now_ns);
-/* At its end: has on its way what was posted in it. */
+/* At its end: has on its way what was posted in it, and arms ports that are not to be polled. */
 void mkv_lane_ports_flush(struct mkv_lane_ports *ports, uint64_t now_ns);
 /* Whether to come round again without waiting. */
 bool mkv_lane_ports_has_work(const struct mkv_lane_ports *ports);

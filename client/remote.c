@@ -141,6 +141,7 @@ static struct mkv_connection *take_slot(struct mkv_remote *remote, uint32_t slot
         connection->remote = remote;
         TAILQ_INIT(&connection->requests);
         TAILQ_INIT(&connection->sends);
+        TAILQ_INIT(&connection->untaken);
         remote->connections[slot] = connection;
     }
     connection->rdma_fallback = MKV_NATIVE_FALLBACK_NONE;

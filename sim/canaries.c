@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sim/canaries.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +11,18 @@
 #include "sim/json.h"
 
 #define OUTPUT_BYTES 8192u
-#define FIELDS_MAX 5u
+#define FIELDS_MAX 7u
 /* Programs that hunt at a time, on as many cores. */
 #define HUNTERS_MAX 8u
+/* Runs of what ships whose result is kept, since many bugs are caught by the same seeds. */
+#define CLEAN_MAX 512u
+_Static_assert(MKV_CANARIES_ALL <= MKV_CANARY_SEEDS_ROWS, "a file has a row for each");
 
 struct canary_hunt {
     bool caught;
+    bool is_known;
     uint64_t seed;
+    uint64_t seed_crashes;
     uint64_t crashes;
     const char *oracle;
     const char *text;
@@ -32,6 +38,27 @@ struct canary_result {
     bool caught; /* by every hunt */
     uint64_t crashes_median;
     bool passes_without;
+};
+
+/* A seed, with faults, on the core that ships. */
+struct clean {
+    uint64_t seed;
+    char faults[64];
+    bool passes;
+};
+
+struct canaries {
+    const struct mkv_canaries_options *options;
+    char path[PATH_MAX]; /* of the program with the planted bugs */
+    struct mkv_memory memory;
+    struct mkv_json json;
+    struct mkv_canary_seeds known;
+    bool row_is_used[MKV_CANARY_SEEDS_ROWS]; /* of `known`: a bug has that name */
+    struct mkv_canary_seeds found;
+    uint32_t clean_count;
+    struct clean clean[CLEAN_MAX];
+    uint32_t caught;
+    uint32_t caught_known;
 };
 
 /* The program with the planted bugs, beside this one. */
@@ -58,7 +85,7 @@ struct hunter {
 
 _Static_assert(OUTPUT_BYTES <= PIPE_BUF * 2u, "a pipe holds what a hunter prints");
 
-static struct hunter hunt_begin(const char *path, unsigned canary) {
+static struct hunter hunt_begin(const struct canaries *canaries, unsigned canary) {
     struct hunter hunter = {0};
     int ends[2];
     if (pipe(ends) != 0) {
@@ -71,7 +98,9 @@ static struct hunter hunt_begin(const char *path, unsigned canary) {
         (void)dup2(ends[1], STDOUT_FILENO);
         (void)close(ends[0]);
         (void)close(ends[1]);
-        (void)execl(path, MKV_CANARY_PROGRAM, "hunt", "--canary", number, (char *)NULL);
+        const char *seeds = canaries->options->seeds;
+        (void)execl(canaries->path, MKV_CANARY_PROGRAM, "hunt", "--canary", number,
+                    seeds != NULL ? "--seeds" : (char *)NULL, seeds, (char *)NULL);
         _exit(127);
     }
     (void)close(ends[1]);
@@ -141,14 +170,16 @@ static bool parse(struct canary_result *result) {
     uint64_t crashes[MKV_CANARY_HUNTS];
     while (*line != 0 && result->hunt_count < MKV_CANARY_HUNTS) {
         struct canary_hunt *found = &result->hunts[result->hunt_count];
-        if (!cut(&line, fields, 5)) {
+        if (!cut(&line, fields, 7)) {
             return false;
         }
         found->caught = strcmp(fields[0], "1") == 0;
-        found->seed = strtoull(fields[1], NULL, 10);
-        found->crashes = strtoull(fields[2], NULL, 10);
-        found->oracle = fields[3];
-        found->text = fields[4];
+        found->is_known = strcmp(fields[1], "1") == 0;
+        found->seed = strtoull(fields[2], NULL, 10);
+        found->seed_crashes = strtoull(fields[3], NULL, 10);
+        found->crashes = strtoull(fields[4], NULL, 10);
+        found->oracle = fields[5];
+        found->text = fields[6];
         result->caught = result->caught && found->caught;
         crashes[result->hunt_count++] = found->crashes;
     }
@@ -160,23 +191,111 @@ static bool parse(struct canary_result *result) {
     return true;
 }
 
-/* Runs what caught the bug on the core that ships. */
-static bool passes_without(const struct canary_result *result, struct mkv_memory *memory) {
+/* Whether the core that ships passes the seed. */
+static bool is_clean(struct canaries *canaries, uint64_t seed, const char *faults) {
+    for (uint32_t index = 0; index < canaries->clean_count; index++) {
+        const struct clean *clean = &canaries->clean[index];
+        if (clean->seed == seed && strcmp(clean->faults, faults) == 0) {
+            return clean->passes;
+        }
+    }
     struct mkv_run_choice choice = {0};
     char unknown[MKV_FAULT_NAME_BYTES];
-    choice.has_faults = mkv_faults_parse(result->faults, &choice.fault_mask, unknown);
+    choice.has_faults = mkv_faults_parse(faults, &choice.fault_mask, unknown);
+    struct mkv_seed_outcome without;
+    mkv_run_seed(seed, &choice, &canaries->memory, NULL, NULL, 0, &without);
+    struct clean *clean = &canaries->clean[canaries->clean_count];
+    if (canaries->clean_count < CLEAN_MAX && strlen(faults) < sizeof clean->faults) {
+        *clean = (struct clean){.seed = seed, .passes = !without.failed};
+        memcpy(clean->faults, faults, strlen(faults));
+        canaries->clean_count++;
+    }
+    return !without.failed;
+}
+
+/* Runs what caught the bug on the core that ships. */
+static bool passes_without(struct canaries *canaries, const struct canary_result *result) {
     bool passes = true;
     for (uint32_t index = 0; index < result->hunt_count; index++) {
-        struct mkv_seed_outcome without;
-        mkv_run_seed(result->hunts[index].seed, &choice, memory, NULL, NULL, 0, &without);
-        passes = passes && !without.failed;
+        passes = is_clean(canaries, result->hunts[index].seed, result->faults) && passes;
     }
     return passes;
 }
 
-static void print_result(struct mkv_json *json, const struct canary_result *result) {
+static int compare_hunts(const void *a, const void *b) {
+    const struct canary_hunt *left = a;
+    const struct canary_hunt *right = b;
+    if (left->seed_crashes != right->seed_crashes) {
+        return left->seed_crashes < right->seed_crashes ? -1 : 1;
+    }
+    return (left->seed > right->seed) - (left->seed < right->seed);
+}
+
+/* The bug's row of what is written: the seeds that caught it, the cheapest first; behind the one
+ * that was known, those that were not tried. */
+static void keep_seeds(struct canaries *canaries, const struct canary_result *result) {
+    const struct mkv_canary_seeds_row *known =
+        mkv_canary_seeds_find(&canaries->known, result->name);
+    struct mkv_canary_seeds_row *row = &canaries->found.rows[canaries->found.count];
+    struct canary_hunt hunts[MKV_CANARY_HUNTS];
+    *row = (struct mkv_canary_seeds_row){0};
+    if (known != NULL) {
+        canaries->row_is_used[known - canaries->known.rows] = true;
+    }
+    (void)snprintf(row->name, sizeof row->name, "%s", result->name);
+    memcpy(hunts, result->hunts, sizeof hunts);
+    qsort(hunts, result->hunt_count, sizeof hunts[0], compare_hunts);
+    for (uint32_t index = 0; index < result->hunt_count; index++) {
+        if (hunts[index].caught) {
+            row->seeds[row->count++] = hunts[index].seed;
+        }
+    }
+    bool is_behind = false;
+    for (uint32_t index = 0; known != NULL && hunts[0].is_known && index < known->count; index++) {
+        if (is_behind) {
+            row->seeds[row->count++] = known->seeds[index];
+        }
+        is_behind = is_behind || known->seeds[index] == hunts[0].seed;
+    }
+    canaries->found.count += row->count > 0;
+}
+
+/* False where the file of known seeds has a row that no bug asked for. */
+static bool rows_are_used(const struct canaries *canaries) {
+    bool all = true;
+    for (uint32_t index = 0; index < canaries->known.count; index++) {
+        if (!canaries->row_is_used[index]) {
+            fprintf(stderr,
+                    "memkv-sim: %s has seeds of '%s', and there is no such planted bug; take the "
+                    "line out\n",
+                    canaries->options->seeds, canaries->known.rows[index].name);
+            all = false;
+        }
+    }
+    return all;
+}
+
+static bool write_seeds(const struct canaries *canaries) {
+    const char *path = canaries->options->output;
+    if (path == NULL) {
+        return true;
+    }
+    FILE *file = fopen(path, "w");
+    const bool is_written = file != NULL && mkv_canary_seeds_write(file, &canaries->found);
+    if (!is_written) {
+        fprintf(stderr, "memkv-sim: the seeds cannot be written to %s: %s\n", path,
+                strerror(errno));
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return is_written;
+}
+
+static void print_result(struct canaries *canaries, const struct canary_result *result) {
     const struct canary_hunt *first = &result->hunts[0];
-    if (json != NULL) {
+    if (canaries->options->json) {
+        struct mkv_json *json = &canaries->json;
         mkv_json_open(json, NULL, '{');
         mkv_json_text(json, "name", result->name);
         mkv_json_text(json, "description", result->description);
@@ -189,6 +308,7 @@ static void print_result(struct mkv_json *json, const struct canary_result *resu
             const struct canary_hunt *found = &result->hunts[index];
             mkv_json_open(json, NULL, '{');
             mkv_json_bool(json, "caught", found->caught);
+            mkv_json_bool(json, "known", found->is_known);
             mkv_json_u64(json, "seed", found->seed);
             mkv_json_u64(json, "crashes", found->crashes);
             mkv_json_text(json, "oracle", found->oracle);
@@ -214,59 +334,84 @@ static void print_result(struct mkv_json *json, const struct canary_result *resu
     (void)fflush(stdout);
 }
 
-int mkv_canaries_run(bool as_json) {
-    char path[PATH_MAX];
-    if (!find_program(path)) {
-        fprintf(stderr,
-                "memkv-sim: the program with the planted bugs, %s, is not beside this one; run "
-                "`memkv-sim canaries` from the folder it was built in\n",
-                MKV_CANARY_PROGRAM);
-        return 1;
-    }
-    struct mkv_memory memory;
-    if (!mkv_run_memory_create(&memory)) {
-        fputs("memkv-sim: there is no address space for a run; raise ulimit -v\n", stderr);
-        return 1;
-    }
-    struct mkv_json json = {.out = stdout};
-    struct mkv_json *out = as_json ? &json : NULL;
-    uint32_t caught = 0;
-    bool sound = true;
+/* The hunts for every bug, so many at a time; false when one was missed, is in what ships, too, or
+ * did not end well. */
+static bool hunt_all(struct canaries *canaries) {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const unsigned at_once = cores < 2 ? 1 : cores > HUNTERS_MAX ? HUNTERS_MAX : (unsigned)cores;
     struct hunter hunters[HUNTERS_MAX];
     unsigned begun = 0;
-    if (as_json) {
-        mkv_json_open(out, NULL, '{');
-        mkv_json_open(out, "canaries", '[');
-    }
+    bool sound = true;
     for (unsigned canary = 0; canary < MKV_CANARIES_ALL; canary++) {
         for (; begun < MKV_CANARIES_ALL && begun < canary + at_once; begun++) {
-            hunters[begun % HUNTERS_MAX] = hunt_begin(path, begun);
+            hunters[begun % HUNTERS_MAX] = hunt_begin(canaries, begun);
         }
         struct canary_result result;
         if (!hunt_end(&hunters[canary % HUNTERS_MAX], result.output) || !parse(&result)) {
             fprintf(stderr,
                     "memkv-sim: the hunt for planted bug %u did not end well; run `%s hunt "
                     "--canary %u`\n",
-                    canary, path, canary);
+                    canary, canaries->path, canary);
             sound = false;
             continue;
         }
-        result.passes_without = passes_without(&result, &memory);
-        caught += result.caught;
+        result.passes_without = passes_without(canaries, &result);
+        canaries->caught += result.caught;
+        canaries->caught_known += result.caught && result.hunts[0].is_known;
         sound = sound && result.caught && result.passes_without;
-        print_result(out, &result);
+        keep_seeds(canaries, &result);
+        print_result(canaries, &result);
     }
+    return sound;
+}
+
+static int run(struct canaries *canaries) {
+    struct mkv_json *json = &canaries->json;
+    const bool as_json = canaries->options->json;
     if (as_json) {
-        mkv_json_close(out, ']');
-        mkv_json_u64(out, "planted", MKV_CANARIES_ALL);
-        mkv_json_u64(out, "caught", caught);
-        mkv_json_close(out, '}');
+        mkv_json_open(json, NULL, '{');
+        mkv_json_open(json, "canaries", '[');
+    }
+    const bool sound = hunt_all(canaries);
+    if (as_json) {
+        mkv_json_close(json, ']');
+        mkv_json_u64(json, "planted", MKV_CANARIES_ALL);
+        mkv_json_u64(json, "caught", canaries->caught);
+        mkv_json_u64(json, "known", canaries->caught_known);
+        mkv_json_close(json, '}');
         fputc('\n', stdout);
     } else {
-        printf("%u of %u planted bugs caught\n", caught, MKV_CANARIES_ALL);
+        printf("%u of %u planted bugs caught, %u of them by a known seed\n", canaries->caught,
+               MKV_CANARIES_ALL, canaries->caught_known);
     }
-    mkv_memory_destroy(&memory);
-    return sound ? 0 : 1;
+    const bool is_current = rows_are_used(canaries);
+    return write_seeds(canaries) && is_current && sound ? 0 : 1;
+}
+
+int mkv_canaries_run(const struct mkv_canaries_options *options) {
+    struct canaries *canaries = calloc(1, sizeof *canaries);
+    if (canaries == NULL) {
+        fputs("memkv-sim: there is no memory for the hunts\n", stderr);
+        return 1;
+    }
+    canaries->options = options;
+    canaries->json.out = stdout;
+    char problem[MKV_CANARY_SEEDS_PROBLEM_BYTES];
+    int status = 1;
+    if (options->seeds != NULL &&
+        !mkv_canary_seeds_load(options->seeds, &canaries->known, problem)) {
+        fprintf(stderr, "memkv-sim: --seeds %s: %s\n", options->seeds, problem);
+    } else if (!find_program(canaries->path)) {
+        fprintf(stderr,
+                "memkv-sim: the program with the planted bugs, %s, is not beside this one; run "
+                "`memkv-sim canaries` from the folder it was built in\n",
+                MKV_CANARY_PROGRAM);
+    } else if (!mkv_run_memory_create(&canaries->memory)) {
+        fputs("memkv-sim: there is no address space for a run; raise ulimit -v\n", stderr);
+    } else {
+        status = run(canaries);
+        mkv_memory_destroy(&canaries->memory);
+    }
+    free(canaries);
+    return status;
 }

@@ -133,52 +133,88 @@ static const char *faults_of(unsigned canary, struct mkv_run_choice *choice) {
     return "drawn";
 }
 
-/* One hunt: the seeds from `seed` on, until an oracle fires. */
-static void hunt_from(uint64_t seed, unsigned canary, const struct mkv_run_choice *choice,
-                      struct mkv_memory *memory, struct mkv_canary_hunt *hunt) {
-    struct mkv_seed_outcome outcome = {0};
-    struct timespec start;
-    (void)clock_gettime(CLOCK_MONOTONIC, &start);
-    *hunt = (struct mkv_canary_hunt){.seed = seed};
-    for (uint32_t turn = 0; turn < MKV_CANARY_SEEDS_MAX && !outcome.failed &&
-                            seconds_since(&start) < MKV_CANARY_SECONDS_MAX;
-         turn++) {
-        while (!seed_fits(seed, canary)) {
-            seed++;
-        }
-        hunt->seed = seed++;
-        mkv_run_seed(hunt->seed, choice, memory, NULL, NULL, 0, &outcome);
-        hunt->crashes += outcome.report.crashes;
-    }
+/* What all hunts for one bug share. */
+struct hunting {
+    unsigned canary;
+    struct mkv_run_choice choice;
+    struct mkv_memory memory;
+};
+
+/* Runs one seed; whether it catches the bug. */
+static bool try_seed(struct hunting *hunting, uint64_t seed, struct mkv_canary_hunt *hunt) {
+    struct mkv_seed_outcome outcome;
+    mkv_run_seed(seed, &hunting->choice, &hunting->memory, NULL, NULL, 0, &outcome);
+    hunt->seed = seed;
+    hunt->seed_crashes = outcome.report.crashes;
+    hunt->crashes += outcome.report.crashes;
     hunt->caught = outcome.failed;
     hunt->failure = outcome.failure;
+    return outcome.failed;
 }
 
-int mkv_canary_hunt(unsigned number) {
-    const unsigned canary = canary_at(number);
-    struct mkv_memory memory;
-    if (!mkv_run_memory_create(&memory)) {
+/* One hunt: the seeds from `seed` on, until an oracle fires. */
+static void hunt_from(struct hunting *hunting, uint64_t seed, struct mkv_canary_hunt *hunt) {
+    struct timespec start;
+    (void)clock_gettime(CLOCK_MONOTONIC, &start);
+    bool caught = false;
+    for (uint32_t turn = 0;
+         turn < MKV_CANARY_SEEDS_MAX && !caught && seconds_since(&start) < MKV_CANARY_SECONDS_MAX;
+         turn++) {
+        while (!seed_fits(seed, hunting->canary)) {
+            seed++;
+        }
+        caught = try_seed(hunting, seed++, hunt);
+    }
+}
+
+/* The one hunt that is made where seeds are known: those first, all others if they are stale. */
+static void hunt_known(struct hunting *hunting, const struct mkv_canary_seeds *seeds,
+                       struct mkv_canary_hunt *hunt) {
+    const struct mkv_canary_seeds_row *row = mkv_canary_seeds_find(seeds, name_of(hunting->canary));
+    for (uint32_t index = 0; row != NULL && index < row->count && !hunt->is_known; index++) {
+        hunt->is_known = seed_fits(row->seeds[index], hunting->canary) &&
+                         try_seed(hunting, row->seeds[index], hunt);
+    }
+    if (!hunt->is_known) {
+        hunt_from(hunting, 1, hunt);
+    }
+}
+
+static void print_hunt(const struct mkv_canary_hunt *hunt) {
+    char oracle[16] = "-";
+    if (hunt->caught) {
+        (void)mkv_oracle_name(hunt->failure.oracle, oracle);
+    }
+    printf("%d\t%d\t%llu\t%llu\t%llu\t%s\t%s\n", hunt->caught ? 1 : 0, hunt->is_known ? 1 : 0,
+           (unsigned long long)hunt->seed, (unsigned long long)hunt->seed_crashes,
+           (unsigned long long)hunt->crashes, oracle, hunt->caught ? hunt->failure.text : "-");
+}
+
+int mkv_canary_hunt(unsigned number, const struct mkv_canary_seeds *seeds) {
+    struct hunting hunting = {.canary = canary_at(number)};
+    if (!mkv_run_memory_create(&hunting.memory)) {
         fputs(MKV_CANARY_PROGRAM ": there is no address space for a run; raise ulimit -v\n",
               stderr);
         return 1;
     }
     mkv_canary_plant(number);
-    struct mkv_run_choice choice;
-    const char *faults = faults_of(canary, &choice);
-    printf("%s\t%s\t%s\n", name_of(canary), faults, description_of(canary));
+    const char *faults = faults_of(hunting.canary, &hunting.choice);
+    printf("%s\t%s\t%s\n", name_of(hunting.canary), faults, description_of(hunting.canary));
     uint64_t seed = 1;
-    struct mkv_canary_hunt hunt = {.caught = true};
-    for (uint32_t index = 0; index < MKV_CANARY_HUNTS && hunt.caught; index++) {
-        hunt_from(seed, canary, &choice, &memory, &hunt);
-        char oracle[16] = "-";
-        if (hunt.caught) {
-            (void)mkv_oracle_name(hunt.failure.oracle, oracle);
+    bool caught = true;
+    const uint32_t hunts = seeds != NULL ? 1 : MKV_CANARY_HUNTS;
+    for (uint32_t index = 0; index < hunts && caught; index++) {
+        struct mkv_canary_hunt hunt = {.seed = seed};
+        if (seeds != NULL) {
+            hunt_known(&hunting, seeds, &hunt);
+        } else {
+            hunt_from(&hunting, seed, &hunt);
         }
-        printf("%d\t%llu\t%llu\t%s\t%s\n", hunt.caught ? 1 : 0, (unsigned long long)hunt.seed,
-               (unsigned long long)hunt.crashes, oracle, hunt.caught ? hunt.failure.text : "-");
+        print_hunt(&hunt);
+        caught = hunt.caught;
         seed = hunt.seed + 1; /* so that no two hunts share a seed */
     }
-    mkv_memory_destroy(&memory);
+    mkv_memory_destroy(&hunting.memory);
     return 0;
 }
 

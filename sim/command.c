@@ -81,10 +81,11 @@ static const char usage_text[] =
     "        Gives recovery drives whose content was changed and sealed again, and draws\n"
     "        configurations that are wrong, from the seed N on (default 1) for S seconds (default\n"
     "        10). A drive that failed is written to memkv-sim-SEED.img.\n"
-    "  canaries [--json]\n"
+    "  canaries [--seeds FILE] [--output FILE] [--json]\n"
     "        Looks five times for each bug planted in memkv-sim-canary, which lies beside this\n"
     "        program, and runs the seeds that caught it on the core that ships, with the same\n"
     "        faults. The figure is the median of the crashes until an oracle fired.\n"
+    "        --seeds: looks once for each, first with the seeds of the file that --output wrote.\n"
     "  trace FILE [--memory N]... [--policy NAME]... [--from-ms A] [--to-ms B] [--order O] "
     "[--json]\n"
     "        Replays a trace of requests to a KV cache (JSON lines, plain or xz) and prints the "
@@ -118,6 +119,7 @@ struct options {
     const char *path;    /* of a bundle; NULL: none */
     const char *output;  /* of minimize */
     const char *bundles; /* of run: the folder */
+    const char *seeds;   /* of canaries: the file */
 };
 
 static bool parse_seconds(const char *text, double *value) {
@@ -161,12 +163,13 @@ static int parse_options(int argc, char **argv, struct options *options) {
         const bool output = strcmp(name, "--output") == 0;
         const bool bundles = strcmp(name, "--bundles") == 0;
         const bool scenario = strcmp(name, "--scenario") == 0;
+        const bool seeds = strcmp(name, "--seeds") == 0;
         if (name[0] != '-' && options->path == NULL) {
             options->path = name;
             continue;
         }
         if (!seed && !seconds && !canary && !faults && !first && !second && !output && !bundles &&
-            !scenario) {
+            !scenario && !seeds) {
             return name[0] == '-' ? mkv_usage_error("there is no option '%s'", name)
                                   : mkv_usage_error("'%s' is one file too many", name);
         }
@@ -202,6 +205,7 @@ static int parse_options(int argc, char **argv, struct options *options) {
         }
         options->output = output ? value : options->output;
         options->bundles = bundles ? value : options->bundles;
+        options->seeds = seeds ? value : options->seeds;
         options->has_faults = options->has_faults || faults;
         options->choice.has_faults = options->has_faults;
         options->has_seed = options->has_seed || seed;
@@ -525,6 +529,7 @@ static int replay(const struct options *options) {
 #define TAKES_FOLDER 128u
 #define TAKES_JSON 256u
 #define TAKES_SCENARIO 512u
+#define TAKES_SEEDS 1024u
 
 static const struct command {
     const char *name;
@@ -543,7 +548,7 @@ static const struct command {
     {"sweep", TAKES_SEED | TAKES_FAULTS | TAKES_JSON},
     {"faults", TAKES_JSON},
     {"forge", TAKES_SEED | TAKES_SECONDS | TAKES_JSON},
-    {"canaries", TAKES_JSON},
+    {"canaries", TAKES_SEEDS | TAKES_OUTPUT | TAKES_JSON},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -564,6 +569,7 @@ static int check_options(const struct command *command, const struct options *op
         {"--bundles", options->bundles != NULL, TAKES_FOLDER},
         {"--json", options->json, TAKES_JSON},
         {"--scenario", options->choice.scenario != NULL, TAKES_SCENARIO},
+        {"--seeds", options->seeds != NULL, TAKES_SEEDS},
         {"bundle to read", options->path != NULL, TAKES_BUNDLE},
     };
     for (uint32_t index = 0; index < sizeof given / sizeof given[0]; index++) {
@@ -618,10 +624,21 @@ static int check_replay(struct options *options) {
     return EXIT_PASSED;
 }
 
+#ifdef MKV_CANARIES
+static int hunt(const struct options *options) {
+    struct mkv_canary_seeds seeds;
+    char problem[MKV_CANARY_SEEDS_PROBLEM_BYTES];
+    if (options->seeds != NULL && !mkv_canary_seeds_load(options->seeds, &seeds, problem)) {
+        return mkv_usage_error("--seeds %s: %s", options->seeds, problem);
+    }
+    return mkv_canary_hunt((unsigned)options->canary, options->seeds != NULL ? &seeds : NULL);
+}
+#endif
+
 static int run_command(const char *name, struct options *options) {
 #ifdef MKV_CANARIES
     if (strcmp(name, "hunt") == 0 && options->has_canary) {
-        return mkv_canary_hunt((unsigned)options->canary);
+        return hunt(options);
     }
     if (options->has_canary) {
         mkv_canary_plant((unsigned)options->canary);
@@ -683,8 +700,10 @@ static int run_command(const char *name, struct options *options) {
                                  options->has_seconds ? options->seconds : SECONDS_DEFAULT,
                                  options->json);
     }
+    const struct mkv_canaries_options canaries = {
+        .json = options->json, .seeds = options->seeds, .output = options->output};
     return strcmp(name, "faults") == 0 ? mkv_faults_command(options->json)
-                                       : mkv_canaries_run(options->json);
+                                       : mkv_canaries_run(&canaries);
 }
 
 int mkv_command_main(int argc, char **argv) {

@@ -247,6 +247,9 @@ static bool is_failure(enum mkv_fault fault) {
     case MKV_FAULT_LANE_CLOSE_LOST:
     case MKV_FAULT_LANE_STALE:
     case MKV_FAULT_LANE_DUPLICATE:
+    case MKV_FAULT_LANE_WRITE_LATE:
+    case MKV_FAULT_LANE_PATH:
+    case MKV_FAULT_LANE_KEY:
     case MKV_FAULT_COUNT:
         return false;
     }

@@ -136,6 +136,16 @@ static const struct mkv_fault_info infos[MKV_FAULT_COUNT] = {
          8, MKV_RELAX_NOTHING},
     [MKV_FAULT_LANE_DUPLICATE] = {"lane-duplicate", "a message arrives twice", 128,
                                   MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_WRITE_LATE] =
+        {"lane-write-late",
+         "a packet of a WRITE arrives again when its queue pair's number is another one's", 4,
+         MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_PATH] = {"lane-path",
+                             "queue pairs go over to another path; full packets may vanish on it",
+                             96, MKV_RELAX_NOTHING},
+    [MKV_FAULT_LANE_KEY] = {"lane-key-revoked",
+                            "a client revokes the key of its memory, and has another one", 96,
+                            MKV_RELAX_NOTHING},
 };
 
 const struct mkv_fault_info *mkv_fault_info(enum mkv_fault fault) {
@@ -184,6 +194,7 @@ bool mkv_faults_parse(const char *text, uint64_t *mask, char unknown[MKV_FAULT_N
 
 /* Faults behind these are drawn by a generator of their own, so that seeds keep their meaning. */
 #define FAULTS_DRAWN_FIRST MKV_FAULT_TIMEOUT
+#define LANES_DRAWN_FIRST MKV_FAULT_LANE_WRITE_LATE
 
 static void draw_rates(struct mkv_fault_plan *plan, struct mkv_random *random,
                        struct mkv_random *random_of_later) {
@@ -220,11 +231,14 @@ void mkv_fault_plan_draw(struct mkv_fault_plan *plan, struct mkv_random *random)
 }
 
 void mkv_fault_plan_draw_lanes(struct mkv_fault_plan *plan, struct mkv_random *random) {
+    struct mkv_random random_of_later = *random;
+    mkv_random_seed(&random_of_later, mkv_random_next(&random_of_later), MKV_CONCERN_FAULTS);
     *plan = (struct mkv_fault_plan){0};
     const bool any = !mkv_random_chance(random, 1, LANES_SOUND_ONE_IN);
     for (uint32_t fault = MKV_FAULT_DRIVE_COUNT; fault < MKV_FAULT_COUNT; fault++) {
-        const bool on = mkv_random_chance(random, 1, ON_ONE_IN);
-        plan->one_in[fault] = infos[fault].one_in << (2 * mkv_random_below(random, RATE_STEPS));
+        struct mkv_random *draws = fault < LANES_DRAWN_FIRST ? random : &random_of_later;
+        const bool on = mkv_random_chance(draws, 1, ON_ONE_IN);
+        plan->one_in[fault] = infos[fault].one_in << (2 * mkv_random_below(draws, RATE_STEPS));
         plan->mask |= any && on ? BIT(fault) : 0;
     }
 }
@@ -485,6 +499,9 @@ static bool can_strike(struct mkv_faults *faults, enum mkv_fault fault, uint64_t
     case MKV_FAULT_LANE_CLOSE_LOST:
     case MKV_FAULT_LANE_STALE:
     case MKV_FAULT_LANE_DUPLICATE:
+    case MKV_FAULT_LANE_WRITE_LATE:
+    case MKV_FAULT_LANE_PATH:
+    case MKV_FAULT_LANE_KEY:
     case MKV_FAULT_COUNT:
         return true;
     }

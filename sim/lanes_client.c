@@ -32,11 +32,22 @@ static uint32_t node_of(const struct lanes_client *client) {
     return client->index + 1;
 }
 
-void mkv_lanes_client_start(struct lanes_world *world, struct lanes_client *client) {
+static void register_values(struct lanes_world *world, struct lanes_client *client) {
     const struct mkv_lanes_memory *memory = &world->nodes[node_of(client)].memory;
     const struct mkv_lanes_buffer *first = &memory->buffers[client->values_first];
     client->key = mkv_verbs_sim_register(world->verbs, node_of(client), first->address,
                                          (uint64_t)MKV_LANES_VALUES * first->bytes);
+}
+
+void mkv_lanes_client_revoke(struct lanes_world *world, struct lanes_client *client) {
+    if (client->key != 0) {
+        mkv_verbs_sim_unregister(world->verbs, node_of(client), client->key);
+        register_values(world, client);
+    }
+}
+
+void mkv_lanes_client_start(struct lanes_world *world, struct lanes_client *client) {
+    register_values(world, client);
     client->link = LANES_DOWN;
     client->link_ns = world->now_ns;
     client->back_off_ns = BACK_OFF_NS_MIN;
@@ -80,6 +91,9 @@ static void connect(struct lanes_world *world, struct lanes_client *client) {
         made->is_used = false;
         back_off(world, client);
         return;
+    }
+    if (client->key == 0) {
+        register_values(world, client); /* with the device that is back */
     }
     mkv_lanes_note(world, "connect", client->index, made->serial);
     client->talk = talk;

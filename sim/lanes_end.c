@@ -120,6 +120,8 @@ struct lanes_end *mkv_lanes_end_make(struct lanes_world *world, uint32_t talk, u
     }
     end->is_used = true;
     end->number = world->verbs->pairs[end->pair].number;
+    const uint32_t drawn = world->verbs->pairs[end->pair].packet_number;
+    mkv_verbs_sim_begin_with(world->verbs, end->pair, mkv_lane_packet_number(drawn));
     end->stop_ns = UINT64_MAX;
     end->take_ns = UINT64_MAX;
     end->pump_ns = UINT64_MAX;
@@ -225,6 +227,7 @@ void mkv_lanes_end_event(struct lanes_world *world, struct lanes_end *end,
         [MKV_LANE_EVENT_DEVICE_FATAL] = MKV_LANE_REASON_DEVICE,
         [MKV_LANE_EVENT_PEER_GONE] = MKV_LANE_REASON_PEER,
         [MKV_LANE_EVENT_LAST_RECEIVE] = MKV_LANE_REASON_FLUSHED,
+        [MKV_LANE_EVENT_PATH] = MKV_LANE_REASON_NONE, /* it goes on */
     };
     if (end->is_drained) {
         return;

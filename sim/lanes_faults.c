@@ -8,6 +8,10 @@
 #define PORT_NS_MAX 10000000u
 #define DEVICE_NS_MAX 10000000u
 #define NOT_READY_NS_MAX 2000000u
+/* Less than all retries take: what is lost on the way to another path is sent again. */
+#define PATH_NS_MAX 1000000u
+/* Of so many other paths one is of a smaller MTU. */
+#define PATH_HOLE_ONE_IN 4u
 /* Of so many things that happen to a client or to the server, one happens to the server. */
 #define SERVER_ONE_IN 4u
 
@@ -50,6 +54,20 @@ static void dig_hole(struct lanes_world *world, uint32_t at) {
     node->hole_ns[way] = until(world, HOLE_NS_MAX);
 }
 
+static void move_path(struct lanes_world *world, uint32_t at) {
+    mkv_verbs_sim_path_moves(world->verbs, at, until(world, PATH_NS_MAX));
+    if (mkv_random_chance(&world->faults, 1, PATH_HOLE_ONE_IN)) {
+        dig_hole(world, at);
+    }
+}
+
+static void fail_device(struct lanes_world *world, uint32_t at) {
+    mkv_verbs_sim_device_fails(world->verbs, at, until(world, DEVICE_NS_MAX));
+    if (at != 0) {
+        world->clients[at - 1].key = 0; /* it went with the device */
+    }
+}
+
 static void fail_pair(struct lanes_world *world, const struct lanes_client *client) {
     const uint32_t side = mkv_random_below(&world->faults, 2);
     if (client->talk == MKV_NONE_U32 || world->talks[client->talk].ends[side] == MKV_NONE_U32) {
@@ -77,11 +95,16 @@ void mkv_lanes_disturb(struct lanes_world *world, struct lanes_client *client) {
         mkv_verbs_sim_port_down(world->verbs, node_drawn(world, client), until(world, PORT_NS_MAX));
     }
     if (moment(world, MKV_FAULT_LANE_DEVICE)) {
-        mkv_verbs_sim_device_fails(world->verbs, node_drawn(world, client),
-                                   until(world, DEVICE_NS_MAX));
+        fail_device(world, node_drawn(world, client));
     }
     if (moment(world, MKV_FAULT_LANE_PAIR)) {
         fail_pair(world, client);
+    }
+    if (moment(world, MKV_FAULT_LANE_PATH)) {
+        move_path(world, own);
+    }
+    if (moment(world, MKV_FAULT_LANE_KEY)) {
+        mkv_lanes_client_revoke(world, client);
     }
     if (moment(world, MKV_FAULT_LANE_DEATH)) {
         if (node_drawn(world, client) == 0) {

@@ -185,7 +185,7 @@ struct lanes_client {
     uint64_t back_off_ns;
     uint32_t talk; /* MKV_NONE_U32: none */
     uint64_t turn_ns;
-    uint32_t key;
+    uint32_t key; /* of its values; 0: it went with the device */
     uint32_t values_first;
     uint32_t area_first;
     bool area_is_used[MKV_LANES_ENDS_EACH];
@@ -322,6 +322,8 @@ void mkv_lanes_client_exposure_end(struct lanes_world *world, struct lanes_end *
 /* Its lane stops. */
 void mkv_lanes_client_broken(struct lanes_world *world, struct lanes_end *end);
 void mkv_lanes_client_drained(struct lanes_world *world, struct lanes_end *end);
+/* It revokes the key of its memory, whatever is under way by it, and registers the memory again. */
+void mkv_lanes_client_revoke(struct lanes_world *world, struct lanes_client *client);
 /* The process dies, and what it had asked with it. */
 void mkv_lanes_client_die(struct lanes_world *world, struct lanes_client *client);
 void mkv_lanes_client_notice(struct lanes_world *world, const struct lanes_notice *notice);

@@ -40,7 +40,7 @@ static void queue(struct mkv_verbs_sim *sim, const struct mkv_verbs_sim_pair *pa
         .completion = *completion,
         .pair = (uint32_t)(pair - sim->pairs),
         .position = position,
-        .packet_number = pair->packet_number,
+        .serial = pair->serial,
         .is_shared = pair->is_shared,
     };
     queued->completion.number = pair->number;
@@ -81,8 +81,7 @@ bool mkv_verbs_sim_poll(struct mkv_verbs_sim *sim, uint32_t at,
         const struct mkv_verbs_sim_queued *queued =
             &node->completions[node->completion_head++ % MKV_VERBS_SIM_COMPLETIONS_MAX];
         struct mkv_verbs_sim_pair *pair = &sim->pairs[queued->pair];
-        const bool is_gone =
-            pair->state == MKV_VERBS_SIM_UNUSED || pair->packet_number != queued->packet_number;
+        const bool is_gone = pair->state == MKV_VERBS_SIM_UNUSED || pair->serial != queued->serial;
         const bool is_receive = queued->position == UINT64_MAX;
         if (is_gone && !(is_receive && queued->is_shared)) {
             continue;
@@ -179,6 +178,7 @@ uint32_t mkv_verbs_sim_create(struct mkv_verbs_sim *sim, uint32_t node, bool is_
     pair->state = MKV_VERBS_SIM_MADE;
     pair->node = node;
     pair->number = number;
+    pair->serial = ++sim->serial_next;
     pair->packet_number = 1 + mkv_random_below(&sim->random, 0xfffffe);
     pair->is_shared = is_shared;
     pair->sends_max = sends_max;
@@ -186,6 +186,12 @@ uint32_t mkv_verbs_sim_create(struct mkv_verbs_sim *sim, uint32_t node, bool is_
     pair->ask_ns = UINT64_MAX;
     pair->answer_ns = UINT64_MAX;
     return index;
+}
+
+void mkv_verbs_sim_begin_with(struct mkv_verbs_sim *sim, uint32_t index, uint32_t packet_number) {
+    MKV_ASSERT(sim->pairs[index].state == MKV_VERBS_SIM_MADE);
+    MKV_ASSERT(packet_number <= MKV_VERBS_SIM_PACKET_NUMBER_MAX);
+    sim->pairs[index].packet_number = packet_number;
 }
 
 void mkv_verbs_sim_connect(struct mkv_verbs_sim *sim, uint32_t index, uint32_t peer_node,
@@ -283,6 +289,14 @@ void mkv_verbs_sim_destroy(struct mkv_verbs_sim *sim, uint32_t index) {
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
+static void forget_regions(struct mkv_verbs_sim *sim, uint32_t at) {
+    for (uint32_t index = 0; index < MKV_VERBS_SIM_REGIONS_MAX; index++) {
+        if (sim->regions[index].node == at) {
+            sim->regions[index].key = 0;
+        }
+    }
+}
+
 void mkv_verbs_sim_die(struct mkv_verbs_sim *sim, uint32_t at) {
     struct mkv_verbs_sim_node *node = &sim->nodes[at];
     for (uint32_t index = 0; index < MKV_VERBS_SIM_PAIRS_MAX; index++) {
@@ -290,11 +304,7 @@ void mkv_verbs_sim_die(struct mkv_verbs_sim *sim, uint32_t at) {
             sim->pairs[index].state = MKV_VERBS_SIM_UNUSED;
         }
     }
-    for (uint32_t index = 0; index < MKV_VERBS_SIM_REGIONS_MAX; index++) {
-        if (sim->regions[index].node == at) {
-            sim->regions[index].key = 0;
-        }
-    }
+    forget_regions(sim, at);
     node->shared_head = node->shared_tail;
     node->completion_head = node->completion_tail;
     node->event_count = 0;
@@ -302,6 +312,7 @@ void mkv_verbs_sim_die(struct mkv_verbs_sim *sim, uint32_t at) {
 
 void mkv_verbs_sim_device_fails(struct mkv_verbs_sim *sim, uint32_t at, uint64_t until_ns) {
     sim->nodes[at].device_gone_ns = until_ns;
+    forget_regions(sim, at);
     mkv_verbs_sim_tell(sim, at, MKV_LANE_EVENT_DEVICE_FATAL, 0,
                        sim->now_ns + mkv_random_below(&sim->random, 20000));
     for (uint32_t index = 0; index < MKV_VERBS_SIM_PAIRS_MAX; index++) {
@@ -318,6 +329,18 @@ void mkv_verbs_sim_port_down(struct mkv_verbs_sim *sim, uint32_t at, uint64_t un
     sim->nodes[at].port_down_ns = until_ns;
     mkv_verbs_sim_tell(sim, at, MKV_LANE_EVENT_PORT_DOWN, 0,
                        sim->now_ns + mkv_random_below(&sim->random, 20000));
+}
+
+void mkv_verbs_sim_path_moves(struct mkv_verbs_sim *sim, uint32_t at, uint64_t until_ns) {
+    MKV_ASSERT(at != 0);
+    sim->nodes[at].cut_ns = mkv_max_u64(sim->nodes[at].cut_ns, until_ns);
+    for (uint32_t index = 0; index < MKV_VERBS_SIM_PAIRS_MAX; index++) {
+        const struct mkv_verbs_sim_pair *pair = &sim->pairs[index];
+        if (pair->state == MKV_VERBS_SIM_READY && (pair->node == at || pair->peer_node == at)) {
+            mkv_verbs_sim_tell(sim, pair->node, MKV_LANE_EVENT_PATH, pair->number,
+                               sim->now_ns + mkv_random_below(&sim->random, 20000));
+        }
+    }
 }
 
 void mkv_verbs_sim_heal(struct mkv_verbs_sim *sim) {

@@ -21,7 +21,8 @@
  *      MKV_VERBS_SIM_POISON.
  *  I3  Each movement of bytes is told before it happens (moves), on the side where it does.
  *  I4  Numbers of queue pairs are used again at once, the lowest first. A packet of an earlier pair
- *      does not arrive at a later one of its number, unless the fault says so.
+ *      does not arrive at a later one of its number, unless the fault says so; of a WRITE it is let
+ *      in then only if it has the number of the packet that comes next.
  *
  * Not responsible for: whose the memory is (lanes_memory.h), when a fault strikes that is not of
  * one packet (lanes_faults.c).
@@ -44,9 +45,12 @@
 #define MKV_VERBS_SIM_STALE_NUMBERS 4u
 #define MKV_VERBS_SIM_STALE_MESSAGES 4u
 #define MKV_VERBS_SIM_STALE_BYTES 16384u
+/* Packets of WRITEs to earlier pairs that are kept, likewise. */
+#define MKV_VERBS_SIM_LATE_PACKETS 4u
 
 #define MKV_VERBS_SIM_MTU 4096u /* payload of a full packet */
 #define MKV_VERBS_SIM_POISON 0xa5a5a5a5u
+#define MKV_VERBS_SIM_PACKET_NUMBER_MAX 0xffffffu
 /* Sent again, at most, and after so long. */
 #define MKV_VERBS_SIM_RETRIES 7u
 #define MKV_VERBS_SIM_RETRY_NS 400000u
@@ -130,7 +134,9 @@ struct mkv_verbs_sim_pair {
     enum mkv_verbs_sim_state state;
     uint32_t node;
     uint32_t number;
-    uint32_t packet_number; /* told to the peer, which lets nothing else in */
+    uint32_t serial;        /* no two pairs have the same */
+    uint32_t packet_number; /* of its first packet: told to the peer, which lets nothing else in */
+    uint32_t packets_done;  /* that the peer has taken */
     bool is_shared;         /* receives come from the node's queue */
     bool hangs;             /* nothing that it has posted goes on */
     bool is_dead;           /* nor is anything flushed: its device is gone */
@@ -158,6 +164,7 @@ struct mkv_verbs_sim_pair {
     bool has_taken; /* the receive of a message of which a part has come */
     struct mkv_verbs_sim_receive taken;
     uint64_t messages; /* that have come */
+    uint32_t late_kept;
 };
 
 struct mkv_verbs_sim_region {
@@ -171,7 +178,7 @@ struct mkv_verbs_sim_queued {
     struct mkv_verbs_sim_completion completion;
     uint32_t pair;     /* index */
     uint64_t position; /* of the send queue, or UINT64_MAX */
-    uint32_t packet_number;
+    uint32_t serial;
     bool is_shared;
 };
 
@@ -181,9 +188,19 @@ struct mkv_verbs_sim_due {
 };
 
 struct mkv_verbs_sim_stale {
-    uint32_t packet_number; /* of the pair that it came to; 0: nothing is kept */
+    uint32_t serial; /* of the pair that it came to; 0: nothing is kept */
     uint32_t bytes;
     uint8_t message[MKV_VERBS_SIM_STALE_BYTES];
+};
+
+/* A packet of a WRITE. */
+struct mkv_verbs_sim_late {
+    uint32_t serial; /* of the pair that it came to; 0: nothing is kept */
+    uint32_t packet_number;
+    uint32_t remote_key;
+    uint32_t bytes;
+    uint64_t remote_address;
+    uint8_t payload[MKV_VERBS_SIM_MTU];
 };
 
 struct mkv_verbs_sim_node {
@@ -207,6 +224,7 @@ struct mkv_verbs_sim_node {
     struct mkv_verbs_sim_due events[MKV_VERBS_SIM_EVENTS_MAX];
     uint32_t event_count;
     struct mkv_verbs_sim_stale stale[MKV_VERBS_SIM_STALE_NUMBERS][MKV_VERBS_SIM_STALE_MESSAGES];
+    struct mkv_verbs_sim_late late[MKV_VERBS_SIM_STALE_NUMBERS][MKV_VERBS_SIM_LATE_PACKETS];
 };
 
 struct mkv_verbs_sim {
@@ -215,6 +233,7 @@ struct mkv_verbs_sim {
     uint64_t now_ns;
     uint32_t node_count;
     uint32_t key_next;
+    uint32_t serial_next;
     struct mkv_verbs_sim_node nodes[MKV_VERBS_SIM_NODES_MAX];
     struct mkv_verbs_sim_pair pairs[MKV_VERBS_SIM_PAIRS_MAX];
     struct mkv_verbs_sim_region regions[MKV_VERBS_SIM_REGIONS_MAX];
@@ -233,9 +252,12 @@ uint32_t mkv_verbs_sim_add(struct mkv_verbs_sim *sim, uint8_t *memory, uint64_t 
  * at once, as the next process. */
 void mkv_verbs_sim_die(struct mkv_verbs_sim *sim, uint32_t node);
 /* The device fails: its pairs are in error without a completion of their own, and are told of it;
- * until `until_ns` none can be made. */
+ * its keys are gone; until `until_ns` no pair can be made. */
 void mkv_verbs_sim_device_fails(struct mkv_verbs_sim *sim, uint32_t node, uint64_t until_ns);
 void mkv_verbs_sim_port_down(struct mkv_verbs_sim *sim, uint32_t node, uint64_t until_ns);
+/* The pairs over the link of this node, a client, go over to another path, both ends of each, and
+ * are told of it. What is under way until `until_ns` is lost. */
+void mkv_verbs_sim_path_moves(struct mkv_verbs_sim *sim, uint32_t node, uint64_t until_ns);
 /* All links are well from now on, and no node holds back. */
 void mkv_verbs_sim_heal(struct mkv_verbs_sim *sim);
 
@@ -247,6 +269,8 @@ void mkv_verbs_sim_unregister(struct mkv_verbs_sim *sim, uint32_t node, uint32_t
 /* An index; MKV_NONE_U32: none can be made, or the device is gone. */
 uint32_t mkv_verbs_sim_create(struct mkv_verbs_sim *sim, uint32_t node, bool is_shared,
                               uint32_t sends_max, uint32_t reads_max);
+/* The number of its first packet, of 24 bits, before it is told to a peer. If not, it is drawn. */
+void mkv_verbs_sim_begin_with(struct mkv_verbs_sim *sim, uint32_t pair, uint32_t packet_number);
 void mkv_verbs_sim_connect(struct mkv_verbs_sim *sim, uint32_t pair, uint32_t peer_node,
                            uint32_t peer_number, uint32_t peer_packet_number);
 /* To its error state: returns when it is there. */

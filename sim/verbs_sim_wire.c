@@ -24,6 +24,10 @@ static uint64_t packet_ns(struct mkv_verbs_sim *sim) {
                               is_slow ? PACKET_NS_SLOW : PACKET_NS_MAX);
 }
 
+static uint32_t next_packet_number(const struct mkv_verbs_sim_pair *pair) {
+    return (pair->packet_number + pair->packets_done) & MKV_VERBS_SIM_PACKET_NUMBER_MAX;
+}
+
 static uint32_t reads_asked(struct mkv_verbs_sim_pair *pair) {
     uint32_t reads = 0;
     for (uint64_t position = pair->head; position != pair->asked; position++) {
@@ -191,7 +195,7 @@ static void arrive(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *peer,
 /* Another message arrives before the one whose receive is taken: the one of an earlier pair. */
 static void maybe_stale(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *peer) {
     const struct mkv_verbs_sim_stale *stale = stale_of(sim, peer);
-    if (stale != NULL && stale->packet_number != 0 && stale->packet_number != peer->packet_number &&
+    if (stale != NULL && stale->serial != 0 && stale->serial != peer->serial &&
         stale->bytes <= peer->taken.bytes &&
         sim->ops.strikes(sim->ops.context, MKV_FAULT_LANE_STALE)) {
         arrive(sim, peer, stale->message, stale->bytes);
@@ -203,7 +207,7 @@ static void message_came(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *p
     const uint8_t *message = sim->nodes[peer->node].memory + peer->taken.address;
     struct mkv_verbs_sim_stale *stale = stale_of(sim, peer);
     if (stale != NULL && bytes <= MKV_VERBS_SIM_STALE_BYTES) {
-        stale->packet_number = peer->packet_number;
+        stale->serial = peer->serial;
         stale->bytes = bytes;
         memcpy(stale->message, message, bytes);
     }
@@ -269,6 +273,67 @@ static bool ask_send(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair,
     return true;
 }
 
+/* A packet of a WRITE is kept, for when its pair's number is another one's. */
+static void keep(struct mkv_verbs_sim *sim, const struct mkv_verbs_sim_pair *pair,
+                 struct mkv_verbs_sim_pair *peer, const struct mkv_verbs_sim_sent *sent,
+                 uint32_t bytes) {
+    if (peer->number > MKV_VERBS_SIM_STALE_NUMBERS ||
+        peer->late_kept == MKV_VERBS_SIM_LATE_PACKETS) {
+        return;
+    }
+    struct mkv_verbs_sim_late *late =
+        &sim->nodes[peer->node].late[peer->number - 1][peer->late_kept++];
+    late->serial = peer->serial;
+    late->packet_number = next_packet_number(pair);
+    late->remote_key = sent->work.remote_key;
+    late->bytes = bytes;
+    late->remote_address = sent->work.remote_address + sent->done_bytes;
+    memcpy(late->payload, sim->nodes[pair->node].memory + sent->work.address + sent->done_bytes,
+           bytes);
+}
+
+/* The one that would be let in, if there is one: whatever comes late is most harmful then. */
+static const struct mkv_verbs_sim_late *late_of(const struct mkv_verbs_sim *sim,
+                                                const struct mkv_verbs_sim_pair *pair,
+                                                const struct mkv_verbs_sim_pair *peer) {
+    const struct mkv_verbs_sim_late *found = NULL;
+    for (uint32_t index = 0;
+         peer->number <= MKV_VERBS_SIM_STALE_NUMBERS && index < MKV_VERBS_SIM_LATE_PACKETS;
+         index++) {
+        const struct mkv_verbs_sim_late *late =
+            &sim->nodes[peer->node].late[peer->number - 1][index];
+        const bool is_of_earlier = late->serial != 0 && late->serial != peer->serial;
+        if (is_of_earlier && (found == NULL || late->packet_number == next_packet_number(pair))) {
+            found = late;
+        }
+    }
+    return found;
+}
+
+/* A packet of a WRITE to an earlier pair of the peer's number arrives before the one that is on its
+ * way. It is let in by its number alone. */
+static void maybe_late(struct mkv_verbs_sim *sim, const struct mkv_verbs_sim_pair *pair,
+                       const struct mkv_verbs_sim_pair *peer) {
+    const struct mkv_verbs_sim_late *late = late_of(sim, pair, peer);
+    if (late == NULL || !sim->ops.strikes(sim->ops.context, MKV_FAULT_LANE_WRITE_LATE) ||
+        late->packet_number != next_packet_number(pair) ||
+        !mkv_verbs_sim_covers(sim, peer->node, late->remote_key, late->remote_address,
+                              late->bytes)) {
+        return;
+    }
+    const struct mkv_verbs_sim_move to = {
+        .node = peer->node,
+        .number = peer->number,
+        .opcode = MKV_VERBS_SIM_WRITE,
+        .by_peer = true,
+        .writes = true,
+        .address = late->remote_address,
+        .bytes = late->bytes,
+    };
+    sim->ops.moves(sim->ops.context, &to);
+    memcpy(sim->nodes[peer->node].memory + to.address, late->payload, late->bytes);
+}
+
 /* One packet of a READ's answer, or of a WRITE. False: the peer refuses. */
 static bool remote(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair,
                    struct mkv_verbs_sim_pair *peer, const struct mkv_verbs_sim_sent *sent,
@@ -329,6 +394,7 @@ static void ask(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair) {
         return;
     }
     sent->lost = 0;
+    maybe_late(sim, pair, peer);
     if (sent->work.opcode == MKV_VERBS_SIM_SEND) {
         if (!ask_send(sim, pair, peer, sent, bytes)) {
             return;
@@ -338,12 +404,14 @@ static void ask(struct mkv_verbs_sim *sim, struct mkv_verbs_sim_pair *pair) {
             fail_asked(sim, pair, MKV_LANE_REMOTE_ACCESS, true);
             return;
         }
+        keep(sim, pair, peer, sent, bytes);
         sent->done_bytes += bytes;
     } else if (!mkv_verbs_sim_covers(sim, peer->node, sent->work.remote_key,
                                      sent->work.remote_address, sent->work.bytes)) {
         fail_asked(sim, pair, MKV_LANE_REMOTE_ACCESS, true);
         return;
     }
+    pair->packets_done++;
     if (is_read || sent->done_bytes == sent->work.bytes) {
         pair->asked++;
         answer_on(sim, pair);

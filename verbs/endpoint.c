@@ -12,14 +12,13 @@
 /* The device says nothing of a work request, neither well nor ill. */
 #define SILENT_NS 30000000000ull
 #define DRAIN_NS 500000000ull
-#define PACKET_NUMBER_MASK 0xffffffu
 
 static bool draw(struct mkv_endpoint *endpoint) {
     uint32_t drawn[2];
     if (getrandom(drawn, sizeof drawn, 0) != (ssize_t)sizeof drawn) {
         return false;
     }
-    endpoint->packet_number = drawn[0] & PACKET_NUMBER_MASK;
+    endpoint->packet_number = mkv_lane_packet_number(drawn[0]);
     endpoint->epoch = endpoint->verbs->options.is_server ? drawn[1] | 1u : 0;
     return true;
 }

@@ -91,6 +91,10 @@ static void take_event(struct mkv_verbs *verbs, const struct ibv_async_event *ev
     case IBV_EVENT_QP_ACCESS_ERR:
         tell_lane(event->element.qp->qp_context, MKV_LANE_EVENT_QP_FATAL, now_ns);
         break;
+    case IBV_EVENT_PATH_MIG:
+    case IBV_EVENT_PATH_MIG_ERR: /* it stays on the path that it has */
+        tell_lane(event->element.qp->qp_context, MKV_LANE_EVENT_PATH, now_ns);
+        break;
     case IBV_EVENT_QP_LAST_WQE_REACHED:
         ((struct mkv_endpoint *)event->element.qp->qp_context)->last_receive = true;
         break;

@@ -133,6 +133,7 @@ enum mkv_lane_event {
     MKV_LANE_EVENT_DEVICE_FATAL,
     MKV_LANE_EVENT_PEER_GONE,    /* the connection that the lane was made over has ended */
     MKV_LANE_EVENT_LAST_RECEIVE, /* no further receive completes (last WQE reached) */
+    MKV_LANE_EVENT_PATH, /* the queue pair goes by another path: what fails there shows itself */
 };
 
 struct mkv_lane_config {
@@ -308,6 +309,10 @@ struct mkv_lane {
     uint64_t now_ns;   /* the latest that was told */
 };
 
+/* The number of the first packet that a queue pair sends, of 24 bits, from 32 that were drawn for
+ * it alone: what was sent to an earlier queue pair of the peer's number and comes late is then not
+ * the packet that comes next, and the device does not let it in. */
+uint32_t mkv_lane_packet_number(uint32_t drawn);
 /* What is wrong with a configuration, in words; NULL if nothing is. */
 const char *mkv_lane_config_problem(const struct mkv_lane_config *config);
 void mkv_lane_init(struct mkv_lane *lane, const struct mkv_lane_config *config);

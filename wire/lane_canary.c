@@ -65,6 +65,12 @@ static const struct canary_text texts[MKV_LANE_CANARY_COUNT] = {
     AT(MKV_LANE_CANARY_LATER_FAILURE_DECIDES) =
         {"lane-later-failure-decides",
          "The reason of a lane that stops becomes that of a later failure, its consequence."},
+    AT(MKV_LANE_CANARY_PACKET_NUMBER_KEPT) =
+        {"lane-packet-number-kept",
+         "Every queue pair numbers its packets from the same number on, as the one before it did."},
+    AT(MKV_LANE_CANARY_PATH_ENDS_LANE) =
+        {"lane-path-ends-lane",
+         "A lane stops where its queue pair goes over to another path, as if its port were down."},
 };
 
 const char *mkv_lane_canary_name(unsigned canary) {

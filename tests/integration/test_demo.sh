@@ -5,6 +5,10 @@ set -euo pipefail
 
 source_dir=${MKV_SOURCE_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}
 demo=$source_dir/tests/integration/demo.sh
+export MKV_BUILD_DIR=${MKV_BUILD_DIR:-$source_dir/build}
+# A program is started for each file, twice: all files of the tree are for the long suite.
+files=$source_dir/core
+[ "${MKV_LONG:-}" != 1 ] || files=$source_dir
 TMPDIR=$(mktemp -d)
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
@@ -20,7 +24,7 @@ nothing_is_left() {
 
 # ---- all is well ---------------------------------------------------------------------------------
 
-output=$("$demo" 2>&1) || fail "it failed:
+output=$(MKV_SOURCE_DIR=$files "$demo" 2>&1) || fail "it failed:
 $output"
 for line in 'files in .*: all identical' '64 MiB of random bytes in .*: identical' \
     'restarted: recovered' 'health: ' 'store.memkv' 'done, all is as it was'; do
@@ -40,7 +44,7 @@ nothing_is_left
 # ---- a wrong byte --------------------------------------------------------------------------------
 
 # A program that is memkv, but changes what it fetches.
-real=${MKV_BUILD_DIR:-$source_dir/build}/memkv
+real=$MKV_BUILD_DIR/memkv
 bad=$TMPDIR/bad
 mkdir "$bad"
 cat >"$bad/memkv" <<TEXT
@@ -53,7 +57,7 @@ else
 fi
 TEXT
 chmod +x "$bad/memkv"
-if output=$(MKV_BUILD_DIR=$bad "$demo" 2>&1); then
+if output=$(MKV_SOURCE_DIR=$source_dir/docs MKV_BUILD_DIR=$bad "$demo" 2>&1); then
     fail "it does not see a wrong byte"
 fi
 grep -q 'demo: failed: .* came back different' <<<"$output" || fail "it does not say why: $output"

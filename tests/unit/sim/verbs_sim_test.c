@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "sim/verbs_sim.h"
+#include "sim/verbs_sim_internal.h"
 
 #include "tests/unit/sim/test.h"
 
@@ -395,7 +395,9 @@ static void test_device__that_fails__tells_it_and_makes_no_pair_until_it_is_back
     (void)state;
     make(8, 2);
     post_receives(SERVER, 1, 64);
+    const uint32_t key = mkv_verbs_sim_register(&sim, CLIENT, 0, 4096);
     mkv_verbs_sim_device_fails(&sim, CLIENT, 1000000);
+    assert_false(mkv_verbs_sim_covers(&sim, CLIENT, key, 0, 1));
     run_all();
     expect_event(CLIENT, MKV_LANE_EVENT_DEVICE_FATAL);
     assert_int_equal(sim.pairs[pairs[CLIENT]].state, MKV_VERBS_SIM_ERROR);
@@ -499,6 +501,110 @@ static void test_stale__message_of_the_earlier_pair_comes_before_that_of_the_lat
     assert_int_equal(memories[SERVER][16384 + 2 * 8192], 0x77);
 }
 
+/* WRITEs 100 bytes of the server's to the client's 40000. */
+static void write_100(uint64_t work, uint32_t key) {
+    struct mkv_verbs_sim_work write = work_of(work, MKV_VERBS_SIM_WRITE, 0, 100);
+    write.remote_address = 40000;
+    write.remote_key = key;
+    assert_true(mkv_verbs_sim_post(&sim, pairs[SERVER], &write));
+    run_all();
+    expect_ok(SERVER, work, MKV_VERBS_SIM_WRITE);
+}
+
+/* Whether a WRITE to the earlier pair is let in by the later one of the client's number, whose
+ * packets begin with `begin`. */
+static bool late_write_is_let_in(uint32_t begin) {
+    make(8, 2);
+    const uint32_t key = mkv_verbs_sim_register(&sim, CLIENT, 0, NODE_BYTES);
+    write_100(1, key);
+    const uint32_t before = sim.pairs[pairs[SERVER]].packet_number;
+    mkv_verbs_sim_destroy(&sim, pairs[SERVER]);
+    mkv_verbs_sim_destroy(&sim, pairs[CLIENT]);
+    pairs[SERVER] = mkv_verbs_sim_create(&sim, SERVER, true, 8, 2);
+    pairs[CLIENT] = mkv_verbs_sim_create(&sim, CLIENT, false, 8, 2);
+    mkv_verbs_sim_begin_with(&sim, pairs[SERVER], (before + begin) & 0xffffff);
+    for (uint32_t at = 0; at < 2; at++) {
+        const struct mkv_verbs_sim_pair *peer = &sim.pairs[pairs[1 - at]];
+        mkv_verbs_sim_connect(&sim, pairs[at], 1 - at, peer->number, peer->packet_number);
+    }
+    uint8_t written[100];
+    memcpy(written, memories[CLIENT] + 40000, sizeof written);
+    memset(memories[CLIENT] + 40000, 0x77, sizeof written);
+    post_receives(CLIENT, 1, 64);
+    strikes(MKV_FAULT_LANE_WRITE_LATE, 1);
+    moved_count = 0;
+    post(SERVER, 2, 10, true);
+    run_all();
+    expect_ok(SERVER, 2, MKV_VERBS_SIM_SEND);
+    assert_int_equal(strikes_left, 0);
+    if (memories[CLIENT][40000] == 0x77) {
+        assert_int_equal(moved_count, 2); /* of the message */
+        return false;
+    }
+    assert_memory_equal(memories[CLIENT] + 40000, written, sizeof written);
+    assert_int_equal(moved_count, 3);
+    assert_true(moved[0].writes && moved[0].by_peer && moved[0].opcode == MKV_VERBS_SIM_WRITE);
+    assert_int_equal(moved[0].address, 40000);
+    assert_int_equal(moved[0].bytes, 100);
+    return true;
+}
+
+static void test_late_write__is_let_in_by_its_number_alone(void **state) {
+    (void)state;
+    assert_true(late_write_is_let_in(0));
+    assert_false(late_write_is_let_in(1));
+    assert_false(late_write_is_let_in(0xffffff));
+    assert_false(late_write_is_let_in(77777));
+}
+
+static void test_late_write__without_an_earlier_pair__there_is_none(void **state) {
+    (void)state;
+    make(8, 2);
+    const uint32_t key = mkv_verbs_sim_register(&sim, CLIENT, 0, NODE_BYTES);
+    strikes(MKV_FAULT_LANE_WRITE_LATE, 1);
+    write_100(1, key);
+    write_100(2, key);
+    assert_int_equal(strikes_left, 1);
+}
+
+static void test_path__moves__tells_both_ends_and_loses_nothing(void **state) {
+    (void)state;
+    make(8, 2);
+    post_receives(SERVER, 1, 8192);
+    post(CLIENT, 1, 8000, true);
+    mkv_verbs_sim_path_moves(&sim, CLIENT, 1000000);
+    run_all();
+    for (uint32_t at = 0; at < 2; at++) {
+        expect_event(at, MKV_LANE_EVENT_PATH);
+        struct mkv_verbs_sim_event none;
+        assert_false(mkv_verbs_sim_event(&sim, at, &none));
+    }
+    assert_true(sim.lost > 0);
+    assert_true(sim.now_ns >= 1000000);
+    expect_ok(CLIENT, 1, MKV_VERBS_SIM_SEND);
+    assert_memory_equal(memories[SERVER] + 16384, memories[CLIENT], 8000);
+}
+
+static void test_key__revoked_under_a_write__lets_no_further_byte_in(void **state) {
+    (void)state;
+    make(8, 2);
+    const uint32_t key = mkv_verbs_sim_register(&sim, CLIENT, 0, NODE_BYTES);
+    struct mkv_verbs_sim_work write = work_of(1, MKV_VERBS_SIM_WRITE, 0, 3 * MKV_VERBS_SIM_MTU);
+    write.remote_address = 40000;
+    write.remote_key = key;
+    assert_true(mkv_verbs_sim_post(&sim, pairs[SERVER], &write));
+    while (moved_count == 0) {
+        mkv_verbs_sim_run(&sim, mkv_verbs_sim_next_ns(&sim));
+    }
+    const uint32_t moved_before = moved_count;
+    mkv_verbs_sim_unregister(&sim, CLIENT, key);
+    (void)mkv_verbs_sim_register(&sim, CLIENT, 0, NODE_BYTES);
+    run_all();
+    assert_int_equal(moved_count, moved_before);
+    expect_failed(SERVER, 1, MKV_LANE_REMOTE_ACCESS);
+    assert_int_equal(sim.pairs[pairs[CLIENT]].state, MKV_VERBS_SIM_ERROR);
+}
+
 static void test_duplicate__arrives_twice(void **state) {
     (void)state;
     make(8, 2);
@@ -534,6 +640,10 @@ int main(void) {
         cmocka_unit_test(test_send_queue__with_no_completion_polled__overruns),
         cmocka_unit_test(test_number__used_again__lets_no_packet_of_the_earlier_pair_in),
         cmocka_unit_test(test_stale__message_of_the_earlier_pair_comes_before_that_of_the_later),
+        cmocka_unit_test(test_late_write__is_let_in_by_its_number_alone),
+        cmocka_unit_test(test_late_write__without_an_earlier_pair__there_is_none),
+        cmocka_unit_test(test_path__moves__tells_both_ends_and_loses_nothing),
+        cmocka_unit_test(test_key__revoked_under_a_write__lets_no_further_byte_in),
         cmocka_unit_test(test_duplicate__arrives_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

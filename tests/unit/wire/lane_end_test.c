@@ -152,7 +152,29 @@ static void test_events__first_failure__have_their_reasons(void **state) {
         expect_stop(reasons[event]);
     }
     EXPECT_ASSERTION(mkv_lane_event(&lane, (enum mkv_lane_event)0, 1));
-    EXPECT_ASSERTION(mkv_lane_event(&lane, (enum mkv_lane_event)6, 1));
+    EXPECT_ASSERTION(mkv_lane_event(&lane, (enum mkv_lane_event)7, 1));
+}
+
+static void test_path__another_one__the_lane_goes_on(void **state) {
+    (void)state;
+    begin_posted(2);
+    mkv_lane_event(&lane, MKV_LANE_EVENT_PATH, 2);
+    assert_int_equal(effects(), 0);
+    assert_int_equal(lane.state, MKV_LANE_OPEN);
+    complete(2, MKV_LANE_SUCCESS, 3);
+    assert_int_equal(effects(), 2);
+    expect_done(0, 2, 1, true);
+    mkv_lane_event(&lane, MKV_LANE_EVENT_PORT_DOWN, 4);
+    mkv_lane_event(&lane, MKV_LANE_EVENT_PATH, 5); /* of one that stops it is nothing either */
+    expect_stop(MKV_LANE_REASON_PORT_DOWN);
+}
+
+static void test_packet_number__of_any_draw__is_its_own_and_has_24_bits(void **state) {
+    (void)state;
+    assert_int_equal(mkv_lane_packet_number(0), 0);
+    assert_int_equal(mkv_lane_packet_number(0x00123456), 0x123456);
+    assert_int_equal(mkv_lane_packet_number(UINT32_MAX), 0xffffff);
+    assert_int_equal(mkv_lane_packet_number(0xab000001), 1);
 }
 
 static void test_reasons__each__has_a_word_of_its_own_and_a_sentence(void **state) {
@@ -625,6 +647,8 @@ int main(void) {
         cmocka_unit_test(test_success__while_it_stops__counts),
         cmocka_unit_test(test_statuses__first_failure__have_their_reasons),
         cmocka_unit_test(test_events__first_failure__have_their_reasons),
+        cmocka_unit_test(test_path__another_one__the_lane_goes_on),
+        cmocka_unit_test(test_packet_number__of_any_draw__is_its_own_and_has_24_bits),
         cmocka_unit_test(test_reasons__each__has_a_word_of_its_own_and_a_sentence),
         cmocka_unit_test(test_stop__more_failures_behind_the_first__is_handed_out_once),
         cmocka_unit_test(test_stop__what_was_not_handed_out__is_withdrawn),
