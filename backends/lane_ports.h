@@ -62,7 +62,7 @@ struct mkv_lane_ports_options {
     struct mkv_ring *ring;
     const struct mkv_arena *arena;
     bool is_required; /* create refuses where no port can be opened */
-    /* As in verbs/endpoint.h; the texts outlive it. */
+    /* As in verbs/endpoint.h. */
     const char *device; /* NULL: all that have an active port with an address of RoCE v2 */
     int32_t gid_index;
     const char *address; /* that the listener is bound to; NULL: any */
@@ -118,7 +118,9 @@ __attribute__((warn_unused_result)) bool mkv_lane_ports_check(
 __attribute__((warn_unused_result)) bool mkv_lane_ports_create(
     const struct mkv_lane_ports_options *options, struct mkv_lane_ports **ports,
     struct mkv_backend_error *error);
-/* When it is idle, or was never polled. Waits for a look that is under way. NULL is allowed. */
+/* When it is idle, or was never polled. Waits for a look that is under way, two seconds at most: one
+ * that hangs in a driver ends by itself, and names no memory of the arena that it has not named yet.
+ * NULL is allowed. */
 void mkv_lane_ports_destroy(struct mkv_lane_ports *ports);
 
 /* Whether a lane could be made over any port. */

@@ -104,8 +104,12 @@ static void notify(struct mkv_verbs *verbs) {
 
 bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **verbs,
                     char *problem) {
+    const struct timespec pause = {.tv_nsec = 1000000};
     MKV_ASSERT(options->device != NULL);
     __atomic_fetch_add(&fake_rdma.opens, 1, __ATOMIC_SEQ_CST);
+    while (atomic_load(&fake_rdma.hold_open)) {
+        (void)nanosleep(&pause, NULL);
+    }
     for (uint32_t i = 0; i < FAKE_DEVICES_MAX; i++) {
         const struct fake_device *device = &fake_rdma.devices[i];
         if (device->name == NULL || strcmp(device->name, options->device) != 0 ||

@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backends/clock.h"
@@ -291,6 +292,29 @@ static void test_ports__second_address__is_chosen_by_it(void **state) {
     fake_machine_remove(&machine);
 }
 
+/* Nobody waits for a driver that hangs; what it opens after all is let go of. */
+static void test_ports__driver_hangs__the_end_does_not_wait_for_it(void **state) {
+    (void)state;
+    struct world *world = world_create(&lane_world);
+    fake_rdma.devices[0].state = MKV_VERBS_GONE;
+    await_event(world, MKV_LANE_PORT_GONE, 1);
+    atomic_store(&fake_rdma.hold_open, true);
+    fake_rdma.devices[0].state = MKV_VERBS_ACTIVE;
+    const uint32_t opens = __atomic_load_n(&fake_rdma.opens, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&fake_rdma.opens, __ATOMIC_SEQ_CST) == opens) {
+        world_turn(world);
+    }
+    const uint64_t begin_ns = mkv_clock_monotonic_ns();
+    world_destroy(world);
+    assert_true(mkv_clock_monotonic_ns() - begin_ns < 10000000000ull);
+    atomic_store(&fake_rdma.hold_open, false);
+    const struct timespec pause = {.tv_nsec = 20000000};
+    (void)nanosleep(&pause, NULL);
+    while (fake_rdma_ports() > 0) {
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 static void test_ports__nothing_to_do__the_ring_waits_until_something_comes(void **state) {
@@ -329,6 +353,7 @@ int main(void) {
         PORTS_TEST(test_ports__lost_while_another_is_missing__looked_for_at_once),
         PORTS_TEST(test_ports__another_address__is_told),
         PORTS_TEST(test_ports__second_address__is_chosen_by_it),
+        PORTS_TEST(test_ports__driver_hangs__the_end_does_not_wait_for_it),
         PORTS_TEST(test_ports__nothing_to_do__the_ring_waits_until_something_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
