@@ -226,6 +226,7 @@ struct mkv_tcp_connection {
     struct mkv_tcp_window_slot *window_slots; /* requests_max + 1 of them, or NULL */
     uint64_t window_source;                   /* RECEIVING_WINDOW */
     struct mkv_tcp_lane *lane;                /* since its CONNECT; NULL: none */
+    struct mkv_tcp_lane *coming;              /* its CONNECT waits for this one's peer; or NULL */
 
     struct mkv_ring_completion receive;
     bool receive_in_flight;
@@ -278,7 +279,10 @@ struct mkv_fabric_tcp {
     struct mkv_fabric_tcp_options options;
     struct mkv_fabric_counters counters;
     struct mkv_fabric_lane_counters lanes;
-    uint64_t now_ns; /* of the last poll; timeouts need no better */
+    struct mkv_tcp_lane *coming; /* lanes whose peers are looked for, so many */
+    uint32_t coming_count;
+    bool coming_waits; /* a connection waits until there are fewer of them */
+    uint64_t now_ns;   /* of the last poll; timeouts need no better */
     uint64_t sweep_ns;
 
     struct mkv_acceptor acceptor;
@@ -447,6 +451,8 @@ bool mkv_tcp_lane_is_granted(const struct mkv_fabric_tcp *fabric);
 void mkv_tcp_lane_count_fallback(struct mkv_fabric_tcp *fabric, uint32_t fallback);
 /* CONNECT, which the connection's features have; no answer of the fabric itself is pending. */
 enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection, const uint8_t *body);
+/* Has connections go on whose peers have been looked for. */
+void mkv_tcp_lanes_come(struct mkv_fabric_tcp *fabric);
 /* An answer of the fabric itself has left, which may be that to CONNECT. */
 void mkv_tcp_lane_answered(struct mkv_tcp_connection *connection);
 /* Whether frames leave over it. */

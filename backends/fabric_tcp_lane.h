@@ -4,8 +4,9 @@
  * TCP socket is the lifeline: nothing comes over it any more, and its end is the lane's end, as the
  * lane's is the socket's.
  *
- *   CONNECT --> a lane is made, its answer goes out over TCP --> used: frames leave over the lane
- *                                                                too (they came over it already)
+ *   CONNECT --> a lane is made, and its client looked for in the network: the connection pauses
+ *           --> its answer goes out over TCP --> used: frames leave over the lane too (they came
+ *                                                over it already)
  *
  *   broken, drained ... are called from within mkv_lane_ports_poll: they note what happened, and
  *   the connection goes on in this round's turn (mkv_tcp_connection_touch).
@@ -33,9 +34,13 @@
 
 #include "backends/fabric_tcp_internal.h"
 #include "backends/lane_ports.h"
+#include "backends/lane_reach.h"
 
 /* A connection hashes so much in its turn even where others have used up the round's share. */
 #define MKV_TCP_LANE_HASH_BYTES (128u * 1024u)
+
+/* Peers that a shard looks for at a time, a thread for each. */
+#define MKV_TCP_LANES_COMING_MAX 8u
 
 /* Where the items of one request are in the client's memory. */
 struct mkv_tcp_lane_slot {
@@ -64,6 +69,8 @@ struct mkv_tcp_lane {
     struct mkv_tcp_connection *connection;
     struct mkv_lane_port *port;
     struct mkv_endpoint *endpoint;
+    struct mkv_lane_reach reach;
+    struct mkv_tcp_lane *coming_next;
     bool is_used; /* the answer to CONNECT has left */
     bool is_readable;
     bool is_stopped; /* by this side, or it broke */

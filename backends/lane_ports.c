@@ -175,6 +175,11 @@ static void look_around(const struct mkv_lane_ports_options *options, struct loo
     look->count = 0;
     look->is_missing = false;
     look->problem[0] = '\0';
+    if (options->device == NULL && !mkv_verbs_is_built()) {
+        look->is_missing = true;
+        note(look, "this memkv was built without RDMA (-Dverbs=enabled builds it with)");
+        return;
+    }
     if (options->device != NULL) {
         if (!is_known(look, options->device, 0)) {
             open_one(options, look, options->device, 0, options->gid_index);

@@ -14,6 +14,8 @@
 /* For the last lanes, when the client ends. */
 #define END_NS_MAX 2000000000ull
 #define END_WAIT_MS 10
+/* How often an idle port is looked at. */
+#define QUIET_NS 60000000000ull
 
 /* ---- devices -------------------------------------------------------------------------------- */
 
@@ -343,6 +345,20 @@ uint32_t mkv_rdma_poll(struct mkv_rdma *rdma, uint64_t now_ns) {
     return count;
 }
 
+/* When a port is to be polled at the latest. Where nothing is under way it is for what its device
+ * does not tell, and the next call finds that as well: whoever waits at a descriptor is not to be
+ * woken again and again for it. */
+static uint64_t port_due_ns(const struct mkv_rdma_port *port, bool is_busy) {
+    const uint64_t due_ns = mkv_verbs_timer_ns(port->verbs);
+    const uint64_t now_ns = mkv_client_now_ns();
+    const struct mkv_rdma_lane *lane;
+    bool is_quiet = !is_busy && port->draining_count == 0 && port->place_count == 0;
+    LIST_FOREACH(lane, &port->lanes, link) {
+        is_quiet = is_quiet && lane->is_open && !lane->is_broken;
+    }
+    return is_quiet && due_ns > now_ns ? mkv_max_u64(due_ns, now_ns + QUIET_NS) : due_ns;
+}
+
 bool mkv_rdma_arm(struct mkv_rdma *rdma, uint64_t *due_ns) {
     if (rdma->port_count == 0) {
         return false;
@@ -356,9 +372,10 @@ bool mkv_rdma_arm(struct mkv_rdma *rdma, uint64_t *due_ns) {
     if (mkv_rdma_poll(rdma, mkv_client_now_ns()) > 0) {
         return true;
     }
+    const bool is_busy = !TAILQ_EMPTY(&rdma->client->running) || rdma->candidate_count > 0;
     for (uint32_t place = 0; place < MKV_RDMA_PORTS_MAX; place++) {
         if (rdma->ports[place].verbs != NULL) {
-            *due_ns = mkv_min_u64(*due_ns, mkv_verbs_timer_ns(rdma->ports[place].verbs));
+            *due_ns = mkv_min_u64(*due_ns, port_due_ns(&rdma->ports[place], is_busy));
         }
     }
     return false;

@@ -185,8 +185,10 @@ static void warn(struct mkv_node *node, const struct node_rdma_port *last) {
  * degraded by that: it has lost nothing. */
 static void warn_of_absent(struct mkv_node *node, const char *text) {
     mkv_node_warn(node, MKV_ADMIN_WARNING_RDMA_DOWN, NULL,
-                  "run memkv doctor, or set rdma.device to what rdma link lists; it is tried "
-                  "again, and clients go over to RDMA by themselves when it is there",
+                  mkv_verbs_is_built()
+                      ? "run memkv doctor, or set rdma.device to what rdma link lists; it is tried "
+                        "again, and clients go over to RDMA by themselves when it is there"
+                      : "take a memkv with RDMA, or leave rdma.device out",
                   "%s; native clients are served over TCP", text);
 }
 

@@ -100,6 +100,23 @@ bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native
     unreachable();
 }
 
+bool mkv_endpoint_connect_begin(struct mkv_endpoint *endpoint,
+                                const struct mkv_native_connect *peer, char *problem) {
+    (void)endpoint, (void)peer, (void)problem;
+    unreachable();
+}
+
+int mkv_endpoint_connect_reach(struct mkv_endpoint *endpoint) {
+    (void)endpoint;
+    unreachable();
+}
+
+bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint, int reached, uint64_t now_ns,
+                              char *problem) {
+    (void)endpoint, (void)reached, (void)now_ns, (void)problem;
+    unreachable();
+}
+
 bool mkv_endpoint_is_open(const struct mkv_endpoint *endpoint) {
     (void)endpoint;
     unreachable();

@@ -150,6 +150,8 @@ struct mkv_endpoint {
     uint32_t told_count;
     char broken_problem[MKV_VERBS_PROBLEM_BYTES];
     struct mkv_native_connect peer;
+    struct ibv_qp_attr to_receive; /* what makes its queue pair receive, and then send */
+    struct ibv_qp_attr to_send;
     struct mkv_lane lane;
 };
 
@@ -178,9 +180,12 @@ struct mkv_endpoint *mkv_verbs_table_find(const struct mkv_verbs *verbs, uint32_
 /* endpoint_queue_pair.c */
 __attribute__((warn_unused_result)) bool mkv_endpoint_qp_make(struct mkv_endpoint *endpoint,
                                                               char *problem);
-__attribute__((warn_unused_result)) bool mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint,
-                                                                 uint32_t mtu, uint32_t reads,
-                                                                 char *problem);
+/* What `connect` is to tell the device, from what the peer and the port have by now. */
+void mkv_endpoint_qp_prepare(struct mkv_endpoint *endpoint, uint32_t mtu, uint32_t reads);
+/* Waits for the network, on any thread: reads nothing that others write meanwhile. 0, or errno. */
+int mkv_endpoint_qp_connect(struct mkv_endpoint *endpoint);
+/* Says what that errno means. */
+void mkv_endpoint_qp_unreached(const struct mkv_endpoint *endpoint, int error, char *problem);
 /* No memory is read or written for the peer any more. A server's is in its error state, from where
  * all that is posted comes back; a client's, and one that the device does not take there, is
  * destroyed. */

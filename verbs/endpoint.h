@@ -127,6 +127,16 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
 __attribute__((warn_unused_result)) bool mkv_endpoint_connect(struct mkv_endpoint *endpoint,
                                                               const struct mkv_native_connect *peer,
                                                               uint64_t now_ns, char *problem);
+/* The same in three parts, where the thread that polls is not to wait: the kernel looks for the
+ * peer's address in the network, and gives up after a second where nobody answers. Between begin
+ * and end nothing else is called of the endpoint; where begin fails, there is no end. `reach`
+ * is called by any one thread; what it returns is for `end`. */
+__attribute__((warn_unused_result)) bool mkv_endpoint_connect_begin(
+    struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer, char *problem);
+int mkv_endpoint_connect_reach(struct mkv_endpoint *endpoint);
+__attribute__((warn_unused_result)) bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint,
+                                                                  int reached, uint64_t now_ns,
+                                                                  char *problem);
 bool mkv_endpoint_is_open(const struct mkv_endpoint *endpoint);
 
 /* Takes as many of the bytes as there is room for, in order; returns how many. What has been taken

@@ -5,6 +5,7 @@
 What it finds is the business of test_simulator.py.
 """
 
+import collections
 import json
 import os
 import pty
@@ -22,6 +23,8 @@ CANARY_SIMULATOR = os.path.join(BUILD, "memkv-sim-canary")
 
 # A planted bug that the first seeds catch: a put is answered before its flush.
 CANARY_FOUND_AT_ONCE = "1"
+# Parts that are refused; effects that are dropped and transfers that fail; segments abroad.
+SEEDS_OF_SELDOM = (75, 180, 360)
 
 
 def run(*command):
@@ -128,11 +131,14 @@ class SimTest(unittest.TestCase):
         self.assertEqual(run(*command).stderr, "")
 
     def test_stats__json_and_text__every_figure_is_above_none(self):
-        for seconds in (10, 20, 60):  # seldom ones may take longer on a busy machine
-            child = run(SIMULATOR, "stats", "--seed", "1", "--seconds", str(seconds), "--json")
+        # What is seldom, by the seeds that had it last; where those have it no more, by many.
+        stats = collections.Counter()
+        for seed, seconds in (*((seed, 0.001) for seed in SEEDS_OF_SELDOM), (1, 5), (1, 60)):
+            child = run(SIMULATOR, "stats", "--seed", str(seed), "--seconds", str(seconds),
+                        "--json")
             self.assertEqual(child.returncode, 0, child.stdout)
-            stats = json.loads(child.stdout)
-            if all(stats.values()):
+            stats.update(json.loads(child.stdout))
+            if all(stats.values()) and seed == 1:
                 break
         for name, figure in stats.items():
             self.assertGreater(figure, 0, name)

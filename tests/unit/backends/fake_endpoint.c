@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/hash.h"
 #include "wire/native.h"
 
 #define ENDPOINTS_MAX 64u
-#define PORTS_MAX 16u
+#define PORTS_MAX 32u
 #define REGIONS_MAX 64u
 #define TRANSFERS_MAX 64u
 #define INBOX_BYTES (8u * 1024u * 1024u)
@@ -54,7 +55,8 @@ struct mkv_endpoint {
     const struct mkv_endpoint_ops *ops;
     void *context;
     uint32_t queue_pair;
-    uint32_t peer_queue_pair; /* 0: it is not connected */
+    uint32_t coming_queue_pair; /* of the peer that is looked for */
+    uint32_t peer_queue_pair;   /* 0: it is not connected */
     bool is_open;
     bool is_stopping;
     bool is_drained;
@@ -380,15 +382,41 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
     };
 }
 
-bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer,
-                          uint64_t now_ns, char *problem) {
-    (void)now_ns;
+bool mkv_endpoint_connect_begin(struct mkv_endpoint *endpoint,
+                                const struct mkv_native_connect *peer, char *problem) {
     if (peer->mtu_bytes < 512) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "packets of 256 bytes are none for the fake");
         return false;
     }
-    endpoint->peer_queue_pair = peer->queue_pair;
+    endpoint->coming_queue_pair = peer->queue_pair;
     return true;
+}
+
+int mkv_endpoint_connect_reach(struct mkv_endpoint *endpoint) {
+    const struct timespec pause = {.tv_nsec = 1000000};
+    (void)endpoint;
+    atomic_fetch_add(&fake_rdma.reaches, 1);
+    while (atomic_load(&fake_rdma.hold_reach)) {
+        (void)nanosleep(&pause, NULL);
+    }
+    return atomic_load(&fake_rdma.reach_error);
+}
+
+bool mkv_endpoint_connect_end(struct mkv_endpoint *endpoint, int reached, uint64_t now_ns,
+                              char *problem) {
+    (void)now_ns;
+    if (reached != 0) {
+        snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "nobody answers there: %d", reached);
+        return false;
+    }
+    endpoint->peer_queue_pair = endpoint->coming_queue_pair;
+    return true;
+}
+
+bool mkv_endpoint_connect(struct mkv_endpoint *endpoint, const struct mkv_native_connect *peer,
+                          uint64_t now_ns, char *problem) {
+    return mkv_endpoint_connect_begin(endpoint, peer, problem) &&
+           mkv_endpoint_connect_end(endpoint, 0, now_ns, problem);
 }
 
 bool mkv_endpoint_is_open(const struct mkv_endpoint *endpoint) {

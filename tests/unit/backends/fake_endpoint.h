@@ -11,6 +11,8 @@
 #ifndef MKV_TESTS_FAKE_ENDPOINT_H
 #define MKV_TESTS_FAKE_ENDPOINT_H
 
+#include <stdatomic.h>
+
 #include "verbs/endpoint.h"
 
 #define FAKE_DEVICES_MAX 4u
@@ -29,6 +31,8 @@ struct fake_machine_rdma {
     bool hold_sends; /* the peer has them, and this side does not know that */
     bool hold_probe;
     bool hold_drain;
+    atomic_bool hold_reach;   /* nobody answers in the network; read on other threads */
+    atomic_int reach_error;   /* what comes of that; 0: the peer is found */
     uint32_t transfers_room;  /* of an endpoint */
     uint32_t stream_room;     /* bytes that are on their way to one and not taken */
     uint32_t endpoints_max;   /* of a port */
@@ -36,6 +40,7 @@ struct fake_machine_rdma {
     size_t forbidden_bytes;
     /* What was seen. */
     uint32_t opens;
+    atomic_uint reaches;
     uint32_t armed; /* calls of mkv_verbs_arm */
     uint32_t largest_send;
     uint64_t registered_bytes;  /* by servers, not unregistered */

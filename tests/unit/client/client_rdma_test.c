@@ -313,6 +313,30 @@ static void test_client_rdma__more_addresses_than_ports__the_one_idle_for_longes
     test_rdma_end(client, server);
 }
 
+/* What a device does not tell is looked for while somebody waits for an answer, and no loop of a
+ * caller with none under way is woken for it each second. */
+static void test_client_rdma__nothing_under_way__the_descriptor_stays_quiet(void **state) {
+    (void)state;
+    struct test_server *server = test_rdma_server();
+    struct memkv_client *client = test_client_open(server, 10000);
+    struct memkv_completion completion;
+    struct memkv_error error;
+    uint8_t *memory = test_rdma_value(1, TEST_RDMA_BYTES);
+    struct memkv_item item = {.op = MEMKV_OP_EXISTS, .key = "k", .key_bytes = 1};
+    test_verbs.timer_ns = 1000000000;
+    test_rdma_put(client, "k", memory, TEST_RDMA_BYTES);
+    assert_true(memkv_fd(client) >= 0);
+    const uint64_t begin_ns = mkv_client_now_ns();
+    assert_true(client->timer_ns > begin_ns + 50 * test_verbs.timer_ns);
+    server->is_paused = true;
+    assert_int_equal(memkv_submit(client, &item, 1, 1, 0, &error), MEMKV_OK);
+    assert_true(client->timer_ns <= mkv_client_now_ns() + test_verbs.timer_ns);
+    server->is_paused = false;
+    assert_int_equal(memkv_wait(client, &completion, 1, 10000), 1);
+    free(memory);
+    test_rdma_end(client, server);
+}
+
 /* Its connections are never let go of: nor is what they may still write to. */
 static void test_client_rdma__device_that_does_not_drain__close_ends_all_the_same(void **state) {
     (void)state;
@@ -566,6 +590,8 @@ int main(void) {
         cmocka_unit_test_setup(
             test_client_rdma__more_addresses_than_ports__the_one_idle_for_longest_is_closed,
             test_rdma_begin),
+        cmocka_unit_test_setup(test_client_rdma__nothing_under_way__the_descriptor_stays_quiet,
+                               test_rdma_begin),
         cmocka_unit_test_setup(
             test_client_rdma__device_that_does_not_drain__close_ends_all_the_same, test_rdma_begin),
         cmocka_unit_test_setup(
