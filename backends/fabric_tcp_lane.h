@@ -61,7 +61,7 @@ struct mkv_tcp_piece {
     uint32_t offset;       /* in the transfer */
     uint32_t bytes;
     bool is_read;
-    bool is_round; /* it goes by way of the port's piece */
+    uint8_t *round; /* it goes by way of there; NULL: straight to or from its slab */
     uint64_t posted_ns;
 };
 

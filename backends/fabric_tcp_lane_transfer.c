@@ -6,8 +6,8 @@
  *   PUSH of 2.5 MiB           | 0: done | 1: posted | . not posted    |  its DATA waits
  *   PUSH into 2 slots         | 0: done, its DATA has left | 1: likewise | . waits for TAKEN |
  *
- * Where the pages of a slab are not those that were registered (mkv_arena_exchange), a piece goes
- * by way of the one that the port has for it.
+ * Where a slab is another shard's, or its pages are not those that were registered
+ * (mkv_arena_exchange), a piece goes by way of one that the port has for it.
  */
 #include <string.h>
 
@@ -109,6 +109,32 @@ static struct mkv_tcp_piece *piece_take(struct mkv_tcp_lane *lane) {
     return NULL;
 }
 
+/* Whether the port has the memory registered as it is. */
+static bool is_registered(const struct mkv_arena *arena, const uint8_t *memory, uint32_t bytes) {
+    size_t own_bytes;
+    const uint8_t *own = mkv_arena_slabs(arena, &own_bytes);
+    const bool is_own =
+        memory >= own && memory < own + own_bytes && bytes <= own_bytes - (size_t)(memory - own);
+    return is_own && !mkv_arena_was_exchanged(arena, memory, bytes);
+}
+
+/* A way round that is free; NULL: none is. */
+static uint8_t *round_take(struct mkv_lane_port *port) {
+    for (uint32_t i = 0; i < MKV_LANE_ROUNDS; i++) {
+        if ((port->rounds_used >> i & 1u) == 0) {
+            port->rounds_used |= 1u << i;
+            return port->rounds + (size_t)i * MKV_LANE_PIECE_BYTES;
+        }
+    }
+    return NULL;
+}
+
+static void round_give(struct mkv_lane_port *port, const uint8_t *round) {
+    const uint32_t bit = 1u << (size_t)(round - port->rounds) / MKV_LANE_PIECE_BYTES;
+    MKV_ASSERT((port->rounds_used & bit) != 0);
+    port->rounds_used &= ~bit;
+}
+
 /* Posts the next piece; false: there is no room. */
 static bool piece_post(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
     struct mkv_lane_port *port = lane->port;
@@ -125,29 +151,31 @@ static bool piece_post(struct mkv_tcp_lane *lane, struct mkv_tcp_op *op) {
     const bool is_read = op->kind == MKV_TCP_OP_PULL;
     uint8_t *memory = memory_of(lane, op, offset);
     const struct mkv_verbs_region *region = port->slabs;
-    const bool is_round =
-        mkv_arena_was_exchanged(lane->connection->fabric->options.arena, memory, bytes);
-    if (is_round && port->piece_is_used) {
-        mkv_tcp_connection_touch(lane->connection);
-        return false;
-    }
-    if (is_round && !is_read) {
-        memcpy(port->piece, memory, bytes);
-    }
-    if (is_round) {
-        memory = port->piece;
-        region = port->piece_region;
+    uint8_t *round = NULL;
+    if (!is_registered(lane->connection->fabric->options.arena, memory, bytes)) {
+        round = round_take(port);
+        if (round == NULL) {
+            mkv_tcp_connection_touch(lane->connection);
+            return false;
+        }
+        if (!is_read) {
+            memcpy(round, memory, bytes);
+        }
+        memory = round;
+        region = port->rounds_region;
     }
     const uint64_t now_ns = mkv_clock_monotonic_ns();
     if (!mkv_endpoint_transfer(lane->endpoint, is_read, op->remote.address + place, op->remote.key,
                                region, memory, bytes, (uint64_t)(piece - lane->pieces), now_ns)) {
+        if (round != NULL) {
+            round_give(port, round);
+        }
         return false;
     }
     if (slot != NULL) {
         slot->turn_count++;
     }
-    *piece = (struct mkv_tcp_piece){op, offset, bytes, is_read, is_round, now_ns};
-    port->piece_is_used = port->piece_is_used || is_round;
+    *piece = (struct mkv_tcp_piece){op, offset, bytes, is_read, round, now_ns};
     port->is_dirty = true;
     op->remote.posted_bytes += bytes;
     return true;
@@ -164,11 +192,11 @@ void mkv_tcp_lane_piece_done(struct mkv_tcp_lane *lane, uint64_t tag, bool is_ok
                                 now_ns - piece->posted_ns);
         piece->op->remote.done |= 1ull << (piece->offset / MKV_LANE_PIECE_BYTES);
     }
-    if (is_ok && piece->is_read && piece->is_round) {
-        memcpy(memory_of(lane, piece->op, piece->offset), lane->port->piece, piece->bytes);
+    if (is_ok && piece->is_read && piece->round != NULL) {
+        memcpy(memory_of(lane, piece->op, piece->offset), piece->round, piece->bytes);
     }
-    if (piece->is_round) {
-        lane->port->piece_is_used = false;
+    if (piece->round != NULL) {
+        round_give(lane->port, piece->round);
     }
     piece->op = NULL;
 }

@@ -27,6 +27,7 @@
 /* A driver that hangs is not waited for longer, when all ends. */
 #define LEAVE_NS (2ull * 1000000000u)
 #define LEAVE_STEP_NS 1000000
+#define ROUNDS_BYTES ((size_t)MKV_LANE_ROUNDS * MKV_LANE_PIECE_BYTES)
 /* Times the shortest time between looks: when to look for devices that nobody misses yet. */
 #define RESCAN_TIMES (MKV_LANE_PORT_RETRY_NS_MAX / MKV_LANE_PORT_RETRY_NS_MIN)
 
@@ -86,11 +87,11 @@ static void port_close(struct mkv_lane_port *port) {
     if (port->slabs != NULL) {
         mkv_verbs_unregister(port->slabs);
     }
-    if (port->piece_region != NULL) {
-        mkv_verbs_unregister(port->piece_region);
+    if (port->rounds_region != NULL) {
+        mkv_verbs_unregister(port->rounds_region);
     }
-    if (port->piece != NULL) {
-        munmap(port->piece, MKV_LANE_PIECE_BYTES);
+    if (port->rounds != NULL) {
+        munmap(port->rounds, ROUNDS_BYTES);
     }
     mkv_verbs_close(port->verbs);
     *port = (struct mkv_lane_port){.state = MKV_LANE_PORT_EMPTY};
@@ -105,17 +106,17 @@ static bool register_memory(struct look *look, struct mkv_lane_port *port, char 
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "it is not wanted any more");
         return false;
     }
-    void *piece = mmap(NULL, MKV_LANE_PIECE_BYTES, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (piece == MAP_FAILED) {
+    void *rounds =
+        mmap(NULL, ROUNDS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (rounds == MAP_FAILED) {
         snprintf(problem, MKV_VERBS_PROBLEM_BYTES, "no memory; free memory on this machine");
         return false;
     }
-    port->piece = piece;
+    port->rounds = rounds;
     /* The peer reaches none of it: it is this side that reads and writes. */
     return mkv_verbs_register(port->verbs, look->slabs, look->slab_bytes, false, &port->slabs,
                               problem) &&
-           mkv_verbs_register(port->verbs, piece, MKV_LANE_PIECE_BYTES, false, &port->piece_region,
+           mkv_verbs_register(port->verbs, rounds, ROUNDS_BYTES, false, &port->rounds_region,
                               problem);
 }
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ports of RDMA devices that the connections of a shard may go on over: found, opened, with the
- * slabs registered at each, polled, and opened again when a device was gone.
+ * shard's slabs registered at each, polled, and opened again when a device was gone. Slabs of other
+ * shards, where the keys of some request are theirs, are reached by a way round: so all shards
+ * together have each byte registered once at a port.
  *
  *              a look, on a thread of its own:                 on the shard's thread:
  *   +--> list the devices, open those that are wanted,  --> handed over: OPEN --- gone --> ENDING
@@ -43,9 +45,11 @@
 #define MKV_LANE_PORTS_MAX 8u
 #define MKV_LANE_PORT_RETRY_NS_MIN (1ull * 1000000000u)
 #define MKV_LANE_PORT_RETRY_NS_MAX (60ull * 1000000000u)
-/* What goes to or from a slab whose registered pages are not its pages any more takes a way round,
- * in pieces of so much: it is also the most that one READ or WRITE moves. */
+/* What goes to or from a slab of another shard, or one whose registered pages are not its pages any
+ * more, takes a way round, in pieces of so much: it is also the most that one READ or WRITE moves.
+ */
 #define MKV_LANE_PIECE_BYTES (1024u * 1024u)
+#define MKV_LANE_ROUNDS 8u
 
 struct mkv_lane_ports;
 
@@ -90,11 +94,11 @@ struct mkv_lane_port {
     enum mkv_lane_port_state state;
     struct mkv_verbs *verbs;
     struct mkv_verbs_region *slabs;
-    uint8_t *piece; /* MKV_LANE_PIECE_BYTES, registered: the way round, of one transfer at a time */
-    struct mkv_verbs_region *piece_region;
-    bool piece_is_used;
-    uint32_t lane_count; /* endpoints that are not destroyed */
-    bool is_dirty;       /* something was posted since the last poll */
+    uint8_t *rounds; /* MKV_LANE_ROUNDS times MKV_LANE_PIECE_BYTES, registered: the way round */
+    struct mkv_verbs_region *rounds_region;
+    uint32_t rounds_used; /* a bit for each */
+    uint32_t lane_count;  /* endpoints that are not destroyed */
+    bool is_dirty;        /* something was posted since the last poll */
 
     /* lane_ports.c's. */
     struct mkv_lane_ports *ports;

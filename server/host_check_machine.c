@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "admin/table.h"
+#include "backends/lane_ports.h"
 #include "backends/memory_map.h"
 #include "backends/ring_refusal.h"
 #include "server/host_check_internal.h"
@@ -100,11 +101,14 @@ static bool may_lock_all(const struct mkv_host *host) {
 }
 
 /* Memory that a drive or a network card reads and writes is locked, and counts each time that it is
- * registered. */
+ * registered: with io_uring at most for each shard, at an RDMA port once, since each shard has its
+ * part there (backends/lane_ports.h). */
 static uint64_t memlock_needed(const struct mkv_host *host) {
     const bool has_more = host->port_count == 0 && host->sources->is_rdma_required;
-    const uint64_t times = 1 + host->port_count + (has_more ? 1 : 0);
-    return host->sources->memory_bytes * host->sources->shards * times + MEMLOCK_OTHER_BYTES;
+    const uint64_t ports = host->port_count + (has_more ? 1 : 0);
+    const uint64_t shards = host->sources->shards;
+    return host->sources->memory_bytes * (shards + ports) +
+           ports * shards * MKV_LANE_ROUNDS * MKV_LANE_PIECE_BYTES + MEMLOCK_OTHER_BYTES;
 }
 
 void mkv_host_check_memlock(struct mkv_host *host) {
@@ -135,7 +139,7 @@ void mkv_host_check_memlock(struct mkv_host *host) {
                                                                              : MKV_HOST_WARN,
                      lock_remedy,
                      "this process may lock %s, and about %s are needed: memory.max_size, here %s, "
-                     "for io_uring and for each RDMA port, for each shard, here %" PRIu32,
+                     "for io_uring in each shard, here %" PRIu32 ", and for each RDMA port",
                      size, needed_size, memory, host->sources->shards);
     }
 }

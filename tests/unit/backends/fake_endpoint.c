@@ -31,6 +31,7 @@ struct mkv_verbs {
     uint32_t device;
     int event_fd;
     bool armed;
+    bool has_posted; /* since the last poll */
     bool is_server;
     uint32_t region_count;
     uint32_t endpoint_count;
@@ -164,6 +165,7 @@ bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, boo
         if (regions[i].verbs == NULL) {
             regions[i] = (struct mkv_verbs_region){verbs, memory, bytes, next_key++, remote};
             verbs->region_count++;
+            fake_rdma.registered_bytes += verbs->is_server ? bytes : 0;
             *region = &regions[i];
             return true;
         }
@@ -174,6 +176,7 @@ bool mkv_verbs_register(struct mkv_verbs *verbs, void *memory, size_t bytes, boo
 void mkv_verbs_unregister(struct mkv_verbs_region *region) {
     MKV_ASSERT(!fake_rdma_is_posted(region->memory, region->bytes));
     region->verbs->region_count--;
+    fake_rdma.registered_bytes -= region->verbs->is_server ? region->bytes : 0;
     region->verbs = NULL;
 }
 
@@ -320,6 +323,8 @@ uint32_t mkv_verbs_poll(struct mkv_verbs *verbs, uint64_t now_ns) {
     uint32_t count = 0;
     (void)now_ns;
     (void)!read(verbs->event_fd, &events, sizeof events);
+    fake_rdma.doorbells += verbs->has_posted ? 1 : 0;
+    verbs->has_posted = false;
     const enum mkv_verbs_state state = fake_rdma.devices[verbs->device].state;
     snprintf(verbs->facts.gid, sizeof verbs->facts.gid, "%s", fake_rdma.devices[verbs->device].gid);
     for (uint32_t i = 0; i < ENDPOINTS_MAX; i++) {
@@ -468,6 +473,7 @@ size_t mkv_endpoint_send(struct mkv_endpoint *endpoint, const struct iovec *iove
     }
     peer->told_readable = false;
     notify(peer->verbs);
+    endpoint->verbs->has_posted = endpoint->verbs->has_posted || sent > 0;
     fake_rdma.largest_send =
         sent > fake_rdma.largest_send ? (uint32_t)sent : fake_rdma.largest_send;
     return sent;
@@ -512,6 +518,7 @@ bool mkv_endpoint_transfer(struct mkv_endpoint *endpoint, bool is_read, uint64_t
         return false;
     }
     MKV_ASSERT(!fake_rdma_is_posted(memory, bytes));
+    endpoint->verbs->has_posted = true;
     MKV_ASSERT(fake_rdma.forbidden_bytes == 0 || (uint8_t *)memory + bytes <= fake_rdma.forbidden ||
                (uint8_t *)memory >= fake_rdma.forbidden + fake_rdma.forbidden_bytes);
     *free_one = (struct transfer){

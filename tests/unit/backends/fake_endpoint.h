@@ -45,7 +45,9 @@ struct fake_machine_rdma {
     atomic_uint reaches;
     uint32_t armed; /* calls of mkv_verbs_arm */
     uint32_t largest_send;
+    uint64_t registered_bytes;  /* by servers, not unregistered */
     uint32_t reads_posted_most; /* at a time, of one endpoint */
+    uint32_t doorbells;         /* polls of a port with something posted since the one before */
 };
 
 /* One device, "fake0" with the address 127.0.0.1, that holds nothing back. */

@@ -78,7 +78,9 @@ static void test_client_rdma__ranges_and_batches__go_where_they_should(void **st
     for (uint32_t index = 0; index < COUNT; index++) {
         items[index].op = MEMKV_OP_GET;
     }
+    const uint32_t between = test_verbs.doorbells;
     assert_int_equal(memkv_batch(client, items, COUNT, &error), MEMKV_OK);
+    assert_int_equal(test_verbs.doorbells - between, 1); /* all of them in one chain */
     assert_memory_equal(all, got, COUNT * TEST_RDMA_BYTES);
     uint64_t got_bytes = 0;
     memset(got, 0, TEST_RDMA_BYTES);
