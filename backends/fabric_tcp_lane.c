@@ -267,8 +267,9 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
     if (fabric->draining) {
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_OFF, SHUTTING_DOWN);
     }
+    struct in6_addr address;
     struct mkv_lane_port *port =
-        mkv_lane_ports_choose(fabric->options.lane_ports, connection->stream.fd);
+        mkv_lane_ports_choose(fabric->options.lane_ports, connection->stream.fd, &address);
     if (port == NULL) {
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_NO_DEVICE,
                       "the server has no RDMA port that is up with the address that this "
@@ -279,6 +280,7 @@ enum mkv_tcp_frame mkv_tcp_lane_connect(struct mkv_tcp_connection *connection,
         return refuse(connection, &peer, MKV_NATIVE_REFUSAL_FULL, problem);
     }
     lane->fallback = mkv_native_fallback_known(peer.fallback);
+    mkv_endpoint_set_address(lane->endpoint, address.s6_addr);
     if (!mkv_endpoint_connect_begin(lane->endpoint, &peer, problem)) {
         endpoint_free(lane);
         lane_free(lane);

@@ -15,8 +15,8 @@
  *
  * The first look is made by create, so that a node that must have RDMA is refused without.
  *
- * Which port a connection goes over: where the configuration names a device, that one; else the one
- * whose GID is the address that the client came to; from the same machine (127.0.0.1), the first.
+ * Which port a connection goes over: the one that has the address that the client came to; where the
+ * configuration names a device, that one in any case; from the same machine (127.0.0.1), the first.
  *
  *   flush: nothing has come for as long as is worth polling for (wire/spin.h) --> armed: the ring
  *          waits for the descriptor of the port; until then the shard comes round again at once
@@ -31,6 +31,8 @@
  */
 #ifndef MKV_BACKENDS_LANE_PORTS_H
 #define MKV_BACKENDS_LANE_PORTS_H
+
+#include <netinet/in.h>
 
 #include "backends/arena.h"
 #include "backends/drive_facts.h"
@@ -64,7 +66,7 @@ struct mkv_lane_ports_options {
     struct mkv_ring *ring;
     const struct mkv_arena *arena;
     bool is_required; /* create refuses where no port can be opened */
-    /* As in verbs/endpoint.h; the texts outlive it. */
+    /* As in verbs/endpoint.h. */
     const char *device; /* NULL: all that have an active port with an address of RoCE v2 */
     int32_t gid_index;
     const char *address; /* that the listener is bound to; NULL: any */
@@ -120,13 +122,17 @@ __attribute__((warn_unused_result)) bool mkv_lane_ports_check(
 __attribute__((warn_unused_result)) bool mkv_lane_ports_create(
     const struct mkv_lane_ports_options *options, struct mkv_lane_ports **ports,
     struct mkv_backend_error *error);
-/* When it is idle, or was never polled. Waits for a look that is under way. NULL is allowed. */
+/* When it is idle, or was never polled. Waits for a look that is under way, two seconds at most: one
+ * that hangs in a driver ends by itself, and names no memory of the arena that it has not named yet.
+ * NULL is allowed. */
 void mkv_lane_ports_destroy(struct mkv_lane_ports *ports);
 
 /* Whether a lane could be made over any port. */
 bool mkv_lane_ports_is_up(const struct mkv_lane_ports *ports);
-/* The port for the connection of this socket; NULL: there is none that is up. */
-struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd);
+/* The port for the connection of this socket, and the address that its client came to; NULL: there
+ * is none that is up. */
+struct mkv_lane_port *mkv_lane_ports_choose(struct mkv_lane_ports *ports, int fd,
+                                            struct in6_addr *address);
 /* For whoever has something to tell of a port's lane. */
 void mkv_lane_ports_tell(const struct mkv_lane_port *port, enum mkv_lane_port_event event,
                          const char *text);

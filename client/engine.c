@@ -20,8 +20,8 @@
 #define WAIT_MS_MAX 60000u
 /* Rounds of one memkv_poll: what is left then is done by the next. */
 #define POLL_ROUNDS_MAX 16u
-/* While bytes move over lanes, which are polled, descriptors are looked at this often. */
-#define LOOK_NS 200000u
+/* While bytes move over lanes, which are polled, other descriptors are looked at this often. */
+#define LOOK_NS 1000000u
 
 uint64_t mkv_client_now_ns(void) {
     struct timespec now;

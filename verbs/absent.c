@@ -89,6 +89,16 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     unreachable();
 }
 
+bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address) {
+    (void)verbs, (void)address;
+    unreachable();
+}
+
+void mkv_endpoint_set_address(struct mkv_endpoint *endpoint, const uint8_t *address) {
+    (void)endpoint, (void)address;
+    unreachable();
+}
+
 void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_native_connect *out) {
     (void)endpoint, (void)out;
     unreachable();

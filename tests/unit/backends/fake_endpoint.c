@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/backends/fake_endpoint.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,7 @@ struct mkv_endpoint {
     const struct mkv_endpoint_ops *ops;
     void *context;
     uint32_t queue_pair;
+    uint8_t address[16];
     uint32_t coming_queue_pair; /* of the peer that is looked for */
     uint32_t peer_queue_pair;   /* 0: it is not connected */
     bool is_open;
@@ -103,8 +105,12 @@ static void notify(struct mkv_verbs *verbs) {
 
 bool mkv_verbs_open(const struct mkv_verbs_options *options, struct mkv_verbs **verbs,
                     char *problem) {
+    const struct timespec pause = {.tv_nsec = 1000000};
     MKV_ASSERT(options->device != NULL);
     __atomic_fetch_add(&fake_rdma.opens, 1, __ATOMIC_SEQ_CST);
+    while (atomic_load(&fake_rdma.hold_open)) {
+        (void)nanosleep(&pause, NULL);
+    }
     for (uint32_t i = 0; i < FAKE_DEVICES_MAX; i++) {
         const struct fake_device *device = &fake_rdma.devices[i];
         if (device->name == NULL || strcmp(device->name, options->device) != 0 ||
@@ -341,6 +347,17 @@ void mkv_verbs_arm(struct mkv_verbs *verbs) {
     verbs->armed = true;
 }
 
+static bool is_address(const char *text, const uint8_t *address) {
+    struct in6_addr parsed;
+    return text != NULL && inet_pton(AF_INET6, text, &parsed) == 1 &&
+           memcmp(&parsed, address, sizeof parsed) == 0;
+}
+
+bool mkv_verbs_has_address(const struct mkv_verbs *verbs, const uint8_t *address) {
+    return is_address(verbs->facts.gid, address) ||
+           is_address(fake_rdma.devices[verbs->device].gid_second, address);
+}
+
 /* ---- endpoints ------------------------------------------------------------------------------- */
 
 bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops *ops, void *context,
@@ -357,6 +374,8 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     endpoint->ops = ops;
     endpoint->context = context;
     endpoint->queue_pair = next_queue_pair++;
+    memcpy(endpoint->address, (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
+           sizeof endpoint->address);
     verbs->endpoint_count++;
     uint32_t place = 0;
     while (endpoints[place] != NULL) {
@@ -368,9 +387,12 @@ bool mkv_endpoint_create(struct mkv_verbs *verbs, const struct mkv_endpoint_ops 
     return true;
 }
 
+void mkv_endpoint_set_address(struct mkv_endpoint *endpoint, const uint8_t *address) {
+    memcpy(endpoint->address, address, sizeof endpoint->address);
+}
+
 void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_native_connect *out) {
     *out = (struct mkv_native_connect){
-        .gid = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1},
         .queue_pair = endpoint->queue_pair,
         .packet_number = 5,
         .epoch = endpoint->verbs->is_server ? endpoint->queue_pair : 0,
@@ -380,6 +402,7 @@ void mkv_endpoint_parameters(const struct mkv_endpoint *endpoint, struct mkv_nat
         .reads = 16,
         .link = MKV_NATIVE_LINK_ETHERNET,
     };
+    memcpy(out->gid, endpoint->address, sizeof out->gid);
 }
 
 bool mkv_endpoint_connect_begin(struct mkv_endpoint *endpoint,

@@ -18,8 +18,9 @@
 #define FAKE_DEVICES_MAX 4u
 
 struct fake_device {
-    const char *name; /* NULL: there is none in this place */
-    const char *gid;  /* "::ffff:127.0.0.1" */
+    const char *name;       /* NULL: there is none in this place */
+    const char *gid;        /* "::ffff:127.0.0.1" */
+    const char *gid_second; /* another address of it, or NULL */
     enum mkv_verbs_state state;
 };
 
@@ -31,6 +32,7 @@ struct fake_machine_rdma {
     bool hold_sends; /* the peer has them, and this side does not know that */
     bool hold_probe;
     bool hold_drain;
+    atomic_bool hold_open;    /* the driver hangs; read on other threads */
     atomic_bool hold_reach;   /* nobody answers in the network; read on other threads */
     atomic_int reach_error;   /* what comes of that; 0: the peer is found */
     uint32_t transfers_room;  /* of an endpoint */
@@ -39,7 +41,7 @@ struct fake_machine_rdma {
     const uint8_t *forbidden; /* memory whose registered pages are not its pages any more */
     size_t forbidden_bytes;
     /* What was seen. */
-    uint32_t opens;
+    uint32_t opens; /* begun */
     atomic_uint reaches;
     uint32_t armed; /* calls of mkv_verbs_arm */
     uint32_t largest_send;
